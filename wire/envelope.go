@@ -1,0 +1,84 @@
+package wire
+
+import "strconv"
+
+// Subprotocols of the WebSocket connection (Sec-WebSocket-Protocol).
+const (
+	ReadingsV1   = "readings.v1"   // a 16-byte Reading a message, one sensor; the default
+	ReadingsV2   = "readings.v2"   // a tick's 24-byte Records a message, all sensors
+	ReadingsJSON = "readings.json" // the same stream as text
+)
+
+// Envelope is every JSON message, both ways.
+type Envelope struct {
+	Type    string `json:"type"`
+	Payload any    `json:"payload"`
+}
+
+// Hello is the payload of the first message on readings.v2 and readings.json.
+type Hello struct {
+	Server      string       `json:"server"`
+	Version     string       `json:"version"`
+	Epoch       string       `json:"epoch"` // changes only when sequence numbers could not be continued
+	Time        int64        `json:"time"`  // Unix milliseconds
+	Simulated   bool         `json:"simulated"`
+	ClockSynced bool         `json:"clock_synced"`
+	Sensors     []SensorInfo `json:"sensors"`
+	Motors      []MotorInfo  `json:"motors"`
+}
+
+// SensorInfo describes one sensor in [Hello].
+type SensorInfo struct {
+	ID         uint16 `json:"id"` // the sensor number in a Record
+	Name       string `json:"name"`
+	Model      string `json:"model"`
+	IntervalMS int64  `json:"interval_ms"`
+	NextSeq    uint32 `json:"next_seq"`
+	Primary    bool   `json:"primary,omitempty"` // what readings.v1 shows on "/"
+}
+
+// MotorInfo describes one motor in [Hello].
+type MotorInfo struct {
+	Target string `json:"target"`
+}
+
+// AppendSensorJSON appends the readings.json message of r, a reading of the
+// sensor called name, to b. It allocates nothing beyond b, and name must need
+// no escaping in JSON (the configuration sees to that).
+func AppendSensorJSON(b []byte, name string, r Record) []byte {
+	b = append(b, `{"type":"sensor","payload":{"sensor":"`...)
+	b = append(b, name...)
+	if r.Fault == Good {
+		b = append(b, `","temp":`...)
+		b = strconv.AppendFloat(b, float64(r.Temperature), 'f', -1, 32)
+		b = append(b, `,"unit":"C","humidity":`...)
+		b = strconv.AppendFloat(b, float64(r.Humidity), 'f', -1, 32)
+	} else {
+		b = append(b, `","temp":null,"unit":"C","humidity":null,"fault":"`...)
+		b = append(b, r.Fault.String()...)
+		b = append(b, '"')
+	}
+	b = append(b, `,"ts":`...)
+	b = appendSeconds(b, r.UnixMilli)
+	b = append(b, `,"seq":`...)
+	b = strconv.AppendUint(b, uint64(r.Seq), 10)
+	return append(b, "}}"...)
+}
+
+// appendSeconds appends ms as seconds with three decimals, exactly.
+func appendSeconds(b []byte, ms int64) []byte {
+	u := uint64(ms)
+	if ms < 0 {
+		b = append(b, '-')
+		u = -u
+	}
+	b = strconv.AppendUint(b, u/1000, 10)
+	f := u % 1000
+	return append(b, '.', byte('0'+f/100), byte('0'+f/10%10), byte('0'+f%10))
+}
+
+// Error is the payload of an error message; the codes are HTTP's.
+type Error struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}

@@ -1,0 +1,178 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+)
+
+func unhex(s string) []byte {
+	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// Bytes as Python's struct.pack("!ffq", …) and struct.pack("!HBBIffq", …) make them.
+var golden = []struct {
+	name string
+	hex  string
+	r    Record
+}{
+	{"good", "0001 01 00 00000007 42290000 42890000 0000018eafc17a25",
+		Record{1, Simulated, Good, 7, Reading{42.25, 68.5, 1712345676325}}},
+	{"below zero", "0000 00 00 00000000 c1200000 00000000 0000000000000000",
+		Record{0, 0, Good, 0, Reading{-10, 0, 0}}},
+	{"every flag, the last number, before 1970", "ffff 0f 00 ffffffff 42c80000 42c80000 ffffffffffffffff",
+		Record{math.MaxUint16, Simulated | ClockUnsynced | Historical | Conflated, Good, math.MaxUint32, Reading{100, 100, -1}}},
+	{"no acknowledge", "0002 00 01 00000100 7fc00001 7fc00001 00000000000003e8",
+		Record{2, 0, NoAck, 256, Failed(NoAck, 1000)}},
+	{"checksum", "0002 00 02 00000101 7fc00002 7fc00002 00000000000003e9", Record{2, 0, Checksum, 257, Failed(Checksum, 1001)}},
+	{"timeout", "0002 00 03 00000102 7fc00003 7fc00003 00000000000003ea", Record{2, 0, Timeout, 258, Failed(Timeout, 1002)}},
+	{"stuck", "0002 00 04 00000103 7fc00004 7fc00004 00000000000003eb", Record{2, 0, Stuck, 259, Failed(Stuck, 1003)}},
+	{"implausible", "0002 00 05 00000104 7fc00005 7fc00005 00000000000003ec", Record{2, 0, Implausible, 260, Failed(Implausible, 1004)}},
+	{"warming up", "0002 00 06 00000105 7fc00006 7fc00006 00000000000003ed", Record{2, 0, WarmingUp, 261, Failed(WarmingUp, 1005)}},
+	{"bus down", "0002 00 07 00000106 7fc00007 7fc00007 00000000000003ee", Record{2, 0, BusDown, 262, Failed(BusDown, 1006)}},
+	{"absent", "0002 00 08 00000107 7fc00008 7fc00008 00000000000003ef", Record{2, 0, Absent, 263, Failed(Absent, 1007)}},
+	{"other", "0002 00 ff 00000108 7fc000ff 7fc000ff 00000000000003f0", Record{2, 0, Other, 264, Failed(Other, 1008)}},
+}
+
+func TestGoldenBytes(t *testing.T) {
+	var all []byte
+	for _, tt := range golden {
+		t.Run(tt.name, func(t *testing.T) {
+			want := unhex(tt.hex)
+			if got := tt.r.Append(nil); !bytes.Equal(got, want) {
+				t.Errorf("Append: %x, want %x", got, want)
+			}
+			if got := tt.r.Reading.Append([]byte{0xAA}); !bytes.Equal(got[1:], want[8:]) || got[0] != 0xAA {
+				t.Errorf("Reading.Append: %x, want aa%x", got, want[8:])
+			}
+			back, err := ParseRecord(want)
+			if err != nil || !bytes.Equal(back.Append(nil), want) {
+				t.Errorf("ParseRecord: %+v, %v", back, err)
+			}
+			if back.Reading.Fault() != tt.r.Fault || back.Fault != tt.r.Fault {
+				t.Errorf("the reading says %v, the record %v, want %v", back.Reading.Fault(), back.Fault, tt.r.Fault)
+			}
+			all = append(all, want...)
+		})
+	}
+	records, err := ParseRecords(all)
+	if err != nil || len(records) != len(golden) {
+		t.Fatalf("ParseRecords: %d, %v", len(records), err)
+	}
+}
+
+func TestParseRefusesOtherSizes(t *testing.T) {
+	b := make([]byte, 64)
+	for n := range b {
+		if _, err := ParseReading(b[:n]); (err == nil) != (n == ReadingSize) {
+			t.Errorf("ParseReading of %d bytes: %v", n, err)
+		}
+		if _, err := ParseRecord(b[:n]); (err == nil) != (n == RecordSize) {
+			t.Errorf("ParseRecord of %d bytes: %v", n, err)
+		}
+		if _, err := ParseRecords(b[:n]); (err == nil) != (n == 24 || n == 48) {
+			t.Errorf("ParseRecords of %d bytes: %v", n, err)
+		}
+	}
+}
+
+func FuzzRecords(f *testing.F) {
+	for _, tt := range golden {
+		f.Add(unhex(tt.hex))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		records, err := ParseRecords(b)
+		if (err == nil) != (len(b) > 0 && len(b)%RecordSize == 0) {
+			t.Fatalf("%d bytes: %v", len(b), err)
+		}
+		var back []byte
+		for _, r := range records {
+			back = r.Append(back)
+			if r.Reading.Fault() == Good && r.Temperature != r.Temperature {
+				t.Errorf("a NaN is called good: %x", b)
+			}
+			if !json.Valid(AppendSensorJSON(nil, "s", r)) && r.Fault == Good && !odd(r.Temperature) && !odd(r.Humidity) {
+				t.Errorf("invalid JSON: %s", AppendSensorJSON(nil, "s", r))
+			}
+		}
+		if err == nil && !bytes.Equal(back, b) {
+			t.Errorf("%x came back as %x", b, back)
+		}
+	})
+}
+
+// odd numbers have no place in JSON, and in a record that is called good.
+func odd(f float32) bool { return f != f || math.IsInf(float64(f), 0) }
+
+func TestFaultOf(t *testing.T) {
+	errno := errors.New("remote I/O error")
+	for _, tt := range []struct {
+		err  error
+		want Fault
+	}{
+		{nil, Good},
+		{errno, Other},
+		{Good, Other}, // an error is never good
+		{NoAck, NoAck},
+		{fmt.Errorf("sht3x 0x44 on bus 1: read: %w", Checksum), Checksum},
+		{fmt.Errorf("a: %w", fmt.Errorf("b: %w: %w", errno, Timeout)), Timeout},
+		{errors.Join(errno, BusDown), BusDown},
+		{errors.Join(errno, errno), Other},
+	} {
+		if got := FaultOf(tt.err); got != tt.want {
+			t.Errorf("FaultOf(%v) = %v, want %v", tt.err, got, tt.want)
+		}
+	}
+	wrapped := fmt.Errorf("a: %w", fmt.Errorf("b: %w", NoAck))
+	if n := testing.AllocsPerRun(100, func() { FaultOf(wrapped) }); n != 0 {
+		t.Errorf("FaultOf allocates %v times", n)
+	}
+}
+
+func TestSensorJSON(t *testing.T) {
+	for _, tt := range []struct {
+		r    Record
+		want string
+	}{
+		{Record{Seq: 7, Reading: Reading{42.5, 68.3, 1712345678901}},
+			`{"type":"sensor","payload":{"sensor":"outdoor","temp":42.5,"unit":"C","humidity":68.3,"ts":1712345678.901,"seq":7}}`},
+		{Record{Seq: 8, Reading: Reading{-0.25, 0, 1712345679001}},
+			`{"type":"sensor","payload":{"sensor":"outdoor","temp":-0.25,"unit":"C","humidity":0,"ts":1712345679.001,"seq":8}}`},
+		{Record{Seq: 9, Fault: NoAck, Reading: Failed(NoAck, 50)},
+			`{"type":"sensor","payload":{"sensor":"outdoor","temp":null,"unit":"C","humidity":null,"fault":"no_ack","ts":0.050,"seq":9}}`},
+		{Record{Seq: 10, Fault: 77, Reading: Failed(77, -1)},
+			`{"type":"sensor","payload":{"sensor":"outdoor","temp":null,"unit":"C","humidity":null,"fault":"fault_77","ts":-0.001,"seq":10}}`},
+	} {
+		got := AppendSensorJSON(nil, "outdoor", tt.r)
+		if string(got) != tt.want {
+			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
+		if !json.Valid(got) {
+			t.Errorf("not JSON: %s", got)
+		}
+	}
+}
+
+func TestEncodingAllocatesNothing(t *testing.T) {
+	b, r := make([]byte, 0, 512), Record{Reading: Reading{21.5, 40.25, 1712345678901}}
+	if n := testing.AllocsPerRun(100, func() { b = AppendSensorJSON(r.Append(b[:0]), "outdoor", r) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkRecordAppend(b *testing.B) {
+	buf, r := make([]byte, 0, RecordSize), Record{Sensor: 1, Seq: 7, Reading: Reading{42.25, 68.5, 1712345676325}}
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = r.Append(buf[:0])
+	}
+}
