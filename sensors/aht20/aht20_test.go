@@ -1,0 +1,242 @@
+package aht20
+
+import (
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"periph.io/x/conn/v3/i2c/i2ctest"
+	"periph.io/x/conn/v3/physic"
+
+	"sensorgateway/sensors/internal/bustest"
+	"sensorgateway/wire"
+)
+
+func get(r ...byte) i2ctest.IO { return i2ctest.IO{Addr: 0x38, R: r} }
+func put(w ...byte) i2ctest.IO { return i2ctest.IO{Addr: 0x38, W: w} }
+
+// crc8 is computed bit by bit from the datasheet's polynomial, to make answers.
+func crc8(b []byte) byte {
+	crc := byte(0xFF)
+	for _, v := range b {
+		for i := 7; i >= 0; i-- {
+			top := crc>>7 ^ v>>i&1
+			crc = crc<<1 ^ top*0x31
+		}
+	}
+	return crc
+}
+
+// answer is what the chip answers for a status and raw values.
+func answer(status byte, h, t uint32) i2ctest.IO {
+	b := []byte{status, byte(h >> 12), byte(h >> 4), byte(h<<4) | byte(t>>16), byte(t >> 8), byte(t)}
+	return get(append(b, crc8(b))...)
+}
+
+// Golden transfers: bit 7 of the status is busy, bit 3 calibrated. The reading
+// is 19.45 °C and 45.83 %.
+var (
+	calibrated   = i2ctest.IO{Addr: 0x38, W: []byte{0x71}, R: []byte{0x18}}
+	uncalibrated = i2ctest.IO{Addr: 0x38, W: []byte{0x71}, R: []byte{0x10}}
+	initialize   = put(0xBE, 0x08, 0x00)
+	start        = put(0xAC, 0x33, 0x00)
+	reading      = get(0x18, 0x75, 0x52, 0x05, 0x8E, 0x40, 0x7F)
+	busy         = answer(0x98, 0, 0)
+)
+
+func TestNewI2C(t *testing.T) {
+	const text = "aht20 0x38 on bus 1: write: remote I/O error"
+	for _, tt := range []struct {
+		name  string
+		ops   []i2ctest.IO
+		fail  map[int]error
+		fault wire.Fault
+		text  string
+	}{
+		{"calibrated", []i2ctest.IO{calibrated}, nil, wire.Good, ""},
+		{"not calibrated", []i2ctest.IO{uncalibrated, initialize}, nil, wire.Good, ""},
+		{"no chip, or just powered on", []i2ctest.IO{calibrated}, map[int]error{0: bustest.NoAck}, wire.NoAck, text},
+		{"bus hangs", []i2ctest.IO{calibrated}, map[int]error{0: bustest.Timeout}, wire.Timeout,
+			"aht20 0x38 on bus 1: write: connection timed out"},
+		{"will not calibrate", []i2ctest.IO{uncalibrated, initialize}, map[int]error{1: bustest.NoAck}, wire.NoAck, text},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := bustest.New(tt.ops...)
+				b.Fail = tt.fail
+				d, err := NewI2C(b, 0x38)
+				bustest.CheckError(t, err, tt.fault, tt.text)
+				if (d == nil) != (err != nil) {
+					t.Errorf("got %v and %v", d, err)
+				}
+				if err := b.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestNewI2CRefusesAddress(t *testing.T) {
+	b := bustest.New()
+	_, err := NewI2C(b, 0x39)
+	bustest.CheckError(t, err, wire.Other, "aht20 0x39 on bus 1: it can only be at 0x38: other")
+	if len(b.At) != 0 {
+		t.Errorf("%d transfers were made", len(b.At))
+	}
+}
+
+// open returns a driver in a bubble whose bus then expects ops.
+func open(t *testing.T, ops ...i2ctest.IO) (*Dev, *bustest.Bus) {
+	t.Helper()
+	b := bustest.New(append([]i2ctest.IO{calibrated}, ops...)...)
+	d, err := NewI2C(b, 0x38)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, b
+}
+
+func TestSense(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		io   i2ctest.IO
+		t, h float64
+	}{
+		{"room", reading, 19.4458008, 45.8282471},
+		{"coldest and driest", answer(0x18, 0, 52429), -39.9999619, 0},
+		{"frost", answer(0x18, 1<<19, 1<<18-1), -0.0001907, 50},
+		{"hottest and wettest", answer(0x18, 1<<20-1, 707789), 85.0000381, 99.9999046},
+		{"further status bits", answer(0x1C, 1<<19, 1<<19), 50, 50},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d, b := open(t, start, tt.io)
+				env := physic.Env{Pressure: 7}
+				if err := d.Sense(&env); err != nil {
+					t.Fatal(err)
+				}
+				celsius, percent := env.Temperature.Celsius(), float64(env.Humidity)/float64(physic.PercentRH)
+				if math.Abs(celsius-tt.t) > 1e-6 || math.Abs(percent-tt.h) > 1e-4 || env.Pressure != 7 {
+					t.Errorf("got %v °C, %v %%, %v; want %v, %v", celsius, percent, env.Pressure, tt.t, tt.h)
+				}
+				if got := b.At[2].Sub(b.At[1]); got != 80*time.Millisecond {
+					t.Errorf("it read after %v", got)
+				}
+				if err := b.Close(); err != nil {
+					t.Error(err)
+				}
+				if err := d.Halt(); err != nil {
+					t.Error(err)
+				}
+				if got := d.String(); got != "aht20 0x38 on bus 1" {
+					t.Errorf("String: %q", got)
+				}
+			})
+		})
+	}
+}
+
+func TestSenseFails(t *testing.T) {
+	const name = "aht20 0x38 on bus 1: "
+	for _, tt := range []struct {
+		name  string
+		ops   []i2ctest.IO
+		fail  map[int]error // counted from the start of Sense
+		fault wire.Fault
+		text  string
+	}{
+		{"start not acknowledged", []i2ctest.IO{start}, map[int]error{0: bustest.NoAck},
+			wire.NoAck, name + "write: remote I/O error"},
+		{"unplugged within the conversion", []i2ctest.IO{start, reading}, map[int]error{1: bustest.NoAck},
+			wire.NoAck, name + "read: remote I/O error"},
+		{"bus hangs", []i2ctest.IO{start, busy, reading}, map[int]error{2: bustest.Timeout},
+			wire.Timeout, name + "read: connection timed out"},
+		{"late", []i2ctest.IO{start, busy, busy, reading}, nil, wire.Good, ""},
+		{"busy for ever", []i2ctest.IO{start, busy, busy, busy}, nil,
+			wire.Timeout, name + "still measuring 15ms after it should be done: timeout"},
+		{"checksum", []i2ctest.IO{start, get(0x18, 0x75, 0x52, 0x05, 0x8E, 0x41, 0x7F)}, nil,
+			wire.Checksum, name + "read: CRC 7F, not 4E: checksum"},
+		{"all zeros", []i2ctest.IO{start, get(make([]byte, 7)...)}, nil,
+			wire.Checksum, name + "read: CRC 00, not 6A: checksum"},
+		{"all ones", []i2ctest.IO{start, get(0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF)}, nil,
+			wire.Checksum, name + "read: CRC FF, not 22: checksum"},
+		{"reset before it", []i2ctest.IO{start, answer(0x10, 1<<19, 1<<19)}, nil,
+			wire.WarmingUp, name + "was reset, its calibration is not loaded: warming_up"},
+		{"reset within it", []i2ctest.IO{start, answer(0x18, 0, 0)}, nil,
+			wire.WarmingUp, name + "was reset while it measured: warming_up"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				// A good measurement follows: no failure may outlast its tick.
+				d, b := open(t, append(tt.ops, start, reading)...)
+				for i, err := range tt.fail {
+					b.Fail[1+i] = err
+				}
+				before := physic.Env{Temperature: 1, Humidity: 2, Pressure: 3}
+				env, begin := before, time.Now()
+				err := d.Sense(&env)
+				bustest.CheckError(t, err, tt.fault, tt.text)
+				if (err != nil) != (env == before) {
+					t.Errorf("%v left %+v", err, env)
+				}
+				if took := time.Since(begin); took > 95*time.Millisecond {
+					t.Errorf("it took %v", took)
+				}
+				if err := d.Sense(&env); err != nil {
+					t.Errorf("the next one: %v", err)
+				}
+				if err := b.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// anything is a chip that answers what the fuzzer likes.
+type anything struct {
+	bustest.Bus
+	status byte
+	answer []byte
+}
+
+func (a *anything) Tx(_ uint16, w, r []byte) error {
+	if len(w) == 1 {
+		r[0] = a.status
+	} else {
+		copy(r, a.answer)
+	}
+	return nil
+}
+
+func FuzzSense(f *testing.F) {
+	f.Add(byte(0x18), reading.R)
+	f.Add(byte(0x10), busy.R)
+	f.Add(byte(0xFF), make([]byte, 7))
+	f.Fuzz(func(t *testing.T, status byte, answer []byte) {
+		if len(answer) != 7 {
+			return
+		}
+		synctest.Test(t, func(t *testing.T) {
+			d, err := NewI2C(&anything{status: status, answer: answer}, 0x38)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var env physic.Env
+			if err := d.Sense(&env); err != nil {
+				if wire.FaultOf(err) == wire.Other {
+					t.Errorf("%v carries no cause", err)
+				}
+				return
+			}
+			if crc8(answer[:6]) != answer[6] || answer[0]&0x88 != 0x08 {
+				t.Errorf("% X was taken for a reading", answer)
+			}
+			if c := env.Temperature.Celsius(); c < -50 || c >= 150 || env.Humidity < 0 || env.Humidity > 100*physic.PercentRH {
+				t.Errorf("% X became %v, %v", answer, env.Temperature, env.Humidity)
+			}
+		})
+	})
+}

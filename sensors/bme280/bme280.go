@@ -1,0 +1,205 @@
+// Package bme280 makes periph's driver of Bosch's BME280, which measures
+// temperature and relative humidity over I²C, fit for a program that runs for
+// years: its waits have a limit, its errors carry their cause ([wire.Fault]),
+// and what is no measurement is not taken for one. The chip's pressure sensor
+// stays off.
+//
+// It refuses to know how raw values become temperature and humidity, which is
+// periph's business, and when to measure.
+//
+// Sections and tables are those of Bosch's datasheet BST-BME280-DS002.
+package bme280
+
+import (
+	"fmt"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+	"periph.io/x/conn/v3/physic"
+	"periph.io/x/devices/v3/bmxx80"
+
+	"sensorgateway/wire"
+)
+
+// oversampling of both quantities, as section 3.5.2 advises for measuring
+// humidity: the least self-heating, 0.07 %RH of noise.
+const oversampling = bmxx80.O1x
+
+// Dev is a chip. One goroutine uses it.
+type Dev struct {
+	dev  *bmxx80.Dev
+	bus  *guard
+	addr uint16
+	name string
+}
+
+// NewI2C finds the chip at addr (0x76 or 0x77) of b, makes sure that it is a
+// BME280 whose trimming values can be relied on, and sets it up. It returns
+// within 25 ms plus its transfers.
+//
+// Its errors, and those of [Dev.Sense], carry a [wire.Fault]: the bus's own, or
+// one of those that they name. Here these are [wire.Timeout] if the chip does
+// not come up, [wire.Checksum] if two readings of the trimming values differ
+// (there is no checksum), and [wire.Other] for a chip that it cannot use.
+func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
+	d := &Dev{bus: &guard{Bus: b}, addr: addr, name: fmt.Sprintf("bme280 0x%02x on %s", addr, b)}
+	if addr != 0x76 && addr != 0x77 {
+		return nil, fmt.Errorf("%s: it can only be at 0x76 or 0x77: %w", d.name, wire.Other)
+	}
+	if err := d.identify(); err != nil {
+		return nil, err
+	}
+	if err := d.awaitTrimming(); err != nil {
+		return nil, err
+	}
+	dev, err := bmxx80.NewI2C(d.bus, addr, &bmxx80.Opts{
+		Temperature: oversampling,
+		Humidity:    oversampling,
+		Pressure:    bmxx80.Off,
+	})
+	if err != nil {
+		return nil, d.cause(err)
+	}
+	d.dev = dev
+	if err := d.checkTrimming(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// identify refuses other chips before periph writes to one.
+func (d *Dev) identify() error {
+	var id [1]byte
+	if err := d.read(regID, id[:]); err != nil {
+		return err
+	}
+	switch id[0] {
+	case 0x60:
+		return nil
+	case 0x58:
+		return fmt.Errorf("%s: chip id 0x58 is a BMP280, which measures no humidity: %w", d.name, wire.Other)
+	case 0x55:
+		return fmt.Errorf("%s: chip id 0x55 is a BMP180, which measures no humidity: %w", d.name, wire.Other)
+	}
+	return fmt.Errorf("%s: chip id 0x%02x is not a BME280, which has 0x60: %w", d.name, id[0], wire.Other)
+}
+
+// awaitTrimming waits until the chip has copied its trimming values into their
+// registers, 2 ms after power-on (section 5.4.4, table 1).
+func (d *Dev) awaitTrimming() error {
+	for start := time.Now(); ; time.Sleep(pollPause) {
+		var status [1]byte
+		if err := d.read(regStatus, status[:]); err != nil {
+			return err
+		}
+		if status[0]&statusCopying == 0 {
+			return nil
+		}
+		if time.Since(start) > pollLimit {
+			return fmt.Errorf("%s: still starting, status is 0x%02x: %w", d.name, status[0], wire.Timeout)
+		}
+	}
+}
+
+// checkTrimming looks at the trimming values that periph took: wrong ones would
+// make every later value wrong.
+func (d *Dev) checkTrimming() error {
+	taken := d.bus.calib
+	var again [calibSize]byte
+	if err := d.read(regCalibTP, again[:calibTPSize]); err != nil {
+		return err
+	}
+	if err := d.read(regCalibH, again[calibTPSize:]); err != nil {
+		return err
+	}
+	switch {
+	case taken != again:
+		return fmt.Errorf("%s: trimming values were read differently twice: %w", d.name, wire.Checksum)
+	case blank(taken[:calibTPSize]), blank(taken[calibTPSize:]):
+		return fmt.Errorf("%s: trimming values are blank: %w", d.name, wire.Other)
+	case taken[calibTPSize+5]&0x80 != 0:
+		// H5 has twelve bits with a sign (table 16), which periph drops.
+		return fmt.Errorf("%s: trimming value H5 is negative, which is not supported: %w", d.name, wire.Other)
+	}
+	return nil
+}
+
+// Sense measures once and sets Temperature and Humidity of e; after an error e
+// is as it was. It takes 7 ms, 26 ms at most, plus its transfers; the bus is
+// free meanwhile.
+//
+// An error carries [wire.Timeout] if the chip is still measuring,
+// [wire.Implausible] if the data are no data, or [wire.WarmingUp] if the chip
+// was reset behind our back and has lost its settings: then construct it anew,
+// for it will not measure humidity before.
+func (d *Dev) Sense(e *physic.Env) error {
+	var env physic.Env
+	if err := d.dev.Sense(&env); err != nil {
+		return d.cause(err)
+	}
+	data := d.bus.data[:]
+	if blank(data) {
+		return fmt.Errorf("%s: read: all data are 0x%02x: %w", d.name, data[0], wire.Implausible)
+	}
+	if skipped(data) {
+		if err := d.checkSettings(); err != nil {
+			return err
+		}
+	}
+	e.Temperature, e.Humidity = env.Temperature, env.Humidity
+	return nil
+}
+
+// skipped tells whether the data look as if temperature (0x80000) or humidity
+// (0x8000) was not measured (sections 5.4.8 and 5.4.9). Real ones can look the
+// same: a typical chip has 0x80000 at 22 °C and 0x8000 at 82 %.
+func skipped(data []byte) bool {
+	return data[3] == 0x80 && data[4] == 0 && data[5]>>4 == 0 ||
+		data[6] == 0x80 && data[7] == 0
+}
+
+// checkSettings tells whether the chip still has its settings: a reset makes
+// them zero.
+func (d *Dev) checkSettings() error {
+	var ctrl [regCtrlMeas - regCtrlHum + 1]byte
+	if err := d.read(regCtrlHum, ctrl[:]); err != nil {
+		return err
+	}
+	if bmxx80.Oversampling(ctrl[0]&7) != oversampling || bmxx80.Oversampling(ctrl[len(ctrl)-1]>>5) != oversampling {
+		return fmt.Errorf("%s: was reset, its settings are lost: %w", d.name, wire.WarmingUp)
+	}
+	return nil
+}
+
+// blank tells whether all bytes are 0x00 or all are 0xFF, as a dead chip or a
+// dead bus gives them.
+func blank(b []byte) bool {
+	for _, v := range b {
+		if v != b[0] {
+			return false
+		}
+	}
+	return b[0] == 0x00 || b[0] == 0xFF
+}
+
+// read reads registers from reg on, past the guard.
+func (d *Dev) read(reg byte, b []byte) error {
+	if err := d.bus.Bus.Tx(d.addr, []byte{reg}, b); err != nil {
+		return fmt.Errorf("bme280 %w", err)
+	}
+	return nil
+}
+
+// cause returns the transfer's error for err, into which periph made a text of it.
+func (d *Dev) cause(err error) error {
+	if d.bus.err != nil {
+		return fmt.Errorf("bme280 %w", d.bus.err)
+	}
+	return fmt.Errorf("%s: %w", d.name, err)
+}
+
+// Halt does nothing: between measurements the chip sleeps.
+func (d *Dev) Halt() error { return nil }
+
+// String returns "bme280 0x76 on bus 1".
+func (d *Dev) String() string { return d.name }
