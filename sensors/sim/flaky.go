@@ -1,0 +1,85 @@
+package sim
+
+import "time"
+
+// Flaky mode goes in cycles: each chip has every illness once a cycle, at
+// about the same moment in it. So the onsets of an illness are at most
+// flakyCycle+flakyJitter apart, and any ten seconds hold a whole one of those
+// that last up to 0.8 s, and more than half of a freeze, which a driver needs
+// a while to notice.
+const (
+	flakyCycle  = 9 * time.Second
+	flakyJitter = 200 * time.Millisecond // an onset is late by up to this
+	flakyPhase  = time.Second            // a chip's cycle begins later than the bus's by up to this
+)
+
+// illnesses are what a chip has in a cycle, and when: apart, so that each
+// shows as what it is. The readings between, two thirds of all, are good.
+var illnesses = [...]struct {
+	Failure
+	onset time.Duration
+}{
+	{Failure{Kind: Vanish, For: 500 * time.Millisecond}, 0},
+	{Failure{Kind: Corrupt, Count: 3}, 1600 * time.Millisecond},
+	{Failure{Kind: Freeze, For: 3 * time.Second}, 3200 * time.Millisecond},
+}
+
+// A stall strikes whoever has a transaction next, once a cycle for the whole
+// bus, since it delays all chips; it comes when all have recovered. One in two
+// is long enough that whoever limits transactions to a quarter of a second
+// gives up.
+const (
+	stallOnset = 7500 * time.Millisecond
+	shortStall = 200 * time.Millisecond
+	longStall  = 300 * time.Millisecond
+)
+
+// flaky says when it is time to fail. Only the transactions ask it, so that it
+// needs no goroutine and an idle bus costs nothing.
+type flaky struct {
+	seed   uint64
+	start  time.Time
+	stalls int64 // as device.had
+}
+
+// due reports whether an illness of who, an address, is due again, when it
+// had already struck in the first had cycles; if so it returns the new had.
+func (f *flaky) due(now time.Time, who, illness uint64, onset time.Duration, had int64) (int64, bool) {
+	who = mix(f.seed, who)
+	since := now.Sub(f.start) - onset - time.Duration(unit(who)*float64(flakyPhase))
+	if since < 0 {
+		return had, false
+	}
+	cycle := int64(since / flakyCycle)
+	late := time.Duration(unit(mix(mix(who, illness), uint64(cycle))) * float64(flakyJitter))
+	if since%flakyCycle < late {
+		cycle--
+	}
+	return max(had, cycle+1), cycle >= had
+}
+
+// fallIll gives the chip at addr what is due at the time now. It is called
+// within a transaction.
+func (b *Bus) fallIll(addr uint16, d *device, now time.Time) {
+	b.mu.Lock()
+	f := b.flaky
+	b.mu.Unlock()
+	if f == nil {
+		return
+	}
+	for i, illness := range illnesses {
+		var ill bool
+		if d.had[i], ill = f.due(now, uint64(addr), uint64(i), illness.onset, d.had[i]); ill {
+			d.ailments.add(now, illness.Failure)
+		}
+	}
+	const bus = 0 // an address that no chip has
+	var ill bool
+	if f.stalls, ill = f.due(now, bus, uint64(len(illnesses)), stallOnset, f.stalls); ill {
+		stall := Failure{Kind: Stall, For: shortStall}
+		if f.stalls%2 == 0 {
+			stall.For = longStall
+		}
+		d.ailments.add(now, stall)
+	}
+}
