@@ -1,0 +1,266 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+	"periph.io/x/conn/v3/physic"
+
+	"sensorgateway/wire"
+)
+
+const (
+	// transactionLimit is how long a transaction may take. The longest honest
+	// one ends with the adapter's timeout, after 100 ms.
+	transactionLimit = 250 * time.Millisecond
+	// turnLimit is how long one waits for the others on the bus: a little
+	// longer than for the one of them that hangs, to hear why.
+	turnLimit = 300 * time.Millisecond
+	// closeLimit is how long Close waits for a transaction that hangs.
+	closeLimit = time.Second
+
+	minPause = 250 * time.Millisecond // before a transport that failed is opened again,
+	maxPause = 5 * time.Second        // doubling up to here while the bus stays silent
+)
+
+var (
+	errClosed   = errors.New("the bus is closed")
+	errNoAnswer = fmt.Errorf("no answer within %v", transactionLimit)
+	errNoTurn   = fmt.Errorf("the bus was busy with other chips for %v", turnLimit)
+)
+
+// hangError is why nothing is tried while a transaction is out that should
+// have ended long ago.
+type hangError struct {
+	since time.Time
+	addr  uint16
+}
+
+func (e hangError) Error() string {
+	return fmt.Sprintf("hangs since %s, at chip 0x%02x", e.since.Format(time.DateTime), e.addr)
+}
+
+// Bus is an i2c.BusCloser that outlives its transport. It opens the transport
+// at the first transaction, and again, with a growing pause, whenever it
+// fails, vanishes or has not answered for long; it does one transaction at a
+// time, in the order of the callers; and Tx returns within 550 ms even if the
+// transport never does. A transaction that fails is an [*Error].
+//
+// A transaction that does not end keeps one goroutine and one OS thread, and
+// nothing is tried on this bus until it does end.
+type Bus struct {
+	name string
+	open func() (i2c.BusCloser, error)
+	log  *slog.Logger
+
+	closing atomic.Bool
+	turn    chan struct{} // holds 1: who has put a token in has the bus; the others queue, oldest first
+	waiting sync.Pool     // *time.Timer, stopped, for those who queue
+
+	// What follows belongs to whoever has the turn.
+	worker  *worker     // nil before the first transaction
+	limit   *time.Timer // stopped when nobody has the turn
+	w, r    []byte      // the worker's while a job is out
+	hanging bool        // a job is out and late
+
+	downSince time.Time     // zero while the bus answers
+	cause     error         // for being down
+	pause     time.Duration // the latest; zero while the bus answers
+	resume    time.Time     // nothing is tried before
+}
+
+// New returns the bus called name, such as "bus 1", whose transport open
+// opens. It logs to log when the bus goes down and when it is back. Whoever
+// calls New closes the bus.
+func New(name string, open func() (i2c.BusCloser, error), log *slog.Logger) *Bus {
+	return &Bus{
+		name:    name,
+		open:    open,
+		log:     log.With("bus", name),
+		turn:    make(chan struct{}, 1),
+		waiting: sync.Pool{New: func() any { return stoppedTimer() }},
+		limit:   stoppedTimer(),
+	}
+}
+
+// String returns the bus's name.
+func (b *Bus) String() string { return b.name }
+
+// SetSpeed refuses: the speed is that of all chips, and on Linux it is set at boot.
+func (b *Bus) SetSpeed(physic.Frequency) error { return fmt.Errorf("%s: %w", b.name, errSpeed) }
+
+// Tx writes w to the chip at addr and then reads r, as one transaction; either
+// may be empty. r is written only when Tx returns nil, and neither is touched
+// afterwards. The faults that Tx itself finds are wire.Timeout for a
+// transaction or a turn that took too long and wire.BusDown, at once, while
+// the bus is missing or hangs.
+func (b *Bus) Tx(addr uint16, w, r []byte) error {
+	if len(w) == 0 && len(r) == 0 {
+		return nil
+	}
+	fault, err := wire.Other, check(addr, w, r)
+	if err == nil {
+		if b.takeTurn() {
+			fault, err = b.transact(addr, w, r)
+			<-b.turn
+		} else {
+			fault, err = wire.Timeout, errNoTurn
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	if e, ok := err.(*Error); ok {
+		return e
+	}
+	return &Error{Bus: b.name, Addr: addr, Op: operation(w, r), Fault: fault, Err: err}
+}
+
+// takeTurn waits for the bus, but not for long.
+func (b *Bus) takeTurn() bool {
+	select {
+	case b.turn <- struct{}{}:
+		return true
+	default:
+	}
+	t := b.waiting.Get().(*time.Timer)
+	t.Reset(turnLimit)
+	defer func() {
+		t.Stop()
+		b.waiting.Put(t)
+	}()
+	select {
+	case b.turn <- struct{}{}:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// transact does one transaction for who has the turn. The fault goes with an
+// error that is no *Error yet.
+func (b *Bus) transact(addr uint16, w, r []byte) (wire.Fault, error) {
+	if b.closing.Load() {
+		return wire.BusDown, errClosed
+	}
+	if b.hanging {
+		select {
+		case late := <-b.worker.done: // its caller has left: only the transport's state counts
+			b.hanging = false
+			if !late.open {
+				b.lost(late.err.Err)
+			}
+		default:
+			return wire.BusDown, b.cause
+		}
+	}
+	if time.Now().Before(b.resume) {
+		return wire.BusDown, b.cause
+	}
+	if b.worker == nil {
+		b.worker = startWorker(b.name, b.open)
+	}
+	b.w = append(b.w[:0], w...)
+	b.r = append(b.r[:0], r...) // the length counts
+	clear(b.r)                  // a transport that lies about success must not repeat another chip's answer
+	b.worker.jobs <- job{addr: addr, w: b.w, r: b.r}
+	res, ok := b.await()
+	if !ok {
+		b.hanging = true
+		b.down(hangError{since: time.Now().Add(-transactionLimit), addr: addr})
+		return wire.Timeout, errNoAnswer
+	}
+	switch {
+	case !res.open:
+		b.lost(res.err.Err)
+	case answered(res.err):
+		b.up()
+	}
+	if res.err != nil {
+		return res.err.Fault, res.err
+	}
+	copy(r, b.r)
+	return wire.Good, nil
+}
+
+// await returns the result of the job that is out, if it comes in time.
+func (b *Bus) await() (result, bool) {
+	b.limit.Reset(transactionLimit)
+	defer b.limit.Stop()
+	select {
+	case res := <-b.worker.done:
+		return res, true
+	case <-b.limit.C:
+	}
+	select { // on a busy machine both can be there
+	case res := <-b.worker.done:
+		return res, true
+	default:
+		return result{}, false
+	}
+}
+
+// down notes why the bus is down, and logs it when it was not.
+func (b *Bus) down(cause error) {
+	b.cause = cause
+	if b.downSince.IsZero() {
+		b.downSince = time.Now()
+		b.log.Warn("I²C bus is down", "cause", cause)
+	}
+}
+
+// lost notes that the transport was closed or did not open.
+func (b *Bus) lost(cause error) {
+	b.pause = min(max(2*b.pause, minPause), maxPause)
+	b.resume = time.Now().Add(b.pause)
+	b.down(cause)
+}
+
+// up notes that the bus has answered.
+func (b *Bus) up() {
+	if b.downSince.IsZero() {
+		return
+	}
+	b.log.Info("I²C bus is back", "after", time.Since(b.downSince).Round(time.Millisecond))
+	b.downSince, b.cause, b.pause, b.resume = time.Time{}, nil, 0, time.Time{}
+}
+
+// Close ends the bus; later transactions fail at once. It waits up to 1 s for
+// a transaction that hangs and then leaves its goroutine to itself, with an
+// error: nothing can end it, and it closes the transport should it come back.
+func (b *Bus) Close() error {
+	if b.closing.Swap(true) {
+		return nil
+	}
+	b.turn <- struct{}{} // soon: whoever has it is bounded, and those who queue see closing
+	defer func() { <-b.turn }()
+	if b.worker == nil {
+		return nil
+	}
+	close(b.worker.jobs)
+	b.limit.Reset(closeLimit)
+	defer b.limit.Stop()
+	select {
+	case err := <-b.worker.exit:
+		if err != nil {
+			return fmt.Errorf("close %s: %w", b.name, err)
+		}
+		return nil
+	case <-b.limit.C:
+		if b.hanging {
+			return fmt.Errorf("close %s: %w", b.name, b.cause)
+		}
+		return fmt.Errorf("close %s: no answer within %v", b.name, closeLimit)
+	}
+}
+
+func stoppedTimer() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}

@@ -1,0 +1,89 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// node is whose a device file is.
+type node struct {
+	owner, group string
+	mode         fs.FileMode
+}
+
+// explain makes err, from opening a bus's device file, say why and what to do.
+func (s *system) explain(number int, err error) error {
+	path := devicePath(number)
+	err = fmt.Errorf("open %s: %w", path, err)
+	switch {
+	case errors.Is(err, syscall.EACCES):
+		return s.explainPermission(path, err)
+	case errors.Is(err, syscall.EPERM): // the file's mode would answer EACCES
+		return fmt.Errorf("%w: this service may not use the device; fix: DeviceAllow=%s rw in its systemd unit", err, path)
+	case errors.Is(err, syscall.ENOENT):
+		if others := s.others(); number != 1 && len(others) > 0 {
+			return fmt.Errorf("%w: there is no such bus; there are %s", err, strings.Join(others, ", "))
+		}
+		return fmt.Errorf("%w: I²C is not enabled; fix: sudo raspi-config nonint do_i2c 0 && sudo reboot", err)
+	}
+	return err
+}
+
+// explainPermission tells how to get into the device's group, which is i2c
+// wherever udev's rules for it are installed.
+func (s *system) explainPermission(path string, err error) error {
+	who := s.user()
+	n, statErr := s.stat(path)
+	if statErr != nil {
+		return fmt.Errorf("%w: you are %q; fix: sudo usermod -aG i2c %s, then log in again", err, who, who)
+	}
+	err = fmt.Errorf("%w: the device is %s:%s %04o, you are %q", err, n.owner, n.group, n.mode.Perm(), who)
+	if n.group == "root" || n.mode.Perm()&0o060 != 0o060 {
+		return fmt.Errorf("%w; fix: sudo apt install i2c-tools (its udev rule opens the device to the group i2c), "+
+			"then sudo usermod -aG i2c %s && sudo reboot", err, who)
+	}
+	return fmt.Errorf("%w; fix: sudo usermod -aG %s %s, then log in again", err, n.group, who)
+}
+
+func statNode(path string) (node, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return node{}, err
+	}
+	n := node{owner: "?", group: "?", mode: info.Mode()}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		n.owner, n.group = strconv.Itoa(int(st.Uid)), strconv.Itoa(int(st.Gid))
+		if u, err := user.LookupId(n.owner); err == nil {
+			n.owner = u.Username
+		}
+		if g, err := user.LookupGroupId(n.group); err == nil {
+			n.group = g.Name
+		}
+	}
+	return n, nil
+}
+
+// userName returns who runs this, by name or else by number.
+func userName() string {
+	id := strconv.Itoa(os.Geteuid())
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return id
+}
+
+// deviceFiles returns the I²C devices that there are, such as "/dev/i2c-1".
+func deviceFiles() []string {
+	names, err := filepath.Glob("/dev/i2c-*")
+	if err != nil {
+		return nil // only for a bad pattern
+	}
+	return names
+}

@@ -1,0 +1,104 @@
+package bus
+
+import (
+	"fmt"
+
+	"periph.io/x/conn/v3/i2c"
+
+	"sensorgateway/wire"
+)
+
+// maxUnanswered is how many transactions in a row may fail without a sign of
+// life before the transport is opened anew.
+const maxUnanswered = 10
+
+// worker owns a transport: only its goroutine opens, uses and closes it, so
+// that only this goroutine is lost to a call that never returns. A call may
+// return after its caller has left, so the memory it works on is the worker's.
+type worker struct {
+	name       string
+	open       func() (i2c.BusCloser, error)
+	jobs       chan job    // holds 1; at most one job is out
+	done       chan result // holds 1, so a result that nobody awaits holds up nothing
+	exit       chan error  // holds 1; how closing the transport ended, after jobs was closed
+	transport  i2c.BusCloser
+	unanswered int // in a row
+}
+
+type job struct {
+	addr uint16
+	w, r []byte
+}
+
+type result struct {
+	err  *Error
+	open bool // the transport still is
+}
+
+func startWorker(name string, open func() (i2c.BusCloser, error)) *worker {
+	w := &worker{name: name, open: open, jobs: make(chan job, 1), done: make(chan result, 1), exit: make(chan error, 1)}
+	go w.run()
+	return w
+}
+
+func (w *worker) run() {
+	for j := range w.jobs {
+		w.done <- w.do(j)
+	}
+	w.exit <- w.shut()
+}
+
+func (w *worker) do(j job) result {
+	if w.transport == nil {
+		t, err := w.open()
+		if err != nil {
+			return result{err: w.fail(j, wire.BusDown, err)}
+		}
+		w.transport, w.unanswered = t, 0
+	}
+	err := w.transport.Tx(j.addr, j.w, j.r)
+	if err == nil {
+		w.unanswered = 0
+		return result{open: true}
+	}
+	e := w.wrap(j, err)
+	if answered(e) {
+		w.unanswered = 0
+		return result{err: e, open: true}
+	}
+	w.unanswered++
+	if w.unanswered == maxUnanswered {
+		e = w.fail(j, e.Fault, fmt.Errorf("no answer %d times in a row: %w", w.unanswered, e.Err))
+	} else if !gone(e) {
+		return result{err: e, open: true}
+	}
+	_ = w.shut() // it is given up; e says why
+	return result{err: e}
+}
+
+// answered tells whether the bus showed life: a chip's missing acknowledge
+// needs working lines too.
+func answered(e *Error) bool {
+	return e == nil || e.Fault != wire.Timeout && e.Fault != wire.BusDown
+}
+
+// wrap makes a transport's error an Error; ours are Errors already.
+func (w *worker) wrap(j job, err error) *Error {
+	if e, ok := err.(*Error); ok {
+		return e
+	}
+	return w.fail(j, faultOf(err), err)
+}
+
+func (w *worker) fail(j job, f wire.Fault, err error) *Error {
+	return &Error{Bus: w.name, Addr: j.addr, Op: operation(j.w, j.r), Fault: f, Err: err}
+}
+
+func (w *worker) shut() error {
+	if w.transport == nil {
+		return nil
+	}
+	t := w.transport
+	w.transport = nil
+	return t.Close()
+}
