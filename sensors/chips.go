@@ -1,0 +1,45 @@
+package sensors
+
+import (
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+
+	"sensorgateway/sensors/aht20"
+	"sensorgateway/sensors/bme280"
+	"sensorgateway/sensors/sht3x"
+)
+
+// Chip is a kind of chip that can be named in a configuration.
+type Chip struct {
+	Model       string        // as its maker writes it
+	Addresses   []uint16      // where it can answer, the usual one first
+	MinInterval time.Duration // a shorter one would ask a chip that is still busy
+	Min, Max    float64       // the temperatures it can measure, °C
+	// Open finds the chip at addr of b and makes it ready to measure.
+	Open func(b i2c.Bus, addr uint16) (Sensor, error)
+}
+
+// Chips returns the chips by their names in a configuration. To add one, write
+// its driver in a directory of its own and name it here.
+func Chips() map[string]Chip {
+	return map[string]Chip{
+		// Datasheet SHT3x-DIS, tables 1, 2, 4, 8.
+		"sht3x": {"SHT3x", []uint16{0x44, 0x45}, 20 * time.Millisecond, -40, 125,
+			func(b i2c.Bus, addr uint16) (Sensor, error) { return sensor(sht3x.NewI2C(b, addr, nil)) }},
+		// Datasheet BST-BME280-DS002, tables 1 and 2, section 9.1.
+		"bme280": {"BME280", []uint16{0x76, 0x77}, 20 * time.Millisecond, -40, 85,
+			func(b i2c.Bus, addr uint16) (Sensor, error) { return sensor(bme280.NewI2C(b, addr)) }},
+		// Datasheet AHT20, tables 1 and 2, section 5.4: a measurement takes 80 ms.
+		"aht20": {"AHT20", []uint16{0x38}, 100 * time.Millisecond, -40, 85,
+			func(b i2c.Bus, addr uint16) (Sensor, error) { return sensor(aht20.NewI2C(b, addr)) }},
+	}
+}
+
+// sensor keeps a nil *T from becoming a Sensor that is not nil.
+func sensor[T Sensor](s T, err error) (Sensor, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}

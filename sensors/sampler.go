@@ -1,0 +1,304 @@
+package sensors
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+
+	"sensorgateway/wire"
+)
+
+const (
+	// closeAfter is when a tick's message leaves although a sensor's record is
+	// still missing (protocol.md, section 2).
+	closeAfter = 90 * time.Millisecond
+	// maxRead is how long a read may take at most; the next tick ends it too.
+	maxRead = time.Second
+	// maxIdle bounds the scheduler's sleep, so that a watchdog can tell a slow
+	// sensor from a scheduler that stands still.
+	maxIdle = time.Second
+)
+
+// Config is one sensor of a [Sampler].
+type Config struct {
+	ID         uint16
+	Name       string
+	Chip       Chip
+	Bus        i2c.Bus
+	Address    uint16
+	Interval   time.Duration
+	StuckAfter time.Duration // a value that stays the same for so long is a failure; 0: it never is
+	FirstSeq   uint32        // sequence number of the first tick
+}
+
+// A Sampler reads each of its sensors on absolute deadlines.
+//
+// Deadlines stand at whole multiples of a sensor's interval since the Unix
+// epoch as the wall clock had it at the start, and are counted on the monotonic
+// clock from then on: they do not drift, and gateways with synchronised clocks
+// measure at the same moments. One goroutine schedules, one a chip measures; a
+// chip that takes too long costs its own readings only.
+type Sampler struct {
+	log     *slog.Logger
+	flags   func() wire.Flags
+	publish func([]wire.Record)
+
+	slots   []*slot
+	results chan job
+	open    []*batch // ticks whose message has not left
+	free    []*batch
+
+	beats  atomic.Int64
+	missed atomic.Int64
+	late   Histogram
+}
+
+// slot is a sensor as the scheduler sees it.
+type slot struct {
+	*probe
+	next time.Time     // deadline of the next tick
+	seq  atomic.Uint32 // and its number
+
+	busy    bool      // the probe works on a job
+	pending bool      // the tick awaits its record
+	tick    job       // that tick
+	expires time.Time // and when it is given up
+	batch   *batch    // whose message it travels in
+
+	failed int       // ticks in a row
+	lostAt time.Time // when they became too many; zero if they are not
+}
+
+// batch is the message of one tick of all sensors that are due at one deadline.
+type batch struct {
+	deadline time.Time
+	pending  int // sensors whose record is not in yet
+	records  []wire.Record
+}
+
+// NewSampler prepares a sampler. Every record gets flags(); publish is called
+// on the scheduler's goroutine with the records of a tick, which it must not
+// keep. Per sensor they come in the order of their sequence numbers.
+func NewSampler(sensors []Config, flags func() wire.Flags, publish func([]wire.Record), log *slog.Logger) *Sampler {
+	s := &Sampler{log: log, flags: flags, publish: publish, results: make(chan job, len(sensors))}
+	for _, cfg := range sensors {
+		sl := &slot{probe: &probe{cfg: cfg, work: make(chan job, 1)}}
+		sl.seq.Store(cfg.FirstSeq)
+		s.slots = append(s.slots, sl)
+	}
+	return s
+}
+
+// Beats grows at least once a second while the scheduler runs.
+func (s *Sampler) Beats() int64 { return s.beats.Load() }
+
+// Missed is how many ticks could not be made because the machine was late by
+// more than an interval. Their sequence numbers were skipped.
+func (s *Sampler) Missed() int64 { return s.missed.Load() }
+
+// Lateness tells how late ticks began.
+func (s *Sampler) Lateness() *Histogram { return &s.late }
+
+// NextSeq returns the sequence number of the i-th sensor's next tick.
+func (s *Sampler) NextSeq(i int) uint32 { return s.slots[i].seq.Load() }
+
+// Err returns why the i-th sensor's last measurement failed, nil if it did not.
+func (s *Sampler) Err(i int) error { return s.slots[i].noted() }
+
+// Run samples until ctx ends, finishes the ticks it has begun, lets go of the
+// chips and returns. It is called once.
+func (s *Sampler) Run(ctx context.Context) error {
+	var probes sync.WaitGroup
+	start := time.Now()
+	for _, sl := range s.slots {
+		interval := sl.cfg.Interval
+		sl.next = start.Add(interval - time.Duration(start.UnixNano())%interval)
+		probes.Go(func() { sl.run(s.results) })
+	}
+	s.schedule(ctx)
+	for _, sl := range s.slots {
+		close(sl.work)
+	}
+	return waitAtMost(&probes, 2*maxRead)
+}
+
+// waitAtMost waits for the probes, but not for one that never returns: what
+// holds it is held in the kernel, and ends with the process at best.
+func waitAtMost(probes *sync.WaitGroup, d time.Duration) error {
+	done := make(chan struct{})
+	go func() { probes.Wait(); close(done) }()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("a sensor has not returned from its measurement for %v: left behind", d)
+	}
+}
+
+func (s *Sampler) schedule(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	done := ctx.Done()
+	for stopping := false; !stopping || len(s.open) > 0; {
+		select {
+		case <-timer.C:
+		case j := <-s.results:
+			s.arrived(j)
+		case <-done:
+			stopping, done = true, nil
+		}
+		now := time.Now()
+		s.expire(now)
+		if !stopping {
+			s.begin(now)
+		}
+		s.close(now)
+		s.beats.Add(1)
+		timer.Reset(s.untilNext(now, stopping))
+	}
+}
+
+// begin starts the ticks that are due.
+func (s *Sampler) begin(now time.Time) {
+	for _, sl := range s.slots {
+		late := now.Sub(sl.next)
+		if late < 0 {
+			continue
+		}
+		if skipped := late / sl.cfg.Interval; skipped > 0 {
+			s.missed.Add(int64(skipped))
+			sl.seq.Add(uint32(skipped))
+			sl.next = sl.next.Add(skipped * sl.cfg.Interval)
+			late -= skipped * sl.cfg.Interval
+		}
+		s.late.Observe(late)
+		sl.tick = job{slot: sl, seq: sl.seq.Load(), stamp: stamp(now, late, sl.cfg.Interval)}
+		sl.batch = s.batchOf(sl.next)
+		sl.batch.pending++
+		sl.pending = true
+		sl.expires = sl.next.Add(min(sl.cfg.Interval, maxRead))
+		sl.next = sl.next.Add(sl.cfg.Interval)
+		sl.seq.Add(1)
+		if sl.busy { // still with an earlier tick, which is long given up
+			s.finish(sl, wire.Failed(wire.Timeout, sl.tick.stamp), wire.Timeout)
+			continue
+		}
+		sl.busy = true
+		sl.work <- sl.tick
+	}
+}
+
+// stamp returns the time of a tick that began late, in Unix milliseconds: that
+// of its deadline, unless it is off by more than a tenth of the interval.
+func stamp(now time.Time, late, interval time.Duration) int64 {
+	if late <= interval/10 {
+		now = now.Add(-late)
+	}
+	return now.Add(time.Millisecond / 2).UnixMilli()
+}
+
+// arrived takes a probe's result. One that is too late says nothing any more:
+// its tick has been told as a timeout.
+func (s *Sampler) arrived(j job) {
+	sl := j.slot
+	sl.busy = false
+	if sl.pending && sl.tick.seq == j.seq {
+		s.finish(sl, j.reading, j.fault)
+	}
+}
+
+// expire gives up on the ticks that have waited long enough.
+func (s *Sampler) expire(now time.Time) {
+	for _, sl := range s.slots {
+		if sl.pending && !now.Before(sl.expires) {
+			sl.note(fmt.Errorf("%s 0x%02x: no reading within %v: %w", sl.cfg.Chip.Model, sl.cfg.Address,
+				min(sl.cfg.Interval, maxRead), wire.Timeout))
+			s.finish(sl, wire.Failed(wire.Timeout, sl.tick.stamp), wire.Timeout)
+		}
+	}
+}
+
+// finish puts the record of a sensor's pending tick into its message.
+func (s *Sampler) finish(sl *slot, r wire.Reading, f wire.Fault) {
+	sl.pending = false
+	b := sl.batch
+	b.records = append(b.records, wire.Record{Sensor: sl.cfg.ID, Flags: s.flags(), Fault: f, Seq: sl.tick.seq, Reading: r})
+	b.pending--
+	s.tell(sl, f)
+}
+
+// tell logs when a sensor is lost and when it is back; what fails for a tick or
+// two stands in the records.
+func (s *Sampler) tell(sl *slot, f wire.Fault) {
+	if f != wire.Good {
+		if sl.failed++; sl.failed == lostAfter {
+			sl.lostAt = time.Now()
+			s.log.Warn("sensor lost", "sensor", sl.cfg.Name, "cause", f, "err", sl.noted())
+		}
+		return
+	}
+	if sl.failed >= lostAfter {
+		s.log.Info("sensor back", "sensor", sl.cfg.Name, "after", time.Since(sl.lostAt).Round(time.Millisecond))
+	}
+	sl.failed = 0
+}
+
+// batchOf returns the message of a deadline.
+func (s *Sampler) batchOf(deadline time.Time) *batch {
+	for _, b := range s.open {
+		if b.deadline.Equal(deadline) {
+			return b
+		}
+	}
+	b := &batch{records: make([]wire.Record, 0, len(s.slots))}
+	if n := len(s.free); n > 0 {
+		b, s.free = s.free[n-1], s.free[:n-1]
+	}
+	b.deadline = deadline
+	s.open = append(s.open, b)
+	return b
+}
+
+// close sends the messages that are complete, that have waited long enough, or
+// that did so earlier and have a straggler now.
+func (s *Sampler) close(now time.Time) {
+	kept := s.open[:0]
+	for _, b := range s.open {
+		if len(b.records) > 0 && (b.pending == 0 || now.Sub(b.deadline) >= closeAfter) {
+			s.publish(b.records)
+			b.records = b.records[:0]
+		}
+		if b.pending > 0 {
+			kept = append(kept, b)
+		} else {
+			s.free = append(s.free, b)
+		}
+	}
+	s.open = kept
+}
+
+// untilNext returns how long nothing but a result can happen.
+func (s *Sampler) untilNext(now time.Time, stopping bool) time.Duration {
+	d := maxIdle
+	for _, sl := range s.slots {
+		if !stopping {
+			d = min(d, sl.next.Sub(now))
+		}
+		if sl.pending {
+			d = min(d, sl.expires.Sub(now))
+		}
+	}
+	for _, b := range s.open {
+		if len(b.records) > 0 {
+			d = min(d, b.deadline.Add(closeAfter).Sub(now))
+		}
+	}
+	return max(d, 0)
+}

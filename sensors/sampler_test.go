@@ -1,0 +1,417 @@
+package sensors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+	"periph.io/x/conn/v3/physic"
+
+	"sensorgateway/wire"
+)
+
+// fake is a chip whose every measurement is what sense says.
+type fake struct {
+	opened, halted int
+	open           func() error                             // nil: succeeds
+	sense          func(n int) (celsius float64, err error) // n counts from 0
+	n              int
+}
+
+func (f *fake) Sense(e *physic.Env) error {
+	f.n++
+	c, err := f.sense(f.n - 1)
+	if err != nil {
+		return err
+	}
+	e.Temperature = physic.ZeroCelsius + physic.Temperature(c*float64(physic.Celsius))
+	e.Humidity = 50 * physic.PercentRH
+	return nil
+}
+func (f *fake) Halt() error    { f.halted++; return nil }
+func (f *fake) String() string { return "fake 0x01 on bus 1" }
+
+func (f *fake) config(id uint16, interval time.Duration) Config {
+	return Config{ID: id, Name: fmt.Sprintf("s%d", id), Interval: interval, Chip: Chip{
+		Model: "fake", Min: -40, Max: 125,
+		Open: func(i2c.Bus, uint16) (Sensor, error) {
+			f.opened++
+			if f.open != nil {
+				if err := f.open(); err != nil {
+					return nil, err
+				}
+			}
+			return f, nil
+		},
+	}}
+}
+
+// good measures something else each time, after d.
+func good(d time.Duration) func(int) (float64, error) {
+	return func(n int) (float64, error) { time.Sleep(d); return 20 + float64(n%100)/100, nil }
+}
+
+type message struct {
+	at      time.Duration // since the start
+	records []wire.Record
+}
+
+// sample runs a sampler for d of fake time and returns what it published.
+func sample(d time.Duration, configs ...Config) (got []message, s *Sampler) {
+	start := time.Now()
+	s = NewSampler(configs, func() wire.Flags { return wire.Simulated }, func(r []wire.Record) {
+		got = append(got, message{time.Since(start), append([]wire.Record(nil), r...)})
+	}, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	if err := s.Run(ctx); err != nil {
+		panic(err)
+	}
+	return got, s
+}
+
+func bySensor(got []message, id uint16) (records []wire.Record) {
+	for _, m := range got {
+		for _, r := range m.records {
+			if r.Sensor == id {
+				records = append(records, r)
+			}
+		}
+	}
+	return records
+}
+
+// inOrder is what holds of every sensor's stream, whatever happened.
+func inOrder(t *testing.T, records []wire.Record) {
+	t.Helper()
+	for i := 1; i < len(records); i++ {
+		if a, b := records[i-1], records[i]; b.Seq <= a.Seq || b.UnixMilli <= a.UnixMilli {
+			t.Errorf("record %d: seq %d at %d after seq %d at %d", i, b.Seq, b.UnixMilli, a.Seq, a.UnixMilli)
+		}
+	}
+	for _, r := range records {
+		if r.Fault != r.Reading.Fault() || (r.Fault == wire.Good) != (r.Temperature == r.Temperature) {
+			t.Errorf("seq %d: fault %v, but its reading says %v", r.Seq, r.Fault, r.Reading.Fault())
+		}
+	}
+}
+
+func TestSixtySecondsWithoutDrift(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := &fake{sense: good(7 * time.Millisecond)}, &fake{sense: good(80 * time.Millisecond)}
+		got, s := sample(60*time.Second+time.Millisecond, a.config(0, 100*time.Millisecond), b.config(1, 100*time.Millisecond))
+		if len(got) != 600 {
+			t.Fatalf("%d messages in 60 s, want 600", len(got))
+		}
+		for i, m := range got {
+			if len(m.records) != 2 {
+				t.Fatalf("message %d has %d records, want both sensors", i, len(m.records))
+			}
+			for _, r := range m.records {
+				if want := got[0].records[0].UnixMilli + int64(i)*100; r.UnixMilli != want || r.Seq != uint32(i) {
+					t.Fatalf("message %d: seq %d at %d, want %d at %d", i, r.Seq, r.UnixMilli, i, want)
+				}
+				if r.Flags != wire.Simulated || r.Fault != wire.Good || r.Humidity != 50 {
+					t.Fatalf("message %d: %+v", i, r)
+				}
+			}
+		}
+		if got[0].records[0].UnixMilli%100 != 0 {
+			t.Errorf("ticks are not aligned to the wall clock: %d", got[0].records[0].UnixMilli)
+		}
+		if s.Missed() != 0 || s.NextSeq(0) != 600 || s.Err(0) != nil {
+			t.Errorf("missed %d, next %d, err %v", s.Missed(), s.NextSeq(0), s.Err(0))
+		}
+		if a.halted != 1 || b.halted != 1 {
+			t.Errorf("halted %d and %d times, want once each", a.halted, b.halted)
+		}
+	})
+}
+
+// A tick's message leaves when it is complete, or after 90 ms without the
+// straggler, which follows alone.
+func TestMessagesOfATick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fast, slow := &fake{sense: good(5 * time.Millisecond)}, &fake{sense: good(95 * time.Millisecond)}
+		got, _ := sample(350*time.Millisecond, fast.config(0, 200*time.Millisecond), slow.config(1, 100*time.Millisecond))
+		first := got[0].at
+		for first >= 95*time.Millisecond { // relative to the first deadline, which depends on the wall clock
+			first -= 5 * time.Millisecond
+		}
+		var shape []string
+		for _, m := range got {
+			s := fmt.Sprint(m.at % (100 * time.Millisecond))
+			for _, r := range m.records {
+				s += fmt.Sprintf(" %d#%d", r.Sensor, r.Seq)
+			}
+			shape = append(shape, s)
+		}
+		for _, m := range got {
+			if len(m.records) == 1 && m.records[0].Sensor == 0 && m.at%(100*time.Millisecond) != 90*time.Millisecond {
+				t.Errorf("the fast sensor's record left at %v, want 90 ms after its tick: %q", m.at, shape)
+			}
+			if m.records[0].Sensor == 1 && m.at%(100*time.Millisecond) != 95*time.Millisecond {
+				t.Errorf("the straggler left at %v, want when it is in: %q", m.at, shape)
+			}
+		}
+		inOrder(t, bySensor(got, 0))
+		inOrder(t, bySensor(got, 1))
+		if n := len(bySensor(got, 1)); n != 3 {
+			t.Errorf("%d records of the slow sensor, want 3: %q", n, shape)
+		}
+	})
+}
+
+// A chip that does not return costs its own readings and nothing else.
+func TestSlowChipHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fine := &fake{sense: good(time.Millisecond)}
+		hangs := &fake{sense: func(n int) (float64, error) {
+			if n == 3 {
+				time.Sleep(950 * time.Millisecond)
+			}
+			return 20 + float64(n)/100, nil
+		}}
+		got, s := sample(3*time.Second+time.Millisecond, fine.config(0, 100*time.Millisecond), hangs.config(1, 100*time.Millisecond))
+		if n := len(bySensor(got, 0)); n != 30 {
+			t.Errorf("%d readings of the good sensor, want 30", n)
+		}
+		records := bySensor(got, 1)
+		inOrder(t, records)
+		timeouts := 0
+		for i, r := range records {
+			if r.Seq != uint32(i) {
+				t.Fatalf("record %d has seq %d: a tick was left out", i, r.Seq)
+			}
+			if r.Fault == wire.Timeout {
+				timeouts++
+			}
+		}
+		// Ticks 3 to 12 find the chip busy; its answer to tick 3 comes too late to say anything.
+		if len(records) != 30 || timeouts != 10 || records[3].Fault != wire.Timeout || records[13].Fault != wire.Good {
+			t.Errorf("%d records, %d timeouts, want 30 and 10", len(records), timeouts)
+		}
+		if s.Missed() != 0 {
+			t.Errorf("missed %d", s.Missed())
+		}
+		for _, r := range bySensor(got, 0) {
+			if r.Fault != wire.Good {
+				t.Errorf("good sensor: %+v", r)
+			}
+		}
+	})
+}
+
+func TestLostAndBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, f := time.Now(), &fake{}
+		f.open = func() error {
+			if at := time.Since(start); at > time.Second && at < 5*time.Second {
+				return fmt.Errorf("fake 0x01 on bus 1: read: %w", wire.NoAck)
+			}
+			return nil
+		}
+		f.sense = func(n int) (float64, error) { return 20 + float64(n)/100, f.open() }
+		got, _ := sample(12*time.Second, f.config(0, 100*time.Millisecond))
+		records := bySensor(got, 0)
+		inOrder(t, records)
+		var shape []wire.Fault
+		for i, r := range records {
+			if r.Seq != uint32(i) {
+				t.Fatalf("record %d has seq %d", i, r.Seq)
+			}
+			if n := len(shape); n == 0 || shape[n-1] != r.Fault {
+				shape = append(shape, r.Fault)
+			}
+		}
+		if want := "[good no_ack absent good]"; fmt.Sprint(shape) != want {
+			t.Errorf("faults went %v, want %s", shape, want)
+		}
+		// 250 ms, 500 ms, 1 s, 2 s, 4 s after the failure: it is back by then.
+		if f.opened < 4 || f.opened > 8 {
+			t.Errorf("opened %d times in 4 s: the pause does not grow", f.opened)
+		}
+	})
+}
+
+func TestFaults(t *testing.T) {
+	boom := func(n int) (float64, error) {
+		if n == 2 {
+			panic("boom")
+		}
+		return float64(n), nil
+	}
+	errAt2 := func(err error) func(int) (float64, error) {
+		return func(n int) (float64, error) {
+			if n == 2 {
+				return 0, err
+			}
+			return float64(n), nil
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		sense func(int) (float64, error)
+		want  wire.Fault // of tick 2
+		opens int
+	}{
+		{"checksum", errAt2(fmt.Errorf("crc: %w", wire.Checksum)), wire.Checksum, 1},
+		{"unknown error", errAt2(errors.New("strange")), wire.Other, 1},
+		{"driver panics", boom, wire.Other, 1},
+		{"reset behind our back", errAt2(wire.WarmingUp), wire.WarmingUp, 2},
+		{"too hot", func(n int) (float64, error) { return map[bool]float64{true: 126, false: 20}[n == 2], nil }, wire.Implausible, 1},
+		{"too cold", func(n int) (float64, error) { return map[bool]float64{true: -41, false: 20}[n == 2], nil }, wire.Implausible, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{sense: tt.sense}
+				got, _ := sample(time.Second, f.config(0, 100*time.Millisecond))
+				for _, r := range bySensor(got, 0) {
+					want := wire.Good
+					if r.Seq == 2 {
+						want = tt.want
+					}
+					if r.Fault != want {
+						t.Errorf("seq %d: %v, want %v", r.Seq, r.Fault, want)
+					}
+				}
+				if f.opened != tt.opens {
+					t.Errorf("opened %d times, want %d", f.opened, tt.opens)
+				}
+			})
+		})
+	}
+}
+
+func TestStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{sense: func(n int) (float64, error) {
+			if n > 20 && n < 60 {
+				return 21.5, nil
+			}
+			return float64(n) / 100, nil
+		}}
+		cfg := f.config(0, 100*time.Millisecond)
+		cfg.StuckAfter = time.Second
+		got, _ := sample(30*time.Second, cfg)
+		var first, last uint32
+		for _, r := range bySensor(got, 0) {
+			if r.Fault == wire.Stuck {
+				if first == 0 {
+					first = r.Seq
+				}
+				last = r.Seq
+			}
+		}
+		if first != 31 { // the value of tick 21 is a second old at tick 31
+			t.Errorf("stuck from tick %d on, want 31", first)
+		}
+		if records := bySensor(got, 0); last == 0 || records[len(records)-1].Fault != wire.Good {
+			t.Errorf("a value that moves again is not good again: stuck until %d", last)
+		}
+	})
+}
+
+// A value that stands still by day and by outage is not stuck by the outage.
+func TestOutageIsNotStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{sense: func(n int) (float64, error) {
+			if n == 5 {
+				time.Sleep(2 * time.Second)
+				return 0, wire.Timeout
+			}
+			return 21.5, nil
+		}}
+		cfg := f.config(0, 100*time.Millisecond)
+		cfg.StuckAfter = 2 * time.Second
+		got, _ := sample(4*time.Second, cfg)
+		for _, r := range bySensor(got, 0) {
+			if r.Fault == wire.Stuck {
+				t.Fatalf("seq %d is stuck, %v after the outage", r.Seq, time.Duration(r.Seq-25)*100*time.Millisecond)
+			}
+		}
+	})
+}
+
+// The whole machine stands still: the ticks are missed, counted, their numbers
+// skipped, and there is no burst afterwards.
+func TestPauseOfTheMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{sense: good(time.Millisecond)}
+		var got []wire.Record
+		s := NewSampler([]Config{f.config(0, 100*time.Millisecond)}, func() wire.Flags { return 0 }, func(r []wire.Record) {
+			got = append(got, r...)
+			if len(got) == 10 {
+				time.Sleep(10 * time.Second) // the scheduler itself
+			}
+		}, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithTimeout(context.Background(), 12*time.Second)
+		defer cancel()
+		if err := s.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		inOrder(t, got)
+		if jump := got[10].Seq - got[9].Seq; jump < 100 || int64(jump-1) != s.Missed() {
+			t.Errorf("seq jumps by %d over a pause of 10 s, %d missed", jump, s.Missed())
+		}
+		if d := got[11].UnixMilli - got[10].UnixMilli; d < 50 {
+			t.Errorf("a burst after the pause: %d ms between ticks", d)
+		}
+	})
+}
+
+func TestFirstSeqAndIntervals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := &fake{sense: good(0)}, &fake{sense: good(0)}
+		ca, cb := a.config(0, 100*time.Millisecond), b.config(1, 250*time.Millisecond)
+		ca.FirstSeq, cb.FirstSeq = math.MaxUint32-2, 70
+		got, s := sample(10*time.Second, ca, cb)
+		if n := len(bySensor(got, 0)); n < 99 || n > 100 {
+			t.Errorf("%d records at 100 ms in 10 s", n)
+		}
+		records := bySensor(got, 1)
+		if len(records) < 39 || len(records) > 40 || records[0].Seq != 70 {
+			t.Errorf("%d records at 250 ms in 10 s, the first is %d", len(records), records[0].Seq)
+		}
+		shared := 0
+		for _, m := range got {
+			if len(m.records) == 2 {
+				shared++
+			}
+		}
+		if shared < 19 {
+			t.Errorf("%d messages carry both sensors, want those of each 500 ms", shared)
+		}
+		if s.NextSeq(0) != uint32(len(bySensor(got, 0)))-3 {
+			t.Errorf("sequence numbers do not wrap: next is %d", s.NextSeq(0))
+		}
+	})
+}
+
+func TestHistogram(t *testing.T) {
+	var h Histogram
+	for _, d := range []time.Duration{0, 62500, 62501, time.Millisecond, time.Hour} {
+		h.Observe(d)
+	}
+	got := map[time.Duration]int64{}
+	var last time.Duration
+	h.Each(func(bound time.Duration, n int64) {
+		got[bound] = n
+		if bound != 0 && bound <= last {
+			t.Errorf("bound %v after %v", bound, last)
+		}
+		last = bound
+	})
+	if got[62500] != 2 || got[125000] != 1 || got[time.Millisecond] != 1 || got[0] != 1 {
+		t.Errorf("counts %v", got)
+	}
+	if h.Sum() != time.Hour+time.Millisecond+125001 {
+		t.Errorf("sum %v", h.Sum())
+	}
+}

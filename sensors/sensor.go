@@ -1,0 +1,25 @@
+// Package sensors turns chips into records: drivers measure ([Sensor]), a
+// [Sampler] has each of them measure on its own ticks and makes a [wire.Record]
+// of every tick, the failed ones included.
+//
+// It knows periph and the wire's types. It refuses to know who listens, what a
+// configuration file looks like, and whether its bus is made of copper or of
+// code: an emulated bus is just another i2c.Bus.
+package sensors
+
+import "periph.io/x/conn/v3/physic"
+
+// A Sensor measures its surroundings. One goroutine calls it.
+//
+// Drivers of periph have this shape already, or nearly. A driver never holds its
+// bus while the chip converts, returns in bounded time, and wraps the cause of a
+// failure ([wire.Fault]) into its error. After an error that carries
+// [wire.WarmingUp] the chip has lost its settings: the driver is constructed anew.
+type Sensor interface {
+	// Sense measures once. It sets Temperature and Humidity of the Env.
+	Sense(*physic.Env) error
+	// Halt ends the use of the chip.
+	Halt() error
+	// String tells chip, address and bus: "sht3x 0x44 on bus 1".
+	String() string
+}
