@@ -1,0 +1,265 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/wire"
+)
+
+// rawConn speaks to the server in bytes.
+type rawConn struct {
+	net.Conn
+	*bufio.Reader
+	t testing.TB
+}
+
+func (s *testServer) raw() rawConn {
+	s.t.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
+	return rawConn{c, bufio.NewReader(c), s.t}
+}
+
+func (c rawConn) Read(p []byte) (int, error) { return c.Reader.Read(p) }
+
+const handshake = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+
+// open sends a handshake, and more behind it in the same packet.
+func (c rawConn) open(more ...byte) {
+	c.t.Helper()
+	if _, err := c.Write(append([]byte(handshake), more...)); err != nil {
+		c.t.Fatal(err)
+	}
+	res, err := http.ReadResponse(c.Reader, nil)
+	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+		c.t.Fatalf("%v %v", res, err)
+	}
+	if got := res.Header.Get("Sec-WebSocket-Accept"); got != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" { // RFC 6455, section 1.3
+		c.t.Errorf("accept %q", got)
+	}
+}
+
+// frame reads a frame.
+func (c rawConn) frame() (op byte, payload []byte, err error) {
+	var h [4]byte
+	if _, err := io.ReadFull(c, h[:2]); err != nil {
+		return 0, nil, err
+	}
+	n := int(h[1])
+	if n == 126 {
+		if _, err := io.ReadFull(c, h[2:]); err != nil {
+			return 0, nil, err
+		}
+		n = int(binary.BigEndian.Uint16(h[2:]))
+	}
+	payload = make([]byte, n)
+	_, err = io.ReadFull(c, payload)
+	return h[0], payload, err
+}
+
+// masked returns a client's frame with a mask of zeros.
+func masked(op byte, payload string) []byte {
+	b := []byte{op, 0x80 | byte(len(payload)), 0, 0, 0, 0}
+	return append(b, payload...)
+}
+
+func TestFramesFromTheWire(t *testing.T) {
+	s := start(t)
+	for _, tt := range []struct {
+		name string
+		sent []byte
+		code uint16
+	}{
+		{"unmasked", []byte{0x81, 0x01, 'x'}, 1002},
+		{"RSV1", append([]byte{0xC1}, masked(0, "x")[1:]...), 1002},
+		{"reserved opcode", masked(0x83, "x"), 1002},
+		{"continuation without a start", masked(0x80, "x"), 1002},
+		{"fragmented ping", masked(0x09, "x"), 1002},
+		{"ping over 125", append([]byte{0x89, 0xFE, 0, 126, 0, 0, 0, 0}, make([]byte, 126)...), 1002},
+		{"length with the top bit", []byte{0x81, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0}, 1002},
+		{"close with a bad code", masked(0x88, "\x03\xee"), 1002},
+		{"too long", []byte{0x81, 0xFE, 0x10, 0x01, 0, 0, 0, 0}, 1009},
+		{"too long in fragments", append(append([]byte{0x01, 0xFE, 0x10, 0, 0, 0, 0, 0}, make([]byte, 4096)...), masked(0x80, "x")...), 1009},
+		{"code point split by the end", append(masked(0x01, "\xc3"), masked(0x80, "x")...), 1007},
+		{"normal close", masked(0x88, "\x03\xe8bye"), 1000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := s.raw()
+			c.open()
+			if _, err := c.Write(tt.sent); err != nil {
+				t.Fatal(err)
+			}
+			op, payload, err := c.frame()
+			if err != nil || op != 0x88 || len(payload) < 2 || binary.BigEndian.Uint16(payload) != tt.code {
+				t.Fatalf("frame %x %q %v, want close %d", op, payload, err, tt.code)
+			}
+			if _, _, err := c.frame(); err != io.EOF {
+				t.Errorf("after the close frame: %v, want the end", err)
+			}
+		})
+	}
+}
+
+func TestControlFrames(t *testing.T) {
+	s := start(t)
+	c := s.raw()
+	// In the same packet as the handshake, between the fragments of a message, which spells a code point in two.
+	more := masked(0x01, "\"\xc3")
+	more = append(more, masked(0x89, "are you there")...)
+	more = append(more, masked(0x8A, "unasked")...)
+	more = append(more, masked(0x80, "\xbc\"")...)
+	c.open(more...)
+	if op, payload, err := c.frame(); op != 0x8A || string(payload) != "are you there" || err != nil {
+		t.Errorf("%x %q %v, want the pong", op, payload, err)
+	}
+	if op, payload, err := c.frame(); op != 0x81 || !strings.Contains(string(payload), "error") || err != nil {
+		t.Errorf("%x %q %v, want the answer", op, payload, err)
+	}
+	s.joined()
+	s.tick()
+	if op, payload, err := c.frame(); op != 0x82 || len(payload) != wire.ReadingSize || err != nil {
+		t.Errorf("%x %q %v, want a reading", op, payload, err)
+	}
+}
+
+func TestHandshakesThatAreRefused(t *testing.T) {
+	s := start(t)
+	for _, tt := range []struct {
+		name, from, to string
+		status         int
+	}{
+		{"version 8", "Version: 13", "Version: 8", http.StatusUpgradeRequired},
+		{"no key", "Sec-WebSocket-Key", "X-Key", http.StatusBadRequest},
+		{"short key", "dGhlIHNhbXBsZSBub25jZQ==", "dGhl", http.StatusBadRequest},
+		{"two keys", "Host: x", "Host: x\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", http.StatusBadRequest},
+		{"POST", "GET", "POST", http.StatusMethodNotAllowed},
+		{"HTTP/1.0", "HTTP/1.1", "HTTP/1.0", http.StatusHTTPVersionNotSupported},
+		{"another site's page", "Host: x", "Host: x\r\nOrigin: http://evil.example", http.StatusForbidden},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := s.raw()
+			if _, err := io.WriteString(c, strings.Replace(handshake, tt.from, tt.to, 1)); err != nil {
+				t.Fatal(err)
+			}
+			res, err := http.ReadResponse(c.Reader, nil)
+			if err != nil || res.StatusCode != tt.status {
+				t.Errorf("%v %v, want status %d", res, err, tt.status)
+			}
+		})
+	}
+}
+
+// Compression is never negotiated.
+func TestNoCompression(t *testing.T) {
+	s := start(t)
+	d := websocket.Dialer{EnableCompression: true}
+	c, res, err := d.Dial("ws://"+s.addr+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if e := res.Header.Get("Sec-WebSocket-Extensions"); e != "" {
+		t.Errorf("extensions %q", e)
+	}
+}
+
+// However little a client takes, and whatever else is sent to it, it gets whole
+// frames, the ones that must arrive all and in order.
+func TestFramesAreNeverTorn(t *testing.T) {
+	s := start(t)
+	deaf := s.dialDeaf()
+	var c *session
+	s.hub.each(func(x *session) { c = x })
+	for blocked := false; !blocked; { // until readings wait
+		s.tick()
+		c.out.mu.Lock()
+		blocked = c.out.skipped > 0
+		c.out.mu.Unlock()
+	}
+	const answers = 20
+	big := bytes.Repeat([]byte("x"), 1000)
+	for i := range answers {
+		if _, err := c.out.Write(appendFrame(nil, opText, fmt.Appendf(nil, "%02d%s", i, big))); err != nil {
+			t.Fatal(err)
+		}
+		s.tick()
+	}
+	c.close(wire.CloseNormal, "bye")
+	if _, err := c.out.Write(appendFrame(nil, opText, big)); err == nil {
+		t.Error("a frame was taken after the close frame")
+	}
+	r := rawConn{deaf, bufio.NewReader(deaf), t}
+	_ = deaf.SetDeadline(time.Now().Add(patience))
+	next, last := 0, int64(0)
+	for {
+		op, payload, err := r.frame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch op {
+		case opBinary:
+			reading, err := wire.ParseReading(payload)
+			if err != nil || reading.UnixMilli <= last {
+				t.Fatalf("reading %+v after %d: %v", reading, last, err)
+			}
+			last = reading.UnixMilli
+		case opText:
+			if want := fmt.Sprintf("%02d", next); string(payload[:2]) != want || len(payload) != len(big)+2 {
+				t.Fatalf("answer %s…, %d bytes, want %s", payload[:2], len(payload), want)
+			}
+			next++
+		case opClose:
+			if next != answers {
+				t.Errorf("%d answers came, want %d", next, answers)
+			}
+			return
+		default:
+			t.Fatalf("frame %x: torn", op)
+		}
+	}
+}
+
+// A client that asks for more than it takes is ended; the queue is bounded.
+func TestQueueIsBounded(t *testing.T) {
+	s := start(t)
+	s.dialDeaf()
+	var c *session
+	s.hub.each(func(x *session) { c = x })
+	frame := appendFrame(nil, opText, make([]byte, 1000))
+	n := 0
+	for ; n < 1_000_000; n++ {
+		if _, err := c.out.Write(frame); err != nil {
+			break
+		}
+	}
+	if n == 1_000_000 {
+		t.Fatal("a gigabyte waits for a client that reads nothing")
+	}
+	if _, err := c.out.Write(frame); err == nil {
+		t.Error("an ended connection takes more")
+	}
+}
+
+func TestHeaderLengths(t *testing.T) {
+	for n, want := range map[int]string{0: "8200", 125: "827d", 126: "827e007e", 65535: "827effff", 65536: "827f0000000000010000"} {
+		if got := fmt.Sprintf("%x", appendHeader(nil, opBinary, n)); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package gateway
+
+import (
+	"net"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/wire"
+)
+
+func TestHeartbeat(t *testing.T) {
+	s := start(t)
+	pings := make(chan struct{}, 8)
+	answers, silent := s.dial("/"), s.dial("/")
+	answers.SetPingHandler(func(data string) error {
+		pings <- struct{}{}
+		return answers.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(patience))
+	})
+	silent.SetPingHandler(func(string) error { pings <- struct{}{}; return nil })
+	ended := make(chan error, 2)
+	for _, c := range []*client{answers, silent} {
+		go func() {
+			for {
+				if _, _, err := c.ReadMessage(); err != nil {
+					ended <- err
+					return
+				}
+			}
+		}()
+	}
+	now := time.Now()
+	s.hub.sweep(now.Add(29 * time.Second))
+	select {
+	case <-pings:
+		t.Fatal("pinged before its time")
+	default:
+	}
+	s.hub.sweep(now.Add(31 * time.Second))
+	<-pings
+	<-pings
+	for pongs := int64(0); pongs == 0; runtime.Gosched() { // until the pong is in
+		s.hub.each(func(c *session) { pongs += c.pongs.Load() })
+	}
+	s.hub.sweep(now.Add(42 * time.Second))
+	if err := <-ended; websocket.IsCloseError(err, wire.CloseNormal) {
+		t.Errorf("the silent one ended with %v", err)
+	}
+	s.hub.sweep(now.Add(62 * time.Second))
+	<-pings // of the one that is left
+	s.wantClients(1)
+}
+
+// dialDeaf returns a connection whose client has asked for readings and does not read.
+func (s *testServer) dialDeaf() net.Conn {
+	s.t.Helper()
+	d := websocket.Dialer{NetDial: func(network, addr string) (net.Conn, error) {
+		c, err := net.Dial(network, addr)
+		if err == nil {
+			err = c.(*net.TCPConn).SetReadBuffer(4 << 10)
+		}
+		return c, err
+	}}
+	c, _, err := d.Dial("ws://"+s.addr+"/", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	s.joined()
+	return c.NetConn()
+}
+
+// A client that does not read delays nobody, costs bounded memory, and is closed.
+func TestDeafClient(t *testing.T) {
+	s := start(t)
+	s.dialDeaf()
+	quick := s.dial("/")
+	var deaf *session
+	s.hub.each(func(c *session) {
+		if deaf == nil || c.pinged.Before(deaf.pinged) {
+			deaf = c
+		}
+	})
+	refused, skipped := 0, int64(0) // ticks in a row; the kernel's buffers breathe a little at first
+	for n := 0; refused < 1000; n++ {
+		if n > 1_000_000 {
+			t.Fatal("a million readings for a client that reads none")
+		}
+		want := s.tick()[1].Reading.Append(nil)
+		if got := quick.read(websocket.BinaryMessage); string(got) != string(want) {
+			t.Fatalf("tick %d: the quick client got % x, want % x", n, got, want)
+		}
+		deaf.out.mu.Lock()
+		if deaf.out.skipped == skipped {
+			refused = 0
+		}
+		refused, skipped = refused+1, deaf.out.skipped
+		if waits := deaf.out.flying + len(deaf.out.queue); waits > queueLimit {
+			t.Fatalf("%d bytes wait", waits)
+		}
+		deaf.out.mu.Unlock()
+	}
+	for range 100 { // and it goes on so
+		want := s.tick()[1].Reading.Append(nil)
+		if got := quick.read(websocket.BinaryMessage); string(got) != string(want) {
+			t.Fatalf("the quick client got % x, want % x", got, want)
+		}
+	}
+	s.hub.sweep(time.Now().Add(29 * time.Second))
+	if deaf.out.stalled(time.Now()) == 0 {
+		t.Error("it was given up too early")
+	}
+	s.hub.sweep(time.Now().Add(31 * time.Second))
+	s.wantClients(1)
+}
+
+// wantClients waits until there are n.
+func (s *testServer) wantClients(n int) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); s.Clients() != n; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%d clients, want %d", s.Clients(), n)
+		}
+	}
+}

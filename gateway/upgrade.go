@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/wire"
+)
+
+const (
+	readLimit  = 4 << 10 // bytes in a message from a client
+	readBuffer = 512
+)
+
+// noBuffers is gorilla's write buffer pool: we never use its writer, so it
+// never needs one.
+type noBuffers struct{}
+
+func (noBuffers) Get() any { return nil }
+func (noBuffers) Put(any)  {}
+
+// upgrade makes a session of a request, or refuses it.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
+	if code, reason := s.refuse(r); code != 0 {
+		if code == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "5")
+		}
+		w.Header().Set("Sec-WebSocket-Version", "13")
+		http.Error(w, reason, code)
+		return
+	}
+	s.sessions.Add(1)
+	s.clients.Add(1)
+	done := func() { s.clients.Add(-1); s.sessions.Done() }
+
+	protocol := choose(r)
+	header := http.Header{}
+	if protocol != "" {
+		header.Set("Sec-WebSocket-Protocol", protocol)
+	} else {
+		protocol = wire.ReadingsV1
+	}
+	upgrader := websocket.Upgrader{ReadBufferSize: readBuffer, WriteBufferPool: noBuffers{}}
+	h := &hijacker{ResponseWriter: w}
+	ws, err := upgrader.Upgrade(h, r, header)
+	if err != nil { // Upgrade has answered
+		done()
+		return
+	}
+	ws.SetReadLimit(readLimit)
+	c := &session{s: s, ws: ws, out: h.out, feedKey: feedKey{protocol: protocol}}
+	set, known := s.endpoint(r.URL.Path, protocol)
+	c.sensors = set
+	// Outside the handler, whose goroutine's stack and buffers are large.
+	go func() {
+		defer done()
+		c.run(known)
+	}()
+}
+
+// refuse returns the status and the reason for which a request is not even
+// given to gorilla, 0 if there is none.
+func (s *Server) refuse(r *http.Request) (int, string) {
+	switch {
+	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
+		return http.StatusHTTPVersionNotSupported, "WebSocket needs HTTP/1.1"
+	case r.Method != http.MethodGet:
+		return http.StatusMethodNotAllowed, "WebSocket needs GET"
+	case len(r.Header.Values("Sec-WebSocket-Key")) != 1 || len(r.Header.Values("Sec-WebSocket-Version")) != 1:
+		return http.StatusBadRequest, "one Sec-WebSocket-Key and one Sec-WebSocket-Version, please"
+	case r.Header.Get("Sec-WebSocket-Version") != "13":
+		return http.StatusUpgradeRequired, "WebSocket version 13 is spoken here"
+	case s.stopping.Load():
+		return http.StatusServiceUnavailable, "restarting"
+	case s.Clients() >= s.opts.MaxClients:
+		return http.StatusServiceUnavailable, "too many clients"
+	}
+	return 0, ""
+}
+
+// choose returns the first subprotocol of the client's list that we speak.
+func choose(r *http.Request) string {
+	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
+		for p := range strings.SplitSeq(line, ",") {
+			switch p = strings.TrimSpace(p); p {
+			case wire.ReadingsV1, wire.ReadingsV2, wire.ReadingsJSON:
+				return p
+			}
+		}
+	}
+	return ""
+}
+
+// hijacker gives gorilla an outbox in the socket's place.
+type hijacker struct {
+	http.ResponseWriter
+	out *outbox
+}
+
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, brw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.SetDeadline(time.Time{}); err != nil { // the HTTP server's
+		_ = c.Close()
+		return nil, nil, err
+	}
+	// A client in a hurry may have sent frames along with its request.
+	var early []byte
+	if n := brw.Reader.Buffered(); n > 0 {
+		early = make([]byte, n)
+		_, _ = brw.Reader.Read(early) // buffered: it cannot fail
+	}
+	h.out = newOutbox(c, early)
+	return h.out, bufio.NewReadWriter(bufio.NewReaderSize(nil, 16), bufio.NewWriterSize(h.out, 16)), nil
+}
