@@ -188,7 +188,7 @@ func (h *hub) hello() wire.Hello {
 	hello := wire.Hello{
 		Server: "gateway", Version: h.s.opts.Version, Epoch: h.epoch, Time: time.Now().UnixMilli(),
 		Simulated: h.s.opts.Simulated, ClockSynced: h.s.opts.ClockSynced(),
-		Sensors: slices.Clone(h.s.opts.Sensors), Motors: []wire.MotorInfo{},
+		Sensors: slices.Clone(h.s.opts.Sensors), Motors: []wire.MotorState{},
 	}
 	for i := range hello.Sensors {
 		if h.known.has(uint16(i)) {

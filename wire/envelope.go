@@ -24,7 +24,7 @@ type Hello struct {
 	Simulated   bool         `json:"simulated"`
 	ClockSynced bool         `json:"clock_synced"`
 	Sensors     []SensorInfo `json:"sensors"`
-	Motors      []MotorInfo  `json:"motors"`
+	Motors      []MotorState `json:"motors"`
 }
 
 // SensorInfo describes one sensor in [Hello].
@@ -35,11 +35,6 @@ type SensorInfo struct {
 	IntervalMS int64  `json:"interval_ms"`
 	NextSeq    uint32 `json:"next_seq"`
 	Primary    bool   `json:"primary,omitempty"` // what readings.v1 shows on "/"
-}
-
-// MotorInfo describes one motor in [Hello].
-type MotorInfo struct {
-	Target string `json:"target"`
 }
 
 // AppendSensorJSON appends the readings.json message of r, a reading of the
@@ -75,10 +70,4 @@ func appendSeconds(b []byte, ms int64) []byte {
 	b = strconv.AppendUint(b, u/1000, 10)
 	f := u % 1000
 	return append(b, '.', byte('0'+f/100), byte('0'+f/10%10), byte('0'+f%10))
-}
-
-// Error is the payload of an error message; the codes are HTTP's.
-type Error struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
 }

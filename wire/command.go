@@ -1,0 +1,186 @@
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+)
+
+// Actions of a command (protocol.md, section 4).
+const (
+	Start     = "start"
+	Stop      = "stop"
+	Set       = "set"
+	Keepalive = "keepalive"
+	Status    = "status"
+	EStop     = "estop"
+	Reset     = "reset"
+)
+
+// Directions of a motor.
+const (
+	Forward = "forward"
+	Reverse = "reverse"
+)
+
+// All is the target of a stop or a status that means every motor.
+const All = "all"
+
+// Limits of a command's times, in milliseconds.
+const (
+	MaxRunMS   = 24 * 60 * 60 * 1000
+	MinLeaseMS = 100
+	MaxLeaseMS = 60 * 60 * 1000
+)
+
+// Command is the payload of a command message. A pointer is nil where the
+// parameter was not given.
+type Command struct {
+	Action    string
+	Target    string
+	Speed     *float64 // 0…1
+	Direction string   // Forward, Reverse or not given
+	RunMS     *int64   // stop after
+	LeaseMS   *int64   // stop unless a keepalive or another command comes in time
+	Expires   *int64   // Unix ms; later it is refused
+}
+
+// MotorState is a motor as it is: in hello, in acknowledgements and in state messages.
+type MotorState struct {
+	Target    string  `json:"target"`
+	Running   bool    `json:"running"`
+	Speed     float64 `json:"speed"`             // what the output is driven with, 0…1
+	Direction string  `json:"direction"`         // Forward or Reverse
+	Reason    string  `json:"reason"`            // of the last change
+	By        string  `json:"by"`                // who caused it; "" where nobody did
+	TS        float64 `json:"ts"`                // of the last change, Unix seconds
+	Holder    string  `json:"holder,omitempty"`  // whose lease runs
+	Latched   bool    `json:"latched,omitempty"` // by an e-stop or a fault, until reset
+	Fault     string  `json:"fault,omitempty"`   // what the hardware said
+}
+
+// Ack is the payload of an ack message.
+type Ack struct {
+	Action string       `json:"action"`
+	Target string       `json:"target"`
+	Status string       `json:"status"` // "ok"
+	State  *MotorState  `json:"state,omitempty"`
+	Motors []MotorState `json:"motors,omitempty"` // for target "all", estop and reset
+}
+
+// Error is the payload of an error message, and the error that carries it
+// there; the codes are HTTP's.
+type Error struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Errorf returns an error with a code.
+func Errorf(code int, format string, args ...any) *Error {
+	return &Error{code, fmt.Sprintf(format, args...)}
+}
+
+// parameters of a command, and what they may be.
+var parameters = map[string]func(*Command, json.RawMessage) error{
+	"action": func(c *Command, raw json.RawMessage) error { return text("action", raw, &c.Action) },
+	"target": func(c *Command, raw json.RawMessage) error { return text("target", raw, &c.Target) },
+	"speed": func(c *Command, raw json.RawMessage) error {
+		var v float64
+		if json.Unmarshal(raw, &v) != nil || !(v >= 0 && v <= 1) {
+			return Errorf(422, "speed must be a number from 0 to 1")
+		}
+		c.Speed = &v
+		return nil
+	},
+	"direction": func(c *Command, raw json.RawMessage) error {
+		if text("direction", raw, &c.Direction) != nil || c.Direction != Forward && c.Direction != Reverse {
+			return Errorf(422, "direction must be %q or %q", Forward, Reverse)
+		}
+		return nil
+	},
+	"run_ms": func(c *Command, raw json.RawMessage) error { return whole("run_ms", raw, 1, MaxRunMS, &c.RunMS) },
+	"lease_ms": func(c *Command, raw json.RawMessage) error {
+		return whole("lease_ms", raw, MinLeaseMS, MaxLeaseMS, &c.LeaseMS)
+	},
+	"expires": func(c *Command, raw json.RawMessage) error { return whole("expires", raw, 0, 1<<53, &c.Expires) },
+}
+
+// taken is which parameters each action takes, besides action and expires.
+var taken = map[string][]string{
+	Start:     {"target", "speed", "direction", "run_ms", "lease_ms"},
+	Set:       {"target", "speed", "direction", "run_ms", "lease_ms"},
+	Stop:      {"target"},
+	Keepalive: {"target", "lease_ms"},
+	Status:    {"target"},
+	EStop:     {"target"},
+	Reset:     {"target"},
+}
+
+// ParseCommand reads the payload of a command message. Its errors are [*Error]:
+// 404 for an unknown action, 422 for a parameter that is missing, unknown,
+// null, given twice or out of range.
+func ParseCommand(payload []byte) (Command, error) {
+	var c Command
+	all, err := members(payload)
+	if err != nil {
+		return c, Errorf(422, "payload: %v", err)
+	}
+	if raw, ok := all["action"]; !ok {
+		return c, Errorf(422, "action is missing")
+	} else if err := text("action", raw, &c.Action); err != nil {
+		return c, err
+	}
+	takes, known := taken[c.Action]
+	if !known {
+		return c, Errorf(404, "Unknown command")
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		parse, known := parameters[name]
+		switch {
+		case !known:
+			return c, Errorf(422, "unknown parameter %q", name)
+		case name != "action" && name != "expires" && !slices.Contains(takes, name):
+			return c, Errorf(422, "%s takes no %s", c.Action, name)
+		case isNull(all[name]):
+			return c, Errorf(422, "%s is null: leave it out instead", name)
+		}
+		if err := parse(&c, all[name]); err != nil {
+			return c, err
+		}
+	}
+	switch {
+	case c.Action == EStop || c.Action == Reset:
+		if c.Target != "" && c.Target != All {
+			return c, Errorf(422, "%s is for all motors: leave target out", c.Action)
+		}
+		c.Target = All
+	case c.Target == "":
+		return c, Errorf(422, "target is missing")
+	case c.Target == All && c.Action != Stop && c.Action != Status:
+		return c, Errorf(422, "target %q goes with stop and status", All)
+	case c.Action == Set && c.Speed == nil && c.Direction == "" && c.RunMS == nil && c.LeaseMS == nil:
+		return c, Errorf(422, "set needs speed, direction, run_ms or lease_ms")
+	}
+	return c, nil
+}
+
+func text(name string, raw json.RawMessage, into *string) error {
+	if isNull(raw) || json.Unmarshal(raw, into) != nil {
+		return Errorf(422, "%s must be a string", name)
+	}
+	return nil
+}
+
+func whole(name string, raw json.RawMessage, least, most int64, into **int64) error {
+	var v float64
+	if json.Unmarshal(raw, &v) != nil || v != math.Trunc(v) || v < float64(least) || v > float64(most) {
+		return Errorf(422, "%s must be a whole number from %d to %d", name, least, most)
+	}
+	n := int64(v)
+	*into = &n
+	return nil
+}
