@@ -257,9 +257,11 @@ func (s *Sampler) batchOf(deadline time.Time) *batch {
 			return b
 		}
 	}
-	b := &batch{records: make([]wire.Record, 0, len(s.slots))}
+	var b *batch
 	if n := len(s.free); n > 0 {
 		b, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		b = &batch{records: make([]wire.Record, 0, len(s.slots))}
 	}
 	b.deadline = deadline
 	s.open = append(s.open, b)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -392,6 +393,32 @@ func TestFirstSeqAndIntervals(t *testing.T) {
 			t.Errorf("sequence numbers do not wrap: next is %d", s.NextSeq(0))
 		}
 	})
+}
+
+// A tick allocates nothing once the buffers have their size.
+func TestTickAllocatesNothing(t *testing.T) {
+	mallocs := func(d time.Duration) (n uint64) {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := &fake{sense: good(7 * time.Millisecond)}, &fake{sense: good(80 * time.Millisecond)}
+			s := NewSampler([]Config{a.config(0, 100*time.Millisecond), b.config(1, 100*time.Millisecond)},
+				func() wire.Flags { return 0 }, func([]wire.Record) {}, slog.New(slog.DiscardHandler))
+			ctx, cancel := context.WithTimeout(context.Background(), d)
+			defer cancel()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if err := s.Run(ctx); err != nil {
+				t.Error(err)
+			}
+			runtime.ReadMemStats(&after)
+			n = after.Mallocs - before.Mallocs
+		})
+		return n
+	}
+	mallocs(time.Second)
+	short, long := mallocs(10*time.Second), mallocs(110*time.Second)
+	if more := int64(long - short); more > 100 { // 1,000 ticks more
+		t.Errorf("1,000 ticks allocate %d times", more)
+	}
 }
 
 func TestHistogram(t *testing.T) {

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// firstWait is how long the start waits for sensors that do not answer, before
+// it says so and goes on.
+const firstWait = 1500 * time.Millisecond
+
+// firsts are the first records of all sensors, for the first words to a person.
+type firsts struct {
+	mu      sync.Mutex
+	records []wire.Record
+	missing map[uint16]bool
+	all     chan struct{} // closed when none is missing
+}
+
+func newFirsts(n int) *firsts {
+	f := &firsts{records: make([]wire.Record, n), missing: map[uint16]bool{}, all: make(chan struct{})}
+	for i := range n {
+		f.missing[uint16(i)] = true
+	}
+	return f
+}
+
+func (f *firsts) see(records []wire.Record) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.missing) == 0 {
+		return
+	}
+	for _, r := range records {
+		if f.missing[r.Sensor] {
+			f.records[r.Sensor] = r
+			delete(f.missing, r.Sensor)
+		}
+	}
+	if len(f.missing) == 0 {
+		close(f.all)
+	}
+}
+
+// wait returns when all sensors were seen or had time enough, false if ctx ended.
+func (f *firsts) wait(ctx context.Context) bool {
+	timer := time.NewTimer(firstWait)
+	defer timer.Stop()
+	select {
+	case <-f.all:
+	case <-timer.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// of returns a sensor's first record, if there is one by now.
+func (f *firsts) of(i int) (wire.Record, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.records[i], !f.missing[uint16(i)]
+}
+
+// host returns the host and port that a person writes into a browser.
+func (g *running) host() string {
+	host, _, _ := net.SplitHostPort(g.cfg.Listen)
+	if host == "" {
+		host = "localhost"
+	}
+	_, port, _ := net.SplitHostPort(g.listeners[0].Addr().String())
+	return net.JoinHostPort(host, port)
+}
+
+// source tells where the configuration came from.
+func (g *running) source() string {
+	switch {
+	case g.simulate != nil && g.cfg.File == "":
+		return "built-in simulation, no hardware"
+	case g.simulate != nil:
+		return g.cfg.File + ", its chips emulated"
+	}
+	return g.cfg.File
+}
+
+// tellPerson prints what somebody who just started it wants to know.
+func (g *running) tellPerson(w io.Writer, took time.Duration) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "gateway %s · %s\n\n", version, g.source())
+	for i, c := range g.cfg.Sensors {
+		fmt.Fprintf(&b, "  %-12s %-7s bus %d 0x%02x   ", c.Name, c.Chip, c.Bus, c.Address)
+		switch r, ok := g.first.of(i); {
+		case !ok:
+			fmt.Fprintf(&b, "no reading yet, every %v\n", c.Interval)
+		case r.Fault != wire.Good:
+			fmt.Fprintf(&b, "%s\n               %s\n", problem(r.Fault), g.why(i))
+		default:
+			fmt.Fprintf(&b, "%.2f °C  %.1f %%RH   every %v\n", r.Temperature, r.Humidity, c.Interval)
+		}
+	}
+	fmt.Fprintf(&b, "\n  page      http://%s/\n  readings  ws://%s/\n", g.host(), g.host())
+	fmt.Fprintf(&b, "\nready in %d ms · stop with Ctrl-C\n", took.Milliseconds())
+	_, _ = io.WriteString(w, b.String()) // a closed terminal is no reason to stop
+}
+
+// tellLog says the same to a log.
+func (g *running) tellLog(took time.Duration) {
+	for i, c := range g.cfg.Sensors {
+		args := []any{"sensor", c.Name, "chip", c.Chip, "bus", c.Bus, "address", fmt.Sprintf("0x%02x", c.Address), "interval", c.Interval}
+		switch r, ok := g.first.of(i); {
+		case !ok:
+			g.log.Info("sensor configured", args...)
+		case r.Fault != wire.Good:
+			g.log.Warn("sensor fails", append(args, "cause", r.Fault, "err", g.why(i))...)
+		default:
+			g.log.Info("sensor measures", append(args, "celsius", fmt.Sprintf("%.2f", r.Temperature), "humidity", fmt.Sprintf("%.1f", r.Humidity))...)
+		}
+	}
+	g.log.Info("ready", "version", version, "configuration", g.source(), "page", "http://"+g.host()+"/",
+		"readings", "ws://"+g.host()+"/", "ms", took.Milliseconds())
+}
+
+// why returns the error behind a failed first reading, with what helps.
+func (g *running) why(i int) string {
+	err := g.sampler.Err(i)
+	if err == nil {
+		return "it measures by now"
+	}
+	if f := wire.FaultOf(err); f == wire.NoAck || f == wire.Absent {
+		c := g.cfg.Sensors[i]
+		return fmt.Sprintf("%v (check wiring, power and address; see who answers: i2cdetect -y %d)", err, c.Bus)
+	}
+	return err.Error()
+}
+
+// problem is a fault in words.
+func problem(f wire.Fault) string { return "✗ " + strings.ReplaceAll(f.String(), "_", " ") }

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// builtBinaries holds the program as the tests run it from outside: built once for each
+// target, for all tests of this package, and removed at the end.
+var builtBinaries struct {
+	sync.Mutex
+	dir     string
+	targets map[string]func() (string, error)
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if builtBinaries.dir != "" {
+		os.RemoveAll(builtBinaries.dir)
+	}
+	os.Exit(code)
+}
+
+// buildGateway builds the program and returns the path of the binary. env
+// chooses another target than this one: "GOARCH=arm", "GOARM=6".
+func buildGateway(t testing.TB, env ...string) string {
+	t.Helper()
+	builtBinaries.Lock()
+	if builtBinaries.targets == nil {
+		dir, err := os.MkdirTemp("", "gateway-test-")
+		if err != nil {
+			builtBinaries.Unlock()
+			t.Fatal(err)
+		}
+		builtBinaries.dir, builtBinaries.targets = dir, map[string]func() (string, error){}
+	}
+	key := strings.Join(env, " ")
+	build, ok := builtBinaries.targets[key]
+	if !ok {
+		path := filepath.Join(builtBinaries.dir, fmt.Sprintf("%d", len(builtBinaries.targets)), "gateway")
+		if runtime.GOOS == "windows" || slices.Contains(env, "GOOS=windows") {
+			path += ".exe"
+		}
+		build = sync.OnceValues(func() (string, error) { return path, goBuild(path, env) })
+		builtBinaries.targets[key] = build
+	}
+	builtBinaries.Unlock()
+
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// goBuild builds the program to path, with the flags of scripts/build, so that
+// both share what the compiler has cached.
+func goBuild(path string, env []string) error {
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", path, ".")
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", strings.Join(env, " "), err, out)
+	}
+	return nil
+}
+
+// findTool returns the path of a program that is not Go's, which Debian has in
+// pkg; without it the test is skipped, see [unavailable].
+func findTool(t testing.TB, name, pkg string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		unavailable(t, "no %s here (Debian package %s)", name, pkg)
+	}
+	return path
+}
+
+// unavailable skips a test whose means are missing and says why. Where
+// GATEWAY_TEST_ALL is set, as by scripts/test when it could install them, the
+// test fails instead: then nothing may go unproven.
+func unavailable(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("GATEWAY_TEST_ALL") != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}

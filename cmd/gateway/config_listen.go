@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// checkListen returns the address to listen on that listen asks for, as
+// host:port; port 0 is any free one. No host means localhost, or all interfaces
+// if insecure. Without insecure it refuses whatever other machines can reach:
+// there is no TLS yet, and who reaches the gateway commands it.
+func checkListen(listen string, insecure bool) (string, error) {
+	host, port, err := splitListen(listen)
+	switch {
+	case err != nil:
+		return "", err
+	case host == "" && !insecure:
+		host = "localhost"
+	case !insecure && !isLoopback(host):
+		return "", fmt.Errorf("other machines can reach %s, unencrypted (write insecure: true in the file to allow that, or listen on localhost:%s behind a proxy that does TLS)",
+			quote(listen), port)
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// splitListen returns the host and the decimal port of listen, both well-formed.
+func splitListen(listen string) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(listen)
+	switch {
+	case strings.Contains(listen, "://"):
+		return "", "", fmt.Errorf("%s is a URL (write host:port, such as %s)", quote(listen), defaultListen)
+	case err != nil && isPort(listen):
+		return "", "", fmt.Errorf("%s is only a port (write :%s)", quote(listen), listen)
+	case err != nil && strings.Count(listen, ":") > 1:
+		return "", "", fmt.Errorf("%s is not host:port (an IPv6 address needs brackets: [::1]:8765)", quote(listen))
+	case err != nil:
+		return "", "", fmt.Errorf("%s has no port (write host:port, such as %s)", quote(listen), defaultListen)
+	case !isPort(port):
+		return "", "", fmt.Errorf("port %s is not a number from 0 to 65535", quote(port))
+	case host != "" && !isHost(host):
+		return "", "", errors.New(quote(host) + " is neither a host name nor an address (write localhost, an address of this machine, or nothing for all interfaces)")
+	}
+	n, _ := strconv.ParseUint(port, 10, 16)
+	return host, strconv.FormatUint(n, 10), nil
+}
+
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
+}
+
+// A host name is RFC 1123's (section 2.1): labels of letters, digits and
+// hyphens, the last not all digits, or it would be a mistaken IPv4 address.
+var hostForm = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+
+func isHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return len(host) <= 253 && hostForm.MatchString(host)
+}
+
+// isLoopback tells whether only this machine can reach host.
+func isLoopback(host string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Unmap().IsLoopback()
+	}
+	return strings.EqualFold(host, "localhost")
+}

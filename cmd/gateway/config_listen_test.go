@@ -1,0 +1,71 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestCheckListen(t *testing.T) {
+	const beyond = " (write insecure: true in the file to allow that, or listen on localhost:80 behind a proxy that does TLS)"
+	for _, test := range []struct {
+		listen, secure, insecure string // what it becomes, or the error
+	}{
+		{"localhost:8765", "localhost:8765", "localhost:8765"},
+		{"LocalHost:80", "LocalHost:80", "LocalHost:80"},
+		{"127.0.0.1:80", "127.0.0.1:80", "127.0.0.1:80"},
+		{"127.255.0.9:80", "127.255.0.9:80", "127.255.0.9:80"},
+		{"[::1]:80", "[::1]:80", "[::1]:80"},
+		{"[::ffff:127.0.0.1]:80", "[::ffff:127.0.0.1]:80", "[::ffff:127.0.0.1]:80"},
+		{":8081", "localhost:8081", ":8081"},
+		{":0", "localhost:0", ":0"},
+		{":08081", "localhost:8081", ":8081"},
+
+		{"0.0.0.0:80", `other machines can reach "0.0.0.0:80", unencrypted` + beyond, "0.0.0.0:80"},
+		{"[::]:80", `other machines can reach "[::]:80", unencrypted` + beyond, "[::]:80"},
+		{"128.0.0.1:80", `other machines can reach "128.0.0.1:80", unencrypted` + beyond, "128.0.0.1:80"},
+		{"[fe80::1%eth0]:80", `other machines can reach "[fe80::1%eth0]:80", unencrypted` + beyond, "[fe80::1%eth0]:80"},
+		{"pi.local:80", `other machines can reach "pi.local:80", unencrypted` + beyond, "pi.local:80"},
+		{"localhost.example:80", `other machines can reach "localhost.example:80", unencrypted` + beyond, "localhost.example:80"},
+
+		{"", `"" has no port (write host:port, such as localhost:8765)`, ""},
+		{"localhost", `"localhost" has no port (write host:port, such as localhost:8765)`, ""},
+		{"8765", `"8765" is only a port (write :8765)`, ""},
+		{"localhost:", `port "" is not a number from 0 to 65535`, ""},
+		{"localhost:65536", `port "65536" is not a number from 0 to 65535`, ""},
+		{"localhost:-1", `port "-1" is not a number from 0 to 65535`, ""},
+		{"localhost:http", `port "http" is not a number from 0 to 65535`, ""},
+		{"::1:80", `"::1:80" is not host:port (an IPv6 address needs brackets: [::1]:8765)`, ""},
+		{"[::1]", `"[::1]" is not host:port (an IPv6 address needs brackets: [::1]:8765)`, ""},
+		{"ws://localhost:80", `"ws://localhost:80" is a URL (write host:port, such as localhost:8765)`, ""},
+	} {
+		t.Run(test.listen, func(t *testing.T) {
+			if test.insecure == "" {
+				test.insecure = test.secure
+			}
+			for insecure, want := range map[bool]string{false: test.secure, true: test.insecure} {
+				got, err := checkListen(test.listen, insecure)
+				if err != nil {
+					got = err.Error()
+				}
+				if got != want {
+					t.Errorf("insecure %v: got %s\nwant %s", insecure, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestCheckListenHost(t *testing.T) {
+	for _, host := range []string{"a b", "-a", "a-", "a..b", "*", "256.0.0.1", "1.2.3", "10.0.0.01", "pi_1", "ça", "a\n", strings.Repeat("a", 64), strings.Repeat("a.", 127) + "a"} {
+		_, err := checkListen(host+":80", true)
+		want := quote(host) + " is neither a host name nor an address (write localhost, an address of this machine, or nothing for all interfaces)"
+		if err == nil || err.Error() != want {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
+	}
+	for _, host := range []string{"a", "pi-4.local", "1.example", "xn--a", strings.Repeat("a", 63)} {
+		if got, err := checkListen(host+":80", true); err != nil || got != host+":80" {
+			t.Errorf("%s: got %q, %v", host, got, err)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ParseConfig checks data, the content of the file called name in errors,
+// against the chips there are. Any error is a [ConfigError] with everything
+// that is wrong.
+func ParseConfig(name string, data []byte, chips map[string]ChipSpec) (*Config, error) {
+	d := &decoder{file: name}
+	c := &Config{Listen: defaultListen, LogFormat: logFormats[0]}
+	if root := d.parseYAML(data); root != nil {
+		if s := d.section(root, ""); s != nil {
+			s.config(c, chips)
+		}
+	}
+	if len(d.problems) > 0 {
+		d.problems.sort()
+		return nil, d.problems
+	}
+	return c, nil
+}
+
+// config reads the keys of the whole file.
+func (s *section) config(c *Config, chips map[string]ChipSpec) {
+	defer s.done()
+
+	listen := s.text("listen", &c.Listen)
+	insecure := s.truth("insecure", &c.Insecure)
+	if listen != nil {
+		// What a mistaken insecure was meant to be is not known: no second complaint.
+		unclear := insecure == nil && s.has("insecure")
+		checked, err := checkListen(c.Listen, c.Insecure || unclear)
+		if err != nil {
+			s.fault(listen, "listen", "%v", err)
+		}
+		c.Listen = checked
+	}
+	if n := s.text("state", &c.State); n != nil && !isStatePath(c.State) {
+		s.fault(n, "state", "%s is not the full path of a directory (begin it at the root, such as /var/lib/gateway)", quote(c.State))
+	}
+	if n := s.text("log_format", &c.LogFormat); n != nil {
+		if err := checkLogFormat(c.LogFormat); err != nil {
+			s.fault(n, "log_format", "%v", err)
+		}
+	}
+	primary := s.text("primary", &c.Primary)
+	c.Sensors = s.sensors(chips)
+
+	names := make([]string, len(c.Sensors))
+	for i, sensor := range c.Sensors {
+		names[i] = sensor.Name
+	}
+	switch {
+	case len(names) == 0: // noted already
+	case primary == nil:
+		c.Primary = names[0]
+	case !slices.Contains(names, c.Primary):
+		s.fault(primary, "primary", "no sensor is named %s (write %s)", quote(c.Primary), oneOf(names))
+	}
+}
+
+// isStatePath tells whether path is absolute: a service's working directory
+// surprises. A slash is taken as the root everywhere, so a file for the Pi can
+// be checked on a laptop.
+func isStatePath(path string) bool {
+	return (filepath.IsAbs(path) || strings.HasPrefix(path, "/")) && len(path) < 4096 &&
+		!strings.ContainsFunc(path, func(r rune) bool { return r < ' ' })
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const referenceFile = "../../configs/gateway.yaml"
+
+func reference(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile(referenceFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// What is installed must be what a first user of a Pi needs, as it stands.
+func TestReferenceConfig(t *testing.T) {
+	c, err := ReadConfig(referenceFile, testChips)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		File: referenceFile, Listen: "localhost:8765", LogFormat: "auto", Primary: "indoor",
+		Sensors: []SensorConfig{{"indoor", "sht3x", 1, 0x44, 100 * time.Millisecond, time.Minute}},
+	}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("config (-want +got):\n%s", diff)
+	}
+}
+
+// An example is a line with nothing, or more than one blank, behind the "#".
+var exampleForm = regexp.MustCompile(`(?m)^#([a-z]|  +[^ ])`)
+
+func uncomment(text string) string { return exampleForm.ReplaceAllString(text, "$1") }
+
+func TestReferenceExamplesAreValid(t *testing.T) {
+	text := reference(t)
+	blocks := regexp.MustCompile(`\n\n+`).Split(text, -1)
+	examples := 0
+	for i, block := range blocks {
+		if !exampleForm.MatchString(block) {
+			continue
+		}
+		examples++
+		alone := append([]string(nil), blocks...)
+		alone[i] = uncomment(block)
+		if _, err := ParseConfig("gateway.yaml", []byte(strings.Join(alone, "\n\n")), testChips); err != nil {
+			t.Errorf("uncommented:\n%s\n%v", block, err)
+		}
+	}
+	if examples < 7 {
+		t.Errorf("%d examples found, want at least 7", examples)
+	}
+	c, err := ParseConfig("gateway.yaml", []byte(uncomment(text)), testChips)
+	if err != nil {
+		t.Fatalf("all uncommented: %v", err)
+	}
+	chips := map[string]bool{}
+	for _, s := range c.Sensors {
+		chips[s.Chip] = true
+	}
+	for chip := range testChips {
+		if !chips[chip] {
+			t.Errorf("no example for %s", chip)
+		}
+	}
+}
+
+// The keys that exist are those that a complaint about an unknown one lists.
+func TestReferenceHasEveryKey(t *testing.T) {
+	_, err := ParseConfig("gateway.yaml", []byte("sensors: [{name: a, chip: sht3x, zzzzzz: 1}]\nzzzzzz: 1\n"), testChips)
+	lists := regexp.MustCompile(`\(known: ([^)]+)\)`).FindAllStringSubmatch(err.Error(), -1)
+	if len(lists) != 2 {
+		t.Fatalf("%v: want two lists of keys", err)
+	}
+	text := uncomment(reference(t))
+	for _, list := range lists {
+		for _, key := range strings.Split(list[1], ", ") {
+			if !regexp.MustCompile(`(?m)^ *(- )?` + key + `:`).MatchString(text) {
+				t.Errorf("%s does not show the key %s", referenceFile, key)
+			}
+		}
+	}
+}

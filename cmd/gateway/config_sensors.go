@@ -1,0 +1,208 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// nameForm is what a name in the file looks like. Names become parts of URLs,
+// metric labels and JSON, so nothing in them may need escaping anywhere.
+var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+
+// sensors reads the list of sensors; it is empty if there is none to speak of.
+func (s *section) sensors(chips map[string]ChipSpec) []SensorConfig {
+	list := s.value("sensors")
+	switch {
+	case list == nil && s.has("sensors"):
+		return nil
+	case list == nil:
+		s.problem(s.node, "no sensors (add them: each has a name and a chip, %s)", oneOf(chipNames(chips)))
+		return nil
+	case list.Kind != yaml.SequenceNode:
+		s.fault(list, "sensors", `%s where a list must be (begin each sensor with "- ")`, kind(list))
+		return nil
+	case len(list.Content) == 0:
+		s.fault(list, "sensors", "an empty list (add sensors: each has a name and a chip, %s)", oneOf(chipNames(chips)))
+		return nil
+	case len(list.Content) > maxSensors:
+		s.fault(list.Content[maxSensors], "sensors", "%d sensors are too many (at most %d)", len(list.Content), maxSensors)
+	}
+	var sensors []SensorConfig
+	seen := owners{names: map[string]*section{}, places: map[place]*section{}}
+	for i, n := range list.Content {
+		if entry := s.section(n, fmt.Sprintf("sensors[%d]", i)); entry != nil {
+			sensors = append(sensors, entry.sensor(chips, seen))
+		}
+	}
+	return sensors
+}
+
+// owners tells which sensor has what only one can have.
+type owners struct {
+	names  map[string]*section
+	places map[place]*section
+}
+
+// place is where a chip is.
+type place struct {
+	bus     int
+	address uint16
+}
+
+// sensor reads one sensor.
+func (s *section) sensor(chips map[string]ChipSpec, seen owners) SensorConfig {
+	defer s.done()
+	c := SensorConfig{Bus: defaultBus}
+
+	switch n := s.text("name", &c.Name); {
+	case n == nil && !s.has("name"):
+		s.problem(s.node, "%s: no name (add one, such as name: indoor)", s.path)
+	case n == nil: // noted
+	case !nameForm.MatchString(c.Name):
+		s.fault(n, "name", "%s is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)", quote(c.Name))
+	case seen.names[c.Name] != nil:
+		s.fault(n, "name", "%s is the name of %s too (choose another)", quote(c.Name), seen.names[c.Name].where("name"))
+	default:
+		seen.names[c.Name] = s
+	}
+
+	var spec ChipSpec
+	known := false
+	switch n := s.text("chip", &c.Chip); {
+	case n == nil && !s.has("chip"):
+		s.problem(s.node, "%s: no chip (add one: chip: %s)", s.path, oneOf(chipNames(chips)))
+	case n == nil: // noted
+	default:
+		if spec, known = chips[c.Chip]; !known {
+			s.fault(n, "chip", "unknown chip %s (write %s)", quote(c.Chip), oneOf(chipNames(chips)))
+		}
+	}
+
+	bus := s.number("bus", maxBus, "write N for /dev/i2c-N, mostly 1", &c.Bus)
+	address := s.address(c.Chip, spec, &c.Address)
+	if known && (bus != nil || !s.has("bus")) && (address != nil || !s.has("address")) {
+		s.takePlace(place{c.Bus, c.Address}, spec, seen.places)
+	}
+
+	s.interval(c.Chip, spec, &c.Interval)
+	s.stuckAfter(c.Interval, &c.StuckAfter)
+	return c
+}
+
+// where names the section and the line on which its key is.
+func (s *section) where(key string) string {
+	n := s.values[key]
+	if n == nil {
+		n = s.node
+	}
+	return fmt.Sprintf("%s on line %d", s.path, n.Line)
+}
+
+// address reads the address of a chip with the given spec, which has no
+// addresses if the chip is unknown.
+func (s *section) address(chip string, spec ChipSpec, into *uint16) *yaml.Node {
+	fix := make([]string, len(spec.Addresses))
+	for i, a := range spec.Addresses {
+		fix[i] = fmt.Sprintf("0x%02x", a)
+	}
+	if len(spec.Addresses) > 0 {
+		*into = spec.Addresses[0]
+	}
+	var v int
+	n := s.number("address", 0xFF, "write "+cmp.Or(oneOf(fix), "it with 0x in front"), &v)
+	if n == nil {
+		return nil
+	}
+	if spec.Addresses != nil && !slices.Contains(spec.Addresses, uint16(v)) {
+		// 44 is how i2cdetect prints 0x44, and 0x88 is what it becomes with the
+		// direction bit, as some datasheets print it.
+		for i, a := range spec.Addresses {
+			if n.Value == fix[i][2:] || uint16(v)>>1 == a {
+				fix = fix[i : i+1]
+				break
+			}
+		}
+		s.fault(n, "address", "%s is no address of %s (write %s)", quote(n.Value), chip, oneOf(fix))
+		return nil
+	}
+	*into = uint16(v)
+	return n
+}
+
+// takePlace gives the sensor its place on the bus, unless another has it.
+func (s *section) takePlace(p place, spec ChipSpec, taken map[place]*section) {
+	other := taken[p]
+	if other == nil {
+		taken[p] = s
+		return
+	}
+	n := s.values["address"]
+	if n == nil {
+		n = s.node
+	}
+	fix := "connect one of them to another bus"
+	for _, a := range spec.Addresses {
+		if taken[place{p.bus, a}] == nil {
+			fix = fmt.Sprintf("set one of the chips to 0x%02x, or %s", a, fix)
+			break
+		}
+	}
+	s.fault(n, "address", "0x%02x on bus %d is the place of %s too (%s)", p.address, p.bus, other.where("address"), fix)
+}
+
+// interval reads the time from one measurement to the next.
+func (s *section) interval(chip string, spec ChipSpec, into *time.Duration) {
+	*into = max(defaultInterval, spec.MinInterval)
+	v := *into
+	n := s.duration("interval", max(spec.MinInterval, time.Millisecond), &v)
+	switch {
+	case n == nil: // the default, or noted
+	case spec.MinInterval > 0 && v < spec.MinInterval:
+		s.fault(n, "interval", "%s is too short: one measurement of %s takes up to %v (write %v or more)", quote(n.Value), chip, spec.MinInterval, spec.MinInterval)
+	case v < time.Millisecond || v > maxInterval:
+		s.fault(n, "interval", "%s is out of range (1ms to 24h)", quote(n.Value))
+	case v%time.Millisecond != 0:
+		s.fault(n, "interval", "%s is not a whole number of milliseconds (write %v)", quote(n.Value), v.Round(time.Millisecond))
+	default:
+		*into = v
+	}
+}
+
+// stuckAfter reads how long a sensor may give the same bits. Unless the file
+// says it, a slow one gets longer: two equal readings in a row prove nothing.
+func (s *section) stuckAfter(interval time.Duration, into *time.Duration) {
+	*into = max(defaultStuckAfter, stuckIntervals*interval)
+	v := *into
+	n := s.duration("stuck_after", 10*time.Second, &v)
+	switch {
+	case n == nil: // the default, or noted
+	case v != 0 && v < 2*interval:
+		s.fault(n, "stuck_after", "%s is less than two intervals of %v (write at least %v, or 0s for never)", quote(n.Value), interval, 2*interval)
+	case v > maxStuckAfter:
+		s.fault(n, "stuck_after", "%s is too long (at most 240h, or 0s for never)", quote(n.Value))
+	default:
+		*into = v
+	}
+}
+
+func chipNames(chips map[string]ChipSpec) []string { return slices.Sorted(maps.Keys(chips)) }
+
+// oneOf returns the words as a choice, the first few of them.
+func oneOf(words []string) string {
+	const few = 8
+	if len(words) > few {
+		return strings.Join(words[:few], ", ") + ", …"
+	}
+	if len(words) > 1 {
+		last := len(words) - 1
+		return strings.Join(words[:last], ", ") + " or " + words[last]
+	}
+	return strings.Join(words, "")
+}

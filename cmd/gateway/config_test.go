@@ -1,0 +1,293 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var testChips = map[string]ChipSpec{
+	"sht3x":  {[]uint16{0x44, 0x45}, 20 * time.Millisecond},
+	"bme280": {[]uint16{0x76, 0x77}, 20 * time.Millisecond},
+	"aht20":  {[]uint16{0x38}, 100 * time.Millisecond},
+}
+
+func TestBadConfig(t *testing.T) {
+	for _, test := range badConfigs {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := ParseConfig("gateway.yaml", []byte(test.file), testChips)
+			wantConfigError(t, err, test.want)
+		})
+		t.Run(test.name+" with CRLF", func(t *testing.T) {
+			_, err := ParseConfig("gateway.yaml", []byte(strings.ReplaceAll(test.file, "\n", "\r\n")), testChips)
+			wantConfigError(t, err, test.want)
+		})
+	}
+}
+
+func wantConfigError(t *testing.T, err error, want string) {
+	t.Helper()
+	if _, ok := errors.AsType[ConfigError](err); !ok {
+		t.Fatalf("got %T (%v), want a ConfigError", err, err)
+	}
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Errorf("error (-want +got):\n%s", diff)
+	}
+}
+
+func TestGoodConfig(t *testing.T) {
+	const ms, s = time.Millisecond, time.Second
+	indoor := SensorConfig{"indoor", "sht3x", 1, 0x44, 100 * ms, 60 * s}
+	defaults := Config{Listen: "localhost:8765", LogFormat: "auto", Primary: "indoor", Sensors: []SensorConfig{indoor}}
+	with := func(change func(*Config)) Config {
+		c := defaults
+		change(&c)
+		return c
+	}
+	for _, test := range []struct {
+		name, file string
+		want       Config
+	}{
+		{"defaults", oneSensor, defaults},
+		{"byte order mark", "\ufeff" + oneSensor, defaults},
+		{"CRLF", "sensors:\r\n  - name: indoor\r\n    chip: sht3x\r\n", defaults},
+		{"no newline at the end", strings.TrimSpace(oneSensor), defaults},
+		{"document markers", "---\n" + oneSensor + "...\n", defaults},
+		{"quoted keys and values", `"sensors": [{'name': "indoor", "chip": 'sht3x', bus: "1"}]`, defaults},
+		{"everything", `
+listen: 192.168.1.5:80
+insecure: true
+state: /var/lib/gateway
+log_format: json
+primary: out-door_2
+sensors:
+  - name: indoor
+    chip: sht3x
+    bus: 0
+    address: 0x45
+    interval: 20ms
+    stuck_after: 0s
+  - name: out-door_2
+    chip: bme280
+    bus: 255
+    address: 0X77
+    interval: 24h
+    stuck_after: 48h
+`, Config{Listen: "192.168.1.5:80", Insecure: true, State: "/var/lib/gateway", LogFormat: "json", Primary: "out-door_2",
+			Sensors: []SensorConfig{{"indoor", "sht3x", 0, 0x45, 20 * ms, 0}, {"out-door_2", "bme280", 255, 0x77, 24 * time.Hour, 48 * time.Hour}}}},
+		{"each chip has its own first address", "sensors: [{name: a, chip: sht3x}, {name: b, chip: bme280}, {name: c, chip: aht20}]",
+			with(func(c *Config) {
+				c.Primary = "a"
+				c.Sensors = []SensorConfig{{"a", "sht3x", 1, 0x44, 100 * ms, 60 * s}, {"b", "bme280", 1, 0x76, 100 * ms, 60 * s}, {"c", "aht20", 1, 0x38, 100 * ms, 60 * s}}
+			})},
+		{"one address on two buses", "sensors: [{name: a, chip: aht20}, {name: b, chip: aht20, bus: 2}]",
+			with(func(c *Config) {
+				c.Primary = "a"
+				c.Sensors = []SensorConfig{{"a", "aht20", 1, 0x38, 100 * ms, 60 * s}, {"b", "aht20", 2, 0x38, 100 * ms, 60 * s}}
+			})},
+		{"decimal address", "sensors: [{name: indoor, chip: sht3x, address: 68}]", defaults},
+		{"quoted address", `sensors: [{name: indoor, chip: sht3x, address: "0x44"}]`, defaults},
+		{"a slow sensor is stuck later", "sensors: [{name: indoor, chip: sht3x, interval: 1m}]",
+			with(func(c *Config) {
+				c.Sensors = []SensorConfig{{"indoor", "sht3x", 1, 0x44, time.Minute, 10 * time.Minute}}
+			})},
+		{"never stuck, without a unit", "sensors: [{name: indoor, chip: sht3x, stuck_after: 0}]",
+			with(func(c *Config) { c.Sensors = []SensorConfig{{"indoor", "sht3x", 1, 0x44, 100 * ms, 0}} })},
+		{"listen without a host", "listen: :8081\n" + oneSensor, with(func(c *Config) { c.Listen = "localhost:8081" })},
+		{"listen everywhere", "listen: :8081\ninsecure: true\n" + oneSensor,
+			with(func(c *Config) { c.Listen, c.Insecure = ":8081", true })},
+		{"insecure, on localhost", "insecure: true\n" + oneSensor, with(func(c *Config) { c.Insecure = true })},
+		{"a word of YAML as a name", "sensors: [{name: true, chip: sht3x}]",
+			with(func(c *Config) {
+				c.Primary = "true"
+				c.Sensors = []SensorConfig{{"true", "sht3x", 1, 0x44, 100 * ms, 60 * s}}
+			})},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := ParseConfig("gateway.yaml", []byte(test.file), testChips)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(&test.want, got); diff != "" {
+				t.Errorf("config (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A chip slower than the usual interval has its own.
+func TestSlowChipHasItsOwnInterval(t *testing.T) {
+	chips := map[string]ChipSpec{"slow": {[]uint16{0x5C}, 2 * time.Second}}
+	c, err := ParseConfig("gateway.yaml", []byte("sensors: [{name: a, chip: slow}]"), chips)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Sensors[0].Interval; got != 2*time.Second {
+		t.Errorf("interval %v, want 2s", got)
+	}
+}
+
+func sensorLines(n int) string {
+	var b strings.Builder
+	b.WriteString("sensors:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "  - {name: s%d, chip: aht20, bus: %d}\n", i, i)
+	}
+	return b.String()
+}
+
+func TestConfigLimits(t *testing.T) {
+	c, err := ParseConfig("gateway.yaml", []byte(sensorLines(64)), testChips)
+	if err != nil || len(c.Sensors) != 64 {
+		t.Errorf("64 sensors: %v", err)
+	}
+	_, err = ParseConfig("gateway.yaml", []byte(sensorLines(65)), testChips)
+	wantConfigError(t, err, "gateway.yaml:66: sensors: 65 sensors are too many (at most 64)")
+
+	full := oneSensor + "#" + strings.Repeat("x", maxConfigSize-len(oneSensor)-1)
+	if _, err := ParseConfig("gateway.yaml", []byte(full), testChips); err != nil {
+		t.Errorf("1 MiB: %v", err)
+	}
+	_, err = ParseConfig("gateway.yaml", []byte(full+"x"), testChips)
+	wantConfigError(t, err, "gateway.yaml:1: larger than 1 MiB (name the right file: no configuration is that large)")
+
+	_, err = ParseConfig("gateway.yaml", []byte("a: "+strings.Repeat("[", 100_000)), testChips)
+	wantConfigError(t, err, "gateway.yaml:1: lists or mappings nested thousands deep (name the right file: this is no configuration)")
+}
+
+// What is no configuration at all must not flood the log.
+func TestConfigErrorIsBounded(t *testing.T) {
+	var b strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&b, "%d: %s\n", i, strings.Repeat("x", 100))
+	}
+	_, err := ParseConfig("gateway.yaml", []byte(b.String()), testChips)
+	lines := strings.Split(err.Error(), "\n")
+	if len(lines) != maxProblems+1 || len(err.Error()) > 200*maxProblems {
+		t.Errorf("%d lines, %d bytes", len(lines), len(err.Error()))
+	}
+	if got, want := lines[len(lines)-1], "gateway.yaml: and 4901 more problems"; got != want {
+		t.Errorf("last line %q, want %q", got, want)
+	}
+}
+
+// The command line has no file and no line.
+func TestConfigErrorOfFlag(t *testing.T) {
+	wantConfigError(t, ConfigError{{Text: `--listen: "8765" is only a port (write :8765)`}}, `--listen: "8765" is only a port (write :8765)`)
+}
+
+func TestReadConfig(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+
+	good := write("good.yaml", oneSensor)
+	c, err := ReadConfig(good, testChips)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.File != good {
+		t.Errorf("file %q, want %q", c.File, good)
+	}
+
+	bad := write("bad.yaml", "liste: x\n"+oneSensor)
+	_, err = ReadConfig(bad, testChips)
+	wantConfigError(t, err, bad+`:1: unknown key "liste" (did you mean "listen"?)`)
+
+	large := write("large.yaml", strings.Repeat("#\n", 5<<20))
+	_, err = ReadConfig(large, testChips)
+	wantConfigError(t, err, large+":1: larger than 1 MiB (name the right file: no configuration is that large)")
+
+	missing := filepath.Join(dir, "missing.yaml")
+	_, err = ReadConfig(missing, testChips)
+	wantConfigError(t, err, missing+": no such file (give its path with --config, or try --simulate, which needs none)")
+
+	_, err = ReadConfig(dir, testChips)
+	wantConfigError(t, err, dir+": is a directory (name the file in it)")
+
+	if runtime.GOOS != "windows" {
+		_, err = ReadConfig(os.DevNull, testChips)
+		wantConfigError(t, err, os.DevNull+": is not a regular file (a reload must be able to read it again)")
+		_, err = ReadConfig(good+"/x", testChips)
+		wantConfigError(t, err, good+"/x: cannot be read: not a directory")
+	}
+}
+
+func TestReadConfigUnreadable(t *testing.T) {
+	if runtime.GOOS == "windows" || os.Getuid() == 0 {
+		t.Skip("every file can be read here")
+	}
+	path := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(path, []byte(oneSensor), 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err := ReadConfig(path, testChips)
+	wantConfigError(t, err, path+": permission denied (let the user that runs the gateway read it: sudo chmod a+r "+path+")")
+}
+
+// FuzzParseConfig: any error says where; a configuration written out in full
+// is the same configuration.
+func FuzzParseConfig(f *testing.F) {
+	for _, test := range badConfigs {
+		f.Add([]byte(test.file))
+	}
+	reference, err := os.ReadFile(referenceFile)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(reference)
+	f.Add([]byte(uncomment(string(reference))))
+	position := regexp.MustCompile(`^gateway\.yaml:([1-9][0-9]*): [^\n]+$`)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := ParseConfig("gateway.yaml", data, testChips)
+		if err != nil {
+			problems, ok := errors.AsType[ConfigError](err)
+			if !ok || len(problems) == 0 {
+				t.Fatalf("got %T (%v), want a ConfigError", err, err)
+			}
+			last := 1
+			for _, p := range problems {
+				if !position.MatchString(p.String()) || p.Line < last {
+					t.Errorf("%q has no position, or the wrong one", p)
+				}
+				last = p.Line
+			}
+			return
+		}
+		again, err := ParseConfig("gateway.yaml", []byte(written(c)), testChips)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, written(c))
+		}
+		if diff := cmp.Diff(c, again); diff != "" {
+			t.Errorf("written out and read again (-first +second):\n%s", diff)
+		}
+	})
+}
+
+// written returns the file that says all of c.
+func written(c *Config) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "listen: %q\ninsecure: %v\nlog_format: %q\nprimary: %q\n", c.Listen, c.Insecure, c.LogFormat, c.Primary)
+	if c.State != "" {
+		fmt.Fprintf(&b, "state: %q\n", c.State)
+	}
+	b.WriteString("sensors:\n")
+	for _, s := range c.Sensors {
+		fmt.Fprintf(&b, "  - {name: %q, chip: %q, bus: %d, address: %#x, interval: %v, stuck_after: %v}\n",
+			s.Name, s.Chip, s.Bus, s.Address, s.Interval, s.StuckAfter)
+	}
+	return b.String()
+}

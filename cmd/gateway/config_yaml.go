@@ -1,0 +1,248 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// decoder walks the nodes of one file and gathers what is wrong with them. It
+// decodes by hand because yaml.v3 into structs stops at the first error, takes
+// null for anything, and speaks of Go types.
+//
+// A value is what is written, quoted or not; its meaning comes from its key.
+type decoder struct {
+	file     string
+	problems ConfigError
+}
+
+// problem notes what is wrong at n.
+func (d *decoder) problem(n *yaml.Node, format string, args ...any) {
+	d.problems = append(d.problems, Problem{File: d.file, Line: max(n.Line, 1), Text: fmt.Sprintf(format, args...), column: n.Column})
+}
+
+// usable tells whether n, which stands at path, is a value at all, and notes
+// what is wrong if not. YAML's references and types have no place in a file that
+// people must understand at a glance.
+func (d *decoder) usable(n *yaml.Node, path string) bool {
+	switch {
+	case n.Kind == yaml.AliasNode || n.Anchor != "":
+		d.problem(n, "%s: anchors and aliases (&x, *x) are not supported (write the value out)", path)
+	case n.Style&yaml.TaggedStyle != 0:
+		d.problem(n, "%s: tags such as %s are not supported (write the value alone)", path, quote(n.Tag))
+	case n.Tag == "!!null":
+		d.problem(n, "%s: no value (give it one, or remove the line)", path)
+	default:
+		return true
+	}
+	return false
+}
+
+// section is one mapping of the file. Each of its keys is asked for once, by a
+// method with the type it must have; done then complains about the others.
+type section struct {
+	*decoder
+	node   *yaml.Node
+	path   string // "" is the whole file, sensors[0] the first sensor
+	keys   []*yaml.Node
+	values map[string]*yaml.Node
+	known  []string
+}
+
+// section returns the mapping n that stands at path, or nil, and then noted why.
+func (d *decoder) section(n *yaml.Node, path string) *section {
+	name := cmp.Or(path, "the whole file")
+	if !d.usable(n, name) {
+		return nil
+	}
+	if n.Kind != yaml.MappingNode {
+		d.problem(n, "%s: %s where keys with values must be (write key: value)", name, kind(n))
+		return nil
+	}
+	s := &section{decoder: d, node: n, path: path, values: map[string]*yaml.Node{}}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		switch first := s.values[key.Value]; {
+		case key.Tag == "!!merge":
+			d.problem(key, "%s: merge keys are not supported (write the keys out)", s.at("<<"))
+		case key.Kind != yaml.ScalarNode || key.Tag == "!!null" || key.Anchor != "" || key.Style&yaml.TaggedStyle != 0:
+			d.problem(key, "a key%s is not a plain word (write key: value)", s.in())
+		case first != nil:
+			d.problem(key, "duplicate key %s%s, already on line %d (remove one)", quote(key.Value), s.in(), first.Line)
+		default:
+			s.keys = append(s.keys, key)
+			s.values[key.Value] = value
+		}
+	}
+	return s
+}
+
+// at returns the full name of key.
+func (s *section) at(key string) string {
+	if s.path == "" {
+		return key
+	}
+	return s.path + "." + key
+}
+
+// in returns where the section's keys are, for a sentence.
+func (s *section) in() string {
+	if s.path == "" {
+		return ""
+	}
+	return " in " + s.path
+}
+
+// fault notes what is wrong with the value n of key.
+func (s *section) fault(n *yaml.Node, key, format string, args ...any) {
+	s.problem(n, "%s: %s", s.at(key), fmt.Sprintf(format, args...))
+}
+
+// has tells whether key is there, well or badly.
+func (s *section) has(key string) bool { return s.values[key] != nil }
+
+// value returns the usable value of key, or nil.
+func (s *section) value(key string) *yaml.Node {
+	s.known = append(s.known, key)
+	n := s.values[key]
+	if n == nil || !s.usable(n, s.at(key)) {
+		return nil
+	}
+	return n
+}
+
+// text reads a single value as it is written. Like its kin it returns the node
+// it read from, or nil if it left into as it was: the key is not there, or its
+// value is wrong, and that was noted.
+func (s *section) text(key string, into *string) *yaml.Node {
+	n := s.value(key)
+	if n == nil {
+		return nil
+	}
+	if n.Kind != yaml.ScalarNode {
+		s.fault(n, key, "%s where a single value must be (write %s: value)", kind(n), key)
+		return nil
+	}
+	*into = n.Value
+	return n
+}
+
+// truth reads true or false.
+func (s *section) truth(key string, into *bool) *yaml.Node {
+	var text string
+	n := s.text(key, &text)
+	if n == nil {
+		return nil
+	}
+	fix := "true or false"
+	switch strings.ToLower(text) {
+	case "true", "false":
+		*into = len(text) == len("true")
+		return n
+	case "yes", "on", "y", "1":
+		fix = "true"
+	case "no", "off", "n", "0":
+		fix = "false"
+	}
+	s.fault(n, key, "%s is neither true nor false (write %s)", quote(text), fix)
+	return nil
+}
+
+// number reads a whole number from 0 to limit, decimal or 0x and hexadecimal;
+// fix says what to write instead of anything else.
+func (s *section) number(key string, limit int, fix string, into *int) *yaml.Node {
+	var text string
+	n := s.text(key, &text)
+	if n == nil {
+		return nil
+	}
+	v, ok := parseNumber(text)
+	if !ok || v > limit {
+		s.fault(n, key, "%s is not a whole number from 0 to %d (%s)", quote(text), limit, fix)
+		return nil
+	}
+	*into = v
+	return n
+}
+
+var numberForm = regexp.MustCompile(`^(0|[1-9][0-9]{0,8}|0[xX][0-9a-fA-F]{1,7})$`)
+
+// parseNumber takes neither signs nor leading zeros: 010 is eight to some.
+func parseNumber(text string) (int, bool) {
+	if !numberForm.MatchString(text) {
+		return 0, false
+	}
+	v, err := strconv.ParseInt(text, 0, 32)
+	return int(v), err == nil
+}
+
+var bareNumberForm = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
+
+// duration reads a number with a unit. A bare number was probably meant in
+// milliseconds, or in seconds if those would be less than plausible.
+func (s *section) duration(key string, plausible time.Duration, into *time.Duration) *yaml.Node {
+	var text string
+	n := s.text(key, &text)
+	if n == nil {
+		return nil
+	}
+	if d, err := time.ParseDuration(text); err == nil {
+		*into = d
+		return n
+	}
+	if ms, err := time.ParseDuration(text + "ms"); err == nil && bareNumberForm.MatchString(text) {
+		unit := "ms"
+		if ms < plausible {
+			unit = "s"
+		}
+		s.fault(n, key, "%s has no unit (write %s%s)", quote(text), text, unit)
+		return nil
+	}
+	fix := "a number with a unit, such as 100ms, 5s or 1m30s"
+	compact := strings.ReplaceAll(strings.ReplaceAll(text, " ", ""), ",", ".")
+	if _, err := time.ParseDuration(compact); err == nil {
+		fix = compact
+	}
+	s.fault(n, key, "%s is not a duration (write %s)", quote(text), fix)
+	return nil
+}
+
+// done notes the keys that nobody asked for.
+func (s *section) done() {
+	for _, key := range s.keys {
+		if slices.Contains(s.known, key.Value) {
+			continue
+		}
+		fix := "known: " + strings.Join(s.known, ", ")
+		if near := nearest(key.Value, s.known); near != "" {
+			fix = fmt.Sprintf("did you mean %q?", near)
+		}
+		s.problem(key, "unknown key %s%s (%s)", quote(key.Value), s.in(), fix)
+	}
+}
+
+// kind names what n is, in words of the file.
+func kind(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	return quote(n.Value)
+}
+
+// quote returns s quoted, in one line, and not at length.
+func quote(s string) string {
+	const limit = 60
+	if r := []rune(s); len(r) > limit {
+		s = string(r[:limit]) + "…"
+	}
+	return strconv.Quote(s)
+}

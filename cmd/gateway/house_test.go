@@ -1,0 +1,70 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// allowed is the house's arrows: who may import whom inside the module. The
+// README's "Inside" draws them.
+var allowed = map[string][]string{
+	"wire":    {},
+	"sensors": {"wire", "sensors"},
+	"gateway": {"wire"},
+	"cmd":     {"wire", "sensors", "gateway", "cmd"},
+}
+
+// forbidden is what a room must not know of the world outside.
+var forbidden = map[string][]string{
+	"wire":              {"time", "net", "os", "periph.io", "github.com", "golang.org", "gopkg.in"},
+	"sensors":           {"net", "net/http", "gopkg.in/yaml.v3", "github.com/gorilla/websocket", "github.com/coreos/go-systemd"},
+	"gateway":           {"periph.io", "gopkg.in/yaml.v3", "github.com/coreos/go-systemd"},
+	"gateway/motor":     {"net", "net/http", "gopkg.in/yaml.v3", "github.com/gorilla/websocket"},
+	"gateway/client":    {"periph.io", "gopkg.in/yaml.v3"},
+	"gateway/dashboard": {"github.com/gorilla/websocket", "periph.io"},
+}
+
+func TestTheHouse(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "sensorgateway/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rooms := 0
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		room, imports := strings.TrimPrefix(words[0], "sensorgateway/"), words[1:]
+		rooms++
+		top, _, sub := strings.Cut(room, "/")
+		for _, path := range imports {
+			inside, ours := strings.CutPrefix(path, "sensorgateway/")
+			if ours && !mayImport(top, room, sub, inside) {
+				t.Errorf("%s imports %s: the house has no such arrow", room, inside)
+			}
+			for of, paths := range forbidden {
+				for _, p := range paths {
+					exactly := of == room || of == top && top != "gateway"
+					if exactly && (path == p || strings.Contains(p, ".") && strings.HasPrefix(path, p)) {
+						t.Errorf("%s imports %s, which it must not know", room, path)
+					}
+				}
+			}
+		}
+	}
+	if rooms < 8 {
+		t.Errorf("only %d packages were looked at", rooms)
+	}
+}
+
+func mayImport(top, room string, sub bool, inside string) bool {
+	target, _, _ := strings.Cut(inside, "/")
+	if top == "gateway" && sub {
+		return inside == "wire" // not each other, not the Server
+	}
+	for _, a := range allowed[top] {
+		if target == a {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+)
+
+// logFormats are the values of log_format and --log-format:
+//
+//	auto     for people on a terminal, else journal under systemd, else text
+//	text     key=value, with the time
+//	journal  key=value, without the time, with the priority as <6> (sd-daemon(3))
+//	json     one object a line
+var logFormats = []string{"auto", "text", "journal", "json"}
+
+// checkLogFormat tells whether format is one of [logFormats].
+func checkLogFormat(format string) error {
+	if !slices.Contains(logFormats, format) {
+		return fmt.Errorf("unknown log format %s (write %s)", quote(format), oneOf(logFormats))
+	}
+	return nil
+}
+
+// newLogger returns the program's logger, which writes to w a line a record,
+// whatever the record holds, and limits how often it repeats itself (see
+// [limiter]). format is one of [logFormats]; env looks up the environment;
+// isTerminal tells whether w is one.
+func newLogger(w io.Writer, format string, env func(string) string, isTerminal bool) *slog.Logger {
+	return slog.New(limitRepeats(newLogHandler(w, format, env, isTerminal)))
+}
+
+func newLogHandler(w io.Writer, format string, env func(string) string, isTerminal bool) slog.Handler {
+	// A shell started by a service inherits its JOURNAL_STREAM, so the terminal decides first.
+	switch {
+	case format == "json":
+		return slog.NewJSONHandler(w, nil)
+	case format == "journal", format == "auto" && !isTerminal && env("JOURNAL_STREAM") != "":
+		return newLineHandler(w, journalHead)
+	case format == "auto" && isTerminal:
+		if env("NO_COLOR") != "" || env("TERM") == "dumb" {
+			return newLineHandler(w, plainHead)
+		}
+		return newLineHandler(w, colourHead)
+	}
+	return slog.NewTextHandler(w, nil)
+}

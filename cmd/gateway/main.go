@@ -1,0 +1,112 @@
+// Command gateway reads temperature and humidity from I²C chips and streams
+// every reading to any number of WebSocket clients.
+//
+// This package is the only place that has met everyone: it reads the
+// configuration, builds the parts, connects them and takes them down in order.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// version is stamped by scripts/build.
+var version = "devel"
+
+// Exit statuses; 78 is EX_CONFIG of sysexits.h, for which the unit does not restart.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+	exitConfig  = 78
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	status := exitStatus(err)
+	switch status {
+	case 0:
+	case exitConfig: // each line has its own position
+		fmt.Fprintln(os.Stderr, err)
+	default:
+		fmt.Fprintf(os.Stderr, "gateway: %v\n", err)
+	}
+	os.Exit(status)
+}
+
+// run is the whole program without its process.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	var o serveOptions
+	root := &cobra.Command{
+		Use:   "gateway",
+		Short: "Stream I²C sensor readings to WebSocket clients",
+		Long: "Reads temperature and humidity from I²C chips and streams every reading to any number of\n" +
+			"WebSocket clients. Try it without hardware: gateway --simulate",
+		Args:          noArgs,
+		Version:       fmt.Sprintf("%s %s/%s %s", version, runtime.GOOS, runtime.GOARCH, runtime.Version()),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, getenv, stdout, stderr) },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate("gateway {{.Version}}\n")
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	f := root.Flags()
+	f.StringVar(&o.config, "config", "", "configuration `file` (default "+defaultConfig+"; none when simulating)")
+	f.StringVar(&o.simulate, "simulate", "", "emulate the chips: \"steady\", or \"flaky\" for chips that fail; \":SEED\" behind it for another room")
+	f.Lookup("simulate").NoOptDefVal = "steady"
+	f.StringVar(&o.listen, "listen", "", "`address` to listen on (default "+defaultListen+")")
+	f.StringVar(&o.state, "state", "", "`directory` of what must survive a restart (default: kept in memory)")
+	f.StringVar(&o.logFormat, "log-format", "", "auto, text, journal or json (default auto)")
+	root.PreRunE = func(*cobra.Command, []string) error { return fromEnvironment(f, getenv) }
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	return root.ExecuteContext(ctx)
+}
+
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unknown command %q: see gateway --help", args[0])}
+	}
+	return nil
+}
+
+// fromEnvironment sets the flags that were not given from GATEWAY_LISTEN and the like.
+func fromEnvironment(flags *pflag.FlagSet, getenv func(string) string) (err error) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "GATEWAY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if v := getenv(name); v != "" && !f.Changed && f.Value.Type() == "string" {
+			err = errors.Join(err, f.Value.Set(v))
+		}
+	})
+	return err
+}
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ error }
+
+func exitStatus(err error) int {
+	var usage usageError
+	var config ConfigError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &config):
+		return exitConfig
+	case errors.As(err, &usage):
+		return exitUsage
+	}
+	return exitFailure
+}

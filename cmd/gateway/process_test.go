@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// gatewayProcess is the program running as its user would start it.
+type gatewayProcess struct {
+	URL string // ws://HOST:PORT/, as the program announced it
+
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when it has ended and all its output is in
+	err    error         // of the end; valid once exited is closed
+
+	mu     sync.Mutex
+	output bytes.Buffer // stdout and stderr as they came
+}
+
+var announced = regexp.MustCompile(`ws://[^\s"/]+:[0-9]+/`)
+
+// startGateway starts argv and waits, a minute at most, until it says where it
+// listens. It is killed at the end of the test if it still runs by then.
+func startGateway(t testing.TB, argv ...string) *gatewayProcess {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &gatewayProcess{cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = w, w
+	err = p.cmd.Start()
+	w.Close()
+	if err != nil {
+		r.Close()
+		t.Fatal(err)
+	}
+	url := make(chan string, 1) // the first announcement; more are dropped
+	go p.follow(r, url)
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		<-p.exited
+		if t.Failed() {
+			t.Logf("output of the program:\n%s", p.Output())
+		}
+	})
+
+	select {
+	case p.URL = <-url:
+	case <-p.exited:
+		t.Fatalf("it ended before it listened: %v", p.err)
+	case <-time.After(time.Minute):
+		t.Fatal("it does not listen after a minute")
+	}
+	return p
+}
+
+// follow collects the output until the process has ended.
+func (p *gatewayProcess) follow(r io.ReadCloser, url chan<- string) {
+	defer close(p.exited)
+	defer r.Close()
+	for in := bufio.NewReader(r); ; {
+		line, err := in.ReadString('\n')
+		p.mu.Lock()
+		p.output.WriteString(line)
+		p.mu.Unlock()
+		if at := announced.FindString(line); at != "" {
+			select {
+			case url <- at:
+			default:
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	p.err = p.cmd.Wait()
+}
+
+// Output returns what the process has written so far.
+func (p *gatewayProcess) Output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.output.String()
+}
+
+// Stop asks the process to end and returns how it did: nil for exit status 0.
+func (p *gatewayProcess) Stop(t testing.TB) error {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("a process cannot be asked to end on Windows")
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.exited:
+		return p.err
+	case <-time.After(time.Minute):
+		t.Fatal("it did not end within a minute")
+		return nil
+	}
+}

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sensorgateway/gateway"
+	"sensorgateway/gateway/dashboard"
+	"sensorgateway/sensors"
+	"sensorgateway/sensors/bus"
+	"sensorgateway/wire"
+)
+
+const (
+	defaultConfig = "/etc/gateway/gateway.yaml"
+	// farewellTime is how long clients have to go when the gateway stops; the
+	// whole stop takes less than the 5 s that are promised.
+	farewellTime = 3 * time.Second
+)
+
+//go:embed simulate.yaml
+var simulateYAML []byte
+
+// serveOptions are the flags of the command without a subcommand.
+type serveOptions struct {
+	config, simulate, listen, state, logFormat string
+}
+
+// serve runs the gateway until ctx ends.
+//
+// It starts from the inside out (buses, sampler's parts, server, sockets, and
+// only then the ticks) and stops from the outside in: the sampler finishes its
+// ticks, the clients are told to come back, the numbers that were reached are
+// written down.
+func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdout, stderr io.Writer) error {
+	begin := time.Now()
+	simulate, err := parseSimulation(o.simulate)
+	if err != nil {
+		return err
+	}
+	cfg, err := o.configuration(simulate)
+	if err != nil {
+		return err
+	}
+	log := newLogger(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
+
+	listeners, err := listen(cfg.Listen)
+	if err != nil {
+		return err
+	}
+	defer closeAll(listeners)
+	buses, err := openBuses(cfg, simulate, log)
+	if err != nil {
+		return err
+	}
+	defer buses.close()
+
+	g := &running{cfg: cfg, log: log, simulate: simulate, listeners: listeners, systemd: supervisor{log}}
+	g.build(buses)
+	if isTerminal(stdout) && cfg.LogFormat == "auto" {
+		g.announce = func(d time.Duration) { g.tellPerson(stdout, d) }
+	} else {
+		g.announce = g.tellLog
+	}
+	return g.run(ctx, begin)
+}
+
+// configuration reads the file, or what stands for it, and applies the flags.
+func (o serveOptions) configuration(simulate *simulation) (cfg *Config, err error) {
+	chips := map[string]ChipSpec{}
+	for name, c := range sensors.Chips() {
+		chips[name] = ChipSpec{Addresses: c.Addresses, MinInterval: c.MinInterval}
+	}
+	if o.config == "" && simulate != nil {
+		cfg, err = ParseConfig("simulate.yaml", simulateYAML, chips)
+	} else {
+		if o.config == "" {
+			o.config = defaultConfig
+		}
+		cfg, err = ReadConfig(o.config, chips)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.listen != "" {
+		if cfg.Listen, err = checkListen(o.listen, cfg.Insecure); err != nil {
+			return nil, ConfigError{{Text: "--listen: " + err.Error()}}
+		}
+	}
+	if o.state != "" {
+		cfg.State = o.state
+	} else if simulate != nil {
+		cfg.State = "" // the numbers of a demonstration are not those of the real sensors
+	}
+	if o.logFormat != "" {
+		if err := checkLogFormat(o.logFormat); err != nil {
+			return nil, ConfigError{{Text: "--log-format: " + err.Error()}}
+		}
+		cfg.LogFormat = o.logFormat
+	}
+	return cfg, nil
+}
+
+// running is the gateway, built.
+type running struct {
+	cfg       *Config
+	log       *slog.Logger
+	simulate  *simulation
+	listeners []net.Listener
+	systemd   supervisor
+	state     *state
+	sampler   *sensors.Sampler
+	server    *gateway.Server
+	synced    atomic.Bool // the system clock
+	first     *firsts
+	pulse     pulse
+	announce  func(time.Duration)
+}
+
+func (g *running) build(buses buses) {
+	g.synced.Store(clockSynced())
+	g.state = openState(g.cfg.State, g.cfg.Sensors, g.log)
+	chips := sensors.Chips()
+	var infos []wire.SensorInfo
+	var configs []sensors.Config
+	primary := 0
+	for i, c := range g.cfg.Sensors {
+		if c.Name == g.cfg.Primary {
+			primary = i
+		}
+		if driver, ok := bus.Claimed(c.Bus, c.Address); ok && g.simulate == nil {
+			g.log.Warn("the kernel's own driver holds this chip, and both will disturb each other", "sensor", c.Name,
+				"driver", driver, "fix", fmt.Sprintf("echo %d-%04x | sudo tee /sys/bus/i2c/drivers/%s/unbind", c.Bus, c.Address, driver))
+		}
+		chip := chips[c.Chip]
+		configs = append(configs, sensors.Config{
+			ID: uint16(i), Name: c.Name, Chip: chip, Bus: buses[c.Bus], Address: c.Address,
+			Interval: c.Interval, StuckAfter: c.StuckAfter, FirstSeq: g.state.first[i],
+		})
+		infos = append(infos, wire.SensorInfo{
+			ID: uint16(i), Name: c.Name, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(), NextSeq: g.state.first[i],
+		})
+	}
+	infos[primary].Primary = true
+	g.server = gateway.New(gateway.Options{
+		Version: version, Epoch: g.state.epoch, Simulated: g.simulate != nil, Sensors: infos, Primary: primary,
+		ClockSynced: g.synced.Load, Alive: g.alive, Page: dashboard.Handler(), Log: g.log,
+	})
+	g.state.newEpoch = g.server.SetEpoch
+	g.first = newFirsts(len(configs))
+	g.sampler = sensors.NewSampler(configs, g.flags, func(records []wire.Record) {
+		g.state.Cover(records)
+		g.first.see(records)
+		g.server.Publish(records)
+	}, g.log)
+}
+
+// flags are those of a record that is made now.
+func (g *running) flags() (f wire.Flags) {
+	if g.simulate != nil {
+		f |= wire.Simulated
+	}
+	if !g.synced.Load() {
+		f |= wire.ClockUnsynced
+	}
+	return f
+}
+
+func (g *running) run(ctx context.Context, begin time.Time) error {
+	// What runs until the very end, after ctx: the sockets.
+	var sockets errgroup.Group
+	failed, fail := context.WithCancel(ctx)
+	defer fail()
+	for _, l := range g.listeners {
+		sockets.Go(func() error { defer fail(); return g.server.Serve(l) })
+	}
+	// What ends with ctx, or with a failure.
+	tasks, ctx := errgroup.WithContext(failed)
+	tasks.Go(func() error { defer fail(); return g.sampler.Run(ctx) })
+	tasks.Go(func() error { g.state.keep(ctx); return nil })
+	tasks.Go(func() error { g.watchClock(ctx); return nil })
+	tasks.Go(func() error {
+		if g.first.wait(ctx) {
+			g.announce(time.Since(begin))
+			g.systemd.ready(g.status())
+		}
+		g.systemd.watchdog(ctx, g.status, g.sampler.Beats, g.server.Beats)
+		return nil
+	})
+
+	<-ctx.Done()
+	g.systemd.stopping()
+	err := tasks.Wait()
+	farewell, cancel := context.WithTimeout(context.Background(), farewellTime)
+	defer cancel()
+	if shutErr := g.server.Shutdown(farewell); shutErr != nil && !errors.Is(shutErr, context.DeadlineExceeded) {
+		err = errors.Join(err, shutErr)
+	}
+	err = errors.Join(err, sockets.Wait())
+	if saveErr := g.state.close(); saveErr != nil {
+		g.log.Warn("sequence numbers were not written down: some will be skipped", "err", saveErr)
+	}
+	g.log.Info("stopped", "clients", g.server.Clients())
+	return err
+}
+
+// watchClock asks once a second whether the system clock is synchronised.
+func (g *running) watchClock(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			g.synced.Store(clockSynced())
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// alive is nil while both the ticks and the hub have moved within a few seconds.
+func (g *running) alive() error { return g.pulse.check(g.sampler.Beats(), g.server.Beats()) }
+
+func (g *running) status() string {
+	return fmt.Sprintf("%s, %d clients", g.server.Quality(), g.server.Clients())
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		_ = l.Close() // most often closed by the server already
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+var twoSensors = []SensorConfig{{Name: "a", Interval: 100 * time.Millisecond}, {Name: "b", Interval: time.Minute}}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// use uses numbers from the first on, as the sampler does, and returns the last.
+func (s *state) use(sensor uint16, ticks int) uint32 {
+	seq := s.next[sensor]
+	for range ticks {
+		s.Cover([]wire.Record{{Sensor: sensor, Seq: seq}})
+		seq++
+	}
+	return seq - 1
+}
+
+func TestStateAcrossStops(t *testing.T) {
+	dir := t.TempDir()
+	s := openState(dir, twoSensors, quiet())
+	epoch := s.epoch
+	if s.first[0] != 0 || s.first[1] != 0 || epoch == "" {
+		t.Fatalf("a new state begins at %v in epoch %q", s.first, epoch)
+	}
+	last := s.use(0, 100)
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openState(dir, twoSensors, quiet())
+	if s.epoch != epoch || s.first[0] != last+1 || s.first[1] != 0 {
+		t.Errorf("after a clean stop %v in %q, want [%d 0] in %q", s.first, s.epoch, last+1, epoch)
+	}
+	// No close: SIGKILL. Nothing that was used comes again, and little is skipped.
+	last = s.use(0, 50)
+	s = openState(dir, twoSensors, quiet())
+	if s.epoch != epoch || s.first[0] <= last || s.first[0] > last+6000 {
+		t.Errorf("after SIGKILL %v, the last was %d", s.first, last)
+	}
+	// A sensor that is away for a while keeps its numbers.
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	before := s.first[0]
+	if err := openState(dir, twoSensors[1:], quiet()).close(); err != nil {
+		t.Fatal(err)
+	}
+	if s = openState(dir, twoSensors, quiet()); s.first[0] != before {
+		t.Errorf("a sensor that was away begins at %d, want %d", s.first[0], before)
+	}
+}
+
+// No number is used before the file says so, at whatever moment the power fails.
+func TestStateNeverUsesANumberTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		s := openState(dir, twoSensors[:1], quiet())
+		done := make(chan struct{})
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() { s.keep(ctx); close(done) }()
+		for range 200 { // over three hours
+			last := s.use(0, 600)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if crashed := afterPowerCut(t, dir); crashed.Next["a"] <= last {
+				t.Fatalf("after a power cut %d would come again after %d", crashed.Next["a"], last)
+			}
+		}
+		// A pause of the whole machine lets the numbers leap.
+		s.Cover([]wire.Record{{Sensor: 0, Seq: s.next[0] + 1_000_000}})
+		if crashed := afterPowerCut(t, dir); crashed.Next["a"] < s.next[0] {
+			t.Errorf("after a leap to %d the file says %d", s.next[0], crashed.Next["a"])
+		}
+		cancel()
+		<-done
+	})
+}
+
+func TestStateWraps(t *testing.T) {
+	dir := t.TempDir()
+	if err := replaceFile(filepath.Join(dir, stateFile), []byte(`{"epoch":"e","next_seq":{"a":4294967290}}`)); err != nil {
+		t.Fatal(err)
+	}
+	s := openState(dir, twoSensors[:1], quiet())
+	if last := s.use(0, 10); last != 3 || s.epoch != "e" {
+		t.Errorf("the tenth after 4294967290 is %d in epoch %q", last, s.epoch)
+	}
+}
+
+func TestDamagedState(t *testing.T) {
+	for _, content := range []string{"", "{", `{"epoch":""}`, `[]`, `{"epoch":"e","next_seq":{"a":-1}}`, strings.Repeat("\x00", 100)} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, stateFile)
+		if err := replaceFile(path, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		s := openState(dir, twoSensors, slog.New(slog.NewTextHandler(&log, nil)))
+		if s.epoch == "" || s.epoch == "e" || s.first[0] != 0 {
+			t.Errorf("%q: epoch %q from %d", content, s.epoch, s.first[0])
+		}
+		aside, _ := filepath.Glob(path + ".damaged-*")
+		if len(aside) != 1 || !strings.Contains(log.String(), "new epoch") {
+			t.Errorf("%q: set aside as %v, said %q", content, aside, log.String())
+		}
+	}
+}
+
+// A disk that fails ends the epoch before a number could come twice, and what
+// was kept before is not touched.
+func TestStateOnAFailingDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "state")
+		s := openState(dir, twoSensors[:1], quiet())
+		old, reserved, told := s.epoch, s.limit[0], make(chan string, 10)
+		s.newEpoch = func(e string) { told <- e }
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { s.keep(ctx); close(done) }()
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file where the directory was
+			t.Fatal(err)
+		}
+		for range 20 {
+			last := s.use(0, 600)
+			s.mu.Lock()
+			if s.epoch == old && !before(last, reserved) {
+				t.Fatalf("number %d was used in the old epoch, reserved to %d", last, reserved)
+			}
+			s.mu.Unlock()
+			time.Sleep(time.Minute)
+			synctest.Wait()
+		}
+		select {
+		case e := <-told:
+			if e == old {
+				t.Error("the new epoch is the old one")
+			}
+		default:
+			t.Error("20 minutes without a disk, and the epoch is the same")
+		}
+		cancel()
+		<-done
+	})
+}
+
+func afterPowerCut(t *testing.T, dir string) (saved savedState) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if err == nil {
+		err = json.Unmarshal(data, &saved)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return saved
+}

@@ -1,0 +1,369 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/wire"
+)
+
+// debianPython returns a Python that has the websockets library: a client that
+// we did not write.
+func debianPython(t testing.TB) string {
+	t.Helper()
+	for _, name := range []string{"/usr/bin/python3", "python3"} {
+		if exec.Command(name, "-c", "import websockets").Run() == nil {
+			return name
+		}
+	}
+	unavailable(t, "no Python with the websockets library here (Debian package python3-websockets)")
+	return ""
+}
+
+// What the README shows as ten lines of Python, against the real binary.
+func TestPythonReadsTheStream(t *testing.T) {
+	python := debianPython(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "localhost:0")
+	out, err := exec.Command(python, "-c", `
+import asyncio, json, struct, sys, websockets
+
+async def main(url):
+    got = {"v1": [], "v2": [], "hello": None}
+    async with websockets.connect(url) as ws:                       # no subprotocol at all
+        for _ in range(30):
+            got["v1"].append(struct.unpack("!ffq", await ws.recv()))
+    async with websockets.connect(url, subprotocols=["readings.v2"]) as ws:
+        got["hello"] = json.loads(await ws.recv())
+        for _ in range(20):
+            got["v2"].append(list(struct.iter_unpack("!HBBIffq", await ws.recv())))
+    async with websockets.connect(url + "nope") as ws:
+        try:
+            await ws.recv()
+        except websockets.ConnectionClosed as e:
+            got["unknown"] = [e.code, e.reason]
+    print(json.dumps(got))
+
+asyncio.run(main(sys.argv[1]))
+`, p.URL).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var got struct {
+		V1    [][3]float64
+		V2    [][][7]float64
+		Hello struct {
+			Type    string
+			Payload wire.Hello
+		}
+		Unknown [2]any
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for i, r := range got.V1 {
+		if r[0] < 10 || r[0] > 35 || r[1] < 1 || r[1] > 99 {
+			t.Errorf("reading %d: %v is no room", i, r)
+		}
+		if i > 0 && r[2]-got.V1[i-1][2] != 100 {
+			t.Errorf("reading %d came %v ms after the one before", i, r[2]-got.V1[i-1][2])
+		}
+	}
+	hello := got.Hello.Payload
+	if got.Hello.Type != "hello" || !hello.Simulated || hello.Epoch == "" || len(hello.Sensors) != 3 {
+		t.Errorf("hello %+v", got.Hello)
+	}
+	for i, tick := range got.V2 {
+		if len(tick) != 3 && i > 0 { // a busy machine may let one straggle, but never lose it
+			t.Logf("message %d has %d records", i, len(tick))
+		}
+		for _, r := range tick {
+			if int(r[1])&int(wire.Simulated) == 0 {
+				t.Errorf("message %d: a record without the simulated flag: %v", i, r)
+			}
+		}
+	}
+	if got.Unknown[0] != 1008. || got.Unknown[1] != "Unknown endpoint" {
+		t.Errorf("an unknown endpoint ends with %v", got.Unknown)
+	}
+	if err := p.Stop(t); err != nil {
+		t.Errorf("SIGTERM: %v", err)
+	}
+}
+
+// readV2 reads records until done says so.
+func readV2(t testing.TB, url string, done func(wire.Record) bool) wire.Hello {
+	t.Helper()
+	d := websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}}
+	c, _, err := d.Dial(url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetReadDeadline(time.Now().Add(90 * time.Second))
+	var hello struct{ Payload wire.Hello }
+	if err := c.ReadJSON(&hello); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		_, b, err := c.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, err := wire.ParseRecords(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range records {
+			if done(r) {
+				return hello.Payload
+			}
+		}
+	}
+}
+
+// Three causes show within 10 s on every sensor, the primary one too.
+func TestFlakySimulationShowsItsCauses(t *testing.T) {
+	p := startGateway(t, buildGateway(t), "--simulate=flaky", "--listen", "127.0.0.1:0")
+	causes := map[uint16]map[wire.Fault]bool{}
+	var begin int64
+	readV2(t, p.URL, func(r wire.Record) bool {
+		if begin == 0 {
+			begin = r.UnixMilli
+		}
+		if r.Fault != wire.Good {
+			if causes[r.Sensor] == nil {
+				causes[r.Sensor] = map[wire.Fault]bool{}
+			}
+			causes[r.Sensor][r.Fault] = true
+		}
+		enough := len(causes) == 3
+		for _, c := range causes {
+			enough = enough && len(c) >= 3
+		}
+		return enough || r.UnixMilli-begin > 10_000
+	})
+	for sensor, seen := range causes {
+		if len(seen) < 3 {
+			t.Errorf("sensor %d showed %v in 10 s, want three causes", sensor, seen)
+		}
+	}
+	if len(causes) < 3 {
+		t.Errorf("only %d sensors failed at all", len(causes))
+	}
+}
+
+// Sequence numbers go on after a clean stop and after SIGKILL, and none is used
+// twice; without a directory each start is a new epoch.
+func TestRestarts(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	args := []string{buildGateway(t), "--simulate", "--listen", "127.0.0.1:0", "--state", dir}
+	var epoch string
+	last := map[uint16]uint32{}
+	for i, end := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGKILL, syscall.SIGTERM} {
+		p := startGateway(t, args...)
+		first, n := map[uint16]uint32{}, 0
+		hello := readV2(t, p.URL, func(r wire.Record) bool {
+			if _, ok := first[r.Sensor]; !ok {
+				first[r.Sensor] = r.Seq
+				if before, ok := last[r.Sensor]; ok && r.Seq <= before {
+					t.Errorf("start %d: sensor %d says %d after %d", i, r.Sensor, r.Seq, before)
+				}
+			}
+			last[r.Sensor] = r.Seq
+			n++
+			return n >= 9
+		})
+		if epoch != "" && hello.Epoch != epoch {
+			t.Errorf("start %d: epoch %s after %s", i, hello.Epoch, epoch)
+		}
+		epoch = hello.Epoch
+		if end == syscall.SIGTERM {
+			if err := p.Stop(t); err != nil {
+				t.Errorf("SIGTERM: %v", err)
+			}
+			continue
+		}
+		_ = p.cmd.Process.Signal(end)
+		<-p.exited
+	}
+	p := startGateway(t, args[:4]...)
+	if hello := readV2(t, p.URL, func(wire.Record) bool { return true }); hello.Epoch == epoch {
+		t.Error("without --state, the epoch of another run came back")
+	}
+}
+
+// SIGTERM closes each client with 1012 and its own time to come back, within 5 s.
+func TestStopTellsClients(t *testing.T) {
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	var clients []*websocket.Conn
+	for range 20 {
+		c, _, err := websocket.DefaultDialer.Dial(p.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, _, err := c.ReadMessage(); err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, c)
+	}
+	begin := time.Now()
+	reasons := make(chan string, len(clients))
+	for _, c := range clients {
+		go func() {
+			for {
+				if _, _, err := c.ReadMessage(); err != nil {
+					reasons <- err.Error()
+					return
+				}
+			}
+		}()
+	}
+	if err := p.Stop(t); err != nil {
+		t.Errorf("SIGTERM: %v", err)
+	}
+	if d := time.Since(begin); d > 5*time.Second {
+		t.Errorf("it took %v to stop", d)
+	}
+	seen := map[string]bool{}
+	for range clients {
+		r := <-reasons
+		if !strings.Contains(r, "1012") || !strings.Contains(r, "retry_ms=") || seen[r] {
+			t.Errorf("a client ended with %q", r)
+		}
+		seen[r] = true
+	}
+}
+
+// A chip and a bus that are not there cost their readings and nothing else.
+func TestMissingHardwareIsNoFailedStart(t *testing.T) {
+	config := writeFile(t, "gateway.yaml", "sensors:\n  - {name: cellar, chip: sht3x, bus: 250}\n")
+	p := startGateway(t, buildGateway(t), "--config", config, "--listen", "127.0.0.1:0")
+	readV2(t, p.URL, func(r wire.Record) bool {
+		if r.Fault != wire.BusDown || r.Temperature == r.Temperature || r.Flags&wire.Simulated != 0 {
+			t.Errorf("%+v, want bus_down", r)
+		}
+		return r.Seq > 5
+	})
+	res, err := http.Get(strings.Replace(p.URL, "ws://", "http://", 1) + "readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("/readyz %d with no sensor", res.StatusCode)
+	}
+	if out := p.Output(); !strings.Contains(out, "/dev/i2c-250") {
+		t.Errorf("the start does not say what is missing:\n%s", out)
+	}
+}
+
+func TestTakenPort(t *testing.T) {
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	address := strings.TrimSuffix(strings.TrimPrefix(p.URL, "ws://"), "/")
+	out, err := exec.Command(buildGateway(t), "--simulate", "--listen", address).CombinedOutput()
+	if code := exitCode(err); code != 1 || !strings.Contains(string(out), "--listen :8081") {
+		t.Errorf("exit %d, %s", code, out)
+	}
+}
+
+func exitCode(err error) int {
+	if e, ok := err.(*exec.ExitError); ok {
+		return e.ExitCode()
+	}
+	if err != nil {
+		return -1
+	}
+	return 0
+}
+
+func TestExitStatus(t *testing.T) {
+	bad := writeFile(t, "bad.yaml", "listen: 0.0.0.0:80\nsensors:\n  - {name: a, chip: aht20, interval: 50ms}\n  - {nam: b, chip: sht4x}\n")
+	for _, tt := range []struct {
+		args []string
+		code int
+		says []string
+	}{
+		{[]string{"--version"}, 0, []string{"gateway devel"}},
+		{[]string{"--help"}, 0, []string{"--simulate", "--config", "--listen", "--state", "--log-format", "--version"}},
+		{[]string{"--nope"}, 2, []string{"unknown flag"}},
+		{[]string{"serve"}, 2, []string{"serve"}},
+		{[]string{"--simulate=x"}, 2, []string{"--simulate=flaky"}},
+		{[]string{"--config", "/nope.yaml"}, 78, []string{"/nope.yaml: no such file"}},
+		{[]string{"--config", bad}, 78, []string{"bad.yaml:1:", "insecure: true", "bad.yaml:3:", "100ms", "bad.yaml:4:", `did you mean "name"?`}},
+		{[]string{"--simulate", "--listen", "0.0.0.0:0"}, 78, []string{"--listen", "insecure: true"}},
+		{[]string{"--simulate", "--log-format", "xml"}, 78, []string{"--log-format", "json"}},
+	} {
+		cmd := exec.Command(buildGateway(t), tt.args...)
+		out, err := cmd.CombinedOutput()
+		if code := exitCode(err); code != tt.code {
+			t.Errorf("%v: exit %d, want %d\n%s", tt.args, code, tt.code, out)
+		}
+		for _, s := range tt.says {
+			if !strings.Contains(string(out), s) {
+				t.Errorf("%v does not say %q:\n%s", tt.args, s, out)
+			}
+		}
+	}
+}
+
+// The environment stands between the flags and the file.
+func TestEnvironment(t *testing.T) {
+	bin := buildGateway(t)
+	p := startGateway(t, "env", "GATEWAY_SIMULATE=steady", "GATEWAY_LISTEN=127.0.0.1:0", "GATEWAY_LOG_FORMAT=json", bin)
+	if !strings.Contains(p.Output(), `"msg":"ready"`) {
+		t.Errorf("not JSON:\n%s", p.Output())
+	}
+	if strings.Contains(p.URL, ":8765") {
+		t.Errorf("GATEWAY_LISTEN was not heard: %s", p.URL)
+	}
+}
+
+func writeFile(t testing.TB, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := replaceFile(path, []byte(content)); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Sixty seconds at full length: the times of the ticks do not drift, and none is
+// left out silently. -short leaves it to the sampler's own test, which has its
+// own time and no neighbours.
+func TestSixtySeconds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("60 s of real time")
+	}
+	t.Parallel()
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	count, first, last := map[uint16]int{}, map[uint16]wire.Record{}, map[uint16]wire.Record{}
+	readV2(t, p.URL, func(r wire.Record) bool {
+		if _, ok := first[r.Sensor]; !ok {
+			first[r.Sensor] = r
+		}
+		count[r.Sensor]++
+		last[r.Sensor] = r
+		return r.UnixMilli-first[r.Sensor].UnixMilli >= 60_000
+	})
+	for sensor, n := range count {
+		ticks := int64(last[sensor].Seq - first[sensor].Seq)
+		drift := last[sensor].UnixMilli - first[sensor].UnixMilli - 100*ticks
+		t.Logf("sensor %d: %d readings of %d ticks, drift %d ms", sensor, n, ticks+1, drift)
+		// The last tick may have been late on a busy machine, but lateness does not add up.
+		if drift < -100 || drift > 100 {
+			t.Errorf("sensor %d drifted by %d ms", sensor, drift)
+		}
+	}
+	if len(count) != 3 {
+		t.Errorf("sensors seen: %v", count)
+	}
+}
