@@ -8,6 +8,7 @@ const (
 	opBinary = 0x80 | 0x2
 	opClose  = 0x80 | 0x8
 	opPing   = 0x80 | 0x9
+	opPong   = 0x80 | 0xA
 )
 
 // appendHeader appends the header of an unmasked frame with n bytes of payload.

@@ -14,7 +14,9 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -42,7 +44,52 @@ type Options struct {
 	Page        http.Handler // answers plain GETs of "/" and of whatever else the page needs
 	Log         *slog.Logger
 
-	MaxClients int // 0: 10,000; more get 503 before the upgrade
+	Access Access // nil: everybody may everything
+	// What acts. Nil Command: there is nothing to command.
+	Command Handler
+	Motors  func() []wire.MotorState    // as they are now
+	Driving func(client string) bool    // has it a motor running?
+	Lost    func(client string)         // its connection ended
+	Rooms   map[string]func(Peer) Guest // further conversations, by path
+	// Metrics is the payload of /metrics for WebSocket clients, Exposition the
+	// Prometheus text.
+	Metrics    func() any
+	Exposition func(io.Writer)
+
+	TLS        *tls.Config // nil: none
+	MaxClients int         // 0: 10,000; more get 503 before the upgrade
+}
+
+// Access says who may connect, and who may command.
+type Access interface {
+	Check(*http.Request) error // is told to the client with 403
+	MayCommand(*http.Request) bool
+}
+
+// Client is one who is connected.
+type Client struct {
+	ID         string // unique in this process
+	Name       string // for people: where it connects from
+	MayCommand bool
+}
+
+// A Handler carries out one command and returns what its sender is told: the
+// payload of an ack, or an error (a [*wire.Error] with a code of its own). id is
+// the command's, as it stands in the JSON, "" if it has none.
+type Handler func(c Client, id string, cmd wire.Command) (result any, err error)
+
+// A Peer is a client as a room sees it. Send waits for nothing; after Close
+// nothing is sent.
+type Peer interface {
+	Send(text []byte)
+	Close(code int, reason string)
+}
+
+// A Guest is what a room makes of a peer: it is given the peer's messages, and
+// told when it has left.
+type Guest interface {
+	Message(text []byte)
+	Left()
 }
 
 // A Server is the gateway's face to the network.
@@ -52,6 +99,10 @@ type Server struct {
 	http     *http.Server
 	stopping atomic.Bool
 	clients  atomic.Int64 // upgraded or being upgraded
+	ids      atomic.Int64
+	watchers atomic.Int64 // clients of /metrics
+	echoes   atomic.Int64 // clients of /echo
+	relay    relay
 	sessions sync.WaitGroup
 }
 
@@ -59,6 +110,16 @@ type Server struct {
 func New(opts Options) *Server {
 	if opts.MaxClients == 0 {
 		opts.MaxClients = 10_000
+	}
+	if opts.Command == nil {
+		opts.Command = func(_ Client, _ string, cmd wire.Command) (any, error) {
+			return nil, wire.Errorf(http.StatusNotFound, "Unknown target: %s", cmd.Target)
+		}
+		opts.Motors = func() []wire.MotorState { return []wire.MotorState{} }
+		opts.Driving, opts.Lost = func(string) bool { return false }, func(string) {}
+	}
+	if opts.Access == nil {
+		opts.Access = openHouse{}
 	}
 	s := &Server{opts: opts}
 	s.hub = newHub(s)
@@ -69,7 +130,10 @@ func New(opts Options) *Server {
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          slog.NewLogLogger(opts.Log.Handler(), slog.LevelDebug),
+		TLSConfig:         opts.TLS,
+		Protocols:         new(http.Protocols),
 	}
+	s.http.Protocols.SetHTTP1(true) // an upgrade needs it
 	go s.hub.run()
 	return s
 }
@@ -95,9 +159,30 @@ func (s *Server) Quality() string {
 	return reason
 }
 
-// Serve answers on l until Shutdown.
+// Frames is how many frames with readings were handed to clients.
+func (s *Server) Frames() int64 { return s.hub.frames.Load() }
+
+// State tells a motor's change to those who subscribed to motors.
+func (s *Server) State(m wire.MotorState) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.tell(wire.Envelope{Type: "state", Payload: m}, func(c *session) bool { return c.motors })
+}
+
+// Event tells an event to those who subscribed to events.
+func (s *Server) Event(e wire.Event) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.tell(wire.Envelope{Type: "event", Payload: e}, func(c *session) bool { return c.events })
+}
+
+// Serve answers on l until Shutdown, with TLS if the options say so.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	serve := s.http.Serve
+	if s.opts.TLS != nil {
+		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+	}
+	if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
@@ -120,3 +205,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.hub.stop()
 	return errors.Join(err, s.http.Close())
 }
+
+// openHouse is the access of a server that was given none.
+type openHouse struct{}
+
+func (openHouse) Check(*http.Request) error     { return nil }
+func (openHouse) MayCommand(*http.Request) bool { return true }

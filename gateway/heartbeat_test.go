@@ -32,23 +32,23 @@ func TestHeartbeat(t *testing.T) {
 		}()
 	}
 	now := time.Now()
-	s.hub.sweep(now.Add(29 * time.Second))
+	s.hub.sweep(now.Add(29*time.Second), true)
 	select {
 	case <-pings:
 		t.Fatal("pinged before its time")
 	default:
 	}
-	s.hub.sweep(now.Add(31 * time.Second))
+	s.hub.sweep(now.Add(31*time.Second), true)
 	<-pings
 	<-pings
 	for pongs := int64(0); pongs == 0; runtime.Gosched() { // until the pong is in
 		s.hub.each(func(c *session) { pongs += c.pongs.Load() })
 	}
-	s.hub.sweep(now.Add(42 * time.Second))
+	s.hub.sweep(now.Add(42*time.Second), true)
 	if err := <-ended; websocket.IsCloseError(err, wire.CloseNormal) {
 		t.Errorf("the silent one ended with %v", err)
 	}
-	s.hub.sweep(now.Add(62 * time.Second))
+	s.hub.sweep(now.Add(62*time.Second), true)
 	<-pings // of the one that is left
 	s.wantClients(1)
 }
@@ -108,11 +108,11 @@ func TestDeafClient(t *testing.T) {
 			t.Fatalf("the quick client got % x, want % x", got, want)
 		}
 	}
-	s.hub.sweep(time.Now().Add(29 * time.Second))
+	s.hub.sweep(time.Now().Add(29*time.Second), true)
 	if deaf.out.stalled(time.Now()) == 0 {
 		t.Error("it was given up too early")
 	}
-	s.hub.sweep(time.Now().Add(31 * time.Second))
+	s.hub.sweep(time.Now().Add(31*time.Second), true)
 	s.wantClients(1)
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -19,13 +20,24 @@ const (
 
 	pingEvery  = 30 * time.Second
 	pongWithin = 10 * time.Second
-	tooSlow    = 30 * time.Second // a client that has taken nothing for so long
+	// Who drives a motor is an operator whose loss must be noticed.
+	drivingPingEvery  = time.Second
+	drivingPongWithin = 2 * time.Second
+	tooSlow           = 30 * time.Second // a client that has taken nothing for so long
+
+	// The hub looks after its sessions so often; after those who drive nothing and
+	// for what happens once a second every fourth time.
+	sweepEvery    = 250 * time.Millisecond
+	sweepsASecond = 4
 )
 
 // sensorSet has bit i set for the sensor with index i.
 type sensorSet uint64
 
 func (set sensorSet) has(sensor uint16) bool { return set>>sensor&1 == 1 }
+
+// first returns the lowest index of a set that has one.
+func (set sensorSet) first() int { return bits.TrailingZeros64(uint64(set)) }
 
 // hub is the fan-out: one goroutine that gives each tick to all sessions.
 type hub struct {
@@ -35,11 +47,15 @@ type hub struct {
 	full, free chan *[]wire.Record
 	quit, done chan struct{}
 
-	mu    sync.Mutex // all below; held for a fan-out, which never blocks
-	epoch string
-	feeds map[feedKey]*feed
-	last  []wire.Record // by sensor
-	known sensorSet     // those in last
+	frames atomic.Int64 // handed to clients' outboxes: readings only
+
+	mu       sync.Mutex // all below; held for a fan-out, which never blocks
+	epoch    string
+	sessions []*session
+	feeds    map[feedKey]*feed
+	last     []wire.Record // by sensor
+	known    sensorSet     // those in last
+	failed   []int         // ticks in a row, by sensor
 }
 
 // A feed is a kind of subscription: its members get the same bytes.
@@ -47,6 +63,7 @@ type feed struct {
 	feedKey
 	members []*session
 	frame   []byte // the present tick's, encoded once; reused
+	frames  int    // how many frames that is
 	text    []byte // of one reading, on its way into frame
 }
 
@@ -58,7 +75,8 @@ type feedKey struct {
 func newHub(s *Server) *hub {
 	h := &hub{
 		s: s, epoch: s.opts.Epoch, feeds: map[feedKey]*feed{}, last: make([]wire.Record, len(s.opts.Sensors)),
-		full: make(chan *[]wire.Record, backlog), free: make(chan *[]wire.Record, backlog),
+		failed: make([]int, len(s.opts.Sensors)),
+		full:   make(chan *[]wire.Record, backlog), free: make(chan *[]wire.Record, backlog),
 		quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	for range backlog {
@@ -79,15 +97,16 @@ func (h *hub) publish(records []wire.Record) {
 
 func (h *hub) run() {
 	defer close(h.done)
-	second := time.NewTicker(time.Second)
-	defer second.Stop()
-	for {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for sweeps := 1; ; {
 		select {
 		case b := <-h.full:
 			h.spread(*b)
 			h.free <- b
-		case <-second.C:
-			h.sweep(time.Now())
+		case <-tick.C:
+			h.sweep(time.Now(), sweeps%sweepsASecond == 0)
+			sweeps++
 		case <-h.quit:
 			return
 		}
@@ -107,21 +126,26 @@ func (h *hub) spread(records []wire.Record) {
 	for _, r := range records {
 		h.last[r.Sensor] = r
 		h.known |= 1 << r.Sensor
+		h.judge(r)
 	}
 	for _, f := range h.feeds {
 		f.encode(records, h.s.opts.Sensors)
 		if len(f.frame) == 0 {
 			continue
 		}
+		n := 0
 		for _, c := range f.members {
-			c.out.offer(f.frame)
+			if c.out.offer(f.frame) {
+				n++
+			}
 		}
+		h.frames.Add(int64(n * f.frames))
 	}
 }
 
 // encode makes the frames of a tick for the feed, to be sent in one write.
 func (f *feed) encode(records []wire.Record, sensors []wire.SensorInfo) {
-	f.frame = f.frame[:0]
+	f.frame, f.frames = f.frame[:0], 0
 	n := 0
 	for _, r := range records {
 		if !f.sensors.has(r.Sensor) {
@@ -132,12 +156,15 @@ func (f *feed) encode(records []wire.Record, sensors []wire.SensorInfo) {
 		case wire.ReadingsV1:
 			f.frame = appendHeader(f.frame, opBinary, wire.ReadingSize)
 			f.frame = r.Reading.Append(f.frame)
+			f.frames++
 		case wire.ReadingsJSON:
 			f.text = wire.AppendSensorJSON(f.text[:0], sensors[r.Sensor].Name, r)
 			f.frame = appendFrame(f.frame, opText, f.text)
+			f.frames++
 		}
 	}
 	if f.protocol == wire.ReadingsV2 && n > 0 {
+		f.frames = 1
 		f.frame = appendHeader(f.frame, opBinary, n*wire.RecordSize)
 		for _, r := range records {
 			if f.sensors.has(r.Sensor) {
@@ -147,20 +174,19 @@ func (f *feed) encode(records []wire.Record, sensors []wire.SensorInfo) {
 	}
 }
 
-// join greets a session and subscribes it. Nothing can come between the hello
-// and the first record after its next_seq.
+// join makes a session known, greets it and subscribes it. Nothing can come
+// between the hello and the first record after its next_seq.
 func (h *hub) join(c *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if c.protocol != wire.ReadingsV1 {
+	c.slot = len(h.sessions)
+	h.sessions = append(h.sessions, c)
+	if c.protocol == wire.ReadingsV2 || c.protocol == wire.ReadingsJSON {
 		c.sendJSON(wire.Envelope{Type: "hello", Payload: h.hello()})
 	}
-	f := h.feeds[c.feedKey]
-	if f == nil {
-		f = &feed{feedKey: c.feedKey}
-		h.feeds[c.feedKey] = f
-	}
-	f.members = append(f.members, c)
+	set := c.sensors
+	c.sensors = 0
+	h.move(c, set)
 	if h.s.stopping.Load() { // came between the farewell and the end
 		c.close(wire.CloseServiceRestart, retryReason(1000))
 	}
@@ -169,33 +195,57 @@ func (h *hub) join(c *session) {
 func (h *hub) leave(c *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.feeds[c.feedKey]
-	if f == nil {
+	h.move(c, 0)
+	last := len(h.sessions) - 1
+	h.sessions[c.slot] = h.sessions[last]
+	h.sessions[c.slot].slot = c.slot
+	h.sessions[last] = nil
+	h.sessions = h.sessions[:last]
+}
+
+// move subscribes a session to other sensors than before. h.mu is held.
+func (h *hub) move(c *session, sensors sensorSet) {
+	if sensors == c.sensors {
 		return
 	}
-	if i := slices.Index(f.members, c); i >= 0 {
-		last := len(f.members) - 1
+	if f := h.feeds[c.feedKey]; c.sensors != 0 {
+		i, last := slices.Index(f.members, c), len(f.members)-1
 		f.members[i] = f.members[last]
 		f.members[last] = nil
-		f.members = f.members[:last]
+		if f.members = f.members[:last]; last == 0 {
+			delete(h.feeds, c.feedKey)
+		}
 	}
-	if len(f.members) == 0 {
-		delete(h.feeds, c.feedKey)
+	c.sensors = sensors
+	if sensors == 0 {
+		return
 	}
+	f := h.feeds[c.feedKey]
+	if f == nil {
+		f = &feed{feedKey: c.feedKey}
+		h.feeds[c.feedKey] = f
+	}
+	f.members = append(f.members, c)
 }
 
 func (h *hub) hello() wire.Hello {
 	hello := wire.Hello{
 		Server: "gateway", Version: h.s.opts.Version, Epoch: h.epoch, Time: time.Now().UnixMilli(),
 		Simulated: h.s.opts.Simulated, ClockSynced: h.s.opts.ClockSynced(),
-		Sensors: slices.Clone(h.s.opts.Sensors), Motors: []wire.MotorState{},
+		Sensors: slices.Clone(h.s.opts.Sensors), Motors: h.s.opts.Motors(),
 	}
 	for i := range hello.Sensors {
-		if h.known.has(uint16(i)) {
-			hello.Sensors[i].NextSeq = h.last[i].Seq + 1
-		}
+		hello.Sensors[i].NextSeq = h.next(i)
 	}
 	return hello
+}
+
+// next returns the sequence number of a sensor's next record. h.mu is held.
+func (h *hub) next(i int) uint32 {
+	if h.known.has(uint16(i)) {
+		return h.last[i].Seq + 1
+	}
+	return h.s.opts.Sensors[i].NextSeq
 }
 
 // index returns a sensor's index by its name, -1 if there is none.
@@ -235,16 +285,65 @@ func (h *hub) quality() (reason string, ok bool) {
 func (h *hub) each(f func(*session)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, feed := range h.feeds {
-		for _, c := range feed.members {
-			f(c)
-		}
+	for _, c := range h.sessions {
+		f(c)
 	}
 }
 
 // sweep is each session's heartbeat: no client has a timer of its own.
-func (h *hub) sweep(now time.Time) {
-	h.each(func(c *session) { c.heartbeat(now) })
+func (h *hub) sweep(now time.Time, all bool) {
+	var metrics []byte
+	if all && h.s.watchers.Load() > 0 {
+		metrics = appendFrame(nil, opText, mustJSON(wire.Envelope{Type: "metrics", Payload: h.s.opts.Metrics()}))
+	}
+	h.each(func(c *session) {
+		if c.commanded.Load() {
+			c.driving = h.s.opts.Driving(c.ID)
+		}
+		if all || c.driving {
+			c.heartbeat(now)
+		}
+		if _, ok := c.talk.(watch); ok && metrics != nil {
+			c.out.offer(metrics)
+		}
+	})
+}
+
+// lostAfter is how many failed ticks in a row make an event of it.
+const lostAfter = 5
+
+// judge notices when a sensor is lost and when it is back. h.mu is held.
+func (h *hub) judge(r wire.Record) {
+	failed := h.failed[r.Sensor]
+	e := wire.Event{Sensor: h.s.opts.Sensors[r.Sensor].Name, TS: float64(r.UnixMilli) / 1000}
+	switch {
+	case r.Fault != wire.Good:
+		h.failed[r.Sensor]++
+		if failed+1 != lostAfter {
+			return
+		}
+		e.Kind, e.Fault = "sensor_lost", r.Fault.String()
+	default:
+		h.failed[r.Sensor] = 0
+		if failed < lostAfter {
+			return
+		}
+		e.Kind = "sensor_back"
+	}
+	h.tell(wire.Envelope{Type: "event", Payload: e}, func(c *session) bool { return c.events })
+}
+
+// tell sends a message to those who asked for its kind. h.mu is held.
+func (h *hub) tell(e wire.Envelope, who func(*session) bool) {
+	var frame []byte
+	for _, c := range h.sessions {
+		if who(c) {
+			if frame == nil {
+				frame = appendFrame(nil, opText, mustJSON(e))
+			}
+			_, _ = c.out.Write(frame) // as in session.send
+		}
+	}
 }
 
 // setEpoch is rare enough to send everybody away who counts.

@@ -11,6 +11,8 @@ import (
 const (
 	// queueLimit bounds what waits in our memory for one client.
 	queueLimit = 32 << 10
+	// offerLimit is how much may wait when a reading is offered; more is slow.
+	offerLimit = 16 << 10
 	// sendBuffer bounds what waits in the kernel's: by default that is hundreds
 	// of kilobytes, minutes of readings that nobody has seen.
 	sendBuffer = 16 << 10
@@ -22,6 +24,7 @@ const (
 var (
 	errQueueFull = errors.New("client takes too little: its queue is full")
 	errAfterEnd  = errors.New("connection is closing: nothing follows a close frame")
+	errTooMuch   = errors.New("too many bytes for one message")
 )
 
 // outbox is the one way to a client's socket, for gorilla (to which it is the
@@ -43,14 +46,20 @@ type outbox struct {
 	errno error
 
 	flushing sync.WaitGroup
-	queue    []byte    // not yet taken by the socket; empty unless flusher
-	flying   int       // bytes of it that the flusher holds
-	flusher  bool      // runs
-	moved    time.Time // when the socket last took something while it runs
-	ended    bool      // a close frame was accepted
-	err      error     // what ended it all
-	skipped  int64     // bytes refused by offer
-	early    []byte    // read from the client before the upgrade was done
+	queue    []byte     // not yet taken by the socket; empty unless flusher
+	flying   int        // bytes of it that the flusher holds
+	flusher  bool       // runs
+	moved    time.Time  // when the socket last took something while it runs
+	room     *sync.Cond // told when the queue gets shorter; nil unless somebody writes long messages
+	long     bool       // a long message is under way: others' frames must not come between
+	after    []byte     // and wait here
+	ended    bool       // a close frame was accepted
+	err      error      // what ended it all
+	skipped  int64      // bytes refused by offer
+
+	// The reading side, its goroutine's own.
+	early  []byte // read from the client before the upgrade was done
+	budget int    // bytes that may still be read for the message under way; see allow
 }
 
 func newOutbox(c net.Conn, early []byte) *outbox {
@@ -62,12 +71,12 @@ func newOutbox(c net.Conn, early []byte) *outbox {
 	return o
 }
 
-// offer sends frames that are worth nothing later: it refuses them while
-// earlier ones wait.
+// offer sends frames that are worth nothing later: it refuses them while too
+// much waits already.
 func (o *outbox) offer(frames []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.flusher || o.ended || o.err != nil {
+	if o.ended || o.err != nil || o.long || o.flying+len(o.queue) > 0 && o.flying+len(o.queue)+len(frames) > offerLimit {
 		o.skipped += int64(len(frames))
 		return false
 	}
@@ -87,28 +96,55 @@ func (o *outbox) Write(frames []byte) (int, error) {
 		return 0, o.err
 	case o.ended:
 		return 0, errAfterEnd
-	case o.flying+len(o.queue)+len(frames) > queueLimit:
+	case o.flying+len(o.queue)+len(o.after)+len(frames) > queueLimit:
 		o.fail(errQueueFull)
 		return 0, o.err
+	}
+	o.ended = frames[0] == opClose
+	if o.long {
+		o.after = append(o.after, frames...)
+		return len(frames), nil
 	}
 	if err := o.send(frames); err != nil {
 		return 0, err
 	}
-	if frames[0] == opClose {
-		o.ended = true
-		if !o.flusher {
-			o.hangUp()
-		}
+	if o.ended && !o.flusher {
+		o.hangUp()
 	}
 	return len(frames), nil
 }
 
-// hangUp tells the client that nothing more will come; what it still sends can
-// be read.
-func (o *outbox) hangUp() {
-	if c, ok := o.Conn.(interface{ CloseWrite() error }); ok {
-		_ = c.CloseWrite() // if it is gone, so much the better
+// writeLong sends a frame of any length and waits as long as the client takes
+// it. One goroutine does it; what others write meanwhile follows the frame.
+func (o *outbox) writeLong(frame []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.room == nil {
+		o.room = sync.NewCond(&o.mu)
 	}
+	o.long = true
+	for len(frame) > 0 {
+		for o.err == nil && o.flying+len(o.queue) > queueLimit/2 {
+			o.room.Wait()
+		}
+		if o.err != nil {
+			break
+		}
+		n := min(len(frame), queueLimit/2)
+		if o.send(frame[:n]) != nil {
+			break
+		}
+		frame = frame[n:]
+	}
+	o.long = false
+	if o.err == nil && len(o.after) > 0 {
+		_ = o.send(o.after) // its error is o.err
+		if o.ended && !o.flusher {
+			o.hangUp()
+		}
+	}
+	o.after = nil
+	return o.err
 }
 
 // send gives the socket what it takes now and queues the rest. o.mu is held.
@@ -136,13 +172,18 @@ func (o *outbox) flush() {
 	for {
 		o.mu.Lock()
 		o.moved = time.Now()
+		o.flying = 0
+		if o.room != nil {
+			o.room.Broadcast()
+		}
 		n := min(len(o.queue), chunk)
 		if n == 0 || o.err != nil {
-			if o.ended {
+			o.queue, o.flusher = nil, false
+			hangUp := o.ended && !o.long
+			o.mu.Unlock()
+			if hangUp {
 				o.hangUp()
 			}
-			o.queue, o.flying, o.flusher = nil, 0, false
-			o.mu.Unlock()
 			return
 		}
 		flying = append(flying[:0], o.queue[:n]...)
@@ -157,11 +198,26 @@ func (o *outbox) flush() {
 	}
 }
 
+// hangUp tells the client that nothing more will come; what it still sends can
+// be read. (With TLS it may wait; then only the flusher calls it.)
+func (o *outbox) hangUp() {
+	if c, ok := o.Conn.(interface{ CloseWrite() error }); ok {
+		_ = c.CloseWrite() // if it is gone, so much the better
+	}
+}
+
 // fail ends the connection, and with it its reader and its flusher. o.mu is held.
 func (o *outbox) fail(err error) {
 	if o.err == nil {
 		o.err = err
-		_ = o.Conn.Close()
+		c := o.Conn
+		if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+			c = t.NetConn() // closing a tls.Conn may wait to say so
+		}
+		_ = c.Close()
+		if o.room != nil {
+			o.room.Broadcast()
+		}
 	}
 }
 
@@ -189,6 +245,10 @@ func (o *outbox) stalled(now time.Time) time.Duration {
 	return now.Sub(o.moved)
 }
 
+// allow lets n more bytes be read. gorilla hides frames without payload, so
+// that neither its limit nor a count of messages would see a million of them.
+func (o *outbox) allow(n int) { o.budget = n }
+
 // Read reads from the client.
 func (o *outbox) Read(p []byte) (int, error) {
 	if len(o.early) > 0 {
@@ -198,7 +258,12 @@ func (o *outbox) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	return o.Conn.Read(p)
+	if o.budget <= 0 {
+		return 0, errTooMuch
+	}
+	n, err := o.Conn.Read(p)
+	o.budget -= n
+	return n, err
 }
 
 // SetDeadline and SetWriteDeadline do nothing: no write waits, and a deadline

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gorilla/websocket"
@@ -17,13 +19,28 @@ func (s *Server) routes() http.Handler {
 	plain.Handle("/healthz", getOnly(s.healthz))
 	plain.Handle("/readyz", getOnly(s.readyz))
 	plain.Handle("/", s.opts.Page)
+	plain.Handle("/metrics", getOnly(s.metrics))
+	for _, path := range append([]string{"/echo", "/relay"}, slices.Collect(maps.Keys(s.opts.Rooms))...) {
+		plain.HandleFunc(path, needsUpgrade)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.opts.Access.Check(r); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
 		if websocket.IsWebSocketUpgrade(r) {
 			s.upgrade(w, r)
 			return
 		}
 		plain.ServeHTTP(w, r)
 	})
+}
+
+// needsUpgrade answers a plain request for what is WebSocket only.
+func needsUpgrade(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Upgrade", "websocket")
+	w.Header().Set("Connection", "Upgrade")
+	http.Error(w, "this is a WebSocket endpoint", http.StatusUpgradeRequired)
 }
 
 // getOnly refuses what would change something. (A pattern with a method would
@@ -39,20 +56,51 @@ func getOnly(h http.HandlerFunc) http.Handler {
 	})
 }
 
-// endpoint returns the sensors that a WebSocket path stands for: all of them for
-// "/", one for "/sensors/NAME".
-func (s *Server) endpoint(path, protocol string) (set sensorSet, ok bool) {
-	if name, found := strings.CutPrefix(path, "/sensors/"); found {
-		i := s.hub.index(name)
-		return sensorSet(1) << max(i, 0), i >= 0
+// endpoint returns the conversation of a WebSocket path, and subscribes the
+// session to what a stream begins with: all sensors for "/" (or the primary one
+// on readings.v1), one for "/sensors/NAME".
+func (s *Server) endpoint(c *session, path, protocol string) conversation {
+	c.protocol = protocol
+	own := s.opts.Primary
+	c.sensors = sensorSet(1)<<len(s.opts.Sensors) - 1
+	if name, ok := strings.CutPrefix(path, "/sensors/"); ok {
+		if own = s.hub.index(name); own >= 0 {
+			path, c.sensors = "/", 1<<own
+		}
 	}
-	if path != "/" {
-		return 0, false
+	if path == "/" {
+		if protocol == "" {
+			c.protocol = wire.ReadingsV1
+		}
+		if c.protocol == wire.ReadingsV1 {
+			c.sensors = 1 << own
+		}
+		return &stream{own: own}
 	}
-	if protocol == wire.ReadingsV1 {
-		return 1 << s.opts.Primary, true
+	c.feedKey = feedKey{} // no readings, no hello
+	if enter := s.opts.Rooms[path]; enter != nil {
+		return &visit{enter: enter}
 	}
-	return sensorSet(1)<<len(s.opts.Sensors) - 1, true
+	switch {
+	case path == "/echo":
+		return echo{}
+	case path == "/relay":
+		return &s.relay
+	case path == "/metrics" && s.opts.Metrics != nil:
+		return watch{}
+	}
+	return nowhere{}
+}
+
+// metrics answers Prometheus.
+func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
+	if s.opts.Exposition == nil {
+		http.NotFound(w, nil)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	s.opts.Exposition(w)
 }
 
 // newest answers with the last record of a sensor as a readings.json message.
@@ -112,5 +160,5 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 }
 
 func errorEnvelope(code int, message string) wire.Envelope {
-	return wire.Envelope{Type: "error", Payload: wire.Error{Code: code, Message: message}}
+	return wire.Envelope{Type: "error", Payload: wire.Errorf(code, "%s", message)}
 }

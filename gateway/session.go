@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -18,57 +18,117 @@ import (
 // farewellTime is how long a client has to answer a close frame, or to take it.
 const farewellTime = 2 * time.Second
 
-// session is one client. Its goroutine reads; what is sent to it comes from the
-// hub and from there, by way of the outbox.
+// session is one client. Its goroutine reads; what is sent to it comes from
+// there and from the hub, by way of the outbox.
 type session struct {
-	feedKey // what it is subscribed to
-	s       *Server
-	ws      *websocket.Conn
-	out     *outbox
+	Client
+	s    *Server
+	ws   *websocket.Conn
+	out  *outbox
+	talk conversation
+	rate window // of messages
+	ping window // of pings
 
-	pinged time.Time    // the hub's: of the last ping; that of joining before the first
-	waits  bool         // the hub's: for the pong
-	pongs  atomic.Int64 // how many came
-	seen   int64        // the hub's: of them
+	// The hub's, under its lock.
+	feedKey             // which readings it gets
+	motors, events bool // what else
+	slot           int  // in hub.sessions
+	driving        bool // has a motor running
+	pinged         time.Time
+	asked          time.Time // of the first ping that is unanswered
+	waits          bool      // for a pong
+	seen           int64     // of pongs
+
+	commanded atomic.Bool  // ever: only then it can have a motor running
+	pongs     atomic.Int64 // how many came
 }
 
-// run is the session's life. known says whether its endpoint exists: a browser
-// cannot see a refused upgrade's status, so it is told by a close code.
-func (c *session) run(known bool) {
+// A conversation is what a client and the gateway talk about on a path. All
+// its methods are called by the session's goroutine.
+type conversation interface {
+	// begin is called once the session is known to the hub.
+	begin(c *session)
+	// message is given a message: UTF-8 if kind is text. It must not keep data.
+	message(c *session, kind int, data []byte)
+	// end is called when the client is gone.
+	end(c *session)
+	// limits tells what a client may send.
+	limits() limits
+}
+
+type limits struct {
+	size   int  // bytes in a message
+	binary bool // binary messages too
+	rate   bool // no more than so many a second
+}
+
+// run is the session's life.
+func (c *session) run() {
 	defer c.out.end()
-	if !known {
-		c.close(wire.ClosePolicy, "Unknown endpoint")
-		c.linger(c.ignore())
-		return
-	}
+	defer func() {
+		if r := recover(); r != nil {
+			c.s.opts.Log.Error("a client's goroutine panicked", "client", c.Name, "panic", r, "stack", string(debug.Stack()))
+			c.close(wire.CloseInternal, "Internal error")
+		}
+	}()
+	limits := c.talk.limits()
+	c.ws.SetReadLimit(int64(limits.size))
 	c.ws.SetPongHandler(func(string) error { c.pongs.Add(1); return nil })
+	c.ws.SetPingHandler(c.pong)
 	c.pinged = time.Now()
 	c.s.hub.join(c)
 	defer c.s.hub.leave(c)
-	c.linger(c.read())
+	c.talk.begin(c)
+	defer c.talk.end(c)
+	c.linger(c.read(limits))
 }
 
 // read takes the client's messages until the connection is to end, and returns
 // why reading ended.
-func (c *session) read() error {
+func (c *session) read(limits limits) error {
 	message := make([]byte, 0, 256)
 	for {
+		// Frames of one byte each are as bad as it gets without being meant so.
+		c.out.allow(7*limits.size + 8<<10)
 		kind, r, err := c.ws.NextReader()
-		if err == nil && kind == websocket.TextMessage {
-			message, err = appendAll(message[:0], r)
-		}
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case kind == websocket.BinaryMessage:
+		}
+		if kind == websocket.BinaryMessage && !limits.binary {
 			c.close(wire.CloseUnsupported, "Binary messages are not taken here")
 			return c.ignore()
-		case !utf8.Valid(message):
+		}
+		if message, err = appendAll(message[:0], r); err != nil {
+			return err
+		}
+		if kind == websocket.TextMessage && !utf8.Valid(message) {
 			c.close(wire.CloseInvalidText, "Text is not UTF-8")
 			return c.ignore()
 		}
-		c.received(message)
+		if limits.rate && !c.rate.take(time.Now()) {
+			if s, ok := c.talk.(*stream); ok {
+				s.lastWords(c, message)
+			}
+			c.close(wire.ClosePolicy, "Rate limit exceeded")
+			return c.ignore()
+		}
+		c.talk.message(c, kind, message)
+		if cap(message) > 64<<10 {
+			message = make([]byte, 0, 256)
+		}
 	}
+}
+
+// pong answers a ping with its payload (RFC 6455, section 5.5.3). A client may
+// ping as often as it may speak.
+func (c *session) pong(payload string) error {
+	c.out.allow(7*c.talk.limits().size + 8<<10)
+	if !c.ping.take(time.Now()) {
+		c.close(wire.ClosePolicy, "Rate limit exceeded")
+		return errTooMuch
+	}
+	_, _ = c.out.Write(appendFrame(nil, opPong, []byte(payload))) // as in send
+	return nil
 }
 
 // ignore reads until the client answers our close frame, hangs up, or takes too
@@ -87,32 +147,24 @@ func (c *session) ignore() error {
 func (c *session) linger(err error) {
 	var closed *websocket.CloseError
 	var timeout net.Error
-	if errors.As(err, &closed) || errors.As(err, &timeout) && timeout.Timeout() {
+	switch {
+	case errors.As(err, &closed), errors.As(err, &timeout) && timeout.Timeout():
 		return // gorilla has answered, if we had not; or the client had its time
-	}
-	if errors.Is(err, websocket.ErrReadLimit) {
+	case errors.Is(err, errTooMuch):
+		c.close(wire.ClosePolicy, "Too many frames for one message")
+	case errors.Is(err, websocket.ErrReadLimit):
 		// gorilla has said 1009, and this one is not sent, unless the length itself
 		// was beyond RFC 6455 (section 5.2: the most significant bit must be 0).
 		c.close(wire.CloseProtocolError, "frame length")
 	}
+	const most = 1 << 20
+	c.out.allow(most)
 	_ = c.out.SetReadDeadline(time.Now().Add(farewellTime))
-	_, _ = io.Copy(io.Discard, io.LimitReader(onlyReader{c.out}, 1<<20))
+	_, _ = io.Copy(io.Discard, onlyReader{c.out})
 }
 
 // onlyReader hides the outbox's other methods from io.Copy.
 type onlyReader struct{ io.Reader }
-
-// received answers a message.
-func (c *session) received(message []byte) {
-	var e struct {
-		Type string `json:"type"`
-	}
-	if json.Unmarshal(message, &e) != nil {
-		c.sendJSON(errorEnvelope(http.StatusBadRequest, "Invalid JSON"))
-		return
-	}
-	c.sendJSON(errorEnvelope(http.StatusNotFound, "Unknown type: "+e.Type))
-}
 
 // appendAll is io.ReadAll into a buffer that is there.
 func appendAll(b []byte, r io.Reader) ([]byte, error) {
@@ -131,9 +183,18 @@ func appendAll(b []byte, r io.Reader) ([]byte, error) {
 	}
 }
 
-// sendJSON sends a text message. A client whose queue is full is ended by it,
-// which its reader notices.
-func (c *session) sendJSON(v any) { _, _ = c.out.Write(appendFrame(nil, opText, mustJSON(v))) }
+// send sends a message that must arrive. A client whose queue is full is ended
+// by it, which its reader notices.
+func (c *session) send(op byte, message []byte) { _, _ = c.out.Write(appendFrame(nil, op, message)) }
+
+// sendJSON sends one of our own payloads, which cannot fail to be JSON.
+func (c *session) sendJSON(e wire.Envelope) {
+	b, err := json.Marshal(e)
+	if err != nil {
+		panic(err)
+	}
+	c.send(opText, b)
+}
 
 // close sends a close frame, after which nothing more is sent, and gives the
 // client a little time to answer it.
@@ -145,22 +206,29 @@ func (c *session) close(code int, reason string) {
 }
 
 // heartbeat pings, and ends a client whose pong or whose reading is overdue. The
-// hub calls it about once a second.
+// hub calls it, more often for those who drive a motor.
 func (c *session) heartbeat(now time.Time) {
 	if c.out.stalled(now) >= tooSlow {
 		c.close(wire.CloseTooSlow, "Too slow to follow")
 		_ = c.out.Close() // it would not take that either
 		return
 	}
-	pongs := c.pongs.Load()
-	if pongs != c.seen {
+	every, within := pingEvery, pongWithin
+	if c.driving {
+		every, within = drivingPingEvery, drivingPongWithin
+	}
+	if pongs := c.pongs.Load(); pongs != c.seen {
 		c.seen, c.waits = pongs, false
 	}
-	switch since := now.Sub(c.pinged); {
-	case c.waits && since >= pongWithin:
+	if c.waits && now.Sub(c.asked) >= within {
 		_ = c.out.Close()
-	case since >= pingEvery:
-		c.pinged, c.waits = now, true
-		_, _ = c.out.Write(appendHeader(nil, opPing, 0)) // as in sendJSON
+		return
+	}
+	if now.Sub(c.pinged) >= every {
+		c.pinged = now
+		if !c.waits {
+			c.waits, c.asked = true, now
+		}
+		c.send(opPing, nil)
 	}
 }

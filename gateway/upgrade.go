@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +29,8 @@ func (noBuffers) Put(any)  {}
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	if code, reason := s.refuse(r); code != 0 {
 		if code == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", "5")
+			unavailable(w, reason)
+			return
 		}
 		w.Header().Set("Sec-WebSocket-Version", "13")
 		http.Error(w, reason, code)
@@ -39,28 +41,44 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	done := func() { s.clients.Add(-1); s.sessions.Done() }
 
 	protocol := choose(r)
+	c := &session{s: s, Client: Client{
+		ID: "c" + strconv.FormatInt(s.ids.Add(1), 10), Name: r.RemoteAddr, MayCommand: s.opts.Access.MayCommand(r),
+	}}
+	c.talk = s.endpoint(c, r.URL.Path, protocol)
+	if _, ok := c.talk.(echo); ok && s.echoes.Add(1) > maxEchoes {
+		s.echoes.Add(-1)
+		done()
+		unavailable(w, "too many clients of /echo")
+		return
+	}
 	header := http.Header{}
 	if protocol != "" {
 		header.Set("Sec-WebSocket-Protocol", protocol)
-	} else {
-		protocol = wire.ReadingsV1
 	}
-	upgrader := websocket.Upgrader{ReadBufferSize: readBuffer, WriteBufferPool: noBuffers{}}
+	upgrader := websocket.Upgrader{
+		ReadBufferSize: readBuffer, WriteBufferPool: noBuffers{},
+		CheckOrigin: func(*http.Request) bool { return true }, // done
+	}
 	h := &hijacker{ResponseWriter: w}
 	ws, err := upgrader.Upgrade(h, r, header)
 	if err != nil { // Upgrade has answered
+		if _, ok := c.talk.(echo); ok {
+			s.echoes.Add(-1)
+		}
 		done()
 		return
 	}
-	ws.SetReadLimit(readLimit)
-	c := &session{s: s, ws: ws, out: h.out, feedKey: feedKey{protocol: protocol}}
-	set, known := s.endpoint(r.URL.Path, protocol)
-	c.sensors = set
+	c.ws, c.out = ws, h.out
 	// Outside the handler, whose goroutine's stack and buffers are large.
 	go func() {
 		defer done()
-		c.run(known)
+		c.run()
 	}()
+}
+
+func unavailable(w http.ResponseWriter, reason string) {
+	w.Header().Set("Retry-After", "5")
+	http.Error(w, reason, http.StatusServiceUnavailable)
 }
 
 // refuse returns the status and the reason for which a request is not even

@@ -1,6 +1,9 @@
 package wire
 
-import "strconv"
+import (
+	"encoding/json"
+	"strconv"
+)
 
 // Subprotocols of the WebSocket connection (Sec-WebSocket-Protocol).
 const (
@@ -11,8 +14,9 @@ const (
 
 // Envelope is every JSON message, both ways.
 type Envelope struct {
-	Type    string `json:"type"`
-	Payload any    `json:"payload"`
+	Type    string          `json:"type"`
+	ID      json.RawMessage `json:"id,omitempty"` // that of the request which it answers
+	Payload any             `json:"payload"`
 }
 
 // Hello is the payload of the first message on readings.v2 and readings.json.

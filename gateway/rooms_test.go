@@ -1,0 +1,209 @@
+package gateway
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/wire"
+)
+
+func TestEcho(t *testing.T) {
+	s := start(t)
+	c := s.dial("/echo")
+	c.SetReadLimit(64 << 20)
+	for _, size := range []int{0, 1, 125, 126, 65535, 65536, 1 << 20, 16 << 20} {
+		for _, kind := range []int{websocket.TextMessage, websocket.BinaryMessage} {
+			want := bytes.Repeat([]byte{'x'}, size)
+			sent := make(chan error, 1)
+			go func() { sent <- c.WriteMessage(kind, want) }()
+			if got := c.read(kind); !bytes.Equal(got, want) {
+				t.Fatalf("%d bytes came back as %d", size, len(got))
+			}
+			if err := <-sent; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 200 { // no rate limit
+		if err := c.WriteMessage(websocket.TextMessage, []byte("é")); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.read(websocket.TextMessage); string(got) != "é" {
+			t.Fatalf("%q", got)
+		}
+	}
+	for range 3 {
+		s.dial("/echo")
+	}
+	if _, res, err := websocket.DefaultDialer.Dial("ws://"+s.addr+"/echo", nil); err == nil || res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a fifth echo: %v %v", res, err)
+	}
+	if err := c.WriteMessage(websocket.TextMessage, []byte("\xff")); err != nil {
+		t.Fatal(err)
+	}
+	c.wantClose(wire.CloseInvalidText, "")
+	s.wantClients(3)
+	big := s.dial("/echo")
+	go func() { _ = big.WriteMessage(websocket.BinaryMessage, make([]byte, 16<<20+1)) }()
+	big.wantClose(wire.CloseTooBig, "")
+}
+
+// While a long message goes out, a ping waits; it never comes in between.
+func TestPingDuringALongEcho(t *testing.T) {
+	s := start(t)
+	c := s.dial("/echo")
+	c.SetReadLimit(64 << 20)
+	pinged := make(chan struct{}, 1)
+	c.SetPingHandler(func(string) error { pinged <- struct{}{}; return nil })
+	want := bytes.Repeat([]byte{'x'}, 8<<20)
+	go func() { _ = c.WriteMessage(websocket.BinaryMessage, want) }()
+	var e *session
+	s.hub.each(func(x *session) { e = x })
+	for begun := false; !begun; {
+		e.out.mu.Lock()
+		begun = e.out.long
+		e.out.mu.Unlock()
+	}
+	s.hub.sweep(e.pinged.Add(pingEvery), true)
+	if got := c.read(websocket.BinaryMessage); !bytes.Equal(got, want) {
+		t.Fatal("torn")
+	}
+	go func() { _ = c.WriteMessage(websocket.TextMessage, nil) }()
+	c.read(websocket.TextMessage)
+	<-pinged
+}
+
+func TestRelay(t *testing.T) {
+	s := start(t)
+	a, b, c := s.dial("/relay"), s.dial("/relay"), s.dial("/relay")
+	for i, kind := range []int{websocket.TextMessage, websocket.BinaryMessage} {
+		if err := a.WriteMessage(kind, []byte{'0' + byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range []*client{b, c} {
+			if got := other.read(kind); string(got) != string([]byte{'0' + byte(i)}) {
+				t.Errorf("relayed %q", got)
+			}
+		}
+	}
+	if err := b.WriteMessage(websocket.TextMessage, []byte("back")); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.read(websocket.TextMessage); string(got) != "back" { // its own never came
+		t.Errorf("a got %q", got)
+	}
+}
+
+func TestMetricsEndpoint(t *testing.T) {
+	s := start(t, func(o *Options) {
+		o.Metrics = func() any { return map[string]int{"clients": 1} }
+		o.Exposition = func(w io.Writer) { _, _ = io.WriteString(w, "gateway_ws_clients 1\n") }
+	})
+	c := s.dial("/metrics")
+	for range 2 {
+		if got := string(c.read(websocket.TextMessage)); got != `{"type":"metrics","payload":{"clients":1}}` {
+			t.Errorf("metrics %s", got)
+		}
+	}
+	res, err := http.Get("http://" + s.addr + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, _ := io.ReadAll(res.Body)
+	if string(b) != "gateway_ws_clients 1\n" || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/plain; version=0.0.4") {
+		t.Errorf("%s %v", b, res.Header)
+	}
+}
+
+// guest is a room that answers in capitals.
+type guest struct {
+	p    Peer
+	left chan struct{}
+}
+
+func (g guest) Message(text []byte) {
+	if string(text) == "bye" {
+		g.p.Close(wire.ClosePolicy, "Nick taken")
+		return
+	}
+	g.p.Send(bytes.ToUpper(text))
+}
+func (g guest) Left() { close(g.left) }
+
+func TestRooms(t *testing.T) {
+	left := make(chan struct{})
+	s := start(t, func(o *Options) {
+		o.Rooms = map[string]func(Peer) Guest{"/chat": func(p Peer) Guest { return guest{p, left} }}
+	})
+	c := s.dial("/chat")
+	if got := c.ask("hi"); got != "HI" {
+		t.Errorf("%q", got)
+	}
+	s.tick() // is not for it
+	if err := c.WriteMessage(websocket.TextMessage, []byte("bye")); err != nil {
+		t.Fatal(err)
+	}
+	c.wantClose(wire.ClosePolicy, "Nick taken")
+	<-left
+	for _, path := range []string{"/chat", "/echo", "/relay"} {
+		res, err := http.Get("http://" + s.addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusUpgradeRequired || res.Header.Get("Upgrade") != "websocket" {
+			t.Errorf("GET %s: %d", path, res.StatusCode)
+		}
+	}
+}
+
+// A million frames without payload in one message are found by their bytes.
+func TestEmptyContinuations(t *testing.T) {
+	s := start(t)
+	c := s.raw()
+	c.open(masked(0x01, "")...)
+	flood := bytes.Repeat(masked(0x00, ""), 1000)
+	go func() {
+		for range 1000 {
+			if _, err := c.Write(flood); err != nil {
+				return
+			}
+		}
+	}()
+	for {
+		op, payload, err := c.frame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if op == opClose {
+			if string(payload[:2]) != "\x03\xf0" {
+				t.Errorf("closed with %q, want 1008", payload)
+			}
+			return
+		}
+	}
+}
+
+func TestPingFlood(t *testing.T) {
+	s := start(t)
+	c := s.raw()
+	c.open(bytes.Repeat(masked(0x89, "x"), 21)...)
+	for pongs := 0; ; pongs++ {
+		op, payload, err := c.frame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if op == opClose {
+			if string(payload[:2]) != "\x03\xf0" || pongs != 20 {
+				t.Errorf("closed with %q after %d pongs, want 1008 after 20", payload, pongs)
+			}
+			return
+		}
+	}
+}

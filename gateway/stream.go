@@ -1,0 +1,208 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// stream is the conversation of "/" and "/sensors/NAME": readings, states and
+// events one way, requests the other.
+type stream struct {
+	own int // the sensor of a readings.v1 connection
+}
+
+// requests is what a client can ask for, by type. A handler returns the type and
+// the payload of the answer.
+var requests = map[string]func(*stream, *session, wire.Request) (string, any, error){
+	"command":     (*stream).command,
+	"subscribe":   (*stream).subscribe,
+	"unsubscribe": (*stream).unsubscribe,
+	"ping":        (*stream).ping,
+}
+
+func (*stream) limits() limits { return limits{size: readLimit, rate: true} }
+func (*stream) begin(*session) {}
+func (*stream) end(c *session) {
+	if c.commanded.Load() {
+		c.s.opts.Lost(c.ID)
+	}
+}
+
+// message answers a request.
+func (t *stream) message(c *session, _ int, message []byte) {
+	request, err := wire.ParseRequest(message)
+	if err == nil {
+		handle, known := requests[request.Type]
+		if !known {
+			err = wire.Errorf(http.StatusNotFound, "Unknown type: %s", request.Type)
+		} else {
+			var kind string
+			var payload any
+			if kind, payload, err = handle(t, c, request); err == nil {
+				if payload != nil {
+					c.sendJSON(wire.Envelope{Type: kind, ID: request.ID, Payload: payload})
+				}
+				return
+			}
+		}
+	}
+	c.sendJSON(wire.Envelope{Type: "error", ID: request.ID, Payload: asWireError(err)})
+}
+
+// asWireError returns the error that a client is told.
+func asWireError(err error) *wire.Error {
+	var e *wire.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return wire.Errorf(http.StatusInternalServerError, "%v", err)
+}
+
+// lastWords carries out a stop that comes in a message too many.
+func (t *stream) lastWords(c *session, message []byte) {
+	request, err := wire.ParseRequest(message)
+	if err != nil || request.Type != "command" {
+		return
+	}
+	if cmd, err := wire.ParseCommand(request.Payload); err == nil && (cmd.Action == wire.Stop || cmd.Action == wire.EStop) {
+		t.message(c, 0, message)
+	}
+}
+
+func (t *stream) command(c *session, r wire.Request) (string, any, error) {
+	if !c.MayCommand {
+		return "", nil, wire.Errorf(http.StatusForbidden, "commands are taken from this machine only (commands: unauthenticated in the configuration would allow them)")
+	}
+	if r.Payload == nil {
+		return "", nil, wire.Errorf(http.StatusUnprocessableEntity, "payload is missing")
+	}
+	cmd, err := wire.ParseCommand(r.Payload)
+	if err != nil {
+		return "", nil, err
+	}
+	c.commanded.Store(true) // before it drives: from now on its loss is told
+	result, err := c.s.opts.Command(c.Client, string(r.ID), cmd)
+	return "ack", result, err
+}
+
+// ping answers with the payload and the time, for a browser cannot ping.
+func (t *stream) ping(_ *session, r wire.Request) (string, any, error) {
+	payload, err := r.Object()
+	if err != nil {
+		return "", nil, err
+	}
+	payload["server_time"], err = json.Marshal(time.Now().UnixMilli())
+	return "pong", payload, err
+}
+
+func (t *stream) subscribe(c *session, r wire.Request) (string, any, error) {
+	sub, err := wire.ParseSubscription(r, true)
+	if err == nil {
+		err = c.s.hub.subscribe(c, t, sub, r.ID)
+	}
+	return "", nil, err // the hub has answered
+}
+
+func (t *stream) unsubscribe(c *session, r wire.Request) (string, any, error) {
+	sub, err := wire.ParseSubscription(r, false)
+	if err == nil {
+		err = c.s.hub.unsubscribe(c, sub.Topic)
+	}
+	return "unsubscribed", wire.Subscribed{Topic: sub.Topic}, err
+}
+
+// topic is what a subscription names.
+type topic struct {
+	sensors        sensorSet
+	motors, events bool
+}
+
+// topic returns what name stands for, 404 if nothing.
+func (h *hub) topic(name string) (topic, error) {
+	all := sensorSet(1)<<len(h.s.opts.Sensors) - 1
+	switch name {
+	case wire.TopicAll:
+		return topic{all, true, true}, nil
+	case wire.TopicSensors:
+		return topic{sensors: all}, nil
+	case wire.TopicMotors:
+		return topic{motors: true}, nil
+	case wire.TopicEvents:
+		return topic{events: true}, nil
+	}
+	if sensor, ok := strings.CutPrefix(name, wire.TopicSensors+"/"); ok {
+		if i := h.index(sensor); i >= 0 {
+			return topic{sensors: 1 << i}, nil
+		}
+	}
+	return topic{}, wire.Errorf(http.StatusNotFound, "Unknown topic: %s", name)
+}
+
+// subscribe adds a topic and answers. Nothing comes between the answer and what
+// follows from it.
+func (h *hub) subscribe(c *session, t *stream, sub wire.Subscription, id json.RawMessage) error {
+	add, err := h.topic(sub.Topic)
+	if err != nil {
+		return err
+	}
+	answer := wire.Subscribed{Topic: sub.Topic}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if add.motors {
+		answer.Motors = h.s.opts.Motors()
+	}
+	if err := h.resume(sub, &answer); err != nil {
+		return err
+	}
+	sensors := c.sensors | add.sensors
+	if c.protocol == wire.ReadingsV1 && add.sensors != 0 { // it has room for one
+		if strings.HasPrefix(sub.Topic, wire.TopicSensors+"/") {
+			t.own = add.sensors.first()
+		}
+		sensors = 1 << t.own
+	}
+	c.motors, c.events = c.motors || add.motors, c.events || add.events
+	c.sendJSON(wire.Envelope{Type: "subscribed", ID: id, Payload: answer})
+	h.move(c, sensors)
+	return nil
+}
+
+// resume answers what a client asks of the past: without a log, only the
+// present can be joined.
+func (h *hub) resume(sub wire.Subscription, answer *wire.Subscribed) error {
+	if sub.Since == nil {
+		return nil
+	}
+	recovered, from := sub.Epoch == h.epoch, map[string]uint32{}
+	for _, name := range slices.Sorted(maps.Keys(sub.Since)) {
+		i := h.index(name)
+		if i < 0 {
+			return wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", name)
+		}
+		if next := h.next(i); sub.Since[name]+1 != next || !recovered {
+			from[name] = next
+		}
+	}
+	recovered = recovered && len(from) == 0
+	answer.Recovered, answer.From = &recovered, from
+	return nil
+}
+
+func (h *hub) unsubscribe(c *session, name string) error {
+	drop, err := h.topic(name)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.motors, c.events = c.motors && !drop.motors, c.events && !drop.events
+	h.move(c, c.sensors&^drop.sensors)
+	return nil
+}

@@ -1,0 +1,339 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/wire"
+)
+
+// ask sends a request and returns the answer, which must be the next text message.
+func (c *client) ask(request string) string {
+	c.t.Helper()
+	if err := c.WriteMessage(websocket.TextMessage, []byte(request)); err != nil {
+		c.t.Fatal(err)
+	}
+	return string(c.read(websocket.TextMessage))
+}
+
+// motors is a stand-in for the motors: it says yes and remembers.
+type motors struct {
+	mu       sync.Mutex
+	commands []string
+	lost     []string
+	driving  bool
+}
+
+func (m *motors) options(o *Options) {
+	o.Command = func(c Client, id string, cmd wire.Command) (any, error) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.commands = append(m.commands, cmd.Action+" "+cmd.Target+" "+id)
+		switch cmd.Target {
+		case "motor_1", wire.All:
+			return wire.Ack{Action: cmd.Action, Target: cmd.Target, Status: "ok", State: &wire.MotorState{Target: cmd.Target, By: c.ID}}, nil
+		case "stuck":
+			return nil, wire.Errorf(503, "hardware said no")
+		case "odd":
+			return nil, io.ErrUnexpectedEOF
+		case "mine":
+			panic("mine")
+		}
+		return nil, wire.Errorf(404, "Unknown target: %s", cmd.Target)
+	}
+	o.Motors = func() []wire.MotorState { return []wire.MotorState{{Target: "motor_1", Direction: "forward"}} }
+	o.Driving = func(string) bool { m.mu.Lock(); defer m.mu.Unlock(); return m.driving }
+	o.Lost = func(id string) { m.mu.Lock(); defer m.mu.Unlock(); m.lost = append(m.lost, id) }
+}
+
+func TestRequests(t *testing.T) {
+	m := &motors{}
+	s := start(t, m.options)
+	c := s.dial("/", wire.ReadingsV1)
+	for _, tt := range []struct{ request, answer string }{
+		{`hello`, `{"type":"error","payload":{"code":400,"message":"Invalid JSON"}}`},
+		{`{"type":"fly"}`, `{"type":"error","payload":{"code":404,"message":"Unknown type: fly"}}`},
+		{`{"type":"fly","id":"x"}`, `{"type":"error","id":"x","payload":{"code":404,"message":"Unknown type: fly"}}`},
+		{`{"type":"command","id":1,"payload":{"action":"start","target":"motor_1","speed":0.5}}`,
+			`{"type":"ack","id":1,"payload":{"action":"start","target":"motor_1","status":"ok","state":{"target":"motor_1",`},
+		{`{"type":"command","id":2,"payload":{"action":"fly","target":"motor_1"}}`, `{"type":"error","id":2,"payload":{"code":404,"message":"Unknown command"}}`},
+		{`{"type":"command","id":3,"payload":{"action":"start","target":"nope"}}`, `{"type":"error","id":3,"payload":{"code":404,"message":"Unknown target: nope"}}`},
+		{`{"type":"command","payload":{"action":"start","target":"stuck"}}`, `{"type":"error","payload":{"code":503,"message":"hardware said no"}}`},
+		{`{"type":"command","payload":{"action":"start","target":"odd"}}`, `{"type":"error","payload":{"code":500,"message":"unexpected EOF"}}`},
+		{`{"type":"command"}`, `{"type":"error","payload":{"code":422,"message":"payload is missing"}}`},
+		{`{"type":"ping","id":4,"payload":{"t":[1,2]}}`, `{"type":"pong","id":4,"payload":{"server_time":`},
+		{`{"type":"ping"}`, `{"type":"pong","payload":{"server_time":`},
+		{`{"type":"ping","payload":3}`, `{"type":"error","payload":{"code":422,`},
+		{`{"type":"subscribe","payload":{"topic":"nope"}}`, `{"type":"error","payload":{"code":404,"message":"Unknown topic: nope"}}`},
+		{`{"type":"subscribe","payload":{"topic":"sensors/nope"}}`, `{"type":"error","payload":{"code":404,"message":"Unknown topic: sensors/nope"}}`},
+		{`{"type":"subscribe","payload":{"topic":"motors"}}`, `{"type":"subscribed","payload":{"topic":"motors","motors":[{"target":"motor_1",`},
+		{`{"type":"unsubscribe","id":5,"payload":{"topic":"motors"}}`, `{"type":"unsubscribed","id":5,"payload":{"topic":"motors"}}`},
+	} {
+		if got := c.ask(tt.request); !strings.HasPrefix(got, tt.answer) {
+			t.Errorf("%s\nanswered %s\nwant     %s", tt.request, got, tt.answer)
+		}
+	}
+	pong := c.ask(`{"type":"ping","payload":{"t":1}}`)
+	var p struct{ Payload struct{ T, Server_time int64 } }
+	if err := json.Unmarshal([]byte(pong), &p); err != nil || p.Payload.T != 1 || time.Since(time.UnixMilli(p.Payload.Server_time)).Abs() > time.Minute {
+		t.Errorf("%s %v", pong, err)
+	}
+	if want := "[start motor_1 1 start nope 3 start stuck  start odd ]"; fmt.Sprint(m.commands) != want {
+		t.Errorf("the motors saw %q, want %q", fmt.Sprint(m.commands), want)
+	}
+	c.Close()
+	s.wantClients(0)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.lost) != 1 {
+		t.Errorf("lost %v, want the operator that went", m.lost)
+	}
+}
+
+func TestTopicsOnV2(t *testing.T) {
+	s := start(t, (&motors{}).options)
+	c := s.dial("/sensors/indoor", wire.ReadingsV2)
+	c.read(websocket.TextMessage)
+	want := func(sensors ...uint16) {
+		t.Helper()
+		s.tick()
+		records, err := wire.ParseRecords(c.read(websocket.BinaryMessage))
+		var got []uint16
+		for _, r := range records {
+			got = append(got, r.Sensor)
+		}
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(sensors) {
+			t.Errorf("a tick brought %v %v, want %v", got, err, sensors)
+		}
+	}
+	want(0)
+	c.ask(`{"type":"subscribe","payload":{"topic":"sensors/outdoor"}}`)
+	want(0, 1)
+	c.ask(`{"type":"unsubscribe","payload":{"topic":"sensors/indoor"}}`)
+	want(1)
+	c.ask(`{"type":"unsubscribe","payload":{"topic":"sensors"}}`)
+	s.tick()
+	if got := c.ask(`{"type":"subscribe"}`); !strings.Contains(got, `"topic":"all","motors":[`) {
+		t.Errorf("subscribed %s", got)
+	}
+	want(0, 1)
+	s.State(wire.MotorState{Target: "motor_1", Running: true, Reason: "command"})
+	if got := string(c.read(websocket.TextMessage)); !strings.Contains(got, `"type":"state"`) || !strings.Contains(got, `"running":true`) {
+		t.Errorf("state %s", got)
+	}
+	c.ask(`{"type":"unsubscribe","payload":{"topic":"all"}}`)
+	s.State(wire.MotorState{})
+	s.Event(wire.Event{})
+	s.tick()
+	if got := c.ask(`{"type":"ping"}`); !strings.Contains(got, "pong") {
+		t.Errorf("after unsubscribing from all came %s", got)
+	}
+}
+
+func TestTopicsOnV1(t *testing.T) {
+	s := start(t, (&motors{}).options)
+	c := s.dial("/")
+	want := func(sensor int) {
+		t.Helper()
+		r := s.tick()[sensor]
+		if got := c.read(websocket.BinaryMessage); string(got) != string(r.Reading.Append(nil)) {
+			t.Errorf("got % x, want sensor %d", got, sensor)
+		}
+	}
+	want(1)
+	s.State(wire.MotorState{}) // not asked for: nothing comes
+	want(1)
+	c.ask(`{"type":"subscribe","payload":{"topic":"sensors/indoor"}}`) // changes which
+	want(0)
+	c.ask(`{"type":"subscribe","payload":{"topic":"all"}}`) // the sensor part is its one sensor
+	want(0)
+	s.State(wire.MotorState{Target: "motor_1"})
+	if got := string(c.read(websocket.TextMessage)); !strings.Contains(got, `"state"`) {
+		t.Errorf("state %s", got)
+	}
+	c.ask(`{"type":"unsubscribe","payload":{"topic":"sensors"}}`)
+	s.tick()
+	c.ask(`{"type":"subscribe","payload":{"topic":"sensors"}}`)
+	want(0)
+}
+
+func TestResumeWithoutALog(t *testing.T) {
+	s := start(t)
+	s.tick() // 7
+	c := s.dial("/", wire.ReadingsV2)
+	c.read(websocket.TextMessage)
+	s.tick() // 8: whoever has it, has all
+	c.read(websocket.BinaryMessage)
+	for _, tt := range []struct{ since, answer string }{
+		{`"epoch":"e1","since":{"indoor":8,"outdoor":8}`, `"recovered":true}`},
+		{`"epoch":"e1","since":{"indoor":7,"outdoor":8}`, `"recovered":false,"from":{"indoor":9}}`},
+		{`"epoch":"e0","since":{"indoor":8}`, `"recovered":false,"from":{"indoor":9}}`},
+		{`"epoch":"e1","since":{"indoor":99}`, `"recovered":false,"from":{"indoor":9}}`},
+		{`"epoch":"e1","since":{"nope":1}`, `"code":404`},
+	} {
+		if got := c.ask(`{"type":"subscribe","payload":{"topic":"sensors",` + tt.since + `}}`); !strings.Contains(got, tt.answer) {
+			t.Errorf("%s: %s, want %s", tt.since, got, tt.answer)
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	s := start(t)
+	c := s.dial("/", wire.ReadingsV1)
+	c.ask(`{"type":"unsubscribe"}`)
+	c.ask(`{"type":"subscribe","payload":{"topic":"events"}}`)
+	fail := func(seq uint32, f wire.Fault) {
+		r := wire.Record{Sensor: 0, Seq: seq, Fault: f, Reading: wire.Failed(f, int64(seq)*100)}
+		if f == wire.Good {
+			r.Reading = wire.Reading{Temperature: 20, Humidity: 40, UnixMilli: int64(seq) * 100}
+		}
+		s.Publish([]wire.Record{r})
+	}
+	for seq := range uint32(4) { // a few failures are no event
+		fail(seq, wire.NoAck)
+	}
+	fail(4, wire.Good)
+	for seq := uint32(10); seq < 20; seq++ {
+		fail(seq, wire.Absent)
+	}
+	fail(20, wire.Good)
+	for _, want := range []string{
+		`{"type":"event","payload":{"kind":"sensor_lost","sensor":"indoor","fault":"absent","ts":1.4}}`,
+		`{"type":"event","payload":{"kind":"sensor_back","sensor":"indoor","ts":2}}`,
+	} {
+		if got := string(c.read(websocket.TextMessage)); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	m := &motors{}
+	s := start(t, m.options)
+	send := func(c *client, n int, message string) {
+		for range n {
+			if err := c.WriteMessage(websocket.TextMessage, []byte(message)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c := s.dial("/")
+	send(c, 20, `{"type":"ping"}`)
+	for range 20 { // the 20th is answered
+		if got := string(c.read(websocket.TextMessage)); !strings.Contains(got, "pong") {
+			t.Fatal(got)
+		}
+	}
+	send(c, 1, `{"type":"ping"}`)
+	c.wantClose(wire.ClosePolicy, "Rate limit exceeded")
+
+	c = s.dial("/")
+	send(c, 20, `{"type":"ping"}`)
+	send(c, 1, `{"type":"command","payload":{"action":"stop","target":"motor_1"}}`)
+	for range 20 {
+		c.read(websocket.TextMessage)
+	}
+	if got := string(c.read(websocket.TextMessage)); !strings.Contains(got, `"ack"`) {
+		t.Errorf("a stop in the message too many: %s", got)
+	}
+	c.wantClose(wire.ClosePolicy, "Rate limit exceeded")
+
+	c = s.dial("/")
+	send(c, 20, `{"type":"ping"}`)
+	send(c, 1, `{"type":"command","payload":{"action":"start","target":"motor_1"}}`)
+	c.wantClose(wire.ClosePolicy, "Rate limit exceeded")
+	s.wantClients(0)
+	if want := "[stop motor_1 ]"; fmt.Sprint(m.commands) != want {
+		t.Errorf("the motors saw %v, want %s", m.commands, want)
+	}
+}
+
+func TestWindow(t *testing.T) {
+	var w window
+	now := time.Now()
+	for i := range 20 {
+		if !w.take(now.Add(time.Duration(i) * 10 * time.Millisecond)) {
+			t.Fatalf("message %d of 20 was refused", i+1)
+		}
+	}
+	if w.take(now.Add(999 * time.Millisecond)) {
+		t.Error("the 21st within a second was taken")
+	}
+	if !w.take(now.Add(time.Second)) || w.take(now.Add(1009*time.Millisecond)) || !w.take(now.Add(1010*time.Millisecond)) {
+		t.Error("the window does not slide")
+	}
+}
+
+// A client that may not command gets 403 and keeps its readings; one that may
+// not connect gets 403 at the handshake.
+type visitorsOnly struct{}
+
+func (visitorsOnly) Check(r *http.Request) error {
+	if r.Header.Get("Origin") != "" {
+		return fmt.Errorf("origin %q is not one of ours", r.Header.Get("Origin"))
+	}
+	return nil
+}
+func (visitorsOnly) MayCommand(*http.Request) bool { return false }
+
+func TestAccess(t *testing.T) {
+	m := &motors{}
+	s := start(t, m.options, func(o *Options) { o.Access = visitorsOnly{} })
+	_, res, err := websocket.DefaultDialer.Dial("ws://"+s.addr+"/", http.Header{"Origin": {"http://evil.example"}})
+	if err == nil || res.StatusCode != http.StatusForbidden {
+		t.Errorf("%v %v", res, err)
+	}
+	c := s.dial("/")
+	for _, action := range []string{"start", "stop", "status"} {
+		if got := c.ask(`{"type":"command","payload":{"action":"` + action + `","target":"motor_1"}}`); !strings.Contains(got, `"code":403`) {
+			t.Errorf("%s: %s", action, got)
+		}
+	}
+	s.tick()
+	c.read(websocket.BinaryMessage)
+	if len(m.commands) > 0 {
+		t.Errorf("the motors saw %v", m.commands)
+	}
+}
+
+// A bug in a handler costs one client its connection, nobody else anything.
+func TestPanicInAHandler(t *testing.T) {
+	s := start(t, (&motors{}).options)
+	other, c := s.dial("/"), s.dial("/")
+	if err := c.WriteMessage(websocket.TextMessage, []byte(`{"type":"command","payload":{"action":"start","target":"mine"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	c.wantClose(wire.CloseInternal, "Internal error")
+	s.wantClients(1)
+	s.tick()
+	other.read(websocket.BinaryMessage)
+}
+
+// Who drives a motor is pinged every second, and lost after two without a pong.
+func TestOperatorIsWatchedClosely(t *testing.T) {
+	m := &motors{driving: true}
+	s := start(t, m.options)
+	c := s.dial("/")
+	c.ask(`{"type":"command","payload":{"action":"start","target":"motor_1"}}`)
+	now := time.Now().Add(2 * time.Second)
+	s.hub.sweep(now, false) // ours does not answer: nobody reads
+	s.hub.sweep(now.Add(1900*time.Millisecond), false)
+	if n := s.Clients(); n != 1 {
+		t.Fatalf("%d clients: lost too early", n)
+	}
+	s.hub.sweep(now.Add(2*time.Second), false)
+	s.wantClients(0)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.lost) != 1 {
+		t.Errorf("lost %v", m.lost)
+	}
+}

@@ -1,0 +1,140 @@
+package wire
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+)
+
+// Request is an envelope from a client.
+type Request struct {
+	Type    string
+	ID      json.RawMessage // a string or a number; nil if none was given
+	Payload json.RawMessage // nil if none was given
+}
+
+// ParseRequest reads a message from a client. Its errors are [*Error]: 400 if
+// it is no JSON object, 422 for whatever in it is not as protocol.md, section 3,
+// says. The request's ID is there even with an error, if it could be read.
+func ParseRequest(message []byte) (r Request, err error) {
+	if !json.Valid(message) {
+		return r, Errorf(400, "Invalid JSON")
+	}
+	all, err := members(message)
+	if err != nil {
+		return r, Errorf(400, "Invalid JSON: %v", err)
+	}
+	if id, ok := all["id"]; ok {
+		if id[0] != '"' && id[0] != '-' && (id[0] < '0' || id[0] > '9') {
+			return r, Errorf(422, "id must be a string or a number")
+		}
+		r.ID = id
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if name != "type" && name != "id" && name != "payload" {
+			return r, Errorf(422, "unknown member %q: an envelope has type, payload and id", name)
+		}
+	}
+	if raw, ok := all["type"]; !ok {
+		return r, Errorf(422, "type is missing")
+	} else if err := text("type", raw, &r.Type); err != nil {
+		return r, err
+	}
+	r.Payload = all["payload"]
+	return r, nil
+}
+
+// Object returns the members of the payload, none if there is no payload; only
+// those named may be there, any if none is named.
+func (r Request) Object(names ...string) (map[string]json.RawMessage, error) {
+	if r.Payload == nil {
+		return map[string]json.RawMessage{}, nil
+	}
+	all, err := members(r.Payload)
+	if err != nil {
+		return nil, Errorf(422, "payload: %v", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if len(names) > 0 && !slices.Contains(names, name) {
+			return nil, Errorf(422, "unknown parameter %q", name)
+		}
+		if isNull(all[name]) && len(names) > 0 {
+			return nil, Errorf(422, "%s is null: leave it out instead", name)
+		}
+	}
+	return all, nil
+}
+
+// Subscription is the payload of subscribe and unsubscribe.
+type Subscription struct {
+	Topic string            // [TopicAll] if none was named
+	Epoch string            // of Since
+	Since map[string]uint32 // the last sequence number that the client has, by sensor
+}
+
+// Topics; one sensor's is "sensors/NAME".
+const (
+	TopicAll     = "all"
+	TopicSensors = "sensors"
+	TopicMotors  = "motors"
+	TopicEvents  = "events"
+)
+
+// Subscribed is the payload of the answer to subscribe and unsubscribe.
+type Subscribed struct {
+	Topic     string            `json:"topic"`
+	Motors    []MotorState      `json:"motors,omitzero"`    // for topics that have them
+	Recovered *bool             `json:"recovered,omitzero"` // for a subscription with since
+	From      map[string]uint32 `json:"from,omitempty"`     // numbers before these are gone
+}
+
+// ParseSubscription reads the payload of a subscribe message; since and epoch
+// go with it only if resume is true. Its errors are [*Error].
+func ParseSubscription(r Request, resume bool) (s Subscription, err error) {
+	names := []string{"topic", "epoch", "since"}
+	if !resume {
+		names = names[:1]
+	}
+	all, err := r.Object(names...)
+	if err != nil {
+		return s, err
+	}
+	s.Topic = TopicAll
+	if raw, ok := all["topic"]; ok {
+		if err := text("topic", raw, &s.Topic); err != nil {
+			return s, err
+		}
+	}
+	if raw, ok := all["epoch"]; ok {
+		if err := text("epoch", raw, &s.Epoch); err != nil {
+			return s, err
+		}
+	}
+	if raw, ok := all["since"]; ok {
+		numbers, err := members(raw)
+		if err != nil {
+			return s, Errorf(422, "since: %v", err)
+		}
+		s.Since = map[string]uint32{}
+		for name, raw := range numbers {
+			var n uint32
+			if isNull(raw) || json.Unmarshal(raw, &n) != nil {
+				return s, Errorf(422, "since: %q must be a sequence number", name)
+			}
+			s.Since[name] = n
+		}
+		if _, ok := all["epoch"]; !ok {
+			return s, Errorf(422, "since goes with epoch")
+		}
+	}
+	return s, nil
+}
+
+// Event is the payload of an event message.
+type Event struct {
+	Kind   string  `json:"kind"` // sensor_lost, sensor_back, estop, reset …
+	Sensor string  `json:"sensor,omitempty"`
+	Fault  string  `json:"fault,omitempty"`
+	By     string  `json:"by,omitempty"`
+	TS     float64 `json:"ts"` // Unix seconds
+}

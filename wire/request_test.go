@@ -1,0 +1,174 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func codeOf(err error) int {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return 0
+}
+
+func TestParseRequest(t *testing.T) {
+	for _, tt := range []struct {
+		message string
+		code    int
+		says    string
+	}{
+		{`{"type":"ping"}`, 0, ""},
+		{` { "type" : "ping" , "id" : "a" , "payload" : { "x" : 1 } } `, 0, ""},
+		{`{"type":"ping","id":7}`, 0, ""},
+		{`{"type":"ping","id":-7.5e3}`, 0, ""},
+		{``, 400, "Invalid JSON"},
+		{`{`, 400, "Invalid JSON"},
+		{`{"type":"ping"} x`, 400, "Invalid JSON"},
+		{`{"type":"ping"}{}`, 400, "Invalid JSON"},
+		{`[]`, 400, "not a JSON object"},
+		{`"ping"`, 400, "not a JSON object"},
+		{`null`, 400, "not a JSON object"},
+		{"{\"type\":\"\xff\"}", 400, "not UTF-8"},
+		{`{"type":"ping","type":"pong"}`, 400, `"type" stands there twice`},
+		{`{"type":"ping","\u0074ype":"pong"}`, 400, `"type" stands there twice`},
+		{`{"Type":"ping"}`, 422, `unknown member "Type"`},
+		{`{"type":"ping","extra":1}`, 422, `unknown member "extra"`},
+		{`{}`, 422, "type is missing"},
+		{`{"type":null}`, 422, "type must be a string"},
+		{`{"type":1}`, 422, "type must be a string"},
+		{`{"type":"ping","id":null}`, 422, "id must be"},
+		{`{"type":"ping","id":{}}`, 422, "id must be"},
+		{`{"type":"ping","id":true}`, 422, "id must be"},
+	} {
+		r, err := ParseRequest([]byte(tt.message))
+		if codeOf(err) != tt.code || err != nil && !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v, want %d %q", tt.message, err, tt.code, tt.says)
+		}
+		if err == nil && r.Type != "ping" {
+			t.Errorf("%s: type %q", tt.message, r.Type)
+		}
+	}
+}
+
+func TestParseCommand(t *testing.T) {
+	for _, tt := range []struct {
+		payload string
+		code    int
+		says    string
+	}{
+		{`{"action":"start","target":"m"}`, 0, ""},
+		{`{"action":"start","target":"m","speed":0.5,"direction":"reverse","run_ms":1000,"lease_ms":2000,"expires":1712345678901}`, 0, ""},
+		{`{"action":"start","target":"m","speed":1}`, 0, ""},
+		{`{"action":"set","target":"m","speed":0}`, 0, ""},
+		{`{"action":"stop","target":"all"}`, 0, ""},
+		{`{"action":"status","target":"all"}`, 0, ""},
+		{`{"action":"estop"}`, 0, ""},
+		{`{"action":"reset","target":"all"}`, 0, ""},
+		{`{"action":"keepalive","target":"m","lease_ms":500}`, 0, ""},
+		{`{"action":"fly","target":"m"}`, 404, "Unknown command"},
+		{`{"action":"Start","target":"m"}`, 404, "Unknown command"},
+		{`{"target":"m"}`, 422, "action is missing"},
+		{`{"action":null}`, 422, "action must be a string"},
+		{`{"action":"start"}`, 422, "target is missing"},
+		{`{"action":"start","target":"all"}`, 422, "stop and status"},
+		{`{"action":"estop","target":"m"}`, 422, "leave target out"},
+		{`{"action":"start","target":"m","Speed":1}`, 422, `unknown parameter "Speed"`},
+		{`{"action":"start","target":"m","speed":1,"speed":0}`, 422, "stands there twice"},
+		{`{"action":"start","target":"m","speed":null}`, 422, "speed is null"},
+		{`{"action":"start","target":"m","speed":-1}`, 422, "speed must be"},
+		{`{"action":"start","target":"m","speed":1.5}`, 422, "speed must be"},
+		{`{"action":"start","target":"m","speed":"0.5"}`, 422, "speed must be"},
+		{`{"action":"start","target":"m","speed":1e999}`, 422, "speed must be"},
+		{`{"action":"start","target":"m","direction":"left"}`, 422, "direction must be"},
+		{`{"action":"start","target":"m","run_ms":0}`, 422, "run_ms must be"},
+		{`{"action":"start","target":"m","run_ms":1.5}`, 422, "run_ms must be"},
+		{`{"action":"start","target":"m","run_ms":1e300}`, 422, "run_ms must be"},
+		{`{"action":"start","target":"m","lease_ms":1}`, 422, "lease_ms must be"},
+		{`{"action":"stop","target":"m","speed":1}`, 422, "stop takes no speed"},
+		{`{"action":"set","target":"m"}`, 422, "set needs"},
+		{`[]`, 422, "not a JSON object"},
+		{`null`, 422, "not a JSON object"},
+	} {
+		if _, err := ParseCommand([]byte(tt.payload)); codeOf(err) != tt.code || err != nil && !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v, want %d %q", tt.payload, err, tt.code, tt.says)
+		}
+	}
+	c, err := ParseCommand([]byte(`{"action":"start","target":"m","speed":0.25,"direction":"reverse","run_ms":1000,"lease_ms":2000,"expires":3}`))
+	if err != nil || c.Action != Start || c.Target != "m" || *c.Speed != 0.25 || c.Direction != Reverse || *c.RunMS != 1000 || *c.LeaseMS != 2000 || *c.Expires != 3 {
+		t.Errorf("%+v %v", c, err)
+	}
+}
+
+func TestParseSubscription(t *testing.T) {
+	for _, tt := range []struct {
+		payload string
+		resume  bool
+		want    string
+		code    int
+	}{
+		{``, true, "{all  map[]}", 0},
+		{`{}`, true, "{all  map[]}", 0},
+		{`{"topic":"motors"}`, false, "{motors  map[]}", 0},
+		{`{"topic":"sensors","epoch":"e","since":{"a":7,"b":0}}`, true, "{sensors e map[a:7 b:0]}", 0},
+		{`{"topic":"sensors","since":{"a":7}}`, true, "", 422},
+		{`{"topic":"sensors","epoch":"e","since":{"a":7}}`, false, "", 422},
+		{`{"topic":"sensors","epoch":"e","since":{"a":-1}}`, true, "", 422},
+		{`{"topic":"sensors","epoch":"e","since":{"a":4294967296}}`, true, "", 422},
+		{`{"topic":"sensors","epoch":"e","since":{"a":null}}`, true, "", 422},
+		{`{"topic":"sensors","epoch":"e","since":{"a":1,"a":2}}`, true, "", 422},
+		{`{"topic":null}`, true, "", 422},
+		{`{"Topic":"all"}`, true, "", 422},
+		{`[]`, true, "", 422},
+	} {
+		var payload json.RawMessage
+		if tt.payload != "" {
+			payload = json.RawMessage(tt.payload)
+		}
+		s, err := ParseSubscription(Request{Payload: payload}, tt.resume)
+		if codeOf(err) != tt.code || err == nil && fmt.Sprint(s) != tt.want {
+			t.Errorf("%s: %v %v, want %s %d", tt.payload, s, err, tt.want, tt.code)
+		}
+	}
+}
+
+// Whatever a client sends, it gets an error with a code, and what is taken is
+// what encoding/json reads in it too.
+func FuzzRequest(f *testing.F) {
+	for _, s := range []string{`{"type":"command","id":1,"payload":{"action":"start","target":"m","speed":0.5}}`,
+		`{"type":"subscribe","payload":{"topic":"sensors","epoch":"e","since":{"a":1}}}`, `{"type":"ping","payload":{"a":[1,{"b":null}]}}`,
+		`{"a":{"b":{"c":[[[[]]]]}}}`, "{\"type\":\"\xff\"}", `{"type":"x","type":"y"}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		r, err := ParseRequest(message)
+		if err != nil {
+			if codeOf(err) == 0 {
+				t.Fatalf("an error without a code: %v", err)
+			}
+			return
+		}
+		var lax struct{ Type string }
+		if !utf8.Valid(message) || json.Unmarshal(message, &lax) != nil || lax.Type != r.Type {
+			t.Fatalf("%q was taken as %q, encoding/json reads %q", message, r.Type, lax.Type)
+		}
+		if _, err := ParseSubscription(r, true); err != nil && codeOf(err) == 0 {
+			t.Fatalf("an error without a code: %v", err)
+		}
+		if r.Payload == nil {
+			return
+		}
+		c, err := ParseCommand(r.Payload)
+		if err != nil && codeOf(err) == 0 {
+			t.Fatalf("an error without a code: %v", err)
+		}
+		if err == nil && c.Speed != nil && !(*c.Speed >= 0 && *c.Speed <= 1) {
+			t.Fatalf("speed %v", *c.Speed)
+		}
+	})
+}
