@@ -130,7 +130,7 @@ func (o *outbox) writeLong(frame []byte) error {
 		if o.err != nil {
 			break
 		}
-		n := min(len(frame), queueLimit/2)
+		n := min(len(frame), queueLimit/4) // leaves room for what others write
 		if o.send(frame[:n]) != nil {
 			break
 		}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -19,6 +20,7 @@ func TestEcho(t *testing.T) {
 	for _, size := range []int{0, 1, 125, 126, 65535, 65536, 1 << 20, 16 << 20} {
 		for _, kind := range []int{websocket.TextMessage, websocket.BinaryMessage} {
 			want := bytes.Repeat([]byte{'x'}, size)
+			_ = c.SetReadDeadline(time.Now().Add(patience))
 			sent := make(chan error, 1)
 			go func() { sent <- c.WriteMessage(kind, want) }()
 			if got := c.read(kind); !bytes.Equal(got, want) {
