@@ -335,7 +335,7 @@ func TestMissingThenAppearing(t *testing.T) {
 }
 
 func TestVanishingAndBack(t *testing.T) {
-	for _, errno := range []syscall.Errno{syscall.ENODEV, syscall.ESHUTDOWN, syscall.EBADF} {
+	for _, errno := range []syscall.Errno{syscall.ENODEV, syscall.ESHUTDOWN, syscall.EBADF, syscall.ENOTCONN, syscall.ECONNABORTED} {
 		f := &fake{}
 		bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
 			tx := func() error { return b.Tx(0x44, []byte{1}, nil) }

@@ -44,6 +44,7 @@ func faultOf(err error) wire.Fault {
 	case syscall.ETIMEDOUT, syscall.EIO: // EIO: the chip stretched the clock for too long
 		return wire.Timeout
 	case syscall.ENODEV, syscall.ENOENT, syscall.EACCES, syscall.ESHUTDOWN, syscall.EBADF,
+		syscall.ENOTCONN, syscall.ECONNABORTED, // a bus made by a program that is gone
 		syscall.EAGAIN, // arbitration lost
 		syscall.EBUSY:  // somebody else kept the lines busy for longer than allowed
 		return wire.BusDown
@@ -54,7 +55,12 @@ func faultOf(err error) wire.Fault {
 // gone tells whether err means that the transport is worth nothing any more
 // and must be opened anew.
 func gone(err error) bool {
-	return errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ESHUTDOWN) || errors.Is(err, syscall.EBADF)
+	for _, errno := range []syscall.Errno{syscall.ENODEV, syscall.ESHUTDOWN, syscall.EBADF, syscall.ENOTCONN, syscall.ECONNABORTED} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // maxLength is the longest message that the kernel's i2c-dev takes, in bytes.

@@ -20,6 +20,8 @@ func TestFaultOf(t *testing.T) {
 		{syscall.ETIMEDOUT, wire.Timeout},
 		{syscall.EIO, wire.Timeout},
 		{syscall.ENODEV, wire.BusDown},
+		{syscall.ENOTCONN, wire.BusDown},
+		{syscall.ECONNABORTED, wire.BusDown},
 		{syscall.ENOENT, wire.BusDown},
 		{syscall.EACCES, wire.BusDown},
 		{syscall.EAGAIN, wire.BusDown},

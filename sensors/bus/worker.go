@@ -77,9 +77,10 @@ func (w *worker) do(j job) result {
 }
 
 // answered tells whether the bus showed life: a chip's missing acknowledge
-// needs working lines too.
+// needs working lines too, and a wrong checksum somebody who sent it. What we do
+// not know is none.
 func answered(e *Error) bool {
-	return e == nil || e.Fault != wire.Timeout && e.Fault != wire.BusDown
+	return e == nil || e.Fault == wire.NoAck || e.Fault == wire.Checksum
 }
 
 // wrap makes a transport's error an Error; ours are Errors already.
