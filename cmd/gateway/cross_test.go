@@ -1,0 +1,77 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/wire"
+)
+
+// The binaries for the Pi, run by an emulated processor: the program starts,
+// streams, and ends as asked. 64-bit atomics that are not aligned, or an
+// instruction that ARMv6 lacks, end it with a signal here.
+func TestForeignProcessorsStream(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: builds for two more processors and emulates them")
+	}
+	tests := []struct {
+		name, emulator string
+		env            []string
+	}{
+		{"armv6", "qemu-arm-static", []string{"GOOS=linux", "GOARCH=arm", "GOARM=6"}},
+		{"arm64", "qemu-aarch64-static", []string{"GOOS=linux", "GOARCH=arm64"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			emulator := findTool(t, tt.emulator, "qemu-user-static")
+			p := startGateway(t, emulator, buildGateway(t, tt.env...), "--simulate", "--listen", "127.0.0.1:0")
+			checkStream(t, p.URL, 30)
+			if err := p.Stop(t); err != nil {
+				t.Errorf("ended with %v, want exit status 0", err)
+			}
+		})
+	}
+}
+
+// checkStream reads n readings of readings.v1 from url. An emulated processor
+// may miss a tick now and then, so only the sum is bounded from above.
+func checkStream(t *testing.T, url string, n int) {
+	t.Helper()
+	c, _, err := websocket.DefaultDialer.Dial(url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetReadDeadline(time.Now().Add(time.Minute))
+
+	const interval = 100 // ms
+	var first, last wire.Reading
+	for i := range n {
+		kind, msg, err := c.ReadMessage()
+		if err != nil {
+			t.Fatalf("reading %d: %v", i, err)
+		}
+		if kind != websocket.BinaryMessage {
+			t.Fatalf("reading %d: message of type %d, want binary", i, kind)
+		}
+		r, err := wire.ParseReading(msg)
+		if err != nil {
+			t.Fatalf("reading %d: %v", i, err)
+		}
+		if r.Fault() != wire.Good || r.Temperature < -40 || r.Temperature > 60 || r.Humidity < 0 || r.Humidity > 100 {
+			t.Errorf("reading %d: %+v, want a plausible one", i, r)
+		}
+		if i == 0 {
+			first = r
+		} else if gap := r.UnixMilli - last.UnixMilli; gap <= 0 {
+			t.Errorf("reading %d: %d ms after the one before, want about %d", i, gap, interval)
+		}
+		last = r
+	}
+	want := int64(n-1) * interval
+	if got := last.UnixMilli - first.UnixMilli; got < want-interval || got > 2*want {
+		t.Errorf("%d readings span %d ms, want about %d", n, got, want)
+	}
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// TestHIL installs the gateway in a virtual machine whose /dev/i2c-1 answers as
+// real chips do, under its own unit and a real systemd; what happens there is in
+// testdata/hil. It runs once, on its own, when scripts/test asks.
+func TestHIL(t *testing.T) {
+	if testing.Short() || os.Getenv("GATEWAY_TEST_HIL") == "" {
+		t.Skip("the virtual machine is started by scripts/test (GATEWAY_TEST_HIL=1) only")
+	}
+	hil, err := filepath.Abs(filepath.Join(projectRoot, "../shared/hil/hil"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(hil); err != nil {
+		t.Skipf("no virtual machine here: %v", err)
+	}
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		t.Skip("the virtual machine needs root on Linux")
+	}
+
+	payload := t.TempDir()
+	guest := []string{"GOOS=linux", "GOARCH=amd64"}
+	scenarios := exec.Command("go", "test", "-c", "-o", filepath.Join(payload, "scenarios"), "./testdata/hil")
+	scenarios.Env = append(append(os.Environ(), "CGO_ENABLED=0"), guest...)
+	if out, err := scenarios.CombinedOutput(); err != nil {
+		t.Fatalf("go test -c: %v\n%s", err, out)
+	}
+	for to, from := range map[string]string{
+		"gateway":                 buildGateway(t, guest...),
+		"run":                     "testdata/hil/run",
+		"gateway.yaml":            "testdata/hil/gateway.yaml",
+		"scripts/install":         projectRoot + "/scripts/install",
+		"systemd/gateway.service": unitFile,
+		"configs/gateway.yaml":    projectRoot + "/configs/gateway.yaml",
+	} {
+		to = filepath.Join(payload, to)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := copyFile(to, from); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
+	defer cancel()
+	run := exec.CommandContext(ctx, hil, "run", payload)
+	run.Env = append(os.Environ(), "LIMIT=300")
+	run.WaitDelay = 10 * time.Second
+	out, err := run.CombinedOutput()
+	t.Logf("the machine said:\n%s", out)
+	if err != nil {
+		journal, _ := os.ReadFile(filepath.Join(payload, "out", "gateway.log"))
+		t.Fatalf("%v; the gateway's journal:\n%s", err, journal)
+	}
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const projectRoot = "../.." // of the project, seen from this package
+
+// copyProject copies the project's source at src to a new directory.
+func copyProject(t *testing.T, src string) string {
+	t.Helper()
+	dst := t.TempDir()
+	entries, err := os.ReadDir(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") || e.Name() == "dist" {
+			continue
+		}
+		from, to := filepath.Join(src, e.Name()), filepath.Join(dst, e.Name())
+		if e.IsDir() {
+			err = os.CopyFS(to, os.DirFS(from))
+		} else {
+			err = copyFile(to, from)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dst
+}
+
+func copyFile(to, from string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, info.Mode().Perm())
+}
+
+// runScript runs one of the project's scripts from the directory dir and returns
+// what it said.
+func runScript(t *testing.T, dir string, env []string, argv ...string) (string, error) {
+	t.Helper()
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("no bash here")
+	}
+	cmd := exec.Command("bash", argv...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func TestBuildIsReproducible(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: builds the program twice")
+	}
+	const binary = "dist/gateway-linux-amd64"
+	first := copyProject(t, projectRoot)
+	second := copyProject(t, first)
+	var builds [2][]byte
+	for i, dir := range []string{first, second} {
+		// A stranger's settings must not show in the bytes.
+		env := [][]string{
+			{"VERSION=v1.2.3-test"},
+			{"VERSION=v1.2.3-test", "GOFLAGS=-race", "GOAMD64=v3", "CGO_ENABLED=1"},
+		}[i]
+		out, err := runScript(t, os.TempDir(), env, filepath.Join(dir, "scripts/build"), "linux-amd64")
+		if err != nil {
+			t.Fatalf("scripts/build: %v\n%s", err, out)
+		}
+		if !strings.Contains(out, binary) || !strings.Contains(out, "KiB") {
+			t.Errorf("scripts/build does not say what it made and how large it is:\n%s", out)
+		}
+		if builds[i], err = os.ReadFile(filepath.Join(dir, binary)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(builds[0], builds[1]) {
+		t.Errorf("two builds of the same source differ")
+	}
+	if !bytes.Contains(builds[0], []byte("v1.2.3-test")) {
+		t.Errorf("the version is not stamped")
+	}
+	if bytes.Contains(builds[0], []byte(first)) {
+		t.Errorf("the binary names the directory it was built in")
+	}
+}
+
+func TestBuildRefusesWhatItDoesNotKnow(t *testing.T) {
+	out, err := runScript(t, projectRoot, nil, "scripts/build", "linux-vax")
+	if err == nil || !strings.Contains(out, `"linux-vax"`) || !strings.Contains(out, "linux-armv6") {
+		t.Errorf("got %v, want an error that names the target and those that exist:\n%s", err, out)
+	}
+	out, err = runScript(t, projectRoot, []string{"VERSION=1 -X main.x=y"}, "scripts/build", "linux-amd64")
+	if err == nil || !strings.Contains(out, "VERSION") {
+		t.Errorf("got %v, want an error that names VERSION:\n%s", err, out)
+	}
+}
+
+// filesUnder returns the files under dir with their contents.
+func filesUnder(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		name, _ := filepath.Rel(dir, path)
+		found[filepath.ToSlash(name)] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func mustRead(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// wantFiles compares the files under dir with want, by name and content.
+func wantFiles(t *testing.T, dir string, want map[string]string) {
+	t.Helper()
+	got := filesUnder(t, dir)
+	for name, content := range want {
+		if c, ok := got[name]; !ok {
+			t.Errorf("%s is not there", name)
+		} else if c != content {
+			t.Errorf("%s holds %.60q, want %.60q", name, c, content)
+		}
+		delete(got, name)
+	}
+	for name := range got {
+		t.Errorf("%s is there, want it not to be", name)
+	}
+}
+
+func TestInstall(t *testing.T) {
+	const (
+		program  = "usr/bin/gateway"
+		unit     = "etc/systemd/system/gateway.service"
+		config   = "etc/gateway/gateway.yaml"
+		journal  = "var/lib/gateway/state"
+		version1 = "the program, version 1"
+		version2 = "the program, version 2"
+	)
+	stage := t.TempDir()
+	binary := filepath.Join(t.TempDir(), "gateway")
+	unitText, reference := mustRead(t, unitFile), mustRead(t, projectRoot+"/configs/gateway.yaml")
+
+	write := func(path, content string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install := func(argv ...string) string {
+		t.Helper()
+		out, err := runScript(t, projectRoot, nil, append([]string{"scripts/install", "--root", stage}, argv...)...)
+		if err != nil {
+			t.Fatalf("scripts/install %v: %v\n%s", argv, err, out)
+		}
+		return out
+	}
+
+	write(binary, version1)
+	out := install(binary)
+	want := map[string]string{program: version1, unit: unitText, config: reference}
+	wantFiles(t, stage, want)
+	for name := range want {
+		if !strings.Contains(out, "installed "+filepath.Join(stage, name)) {
+			t.Errorf("it does not say that it installed %s:\n%s", name, out)
+		}
+	}
+	for name, mode := range map[string]fs.FileMode{program: 0o755, unit: 0o644, config: 0o644} {
+		if info, err := os.Stat(filepath.Join(stage, name)); err != nil {
+			t.Error(err)
+		} else if info.Mode() != mode {
+			t.Errorf("%s: mode %v, want %v", name, info.Mode(), mode)
+		}
+	}
+
+	// Again: nothing to do, and it says so.
+	out = install(binary)
+	wantFiles(t, stage, want)
+	if strings.Contains(out, "installed ") || strings.Count(out, "left ") != len(want) {
+		t.Errorf("a second run does something:\n%s", out)
+	}
+
+	// An update leaves a configuration that somebody wrote, and shows the new reference.
+	write(binary, version2)
+	write(filepath.Join(stage, config), "mine")
+	out = install(binary)
+	want = map[string]string{program: version2, unit: unitText, config: "mine", config + ".new": reference}
+	wantFiles(t, stage, want)
+	if !strings.Contains(out, "(yours)") {
+		t.Errorf("it does not say that it left the configuration:\n%s", out)
+	}
+
+	// Without it: what people made stays, until they want that gone too.
+	write(filepath.Join(stage, journal), "readings")
+	out = install("--uninstall")
+	delete(want, program)
+	delete(want, unit)
+	want[journal] = "readings"
+	wantFiles(t, stage, want)
+	if strings.Count(out, "kept ") != 2 {
+		t.Errorf("it does not say what it kept:\n%s", out)
+	}
+	install("--uninstall")
+	wantFiles(t, stage, want)
+	install("--uninstall", "--purge")
+	wantFiles(t, stage, nil)
+}
+
+func TestInstallRefuses(t *testing.T) {
+	tests := []struct{ name, want string }{
+		{"--purge", "--uninstall"},
+		{"--frobnicate", "--frobnicate"},
+		{"/nonexistent/gateway", "/nonexistent/gateway"},
+	}
+	for _, tt := range tests {
+		out, err := runScript(t, projectRoot, nil, "scripts/install", "--root", t.TempDir(), tt.name)
+		if err == nil || !strings.Contains(out, tt.want) {
+			t.Errorf("install %s: %v, want an error that names %s:\n%s", tt.name, err, tt.want, out)
+		}
+	}
+}
