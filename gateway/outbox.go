@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"syscall"
@@ -58,8 +59,10 @@ type outbox struct {
 	skipped  int64      // bytes refused by offer
 
 	// The reading side, its goroutine's own.
-	early  []byte // read from the client before the upgrade was done
-	budget int    // bytes that may still be read for the message under way; see allow
+	early  []byte  // read from the client before the upgrade was done
+	budget int     // bytes that may still be read for the message under way; see allow
+	frames scanner // of what was read
+	bad    error   // what it found
 }
 
 func newOutbox(c net.Conn, early []byte) *outbox {
@@ -250,20 +253,30 @@ func (o *outbox) stalled(now time.Time) time.Duration {
 func (o *outbox) allow(n int) { o.budget = n }
 
 // Read reads from the client.
-func (o *outbox) Read(p []byte) (int, error) {
-	if len(o.early) > 0 {
-		n := copy(p, o.early)
-		if o.early = o.early[n:]; len(o.early) == 0 {
-			o.early = nil
-		}
-		return n, nil
-	}
-	if o.budget <= 0 {
+func (o *outbox) Read(p []byte) (n int, err error) {
+	switch {
+	case o.bad != nil:
+		return 0, o.bad
+	case len(o.early) > 0:
+		n = copy(p, o.early)
+		o.early = o.early[n:]
+	case o.budget <= 0:
 		return 0, errTooMuch
+	default:
+		n, err = o.Conn.Read(p)
+		o.budget -= n
 	}
-	n, err := o.Conn.Read(p)
-	o.budget -= n
+	good, bad := o.frames.scan(p[:n])
+	if bad != nil {
+		o.bad = bad
+		return good, bad
+	}
 	return n, err
+}
+
+// drain reads and forgets what the client still sends until it hangs up.
+func (o *outbox) drain(limit int64) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(o.Conn, limit))
 }
 
 // SetDeadline and SetWriteDeadline do nothing: no write waits, and a deadline

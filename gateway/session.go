@@ -150,6 +150,8 @@ func (c *session) linger(err error) {
 	switch {
 	case errors.As(err, &closed), errors.As(err, &timeout) && timeout.Timeout():
 		return // gorilla has answered, if we had not; or the client had its time
+	case errors.Is(err, errCloseLength):
+		c.close(wire.CloseProtocolError, "close frame of one byte")
 	case errors.Is(err, errTooMuch):
 		c.close(wire.ClosePolicy, "Too many frames for one message")
 	case errors.Is(err, websocket.ErrReadLimit):
@@ -157,14 +159,9 @@ func (c *session) linger(err error) {
 		// was beyond RFC 6455 (section 5.2: the most significant bit must be 0).
 		c.close(wire.CloseProtocolError, "frame length")
 	}
-	const most = 1 << 20
-	c.out.allow(most)
 	_ = c.out.SetReadDeadline(time.Now().Add(farewellTime))
-	_, _ = io.Copy(io.Discard, onlyReader{c.out})
+	c.out.drain(1 << 20)
 }
-
-// onlyReader hides the outbox's other methods from io.Copy.
-type onlyReader struct{ io.Reader }
 
 // appendAll is io.ReadAll into a buffer that is there.
 func appendAll(b []byte, r io.Reader) ([]byte, error) {

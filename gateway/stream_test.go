@@ -82,7 +82,9 @@ func TestRequests(t *testing.T) {
 		}
 	}
 	pong := c.ask(`{"type":"ping","payload":{"t":1}}`)
-	var p struct{ Payload struct{ T, Server_time int64 } }
+	var p struct {
+		Payload struct{ T, Server_time int64 }
+	}
 	if err := json.Unmarshal([]byte(pong), &p); err != nil || p.Payload.T != 1 || time.Since(time.UnixMilli(p.Payload.Server_time)).Abs() > time.Minute {
 		t.Errorf("%s %v", pong, err)
 	}

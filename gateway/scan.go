@@ -1,0 +1,53 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+var errCloseLength = errors.New("a close frame of one byte: half a code")
+
+// scanner follows the headers of a client's frames and finds what gorilla lets
+// pass: a close frame whose payload is one byte (RFC 6455, section 5.5.1). What
+// gorilla refuses, it may misread.
+type scanner struct {
+	header [10]byte // of the frame that begins, without its mask
+	got    int      // bytes of it
+	skip   uint64   // bytes of mask and payload to come
+}
+
+// scan returns how many bytes of p come before the offence, all if there is none.
+func (s *scanner) scan(p []byte) (n int, err error) {
+	for n < len(p) {
+		if s.skip > 0 {
+			step := min(s.skip, uint64(len(p)-n))
+			s.skip -= step
+			n += int(step)
+			continue
+		}
+		s.header[s.got] = p[n]
+		length, whole := s.length(s.got + 1)
+		if whole && length == 1 && s.header[0]&0xF == opClose&0xF {
+			return n, errCloseLength
+		}
+		s.got, n = s.got+1, n+1
+		if whole {
+			s.got, s.skip = 0, length+4
+		}
+	}
+	return n, nil
+}
+
+// length returns the payload's length once the header has got bytes enough.
+func (s *scanner) length(got int) (n uint64, whole bool) {
+	switch short := s.header[1] & 0x7F; {
+	case got < 2:
+		return 0, false
+	case short == 126:
+		return uint64(binary.BigEndian.Uint16(s.header[2:])), got == 4
+	case short == 127:
+		return binary.BigEndian.Uint64(s.header[2:]), got == 10
+	default:
+		return uint64(short), true
+	}
+}

@@ -1,0 +1,35 @@
+package gateway
+
+import (
+	"bytes"
+	"testing"
+)
+
+// However the bytes are cut into reads, the offence is found where it is.
+func TestScanner(t *testing.T) {
+	long := append([]byte{0x82, 0xFE, 0x01, 0x00, 1, 2, 3, 4}, make([]byte, 256)...)
+	huge := append([]byte{0x82, 0xFF, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4}, make([]byte, 1<<16)...)
+	fine := bytes.Join([][]byte{masked(0x81, "x"), masked(0x88&0x89, ""), long, masked(0x89, "p"), huge, masked(0x88, "\x03\xe8"), masked(0x88, "")}, nil)
+	bad := append(bytes.Clone(fine), masked(0x88, "x")...)
+	for _, step := range []int{1, 2, 3, 7, 512, 1 << 20} {
+		for _, tt := range []struct {
+			stream []byte
+			want   int
+			err    error
+		}{{fine, len(fine), nil}, {bad, len(fine) + 1, errCloseLength}} {
+			var s scanner
+			total := 0
+			var err error
+			for rest := tt.stream; len(rest) > 0 && err == nil; {
+				p := rest[:min(step, len(rest))]
+				var n int
+				n, err = s.scan(p)
+				total += n
+				rest = rest[len(p):]
+			}
+			if total != tt.want || err != tt.err {
+				t.Errorf("in steps of %d: %d bytes and %v, want %d and %v", step, total, err, tt.want, tt.err)
+			}
+		}
+	}
+}
