@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -274,6 +275,7 @@ func (s *Sampler) close(now time.Time) {
 	kept := s.open[:0]
 	for _, b := range s.open {
 		if len(b.records) > 0 && (b.pending == 0 || now.Sub(b.deadline) >= closeAfter) {
+			slices.SortFunc(b.records, func(x, y wire.Record) int { return int(x.Sensor) - int(y.Sensor) })
 			s.publish(b.records)
 			b.records = b.records[:0]
 		}

@@ -21,10 +21,13 @@ type Air struct {
 	Pressure    float64 // Pa
 }
 
-// Room is an emulated room and the weather outside. It is a pure function of
-// its seed, the place and the time: it remembers nothing, and any number of
+// Room is an emulated room and the weather outside: a pure function of its
+// seed, the place and the time, but for the room's fan. Any number of
 // goroutines may ask it.
-type Room struct{ seed uint64 }
+type Room struct {
+	seed uint64
+	fan  fan
+}
 
 // NewRoom returns the room of a seed.
 func NewRoom(seed uint64) *Room { return &Room{seed: seed} }
@@ -38,6 +41,9 @@ func (r *Room) At(p Place, t time.Time) Air {
 		feel = r.indoor
 	}
 	temp, dew := feel(t)
+	if p == Indoor {
+		temp -= r.fan.cooling(t)
+	}
 	return Air{Temperature: temp, Humidity: humidity(temp, dew), Pressure: r.pressure(t)}
 }
 

@@ -1,0 +1,43 @@
+package sim
+
+import (
+	"math"
+	"sync"
+	"time"
+)
+
+const (
+	fanCooling = 6.0             // °C by which a fan at full speed cools the room in the end
+	fanTime    = 5 * time.Second // after which 63 % of that is done
+)
+
+// fan is what makes the room cooler, and warmer again when it stops.
+type fan struct {
+	mu    sync.Mutex
+	speed float64   // 0…1, since
+	since time.Time // then the cooling was
+	was   float64   // °C
+}
+
+// SetFan runs the room's fan at a speed, 0…1, from now on. A fan that is
+// switched on and off quickly, as by PWM, has the effect of its mean speed.
+func (r *Room) SetFan(speed float64) {
+	now := time.Now()
+	f := &r.fan
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.was, f.since, f.speed = f.at(now), now, speed
+}
+
+func (f *fan) cooling(t time.Time) float64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.at(t)
+}
+
+// at returns the cooling at t, in °C: it approaches what the speed is good for.
+func (f *fan) at(t time.Time) float64 {
+	left := math.Exp(-max(t.Sub(f.since), 0).Seconds() / fanTime.Seconds())
+	end := fanCooling * f.speed
+	return end + (f.was-end)*left
+}
