@@ -1,0 +1,162 @@
+package access
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	watchEvery  = 10 * time.Second
+	expiresSoon = 14 * 24 * time.Hour
+	remindEvery = 24 * time.Hour
+)
+
+// Certificates is the certificate that TLS clients are shown, and how it
+// changes while the gateway runs.
+type Certificates struct {
+	certFile, keyFile string
+	log               *slog.Logger
+	current           atomic.Pointer[tls.Certificate]
+
+	mu    sync.Mutex // held while files are read
+	tried pairState  // of the files when they were last read, whatever came of it
+}
+
+// NewCertificates reads a certificate, with its chain, and its key, both PEM.
+//
+// One that has expired is taken all the same: a gateway that starts must
+// measure, and the clock may be wrong. The clients refuse it, and Watch warns.
+func NewCertificates(certFile, keyFile string, log *slog.Logger) (*Certificates, error) {
+	c := &Certificates{certFile: certFile, keyFile: keyFile, log: log}
+	c.tried = c.stat()
+	pair, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	c.current.Store(pair)
+	return c, nil
+}
+
+// Config returns the configuration of a listener, for [tls.NewListener]:
+// HTTP/1.1 only, for WebSocket needs it. Connections that begin after a reload
+// are shown the new certificate.
+func (c *Certificates) Config() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
+	}
+}
+
+// Reload reads both files again. After an error the old certificate stays; a
+// new one that clients would refuse for its dates is an error too.
+func (c *Certificates) Reload() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tried = c.stat() // before reading: what changes meanwhile is a change
+	old := c.current.Load()
+	pair, err := c.read()
+	if err == nil {
+		err = c.checkDates(pair.Leaf)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; until then the old one stays, which expires on %s", err, date(old.Leaf.NotAfter))
+	}
+	c.current.Store(pair)
+	if !pair.Leaf.Equal(old.Leaf) {
+		c.log.Info("new certificate", "names", pair.Leaf.DNSNames, "addresses", pair.Leaf.IPAddresses, "expires", date(pair.Leaf.NotAfter))
+	}
+	return nil
+}
+
+// Watch reloads the files when they have changed and then stayed as they are
+// for a while, and warns once a day of a certificate that clients refuse, or
+// soon will. It returns when ctx ends.
+func (c *Certificates) Watch(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	seen, reminded := c.lastTried(), time.Time{}
+	for {
+		reminded = c.remind(reminded)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		now := c.stat()
+		// Who writes a pair, or half of one, is not to be read in between.
+		if settled := now.equal(seen); settled && !now.equal(c.lastTried()) {
+			if err := c.Reload(); err != nil {
+				c.log.Warn("the new certificate is not used", "err", err)
+			}
+		}
+		seen = now
+	}
+}
+
+// remind warns of the certificate's end, unless it did less than a day ago, and
+// returns when it last did.
+func (c *Certificates) remind(last time.Time) time.Time {
+	now, leaf := time.Now(), c.current.Load().Leaf
+	invalid := c.checkDates(leaf)
+	switch {
+	case invalid == nil && leaf.NotAfter.Sub(now) > expiresSoon:
+		return time.Time{}
+	case !last.IsZero() && now.Sub(last) < remindEvery:
+		return last
+	case invalid != nil:
+		c.log.Warn("clients refuse the certificate", "err", invalid)
+	default:
+		c.log.Warn("the certificate expires soon", "file", c.certFile, "expires", date(leaf.NotAfter),
+			"fix", "renew it; a new one is used without a restart")
+	}
+	return now
+}
+
+// checkDates refuses a certificate that clients would refuse now.
+func (c *Certificates) checkDates(leaf *x509.Certificate) error {
+	switch now := time.Now(); {
+	case now.After(leaf.NotAfter):
+		return fmt.Errorf("certificate %s has expired on %s; fix: renew it", c.certFile, date(leaf.NotAfter))
+	case now.Before(leaf.NotBefore):
+		return fmt.Errorf("certificate %s is valid from %s only, and it is %s; fix: see whether the clock is right",
+			c.certFile, leaf.NotBefore.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime))
+	}
+	return nil
+}
+
+func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// pairState tells one state of the two files from another; nil is a missing file.
+type pairState struct{ cert, key fs.FileInfo }
+
+func (c *Certificates) stat() (s pairState) {
+	s.cert, _ = os.Stat(c.certFile) // reading says what is wrong
+	s.key, _ = os.Stat(c.keyFile)
+	return s
+}
+
+func (c *Certificates) lastTried() pairState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tried
+}
+
+func (s pairState) equal(other pairState) bool {
+	return sameFile(s.cert, other.cert) && sameFile(s.key, other.key)
+}
+
+func sameFile(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}

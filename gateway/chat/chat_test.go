@@ -1,0 +1,349 @@
+package chat
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"unicode/utf8"
+)
+
+// client is a visitor seen from its own side.
+type client struct {
+	t *testing.T
+	*Visitor
+
+	mu       sync.Mutex
+	received []message
+	closed   string // code and reason
+}
+
+func enter(t *testing.T, r *Room) *client {
+	c := &client{t: t}
+	c.Visitor = r.Enter(c)
+	return c
+}
+
+func enterAs(t *testing.T, r *Room, nick string) *client {
+	t.Helper()
+	c := enter(t, r)
+	c.say("join", nick, "")
+	if got := c.take(); len(got) != 1 || got[0].Type != "info" {
+		t.Fatalf("join as %q: %+v", nick, got)
+	}
+	return c
+}
+
+func (c *client) Send(text []byte) {
+	var fields map[string]string
+	if err := json.Unmarshal(text, &fields); err != nil || len(fields) != 3 {
+		c.t.Errorf("not a flat message of three strings: %s", text)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed != "" {
+		c.t.Errorf("%s was sent after close %s", text, c.closed)
+	}
+	c.received = append(c.received, message{fields["type"], fields["nick"], fields["text"]})
+}
+
+func (c *client) Close(code int, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed != "" {
+		c.t.Errorf("closed twice")
+	}
+	c.closed = fmt.Sprint(code, " ", reason)
+}
+
+// take returns what came since the last take.
+func (c *client) take() []message {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	got := c.received
+	c.received = nil
+	return got
+}
+
+func (c *client) say(kind, nick, text string) { c.Message(message{kind, nick, text}.encode()) }
+
+// expect fails unless exactly want came.
+func (c *client) expect(want ...message) {
+	c.t.Helper()
+	if got := c.take(); !slices.Equal(got, want) {
+		c.t.Errorf("received %+v\nwant     %+v", got, want)
+	}
+}
+
+func newRoom() *Room { return NewRoom(slog.New(slog.DiscardHandler)) }
+
+func TestConversation(t *testing.T) {
+	r := newRoom()
+	ahmet, zeynep, stranger := enter(t, r), enter(t, r), enter(t, r)
+	ahmet.say("join", "ahmet", "")
+	ahmet.expect(message{"info", "server", "You are ahmet, alone here"})
+	zeynep.say("join", " zeynep ", "ignored")
+	zeynep.expect(message{"info", "server", "You are zeynep; here are ahmet"})
+	ahmet.expect(message{"join", "zeynep", ""})
+
+	zeynep.say("chat", "ahmet", "I am <ahmet> & \u2028") // one speaks as oneself
+	said := message{"chat", "zeynep", "I am <ahmet> & \u2028"}
+	zeynep.expect(said)
+	ahmet.expect(said)
+
+	r.Info("motor_1 stopped: lease\x1b")
+	zeynep.expect(message{"info", "server", "motor_1 stopped: lease"})
+	ahmet.expect(message{"info", "server", "motor_1 stopped: lease"})
+
+	zeynep.Left()
+	zeynep.Left()
+	zeynep.say("chat", "", "still there?")
+	ahmet.expect(message{"leave", "zeynep", ""})
+	zeynep.expect()
+	stranger.Left() // had never joined
+	stranger.expect()
+	ahmet.expect()
+
+	enterAs(t, r, "zeynep") // it is free again, and there is no history
+	ahmet.expect(message{"join", "zeynep", ""})
+}
+
+func TestNicks(t *testing.T) {
+	for _, tt := range []struct{ wanted, got string }{
+		{"ahmet", "ahmet"},
+		{" \t ahmet\u00a0 ", "ahmet"},
+		{"", "anonim"},
+		{" \u3000\u200b\u2060\n", "anonim"},
+		{"ali veli", "ali veli"},
+		{"ali\u00a0veli", "ali veli"},
+		{"a\x00h\x1b\x7f\u0085met", "ahmet"},
+		{"a\u202ehm\u2066et\u200d\ufeff", "ahmet"}, // direction, joiner, BOM
+		{"a\ufe0fh\u034fm\u3164e\u115ft\U000e0041\u2800", "ahmet"},
+		{"çığöşü 🌡", "çığöşü 🌡"},
+		{strings.Repeat("ğ", 20), strings.Repeat("ğ", 20)},
+		{strings.Repeat("ğ", 21), strings.Repeat("ğ", 20)},
+		{strings.Repeat("x", 19) + " yz", strings.Repeat("x", 19)},
+		{"\u200b" + strings.Repeat("x", 30), strings.Repeat("x", 20)},
+		{`"\<`, `"\<`},
+	} {
+		c := enter(t, newRoom())
+		c.say("join", tt.wanted, "")
+		c.expect(message{"info", "server", "You are " + tt.got + ", alone here"})
+		c.say("chat", "", "x")
+		c.expect(message{"chat", tt.got, "x"})
+	}
+}
+
+func TestNickTaken(t *testing.T) {
+	for _, tt := range []struct{ first, second string }{
+		{"ahmet", "ahmet"},
+		{"Ahmet", "aHMET"},
+		{"ahmet", " ahmet "},
+		{"ahmet", "ah\u200bmet"},
+		{"ÇIĞ", "çIğ"},
+		{"σ", "ς"},
+		{"someone", "server"},
+		{"someone", "\u017fERVER"}, // long s
+		{"", "anonim"},
+		{strings.Repeat("x", 20), strings.Repeat("x", 20) + "y"},
+	} {
+		r := newRoom()
+		first := enterAs(t, r, tt.first)
+		second := enter(t, r)
+		second.say("join", tt.second, "")
+		if got := second.take(); len(got) != 1 || got[0].Type != "error" || got[0].Nick != "server" || second.closed != "1008 Nick taken" {
+			t.Errorf("%q after %q: %+v, closed %q", tt.second, tt.first, got, second.closed)
+		}
+		second.say("join", "another", "")
+		second.expect()
+		second.Left()
+		first.expect()
+	}
+}
+
+func TestManyWithoutName(t *testing.T) {
+	r := newRoom()
+	enterAs(t, r, "Anonim3")
+	var last *client
+	for range 3 {
+		last = enterAs(t, r, "")
+	}
+	c := enter(t, r)
+	c.say("join", "", "")
+	c.expect(message{"info", "server", "You are anonim5; here are Anonim3, anonim, anonim2, anonim4"})
+	last.Left()
+	c = enter(t, r)
+	c.say("join", "", "")
+	c.expect(message{"info", "server", "You are anonim4; here are Anonim3, anonim, anonim2, anonim5"})
+}
+
+func TestText(t *testing.T) {
+	c := enterAs(t, newRoom(), "ahmet")
+	for _, tt := range []struct{ said, heard string }{
+		{"hello", "hello"},
+		{"  hello\n\tworld  ", "  hello\n\tworld  "},
+		{" ", " "},
+		{"a\x00b\x1b[31m\r\x7f\u009b", "ab[31m"},
+		{strings.Repeat("🌡", 500), strings.Repeat("🌡", 500)},
+		{strings.Repeat("🌡", 501), strings.Repeat("🌡", 500)},
+		{strings.Repeat("\x01", 100) + strings.Repeat("é", 500), strings.Repeat("é", 500)},
+		{"👨\u200d👩", "👨\u200d👩"},
+	} {
+		c.say("chat", "ahmet", tt.said)
+		c.expect(message{"chat", "ahmet", tt.heard})
+	}
+	for _, empty := range []string{"", "\x00\x1b", "\r"} {
+		c.say("chat", "ahmet", empty)
+		c.expect(message{"error", "server", "text is empty"})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	deep := strings.Repeat("[", 2000) + strings.Repeat("]", 2000)
+	for _, tt := range []struct{ sent, complaint string }{
+		{``, "Invalid JSON"},
+		{`hello`, "Invalid JSON"},
+		{`{"type":"chat","nick":"","text":"x"`, "Invalid JSON"},
+		{`{"type":"chat","nick":"","text":"x"}{}`, "Invalid JSON"},
+		{`{"type":"chat","nick":"","text":"x",}`, "Invalid JSON"},
+		{`null`, `A message is {"type":…,"nick":…,"text":…}`},
+		{`["chat","","x"]`, `A message is {"type":…,"nick":…,"text":…}`},
+		{`"chat"`, `A message is {"type":…,"nick":…,"text":…}`},
+		{deep, `A message is {"type":…,"nick":…,"text":…}`},
+		{`{}`, "type is missing"},
+		{`{"type":"chat","text":"x"}`, "nick is missing"},
+		{`{"type":"chat","nick":""}`, "text is missing"},
+		{`{"type":"chat","nick":"","text":"x","id":1}`, "Unknown field: id"},
+		{`{"type":"chat","nick":"","text":"x","":""}`, "Unknown field: "},
+		{`{"type":"chat","nick":"","Text":"x"}`, "Unknown field: Text"},
+		{`{"type":"chat","nick":"","text":"x","a\u001b\u202eb":""}`, "Unknown field: ab"},
+		{`{"type":"chat","nick":"","text":"x","text":"y"}`, "text is given twice"},
+		{`{"type":"chat","nick":"","text":"x","\u0074ext":"y"}`, "text is given twice"},
+		{`{"type":"chat","nick":null,"text":"x"}`, "nick must be a string"},
+		{`{"type":"chat","nick":"","text":1}`, "text must be a string"},
+		{`{"type":"chat","nick":"","text":1e999}`, "text must be a string"},
+		{`{"type":"chat","nick":"","text":["x"]}`, "text must be a string"},
+		{`{"type":{"type":"chat"},"nick":"","text":"x"}`, "type must be a string"},
+		{`{"type":true,"nick":"","text":"x"}`, "type must be a string"},
+		{`{"type":"Chat","nick":"","text":"x"}`, "Unknown type: Chat"},
+		{`{"type":"leave","nick":"ahmet","text":""}`, "Unknown type: leave"},
+		{`{"type":"info","nick":"server","text":"evacuate"}`, "Unknown type: info"},
+		{`{"type":"` + strings.Repeat("x", 99) + `","nick":"","text":""}`, "Unknown type: " + strings.Repeat("x", 40)},
+		{`{"type":"join","nick":"other","text":""}`, "You have joined already, as ahmet"},
+	} {
+		r := newRoom()
+		c, other := enterAs(t, r, "ahmet"), enterAs(t, r, "other member")
+		c.take()
+		c.Message([]byte(tt.sent))
+		c.expect(message{"error", "server", tt.complaint})
+		c.say("chat", "", "x") // the connection stays
+		c.expect(message{"chat", "ahmet", "x"})
+		other.expect(message{"chat", "ahmet", "x"})
+	}
+	c := enter(t, newRoom())
+	c.say("chat", "ahmet", "x")
+	c.expect(message{"error", "server", "Join first"})
+	c.say("join", "ahmet", "")
+	c.expect(message{"info", "server", "You are ahmet, alone here"})
+}
+
+func TestRoomFull(t *testing.T) {
+	r := newRoom()
+	for i := range 200 {
+		enterAs(t, r, fmt.Sprintf("member number %06d", i))
+	}
+	first := r.members[0]
+	c := enter(t, r)
+	c.say("join", "one more", "")
+	if got := c.take(); len(got) != 1 || got[0].Type != "error" || c.closed != "1008 Room full" {
+		t.Errorf("%+v, closed %q", got, c.closed)
+	}
+	first.Left()
+	c = enter(t, r)
+	c.say("join", "one more", "")
+	got := c.take()
+	if len(got) != 1 || !strings.HasPrefix(got[0].Text, "You are one more; here are member number 000001, ") ||
+		!strings.HasSuffix(got[0].Text, " and 178 more") || utf8.RuneCountInString(got[0].Text) > 500 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Everybody hears the same in the same order, with members coming and going.
+func TestOrder(t *testing.T) {
+	r := newRoom()
+	const speakers, lines = 8, 100
+	listeners := []*client{enterAs(t, r, "listener 1"), enterAs(t, r, "listener 2")}
+	listeners[0].take()
+	var all sync.WaitGroup
+	for i := range speakers {
+		all.Go(func() {
+			c := enter(t, r)
+			c.say("join", fmt.Sprintf("speaker %d", i), "")
+			for n := range lines {
+				c.say("chat", "", fmt.Sprint(n))
+			}
+			c.Left()
+		})
+		all.Go(func() { r.Info("something happened") })
+	}
+	all.Wait()
+	heard := listeners[0].take()
+	if other := listeners[1].take(); !slices.Equal(heard, other) {
+		t.Fatalf("two members heard different things:\n%v\n%v", heard, other)
+	}
+	if want := speakers * (lines + 3); len(heard) != want {
+		t.Errorf("%d messages, want %d", len(heard), want)
+	}
+	next := map[string]int{}
+	for _, m := range heard {
+		if m.Type == "chat" {
+			if m.Text != fmt.Sprint(next[m.Nick]) {
+				t.Fatalf("%s said %s, want %d", m.Nick, m.Text, next[m.Nick])
+			}
+			next[m.Nick]++
+		}
+	}
+}
+
+func FuzzMessage(f *testing.F) {
+	for _, seed := range []string{
+		`{"type":"join","nick":"ahmet","text":""}`,
+		`{"type":"chat","nick":"a","text":"\ud800\u0000\n"}`,
+		`{"type":"join","nick":"\u202e\ufe0f server ","text":""}`,
+		`{"type":"join","nick":"` + strings.Repeat("ğ ", 30) + `","text":""}`,
+		`{"type":null}`, `[[[`, `{"a":{"type":"join"}}`,
+	} {
+		f.Add([]byte(seed), []byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, one, two []byte) {
+		if !utf8.Valid(one) || !utf8.Valid(two) {
+			return // the connection ends before the room hears of it
+		}
+		r := newRoom()
+		witness, c := enterAs(t, r, "witness"), enter(t, r)
+		c.Message(one)
+		c.Message(two)
+		c.Left()
+		answers := 0
+		for _, m := range append(c.take(), witness.take()...) {
+			if utf8.RuneCountInString(m.Nick) > 20 || m.Nick == "" || m.Nick != cleanNick(m.Nick) {
+				t.Errorf("nick %q", m.Nick)
+			}
+			if utf8.RuneCountInString(m.Text) > 500 || m.Text != cleanText(m.Text) {
+				t.Errorf("text %q", m.Text)
+			}
+			if strings.EqualFold(m.Nick, "server") != (m.Type == "info" || m.Type == "error") {
+				t.Errorf("%s from %q", m.Type, m.Nick)
+			}
+			if m.Type == "info" || m.Type == "error" || m.Type == "chat" {
+				answers++
+			}
+		}
+		if answers == 0 {
+			t.Errorf("%q, %q: nothing came back", one, two)
+		}
+	})
+}

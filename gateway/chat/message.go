@@ -1,0 +1,117 @@
+package chat
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// message is every message of the room, both ways.
+type message struct {
+	Type string `json:"type"`
+	Nick string `json:"nick"`
+	Text string `json:"text"`
+}
+
+func (m message) encode() []byte {
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // strings cannot fail
+	}
+	return b
+}
+
+// complaint is what is wrong with a message, told to its sender; "" is nothing.
+type complaint string
+
+func complain(format string, args ...any) complaint { return complaint(fmt.Sprintf(format, args...)) }
+
+// parse reads a message the strict way: exactly its three members, each once,
+// each a string. encoding/json alone would take the last of duplicate keys, any
+// letter case, and null for "".
+func parse(text []byte) (m message, wrong complaint) {
+	if !json.Valid(text) {
+		return m, "Invalid JSON"
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	next := func() json.Token {
+		t, _ := d.Token() // it is valid
+		return t
+	}
+	if next() != json.Delim('{') {
+		return m, `A message is {"type":…,"nick":…,"text":…}`
+	}
+	fields := map[string]*string{"type": &m.Type, "nick": &m.Nick, "text": &m.Text}
+	given := map[string]bool{}
+	for d.More() {
+		key, _ := next().(string)
+		switch {
+		case fields[key] == nil:
+			return m, complain("Unknown field: %s", quotable(key))
+		case given[key]:
+			return m, complain("%s is given twice", key)
+		}
+		value, ok := next().(string)
+		if !ok {
+			return m, complain("%s must be a string", key)
+		}
+		*fields[key], given[key] = value, true
+	}
+	for _, key := range []string{"type", "nick", "text"} {
+		if !given[key] {
+			return m, complain("%s is missing", key)
+		}
+	}
+	return m, ""
+}
+
+// quotable is what is repeated to a sender of a word that nobody knows.
+func quotable(s string) string { return cut(clean(s, isInvisible), 40) }
+
+// cleanNick returns the nick that a visitor gets who wants this one: what can
+// be seen of it, so that no two look the same for what cannot.
+func cleanNick(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if unicode.Is(unicode.Zs, c) {
+			return ' '
+		}
+		return c
+	}, clean(s, isInvisible))
+	return strings.TrimSpace(cut(strings.TrimSpace(s), maxNick))
+}
+
+// cleanText returns what is passed on of a text.
+func cleanText(s string) string {
+	return cut(clean(s, func(c rune) bool { return unicode.IsControl(c) && c != '\n' && c != '\t' }), maxText)
+}
+
+func clean(s string, unwanted func(rune) bool) string {
+	return strings.Map(func(c rune) rune {
+		if unwanted(c) {
+			return -1
+		}
+		return c
+	}, s)
+}
+
+// isInvisible tells whether c shows nothing, or changes how its neighbours are
+// shown: controls, formatting such as that of writing direction, line
+// separators, and what Unicode says to ignore where it cannot be displayed
+// (UAX #44, Default_Ignorable_Code_Point).
+func isInvisible(c rune) bool {
+	const brailleBlank = '\u2800'
+	return c == brailleBlank || unicode.In(c, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp,
+		unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// cut returns the first n characters of s.
+func cut(s string, n int) string {
+	for i := range s {
+		if n--; n < 0 {
+			return s[:i]
+		}
+	}
+	return s
+}
