@@ -1,0 +1,47 @@
+package client
+
+import (
+	"math"
+	"time"
+)
+
+// How to reconnect: protocol.md, section 8.
+const (
+	longestWait  = 60 * time.Second
+	circuitTries = 10 // failures in a row that open the circuit
+	circuitPause = 5 * time.Minute
+)
+
+// outcome is how a try, or the connection that came of it, ended.
+type outcome struct {
+	success bool          // the server said hello, or its first message where there is none
+	asked   bool          // the server asked for a wait:
+	retry   time.Duration // this one
+}
+
+// backoff is how long to wait before the next try. Its random part, 0…1, keeps
+// clients apart that lost the server together.
+type backoff struct {
+	random   func() float64
+	attempt  int // waits since the last success
+	failures int // tries since then that failed
+}
+
+// next returns the wait after a try that ended like this.
+func (b *backoff) next(o outcome) time.Duration {
+	if o.success {
+		b.attempt, b.failures = 0, 0
+	} else {
+		b.failures++
+	}
+	attempt := b.attempt
+	b.attempt++
+	switch {
+	case b.failures >= circuitTries:
+		return circuitPause
+	case o.asked && attempt == 0:
+		return min(o.retry, longestWait)
+	}
+	seconds := math.Min(math.Exp2(float64(attempt))+b.random(), longestWait.Seconds())
+	return time.Duration(seconds * float64(time.Second))
+}

@@ -1,0 +1,54 @@
+package client
+
+import (
+	"encoding/json"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// An Event is what a [Client] has to tell: [Connected], [Records], [Message],
+// [RoundTrip] or [Disconnected].
+type Event interface{ event() }
+
+// Connected says that messages can be sent. It comes with the server's hello;
+// where the subprotocol has none, after the handshake and with an empty Hello.
+type Connected struct{ Hello wire.Hello }
+
+// Records are the readings of one message, in its order.
+type Records []Record
+
+// Record is a reading and what the connection knows about it. On readings.v1
+// only the reading, its cause and the sensor's name are known.
+type Record struct {
+	Name string // of the sensor
+	// Missed is how many sequence numbers are missing right before this one. If
+	// this record is conflated, it and others like it stand for them.
+	Missed uint32
+	wire.Record
+}
+
+// Message is a text message that is neither a hello nor a reading, the answers
+// to requests included: these come before their [Client.Request] returns.
+type Message struct {
+	Type    string          // "" if the text is no JSON object that has one
+	ID      string          // of the request that it answers
+	Payload json.RawMessage // nil if there is none
+	Raw     []byte          // the whole text, UTF-8
+}
+
+// RoundTrip is how long a ping of the application and its answer took.
+type RoundTrip time.Duration
+
+// Disconnected says that the connection was lost, or could not be made, and how
+// long it will be until the next try.
+type Disconnected struct {
+	Err  error
+	Wait time.Duration
+}
+
+func (Connected) event()    {}
+func (Records) event()      {}
+func (Message) event()      {}
+func (RoundTrip) event()    {}
+func (Disconnected) event() {}
