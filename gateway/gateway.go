@@ -56,6 +56,7 @@ type Options struct {
 	Metrics    func() any
 	Exposition func(io.Writer)
 
+	Crashed    func()      // called when a bug is about to end the process
 	TLS        *tls.Config // nil: none
 	MaxClients int         // 0: 10,000; more get 503 before the upgrade
 }
@@ -134,7 +135,17 @@ func New(opts Options) *Server {
 		Protocols:         new(http.Protocols),
 	}
 	s.http.Protocols.SetHTTP1(true) // an upgrade needs it
-	go s.hub.run()
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				if opts.Crashed != nil {
+					opts.Crashed()
+				}
+				panic(r)
+			}
+		}()
+		s.hub.run()
+	}()
 	return s
 }
 

@@ -1,0 +1,329 @@
+package motor
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// relay is on or off, one way.
+var relay = Config{Name: "m1"}
+
+func TestRefusals(t *testing.T) {
+	nothing := func(*rig) {}
+	tests := []struct {
+		name    string
+		cfg     Config
+		before  func(*rig)
+		command string
+		code    int
+		message string
+	}{
+		{"unknown target", relay, nothing, `start "target":"m9"`, 404, "Unknown target: m9"},
+		{"unknown target of a stop", relay, nothing, `stop "target":"m9"`, 404, "Unknown target: m9"},
+		{"reverse", relay, nothing, `start "direction":"reverse"`, 422, "m1 turns one way only"},
+		{"half", relay, nothing, `start "speed":0.5`, 422, "m1 is either on or off: speed must be 0 or 1"},
+		{"late", relay, nothing, fmt.Sprintf(`start "expires":%d`, bubbleStart-5), 408, "the command expired 5 ms ago"},
+		{"late status", relay, nothing, `status "expires":0`, 408, fmt.Sprintf("the command expired %d ms ago", bubbleStart)},
+		{"set of one that is off", relay, nothing, `set "speed":1`, 409, "m1 is not running"},
+		{"keepalive of one that is off", relay, nothing, `keepalive`, 409, "m1 is not running"},
+		{"keepalive without a lease", relay, func(r *rig) { r.do(anna, "start") }, `keepalive`, 409,
+			"m1 has no lease to keep alive: start or set it with lease_ms"},
+		{"keepalive after the lease", relay, func(r *rig) { r.do(anna, `start "lease_ms":100`); r.pass(100 * ms) },
+			`keepalive`, 409, "m1 is not running"},
+		{"start of what another holds", relay, func(r *rig) { r.do(ben, `start "lease_ms":100`) }, `start`, 409, "m1 is held by ben"},
+		{"set of what another holds", relay, func(r *rig) { r.do(ben, `start "lease_ms":100`) }, `set "speed":0`, 409, "m1 is held by ben"},
+		{"keepalive of what another holds", relay, func(r *rig) { r.do(ben, `start "lease_ms":100`) }, `keepalive`, 409, "m1 is held by ben"},
+		{"e-stop", relay, func(r *rig) { r.do(ben, "estop") }, `start`, 409, "e-stop by ben: reset it first"},
+		{"e-stop again", relay, func(r *rig) { r.do(ben, "estop"); r.do(anna, "estop") }, `set "speed":1`, 409, "e-stop by ben: reset it first"},
+		{"interlock, never seen", Config{Name: "m1", Needs: []Condition{mustParse(t, "indoor.temperature < 60")}}, nothing,
+			`start`, 409, "interlock: indoor.temperature < 60 (no reading yet)"},
+		{"interlock", Config{Name: "m1", Needs: []Condition{mustParse(t, "indoor.temperature < 60")}},
+			func(r *rig) { r.reading(0, 61.2) }, `start`, 409, "interlock: indoor.temperature < 60 (is 61.2)"},
+		{"pause", Config{Name: "m1", MinPause: time.Second}, func(r *rig) {
+			r.pass(time.Second)
+			r.do(anna, "start")
+			r.pass(time.Hour)
+			r.do(anna, "stop")
+			r.pass(300 * ms)
+		}, `start`, 409, "m1 pauses between runs: 700ms more"},
+		{"pause from the start of the program", Config{Name: "m1", MinPause: time.Second},
+			nothing, `start`, 409, "m1 pauses between runs: 1s more"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, []Config{test.cfg}, func(r *rig) {
+				test.before(r)
+				before, drives := r.States()[0], len(r.drives())
+				r.refused(anna, test.command, test.code, test.message)
+				if after := r.States()[0]; after != before || len(r.drives()) != drives {
+					t.Errorf("changed %+v\n     to %+v", before, after)
+				}
+			})
+		})
+	}
+}
+
+// bubbleStart is when a bubble's time begins, Unix milliseconds.
+var bubbleStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
+
+// TestStopIsAlwaysObeyed: late, by anybody, held, latched, again.
+func TestStopIsAlwaysObeyed(t *testing.T) {
+	bubble(t, m1(nil), func(r *rig) {
+		for _, text := range []string{`stop "expires":0`, `estop "expires":0`, `stop "target":"all","expires":0`} {
+			r.do(anna, `start "lease_ms":10000`)
+			for i := range 3 {
+				ack, err := r.try(ben, "7", text)
+				if err != nil {
+					t.Fatalf("%s: %v", text, err)
+				}
+				s := ack.State
+				if s == nil {
+					s = &ack.Motors[0]
+				}
+				if s.Running || s.Speed != 0 || s.By != ben {
+					t.Errorf("%s the %d. time: %+v", text, i, s)
+				}
+				drives := r.drives()
+				if got := drives[len(drives)-1-i:]; got[i].speed != 0 {
+					t.Errorf("%s the %d. time was not driven: %v", text, i, got)
+				}
+			}
+			r.do(anna, "reset")
+		}
+	})
+}
+
+// TestStopKeepsTheReason: a stop of what is off changes nothing.
+func TestStopKeepsTheReason(t *testing.T) {
+	bubble(t, m1(nil), func(r *rig) {
+		r.do(anna, `start "run_ms":100`)
+		r.pass(100 * ms)
+		told := len(r.told())
+		if s := r.do(ben, "stop"); s.Reason != "run_ms" {
+			t.Errorf("got %+v", s)
+		}
+		r.pass(1)
+		if len(r.told()) != told {
+			t.Errorf("told %+v", r.told()[told:])
+		}
+	})
+}
+
+func TestAcks(t *testing.T) {
+	bubble(t, append(m1(nil), Config{Name: "m2"}), func(r *rig) {
+		steps := []struct {
+			text   string
+			target string
+			state  wire.MotorState
+			others int // motors in the answer
+		}{
+			{`start "speed":0.25,"lease_ms":5000`, "m1", wire.MotorState{Running: true, Speed: 0.25, Direction: "forward", Reason: "command", By: anna, Holder: anna}, 0},
+			{`set "direction":"reverse"`, "m1", wire.MotorState{Running: true, Speed: 0.25, Direction: "reverse", Reason: "command", By: anna, Holder: anna}, 0},
+			{`start "speed":1`, "m1", wire.MotorState{Running: true, Speed: 1, Direction: "reverse", Reason: "command", By: anna, Holder: anna}, 0},
+			{`keepalive`, "m1", wire.MotorState{Running: true, Speed: 1, Direction: "reverse", Reason: "command", By: anna, Holder: anna}, 0},
+			{`set "speed":0`, "m1", wire.MotorState{Running: true, Direction: "reverse", Reason: "command", By: anna, Holder: anna}, 0},
+			{`set "speed":0.5`, "m1", wire.MotorState{Running: true, Speed: 0.5, Direction: "reverse", Reason: "command", By: anna, Holder: anna}, 0},
+			{`status`, "m1", wire.MotorState{Running: true, Speed: 0.5, Direction: "reverse", Reason: "command", By: anna, Holder: anna}, 0},
+			{`status "target":"all"`, "all", wire.MotorState{Running: true, Speed: 0.5, Direction: "reverse", Reason: "command", By: anna, Holder: anna}, 2},
+			{`stop`, "m1", wire.MotorState{Direction: "reverse", Reason: "command", By: anna}, 0},
+			{`start`, "m1", wire.MotorState{Running: true, Speed: 1, Direction: "forward", Reason: "command", By: anna}, 0},
+			{`stop "target":"all"`, "all", wire.MotorState{Direction: "forward", Reason: "command", By: anna}, 2},
+			{`estop`, "all", wire.MotorState{Direction: "forward", Reason: "estop", By: anna, Latched: true}, 2},
+			{`reset`, "all", wire.MotorState{Direction: "forward", Reason: "command", By: anna}, 2},
+		}
+		for _, step := range steps {
+			r.pass(10 * ms)
+			ack, err := r.try(anna, "", step.text)
+			if err != nil {
+				t.Fatalf("%s: %v", step.text, err)
+			}
+			if ack.Target != step.target || ack.Status != "ok" || len(ack.Motors) != step.others {
+				t.Errorf("%s: %+v", step.text, ack)
+			}
+			got := ack.State
+			if step.others > 0 {
+				got = &ack.Motors[0]
+			}
+			want := step.state
+			want.Target, want.TS = "m1", got.TS
+			if *got != want {
+				t.Errorf("%s:\n got %+v\nwant %+v", step.text, *got, want)
+			}
+			if r.States()[0] != *got {
+				t.Errorf("%s: state is %+v,\n acknowledged %+v", step.text, r.States()[0], *got)
+			}
+		}
+	})
+}
+
+// TestTold: changes are told once each, in order, with their times.
+func TestTold(t *testing.T) {
+	bubble(t, m1(func(c *Config) { c.Ramp = 100 * ms }), func(r *rig) {
+		r.do(anna, `start "speed":0.5,"lease_ms":400`)
+		r.pass(200 * ms) // the ramp ends at 50 ms
+		r.do(anna, "keepalive")
+		r.do(anna, "status")
+		r.pass(100 * ms)
+		r.do(anna, "stop")
+		r.do(anna, "stop")
+		r.pass(1)
+		want := []wire.MotorState{
+			{Running: true, Speed: 0, Reason: "command", By: anna, Holder: anna, TS: 0},
+			{Running: true, Speed: 0.5, Reason: "command", By: anna, Holder: anna, TS: 0.05},
+			{Running: false, Speed: 0, Reason: "command", By: anna, TS: 0.3},
+		}
+		for i := range want {
+			want[i].Target, want[i].Direction = "m1", wire.Forward
+			want[i].TS = float64(bubbleStart+int64(want[i].TS*1000)) / 1000
+		}
+		if fmt.Sprint(r.told()) != fmt.Sprint(want) {
+			t.Errorf("told %+v\nwant %+v", r.told(), want)
+		}
+	})
+}
+
+func TestRepeats(t *testing.T) {
+	bubble(t, append(m1(nil), Config{Name: "m2"}), func(r *rig) {
+		first := map[string]wire.MotorState{anna: r.do(anna, `start "speed":0.5`)}
+		repeat := func(what, who, id, text string, want bool) {
+			t.Helper()
+			r.pass(10 * ms)
+			drives := len(r.drives())
+			ack, err := r.try(who, id, text)
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			if (len(r.drives()) == drives) != want || want && *ack.State != first[who] {
+				t.Errorf("%s: driven %v, answered %+v, first %+v", what, r.drives()[drives:], *ack.State, first[who])
+			}
+			if !want {
+				first[who] = *ack.State
+			}
+		}
+		const text = `start "speed":0.5`
+		repeat("the first with an id", anna, "1", text, false)
+		repeat("the same", anna, "1", text, true)
+		repeat("other members' order", anna, "1", `start "speed":0.50,"target":"m1"`, true)
+		repeat("other content", anna, "1", `start "speed":0.6`, false)
+		repeat("that again", anna, "1", `start "speed":0.6`, true)
+		repeat("the former", anna, "1", text, false)
+		repeat("another client", ben, "1", text, false)
+		repeat("after another client", anna, "1", text, true)
+		r.do(ben, "stop")
+		repeat("after another's stop", anna, "1", text, true)
+		r.stopped("command", ben)
+		repeat("another id", anna, "2", text, false)
+		repeat("no id", anna, "", text, false)
+		repeat("no id again", anna, "", text, false)
+		repeat("a new one", anna, "3", text, false)
+		r.do(anna, "status")
+		repeat("after a question", anna, "3", text, true)
+		r.try(anna, "4", `start "target":"m2"`)
+		repeat("after another target", anna, "3", text, true)
+		r.pass(time.Minute)
+		repeat("a minute later", anna, "3", text, false)
+		r.do(anna, "stop")
+		repeat("after one's own stop", anna, "3", text, false)
+		r.do(anna, `stop "target":"all"`)
+		repeat("after one's own stop of all", anna, "3", text, false)
+		r.do(anna, "estop")
+		r.do(anna, "reset")
+		repeat("after one's own e-stop", anna, "3", text, false)
+		r.Lost("ANNA")
+		repeat("on another connection", anna, "3", text, false)
+	})
+}
+
+// TestRepeatOfRefusal: the first answer is given again, though it would be
+// another now.
+func TestRepeatOfRefusal(t *testing.T) {
+	bubble(t, m1(nil), func(r *rig) {
+		r.do(ben, `start "lease_ms":1000`)
+		_, first := r.try(anna, `"x"`, "start")
+		r.do(ben, "stop")
+		if _, again := r.try(anna, `"x"`, "start"); first == nil || again != first {
+			t.Errorf("first %v, then %v", first, again)
+		}
+		r.stopped("command", ben)
+		if _, err := r.try(anna, `"y"`, "start"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRepeatIsSignOfLife: who repeats one command all the time keeps the lease,
+// unless the command is late.
+func TestRepeatIsSignOfLife(t *testing.T) {
+	bubble(t, m1(nil), func(r *rig) {
+		for _, text := range []string{`start "lease_ms":300`, `start "lease_ms":300`, "keepalive", "keepalive", `start "lease_ms":300`} {
+			if _, err := r.try(anna, "1", text); err != nil {
+				t.Fatal(err)
+			}
+			r.pass(299 * ms)
+			r.runs(1)
+		}
+		late := fmt.Sprintf(`start "lease_ms":300,"expires":%d`, time.Now().UnixMilli())
+		first, err := r.try(anna, "2", late)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.pass(200 * ms)
+		if again, err := r.try(anna, "2", late); err != nil || *again.State != *first.State {
+			t.Errorf("%+v, %v", again, err)
+		}
+		r.pass(100 * ms)
+		r.stopped("lease", "")
+	})
+}
+
+// TestTableOfActions: what each action does to a motor that is off, runs, is
+// held by another, or is latched.
+func TestTableOfActions(t *testing.T) {
+	states := []struct {
+		name string
+		make func(*rig)
+	}{
+		{"off", func(*rig) {}},
+		{"runs", func(r *rig) { r.do(anna, "start") }},
+		{"mine", func(r *rig) { r.do(anna, `start "lease_ms":5000`) }},
+		{"ben's", func(r *rig) { r.do(ben, `start "lease_ms":5000`) }},
+		{"e-stop", func(r *rig) { r.do(ben, `estop`) }},
+	}
+	tests := []struct {
+		command string
+		codes   [5]int // 0: done
+	}{
+		{`start`, [5]int{0, 0, 0, 409, 409}},
+		{`set "speed":0.5`, [5]int{409, 0, 0, 409, 409}},
+		{`keepalive`, [5]int{409, 409, 0, 409, 409}},
+		{`status`, [5]int{}},
+		{`stop`, [5]int{}},
+		{`stop "target":"all"`, [5]int{}},
+		{`estop`, [5]int{}},
+		{`reset`, [5]int{}},
+	}
+	for _, test := range tests {
+		for i, state := range states {
+			bubble(t, m1(nil), func(r *rig) {
+				state.make(r)
+				_, err := r.try(anna, "", test.command)
+				code := 0
+				if err != nil {
+					code = err.(*wire.Error).Code
+				}
+				if code != test.codes[i] {
+					t.Errorf("%s when %s: %v, want %d", test.command, state.name, err, test.codes[i])
+				}
+			})
+		}
+	}
+	bubble(t, m1(nil), func(r *rig) {
+		_, err := r.Command(client(anna), "", wire.Command{Action: "dance", Target: "m1"})
+		if err == nil || err.(*wire.Error).Code != 404 {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,110 @@
+package motor
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestEStop(t *testing.T) {
+	bubble(t, append(m1(nil), Config{Name: "m2"}, Config{Name: "m3"}), func(r *rig) {
+		r.do(anna, "start")
+		r.try(anna, "", `start "target":"m2"`)
+		r.do(ben, "estop")
+		r.do(anna, "estop")
+		for i, s := range r.States() {
+			if s.Running || s.Speed != 0 || !s.Latched || s.Reason != "estop" || s.By != ben || r.out(i).now() != 0 {
+				t.Errorf("%+v", s)
+			}
+		}
+		r.refused(anna, "start", 409, "e-stop by ben: reset it first")
+		r.refused(anna, `start "target":"m3"`, 409, "e-stop by ben: reset it first")
+		r.do(anna, "reset")
+		r.do(anna, "reset")
+		r.pass(time.Hour)
+		for i, s := range r.States() {
+			if s.Running || s.Latched || s.By != anna || r.out(i).now() != 0 {
+				t.Errorf("after the reset: %+v", s)
+			}
+		}
+		if got := fmt.Sprint(r.estops); got != "[true ben false anna]" {
+			t.Errorf("told %v", got)
+		}
+		if len(r.told()) != 2+3+3 { // starts, e-stop, reset
+			t.Errorf("told %d changes: %+v", len(r.told()), r.told())
+		}
+		r.do(anna, "start")
+		r.do(ben, "reset") // of nothing: a motor that runs is left alone
+		r.runs(1)
+	})
+}
+
+func TestEStopInput(t *testing.T) {
+	var pressed atomic.Bool
+	var broken atomic.Pointer[error]
+	input := func(c *Controller) {
+		c.SetEStopInput(func() (bool, error) {
+			if err := broken.Load(); err != nil {
+				return false, *err
+			}
+			return pressed.Load(), nil
+		})
+	}
+	const refusal = "the e-stop input is pressed, open or unreadable: release it first"
+	unreadable := errors.New("input/output error")
+	tests := []struct {
+		name  string
+		press func(bool)
+		by    string
+	}{
+		{"open", func(on bool) { pressed.Store(on) }, "e-stop input"},
+		{"unreadable", func(on bool) {
+			broken.Store(nil)
+			if on {
+				broken.Store(&unreadable)
+			}
+		}, "e-stop input (input/output error)"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			bubbleWith(t, m1(nil), input, func(r *rig) {
+				r.do(anna, "start")
+				r.pass(time.Second)
+				r.runs(1)
+				r.pass(ms)
+				test.press(true)
+				r.pass(inputEvery)
+				r.stopped("estop", test.by)
+				writes := len(r.drives())
+				r.pass(time.Second)
+				if n := len(r.drives()); n != writes {
+					t.Errorf("driven %d times while it is pressed", n-writes)
+				}
+				r.refused(anna, "reset", 409, refusal)
+				r.refused(anna, "start", 409, "e-stop by "+test.by+": reset it first")
+				test.press(false)
+				r.pass(time.Second)
+				r.refused(anna, "start", 409, "e-stop by "+test.by+": reset it first") // it latches
+				r.do(anna, "reset")
+				r.do(anna, "start")
+				r.pass(time.Second)
+				r.runs(1)
+			})
+			test.press(true)
+			bubbleWith(t, m1(nil), input, func(r *rig) { // from the start
+				r.refused(anna, "start", 409, "e-stop by "+test.by+": reset it first")
+				r.stopped("estop", test.by)
+			})
+			test.press(false)
+		})
+	}
+}
+
+// TestEStopBeforeRun: it latches whatever state the controller is in.
+func TestEStopBeforeRun(t *testing.T) {
+	bubbleWith(t, m1(nil), func(c *Controller) { c.EStop("the door") }, func(r *rig) {
+		r.refused(anna, "start", 409, "e-stop by the door: reset it first")
+	})
+}

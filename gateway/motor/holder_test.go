@@ -1,0 +1,184 @@
+package motor
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+func TestHolder(t *testing.T) {
+	bubble(t, m1(nil), func(r *rig) {
+		r.do(anna, `start "lease_ms":500`)
+		r.refused(ben, "start", 409, "m1 is held by anna")
+		r.pass(500*ms - 1)
+		r.refused(ben, "start", 409, "m1 is held by anna")
+		r.pass(1)
+		r.do(ben, `start "lease_ms":500`)
+		r.refused(anna, "keepalive", 409, "m1 is held by ben")
+		r.do(anna, "stop") // ends the lease too
+		r.do(anna, "start")
+		if s := r.do(ben, `set "lease_ms":500`); s.Holder != ben { // nobody holds it
+			t.Errorf("%+v", s)
+		}
+		r.refused(anna, `set "speed":0.5`, 409, "m1 is held by ben")
+	})
+}
+
+// TestLeaseIsOverBeforeTheLoop: a command at the very end of a lease finds it
+// over, whether or not the loop was there first.
+func TestLeaseIsOverBeforeTheLoop(t *testing.T) {
+	for range 20 {
+		bubble(t, m1(nil), func(r *rig) {
+			r.do(anna, `start "lease_ms":100`)
+			<-time.After(100 * ms)
+			r.refused(anna, "keepalive", 409, "m1 is not running")
+			r.stopped("lease", "")
+		})
+	}
+}
+
+// serve runs a controller in real time.
+func serve(t *testing.T, motors []Config) *Controller {
+	c := New(motors, func(wire.MotorState) {}, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	for {
+		if _, err := c.Command(client("t"), "", wire.Command{Action: wire.Status, Target: wire.All}); err == nil {
+			return c
+		}
+	}
+}
+
+// TestRace: two operators race for a motor; never do both get it.
+func TestRace(t *testing.T) {
+	c := serve(t, m1(func(c *Config) { c.Output = &fakeOutput{born: time.Now()} }))
+	start := command(t, `{"action":"start","target":"m1","lease_ms":60000}`)
+	stop := command(t, `{"action":"stop","target":"m1"}`)
+	for round := range 1000 {
+		var got atomic.Int32
+		var winner atomic.Pointer[string]
+		var racers sync.WaitGroup
+		for _, name := range []string{anna, ben} {
+			racers.Go(func() {
+				if ack, err := c.Command(client(name), fmt.Sprint(round), start); err == nil {
+					got.Add(1)
+					winner.Store(&ack.State.Holder)
+				}
+			})
+		}
+		racers.Wait()
+		if got.Load() != 1 {
+			t.Fatalf("round %d: %d got it", round, got.Load())
+		}
+		if s := c.States()[0]; s.Holder != *winner.Load() || !s.Running {
+			t.Fatalf("round %d: %s got it, but the state is %+v", round, *winner.Load(), s)
+		}
+		if _, err := c.Command(client("t"), "", stop); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// slowOutput drives on only when it is let.
+type slowOutput struct {
+	fakeOutput
+	entered chan struct{}
+	let     chan struct{}
+}
+
+func (o *slowOutput) Drive(speed float64) error {
+	if speed != 0 {
+		o.entered <- struct{}{}
+		<-o.let
+	}
+	return o.fakeOutput.Drive(speed)
+}
+
+// TestStopPassesTheQueue: of a hundred starts that wait for a slow pin, a stop
+// waits for the one that is being written.
+func TestStopPassesTheQueue(t *testing.T) {
+	out := &slowOutput{entered: make(chan struct{}, 200), let: make(chan struct{})}
+	out.born = time.Now()
+	c := serve(t, m1(func(c *Config) { c.Output = out }))
+	var flood sync.WaitGroup
+	for i := range 100 {
+		flood.Go(func() {
+			c.Command(Client{ID: fmt.Sprint(i)}, "", wire.Command{Action: wire.Start, Target: "m1"})
+		})
+	}
+	<-out.entered
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		c.Command(client(anna), "", wire.Command{Action: wire.Stop, Target: "m1"})
+	}()
+	stacks := make([]byte, 1<<20)
+	for waiting := 0; waiting < 100; { // the other starts, and the stop
+		runtime.Gosched()
+		waiting = bytes.Count(stacks[:runtime.Stack(stacks, true)], []byte("[sync.Mutex.Lock"))
+	}
+	for n := 1; ; n++ {
+		select {
+		case <-stopped:
+			close(out.let)
+			flood.Wait()
+			return
+		case out.let <- struct{}{}:
+			// Whoever comes just as the lock is free may take it before who
+			// waits for it, but not for longer than a millisecond.
+			if n > 20 {
+				t.Fatalf("the stop waits for more than %d writes", n)
+			}
+		}
+	}
+}
+
+// TestConcurrently calls everything at once, for the race detector and for the
+// output's check that it is called by one at a time.
+func TestConcurrently(t *testing.T) {
+	c := serve(t, m1(func(c *Config) {
+		c.Output = &fakeOutput{born: time.Now()}
+		c.Ramp = ms
+		c.Needs = []Condition{mustParse(t, "indoor.temperature < 60")}
+	}))
+	commands := []wire.Command{
+		command(t, `{"action":"start","target":"m1","speed":0.5,"lease_ms":100}`),
+		command(t, `{"action":"set","target":"m1","direction":"reverse"}`),
+		command(t, `{"action":"keepalive","target":"m1"}`),
+		command(t, `{"action":"stop","target":"m1"}`),
+		command(t, `{"action":"status","target":"all"}`),
+		command(t, `{"action":"estop"}`),
+		command(t, `{"action":"reset"}`),
+	}
+	var all sync.WaitGroup
+	for w := range 4 {
+		all.Go(func() {
+			for i := range 500 {
+				cl := client(fmt.Sprint(w))
+				c.Command(cl, fmt.Sprint(i/2), commands[(i*(w+1))%len(commands)])
+				c.Observe([]wire.Record{{Reading: wire.Reading{Temperature: float32(i % 61)}}})
+				c.States()
+				c.Running(cl.ID)
+				if i%50 == 0 {
+					c.Lost(cl.ID)
+				}
+			}
+		})
+	}
+	all.Wait()
+}

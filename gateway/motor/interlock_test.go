@@ -1,0 +1,231 @@
+package motor
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// sensors of the tests.
+func sensorIndex(name string) (int, bool) {
+	for i, s := range []string{"indoor", "outdoor", "a.b"} {
+		if s == name {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+func mustParse(t testing.TB, text string) Condition {
+	t.Helper()
+	c, err := ParseCondition(text, sensorIndex)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// reading has a sensor measure celsius, and as many percent.
+func (r *rig) reading(sensor uint16, celsius float32) {
+	r.Observe([]wire.Record{{Sensor: sensor, Reading: wire.Reading{Temperature: celsius, Humidity: celsius}}})
+}
+
+func (r *rig) failure(sensor uint16, f wire.Fault) {
+	r.Observe([]wire.Record{{Sensor: sensor, Fault: f, Reading: wire.Failed(f, 0)}})
+}
+
+func TestParseCondition(t *testing.T) {
+	good := map[string]Condition{
+		"indoor.temperature < 60":      {sensor: 0, quantity: temperature, op: "<", limit: 60},
+		"  outdoor.humidity>=-.5 ":     {text: "outdoor.humidity >= -.5", sensor: 1, quantity: humidity, op: ">=", limit: -0.5},
+		"a.b.temperature <= 1e1":       {sensor: 2, quantity: temperature, op: "<=", limit: 10},
+		"indoor.humidity > 0":          {sensor: 0, quantity: humidity, op: ">"},
+		"indoor.age < 500ms":           {sensor: 0, quantity: age, op: "<", bound: 500 * ms},
+		"indoor.age  <=\t1m30s":        {text: "indoor.age <= 1m30s", sensor: 0, quantity: age, op: "<=", bound: 90 * time.Second},
+		"indoor.temperature < +36.6":   {sensor: 0, quantity: temperature, op: "<", limit: 36.6},
+		"indoor.temperature <= 60.000": {sensor: 0, quantity: temperature, op: "<=", limit: 60},
+	}
+	for text, want := range good {
+		if want.text == "" {
+			want.text = text
+		}
+		if got, err := ParseCondition(text, sensorIndex); err != nil || got != want {
+			t.Errorf("%s: got %+v, %v", text, got, err)
+		}
+	}
+	bad := map[string]string{
+		"":                            "want SENSOR.QUANTITY < LIMIT, such as indoor.temperature < 60",
+		"indoor.temperature":          "want SENSOR.QUANTITY < LIMIT, such as indoor.temperature < 60",
+		"< 60":                        `"" names no quantity: write SENSOR.temperature, SENSOR.humidity or SENSOR.age`,
+		"indoor < 60":                 `"indoor" names no quantity: write SENSOR.temperature, SENSOR.humidity or SENSOR.age`,
+		"attic.temperature < 60":      `unknown sensor "attic"`,
+		"indoor.pressure < 60":        `unknown quantity "pressure": write temperature, humidity or age`,
+		"indoor.temperature == 60":    `unknown comparison "==": write <, <=, > or >=`,
+		"indoor.temperature << 60":    `unknown comparison "<<": write <, <=, > or >=`,
+		"indoor.temperature < warm":   `"warm" is not a number`,
+		"indoor.temperature <":        `"" is not a number`,
+		"indoor.temperature < 60 C":   `"60 C" is not a number`,
+		"indoor.temperature < NaN":    `"NaN" is not a number`,
+		"indoor.temperature < inf":    `"inf" is not a number`,
+		"indoor.temperature < 0x10p0": `"0x10p0" is not a number`,
+		"indoor.temperature < 1e99":   `"1e99" is not a number`,
+		"20 < indoor.temperature":     `"20" names no quantity: write SENSOR.temperature, SENSOR.humidity or SENSOR.age`,
+		"indoor.age > 1s":             "an age takes < or <=",
+		"indoor.age < 500":            `"500" is not a duration such as 500ms`,
+		"indoor.age < 0s":             "an age must be above 0 and at most 24h0m0s",
+		"indoor.age < -1s":            "an age must be above 0 and at most 24h0m0s",
+		"indoor.age < 25h":            "an age must be above 0 and at most 24h0m0s",
+	}
+	for text, want := range bad {
+		_, err := ParseCondition(text, sensorIndex)
+		if err == nil || !strings.HasPrefix(err.Error(), "interlock \"") || !strings.HasSuffix(err.Error(), `": `+want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func FuzzParseCondition(f *testing.F) {
+	for _, text := range []string{"indoor.temperature < 60", "indoor.age<=500ms", "a.b.humidity >= -.5e1", "indoor.age < 0", "<<", "..<1"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := ParseCondition(text, sensorIndex)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "interlock ") {
+				t.Errorf("%q: %v", text, err)
+			}
+			return
+		}
+		again, err := ParseCondition(c.String(), sensorIndex)
+		if err != nil || again != c {
+			t.Errorf("%q is told as %q, which is %+v, %v", text, c, again, err)
+		}
+		if l := float64(c.limit); math.IsNaN(l) || math.IsInf(l, 0) || c.bound < 0 || c.bound > maxAge {
+			t.Errorf("%q: %+v", text, c)
+		}
+		for _, n := range needsOf([]Condition{c}) {
+			if n.holds(sighting{}, time.Now()) || n.why(sighting{}, time.Now()) != "no reading yet" {
+				t.Errorf("%q holds without a reading", text)
+			}
+		}
+	})
+}
+
+func TestInterlocks(t *testing.T) {
+	const value, youth = "indoor.temperature < 60", "indoor.age < 500ms"
+	feed := func(r *rig, d time.Duration) { // at 10 Hz
+		for range d / (100 * ms) {
+			r.pass(100 * ms)
+			r.reading(0, 20)
+		}
+	}
+	tests := []struct {
+		name   string
+		needs  []string
+		then   func(*rig)
+		at     time.Duration
+		reason string // which need; "" if it goes on
+	}{
+		{"good all the time", []string{value, youth}, func(r *rig) { feed(r, time.Minute) }, time.Minute, ""},
+		{"just below", []string{value}, func(r *rig) { r.reading(0, 59.99) }, 0, ""},
+		{"at the limit", []string{value}, func(r *rig) { r.reading(0, 60) }, 0, value},
+		{"a float32 is what was written", []string{"indoor.temperature <= 20.1"}, func(r *rig) { r.reading(0, 20.1) }, 0, ""},
+		{"humidity", []string{"indoor.humidity >= 10"}, func(r *rig) { r.reading(0, 9.9) }, 0, "indoor.humidity >= 10"},
+		{"above", []string{"indoor.humidity > 10"}, func(r *rig) { r.reading(0, 10) }, 0, "indoor.humidity > 10"},
+		{"another sensor", []string{value}, func(r *rig) { r.reading(1, 99); r.reading(7, 99) }, 0, ""},
+		{"failed", []string{value}, func(r *rig) { r.failure(0, wire.NoAck) }, 0, value},
+		{"NaN that claims to be good", []string{value}, func(r *rig) { r.reading(0, float32(math.NaN())) }, 0, value},
+		{"failed, but only its age counts", []string{youth}, func(r *rig) { r.failure(0, wire.NoAck) }, 0, ""},
+		{"failed until it is old", []string{youth}, func(r *rig) {
+			for range 4 {
+				r.pass(100 * ms)
+				r.failure(0, wire.NoAck)
+			}
+			r.runs(1)
+			r.pass(100 * ms)
+		}, 500 * ms, youth},
+		{"silent", []string{value, youth}, func(r *rig) { r.pass(500*ms - 1); r.runs(1); r.pass(1) }, 500 * ms, youth},
+		{"at most so old", []string{"indoor.age <= 500ms"}, func(r *rig) { r.pass(500 * ms); r.runs(1); r.pass(1) },
+			500*ms + 1, "indoor.age <= 500ms"},
+		{"silent without a bound", []string{value}, func(r *rig) { r.pass(staleAfter - 1); r.runs(1); r.pass(1) }, staleAfter, value},
+		{"a generous bound", []string{value, "indoor.age < 10s"}, func(r *rig) { r.pass(10*time.Second - 1); r.runs(1); r.pass(1) },
+			10 * time.Second, "indoor.age < 10s"},
+		{"bad for one tick", []string{value}, func(r *rig) { r.reading(0, 99); r.reading(0, 20) }, 0, value},
+		{"the first of two", []string{youth, value}, func(r *rig) { r.reading(0, 99) }, 0, value},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, m1(func(c *Config) {
+				for _, text := range test.needs {
+					c.Needs = append(c.Needs, mustParse(t, text))
+				}
+			}), func(r *rig) {
+				r.reading(0, 20)
+				r.do(anna, "start")
+				began := time.Now()
+				test.then(r)
+				r.pass(0)
+				if got := time.Since(began); got != test.at {
+					t.Errorf("at %v, want %v", got, test.at)
+				}
+				if test.reason == "" {
+					r.runs(1)
+					return
+				}
+				r.stopped("interlock:"+test.reason, "")
+				r.reading(0, 20)
+				r.pass(time.Second)
+				r.stopped("interlock:"+test.reason, "") // nothing starts by itself
+				r.reading(0, 20)
+				r.do(anna, "start") // but it may
+				r.pass(ms)
+				r.runs(1)
+			})
+		})
+	}
+}
+
+func TestInterlockRefusals(t *testing.T) {
+	bubble(t, m1(func(c *Config) {
+		c.Needs = []Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "outdoor.age < 500ms")}
+	}), func(r *rig) {
+		const inner, outer = "interlock: indoor.temperature < 60 ", "interlock: outdoor.age < 500ms "
+		r.refused(anna, "start", 409, inner+"(no reading yet)")
+		r.failure(0, wire.Absent)
+		r.refused(anna, "start", 409, inner+"(failed: absent)")
+		r.reading(0, 61.2)
+		r.refused(anna, "start", 409, inner+"(is 61.2)")
+		r.reading(0, 20)
+		r.failure(0, wire.Checksum)
+		r.refused(anna, "start", 409, inner+"(failed: checksum)")
+		r.reading(0, 20)
+		r.refused(anna, "start", 409, outer+"(no reading yet)")
+		r.failure(1, wire.Checksum)
+		r.refused(anna, "start", 409, outer+"(failed: checksum)")
+		r.reading(1, 99)
+		r.pass(612 * ms)
+		r.refused(anna, "start", 409, outer+"(age is 612ms)")
+		r.pass(3 * time.Second)
+		r.refused(anna, "start", 409, inner+"(age is 3.612s)")
+		r.reading(0, 20)
+		r.reading(1, 99)
+		r.do(anna, "start")
+		r.failure(0, wire.NoAck)
+		r.refused(anna, `set "speed":1`, 409, "m1 is not running") // the loop need not be there first
+	})
+}
+
+func TestObserveAllocatesNothing(t *testing.T) {
+	bubble(t, m1(func(c *Config) {
+		c.Needs = []Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "indoor.age < 500ms")}
+	}), func(r *rig) {
+		records := []wire.Record{{Reading: wire.Reading{Temperature: 20}}, {Sensor: 9}}
+		hot := []wire.Record{{Reading: wire.Reading{Temperature: 90}}}
+		if n := testing.AllocsPerRun(100, func() { r.Observe(records); r.Observe(hot) }); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
+}

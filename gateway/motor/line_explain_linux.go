@@ -1,0 +1,58 @@
+package motor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// explainOpen makes err, from opening a chip, say why and what to do.
+func (k *kernel) explainOpen(path string, err error) error {
+	err = fmt.Errorf("open %s: %w", path, err)
+	switch {
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w: GPIO is for the group gpio, you are %q; fix: sudo usermod -aG gpio %[2]s, then log in again",
+			err, k.user())
+	case errors.Is(err, syscall.EPERM): // the file's mode would answer EACCES
+		return fmt.Errorf("%w: this service may not use the device; fix: DeviceAllow=char-gpiochip rw in its systemd unit", err)
+	case errors.Is(err, syscall.ENOENT):
+		chips := k.chips()
+		if len(chips) == 0 {
+			return fmt.Errorf("%w: this machine has no GPIO chip; fix: --simulate emulates one", err)
+		}
+		for i := range chips {
+			chips[i] = filepath.Base(chips[i])
+		}
+		return fmt.Errorf("%w: there is no such chip; there are %s", err, strings.Join(chips, ", "))
+	}
+	return err
+}
+
+// explainClaim makes an errno from claiming a line say who holds it, and what to do.
+func (k *kernel) explainClaim(c chip, offset uint32, errno syscall.Errno) error {
+	if errno != syscall.EBUSY {
+		return errno
+	}
+	holder := "nobody who says a name"
+	if info, errno := k.info(c, offset); errno == 0 && info.Consumer[0] != 0 {
+		holder = strconv.Quote(text(info.Consumer[:]))
+	}
+	if holder == strconv.Quote(consumer) {
+		return fmt.Errorf("%w: held by another gateway, or named twice in the configuration; fix: systemctl status gateway", errno)
+	}
+	return fmt.Errorf("%w: held by %s; fix: end that, or use another line (gpioinfo lists them)", errno, holder)
+}
+
+// userName returns who runs this, by name or else by number.
+func userName() string {
+	id := strconv.Itoa(os.Geteuid())
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return id
+}

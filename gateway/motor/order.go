@@ -1,0 +1,161 @@
+package motor
+
+import (
+	"math"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// motor is a motor with its order: what an operator wants of it and until when.
+// The controller's lock guards it.
+type motor struct {
+	cfg   Config
+	index int
+	needs []*need
+	course
+
+	running   bool // it has an order; all below up to maxEnds is the order
+	amount    float64
+	reverse   bool
+	owner     Client // whose start it was
+	holder    Client // whose lease runs; no ID: nobody's
+	lease     time.Duration
+	leaseEnds time.Time // this and the next two: zero is never
+	runEnds   time.Time
+	maxEnds   time.Time
+
+	read   float64   // what the output last read back
+	moving bool      // on its way to the goal
+	retry  time.Time // it could not be driven off: when it is tried again; else zero
+
+	fault   string // latched; "" is none
+	reason  string // of the last change
+	by      string
+	changed time.Time
+}
+
+func newMotor(index int, cfg Config) *motor {
+	m := &motor{cfg: cfg, index: index, needs: needsOf(cfg.Needs)}
+	m.course = course{dwell: cfg.Dwell, pause: cfg.MinPause}
+	if cfg.Proportional {
+		m.ramp = cfg.Ramp
+	}
+	return m
+}
+
+// accept makes a command, which nothing forbids, the motor's order. A start of
+// a motor that runs changes what it names, as a set does, and makes its sender
+// the one whose connection counts.
+func (m *motor) accept(cl Client, cmd wire.Command, now time.Time) {
+	if cmd.Action == wire.Start {
+		if !m.running {
+			m.running, m.amount, m.reverse = true, 1, false
+			m.moved = now
+			if m.cfg.MaxRun > 0 {
+				m.maxEnds = now.Add(m.cfg.MaxRun)
+			}
+		}
+		m.owner = cl
+	}
+	if cmd.Speed != nil {
+		m.amount = *cmd.Speed
+	}
+	if cmd.Direction != "" {
+		m.reverse = cmd.Direction == wire.Reverse
+	}
+	if cmd.RunMS != nil {
+		m.runEnds = now.Add(milliseconds(*cmd.RunMS))
+	}
+	if cmd.LeaseMS != nil {
+		m.holder, m.lease = cl, milliseconds(*cmd.LeaseMS)
+		m.renew(cl, now)
+	}
+	m.goal = m.amount
+	if m.reverse && m.amount != 0 {
+		m.goal = -m.amount
+	}
+}
+
+// renew begins the client's lease anew, if it has one.
+func (m *motor) renew(cl Client, now time.Time) {
+	if m.holder.ID == cl.ID && m.held() {
+		m.leaseEnds = now.Add(m.lease)
+	}
+}
+
+func (m *motor) held() bool { return m.holder != Client{} }
+
+// release ends the order. The direction stays: it is what the state shows.
+func (m *motor) release() {
+	m.running, m.moving = false, false
+	m.amount, m.goal = 0, 0
+	m.owner, m.holder, m.lease = Client{}, Client{}, 0
+	m.leaseEnds, m.runEnds, m.maxEnds = time.Time{}, time.Time{}, time.Time{}
+}
+
+// over returns the reason for which the order's time is up, "" while it is not,
+// and when it will be.
+func (m *motor) over(now time.Time) (reason string, ends time.Time) {
+	for _, limit := range []struct {
+		reason string
+		ends   time.Time
+	}{{"lease", m.leaseEnds}, {"run_ms", m.runEnds}, {"max_run", m.maxEnds}} {
+		if !limit.ends.IsZero() && !now.Before(limit.ends) {
+			return limit.reason, time.Time{}
+		}
+		ends = earlier(ends, limit.ends)
+	}
+	return "", ends
+}
+
+// operator tells whether the motor runs at the client's will, and its name.
+func (m *motor) operator(clientID string) (name string, is bool) {
+	for _, cl := range []Client{m.owner, m.holder} {
+		if m.running && cl.ID == clientID {
+			return cl.Name, true
+		}
+	}
+	return "", false
+}
+
+// operators returns the IDs of those at whose will it runs.
+func (m *motor) operators() (ids [2]string) {
+	if m.running {
+		ids = [2]string{m.owner.ID, m.holder.ID}
+	}
+	return ids
+}
+
+// stuck tells that the motor is not driven off, though it should be.
+func (m *motor) stuck() bool { return !m.retry.IsZero() }
+
+// change notes why the motor is as it is now.
+func (m *motor) change(reason, by string, now time.Time) {
+	m.reason, m.by, m.changed = reason, by, now
+}
+
+func (m *motor) state(estop bool) wire.MotorState {
+	s := wire.MotorState{
+		Target: m.cfg.Name, Running: m.running, Speed: math.Abs(m.read), Direction: wire.Forward,
+		Reason: m.reason, By: m.by, TS: float64(m.changed.UnixMilli()) / 1000,
+		Holder: m.holder.Name, Latched: estop || m.fault != "", Fault: m.fault,
+	}
+	if m.read < 0 || m.read == 0 && m.reverse {
+		s.Direction = wire.Reverse
+	}
+	if m.stuck() {
+		s.Fault += "; it cannot be driven off"
+	}
+	return s
+}
+
+func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// earlier returns the earlier of two times, of which zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

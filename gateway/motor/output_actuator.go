@@ -1,0 +1,202 @@
+package motor
+
+import (
+	"fmt"
+
+	"periph.io/x/conn/v3/gpio"
+)
+
+// actuator is an output of any kind. One pin carries the speed, others may say
+// the direction, and gates are high while the motor runs.
+//
+//	         speed   directions  gates
+//	on_off   pin     –           –
+//	h_bridge enable  in1, in2    standby
+//	h_bridge pwm     in1, in2    enable, standby
+//	h_bridge –       in1, in2    standby
+//	dir_pwm  pwm     dir         enable, standby
+//
+// On the way up it writes the directions, then the speed, then the gates. On
+// the way down the speed goes to 0 first, then the directions to low, then the
+// gates. The direction changes only while the speed is 0, and in between IN1
+// and IN2 are both low.
+//
+// A write that fails drives everything off that can be. Only DIR stays as it is
+// while the speed cannot be set to 0: a motor must not be thrown into reverse.
+type actuator struct {
+	speed      PWM // nil: it could not be had
+	directions []direction
+	gates      []*pin
+	reversible bool
+
+	sign int // as driven: 1 forward, −1 reverse, 0 off or not known
+}
+
+// direction is a pin that says the direction.
+type direction struct {
+	*pin
+	forward, reverse gpio.Level
+}
+
+func (d direction) level(sign int) gpio.Level {
+	if sign < 0 {
+		return d.reverse
+	}
+	return d.forward
+}
+
+// Drive sets the speed, −1…1. A speed that is none drives the output off.
+func (a *actuator) Drive(speed float64) error {
+	sign := 0
+	switch {
+	case !(speed >= -1 && speed <= 1):
+		return join(fmt.Errorf("speed %v is not from -1 to 1", speed), a.off())
+	case speed < 0 && !a.reversible:
+		return join(fmt.Errorf("speed %v: it turns one way only", speed), a.off())
+	case speed == 0:
+		return a.off()
+	case speed < 0:
+		sign, speed = -1, -speed
+	default:
+		sign = 1
+	}
+	if err := a.run(sign, speed); err != nil {
+		return join(err, a.off())
+	}
+	a.sign = sign
+	return nil
+}
+
+func (a *actuator) run(sign int, duty float64) error {
+	if sign != a.sign {
+		if err := a.speed.Set(0); err != nil {
+			return err
+		}
+		for _, level := range []gpio.Level{gpio.Low, gpio.High} {
+			for _, d := range a.directions {
+				if d.level(sign) != level {
+					continue
+				}
+				if err := d.Out(level); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if err := a.speed.Set(duty); err != nil {
+		return err
+	}
+	if a.sign == 0 {
+		for _, g := range a.gates {
+			if err := g.Out(gpio.High); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// off tries each pin, also after an error.
+func (a *actuator) off() error {
+	a.sign = 0
+	var errs []error
+	if a.speed != nil {
+		errs = append(errs, a.speed.Set(0))
+	}
+	for _, d := range a.directions {
+		if d.key != "dir" || join(errs...) == nil {
+			errs = append(errs, d.Out(gpio.Low))
+		}
+	}
+	for _, g := range a.gates {
+		errs = append(errs, g.Out(gpio.Low))
+	}
+	return join(errs...)
+}
+
+// State composes the speed from what each pin is driven with. It is 0 if a gate
+// is low or the directions are neither forward nor reverse: the motor does not
+// turn then.
+func (a *actuator) State() (float64, error) {
+	speed, err := a.speed.Get()
+	errs := []error{err}
+	forward, reverse := true, a.reversible
+	for _, d := range a.directions {
+		level, err := d.Level()
+		errs = append(errs, err)
+		forward = forward && level == d.forward
+		reverse = reverse && level == d.reverse
+	}
+	for _, g := range a.gates {
+		level, err := g.Level()
+		errs = append(errs, err)
+		if !level {
+			speed = 0
+		}
+	}
+	if err := join(errs...); err != nil {
+		return 0, err
+	}
+	switch {
+	case speed == 0 || !forward && !reverse:
+		return 0, nil
+	case forward:
+		return speed, nil
+	}
+	return -speed, nil
+}
+
+// Close drives the output off and lets go of its pins.
+func (a *actuator) Close() error {
+	errs := []error{a.off()}
+	if a.speed != nil {
+		errs = append(errs, a.speed.Close())
+	}
+	for _, d := range a.directions {
+		errs = append(errs, d.Close())
+	}
+	for _, g := range a.gates {
+		errs = append(errs, g.Close())
+	}
+	return join(errs...)
+}
+
+// pin is a line that says in its errors what it is for.
+type pin struct {
+	key string // in the configuration
+	Line
+}
+
+func (p *pin) Out(level gpio.Level) error {
+	if err := p.Line.Out(level); err != nil {
+		return fmt.Errorf("%s: %w", p.key, err)
+	}
+	return nil
+}
+
+func (p *pin) Level() (gpio.Level, error) {
+	level, err := p.Line.Level()
+	if err != nil {
+		return level, fmt.Errorf("%s: %w", p.key, err)
+	}
+	return level, nil
+}
+
+// fullSpeed is the speed of an H-bridge that has no pin for it: its directions
+// alone make it run.
+type fullSpeed struct{}
+
+func (fullSpeed) String() string        { return "full speed" }
+func (fullSpeed) Set(float64) error     { return nil }
+func (fullSpeed) Get() (float64, error) { return 1, nil }
+func (fullSpeed) Close() error          { return nil }
+
+// steady makes a line of a relay or the like look as PWM that knows on and off.
+type steady struct{ *pin }
+
+func (s steady) Set(duty float64) error { return s.Out(duty > 0) }
+
+func (s steady) Get() (float64, error) {
+	level, err := s.Level()
+	return levelNumber(level), err
+}

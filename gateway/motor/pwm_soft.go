@@ -1,0 +1,157 @@
+package motor
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"periph.io/x/conn/v3/gpio"
+)
+
+// softPWM makes pulses on a line by a goroutine, which there is only while the
+// duty is between 0 and 1. Each edge has its absolute time, so the frequency
+// does not drift; an edge comes late by what the scheduler needs, some 0.1 ms
+// on an idle Pi. A rising edge that is late makes its pulse shorter, and one
+// that is later than its pulse is left out.
+type softPWM struct {
+	line   Line
+	period time.Duration
+
+	wake chan struct{} // the duty has changed; size 1: one wake-up stands for all
+	done chan struct{} // closed when the goroutine has ended; nil: there is none
+
+	mu   sync.Mutex
+	duty float64
+	err  error // why the pulses ended
+}
+
+// newSoftPWM takes the line over, which is inactive.
+func newSoftPWM(line Line, hz int) *softPWM {
+	return &softPWM{line: line, period: time.Second / time.Duration(hz), wake: make(chan struct{}, 1)}
+}
+
+func (p *softPWM) String() string { return p.line.String() }
+
+// Set sets the duty. A change from pulses to pulses moves the falling edge of
+// the cycle that is under way. If the pulses had ended because of an error,
+// that is returned, unless the duty is 0: then it counts whether the line is
+// inactive now.
+func (p *softPWM) Set(duty float64) error {
+	if err := checkDuty(duty); err != nil {
+		return fmt.Errorf("%v: %w", p, err)
+	}
+	p.mu.Lock()
+	p.duty = duty
+	p.mu.Unlock()
+	pulses := duty > 0 && duty < 1
+
+	if p.done != nil {
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+		if pulses {
+			select {
+			case <-p.done:
+			default:
+				return nil
+			}
+		}
+		<-p.done // it waits for nothing but one write
+		p.done = nil
+		failed := p.err // the goroutine has ended, so nobody else has it
+		p.err = nil
+		if failed != nil && duty > 0 {
+			return failed
+		}
+	}
+	start := time.Now()
+	if err := p.line.Out(duty > 0); err != nil || !pulses {
+		return err
+	}
+	p.done = make(chan struct{})
+	go p.pulse(start)
+	return nil
+}
+
+// Get returns the duty of the pulses, each of which was read back at its end,
+// or else the level of the line.
+func (p *softPWM) Get() (float64, error) {
+	if p.done != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.duty, p.err
+	}
+	level, err := p.line.Level()
+	return levelNumber(level), err
+}
+
+// Close lets go of the line.
+func (p *softPWM) Close() error { return p.line.Close() }
+
+// pulse makes pulses until the duty is 0 or 1, from start on, when the line was
+// made active. It leaves the line at any level.
+func (p *softPWM) pulse(start time.Time) {
+	defer close(p.done)
+	timer := time.NewTimer(p.period)
+	defer timer.Stop()
+	cycle, level := start, gpio.High
+	for {
+		duty := p.current()
+		if duty == 0 || duty == 1 {
+			return
+		}
+		on := time.Duration(duty * float64(p.period))
+		edge := cycle.Add(p.period)
+		if level {
+			edge = cycle.Add(on)
+		}
+		if wait := time.Until(edge); wait > 0 {
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-p.wake:
+				continue
+			}
+		}
+		if !level {
+			late := time.Since(edge)
+			cycle = edge.Add(late.Truncate(p.period)) // whole cycles that were missed stay missed
+			if late%p.period >= on {
+				continue
+			}
+		}
+		if err := p.check(level); err != nil {
+			p.fail(err)
+			return
+		}
+		level = !level
+		if err := p.line.Out(level); err != nil {
+			p.fail(err)
+			return
+		}
+	}
+}
+
+// check reads back what the line was driven with.
+func (p *softPWM) check(level gpio.Level) error {
+	read, err := p.line.Level()
+	if err == nil && read != level {
+		err = fmt.Errorf("%v: driven %v, but reads back %v", p, level, read)
+	}
+	return err
+}
+
+// fail ends the pulses with the line inactive, if it can be.
+func (p *softPWM) fail(err error) {
+	err = join(err, p.line.Out(gpio.Low))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = err
+}
+
+func (p *softPWM) current() float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.duty
+}

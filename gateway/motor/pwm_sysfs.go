@@ -1,0 +1,217 @@
+package motor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// pwmTree is the kernel's PWM chips as files, in nanoseconds
+// (Documentation/driver-api/pwm.rst, "Using PWMs with the sysfs interface").
+type pwmTree struct {
+	root  string
+	write func(path, value string) error
+}
+
+var sysPWM = pwmTree{"/sys/class/pwm", writeFile}
+
+// writeFile writes to a file that exists already.
+func writeFile(path, value string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+const (
+	udevTakes = time.Second           // at most, from an export to its files' permissions
+	udevPoll  = 10 * time.Millisecond // between two looks
+)
+
+// hardPWM is a channel of a PWM chip. While it is open it is enabled, from the
+// first pulse on: what a pin carries whose PWM is disabled is up to the chip.
+// Its polarity is left as it is.
+type hardPWM struct {
+	tree     pwmTree
+	name     channelName
+	exported bool  // by us
+	period   int64 // ns
+}
+
+// open takes a channel and ends what a dead process has left running there. It
+// waits until udev has given us its files, at most for a second.
+func (t pwmTree) open(name string, hz int) (*hardPWM, error) {
+	c, err := parseChannel(name)
+	if err != nil {
+		return nil, err
+	}
+	p := &hardPWM{tree: t, name: c, period: int64(time.Second) / int64(hz)}
+	if err := p.export(); err != nil {
+		return nil, join(fmt.Errorf("claim %v: %w", p, p.explain(err)), p.unexport())
+	}
+	err = p.off()
+	if err == nil {
+		if err = p.set("period", p.period); errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ERANGE) {
+			err = fmt.Errorf("%w: the chip cannot do %d Hz; fix: another pwm_frequency", err, hz)
+		}
+	}
+	if err != nil {
+		return nil, join(err, p.unexport())
+	}
+	return p, nil
+}
+
+// String returns "pwmchip0/1".
+func (p *hardPWM) String() string { return p.name.String() }
+
+// Set sets the duty.
+func (p *hardPWM) Set(duty float64) error {
+	if err := checkDuty(duty); err != nil {
+		return fmt.Errorf("%v: %w", p, err)
+	}
+	if err := p.set("duty_cycle", int64(math.Round(duty*float64(p.period)))); err != nil || duty == 0 {
+		return err
+	}
+	enabled, err := p.get("enable")
+	if err == nil && enabled == 0 {
+		err = p.set("enable", 1)
+	}
+	if err != nil {
+		return join(err, p.set("duty_cycle", 0))
+	}
+	return nil
+}
+
+// Get returns the duty as it stands in the kernel's files.
+func (p *hardPWM) Get() (float64, error) {
+	enabled, enableErr := p.get("enable")
+	on, onErr := p.get("duty_cycle")
+	period, periodErr := p.get("period")
+	if err := join(enableErr, onErr, periodErr); err != nil {
+		return 0, err
+	}
+	if enabled == 0 || period == 0 {
+		return 0, nil
+	}
+	return float64(on) / float64(period), nil
+}
+
+// Close disables the channel and gives it back if it was not there before.
+func (p *hardPWM) Close() error {
+	return join(p.off(), p.unexport())
+}
+
+// off ends the pulses, then disables the channel. It writes only what differs:
+// a channel that was never set up, whose period is 0, takes no write but that
+// of its period (EINVAL in Linux 6.1, pwm_apply_state).
+func (p *hardPWM) off() error {
+	var errs [2]error
+	for i, file := range []string{"duty_cycle", "enable"} {
+		value, err := p.get(file)
+		if err != nil || value != 0 {
+			err = p.set(file, 0)
+		}
+		errs[i] = err
+	}
+	return join(errs[:]...)
+}
+
+// export makes the channel's files appear, unless they are there, and waits
+// until they can be written: udev changes their group after they appeared.
+func (p *hardPWM) export() error {
+	chip := filepath.Dir(p.path(""))
+	if _, err := os.Stat(chip); err != nil {
+		return err
+	}
+	if _, err := os.Stat(p.path("")); err != nil {
+		if err := p.tree.write(filepath.Join(chip, "export"), strconv.Itoa(int(p.name.channel))); err != nil {
+			return err
+		}
+		p.exported = true
+	}
+	for deadline := time.Now().Add(udevTakes); ; time.Sleep(udevPoll) {
+		err := p.writable()
+		if err == nil || !time.Now().Before(deadline) {
+			return err
+		}
+	}
+}
+
+func (p *hardPWM) writable() error {
+	for _, file := range []string{"duty_cycle", "enable", "period"} {
+		f, err := os.OpenFile(p.path(file), os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		f.Close() // nothing was written
+	}
+	return nil
+}
+
+func (p *hardPWM) unexport() error {
+	if !p.exported {
+		return nil
+	}
+	chip := filepath.Dir(p.path(""))
+	if err := p.tree.write(filepath.Join(chip, "unexport"), strconv.Itoa(int(p.name.channel))); err != nil {
+		return fmt.Errorf("%v: unexport: %w", p, err)
+	}
+	return nil
+}
+
+func (p *hardPWM) path(file string) string {
+	return filepath.Join(p.tree.root, fmt.Sprintf("pwmchip%d", p.name.chip), fmt.Sprintf("pwm%d", p.name.channel), file)
+}
+
+func (p *hardPWM) set(file string, value int64) error {
+	if err := p.tree.write(p.path(file), strconv.FormatInt(value, 10)); err != nil {
+		return fmt.Errorf("%v: set %s to %d: %w", p, file, value, err)
+	}
+	return nil
+}
+
+func (p *hardPWM) get(file string) (int64, error) {
+	b, err := os.ReadFile(p.path(file))
+	if err != nil {
+		return 0, fmt.Errorf("%v: read %s: %w", p, file, err)
+	}
+	value, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%v: %s is no number: %w", p, file, err)
+	}
+	return value, nil
+}
+
+// explain says why a channel could not be exported, and what to do.
+func (p *hardPWM) explain(err error) error {
+	fix := ""
+	switch {
+	case p.exported && errors.Is(err, fs.ErrPermission):
+		fix = "udev has not opened its files to the group gpio; fix: add yourself to that group, or a udev rule for the subsystem pwm"
+	case errors.Is(err, fs.ErrPermission):
+		fix = "PWM is for the group gpio; fix: add yourself to it with usermod -aG gpio, then log in again"
+	case errors.Is(err, syscall.EROFS):
+		fix = "this service may not write there; fix: ReadWritePaths=/sys/class/pwm/pwmchip" + strconv.Itoa(int(p.name.chip)) + " in its systemd unit"
+	case errors.Is(err, syscall.EBUSY):
+		fix = "a driver of the kernel uses this channel; fix: use another one"
+	case errors.Is(err, syscall.ENODEV):
+		fix = "the chip has no such channel; its file npwm says how many"
+	case errors.Is(err, fs.ErrNotExist) && !p.exported:
+		fix = "there is no such PWM chip; fix: dtoverlay=pwm in /boot/firmware/config.txt, then sudo reboot"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, fix)
+}

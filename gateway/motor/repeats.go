@@ -1,0 +1,50 @@
+package motor
+
+import (
+	"reflect"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// repeatWithin is how long a command can be repeated after it was answered.
+const repeatWithin = time.Minute
+
+// repeats is what each client was last answered about each target: by client
+// ID and target, until the connection ends.
+type repeats map[string]map[string]answer
+
+type answer struct {
+	at  time.Time
+	id  string
+	cmd wire.Command
+	ack wire.Ack
+	err error
+}
+
+// find returns the answer of which the command is a repeat.
+func (r repeats) find(cl Client, id string, cmd wire.Command, now time.Time) (answer, bool) {
+	a, ok := r[cl.ID][cmd.Target]
+	return a, ok && id != "" && a.id == id && now.Sub(a.at) < repeatWithin && reflect.DeepEqual(a.cmd, cmd)
+}
+
+// keep keeps the answer as the client's last about the target. What cannot move
+// a motor is done again if it comes again, and is not kept.
+func (r repeats) keep(cl Client, a answer) {
+	if a.cmd.Action == wire.Status || a.cmd.Action == wire.Keepalive {
+		return
+	}
+	if r[cl.ID] == nil {
+		r[cl.ID] = map[string]answer{}
+	}
+	r[cl.ID][a.cmd.Target] = a
+}
+
+// forget is for a stop: after it, nothing the client sends is a repeat.
+func (r repeats) forget(cl Client, target string) {
+	if target == wire.All {
+		delete(r, cl.ID)
+		return
+	}
+	delete(r[cl.ID], target)
+}

@@ -1,0 +1,145 @@
+package motor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// maxIdle bounds the loop's sleep, so that a watchdog can tell one that has
+// nothing to do from one that stands still.
+const maxIdle = 500 * time.Millisecond
+
+// Run drives all outputs off, and from then on ends what has to end and moves
+// what has to move, each at its deadline, until ctx ends. Then it drives all
+// off, closes the outputs, and returns what went wrong in that. It is called
+// once.
+func (c *Controller) Run(ctx context.Context) error {
+	told, quit := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(told)
+		defer c.Off() // if a listener panics
+		c.board.run(quit)
+	}()
+	defer func() { close(quit); <-told }()
+	defer c.Off() // if what follows panics
+
+	c.begin()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	nextPoll := time.Now()
+	for {
+		select {
+		case <-timer.C:
+		case <-c.wake:
+		case <-ctx.Done():
+			return c.end()
+		}
+		now := time.Now()
+		next := now.Add(maxIdle)
+		if c.input != nil {
+			if !now.Before(nextPoll) {
+				c.poll()
+				nextPoll = now.Add(inputEvery)
+			}
+			next = earlier(next, nextPoll)
+		}
+		for _, m := range c.motors {
+			next = earlier(next, c.tend(m))
+		}
+		c.beats.Add(1)
+		timer.Reset(time.Until(next))
+	}
+}
+
+// Ready is closed once Run has driven all outputs off. Nobody should be let in
+// before.
+func (c *Controller) Ready() <-chan struct{} { return c.ready }
+
+func (c *Controller) begin() {
+	defer close(c.ready)
+	if c.input != nil {
+		c.poll()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != starting {
+		return
+	}
+	now := time.Now()
+	for _, m := range c.motors {
+		c.off(m, "boot", "", now) // an error is told as the motor's fault
+	}
+	c.phase = serving
+}
+
+func (c *Controller) end() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.allOff()
+	for _, m := range c.motors {
+		if failed := m.cfg.Output.Close(); failed != nil {
+			err = errors.Join(err, fmt.Errorf("%s: close: %w", m.cfg.Name, failed))
+		}
+	}
+	c.motors = c.motors[:0:0] // nobody drives them again
+	return err
+}
+
+// Off drives all motors off for good: it is for a program that is about to
+// die, and whose state may be anything.
+func (c *Controller) Off() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.allOff() // an error is told as the motor's fault
+}
+
+func (c *Controller) allOff() (err error) {
+	c.phase = ended
+	now := time.Now()
+	for _, m := range c.motors {
+		err = errors.Join(err, c.off(m, "shutdown", "", now))
+	}
+	return err
+}
+
+// tend takes the lock for one motor only, so that a stop waits for no more.
+func (c *Controller) tend(m *motor) (again time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.advance(m, time.Now())
+}
+
+// advance brings a motor to where it has to be now, and returns when to come
+// again; zero is never.
+func (c *Controller) advance(m *motor, now time.Time) (again time.Time) {
+	switch {
+	case m.stuck():
+		if !now.Before(m.retry) {
+			c.off(m, "fault", "", now) // an error is told as the motor's fault
+		}
+		return m.retry
+	case !m.running:
+		return time.Time{}
+	}
+	reason, ends := m.over(now)
+	if reason == "" {
+		n, until := c.watch.violated(m.needs, now)
+		if n != nil {
+			reason = "interlock:" + n.text
+		}
+		ends = earlier(ends, until)
+	}
+	if reason != "" {
+		c.off(m, reason, "", now) // an error is told as the motor's fault
+		return m.retry
+	}
+	next, err := c.drive(m, now, false)
+	if err == nil && m.moving && m.speed == m.goal {
+		m.moving = false
+		m.change(m.reason, m.by, now)
+		c.tell(m)
+	}
+	return earlier(ends, next)
+}
