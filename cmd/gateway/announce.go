@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
+
+	"periph.io/x/host/v3/distro"
 
 	"sensorgateway/wire"
 )
@@ -69,14 +72,26 @@ func (f *firsts) of(i int) (wire.Record, bool) {
 	return f.records[i], !f.missing[uint16(i)]
 }
 
-// host returns the host and port that a person writes into a browser.
-func (g *running) host() string {
+// urls returns what a person writes into a browser, and a program into a client.
+func (g *running) urls() (page, readings string) {
 	host, _, _ := net.SplitHostPort(g.cfg.Listen)
 	if host == "" {
 		host = "localhost"
 	}
 	_, port, _ := net.SplitHostPort(g.listeners[0].Addr().String())
-	return net.JoinHostPort(host, port)
+	where := net.JoinHostPort(host, port) + "/"
+	if g.certificates != nil {
+		return "https://" + where, "wss://" + where
+	}
+	return "http://" + where, "ws://" + where
+}
+
+// machineModel tells what this runs on, such as "Raspberry Pi 4 Model B Rev 1.4".
+func machineModel() string {
+	if model := strings.TrimRight(distro.DTModel(), "\x00"); model != "" && model != "<unknown>" {
+		return model
+	}
+	return runtime.GOOS + "/" + runtime.GOARCH
 }
 
 // source tells where the configuration came from.
@@ -93,7 +108,7 @@ func (g *running) source() string {
 // tellPerson prints what somebody who just started it wants to know.
 func (g *running) tellPerson(w io.Writer, took time.Duration) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "gateway %s · %s\n\n", version, g.source())
+	fmt.Fprintf(&b, "gateway %s on %s · %s\n\n", version, machineModel(), g.source())
 	for i, c := range g.cfg.Sensors {
 		fmt.Fprintf(&b, "  %-12s %-7s bus %d 0x%02x   ", c.Name, c.Chip, c.Bus, c.Address)
 		switch r, ok := g.first.of(i); {
@@ -105,7 +120,8 @@ func (g *running) tellPerson(w io.Writer, took time.Duration) {
 			fmt.Fprintf(&b, "%.2f °C  %.1f %%RH   every %v\n", r.Temperature, r.Humidity, c.Interval)
 		}
 	}
-	fmt.Fprintf(&b, "\n  page      http://%s/\n  readings  ws://%s/\n", g.host(), g.host())
+	page, readings := g.urls()
+	fmt.Fprintf(&b, "\n  page      %s\n  readings  %s\n", page, readings)
 	fmt.Fprintf(&b, "\nready in %d ms · stop with Ctrl-C\n", took.Milliseconds())
 	_, _ = io.WriteString(w, b.String()) // a closed terminal is no reason to stop
 }
@@ -123,8 +139,8 @@ func (g *running) tellLog(took time.Duration) {
 			g.log.Info("sensor measures", append(args, "celsius", fmt.Sprintf("%.2f", r.Temperature), "humidity", fmt.Sprintf("%.1f", r.Humidity))...)
 		}
 	}
-	g.log.Info("ready", "version", version, "configuration", g.source(), "page", "http://"+g.host()+"/",
-		"readings", "ws://"+g.host()+"/", "ms", took.Milliseconds())
+	page, readings := g.urls()
+	g.log.Info("ready", "version", version, "machine", machineModel(), "configuration", g.source(), "page", page, "readings", readings, "ms", took.Milliseconds())
 }
 
 // why returns the error behind a failed first reading, with what helps.

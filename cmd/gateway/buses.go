@@ -58,6 +58,7 @@ func realBus(n int) (opener, error) {
 // simulation is what --simulate asks for.
 type simulation struct {
 	flaky bool
+	room  *sim.Room
 	seed  uint64
 }
 
@@ -67,26 +68,26 @@ func parseSimulation(s string) (*simulation, error) {
 		return nil, nil
 	}
 	mode, seed, given := strings.Cut(s, ":")
-	sim := &simulation{flaky: mode == "flaky", seed: 1}
+	asked := &simulation{flaky: mode == "flaky", seed: 1}
 	if mode != "steady" && mode != "flaky" {
 		return nil, usageError{fmt.Errorf("--simulate=%s: write --simulate, --simulate=steady or --simulate=flaky, and :SEED behind it for another room", s)}
 	}
 	if given {
 		var err error
-		if sim.seed, err = strconv.ParseUint(seed, 10, 64); err != nil {
+		if asked.seed, err = strconv.ParseUint(seed, 10, 64); err != nil {
 			return nil, usageError{fmt.Errorf("--simulate=%s: the seed is a whole number, such as --simulate=%s:42", s, mode)}
 		}
 	}
-	return sim, nil
+	asked.room = sim.NewRoom(asked.seed)
+	return asked, nil
 }
 
 // bus returns what opens the emulated bus with a number: the chips that the
 // configuration puts there, in one room. A sensor whose name begins with "out"
 // is outdoors.
 func (s *simulation) bus(cfg *Config) func(n int) (opener, error) {
-	room := sim.NewRoom(s.seed)
 	return func(n int) (opener, error) {
-		b := sim.NewBus(busName(n), room, s.seed+uint64(n))
+		b := sim.NewBus(busName(n), s.room, s.seed+uint64(n))
 		for _, chip := range cfg.Sensors {
 			if chip.Bus != n {
 				continue

@@ -7,17 +7,25 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"sensorgateway/gateway/motor"
 )
 
 // Config is a checked configuration: whatever holds one need not check again.
 type Config struct {
-	File      string // the path it was read from; "" if it came from no file
-	Listen    string // host:port as [checkListen] returns it
-	Insecure  bool   // may be reached from other machines without TLS
-	State     string // directory of what must survive a restart; "" is none
-	LogFormat string // one of [logFormats]
-	Primary   string // name of the sensor that readings.v1 shows on "/"
-	Sensors   []SensorConfig
+	File           string // the path it was read from; "" if it came from no file
+	Listen         string // host:port as [checkListen] returns it
+	TLS            *TLSConfig
+	Insecure       bool     // may be reached from other machines without TLS
+	Hosts          []string // further names and addresses of this machine, as [parseHostName] returns them
+	Origins        []string // of further pages that may connect, as [parseOrigin] returns them
+	RemoteCommands bool     // who is not on this machine may command, and no account is asked for
+	State          string   // directory of what must survive a restart; "" is none
+	LogFormat      string   // one of [logFormats]
+	Primary        string   // name of the sensor that readings.v1 shows on "/"
+	Sensors        []SensorConfig
+	EStopPin       string // of the normally closed e-stop input; "" is none
+	Motors         []MotorConfig
 }
 
 // SensorConfig is one chip on one bus.
@@ -30,6 +38,18 @@ type SensorConfig struct {
 	StuckAfter time.Duration // unchanged in every bit for so long, a reading counts as stuck; 0 is never
 }
 
+// MotorConfig is one motor and what it hangs on. Its zero times ask for nothing.
+type MotorConfig struct {
+	Name       string // matches [nameForm]; not "all"
+	Output     motor.Spec
+	Ramp       time.Duration // from speed 0 to 1
+	Dwell      time.Duration // at 0 before it turns the other way
+	MinPause   time.Duration // off before it is on again
+	MaxRun     time.Duration
+	KeepOnLoss bool // goes on without the operator who started it
+	Needs      []motor.Condition
+}
+
 // ChipSpec is what the configuration must know about a chip to refuse what
 // cannot work.
 type ChipSpec struct {
@@ -40,6 +60,7 @@ type ChipSpec struct {
 // What holds where the file is silent.
 const (
 	defaultListen     = "localhost:8765"
+	defaultListenTLS  = ":8443"
 	defaultBus        = 1
 	defaultInterval   = 100 * time.Millisecond
 	defaultStuckAfter = 60 * time.Second
@@ -49,6 +70,7 @@ const (
 const (
 	maxConfigSize = 1 << 20 // bytes
 	maxSensors    = 64
+	maxMotors     = 32
 	maxBus        = 255
 	maxInterval   = 24 * time.Hour
 	// A sensor gets ten measurements by default before it counts as stuck.

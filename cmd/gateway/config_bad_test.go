@@ -124,7 +124,7 @@ gateway.yaml:2: unknown key "log-format" (did you mean "log_format"?)
 gateway.yaml:3: unknown key "STATE" (did you mean "state"?)
 gateway.yaml:4: unknown key "sensor" (did you mean "sensors"?)`},
 	{"unknown key, no idea", oneSensor + "colour: red\n",
-		`gateway.yaml:2: unknown key "colour" (known: listen, insecure, state, log_format, primary, sensors)`},
+		`gateway.yaml:2: unknown key "colour" (known: listen, tls, insecure, hosts, origins, commands, state, log_format, primary, sensors, estop, motors)`},
 	{"unknown key in a sensor, shortened", `sensors:
   - name: indoor
     chip: sht3x
@@ -143,13 +143,25 @@ state: ~
 log_format:
 primary:
 sensors:
+tls:
+hosts:
+origins:
+commands:
+estop:
+motors:
 `,
 		`gateway.yaml:1: listen: no value (give it one, or remove the line)
 gateway.yaml:2: insecure: no value (give it one, or remove the line)
 gateway.yaml:3: state: no value (give it one, or remove the line)
 gateway.yaml:4: log_format: no value (give it one, or remove the line)
 gateway.yaml:5: primary: no value (give it one, or remove the line)
-gateway.yaml:6: sensors: no value (give it one, or remove the line)`},
+gateway.yaml:6: sensors: no value (give it one, or remove the line)
+gateway.yaml:7: tls: no value (give it one, or remove the line)
+gateway.yaml:8: hosts: no value (give it one, or remove the line)
+gateway.yaml:9: origins: no value (give it one, or remove the line)
+gateway.yaml:10: commands: no value (give it one, or remove the line)
+gateway.yaml:11: estop: no value (give it one, or remove the line)
+gateway.yaml:12: motors: no value (give it one, or remove the line)`},
 	{"null sensor", `sensors:
   -
 `,
@@ -174,13 +186,25 @@ state: []
 log_format: {}
 primary: [x]
 sensors: {name: indoor}
+tls: [a]
+hosts: {a: 1}
+origins: https://scada.example
+commands: [local]
+estop: GPIO22
+motors: {name: fan}
 `,
 		`gateway.yaml:1: listen: a list where a single value must be (write listen: value)
 gateway.yaml:2: insecure: a mapping where a single value must be (write insecure: value)
 gateway.yaml:3: state: a list where a single value must be (write state: value)
 gateway.yaml:4: log_format: a mapping where a single value must be (write log_format: value)
 gateway.yaml:5: primary: a list where a single value must be (write primary: value)
-gateway.yaml:6: sensors: a mapping where a list must be (begin each sensor with "- ")`},
+gateway.yaml:6: sensors: a mapping where a list must be (begin each sensor with "- ")
+gateway.yaml:7: tls: a list where keys with values must be (write key: value)
+gateway.yaml:8: hosts: a mapping where a list must be (begin each item with "- ")
+gateway.yaml:9: origins: "https://scada.example" where a list must be (write origins: ["https://scada.example"])
+gateway.yaml:10: commands: a list where a single value must be (write commands: value)
+gateway.yaml:11: estop: "GPIO22" where keys with values must be (write key: value)
+gateway.yaml:12: motors: a mapping where a list must be (begin each motor with "- ")`},
 	{"sensors is a word", "sensors: sht3x\n",
 		`gateway.yaml:1: sensors: "sht3x" where a list must be (begin each sensor with "- ")`},
 	{"sensor is a word", "sensors: [sht3x]\n",
@@ -365,7 +389,11 @@ sensors:
 	{"insecure off", oneSensor + "insecure: 0\n",
 		`gateway.yaml:2: insecure: "0" is neither true nor false (write false)`},
 	{"listen beyond this machine", oneSensor + "listen: 0.0.0.0:8765\n",
-		`gateway.yaml:2: listen: other machines can reach "0.0.0.0:8765", unencrypted (write insecure: true in the file to allow that, or listen on localhost:8765 behind a proxy that does TLS)`},
+		`gateway.yaml:2: listen: other machines can reach "0.0.0.0:8765", unencrypted (set tls, or write insecure: true in the file to allow that, or listen on localhost:8765)`},
+	{"listen, tls mistaken", oneSensor + `listen: 0.0.0.0:8765
+tls: {cert: /a}
+`,
+		`gateway.yaml:3: tls: no key (add one, such as key: /etc/gateway/gateway.key)`},
 	{"listen, insecure mistaken", oneSensor + `listen: 0.0.0.0:8765
 insecure: ja
 `,
@@ -373,7 +401,7 @@ insecure: ja
 	{"listen, insecure denied", oneSensor + `insecure: false
 listen: pi.local:80
 `,
-		`gateway.yaml:3: listen: other machines can reach "pi.local:80", unencrypted (write insecure: true in the file to allow that, or listen on localhost:80 behind a proxy that does TLS)`},
+		`gateway.yaml:3: listen: other machines can reach "pi.local:80", unencrypted (set tls, or write insecure: true in the file to allow that, or listen on localhost:80)`},
 	{"listen is a port", oneSensor + "listen: 8765\n",
 		`gateway.yaml:2: listen: "8765" is only a port (write :8765)`},
 	{"all at once, in the order of the file", `primary: x
@@ -397,7 +425,7 @@ gateway.yaml:6: unknown key "adress" in sensors[0] (did you mean "address"?)
 gateway.yaml:7: sensors[0].interval: "5" has no unit (write 5ms)
 gateway.yaml:10: sensors[1].stuck_after: "1" has no unit (write 1s)
 gateway.yaml:11: insecure: "maybe" is neither true nor false (write true or false)
-gateway.yaml:12: unknown key "colour" (known: listen, insecure, state, log_format, primary, sensors)`},
+gateway.yaml:12: unknown key "colour" (known: listen, tls, insecure, hosts, origins, commands, state, log_format, primary, sensors, estop, motors)`},
 	{"flow, by column", "sensors: [{interval: 1, name: A, chip: sht3x, bus: x}]\n",
 		`gateway.yaml:1: sensors[0].interval: "1" has no unit (write 1s)
 gateway.yaml:1: sensors[0].name: "A" is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)

@@ -12,17 +12,17 @@ import (
 
 // checkListen returns the address to listen on that listen asks for, as
 // host:port; port 0 is any free one. No host means localhost, or all interfaces
-// if insecure. Without insecure it refuses whatever other machines can reach:
-// there is no TLS yet, and who reaches the gateway commands it.
-func checkListen(listen string, insecure bool) (string, error) {
+// if exposed. Without exposed it refuses whatever other machines can reach: that
+// takes TLS, or somebody who said that they want it without.
+func checkListen(listen string, exposed bool) (string, error) {
 	host, port, err := splitListen(listen)
 	switch {
 	case err != nil:
 		return "", err
-	case host == "" && !insecure:
+	case host == "" && !exposed:
 		host = "localhost"
-	case !insecure && !isLoopback(host):
-		return "", fmt.Errorf("other machines can reach %s, unencrypted (write insecure: true in the file to allow that, or listen on localhost:%s behind a proxy that does TLS)",
+	case !exposed && !isLoopback(host):
+		return "", fmt.Errorf("other machines can reach %s, unencrypted (set tls, or write insecure: true in the file to allow that, or listen on localhost:%s)",
 			quote(listen), port)
 	}
 	return net.JoinHostPort(host, port), nil

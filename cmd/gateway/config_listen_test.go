@@ -6,9 +6,9 @@ import (
 )
 
 func TestCheckListen(t *testing.T) {
-	const beyond = " (write insecure: true in the file to allow that, or listen on localhost:80 behind a proxy that does TLS)"
+	const beyond = " (set tls, or write insecure: true in the file to allow that, or listen on localhost:80)"
 	for _, test := range []struct {
-		listen, secure, insecure string // what it becomes, or the error
+		listen, kept, exposed string // what it becomes, or the error
 	}{
 		{"localhost:8765", "localhost:8765", "localhost:8765"},
 		{"LocalHost:80", "LocalHost:80", "LocalHost:80"},
@@ -39,16 +39,16 @@ func TestCheckListen(t *testing.T) {
 		{"ws://localhost:80", `"ws://localhost:80" is a URL (write host:port, such as localhost:8765)`, ""},
 	} {
 		t.Run(test.listen, func(t *testing.T) {
-			if test.insecure == "" {
-				test.insecure = test.secure
+			if test.exposed == "" {
+				test.exposed = test.kept
 			}
-			for insecure, want := range map[bool]string{false: test.secure, true: test.insecure} {
-				got, err := checkListen(test.listen, insecure)
+			for exposed, want := range map[bool]string{false: test.kept, true: test.exposed} {
+				got, err := checkListen(test.listen, exposed)
 				if err != nil {
 					got = err.Error()
 				}
 				if got != want {
-					t.Errorf("insecure %v: got %s\nwant %s", insecure, got, want)
+					t.Errorf("exposed %v: got %s\nwant %s", exposed, got, want)
 				}
 			}
 		})

@@ -29,17 +29,24 @@ func (s *section) config(c *Config, chips map[string]ChipSpec) {
 	defer s.done()
 
 	listen := s.text("listen", &c.Listen)
+	c.TLS = s.tls()
 	insecure := s.truth("insecure", &c.Insecure)
-	if listen != nil {
-		// What a mistaken insecure was meant to be is not known: no second complaint.
+	switch {
+	case listen != nil:
+		// What a mistaken insecure or tls was meant to be is not known: no second complaint.
 		unclear := insecure == nil && s.has("insecure")
-		checked, err := checkListen(c.Listen, c.Insecure || unclear)
+		checked, err := checkListen(c.Listen, c.Insecure || s.has("tls") || unclear)
 		if err != nil {
 			s.fault(listen, "listen", "%v", err)
 		}
 		c.Listen = checked
+	case c.TLS != nil:
+		c.Listen = defaultListenTLS
 	}
-	if n := s.text("state", &c.State); n != nil && !isStatePath(c.State) {
+	c.Hosts = s.hosts()
+	c.Origins = s.origins()
+	c.RemoteCommands = s.remoteCommands()
+	if n := s.text("state", &c.State); n != nil && !isFullPath(c.State) {
 		s.fault(n, "state", "%s is not the full path of a directory (begin it at the root, such as /var/lib/gateway)", quote(c.State))
 	}
 	if n := s.text("log_format", &c.LogFormat); n != nil {
@@ -61,12 +68,17 @@ func (s *section) config(c *Config, chips map[string]ChipSpec) {
 	case !slices.Contains(names, c.Primary):
 		s.fault(primary, "primary", "no sensor is named %s (write %s)", quote(c.Primary), oneOf(names))
 	}
+
+	var uses pinUses
+	c.EStopPin = s.estop(&uses)
+	c.Motors = s.motors(names, &uses)
+	uses.check(c.Sensors)
 }
 
-// isStatePath tells whether path is absolute: a service's working directory
+// isFullPath tells whether path is absolute: a service's working directory
 // surprises. A slash is taken as the root everywhere, so a file for the Pi can
 // be checked on a laptop.
-func isStatePath(path string) bool {
+func isFullPath(path string) bool {
 	return (filepath.IsAbs(path) || strings.HasPrefix(path, "/")) && len(path) < 4096 &&
 		!strings.ContainsFunc(path, func(r rune) bool { return r < ' ' })
 }

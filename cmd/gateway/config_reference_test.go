@@ -56,8 +56,8 @@ func TestReferenceExamplesAreValid(t *testing.T) {
 			t.Errorf("uncommented:\n%s\n%v", block, err)
 		}
 	}
-	if examples < 7 {
-		t.Errorf("%d examples found, want at least 7", examples)
+	if examples < 13 {
+		t.Errorf("%d examples found, want at least 13", examples)
 	}
 	c, err := ParseConfig("gateway.yaml", []byte(uncomment(text)), testChips)
 	if err != nil {
@@ -72,14 +72,29 @@ func TestReferenceExamplesAreValid(t *testing.T) {
 			t.Errorf("no example for %s", chip)
 		}
 	}
+	kinds := map[string]bool{}
+	for _, m := range c.Motors {
+		kinds[m.Output.Kind] = true
+	}
+	for _, kind := range motorKinds {
+		if !kinds[kind] {
+			t.Errorf("no example for %s", kind)
+		}
+	}
 }
 
 // The keys that exist are those that a complaint about an unknown one lists.
 func TestReferenceHasEveryKey(t *testing.T) {
-	_, err := ParseConfig("gateway.yaml", []byte("sensors: [{name: a, chip: sht3x, zzzzzz: 1}]\nzzzzzz: 1\n"), testChips)
+	_, err := ParseConfig("gateway.yaml", []byte(`
+sensors: [{name: a, chip: sht3x, zzzzzz: 1}]
+tls: {cert: /a, key: /b, zzzzzz: 1}
+estop: {pin: GPIO22, zzzzzz: 1}
+motors: [{name: a, kind: on_off, pin: GPIO17, zzzzzz: 1}]
+zzzzzz: 1
+`), testChips)
 	lists := regexp.MustCompile(`\(known: ([^)]+)\)`).FindAllStringSubmatch(err.Error(), -1)
-	if len(lists) != 2 {
-		t.Fatalf("%v: want two lists of keys", err)
+	if len(lists) != 5 {
+		t.Fatalf("%v: want five lists of keys", err)
 	}
 	text := uncomment(reference(t))
 	for _, list := range lists {

@@ -18,15 +18,12 @@ var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 
 // sensors reads the list of sensors; it is empty if there is none to speak of.
 func (s *section) sensors(chips map[string]ChipSpec) []SensorConfig {
-	list := s.value("sensors")
+	list := s.list("sensors", `begin each sensor with "- "`)
 	switch {
-	case list == nil && s.has("sensors"):
+	case list == nil && s.has("sensors"): // noted
 		return nil
 	case list == nil:
 		s.problem(s.node, "no sensors (add them: each has a name and a chip, %s)", oneOf(chipNames(chips)))
-		return nil
-	case list.Kind != yaml.SequenceNode:
-		s.fault(list, "sensors", `%s where a list must be (begin each sensor with "- ")`, kind(list))
 		return nil
 	case len(list.Content) == 0:
 		s.fault(list, "sensors", "an empty list (add sensors: each has a name and a chip, %s)", oneOf(chipNames(chips)))
@@ -61,17 +58,7 @@ func (s *section) sensor(chips map[string]ChipSpec, seen owners) SensorConfig {
 	defer s.done()
 	c := SensorConfig{Bus: defaultBus}
 
-	switch n := s.text("name", &c.Name); {
-	case n == nil && !s.has("name"):
-		s.problem(s.node, "%s: no name (add one, such as name: indoor)", s.path)
-	case n == nil: // noted
-	case !nameForm.MatchString(c.Name):
-		s.fault(n, "name", "%s is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)", quote(c.Name))
-	case seen.names[c.Name] != nil:
-		s.fault(n, "name", "%s is the name of %s too (choose another)", quote(c.Name), seen.names[c.Name].where("name"))
-	default:
-		seen.names[c.Name] = s
-	}
+	s.name("indoor", seen.names, &c.Name)
 
 	var spec ChipSpec
 	known := false
@@ -94,6 +81,23 @@ func (s *section) sensor(chips map[string]ChipSpec, seen owners) SensorConfig {
 	s.interval(c.Chip, spec, &c.Interval)
 	s.stuckAfter(c.Interval, &c.StuckAfter)
 	return c
+}
+
+// name reads a name that no other has; a name such as example says how they look.
+func (s *section) name(example string, names map[string]*section, into *string) *yaml.Node {
+	n := s.text("name", into)
+	switch {
+	case n == nil && !s.has("name"):
+		s.problem(s.node, "%s: no name (add one, such as name: %s)", s.path, example)
+	case n == nil: // noted
+	case !nameForm.MatchString(*into):
+		s.fault(n, "name", "%s is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)", quote(*into))
+	case names[*into] != nil:
+		s.fault(n, "name", "%s is the name of %s too (choose another)", quote(*into), names[*into].where("name"))
+	default:
+		names[*into] = s
+	}
+	return n
 }
 
 // where names the section and the line on which its key is.

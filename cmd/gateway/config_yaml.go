@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strconv"
@@ -133,6 +134,44 @@ func (s *section) text(key string, into *string) *yaml.Node {
 	return n
 }
 
+// list reads a list; fix says what to write instead of anything else.
+func (s *section) list(key, fix string) *yaml.Node {
+	n := s.value(key)
+	if n == nil {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		s.fault(n, key, "%s where a list must be (%s)", kind(n), fix)
+		return nil
+	}
+	return n
+}
+
+// texts reads a list of single values: where each is, such as hosts[0], and its
+// node. What is wrong with the others is noted.
+func (s *section) texts(key string) iter.Seq2[string, *yaml.Node] {
+	return func(yield func(string, *yaml.Node) bool) {
+		fix := `begin each item with "- "`
+		if n := s.values[key]; n != nil && n.Kind == yaml.ScalarNode {
+			fix = fmt.Sprintf("write %s: [%s]", key, quote(n.Value))
+		}
+		list := s.list(key, fix)
+		if list == nil {
+			return
+		}
+		for i, n := range list.Content {
+			at := fmt.Sprintf("%s[%d]", key, i)
+			switch {
+			case !s.usable(n, s.at(at)): // noted
+			case n.Kind != yaml.ScalarNode:
+				s.fault(n, at, "%s where a single value must be (a value with \": \" or [ ] in it needs quotes)", kind(n))
+			case !yield(at, n):
+				return
+			}
+		}
+	}
+}
+
 // truth reads true or false.
 func (s *section) truth(key string, into *bool) *yaml.Node {
 	var text string
@@ -245,4 +284,13 @@ func quote(s string) string {
 		s = string(r[:limit]) + "…"
 	}
 	return strconv.Quote(s)
+}
+
+// brief returns what err says, and not at length.
+func brief(err error) string {
+	const limit = 200
+	if r := []rune(err.Error()); len(r) > limit {
+		return string(r[:limit]) + "…"
+	}
+	return err.Error()
 }

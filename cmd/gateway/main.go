@@ -59,8 +59,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, getenv, stdout, stderr) },
 	}
+	root.AddCommand(watchCommand(os.Stdin, stdout, stderr, getenv), chatCommand(os.Stdin, stdout, stderr, getenv),
+		motorCommand(os.Stdin, stdout, stderr, getenv), certCommand(stdout), outputsOffCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetVersionTemplate("gateway {{.Version}}\n")
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -68,7 +69,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	f.StringVar(&o.config, "config", "", "configuration `file` (default "+defaultConfig+"; none when simulating)")
 	f.StringVar(&o.simulate, "simulate", "", "emulate the chips: \"steady\", or \"flaky\" for chips that fail; \":SEED\" behind it for another room")
 	f.Lookup("simulate").NoOptDefVal = "steady"
-	f.StringVar(&o.listen, "listen", "", "`address` to listen on (default "+defaultListen+")")
+	f.StringVar(&o.listen, "listen", "", "`address` to listen on (default "+defaultListen+"; with TLS "+defaultListenTLS+")")
 	f.StringVar(&o.state, "state", "", "`directory` of what must survive a restart (default: kept in memory)")
 	f.StringVar(&o.logFormat, "log-format", "", "auto, text, journal or json (default auto)")
 	root.PreRunE = func(*cobra.Command, []string) error { return fromEnvironment(f, getenv) }

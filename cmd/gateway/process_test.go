@@ -16,7 +16,7 @@ import (
 
 // gatewayProcess is the program running as its user would start it.
 type gatewayProcess struct {
-	URL string // ws://HOST:PORT/, as the program announced it
+	URL string // ws(s)://HOST:PORT/, as the program announced it
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when it has ended and all its output is in
@@ -26,7 +26,7 @@ type gatewayProcess struct {
 	output bytes.Buffer // stdout and stderr as they came
 }
 
-var announced = regexp.MustCompile(`ws://[^\s"/]+:[0-9]+/`)
+var announced = regexp.MustCompile(`wss?://[^\s"/]+:[0-9]+/`)
 
 // startGateway starts argv and waits, a minute at most, until it says where it
 // listens. It is killed at the end of the test if it still runs by then.

@@ -9,13 +9,19 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"sensorgateway/gateway"
+	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/chat"
 	"sensorgateway/gateway/dashboard"
+	"sensorgateway/gateway/host"
+	"sensorgateway/gateway/motor"
 	"sensorgateway/sensors"
 	"sensorgateway/sensors/bus"
 	"sensorgateway/wire"
@@ -38,10 +44,11 @@ type serveOptions struct {
 
 // serve runs the gateway until ctx ends.
 //
-// It starts from the inside out (buses, sampler's parts, server, sockets, and
-// only then the ticks) and stops from the outside in: the sampler finishes its
-// ticks, the clients are told to come back, the numbers that were reached are
-// written down.
+// It starts from the inside out: the motors' outputs are off before anybody can
+// connect, then come buses, server and sockets, and only then the ticks. It
+// stops from the outside in: the motors are off at once, the sampler finishes
+// its ticks, the clients are told to come back, the numbers that were reached
+// are written down.
 func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdout, stderr io.Writer) error {
 	begin := time.Now()
 	simulate, err := parseSimulation(o.simulate)
@@ -53,24 +60,32 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 		return err
 	}
 	log := newLogger(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
+	g := &running{cfg: cfg, log: log, simulate: simulate, systemd: supervisor{log}}
 
-	listeners, err := listen(cfg.Listen)
-	if err != nil {
-		return err
+	hardware := motor.Hardware(motor.System())
+	if simulate != nil {
+		hardware = simulate.pins(cfg, simulate.room)
 	}
-	defer closeAll(listeners)
+	g.buildMotors(hardware)
+	defer g.motors.Off()
+	if cfg.TLS != nil {
+		if g.certificates, err = access.NewCertificates(cfg.TLS.Cert, cfg.TLS.Key, log); err != nil {
+			return ConfigError{{File: cfg.File, Text: "tls: " + err.Error()}}
+		}
+	}
 	buses, err := openBuses(cfg, simulate, log)
 	if err != nil {
 		return err
 	}
 	defer buses.close()
-
-	g := &running{cfg: cfg, log: log, simulate: simulate, listeners: listeners, systemd: supervisor{log}}
 	g.build(buses)
+	if g.listeners, err = listen(cfg.Listen); err != nil {
+		return err
+	}
+	defer closeAll(g.listeners)
+	g.announce = g.tellLog
 	if isTerminal(stdout) && cfg.LogFormat == "auto" {
 		g.announce = func(d time.Duration) { g.tellPerson(stdout, d) }
-	} else {
-		g.announce = g.tellLog
 	}
 	return g.run(ctx, begin)
 }
@@ -93,7 +108,7 @@ func (o serveOptions) configuration(simulate *simulation) (cfg *Config, err erro
 		return nil, err
 	}
 	if o.listen != "" {
-		if cfg.Listen, err = checkListen(o.listen, cfg.Insecure); err != nil {
+		if cfg.Listen, err = checkListen(o.listen, cfg.Insecure || cfg.TLS != nil); err != nil {
 			return nil, ConfigError{{Text: "--listen: " + err.Error()}}
 		}
 	}
@@ -113,18 +128,22 @@ func (o serveOptions) configuration(simulate *simulation) (cfg *Config, err erro
 
 // running is the gateway, built.
 type running struct {
-	cfg       *Config
-	log       *slog.Logger
-	simulate  *simulation
-	listeners []net.Listener
-	systemd   supervisor
-	state     *state
-	sampler   *sensors.Sampler
-	server    *gateway.Server
-	synced    atomic.Bool // the system clock
-	first     *firsts
-	pulse     pulse
-	announce  func(time.Duration)
+	cfg          *Config
+	log          *slog.Logger
+	simulate     *simulation
+	listeners    []net.Listener
+	certificates *access.Certificates // nil without TLS
+	systemd      supervisor
+	state        *state
+	motors       *motor.Controller
+	sampler      *sensors.Sampler
+	server       *gateway.Server
+	room         *chat.Room
+	metrics      *serverMetrics
+	synced       atomic.Bool // the system clock
+	first        *firsts
+	pulse        pulse
+	announce     func(time.Duration)
 }
 
 func (g *running) build(buses buses) {
@@ -152,17 +171,37 @@ func (g *running) build(buses buses) {
 		})
 	}
 	infos[primary].Primary = true
-	g.server = gateway.New(gateway.Options{
+	g.room = chat.NewRoom(g.log)
+	options := gateway.Options{
 		Version: version, Epoch: g.state.epoch, Simulated: g.simulate != nil, Sensors: infos, Primary: primary,
 		ClockSynced: g.synced.Load, Alive: g.alive, Page: dashboard.Handler(), Log: g.log,
-	})
+		Access:  &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
+		Command: g.command, Motors: g.motors.States, Driving: g.motors.Running, Lost: g.motors.Lost,
+		Rooms:      map[string]func(gateway.Peer) gateway.Guest{"/chat": func(p gateway.Peer) gateway.Guest { return g.room.Enter(p) }},
+		Metrics:    func() any { return g.metrics.payload() },
+		Exposition: func(w io.Writer) { g.metrics.write(w) },
+		Crashed:    g.motors.Off,
+	}
+	if g.certificates != nil {
+		options.TLS = g.certificates.Config()
+	}
+	g.server = gateway.New(options)
 	g.state.newEpoch = g.server.SetEpoch
 	g.first = newFirsts(len(configs))
 	g.sampler = sensors.NewSampler(configs, g.flags, func(records []wire.Record) {
 		g.state.Cover(records)
 		g.first.see(records)
+		g.metrics.observe(records)
+		g.motors.Observe(records)
 		g.server.Publish(records)
 	}, g.log)
+	g.metrics = newMetrics(metricsSource{
+		version: version, configs: g.cfg.Sensors, host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
+		lateness: g.sampler.Lateness(), missed: g.sampler.Missed, clients: g.server.Clients, frames: g.server.Frames, synced: g.synced.Load,
+	})
+	for _, m := range g.motors.States() {
+		g.metrics.motor(m)
+	}
 }
 
 // flags are those of a record that is made now.
@@ -186,15 +225,29 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 	}
 	// What ends with ctx, or with a failure.
 	tasks, ctx := errgroup.WithContext(failed)
-	tasks.Go(func() error { defer fail(); return g.sampler.Run(ctx) })
-	tasks.Go(func() error { g.state.keep(ctx); return nil })
-	tasks.Go(func() error { g.watchClock(ctx); return nil })
-	tasks.Go(func() error {
+	task := func(run func(context.Context) error) {
+		tasks.Go(func() error {
+			defer func() {
+				if r := recover(); r != nil { // nothing turns while we die
+					g.motors.Off()
+					panic(r)
+				}
+			}()
+			return run(ctx)
+		})
+	}
+	task(g.motors.Run)
+	task(g.sampler.Run)
+	task(func(ctx context.Context) error { g.state.keep(ctx); return nil })
+	task(func(ctx context.Context) error { g.metrics.run(ctx); return nil })
+	task(func(ctx context.Context) error { g.watchClock(ctx); return nil })
+	task(func(ctx context.Context) error { g.watchCertificates(ctx); return nil })
+	task(func(ctx context.Context) error {
 		if g.first.wait(ctx) {
 			g.announce(time.Since(begin))
 			g.systemd.ready(g.status())
 		}
-		g.systemd.watchdog(ctx, g.status, g.sampler.Beats, g.server.Beats)
+		g.systemd.watchdog(ctx, g.status, g.sampler.Beats, g.server.Beats, g.motors.Beats)
 		return nil
 	})
 
@@ -212,6 +265,33 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 	}
 	g.log.Info("stopped", "clients", g.server.Clients())
 	return err
+}
+
+// watchCertificates loads them anew when the files change, and on SIGHUP, which
+// without TLS means nothing.
+func (g *running) watchCertificates(ctx context.Context) {
+	hangup := make(chan os.Signal, 1) // more while one is handled mean the same
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	if g.certificates == nil {
+		<-ctx.Done()
+		return
+	}
+	var watch errgroup.Group
+	watch.Go(func() error { g.certificates.Watch(ctx); return nil })
+	defer func() { _ = watch.Wait() }() // returns no error
+	for {
+		select {
+		case <-hangup:
+			if err := g.certificates.Reload(); err != nil {
+				g.log.Error("certificate not reloaded: the old one stays", "err", err)
+			} else {
+				g.log.Info("certificate reloaded")
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // watchClock asks once a second whether the system clock is synchronised.

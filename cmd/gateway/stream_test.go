@@ -292,7 +292,7 @@ func TestExitStatus(t *testing.T) {
 		code int
 		says []string
 	}{
-		{[]string{"--version"}, 0, []string{"gateway devel"}},
+		{[]string{"--version"}, 0, []string{"gateway version devel"}},
 		{[]string{"--help"}, 0, []string{"--simulate", "--config", "--listen", "--state", "--log-format", "--version"}},
 		{[]string{"--nope"}, 2, []string{"unknown flag"}},
 		{[]string{"serve"}, 2, []string{"serve"}},

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+)
+
+// certPair is a certificate that is its own authority, and its key, both PEM.
+type certPair struct {
+	cert, key []byte
+	der       []byte // the certificate
+	notAfter  time.Time
+}
+
+// makePair makes a certificate for hosts, names and addresses, that is valid
+// from now for so many days. It is called by the first one, at most 64
+// characters.
+//
+// Who trusts it makes it an authority, and its key lies on a machine in the
+// field. So it is one for these hosts only (RFC 5280, section 4.2.1.10): a
+// stolen key can pretend to be this gateway, but no bank.
+func makePair(hosts []string, now time.Time, days int) (*certPair, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	from := now.UTC().Add(-time.Hour) // clocks differ
+	template := &x509.Certificate{
+		Subject:                     pkix.Name{Organization: []string{"Sensor gateway"}, CommonName: hosts[0]},
+		NotBefore:                   from,
+		NotAfter:                    from.AddDate(0, 0, days),
+		KeyUsage:                    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage:                 []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid:       true,
+		IsCA:                        true,
+		MaxPathLenZero:              true,
+		PermittedDNSDomainsCritical: true,
+	}
+	for _, host := range slices.Compact(slices.Sorted(slices.Values(hosts))) {
+		if ip := net.ParseIP(host); ip != nil {
+			if v4 := ip.To4(); v4 != nil {
+				ip = v4
+			}
+			whole := net.CIDRMask(8*len(ip), 8*len(ip))
+			template.IPAddresses = append(template.IPAddresses, ip)
+			template.PermittedIPRanges = append(template.PermittedIPRanges, &net.IPNet{IP: ip, Mask: whole})
+			continue
+		}
+		template.DNSNames = append(template.DNSNames, host)
+	}
+	template.PermittedDNSDomains = template.DNSNames
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		return nil, fmt.Errorf("make a certificate: %w", err)
+	}
+	return &certPair{
+		cert:     pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		key:      pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
+		der:      der,
+		notAfter: template.NotAfter,
+	}, nil
+}
+
+// fingerprint is what browsers and openssl show of the certificate: its SHA-256.
+func (p *certPair) fingerprint() string {
+	sum := sha256.Sum256(p.der)
+	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
+}

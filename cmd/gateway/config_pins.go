@@ -1,0 +1,91 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"sensorgateway/gateway/motor"
+)
+
+// pinUses are all pins in use, and by which keys.
+type pinUses []pinUse
+
+type pinUse struct {
+	pin string // as [motor.Spec.Pins] has it
+	s   *section
+	key string
+	n   *yaml.Node
+}
+
+// nearPinForm is what people write who mean GPIO17.
+var nearPinForm = regexp.MustCompile(`(?i)^(?:gpio|bcm)[ _-]?([0-9]{1,2})$`)
+
+// pin reads the name of a pin and notes its use. Whether the name can be one is
+// for [motor.Spec.Validate] to say.
+func (s *section) pin(key string, uses *pinUses, into *string) *yaml.Node {
+	var text string
+	n := s.text(key, &text)
+	switch {
+	case n == nil:
+		return nil
+	case text == "":
+		s.fault(n, key, "%s is not a pin (write one, such as GPIO17, or remove the line)", quote(text))
+		return nil
+	}
+	// A line may have any name, and so these are names, but of no line.
+	if m := nearPinForm.FindStringSubmatch(text); m != nil {
+		number, _ := strconv.Atoi(m[1])
+		if plain := fmt.Sprintf("GPIO%d", number); text != plain {
+			s.fault(n, key, "%s is not a pin (write %s)", quote(text), plain)
+			return nil
+		}
+	}
+	for _, pin := range (motor.Spec{Pin: text}).Pins() {
+		*uses = append(*uses, pinUse{pin, s, key, n})
+	}
+	*into = text
+	return n
+}
+
+// i2cPins are the pins of the header's buses, by the bus.
+var i2cPins = map[int][]string{
+	0: {"GPIO0", "GPIO1"},
+	1: {"GPIO2", "GPIO3"},
+}
+
+// check notes pins that two motors use, or the e-stop and a motor, or a motor
+// and an I²C bus. Two keys of one motor with the same are for [motor.Spec.Validate].
+func (uses pinUses) check(sensors []SensorConfig) {
+	// The first in the file keeps it, whichever was read first.
+	slices.SortFunc(uses, func(a, b pinUse) int {
+		return cmp.Or(cmp.Compare(a.n.Line, b.n.Line), cmp.Compare(a.n.Column, b.n.Column))
+	})
+	owners := map[string]pinUse{}
+	for _, use := range uses {
+		// The header's lines are those of the first chip, on all but rare systems.
+		pin := use.pin
+		if n, first := strings.CutPrefix(pin, "gpiochip0/"); first {
+			pin = "GPIO" + n
+		}
+		if owner, taken := owners[pin]; taken {
+			if owner.s != use.s || owner.pin != use.pin {
+				use.s.fault(use.n, use.key, "%s is in use by %s on line %d (choose another)", quote(use.n.Value), owner.s.at(owner.key), owner.n.Line)
+			}
+			continue
+		}
+		owners[pin] = use
+		for _, sensor := range sensors {
+			if slices.Contains(i2cPins[sensor.Bus], pin) {
+				use.s.fault(use.n, use.key, "%s is a wire of I²C bus %d, which sensor %s needs (choose another, best one of GPIO9 to GPIO27)",
+					quote(use.n.Value), sensor.Bus, sensor.Name)
+				break
+			}
+		}
+	}
+}

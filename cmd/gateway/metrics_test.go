@@ -1,0 +1,346 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"math"
+	"os"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sensorgateway/gateway/host"
+	"sensorgateway/sensors"
+	"sensorgateway/wire"
+)
+
+// fixedSource is a gateway with two sensors on a machine of known numbers.
+func fixedSource() metricsSource {
+	return metricsSource{
+		version: "1.2.3",
+		configs: []SensorConfig{{Name: "outdoor", Interval: 100 * time.Millisecond}, {Name: "cellar-2", Interval: 10 * time.Second}},
+		host: func() host.Stats {
+			yes, no := &host.Condition{Now: true, Occurred: true}, &host.Condition{}
+			return host.Stats{
+				CPU: new(0.25), Load1: new(0.42), CPUTemperature: new(41.16), Uptime: new(86461.55),
+				Throttled:   &host.Throttled{UnderVoltage: yes, FrequencyCapped: no, Throttled: &host.Condition{Occurred: true}, SoftTemperatureLimit: no},
+				MemoryTotal: new(uint64(452145152)), MemoryAvailable: new(uint64(294219776)), DiskFree: new(uint64(7 << 30)),
+				Received: new(uint64(1 << 40)), Sent: new(uint64(1000)), ReceivedRate: new(12.5), SentRate: new(0.0),
+				ProcessCPU: new(18.01), ProcessMemory: new(uint64(11505664)), ProcessFiles: new(uint64(12)),
+			}
+		},
+		lateness: &sensors.Histogram{},
+		missed:   func() int64 { return 3 },
+		clients:  func() int { return 2 },
+		frames:   func() int64 { return 12345678901 },
+		synced:   func() bool { return true },
+	}
+}
+
+func goodRecord(sensor uint16, temperature, humidity float32) wire.Record {
+	return wire.Record{Sensor: sensor, Reading: wire.Reading{Temperature: temperature, Humidity: humidity}}
+}
+
+func failedRecord(sensor uint16, f wire.Fault) wire.Record {
+	return wire.Record{Sensor: sensor, Fault: f, Reading: wire.Failed(f, 0)}
+}
+
+// fixedMetrics have seen a little of everything.
+func fixedMetrics() *serverMetrics {
+	source := fixedSource()
+	for _, late := range []time.Duration{0, 100 * time.Microsecond, 3 * time.Millisecond, time.Second} {
+		source.lateness.Observe(late)
+	}
+	m := newMetrics(source)
+	for range 9 {
+		m.observe([]wire.Record{goodRecord(0, 20, 50), goodRecord(1, 12.5, 80)})
+	}
+	m.observe([]wire.Record{goodRecord(0, 21.37, 68.3), failedRecord(1, wire.NoAck)})
+	m.observe([]wire.Record{failedRecord(1, wire.Fault(77))})
+	m.motor(wire.MotorState{Target: "motor_1", Reason: "boot"})
+	m.motor(wire.MotorState{Target: "motor_1", Running: true, Speed: 0.5, Reason: "command"})
+	m.motor(wire.MotorState{Target: "motor_1", Reason: "interlock:indoor.temperature < 60"})
+	m.motor(wire.MotorState{Target: "motor_1", Running: true, Speed: 0.75, Reason: "command"})
+	return m
+}
+
+func exposition(m *serverMetrics) string {
+	var b strings.Builder
+	m.write(&b)
+	return b.String()
+}
+
+func TestMetricsText(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		want, err := os.ReadFile("testdata/metrics.txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := exposition(fixedMetrics())
+		parseMetrics(t, got)
+		got = strings.Replace(got, runtime.Version(), "go1.0", 1)
+		got = regexp.MustCompile(`(?m)^go_goroutines [1-9]\d*$`).ReplaceAllString(got, "go_goroutines 1")
+		if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+func TestMetricsPayload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got, err := json.Marshal(fixedMetrics().payload())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = regexp.MustCompile(`"goroutines":[1-9]\d*`).ReplaceAll(got, []byte(`"goroutines":1`))
+		const want = `{"ts":946684800,"cpu_ratio":0.25,"load1":0.42,"cpu_temperature_celsius":41.16,` +
+			`"throttled":{"under_voltage":{"now":true,"occurred":true},"frequency_capped":{"now":false,"occurred":false},` +
+			`"throttled":{"now":false,"occurred":true},"soft_temperature_limit":{"now":false,"occurred":false}},` +
+			`"memory_total_bytes":452145152,"memory_available_bytes":294219776,"disk_free_bytes":7516192768,"uptime_seconds":86461.55,` +
+			`"network_receive_bytes":1099511627776,"network_transmit_bytes":1000,` +
+			`"network_receive_bytes_per_second":12.5,"network_transmit_bytes_per_second":0,` +
+			`"process_cpu_seconds":18.01,"process_resident_memory_bytes":11505664,"process_open_fds":12,` +
+			`"goroutines":1,"clients":2,"frames":12345678901,"ticks_missed":3,"clock_synced":true,"running_seconds":0,` +
+			`"sensors":{"cellar-2":{"up":false,"readings":9,"errors":2},"outdoor":{"up":true,"readings":10,"errors":0}}}`
+		if string(got) != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	})
+}
+
+// A stale number must never be scraped as live.
+func TestMetricsOfASensor(t *testing.T) {
+	type seen struct {
+		up, temperature, humidity string // "" is absent
+	}
+	synctest.Test(t, func(t *testing.T) {
+		m := newMetrics(fixedSource())
+		check := func(when, sensor string, want seen) {
+			t.Helper()
+			values := parseMetrics(t, exposition(m))
+			l := `{sensor="` + sensor + `"}`
+			got := seen{values["gateway_sensor_up"+l], values["gateway_temperature_celsius"+l], values["gateway_humidity_ratio"+l]}
+			if got != want {
+				t.Errorf("%s, %s: %+v, want %+v", when, sensor, got, want)
+			}
+		}
+		live, down := seen{"1", "-0.1", "1"}, seen{"0", "", ""}
+		check("before the first record", "outdoor", down)
+		m.observe([]wire.Record{goodRecord(0, -0.1, 100), goodRecord(1, -0.1, 100)})
+		check("measured", "outdoor", live)
+		m.observe([]wire.Record{failedRecord(0, wire.Timeout)})
+		check("failed", "outdoor", down)
+		check("not concerned", "cellar-2", live)
+		// A record that says it failed, whatever its numbers.
+		m.observe([]wire.Record{{Sensor: 0, Fault: wire.Stuck, Reading: wire.Reading{Temperature: 20, Humidity: 50}}})
+		check("failed with a number", "outdoor", down)
+		m.observe([]wire.Record{goodRecord(0, -0.1, 100)})
+		check("back", "outdoor", live)
+		time.Sleep(2200 * time.Millisecond) // two of its intervals and 2 s
+		check("a tick is missing", "outdoor", live)
+		time.Sleep(time.Millisecond)
+		check("the ticks stand still", "outdoor", down)
+		check("its next tick is far", "cellar-2", live)
+		time.Sleep(22 * time.Second)
+		check("the ticks stand still", "cellar-2", down)
+	})
+}
+
+func TestEveryFaultHasItsCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMetrics(fixedSource())
+		for f := 1; f < 256; f++ {
+			m.observe([]wire.Record{failedRecord(0, wire.Fault(f))})
+		}
+		values := parseMetrics(t, exposition(m))
+		unnamed := 0
+		for f := 1; f < 256; f++ {
+			name := wire.Fault(f).String()
+			got := values[`gateway_i2c_errors_total{sensor="outdoor",cause="`+name+`"}`]
+			switch {
+			case f == int(wire.Other):
+				continue
+			case strings.HasPrefix(name, "fault_"):
+				if got != "" {
+					t.Errorf("the unknown fault %d has a cause of its own", f)
+				}
+				unnamed++
+			case got != "1":
+				t.Errorf("%s was counted %q times, want once", name, got)
+			}
+		}
+		if got := values[`gateway_i2c_errors_total{sensor="outdoor",cause="other"}`]; got != "247" || unnamed != 246 {
+			t.Errorf("other was counted %s times; %d faults have no name", got, unnamed)
+		}
+	})
+}
+
+func TestMotorStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMetrics(fixedSource())
+		for _, s := range []wire.MotorState{
+			{Target: "a", Reason: "boot"},
+			{Target: "b", Reason: "boot"},
+			{Target: "a", Running: true, Speed: 1, Reason: "command"},
+			{Target: "a", Running: true, Speed: 0.5, Reason: "command"},
+			{Target: "a", Reason: "lease"},
+			{Target: "a", Reason: "estop"}, // it stood already
+			{Target: "a", Running: true, Speed: 1, Reason: "command"},
+			{Target: "a", Reason: `interlock:x.age < "5"`},
+			{Target: "b", Running: true, Speed: 0.25, Reason: "command"},
+			{Target: "a", Running: true, Speed: 1, Reason: "command"},
+			{Target: "a", Reason: "a \"new\" one\\\n"},
+		} {
+			m.motor(s)
+		}
+		got := map[string]string{}
+		for name, value := range parseMetrics(t, exposition(m)) {
+			if strings.HasPrefix(name, "gateway_motor_") && (value != "0" || !strings.Contains(name, "stops")) {
+				got[name] = value
+			}
+		}
+		want := map[string]string{
+			`gateway_motor_running{motor="a"}`: "0", `gateway_motor_running{motor="b"}`: "1",
+			`gateway_motor_speed_ratio{motor="a"}`: "0", `gateway_motor_speed_ratio{motor="b"}`: "0.25",
+			`gateway_motor_stops_total{motor="a",reason="lease"}`:             "1",
+			`gateway_motor_stops_total{motor="a",reason="interlock"}`:         "1",
+			`gateway_motor_stops_total{motor="a",reason="a \"new\" one\\\n"}`: "1",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+// What a machine does not have is absent; what cannot be read any more, too.
+func TestMetricsOfTheMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := fixedSource()
+		reads, stuck := 0, make(chan struct{})
+		source.host = func() host.Stats {
+			if reads++; reads == 4 {
+				<-stuck
+			}
+			return host.Stats{Load1: new(float64(reads))}
+		}
+		m := newMetrics(source)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { m.run(ctx); close(done) }()
+		defer func() { cancel(); <-done }()
+		time.Sleep(2500 * time.Millisecond)
+		for _, tt := range []struct {
+			after time.Duration
+			want  string
+		}{{0, "3"}, {4400 * time.Millisecond, "3"}, {200 * time.Millisecond, ""}} {
+			time.Sleep(tt.after)
+			values := parseMetrics(t, exposition(m))
+			if got := values["gateway_host_load1"]; got != tt.want {
+				t.Errorf("load %q, want %q", got, tt.want)
+			}
+			for name := range values {
+				if strings.HasPrefix(name, "process_") || strings.HasPrefix(name, "gateway_host_") && name != "gateway_host_load1" {
+					t.Errorf("%s is there, and nobody told it", name)
+				}
+			}
+		}
+		close(stuck)
+		synctest.Wait()
+		if got := parseMetrics(t, exposition(m))["gateway_host_load1"]; got != "5" { // and the tick that waited
+			t.Errorf("load %q, want the newest", got)
+		}
+	})
+}
+
+func TestStartedAt(t *testing.T) {
+	said := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name     string
+		step     time.Duration // of the clock, after an hour
+		corrects bool
+	}{
+		{"no step", 0, false},
+		{"jitter", 900 * time.Millisecond, false},
+		{"jitter back", -900 * time.Millisecond, false},
+		{"the first synchronisation", 56 * 365 * 24 * time.Hour, true},
+		{"an hour back", -time.Hour, true},
+	} {
+		got := startedAt(said, said.Add(time.Hour+tt.step), time.Hour)
+		want := said
+		if tt.corrects {
+			want = said.Add(tt.step)
+		}
+		if !got.Equal(want) {
+			t.Errorf("%s: %v, want %v", tt.name, got, want)
+		}
+	}
+}
+
+func TestObserveAllocatesNothing(t *testing.T) {
+	m := newMetrics(fixedSource())
+	records := []wire.Record{goodRecord(0, 21.5, 40), failedRecord(1, wire.BusDown)}
+	if n := testing.AllocsPerRun(1000, func() { m.observe(records) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// Ticks, motors, scrapes and the machine at the same time, for the race detector.
+func TestMetricsTogether(t *testing.T) {
+	m := newMetrics(fixedSource())
+	var all sync.WaitGroup
+	for _, f := range []func(int){
+		func(i int) {
+			m.observe([]wire.Record{goodRecord(0, float32(i), float32(i)), failedRecord(1, wire.NoAck)})
+		},
+		func(i int) { m.motor(wire.MotorState{Target: "a", Running: i%2 == 0, Reason: "command"}) },
+		func(i int) { m.readHost() },
+		func(i int) { m.payload() },
+	} {
+		all.Go(func() {
+			for i := range 100 {
+				f(i)
+			}
+		})
+	}
+	for range 50 {
+		values := parseMetrics(t, exposition(m))
+		if v, h := values[`gateway_temperature_celsius{sensor="outdoor"}`], values[`gateway_humidity_ratio{sensor="outdoor"}`]; v != "" &&
+			math.Abs(metricNumber(t, v)/100-metricNumber(t, h)) > 1e-6 {
+			t.Errorf("%s °C and a humidity of %s are of two readings", v, h)
+		}
+	}
+	all.Wait()
+	values := parseMetrics(t, exposition(m))
+	if got := values[`gateway_readings_total{sensor="outdoor"}`]; got != "100" {
+		t.Errorf("%s readings, want 100", got)
+	}
+	if got := values[`gateway_motor_stops_total{motor="a",reason="command"}`]; got != "50" {
+		t.Errorf("%s stops, want 50", got)
+	}
+}
+
+func BenchmarkObserve(b *testing.B) {
+	m := newMetrics(fixedSource())
+	records := []wire.Record{goodRecord(0, 21.5, 40), failedRecord(1, wire.BusDown)}
+	b.ReportAllocs()
+	for b.Loop() {
+		m.observe(records)
+	}
+}
+
+func BenchmarkMetricsText(b *testing.B) {
+	m := fixedMetrics()
+	var buf bytes.Buffer
+	b.ReportAllocs()
+	for b.Loop() {
+		buf.Reset()
+		m.write(&buf)
+	}
+}

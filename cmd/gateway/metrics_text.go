@@ -1,0 +1,212 @@
+package main
+
+import (
+	"io"
+	"maps"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sensorgateway/gateway/host"
+)
+
+// metricsText is a text in the exposition format of Prometheus, version 0.0.4.
+type metricsText struct {
+	b    []byte
+	name string // of the family that is written
+	head string // of it, until its first sample
+}
+
+// family begins a metric with all its samples. One without samples is not
+// written at all.
+func (t *metricsText) family(name, kind, help string) {
+	t.name = name
+	t.head = "# HELP " + name + " " + help + "\n# TYPE " + name + " " + kind + "\n"
+}
+
+// sample adds a value to the family; labels as [label] returns them, separated
+// by commas.
+func (t *metricsText) sample(suffix, labels string, value float64) {
+	t.b = append(append(append(t.b, t.head...), t.name...), suffix...)
+	t.head = ""
+	if labels != "" {
+		t.b = append(append(append(t.b, '{'), labels...), '}')
+	}
+	t.b = strconv.AppendFloat(append(t.b, ' '), value, 'f', -1, 64)
+	t.b = append(t.b, '\n')
+}
+
+func (t *metricsText) gauge(name, help string, value float64) {
+	t.family(name, "gauge", help)
+	t.sample("", "", value)
+}
+
+func (t *metricsText) counter(name, help string, value float64) {
+	t.family(name, "counter", help)
+	t.sample("", "", value)
+}
+
+// optional writes a value that may be absent, as write does.
+func optional[T uint64 | float64](write func(name, help string, value float64), name, help string, value *T) {
+	if value != nil {
+		write(name, help, float64(*value))
+	}
+}
+
+// write writes all metrics for Prometheus. What is not known is left out.
+func (m *serverMetrics) write(w io.Writer) {
+	t := &metricsText{}
+	t.family("gateway_build_info", "gauge", "The version that runs.")
+	t.sample("", label("version", m.version)+","+label("goversion", runtime.Version()), 1)
+	t.gauge("gateway_start_time_seconds", "When the gateway started, Unix time.", float64(m.started().UnixMilli())/1000)
+	m.writeSensors(t)
+	t.counter("gateway_ticks_missed_total", "Ticks that were not made because the machine was late.", float64(m.missed()))
+	m.writeLateness(t)
+	t.gauge("gateway_ws_clients", "WebSocket clients that are connected.", float64(m.clients()))
+	t.counter("gateway_ws_frames_total", "Frames that were sent to WebSocket clients.", float64(m.frames()))
+	t.gauge("gateway_clock_synced", "Whether the system clock is synchronised.", oneIf(m.synced()))
+	m.writeMotors(t)
+	t.gauge("go_goroutines", "Goroutines of the gateway.", float64(runtime.NumGoroutine()))
+	writeHost(t, m.stats())
+	_, _ = w.Write(t.b) // who left, left
+}
+
+func (m *serverMetrics) writeSensors(t *metricsText) {
+	type reading struct {
+		label                 string
+		temperature, humidity float32
+		live                  bool
+	}
+	now := time.Since(m.begin)
+	var readings []reading // one look at each sensor
+	for _, s := range m.sensors {
+		r := reading{label: label("sensor", s.name)}
+		r.temperature, r.humidity, r.live = s.live(now)
+		readings = append(readings, r)
+	}
+	t.family("gateway_sensor_up", "gauge", "Whether the sensor measures.")
+	for _, r := range readings {
+		t.sample("", r.label, oneIf(r.live))
+	}
+	t.family("gateway_temperature_celsius", "gauge", "Temperature; absent while the sensor fails.")
+	for _, r := range readings {
+		if r.live {
+			t.sample("", r.label, shortest(r.temperature))
+		}
+	}
+	t.family("gateway_humidity_ratio", "gauge", "Relative humidity, 0 to 1; absent while the sensor fails.")
+	for _, r := range readings {
+		if r.live {
+			t.sample("", r.label, shortest(r.humidity/100))
+		}
+	}
+	t.family("gateway_readings_total", "counter", "Ticks that gave a reading.")
+	for i, s := range m.sensors {
+		t.sample("", readings[i].label, float64(s.readings.Load()))
+	}
+	t.family("gateway_i2c_errors_total", "counter", "Ticks that failed.")
+	for i, s := range m.sensors {
+		for j, cause := range causes {
+			t.sample("", readings[i].label+","+label("cause", cause.String()), float64(s.errors[j].Load()))
+		}
+	}
+}
+
+// writeLateness makes a histogram of Prometheus, whose buckets contain the ones
+// below them, of ours.
+func (m *serverMetrics) writeLateness(t *metricsText) {
+	t.family("gateway_sample_lateness_seconds", "histogram", "How long after its deadline a tick began.")
+	count := 0.0
+	m.lateness.Each(func(bound time.Duration, n int64) {
+		count += float64(n)
+		le := "+Inf"
+		if bound > 0 {
+			le = strconv.FormatFloat(bound.Seconds(), 'f', -1, 64)
+		}
+		t.sample("_bucket", label("le", le), count)
+	})
+	t.sample("_sum", "", m.lateness.Sum().Seconds())
+	t.sample("_count", "", count)
+}
+
+func (m *serverMetrics) writeMotors(t *metricsText) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	names := slices.Sorted(maps.Keys(m.motors))
+	t.family("gateway_motor_running", "gauge", "Whether the motor is driven.")
+	for _, name := range names {
+		t.sample("", label("motor", name), oneIf(m.motors[name].Running))
+	}
+	t.family("gateway_motor_speed_ratio", "gauge", "What the motor is driven with, 0 to 1.")
+	for _, name := range names {
+		t.sample("", label("motor", name), m.motors[name].Speed)
+	}
+	t.family("gateway_motor_stops_total", "counter", "Stops of a motor that ran.")
+	for _, name := range names {
+		stops := m.motors[name].stops
+		for _, reason := range slices.Sorted(maps.Keys(stops)) {
+			t.sample("", label("motor", name)+","+label("reason", reason), float64(stops[reason]))
+		}
+	}
+}
+
+func writeHost(t *metricsText, s host.Stats) {
+	optional(t.counter, "process_cpu_seconds_total", "Processor time of the gateway.", s.ProcessCPU)
+	optional(t.gauge, "process_resident_memory_bytes", "Memory of the gateway.", s.ProcessMemory)
+	optional(t.gauge, "process_open_fds", "Open file descriptors of the gateway.", s.ProcessFiles)
+	optional(t.gauge, "gateway_host_cpu_ratio", "Busy part of all cores in the last second, 0 to 1.", s.CPU)
+	optional(t.gauge, "gateway_host_load1", "Tasks that run or wait, mean of a minute.", s.Load1)
+	optional(t.gauge, "gateway_host_cpu_temperature_celsius", "Temperature of the processor.", s.CPUTemperature)
+	optional(t.gauge, "gateway_host_memory_total_bytes", "Memory of the machine.", s.MemoryTotal)
+	optional(t.gauge, "gateway_host_memory_available_bytes", "Memory that programs can still have.", s.MemoryAvailable)
+	optional(t.gauge, "gateway_host_disk_free_bytes", "Space that is left where the state is kept.", s.DiskFree)
+	optional(t.gauge, "gateway_host_uptime_seconds", "Since the machine started.", s.Uptime)
+	optional(t.counter, "gateway_host_network_receive_bytes_total", "Bytes that the machine received.", s.Received)
+	optional(t.counter, "gateway_host_network_transmit_bytes_total", "Bytes that the machine sent.", s.Sent)
+	if s.Throttled == nil {
+		return
+	}
+	conditions := []struct {
+		cause string
+		*host.Condition
+	}{
+		{"under_voltage", s.Throttled.UnderVoltage},
+		{"frequency_capped", s.Throttled.FrequencyCapped},
+		{"throttled", s.Throttled.Throttled},
+		{"soft_temperature_limit", s.Throttled.SoftTemperatureLimit},
+	}
+	t.family("gateway_host_throttled", "gauge", "What a Raspberry Pi's firmware complains of now.")
+	for _, c := range conditions {
+		if c.Condition != nil {
+			t.sample("", label("cause", c.cause), oneIf(c.Now))
+		}
+	}
+	t.family("gateway_host_throttled_occurred", "gauge", "What it was seen to complain of since the machine started.")
+	for _, c := range conditions {
+		if c.Condition != nil {
+			t.sample("", label("cause", c.cause), oneIf(c.Occurred))
+		}
+	}
+}
+
+// label returns name="value", escaped.
+func label(name, value string) string {
+	return name + `="` + labelEscapes.Replace(value) + `"`
+}
+
+var labelEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// shortest returns the number that is written as f is: 21.37, not 21.3700008.
+func shortest(f float32) float64 {
+	v, _ := strconv.ParseFloat(strconv.FormatFloat(float64(f), 'g', -1, 32), 64) // parses what it formatted
+	return v
+}

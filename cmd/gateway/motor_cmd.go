@@ -1,0 +1,123 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sensorgateway/wire"
+)
+
+const defaultLease = 2 * time.Second
+
+func motorCommand(_ io.Reader, stdout, _ io.Writer, _ func(string) string) *cobra.Command {
+	var r remote
+	var f motorFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "motor URL ACTION [MOTOR]",
+		Short: "Command the motors of a gateway",
+		Long: `Sends a command to the motors of a gateway and shows the state that it acknowledges.
+
+  start MOTOR   runs it until you press Ctrl-C, or for the time of --for. The motor
+                stops when this program or its connection ends, however that happens.
+  set MOTOR     changes --speed and --direction of one that runs
+  stop MOTOR    stops it; "all" stops all
+  status [MOTOR]
+  estop         stops all motors and keeps them from starting until a reset
+  reset         allows starts again after an estop or a fault`,
+		Example: "  gateway motor localhost:8765 start motor_1 --speed 0.5 --for 5s\n  gateway motor localhost:8765 estop",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 2 || len(args) > 3 {
+				return usageError{errors.New("motor takes the URL of a gateway, an action and, for most, a motor: see gateway motor --help")}
+			}
+			f.given = cmd.Flags().Changed
+			payload, err := f.payload(args[1:])
+			if err != nil {
+				return usageError{err}
+			}
+			o, err := r.options(args[0])
+			if err != nil {
+				return err
+			}
+			p := statePrinter{stdout, asJSON || !isTerminal(stdout)}
+			return r.explain(newOperator(payload, p).run(cmd.Context(), o))
+		},
+	}
+	r.flags(cmd.Flags())
+	f.flags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "show states as JSON, one a line, as when the output is no terminal")
+	return cmd
+}
+
+// motorFlags are the parameters of a command.
+type motorFlags struct {
+	speed     float64
+	direction string
+	run       time.Duration
+	lease     time.Duration
+	given     func(flag string) bool
+}
+
+func (f *motorFlags) flags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.Float64Var(&f.speed, "speed", 1, "from 0 to 1")
+	flags.StringVar(&f.direction, "direction", wire.Forward, "forward or reverse")
+	flags.DurationVar(&f.run, "for", 0, "`time` to run, then stop")
+	flags.DurationVar(&f.lease, "lease", defaultLease, "`time` without a sign of life from here after which the gateway stops the motor (with --for: none unless given)")
+}
+
+// motorPayload is a command as it is sent. The gateway tells what is missing
+// from what is zero.
+type motorPayload struct {
+	Action    string   `json:"action"`
+	Target    string   `json:"target,omitempty"`
+	Speed     *float64 `json:"speed,omitempty"`
+	Direction string   `json:"direction,omitempty"`
+	RunMS     *int64   `json:"run_ms,omitempty"`
+	LeaseMS   *int64   `json:"lease_ms,omitempty"`
+}
+
+// payload is the command that the arguments (an action, perhaps a target) and
+// the flags mean, checked as the gateway will check it.
+func (f *motorFlags) payload(args []string) (motorPayload, error) {
+	p := motorPayload{Action: args[0]}
+	if len(args) > 1 {
+		p.Target = args[1]
+	} else if p.Action == wire.Status {
+		p.Target = wire.All
+	}
+	if p.Action == wire.Keepalive {
+		return p, errors.New("keepalive needs the connection that started the motor: start does it by itself")
+	}
+	if p.Action == wire.Set && (f.given("for") || f.given("lease")) {
+		return p, errors.New("--for and --lease go with start, which stays to see to them")
+	}
+	if f.given("speed") {
+		p.Speed = &f.speed
+	}
+	if f.given("direction") {
+		p.Direction = f.direction
+	}
+	if f.given("for") {
+		p.RunMS = milliseconds(f.run)
+	}
+	if f.given("lease") || p.Action == wire.Start && p.RunMS == nil {
+		p.LeaseMS = milliseconds(f.lease)
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return p, fmt.Errorf("--speed: %w", err) // NaN: nothing else can fail
+	}
+	_, err = wire.ParseCommand(text)
+	return p, err
+}
+
+func milliseconds(d time.Duration) *int64 {
+	ms := d.Milliseconds()
+	return &ms
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"periph.io/x/conn/v3/gpio"
+
+	"sensorgateway/gateway"
+	"sensorgateway/gateway/motor"
+	"sensorgateway/sensors/sim"
+	"sensorgateway/wire"
+)
+
+// buildMotors claims the motors' pins, which are off and safe from then on. A
+// pin that cannot be had is no reason not to start: its motor has a fault, and a
+// reset tries again.
+func (g *running) buildMotors(hw motor.Hardware) {
+	var configs []motor.Config
+	for _, m := range g.cfg.Motors {
+		out := &lateOutput{open: func() (motor.Output, error) { return motor.Open(m.Output, hw) }}
+		configs = append(configs, motor.Config{
+			Name: m.Name, Output: out, Reversible: m.Output.Reversible(), Proportional: m.Output.Proportional(),
+			Ramp: m.Ramp, Dwell: m.Dwell, MinPause: m.MinPause, MaxRun: m.MaxRun, KeepOnLoss: m.KeepOnLoss, Needs: m.Needs,
+		})
+		if err := out.Drive(0); err != nil {
+			g.log.Warn("motor cannot be driven: it has a fault until a reset", "motor", m.Name, "err", err)
+		}
+	}
+	g.motors = motor.New(configs, g.motorChanged, g.log)
+	g.motors.OnEStop(func(latched bool, by string) {
+		kind := wire.Reset
+		if latched {
+			kind = wire.EStop
+		}
+		g.server.Event(wire.Event{Kind: kind, By: by, TS: float64(time.Now().UnixMilli()) / 1000})
+	})
+	if g.cfg.EStopPin == "" {
+		return
+	}
+	input, err := hw.Input(g.cfg.EStopPin, gpio.PullUp)
+	if err != nil {
+		g.log.Error("the e-stop input cannot be read, so it counts as pressed: no motor will start", "err", err)
+		g.motors.SetEStopInput(func() (bool, error) { return true, err })
+		return
+	}
+	g.motors.SetEStopInput(func() (bool, error) {
+		level, err := input.Level()
+		return level == gpio.High, err // closed to ground is released
+	})
+}
+
+// motorChanged tells everybody who listens.
+func (g *running) motorChanged(m wire.MotorState) {
+	g.metrics.motor(m)
+	g.server.State(m)
+}
+
+func (g *running) command(c gateway.Client, id string, cmd wire.Command) (any, error) {
+	return g.motors.Command(motor.Client{ID: c.ID, Name: c.Name}, id, cmd)
+}
+
+// lateOutput is an output whose pins may not be there yet: each attempt to
+// drive it is one to claim them. The controller calls it one call at a time.
+type lateOutput struct {
+	open func() (motor.Output, error)
+	out  motor.Output
+}
+
+func (l *lateOutput) Drive(speed float64) error {
+	if l.out == nil {
+		out, err := l.open()
+		if err != nil {
+			return err
+		}
+		l.out = out
+	}
+	return l.out.Drive(speed)
+}
+
+func (l *lateOutput) State() (float64, error) {
+	if l.out == nil {
+		return 0, nil // nobody drives it, and Drive has said why
+	}
+	return l.out.State()
+}
+
+func (l *lateOutput) Close() error {
+	if l.out == nil {
+		return nil
+	}
+	return l.out.Close()
+}
+
+// pins returns emulated pins. The one that sets the first motor's speed drives
+// the fan of the emulated room, and the e-stop's contact is closed.
+func (s *simulation) pins(cfg *Config, room *sim.Room) motor.Hardware {
+	fan := ""
+	if len(cfg.Motors) > 0 {
+		o := cfg.Motors[0].Output
+		fan = cmp.Or(o.PWM, o.Enable, o.Pin, o.In1)
+	}
+	pins := motor.NewSim(func(pin string, duty float64) {
+		if pin == fan {
+			room.SetFan(duty)
+		}
+	})
+	if cfg.EStopPin != "" {
+		pins.SetInput(cfg.EStopPin, gpio.Low)
+	}
+	return pins
+}
+
+// outputsOffCommand drives all motors' outputs off, whatever a process that was
+// killed has left: it is what the service does after every stop.
+func outputsOffCommand() *cobra.Command {
+	path := ""
+	cmd := &cobra.Command{
+		Use:   "outputs-off",
+		Short: "Drive all motors' outputs off, as after a gateway that was killed",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := serveOptions{config: path}.configuration(nil)
+			if err != nil {
+				return err
+			}
+			var specs []motor.Spec
+			for _, m := range cfg.Motors {
+				specs = append(specs, m.Output)
+			}
+			if err := motor.AllOff(specs, motor.System()); err != nil {
+				return fmt.Errorf("not all outputs could be driven off: %w", err)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "", "configuration `file` (default "+defaultConfig+")")
+	return cmd
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"sensorgateway/wire"
+)
+
+// What clients that we did not write do with a gateway: echo, stream, ask,
+// flood, chat.
+func TestStrangersTalk(t *testing.T) {
+	python := debianPython(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	out, err := exec.Command(python, "testdata/strangers/talk.py", p.URL).Output()
+	if err != nil {
+		stderr := ""
+		if e, ok := err.(*exec.ExitError); ok {
+			stderr = string(e.Stderr)
+		}
+		t.Fatalf("%v\n%s%s", err, out, stderr)
+	}
+	var got struct {
+		Echo     string
+		Stream   []string
+		Requests []wire.Envelope
+		Rate     [2]any
+		Chat     []any
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	want := func(what string, got any, want string) {
+		t.Helper()
+		if s := fmt.Sprint(got); !strings.Contains(s, want) {
+			t.Errorf("%s: %s, want %s", what, s, want)
+		}
+	}
+	want("streaming", got.Stream, "[greenhouse indoor outdoor]")
+	want("the 21st message", got.Rate, "[1008 Rate limit exceeded]")
+	for i, w := range []struct{ kind, id, payload string }{
+		{"error", "", "map[code:400 message:Invalid JSON]"},
+		{"error", "1", "map[code:404 message:Unknown type: fly]"},
+		{"pong", `"a"`, "x:1"},
+		{"subscribed", "", "motors:[map["},
+		{"ack", "2", "running:true"},
+	} {
+		e := got.Requests[i]
+		want("answer", e.Type, w.kind)
+		want("id", string(e.ID), w.id)
+		want(e.Type, e.Payload, w.payload)
+	}
+	for i, w := range []string{
+		"nick:server", "nick:server", "[1008 Nick taken]", "map[nick:eve text: type:join]", "map[nick:eve text:hi type:chat]",
+		"map[nick:eve text:hi type:chat]", "map[nick:eve text: type:leave]",
+	} {
+		want(fmt.Sprintf("chat message %d", i), got.Chat[i], w)
+	}
+	want("a taken nick", got.Chat[1], "type:error")
+}
+
+// A restart under fifty clients closes each with 1012 and its own time to come
+// back, and all are back within ten seconds.
+func TestRestartUnderFiftyClients(t *testing.T) {
+	python := debianPython(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	args := []string{buildGateway(t), "--simulate", "--listen", address}
+	p := startGateway(t, args...)
+	cmd := exec.Command(python, "testdata/strangers/return.py", p.URL)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewReader(stdout)
+	if line, err := out.ReadString('\n'); line != "connected\n" {
+		t.Fatalf("%q %v", line, err)
+	}
+	if err := p.Stop(t); err != nil {
+		t.Errorf("SIGTERM: %v", err)
+	}
+	startGateway(t, args...)
+	rest, _ := io.ReadAll(out)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, rest)
+	}
+	var got struct {
+		SentAway [][2]int `json:"sent_away"`
+		Back     []float64
+	}
+	if err := json.Unmarshal(rest, &got); err != nil {
+		t.Fatalf("%v\n%s", err, rest)
+	}
+	seen := map[int]bool{}
+	for _, s := range got.SentAway {
+		if s[0] != wire.CloseServiceRestart || seen[s[1]] {
+			t.Errorf("sent away with %v, seen before: %v", s, seen[s[1]])
+		}
+		seen[s[1]] = true
+	}
+	for _, s := range got.Back {
+		if s > 10 {
+			t.Errorf("back after %.1f s", s)
+		}
+	}
+	if len(got.SentAway) != 50 || len(got.Back) != 50 {
+		t.Errorf("%d were sent away, %d came back", len(got.SentAway), len(got.Back))
+	}
+}

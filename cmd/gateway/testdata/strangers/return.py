@@ -1,0 +1,40 @@
+"""Fifty clients that are sent away by a restart, each with a time of its own, and come back."""
+import asyncio, json, re, struct, sys, time, websockets
+
+URL, N = sys.argv[1], 50
+sent_away, back = [], []
+connected = 0
+
+
+async def client():
+    global connected
+    ws = await websockets.connect(URL)
+    struct.unpack("!ffq", await ws.recv())
+    connected += 1
+    if connected == N:
+        print("connected", flush=True)
+    try:
+        while True:
+            await ws.recv()
+    except websockets.ConnectionClosed as e:
+        code, reason = e.code, e.reason
+    begin = time.monotonic()
+    retry = int(re.fullmatch(r"Service restart; retry_ms=(\d+)", reason).group(1))
+    sent_away.append([code, retry])
+    await asyncio.sleep(retry / 1000)
+    for attempt in range(10):
+        try:
+            async with websockets.connect(URL) as ws:
+                struct.unpack("!ffq", await ws.recv())
+                back.append(time.monotonic() - begin)
+                return
+        except OSError:
+            await asyncio.sleep(0.5)
+
+
+async def main():
+    await asyncio.gather(*(client() for _ in range(N)))
+    print(json.dumps({"sent_away": sent_away, "back": back}))
+
+
+asyncio.run(main())

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/wire"
+)
+
+// The way of the README: a certificate for a first try, the gateway with it, a
+// client that trusts it; then another certificate, by SIGHUP, and a broken one.
+func TestTLS(t *testing.T) {
+	bin, dir := buildGateway(t), t.TempDir()
+	makeCert := func() {
+		t.Helper()
+		if out, err := exec.Command(bin, "cert", "--out", dir, "--force").CombinedOutput(); err != nil || !strings.Contains(string(out), "tls:") {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	makeCert()
+	crt, key := filepath.Join(dir, "gateway.crt"), filepath.Join(dir, "gateway.key")
+	config := writeFile(t, "gateway.yaml", fmt.Sprintf("tls: {cert: %s, key: %s}\nsensors:\n  - {name: a, chip: sht3x}\n", crt, key))
+	p := startGateway(t, bin, "--config", config, "--simulate", "--listen", "127.0.0.1:0")
+	if !strings.HasPrefix(p.URL, "wss://") {
+		t.Fatalf("it says %s", p.URL)
+	}
+	address := strings.TrimSuffix(strings.TrimPrefix(p.URL, "wss://"), "/")
+
+	trusting := func() *tls.Config {
+		pem, err := os.ReadFile(crt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(pem)
+		return &tls.Config{RootCAs: pool}
+	}
+	serial := func(config *tls.Config) (string, error) {
+		c, err := tls.Dial("tcp", address, config)
+		if err != nil {
+			return "", err
+		}
+		defer c.Close()
+		return c.ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
+	}
+	first, err := serial(trusting())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := serial(&tls.Config{}); err == nil {
+		t.Error("a client that does not trust it is connected")
+	}
+
+	// A stream over TLS: every tick, gap-free.
+	d := websocket.Dialer{TLSClientConfig: trusting(), Subprotocols: []string{wire.ReadingsV2}}
+	c, _, err := d.Dial(p.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+	var last uint32
+	for i := 0; i < 20; {
+		kind, b, err := c.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind != websocket.BinaryMessage {
+			continue
+		}
+		records, err := wire.ParseRecords(b)
+		if err != nil || i > 0 && records[0].Seq != last+1 {
+			t.Fatalf("%+v after %d, %v", records, last, err)
+		}
+		last = records[0].Seq
+		i++
+	}
+	out, err := exec.Command("timeout", "-s", "INT", "2", bin, "watch", p.URL, "--ca", crt).Output()
+	if !bytes.Contains(out, []byte(`"sensor":"a"`)) {
+		t.Errorf("gateway watch: %v\n%s", err, out)
+	}
+
+	makeCert()
+	hangup := func() {
+		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hangup()
+	second := first
+	for deadline := time.Now().Add(10 * time.Second); second == first && time.Now().Before(deadline); {
+		if s, err := serial(trusting()); err == nil {
+			second = s
+		}
+	}
+	if second == first {
+		t.Fatal("SIGHUP did not bring the new certificate")
+	}
+	if err := os.WriteFile(key, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hangup()
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(p.Output(), "the old one stays"); {
+		if time.Now().After(deadline) {
+			t.Fatal("a broken key is not told")
+		}
+	}
+	if s, err := serial(trusting()); err != nil || s != second {
+		t.Errorf("after a broken key: %s %v, want the old certificate", s, err)
+	}
+	// Who connects and says nothing is gone in seconds.
+	silent, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	_ = silent.SetReadDeadline(time.Now().Add(8 * time.Second))
+	if _, err := silent.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
+		t.Errorf("a silent TLS client is still there: %v", err)
+	}
+	if err := p.Stop(t); err != nil {
+		t.Errorf("SIGTERM: %v", err)
+	}
+}

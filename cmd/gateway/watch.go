@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sensorgateway/gateway/client"
+	"sensorgateway/wire"
+)
+
+const (
+	redrawEvery  = 200 * time.Millisecond
+	measureEvery = 5 * time.Second // the round trip
+)
+
+func watchCommand(_ io.Reader, stdout, stderr io.Writer, getenv func(string) string) *cobra.Command {
+	var r remote
+	var protocol string
+	cmd := &cobra.Command{
+		Use:   "watch URL",
+		Short: "Show the readings of a gateway as they come",
+		Long: "Shows the readings of a gateway: a live table on a terminal, else one JSON object a line.\n" +
+			"The URL may end with /sensors/NAME. A connection that is lost is made again.",
+		Example: "  gateway watch localhost:8765\n  gateway watch wss://pi.local:8443/sensors/indoor --ca ca.pem | jq .temp",
+		Args:    oneURL,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			protocols := []string{wire.ReadingsV1, wire.ReadingsV2, wire.ReadingsJSON, ""}
+			if !slices.Contains(protocols, protocol) {
+				return usageError{fmt.Errorf("--subprotocol %s: it is one of %s", quote(protocol), strings.Join(protocols[:3], ", "))}
+			}
+			o, err := r.options(args[0])
+			if err != nil {
+				return err
+			}
+			o.Subprotocol = protocol
+			if isTerminal(stdout) && getenv("TERM") != "dumb" {
+				o.PingEvery = measureEvery
+				err = watchTable(cmd.Context(), o, stdout, getenv("NO_COLOR") == "")
+			} else {
+				err = watchLines(cmd.Context(), o, stdout, stderr)
+			}
+			return r.explain(err)
+		},
+	}
+	r.flags(cmd.Flags())
+	cmd.Flags().StringVar(&protocol, "subprotocol", wire.ReadingsV2, "to speak: readings.v2, readings.json or readings.v1")
+	return cmd
+}
+
+// watchTable keeps a table on a terminal until ctx ends.
+func watchTable(ctx context.Context, o client.Options, terminal io.Writer, colour bool) error {
+	var mu sync.Mutex
+	b := board{url: o.URL, flagged: o.Subprotocol == wire.ReadingsV2}
+	o.Handle = func(e client.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		b.apply(e, time.Now())
+	}
+	s := screen{w: terminal}
+	draw := func() error {
+		mu.Lock()
+		lines := b.table(time.Now(), colour)
+		mu.Unlock()
+		return s.draw(lines)
+	}
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- client.New(o).Run(ctx) }()
+	tick := time.NewTicker(redrawEvery)
+	defer tick.Stop()
+	err := draw()
+	for err == nil {
+		select {
+		case <-tick.C:
+			err = draw()
+		case end := <-ended:
+			return errors.Join(draw(), end)
+		}
+	}
+	cancel()
+	return errors.Join(err, <-ended)
+}
+
+// screen is where a picture replaces the one before.
+type screen struct {
+	w    io.Writer
+	rows int // of the picture that stands there
+}
+
+// draw uses ECMA-48 and xterm: cursor up, autowrap off and on, and erase to the
+// end of the line and of the screen. Nothing lasts beyond one write.
+func (s *screen) draw(lines []string) error {
+	var b strings.Builder
+	if s.rows > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", s.rows)
+	}
+	b.WriteString("\r\x1b[?7l")
+	for _, line := range lines {
+		b.WriteString(line + "\x1b[K\n")
+	}
+	b.WriteString("\x1b[J\x1b[?7h")
+	s.rows = len(lines)
+	_, err := io.WriteString(s.w, b.String())
+	return err
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"time"
+
+	"sensorgateway/gateway/client"
+	"sensorgateway/wire"
+)
+
+// board is what the table shows: the connection, and the newest of each sensor.
+type board struct {
+	url       string
+	flagged   bool // the records have flags
+	connected bool
+	lost      *client.Disconnected // nil before the first time
+	retryAt   time.Time
+	roundTrip time.Duration // 0 while it is not known
+	simulated bool
+	unsynced  bool
+	rows      []*row // in the order of hello, or of their first readings
+}
+
+// row is one sensor.
+type row struct {
+	name     string
+	interval time.Duration // 0 if it is not known
+	seen     bool
+	last     client.Record // valid if seen, as
+	at       time.Time     // when it came
+	lost     uint64        // sequence numbers that never came
+	rate     meter
+}
+
+func (b *board) apply(e client.Event, now time.Time) {
+	switch e := e.(type) {
+	case client.Connected:
+		b.connected = true
+		b.simulated = e.Hello.Simulated
+		b.unsynced = e.Hello.Server != "" && !e.Hello.ClockSynced
+		for _, s := range e.Hello.Sensors {
+			b.row(s.Name).interval = time.Duration(s.IntervalMS) * time.Millisecond
+		}
+	case client.Disconnected:
+		b.connected, b.roundTrip = false, 0
+		b.lost, b.retryAt = &e, now.Add(e.Wait)
+	case client.RoundTrip:
+		b.roundTrip = time.Duration(e)
+	case client.Records:
+		for _, r := range e {
+			b.reading(r, now)
+		}
+	}
+}
+
+func (b *board) reading(r client.Record, now time.Time) {
+	row := b.row(r.Name)
+	row.rate.count(now)
+	if r.Flags&wire.Conflated == 0 { // else others stand for what is missing
+		row.lost += uint64(r.Missed)
+	}
+	if r.Flags&wire.Historical != 0 {
+		return // not the newest
+	}
+	row.seen, row.last, row.at = true, r, now
+	b.simulated = b.simulated || r.Flags&wire.Simulated != 0
+	if b.flagged {
+		b.unsynced = r.Flags&wire.ClockUnsynced != 0
+	}
+}
+
+func (b *board) row(name string) *row {
+	for _, r := range b.rows {
+		if r.name == name {
+			return r
+		}
+	}
+	r := &row{name: name}
+	b.rows = append(b.rows, r)
+	return r
+}
+
+// stale tells whether nothing has come for three intervals, or a second.
+func (r *row) stale(now time.Time) bool {
+	return now.Sub(r.at) > max(3*r.interval, time.Second)
+}
+
+// meter counts what comes in each second, and knows the rate over the last five
+// whole ones.
+type meter struct {
+	first   int64    // the second of the first, which is not whole
+	seconds [6]int64 // Unix; the current one and five before
+	counts  [6]int
+}
+
+func (m *meter) count(now time.Time) {
+	s := now.Unix()
+	if m.first == 0 {
+		m.first = s
+	}
+	i := s % int64(len(m.seconds))
+	if m.seconds[i] != s {
+		m.seconds[i], m.counts[i] = s, 0
+	}
+	m.counts[i]++
+}
+
+// perSecond returns the rate, false while there is no whole second yet.
+func (m *meter) perSecond(now time.Time) (float64, bool) {
+	end := now.Unix()
+	begin := max(end-int64(len(m.seconds))+1, m.first+1)
+	if m.first == 0 || begin >= end {
+		return 0, false
+	}
+	sum := 0
+	for i, s := range m.seconds {
+		if begin <= s && s < end {
+			sum += m.counts[i]
+		}
+	}
+	return float64(sum) / float64(end-begin), true
+}

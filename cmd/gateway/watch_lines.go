@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"sensorgateway/gateway/client"
+	"sensorgateway/wire"
+)
+
+// watchLines writes each record as a line of JSON, and what becomes of the
+// connection to stderr, until ctx ends.
+func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	numbered := o.Subprotocol == wire.ReadingsV2 || o.Subprotocol == wire.ReadingsJSON
+	o.Handle = func(e client.Event) {
+		switch e := e.(type) {
+		case client.Records:
+			var lines bytes.Buffer
+			for _, r := range e {
+				lines.Write(recordLine(r, numbered))
+			}
+			if _, err := stdout.Write(lines.Bytes()); err != nil {
+				cancel(fmt.Errorf("standard output: %w", err))
+			}
+		case client.Connected, client.Disconnected:
+			fmt.Fprintln(stderr, connectionLine(o.URL, e))
+		}
+	}
+	if err := client.New(o).Run(ctx); err != nil {
+		return err
+	}
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err // of writing
+	}
+	return nil
+}
+
+// recordLine is a record as a line of JSON. What there is not is null: a value
+// that was not measured, a fault of a good one, a number where none is sent.
+func recordLine(r client.Record, numbered bool) []byte {
+	line := struct {
+		Sensor   string     `json:"sensor"`
+		Temp     *float32   `json:"temp"`     // °C
+		Humidity *float32   `json:"humidity"` // %
+		TS       float64    `json:"ts"`       // Unix seconds
+		Seq      *uint32    `json:"seq"`
+		Fault    *string    `json:"fault"`
+		Flags    wire.Flags `json:"flags"`
+	}{Sensor: r.Name, TS: float64(r.UnixMilli) / 1000, Flags: r.Flags}
+	if r.Fault == wire.Good {
+		line.Temp, line.Humidity = finite(r.Temperature), finite(r.Humidity)
+	} else {
+		name := r.Fault.String()
+		line.Fault = &name
+	}
+	if numbered {
+		line.Seq = &r.Seq
+	}
+	b, err := json.Marshal(line)
+	if err != nil {
+		panic(err) // nothing in it can fail
+	}
+	return append(b, '\n')
+}
+
+// finite returns v as far as JSON has numbers for it.
+func finite(v float32) *float32 {
+	if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+		return nil
+	}
+	return &v
+}
+
+// connectionLine tells of a connection's beginning or end.
+func connectionLine(url string, e client.Event) string {
+	switch e := e.(type) {
+	case client.Connected:
+		text := "connected to " + url
+		if h := e.Hello; h.Server != "" {
+			text += fmt.Sprintf(": %s %s, %d sensors", h.Server, h.Version, len(h.Sensors))
+			if h.Simulated {
+				text += ", SIMULATED"
+			}
+			if !h.ClockSynced {
+				text += ", clock not synchronised"
+			}
+		}
+		return printable(text)
+	case client.Disconnected:
+		return printable(fmt.Sprintf("%v; reconnecting in %s", e.Err, countdown(e.Wait)))
+	}
+	return ""
+}

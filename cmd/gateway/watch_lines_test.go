@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/gateway/client"
+	"sensorgateway/wire"
+)
+
+func TestRecordLine(t *testing.T) {
+	good := client.Record{Name: "indoor", Record: wire.Record{Seq: 7, Flags: wire.Simulated,
+		Reading: wire.Reading{Temperature: 21.35, Humidity: 45, UnixMilli: 1712345678901}}}
+	for _, tt := range []struct {
+		r        client.Record
+		numbered bool
+		want     string
+	}{
+		{good, true, `{"sensor":"indoor","temp":21.35,"humidity":45,"ts":1712345678.901,"seq":7,"fault":null,"flags":1}`},
+		{good, false, `{"sensor":"indoor","temp":21.35,"humidity":45,"ts":1712345678.901,"seq":null,"fault":null,"flags":1}`},
+		{client.Record{Name: "a\"b", Record: wire.Record{Fault: wire.NoAck, Reading: wire.Failed(wire.NoAck, 50)}}, true,
+			`{"sensor":"a\"b","temp":null,"humidity":null,"ts":0.05,"seq":0,"fault":"no_ack","flags":0}`},
+		{changed(good, func(r *client.Record) { r.Temperature, r.Humidity = float32(math.Inf(1)), float32(math.NaN()) }), true,
+			`{"sensor":"indoor","temp":null,"humidity":null,"ts":1712345678.901,"seq":7,"fault":null,"flags":1}`},
+	} {
+		if got := string(recordLine(tt.r, tt.numbered)); got != tt.want+"\n" {
+			t.Errorf("got  %swant %s", got, tt.want)
+		}
+	}
+}
+
+// Piped: a JSON object a line, what happens on stderr, 1000 at the end.
+func TestWatchPiped(t *testing.T) {
+	code := make(chan int, 1)
+	s := fakeGateway(t, false, func(p *fakePeer) {
+		p.hello()
+		p.records(
+			wire.Record{Sensor: 0, Seq: 1, Reading: wire.Reading{Temperature: 1, Humidity: 2, UnixMilli: 1000}},
+			wire.Record{Sensor: 1, Seq: 1, Fault: wire.Checksum, Reading: wire.Failed(wire.Checksum, 1000)})
+		if p.n == 0 {
+			p.bye(wire.CloseServiceRestart, "Service restart; retry_ms=1")
+			return
+		}
+		code <- p.wait()
+	})
+	c := startClient(t, watchCommand, nil, strings.TrimPrefix(s.URL, "http://"))
+	const lines = `{"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":1,"fault":null,"flags":0}
+{"sensor":"outdoor","temp":null,"humidity":null,"ts":1,"seq":1,"fault":"checksum","flags":0}
+`
+	c.stdout.await(t, lines+lines)
+	c.interrupt()
+	if err := c.end(); err != nil {
+		t.Error(err)
+	}
+	if got := <-code; got != wire.CloseNormal {
+		t.Errorf("close code %d", got)
+	}
+	url := strings.Replace(s.URL, "http", "ws", 1) + "/"
+	connected := "connected to " + url + ": gateway 1.2.3, 2 sensors, SIMULATED\n"
+	want := connected + `closed by the server: 1012 "Service restart; retry_ms=1"; reconnecting in 1 s` + "\n" + connected
+	if got := c.stderr.String(); got != want {
+		t.Errorf("stderr:\n%swant\n%s", got, want)
+	}
+}
+
+func TestWatchV1(t *testing.T) {
+	s := fakeGateway(t, false, func(p *fakePeer) {
+		if p.Subprotocol() != wire.ReadingsV1 || p.request.URL.Path != "/sensors/attic" {
+			t.Errorf("%q at %s", p.Subprotocol(), p.request.URL)
+		}
+		_ = p.WriteMessage(websocket.BinaryMessage, wire.Reading{Temperature: 1, Humidity: 2, UnixMilli: 1500}.Append(nil))
+		p.wait()
+	})
+	c := startClient(t, watchCommand, nil, s.URL+"/sensors/attic", "--subprotocol", wire.ReadingsV1)
+	c.stdout.await(t, `{"sensor":"attic","temp":1,"humidity":2,"ts":1.5,"seq":null,"fault":null,"flags":0}`+"\n")
+}
+
+func TestWatchEndsForGood(t *testing.T) {
+	s := fakeGateway(t, false, func(p *fakePeer) { p.bye(wire.ClosePolicy, "Unknown endpoint") })
+	err := startClient(t, watchCommand, nil, s.URL).end()
+	if err == nil || exitStatus(err) != exitFailure || !strings.Contains(err.Error(), "Unknown endpoint") {
+		t.Errorf("%v", err)
+	}
+	for _, args := range [][]string{{}, {"a", "b"}, {"ftp://a"}, {"a", "--subprotocol", "x"}} {
+		var usage usageError
+		if err := startClient(t, watchCommand, nil, args...).end(); !errors.As(err, &usage) {
+			t.Errorf("%v: %v, want a usage error", args, err)
+		}
+	}
+}
+
+func TestWatchEndsWithItsReader(t *testing.T) {
+	s := fakeGateway(t, false, func(p *fakePeer) {
+		p.hello()
+		p.records(wire.Record{})
+		p.wait()
+	})
+	err := watchLines(t.Context(), client.Options{URL: strings.Replace(s.URL, "http", "ws", 1), Subprotocol: wire.ReadingsV2}, fullDisk{}, newSyncBuffer())
+	if err == nil || !strings.Contains(err.Error(), "standard output") {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"sensorgateway/gateway/client"
+)
+
+// remote are the flags of the commands that talk to a gateway.
+type remote struct {
+	ca                        string
+	headers                   []string
+	openTimeout, closeTimeout time.Duration
+}
+
+func (r *remote) flags(f *pflag.FlagSet) {
+	f.StringVar(&r.ca, "ca", "", "PEM `file` of a certificate authority to trust besides the system's, for wss://")
+	f.StringArrayVar(&r.headers, "header", nil, "`'Name: value'` to send with the handshake; can be given again")
+	f.DurationVar(&r.openTimeout, "open-timeout", 10*time.Second, "for connecting, until the gateway's first word")
+	f.DurationVar(&r.closeTimeout, "close-timeout", 5*time.Second, "for the gateway's goodbye")
+}
+
+// options are the client's for a URL as people write it.
+func (r *remote) options(address string) (client.Options, error) {
+	o := client.Options{OpenTimeout: r.openTimeout, CloseTimeout: r.closeTimeout}
+	u, err := completeURL(address)
+	if err != nil {
+		return o, usageError{err}
+	}
+	o.URL = u.String()
+	if o.Header, err = parseHeaders(r.headers); err != nil {
+		return o, usageError{err}
+	}
+	switch {
+	case r.openTimeout <= 0 || r.closeTimeout <= 0:
+		return o, usageError{errors.New("--open-timeout and --close-timeout must be longer than nothing")}
+	case r.ca == "":
+		return o, nil
+	case u.Scheme != "wss":
+		return o, usageError{fmt.Errorf("--ca goes with wss://, and %s is not encrypted", o.URL)}
+	}
+	pem, err := os.ReadFile(r.ca)
+	if err != nil {
+		return o, fmt.Errorf("--ca: %w", err)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool() // a system that has none
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return o, fmt.Errorf("--ca %s: no certificate in PEM form in it", r.ca)
+	}
+	o.TLS = &tls.Config{RootCAs: roots}
+	return o, nil
+}
+
+// explain makes an error of the client fit for a terminal, and adds the fix if
+// there is one.
+func (r *remote) explain(err error) error {
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &unknown):
+		err = fmt.Errorf("%w (name the one to trust with --ca FILE)", err)
+	}
+	return shownError{err}
+}
+
+// shownError is an error in which a stranger may have had a word.
+type shownError struct{ error }
+
+func (e shownError) Error() string { return printable(e.error.Error()) }
+func (e shownError) Unwrap() error { return e.error }
+
+var hasScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+
+// completeURL takes ws:// and wss:// URLs, http:// and https:// ones for them,
+// and a host or host:port, whose port is the gateway's own unless given.
+func completeURL(s string) (*url.URL, error) {
+	plain := !hasScheme.MatchString(s)
+	whole := s
+	if plain {
+		if a, err := netip.ParseAddr(s); err == nil && a.Is6() {
+			whole = "[" + s + "]"
+		}
+		whole = "ws://" + whole
+	}
+	u, err := url.Parse(whole)
+	if err != nil {
+		return nil, fmt.Errorf("%s is no URL (write ws://HOST:PORT/ or HOST:PORT)", quote(s))
+	}
+	switch u.Scheme {
+	case "http":
+		u.Scheme = "ws"
+	case "https":
+		u.Scheme = "wss"
+	case "ws", "wss":
+	default:
+		return nil, fmt.Errorf("%s: URLs of a gateway begin with ws:// or wss://", quote(u.Redacted()))
+	}
+	if plain {
+		if u.Hostname() == "" {
+			u.Host = "localhost" + u.Host
+		}
+		if u.Port() == "" {
+			u.Host = strings.TrimSuffix(u.Host, ":") + ":8765"
+		}
+	}
+	if u.Path == "" {
+		u.Path = "/"
+	}
+	return u, nil
+}
+
+// A field name of HTTP is a token (RFC 9110, section 5.6.2).
+var headerForm = regexp.MustCompile("^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x1f\x7f]*)$")
+
+func parseHeaders(lines []string) (http.Header, error) {
+	h := http.Header{}
+	for _, line := range lines {
+		m := headerForm.FindStringSubmatch(line)
+		if m == nil {
+			return nil, errors.New("--header wants 'Name: value'") // without the value: it may be a secret
+		}
+		h.Add(m[1], strings.TrimRight(m[2], " "))
+	}
+	return h, nil
+}
+
+// oneURL refuses other arguments than a URL.
+func oneURL(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usageError{fmt.Errorf("%s takes the URL of a gateway, such as ws://%s/", cmd.Name(), defaultListen)}
+	}
+	return nil
+}
+
+// countdown is d for people, in whole seconds and never too little.
+func countdown(d time.Duration) string {
+	s := int64((max(d, 0) + time.Second - 1) / time.Second)
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%d s", s)
+	case s%60 == 0:
+		return fmt.Sprintf("%d min", s/60)
+	}
+	return fmt.Sprintf("%d min %d s", s/60, s%60)
+}

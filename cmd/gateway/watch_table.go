@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"sensorgateway/wire"
+)
+
+// style is an ECMA-48 rendition; "" is plain.
+type style string
+
+const (
+	plain   style = ""
+	faint   style = "2"
+	red     style = "31"
+	green   style = "32"
+	yellow  style = "33"
+	inverse style = "7"
+)
+
+// cell is a text with a style.
+type cell struct {
+	text  string
+	style style
+}
+
+// paint is the cell, padded to width: to the left of it for a negative width.
+func (c cell) paint(width int, colour bool) string {
+	s := c.text
+	if colour && c.style != plain && s != "" {
+		s = "\x1b[" + string(c.style) + "m" + s + "\x1b[0m"
+	}
+	pad := max(width, -width) - utf8.RuneCountInString(c.text)
+	if pad <= 0 {
+		return s
+	}
+	if width < 0 {
+		return s + strings.Repeat(" ", pad)
+	}
+	return strings.Repeat(" ", pad) + s
+}
+
+// columns of the table: the first and the quality are aligned left.
+var columns = []string{"sensor", "temperature", "humidity", "rate/s", "age", "quality", "lost"}
+
+// table is the picture of the board at a moment, line by line.
+func (b *board) table(now time.Time, colour bool) []string {
+	cells := [][]cell{nil}
+	for _, name := range columns {
+		cells[0] = append(cells[0], cell{name, faint})
+	}
+	for _, r := range b.rows {
+		cells = append(cells, r.cells(now))
+	}
+	widths := make([]int, len(columns))
+	for _, line := range cells {
+		for i, c := range line {
+			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+		}
+	}
+	widths[0], widths[5] = -widths[0], -max(widths[5], len("good, conflated"))
+	widths[4] = max(widths[4], len("99.9 s")) // wide enough not to jump
+	lines := []string{b.status(now, colour), ""}
+	for _, line := range cells {
+		var painted []string
+		for i, c := range line {
+			painted = append(painted, c.paint(widths[i], colour))
+		}
+		lines = append(lines, strings.Join(painted, "  "))
+	}
+	return lines
+}
+
+// status is the line above the table.
+func (b *board) status(now time.Time, colour bool) string {
+	parts := []cell{{printable(b.url), plain}}
+	switch {
+	case b.connected && b.roundTrip > 0:
+		parts = append(parts, cell{"connected", green}, cell{"round trip " + span(b.roundTrip), plain})
+	case b.connected:
+		parts = append(parts, cell{"connected", green})
+	case b.lost == nil:
+		parts = append(parts, cell{"connecting", yellow})
+	case now.Before(b.retryAt):
+		parts = append(parts, cell{"reconnecting in " + countdown(b.retryAt.Sub(now)), yellow}, cell{printable(b.lost.Err.Error()), plain})
+	default:
+		parts = append(parts, cell{"reconnecting", yellow}, cell{printable(b.lost.Err.Error()), plain})
+	}
+	if b.simulated {
+		parts = append(parts, cell{"SIMULATED", inverse})
+	}
+	if b.unsynced {
+		parts = append(parts, cell{"clock not synchronised", yellow})
+	}
+	var painted []string
+	for _, p := range parts {
+		painted = append(painted, p.paint(0, colour))
+	}
+	return strings.Join(painted, "  ")
+}
+
+func (r *row) cells(now time.Time) []cell {
+	const none = "–"
+	temperature, humidity, rate, age := none, none, none, none
+	quality := cell{none, faint}
+	if r.seen {
+		age = span(now.Sub(r.at))
+		if r.last.Fault == wire.Good {
+			temperature = fmt.Sprintf("%.2f °C", r.last.Temperature)
+			humidity = fmt.Sprintf("%.1f %%", r.last.Humidity)
+			quality = cell{"good", green}
+		} else {
+			quality = cell{r.last.Fault.String(), red}
+		}
+		if r.last.Flags&wire.Conflated != 0 {
+			quality.text += ", conflated"
+		}
+	}
+	if v, ok := r.rate.perSecond(now); ok {
+		rate = fmt.Sprintf("%.1f", v)
+	}
+	lost := cell{fmt.Sprint(r.lost), plain}
+	if r.lost > 0 {
+		lost.style = yellow
+	}
+	line := []cell{{printable(r.name), plain}, {temperature, plain}, {humidity, plain}, {rate, plain}, {age, plain}, quality, lost}
+	if r.seen && r.stale(now) {
+		line[5].text = "stale"
+		for i := range line {
+			line[i].style = faint
+		}
+	}
+	return line
+}
+
+// span is a duration for people, in at most three digits.
+func span(d time.Duration) string {
+	switch {
+	case d < 10*time.Millisecond:
+		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 100*time.Second:
+		return fmt.Sprintf("%.1f s", d.Truncate(100*time.Millisecond).Seconds())
+	case d < 100*time.Minute:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	}
+	return fmt.Sprintf("%d h", int(d.Hours()))
+}
