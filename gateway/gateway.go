@@ -173,6 +173,10 @@ func (s *Server) Quality() string {
 // Frames is how many frames with readings were handed to clients.
 func (s *Server) Frames() int64 { return s.hub.frames.Load() }
 
+// Accounts returns the sum of all clients' accounts of readings, those who have
+// left included, and how many readings were waiting for clients when they left.
+func (s *Server) Accounts() (sum wire.Stats, abandoned uint64) { return s.hub.accounts() }
+
 // State tells a motor's change to those who subscribed to motors.
 func (s *Server) State(m wire.MotorState) {
 	s.hub.mu.Lock()

@@ -56,15 +56,21 @@ type hub struct {
 	last     []wire.Record // by sensor
 	known    sensorSet     // those in last
 	failed   []int         // ticks in a row, by sensor
+	gaps     []uint32      // missed ticks before each record of the present tick
+
+	departed  wire.Stats // the accounts of clients that have left
+	abandoned uint64     // and what waited for them
 }
 
 // A feed is a kind of subscription: its members get the same bytes.
 type feed struct {
 	feedKey
-	members []*session
-	frame   []byte // the present tick's, encoded once; reused
-	frames  int    // how many frames that is
-	text    []byte // of one reading, on its way into frame
+	members []*session // the quick ones
+	slow    []*session // those whose socket was full
+	totals
+	frame  []byte // the present tick's, encoded once; reused
+	frames int    // how many frames that is
+	text   []byte // of one reading, on its way into frame
 }
 
 type feedKey struct {
@@ -75,8 +81,8 @@ type feedKey struct {
 func newHub(s *Server) *hub {
 	h := &hub{
 		s: s, epoch: s.opts.Epoch, feeds: map[feedKey]*feed{}, last: make([]wire.Record, len(s.opts.Sensors)),
-		failed: make([]int, len(s.opts.Sensors)),
-		full:   make(chan *[]wire.Record, backlog), free: make(chan *[]wire.Record, backlog),
+		failed: make([]int, len(s.opts.Sensors)), gaps: make([]uint32, len(s.opts.Sensors)),
+		full: make(chan *[]wire.Record, backlog), free: make(chan *[]wire.Record, backlog),
 		quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	for range backlog {
@@ -119,11 +125,16 @@ func (h *hub) stop() {
 	<-h.done
 }
 
-// spread gives a tick to all. It allocates nothing and waits for nobody.
+// spread gives a tick to all. It allocates nothing, but for who is slow, and
+// waits for nobody.
 func (h *hub) spread(records []wire.Record) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, r := range records {
+	for i, r := range records {
+		h.gaps[i] = 0
+		if h.known.has(r.Sensor) {
+			h.gaps[i] = r.Seq - h.last[r.Sensor].Seq - 1
+		}
 		h.last[r.Sensor] = r
 		h.known |= 1 << r.Sensor
 		h.judge(r)
@@ -133,14 +144,70 @@ func (h *hub) spread(records []wire.Record) {
 		if len(f.frame) == 0 {
 			continue
 		}
-		n := 0
-		for _, c := range f.members {
-			if c.out.offer(f.frame) {
-				n++
+		before := f.totals
+		for i, r := range records {
+			if f.sensors.has(r.Sensor) {
+				f.records++
+				f.missed += uint64(h.gaps[i])
 			}
 		}
-		h.frames.Add(int64(n * f.frames))
+		for _, c := range f.slow {
+			c.settle(f.totals)
+			f.keep(c, records)
+		}
+		for i := 0; i < len(f.members); i++ {
+			c := f.members[i]
+			if c.out.offer(f.frame) {
+				continue
+			}
+			// It leaves the fast path, and this tick is the first that waits.
+			c.settle(before)
+			c.waiting, c.took = &window{}, time.Now()
+			c.settle(f.totals)
+			f.keep(c, records)
+			f.members = remove(f.members, i)
+			f.slow = append(f.slow, c)
+			i--
+		}
+		h.frames.Add(int64(len(f.members) * f.frames))
+		f.retry(time.Now)
 	}
+}
+
+// keep lets a slow session's window have a tick.
+func (f *feed) keep(c *session, records []wire.Record) {
+	for _, r := range records {
+		if f.sensors.has(r.Sensor) {
+			c.waiting.add(r)
+		}
+	}
+}
+
+// retry offers the slow sessions what waits for them. Who takes it is quick again.
+func (f *feed) retry(now func() time.Time) {
+	for i := 0; i < len(f.slow); i++ {
+		c := f.slow[i]
+		late := feed{feedKey: feedKey{f.protocol, ^sensorSet(0)}}
+		late.encode(c.waiting.records(), c.s.opts.Sensors)
+		if !c.out.offer(late.frame) {
+			continue
+		}
+		c.took = now()
+		c.settle(f.totals)
+		c.delivered()
+		c.s.hub.frames.Add(int64(late.frames))
+		f.slow = remove(f.slow, i)
+		f.members = append(f.members, c)
+		i--
+	}
+}
+
+// remove removes the i-th session; the order does not matter.
+func remove(sessions []*session, i int) []*session {
+	last := len(sessions) - 1
+	sessions[i] = sessions[last]
+	sessions[last] = nil
+	return sessions[:last]
 }
 
 // encode makes the frames of a tick for the feed, to be sent in one write.
@@ -196,11 +263,14 @@ func (h *hub) leave(c *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.move(c, 0)
-	last := len(h.sessions) - 1
-	h.sessions[c.slot] = h.sessions[last]
-	h.sessions[c.slot].slot = c.slot
-	h.sessions[last] = nil
-	h.sessions = h.sessions[:last]
+	final := c.stats()
+	h.abandoned += final.Queued
+	final.Queued = 0
+	h.departed = h.departed.Add(final)
+	h.sessions = remove(h.sessions, c.slot)
+	if c.slot < len(h.sessions) {
+		h.sessions[c.slot].slot = c.slot
+	}
 }
 
 // move subscribes a session to other sensors than before. h.mu is held.
@@ -209,10 +279,13 @@ func (h *hub) move(c *session, sensors sensorSet) {
 		return
 	}
 	if f := h.feeds[c.feedKey]; c.sensors != 0 {
-		i, last := slices.Index(f.members, c), len(f.members)-1
-		f.members[i] = f.members[last]
-		f.members[last] = nil
-		if f.members = f.members[:last]; last == 0 {
+		c.settle(f.totals)
+		if i := slices.Index(f.members, c); i >= 0 {
+			f.members = remove(f.members, i)
+		} else {
+			f.slow = remove(f.slow, slices.Index(f.slow, c))
+		}
+		if len(f.members)+len(f.slow) == 0 {
 			delete(h.feeds, c.feedKey)
 		}
 	}
@@ -225,7 +298,32 @@ func (h *hub) move(c *session, sensors sensorSet) {
 		f = &feed{feedKey: c.feedKey}
 		h.feeds[c.feedKey] = f
 	}
-	f.members = append(f.members, c)
+	c.base = f.totals
+	if c.waiting != nil {
+		f.slow = append(f.slow, c)
+	} else {
+		f.members = append(f.members, c)
+	}
+}
+
+// statsOf returns a session's account. h.mu is held.
+func (h *hub) statsOf(c *session) wire.Stats {
+	if f := h.feeds[c.feedKey]; f != nil && c.sensors != 0 {
+		c.settle(f.totals)
+	}
+	return c.stats()
+}
+
+// accounts returns the sum of all clients' accounts, and how many readings
+// waited for clients that have left.
+func (h *hub) accounts() (sum wire.Stats, abandoned uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	sum = h.departed
+	for _, c := range h.sessions {
+		sum = sum.Add(h.statsOf(c))
+	}
+	return sum, h.abandoned
 }
 
 func (h *hub) hello() wire.Hello {
@@ -306,7 +404,17 @@ func (h *hub) sweep(now time.Time, all bool) {
 		if _, ok := c.talk.(watch); ok && metrics != nil {
 			c.out.offer(metrics)
 		}
+		if all && c.events {
+			c.sendJSON(wire.Envelope{Type: "stats", Payload: h.statsOf(c)})
+		}
 	})
+	if all {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for _, f := range h.feeds {
+			f.retry(func() time.Time { return now }) // for sensors whose next tick is far
+		}
+	}
 }
 
 // lostAfter is how many failed ticks in a row make an event of it.

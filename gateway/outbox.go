@@ -12,7 +12,8 @@ import (
 const (
 	// queueLimit bounds what waits in our memory for one client.
 	queueLimit = 32 << 10
-	// offerLimit is how much may wait when a reading is offered; more is slow.
+	// offerLimit is how much may wait where there are no non-blocking writes: more
+	// is slow.
 	offerLimit = 16 << 10
 	// sendBuffer bounds what waits in the kernel's: by default that is hundreds
 	// of kilobytes, minutes of readings that nobody has seen.
@@ -56,7 +57,6 @@ type outbox struct {
 	after    []byte     // and wait here
 	ended    bool       // a close frame was accepted
 	err      error      // what ended it all
-	skipped  int64      // bytes refused by offer
 
 	// The reading side, its goroutine's own.
 	early  []byte  // read from the client before the upgrade was done
@@ -74,16 +74,30 @@ func newOutbox(c net.Conn, early []byte) *outbox {
 	return o
 }
 
-// offer sends frames that are worth nothing later: it refuses them while too
-// much waits already.
+// offer sends frames that may be left out: it refuses them, whole, if the socket
+// takes nothing of them now. What it takes the beginning of is completed.
 func (o *outbox) offer(frames []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.ended || o.err != nil || o.long || o.flying+len(o.queue) > 0 && o.flying+len(o.queue)+len(frames) > offerLimit {
-		o.skipped += int64(len(frames))
+	if o.ended || o.err != nil || o.long {
 		return false
 	}
-	return o.send(frames) == nil
+	if o.raw == nil { // the flusher is the only way, so let it have some
+		waits := o.flying + len(o.queue)
+		return (waits == 0 || waits+len(frames) <= offerLimit) && o.send(frames) == nil
+	}
+	if o.flusher {
+		return false
+	}
+	n, err := o.tryWrite(frames)
+	if err != nil {
+		o.fail(err)
+		return false
+	}
+	if n > 0 && n < len(frames) {
+		o.wait(frames[n:])
+	}
+	return n > 0
 }
 
 // Write sends frames that must arrive. It fails when too much waits already,
@@ -158,14 +172,22 @@ func (o *outbox) send(frames []byte) error {
 			o.fail(err)
 			return err
 		}
-		if frames = frames[n:]; len(frames) == 0 {
-			return nil
-		}
+		frames = frames[n:]
+	}
+	o.wait(frames)
+	return nil
+}
+
+// wait queues what the socket did not take. o.mu is held.
+func (o *outbox) wait(frames []byte) {
+	if len(frames) == 0 {
+		return
+	}
+	o.queue = append(o.queue, frames...)
+	if !o.flusher {
 		o.flusher, o.moved = true, time.Now()
 		o.flushing.Go(o.flush)
 	}
-	o.queue = append(o.queue, frames...)
-	return nil
 }
 
 // flush brings what waits to the socket and ends when nothing does. It blocks

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -26,8 +27,8 @@ type session struct {
 	ws   *websocket.Conn
 	out  *outbox
 	talk conversation
-	rate window // of messages
-	ping window // of pings
+	rate *limiter // of messages; nil before the first
+	ping *limiter // of pings
 
 	// The hub's, under its lock.
 	feedKey             // which readings it gets
@@ -38,6 +39,7 @@ type session struct {
 	asked          time.Time // of the first ping that is unanswered
 	waits          bool      // for a pong
 	seen           int64     // of pongs
+	account
 
 	commanded atomic.Bool  // ever: only then it can have a motor running
 	pongs     atomic.Int64 // how many came
@@ -86,7 +88,7 @@ func (c *session) run() {
 // read takes the client's messages until the connection is to end, and returns
 // why reading ended.
 func (c *session) read(limits limits) error {
-	message := make([]byte, 0, 256)
+	var message []byte // one that is waited for takes no room
 	for {
 		// Frames of one byte each are as bad as it gets without being meant so.
 		c.out.allow(7*limits.size + 8<<10)
@@ -105,6 +107,9 @@ func (c *session) read(limits limits) error {
 			c.close(wire.CloseInvalidText, "Text is not UTF-8")
 			return c.ignore()
 		}
+		if c.rate == nil {
+			c.rate = new(limiter)
+		}
 		if limits.rate && !c.rate.take(time.Now()) {
 			if s, ok := c.talk.(*stream); ok {
 				s.lastWords(c, message)
@@ -113,8 +118,8 @@ func (c *session) read(limits limits) error {
 			return c.ignore()
 		}
 		c.talk.message(c, kind, message)
-		if cap(message) > 64<<10 {
-			message = make([]byte, 0, 256)
+		if cap(message) > limits.size/4 {
+			message = nil
 		}
 	}
 }
@@ -123,6 +128,9 @@ func (c *session) read(limits limits) error {
 // ping as often as it may speak.
 func (c *session) pong(payload string) error {
 	c.out.allow(7*c.talk.limits().size + 8<<10)
+	if c.ping == nil {
+		c.ping = new(limiter)
+	}
 	if !c.ping.take(time.Now()) {
 		c.close(wire.ClosePolicy, "Rate limit exceeded")
 		return errTooMuch
@@ -167,7 +175,7 @@ func (c *session) linger(err error) {
 func appendAll(b []byte, r io.Reader) ([]byte, error) {
 	for {
 		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+			b = slices.Grow(b, 256)
 		}
 		n, err := r.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
@@ -205,7 +213,7 @@ func (c *session) close(code int, reason string) {
 // heartbeat pings, and ends a client whose pong or whose reading is overdue. The
 // hub calls it, more often for those who drive a motor.
 func (c *session) heartbeat(now time.Time) {
-	if c.out.stalled(now) >= tooSlow {
+	if c.out.stalled(now) >= tooSlow || c.waiting != nil && now.Sub(c.took) >= tooSlow {
 		c.close(wire.CloseTooSlow, "Too slow to follow")
 		_ = c.out.Close() // it would not take that either
 		return

@@ -258,18 +258,18 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
-func TestWindow(t *testing.T) {
-	var w window
+func TestLimiter(t *testing.T) {
+	var l limiter
 	now := time.Now()
 	for i := range 20 {
-		if !w.take(now.Add(time.Duration(i) * 10 * time.Millisecond)) {
+		if !l.take(now.Add(time.Duration(i) * 10 * time.Millisecond)) {
 			t.Fatalf("message %d of 20 was refused", i+1)
 		}
 	}
-	if w.take(now.Add(999 * time.Millisecond)) {
+	if l.take(now.Add(999 * time.Millisecond)) {
 		t.Error("the 21st within a second was taken")
 	}
-	if !w.take(now.Add(time.Second)) || w.take(now.Add(1009*time.Millisecond)) || !w.take(now.Add(1010*time.Millisecond)) {
+	if !l.take(now.Add(time.Second)) || l.take(now.Add(1009*time.Millisecond)) || !l.take(now.Add(1010*time.Millisecond)) {
 		t.Error("the window does not slide")
 	}
 }

@@ -75,3 +75,18 @@ func appendSeconds(b []byte, ms int64) []byte {
 	f := u % 1000
 	return append(b, '.', byte('0'+f/100), byte('0'+f/10%10), byte('0'+f%10))
 }
+
+// Stats is the payload of a stats message: the account of a client's readings
+// since its subscription began. Produced is the sum of the others, exactly.
+type Stats struct {
+	Produced  uint64 `json:"produced"`  // ticks due
+	Delivered uint64 `json:"delivered"` // handed to the socket
+	Conflated uint64 `json:"conflated"` // stood for by others
+	Missed    uint64 `json:"missed"`    // ticks the sampler did not make
+	Queued    uint64 `json:"queued"`    // waiting now
+}
+
+// Add returns the sum of two accounts.
+func (s Stats) Add(t Stats) Stats {
+	return Stats{s.Produced + t.Produced, s.Delivered + t.Delivered, s.Conflated + t.Conflated, s.Missed + t.Missed, s.Queued + t.Queued}
+}

@@ -30,7 +30,8 @@ type metricsSource struct {
 	missed   func() int64 // ticks
 	clients  func() int   // WebSocket clients now
 	frames   func() int64 // sent to them
-	synced   func() bool  // the system clock
+	accounts func() (sum wire.Stats, abandoned uint64)
+	synced   func() bool // the system clock
 }
 
 // serverMetrics is what /metrics tells: of the sensors, whose records it sees,

@@ -40,7 +40,10 @@ func fixedSource() metricsSource {
 		missed:   func() int64 { return 3 },
 		clients:  func() int { return 2 },
 		frames:   func() int64 { return 12345678901 },
-		synced:   func() bool { return true },
+		accounts: func() (wire.Stats, uint64) {
+			return wire.Stats{Produced: 115, Delivered: 100, Conflated: 7, Missed: 5, Queued: 2}, 1
+		},
+		synced: func() bool { return true },
 	}
 }
 

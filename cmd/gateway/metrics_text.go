@@ -66,6 +66,7 @@ func (m *serverMetrics) write(w io.Writer) {
 	m.writeLateness(t)
 	t.gauge("gateway_ws_clients", "WebSocket clients that are connected.", float64(m.clients()))
 	t.counter("gateway_ws_frames_total", "Frames that were sent to WebSocket clients.", float64(m.frames()))
+	m.writeAccounts(t)
 	t.gauge("gateway_clock_synced", "Whether the system clock is synchronised.", oneIf(m.synced()))
 	m.writeMotors(t)
 	t.gauge("go_goroutines", "Goroutines of the gateway.", float64(runtime.NumGoroutine()))
@@ -116,6 +117,21 @@ func (m *serverMetrics) writeSensors(t *metricsText) {
 
 // writeLateness makes a histogram of Prometheus, whose buckets contain the ones
 // below them, of ours.
+// writeAccounts writes the accounts of all clients' readings: what was produced
+// is the sum of the rest, exactly.
+func (m *serverMetrics) writeAccounts(t *metricsText) {
+	sum, abandoned := m.accounts()
+	t.counter("gateway_ws_readings_produced_total", "Readings that were due to WebSocket clients.", float64(sum.Produced))
+	t.family("gateway_ws_readings_total", "counter", "What became of them; abandoned ones waited for a client that left.")
+	for _, o := range []struct {
+		outcome string
+		n       uint64
+	}{{"delivered", sum.Delivered}, {"conflated", sum.Conflated}, {"missed", sum.Missed}, {"abandoned", abandoned}} {
+		t.sample("", label("outcome", o.outcome), float64(o.n))
+	}
+	t.gauge("gateway_ws_readings_queued", "Readings that wait for clients.", float64(sum.Queued))
+}
+
 func (m *serverMetrics) writeLateness(t *metricsText) {
 	t.family("gateway_sample_lateness_seconds", "histogram", "How long after its deadline a tick began.")
 	count := 0.0

@@ -197,7 +197,7 @@ func (g *running) build(buses buses) {
 	}, g.log)
 	g.metrics = newMetrics(metricsSource{
 		version: version, configs: g.cfg.Sensors, host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
-		lateness: g.sampler.Lateness(), missed: g.sampler.Missed, clients: g.server.Clients, frames: g.server.Frames, synced: g.synced.Load,
+		lateness: g.sampler.Lateness(), missed: g.sampler.Missed, clients: g.server.Clients, frames: g.server.Frames, accounts: g.server.Accounts, synced: g.synced.Load,
 	})
 	for _, m := range g.motors.States() {
 		g.metrics.motor(m)

@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// account is a session's account of readings, the hub's under its lock. While
+// the session is quick, it grows with its feed's, and costs nothing; when it is
+// slow, it is kept by hand.
+type account struct {
+	settled wire.Stats // up to base, without what waits
+	base    totals     // the feed's when it was settled
+	waiting *window    // what the client has not taken; nil while it is quick
+	took    time.Time  // when its socket last took something, while it is slow
+}
+
+// totals are what a feed has had for each of its members.
+type totals struct {
+	records, missed uint64
+}
+
+// settle brings the account up to the feed's present totals.
+func (a *account) settle(now totals) {
+	records, missed := now.records-a.base.records, now.missed-a.base.missed
+	a.settled.Produced += records + missed
+	a.settled.Missed += missed
+	if a.waiting == nil {
+		a.settled.Delivered += records
+	}
+	a.base = now
+}
+
+// stats returns the account. It must be settled.
+func (a *account) stats() wire.Stats {
+	s := a.settled
+	if w := a.waiting; w != nil {
+		s.Queued = uint64(w.kept())
+		s.Conflated += uint64(w.total) - s.Queued
+	}
+	return s
+}
+
+// delivered empties the window: its records were handed to the socket.
+func (a *account) delivered() {
+	kept := uint64(a.waiting.kept())
+	a.settled.Delivered += kept
+	a.settled.Conflated += uint64(a.waiting.total) - kept
+	a.waiting = nil
+}

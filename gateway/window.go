@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"slices"
+
+	"sensorgateway/wire"
+)
+
+// window is what a client that is too slow has not taken: of each sensor the
+// records with the lowest and the highest temperature and humidity, and the last
+// (protocol.md, section 5). So it is bounded however long it gets.
+type window struct {
+	sensors []sensorWindow
+	total   int // records that came in
+}
+
+type sensorWindow struct {
+	sensor uint16
+	total  int
+	kept   []wire.Record // at most extremes+1, in the order of their numbers
+}
+
+const extremes = 4
+
+// key is what one of the extremes is the highest of.
+func key(extreme int, r wire.Record) float32 {
+	switch extreme {
+	case 0:
+		return r.Temperature
+	case 1:
+		return -r.Temperature
+	case 2:
+		return r.Humidity
+	}
+	return -r.Humidity
+}
+
+// add takes a record in.
+func (w *window) add(r wire.Record) {
+	w.total++
+	i := slices.IndexFunc(w.sensors, func(s sensorWindow) bool { return s.sensor == r.Sensor })
+	if i < 0 {
+		i = len(w.sensors)
+		w.sensors = append(w.sensors, sensorWindow{sensor: r.Sensor, kept: make([]wire.Record, 0, extremes+2)})
+	}
+	s := &w.sensors[i]
+	s.total++
+	s.kept = append(s.kept, r)
+	s.thin()
+}
+
+// thin drops what is neither extreme nor last. Of equals the first is kept; a
+// failed record is no extreme, for its values are NaN.
+func (s *sensorWindow) thin() {
+	var keep [extremes + 2]bool
+	keep[len(s.kept)-1] = true
+	for e := range extremes {
+		best := -1
+		for i, r := range s.kept {
+			if r.Fault == wire.Good && (best < 0 || key(e, r) > key(e, s.kept[best])) {
+				best = i
+			}
+		}
+		if best >= 0 {
+			keep[best] = true
+		}
+	}
+	n := 0
+	for i, r := range s.kept {
+		if keep[i] {
+			s.kept[n] = r
+			n++
+		}
+	}
+	s.kept = s.kept[:n]
+}
+
+// kept is how many records wait.
+func (w *window) kept() (n int) {
+	for _, s := range w.sensors {
+		n += len(s.kept)
+	}
+	return n
+}
+
+// records returns what waits, in order per sensor, those that stand for others
+// with the flag.
+func (w *window) records() []wire.Record {
+	all := make([]wire.Record, 0, w.kept())
+	for _, s := range w.sensors {
+		for _, r := range s.kept {
+			if s.total > len(s.kept) {
+				r.Flags |= wire.Conflated
+			}
+			all = append(all, r)
+		}
+	}
+	return all
+}

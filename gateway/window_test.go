@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"sensorgateway/wire"
+)
+
+// What a window keeps is what protocol.md says of the whole of what came in.
+func TestWindow(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		var w window
+		var all []wire.Record
+		for n := range 1 + rnd.IntN(60) {
+			r := wire.Record{Sensor: uint16(rnd.IntN(2)), Seq: uint32(n), Reading: wire.Reading{
+				Temperature: float32(rnd.IntN(9)), Humidity: float32(rnd.IntN(9)), UnixMilli: int64(n)}}
+			if rnd.IntN(4) == 0 {
+				r.Fault = wire.NoAck
+				r.Reading = wire.Failed(wire.NoAck, int64(n))
+			}
+			w.add(r)
+			all = append(all, r)
+		}
+		want := 0
+		for sensor := range uint16(2) {
+			mine := slices.DeleteFunc(slices.Clone(all), func(r wire.Record) bool { return r.Sensor != sensor })
+			if len(mine) == 0 {
+				continue
+			}
+			keep := map[uint32]bool{mine[len(mine)-1].Seq: true}
+			for e := range extremes {
+				best := -1
+				for i, r := range mine {
+					if r.Fault == wire.Good && (best < 0 || key(e, r) > key(e, mine[best])) {
+						best = i
+					}
+				}
+				if best >= 0 {
+					keep[mine[best].Seq] = true
+				}
+			}
+			want += len(keep)
+			last := int64(-1)
+			for _, r := range w.records() {
+				if r.Sensor != sensor {
+					continue
+				}
+				if !keep[r.Seq] || int64(r.Seq) <= last {
+					t.Fatalf("seed %d: sensor %d: %d is kept, out of order or wrongly", seed, sensor, r.Seq)
+				}
+				if conflated := r.Flags&wire.Conflated != 0; conflated != (len(mine) > len(keep)) {
+					t.Fatalf("seed %d: %d of %d kept, flag %v", seed, len(keep), len(mine), conflated)
+				}
+				last = int64(r.Seq)
+			}
+		}
+		if w.kept() != want || len(w.records()) != want || w.total != len(all) {
+			t.Fatalf("seed %d: %d of %d kept, want %d", seed, w.kept(), w.total, want)
+		}
+	}
+}
