@@ -216,13 +216,8 @@ func (g *running) flags() (f wire.Flags) {
 }
 
 func (g *running) run(ctx context.Context, begin time.Time) error {
-	// What runs until the very end, after ctx: the sockets.
-	var sockets errgroup.Group
 	failed, fail := context.WithCancel(ctx)
 	defer fail()
-	for _, l := range g.listeners {
-		sockets.Go(func() error { defer fail(); return g.server.Serve(l) })
-	}
 	// What ends with ctx, or with a failure.
 	tasks, ctx := errgroup.WithContext(failed)
 	task := func(run func(context.Context) error) {
@@ -237,6 +232,15 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 		})
 	}
 	task(g.motors.Run)
+	select {
+	case <-g.motors.Ready(): // all off: now whoever wants may connect
+	case <-ctx.Done():
+	}
+	// What runs until the very end, after ctx: the sockets.
+	var sockets errgroup.Group
+	for _, l := range g.listeners {
+		sockets.Go(func() error { defer fail(); return g.server.Serve(l) })
+	}
 	task(g.sampler.Run)
 	task(func(ctx context.Context) error { g.state.keep(ctx); return nil })
 	task(func(ctx context.Context) error { g.metrics.run(ctx); return nil })

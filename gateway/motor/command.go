@@ -13,12 +13,7 @@ import (
 func (c *Controller) Command(cl Client, id string, cmd wire.Command) (wire.Ack, error) {
 	defer c.poke()
 	stops := cmd.Action == wire.Stop || cmd.Action == wire.EStop
-	if !stops {
-		c.turn.Lock()
-		defer c.turn.Unlock()
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock(stops)()
 	now := time.Now()
 
 	switch c.phase {
@@ -100,10 +95,8 @@ func (c *Controller) carryOut(cl Client, cmd wire.Command, targets []*motor, now
 	switch cmd.Action {
 	case wire.Status:
 		for _, m := range targets {
-			if m.fault == "" {
-				if err := m.check(m.speed); err != nil {
-					c.fail(m, err, now) // the answer shows it
-				}
+			if err := m.check(m.speed); err != nil {
+				c.fail(m, err, now) // the answer shows it
 			}
 		}
 		return nil

@@ -2,6 +2,7 @@ package motor
 
 import (
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,10 +52,12 @@ type Controller struct {
 	wake  chan struct{} // for Run, which has new deadlines to look at; size 1: one wake-up stands for all
 	input func() (pressed bool, err error)
 
-	// turn is taken before mu by whatever may wait, so that a stop finds at
-	// most one of them before it.
-	turn sync.Mutex
-	mu   sync.Mutex // of all below; held for a decision and its writes to pins
+	// Whatever drives off waits for the write that is under way and for no
+	// command in a queue: those take turns, and give way while it waits.
+	turn   sync.Mutex
+	urgent atomic.Int32 // how many such wait for mu
+
+	mu sync.Mutex // of all below; held for a decision and its writes to pins
 
 	motors  []*motor
 	byName  map[string]*motor
@@ -102,8 +105,7 @@ func New(motors []Config, notify func(wire.MotorState), log *slog.Logger) *Contr
 // returned: what it started or holds stops, unless configured to go on.
 func (c *Controller) Lost(clientID string) {
 	defer c.poke()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock(true)()
 	delete(c.repeats, clientID)
 	now := time.Now()
 	for _, m := range c.motors {
@@ -131,6 +133,22 @@ func (c *Controller) Observe(records []wire.Record) {
 
 // Beats grows at least once a second while Run's goroutine advances.
 func (c *Controller) Beats() int64 { return c.beats.Load() }
+
+// lock takes mu, before all that is not urgent.
+func (c *Controller) lock(urgent bool) (unlock func()) {
+	if urgent {
+		c.urgent.Add(1)
+		c.mu.Lock()
+		c.urgent.Add(-1)
+		return c.mu.Unlock
+	}
+	c.turn.Lock()
+	for c.mu.Lock(); c.urgent.Load() > 0; c.mu.Lock() {
+		c.mu.Unlock()
+		runtime.Gosched()
+	}
+	return func() { c.mu.Unlock(); c.turn.Unlock() }
+}
 
 func (c *Controller) poke() {
 	select {

@@ -145,3 +145,20 @@ func TestMinPause(t *testing.T) {
 		r.runs(-1)
 	})
 }
+
+// TestCourseAdvances: however little is left, the next moment is a later one.
+func TestCourseAdvances(t *testing.T) {
+	now := time.Now()
+	for _, goal := range []float64{1.1e-9, -1.4e-9, 1e-6, 1} {
+		k := course{ramp: ms, goal: goal}
+		k.set(0, now)
+		for at, steps := now, 0; k.speed != goal; steps++ {
+			speed, again := k.at(at)
+			k.set(speed, at)
+			if steps > 10 || k.speed != goal && !again.After(at) {
+				t.Fatalf("goal %v: speed %v, to come again at %v, now it is %v", goal, speed, again, at)
+			}
+			at = again
+		}
+	}
+}

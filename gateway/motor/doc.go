@@ -7,8 +7,8 @@
 //
 //  1. The caller has parsed the message and knows its client, so every
 //     parameter is in range: [Controller.Command].
-//  2. A stop or an e-stop passes everything else that waits; it waits for the
-//     write that is under way, and no longer.
+//  2. A stop or an e-stop passes all other commands that wait; it waits for
+//     what is being driven at this moment, and no longer.
 //  3. What is over by now (a lease, a run time, an interlock) ends first, as if
 //     the command had come later. So no command rests on what no longer holds.
 //  4. The client's lease of that motor, if it has one, begins anew.

@@ -12,6 +12,9 @@ const (
 	tolerance = 0.02
 	// retryOff is how long after a failure it is tried again to drive an output off.
 	retryOff = 100 * time.Millisecond
+	// checkEvery is how often a motor that runs is read back: a pin can be lost
+	// while nobody drives it anew, as that of PWM in software.
+	checkEvery = 500 * time.Millisecond
 )
 
 // drive brings the output to where its course is now, with at least one write
@@ -78,6 +81,7 @@ func (m *motor) put(speed float64, now time.Time) error {
 	if speed != 0 {
 		m.set(speed, now)
 	}
+	m.checked = now
 	driven := guarded(func() error { return m.cfg.Output.Drive(speed) })
 	read := m.check(speed)
 	if driven != nil {

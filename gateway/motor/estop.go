@@ -26,8 +26,7 @@ func (c *Controller) OnEStop(f func(latched bool, by string)) { c.board.onEStop 
 // the controller is in. by is who people are told it was.
 func (c *Controller) EStop(by string) {
 	defer c.poke()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock(true)()
 	c.latch(by, time.Now()) // an error is told as the motor's fault
 }
 
@@ -88,8 +87,7 @@ func (c *Controller) poll() {
 	if err != nil {
 		pressed, by = true, inputName+" ("+err.Error()+")"
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock(true)()
 	if pressed && !c.pressed {
 		c.latch(by, time.Now()) // an error is told as the motor's fault
 	}

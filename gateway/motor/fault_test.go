@@ -49,7 +49,7 @@ func TestFaults(t *testing.T) {
 					t.Errorf("%+v", s)
 				}
 				r.out(0).alter(func(f *fakeOutput) { f.failing, f.reads = nil, nil })
-				r.refused(anna, "start", 409, "fault, reset it first: "+test.fault)
+				r.refused(anna, "start", 503, "fault, reset it first: "+test.fault)
 				if s := r.do(anna, "stop"); s.Running || !s.Latched {
 					t.Errorf("%+v", s)
 				}
@@ -67,6 +67,22 @@ func TestFaults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLostWhileRunning: a pin that is lost between two commands is found.
+func TestLostWhileRunning(t *testing.T) {
+	bubble(t, m1(nil), func(r *rig) {
+		r.do(anna, "start")
+		r.runs(1)
+		r.out(0).alter(func(f *fakeOutput) {
+			f.reads = func(s float64) float64 { return 0 }
+		})
+		time.Sleep(checkEvery)
+		r.stopped("fault", "")
+		if s := r.States()[0]; !s.Latched || s.Fault != "m1: driven with speed 1, but reads back 0" {
+			t.Errorf("%+v", s)
+		}
+	})
 }
 
 // TestTolerance: PWM has steps, off has not.
@@ -99,7 +115,7 @@ func TestCannotBeDrivenOff(t *testing.T) {
 		for _, text := range []string{"stop", `stop "target":"all"`, "estop", "reset"} {
 			r.refused(ben, text, 503, fault)
 		}
-		r.refused(ben, "start", 409, "fault, reset it first: "+fault)
+		r.refused(ben, "start", 503, "fault, reset it first: "+fault)
 		told := len(r.told())
 		attempts.Store(0)
 		for range 1000 {

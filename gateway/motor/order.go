@@ -25,9 +25,10 @@ type motor struct {
 	runEnds   time.Time
 	maxEnds   time.Time
 
-	read   float64   // what the output last read back
-	moving bool      // on its way to the goal
-	retry  time.Time // it could not be driven off: when it is tried again; else zero
+	read    float64   // what the output last read back
+	moving  bool      // on its way to the goal
+	checked time.Time // when it was last read back
+	retry   time.Time // it could not be driven off: when it is tried again; else zero
 
 	fault   string // latched; "" is none
 	reason  string // of the last change

@@ -18,7 +18,7 @@ func (c *Controller) refusal(m *motor, cl Client, cmd wire.Command, now time.Tim
 	case c.estop:
 		return wire.Errorf(409, "e-stop by %s: reset it first", c.estopBy)
 	case m.fault != "":
-		return wire.Errorf(409, "fault, reset it first: %s", m.fault)
+		return wire.Errorf(503, "fault, reset it first: %s", m.fault)
 	case m.held() && m.holder.ID != cl.ID:
 		return wire.Errorf(409, "%s is held by %s", name, m.holder.Name)
 	case cmd.Action != wire.Start && !m.running:

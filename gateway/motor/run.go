@@ -62,8 +62,7 @@ func (c *Controller) begin() {
 	if c.input != nil {
 		c.poll()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock(true)()
 	if c.phase != starting {
 		return
 	}
@@ -75,8 +74,7 @@ func (c *Controller) begin() {
 }
 
 func (c *Controller) end() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock(true)()
 	err := c.allOff()
 	for _, m := range c.motors {
 		if failed := m.cfg.Output.Close(); failed != nil {
@@ -90,8 +88,7 @@ func (c *Controller) end() error {
 // Off drives all motors off for good: it is for a program that is about to
 // die, and whose state may be anything.
 func (c *Controller) Off() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock(true)()
 	c.allOff() // an error is told as the motor's fault
 }
 
@@ -106,8 +103,7 @@ func (c *Controller) allOff() (err error) {
 
 // tend takes the lock for one motor only, so that a stop waits for no more.
 func (c *Controller) tend(m *motor) (again time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock(true)()
 	return c.advance(m, time.Now())
 }
 
@@ -136,7 +132,17 @@ func (c *Controller) advance(m *motor, now time.Time) (again time.Time) {
 		return m.retry
 	}
 	next, err := c.drive(m, now, false)
-	if err == nil && m.moving && m.speed == m.goal {
+	if err == nil && now.Sub(m.checked) >= checkEvery {
+		m.checked = now
+		if err = m.check(m.speed); err != nil {
+			c.fail(m, err, now)
+		}
+	}
+	if err != nil {
+		return m.retry
+	}
+	ends = earlier(ends, m.checked.Add(checkEvery))
+	if m.moving && m.speed == m.goal {
 		m.moving = false
 		m.change(m.reason, m.by, now)
 		c.tell(m)
