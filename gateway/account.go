@@ -42,6 +42,14 @@ func (a *account) stats() wire.Stats {
 	return s
 }
 
+// forget ends the subscription with what waits for it: it is due no more.
+func (a *account) forget() {
+	if a.waiting != nil {
+		a.settled.Produced -= uint64(a.waiting.total)
+		a.waiting = nil
+	}
+}
+
 // delivered empties the window: its records were handed to the socket.
 func (a *account) delivered() {
 	kept := uint64(a.waiting.kept())

@@ -125,14 +125,14 @@ func New(opts Options) *Server {
 	s := &Server{opts: opts}
 	s.hub = newHub(s)
 	s.http = &http.Server{
-		Handler:           s.routes(),
-		ReadHeaderTimeout: 5 * time.Second,
-		WriteTimeout:      30 * time.Second, // of plain answers; an upgrade lifts it
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    8 << 10,
-		ErrorLog:          slog.NewLogLogger(opts.Log.Handler(), slog.LevelDebug),
-		TLSConfig:         opts.TLS,
-		Protocols:         new(http.Protocols),
+		Handler:        s.routes(),
+		ReadTimeout:    5 * time.Second,  // of a request with its body; an upgrade lifts it
+		WriteTimeout:   30 * time.Second, // of plain answers; an upgrade lifts it
+		IdleTimeout:    time.Minute,
+		MaxHeaderBytes: 8 << 10,
+		ErrorLog:       slog.NewLogLogger(opts.Log.Handler(), slog.LevelDebug),
+		TLSConfig:      opts.TLS,
+		Protocols:      new(http.Protocols),
 	}
 	s.http.Protocols.SetHTTP1(true) // an upgrade needs it
 	go func() {
@@ -203,12 +203,21 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
+// plainFarewell is how long plain requests have when the server stops.
+const plainFarewell = 500 * time.Millisecond
+
 // Shutdown closes every client with 1012 and a time of its own to come back at,
 // waits for them until ctx ends, and then cuts who is left.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopping.Store(true)
 	s.hub.restart()
-	err := s.http.Shutdown(ctx)
+	// A connection that has not asked for anything yet is no reason to wait.
+	short, cancel := context.WithTimeout(ctx, plainFarewell)
+	defer cancel()
+	err := s.http.Shutdown(short)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
 	done := make(chan struct{})
 	go func() { s.sessions.Wait(); close(done) }()
 	select {

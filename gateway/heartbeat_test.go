@@ -53,6 +53,19 @@ func TestHeartbeat(t *testing.T) {
 	s.wantClients(1)
 }
 
+// A client that only listens and answers pings may do so for ever: each pong
+// gives it room for the next.
+func TestPongsForEver(t *testing.T) {
+	c := &session{out: &outbox{}, talk: &stream{}}
+	for i := range 100_000 {
+		c.out.budget -= 6
+		c.controls = nil // long after the one before
+		if err := c.control(); err != nil || c.out.budget <= 0 {
+			t.Fatalf("after %d pongs: %v, %d bytes left", i, err, c.out.budget)
+		}
+	}
+}
+
 // dialDeaf returns a connection whose client has asked for readings and does not read.
 func (s *testServer) dialDeaf() net.Conn {
 	s.t.Helper()

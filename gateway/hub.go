@@ -49,14 +49,15 @@ type hub struct {
 
 	frames atomic.Int64 // handed to clients' outboxes: readings only
 
-	mu       sync.Mutex // all below; held for a fan-out, which never blocks
-	epoch    string
-	sessions []*session
-	feeds    map[feedKey]*feed
-	last     []wire.Record // by sensor
-	known    sensorSet     // those in last
-	failed   []int         // ticks in a row, by sensor
-	gaps     []uint32      // missed ticks before each record of the present tick
+	mu         sync.Mutex // all below; held for a fan-out, which never blocks
+	epoch      string
+	sessions   []*session
+	feeds      map[feedKey]*feed
+	last       []wire.Record // by sensor
+	known      sensorSet     // those in last
+	failed     []int         // ticks in a row, by sensor
+	latecomers int           // who came while the server was stopping
+	gaps       []uint32      // missed ticks before each record of the present tick
 
 	departed  wire.Stats // the accounts of clients that have left
 	abandoned uint64     // and what waited for them
@@ -133,7 +134,7 @@ func (h *hub) spread(records []wire.Record) {
 	for i, r := range records {
 		h.gaps[i] = 0
 		if h.known.has(r.Sensor) {
-			h.gaps[i] = r.Seq - h.last[r.Sensor].Seq - 1
+			h.gaps[i] = uint32(max(int32(r.Seq-h.last[r.Sensor].Seq)-1, 0)) // they wrap
 		}
 		h.last[r.Sensor] = r
 		h.known |= 1 << r.Sensor
@@ -255,15 +256,16 @@ func (h *hub) join(c *session) {
 	c.sensors = 0
 	h.move(c, set)
 	if h.s.stopping.Load() { // came between the farewell and the end
-		c.close(wire.CloseServiceRestart, retryReason(1000))
+		h.latecomers++
+		c.close(wire.CloseServiceRestart, retryReason(5000+h.latecomers))
 	}
 }
 
 func (h *hub) leave(c *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	final := h.statsOf(c)
 	h.move(c, 0)
-	final := c.stats()
 	h.abandoned += final.Queued
 	final.Queued = 0
 	h.departed = h.departed.Add(final)
@@ -291,6 +293,7 @@ func (h *hub) move(c *session, sensors sensorSet) {
 	}
 	c.sensors = sensors
 	if sensors == 0 {
+		c.forget()
 		return
 	}
 	f := h.feeds[c.feedKey]
@@ -395,8 +398,11 @@ func (h *hub) sweep(now time.Time, all bool) {
 		metrics = appendFrame(nil, opText, mustJSON(wire.Envelope{Type: "metrics", Payload: h.s.opts.Metrics()}))
 	}
 	h.each(func(c *session) {
-		if c.commanded.Load() {
-			c.driving = h.s.opts.Driving(c.ID)
+		if driving := c.commanded.Load() && h.s.opts.Driving(c.ID); driving != c.driving {
+			c.driving, c.pinged = driving, now
+			if driving {
+				c.pinged = time.Time{} // at once
+			}
 		}
 		if all || c.driving {
 			c.heartbeat(now)
@@ -459,7 +465,7 @@ func (h *hub) setEpoch(epoch string) {
 	h.mu.Lock()
 	h.epoch = epoch
 	h.mu.Unlock()
-	h.farewell(func(c *session) bool { return c.protocol != wire.ReadingsV1 })
+	h.farewell(func(c *session) bool { return c.protocol == wire.ReadingsV2 || c.protocol == wire.ReadingsJSON })
 }
 
 func (h *hub) restart() { h.farewell(func(*session) bool { return true }) }

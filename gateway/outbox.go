@@ -133,25 +133,27 @@ func (o *outbox) Write(frames []byte) (int, error) {
 
 // writeLong sends a frame of any length and waits as long as the client takes
 // it. One goroutine does it; what others write meanwhile follows the frame.
-func (o *outbox) writeLong(frame []byte) error {
+func (o *outbox) writeLong(op byte, payload []byte) error {
+	header := appendHeader(nil, op, len(payload))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.room == nil {
 		o.room = sync.NewCond(&o.mu)
 	}
 	o.long = true
-	for len(frame) > 0 {
+	_ = o.send(header) // its error is o.err
+	for len(payload) > 0 {
 		for o.err == nil && o.flying+len(o.queue) > queueLimit/2 {
 			o.room.Wait()
 		}
 		if o.err != nil {
 			break
 		}
-		n := min(len(frame), queueLimit/4) // leaves room for what others write
-		if o.send(frame[:n]) != nil {
+		n := min(len(payload), queueLimit/4) // leaves room for what others write
+		if o.send(payload[:n]) != nil {
 			break
 		}
-		frame = frame[n:]
+		payload = payload[n:]
 	}
 	o.long = false
 	if o.err == nil && len(o.after) > 0 {
@@ -254,8 +256,17 @@ func (o *outbox) Close() error {
 	return nil
 }
 
-// end closes and waits until nobody writes any more.
+// end closes and waits until nobody writes any more. A close frame that still
+// waits has a little time to get out.
 func (o *outbox) end() {
+	o.mu.Lock()
+	leaving := o.ended && o.flusher && o.err == nil
+	o.mu.Unlock()
+	if leaving {
+		timer := time.AfterFunc(farewellTime, func() { _ = o.Close() })
+		o.flushing.Wait()
+		timer.Stop()
+	}
 	_ = o.Close()
 	o.flushing.Wait()
 }

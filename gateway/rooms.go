@@ -31,7 +31,7 @@ func (echo) limits() limits { return limits{size: echoSize, binary: true} }
 func (echo) begin(*session) {}
 func (echo) end(c *session) { c.s.echoes.Add(-1) }
 func (echo) message(c *session, kind int, data []byte) {
-	_ = c.out.writeLong(appendFrame(nil, opOf(kind), data)) // who is gone is noticed by the reader
+	_ = c.out.writeLong(opOf(kind), data) // who is gone is noticed by the reader
 }
 
 func opOf(kind int) byte {

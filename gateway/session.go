@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -19,16 +18,19 @@ import (
 // farewellTime is how long a client has to answer a close frame, or to take it.
 const farewellTime = 2 * time.Second
 
+// errClosing ends the reading after our close frame.
+var errClosing = errors.New("closing")
+
 // session is one client. Its goroutine reads; what is sent to it comes from
 // there and from the hub, by way of the outbox.
 type session struct {
 	Client
-	s    *Server
-	ws   *websocket.Conn
-	out  *outbox
-	talk conversation
-	rate *limiter // of messages; nil before the first
-	ping *limiter // of pings
+	s        *Server
+	ws       *websocket.Conn
+	out      *outbox
+	talk     conversation
+	rate     *limiter // of messages; nil before the first
+	controls *limiter // of pings and pongs
 
 	// The hub's, under its lock.
 	feedKey             // which readings it gets
@@ -75,14 +77,24 @@ func (c *session) run() {
 	}()
 	limits := c.talk.limits()
 	c.ws.SetReadLimit(int64(limits.size))
-	c.ws.SetPongHandler(func(string) error { c.pongs.Add(1); return nil })
+	c.ws.SetPongHandler(func(string) error { c.pongs.Add(1); return c.control() })
 	c.ws.SetPingHandler(c.pong)
 	c.pinged = time.Now()
 	c.s.hub.join(c)
 	defer c.s.hub.leave(c)
 	c.talk.begin(c)
+	err := c.converse(limits)
+	if errors.Is(err, errClosing) {
+		err = c.ignore()
+	}
+	c.linger(err)
+}
+
+// converse reads, and ends the conversation as soon as it is over: who drives a
+// motor is missed now, not when the farewell is.
+func (c *session) converse(limits limits) error {
 	defer c.talk.end(c)
-	c.linger(c.read(limits))
+	return c.read(limits)
 }
 
 // read takes the client's messages until the connection is to end, and returns
@@ -98,14 +110,14 @@ func (c *session) read(limits limits) error {
 		}
 		if kind == websocket.BinaryMessage && !limits.binary {
 			c.close(wire.CloseUnsupported, "Binary messages are not taken here")
-			return c.ignore()
+			return errClosing
 		}
 		if message, err = appendAll(message[:0], r); err != nil {
 			return err
 		}
 		if kind == websocket.TextMessage && !utf8.Valid(message) {
 			c.close(wire.CloseInvalidText, "Text is not UTF-8")
-			return c.ignore()
+			return errClosing
 		}
 		if c.rate == nil {
 			c.rate = new(limiter)
@@ -115,7 +127,7 @@ func (c *session) read(limits limits) error {
 				s.lastWords(c, message)
 			}
 			c.close(wire.ClosePolicy, "Rate limit exceeded")
-			return c.ignore()
+			return errClosing
 		}
 		c.talk.message(c, kind, message)
 		if cap(message) > limits.size/4 {
@@ -124,18 +136,27 @@ func (c *session) read(limits limits) error {
 	}
 }
 
-// pong answers a ping with its payload (RFC 6455, section 5.5.3). A client may
-// ping as often as it may speak.
+// pong answers a ping with its payload (RFC 6455, section 5.5.3).
 func (c *session) pong(payload string) error {
-	c.out.allow(7*c.talk.limits().size + 8<<10)
-	if c.ping == nil {
-		c.ping = new(limiter)
+	if err := c.control(); err != nil {
+		return err
 	}
-	if !c.ping.take(time.Now()) {
+	c.send(opPong, []byte(payload))
+	return nil
+}
+
+// control counts a ping or a pong: a client may send as many of them as it may
+// send messages. What it may send for one message begins anew.
+func (c *session) control() error {
+	limits := c.talk.limits()
+	c.out.allow(7*limits.size + 8<<10)
+	if c.controls == nil {
+		c.controls = new(limiter)
+	}
+	if limits.rate && !c.controls.take(time.Now()) {
 		c.close(wire.ClosePolicy, "Rate limit exceeded")
 		return errTooMuch
 	}
-	_, _ = c.out.Write(appendFrame(nil, opPong, []byte(payload))) // as in send
 	return nil
 }
 
@@ -194,11 +215,7 @@ func (c *session) send(op byte, message []byte) { _, _ = c.out.Write(appendFrame
 
 // sendJSON sends one of our own payloads, which cannot fail to be JSON.
 func (c *session) sendJSON(e wire.Envelope) {
-	b, err := json.Marshal(e)
-	if err != nil {
-		panic(err)
-	}
-	c.send(opText, b)
+	c.send(opText, mustJSON(e))
 }
 
 // close sends a close frame, after which nothing more is sent, and gives the
@@ -214,8 +231,7 @@ func (c *session) close(code int, reason string) {
 // hub calls it, more often for those who drive a motor.
 func (c *session) heartbeat(now time.Time) {
 	if c.out.stalled(now) >= tooSlow || c.waiting != nil && now.Sub(c.took) >= tooSlow {
-		c.close(wire.CloseTooSlow, "Too slow to follow")
-		_ = c.out.Close() // it would not take that either
+		c.close(wire.CloseTooSlow, "Too slow to follow") // a moment to take it, then it is cut
 		return
 	}
 	every, within := pingEvery, pongWithin

@@ -15,7 +15,7 @@ import (
 
 const (
 	readLimit  = 4 << 10 // bytes in a message from a client
-	readBuffer = 512
+	readBuffer = 256
 )
 
 // noBuffers is gorilla's write buffer pool: we never use its writer, so it
@@ -37,8 +37,12 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.sessions.Add(1)
-	s.clients.Add(1)
 	done := func() { s.clients.Add(-1); s.sessions.Done() }
+	if s.clients.Add(1) > int64(s.opts.MaxClients) {
+		done()
+		unavailable(w, "too many clients")
+		return
+	}
 
 	protocol := choose(r)
 	c := &session{s: s, Client: Client{
@@ -52,7 +56,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header := http.Header{}
-	if protocol != "" {
+	if _, ok := c.talk.(*stream); ok && protocol != "" {
 		header.Set("Sec-WebSocket-Protocol", protocol)
 	}
 	upgrader := websocket.Upgrader{
@@ -95,8 +99,6 @@ func (s *Server) refuse(r *http.Request) (int, string) {
 		return http.StatusUpgradeRequired, "WebSocket version 13 is spoken here"
 	case s.stopping.Load():
 		return http.StatusServiceUnavailable, "restarting"
-	case s.Clients() >= s.opts.MaxClients:
-		return http.StatusServiceUnavailable, "too many clients"
 	}
 	return 0, ""
 }

@@ -70,6 +70,7 @@ type slot struct {
 	tick    job       // that tick
 	expires time.Time // and when it is given up
 	batch   *batch    // whose message it travels in
+	due     time.Time // the deadline of that
 
 	failed int       // ticks in a row
 	lostAt time.Time // when they became too many; zero if they are not
@@ -180,9 +181,11 @@ func (s *Sampler) begin(now time.Time) {
 			late -= skipped * sl.cfg.Interval
 		}
 		s.late.Observe(late)
+		s.overtaken(sl)
 		sl.tick = job{slot: sl, seq: sl.seq.Load(), stamp: stamp(now, late, sl.cfg.Interval)}
 		sl.batch = s.batchOf(sl.next)
 		sl.batch.pending++
+		sl.due = sl.next
 		sl.pending = true
 		sl.expires = sl.next.Add(min(sl.cfg.Interval, maxRead))
 		sl.next = sl.next.Add(sl.cfg.Interval)
@@ -193,6 +196,14 @@ func (s *Sampler) begin(now time.Time) {
 		}
 		sl.busy = true
 		sl.work <- sl.tick
+	}
+}
+
+// overtaken sends a message that still waits for others when one of its sensors
+// has its next tick: later records must not pass earlier ones.
+func (s *Sampler) overtaken(sl *slot) {
+	if b := sl.batch; b != nil && b.deadline.Equal(sl.due) && slices.Contains(s.open, b) {
+		s.send(b)
 	}
 }
 
@@ -274,10 +285,8 @@ func (s *Sampler) batchOf(deadline time.Time) *batch {
 func (s *Sampler) close(now time.Time) {
 	kept := s.open[:0]
 	for _, b := range s.open {
-		if len(b.records) > 0 && (b.pending == 0 || now.Sub(b.deadline) >= closeAfter) {
-			slices.SortFunc(b.records, func(x, y wire.Record) int { return int(x.Sensor) - int(y.Sensor) })
-			s.publish(b.records)
-			b.records = b.records[:0]
+		if b.pending == 0 || now.Sub(b.deadline) >= closeAfter {
+			s.send(b)
 		}
 		if b.pending > 0 {
 			kept = append(kept, b)
@@ -286,6 +295,16 @@ func (s *Sampler) close(now time.Time) {
 		}
 	}
 	s.open = kept
+}
+
+// send publishes what is in of a message.
+func (s *Sampler) send(b *batch) {
+	if len(b.records) == 0 {
+		return
+	}
+	slices.SortFunc(b.records, func(x, y wire.Record) int { return int(x.Sensor) - int(y.Sensor) })
+	s.publish(b.records)
+	b.records = b.records[:0]
 }
 
 // untilNext returns how long nothing but a result can happen.

@@ -367,6 +367,20 @@ func TestPauseOfTheMachine(t *testing.T) {
 	})
 }
 
+// A quick sensor's later records never pass its earlier ones, which wait in a
+// message for a slow sensor.
+func TestQuickAndSlowStayInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		quick, slow := &fake{sense: good(time.Millisecond)}, &fake{sense: good(80 * time.Millisecond)}
+		got, _ := sample(2*time.Second, quick.config(0, 20*time.Millisecond), slow.config(1, 100*time.Millisecond))
+		inOrder(t, bySensor(got, 0))
+		inOrder(t, bySensor(got, 1))
+		if a, b := len(bySensor(got, 0)), len(bySensor(got, 1)); a < 99 || b < 19 {
+			t.Errorf("%d and %d records in 2 s", a, b)
+		}
+	})
+}
+
 func TestFirstSeqAndIntervals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := &fake{sense: good(0)}, &fake{sense: good(0)}

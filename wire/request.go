@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
+	"unicode/utf8"
 )
 
 // Request is an envelope from a client.
@@ -17,12 +19,13 @@ type Request struct {
 // it is no JSON object, 422 for whatever in it is not as protocol.md, section 3,
 // says. The request's ID is there even with an error, if it could be read.
 func ParseRequest(message []byte) (r Request, err error) {
-	if !json.Valid(message) {
+	// An envelope is an object: anything else is no more use than what is no JSON.
+	if !utf8.Valid(message) || !json.Valid(message) || bytes.TrimSpace(message)[0] != '{' {
 		return r, Errorf(400, "Invalid JSON")
 	}
 	all, err := members(message)
 	if err != nil {
-		return r, Errorf(400, "Invalid JSON: %v", err)
+		return r, Errorf(422, "%v", err)
 	}
 	if id, ok := all["id"]; ok {
 		if id[0] != '"' && id[0] != '-' && (id[0] < '0' || id[0] > '9') {

@@ -1,8 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,27 +12,37 @@ const standstill = 5 * time.Second
 
 // pulse watches counters that grow at least once a second while their owners work.
 type pulse struct {
-	mu            sync.Mutex
-	ticks, hub    int64
-	tickAt, hubAt time.Time
+	err atomic.Pointer[error]
 }
 
-// check is given the counters as they are now, and returns what stands still.
-func (p *pulse) check(ticks, hub int64) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	if ticks != p.ticks || p.tickAt.IsZero() {
-		p.ticks, p.tickAt = ticks, now
+// watch looks at the counters once a second until ctx ends.
+func (p *pulse) watch(ctx context.Context, parts map[string]func() int64) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	last, since := map[string]int64{}, map[string]time.Time{}
+	for {
+		now := time.Now()
+		var err error
+		for name, beats := range parts {
+			if n := beats(); n != last[name] || since[name].IsZero() {
+				last[name], since[name] = n, now
+			} else if now.Sub(since[name]) >= standstill {
+				err = errors.New(name + " stands still")
+			}
+		}
+		p.err.Store(&err)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
-	if hub != p.hub || p.hubAt.IsZero() {
-		p.hub, p.hubAt = hub, now
+}
+
+// check returns what stands still.
+func (p *pulse) check() error {
+	if err := p.err.Load(); err != nil {
+		return *err
 	}
-	switch {
-	case now.Sub(p.tickAt) >= standstill:
-		return errors.New("the scheduler of ticks stands still")
-	case now.Sub(p.hubAt) >= standstill:
-		return errors.New("the hub stands still")
-	}
-	return nil
+	return nil // not begun
 }

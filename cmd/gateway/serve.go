@@ -78,7 +78,9 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 		return err
 	}
 	defer buses.close()
-	g.build(buses)
+	if err := g.build(buses); err != nil {
+		return err
+	}
 	if g.listeners, err = listen(cfg.Listen); err != nil {
 		return err
 	}
@@ -146,9 +148,12 @@ type running struct {
 	announce     func(time.Duration)
 }
 
-func (g *running) build(buses buses) {
+func (g *running) build(buses buses) error {
 	g.synced.Store(clockSynced())
-	g.state = openState(g.cfg.State, g.cfg.Sensors, g.log)
+	var err error
+	if g.state, err = openState(g.cfg.State, g.cfg.Sensors, g.log); err != nil {
+		return err
+	}
 	chips := sensors.Chips()
 	var infos []wire.SensorInfo
 	var configs []sensors.Config
@@ -174,7 +179,7 @@ func (g *running) build(buses buses) {
 	g.room = chat.NewRoom(g.log)
 	options := gateway.Options{
 		Version: version, Epoch: g.state.epoch, Simulated: g.simulate != nil, Sensors: infos, Primary: primary,
-		ClockSynced: g.synced.Load, Alive: g.alive, Page: dashboard.Handler(), Log: g.log,
+		ClockSynced: g.synced.Load, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
 		Access:  &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
 		Command: g.command, Motors: g.motors.States, Driving: g.motors.Running, Lost: g.motors.Lost,
 		Rooms:      map[string]func(gateway.Peer) gateway.Guest{"/chat": func(p gateway.Peer) gateway.Guest { return g.room.Enter(p) }},
@@ -202,6 +207,7 @@ func (g *running) build(buses buses) {
 	for _, m := range g.motors.States() {
 		g.metrics.motor(m)
 	}
+	return nil
 }
 
 // flags are those of a record that is made now.
@@ -245,6 +251,11 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 	task(func(ctx context.Context) error { g.state.keep(ctx); return nil })
 	task(func(ctx context.Context) error { g.metrics.run(ctx); return nil })
 	task(func(ctx context.Context) error { g.watchClock(ctx); return nil })
+	task(func(ctx context.Context) error {
+		g.pulse.watch(ctx, map[string]func() int64{
+			"the scheduler of ticks": g.sampler.Beats, "the fan-out": g.server.Beats, "the motors' control": g.motors.Beats})
+		return nil
+	})
 	task(func(ctx context.Context) error { g.watchCertificates(ctx); return nil })
 	task(func(ctx context.Context) error {
 		if g.first.wait(ctx) {
@@ -311,9 +322,6 @@ func (g *running) watchClock(ctx context.Context) {
 		}
 	}
 }
-
-// alive is nil while both the ticks and the hub have moved within a few seconds.
-func (g *running) alive() error { return g.pulse.check(g.sampler.Beats(), g.server.Beats()) }
 
 func (g *running) status() string {
 	return fmt.Sprintf("%s, %d clients", g.server.Quality(), g.server.Clients())

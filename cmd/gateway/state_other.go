@@ -2,6 +2,9 @@
 
 package main
 
-// syncDir does nothing: directories cannot be synced here, and who simulates on
-// a laptop can do without.
-func syncDir(string) error { return nil }
+import "os"
+
+// syncDir and lockDir do nothing: directories cannot be synced here, and who
+// simulates on a laptop can do without.
+func syncDir(string) error             { return nil }
+func lockDir(string) (*os.File, error) { return nil, nil }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -19,6 +18,20 @@ var twoSensors = []SensorConfig{{Name: "a", Interval: 100 * time.Millisecond}, {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
+// mustOpen opens a state as after the end of the process that had it open.
+func mustOpen(t *testing.T, dir string, sensors []SensorConfig, log *slog.Logger) *state {
+	t.Helper()
+	s, err := openState(dir, sensors, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.lock.Close() })
+	return s
+}
+
+// die ends the process that has it open.
+func (s *state) die() { s.lock.Close() }
+
 // use uses numbers from the first on, as the sampler does, and returns the last.
 func (s *state) use(sensor uint16, ticks int) uint32 {
 	seq := s.next[sensor]
@@ -31,7 +44,7 @@ func (s *state) use(sensor uint16, ticks int) uint32 {
 
 func TestStateAcrossStops(t *testing.T) {
 	dir := t.TempDir()
-	s := openState(dir, twoSensors, quiet())
+	s := mustOpen(t, dir, twoSensors, quiet())
 	epoch := s.epoch
 	if s.first[0] != 0 || s.first[1] != 0 || epoch == "" {
 		t.Fatalf("a new state begins at %v in epoch %q", s.first, epoch)
@@ -40,13 +53,14 @@ func TestStateAcrossStops(t *testing.T) {
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
-	s = openState(dir, twoSensors, quiet())
+	s = mustOpen(t, dir, twoSensors, quiet())
 	if s.epoch != epoch || s.first[0] != last+1 || s.first[1] != 0 {
 		t.Errorf("after a clean stop %v in %q, want [%d 0] in %q", s.first, s.epoch, last+1, epoch)
 	}
 	// No close: SIGKILL. Nothing that was used comes again, and little is skipped.
 	last = s.use(0, 50)
-	s = openState(dir, twoSensors, quiet())
+	s.die()
+	s = mustOpen(t, dir, twoSensors, quiet())
 	if s.epoch != epoch || s.first[0] <= last || s.first[0] > last+6000 {
 		t.Errorf("after SIGKILL %v, the last was %d", s.first, last)
 	}
@@ -55,10 +69,10 @@ func TestStateAcrossStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := s.first[0]
-	if err := openState(dir, twoSensors[1:], quiet()).close(); err != nil {
+	if err := mustOpen(t, dir, twoSensors[1:], quiet()).close(); err != nil {
 		t.Fatal(err)
 	}
-	if s = openState(dir, twoSensors, quiet()); s.first[0] != before {
+	if s = mustOpen(t, dir, twoSensors, quiet()); s.first[0] != before {
 		t.Errorf("a sensor that was away begins at %d, want %d", s.first[0], before)
 	}
 }
@@ -67,7 +81,7 @@ func TestStateAcrossStops(t *testing.T) {
 func TestStateNeverUsesANumberTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		s := openState(dir, twoSensors[:1], quiet())
+		s := mustOpen(t, dir, twoSensors[:1], quiet())
 		done := make(chan struct{})
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() { s.keep(ctx); close(done) }()
@@ -79,10 +93,18 @@ func TestStateNeverUsesANumberTwice(t *testing.T) {
 				t.Fatalf("after a power cut %d would come again after %d", crashed.Next["a"], last)
 			}
 		}
-		// A pause of the whole machine lets the numbers leap.
+		// A pause of the whole machine lets the numbers leap: that is another epoch,
+		// told before the tick goes on, and soon on the disk.
+		old, told := s.epoch, ""
+		s.newEpoch = func(e string) { told = e }
 		s.Cover([]wire.Record{{Sensor: 0, Seq: s.next[0] + 1_000_000}})
-		if crashed := afterPowerCut(t, dir); crashed.Next["a"] < s.next[0] {
-			t.Errorf("after a leap to %d the file says %d", s.next[0], crashed.Next["a"])
+		if crashed := afterPowerCut(t, dir); s.epoch == old || told != s.epoch || crashed.Epoch != old {
+			t.Errorf("after a leap: epoch %q, told %q, on disk %q, before %q", s.epoch, told, crashed.Epoch, old)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if crashed := afterPowerCut(t, dir); crashed.Epoch != told || crashed.Next["a"] < s.next[0] {
+			t.Errorf("a minute after a leap to %d the file says %+v", s.next[0], crashed)
 		}
 		cancel()
 		<-done
@@ -91,24 +113,29 @@ func TestStateNeverUsesANumberTwice(t *testing.T) {
 
 func TestStateWraps(t *testing.T) {
 	dir := t.TempDir()
-	if err := replaceFile(filepath.Join(dir, stateFile), []byte(`{"epoch":"e","next_seq":{"a":4294967290}}`)); err != nil {
+	if err := replaceFile(filepath.Join(dir, stateFile), must(savedState{"e", map[string]uint32{"a": 4294967290}}.format())); err != nil {
 		t.Fatal(err)
 	}
-	s := openState(dir, twoSensors[:1], quiet())
+	s := mustOpen(t, dir, twoSensors[:1], quiet())
 	if last := s.use(0, 10); last != 3 || s.epoch != "e" {
 		t.Errorf("the tenth after 4294967290 is %d in epoch %q", last, s.epoch)
 	}
 }
 
 func TestDamagedState(t *testing.T) {
-	for _, content := range []string{"", "{", `{"epoch":""}`, `[]`, `{"epoch":"e","next_seq":{"a":-1}}`, strings.Repeat("\x00", 100)} {
+	good := string(must(savedState{"e", map[string]uint32{"a": 7}}.format()))
+	contents := []string{"", "{", `{"epoch":"e","next_seq":{"a":7}}`, strings.Repeat("\x00", 100), good + "\n"}
+	for i := range len(good) { // a bit flipped at every byte, and every torn tail
+		contents = append(contents, good[:i]+string(good[i]^1)+good[i+1:], good[:i])
+	}
+	for _, content := range contents {
 		dir := t.TempDir()
 		path := filepath.Join(dir, stateFile)
 		if err := replaceFile(path, []byte(content)); err != nil {
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
-		s := openState(dir, twoSensors, slog.New(slog.NewTextHandler(&log, nil)))
+		s := mustOpen(t, dir, twoSensors, slog.New(slog.NewTextHandler(&log, nil)))
 		if s.epoch == "" || s.epoch == "e" || s.first[0] != 0 {
 			t.Errorf("%q: epoch %q from %d", content, s.epoch, s.first[0])
 		}
@@ -124,7 +151,7 @@ func TestDamagedState(t *testing.T) {
 func TestStateOnAFailingDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "state")
-		s := openState(dir, twoSensors[:1], quiet())
+		s := mustOpen(t, dir, twoSensors[:1], quiet())
 		old, reserved, told := s.epoch, s.limit[0], make(chan string, 10)
 		s.newEpoch = func(e string) { told <- e }
 		ctx, cancel := context.WithCancel(context.Background())
@@ -159,11 +186,53 @@ func TestStateOnAFailingDisk(t *testing.T) {
 	})
 }
 
+func must(b []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// Two gateways must not use the same numbers.
+func TestStateIsLocked(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, twoSensors, quiet())
+	if _, err := openState(dir, twoSensors, quiet()); err == nil || !strings.Contains(err.Error(), "--state") {
+		t.Errorf("a second one: %v", err)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, dir, twoSensors, quiet())
+}
+
+// A directory that cannot be written costs one epoch, at the start.
+func TestStateThatCannotBeWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mustOpen(t, "/dev/null/state", twoSensors[:1], quiet())
+		epoch := s.epoch
+		s.newEpoch = func(string) { t.Error("another epoch") }
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { s.keep(ctx); close(done) }()
+		for range 30 {
+			s.use(0, 600)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+		}
+		cancel()
+		<-done
+		if s.epoch != epoch {
+			t.Error("the epoch changed")
+		}
+	})
+}
+
 func afterPowerCut(t *testing.T, dir string) (saved savedState) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, stateFile))
 	if err == nil {
-		err = json.Unmarshal(data, &saved)
+		saved, err = parseState(data)
 	}
 	if err != nil {
 		t.Fatal(err)

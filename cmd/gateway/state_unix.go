@@ -5,6 +5,9 @@ package main
 import (
 	"errors"
 	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // syncDir makes a rename in dir last.
@@ -14,4 +17,17 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// lockDir keeps other processes from using dir until the file is closed or the
+// process ends. A file system without locks does without.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, nil // it cannot be written: the numbers are not kept either
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, errors.Join(errors.New("another process uses it"), f.Close())
+	}
+	return f, nil
 }

@@ -92,6 +92,25 @@ func TestTLS(t *testing.T) {
 		t.Errorf("gateway watch: %v\n%s", err, out)
 	}
 
+	// A close is answered, over TLS too.
+	for range 20 {
+		c, _, err := d.Dial(p.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if err := c.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1000, "")); err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, _, err = c.ReadMessage()
+		}
+		if !websocket.IsCloseError(err, 1000) {
+			t.Fatalf("a close was answered with %v", err)
+		}
+		c.Close()
+	}
+
 	makeCert()
 	hangup := func() {
 		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
