@@ -11,8 +11,9 @@ import (
 )
 
 // TestHIL installs the gateway in a virtual machine whose /dev/i2c-1 answers as
-// real chips do, under its own unit and a real systemd; what happens there is in
-// testdata/hil. It runs once, on its own, when scripts/test asks.
+// real chips do and whose GPIO lines are the kernel's, under its own unit and a
+// real systemd; what happens there is in testdata/hil. It runs once, on its own,
+// when scripts/test asks.
 func TestHIL(t *testing.T) {
 	if testing.Short() || os.Getenv("GATEWAY_TEST_HIL") == "" {
 		t.Skip("the virtual machine is started by scripts/test (GATEWAY_TEST_HIL=1) only")
@@ -55,7 +56,7 @@ func TestHIL(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
 	defer cancel()
 	run := exec.CommandContext(ctx, hil, "run", payload)
-	run.Env = append(os.Environ(), "LIMIT=300")
+	run.Env = append(os.Environ(), "LIMIT=360")
 	run.WaitDelay = 10 * time.Second
 	out, err := run.CombinedOutput()
 	t.Logf("the machine said:\n%s", out)

@@ -1,7 +1,7 @@
 // Package hil runs inside the virtual machine, as root, beside the installed
-// gateway: it sets what the emulated chips measure and how they fail, and reads
-// what a client on the network is told. It knows nothing of the gateway but the
-// wire.
+// gateway: it sets what the emulated chips measure and how they fail, looks at the
+// GPIO lines, and is a client on the network. It knows nothing of the gateway but
+// the wire and the command line.
 package hil
 
 import (
@@ -135,8 +135,8 @@ type stream struct {
 	err     error            // of the end; valid once records is closed
 }
 
-// connect dials until the gateway answers.
-func connect(t *testing.T) *stream {
+// dial connects, as soon as the gateway answers.
+func dial(t *testing.T) *websocket.Conn {
 	t.Helper()
 	dialer := websocket.Dialer{
 		Subprotocols:     []string{wire.ReadingsV2},
@@ -149,7 +149,13 @@ func connect(t *testing.T) *stream {
 		return err
 	})
 	t.Cleanup(func() { c.Close() })
+	return c
+}
 
+// connect begins to read what the gateway streams.
+func connect(t *testing.T) *stream {
+	t.Helper()
+	c := dial(t)
 	s := &stream{
 		names:   map[uint16]string{},
 		records: make(chan wire.Record, 10_000), // more than a whole run has; full, the test fails

@@ -68,8 +68,10 @@ func TestGateway(t *testing.T) {
 	})
 
 	t.Run("bus never answers", func(t *testing.T) { testBusNeverAnswers(t, s) })
-	t.Run("restart", func(t *testing.T) { testRestart(t) })
+	t.Run("restart", testRestart)
+	t.Run("motors", testMotors)
 	t.Run("watchdog", testWatchdog)
+	t.Run("certificate", testCertificate)
 }
 
 // testValues sets what the chips measure and wants exactly that.
@@ -185,6 +187,12 @@ func testBusNeverAnswers(t *testing.T, s *stream) {
 	if err := stop.Wait(); err != nil {
 		t.Fatalf("systemctl stop: %v", err)
 	}
+	wantSuccess(t)
+}
+
+// wantSuccess wants the gateway to have ended as asked.
+func wantSuccess(t *testing.T) {
+	t.Helper()
 	if result, status := property(t, "Result"), property(t, "ExecMainStatus"); result != "success" || status != "0" {
 		t.Errorf("it ended with %s, status %s, want success, 0", result, status)
 	}
@@ -215,16 +223,19 @@ func testRestart(t *testing.T) {
 	}
 }
 
-// testWatchdog: a process that does nothing any more is replaced.
+// testWatchdog: a process that does nothing any more is replaced, and what it
+// left running is off first.
 func testWatchdog(t *testing.T) {
 	s := connect(t)
 	last := s.untilGood(t, "sht")
+	operate(t).start(t, "relay")
+	wantLevels(t, "relay=1")
 	pid, restarts := property(t, "MainPID"), property(t, "NRestarts")
-	if b, err := exec.Command("kill", "-STOP", pid).CombinedOutput(); err != nil {
-		t.Fatalf("kill -STOP %s: %v: %s", pid, err, b)
-	}
+	signal(t, "STOP", pid)
+	untilLevels(t, limit)
 	s.ended(t, limit)
 	again := connect(t)
+	wantLevels(t)
 	next := again.untilGood(t, "sht")
 	if now := property(t, "MainPID"); now == pid || now == "0" {
 		t.Errorf("process %s is still there", now)
@@ -238,9 +249,20 @@ func testWatchdog(t *testing.T) {
 	wantHealthy(t)
 }
 
-func systemctl(t *testing.T, verb string) {
+func systemctl(t *testing.T, verb string, options ...string) {
 	t.Helper()
-	if b, err := exec.Command("systemctl", verb, "gateway.service").CombinedOutput(); err != nil {
+	if b, err := exec.Command("systemctl", append(options, verb, "gateway.service")...).CombinedOutput(); err != nil {
 		t.Fatalf("systemctl %s: %v: %s", verb, err, b)
+	}
+}
+
+// signal sends a process a signal.
+func signal(t *testing.T, name, pid string) {
+	t.Helper()
+	if pid == "0" { // what systemd says of none, and kill means ourselves by
+		t.Fatalf("no process to send SIG%s to", name)
+	}
+	if b, err := exec.Command("kill", "-s", name, pid).CombinedOutput(); err != nil {
+		t.Fatalf("kill -s %s %s: %v: %s", name, pid, err, b)
 	}
 }

@@ -1,0 +1,393 @@
+package hil
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	program = "/usr/bin/gateway"
+	config  = "/etc/gateway/gateway.yaml"
+)
+
+// motors are those of gateway.yaml, and what runs them forwards at full speed.
+var motors = []struct {
+	name   string
+	levels []string
+}{
+	{"relay", []string{"relay=1"}},
+	{"lamp", []string{"lamp=0"}},
+	{"gate", []string{"in1=1", "enable=1", "standby=1"}},
+	{"fan", []string{"pwm=40000"}},
+}
+
+// testMotors: what the lines carry, whatever becomes of those who should see to
+// it. The lines keep their levels when nobody holds them, as on a Pi.
+func testMotors(t *testing.T) {
+	t.Run("before the port answers", testOffFirst)
+	t.Run("run", testRun)
+	t.Run("read back", testReadBack)
+	t.Run("operator lost", testOperatorLost)
+	t.Run("lease", testLease)
+	t.Run("e-stop", testEStop)
+	t.Run("killed", testKilled)
+	t.Run("killed with a broken configuration", testKilledUnconfigured)
+	t.Run("stopped", testStopped)
+	t.Run("line held by another", testHeldLine)
+}
+
+// testOffFirst: what a dead process has left on is off before anybody can
+// connect; and no motor starts while the e-stop's contact is open, as it is now.
+// (To claim it pulls it up, and the emulator knows no contact that is stronger.)
+func testOffFirst(t *testing.T) {
+	systemctl(t, "stop")
+	gpioset(t, "17=1", "4=0", "23=1", "25=1", "27=1", "18=1")
+	for file, text := range map[string]string{"period": "40000", "duty_cycle": "20000", "enable": "1"} {
+		write(t, pwmChannel+file, text)
+	}
+	wantLevels(t, "relay=1", "lamp=0", "in1=1", "enable=1", "standby=1", "dir=1", "pwm=20000")
+
+	systemctl(t, "start", "--no-block")
+	begin := time.Now()
+	for {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			wantLevels(t)
+			c.Close()
+			break
+		}
+		if time.Since(begin) > limit {
+			t.Fatal(err)
+		}
+	}
+	o := operate(t)
+	wantClaimed(t)
+	o.refused(t, 409, "e-stop input", "start", "relay")
+	o.refused(t, 409, "e-stop input", "reset", "")
+	wantLevels(t)
+	o.release(t)
+	for _, m := range motors {
+		o.wantStopped(t, m.name, "command") // the reset's
+	}
+}
+
+// gpioset drives lines and lets go of them.
+func gpioset(t *testing.T, levels ...string) {
+	t.Helper()
+	if b, err := exec.Command("gpioset", append([]string{os.Getenv("chip")}, levels...)...).CombinedOutput(); err != nil {
+		t.Fatalf("gpioset %v: %v: %s", levels, err, b)
+	}
+}
+
+func testRun(t *testing.T) {
+	o := operate(t)
+	for _, m := range motors {
+		o.start(t, m.name)
+		wantLevels(t, m.levels...)
+		o.do(t, "stop", m.name)
+		wantLevels(t)
+		o.wantStopped(t, m.name, "command")
+	}
+
+	o.start(t, "gate", `"speed":0.5`)
+	untilPulses(t, 25)
+	o.do(t, "set", "gate", `"direction":"reverse"`, `"speed":1`)
+	untilLevels(t, limit, "in2=1", "enable=1", "standby=1")
+	if s := o.do(t, "status", "gate"); s.Direction != "reverse" || s.Speed != 1 {
+		t.Errorf("gate: %+v, want it in reverse", s)
+	}
+	o.start(t, "fan", `"speed":0.5`, `"direction":"reverse"`)
+	wantLevels(t, "in2=1", "enable=1", "standby=1", "dir=1", "pwm=20000")
+	o.do(t, "stop", "all")
+	wantLevels(t)
+}
+
+// testReadBack: asked again and again, an output stays one.
+func testReadBack(t *testing.T) {
+	o := operate(t)
+	for _, m := range motors[:2] {
+		o.start(t, m.name)
+	}
+	tick := time.NewTicker(60 * time.Millisecond) // 20 a second are taken
+	defer tick.Stop()
+	for range 50 {
+		<-tick.C
+		o.do(t, "status", "all")
+		wantLevels(t, "relay=1", "lamp=0")
+	}
+	wantClaimed(t)
+	o.do(t, "stop", "all")
+	wantLevels(t)
+}
+
+// testOperatorLost: the operator's program is killed, or does nothing any more.
+func testOperatorLost(t *testing.T) {
+	o := operate(t)
+	for _, tt := range []struct {
+		name   string
+		signal string
+		within time.Duration
+	}{
+		{"killed", "KILL", 2 * time.Second},
+		{"hangs", "STOP", 6 * time.Second}, // a ping a second, 2 s for its pong
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client := exec.Command(program, "motor", address, "start", "relay", "--for", "1h")
+			if err := client.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				client.Process.Kill()
+				client.Wait()
+			}()
+			untilLevels(t, limit, "relay=1")
+			lost := time.Now()
+			signal(t, tt.signal, strconv.Itoa(client.Process.Pid))
+			untilLevels(t, tt.within)
+			t.Logf("off after %v", time.Since(lost).Round(time.Millisecond))
+			o.wantStopped(t, "relay", "disconnect")
+		})
+	}
+}
+
+// testLease: it ends in time, though the operator is still there.
+func testLease(t *testing.T) {
+	const lease, late = time.Second, 500 * time.Millisecond // an emulated processor's
+	holder := operate(t)
+	begin := time.Now()
+	holder.start(t, "lamp", `"lease_ms":1000`)
+	wantLevels(t, "lamp=0")
+	untilLevels(t, lease+late)
+	took := time.Since(begin)
+	t.Logf("a lease of %v ended after %v", lease, took.Round(time.Millisecond))
+	if took < lease {
+		t.Errorf("a lease of %v ended after %v", lease, took)
+	}
+	operate(t).wantStopped(t, "lamp", "lease")
+}
+
+func testEStop(t *testing.T) {
+	o := operate(t)
+	var all []string
+	for _, m := range motors {
+		o.start(t, m.name)
+		all = append(all, m.levels...)
+	}
+	wantLevels(t, all...)
+	contact(t, "open")
+	untilLevels(t, time.Second)
+	for _, m := range motors {
+		o.refused(t, 409, "e-stop input", "start", m.name)
+	}
+	o.refused(t, 409, "e-stop input", "reset", "")
+	contact(t, "closed")
+	o.refused(t, 409, "e-stop input", "start", "relay") // it latches
+	o.release(t)
+	wantLevels(t)
+	o.start(t, "relay")
+	wantLevels(t, "relay=1")
+	o.do(t, "stop", "relay")
+}
+
+// kill ends the gateway, and waits until all is off but on. It was not the next
+// gateway that did it: that starts a second later.
+func kill(t *testing.T, on ...string) {
+	t.Helper()
+	signal(t, "KILL", property(t, "MainPID"))
+	begin := time.Now()
+	untilLevels(t, limit, on...)
+	took := time.Since(begin)
+	if now := property(t, "MainPID"); now != "0" {
+		t.Errorf("process %s was there by the time that the motors were off", now)
+	}
+	t.Logf("off %v after SIGKILL", took.Round(time.Millisecond))
+}
+
+// testKilled: the gateway is gone without a word, then is back, and nothing
+// that ran before runs again.
+func testKilled(t *testing.T) {
+	o := operate(t)
+	var all []string
+	for _, m := range motors {
+		o.start(t, m.name)
+		all = append(all, m.levels...)
+	}
+	wantLevels(t, all...)
+	kill(t)
+	wantStopPost(t, "0")
+	wantAllOff(t)
+}
+
+// wantAllOff wants the gateway to be back, with all motors off.
+func wantAllOff(t *testing.T) {
+	t.Helper()
+	s := connect(t)
+	if len(s.hello.Motors) != len(motors) {
+		t.Fatalf("motors %+v", s.hello.Motors)
+	}
+	for _, m := range s.hello.Motors {
+		if m.Running || m.Speed != 0 {
+			t.Errorf("%+v runs", m)
+		}
+	}
+	s.untilGood(t, "sht")
+	wantLevels(t)
+	wantClaimed(t)
+	operate(t).release(t)
+}
+
+// wantStopPost waits until the outputs were driven off after the end, with an
+// exit status.
+func wantStopPost(t *testing.T, status string) {
+	t.Helper()
+	retry(t, "ExecStopPost", func() error {
+		if p := property(t, "ExecStopPost"); !strings.Contains(p, "code=exited ; status="+status+" ") {
+			return fmt.Errorf("%s, want status %s", p, status)
+		}
+		return nil
+	})
+}
+
+// testKilledUnconfigured: somebody edits the file, and then the gateway is
+// killed. What it had driven is off all the same.
+func testKilledUnconfigured(t *testing.T) {
+	o := operate(t)
+	o.start(t, "relay")
+	good := read(t, config)
+	write(t, config, "motors: nonsense\n")
+	kill(t)
+	retry(t, "failed", func() error {
+		if state := property(t, "ActiveState"); state != "failed" {
+			return fmt.Errorf("it is %s", state)
+		}
+		return nil
+	})
+	if status := property(t, "ExecMainStatus"); status != "78" {
+		t.Errorf("it ended with status %s, want 78", status)
+	}
+	write(t, config, good)
+	systemctl(t, "start")
+	wantAllOff(t)
+}
+
+// testStopped: nothing turns once the gateway was asked to end, and that is a
+// good end.
+func testStopped(t *testing.T) {
+	o := operate(t)
+	o.start(t, "relay")
+	o.start(t, "gate", `"speed":0.5`)
+	systemctl(t, "stop")
+	wantLevels(t)
+	wantSuccess(t)
+	wantStopPost(t, "0")
+}
+
+// testHeldLine: another program has one of the lines. The others work, and are
+// safe; that one works once it is free.
+func testHeldLine(t *testing.T) {
+	other := exec.Command("gpioset", "--mode=signal", os.Getenv("chip"), "17=1")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		other.Process.Kill()
+		other.Wait()
+	}()
+	untilLevels(t, limit, "relay=1")
+	systemctl(t, "start")
+	connect(t).untilGood(t, "sht")
+	o := operate(t)
+	contact(t, "closed")
+	retry(t, "reset", func() error { // the gateway polls the contact
+		a := o.command(t, "reset", "")
+		if a.Payload.Code != 503 || !strings.Contains(a.Payload.Message, `held by "gpioset"`) {
+			return fmt.Errorf("%s %+v, want error 503 that says who holds the line", a.Type, a.Payload)
+		}
+		return nil
+	})
+	o.refused(t, 503, `held by "gpioset"`, "start", "relay")
+	o.start(t, "lamp")
+	wantLevels(t, "relay=1", "lamp=0")
+	kill(t, "relay=1")
+	wantStopPost(t, "1")
+
+	o = operate(t)
+	signal(t, "TERM", strconv.Itoa(other.Process.Pid))
+	other.Wait()
+	untilLevels(t, time.Second) // nobody has to ask for that
+	o.refused(t, 409, "e-stop input", "start", "relay")
+	o.release(t)
+	wantClaimed(t)
+	o.start(t, "relay")
+	wantLevels(t, "relay=1")
+	o.do(t, "stop", "relay")
+	wantLevels(t)
+}
+
+// testCertificate: systemctl reload shows new clients a new certificate, and
+// disturbs nobody.
+func testCertificate(t *testing.T) {
+	group, err := user.LookupGroup("gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gid, err := strconv.Atoi(group.Gid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	makeCertificate := func() {
+		t.Helper()
+		const key = "/etc/gateway/gateway.key"
+		if b, err := exec.Command(program, "cert", "--out", "/etc/gateway", "--force").CombinedOutput(); err != nil {
+			t.Fatalf("gateway cert: %v: %s", err, b)
+		}
+		if err := os.Chown(key, 0, gid); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(key, 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serial := func() (string, error) {
+		dialer := net.Dialer{Timeout: 10 * time.Second}
+		c, err := tls.DialWithDialer(&dialer, "tcp", address, &tls.Config{InsecureSkipVerify: true}) // its number is all we want
+		if err != nil {
+			return "", err
+		}
+		defer c.Close()
+		return c.ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
+	}
+
+	makeCertificate()
+	write(t, config, read(t, config)+"\ntls: {cert: /etc/gateway/gateway.crt, key: /etc/gateway/gateway.key}\n")
+	systemctl(t, "restart")
+	first, err := serial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := property(t, "MainPID")
+	makeCertificate()
+	begin := time.Now()
+	systemctl(t, "reload")
+	retry(t, "reload", func() error {
+		if now, err := serial(); err != nil || now == first {
+			return fmt.Errorf("certificate %s, %v", now, err)
+		}
+		return nil
+	})
+	// Without being told, it looks every 10 s, and uses what it then sees twice.
+	if took := time.Since(begin); took > 8*time.Second {
+		t.Errorf("the new certificate came after %v only", took)
+	}
+	if now := property(t, "MainPID"); now != pid {
+		t.Errorf("process %s is now %s", pid, now)
+	}
+}
