@@ -49,7 +49,9 @@ async def main(url):
             await ws.recv()
         except websockets.ConnectionClosed as e:
             got["unknown"] = [e.code, e.reason]
-    print(json.dumps(got))
+    def plain(x):  # JSON has no NaN: a busy machine may fail a tick
+        return [plain(y) for y in x] if isinstance(x, (list, tuple)) else None if x != x else x
+    print(json.dumps(got | {k: plain(got[k]) for k in ("v1", "v2")}))
 
 asyncio.run(main(sys.argv[1]))
 `, p.URL).CombinedOutput()
@@ -57,8 +59,8 @@ asyncio.run(main(sys.argv[1]))
 		t.Fatalf("%v\n%s", err, out)
 	}
 	var got struct {
-		V1    [][3]float64
-		V2    [][][7]float64
+		V1    [][3]*float64
+		V2    [][][7]*float64
 		Hello struct {
 			Type    string
 			Payload wire.Hello
@@ -68,13 +70,20 @@ asyncio.run(main(sys.argv[1]))
 	if err := json.Unmarshal(out, &got); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	good := 0
 	for i, r := range got.V1 {
-		if r[0] < 10 || r[0] > 35 || r[1] < 1 || r[1] > 99 {
-			t.Errorf("reading %d: %v is no room", i, r)
+		if r[0] != nil {
+			if good++; *r[0] < 10 || *r[0] > 35 || *r[1] < 1 || *r[1] > 99 {
+				t.Errorf("reading %d: %v °C, %v %% is no room", i, *r[0], *r[1])
+			}
 		}
-		if i > 0 && r[2]-got.V1[i-1][2] != 100 {
-			t.Errorf("reading %d came %v ms after the one before", i, r[2]-got.V1[i-1][2])
+		// A tick that is late says when it was; lateness does not add up.
+		if off := *r[2] - *got.V1[0][2] - float64(i)*100; off < -500 || off > 500 {
+			t.Errorf("reading %d is off by %v ms", i, off)
 		}
+	}
+	if good < len(got.V1)/2 {
+		t.Errorf("%d of %d readings are good", good, len(got.V1))
 	}
 	hello := got.Hello.Payload
 	if got.Hello.Type != "hello" || !hello.Simulated || hello.Epoch == "" || len(hello.Sensors) != 3 {
@@ -85,8 +94,8 @@ asyncio.run(main(sys.argv[1]))
 			t.Logf("message %d has %d records", i, len(tick))
 		}
 		for _, r := range tick {
-			if int(r[1])&int(wire.Simulated) == 0 {
-				t.Errorf("message %d: a record without the simulated flag: %v", i, r)
+			if int(*r[1])&int(wire.Simulated) == 0 {
+				t.Errorf("message %d: a record without the simulated flag", i)
 			}
 		}
 	}
