@@ -64,7 +64,7 @@ func start(t testing.TB, change ...func(*Options)) *testServer {
 	return s
 }
 
-// tick publishes a record of every sensor and returns them.
+// tick publishes a record of every sensor, and returns them when they are spread.
 func (s *testServer) tick() (records []wire.Record) {
 	for i := range s.opts.Sensors {
 		records = append(records, wire.Record{Sensor: uint16(i), Flags: wire.Simulated, Seq: s.seq,
@@ -72,7 +72,13 @@ func (s *testServer) tick() (records []wire.Record) {
 	}
 	s.seq++
 	s.Publish(records)
-	return records
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); runtime.Gosched() {
+		if r, ok := s.hub.newest(0); ok && r.Seq == records[0].Seq {
+			return records
+		}
+	}
+	s.t.Fatal("the hub stands still")
+	return nil
 }
 
 type client struct {

@@ -124,7 +124,7 @@ func outputsOffCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := serveOptions{config: path}.configuration(nil)
 			if err != nil {
-				return err
+				return fmt.Errorf("no output was driven off: %w", err)
 			}
 			var specs []motor.Spec
 			for _, m := range cfg.Motors {

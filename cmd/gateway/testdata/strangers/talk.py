@@ -39,7 +39,7 @@ async def requests():
             await ws.send(text)
             while True:
                 answer = await ws.recv()
-                if isinstance(answer, str):
+                if isinstance(answer, str) and json.loads(answer)["type"] != "state":  # which may come before its ack
                     return json.loads(answer)
 
         got = [await ask(t) for t in (
