@@ -138,7 +138,7 @@ func (p *certPair) instructions(dir string, own, more []string) string {
 	var b strings.Builder
 	cert, key := filepath.Join(dir, certName), filepath.Join(dir, keyName)
 	fmt.Fprintf(&b, "%s  the certificate, until %s\n", cert, p.notAfter.Format(time.DateOnly))
-	fmt.Fprintf(&b, "%s  its key: it stays on this machine; the gateway's user must be able to read it\n\n", key)
+	fmt.Fprintf(&b, "%s  its key: it stays on this machine; for the service:\n  sudo chown root:gateway %s && sudo chmod 640 %s\n\n", key, key, key)
 	fmt.Fprintf(&b, "for      %s\n", strings.Join(slices.Concat(own, more), ", "))
 	fmt.Fprintf(&b, "SHA-256  %s\n\n", p.fingerprint())
 	fmt.Fprintf(&b, "In the gateway's configuration:\n\ntls: {cert: %s, key: %s}\n", yamlText(cert), yamlText(key))

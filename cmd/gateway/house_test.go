@@ -13,6 +13,7 @@ var allowed = map[string][]string{
 	"sensors": {"wire", "sensors"},
 	"gateway": {"wire"},
 	"cmd":     {"wire", "sensors", "gateway", "cmd"},
+	"scripts": {"wire", "scripts"}, // measurements from outside
 }
 
 // forbidden is what a room must not know of the world outside.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,6 +26,8 @@ func (g *running) buildMotors(hw motor.Hardware) {
 			Name: m.Name, Output: out, Reversible: m.Output.Reversible(), Proportional: m.Output.Proportional(),
 			Ramp: m.Ramp, Dwell: m.Dwell, MinPause: m.MinPause, MaxRun: m.MaxRun, KeepOnLoss: m.KeepOnLoss, Needs: m.Needs,
 		})
+		out.claim()
+		out.claimed(2 * time.Second) // at the start there is nobody to wait for
 		if err := out.Drive(0); err != nil {
 			g.log.Warn("motor cannot be driven: it has a fault until a reset", "motor", m.Name, "err", err)
 		}
@@ -62,22 +65,53 @@ func (g *running) command(c gateway.Client, id string, cmd wire.Command) (any, e
 	return g.motors.Command(motor.Client{ID: c.ID, Name: c.Name}, id, cmd)
 }
 
+// claimTime is how long a command waits for pins that are not there yet.
+const claimTime = 20 * time.Millisecond
+
 // lateOutput is an output whose pins may not be there yet: each attempt to
-// drive it is one to claim them. The controller calls it one call at a time.
+// drive it is one to claim them. That can take a second, for which the other
+// motors must not wait, so it goes on beside. The controller calls it one call
+// at a time.
 type lateOutput struct {
-	open func() (motor.Output, error)
-	out  motor.Output
+	open    func() (motor.Output, error)
+	out     motor.Output
+	err     error         // why there is none
+	claims  chan struct{} // closed when the attempt that is under way has ended; nil if none is
+	next    motor.Output  // what came of it
+	nextErr error
+}
+
+func (l *lateOutput) claim() {
+	if l.claims == nil {
+		done := make(chan struct{})
+		l.claims = done
+		go func() { defer close(done); l.next, l.nextErr = l.open() }()
+	}
+}
+
+// claimed waits for the attempt that is under way, d at most.
+func (l *lateOutput) claimed(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-l.claims:
+		l.out, l.err, l.claims = l.next, l.nextErr, nil
+	case <-timer.C:
+	}
 }
 
 func (l *lateOutput) Drive(speed float64) error {
 	if l.out == nil {
-		out, err := l.open()
-		if err != nil {
-			return err
-		}
-		l.out = out
+		l.claim()
+		l.claimed(claimTime)
 	}
-	return l.out.Drive(speed)
+	switch {
+	case l.out != nil:
+		return l.out.Drive(speed)
+	case l.err != nil:
+		return l.err
+	}
+	return errors.New("its pins are being claimed")
 }
 
 func (l *lateOutput) State() (float64, error) {
@@ -88,6 +122,9 @@ func (l *lateOutput) State() (float64, error) {
 }
 
 func (l *lateOutput) Close() error {
+	if l.claims != nil {
+		l.claimed(2 * time.Second)
+	}
 	if l.out == nil {
 		return nil
 	}

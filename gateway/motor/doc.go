@@ -21,8 +21,8 @@
 //     moment on the way there: at once, on a ramp, or not before a dwell.
 //  9. The pin is driven and read back (drive.go). If either fails, the
 //     motor is off, its fault is latched and the answer is 503.
-//  10. The answer carries what was read back. After it, all others are told
-//     (board.go), and [Controller.Run] goes on: it ramps, and it ends the order
+//  10. The answer carries what was read back. All who subscribed are told, by
+//     another goroutine and so sometimes before (board.go), and [Controller.Run] goes on: it ramps, and it ends the order
 //     when its time is up.
 //
 // Nothing is queued on this path: a command is carried out or refused when it
