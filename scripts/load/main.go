@@ -1,0 +1,39 @@
+//go:build linux
+
+// Command load measures a gateway from outside: it starts the program with
+// emulated chips, connects thousands of clients over loopback, and prints what
+// they cost and how long they wait. scripts/bench runs it.
+//
+// It knows the program's flags and what it shows to everybody: the stream,
+// /metrics, and its entries in /proc. It refuses to know its inside.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+)
+
+// maxWindow is shorter than the time for which a gateway bears with clients that
+// never read.
+const maxWindow = 25 * time.Second
+
+func main() {
+	program := flag.String("gateway", "", "the gateway's `binary`")
+	window := flag.Duration("window", 20*time.Second, "how long each row is measured")
+	flag.Parse()
+	if *program == "" || flag.NArg() > 0 || *window < time.Second || *window > maxWindow {
+		fmt.Fprintf(os.Stderr, "usage: load -gateway BINARY [-window DURATION], from 1s to %v\n", maxWindow)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop) // the second one ends it at once
+	b := bench{ctx: ctx, program: *program, window: *window, out: os.Stdout}
+	if err := b.run(); err != nil {
+		fmt.Fprintf(os.Stderr, "load: %v\n", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,84 @@
+//go:build linux
+
+package swarm
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Tick is what the clients got of one tick.
+type Tick struct {
+	Stamp       int64         // the time in its readings
+	Clients     int           // that got it
+	First, Last time.Duration // from its time until the first and the last of them had read it
+}
+
+// Ticks is ticks in the order in which they came.
+type Ticks []Tick
+
+// arrived notes that a client read a tick, age after it was made.
+func (t *Ticks) arrived(stamp int64, age time.Duration) {
+	for i := len(*t) - 1; i >= 0; i-- { // few are under way at a time
+		if k := &(*t)[i]; k.Stamp == stamp {
+			k.Clients++
+			k.Last = max(k.Last, age)
+			return
+		}
+	}
+	*t = append(*t, Tick{Stamp: stamp, Clients: 1, First: age, Last: age})
+}
+
+// complete returns how many ticks all of n clients have.
+func (t Ticks) complete(n int) (whole int) {
+	for _, k := range t {
+		if k.Clients == n {
+			whole++
+		}
+	}
+	return whole
+}
+
+// whole returns the length of t until the last tick that all of n clients have.
+// What follows is on its way.
+func (t Ticks) whole(n int) int {
+	for i := len(t); i > 0; i-- {
+		if t[i-1].Clients == n {
+			return i
+		}
+	}
+	return 0
+}
+
+// Delivered returns an error unless each of n clients got each tick.
+func (t Ticks) Delivered(n int) error {
+	for i, k := range t {
+		if k.Clients != n {
+			return fmt.Errorf("tick %d of %d came to %d of %d clients", i+1, len(t), k.Clients, n)
+		}
+	}
+	return nil
+}
+
+// First returns the age below which the share p of the ticks had reached their
+// first client, Last that of their last client.
+func (t Ticks) First(p float64) time.Duration {
+	return t.percentile(p, func(k Tick) time.Duration { return k.First })
+}
+
+func (t Ticks) Last(p float64) time.Duration {
+	return t.percentile(p, func(k Tick) time.Duration { return k.Last })
+}
+
+func (t Ticks) percentile(p float64, of func(Tick) time.Duration) time.Duration {
+	if len(t) == 0 {
+		return 0
+	}
+	d := make([]time.Duration, len(t))
+	for i, k := range t {
+		d[i] = of(k)
+	}
+	slices.Sort(d)
+	return d[min(int(p*float64(len(d))), len(d)-1)]
+}
