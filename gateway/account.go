@@ -14,6 +14,7 @@ type account struct {
 	base    totals     // the feed's when it was settled
 	waiting *window    // what the client has not taken; nil while it is quick
 	took    time.Time  // when its socket last took something, while it is slow
+	pending uint64     // numbers that a replay is still to bring
 }
 
 // totals are what a feed has had for each of its members.
@@ -35,9 +36,11 @@ func (a *account) settle(now totals) {
 // stats returns the account. It must be settled.
 func (a *account) stats() wire.Stats {
 	s := a.settled
+	s.Queued = a.pending
 	if w := a.waiting; w != nil {
-		s.Queued = uint64(w.kept())
-		s.Conflated += uint64(w.total) - s.Queued
+		kept := uint64(w.kept())
+		s.Queued += kept
+		s.Conflated += uint64(w.total) - kept
 	}
 	return s
 }
@@ -48,6 +51,12 @@ func (a *account) forget() {
 		a.settled.Produced -= uint64(a.waiting.total)
 		a.waiting = nil
 	}
+}
+
+// missing takes numbers out of what a replay is to bring that have no record.
+func (a *account) missing(n uint64) {
+	a.pending -= n
+	a.settled.Missed += n
 }
 
 // delivered empties the window: its records were handed to the socket.

@@ -46,6 +46,7 @@ type hub struct {
 
 	full, free chan *[]wire.Record
 	quit, done chan struct{}
+	replays    chan struct{} // holds one for each that is under way
 
 	frames atomic.Int64 // handed to clients' outboxes: readings only
 
@@ -84,7 +85,7 @@ func newHub(s *Server) *hub {
 		s: s, epoch: s.opts.Epoch, feeds: map[feedKey]*feed{}, last: make([]wire.Record, len(s.opts.Sensors)),
 		failed: make([]int, len(s.opts.Sensors)), gaps: make([]uint32, len(s.opts.Sensors)),
 		full: make(chan *[]wire.Record, backlog), free: make(chan *[]wire.Record, backlog),
-		quit: make(chan struct{}), done: make(chan struct{}),
+		quit: make(chan struct{}), done: make(chan struct{}), replays: make(chan struct{}, maxReplays),
 	}
 	for range backlog {
 		records := make([]wire.Record, 0, len(s.opts.Sensors))
@@ -190,7 +191,7 @@ func (f *feed) retry(now func() time.Time) {
 		c := f.slow[i]
 		late := feed{feedKey: feedKey{f.protocol, ^sensorSet(0)}}
 		late.encode(c.waiting.records(), c.s.opts.Sensors)
-		if !c.out.offer(late.frame) {
+		if len(late.frame) > 0 && !c.out.offer(late.frame) {
 			continue
 		}
 		c.took = now()
@@ -262,6 +263,14 @@ func (h *hub) join(c *session) {
 }
 
 func (h *hub) leave(c *session) {
+	if r := h.forget(c); r != nil {
+		close(r.stop)
+		<-r.done
+	}
+}
+
+// forget takes a session off the books, and returns its replay, which is to end.
+func (h *hub) forget(c *session) *replay {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	final := h.statsOf(c)
@@ -273,6 +282,7 @@ func (h *hub) leave(c *session) {
 	if c.slot < len(h.sessions) {
 		h.sessions[c.slot].slot = c.slot
 	}
+	return c.replay
 }
 
 // move subscribes a session to other sensors than before. h.mu is held.

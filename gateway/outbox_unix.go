@@ -26,6 +26,13 @@ func (o *outbox) useRaw() {
 	}
 }
 
+// control calls f with the socket, if there is one to ask.
+func (o *outbox) control(f func(fd int)) {
+	if o.raw != nil {
+		_ = o.raw.Control(func(fd uintptr) { f(int(fd)) }) // it is closed: nothing to tell
+	}
+}
+
 // tryWrite gives the socket what it takes now.
 func (o *outbox) tryWrite(p []byte) (int, error) {
 	if o.raw == nil {

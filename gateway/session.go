@@ -42,6 +42,7 @@ type session struct {
 	waits          bool      // for a pong
 	seen           int64     // of pongs
 	account
+	replay *replay // brings what it missed; nil when there is nothing to bring
 
 	commanded atomic.Bool  // ever: only then it can have a motor running
 	pongs     atomic.Int64 // how many came

@@ -48,7 +48,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	c := &session{s: s, Client: Client{
 		ID: "c" + strconv.FormatInt(s.ids.Add(1), 10), Name: r.RemoteAddr, MayCommand: s.opts.Access.MayCommand(r),
 	}}
-	c.talk = s.endpoint(c, r.URL.Path, protocol)
+	c.talk = s.endpoint(c, r.URL, protocol)
 	if _, ok := c.talk.(echo); ok && s.echoes.Add(1) > maxEchoes {
 		s.echoes.Add(-1)
 		done()
