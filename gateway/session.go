@@ -38,6 +38,7 @@ type session struct {
 	slot           int  // in hub.sessions
 	driving        bool // has a motor running
 	pinged         time.Time
+	took           time.Time // something of what waits for it; zero while nothing does
 	asked          time.Time // of the first ping that is unanswered
 	waits          bool      // for a pong
 	seen           int64     // of pongs
@@ -227,10 +228,22 @@ func (c *session) close(code int, reason string) {
 	_ = c.out.SetReadDeadline(time.Now().Add(farewellTime))
 }
 
+// overdue tells whether a client has taken nothing for too long although
+// something waits for it.
+func (c *session) overdue(now time.Time) bool {
+	switch {
+	case c.waiting == nil && !c.out.socket.waits():
+		c.took = time.Time{}
+	case c.out.socket.progress() || c.took.IsZero():
+		c.took = now
+	}
+	return !c.took.IsZero() && now.Sub(c.took) >= tooSlow
+}
+
 // heartbeat pings, and ends a client whose pong or whose reading is overdue. The
 // hub calls it, more often for those who drive a motor.
 func (c *session) heartbeat(now time.Time) {
-	if c.out.stalled(now) >= tooSlow || c.waiting != nil && now.Sub(c.took) >= tooSlow {
+	if c.overdue(now) {
 		c.close(wire.CloseTooSlow, "Too slow to follow") // a moment to take it, then it is cut
 		return
 	}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -73,6 +72,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.ws, c.out = ws, h.out
+	c.out.session = c
 	// Outside the handler, whose goroutine's stack and buffers are large.
 	go func() {
 		defer done()
@@ -127,16 +127,15 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := c.SetDeadline(time.Time{}); err != nil { // the HTTP server's
-		_ = c.Close()
-		return nil, nil, err
-	}
 	// A client in a hurry may have sent frames along with its request.
 	var early []byte
 	if n := brw.Reader.Buffered(); n > 0 {
 		early = make([]byte, n)
 		_, _ = brw.Reader.Read(early) // buffered: it cannot fail
 	}
-	h.out = newOutbox(c, early)
+	if h.out, err = outboxOf(c, early); err != nil {
+		_ = c.Close()
+		return nil, nil, err
+	}
 	return h.out, bufio.NewReadWriter(bufio.NewReaderSize(nil, 16), bufio.NewWriterSize(h.out, 16)), nil
 }
