@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -33,10 +34,11 @@ type outbox struct {
 	after   []byte   // waits for the end of the long message
 
 	// The reading side, its goroutine's own.
-	early  []byte  // read from the client before the upgrade was done
-	budget int     // bytes that may still be read for the message under way; see allow
-	frames scanner // of what was read
-	bad    error   // what it found
+	read   *bufio.Reader // gorilla's
+	early  []byte        // read from the client before the upgrade was done
+	budget int           // bytes that may still be read for the message under way; see allow
+	frames scanner       // of what was read
+	bad    error         // what it found
 }
 
 // listener makes each of its connections the socket of an outbox.
@@ -208,6 +210,12 @@ func (o *outbox) Read(p []byte) (n int, err error) {
 		return good, bad
 	}
 	return n, err
+}
+
+// more tells whether a message may be read without waiting for the socket. With
+// TLS, nobody knows.
+func (o *outbox) more() bool {
+	return o.tls != nil || len(o.early) > 0 || o.read.Buffered() > 0
 }
 
 // drain reads and forgets what the client still sends until it hangs up.
