@@ -1,10 +1,6 @@
 package gateway
 
-import (
-	"time"
-
-	"sensorgateway/wire"
-)
+import "sensorgateway/wire"
 
 // account is a session's account of readings, the hub's under its lock. While
 // the session is quick, it grows with its feed's, and costs nothing; when it is
@@ -13,7 +9,6 @@ type account struct {
 	settled wire.Stats // up to base, without what waits
 	base    totals     // the feed's when it was settled
 	waiting *window    // what the client has not taken; nil while it is quick
-	took    time.Time  // when its socket last took something, while it is slow
 	pending uint64     // numbers that a replay is still to bring
 }
 

@@ -32,14 +32,14 @@ type pace struct {
 }
 
 // ready tells whether another part may be sent.
-func (p *pace) ready(o *outbox) bool {
+func (p *pace) ready(s *socket) bool {
 	p.limit = max(p.limit, minOnItsWay)
-	if o.unsent()+p.limit/parts > p.limit {
+	if s.onItsWay()+p.limit/parts > p.limit {
 		p.full = true
 	}
 	if now := time.Now(); p.full && now.Sub(p.asked) >= regauged {
 		p.asked = now
-		switch delay, ok := o.queueing(); {
+		switch delay, ok := s.queueing(); {
 		case !ok:
 		case delay > tooLong:
 			p.limit = max(p.limit/2, minOnItsWay)
@@ -48,7 +48,7 @@ func (p *pace) ready(o *outbox) bool {
 		}
 		p.full = false
 	}
-	return o.unsent()+p.limit/parts <= p.limit
+	return s.onItsWay()+p.limit/parts <= p.limit
 }
 
 // records is how many go into a part.

@@ -240,7 +240,7 @@ func (r *replay) turn(deadline time.Time) bool {
 			continue
 		}
 		for sent := false; !sent; {
-			if !r.pace.ready(r.c.out) || !r.send(l) {
+			if !r.pace.ready(&r.c.out.socket) || !r.send(l) {
 				if !r.rest() {
 					return false
 				}
