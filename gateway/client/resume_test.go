@@ -242,3 +242,50 @@ func TestResumesAReplay(t *testing.T) {
 		wantEvent(c, Replayed{Recovered: counts{"indoor": 6}, Lost: counts{}})
 	})
 }
+
+// A short break in which nothing was made: what comes before the answer does not
+// stand for it.
+func TestNothingWasMissed(t *testing.T) {
+	o := Options{Subprotocol: wire.ReadingsV2, Epoch: "e1", Since: counts{"indoor": 10}}
+	bubble(t, o, func(p *peer) {
+		p.hello()
+		answer := p.resumption(`{"epoch":"e1","since":{"indoor":10},"topic":"sensors"}`)
+		p.records(record(0, 11))
+		answer("subscribed", `{"topic":"sensors","recovered":true}`)
+		p.records(replayed(0, 11))
+		p.records(record(0, 12))
+		p.wait()
+	}, func(c *run) {
+		next[Connected](c)
+		wantNumbers(c, "indoor 11")
+		next[Message](c)
+		wantEvent(c, Resumed{Recovered: true, Lost: counts{}})
+		wantNumbers(c, "indoor 12")
+		wantEvent(c, Replayed{Recovered: counts{}, Lost: counts{}})
+	})
+}
+
+// A replay that takes long is not over while something comes of it.
+func TestSlowReplay(t *testing.T) {
+	o := Options{Subprotocol: wire.ReadingsV2, Epoch: "e1", Since: counts{"indoor": 10}}
+	bubble(t, o, func(p *peer) {
+		p.hello()
+		p.resumption(`{"epoch":"e1","since":{"indoor":10},"topic":"sensors"}`)("subscribed", `{"topic":"sensors","recovered":true}`)
+		for i := range uint32(10) {
+			p.records(record(0, 21+i))
+			<-time.After(replayPatience / 3)
+			p.records(replayed(0, 11+i))
+			<-time.After(replayPatience / 3)
+		}
+		p.wait()
+	}, func(c *run) {
+		next[Connected](c)
+		next[Message](c)
+		next[Resumed](c)
+		for i := range 10 {
+			wantNumbers(c, fmt.Sprintf("indoor %d", 21+i))
+			wantNumbers(c, fmt.Sprintf("indoor %d replayed", 11+i))
+		}
+		wantEvent(c, Replayed{Recovered: counts{"indoor": 10}, Lost: counts{}})
+	})
+}
