@@ -103,6 +103,11 @@ func (m *aMachine) sample(t *testing.T, d time.Duration, intervals ...time.Durat
 	for i, interval := range intervals {
 		configs = append(configs, (&fake{sense: good(0)}).config(uint16(i), interval))
 	}
+	return m.run(t, d, configs...)
+}
+
+func (m *aMachine) run(t *testing.T, d time.Duration, configs ...Config) (got []stamped, s *Sampler) {
+	t.Helper()
 	s = NewSampler(configs, m.clock(), 0, func(records []wire.Record, offset int64) {
 		for _, r := range records {
 			got = append(got, stamped{r, offset, m.boot(), m.wall(), len(m.steps), m.justWoke()})
@@ -221,6 +226,28 @@ func TestClockSteps(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A record that is not out yet when the clock steps far back gets the new time:
+// it comes with those after the step, and before them.
+func TestStragglerAcrossAStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(summer)
+		m.at(5050*time.Millisecond, func() { m.skew = -time.Hour })
+		quick, slow := &fake{sense: good(0)}, &fake{sense: good(150 * time.Millisecond)}
+		all, _ := m.run(t, 7*time.Second, quick.config(0, tenth), slow.config(1, 200*time.Millisecond))
+		var got []stamped
+		for _, r := range all {
+			if r.Sensor == 1 {
+				r.wall = r.wall.Add(-150 * time.Millisecond) // at its tick
+				got = append(got, r)
+			}
+		}
+		judge(t, m, got)
+		if len(m.steps) != 1 || len(got) < 30 {
+			t.Errorf("%d records of the slow chip, steps %+v", len(got), m.steps)
+		}
+	})
 }
 
 // What is no step of the system clock.

@@ -192,10 +192,14 @@ func (s *Sampler) begin(now time.Duration) {
 	if !due && now-s.clock.looked < maxIdle {
 		return
 	}
+	before := s.clock.given
 	offset, right := s.clock.look(from)
 	flags := s.flags
 	if !right {
 		flags |= wire.ClockUnsynced
+	}
+	if before-offset > maxHold {
+		s.restamp(offset, flags)
 	}
 	for _, sl := range s.slots {
 		late := now - sl.next
@@ -221,6 +225,24 @@ func (s *Sampler) begin(now time.Duration) {
 	}
 }
 
+// restamp moves what is not out yet to where the clock has stepped back to: it
+// comes before the next ticks.
+func (s *Sampler) restamp(offset time.Duration, flags wire.Flags) {
+	for _, b := range s.open {
+		by := milliseconds(offset) - milliseconds(b.offset)
+		for i := range b.records {
+			b.records[i].UnixMilli += by
+			b.records[i].Flags = flags
+		}
+		for _, sl := range s.slots {
+			if sl.pending && sl.batch == b {
+				sl.tick.stamp += by
+			}
+		}
+		b.offset, b.flags = offset, flags
+	}
+}
+
 // overtaken sends a message that still waits for others when one of its sensors
 // has its next tick: later records must not pass earlier ones.
 func (s *Sampler) overtaken(sl *slot) {
@@ -236,8 +258,11 @@ func stamp(deadline, late, interval time.Duration) int64 {
 	if late > interval/10 {
 		deadline += min(late, interval-minGap)
 	}
-	return deadline.Round(time.Millisecond).Milliseconds()
+	return milliseconds(deadline)
 }
+
+// milliseconds rounds to the nearest.
+func milliseconds(d time.Duration) int64 { return d.Round(time.Millisecond).Milliseconds() }
 
 // arrived takes a probe's result. One that is too late says nothing any more:
 // its tick has been told as a timeout.
@@ -263,6 +288,7 @@ func (s *Sampler) expire(now time.Duration) {
 // finish puts the record of a sensor's pending tick into its message.
 func (s *Sampler) finish(sl *slot, r wire.Reading, f wire.Fault) {
 	sl.pending = false
+	r.UnixMilli = sl.tick.stamp // may have moved since the chip was asked
 	b := sl.batch
 	b.records = append(b.records, wire.Record{Sensor: sl.cfg.ID, Flags: b.flags, Fault: f, Seq: sl.tick.seq, Reading: r})
 	b.pending--
@@ -326,7 +352,7 @@ func (s *Sampler) send(b *batch) {
 		return
 	}
 	slices.SortFunc(b.records, func(x, y wire.Record) int { return int(x.Sensor) - int(y.Sensor) })
-	s.publish(b.records, b.offset.Round(time.Millisecond).Milliseconds())
+	s.publish(b.records, milliseconds(b.offset))
 	b.records = b.records[:0]
 }
 
