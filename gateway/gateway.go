@@ -162,6 +162,11 @@ func (s *Server) Publish(records []wire.Record) { s.hub.publish(records) }
 // resumes by number is told to come back.
 func (s *Server) SetEpoch(epoch string) { s.hub.setEpoch(epoch) }
 
+// RestartStreams sends away who gets readings, each with a time of its own to
+// come back at: the times of the next ticks lie before those of the last ones.
+// The goroutine that publishes calls it, between the two.
+func (s *Server) RestartStreams() { s.hub.restartStreams() }
+
 // Beats grows at least once a second while the hub's goroutine advances.
 func (s *Server) Beats() int64 { return s.hub.beats.Load() }
 

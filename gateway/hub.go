@@ -481,6 +481,20 @@ func (h *hub) setEpoch(epoch string) {
 	h.farewell(func(c *session) bool { return c.protocol == wire.ReadingsV2 || c.protocol == wire.ReadingsJSON })
 }
 
+// restartStreams waits until all ticks are spread that were published before:
+// who comes anew gets none of them.
+func (h *hub) restartStreams() {
+	for range backlog {
+		select {
+		case b := <-h.free:
+			defer func() { h.free <- b }()
+		case <-h.done:
+			return
+		}
+	}
+	h.farewell(func(c *session) bool { return c.sensors != 0 })
+}
+
 func (h *hub) restart() { h.farewell(func(*session) bool { return true }) }
 
 // farewell closes sessions with 1012, each with its own time to come back at:
