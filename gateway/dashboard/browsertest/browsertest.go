@@ -9,10 +9,13 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
@@ -139,6 +142,9 @@ func (p *Page) watch(watchers *sync.WaitGroup) {
 		}
 	})
 	each(p, watchers, log.EntryAdded, func(e log.EventEntryAdded) { // violations of the policy too
+		if strings.Contains(e.Entry.Text, "ERR_NETWORK_CHANGED") {
+			return // the machine got or lost an interface, and the browser tries again
+		}
 		if e.Entry.Level == "error" || e.Entry.Level == "warning" {
 			p.fail("%s %s: %s %s", e.Entry.Source, e.Entry.Level, e.Entry.Text, e.Entry.URL)
 		}
@@ -188,13 +194,15 @@ func (p *Page) bounded() (context.Context, context.CancelFunc) {
 }
 
 // call sends a command of the browser's protocol.
-func call[P, R any](p *Page, command cdp.Command[P, R], params P) {
+func call[P, R any](p *Page, command cdp.Command[P, R], params P) R {
 	p.t.Helper()
 	ctx, cancel := p.bounded()
 	defer cancel()
-	if _, err := chromedp.Call(ctx, command, params); err != nil {
+	answer, err := chromedp.Call(ctx, command, params)
+	if err != nil {
 		p.t.Fatalf("%s: %v", command.Method, err)
 	}
+	return answer
 }
 
 // Do carries out actions of chromedp.
@@ -245,6 +253,15 @@ func (p *Page) Click(selector string) {
 	p.Do(chromedp.ScrollIntoView(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
 }
 
+// Drag drags the mouse across an element, between two parts of its width.
+func (p *Page) Drag(selector string, from, to float64) {
+	p.t.Helper()
+	p.Do(chromedp.ScrollIntoView(chromedp.CSS(selector)))
+	box := Eval[struct{ X, Y, Width, Height float64 }](p, fmt.Sprintf("document.querySelector(%q).getBoundingClientRect().toJSON()", selector))
+	y := box.Y + box.Height/2
+	p.Do(chromedp.DragAndDropXY(box.X+from*box.Width, y, box.X+to*box.Width, y))
+}
+
 // Type types into the first element that the selector finds; "\n" is Enter.
 func (p *Page) Type(selector, text string) {
 	p.t.Helper()
@@ -257,10 +274,47 @@ func (p *Page) Keys(keys string) {
 	p.Do(chromedp.KeyEvent(keys))
 }
 
-// Front brings the tab to the front: all others are hidden.
-func (p *Page) Front() {
+// Hide minimises the window that the page is in.
+func (p *Page) Hide() {
 	p.t.Helper()
-	call(p, page.BringToFront, cdp.Empty{})
+	p.window(browser.WindowStateMinimized)
+}
+
+// Show is the opposite of Hide.
+func (p *Page) Show() {
+	p.t.Helper()
+	p.window(browser.WindowStateNormal)
+}
+
+func (p *Page) window(state browser.WindowState) {
+	p.t.Helper()
+	w := call(p, browser.GetWindowForTarget, browser.GetWindowForTargetParams{})
+	call(p, browser.SetWindowBounds, browser.SetWindowBoundsParams{WindowID: w.WindowID, Bounds: &browser.Bounds{WindowState: state}})
+}
+
+// Nameless returns what a screen reader could tell nothing of: what can have the
+// focus, and has no name or no role, as the browser computes both.
+func (p *Page) Nameless() (wrong []string) {
+	p.t.Helper()
+	tree := call(p, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	text := func(v *accessibility.Value) string {
+		if v == nil {
+			return ""
+		}
+		return strings.Trim(string(v.Value), `"`)
+	}
+	for _, node := range tree.Nodes {
+		role, name := text(node.Role), text(node.Name)
+		for _, property := range node.Properties {
+			if property.Name == "focusable" && text(property.Value) == "true" && (name == "" || role == "" || role == "generic") {
+				wrong = append(wrong, fmt.Sprintf("a %q with the name %q", role, name))
+			}
+		}
+	}
+	if len(tree.Nodes) < 10 {
+		wrong = append(wrong, "the browser computes no accessibility")
+	}
+	return wrong
 }
 
 // Screenshot returns what is in sight, or the whole page, as PNG.

@@ -32,7 +32,7 @@ const base = new URL(".", location.href);
 const gateway = new Gateway(base, { topics: ["motors", "events"], replay: KEPT });
 const charts = new HistoryView(base, () => newest + performance.now() - newestAt, schedule);
 new Motors(gateway);
-openRoom(gateway);
+const room = openRoom(gateway);
 stopAll(gateway);
 
 gateway.addEventListener("phase", schedule);
@@ -136,6 +136,15 @@ function retry() {
   schedule();
 }
 
+// A page that is left must not stay behind as a ghost in the browser's cache of
+// pages to come back to: nobody operates it.
+window.addEventListener("pagehide", () => {
+  gateway.close();
+  room.close();
+});
+window.addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) location.reload();
+});
 document.addEventListener("visibilitychange", retry);
 window.addEventListener("online", retry);
 get("retry").addEventListener("click", retry);

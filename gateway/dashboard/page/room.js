@@ -12,7 +12,7 @@ import { cause, faultNamed } from "./readings.js";
 const KEPT = 200; // lines
 const FAR = 40; // px from the end: somebody reads what was said before
 
-/** @param {Gateway} gateway */
+/** @param {Gateway} gateway @returns something to close */
 export function openRoom(gateway) {
   const log = get("log"), join = get("join"), say = get("say");
   /** @type {Room | undefined} */
@@ -94,6 +94,7 @@ export function openRoom(gateway) {
   try {
     get("nick").value = sessionStorage.getItem("nick") ?? "";
   } catch { /* as above */ }
+  return { close: () => room?.close() };
 }
 
 /** An event in words. @param {any} e */
