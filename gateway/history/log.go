@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"slices"
@@ -334,6 +333,3 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	return err
 }
-
-// end returns a next function that has nothing.
-func end() ([]wire.Record, error) { return nil, io.EOF }
