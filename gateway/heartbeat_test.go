@@ -110,11 +110,11 @@ func TestDeafClient(t *testing.T) {
 				refused = 0
 			}
 		})
-		deaf.out.mu.Lock()
-		if waits := deaf.out.flying + len(deaf.out.queue); waits > queueLimit {
+		deaf.out.socket.mu.Lock()
+		if waits := deaf.out.socket.flying + len(deaf.out.socket.queue); waits > queueLimit {
 			t.Fatalf("%d bytes wait", waits)
 		}
-		deaf.out.mu.Unlock()
+		deaf.out.socket.mu.Unlock()
 	}
 	for range 100 { // and it goes on so
 		want := s.tick()[1].Reading.Append(nil)

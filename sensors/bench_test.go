@@ -22,7 +22,7 @@ func BenchmarkTick(b *testing.B) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(b.N)*interval)
 	defer cancel()
-	s := NewSampler(configs, func() wire.Flags { return 0 }, func([]wire.Record) {}, slog.New(slog.DiscardHandler))
+	s := NewSampler(configs, NewClock(ClockOptions{}), 0, func([]wire.Record, int64) {}, slog.New(slog.DiscardHandler))
 	b.ReportAllocs()
 	b.ResetTimer()
 	if err := s.Run(ctx); err != nil {

@@ -40,14 +40,15 @@ type Config struct {
 // A Sampler reads each of its sensors on absolute deadlines.
 //
 // Deadlines stand at whole multiples of a sensor's interval since the Unix
-// epoch as the wall clock had it at the start, and are counted on the monotonic
+// epoch as the system clock had it at the start, and are counted on the boot
 // clock from then on: they do not drift, and gateways with synchronised clocks
 // measure at the same moments. One goroutine schedules, one a chip measures; a
 // chip that takes too long costs its own readings only.
 type Sampler struct {
 	log     *slog.Logger
-	flags   func() wire.Flags
-	publish func([]wire.Record)
+	clock   *Clock
+	flags   wire.Flags
+	publish func(records []wire.Record, offset int64)
 
 	slots   []*slot
 	results chan job
@@ -62,15 +63,15 @@ type Sampler struct {
 // slot is a sensor as the scheduler sees it.
 type slot struct {
 	*probe
-	next time.Time     // deadline of the next tick
+	next time.Duration // deadline of the next tick; all moments are on the boot clock
 	seq  atomic.Uint32 // and its number
 
-	busy    bool      // the probe works on a job
-	pending bool      // the tick awaits its record
-	tick    job       // that tick
-	expires time.Time // and when it is given up
-	batch   *batch    // whose message it travels in
-	due     time.Time // the deadline of that
+	busy    bool          // the probe works on a job
+	pending bool          // the tick awaits its record
+	tick    job           // that tick
+	expires time.Duration // and when it is given up
+	batch   *batch        // whose message it travels in
+	due     time.Duration // the deadline of that
 
 	failed int       // ticks in a row
 	lostAt time.Time // when they became too many; zero if they are not
@@ -78,16 +79,21 @@ type slot struct {
 
 // batch is the message of one tick of all sensors that are due at one deadline.
 type batch struct {
-	deadline time.Time
+	deadline time.Duration
+	offset   time.Duration // what makes Unix time of the boot clock's
+	flags    wire.Flags
 	pending  int // sensors whose record is not in yet
 	records  []wire.Record
 }
 
-// NewSampler prepares a sampler. Every record gets flags(); publish is called
-// on the scheduler's goroutine with the records of a tick, which it must not
-// keep. Per sensor they come in the order of their sequence numbers.
-func NewSampler(sensors []Config, flags func() wire.Flags, publish func([]wire.Record), log *slog.Logger) *Sampler {
-	s := &Sampler{log: log, flags: flags, publish: publish, results: make(chan job, len(sensors))}
+// NewSampler prepares a sampler, the only one that uses clock. Every record gets
+// flags, and [wire.ClockUnsynced] if its time may be wrong; publish is called on
+// the scheduler's goroutine with the records of a tick, which it must not keep,
+// and the Unix time minus the time since the machine started, in milliseconds,
+// that their times were made with. Per sensor they come in the order of their
+// sequence numbers and times.
+func NewSampler(sensors []Config, clock *Clock, flags wire.Flags, publish func(records []wire.Record, offset int64), log *slog.Logger) *Sampler {
+	s := &Sampler{log: log, clock: clock, flags: flags, publish: publish, results: make(chan job, len(sensors))}
 	for _, cfg := range sensors {
 		sl := &slot{probe: &probe{cfg: cfg, work: make(chan job, 1)}}
 		sl.seq.Store(cfg.FirstSeq)
@@ -116,10 +122,11 @@ func (s *Sampler) Err(i int) error { return s.slots[i].noted() }
 // chips and returns. It is called once.
 func (s *Sampler) Run(ctx context.Context) error {
 	var probes sync.WaitGroup
-	start := time.Now()
+	start := s.clock.Boot()
+	offset, _ := s.clock.look(start)
 	for _, sl := range s.slots {
 		interval := sl.cfg.Interval
-		sl.next = start.Add(interval - time.Duration(start.UnixNano())%interval)
+		sl.next = start + interval - (start+offset)%interval
 		probes.Go(func() { sl.run(s.results) })
 	}
 	s.schedule(ctx)
@@ -156,7 +163,7 @@ func (s *Sampler) schedule(ctx context.Context) {
 		case <-done:
 			stopping, done = true, nil
 		}
-		now := time.Now()
+		now := s.clock.Boot()
 		s.expire(now)
 		if !stopping {
 			s.begin(now)
@@ -168,27 +175,46 @@ func (s *Sampler) schedule(ctx context.Context) {
 }
 
 // begin starts the ticks that are due.
-func (s *Sampler) begin(now time.Time) {
+func (s *Sampler) begin(now time.Duration) {
+	from, due := now, false // the first of them
 	for _, sl := range s.slots {
-		late := now.Sub(sl.next)
+		late := now - sl.next
 		if late < 0 {
 			continue
 		}
 		if skipped := late / sl.cfg.Interval; skipped > 0 {
 			s.missed.Add(int64(skipped))
 			sl.seq.Add(uint32(skipped))
-			sl.next = sl.next.Add(skipped * sl.cfg.Interval)
-			late -= skipped * sl.cfg.Interval
+			sl.next += skipped * sl.cfg.Interval
+		}
+		from, due = min(from, sl.next), true
+	}
+	if !due && now-s.clock.looked < maxIdle {
+		return
+	}
+	before := s.clock.given
+	offset, right := s.clock.look(from)
+	flags := s.flags
+	if !right {
+		flags |= wire.ClockUnsynced
+	}
+	if before-offset > maxHold {
+		s.restamp(offset, flags)
+	}
+	for _, sl := range s.slots {
+		late := now - sl.next
+		if late < 0 {
+			continue
 		}
 		s.late.Observe(late)
 		s.overtaken(sl)
-		sl.tick = job{slot: sl, seq: sl.seq.Load(), stamp: stamp(now, late, sl.cfg.Interval)}
-		sl.batch = s.batchOf(sl.next)
+		sl.tick = job{slot: sl, seq: sl.seq.Load(), stamp: stamp(sl.next+offset, late, sl.cfg.Interval)}
+		sl.batch = s.batchOf(sl.next, offset, flags)
 		sl.batch.pending++
 		sl.due = sl.next
 		sl.pending = true
-		sl.expires = sl.next.Add(min(sl.cfg.Interval, maxRead))
-		sl.next = sl.next.Add(sl.cfg.Interval)
+		sl.expires = sl.next + min(sl.cfg.Interval, maxRead)
+		sl.next += sl.cfg.Interval
 		sl.seq.Add(1)
 		if sl.busy { // still with an earlier tick, which is long given up
 			s.finish(sl, wire.Failed(wire.Timeout, sl.tick.stamp), wire.Timeout)
@@ -199,22 +225,44 @@ func (s *Sampler) begin(now time.Time) {
 	}
 }
 
+// restamp moves what is not out yet to where the clock has stepped back to: it
+// comes before the next ticks.
+func (s *Sampler) restamp(offset time.Duration, flags wire.Flags) {
+	for _, b := range s.open {
+		by := milliseconds(offset) - milliseconds(b.offset)
+		for i := range b.records {
+			b.records[i].UnixMilli += by
+			b.records[i].Flags = flags
+		}
+		for _, sl := range s.slots {
+			if sl.pending && sl.batch == b {
+				sl.tick.stamp += by
+			}
+		}
+		b.offset, b.flags = offset, flags
+	}
+}
+
 // overtaken sends a message that still waits for others when one of its sensors
 // has its next tick: later records must not pass earlier ones.
 func (s *Sampler) overtaken(sl *slot) {
-	if b := sl.batch; b != nil && b.deadline.Equal(sl.due) && slices.Contains(s.open, b) {
+	if b := sl.batch; b != nil && b.deadline == sl.due && slices.Contains(s.open, b) {
 		s.send(b)
 	}
 }
 
 // stamp returns the time of a tick that began late, in Unix milliseconds: that
-// of its deadline, unless it is off by more than a tenth of the interval.
-func stamp(now time.Time, late, interval time.Duration) int64 {
-	if late <= interval/10 {
-		now = now.Add(-late)
+// of its deadline, unless it is off by more than a tenth of the interval; but
+// always before that of the next.
+func stamp(deadline, late, interval time.Duration) int64 {
+	if late > interval/10 {
+		deadline += min(late, interval-minGap)
 	}
-	return now.Add(time.Millisecond / 2).UnixMilli()
+	return milliseconds(deadline)
 }
+
+// milliseconds rounds to the nearest.
+func milliseconds(d time.Duration) int64 { return d.Round(time.Millisecond).Milliseconds() }
 
 // arrived takes a probe's result. One that is too late says nothing any more:
 // its tick has been told as a timeout.
@@ -227,9 +275,9 @@ func (s *Sampler) arrived(j job) {
 }
 
 // expire gives up on the ticks that have waited long enough.
-func (s *Sampler) expire(now time.Time) {
+func (s *Sampler) expire(now time.Duration) {
 	for _, sl := range s.slots {
-		if sl.pending && !now.Before(sl.expires) {
+		if sl.pending && now >= sl.expires {
 			sl.note(fmt.Errorf("%s 0x%02x: no reading within %v: %w", sl.cfg.Chip.Model, sl.cfg.Address,
 				min(sl.cfg.Interval, maxRead), wire.Timeout))
 			s.finish(sl, wire.Failed(wire.Timeout, sl.tick.stamp), wire.Timeout)
@@ -240,8 +288,9 @@ func (s *Sampler) expire(now time.Time) {
 // finish puts the record of a sensor's pending tick into its message.
 func (s *Sampler) finish(sl *slot, r wire.Reading, f wire.Fault) {
 	sl.pending = false
+	r.UnixMilli = sl.tick.stamp // may have moved since the chip was asked
 	b := sl.batch
-	b.records = append(b.records, wire.Record{Sensor: sl.cfg.ID, Flags: s.flags(), Fault: f, Seq: sl.tick.seq, Reading: r})
+	b.records = append(b.records, wire.Record{Sensor: sl.cfg.ID, Flags: b.flags, Fault: f, Seq: sl.tick.seq, Reading: r})
 	b.pending--
 	s.tell(sl, f)
 }
@@ -263,9 +312,9 @@ func (s *Sampler) tell(sl *slot, f wire.Fault) {
 }
 
 // batchOf returns the message of a deadline.
-func (s *Sampler) batchOf(deadline time.Time) *batch {
+func (s *Sampler) batchOf(deadline, offset time.Duration, flags wire.Flags) *batch {
 	for _, b := range s.open {
-		if b.deadline.Equal(deadline) {
+		if b.deadline == deadline {
 			return b
 		}
 	}
@@ -275,17 +324,17 @@ func (s *Sampler) batchOf(deadline time.Time) *batch {
 	} else {
 		b = &batch{records: make([]wire.Record, 0, len(s.slots))}
 	}
-	b.deadline = deadline
+	b.deadline, b.offset, b.flags = deadline, offset, flags
 	s.open = append(s.open, b)
 	return b
 }
 
 // close sends the messages that are complete, that have waited long enough, or
 // that did so earlier and have a straggler now.
-func (s *Sampler) close(now time.Time) {
+func (s *Sampler) close(now time.Duration) {
 	kept := s.open[:0]
 	for _, b := range s.open {
-		if b.pending == 0 || now.Sub(b.deadline) >= closeAfter {
+		if b.pending == 0 || now-b.deadline >= closeAfter {
 			s.send(b)
 		}
 		if b.pending > 0 {
@@ -303,24 +352,24 @@ func (s *Sampler) send(b *batch) {
 		return
 	}
 	slices.SortFunc(b.records, func(x, y wire.Record) int { return int(x.Sensor) - int(y.Sensor) })
-	s.publish(b.records)
+	s.publish(b.records, milliseconds(b.offset))
 	b.records = b.records[:0]
 }
 
 // untilNext returns how long nothing but a result can happen.
-func (s *Sampler) untilNext(now time.Time, stopping bool) time.Duration {
+func (s *Sampler) untilNext(now time.Duration, stopping bool) time.Duration {
 	d := maxIdle
 	for _, sl := range s.slots {
 		if !stopping {
-			d = min(d, sl.next.Sub(now))
+			d = min(d, sl.next-now)
 		}
 		if sl.pending {
-			d = min(d, sl.expires.Sub(now))
+			d = min(d, sl.expires-now)
 		}
 	}
 	for _, b := range s.open {
 		if len(b.records) > 0 {
-			d = min(d, b.deadline.Add(closeAfter).Sub(now))
+			d = min(d, b.deadline+closeAfter-now)
 		}
 	}
 	return max(d, 0)

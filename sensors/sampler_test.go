@@ -66,7 +66,7 @@ type message struct {
 // sample runs a sampler for d of fake time and returns what it published.
 func sample(d time.Duration, configs ...Config) (got []message, s *Sampler) {
 	start := time.Now()
-	s = NewSampler(configs, func() wire.Flags { return wire.Simulated }, func(r []wire.Record) {
+	s = NewSampler(configs, NewClock(ClockOptions{}), wire.Simulated, func(r []wire.Record, _ int64) {
 		got = append(got, message{time.Since(start), append([]wire.Record(nil), r...)})
 	}, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithTimeout(context.Background(), d)
@@ -346,7 +346,7 @@ func TestPauseOfTheMachine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{sense: good(time.Millisecond)}
 		var got []wire.Record
-		s := NewSampler([]Config{f.config(0, 100*time.Millisecond)}, func() wire.Flags { return 0 }, func(r []wire.Record) {
+		s := NewSampler([]Config{f.config(0, 100*time.Millisecond)}, NewClock(ClockOptions{}), 0, func(r []wire.Record, _ int64) {
 			got = append(got, r...)
 			if len(got) == 10 {
 				time.Sleep(10 * time.Second) // the scheduler itself
@@ -415,7 +415,7 @@ func TestTickAllocatesNothing(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := &fake{sense: good(7 * time.Millisecond)}, &fake{sense: good(80 * time.Millisecond)}
 			s := NewSampler([]Config{a.config(0, 100*time.Millisecond), b.config(1, 100*time.Millisecond)},
-				func() wire.Flags { return 0 }, func([]wire.Record) {}, slog.New(slog.DiscardHandler))
+				NewClock(ClockOptions{}), 0, func([]wire.Record, int64) {}, slog.New(slog.DiscardHandler))
 			ctx, cancel := context.WithTimeout(context.Background(), d)
 			defer cancel()
 			var before, after runtime.MemStats

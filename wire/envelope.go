@@ -61,6 +61,9 @@ func AppendSensorJSON(b []byte, name string, r Record) []byte {
 	b = appendSeconds(b, r.UnixMilli)
 	b = append(b, `,"seq":`...)
 	b = strconv.AppendUint(b, uint64(r.Seq), 10)
+	if r.Flags&Historical != 0 {
+		b = append(b, `,"historical":true`...)
+	}
 	return append(b, "}}"...)
 }
 

@@ -1,6 +1,12 @@
 package main
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // clockSynced tells whether something keeps the system clock right: adjtimex(2).
 // Reading it needs no privilege. Where it cannot be read, the clock is in doubt.
@@ -8,4 +14,21 @@ func clockSynced() bool {
 	var t unix.Timex
 	state, err := unix.Adjtimex(&t)
 	return err == nil && state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0
+}
+
+// bootClock returns the clock that counts from the machine's start, also while
+// it sleeps: clock_gettime(2).
+func bootClock() func() time.Duration {
+	return func() time.Duration {
+		var t unix.Timespec
+		_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // known since Linux 2.6.39
+		return time.Duration(t.Nano())
+	}
+}
+
+// bootID names the time since the machine started, in which its boot clock
+// counts: random(4). It is "" if there is no telling.
+func bootID() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id))
 }

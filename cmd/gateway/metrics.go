@@ -31,7 +31,8 @@ type metricsSource struct {
 	clients  func() int   // WebSocket clients now
 	frames   func() int64 // sent to them
 	accounts func() (sum wire.Stats, abandoned uint64)
-	synced   func() bool // the system clock
+	synced   func() bool  // the system clock
+	steps    func() int64 // of it
 }
 
 // serverMetrics is what /metrics tells: of the sensors, whose records it sees,

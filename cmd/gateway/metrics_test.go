@@ -44,6 +44,7 @@ func fixedSource() metricsSource {
 			return wire.Stats{Produced: 115, Delivered: 100, Conflated: 7, Missed: 5, Queued: 2}, 1
 		},
 		synced: func() bool { return true },
+		steps:  func() int64 { return 1 },
 	}
 }
 

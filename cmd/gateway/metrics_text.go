@@ -68,6 +68,7 @@ func (m *serverMetrics) write(w io.Writer) {
 	t.counter("gateway_ws_frames_total", "Frames that were sent to WebSocket clients.", float64(m.frames()))
 	m.writeAccounts(t)
 	t.gauge("gateway_clock_synced", "Whether the system clock is synchronised.", oneIf(m.synced()))
+	t.counter("gateway_clock_steps_total", "How often the system clock was set while the gateway ran.", float64(m.steps()))
 	m.writeMotors(t)
 	t.gauge("go_goroutines", "Goroutines of the gateway.", float64(runtime.NumGoroutine()))
 	writeHost(t, m.stats())

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -142,14 +141,14 @@ type running struct {
 	server       *gateway.Server
 	room         *chat.Room
 	metrics      *serverMetrics
-	synced       atomic.Bool // the system clock
+	clock        *sensors.Clock
 	first        *firsts
 	pulse        pulse
 	announce     func(time.Duration)
 }
 
 func (g *running) build(buses buses) error {
-	g.synced.Store(clockSynced())
+	g.clock = g.newClock()
 	var err error
 	if g.state, err = openState(g.cfg.State, g.cfg.Sensors, g.log); err != nil {
 		return err
@@ -179,7 +178,7 @@ func (g *running) build(buses buses) error {
 	g.room = chat.NewRoom(g.log)
 	options := gateway.Options{
 		Version: version, Epoch: g.state.epoch, Simulated: g.simulate != nil, Sensors: infos, Primary: primary,
-		ClockSynced: g.synced.Load, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
+		ClockSynced: g.clock.Synced, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
 		Access:  &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
 		Command: g.command, Motors: g.motors.States, Driving: g.motors.Running, Lost: g.motors.Lost,
 		Rooms:      map[string]func(gateway.Peer) gateway.Guest{"/chat": func(p gateway.Peer) gateway.Guest { return g.room.Enter(p) }},
@@ -193,7 +192,7 @@ func (g *running) build(buses buses) error {
 	g.server = gateway.New(options)
 	g.state.newEpoch = g.server.SetEpoch
 	g.first = newFirsts(len(configs))
-	g.sampler = sensors.NewSampler(configs, g.flags, func(records []wire.Record) {
+	g.sampler = sensors.NewSampler(configs, g.clock, g.flags(), func(records []wire.Record, _ int64) {
 		g.state.Cover(records)
 		g.first.see(records)
 		g.metrics.observe(records)
@@ -202,7 +201,7 @@ func (g *running) build(buses buses) error {
 	}, g.log)
 	g.metrics = newMetrics(metricsSource{
 		version: version, configs: g.cfg.Sensors, host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
-		lateness: g.sampler.Lateness(), missed: g.sampler.Missed, clients: g.server.Clients, frames: g.server.Frames, accounts: g.server.Accounts, synced: g.synced.Load,
+		lateness: g.sampler.Lateness(), missed: g.sampler.Missed, clients: g.server.Clients, frames: g.server.Frames, accounts: g.server.Accounts, synced: g.clock.Synced, steps: g.clock.Steps,
 	})
 	for _, m := range g.motors.States() {
 		g.metrics.motor(m)
@@ -210,15 +209,12 @@ func (g *running) build(buses buses) error {
 	return nil
 }
 
-// flags are those of a record that is made now.
-func (g *running) flags() (f wire.Flags) {
+// flags are those of every record.
+func (g *running) flags() wire.Flags {
 	if g.simulate != nil {
-		f |= wire.Simulated
+		return wire.Simulated
 	}
-	if !g.synced.Load() {
-		f |= wire.ClockUnsynced
-	}
-	return f
+	return 0
 }
 
 func (g *running) run(ctx context.Context, begin time.Time) error {
@@ -250,7 +246,6 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 	task(g.sampler.Run)
 	task(func(ctx context.Context) error { g.state.keep(ctx); return nil })
 	task(func(ctx context.Context) error { g.metrics.run(ctx); return nil })
-	task(func(ctx context.Context) error { g.watchClock(ctx); return nil })
 	task(func(ctx context.Context) error {
 		g.pulse.watch(ctx, map[string]func() int64{
 			"the scheduler of ticks": g.sampler.Beats, "the fan-out": g.server.Beats, "the motors' control": g.motors.Beats})
@@ -303,20 +298,6 @@ func (g *running) watchCertificates(ctx context.Context) {
 			} else {
 				g.log.Info("certificate reloaded")
 			}
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// watchClock asks once a second whether the system clock is synchronised.
-func (g *running) watchClock(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			g.synced.Store(clockSynced())
 		case <-ctx.Done():
 			return
 		}

@@ -1,0 +1,132 @@
+package sensors
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// minStep is how far the offset of the system clock must leap to be a step.
+	// Less is how precisely it is read.
+	minStep = 5 * time.Millisecond
+	// slewRatio is the least time that it takes to slew a clock by one part of it:
+	// 500 ppm (adjtime(3)). Linux slews both clocks alike, which changes no offset.
+	slewRatio = 2000
+	// maxHold is how far the system clock may step back while times are held until
+	// it has caught up; a leap second is 1 s. Farther back, the streams begin anew.
+	maxHold = 2 * time.Second
+	// minGap is how much time passes between two ticks while times are held, and
+	// the error that makes a time wrong.
+	minGap = time.Millisecond
+	// A look is disturbed if it took longer, and is repeated so often.
+	maxLook = time.Millisecond
+	looks   = 4
+)
+
+// ClockOptions is where a [Clock] gets its time from.
+type ClockOptions struct {
+	Boot    func() time.Duration // since the machine started, sleep included; nil: since NewClock, by Go's monotonic clock
+	Wall    func() time.Time     // the system clock; nil: time.Now
+	Synced  func() bool          // whether something keeps the system clock right; nil: always
+	Stepped func(Step)           // told on the sampler's goroutine, before the first tick with the new time; nil: nobody
+}
+
+// A Step is a leap of the system clock.
+type Step struct {
+	By time.Duration // forward if positive
+	At time.Time     // by the system clock as it is now
+	// Back says that it is too far back to be waited for: the next times lie before
+	// those that were given out.
+	Back bool
+}
+
+// A Clock measures time since the machine started, and knows by how much the
+// system clock is off it. So a step of the system clock moves no deadline, is
+// noticed at the next tick, and can be set right afterwards in what was stamped
+// before.
+//
+// The times it gives never run backwards, unless it says so: when the system
+// clock steps back a little, they all but stand until it has caught up.
+type Clock struct {
+	ClockOptions
+	synced atomic.Bool
+	steps  atomic.Int64
+
+	// The sampler's goroutine's.
+	looked  time.Duration // when it looked last
+	offset  time.Duration // of the system clock then: Unix time minus Boot
+	given   time.Duration // the offset that times were given with: offset, or more while they are held
+	started bool          // the above are known
+}
+
+// NewClock returns a clock of which one sampler makes use.
+func NewClock(o ClockOptions) *Clock {
+	if o.Boot == nil {
+		start := time.Now()
+		o.Boot = func() time.Duration { return time.Since(start) }
+	}
+	if o.Wall == nil {
+		o.Wall = time.Now
+	}
+	if o.Synced == nil {
+		o.Synced = func() bool { return true }
+	}
+	if o.Stepped == nil {
+		o.Stepped = func(Step) {}
+	}
+	c := &Clock{ClockOptions: o}
+	c.synced.Store(c.ClockOptions.Synced())
+	return c
+}
+
+// Synced tells whether the system clock was synchronised at the last look.
+func (c *Clock) Synced() bool { return c.synced.Load() }
+
+// Steps is how often the system clock stepped.
+func (c *Clock) Steps() int64 { return c.steps.Load() }
+
+// look returns what makes Unix time of moments on the boot clock, which lie
+// after the last look, the first of them at from; and whether that is right.
+func (c *Clock) look(from time.Duration) (offset time.Duration, right bool) {
+	synced := c.ClockOptions.Synced()
+	c.synced.Store(synced)
+	now, offset, ok := c.read()
+	if !c.started {
+		c.looked, c.offset, c.given, c.started = now, offset, offset, true
+		return offset, synced
+	}
+	if !ok { // nothing is known now that was not before
+		offset = c.offset
+	}
+	by, reached := offset-c.offset, c.looked+c.given // after all times that were given out
+	stepped := by.Abs() > minStep+(now-c.looked)/slewRatio
+	back := c.given-offset > maxHold
+	c.given = max(offset, min(c.given, reached+minGap-from))
+	if back {
+		c.given = offset
+	}
+	c.looked, c.offset = now, offset
+	if stepped {
+		c.steps.Add(1)
+		c.Stepped(Step{By: by, At: time.Unix(0, int64(now+offset)), Back: back})
+	}
+	return c.given, synced && c.given-offset < minGap
+}
+
+// read reads both clocks. ok is false if the process did not run between the
+// two readings for so long that the offset is not what it seems.
+func (c *Clock) read() (now, offset time.Duration, ok bool) {
+	best := time.Duration(-1)
+	for range looks {
+		before := c.Boot()
+		wall := c.Wall()
+		now = c.Boot()
+		if took := now - before; best < 0 || took < best {
+			best, offset = took, time.Duration(wall.UnixNano())-before-took/2
+		}
+		if best <= maxLook {
+			return now, offset, true
+		}
+	}
+	return now, offset, false
+}
