@@ -59,7 +59,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 		return err
 	}
 	log := newLogger(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
-	g := &running{cfg: cfg, log: log, simulate: simulate, systemd: supervisor{log}}
+	g := &running{cfg: cfg, log: log, simulate: simulate, systemd: supervisor{log}, marks: markDir(getenv)}
 
 	hardware := motor.Hardware(motor.System())
 	if simulate != nil {
@@ -136,6 +136,7 @@ type running struct {
 	certificates *access.Certificates // nil without TLS
 	systemd      supervisor
 	state        *state
+	marks        string // see mark
 	motors       *motor.Controller
 	sampler      *sensors.Sampler
 	server       *gateway.Server
@@ -149,10 +150,11 @@ type running struct {
 
 func (g *running) build(buses buses) error {
 	g.clock = g.newClock()
-	var err error
-	if g.state, err = openState(g.cfg.State, g.cfg.Sensors, g.log); err != nil {
+	lock, err := claimState(g.cfg.State)
+	if err != nil {
 		return err
 	}
+	g.state = openState(stateOptions{dir: g.cfg.State, lock: lock, sensors: g.cfg.Sensors, marks: g.marks, log: g.log})
 	chips := sensors.Chips()
 	var infos []wire.SensorInfo
 	var configs []sensors.Config

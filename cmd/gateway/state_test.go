@@ -21,12 +21,17 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // mustOpen opens a state as after the end of the process that had it open.
 func mustOpen(t *testing.T, dir string, sensors []SensorConfig, log *slog.Logger) *state {
 	t.Helper()
-	s, err := openState(dir, sensors, log)
-	if err != nil {
+	return mustOpenWith(t, stateOptions{dir: dir, sensors: sensors, log: log})
+}
+
+func mustOpenWith(t *testing.T, o stateOptions) *state {
+	t.Helper()
+	var err error
+	if o.lock, err = claimState(o.dir); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.lock.Close() })
-	return s
+	t.Cleanup(func() { o.lock.Close() })
+	return openState(o)
 }
 
 // die ends the process that has it open.
@@ -113,7 +118,7 @@ func TestStateNeverUsesANumberTwice(t *testing.T) {
 
 func TestStateWraps(t *testing.T) {
 	dir := t.TempDir()
-	if err := replaceFile(filepath.Join(dir, stateFile), must(savedState{"e", map[string]uint32{"a": 4294967290}}.format())); err != nil {
+	if err := (savedState{Epoch: "e", Next: map[string]uint32{"a": 4294967290}}).write(dir); err != nil {
 		t.Fatal(err)
 	}
 	s := mustOpen(t, dir, twoSensors[:1], quiet())
@@ -123,7 +128,7 @@ func TestStateWraps(t *testing.T) {
 }
 
 func TestDamagedState(t *testing.T) {
-	good := string(must(savedState{"e", map[string]uint32{"a": 7}}.format()))
+	good := string(must(savedState{Epoch: "e", Next: map[string]uint32{"a": 7}}.format()))
 	contents := []string{"", "{", `{"epoch":"e","next_seq":{"a":7}}`, strings.Repeat("\x00", 100), good + "\n"}
 	for i := range len(good) { // a bit flipped at every byte, and every torn tail
 		contents = append(contents, good[:i]+string(good[i]^1)+good[i+1:], good[:i])
@@ -131,7 +136,7 @@ func TestDamagedState(t *testing.T) {
 	for _, content := range contents {
 		dir := t.TempDir()
 		path := filepath.Join(dir, stateFile)
-		if err := replaceFile(path, []byte(content)); err != nil {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
@@ -197,7 +202,7 @@ func must(b []byte, err error) []byte {
 func TestStateIsLocked(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, twoSensors, quiet())
-	if _, err := openState(dir, twoSensors, quiet()); err == nil || !strings.Contains(err.Error(), "--state") {
+	if _, err := claimState(dir); err == nil || !strings.Contains(err.Error(), "--state") {
 		t.Errorf("a second one: %v", err)
 	}
 	if err := s.close(); err != nil {
