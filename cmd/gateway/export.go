@@ -48,7 +48,8 @@ func exportCommand(stdout io.Writer, getenv func(string) string, open func(dir s
 		Long: "Writes the readings that a gateway on this machine has kept, sensor by sensor, in the order they were\n" +
 			"made. It reads the log's files, so the gateway may be running or not, and waits for nothing.\n\n" +
 			"A TIME is RFC 3339 (2026-03-01T06:00:00Z), Unix milliseconds, or a duration back from now (-90m, -7d).\n" +
-			"JSON is one object a sensor, each on a line; binary are the 24-byte records of readings.v2.",
+			"JSON is one object a sensor, each on a line; binary are the 24-byte records of readings.v2, where the\n" +
+			"sensors of the log are numbered from 0 in alphabetical order.",
 		Example: "  gateway export --from -24h --step 1m > day.csv\n" +
 			"  sudo -u gateway gateway export --sensor indoor --format json | jq .readings[0]",
 		Args:    noArgs,
