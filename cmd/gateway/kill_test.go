@@ -132,6 +132,7 @@ func (s *survivor) advance(n uint32) {
 // goes on with the next number, and a client that resumes misses nothing of which
 // it is not told, nor more than a tick each time.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	kills := 100
 	if testing.Short() {
 		kills = 10
