@@ -6,8 +6,10 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"io"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -16,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"sensorgateway/gateway/client"
 	"sensorgateway/wire"
@@ -156,6 +160,7 @@ func TestNothingIsMissedOverRestarts(t *testing.T) {
 		t.Fatalf("the stranger: %v", err)
 	}
 
+	exportIsTheAnswerOfHTTP(t, p.URL, binary, state)
 	kept := exported(t, binary, state)
 	for name, numbers := range kept {
 		newest := slices.Max(numbers)
@@ -199,19 +204,8 @@ func TestNothingIsMissedOverRestarts(t *testing.T) {
 // exported returns the numbers in the log, by sensor, as gateway export has them.
 func exported(t *testing.T, binary, state string) map[string][]uint32 {
 	t.Helper()
-	var stderr bytes.Buffer
-	cmd := exec.Command(binary, "export", "--state", state)
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("export: %v\n%s", err, &stderr)
-	}
-	lines, err := csv.NewReader(bytes.NewReader(out)).ReadAll()
-	if err != nil || len(lines) < 2 {
-		t.Fatalf("export: %d lines, %v", len(lines), err)
-	}
 	kept := map[string][]uint32{}
-	for _, line := range lines[1:] {
+	for _, line := range parsedCSV(t, gatewayExport(t, binary, state)) {
 		n, err := strconv.ParseUint(line[3], 10, 32)
 		if err != nil {
 			t.Fatal(err)
@@ -219,4 +213,58 @@ func exported(t *testing.T, binary, state string) map[string][]uint32 {
 		kept[line[2]] = append(kept[line[2]], uint32(n))
 	}
 	return kept
+}
+
+func gatewayExport(t *testing.T, binary, state string, args ...string) []byte {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.Command(binary, append([]string{"export", "--state", state}, args...)...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("export %v: %v\n%s", args, err, &stderr)
+	}
+	return out
+}
+
+func parsedCSV(t *testing.T, text []byte) (lines [][]string) {
+	t.Helper()
+	lines, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err != nil || len(lines) < 2 {
+		t.Fatalf("%d lines, %v", len(lines), err)
+	}
+	return lines[1:]
+}
+
+// exportIsTheAnswerOfHTTP asks both for the same readings of the log.
+func exportIsTheAnswerOfHTTP(t *testing.T, url, binary, state string) {
+	t.Helper()
+	all := parsedCSV(t, gatewayExport(t, binary, state, "--sensor", "indoor"))
+	from, to := all[3][1], all[len(all)-1][1]
+	for _, tt := range []struct{ format, accept, step string }{
+		{"csv", "text/csv", ""}, {"json", "application/json", ""}, {"csv", "text/csv", "1000"}, {"json", "application/json", "1000"},
+	} {
+		args := []string{"--sensor", "indoor", "--from", from, "--to", to, "--format", tt.format}
+		query := "?sensor=indoor&from=" + from + "&to=" + to
+		if tt.step != "" {
+			args, query = append(args, "--step", tt.step+"ms"), query+"&step="+tt.step
+		}
+		r, err := http.NewRequest(http.MethodGet, strings.Replace(url, "ws", "http", 1)+"api/v1/readings"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", tt.accept)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s, %v", query, answer.Status, err)
+		}
+		if diff := cmp.Diff(string(body), string(gatewayExport(t, binary, state, args...))); diff != "" || len(body) < 500 {
+			t.Errorf("%s as %s, in %d bytes: %s", query, tt.format, len(body), diff)
+		}
+	}
 }
