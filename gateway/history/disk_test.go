@@ -24,6 +24,7 @@ type disk struct {
 	ops     int
 	fail    func(op int, what, name string) error // nil: nothing fails
 	changed func()                                // after each operation that changes something
+	syncing func(name string)                     // while a sync is under way
 	written int64                                 // bytes that reached the disk, by whole 4 KiB
 }
 
@@ -226,10 +227,15 @@ func (f *diskFile) Datasync() error {
 	if err := f.d.op("datasync", f.name); err != nil {
 		return err
 	}
-	f.f.durable = append(f.f.durable[:0], f.f.now...)
-	f.f.writes = nil
+	now, writes := slices.Clone(f.f.now), len(f.f.writes)
 	f.d.written += int64(len(f.f.dirty)) * 4096
 	clear(f.f.dirty)
+	if f.d.syncing != nil {
+		f.d.mu.Unlock()
+		f.d.syncing(f.name)
+		f.d.mu.Lock()
+	}
+	f.f.durable, f.f.writes = now, f.f.writes[writes:]
 	f.d.did()
 	return nil
 }

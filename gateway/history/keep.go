@@ -136,7 +136,7 @@ func (l *Log) sync() error {
 		return nil
 	}
 	last := j.seq
-	if j.page.empty() {
+	if j.page.events() == 0 {
 		last--
 	}
 	j.turn() // what is on the disk is not written again
@@ -216,6 +216,7 @@ func (l *Log) reuse(j found, r *recovery) bool {
 		return false
 	}
 	l.keeper.reuse = &journal{name: j.name, file: f, size: j.size, page: p, seq: r.page + 1, through: r.through}
+	p.before = r.tail
 	return true
 }
 

@@ -19,6 +19,7 @@ type recovery struct {
 	others   int64   // bytes of files that are in the way but not in the store
 	next     uint64  // number of the next segment
 	page     uint64  // the newest page that was ever written
+	tail     int     // length of its events, if it is there
 	through  uint64  // the newest page whose records are all in segments
 	damaged  int     // pages, blocks and directories that were found to be damaged
 	missing  int     // pages whose records are lost
@@ -144,16 +145,20 @@ func (r *recovery) replay() {
 	}
 	slices.SortFunc(pages, func(a, b pageHead) int { return cmp.Compare(a.seq, b.seq) })
 	have := r.sealed()
-	expected := r.through + 1
+	expected, before := r.through+1, notKnown
+	r.tail = notKnown
 	var current run
 	var description []byte
 	for _, p := range pages {
-		if p.seq > expected { // pages between are lost
+		if p.seq > expected || before != notKnown && p.before != notKnown && p.before != before { // pages or ticks between are lost
 			for _, t := range r.store.streams {
 				t.gap = true
 			}
 		}
-		expected = p.seq + 1
+		expected, before = p.seq+1, len(p.events)
+		if p.seq == r.page {
+			r.tail = before
+		}
 		if description == nil || !slices.Equal(description, p.run) {
 			var ok bool
 			if current, ok = parseRun(p.run); !ok {

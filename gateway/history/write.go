@@ -59,7 +59,7 @@ func (l *Log) fill() (some, full bool) {
 	for q.len() > 0 {
 		t, records := q.next()
 		if t.begin != nil {
-			if !j.page.empty() {
+			if j.page.events() > 0 {
 				return some, true
 			}
 			l.paged = t.run
