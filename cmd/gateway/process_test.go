@@ -116,3 +116,12 @@ func (p *gatewayProcess) Stop(t testing.TB) error {
 		return nil
 	}
 }
+
+// Kill ends the process as a power cut would, and waits until it is gone.
+func (p *gatewayProcess) Kill(t testing.TB) {
+	t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-p.exited
+}
