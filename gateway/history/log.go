@@ -19,7 +19,7 @@ type Options struct {
 	Dir      string           // made if it is missing
 	FS       FS               // nil: the operating system's, in Dir
 	Sensors  []string         // names, by the sensor number of a record
-	MaxBytes int64            // of all files together; 0: 256 MiB; at least 1 MiB
+	MaxBytes int64            // of all files together, but for those set aside; 0: 256 MiB; at least 1 MiB
 	MaxAge   time.Duration    // 0: 7 days
 	Boot     string           // identifies the boot in which the offsets of the clock hold; "": not known
 	Log      *slog.Logger     // nil: silent

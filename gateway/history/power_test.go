@@ -222,3 +222,10 @@ func sealPage(page []byte) []byte {
 }
 
 func textLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+// sealDirectory completes a segment whose directory of so many bytes was changed.
+func sealDirectory(b []byte, directory int) {
+	n := len(b) - segmentTrailer
+	binary.BigEndian.PutUint32(b[n+4:], crc32.Checksum(b[n-directory:n+4], castagnoli))
+	binary.BigEndian.PutUint32(b[n+8:], footerMagic)
+}

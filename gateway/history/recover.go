@@ -34,6 +34,11 @@ type recovery struct {
 // told, and costs what was damaged.
 func (r *recovery) recover() error {
 	r.store = newStore()
+	if r.aside != nil {
+		if err := r.tidy(); err != nil {
+			return err
+		}
+	}
 	// Journals first: what another process moves to a segment meanwhile is then
 	// found in both, and taken once.
 	if err := r.each(journalSuffix, r.findJournal); err != nil {
@@ -46,6 +51,19 @@ func (r *recovery) recover() error {
 	r.page = max(r.page, r.through)
 	r.replay()
 	return nil
+}
+
+// tidy removes files that were not finished.
+func (r *recovery) tidy() error {
+	files, err := again(func() ([]FileInfo, error) { return r.fs.List("") })
+	for _, f := range files {
+		if strings.HasSuffix(f.Name, segmentSuffix+tempSuffix) || strings.HasSuffix(f.Name, journalSuffix+tempSuffix) {
+			if err := r.fs.Remove(f.Name); err != nil {
+				r.log.Warn("a file that was not finished cannot be removed", "file", f.Name, "err", err)
+			}
+		}
+	}
+	return err
 }
 
 // again tries twice what may fail by mishap.
