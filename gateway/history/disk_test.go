@@ -225,9 +225,10 @@ func (f *diskFile) Datasync() error {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	if err := f.d.op("datasync", f.name); err != nil {
+		f.f.writes = nil // the system takes them for written now, and will not try again
 		return err
 	}
-	now, writes := slices.Clone(f.f.now), len(f.f.writes)
+	writes := len(f.f.writes)
 	f.d.written += int64(len(f.f.dirty)) * 4096
 	clear(f.f.dirty)
 	if f.d.syncing != nil {
@@ -235,7 +236,10 @@ func (f *diskFile) Datasync() error {
 		f.d.syncing(f.name)
 		f.d.mu.Lock()
 	}
-	f.f.durable, f.f.writes = now, f.f.writes[writes:]
+	for _, w := range f.f.writes[:writes] {
+		f.f.durable = overwrite(f.f.durable, w.data, w.at)
+	}
+	f.f.writes = f.f.writes[writes:]
 	f.d.did()
 	return nil
 }

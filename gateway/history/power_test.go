@@ -1,7 +1,11 @@
 package history
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
+	"io"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -26,13 +30,10 @@ var rigSensors = []string{"indoor", "outdoor"}
 
 func newRig(t testing.TB, d *disk, m *maker) *rig {
 	t.Helper()
-	l, err := Open(Options{FS: d, Sensors: rigSensors, Boot: "boot", Now: func() time.Time { return time.UnixMilli(m.at) }})
+	r, err := tryRig(d, m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.pages = rigPages
-	r := &rig{l, d, m, time.Unix(1, 0), make(claim, len(m.next))}
-	l.keep(r.now)
 	return r
 }
 
@@ -212,4 +213,19 @@ func TestPowerCuts(t *testing.T) {
 		}
 	}
 	t.Logf("%d cuts in %d operations", made, ops)
+}
+
+// sealPage completes a page whose header was changed.
+func sealPage(page []byte) []byte {
+	binary.BigEndian.PutUint32(page[4:], crc32.Checksum(page[8:], castagnoli))
+	return page
+}
+
+func textLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+// sealDirectory completes a segment whose directory of so many bytes was changed.
+func sealDirectory(b []byte, directory int) {
+	n := len(b) - segmentTrailer
+	binary.BigEndian.PutUint32(b[n+4:], crc32.Checksum(b[n-directory:n+4], castagnoli))
+	binary.BigEndian.PutUint32(b[n+8:], footerMagic)
 }

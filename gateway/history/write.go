@@ -34,15 +34,22 @@ func (l *Log) write() {
 		l.mu.Lock()
 		some, full := l.fill()
 		written := l.queue.pushed - uint64(l.queue.len())
+		if some {
+			l.writeFrom = time.Now()
+		}
 		l.mu.Unlock()
 		if some {
-			if err := j.write(); err != nil {
+			err := j.write()
+			l.mu.Lock()
+			l.writeFrom = time.Time{}
+			if err == nil {
+				l.queue.taken = max(l.queue.taken, written)
+			}
+			l.mu.Unlock()
+			if err != nil {
 				l.abandon(err)
 				return
 			}
-			l.mu.Lock()
-			l.queue.taken = max(l.queue.taken, written)
-			l.mu.Unlock()
 			signal(l.wrote)
 		}
 		if !full {
