@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -50,7 +51,7 @@ func Start(t testing.TB) *Browser {
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("force-color-profile", "srgb"),
 		chromedp.Flag("disable-background-timer-throttling", false), chromedp.Flag("disable-renderer-backgrounding", false),
 		chromedp.Flag("disable-backgrounding-occluded-windows", false), // a hidden page is to be a hidden page
-		chromedp.Flag("hide-scrollbars", true), chromedp.Flag("lang", "en-GB"), chromedp.Env("LANG=en_GB.UTF-8", "LANGUAGE=en_GB", "TZ=Europe/Berlin"),
+		chromedp.Flag("hide-scrollbars", true), chromedp.Flag("lang", "en-GB"), chromedp.Env("LANG=en_GB.UTF-8", "LANGUAGE=en_GB", "TZ=Europe/Berlin", "FONTCONFIG_FILE="+fonts(t)),
 	)
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
@@ -60,6 +61,21 @@ func Start(t testing.TB) *Browser {
 		t.Fatalf("%s does not start: %v", path, err)
 	}
 	return &Browser{ctx}
+}
+
+// fonts makes the browser's own choice of a typeface the same everywhere: one
+// that comes with Debian's chromium.
+func fonts(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "fonts.conf")
+	if err := os.WriteFile(path, []byte(`<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
+		<include ignore_missing="yes">/etc/fonts/fonts.conf</include>
+		<match target="pattern"><test name="family"><string>sans-serif</string></test><edit name="family" mode="prepend" binding="strong"><string>Liberation Sans</string></edit></match>
+		<match target="pattern"><test name="family"><string>system-ui</string></test><edit name="family" mode="assign" binding="strong"><string>Liberation Sans</string></edit></match>
+	</fontconfig>`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func find() string {

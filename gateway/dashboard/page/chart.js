@@ -96,6 +96,7 @@ export class Charts {
     return {
       ...size(root),
       ms: 1,
+      padding: [8, 12, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: sync.key, setSeries: false }, drag: { x: true, y: false, setScale: false }, points: { size: 7 }, bind: { dblclick: () => () => this.#on.live() } },
       scales: {
@@ -103,7 +104,7 @@ export class Charts {
         y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => padded(low, high, LEAST_SPANS[which]) },
       },
       axes: [
-        { ...axis, space: 80, values: (/** @type {any} */ _, /** @type {number[]} */ splits, /** @type {any} */ __, /** @type {any} */ ___, /** @type {number} */ step) => splits.map((t) => label(t, step)) },
+        { ...axis, space: 80, size: 28, gap: 4, splits: round, values: (/** @type {any} */ _, /** @type {number[]} */ splits, /** @type {any} */ __, /** @type {any} */ ___, /** @type {number} */ step) => splits.map((t) => label(t, step)) },
         { ...axis, size: 46, gap: 4, space: 32 },
       ],
       series: [{}, ...this.#traces.flatMap((trace) => {
@@ -148,6 +149,17 @@ export class Charts {
   }
 }
 
+/**
+ * Round times of day, where people are.
+ * @param {any} plot @param {number} axis @param {number} from @param {number} to @param {number} step ms
+ */
+function round(plot, axis, from, to, step) {
+  const zone = new Date(from).getTimezoneOffset() * MINUTE;
+  const splits = [];
+  for (let time = Math.ceil((from - zone) / step) * step + zone; time <= to; time += step) splits.push(time);
+  return splits;
+}
+
 /** @param {HTMLElement} root */
 const size = (root) => ({ width: Math.max(root.clientWidth, 100), height: Math.max(root.clientHeight, 100) });
 
@@ -155,7 +167,7 @@ const size = (root) => ({ width: Math.max(root.clientWidth, 100), height: Math.m
 function padded(low, high, least) {
   if (low === null || high === null) return [null, null];
   const span = Math.max(high - low, least), step = 10 ** Math.floor(Math.log10(span)) / 5, middle = (low + high) / 2;
-  return [Math.floor((middle - span * 0.58) / step) * step, Math.ceil((middle + span * 0.55) / step) * step];
+  return [Math.floor((middle - span * 0.68) / step) * step, Math.ceil((middle + span * 0.55) / step) * step]; // more below, for the marks
 }
 
 /**

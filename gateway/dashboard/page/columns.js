@@ -34,12 +34,14 @@ export class Columns {
     this.faults = new Uint8Array(count); // cause of the last failed one
     this.broken = new Uint8Array(count); // something is missing before it
     this.spans = [newSpans(count), newSpans(count)]; // temperature, humidity
+    this.banded = true; // a column may stand for many readings
   }
 
   /**
    * @param {Ring} ring @param {Slab | undefined} slab @param {number} interval of the sensor, ms
    */
   fill(ring, slab, interval) {
+    this.banded = this.step > interval;
     const end = this.from + this.step * this.count;
     let last = -Infinity; // end of what came before
     for (const bucket of slab?.buckets ?? []) {
@@ -95,24 +97,28 @@ export class Columns {
     return this.counts[column] > this.failed[column];
   }
 
-  /** The lines of temperature and humidity. @returns {[Line, Line]} */
+  /** The lines of temperature and humidity; without a lowest and a highest where they say no more. @returns {[Line, Line]} */
   lines() {
-    const lines = /** @type {[Line, Line]} */ (this.spans.map(() => ({ mean: Array(this.count), min: Array(this.count), max: Array(this.count) })));
+    const edge = this.banded ? this.count : 0;
+    const lines = /** @type {[Line, Line]} */ (this.spans.map(() => ({ mean: Array(this.count), min: Array(edge), max: Array(edge) })));
+    const put = (/** @type {Line} */ { mean, min, max }, /** @type {number} */ i, /** @type {(number | null)[]} */ values) => {
+      mean[i] = values[0];
+      if (edge) [, min[i], max[i]] = values;
+    };
+    const nothing = [null, null, null];
     let previous = -1, gap = true;
     for (let i = 0; i < this.count; i++) {
       gap ||= this.broken[i] === 1 || (this.failed[i] > 0 && !this.good(i));
       if (!this.good(i)) continue;
-      for (const [n, { mean, min, max }] of lines.entries()) {
-        const spans = this.spans[n];
-        mean[i] = spans.sum[i] / this.counts[i];
-        min[i] = spans.min[i];
-        max[i] = spans.max[i];
-        if (gap) for (let j = previous + 1; j < i; j++) mean[j] = min[j] = max[j] = null;
+      for (const [n, line] of lines.entries()) {
+        const { sum, min, max } = this.spans[n];
+        put(line, i, [sum[i] / this.counts[i], min[i], max[i]]);
+        if (gap) for (let j = previous + 1; j < i; j++) put(line, j, nothing);
       }
       previous = i;
       gap = false;
     }
-    for (const { mean, min, max } of lines) for (let j = previous + 1; j < this.count; j++) mean[j] = min[j] = max[j] = null;
+    for (const line of lines) for (let j = previous + 1; j < this.count; j++) put(line, j, nothing);
     return lines;
   }
 

@@ -15,7 +15,7 @@
  * configuration. The client speaks readings.v2: every tick of every sensor
  * arrives with its number, a failed measurement with its cause. After a lost
  * connection it asks for what it missed, so that each number arrives once, in
- * two lanes (live and historical), or is counted as lost.
+ * two lanes (live and historical), or is accounted for in `counts`.
  *
  * Events, each a CustomEvent with its `detail`:
  *
@@ -101,9 +101,13 @@ export class Gateway extends Link {
     this.#options = { topics, replay };
   }
 
-  /** What came and what did not, of all sensors since the page was opened. */
+  /**
+   * What came and what did not, of all sensors since the page was opened: received
+   * (recovered of these after a loss), conflated (others stood for them), missed
+   * (the gateway did not measure), lost (measured, but no longer kept).
+   */
   get counts() {
-    const sum = { received: 0, recovered: 0, conflated: 0, lost: 0 };
+    const sum = { received: 0, recovered: 0, conflated: 0, missed: 0, lost: 0 };
     for (const { counts } of this.sequences.values()) {
       for (const key of /** @type {(keyof typeof sum)[]} */ (Object.keys(sum))) sum[key] += counts[key];
     }

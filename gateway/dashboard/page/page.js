@@ -109,11 +109,11 @@ function drawStatus(now) {
   if (changed && spoken) text(get("announcement"), spoken);
   if (changed || refresh) {
     text(get("status-text"), label);
-    const { received, recovered, conflated, lost } = gateway.counts, { roundTrip } = gateway;
+    const { received, recovered, conflated, missed, lost } = gateway.counts, { roundTrip } = gateway;
     text(get("totals"), [
       roundTrip === undefined ? "" : `round trip ${roundTrip < 10 ? roundTrip.toFixed(1) : Math.round(roundTrip)} ms`,
       `${count(received)} received`, `${count(recovered)} recovered`, `${count(lost)} lost`,
-      conflated ? `${count(conflated)} thinned out` : "",
+      missed ? `${count(missed)} not measured` : "", conflated ? `${count(conflated)} thinned out` : "",
     ].filter(Boolean).join(" · "));
     mark(get("totals"), "lost", String(lost > 0));
   }

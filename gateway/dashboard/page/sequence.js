@@ -3,9 +3,15 @@
 
 /** @typedef {import("./readings.js").Reading} Reading */
 
-/** Which numbers of one sensor have come, in two lanes: live, and what was missed. */
+/**
+ * Which numbers of one sensor have come, in two lanes: live, and what was missed.
+ *
+ * Both lanes are in order and leave nothing out. So a number that its lane went
+ * past is a tick that was never made, or one that others stand for. Lost is what
+ * the gateway says it no longer has.
+ */
 export class Sequence {
-  counts = { received: 0, recovered: 0, conflated: 0, lost: 0 };
+  counts = { received: 0, recovered: 0, conflated: 0, missed: 0, lost: 0 };
   /** @type {number | undefined} the next number of the live lane */
   next;
   /** @type {{from: number, to: number, conflated: boolean}[]} missed numbers that may still come, [from, to) */
@@ -23,7 +29,7 @@ export class Sequence {
     if (this.next === undefined) return;
     for (const hole of this.holes) {
       const gone = Math.min(ahead(from, hole.from), ahead(hole.to, hole.from));
-      if (gone > 0) this.#lose(hole, (hole.from + gone) >>> 0);
+      if (gone > 0) this.#cut(hole, (hole.from + gone) >>> 0, "lost");
     }
     this.holes = this.holes.filter((h) => h.from !== h.to);
     const gone = ahead(from, this.next);
@@ -34,9 +40,9 @@ export class Sequence {
     this.#resumed = true;
   }
 
-  /** Gives up on what has not come. */
+  /** What was missed is all there: what has not come was never made. */
   settle() {
-    for (const hole of this.holes) this.#lose(hole, hole.to);
+    for (const hole of this.holes) this.#cut(hole, hole.to, "missed");
     this.holes = [];
   }
 
@@ -48,7 +54,7 @@ export class Sequence {
     if (skipped > 0) {
       if (this.#resumed && !historical) this.holes.push({ from: this.next, to: seq, conflated });
       else if (conflated) this.counts.conflated += skipped;
-      else this.counts.lost += skipped;
+      else this.counts.missed += skipped;
     }
     if (historical) this.counts.recovered++;
     else this.#resumed = false;
@@ -61,7 +67,7 @@ export class Sequence {
   #fill(seq) {
     const hole = this.holes.find((h) => ahead(seq, h.from) >= 0 && ahead(h.to, seq) > 0);
     if (!hole) return false; // a double
-    this.#lose(hole, seq); // its lane is in order
+    this.#cut(hole, seq, "missed");
     hole.from = (seq + 1) >>> 0;
     if (hole.from === hole.to) this.holes.splice(this.holes.indexOf(hole), 1);
     this.counts.recovered++;
@@ -69,9 +75,9 @@ export class Sequence {
     return true;
   }
 
-  /** @param {Sequence["holes"][0]} hole @param {number} to */
-  #lose(hole, to) {
-    this.counts[hole.conflated ? "conflated" : "lost"] += ahead(to, hole.from);
+  /** Takes the numbers before `to` from a hole. @param {Sequence["holes"][0]} hole @param {number} to @param {"missed" | "lost"} as */
+  #cut(hole, to, as) {
+    this.counts[hole.conflated && as === "missed" ? "conflated" : as] += ahead(to, hole.from);
     hole.from = to;
   }
 }

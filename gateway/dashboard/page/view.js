@@ -109,7 +109,7 @@ export class HistoryView {
 
   /** What is in view, on the gateway's clock. @returns {View} */
   get view() {
-    const to = this.now();
+    const to = Math.round(this.now());
     return this.#zoom ?? { from: to - this.#range, to };
   }
 

@@ -56,7 +56,7 @@ const past = { historical: true }, thin = { conflated: true };
 test("counts what never came, and what others stood for", () => {
   const s = new Sequence();
   equal(feed(s, [0xfffffffd, 0xffffffff, 0, [4, thin], 5, 5, 3, 8]), "11111001");
-  equal(s.counts, { received: 6, recovered: 0, conflated: 3, lost: 3 }); // fffffffe, 6 and 7; 1 to 3
+  equal(s.counts, { received: 6, recovered: 0, conflated: 3, missed: 3, lost: 0 }); // fffffffe, 6 and 7; 1 to 3
   equal(s.since, 8);
 });
 
@@ -70,7 +70,7 @@ test("two lanes: what was missed, and live, each number once", () => {
   // Lost again before all was there: what was live is not asked for twice in vain.
   s.resume(6);
   equal(feed(s, [[6, past], [7, past], [9, past], [10, past], [11, past], [12, past], 20, [19, past]]), "11100111");
-  equal(s.counts, { received: 13, recovered: 8, conflated: 0, lost: 7 }); // 8 and 13 to 18: their lane went past them
+  equal(s.counts, { received: 13, recovered: 8, conflated: 0, missed: 7, lost: 0 }); // 8 and 13 to 18: their lane went past them
   equal(s.since, 20);
 });
 
@@ -83,7 +83,7 @@ test("what the gateway no longer has is lost, what is late is given up", () => {
   s.resume(8); // 6 and 7 too
   equal([s.counts.lost, s.since], [4, 7]);
   s.settle();
-  equal([s.counts.lost, s.since], [5, 9]);
+  equal([s.counts.lost, s.counts.missed, s.since], [4, 1, 9]);
 });
 
 /** A browser in which time stands still until a timer is run. */
@@ -210,7 +210,7 @@ inBrowser("a gateway reads, loses, waits, comes back and asks for what it missed
   browser.say(record(257, 4));
   equal(lines, ["connecting", "hello e", "connected", "m false", "indoor 256", "waiting", "connecting", "hello e", "connected", "m false",
     "resumed false", "indoor 290", "indoor 257"]);
-  equal(gateway.counts, { received: 3, recovered: 1, conflated: 0, lost: 0 });
+  equal(gateway.counts, { received: 3, recovered: 1, conflated: 0, missed: 0, lost: 0 });
 });
 
 inBrowser("another epoch begins anew, and nothing older than wanted is asked for", async (browser) => {
