@@ -69,25 +69,13 @@ func TestPongsForEver(t *testing.T) {
 // dialDeaf returns a connection whose client has asked for readings and does not read.
 func (s *testServer) dialDeaf() net.Conn {
 	s.t.Helper()
-	d := websocket.Dialer{NetDial: func(network, addr string) (net.Conn, error) {
-		c, err := net.Dial(network, addr)
-		if err == nil {
-			err = c.(*net.TCPConn).SetReadBuffer(4 << 10)
-		}
-		return c, err
-	}}
-	c, _, err := d.Dial("ws://"+s.addr+"/", nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { c.Close() })
-	s.joined()
-	return c.NetConn()
+	return s.dialSmall(wire.ReadingsV1).NetConn()
 }
 
 // A client that does not read delays nobody, costs bounded memory, and is closed.
-func TestDeafClient(t *testing.T) {
-	s := start(t)
+func TestDeafClient(t *testing.T) { withAndWithoutTLS(t, testDeafClient) }
+
+func testDeafClient(t *testing.T, s *testServer) {
 	s.dialDeaf()
 	quick := s.dial("/")
 	var deaf *session
@@ -122,6 +110,7 @@ func TestDeafClient(t *testing.T) {
 			t.Fatalf("the quick client got % x, want % x", got, want)
 		}
 	}
+	s.hub.sweep(time.Now(), true) // sees the last it took
 	s.hub.sweep(time.Now().Add(29*time.Second), true)
 	if n := s.Clients(); n != 2 {
 		t.Errorf("%d clients: it was given up too early", n)

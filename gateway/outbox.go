@@ -74,13 +74,17 @@ func (o *outbox) offer(frames []byte) (taken bool) {
 	case o.ended || o.long:
 	case o.tls == nil:
 		taken = o.socket.offer(frames)
-	case o.socket.ready(len(frames)):
+	case o.socket.ready(secured(len(frames))):
 		_, err := o.tls.Write(frames)
 		taken = err == nil
 	}
 	o.mu.Unlock()
 	return taken
 }
+
+// secured bounds what TLS makes of n bytes: records of 1,000 bytes and more, each
+// with a header, an initialisation vector, a MAC and padding (RFC 5246).
+func secured(n int) int { return n + (n/1000+1)*(5+16+48+16) }
 
 // Write sends frames that must arrive. It fails when too much waits already,
 // which ends the connection.

@@ -228,11 +228,9 @@ func (e *export) writeSensor(ctx context.Context, w *bufio.Writer, name string) 
 	switch {
 	case err != nil:
 	case e.step > 0:
-		err = pour(ctx, w, e.log.Buckets(name, e.from, e.to, e.step), e.format.separator,
-			func(b []byte, x wire.Bucket) []byte { return e.format.bucket(b, name, x) })
+		err = pour(ctx, w, name, e.format.separator, e.log.Buckets(name, e.from, e.to, e.step), e.format.bucket)
 	default:
-		err = pour(ctx, w, e.log.Between(name, e.from, e.to), e.format.separator,
-			func(b []byte, r wire.Record) []byte { return e.format.reading(b, name, r) })
+		err = pour(ctx, w, name, e.format.separator, e.log.Between(name, e.from, e.to), e.format.reading)
 	}
 	if err == nil {
 		_, err = w.WriteString(e.format.end)
@@ -241,19 +239,17 @@ func (e *export) writeSensor(ctx context.Context, w *bufio.Writer, name string) 
 }
 
 // pour writes all that comes of next.
-func pour[T any](ctx context.Context, w *bufio.Writer, next func() ([]T, error), separator string, encode func([]byte, T) []byte) error {
-	var b []byte
+func pour[T any](ctx context.Context, w *bufio.Writer, name, separator string, next func() ([]T, error), encode func([]byte, string, T) []byte) error {
 	between := ""
 	for ctx.Err() == nil {
 		batch, err := next()
 		for _, x := range batch {
-			b = encode(append(b[:0], between...), x)
-			if _, err := w.Write(b); err != nil {
+			if _, err := w.Write(encode(append(w.AvailableBuffer(), between...), name, x)); err != nil {
 				return err
 			}
 			between = separator
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -6,15 +6,11 @@ import (
 	"sensorgateway/wire"
 )
 
-// A replay ends for a sensor once it reaches the first live number. But the
-// sampler may have missed the very tick before that, a slow sensor may have no
-// live one for hours, and a server may not answer: then it ends once nothing of
-// it has come for replayPatience, while readings do. If all that is still open
-// may be lost by the server's word, gonePatience is enough.
-const (
-	replayPatience = time.Minute
-	gonePatience   = 10 * time.Second
-)
+// replayPatience ends a replay of which nothing has come for so long, while
+// readings do. Most end by reaching the first live number; but the numbers right
+// before that may be lost, a slow sensor may have no live one for hours, and a
+// server may not answer. It is longer than a gateway waits for a slow disk.
+const replayPatience = time.Minute
 
 // sequences are the tracks of all sensors. They last from one connection to the
 // next, as long as the server's epoch is the same.
@@ -51,7 +47,7 @@ func (s *sequences) begin(hello wire.Hello, only string, now time.Time) (epoch s
 			if len(t.ahead) >= maxAhead {
 				t.settle(t.ahead[0].first)
 			}
-			t.next, t.gone = apart, t.settled
+			t.next = apart
 		}
 		s.tracks[info.Name] = t
 	}
@@ -81,12 +77,10 @@ func (s *sequences) resume(answer wire.Subscribed, now time.Time) Resumed {
 		case answer.Recovered == nil:
 			t.settle(t.last())
 			t.next = follows
-		case gone && s.anew:
-			t.gone = from
-		case gone && before(from-1, since): // the server is behind, so its numbers are other ones
-			*t = track{settled: from - 1, next: apart, gone: from, recovered: t.recovered, lost: t.lost}
-		case gone:
-			t.gone = from
+		case !gone || t.blind:
+		case before(from-1, since): // the server is behind, so its numbers are other ones
+			*t = track{settled: from - 1, next: apart, recovered: t.recovered, lost: t.lost}
+		default:
 			if r.Gone == nil {
 				r.Gone = map[string]uint32{}
 			}
@@ -102,11 +96,11 @@ func (s *sequences) end(now time.Time) (Replayed, bool) {
 	if s.asked == nil {
 		return Replayed{}, false
 	}
-	quiet := now.Sub(s.heard)
+	late := now.Sub(s.heard) >= replayPatience
 	for name := range s.asked {
 		switch t := s.tracks[name]; {
 		case s.answered && len(t.ahead) == 0 && t.next == follows:
-		case quiet >= replayPatience, quiet >= gonePatience && len(t.ahead) > 0 && !before(t.gone, t.ahead[0].first):
+		case late:
 			t.settle(t.last())
 			t.next = follows
 		default:

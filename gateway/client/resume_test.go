@@ -133,7 +133,7 @@ func TestCannotResume(t *testing.T) {
 		missed             string
 	}{
 		{"no log", "subscribed", `{"topic":"sensors","recovered":false,"from":{"indoor":15}}`, []uint32{15},
-			Resumed{Gone: counts{"indoor": 4}}, Replayed{Lost: counts{"indoor": 4}}, gonePatience, 17, ""},
+			Resumed{Gone: counts{"indoor": 4}}, Replayed{Lost: counts{"indoor": 4}}, replayPatience, 17, ""},
 		{"an older server", "subscribed", `{"topic":"sensors"}`, nil, Resumed{}, Replayed{}, 0, 15, " missed 4"},
 		{"a refusal", "error", `{"code":404,"message":"Unknown sensor: indoor"}`, []uint32{15}, Resumed{}, Replayed{Lost: counts{"indoor": 4}}, 0, 16, ""},
 		{"a server that is behind", "subscribed", `{"topic":"sensors","recovered":false,"from":{"indoor":3}}`, nil, Resumed{}, Replayed{}, 0, 3, ""},
@@ -147,8 +147,10 @@ func TestCannotResume(t *testing.T) {
 					p.records(record(0, n))
 				}
 				answer(tt.kind, tt.answer)
-				if <-time.After(tt.at); tt.at > 0 {
+				if tt.at > 0 { // without a pause that would be a loss
+					<-time.After(tt.at / 2)
 					p.records(record(0, tt.early[0]+1))
+					<-time.After(tt.at / 2)
 				}
 				p.records(record(0, tt.late))
 				p.wait()

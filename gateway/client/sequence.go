@@ -15,7 +15,6 @@ type track struct {
 	blind   bool   // and what that is, is not known: the numbers begin anywhere behind it
 	ahead   []span // what came beyond it, in order and apart from each other
 	next    entry
-	gone    uint32 // the server's word that numbers before this one may be lost
 
 	recovered, lost uint32 // that were not told yet: by replay, and in its lane
 }

@@ -128,6 +128,33 @@ func TestPositions(t *testing.T) {
 	}
 }
 
+// The link breaks before anything of another epoch came: it is asked for all of
+// that again, and what was lost before, but not told, is not forgotten.
+func TestAnotherEpochTwice(t *testing.T) {
+	var s sequences
+	now, recovered := time.Unix(0, 0), false
+	hello := func(epoch string) wire.Hello {
+		return wire.Hello{Epoch: epoch, Sensors: []wire.SensorInfo{{Name: "a", NextSeq: 8}}}
+	}
+	s.from("e1", map[string]uint32{"a": 500})
+	s.begin(hello("e1"), "", now)
+	s.see("a", wire.Record{Seq: 503, Flags: wire.Historical}, now)
+	for i, want := range []Resumed{{Anew: true}, {}} {
+		s.begin(hello("e2"), "", now)
+		if got := s.resume(wire.Subscribed{Recovered: &recovered, From: map[string]uint32{"a": 5}}, now); !cmp.Equal(got, want) {
+			t.Errorf("time %d: %+v, want %+v", i+1, got, want)
+		}
+	}
+	for seq := uint32(5); seq < 8; seq++ {
+		s.see("a", wire.Record{Seq: seq, Flags: wire.Historical}, now)
+	}
+	s.see("a", wire.Record{Seq: 8}, now)
+	got, ended := s.end(now)
+	if want := (Replayed{Recovered: map[string]uint32{"a": 4}, Lost: map[string]uint32{"a": 2}}); !ended || !cmp.Equal(got, want) {
+		t.Errorf("%+v, %v, want %+v", got, ended, want)
+	}
+}
+
 // Links that always break before the replay ends: what is remembered is bounded,
 // and what is given up for it is told.
 func TestReplayThatNeverEnds(t *testing.T) {

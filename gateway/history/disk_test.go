@@ -24,6 +24,7 @@ type disk struct {
 	ops     int
 	fail    func(op int, what, name string) error // nil: nothing fails
 	changed func()                                // after each operation that changes something
+	syncing func(name string)                     // while a sync is under way
 	written int64                                 // bytes that reached the disk, by whole 4 KiB
 }
 
@@ -224,12 +225,21 @@ func (f *diskFile) Datasync() error {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	if err := f.d.op("datasync", f.name); err != nil {
+		f.f.writes = nil // the system takes them for written now, and will not try again
 		return err
 	}
-	f.f.durable = append(f.f.durable[:0], f.f.now...)
-	f.f.writes = nil
+	writes := len(f.f.writes)
 	f.d.written += int64(len(f.f.dirty)) * 4096
 	clear(f.f.dirty)
+	if f.d.syncing != nil {
+		f.d.mu.Unlock()
+		f.d.syncing(f.name)
+		f.d.mu.Lock()
+	}
+	for _, w := range f.f.writes[:writes] {
+		f.f.durable = overwrite(f.f.durable, w.data, w.at)
+	}
+	f.f.writes = f.f.writes[writes:]
 	f.d.did()
 	return nil
 }

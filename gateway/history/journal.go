@@ -81,9 +81,10 @@ func (j *journal) write() error {
 
 // turn begins the next page, unless this one is empty.
 func (j *journal) turn() {
-	if !j.page.empty() {
+	if n := j.page.events(); n > 0 {
 		j.seq++
 		j.page.reset()
+		j.page.before = n
 	}
 }
 

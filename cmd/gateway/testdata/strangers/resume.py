@@ -59,7 +59,7 @@ async def main():
                 break
             except websockets.ConnectionClosed:
                 break
-            except OSError:  # not there yet
+            except (OSError, websockets.InvalidHandshake):  # not there yet
                 await asyncio.sleep(0.2)
     numbers = {}
     for sensor, number in readings:
