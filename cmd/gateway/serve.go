@@ -81,7 +81,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 		return err
 	}
 	if g.listeners, err = listen(cfg.Listen); err != nil {
-		return err
+		return errors.Join(err, g.state.close()) // no number was used
 	}
 	defer closeAll(g.listeners)
 	g.announce = g.tellLog
