@@ -121,8 +121,9 @@ func (l *Log) discard(old []oldJournal) {
 	}
 }
 
-// retain removes what is too old.
+// retain removes what is too old or too much.
 func (l *Log) retain() {
+	l.makeRoom(0)
 	now := l.o.Now().UnixMilli()
 	for {
 		l.mu.Lock()
