@@ -87,6 +87,12 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 	if err := r.Durable(); err != nil {
 		return false, fmt.Errorf("not durable again: %w", err)
 	}
+	if err := r.seal(false); err != nil {
+		return false, err
+	}
+	if size := d.size(); size != r.Size() {
+		return false, fmt.Errorf("%d bytes of files, %d are known", size, r.Size())
+	}
 	records = [][]wire.Record{m.of(0), m.of(1)}
 	if err := r.written.check(d.cut(m.rnd), m, records, nothing, false); err != nil {
 		return false, err

@@ -242,7 +242,6 @@ func (l *Log) prepare(now time.Time) error {
 	unsafe := k.unsafe || !l.queue.open
 	l.mu.Unlock()
 	if unsafe {
-		k.unsafe = true // until it is done
 		if err := l.seal(true); err != nil {
 			l.mu.Lock()
 			l.queue.shut()
