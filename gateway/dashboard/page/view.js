@@ -144,7 +144,7 @@ export class HistoryView {
 
   /** Tells what is under the cursor, or what is newest. */
   #read() {
-    const { from, to } = this.view, time = this.#cursor ?? to, rows = get("legend").tBodies[0].rows;
+    const time = this.#cursor ?? this.view.to, rows = get("legend").tBodies[0].rows;
     text(get("cursor-time"), this.#cursor === undefined ? (this.#zoom ? "At the end of the chart" : "Newest") : stamp(time, this.#step));
     this.#sensors.forEach((sensor, i) => {
       const cells = rows[i].cells, columns = this.#columns.get(sensor);
@@ -155,11 +155,15 @@ export class HistoryView {
       text(cells[3], remark);
       cells[3].classList.toggle("bad", remark.includes("failed"));
     });
-    const slider = get("charts"), part = Math.round(((time - from) / (to - from)) * 100);
+  }
+
+  /** Tells a screen reader what is under the cursor: when somebody moved it, for otherwise it would never stop. */
+  #speak() {
+    this.#read();
+    const { from, to } = this.view, slider = get("charts"), part = Math.round((((this.#cursor ?? to) - from) / (to - from)) * 100);
     slider.setAttribute("aria-valuenow", String(Math.min(Math.max(part, 0), 100)));
-    if (slider === document.activeElement) {
-      slider.setAttribute("aria-valuetext", [get("cursor-time").textContent, ...[...rows].map((row) => [...row.cells].map((c) => c.textContent).join(" "))].join(", "));
-    }
+    slider.setAttribute("aria-valuetext", [get("cursor-time"), ...get("legend").tBodies[0].rows]
+      .map((row) => [...(row.cells ?? [row])].map((cell) => cell.textContent).join(" ").trim()).join(", "));
   }
 
   /** @param {KeyboardEvent} event */
@@ -182,6 +186,7 @@ export class HistoryView {
     if (!keys[event.key]) return;
     event.preventDefault();
     keys[event.key]();
+    this.#speak();
   }
 
   async #export() {
