@@ -6,16 +6,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// queueing returns by how much the round trip is longer than it was at best.
-func (s *socket) queueing() (time.Duration, bool) {
+// acknowledged returns how many bytes the client has acknowledged in all, and
+// the shortest round trip that there was (TCP_INFO, tcp(7)).
+func (s *socket) acknowledged() (bytes uint64, best time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fd < 0 {
-		return 0, false
+		return 0, 0, false
 	}
-	info, err := unix.GetsockoptTCPInfo(s.fd, unix.IPPROTO_TCP, unix.TCP_INFO) // tcp(7)
+	info, err := unix.GetsockoptTCPInfo(s.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
-		return 0, false
+		return 0, 0, false
 	}
-	return time.Duration(info.Rtt-min(info.Rtt, info.Min_rtt)) * time.Microsecond, true
+	return info.Bytes_acked, time.Duration(info.Min_rtt) * time.Microsecond, true
 }

@@ -4,5 +4,5 @@ package gateway
 
 import "time"
 
-// queueing is not known where the kernel is not asked.
-func (s *socket) queueing() (time.Duration, bool) { return 0, false }
+// acknowledged is not known where the kernel is not asked.
+func (s *socket) acknowledged() (uint64, time.Duration, bool) { return 0, 0, false }

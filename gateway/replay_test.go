@@ -531,3 +531,35 @@ func (s *testServer) get(path, accept string) (code int, header http.Header, bod
 	}
 	return r.StatusCode, r.Header, string(b)
 }
+
+// BenchmarkReplay is how fast a client that reads gets what it missed, in
+// readings a second, from a history in memory: the rest is the log's.
+func BenchmarkReplay(b *testing.B) {
+	const readings = 200_000
+	for _, protocol := range []string{wire.ReadingsV1, wire.ReadingsV2} {
+		b.Run(protocol, func(b *testing.B) {
+			log := newShelf()
+			s := start(b, log.options)
+			for seq := range uint32(readings) {
+				log.records[0] = append(log.records[0], wire.Record{Seq: seq + 7, Reading: wire.Reading{UnixMilli: int64(seq)}})
+			}
+			s.seq = readings + 7
+			s.kept(log, 1)
+			for b.Loop() {
+				c := s.dial("/sensors/indoor?since=0", protocol)
+				if protocol == wire.ReadingsV2 {
+					c.read(websocket.TextMessage) // hello
+				}
+				for left := readings * wire.ReadingSize; left > 0; {
+					m := len(c.read(websocket.BinaryMessage))
+					if protocol == wire.ReadingsV2 {
+						m = m / wire.RecordSize * wire.ReadingSize
+					}
+					left -= m
+				}
+				c.Close()
+			}
+			b.ReportMetric(readings*float64(b.N)/b.Elapsed().Seconds(), "readings/s")
+		})
+	}
+}

@@ -147,18 +147,27 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	writeStatus(w, http.StatusOK, "ticks are made and spread")
 }
 
-// readyz says whether a client would get something worth having: at least one
-// sensor that measures.
+// readyz says whether a client would get something worth having, which takes at
+// least one sensor that measures, and whether that is kept durably.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	reason, ok := s.hub.quality()
-	switch {
-	case s.stopping.Load():
-		writeStatus(w, http.StatusServiceUnavailable, "shutting down")
-	case !ok:
-		writeStatus(w, http.StatusServiceUnavailable, reason)
-	default:
-		writeStatus(w, http.StatusOK, reason)
+	if s.stopping.Load() {
+		reason, ok = "shutting down", false
 	}
+	code := http.StatusOK
+	if !ok {
+		code = http.StatusServiceUnavailable
+	}
+	answer := map[string]any{"ok": ok, "reason": reason, "durable": false, "storage": "nothing is kept"}
+	if s.opts.History != nil {
+		delete(answer, "storage")
+		if err := s.opts.History.Durable(); err != nil {
+			answer["storage"] = err.Error()
+		} else {
+			answer["durable"] = true
+		}
+	}
+	writeJSON(w, code, answer)
 }
 
 func writeStatus(w http.ResponseWriter, code int, reason string) {

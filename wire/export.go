@@ -115,6 +115,17 @@ func appendCSVKey(b []byte, name string, ms int64) []byte {
 // appendFloat appends the shortest number that reads back as v.
 func appendFloat(b []byte, v float32) []byte { return strconv.AppendFloat(b, float64(v), 'f', -1, 32) }
 
+// appendSeconds appends ms as seconds with three decimals, exactly.
+func appendSeconds(b []byte, ms int64) []byte {
+	u := uint64(ms)
+	if ms < 0 {
+		b = append(b, '-')
+		u = -u
+	}
+	b = strconv.AppendUint(b, u/1000, 10)
+	return appendDigits(append(b, '.'), int64(u%1000), 3)
+}
+
 // appendTime appends Unix milliseconds as RFC 3339 has them in UTC, with three
 // decimals. It is exact for the years 0 to 9999, which are all that RFC 3339 has.
 func appendTime(b []byte, ms int64) []byte {

@@ -42,7 +42,7 @@ func TestExportGolden(t *testing.T) {
 // Each line has the columns that the header names, and each object is JSON.
 func TestExportIsWellFormed(t *testing.T) {
 	readings, buckets := []byte(ReadingCSVHeader), []byte(BucketCSVHeader)
-	for _, tt := range golden {
+	for _, tt := range golden(t) {
 		readings = AppendReadingCSV(readings, "s", tt.r)
 		if b := AppendReadingJSON(nil, "s", tt.r); !json.Valid(b) {
 			t.Errorf("%s: %s", tt.name, b)
@@ -54,7 +54,7 @@ func TestExportIsWellFormed(t *testing.T) {
 			t.Errorf("%s", b)
 		}
 	}
-	for text, lines := range map[string]int{string(readings): 1 + len(golden), string(buckets): 4} {
+	for text, lines := range map[string]int{string(readings): 1 + len(golden(t)), string(buckets): 4} {
 		all, err := csv.NewReader(strings.NewReader(text)).ReadAll() // refuses lines of different lengths
 		if err != nil || len(all) != lines {
 			t.Errorf("%d lines, want %d: %v\n%s", len(all), lines, err, text)

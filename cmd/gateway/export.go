@@ -48,7 +48,8 @@ func exportCommand(stdout io.Writer, getenv func(string) string, open func(dir s
 		Long: "Writes the readings that a gateway on this machine has kept, sensor by sensor, in the order they were\n" +
 			"made. It reads the log's files, so the gateway may be running or not, and waits for nothing.\n\n" +
 			"A TIME is RFC 3339 (2026-03-01T06:00:00Z), Unix milliseconds, or a duration back from now (-90m, -7d).\n" +
-			"JSON is one object a sensor, each on a line; binary are the 24-byte records of readings.v2.",
+			"JSON is one object a sensor, each on a line; binary are the 24-byte records of readings.v2, where the\n" +
+			"sensors of the log are numbered from 0 in alphabetical order.",
 		Example: "  gateway export --from -24h --step 1m > day.csv\n" +
 			"  sudo -u gateway gateway export --sensor indoor --format json | jq .readings[0]",
 		Args:    noArgs,
@@ -227,11 +228,9 @@ func (e *export) writeSensor(ctx context.Context, w *bufio.Writer, name string) 
 	switch {
 	case err != nil:
 	case e.step > 0:
-		err = pour(ctx, w, e.log.Buckets(name, e.from, e.to, e.step), e.format.separator,
-			func(b []byte, x wire.Bucket) []byte { return e.format.bucket(b, name, x) })
+		err = pour(ctx, w, name, e.format.separator, e.log.Buckets(name, e.from, e.to, e.step), e.format.bucket)
 	default:
-		err = pour(ctx, w, e.log.Between(name, e.from, e.to), e.format.separator,
-			func(b []byte, r wire.Record) []byte { return e.format.reading(b, name, r) })
+		err = pour(ctx, w, name, e.format.separator, e.log.Between(name, e.from, e.to), e.format.reading)
 	}
 	if err == nil {
 		_, err = w.WriteString(e.format.end)
@@ -240,19 +239,17 @@ func (e *export) writeSensor(ctx context.Context, w *bufio.Writer, name string) 
 }
 
 // pour writes all that comes of next.
-func pour[T any](ctx context.Context, w *bufio.Writer, next func() ([]T, error), separator string, encode func([]byte, T) []byte) error {
-	var b []byte
+func pour[T any](ctx context.Context, w *bufio.Writer, name, separator string, next func() ([]T, error), encode func([]byte, string, T) []byte) error {
 	between := ""
 	for ctx.Err() == nil {
 		batch, err := next()
 		for _, x := range batch {
-			b = encode(append(b[:0], between...), x)
-			if _, err := w.Write(b); err != nil {
+			if _, err := w.Write(encode(append(w.AvailableBuffer(), between...), name, x)); err != nil {
 				return err
 			}
 			between = separator
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -278,3 +278,27 @@ func TestExportStreams(t *testing.T) {
 		t.Errorf("%d bytes for 2000 records, %d for 202000", few, many)
 	}
 }
+
+// Whatever is written as a time is refused or is one, and a time that is printed
+// is read back.
+func FuzzParseTime(f *testing.F) {
+	for _, text := range []string{"0", "1712345678901", "2024-04-05T19:34:38Z", "-1h30m", "-7d", "1h", "-99999d", "٣", "-9223372036854775808ns"} {
+		f.Add(text)
+	}
+	now := time.UnixMilli(1712345678901)
+	f.Fuzz(func(t *testing.T, text string) {
+		ms, err := parseTime(text, now)
+		if err != nil {
+			return
+		}
+		if ms < firstTime || ms > endTime {
+			t.Fatalf("%q is %d", text, ms)
+		}
+		if ms == endTime {
+			return // the first moment that RFC 3339 cannot say
+		}
+		if back, err := parseTime(formatTime(ms), now); err != nil || back != ms-ms%1000 {
+			t.Errorf("%q is %d, %v after printing %s", text, back, err, formatTime(ms))
+		}
+	})
+}

@@ -1,18 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,11 +16,10 @@ import (
 )
 
 const (
-	stateFile = "state.json"
 	// Sequence numbers are written ahead, for so long a time of ticks: no number is
 	// used before the file says it may have been, so none is ever used twice, and
-	// an SD card sees a write every few minutes instead of one a tick. An unclean
-	// stop skips what is left of it.
+	// an SD card sees a write every few minutes instead of one a tick. What is left
+	// of it after an unclean stop is skipped, unless the log of readings knows.
 	reserveTime = 10 * time.Minute
 	reserveMin  = 64
 	keepEvery   = time.Minute
@@ -36,14 +31,14 @@ const (
 // The disk is written by one goroutine ([state.keep]) and never under the lock,
 // for the ticks pass through here.
 type state struct {
-	dir      string // "" is memory
-	lock     *os.File
-	log      *slog.Logger
-	names    []string
-	reserve  []uint32
-	first    []uint32          // of the first tick, by sensor
-	others   map[string]uint32 // of sensors that are not configured now
-	newEpoch func(string)      // tells who must know; quick, and called in a tick
+	stateOptions
+	names   []string
+	reserve []uint32
+	first   []uint32          // of the first tick, by sensor
+	others  map[string]uint32 // of sensors that are not configured now
+	// newEpoch tells who must know, with the numbers that come first in it, by
+	// sensor; quick, and called in a tick.
+	newEpoch func(epoch string, next []uint32)
 
 	mu      sync.Mutex
 	epoch   string
@@ -51,89 +46,92 @@ type state struct {
 	next    []uint32 // one more than the last one seen
 	limit   []uint32 // the first that must not be used yet
 	failed  bool     // the last write; so it is told once
+	behind  bool     // the log lacks numbers that are out
+	mark    mark     // that it does not
 }
 
-// savedState is the file: a line of JSON, and one with its CRC-32C. A number is
-// the first that was not used.
-type savedState struct {
-	Epoch string            `json:"epoch"`
-	Next  map[string]uint32 `json:"next_seq"`
+// stateOptions is what a state is opened with.
+type stateOptions struct {
+	dir     string   // "" is memory
+	lock    *os.File // from claimState; the state's from then on
+	sensors []SensorConfig
+	kept    keptNumbers // nil if there is no log of readings
+	marks   string      // directory in memory for the [mark]; "" if there is none
+	log     *slog.Logger
 }
 
-// openState reads the state in dir, and reserves numbers for the sensors. What
-// is damaged is set aside; when nothing can be read or written, the epoch is a
-// new one and live goes on. It fails only if another process uses the directory.
-func openState(dir string, sensors []SensorConfig, log *slog.Logger) (*state, error) {
-	s := &state{dir: dir, log: log, newEpoch: func(string) {}}
-	if dir != "" {
-		if err := os.MkdirAll(dir, 0o750); err == nil { // else writing will say so
-			if s.lock, err = lockDir(dir); err != nil {
-				return nil, fmt.Errorf("state in %s: %w; fix: stop the other gateway, or give this one another --state", dir, err)
-			}
-		}
+// keptNumbers is what the log of readings knows of the numbers that were used.
+// It is given each of them before anybody else.
+type keptNumbers interface {
+	// Epoch is that of the newest record, "" if there is none.
+	Epoch() string
+	// Last returns the newest number of a sensor in that epoch.
+	Last(sensor uint16) (seq uint32, ok bool)
+	// Exact tells whether nothing can be missing that was written: the machine has
+	// not been off since.
+	Exact() bool
+}
+
+// claimState makes dir and keeps other gateways out of it, until the state is
+// closed or the process ends. It fails only if one is there. The log of readings
+// may be opened after that, and openState called then.
+func claimState(dir string) (*os.File, error) {
+	if dir == "" || os.MkdirAll(dir, 0o750) != nil { // writing will say so
+		return nil, nil
 	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("state in %s: %w; fix: stop the other gateway, or give this one another --state", dir, err)
+	}
+	return lock, nil
+}
+
+// openState reads the state, and reserves numbers for the sensors. What is
+// damaged is set aside; when nothing can be read or written, the epoch is a new
+// one and live goes on.
+func openState(o stateOptions) *state {
+	s := &state{stateOptions: o, newEpoch: func(string, []uint32) {}, mark: markOf(o.marks, o.dir)}
 	saved := s.load()
+	// Nothing that was written to the log is missing, and nothing else was out.
+	exact := s.mark.set && s.kept != nil && s.kept.Exact()
 	s.epoch, s.others = saved.Epoch, maps.Clone(saved.Next)
-	for _, c := range sensors {
+	for i, c := range s.sensors {
 		s.names = append(s.names, c.Name)
-		s.first = append(s.first, saved.Next[c.Name])
+		s.first = append(s.first, s.continued(saved, uint16(i), exact))
 		s.reserve = append(s.reserve, uint32(max(reserveTime/c.Interval, reserveMin)))
 		delete(s.others, c.Name)
 	}
+	if saved.Reached != nil && !exact {
+		s.log.Info("the last stop was unclean: sequence numbers that may have been used are skipped")
+	}
 	s.next = append(s.next, s.first...)
 	s.limit = append(s.limit, s.first...)
-	if s.extend(); dir != "" && !s.durable {
+	if s.extend(); s.dir != "" && !s.durable {
 		s.epoch = rand.Text() // the file's would come again
 	}
-	return s, nil
+	return s
 }
 
-// load returns what the file says, and a new epoch if it says nothing usable.
-func (s *state) load() savedState {
-	fresh := savedState{Epoch: rand.Text(), Next: map[string]uint32{}}
-	if s.dir == "" {
-		return fresh
+// continued returns a sensor's first number: the file's, which after an unclean
+// stop is the end of a reservation, or one more than the last in the log if that
+// is exact; and never one that the log has.
+func (s *state) continued(saved savedState, sensor uint16, exact bool) uint32 {
+	name := s.sensors[sensor].Name
+	first := saved.Next[name]
+	if s.kept == nil || s.kept.Epoch() != saved.Epoch {
+		return first
 	}
-	path := filepath.Join(s.dir, stateFile)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fresh
+	last, ok := s.kept.Last(sensor)
+	if !ok {
+		return first
 	}
-	var saved savedState
-	if err == nil {
-		if saved, err = parseState(data); err != nil {
-			aside := fmt.Sprintf("%s.damaged-%d", path, time.Now().Unix())
-			err = errors.Join(fmt.Errorf("damaged, set aside as %s: %w", aside, err), os.Rename(path, aside))
-		}
+	if reached, unclean := saved.Reached[name]; unclean && exact {
+		first = reached
 	}
-	if err != nil {
-		s.log.Warn("sequence numbers cannot be continued: a new epoch begins", "file", path, "err", err)
-		return fresh
+	if before(first, last+1) {
+		first = last + 1
 	}
-	return saved
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func (s savedState) format() ([]byte, error) {
-	line, err := json.Marshal(s)
-	return fmt.Appendf(line, "\n%08x\n", crc32.Checksum(line, castagnoli)), err
-}
-
-func parseState(data []byte) (s savedState, err error) {
-	line, sum, _ := bytes.Cut(data, []byte("\n"))
-	if want := fmt.Sprintf("%08x\n", crc32.Checksum(line, castagnoli)); string(sum) != want {
-		return s, errors.New("its checksum does not match")
-	}
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&s); err != nil {
-		return s, err
-	}
-	if s.Epoch == "" || s.Next == nil {
-		return s, errors.New("it lacks the epoch or the numbers")
-	}
-	return s, nil
+	return first
 }
 
 // Cover is told of all records before anybody else, and sees to it that their
@@ -143,18 +141,41 @@ func (s *state) Cover(records []wire.Record) {
 	s.mu.Lock()
 	leap := false
 	for _, r := range records {
+		leap = leap || s.durable && before(s.limit[r.Sensor], r.Seq+1)
+	}
+	var next []uint32
+	if leap {
+		s.giveUp()
+		next = slices.Clone(s.next)
+	}
+	for _, r := range records {
 		if before(s.next[r.Sensor], r.Seq+1) {
 			s.next[r.Sensor] = r.Seq + 1
 		}
-		leap = leap || s.durable && before(s.limit[r.Sensor], s.next[r.Sensor])
-	}
-	if leap {
-		s.giveUp()
+		if leap {
+			next[r.Sensor] = r.Seq
+		}
 	}
 	epoch := s.epoch
 	s.mu.Unlock()
 	if leap {
-		s.newEpoch(epoch)
+		s.newEpoch(epoch, next)
+	}
+}
+
+// Logged is told, before a tick is published, whether the log of readings has
+// written it and all before.
+func (s *state) Logged(written bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.behind = !written
+	s.settle()
+}
+
+// settle marks whether the numbers can go on where the log ends. s.mu is held.
+func (s *state) settle() {
+	if err := s.mark.put(s.durable && s.kept != nil && !s.behind); err != nil {
+		s.log.Warn("it cannot be marked that the log of readings is complete", "err", err)
 	}
 }
 
@@ -187,10 +208,10 @@ func (s *state) renew() {
 	if durable {
 		s.giveUp()
 	}
-	epoch := s.epoch
+	epoch, next := s.epoch, slices.Clone(s.next)
 	s.mu.Unlock()
 	if durable {
-		s.newEpoch(epoch)
+		s.newEpoch(epoch, next)
 	}
 }
 
@@ -210,18 +231,19 @@ func (s *state) runsOut(n uint32) bool {
 // giveUp begins a new epoch, in memory until it can be written. s.mu is held.
 func (s *state) giveUp() {
 	s.epoch, s.durable = rand.Text(), false
+	s.settle()
 	s.log.Warn("sequence numbers cannot be continued: a new epoch begins", "state", s.dir, "epoch", s.epoch)
 }
 
 // extend reserves numbers from the next on. One goroutine at a time calls it.
 func (s *state) extend() {
 	s.mu.Lock()
-	epoch, limit := s.epoch, make([]uint32, len(s.next))
+	epoch, reached, limit := s.epoch, make([]uint32, len(s.next)), make([]uint32, len(s.next))
 	for i, n := range s.next {
-		limit[i] = n + s.reserve[i]
+		reached[i], limit[i] = n, n+s.reserve[i]
 	}
 	s.mu.Unlock()
-	err := s.save(epoch, limit)
+	err := s.save(epoch, limit, reached)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil && !s.failed {
@@ -230,21 +252,25 @@ func (s *state) extend() {
 	if s.failed = err != nil; err == nil && epoch == s.epoch {
 		s.limit, s.durable = limit, s.dir != ""
 	}
+	s.settle()
 }
 
 // close writes the numbers that were reached, after the last tick.
 func (s *state) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := s.save(s.epoch, s.next)
+	err := s.save(s.epoch, s.next, nil)
+	if err == nil {
+		err = s.mark.put(false) // the file knows
+	}
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
 	}
 	return err
 }
 
-// save writes the file: it has the old content or the new one, whenever power fails.
-func (s *state) save(epoch string, next []uint32) error {
+// save writes the file. reached is nil if the next numbers are exact.
+func (s *state) save(epoch string, next, reached []uint32) error {
 	if s.dir == "" {
 		return nil
 	}
@@ -252,32 +278,13 @@ func (s *state) save(epoch string, next []uint32) error {
 	for i, name := range s.names {
 		saved.Next[name] = next[i]
 	}
-	data, err := saved.format()
-	if err == nil {
-		err = os.MkdirAll(s.dir, 0o750)
+	if reached != nil {
+		saved.Reached = map[string]uint32{}
+		for i, name := range s.names {
+			saved.Reached[name] = reached[i]
+		}
 	}
-	if err != nil {
-		return err
-	}
-	return replaceFile(filepath.Join(s.dir, stateFile), data)
-}
-
-// replaceFile writes a file so that a power cut leaves the old one or the new one.
-func replaceFile(path string, data []byte) error {
-	temp := path + ".new"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return saved.write(s.dir)
 }
 
 // before compares sequence numbers, which wrap (RFC 1982, section 3.2).

@@ -21,12 +21,17 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // mustOpen opens a state as after the end of the process that had it open.
 func mustOpen(t *testing.T, dir string, sensors []SensorConfig, log *slog.Logger) *state {
 	t.Helper()
-	s, err := openState(dir, sensors, log)
-	if err != nil {
+	return mustOpenWith(t, stateOptions{dir: dir, sensors: sensors, log: log})
+}
+
+func mustOpenWith(t *testing.T, o stateOptions) *state {
+	t.Helper()
+	var err error
+	if o.lock, err = claimState(o.dir); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.lock.Close() })
-	return s
+	t.Cleanup(func() { o.lock.Close() })
+	return openState(o)
 }
 
 // die ends the process that has it open.
@@ -96,7 +101,7 @@ func TestStateNeverUsesANumberTwice(t *testing.T) {
 		// A pause of the whole machine lets the numbers leap: that is another epoch,
 		// told before the tick goes on, and soon on the disk.
 		old, told := s.epoch, ""
-		s.newEpoch = func(e string) { told = e }
+		s.newEpoch = func(e string, _ []uint32) { told = e }
 		s.Cover([]wire.Record{{Sensor: 0, Seq: s.next[0] + 1_000_000}})
 		if crashed := afterPowerCut(t, dir); s.epoch == old || told != s.epoch || crashed.Epoch != old {
 			t.Errorf("after a leap: epoch %q, told %q, on disk %q, before %q", s.epoch, told, crashed.Epoch, old)
@@ -113,7 +118,7 @@ func TestStateNeverUsesANumberTwice(t *testing.T) {
 
 func TestStateWraps(t *testing.T) {
 	dir := t.TempDir()
-	if err := replaceFile(filepath.Join(dir, stateFile), must(savedState{"e", map[string]uint32{"a": 4294967290}}.format())); err != nil {
+	if err := (savedState{Epoch: "e", Next: map[string]uint32{"a": 4294967290}}).write(dir); err != nil {
 		t.Fatal(err)
 	}
 	s := mustOpen(t, dir, twoSensors[:1], quiet())
@@ -123,7 +128,7 @@ func TestStateWraps(t *testing.T) {
 }
 
 func TestDamagedState(t *testing.T) {
-	good := string(must(savedState{"e", map[string]uint32{"a": 7}}.format()))
+	good := string(must(savedState{Epoch: "e", Next: map[string]uint32{"a": 7}}.format()))
 	contents := []string{"", "{", `{"epoch":"e","next_seq":{"a":7}}`, strings.Repeat("\x00", 100), good + "\n"}
 	for i := range len(good) { // a bit flipped at every byte, and every torn tail
 		contents = append(contents, good[:i]+string(good[i]^1)+good[i+1:], good[:i])
@@ -131,7 +136,7 @@ func TestDamagedState(t *testing.T) {
 	for _, content := range contents {
 		dir := t.TempDir()
 		path := filepath.Join(dir, stateFile)
-		if err := replaceFile(path, []byte(content)); err != nil {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
@@ -153,7 +158,7 @@ func TestStateOnAFailingDisk(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "state")
 		s := mustOpen(t, dir, twoSensors[:1], quiet())
 		old, reserved, told := s.epoch, s.limit[0], make(chan string, 10)
-		s.newEpoch = func(e string) { told <- e }
+		s.newEpoch = func(e string, _ []uint32) { told <- e }
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
 		go func() { s.keep(ctx); close(done) }()
@@ -197,7 +202,7 @@ func must(b []byte, err error) []byte {
 func TestStateIsLocked(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, twoSensors, quiet())
-	if _, err := openState(dir, twoSensors, quiet()); err == nil || !strings.Contains(err.Error(), "--state") {
+	if _, err := claimState(dir); err == nil || !strings.Contains(err.Error(), "--state") {
 		t.Errorf("a second one: %v", err)
 	}
 	if err := s.close(); err != nil {
@@ -211,7 +216,7 @@ func TestStateThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := mustOpen(t, "/dev/null/state", twoSensors[:1], quiet())
 		epoch := s.epoch
-		s.newEpoch = func(string) { t.Error("another epoch") }
+		s.newEpoch = func(string, []uint32) { t.Error("another epoch") }
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
 		go func() { s.keep(ctx); close(done) }()

@@ -17,7 +17,7 @@ type board struct {
 	roundTrip time.Duration // 0 while it is not known
 	simulated bool
 	unsynced  bool
-	anew      bool   // another epoch began, so what was missed then is not in the counts
+	anew      bool   // another epoch began: what was lost before is not counted
 	rows      []*row // in the order of hello, or of their first readings
 }
 
@@ -50,9 +50,10 @@ func (b *board) apply(e client.Event, now time.Time) {
 		b.roundTrip = time.Duration(e)
 	case client.Resumed:
 		b.anew = b.anew || e.Anew
-		b.lose(e.Lost)
 	case client.Replayed:
-		b.lose(e.Lost)
+		for name, n := range e.Lost {
+			b.row(name).lost += uint64(n)
+		}
 	case client.Records:
 		for _, r := range e {
 			b.reading(r, now)
@@ -82,13 +83,6 @@ func lostBefore(r client.Record) uint32 {
 		return 0
 	}
 	return r.Missed
-}
-
-// lose counts what is lost, by sensor.
-func (b *board) lose(lost map[string]uint32) {
-	for name, n := range lost {
-		b.row(name).lost += uint64(n)
-	}
 }
 
 func (b *board) row(name string) *row {

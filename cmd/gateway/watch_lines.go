@@ -34,10 +34,10 @@ func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer)
 			if _, err := stdout.Write(lines.Bytes()); err != nil {
 				cancel(fmt.Errorf("standard output: %w", err))
 			}
-		case client.Resumed:
-			addCounts(lost, e.Lost)
 		case client.Replayed:
-			addCounts(lost, e.Lost)
+			for name, n := range e.Lost {
+				lost[name] += n
+			}
 		}
 		if line := connectionLine(o.URL, e); line != "" {
 			fmt.Fprintln(stderr, line)
@@ -50,12 +50,6 @@ func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer)
 		return err // of writing
 	}
 	return nil
-}
-
-func addCounts(to, more map[string]uint32) {
-	for name, n := range more {
-		to[name] += n
-	}
 }
 
 // recordLine is a record as a line of JSON, and how many of its sensor were lost
@@ -118,9 +112,9 @@ func connectionLine(url string, e client.Event) string {
 	case client.Resumed:
 		switch {
 		case e.Anew:
-			return "another epoch: what was missed is lost, and cannot be counted"
-		case len(e.Lost) > 0:
-			return printable("lost: " + countsText(e.Lost))
+			return "another epoch: what was lost before it cannot be counted"
+		case len(e.Gone) > 0:
+			return printable("not all that was missed is kept; gone, at most: " + countsText(e.Gone))
 		}
 	case client.Replayed:
 		var parts []string

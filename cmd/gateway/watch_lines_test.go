@@ -49,21 +49,22 @@ func TestWatchPiped(t *testing.T) {
 			p.bye(wire.CloseServiceRestart, "Service restart; retry_ms=1")
 			return
 		}
-		p.say(wire.Envelope{Type: "subscribed", ID: p.envelope().ID, Payload: map[string]any{"recovered": false, "from": map[string]int{"indoor": 4, "outdoor": 9}}})
+		p.say(wire.Envelope{Type: "subscribed", ID: p.envelope().ID, Payload: map[string]any{"recovered": false, "from": map[string]int{"indoor": 4}}})
 		p.records(at(0, 6, 0))
-		p.records(at(0, 4, wire.Historical), at(0, 5, wire.Historical))
-		p.records(at(0, 9, wire.Conflated), at(0, 11, 0), at(1, 9, 0))
+		p.records(at(1, 2, 0), at(0, 4, wire.Historical), at(0, 5, wire.Historical))
+		p.records(at(0, 9, wire.Conflated), at(0, 11, 0), at(1, 10, 0))
 		code <- p.wait()
 	})
 	c := startClient(t, watchCommand, nil, strings.TrimPrefix(s.URL, "http://"))
 	const lines = `{"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":1,"fault":null,"flags":0}
 {"sensor":"outdoor","temp":null,"humidity":null,"ts":1,"seq":1,"fault":"checksum","flags":0}
-{"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":6,"fault":null,"flags":0,"lost":2}
+{"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":6,"fault":null,"flags":0}
+{"sensor":"outdoor","temp":1,"humidity":2,"ts":1,"seq":2,"fault":null,"flags":0}
 {"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":4,"fault":null,"flags":4,"historical":true}
 {"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":5,"fault":null,"flags":4,"historical":true}
-{"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":9,"fault":null,"flags":8}
+{"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":9,"fault":null,"flags":8,"lost":2}
 {"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":11,"fault":null,"flags":0,"lost":1}
-{"sensor":"outdoor","temp":1,"humidity":2,"ts":1,"seq":9,"fault":null,"flags":0,"lost":7}
+{"sensor":"outdoor","temp":1,"humidity":2,"ts":1,"seq":10,"fault":null,"flags":0,"lost":7}
 `
 	c.stdout.await(t, lines)
 	c.stderr.await(t, "recovered")
@@ -77,7 +78,7 @@ func TestWatchPiped(t *testing.T) {
 	url := strings.Replace(s.URL, "http", "ws", 1) + "/"
 	connected := "connected to " + url + ": gateway 1.2.3, 2 sensors, SIMULATED\n"
 	want := connected + `closed by the server: 1012 "Service restart; retry_ms=1"; reconnecting in 1 s` + "\n" + connected +
-		"lost: indoor 2, outdoor 7\nrecovered: indoor 2\n"
+		"not all that was missed is kept; gone, at most: indoor 2\nrecovered: indoor 2; lost: indoor 2\n"
 	if got := c.stderr.String(); got != want {
 		t.Errorf("stderr:\n%swant\n%s", got, want)
 	}

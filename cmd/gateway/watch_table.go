@@ -96,7 +96,7 @@ func (b *board) status(now time.Time, colour bool) string {
 		parts = append(parts, cell{"clock not synchronised", yellow})
 	}
 	if b.anew {
-		parts = append(parts, cell{"another epoch: what was missed is not counted", yellow})
+		parts = append(parts, cell{"another epoch: what was lost before it is not counted", yellow})
 	}
 	var painted []string
 	for _, p := range parts {

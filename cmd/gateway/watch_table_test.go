@@ -86,9 +86,10 @@ attic        1.00 °C     2.0 %       –  5.0 ms  good                     0   
 `},
 		{"what was missed is replayed, but for what is gone", []step{
 			{0, watchHello}, {0, client.Records{reading("indoor", 21.5, 45)}}, {0, lost}, {5 * s, watchHello},
-			{5 * s, client.Resumed{Lost: map[string]uint32{"indoor": 100}}},
-			{5 * s, client.Records{reading("indoor", 20, 40), changed(reading("indoor", 1, 1), func(r *client.Record) { r.Missed, r.Flags = 10, wire.Historical })}},
-			{5 * s, client.Replayed{Recovered: map[string]uint32{"indoor": 1}, Lost: map[string]uint32{"indoor": 1, "outdoor": 2}}},
+			{5 * s, client.Resumed{Gone: map[string]uint32{"indoor": 100}}},
+			{5 * s, client.Records{changed(reading("indoor", 20, 40), func(r *client.Record) { r.Missed = 11 }),
+				changed(reading("indoor", 1, 1), func(r *client.Record) { r.Flags = wire.Historical })}},
+			{5 * s, client.Replayed{Recovered: map[string]uint32{"indoor": 1}, Lost: map[string]uint32{"indoor": 100, "outdoor": 2}}},
 		}, 5 * s, `
 ws://pi:8765/  connected  SIMULATED
 
@@ -97,7 +98,7 @@ indoor      20.00 °C    40.0 %     0.0  0.0 ms  good                     1   11
 outdoor            –         –       –       –  –                        0     2
 `},
 		{"another epoch", []step{{0, watchHello}, {0, lost}, {5 * s, watchHello}, {5 * s, client.Resumed{Anew: true}}}, 5 * s, `
-ws://pi:8765/  connected  SIMULATED  clock not synchronised  another epoch: what was missed is not counted
+ws://pi:8765/  connected  SIMULATED  clock not synchronised  another epoch: what was lost before it is not counted
 
 sensor   temperature  humidity  rate/s     age  quality          recovered  lost
 indoor             –         –       –       –  –                        0     0

@@ -23,9 +23,9 @@ type Records []Record
 // only the reading, its cause and the sensor's name are known.
 type Record struct {
 	Name string // of the sensor
-	// Missed is how many sequence numbers are missing right before this one, and
-	// neither were nor will be told as lost otherwise. If this record is
-	// conflated, it and others like it stand for them.
+	// Missed is how many sequence numbers are missing right before this one among
+	// the live ones. If this record is conflated, it and others like it stand for
+	// them; else they are lost.
 	Missed uint32
 	wire.Record
 }
@@ -42,17 +42,19 @@ type Message struct {
 // RoundTrip is how long a ping of the application and its answer took.
 type RoundTrip time.Duration
 
-// Resumed says that the stream goes on where it was, and what of it is gone.
+// Resumed is the server's word on what was missed; then it is replayed.
 type Resumed struct {
-	Recovered bool              // nothing is gone
-	Lost      map[string]uint32 // how many numbers are, by sensor; none if it is not in there
-	Anew      bool              // another epoch began: how many are gone cannot be known
+	Recovered bool // nothing of it is lost
+	// Gone is how many numbers of a sensor may be lost, at most: some of them may
+	// come all the same.
+	Gone map[string]uint32
+	Anew bool // another epoch began: all of it is replayed, and how many were lost before cannot be known
 }
 
 // Replayed says that what was missed has been replayed.
 type Replayed struct {
-	Recovered map[string]uint32 // how many records were, by sensor
-	Lost      map[string]uint32 // how many turned out to be gone, besides those that were told before
+	Recovered map[string]uint32 // how many records that was, by sensor
+	Lost      map[string]uint32 // how many numbers were missing among them
 }
 
 // Disconnected says that the connection was lost, or could not be made, and how

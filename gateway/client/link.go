@@ -86,8 +86,8 @@ func (c *Client) converse(ctx context.Context, ws *websocket.Conn, deadline time
 // and for what is subscribed.
 func (c *Client) begin(l *link, deadline time.Time) error {
 	var connected Connected
+	var epoch string
 	var since map[string]uint32
-	var anew bool
 	if l.greets {
 		_ = l.ws.SetReadDeadline(deadline) // fails on a closed socket only, as reading will
 		event, err := l.receive()
@@ -105,13 +105,13 @@ func (c *Client) begin(l *link, deadline time.Time) error {
 			l.sensors[s.ID] = s.Name
 		}
 		c.mu.Lock()
-		since, anew = c.numbers.begin(connected.Hello, l.only, time.Now())
+		epoch, since = c.numbers.begin(connected.Hello, l.only, time.Now())
 		c.mu.Unlock()
 	}
 	l.begun = true
 	c.current.Store(l)
 	if since != nil {
-		if err := l.askSince(connected.Hello.Epoch, since); err != nil {
+		if err := l.askSince(epoch, since); err != nil {
 			return err
 		}
 	}
@@ -121,9 +121,6 @@ func (c *Client) begin(l *link, deadline time.Time) error {
 		}
 	}
 	c.o.Handle(connected)
-	if anew {
-		c.o.Handle(Resumed{Anew: true})
-	}
 	return nil
 }
 

@@ -6,10 +6,10 @@ import (
 	"sensorgateway/wire"
 )
 
-// replayPatience ends a replay in which nothing came for so long, while readings
-// do. Most end by reaching the first live number; but the sampler may have missed
-// the very tick before it, a slow sensor may have none for hours, and a server
-// may not answer.
+// replayPatience ends a replay of which nothing has come for so long, while
+// readings do. Most end by reaching the first live number; but the numbers right
+// before that may be lost, a slow sensor may have no live one for hours, and a
+// server may not answer. It is longer than a gateway waits for a slow disk.
 const replayPatience = time.Minute
 
 // sequences are the tracks of all sensors. They last from one connection to the
@@ -18,39 +18,40 @@ type sequences struct {
 	epoch    string
 	tracks   map[string]*track // by name: a sensor's number in hello is of one connection only
 	asked    map[string]uint32 // what the replay under way was asked to follow; nil if there is none
-	answered bool              // and the server took it
+	anew     bool              // in another epoch: what came in this one is asked for
+	answered bool              // the server took it
 	heard    time.Time         // when something came of it
 }
 
-// begin starts a connection, and returns the last numbers that the client has of
-// the sensor called only, or of all if that is "". A new epoch has none: anew
-// tells if there had been another.
-func (s *sequences) begin(hello wire.Hello, only string, now time.Time) (since map[string]uint32, anew bool) {
-	if hello.Epoch != s.epoch {
-		anew = s.epoch != ""
-		s.tracks = nil
-	}
-	s.epoch, s.asked, s.answered = hello.Epoch, nil, false
-	known := s.tracks
-	s.tracks = map[string]*track{} // without sensors that are no more
-	for _, info := range hello.Sensors {
+// begin starts a connection. It returns the last numbers that are known of the
+// sensor called only, or of all if that is "", and their epoch, to ask for what
+// came since; nil if nothing is known.
+func (s *sequences) begin(hello wire.Hello, only string, now time.Time) (epoch string, since map[string]uint32) {
+	known, epoch := s.tracks, s.epoch
+	*s = sequences{epoch: hello.Epoch, tracks: map[string]*track{}, anew: epoch != "" && epoch != hello.Epoch, heard: now}
+	for _, info := range hello.Sensors { // those that are no more are forgotten
 		t := known[info.Name]
-		if t == nil {
+		asked := epoch != "" && (only == "" || only == info.Name)
+		switch {
+		case t == nil, s.anew && !asked:
 			t = &track{settled: info.NextSeq - 1}
-		} else if hello.Epoch != "" && (only == "" || only == info.Name) {
+		case asked:
+			if s.asked == nil {
+				s.asked = map[string]uint32{}
+			}
+			s.asked[info.Name] = t.settled
+			if s.anew {
+				// A server that has more than these of its epoch is not to be feared.
+				*t = track{settled: info.NextSeq - 1<<30, blind: true, recovered: t.recovered, lost: t.lost}
+			}
 			if len(t.ahead) >= maxAhead {
-				t.lost += t.join()
+				t.settle(t.ahead[0].first)
 			}
 			t.next = apart
-			if since == nil {
-				since = map[string]uint32{}
-			}
-			since[info.Name] = t.settled
 		}
 		s.tracks[info.Name] = t
 	}
-	s.asked, s.heard = since, now
-	return since, anew
+	return epoch, s.asked
 }
 
 // see is [track.see] for a record of the sensor called name.
@@ -64,28 +65,30 @@ func (s *sequences) see(name string, r wire.Record, now time.Time) (missed uint3
 	return 0, true // hello did not name it, so it cannot be asked for either
 }
 
-// resume takes the server's answer: the numbers before from are gone. An answer
-// that says nothing about it means that nothing will be replayed.
+// resume takes the server's answer to what was asked. If that says nothing about
+// it, nothing will be replayed.
 func (s *sequences) resume(answer wire.Subscribed, now time.Time) Resumed {
+	r := Resumed{Recovered: answer.Recovered != nil && *answer.Recovered, Anew: s.anew}
 	for name, since := range s.asked {
 		t := s.tracks[name]
 		t.next = apart
 		from, gone := answer.From[name]
 		switch {
 		case answer.Recovered == nil:
-			t.lost += t.settle(t.last())
+			t.settle(t.last())
 			t.next = follows
-		case gone && before(from-1, since): // the server is behind: its numbers are other ones
+		case !gone || t.blind:
+		case before(from-1, since): // the server is behind, so its numbers are other ones
 			*t = track{settled: from - 1, next: apart, recovered: t.recovered, lost: t.lost}
-		case gone:
-			t.lost += t.settle(from - 1)
+		default:
+			if r.Gone == nil {
+				r.Gone = map[string]uint32{}
+			}
+			r.Gone[name] = from - 1 - since
 		}
 	}
 	s.answered, s.heard = true, now
-	if answer.Recovered == nil {
-		s.asked = nil
-	}
-	return Resumed{Recovered: answer.Recovered != nil && *answer.Recovered, Lost: s.take(func(t *track) *uint32 { return &t.lost })}
+	return r
 }
 
 // end tells whether the replay has just ended.
@@ -95,11 +98,10 @@ func (s *sequences) end(now time.Time) (Replayed, bool) {
 	}
 	late := now.Sub(s.heard) >= replayPatience
 	for name := range s.asked {
-		t := s.tracks[name]
-		switch {
+		switch t := s.tracks[name]; {
 		case s.answered && len(t.ahead) == 0 && t.next == follows:
 		case late:
-			t.lost += t.settle(t.last())
+			t.settle(t.last())
 			t.next = follows
 		default:
 			return Replayed{}, false
@@ -114,9 +116,12 @@ func (s *sequences) end(now time.Time) (Replayed, bool) {
 
 // take returns a count of each track that has some, and sets it back.
 func (s *sequences) take(count func(*track) *uint32) map[string]uint32 {
-	all := map[string]uint32{}
+	var all map[string]uint32
 	for name, t := range s.tracks {
 		if n := count(t); *n > 0 {
+			if all == nil {
+				all = map[string]uint32{}
+			}
 			all[name], *n = *n, 0
 		}
 	}

@@ -81,10 +81,10 @@ func TestResumes(t *testing.T) {
 		if m := next[Message](c); m.Type != "subscribed" {
 			t.Errorf("%+v", m)
 		}
-		wantEvent(c, Resumed{Lost: counts{"indoor": 2}})
+		wantEvent(c, Resumed{Gone: counts{"indoor": 2}})
 		wantNumbers(c, "indoor 17", "outdoor 72")
 		wantNumbers(c, "indoor 13 replayed", "indoor 14 replayed")
-		wantEvent(c, Replayed{Recovered: counts{"indoor": 2}, Lost: counts{}})
+		wantEvent(c, Replayed{Recovered: counts{"indoor": 2}, Lost: counts{"indoor": 2}})
 		wantNumbers(c, "indoor 18", "outdoor 74 missed 1")
 		if epoch, since := c.Position(); epoch != "e1" || !cmp.Equal(since, counts{"indoor": 18, "outdoor": 74}) {
 			t.Errorf("at %v of %s", since, epoch)
@@ -111,60 +111,112 @@ func TestResumesFromAPosition(t *testing.T) {
 		}
 		next[Connected](c)
 		next[Message](c)
-		wantEvent(c, Resumed{Recovered: true, Lost: counts{}})
+		wantEvent(c, Resumed{Recovered: true})
 		wantNumbers(c, "outdoor 4 replayed")
 		wantNumbers(c, "outdoor 6")
 		wantNumbers(c, "outdoor 5 replayed")
-		wantEvent(c, Replayed{Recovered: counts{"outdoor": 2}, Lost: counts{}})
+		wantEvent(c, Replayed{Recovered: counts{"outdoor": 2}})
 	})
 }
 
-// What a server does that has no log, or none of this epoch, or numbers that are
-// behind the client's; or that has never heard of resuming.
+// What a server does that has no log, or numbers that are behind the client's; or
+// that has never heard of resuming.
 func TestCannotResume(t *testing.T) {
 	const asks = `{"epoch":"e1","since":{"indoor":10},"topic":"sensors/indoor"}`
 	for _, tt := range []struct {
 		name, kind, answer string
-		want               Resumed
-		live               uint32 // the first number that comes then
+		early              []uint32 // what comes before the answer
+		resumed            Resumed
+		replayed           Replayed
+		at                 time.Duration // when that is told, after the answer
+		late               uint32        // what comes then
 		missed             string
 	}{
-		{"no log", "subscribed", `{"topic":"sensors","recovered":false,"from":{"indoor":15}}`, Resumed{Lost: counts{"indoor": 4}}, 15, ""},
-		{"an older server", "subscribed", `{"topic":"sensors"}`, Resumed{Lost: counts{}}, 15, " missed 4"},
-		{"a refusal", "error", `{"code":404,"message":"Unknown sensor: indoor"}`, Resumed{Lost: counts{}}, 15, " missed 4"},
-		{"a server that is behind", "subscribed", `{"topic":"sensors","recovered":false,"from":{"indoor":3}}`, Resumed{Lost: counts{}}, 3, ""},
+		{"no log", "subscribed", `{"topic":"sensors","recovered":false,"from":{"indoor":15}}`, []uint32{15},
+			Resumed{Gone: counts{"indoor": 4}}, Replayed{Lost: counts{"indoor": 4}}, replayPatience, 17, ""},
+		{"an older server", "subscribed", `{"topic":"sensors"}`, nil, Resumed{}, Replayed{}, 0, 15, " missed 4"},
+		{"a refusal", "error", `{"code":404,"message":"Unknown sensor: indoor"}`, []uint32{15}, Resumed{}, Replayed{Lost: counts{"indoor": 4}}, 0, 16, ""},
+		{"a server that is behind", "subscribed", `{"topic":"sensors","recovered":false,"from":{"indoor":3}}`, nil, Resumed{}, Replayed{}, 0, 3, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := Options{URL: "ws://gateway.test/sensors/indoor", Subprotocol: wire.ReadingsV2, Epoch: "e1", Since: counts{"indoor": 10}}
 			bubble(t, o, func(p *peer) {
 				p.hello()
-				p.resumption(asks)(tt.kind, tt.answer)
-				p.records(record(0, tt.live))
+				answer := p.resumption(asks)
+				for _, n := range tt.early {
+					p.records(record(0, n))
+				}
+				answer(tt.kind, tt.answer)
+				if tt.at > 0 { // without a pause that would be a loss
+					<-time.After(tt.at / 2)
+					p.records(record(0, tt.early[0]+1))
+					<-time.After(tt.at / 2)
+				}
+				p.records(record(0, tt.late))
 				p.wait()
 			}, func(c *run) {
 				next[Connected](c)
+				for _, n := range tt.early {
+					wantNumbers(c, fmt.Sprintf("indoor %d", n))
+				}
 				if m := next[Message](c); m.Type != tt.kind {
 					t.Errorf("%+v", m)
 				}
-				wantEvent(c, tt.want)
-				wantNumbers(c, fmt.Sprintf("indoor %d%s", tt.live, tt.missed))
+				wantEvent(c, tt.resumed)
+				if tt.at > 0 {
+					wantNumbers(c, fmt.Sprintf("indoor %d", tt.early[0]+1))
+				}
+				var got []Event
+				for len(got) < 2 {
+					got = append(got, <-c.events)
+				}
+				if _, ok := got[0].(Records); ok { // which may end the replay
+					got[0], got[1] = got[1], got[0]
+				}
+				if diff := cmp.Diff(Event(tt.replayed), got[0]); diff != "" {
+					t.Error(diff)
+				}
+				if diff := cmp.Diff([]string{fmt.Sprintf("indoor %d%s", tt.late, tt.missed)}, got[1].(Records).numbers()); diff != "" {
+					t.Error(diff)
+				}
 			})
 		})
 	}
-	t.Run("another epoch", func(t *testing.T) {
-		o := Options{Subprotocol: wire.ReadingsV2, Epoch: "e0", Since: counts{"indoor": 10}}
-		bubble(t, o, func(p *peer) {
+}
+
+// The server began another epoch: what came in that is replayed from its begin.
+func TestResumesInAnotherEpoch(t *testing.T) {
+	bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *peer) {
+		if p.n == 0 {
 			p.hello()
-			p.records(record(0, 3))
-			p.wait()
-		}, func(c *run) {
-			next[Connected](c)
-			wantEvent(c, Resumed{Anew: true})
-			wantNumbers(c, "indoor 3")
-			if epoch, since := c.Position(); epoch != "e1" || since["indoor"] != 3 {
-				t.Errorf("at %v of %s", since, epoch)
-			}
-		})
+			p.records(record(0, 4_000_000_000), record(1, 0))
+			p.bye(wire.CloseServiceRestart, "Service restart; retry_ms=1")
+			return
+		}
+		p.helloOf("e2")
+		answer := p.resumption(`{"epoch":"e1","since":{"indoor":4000000000,"outdoor":0},"topic":"sensors"}`)
+		p.records(record(0, 7), record(1, 500_000_000))
+		answer("subscribed", `{"topic":"sensors","recovered":false,"from":{"indoor":5,"outdoor":499999999}}`)
+		p.records(record(0, 8))
+		p.records(replayed(1, 499_999_999))
+		p.records(replayed(0, 5), replayed(0, 7))
+		p.records(record(0, 9), record(1, 500_000_001))
+		p.wait()
+	}, func(c *run) {
+		next[Connected](c)
+		wantNumbers(c, "indoor 4000000000", "outdoor 0")
+		next[Disconnected](c)
+		next[Connected](c)
+		wantNumbers(c, "indoor 7", "outdoor 500000000")
+		next[Message](c)
+		wantEvent(c, Resumed{Anew: true})
+		wantNumbers(c, "indoor 8")
+		wantNumbers(c, "outdoor 499999999 replayed")
+		wantNumbers(c, "indoor 5 replayed")
+		wantNumbers(c, "indoor 9", "outdoor 500000001")
+		if epoch, since := c.Position(); epoch != "e2" || since["outdoor"] != 500_000_001 {
+			t.Errorf("at %v of %s", since, epoch)
+		}
 	})
 }
 
@@ -172,32 +224,41 @@ func TestCannotResume(t *testing.T) {
 // replay open, and so does a server that does not answer. Then a quiet minute is
 // the end.
 func TestReplayEndsInSilence(t *testing.T) {
+	const base = 3_000_000_000
 	for _, answered := range []bool{true, false} {
-		o := Options{Subprotocol: wire.ReadingsV2, Epoch: "e1", Since: counts{"indoor": 10, "outdoor": 5}}
+		last := uint32(base + 8)
+		if answered {
+			last += 2 // two thirds of a minute later
+		}
+		o := Options{Subprotocol: wire.ReadingsV2, Epoch: "e1", Since: counts{"indoor": base, "outdoor": 5}}
 		bubble(t, o, func(p *peer) {
 			p.hello()
-			answer := p.resumption(`{"epoch":"e1","since":{"indoor":10,"outdoor":5},"topic":"sensors"}`)
+			answer := p.resumption(`{"epoch":"e1","since":{"indoor":3000000000,"outdoor":5},"topic":"sensors"}`)
 			if answered {
 				answer("subscribed", `{"topic":"sensors","recovered":true}`)
-				p.records(replayed(0, 11), replayed(0, 12))
+				p.records(replayed(0, base+1))
 			}
-			for seq := uint32(15); seq <= 18; seq++ {
-				p.records(record(0, seq))
+			for n := uint32(base + 5); n <= last; n++ {
+				if p.records(record(0, n)); n == base+7 && answered {
+					p.records(replayed(0, base+2))
+				}
 				<-time.After(20 * time.Second)
 			}
 			p.records(record(1, 8)) // a slow one, that had missed two
 			p.wait()
 		}, func(c *run) {
 			next[Connected](c)
-			lost := uint32(4)
+			lost := uint32(4) // the server said nothing
 			if answered {
 				next[Message](c)
-				wantEvent(c, Resumed{Recovered: true, Lost: counts{}})
-				wantNumbers(c, "indoor 11 replayed", "indoor 12 replayed")
+				wantEvent(c, Resumed{Recovered: true})
+				wantNumbers(c, "indoor 3000000001 replayed")
 				lost = 2
 			}
-			for seq := 15; seq <= 18; seq++ {
-				wantNumbers(c, fmt.Sprintf("indoor %d", seq))
+			for n := uint32(base + 5); n <= last; n++ {
+				if wantNumbers(c, fmt.Sprintf("indoor %d", n)); n == base+7 && answered {
+					wantNumbers(c, "indoor 3000000002 replayed")
+				}
 			}
 			r := next[Replayed](c)
 			if r.Lost["indoor"] != lost || r.Recovered["indoor"] != 4-lost {
@@ -236,10 +297,10 @@ func TestResumesAReplay(t *testing.T) {
 		}
 		next[Connected](c)
 		next[Message](c)
-		wantEvent(c, Resumed{Recovered: true, Lost: counts{}})
+		wantEvent(c, Resumed{Recovered: true})
 		wantNumbers(c, "indoor 8", "outdoor 0")
 		wantNumbers(c, "indoor 3 replayed", "indoor 4 replayed", "indoor 6 replayed", "indoor 7 replayed")
-		wantEvent(c, Replayed{Recovered: counts{"indoor": 6}, Lost: counts{}})
+		wantEvent(c, Replayed{Recovered: counts{"indoor": 6}})
 	})
 }
 
@@ -259,9 +320,9 @@ func TestNothingWasMissed(t *testing.T) {
 		next[Connected](c)
 		wantNumbers(c, "indoor 11")
 		next[Message](c)
-		wantEvent(c, Resumed{Recovered: true, Lost: counts{}})
+		wantEvent(c, Resumed{Recovered: true})
 		wantNumbers(c, "indoor 12")
-		wantEvent(c, Replayed{Recovered: counts{}, Lost: counts{}})
+		wantEvent(c, Replayed{})
 	})
 }
 
@@ -286,6 +347,6 @@ func TestSlowReplay(t *testing.T) {
 			wantNumbers(c, fmt.Sprintf("indoor %d", 21+i))
 			wantNumbers(c, fmt.Sprintf("indoor %d replayed", 11+i))
 		}
-		wantEvent(c, Replayed{Recovered: counts{"indoor": 10}, Lost: counts{}})
+		wantEvent(c, Replayed{Recovered: counts{"indoor": 10}})
 	})
 }

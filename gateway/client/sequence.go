@@ -12,10 +12,11 @@ import (
 // live beyond it is remembered until replay has caught up.
 type track struct {
 	settled uint32 // this number and all before it came, or are lost for good
+	blind   bool   // and what that is, is not known: the numbers begin anywhere behind it
 	ahead   []span // what came beyond it, in order and apart from each other
 	next    entry
 
-	recovered, lost uint32 // that were not told yet
+	recovered, lost uint32 // that were not told yet: by replay, and in its lane
 }
 
 // span is a run of numbers without gaps, but for those that were told as missed.
@@ -35,10 +36,10 @@ const (
 const maxAhead = 16
 
 // see takes the next record of the sensor. It returns false for a number that
-// came before, else how many numbers are missing right before it in its lane.
+// came before, else how many are missing right before it in the live lane.
 func (t *track) see(r wire.Record) (missed uint32, isNew bool) {
 	if r.Flags&wire.Historical != 0 {
-		return t.replayed(r.Seq)
+		return 0, t.replayed(r.Seq)
 	}
 	return t.live(r.Seq)
 }
@@ -65,15 +66,19 @@ func (t *track) live(n uint32) (missed uint32, isNew bool) {
 	return missed, true
 }
 
-func (t *track) replayed(n uint32) (missed uint32, isNew bool) {
+func (t *track) replayed(n uint32) (isNew bool) {
 	if t.next == anywhere {
-		return 0, true // nobody asked for it here
+		return true // nobody asked for it here
 	}
 	if !before(t.settled, n) || slices.ContainsFunc(t.ahead, func(s span) bool { return n-s.first <= s.last-s.first }) {
-		return 0, false
+		return false
 	}
 	t.recovered++
-	return t.settle(n) - 1, true // but for n itself
+	t.settle(n - 1)
+	t.blind = false
+	t.settle(n)
+	t.lost-- // n itself is not
+	return true
 }
 
 // last is the highest number that came.
@@ -84,28 +89,29 @@ func (t *track) last() uint32 {
 	return t.settled
 }
 
-// settle says that nothing up to this number will come any more, and returns how
-// many never came.
-func (t *track) settle(to uint32) (lost uint32) {
+// settle says that nothing up to this number will come any more: what did not is
+// lost.
+func (t *track) settle(to uint32) {
+	lost := uint32(0)
+	join := func() {
+		lost += t.ahead[0].first - t.settled - 1
+		t.settled = t.ahead[0].last
+		t.ahead = slices.Delete(t.ahead, 0, 1)
+	}
 	for len(t.ahead) > 0 && !before(to, t.ahead[0].first) {
-		lost += t.join()
+		join()
 	}
 	if before(t.settled, to) {
 		lost += to - t.settled
 		t.settled = to
 	}
 	if len(t.ahead) > 0 && t.ahead[0].first == t.settled+1 {
-		t.join()
+		join()
 	}
-	return lost
-}
-
-// join settles the first span and what lies before it.
-func (t *track) join() (lost uint32) {
-	lost = t.ahead[0].first - t.settled - 1
-	t.settled = t.ahead[0].last
-	t.ahead = slices.Delete(t.ahead, 0, 1)
-	return lost
+	if !t.blind {
+		t.lost += lost
+	}
+	t.blind = t.blind && lost == 0
 }
 
 // before compares sequence numbers, which wrap (RFC 1982, section 3.2).

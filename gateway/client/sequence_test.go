@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sensorgateway/wire"
 )
 
@@ -55,16 +57,17 @@ func TestTrackReplay(t *testing.T) {
 		name    string
 		steps   []step
 		settled uint32
+		lost    uint32
 		open    bool // more may be replayed
 	}{
-		{"nothing was missed", []step{{11, false, 0, false}, {12, false, 0, false}}, 12, false},
-		{"replay, then live", []step{{11, replayed, 0, false}, {12, replayed, 0, false}, {13, false, 0, false}}, 13, false},
-		{"live comes between", []step{{11, replayed, 0, false}, {14, false, 0, false}, {12, replayed, 0, false}, {15, false, 0, false}, {13, replayed, 0, false}}, 15, false},
-		{"not yet there", []step{{14, false, 0, false}, {11, replayed, 0, false}}, 11, true},
-		{"each once", []step{{14, false, 0, false}, {11, replayed, 0, false}, {11, replayed, 0, old}, {10, replayed, 0, old}, {14, replayed, 0, old}, {14, false, 0, old}}, 11, true},
-		{"gaps in both lanes", []step{{15, false, 0, false}, {17, false, 1, false}, {12, replayed, 1, false}, {14, replayed, 1, false}}, 17, false},
-		{"replay runs into live", []step{{13, false, 0, false}, {11, replayed, 0, false}, {12, replayed, 0, false}, {13, replayed, 0, old}, {14, replayed, 0, false}, {15, false, 0, false}}, 15, false},
-		{"replay overtakes what it left out", []step{{13, false, 0, false}, {11, replayed, 0, false}, {14, replayed, 1, false}}, 14, false},
+		{"nothing was missed", []step{{11, false, 0, false}, {12, false, 0, false}}, 12, 0, false},
+		{"replay, then live", []step{{11, replayed, 0, false}, {12, replayed, 0, false}, {13, false, 0, false}}, 13, 0, false},
+		{"live comes between", []step{{11, replayed, 0, false}, {14, false, 0, false}, {12, replayed, 0, false}, {15, false, 0, false}, {13, replayed, 0, false}}, 15, 0, false},
+		{"not yet there", []step{{14, false, 0, false}, {11, replayed, 0, false}}, 11, 0, true},
+		{"each once", []step{{14, false, 0, false}, {11, replayed, 0, false}, {11, replayed, 0, old}, {10, replayed, 0, old}, {14, replayed, 0, old}, {14, false, 0, old}}, 11, 0, true},
+		{"gaps in both lanes", []step{{15, false, 0, false}, {17, false, 1, false}, {12, replayed, 0, false}, {14, replayed, 0, false}}, 17, 2, false},
+		{"replay runs into live", []step{{13, false, 0, false}, {11, replayed, 0, false}, {12, replayed, 0, false}, {13, replayed, 0, old}, {14, replayed, 0, false}, {15, false, 0, false}}, 15, 0, false},
+		{"replay overtakes what it left out", []step{{13, false, 0, false}, {11, replayed, 0, false}, {14, replayed, 0, false}}, 14, 1, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			track := track{settled: 10, next: apart}
@@ -77,10 +80,25 @@ func TestTrackReplay(t *testing.T) {
 					t.Errorf("step %d: %d missed, new %v, want %d, %v", i, missed, isNew, step.missed, !step.old)
 				}
 			}
-			if open := len(track.ahead) > 0; track.settled != tt.settled || open != tt.open {
-				t.Errorf("settled up to %d, open: %v; want %d, %v", track.settled, open, tt.settled, tt.open)
+			if open := len(track.ahead) > 0; track.settled != tt.settled || open != tt.open || track.lost != tt.lost {
+				t.Errorf("settled up to %d, %d lost, open: %v; want %d, %d, %v", track.settled, track.lost, open, tt.settled, tt.lost, tt.open)
 			}
 		})
+	}
+}
+
+// Where the numbers begin is not known: nothing before the first that comes is lost.
+func TestTrackBlind(t *testing.T) {
+	for _, first := range []uint32{1, 2, 500} {
+		track := track{blind: true, next: apart}
+		for _, n := range []uint32{first, first + 1, first + 3} {
+			if _, isNew := track.see(wire.Record{Seq: n, Flags: wire.Historical}); !isNew {
+				t.Errorf("from %d on: %d did not come", first, n)
+			}
+		}
+		if track.lost != 1 || track.recovered != 3 {
+			t.Errorf("from %d on: %+v, want 1 lost", first, track)
+		}
 	}
 }
 
@@ -90,22 +108,50 @@ func TestPositions(t *testing.T) {
 		return wire.Hello{Epoch: epoch, Sensors: []wire.SensorInfo{{Name: "a", NextSeq: a}, {Name: "b", NextSeq: b}}}
 	}
 	now := time.Unix(0, 0)
-	if since, anew := s.begin(hello("e1", 5, 70), "", now); since != nil || anew {
-		t.Errorf("the first time: %v %v", since, anew)
+	begins := func(what string, h wire.Hello, only, wantEpoch string, want map[string]uint32) {
+		t.Helper()
+		if epoch, since := s.begin(h, only, now); want != nil && epoch != wantEpoch || !cmp.Equal(since, want) {
+			t.Errorf("%s: %v of %s, want %v of %s", what, since, epoch, want, wantEpoch)
+		}
 	}
+	begins("the first time", hello("e1", 5, 70), "", "", nil)
 	s.see("a", wire.Record{Seq: 7}, now)
-	if since, anew := s.begin(hello("e1", 9, 80), "", now); len(since) != 2 || since["a"] != 7 || since["b"] != 69 || anew {
-		t.Errorf("the second time: %v %v, want what came and what came before the first time", since, anew)
-	}
-	if since, _ := s.begin(hello("e1", 9, 80), "a", now); len(since) != 1 || since["a"] != 7 {
-		t.Errorf("for one sensor: %v", since)
-	}
-	if since, anew := s.begin(hello("e2", 0, 0), "", now); since != nil || !anew {
-		t.Errorf("another epoch: %v %v", since, anew)
-	}
+	begins("what came, and what came before the first time", hello("e1", 9, 80), "", "e1", map[string]uint32{"a": 7, "b": 69})
+	begins("for one sensor", hello("e1", 9, 80), "a", "e1", map[string]uint32{"a": 7})
+	begins("another epoch", hello("e2", 0, 0), "a", "e1", map[string]uint32{"a": 7})
+	s.see("a", wire.Record{Seq: 3, Flags: wire.Historical}, now)
+	s.see("b", wire.Record{Seq: 6}, now)
+	begins("the second time in that", hello("e2", 9, 9), "", "e2", map[string]uint32{"a": 3, "b": 6})
 	s.begin(wire.Hello{Epoch: "e2"}, "", now)
 	if epoch, since := s.position(); epoch != "e2" || len(since) != 0 {
 		t.Errorf("without sensors: %s %v", epoch, since)
+	}
+}
+
+// The link breaks before anything of another epoch came: it is asked for all of
+// that again, and what was lost before, but not told, is not forgotten.
+func TestAnotherEpochTwice(t *testing.T) {
+	var s sequences
+	now, recovered := time.Unix(0, 0), false
+	hello := func(epoch string) wire.Hello {
+		return wire.Hello{Epoch: epoch, Sensors: []wire.SensorInfo{{Name: "a", NextSeq: 8}}}
+	}
+	s.from("e1", map[string]uint32{"a": 500})
+	s.begin(hello("e1"), "", now)
+	s.see("a", wire.Record{Seq: 503, Flags: wire.Historical}, now)
+	for i, want := range []Resumed{{Anew: true}, {}} {
+		s.begin(hello("e2"), "", now)
+		if got := s.resume(wire.Subscribed{Recovered: &recovered, From: map[string]uint32{"a": 5}}, now); !cmp.Equal(got, want) {
+			t.Errorf("time %d: %+v, want %+v", i+1, got, want)
+		}
+	}
+	for seq := uint32(5); seq < 8; seq++ {
+		s.see("a", wire.Record{Seq: seq, Flags: wire.Historical}, now)
+	}
+	s.see("a", wire.Record{Seq: 8}, now)
+	got, ended := s.end(now)
+	if want := (Replayed{Recovered: map[string]uint32{"a": 4}, Lost: map[string]uint32{"a": 2}}); !ended || !cmp.Equal(got, want) {
+		t.Errorf("%+v, %v, want %+v", got, ended, want)
 	}
 }
 
@@ -114,20 +160,19 @@ func TestPositions(t *testing.T) {
 func TestReplayThatNeverEnds(t *testing.T) {
 	var s sequences
 	s.from("e1", map[string]uint32{"a": 0})
-	var told uint32
 	const connections, each = 1000, 10
 	for i := range uint32(connections) {
 		s.begin(wire.Hello{Epoch: "e1", Sensors: []wire.SensorInfo{{Name: "a"}}}, "", time.Unix(0, 0))
 		recovered := true
-		told += s.resume(wire.Subscribed{Recovered: &recovered}, time.Unix(0, 0)).Lost["a"]
+		s.resume(wire.Subscribed{Recovered: &recovered}, time.Unix(0, 0))
 		s.see("a", wire.Record{Seq: (i + 1) * each}, time.Unix(0, 0))
 		if n := len(s.tracks["a"].ahead); n > maxAhead+1 {
 			t.Fatalf("%d spans are remembered", n)
 		}
 	}
-	settled := s.tracks["a"].settled
-	if want := settled / each * (each - 1); told != want || settled < (connections-maxAhead-1)*each {
-		t.Errorf("settled up to %d of %d; %d were told as lost, want %d", settled, connections*each, told, want)
+	a := s.tracks["a"]
+	if want := a.settled / each * (each - 1); a.lost != want || a.settled < (connections-maxAhead-1)*each {
+		t.Errorf("settled up to %d of %d; %d are to be told as lost, want %d", a.settled, connections*each, a.lost, want)
 	}
 }
 
@@ -167,13 +212,13 @@ type model struct {
 	s     sequences
 	next  uint32 // number
 	kept  []bool // by number, from the first: there is a record in the log
-	from  uint32 // as the server answered last
+	begin uint32 // what is before it was evicted
 	came  map[uint32]bool
 	twice int
 	told  uint32 // as lost
 }
 
-func (m *model) gone(n uint32) bool { return before(n, m.from) }
+func (m *model) gone(n uint32) bool { return before(n, m.begin) }
 
 // tick makes numbers, of which some have no record and some are not kept, and
 // sends those that have one.
@@ -215,24 +260,29 @@ func (m *model) connection(length int) {
 			m.see(n, 0)
 		}
 	}
-	since, _ := m.s.begin(wire.Hello{Epoch: "e1", Sensors: []wire.SensorInfo{{Name: "a", NextSeq: m.next}}}, "", m.now)
+	_, since := m.s.begin(wire.Hello{Epoch: "e1", Sensors: []wire.SensorInfo{{Name: "a", NextSeq: m.next}}}, "", m.now)
 	m.tick(m.rnd.IntN(4), live)
 	if sent > length || m.rnd.IntN(10) == 0 && length < math.MaxInt {
 		return // before the answer
 	}
 	index := func(n uint32) int { return len(m.kept) - int(m.next-n) }
-	from := since["a"] + 1
+	begin, missed := since["a"]+1, int(m.next-since["a"])
 	if m.rnd.IntN(3) == 0 { // the oldest were evicted
-		from += uint32(m.rnd.IntN(int(m.next - since["a"])))
+		begin += uint32(m.rnd.IntN(missed))
+	}
+	m.begin = begin
+	from := begin
+	if m.rnd.IntN(3) == 0 { // and some are lost in the middle
+		from += uint32(m.rnd.IntN(int(m.next-begin) + 1))
 	}
 	recovered := from == since["a"]+1
 	answer := wire.Subscribed{Recovered: &recovered}
 	if !recovered {
-		answer.From, m.from = map[string]uint32{"a": from}, from
+		answer.From = map[string]uint32{"a": from}
 	}
-	m.told += m.s.resume(answer, m.now).Lost["a"]
+	m.s.resume(answer, m.now)
 	m.end()
-	for n, begin := from, m.next; before(n, begin); n++ {
+	for n, end := begin, m.next; before(n, end); n++ {
 		if m.kept[index(n)] {
 			if sent++; sent > length {
 				return

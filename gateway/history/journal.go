@@ -81,9 +81,10 @@ func (j *journal) write() error {
 
 // turn begins the next page, unless this one is empty.
 func (j *journal) turn() {
-	if !j.page.empty() {
+	if n := j.page.events(); n > 0 {
 		j.seq++
 		j.page.reset()
+		j.page.before = n
 	}
 }
 
@@ -122,24 +123,33 @@ func readJournal(f File, name string, size int64) found {
 		}
 	}
 	for at := 0; at < len(b); {
-		at += j.take(b[at:], int64(at))
+		n := j.take(b[at:])
+		if n == 0 { // perhaps it was just being written
+			page := b[at:min(at+1<<pageShiftMax, len(b))]
+			if readFull(f, page, int64(at)) == nil {
+				n = j.take(b[at:])
+			}
+			if n == 0 {
+				j.bad, n = append(j.bad, int64(at)), min(len(b)-at, 1<<pageShift)
+			}
+		}
+		at += n
 	}
 	return j
 }
 
-// take takes in the page that b begins with, and returns its size.
-func (j *found) take(b []byte, at int64) int {
+// take takes in the page that b begins with, and returns its size, 0 if it is
+// damaged.
+func (j *found) take(b []byte) int {
 	head, n, err := parsePage(b)
 	switch {
 	case errors.Is(err, errVersion):
 		j.newer = true
 		return n
+	case err != nil && isZero(b[:min(len(b), 1<<pageShift)]):
+		return min(len(b), 1<<pageShift)
 	case err != nil:
-		n = min(len(b), 1<<pageShift)
-		if !isZero(b[:n]) {
-			j.bad = append(j.bad, at)
-		}
-		return n
+		return 0
 	}
 	if len(j.pages) == 0 {
 		j.shift = b[9]

@@ -11,9 +11,10 @@ import (
 const (
 	syncEvery  = time.Second
 	sealEvery  = time.Hour
-	slowSync   = 5 * time.Second // a sync that takes longer is told
+	slowDisk   = 5 * time.Second // what takes longer is told
 	retryFirst = time.Second
 	retryMax   = time.Minute
+	patience   = 4 // times that a file is tried to be read before it is set aside
 
 	memoryMax = 16 << 20 // bytes of records that are in no segment; beyond, the oldest are given up
 	sealBytes = 4 << 20  // of packed blocks, at which they go into a segment before the hour is over
@@ -23,12 +24,12 @@ const (
 // keeper is what the goroutine that may wait for the disk knows. The page and
 // the old journals are the writer's too, and guarded by Log.disk.
 type keeper struct {
+	tries     int  // to read the directory
 	unread    bool // the directory could not be read yet
 	unsafe    bool // the journal does not hold all that is in no segment
 	reuse     *journal
 	next      uint64 // number of the next segment
 	page      uint64 // the newest page that was written
-	others    int64  // bytes of files that are not in the store
 	old       []oldJournal
 	sealed    time.Time // the last time, zero before the first
 	sealAgain time.Time // not before, for it failed
@@ -136,7 +137,7 @@ func (l *Log) sync() error {
 		return nil
 	}
 	last := j.seq
-	if j.page.empty() {
+	if j.page.events() == 0 {
 		last--
 	}
 	j.turn() // what is on the disk is not written again
@@ -184,13 +185,13 @@ func (l *Log) pack() {
 // adopt takes over what was found in the directory.
 func (l *Log) adopt(r *recovery) {
 	k := &l.keeper
-	k.next, k.page, k.others = max(r.next, 1), r.page, r.others
+	k.next, k.page = max(r.next, 1), r.page
 	newest := r.store.newest
 	l.exact = l.o.Boot != "" && newest.boot == l.o.Boot && !r.unread
 	for _, t := range r.store.streams {
 		t.close()
 	}
-	l.size = k.others
+	l.size = 0
 	for _, g := range r.store.segments {
 		l.size += g.size
 	}
@@ -216,6 +217,7 @@ func (l *Log) reuse(j found, r *recovery) bool {
 		return false
 	}
 	l.keeper.reuse = &journal{name: j.name, file: f, size: j.size, page: p, seq: r.page + 1, through: r.through}
+	p.before = r.tail
 	return true
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"slices"
@@ -20,7 +19,7 @@ type Options struct {
 	Dir      string           // made if it is missing
 	FS       FS               // nil: the operating system's, in Dir
 	Sensors  []string         // names, by the sensor number of a record
-	MaxBytes int64            // of all files together; 0: 256 MiB; at least 1 MiB
+	MaxBytes int64            // of all files together, but for those set aside; 0: 256 MiB; at least 1 MiB
 	MaxAge   time.Duration    // 0: 7 days
 	Boot     string           // identifies the boot in which the offsets of the clock hold; "": not known
 	Log      *slog.Logger     // nil: silent
@@ -47,21 +46,22 @@ type Log struct {
 	// The disk's side: the writer writes pages, the keeper does all that can take
 	// long. disk guards the journal; it is taken before mu, and held while a page
 	// is written, never while something is synced.
-	disk    sync.Mutex
+	disk    turnstile
 	journal *journal
 	keeper  keeper
 
-	mu       sync.Mutex
-	store    *store
-	run      run
-	paged    run       // of the next page: Begin may be ahead of it
-	streams  []*stream // by number
-	queue    queue
-	size     int64 // bytes on disk
-	trouble  error // why readings are not durable
-	running  bool
-	syncFrom time.Time // the sync under way began then; zero: none is
-	closed   bool
+	mu        sync.Mutex
+	store     *store
+	run       run
+	paged     run       // of the next page: Begin may be ahead of it
+	streams   []*stream // by number
+	queue     queue
+	size      int64 // bytes on disk
+	trouble   error // why readings are not durable
+	running   bool
+	syncFrom  time.Time // the sync under way began then; zero: none is
+	writeFrom time.Time // the write likewise
+	closed    bool
 
 	wake  chan struct{} // 1: the writer has something to do
 	wrote chan struct{} // 1: the writer has written
@@ -69,6 +69,13 @@ type Log struct {
 	tell  chan struct{} // 1: trouble has changed
 	timer *time.Timer   // of Append
 }
+
+// turnstile is a lock that may be held for as long as a disk hangs. Unlike a
+// mutex, it lets the fake time of a test go on meanwhile.
+type turnstile chan struct{}
+
+func (t turnstile) Lock()   { t <- struct{}{} }
+func (t turnstile) Unlock() { <-t }
 
 // Open recovers what is in the directory. Damaged files are moved to the
 // directory "damaged" in it and told to the log. If the disk cannot be used, the
@@ -81,7 +88,7 @@ func Open(o Options) (*Log, error) {
 	if o.MaxBytes < 0 || o.MaxAge < 0 {
 		return nil, fmt.Errorf("history: MaxBytes %d, MaxAge %v: a limit is negative", o.MaxBytes, o.MaxAge)
 	}
-	l := &Log{o: o, fs: o.FS, log: o.Log, boot: o.Boot,
+	l := &Log{o: o, fs: o.FS, log: o.Log, boot: o.Boot, disk: make(turnstile, 1),
 		wake: make(chan struct{}, 1), wrote: make(chan struct{}, 1), call: make(chan struct{}, 1), tell: make(chan struct{}, 1)}
 	names := map[string]bool{}
 	for _, name := range o.Sensors {
@@ -102,7 +109,7 @@ func Open(o Options) (*Log, error) {
 	}
 	l.paged = l.run
 	l.queue.open = true
-	r, err := l.recover()
+	r, err := l.recover(true)
 	if err != nil {
 		l.store = newStore()
 		l.trouble = err
@@ -148,10 +155,13 @@ func (l *Log) defaults() {
 }
 
 // recover reads the directory, which it makes if it is missing.
-func (l *Log) recover() (*recovery, error) {
-	r := &recovery{fs: l.fs, log: l.log, aside: func(name string, why error) {
+func (l *Log) recover(patient bool) (*recovery, error) {
+	r := &recovery{fs: l.fs, log: l.log, patient: patient, aside: func(name string, why error) error {
 		to, err := setAside(l.fs, name)
-		l.log.Warn("a file of readings is set aside", "file", name, "as", to, "why", why, "err", err)
+		if err == nil {
+			l.log.Warn("a file of readings is set aside", "dir", l.o.Dir, "file", name, "as", to, "why", why)
+		}
+		return err
 	}}
 	if _, err := again(func() (struct{}, error) { return struct{}{}, l.fs.Mkdir("") }); err != nil {
 		return nil, err
@@ -288,8 +298,10 @@ func (l *Log) await(mine uint64) bool {
 func (l *Log) Durable() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.trouble == nil && !l.syncFrom.IsZero() && time.Since(l.syncFrom) > slowSync {
-		return fmt.Errorf("the disk has not answered for %v", time.Since(l.syncFrom).Round(time.Second))
+	for _, since := range []time.Time{l.syncFrom, l.writeFrom} {
+		if stuck := time.Since(since); l.trouble == nil && !since.IsZero() && stuck > slowDisk {
+			return fmt.Errorf("the disk has not answered for %v", stuck.Round(time.Second))
+		}
 	}
 	return l.trouble
 }
@@ -334,6 +346,3 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	return err
 }
-
-// end returns a next function that has nothing.
-func end() ([]wire.Record, error) { return nil, io.EOF }

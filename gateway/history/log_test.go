@@ -115,11 +115,16 @@ func start(t *testing.T, l *Log) (stop func()) {
 }
 
 func TestLogKeepsWhatItIsGiven(t *testing.T) {
-	for name, fs := range map[string]FS{"memory": NewMemory(), "disk": nil} {
-		t.Run(name, func(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		fs       FS
+		seconds  int
+		segments int // a part
+	}{{"memory", NewMemory(), 4000, 1}, {"disk", nil, 120, 0}} {
+		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
-				o := Options{Dir: dir, FS: fs, Sensors: []string{"indoor", "outdoor"}, Boot: "boot"}
+				o := Options{Dir: dir, FS: tt.fs, Sensors: []string{"indoor", "outdoor"}, Boot: "boot"}
 				m := newMaker(2)
 				m.every = 1000
 				for part := range 3 {
@@ -132,19 +137,19 @@ func TestLogKeepsWhatItIsGiven(t *testing.T) {
 					}
 					l.Begin("epoch", m.next)
 					stop := start(t, l)
-					for range 4000 { // more than an hour, so that a segment is written
+					for range tt.seconds { // in memory more than an hour, so that a segment is written
 						l.Append(m.tick(), m.offset)
 						<-time.After(time.Second)
 					}
-					if len(l.store.segments) != part+1 {
-						t.Errorf("%d segments, want %d", len(l.store.segments), part+1)
+					if n := len(l.store.segments); n != (part+1)*tt.segments {
+						t.Errorf("%d segments, want %d", n, (part+1)*tt.segments)
 					}
 					if err := l.Durable(); err != nil {
 						t.Error(err)
 					}
 					for i := range 2 {
 						same(t, all(t, l.Since(uint16(i), math.MaxUint32)), m.of(i))
-						same(t, all(t, l.Since(uint16(i), 700)), m.of(i)[701:])
+						same(t, all(t, l.Since(uint16(i), 70)), m.of(i)[71:])
 						if from := l.Kept(uint16(i), 5); from != 6 {
 							t.Errorf("kept from %d on, want 6", from)
 						}

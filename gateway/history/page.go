@@ -20,7 +20,8 @@ import (
 //	9       1     binary logarithm of the page's size
 //	10      2     length of the run
 //	12      2     length of the events
-//	14      2     zero
+//	14      2     length of the events of the page before, when this one was begun;
+//	              65535: not known. A page that was cut off short is told by it
 //	16      8     number of the page, counted over all journals of a directory
 //	24      8     number of the newest page that was synced when this one was written
 //	32            the run: epoch, boot, number of sensors, their names
@@ -98,7 +99,7 @@ func parseRun(b []byte) (r run, ok bool) {
 type page struct {
 	b           []byte // all of it
 	runLen, end int    // length of the run; where the next event goes
-	seq         uint64
+	before      int    // length of the events of the page before
 
 	last   []uint32 // by sensor: one more is its next number
 	begun  []bool
@@ -114,7 +115,7 @@ func newPage(r run) *page {
 	for 1<<shift < pageHeader+2*most+1024 {
 		shift++
 	}
-	p := &page{b: make([]byte, 1<<shift), last: make([]uint32, len(r.sensors)), begun: make([]bool, len(r.sensors))}
+	p := &page{b: make([]byte, 1<<shift), before: notKnown, last: make([]uint32, len(r.sensors)), begun: make([]bool, len(r.sensors))}
 	binary.BigEndian.PutUint32(p.b, pageMagic)
 	p.b[8], p.b[9] = pageVersion, byte(shift)
 	p.describe(r)
@@ -137,12 +138,13 @@ func (p *page) reset() {
 	p.time, p.offset = 0, 0
 }
 
-func (p *page) empty() bool { return p.end == pageHeader+p.runLen }
+// events is the length of the events.
+func (p *page) events() int { return p.end - pageHeader - p.runLen }
 
 // seal completes the page for being written.
 func (p *page) seal(seq, synced uint64) []byte {
-	p.seq = seq
-	binary.BigEndian.PutUint16(p.b[12:], uint16(p.end-pageHeader-p.runLen))
+	binary.BigEndian.PutUint16(p.b[12:], uint16(p.events()))
+	binary.BigEndian.PutUint16(p.b[14:], uint16(p.before))
 	binary.BigEndian.PutUint64(p.b[16:], seq)
 	binary.BigEndian.PutUint64(p.b[24:], synced)
 	binary.BigEndian.PutUint32(p.b[4:], crc32.Checksum(p.b[8:], castagnoli))
@@ -222,8 +224,11 @@ func (p *page) appendTick(records []wire.Record, offset int64) int {
 // pageHead is a page of the disk whose checksum is right.
 type pageHead struct {
 	seq, synced uint64
+	before      int // length of the events of the page before
 	run, events []byte
 }
+
+const notKnown = math.MaxUint16
 
 // parsePage checks the page that b begins with. The size is of the page, and
 // known only without an error.
@@ -245,6 +250,7 @@ func parsePage(b []byte) (h pageHead, size int, err error) {
 	return pageHead{
 		seq:    binary.BigEndian.Uint64(b[16:]),
 		synced: binary.BigEndian.Uint64(b[24:]),
+		before: int(binary.BigEndian.Uint16(b[14:])),
 		run:    b[pageHeader : pageHeader+runLen],
 		events: b[pageHeader+runLen : pageHeader+runLen+eventsLen],
 	}, len(b), nil

@@ -16,23 +16,29 @@ import (
 type recovery struct {
 	store    *store
 	journals []found // oldest first
-	others   int64   // bytes of files that are in the way but not in the store
 	next     uint64  // number of the next segment
 	page     uint64  // the newest page that was ever written
+	tail     int     // length of its events, if it is there
 	through  uint64  // the newest page whose records are all in segments
 	damaged  int     // pages, blocks and directories that were found to be damaged
 	missing  int     // pages whose records are lost
-	unread   bool    // a journal could not be read, or holds what is not understood
+	unread   bool    // there is a journal that is not understood
 
-	fs    FS
-	log   *slog.Logger
-	aside func(name string, why error) // nil: nothing is changed
+	fs      FS
+	log     *slog.Logger
+	patient bool                               // an unreadable file is an error; else it is set aside
+	aside   func(name string, why error) error // nil: nothing is changed
 }
 
-// recover reads the directory. It fails if it cannot be listed; what is wrong
-// with a file is told, and costs what was in it.
+// recover reads the directory. It fails if that is not possible now; damage is
+// told, and costs what was damaged.
 func (r *recovery) recover() error {
 	r.store = newStore()
+	if r.aside != nil {
+		if err := r.tidy(); err != nil {
+			return err
+		}
+	}
 	// Journals first: what another process moves to a segment meanwhile is then
 	// found in both, and taken once.
 	if err := r.each(journalSuffix, r.findJournal); err != nil {
@@ -47,6 +53,19 @@ func (r *recovery) recover() error {
 	return nil
 }
 
+// tidy removes files that were not finished.
+func (r *recovery) tidy() error {
+	files, err := again(func() ([]FileInfo, error) { return r.fs.List("") })
+	for _, f := range files {
+		if strings.HasSuffix(f.Name, segmentSuffix+tempSuffix) || strings.HasSuffix(f.Name, journalSuffix+tempSuffix) {
+			if err := r.fs.Remove(f.Name); err != nil {
+				r.log.Warn("a file that was not finished cannot be removed", "file", f.Name, "err", err)
+			}
+		}
+	}
+	return err
+}
+
 // again tries twice what may fail by mishap.
 func again[T any](f func() (T, error)) (T, error) {
 	v, err := f()
@@ -57,7 +76,7 @@ func again[T any](f func() (T, error)) (T, error) {
 }
 
 // each calls take for all files with a suffix, in the order of their numbers.
-func (r *recovery) each(suffix string, take func(f File, info FileInfo, number uint64)) error {
+func (r *recovery) each(suffix string, take func(f File, info FileInfo, number uint64) error) error {
 	files, err := again(func() ([]FileInfo, error) { return r.fs.List("") })
 	if err != nil {
 		return err
@@ -69,22 +88,22 @@ func (r *recovery) each(suffix string, take func(f File, info FileInfo, number u
 			continue
 		}
 		f, err := again(func() (File, error) { return r.fs.Open(info.Name, false) })
-		if err != nil {
-			r.log.Warn("readings cannot be read", "file", info.Name, "err", err)
-			r.others += info.Size
-			r.unread = r.unread || suffix == journalSuffix
-			number, info.Size = max(number, 1), 0
-			r.page = max(r.page, number-1)
-			r.next = max(r.next, number+1)
-			continue
+		if err == nil {
+			err = errors.Join(take(f, info, number), f.Close())
 		}
-		take(f, info, number)
-		f.Close()
+		if err != nil && r.patient {
+			return err
+		}
+		if err != nil {
+			if err := r.setAside(info.Name, err); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-func (r *recovery) findJournal(f File, info FileInfo, number uint64) {
+func (r *recovery) findJournal(f File, info FileInfo, number uint64) error {
 	j := readJournal(f, info.Name, info.Size)
 	r.page = max(r.page, number-min(number, 1), j.newest)
 	if len(j.bad) > 0 {
@@ -93,39 +112,38 @@ func (r *recovery) findJournal(f File, info FileInfo, number uint64) {
 	}
 	if j.newer {
 		r.unread = true
-		r.setAside(info.Name, errVersion)
-		return
+		return r.setAside(info.Name, errVersion)
 	}
 	r.journals = append(r.journals, j)
+	return nil
 }
 
-func (r *recovery) findSegment(f File, info FileInfo, number uint64) {
+func (r *recovery) findSegment(f File, info FileInfo, number uint64) error {
 	r.next = max(r.next, number+1)
 	s, damage, err := openSegment(f, info.Size)
-	switch {
-	case errors.Is(err, errVersion):
-		r.setAside(info.Name, err)
-		return
-	case err != nil:
-		r.log.Warn("readings cannot be read", "file", info.Name, "err", err)
-		r.others += info.Size
-		return
-	case damage != nil:
+	if errors.Is(err, errVersion) {
+		return r.setAside(info.Name, err)
+	}
+	if err != nil {
+		return err
+	}
+	if damage != nil {
 		r.damaged++
 		if len(s.chapters) == 0 {
-			r.setAside(info.Name, damage)
-			return
+			return r.setAside(info.Name, damage)
 		}
 		r.log.Warn("a file of readings is damaged; what is intact of it is used", "file", info.Name, "err", damage)
 	}
 	s.name, s.number = info.Name, number
 	r.store.load(s)
+	return nil
 }
 
-func (r *recovery) setAside(name string, why error) {
-	if r.aside != nil {
-		r.aside(name, why)
+func (r *recovery) setAside(name string, why error) error {
+	if r.aside == nil {
+		return nil
 	}
+	return r.aside(name, why)
 }
 
 // replay adds to the store what the journals hold and no segment does.
@@ -144,16 +162,20 @@ func (r *recovery) replay() {
 	}
 	slices.SortFunc(pages, func(a, b pageHead) int { return cmp.Compare(a.seq, b.seq) })
 	have := r.sealed()
-	expected := r.through + 1
+	expected, before := r.through+1, notKnown
+	r.tail = notKnown
 	var current run
 	var description []byte
 	for _, p := range pages {
-		if p.seq > expected { // pages between are lost
+		if p.seq > expected || before != notKnown && p.before != notKnown && p.before != before { // pages or ticks between are lost
 			for _, t := range r.store.streams {
 				t.gap = true
 			}
 		}
-		expected = p.seq + 1
+		expected, before = p.seq+1, len(p.events)
+		if p.seq == r.page {
+			r.tail = before
+		}
 		if description == nil || !slices.Equal(description, p.run) {
 			var ok bool
 			if current, ok = parseRun(p.run); !ok {

@@ -198,7 +198,9 @@ func (l *Log) remove(g *segment) bool {
 // merge takes in what is in the directory, once it can be read. What was made
 // meanwhile comes after it.
 func (l *Log) merge() error {
-	r, err := l.recover()
+	k := &l.keeper
+	k.tries++
+	r, err := l.recover(k.tries < patience)
 	if err != nil {
 		return err
 	}
@@ -206,7 +208,6 @@ func (l *Log) merge() error {
 	defer l.disk.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	k := &l.keeper
 	l.adopt(r)
 	if j := k.reuse; j != nil {
 		j.file.Close()

@@ -34,15 +34,22 @@ func (l *Log) write() {
 		l.mu.Lock()
 		some, full := l.fill()
 		written := l.queue.pushed - uint64(l.queue.len())
+		if some {
+			l.writeFrom = time.Now()
+		}
 		l.mu.Unlock()
 		if some {
-			if err := j.write(); err != nil {
+			err := j.write()
+			l.mu.Lock()
+			l.writeFrom = time.Time{}
+			if err == nil {
+				l.queue.taken = max(l.queue.taken, written)
+			}
+			l.mu.Unlock()
+			if err != nil {
 				l.abandon(err)
 				return
 			}
-			l.mu.Lock()
-			l.queue.taken = max(l.queue.taken, written)
-			l.mu.Unlock()
 			signal(l.wrote)
 		}
 		if !full {
@@ -59,7 +66,7 @@ func (l *Log) fill() (some, full bool) {
 	for q.len() > 0 {
 		t, records := q.next()
 		if t.begin != nil {
-			if !j.page.empty() {
+			if j.page.events() > 0 {
 				return some, true
 			}
 			l.paged = t.run

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const stateFile = "state.json"
+
+// savedState is the file: a line of JSON, and one with its CRC-32C.
+type savedState struct {
+	Epoch string            `json:"epoch"`
+	Next  map[string]uint32 `json:"next_seq"` // the first that was not used, by the sensor's name
+	// Reached is there while a gateway runs. The first that were not used when the
+	// file was written; those from there to Next are reserved.
+	Reached map[string]uint32 `json:"reached,omitempty"`
+	// Born is when the file was made: a copy was made later. Zero where the file
+	// system does not say.
+	Born time.Time `json:"born,omitzero"`
+}
+
+// load returns what the file says, and a new epoch if it says nothing usable.
+func (s *state) load() savedState {
+	fresh := savedState{Epoch: rand.Text(), Next: map[string]uint32{}}
+	if s.dir == "" {
+		return fresh
+	}
+	path := filepath.Join(s.dir, stateFile)
+	data, born, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fresh
+	}
+	var saved savedState
+	if err == nil {
+		if saved, err = parseState(data); err != nil {
+			aside := fmt.Sprintf("%s.damaged-%d", path, time.Now().Unix())
+			err = errors.Join(fmt.Errorf("damaged, set aside as %s: %w", aside, err), os.Rename(path, aside))
+		} else if isCopy(saved.Born, born) {
+			err = fmt.Errorf("restored from a copy: it says that it was made at %v, and was at %v", saved.Born, born)
+		}
+	}
+	if err != nil {
+		s.log.Warn("sequence numbers cannot be continued: a new epoch begins", "file", path, "err", err)
+		return fresh
+	}
+	return saved
+}
+
+// isCopy tells whether a file that says it was born then, and was born now, is
+// a copy: numbers may have been used since that it knows nothing of. Inode
+// numbers would add nothing, and on FAT they change by themselves; so do times
+// of birth, which that rounds to 10 ms.
+func isCopy(then, now time.Time) bool {
+	coarse := now.Nanosecond()%int(10*time.Millisecond) == 0
+	return !then.IsZero() && !now.IsZero() && !coarse && !then.Equal(now)
+}
+
+// readFile returns the content of a file and when it was made.
+func readFile(path string) (data []byte, born time.Time, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, born, err
+	}
+	defer f.Close()
+	data, err = io.ReadAll(f)
+	return data, birthTime(f), err
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (s savedState) format() ([]byte, error) {
+	line, err := json.Marshal(s)
+	return fmt.Appendf(line, "\n%08x\n", crc32.Checksum(line, castagnoli)), err
+}
+
+func parseState(data []byte) (s savedState, err error) {
+	line, sum, _ := bytes.Cut(data, []byte("\n"))
+	if want := fmt.Sprintf("%08x\n", crc32.Checksum(line, castagnoli)); string(sum) != want {
+		return s, errors.New("its checksum does not match")
+	}
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		return s, err
+	}
+	if s.Epoch == "" || s.Next == nil {
+		return s, errors.New("it lacks the epoch or the numbers")
+	}
+	return s, nil
+}
+
+// write writes the file so that a power cut leaves the old one or the new one.
+func (s savedState) write(dir string) error {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, stateFile)
+	temp := path + ".new"
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	if err != nil {
+		return err
+	}
+	s.Born = birthTime(f) // and keeps it when it is renamed
+	data, err := s.format()
+	if err == nil {
+		_, err = f.Write(data)
+	}
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
