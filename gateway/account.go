@@ -1,10 +1,6 @@
 package gateway
 
-import (
-	"time"
-
-	"sensorgateway/wire"
-)
+import "sensorgateway/wire"
 
 // account is a session's account of readings, the hub's under its lock. While
 // the session is quick, it grows with its feed's, and costs nothing; when it is
@@ -13,7 +9,7 @@ type account struct {
 	settled wire.Stats // up to base, without what waits
 	base    totals     // the feed's when it was settled
 	waiting *window    // what the client has not taken; nil while it is quick
-	took    time.Time  // when its socket last took something, while it is slow
+	pending uint64     // numbers that a replay is still to bring
 }
 
 // totals are what a feed has had for each of its members.
@@ -35,9 +31,11 @@ func (a *account) settle(now totals) {
 // stats returns the account. It must be settled.
 func (a *account) stats() wire.Stats {
 	s := a.settled
+	s.Queued = a.pending
 	if w := a.waiting; w != nil {
-		s.Queued = uint64(w.kept())
-		s.Conflated += uint64(w.total) - s.Queued
+		kept := uint64(w.kept())
+		s.Queued += kept
+		s.Conflated += uint64(w.total) - kept
 	}
 	return s
 }
@@ -48,6 +46,12 @@ func (a *account) forget() {
 		a.settled.Produced -= uint64(a.waiting.total)
 		a.waiting = nil
 	}
+}
+
+// missing takes numbers out of what a replay is to bring that have no record.
+func (a *account) missing(n uint64) {
+	a.pending -= n
+	a.settled.Missed += n
 }
 
 // delivered empties the window: its records were handed to the socket.

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"math/rand/v2"
-	"net"
 	"runtime"
 	"strings"
 	"sync"
@@ -16,10 +15,13 @@ import (
 
 // moody reads only while it is told to.
 type moody struct {
-	c       *websocket.Conn
-	session *session
-	mood    chan bool // the next: true reads
-	done    chan struct{}
+	protocol string
+	c        *websocket.Conn
+	session  *session
+	mood     chan bool // the next: true reads
+	done     chan struct{}
+	err      error // of its end, once done is closed
+	asked    int   // pings
 
 	mu      sync.Mutex
 	got     uint64           // readings
@@ -30,32 +32,21 @@ type moody struct {
 
 func (s *testServer) moody(protocol string) *moody {
 	s.t.Helper()
-	d := websocket.Dialer{Subprotocols: []string{protocol}, NetDial: func(network, addr string) (net.Conn, error) {
-		c, err := net.Dial(network, addr)
-		if err == nil {
-			err = c.(*net.TCPConn).SetReadBuffer(4 << 10)
-		}
-		return c, err
-	}}
 	before := map[*session]bool{}
 	s.hub.each(func(c *session) { before[c] = true })
-	c, _, err := d.Dial("ws://"+s.addr+"/", nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { c.Close() })
-	m := &moody{c: c, mood: make(chan bool), done: make(chan struct{}), last: map[uint16]int64{}}
+	c := s.dialSmall(protocol)
+	m := &moody{protocol: protocol, c: c, mood: make(chan bool, 1), done: make(chan struct{}), last: map[uint16]int64{}}
 	s.joined()
 	s.hub.each(func(c *session) {
 		if !before[c] {
 			m.session = c
 		}
 	})
-	go m.run(protocol)
+	go m.run()
 	return m
 }
 
-func (m *moody) run(protocol string) {
+func (m *moody) run() {
 	defer close(m.done)
 	for reading := true; ; {
 		if !reading {
@@ -76,11 +67,12 @@ func (m *moody) run(protocol string) {
 		}
 		kind, b, err := m.c.ReadMessage()
 		if err != nil {
+			m.err = err
 			return
 		}
 		m.mu.Lock()
 		switch {
-		case kind == websocket.BinaryMessage && protocol == wire.ReadingsV1:
+		case kind == websocket.BinaryMessage && m.protocol == wire.ReadingsV1:
 			r, _ := wire.ParseReading(b)
 			m.see(0, r.UnixMilli)
 		case kind == websocket.BinaryMessage:
@@ -106,96 +98,146 @@ func (m *moody) see(sensor uint16, ms int64) {
 	m.last[sensor] = ms
 }
 
-// Whatever clients take and leave, the accounts close: every tick that was due
-// is delivered, stood for by another, missed or waiting, and what is called
-// delivered has arrived.
+// Whatever clients take and leave, ask, subscribe to and when they come and go, the
+// accounts close: every tick that was due is delivered, stood for by another,
+// missed or waiting, and what is called delivered has arrived.
 func TestAccountsClose(t *testing.T) {
-	const ticks = 30_000
-	s := start(t)
-	rnd := rand.New(rand.NewPCG(1, 2))
-	var clients []*moody
-	for i := range 9 {
-		clients = append(clients, s.moody([]string{wire.ReadingsV1, wire.ReadingsV2, wire.ReadingsJSON}[i%3]))
+	withAndWithoutTLS(t, func(t *testing.T, s *testServer) {
+		r := &riot{testServer: s, rnd: rand.New(rand.NewPCG(1, 2)), seq: 7}
+		for i := range 9 {
+			r.clients = append(r.clients, s.moody(protocols[i%len(protocols)]))
+		}
+		for range 20_000 {
+			r.step()
+		}
+		r.check()
+		if r.slow == 0 || r.restarts == 0 || r.left == 0 {
+			t.Fatalf("%d times slow, %d restarts, %d left: this proves nothing", r.slow, r.restarts, r.left)
+		}
+		r.calm()
+		sum, abandoned := s.Accounts()
+		if sum.Produced != sum.Delivered+sum.Conflated+sum.Missed+abandoned || sum.Queued != 0 {
+			t.Errorf("%+v, %d abandoned", sum, abandoned)
+		}
+		for _, c := range r.clients {
+			c.c.Close()
+			<-c.done
+		}
+		s.wantClients(0)
+		if after, left := s.Accounts(); after != sum || left != abandoned {
+			t.Errorf("the sum of all accounts is %+v after they left, %+v before", after, sum)
+		}
+	})
+}
+
+var protocols = []string{wire.ReadingsV1, wire.ReadingsV2, wire.ReadingsJSON}
+
+// riot is clients that do anything at any time while ticks are spread.
+type riot struct {
+	*testServer
+	rnd                  *rand.Rand
+	clients              []*moody
+	seq                  uint32
+	slow, restarts, left int
+}
+
+// step spreads a tick; before and after it, something may happen.
+func (r *riot) step() {
+	if r.chance(100) {
+		r.seq += uint32(r.rnd.IntN(5)) // ticks that the sampler did not make
 	}
-	seq, slow := uint32(7), 0
-	check := func() {
-		s.hub.mu.Lock()
-		defer s.hub.mu.Unlock()
-		for i, c := range clients {
-			a := s.hub.statsOf(c.session)
-			if a.Produced != a.Delivered+a.Conflated+a.Missed+a.Queued {
-				t.Fatalf("client %d: %+v", i, a)
+	tick := records(r.seq, 2)
+	tick[0].Temperature = float32(r.rnd.IntN(40))
+	r.seq++
+	r.hub.spread(tick)
+	i := r.rnd.IntN(len(r.clients))
+	c := r.clients[i]
+	switch {
+	case r.chance(50):
+		r.check()
+	case r.chance(30):
+		select {
+		case c.mood <- !r.chance(3):
+		default: // it waits for a message: next time
+		}
+	case r.chance(500) && c.session.protocol == wire.ReadingsV2: // another subscription
+		r.hub.mu.Lock()
+		r.hub.move(c.session, sensorSet(1+r.rnd.IntN(3)))
+		r.hub.mu.Unlock()
+	case r.chance(500) && c.asked < perSecond:
+		c.asked++
+		if err := c.c.WriteMessage(websocket.TextMessage, []byte(`{"type":"ping"}`)); err != nil {
+			r.t.Fatal(err)
+		}
+	case r.chance(1000): // gone without a word
+		c.c.Close()
+		r.replace(i)
+	case r.chance(5000):
+		r.restarts++
+		r.hub.restart()
+		for i, c := range r.clients {
+			close(c.mood)
+			<-c.done
+			if !websocket.IsCloseError(c.err, wire.CloseServiceRestart) {
+				r.t.Fatalf("client %d: %v, want 1012", i, c.err)
 			}
-			if c.session.waiting != nil {
-				slow++
-			}
+			r.clients[i] = r.moody(c.protocol)
 		}
 	}
-	for range ticks {
-		if rnd.IntN(100) == 0 {
-			seq += uint32(rnd.IntN(5)) // ticks that the sampler did not make
+}
+
+func (r *riot) chance(of int) bool { return r.rnd.IntN(of) == 0 }
+
+// replace lets another client come for one that has gone.
+func (r *riot) replace(i int) {
+	r.left++
+	c := r.clients[i]
+	close(c.mood)
+	<-c.done
+	r.clients[i] = r.moody(c.protocol)
+}
+
+// check looks at all accounts.
+func (r *riot) check() {
+	r.hub.mu.Lock()
+	defer r.hub.mu.Unlock()
+	for i, c := range r.clients {
+		if a := r.hub.statsOf(c.session); a.Produced != a.Delivered+a.Conflated+a.Missed+a.Queued {
+			r.t.Fatalf("client %d: %+v", i, a)
 		}
-		tick := records(seq, 2)
-		tick[0].Temperature = float32(rnd.IntN(40))
-		seq++
-		s.hub.spread(tick)
-		if rnd.IntN(50) == 0 {
-			check()
-		}
-		if rnd.IntN(30) == 0 {
-			select {
-			case clients[rnd.IntN(len(clients))].mood <- rnd.IntN(3) > 0:
-			default: // it waits for a message: next time
-			}
-		}
-		if rnd.IntN(500) == 0 { // another subscription in the midst of it
-			c := clients[rnd.IntN(len(clients))]
-			if c.session.protocol == wire.ReadingsV2 {
-				s.hub.mu.Lock()
-				s.hub.move(c.session, sensorSet(1+rnd.IntN(3)))
-				s.hub.mu.Unlock()
-			}
+		if c.session.waiting != nil {
+			r.slow++
 		}
 	}
-	check()
-	if slow == 0 {
-		t.Fatal("no client was ever slow: this proves nothing")
-	}
-	for _, c := range clients {
+}
+
+// calm lets all read on: what waits arrives, and what was delivered has arrived.
+func (r *riot) calm() {
+	for _, c := range r.clients {
 		close(c.mood)
 	}
-	// All read on: what waits arrives, and what was delivered has arrived.
 	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
-		s.hub.sweep(time.Now(), true)
+		r.hub.sweep(time.Now(), true)
 		open := 0
-		for _, c := range clients {
-			s.hub.mu.Lock()
-			a := s.hub.statsOf(c.session)
-			s.hub.mu.Unlock()
+		for _, c := range r.clients {
+			r.hub.mu.Lock()
+			a := r.hub.statsOf(c.session)
+			r.hub.mu.Unlock()
 			c.mu.Lock()
 			if a.Queued > 0 || a.Delivered != c.got {
 				open++
 			}
 			if c.bad != "" {
-				t.Fatal(c.bad)
+				r.t.Fatal(c.bad)
 			}
 			c.mu.Unlock()
 		}
 		if open == 0 {
-			break
+			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d accounts do not agree with what arrived", open)
+			r.t.Fatalf("%d accounts do not agree with what arrived", open)
 		}
-	}
-	sum, abandoned := s.Accounts()
-	for _, c := range clients {
-		c.c.Close()
-		<-c.done
-	}
-	s.wantClients(0)
-	if after, left := s.Accounts(); after != sum || left != abandoned {
-		t.Errorf("the sum of all accounts is %+v after they left, %+v before", after, sum)
 	}
 }
 
@@ -223,7 +265,10 @@ func TestStats(t *testing.T) {
 
 // Readings for a client that is too slow are conflated, and it is told which.
 func TestConflatedRecordsAreFlagged(t *testing.T) {
-	s := start(t)
+	withAndWithoutTLS(t, testConflatedRecordsAreFlagged)
+}
+
+func testConflatedRecordsAreFlagged(t *testing.T, s *testServer) {
 	m := s.moody(wire.ReadingsV2)
 	for m.mood <- false; ; s.tick() {
 		s.hub.mu.Lock()

@@ -13,13 +13,8 @@ import (
 // allocating.
 func (s *testServer) drained(n int, protocol string) {
 	s.t.Helper()
-	d := websocket.Dialer{Subprotocols: []string{protocol}}
 	for range n {
-		c, _, err := d.Dial("ws://"+s.addr+"/", nil)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.t.Cleanup(func() { c.Close() })
+		c := s.connect("/", websocket.Dialer{Subprotocols: []string{protocol}})
 		go func(c net.Conn) {
 			for b := make([]byte, 4096); ; {
 				if _, err := c.Read(b); err != nil {

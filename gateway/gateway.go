@@ -9,7 +9,9 @@
 // A reading's way: [Server.Publish] hands a tick to the hub's goroutine (hub.go),
 // which encodes it once for each kind of subscription and offers the frame to
 // each client's outbox (outbox.go), which writes it to the socket without
-// waiting. A client's own goroutine (session.go) only reads.
+// waiting. A client's own goroutine (session.go) only reads. What a client missed
+// comes from the history that the server is given, in a second lane (replay.go)
+// that never holds up the first (pace.go).
 package gateway
 
 import (
@@ -44,7 +46,8 @@ type Options struct {
 	Page        http.Handler // answers plain GETs of "/" and of whatever else the page needs
 	Log         *slog.Logger
 
-	Access Access // nil: everybody may everything
+	Access  Access  // nil: everybody may everything
+	History History // nil: nothing is kept
 	// What acts. Nil Command: there is nothing to command.
 	Command Handler
 	Motors  func() []wire.MotorState    // as they are now
@@ -104,6 +107,7 @@ type Server struct {
 	watchers atomic.Int64 // clients of /metrics
 	echoes   atomic.Int64 // clients of /echo
 	relay    relay
+	queries  *queries
 	sessions sync.WaitGroup
 }
 
@@ -122,7 +126,7 @@ func New(opts Options) *Server {
 	if opts.Access == nil {
 		opts.Access = openHouse{}
 	}
-	s := &Server{opts: opts}
+	s := &Server{opts: opts, queries: newQueries()}
 	s.hub = newHub(s)
 	s.http = &http.Server{
 		Handler:        s.routes(),
@@ -202,7 +206,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if s.opts.TLS != nil {
 		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
 	}
-	if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := serve(listener{l, newGate()}); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

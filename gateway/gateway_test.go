@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
@@ -23,9 +25,10 @@ const patience = 10 * time.Second
 
 type testServer struct {
 	*Server
-	t    testing.TB
-	addr string
-	seq  uint32
+	t     testing.TB
+	addr  string
+	seq   uint32
+	trust *tls.Config // its clients'; nil without TLS
 }
 
 func start(t testing.TB, change ...func(*Options)) *testServer {
@@ -88,12 +91,7 @@ type client struct {
 
 func (s *testServer) dial(path string, protocols ...string) *client {
 	s.t.Helper()
-	d := websocket.Dialer{Subprotocols: protocols}
-	c, _, err := d.Dial("ws://"+s.addr+path, nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { c.Close() })
+	c := s.connect(path, websocket.Dialer{Subprotocols: protocols})
 	_ = c.SetReadDeadline(time.Now().Add(patience))
 	cl := &client{c, s.t}
 	if c.Subprotocol() == wire.ReadingsV2 || c.Subprotocol() == wire.ReadingsJSON {
@@ -101,6 +99,48 @@ func (s *testServer) dial(path string, protocols ...string) *client {
 	}
 	s.joined()
 	return cl
+}
+
+// connect connects a client, which need not be subscribed when it returns.
+func (s *testServer) connect(path string, d websocket.Dialer) *websocket.Conn {
+	s.t.Helper()
+	scheme := "ws://"
+	if d.TLSClientConfig = s.trust; s.trust != nil {
+		scheme = "wss://"
+	}
+	c, _, err := d.Dial(scheme+s.addr+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// dialSmall subscribes a client for which the kernel keeps little that it has not
+// read.
+func (s *testServer) dialSmall(protocol string) *websocket.Conn {
+	s.t.Helper()
+	c := s.connect("/", websocket.Dialer{Subprotocols: []string{protocol}, NetDial: func(network, addr string) (net.Conn, error) {
+		c, err := net.Dial(network, addr)
+		if err == nil {
+			err = c.(*net.TCPConn).SetReadBuffer(4 << 10)
+		}
+		return c, err
+	}})
+	s.joined()
+	return c
+}
+
+// withAndWithoutTLS tests both kinds of server.
+func withAndWithoutTLS(t *testing.T, test func(*testing.T, *testServer)) {
+	t.Run("plain", func(t *testing.T) { test(t, start(t)) })
+	t.Run("TLS", func(t *testing.T) {
+		borrowed := httptest.NewTLSServer(nil) // its certificate
+		defer borrowed.Close()
+		s := start(t, func(o *Options) { o.TLS = &tls.Config{Certificates: borrowed.TLS.Certificates} })
+		s.trust = borrowed.Client().Transport.(*http.Transport).TLSClientConfig
+		test(t, s)
+	})
 }
 
 // joined waits until every upgraded client is subscribed or sent away.

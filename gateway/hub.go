@@ -46,6 +46,7 @@ type hub struct {
 
 	full, free chan *[]wire.Record
 	quit, done chan struct{}
+	replays    chan struct{} // holds one for each that is under way
 
 	frames atomic.Int64 // handed to clients' outboxes: readings only
 
@@ -66,7 +67,7 @@ type hub struct {
 // A feed is a kind of subscription: its members get the same bytes.
 type feed struct {
 	feedKey
-	members []*session // the quick ones
+	members []*outbox  // of the quick ones: a tick looks at nothing else
 	slow    []*session // those whose socket was full
 	totals
 	frame  []byte // the present tick's, encoded once; reused
@@ -84,7 +85,7 @@ func newHub(s *Server) *hub {
 		s: s, epoch: s.opts.Epoch, feeds: map[feedKey]*feed{}, last: make([]wire.Record, len(s.opts.Sensors)),
 		failed: make([]int, len(s.opts.Sensors)), gaps: make([]uint32, len(s.opts.Sensors)),
 		full: make(chan *[]wire.Record, backlog), free: make(chan *[]wire.Record, backlog),
-		quit: make(chan struct{}), done: make(chan struct{}),
+		quit: make(chan struct{}), done: make(chan struct{}), replays: make(chan struct{}, maxReplays),
 	}
 	for range backlog {
 		records := make([]wire.Record, 0, len(s.opts.Sensors))
@@ -157,10 +158,10 @@ func (h *hub) spread(records []wire.Record) {
 			f.keep(c, records)
 		}
 		for i := 0; i < len(f.members); i++ {
-			c := f.members[i]
-			if c.out.offer(f.frame) {
+			if f.members[i].offer(f.frame) {
 				continue
 			}
+			c := f.members[i].session
 			// It leaves the fast path, and this tick is the first that waits.
 			c.settle(before)
 			c.waiting, c.took = &window{}, time.Now()
@@ -171,7 +172,7 @@ func (h *hub) spread(records []wire.Record) {
 			i--
 		}
 		h.frames.Add(int64(len(f.members) * f.frames))
-		f.retry(time.Now)
+		f.retry()
 	}
 }
 
@@ -184,31 +185,34 @@ func (f *feed) keep(c *session, records []wire.Record) {
 	}
 }
 
-// retry offers the slow sessions what waits for them. Who takes it is quick again.
-func (f *feed) retry(now func() time.Time) {
+// retry offers those slow sessions that have drained what waits for them. Who
+// takes it is quick again.
+func (f *feed) retry() {
 	for i := 0; i < len(f.slow); i++ {
 		c := f.slow[i]
-		late := feed{feedKey: feedKey{f.protocol, ^sensorSet(0)}}
-		late.encode(c.waiting.records(), c.s.opts.Sensors)
-		if !c.out.offer(late.frame) {
+		if !c.out.socket.drained() {
 			continue
 		}
-		c.took = now()
+		late := feed{feedKey: feedKey{f.protocol, ^sensorSet(0)}}
+		late.encode(c.waiting.records(), c.s.opts.Sensors)
+		if len(late.frame) > 0 && !c.out.offer(late.frame) {
+			continue
+		}
 		c.settle(f.totals)
 		c.delivered()
 		c.s.hub.frames.Add(int64(late.frames))
 		f.slow = remove(f.slow, i)
-		f.members = append(f.members, c)
+		f.members = append(f.members, c.out)
 		i--
 	}
 }
 
-// remove removes the i-th session; the order does not matter.
-func remove(sessions []*session, i int) []*session {
-	last := len(sessions) - 1
-	sessions[i] = sessions[last]
-	sessions[last] = nil
-	return sessions[:last]
+// remove removes the i-th; the order does not matter.
+func remove[T any](all []*T, i int) []*T {
+	last := len(all) - 1
+	all[i] = all[last]
+	all[last] = nil
+	return all[:last]
 }
 
 // encode makes the frames of a tick for the feed, to be sent in one write.
@@ -262,6 +266,14 @@ func (h *hub) join(c *session) {
 }
 
 func (h *hub) leave(c *session) {
+	if r := h.forget(c); r != nil {
+		close(r.stop)
+		<-r.done
+	}
+}
+
+// forget takes a session off the books, and returns its replay, which is to end.
+func (h *hub) forget(c *session) *replay {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	final := h.statsOf(c)
@@ -273,6 +285,7 @@ func (h *hub) leave(c *session) {
 	if c.slot < len(h.sessions) {
 		h.sessions[c.slot].slot = c.slot
 	}
+	return c.replay
 }
 
 // move subscribes a session to other sensors than before. h.mu is held.
@@ -282,7 +295,7 @@ func (h *hub) move(c *session, sensors sensorSet) {
 	}
 	if f := h.feeds[c.feedKey]; c.sensors != 0 {
 		c.settle(f.totals)
-		if i := slices.Index(f.members, c); i >= 0 {
+		if i := slices.Index(f.members, c.out); i >= 0 {
 			f.members = remove(f.members, i)
 		} else {
 			f.slow = remove(f.slow, slices.Index(f.slow, c))
@@ -305,7 +318,7 @@ func (h *hub) move(c *session, sensors sensorSet) {
 	if c.waiting != nil {
 		f.slow = append(f.slow, c)
 	} else {
-		f.members = append(f.members, c)
+		f.members = append(f.members, c.out)
 	}
 }
 
@@ -418,7 +431,7 @@ func (h *hub) sweep(now time.Time, all bool) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		for _, f := range h.feeds {
-			f.retry(func() time.Time { return now }) // for sensors whose next tick is far
+			f.retry() // for sensors whose next tick is far
 		}
 	}
 }
@@ -479,7 +492,7 @@ func (h *hub) restartStreams() {
 			return
 		}
 	}
-	h.farewell(func(c *session) bool { return c.sensors != 0 })
+	h.farewell(func(c *session) bool { return c.sensors != 0 || c.replay != nil })
 }
 
 func (h *hub) restart() { h.farewell(func(*session) bool { return true }) }

@@ -10,12 +10,12 @@ import (
 
 // The conversations beside the stream: protocol.md, section 1.
 
-// nowhere is the conversation of an unknown endpoint: a browser cannot see a
-// refused upgrade's status, so it is told by a close code.
-type nowhere struct{}
+// nowhere is the conversation of an address that there is not: a browser cannot
+// see a refused upgrade's status, so it is told by a close code.
+type nowhere struct{ reason string }
 
 func (nowhere) limits() limits                { return limits{size: readLimit, rate: true} }
-func (nowhere) begin(c *session)              { c.close(wire.ClosePolicy, "Unknown endpoint") }
+func (n nowhere) begin(c *session)            { c.close(wire.ClosePolicy, n.reason) }
 func (nowhere) message(*session, int, []byte) {}
 func (nowhere) end(*session)                  {}
 

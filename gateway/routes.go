@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -16,6 +18,9 @@ import (
 func (s *Server) routes() http.Handler {
 	plain := http.NewServeMux()
 	plain.Handle("/sensors/{name}", getOnly(s.newest))
+	plain.Handle("/api/v1/sensors", getOnly(s.apiSensors))
+	plain.Handle("/api/v1/motors", getOnly(s.apiMotors))
+	plain.Handle("/api/v1/readings", getOnly(s.apiReadings))
 	plain.Handle("/healthz", getOnly(s.healthz))
 	plain.Handle("/readyz", getOnly(s.readyz))
 	plain.Handle("/", s.opts.Page)
@@ -58,8 +63,9 @@ func getOnly(h http.HandlerFunc) http.Handler {
 
 // endpoint returns the conversation of a WebSocket path, and subscribes the
 // session to what a stream begins with: all sensors for "/" (or the primary one
-// on readings.v1), one for "/sensors/NAME".
-func (s *Server) endpoint(c *session, path, protocol string) conversation {
+// on readings.v1), one for "/sensors/NAME". ?since=UNIXMS has the past first.
+func (s *Server) endpoint(c *session, u *url.URL, protocol string) conversation {
+	path := u.Path
 	c.protocol = protocol
 	own := s.opts.Primary
 	c.sensors = sensorSet(1)<<len(s.opts.Sensors) - 1
@@ -75,7 +81,19 @@ func (s *Server) endpoint(c *session, path, protocol string) conversation {
 		if c.protocol == wire.ReadingsV1 {
 			c.sensors = 1 << own
 		}
-		return &stream{own: own}
+		t := &stream{own: own}
+		var err error
+		if t.since, t.past, err = sinceOf(u); err == nil && t.past && c.sensors != 1<<own {
+			err = errors.New("since goes with one sensor: /sensors/NAME?since=UNIXMS")
+		}
+		if err != nil {
+			c.feedKey = feedKey{}
+			return nowhere{reason: err.Error()}
+		}
+		if t.past {
+			c.sensors = 0 // until it has caught up
+		}
+		return t
 	}
 	c.feedKey = feedKey{} // no readings, no hello
 	if enter := s.opts.Rooms[path]; enter != nil {
@@ -89,7 +107,7 @@ func (s *Server) endpoint(c *session, path, protocol string) conversation {
 	case path == "/metrics" && s.opts.Metrics != nil:
 		return watch{}
 	}
-	return nowhere{}
+	return nowhere{reason: "Unknown endpoint"}
 }
 
 // metrics answers Prometheus.
@@ -129,18 +147,27 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	writeStatus(w, http.StatusOK, "ticks are made and spread")
 }
 
-// readyz says whether a client would get something worth having: at least one
-// sensor that measures.
+// readyz says whether a client would get something worth having, which takes at
+// least one sensor that measures, and whether that is kept durably.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	reason, ok := s.hub.quality()
-	switch {
-	case s.stopping.Load():
-		writeStatus(w, http.StatusServiceUnavailable, "shutting down")
-	case !ok:
-		writeStatus(w, http.StatusServiceUnavailable, reason)
-	default:
-		writeStatus(w, http.StatusOK, reason)
+	if s.stopping.Load() {
+		reason, ok = "shutting down", false
 	}
+	code := http.StatusOK
+	if !ok {
+		code = http.StatusServiceUnavailable
+	}
+	answer := map[string]any{"ok": ok, "reason": reason, "durable": false, "storage": "nothing is kept"}
+	if s.opts.History != nil {
+		delete(answer, "storage")
+		if err := s.opts.History.Durable(); err != nil {
+			answer["storage"] = err.Error()
+		} else {
+			answer["durable"] = true
+		}
+	}
+	writeJSON(w, code, answer)
 }
 
 func writeStatus(w http.ResponseWriter, code int, reason string) {

@@ -51,3 +51,18 @@ func (s *scanner) length(got int) (n uint64, whole bool) {
 		return uint64(short), true
 	}
 }
+
+// pongSize is the size of an answer to our pings, which carry nothing: two bytes
+// and a mask.
+const pongSize = 6
+
+// pongs tells whether b, which begins with a frame, is such answers and nothing
+// else.
+func pongs(b []byte) bool {
+	for n := 0; n < len(b); n += pongSize {
+		if len(b)-n < pongSize || b[n] != opPong || b[n+1] != 0x80 {
+			return false
+		}
+	}
+	return len(b) > 0
+}

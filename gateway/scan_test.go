@@ -33,3 +33,24 @@ func TestScanner(t *testing.T) {
 		}
 	}
 }
+
+func TestPongs(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		b    string
+		want bool
+	}{
+		{"the end", "", false},
+		{"one", "\x8a\x80mask", true},
+		{"two", "\x8a\x80mask\x8a\x80mask", true},
+		{"half a one", "\x8a\x80mas", false},
+		{"one and a half", "\x8a\x80mask\x8a", false},
+		{"with a payload", "\x8a\x86maskpayload"[:12], false},
+		{"without a mask", "\x8a\x00mask", false},
+		{"a ping", "\x89\x80mask", false},
+	} {
+		if got := pongs([]byte(tt.b)); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}

@@ -38,10 +38,12 @@ type session struct {
 	slot           int  // in hub.sessions
 	driving        bool // has a motor running
 	pinged         time.Time
+	took           time.Time // something of what waits for it; zero while nothing does
 	asked          time.Time // of the first ping that is unanswered
 	waits          bool      // for a pong
 	seen           int64     // of pongs
 	account
+	replay *replay // brings what it missed; nil when there is nothing to bring
 
 	commanded atomic.Bool  // ever: only then it can have a motor running
 	pongs     atomic.Int64 // how many came
@@ -66,40 +68,92 @@ type limits struct {
 	rate   bool // no more than so many a second
 }
 
-// run is the session's life.
+// run is the session's life. It goes on in turns, one goroutine at a time: this
+// one and each that follows it takes what the client sends, and one that has next
+// to no stack waits for more. So who only listens costs little memory.
 func (c *session) run() {
-	defer c.out.end()
+	limits := c.talk.limits()
+	c.ws.SetReadLimit(int64(limits.size))
+	c.ws.SetPongHandler(func(string) error { return c.ponged() })
+	c.ws.SetPingHandler(c.pong)
+	c.pinged = time.Now()
+	c.s.hub.join(c)
+	c.turn(c.begin)
+}
+
+func (c *session) begin() error {
+	c.talk.begin(c)
+	c.out.socket.leave()
+	if c.out.more() {
+		return c.read()
+	}
+	return nil
+}
+
+// turn does what may be the last thing in the session's life.
+func (c *session) turn(do func() error) {
+	err := c.try(do)
+	if err == nil {
+		go c.rest()
+		return
+	}
+	_ = c.try(func() error { c.part(err); return nil }) // it has been told
+	c.s.hub.leave(c)
+	c.out.end()
+	c.s.left()
+}
+
+// rest waits until the client sends something, and takes pongs, which is all that
+// most clients ever send. Its stack must not grow.
+func (c *session) rest() {
+	var b [4 * pongSize]byte
+	for {
+		n, err := c.out.socket.Conn.Read(b[:])
+		if err != nil || !pongs(b[:n]) {
+			c.out.early = append(c.out.early, b[:n]...)
+			go c.turn(c.read) // which will see the error too
+			return
+		}
+		for range n / pongSize {
+			if err := c.ponged(); err != nil {
+				go c.turn(func() error { return err })
+				return
+			}
+		}
+	}
+}
+
+func (c *session) ponged() error {
+	c.pongs.Add(1)
+	return c.control()
+}
+
+// try returns what do returns; if that panics, it is this client's end alone.
+func (c *session) try(do func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.s.opts.Log.Error("a client's goroutine panicked", "client", c.Name, "panic", r, "stack", string(debug.Stack()))
 			c.close(wire.CloseInternal, "Internal error")
+			err = errClosing
 		}
 	}()
-	limits := c.talk.limits()
-	c.ws.SetReadLimit(int64(limits.size))
-	c.ws.SetPongHandler(func(string) error { c.pongs.Add(1); return c.control() })
-	c.ws.SetPingHandler(c.pong)
-	c.pinged = time.Now()
-	c.s.hub.join(c)
-	defer c.s.hub.leave(c)
-	c.talk.begin(c)
-	err := c.converse(limits)
+	return do()
+}
+
+// part ends the conversation as soon as it is over: who drives a motor is missed
+// now, not when the farewell is. Then it takes leave; err is why reading ended.
+func (c *session) part(err error) {
+	c.talk.end(c)
 	if errors.Is(err, errClosing) {
 		err = c.ignore()
 	}
 	c.linger(err)
 }
 
-// converse reads, and ends the conversation as soon as it is over: who drives a
-// motor is missed now, not when the farewell is.
-func (c *session) converse(limits limits) error {
-	defer c.talk.end(c)
-	return c.read(limits)
-}
-
-// read takes the client's messages until the connection is to end, and returns
-// why reading ended.
-func (c *session) read(limits limits) error {
+// read takes the client's messages until there are no more for now, or the
+// connection is to end: then it returns why.
+func (c *session) read() error {
+	limits := c.talk.limits()
 	var message []byte // one that is waited for takes no room
 	for {
 		// Frames of one byte each are as bad as it gets without being meant so.
@@ -132,6 +186,9 @@ func (c *session) read(limits limits) error {
 		c.talk.message(c, kind, message)
 		if cap(message) > limits.size/4 {
 			message = nil
+		}
+		if !c.out.more() {
+			return nil
 		}
 	}
 }
@@ -227,10 +284,22 @@ func (c *session) close(code int, reason string) {
 	_ = c.out.SetReadDeadline(time.Now().Add(farewellTime))
 }
 
+// overdue tells whether a client has taken nothing for too long although
+// something waits for it.
+func (c *session) overdue(now time.Time) bool {
+	switch {
+	case c.waiting == nil && !c.out.socket.waits():
+		c.took = time.Time{}
+	case c.out.socket.progress() || c.took.IsZero():
+		c.took = now
+	}
+	return !c.took.IsZero() && now.Sub(c.took) >= tooSlow
+}
+
 // heartbeat pings, and ends a client whose pong or whose reading is overdue. The
 // hub calls it, more often for those who drive a motor.
 func (c *session) heartbeat(now time.Time) {
-	if c.out.stalled(now) >= tooSlow || c.waiting != nil && now.Sub(c.took) >= tooSlow {
+	if c.overdue(now) {
 		c.close(wire.CloseTooSlow, "Too slow to follow") // a moment to take it, then it is cut
 		return
 	}

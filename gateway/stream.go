@@ -3,9 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"errors"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +13,9 @@ import (
 // stream is the conversation of "/" and "/sensors/NAME": readings, states and
 // events one way, requests the other.
 type stream struct {
-	own int // the sensor of a readings.v1 connection
+	own   int   // the sensor of a readings.v1 connection
+	past  bool  // begins with what is kept of that sensor
+	since int64 // from then on, Unix milliseconds
 }
 
 // requests is what a client can ask for, by type. A handler returns the type and
@@ -28,7 +28,13 @@ var requests = map[string]func(*stream, *session, wire.Request) (string, any, er
 }
 
 func (*stream) limits() limits { return limits{size: readLimit, rate: true} }
-func (*stream) begin(*session) {}
+
+func (t *stream) begin(c *session) {
+	if t.past {
+		c.s.hub.follow(c, uint16(t.own), t.since)
+	}
+}
+
 func (*stream) end(c *session) {
 	if c.commanded.Load() {
 		c.s.opts.Lost(c.ID)
@@ -158,7 +164,11 @@ func (h *hub) subscribe(c *session, t *stream, sub wire.Subscription, id json.Ra
 	if add.motors {
 		answer.Motors = h.s.opts.Motors()
 	}
-	if err := h.resume(sub, &answer); err != nil {
+	if sub.Since != nil && c.protocol == wire.ReadingsV1 {
+		return wire.Errorf(http.StatusUnprocessableEntity, "since: %s has no numbers (connect to /sensors/NAME?since=UNIXMS, or speak %s)", c.protocol, wire.ReadingsV2)
+	}
+	lanes, err := h.resume(sub, add.sensors, &answer)
+	if err != nil {
 		return err
 	}
 	sensors := c.sensors | add.sensors
@@ -167,31 +177,12 @@ func (h *hub) subscribe(c *session, t *stream, sub wire.Subscription, id json.Ra
 			t.own = add.sensors.first()
 		}
 		sensors = 1 << t.own
+		h.cancel(c, ^sensors)
 	}
 	c.motors, c.events = c.motors || add.motors, c.events || add.events
 	c.sendJSON(wire.Envelope{Type: "subscribed", ID: id, Payload: answer})
-	h.move(c, sensors)
-	return nil
-}
-
-// resume answers what a client asks of the past: without a log, only the
-// present can be joined.
-func (h *hub) resume(sub wire.Subscription, answer *wire.Subscribed) error {
-	if sub.Since == nil {
-		return nil
-	}
-	recovered, from := sub.Epoch == h.epoch, map[string]uint32{}
-	for _, name := range slices.Sorted(maps.Keys(sub.Since)) {
-		i := h.index(name)
-		if i < 0 {
-			return wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", name)
-		}
-		if next := h.next(i); sub.Since[name]+1 != next || !recovered {
-			from[name] = next
-		}
-	}
-	recovered = recovered && len(from) == 0
-	answer.Recovered, answer.From = &recovered, from
+	h.replay(c, lanes)
+	h.move(c, sensors&^c.following())
 	return nil
 }
 
@@ -203,6 +194,7 @@ func (h *hub) unsubscribe(c *session, name string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c.motors, c.events = c.motors && !drop.motors, c.events && !drop.events
+	h.cancel(c, drop.sensors)
 	h.move(c, c.sensors&^drop.sensors)
 	return nil
 }

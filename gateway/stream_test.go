@@ -88,9 +88,11 @@ func TestRequests(t *testing.T) {
 	if err := json.Unmarshal([]byte(pong), &p); err != nil || p.Payload.T != 1 || time.Since(time.UnixMilli(p.Payload.Server_time)).Abs() > time.Minute {
 		t.Errorf("%s %v", pong, err)
 	}
+	m.mu.Lock()
 	if want := "[start motor_1 1 start nope 3 start stuck  start odd ]"; fmt.Sprint(m.commands) != want {
 		t.Errorf("the motors saw %q, want %q", fmt.Sprint(m.commands), want)
 	}
+	m.mu.Unlock()
 	c.Close()
 	s.wantClients(0)
 	m.mu.Lock()

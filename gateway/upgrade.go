@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -15,7 +14,7 @@ import (
 
 const (
 	readLimit  = 4 << 10 // bytes in a message from a client
-	readBuffer = 256
+	readBuffer = 288     // bytes; gorilla makes one of its own if it is not above 256
 )
 
 // noBuffers is gorilla's write buffer pool: we never use its writer, so it
@@ -37,9 +36,8 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.sessions.Add(1)
-	done := func() { s.clients.Add(-1); s.sessions.Done() }
 	if s.clients.Add(1) > int64(s.opts.MaxClients) {
-		done()
+		s.left()
 		unavailable(w, "too many clients")
 		return
 	}
@@ -48,10 +46,10 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	c := &session{s: s, Client: Client{
 		ID: "c" + strconv.FormatInt(s.ids.Add(1), 10), Name: r.RemoteAddr, MayCommand: s.opts.Access.MayCommand(r),
 	}}
-	c.talk = s.endpoint(c, r.URL.Path, protocol)
+	c.talk = s.endpoint(c, r.URL, protocol)
 	if _, ok := c.talk.(echo); ok && s.echoes.Add(1) > maxEchoes {
 		s.echoes.Add(-1)
-		done()
+		s.left()
 		unavailable(w, "too many clients of /echo")
 		return
 	}
@@ -60,8 +58,8 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		header.Set("Sec-WebSocket-Protocol", protocol)
 	}
 	upgrader := websocket.Upgrader{
-		ReadBufferSize: readBuffer, WriteBufferPool: noBuffers{},
-		CheckOrigin: func(*http.Request) bool { return true }, // done
+		WriteBufferPool: noBuffers{},
+		CheckOrigin:     func(*http.Request) bool { return true }, // done
 	}
 	h := &hijacker{ResponseWriter: w}
 	ws, err := upgrader.Upgrade(h, r, header)
@@ -69,15 +67,19 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		if _, ok := c.talk.(echo); ok {
 			s.echoes.Add(-1)
 		}
-		done()
+		s.left()
 		return
 	}
 	c.ws, c.out = ws, h.out
+	c.out.session = c
 	// Outside the handler, whose goroutine's stack and buffers are large.
-	go func() {
-		defer done()
-		c.run()
-	}()
+	go c.run()
+}
+
+// left ends what an upgrade began.
+func (s *Server) left() {
+	s.clients.Add(-1)
+	s.sessions.Done()
 }
 
 func unavailable(w http.ResponseWriter, reason string) {
@@ -127,16 +129,16 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := c.SetDeadline(time.Time{}); err != nil { // the HTTP server's
-		_ = c.Close()
-		return nil, nil, err
-	}
 	// A client in a hurry may have sent frames along with its request.
 	var early []byte
 	if n := brw.Reader.Buffered(); n > 0 {
 		early = make([]byte, n)
 		_, _ = brw.Reader.Read(early) // buffered: it cannot fail
 	}
-	h.out = newOutbox(c, early)
-	return h.out, bufio.NewReadWriter(bufio.NewReaderSize(nil, 16), bufio.NewWriterSize(h.out, 16)), nil
+	if h.out, err = outboxOf(c, early); err != nil {
+		_ = c.Close()
+		return nil, nil, err
+	}
+	h.out.read = bufio.NewReaderSize(h.out, readBuffer)
+	return h.out, bufio.NewReadWriter(h.out.read, bufio.NewWriterSize(h.out, 16)), nil
 }

@@ -75,6 +75,20 @@ func (s *sensorWindow) thin() {
 	s.kept = s.kept[:n]
 }
 
+// drop forgets what waits of some sensors, and returns how many records came in
+// of them.
+func (w *window) drop(sensors sensorSet) (n int) {
+	w.sensors = slices.DeleteFunc(w.sensors, func(s sensorWindow) bool {
+		if !sensors.has(s.sensor) {
+			return false
+		}
+		n += s.total
+		return true
+	})
+	w.total -= n
+	return n
+}
+
 // kept is how many records wait.
 func (w *window) kept() (n int) {
 	for _, s := range w.sensors {

@@ -49,9 +49,9 @@ func AppendSensorJSON(b []byte, name string, r Record) []byte {
 	b = append(b, name...)
 	if r.Fault == Good {
 		b = append(b, `","temp":`...)
-		b = strconv.AppendFloat(b, float64(r.Temperature), 'f', -1, 32)
+		b = appendFloat(b, r.Temperature)
 		b = append(b, `,"unit":"C","humidity":`...)
-		b = strconv.AppendFloat(b, float64(r.Humidity), 'f', -1, 32)
+		b = appendFloat(b, r.Humidity)
 	} else {
 		b = append(b, `","temp":null,"unit":"C","humidity":null,"fault":"`...)
 		b = append(b, r.Fault.String()...)
@@ -61,19 +61,10 @@ func AppendSensorJSON(b []byte, name string, r Record) []byte {
 	b = appendSeconds(b, r.UnixMilli)
 	b = append(b, `,"seq":`...)
 	b = strconv.AppendUint(b, uint64(r.Seq), 10)
-	return append(b, "}}"...)
-}
-
-// appendSeconds appends ms as seconds with three decimals, exactly.
-func appendSeconds(b []byte, ms int64) []byte {
-	u := uint64(ms)
-	if ms < 0 {
-		b = append(b, '-')
-		u = -u
+	if r.Flags&Historical != 0 {
+		b = append(b, `,"historical":true`...)
 	}
-	b = strconv.AppendUint(b, u/1000, 10)
-	f := u % 1000
-	return append(b, '.', byte('0'+f/100), byte('0'+f/10%10), byte('0'+f%10))
+	return append(b, "}}"...)
 }
 
 // Stats is the payload of a stats message: the account of a client's readings

@@ -21,8 +21,9 @@ type Config struct {
 	Origins        []string // of further pages that may connect, as [parseOrigin] returns them
 	RemoteCommands bool     // who is not on this machine may command, and no account is asked for
 	State          string   // directory of what must survive a restart; "" is none
-	LogFormat      string   // one of [logFormats]
-	Primary        string   // name of the sensor that readings.v1 shows on "/"
+	History        HistoryConfig
+	LogFormat      string // one of [logFormats]
+	Primary        string // name of the sensor that readings.v1 shows on "/"
 	Sensors        []SensorConfig
 	EStopPin       string // of the normally closed e-stop input; "" is none
 	Motors         []MotorConfig

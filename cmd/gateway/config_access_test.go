@@ -2,6 +2,7 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -118,7 +119,7 @@ commands: unauthenticated
 		t.Fatal(err)
 	}
 	want := &Config{
-		Listen: ":8443", LogFormat: "auto", Primary: "indoor", Sensors: c.Sensors,
+		Listen: ":8443", History: HistoryConfig{256 << 20, 7 * 24 * time.Hour}, LogFormat: "auto", Primary: "indoor", Sensors: c.Sensors,
 		TLS:            &TLSConfig{"/etc/gateway/gateway.crt", "/etc/gateway/gateway.key"},
 		Hosts:          []string{"greenhouse.example", "10.0.0.7", "fe80::1", "xn--grn-hoa.example"},
 		Origins:        []string{"https://scada.example", "http://scada.example:8080", "http://10.0.0.9", "http://[::1]:3000"},

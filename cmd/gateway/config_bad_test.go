@@ -17,6 +17,15 @@ var badConfigs = []struct{ name, file, want string }{
 		"gateway.yaml:2: not UTF-8 text (save the file as UTF-8)"},
 	{"UTF-16", "\xff\xfea\x00",
 		"gateway.yaml:1: not UTF-8 text (save the file as UTF-8)"},
+	{"history", oneSensor + "history: {size: 300, age: 30, max: 1}\n",
+		`gateway.yaml:2: history.size: "300" is not a size (write 256MiB or 1GiB)
+gateway.yaml:2: history.age: "30" is not a duration (write 7d or 36h)
+gateway.yaml:2: unknown key "max" in history (known: size, age)`},
+	{"history out of bounds", oneSensor + "history: {size: 1MiB, age: 5m}\n",
+		`gateway.yaml:2: history.size: "1MiB" is not between 16MiB and 1024GiB
+gateway.yaml:2: history.age: "5m" is not between 1h and 3660d`},
+	{"history alone", oneSensor + "history: 1GiB\n",
+		`gateway.yaml:2: history: "1GiB" where keys with values must be (write key: value)`},
 	{"control character", oneSensor + "state: /a\x01\n",
 		"gateway.yaml:2: a control character (remove it)"},
 	{"a word", "hello\n",
@@ -124,7 +133,7 @@ gateway.yaml:2: unknown key "log-format" (did you mean "log_format"?)
 gateway.yaml:3: unknown key "STATE" (did you mean "state"?)
 gateway.yaml:4: unknown key "sensor" (did you mean "sensors"?)`},
 	{"unknown key, no idea", oneSensor + "colour: red\n",
-		`gateway.yaml:2: unknown key "colour" (known: listen, tls, insecure, hosts, origins, commands, state, log_format, primary, sensors, estop, motors)`},
+		`gateway.yaml:2: unknown key "colour" (known: listen, tls, insecure, hosts, origins, commands, state, history, log_format, primary, sensors, estop, motors)`},
 	{"unknown key in a sensor, shortened", `sensors:
   - name: indoor
     chip: sht3x
@@ -425,7 +434,7 @@ gateway.yaml:6: unknown key "adress" in sensors[0] (did you mean "address"?)
 gateway.yaml:7: sensors[0].interval: "5" has no unit (write 5ms)
 gateway.yaml:10: sensors[1].stuck_after: "1" has no unit (write 1s)
 gateway.yaml:11: insecure: "maybe" is neither true nor false (write true or false)
-gateway.yaml:12: unknown key "colour" (known: listen, tls, insecure, hosts, origins, commands, state, log_format, primary, sensors, estop, motors)`},
+gateway.yaml:12: unknown key "colour" (known: listen, tls, insecure, hosts, origins, commands, state, history, log_format, primary, sensors, estop, motors)`},
 	{"flow, by column", "sensors: [{interval: 1, name: A, chip: sht3x, bus: x}]\n",
 		`gateway.yaml:1: sensors[0].interval: "1" has no unit (write 1s)
 gateway.yaml:1: sensors[0].name: "A" is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)

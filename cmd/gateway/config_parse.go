@@ -49,6 +49,7 @@ func (s *section) config(c *Config, chips map[string]ChipSpec) {
 	if n := s.text("state", &c.State); n != nil && !isFullPath(c.State) {
 		s.fault(n, "state", "%s is not the full path of a directory (begin it at the root, such as /var/lib/gateway)", quote(c.State))
 	}
+	c.History = s.history()
 	if n := s.text("log_format", &c.LogFormat); n != nil {
 		if err := checkLogFormat(c.LogFormat); err != nil {
 			s.fault(n, "log_format", "%v", err)

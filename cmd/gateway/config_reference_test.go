@@ -29,6 +29,7 @@ func TestReferenceConfig(t *testing.T) {
 	}
 	want := &Config{
 		File: referenceFile, Listen: "localhost:8765", LogFormat: "auto", Primary: "indoor",
+		History: HistoryConfig{256 << 20, 7 * 24 * time.Hour},
 		Sensors: []SensorConfig{{"indoor", "sht3x", 1, 0x44, 100 * time.Millisecond, time.Minute}},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
@@ -56,8 +57,8 @@ func TestReferenceExamplesAreValid(t *testing.T) {
 			t.Errorf("uncommented:\n%s\n%v", block, err)
 		}
 	}
-	if examples < 13 {
-		t.Errorf("%d examples found, want at least 13", examples)
+	if examples < 14 {
+		t.Errorf("%d examples found, want at least 14", examples)
 	}
 	c, err := ParseConfig("gateway.yaml", []byte(uncomment(text)), testChips)
 	if err != nil {
@@ -88,13 +89,14 @@ func TestReferenceHasEveryKey(t *testing.T) {
 	_, err := ParseConfig("gateway.yaml", []byte(`
 sensors: [{name: a, chip: sht3x, zzzzzz: 1}]
 tls: {cert: /a, key: /b, zzzzzz: 1}
+history: {size: 16MiB, zzzzzz: 1}
 estop: {pin: GPIO22, zzzzzz: 1}
 motors: [{name: a, kind: on_off, pin: GPIO17, zzzzzz: 1}]
 zzzzzz: 1
 `), testChips)
 	lists := regexp.MustCompile(`\(known: ([^)]+)\)`).FindAllStringSubmatch(err.Error(), -1)
-	if len(lists) != 5 {
-		t.Fatalf("%v: want five lists of keys", err)
+	if len(lists) != 6 {
+		t.Fatalf("%v: want six lists of keys", err)
 	}
 	text := uncomment(reference(t))
 	for _, list := range lists {

@@ -49,7 +49,8 @@ func wantConfigError(t *testing.T, err error, want string) {
 func TestGoodConfig(t *testing.T) {
 	const ms, s = time.Millisecond, time.Second
 	indoor := SensorConfig{"indoor", "sht3x", 1, 0x44, 100 * ms, 60 * s}
-	defaults := Config{Listen: "localhost:8765", LogFormat: "auto", Primary: "indoor", Sensors: []SensorConfig{indoor}}
+	week := HistoryConfig{256 << 20, 7 * 24 * time.Hour}
+	defaults := Config{Listen: "localhost:8765", History: week, LogFormat: "auto", Primary: "indoor", Sensors: []SensorConfig{indoor}}
 	with := func(change func(*Config)) Config {
 		c := defaults
 		change(&c)
@@ -69,6 +70,7 @@ func TestGoodConfig(t *testing.T) {
 listen: 192.168.1.5:80
 insecure: true
 state: /var/lib/gateway
+history: {size: 2GiB, age: 36h}
 log_format: json
 primary: out-door_2
 sensors:
@@ -84,7 +86,7 @@ sensors:
     address: 0X77
     interval: 24h
     stuck_after: 48h
-`, Config{Listen: "192.168.1.5:80", Insecure: true, State: "/var/lib/gateway", LogFormat: "json", Primary: "out-door_2",
+`, Config{Listen: "192.168.1.5:80", Insecure: true, State: "/var/lib/gateway", History: HistoryConfig{2 << 30, 36 * time.Hour}, LogFormat: "json", Primary: "out-door_2",
 			Sensors: []SensorConfig{{"indoor", "sht3x", 0, 0x45, 20 * ms, 0}, {"out-door_2", "bme280", 255, 0x77, 24 * time.Hour, 48 * time.Hour}}}},
 		{"each chip has its own first address", "sensors: [{name: a, chip: sht3x}, {name: b, chip: bme280}, {name: c, chip: aht20}]",
 			with(func(c *Config) {
@@ -287,6 +289,7 @@ func written(c *Config) string {
 	if c.State != "" {
 		fmt.Fprintf(&b, "state: %q\n", c.State)
 	}
+	fmt.Fprintf(&b, "history: {size: %dMiB, age: %v}\n", c.History.Size>>20, c.History.Age)
 	if c.TLS != nil {
 		fmt.Fprintf(&b, "tls: {cert: %q, key: %q}\n", c.TLS.Cert, c.TLS.Key)
 	}

@@ -22,6 +22,7 @@ var forbidden = map[string][]string{
 	"sensors":           {"net", "net/http", "gopkg.in/yaml.v3", "github.com/gorilla/websocket", "github.com/coreos/go-systemd"},
 	"gateway":           {"periph.io", "gopkg.in/yaml.v3", "github.com/coreos/go-systemd"},
 	"gateway/motor":     {"net", "net/http", "gopkg.in/yaml.v3", "github.com/gorilla/websocket"},
+	"gateway/history":   {"net", "net/http", "gopkg.in/yaml.v3", "github.com/gorilla/websocket"},
 	"gateway/client":    {"periph.io", "gopkg.in/yaml.v3"},
 	"gateway/dashboard": {"github.com/gorilla/websocket", "periph.io"},
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"sensorgateway/gateway/history"
 )
 
 // version is stamped by scripts/build.
@@ -59,7 +61,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, getenv, stdout, stderr) },
 	}
-	root.AddCommand(watchCommand(os.Stdin, stdout, stderr, getenv), chatCommand(os.Stdin, stdout, stderr, getenv),
+	openLog := func(dir string) (logReader, error) { return history.OpenReader(dir) }
+	root.AddCommand(watchCommand(os.Stdin, stdout, stderr, getenv), exportCommand(stdout, getenv, openLog), chatCommand(os.Stdin, stdout, stderr, getenv),
 		motorCommand(os.Stdin, stdout, stderr, getenv), certCommand(stdout), outputsOffCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(args)

@@ -33,6 +33,8 @@ type metricsSource struct {
 	accounts func() (sum wire.Stats, abandoned uint64)
 	synced   func() bool  // the system clock
 	steps    func() int64 // of it
+	durable  func() error // why readings are not
+	kept     func() int64 // bytes of readings
 }
 
 // serverMetrics is what /metrics tells: of the sensors, whose records it sees,

@@ -43,8 +43,10 @@ func fixedSource() metricsSource {
 		accounts: func() (wire.Stats, uint64) {
 			return wire.Stats{Produced: 115, Delivered: 100, Conflated: 7, Missed: 5, Queued: 2}, 1
 		},
-		synced: func() bool { return true },
-		steps:  func() int64 { return 1 },
+		synced:  func() bool { return true },
+		steps:   func() int64 { return 1 },
+		durable: func() error { return nil },
+		kept:    func() int64 { return 12345678 },
 	}
 }
 

@@ -69,6 +69,8 @@ func (m *serverMetrics) write(w io.Writer) {
 	m.writeAccounts(t)
 	t.gauge("gateway_clock_synced", "Whether the system clock is synchronised.", oneIf(m.synced()))
 	t.counter("gateway_clock_steps_total", "How often the system clock was set while the gateway ran.", float64(m.steps()))
+	t.gauge("gateway_history_durable", "Whether readings are kept on a disk.", oneIf(m.durable() == nil))
+	t.gauge("gateway_history_bytes", "Bytes that the kept readings take.", float64(m.kept()))
 	m.writeMotors(t)
 	t.gauge("go_goroutines", "Goroutines of the gateway.", float64(runtime.NumGoroutine()))
 	writeHost(t, m.stats())

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -31,6 +32,10 @@ const (
 	// farewellTime is how long clients have to go when the gateway stops; the
 	// whole stop takes less than the 5 s that are promised.
 	farewellTime = 3 * time.Second
+	diskTime     = time.Second // and how long a disk has beyond that
+	// gcPercent is the garbage that may pile up, in percent of what is in use. The
+	// runtime's 100 is for machines with more memory; here hardly any is made.
+	gcPercent = 50
 )
 
 //go:embed simulate.yaml
@@ -50,6 +55,9 @@ type serveOptions struct {
 // are written down.
 func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdout, stderr io.Writer) error {
 	begin := time.Now()
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	simulate, err := parseSimulation(o.simulate)
 	if err != nil {
 		return err
@@ -81,7 +89,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 		return err
 	}
 	if g.listeners, err = listen(cfg.Listen); err != nil {
-		return errors.Join(err, g.state.close()) // no number was used
+		return errors.Join(err, g.closeState())
 	}
 	defer closeAll(g.listeners)
 	g.announce = g.tellLog
@@ -136,6 +144,7 @@ type running struct {
 	certificates *access.Certificates // nil without TLS
 	systemd      supervisor
 	state        *state
+	history      *kept
 	marks        string // see mark
 	motors       *motor.Controller
 	sampler      *sensors.Sampler
@@ -154,7 +163,11 @@ func (g *running) build(buses buses) error {
 	if err != nil {
 		return err
 	}
-	g.state = openState(stateOptions{dir: g.cfg.State, lock: lock, sensors: g.cfg.Sensors, marks: g.marks, log: g.log})
+	if err := g.openHistory(); err != nil {
+		return err
+	}
+	g.state = openState(stateOptions{dir: g.cfg.State, lock: lock, sensors: g.cfg.Sensors, kept: g.history, marks: g.marks, log: g.log})
+	g.history.Begin(g.state.epoch, g.state.first)
 	chips := sensors.Chips()
 	var infos []wire.SensorInfo
 	var configs []sensors.Config
@@ -181,6 +194,7 @@ func (g *running) build(buses buses) error {
 	options := gateway.Options{
 		Version: version, Epoch: g.state.epoch, Simulated: g.simulate != nil, Sensors: infos, Primary: primary,
 		ClockSynced: g.clock.Synced, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
+		History: g.history,
 		Access:  &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
 		Command: g.command, Motors: g.motors.States, Driving: g.motors.Running, Lost: g.motors.Lost,
 		Rooms:      map[string]func(gateway.Peer) gateway.Guest{"/chat": func(p gateway.Peer) gateway.Guest { return g.room.Enter(p) }},
@@ -192,10 +206,14 @@ func (g *running) build(buses buses) error {
 		options.TLS = g.certificates.Config()
 	}
 	g.server = gateway.New(options)
-	g.state.newEpoch = g.server.SetEpoch
+	g.state.newEpoch = func(epoch string, next []uint32) {
+		g.history.Begin(epoch, next)
+		g.server.SetEpoch(epoch)
+	}
 	g.first = newFirsts(len(configs))
-	g.sampler = sensors.NewSampler(configs, g.clock, g.flags(), func(records []wire.Record, _ int64) {
+	g.sampler = sensors.NewSampler(configs, g.clock, g.flags(), func(records []wire.Record, offset int64) {
 		g.state.Cover(records)
+		g.state.Logged(g.history.Append(records, offset)) // before anybody can have seen them
 		g.first.see(records)
 		g.metrics.observe(records)
 		g.motors.Observe(records)
@@ -204,6 +222,7 @@ func (g *running) build(buses buses) error {
 	g.metrics = newMetrics(metricsSource{
 		version: version, configs: g.cfg.Sensors, host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
 		lateness: g.sampler.Lateness(), missed: g.sampler.Missed, clients: g.server.Clients, frames: g.server.Frames, accounts: g.server.Accounts, synced: g.clock.Synced, steps: g.clock.Steps,
+		durable: g.history.Durable, kept: g.history.Size,
 	})
 	for _, m := range g.motors.States() {
 		g.metrics.motor(m)
@@ -246,6 +265,7 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 		sockets.Go(func() error { defer fail(); return g.server.Serve(l) })
 	}
 	task(g.sampler.Run)
+	task(g.history.Run)
 	task(func(ctx context.Context) error { g.state.keep(ctx); return nil })
 	task(func(ctx context.Context) error { g.metrics.run(ctx); return nil })
 	task(func(ctx context.Context) error {
@@ -266,17 +286,29 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 	<-ctx.Done()
 	g.systemd.stopping()
 	err := tasks.Wait()
+	kept := make(chan error, 1)
+	go func() { kept <- g.closeState() }() // a disk that hangs must not keep the clients
 	farewell, cancel := context.WithTimeout(context.Background(), farewellTime)
 	defer cancel()
 	if shutErr := g.server.Shutdown(farewell); shutErr != nil && !errors.Is(shutErr, context.DeadlineExceeded) {
 		err = errors.Join(err, shutErr)
 	}
 	err = errors.Join(err, sockets.Wait())
-	if saveErr := g.state.close(); saveErr != nil {
-		g.log.Warn("sequence numbers were not written down: some will be skipped", "err", saveErr)
+	select {
+	case keepErr := <-kept:
+		if keepErr != nil {
+			g.log.Warn("not all was kept: sequence numbers may be skipped", "err", keepErr)
+		}
+	case <-time.After(diskTime):
+		g.log.Warn("the disk hangs: the newest readings may be lost", "state", g.cfg.State)
 	}
 	g.log.Info("stopped", "clients", g.server.Clients())
 	return err
+}
+
+// closeState writes down what must survive, after the last tick.
+func (g *running) closeState() error {
+	return errors.Join(g.history.Close(), g.state.close())
 }
 
 // watchCertificates loads them anew when the files change, and on SIGHUP, which

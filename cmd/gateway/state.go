@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,11 +32,13 @@ const (
 // for the ticks pass through here.
 type state struct {
 	stateOptions
-	names    []string
-	reserve  []uint32
-	first    []uint32          // of the first tick, by sensor
-	others   map[string]uint32 // of sensors that are not configured now
-	newEpoch func(string)      // tells who must know; quick, and called in a tick
+	names   []string
+	reserve []uint32
+	first   []uint32          // of the first tick, by sensor
+	others  map[string]uint32 // of sensors that are not configured now
+	// newEpoch tells who must know, with the numbers that come first in it, by
+	// sensor; quick, and called in a tick.
+	newEpoch func(epoch string, next []uint32)
 
 	mu      sync.Mutex
 	epoch   string
@@ -87,7 +90,7 @@ func claimState(dir string) (*os.File, error) {
 // damaged is set aside; when nothing can be read or written, the epoch is a new
 // one and live goes on.
 func openState(o stateOptions) *state {
-	s := &state{stateOptions: o, newEpoch: func(string) {}, mark: markOf(o.marks, o.dir)}
+	s := &state{stateOptions: o, newEpoch: func(string, []uint32) {}, mark: markOf(o.marks, o.dir)}
 	saved := s.load()
 	// Nothing that was written to the log is missing, and nothing else was out.
 	exact := s.mark.set && s.kept != nil && s.kept.Exact()
@@ -138,18 +141,25 @@ func (s *state) Cover(records []wire.Record) {
 	s.mu.Lock()
 	leap := false
 	for _, r := range records {
+		leap = leap || s.durable && before(s.limit[r.Sensor], r.Seq+1)
+	}
+	var next []uint32
+	if leap {
+		s.giveUp()
+		next = slices.Clone(s.next)
+	}
+	for _, r := range records {
 		if before(s.next[r.Sensor], r.Seq+1) {
 			s.next[r.Sensor] = r.Seq + 1
 		}
-		leap = leap || s.durable && before(s.limit[r.Sensor], s.next[r.Sensor])
-	}
-	if leap {
-		s.giveUp()
+		if leap {
+			next[r.Sensor] = r.Seq
+		}
 	}
 	epoch := s.epoch
 	s.mu.Unlock()
 	if leap {
-		s.newEpoch(epoch)
+		s.newEpoch(epoch, next)
 	}
 }
 
@@ -198,10 +208,10 @@ func (s *state) renew() {
 	if durable {
 		s.giveUp()
 	}
-	epoch := s.epoch
+	epoch, next := s.epoch, slices.Clone(s.next)
 	s.mu.Unlock()
 	if durable {
-		s.newEpoch(epoch)
+		s.newEpoch(epoch, next)
 	}
 }
 

@@ -101,7 +101,7 @@ func TestStateNeverUsesANumberTwice(t *testing.T) {
 		// A pause of the whole machine lets the numbers leap: that is another epoch,
 		// told before the tick goes on, and soon on the disk.
 		old, told := s.epoch, ""
-		s.newEpoch = func(e string) { told = e }
+		s.newEpoch = func(e string, _ []uint32) { told = e }
 		s.Cover([]wire.Record{{Sensor: 0, Seq: s.next[0] + 1_000_000}})
 		if crashed := afterPowerCut(t, dir); s.epoch == old || told != s.epoch || crashed.Epoch != old {
 			t.Errorf("after a leap: epoch %q, told %q, on disk %q, before %q", s.epoch, told, crashed.Epoch, old)
@@ -158,7 +158,7 @@ func TestStateOnAFailingDisk(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "state")
 		s := mustOpen(t, dir, twoSensors[:1], quiet())
 		old, reserved, told := s.epoch, s.limit[0], make(chan string, 10)
-		s.newEpoch = func(e string) { told <- e }
+		s.newEpoch = func(e string, _ []uint32) { told <- e }
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
 		go func() { s.keep(ctx); close(done) }()
@@ -216,7 +216,7 @@ func TestStateThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := mustOpen(t, "/dev/null/state", twoSensors[:1], quiet())
 		epoch := s.epoch
-		s.newEpoch = func(string) { t.Error("another epoch") }
+		s.newEpoch = func(string, []uint32) { t.Error("another epoch") }
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
 		go func() { s.keep(ctx); close(done) }()

@@ -28,7 +28,9 @@ func watchCommand(_ io.Reader, stdout, stderr io.Writer, getenv func(string) str
 		Use:   "watch URL",
 		Short: "Show the readings of a gateway as they come",
 		Long: "Shows the readings of a gateway: a live table on a terminal, else one JSON object a line.\n" +
-			"The URL may end with /sensors/NAME. A connection that is lost is made again.",
+			"The URL may end with /sensors/NAME. A connection that is lost is made again, and what was missed\n" +
+			"meanwhile is recovered as far as the gateway has kept it: those lines have \"historical\":true. The first\n" +
+			"line after a loss says how many readings of its sensor are gone: \"lost\":N.",
 		Example: "  gateway watch localhost:8765\n  gateway watch wss://pi.local:8443/sensors/indoor --ca ca.pem | jq .temp",
 		Args:    oneURL,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -17,6 +17,7 @@ type board struct {
 	roundTrip time.Duration // 0 while it is not known
 	simulated bool
 	unsynced  bool
+	anew      bool   // another epoch began: what was lost before is not counted
 	rows      []*row // in the order of hello, or of their first readings
 }
 
@@ -27,8 +28,10 @@ type row struct {
 	seen     bool
 	last     client.Record // valid if seen, as
 	at       time.Time     // when it came
-	lost     uint64        // sequence numbers that never came
-	rate     meter
+	rate     meter         // of live ones
+
+	recovered uint64 // readings that came by replay
+	lost      uint64 // sequence numbers that never came
 }
 
 func (b *board) apply(e client.Event, now time.Time) {
@@ -45,6 +48,12 @@ func (b *board) apply(e client.Event, now time.Time) {
 		b.lost, b.retryAt = &e, now.Add(e.Wait)
 	case client.RoundTrip:
 		b.roundTrip = time.Duration(e)
+	case client.Resumed:
+		b.anew = b.anew || e.Anew
+	case client.Replayed:
+		for name, n := range e.Lost {
+			b.row(name).lost += uint64(n)
+		}
 	case client.Records:
 		for _, r := range e {
 			b.reading(r, now)
@@ -54,18 +63,26 @@ func (b *board) apply(e client.Event, now time.Time) {
 
 func (b *board) reading(r client.Record, now time.Time) {
 	row := b.row(r.Name)
-	row.rate.count(now)
-	if r.Flags&wire.Conflated == 0 { // else others stand for what is missing
-		row.lost += uint64(r.Missed)
-	}
+	row.lost += uint64(lostBefore(r))
 	if r.Flags&wire.Historical != 0 {
+		row.recovered++
 		return // not the newest
 	}
+	row.rate.count(now)
 	row.seen, row.last, row.at = true, r, now
 	b.simulated = b.simulated || r.Flags&wire.Simulated != 0
 	if b.flagged {
 		b.unsynced = r.Flags&wire.ClockUnsynced != 0
 	}
+}
+
+// lostBefore is how many readings right before this one are lost: none if it
+// and others stand for them.
+func lostBefore(r client.Record) uint32 {
+	if r.Flags&wire.Conflated != 0 {
+		return 0
+	}
+	return r.Missed
 }
 
 func (b *board) row(name string) *row {

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
+	"strings"
 
 	"sensorgateway/gateway/client"
 	"sensorgateway/wire"
@@ -19,18 +22,25 @@ func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	numbered := o.Subprotocol == wire.ReadingsV2 || o.Subprotocol == wire.ReadingsJSON
+	lost := map[string]uint32{} // what the next line of a sensor has to tell
 	o.Handle = func(e client.Event) {
 		switch e := e.(type) {
 		case client.Records:
 			var lines bytes.Buffer
 			for _, r := range e {
-				lines.Write(recordLine(r, numbered))
+				lines.Write(recordLine(r, numbered, lost[r.Name]+lostBefore(r)))
+				delete(lost, r.Name)
 			}
 			if _, err := stdout.Write(lines.Bytes()); err != nil {
 				cancel(fmt.Errorf("standard output: %w", err))
 			}
-		case client.Connected, client.Disconnected:
-			fmt.Fprintln(stderr, connectionLine(o.URL, e))
+		case client.Replayed:
+			for name, n := range e.Lost {
+				lost[name] += n
+			}
+		}
+		if line := connectionLine(o.URL, e); line != "" {
+			fmt.Fprintln(stderr, line)
 		}
 	}
 	if err := client.New(o).Run(ctx); err != nil {
@@ -42,18 +52,21 @@ func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer)
 	return nil
 }
 
-// recordLine is a record as a line of JSON. What there is not is null: a value
-// that was not measured, a fault of a good one, a number where none is sent.
-func recordLine(r client.Record, numbered bool) []byte {
+// recordLine is a record as a line of JSON, and how many of its sensor were lost
+// since the line before. What there is not is null: a value that was not
+// measured, a fault of a good one, a number where none is sent.
+func recordLine(r client.Record, numbered bool, lost uint32) []byte {
 	line := struct {
-		Sensor   string     `json:"sensor"`
-		Temp     *float32   `json:"temp"`     // °C
-		Humidity *float32   `json:"humidity"` // %
-		TS       float64    `json:"ts"`       // Unix seconds
-		Seq      *uint32    `json:"seq"`
-		Fault    *string    `json:"fault"`
-		Flags    wire.Flags `json:"flags"`
-	}{Sensor: r.Name, TS: float64(r.UnixMilli) / 1000, Flags: r.Flags}
+		Sensor     string     `json:"sensor"`
+		Temp       *float32   `json:"temp"`     // °C
+		Humidity   *float32   `json:"humidity"` // %
+		TS         float64    `json:"ts"`       // Unix seconds
+		Seq        *uint32    `json:"seq"`
+		Fault      *string    `json:"fault"`
+		Flags      wire.Flags `json:"flags"`
+		Historical bool       `json:"historical,omitempty"` // replayed
+		Lost       uint32     `json:"lost,omitempty"`
+	}{Sensor: r.Name, TS: float64(r.UnixMilli) / 1000, Flags: r.Flags, Historical: r.Flags&wire.Historical != 0, Lost: lost}
 	if r.Fault == wire.Good {
 		line.Temp, line.Humidity = finite(r.Temperature), finite(r.Humidity)
 	} else {
@@ -78,7 +91,8 @@ func finite(v float32) *float32 {
 	return &v
 }
 
-// connectionLine tells of a connection's beginning or end.
+// connectionLine tells of a connection's beginning or end, and what became of
+// the time between; "" if there is nothing to tell.
 func connectionLine(url string, e client.Event) string {
 	switch e := e.(type) {
 	case client.Connected:
@@ -95,6 +109,31 @@ func connectionLine(url string, e client.Event) string {
 		return printable(text)
 	case client.Disconnected:
 		return printable(fmt.Sprintf("%v; reconnecting in %s", e.Err, countdown(e.Wait)))
+	case client.Resumed:
+		switch {
+		case e.Anew:
+			return "another epoch: what was lost before it cannot be counted"
+		case len(e.Gone) > 0:
+			return printable("not all that was missed is kept; gone, at most: " + countsText(e.Gone))
+		}
+	case client.Replayed:
+		var parts []string
+		if len(e.Recovered) > 0 {
+			parts = append(parts, "recovered: "+countsText(e.Recovered))
+		}
+		if len(e.Lost) > 0 {
+			parts = append(parts, "lost: "+countsText(e.Lost))
+		}
+		return printable(strings.Join(parts, "; "))
 	}
 	return ""
+}
+
+// countsText is "indoor 12, outdoor 7".
+func countsText(counts map[string]uint32) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s %d", name, counts[name]))
+	}
+	return strings.Join(parts, ", ")
 }

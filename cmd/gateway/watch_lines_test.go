@@ -18,16 +18,19 @@ func TestRecordLine(t *testing.T) {
 	for _, tt := range []struct {
 		r        client.Record
 		numbered bool
+		lost     uint32
 		want     string
 	}{
-		{good, true, `{"sensor":"indoor","temp":21.35,"humidity":45,"ts":1712345678.901,"seq":7,"fault":null,"flags":1}`},
-		{good, false, `{"sensor":"indoor","temp":21.35,"humidity":45,"ts":1712345678.901,"seq":null,"fault":null,"flags":1}`},
-		{client.Record{Name: "a\"b", Record: wire.Record{Fault: wire.NoAck, Reading: wire.Failed(wire.NoAck, 50)}}, true,
+		{good, true, 0, `{"sensor":"indoor","temp":21.35,"humidity":45,"ts":1712345678.901,"seq":7,"fault":null,"flags":1}`},
+		{good, false, 0, `{"sensor":"indoor","temp":21.35,"humidity":45,"ts":1712345678.901,"seq":null,"fault":null,"flags":1}`},
+		{client.Record{Name: "a\"b", Record: wire.Record{Fault: wire.NoAck, Reading: wire.Failed(wire.NoAck, 50)}}, true, 0,
 			`{"sensor":"a\"b","temp":null,"humidity":null,"ts":0.05,"seq":0,"fault":"no_ack","flags":0}`},
-		{changed(good, func(r *client.Record) { r.Temperature, r.Humidity = float32(math.Inf(1)), float32(math.NaN()) }), true,
+		{changed(good, func(r *client.Record) { r.Temperature, r.Humidity = float32(math.Inf(1)), float32(math.NaN()) }), true, 0,
 			`{"sensor":"indoor","temp":null,"humidity":null,"ts":1712345678.901,"seq":7,"fault":null,"flags":1}`},
+		{changed(good, func(r *client.Record) { r.Flags |= wire.Historical }), true, 12,
+			`{"sensor":"indoor","temp":21.35,"humidity":45,"ts":1712345678.901,"seq":7,"fault":null,"flags":5,"historical":true,"lost":12}`},
 	} {
-		if got := string(recordLine(tt.r, tt.numbered)); got != tt.want+"\n" {
+		if got := string(recordLine(tt.r, tt.numbered, tt.lost)); got != tt.want+"\n" {
 			t.Errorf("got  %swant %s", got, tt.want)
 		}
 	}
@@ -36,22 +39,35 @@ func TestRecordLine(t *testing.T) {
 // Piped: a JSON object a line, what happens on stderr, 1000 at the end.
 func TestWatchPiped(t *testing.T) {
 	code := make(chan int, 1)
+	at := func(sensor uint16, seq uint32, flags wire.Flags) wire.Record {
+		return wire.Record{Sensor: sensor, Seq: seq, Flags: flags, Reading: wire.Reading{Temperature: 1, Humidity: 2, UnixMilli: 1000}}
+	}
 	s := fakeGateway(t, false, func(p *fakePeer) {
 		p.hello()
-		p.records(
-			wire.Record{Sensor: 0, Seq: 1, Reading: wire.Reading{Temperature: 1, Humidity: 2, UnixMilli: 1000}},
-			wire.Record{Sensor: 1, Seq: 1, Fault: wire.Checksum, Reading: wire.Failed(wire.Checksum, 1000)})
 		if p.n == 0 {
+			p.records(at(0, 1, 0), wire.Record{Sensor: 1, Seq: 1, Fault: wire.Checksum, Reading: wire.Failed(wire.Checksum, 1000)})
 			p.bye(wire.CloseServiceRestart, "Service restart; retry_ms=1")
 			return
 		}
+		p.say(wire.Envelope{Type: "subscribed", ID: p.envelope().ID, Payload: map[string]any{"recovered": false, "from": map[string]int{"indoor": 4}}})
+		p.records(at(0, 6, 0))
+		p.records(at(1, 2, 0), at(0, 4, wire.Historical), at(0, 5, wire.Historical))
+		p.records(at(0, 9, wire.Conflated), at(0, 11, 0), at(1, 10, 0))
 		code <- p.wait()
 	})
 	c := startClient(t, watchCommand, nil, strings.TrimPrefix(s.URL, "http://"))
 	const lines = `{"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":1,"fault":null,"flags":0}
 {"sensor":"outdoor","temp":null,"humidity":null,"ts":1,"seq":1,"fault":"checksum","flags":0}
+{"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":6,"fault":null,"flags":0}
+{"sensor":"outdoor","temp":1,"humidity":2,"ts":1,"seq":2,"fault":null,"flags":0}
+{"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":4,"fault":null,"flags":4,"historical":true}
+{"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":5,"fault":null,"flags":4,"historical":true}
+{"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":9,"fault":null,"flags":8,"lost":2}
+{"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":11,"fault":null,"flags":0,"lost":1}
+{"sensor":"outdoor","temp":1,"humidity":2,"ts":1,"seq":10,"fault":null,"flags":0,"lost":7}
 `
-	c.stdout.await(t, lines+lines)
+	c.stdout.await(t, lines)
+	c.stderr.await(t, "recovered")
 	c.interrupt()
 	if err := c.end(); err != nil {
 		t.Error(err)
@@ -61,7 +77,8 @@ func TestWatchPiped(t *testing.T) {
 	}
 	url := strings.Replace(s.URL, "http", "ws", 1) + "/"
 	connected := "connected to " + url + ": gateway 1.2.3, 2 sensors, SIMULATED\n"
-	want := connected + `closed by the server: 1012 "Service restart; retry_ms=1"; reconnecting in 1 s` + "\n" + connected
+	want := connected + `closed by the server: 1012 "Service restart; retry_ms=1"; reconnecting in 1 s` + "\n" + connected +
+		"not all that was missed is kept; gone, at most: indoor 2\nrecovered: indoor 2; lost: indoor 2\n"
 	if got := c.stderr.String(); got != want {
 		t.Errorf("stderr:\n%swant\n%s", got, want)
 	}

@@ -44,7 +44,7 @@ func (c cell) paint(width int, colour bool) string {
 }
 
 // columns of the table: the first and the quality are aligned left.
-var columns = []string{"sensor", "temperature", "humidity", "rate/s", "age", "quality", "lost"}
+var columns = []string{"sensor", "temperature", "humidity", "rate/s", "age", "quality", "recovered", "lost"}
 
 // table is the picture of the board at a moment, line by line.
 func (b *board) table(now time.Time, colour bool) []string {
@@ -95,6 +95,9 @@ func (b *board) status(now time.Time, colour bool) string {
 	if b.unsynced {
 		parts = append(parts, cell{"clock not synchronised", yellow})
 	}
+	if b.anew {
+		parts = append(parts, cell{"another epoch: what was lost before it is not counted", yellow})
+	}
 	var painted []string
 	for _, p := range parts {
 		painted = append(painted, p.paint(0, colour))
@@ -126,7 +129,7 @@ func (r *row) cells(now time.Time) []cell {
 	if r.lost > 0 {
 		lost.style = yellow
 	}
-	line := []cell{{printable(r.name), plain}, {temperature, plain}, {humidity, plain}, {rate, plain}, {age, plain}, quality, lost}
+	line := []cell{{printable(r.name), plain}, {temperature, plain}, {humidity, plain}, {rate, plain}, {age, plain}, quality, {fmt.Sprint(r.recovered), plain}, lost}
 	if r.seen && r.stale(now) {
 		line[5].text = "stale"
 		for i := range line {

@@ -49,14 +49,14 @@ func TestTable(t *testing.T) {
 		{"before anything", nil, 0, `
 ws://pi:8765/  connecting
 
-sensor  temperature  humidity  rate/s     age  quality          lost
+sensor  temperature  humidity  rate/s     age  quality          recovered  lost
 `},
 		{"hello", []step{{0, watchHello}}, 0, `
 ws://pi:8765/  connected  SIMULATED  clock not synchronised
 
-sensor   temperature  humidity  rate/s     age  quality          lost
-indoor             –         –       –       –  –                   0
-outdoor            –         –       –       –  –                   0
+sensor   temperature  humidity  rate/s     age  quality          recovered  lost
+indoor             –         –       –       –  –                        0     0
+outdoor            –         –       –       –  –                        0     0
 `},
 		{"readings, one of them failed, and a round trip", []step{
 			{0, watchHello}, {0, client.Records{reading("indoor", 21.5, 45.25),
@@ -65,9 +65,9 @@ outdoor            –         –       –       –  –                   0
 		}, 94 * ms, `
 ws://pi:8765/  connected  round trip 3.2 ms  SIMULATED  clock not synchronised
 
-sensor   temperature  humidity  rate/s     age  quality          lost
-indoor      21.50 °C    45.2 %       –   94 ms  good                0
-outdoor            –         –       –   94 ms  no_ack              0
+sensor   temperature  humidity  rate/s     age  quality          recovered  lost
+indoor      21.50 °C    45.2 %       –   94 ms  good                     0     0
+outdoor            –         –       –   94 ms  no_ack                   0     0
 `},
 		{"gaps; the flags follow the records", []step{
 			{0, watchHello}, {0, client.Records{
@@ -79,33 +79,53 @@ outdoor            –         –       –   94 ms  no_ack              0
 		}, 5 * ms, `
 ws://pi:8765/  connected  SIMULATED
 
-sensor   temperature  humidity  rate/s     age  quality          lost
-indoor     -10.00 °C   100.0 %       –  5.0 ms  good               12
-outdoor      5.12 °C     0.0 %       –  5.0 ms  good, conflated     0
-attic        1.00 °C     2.0 %       –  5.0 ms  good                0
+sensor   temperature  humidity  rate/s     age  quality          recovered  lost
+indoor     -10.00 °C   100.0 %       –  5.0 ms  good                     0    12
+outdoor      5.12 °C     0.0 %       –  5.0 ms  good, conflated          1     0
+attic        1.00 °C     2.0 %       –  5.0 ms  good                     0     0
+`},
+		{"what was missed is replayed, but for what is gone", []step{
+			{0, watchHello}, {0, client.Records{reading("indoor", 21.5, 45)}}, {0, lost}, {5 * s, watchHello},
+			{5 * s, client.Resumed{Gone: map[string]uint32{"indoor": 100}}},
+			{5 * s, client.Records{changed(reading("indoor", 20, 40), func(r *client.Record) { r.Missed = 11 }),
+				changed(reading("indoor", 1, 1), func(r *client.Record) { r.Flags = wire.Historical })}},
+			{5 * s, client.Replayed{Recovered: map[string]uint32{"indoor": 1}, Lost: map[string]uint32{"indoor": 100, "outdoor": 2}}},
+		}, 5 * s, `
+ws://pi:8765/  connected  SIMULATED
+
+sensor   temperature  humidity  rate/s     age  quality          recovered  lost
+indoor      20.00 °C    40.0 %     0.0  0.0 ms  good                     1   111
+outdoor            –         –       –       –  –                        0     2
+`},
+		{"another epoch", []step{{0, watchHello}, {0, lost}, {5 * s, watchHello}, {5 * s, client.Resumed{Anew: true}}}, 5 * s, `
+ws://pi:8765/  connected  SIMULATED  clock not synchronised  another epoch: what was lost before it is not counted
+
+sensor   temperature  humidity  rate/s     age  quality          recovered  lost
+indoor             –         –       –       –  –                        0     0
+outdoor            –         –       –       –  –                        0     0
 `},
 		{"the connection is lost", []step{
 			{0, watchHello}, {0, client.Records{reading("indoor", 21.5, 45)}}, {1 * s, client.RoundTrip(ms)}, {2 * s, lost},
 		}, 2500 * ms, `
 ws://pi:8765/  reconnecting in 4 s  connection �[2Jlost  SIMULATED
 
-sensor   temperature  humidity  rate/s     age  quality          lost
-indoor      21.50 °C    45.0 %     0.0   2.5 s  stale               0
-outdoor            –         –       –       –  –                   0
+sensor   temperature  humidity  rate/s     age  quality          recovered  lost
+indoor      21.50 °C    45.0 %     0.0   2.5 s  stale                    0     0
+outdoor            –         –       –       –  –                        0     0
 `},
 		{"the next try", []step{{0, watchHello}, {0, lost}}, 200 * s, `
 ws://pi:8765/  reconnecting  connection �[2Jlost  SIMULATED  clock not synchronised
 
-sensor   temperature  humidity  rate/s     age  quality          lost
-indoor             –         –       –       –  –                   0
-outdoor            –         –       –       –  –                   0
+sensor   temperature  humidity  rate/s     age  quality          recovered  lost
+indoor             –         –       –       –  –                        0     0
+outdoor            –         –       –       –  –                        0     0
 `},
 		{"back, with a clock and real chips", []step{{0, watchHello}, {0, lost}, {5 * s, client.Connected{Hello: wire.Hello{Server: "gateway", ClockSynced: true}}}}, 5 * s, `
 ws://pi:8765/  connected
 
-sensor   temperature  humidity  rate/s     age  quality          lost
-indoor             –         –       –       –  –                   0
-outdoor            –         –       –       –  –                   0
+sensor   temperature  humidity  rate/s     age  quality          recovered  lost
+indoor             –         –       –       –  –                        0     0
+outdoor            –         –       –       –  –                        0     0
 `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

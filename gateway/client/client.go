@@ -1,5 +1,7 @@
 // Package client is the gateway's WebSocket client: it connects, delivers what
-// comes, and connects again as protocol.md, section 8, prescribes.
+// comes, and connects again as protocol.md, section 8, prescribes. Where readings
+// are numbered it has those replayed that it missed meanwhile: each number is
+// delivered once, or told to be lost.
 //
 // It knows the wire and the socket. It refuses to know the server's code, and
 // what its user does with a reading; it prints nothing and logs nothing.
@@ -14,8 +16,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"sensorgateway/wire"
 )
 
 // Options say where to connect and how.
@@ -28,6 +33,12 @@ type Options struct {
 	OpenTimeout  time.Duration // for TCP, TLS, handshake and hello, together; 0 means 10 s
 	CloseTimeout time.Duration // for the server's answer to our close frame; 0 means 5 s
 	PingEvery    time.Duration // between measurements of the round trip; 0 means none
+
+	// Since and Epoch are where to begin, as [Client.Position] told an earlier
+	// client: what has come since is replayed. Without them only what is new comes.
+	// They go with the subprotocols that number readings.
+	Since map[string]uint32 // the last sequence number, by sensor
+	Epoch string
 
 	// Subscribe are topics to ask for after each connect, besides what the path gives.
 	Subscribe []string
@@ -43,8 +54,10 @@ type Client struct {
 	o       Options
 	netDial func(ctx context.Context, network, addr string) (net.Conn, error)
 	current atomic.Pointer[link] // the connection, from Connected until it is lost
-	url     *url.URL             // Run's, as the rest
-	numbers sequences
+	url     *url.URL             // Run's
+
+	mu      sync.Mutex
+	numbers sequences // changed by Run only
 }
 
 // New returns a client, which connects once [Client.Run] is called.
@@ -58,7 +71,9 @@ func New(o Options) *Client {
 	if o.Handle == nil {
 		o.Handle = func(Event) {}
 	}
-	return &Client{o: o, netDial: (&net.Dialer{}).DialContext}
+	c := &Client{o: o, netDial: (&net.Dialer{}).DialContext}
+	c.numbers.from(o.Epoch, o.Since)
+	return c
 }
 
 // Run connects, again and again, until ctx ends; then it closes with 1000 and
@@ -114,6 +129,10 @@ func (o *Options) check() (*url.URL, error) {
 		return nil, fmt.Errorf("bad URL %q: no host", u.Redacted())
 	case u.User != nil:
 		return nil, fmt.Errorf("bad URL %q: a WebSocket URL takes no user and password; send an Authorization header", u.Redacted())
+	case len(o.Since) > 0 && o.Epoch == "":
+		return nil, errors.New("sequence numbers say nothing without their epoch")
+	case o.Epoch != "" && !numbered(o.Subprotocol):
+		return nil, fmt.Errorf("sequence numbers go with the subprotocols %s and %s", wire.ReadingsV2, wire.ReadingsJSON)
 	case u.Fragment != "": // RFC 6455, section 3
 		return nil, fmt.Errorf("bad URL %q: a WebSocket URL takes no #fragment", u.Redacted())
 	}
@@ -124,4 +143,9 @@ func (o *Options) check() (*url.URL, error) {
 		}
 	}
 	return u, nil
+}
+
+// numbered tells whether the subprotocol has a hello, and numbers its readings.
+func numbered(subprotocol string) bool {
+	return subprotocol == wire.ReadingsV2 || subprotocol == wire.ReadingsJSON
 }

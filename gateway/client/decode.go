@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ func (l *link) binary(data []byte) (Event, error) {
 		if err != nil {
 			return nil, err
 		}
-		return Records{{Name: l.only, Record: wire.Record{Fault: r.Fault(), Reading: r}}}, nil
+		return Records{{Name: cmp.Or(l.only, "primary"), Record: wire.Record{Fault: r.Fault(), Reading: r}}}, nil
 	}
 	parsed, err := wire.ParseRecords(data)
 	if err != nil {
@@ -99,18 +100,22 @@ func (l *link) text(data []byte) (Event, error) {
 // parseSensor reads the payload of a readings.json message.
 func parseSensor(payload []byte) (Record, error) {
 	var s struct {
-		Sensor   string   `json:"sensor"`
-		Temp     *float32 `json:"temp"`
-		Humidity *float32 `json:"humidity"`
-		Fault    string   `json:"fault"`
-		TS       float64  `json:"ts"`
-		Seq      uint32   `json:"seq"`
+		Sensor     string   `json:"sensor"`
+		Temp       *float32 `json:"temp"`
+		Humidity   *float32 `json:"humidity"`
+		Fault      string   `json:"fault"`
+		TS         float64  `json:"ts"`
+		Seq        uint32   `json:"seq"`
+		Historical bool     `json:"historical"`
 	}
 	if err := json.Unmarshal(payload, &s); err != nil {
 		return Record{}, err
 	}
 	r := Record{Name: s.Sensor}
 	r.Seq = s.Seq
+	if s.Historical {
+		r.Flags = wire.Historical
+	}
 	at := int64(math.Round(s.TS * 1000))
 	switch {
 	case s.Fault != "":
@@ -134,10 +139,10 @@ func faultNamed(name string) wire.Fault {
 	return wire.Other
 }
 
-// sensorOf names the one sensor of a readings.v1 connection.
+// sensorOf names the sensor that a connection is for, "" if it is for all.
 func sensorOf(urlPath string) string {
-	if dir, name := path.Split(urlPath); name != "" && strings.HasSuffix(dir, "/sensors/") {
+	if dir, name := path.Split(urlPath); strings.HasSuffix(dir, "/sensors/") {
 		return name
 	}
-	return "primary" // whichever that is
+	return ""
 }

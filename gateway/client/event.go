@@ -8,22 +8,24 @@ import (
 )
 
 // An Event is what a [Client] has to tell: [Connected], [Records], [Message],
-// [RoundTrip] or [Disconnected].
+// [RoundTrip], [Resumed], [Replayed] or [Disconnected].
 type Event interface{ event() }
 
 // Connected says that messages can be sent. It comes with the server's hello;
 // where the subprotocol has none, after the handshake and with an empty Hello.
 type Connected struct{ Hello wire.Hello }
 
-// Records are the readings of one message, in its order.
+// Records are the readings of one message, in its order, without those that came
+// before. Replayed ones have the flag [wire.Historical].
 type Records []Record
 
 // Record is a reading and what the connection knows about it. On readings.v1
 // only the reading, its cause and the sensor's name are known.
 type Record struct {
 	Name string // of the sensor
-	// Missed is how many sequence numbers are missing right before this one. If
-	// this record is conflated, it and others like it stand for them.
+	// Missed is how many sequence numbers are missing right before this one among
+	// the live ones. If this record is conflated, it and others like it stand for
+	// them; else they are lost.
 	Missed uint32
 	wire.Record
 }
@@ -40,6 +42,21 @@ type Message struct {
 // RoundTrip is how long a ping of the application and its answer took.
 type RoundTrip time.Duration
 
+// Resumed is the server's word on what was missed; then it is replayed.
+type Resumed struct {
+	Recovered bool // nothing of it is lost
+	// Gone is how many numbers of a sensor may be lost, at most: some of them may
+	// come all the same.
+	Gone map[string]uint32
+	Anew bool // another epoch began: all of it is replayed, and how many were lost before cannot be known
+}
+
+// Replayed says that what was missed has been replayed.
+type Replayed struct {
+	Recovered map[string]uint32 // how many records that was, by sensor
+	Lost      map[string]uint32 // how many numbers were missing among them
+}
+
 // Disconnected says that the connection was lost, or could not be made, and how
 // long it will be until the next try.
 type Disconnected struct {
@@ -51,4 +68,6 @@ func (Connected) event()    {}
 func (Records) event()      {}
 func (Message) event()      {}
 func (RoundTrip) event()    {}
+func (Resumed) event()      {}
+func (Replayed) event()     {}
 func (Disconnected) event() {}

@@ -71,10 +71,24 @@ func (p *peer) say(v any) {
 	}
 }
 
-func (p *peer) hello() {
-	p.say(wire.Envelope{Type: "hello", Payload: wire.Hello{Server: "gateway", Epoch: "e1", Sensors: []wire.SensorInfo{
+func (p *peer) hello() { p.helloOf("e1") }
+
+func (p *peer) helloOf(epoch string) {
+	p.say(wire.Envelope{Type: "hello", Payload: wire.Hello{Server: "gateway", Epoch: epoch, Sensors: []wire.SensorInfo{
 		{ID: 0, Name: "indoor"}, {ID: 1, Name: "outdoor"},
 	}}})
+}
+
+// resumption takes the request to replay, which must be as it is said, and
+// returns what answers it.
+func (p *peer) resumption(want string) (answer func(kind, payload string)) {
+	e := p.next()
+	if e.Type != "subscribe" || string(e.Payload) != want || e.ID == "" {
+		p.t.Errorf("connection %d: %s %s %s, want subscribe with an id and %s", p.n, e.Type, e.ID, e.Payload, want)
+	}
+	return func(kind, payload string) {
+		p.say(wire.Envelope{Type: kind, ID: json.RawMessage(`"` + e.ID + `"`), Payload: json.RawMessage(payload)})
+	}
 }
 
 func (p *peer) records(records ...wire.Record) {

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -26,12 +28,13 @@ type link struct {
 	ws       *websocket.Conn
 	protocol string
 	greets   bool   // the first message is hello
-	only     string // the sensor's name where there is but one
+	only     string // the sensor's name where there is but one, else ""
 
 	// The reader's.
 	sensors map[uint16]string // names by number, of hello
 	begun   bool              // Connected was told
 	heard   bool              // the server said something, and hello if it greets
+	resume  string            // id of the request to replay what was missed; "" if there is none under way
 
 	done    chan struct{} // closed when nothing more is read
 	writing sync.Mutex    // gorilla takes one writer at a time
@@ -48,7 +51,7 @@ func (c *Client) converse(ctx context.Context, ws *websocket.Conn, deadline time
 	l := &link{
 		ws: ws, protocol: c.o.Subprotocol,
 		only:   sensorOf(c.url.Path),
-		greets: c.o.Subprotocol == wire.ReadingsV2 || c.o.Subprotocol == wire.ReadingsJSON,
+		greets: numbered(c.o.Subprotocol),
 		done:   make(chan struct{}), waiting: map[string]chan<- Message{},
 	}
 	ws.SetReadLimit(readLimit)
@@ -79,10 +82,12 @@ func (c *Client) converse(ctx context.Context, ws *websocket.Conn, deadline time
 	return end, err
 }
 
-// begin takes the server's hello, if there is one, and asks for what was
-// subscribed.
+// begin takes the server's hello, if there is one, and asks for what was missed
+// and for what is subscribed.
 func (c *Client) begin(l *link, deadline time.Time) error {
 	var connected Connected
+	var epoch string
+	var since map[string]uint32
 	if l.greets {
 		_ = l.ws.SetReadDeadline(deadline) // fails on a closed socket only, as reading will
 		event, err := l.receive()
@@ -99,10 +104,17 @@ func (c *Client) begin(l *link, deadline time.Time) error {
 		for _, s := range connected.Hello.Sensors {
 			l.sensors[s.ID] = s.Name
 		}
-		c.numbers.begin(connected.Hello.Epoch)
+		c.mu.Lock()
+		epoch, since = c.numbers.begin(connected.Hello, l.only, time.Now())
+		c.mu.Unlock()
 	}
 	l.begun = true
 	c.current.Store(l)
+	if since != nil {
+		if err := l.askSince(epoch, since); err != nil {
+			return err
+		}
+	}
 	for _, topic := range c.o.Subscribe {
 		if err := l.send(envelope{Type: "subscribe", Payload: map[string]string{"topic": topic}}); err != nil {
 			return err
@@ -112,18 +124,75 @@ func (c *Client) begin(l *link, deadline time.Time) error {
 	return nil
 }
 
-// deliver hands an event to the user, and an answer to who waits for it.
-func (c *Client) deliver(l *link, event Event) {
-	if records, ok := event.(Records); ok && l.greets { // v1 numbers nothing
-		for i, r := range records {
-			records[i].Missed = c.numbers.see(r.Name, r.Record)
-		}
+// askSince asks for all that came after these numbers.
+func (l *link) askSince(epoch string, since map[string]uint32) error {
+	topic := wire.TopicSensors
+	if l.only != "" {
+		topic += "/" + l.only
 	}
-	c.o.Handle(event)
-	if m, ok := event.(Message); ok {
-		if took, ok := l.answer(m); ok {
+	l.resume = rand.Text()
+	return l.send(envelope{"subscribe", l.resume, map[string]any{"topic": topic, "epoch": epoch, "since": since}})
+}
+
+// deliver hands an event to the user, and what follows from it.
+func (c *Client) deliver(l *link, event Event) {
+	switch e := event.(type) {
+	case Records:
+		c.records(l, e)
+	case Message:
+		c.o.Handle(e)
+		if took, ok := l.answer(e); ok {
 			c.o.Handle(RoundTrip(took))
 		}
+		if l.resume != "" && e.ID == l.resume {
+			l.resume = ""
+			c.resumed(e)
+		}
+	default:
+		c.o.Handle(event)
+	}
+}
+
+// records delivers those that are new.
+func (c *Client) records(l *link, records Records) {
+	if !l.greets { // nor numbers
+		c.o.Handle(records)
+		return
+	}
+	now := time.Now()
+	c.mu.Lock()
+	fresh := records[:0]
+	for _, r := range records {
+		var isNew bool
+		if r.Missed, isNew = c.numbers.see(r.Name, r.Record, now); isNew {
+			fresh = append(fresh, r)
+		}
+	}
+	replayed, ended := c.numbers.end(now)
+	c.mu.Unlock()
+	if len(fresh) > 0 {
+		c.o.Handle(fresh)
+	}
+	if ended {
+		c.o.Handle(replayed)
+	}
+}
+
+// resumed takes the answer to the request for what was missed. One that says
+// nothing about it, or is an error, means that there is nothing.
+func (c *Client) resumed(answer Message) {
+	var says wire.Subscribed
+	if answer.Type != "subscribed" || json.Unmarshal(answer.Payload, &says) != nil {
+		says = wire.Subscribed{}
+	}
+	now := time.Now()
+	c.mu.Lock()
+	resumed := c.numbers.resume(says, now)
+	replayed, ended := c.numbers.end(now)
+	c.mu.Unlock()
+	c.o.Handle(resumed)
+	if ended {
+		c.o.Handle(replayed)
 	}
 }
 

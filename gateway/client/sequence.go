@@ -1,33 +1,118 @@
 package client
 
-import "sensorgateway/wire"
+import (
+	"slices"
 
-// sequences are the last sequence numbers of each sensor, by name because a
-// sensor's number in hello is of one connection only. They are kept from one
-// connection to the next, as long as the server's epoch is the same.
-type sequences struct {
-	epoch string
-	last  map[string]uint32
+	"sensorgateway/wire"
+)
+
+// track is which sequence numbers of one sensor came. They come in two lanes,
+// each in order: live, and replayed ones that fill what live has left out. So
+// replay moves the frontier below which everything is settled, and what came
+// live beyond it is remembered until replay has caught up.
+type track struct {
+	settled uint32 // this number and all before it came, or are lost for good
+	blind   bool   // and what that is, is not known: the numbers begin anywhere behind it
+	ahead   []span // what came beyond it, in order and apart from each other
+	next    entry
+
+	recovered, lost uint32 // that were not told yet: by replay, and in its lane
 }
 
-// begin starts a connection.
-func (s *sequences) begin(epoch string) {
-	if s.last == nil || epoch != s.epoch {
-		s.epoch, s.last = epoch, map[string]uint32{}
+// span is a run of numbers without gaps, but for those that were told as missed.
+type span struct{ first, last uint32 }
+
+// entry is how the next live number goes with those before.
+type entry uint8
+
+const (
+	anywhere entry = iota // it is the first
+	follows               // it follows the last: what lies between is lost
+	apart                 // what lies between may be replayed
+)
+
+// maxAhead is how many spans are remembered: each takes a connection that ended
+// before its replay did.
+const maxAhead = 16
+
+// see takes the next record of the sensor. It returns false for a number that
+// came before, else how many are missing right before it in the live lane.
+func (t *track) see(r wire.Record) (missed uint32, isNew bool) {
+	if r.Flags&wire.Historical != 0 {
+		return 0, t.replayed(r.Seq)
 	}
+	return t.live(r.Seq)
 }
 
-// see takes the next record of a sensor and returns how many numbers are missing
-// before it. Replayed records fill earlier gaps and leave no new ones.
-func (s *sequences) see(name string, r wire.Record) (missed uint32) {
-	last, known := s.last[name]
-	step := r.Seq - last // modulo 2^32, as the numbers themselves
+func (t *track) live(n uint32) (missed uint32, isNew bool) {
+	last := t.last()
 	switch {
-	case r.Flags&wire.Historical != 0 || known && (step == 0 || step >= 1<<31):
-		return 0 // from the past, or a second time
-	case known:
-		missed = step - 1
+	case t.next == anywhere:
+		t.settled, t.next = n, follows
+		return 0, true
+	case !before(last, n):
+		return 0, false
 	}
-	s.last[name] = r.Seq
-	return missed
+	missed = n - last - 1
+	switch k := len(t.ahead); {
+	case t.next == apart && missed > 0:
+		t.ahead, missed = append(t.ahead, span{n, n}), 0
+	case k > 0:
+		t.ahead[k-1].last = n
+	default:
+		t.settled = n
+	}
+	t.next = follows
+	return missed, true
 }
+
+func (t *track) replayed(n uint32) (isNew bool) {
+	if t.next == anywhere {
+		return true // nobody asked for it here
+	}
+	if !before(t.settled, n) || slices.ContainsFunc(t.ahead, func(s span) bool { return n-s.first <= s.last-s.first }) {
+		return false
+	}
+	t.recovered++
+	t.settle(n - 1)
+	t.blind = false
+	t.settle(n)
+	t.lost-- // n itself is not
+	return true
+}
+
+// last is the highest number that came.
+func (t *track) last() uint32 {
+	if k := len(t.ahead); k > 0 {
+		return t.ahead[k-1].last
+	}
+	return t.settled
+}
+
+// settle says that nothing up to this number will come any more: what did not is
+// lost.
+func (t *track) settle(to uint32) {
+	lost := uint32(0)
+	join := func() {
+		lost += t.ahead[0].first - t.settled - 1
+		t.settled = t.ahead[0].last
+		t.ahead = slices.Delete(t.ahead, 0, 1)
+	}
+	for len(t.ahead) > 0 && !before(to, t.ahead[0].first) {
+		join()
+	}
+	if before(t.settled, to) {
+		lost += to - t.settled
+		t.settled = to
+	}
+	if len(t.ahead) > 0 && t.ahead[0].first == t.settled+1 {
+		join()
+	}
+	if !t.blind {
+		t.lost += lost
+	}
+	t.blind = t.blind && lost == 0
+}
+
+// before compares sequence numbers, which wrap (RFC 1982, section 3.2).
+func before(a, b uint32) bool { return int32(a-b) < 0 }

@@ -2,57 +2,300 @@ package client
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"sensorgateway/wire"
 )
 
-func TestSequences(t *testing.T) {
+// On one connection: the numbers of the live lane.
+func TestTrackLive(t *testing.T) {
 	type step struct {
-		name  string
-		seq   uint32
-		flags wire.Flags
-		want  uint32
+		seq    uint32
+		missed uint32
+		old    bool
 	}
 	for _, tt := range []struct {
 		name  string
 		steps []step
 	}{
-		{"in order", []step{{"a", 7, 0, 0}, {"a", 8, 0, 0}, {"a", 9, 0, 0}}},
-		{"a gap", []step{{"a", 7, 0, 0}, {"a", 11, 0, 3}, {"a", 12, 0, 0}}},
-		{"each sensor has its own", []step{{"a", 7, 0, 0}, {"b", 100, 0, 0}, {"a", 8, 0, 0}, {"b", 102, 0, 1}}},
-		{"over the end of 32 bits", []step{{"a", math.MaxUint32 - 1, 0, 0}, {"a", math.MaxUint32, 0, 0}, {"a", 0, 0, 0}, {"a", 1, 0, 0}}},
-		{"a gap over the end", []step{{"a", math.MaxUint32 - 1, 0, 0}, {"a", 2, 0, 3}}},
-		{"twice", []step{{"a", 7, 0, 0}, {"a", 7, 0, 0}, {"a", 8, 0, 0}}},
-		{"from the past", []step{{"a", 7, 0, 0}, {"a", 5, 0, 0}, {"a", 8, 0, 0}}},
-		{"the longest gap", []step{{"a", 0, 0, 0}, {"a", 1<<31 - 1, 0, 1<<31 - 2}}},
-		{"replayed ones leave no gap", []step{{"a", 7, 0, 0}, {"a", 20, 0, 12}, {"a", 8, wire.Historical, 0}, {"a", 15, wire.Historical, 0}, {"a", 21, 0, 0}}},
-		{"replayed ones come first", []step{{"a", 3, wire.Historical, 0}, {"a", 7, 0, 0}}},
-		{"conflated ones stand for what is missing", []step{{"a", 7, 0, 0}, {"a", 9, wire.Conflated, 1}, {"a", 12, wire.Conflated, 2}}},
-		{"zero is a number", []step{{"a", 0, 0, 0}, {"a", 1, 0, 0}}},
+		{"in order", []step{{7, 0, false}, {8, 0, false}, {9, 0, false}}},
+		{"a gap", []step{{7, 0, false}, {11, 3, false}, {12, 0, false}}},
+		{"over the end of 32 bits", []step{{math.MaxUint32 - 1, 0, false}, {math.MaxUint32, 0, false}, {0, 0, false}, {1, 0, false}}},
+		{"a gap over the end", []step{{math.MaxUint32 - 1, 0, false}, {2, 3, false}}},
+		{"twice", []step{{7, 0, false}, {7, 0, true}, {8, 0, false}}},
+		{"from the past", []step{{7, 0, false}, {5, 0, true}, {8, 0, false}}},
+		{"the longest gap", []step{{0, 0, false}, {1<<31 - 1, 1<<31 - 2, false}}},
+		{"zero is a number", []step{{0, 0, false}, {1, 0, false}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var s sequences
-			s.begin("e1")
-			for i, step := range tt.steps {
-				if got := s.see(step.name, wire.Record{Seq: step.seq, Flags: step.flags}); got != step.want {
-					t.Errorf("step %d: %d missed, want %d", i, got, step.want)
+			for _, flags := range []wire.Flags{0, wire.Conflated} { // which say who stands for the missing ones
+				var track track
+				for i, step := range tt.steps {
+					if missed, isNew := track.see(wire.Record{Seq: step.seq, Flags: flags}); missed != step.missed || isNew == step.old {
+						t.Errorf("step %d: %d missed, new %v, want %d, %v", i, missed, isNew, step.missed, !step.old)
+					}
 				}
 			}
 		})
 	}
 }
 
-func TestSequencesOverConnections(t *testing.T) {
-	var s sequences
-	s.begin("e1")
-	s.see("a", wire.Record{Seq: 7})
-	s.begin("e1")
-	if got := s.see("a", wire.Record{Seq: 10}); got != 2 {
-		t.Errorf("same epoch: %d missed, want 2", got)
+// Two lanes after a resumption from 10, as (number, replayed).
+func TestTrackReplay(t *testing.T) {
+	type step struct {
+		seq      uint32
+		replayed bool
+		missed   uint32
+		old      bool
 	}
-	s.begin("e2")
-	if got := s.see("a", wire.Record{Seq: 500}); got != 0 {
-		t.Errorf("new epoch: %d missed, want 0", got)
+	const replayed, old = true, true
+	for _, tt := range []struct {
+		name    string
+		steps   []step
+		settled uint32
+		lost    uint32
+		open    bool // more may be replayed
+	}{
+		{"nothing was missed", []step{{11, false, 0, false}, {12, false, 0, false}}, 12, 0, false},
+		{"replay, then live", []step{{11, replayed, 0, false}, {12, replayed, 0, false}, {13, false, 0, false}}, 13, 0, false},
+		{"live comes between", []step{{11, replayed, 0, false}, {14, false, 0, false}, {12, replayed, 0, false}, {15, false, 0, false}, {13, replayed, 0, false}}, 15, 0, false},
+		{"not yet there", []step{{14, false, 0, false}, {11, replayed, 0, false}}, 11, 0, true},
+		{"each once", []step{{14, false, 0, false}, {11, replayed, 0, false}, {11, replayed, 0, old}, {10, replayed, 0, old}, {14, replayed, 0, old}, {14, false, 0, old}}, 11, 0, true},
+		{"gaps in both lanes", []step{{15, false, 0, false}, {17, false, 1, false}, {12, replayed, 0, false}, {14, replayed, 0, false}}, 17, 2, false},
+		{"replay runs into live", []step{{13, false, 0, false}, {11, replayed, 0, false}, {12, replayed, 0, false}, {13, replayed, 0, old}, {14, replayed, 0, false}, {15, false, 0, false}}, 15, 0, false},
+		{"replay overtakes what it left out", []step{{13, false, 0, false}, {11, replayed, 0, false}, {14, replayed, 0, false}}, 14, 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			track := track{settled: 10, next: apart}
+			for i, step := range tt.steps {
+				r := wire.Record{Seq: step.seq}
+				if step.replayed {
+					r.Flags = wire.Historical
+				}
+				if missed, isNew := track.see(r); missed != step.missed || isNew == step.old {
+					t.Errorf("step %d: %d missed, new %v, want %d, %v", i, missed, isNew, step.missed, !step.old)
+				}
+			}
+			if open := len(track.ahead) > 0; track.settled != tt.settled || open != tt.open || track.lost != tt.lost {
+				t.Errorf("settled up to %d, %d lost, open: %v; want %d, %d, %v", track.settled, track.lost, open, tt.settled, tt.lost, tt.open)
+			}
+		})
+	}
+}
+
+// Where the numbers begin is not known: nothing before the first that comes is lost.
+func TestTrackBlind(t *testing.T) {
+	for _, first := range []uint32{1, 2, 500} {
+		track := track{blind: true, next: apart}
+		for _, n := range []uint32{first, first + 1, first + 3} {
+			if _, isNew := track.see(wire.Record{Seq: n, Flags: wire.Historical}); !isNew {
+				t.Errorf("from %d on: %d did not come", first, n)
+			}
+		}
+		if track.lost != 1 || track.recovered != 3 {
+			t.Errorf("from %d on: %+v, want 1 lost", first, track)
+		}
+	}
+}
+
+func TestPositions(t *testing.T) {
+	var s sequences
+	hello := func(epoch string, a, b uint32) wire.Hello {
+		return wire.Hello{Epoch: epoch, Sensors: []wire.SensorInfo{{Name: "a", NextSeq: a}, {Name: "b", NextSeq: b}}}
+	}
+	now := time.Unix(0, 0)
+	begins := func(what string, h wire.Hello, only, wantEpoch string, want map[string]uint32) {
+		t.Helper()
+		if epoch, since := s.begin(h, only, now); want != nil && epoch != wantEpoch || !cmp.Equal(since, want) {
+			t.Errorf("%s: %v of %s, want %v of %s", what, since, epoch, want, wantEpoch)
+		}
+	}
+	begins("the first time", hello("e1", 5, 70), "", "", nil)
+	s.see("a", wire.Record{Seq: 7}, now)
+	begins("what came, and what came before the first time", hello("e1", 9, 80), "", "e1", map[string]uint32{"a": 7, "b": 69})
+	begins("for one sensor", hello("e1", 9, 80), "a", "e1", map[string]uint32{"a": 7})
+	begins("another epoch", hello("e2", 0, 0), "a", "e1", map[string]uint32{"a": 7})
+	s.see("a", wire.Record{Seq: 3, Flags: wire.Historical}, now)
+	s.see("b", wire.Record{Seq: 6}, now)
+	begins("the second time in that", hello("e2", 9, 9), "", "e2", map[string]uint32{"a": 3, "b": 6})
+	s.begin(wire.Hello{Epoch: "e2"}, "", now)
+	if epoch, since := s.position(); epoch != "e2" || len(since) != 0 {
+		t.Errorf("without sensors: %s %v", epoch, since)
+	}
+}
+
+// The link breaks before anything of another epoch came: it is asked for all of
+// that again, and what was lost before, but not told, is not forgotten.
+func TestAnotherEpochTwice(t *testing.T) {
+	var s sequences
+	now, recovered := time.Unix(0, 0), false
+	hello := func(epoch string) wire.Hello {
+		return wire.Hello{Epoch: epoch, Sensors: []wire.SensorInfo{{Name: "a", NextSeq: 8}}}
+	}
+	s.from("e1", map[string]uint32{"a": 500})
+	s.begin(hello("e1"), "", now)
+	s.see("a", wire.Record{Seq: 503, Flags: wire.Historical}, now)
+	for i, want := range []Resumed{{Anew: true}, {}} {
+		s.begin(hello("e2"), "", now)
+		if got := s.resume(wire.Subscribed{Recovered: &recovered, From: map[string]uint32{"a": 5}}, now); !cmp.Equal(got, want) {
+			t.Errorf("time %d: %+v, want %+v", i+1, got, want)
+		}
+	}
+	for seq := uint32(5); seq < 8; seq++ {
+		s.see("a", wire.Record{Seq: seq, Flags: wire.Historical}, now)
+	}
+	s.see("a", wire.Record{Seq: 8}, now)
+	got, ended := s.end(now)
+	if want := (Replayed{Recovered: map[string]uint32{"a": 4}, Lost: map[string]uint32{"a": 2}}); !ended || !cmp.Equal(got, want) {
+		t.Errorf("%+v, %v, want %+v", got, ended, want)
+	}
+}
+
+// Links that always break before the replay ends: what is remembered is bounded,
+// and what is given up for it is told.
+func TestReplayThatNeverEnds(t *testing.T) {
+	var s sequences
+	s.from("e1", map[string]uint32{"a": 0})
+	const connections, each = 1000, 10
+	for i := range uint32(connections) {
+		s.begin(wire.Hello{Epoch: "e1", Sensors: []wire.SensorInfo{{Name: "a"}}}, "", time.Unix(0, 0))
+		recovered := true
+		s.resume(wire.Subscribed{Recovered: &recovered}, time.Unix(0, 0))
+		s.see("a", wire.Record{Seq: (i + 1) * each}, time.Unix(0, 0))
+		if n := len(s.tracks["a"].ahead); n > maxAhead+1 {
+			t.Fatalf("%d spans are remembered", n)
+		}
+	}
+	a := s.tracks["a"]
+	if want := a.settled / each * (each - 1); a.lost != want || a.settled < (connections-maxAhead-1)*each {
+		t.Errorf("settled up to %d of %d; %d are to be told as lost, want %d", a.settled, connections*each, a.lost, want)
+	}
+}
+
+// A server whose log has holes, links that break at any moment, and answers that
+// come late: each number is delivered once or told to be lost once, and whatever is
+// still kept is delivered.
+func TestNothingTwiceNothingUntold(t *testing.T) {
+	for seed := range uint64(3000) {
+		m := model{rnd: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(0, 0), came: map[uint32]bool{}}
+		m.next = uint32(m.rnd.IntN(100)) - 50 // so that many go over the end
+		first := m.next
+		m.s.from("e1", map[string]uint32{"a": first - 1})
+		for range m.rnd.IntN(maxAhead) {
+			m.tick(m.rnd.IntN(30), nil) // nobody is there
+			m.connection(m.rnd.IntN(30))
+		}
+		m.connection(math.MaxInt) // which lasts
+		missing := uint32(0)
+		for n := first; n != m.next; n++ {
+			if m.kept[n-first] && !m.came[n] && !m.gone(n) {
+				t.Fatalf("seed %d: %d was kept, and did not come", seed, n)
+			}
+			if !m.came[n] {
+				missing++
+			}
+		}
+		track := m.s.tracks["a"]
+		if m.twice != 0 || m.told != missing || track.settled != m.next-1 || len(track.ahead) > 0 || track.lost != 0 || m.s.asked != nil {
+			t.Fatalf("seed %d: %d came twice; %d were told as lost, %d are; %+v, next %d", seed, m.twice, m.told, missing, track, m.next)
+		}
+	}
+}
+
+type model struct {
+	rnd   *rand.Rand
+	now   time.Time
+	s     sequences
+	next  uint32 // number
+	kept  []bool // by number, from the first: there is a record in the log
+	begin uint32 // what is before it was evicted
+	came  map[uint32]bool
+	twice int
+	told  uint32 // as lost
+}
+
+func (m *model) gone(n uint32) bool { return before(n, m.begin) }
+
+// tick makes numbers, of which some have no record and some are not kept, and
+// sends those that have one.
+func (m *model) tick(count int, send func(uint32)) {
+	for range count {
+		made, kept := m.rnd.IntN(10) > 0, m.rnd.IntN(20) > 0
+		m.kept = append(m.kept, made && kept)
+		n := m.next
+		m.next++
+		if made && send != nil {
+			send(n)
+		}
+	}
+}
+
+func (m *model) see(n uint32, flags wire.Flags) {
+	missed, isNew := m.s.see("a", wire.Record{Seq: n, Flags: flags}, m.now)
+	m.told += missed
+	if isNew {
+		if m.came[n] {
+			m.twice++
+		}
+		m.came[n] = true
+	}
+	m.end()
+}
+
+func (m *model) end() {
+	if r, ended := m.s.end(m.now); ended {
+		m.told += r.Lost["a"]
+	}
+}
+
+// connection is one that ends after so many records at most.
+func (m *model) connection(length int) {
+	sent := 0
+	live := func(n uint32) {
+		if sent++; sent <= length {
+			m.see(n, 0)
+		}
+	}
+	_, since := m.s.begin(wire.Hello{Epoch: "e1", Sensors: []wire.SensorInfo{{Name: "a", NextSeq: m.next}}}, "", m.now)
+	m.tick(m.rnd.IntN(4), live)
+	if sent > length || m.rnd.IntN(10) == 0 && length < math.MaxInt {
+		return // before the answer
+	}
+	index := func(n uint32) int { return len(m.kept) - int(m.next-n) }
+	begin, missed := since["a"]+1, int(m.next-since["a"])
+	if m.rnd.IntN(3) == 0 { // the oldest were evicted
+		begin += uint32(m.rnd.IntN(missed))
+	}
+	m.begin = begin
+	from := begin
+	if m.rnd.IntN(3) == 0 { // and some are lost in the middle
+		from += uint32(m.rnd.IntN(int(m.next-begin) + 1))
+	}
+	recovered := from == since["a"]+1
+	answer := wire.Subscribed{Recovered: &recovered}
+	if !recovered {
+		answer.From = map[string]uint32{"a": from}
+	}
+	m.s.resume(answer, m.now)
+	m.end()
+	for n, end := begin, m.next; before(n, end); n++ {
+		if m.kept[index(n)] {
+			if sent++; sent > length {
+				return
+			}
+			m.see(n, wire.Historical)
+		}
+		m.tick(m.rnd.IntN(3)/2, live)
+	}
+	m.tick(m.rnd.IntN(3), live)
+	if length == math.MaxInt {
+		m.now = m.now.Add(replayPatience) // in which it was quiet
+		for made := false; !made; {
+			m.tick(1, func(n uint32) { made = true; live(n) })
+		}
 	}
 }

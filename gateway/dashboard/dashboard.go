@@ -1,19 +1,25 @@
-// Package dashboard is the page a browser gets from the gateway: the newest
-// values of all sensors, what is wrong with them, and how old they are.
+// Package dashboard is the page a browser gets from the gateway: charts, the
+// newest values and what is wrong with them, the motors and the operators' room.
 //
 // It serves files that are compiled in and nothing else. It refuses to know
 // sensors, sockets and the server: the page in the browser learns everything
-// from the WebSocket on its own address, as any stranger's client would.
+// from the WebSocket and the HTTP interface on its own address, as any
+// stranger's client would. The part of the page that does so, gateway.js with
+// what it imports, is the JavaScript client for everybody's own pages.
 package dashboard
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"io/fs"
 	"net/http"
 	"path"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -37,11 +43,16 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
 	"require-trusted-types-for 'script'; trusted-types 'none'"
 
+// client is what other pages may import: gateway.js and its imports. Which
+// pages, the server decides when it looks at their Origin.
+var client = map[string]bool{"/gateway.js": true, "/link.js": true, "/readings.js": true, "/sequence.js": true}
+
 // file is one file of the page as it is served.
 type file struct {
 	content     []byte
+	compressed  []byte // gzip
 	contentType string
-	etag        string // strong, from the content
+	etag        string // strong, from the content; without quotes
 }
 
 // Handler serves the page: index.html at "/", and the files it refers to next
@@ -49,7 +60,6 @@ type file struct {
 // keep the files but ask each time whether they still hold, so that a new
 // version of the gateway shows its own page at once.
 func Handler() http.Handler {
-	page := load()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
@@ -58,7 +68,7 @@ func Handler() http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 
-		f, ok := page[r.URL.Path]
+		f, ok := load()[r.URL.Path]
 		switch {
 		case !ok:
 			http.Error(w, "not found", http.StatusNotFound)
@@ -66,33 +76,79 @@ func Handler() http.Handler {
 			h.Set("Allow", "GET, HEAD")
 			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		default:
-			h.Set("Content-Type", f.contentType)
-			h.Set("Cache-Control", "no-cache")
-			h.Set("ETag", f.etag)
-			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.content))
+			if client[r.URL.Path] {
+				h.Set("Access-Control-Allow-Origin", "*")
+			}
+			f.serve(w, r)
 		}
 	})
 }
 
-// load reads the embedded files, keyed by the path of their URL.
-func load() map[string]file {
+func (f file) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", f.contentType)
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept-Encoding")
+	content, etag := f.content, f.etag
+	if takesGzip(r) {
+		content, etag = f.compressed, f.etag+"-gzip"
+		h.Set("Content-Encoding", "gzip")
+		h.Set("Content-Length", strconv.Itoa(len(content))) // ServeContent leaves it out
+	}
+	h.Set("ETag", `"`+etag+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+}
+
+// takesGzip tells whether the answer may be compressed: not for one that asks
+// for a range, which would be one of compressed bytes, nor for one that gives
+// gzip a weight of nothing (RFC 9110, section 12.5.3).
+func takesGzip(r *http.Request) bool {
+	if r.Header.Get("Range") != "" {
+		return false
+	}
+	for _, line := range r.Header.Values("Accept-Encoding") {
+		for coding := range strings.SplitSeq(line, ",") {
+			name, weight, _ := strings.Cut(coding, ";")
+			if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+				q, weighted := strings.CutPrefix(strings.TrimSpace(weight), "q=")
+				return !weighted || strings.Trim(q, "0.") != ""
+			}
+		}
+	}
+	return false
+}
+
+// load reads the embedded files, keyed by the path of their URL. It compresses
+// them, which takes a Pi a moment: once, and not before somebody asks.
+var load = sync.OnceValue(func() map[string]file {
 	const root = "page"
 	entries, err := fs.ReadDir(files, root)
 	if err != nil {
 		panic(err) // compiled in: it is there or the build failed
 	}
-	page := make(map[string]file, len(entries))
+	page := make(map[string]file, len(entries)+len(uPlot))
 	for _, e := range entries {
 		content, err := files.ReadFile(path.Join(root, e.Name()))
 		if err != nil {
 			panic(err)
 		}
-		sum := sha256.Sum256(content)
 		url := "/" + e.Name()
 		if e.Name() == "index.html" {
 			url = "/"
 		}
-		page[url] = file{content, contentTypes[path.Ext(e.Name())], `"` + hex.EncodeToString(sum[:16]) + `"`}
+		page[url] = newFile(e.Name(), content)
+	}
+	for _, name := range uPlot {
+		page["/"+name] = newFile(name, readUPlot(name))
 	}
 	return page
+})
+
+func newFile(name string, content []byte) file {
+	sum := sha256.Sum256(content)
+	var compressed bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&compressed, gzip.BestCompression) // the level is valid
+	_, _ = w.Write(content)                                        // a buffer takes all
+	_ = w.Close()
+	return file{content, compressed.Bytes(), contentTypes[path.Ext(name)], hex.EncodeToString(sum[:16])}
 }

@@ -1,6 +1,10 @@
 package dashboard
 
 import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -31,12 +35,15 @@ func body(t *testing.T, resp *http.Response) string {
 
 func TestRoutes(t *testing.T) {
 	for target, contentType := range map[string]string{
-		"/":            "text/html; charset=utf-8",
-		"/?theme=none": "text/html; charset=utf-8",
-		"/page.js":     "text/javascript; charset=utf-8",
-		"/readings.js": "text/javascript; charset=utf-8",
-		"/page.css":    "text/css; charset=utf-8",
-		"/favicon.svg": "image/svg+xml",
+		"/":              "text/html; charset=utf-8",
+		"/?theme=none":   "text/html; charset=utf-8",
+		"/page.js":       "text/javascript; charset=utf-8",
+		"/readings.js":   "text/javascript; charset=utf-8",
+		"/page.css":      "text/css; charset=utf-8",
+		"/favicon.svg":   "image/svg+xml",
+		"/gateway.js":    "text/javascript; charset=utf-8",
+		"/uPlot.min.js":  "text/javascript; charset=utf-8",
+		"/uPlot.min.css": "text/css; charset=utf-8",
 	} {
 		resp := do(t, http.MethodGet, target)
 		if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != contentType {
@@ -152,18 +159,21 @@ func TestNothingInline(t *testing.T) {
 		}
 	}
 	for url, f := range load() {
-		if strings.HasSuffix(url, ".js") && regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function`).Match(f.content) {
+		if strings.HasSuffix(url, ".js") && regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|\bFunction\(`).Match(f.content) {
 			t.Errorf("%s makes code or markup from text", url)
 		}
 	}
 }
 
-// TestReferences follows every address in the page: it must be served here.
+// TestReferences follows every address in the page: it must be served here, and
+// what is served must be asked for at once, not when the file before has come.
 func TestReferences(t *testing.T) {
 	page := load()
+	html := string(page["/"].content)
+	imports := regexp.MustCompile(`(?m)^(?:import|export) \{[^}]*\} from "([^"]*)";`)
 	address := map[string]*regexp.Regexp{
-		"/":    regexp.MustCompile(`(?:href|src)="([^"]*)"`),
-		".js":  regexp.MustCompile(`(?m)^import [^;]*"([^"]*)";`),
+		"/":    regexp.MustCompile(`(?:href|src)="([^"]*\.[^"]*)"`),
+		".js":  imports,
 		".css": regexp.MustCompile(`(?:url\(|@import)\s*["']?([^"')]*)`),
 	}
 	used := map[string]bool{"/": true}
@@ -185,26 +195,90 @@ func TestReferences(t *testing.T) {
 		if !used[url] {
 			t.Errorf("%s is served but nothing refers to it", url)
 		}
+		if url != "/" && !strings.Contains(html, `="`+url[1:]+`"`) {
+			t.Errorf("index.html does not ask for %s at once", url)
+		}
 	}
-	html := string(page["/"].content)
-	ids := regexp.MustCompile(`get\("([^"]+)"\)`).FindAllSubmatch(page["/page.js"].content, -1)
-	if len(ids) == 0 {
-		t.Error("page.js looks up no element: has its way of doing so changed?")
+	for url := range client {
+		for _, m := range imports.FindAllSubmatch(page[url].content, -1) {
+			if target := "/" + strings.TrimPrefix(string(m[1]), "./"); !client[target] {
+				t.Errorf("%s imports %s, which other pages may not have", url, target)
+			}
+		}
 	}
-	for _, id := range ids {
-		if !strings.Contains(html, `id="`+string(id[1])+`"`) {
-			t.Errorf("page.js asks for the element %s, which index.html lacks", id[1])
+	ids := 0
+	for url, f := range page {
+		for _, id := range regexp.MustCompile(`(?:get|copy)\("([^"]+)"\)`).FindAllSubmatch(f.content, -1) {
+			if ids++; strings.HasSuffix(url, ".js") && !strings.Contains(html, `id="`+string(id[1])+`"`) {
+				t.Errorf("%s asks for the element %s, which index.html lacks", url, id[1])
+			}
+		}
+	}
+	if ids == 0 {
+		t.Error("no element is looked up: has the way of doing so changed?")
+	}
+}
+
+// TestClientIsForOthers: only what other pages may import says so.
+func TestClientIsForOthers(t *testing.T) {
+	for url := range load() {
+		got := do(t, http.MethodGet, url).Header.Get("Access-Control-Allow-Origin")
+		if want := map[bool]string{true: "*"}[client[url]]; got != want {
+			t.Errorf("GET %s: Access-Control-Allow-Origin %q, want %q", url, got, want)
+		}
+	}
+}
+
+func TestCompression(t *testing.T) {
+	for url, f := range load() {
+		resp := do(t, http.MethodGet, url, "Accept-Encoding", "br, gzip;q=0.8")
+		r, err := gzip.NewReader(resp.Body)
+		if err != nil || resp.Header.Get("Content-Encoding") != "gzip" || resp.ContentLength != int64(len(f.compressed)) {
+			t.Fatalf("GET %s: %v, Content-Encoding %q, length %d", url, err, resp.Header.Get("Content-Encoding"), resp.ContentLength)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil || !bytes.Equal(content, f.content) {
+			t.Errorf("GET %s, compressed: %v, other content", url, err)
+		}
+		plain := do(t, http.MethodGet, url)
+		if resp.Header.Get("ETag") == plain.Header.Get("ETag") || plain.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("GET %s: a cache could mix what is compressed and what is not", url)
+		}
+		again := do(t, http.MethodGet, url, "Accept-Encoding", "gzip", "If-None-Match", resp.Header.Get("ETag"))
+		if again.StatusCode != http.StatusNotModified {
+			t.Errorf("GET %s again, compressed: %s", url, again.Status)
+		}
+		for _, header := range [][]string{
+			{"Accept-Encoding", "gzip;q=0"}, {"Accept-Encoding", "br, gzip ; q=0.0"}, {"Accept-Encoding", "identity"},
+			{"Accept-Encoding", "gzip", "Range", "bytes=0-3"},
+		} {
+			if got := do(t, http.MethodGet, url, header...).Header.Get("Content-Encoding"); got != "" {
+				t.Errorf("GET %s with %q: Content-Encoding %s", url, header, got)
+			}
+		}
+	}
+}
+
+// TestUPlot: what vegeta embeds is what uPlot's author published as 1.6.32.
+func TestUPlot(t *testing.T) {
+	for name, want := range map[string]string{
+		"uPlot.min.js":  "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f", // dist/uPlot.iife.min.js
+		"uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+	} {
+		if got := fmt.Sprintf("%x", sha256.Sum256(readUPlot(name))); got != want {
+			t.Errorf("sha256 of %s: %s, want %s", name, got, want)
 		}
 	}
 }
 
 func TestSize(t *testing.T) {
-	const most = 30 << 10 // small enough for a first sight over a slow link
+	const most = 120_000 // in all, as it travels
 	size := 0
 	for _, f := range load() {
-		size += len(f.content)
+		size += len(f.compressed)
 	}
+	t.Logf("%d bytes, compressed", size)
 	if size > most {
-		t.Errorf("the page is %d bytes, want at most %d", size, most)
+		t.Errorf("the page is %d bytes, compressed, want at most %d", size, most)
 	}
 }

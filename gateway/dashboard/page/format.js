@@ -14,6 +14,9 @@ export const temperature = (celsius) => fixed(celsius, 2);
 /** Relative humidity with one decimal. @param {number} percent */
 export const humidity = (percent) => fixed(percent, 1);
 
+/** A part of a whole in percent. @param {number} part 0…1 */
+export const percent = (part) => `${Math.round(part * 100)} %`;
+
 /** A whole number with its thousands apart. @param {number} n */
 export const count = (n) => n.toLocaleString("en");
 
@@ -37,3 +40,13 @@ export function wait(ms) {
   const seconds = Math.max(0, Math.ceil(ms / 1000));
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
+
+/** How fast a temperature changes, "↗ +0.30 °C/min". @param {number} perMinute °C */
+export function trend(perMinute) {
+  if (!Number.isFinite(perMinute)) return "";
+  if (Math.abs(perMinute) < 0.05) return "→ steady";
+  return `${perMinute > 0 ? "↗ +" : "↘ "}${fixed(perMinute, 2)} °C/min`;
+}
+
+/** A time of day. @param {number} time Unix ms */
+export const clock = (time) => new Date(time).toLocaleTimeString(undefined, { hourCycle: "h23", hour: "2-digit", minute: "2-digit", second: "2-digit" });

@@ -1,17 +1,11 @@
 // @ts-check
 // One WebSocket to the gateway, opened again whenever it is lost.
 
-import { SUBPROTOCOL, decode } from "./readings.js";
-import { patience } from "./track.js";
+/** @typedef {"closed" | "connecting" | "connected" | "waiting"} Phase */
 
-/** @typedef {import("./readings.js").Reading} Reading */
-/** @typedef {import("./track.js").Info} Info */
-/** @typedef {{server: string, version: string, epoch: string, simulated: boolean, clock_synced: boolean, sensors: Info[]}} Hello */
-/** @typedef {"connecting" | "connected" | "waiting"} Phase */
-
-const OPENING = 10_000; // ms for the handshake and hello
-const LONGEST = 60_000; // ms between two tries
-const CIRCUIT_TRIES = 10, CIRCUIT_PAUSE = 5 * 60_000;
+const OPENING = 10_000; // ms for the handshake and the first message
+const SILENCE = 12_000; // ms without a message: nobody is there
+const LONGEST = 60_000, CIRCUIT_TRIES = 10, CIRCUIT_PAUSE = 5 * 60_000;
 const SERVICE_RESTART = 1012;
 
 /**
@@ -19,7 +13,7 @@ const SERVICE_RESTART = 1012;
  * @param {number} failures tries that failed in a row; 0 when a connection was lost
  * @param {number} random 0…1, spreads clients that lost the server together
  */
-export function pause(failures, random) {
+export function backoff(failures, random) {
   if (failures >= CIRCUIT_TRIES) return CIRCUIT_PAUSE;
   return Math.min((2 ** failures + random) * 1000, LONGEST);
 }
@@ -29,93 +23,136 @@ export function pause(failures, random) {
  * @param {number} code @param {string} reason of the close
  * @returns {number | undefined}
  */
-export function asked(code, reason) {
+export function askedWait(code, reason) {
   const match = code === SERVICE_RESTART && /\bretry_ms=(\d+)/.exec(reason);
   return match ? Math.min(Number(match[1]), LONGEST) : undefined;
 }
 
-export class Link {
+/** A WebSocket that is opened again whenever it is lost. */
+export class Link extends EventTarget {
   /** @type {Phase} */
-  phase = "connecting";
+  phase = "closed";
   failures = 0;
   /** When the next try is due, on performance.now(). */
   due = 0;
+  urgent = false; // tries do not count, and somebody else calls for them
 
   /** @type {WebSocket | undefined} */
   #socket;
   /** @type {ReturnType<typeof setTimeout> | undefined} the handshake's, the silence's or the pause's, one at a time */
   #timer;
-  #silence = OPENING;
+  #heard = 0;
   #url;
-  #on;
+  #protocols;
 
-  /**
-   * @param {string | URL} url
-   * @param {object} on what is told to whom
-   * @param {(hello: Hello) => void} on.hello
-   * @param {(readings: Reading[]) => void} on.readings
-   * @param {() => void} on.phase
-   */
-  constructor(url, on) {
-    this.#url = url;
-    this.#on = on;
+  /** @param {string | URL} url @param {string[]} protocols */
+  constructor(url, protocols) {
+    super();
+    this.#url = new URL(url);
+    this.#url.protocol = this.#url.protocol.replace(/^http/, "ws");
+    this.#protocols = protocols;
   }
 
-  /** Tries now, unless it is connected or trying. */
+  /** Connects now, unless it is connected or at it. */
   open() {
     if (this.#socket) return;
-    const socket = new WebSocket(this.#url, SUBPROTOCOL);
+    const socket = new WebSocket(this.#url, this.#protocols);
     socket.binaryType = "arraybuffer";
-    socket.onmessage = (event) => this.#receive(event.data);
-    socket.onclose = (event) => this.#lost(asked(event.code, event.reason));
+    socket.onopen = () => this.opened();
+    socket.onmessage = ({ data }) => {
+      this.#heard = performance.now();
+      this.received(data);
+    };
+    socket.onclose = ({ code, reason }) => this.#lost(code, reason);
     this.#socket = socket;
-    this.#after(OPENING, () => this.#lost());
+    this.#after(OPENING, () => this.#lost(0, ""));
     this.#enter("connecting");
   }
 
-  /** @param {string | ArrayBuffer} data */
-  #receive(data) {
-    if (typeof data === "string") this.#text(JSON.parse(data));
-    else if (this.phase === "connected") this.#on.readings(decode(data));
-    if (this.phase === "connected") this.#after(this.#silence, () => this.#lost());
+  /** Disconnects, for good. */
+  close() {
+    this.#drop();
+    clearTimeout(this.#timer);
+    this.#enter("closed");
   }
 
-  /** @param {{type: string, payload: any}} message */
-  #text({ type, payload }) {
-    if (type !== "hello") return;
+  /** Gives up a connection that seems dead. */
+  abandon() {
+    if (this.phase === "connected") this.#lost(0, "");
+  }
+
+  /** @param {object} message @returns whether it went out */
+  transmit(message) {
+    if (this.#socket?.readyState !== 1) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** The conversation has begun: a success. */
+  established() {
     this.failures = 0;
-    // A gateway says something each tick, if only that a sensor failed, and a
-    // browser is not told of a peer that vanished: long silence means that.
-    const intervals = payload.sensors.map((/** @type {Info} */ s) => s.interval_ms);
-    this.#silence = 5000 + patience(Math.min(...intervals));
-    this.#on.hello(payload);
     this.#enter("connected");
+    this.#listen();
   }
 
-  /** @param {number} [retry] ms that the server asked to wait */
-  #lost(retry) {
-    const socket = this.#socket;
-    if (!socket) return;
-    this.#socket = undefined;
-    socket.onmessage = socket.onclose = null;
-    socket.close();
-    const wasConnected = this.phase === "connected";
-    if (!wasConnected) this.failures++;
-    const wait = (wasConnected ? retry : undefined) ?? pause(this.failures, Math.random());
+  /** @param {string} type @param {unknown} detail */
+  emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  // What the kinds of link do.
+  silence = SILENCE; // the longest, once established
+  opened() {}
+  /** @param {string | ArrayBuffer} data */
+  received(data) {}
+  dropped() {}
+  /** Whether to come back after this close. @param {number} code */
+  returns(code) {
+    return true;
+  }
+
+  /** Waits for the silence that is too long. */
+  #listen() {
+    const left = this.#heard + this.silence - performance.now();
+    if (left > 0) this.#after(left, () => this.#listen());
+    else this.#lost(0, "");
+  }
+
+  /** @param {number} code @param {string} reason */
+  #lost(code, reason) {
+    if (!this.#socket) return;
+    const established = this.phase === "connected";
+    this.#drop();
+    if (!this.returns(code)) {
+      this.emit("refused", reason);
+      return this.close();
+    }
+    if (!established && !this.urgent) this.failures++;
+    const wait = (established ? askedWait(code, reason) : undefined) ?? backoff(this.failures, Math.random());
     this.due = performance.now() + wait;
     this.#after(wait, () => this.open());
     this.#enter("waiting");
   }
 
-  /** Replaces the timer; never calls back if ms is infinite. @param {number} ms @param {() => void} then */
+  #drop() {
+    const socket = this.#socket;
+    if (!socket) return;
+    this.#socket = undefined;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+    this.dropped();
+  }
+
+  /** Replaces the timer; never if ms is infinite. @param {number} ms @param {() => void} then */
   #after(ms, then) {
     clearTimeout(this.#timer);
-    this.#timer = Number.isFinite(ms) ? setTimeout(then, ms) : undefined;
+    if (Number.isFinite(ms)) this.#timer = setTimeout(then, ms);
   }
 
   /** @param {Phase} phase */
   #enter(phase) {
+    if (this.phase === phase) return;
     this.phase = phase;
-    this.#on.phase();
+    this.emit("phase", phase);
   }
 }

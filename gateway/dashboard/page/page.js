@@ -1,79 +1,81 @@
 // @ts-check
-// Draws what the link brings: on animation frames, and nothing while hidden.
+// Brings the parts of the page together: what the gateway sends is noted at once
+// and drawn on animation frames, and nothing is drawn while nobody can see it.
 
-import { age, count, humidity, temperature, wait } from "./format.js";
-import { Link } from "./link.js";
-import { cause } from "./readings.js";
-import { sparkline } from "./sparkline.js";
-import { MINUTE, Track, patience } from "./track.js";
+import { Card } from "./cards.js";
+import { get, mark, text } from "./dom.js";
+import { age, count, wait } from "./format.js";
+import { Gateway } from "./gateway.js";
+import { Motors } from "./motors.js";
+import { KEPT } from "./ring.js";
+import { openRoom } from "./room.js";
+import { Sensor, patience } from "./sensor.js";
+import { stopAll } from "./stop.js";
+import { HistoryView } from "./view.js";
 
-/** @typedef {import("./link.js").Hello} Hello */
-/** @typedef {import("./readings.js").Reading} Reading */
-/** @typedef {import("./track.js").State} State */
+/** @typedef {import("./gateway.js").Hello} Hello */
+/** @typedef {import("./gateway.js").Reading} Reading */
 
-// Time between two drawings of ages and lines, in ms.
-const REFRESH = matchMedia("(prefers-reduced-motion: reduce)").matches ? 500 : 200;
+// Time between two drawings of ages and words, in ms.
+const REFRESH = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 200;
 
-/** @param {ParentNode} root @param {string} selector @returns {any} */
-const find = (root, selector) => root.querySelector(selector);
-/** @param {string} id @returns {any} */
-const get = (id) => document.getElementById(id);
-
-/** @type {Hello | undefined} */
-let hello;
-/** @type {Map<number, {track: Track, card: HTMLElement}>} by sensor number */
-let sensors = new Map();
-/** @type {number | undefined} when the last frame came */
-let frame;
+/** @type {Map<number, Card>} by sensor number */
+let cards = new Map();
+/** @type {string | undefined} */
+let version;
+/** @type {number | undefined} when the last live message came */
+let heard;
+let newest = Date.now(), newestAt = performance.now(); // the gateway's clock, and when it said so
 let simulated = false, unsynced = false;
 
-const address = new URL(".", location.href);
-address.protocol = address.protocol.replace("http", "ws");
-const link = new Link(address, { hello: greet, readings: receive, phase: schedule });
+const base = new URL(".", location.href);
+const gateway = new Gateway(base, { topics: ["motors", "events"], replay: KEPT });
+const charts = new HistoryView(base, () => newest + performance.now() - newestAt, schedule);
+new Motors(gateway);
+const room = openRoom(gateway);
+stopAll(gateway);
 
-/** @param {Hello} next */
-function greet(next) {
-  // Another version brings another page.
-  if (hello && hello.version !== next.version) return location.reload();
-  if (hello?.epoch !== next.epoch) sensors.forEach(({ track }) => track.restart());
-  hello = next;
-  simulated = next.simulated;
-  unsynced = !next.clock_synced;
-  frame = undefined;
-  sensors = new Map(next.sensors.map((info) => [info.id, sensorOf(info)]));
-  get("sensors").replaceChildren(...[...sensors.values()].map(({ card }) => card));
-  get("empty").hidden = sensors.size > 0;
-  text(get("version"), `${next.server} ${next.version}`);
-}
+gateway.addEventListener("phase", schedule);
+gateway.addEventListener("hello", ({ detail }) => greet(detail));
+gateway.addEventListener("resumed", ({ detail }) => {
+  if (detail.skipped) cards.forEach(({ sensor }) => sensor.ring.clear()); // what is older comes in buckets
+});
+gateway.addEventListener("readings", ({ detail }) => receive(detail));
 
-/** What is known of a sensor already, or a new card. @param {Hello["sensors"][0]} info */
-function sensorOf(info) {
-  const known = sensors.get(info.id);
-  if (known?.track.info.name === info.name) {
-    known.track.info = info;
-    text(find(known.card, ".model"), info.model);
-    return known;
+/** @param {Hello} hello */
+function greet(hello) {
+  if (version && version !== hello.version) return location.reload(); // another version brings another page
+  version = hello.version;
+  simulated = hello.simulated;
+  unsynced = !hello.clock_synced;
+  heard = undefined;
+  newest = hello.time;
+  newestAt = performance.now();
+  const before = cards;
+  cards = new Map(hello.sensors.map((info) => {
+    const known = before.get(info.id);
+    const same = known && JSON.stringify([known.sensor.info.name, known.sensor.info.model, known.sensor.info.interval_ms]) === JSON.stringify([info.name, info.model, info.interval_ms]);
+    return [info.id, same ? known : new Card(new Sensor(info))];
+  }));
+  if (cards.size !== before.size || [...cards].some(([id, card]) => before.get(id) !== card)) {
+    get("sensors").replaceChildren(...[...cards.values()].map(({ element }) => element));
+    charts.begin([...cards.values()].map(({ sensor }) => sensor));
   }
-  const card = find(get("sensor").content, ".sensor").cloneNode(true);
-  text(find(card, "h2"), info.name);
-  text(find(card, ".model"), info.model);
-  const json = find(card, "a");
-  json.href = `sensors/${encodeURIComponent(info.name)}`;
-  json.setAttribute("aria-label", `${info.name}: newest reading as JSON`);
-  return { track: new Track(info), card };
+  get("empty").hidden = cards.size > 0;
+  text(get("version"), `${hello.server} ${hello.version}`);
 }
 
 /** @param {Reading[]} readings of one message */
 function receive(readings) {
-  // A message is one tick, and as old as its arrival; neither clock matters.
-  // Only conflated readings lie apart, by the gateway's own clock.
-  frame = performance.now();
-  const newest = Math.max(...readings.map((r) => r.time));
+  const now = performance.now();
   for (const reading of readings) {
-    const older = reading.conflated ? Math.min(newest - reading.time, MINUTE) : 0;
-    sensors.get(reading.sensor)?.track.add(reading, frame - older);
+    cards.get(reading.sensor)?.sensor.add(reading, now);
     simulated ||= reading.simulated;
+    if (reading.historical) continue;
+    heard = now;
     unsynced = reading.unsynced;
+    newest = reading.time;
+    newestAt = now;
   }
   schedule();
 }
@@ -91,20 +93,13 @@ function schedule() {
   });
 }
 
-/**
- * Values follow every message. Digits of an age that change faster than they
- * can be read, and lines that move by less than a pixel, have their own pace.
- * @param {number} now
- */
+/** @param {number} now */
 function draw(now) {
   get("simulated").hidden = !simulated;
   get("unsynced").hidden = !unsynced;
   drawStatus(now);
-  for (const { track, card } of sensors.values()) {
-    const changed = drawValues(track, card, now);
-    if (refresh || changed) drawDetails(track, card, now);
-  }
-  if (refresh) drawTotals();
+  for (const card of cards.values()) card.draw(now, gateway.phase === "connected", refresh);
+  if (cards.size) charts.draw(now, refresh);
 }
 
 /** @param {number} now */
@@ -112,97 +107,44 @@ function drawStatus(now) {
   const [phase, label, spoken] = status(now);
   const changed = mark(get("status"), "phase", phase);
   if (changed && spoken) text(get("announcement"), spoken);
-  if (changed || refresh) text(get("status-text"), label);
-  get("retry").hidden = link.phase === "connected" || !link.due; // it stays while it tries: it may have the focus
+  if (changed || refresh) {
+    text(get("status-text"), label);
+    const { received, recovered, conflated, missed, lost } = gateway.counts, { roundTrip } = gateway;
+    text(get("totals"), [
+      roundTrip === undefined ? "" : `round trip ${roundTrip < 10 ? roundTrip.toFixed(1) : Math.round(roundTrip)} ms`,
+      `${count(received)} received`, `${count(recovered)} recovered`, `${count(lost)} lost`,
+      missed ? `${count(missed)} not measured` : "", conflated ? `${count(conflated)} thinned out` : "",
+    ].filter(Boolean).join(" · "));
+    mark(get("totals"), "lost", String(lost > 0));
+  }
+  get("retry").hidden = gateway.phase === "connected" || !gateway.due; // it stays while it tries: it may have the focus
 }
 
 /** @param {number} now @returns {[phase: string, label: string, spoken: string]} */
 function status(now) {
-  if (link.phase === "connecting") return ["connecting", "connecting…", ""];
-  if (link.phase === "waiting") {
-    return ["waiting", `reconnecting in ${wait(link.due - now)}`, "Connection lost, reconnecting"];
-  }
-  if (frame === undefined) return ["connecting", "connected, no reading yet", "Connected"];
-  const silent = now - frame;
-  const limit = Math.min(...[...sensors.values()].map(({ track }) => patience(track.info.interval_ms)));
+  if (gateway.phase === "waiting") return ["waiting", `reconnecting in ${wait(gateway.due - now)}`, "Connection lost, reconnecting"];
+  if (gateway.phase !== "connected") return ["connecting", gateway.due ? "reconnecting …" : "connecting …", ""];
+  if (heard === undefined) return ["connecting", "connected, no reading yet", "Connected"];
+  const silent = now - heard, limit = Math.min(...[...cards.values()].map(({ sensor }) => patience(sensor.info.interval_ms)));
   if (silent > limit) return ["stale", `stale ${age(silent).replace(/\.\d/, "")}`, "Stale: no readings arrive"];
   return ["live", `live · ${age(silent)}`, "Live"];
 }
 
-/** @param {Track} track @param {HTMLElement} card @param {number} now */
-function drawValues(track, card, now) {
-  const reading = track.good?.reading;
-  text(find(card, ".temperature .value"), temperature(reading?.temperature ?? NaN));
-  text(find(card, ".humidity .value"), humidity(reading?.humidity ?? NaN));
-  return mark(card, "state", track.state(now, link.phase === "connected"));
-}
-
-/** @param {Track} track @param {HTMLElement} card @param {number} now */
-function drawDetails(track, card, now) {
-  track.forget(now);
-  const state = /** @type {State} */ (card.dataset.state);
-  const lines = sparkline(track.points, now);
-  text(find(card, ".age"), valueAge(track, state, now));
-  const [trouble, words] = note(track, state, lines.failed, now);
-  text(find(card, ".note strong"), trouble && `${trouble}:`);
-  text(find(card, ".note span"), words);
-  for (const part of /** @type {const} */ (["line", "failures", "tip"])) {
-    find(card, `.${part}`).setAttribute("d", lines[part]);
-  }
-  text(find(card, ".range"), lines.low <= lines.high
-    ? `last minute ${temperature(lines.low)} to ${temperature(lines.high)} °C` : "no value in the last minute");
-}
-
-/** @param {Track} track @param {State} state @param {number} now */
-function valueAge(track, state, now) {
-  if (!track.good) return "no value yet";
-  const passed = age(now - track.good.at);
-  return state === "live" ? passed : `last good ${passed} ago`;
-}
-
-/**
- * What there is to say about a sensor: the trouble it has, and in words.
- * @param {Track} track @param {State} state @param {number} failures in the last minute @param {number} now
- * @returns {[trouble: string, words: string]}
- */
-function note(track, state, failures, now) {
-  if (state === "waiting") return ["", "waiting for the first reading"];
-  if (state === "stale") return ["stale", `nothing heard for ${age(now - (track.heard ?? now))}`];
-  if (state === "failed") return cause(track.fault);
-  if (!failures || !track.failed) return ["", "no failure seen in the last minute"];
-  const [name] = cause(track.failed.reading.fault);
-  return ["", `${count(failures)} failed in the last minute; last: ${name}, ${age(now - track.failed.at)} ago`];
-}
-
-function drawTotals() {
-  const total = { received: 0, missed: 0, conflated: 0 };
-  for (const { track } of sensors.values()) {
-    total.received += track.received;
-    total.missed += track.missed;
-    total.conflated += track.conflated;
-  }
-  text(get("totals"), `${count(total.received)} readings received, ${count(total.missed)} lost` +
-    (total.conflated ? `, ${count(total.conflated)} thinned out` : ""));
-}
-
-/** Sets the text if it differs. @param {Element} element @param {string} value */
-function text(element, value) {
-  if (element.textContent !== value) element.textContent = value;
-}
-
-/** Sets a data attribute, and says if it differed. @param {HTMLElement} element @param {string} key @param {string} value */
-function mark(element, key, value) {
-  if (element.dataset[key] === value) return false;
-  element.dataset[key] = value;
-  return true;
-}
-
 /** Someone is there, or a network is: no reason to wait any longer. */
 function retry() {
-  if (!document.hidden) link.open();
+  if (!document.hidden) gateway.open();
   schedule();
 }
 
+// A page that is left must not stay behind as a ghost in the browser's cache of
+// pages to come back to: nobody operates it.
+window.addEventListener("pagehide", () => {
+  gateway.close();
+  room.close();
+});
+window.addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) location.reload();
+});
 document.addEventListener("visibilitychange", retry);
 window.addEventListener("online", retry);
 get("retry").addEventListener("click", retry);
@@ -210,4 +152,4 @@ setInterval(() => {
   refresh = true;
   schedule();
 }, REFRESH);
-link.open();
+gateway.open();

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// HistoryConfig bounds what is kept of the readings.
+type HistoryConfig struct {
+	Size int64         // bytes on the disk
+	Age  time.Duration // of the oldest
+}
+
+// What holds where the file is silent, and what it may ask for.
+const (
+	defaultHistorySize = 256 << 20
+	minHistorySize     = 16 << 20 // less would not hold the journal and an hour
+	maxHistorySize     = 1 << 40
+	defaultHistoryAge  = 7 * 24 * time.Hour
+	minHistoryAge      = time.Hour // what is packed at a time
+	maxHistoryAge      = 10 * 366 * 24 * time.Hour
+)
+
+// history reads how much is kept.
+func (s *section) history() HistoryConfig {
+	c := HistoryConfig{Size: defaultHistorySize, Age: defaultHistoryAge}
+	n := s.value("history")
+	if n == nil {
+		return c
+	}
+	h := s.section(n, "history")
+	if h == nil {
+		return c
+	}
+	defer h.done()
+	var size, age string
+	if n := h.text("size", &size); n != nil {
+		var err error
+		if c.Size, err = parseSize(size); err != nil {
+			h.fault(n, "size", "%v", err)
+		} else if c.Size < minHistorySize || c.Size > maxHistorySize {
+			h.fault(n, "size", "%s is not between 16MiB and 1024GiB", quote(size))
+		}
+	}
+	if n := h.text("age", &age); n != nil {
+		var err error
+		if c.Age, err = parseDuration(age); err != nil {
+			h.fault(n, "age", "%s is not a duration (write 7d or 36h)", quote(age))
+		} else if c.Age < minHistoryAge || c.Age > maxHistoryAge {
+			h.fault(n, "age", "%s is not between 1h and 3660d", quote(age))
+		}
+	}
+	return c
+}
+
+var sizeForm = regexp.MustCompile(`^([0-9]{1,7})(MiB|GiB)$`)
+
+// parseSize reads a size as 256MiB or 1GiB.
+func parseSize(text string) (int64, error) {
+	m := sizeForm.FindStringSubmatch(text)
+	if m == nil {
+		return 0, fmt.Errorf("%s is not a size (write 256MiB or 1GiB)", quote(text))
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	if m[2] == "GiB" {
+		n <<= 10
+	}
+	return n << 20, err
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"sensorgateway/wire"
+)
+
+const (
+	defaultState = "/var/lib/gateway" // where the unit keeps it
+	logDir       = "log"              // of readings, in the state directory
+)
+
+// logReader is a log of readings on a disk, to which a gateway may be writing.
+type logReader interface {
+	Sensors() []string
+	Between(sensor string, from, to int64) (next func() ([]wire.Record, error))
+	Buckets(sensor string, from, to, step int64) (next func() ([]wire.Bucket, error))
+	Close() error
+}
+
+// exportOptions are the flags of export.
+type exportOptions struct {
+	config, state, output, format string
+	sensors                       []string
+	from, to, step                string
+}
+
+func exportCommand(stdout io.Writer, getenv func(string) string, open func(dir string) (logReader, error)) *cobra.Command {
+	var o exportOptions
+	place := pflag.NewFlagSet("", pflag.ContinueOnError) // what the gateway itself takes from the environment too
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Write the readings that the gateway has kept, as CSV, JSON or binary",
+		Long: "Writes the readings that a gateway on this machine has kept, sensor by sensor, in the order they were\n" +
+			"made. It reads the log's files, so the gateway may be running or not, and waits for nothing.\n\n" +
+			"A TIME is RFC 3339 (2026-03-01T06:00:00Z), Unix milliseconds, or a duration back from now (-90m, -7d).\n" +
+			"JSON is one object a sensor, each on a line; binary are the 24-byte records of readings.v2, where the\n" +
+			"sensors of the log are numbered from 0 in alphabetical order.",
+		Example: "  gateway export --from -24h --step 1m > day.csv\n" +
+			"  sudo -u gateway gateway export --sensor indoor --format json | jq .readings[0]",
+		Args:    noArgs,
+		PreRunE: func(*cobra.Command, []string) error { return fromEnvironment(place, getenv) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			e, err := o.parse(time.Now())
+			if err != nil {
+				return usageError{err}
+			}
+			dir, err := o.dir()
+			if err != nil {
+				return err
+			}
+			if e.log, err = open(dir); err != nil {
+				return explainLogError(dir, err)
+			}
+			err = e.choose(dir, o.sensors)
+			if err == nil {
+				err = writeOutput(o.output, stdout, func(w *bufio.Writer) error { return e.write(cmd.Context(), w) })
+			}
+			return errors.Join(err, e.log.Close())
+		},
+	}
+	place.StringVar(&o.config, "config", "", "configuration `file`, which says where the state is (default "+defaultConfig+")")
+	place.StringVar(&o.state, "state", "", "the gateway's state `directory` (default: as the configuration says, else "+defaultState+")")
+	f := cmd.Flags()
+	f.AddFlagSet(place)
+	f.StringArrayVar(&o.sensors, "sensor", nil, "`name` of a sensor; can be given again (default: all)")
+	f.StringVar(&o.from, "from", "", "`time` of the first reading (default: the oldest)")
+	f.StringVar(&o.to, "to", "", "`time` before which the last one was made (default: the newest)")
+	f.StringVar(&o.step, "step", "", "`duration` to sum up: count, least, mean and greatest of each 1m, 1h, 1d …")
+	f.StringVar(&o.format, "format", "csv", "csv, json or binary")
+	f.StringVar(&o.output, "output", "", "`file` to write; it appears once it is whole (default: standard output)")
+	return cmd
+}
+
+// parse checks what can be checked before the log is there.
+func (o *exportOptions) parse(now time.Time) (e *export, err error) {
+	e = &export{from: firstTime, to: endTime}
+	if e.format, err = parseFormat(o.format); err != nil {
+		return nil, err
+	}
+	if o.from != "" {
+		if e.from, err = parseTime(o.from, now); err != nil {
+			return nil, fmt.Errorf("--from %w", err)
+		}
+	}
+	if o.to != "" {
+		if e.to, err = parseTime(o.to, now); err != nil {
+			return nil, fmt.Errorf("--to %w", err)
+		}
+	}
+	if e.from >= e.to {
+		return nil, fmt.Errorf("--from %s is not before --to %s", formatTime(e.from), formatTime(e.to))
+	}
+	if o.step == "" {
+		return e, nil
+	}
+	step, err := parseDuration(o.step)
+	switch {
+	case err != nil || step < time.Millisecond || step%time.Millisecond != 0:
+		return nil, fmt.Errorf("--step %s is no duration of whole milliseconds (write 10s, 1m, 1h or 1d)", quote(o.step))
+	case e.format.bucket == nil:
+		return nil, fmt.Errorf("--step goes with csv and json: %s has records, and no sums of them", o.format)
+	}
+	e.step = step.Milliseconds()
+	return e, nil
+}
+
+// dir is where the log is.
+func (o *exportOptions) dir() (string, error) {
+	state := o.state
+	if state == "" {
+		_, err := os.Stat(defaultConfig)
+		if o.config != "" || !errors.Is(err, fs.ErrNotExist) {
+			cfg, err := serveOptions{config: o.config}.configuration(nil)
+			if err != nil {
+				return "", err
+			}
+			state = cfg.State
+		}
+	}
+	if state == "" {
+		state = defaultState
+	}
+	return filepath.Join(state, logDir), nil
+}
+
+// explainLogError says why there is no log in dir, and what helps.
+func explainLogError(dir string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("no log in %s: a gateway writes one once it runs with a state directory; fix: name that with --state", dir)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("log in %s: permission denied; fix: run this as the user who owns it (sudo -u gateway gateway export …)", dir)
+	}
+	return fmt.Errorf("log in %s: %w", dir, err)
+}
+
+// choose takes the sensors to export, all if none is named.
+func (e *export) choose(dir string, names []string) error {
+	there := e.log.Sensors()
+	if e.sensors = names; len(names) == 0 {
+		e.sensors = there
+	}
+	for _, name := range names {
+		if !slices.Contains(there, name) {
+			has := "has " + strings.Join(there, ", ")
+			if len(there) == 0 {
+				has = "is empty"
+			}
+			return fmt.Errorf("no sensor %s: the log in %s %s", quote(name), dir, has)
+		}
+	}
+	return nil
+}
+
+// writeOutput writes to the file at path by way of another one beside it, or to
+// stdout if that is "".
+func writeOutput(path string, stdout io.Writer, write func(*bufio.Writer) error) error {
+	const size = 64 << 10
+	if path == "" {
+		w := bufio.NewWriterSize(stdout, size)
+		err := write(w)
+		return errors.Join(err, w.Flush()) // what could be read is of use too
+	}
+	temp := path + ".part"
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		temp = path // a pipe, a device
+	}
+	f, err := os.Create(temp)
+	if err != nil {
+		return fmt.Errorf("--output: %w", err)
+	}
+	w := bufio.NewWriterSize(f, size)
+	err = write(w)
+	if err == nil {
+		err = w.Flush()
+	}
+	if err = errors.Join(err, f.Close()); temp == path {
+		return err
+	}
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	return nil
+}
+
+// export is what is to be written.
+type export struct {
+	log      logReader
+	sensors  []string
+	from, to int64 // Unix ms; to is not in it
+	step     int64 // ms; 0 is each reading
+	format   exportFormat
+}
+
+// write writes sensor by sensor, a batch at a time.
+func (e *export) write(ctx context.Context, w *bufio.Writer) error {
+	if _, err := w.WriteString(e.format.header(e.step)); err != nil {
+		return err
+	}
+	for _, name := range e.sensors {
+		if err := e.writeSensor(ctx, w, name); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (e *export) writeSensor(ctx context.Context, w *bufio.Writer, name string) error {
+	_, err := w.Write(e.format.begin(name, e.from, e.to, e.step))
+	switch {
+	case err != nil:
+	case e.step > 0:
+		err = pour(ctx, w, name, e.format.separator, e.log.Buckets(name, e.from, e.to, e.step), e.format.bucket)
+	default:
+		err = pour(ctx, w, name, e.format.separator, e.log.Between(name, e.from, e.to), e.format.reading)
+	}
+	if err == nil {
+		_, err = w.WriteString(e.format.end)
+	}
+	return err
+}
+
+// pour writes all that comes of next.
+func pour[T any](ctx context.Context, w *bufio.Writer, name, separator string, next func() ([]T, error), encode func([]byte, string, T) []byte) error {
+	between := ""
+	for ctx.Err() == nil {
+		batch, err := next()
+		for _, x := range batch {
+			if _, err := w.Write(encode(append(w.AvailableBuffer(), between...), name, x)); err != nil {
+				return err
+			}
+			between = separator
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errors.New("interrupted")
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// exportFormat is how readings and sums are written: the same as the answers of
+// /api/v1/readings.
+type exportFormat struct {
+	readingHeader, bucketHeader string // of the whole
+	object                      bool   // each sensor has one around
+	separator, end              string // between two of a sensor, and after them
+	reading                     func(b []byte, name string, r wire.Record) []byte
+	bucket                      func(b []byte, name string, x wire.Bucket) []byte // nil: it has none
+}
+
+var exportFormats = map[string]exportFormat{
+	"csv": {
+		readingHeader: wire.ReadingCSVHeader, bucketHeader: wire.BucketCSVHeader,
+		reading: wire.AppendReadingCSV, bucket: wire.AppendBucketCSV,
+	},
+	"json": {
+		object: true, separator: ",", end: "]}\n",
+		reading: wire.AppendReadingJSON, bucket: wire.AppendBucketJSON,
+	},
+	"binary": {
+		reading: func(b []byte, _ string, r wire.Record) []byte { return r.Append(b) },
+	},
+}
+
+func parseFormat(name string) (exportFormat, error) {
+	f, ok := exportFormats[name]
+	if !ok {
+		return f, fmt.Errorf("--format %s: it is csv, json or binary", quote(name))
+	}
+	return f, nil
+}
+
+func (f *exportFormat) header(step int64) string {
+	if step > 0 {
+		return f.bucketHeader
+	}
+	return f.readingHeader
+}
+
+// begin is what stands before a sensor's readings.
+func (f *exportFormat) begin(name string, from, to, step int64) []byte {
+	switch {
+	case !f.object:
+		return nil
+	case step > 0:
+		return fmt.Appendf(nil, `{"sensor":%q,"from":%d,"to":%d,"step":%d,"buckets":[`, name, from, to, step)
+	}
+	return fmt.Appendf(nil, `{"sensor":%q,"from":%d,"to":%d,"readings":[`, name, from, to)
+}
+
+// The whole log: all times that RFC 3339 can say, from 1970 on.
+const (
+	firstTime = int64(0)
+	endTime   = int64(253402300800000) // the year 10000
+)
+
+var (
+	wholeNumber = regexp.MustCompile(`^[0-9]+$`)
+	wholeDays   = regexp.MustCompile(`^(-?[0-9]{1,5})d$`)
+)
+
+// parseTime reads a moment as people write it, as Unix ms.
+func parseTime(text string, now time.Time) (ms int64, err error) {
+	if wholeNumber.MatchString(text) {
+		ms, err = strconv.ParseInt(text, 10, 64)
+	} else if d, notOne := parseDuration(text); notOne == nil {
+		if d > 0 {
+			return 0, fmt.Errorf("%s is not back from now (write -%s)", quote(text), text)
+		}
+		ms = now.Add(d).UnixMilli()
+	} else {
+		var at time.Time
+		at, err = time.Parse(time.RFC3339, text)
+		ms = at.UnixMilli()
+	}
+	switch {
+	case errors.Is(err, strconv.ErrRange) || err == nil && (ms < firstTime || ms > endTime):
+		return 0, fmt.Errorf("%s is not between 1970 and the year 10000", quote(text))
+	case err != nil:
+		return 0, fmt.Errorf("%s is no time (write 2026-03-01T06:00:00Z, Unix milliseconds, or -90m for ninety minutes ago)", quote(text))
+	}
+	return ms, nil
+}
+
+// parseDuration reads a duration of Go, or of whole days.
+func parseDuration(text string) (time.Duration, error) {
+	if m := wholeDays.FindStringSubmatch(text); m != nil {
+		days, _ := strconv.Atoi(m[1]) // five digits at most
+		return time.Duration(days) * 24 * time.Hour, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, errors.New("no duration")
+	}
+	return d, nil
+}
+
+func formatTime(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }

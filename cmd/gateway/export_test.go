@@ -1,0 +1,304 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sensorgateway/wire"
+)
+
+// fakeLog is a log of two sensors. It hands out a record or a bucket at a time.
+type fakeLog struct {
+	asked  []string
+	fail   error // at the end, instead of it
+	many   int   // so many records of each sensor, instead of two
+	closed bool
+}
+
+func (l *fakeLog) Sensors() []string { return []string{"indoor", "outdoor"} }
+func (l *fakeLog) Close() error      { l.closed = true; return nil }
+
+func (l *fakeLog) end() error {
+	if l.fail != nil {
+		return l.fail
+	}
+	return io.EOF
+}
+
+func (l *fakeLog) Between(sensor string, from, to int64) func() ([]wire.Record, error) {
+	l.asked = append(l.asked, fmt.Sprint(sensor, " ", from, " ", to))
+	records := []wire.Record{
+		{Seq: 7, Flags: wire.Historical, Reading: wire.Reading{Temperature: 21.5, Humidity: 40.25, UnixMilli: 1712345678901}},
+		{Seq: 8, Flags: wire.Historical, Fault: wire.NoAck, Reading: wire.Failed(wire.NoAck, 1712345679001)},
+	}
+	i, batch := 0, make([]wire.Record, 1)
+	return func() ([]wire.Record, error) {
+		if i >= max(l.many, len(records)) {
+			return nil, l.end()
+		}
+		batch[0] = records[i%len(records)]
+		i++
+		return batch, nil
+	}
+}
+
+func (l *fakeLog) Buckets(sensor string, from, to, step int64) func() ([]wire.Bucket, error) {
+	l.asked = append(l.asked, fmt.Sprint(sensor, " ", from, " ", to, " ", step))
+	last := false
+	return func() ([]wire.Bucket, error) {
+		if last {
+			return nil, l.end()
+		}
+		last = true
+		return []wire.Bucket{{UnixMilli: 60000, Count: 2, Temperature: wire.Span{Min: 1, Mean: 2, Max: 3}, Humidity: wire.Span{Min: 4, Mean: 5, Max: 6}},
+			{UnixMilli: 120000, Failed: 1, Fault: wire.BusDown}}, nil
+	}
+}
+
+// runExport runs the command with log as what is in every directory.
+func runExport(ctx context.Context, log *fakeLog, env map[string]string, args ...string) (stdout string, err error) {
+	var out bytes.Buffer
+	cmd := exportCommand(&out, func(name string) string { return env[name] }, func(dir string) (logReader, error) {
+		log.asked = append(log.asked, dir)
+		return log, nil
+	})
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.SetArgs(args)
+	err = cmd.ExecuteContext(ctx)
+	return out.String(), err
+}
+
+func TestExport(t *testing.T) {
+	const both = "indoor 0 253402300800000|outdoor 0 253402300800000"
+	binary := string(wire.Record{Seq: 7, Flags: wire.Historical, Reading: wire.Reading{Temperature: 21.5, Humidity: 40.25, UnixMilli: 1712345678901}}.Append(nil)) +
+		string(wire.Record{Seq: 8, Flags: wire.Historical, Fault: wire.NoAck, Reading: wire.Failed(wire.NoAck, 1712345679001)}.Append(nil))
+	for _, tt := range []struct {
+		args, asked, want string
+	}{
+		{"", both, `time,unix_ms,sensor,seq,temperature,humidity,fault
+2024-04-05T19:34:38.901Z,1712345678901,indoor,7,21.5,40.25,
+2024-04-05T19:34:39.001Z,1712345679001,indoor,8,,,no_ack
+2024-04-05T19:34:38.901Z,1712345678901,outdoor,7,21.5,40.25,
+2024-04-05T19:34:39.001Z,1712345679001,outdoor,8,,,no_ack
+`},
+		{"--format json", both, `{"sensor":"indoor","from":0,"to":253402300800000,"readings":[{"ts":1712345678.901,"temp":21.5,"humidity":40.25,"seq":7},{"ts":1712345679.001,"temp":null,"humidity":null,"fault":"no_ack","seq":8}]}
+{"sensor":"outdoor","from":0,"to":253402300800000,"readings":[{"ts":1712345678.901,"temp":21.5,"humidity":40.25,"seq":7},{"ts":1712345679.001,"temp":null,"humidity":null,"fault":"no_ack","seq":8}]}
+`},
+		{"--format binary --sensor outdoor", "outdoor 0 253402300800000", binary},
+		{"--step 1m --sensor outdoor --from 5 --to 1970-01-02T00:00:00Z", "outdoor 5 86400000 60000", wire.BucketCSVHeader +
+			"1970-01-01T00:01:00.000Z,60000,outdoor,2,0,,1,2,3,4,5,6\n1970-01-01T00:02:00.000Z,120000,outdoor,0,1,bus_down,,,,,,\n"},
+		{"--step 1d --sensor indoor --format json --to 86400000", "indoor 0 86400000 86400000",
+			`{"sensor":"indoor","from":0,"to":86400000,"step":86400000,"buckets":[{"ts":60.000,"count":2,"failed":0,"temp":{"min":1,"mean":2,"max":3},"humidity":{"min":4,"mean":5,"max":6}},{"ts":120.000,"count":0,"failed":1,"fault":"bus_down","temp":null,"humidity":null}]}` + "\n"},
+	} {
+		var log fakeLog
+		got, err := runExport(t.Context(), &log, nil, append(strings.Fields(tt.args), "--state", "/somewhere")...)
+		if err != nil || !log.closed {
+			t.Errorf("%s: %v, closed %v", tt.args, err, log.closed)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s: %s", tt.args, diff)
+		}
+		asked := filepath.Join("/somewhere", "log") + "|" + tt.asked
+		if diff := cmp.Diff(asked, strings.Join(log.asked, "|")); diff != "" {
+			t.Errorf("%s: %s", tt.args, diff)
+		}
+		for line := range strings.Lines(got) {
+			if strings.Contains(tt.args, "json") && !json.Valid([]byte(line)) {
+				t.Errorf("%s: no JSON: %s", tt.args, line)
+			}
+		}
+	}
+}
+
+// The state directory: a flag goes before the environment, that before the file.
+func TestExportFindsTheLog(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(config, []byte("state: /from/file\nsensors:\n  - {name: a, chip: sht3x}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		env  map[string]string
+		args []string
+		want string
+	}{
+		{nil, []string{"--config", config}, "/from/file"},
+		{map[string]string{"GATEWAY_CONFIG": config}, nil, "/from/file"},
+		{map[string]string{"GATEWAY_STATE": "/from/env"}, []string{"--config", config}, "/from/env"},
+		{map[string]string{"GATEWAY_STATE": "/from/env", "GATEWAY_FORMAT": "nonsense"}, []string{"--state", "/from/flag"}, "/from/flag"},
+	} {
+		var log fakeLog
+		if _, err := runExport(t.Context(), &log, tt.env, tt.args...); err != nil || log.asked[0] != filepath.Join(tt.want, "log") {
+			t.Errorf("%v %v: %v, %v, want %s", tt.env, tt.args, log.asked, err, tt.want)
+		}
+	}
+	if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
+		var log fakeLog
+		if _, err := runExport(t.Context(), &log, nil); err != nil || log.asked[0] != filepath.Join(defaultState, "log") {
+			t.Errorf("by default: %v, %v", log.asked, err)
+		}
+	}
+	if _, err := runExport(t.Context(), &fakeLog{}, nil, "--config", config+".none"); exitStatus(err) != exitConfig {
+		t.Errorf("no such configuration: %v", err)
+	}
+}
+
+func TestExportRefuses(t *testing.T) {
+	for _, tt := range []struct{ args, want string }{
+		{"--format xml", "csv, json or binary"},
+		{"--from yesterday", "--from"},
+		{"--from 1h", "-1h"},
+		{"--to 99999999999999999999", "10000"},
+		{"--from 2000 --to 1000", "not before"},
+		{"--from -1h --to -2h", "not before"},
+		{"--step 0s", "--step"},
+		{"--step 1m1ns", "--step"},
+		{"--step -1m", "--step"},
+		{"--step often", "--step"},
+		{"--step 1m --format binary", "binary"},
+		{"more", "more"},
+	} {
+		_, err := runExport(t.Context(), &fakeLog{}, nil, append(strings.Fields(tt.args), "--state", "/somewhere")...)
+		var usage usageError
+		if !errors.As(err, &usage) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.args, err, tt.want)
+		}
+	}
+	_, err := runExport(t.Context(), &fakeLog{}, nil, "--state", "/somewhere", "--sensor", "attic")
+	if err == nil || !strings.Contains(err.Error(), "indoor, outdoor") {
+		t.Errorf("an unknown sensor: %v", err)
+	}
+}
+
+func TestParseTime(t *testing.T) {
+	now := time.UnixMilli(1712345678901)
+	for text, want := range map[string]int64{
+		"0": 0, "1712345678901": 1712345678901, "2024-04-05T19:34:38Z": 1712345678000, "2024-04-05T21:34:38.5+02:00": 1712345678500,
+		"-1h": 1712345678901 - 3600_000, "-7d": 1712345678901 - 7*86400_000, "-0s": 1712345678901, "0s": 1712345678901,
+	} {
+		if got, err := parseTime(text, now); got != want || err != nil {
+			t.Errorf("%s: %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "now", "-1", "5d", "1969-12-31T23:59:59Z", "253402300800001", "-99999d", "2024-04-05", "١"} {
+		if got, err := parseTime(text, now); err == nil {
+			t.Errorf("%q: %d, want an error", text, got)
+		}
+	}
+}
+
+// A file appears once it is whole.
+func TestExportToAFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "all.csv")
+	if _, err := runExport(t.Context(), &fakeLog{}, nil, "--state", "/somewhere", "--output", path); err != nil {
+		t.Fatal(err)
+	}
+	whole, _ := os.ReadFile(path)
+	if strings.Count(string(whole), "\n") != 5 {
+		t.Errorf("%s", whole)
+	}
+	broken := errors.New("input/output error")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for want, err := range map[string]error{
+		"outdoor: input/output error": func() error {
+			_, err := runExport(t.Context(), &fakeLog{fail: broken}, nil, "--state", "/somewhere", "--sensor", "outdoor", "--output", path)
+			return err
+		}(),
+		"interrupted": func() error {
+			_, err := runExport(ended, &fakeLog{}, nil, "--state", "/somewhere", "--output", path)
+			return err
+		}(),
+		"--output": func() error {
+			_, err := runExport(t.Context(), &fakeLog{}, nil, "--state", "/somewhere", "--output", filepath.Join(dir, "none", "all.csv"))
+			return err
+		}(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if after, _ := os.ReadFile(path); !bytes.Equal(after, whole) {
+		t.Error("a failure changed the file that was there")
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 1 {
+		t.Errorf("left behind: %v", files)
+	}
+	if _, err := runExport(t.Context(), &fakeLog{}, nil, "--state", "/somewhere", "--output", os.DevNull); err != nil {
+		t.Errorf("to a device: %v", err)
+	}
+	got, err := runExport(t.Context(), &fakeLog{fail: broken}, nil, "--state", "/somewhere")
+	if !errors.Is(err, broken) || strings.Count(got, "\n") != 3 {
+		t.Errorf("what could be read, and %v:\n%s", err, got)
+	}
+}
+
+func TestExportExplains(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, "--state"},
+		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission}, "sudo -u gateway"},
+		{errors.New("odd"), "odd"},
+	} {
+		if err := explainLogError("/var/lib/gateway/log", tt.err); !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "/var/lib/gateway/log") {
+			t.Errorf("%v, want %q", err, tt.want)
+		}
+	}
+}
+
+// However much there is, little of it is in memory.
+func TestExportStreams(t *testing.T) {
+	allocated := func(many int) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		cmd := exportCommand(io.Discard, func(string) string { return "" }, func(string) (logReader, error) { return &fakeLog{many: many}, nil })
+		cmd.SetArgs([]string{"--state", "/somewhere", "--format", "json"})
+		if err := cmd.Execute(); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	if few, many := allocated(1000), allocated(101000); many > few+1<<20 {
+		t.Errorf("%d bytes for 2000 records, %d for 202000", few, many)
+	}
+}
+
+// Whatever is written as a time is refused or is one, and a time that is printed
+// is read back.
+func FuzzParseTime(f *testing.F) {
+	for _, text := range []string{"0", "1712345678901", "2024-04-05T19:34:38Z", "-1h30m", "-7d", "1h", "-99999d", "٣", "-9223372036854775808ns"} {
+		f.Add(text)
+	}
+	now := time.UnixMilli(1712345678901)
+	f.Fuzz(func(t *testing.T, text string) {
+		ms, err := parseTime(text, now)
+		if err != nil {
+			return
+		}
+		if ms < firstTime || ms > endTime {
+			t.Fatalf("%q is %d", text, ms)
+		}
+		if ms == endTime {
+			return // the first moment that RFC 3339 cannot say
+		}
+		if back, err := parseTime(formatTime(ms), now); err != nil || back != ms-ms%1000 {
+			t.Errorf("%q is %d, %v after printing %s", text, back, err, formatTime(ms))
+		}
+	})
+}

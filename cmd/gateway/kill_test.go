@@ -1,0 +1,203 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/wire"
+)
+
+// oneSensorFile is a configuration with a sensor, for --simulate.
+func oneSensorFile(t testing.TB, more string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(path, []byte("sensors: [{name: indoor, chip: sht3x}]\n"+more), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// survivor is a client that connects again after each kill and resumes. It holds
+// what the contract says against what comes: protocol.md, section 6.
+type survivor struct {
+	t     *testing.T
+	epoch string
+	have  uint32 // all numbers up to this one came, or were told to be gone
+	any   bool
+	seen  map[uint32]wire.Reading
+	gone  int      // numbers that were told to be gone
+	holes []string // numbers that were neither delivered nor told to be gone
+}
+
+// follow connects, resumes and reads until the connection ends. first is told
+// when the first record has come.
+func (s *survivor) follow(url string, first func()) {
+	d := websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}}
+	c, _, err := d.Dial(url, nil)
+	if err != nil {
+		return // killed already
+	}
+	defer c.Close()
+	var hello struct{ Payload wire.Hello }
+	if _, b, err := c.ReadMessage(); err != nil || json.Unmarshal(b, &hello) != nil {
+		return
+	}
+	switch {
+	case s.epoch == "":
+		s.epoch = hello.Payload.Epoch
+	case s.epoch != hello.Payload.Epoch:
+		s.t.Fatalf("epoch %s after %s: the numbers could be continued", hello.Payload.Epoch, s.epoch)
+	}
+	if s.any {
+		err = c.WriteJSON(map[string]any{"type": "subscribe", "payload": map[string]any{
+			"topic": "sensors", "epoch": s.epoch, "since": map[string]uint32{"indoor": s.have}}})
+		if err != nil {
+			return
+		}
+	}
+	asked := !s.any // nothing to wait for
+	var live []uint32
+	defer func() {
+		// The live lane counts from where the one of the past has met it.
+		if len(live) > 0 && s.any && s.have == live[0]-1 {
+			for _, n := range live {
+				s.advance(n, "live")
+			}
+		}
+	}()
+	for {
+		kind, b, err := c.ReadMessage()
+		if err != nil {
+			return
+		}
+		if kind == websocket.TextMessage {
+			var answer struct {
+				Type    string
+				Payload wire.Subscribed
+			}
+			if json.Unmarshal(b, &answer) != nil || answer.Type != "subscribed" {
+				s.t.Fatalf("unasked: %s", b)
+			}
+			if from, ok := answer.Payload.From["indoor"]; ok {
+				s.gone += int(from - s.have - 1)
+				s.have = from - 1
+			}
+			asked, live = true, nil // the stream begins anew
+			continue
+		}
+		records, err := wire.ParseRecords(b)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, r := range records {
+			if before, ok := s.seen[r.Seq]; ok && r.Fault == wire.Good && before != r.Reading {
+				s.t.Fatalf("number %d was used twice: %v and %v", r.Seq, before, r.Reading)
+			}
+			s.seen[r.Seq] = r.Reading
+			switch {
+			case !s.any:
+				s.have, s.any = r.Seq, true
+			case r.Flags&wire.Historical != 0:
+				s.advance(r.Seq, "past")
+			default:
+				live = append(live, r.Seq)
+			}
+		}
+		if asked {
+			first()
+		}
+	}
+}
+
+func (s *survivor) advance(n uint32, lane string) {
+	if n <= s.have {
+		s.t.Fatalf("number %d came after %d", n, s.have)
+	}
+	if n > s.have+1 {
+		s.holes = append(s.holes, fmt.Sprintf("%s: %d after %d, %d ms later", lane, n, s.have, s.seen[n].UnixMilli-s.seen[s.have].UnixMilli))
+	}
+	s.have = n
+}
+
+// wantHoles allows for some holes: on a busy machine a tick is late by more than
+// an interval, and its number is never used. Who killed the program cannot ask it
+// how often that was.
+func (s *survivor) wantHoles(atMost int) {
+	s.t.Helper()
+	if len(s.holes) > atMost {
+		s.t.Errorf("numbers are missing of which nobody was told: %q", s.holes)
+	}
+}
+
+// The program is killed at random moments, also while it starts. It comes back,
+// goes on with the next number, and a client that resumes misses nothing of which
+// it is not told, nor more than a tick each time.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	kills := 100
+	if testing.Short() {
+		kills = 10
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	program, config, state := buildGateway(t), oneSensorFile(t, ""), t.TempDir()
+	rnd := rand.New(rand.NewPCG(7, 8))
+	s := &survivor{t: t, seen: map[uint32]wire.Reading{}}
+	var back []time.Duration
+	for n := range kills + 1 {
+		begin := time.Now()
+		process := launchGateway(t, program, "--simulate", "--config", config, "--listen", addr, "--state", state)
+		life := time.Duration(rnd.IntN(700)) * time.Millisecond
+		if n == kills {
+			life = 2 * time.Second // the last one brings all that is left
+		}
+		killed := make(chan struct{})
+		time.AfterFunc(life, func() {
+			process.cmd.Process.Kill()
+			close(killed)
+		})
+		for alive := true; alive; {
+			s.follow((&url.URL{Scheme: "ws", Host: addr, Path: "/"}).String(), func() {
+				if begin != (time.Time{}) {
+					back = append(back, time.Since(begin))
+					begin = time.Time{}
+				}
+			})
+			select {
+			case <-killed:
+				alive = false
+			default:
+			}
+		}
+		<-process.exited
+	}
+	if len(back) < kills/4 {
+		t.Fatalf("it came back only %d times: this proves little", len(back))
+	}
+	slices.Sort(back)
+	t.Logf("killed %d times, back within %v (%v at most); %d numbers seen, %d told to be gone, holes %q",
+		kills, back[len(back)/2], back[len(back)-1], len(s.seen), s.gone, s.holes)
+	if median := back[len(back)/2]; median > 2*time.Second {
+		t.Errorf("it takes %v to come back", median)
+	}
+	s.wantHoles(kills / 20)
+	if s.gone > kills {
+		t.Errorf("%d numbers are gone after %d kills", s.gone, kills)
+	}
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"sensorgateway/gateway/dashboard/browsertest"
+)
+
+// sights are the ways in which people see the page.
+var sights = map[string]browsertest.Options{
+	"desktop-light": {Width: 1440, Height: 900},
+	"desktop-dark":  {Width: 1440, Height: 900, Dark: true},
+	"phone-light":   {Width: 390, Height: 844, Phone: true},
+	"phone-dark":    {Width: 390, Height: 844, Phone: true, Dark: true},
+}
+
+// Whoever uses a keyboard, a screen reader, a phone or bright light can use the
+// page: as far as that can be computed.
+func TestPageForEverybody(t *testing.T) {
+	script, err := os.ReadFile("testdata/page/access.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate=flaky", "--listen", "127.0.0.1:0")
+	for name, options := range sights {
+		t.Run(name, func(t *testing.T) {
+			page := openPage(t, b, p, options)
+			check := func(when string) {
+				t.Helper()
+				for _, wrong := range browsertest.Eval[[]string](page, string(script)) {
+					t.Errorf("%s: %s", when, wrong)
+				}
+				for _, wrong := range page.Nameless() {
+					t.Errorf("%s: %s", when, wrong)
+				}
+			}
+			page.Wait(`document.querySelector(".sensor[data-state=live]")`)
+			check("live")
+			page.Wait(`document.querySelector(".sensor[data-state=failed]")`)
+			check("with a failure")
+			page.Click("#stop-all")
+			page.Wait(`document.querySelector("#stop-alert").dataset.state === "done" && !document.querySelector("#latched").hidden`)
+			page.Type("#nick", name+"\n")
+			page.Wait(`!document.querySelector("#say").hidden`)
+			check("stopped, in the room")
+			page.Click("#latched button")
+			page.Wait(`document.querySelector("#latched").hidden`)
+		})
+	}
+}
+
+// Every control can be reached by the Tab key, and shows that it has the focus.
+func TestPageByKeyboard(t *testing.T) {
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	page := openPage(t, b, p, browsertest.Options{})
+	page.Wait(`document.querySelector(".motor .start:enabled")`)
+	controls := browsertest.Eval[int](page, `(globalThis.reached = new Set(),
+		[...document.querySelectorAll("a, button:enabled, input, [tabindex='0']")].filter((e) => e.checkVisibility()).length)`)
+	for range controls + 2 {
+		page.Keys("\t")
+		shown := browsertest.Eval[string](page, `(() => {
+			const e = document.activeElement, { outlineStyle, outlineWidth } = getComputedStyle(e);
+			if (e === document.body) return "";
+			reached.add(e);
+			return outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 ? "" : e.outerHTML;
+		})()`)
+		if shown != "" {
+			t.Errorf("it cannot be seen that this has the focus: %.200s", shown)
+		}
+	}
+	if reached := browsertest.Eval[int](page, "reached.size"); reached < controls {
+		t.Errorf("%d of %d controls were reached", reached, controls)
+	}
+}

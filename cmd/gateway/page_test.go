@@ -1,0 +1,299 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"sensorgateway/gateway/dashboard/browsertest"
+)
+
+// pageOf is the address of a gateway's page.
+func pageOf(p *gatewayProcess) string { return strings.Replace(p.URL, "ws", "http", 1) }
+
+const (
+	live     = `document.querySelector("#status").dataset.phase === "live"`
+	received = `Number(/([\d,]+) received/.exec(document.querySelector("#totals").textContent)[1].replaceAll(",", ""))`
+	card     = `document.querySelector(".motor")`
+)
+
+// openPage opens the page of a gateway and waits until it is live. At the end of
+// the test, nothing may have happened that must not: no word on the console, no
+// exception, no violation of the policy, no request to anybody else.
+//
+// A browser cannot be kept from writing there that a connection was refused: a
+// test in which that happens says so.
+func openPage(t *testing.T, b *browsertest.Browser, p *gatewayProcess, o browsertest.Options, expected ...string) *browsertest.Page {
+	t.Helper()
+	page := b.Open(t, pageOf(p), o)
+	t.Cleanup(func() {
+		for _, failure := range page.Failures() {
+			if !slices.ContainsFunc(expected, func(s string) bool { return strings.Contains(failure, s) }) {
+				t.Errorf("must not happen: %s", failure)
+			}
+		}
+	})
+	page.Wait(live)
+	return page
+}
+
+// countDrawings counts how often a canvas is drawn anew, and animation frames.
+const countDrawings = `
+	globalThis.drawn = globalThis.frames_ = globalThis.most = 0;
+	let inFrame = new Map();
+	const { clearRect } = CanvasRenderingContext2D.prototype;
+	CanvasRenderingContext2D.prototype.clearRect = function (...args) {
+		drawn++;
+		inFrame.set(this, (inFrame.get(this) ?? 0) + 1);
+		most = Math.max(most, inFrame.get(this));
+		return clearRect.apply(this, args);
+	};
+	requestAnimationFrame(function frame() { frames_++; inFrame.clear(); requestAnimationFrame(frame); });`
+
+// coloured counts the pixels of a chart's canvas that have any colour of their own.
+const coloured = `((id) => {
+	const canvas = document.querySelector("#" + id + " canvas");
+	const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+	copy.drawImage(canvas, 0, 0);
+	const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+	let n = 0;
+	for (let i = 0; i < data.length; i += 4) {
+		if (data[i + 3] > 100 && Math.max(data[i], data[i + 1], data[i + 2]) - Math.min(data[i], data[i + 1], data[i + 2]) > 60) n++;
+	}
+	return n;
+})`
+
+// The page shows what the program measures: values that change, charts that are
+// drawn, at most once a frame, and not at all while nobody can see them.
+func TestPage(t *testing.T) {
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	page := openPage(t, b, p, browsertest.Options{Script: countDrawings})
+
+	page.Wait(`document.querySelectorAll(".sensor[data-state=live]").length === 3`)
+	value := page.Text(".sensor .temperature .value")
+	page.Wait(`document.querySelector(".sensor .temperature .value").textContent !== "` + value + `"`)
+	if !browsertest.Eval[bool](page, `!document.querySelector("#simulated").hidden && document.querySelector("#simulated").offsetHeight > 20`) {
+		t.Error("that it is simulated can be overlooked")
+	}
+	page.Wait(`/^live · \d+ ms$/.test(document.querySelector("#status-text").textContent)`)
+	page.Wait(`/round trip [\d.]+ ms · [\d,]+ received · 0 recovered · 0 lost/.test(document.querySelector("#totals").textContent)`)
+	page.Wait(coloured + `("temperature") > 100 && ` + coloured + `("humidity") > 100`)
+	page.Wait(`frames_ > 100`)
+	if most := browsertest.Eval[int](page, "most"); most > 1 {
+		t.Errorf("a chart was drawn %d times in one frame", most)
+	}
+
+	page.Hide()
+	page.Wait(`document.hidden`)
+	before := browsertest.Eval[int](page, "drawn")
+	other := openPage(t, b, p, browsertest.Options{}) // sees how much came meanwhile
+	other.Wait(received + ` > 60`)
+	if n := browsertest.Eval[int](page, "drawn") - before; n > 0 {
+		t.Errorf("a hidden page was drawn %d times", n)
+	}
+	page.Show()
+	page.Wait(fmt.Sprintf("drawn > %d && %s", before, live))
+}
+
+// What is on the charts can be looked at closely, by mouse and by keyboard, and
+// taken away.
+func TestPageCharts(t *testing.T) {
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	page := openPage(t, b, p, browsertest.Options{Script: `
+		const { createObjectURL } = URL;
+		URL.createObjectURL = (blob) => { blob.text().then((text) => globalThis.exported = text); return createObjectURL(blob); };`})
+	page.Wait(coloured + `("temperature") > 100`)
+
+	page.Drag("#temperature .u-over", 0.6, 0.95)
+	page.Wait(`!document.querySelector("#live").hidden && document.querySelector("#ranges [aria-pressed=true]") === null`)
+	page.Click("#live")
+	page.Wait(`document.querySelector("#live").hidden && document.querySelector("#ranges [aria-pressed=true]").dataset.range === "60000"`)
+
+	page.Do(chromedp.Focus(chromedp.CSS("#charts")))
+	page.Keys(kb.ArrowLeft + kb.ArrowLeft)
+	page.Wait(`/^\d\d:\d\d:\d\d, indoor [\d–]/.test(document.querySelector("#charts").ariaValueText)`) // it may have failed just then
+	page.Keys("+")
+	page.Wait(`!document.querySelector("#live").hidden`)
+	page.Keys(kb.End)
+	page.Wait(`document.querySelector("#live").hidden`)
+
+	page.Click("#legend tr:nth-child(2) .trace")
+	page.Wait(`document.querySelector("#legend tr:nth-child(2) .trace").ariaPressed === "false"`)
+	page.Click("#export")
+	page.Wait(`globalThis.exported`)
+	csv := browsertest.Eval[string](page, "exported")
+	if !strings.HasPrefix(csv, "time,unix_ms,sensor,seq,temperature,humidity,fault\n") {
+		t.Errorf("exported %.200q", csv)
+	}
+	for sensor, want := range map[string]bool{",indoor,": true, ",outdoor,": false, ",greenhouse,": true} {
+		if strings.Contains(csv, sensor) != want {
+			t.Errorf("%s in what was exported: %t, want %t", sensor, !want, want)
+		}
+	}
+	for _, r := range []string{"900000", "86400000", "604800000"} {
+		page.Click("[data-range='" + r + "']")
+		page.Wait(coloured + `("temperature") > 0`)
+	}
+}
+
+// What an operator does with a motor: it runs when it is said to run, the room
+// gets cooler, and it stops in every way that it can be stopped.
+func TestPageMotor(t *testing.T) {
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	page := openPage(t, b, p, browsertest.Options{})
+	watcher := newMotorClient(t, p.URL)
+	if a := watcher.ask("subscribe", `{"topic":"motors"}`); a.Type != "subscribed" {
+		t.Fatalf("%+v", a)
+	}
+	const indoor = `Number(document.querySelector(".sensor .value").textContent)`
+	page.Wait(indoor + ` > 0`)
+	before := browsertest.Eval[float64](page, indoor)
+
+	page.Click(".motor .start")
+	if a := watcher.state("command"); !a.Payload.Running {
+		t.Errorf("started: %+v", a)
+	}
+	page.Wait(card + `.dataset.running === "true" && ` + card + `.textContent.includes("running, 100 % forward")`)
+	page.Wait(card + `.textContent.includes("held by this page")`)
+	page.Wait(fmt.Sprintf("%s < %f", indoor, before-2)) // for which it needs its lease more than once
+	page.Click(".motor [data-direction=reverse]")
+	page.Wait(card + `.textContent.includes("reverse")`)
+	page.Click(".motor .stop")
+	page.Wait(card + `.dataset.running === "false" && ` + card + `.querySelector(".why").textContent.startsWith("stopped by ")`)
+	page.Wait(`document.querySelector("#log").textContent.includes("stopped by")`)
+
+	// STOP ALL: latched until reset.
+	page.Click(".motor .start")
+	page.Wait(card + `.dataset.running === "true"`)
+	page.Click("#stop-all")
+	page.Wait(`document.querySelector("#stop-alert").dataset.state === "done" && ` + card + `.dataset.running === "false"`)
+	page.Click(".motor .start")
+	page.Wait(card + `.querySelector(".error").textContent.includes("e-stop")`)
+	page.Click("#latched button")
+	page.Wait(`document.querySelector("#latched").hidden && document.querySelector("#stop-alert").textContent === ""`)
+
+	// Escape twice, wherever the focus is.
+	page.Click(".motor .start")
+	page.Wait(card + `.dataset.running === "true"`)
+	page.Do(chromedp.Focus(chromedp.CSS("#nick")))
+	page.Keys(kb.Escape + kb.Escape)
+	page.Wait(`document.querySelector("#stop-alert").dataset.state === "done" && ` + card + `.dataset.running === "false"`)
+	page.Click("#latched button")
+	page.Wait(`document.querySelector("#latched").hidden`)
+
+	// An operator who looks at something else has gone.
+	page.Click(".motor .start")
+	page.Wait(card + `.dataset.running === "true"`)
+	page.Hide()
+	watcher.state("lease")
+	page.Show()
+	page.Wait(card + `.querySelector(".why").textContent.includes("lease ended")`)
+}
+
+// A stop that finds nobody says so, loudly, and does not come later.
+func TestPageStopWithoutAGateway(t *testing.T) {
+	b := browsertest.Start(t)
+	args := []string{buildGateway(t), "--simulate", "--listen", freeAddress(t)}
+	p := startGateway(t, args...)
+	page := openPage(t, b, p, browsertest.Options{}, refused)
+	p.Kill(t)
+	page.Wait(`document.querySelector("#status").dataset.phase === "waiting"`)
+	page.Click("#stop-all")
+	page.Wait(`/^No connection. Trying to stop for \d+ s more/.test(document.querySelector("#stop-alert").textContent)`)
+	page.Wait(`document.querySelector("#stop-alert").textContent.startsWith("STOP DID NOT GET THROUGH")`)
+
+	p = startGateway(t, args...)
+	watcher := newMotorClient(t, p.URL)
+	page.Click("#retry")
+	page.Wait(live)
+	page.Wait(`/round trip/.test(document.querySelector("#totals").textContent)`) // all that was to be sent is sent
+	if a := watcher.ask("command", `{"action":"start","target":"motor_1","lease_ms":5000}`); a.Type != "ack" {
+		t.Errorf("a stop came later: %+v", a)
+	}
+	// One that is pressed in time gets through as soon as there is somebody.
+	p.Kill(t)
+	page.Wait(`document.querySelector("#status").dataset.phase === "waiting"`)
+	page.Click("#stop-all")
+	page.Wait(`document.querySelector("#stop-alert").textContent.startsWith("No connection")`)
+	startGateway(t, args...)
+	page.Wait(`document.querySelector("#stop-alert").dataset.state === "done" && !document.querySelector("#latched").hidden`)
+}
+
+// A gateway that is killed is missed, and when it is back nothing is missing.
+func TestPageRestart(t *testing.T) {
+	b := browsertest.Start(t)
+	args := []string{buildGateway(t), "--simulate", "--listen", freeAddress(t), "--state", t.TempDir()}
+	p := startGateway(t, args...)
+	page := openPage(t, b, p, browsertest.Options{}, refused)
+	page.Wait(received + ` > 60`)
+	p.Kill(t)
+	page.Wait(`/^reconnecting in \d/.test(document.querySelector("#status-text").textContent)`)
+	page.Wait(`document.querySelectorAll(".sensor[data-state=stale]").length === 3`)
+	page.Wait(card + `.dataset.running === "unknown"`)
+	startGateway(t, args...)
+	page.Wait(live)
+	came := browsertest.Eval[int](page, received)
+	page.Wait(fmt.Sprintf("%s > %d", received, came+60))
+	if totals := page.Text("#totals"); !strings.Contains(totals, " 0 lost") {
+		t.Errorf("after a restart: %s", totals)
+	}
+}
+
+// A sensor that fails says why, on its card and in the chart.
+func TestPageFlaky(t *testing.T) {
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate=flaky", "--listen", "127.0.0.1:0")
+	page := openPage(t, b, p, browsertest.Options{})
+	const causes = `/no acknowledge|wrong checksum|timeout|stuck value|implausible|warming up|bus down|sensor absent/`
+	page.Wait(`[...document.querySelectorAll(".sensor[data-state=failed] .note strong")].some((s) => ` + causes + `.test(s.textContent))`)
+	page.Wait(`[...document.querySelectorAll("#legend td:last-child")].some((td) => /^failed: /.test(td.textContent) && ` + causes + `.test(td.textContent))`)
+	page.Wait(`[...document.querySelectorAll(".note span")].some((s) => /% good, \d+ failed in the last minute; last: /.test(s.textContent))`)
+}
+
+// Two operators talk, from two pages.
+func TestPageRoom(t *testing.T) {
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	ann, bob := openPage(t, b, p, browsertest.Options{}), openPage(t, b, p, browsertest.Options{})
+	join := func(page *browsertest.Page, nick string) {
+		page.Type("#nick", nick+"\n")
+	}
+	join(ann, "ann")
+	ann.Wait(`!document.querySelector("#say").hidden && document.activeElement.id === "text"`)
+	join(bob, "ann")
+	bob.Wait(`document.querySelector("#join-error").textContent.includes("is here already")`)
+	join(bob, "2") // "ann2"
+	bob.Wait(`!document.querySelector("#say").hidden`)
+	ann.Wait(`document.querySelector("#log").textContent.includes("ann2 came in")`)
+	bob.Type("#text", "<b>hello</b>\n")
+	for _, page := range []*browsertest.Page{ann, bob} {
+		page.Wait(`[...document.querySelectorAll("#log .chat")].some((li) => / ann2 <b>hello<\/b>$/.test(li.textContent))`)
+	}
+	bob.Click(".motor .start")
+	ann.Wait(`/motor_1 running, \d+ % forward, started by/.test(document.querySelector("#log").textContent)`)
+	bob.Do(chromedp.Navigate("about:blank"))
+	ann.Wait(`document.querySelector("#log").textContent.includes("ann2 left")`)
+	ann.Wait(`/motor_1 stopped: its operator/.test(document.querySelector("#log").textContent)`)
+}
+
+// refused is what a browser writes of a gateway that is not there.
+const refused = "ERR_CONNECTION_REFUSED"
+
+// freeAddress is one that nobody listens at, for a program that comes back to it.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sensorgateway/wire"
+)
+
+// ext4 is a file system of its own, in a file, from which the power can be taken.
+type ext4 struct {
+	t          *testing.T
+	image, dir string
+	mounted    bool
+}
+
+func newExt4(t *testing.T) *ext4 {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("to mount a file system takes root")
+	}
+	for _, tool := range []string{"mkfs.ext4", "unshare"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			unavailable(t, "no %s here (Debian packages e2fsprogs, util-linux)", tool)
+		}
+	}
+	top := t.TempDir()
+	d := &ext4{t: t, image: filepath.Join(top, "image"), dir: filepath.Join(top, "mnt")}
+	if err := os.Mkdir(d.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("mkfs.ext4", "-q", d.image, "64M").CombinedOutput(); err != nil {
+		t.Fatalf("mkfs.ext4: %v: %s", err, out)
+	}
+	if out, err := exec.Command("mount", "-o", "loop", d.image, d.dir).CombinedOutput(); err != nil {
+		t.Skipf("no file system can be mounted here: %v: %s", err, out)
+	}
+	d.mounted = true
+	t.Cleanup(d.unmount)
+	return d
+}
+
+func (d *ext4) mount() {
+	d.t.Helper()
+	if out, err := exec.Command("mount", "-o", "loop", d.image, d.dir).CombinedOutput(); err != nil {
+		d.t.Fatalf("mount: %v: %s", err, out)
+	}
+	d.mounted = true
+}
+
+func (d *ext4) unmount() {
+	if !d.mounted {
+		return
+	}
+	if out, err := exec.Command("umount", d.dir).CombinedOutput(); err != nil {
+		d.t.Errorf("umount: %v: %s", err, out)
+	}
+	d.mounted = false
+}
+
+// cut takes the power: what is not on the disk now will never be.
+func (d *ext4) cut() {
+	d.t.Helper()
+	fd, err := unix.Open(d.dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	const shutdown, withoutLog = 0x8004587D, 2 // EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
+	if err := unix.IoctlSetPointerInt(fd, shutdown, withoutLog); err != nil {
+		d.t.Skipf("ext4 cannot be shut down here: %v", err)
+	}
+}
+
+// lostTime is how much of the newest may be lost with the power: the log syncs once a
+// second, and a sync takes its time.
+const lostTime = 2 * time.Second
+
+// The power is cut at random moments, on a real file system. What was older than
+// a moment is there afterwards, to the last bit; no number comes out twice; and
+// whoever resumes is told what is gone.
+func TestPowerCut(t *testing.T) {
+	t.Parallel()
+	cuts := 30
+	if testing.Short() {
+		cuts = 4
+	}
+	disk := newExt4(t)
+	program, config := buildGateway(t), oneSensorFile(t, "")
+	rnd := rand.New(rand.NewPCG(9, 10))
+	s := &survivor{t: t, seen: map[uint32]wire.Reading{}}
+	durable := map[uint32]wire.Reading{} // what must be there from then on
+	first, next := uint32(0), uint32(0)  // number of a run, and of the run after it
+	for n := range cuts + 1 {
+		boot := filepath.Join(t.TempDir(), "boot_id") // after a cut of power, another one
+		if err := os.WriteFile(boot, fmt.Appendf(nil, "boot-%d\n", n), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := startGateway(t, "unshare", "-m", "sh", "-c", `mount --bind "$0" /proc/sys/kernel/random/boot_id; exec "$@"`, boot,
+			program, "--simulate", "--config", config, "--listen", "127.0.0.1:0", "--state", disk.dir)
+		kept := allKept(t, p.URL)
+		for seq, r := range durable {
+			if kept[seq] != r && r.Fault() == wire.Good {
+				t.Fatalf("after cut %d: number %d is %v, and was %v", n, seq, kept[seq], r)
+			}
+		}
+		if n == cuts {
+			break
+		}
+		followed := make(chan struct{})
+		go func() {
+			defer close(followed)
+			s.follow(p.URL, func() {})
+		}()
+		<-time.After(time.Duration(500+rnd.IntN(3000)) * time.Millisecond)
+		disk.cut()
+		old := time.Now().Add(-lostTime).UnixMilli()
+		p.cmd.Process.Kill()
+		<-p.exited
+		<-followed
+		for seq, r := range s.seen {
+			if r.UnixMilli < old && seq >= first {
+				durable[seq] = r
+			}
+			next = max(next, seq+1)
+		}
+		first = next
+		disk.unmount()
+		disk.mount()
+	}
+	t.Logf("%d cuts: %d numbers seen, %d durable ones, %d told to be gone or skipped", cuts, len(s.seen), len(durable), s.gone)
+	s.wantHoles(cuts / 10)
+}
+
+// allKept returns what a gateway has kept of indoor.
+func allKept(t *testing.T, wsURL string) map[uint32]wire.Reading {
+	t.Helper()
+	u, err := url.Parse(wsURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Scheme, u.Path, u.RawQuery = "http", "/api/v1/readings", "sensor=indoor&from=0"
+	request, err := http.NewRequest("GET", u.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", "application/octet-stream")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d, %v", u, response.StatusCode, err)
+	}
+	kept := map[uint32]wire.Reading{}
+	if len(b) == 0 {
+		return kept
+	}
+	records, err := wire.ParseRecords(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range records {
+		if _, twice := kept[r.Seq]; twice {
+			t.Fatalf("number %d is kept twice", r.Seq)
+		}
+		kept[r.Seq] = r.Reading
+	}
+	return kept
+}

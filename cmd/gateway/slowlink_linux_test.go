@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"golang.org/x/sys/unix"
+
+	"sensorgateway/gateway/history"
+	"sensorgateway/wire"
+)
+
+// slowLink makes a host of its own behind a link that carries so much towards
+// it, and returns this side's address and a dialer from there.
+func slowLink(t *testing.T, rate string) (addr string, dial func(network, addr string) (net.Conn, error)) {
+	t.Helper()
+	for _, tool := range []string{"ip", "tc"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			unavailable(t, "no %s here (Debian package iproute2)", tool)
+		}
+	}
+	name := fmt.Sprintf("gw%d", os.Getpid()%100000)
+	run := func(line string) error {
+		out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("ip %s: %w: %s", line, err, out)
+		}
+		return nil
+	}
+	if err := run("netns add " + name); err != nil {
+		if os.Geteuid() != 0 {
+			t.Skip("another host needs root: ", err)
+		}
+		unavailable(t, "no network namespaces here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := run("netns del " + name); err != nil { // and the link with it
+			t.Error(err)
+		}
+	})
+	for _, line := range []string{
+		"link add " + name + " type veth peer name far netns " + name,
+		"addr add 10.213.97.1/30 dev " + name, "link set " + name + " up",
+		"-n " + name + " addr add 10.213.97.2/30 dev far", "-n " + name + " link set far up",
+	} {
+		if err := run(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A modem's queue: what does not fit through waits, for seconds.
+	if out, err := exec.Command("tc", "qdisc", "add", "dev", name, "root", "tbf", "rate", rate, "burst", "1600", "limit", "32000").CombinedOutput(); err != nil {
+		t.Fatalf("tc: %v: %s", err, out)
+	}
+	there, err := os.Open("/run/netns/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { there.Close() })
+	return "10.213.97.1", func(network, addr string) (net.Conn, error) {
+		runtime.LockOSThread() // not unlocked unless the thread is as it was
+		here, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			return nil, err
+		}
+		defer here.Close()
+		if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+			return nil, err
+		}
+		c, err := net.Dial(network, addr)
+		if err := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET); err == nil {
+			runtime.UnlockOSThread()
+		}
+		return c, err
+	}
+}
+
+// metric asks a gateway for one of its numbers.
+func metric(t *testing.T, wsURL, name string) int {
+	t.Helper()
+	response, err := http.Get("http" + strings.TrimPrefix(wsURL, "ws") + "metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("no %s", name)
+	return 0
+}
+
+// keepPast writes so many readings of a sensor, ten a second until now, into a
+// state directory, as a gateway would have.
+func keepPast(t *testing.T, sensor string, n int) (state string) {
+	t.Helper()
+	state = t.TempDir()
+	log, err := history.Open(history.Options{Dir: filepath.Join(state, logDir), Sensors: []string{sensor}, Boot: bootID(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Begin("e1", []uint32{0})
+	ctx, stop := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- log.Run(ctx) }()
+	at := time.Now().UnixMilli() - int64(n)*100
+	for i := range n {
+		log.Append([]wire.Record{{Flags: wire.Simulated, Seq: uint32(i),
+			Reading: wire.Reading{Temperature: 20 + float32(i%100)/100, Humidity: 40, UnixMilli: at + int64(i)*100}}}, 0)
+	}
+	stop()
+	if err := <-ran; err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := (savedState{Epoch: "e1", Next: map[string]uint32{sensor: uint32(n)}}).write(state); err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+// An hour was missed, and the line carries 64 kbit/s: all of it comes, each
+// number once, while what is live is never old.
+func TestAnHourOverASlowLink(t *testing.T) {
+	missed := 36_000
+	if testing.Short() {
+		missed = 2_000
+	}
+	t.Parallel() // most of its time it waits for the line
+	host, dial := slowLink(t, "64kbit")
+	state := keepPast(t, "indoor", missed)
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", oneSensorFile(t, "insecure: true\n"), "--listen", host+":0", "--state", state)
+	d := websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}, NetDial: dial}
+	c, _, err := d.Dial(p.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.WriteMessage(websocket.TextMessage, []byte(`{"type":"subscribe","payload":{"topic":"sensors","epoch":"e1","since":{"indoor":4294967295}}}`)); err != nil {
+		t.Fatal(err)
+	}
+	var ages, alone []time.Duration // of what came live with the past, and after it
+	var past, live []uint32
+	asked := false
+	begin := time.Now()
+	for len(alone) < 100 {
+		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
+		kind, b, err := c.ReadMessage()
+		if err != nil {
+			t.Fatalf("after %d of the past and %d live: %v", len(past), len(live), err)
+		}
+		if kind == websocket.TextMessage {
+			var answer struct {
+				Type    string
+				Payload wire.Subscribed
+			}
+			if err := json.Unmarshal(b, &answer); err != nil {
+				t.Fatal(err)
+			}
+			if answer.Type == "subscribed" {
+				asked = true
+				if !*answer.Payload.Recovered || answer.Payload.From != nil {
+					t.Fatalf("answered %s", b)
+				}
+			}
+			continue
+		}
+		records, err := wire.ParseRecords(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range records {
+			switch {
+			case !asked:
+			case r.Flags&wire.Historical != 0:
+				past = append(past, r.Seq)
+			default:
+				live = append(live, r.Seq)
+				if age := time.Since(time.UnixMilli(r.UnixMilli)); len(past) > 0 && past[len(past)-1] == live[0]-1 {
+					alone = append(alone, age)
+				} else {
+					ages = append(ages, age)
+				}
+				if r.Flags&wire.Conflated != 0 {
+					t.Errorf("live number %d stands for several", r.Seq)
+				}
+			}
+		}
+	}
+	for i, n := range past {
+		if n != uint32(i) {
+			t.Fatalf("the past has %d in the place of %d", n, i)
+		}
+	}
+	// A tick that a busy machine did not make has a number, and no record.
+	gaps := int(live[len(live)-1]-live[0]) + 1 - len(live)
+	if missed := metric(t, p.URL, "gateway_ticks_missed_total"); !slices.IsSorted(live) || gaps < 0 || gaps > missed {
+		t.Errorf("%d numbers are missing live, and %d ticks were not made: %v", gaps, missed, live)
+	}
+	if len(past) < missed {
+		t.Fatalf("%d of %d came", len(past), missed)
+	}
+	slices.Sort(ages)
+	slices.Sort(alone)
+	p99, noise := ages[len(ages)*99/100], alone[len(alone)*99/100]
+	t.Logf("%d readings of the past in %v; live p50 %v old, p99 %v, and %v without the past",
+		len(past), time.Since(begin).Round(time.Second), ages[len(ages)/2], p99, noise)
+	if p99 > 300*time.Millisecond+noise { // what a busy machine adds is not the line's
+		t.Errorf("what is live is %v old", p99)
+	}
+}

@@ -1,0 +1,354 @@
+// Package browsertest drives a headless Chromium for tests of the page. Only
+// tests import it. It refuses to know what is tested: it opens pages, waits for
+// conditions, and remembers what must never happen, such as a word on the console.
+package browsertest
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// patience is how long a condition may take on a busy machine.
+const patience = time.Minute
+
+// Browser is a Chromium with a profile of its own, for one test.
+type Browser struct {
+	ctx context.Context
+}
+
+// Start starts a browser that ends with the test. Without Chromium the test is
+// skipped, or fails if GATEWAY_TEST_ALL is set; with -short, which is for other
+// processors, it is skipped too: the page is the same on all of them.
+func Start(t testing.TB) *Browser {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("in a browser: not with -short")
+	}
+	path := find()
+	switch {
+	case path == "" && os.Getenv("GATEWAY_TEST_ALL") != "":
+		t.Fatal("no chromium here (Debian package chromium)")
+	case path == "":
+		t.Skip("no chromium here (Debian package chromium)")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox,
+		chromedp.Flag("headless", "new"), chromedp.DisableGPU, chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("force-color-profile", "srgb"),
+		chromedp.Flag("disable-background-timer-throttling", false), chromedp.Flag("disable-renderer-backgrounding", false),
+		chromedp.Flag("disable-backgrounding-occluded-windows", false), // a hidden page is to be a hidden page
+		chromedp.Flag("hide-scrollbars", true), chromedp.Flag("lang", "en-GB"), chromedp.Env("LANG=en_GB.UTF-8", "LANGUAGE=en_GB", "TZ=Europe/Berlin", "FONTCONFIG_FILE="+fonts(t)),
+	)
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("%s does not start: %v", path, err)
+	}
+	return &Browser{ctx}
+}
+
+// fonts makes the browser's own choice of a typeface the same everywhere: one
+// that comes with Debian's chromium.
+func fonts(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "fonts.conf")
+	if err := os.WriteFile(path, []byte(`<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
+		<include ignore_missing="yes">/etc/fonts/fonts.conf</include>
+		<match target="pattern"><test name="family"><string>sans-serif</string></test><edit name="family" mode="prepend" binding="strong"><string>Liberation Sans</string></edit></match>
+		<match target="pattern"><test name="family"><string>system-ui</string></test><edit name="family" mode="assign" binding="strong"><string>Liberation Sans</string></edit></match>
+	</fontconfig>`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func find() string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// Options is what a page is like; the zero value is a desktop in light colours.
+type Options struct {
+	Width, Height int64 // CSS pixels; 0: 1280 by 900
+	Phone         bool  // touch, two device pixels a CSS pixel
+	Dark          bool
+	Script        string // runs before the page's own
+}
+
+// Page is one tab.
+type Page struct {
+	t    testing.TB
+	ctx  context.Context
+	host string
+
+	mu       sync.Mutex
+	failures []string // console errors, uncaught exceptions, violations, requests elsewhere
+}
+
+// Open opens url in a new tab.
+func (b *Browser) Open(t testing.TB, address string, o Options) *Page {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := chromedp.NewContext(b.ctx)
+	p := &Page{t: t, ctx: ctx, host: u.Host}
+	var watchers sync.WaitGroup
+	t.Cleanup(func() { cancel(); watchers.Wait() })
+	p.watch(&watchers)
+	if o.Width == 0 {
+		o.Width, o.Height = 1280, 900
+	}
+	scale, scheme := 1.0, "light"
+	if o.Phone {
+		scale = 2
+	}
+	if o.Dark {
+		scheme = "dark"
+	}
+	call(p, log.Enable, cdp.Empty{})
+	call(p, runtime.Enable, cdp.Empty{})
+	call(p, network.Enable, network.EnableParams{})
+	call(p, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: o.Width, Height: o.Height, DeviceScaleFactor: scale, Mobile: o.Phone})
+	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	if o.Script != "" {
+		call(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: o.Script})
+	}
+	p.Do(chromedp.Navigate(address))
+	return p
+}
+
+// watch notes what must not happen.
+func (p *Page) watch(watchers *sync.WaitGroup) {
+	each(p, watchers, runtime.ExceptionThrown, func(e runtime.EventExceptionThrown) {
+		words := e.ExceptionDetails.Text
+		if e.ExceptionDetails.Exception != nil {
+			words += " " + e.ExceptionDetails.Exception.Description
+		}
+		p.fail("exception: %s", words)
+	})
+	each(p, watchers, runtime.ConsoleAPICalled, func(e runtime.EventConsoleAPICalled) {
+		if e.Type == "error" || e.Type == "warning" {
+			words := ""
+			for _, a := range e.Args {
+				words += " " + string(a.Value) + a.Description
+			}
+			p.fail("console.%s:%s", e.Type, words)
+		}
+	})
+	each(p, watchers, log.EntryAdded, func(e log.EventEntryAdded) { // violations of the policy too
+		if strings.Contains(e.Entry.Text, "ERR_NETWORK_CHANGED") {
+			return // the machine got or lost an interface, and the browser tries again
+		}
+		if e.Entry.Level == "error" || e.Entry.Level == "warning" {
+			p.fail("%s %s: %s %s", e.Entry.Source, e.Entry.Level, e.Entry.Text, e.Entry.URL)
+		}
+	})
+	each(p, watchers, network.RequestWillBeSent, func(e network.EventRequestWillBeSent) { p.sees(e.Request.URL) })
+	each(p, watchers, network.WebSocketCreated, func(e network.EventWebSocketCreated) { p.sees(e.URL) })
+}
+
+// each calls f with each event, until the page's context ends.
+func each[E any](p *Page, watchers *sync.WaitGroup, event cdp.Event[E], f func(E)) {
+	events := chromedp.Events(p.ctx, event)
+	watchers.Go(func() {
+		for e, err := range events {
+			if err != nil {
+				return
+			}
+			f(e)
+		}
+	})
+}
+
+func (p *Page) sees(address string) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host != p.host && u.Scheme != "data" && u.Scheme != "blob" {
+		p.fail("request leaves the host: %s", address)
+	}
+}
+
+func (p *Page) fail(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failures = append(p.failures, fmt.Sprintf(format, args...))
+}
+
+// Failures returns what should not have happened since the last call.
+func (p *Page) Failures() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.failures
+	p.failures = nil
+	return f
+}
+
+// bounded returns the page's context with a limit for one action.
+func (p *Page) bounded() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(p.ctx, patience)
+}
+
+// call sends a command of the browser's protocol.
+func call[P, R any](p *Page, command cdp.Command[P, R], params P) R {
+	p.t.Helper()
+	ctx, cancel := p.bounded()
+	defer cancel()
+	answer, err := chromedp.Call(ctx, command, params)
+	if err != nil {
+		p.t.Fatalf("%s: %v", command.Method, err)
+	}
+	return answer
+}
+
+// Do carries out actions of chromedp.
+func (p *Page) Do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := p.bounded()
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		p.t.Fatalf("%v\nfailures: %q", err, p.Failures())
+	}
+}
+
+// Eval evaluates a JavaScript expression, awaits it if it is a promise, and
+// returns its value, which must be a T in JSON.
+func Eval[T any](p *Page, expression string) T {
+	p.t.Helper()
+	ctx, cancel := p.bounded()
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.t.Fatalf("%s: %v\nfailures: %q", expression, err, p.Failures())
+	}
+	return value
+}
+
+// Wait waits until the JavaScript condition holds. (chromedp's own Poll makes a
+// function from text, which the page's policy forbids.)
+func (p *Page) Wait(condition string) {
+	p.t.Helper()
+	ctx, cancel := p.bounded()
+	defer cancel()
+	script := `new Promise((then) => { const look = () => { if (` + condition + `) then(true); else setTimeout(look, 20); }; look(); })`
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script, chromedp.EvalAwaitPromise)); err != nil {
+		shown, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`document.body.innerText`)) // helps whoever reads the failure
+		p.t.Fatalf("waiting for %s: %v\nfailures: %q\npage:\n%s", condition, err, p.Failures(), shown)
+	}
+}
+
+// Text returns what an element shows.
+func (p *Page) Text(selector string) string {
+	p.t.Helper()
+	return Eval[string](p, fmt.Sprintf("document.querySelector(%q).textContent", selector))
+}
+
+// Click clicks on the first element that the selector finds.
+func (p *Page) Click(selector string) {
+	p.t.Helper()
+	p.Do(chromedp.ScrollIntoView(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
+}
+
+// Drag drags the mouse across an element, between two parts of its width.
+func (p *Page) Drag(selector string, from, to float64) {
+	p.t.Helper()
+	p.Do(chromedp.ScrollIntoView(chromedp.CSS(selector)))
+	box := Eval[struct{ X, Y, Width, Height float64 }](p, fmt.Sprintf("document.querySelector(%q).getBoundingClientRect().toJSON()", selector))
+	y := box.Y + box.Height/2
+	p.Do(chromedp.DragAndDropXY(box.X+from*box.Width, y, box.X+to*box.Width, y))
+}
+
+// Type types into the first element that the selector finds; "\n" is Enter.
+func (p *Page) Type(selector, text string) {
+	p.t.Helper()
+	p.Do(chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+// Keys presses keys, wherever the focus is.
+func (p *Page) Keys(keys string) {
+	p.t.Helper()
+	p.Do(chromedp.KeyEvent(keys))
+}
+
+// Hide minimises the window that the page is in.
+func (p *Page) Hide() {
+	p.t.Helper()
+	p.window(browser.WindowStateMinimized)
+}
+
+// Show is the opposite of Hide.
+func (p *Page) Show() {
+	p.t.Helper()
+	p.window(browser.WindowStateNormal)
+}
+
+func (p *Page) window(state browser.WindowState) {
+	p.t.Helper()
+	w := call(p, browser.GetWindowForTarget, browser.GetWindowForTargetParams{})
+	call(p, browser.SetWindowBounds, browser.SetWindowBoundsParams{WindowID: w.WindowID, Bounds: &browser.Bounds{WindowState: state}})
+}
+
+// Nameless returns what a screen reader could tell nothing of: what can have the
+// focus, and has no name or no role, as the browser computes both.
+func (p *Page) Nameless() (wrong []string) {
+	p.t.Helper()
+	tree := call(p, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	text := func(v *accessibility.Value) string {
+		if v == nil {
+			return ""
+		}
+		return strings.Trim(string(v.Value), `"`)
+	}
+	for _, node := range tree.Nodes {
+		role, name := text(node.Role), text(node.Name)
+		for _, property := range node.Properties {
+			if property.Name == "focusable" && text(property.Value) == "true" && (name == "" || role == "" || role == "generic") {
+				wrong = append(wrong, fmt.Sprintf("a %q with the name %q", role, name))
+			}
+		}
+	}
+	if len(tree.Nodes) < 10 {
+		wrong = append(wrong, "the browser computes no accessibility")
+	}
+	return wrong
+}
+
+// Screenshot returns what is in sight, or the whole page, as PNG.
+func (p *Page) Screenshot(whole bool) []byte {
+	p.t.Helper()
+	ctx, cancel := p.bounded()
+	defer cancel()
+	take := chromedp.CaptureScreenshot()
+	if whole {
+		take = chromedp.FullScreenshot(100)
+	}
+	png, err := chromedp.Run(ctx, take)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return png
+}

@@ -1,0 +1,28 @@
+// @ts-check
+// The few things done to elements.
+
+/** @param {string} id @returns {any} */
+export const get = (id) => document.getElementById(id);
+
+/** @param {ParentNode} root @param {string} selector @returns {any} */
+export const find = (root, selector) => root.querySelector(selector);
+
+/** A copy of a template's element. @param {string} id @returns {any} */
+export const copy = (id) => get(id).content.firstElementChild.cloneNode(true);
+
+/** Sets the text if it differs. @param {Element} element @param {string} value */
+export function text(element, value) {
+  if (element.textContent !== value) element.textContent = value;
+}
+
+/** Sets a data attribute, and says if it differed. @param {HTMLElement} element @param {string} key @param {string} value */
+export function mark(element, key, value) {
+  if (element.dataset[key] === value) return false;
+  element.dataset[key] = value;
+  return true;
+}
+
+/** Sets which of a group's buttons is pressed. @param {Element} group @param {(button: HTMLButtonElement) => boolean} is */
+export function press(group, is) {
+  for (const button of group.querySelectorAll("button")) button.setAttribute("aria-pressed", String(is(button)));
+}

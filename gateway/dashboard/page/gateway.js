@@ -1,0 +1,348 @@
+// @ts-check
+/**
+ * The gateway's JavaScript client, without dependencies. Import it from the
+ * gateway itself:
+ *
+ *     import { Gateway, cause } from "http://localhost:8765/gateway.js";
+ *     const gateway = new Gateway();
+ *     gateway.addEventListener("readings", ({ detail }) => {
+ *       for (const r of detail) console.log(r.name, r.fault ? cause(r.fault).words : r.temperature);
+ *     });
+ *     gateway.open();
+ *     const { state } = await gateway.command("start", "motor_1", { speed: 0.5, run_ms: 5000 });
+ *
+ * A page from another origin needs that origin in `origins:` of the gateway's
+ * configuration. The client speaks readings.v2: every tick of every sensor
+ * arrives with its number, a failed measurement with its cause. After a lost
+ * connection it asks for what it missed, so that each number arrives once, in
+ * two lanes (live and historical), or is accounted for in `counts`.
+ *
+ * Events, each a CustomEvent with its `detail`:
+ *
+ * - `phase` Phase: "connecting", "connected", "waiting" (until `due`), "closed"
+ * - `hello` Hello: who the gateway is, its sensors and motors; after each connect
+ * - `resumed` {skipped}: what was missed follows, but for what is older than `replay`
+ * - `readings` Reading[]: those of one message that are new
+ * - `motor` MotorState: as the gateway acknowledged or announced it
+ * - `event`, `stats`: as the gateway sends them, if the topic `events` is among the options
+ * - `pong` number: the round trip in ms, every five seconds
+ *
+ * @module
+ */
+
+import { Link } from "./link.js";
+import { SUBPROTOCOL, decode } from "./readings.js";
+import { Sequence } from "./sequence.js";
+
+export { backoff } from "./link.js";
+export { cause, decode } from "./readings.js";
+
+/**
+ * @typedef {import("./readings.js").Reading & {name: string}} Reading with its sensor's name
+ * @typedef {{id: number, name: string, model: string, interval_ms: number, next_seq: number, primary?: boolean}} SensorInfo
+ * @typedef {{target: string, running: boolean, speed: number, direction: "forward" | "reverse", reason: string, by: string,
+ *   ts: number, holder?: string, latched?: boolean, fault?: string}} MotorState
+ * @typedef {{server: string, version: string, epoch: string, time: number, simulated: boolean, clock_synced: boolean,
+ *   sensors: SensorInfo[], motors: MotorState[]}} Hello
+ * @typedef {{action: string, target: string, status: "ok", state?: MotorState, motors?: MotorState[]}} Ack
+ */
+
+const PING_EVERY = 5_000;
+const ANSWER = 5_000; // ms for an answer
+const URGENT = 2_000; // ms for the answer to an e-stop, before another connection is tried
+const KEPT_ALIVE = 3; // times in a lease
+const POLICY = 1008;
+
+/** What the gateway refused, with its code (as in HTTP), or what it never got or answered: code 0. */
+export class GatewayError extends Error {
+  name = "GatewayError";
+
+  /** @param {number} code @param {string} message */
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** A connection to the gateway that comes back. */
+export class Gateway extends Link {
+  /** @type {Hello | undefined} the newest */
+  hello;
+  /** @type {Map<string, MotorState>} by name, the newest known */
+  motors = new Map();
+  /** @type {Map<number, Sequence>} by sensor number: what came and what did not */
+  sequences = new Map();
+  /** @type {number | undefined} ms */
+  roundTrip;
+
+  /** @type {Map<string, {resolve: (payload: any) => void, reject: (error: Error) => void}>} requests without an answer */
+  #pending = new Map();
+  #session = Math.random().toString(36).slice(2, 10); // numbers of two pages must not meet: they would be repeats
+  #requests = 0;
+  /** @type {Map<string, ReturnType<typeof setInterval>>} leases kept alive, by motor */
+  #leases = new Map();
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #pings;
+  #resuming = false;
+  #historical = 0; // when the last replayed record came
+  #topic;
+  #options;
+
+  /**
+   * @param {string | URL} [url] of the gateway, or of one sensor (…/sensors/NAME); where this file came from if not given
+   * @param {object} [options]
+   * @param {("motors" | "events")[]} [options.topics] what to subscribe to besides readings
+   * @param {number} [options.replay] ms: of what was missed, nothing older is asked for
+   */
+  constructor(url = new URL(".", import.meta.url), { topics = [], replay = Infinity } = {}) {
+    super(url, [SUBPROTOCOL]);
+    const one = /\/(sensors\/[^/]+)$/.exec(new URL(url).pathname);
+    this.#topic = one ? one[1] : "sensors";
+    this.#options = { topics, replay };
+  }
+
+  /**
+   * What came and what did not, of all sensors since the page was opened: received
+   * (recovered of these after a loss), conflated (others stood for them), missed
+   * (the gateway did not measure), lost (measured, but no longer kept).
+   */
+  get counts() {
+    const sum = { received: 0, recovered: 0, conflated: 0, missed: 0, lost: 0 };
+    for (const { counts } of this.sequences.values()) {
+      for (const key of /** @type {(keyof typeof sum)[]} */ (Object.keys(sum))) sum[key] += counts[key];
+    }
+    return sum;
+  }
+
+  /**
+   * Commands a motor. Resolves with the acknowledgement, which comes after the
+   * pin was driven. Rejects with a GatewayError: refused, not connected, or no
+   * answer; then nothing is sent later, but the command may have been carried out.
+   * @param {"start" | "stop" | "set" | "keepalive" | "status" | "estop" | "reset"} action
+   * @param {string} [target] a motor, or "all" for stop and status; none for estop and reset
+   * @param {{speed?: number, direction?: "forward" | "reverse", run_ms?: number, lease_ms?: number, expires?: number}} [parameters]
+   * @param {number} [timeout] ms
+   * @returns {Promise<Ack>}
+   */
+  async command(action, target, parameters = {}, timeout = ANSWER) {
+    /** @type {Ack} */
+    const ack = await this.request("command", { action, target, ...parameters }, timeout);
+    for (const state of ack.motors ?? (ack.state ? [ack.state] : [])) {
+      // A state message of what came after this command may have come before its answer.
+      const known = this.motors.get(state.target);
+      if (!known || known.ts <= state.ts) this.#motor(state);
+    }
+    return ack;
+  }
+
+  /**
+   * Starts a motor, or changes one that runs, under a lease that is kept alive
+   * until {@link release}, or until the motor or the connection ends. A page
+   * that dies, sleeps or loses its network stops its motors within the lease.
+   * @param {string} target
+   * @param {{speed?: number, direction?: "forward" | "reverse"}} [parameters]
+   * @param {number} [lease] ms
+   */
+  async hold(target, parameters = {}, lease = 2000) {
+    const ack = await this.command("start", target, { ...parameters, lease_ms: lease });
+    this.release(target);
+    const keep = () => this.command("keepalive", target).catch(() => {}); // the motor's state says what became of it
+    this.#leases.set(target, setInterval(keep, lease / KEPT_ALIVE));
+    return ack;
+  }
+
+  /** Keeps a lease alive no longer: the motor stops when it ends. @param {string} [target] without one: all */
+  release(target) {
+    for (const name of target === undefined ? [...this.#leases.keys()] : [target]) {
+      clearInterval(this.#leases.get(name));
+      this.#leases.delete(name);
+    }
+  }
+
+  /** Whether this client keeps a lease of the motor alive. @param {string} target */
+  holds(target) {
+    return this.#leases.has(target);
+  }
+
+  /**
+   * Stops all motors and latches them until a reset. Tries for so long as
+   * `within` says, over new connections if need be, then rejects: it did not
+   * get through, and is not sent later.
+   * @param {number} [within] ms
+   * @returns {Promise<Ack>}
+   */
+  async estop(within = 10_000) {
+    this.release();
+    const end = performance.now() + within;
+    this.urgent = true;
+    try {
+      for (let left = within; left > 0; left = end - performance.now()) {
+        if (this.phase === "waiting" || this.phase === "closed") this.open();
+        const answered = performance.now() + Math.min(URGENT, left);
+        try {
+          if (this.phase === "connected") return await this.command("estop", undefined, {}, answered - performance.now());
+        } catch (error) {
+          if (/** @type {GatewayError} */ (error).code) throw error;
+          if (performance.now() >= answered) this.abandon();
+        }
+        await new Promise((then) => setTimeout(then, Math.min(200, Math.max(0, end - performance.now()))));
+      }
+    } finally {
+      this.urgent = false;
+    }
+    throw new GatewayError(0, `no answer within ${Math.round(within / 1000)} s`);
+  }
+
+  /**
+   * Sends a request and resolves with the payload of its answer.
+   * @param {string} type @param {object} payload @param {number} [timeout] ms
+   * @returns {Promise<any>}
+   */
+  request(type, payload, timeout = ANSWER) {
+    const id = `${this.#session}-${++this.#requests}`;
+    return new Promise((resolve, reject) => {
+      if (!this.transmit({ type, id, payload })) throw new GatewayError(0, "not connected");
+      const timer = setTimeout(() => this.#answer(id, new GatewayError(0, "no answer")), timeout);
+      /** @param {(value: any) => void} settle */
+      const once = (settle) => (/** @type {any} */ value) => {
+        clearTimeout(timer);
+        settle(value);
+      };
+      this.#pending.set(id, { resolve: once(resolve), reject: once(reject) });
+    });
+  }
+
+  /** @param {string | ArrayBuffer} data */
+  received(data) {
+    if (typeof data !== "string") return this.#readings(decode(data));
+    const { type, id, payload } = JSON.parse(data);
+    if (id !== undefined) this.#answer(id, type === "error" ? new GatewayError(payload.code, payload.message) : payload);
+    else if (type === "hello") this.#greet(payload);
+    else if (type === "state") this.#motor(payload);
+    else if (type === "event" || type === "stats") this.emit(type, payload);
+  }
+
+  dropped() {
+    clearInterval(this.#pings);
+    this.release();
+    this.#resuming = false;
+    this.roundTrip = undefined;
+    for (const id of [...this.#pending.keys()]) this.#answer(id, new GatewayError(0, "the connection was lost before the answer"));
+  }
+
+  /** @param {string} id @param {any} result */
+  #answer(id, result) {
+    const waiting = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (result instanceof Error) waiting?.reject(result);
+    else waiting?.resolve(result);
+  }
+
+  /** @param {Hello} hello */
+  #greet(hello) {
+    if (this.hello?.epoch !== hello.epoch) this.sequences.clear(); // numbers no longer continue
+    this.hello = hello;
+    this.emit("hello", hello);
+    this.established();
+    hello.motors.forEach((state) => this.#motor(state));
+    this.#resume(hello);
+    for (const topic of this.#options.topics) {
+      this.request("subscribe", { topic }).then(({ motors = [] }) => motors.forEach((/** @type {MotorState} */ m) => this.#motor(m)), () => {});
+    }
+    this.#ping();
+    this.#pings = setInterval(() => this.#ping(), PING_EVERY);
+  }
+
+  /** Asks for what was missed. @param {Hello} hello */
+  async #resume({ epoch, sensors }) {
+    /** @type {Record<string, number>} */
+    const since = {};
+    let skipped = false;
+    for (const { id, name, next_seq, interval_ms } of sensors) {
+      let last = this.sequences.get(id)?.since;
+      if (last === undefined) continue;
+      const most = Math.ceil(this.#options.replay / interval_ms);
+      if (((next_seq - last) | 0) - 1 > most) {
+        last = (next_seq - 1 - most) >>> 0;
+        skipped = true;
+      }
+      since[name] = last;
+    }
+    if (!Object.keys(since).length) return;
+    this.#resuming = true; // what comes before the answer comes again
+    const { from = {} } = await this.request("subscribe", { topic: this.#topic, epoch, since }).catch(() => ({}));
+    if (this.phase !== "connected") return;
+    for (const { id, name } of sensors) {
+      if (name in since) this.sequences.get(id)?.resume(from[name] ?? (since[name] + 1) >>> 0);
+    }
+    this.#resuming = false;
+    this.emit("resumed", { skipped });
+  }
+
+  /** @param {import("./readings.js").Reading[]} readings */
+  #readings(readings) {
+    if (this.#resuming || this.phase !== "connected") return;
+    const fresh = readings.filter((reading) => {
+      let sequence = this.sequences.get(reading.sensor);
+      if (!sequence) this.sequences.set(reading.sensor, (sequence = new Sequence()));
+      if (reading.historical) this.#historical = performance.now();
+      return sequence.accept(reading);
+    });
+    const names = this.hello?.sensors ?? [];
+    if (fresh.length) this.emit("readings", fresh.map((r) => ({ ...r, name: names.find(({ id }) => id === r.sensor)?.name ?? "" })));
+  }
+
+  /** @param {MotorState} state */
+  #motor(state) {
+    this.motors.set(state.target, state);
+    if (!state.running) this.release(state.target);
+    this.emit("motor", state);
+  }
+
+  #ping() {
+    if (performance.now() - this.#historical > 2 * PING_EVERY) this.sequences.forEach((s) => s.settle());
+    const sent = performance.now();
+    this.request("ping", {}).then(() => this.emit("pong", (this.roundTrip = performance.now() - sent)), () => {});
+  }
+}
+
+/**
+ * The operators' room. Events: `phase`; `message` {type, nick, text}, of type
+ * join, leave, chat, info or error; `refused` with the reason, when the nick is
+ * taken or the room full.
+ */
+export class Room extends Link {
+  silence = Infinity; // a room may be quiet
+  #joined = false;
+  #nick;
+
+  /** @param {string} nick 20 characters at most @param {string | URL} [url] of /chat; next to this file if not given */
+  constructor(nick, url = new URL("chat", import.meta.url)) {
+    super(url, []);
+    this.#nick = nick;
+  }
+
+  /** @param {string} text 500 characters at most @returns whether it went out */
+  say(text) {
+    return this.phase === "connected" && this.transmit({ type: "chat", nick: this.#nick, text });
+  }
+
+  opened() {
+    this.transmit({ type: "join", nick: this.#nick, text: "" });
+  }
+
+  /** @param {any} data */
+  received(data) {
+    const message = JSON.parse(data);
+    if (this.phase === "connecting" && message.type === "info") {
+      this.#joined = true;
+      this.established();
+    }
+    this.emit("message", message);
+  }
+
+  /** Who was here may find its own ghost in the way, and tries on. @param {number} code */
+  returns(code) {
+    return code !== POLICY || this.#joined;
+  }
+}

@@ -1,0 +1,72 @@
+// @ts-check
+// What the gateway keeps of the past, summed up in buckets: fetched for what is
+// in view and older than what the page holds raw, and no more often than that.
+
+import { faultNamed } from "./readings.js";
+
+/** @typedef {import("./columns.js").Slab & {from: number, to: number}} Slab */
+
+const AFTER_FAILURE = 10_000; // ms
+
+export class History {
+  /** @type {Map<string, Slab>} by sensor name; one each */
+  slabs = new Map();
+  #busy = false;
+  #notBefore = 0;
+  #base;
+  #changed;
+
+  /** @param {URL} base @param {() => void} changed */
+  constructor(base, changed) {
+    this.#base = base;
+    this.#changed = changed;
+  }
+
+  /**
+   * Sees to it that [from, to) of each sensor is there.
+   * @param {{name: string, to: number}[]} sensors @param {number} from @param {number} step Unix ms; ms
+   */
+  async want(sensors, from, step) {
+    if (this.#busy || performance.now() < this.#notBefore) return;
+    const missing = sensors.filter(({ name, to }) => {
+      const slab = this.slabs.get(name);
+      return from < to && !(slab && slab.step === step && slab.from <= from && slab.to >= to);
+    });
+    if (!missing.length) return;
+    this.#busy = true;
+    try {
+      for (const { name, to } of missing) { // one at a time: the gateway has other things to do
+        this.slabs.set(name, await this.#fetch(name, from, to, step));
+        this.#changed();
+      }
+    } catch {
+      this.#notBefore = performance.now() + AFTER_FAILURE;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** @param {string} sensor @param {number} from @param {number} to @param {number} step @returns {Promise<Slab>} */
+  async #fetch(sensor, from, to, step) {
+    const { buckets } = await (await query(this.#base, { sensor, from, to, step }, "application/json")).json();
+    return {
+      step, from, to,
+      buckets: buckets.map((/** @type {any} */ b) => ({
+        time: Math.round(b.ts * 1000), count: b.count, failed: b.failed, fault: b.fault ? faultNamed(b.fault) : 0,
+        temperature: b.temp, humidity: b.humidity,
+      })),
+    };
+  }
+}
+
+/**
+ * Asks for kept readings.
+ * @param {URL} base @param {{sensor: string, from: number, to: number, step?: number}} of @param {string} accept
+ */
+export async function query(base, of, accept) {
+  const url = new URL("api/v1/readings", base);
+  for (const [key, value] of Object.entries(of)) if (value) url.searchParams.set(key, String(value));
+  const response = await fetch(url, { headers: { Accept: accept } });
+  if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+  return response;
+}

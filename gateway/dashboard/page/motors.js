@@ -1,0 +1,163 @@
+// @ts-check
+// The motors: what they do, from what the gateway acknowledged and never from
+// hope, who holds them and why they stopped. What this page starts runs under a
+// lease that it keeps alive only while it is open and in sight.
+
+import { copy, find, get, mark, press, text } from "./dom.js";
+import { percent } from "./format.js";
+
+/** @typedef {import("./gateway.js").Gateway} Gateway */
+/** @typedef {import("./gateway.js").MotorState} MotorState */
+
+const LEASE = 2000; // ms
+const SETTLED = 150; // ms after which a slider that was moved counts
+
+/** Why a motor is as it is; what the gateway may say besides, it says in words. @type {Record<string, string>} */
+const reasons = {
+  boot: "not commanded since the gateway started",
+  lease: "stopped: its operator’s page was closed, hidden or cut off (lease ended)",
+  run_ms: "stopped: its run time was up",
+  max_run: "stopped: it had run for as long as it may",
+  disconnect: "stopped: its operator’s connection ended",
+  estop: "stopped: emergency stop",
+  fault: "stopped: fault",
+  shutdown: "stopped: the gateway shut down",
+};
+
+/** @param {MotorState} state */
+export function why({ running, reason, by }) {
+  const who = by ? ` by ${by}` : "";
+  if (reason === "command") return `${running ? "started" : "stopped"}${who}`;
+  if (reason.startsWith("interlock:")) return `stopped: interlock, ${reason.slice("interlock:".length)} does not hold`;
+  return (reasons[reason] ?? reason) + who;
+}
+
+/** What a motor does. @param {MotorState} state */
+export const does = ({ running, speed, direction }) => (running ? `running, ${percent(speed)} ${direction}` : "off");
+
+export class Motors {
+  /** @type {Map<string, Motor>} */
+  #motors = new Map();
+  #gateway;
+
+  /** @param {Gateway} gateway */
+  constructor(gateway) {
+    this.#gateway = gateway;
+    gateway.addEventListener("hello", ({ detail }) => this.#begin(detail.motors));
+    gateway.addEventListener("motor", ({ detail }) => this.#show(detail));
+    gateway.addEventListener("phase", () => this.#motors.forEach((motor) => motor.show()));
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) gateway.release();
+    });
+    const latched = get("latched");
+    find(latched, "button").addEventListener("click", async () => {
+      try {
+        await gateway.command("reset");
+      } catch (error) {
+        text(find(latched, "p"), `Not reset: ${message(error)}`);
+      }
+    });
+  }
+
+  /** @param {MotorState[]} states */
+  #begin(states) {
+    get("motors-section").hidden = !states.length;
+    get("stop-all").hidden = !states.length;
+    if (states.map((s) => s.target).join() === [...this.#motors.keys()].join()) return;
+    this.#motors = new Map(states.map((state) => [state.target, new Motor(this.#gateway, state)]));
+    get("motors").replaceChildren(...[...this.#motors.values()].map(({ element }) => element));
+  }
+
+  /** @param {MotorState} state */
+  #show(state) {
+    this.#motors.get(state.target)?.show(state);
+    const latched = [...this.#gateway.motors.values()].filter((m) => m.latched);
+    get("latched").hidden = !latched.length;
+    if (!latched.length) return;
+    const faults = latched.filter((m) => m.fault).map((m) => `${m.target}: ${m.fault}`);
+    text(find(get("latched"), "p"), faults.length ? `Fault. ${faults.join("; ")}` : `Emergency stop${latched[0].by ? ` by ${latched[0].by}` : ""}. Nothing starts until it is reset.`);
+  }
+}
+
+class Motor {
+  #gateway;
+  #state;
+  #busy = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #moved;
+
+  /** @param {Gateway} gateway @param {MotorState} state */
+  constructor(gateway, state) {
+    this.#gateway = gateway;
+    this.#state = state;
+    const element = (this.element = copy("motor"));
+    const part = (/** @type {string} */ selector) => find(element, selector);
+    const name = state.target;
+    text(part("h3"), name);
+    text(part("legend"), `How ${name} runs`);
+    part(".start").setAttribute("aria-label", `Start ${name}`);
+    part(".stop").setAttribute("aria-label", `Stop ${name}`);
+    part("input").setAttribute("aria-label", `Speed of ${name} in percent`);
+    part(".direction").setAttribute("aria-label", `Direction of ${name}`);
+    part(".start").addEventListener("click", () => this.#do(() => gateway.hold(name, this.#wanted(), LEASE)));
+    part(".stop").addEventListener("click", () => this.#do(() => gateway.command("stop", name)));
+    part("input").addEventListener("input", () => {
+      text(part("output"), `${part("input").value} %`);
+      clearTimeout(this.#moved);
+      this.#moved = setTimeout(() => this.#set({ speed: this.#speed }), SETTLED);
+    });
+    part(".direction").addEventListener("click", (/** @type {any} */ { target }) => {
+      const { direction } = target.dataset;
+      if (!direction) return;
+      press(part(".direction"), (button) => button === target);
+      this.#set({ direction });
+    });
+    this.show();
+  }
+
+  get #speed() {
+    return Number(find(this.element, "input").value) / 100;
+  }
+
+  /** What the controls say, without what goes without saying: not every motor can be told more. */
+  #wanted() {
+    const speed = this.#speed, direction = find(this.element, ".direction [aria-pressed=true]").dataset.direction;
+    return { ...(speed < 1 && { speed }), ...(direction !== "forward" && { direction }) };
+  }
+
+  /** @param {{speed?: number, direction?: "forward" | "reverse"}} change */
+  #set(change) {
+    if (this.#state.running) this.#do(() => this.#gateway.command("set", this.#state.target, change));
+  }
+
+  /** @param {() => Promise<unknown>} command */
+  async #do(command) {
+    const error = find(this.element, ".error");
+    this.#busy = true;
+    this.show();
+    try {
+      await command();
+      text(error, "");
+    } catch (refused) {
+      text(error, message(refused));
+    }
+    this.#busy = false;
+    this.show();
+  }
+
+  /** @param {MotorState} [state] */
+  show(state = this.#state) {
+    this.#state = state;
+    const part = (/** @type {string} */ selector) => find(this.element, selector);
+    const connected = this.#gateway.phase === "connected", mine = this.#gateway.holds(state.target);
+    if (mark(this.element, "running", String(connected ? state.running : "unknown")) && state.running) text(part(".error"), "");
+    text(part(".state"), connected ? does(state) : "unknown while disconnected");
+    const holder = state.holder ? `; held by ${mine ? "this page" : state.holder}` : "";
+    text(part(".why"), why(state) + holder);
+    part(".start").disabled = !connected || state.running || this.#busy;
+    this.element.setAttribute("aria-busy", String(this.#busy));
+  }
+}
+
+/** @param {any} error */
+export const message = (error) => (error.code === 0 ? `Did not get through: ${error.message}` : error.message);

@@ -1,0 +1,72 @@
+// @ts-check
+// The newest readings of one sensor, in typed arrays of a fixed size.
+
+/** @typedef {import("./readings.js").Reading} Reading */
+
+/** What is kept raw, in ms; what is older comes from the gateway, summed up. */
+export const KEPT = 15 * 60_000;
+
+export class Ring {
+  length = 0;
+  #start = 0;
+
+  /** @param {number} capacity readings */
+  constructor(capacity) {
+    this.capacity = capacity;
+    this.times = new Float64Array(capacity); // of the gateway's clock, Unix ms
+    this.temperatures = new Float32Array(capacity);
+    this.humidities = new Float32Array(capacity);
+    this.seqs = new Uint32Array(capacity);
+    this.faults = new Uint8Array(capacity);
+    this.conflated = new Uint8Array(capacity);
+  }
+
+  /** Where the i-th oldest stands in the arrays. @param {number} i */
+  at(i) {
+    const at = this.#start + i;
+    return at < this.capacity ? at : at - this.capacity;
+  }
+
+  /** Time of the oldest; infinite if there is none. */
+  get oldest() {
+    return this.length ? this.times[this.#start] : Infinity;
+  }
+
+  /** How many are older than time. @param {number} time */
+  before(time) {
+    let low = 0, high = this.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.times[this.at(middle)] < time) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Adds a reading at its place in time; the oldest makes room. @param {Reading} r */
+  add(r) {
+    if (this.length === this.capacity) {
+      if (r.time < this.oldest) return;
+      this.#start = this.at(1);
+      this.length--;
+    }
+    let i = this.length++;
+    for (; i > 0 && this.times[this.at(i - 1)] > r.time; i--) this.#copy(this.at(i - 1), this.at(i)); // replayed: few are newer
+    const at = this.at(i);
+    this.times[at] = r.time;
+    this.temperatures[at] = r.temperature;
+    this.humidities[at] = r.humidity;
+    this.seqs[at] = r.seq;
+    this.faults[at] = r.fault;
+    this.conflated[at] = Number(r.conflated);
+  }
+
+  clear() {
+    this.length = 0;
+  }
+
+  /** @param {number} from @param {number} to */
+  #copy(from, to) {
+    for (const array of [this.times, this.temperatures, this.humidities, this.seqs, this.faults, this.conflated]) array[to] = array[from];
+  }
+}

@@ -1,0 +1,113 @@
+// @ts-check
+// The operators' room, with what motors and sensors do in line.
+
+import { find, get, text } from "./dom.js";
+import { clock } from "./format.js";
+import { Room } from "./gateway.js";
+import { does, why } from "./motors.js";
+import { cause, faultNamed } from "./readings.js";
+
+/** @typedef {import("./gateway.js").Gateway} Gateway */
+
+const KEPT = 200; // lines
+const FAR = 40; // px from the end: somebody reads what was said before
+
+/** @param {Gateway} gateway @returns something to close */
+export function openRoom(gateway) {
+  const log = get("log"), join = get("join"), say = get("say");
+  /** @type {Room | undefined} */
+  let room;
+  /** @type {Map<string, boolean>} what of each motor has been told */
+  let running = new Map();
+
+  /** @param {string} kind @param {string} nick @param {string} words */
+  function line(kind, nick, words) {
+    const reading = log.scrollHeight - log.scrollTop - log.clientHeight > FAR;
+    const item = document.createElement("li"), time = document.createElement("time"), who = document.createElement("b"), what = document.createElement("span");
+    item.className = kind;
+    time.textContent = clock(Date.now());
+    who.textContent = nick;
+    what.textContent = words;
+    item.append(time, " ", ...(nick ? [who, " "] : []), what);
+    log.append(item);
+    while (log.children.length > KEPT) log.firstChild.remove();
+    if (!reading) log.scrollTop = log.scrollHeight;
+  }
+
+  gateway.addEventListener("motor", ({ detail }) => {
+    const told = running.get(detail.target);
+    running.set(detail.target, detail.running);
+    if (told !== undefined && told !== detail.running) line("motor", detail.target, detail.running ? `${does(detail)}, ${why(detail)}` : why(detail));
+  });
+  gateway.addEventListener("event", ({ detail }) => line("event", "", event(detail)));
+  gateway.addEventListener("phase", ({ detail }) => {
+    if (detail === "waiting") room?.abandon(); // what is dead for one is for the other
+    if (detail === "connected") running = new Map();
+  });
+
+  /** @param {string} nick */
+  function enter(nick) {
+    const mine = (room = new Room(nick));
+    text(get("join-error"), "");
+    mine.addEventListener("phase", () => {
+      if (mine !== room) return;
+      const inside = mine.phase === "connected";
+      if (inside) show(true);
+      text(get("room-state"), inside ? "" : "Not in the room: reconnecting …");
+      find(say, "button").disabled = !inside;
+    });
+    mine.addEventListener("message", ({ detail: { type, nick, text: words } }) => {
+      if (type === "chat") line("chat", nick, words);
+      else if (type === "join" || type === "leave") line("info", nick, type === "join" ? "came in" : "left");
+      else if (type === "info" || mine.phase === "connected") line("info", "", words);
+    });
+    mine.addEventListener("refused", ({ detail }) => {
+      room = undefined;
+      show(false);
+      text(get("join-error"), detail === "Nick taken" ? `“${nick}” is here already: take another name.` : detail);
+    });
+    mine.open();
+  }
+
+  /** @param {boolean} inside */
+  function show(inside) {
+    const focused = join.contains(document.activeElement);
+    join.hidden = inside;
+    say.hidden = !inside;
+    if (inside && focused) get("text").focus();
+  }
+
+  join.addEventListener("submit", (/** @type {Event} */ submitted) => {
+    submitted.preventDefault();
+    const nick = get("nick").value.trim();
+    try {
+      sessionStorage.setItem("nick", nick);
+    } catch { /* a browser may forbid it: then the name is typed again */ }
+    room?.close();
+    enter(nick);
+  });
+  say.addEventListener("submit", (/** @type {Event} */ submitted) => {
+    submitted.preventDefault();
+    const words = get("text").value.trim();
+    if (words && room?.say(words)) get("text").value = "";
+  });
+  try {
+    get("nick").value = sessionStorage.getItem("nick") ?? "";
+  } catch { /* as above */ }
+  return { close: () => room?.close() };
+}
+
+/** An event in words. @param {any} e */
+function event({ kind, sensor, fault, by, message: words }) {
+  const failed = fault ? `: ${cause(faultNamed(fault)).words}` : "";
+  switch (kind) {
+    case "sensor_lost": return `${sensor} fails${failed}`;
+    case "sensor_back": return `${sensor} measures again`;
+    case "clock_corrected": return "the gateway’s clock was corrected";
+    case "estop": return `emergency stop by ${by || "the gateway"}`;
+    case "reset": return `reset by ${by || "the gateway"}: motors may start`;
+    case "storage_failed": return `readings are not kept${words ? `: ${words}` : ""}`;
+    case "storage_back": return "readings are kept again";
+  }
+  return kind;
+}

@@ -1,0 +1,60 @@
+// @ts-check
+// STOP ALL: an emergency stop, latched until it is reset, because an operator who
+// presses it wants nobody's script to start a motor again a second later. It can
+// always be pressed. Without a connection it tries for ten seconds, then says that
+// it did not get through; nothing is sent after that.
+
+import { get, mark, text } from "./dom.js";
+import { message } from "./motors.js";
+
+/** @typedef {import("./gateway.js").Gateway} Gateway */
+
+const TRIES = 10_000; // ms
+const TWICE = 1_000; // ms between two Escapes
+
+/** @param {Gateway} gateway */
+export function stopAll(gateway) {
+  const button = get("stop-all"), alert = get("stop-alert");
+  let pressed = -Infinity, presses = 0;
+
+  async function stop() {
+    const press = ++presses, end = performance.now() + TRIES;
+    const say = (/** @type {string} */ state, /** @type {string} */ words) => {
+      if (press !== presses) return; // a later one speaks
+      mark(button, "state", state);
+      mark(alert, "state", state);
+      text(alert, words);
+    };
+    say("trying", "Stopping all motors …");
+    const ticking = setInterval(() => {
+      if (gateway.phase !== "connected") say("trying", `No connection. Trying to stop for ${Math.ceil((end - performance.now()) / 1000)} s more.`);
+    }, 1000);
+    try {
+      await gateway.estop(TRIES);
+      say("done", "All motors are stopped, and stay so until reset.");
+    } catch (error) {
+      const code = /** @type {any} */ (error).code;
+      say("failed", `STOP DID NOT GET THROUGH: ${code ? message(error) : "no answer for 10 s"}. Use the stop at the machine. Nothing will be sent later.`);
+    } finally {
+      clearInterval(ticking);
+    }
+  }
+
+  button.addEventListener("click", stop);
+  window.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.repeat) return;
+    const now = performance.now();
+    if (now - pressed <= TWICE) {
+      pressed = -Infinity;
+      stop();
+    } else pressed = now;
+  });
+  // A stop that was taken back needs no more words.
+  gateway.addEventListener("motor", ({ detail }) => {
+    if (!detail.latched && alert.dataset.state === "done") {
+      mark(alert, "state", "");
+      mark(button, "state", "");
+      text(alert, "");
+    }
+  });
+}

@@ -1,0 +1,340 @@
+// @ts-check
+// What gateway.js promises to whoever imports it.
+
+import { Gateway, Room, backoff, cause, decode } from "/page/gateway.js";
+import { askedWait } from "/page/link.js";
+import { faultNamed, faultOfFloat } from "/page/readings.js";
+import { Sequence } from "/page/sequence.js";
+import { equal, rejection, test, throws } from "./harness.js";
+
+const golden = await (await fetch("/wire/records.json")).json(); // of the wire package's own tests
+
+/** @param {string[]} hex @returns {ArrayBuffer} */
+const bytes = (...hex) => Uint8Array.from(hex.join("").match(/../g) ?? [], (byte) => parseInt(byte, 16)).buffer;
+
+/** A golden record in a reading's terms. @param {any} g */
+const meaning = (g) => ({
+  sensor: g.sensor, simulated: !!(g.flags & 1), unsynced: !!(g.flags & 2), historical: !!(g.flags & 4), conflated: !!(g.flags & 8),
+  fault: g.fault, seq: g.seq, temperature: g.temperature ?? NaN, humidity: g.humidity ?? NaN, time: g.time,
+});
+
+test("decodes every golden record as the gateway writes it, alone and together", () => {
+  for (const g of golden) equal(decode(bytes(g.hex)), [meaning(g)], g.name);
+  equal(decode(bytes(...golden.map((/** @type {any} */ g) => g.hex))), golden.map(meaning));
+});
+
+test("reads the cause in a NaN's bits where nothing else says it", () => {
+  for (const g of golden) equal(decode(bytes(g.hex.slice(0, 6), "00", g.hex.slice(8)))[0].fault, g.fault, g.name);
+  equal([0x7fc00002, 0x7fc00000, 0xffffffff, 0x7fc10001, 0x7f800000, 0xff800000, 0x42290000].map(faultOfFloat), [2, 255, 255, 255, 0, 0, 0]);
+});
+
+test("refuses a message that is no whole number of records", () => {
+  for (const size of [0, 1, 16, 23, 25, 47]) throws(() => decode(new ArrayBuffer(size)), RangeError);
+});
+
+test("has a name and words for every cause", () => {
+  const causes = golden.map((/** @type {any} */ g) => g.fault).filter((/** @type {number} */ f) => f);
+  equal(new Set(causes.map((/** @type {number} */ f) => cause(f).words)).size, causes.length);
+  for (const f of causes) equal(faultNamed(cause(f).name), f);
+  equal([cause(77).name, faultNamed("unheard of")], ["fault_77", 255]);
+});
+
+test("waits longer after each failure, five minutes after ten", () => {
+  equal([0, 1, 2, 5, 6, 9, 10, 11].map((n) => backoff(n, 0.5)), [1500, 2500, 4500, 32500, 60000, 60000, 300000, 300000]);
+  equal(askedWait(1012, "Service restart; retry_ms=731"), 731);
+  equal(askedWait(1012, "Service restart; retry_ms=99999999"), 60000);
+  equal([askedWait(1012, "Service restart"), askedWait(1001, "retry_ms=731")], [undefined, undefined]);
+});
+
+/** @param {Sequence} s @param {(number | [number, object])[]} numbers @returns whether each was new, as a string of 0 and 1 */
+const feed = (s, numbers) => numbers.map((n) => {
+  const [seq, over] = Array.isArray(n) ? n : [n, {}];
+  return Number(s.accept(/** @type {any} */ ({ seq, historical: false, conflated: false, ...over })));
+}).join("");
+const past = { historical: true }, thin = { conflated: true };
+
+test("counts what never came, and what others stood for", () => {
+  const s = new Sequence();
+  equal(feed(s, [0xfffffffd, 0xffffffff, 0, [4, thin], 5, 5, 3, 8]), "11111001");
+  equal(s.counts, { received: 6, recovered: 0, conflated: 3, missed: 3, lost: 0 }); // fffffffe, 6 and 7; 1 to 3
+  equal(s.since, 8);
+});
+
+test("two lanes: what was missed, and live, each number once", () => {
+  const s = new Sequence();
+  feed(s, [1, 2]);
+  equal(s.since, 2);
+  s.resume(3);
+  equal(feed(s, [[3, past], 10, [4, past], 11, [4, past], [5, past]]), "111101");
+  equal([s.since, s.counts.lost], [5, 0]);
+  // Lost again before all was there: what was live is not asked for twice in vain.
+  s.resume(6);
+  equal(feed(s, [[6, past], [7, past], [9, past], [10, past], [11, past], [12, past], 20, [19, past]]), "11100111");
+  equal(s.counts, { received: 13, recovered: 8, conflated: 0, missed: 7, lost: 0 }); // 8 and 13 to 18: their lane went past them
+  equal(s.since, 20);
+});
+
+test("what the gateway no longer has is lost, what is late is given up", () => {
+  const s = new Sequence();
+  feed(s, [1, 2]);
+  s.resume(5); // 3 and 4 are gone
+  equal(feed(s, [9, [5, past]]), "11");
+  equal([s.counts.lost, s.since], [2, 5]);
+  s.resume(8); // 6 and 7 too
+  equal([s.counts.lost, s.since], [4, 7]);
+  s.settle();
+  equal([s.counts.lost, s.counts.missed, s.since], [4, 1, 9]);
+});
+
+/** A browser in which time stands still until a timer is run. */
+class Browser {
+  /** @type {any[]} */
+  sockets = [];
+  /** @type {{id: number, then: () => void, ms: number}[]} */
+  timers = [];
+  #kept = { WebSocket: globalThis.WebSocket, setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout, setInterval: globalThis.setInterval, clearInterval: globalThis.clearInterval };
+  #random = Math.random;
+  #ids = 0;
+
+  constructor() {
+    const browser = this;
+    const set = (/** @type {() => void} */ then, /** @type {number} */ ms) => {
+      browser.timers.push({ id: ++browser.#ids, then, ms });
+      return browser.#ids;
+    };
+    const clear = (/** @type {number} */ id) => (browser.timers = browser.timers.filter((t) => t.id !== id));
+    Object.assign(globalThis, {
+      WebSocket: class {
+        readyState = 0;
+        /** @type {any[]} */
+        sent = [];
+        /** @param {URL} url @param {string[]} protocols */
+        constructor(url, protocols) {
+          this.url = String(url);
+          this.protocols = protocols;
+          browser.sockets.push(this);
+        }
+        /** @param {string} text */
+        send(text) { this.sent.push(JSON.parse(text)); }
+        close() { this.readyState = 3; }
+      },
+      setTimeout: set, clearTimeout: clear, setInterval: set, clearInterval: clear,
+    });
+    Math.random = () => 0.25;
+  }
+
+  restore() {
+    Object.assign(globalThis, this.#kept);
+    Math.random = this.#random;
+  }
+
+  get socket() { return this.sockets.at(-1); }
+
+  accept() {
+    this.socket.readyState = 1;
+    this.socket.onopen?.();
+  }
+
+  /** @param {any} message */
+  say(message) {
+    this.socket.onmessage({ data: message instanceof ArrayBuffer ? message : JSON.stringify(message) });
+  }
+
+  /** @param {number} code @param {string} reason */
+  lose(code = 1006, reason = "") {
+    this.socket.onclose({ code, reason });
+  }
+
+  /** Runs the newest timer with this wait. @param {number} ms */
+  run(ms) {
+    const timer = this.timers.findLast((t) => t.ms === ms);
+    if (!timer) throw new Error(`no timer of ${ms} ms: ${this.timers.map((t) => t.ms)}`);
+    this.timers = this.timers.filter((t) => t !== timer);
+    timer.then();
+  }
+
+  /** @param {object} over */
+  greet(over = {}) {
+    this.accept();
+    const sensors = [{ id: 2, name: "indoor", model: "SHT3x", interval_ms: 100, next_seq: 300 }];
+    this.say({ type: "hello", payload: { server: "gateway", version: "1", epoch: "e", sensors, motors: [{ target: "m", running: false, ts: 1 }], ...over } });
+  }
+}
+
+/** Lets all promises go on that can. */
+const promises = async () => { for (let i = 0; i < 10; i++) await undefined; };
+
+/** @param {string} name @param {(browser: Browser) => unknown} body */
+const inBrowser = (name, body) => test(name, async () => {
+  const browser = new Browser();
+  try {
+    await body(browser);
+  } finally {
+    browser.restore();
+  }
+});
+
+/** @param {Gateway} gateway @returns {string[]} */
+function log(gateway) {
+  /** @type {string[]} */
+  const lines = [];
+  gateway.addEventListener("phase", ({ detail }) => lines.push(detail));
+  gateway.addEventListener("hello", ({ detail }) => lines.push(`hello ${detail.epoch}`));
+  gateway.addEventListener("readings", ({ detail }) => lines.push(detail.map((/** @type {any} */ r) => `${r.name} ${r.seq}`).join()));
+  gateway.addEventListener("motor", ({ detail }) => lines.push(`${detail.target} ${detail.running}`));
+  gateway.addEventListener("resumed", ({ detail }) => lines.push(`resumed ${detail.skipped}`));
+  return lines;
+}
+
+/** A record of sensor 2. @param {number} seq @param {number} [flags] */
+const record = (seq, flags = 0) => bytes("0002", flags.toString(16).padStart(2, "0"), "00", seq.toString(16).padStart(8, "0"), "41a0000042480000", "0000000000000000");
+
+inBrowser("a gateway reads, loses, waits, comes back and asks for what it missed", async (browser) => {
+  const gateway = new Gateway("http://gateway/", { topics: ["motors"] }), lines = log(gateway);
+  gateway.open();
+  gateway.open(); // one is enough
+  equal([browser.sockets.length, browser.socket.url, browser.socket.protocols], [1, "ws://gateway/", ["readings.v2"]]);
+  browser.say(record(1)); // nothing counts before hello
+  browser.greet();
+  equal(browser.socket.sent.map((/** @type {any} */ m) => [m.type, m.payload.topic]), [["subscribe", "motors"], ["ping", undefined]]);
+  browser.say(record(256));
+  browser.lose(1012, "Service restart; retry_ms=731");
+  browser.run(731);
+  browser.greet();
+  equal(browser.socket.sent[0].payload, { topic: "sensors", epoch: "e", since: { indoor: 256 } });
+  browser.say(record(290)); // comes again after the answer
+  browser.say({ type: "subscribed", id: browser.socket.sent[0].id, payload: { topic: "sensors", recovered: true } });
+  await promises();
+  browser.say(record(290));
+  browser.say(record(257, 4));
+  browser.say(record(257, 4));
+  equal(lines, ["connecting", "hello e", "connected", "m false", "indoor 256", "waiting", "connecting", "hello e", "connected", "m false",
+    "resumed false", "indoor 290", "indoor 257"]);
+  equal(gateway.counts, { received: 3, recovered: 1, conflated: 0, missed: 0, lost: 0 });
+});
+
+inBrowser("another epoch begins anew, and nothing older than wanted is asked for", async (browser) => {
+  const gateway = new Gateway("ws://gateway/sensors/indoor", { replay: 2000 });
+  gateway.open();
+  browser.greet();
+  browser.say(record(256));
+  browser.lose();
+  browser.run(1250);
+  browser.greet();
+  equal(browser.socket.sent[0].payload, { topic: "sensors/indoor", epoch: "e", since: { indoor: 279 } }); // of 300, 20 ticks
+  browser.lose();
+  gateway.open(); // somebody is there: no need to wait
+  browser.greet({ epoch: "f" });
+  equal(browser.socket.sent.map((/** @type {any} */ m) => m.type), ["ping"]);
+});
+
+inBrowser("a gateway counts failures until hello, and opens the circuit after ten", (browser) => {
+  const gateway = new Gateway("ws://gateway/");
+  gateway.open();
+  for (const wait of [2250, 4250, 8250, 16250, 32250, 60000, 60000, 60000, 60000, 300000, 300000]) {
+    browser.lose();
+    browser.run(wait);
+  }
+  browser.greet();
+  browser.lose(1012, "Service restart; retry_ms=500");
+  browser.run(500);
+  browser.run(10000); // no hello in time
+  equal(gateway.phase, "waiting");
+  gateway.close();
+  equal([gateway.phase, browser.timers.length], ["closed", 0]);
+});
+
+inBrowser("a command is answered, refused, or says that it was lost; none is kept for later", async (browser) => {
+  const gateway = new Gateway("ws://gateway/");
+  equal((await rejection(gateway.command("start", "m"))).code, 0);
+  gateway.open();
+  browser.greet();
+  const done = gateway.command("start", "m", { speed: 0.5 }), sent = browser.socket.sent.at(-1);
+  equal(sent.payload, { action: "start", target: "m", speed: 0.5 });
+  browser.say({ type: "state", payload: { target: "m", running: false, ts: 9 } }); // stopped since, by another
+  browser.say({ type: "ack", id: sent.id, payload: { action: "start", target: "m", status: "ok", state: { target: "m", running: true, ts: 5 } } });
+  equal((await done).status, "ok");
+  equal(gateway.motors.get("m")?.running, false, "an answer does not hide what came after it");
+  const refused = gateway.command("start", "m"), id = browser.socket.sent.at(-1).id;
+  equal(id === sent.id, false);
+  browser.say({ type: "error", id, payload: { code: 409, message: "interlock" } });
+  const { code, message } = await rejection(refused);
+  equal([code, message], [409, "interlock"]);
+  const lost = gateway.command("stop", "m");
+  browser.lose();
+  equal((await rejection(lost)).code, 0);
+  browser.run(1250);
+  browser.greet();
+  equal(browser.socket.sent.filter((/** @type {any} */ m) => m.type === "command"), []);
+});
+
+inBrowser("a lease is kept alive until it is released or the motor stops", async (browser) => {
+  const gateway = new Gateway("ws://gateway/");
+  gateway.open();
+  browser.greet();
+  const keeps = () => browser.timers.filter((t) => t.ms === 500).length;
+  const hold = async () => {
+    const held = gateway.hold("m", {}, 1500), sent = browser.socket.sent.at(-1);
+    equal(sent.payload, { action: "start", target: "m", lease_ms: 1500 });
+    browser.say({ type: "ack", id: sent.id, payload: { state: { target: "m", running: true, ts: 5 } } });
+    await held;
+    equal([gateway.holds("m"), keeps()], [true, 1]);
+  };
+  await hold();
+  browser.timers.find((t) => t.ms === 500)?.then();
+  equal(browser.socket.sent.at(-1).payload, { action: "keepalive", target: "m" });
+  gateway.release();
+  equal([gateway.holds("m"), keeps()], [false, 0]);
+  await hold();
+  browser.say({ type: "state", payload: { target: "m", running: false, reason: "interlock", ts: 6 } });
+  equal(keeps(), 0);
+  await hold();
+  browser.lose();
+  equal(keeps(), 0);
+});
+
+inBrowser("an e-stop goes out as soon as there is a connection, and never after it was given up", async (browser) => {
+  const gateway = new Gateway("ws://gateway/");
+  const stopped = gateway.estop(10_000);
+  equal(gateway.phase, "connecting"); // without waiting
+  browser.greet();
+  browser.run(200);
+  await promises();
+  const sent = browser.socket.sent.at(-1);
+  equal(sent.payload, { action: "estop" });
+  browser.say({ type: "ack", id: sent.id, payload: { action: "estop", target: "all", status: "ok", motors: [] } });
+  equal((await stopped).status, "ok");
+  browser.lose();
+  const failed = gateway.estop(0);
+  equal((await rejection(failed)).code, 0);
+  gateway.open();
+  browser.greet();
+  equal(browser.socket.sent.some((/** @type {any} */ m) => m.payload.action === "estop"), false);
+});
+
+inBrowser("a room is joined, again after a loss, and not under a name that is taken", (browser) => {
+  const room = new Room("eve", "http://gateway/chat");
+  /** @type {string[]} */
+  const heard = [];
+  room.addEventListener("message", ({ detail }) => heard.push(`${detail.type} ${detail.nick}`));
+  room.addEventListener("refused", ({ detail }) => heard.push(`refused ${detail}`));
+  room.open();
+  browser.accept();
+  equal([browser.socket.url, browser.socket.sent], ["ws://gateway/chat", [{ type: "join", nick: "eve", text: "" }]]);
+  equal(room.say("early"), false);
+  browser.say({ type: "info", nick: "server", text: "You are eve, alone here" });
+  equal(room.say("hi"), true);
+  equal(browser.socket.sent.at(-1), { type: "chat", nick: "eve", text: "hi" });
+  browser.lose();
+  browser.run(1250);
+  browser.accept();
+  browser.lose(1008, "Nick taken"); // its own ghost
+  equal(room.phase, "waiting");
+  room.close();
+  const other = new Room("eve", "http://gateway/chat");
+  other.addEventListener("refused", ({ detail }) => heard.push(`refused ${detail}`));
+  other.open();
+  browser.accept();
+  browser.lose(1008, "Nick taken");
+  equal([other.phase, heard], ["closed", ["info server", "refused Nick taken"]]);
+});

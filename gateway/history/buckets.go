@@ -1,0 +1,184 @@
+package history
+
+import (
+	"cmp"
+	"io"
+	"math"
+	"slices"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// What is gathered before it is handed out: so many buckets or so long a time,
+// whichever is more.
+const (
+	bucketsAtOnce = 512
+	timeAtOnce    = int64(time.Hour / time.Millisecond)
+)
+
+// Buckets sums up the records of any epoch from from to before to, Unix
+// milliseconds, in spans of step ms. from is rounded down to a multiple of step.
+// A bucket without records is left out, the last one may be of a part of its time.
+func (l *Log) Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error)) {
+	if int(sensor) >= len(l.streams) {
+		return noBuckets
+	}
+	return l.library().buckets(l.o.Sensors[sensor], from, to, step)
+}
+
+func noBuckets() ([]wire.Bucket, error) { return nil, io.EOF }
+
+func (l library) buckets(name string, from, to, step int64) func() ([]wire.Bucket, error) {
+	if step <= 0 {
+		return noBuckets
+	}
+	at := floor(from, step)
+	g := gatherer{library: l, name: name, step: step}
+	return func() ([]wire.Bucket, error) {
+		for {
+			begin, ok := g.earliest(at, to)
+			if !ok {
+				return nil, io.EOF
+			}
+			begin, at = floor(begin, step), to
+			if window := max(min(step, math.MaxInt64/bucketsAtOnce)*bucketsAtOnce, floor(timeAtOnce, step)); window < at-begin {
+				at = begin + window
+			}
+			if b := g.gather(begin, at); len(b) > 0 {
+				return b, nil
+			}
+		}
+	}
+}
+
+// floor rounds t down to a multiple of step.
+func floor(t, step int64) int64 {
+	r := t % step
+	if r < 0 && t-r >= math.MinInt64+step {
+		r += step
+	}
+	return t - r
+}
+
+// gatherer sums up the records of a sensor.
+type gatherer struct {
+	library
+	name string
+	step int64
+	sums map[int64]*sum
+	out  []wire.Bucket
+}
+
+// sum is a bucket that is being filled.
+type sum struct {
+	good, failed uint32
+	fault        wire.Fault
+	t, h         stat
+}
+
+// earliest returns the time from from on, before to, before which there is nothing.
+func (g *gatherer) earliest(from, to int64) (at int64, ok bool) {
+	defer g.lock()()
+	s := g.store()
+	t := s.streams[g.name]
+	if t == nil {
+		return 0, false
+	}
+	at = to
+	see := func(o origin, begin, end int64) {
+		add, _ := s.correction(o)
+		if begin, end = max(begin+add, from), end+add; end >= from && begin < at {
+			at = begin
+		}
+	}
+	for _, c := range t.chapters {
+		see(c.origin, c.from, c.to)
+	}
+	for _, b := range t.blocks {
+		see(b.origin, b.summary.from, b.summary.to)
+	}
+	return at, at < to
+}
+
+// gather returns the buckets from from to before to. A block that lies in one
+// bucket is not read: its summary says all.
+func (g *gatherer) gather(from, to int64) []wire.Bucket {
+	g.sums = map[int64]*sum{}
+	r := &reader{library: g.library, name: g.name,
+		wants: func(_ origin, s span) bool { return s.from < to && s.to >= from }}
+	for p := r.next(); p != nil; p = r.next() {
+		s := p.span()
+		if s.from >= from && s.to < to && floor(s.from, g.step) == floor(s.to, g.step) {
+			g.sum(s.from).addSummary(p.summary)
+			r.moveTo(r.ordinal + 1)
+			continue
+		}
+		records, err := r.records(p)
+		if err != nil {
+			continue // it is a hole now
+		}
+		for _, x := range records {
+			if from <= x.UnixMilli && x.UnixMilli < to {
+				g.sum(x.UnixMilli).add(x)
+			}
+		}
+	}
+	g.out = g.out[:0]
+	for at, s := range g.sums {
+		g.out = append(g.out, s.bucket(at))
+	}
+	slices.SortFunc(g.out, func(a, b wire.Bucket) int { return cmp.Compare(a.UnixMilli, b.UnixMilli) })
+	return g.out
+}
+
+func (g *gatherer) sum(at int64) *sum {
+	at = floor(at, g.step)
+	s := g.sums[at]
+	if s == nil {
+		s = &sum{}
+		g.sums[at] = s
+	}
+	return s
+}
+
+func (s *sum) add(r wire.Record) {
+	if f := cause(r); f != wire.Good {
+		s.failed, s.fault = s.failed+1, f
+		return
+	}
+	s.t.add(r.Temperature, s.good == 0)
+	s.h.add(r.Humidity, s.good == 0)
+	s.good++
+}
+
+func (s *sum) addSummary(x summary) {
+	if x.failed > 0 {
+		s.failed, s.fault = s.failed+uint32(x.failed), x.fault
+	}
+	if x.good > 0 {
+		s.t.merge(x.t, s.good == 0)
+		s.h.merge(x.h, s.good == 0)
+		s.good += uint32(x.good)
+	}
+}
+
+func (s *stat) merge(x stat, first bool) {
+	if first {
+		*s = x
+		return
+	}
+	s.min, s.max, s.sum = min(s.min, x.min), max(s.max, x.max), s.sum+x.sum
+}
+
+func (s *sum) bucket(at int64) wire.Bucket {
+	b := wire.Bucket{UnixMilli: at, Count: s.good, Failed: s.failed, Fault: s.fault}
+	if s.good > 0 {
+		b.Temperature, b.Humidity = s.t.span(s.good), s.h.span(s.good)
+	}
+	return b
+}
+
+func (s *stat) span(n uint32) wire.Span {
+	return wire.Span{Min: s.min, Mean: float32(s.sum / float64(n)), Max: s.max}
+}

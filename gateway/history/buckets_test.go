@@ -1,0 +1,104 @@
+package history
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"testing"
+
+	"sensorgateway/wire"
+)
+
+// bucketsOf sums up the plain way.
+func bucketsOf(records []wire.Record, from, to, step int64) (want []wire.Bucket) {
+	in := map[int64][]wire.Record{}
+	for _, r := range records {
+		if floor(from, step) <= r.UnixMilli && r.UnixMilli < to {
+			in[floor(r.UnixMilli, step)] = append(in[floor(r.UnixMilli, step)], r)
+		}
+	}
+	for _, at := range slices.Sorted(maps.Keys(in)) {
+		b := wire.Bucket{UnixMilli: at}
+		var t, h []float32
+		for _, r := range in[at] {
+			if r.Fault != wire.Good {
+				b.Failed, b.Fault = b.Failed+1, r.Fault
+				continue
+			}
+			b.Count++
+			t, h = append(t, r.Temperature), append(h, r.Humidity)
+		}
+		if b.Count > 0 {
+			b.Temperature, b.Humidity = spanOf(t), spanOf(h)
+		}
+		want = append(want, b)
+	}
+	return want
+}
+
+func spanOf(values []float32) wire.Span {
+	s, sum := wire.Span{Min: values[0], Max: values[0]}, 0.0
+	for _, v := range values {
+		s.Min, s.Max, sum = min(s.Min, v), max(s.Max, v), sum+float64(v)
+	}
+	s.Mean = float32(sum / float64(len(values)))
+	return s
+}
+
+func allBuckets(t *testing.T, next func() ([]wire.Bucket, error)) (all []wire.Bucket) {
+	t.Helper()
+	for {
+		b, err := next()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b...)
+	}
+}
+
+func TestBuckets(t *testing.T) {
+	l := open(t, Options{FS: NewMemory(), Sensors: []string{"a", "b"}})
+	m := newMaker(2)
+	l.Begin("epoch", m.next)
+	for i := range 30_000 { // 50 minutes
+		if i == 12_000 {
+			m.at += 1e9 // days without
+			l.keep(l.keeper.sealed)
+			if err := l.seal(false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.Append(m.tick(), m.offset)
+	}
+	first, last := m.ticks[0][0].UnixMilli, m.at
+	for _, tt := range []struct{ from, to, step int64 }{
+		{first, last + 1, 60_000}, {first, last, 600_000}, {first + 333_333, last - 333_333, 7_000},
+		{first + 5, first + 20_005, 100}, {first - 1e9, last + 1e9, 1e8}, {0, math.MaxInt64, 1 << 40}, {math.MinInt64, math.MaxInt64, math.MaxInt64},
+		{last, last + 1000, 10}, {first, first, 10}, {first, first + 1, 0}, {first + 2e6, first + 5e8, 3000},
+	} {
+		got := allBuckets(t, l.Buckets(1, tt.from, tt.to, tt.step))
+		var want []wire.Bucket
+		if tt.step > 0 {
+			want = bucketsOf(m.of(1), tt.from, tt.to, tt.step)
+		}
+		if len(got) != len(want) {
+			t.Errorf("%+v: %d buckets, want %d", tt, len(got), len(want))
+			continue
+		}
+		for i := range got {
+			g, w := got[i], want[i]
+			if math.Abs(float64(g.Temperature.Mean-w.Temperature.Mean)) > 1e-5 || math.Abs(float64(g.Humidity.Mean-w.Humidity.Mean)) > 1e-5 {
+				t.Errorf("%+v: mean %v %v, want %v %v", tt, g.Temperature.Mean, g.Humidity.Mean, w.Temperature.Mean, w.Humidity.Mean)
+			}
+			g.Temperature.Mean, g.Humidity.Mean = w.Temperature.Mean, w.Humidity.Mean
+			if g != w {
+				t.Fatalf("%+v: bucket %d is %+v, want %+v", tt, i, g, w)
+			}
+		}
+	}
+}

@@ -1,0 +1,396 @@
+package history
+
+import (
+	"errors"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// Sensors are added, removed, renamed and put in another order; each keeps its own.
+func TestSensorsChange(t *testing.T) {
+	fs := NewMemory()
+	next := map[string]uint32{}
+	made := map[string][]wire.Record{}
+	at := int64(1_700_000_000_000)
+	for _, names := range [][]string{{"a", "b"}, {"b", "a", "c"}, {"c"}, {"renamed", "b"}, names(64), {"a", strings.Repeat("long", 250), "c"}} {
+		l := open(t, Options{FS: fs, Sensors: names, Boot: "boot"})
+		l.keep(time.Unix(1, 0))
+		m := newMaker(len(names))
+		m.at = at
+		for i, name := range names {
+			m.next[i] = next[name]
+			if last, ok := l.Last(uint16(i)); ok && last+1 != next[name] {
+				t.Errorf("%v: the last of %q is %d, want %d", names, name, last, next[name]-1)
+			}
+		}
+		l.Begin("epoch", m.next)
+		for range 100 {
+			l.Append(m.tick(), 5)
+			l.write()
+		}
+		for i, name := range names {
+			made[name] = append(made[name], m.of(i)...)
+			next[name] = m.next[i]
+			got, want := all(t, l.Since(uint16(i), ^uint32(0))), slices.Clone(made[name])
+			for k := range want {
+				want[k].Sensor = uint16(i)
+			}
+			same(t, got, want)
+			if from := l.Kept(uint16(i), ^uint32(0)); from != 0 {
+				t.Errorf("%v: all of %q was kept, but it is said to be lost up to %d", names, name, from)
+			}
+		}
+		at = m.at
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	r, err := openReader(fs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range r.Sensors() {
+		want := made[name]
+		for k := range want {
+			want[k].Sensor = uint16(i)
+		}
+		same(t, all(t, r.Between(name, 0, at)), want)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A new epoch has nothing of the old one, though its readings stay.
+func TestEpochs(t *testing.T) {
+	l := open(t, Options{FS: NewMemory(), Sensors: []string{"a"}})
+	l.keep(time.Unix(1, 0))
+	m := newMaker(1)
+	for _, epoch := range []string{"one", "two"} {
+		m.next[0] = 1000
+		l.Begin(epoch, m.next)
+		for range 10 {
+			l.Append(m.tick(), 0)
+		}
+	}
+	same(t, all(t, l.Since(0, 5)), m.of(0)[10:])
+	same(t, all(t, l.Between(0, 0, m.at)), m.of(0))
+	if from := l.Kept(0, 5); from != 1000 {
+		t.Errorf("kept from %d on, want 1000", from)
+	}
+	if from := l.Kept(0, 1005); from != 1006 {
+		t.Errorf("kept from %d on, want 1006", from)
+	}
+	m.next[0] += 7 // may have been used, are lost
+	l.Begin("two", m.next)
+	l.Append(m.tick(), 0)
+	if from := l.Kept(0, 1005); from != 1017 {
+		t.Errorf("kept from %d on, want 1017", from)
+	}
+	m.next[0] += 3 // the sampler was late
+	l.Append(m.tick(), 0)
+	if from := l.Kept(0, 1017); from != 1018 {
+		t.Errorf("kept from %d on, want 1018", from)
+	}
+}
+
+// What is oldest is removed while it is being read: the reader goes on with
+// what is left, and nobody sees an error.
+func TestRetentionWhileReading(t *testing.T) {
+	d, m := newDisk(), newMaker(len(rigSensors))
+	r := newRig(t, d, m)
+	r.Begin("epoch", m.next)
+	for range 200 {
+		r.second()
+	}
+	next := r.Since(0, ^uint32(0))
+	between := r.Between(1, 0, math.MaxInt64)
+	first, err := next()
+	if err != nil || first[0].Seq != 0 {
+		t.Fatal(first, err)
+	}
+	if _, err := between(); err != nil {
+		t.Fatal(err)
+	}
+	seen := first[len(first)-1].Seq
+	r.o.MaxBytes = 72 << 10
+	for range 200 {
+		r.second()
+	}
+	if r.Size() > r.o.MaxBytes {
+		t.Errorf("%d bytes, allowed are %d", r.Size(), r.o.MaxBytes)
+	}
+	kept := r.Kept(0, seen)
+	if kept <= seen+1 {
+		t.Fatal("nothing was removed")
+	}
+	same(t, all(t, next), m.of(0)[kept:])
+	if got := all(t, between); len(got) == 0 || got[0].Seq != r.Kept(1, 0) {
+		t.Errorf("%d records", len(got))
+	}
+	r.o.MaxAge = 100 * time.Second
+	r.second()
+	if from, want := r.Kept(0, 0), m.next[0]-100*3; from > want || from < want-100 {
+		t.Errorf("kept from %d on, want about %d", from, want)
+	}
+}
+
+// stalling is a file system whose syncs and writes hang while it is told so.
+type stalling struct {
+	FS
+	mu    sync.Mutex
+	until chan struct{} // nil: they do not
+}
+
+func (s *stalling) wait() {
+	s.mu.Lock()
+	until := s.until
+	s.mu.Unlock()
+	if until != nil {
+		<-until
+	}
+}
+
+func (s *stalling) Create(name string) (File, error) {
+	f, err := s.FS.Create(name)
+	return stallingFile{f, s}, err
+}
+
+type stallingFile struct {
+	File
+	s *stalling
+}
+
+func (f stallingFile) WriteAt(b []byte, at int64) (int, error) {
+	f.s.wait()
+	return f.File.WriteAt(b, at)
+}
+
+func (f stallingFile) Datasync() error {
+	f.s.wait()
+	return f.File.Datasync()
+}
+
+// The disk hangs for half a minute, and for hours: Append waits 20 ms once, memory
+// is bounded, it is told, and when the disk is back nothing or only the oldest is lost.
+func TestDiskStalls(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		ticks int
+		every time.Duration
+		lost  bool
+	}{{"half a minute", 300, 100 * time.Millisecond, false}, {"hours", 100_000, 100 * time.Millisecond, true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.lost && (testing.Short() || raceEnabled) {
+				t.Skip("slow: fills the memory")
+			}
+			synctest.Test(t, func(t *testing.T) {
+				s := &stalling{FS: NewMemory()}
+				var told []error
+				l := open(t, Options{FS: s, Sensors: names(8), Boot: "boot", Changed: func(err error) { told = append(told, err) }})
+				m := newMaker(8)
+				l.Begin("epoch", m.next)
+				stop := start(t, l)
+				for range 50 {
+					l.Append(m.tick(), 0)
+					<-time.After(tt.every)
+				}
+				s.mu.Lock()
+				s.until = make(chan struct{})
+				s.mu.Unlock()
+				waited, most := time.Duration(0), 0
+				for range tt.ticks {
+					begin := time.Now()
+					l.Append(m.tick(), 0)
+					waited += time.Since(begin)
+					<-time.After(tt.every)
+					l.mu.Lock()
+					most = max(most, l.store.memory+cap(l.queue.records)*recordMemory)
+					l.mu.Unlock()
+				}
+				if waited > 3*appendWait {
+					t.Errorf("Append waited %v", waited)
+				}
+				if most > memoryMax+2*queueMax*recordMemory {
+					t.Errorf("%d bytes of memory", most)
+				}
+				if l.Durable() == nil {
+					t.Error("durable, while the disk hangs")
+				}
+				close(s.until)
+				s.mu.Lock()
+				s.until = nil
+				s.mu.Unlock()
+				<-time.After(5 * time.Second)
+				if err := l.Durable(); err != nil {
+					t.Error(err)
+				}
+				synctest.Wait()
+				if len(told) != 2 || told[0] == nil || told[1] != nil {
+					t.Errorf("told %v", told)
+				}
+				if !l.Append(m.tick(), 0) {
+					t.Error("not written, although the disk works")
+				}
+				from := l.Kept(0, ^uint32(0))
+				if (from > 0) != tt.lost {
+					t.Errorf("kept from %d on", from)
+				}
+				same(t, all(t, l.Since(0, from-1)), m.of(0)[from:])
+				stop()
+				l = open(t, Options{FS: s, Sensors: names(8), Boot: "boot"})
+				same(t, all(t, l.Since(0, from-1)), m.of(0)[from:])
+				if again := l.Kept(0, ^uint32(0)); again != from {
+					t.Errorf("kept from %d on, before it was %d", again, from)
+				}
+			})
+		})
+	}
+}
+
+// A disk that cannot be used at the start is used as soon as it can: what was on
+// it before comes first.
+func TestDiskComesLater(t *testing.T) {
+	d, m := newDisk(), newMaker(len(rigSensors))
+	r := newRig(t, d, m)
+	r.Begin("epoch", m.next)
+	for range 20 {
+		r.second()
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.fail = func(int, string, string) error { return syscall.EACCES }
+	r = newRig(t, d, m)
+	if err := r.Durable(); !errors.Is(err, syscall.EACCES) {
+		t.Errorf("durable: %v", err)
+	}
+	r.Begin("epoch", m.next)
+	r.second()
+	same(t, all(t, r.Since(0, ^uint32(0))), m.of(0)[60:])
+	d.fail = nil
+	for range 3 {
+		r.now = r.now.Add(retryMax)
+		r.second()
+	}
+	if err := r.Durable(); err != nil {
+		t.Error(err)
+	}
+	same(t, all(t, r.Since(0, ^uint32(0))), m.of(0))
+	same(t, all(t, r.Between(1, 0, m.at)), m.of(1))
+	if from := r.Kept(0, ^uint32(0)); from != 0 {
+		t.Errorf("kept from %d on, want 0", from)
+	}
+}
+
+// A file of a version to come is set aside as it is.
+func TestNewerVersion(t *testing.T) {
+	d, m := newDisk(), newMaker(len(rigSensors))
+	r := newRig(t, d, m)
+	r.Begin("epoch", m.next)
+	r.second()
+	r.Close()
+	page := d.names[journalName(1)].now[4096:8192]
+	page[8] = pageVersion + 1
+	copy(page, sealPage(page))
+	newer := []byte("sgws\x00\x00\x00\x02 something that is not understood, of a reasonable length")
+	d.names["00000000000000ff.segment"] = &inode{now: newer, dirty: map[int64]bool{}}
+	var log strings.Builder
+	l := open(t, Options{FS: d, Sensors: rigSensors, Log: textLog(&log)})
+	defer l.Close()
+	files, err := d.List(damagedDir)
+	if err != nil || len(files) != 2 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	if got := d.names["damaged/00000000000000ff.segment"]; string(got.now) != string(newer) {
+		t.Error("it was changed")
+	}
+	if !strings.Contains(log.String(), "newer version") {
+		t.Errorf("the log says %q", log.String())
+	}
+}
+
+func TestAppendAllocatesNothing(t *testing.T) {
+	l := open(t, Options{FS: NewMemory(), Sensors: names(8)})
+	l.keep(time.Unix(1, 0))
+	m := newMaker(8)
+	l.Begin("epoch", m.next)
+	now := time.Unix(1, 0)
+	step := func(n int) {
+		tick := m.tick()
+		m.ticks = nil
+		_ = tick
+		for range n {
+			for i := range tick {
+				tick[i].Seq++
+				tick[i].UnixMilli += 100
+			}
+			l.Append(tick, 0)
+			l.write()
+		}
+	}
+	step(2000)
+	now = now.Add(time.Second)
+	l.keep(now)
+	tick := m.tick()
+	for i := range tick {
+		tick[i].Seq += 1e6
+		tick[i].UnixMilli += 1e8
+	}
+	if n := testing.AllocsPerRun(500, func() {
+		for i := range tick {
+			tick[i].Seq++
+			tick[i].UnixMilli += 100
+		}
+		l.Append(tick, 0)
+		l.write()
+	}); n > 0 {
+		t.Errorf("%v allocations a tick", n)
+	}
+}
+
+func TestWrongOptions(t *testing.T) {
+	for name, o := range map[string]Options{
+		"no directory": {}, "negative": {FS: NewMemory(), MaxBytes: -1}, "age": {FS: NewMemory(), MaxAge: -1},
+		"twice": {FS: NewMemory(), Sensors: []string{"a", "a"}}, "nameless": {FS: NewMemory(), Sensors: []string{""}},
+		"too long": {FS: NewMemory(), Sensors: []string{strings.Repeat("x", 2000)}}, "boot": {FS: NewMemory(), Boot: strings.Repeat("x", 300)},
+		"too many": {FS: NewMemory(), Sensors: names(2000)},
+	} {
+		if l, err := Open(o); err == nil {
+			l.Close()
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestUnknownSensors(t *testing.T) {
+	l := open(t, Options{FS: NewMemory(), Sensors: []string{"a"}})
+	l.Begin("epoch", nil)
+	l.Append([]wire.Record{{Sensor: 0}, {Sensor: 7}}, 0)
+	for _, next := range []func() ([]wire.Record, error){l.Since(7, 0), l.Between(7, 0, 1)} {
+		if got, err := next(); err != io.EOF {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+	if _, err := l.Buckets(7, 0, 1, 1)(); err != io.EOF {
+		t.Error(err)
+	}
+	if _, ok := l.Last(7); ok || l.Kept(7, 3) != 4 {
+		t.Error("a sensor that is not there has records")
+	}
+	if got := all(t, l.Since(0, ^uint32(0))); len(got) != 1 {
+		t.Errorf("%d records, want 1", len(got))
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}

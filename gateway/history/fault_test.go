@@ -1,0 +1,124 @@
+package history
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+var errnos = []syscall.Errno{syscall.ENOSPC, syscall.EROFS, syscall.EACCES, syscall.EMFILE, syscall.EIO}
+
+// Each operation fails in turn, once or from then on for a while. What was said
+// to be durable is there in the end; so is all the rest, for memory has room.
+func TestEveryOperationFails(t *testing.T) {
+	step := 1
+	if testing.Short() || raceEnabled {
+		step = 13
+	}
+	for _, errno := range errnos {
+		for _, once := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%v,once=%v", errno, once), func(t *testing.T) {
+				for n := 1; ; n += step {
+					if done, err := failFrom(n, once, errno); err != nil {
+						t.Fatalf("operation %d: %v", n, err)
+					} else if done {
+						t.Logf("%d operations", n)
+						return
+					}
+				}
+			})
+		}
+	}
+}
+
+// failFrom lets the n-th operation fail, and those after it if not once. It tells
+// whether there were fewer.
+func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
+	d, m := newDisk(), newMaker(len(rigSensors))
+	m.rnd = rand.New(rand.NewPCG(uint64(n), 1))
+	before, err := tryRig(d, m)
+	if err != nil {
+		return false, err
+	}
+	before.Begin("epoch", m.next)
+	for range 20 {
+		before.second()
+	}
+	d.mu.Lock()
+	first := d.ops + n
+	failed := false
+	d.fail = func(op int, _, _ string) error {
+		if op == first || op > first && !once {
+			failed = true
+			return errno
+		}
+		return nil
+	}
+	d.mu.Unlock()
+	// The process was killed; the next one starts.
+	durable := append(claim{}, m.next...)
+	r, err := tryRig(d, m)
+	if err != nil {
+		return false, err
+	}
+	r.Begin("epoch", m.next)
+	for range 16 {
+		r.second()
+		if r.Durable() == nil {
+			copy(durable, r.written)
+		}
+	}
+	d.mu.Lock()
+	d.fail = nil
+	d.mu.Unlock()
+	records := [][]wire.Record{m.of(0), m.of(1)}
+	nothing := make(claim, len(rigSensors))
+	if err := durable.check(d.cut(m.rnd), m, records, nothing, false); err != nil {
+		return false, fmt.Errorf("power is cut while it fails: %w", err)
+	}
+	for range 10 { // it works again, and that is noticed
+		r.now = r.now.Add(retryMax)
+		r.second()
+	}
+	if err := r.Durable(); err != nil {
+		return false, fmt.Errorf("not durable again: %w", err)
+	}
+	if err := r.seal(false); err != nil {
+		return false, err
+	}
+	if size := d.size(); size != r.Size() {
+		return false, fmt.Errorf("%d bytes of files, %d are known", size, r.Size())
+	}
+	journals := 0
+	for name := range d.names {
+		if strings.HasSuffix(name, journalSuffix) {
+			journals++
+		}
+		if strings.HasSuffix(name, tempSuffix) {
+			return false, fmt.Errorf("%s was left behind", name)
+		}
+	}
+	if journals != 1 {
+		return false, fmt.Errorf("%d journals are there, want 1", journals)
+	}
+	records = [][]wire.Record{m.of(0), m.of(1)}
+	if err := r.written.check(d.cut(m.rnd), m, records, nothing, false); err != nil {
+		return false, err
+	}
+	return !failed, nil
+}
+
+func tryRig(d *disk, m *maker) (*rig, error) {
+	l, err := Open(Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages, Now: func() time.Time { return time.UnixMilli(m.at) }})
+	if err != nil {
+		return nil, err
+	}
+	r := &rig{l, d, m, time.Unix(1, 0), make(claim, len(m.next))}
+	l.keep(r.now)
+	return r, nil
+}

@@ -1,0 +1,72 @@
+package history
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// osFS is a directory of the operating system.
+type osFS string
+
+func (d osFS) path(name string) string { return filepath.Join(string(d), filepath.FromSlash(name)) }
+
+func (d osFS) Open(name string, write bool) (File, error) {
+	how := os.O_RDONLY
+	if write {
+		how = os.O_RDWR
+	}
+	return asFile(os.OpenFile(d.path(name), how, 0))
+}
+
+func (d osFS) Create(name string) (File, error) {
+	return asFile(os.OpenFile(d.path(name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640))
+}
+
+// asFile keeps a nil *os.File from becoming a File that is not nil.
+func asFile(f *os.File, err error) (File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (d osFS) Rename(from, to string) error { return os.Rename(d.path(from), d.path(to)) }
+func (d osFS) Remove(name string) error     { return os.Remove(d.path(name)) }
+func (d osFS) Mkdir(name string) error      { return os.MkdirAll(d.path(name), 0o750) }
+
+func (d osFS) List(name string) ([]FileInfo, error) {
+	entries, err := os.ReadDir(d.path(name))
+	if err != nil {
+		return nil, err
+	}
+	var files []FileInfo
+	for _, e := range entries {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) { // gone meanwhile
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if info.Mode().IsRegular() {
+			files = append(files, FileInfo{e.Name(), info.Size()})
+		}
+	}
+	return files, nil
+}
+
+func (d osFS) SyncDir(name string) error {
+	if runtime.GOOS == "windows" { // cannot, and need not: NTFS keeps a journal of its directories
+		return nil
+	}
+	dir, err := os.Open(d.path(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+type osFile struct{ *os.File }

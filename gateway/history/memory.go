@@ -1,0 +1,142 @@
+package history
+
+import (
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// NewMemory returns an empty FS in memory, for a gateway without a state
+// directory: what is kept can be asked for until the process ends. It takes up to
+// [Options].MaxBytes of memory, which the default is far too much for.
+func NewMemory() FS { return &memory{files: map[string]*memoryFile{}} }
+
+type memory struct {
+	mu    sync.Mutex
+	files map[string]*memoryFile
+}
+
+func (m *memory) Open(name string, _ bool) (File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f, ok := m.files[name]
+	if !ok {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return f, nil
+}
+
+func (m *memory) Create(name string) (File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := &memoryFile{}
+	m.files[name] = f
+	return f, nil
+}
+
+func (m *memory) Rename(from, to string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f, ok := m.files[from]
+	if !ok {
+		return &fs.PathError{Op: "rename", Path: from, Err: fs.ErrNotExist}
+	}
+	delete(m.files, from)
+	m.files[to] = f
+	return nil
+}
+
+func (m *memory) Remove(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.files[name]; !ok {
+		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
+	}
+	delete(m.files, name)
+	return nil
+}
+
+func (m *memory) Mkdir(string) error   { return nil }
+func (m *memory) SyncDir(string) error { return nil }
+
+func (m *memory) List(dir string) (files []FileInfo, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, f := range m.files {
+		if in := path.Dir(name); in == dir || in == "." && dir == "" {
+			files = append(files, FileInfo{path.Base(name), f.size()})
+		}
+	}
+	slices.SortFunc(files, func(a, b FileInfo) int { return strings.Compare(a.Name, b.Name) })
+	return files, nil
+}
+
+// memoryFile is a file as pieces of equal size; a nil one is zeros.
+type memoryFile struct {
+	mu     sync.Mutex
+	pieces [][]byte
+	length int64
+}
+
+const pieceSize = 4096
+
+func (f *memoryFile) size() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.length
+}
+
+func (f *memoryFile) ReadAt(b []byte, at int64) (n int, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if rest := f.length - at; int64(len(b)) > rest {
+		b, err = b[:max(rest, 0)], io.EOF
+	}
+	for n < len(b) {
+		i, begin := int((at+int64(n))/pieceSize), int((at+int64(n))%pieceSize)
+		m := min(len(b)-n, pieceSize-begin)
+		if piece := f.pieces[i]; piece != nil {
+			copy(b[n:n+m], piece[begin:])
+		} else {
+			clear(b[n : n+m])
+		}
+		n += m
+	}
+	return n, err
+}
+
+func (f *memoryFile) WriteAt(b []byte, at int64) (n int, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.length = max(f.length, at+int64(len(b)))
+	for int64(len(f.pieces))*pieceSize < f.length {
+		f.pieces = append(f.pieces, nil)
+	}
+	for n < len(b) {
+		i, begin := int((at+int64(n))/pieceSize), int((at+int64(n))%pieceSize)
+		m := min(len(b)-n, pieceSize-begin)
+		if f.pieces[i] == nil && !isZero(b[n:n+m]) {
+			f.pieces[i] = make([]byte, pieceSize)
+		}
+		if f.pieces[i] != nil {
+			copy(f.pieces[i][begin:], b[n:n+m])
+		}
+		n += m
+	}
+	return n, nil
+}
+
+func (f *memoryFile) Datasync() error { return nil }
+func (f *memoryFile) Close() error    { return nil }
+
+func isZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}

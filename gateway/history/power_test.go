@@ -1,0 +1,239 @@
+package history
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// rig drives a log on a simulated disk step by step, without goroutines.
+type rig struct {
+	*Log
+	disk    *disk
+	made    *maker
+	now     time.Time
+	written claim // when the keeper was called
+}
+
+const rigPages = 16
+
+var rigSensors = []string{"indoor", "outdoor"}
+
+func newRig(t testing.TB, d *disk, m *maker) *rig {
+	t.Helper()
+	r, err := tryRig(d, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// second appends some ticks and lets the keeper look.
+func (r *rig) second() {
+	for range 3 {
+		r.Append(r.made.tick(), r.made.offset)
+		r.write()
+	}
+	r.now = r.now.Add(time.Second)
+	copy(r.written, r.made.next)
+	r.keep(r.now)
+}
+
+// claim is what must be on the disk: of each sensor the numbers before it.
+type claim []uint32
+
+// removed returns the numbers that may be gone for their age, or be going now:
+// of each sensor those before it.
+func (r *rig) removed() claim {
+	c := make(claim, len(rigSensors))
+	for i, t := range r.streams {
+		c[i] = t.lost
+		for _, x := range t.chapters {
+			if len(r.store.segments) > 1 && x.segment == r.store.segments[0] {
+				c[i] = max(c[i], x.last+1)
+			}
+		}
+	}
+	return c
+}
+
+// check opens what a cut left and compares it with what was made.
+func (c claim) check(d *disk, m *maker, made [][]wire.Record, removed claim, again bool) error {
+	l, err := Open(Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages})
+	if err != nil {
+		return err
+	}
+	if err := l.Durable(); err != nil {
+		return err
+	}
+	for i := range rigSensors {
+		made, sensor := made[i], uint16(i)
+		next, err := l.Since(sensor, ^uint32(0)), error(nil)
+		kept, last, safe := l.Kept(sensor, ^uint32(0)), ^uint32(0), uint32(0)
+		for {
+			var batch []wire.Record
+			if batch, err = next(); err != nil {
+				break
+			}
+			for _, x := range batch {
+				if last != ^uint32(0) && x.Seq <= last {
+					return fmt.Errorf("sensor %d: %d comes after %d", i, x.Seq, last)
+				}
+				if x.Seq > kept && x.Seq != last+1 {
+					return fmt.Errorf("sensor %d: %d comes after %d, though all from %d on are said to be there", i, x.Seq, last, kept)
+				}
+				if int(x.Seq) >= len(made) {
+					return fmt.Errorf("sensor %d: number %d was never made", i, x.Seq)
+				}
+				w := made[x.Seq]
+				w.Flags |= wire.Historical
+				if x != w && x.Fault == wire.Good || x.Fault != w.Fault {
+					return fmt.Errorf("sensor %d: %+v, made was %+v", i, x, w)
+				}
+				if last = x.Seq; removed[i] <= last && last < c[i] {
+					safe++
+				}
+			}
+		}
+		if got, ok := l.Last(sensor); ok != (last != ^uint32(0)) || ok && got != last {
+			return fmt.Errorf("sensor %d: the last is said to be %d, but it is %d", i, got, last)
+		}
+		if last+1 < c[i] {
+			return fmt.Errorf("sensor %d: %d is the last, though all before %d were on the disk", i, last, c[i])
+		}
+		if want := c[i] - min(removed[i], c[i]); safe != want {
+			return fmt.Errorf("sensor %d: %d of the %d from %d to %d are there, though all were on the disk", i, safe, want, removed[i], c[i])
+		}
+	}
+	if !again {
+		return nil
+	}
+	// Go on: what comes is as safe as before.
+	next := make([]uint32, len(rigSensors))
+	for i := range next {
+		next[i] = m.next[i] + 10 // reserved before
+	}
+	l.Begin("epoch", next)
+	r := &rig{l, d, &maker{next: next, at: m.at, every: 100, offset: m.offset, rnd: m.rnd}, time.Unix(1, 0), make(claim, len(next))}
+	r.keep(r.now)
+	r.second()
+	if err := l.Durable(); err != nil {
+		return err
+	}
+	for i := range rigSensors {
+		if from, want := l.Kept(uint16(i), 0), r.made.ticks[0][i].Seq; from != want {
+			return fmt.Errorf("sensor %d: kept from %d on, want %d", i, from, want)
+		}
+	}
+	d = d.cut(m.rnd)
+	if l, err = Open(Options{FS: d, Sensors: rigSensors}); err != nil {
+		return err
+	}
+	for i := range rigSensors {
+		if last, _ := l.Last(uint16(i)); last != r.made.next[i]-1 {
+			return fmt.Errorf("sensor %d: %d is the last after a second cut, want %d", i, last, r.made.next[i]-1)
+		}
+	}
+	return nil
+}
+
+func TestPowerCuts(t *testing.T) {
+	cuts := 100_000
+	if testing.Short() || raceEnabled {
+		cuts = 4_000
+	}
+	d, m := newDisk(), newMaker(len(rigSensors))
+	chance := rand.New(rand.NewPCG(3, 4))
+	durable := make(claim, len(rigSensors))
+	made, ops := 0, 0
+	const perOp = 120
+	var r *rig
+	d.changed = func() {
+		ops++
+		if made >= cuts || cuts < 100_000 && ops%20 != 0 {
+			return
+		}
+		records, removed := [][]wire.Record{m.of(0), m.of(1)}, make(claim, len(rigSensors))
+		if r != nil {
+			removed = r.removed()
+		}
+		var all sync.WaitGroup
+		failures := make(chan string, perOp)
+		for part := range 2 {
+			seeds := rand.New(rand.NewPCG(chance.Uint64(), 0))
+			all.Go(func() {
+				for n := range perOp / 2 {
+					mine := &maker{next: m.next, at: m.at, offset: m.offset, rnd: seeds}
+					if err := durable.check(d.cut(seeds), mine, records, removed, n%10 == 0); err != nil {
+						failures <- fmt.Sprintf("operation %d, cut %d.%d: %v", d.ops, part, n, err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if len(failures) > 0 {
+			t.Fatal(<-failures)
+		}
+		made += perOp
+	}
+	for made < cuts {
+		r = newRig(t, d, m)
+		for i, next := range m.next {
+			if last, ok := r.Last(uint16(i)); ok != (next > 0) || ok && (last != next-1 || !r.Exact()) {
+				t.Fatalf("after a restart %d is the last, want %d", last, next-1)
+			}
+		}
+		copy(durable, m.next)
+		r.o.MaxBytes = 100 << 10 // so that segments are removed, too
+		r.Begin("epoch", m.next)
+		busy := false
+		d.syncing = func(name string) { // ticks come meanwhile
+			if strings.Contains(name, journalSuffix) && !busy && chance.IntN(2) == 0 {
+				busy = true
+				for range chance.IntN(3) {
+					r.Append(m.tick(), m.offset)
+					r.write()
+				}
+				busy = false
+			}
+		}
+		for range 30 + chance.IntN(60) {
+			r.second()
+			if err := r.Durable(); err != nil {
+				t.Fatal(err)
+			}
+			copy(durable, r.written)
+		}
+		if chance.IntN(2) == 0 {
+			r.Close()
+		} else { // killed: what was written is there, and on the disk as soon as the next one has begun
+			r.Append(m.tick(), m.offset)
+			r.write()
+		}
+	}
+	t.Logf("%d cuts in %d operations", made, ops)
+}
+
+// sealPage completes a page whose header was changed.
+func sealPage(page []byte) []byte {
+	binary.BigEndian.PutUint32(page[4:], crc32.Checksum(page[8:], castagnoli))
+	return page
+}
+
+func textLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+// sealDirectory completes a segment whose directory of so many bytes was changed.
+func sealDirectory(b []byte, directory int) {
+	n := len(b) - segmentTrailer
+	binary.BigEndian.PutUint32(b[n+4:], crc32.Checksum(b[n-directory:n+4], castagnoli))
+	binary.BigEndian.PutUint32(b[n+8:], footerMagic)
+}

@@ -1,0 +1,319 @@
+package history
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+
+	"sensorgateway/wire"
+)
+
+// library is what readers read: a store, and the disk that its segments are on.
+type library struct {
+	lock   func() (unlock func())
+	store  func() *store
+	fs     FS
+	log    *slog.Logger
+	damage func(c *chapter, last uint32) // numbers up to last cannot be read
+}
+
+// reader goes through a sensor's blocks in the order in which they were made. A
+// position is a block's ordinal and a record in it, which stay what they are when
+// blocks are packed, sealed or removed.
+type reader struct {
+	library
+	name   string
+	sensor uint16 // of the records that come out
+	wants  func(origin, span) bool
+
+	ordinal int64
+	record  int // the next one of that block
+
+	file   opened
+	unpack unpacker
+	buf    []byte
+	batch  []wire.Record
+}
+
+// span is what is known of a chapter or a block before it is read. The times are
+// corrected.
+type span struct {
+	first, last uint32
+	from, to    int64
+}
+
+// opened is a chapter with its index.
+type opened struct {
+	chapter *chapter
+	places  []place
+}
+
+// piece is a part of the stream: a block in memory or one of a chapter.
+type piece struct {
+	origin  origin
+	summary summary
+	add     int64 // to the times
+	synced  bool
+
+	records []wire.Record // in memory; a copy
+	packed  []byte
+	chapter *chapter
+	place   place
+	open    bool // may grow
+}
+
+func (p *piece) span() span {
+	return span{p.summary.first, p.summary.last, p.summary.from + p.add, p.summary.to + p.add}
+}
+
+// next moves to the next piece that is wanted and returns it, nil if there is none now.
+func (r *reader) next() *piece {
+	for {
+		p, c := r.seek()
+		if p != nil || c == nil {
+			return p
+		}
+		// A chapter on the disk: find the next block in it.
+		places, err := r.open(c)
+		if err != nil {
+			r.tell(c, err, c.last)
+			r.skip(c)
+			continue
+		}
+		unlock := r.lock()
+		add, synced := r.store().correction(c.origin)
+		unlock()
+		for i := int(r.ordinal - c.ordinal); i < len(places); i++ {
+			s := places[i].summary
+			if r.wants(c.origin, span{s.first, s.last, s.from + add, s.to + add}) {
+				r.moveTo(c.ordinal + int64(i))
+				return &piece{origin: c.origin, summary: s, add: add, synced: synced, chapter: c, place: places[i]}
+			}
+		}
+		r.skip(c)
+	}
+}
+
+// moveTo moves to the begin of a block, unless it is the one at hand.
+func (r *reader) moveTo(ordinal int64) {
+	if ordinal != r.ordinal {
+		r.ordinal, r.record = ordinal, 0
+	}
+}
+
+func (r *reader) skip(c *chapter) { r.moveTo(c.ordinal + int64(c.blocks)) }
+
+// seek finds the next chapter on the disk or block in memory that is wanted.
+func (r *reader) seek() (*piece, *chapter) {
+	defer r.lock()()
+	s := r.store()
+	t := s.streams[r.name]
+	if t == nil {
+		return nil, nil
+	}
+	for _, c := range t.chapters {
+		if c.ordinal+int64(c.blocks) <= r.ordinal {
+			continue
+		}
+		add, _ := s.correction(c.origin)
+		if !r.wants(c.origin, span{c.first, c.last, c.from + add, c.to + add}) {
+			continue
+		}
+		r.moveTo(max(r.ordinal, c.ordinal))
+		return nil, c
+	}
+	for _, b := range t.blocks {
+		if b.ordinal < r.ordinal || b.ordinal == r.ordinal && r.record >= b.summary.count() {
+			continue
+		}
+		p := &piece{origin: b.origin, summary: b.summary, packed: b.packed, open: !b.closed}
+		p.add, p.synced = s.correction(b.origin)
+		if !r.wants(b.origin, p.span()) {
+			continue
+		}
+		r.moveTo(b.ordinal)
+		r.batch = append(r.batch[:0], b.records...)
+		p.records = r.batch
+		return p, nil
+	}
+	return nil, nil
+}
+
+// open returns the index of a chapter.
+func (r *reader) open(c *chapter) ([]place, error) {
+	if r.file.chapter == c {
+		return r.file.places, nil
+	}
+	f, err := again(func() (File, error) { return r.fs.Open(c.segment.name, false) })
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	places, err := c.places(f)
+	if errors.Is(err, errSegment) {
+		places, err = r.rescue(c, f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.file = opened{c, places}
+	return places, nil
+}
+
+// rescue finds the blocks of a chapter whose index is damaged.
+func (r *reader) rescue(c *chapter, f File) (places []place, err error) {
+	found, err := scanSegment(f, c.segment.size)
+	last := c.prev
+	for _, x := range found {
+		if x.origin.sensor != c.origin.sensor || x.origin.epoch != c.origin.epoch || after(c.first, x.first) || after(x.last, c.last) {
+			continue
+		}
+		if x.prev != last {
+			r.damage(c, x.prev)
+		}
+		places, last = append(places, x.found...), x.last
+	}
+	if last != c.last {
+		r.damage(c, c.last)
+	}
+	r.log.Warn("a file of readings is damaged; what is intact of it is used", "file", c.segment.name, "err", errSegment)
+	return places, err
+}
+
+// tell tells why numbers up to last cannot be read, unless they were removed for
+// their age.
+func (r *reader) tell(c *chapter, err error, last uint32) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	r.log.Warn("readings cannot be read", "file", c.segment.name, "sensor", c.origin.sensor, "err", err)
+	r.damage(c, last)
+}
+
+// records returns the records of the piece at hand from the position on, and
+// moves it behind them.
+func (r *reader) records(p *piece) ([]wire.Record, error) {
+	all, err := p.records, error(nil)
+	if p.chapter != nil {
+		all, err = r.load(p.chapter, p.place)
+	} else if p.packed != nil {
+		all, err = r.unpackBlock(p.packed)
+	}
+	if err != nil {
+		r.moveTo(r.ordinal + 1)
+		return nil, err
+	}
+	fresh := all[min(r.record, len(all)):]
+	if r.record = len(all); !p.open {
+		r.moveTo(r.ordinal + 1)
+	}
+	for i := range fresh {
+		x := &fresh[i]
+		x.Sensor, x.Flags = r.sensor, x.Flags|wire.Historical
+		if p.origin.unsynced && p.synced {
+			x.UnixMilli += p.add
+			x.Flags &^= wire.ClockUnsynced
+		}
+	}
+	return fresh, nil
+}
+
+// load reads a block from the disk.
+func (r *reader) load(c *chapter, at place) ([]wire.Record, error) {
+	if at.length > blockMaxSize || at.at+int64(at.length) > c.segment.size {
+		return nil, errBlock
+	}
+	f, err := again(func() (File, error) { return r.fs.Open(c.segment.name, false) })
+	if err == nil {
+		r.buf = grow(r.buf, at.length)
+		err = readFull(f, r.buf, at.at)
+		f.Close()
+	}
+	var all []wire.Record
+	if err == nil {
+		all, err = r.unpackBlock(r.buf)
+	}
+	if err != nil {
+		r.tell(c, err, at.last)
+	}
+	return all, err
+}
+
+func (r *reader) unpackBlock(b []byte) ([]wire.Record, error) {
+	head, _, err := parseBlock(b)
+	if err != nil {
+		return nil, err
+	}
+	r.batch, err = r.unpack.records(r.batch[:0], head, r.sensor)
+	return r.batch, err
+}
+
+// all returns a next function for the records that keep wants.
+func (r *reader) all(keep func(wire.Record) bool) func() ([]wire.Record, error) {
+	return func() ([]wire.Record, error) {
+		for {
+			p := r.next()
+			if p == nil {
+				return nil, io.EOF
+			}
+			records, err := r.records(p)
+			if err != nil {
+				continue // it is a hole now
+			}
+			kept := records[:0]
+			for _, x := range records {
+				if keep(x) {
+					kept = append(kept, x)
+				}
+			}
+			if len(kept) > 0 {
+				return kept, nil
+			}
+		}
+	}
+}
+
+// library returns what the log's readers read.
+func (l *Log) library() library {
+	return library{
+		lock:  func() func() { l.mu.Lock(); return l.mu.Unlock },
+		store: func() *store { return l.store },
+		fs:    l.fs, log: l.log,
+		damage: func(c *chapter, last uint32) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.store.stream(c.origin.sensor).lose(c.origin.epoch, last)
+		},
+	}
+}
+
+// Since returns the records of this epoch with numbers after after, in order;
+// what is lost is skipped.
+func (l *Log) Since(sensor uint16, after uint32) (next func() ([]wire.Record, error)) {
+	if int(sensor) >= len(l.streams) {
+		return end
+	}
+	l.mu.Lock()
+	epoch := l.epoch()
+	l.mu.Unlock()
+	newer := func(seq uint32) bool { return int32(seq-after) > 0 }
+	r := &reader{library: l.library(), name: l.o.Sensors[sensor], sensor: sensor,
+		wants: func(o origin, s span) bool { return o.epoch == epoch && newer(s.last) }}
+	return r.all(func(x wire.Record) bool { return newer(x.Seq) })
+}
+
+// Between returns the records of any epoch that were made from from to before
+// to, Unix milliseconds, in the order in which they were made.
+func (l *Log) Between(sensor uint16, from, to int64) (next func() ([]wire.Record, error)) {
+	if int(sensor) >= len(l.streams) {
+		return end
+	}
+	return l.library().between(l.o.Sensors[sensor], sensor, from, to)
+}
+
+func (l library) between(name string, sensor uint16, from, to int64) func() ([]wire.Record, error) {
+	r := &reader{library: l, name: name, sensor: sensor,
+		wants: func(_ origin, s span) bool { return s.from < to && s.to >= from }}
+	return r.all(func(x wire.Record) bool { return from <= x.UnixMilli && x.UnixMilli < to })
+}

@@ -1,0 +1,77 @@
+package history
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+
+	"sensorgateway/wire"
+)
+
+// Reader reads the directory of a [Log] as it was when it was opened, also while
+// another process writes it. It changes nothing. What is damaged, and what the
+// other process removes for its age meanwhile, is left out.
+type Reader struct {
+	mu      sync.Mutex
+	store   *store
+	fs      FS
+	sensors []string
+}
+
+// OpenReader opens a directory.
+func OpenReader(dir string) (*Reader, error) {
+	if _, err := os.ReadDir(dir); err != nil {
+		return nil, err
+	}
+	return openReader(osFS(dir))
+}
+
+func openReader(fs FS) (*Reader, error) {
+	r := &recovery{fs: fs, log: slog.New(slog.DiscardHandler)}
+	if err := r.recover(); err != nil {
+		return nil, fmt.Errorf("readings cannot be listed: %w", err)
+	}
+	return &Reader{store: r.store, fs: fs, sensors: slices.Sorted(maps.Keys(r.store.streams))}, nil
+}
+
+// Sensors returns the names of all sensors of which there are records, sorted. A
+// record's sensor number is an index to it.
+func (r *Reader) Sensors() []string { return slices.Clone(r.sensors) }
+
+// Between is [Log.Between] for a sensor by its name.
+func (r *Reader) Between(sensor string, from, to int64) (next func() ([]wire.Record, error)) {
+	i, ok := slices.BinarySearch(r.sensors, sensor)
+	if !ok {
+		return end
+	}
+	return r.library().between(sensor, uint16(i), from, to)
+}
+
+// Buckets is [Log.Buckets] for a sensor by its name.
+func (r *Reader) Buckets(sensor string, from, to, step int64) (next func() ([]wire.Bucket, error)) {
+	return r.library().buckets(sensor, from, to, step)
+}
+
+// Close lets go of what was read.
+func (r *Reader) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.store = newStore()
+	return nil
+}
+
+func (r *Reader) library() library {
+	return library{
+		lock:  func() func() { r.mu.Lock(); return r.mu.Unlock },
+		store: func() *store { return r.store },
+		fs:    r.fs, log: slog.New(slog.DiscardHandler),
+		damage: func(*chapter, uint32) {},
+	}
+}
+
+// end is a next function that has nothing.
+func end() ([]wire.Record, error) { return nil, io.EOF }

@@ -1,0 +1,239 @@
+package history
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sensorgateway/wire"
+)
+
+// recovery is what a directory holds.
+type recovery struct {
+	store    *store
+	journals []found // oldest first
+	next     uint64  // number of the next segment
+	page     uint64  // the newest page that was ever written
+	tail     int     // length of its events, if it is there
+	through  uint64  // the newest page whose records are all in segments
+	damaged  int     // pages, blocks and directories that were found to be damaged
+	missing  int     // pages whose records are lost
+	unread   bool    // there is a journal that is not understood
+
+	fs      FS
+	log     *slog.Logger
+	patient bool                               // an unreadable file is an error; else it is set aside
+	aside   func(name string, why error) error // nil: nothing is changed
+}
+
+// recover reads the directory. It fails if that is not possible now; damage is
+// told, and costs what was damaged.
+func (r *recovery) recover() error {
+	r.store = newStore()
+	if r.aside != nil {
+		if err := r.tidy(); err != nil {
+			return err
+		}
+	}
+	// Journals first: what another process moves to a segment meanwhile is then
+	// found in both, and taken once.
+	if err := r.each(journalSuffix, r.findJournal); err != nil {
+		return err
+	}
+	if err := r.each(segmentSuffix, r.findSegment); err != nil {
+		return err
+	}
+	r.through = r.store.through()
+	r.page = max(r.page, r.through)
+	r.replay()
+	return nil
+}
+
+// tidy removes files that were not finished.
+func (r *recovery) tidy() error {
+	files, err := again(func() ([]FileInfo, error) { return r.fs.List("") })
+	for _, f := range files {
+		if strings.HasSuffix(f.Name, segmentSuffix+tempSuffix) || strings.HasSuffix(f.Name, journalSuffix+tempSuffix) {
+			if err := r.fs.Remove(f.Name); err != nil {
+				r.log.Warn("a file that was not finished cannot be removed", "file", f.Name, "err", err)
+			}
+		}
+	}
+	return err
+}
+
+// again tries twice what may fail by mishap.
+func again[T any](f func() (T, error)) (T, error) {
+	v, err := f()
+	if err != nil {
+		v, err = f()
+	}
+	return v, err
+}
+
+// each calls take for all files with a suffix, in the order of their numbers.
+func (r *recovery) each(suffix string, take func(f File, info FileInfo, number uint64) error) error {
+	files, err := again(func() ([]FileInfo, error) { return r.fs.List("") })
+	if err != nil {
+		return err
+	}
+	for _, info := range files {
+		hex, ok := strings.CutSuffix(info.Name, suffix)
+		number, err := strconv.ParseUint(hex, 16, 64)
+		if !ok || err != nil || len(hex) != 16 {
+			continue
+		}
+		f, err := again(func() (File, error) { return r.fs.Open(info.Name, false) })
+		if err == nil {
+			err = errors.Join(take(f, info, number), f.Close())
+		}
+		if err != nil && r.patient {
+			return err
+		}
+		if err != nil {
+			if err := r.setAside(info.Name, err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *recovery) findJournal(f File, info FileInfo, number uint64) error {
+	j := readJournal(f, info.Name, info.Size)
+	r.page = max(r.page, number-min(number, 1), j.newest)
+	if len(j.bad) > 0 {
+		r.damaged += len(j.bad)
+		r.log.Warn("pages of the journal are damaged or were cut off by a loss of power", "file", info.Name, "pages", len(j.bad))
+	}
+	if j.newer {
+		r.unread = true
+		return r.setAside(info.Name, errVersion)
+	}
+	r.journals = append(r.journals, j)
+	return nil
+}
+
+func (r *recovery) findSegment(f File, info FileInfo, number uint64) error {
+	r.next = max(r.next, number+1)
+	s, damage, err := openSegment(f, info.Size)
+	if errors.Is(err, errVersion) {
+		return r.setAside(info.Name, err)
+	}
+	if err != nil {
+		return err
+	}
+	if damage != nil {
+		r.damaged++
+		if len(s.chapters) == 0 {
+			return r.setAside(info.Name, damage)
+		}
+		r.log.Warn("a file of readings is damaged; what is intact of it is used", "file", info.Name, "err", damage)
+	}
+	s.name, s.number = info.Name, number
+	r.store.load(s)
+	return nil
+}
+
+func (r *recovery) setAside(name string, why error) error {
+	if r.aside == nil {
+		return nil
+	}
+	return r.aside(name, why)
+}
+
+// replay adds to the store what the journals hold and no segment does.
+func (r *recovery) replay() {
+	var pages []pageHead
+	for _, j := range r.journals {
+		r.missing += j.missing(r.through)
+		for _, p := range j.pages {
+			if p.seq > r.through {
+				pages = append(pages, p)
+			}
+		}
+	}
+	if r.missing > 0 {
+		r.log.Warn("readings of the newest hours are lost: pages of the journal are damaged", "pages", r.missing)
+	}
+	slices.SortFunc(pages, func(a, b pageHead) int { return cmp.Compare(a.seq, b.seq) })
+	have := r.sealed()
+	expected, before := r.through+1, notKnown
+	r.tail = notKnown
+	var current run
+	var description []byte
+	for _, p := range pages {
+		if p.seq > expected || before != notKnown && p.before != notKnown && p.before != before { // pages or ticks between are lost
+			for _, t := range r.store.streams {
+				t.gap = true
+			}
+		}
+		expected, before = p.seq+1, len(p.events)
+		if p.seq == r.page {
+			r.tail = before
+		}
+		if description == nil || !slices.Equal(description, p.run) {
+			var ok bool
+			if current, ok = parseRun(p.run); !ok {
+				r.damaged++
+				continue
+			}
+			description = p.run
+		}
+		err := p.replay(len(current.sensors), func(next []uint32) {
+			for i, n := range next {
+				name := current.sensors[i]
+				if last, ok := have[moment{current.epoch, name}]; !ok || after(n, last) {
+					r.store.stream(name).begin(current.epoch, n)
+				}
+			}
+		}, func(records []wire.Record, offset int64) {
+			for _, rec := range records {
+				name := current.sensors[rec.Sensor]
+				if last, ok := have[moment{current.epoch, name}]; !ok || after(rec.Seq, last) {
+					r.store.add(r.store.stream(name), current.epoch, current.boot, rec, offset)
+				}
+			}
+		})
+		if err != nil { // its checksum was right: the writer was wrong
+			r.damaged++
+			r.log.Warn("a page of the journal is not understood", "page", p.seq, "err", err)
+		}
+	}
+}
+
+// sealed returns the newest number in segments by epoch and sensor.
+func (r *recovery) sealed() map[moment]uint32 {
+	have := map[moment]uint32{}
+	for name, t := range r.store.streams {
+		for _, c := range t.chapters {
+			key := moment{c.origin.epoch, name}
+			if last, ok := have[key]; !ok || after(c.last, last) {
+				have[key] = c.last
+			}
+		}
+	}
+	return have
+}
+
+// setAside moves a file to where it is in nobody's way.
+func setAside(fs FS, name string) (to string, err error) {
+	if err := fs.Mkdir(damagedDir); err != nil {
+		return "", err
+	}
+	there, err := fs.List(damagedDir)
+	if err != nil {
+		return "", err
+	}
+	base := name
+	for n := 1; slices.ContainsFunc(there, func(f FileInfo) bool { return f.Name == base }); n++ {
+		base = fmt.Sprintf("%s.%d", name, n)
+	}
+	to = damagedDir + "/" + base
+	err = fs.Rename(name, to)
+	return to, errors.Join(err, fs.SyncDir(damagedDir), fs.SyncDir(""))
+}

@@ -1,0 +1,276 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+)
+
+// seal moves all that is in memory into a segment, so that the pages of the
+// journal that hold it are free. With reopen, ticks are queued for the journal
+// again from then on.
+func (l *Log) seal(reopen bool) error {
+	k := &l.keeper
+	l.disk.Lock()
+	l.mu.Lock()
+	if l.journal != nil {
+		l.journal.turn()
+		k.page = l.journal.seq - 1
+	}
+	through, old := k.page, k.old
+	k.old = nil
+	for _, t := range l.store.streams {
+		t.close()
+	}
+	blocks, newest := l.store.inMemory(), l.store.newest
+	if reopen {
+		l.queue.shut()
+		l.queue.reopen()
+		l.paged = l.run
+	}
+	l.mu.Unlock()
+	l.disk.Unlock()
+
+	err := l.writeSegment(blocks, through, newest)
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	if err != nil {
+		k.old = append(old, k.old...)
+		return err
+	}
+	if l.journal != nil && len(blocks) > 0 {
+		l.journal.through = max(l.journal.through, through)
+	}
+	if k.reuse != nil && len(blocks) > 0 {
+		k.reuse.through = max(k.reuse.through, through)
+	}
+	l.discard(old)
+	return nil
+}
+
+// writeSegment writes the blocks into the next segment.
+func (l *Log) writeSegment(blocks []*block, through uint64, newest moment) error {
+	if len(blocks) == 0 {
+		return nil
+	}
+	l.pack()
+	var all []sealed
+	for _, b := range blocks {
+		packed := b.packed
+		if packed == nil { // given up meanwhile, for want of memory
+			packed = l.keeper.packer.appendBlock(nil, b.origin, b.prev, b.summary, b.records)
+		}
+		all = append(all, sealed{b.origin, b.prev, b.summary, packed})
+	}
+	file, g := formatSegment(all, through, newest)
+	g.number = l.keeper.next
+	g.name = fmt.Sprintf("%016x%s", g.number, segmentSuffix)
+	l.makeRoom(g.size)
+	if err := writeFile(l.fs, g.name, file); err != nil {
+		return err
+	}
+	l.keeper.next++
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.store.seal(g, blocks)
+	l.size += g.size
+	return nil
+}
+
+// writeFile writes a file so that it is there as a whole or not at all. What is
+// there of that name is replaced: if the last step failed, it is done again.
+func writeFile(fs FS, name string, b []byte) error {
+	temp := name + tempSuffix
+	f, err := fs.Create(temp)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	if err == nil {
+		err = f.Datasync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = fs.Rename(temp, name)
+	}
+	if err == nil {
+		return fs.SyncDir("")
+	}
+	fs.Remove(temp)
+	return err
+}
+
+// discard removes journals that are not needed any more. One with damaged pages
+// is set aside instead. l.disk is held.
+func (l *Log) discard(old []oldJournal) {
+	for _, j := range old {
+		var err error
+		if j.damaged {
+			_, err = setAside(l.fs, j.name)
+		} else {
+			err = l.fs.Remove(j.name)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			l.log.Warn("an old journal cannot be removed", "file", j.name, "err", err)
+			l.keeper.old = append(l.keeper.old, j) // after the next segment then
+			continue
+		}
+		l.mu.Lock()
+		l.size -= j.size
+		l.mu.Unlock()
+	}
+}
+
+// retain removes what is too old or too much.
+func (l *Log) retain() {
+	l.makeRoom(0)
+	now := l.o.Now().UnixMilli()
+	for {
+		l.mu.Lock()
+		g := l.oldest()
+		expired := false
+		if g != nil && l.synced() {
+			until, known := l.store.until(g)
+			expired = known && until < now-l.o.MaxAge.Milliseconds()
+		}
+		l.mu.Unlock()
+		if !expired || !l.remove(g) {
+			return
+		}
+	}
+}
+
+// makeRoom removes the oldest segments until so many bytes more are allowed.
+func (l *Log) makeRoom(size int64) {
+	for {
+		l.mu.Lock()
+		g := l.oldest()
+		if l.size+size <= l.o.MaxBytes {
+			g = nil
+		}
+		l.mu.Unlock()
+		if g == nil || !l.remove(g) {
+			return
+		}
+	}
+}
+
+// oldest returns the oldest segment. The newest one always stays: it tells how
+// far the journal is sealed.
+func (l *Log) oldest() *segment {
+	if len(l.store.segments) < 2 {
+		return nil
+	}
+	return l.store.segments[0]
+}
+
+// synced tells whether the newest record was made by a synchronised clock: only
+// then is it known what is too old.
+func (l *Log) synced() bool {
+	known := false
+	for _, t := range l.store.streams {
+		if n := len(t.blocks); n > 0 {
+			if _, ok := l.store.correction(t.blocks[n-1].origin); !ok {
+				return false
+			}
+			known = true
+		}
+	}
+	return known
+}
+
+// remove removes a segment; a reader that has not come that far skips it.
+func (l *Log) remove(g *segment) bool {
+	if err := l.fs.Remove(g.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if !l.keeper.stuck {
+			l.log.Warn("old readings cannot be removed", "file", g.name, "err", err)
+		}
+		l.keeper.stuck = true
+		return false
+	}
+	l.keeper.stuck = false
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.store.evict(g)
+	l.size -= g.size
+	return true
+}
+
+// merge takes in what is in the directory, once it can be read. What was made
+// meanwhile comes after it.
+func (l *Log) merge() error {
+	k := &l.keeper
+	k.tries++
+	r, err := l.recover(k.tries < patience)
+	if err != nil {
+		return err
+	}
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.adopt(r)
+	if j := k.reuse; j != nil {
+		j.file.Close()
+		k.old, k.reuse = append(k.old, oldJournal{j.name, j.size, false}), nil
+	}
+	k.unread, k.unsafe = false, true
+	l.store.prepend(r.store)
+	return nil
+}
+
+// prepend puts what older holds before what s does. The ordinals of s are higher.
+func (s *store) prepend(older *store) {
+	for name, o := range older.streams {
+		t := s.stream(name)
+		t.chapters = o.chapters
+		t.blocks = append(slices.Clone(o.blocks), t.blocks...)
+		switch {
+		case t.epoch == "":
+			blocks, chapters, ordinals := t.blocks, t.chapters, max(t.ordinals, o.ordinals)
+			*t = *o
+			t.blocks, t.chapters, t.ordinals = blocks, chapters, ordinals
+		case t.epoch == o.epoch && o.any && len(t.blocks) > len(o.blocks) && t.blocks[len(o.blocks)].prev == o.last:
+			t.lost = o.lost // nothing was lost between
+		}
+	}
+	s.segments = older.segments
+	for boot, offset := range older.clocks {
+		s.clocks[boot] = offset
+	}
+	s.memory += older.memory
+	if s.newest.epoch == "" {
+		s.newest = older.newest
+	}
+}
+
+// finish makes durable what is left, and lets go of the disk.
+func (l *Log) finish() error {
+	l.disk.Lock()
+	ready := l.journal != nil
+	l.disk.Unlock()
+	l.mu.Lock()
+	needed := l.queue.len() > 0 || !l.queue.open
+	l.mu.Unlock()
+	var err error
+	if !ready && needed {
+		err = l.prepare(l.keeper.sealed)
+	}
+	if err == nil {
+		l.write()
+		err = l.sync()
+	}
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	for _, j := range []*journal{l.journal, l.keeper.reuse} {
+		if j != nil {
+			err = errors.Join(err, j.file.Close())
+		}
+	}
+	if err == nil && needed && l.journal == nil {
+		err = l.trouble
+	}
+	l.journal, l.keeper.reuse = nil, nil
+	return err
+}

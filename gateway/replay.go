@@ -1,0 +1,395 @@
+package gateway
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"sort"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// History is what is kept of the readings. Its readers return a batch, which is
+// good until the next call, and io.EOF at the present end, after which more may
+// come. Records of the past carry [wire.Historical].
+type History interface {
+	// Kept returns the lowest number beyond after from which on nothing is lost. It
+	// and Oldest, the first number of this epoch, are quick: a lock is held.
+	Kept(sensor uint16, after uint32) (from uint32)
+	Oldest(sensor uint16) (seq uint32, ok bool)
+	// Since reads the records of this epoch beyond after, in order.
+	Since(sensor uint16, after uint32) (next func() ([]wire.Record, error))
+	// Between reads the records of a time, Unix milliseconds, from <= t < to, in the
+	// order they were made in, whatever epoch that was in.
+	Between(sensor uint16, from, to int64) (next func() ([]wire.Record, error))
+	// Buckets sums them up.
+	Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error))
+	// Durable returns why readings are not kept durably, nil if they are.
+	Durable() error
+}
+
+const (
+	// maxReplays are under way at a time, each for a turn: a reader takes tens of
+	// kilobytes a sensor, and after an outage all clients come back at once.
+	maxReplays = 16
+	turn       = time.Second
+	// lull is how long a replay waits for the socket, or for the disk.
+	lull = 2 * time.Millisecond
+	// A record that must be there may wait for a slow disk: so long it is waited for
+	// while others come live, and so long by a client that gets nothing meanwhile.
+	recordWithin = 40 * time.Second
+	silentWithin = 2 * time.Second
+)
+
+// replay is a client's second lane: what it missed, sensor by sensor, beside
+// what is live or before it. Its goroutine lives while there are lanes.
+type replay struct {
+	c    *session
+	stop chan struct{}
+	done chan struct{}
+
+	lanes []*lane // the hub's, under its lock
+
+	// The goroutine's.
+	pace pace
+	feed feed // one of its own, for its encoder
+}
+
+// lane is what a client is still to get of one sensor's past.
+type lane struct {
+	sensor uint16
+	after  uint32 // the last number that is done with
+	end    uint32 // the first number that comes live
+	told   uint32 // that the numbers before this one are gone
+	topic  string // of the subscription
+	single bool   // nothing comes live until this lane has caught up: it has no end yet
+	since  int64  // the time from which a single lane is read
+	any    bool   // a single lane has had a record
+
+	// The goroutine's.
+	next  func() ([]wire.Record, error)
+	batch []wire.Record // read and not sent
+	empty time.Time     // since when there is nothing to read, although there must be
+}
+
+// left is how many numbers are to come. A single lane does not know.
+func (l *lane) left() uint64 {
+	if l.single {
+		return 0
+	}
+	return uint64(l.end - 1 - l.after)
+}
+
+// resume answers what a client asks of the past, and returns the lanes that
+// will bring it. h.mu is held.
+func (h *hub) resume(sub wire.Subscription, sensors sensorSet, answer *wire.Subscribed) ([]*lane, error) {
+	if sub.Since == nil {
+		return nil, nil
+	}
+	var lanes []*lane
+	from := map[string]uint32{}
+	for _, name := range slices.Sorted(maps.Keys(sub.Since)) {
+		i := h.index(name)
+		if i < 0 {
+			return nil, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", name)
+		}
+		if !sensors.has(uint16(i)) {
+			return nil, wire.Errorf(http.StatusUnprocessableEntity, "since: %s is not in the topic %s", name, sub.Topic)
+		}
+		sensor, after, next := uint16(i), sub.Since[name], h.next(i)
+		first := next // the first that can still be had
+		switch log := h.s.opts.History; {
+		case sub.Epoch != h.epoch:
+			if log != nil {
+				if oldest, ok := log.Oldest(sensor); ok && before(oldest, next) {
+					after, first = oldest-1, log.Kept(sensor, oldest-1)
+				}
+			}
+			from[name] = soonest(first, next)
+		case !before(after, next): // the future: numbers that were never made
+			from[name] = next
+		default:
+			if log != nil {
+				first = log.Kept(sensor, after)
+			}
+			if first != after+1 {
+				from[name] = soonest(first, next)
+			}
+		}
+		// Behind a loss in the middle there may be more to have.
+		if before(after+1, next) && h.s.opts.History != nil && (sub.Epoch == h.epoch || first != next) {
+			lanes = append(lanes, &lane{sensor: sensor, after: after, end: next, told: first, topic: sub.Topic})
+		}
+	}
+	recovered := len(from) == 0
+	answer.Recovered, answer.From = &recovered, from
+	return lanes, nil
+}
+
+// before compares sequence numbers, which wrap (RFC 1982, section 3.2).
+func before(a, b uint32) bool { return int32(a-b) < 0 }
+
+// soonest returns the lower of two numbers.
+func soonest(a, b uint32) uint32 {
+	if before(a, b) {
+		return a
+	}
+	return b
+}
+
+// follow brings a client what is kept of its one sensor since a time, and then
+// what comes live, in one lane.
+func (h *hub) follow(c *session, sensor uint16, since int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.s.opts.History == nil {
+		h.move(c, 1<<sensor)
+		return
+	}
+	h.replay(c, []*lane{{sensor: sensor, single: true, since: since}})
+}
+
+// following returns the sensors that come live once a lane has caught up.
+// h.mu is held.
+func (c *session) following() (set sensorSet) {
+	if c.replay != nil {
+		for _, l := range c.replay.lanes {
+			if l.single {
+				set |= 1 << l.sensor
+			}
+		}
+	}
+	return set
+}
+
+// replay begins to bring the lanes, in the place of those that it had of the
+// same sensors. h.mu is held.
+func (h *hub) replay(c *session, lanes []*lane) {
+	for _, l := range lanes {
+		h.cancel(c, 1<<l.sensor)
+		c.settled.Produced += l.left()
+		c.pending += l.left()
+	}
+	switch {
+	case len(lanes) == 0:
+	case c.replay != nil:
+		c.replay.lanes = append(c.replay.lanes, lanes...)
+	default:
+		c.replay = &replay{c: c, stop: make(chan struct{}), done: make(chan struct{}), lanes: lanes}
+		c.replay.feed.feedKey = feedKey{c.protocol, ^sensorSet(0)}
+		go c.replay.run()
+	}
+}
+
+// cancel takes away the lanes of some sensors, and what waits of these for a
+// slow client: it is due no more. h.mu is held.
+func (h *hub) cancel(c *session, sensors sensorSet) {
+	if c.waiting != nil {
+		c.settled.Produced -= uint64(c.waiting.drop(sensors))
+	}
+	if c.replay == nil {
+		return
+	}
+	c.replay.lanes = slices.DeleteFunc(c.replay.lanes, func(l *lane) bool {
+		if !sensors.has(l.sensor) {
+			return false
+		}
+		c.settled.Produced -= l.left()
+		c.pending -= l.left()
+		return true
+	})
+}
+
+// run brings lane after lane, a batch of each in turn, until there is none left.
+func (r *replay) run() {
+	defer close(r.done)
+	h := r.c.s.hub
+	for more := true; more; {
+		select {
+		case h.replays <- struct{}{}:
+		case <-r.stop:
+			return
+		}
+		more = r.turn(time.Now().Add(turn))
+		<-h.replays
+	}
+}
+
+// turn brings what can be brought until the deadline, and returns whether there
+// is more.
+func (r *replay) turn(deadline time.Time) bool {
+	var mine []*lane // those that hold a reader
+	defer func() {
+		for _, l := range mine {
+			l.next, l.batch = nil, nil
+		}
+	}()
+	for n := 0; time.Now().Before(deadline); n++ {
+		l := r.pick(n)
+		if l == nil {
+			return false
+		}
+		if l.next == nil {
+			l.next, mine = r.open(l), append(mine, l)
+		}
+		if len(l.batch) == 0 && !r.read(l) {
+			if !r.rest() {
+				return false
+			}
+			continue
+		}
+		for sent := false; !sent; {
+			if !r.pace.ready(&r.c.out.socket) || !r.send(l) {
+				if !r.rest() {
+					return false
+				}
+				if time.Now().After(deadline) {
+					break
+				}
+				continue
+			}
+			sent = true
+		}
+	}
+	return true
+}
+
+// pick returns the n-th lane, nil when there is none left, which ends the replay.
+func (r *replay) pick(n int) *lane {
+	h := r.c.s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(r.lanes) == 0 {
+		if r.c.replay == r {
+			r.c.replay = nil
+		}
+		return nil
+	}
+	return r.lanes[n%len(r.lanes)]
+}
+
+func (r *replay) open(l *lane) func() ([]wire.Record, error) {
+	if !l.single {
+		return r.c.s.opts.History.Since(l.sensor, l.after)
+	}
+	return r.c.s.opts.History.Between(l.sensor, l.since, 1<<63-1)
+}
+
+// rest waits a moment, and returns false if the client has left meanwhile.
+func (r *replay) rest() bool {
+	timer := time.NewTimer(lull)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.stop:
+		return false
+	}
+}
+
+// read reads a lane's next batch, and returns whether there is something to send.
+func (r *replay) read(l *lane) bool {
+	var err error
+	if l.batch, err = l.next(); err != nil {
+		l.batch = nil // the end, or what cannot be read: what is lost, Kept knows
+	}
+	if !l.single { // what is beyond its end comes live
+		l.batch = l.batch[:sort.Search(len(l.batch), func(i int) bool { return !before(l.batch[i].Seq, l.end) })]
+	}
+	if len(l.batch) > 0 {
+		l.empty = time.Time{}
+		return true
+	}
+	if l.empty.IsZero() {
+		l.empty = time.Now()
+	}
+	r.atEnd(l, time.Since(l.empty))
+	return false
+}
+
+// atEnd decides what it means that there has been nothing to read for so long.
+func (r *replay) atEnd(l *lane, silent time.Duration) {
+	h, c := r.c.s.hub, r.c
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !slices.Contains(r.lanes, l) {
+		return
+	}
+	if l.single {
+		// It has all when it has the newest, and not one more: that comes live.
+		newest, known := h.last[l.sensor], h.known.has(l.sensor)
+		if !known || l.any && l.after == newest.Seq || !l.any && newest.UnixMilli < l.since || silent >= silentWithin {
+			r.drop(l)
+			h.move(c, c.sensors|1<<l.sensor)
+		}
+		return
+	}
+	first := c.s.opts.History.Kept(l.sensor, l.after)
+	if silent >= recordWithin {
+		first = l.end
+	}
+	if !before(first, l.end) {
+		r.lost(l, l.end)
+		c.missing(l.left())
+		r.drop(l)
+	}
+}
+
+// drop ends a lane. h.mu is held.
+func (r *replay) drop(l *lane) {
+	r.lanes = slices.DeleteFunc(r.lanes, func(other *lane) bool { return other == l })
+}
+
+// lost tells that numbers before first are gone, unless that was told. h.mu is held.
+func (r *replay) lost(l *lane, first uint32) {
+	if first == l.after+1 || !before(l.told, first) {
+		return
+	}
+	l.told = first
+	recovered := false
+	r.c.sendJSON(wire.Envelope{Type: "subscribed", Payload: wire.Subscribed{
+		Topic: l.topic, Recovered: &recovered, From: map[string]uint32{r.c.s.opts.Sensors[l.sensor].Name: first}}})
+}
+
+// send sends the beginning of a lane's batch, and returns false if the socket
+// does not take it now, or has something live to take first.
+func (r *replay) send(l *lane) bool {
+	h, c := r.c.s.hub, r.c
+	n := min(len(l.batch), r.pace.records(c.protocol))
+	r.feed.encode(l.batch[:n], c.s.opts.Sensors)
+	last := l.batch[n-1].Seq
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !slices.Contains(r.lanes, l) {
+		l.batch = nil
+		return true // it is gone
+	}
+	if c.waiting != nil {
+		return false
+	}
+	if !l.single {
+		r.lost(l, soonest(c.s.opts.History.Kept(l.sensor, l.after), l.end))
+	}
+	if !c.out.offer(r.feed.frame) {
+		return false
+	}
+	h.frames.Add(int64(r.feed.frames))
+	if l.single {
+		c.settled.Produced += uint64(n)
+		c.settled.Delivered += uint64(n)
+	} else {
+		passed := uint64(last - l.after)
+		c.missing(passed - uint64(n))
+		c.pending -= uint64(n)
+		c.settled.Delivered += uint64(n)
+	}
+	if l.single {
+		l.since, l.any = l.batch[n-1].UnixMilli+1, true
+	}
+	l.after, l.batch = last, l.batch[n:]
+	if !l.single && l.after == l.end-1 {
+		r.drop(l)
+	}
+	return true
+}

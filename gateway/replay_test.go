@@ -1,0 +1,565 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/wire"
+)
+
+// shelf is a history in memory, which can lose things.
+type shelf struct {
+	mu      sync.Mutex
+	records map[uint16][]wire.Record
+	lost    map[uint16]uint32 // the highest number of which it is told that it is lost
+	fail    error             // of reading
+}
+
+func newShelf() *shelf {
+	return &shelf{records: map[uint16][]wire.Record{}, lost: map[uint16]uint32{}}
+}
+
+func (s *shelf) options(o *Options) { o.History = s }
+
+func (s *shelf) keep(records []wire.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range records {
+		s.records[r.Sensor] = append(s.records[r.Sensor], r)
+	}
+}
+
+// lose forgets numbers of a sensor.
+func (s *shelf) lose(sensor uint16, from, to uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var kept []wire.Record
+	for _, r := range s.records[sensor] {
+		if r.Seq < from || r.Seq > to {
+			kept = append(kept, r)
+		}
+	}
+	s.records[sensor], s.lost[sensor] = kept, to
+}
+
+func (s *shelf) Kept(sensor uint16, after uint32) uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(after, s.lost[sensor]) + 1
+}
+
+func (s *shelf) Oldest(sensor uint16) (uint32, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if all := s.records[sensor]; len(all) > 0 {
+		return all[0].Seq, true
+	}
+	return 0, false
+}
+
+func (s *shelf) read(sensor uint16, want func(wire.Record) bool) func() ([]wire.Record, error) {
+	n := 0
+	return func() (batch []wire.Record, err error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.fail != nil {
+			return nil, s.fail
+		}
+		all := s.records[sensor]
+		for ; n < len(all) && len(batch) < 100; n++ {
+			if r := all[n]; want(r) {
+				r.Flags |= wire.Historical
+				batch = append(batch, r)
+			}
+		}
+		if len(batch) == 0 {
+			err = io.EOF
+		}
+		return batch, err
+	}
+}
+
+func (s *shelf) Since(sensor uint16, after uint32) func() ([]wire.Record, error) {
+	return s.read(sensor, func(r wire.Record) bool { return before(after, r.Seq) })
+}
+
+func (s *shelf) Between(sensor uint16, from, to int64) func() ([]wire.Record, error) {
+	return s.read(sensor, func(r wire.Record) bool { return r.UnixMilli >= from && r.UnixMilli < to })
+}
+
+func (s *shelf) Buckets(sensor uint16, from, to, step int64) func() ([]wire.Bucket, error) {
+	done := false
+	return func() ([]wire.Bucket, error) {
+		if done {
+			return nil, io.EOF
+		}
+		done = true
+		return []wire.Bucket{
+			{UnixMilli: from, Count: 2, Failed: 1, Fault: wire.NoAck, Temperature: wire.Span{Min: 20, Mean: 20.5, Max: 21}, Humidity: wire.Span{Min: 40, Mean: 41, Max: 42}},
+			{UnixMilli: from + step, Failed: 1, Fault: wire.BusDown},
+		}, nil
+	}
+}
+
+func (s *shelf) Durable() error { return nil }
+
+// kept publishes n ticks that are kept.
+func (s *testServer) kept(log *shelf, n int) {
+	for range n {
+		var records []wire.Record
+		for i := range s.opts.Sensors {
+			records = append(records, wire.Record{Sensor: uint16(i), Seq: s.seq,
+				Reading: wire.Reading{Temperature: 20.5, Humidity: 40, UnixMilli: int64(s.seq) * 100}})
+		}
+		log.keep(records)
+		s.tick()
+	}
+}
+
+// lanes is what a client got, by sensor.
+type lanes struct{ past, live map[uint16][]uint32 }
+
+// until reads records until each sensor's live lane has reached seq, and the past
+// ones go up to where these began. Other messages go to text.
+func (c *client) until(seq uint32, past sensorSet, text func(string)) lanes {
+	c.t.Helper()
+	got := lanes{map[uint16][]uint32{}, map[uint16][]uint32{}}
+	for {
+		kind, b, err := c.ReadMessage()
+		if err != nil {
+			c.t.Fatalf("%v; so far %v", err, got)
+		}
+		if kind == websocket.TextMessage {
+			text(string(b))
+			continue
+		}
+		records, err := wire.ParseRecords(b)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, r := range records {
+			if r.Flags&wire.Conflated != 0 {
+				c.t.Fatalf("%+v is conflated", r)
+			}
+			if r.Flags&wire.Historical != 0 {
+				got.past[r.Sensor] = append(got.past[r.Sensor], r.Seq)
+			} else {
+				got.live[r.Sensor] = append(got.live[r.Sensor], r.Seq)
+			}
+		}
+		whole := len(got.live) > 0
+		for sensor, live := range got.live {
+			before := got.past[sensor]
+			whole = whole && live[len(live)-1] == seq && (!past.has(sensor) || len(before) > 0 && before[len(before)-1] == live[0]-1)
+		}
+		if whole {
+			return got
+		}
+	}
+}
+
+// span is what a lane without a gap reads.
+func span(from, to uint32) (all []uint32) {
+	for n := from; n <= to; n++ {
+		all = append(all, n)
+	}
+	return all
+}
+
+// answer is a subscribed message.
+type answer struct {
+	Type    string
+	Payload struct {
+		Topic     string
+		Recovered *bool
+		From      map[string]uint32
+		Code      int
+	}
+}
+
+func (c *client) resume(topic, epoch string, since map[string]uint32) (a answer) {
+	c.t.Helper()
+	numbers, _ := json.Marshal(since)
+	if err := c.WriteMessage(websocket.TextMessage, fmt.Appendf(nil,
+		`{"type":"subscribe","payload":{"topic":%q,"epoch":%q,"since":%s}}`, topic, epoch, numbers)); err != nil {
+		c.t.Fatal(err)
+	}
+	for { // what was live until then comes first
+		kind, b, err := c.ReadMessage()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if kind == websocket.TextMessage {
+			if err := json.Unmarshal(b, &a); err != nil {
+				c.t.Fatalf("%s: %v", b, err)
+			}
+			return a
+		}
+	}
+}
+
+func TestResume(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		epoch     string
+		since     map[string]uint32
+		lose      [2]uint32
+		recovered bool
+		from      map[string]uint32
+		past      map[uint16][]uint32
+	}{
+		{"what was missed", "e1", map[string]uint32{"indoor": 20, "outdoor": 30}, [2]uint32{}, true, nil,
+			map[uint16][]uint32{0: span(21, 1006), 1: span(31, 1006)}},
+		{"one sensor of two", "e1", map[string]uint32{"outdoor": 1004}, [2]uint32{}, true, nil,
+			map[uint16][]uint32{1: span(1005, 1006)}},
+		{"nothing was missed", "e1", map[string]uint32{"indoor": 1006, "outdoor": 1006}, [2]uint32{}, true, nil, nil},
+		{"the future", "e1", map[string]uint32{"indoor": 1007}, [2]uint32{}, false, map[string]uint32{"indoor": 1007}, nil},
+		{"another epoch", "e0", map[string]uint32{"indoor": 5000}, [2]uint32{}, false, map[string]uint32{"indoor": 7},
+			map[uint16][]uint32{0: span(7, 1006)}},
+		{"evicted", "e1", map[string]uint32{"indoor": 20, "outdoor": 900}, [2]uint32{7, 500}, false, map[string]uint32{"indoor": 501},
+			map[uint16][]uint32{0: span(501, 1006), 1: span(901, 1006)}},
+		{"a hole in the middle", "e1", map[string]uint32{"indoor": 20}, [2]uint32{30, 1000}, false, map[string]uint32{"indoor": 1001},
+			map[uint16][]uint32{0: append(span(21, 29), span(1001, 1006)...)}},
+		{"all of it gone", "e1", map[string]uint32{"indoor": 20}, [2]uint32{7, 1006}, false, map[string]uint32{"indoor": 1007}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			log := newShelf()
+			s := start(t, log.options)
+			s.kept(log, 900)
+			c := s.dial("/", wire.ReadingsV2)
+			s.kept(log, 100) // live on this connection, and again: the stream begins anew
+			if tt.lose[1] > 0 {
+				log.lose(0, tt.lose[0], tt.lose[1])
+			}
+			c.read(websocket.TextMessage)
+			a := c.resume("sensors", tt.epoch, tt.since)
+			if a.Type != "subscribed" || a.Payload.Recovered == nil || *a.Payload.Recovered != tt.recovered || fmt.Sprint(a.Payload.From) != fmt.Sprint(tt.from) {
+				t.Fatalf("answered %+v, want recovered %v from %v", a, tt.recovered, tt.from)
+			}
+			s.kept(log, 50)
+			var past sensorSet
+			for sensor := range tt.past {
+				past |= 1 << sensor
+			}
+			got := c.until(1056, past, func(text string) { t.Errorf("unasked: %s", text) })
+			for sensor := range uint16(2) {
+				if fmt.Sprint(got.past[sensor]) != fmt.Sprint(tt.past[sensor]) || fmt.Sprint(got.live[sensor]) != fmt.Sprint(span(1007, 1056)) {
+					t.Errorf("sensor %d: past %v\nlive %v", sensor, got.past[sensor], got.live[sensor])
+				}
+			}
+			s.wantAccounts()
+		})
+	}
+}
+
+// wantAccounts checks that each client's account closes.
+func (s *testServer) wantAccounts() {
+	s.t.Helper()
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	for _, c := range s.hub.sessions {
+		if a := s.hub.statsOf(c); a.Produced != a.Delivered+a.Conflated+a.Missed+a.Queued {
+			s.t.Errorf("the account of %s does not close: %+v", c.ID, a)
+		}
+	}
+}
+
+func TestResumeIsRefused(t *testing.T) {
+	log := newShelf()
+	s := start(t, log.options)
+	s.kept(log, 10)
+	v2, v1 := s.dial("/", wire.ReadingsV2), s.dial("/")
+	v2.read(websocket.TextMessage)
+	for _, tt := range []struct {
+		c     *client
+		topic string
+		since map[string]uint32
+		code  int
+	}{
+		{v2, "sensors", map[string]uint32{"nope": 1}, 404},
+		{v2, "nope", map[string]uint32{"indoor": 1}, 404},
+		{v2, "sensors/indoor", map[string]uint32{"outdoor": 1}, 422},
+		{v2, "motors", map[string]uint32{"outdoor": 1}, 422},
+		{v1, "sensors/indoor", map[string]uint32{"indoor": 1}, 422},
+	} {
+		if a := tt.c.resume(tt.topic, "e1", tt.since); a.Type != "error" || a.Payload.Code != tt.code {
+			t.Errorf("%s %v: %+v, want error %d", tt.topic, tt.since, a, tt.code)
+		}
+	}
+}
+
+// What is lost while it is on its way is told as well.
+func TestLossDuringReplay(t *testing.T) {
+	log := newShelf()
+	s := start(t, log.options)
+	s.kept(log, 2000)
+	c := s.dial("/sensors/indoor", wire.ReadingsV2)
+	c.read(websocket.TextMessage)
+	log.fail = io.ErrUnexpectedEOF // nothing is read for a while
+	if a := c.resume("sensors/indoor", "e1", map[string]uint32{"indoor": 7}); !*a.Payload.Recovered {
+		t.Fatalf("%+v", a)
+	}
+	log.lose(0, 100, 1500)
+	log.mu.Lock()
+	log.fail = nil
+	log.mu.Unlock()
+	s.kept(log, 1)
+	var told []string
+	got := c.until(2007, 1, func(text string) { told = append(told, text) })
+	want := `{"type":"subscribed","payload":{"topic":"sensors/indoor","recovered":false,"from":{"indoor":1501}}}`
+	if fmt.Sprint(told) != "["+want+"]" {
+		t.Errorf("told %v, want %s", told, want)
+	}
+	if fmt.Sprint(got.past[0]) != fmt.Sprint(append(span(8, 99), span(1501, 2006)...)) {
+		t.Errorf("past %v", got.past[0])
+	}
+	s.wantAccounts()
+}
+
+// A later subscription takes the place of the lanes that are under way.
+func TestResumeAnew(t *testing.T) {
+	log := newShelf()
+	s := start(t, log.options)
+	s.kept(log, 20_000)
+	c := s.dial("/", wire.ReadingsV2)
+	c.read(websocket.TextMessage)
+	for range 3 {
+		c.resume("sensors", "e1", map[string]uint32{"indoor": 6, "outdoor": 6})
+	}
+	s.kept(log, 1)
+	got := c.until(20_007, 3, func(text string) { t.Errorf("unasked: %s", text) })
+	for sensor := range uint16(2) {
+		if fmt.Sprint(got.past[sensor]) != fmt.Sprint(span(7, 20_006)) {
+			t.Errorf("sensor %d: %d records of the past", sensor, len(got.past[sensor]))
+		}
+	}
+	c.resume("sensors", "e1", map[string]uint32{"indoor": 6, "outdoor": 6})
+	if err := c.WriteMessage(websocket.TextMessage, []byte(`{"type":"unsubscribe","payload":{"topic":"sensors/indoor"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	for kind := 0; kind != websocket.TextMessage; {
+		kind, _, _ = c.ReadMessage()
+	}
+	s.kept(log, 1)
+	if got := c.until(20_008, 2, func(string) {}); len(got.past[0])+len(got.live[0]) > 0 {
+		t.Errorf("indoor came after unsubscribed: %v", got)
+	}
+	s.wantAccounts()
+}
+
+func TestResumeAsJSON(t *testing.T) {
+	log := newShelf()
+	s := start(t, log.options)
+	s.kept(log, 3)
+	c := s.dial("/sensors/indoor", wire.ReadingsJSON)
+	c.read(websocket.TextMessage)
+	c.resume("sensors", "e1", map[string]uint32{"indoor": 8})
+	want := `{"type":"sensor","payload":{"sensor":"indoor","temp":20.5,"unit":"C","humidity":40,"ts":0.900,"seq":9,"historical":true}}`
+	if got := string(c.read(websocket.TextMessage)); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// Readings v1 since a time: one lane, in order, without a hole and without a double,
+// while ticks go on.
+func TestSinceOnV1(t *testing.T) {
+	log := newShelf()
+	s := start(t, log.options)
+	s.kept(log, 5000)
+	for _, tt := range []struct {
+		path  string
+		first int64
+	}{
+		{"/sensors/indoor?since=0", 700},
+		{"/sensors/outdoor?since=250050", 250_100},
+		{"/?since=500600", 500_600},
+	} {
+		c := s.dial(tt.path)
+		want := tt.first
+		for range 200 {
+			s.kept(log, 1)
+		}
+		end := int64(s.seq-1) * 100
+		for ; want <= end; want += 100 {
+			r, err := wire.ParseReading(c.read(websocket.BinaryMessage))
+			if err != nil || r.UnixMilli != want {
+				t.Fatalf("%s: %v %v, want %d", tt.path, r, err, want)
+			}
+		}
+		s.wantAccounts()
+	}
+	future := s.dial("/sensors/indoor?since=99999999999999")
+	for early := true; early; runtime.Gosched() { // until all are live
+		early = false
+		s.hub.each(func(c *session) { early = early || c.sensors == 0 })
+	}
+	s.kept(log, 1)
+	r, err := wire.ParseReading(future.read(websocket.BinaryMessage))
+	if err != nil || r.UnixMilli < 500_000 {
+		t.Errorf("since the future: %v %v", r, err)
+	}
+	s.dial("/sensors/indoor?since=yesterday").wantClose(wire.ClosePolicy, "since must be Unix milliseconds")
+	s.dial("/?since=0", wire.ReadingsV2).wantClose(wire.ClosePolicy, "since goes with one sensor")
+	v2 := s.dial("/sensors/indoor?since=0", wire.ReadingsV2)
+	v2.read(websocket.TextMessage)
+	if records, err := wire.ParseRecords(v2.read(websocket.BinaryMessage)); err != nil || records[0].Seq != 7 || records[0].Flags&wire.Historical == 0 {
+		t.Errorf("v2 since a time: %v %v", records, err)
+	}
+}
+
+// Clients that stall, resume, and leave while ticks go on: each account closes.
+func TestRandomReplays(t *testing.T) {
+	log := newShelf()
+	s := start(t, log.options)
+	s.kept(log, 3000)
+	rnd := rand.New(rand.NewPCG(5, 6))
+	var clients []*moody
+	for range 6 {
+		clients = append(clients, s.moody(wire.ReadingsV2))
+	}
+	for range 400 {
+		s.kept(log, 1+rnd.IntN(20))
+		m := clients[rnd.IntN(len(clients))]
+		switch rnd.IntN(4) {
+		case 0:
+			select {
+			case m.mood <- rnd.IntN(2) == 0:
+			default: // it waits for a message: next time
+			}
+		case 1:
+			since := map[string]uint32{"indoor": 7 + rnd.Uint32N(3000), "outdoor": 7 + rnd.Uint32N(3000)}
+			if err := s.hub.subscribe(m.session, m.session.talk.(*stream), wire.Subscription{Topic: "sensors", Epoch: "e1", Since: since}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.wantAccounts()
+	}
+	for _, m := range clients {
+		m.c.Close()
+		close(m.mood)
+		<-m.done
+	}
+	s.wantClients(0)
+	sum, abandoned := s.Accounts()
+	if sum.Produced != sum.Delivered+sum.Conflated+sum.Missed+abandoned {
+		t.Errorf("the sum does not close: %+v, abandoned %d", sum, abandoned)
+	}
+}
+
+func TestAPI(t *testing.T) {
+	log := newShelf()
+	s := start(t, log.options)
+	log.keep([]wire.Record{
+		{Seq: 7, Reading: wire.Reading{Temperature: 21.5, Humidity: 40.25, UnixMilli: 1712345678901}},
+		{Seq: 8, Fault: wire.NoAck, Reading: wire.Failed(wire.NoAck, 1712345679001)},
+		{Seq: 9, Reading: wire.Reading{Temperature: -3, Humidity: 0, UnixMilli: 1712345679101}},
+	})
+	for _, tt := range []struct {
+		query, accept string
+		code          int
+		kind, body    string
+	}{
+		{"sensor=indoor&from=1712345678901&to=1712345679101", "", 200, "application/json",
+			`{"sensor":"indoor","from":1712345678901,"to":1712345679101,"readings":[{"ts":1712345678.901,"temp":21.5,"humidity":40.25,"seq":7},{"ts":1712345679.001,"temp":null,"humidity":null,"fault":"no_ack","seq":8}]}` + "\n"},
+		{"sensor=outdoor&from=0", "*/*", 200, "application/json", `,"readings":[]}` + "\n"},
+		{"sensor=indoor&from=0&to=1712345678902", "text/html, text/csv;q=0.9, */*;q=0.1", 200, "text/csv; charset=utf-8",
+			wire.ReadingCSVHeader + "2024-04-05T19:34:38.901Z,1712345678901,indoor,7,21.5,40.25,\n"},
+		{"sensor=indoor&from=0&to=1712345678902", "application/octet-stream", 200, "application/octet-stream",
+			string(wire.Record{Flags: wire.Historical, Seq: 7, Reading: wire.Reading{Temperature: 21.5, Humidity: 40.25, UnixMilli: 1712345678901}}.Append(nil))},
+		{"sensor=indoor&from=1000&to=3000&step=1000", "application/json", 200, "application/json",
+			`{"sensor":"indoor","from":1000,"to":3000,"step":1000,"buckets":[{"ts":1.000,"count":2,"failed":1,"fault":"no_ack","temp":{"min":20,"mean":20.5,"max":21},"humidity":{"min":40,"mean":41,"max":42}},{"ts":2.000,"count":0,"failed":1,"fault":"bus_down","temp":null,"humidity":null}]}` + "\n"},
+		{"sensor=indoor&from=1000&to=3000&step=1000", "text/csv", 200, "text/csv; charset=utf-8", wire.BucketCSVHeader + "1970-01-01T00:00:01.000Z,1000,indoor,2,1,no_ack,20,20.5,21,40,41,42\n"},
+		{"sensor=indoor&from=0&to=10&step=5", "application/octet-stream", 406, "application/json", `"code":406`},
+		{"sensor=indoor", "image/png", 406, "application/json", `"code":406`},
+		{"", "", 422, "application/json", "sensor is missing"},
+		{"sensor=nope", "", 404, "application/json", "Unknown sensor: nope"},
+		{"sensor=indoor&from=1.5", "", 422, "application/json", "from must be Unix milliseconds"},
+		{"sensor=indoor&from=2&to=1", "", 422, "application/json", "from 2 is later than to 1"},
+		{"sensor=indoor&step=0", "", 422, "application/json", "step must be"},
+		{"sensor=indoor&sensor=outdoor", "", 422, "application/json", "sensor is given twice"},
+		{"sensor=indoor&form=0", "", 422, "application/json", `unknown parameter \"form\"`},
+		{"sensor=%zz", "", 422, "application/json", "invalid URL escape"},
+	} {
+		code, header, body := s.get("/api/v1/readings?"+tt.query, tt.accept)
+		if code != tt.code || header.Get("Content-Type") != tt.kind || !strings.Contains(body, tt.body) {
+			t.Errorf("%s as %q: %d %s\n%s\nwant %d %s\n%s", tt.query, tt.accept, code, header.Get("Content-Type"), body, tt.code, tt.kind, tt.body)
+		}
+	}
+	if _, _, body := s.get("/api/v1/sensors", ""); !strings.Contains(body, `{"epoch":"e1","time":`) || !strings.Contains(body, `"name":"outdoor","model":"BME280","interval_ms":100,"next_seq":7,"primary":true}]}`) {
+		t.Errorf("sensors: %s", body)
+	}
+	if _, _, body := s.get("/api/v1/motors", ""); body != `{"motors":[]}`+"\n" {
+		t.Errorf("motors: %s", body)
+	}
+	log.fail = io.ErrUnexpectedEOF // half an answer must not pass for a whole one
+	r, err := http.Get("http://" + s.addr + "/api/v1/readings?sensor=indoor")
+	if err == nil {
+		_, err = io.ReadAll(r.Body)
+		r.Body.Close()
+	}
+	if err == nil {
+		t.Error("a log that cannot be read gave a whole answer")
+	}
+}
+
+func (s *testServer) get(path, accept string) (code int, header http.Header, body string) {
+	s.t.Helper()
+	request, err := http.NewRequest("GET", "http://"+s.addr+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if accept != "" {
+		request.Header.Set("Accept", accept)
+	}
+	r, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r.StatusCode, r.Header, string(b)
+}
+
+// BenchmarkReplay is how fast a client that reads gets what it missed, in
+// readings a second, from a history in memory: the rest is the log's.
+func BenchmarkReplay(b *testing.B) {
+	const readings = 200_000
+	for _, protocol := range []string{wire.ReadingsV1, wire.ReadingsV2} {
+		b.Run(protocol, func(b *testing.B) {
+			log := newShelf()
+			s := start(b, log.options)
+			for seq := range uint32(readings) {
+				log.records[0] = append(log.records[0], wire.Record{Seq: seq + 7, Reading: wire.Reading{UnixMilli: int64(seq)}})
+			}
+			s.seq = readings + 7
+			s.kept(log, 1)
+			for b.Loop() {
+				c := s.dial("/sensors/indoor?since=0", protocol)
+				if protocol == wire.ReadingsV2 {
+					c.read(websocket.TextMessage) // hello
+				}
+				for left := readings * wire.ReadingSize; left > 0; {
+					m := len(c.read(websocket.BinaryMessage))
+					if protocol == wire.ReadingsV2 {
+						m = m / wire.RecordSize * wire.ReadingSize
+					}
+					left -= m
+				}
+				c.Close()
+			}
+			b.ReportMetric(readings*float64(b.N)/b.Elapsed().Seconds(), "readings/s")
+		})
+	}
+}

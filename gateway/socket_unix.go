@@ -1,0 +1,30 @@
+//go:build unix
+
+package gateway
+
+import (
+	"net"
+	"syscall"
+)
+
+// descriptor returns a connection's, non-blocking, -1 if it has none.
+func descriptor(c net.Conn) int {
+	fd := -1
+	if c, ok := c.(syscall.Conn); ok {
+		if raw, err := c.SyscallConn(); err == nil {
+			_ = raw.Control(func(d uintptr) { fd = int(d) }) // if it is closed, there is none
+		}
+	}
+	return fd
+}
+
+// taken makes of a write's result what it took.
+func taken(n int, errno syscall.Errno) (int, error) {
+	switch errno {
+	case 0:
+		return n, nil
+	case syscall.EAGAIN, syscall.EINTR: // the next attempt, or the flusher's, will do
+		return 0, nil
+	}
+	return 0, errno
+}
