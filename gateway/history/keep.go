@@ -222,8 +222,8 @@ func (l *Log) reuse(j found, r *recovery) bool {
 }
 
 func (l *Log) journalPages(p *page) int64 {
-	if l.pages > 0 {
-		return l.pages
+	if l.o.pages > 0 {
+		return l.o.pages
 	}
 	return journalPages(l.o.MaxBytes, len(p.b))
 }
