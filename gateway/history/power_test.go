@@ -186,6 +186,7 @@ func TestPowerCuts(t *testing.T) {
 		made += perOp
 	}
 	for made < cuts {
+		d.syncing = nil
 		r = newRig(t, d, m)
 		for i, next := range m.next {
 			if last, ok := r.Last(uint16(i)); ok != (next > 0) || ok && (last != next-1 || !r.Exact()) {
@@ -206,7 +207,7 @@ func TestPowerCuts(t *testing.T) {
 				busy = false
 			}
 		}
-		for range 30 + chance.IntN(60) {
+		for range 5 + chance.IntN(40) {
 			r.second()
 			if err := r.Durable(); err != nil {
 				t.Fatal(err)
