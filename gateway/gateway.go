@@ -206,7 +206,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if s.opts.TLS != nil {
 		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
 	}
-	if err := serve(listener{l}); !errors.Is(err, http.ErrServerClosed) {
+	if err := serve(listener{l, newGate()}); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -153,25 +153,28 @@ func (h *hub) spread(records []wire.Record) {
 				f.missed += uint64(h.gaps[i])
 			}
 		}
-		for _, c := range f.slow {
-			c.settle(f.totals)
-			f.keep(c, records)
-		}
 		for i := 0; i < len(f.members); i++ {
 			if f.members[i].offer(f.frame) {
 				continue
 			}
-			c := f.members[i].session
 			// It leaves the fast path, and this tick is the first that waits.
+			c := f.members[i].session
 			c.settle(before)
 			c.waiting, c.took = &window{}, time.Now()
-			c.settle(f.totals)
-			f.keep(c, records)
 			f.members = remove(f.members, i)
 			f.slow = append(f.slow, c)
 			i--
 		}
 		h.frames.Add(int64(len(f.members) * f.frames))
+	}
+	for _, f := range h.feeds { // the quick ones have theirs
+		if len(f.frame) == 0 {
+			continue
+		}
+		for _, c := range f.slow {
+			c.settle(f.totals)
+			f.keep(c, records)
+		}
 		f.retry()
 	}
 }
@@ -492,7 +495,7 @@ func (h *hub) restartStreams() {
 			return
 		}
 	}
-	h.farewell(func(c *session) bool { return c.sensors != 0 })
+	h.farewell(func(c *session) bool { return c.sensors != 0 || c.replay != nil })
 }
 
 func (h *hub) restart() { h.farewell(func(*session) bool { return true }) }

@@ -42,7 +42,10 @@ type outbox struct {
 }
 
 // listener makes each of its connections the socket of an outbox.
-type listener struct{ net.Listener }
+type listener struct {
+	net.Listener
+	gate gate
+}
 
 func (l listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
@@ -50,7 +53,7 @@ func (l listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	o := new(outbox)
-	o.socket.Conn, o.socket.outbox = c, o
+	o.socket.Conn, o.socket.outbox, o.socket.gate = c, o, l.gate
 	return &o.socket, nil
 }
 

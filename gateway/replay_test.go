@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -397,6 +398,10 @@ func TestSinceOnV1(t *testing.T) {
 		s.wantAccounts()
 	}
 	future := s.dial("/sensors/indoor?since=99999999999999")
+	for early := true; early; runtime.Gosched() { // until all are live
+		early = false
+		s.hub.each(func(c *session) { early = early || c.sensors == 0 })
+	}
 	s.kept(log, 1)
 	r, err := wire.ParseReading(future.read(websocket.BinaryMessage))
 	if err != nil || r.UnixMilli < 500_000 {

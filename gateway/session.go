@@ -83,6 +83,7 @@ func (c *session) run() {
 
 func (c *session) begin() error {
 	c.talk.begin(c)
+	c.out.socket.leave()
 	if c.out.more() {
 		return c.read()
 	}
@@ -107,7 +108,7 @@ func (c *session) turn(do func() error) {
 func (c *session) rest() {
 	var b [4 * pongSize]byte
 	for {
-		n, err := c.out.socket.Read(b[:])
+		n, err := c.out.socket.Conn.Read(b[:])
 		if err != nil || !pongs(b[:n]) {
 			c.out.early = append(c.out.early, b[:n]...)
 			go c.turn(c.read) // which will see the error too

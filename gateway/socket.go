@@ -39,6 +39,7 @@ type socket struct {
 	room     int // bytes that may be offered before the kernel is asked what it holds; 0 while something waits and after the end
 	fd       int // for writes that do not wait; -1 where there are none
 	upgraded bool
+	working  bool // inside the gate
 	flusher  bool // runs
 	moved    bool // it has got something out since the last look
 	last     bool // nothing is written any more: half-close when all is out
@@ -47,6 +48,7 @@ type socket struct {
 
 	net.Conn
 	outbox   *outbox    // whose it is
+	gate     gate       // until it is upgraded
 	queue    []byte     // not yet taken by the kernel; empty unless flusher
 	shorter  *sync.Cond // told when the queue gets shorter; nil unless somebody waits for it
 	err      error      // what ended it
@@ -65,6 +67,15 @@ func (s *socket) upgrade() error {
 	}
 	s.fd, s.upgraded = descriptor(s.Conn), true
 	return nil
+}
+
+// Read reads from the client. Until the upgrade, what it leads to has to pass the
+// gate.
+func (s *socket) Read(p []byte) (int, error) {
+	s.leave()
+	n, err := s.Conn.Read(p)
+	s.enter()
+	return n, err
 }
 
 // offer writes p, unless the client is slow: then it takes nothing of it. What it
@@ -153,6 +164,7 @@ func (s *socket) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	if !s.upgraded {
 		s.mu.Unlock()
+		s.leave()
 		return s.Conn.Write(p)
 	}
 	defer s.mu.Unlock()
@@ -275,6 +287,7 @@ func (s *socket) fail(err error) {
 
 // Close ends the connection at once, whatever waits.
 func (s *socket) Close() error {
+	s.leave()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fail(net.ErrClosed)

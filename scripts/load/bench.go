@@ -68,7 +68,7 @@ type bench struct {
 // run measures everything and prints it.
 func (b *bench) run() error {
 	fmt.Fprintf(b.out, "%s. Gateway and clients on the same machine, over loopback, %v a row.\n", machine(), b.window)
-	for _, measure := range []func() error{b.fanout, b.stalled, b.churn} {
+	for _, measure := range []func() error{b.fanout, b.stalled, b.storm, b.churn} {
 		fmt.Fprintln(b.out)
 		if err := measure(); err != nil {
 			return err
