@@ -50,7 +50,7 @@ var client = map[string]bool{"/gateway.js": true, "/link.js": true, "/readings.j
 // file is one file of the page as it is served.
 type file struct {
 	content     []byte
-	compressed  []byte // gzip
+	compressed  func() []byte // by gzip, when first asked: it takes a Pi a moment
 	contentType string
 	etag        string // strong, from the content; without quotes
 }
@@ -91,7 +91,7 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Vary", "Accept-Encoding")
 	content, etag := f.content, f.etag
 	if takesGzip(r) {
-		content, etag = f.compressed, f.etag+"-gzip"
+		content, etag = f.compressed(), f.etag+"-gzip"
 		h.Set("Content-Encoding", "gzip")
 		h.Set("Content-Length", strconv.Itoa(len(content))) // ServeContent leaves it out
 	}
@@ -118,8 +118,7 @@ func takesGzip(r *http.Request) bool {
 	return false
 }
 
-// load reads the embedded files, keyed by the path of their URL. It compresses
-// them, which takes a Pi a moment: once, and not before somebody asks.
+// load reads the embedded files, once, keyed by the path of their URL.
 var load = sync.OnceValue(func() map[string]file {
 	const root = "page"
 	entries, err := fs.ReadDir(files, root)
@@ -146,9 +145,13 @@ var load = sync.OnceValue(func() map[string]file {
 
 func newFile(name string, content []byte) file {
 	sum := sha256.Sum256(content)
-	var compressed bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&compressed, gzip.BestCompression) // the level is valid
-	_, _ = w.Write(content)                                        // a buffer takes all
+	return file{content, sync.OnceValue(func() []byte { return compress(content) }), contentTypes[path.Ext(name)], hex.EncodeToString(sum[:16])}
+}
+
+func compress(content []byte) []byte {
+	var out bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // the level is valid
+	_, _ = w.Write(content)                                 // a buffer takes all
 	_ = w.Close()
-	return file{content, compressed.Bytes(), contentTypes[path.Ext(name)], hex.EncodeToString(sum[:16])}
+	return out.Bytes()
 }

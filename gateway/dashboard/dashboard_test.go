@@ -233,7 +233,7 @@ func TestCompression(t *testing.T) {
 	for url, f := range load() {
 		resp := do(t, http.MethodGet, url, "Accept-Encoding", "br, gzip;q=0.8")
 		r, err := gzip.NewReader(resp.Body)
-		if err != nil || resp.Header.Get("Content-Encoding") != "gzip" || resp.ContentLength != int64(len(f.compressed)) {
+		if err != nil || resp.Header.Get("Content-Encoding") != "gzip" || resp.ContentLength != int64(len(f.compressed())) {
 			t.Fatalf("GET %s: %v, Content-Encoding %q, length %d", url, err, resp.Header.Get("Content-Encoding"), resp.ContentLength)
 		}
 		content, err := io.ReadAll(r)
@@ -275,7 +275,7 @@ func TestSize(t *testing.T) {
 	const most = 120_000 // in all, as it travels
 	size := 0
 	for _, f := range load() {
-		size += len(f.compressed)
+		size += len(f.compressed())
 	}
 	t.Logf("%d bytes, compressed", size)
 	if size > most {

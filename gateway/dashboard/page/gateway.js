@@ -8,8 +8,10 @@
  *     gateway.addEventListener("readings", ({ detail }) => {
  *       for (const r of detail) console.log(r.name, r.fault ? cause(r.fault).words : r.temperature);
  *     });
+ *     gateway.addEventListener("hello", async () => {
+ *       const { state } = await gateway.command("start", "motor_1", { speed: 0.5, run_ms: 5000 });
+ *     });
  *     gateway.open();
- *     const { state } = await gateway.command("start", "motor_1", { speed: 0.5, run_ms: 5000 });
  *
  * A page from another origin needs that origin in `origins:` of the gateway's
  * configuration. The client speaks readings.v2: every tick of every sensor
@@ -102,7 +104,7 @@ export class Gateway extends Link {
   }
 
   /**
-   * What came and what did not, of all sensors since the page was opened: received
+   * What came and what did not, of all sensors since the epoch began: received
    * (recovered of these after a loss), conflated (others stood for them), missed
    * (the gateway did not measure), lost (measured, but no longer kept).
    */

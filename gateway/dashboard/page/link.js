@@ -95,6 +95,15 @@ export class Link extends EventTarget {
     this.#listen();
   }
 
+  /**
+   * As EventTarget's, for editors that know types: all events here are CustomEvents.
+   * @param {string} type @param {((event: CustomEvent<any>) => void) | EventListenerObject | null} listener
+   * @param {boolean | AddEventListenerOptions} [options]
+   */
+  addEventListener(type, listener, options) {
+    super.addEventListener(type, /** @type {EventListener} */ (listener), options);
+  }
+
   /** @param {string} type @param {unknown} detail */
   emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));

@@ -1,0 +1,29 @@
+//go:build unix
+
+package main
+
+import (
+	"syscall"
+	"testing"
+
+	"sensorgateway/gateway/dashboard/browsertest"
+)
+
+// A gateway that says nothing more, without a goodbye, is stale at first, then
+// given up; what it measured before it was stopped is not shown as live.
+func TestPageSilence(t *testing.T) {
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	page := openPage(t, b, p, browsertest.Options{})
+	page.Wait(received + ` > 30`)
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	page.Wait(`/^stale \d+ s$/.test(document.querySelector("#status-text").textContent)`)
+	page.Wait(`document.querySelectorAll(".sensor[data-state=stale]").length === 3`)
+	page.Wait(`/^reconnecting/.test(document.querySelector("#status-text").textContent)`)
+	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	page.Wait(live + ` && document.querySelectorAll(".sensor[data-state=stale]").length === 0`)
+}
