@@ -66,7 +66,7 @@ func TestPageSights(t *testing.T) {
 
 	flaky := startGateway(t, buildGateway(t), "--simulate=flaky", "--listen", "127.0.0.1:0")
 	page := openPage(t, b, flaky, sights["desktop-dark"])
-	page.Wait(received + fmt.Sprintf(" > %d", 60*3*seconds))
+	page.Wait(received + fmt.Sprintf(" > %d", 40*3*seconds))
 	page.Wait(`document.querySelector(".sensor[data-state=failed]")`)
 	save(filepath.Join(dir, "flaky.png"), page.Screenshot(false))
 }

@@ -1,11 +1,10 @@
 // @ts-check
-// The operators' room, with what motors and sensors do in line.
+// The operators' room, with what motors do in line.
 
 import { find, get, text } from "./dom.js";
 import { clock } from "./format.js";
 import { Room } from "./gateway.js";
 import { does, why } from "./motors.js";
-import { cause, faultNamed } from "./readings.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
 
@@ -39,7 +38,9 @@ export function openRoom(gateway) {
     running.set(detail.target, detail.running);
     if (told !== undefined && told !== detail.running) line("motor", detail.target, detail.running ? `${does(detail)}, ${why(detail)}` : why(detail));
   });
-  gateway.addEventListener("event", ({ detail }) => line("event", "", event(detail)));
+  gateway.addEventListener("event", ({ detail }) => {
+    if (!detail.sensor) line("event", "", event(detail)); // sensors have cards: one that comes and goes would drown the talk
+  });
   gateway.addEventListener("phase", ({ detail }) => {
     if (detail === "waiting") room?.abandon(); // what is dead for one is for the other
     if (detail === "connected") running = new Map();
@@ -98,15 +99,12 @@ export function openRoom(gateway) {
 }
 
 /** An event in words. @param {any} e */
-function event({ kind, sensor, fault, by, message: words }) {
-  const failed = fault ? `: ${cause(faultNamed(fault)).words}` : "";
+function event({ kind, by }) {
   switch (kind) {
-    case "sensor_lost": return `${sensor} fails${failed}`;
-    case "sensor_back": return `${sensor} measures again`;
     case "clock_corrected": return "the gateway’s clock was corrected";
     case "estop": return `emergency stop by ${by || "the gateway"}`;
     case "reset": return `reset by ${by || "the gateway"}: motors may start`;
-    case "storage_failed": return `readings are not kept${words ? `: ${words}` : ""}`;
+    case "storage_failed": return "readings are not kept: the gateway’s log says why";
     case "storage_back": return "readings are kept again";
   }
   return kind;
