@@ -2,7 +2,7 @@
 // The operators' room, with what motors do in line.
 
 import { find, get, text } from "./dom.js";
-import { clock } from "./format.js";
+import { age, clock } from "./format.js";
 import { Room } from "./gateway.js";
 import { does, why } from "./motors.js";
 
@@ -99,12 +99,12 @@ export function openRoom(gateway) {
 }
 
 /** An event in words. @param {any} e */
-function event({ kind, by }) {
+function event({ kind, by, reason, step_ms = 0 }) {
   switch (kind) {
-    case "clock_corrected": return "the gateway’s clock was corrected";
+    case "clock_corrected": return `the gateway’s clock was corrected by ${step_ms < 0 ? "−" : "+"}${age(Math.abs(step_ms))}`;
     case "estop": return `emergency stop by ${by || "the gateway"}`;
     case "reset": return `reset by ${by || "the gateway"}: motors may start`;
-    case "storage_failed": return "readings are not kept: the gateway’s log says why";
+    case "storage_failed": return `readings are not kept${reason ? `: ${reason}` : ""}`;
     case "storage_back": return "readings are kept again";
   }
   return kind;
