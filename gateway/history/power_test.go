@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -151,6 +152,7 @@ func TestPowerCuts(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		cuts = 4_000
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // there is nothing but garbage
 	d, m := newDisk(), newMaker(len(rigSensors))
 	chance := rand.New(rand.NewPCG(3, 4))
 	durable := make(claim, len(rigSensors))
