@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -86,14 +87,14 @@ func (s *Server) apiReadings(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := bufio.NewWriterSize(&patient{w: w, c: http.NewResponseController(w)}, queryBuffer)
-	if err := s.answer(out, q); err != nil {
+	if err := s.answer(r.Context(), out, q); err != nil {
 		// The status is out: only a broken connection says that this is not all.
 		s.opts.Log.Warn("a query of the past broke off", "client", r.RemoteAddr, "sensor", q.name, "err", err)
 		panic(http.ErrAbortHandler)
 	}
 }
 
-func (s *Server) answer(out *bufio.Writer, q query) error {
+func (s *Server) answer(ctx context.Context, out *bufio.Writer, q query) error {
 	head, separator, tail := "", "", ""
 	switch {
 	case q.format == formatJSON:
@@ -110,7 +111,7 @@ func (s *Server) answer(out *bufio.Writer, q query) error {
 		head = wire.ReadingCSVHeader
 	}
 	_, _ = out.WriteString(head) // bufio keeps the error for Flush
-	if err := s.rows(out, q, separator); err != nil {
+	if err := s.rows(ctx, out, q, separator); err != nil {
 		return err
 	}
 	_, _ = out.WriteString(tail)
@@ -119,7 +120,7 @@ func (s *Server) answer(out *bufio.Writer, q query) error {
 }
 
 // rows writes what the log has for the query.
-func (s *Server) rows(out *bufio.Writer, q query, separator string) error {
+func (s *Server) rows(ctx context.Context, out *bufio.Writer, q query, separator string) error {
 	log := s.opts.History
 	switch {
 	case log == nil:
@@ -129,7 +130,7 @@ func (s *Server) rows(out *bufio.Writer, q query, separator string) error {
 		if q.format == formatCSV {
 			encode = wire.AppendBucketCSV
 		}
-		return writeRows(out, q.name, separator, log.Buckets(q.sensor, q.from, q.to, q.step), encode)
+		return writeRows(ctx, out, q.name, separator, log.Buckets(q.sensor, q.from, q.to, q.step), encode)
 	}
 	encode := wire.AppendReadingJSON
 	switch q.format {
@@ -141,13 +142,13 @@ func (s *Server) rows(out *bufio.Writer, q query, separator string) error {
 			return r.Append(b)
 		}
 	}
-	return writeRows(out, q.name, separator, log.Between(q.sensor, q.from, q.to), encode)
+	return writeRows(ctx, out, q.name, separator, log.Between(q.sensor, q.from, q.to), encode)
 }
 
 // writeRows writes what next returns until it ends, or nobody reads it any more.
-func writeRows[T any](out *bufio.Writer, name, separator string, next func() ([]T, error), encode func([]byte, string, T) []byte) error {
+func writeRows[T any](ctx context.Context, out *bufio.Writer, name, separator string, next func() ([]T, error), encode func([]byte, string, T) []byte) error {
 	between := ""
-	for {
+	for ctx.Err() == nil {
 		batch, err := next()
 		for _, row := range batch {
 			line := append(out.AvailableBuffer(), between...)
@@ -163,6 +164,7 @@ func writeRows[T any](out *bufio.Writer, name, separator string, next func() ([]
 			return err
 		}
 	}
+	return nil // who left, left
 }
 
 // patient gives a client time for each piece, instead of for the whole answer.

@@ -389,7 +389,7 @@ func (h *hub) restartStreams() {
 			return
 		}
 	}
-	h.farewell(func(c *session) bool { return c.sensors != 0 })
+	h.farewell(func(c *session) bool { return c.sensors != 0 || c.replay != nil })
 }
 
 func (h *hub) restart() { h.farewell(func(*session) bool { return true }) }

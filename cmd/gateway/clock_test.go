@@ -94,6 +94,9 @@ func TestClockOfThisMachine(t *testing.T) {
 	if id := bootID(); len(id) != 36 || id != bootID() {
 		t.Errorf("boot %q", id)
 	}
+	if n := testing.AllocsPerRun(100, func() { boot(); clockSynced() }); n != 0 {
+		t.Errorf("a look at the clocks allocates %v times", n)
+	}
 	clock := (&running{}).newClock()
 	if clock.Synced() != clockSynced() || clock.Steps() != 0 {
 		t.Errorf("synchronised %v, %d steps", clock.Synced(), clock.Steps())

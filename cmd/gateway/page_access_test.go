@@ -15,6 +15,9 @@ var sights = map[string]browsertest.Options{
 	"phone-dark":    {Width: 390, Height: 844, Phone: true, Dark: true},
 }
 
+// stopAt is how far down the page the first motor's Stop is.
+const stopAt = `document.querySelector(".motor .stop").getBoundingClientRect().top + scrollY`
+
 // Whoever uses a keyboard, a screen reader, a phone or bright light can use the
 // page: as far as that can be computed.
 func TestPageForEverybody(t *testing.T) {
@@ -40,6 +43,12 @@ func TestPageForEverybody(t *testing.T) {
 			check("live")
 			page.Wait(`document.querySelector(".sensor[data-state=failed]")`)
 			check("with a failure")
+			// A button that moves when a sensor fails would be missed by a finger.
+			first := browsertest.Eval[float64](page, stopAt)
+			page.Wait(`document.querySelectorAll(".sensor[data-state=failed]").length === 0`)
+			if then := browsertest.Eval[float64](page, stopAt); then != first {
+				t.Errorf("Stop moved by %g pixels when the sensors came back", then-first)
+			}
 			page.Click("#stop-all")
 			page.Wait(`document.querySelector("#stop-alert").dataset.state === "done" && !document.querySelector("#latched").hidden`)
 			page.Type("#nick", name+"\n")

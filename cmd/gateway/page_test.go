@@ -111,14 +111,14 @@ func TestPageCharts(t *testing.T) {
 		URL.createObjectURL = (blob) => { blob.text().then((text) => globalThis.exported = text); return createObjectURL(blob); };`})
 	page.Wait(coloured + `("temperature") > 100`)
 
-	page.Drag("#temperature .u-over", 0.6, 0.95)
+	page.Drag("#temperature .u-over", 0.2, 0.95) // to before the page was there
 	page.Wait(`!document.querySelector("#live").hidden && document.querySelector("#ranges [aria-pressed=true]") === null`)
 	page.Click("#live")
 	page.Wait(`document.querySelector("#live").hidden && document.querySelector("#ranges [aria-pressed=true]").dataset.range === "60000"`)
 
 	page.Do(chromedp.Focus(chromedp.CSS("#charts")))
 	page.Keys(kb.ArrowLeft + kb.ArrowLeft)
-	page.Wait(`/^\d\d:\d\d:\d\d, indoor \d+\.\d\d °C \d+\.\d %/.test(document.querySelector("#charts").ariaValueText)`)
+	page.Wait(`/^\d\d:\d\d:\d\d, indoor [\d–]/.test(document.querySelector("#charts").ariaValueText)`) // it may have failed just then
 	page.Keys("+")
 	page.Wait(`!document.querySelector("#live").hidden`)
 	page.Keys(kb.End)

@@ -165,11 +165,11 @@ func TestAnHourOverASlowLink(t *testing.T) {
 	if err := c.WriteMessage(websocket.TextMessage, []byte(`{"type":"subscribe","payload":{"topic":"sensors","epoch":"e1","since":{"indoor":4294967295}}}`)); err != nil {
 		t.Fatal(err)
 	}
-	var ages []time.Duration
+	var ages, alone []time.Duration // of what came live with the past, and after it
 	var past, live []uint32
 	asked := false
 	begin := time.Now()
-	for len(past) < missed || past[len(past)-1] != live[0]-1 || len(live) < 100 {
+	for len(alone) < 100 {
 		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 		kind, b, err := c.ReadMessage()
 		if err != nil {
@@ -202,7 +202,11 @@ func TestAnHourOverASlowLink(t *testing.T) {
 				past = append(past, r.Seq)
 			default:
 				live = append(live, r.Seq)
-				ages = append(ages, time.Since(time.UnixMilli(r.UnixMilli)))
+				if age := time.Since(time.UnixMilli(r.UnixMilli)); len(past) > 0 && past[len(past)-1] == live[0]-1 {
+					alone = append(alone, age)
+				} else {
+					ages = append(ages, age)
+				}
 				if r.Flags&wire.Conflated != 0 {
 					t.Errorf("live number %d stands for several", r.Seq)
 				}
@@ -219,10 +223,15 @@ func TestAnHourOverASlowLink(t *testing.T) {
 	if missed := metric(t, p.URL, "gateway_ticks_missed_total"); !slices.IsSorted(live) || gaps < 0 || gaps > missed {
 		t.Errorf("%d numbers are missing live, and %d ticks were not made: %v", gaps, missed, live)
 	}
+	if len(past) < missed {
+		t.Fatalf("%d of %d came", len(past), missed)
+	}
 	slices.Sort(ages)
-	p99 := ages[len(ages)*99/100]
-	t.Logf("%d readings of the past in %v; %d live ones, p50 %v old, p99 %v", len(past), time.Since(begin).Round(time.Second), len(live), ages[len(ages)/2], p99)
-	if p99 > 300*time.Millisecond {
+	slices.Sort(alone)
+	p99, noise := ages[len(ages)*99/100], alone[len(alone)*99/100]
+	t.Logf("%d readings of the past in %v; live p50 %v old, p99 %v, and %v without the past",
+		len(past), time.Since(begin).Round(time.Second), ages[len(ages)/2], p99, noise)
+	if p99 > 300*time.Millisecond+noise { // what a busy machine adds is not the line's
 		t.Errorf("what is live is %v old", p99)
 	}
 }

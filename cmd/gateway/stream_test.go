@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -203,6 +205,19 @@ func TestRestarts(t *testing.T) {
 		}
 		_ = p.cmd.Process.Signal(end)
 		<-p.exited
+	}
+	// A start that fails uses none.
+	before := afterPowerCut(t, dir)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if out, err := exec.Command(args[0], "--simulate", "--listen", l.Addr().String(), "--state", dir).CombinedOutput(); err == nil {
+		t.Errorf("two listen at one address: %s", out)
+	}
+	if after := afterPowerCut(t, dir); after.Reached != nil || !maps.Equal(after.Next, before.Next) {
+		t.Errorf("a start that failed left %+v of %+v", after, before)
 	}
 	p := startGateway(t, args[:4]...)
 	if hello := readV2(t, p.URL, func(wire.Record) bool { return true }); hello.Epoch == epoch {

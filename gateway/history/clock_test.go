@@ -113,9 +113,9 @@ func TestClockOfAnotherBootCorrectsNothing(t *testing.T) {
 		l := open(t, Options{FS: fs, Sensors: []string{"a"}}) // boots that are not known
 		l.keep(time.Unix(1, 0))
 		l.Begin("epoch", m.next)
-		m.flags, m.at = flags, int64(1+boot*1e12)
+		m.flags, m.at = flags, 1+int64(boot)*1e12
 		for range 10 {
-			l.Append(m.tick(), int64(boot*1e12))
+			l.Append(m.tick(), int64(boot)*1e12)
 		}
 		l.Close()
 	}

@@ -112,8 +112,7 @@ func TestFlippedBitsInEveryPart(t *testing.T) {
 		seconds, stride = 600, 41
 	}
 	d, m := NewMemory(), newMaker(8)
-	l := open(t, Options{FS: d, Sensors: names(8), Now: func() time.Time { return time.UnixMilli(m.at) }})
-	l.pages = 400
+	l := open(t, Options{FS: d, Sensors: names(8), pages: 400, Now: func() time.Time { return time.UnixMilli(m.at) }})
 	l.Begin("epoch", m.next)
 	now := time.Unix(1, 0)
 	for range seconds {

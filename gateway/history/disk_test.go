@@ -176,6 +176,15 @@ func apply(names map[string]*inode, c change) {
 	}
 }
 
+// size returns the bytes of all files that were not set aside.
+func (d *disk) size() (n int64) {
+	files, _ := d.List("")
+	for _, f := range files {
+		n += f.Size
+	}
+	return n
+}
+
 type diskFile struct {
 	d    *disk
 	f    *inode

@@ -3,6 +3,7 @@ package history
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -87,6 +88,24 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 	if err := r.Durable(); err != nil {
 		return false, fmt.Errorf("not durable again: %w", err)
 	}
+	if err := r.seal(false); err != nil {
+		return false, err
+	}
+	if size := d.size(); size != r.Size() {
+		return false, fmt.Errorf("%d bytes of files, %d are known", size, r.Size())
+	}
+	journals := 0
+	for name := range d.names {
+		if strings.HasSuffix(name, journalSuffix) {
+			journals++
+		}
+		if strings.HasSuffix(name, tempSuffix) {
+			return false, fmt.Errorf("%s was left behind", name)
+		}
+	}
+	if journals != 1 {
+		return false, fmt.Errorf("%d journals are there, want 1", journals)
+	}
 	records = [][]wire.Record{m.of(0), m.of(1)}
 	if err := r.written.check(d.cut(m.rnd), m, records, nothing, false); err != nil {
 		return false, err
@@ -95,11 +114,10 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 }
 
 func tryRig(d *disk, m *maker) (*rig, error) {
-	l, err := Open(Options{FS: d, Sensors: rigSensors, Boot: "boot", Now: func() time.Time { return time.UnixMilli(m.at) }})
+	l, err := Open(Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages, Now: func() time.Time { return time.UnixMilli(m.at) }})
 	if err != nil {
 		return nil, err
 	}
-	l.pages = rigPages
 	r := &rig{l, d, m, time.Unix(1, 0), make(claim, len(m.next))}
 	l.keep(r.now)
 	return r, nil

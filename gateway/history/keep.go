@@ -222,8 +222,8 @@ func (l *Log) reuse(j found, r *recovery) bool {
 }
 
 func (l *Log) journalPages(p *page) int64 {
-	if l.pages > 0 {
-		return l.pages
+	if l.o.pages > 0 {
+		return l.o.pages
 	}
 	return journalPages(l.o.MaxBytes, len(p.b))
 }
@@ -242,7 +242,6 @@ func (l *Log) prepare(now time.Time) error {
 	unsafe := k.unsafe || !l.queue.open
 	l.mu.Unlock()
 	if unsafe {
-		k.unsafe = true // until it is done
 		if err := l.seal(true); err != nil {
 			l.mu.Lock()
 			l.queue.shut()

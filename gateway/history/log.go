@@ -25,6 +25,8 @@ type Options struct {
 	Log      *slog.Logger     // nil: silent
 	Changed  func(err error)  // readings are not kept durably now, for this reason; nil: they are again. Called by Run, quick
 	Now      func() time.Time // nil: time.Now; what is too old, is told by it
+
+	pages int64 // of a journal; 0: as the space allows
 }
 
 const (
@@ -40,7 +42,6 @@ type Log struct {
 	fs    FS
 	log   *slog.Logger
 	boot  string
-	pages int64 // of a journal; 0: as the space allows
 	exact bool
 
 	// The disk's side: the writer writes pages, the keeper does all that can take

@@ -10,9 +10,8 @@ import (
 )
 
 // NewMemory returns an empty FS in memory, for a gateway without a state
-// directory: what is kept can be asked for until the process ends. It takes as
-// much memory as the files in it are long, but for zeros that were never
-// anything else.
+// directory: what is kept can be asked for until the process ends. It takes up to
+// [Options].MaxBytes of memory, which the default is far too much for.
 func NewMemory() FS { return &memory{files: map[string]*memoryFile{}} }
 
 type memory struct {

@@ -68,7 +68,7 @@ func (r *rig) removed() claim {
 
 // check opens what a cut left and compares it with what was made.
 func (c claim) check(d *disk, m *maker, made [][]wire.Record, removed claim, again bool) error {
-	l, err := Open(Options{FS: d, Sensors: rigSensors, Boot: "boot"})
+	l, err := Open(Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages})
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,6 @@ func (c claim) check(d *disk, m *maker, made [][]wire.Record, removed claim, aga
 	for i := range next {
 		next[i] = m.next[i] + 10 // reserved before
 	}
-	l.pages = rigPages
 	l.Begin("epoch", next)
 	r := &rig{l, d, &maker{next: next, at: m.at, every: 100, offset: m.offset, rnd: m.rnd}, time.Unix(1, 0), make(claim, len(next))}
 	r.keep(r.now)
@@ -187,7 +186,14 @@ func TestPowerCuts(t *testing.T) {
 		made += perOp
 	}
 	for made < cuts {
+		d.syncing = nil
 		r = newRig(t, d, m)
+		for i, next := range m.next {
+			if last, ok := r.Last(uint16(i)); ok != (next > 0) || ok && (last != next-1 || !r.Exact()) {
+				t.Fatalf("after a restart %d is the last, want %d", last, next-1)
+			}
+		}
+		copy(durable, m.next)
 		r.o.MaxBytes = 100 << 10 // so that segments are removed, too
 		r.Begin("epoch", m.next)
 		busy := false
@@ -201,7 +207,7 @@ func TestPowerCuts(t *testing.T) {
 				busy = false
 			}
 		}
-		for range 30 + chance.IntN(60) {
+		for range 5 + chance.IntN(40) {
 			r.second()
 			if err := r.Durable(); err != nil {
 				t.Fatal(err)
@@ -210,6 +216,9 @@ func TestPowerCuts(t *testing.T) {
 		}
 		if chance.IntN(2) == 0 {
 			r.Close()
+		} else { // killed: what was written is there, and on the disk as soon as the next one has begun
+			r.Append(m.tick(), m.offset)
+			r.write()
 		}
 	}
 	t.Logf("%d cuts in %d operations", made, ops)

@@ -102,7 +102,7 @@ func writeFile(fs FS, name string, b []byte) error {
 }
 
 // discard removes journals that are not needed any more. One with damaged pages
-// is set aside instead.
+// is set aside instead. l.disk is held.
 func (l *Log) discard(old []oldJournal) {
 	for _, j := range old {
 		var err error
@@ -113,6 +113,7 @@ func (l *Log) discard(old []oldJournal) {
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			l.log.Warn("an old journal cannot be removed", "file", j.name, "err", err)
+			l.keeper.old = append(l.keeper.old, j) // after the next segment then
 			continue
 		}
 		l.mu.Lock()
@@ -121,8 +122,9 @@ func (l *Log) discard(old []oldJournal) {
 	}
 }
 
-// retain removes what is too old.
+// retain removes what is too old or too much.
 func (l *Log) retain() {
+	l.makeRoom(0)
 	now := l.o.Now().UnixMilli()
 	for {
 		l.mu.Lock()

@@ -35,9 +35,13 @@ type Browser struct {
 }
 
 // Start starts a browser that ends with the test. Without Chromium the test is
-// skipped, or fails if GATEWAY_TEST_ALL is set.
+// skipped, or fails if GATEWAY_TEST_ALL is set; with -short, which is for other
+// processors, it is skipped too: the page is the same on all of them.
 func Start(t testing.TB) *Browser {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("in a browser: not with -short")
+	}
 	path := find()
 	switch {
 	case path == "" && os.Getenv("GATEWAY_TEST_ALL") != "":

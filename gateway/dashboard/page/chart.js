@@ -96,9 +96,9 @@ export class Charts {
     return {
       ...size(root),
       ms: 1,
-      padding: [8, 12, 0, 0],
+      padding: [8, 24, 0, 0],
       legend: { show: false },
-      cursor: { sync: { key: sync.key, setSeries: false }, drag: { x: true, y: false, setScale: false }, points: { size: 7 }, bind: { dblclick: () => () => this.#on.live() } },
+      cursor: { y: false, sync: { key: sync.key, setSeries: false }, drag: { x: true, y: false, setScale: false }, points: { size: 7 }, bind: { dblclick: () => () => this.#on.live() } },
       scales: {
         x: { time: true, range: () => [this.#view.from, this.#view.to] },
         y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => padded(low, high, LEAST_SPANS[which]) },

@@ -4,9 +4,9 @@
 
 import { faultNamed } from "./readings.js";
 
-/** @typedef {import("./columns.js").Slab & {from: number, to: number}} Slab */
+/** @typedef {import("./columns.js").Slab & {from: number, to: number, at: number}} Slab of [from, to), fetched at, on performance.now() */
 
-const AFTER_FAILURE = 10_000; // ms
+const PAUSE = 10_000; // ms after a failure, and between two fetches of the same
 
 export class History {
   /** @type {Map<string, Slab>} by sensor name; one each */
@@ -23,24 +23,30 @@ export class History {
   }
 
   /**
-   * Sees to it that [from, to) of each sensor is there.
-   * @param {{name: string, to: number}[]} sensors @param {number} from @param {number} step Unix ms; ms
+   * Sees to it that what is in view, [from, to), is there of each sensor: as far as
+   * the page does not hold it raw. It fetches all of it, because what the page
+   * holds raw today it will not hold in 15 minutes.
+   * @param {{name: string, raw: number}[]} sensors and since when they are held raw; Infinity: not at all
+   * @param {number} from @param {number} to Unix ms @param {number} step ms
    */
-  async want(sensors, from, step) {
-    if (this.#busy || performance.now() < this.#notBefore) return;
-    const missing = sensors.filter(({ name, to }) => {
+  async want(sensors, from, to, step) {
+    const now = performance.now();
+    if (this.#busy || now < this.#notBefore) return;
+    const missing = sensors.filter(({ name, raw }) => {
       const slab = this.slabs.get(name);
-      return from < to && !(slab && slab.step === step && slab.from <= from && slab.to >= to);
+      if (from >= raw) return false;
+      if (!slab || slab.step !== step || slab.from > from) return true;
+      return slab.to < Math.min(to, raw) && now - slab.at > PAUSE;
     });
     if (!missing.length) return;
     this.#busy = true;
     try {
-      for (const { name, to } of missing) { // one at a time: the gateway has other things to do
+      for (const { name } of missing) { // one at a time: the gateway has other things to do
         this.slabs.set(name, await this.#fetch(name, from, to, step));
         this.#changed();
       }
     } catch {
-      this.#notBefore = performance.now() + AFTER_FAILURE;
+      this.#notBefore = performance.now() + PAUSE;
     } finally {
       this.#busy = false;
     }
@@ -50,7 +56,7 @@ export class History {
   async #fetch(sensor, from, to, step) {
     const { buckets } = await (await query(this.#base, { sensor, from, to, step }, "application/json")).json();
     return {
-      step, from, to,
+      step, from, to, at: performance.now(),
       buckets: buckets.map((/** @type {any} */ b) => ({
         time: Math.round(b.ts * 1000), count: b.count, failed: b.failed, fault: b.fault ? faultNamed(b.fault) : 0,
         temperature: b.temp, humidity: b.humidity,

@@ -119,7 +119,7 @@ export class HistoryView {
       const middle = (zoom.from + zoom.to) / 2;
       zoom = { from: middle - LEAST / 2, to: middle + LEAST / 2 };
     }
-    this.#zoom = zoom;
+    this.#zoom = zoom && { from: Math.floor(zoom.from), to: Math.ceil(zoom.to) };
     get("live").hidden = !zoom;
     press(get("ranges"), (button) => !zoom && Number(button.dataset.range) === this.#range);
     this.#redraw();
@@ -134,7 +134,7 @@ export class HistoryView {
       const step = (this.#step = stepOf(to - from, Math.max(this.#charts.width, 100)));
       const begin = Math.floor(from / step) * step, count = Math.ceil((to - begin) / step) + 1;
       const shown = this.#sensors.filter((s) => s.shown);
-      this.#history.want(shown.map(({ info, ring }) => ({ name: info.name, to: Math.ceil(Math.min(to, ring.oldest)) })), begin, step);
+      this.#history.want(shown.map(({ info, ring }) => ({ name: info.name, raw: ring.oldest })), begin, to, step);
       this.#columns = new Map(shown.map((s) => [s, new Columns(begin, step, count).fill(s.ring, this.#history.slabs.get(s.info.name), s.info.interval_ms)]));
       this.#charts.draw(this.#sensors.map((s) => this.#columns.get(s)), view);
     }
@@ -144,22 +144,25 @@ export class HistoryView {
 
   /** Tells what is under the cursor, or what is newest. */
   #read() {
-    const { from, to } = this.view, time = this.#cursor ?? to, rows = get("legend").tBodies[0].rows;
+    const time = this.#cursor ?? this.view.to, rows = get("legend").tBodies[0].rows;
     text(get("cursor-time"), this.#cursor === undefined ? (this.#zoom ? "At the end of the chart" : "Newest") : stamp(time, this.#step));
     this.#sensors.forEach((sensor, i) => {
       const cells = rows[i].cells, columns = this.#columns.get(sensor);
-      const column = columns ? columns.nearest(Math.min(Math.floor((time - columns.from) / columns.step), columns.count - 1), sensor.info.interval_ms) : -1;
-      const [t, h, remark] = columns && column >= 0 ? told(columns, column) : ["–", "–", columns ? "no record" : "hidden"];
+      const [t, h, remark] = !columns ? ["–", "–", "hidden"] : this.#cursor === undefined && !this.#zoom ? newest(sensor) : at(columns, time, sensor.info.interval_ms);
       text(cells[1], t);
       text(cells[2], h);
       text(cells[3], remark);
       cells[3].classList.toggle("bad", remark.includes("failed"));
     });
-    const slider = get("charts"), part = Math.round(((time - from) / (to - from)) * 100);
+  }
+
+  /** Tells a screen reader what is under the cursor: when somebody moved it, for otherwise it would never stop. */
+  #speak() {
+    this.#read();
+    const { from, to } = this.view, slider = get("charts"), part = Math.round((((this.#cursor ?? to) - from) / (to - from)) * 100);
     slider.setAttribute("aria-valuenow", String(Math.min(Math.max(part, 0), 100)));
-    if (slider === document.activeElement) {
-      slider.setAttribute("aria-valuetext", [get("cursor-time").textContent, ...[...rows].map((row) => [...row.cells].map((c) => c.textContent).join(" "))].join(", "));
-    }
+    slider.setAttribute("aria-valuetext", [get("cursor-time"), ...get("legend").tBodies[0].rows]
+      .map((row) => [...(row.cells ?? [row])].map((cell) => cell.textContent).join(" ").trim()).join(", "));
   }
 
   /** @param {KeyboardEvent} event */
@@ -182,6 +185,7 @@ export class HistoryView {
     if (!keys[event.key]) return;
     event.preventDefault();
     keys[event.key]();
+    this.#speak();
   }
 
   async #export() {
@@ -197,13 +201,20 @@ export class HistoryView {
   }
 }
 
-/** A column in words. @param {Columns} columns @param {number} i @returns {[string, string, string]} */
-function told(columns, i) {
+/** The newest reading in words. @param {Sensor} sensor @returns {[string, string, string]} */
+function newest({ good, fault }) {
+  if (fault) return ["–", "–", `failed: ${cause(fault).words}`];
+  return good ? [`${temperature(good.reading.temperature)} °C`, `${humidity(good.reading.humidity)} %`, ""] : ["–", "–", "no reading yet"];
+}
+
+/** What there is at a time in words. @param {Columns} columns @param {number} time @param {number} interval ms @returns {[string, string, string]} */
+function at(columns, time, interval) {
+  const i = columns.nearest(Math.min(Math.floor((time - columns.from) / columns.step), columns.count - 1), interval);
+  if (i < 0) return ["–", "–", "no record"];
   const { counts, failed, spans, faults } = columns;
   const value = (/** @type {number} */ n, /** @type {(v: number) => string} */ form) => {
-    const { sum, min, max } = spans[n];
-    const mean = form(sum[i] / counts[i]);
-    return counts[i] > 1 && form(min[i]) !== form(max[i]) ? `${mean} (${form(min[i])} … ${form(max[i])})` : mean;
+    const { sum, min, max } = spans[n], mean = form(sum[i] / counts[i]);
+    return form(min[i]) === form(max[i]) ? mean : `${mean} (${form(min[i])} … ${form(max[i])})`;
   };
   const trouble = failed[i] ? `${counts[i] ? `${failed[i]} of ${counts[i] + failed[i]} failed` : "failed"}: ${cause(faults[i]).words}` : "";
   return counts[i] ? [`${value(0, temperature)} °C`, `${value(1, humidity)} %`, trouble] : ["–", "–", trouble];

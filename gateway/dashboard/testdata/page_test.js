@@ -2,10 +2,12 @@
 // What the page's modules promise, apart from the client.
 
 import { Columns, stepOf } from "/page/columns.js";
+import { csv } from "/page/export.js";
 import { age, humidity, temperature, trend, wait } from "/page/format.js";
+import { History } from "/page/history.js";
 import { Ring } from "/page/ring.js";
 import { Sensor } from "/page/sensor.js";
-import { equal, test } from "./harness.js";
+import { equal, rejection, test } from "./harness.js";
 
 test("formats ages rounded down, waits rounded up", () => {
   const ages = { "-3": "0 ms", 94.7: "94 ms", 999.9: "999 ms", 1000: "1.0 s", 3299: "3.2 s", 59999: "59.9 s", 60000: "1 min", 3599999: "59 min", 7500000: "2 h 5 min", 284400000: "3 d 7 h" };
@@ -116,4 +118,78 @@ test("joins buckets and raw readings without a seam, and without one where somet
 test("shows no more columns than there are pixels", () => {
   equal([stepOf(60e3, 800), stepOf(900e3, 800), stepOf(864e5, 800), stepOf(6048e5, 800), stepOf(6048e5, 10)],
     [100, 2000, 120e3, 900e3, 61200e3]);
+});
+
+/** Answers the page's requests with a function of their addresses. @param {(url: URL, accept: string) => Response} answer @param {() => Promise<void>} body */
+async function answering(answer, body) {
+  const { fetch } = globalThis;
+  globalThis.fetch = async (url, options) => answer(new URL(String(url)), /** @type {any} */ (options).headers.Accept);
+  try {
+    await body();
+  } finally {
+    globalThis.fetch = fetch;
+  }
+}
+
+const base = new URL("http://gateway/somewhere/");
+
+test("fetches the past that is in view and not held, once", async () => {
+  /** @type {string[]} */
+  const asked = [];
+  let changes = 0;
+  const history = new History(base, () => changes++);
+  await answering((url) => {
+    asked.push(url.pathname + url.search);
+    return Response.json({ buckets: [
+      { ts: 1.2, count: 2, failed: 1, fault: "checksum", temp: { min: 1, mean: 2, max: 3 }, humidity: { min: 4, mean: 5, max: 6 } },
+      { ts: 1.4, count: 0, failed: 3, fault: "no_ack", temp: null, humidity: null },
+    ] });
+  }, async () => {
+    const raw = 5000, sensors = [{ name: "indoor", raw }];
+    await history.want(sensors, 1000, 9000, 200);
+    await history.want(sensors, 1100, 9100, 200); // it moves on: nothing new is needed
+    await history.want(sensors, raw, 9000, 200); // all of it is held
+    equal(asked, ["/somewhere/api/v1/readings?sensor=indoor&from=1000&to=9000&step=200"]);
+    await history.want(sensors, 800, 9000, 200);
+    await history.want(sensors, 800, 9000, 500);
+    await history.want([{ name: "indoor", raw: Infinity }], 800, 9999, 500); // not yet again
+    equal([asked.length, changes], [3, 3]);
+  });
+  equal(history.slabs.get("indoor")?.buckets, [
+    { time: 1200, count: 2, failed: 1, fault: 2, temperature: { min: 1, mean: 2, max: 3 }, humidity: { min: 4, mean: 5, max: 6 } },
+    { time: 1400, count: 0, failed: 3, fault: 1, temperature: null, humidity: null },
+  ]);
+});
+
+test("does not insist when the gateway has no time", async () => {
+  let asked = 0;
+  const history = new History(base, () => {});
+  await answering(() => (asked++, new Response("", { status: 429 })), async () => {
+    for (let i = 0; i < 5; i++) await history.want([{ name: "indoor", raw: 5000 }, { name: "outdoor", raw: 5000 }], 1000, 9000, 200);
+  });
+  equal(asked, 1);
+});
+
+test("exports what the gateway keeps, and what the page holds where nobody can be asked", async () => {
+  const sensor = (/** @type {string} */ name, /** @type {number} */ interval_ms) => new Sensor({ ...info, name, interval_ms });
+  const indoor = sensor("indoor", 100), slow = sensor("slow", 1000);
+  /** @type {string[]} */
+  const asked = [];
+  await answering((url, accept) => {
+    asked.push(`${accept} ${url.searchParams.get("sensor")} ${url.searchParams.get("step")}`);
+    return new Response(`time,${url.searchParams.has("step") ? "count" : "seq"}\r\nt,${url.searchParams.get("sensor")}\r\n`);
+  }, async () => {
+    equal(await csv(base, [indoor, sensor("other", 100)], { from: 1, to: 2 }, 100), "time,seq\nt,indoor\nt,other\n");
+    equal(await csv(base, [indoor, slow], { from: 1, to: 2 }, 500), "time,count\nt,indoor\n\ntime,seq\nt,slow\n");
+  });
+  equal(asked, ["text/csv indoor null", "text/csv other null", "text/csv indoor 500", "text/csv slow null"]);
+  [{ time: 1000, seq: 1, temperature: Math.fround(21.3), humidity: 40 }, { time: 1100, seq: 2, temperature: NaN, humidity: NaN, fault: 4 }, { time: 1200, seq: 3 }]
+    .forEach((r) => indoor.add(reading(r), 0));
+  await answering(() => new Response("", { status: 503 }), async () => {
+    equal(await csv(base, [indoor], { from: 1000, to: 1200 }, 100), `time,unix_ms,sensor,seq,temperature,humidity,fault
+1970-01-01T00:00:01.000Z,1000,indoor,1,21.3,40,
+1970-01-01T00:00:01.100Z,1100,indoor,2,,,stuck
+`);
+    await rejection(csv(base, [indoor], { from: 500, to: 1200 }, 100)); // better none than half
+  });
 });

@@ -1,0 +1,197 @@
+package history
+
+import (
+	"io"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// In a day, 8 sensors at 10 Hz: what reaches the disk, by whole pages of 4 KiB
+// as they are dirty at each sync, and what stays there for 7 days. From an hour.
+func BenchmarkDiskOfADay(b *testing.B) {
+	for range b.N {
+		d, m := newDisk(), newMaker(8)
+		l := benchOpen(b, Options{FS: d, Sensors: names(8), Boot: "7d1c6a6e-9f6e-4c5e-8a53-0f5f3c1d2b4a", Now: func() time.Time { return time.UnixMilli(m.at) }})
+		now := time.Unix(1, 0)
+		l.keep(now)
+		l.Begin("ABCDEFGHIJKLMNOPQRSTUVWXYZ", m.next)
+		journal := d.written // made once, not each hour
+		d.written = 0
+		for range 3600 {
+			for range 10 {
+				l.Append(m.tick(), m.offset)
+				l.write()
+			}
+			m.ticks = nil
+			now = now.Add(time.Second)
+			l.keep(now)
+		}
+		if err := l.seal(false); err != nil {
+			b.Fatal(err)
+		}
+		l.mu.Lock()
+		segments := l.size - journal
+		l.mu.Unlock()
+		b.ReportMetric(float64(d.written)*24/1e9, "GB/day")
+		b.ReportMetric(float64(segments)/(3600*80), "B/reading")
+		b.ReportMetric((float64(segments)*24*7+float64(journal))/1e6, "MB/week")
+	}
+}
+
+func benchOpen(b *testing.B, o Options) *Log {
+	l, err := Open(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return l
+}
+
+// week fills a directory with 7 days of 8 sensors at 10 Hz.
+func week(b *testing.B, fs FS) (end int64) {
+	const hour = 36_000 // ticks
+	at := int64(1_700_000_000_000)
+	var template []sealed
+	var p packer
+	for i := range 8 { // one hour; the others differ in numbers and times only, which takes as long to read
+		m := newMaker(8)
+		m.rnd = rand.New(rand.NewPCG(uint64(i), 0))
+		m.at = at
+		var records []wire.Record
+		for range hour {
+			records = append(records, m.tick()[i])
+			m.ticks = nil
+		}
+		for ; len(records) > 0; records = records[600:] {
+			var s summary
+			for _, r := range records[:600] {
+				s.add(r)
+			}
+			o := origin{names(8)[i], "epoch", "boot", false, 1}
+			template = append(template, sealed{o, s.first - 1, s, p.appendBlock(nil, o, s.first-1, s, records[:600])})
+		}
+	}
+	var u unpacker
+	for h := range 7 * 24 {
+		blocks := make([]sealed, len(template))
+		for k, x := range template {
+			x.summary.first, x.summary.last = x.summary.first+uint32(h*hour), x.summary.last+uint32(h*hour)
+			x.summary.from, x.summary.to = x.summary.from+int64(h)*3_600_000, x.summary.to+int64(h)*3_600_000
+			x.prev = x.summary.first - 1
+			if h > 0 {
+				x.bytes = moved(&p, &u, x)
+			}
+			blocks[k] = x
+		}
+		file, g := formatSegment(blocks, 0, moment{"epoch", "boot"})
+		g.name = journalName(uint64(h + 1))[:16] + segmentSuffix
+		if err := writeFile(fs, g.name, file); err != nil {
+			b.Fatal(err)
+		}
+		end = at + int64(h+1)*3_600_000
+	}
+	return end
+}
+
+// moved returns a block's bytes with another summary.
+func moved(p *packer, u *unpacker, x sealed) []byte {
+	head, _, err := parseBlock(x.bytes)
+	if err != nil {
+		panic(err)
+	}
+	b := append([]byte(nil), x.bytes[:blockPrefix]...)
+	b = appendOrigin(b, x.origin)
+	b = appendUint32(b, x.prev)
+	b = appendSummary(b, x.summary)
+	return sealPage(append(b, head.columns...))
+}
+
+func appendUint32(b []byte, v uint32) []byte {
+	return append(b, byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
+}
+
+// A week of 8 sensors at 10 Hz is opened and read.
+func BenchmarkWeek(b *testing.B) {
+	fs := osFS(b.TempDir())
+	end := week(b, fs)
+	o := Options{FS: fs, Sensors: names(8), Boot: "boot", Now: func() time.Time { return time.UnixMilli(end) }}
+	l := benchOpen(b, o)
+	m := newMaker(8) // and the hour that is in the journal only
+	m.at = end
+	for i := range m.next {
+		m.next[i] = 7 * 24 * 36_000
+	}
+	l.keep(time.Unix(1, 0))
+	l.Begin("epoch", m.next)
+	for range 3600 {
+		for range 10 {
+			l.Append(m.tick(), 1)
+		}
+		m.ticks = nil
+		l.write()
+		l.journal.turn()
+	}
+	b.Run("open", func(b *testing.B) {
+		for range b.N {
+			if err := benchOpen(b, o).Close(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(l.Size())/(1<<20), "MiB")
+	})
+	b.Run("since", func(b *testing.B) {
+		n := 0
+		for range b.N {
+			for next := l.Since(3, math.MaxUint32); ; {
+				records, err := next()
+				if err == io.EOF {
+					break
+				}
+				n += len(records)
+			}
+		}
+		b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "readings/s")
+	})
+	b.Run("buckets", func(b *testing.B) {
+		n := 0
+		for range b.N {
+			for next := l.Buckets(3, end-7*86_400_000, end, 7*86_400_000/300); ; {
+				buckets, err := next()
+				if err == io.EOF {
+					break
+				}
+				n += len(buckets)
+			}
+		}
+		b.ReportMetric(float64(n)/float64(b.N), "buckets")
+	})
+}
+
+// A tick of 8 sensors: into the index, and into the page and the system's hands.
+func BenchmarkAppend(b *testing.B) {
+	l := benchOpen(b, Options{FS: osFS(b.TempDir()), Sensors: names(8)})
+	defer l.Close()
+	now := time.Unix(1, 0)
+	l.keep(now)
+	m := newMaker(8)
+	l.Begin("epoch", m.next)
+	tick := m.tick()
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range tick {
+			tick[i].Seq++
+			tick[i].UnixMilli += 100
+		}
+		l.Append(tick, 0)
+		l.write()
+		if tick[0].Seq%600 == 0 {
+			b.StopTimer()
+			now = now.Add(time.Minute)
+			l.keep(now)
+			b.StartTimer()
+		}
+	}
+}
