@@ -95,22 +95,17 @@ func (s *Server) apiReadings(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) answer(ctx context.Context, out *bufio.Writer, q query) error {
-	head, separator, tail := "", "", ""
+	head, separator, tail := []byte(nil), "", ""
 	switch {
 	case q.format == formatJSON:
-		head = fmt.Sprintf(`{"sensor":%q,"from":%d,"to":%d,`, q.name, q.from, q.to)
-		if q.step > 0 {
-			head += fmt.Sprintf(`"step":%d,"buckets":[`, q.step)
-		} else {
-			head += `"readings":[`
-		}
-		separator, tail = ",", "]}\n"
+		head = wire.AppendHeadJSON(nil, q.name, q.from, q.to, q.step)
+		separator, tail = ",", wire.TailJSON
 	case q.format == formatCSV && q.step > 0:
-		head = wire.BucketCSVHeader
+		head = []byte(wire.BucketCSVHeader)
 	case q.format == formatCSV:
-		head = wire.ReadingCSVHeader
+		head = []byte(wire.ReadingCSVHeader)
 	}
-	_, _ = out.WriteString(head) // bufio keeps the error for Flush
+	_, _ = out.Write(head) // bufio keeps the error for Flush
 	if err := s.rows(ctx, out, q, separator); err != nil {
 		return err
 	}

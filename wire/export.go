@@ -12,6 +12,22 @@ const (
 	BucketCSVHeader  = "time,unix_ms,sensor,count,failed,fault,temperature_min,temperature_mean,temperature_max,humidity_min,humidity_mean,humidity_max\n"
 )
 
+// TailJSON is what comes after the last object of [AppendHeadJSON].
+const TailJSON = "]}\n"
+
+// AppendHeadJSON appends what comes before a sensor's readings between two times,
+// Unix milliseconds, which is also what comes before their sums if step is not 0.
+func AppendHeadJSON(b []byte, name string, from, to, step int64) []byte {
+	b = append(append(b, `{"sensor":"`...), name...)
+	b = strconv.AppendInt(append(b, `","from":`...), from, 10)
+	b = strconv.AppendInt(append(b, `,"to":`...), to, 10)
+	if step == 0 {
+		return append(b, `,"readings":[`...)
+	}
+	b = strconv.AppendInt(append(b, `,"step":`...), step, 10)
+	return append(b, `,"buckets":[`...)
+}
+
 // AppendReadingJSON appends r as an object. The sensor's name is not in it: it
 // stands once, in what is around; it is a parameter for the sake of one signature.
 func AppendReadingJSON(b []byte, _ string, r Record) []byte {

@@ -26,7 +26,7 @@ var exportFormats = map[string]exportFormat{
 		reading: wire.AppendReadingCSV, bucket: wire.AppendBucketCSV,
 	},
 	"json": {
-		object: true, separator: ",", end: "]}\n",
+		object: true, separator: ",", end: wire.TailJSON,
 		reading: wire.AppendReadingJSON, bucket: wire.AppendBucketJSON,
 	},
 	"binary": {
@@ -51,13 +51,10 @@ func (f *exportFormat) header(step int64) string {
 
 // begin is what stands before a sensor's readings.
 func (f *exportFormat) begin(name string, from, to, step int64) []byte {
-	switch {
-	case !f.object:
+	if !f.object {
 		return nil
-	case step > 0:
-		return fmt.Appendf(nil, `{"sensor":%q,"from":%d,"to":%d,"step":%d,"buckets":[`, name, from, to, step)
 	}
-	return fmt.Appendf(nil, `{"sensor":%q,"from":%d,"to":%d,"readings":[`, name, from, to)
+	return wire.AppendHeadJSON(nil, name, from, to, step)
 }
 
 // The whole log: all times that RFC 3339 can say, from 1970 on.

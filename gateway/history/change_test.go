@@ -122,7 +122,7 @@ func TestRetentionWhileReading(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := first[len(first)-1].Seq
-	r.o.MaxBytes = 72 << 10
+	r.o.MaxBytes = 56 << 10
 	for range 200 {
 		r.second()
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +25,7 @@ type rig struct {
 	written claim // when the keeper was called
 }
 
-const rigPages = 16
+const rigPages = 12
 
 var rigSensors = []string{"indoor", "outdoor"}
 
@@ -151,15 +152,16 @@ func TestPowerCuts(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		cuts = 4_000
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // there is nothing but garbage
 	d, m := newDisk(), newMaker(len(rigSensors))
 	chance := rand.New(rand.NewPCG(3, 4))
 	durable := make(claim, len(rigSensors))
 	made, ops := 0, 0
-	const perOp = 120
+	const perOp = 40
 	var r *rig
 	d.changed = func() {
 		ops++
-		if made >= cuts || cuts < 100_000 && ops%20 != 0 {
+		if made >= cuts || cuts < 100_000 && ops%7 != 0 {
 			return
 		}
 		records, removed := [][]wire.Record{m.of(0), m.of(1)}, make(claim, len(rigSensors))
@@ -194,7 +196,7 @@ func TestPowerCuts(t *testing.T) {
 			}
 		}
 		copy(durable, m.next)
-		r.o.MaxBytes = 100 << 10 // so that segments are removed, too
+		r.o.MaxBytes = 60 << 10 // so that segments are removed, too
 		r.Begin("epoch", m.next)
 		busy := false
 		d.syncing = func(name string) { // ticks come meanwhile
@@ -207,7 +209,7 @@ func TestPowerCuts(t *testing.T) {
 				busy = false
 			}
 		}
-		for range 5 + chance.IntN(40) {
+		for range 5 + chance.IntN(30) {
 			r.second()
 			if err := r.Durable(); err != nil {
 				t.Fatal(err)

@@ -71,7 +71,7 @@ func TestReader(t *testing.T) {
 func TestReadersBesideTheWriter(t *testing.T) {
 	d, m := newDisk(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
-	r.o.MaxBytes = 90 << 10
+	r.o.MaxBytes = 70 << 10
 	r.Begin("epoch", m.next)
 	ctx, cancel := context.WithCancel(t.Context())
 	var readers sync.WaitGroup
