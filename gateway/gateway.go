@@ -8,10 +8,9 @@
 //
 // A reading's way: [Server.Publish] hands a tick to the hub's goroutine (hub.go),
 // which encodes it once for each kind of subscription and offers the frame to
-// each client's outbox (outbox.go), which writes it to the socket without
-// waiting. A client's own goroutine (session.go) only reads. What a client missed
-// comes from the history that the server is given, in a second lane (replay.go)
-// that never holds up the first (pace.go).
+// each client's outbox (outbox.go), which keeps frames whole and in order. What
+// owns the connection, below TLS, is its socket (socket.go), which never waits.
+// A client's own goroutine (session.go) only reads.
 package gateway
 
 import (

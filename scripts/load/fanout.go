@@ -31,14 +31,15 @@ func usageOf(g *gateway) (u usage, err error) {
 // fanout measures what clients cost and how long they wait.
 func (b *bench) fanout() error {
 	b.head("clients", "", "CPU a frame", "of one core", "tick → first client, p50", "→ last client, p50", "p99", "memory a client", "goroutines a client")
+	var errs []error
 	for _, k := range []kind{oneSensor, eightSensors} {
 		for _, clients := range []int{1000, 5000} {
 			if err := b.with(k, func(g *gateway) error { return b.fan(g, k, clients) }); err != nil {
-				return err
+				errs = append(errs, fmt.Errorf("%d clients: %w", clients, err))
 			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // fan measures a row. The CPU time of a frame is what the gateway uses beyond

@@ -1,0 +1,119 @@
+package gateway
+
+import (
+	"math/bits"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// sensorSet has bit i set for the sensor with index i.
+type sensorSet uint64
+
+func (set sensorSet) has(sensor uint16) bool { return set>>sensor&1 == 1 }
+
+// first returns the lowest index of a set that has one.
+func (set sensorSet) first() int { return bits.TrailingZeros64(uint64(set)) }
+
+// A feed is a kind of subscription: its members get the same bytes.
+type feed struct {
+	feedKey
+	members []*outbox  // of the quick ones: a tick looks at nothing else
+	slow    []*session // those whose socket was full
+	totals
+	frame  []byte // the present tick's, encoded once; reused
+	frames int    // how many frames that is
+	text   []byte // of one reading, on its way into frame
+}
+
+type feedKey struct {
+	protocol string
+	sensors  sensorSet
+}
+
+// give gives the present tick to the quick sessions. before is what the feed had
+// until then.
+func (f *feed) give(before totals) {
+	for i := 0; i < len(f.members); i++ {
+		if f.members[i].offer(f.frame) {
+			continue
+		}
+		// It leaves the fast path, and this tick is the first that waits.
+		c := f.members[i].session
+		c.settle(before)
+		c.waiting, c.took = &window{}, time.Now()
+		f.members = remove(f.members, i)
+		f.slow = append(f.slow, c)
+		i--
+	}
+}
+
+// keep lets a slow session's window have a tick.
+func (f *feed) keep(c *session, records []wire.Record) {
+	for _, r := range records {
+		if f.sensors.has(r.Sensor) {
+			c.waiting.add(r)
+		}
+	}
+}
+
+// retry offers those slow sessions that have drained what waits for them. Who
+// takes it is quick again.
+func (f *feed) retry() {
+	for i := 0; i < len(f.slow); i++ {
+		c := f.slow[i]
+		if !c.out.socket.drained() {
+			continue
+		}
+		late := feed{feedKey: feedKey{f.protocol, ^sensorSet(0)}}
+		late.encode(c.waiting.records(), c.s.opts.Sensors)
+		if len(late.frame) > 0 && !c.out.offer(late.frame) {
+			continue
+		}
+		c.settle(f.totals)
+		c.delivered()
+		c.s.hub.frames.Add(int64(late.frames))
+		f.slow = remove(f.slow, i)
+		f.members = append(f.members, c.out)
+		i--
+	}
+}
+
+// remove removes the i-th; the order does not matter.
+func remove[T any](all []*T, i int) []*T {
+	last := len(all) - 1
+	all[i] = all[last]
+	all[last] = nil
+	return all[:last]
+}
+
+// encode makes the frames of a tick for the feed, to be sent in one write.
+func (f *feed) encode(records []wire.Record, sensors []wire.SensorInfo) {
+	f.frame, f.frames = f.frame[:0], 0
+	n := 0
+	for _, r := range records {
+		if !f.sensors.has(r.Sensor) {
+			continue
+		}
+		n++
+		switch f.protocol {
+		case wire.ReadingsV1:
+			f.frame = appendHeader(f.frame, opBinary, wire.ReadingSize)
+			f.frame = r.Reading.Append(f.frame)
+			f.frames++
+		case wire.ReadingsJSON:
+			f.text = wire.AppendSensorJSON(f.text[:0], sensors[r.Sensor].Name, r)
+			f.frame = appendFrame(f.frame, opText, f.text)
+			f.frames++
+		}
+	}
+	if f.protocol == wire.ReadingsV2 && n > 0 {
+		f.frames = 1
+		f.frame = appendHeader(f.frame, opBinary, n*wire.RecordSize)
+		for _, r := range records {
+			if f.sensors.has(r.Sensor) {
+				f.frame = r.Append(f.frame)
+			}
+		}
+	}
+}
