@@ -2,6 +2,7 @@ package hil
 
 import (
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -73,10 +74,8 @@ func resume(t *testing.T, c *websocket.Conn, sensor uint16, epoch string, last u
 	if err := c.SetReadDeadline(time.Now().Add(limit)); err != nil {
 		t.Fatal(err)
 	}
-	answered := false
-	var past, live uint32
-	past = last
-	for live == 0 || past+1 != live {
+	past, live := last, uint32(0) // the newest of the past, the first that came live
+	for answered := false; live == 0 || past+1 != live; {
 		kind, msg, err := c.ReadMessage()
 		if err != nil {
 			t.Fatalf("the past came up to %d, and live began with %d: %v", past, live, err)
@@ -144,6 +143,9 @@ func wantOwned(t *testing.T, dir, name string) {
 			return err
 		}
 		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) { // finished meanwhile, and renamed
+			return nil
+		}
 		if err != nil {
 			return err
 		}
