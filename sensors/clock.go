@@ -56,6 +56,7 @@ type Clock struct {
 	looked  time.Duration // when it looked last
 	offset  time.Duration // of the system clock then: Unix time minus Boot
 	given   time.Duration // the offset that times were given with: offset, or more while they are held
+	right   bool          // the system clock was synchronised then
 	started bool          // the above are known
 }
 
@@ -92,11 +93,11 @@ func (c *Clock) look(from time.Duration) (offset time.Duration, right bool) {
 	c.synced.Store(synced)
 	now, offset, ok := c.read()
 	if !c.started {
-		c.looked, c.offset, c.given, c.started = now, offset, offset, true
+		c.looked, c.offset, c.given, c.right, c.started = now, offset, offset, synced, true
 		return offset, synced
 	}
 	if !ok { // nothing is known now that was not before
-		offset = c.offset
+		offset, synced = c.offset, synced && c.right
 	}
 	by, reached := offset-c.offset, c.looked+c.given // after all times that were given out
 	stepped := by.Abs() > minStep+(now-c.looked)/slewRatio
@@ -105,7 +106,7 @@ func (c *Clock) look(from time.Duration) (offset time.Duration, right bool) {
 	if back {
 		c.given = offset
 	}
-	c.looked, c.offset = now, offset
+	c.looked, c.offset, c.right = now, offset, synced
 	if stepped {
 		c.steps.Add(1)
 		c.Stepped(Step{By: by, At: time.Unix(0, int64(now+offset)), Back: back})

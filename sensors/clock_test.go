@@ -182,6 +182,39 @@ func TestBootIn1970(t *testing.T) {
 	})
 }
 
+// A machine that is too busy to read its clocks when they are set does not take
+// the old time for the right one.
+func TestBusyWhenSet(t *testing.T) {
+	boot, each, skew, synced := time.Minute, time.Duration(0), time.Duration(0), false
+	steps := 0
+	c := NewClock(ClockOptions{
+		Boot:    func() time.Duration { boot += each; return boot },
+		Wall:    func() time.Time { return time.Unix(0, 0).Add(boot + skew) },
+		Synced:  func() bool { return synced },
+		Stepped: func(Step) { steps++ },
+	})
+	by := time.Duration(summer.UnixNano())
+	for i, tt := range []struct {
+		busy, set bool
+		offset    time.Duration
+		right     bool
+	}{{false, false, 0, false}, {true, true, 0, false}, {true, true, 0, false}, {false, true, by, true}, {true, true, by, true}} {
+		boot, each = boot+tenth, 0
+		if tt.busy {
+			each = 2 * maxLook
+		}
+		if tt.set {
+			skew, synced = by, true
+		}
+		if offset, right := c.look(boot); offset != tt.offset || right != tt.right {
+			t.Errorf("look %d: offset %v, right: %v; want %v, %v", i, offset, right, tt.offset, tt.right)
+		}
+	}
+	if steps != 1 {
+		t.Errorf("%d steps", steps)
+	}
+}
+
 func TestClockSteps(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

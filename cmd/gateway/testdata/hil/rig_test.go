@@ -7,6 +7,7 @@ package hil
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -113,18 +114,57 @@ func property(t *testing.T, name string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// wantHealthy asks the gateway whether it serves.
-func wantHealthy(t *testing.T) {
+// get asks the gateway over HTTP for an answer of a type.
+func get(t *testing.T, path, accept string) (status int, body []byte) {
 	t.Helper()
-	client := http.Client{Timeout: 10 * time.Second}
-	r, err := client.Get("http://" + address + "/healthz")
+	request, err := http.NewRequest(http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Body.Close()
-	if r.StatusCode != http.StatusOK {
-		t.Errorf("/healthz says %s", r.Status)
+	request.Header.Set("Accept", accept)
+	client := http.Client{Timeout: limit}
+	r, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer r.Body.Close()
+	if body, err = io.ReadAll(r.Body); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return r.StatusCode, body
+}
+
+// wantHealthy asks the gateway whether it serves.
+func wantHealthy(t *testing.T) {
+	t.Helper()
+	if status, body := get(t, "/healthz", "*/*"); status != http.StatusOK {
+		t.Errorf("/healthz says %d %s", status, body)
+	}
+}
+
+// kept returns the readings of a sensor that the gateway has from a time to
+// another, in Unix milliseconds.
+func kept(t *testing.T, sensor string, from, to int64) []wire.Record {
+	t.Helper()
+	query := fmt.Sprintf("/api/v1/readings?sensor=%s&from=%d&to=%d", sensor, from, to)
+	status, body := get(t, query, "application/octet-stream")
+	if status != http.StatusOK {
+		t.Fatalf("%s: %d %s", query, status, body)
+	}
+	return parse(t, body)
+}
+
+// parse parses records, if there are any.
+func parse(t *testing.T, b []byte) []wire.Record {
+	t.Helper()
+	if len(b) == 0 {
+		return nil
+	}
+	records, err := wire.ParseRecords(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
 }
 
 // stream is a client of readings.v2.

@@ -71,6 +71,9 @@ func TestGateway(t *testing.T) {
 	t.Run("restart", testRestart)
 	t.Run("motors", testMotors)
 	t.Run("watchdog", testWatchdog)
+	t.Run("next number", testNextNumber)
+	t.Run("storage", testStorage)
+	t.Run("clock", testClock)
 	t.Run("certificate", testCertificate)
 }
 

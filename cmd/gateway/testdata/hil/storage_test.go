@@ -1,0 +1,135 @@
+package hil
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sensorgateway/wire"
+)
+
+// testStorage: the disk is read-only when the gateway starts, as a worn SD card
+// is, and is mended; then it is full, and is emptied. What is live goes on, and
+// nothing that came in between is lost.
+func testStorage(t *testing.T) {
+	systemctl(t, "stop")
+	owner, err := user.Lookup("gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The disk is mounted elsewhere, too: what systemd gives the service is a
+	// mount of its own, which would stay read-only whatever becomes of the disk.
+	disk := t.TempDir()
+	mount(t, "-t", "tmpfs", "-o", fmt.Sprintf("size=32m,mode=0750,uid=%s,gid=%s", owner.Uid, owner.Gid), "none", disk)
+	mount(t, "--bind", disk, stateDir)
+	mount(t, "-o", "remount,ro", disk)
+	systemctl(t, "start")
+	s, events := connect(t), listen(t)
+	first := s.untilGood(t, "sht")
+	wantDurable(t, "read-only file system")
+	mount(t, "-o", "remount,rw", disk)
+	untilEvent(t, events, "storage_back")
+	wantDurable(t, "")
+
+	ballast := fill(t, stateDir)
+	if e := untilEvent(t, events, "storage_failed"); !strings.Contains(e.Reason, "no space left") {
+		t.Errorf("the disk is full, and the event says %+v", e)
+	}
+	wantDurable(t, "no space left on device")
+	seen := map[uint32]bool{first.Seq: true}
+	now := s.until(t, "sht", "tick on a full disk", func(r wire.Record) bool {
+		seen[r.Seq] = true
+		return r.Fault == wire.Good && len(s.records) == 0
+	})
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	untilEvent(t, events, "storage_back")
+	wantDurable(t, "")
+	last := s.until(t, "sht", "tick on a disk with room", func(r wire.Record) bool {
+		seen[r.Seq] = true
+		return r.Seq > now.Seq && len(s.records) == 0
+	})
+	for _, r := range kept(t, "sht", first.UnixMilli, last.UnixMilli+1) {
+		delete(seen, r.Seq)
+	}
+	if len(seen) > 0 {
+		t.Errorf("numbers %v came and are not kept", seen)
+	}
+
+	systemctl(t, "stop")
+	wantSuccess(t)
+	if b, err := exec.Command("umount", stateDir, disk).CombinedOutput(); err != nil {
+		t.Fatalf("umount: %v: %s", err, b)
+	}
+	systemctl(t, "start")
+}
+
+func mount(t *testing.T, args ...string) {
+	t.Helper()
+	if b, err := exec.Command("mount", args...).CombinedOutput(); err != nil {
+		t.Fatalf("mount %v: %v: %s", args, err, b)
+	}
+}
+
+// fill leaves no room in a directory, not even what the log of readings has taken
+// already: it would not notice for an hour. So do file systems that write
+// anew what is written over. It returns the file that is in the way.
+func fill(t *testing.T, dir string) string {
+	t.Helper()
+	journals, err := filepath.Glob(filepath.Join(dir, "log", "*.journal"))
+	if err != nil || len(journals) == 0 {
+		t.Fatalf("journals %v, %v", journals, err)
+	}
+	for _, path := range journals {
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, info.Size()); err != nil {
+			t.Fatalf("fallocate %s: %v", path, err)
+		}
+	}
+	ballast := filepath.Join(dir, "ballast")
+	f, err := os.Create(ballast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for b := make([]byte, 1<<20); err == nil; {
+		_, err = f.Write(b)
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	return ballast
+}
+
+// wantDurable wants the gateway to be ready, and to say why readings are not kept
+// durably; "" if they are.
+func wantDurable(t *testing.T, reason string) {
+	t.Helper()
+	var answer struct {
+		OK, Durable bool
+		Storage     string
+	}
+	status, body := get(t, "/readyz", "*/*")
+	if err := json.Unmarshal(body, &answer); err != nil || status != http.StatusOK || !answer.OK ||
+		answer.Durable != (reason == "") || !strings.Contains(answer.Storage, reason) {
+		t.Errorf("/readyz says %d %s, want ok, and of storage %q", status, body, reason)
+	}
+}
