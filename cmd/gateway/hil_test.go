@@ -56,7 +56,7 @@ func TestHIL(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
 	defer cancel()
 	run := exec.CommandContext(ctx, hil, "run", payload)
-	run.Env = append(os.Environ(), "LIMIT=360")
+	run.Env = append(os.Environ(), "LIMIT=480")
 	run.WaitDelay = 10 * time.Second
 	out, err := run.CombinedOutput()
 	t.Logf("the machine said:\n%s", out)
