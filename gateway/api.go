@@ -88,8 +88,10 @@ func (s *Server) apiReadings(w http.ResponseWriter, r *http.Request) {
 	}
 	out := bufio.NewWriterSize(&patient{w: w, c: http.NewResponseController(w)}, queryBuffer)
 	if err := s.answer(r.Context(), out, q); err != nil {
+		if r.Context().Err() == nil {
+			s.opts.Log.Warn("a query of the past broke off", "client", r.RemoteAddr, "sensor", q.name, "err", err)
+		}
 		// The status is out: only a broken connection says that this is not all.
-		s.opts.Log.Warn("a query of the past broke off", "client", r.RemoteAddr, "sensor", q.name, "err", err)
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -140,7 +142,8 @@ func (s *Server) rows(ctx context.Context, out *bufio.Writer, q query, separator
 	return writeRows(ctx, out, q.name, separator, log.Between(q.sensor, q.from, q.to), encode)
 }
 
-// writeRows writes what next returns until it ends, or nobody reads it any more.
+// writeRows writes what next returns until it ends, or nobody reads it any more:
+// who says nothing more may only seem to have left, so the end of ctx is an error.
 func writeRows[T any](ctx context.Context, out *bufio.Writer, name, separator string, next func() ([]T, error), encode func([]byte, string, T) []byte) error {
 	between := ""
 	for ctx.Err() == nil {
@@ -159,7 +162,7 @@ func writeRows[T any](ctx context.Context, out *bufio.Writer, name, separator st
 			return err
 		}
 	}
-	return nil // who left, left
+	return ctx.Err()
 }
 
 // patient gives a client time for each piece, instead of for the whole answer.

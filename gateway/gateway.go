@@ -17,6 +17,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -211,11 +212,17 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// plainFarewell is how long plain requests have when the server stops.
-const plainFarewell = 500 * time.Millisecond
+const (
+	// plainFarewell is how long plain requests have when the server stops.
+	plainFarewell = 500 * time.Millisecond
+	// cutTime is how long clients may take to end that were cut. Only a disk that
+	// hangs while a replay reads it makes it longer.
+	cutTime = 500 * time.Millisecond
+)
 
 // Shutdown closes every client with 1012 and a time of its own to come back at,
-// waits for them until ctx ends, and then cuts who is left.
+// waits for them until ctx ends, and then cuts who is left. If even these do not
+// end, it says so after a moment, with the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopping.Store(true)
 	s.hub.restart()
@@ -232,7 +239,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-done:
 	case <-ctx.Done():
 		s.hub.cutAll()
-		<-done
+		select {
+		case <-done:
+		case <-time.After(cutTime):
+			err = errors.Join(err, fmt.Errorf("clients wait for what they missed: %w", ctx.Err()))
+		}
 	}
 	s.hub.stop()
 	return errors.Join(err, s.http.Close())

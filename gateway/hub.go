@@ -182,6 +182,9 @@ func (h *hub) forget(c *session) *replay {
 	if c.slot < len(h.sessions) {
 		h.sessions[c.slot].slot = c.slot
 	}
+	if c.replay != nil {
+		c.replay.lanes = nil // what it is still reading is for nobody
+	}
 	return c.replay
 }
 

@@ -163,11 +163,10 @@ func (c *session) following() (set sensorSet) {
 	return set
 }
 
-// replay begins to bring the lanes, in the place of those that it had of the
-// same sensors. h.mu is held.
+// replay begins to bring the lanes, of sensors that there are none of. h.mu is
+// held.
 func (h *hub) replay(c *session, lanes []*lane) {
 	for _, l := range lanes {
-		h.cancel(c, 1<<l.sensor)
 		c.settled.Produced += l.left()
 		c.pending += l.left()
 	}

@@ -181,6 +181,9 @@ func (h *hub) subscribe(c *session, t *stream, sub wire.Subscription, id json.Ra
 	}
 	c.motors, c.events = c.motors || add.motors, c.events || add.events
 	c.sendJSON(wire.Envelope{Type: "subscribed", ID: id, Payload: answer})
+	for name := range sub.Since { // it begins anew, also where nothing was missed
+		h.cancel(c, 1<<h.index(name))
+	}
 	h.replay(c, lanes)
 	h.move(c, sensors&^c.following())
 	return nil

@@ -1,0 +1,97 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/wire"
+)
+
+// stuck is a history on a disk that hangs: who reads waits until it is let go.
+type stuck struct {
+	*shelf
+	reached, let chan struct{} // reached takes one token for each that waits
+}
+
+func newStuck() *stuck {
+	return &stuck{shelf: newShelf(), reached: make(chan struct{}, 10), let: make(chan struct{})}
+}
+
+func (k *stuck) options(o *Options) { o.History = k }
+
+func (k *stuck) Between(sensor uint16, from, to int64) func() ([]wire.Record, error) {
+	next := k.shelf.Between(sensor, from, to)
+	return func() ([]wire.Record, error) {
+		k.reached <- struct{}{}
+		<-k.let
+		return next()
+	}
+}
+
+// A client that leaves while its replay reads is not subscribed by what was read.
+func TestLeavingDuringARead(t *testing.T) {
+	log := newStuck()
+	s := start(t, log.options)
+	s.tick()
+	c := s.dial("/sensors/indoor?since=99999999999999")
+	<-log.reached
+	c.Close()
+	for left := false; !left; runtime.Gosched() {
+		s.hub.mu.Lock()
+		left = len(s.hub.sessions) == 0
+		s.hub.mu.Unlock()
+	}
+	close(log.let)
+	s.wantClients(0)
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	if n := len(s.hub.feeds); n != 0 {
+		t.Errorf("%d feeds without a client", n)
+	}
+}
+
+// A disk that hangs while a replay reads it does not keep the server from
+// stopping.
+func TestShutdownDuringARead(t *testing.T) {
+	log := newStuck()
+	defer close(log.let)
+	s := start(t, log.options)
+	s.tick()
+	s.dial("/sensors/indoor?since=0")
+	<-log.reached
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Shutdown(ctx) }()
+	select {
+	case err := <-stopped:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("it says %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("it waits for the disk")
+	}
+}
+
+// What a client asks for anew begins anew: nothing comes of what it asked for
+// before.
+func TestResumeFromNowOn(t *testing.T) {
+	log := newStuck()
+	s := start(t, log.options)
+	s.kept(log.shelf, 10)
+	c := s.dial("/sensors/indoor?since=0", wire.ReadingsV2)
+	c.read(websocket.TextMessage)
+	<-log.reached
+	c.resume("sensors/indoor", "e1", map[string]uint32{"indoor": s.seq - 1})
+	close(log.let)
+	s.kept(log.shelf, 1)
+	records, err := wire.ParseRecords(c.read(websocket.BinaryMessage))
+	if err != nil || records[0].Seq != s.seq-1 {
+		t.Errorf("after the answer: %v %v, want number %d", records, err, s.seq-1)
+	}
+}
