@@ -81,23 +81,23 @@ func (l *lane) left() uint64 {
 	return uint64(l.end - 1 - l.after)
 }
 
-// resume answers what a client asks of the past, and returns the lanes that
-// will bring it. h.mu is held.
-func (h *hub) resume(sub wire.Subscription, sensors sensorSet, answer *wire.Subscribed) ([]*lane, error) {
+// resume answers what a client asks of the past, and returns the sensors whose
+// stream begins anew and the lanes that will bring what they had. h.mu is held.
+func (h *hub) resume(sub wire.Subscription, sensors sensorSet, answer *wire.Subscribed) (anew sensorSet, lanes []*lane, err error) {
 	if sub.Since == nil {
-		return nil, nil
+		return 0, nil, nil
 	}
-	var lanes []*lane
 	from := map[string]uint32{}
 	for _, name := range slices.Sorted(maps.Keys(sub.Since)) {
 		i := h.index(name)
 		if i < 0 {
-			return nil, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", name)
+			return 0, nil, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", name)
 		}
 		if !sensors.has(uint16(i)) {
-			return nil, wire.Errorf(http.StatusUnprocessableEntity, "since: %s is not in the topic %s", name, sub.Topic)
+			return 0, nil, wire.Errorf(http.StatusUnprocessableEntity, "since: %s is not in the topic %s", name, sub.Topic)
 		}
 		sensor, after, next := uint16(i), sub.Since[name], h.next(i)
+		anew |= 1 << sensor
 		first := next // the first that can still be had
 		switch log := h.s.opts.History; {
 		case sub.Epoch != h.epoch:
@@ -124,7 +124,7 @@ func (h *hub) resume(sub wire.Subscription, sensors sensorSet, answer *wire.Subs
 	}
 	recovered := len(from) == 0
 	answer.Recovered, answer.From = &recovered, from
-	return lanes, nil
+	return anew, lanes, nil
 }
 
 // before compares sequence numbers, which wrap (RFC 1982, section 3.2).
@@ -147,7 +147,7 @@ func (h *hub) follow(c *session, sensor uint16, since int64) {
 		h.move(c, 1<<sensor)
 		return
 	}
-	h.replay(c, []*lane{{sensor: sensor, single: true, since: since}})
+	h.replay(c, 1<<sensor, []*lane{{sensor: sensor, single: true, since: since}})
 }
 
 // following returns the sensors that come live once a lane has caught up.
@@ -163,9 +163,10 @@ func (c *session) following() (set sensorSet) {
 	return set
 }
 
-// replay begins to bring the lanes, of sensors that there are none of. h.mu is
-// held.
-func (h *hub) replay(c *session, lanes []*lane) {
+// replay begins some sensors anew: with the lanes, if there are any of them, in
+// the place of those that it had. h.mu is held.
+func (h *hub) replay(c *session, anew sensorSet, lanes []*lane) {
+	h.cancel(c, anew)
 	for _, l := range lanes {
 		c.settled.Produced += l.left()
 		c.pending += l.left()

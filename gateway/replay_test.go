@@ -353,6 +353,24 @@ func TestResumeAnew(t *testing.T) {
 	if got := c.until(20_008, 2, func(string) {}); len(got.past[0])+len(got.live[0]) > 0 {
 		t.Errorf("indoor came after unsubscribed: %v", got)
 	}
+	for _, since := range []string{`{"indoor":6,"outdoor":6}`, `{"indoor":20008,"outdoor":90000}`} { // right behind each other
+		if err := c.WriteMessage(websocket.TextMessage, []byte(`{"type":"subscribe","payload":{"topic":"sensors","epoch":"e1","since":`+since+`}}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for text := ""; !strings.Contains(text, `"from":{"outdoor":20009}`); {
+		kind, b, err := c.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind == websocket.TextMessage {
+			text = string(b)
+		}
+	}
+	s.kept(log, 1)
+	if got := c.until(20_009, 0, func(string) {}); len(got.past) > 0 {
+		t.Errorf("the past came although there is nothing to resume: %d and %d records", len(got.past[0]), len(got.past[1]))
+	}
 	s.wantAccounts()
 }
 
@@ -471,6 +489,7 @@ func TestAPI(t *testing.T) {
 		{"sensor=indoor&from=1712345678901&to=1712345679101", "", 200, "application/json",
 			`{"sensor":"indoor","from":1712345678901,"to":1712345679101,"readings":[{"ts":1712345678.901,"temp":21.5,"humidity":40.25,"seq":7},{"ts":1712345679.001,"temp":null,"humidity":null,"fault":"no_ack","seq":8}]}` + "\n"},
 		{"sensor=outdoor&from=0", "*/*", 200, "application/json", `,"readings":[]}` + "\n"},
+		{"sensor=indoor&from=9000000000000", "", 200, "application/json", `"from":9000000000000,"to":9000000000000,"readings":[]}` + "\n"},
 		{"sensor=indoor&from=0&to=1712345678902", "text/html, text/csv;q=0.9, */*;q=0.1", 200, "text/csv; charset=utf-8",
 			wire.ReadingCSVHeader + "2024-04-05T19:34:38.901Z,1712345678901,indoor,7,21.5,40.25,\n"},
 		{"sensor=indoor&from=0&to=1712345678902", "application/octet-stream", 200, "application/octet-stream",

@@ -167,7 +167,7 @@ func (h *hub) subscribe(c *session, t *stream, sub wire.Subscription, id json.Ra
 	if sub.Since != nil && c.protocol == wire.ReadingsV1 {
 		return wire.Errorf(http.StatusUnprocessableEntity, "since: %s has no numbers (connect to /sensors/NAME?since=UNIXMS, or speak %s)", c.protocol, wire.ReadingsV2)
 	}
-	lanes, err := h.resume(sub, add.sensors, &answer)
+	anew, lanes, err := h.resume(sub, add.sensors, &answer)
 	if err != nil {
 		return err
 	}
@@ -181,10 +181,7 @@ func (h *hub) subscribe(c *session, t *stream, sub wire.Subscription, id json.Ra
 	}
 	c.motors, c.events = c.motors || add.motors, c.events || add.events
 	c.sendJSON(wire.Envelope{Type: "subscribed", ID: id, Payload: answer})
-	for name := range sub.Since { // it begins anew, also where nothing was missed
-		h.cancel(c, 1<<h.index(name))
-	}
-	h.replay(c, lanes)
+	h.replay(c, anew, lanes)
 	h.move(c, sensors&^c.following())
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 type Request struct {
 	Type    string
 	ID      json.RawMessage // a string or a number; nil if none was given
-	Payload json.RawMessage // nil if none was given
+	Payload json.RawMessage // nil if none was given, or null
 }
 
 // ParseRequest reads a message from a client. Its errors are [*Error]: 400 if
@@ -43,7 +43,9 @@ func ParseRequest(message []byte) (r Request, err error) {
 	} else if err := text("type", raw, &r.Type); err != nil {
 		return r, err
 	}
-	r.Payload = all["payload"]
+	if raw := all["payload"]; !isNull(raw) {
+		r.Payload = raw
+	}
 	return r, nil
 }
 

@@ -26,6 +26,7 @@ func TestParseRequest(t *testing.T) {
 		{`{"type":"ping"}`, 0, ""},
 		{` { "type" : "ping" , "id" : "a" , "payload" : { "x" : 1 } } `, 0, ""},
 		{`{"type":"ping","id":7}`, 0, ""},
+		{`{"type":"ping","payload":null}`, 0, ""},
 		{`{"type":"ping","id":-7.5e3}`, 0, ""},
 		{``, 400, "Invalid JSON"},
 		{`{`, 400, "Invalid JSON"},

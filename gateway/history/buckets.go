@@ -18,8 +18,8 @@ const (
 )
 
 // Buckets sums up the records of any epoch from from to before to, Unix
-// milliseconds, in spans of step ms. from is rounded down to a multiple of step.
-// A bucket without records is left out, the last one may be of a part of its time.
+// milliseconds, in spans of step ms that begin at multiples of it: the first one
+// and the last may be of a part of their time. A bucket without records is left out.
 func (l *Log) Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error)) {
 	if int(sensor) >= len(l.streams) {
 		return noBuckets
@@ -33,7 +33,7 @@ func (l library) buckets(name string, from, to, step int64) func() ([]wire.Bucke
 	if step <= 0 {
 		return noBuckets
 	}
-	at := floor(from, step)
+	at := from
 	g := gatherer{library: l, name: name, step: step}
 	return func() ([]wire.Bucket, error) {
 		for {
@@ -41,11 +41,12 @@ func (l library) buckets(name string, from, to, step int64) func() ([]wire.Bucke
 			if !ok {
 				return nil, io.EOF
 			}
+			first := at
 			begin, at = floor(begin, step), to
 			if window := max(min(step, math.MaxInt64/bucketsAtOnce)*bucketsAtOnce, floor(timeAtOnce, step)); window < at-begin {
 				at = begin + window
 			}
-			if b := g.gather(begin, at); len(b) > 0 {
+			if b := g.gather(max(begin, first), at); len(b) > 0 {
 				return b, nil
 			}
 		}

@@ -15,7 +15,7 @@ import (
 func bucketsOf(records []wire.Record, from, to, step int64) (want []wire.Bucket) {
 	in := map[int64][]wire.Record{}
 	for _, r := range records {
-		if floor(from, step) <= r.UnixMilli && r.UnixMilli < to {
+		if from <= r.UnixMilli && r.UnixMilli < to {
 			in[floor(r.UnixMilli, step)] = append(in[floor(r.UnixMilli, step)], r)
 		}
 	}
@@ -78,7 +78,7 @@ func TestBuckets(t *testing.T) {
 	first, last := m.ticks[0][0].UnixMilli, m.at
 	for _, tt := range []struct{ from, to, step int64 }{
 		{first, last + 1, 60_000}, {first, last, 600_000}, {first + 333_333, last - 333_333, 7_000},
-		{first + 5, first + 20_005, 100}, {first - 1e9, last + 1e9, 1e8}, {0, math.MaxInt64, 1 << 40}, {math.MinInt64, math.MaxInt64, math.MaxInt64},
+		{first + 5, first + 20_005, 100}, {first + 1_234_567, first + 2_345_678, 60_000}, {first - 1e9, last + 1e9, 1e8}, {0, math.MaxInt64, 1 << 40}, {math.MinInt64, math.MaxInt64, math.MaxInt64},
 		{last, last + 1000, 10}, {first, first, 10}, {first, first + 1, 0}, {first + 2e6, first + 5e8, 3000},
 	} {
 		got := allBuckets(t, l.Buckets(1, tt.from, tt.to, tt.step))
