@@ -76,7 +76,7 @@ func (s *testServer) dialDeaf() net.Conn {
 func TestDeafClient(t *testing.T) { withAndWithoutTLS(t, testDeafClient) }
 
 func testDeafClient(t *testing.T, s *testServer) {
-	s.dialDeaf()
+	reader := s.dialSmall(wire.ReadingsV1)
 	quick := s.dial("/")
 	var deaf *session
 	s.hub.each(func(c *session) {
@@ -125,6 +125,14 @@ func testDeafClient(t *testing.T, s *testServer) {
 				}
 			}
 		})
+	}
+	for { // it finds out when it reads again
+		if _, _, err := reader.ReadMessage(); err != nil {
+			if !websocket.IsCloseError(err, wire.CloseTooSlow) {
+				t.Errorf("the deaf client ended with %v, want 1013", err)
+			}
+			break
+		}
 	}
 	s.wantClients(1)
 }

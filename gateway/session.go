@@ -15,8 +15,13 @@ import (
 	"sensorgateway/wire"
 )
 
-// farewellTime is how long a client has to answer a close frame, or to take it.
-const farewellTime = 2 * time.Second
+const (
+	// farewellTime is how long a client has to answer a close frame, or to take it.
+	farewellTime = 2 * time.Second
+	// slowFarewellTime is how long one has that has taken nothing for so long: when
+	// it reads again, it must find out why it was closed.
+	slowFarewellTime = 20 * time.Second
+)
 
 // errClosing ends the reading after our close frame.
 var errClosing = errors.New("closing")
@@ -277,11 +282,13 @@ func (c *session) sendJSON(e wire.Envelope) {
 
 // close sends a close frame, after which nothing more is sent, and gives the
 // client a little time to answer it.
-func (c *session) close(code int, reason string) {
+func (c *session) close(code int, reason string) { c.closeWithin(code, reason, farewellTime) }
+
+func (c *session) closeWithin(code int, reason string, farewell time.Duration) {
 	if _, err := c.out.Write(appendFrame(nil, opClose, websocket.FormatCloseMessage(code, reason))); err != nil {
 		return // closing already, or gone
 	}
-	_ = c.out.SetReadDeadline(time.Now().Add(farewellTime))
+	_ = c.out.SetReadDeadline(time.Now().Add(farewell))
 }
 
 // overdue tells whether a client has taken nothing for too long although
@@ -300,7 +307,7 @@ func (c *session) overdue(now time.Time) bool {
 // hub calls it, more often for those who drive a motor.
 func (c *session) heartbeat(now time.Time) {
 	if c.overdue(now) {
-		c.close(wire.CloseTooSlow, "Too slow to follow") // a moment to take it, then it is cut
+		c.closeWithin(wire.CloseTooSlow, "Too slow to follow", slowFarewellTime)
 		return
 	}
 	every, within := pingEvery, pongWithin

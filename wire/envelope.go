@@ -64,6 +64,9 @@ func AppendSensorJSON(b []byte, name string, r Record) []byte {
 	if r.Flags&Historical != 0 {
 		b = append(b, `,"historical":true`...)
 	}
+	if r.Flags&Conflated != 0 {
+		b = append(b, `,"conflated":true`...)
+	}
 	return append(b, "}}"...)
 }
 

@@ -165,6 +165,10 @@ func TestSensorJSON(t *testing.T) {
 			`{"type":"sensor","payload":{"sensor":"outdoor","temp":null,"unit":"C","humidity":null,"fault":"no_ack","ts":0.050,"seq":9}}`},
 		{Record{Seq: 10, Fault: 77, Reading: Failed(77, -1)},
 			`{"type":"sensor","payload":{"sensor":"outdoor","temp":null,"unit":"C","humidity":null,"fault":"fault_77","ts":-0.001,"seq":10}}`},
+		{Record{Seq: 11, Flags: Simulated | ClockUnsynced | Historical, Reading: Reading{1, 2, 3}},
+			`{"type":"sensor","payload":{"sensor":"outdoor","temp":1,"unit":"C","humidity":2,"ts":0.003,"seq":11,"historical":true}}`},
+		{Record{Seq: 12, Flags: Conflated, Reading: Reading{1, 2, 3}},
+			`{"type":"sensor","payload":{"sensor":"outdoor","temp":1,"unit":"C","humidity":2,"ts":0.003,"seq":12,"conflated":true}}`},
 	} {
 		got := AppendSensorJSON(nil, "outdoor", tt.r)
 		if string(got) != tt.want {

@@ -68,7 +68,9 @@ func TestReadingsJSON(t *testing.T) {
 	bubble(t, Options{Subprotocol: wire.ReadingsJSON}, func(p *peer) {
 		p.hello()
 		failed := wire.Record{Seq: 9, Fault: wire.Checksum, Reading: wire.Failed(wire.Checksum, 1712345678901)}
-		for _, r := range []wire.Record{record(0, 7), failed} {
+		conflated := record(0, 12)
+		conflated.Flags = wire.Conflated
+		for _, r := range []wire.Record{record(0, 7), failed, conflated} {
 			_ = p.WriteMessage(websocket.TextMessage, wire.AppendSensorJSON(nil, "indoor", r))
 		}
 		p.wait()
@@ -80,6 +82,9 @@ func TestReadingsJSON(t *testing.T) {
 		r := next[Records](c)[0]
 		if r.Fault != wire.Checksum || r.Reading.Fault() != wire.Checksum || r.Missed != 1 || r.UnixMilli != 1712345678901 {
 			t.Errorf("%+v", r)
+		}
+		if r := next[Records](c)[0]; r.Seq != 12 || r.Flags != wire.Conflated {
+			t.Errorf("%+v, want a conflated one", r)
 		}
 	})
 }

@@ -107,6 +107,7 @@ func parseSensor(payload []byte) (Record, error) {
 		TS         float64  `json:"ts"`
 		Seq        uint32   `json:"seq"`
 		Historical bool     `json:"historical"`
+		Conflated  bool     `json:"conflated"`
 	}
 	if err := json.Unmarshal(payload, &s); err != nil {
 		return Record{}, err
@@ -114,7 +115,10 @@ func parseSensor(payload []byte) (Record, error) {
 	r := Record{Name: s.Sensor}
 	r.Seq = s.Seq
 	if s.Historical {
-		r.Flags = wire.Historical
+		r.Flags |= wire.Historical
+	}
+	if s.Conflated {
+		r.Flags |= wire.Conflated
 	}
 	at := int64(math.Round(s.TS * 1000))
 	switch {
