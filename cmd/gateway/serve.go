@@ -243,8 +243,8 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 	defer fail()
 	// What ends with ctx, or with a failure.
 	tasks, ctx := errgroup.WithContext(failed)
-	task := func(run func(context.Context) error) {
-		tasks.Go(func() error {
+	start := func(group *errgroup.Group, run func(context.Context) error) {
+		group.Go(func() error {
 			defer func() {
 				if r := recover(); r != nil { // nothing turns while we die
 					g.motors.Off()
@@ -254,6 +254,7 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 			return run(ctx)
 		})
 	}
+	task := func(run func(context.Context) error) { start(tasks, run) }
 	task(g.motors.Run)
 	select {
 	case <-g.motors.Ready(): // all off: now whoever wants may connect
@@ -265,8 +266,9 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 		sockets.Go(func() error { defer fail(); return g.server.Serve(l) })
 	}
 	task(g.sampler.Run)
-	task(g.history.Run)
-	task(func(ctx context.Context) error { g.state.keep(ctx); return nil })
+	var disk errgroup.Group // ends with ctx, and with the disk: one that hangs must not keep the clients
+	start(&disk, g.history.Run)
+	start(&disk, func(ctx context.Context) error { g.state.keep(ctx); return nil })
 	task(func(ctx context.Context) error { g.metrics.run(ctx); return nil })
 	task(func(ctx context.Context) error {
 		g.pulse.watch(ctx, map[string]func() int64{
@@ -287,7 +289,7 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 	g.systemd.stopping()
 	err := tasks.Wait()
 	kept := make(chan error, 1)
-	go func() { kept <- g.closeState() }() // a disk that hangs must not keep the clients
+	go func() { kept <- errors.Join(disk.Wait(), g.closeState()) }()
 	farewell, cancel := context.WithTimeout(context.Background(), farewellTime)
 	defer cancel()
 	if shutErr := g.server.Shutdown(farewell); shutErr != nil && !errors.Is(shutErr, context.DeadlineExceeded) {
