@@ -1,6 +1,10 @@
 package gateway
 
-import "sensorgateway/wire"
+import (
+	"slices"
+
+	"sensorgateway/wire"
+)
 
 // account is a session's account of readings, the hub's under its lock. While
 // the session is quick, it grows with its feed's, and costs nothing; when it is
@@ -54,10 +58,11 @@ func (a *account) missing(n uint64) {
 	a.settled.Missed += n
 }
 
-// delivered empties the window: its records were handed to the socket.
-func (a *account) delivered() {
-	kept := uint64(a.waiting.kept())
+// delivered takes a part out of the window: it was handed to the socket.
+func (a *account) delivered(part *window) {
+	kept := uint64(part.kept())
 	a.settled.Delivered += kept
-	a.settled.Conflated += uint64(a.waiting.total) - kept
-	a.waiting = nil
+	a.settled.Conflated += uint64(part.total) - kept
+	a.waiting.sensors = slices.Delete(a.waiting.sensors, 0, len(part.sensors))
+	a.waiting.total -= part.total
 }

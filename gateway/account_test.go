@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -85,6 +86,9 @@ func (m *moody) run() {
 			}
 		case strings.Contains(string(b), `"type":"sensor"`):
 			m.got++
+			if strings.Contains(string(b), `"conflated":true`) {
+				m.flagged++
+			}
 		}
 		m.mu.Unlock()
 	}
@@ -265,14 +269,25 @@ func TestStats(t *testing.T) {
 
 // Readings for a client that is too slow are conflated, and it is told which.
 func TestConflatedRecordsAreFlagged(t *testing.T) {
-	withAndWithoutTLS(t, testConflatedRecordsAreFlagged)
+	withAndWithoutTLS(t, func(t *testing.T, s *testServer) { testConflation(t, s, wire.ReadingsV2) })
 }
 
-func testConflatedRecordsAreFlagged(t *testing.T, s *testServer) {
-	m := s.moody(wire.ReadingsV2)
+// What waits of very many sensors is more than may be offered at once.
+func TestConflatedInParts(t *testing.T) {
+	s := start(t, func(o *Options) {
+		o.Sensors = nil
+		for i := range MaxSensors {
+			o.Sensors = append(o.Sensors, wire.SensorInfo{ID: uint16(i), Name: fmt.Sprintf("sensor-%d", i), IntervalMS: 100, NextSeq: 7})
+		}
+	})
+	testConflation(t, s, wire.ReadingsJSON)
+}
+
+func testConflation(t *testing.T, s *testServer, protocol string) {
+	m := s.moody(protocol)
 	for m.mood <- false; ; s.tick() {
 		s.hub.mu.Lock()
-		enough := m.session.waiting != nil && m.session.waiting.total > 100
+		enough := m.session.waiting != nil && m.session.waiting.total > 100*len(s.opts.Sensors)
 		s.hub.mu.Unlock()
 		if enough {
 			break

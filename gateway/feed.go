@@ -57,26 +57,43 @@ func (f *feed) keep(c *session, records []wire.Record) {
 	}
 }
 
-// retry offers those slow sessions that have drained what waits for them. Who
-// takes it is quick again.
+// latePart is how much of what waits a slow client is offered at a time, in
+// bytes: half of what may be on its way to a quick one.
+const latePart = unsentLimit / 2
+
+// retry offers those slow sessions that have drained what waits for them, in
+// parts. Who has taken all of it is quick again.
 func (f *feed) retry() {
 	for i := 0; i < len(f.slow); i++ {
 		c := f.slow[i]
-		if !c.out.socket.drained() {
-			continue
-		}
 		late := feed{feedKey: feedKey{f.protocol, ^sensorSet(0)}}
-		late.encode(c.waiting.records(), c.s.opts.Sensors)
-		if len(late.frame) > 0 && !c.out.offer(late.frame) {
+		for c.waiting.total > 0 && c.out.socket.drained() {
+			part := c.waiting.part(recordsIn(latePart, f.protocol))
+			late.encode(part.records(), c.s.opts.Sensors)
+			if !c.out.offer(late.frame) {
+				break
+			}
+			c.delivered(part)
+			c.s.hub.frames.Add(int64(late.frames))
+		}
+		if c.waiting.total > 0 {
 			continue
 		}
 		c.settle(f.totals)
-		c.delivered()
-		c.s.hub.frames.Add(int64(late.frames))
+		c.waiting = nil
 		f.slow = remove(f.slow, i)
 		f.members = append(f.members, c.out)
 		i--
 	}
+}
+
+// recordsIn is how many records take so many bytes, about.
+func recordsIn(bytes int, protocol string) int {
+	size := wire.RecordSize
+	if protocol == wire.ReadingsJSON {
+		size = 160
+	}
+	return max(bytes/size, 1)
 }
 
 // remove removes the i-th; the order does not matter.

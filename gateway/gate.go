@@ -1,12 +1,18 @@
 package gateway
 
-import "runtime"
+import (
+	"runtime"
+	"time"
+)
 
 // gate lets few connections at a time do what costs the processor: TLS's
 // handshake, HTTP's request and the upgrade. Thousands that come at once wait
 // their turn before it, so that ticks find a processor. Nobody waits for his
-// client inside it.
+// client inside it; who has a disk to wait for there keeps nobody out for longer
+// than gateTime.
 type gate chan struct{}
+
+const gateTime = 2 * time.Second
 
 func newGate() gate { return make(gate, runtime.GOMAXPROCS(0)) }
 
@@ -14,10 +20,27 @@ func newGate() gate { return make(gate, runtime.GOMAXPROCS(0)) }
 func (s *socket) enter() {
 	s.mu.Lock()
 	enter := !s.working && !s.upgraded && s.err == nil
-	s.working = s.working || enter
 	s.mu.Unlock()
-	if enter {
-		s.gate <- struct{}{}
+	if !enter {
+		return
+	}
+	select {
+	case s.gate <- struct{}{}:
+	default:
+		late := time.NewTimer(gateTime)
+		defer late.Stop()
+		select {
+		case s.gate <- struct{}{}:
+		case <-late.C:
+			return // without a place
+		}
+	}
+	s.mu.Lock()
+	s.working = s.err == nil
+	gone := !s.working
+	s.mu.Unlock()
+	if gone {
+		<-s.gate
 	}
 }
 

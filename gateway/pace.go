@@ -1,10 +1,6 @@
 package gateway
 
-import (
-	"time"
-
-	"sensorgateway/wire"
-)
+import "time"
 
 const (
 	// What a replay may have on its way, unsent or unacknowledged, in bytes: what is
@@ -65,10 +61,4 @@ func (p *pace) gauge(delay time.Duration) {
 }
 
 // records is how many go into a part.
-func (p *pace) records(protocol string) int {
-	size := wire.RecordSize
-	if protocol == wire.ReadingsJSON {
-		size = 160 // about
-	}
-	return p.limit / parts / size
-}
+func (p *pace) records(protocol string) int { return recordsIn(p.limit/parts, protocol) }

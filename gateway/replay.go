@@ -319,7 +319,8 @@ func (r *replay) atEnd(l *lane, silent time.Duration) {
 	if l.single {
 		// It has all when it has the newest, and not one more: that comes live.
 		newest, known := h.last[l.sensor], h.known.has(l.sensor)
-		if !known || l.any && l.after == newest.Seq || !l.any && newest.UnixMilli < l.since || silent >= silentWithin {
+		whole := l.any && l.after+1 == h.next(int(l.sensor)) // of a start without ticks too
+		if whole || !l.any && (!known || newest.UnixMilli < l.since) || silent >= silentWithin {
 			r.drop(l)
 			h.move(c, c.sensors|1<<l.sensor)
 		}

@@ -74,7 +74,9 @@ func (s *socket) upgrade() error {
 func (s *socket) Read(p []byte) (int, error) {
 	s.leave()
 	n, err := s.Conn.Read(p)
-	s.enter()
+	if n > 0 {
+		s.enter()
+	}
 	return n, err
 }
 
@@ -287,10 +289,10 @@ func (s *socket) fail(err error) {
 
 // Close ends the connection at once, whatever waits.
 func (s *socket) Close() error {
-	s.leave()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.fail(net.ErrClosed)
+	s.mu.Unlock()
+	s.leave()
 	return nil
 }
 

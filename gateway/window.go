@@ -89,6 +89,20 @@ func (w *window) drop(sensors sensorSet) (n int) {
 	return n
 }
 
+// part returns the beginning of the window: sensors with so many records in all
+// at most, but one at least.
+func (w *window) part(records int) *window {
+	part := &window{}
+	for _, s := range w.sensors {
+		if records -= len(s.kept); records < 0 && len(part.sensors) > 0 {
+			break
+		}
+		part.sensors = append(part.sensors, s)
+		part.total += s.total
+	}
+	return part
+}
+
 // kept is how many records wait.
 func (w *window) kept() (n int) {
 	for _, s := range w.sensors {

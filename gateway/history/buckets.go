@@ -14,7 +14,7 @@ import (
 // whichever is more.
 const (
 	bucketsAtOnce = 512
-	timeAtOnce    = int64(time.Hour / time.Millisecond)
+	timeAtOnce    = int64(5 * time.Minute / time.Millisecond)
 )
 
 // Buckets sums up the records of any epoch from from to before to, Unix
