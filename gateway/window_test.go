@@ -62,3 +62,25 @@ func TestWindow(t *testing.T) {
 		}
 	}
 }
+
+// Parts are whole sensors, small, and all of it in the end.
+func TestWindowInParts(t *testing.T) {
+	w := &window{}
+	for seq := range uint32(50) {
+		for sensor := range uint16(MaxSensors) {
+			w.add(wire.Record{Sensor: sensor, Seq: seq, Reading: wire.Reading{Temperature: float32(seq % 7), Humidity: float32(seq % 11)}})
+		}
+	}
+	a := account{waiting: w}
+	kept, total := w.kept(), w.total
+	for most := 1; w.total > 0; most += 10 {
+		part := w.part(most)
+		if n := part.kept(); n == 0 || n > most && len(part.sensors) > 1 {
+			t.Fatalf("a part of %d records of %d sensors, %d at most", n, len(part.sensors), most)
+		}
+		a.delivered(part)
+	}
+	if a.settled.Delivered != uint64(kept) || a.settled.Conflated != uint64(total-kept) || len(w.sensors) > 0 {
+		t.Errorf("%+v of %d, %d of them kept; %d sensors left", a.settled, total, kept, len(w.sensors))
+	}
+}
