@@ -171,15 +171,15 @@ function padded(low, high, least) {
 }
 
 /**
- * The points that no line reaches.
- * @param {any} plot @param {number} series @param {boolean} _ @param {number[][] | null} gaps
+ * The points that no line reaches: between two gaps, or all that there is.
+ * @param {any} plot @param {number} series
  */
-function alone(plot, series, _, gaps) {
+function alone(plot, series) {
   const values = plot.data[series];
   /** @type {number[]} */
   const found = [];
   let before = -1, gap = true; // since the last point
-  for (let i = 0; gaps?.length && i < values.length; i++) {
+  for (let i = 0; i < values.length; i++) {
     if (values[i] === undefined) continue;
     if (values[i] === null) {
       if (!gap && before >= 0) found.push(before);
@@ -190,5 +190,6 @@ function alone(plot, series, _, gaps) {
     before = gap ? i : -1;
     gap = false;
   }
+  if (before >= 0) found.push(before);
   return found.length ? found : null;
 }
