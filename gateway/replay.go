@@ -102,12 +102,12 @@ func (h *hub) resume(sub wire.Subscription, sensors sensorSet, answer *wire.Subs
 		switch log := h.s.opts.History; {
 		case sub.Epoch != h.epoch:
 			if log != nil {
-				if oldest, ok := log.Oldest(sensor); ok && before(oldest, next) {
+				if oldest, ok := log.Oldest(sensor); ok && wire.Before(oldest, next) {
 					after, first = oldest-1, log.Kept(sensor, oldest-1)
 				}
 			}
 			from[name] = soonest(first, next)
-		case !before(after, next): // the future: numbers that were never made
+		case !wire.Before(after, next): // the future: numbers that were never made
 			from[name] = next
 		default:
 			if log != nil {
@@ -118,7 +118,7 @@ func (h *hub) resume(sub wire.Subscription, sensors sensorSet, answer *wire.Subs
 			}
 		}
 		// Behind a loss in the middle there may be more to have.
-		if before(after+1, next) && h.s.opts.History != nil && (sub.Epoch == h.epoch || first != next) {
+		if wire.Before(after+1, next) && h.s.opts.History != nil && (sub.Epoch == h.epoch || first != next) {
 			lanes = append(lanes, &lane{sensor: sensor, after: after, end: next, told: first, topic: sub.Topic})
 		}
 	}
@@ -127,12 +127,9 @@ func (h *hub) resume(sub wire.Subscription, sensors sensorSet, answer *wire.Subs
 	return anew, lanes, nil
 }
 
-// before compares sequence numbers, which wrap (RFC 1982, section 3.2).
-func before(a, b uint32) bool { return int32(a-b) < 0 }
-
 // soonest returns the lower of two numbers.
 func soonest(a, b uint32) uint32 {
-	if before(a, b) {
+	if wire.Before(a, b) {
 		return a
 	}
 	return b
@@ -233,23 +230,10 @@ func (r *replay) turn(deadline time.Time) bool {
 		if l.next == nil {
 			l.next, mine = r.open(l), append(mine, l)
 		}
-		if len(l.batch) == 0 && !r.read(l) {
+		if len(l.batch) == 0 && !r.read(l) || !r.pace.ready(&r.c.out.socket) || !r.send(l) {
 			if !r.rest() {
 				return false
 			}
-			continue
-		}
-		for sent := false; !sent; {
-			if !r.pace.ready(&r.c.out.socket) || !r.send(l) {
-				if !r.rest() {
-					return false
-				}
-				if time.Now().After(deadline) {
-					break
-				}
-				continue
-			}
-			sent = true
 		}
 	}
 	return true
@@ -295,7 +279,7 @@ func (r *replay) read(l *lane) bool {
 		l.batch = nil // the end, or what cannot be read: what is lost, Kept knows
 	}
 	if !l.single { // what is beyond its end comes live
-		l.batch = l.batch[:sort.Search(len(l.batch), func(i int) bool { return !before(l.batch[i].Seq, l.end) })]
+		l.batch = l.batch[:sort.Search(len(l.batch), func(i int) bool { return !wire.Before(l.batch[i].Seq, l.end) })]
 	}
 	if len(l.batch) > 0 {
 		l.empty = time.Time{}
@@ -330,7 +314,7 @@ func (r *replay) atEnd(l *lane, silent time.Duration) {
 	if silent >= recordWithin {
 		first = l.end
 	}
-	if !before(first, l.end) {
+	if !wire.Before(first, l.end) {
 		r.lost(l, l.end)
 		c.missing(l.left())
 		r.drop(l)
@@ -344,7 +328,7 @@ func (r *replay) drop(l *lane) {
 
 // lost tells that numbers before first are gone, unless that was told. h.mu is held.
 func (r *replay) lost(l *lane, first uint32) {
-	if first == l.after+1 || !before(l.told, first) {
+	if first == l.after+1 || !wire.Before(l.told, first) {
 		return
 	}
 	l.told = first

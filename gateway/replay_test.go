@@ -88,7 +88,7 @@ func (s *shelf) read(sensor uint16, want func(wire.Record) bool) func() ([]wire.
 }
 
 func (s *shelf) Since(sensor uint16, after uint32) func() ([]wire.Record, error) {
-	return s.read(sensor, func(r wire.Record) bool { return before(after, r.Seq) })
+	return s.read(sensor, func(r wire.Record) bool { return wire.Before(after, r.Seq) })
 }
 
 func (s *shelf) Between(sensor uint16, from, to int64) func() ([]wire.Record, error) {

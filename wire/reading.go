@@ -79,6 +79,9 @@ type Record struct {
 	Reading
 }
 
+// Before compares sequence numbers, which wrap (RFC 1982, section 3.2).
+func Before(a, b uint32) bool { return int32(a-b) < 0 }
+
 // Append appends the record's 24 bytes to b.
 func (r Record) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, r.Sensor)

@@ -128,7 +128,7 @@ func (s *state) continued(saved savedState, sensor uint16, exact bool) uint32 {
 	if reached, unclean := saved.Reached[name]; unclean && exact {
 		first = reached
 	}
-	if before(first, last+1) {
+	if wire.Before(first, last+1) {
 		first = last + 1
 	}
 	return first
@@ -141,7 +141,7 @@ func (s *state) Cover(records []wire.Record) {
 	s.mu.Lock()
 	leap := false
 	for _, r := range records {
-		leap = leap || s.durable && before(s.limit[r.Sensor], r.Seq+1)
+		leap = leap || s.durable && wire.Before(s.limit[r.Sensor], r.Seq+1)
 	}
 	var next []uint32
 	if leap {
@@ -149,7 +149,7 @@ func (s *state) Cover(records []wire.Record) {
 		next = slices.Clone(s.next)
 	}
 	for _, r := range records {
-		if before(s.next[r.Sensor], r.Seq+1) {
+		if wire.Before(s.next[r.Sensor], r.Seq+1) {
 			s.next[r.Sensor] = r.Seq + 1
 		}
 		if leap {
@@ -286,6 +286,3 @@ func (s *state) save(epoch string, next, reached []uint32) error {
 	}
 	return saved.write(s.dir)
 }
-
-// before compares sequence numbers, which wrap (RFC 1982, section 3.2).
-func before(a, b uint32) bool { return int32(a-b) < 0 }

@@ -171,7 +171,7 @@ func TestStateOnAFailingDisk(t *testing.T) {
 		for range 20 {
 			last := s.use(0, 600)
 			s.mu.Lock()
-			if s.epoch == old && !before(last, reserved) {
+			if s.epoch == old && !wire.Before(last, reserved) {
 				t.Fatalf("number %d was used in the old epoch, reserved to %d", last, reserved)
 			}
 			s.mu.Unlock()

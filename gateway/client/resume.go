@@ -78,7 +78,7 @@ func (s *sequences) resume(answer wire.Subscribed, now time.Time) Resumed {
 			t.settle(t.last())
 			t.next = follows
 		case !gone || t.blind:
-		case before(from-1, since): // the server is behind, so its numbers are other ones
+		case wire.Before(from-1, since): // the server is behind, so its numbers are other ones
 			*t = track{settled: from - 1, next: apart, recovered: t.recovered, lost: t.lost}
 		default:
 			if r.Gone == nil {

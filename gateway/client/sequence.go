@@ -50,7 +50,7 @@ func (t *track) live(n uint32) (missed uint32, isNew bool) {
 	case t.next == anywhere:
 		t.settled, t.next = n, follows
 		return 0, true
-	case !before(last, n):
+	case !wire.Before(last, n):
 		return 0, false
 	}
 	missed = n - last - 1
@@ -70,7 +70,7 @@ func (t *track) replayed(n uint32) (isNew bool) {
 	if t.next == anywhere {
 		return true // nobody asked for it here
 	}
-	if !before(t.settled, n) || slices.ContainsFunc(t.ahead, func(s span) bool { return n-s.first <= s.last-s.first }) {
+	if !wire.Before(t.settled, n) || slices.ContainsFunc(t.ahead, func(s span) bool { return n-s.first <= s.last-s.first }) {
 		return false
 	}
 	t.recovered++
@@ -98,10 +98,10 @@ func (t *track) settle(to uint32) {
 		t.settled = t.ahead[0].last
 		t.ahead = slices.Delete(t.ahead, 0, 1)
 	}
-	for len(t.ahead) > 0 && !before(to, t.ahead[0].first) {
+	for len(t.ahead) > 0 && !wire.Before(to, t.ahead[0].first) {
 		join()
 	}
-	if before(t.settled, to) {
+	if wire.Before(t.settled, to) {
 		lost += to - t.settled
 		t.settled = to
 	}
@@ -113,6 +113,3 @@ func (t *track) settle(to uint32) {
 	}
 	t.blind = t.blind && lost == 0
 }
-
-// before compares sequence numbers, which wrap (RFC 1982, section 3.2).
-func before(a, b uint32) bool { return int32(a-b) < 0 }

@@ -218,7 +218,7 @@ type model struct {
 	told  uint32 // as lost
 }
 
-func (m *model) gone(n uint32) bool { return before(n, m.begin) }
+func (m *model) gone(n uint32) bool { return wire.Before(n, m.begin) }
 
 // tick makes numbers, of which some have no record and some are not kept, and
 // sends those that have one.
@@ -282,7 +282,7 @@ func (m *model) connection(length int) {
 	}
 	m.s.resume(answer, m.now)
 	m.end()
-	for n, end := begin, m.next; before(n, end); n++ {
+	for n, end := begin, m.next; wire.Before(n, end); n++ {
 		if m.kept[index(n)] {
 			if sent++; sent > length {
 				return
