@@ -37,8 +37,6 @@ func unordered(i int64) float32 {
 	return math.Float32frombits(uint32(b))
 }
 
-const fitRounds = 30
-
 // line is a linear map of codes to numbers.
 type line struct{ origin, step float64 }
 
@@ -119,12 +117,44 @@ func (p *packer) fit(v []float32) (l line, ok bool) {
 		}
 		l.step = (f - d[0]) / k
 	}
-	return l.regress(d), true
+	return l.through(d), true
 }
 
-// regress returns a line through the numbers, whose codes l tells: that of least
-// squares, then moved until it rounds to each of them, or nearly so (projection
-// onto what each number allows, in turn).
+// through returns the line that rounds to each of the numbers, whose codes l tells:
+// the one in the middle of what they allow. Where none does, because the numbers
+// were rounded more than once, it returns the line of least squares.
+//
+// A number f with code c allows low ≤ origin + step × c ≤ high. An origin exists for
+// a step if each low is under each high: so each two numbers bound the step, and
+// all these bounds together are all there is to know.
+func (l line) through(numbers []float64) line {
+	type bounds struct{ code, low, high float64 }
+	allowed := make([]bounds, len(numbers))
+	for i, f := range numbers {
+		half := (float64(math.Nextafter32(float32(f), math.MaxFloat32)) - f) / 2
+		allowed[i] = bounds{float64(l.code(float32(f))), f - half, f + half}
+	}
+	least, most := math.Inf(-1), math.Inf(1)
+	for i, a := range allowed {
+		for _, b := range allowed[i+1:] {
+			least = max(least, (b.low-a.high)/(b.code-a.code))
+			most = min(most, (b.high-a.low)/(b.code-a.code))
+		}
+	}
+	if !(least <= most) { // nor is one of them NaN, which two numbers of one code make
+		return l.regress(numbers)
+	}
+	l.step = least + (most-least)/2
+	least, most = math.Inf(-1), math.Inf(1)
+	for _, a := range allowed {
+		least = max(least, a.low-l.step*a.code)
+		most = min(most, a.high-l.step*a.code)
+	}
+	l.origin = least + (most-least)/2
+	return l
+}
+
+// regress returns the line of least squares through the numbers, whose codes l tells.
 func (l line) regress(numbers []float64) line {
 	n := float64(len(numbers))
 	var k, y, kk, ky float64 // means, numbers relative to the first for precision
@@ -138,26 +168,6 @@ func (l line) regress(numbers []float64) line {
 	}
 	l.step = (ky - k*y) / spread
 	l.origin = numbers[0] + y - l.step*k
-	for range fitRounds {
-		moved := false
-		for _, f := range numbers {
-			c := float64(l.code(float32(f)))
-			half := float64(math.Nextafter32(float32(f), math.MaxFloat32)-float32(f)) / 2
-			off := f - (l.origin + l.step*c)
-			if math.Abs(off) <= half {
-				continue
-			}
-			moved = true
-			off -= math.Copysign(0.8*half, off)
-			u := (c - k) / spread
-			off /= 1 + (c-k)*u
-			l.origin += off - off*u*k
-			l.step += off * u
-		}
-		if !moved {
-			break
-		}
-	}
 	return l
 }
 
