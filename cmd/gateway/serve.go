@@ -67,7 +67,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 		return err
 	}
 	log := newLogger(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
-	g := &running{cfg: cfg, log: log, simulate: simulate, systemd: supervisor{log}, marks: markDir(getenv)}
+	g := &running{cfg: cfg, log: log, simulate: simulate, systemd: supervisor{log}, memory: memoryDir(getenv)}
 
 	hardware := motor.Hardware(motor.System())
 	if simulate != nil {
@@ -145,7 +145,7 @@ type running struct {
 	systemd      supervisor
 	state        *state
 	history      *kept
-	marks        string // see mark
+	memory       string // see counters
 	motors       *motor.Controller
 	sampler      *sensors.Sampler
 	server       *gateway.Server
@@ -166,7 +166,7 @@ func (g *running) build(buses buses) error {
 	if err := g.openHistory(); err != nil {
 		return err
 	}
-	g.state = openState(stateOptions{dir: g.cfg.State, lock: lock, sensors: g.cfg.Sensors, kept: g.history, marks: g.marks, log: g.log})
+	g.state = openState(stateOptions{dir: g.cfg.State, lock: lock, sensors: g.cfg.Sensors, kept: g.history, memory: g.memory, log: g.log})
 	g.history.Begin(g.state.epoch, g.state.first)
 	chips := sensors.Chips()
 	var infos []wire.SensorInfo
@@ -213,7 +213,7 @@ func (g *running) build(buses buses) error {
 	g.first = newFirsts(len(configs))
 	g.sampler = sensors.NewSampler(configs, g.clock, g.flags(), func(records []wire.Record, offset int64) {
 		g.state.Cover(records)
-		g.state.Logged(g.history.Append(records, offset)) // before anybody can have seen them
+		g.history.Append(records, offset) // before anybody can have seen them
 		g.first.see(records)
 		g.metrics.observe(records)
 		g.motors.Observe(records)

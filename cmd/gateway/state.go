@@ -19,7 +19,7 @@ const (
 	// Sequence numbers are written ahead, for so long a time of ticks: no number is
 	// used before the file says it may have been, so none is ever used twice, and
 	// an SD card sees a write every few minutes instead of one a tick. What is left
-	// of it after an unclean stop is skipped, unless the log of readings knows.
+	// of it after an unclean stop is skipped, unless the [counters] are still there.
 	reserveTime = 10 * time.Minute
 	reserveMin  = 64
 	keepEvery   = time.Minute
@@ -46,8 +46,7 @@ type state struct {
 	next    []uint32 // one more than the last one seen
 	limit   []uint32 // the first that must not be used yet
 	failed  bool     // the last write; so it is told once
-	behind  bool     // the log lacks numbers that are out
-	mark    mark     // that it does not
+	memory  counters // the numbers while the epoch is durable
 }
 
 // stateOptions is what a state is opened with.
@@ -56,20 +55,16 @@ type stateOptions struct {
 	lock    *os.File // from claimState; the state's from then on
 	sensors []SensorConfig
 	kept    keptNumbers // nil if there is no log of readings
-	marks   string      // directory in memory for the [mark]; "" if there is none
+	memory  string      // directory in memory for the [counters]; "" if there is none
 	log     *slog.Logger
 }
 
 // keptNumbers is what the log of readings knows of the numbers that were used.
-// It is given each of them before anybody else.
 type keptNumbers interface {
 	// Epoch is that of the newest record, "" if there is none.
 	Epoch() string
 	// Last returns the newest number of a sensor in that epoch.
 	Last(sensor uint16) (seq uint32, ok bool)
-	// Exact tells whether nothing can be missing that was written: the machine has
-	// not been off since.
-	Exact() bool
 }
 
 // claimState makes dir and keeps other gateways out of it, until the state is
@@ -90,19 +85,24 @@ func claimState(dir string) (*os.File, error) {
 // damaged is set aside; when nothing can be read or written, the epoch is a new
 // one and live goes on.
 func openState(o stateOptions) *state {
-	s := &state{stateOptions: o, newEpoch: func(string, []uint32) {}, mark: markOf(o.marks, o.dir)}
+	s := &state{stateOptions: o, newEpoch: func(string, []uint32) {}, memory: countersOf(o.memory, o.dir)}
 	saved := s.load()
-	// Nothing that was written to the log is missing, and nothing else was out.
-	exact := s.mark.set && s.kept != nil && s.kept.Exact()
+	var counted []uint32 // after an unclean stop
+	if saved.Reached != nil {
+		if counted = s.counted(saved); counted == nil {
+			s.log.Info("the last stop was unclean: sequence numbers that may have been used are skipped")
+		}
+	}
 	s.epoch, s.others = saved.Epoch, maps.Clone(saved.Next)
 	for i, c := range s.sensors {
 		s.names = append(s.names, c.Name)
-		s.first = append(s.first, s.continued(saved, uint16(i), exact))
+		first := saved.Next[c.Name] // after an unclean stop, the end of a reservation
+		if counted != nil {
+			first = counted[i]
+		}
+		s.first = append(s.first, s.unused(saved.Epoch, uint16(i), first))
 		s.reserve = append(s.reserve, uint32(max(reserveTime/c.Interval, reserveMin)))
 		delete(s.others, c.Name)
-	}
-	if saved.Reached != nil && !exact {
-		s.log.Info("the last stop was unclean: sequence numbers that may have been used are skipped")
 	}
 	s.next = append(s.next, s.first...)
 	s.limit = append(s.limit, s.first...)
@@ -112,24 +112,27 @@ func openState(o stateOptions) *state {
 	return s
 }
 
-// continued returns a sensor's first number: the file's, which after an unclean
-// stop is the end of a reservation, or one more than the last in the log if that
-// is exact; and never one that the log has.
-func (s *state) continued(saved savedState, sensor uint16, exact bool) uint32 {
-	name := s.sensors[sensor].Name
-	first := saved.Next[name]
-	if s.kept == nil || s.kept.Epoch() != saved.Epoch {
+// counted returns the next numbers that were left in memory, nil if there are
+// none. Those that the file was beyond, or that it did not reserve, are not those
+// of the last run.
+func (s *state) counted(saved savedState) []uint32 {
+	next := s.memory.load(saved.Epoch, s.sensors)
+	for i, n := range next {
+		name := s.sensors[i].Name
+		if wire.Before(n, saved.Reached[name]) || wire.Before(saved.Next[name], n) {
+			return nil
+		}
+	}
+	return next
+}
+
+// unused returns first, or one more than the last number that the log has.
+func (s *state) unused(epoch string, sensor uint16, first uint32) uint32 {
+	if s.kept == nil || s.kept.Epoch() != epoch {
 		return first
 	}
-	last, ok := s.kept.Last(sensor)
-	if !ok {
-		return first
-	}
-	if reached, unclean := saved.Reached[name]; unclean && exact {
-		first = reached
-	}
-	if wire.Before(first, last+1) {
-		first = last + 1
+	if last, ok := s.kept.Last(sensor); ok && wire.Before(first, last+1) {
+		return last + 1
 	}
 	return first
 }
@@ -156,6 +159,7 @@ func (s *state) Cover(records []wire.Record) {
 			next[r.Sensor] = r.Seq
 		}
 	}
+	s.count()
 	epoch := s.epoch
 	s.mu.Unlock()
 	if leap {
@@ -163,19 +167,14 @@ func (s *state) Cover(records []wire.Record) {
 	}
 }
 
-// Logged is told, before a tick is published, whether the log of readings has
-// written it and all before.
-func (s *state) Logged(written bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.behind = !written
-	s.settle()
-}
-
-// settle marks whether the numbers can go on where the log ends. s.mu is held.
-func (s *state) settle() {
-	if err := s.mark.put(s.durable && s.kept != nil && !s.behind); err != nil {
-		s.log.Warn("it cannot be marked that the log of readings is complete", "err", err)
+// count writes the numbers to memory, if they are of an epoch that will be known
+// after this process. s.mu is held.
+func (s *state) count() {
+	if !s.durable {
+		return
+	}
+	if err := s.memory.put(s.next); err != nil {
+		s.log.Warn("sequence numbers cannot be kept in memory: after a crash some will be skipped", "err", err)
 	}
 }
 
@@ -231,16 +230,15 @@ func (s *state) runsOut(n uint32) bool {
 // giveUp begins a new epoch, in memory until it can be written. s.mu is held.
 func (s *state) giveUp() {
 	s.epoch, s.durable = rand.Text(), false
-	s.settle()
 	s.log.Warn("sequence numbers cannot be continued: a new epoch begins", "state", s.dir, "epoch", s.epoch)
 }
 
 // extend reserves numbers from the next on. One goroutine at a time calls it.
 func (s *state) extend() {
 	s.mu.Lock()
-	epoch, reached, limit := s.epoch, make([]uint32, len(s.next)), make([]uint32, len(s.next))
+	epoch, reached, limit := s.epoch, slices.Clone(s.next), make([]uint32, len(s.next))
 	for i, n := range s.next {
-		reached[i], limit[i] = n, n+s.reserve[i]
+		limit[i] = n + s.reserve[i]
 	}
 	s.mu.Unlock()
 	err := s.save(epoch, limit, reached)
@@ -250,9 +248,11 @@ func (s *state) extend() {
 		s.log.Warn("sequence numbers cannot be kept", "state", s.dir, "err", err)
 	}
 	if s.failed = err != nil; err == nil && epoch == s.epoch {
-		s.limit, s.durable = limit, s.dir != ""
+		if s.limit, s.durable = limit, s.dir != ""; s.durable {
+			s.memory.begin(epoch, s.sensors)
+			s.count()
+		}
 	}
-	s.settle()
 }
 
 // close writes the numbers that were reached, after the last tick.
@@ -261,7 +261,7 @@ func (s *state) close() error {
 	defer s.mu.Unlock()
 	err := s.save(s.epoch, s.next, nil)
 	if err == nil {
-		err = s.mark.put(false) // the file knows
+		err = s.memory.remove() // the file knows
 	}
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
@@ -274,15 +274,18 @@ func (s *state) save(epoch string, next, reached []uint32) error {
 	if s.dir == "" {
 		return nil
 	}
-	saved := savedState{Epoch: epoch, Next: maps.Clone(s.others)}
-	for i, name := range s.names {
-		saved.Next[name] = next[i]
-	}
+	saved := savedState{Epoch: epoch, Next: s.byName(next)}
+	maps.Copy(saved.Next, s.others)
 	if reached != nil {
-		saved.Reached = map[string]uint32{}
-		for i, name := range s.names {
-			saved.Reached[name] = reached[i]
-		}
+		saved.Reached = s.byName(reached)
 	}
 	return saved.write(s.dir)
+}
+
+func (s *state) byName(numbers []uint32) map[string]uint32 {
+	all := map[string]uint32{}
+	for i, name := range s.names {
+		all[name] = numbers[i]
+	}
+	return all
 }

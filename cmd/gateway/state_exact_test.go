@@ -8,138 +8,112 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sensorgateway/wire"
 )
 
-// aLog is a log of readings on a disk that may stall.
+// aLog is what a log of readings knows: it may lack some.
 type aLog struct {
-	epoch   string
-	last    map[uint16]uint32
-	exact   bool
-	stalled bool
-	waiting []wire.Record // of epoch
+	epoch string
+	last  map[uint16]uint32
 }
 
-func newLog(epoch string) *aLog { return &aLog{epoch: epoch, last: map[uint16]uint32{}, exact: true} }
-
 func (l *aLog) Epoch() string { return l.epoch }
-func (l *aLog) Exact() bool   { return l.exact }
 func (l *aLog) Last(sensor uint16) (uint32, bool) {
 	seq, ok := l.last[sensor]
 	return seq, ok
 }
 
-// append takes a tick, and tells whether all are written.
-func (l *aLog) append(epoch string, records ...wire.Record) bool {
-	if l.epoch != epoch {
-		l.epoch, l.last, l.waiting = epoch, map[uint16]uint32{}, nil
-	}
-	l.waiting = append(l.waiting, records...)
-	if l.stalled {
-		return false
-	}
-	for _, r := range l.waiting {
-		l.last[r.Sensor] = r.Seq
-	}
-	l.waiting, l.exact = nil, true
-	return true
-}
-
-// useLogged uses numbers as [state.use] does, and gives them to the log.
-func (s *state) useLogged(l *aLog, sensor uint16, ticks int) (last uint32) {
-	for range ticks {
-		last = s.use(sensor, 1)
-		s.Logged(l.append(s.epoch, wire.Record{Sensor: sensor, Seq: last}))
-	}
-	return last
-}
-
-func needsMarks(t *testing.T) {
+func needsMemory(t *testing.T) {
 	t.Helper()
 	if bootID() == "" {
 		t.Skip("one boot is not told from another here")
 	}
 }
 
-// After SIGKILL the numbers go on exactly where they were, but only if the log
-// has all that were out.
+// After SIGKILL the numbers go on exactly where they were, whatever the log of
+// readings has of them.
 func TestExactNumbersAfterAKill(t *testing.T) {
-	needsMarks(t)
+	needsMemory(t)
 	const skipped = 6000 // the first after the reservation
+	other := []SensorConfig{{Name: "c", Interval: time.Second}}
 	for _, tt := range []struct {
 		name   string
-		happen func(t *testing.T, s *state, l *aLog, marks string) // after 50 ticks
+		happen func(t *testing.T, s *state, l *aLog, memory string) // after 50 ticks
 		want   uint32
 	}{
-		{"the log has all", func(*testing.T, *state, *aLog, string) {}, 50},
-		{"the log was behind, and is no more", func(_ *testing.T, s *state, l *aLog, _ string) {
-			l.stalled = true
-			s.useLogged(l, 0, 10)
-			l.stalled = false
-			s.useLogged(l, 0, 1)
-		}, 61},
-		{"the log is behind", func(_ *testing.T, s *state, l *aLog, _ string) { l.stalled = true; s.useLogged(l, 0, 10) }, skipped},
-		{"the power failed", func(_ *testing.T, _ *state, l *aLog, _ string) { l.exact = false }, skipped},
-		{"the log was deleted", func(_ *testing.T, _ *state, l *aLog, _ string) { *l = *newLog("") }, skipped},
-		{"the log knows nothing of the sensor", func(_ *testing.T, _ *state, l *aLog, _ string) { delete(l.last, 0) }, skipped},
-		{"the log is of another epoch", func(_ *testing.T, _ *state, l *aLog, _ string) { l.epoch = "other" }, skipped},
-		{"the log lost what was reached long ago", func(_ *testing.T, s *state, l *aLog, _ string) { s.extend(); l.last[0] = 30 }, 50},
-		{"the mark was lost", func(t *testing.T, s *state, _ *aLog, _ string) {
-			if err := os.Remove(s.mark.path); err != nil {
+		{"nothing more", func(*testing.T, *state, *aLog, string) {}, 50},
+		{"the reservation was extended", func(_ *testing.T, s *state, _ *aLog, _ string) { s.extend(); s.use(0, 7) }, 57},
+		{"the log has less", func(_ *testing.T, _ *state, l *aLog, _ string) { l.epoch, l.last[0] = "E", 30 }, 50},
+		{"the log has more", func(_ *testing.T, _ *state, l *aLog, _ string) { l.epoch, l.last[0] = "E", 9000 }, 9001},
+		{"the log has more of another epoch", func(_ *testing.T, _ *state, l *aLog, _ string) { l.epoch, l.last[0] = "other", 9000 }, 50},
+		{"the machine was off", func(t *testing.T, s *state, _ *aLog, _ string) {
+			if err := os.Remove(s.memory.path); err != nil {
 				t.Error(err)
 			}
 		}, skipped},
-		{"the mark was made by another user", func(t *testing.T, s *state, _ *aLog, _ string) {
+		{"another user put it there", func(t *testing.T, s *state, _ *aLog, _ string) {
 			if os.Getuid() != 0 {
 				t.Skip("needs root")
 			}
-			if err := os.Chown(s.mark.path, 65534, 65534); err != nil {
+			if err := os.Chown(s.memory.path, 65534, 65534); err != nil {
 				t.Error(err)
 			}
 		}, skipped},
-		{"a run without the log came between", func(t *testing.T, s *state, _ *aLog, marks string) {
+		{"a link was put there", func(t *testing.T, s *state, _ *aLog, _ string) {
+			if err := os.Rename(s.memory.path, s.memory.path+".2"); err != nil {
+				t.Error(err)
+			}
+			if err := os.Symlink(s.memory.path+".2", s.memory.path); err != nil {
+				t.Error(err)
+			}
+			t.Cleanup(func() { os.Remove(s.memory.path + ".2") })
+		}, skipped},
+		{"other sensors were configured", func(t *testing.T, s *state, _ *aLog, memory string) {
 			s.die()
-			between := mustOpenWith(t, stateOptions{dir: s.dir, sensors: twoSensors, marks: marks, log: quiet()})
+			between := mustOpenWith(t, stateOptions{dir: s.dir, sensors: other, memory: memory, log: quiet()})
+			between.use(0, 10)
+			between.die()
+		}, skipped},
+		{"a run without such memory came between", func(t *testing.T, s *state, _ *aLog, memory string) {
+			s.die()
+			between := mustOpenWith(t, stateOptions{dir: s.dir, sensors: twoSensors, log: quiet()})
 			between.use(0, 10)
 			between.die()
 		}, 2 * skipped},
-		{"the log was behind, and then the state could not be written", func(t *testing.T, s *state, l *aLog, _ string) {
-			l.stalled = true
-			s.useLogged(l, 0, 10)
+		{"then the state could not be written", func(t *testing.T, s *state, _ *aLog, _ string) {
 			s.die()
 			inTheWay := filepath.Join(s.dir, stateFile+".new")
 			if err := os.Mkdir(inTheWay, 0o700); err != nil {
 				t.Error(err)
 			}
-			mustOpenWith(t, s.stateOptions).die()
+			between := mustOpenWith(t, s.stateOptions)
+			between.use(0, 10) // in an epoch of its own
+			between.die()
 			if err := os.Remove(inTheWay); err != nil {
 				t.Error(err)
 			}
-		}, skipped},
+		}, 50},
 		{"it was a clean stop", func(t *testing.T, s *state, _ *aLog, _ string) {
 			if err := s.close(); err != nil {
 				t.Error(err)
 			}
 		}, 50},
-		{"it was a clean stop, but for the log", func(t *testing.T, s *state, l *aLog, _ string) {
-			l.stalled = true
-			s.useLogged(l, 0, 10)
-			if err := s.close(); err != nil {
-				t.Error(err)
-			}
-		}, 60},
-		{"the state is older than the log", func(t *testing.T, _ *state, l *aLog, _ string) { l.last[0], l.exact = 9000, false }, 9001},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir, marks, l := t.TempDir(), t.TempDir(), newLog("")
-			options := stateOptions{dir: dir, sensors: twoSensors, kept: l, marks: marks, log: quiet()}
+			dir, memory, l := t.TempDir(), t.TempDir(), &aLog{last: map[uint16]uint32{}}
+			options := stateOptions{dir: dir, sensors: twoSensors, kept: l, memory: memory, log: quiet()}
 			s := mustOpenWith(t, options)
 			epoch := s.epoch
-			s.useLogged(l, 0, 50)
-			tt.happen(t, s, l, marks)
+			s.use(0, 50)
+			tt.happen(t, s, l, memory)
+			if l.epoch == "E" {
+				l.epoch = epoch
+			}
 			s.die()
 			again := mustOpenWith(t, options)
 			if again.epoch != epoch || again.first[0] != tt.want {
@@ -148,55 +122,93 @@ func TestExactNumbersAfterAKill(t *testing.T) {
 			if err := again.close(); err != nil {
 				t.Error(err)
 			}
-			if left, _ := os.ReadDir(marks); len(left) != 0 {
+			if left, _ := filepath.Glob(filepath.Join(memory, "gateway-*")); len(left) != 0 && !strings.HasSuffix(left[0], ".2") {
 				t.Errorf("after a clean stop %v is left", left)
 			}
 		})
 	}
 }
 
+// A file of counters that is damaged, anywhere, is not believed.
+func TestDamagedCounters(t *testing.T) {
+	needsMemory(t)
+	dir, memory := t.TempDir(), t.TempDir()
+	c := countersOf(memory, dir)
+	if c.load("e", twoSensors) != nil {
+		t.Fatal("there is none, and it was loaded")
+	}
+	c.begin("e", twoSensors)
+	if err := c.put([]uint32{7, 1<<32 - 1}); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.load("e", twoSensors); !slices.Equal(got, []uint32{7, 1<<32 - 1}) {
+		t.Fatalf("loaded %v", got)
+	}
+	if c.load("f", twoSensors) != nil || c.load("e", twoSensors[:1]) != nil || c.load("e", []SensorConfig{twoSensors[1], twoSensors[0]}) != nil {
+		t.Error("those of another epoch or of other sensors were loaded")
+	}
+	good := must(os.ReadFile(c.path))
+	for i := range good {
+		for _, bad := range [][]byte{good[:i], slices.Concat(good[:i], []byte{good[i] ^ 1}, good[i+1:])} {
+			if err := os.WriteFile(c.path, bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if got := c.load("e", twoSensors); got != nil {
+				t.Errorf("%x: loaded %v", bad, got)
+			}
+		}
+	}
+}
+
+// What a tick costs here is no allocation; and where nothing can be written, one
+// attempt.
+func TestCountersInATick(t *testing.T) {
+	needsMemory(t)
+	s := mustOpenWith(t, stateOptions{dir: t.TempDir(), sensors: twoSensors, memory: t.TempDir(), log: quiet()})
+	tick := []wire.Record{{Sensor: 0}, {Sensor: 1}}
+	if n := testing.AllocsPerRun(100, func() { s.Cover(tick); tick[0].Seq++ }); n != 0 {
+		t.Errorf("%v allocations a tick", n)
+	}
+	var log bytes.Buffer
+	s = mustOpenWith(t, stateOptions{dir: t.TempDir(), sensors: twoSensors, memory: "/none/such", log: slog.New(slog.NewTextHandler(&log, nil))})
+	s.use(0, 100)
+	if n := strings.Count(log.String(), "cannot be kept in memory"); n != 1 {
+		t.Errorf("told %d times: %s", n, log.String())
+	}
+}
+
 // Whatever happens, no number is used twice in an epoch; and none is skipped
 // without need.
 func TestRandomStops(t *testing.T) {
-	needsMarks(t)
+	needsMemory(t)
 	for seed := range uint64(50) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
-			dir, marks, l := t.TempDir(), t.TempDir(), newLog("")
-			options := stateOptions{dir: dir, sensors: twoSensors, kept: l, marks: marks, log: quiet()}
+			dir, memory, l := t.TempDir(), t.TempDir(), &aLog{last: map[uint16]uint32{}}
+			options := stateOptions{dir: dir, sensors: twoSensors, kept: l, memory: memory, log: quiet()}
 			used := map[string]uint32{} // the last number, by epoch and sensor
 			s := mustOpenWith(t, options)
 			for range 60 {
-				wantExact := false
-				switch random.IntN(9) {
+				exact := true
+				switch random.IntN(8) {
 				case 0: // a clean stop
-					wantExact = true
-					l.stalled = false
-					l.append(s.epoch)
 					if err := s.close(); err != nil {
 						t.Fatal(err)
 					}
-				case 1: // SIGKILL
-					wantExact = len(l.waiting) == 0 && l.epoch == s.epoch
-					l.waiting = nil
+				case 1: // SIGKILL; the log may lack the last ones
 					s.die()
-				case 2: // the power fails: the log loses its end
+					exact = s.durable
+				case 2: // the power fails; the log may lack more of them
 					s.die()
-					l.waiting, l.exact = nil, false
-					for i := range l.last {
-						l.last[i] -= min(l.last[i], uint32(random.IntN(20)))
-					}
-					left, _ := filepath.Glob(filepath.Join(marks, "*"))
+					exact = false
+					left, _ := filepath.Glob(filepath.Join(memory, "*"))
 					for _, path := range left {
 						os.Remove(path)
 					}
 				case 3:
-					l.stalled = !l.stalled
-					continue
-				case 4:
 					s.renew()
 					continue
-				case 5: // a pause of the whole machine
+				case 4: // a pause of the whole machine
 					if random.IntN(4) == 0 {
 						s.next[0] += uint32(random.IntN(10000))
 					}
@@ -204,7 +216,7 @@ func TestRandomStops(t *testing.T) {
 				default:
 					for range random.IntN(1000) {
 						sensor := uint16(random.IntN(len(twoSensors)))
-						seq := s.useLogged(l, sensor, 1)
+						seq := s.use(sensor, 1)
 						key := fmt.Sprint(s.epoch, sensor)
 						if last, ok := used[key]; ok && seq <= last {
 							t.Fatalf("number %d of sensor %d came after %d", seq, sensor, last)
@@ -214,11 +226,19 @@ func TestRandomStops(t *testing.T) {
 					continue
 				}
 				old := s
+				if l.epoch != old.epoch {
+					l.epoch, l.last = old.epoch, map[uint16]uint32{}
+				}
+				for i := range twoSensors {
+					if last, ok := used[fmt.Sprint(old.epoch, i)]; ok {
+						l.last[uint16(i)] = last - min(last, uint32(random.IntN(20)))
+					}
+				}
 				s = mustOpenWith(t, options)
 				for i := range twoSensors {
-					_, known := l.last[uint16(i)]
-					if last, ok := used[fmt.Sprint(old.epoch, i)]; wantExact && ok && known && s.epoch == old.epoch && s.first[i] != last+1 && old.next[i] == last+1 {
-						t.Fatalf("sensor %d begins at %d after %d", i, s.first[i], last)
+					last, ok := used[fmt.Sprint(old.epoch, i)]
+					if exact && ok && old.next[i] == last+1 && (s.epoch != old.epoch || s.first[i] != last+1) {
+						t.Fatalf("sensor %d begins at %d in epoch %q after %d in %q", i, s.first[i], s.epoch, last, old.epoch)
 					}
 				}
 			}
@@ -296,9 +316,9 @@ func TestRestoredState(t *testing.T) {
 	}
 }
 
-func TestMarkDir(t *testing.T) {
+func TestMemoryDir(t *testing.T) {
 	for env, want := range map[string]string{"": "/dev/shm", "/run/gateway": "/run/gateway", "/run/a:/run/b": "/run/a"} {
-		if got := markDir(func(string) string { return env }); got != want {
+		if got := memoryDir(func(string) string { return env }); got != want {
 			t.Errorf("%q: %q, want %q", env, got, want)
 		}
 	}

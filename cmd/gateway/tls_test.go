@@ -63,7 +63,7 @@ func TestTLS(t *testing.T) {
 		t.Error("a client that does not trust it is connected")
 	}
 
-	// A stream over TLS: every tick, gap-free.
+	// A stream over TLS: every tick in order, but for those that a busy machine misses.
 	d := websocket.Dialer{TLSClientConfig: trusting(), Subprotocols: []string{wire.ReadingsV2}}
 	c, _, err := d.Dial(p.URL, nil)
 	if err != nil {
@@ -71,7 +71,7 @@ func TestTLS(t *testing.T) {
 	}
 	defer c.Close()
 	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
-	var last uint32
+	var begin, last uint32
 	for i := 0; i < 20; {
 		kind, b, err := c.ReadMessage()
 		if err != nil {
@@ -81,11 +81,16 @@ func TestTLS(t *testing.T) {
 			continue
 		}
 		records, err := wire.ParseRecords(b)
-		if err != nil || i > 0 && records[0].Seq != last+1 {
+		if err != nil || i > 0 && records[0].Seq <= last {
 			t.Fatalf("%+v after %d, %v", records, last, err)
 		}
-		last = records[0].Seq
+		if last = records[0].Seq; i == 0 {
+			begin = last
+		}
 		i++
+	}
+	if last-begin > 30 {
+		t.Errorf("20 readings from %d to %d", begin, last)
 	}
 	out, err := exec.Command("timeout", "-s", "INT", "2", bin, "watch", p.URL, "--ca", crt).Output()
 	if !bytes.Contains(out, []byte(`"sensor":"a"`)) {
