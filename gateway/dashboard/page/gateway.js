@@ -221,6 +221,7 @@ export class Gateway extends Link {
     if (id !== undefined) this.#answer(id, type === "error" ? new GatewayError(payload.code, payload.message) : payload);
     else if (type === "hello") this.#greet(payload);
     else if (type === "state") this.#motor(payload);
+    else if (type === "subscribed") this.#lose(payload);
     else if (type === "event" || type === "stats") this.emit(type, payload);
   }
 
@@ -279,6 +280,11 @@ export class Gateway extends Link {
     }
     this.#resuming = false;
     this.emit("resumed", { skipped });
+  }
+
+  /** In the middle of a replay, more of it was lost. @param {{from?: Record<string, number>}} subscribed */
+  #lose({ from = {} }) {
+    for (const { id, name } of this.hello?.sensors ?? []) if (name in from) this.sequences.get(id)?.lose(from[name]);
   }
 
   /** @param {import("./readings.js").Reading[]} readings */
