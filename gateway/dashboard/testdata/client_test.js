@@ -325,6 +325,29 @@ inBrowser("a command is answered, refused, or says that it was lost; none is kep
   equal(browser.socket.sent.filter((/** @type {any} */ m) => m.type === "command"), []);
 });
 
+inBrowser("a look at the motors shows their interlocks, is no command, and does not get ahead of a change", async (browser) => {
+  const gateway = new Gateway("ws://gateway/"), lines = log(gateway);
+  gateway.open();
+  browser.greet();
+  lines.length = 0;
+  const look = async (/** @type {object[]} */ motors) => {
+    const looked = gateway.look(), { type, id, payload } = browser.socket.sent.at(-1);
+    equal([type, payload], ["subscribe", { topic: "motors" }]);
+    browser.say({ type: "subscribed", id, payload: { topic: "motors", motors } });
+    await looked;
+  };
+  const interlocks = [{ condition: "indoor.age < 1s", holds: false }];
+  await look([{ target: "m", running: false, ts: 1, interlocks }]);
+  equal([lines, gateway.motors.get("m")?.interlocks], [["m false"], interlocks]);
+  await look([{ target: "m", running: true, ts: 2 }]); // whose state message is on its way
+  equal(lines, ["m false"]);
+  browser.say({ type: "state", payload: { target: "m", running: true, ts: 2 } });
+  equal(lines, ["m false", "m true"]);
+  const looked = gateway.look();
+  browser.lose();
+  equal((await rejection(looked)).code, 0);
+});
+
 inBrowser("a lease is kept alive until it is released or the motor stops", async (browser) => {
   const gateway = new Gateway("ws://gateway/");
   gateway.open();
