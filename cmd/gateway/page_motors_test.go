@@ -45,6 +45,10 @@ func indoorTemperature(t *testing.T, p *gatewayProcess) float32 {
 // starting is seen before a start is refused: while the page is looked at, with
 // no command, and without a word in the room.
 func TestPageInterlocks(t *testing.T) {
+	access, err := os.ReadFile("testdata/page/access.js")
+	if err != nil {
+		t.Fatal(err)
+	}
 	const simulate = "--simulate=steady:7" // the same room, before and after
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), simulate, "--listen", "127.0.0.1:0")
@@ -77,12 +81,16 @@ motors:
 		return fmt.Sprintf(`[...document.querySelectorAll(".interlocks")[1].children].map((li) => li.textContent.trim()).join() === %q`, words)
 	}
 	page.Wait(relay(cool + " does not hold: blocks start,indoor.age < 1m holds"))
+	for _, wrong := range append(browsertest.Eval[[]string](page, string(access)), page.Nameless()...) {
+		t.Error(wrong)
+	}
 	page.Click(".motor:nth-child(2) .start")
 	page.Wait(`document.querySelector(".motor:nth-child(2) .error").textContent.startsWith("interlock: ` + cool + `")`)
-	top := browsertest.Eval[float64](page, `document.querySelector(".motor:nth-child(3) .stop").getBoundingClientRect().top + scrollY`)
+	const lastStop = `document.querySelector(".motor:nth-child(3) .stop").getBoundingClientRect().top + scrollY`
+	top := browsertest.Eval[float64](page, lastStop)
 	page.Click(".motor .start")
 	page.Wait(relay(cool + " holds,indoor.age < 1m holds"))
-	if then := browsertest.Eval[float64](page, `document.querySelector(".motor:nth-child(3) .stop").getBoundingClientRect().top + scrollY`); then != top {
+	if then := browsertest.Eval[float64](page, lastStop); then != top {
 		t.Errorf("Stop moved by %g pixels when an interlock began to hold", then-top)
 	}
 	page.Click(".motor .stop")
