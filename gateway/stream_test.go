@@ -303,6 +303,11 @@ func TestAccess(t *testing.T) {
 			t.Errorf("%s: %s", action, got)
 		}
 	}
+	for range 2 { // who may not command may look, as often as it likes
+		if got := c.ask(`{"type":"subscribe","payload":{"topic":"motors"}}`); !strings.Contains(got, `"motors":[{"target":"motor_1"`) {
+			t.Errorf("a look at the motors: %s", got)
+		}
+	}
 	s.tick()
 	c.read(websocket.BinaryMessage)
 	if len(m.commands) > 0 {

@@ -47,18 +47,31 @@ type Command struct {
 	Expires   *int64   // Unix ms; later it is refused
 }
 
-// MotorState is a motor as it is: in hello, in acknowledgements and in state messages.
+// MotorState is a motor as it is: in hello, in acknowledgements, in state
+// messages and wherever else motors are listed. What a server leaves out of it is
+// zero: a motor that is not said to be reversible is not.
 type MotorState struct {
-	Target    string  `json:"target"`
-	Running   bool    `json:"running"`
-	Speed     float64 `json:"speed"`             // what the output is driven with, 0…1
-	Direction string  `json:"direction"`         // Forward or Reverse
-	Reason    string  `json:"reason"`            // of the last change
-	By        string  `json:"by"`                // who caused it; "" where nobody did
-	TS        float64 `json:"ts"`                // of the last change, Unix seconds
-	Holder    string  `json:"holder,omitempty"`  // whose lease runs
-	Latched   bool    `json:"latched,omitempty"` // by an e-stop or a fault, until reset
-	Fault     string  `json:"fault,omitempty"`   // what the hardware said
+	Target       string      `json:"target"`
+	Running      bool        `json:"running"`
+	Speed        float64     `json:"speed"`                // what the output is driven with, 0…1
+	Direction    string      `json:"direction"`            // Forward or Reverse
+	Reason       string      `json:"reason"`               // of the last change
+	By           string      `json:"by"`                   // who caused it; "" where nobody did
+	TS           float64     `json:"ts"`                   // of the last change, Unix seconds
+	Holder       string      `json:"holder,omitempty"`     // whose lease runs
+	Latched      bool        `json:"latched,omitempty"`    // by an e-stop or a fault, until reset
+	Fault        string      `json:"fault,omitempty"`      // what the hardware said
+	Reversible   bool        `json:"reversible"`           // can turn both ways
+	Proportional bool        `json:"proportional"`         // knows speeds between 0 and 1; else it is on or off
+	Interlocks   []Interlock `json:"interlocks,omitempty"` // all of these must hold for it to start, and to run
+}
+
+// Interlock is a condition of a motor, as it was when the state was made. No
+// state message tells that it changed, unless it stops the motor: who wants to
+// know asks for the motors again.
+type Interlock struct {
+	Condition string `json:"condition"` // such as "indoor.temperature < 60"
+	Holds     bool   `json:"holds"`     // never while its sensor fails or is silent for too long
 }
 
 // Ack is the payload of an ack message.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -192,5 +193,33 @@ func BenchmarkRecordAppend(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		buf = r.Append(buf[:0])
+	}
+}
+
+// A motor as it is listed: clients that nobody here wrote read these bytes.
+func TestGoldenMotorState(t *testing.T) {
+	for _, tt := range []struct {
+		s    MotorState
+		want string
+	}{
+		{MotorState{Target: "motor_1", Direction: Forward, Reason: "boot", TS: 1712345678.901},
+			`{"target":"motor_1","running":false,"speed":0,"direction":"forward","reason":"boot","by":"","ts":1712345678.901,"reversible":false,"proportional":false}`},
+		{MotorState{"gate", true, 0.5, Reverse, "command", "anna", 1.5, "anna", true, "pin 4", true, true,
+			[]Interlock{{"indoor.temperature <= 60", true}, {"indoor.age < 1s", false}}},
+			`{"target":"gate","running":true,"speed":0.5,"direction":"reverse","reason":"command","by":"anna","ts":1.5,"holder":"anna","latched":true,"fault":"pin 4",` +
+				`"reversible":true,"proportional":true,"interlocks":[{"condition":"indoor.temperature \u003c= 60","holds":true},{"condition":"indoor.age \u003c 1s","holds":false}]}`},
+	} {
+		got, err := json.Marshal(tt.s)
+		if err != nil || string(got) != tt.want {
+			t.Errorf("got  %s, %v\nwant %s", got, err, tt.want)
+		}
+		var back MotorState
+		if err := json.Unmarshal(got, &back); err != nil || !reflect.DeepEqual(back, tt.s) {
+			t.Errorf("%s came back as %+v, %v", got, back, err)
+		}
+	}
+	var old MotorState // of a server that does not know them
+	if err := json.Unmarshal([]byte(`{"target":"motor_1"}`), &old); err != nil || old.Reversible || old.Proportional || old.Interlocks != nil {
+		t.Errorf("%+v, %v", old, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"sensorgateway/gateway/client"
@@ -164,7 +165,7 @@ func (o *operator) stay(ctx context.Context, shown *wire.MotorState) error {
 			if n.err != nil {
 				return n.err
 			}
-			if shown != nil && *shown == n.state {
+			if shown != nil && same(*shown, n.state) {
 				continue
 			}
 			shown = &n.state
@@ -180,6 +181,13 @@ func (o *operator) stay(ctx context.Context, shown *wire.MotorState) error {
 			}
 		}
 	}
+}
+
+// same tells whether two states are of one change. Interlocks come and go
+// without one.
+func same(a, b wire.MotorState) bool {
+	a.Interlocks, b.Interlocks = nil, nil
+	return reflect.DeepEqual(a, b)
 }
 
 // stop stops the motor that we started. News must not hold up the answer.

@@ -135,8 +135,9 @@ func TestMotorRefused(t *testing.T) {
 // It stays while the motor runs, and ends when the motor's time is up. States
 // from before the acknowledgement, and of others, are not its motor's end.
 func TestMotorFor(t *testing.T) {
-	slower := motorRuns
+	slower, known := motorRuns, motorRuns
 	slower.Speed = 0.25
+	known.Interlocks = []wire.Interlock{{Condition: "indoor.age < 1s"}} // as it was told, a moment later
 	url := motorGateway(t, func(m motorServer) {
 		e, cmd := m.command()
 		if cmd.Action != wire.Start || cmd.RunMS == nil || *cmd.RunMS != 5000 || cmd.LeaseMS != nil {
@@ -144,7 +145,7 @@ func TestMotorFor(t *testing.T) {
 		}
 		m.state(because("command", "ben"))
 		m.ack(e, wire.Start, motorRuns)
-		m.state(motorRuns) // told to all, and known already
+		m.state(known) // to all, of the change that was acknowledged
 		m.state(wire.MotorState{Target: "motor_2", Reason: "estop"})
 		m.state(slower)
 		m.state(slower)

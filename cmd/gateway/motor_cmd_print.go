@@ -53,6 +53,13 @@ func describeMotor(s wire.MotorState) string {
 	if s.Holder != "" {
 		text += ", held by " + s.Holder
 	}
+	for _, i := range s.Interlocks {
+		holds := "holds"
+		if !i.Holds {
+			holds = "does not hold"
+		}
+		text += ", " + i.Condition + " " + holds
+	}
 	return printable(text)
 }
 

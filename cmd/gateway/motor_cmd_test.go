@@ -96,6 +96,8 @@ func TestDescribeMotor(t *testing.T) {
 		{wire.MotorState{Target: "motor_1", Reason: "fault", Latched: true, Fault: "pin \x1b[31mGPIO17"},
 			"motor_1: stopped (fault), latched until reset, fault: pin �[31mGPIO17"},
 		{wire.MotorState{Target: "motor_1", By: "ben"}, "motor_1: stopped (ben)"},
+		{wire.MotorState{Target: "motor_1", Reason: "boot", Interlocks: []wire.Interlock{{Condition: "indoor.age < 1s", Holds: true}, {Condition: "indoor.temperature < 60"}}},
+			"motor_1: stopped (boot), indoor.age < 1s holds, indoor.temperature < 60 does not hold"},
 	} {
 		if got := describeMotor(tt.s); got != tt.want {
 			t.Errorf("%q, want %q", got, tt.want)

@@ -126,11 +126,11 @@ func (c *Controller) answer(cmd wire.Command, targets []*motor) wire.Ack {
 	if cmd.Action == wire.EStop || cmd.Action == wire.Reset || cmd.Target == wire.All {
 		ack.Motors = make([]wire.MotorState, 0, len(targets))
 		for _, m := range targets {
-			ack.Motors = append(ack.Motors, m.state(c.estop))
+			ack.Motors = append(ack.Motors, c.state(m))
 		}
 		return ack
 	}
-	s := targets[0].state(c.estop)
+	s := c.state(targets[0])
 	ack.State = &s
 	return ack
 }

@@ -2,6 +2,7 @@ package motor
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func TestRefusals(t *testing.T) {
 				test.before(r)
 				before, drives := r.States()[0], len(r.drives())
 				r.refused(anna, test.command, test.code, test.message)
-				if after := r.States()[0]; after != before || len(r.drives()) != drives {
+				if after := r.States()[0]; !reflect.DeepEqual(after, before) || len(r.drives()) != drives {
 					t.Errorf("changed %+v\n     to %+v", before, after)
 				}
 			})
@@ -149,10 +150,11 @@ func TestAcks(t *testing.T) {
 			}
 			want := step.state
 			want.Target, want.TS = "m1", got.TS
-			if *got != want {
+			want.Reversible, want.Proportional = true, true
+			if !reflect.DeepEqual(*got, want) {
 				t.Errorf("%s:\n got %+v\nwant %+v", step.text, *got, want)
 			}
-			if r.States()[0] != *got {
+			if !reflect.DeepEqual(r.States()[0], *got) {
 				t.Errorf("%s: state is %+v,\n acknowledged %+v", step.text, r.States()[0], *got)
 			}
 		}
@@ -177,6 +179,7 @@ func TestTold(t *testing.T) {
 		}
 		for i := range want {
 			want[i].Target, want[i].Direction = "m1", wire.Forward
+			want[i].Reversible, want[i].Proportional = true, true
 			want[i].TS = float64(bubbleStart+int64(want[i].TS*1000)) / 1000
 		}
 		if fmt.Sprint(r.told()) != fmt.Sprint(want) {
@@ -196,7 +199,7 @@ func TestRepeats(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", what, err)
 			}
-			if (len(r.drives()) == drives) != want || want && *ack.State != first[who] {
+			if (len(r.drives()) == drives) != want || want && !reflect.DeepEqual(*ack.State, first[who]) {
 				t.Errorf("%s: driven %v, answered %+v, first %+v", what, r.drives()[drives:], *ack.State, first[who])
 			}
 			if !want {
@@ -271,7 +274,7 @@ func TestRepeatIsSignOfLife(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.pass(200 * ms)
-		if again, err := r.try(anna, "2", late); err != nil || *again.State != *first.State {
+		if again, err := r.try(anna, "2", late); err != nil || !reflect.DeepEqual(*again.State, *first.State) {
 			t.Errorf("%+v, %v", again, err)
 		}
 		r.pass(100 * ms)

@@ -88,16 +88,18 @@ func New(motors []Config, notify func(wire.MotorState), log *slog.Logger) *Contr
 		board: newBoard(len(motors), notify, log), wake: make(chan struct{}, 1),
 		ready: make(chan struct{}), byName: map[string]*motor{}, repeats: repeats{},
 	}
-	var needs []*need
+	var needs [][]*need
 	for i, cfg := range motors {
 		m := newMotor(i, cfg)
 		c.motors = append(c.motors, m)
 		c.byName[cfg.Name] = m
-		needs = append(needs, m.needs...)
+		needs = append(needs, m.needs)
+	}
+	c.watch = newWatch(needs)
+	for _, m := range c.motors {
 		m.change("boot", "", time.Now())
 		c.show(m)
 	}
-	c.watch = newWatch(needs)
 	return c
 }
 
@@ -119,9 +121,16 @@ func (c *Controller) Lost(clientID string) {
 // it. It never waits for a pin.
 func (c *Controller) Running(clientID string) bool { return c.board.operates(clientID) }
 
-// States returns the motors as they are, in the order of the configuration. It
-// never waits for a pin.
-func (c *Controller) States() []wire.MotorState { return c.board.list() }
+// States returns the motors as they are, in the order of the configuration, and
+// their interlocks as they are now. It never waits for a pin.
+func (c *Controller) States() []wire.MotorState {
+	states := c.board.list()
+	now := time.Now()
+	for i := range states {
+		states[i].Interlocks = c.watch.interlocks(i, now)
+	}
+	return states
+}
 
 // Observe takes the records of a tick, for the interlocks. It neither blocks
 // nor allocates.
@@ -158,5 +167,11 @@ func (c *Controller) poke() {
 }
 
 // tell publishes a change of the motor and has it notified, show publishes only.
-func (c *Controller) tell(m *motor) { c.board.put(m.index, m.state(c.estop), m.operators(), true) }
-func (c *Controller) show(m *motor) { c.board.put(m.index, m.state(c.estop), m.operators(), false) }
+func (c *Controller) tell(m *motor) { c.board.put(m.index, c.state(m), m.operators(), true) }
+func (c *Controller) show(m *motor) { c.board.put(m.index, c.state(m), m.operators(), false) }
+
+func (c *Controller) state(m *motor) wire.MotorState {
+	s := m.state(c.estop)
+	s.Interlocks = c.watch.interlocks(m.index, time.Now())
+	return s
+}

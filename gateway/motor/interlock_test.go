@@ -2,6 +2,7 @@ package motor
 
 import (
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -226,6 +227,60 @@ func TestObserveAllocatesNothing(t *testing.T) {
 		hot := []wire.Record{{Reading: wire.Reading{Temperature: 90}}}
 		if n := testing.AllocsPerRun(100, func() { r.Observe(records); r.Observe(hot) }); n != 0 {
 			t.Errorf("%v allocations", n)
+		}
+	})
+}
+
+// TestInterlockStates: whoever sees a motor sees its interlocks as they are at
+// that moment; that they changed is told to nobody until the motor changes.
+func TestInterlockStates(t *testing.T) {
+	const value, youth, other = "indoor.temperature < 60", "outdoor.age < 500ms", "indoor.humidity > 1"
+	motors := append(m1(func(c *Config) {
+		c.Needs = []Condition{mustParse(t, value), mustParse(t, youth)}
+	}), Config{Name: "m2", Needs: []Condition{mustParse(t, other)}}, Config{Name: "m3"})
+	bubble(t, motors, func(r *rig) {
+		want := func(when string, first, second, third bool) {
+			t.Helper()
+			all := [][]wire.Interlock{{{Condition: value, Holds: first}, {Condition: youth, Holds: second}}, {{Condition: other, Holds: third}}, nil}
+			ack, err := r.try(anna, "", `status "target":"all"`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, states := range [][]wire.MotorState{r.States(), ack.Motors} {
+				for j, s := range states {
+					if !reflect.DeepEqual(s.Interlocks, all[j]) {
+						t.Errorf("%s: %s, way %d: %+v, want %+v", when, s.Target, i, s.Interlocks, all[j])
+					}
+				}
+			}
+		}
+		want("nothing heard", false, false, false)
+		r.reading(0, 20)
+		r.reading(1, 20)
+		want("all is well", true, true, true)
+		r.reading(0, 60)
+		want("hot", false, true, true)
+		r.failure(0, wire.Checksum)
+		want("failed", false, true, false)
+		r.reading(0, 20)
+		r.pass(500 * ms)
+		want("an old one", true, false, true)
+		r.pass(staleAfter)
+		want("all old", false, false, false)
+		if told := r.told(); len(told) != 0 {
+			t.Errorf("told %+v", told)
+		}
+
+		r.reading(0, 20)
+		r.reading(1, 20)
+		if s := r.do(anna, "start"); !s.Interlocks[0].Holds || !s.Interlocks[1].Holds {
+			t.Errorf("acknowledged %+v", s)
+		}
+		r.reading(0, 61)
+		r.pass(0)
+		told := r.told()
+		if s := told[len(told)-1]; s.Running || s.Interlocks[0].Holds || !s.Interlocks[1].Holds {
+			t.Errorf("told %+v", s)
 		}
 	})
 }

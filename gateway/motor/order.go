@@ -136,11 +136,13 @@ func (m *motor) change(reason, by string, now time.Time) {
 	m.reason, m.by, m.changed = reason, by, now
 }
 
+// state is the motor as it is, without its interlocks, which the watch knows.
 func (m *motor) state(estop bool) wire.MotorState {
 	s := wire.MotorState{
 		Target: m.cfg.Name, Running: m.running, Speed: math.Abs(m.read), Direction: wire.Forward,
 		Reason: m.reason, By: m.by, TS: float64(m.changed.UnixMilli()) / 1000,
 		Holder: m.holder.Name, Latched: estop || m.fault != "", Fault: m.fault,
+		Reversible: m.cfg.Reversible, Proportional: m.cfg.Proportional,
 	}
 	if m.read < 0 || m.read == 0 && m.reverse {
 		s.Direction = wire.Reverse

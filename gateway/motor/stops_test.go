@@ -1,7 +1,7 @@
 package motor
 
 import (
-	"slices"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,10 +135,10 @@ func TestShutdown(t *testing.T) {
 		r.Off() // harmless by now, and so are these
 		r.EStop(ben)
 		r.Lost("ANNA")
-		if after := r.States(); !slices.Equal(after, s) {
+		if after := r.States(); !reflect.DeepEqual(after, s) {
 			t.Errorf("changed %+v\n     to %+v", s, after)
 		}
-		if last := r.told()[len(r.told())-1]; last != s[0] {
+		if last := r.told()[len(r.told())-1]; !reflect.DeepEqual(last, s[0]) {
 			t.Errorf("told %+v last, want %+v", last, s[0])
 		}
 	})

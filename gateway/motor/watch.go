@@ -1,6 +1,7 @@
 package motor
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -10,14 +11,15 @@ import (
 // watch keeps what the needs of all motors ask about. Its lock is never held
 // over a write to a pin, so a tick never waits for one.
 type watch struct {
-	mu    sync.Mutex
-	last  []sighting // by sensor
-	needs [][]*need  // by sensor
+	mu     sync.Mutex
+	last   []sighting // by sensor
+	needs  [][]*need  // by sensor
+	motors [][]*need  // by motor
 }
 
-func newWatch(needs []*need) *watch {
-	w := &watch{}
-	for _, n := range needs {
+func newWatch(motors [][]*need) *watch {
+	w := &watch{motors: motors}
+	for _, n := range slices.Concat(motors...) {
 		for len(w.needs) <= n.sensor {
 			w.needs = append(w.needs, nil)
 		}
@@ -81,4 +83,15 @@ func (w *watch) violated(needs []*need, now time.Time) (first *need, until time.
 		}
 	}
 	return nil, until
+}
+
+// interlocks returns a motor's needs as they are now, nil if it has none.
+func (w *watch) interlocks(motor int, now time.Time) []wire.Interlock {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []wire.Interlock
+	for _, n := range w.motors[motor] {
+		all = append(all, wire.Interlock{Condition: n.text, Holds: n.holds(w.last[n.sensor], now)})
+	}
+	return all
 }

@@ -25,7 +25,7 @@
  * - `hello` Hello: who the gateway is, its sensors and motors; after each connect
  * - `resumed` {skipped}: what was missed follows, but for what is older than `replay`
  * - `readings` Reading[]: those of one message that are new
- * - `motor` MotorState: as the gateway acknowledged or announced it
+ * - `motor` MotorState: as the gateway acknowledged or announced it, or was asked with `look`
  * - `event`, `stats`: as the gateway sends them, if the topic `events` is among the options
  * - `pong` number: the round trip in ms, every five seconds
  *
@@ -43,7 +43,8 @@ export { cause, decode } from "./readings.js";
  * @typedef {import("./readings.js").Reading & {name: string}} Reading with its sensor's name
  * @typedef {{id: number, name: string, model: string, interval_ms: number, next_seq: number, primary?: boolean}} SensorInfo
  * @typedef {{target: string, running: boolean, speed: number, direction: "forward" | "reverse", reason: string, by: string,
- *   ts: number, holder?: string, latched?: boolean, fault?: string}} MotorState
+ *   ts: number, holder?: string, latched?: boolean, fault?: string, reversible?: boolean, proportional?: boolean,
+ *   interlocks?: {condition: string, holds: boolean}[]}} MotorState what is left out is not so
  * @typedef {{server: string, version: string, epoch: string, time: number, simulated: boolean, clock_synced: boolean,
  *   sensors: SensorInfo[], motors: MotorState[]}} Hello
  * @typedef {{action: string, target: string, status: "ok", state?: MotorState, motors?: MotorState[]}} Ack
@@ -153,6 +154,18 @@ export class Gateway extends Link {
     return ack;
   }
 
+  /**
+   * Looks at the motors anew: their interlocks change without a word, and so does
+   * the speed on a ramp. Each comes as `motor`, unless it is about to be announced
+   * that it has changed. It is no command: whoever may not command may look, and
+   * it keeps no lease alive. It subscribes to `motors`.
+   */
+  async look() {
+    /** @type {{motors: MotorState[]}} */
+    const { motors } = await this.request("subscribe", { topic: "motors" });
+    for (const state of motors) if (this.motors.get(state.target)?.ts === state.ts) this.#motor(state);
+  }
+
   /** Keeps a lease alive no longer: the motor stops when it ends. @param {string} [target] without one: all */
   release(target) {
     for (const name of target === undefined ? [...this.#leases.keys()] : [target]) {
@@ -221,6 +234,7 @@ export class Gateway extends Link {
     if (id !== undefined) this.#answer(id, type === "error" ? new GatewayError(payload.code, payload.message) : payload);
     else if (type === "hello") this.#greet(payload);
     else if (type === "state") this.#motor(payload);
+    else if (type === "subscribed") this.#lose(payload);
     else if (type === "event" || type === "stats") this.emit(type, payload);
   }
 
@@ -279,6 +293,11 @@ export class Gateway extends Link {
     }
     this.#resuming = false;
     this.emit("resumed", { skipped });
+  }
+
+  /** In the middle of a replay, more of it was lost. @param {{from?: Record<string, number>}} subscribed */
+  #lose({ from = {} }) {
+    for (const { id, name } of this.hello?.sensors ?? []) if (name in from) this.sequences.get(id)?.lose(from[name]);
   }
 
   /** @param {import("./readings.js").Reading[]} readings */

@@ -1,7 +1,8 @@
 // @ts-check
 // The motors: what they do, from what the gateway acknowledged and never from
-// hope, who holds them and why they stopped. What this page starts runs under a
-// lease that it keeps alive only while it is open and in sight.
+// hope, what keeps them from starting, who holds them and why they stopped. What
+// this page starts runs under a lease that it keeps alive only while it is open
+// and in sight.
 
 import { copy, find, get, mark, press, text } from "./dom.js";
 import { percent } from "./format.js";
@@ -10,6 +11,7 @@ import { percent } from "./format.js";
 /** @typedef {import("./gateway.js").MotorState} MotorState */
 
 const LEASE = 2000; // ms
+const LOOK = 2000; // ms from one look at the interlocks to the next
 const SETTLED = 150; // ms after which a slider that was moved counts
 
 /** Why a motor is as it is; what the gateway may say besides, it says in words. @type {Record<string, string>} */
@@ -33,7 +35,7 @@ export function why({ running, reason, by }) {
 }
 
 /** What a motor does. @param {MotorState} state */
-export const does = ({ running, speed, direction }) => (running ? `running, ${percent(speed)} ${direction}` : "off");
+export const does = ({ running, speed, direction, reversible }) => (running ? `running, ${percent(speed)}${reversible ? ` ${direction}` : ""}` : "off");
 
 export class Motors {
   /** @type {Map<string, Motor>} */
@@ -48,7 +50,9 @@ export class Motors {
     gateway.addEventListener("phase", () => this.#motors.forEach((motor) => motor.show()));
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) gateway.release();
+      else this.#look();
     });
+    setInterval(() => this.#look(), LOOK);
     const latched = get("latched");
     find(latched, "button").addEventListener("click", async () => {
       try {
@@ -66,6 +70,13 @@ export class Motors {
     if (states.map((s) => s.target).join() === [...this.#motors.keys()].join()) return;
     this.#motors = new Map(states.map((state) => [state.target, new Motor(this.#gateway, state)]));
     get("motors").replaceChildren(...[...this.#motors.values()].map(({ element }) => element));
+  }
+
+  /** Looks whether interlocks hold, while somebody can see it. */
+  #look() {
+    if (document.hidden || this.#gateway.phase !== "connected") return;
+    const some = [...this.#gateway.motors.values()].some(({ interlocks }) => interlocks);
+    if (some) this.#gateway.look().catch(() => {}); // a lost connection shows elsewhere
   }
 
   /** @param {MotorState} state */
@@ -95,6 +106,7 @@ class Motor {
     const name = state.target;
     text(part("h3"), name);
     text(part("legend"), `How ${name} runs`);
+    part(".interlocks").setAttribute("aria-label", `Interlocks of ${name}`);
     part(".start").setAttribute("aria-label", `Start ${name}`);
     part(".stop").setAttribute("aria-label", `Stop ${name}`);
     part("input").setAttribute("aria-label", `Speed of ${name} in percent`);
@@ -119,10 +131,10 @@ class Motor {
     return Number(find(this.element, "input").value) / 100;
   }
 
-  /** What the controls say, without what goes without saying: not every motor can be told more. */
+  /** What the controls say that are there. */
   #wanted() {
-    const speed = this.#speed, direction = find(this.element, ".direction [aria-pressed=true]").dataset.direction;
-    return { ...(speed < 1 && { speed }), ...(direction !== "forward" && { direction }) };
+    const { reversible, proportional } = this.#state, { direction } = find(this.element, ".direction [aria-pressed=true]").dataset;
+    return { ...(proportional && { speed: this.#speed }), ...(reversible && { direction }) };
   }
 
   /** @param {{speed?: number, direction?: "forward" | "reverse"}} change */
@@ -155,8 +167,25 @@ class Motor {
     const holder = state.holder ? `; held by ${mine ? "this page" : state.holder}` : "";
     text(part(".why"), why(state) + holder);
     part(".start").disabled = !connected || state.running || this.#busy;
+    part(".speed").hidden = !state.proportional;
+    part(".direction").hidden = !state.reversible;
+    part("fieldset").hidden = !state.proportional && !state.reversible;
+    showInterlocks(part(".interlocks"), state.interlocks ?? [], connected);
     this.element.setAttribute("aria-busy", String(this.#busy));
   }
+}
+
+/** @param {HTMLElement} list @param {{condition: string, holds: boolean}[]} interlocks @param {boolean} connected */
+function showInterlocks(list, interlocks, connected) {
+  list.hidden = !interlocks.length;
+  while (list.children.length > interlocks.length) list.lastElementChild?.remove();
+  while (list.children.length < interlocks.length) list.append(copy("interlock"));
+  interlocks.forEach(({ condition, holds }, i) => {
+    const item = /** @type {HTMLElement} */ (list.children[i]);
+    mark(item, "holds", connected ? String(holds) : "unknown");
+    text(find(item, ".condition"), condition);
+    text(find(item, ".holds"), !connected ? "unknown while disconnected" : holds ? "holds" : "does not hold: blocks start");
+  });
 }
 
 /** @param {any} error */

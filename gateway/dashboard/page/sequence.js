@@ -8,7 +8,8 @@
  *
  * Both lanes are in order and leave nothing out. So a number that its lane went
  * past is a tick that was never made, or one that others stand for. Lost is what
- * the gateway says it no longer has.
+ * the gateway says it no longer has, unless it comes all the same: what lies
+ * before a loss may be kept, or was in hand when it was lost.
  */
 export class Sequence {
   counts = { received: 0, recovered: 0, conflated: 0, missed: 0, lost: 0 };
@@ -16,6 +17,8 @@ export class Sequence {
   next;
   /** @type {{from: number, to: number, conflated: boolean}[]} missed numbers that may still come, [from, to) */
   holes = [];
+  /** @type {{from: number, to: number}[]} numbers that are lost, in this replay */
+  #gone = [];
   #resumed = false; // the live lane has yet to say where it begins
 
   /** The last number before which none is missing. */
@@ -24,26 +27,35 @@ export class Sequence {
     return ((this.holes[0]?.from ?? this.next) - 1) >>> 0;
   }
 
-  /** The stream begins anew with number `from`; what is before it and has not come will not. @param {number} from */
+  /** The stream begins anew with number `from`; what is before it and has not come is lost. @param {number} from */
   resume(from) {
-    if (this.next === undefined) return;
-    for (const hole of this.holes) {
-      const gone = Math.min(ahead(from, hole.from), ahead(hole.to, hole.from));
-      if (gone > 0) this.#cut(hole, (hole.from + gone) >>> 0, "lost");
-    }
-    this.holes = this.holes.filter((h) => h.from !== h.to);
-    const gone = ahead(from, this.next);
-    if (gone > 0) {
-      this.counts.lost += gone;
-      this.next = from;
-    }
+    this.#gone = [];
+    this.lose(from);
     this.#resumed = true;
+  }
+
+  /** The gateway no longer has what is before number `from` and has not come. @param {number} from */
+  lose(from) {
+    if (this.next === undefined) return;
+    for (const hole of this.holes) hole.from = this.#give(hole.from, Math.min(ahead(from, hole.from), ahead(hole.to, hole.from)));
+    this.holes = this.holes.filter((h) => h.from !== h.to);
+    this.next = this.#give(this.next, ahead(from, this.next));
+  }
+
+  /** Gives up so many numbers, if any. @param {number} from @param {number} count @returns the number after them */
+  #give(from, count) {
+    if (count <= 0) return from;
+    const to = (from + count) >>> 0;
+    this.counts.lost += count;
+    this.#gone.push({ from, to });
+    return to;
   }
 
   /** What was missed is all there: what has not come was never made. */
   settle() {
-    for (const hole of this.holes) this.#cut(hole, hole.to, "missed");
+    for (const hole of this.holes) this.#cut(hole, hole.to);
     this.holes = [];
+    this.#gone = [];
   }
 
   /** Whether the reading is new. @param {Reading} reading */
@@ -65,19 +77,24 @@ export class Sequence {
 
   /** @param {number} seq */
   #fill(seq) {
-    const hole = this.holes.find((h) => ahead(seq, h.from) >= 0 && ahead(h.to, seq) > 0);
-    if (!hole) return false; // a double
-    this.#cut(hole, seq, "missed");
-    hole.from = (seq + 1) >>> 0;
-    if (hole.from === hole.to) this.holes.splice(this.holes.indexOf(hole), 1);
+    const within = (/** @type {{from: number, to: number}} */ h) => ahead(seq, h.from) >= 0 && ahead(h.to, seq) > 0;
+    const hole = this.holes.find(within), gone = this.#gone.find(within);
+    if (hole) {
+      this.#cut(hole, seq);
+      hole.from = (seq + 1) >>> 0;
+      if (hole.from === hole.to) this.holes.splice(this.holes.indexOf(hole), 1);
+    } else if (gone) {
+      this.counts.lost--;
+      gone.from = (seq + 1) >>> 0;
+    } else return false; // a double
     this.counts.recovered++;
     this.counts.received++;
     return true;
   }
 
-  /** Takes the numbers before `to` from a hole. @param {Sequence["holes"][0]} hole @param {number} to @param {"missed" | "lost"} as */
-  #cut(hole, to, as) {
-    this.counts[hole.conflated && as === "missed" ? "conflated" : as] += ahead(to, hole.from);
+  /** Takes the numbers before `to` from a hole: its lane went past them. @param {Sequence["holes"][0]} hole @param {number} to */
+  #cut(hole, to) {
+    this.counts[hole.conflated ? "conflated" : "missed"] += ahead(to, hole.from);
     hole.from = to;
   }
 }

@@ -86,6 +86,44 @@ test("what the gateway no longer has is lost, what is late is given up", () => {
   equal([s.counts.lost, s.counts.missed, s.since], [4, 1, 9]);
 });
 
+test("what is said to be gone in the middle of a replay is lost, not a tick that was never made", () => {
+  const s = new Sequence();
+  feed(s, [1, 2]);
+  s.resume(3);
+  equal(feed(s, [20, [3, past], [5, past]]), "111"); // 4 was never made
+  s.lose(10);
+  equal([s.counts.missed, s.counts.lost, s.since], [1, 4, 9]); // 6 to 9
+  equal(feed(s, [[10, past], [12, past], 21]), "111"); // 11 was never made
+  s.lose(20); // as far as the live lane
+  equal([s.counts, s.since], [{ received: 8, recovered: 4, conflated: 0, missed: 2, lost: 11 }, 21]);
+  s.lose(20);
+  s.lose(5);
+  equal(s.counts.lost, 11, "said again");
+});
+
+test("what is said to be gone before anything came live is lost once", () => {
+  const s = new Sequence();
+  feed(s, [0xfffffffd]);
+  s.resume(0xfffffffe);
+  s.lose(2); // around the wrap
+  equal([s.counts.lost, s.since], [4, 1]);
+  equal(feed(s, [5, [2, past], 6, [4, past]]), "1111"); // the live lane, and a hole up to it
+  equal(s.counts, { received: 5, recovered: 2, conflated: 0, missed: 1, lost: 4 });
+});
+
+test("what is said to be gone, and comes all the same, is not lost", () => {
+  const s = new Sequence();
+  feed(s, [1, 2]);
+  s.resume(9); // there is a loss in the middle: 3 and 4, and 6, are before it
+  equal(s.counts.lost, 6);
+  equal(feed(s, [20, [3, past], [4, past], [4, past], [6, past], [9, past], [5, past]]), "1110110");
+  equal(s.counts, { received: 7, recovered: 4, conflated: 0, missed: 0, lost: 3 }); // 5, 7 and 8
+  s.lose(15);
+  equal([feed(s, [[11, past], [15, past]]), s.counts.lost, s.counts.recovered], ["11", 7, 6]); // 10 and 12 to 14
+  s.settle();
+  equal([feed(s, [[13, past]]), s.counts.lost], ["0", 7], "a replay that is over");
+});
+
 /** A browser in which time stands still until a timer is run. */
 class Browser {
   /** @type {any[]} */
@@ -213,6 +251,25 @@ inBrowser("a gateway reads, loses, waits, comes back and asks for what it missed
   equal(gateway.counts, { received: 3, recovered: 1, conflated: 0, missed: 0, lost: 0 });
 });
 
+inBrowser("a gateway that loses more in the middle of a replay says so, unasked", async (browser) => {
+  const gateway = new Gateway("http://gateway/"), lines = log(gateway);
+  gateway.open();
+  browser.greet();
+  browser.say(record(256));
+  browser.lose();
+  browser.run(1250);
+  browser.greet();
+  browser.say({ type: "subscribed", id: browser.socket.sent[0].id, payload: { topic: "sensors", recovered: true } });
+  await promises();
+  browser.say(record(300));
+  browser.say(record(257, 4));
+  browser.say({ type: "subscribed", payload: { topic: "sensors", recovered: false, from: { indoor: 290, attic: 5 } } });
+  equal(gateway.counts, { received: 3, recovered: 1, conflated: 0, missed: 0, lost: 32 });
+  for (let seq = 290; seq < 300; seq++) browser.say(record(seq, 4));
+  equal(gateway.counts, { received: 13, recovered: 11, conflated: 0, missed: 0, lost: 32 });
+  equal(lines.at(-1), "indoor 299");
+});
+
 inBrowser("another epoch begins anew, and nothing older than wanted is asked for", async (browser) => {
   const gateway = new Gateway("ws://gateway/sensors/indoor", { replay: 2000 });
   gateway.open();
@@ -266,6 +323,29 @@ inBrowser("a command is answered, refused, or says that it was lost; none is kep
   browser.run(1250);
   browser.greet();
   equal(browser.socket.sent.filter((/** @type {any} */ m) => m.type === "command"), []);
+});
+
+inBrowser("a look at the motors shows their interlocks, is no command, and does not get ahead of a change", async (browser) => {
+  const gateway = new Gateway("ws://gateway/"), lines = log(gateway);
+  gateway.open();
+  browser.greet();
+  lines.length = 0;
+  const look = async (/** @type {object[]} */ motors) => {
+    const looked = gateway.look(), { type, id, payload } = browser.socket.sent.at(-1);
+    equal([type, payload], ["subscribe", { topic: "motors" }]);
+    browser.say({ type: "subscribed", id, payload: { topic: "motors", motors } });
+    await looked;
+  };
+  const interlocks = [{ condition: "indoor.age < 1s", holds: false }];
+  await look([{ target: "m", running: false, ts: 1, interlocks }]);
+  equal([lines, gateway.motors.get("m")?.interlocks], [["m false"], interlocks]);
+  await look([{ target: "m", running: true, ts: 2 }]); // whose state message is on its way
+  equal(lines, ["m false"]);
+  browser.say({ type: "state", payload: { target: "m", running: true, ts: 2 } });
+  equal(lines, ["m false", "m true"]);
+  const looked = gateway.look();
+  browser.lose();
+  equal((await rejection(looked)).code, 0);
 });
 
 inBrowser("a lease is kept alive until it is released or the motor stops", async (browser) => {

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"sensorgateway/gateway/dashboard/browsertest"
+	"sensorgateway/wire"
+)
+
+// countSent counts what the page sends, by type and by what that is about.
+const countSent = `
+	globalThis.sent = {};
+	const { send } = WebSocket.prototype;
+	WebSocket.prototype.send = function (text) {
+		const { type, payload } = JSON.parse(text), what = [type, payload?.action ?? payload?.topic].filter(Boolean).join(" ");
+		sent[what] = (sent[what] ?? 0) + 1;
+		return send.call(this, text);
+	};`
+
+// looks is how often the page asked how the motors are.
+const looks = `(sent["subscribe motors"] ?? 0)`
+
+// indoorTemperature is what the first sensor measures, in °C.
+func indoorTemperature(t *testing.T, p *gatewayProcess) float32 {
+	t.Helper()
+	for c := newMotorClient(t, p.URL); ; {
+		_, message, err := c.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, _ := wire.ParseRecords(message) // hello is none
+		for _, r := range records {
+			if r.Sensor == 0 && r.Fault == wire.Good {
+				return r.Temperature
+			}
+		}
+	}
+}
+
+// What an operator is offered depends on the motor, and what keeps a motor from
+// starting is seen before a start is refused: while the page is looked at, with
+// no command, and without a word in the room.
+func TestPageInterlocks(t *testing.T) {
+	access, err := os.ReadFile("testdata/page/access.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const simulate = "--simulate=steady:7" // the same room, before and after
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), simulate, "--listen", "127.0.0.1:0")
+	cool := fmt.Sprintf("indoor.temperature < %.1f", indoorTemperature(t, p)-2) // only while the fan runs
+	p.Kill(t)
+
+	config := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, `
+sensors: [{name: indoor, chip: sht3x}]
+motors:
+  - {name: fan, kind: dir_pwm, dir: GPIO23, pwm: GPIO18}
+  - {name: relay, kind: on_off, pin: GPIO17, needs: [%q, indoor.age < 1m]}
+  - {name: bridge, kind: h_bridge, in1: GPIO5, in2: GPIO6}
+`, cool), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = startGateway(t, buildGateway(t), simulate, "--config", config, "--listen", "127.0.0.1:0")
+	page := openPage(t, b, p, browsertest.Options{Script: countSent}, refused)
+	offered := browsertest.Eval[[]string](page, `[...document.querySelectorAll(".motor")].map((motor) => [motor.querySelector("h3").textContent,
+		...[...motor.querySelectorAll("button, input, ul")].filter((e) => e.checkVisibility()).map((e) => e.ariaLabel ?? e.textContent)].join(", "))`)
+	if want := []string{
+		"fan, Speed of fan in percent, Forward, Reverse, Start fan, Stop fan",
+		"relay, Start relay, Stop relay, Interlocks of relay",
+		"bridge, Forward, Reverse, Start bridge, Stop bridge",
+	}; !slices.Equal(offered, want) {
+		t.Errorf("offered %q\n   want %q", offered, want)
+	}
+
+	relay := func(words string) string {
+		return fmt.Sprintf(`[...document.querySelectorAll(".interlocks")[1].children].map((li) => li.textContent.trim()).join() === %q`, words)
+	}
+	page.Wait(relay(cool + " does not hold: blocks start,indoor.age < 1m holds"))
+	for _, wrong := range append(browsertest.Eval[[]string](page, string(access)), page.Nameless()...) {
+		t.Error(wrong)
+	}
+	page.Click(".motor:nth-child(2) .start")
+	page.Wait(`document.querySelector(".motor:nth-child(2) .error").textContent.startsWith("interlock: ` + cool + `")`)
+	const lastStop = `document.querySelector(".motor:nth-child(3) .stop").getBoundingClientRect().top + scrollY`
+	top := browsertest.Eval[float64](page, lastStop)
+	page.Click(".motor .start")
+	page.Wait(relay(cool + " holds,indoor.age < 1m holds"))
+	if then := browsertest.Eval[float64](page, lastStop); then != top {
+		t.Errorf("Stop moved by %g pixels when an interlock began to hold", then-top)
+	}
+	page.Click(".motor .stop")
+	page.Wait(relay(cool + " does not hold: blocks start,indoor.age < 1m holds"))
+	lines := browsertest.Eval[[]string](page, `[...document.querySelectorAll("#log li")].map((li) => li.className + " " + li.querySelector("b").textContent)`)
+	if want := []string{"motor fan", "motor fan"}; !slices.Equal(lines, want) {
+		t.Errorf("the room was told %q, want %q", lines, want)
+	}
+	if asked := browsertest.Eval[int](page, `sent["command status"] ?? 0`); asked != 0 {
+		t.Errorf("%d commands that nobody gave", asked)
+	}
+
+	page.Hide()
+	page.Wait(`document.hidden`)
+	before := browsertest.Eval[int](page, looks)
+	other := openPage(t, b, p, browsertest.Options{Script: countSent}, refused)
+	other.Wait(looks + ` >= 3`) // the first is its subscription, so it has been here for longer than one look
+	if n := browsertest.Eval[int](page, looks) - before; n > 0 {
+		t.Errorf("a hidden page looked %d times", n)
+	}
+	page.Show()
+	page.Wait(fmt.Sprintf("%s > %d", looks, before))
+	p.Kill(t)
+	page.Wait(relay(cool + " unknown while disconnected,indoor.age < 1m unknown while disconnected"))
+}
