@@ -101,6 +101,9 @@ type Options struct {
 
 // Page is one tab.
 type Page struct {
+	// Close closes the tab, before the test ends.
+	Close func()
+
 	t    testing.TB
 	ctx  context.Context
 	host string
@@ -119,7 +122,8 @@ func (b *Browser) Open(t testing.TB, address string, o Options) *Page {
 	ctx, cancel := chromedp.NewContext(b.ctx)
 	p := &Page{t: t, ctx: ctx, host: u.Host}
 	var watchers sync.WaitGroup
-	t.Cleanup(func() { cancel(); watchers.Wait() })
+	p.Close = func() { cancel(); watchers.Wait() }
+	t.Cleanup(p.Close)
 	p.watch(&watchers)
 	if o.Width == 0 {
 		o.Width, o.Height = 1280, 900
