@@ -125,7 +125,7 @@ var load = sync.OnceValue(func() map[string]file {
 	if err != nil {
 		panic(err) // compiled in: it is there or the build failed
 	}
-	page := make(map[string]file, len(entries)+len(uPlot))
+	page := map[string]file{}
 	for _, e := range entries {
 		content, err := files.ReadFile(path.Join(root, e.Name()))
 		if err != nil {
@@ -137,8 +137,8 @@ var load = sync.OnceValue(func() map[string]file {
 		}
 		page[url] = newFile(e.Name(), content)
 	}
-	for _, name := range uPlot {
-		page["/"+name] = newFile(name, readUPlot(name))
+	for name, content := range uPlot() {
+		page["/"+name] = newFile(name, content)
 	}
 	return page
 })

@@ -42,7 +42,7 @@ func TestRoutes(t *testing.T) {
 		"/page.css":      "text/css; charset=utf-8",
 		"/favicon.svg":   "image/svg+xml",
 		"/gateway.js":    "text/javascript; charset=utf-8",
-		"/uPlot.min.js":  "text/javascript; charset=utf-8",
+		"/uPlot.js":      "text/javascript; charset=utf-8",
 		"/uPlot.min.css": "text/css; charset=utf-8",
 	} {
 		resp := do(t, http.MethodGet, target)

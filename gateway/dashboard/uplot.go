@@ -12,9 +12,15 @@ import (
 // byte (the tests know their sums), so Go's module proxy and go.sum vouch for
 // them as for all else. Nothing else of vegeta is called, and the linker leaves
 // out what nobody calls.
-var uPlot = []string{"uPlot.min.js", "uPlot.min.css"}
+//
+// Its script declares one name; exported, that is a module like the others.
+func uPlot() map[string][]byte {
+	return map[string][]byte{
+		"uPlot.js":      append(readUPlot("uPlot.min.js"), "\nexport { uPlot };\n"...),
+		"uPlot.min.css": readUPlot("uPlot.min.css"),
+	}
+}
 
-// readUPlot returns a file of uPlot.
 func readUPlot(name string) []byte {
 	f, err := plot.Assets.Open(name)
 	if err != nil {

@@ -2,6 +2,9 @@
 // The two charts, drawn by uPlot: one line a sensor, a band from its lowest to
 // its highest where a column stands for many readings, a mark where one failed.
 
+// @ts-ignore: uplot.go has it
+import { uPlot } from "./uPlot.js";
+
 /** @typedef {import("./columns.js").Columns} Columns */
 /** @typedef {import("./columns.js").Line} Line */
 /** @typedef {{from: number, to: number}} View Unix ms on the gateway's clock */
@@ -58,8 +61,8 @@ export class Charts {
     this.#traces = traces;
     this.#columns = [];
     this.#plots.forEach((plot) => plot.destroy());
-    const sync = /** @type {any} */ (globalThis).uPlot.sync("charts");
-    this.#plots = this.#roots.map((root, i) => new /** @type {any} */ (globalThis).uPlot(this.#options(root, i, sync), [[]], root));
+    const sync = uPlot.sync("charts");
+    this.#plots = this.#roots.map((root, i) => new uPlot(this.#options(root, i, sync), [[]], root));
   }
 
   /** @param {(Columns | undefined)[]} columns of the traces; undefined if not shown @param {View} view */
