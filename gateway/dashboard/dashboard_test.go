@@ -169,14 +169,14 @@ func TestNothingInline(t *testing.T) {
 // what is served must be asked for at once, not when the file before has come.
 func TestReferences(t *testing.T) {
 	page := load()
-	html := string(page["/"].content)
+	html, start := string(page["/"].content), string(page["/start.js"].content)
 	imports := regexp.MustCompile(`(?m)^(?:import|export) \{[^}]*\} from "([^"]*)";`)
 	address := map[string]*regexp.Regexp{
 		"/":    regexp.MustCompile(`(?:href|src)="([^"]*\.[^"]*)"`),
 		".js":  imports,
 		".css": regexp.MustCompile(`(?:url\(|@import)\s*["']?([^"')]*)`),
 	}
-	used := map[string]bool{"/": true}
+	used := map[string]bool{"/": true, "/page.js": true}
 	for url, f := range page {
 		for suffix, re := range address {
 			if !strings.HasSuffix(url, suffix) {
@@ -195,8 +195,13 @@ func TestReferences(t *testing.T) {
 		if !used[url] {
 			t.Errorf("%s is served but nothing refers to it", url)
 		}
-		if url != "/" && !strings.Contains(html, `="`+url[1:]+`"`) {
-			t.Errorf("index.html does not ask for %s at once", url)
+		module, isModule := strings.CutSuffix(url[1:], ".js")
+		switch {
+		case url == "/" || strings.Contains(html, `="`+url[1:]+`"`):
+		case !isModule:
+			t.Errorf("index.html does not ask for %s", url)
+		case !strings.Contains(start, `"`+module+`"`):
+			t.Errorf("start.js does not ask for %s", url)
 		}
 	}
 	for url := range client {

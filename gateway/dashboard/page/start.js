@@ -1,7 +1,11 @@
 // @ts-check
-// Lets the browser show the page before it comes to life: what runs before the
-// first frame, the first frame waits for. A page out of sight has no frames.
+// Lets the browser show the page before it comes to life: what is fetched and run
+// before the first frame, the first frame waits for. All modules are asked for at
+// once, for of a module only those are known that import it.
 
-const begin = () => import("./page.js");
-if (document.hidden) begin();
-else requestAnimationFrame(() => setTimeout(begin));
+const modules = ["page", "cards", "chart", "columns", "dom", "export", "format", "gateway", "history", "link",
+  "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "uPlot", "view"];
+const begin = () => modules.forEach((name) => import(`./${name}.js`));
+
+requestAnimationFrame(() => setTimeout(begin));
+setTimeout(begin, 500); // out of sight there are no frames; and a second time does nothing
