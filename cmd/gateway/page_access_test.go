@@ -70,15 +70,12 @@ func TestPageByKeyboard(t *testing.T) {
 		[...document.querySelectorAll("a, button:enabled, input, [tabindex='0']")].filter((e) => e.checkVisibility()).length)`)
 	for range controls + 2 {
 		page.Keys("\t")
-		shown := browsertest.Eval[string](page, `(() => {
+		page.Wait(`(() => {
 			const e = document.activeElement, { outlineStyle, outlineWidth } = getComputedStyle(e);
-			if (e === document.body) return "";
+			if (e === document.body) return true;
 			reached.add(e);
-			return outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 ? "" : e.outerHTML;
+			return outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
 		})()`)
-		if shown != "" {
-			t.Errorf("it cannot be seen that this has the focus: %.200s", shown)
-		}
 	}
 	if reached := browsertest.Eval[int](page, "reached.size"); reached < controls {
 		t.Errorf("%d of %d controls were reached", reached, controls)
