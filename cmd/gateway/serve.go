@@ -44,6 +44,8 @@ var simulateYAML []byte
 // serveOptions are the flags of the command without a subcommand.
 type serveOptions struct {
 	config, simulate, listen, state, logFormat string
+
+	origin func(flag string) string // of its value, as [origin] has it
 }
 
 // serve runs the gateway until ctx ends.
@@ -60,7 +62,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	}
 	simulate, err := parseSimulation(o.simulate)
 	if err != nil {
-		return err
+		return usageError{fmt.Errorf("%s=%w", o.origin("simulate"), err)}
 	}
 	cfg, err := o.configuration(simulate)
 	if err != nil {
@@ -77,7 +79,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	defer g.motors.Off()
 	if cfg.TLS != nil {
 		if g.certificates, err = access.NewCertificates(cfg.TLS.Cert, cfg.TLS.Key, log); err != nil {
-			return ConfigError{{File: cfg.File, Text: "tls: " + err.Error()}}
+			return ConfigError{{File: cfg.File, Line: cfg.TLS.Line, Text: "tls: " + err.Error()}}
 		}
 	}
 	buses, err := openBuses(cfg, simulate, log)
@@ -118,7 +120,7 @@ func (o serveOptions) configuration(simulate *simulation) (cfg *Config, err erro
 	}
 	if o.listen != "" {
 		if cfg.Listen, err = checkListen(o.listen, cfg.Insecure || cfg.TLS != nil); err != nil {
-			return nil, ConfigError{{Text: "--listen: " + err.Error()}}
+			return nil, ConfigError{{Text: o.origin("listen") + ": " + err.Error()}}
 		}
 	}
 	if o.state != "" {
@@ -128,7 +130,7 @@ func (o serveOptions) configuration(simulate *simulation) (cfg *Config, err erro
 	}
 	if o.logFormat != "" {
 		if err := checkLogFormat(o.logFormat); err != nil {
-			return nil, ConfigError{{Text: "--log-format: " + err.Error()}}
+			return nil, ConfigError{{Text: o.origin("log-format") + ": " + err.Error()}}
 		}
 		cfg.LogFormat = o.logFormat
 	}
