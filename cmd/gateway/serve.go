@@ -148,6 +148,7 @@ type running struct {
 	state        *state
 	history      *kept
 	marks        string // see mark
+	latch        *latch
 	motors       *motor.Controller
 	sampler      *sensors.Sampler
 	server       *gateway.Server
@@ -164,6 +165,10 @@ func (g *running) build(buses buses) error {
 	lock, err := claimState(g.cfg.State)
 	if err != nil {
 		return err
+	}
+	g.latch = newLatch(g.cfg.State, g.log)
+	if by := g.latch.by(); by != "" {
+		g.motors.EStop(by)
 	}
 	if err := g.openHistory(); err != nil {
 		return err
@@ -271,6 +276,7 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 	var disk errgroup.Group // ends with ctx, and with the disk: one that hangs must not keep the clients
 	start(&disk, g.history.Run)
 	start(&disk, func(ctx context.Context) error { g.state.keep(ctx); return nil })
+	start(&disk, func(ctx context.Context) error { g.latch.keep(ctx); return nil })
 	task(func(ctx context.Context) error { g.metrics.run(ctx); return nil })
 	task(func(ctx context.Context) error {
 		g.pulse.watch(ctx, map[string]func() int64{
@@ -312,6 +318,7 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 
 // closeState writes down what must survive, after the last tick.
 func (g *running) closeState() error {
+	g.latch.close()
 	return errors.Join(g.history.Close(), g.state.close())
 }
 
