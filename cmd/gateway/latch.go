@@ -93,7 +93,7 @@ func (l *latch) write(by string) {
 		err = syncDir(l.dir)
 	}
 	if err != nil {
-		l.log.Warn("the e-stop is not kept over a restart", "latched", by != "", "file", path, "err", err)
+		l.log.Warn("the e-stop could not be written down: after a restart it may be another", "latched", by != "", "file", path, "err", err)
 	}
 }
 
