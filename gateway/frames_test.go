@@ -159,6 +159,8 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 			res, err := http.ReadResponse(c.Reader, nil)
 			if err != nil || res.StatusCode != tt.status {
 				t.Errorf("%v %v, want status %d", res, err, tt.status)
+			} else if allow := res.Header.Get("Allow"); (allow == "GET") != (tt.status == http.StatusMethodNotAllowed) {
+				t.Errorf("%d with Allow: %q", tt.status, allow)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +52,66 @@ func TestHeartbeat(t *testing.T) {
 	s.hub.sweep(now.Add(62*time.Second), true)
 	<-pings // of the one that is left
 	s.wantClients(1)
+}
+
+// An operator is pinged every second, whether the hub looks a little early or a
+// little late, and lost two seconds after its last pong, whenever it was asked.
+func TestOperatorsHeartbeat(t *testing.T) {
+	s := start(t, (&motors{driving: true}).options)
+	o := s.dial("/")
+	o.ask(`{"type":"command","payload":{"action":"start","target":"motor_1"}}`)
+	var silent atomic.Bool
+	o.SetPingHandler(func(data string) error {
+		if silent.Load() {
+			return nil
+		}
+		return o.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(patience))
+	})
+	texts := make(chan []byte, 1)
+	go func() {
+		defer close(texts)
+		for {
+			_, text, err := o.ReadMessage()
+			if err != nil {
+				return
+			}
+			texts <- text
+		}
+	}()
+	begin := time.Now().Add(time.Hour) // the hub's own looks are long past
+	look := func(i int) time.Time {
+		return begin.Add(time.Duration(i)*sweepEvery + time.Duration(i%3)*time.Millisecond)
+	}
+	const looks = 10 * sweepsASecond
+	pings, last := 0, 0
+	s.hub.each(func(c *session) {
+		c.driving, c.pinged = true, time.Time{}
+		for i := range looks {
+			pongs := c.pongs.Load()
+			if c.heartbeat(look(i)); !c.pinged.Equal(look(i)) {
+				continue
+			}
+			pings, last = pings+1, i
+			for c.pongs.Load() == pongs {
+				runtime.Gosched()
+			}
+		}
+	})
+	if pings != 10 {
+		t.Errorf("%d pings in 10 s", pings)
+	}
+	silent.Store(true)
+	ponged := look(last + 1) // when the hub saw it
+	s.hub.sweep(look(looks), false)
+	s.hub.sweep(ponged.Add(drivingPongWithin-time.Millisecond), false)
+	if err := o.WriteMessage(websocket.TextMessage, []byte(`{"type":"ping"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, there := <-texts; !there {
+		t.Fatal("lost too early")
+	}
+	s.hub.sweep(ponged.Add(drivingPongWithin), false)
+	s.wantClients(0)
 }
 
 // A client that only listens and answers pings may do so for ever: each pong

@@ -312,7 +312,7 @@ func (h *hub) sweep(now time.Time, all bool) {
 	}
 	h.each(func(c *session) {
 		if driving := c.commanded.Load() && h.s.opts.Driving(c.ID); driving != c.driving {
-			c.driving, c.pinged = driving, now
+			c.driving, c.pinged, c.heard, c.waits = driving, now, now, false
 			if driving {
 				c.pinged = time.Time{} // at once
 			}

@@ -47,6 +47,7 @@ type session struct {
 	asked          time.Time // of the first ping that is unanswered
 	waits          bool      // for a pong
 	seen           int64     // of pongs
+	heard          time.Time // of the last of them, or when its motor started
 	account
 	replay *replay // brings what it missed; nil when there is nothing to bring
 
@@ -310,18 +311,19 @@ func (c *session) heartbeat(now time.Time) {
 		c.closeWithin(wire.CloseTooSlow, "Too slow to follow", slowFarewellTime)
 		return
 	}
-	every, within := pingEvery, pongWithin
-	if c.driving {
-		every, within = drivingPingEvery, drivingPongWithin
-	}
 	if pongs := c.pongs.Load(); pongs != c.seen {
-		c.seen, c.waits = pongs, false
+		c.seen, c.heard, c.waits = pongs, now, false
 	}
-	if c.waits && now.Sub(c.asked) >= within {
+	every, late := pingEvery, now.Sub(c.asked) >= pongWithin
+	if c.driving {
+		// From its last pong on, whenever that was, but not unasked: the hub may have been late.
+		every, late = drivingPingEvery, now.Sub(c.heard) >= drivingPongWithin && now.Sub(c.asked) >= drivingPingEvery
+	}
+	if c.waits && late {
 		_ = c.out.Close()
 		return
 	}
-	if now.Sub(c.pinged) >= every {
+	if now.Sub(c.pinged) >= every-sweepEvery/2 { // this look is nearer to its time than the next
 		c.pinged = now
 		if !c.waits {
 			c.waits, c.asked = true, now

@@ -27,9 +27,12 @@ func (noBuffers) Put(any)  {}
 // upgrade makes a session of a request, or refuses it.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	if code, reason := s.refuse(r); code != 0 {
-		if code == http.StatusServiceUnavailable {
+		switch code {
+		case http.StatusServiceUnavailable:
 			unavailable(w, reason)
 			return
+		case http.StatusMethodNotAllowed:
+			w.Header().Set("Allow", "GET") // RFC 9110, section 15.5.6
 		}
 		w.Header().Set("Sec-WebSocket-Version", "13")
 		http.Error(w, reason, code)

@@ -70,12 +70,12 @@ func parseSimulation(s string) (*simulation, error) {
 	mode, seed, given := strings.Cut(s, ":")
 	asked := &simulation{flaky: mode == "flaky", seed: 1}
 	if mode != "steady" && mode != "flaky" {
-		return nil, usageError{fmt.Errorf("--simulate=%s: write --simulate, --simulate=steady or --simulate=flaky, and :SEED behind it for another room", s)}
+		return nil, fmt.Errorf("%s: write --simulate, --simulate=steady or --simulate=flaky, and :SEED behind it for another room", s)
 	}
 	if given {
 		var err error
 		if asked.seed, err = strconv.ParseUint(seed, 10, 64); err != nil {
-			return nil, usageError{fmt.Errorf("--simulate=%s: the seed is a whole number, such as --simulate=%s:42", s, mode)}
+			return nil, fmt.Errorf("%s: the seed is a whole number, such as --simulate=%s:42", s, mode)
 		}
 	}
 	asked.room = sim.NewRoom(asked.seed)

@@ -13,6 +13,7 @@ import (
 // TLSConfig names the files of the gateway's certificate.
 type TLSConfig struct {
 	Cert, Key string // full paths of PEM files: the chain, the gateway's own first, and its private key
+	Line      int    // of the file that names them
 }
 
 // tls reads how connections are encrypted; nil is not at all.
@@ -26,7 +27,7 @@ func (s *section) tls() *TLSConfig {
 		return nil
 	}
 	defer t.done()
-	c := &TLSConfig{}
+	c := &TLSConfig{Line: n.Line}
 	t.pemPath("cert", "/etc/gateway/gateway.crt", &c.Cert)
 	t.pemPath("key", "/etc/gateway/gateway.key", &c.Key)
 	return c

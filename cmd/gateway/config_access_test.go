@@ -120,7 +120,7 @@ commands: unauthenticated
 	}
 	want := &Config{
 		Listen: ":8443", History: HistoryConfig{256 << 20, 7 * 24 * time.Hour}, LogFormat: "auto", Primary: "indoor", Sensors: c.Sensors,
-		TLS:            &TLSConfig{"/etc/gateway/gateway.crt", "/etc/gateway/gateway.key"},
+		TLS:            &TLSConfig{Cert: "/etc/gateway/gateway.crt", Key: "/etc/gateway/gateway.key", Line: 3},
 		Hosts:          []string{"greenhouse.example", "10.0.0.7", "fe80::1", "xn--grn-hoa.example"},
 		Origins:        []string{"https://scada.example", "http://scada.example:8080", "http://10.0.0.9", "http://[::1]:3000"},
 		RemoteCommands: true,

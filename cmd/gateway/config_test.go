@@ -272,6 +272,9 @@ func FuzzParseConfig(f *testing.F) {
 			}
 			return
 		}
+		if c.TLS != nil {
+			c.TLS.Line = tlsLine
+		}
 		again, err := ParseConfig("gateway.yaml", []byte(written(c)), testChips)
 		if err != nil {
 			t.Fatalf("%v in\n%s", err, written(c))
@@ -282,17 +285,20 @@ func FuzzParseConfig(f *testing.F) {
 	})
 }
 
+// tlsLine is where written puts the certificate.
+const tlsLine = 1
+
 // written returns the file that says all of c.
 func written(c *Config) string {
 	var b strings.Builder
+	if c.TLS != nil {
+		fmt.Fprintf(&b, "tls: {cert: %q, key: %q}\n", c.TLS.Cert, c.TLS.Key)
+	}
 	fmt.Fprintf(&b, "listen: %q\ninsecure: %v\nlog_format: %q\nprimary: %q\n", c.Listen, c.Insecure, c.LogFormat, c.Primary)
 	if c.State != "" {
 		fmt.Fprintf(&b, "state: %q\n", c.State)
 	}
 	fmt.Fprintf(&b, "history: {size: %dMiB, age: %v}\n", c.History.Size>>20, c.History.Age)
-	if c.TLS != nil {
-		fmt.Fprintf(&b, "tls: {cert: %q, key: %q}\n", c.TLS.Cert, c.TLS.Key)
-	}
 	if c.RemoteCommands {
 		b.WriteString("commands: unauthenticated\n")
 	}

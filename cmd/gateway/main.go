@@ -75,6 +75,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	f.StringVar(&o.listen, "listen", "", "`address` to listen on (default "+defaultListen+"; with TLS "+defaultListenTLS+")")
 	f.StringVar(&o.state, "state", "", "`directory` of what must survive a restart (default: kept in memory)")
 	f.StringVar(&o.logFormat, "log-format", "", "auto, text, journal or json (default auto)")
+	o.origin = func(flag string) string { return origin(f.Lookup(flag)) }
 	root.PreRunE = func(*cobra.Command, []string) error { return fromEnvironment(f, getenv) }
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	return root.ExecuteContext(ctx)
@@ -90,12 +91,23 @@ func noArgs(_ *cobra.Command, args []string) error {
 // fromEnvironment sets the flags that were not given from GATEWAY_LISTEN and the like.
 func fromEnvironment(flags *pflag.FlagSet, getenv func(string) string) (err error) {
 	flags.VisitAll(func(f *pflag.Flag) {
-		name := "GATEWAY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		if v := getenv(name); v != "" && !f.Changed && f.Value.Type() == "string" {
+		if v := getenv(environmentName(f)); v != "" && !f.Changed && f.Value.Type() == "string" {
 			err = errors.Join(err, f.Value.Set(v))
 		}
 	})
 	return err
+}
+
+func environmentName(f *pflag.Flag) string {
+	return "GATEWAY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+}
+
+// origin names where the value of a flag was given: --listen or GATEWAY_LISTEN.
+func origin(f *pflag.Flag) string {
+	if f.Changed {
+		return "--" + f.Name
+	}
+	return environmentName(f)
 }
 
 // usageError is a command line that cannot be understood.

@@ -65,7 +65,7 @@ func (m *serverMetrics) write(w io.Writer) {
 	t.counter("gateway_ticks_missed_total", "Ticks that were not made because the machine was late.", float64(m.missed()))
 	m.writeLateness(t)
 	t.gauge("gateway_ws_clients", "WebSocket clients that are connected.", float64(m.clients()))
-	t.counter("gateway_ws_frames_total", "Frames that were sent to WebSocket clients.", float64(m.frames()))
+	t.counter("gateway_ws_frames_total", "Frames of readings that were sent to WebSocket clients.", float64(m.frames()))
 	m.writeAccounts(t)
 	t.gauge("gateway_clock_synced", "Whether the system clock is synchronised.", oneIf(m.synced()))
 	t.counter("gateway_clock_steps_total", "How often the system clock was set while the gateway ran.", float64(m.steps()))

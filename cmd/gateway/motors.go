@@ -34,6 +34,7 @@ func (g *running) buildMotors(hw motor.Hardware) {
 	}
 	g.motors = motor.New(configs, g.motorChanged, g.log)
 	g.motors.OnEStop(func(latched bool, by string) {
+		g.latch.set(latched, by)
 		kind := wire.Reset
 		if latched {
 			kind = wire.EStop

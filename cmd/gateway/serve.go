@@ -44,6 +44,8 @@ var simulateYAML []byte
 // serveOptions are the flags of the command without a subcommand.
 type serveOptions struct {
 	config, simulate, listen, state, logFormat string
+
+	origin func(flag string) string // of its value, as [origin] has it
 }
 
 // serve runs the gateway until ctx ends.
@@ -60,7 +62,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	}
 	simulate, err := parseSimulation(o.simulate)
 	if err != nil {
-		return err
+		return usageError{fmt.Errorf("%s=%w", o.origin("simulate"), err)}
 	}
 	cfg, err := o.configuration(simulate)
 	if err != nil {
@@ -77,7 +79,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	defer g.motors.Off()
 	if cfg.TLS != nil {
 		if g.certificates, err = access.NewCertificates(cfg.TLS.Cert, cfg.TLS.Key, log); err != nil {
-			return ConfigError{{File: cfg.File, Text: "tls: " + err.Error()}}
+			return ConfigError{{File: cfg.File, Line: cfg.TLS.Line, Text: "tls: " + err.Error()}}
 		}
 	}
 	buses, err := openBuses(cfg, simulate, log)
@@ -118,7 +120,7 @@ func (o serveOptions) configuration(simulate *simulation) (cfg *Config, err erro
 	}
 	if o.listen != "" {
 		if cfg.Listen, err = checkListen(o.listen, cfg.Insecure || cfg.TLS != nil); err != nil {
-			return nil, ConfigError{{Text: "--listen: " + err.Error()}}
+			return nil, ConfigError{{Text: o.origin("listen") + ": " + err.Error()}}
 		}
 	}
 	if o.state != "" {
@@ -128,7 +130,7 @@ func (o serveOptions) configuration(simulate *simulation) (cfg *Config, err erro
 	}
 	if o.logFormat != "" {
 		if err := checkLogFormat(o.logFormat); err != nil {
-			return nil, ConfigError{{Text: "--log-format: " + err.Error()}}
+			return nil, ConfigError{{Text: o.origin("log-format") + ": " + err.Error()}}
 		}
 		cfg.LogFormat = o.logFormat
 	}
@@ -146,6 +148,7 @@ type running struct {
 	state        *state
 	history      *kept
 	memory       string // see counters
+	latch        *latch
 	motors       *motor.Controller
 	sampler      *sensors.Sampler
 	server       *gateway.Server
@@ -162,6 +165,10 @@ func (g *running) build(buses buses) error {
 	lock, err := claimState(g.cfg.State)
 	if err != nil {
 		return err
+	}
+	g.latch = newLatch(g.cfg.State, g.log)
+	if by := g.latch.by(); by != "" {
+		g.motors.EStop(by)
 	}
 	if err := g.openHistory(); err != nil {
 		return err
@@ -269,6 +276,7 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 	var disk errgroup.Group // ends with ctx, and with the disk: one that hangs must not keep the clients
 	start(&disk, g.history.Run)
 	start(&disk, func(ctx context.Context) error { g.state.keep(ctx); return nil })
+	start(&disk, func(ctx context.Context) error { g.latch.keep(ctx); return nil })
 	task(func(ctx context.Context) error { g.metrics.run(ctx); return nil })
 	task(func(ctx context.Context) error {
 		g.pulse.watch(ctx, map[string]func() int64{
@@ -310,6 +318,7 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 
 // closeState writes down what must survive, after the last tick.
 func (g *running) closeState() error {
+	g.latch.close()
 	return errors.Join(g.history.Close(), g.state.close())
 }
 

@@ -326,8 +326,19 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"--config", bad}, 78, []string{"bad.yaml:1:", "insecure: true", "bad.yaml:3:", "100ms", "bad.yaml:4:", `did you mean "name"?`}},
 		{[]string{"--simulate", "--listen", "0.0.0.0:0"}, 78, []string{"--listen", "insecure: true"}},
 		{[]string{"--simulate", "--log-format", "xml"}, 78, []string{"--log-format", "json"}},
+		{[]string{"GATEWAY_LISTEN=8765", "--simulate"}, 78, []string{"GATEWAY_LISTEN: ", ":8765"}},
+		{[]string{"GATEWAY_LISTEN=8765", "--simulate", "--listen", "8080"}, 78, []string{"--listen: ", ":8080"}},
+		{[]string{"GATEWAY_LOG_FORMAT=xml", "--simulate"}, 78, []string{"GATEWAY_LOG_FORMAT: ", "json"}},
+		{[]string{"GATEWAY_SIMULATE=yes"}, 2, []string{"GATEWAY_SIMULATE=yes", "flaky"}},
+		{[]string{"--simulate", "--config", writeFile(t, "tls.yaml", "sensors:\n  - {name: a, chip: aht20}\ntls:\n  cert: /nope.crt\n  key: /nope.key\n")}, 78,
+			[]string{"tls.yaml:4: tls: ", "/nope.crt", "gateway cert"}},
 	} {
-		cmd := exec.Command(buildGateway(t), tt.args...)
+		args := tt.args
+		cmd := exec.Command(buildGateway(t))
+		if strings.HasPrefix(args[0], "GATEWAY_") {
+			cmd.Env, args = append(os.Environ(), args[0]), args[1:]
+		}
+		cmd.Args = append(cmd.Args, args...)
 		out, err := cmd.CombinedOutput()
 		if code := exitCode(err); code != tt.code {
 			t.Errorf("%v: exit %d, want %d\n%s", tt.args, code, tt.code, out)
