@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -141,7 +140,7 @@ func (v *Visitor) join(wanted string) {
 	r := v.room
 	nick := cleanNick(wanted)
 	if nick == "" {
-		nick = r.unnamed()
+		nick = nobody
 	}
 	switch {
 	case len(r.members) >= maxMembers:
@@ -173,15 +172,6 @@ func (v *Visitor) sendAway(reason string, c complaint) {
 func (r *Room) taken(nick string) bool {
 	return strings.EqualFold(nick, server) ||
 		slices.ContainsFunc(r.members, func(m *Visitor) bool { return strings.EqualFold(nick, m.nick) })
-}
-
-// unnamed returns a nick for one more member who gave none.
-func (r *Room) unnamed() string {
-	nick := nobody
-	for n := 2; r.taken(nick); n++ {
-		nick = nobody + strconv.Itoa(n)
-	}
-	return nick
 }
 
 // welcome is what a new member is told: its nick, and who is there, as many as

@@ -148,6 +148,8 @@ func TestNickTaken(t *testing.T) {
 		{"someone", "server"},
 		{"someone", "\u017fERVER"}, // long s
 		{"", "anonim"},
+		{"", ""},
+		{"Anonim", " "},
 		{strings.Repeat("x", 20), strings.Repeat("x", 20) + "y"},
 	} {
 		r := newRoom()
@@ -162,22 +164,6 @@ func TestNickTaken(t *testing.T) {
 		second.Left()
 		first.expect()
 	}
-}
-
-func TestManyWithoutName(t *testing.T) {
-	r := newRoom()
-	enterAs(t, r, "Anonim3")
-	var last *client
-	for range 3 {
-		last = enterAs(t, r, "")
-	}
-	c := enter(t, r)
-	c.say("join", "", "")
-	c.expect(message{"info", "server", "You are anonim5; here are Anonim3, anonim, anonim2, anonim4"})
-	last.Left()
-	c = enter(t, r)
-	c.say("join", "", "")
-	c.expect(message{"info", "server", "You are anonim4; here are Anonim3, anonim, anonim2, anonim5"})
 }
 
 func TestText(t *testing.T) {

@@ -65,7 +65,7 @@ export function openRoom(gateway) {
     mine.addEventListener("refused", ({ detail }) => {
       room = undefined;
       show(false);
-      text(get("join-error"), detail === "Nick taken" ? `“${nick}” is here already: take another name.` : detail);
+      text(get("join-error"), detail === "Nick taken" ? `“${nick || "anonim"}” is here already: take another name.` : detail);
     });
     mine.open();
   }
