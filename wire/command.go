@@ -126,16 +126,17 @@ var parameters = map[string]func(*Command, json.RawMessage) error{
 var taken = map[string][]string{
 	Start:     {"target", "speed", "direction", "run_ms", "lease_ms"},
 	Set:       {"target", "speed", "direction", "run_ms", "lease_ms"},
-	Stop:      {"target"},
+	Stop:      {"target"}, // and what it does not take does not keep it from stopping
 	Keepalive: {"target", "lease_ms"},
 	Status:    {"target"},
-	EStop:     {"target"},
+	EStop:     {}, // likewise
 	Reset:     {"target"},
 }
 
 // ParseCommand reads the payload of a command message. Its errors are [*Error]:
 // 404 for an unknown action, 422 for a parameter that is missing, unknown,
-// null, given twice or out of range.
+// null, given twice or out of range. A stop or an e-stop is not refused for what
+// it has no use for: whoever asks for one must get it.
 func ParseCommand(payload []byte) (Command, error) {
 	var c Command
 	all, err := members(payload)
@@ -153,10 +154,13 @@ func ParseCommand(payload []byte) (Command, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		parse, known := parameters[name]
+		use := name == "action" || name == "expires" || slices.Contains(takes, name)
 		switch {
+		case !use && (c.Action == Stop || c.Action == EStop):
+			continue
 		case !known:
 			return c, Errorf(422, "unknown parameter %q", name)
-		case name != "action" && name != "expires" && !slices.Contains(takes, name):
+		case !use:
 			return c, Errorf(422, "%s takes no %s", c.Action, name)
 		case isNull(all[name]):
 			return c, Errorf(422, "%s is null: leave it out instead", name)
@@ -166,7 +170,9 @@ func ParseCommand(payload []byte) (Command, error) {
 		}
 	}
 	switch {
-	case c.Action == EStop || c.Action == Reset:
+	case c.Action == EStop:
+		c.Target = All
+	case c.Action == Reset:
 		if c.Target != "" && c.Target != All {
 			return c, Errorf(422, "%s is for all motors: leave target out", c.Action)
 		}

@@ -35,7 +35,6 @@ func TestMotorPayload(t *testing.T) {
 		{"start", "target is missing"},
 		{"start all", `target "all"`},
 		{"stop", "target is missing"},
-		{"stop motor_1 --speed 1", "stop takes no speed"},
 		{"start motor_1 --speed 1.5", "speed must be"},
 		{"start motor_1 --speed -1", "speed must be"},
 		{"start motor_1 --speed NaN", "--speed"},
@@ -46,7 +45,7 @@ func TestMotorPayload(t *testing.T) {
 		{"set motor_1", "set needs"},
 		{"set motor_1 --speed 1 --for 5s", "go with start"},
 		{"set motor_1 --lease 5s", "go with start"},
-		{"estop motor_1", "for all motors"},
+		{"reset motor_1", "for all motors"},
 		{"keepalive motor_1", "start does it"},
 		{"dance motor_1", "Unknown command"},
 	} {
