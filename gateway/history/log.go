@@ -122,6 +122,7 @@ func Open(o Options) (*Log, error) {
 		l.log.Warn("readings cannot be kept", "dir", o.Dir, "err", err)
 	} else {
 		l.adopt(r)
+		l.reuse(r)
 		l.store = r.store
 	}
 	for _, name := range o.Sensors {

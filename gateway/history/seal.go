@@ -34,19 +34,20 @@ func (l *Log) seal(reopen bool) error {
 
 	err := l.writeSegment(blocks, through, newest)
 	l.disk.Lock()
-	defer l.disk.Unlock()
 	if err != nil {
 		k.old = append(old, k.old...)
-		return err
+	} else if len(blocks) > 0 {
+		for _, j := range []*journal{l.journal, k.reuse} {
+			if j != nil {
+				j.through = max(j.through, through)
+			}
+		}
 	}
-	if l.journal != nil && len(blocks) > 0 {
-		l.journal.through = max(l.journal.through, through)
+	l.disk.Unlock()
+	if err == nil {
+		l.discard(old)
 	}
-	if k.reuse != nil && len(blocks) > 0 {
-		k.reuse.through = max(k.reuse.through, through)
-	}
-	l.discard(old)
-	return nil
+	return err
 }
 
 // writeSegment writes the blocks into the next segment.
@@ -102,7 +103,7 @@ func writeFile(fs FS, name string, b []byte) error {
 }
 
 // discard removes journals that are not needed any more. One with damaged pages
-// is set aside instead. l.disk is held.
+// is set aside instead.
 func (l *Log) discard(old []oldJournal) {
 	for _, j := range old {
 		var err error
@@ -113,7 +114,9 @@ func (l *Log) discard(old []oldJournal) {
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			l.log.Warn("an old journal cannot be removed", "file", j.name, "err", err)
+			l.disk.Lock()
 			l.keeper.old = append(l.keeper.old, j) // after the next segment then
+			l.disk.Unlock()
 			continue
 		}
 		l.mu.Lock()
@@ -211,10 +214,6 @@ func (l *Log) merge() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.adopt(r)
-	if j := k.reuse; j != nil {
-		j.file.Close()
-		k.old, k.reuse = append(k.old, oldJournal{j.name, j.size, false}), nil
-	}
 	k.unread, k.unsafe = false, true
 	l.store.prepend(r.store)
 	return nil
