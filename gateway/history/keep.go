@@ -31,9 +31,11 @@ type keeper struct {
 	next      uint64 // number of the next segment
 	page      uint64 // the newest page that was written
 	old       []oldJournal
-	sealed    time.Time // the last time, zero before the first
-	sealAgain time.Time // not before, for it failed
-	stuck     bool      // what is too old cannot be removed
+	away      []FileInfo // what was set aside; the first goes first
+	awayTold  bool       // that some of it was removed
+	sealed    time.Time  // the last time, zero before the first
+	sealAgain time.Time  // not before, for it failed
+	stuck     bool       // a file cannot be removed, which was told
 	retry     time.Duration
 	retryAt   time.Time
 	dropped   atomic.Int64 // records, from memory, not told yet
@@ -196,6 +198,10 @@ func (l *Log) adopt(r *recovery) {
 	for _, g := range r.store.segments {
 		l.size += g.size
 	}
+	k.away = r.away
+	for _, f := range r.away {
+		l.size += f.Size
+	}
 	for _, j := range r.journals {
 		l.size += j.size
 		l.exact = l.exact && len(j.bad) == 0
@@ -263,6 +269,7 @@ func (l *Log) prepare(now time.Time) error {
 		j.synced = j.seq - 1
 	} else {
 		p := newPage(l.run)
+		l.makeRoom(l.journalPages(p) * int64(len(p.b)))
 		var err error
 		if j, err = createJournal(l.fs, k.page+1, l.journalPages(p), p); err != nil {
 			l.fs.Remove(journalName(k.page+1) + tempSuffix)

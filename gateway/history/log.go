@@ -19,7 +19,7 @@ type Options struct {
 	Dir      string           // made if it is missing
 	FS       FS               // nil: the operating system's, in Dir
 	Sensors  []string         // names, by the sensor number of a record
-	MaxBytes int64            // of all files together, but for those set aside; 0: 256 MiB; at least 1 MiB
+	MaxBytes int64            // of all files together; 0: 256 MiB; at least 1 MiB
 	MaxAge   time.Duration    // 0: 7 days
 	Boot     string           // identifies the boot in which the offsets of the clock hold; "": not known
 	Log      *slog.Logger     // nil: silent
@@ -79,9 +79,10 @@ func (t turnstile) Lock()   { t <- struct{}{} }
 func (t turnstile) Unlock() { <-t }
 
 // Open recovers what is in the directory. Damaged files are moved to the
-// directory "damaged" in it and told to the log. If the disk cannot be used, the
-// Log keeps in memory what there is room for and tries again while it runs: an
-// error means that the options are wrong.
+// directory "damaged" in it and told to the log; they stay until readings need
+// their room. If the disk cannot be used, the Log keeps in memory what there is
+// room for and tries again while it runs: an error means that the options are
+// wrong.
 func Open(o Options) (*Log, error) {
 	if o.Dir == "" && o.FS == nil {
 		return nil, errors.New("history: no directory is named")
@@ -168,7 +169,14 @@ func (l *Log) recover(patient bool) (*recovery, error) {
 	if _, err := again(func() (struct{}, error) { return struct{}{}, l.fs.Mkdir("") }); err != nil {
 		return nil, err
 	}
-	return r, r.recover()
+	if err := r.recover(); err != nil {
+		return nil, err
+	}
+	var err error
+	if r.away, err = setAsideBefore(l.fs); err != nil {
+		l.log.Warn("what was set aside cannot be listed: it is not counted", "dir", l.o.Dir, "err", err)
+	}
+	return r, nil
 }
 
 // Epoch returns that of the newest record, "" if there is none.
