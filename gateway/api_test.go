@@ -18,7 +18,8 @@ type endless struct{ *shelf }
 func (e endless) options(o *Options) { o.History = e }
 
 func (e endless) Between(uint16, int64, int64) func() ([]wire.Record, error) {
-	return func() ([]wire.Record, error) { return make([]wire.Record, 1), nil }
+	batch := make([]wire.Record, 1000)
+	return func() ([]wire.Record, error) { return batch, nil }
 }
 
 // A client that says no more while its answer is under way is taken for gone. If
