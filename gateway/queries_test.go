@@ -2,50 +2,66 @@ package gateway
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"runtime"
-	"strings"
+	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
+
+	"sensorgateway/wire"
 )
 
+// held is an answer to a client that reads nothing until it is let go.
+type held struct {
+	header   http.Header
+	waits    chan<- struct{}
+	let      <-chan struct{}
+	written  int
+	deadline time.Time
+}
+
+func (h *held) Header() http.Header                 { return h.header }
+func (h *held) WriteHeader(int)                     {}
+func (h *held) SetWriteDeadline(at time.Time) error { h.deadline = at; return nil }
+func (h *held) Write(b []byte) (int, error) {
+	if h.written == 0 {
+		h.waits <- struct{}{}
+		<-h.let
+	}
+	h.written += len(b)
+	return len(b), nil
+}
+
 // Clients that ask for much and read nothing keep nobody from the past, not even
-// from their own address.
+// from their own address. When they read on, they get all of it.
 func TestQueriesOfSlowClients(t *testing.T) {
-	s := start(t, endless{newShelf()}.options)
-	var slow []net.Conn
-	defer func() {
-		for _, c := range slow {
-			c.Close()
-		}
-	}()
-	const many = 2 * maxQueries
-	for range many {
-		c, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		slow = append(slow, c)
-		fmt.Fprint(c, "GET /api/v1/readings?sensor=indoor HTTP/1.1\r\nHost: x\r\nAccept: application/octet-stream\r\n\r\n")
+	log := newShelf()
+	for seq := range uint32(1000) {
+		log.keep([]wire.Record{{Seq: seq}})
 	}
-	deadline := time.Now().Add(patience)
-	for waiting := 0; waiting < many; runtime.Gosched() { // until all wait for their clients
-		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d queries are under way, %d of them work", waiting, many, len(s.queries.all))
-		}
-		s.queries.mu.Lock()
-		waiting = s.queries.open - len(s.queries.all)
-		s.queries.mu.Unlock()
+	s := start(t, log.options)
+	waits, let := make(chan struct{}, 3*maxQueries), make(chan struct{})
+	var slow sync.WaitGroup
+	for range cap(waits) {
+		slow.Go(func() {
+			h := &held{header: http.Header{}, waits: waits, let: let}
+			r := httptest.NewRequest("GET", "/api/v1/readings?sensor=indoor&from=0", nil)
+			r.RemoteAddr = "127.0.0.1:1"
+			r.Header.Set("Accept", formatBinary)
+			s.apiReadings(h, r)
+			if h.written != 1000*wire.RecordSize || h.deadline.IsZero() {
+				t.Errorf("it got %d bytes, want %d; deadline %v", h.written, 1000*wire.RecordSize, h.deadline)
+			}
+		})
 	}
-	if code, _, body := s.get("/api/v1/readings?sensor=indoor&from=0&to=10&step=5", ""); code != http.StatusOK || !strings.HasSuffix(body, "]}\n") {
+	for range cap(waits) {
+		<-waits
+	}
+	if code, _, body := s.get("/api/v1/readings?sensor=indoor", ""); code != http.StatusOK {
 		t.Errorf("while others do not read: %d %s", code, body)
 	}
-	// Who reads on has all of it.
-	if _, err := io.CopyN(io.Discard, slow[0], 16<<20); err != nil {
-		t.Error(err)
-	}
+	close(let)
+	slow.Wait()
 }
 
 // However many hosts ask, no more queries are open than there is memory for, and
