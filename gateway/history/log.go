@@ -324,16 +324,17 @@ func (l *Log) Size() int64 {
 }
 
 // Run writes what is appended until ctx ends: the ticks at once, to the disk
-// once a second, into segments once an hour.
+// once a second, into segments once an hour, all of which are read once a day.
 func (l *Log) Run(ctx context.Context) error {
 	l.mu.Lock()
 	l.running = !l.closed
 	l.mu.Unlock()
-	var both sync.WaitGroup
-	both.Go(func() { l.writes(ctx) })
-	both.Go(func() { l.keeps(ctx) })
+	var others sync.WaitGroup
+	others.Go(func() { l.writes(ctx) })
+	others.Go(func() { l.keeps(ctx) })
+	others.Go(func() { l.scrubs(ctx) })
 	l.tells(ctx)
-	both.Wait()
+	others.Wait()
 	l.mu.Lock()
 	l.running = false
 	l.mu.Unlock()

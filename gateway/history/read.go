@@ -224,6 +224,7 @@ func (r *reader) records(p *piece) ([]wire.Record, error) {
 // load reads a block from the disk.
 func (r *reader) load(c *chapter, at place) ([]wire.Record, error) {
 	if at.length > blockMaxSize || at.at+int64(at.length) > c.segment.size {
+		r.tell(c, errBlock, at.last)
 		return nil, errBlock
 	}
 	f, err := again(func() (File, error) { return r.fs.Open(c.segment.name, false) })
