@@ -68,14 +68,14 @@ func (s *Server) apiReadings(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, e.Code, wire.Envelope{Type: "error", Payload: e})
 		return
 	}
-	leave, ok := s.queries.enter(r.Context(), hostOf(r.RemoteAddr))
+	place, ok := s.queries.enter(r.Context(), hostOf(r.RemoteAddr))
 	if !ok {
 		w.Header().Set("Retry-After", "1")
 		writeJSON(w, http.StatusTooManyRequests, errorEnvelope(http.StatusTooManyRequests,
-			fmt.Sprintf("too many queries at once: %d for all, %d for a host", maxQueries, perHost)))
+			fmt.Sprintf("too many queries at once: %d of a host and %d in all may be open, and wait %v for their turn", hostOpen, maxOpen, queryWait)))
 		return
 	}
-	defer leave()
+	defer place.leave()
 	w.Header().Set("Content-Type", q.format)
 	if q.format == formatCSV {
 		w.Header().Set("Content-Type", formatCSV+"; charset=utf-8")
@@ -86,7 +86,7 @@ func (s *Server) apiReadings(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := bufio.NewWriterSize(&patient{w: w, c: http.NewResponseController(w)}, queryBuffer)
+	out := bufio.NewWriterSize(&patient{ctx: r.Context(), w: w, c: http.NewResponseController(w), place: place}, queryBuffer)
 	if err := s.answer(r.Context(), out, q); err != nil {
 		if r.Context().Err() == nil {
 			s.opts.Log.Warn("a query of the past broke off", "client", r.RemoteAddr, "sensor", q.name, "err", err)
@@ -165,17 +165,25 @@ func writeRows[T any](ctx context.Context, out *bufio.Writer, name, separator st
 	return ctx.Err()
 }
 
-// patient gives a client time for each piece, instead of for the whole answer.
+// patient gives a client time for each piece, instead of for the whole answer, and
+// the query's place to others meanwhile.
 type patient struct {
-	w io.Writer
-	c *http.ResponseController
+	ctx   context.Context
+	w     io.Writer
+	c     *http.ResponseController
+	place *place
 }
 
 func (p *patient) Write(b []byte) (int, error) {
+	p.place.pause()
 	if err := p.c.SetWriteDeadline(time.Now().Add(queryWrite)); err != nil {
 		return 0, err
 	}
-	return p.w.Write(b)
+	n, err := p.w.Write(b)
+	if err == nil {
+		p.place.take(p.ctx) // without one the client has left, which writeRows sees
+	}
+	return n, err
 }
 
 // parseQuery reads what is asked for. Its errors are [*wire.Error].

@@ -38,6 +38,7 @@ type hub struct {
 	full, free chan *[]wire.Record
 	quit, done chan struct{}
 	replays    chan struct{} // holds one for each that is under way
+	turn       time.Duration // of each
 
 	frames atomic.Int64 // handed to clients' outboxes: readings only
 
@@ -60,7 +61,7 @@ func newHub(s *Server) *hub {
 		s: s, epoch: s.opts.Epoch, feeds: map[feedKey]*feed{}, last: make([]wire.Record, len(s.opts.Sensors)),
 		failed: make([]int, len(s.opts.Sensors)), gaps: make([]uint32, len(s.opts.Sensors)),
 		full: make(chan *[]wire.Record, backlog), free: make(chan *[]wire.Record, backlog),
-		quit: make(chan struct{}), done: make(chan struct{}), replays: make(chan struct{}, maxReplays),
+		quit: make(chan struct{}), done: make(chan struct{}), replays: make(chan struct{}, maxReplays), turn: replayTurn,
 	}
 	for range backlog {
 		records := make([]wire.Record, 0, len(s.opts.Sensors))

@@ -7,34 +7,44 @@ import (
 )
 
 const (
-	maxQueries = 8  // under way at a time,
-	perHost    = 4  // and of one host,
-	maxWaiting = 64 // which may have so many in all, for a page asks for all sensors at once
+	maxQueries = 8   // work at a time,
+	perHost    = 4   // and of one host;
+	maxOpen    = 256 // are open, most of which wait for their clients,
+	hostOpen   = 64  // and of one host, for a page asks for all sensors at once
 	queryWait  = 5 * time.Second
 )
 
 // queries limits how many there are at a time, so that one who asks much leaves
 // the others something.
 type queries struct {
-	all chan struct{}
+	all chan struct{} // one for each that works
 
 	mu    sync.Mutex
 	hosts map[string]*asker
+	open  int
 }
 
 // asker is a host with queries.
 type asker struct {
-	slots chan struct{}
-	here  int // under way or waiting
+	slots chan struct{} // one for each of its that works
+	open  int
 }
 
 func newQueries() *queries {
 	return &queries{all: make(chan struct{}, maxQueries), hosts: map[string]*asker{}}
 }
 
-// enter waits for a place, and returns what leaves it; ok is false if none got
-// free in time.
-func (q *queries) enter(ctx context.Context, host string) (leave func(), ok bool) {
+// place is that of an open query. It is given up while the query waits for its
+// client: who reads slowly, or not at all, keeps nobody out.
+type place struct {
+	q     *queries
+	host  string
+	asker *asker
+	taken bool
+}
+
+// enter waits for a place; ok is false if none got free in time.
+func (q *queries) enter(ctx context.Context, host string) (p *place, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, queryWait)
 	defer cancel()
 	q.mu.Lock()
@@ -43,26 +53,47 @@ func (q *queries) enter(ctx context.Context, host string) (leave func(), ok bool
 		a = &asker{slots: make(chan struct{}, perHost)}
 		q.hosts[host] = a
 	}
-	a.here++
-	crowded := a.here > maxWaiting
+	a.open++
+	q.open++
+	crowded := a.open > hostOpen || q.open > maxOpen
 	q.mu.Unlock()
-	gone := func() {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		if a.here--; a.here == 0 {
-			delete(q.hosts, host)
-		}
-	}
-	if crowded || !take(ctx, a.slots) {
-		gone()
+	p = &place{q: q, host: host, asker: a}
+	if crowded || !p.take(ctx) {
+		p.leave()
 		return nil, false
 	}
-	if !take(ctx, q.all) {
-		<-a.slots
-		gone()
-		return nil, false
+	return p, true
+}
+
+// take waits for the place until ctx ends, and tells whether it has it.
+func (p *place) take(ctx context.Context) bool {
+	if !take(ctx, p.asker.slots) {
+		return false
 	}
-	return func() { <-q.all; <-a.slots; gone() }, true
+	if p.taken = take(ctx, p.q.all); !p.taken {
+		<-p.asker.slots
+	}
+	return p.taken
+}
+
+// pause gives the place up until take.
+func (p *place) pause() {
+	if p.taken {
+		<-p.q.all
+		<-p.asker.slots
+		p.taken = false
+	}
+}
+
+// leave ends the query.
+func (p *place) leave() {
+	p.pause()
+	p.q.mu.Lock()
+	defer p.q.mu.Unlock()
+	p.q.open--
+	if p.asker.open--; p.asker.open == 0 {
+		delete(p.q.hosts, p.host)
+	}
 }
 
 func take(ctx context.Context, slots chan<- struct{}) bool {

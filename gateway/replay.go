@@ -23,6 +23,10 @@ type History interface {
 	// Between reads the records of a time, Unix milliseconds, from <= t < to, in the
 	// order they were made in, whatever epoch that was in.
 	Between(sensor uint16, from, to int64) (next func() ([]wire.Record, error))
+	// Follow is Between without an end, to be gone on with: each batch has a mark. What
+	// comes behind the record with the number after of the batch with that mark, a
+	// later Follow reads, even if time was set back meanwhile. Mark 0 is the beginning.
+	Follow(sensor uint16, from, mark int64, after uint32) (next func() (records []wire.Record, mark int64, err error))
 	// Buckets sums them up.
 	Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error))
 	// Durable returns why readings are not kept durably, nil if they are.
@@ -33,7 +37,7 @@ const (
 	// maxReplays are under way at a time, each for a turn: a reader takes tens of
 	// kilobytes a sensor, and after an outage all clients come back at once.
 	maxReplays = 16
-	turn       = time.Second
+	replayTurn = time.Second
 	// lull is how long a replay waits for the socket, or for the disk.
 	lull = 2 * time.Millisecond
 	// A record that must be there may wait for a slow disk: so long it is waited for
@@ -68,6 +72,8 @@ type lane struct {
 	any    bool   // a single lane has had a record
 
 	// The goroutine's.
+	mark  int64 // of the batch that a single lane had its last record from
+	ahead int64 // and of the one at hand
 	next  func() ([]wire.Record, error)
 	batch []wire.Record // read and not sent
 	empty time.Time     // since when there is nothing to read, although there must be
@@ -208,7 +214,7 @@ func (r *replay) run() {
 		case <-r.stop:
 			return
 		}
-		more = r.turn(time.Now().Add(turn))
+		more = r.turn(time.Now().Add(h.turn))
 		<-h.replays
 	}
 }
@@ -222,7 +228,7 @@ func (r *replay) turn(deadline time.Time) bool {
 			l.next, l.batch = nil, nil
 		}
 	}()
-	for n := 0; time.Now().Before(deadline); n++ {
+	for n := 0; n == 0 || time.Now().Before(deadline); n++ {
 		l := r.pick(n)
 		if l == nil {
 			return false
@@ -257,7 +263,11 @@ func (r *replay) open(l *lane) func() ([]wire.Record, error) {
 	if !l.single {
 		return r.c.s.opts.History.Since(l.sensor, l.after)
 	}
-	return r.c.s.opts.History.Between(l.sensor, l.since, 1<<63-1)
+	next := r.c.s.opts.History.Follow(l.sensor, l.since, l.mark, l.after)
+	return func() (batch []wire.Record, err error) {
+		batch, l.ahead, err = next()
+		return batch, err
+	}
 }
 
 // rest waits a moment, and returns false if the client has left meanwhile.
@@ -370,7 +380,7 @@ func (r *replay) send(l *lane) bool {
 		c.settled.Delivered += uint64(n)
 	}
 	if l.single {
-		l.since, l.any = l.batch[n-1].UnixMilli+1, true
+		l.mark, l.any = l.ahead, true
 	}
 	l.after, l.batch = last, l.batch[n:]
 	if !l.single && l.after == l.end-1 {

@@ -24,9 +24,9 @@ func newStuck() *stuck {
 
 func (k *stuck) options(o *Options) { o.History = k }
 
-func (k *stuck) Between(sensor uint16, from, to int64) func() ([]wire.Record, error) {
-	next := k.shelf.Between(sensor, from, to)
-	return func() ([]wire.Record, error) {
+func (k *stuck) Follow(sensor uint16, from, mark int64, after uint32) func() ([]wire.Record, int64, error) {
+	next := k.shelf.Follow(sensor, from, mark, after)
+	return func() ([]wire.Record, int64, error) {
 		k.reached <- struct{}{}
 		<-k.let
 		return next()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -93,6 +92,29 @@ func (s *shelf) Since(sensor uint16, after uint32) func() ([]wire.Record, error)
 
 func (s *shelf) Between(sensor uint16, from, to int64) func() ([]wire.Record, error) {
 	return s.read(sensor, func(r wire.Record) bool { return r.UnixMilli >= from && r.UnixMilli < to })
+}
+
+// Follow marks blocks of a hundred records.
+func (s *shelf) Follow(sensor uint16, from, mark int64, after uint32) func() ([]wire.Record, int64, error) {
+	n := max(int(mark)-1, 0) * 100
+	return func() (batch []wire.Record, at int64, err error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.fail != nil {
+			return nil, 0, s.fail
+		}
+		for all := s.records[sensor]; n < len(all) && (len(batch) == 0 || n%100 > 0); n++ {
+			at = int64(n)/100 + 1
+			if r := all[n]; r.UnixMilli >= from && (at != mark || wire.Before(after, r.Seq)) {
+				r.Flags |= wire.Historical
+				batch = append(batch, r)
+			}
+		}
+		if len(batch) == 0 {
+			err = io.EOF
+		}
+		return batch, at, err
+	}
 }
 
 func (s *shelf) Buckets(sensor uint16, from, to, step int64) func() ([]wire.Bucket, error) {
@@ -383,53 +405,6 @@ func TestResumeAsJSON(t *testing.T) {
 	want := `{"type":"sensor","payload":{"sensor":"indoor","temp":20.5,"unit":"C","humidity":40,"ts":0.900,"seq":9,"historical":true}}`
 	if got := string(c.read(websocket.TextMessage)); got != want {
 		t.Errorf("%s, want %s", got, want)
-	}
-}
-
-// Readings v1 since a time: one lane, in order, without a hole and without a double,
-// while ticks go on.
-func TestSinceOnV1(t *testing.T) {
-	log := newShelf()
-	s := start(t, log.options)
-	s.kept(log, 5000)
-	for _, tt := range []struct {
-		path  string
-		first int64
-	}{
-		{"/sensors/indoor?since=0", 700},
-		{"/sensors/outdoor?since=250050", 250_100},
-		{"/?since=500600", 500_600},
-	} {
-		c := s.dial(tt.path)
-		want := tt.first
-		for range 200 {
-			s.kept(log, 1)
-		}
-		end := int64(s.seq-1) * 100
-		for ; want <= end; want += 100 {
-			r, err := wire.ParseReading(c.read(websocket.BinaryMessage))
-			if err != nil || r.UnixMilli != want {
-				t.Fatalf("%s: %v %v, want %d", tt.path, r, err, want)
-			}
-		}
-		s.wantAccounts()
-	}
-	future := s.dial("/sensors/indoor?since=99999999999999")
-	for early := true; early; runtime.Gosched() { // until all are live
-		early = false
-		s.hub.each(func(c *session) { early = early || c.sensors == 0 })
-	}
-	s.kept(log, 1)
-	r, err := wire.ParseReading(future.read(websocket.BinaryMessage))
-	if err != nil || r.UnixMilli < 500_000 {
-		t.Errorf("since the future: %v %v", r, err)
-	}
-	s.dial("/sensors/indoor?since=yesterday").wantClose(wire.ClosePolicy, "since must be Unix milliseconds")
-	s.dial("/?since=0", wire.ReadingsV2).wantClose(wire.ClosePolicy, "since goes with one sensor")
-	v2 := s.dial("/sensors/indoor?since=0", wire.ReadingsV2)
-	v2.read(websocket.TextMessage)
-	if records, err := wire.ParseRecords(v2.read(websocket.BinaryMessage)); err != nil || records[0].Seq != 7 || records[0].Flags&wire.Historical == 0 {
-		t.Errorf("v2 since a time: %v %v", records, err)
 	}
 }
 

@@ -15,7 +15,8 @@
 //     may be lost. Nothing is read of it but at the start.
 //   - Segments: files of blocks, written once an hour. What is in one is
 //     dropped from memory and may be overwritten in the journal. The oldest ones are
-//     removed when there are too many or too old.
+//     removed when there are too many or too old. Each is read once a day, to know
+//     what is damaged.
 //
 // A number that is missing was either never made, for the sampler was late, or is
 // lost. To tell the two apart, each block names the number that was made before

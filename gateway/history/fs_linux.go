@@ -24,3 +24,11 @@ func (f osFile) Datasync() error {
 	}
 	return nil
 }
+
+// Uncache makes the system forget what it has of the file in memory, as far as
+// that is on the disk: what is read next comes from there. A wish.
+func (f osFile) Uncache() {
+	if c, err := f.SyscallConn(); err == nil {
+		_ = c.Control(func(fd uintptr) { _ = unix.Fadvise(int(fd), 0, 0, unix.FADV_DONTNEED) })
+	}
+}

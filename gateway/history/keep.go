@@ -31,9 +31,11 @@ type keeper struct {
 	next      uint64 // number of the next segment
 	page      uint64 // the newest page that was written
 	old       []oldJournal
-	sealed    time.Time // the last time, zero before the first
-	sealAgain time.Time // not before, for it failed
-	stuck     bool      // what is too old cannot be removed
+	away      []FileInfo // what was set aside; the first goes first
+	awayTold  bool       // that some of it was removed
+	sealed    time.Time  // the last time, zero before the first
+	sealAgain time.Time  // not before, for it failed
+	stuck     bool       // a file cannot be removed, which was told
 	retry     time.Duration
 	retryAt   time.Time
 	dropped   atomic.Int64 // records, from memory, not told yet
@@ -182,7 +184,8 @@ func (l *Log) pack() {
 	}
 }
 
-// adopt takes over what was found in the directory.
+// adopt takes over what was found in the directory. It touches no file, for the
+// locks may be held.
 func (l *Log) adopt(r *recovery) {
 	k := &l.keeper
 	k.next, k.page = max(r.next, 1), r.page
@@ -195,30 +198,35 @@ func (l *Log) adopt(r *recovery) {
 	for _, g := range r.store.segments {
 		l.size += g.size
 	}
-	for i, j := range r.journals {
+	k.away = r.away
+	for _, f := range r.away {
+		l.size += f.Size
+	}
+	for _, j := range r.journals {
 		l.size += j.size
 		l.exact = l.exact && len(j.bad) == 0
-		if i == len(r.journals)-1 && l.reuse(j, r) {
-			continue
-		}
 		k.old = append(k.old, oldJournal{j.name, j.size, j.missing(r.through) > 0})
 	}
-	k.unsafe = k.reuse == nil && len(k.old) > 0
+	k.unsafe = len(k.old) > 0
 }
 
-// reuse opens a journal to be gone on with, if it is as a new one would be.
-func (l *Log) reuse(j found, r *recovery) bool {
-	p := newPage(l.run)
+// reuse opens the newest journal to be gone on with, if it is as a new one would be.
+func (l *Log) reuse(r *recovery) {
+	k, n := &l.keeper, len(r.journals)-1
+	if n < 0 {
+		return
+	}
+	j, p := r.journals[n], newPage(l.run)
 	if 1<<j.shift != len(p.b) || j.size != l.journalPages(p)*int64(len(p.b)) || j.missing(r.through) > 0 {
-		return false
+		return
 	}
 	f, err := again(func() (File, error) { return l.fs.Open(j.name, true) })
 	if err != nil {
-		return false
+		return
 	}
-	l.keeper.reuse = &journal{name: j.name, file: f, size: j.size, page: p, seq: r.page + 1, through: r.through}
 	p.before = r.tail
-	return true
+	k.reuse = &journal{name: j.name, file: f, size: j.size, page: p, seq: r.page + 1, through: r.through}
+	k.old, k.unsafe = k.old[:n], false
 }
 
 func (l *Log) journalPages(p *page) int64 {
@@ -261,6 +269,7 @@ func (l *Log) prepare(now time.Time) error {
 		j.synced = j.seq - 1
 	} else {
 		p := newPage(l.run)
+		l.makeRoom(l.journalPages(p) * int64(len(p.b)))
 		var err error
 		if j, err = createJournal(l.fs, k.page+1, l.journalPages(p), p); err != nil {
 			l.fs.Remove(journalName(k.page+1) + tempSuffix)

@@ -19,7 +19,7 @@ type Options struct {
 	Dir      string           // made if it is missing
 	FS       FS               // nil: the operating system's, in Dir
 	Sensors  []string         // names, by the sensor number of a record
-	MaxBytes int64            // of all files together, but for those set aside; 0: 256 MiB; at least 1 MiB
+	MaxBytes int64            // of all files together; 0: 256 MiB; at least 1 MiB
 	MaxAge   time.Duration    // 0: 7 days
 	Boot     string           // identifies the boot in which the offsets of the clock hold; "": not known
 	Log      *slog.Logger     // nil: silent
@@ -79,9 +79,10 @@ func (t turnstile) Lock()   { t <- struct{}{} }
 func (t turnstile) Unlock() { <-t }
 
 // Open recovers what is in the directory. Damaged files are moved to the
-// directory "damaged" in it and told to the log. If the disk cannot be used, the
-// Log keeps in memory what there is room for and tries again while it runs: an
-// error means that the options are wrong.
+// directory "damaged" in it and told to the log; they stay until readings need
+// their room. If the disk cannot be used, the Log keeps in memory what there is
+// room for and tries again while it runs: an error means that the options are
+// wrong.
 func Open(o Options) (*Log, error) {
 	if o.Dir == "" && o.FS == nil {
 		return nil, errors.New("history: no directory is named")
@@ -122,6 +123,7 @@ func Open(o Options) (*Log, error) {
 		l.log.Warn("readings cannot be kept", "dir", o.Dir, "err", err)
 	} else {
 		l.adopt(r)
+		l.reuse(r)
 		l.store = r.store
 	}
 	for _, name := range o.Sensors {
@@ -167,7 +169,14 @@ func (l *Log) recover(patient bool) (*recovery, error) {
 	if _, err := again(func() (struct{}, error) { return struct{}{}, l.fs.Mkdir("") }); err != nil {
 		return nil, err
 	}
-	return r, r.recover()
+	if err := r.recover(); err != nil {
+		return nil, err
+	}
+	var err error
+	if r.away, err = setAsideBefore(l.fs); err != nil {
+		l.log.Warn("what was set aside cannot be listed: it is not counted", "dir", l.o.Dir, "err", err)
+	}
+	return r, nil
 }
 
 // Epoch returns that of the newest record, "" if there is none.
@@ -315,16 +324,17 @@ func (l *Log) Size() int64 {
 }
 
 // Run writes what is appended until ctx ends: the ticks at once, to the disk
-// once a second, into segments once an hour.
+// once a second, into segments once an hour, all of which are read once a day.
 func (l *Log) Run(ctx context.Context) error {
 	l.mu.Lock()
 	l.running = !l.closed
 	l.mu.Unlock()
-	var both sync.WaitGroup
-	both.Go(func() { l.writes(ctx) })
-	both.Go(func() { l.keeps(ctx) })
+	var others sync.WaitGroup
+	others.Go(func() { l.writes(ctx) })
+	others.Go(func() { l.keeps(ctx) })
+	others.Go(func() { l.scrubs(ctx) })
 	l.tells(ctx)
-	both.Wait()
+	others.Wait()
 	l.mu.Lock()
 	l.running = false
 	l.mu.Unlock()

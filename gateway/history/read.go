@@ -28,7 +28,8 @@ type reader struct {
 	wants  func(origin, span) bool
 
 	ordinal int64
-	record  int // the next one of that block
+	record  int   // the next one of that block
+	last    int64 // the block that the last records are of
 
 	file   opened
 	unpack unpacker
@@ -194,6 +195,7 @@ func (r *reader) tell(c *chapter, err error, last uint32) {
 // records returns the records of the piece at hand from the position on, and
 // moves it behind them.
 func (r *reader) records(p *piece) ([]wire.Record, error) {
+	r.last = r.ordinal
 	all, err := p.records, error(nil)
 	if p.chapter != nil {
 		all, err = r.load(p.chapter, p.place)
@@ -222,6 +224,7 @@ func (r *reader) records(p *piece) ([]wire.Record, error) {
 // load reads a block from the disk.
 func (r *reader) load(c *chapter, at place) ([]wire.Record, error) {
 	if at.length > blockMaxSize || at.at+int64(at.length) > c.segment.size {
+		r.tell(c, errBlock, at.last)
 		return nil, errBlock
 	}
 	f, err := again(func() (File, error) { return r.fs.Open(c.segment.name, false) })
@@ -316,4 +319,24 @@ func (l library) between(name string, sensor uint16, from, to int64) func() ([]w
 	r := &reader{library: l, name: name, sensor: sensor,
 		wants: func(_ origin, s span) bool { return s.from < to && s.to >= from }}
 	return r.all(func(x wire.Record) bool { return from <= x.UnixMilli && x.UnixMilli < to })
+}
+
+// Follow returns the records of any epoch that were made at from, Unix
+// milliseconds, or later, in the order in which they were made; with each batch
+// comes a mark. With a batch's mark and a number, it returns what was made after
+// the record of that number in it: what a reader holds need not be held for long.
+// Mark 0 is the beginning.
+func (l *Log) Follow(sensor uint16, from, mark int64, after uint32) (next func() (records []wire.Record, at int64, err error)) {
+	if int(sensor) >= len(l.streams) {
+		return func() ([]wire.Record, int64, error) { return nil, 0, io.EOF }
+	}
+	r := &reader{library: l.library(), name: l.o.Sensors[sensor], sensor: sensor, ordinal: max(mark-1, 0),
+		wants: func(_ origin, s span) bool { return s.to >= from }}
+	read := r.all(func(x wire.Record) bool {
+		return x.UnixMilli >= from && (r.last != mark-1 || int32(x.Seq-after) > 0)
+	})
+	return func() ([]wire.Record, int64, error) {
+		records, err := read()
+		return records, r.last + 1, err
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -15,14 +16,15 @@ import (
 // recovery is what a directory holds.
 type recovery struct {
 	store    *store
-	journals []found // oldest first
-	next     uint64  // number of the next segment
-	page     uint64  // the newest page that was ever written
-	tail     int     // length of its events, if it is there
-	through  uint64  // the newest page whose records are all in segments
-	damaged  int     // pages, blocks and directories that were found to be damaged
-	missing  int     // pages whose records are lost
-	unread   bool    // there is a journal that is not understood
+	journals []found    // oldest first
+	next     uint64     // number of the next segment
+	page     uint64     // the newest page that was ever written
+	tail     int        // length of its events, if it is there
+	through  uint64     // the newest page whose records are all in segments
+	damaged  int        // pages, blocks and directories that were found to be damaged
+	missing  int        // pages whose records are lost
+	unread   bool       // there is a journal that is not understood
+	away     []FileInfo // what was set aside, also earlier
 
 	fs      FS
 	log     *slog.Logger
@@ -220,7 +222,8 @@ func (r *recovery) sealed() map[moment]uint32 {
 	return have
 }
 
-// setAside moves a file to where it is in nobody's way.
+// setAside moves a file to where it is in nobody's way. It returns an error also
+// if a loss of power may bring the file back.
 func setAside(fs FS, name string) (to string, err error) {
 	if err := fs.Mkdir(damagedDir); err != nil {
 		return "", err
@@ -234,6 +237,24 @@ func setAside(fs FS, name string) (to string, err error) {
 		base = fmt.Sprintf("%s.%d", name, n)
 	}
 	to = damagedDir + "/" + base
-	err = fs.Rename(name, to)
-	return to, errors.Join(err, fs.SyncDir(damagedDir), fs.SyncDir(""))
+	if err := fs.Rename(name, to); err != nil {
+		return "", err
+	}
+	return to, errors.Join(fs.SyncDir(damagedDir), fs.SyncDir(""))
+}
+
+// setAsideBefore returns what setAside has moved, with the lowest numbers first.
+// What else is there, is somebody's own.
+func setAsideBefore(dir FS) ([]FileInfo, error) {
+	files, err := again(func() ([]FileInfo, error) { return dir.List(damagedDir) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var ours []FileInfo
+	for _, f := range files {
+		if strings.Contains(f.Name, segmentSuffix) || strings.Contains(f.Name, journalSuffix) {
+			ours = append(ours, FileInfo{damagedDir + "/" + f.Name, f.Size})
+		}
+	}
+	return ours, err
 }

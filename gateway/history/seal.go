@@ -34,19 +34,20 @@ func (l *Log) seal(reopen bool) error {
 
 	err := l.writeSegment(blocks, through, newest)
 	l.disk.Lock()
-	defer l.disk.Unlock()
 	if err != nil {
 		k.old = append(old, k.old...)
-		return err
+	} else if len(blocks) > 0 {
+		for _, j := range []*journal{l.journal, k.reuse} {
+			if j != nil {
+				j.through = max(j.through, through)
+			}
+		}
 	}
-	if l.journal != nil && len(blocks) > 0 {
-		l.journal.through = max(l.journal.through, through)
+	l.disk.Unlock()
+	if err == nil {
+		l.discard(old)
 	}
-	if k.reuse != nil && len(blocks) > 0 {
-		k.reuse.through = max(k.reuse.through, through)
-	}
-	l.discard(old)
-	return nil
+	return err
 }
 
 // writeSegment writes the blocks into the next segment.
@@ -102,24 +103,36 @@ func writeFile(fs FS, name string, b []byte) error {
 }
 
 // discard removes journals that are not needed any more. One with damaged pages
-// is set aside instead. l.disk is held.
+// is set aside instead.
 func (l *Log) discard(old []oldJournal) {
+	k := &l.keeper
 	for _, j := range old {
+		var to string
 		var err error
 		if j.damaged {
-			_, err = setAside(l.fs, j.name)
+			to, err = setAside(l.fs, j.name)
 		} else {
 			err = l.fs.Remove(j.name)
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case to != "": // if power brings it back, it is set aside again
+			k.away = append(k.away, FileInfo{to, j.size})
+		case err == nil || errors.Is(err, fs.ErrNotExist):
+			l.freed(j.size)
+		default:
 			l.log.Warn("an old journal cannot be removed", "file", j.name, "err", err)
-			l.keeper.old = append(l.keeper.old, j) // after the next segment then
-			continue
+			l.disk.Lock()
+			k.old = append(k.old, j) // after the next segment then
+			l.disk.Unlock()
 		}
-		l.mu.Lock()
-		l.size -= j.size
-		l.mu.Unlock()
 	}
+}
+
+// freed notes that so many bytes are gone from the disk.
+func (l *Log) freed(size int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.size -= size
 }
 
 // retain removes what is too old or too much.
@@ -141,19 +154,31 @@ func (l *Log) retain() {
 	}
 }
 
-// makeRoom removes the oldest segments until so many bytes more are allowed.
+// makeRoom removes files until so many bytes more are allowed: first what was set
+// aside, then the oldest segments.
 func (l *Log) makeRoom(size int64) {
 	for {
 		l.mu.Lock()
-		g := l.oldest()
-		if l.size+size <= l.o.MaxBytes {
-			g = nil
-		}
+		g, fits := l.oldest(), l.size+size <= l.o.MaxBytes
 		l.mu.Unlock()
-		if g == nil || !l.remove(g) {
+		if fits || !l.removeAway() && (g == nil || !l.remove(g)) {
 			return
 		}
 	}
+}
+
+// removeAway removes the first of what was set aside, and tells whether it is gone.
+func (l *Log) removeAway() bool {
+	k := &l.keeper
+	if len(k.away) == 0 || !l.unlink(k.away[0].Name) {
+		return false
+	}
+	if !k.awayTold {
+		l.log.Warn("what was set aside is removed, for readings need its room", "dir", l.o.Dir, "file", k.away[0].Name)
+	}
+	l.freed(k.away[0].Size)
+	k.away, k.awayTold = k.away[1:], true
+	return true
 }
 
 // oldest returns the oldest segment. The newest one always stays: it tells how
@@ -182,19 +207,25 @@ func (l *Log) synced() bool {
 
 // remove removes a segment; a reader that has not come that far skips it.
 func (l *Log) remove(g *segment) bool {
-	if err := l.fs.Remove(g.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		if !l.keeper.stuck {
-			l.log.Warn("old readings cannot be removed", "file", g.name, "err", err)
-		}
-		l.keeper.stuck = true
+	if !l.unlink(g.name) {
 		return false
 	}
-	l.keeper.stuck = false
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.store.evict(g)
-	l.size -= g.size
+	l.mu.Unlock()
+	l.freed(g.size)
 	return true
+}
+
+// unlink removes a file, and tells whether it is gone.
+func (l *Log) unlink(name string) bool {
+	err := l.fs.Remove(name)
+	gone := err == nil || errors.Is(err, fs.ErrNotExist)
+	if !gone && !l.keeper.stuck {
+		l.log.Warn("a file of readings cannot be removed", "file", name, "err", err)
+	}
+	l.keeper.stuck = !gone
+	return gone
 }
 
 // merge takes in what is in the directory, once it can be read. What was made
@@ -211,10 +242,6 @@ func (l *Log) merge() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.adopt(r)
-	if j := k.reuse; j != nil {
-		j.file.Close()
-		k.old, k.reuse = append(k.old, oldJournal{j.name, j.size, false}), nil
-	}
 	k.unread, k.unsafe = false, true
 	l.store.prepend(r.store)
 	return nil

@@ -90,15 +90,16 @@ func (l *Log) fill() (some, full bool) {
 // the disk may never get there. What it holds is in memory as well, and goes
 // into a segment when the disk works again. l.disk is held.
 func (l *Log) abandon(err error) {
-	l.journal.file.Close()
-	l.keeper.page = l.journal.seq
-	l.keeper.old = append(l.keeper.old, oldJournal{l.journal.name, l.journal.size, false})
+	j := l.journal
+	l.keeper.page = j.seq
+	l.keeper.old = append(l.keeper.old, oldJournal{j.name, j.size, false})
 	l.journal = nil
 	l.mu.Lock()
 	l.queue.shut()
 	l.mu.Unlock()
 	l.fail(err)
-	signal(l.wrote)
+	signal(l.wrote) // nobody waits while it is closed
+	j.file.Close()
 	signal(l.call)
 }
 

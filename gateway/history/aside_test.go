@@ -1,0 +1,96 @@
+package history
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// What was set aside is counted, also after a restart, and goes before any
+// reading does; what somebody else put there is left alone.
+func TestSetAsideIsBounded(t *testing.T) {
+	d, m := newDisk(), newMaker(len(rigSensors))
+	r := newRig(t, d, m)
+	r.Begin("epoch", m.next)
+	for range 20 {
+		r.second()
+	}
+	for name, f := range d.names { // a page that was synced is damaged
+		if strings.HasSuffix(name, journalSuffix) {
+			f.now[int64((r.journal.synced-1)%r.journal.pages())*4096+100] ^= 1
+		}
+	}
+	const junk = 20 << 10
+	for _, name := range []string{"0000000000000100.segment", "0000000000000101.segment", "damaged/0000000000000002.segment", "damaged/mine"} {
+		d.names[name] = &inode{now: make([]byte, junk), dirty: map[int64]bool{}}
+	}
+	r = newRig(t, d, m)
+	r.Begin("epoch", m.next)
+	away := func() (names []string) {
+		for _, name := range slices.Sorted(maps.Keys(d.names)) {
+			if short, ok := strings.CutPrefix(name, damagedDir+"/"); ok {
+				names = append(names, short)
+			}
+		}
+		return names
+	}
+	all := []string{"0000000000000001.journal", "0000000000000002.segment", "0000000000000100.segment", "0000000000000101.segment", "mine"}
+	if got := away(); !slices.Equal(got, all) {
+		t.Fatalf("set aside: %v, want %v", got, all)
+	}
+	whole := d.size() + 3*junk + rigPages*4096
+	if r.Size() != whole {
+		t.Errorf("%d bytes, want %d", r.Size(), whole)
+	}
+	var log strings.Builder
+	r = newRig(t, d, m)
+	r.Log.log = textLog(&log)
+	r.Begin("epoch", m.next)
+	if r.Size() != whole {
+		t.Errorf("%d bytes after a restart, want %d", r.Size(), whole)
+	}
+
+	r.o.MaxBytes = whole - junk
+	d.fail = func(_ int, what, name string) error {
+		if what == "remove" && strings.HasPrefix(name, damagedDir) {
+			return syscall.EACCES
+		}
+		return nil
+	}
+	kept := r.Kept(0, ^uint32(0))
+	r.second()
+	if got := away(); !slices.Equal(got, all) {
+		t.Fatalf("%v is left of what cannot be removed", got)
+	}
+	d.fail = nil
+	r.second()
+	if got := away(); !slices.Equal(got, all[1:]) {
+		t.Errorf("%v is left, want %v", got, all[1:])
+	}
+	r.o.MaxBytes -= rigPages * 4096
+	r.second()
+	if got := away(); !slices.Equal(got, all[2:]) {
+		t.Errorf("%v is left, want %v", got, all[2:])
+	}
+	if n := strings.Count(log.String(), "what was set aside is removed"); n != 1 {
+		t.Errorf("it was told %d times:\n%s", n, &log)
+	}
+	if from := r.Kept(0, ^uint32(0)); from != kept {
+		t.Errorf("readings are kept from %d on, before it was %d", from, kept)
+	}
+	r.o.MaxBytes = 72 << 10
+	for range 200 {
+		r.second()
+	}
+	if got := away(); !slices.Equal(got, all[4:]) {
+		t.Errorf("%v is left, want what is somebody's own", got)
+	}
+	if size := d.size(); r.Size() != size || size > r.o.MaxBytes {
+		t.Errorf("%d bytes, said to be %d, allowed are %d", size, r.Size(), r.o.MaxBytes)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}

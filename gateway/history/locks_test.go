@@ -1,0 +1,94 @@
+package history
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// No file operation but the write of a page is made under a lock that a tick, a
+// client or the writer of pages may wait for: the disk comes late, is damaged or
+// not, fails, and is full.
+func TestLocksAndFiles(t *testing.T) {
+	for name, damaged := range map[string]bool{"intact": false, "damaged": true} {
+		t.Run(name, func(t *testing.T) { locksAndFiles(t, damaged) })
+	}
+}
+
+func locksAndFiles(t *testing.T, damaged bool) {
+	d, m := newDisk(), newMaker(len(rigSensors))
+	r := newRig(t, d, m)
+	r.Begin("epoch", m.next)
+	for range 20 {
+		r.second()
+	}
+	if err := r.seal(false); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		r.second()
+	}
+	for name, f := range d.names { // a page that was synced is damaged
+		if damaged && strings.HasSuffix(name, journalSuffix) {
+			f.now[int64((r.journal.synced-1)%r.journal.pages())*4096+100] ^= 1
+		}
+	}
+
+	d.fail = func(int, string, string) error { return syscall.EACCES }
+	r = newRig(t, d, m)
+	r.Begin("epoch", m.next)
+	operations := map[string]bool{}
+	failing := false
+	d.fail = func(_ int, what, name string) error {
+		kind := what
+		for _, suffix := range []string{journalSuffix, segmentSuffix} {
+			if strings.Contains(name, suffix) {
+				kind += suffix
+			}
+		}
+		operations[kind], operations[name] = true, true
+		if !r.mu.TryLock() {
+			t.Errorf("%s of %q holds up ticks and clients", what, name)
+		} else {
+			r.mu.Unlock()
+		}
+		select {
+		case r.Log.disk <- struct{}{}:
+			<-r.Log.disk
+		default:
+			if kind != "write"+journalSuffix {
+				t.Errorf("%s of %q holds up the pages", what, name)
+			}
+		}
+		if failing && kind == "write"+journalSuffix {
+			return syscall.EIO
+		}
+		return nil
+	}
+	second := func() {
+		r.now = r.now.Add(retryMax)
+		r.second()
+		all(t, r.Since(0, ^uint32(0)))
+	}
+	for range 10 {
+		second()
+	}
+	failing = true
+	second()
+	failing = false
+	r.o.MaxBytes = 56 << 10
+	for range 100 {
+		second()
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if !operations[damagedDir] && damaged {
+		t.Error("nothing was set aside")
+	}
+	for _, kind := range []string{"remove.journal", "create.journal", "create.segment", "remove.segment", "open.segment", "list"} {
+		if !operations[kind] {
+			t.Errorf("there was none: %s", kind)
+		}
+	}
+}

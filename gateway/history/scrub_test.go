@@ -1,0 +1,164 @@
+package history
+
+import (
+	"context"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// blocksOf returns the chapters of a sensor in segments and where their blocks are.
+func blocksOf(t *testing.T, l *Log, sensor string) (chapters []*chapter, places [][]place) {
+	t.Helper()
+	for _, c := range l.store.streams[sensor].chapters {
+		f, err := l.fs.Open(c.segment.name, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := c.places(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chapters, places = append(chapters, c), append(places, p)
+	}
+	return chapters, places
+}
+
+// What is damaged is known and told before anybody reads it, and nothing else is
+// taken for damaged.
+func TestScrub(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		damage func(d *disk, c *chapter, p place)
+		lost   bool
+		told   string
+	}{
+		{"intact", func(*disk, *chapter, place) {}, false, ""},
+		{"a block", func(d *disk, c *chapter, p place) { d.names[c.segment.name].now[p.at+int64(p.length)-1] ^= 1 }, true, "a block is damaged"},
+		{"an index", func(d *disk, c *chapter, _ place) { d.names[c.segment.name].now[c.index] ^= 1 }, false, "is used"},
+		{"cut off", func(d *disk, c *chapter, p place) {
+			f := d.names[c.segment.name]
+			f.now = f.now[:p.at+1]
+		}, true, "unexpected EOF"},
+		{"a sector that cannot be read", func(d *disk, c *chapter, _ place) {
+			d.fail = func(_ int, what, name string) error {
+				if what == "read" && name == c.segment.name {
+					return syscall.EIO
+				}
+				return nil
+			}
+		}, true, syscall.EIO.Error()},
+		{"no descriptors", func(d *disk, c *chapter, _ place) {
+			d.fail = func(_ int, what, _ string) error {
+				if what == "open" {
+					return syscall.EMFILE
+				}
+				return nil
+			}
+		}, false, ""},
+		{"removed for its age", func(d *disk, c *chapter, _ place) { delete(d.names, c.segment.name) }, false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, m := newDisk(), newMaker(len(rigSensors))
+			r := newRig(t, d, m)
+			r.Begin("epoch", m.next)
+			for range 100 {
+				r.second()
+			}
+			var log strings.Builder
+			r.Log.log = textLog(&log)
+			chapters, places := blocksOf(t, r.Log, "outdoor")
+			c := chapters[len(chapters)/2]
+			block := places[len(chapters)/2][0]
+			tt.damage(d, c, block)
+			s, seen := scrubber{Log: r.Log, chapter: -1}, map[*chapter]int{}
+			for range 4 * len(r.store.segments) { // two rounds: each has a chapter of both sensors
+				s.scrub(t.Context())
+				for _, g := range r.store.segments {
+					if g.number == s.segment {
+						seen[g.chapters[s.chapter]]++
+					}
+				}
+			}
+			for _, g := range r.store.segments {
+				for _, c := range g.chapters {
+					if seen[c] != 2 {
+						t.Errorf("%s, %s: read %d times in two rounds", g.name, c.origin.sensor, seen[c])
+					}
+				}
+			}
+			from := r.Kept(1, ^uint32(0))
+			if lost := from > 0; lost != tt.lost || lost && (from <= block.last || from > c.last+1) {
+				t.Errorf("kept from %d on; %d to %d are damaged: %v", from, block.first, block.last, tt.lost)
+			}
+			if !strings.Contains(log.String(), tt.told) || tt.told == "" && log.Len() > 0 {
+				t.Errorf("the log says %q, want %q", &log, tt.told)
+			}
+			d.fail = nil
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Run reads all of it within a day, beside its work, and ends it.
+func TestScrubRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, m := newDisk(), newMaker(len(rigSensors))
+		m.every = 60_000
+		var log strings.Builder
+		o := Options{FS: d, Sensors: rigSensors, Log: textLog(&log), pages: 64}
+		l := open(t, o)
+		l.Begin("epoch", m.next)
+		stop := start(t, l)
+		for range 6 * 60 {
+			l.Append(m.tick(), m.offset)
+			<-time.After(time.Minute)
+		}
+		stop()
+		chapters, places := blocksOf(t, l, "indoor")
+		d.names[chapters[1].segment.name].now[places[1][0].at+50] ^= 1
+		l = open(t, o)
+		if from := l.Kept(0, ^uint32(0)); from != 0 || log.Len() > 0 {
+			t.Fatalf("kept from %d on; the log says %s", from, &log)
+		}
+		stop = start(t, l)
+		<-time.After(scrubRound)
+		if from, want := l.Kept(0, ^uint32(0)), places[1][0].last+1; from != want {
+			t.Errorf("kept from %d on, want %d", from, want)
+		}
+		stop()
+		if n := strings.Count(log.String(), "readings cannot be read"); n < 1 || n > 2 {
+			t.Errorf("it was told %d times: %s", n, &log)
+		}
+	})
+}
+
+// A scrub that is told to end does so between two blocks.
+func TestScrubEnds(t *testing.T) {
+	d, m := newDisk(), newMaker(len(rigSensors))
+	m.every = 30_000 // so that a chapter has many blocks
+	r := newRig(t, d, m)
+	r.Begin("epoch", m.next)
+	for range 100 {
+		r.second()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	reads := 0
+	d.fail = func(_ int, what, _ string) error {
+		if what == "read" {
+			if reads++; reads == 2 { // the first was of the index
+				cancel()
+			}
+		}
+		return nil
+	}
+	s := scrubber{Log: r.Log, chapter: -1}
+	s.scrub(ctx)
+	if reads != 2 {
+		t.Errorf("%d reads", reads)
+	}
+}

@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// held is an answer to a client that reads nothing until it is let go.
+type held struct {
+	header   http.Header
+	waits    chan<- struct{}
+	let      <-chan struct{}
+	written  int
+	deadline time.Time
+}
+
+func (h *held) Header() http.Header                 { return h.header }
+func (h *held) WriteHeader(int)                     {}
+func (h *held) SetWriteDeadline(at time.Time) error { h.deadline = at; return nil }
+func (h *held) Write(b []byte) (int, error) {
+	if h.written == 0 {
+		h.waits <- struct{}{}
+		<-h.let
+	}
+	h.written += len(b)
+	return len(b), nil
+}
+
+// Clients that ask for much and read nothing keep nobody from the past, not even
+// from their own address. When they read on, they get all of it.
+func TestQueriesOfSlowClients(t *testing.T) {
+	log := newShelf()
+	for seq := range uint32(1000) {
+		log.keep([]wire.Record{{Seq: seq}})
+	}
+	s := start(t, log.options)
+	waits, let := make(chan struct{}, 3*maxQueries), make(chan struct{})
+	var slow sync.WaitGroup
+	for range cap(waits) {
+		slow.Go(func() {
+			h := &held{header: http.Header{}, waits: waits, let: let}
+			r := httptest.NewRequest("GET", "/api/v1/readings?sensor=indoor&from=0", nil)
+			r.RemoteAddr = "127.0.0.1:1"
+			r.Header.Set("Accept", formatBinary)
+			s.apiReadings(h, r)
+			if h.written != 1000*wire.RecordSize || h.deadline.IsZero() {
+				t.Errorf("it got %d bytes, want %d; deadline %v", h.written, 1000*wire.RecordSize, h.deadline)
+			}
+		})
+	}
+	for range cap(waits) {
+		<-waits
+	}
+	if code, _, body := s.get("/api/v1/readings?sensor=indoor", ""); code != http.StatusOK {
+		t.Errorf("while others do not read: %d %s", code, body)
+	}
+	close(let)
+	slow.Wait()
+}
+
+// However many hosts ask, no more queries are open than there is memory for, and
+// a host with many leaves the others room.
+func TestQueriesAreBounded(t *testing.T) {
+	q := newQueries()
+	var open []*place
+	enter := func(host int) bool {
+		p, ok := q.enter(t.Context(), fmt.Sprint("10.0.0.", host))
+		if ok {
+			open = append(open, p)
+			p.pause()
+		}
+		return ok
+	}
+	for host := range maxOpen / hostOpen {
+		for n := range hostOpen {
+			if !enter(host) {
+				t.Fatalf("query %d of host %d is refused", n, host)
+			}
+		}
+		if enter(host) {
+			t.Fatalf("host %d has more than %d", host, hostOpen)
+		}
+	}
+	if enter(1000) {
+		t.Errorf("there are more than %d", maxOpen)
+	}
+	open[0].leave()
+	if !enter(1000) {
+		t.Error("refused, although one has left")
+	}
+	for _, p := range open[1:] {
+		p.leave()
+	}
+	if q.open != 0 || len(q.hosts) != 0 || len(q.all) != 0 {
+		t.Errorf("left behind: %d queries, %d hosts, %d places", q.open, len(q.hosts), len(q.all))
+	}
+}
