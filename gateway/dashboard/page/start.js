@@ -7,5 +7,5 @@ const modules = ["page", "cards", "chart", "columns", "dom", "export", "format",
   "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "uPlot", "view"];
 const begin = () => modules.forEach((name) => import(`./${name}.js`));
 
-requestAnimationFrame(() => setTimeout(begin));
-setTimeout(begin, 500); // out of sight there are no frames; and a second time does nothing
+new PerformanceObserver(begin).observe({ type: "paint", buffered: true });
+setTimeout(begin, 500); // out of sight nothing is painted; and a second time does nothing
