@@ -107,7 +107,7 @@ func TestPowerCut(t *testing.T) {
 		if err := os.WriteFile(boot, fmt.Appendf(nil, "boot-%d\n", n), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		p := startGateway(t, "unshare", "-m", "sh", "-c", `mount --bind "$0" /proc/sys/kernel/random/boot_id; exec "$@"`, boot,
+		p := startGateway(t, "unshare", "-m", "--propagation", "slave", "sh", "-c", `mount --bind "$0" /proc/sys/kernel/random/boot_id; exec "$@"`, boot,
 			program, "--simulate", "--config", config, "--listen", "127.0.0.1:0", "--state", disk.dir)
 		kept := allKept(t, p.URL)
 		for seq, r := range durable {

@@ -189,8 +189,6 @@ func (l *Log) pack() {
 func (l *Log) adopt(r *recovery) {
 	k := &l.keeper
 	k.next, k.page = max(r.next, 1), r.page
-	newest := r.store.newest
-	l.exact = l.o.Boot != "" && newest.boot == l.o.Boot && !r.unread
 	for _, t := range r.store.streams {
 		t.close()
 	}
@@ -204,7 +202,6 @@ func (l *Log) adopt(r *recovery) {
 	}
 	for _, j := range r.journals {
 		l.size += j.size
-		l.exact = l.exact && len(j.bad) == 0
 		k.old = append(k.old, oldJournal{j.name, j.size, j.missing(r.through) > 0})
 	}
 	k.unsafe = len(k.old) > 0

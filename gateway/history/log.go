@@ -38,11 +38,10 @@ const (
 // Log keeps the records of the newest days. One goroutine appends, [Log.Run]
 // writes, any number of goroutines read.
 type Log struct {
-	o     Options
-	fs    FS
-	log   *slog.Logger
-	boot  string
-	exact bool
+	o    Options
+	fs   FS
+	log  *slog.Logger
+	boot string
 
 	// The disk's side: the writer writes pages, the keeper does all that can take
 	// long. disk guards the journal; it is taken before mu, and held while a page
@@ -196,11 +195,6 @@ func (l *Log) Last(sensor uint16) (seq uint32, ok bool) {
 	t := l.streams[sensor]
 	return t.last, t.any && t.epoch == l.store.newest.epoch
 }
-
-// Exact tells whether the newest records that were found when the log was opened
-// were made in this boot, so that nothing is missing that Append reported as
-// written: what was handed to the system outlives the process.
-func (l *Log) Exact() bool { return l.exact }
 
 // Begin tells the numbers that come next, by sensor, before the first Append and
 // whenever the epoch changes. Numbers of a continued epoch that are neither kept

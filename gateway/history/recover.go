@@ -23,7 +23,6 @@ type recovery struct {
 	through  uint64     // the newest page whose records are all in segments
 	damaged  int        // pages, blocks and directories that were found to be damaged
 	missing  int        // pages whose records are lost
-	unread   bool       // there is a journal that is not understood
 	away     []FileInfo // what was set aside, also earlier
 
 	fs      FS
@@ -113,7 +112,6 @@ func (r *recovery) findJournal(f File, info FileInfo, number uint64) error {
 		r.log.Warn("pages of the journal are damaged or were cut off by a loss of power", "file", info.Name, "pages", len(j.bad))
 	}
 	if j.newer {
-		r.unread = true
 		return r.setAside(info.Name, errVersion)
 	}
 	r.journals = append(r.journals, j)
