@@ -113,7 +113,7 @@ func TestNothingIsMissedOverRestarts(t *testing.T) {
 	go func() {
 		ended <- client.New(client.Options{URL: p.URL, Subprotocol: wire.ReadingsV2, Handle: f.handle}).Run(ctx)
 	}()
-	stranger := exec.Command(python, "testdata/strangers/resume.py", p.URL, "4")
+	stranger := exec.CommandContext(t.Context(), python, "testdata/strangers/resume.py", p.URL, "4")
 	stranger.Stderr = os.Stderr
 	pipe, err := stranger.StdoutPipe()
 	if err == nil {

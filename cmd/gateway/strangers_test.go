@@ -19,7 +19,7 @@ import (
 func TestStrangersTalk(t *testing.T) {
 	python := debianPython(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
-	out, err := exec.Command(python, "testdata/strangers/talk.py", p.URL).Output()
+	out, err := exec.CommandContext(t.Context(), python, "testdata/strangers/talk.py", p.URL).Output()
 	if err != nil {
 		stderr := ""
 		if e, ok := err.(*exec.ExitError); ok {
@@ -78,7 +78,7 @@ func TestRestartUnderFiftyClients(t *testing.T) {
 	l.Close()
 	args := []string{buildGateway(t), "--simulate", "--listen", address}
 	p := startGateway(t, args...)
-	cmd := exec.Command(python, "testdata/strangers/return.py", p.URL)
+	cmd := exec.CommandContext(t.Context(), python, "testdata/strangers/return.py", p.URL)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err == nil {
