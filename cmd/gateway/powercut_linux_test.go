@@ -71,7 +71,7 @@ func (d *ext4) unmount() {
 // cut takes the power: what is not on the disk now will never be.
 func (d *ext4) cut() {
 	d.t.Helper()
-	fd, err := unix.Open(d.dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	fd, err := unix.Open(d.dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		d.t.Fatal(err)
 	}
