@@ -70,7 +70,7 @@ export class Charts {
     this.#columns = columns;
     this.#view = view;
     const any = columns.find((c) => c);
-    const times = any ? Array.from({ length: any.count }, (_, i) => any.from + (i + 0.5) * any.step) : [];
+    const times = any ? any.times(view.to) : [];
     const lines = columns.map((c) => c?.lines());
     this.#plots.forEach((plot, i) => {
       plot.setData([times, ...lines.flatMap((pair) => {
@@ -101,7 +101,7 @@ export class Charts {
       ms: 1,
       padding: [8, 24, 0, 0],
       legend: { show: false },
-      cursor: { y: false, sync: { key: sync.key, setSeries: false }, drag: { x: true, y: false, setScale: false }, points: { size: 7 }, bind: { dblclick: () => () => this.#on.live() } },
+      cursor: { y: false, sync: { key: sync.key, setSeries: false, filters: { sub: moves } }, drag: { x: true, y: false, setScale: false }, points: { size: 7 }, bind: { dblclick: () => () => this.#on.live() } },
       scales: {
         x: { time: true, range: () => [this.#view.from, this.#view.to] },
         y: { range: (/** @type {any} */ _, /** @type {number} */ low, /** @type {number} */ high) => padded(low, high, LEAST_SPANS[which]) },
@@ -130,7 +130,7 @@ export class Charts {
   #select(plot) {
     const { left, width } = plot.select;
     if (width < 4) return;
-    plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+    this.#plots.forEach((each) => each.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false));
     this.#on.zoom({ from: plot.posToVal(left, "x"), to: plot.posToVal(left + width, "x") });
   }
 
@@ -151,6 +151,13 @@ export class Charts {
     ctx.restore();
   }
 }
+
+/**
+ * What a chart is told of the other: where the cursor is. Of a button too, both
+ * would zoom, and the other to where the mouse has never been.
+ * @param {string} type of event
+ */
+const moves = (type) => type !== "mousedown" && type !== "mouseup";
 
 /**
  * Round times of day, where people are.

@@ -87,6 +87,15 @@ export class Columns {
     addSpan(this.spans[1], column, h, h, h, 1);
   }
 
+  /** The middle of each column; of the one in which the view ends, no later than that. @param {number} to @returns {number[]} */
+  times(to) {
+    const last = this.#column(to);
+    return Array.from({ length: this.count }, (_, i) => {
+      const middle = this.from + (i + 0.5) * this.step;
+      return i === last ? Math.min(middle, to) : middle;
+    });
+  }
+
   /** @param {number} time */
   #column(time) {
     return Math.floor((time - this.from) / this.step);

@@ -73,6 +73,11 @@ function ringOf(readings) {
   return ring;
 }
 
+test("no column stands beyond the end of the view", () => {
+  equal(new Columns(0, 100, 4).times(220), [50, 150, 220, 350]); // what follows is empty
+  equal(new Columns(0, 100, 3).times(260), [50, 150, 250]);
+});
+
 /** The mean temperatures of a chart's columns. @param {Columns} columns */
 const means = (columns) => columns.lines()[0].mean;
 
