@@ -12,8 +12,8 @@ import (
 
 // TestHIL installs the gateway in a virtual machine whose /dev/i2c-1 answers as
 // real chips do and whose GPIO lines are the kernel's, under its own unit and a
-// real systemd; what happens there is in testdata/hil. It runs once, on its own,
-// when scripts/test asks.
+// real systemd; what happens there is in testdata/hil. It runs when scripts/test
+// asks.
 func TestHIL(t *testing.T) {
 	if testing.Short() || os.Getenv("GATEWAY_TEST_HIL") == "" {
 		t.Skip("the virtual machine is started by scripts/test (GATEWAY_TEST_HIL=1) only")
@@ -28,6 +28,7 @@ func TestHIL(t *testing.T) {
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
 		t.Skip("the virtual machine needs root on Linux")
 	}
+	t.Parallel() // most of its time it waits for the machine
 
 	payload := t.TempDir()
 	guest := []string{"GOOS=linux", "GOARCH=amd64"}
