@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -417,11 +418,14 @@ func (h *hub) cutAll() { h.each(func(c *session) { c.out.Close() }) }
 
 func retryReason(ms int) string { return fmt.Sprintf("Service restart; retry_ms=%d", ms) }
 
-// mustJSON marshals what cannot fail: our own payloads.
+// mustJSON encodes what cannot fail, our own payloads, and < as itself: nothing
+// of this becomes HTML, and people read it.
 func mustJSON(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		panic(err)
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
@@ -183,7 +182,7 @@ func jsonHeaders(w http.ResponseWriter, code int) {
 
 func writeJSON(w http.ResponseWriter, code int, v any) {
 	jsonHeaders(w, code)
-	_ = json.NewEncoder(w).Encode(v) // who left, left
+	_, _ = w.Write(append(mustJSON(v), '\n')) // who left, left
 }
 
 func errorEnvelope(code int, message string) wire.Envelope {

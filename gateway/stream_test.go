@@ -71,6 +71,7 @@ func TestRequests(t *testing.T) {
 		{`{"type":"command"}`, `{"type":"error","payload":{"code":422,"message":"payload is missing"}}`},
 		{`{"type":"ping","id":4,"payload":{"t":[1,2]}}`, `{"type":"pong","id":4,"payload":{"server_time":`},
 		{`{"type":"ping"}`, `{"type":"pong","payload":{"server_time":`},
+		{`{"type":"ping","payload":{"as it is":"<&>"}}`, `{"type":"pong","payload":{"as it is":"<&>","server_time":`},
 		{`{"type":"ping","payload":null}`, `{"type":"pong","payload":{"server_time":`},
 		{`{"type":"command","payload":null}`, `{"type":"error","payload":{"code":422,"message":"payload is missing"}}`},
 		{`{"type":"ping","payload":3}`, `{"type":"error","payload":{"code":422,`},

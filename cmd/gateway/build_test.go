@@ -21,7 +21,14 @@ var builtBinaries struct {
 }
 
 func TestMain(m *testing.M) {
+	// What killed gateways leave in memory goes with it.
+	memory, err := os.MkdirTemp("", "gateway-test-memory-")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("RUNTIME_DIRECTORY", memory)
 	code := m.Run()
+	os.RemoveAll(memory)
 	if builtBinaries.dir != "" {
 		os.RemoveAll(builtBinaries.dir)
 	}
