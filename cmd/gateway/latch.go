@@ -86,8 +86,8 @@ func (l *latch) write(by string) {
 	var err error
 	if by != "" {
 		err = writeSynced(path, by)
-	} else if err = os.Remove(path); errors.Is(err, fs.ErrNotExist) {
-		err = nil
+	} else {
+		err = removeFile(path)
 	}
 	if err == nil {
 		err = syncDir(l.dir)

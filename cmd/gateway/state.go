@@ -32,7 +32,6 @@ const (
 // for the ticks pass through here.
 type state struct {
 	stateOptions
-	names   []string
 	reserve []uint32
 	first   []uint32          // of the first tick, by sensor
 	others  map[string]uint32 // of sensors that are not configured now
@@ -40,13 +39,13 @@ type state struct {
 	// sensor; quick, and called in a tick.
 	newEpoch func(epoch string, next []uint32)
 
-	mu      sync.Mutex
-	epoch   string
-	durable bool     // the file has this epoch; else no limit holds: nobody can continue it
-	next    []uint32 // one more than the last one seen
-	limit   []uint32 // the first that must not be used yet
-	failed  bool     // the last write; so it is told once
-	memory  counters // the numbers while the epoch is durable
+	mu       sync.Mutex
+	epoch    string
+	durable  bool     // the file has this epoch; else no limit holds: nobody can continue it
+	next     []uint32 // one more than the last one seen
+	limit    []uint32 // the first that must not be used yet
+	failed   bool     // the last write; so it is told once
+	counters counters // next, in memory, while the epoch is durable
 }
 
 // stateOptions is what a state is opened with.
@@ -85,7 +84,7 @@ func claimState(dir string) (*os.File, error) {
 // damaged is set aside; when nothing can be read or written, the epoch is a new
 // one and live goes on.
 func openState(o stateOptions) *state {
-	s := &state{stateOptions: o, newEpoch: func(string, []uint32) {}, memory: countersOf(o.memory, o.dir)}
+	s := &state{stateOptions: o, newEpoch: func(string, []uint32) {}, counters: countersOf(o.memory, o.dir)}
 	saved := s.load()
 	var counted []uint32 // after an unclean stop
 	if saved.Reached != nil {
@@ -95,7 +94,6 @@ func openState(o stateOptions) *state {
 	}
 	s.epoch, s.others = saved.Epoch, maps.Clone(saved.Next)
 	for i, c := range s.sensors {
-		s.names = append(s.names, c.Name)
 		first := saved.Next[c.Name] // after an unclean stop, the end of a reservation
 		if counted != nil {
 			first = counted[i]
@@ -116,7 +114,7 @@ func openState(o stateOptions) *state {
 // none. Those that the file was beyond, or that it did not reserve, are not those
 // of the last run.
 func (s *state) counted(saved savedState) []uint32 {
-	next := s.memory.load(saved.Epoch, s.sensors)
+	next := s.counters.load(saved.Epoch, s.sensors)
 	for i, n := range next {
 		name := s.sensors[i].Name
 		if wire.Before(n, saved.Reached[name]) || wire.Before(saved.Next[name], n) {
@@ -173,7 +171,7 @@ func (s *state) count() {
 	if !s.durable {
 		return
 	}
-	if err := s.memory.put(s.next); err != nil {
+	if err := s.counters.put(s.next); err != nil {
 		s.log.Warn("sequence numbers cannot be kept in memory: after a crash some will be skipped", "err", err)
 	}
 }
@@ -249,7 +247,7 @@ func (s *state) extend() {
 	}
 	if s.failed = err != nil; err == nil && epoch == s.epoch {
 		if s.limit, s.durable = limit, s.dir != ""; s.durable {
-			s.memory.begin(epoch, s.sensors)
+			s.counters.begin(epoch, s.sensors)
 			s.count()
 		}
 	}
@@ -261,7 +259,7 @@ func (s *state) close() error {
 	defer s.mu.Unlock()
 	err := s.save(s.epoch, s.next, nil)
 	if err == nil {
-		err = s.memory.remove() // the file knows
+		err = s.counters.remove() // the file knows
 	}
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
@@ -284,8 +282,8 @@ func (s *state) save(epoch string, next, reached []uint32) error {
 
 func (s *state) byName(numbers []uint32) map[string]uint32 {
 	all := map[string]uint32{}
-	for i, name := range s.names {
-		all[name] = numbers[i]
+	for i, c := range s.sensors {
+		all[c.Name] = numbers[i]
 	}
 	return all
 }

@@ -52,7 +52,7 @@ func TestExactNumbersAfterAKill(t *testing.T) {
 		{"the log has more", func(_ *testing.T, _ *state, l *aLog, _ string) { l.epoch, l.last[0] = "E", 9000 }, 9001},
 		{"the log has more of another epoch", func(_ *testing.T, _ *state, l *aLog, _ string) { l.epoch, l.last[0] = "other", 9000 }, 50},
 		{"the machine was off", func(t *testing.T, s *state, _ *aLog, _ string) {
-			if err := os.Remove(s.memory.path); err != nil {
+			if err := os.Remove(s.counters.path); err != nil {
 				t.Error(err)
 			}
 		}, skipped},
@@ -60,18 +60,18 @@ func TestExactNumbersAfterAKill(t *testing.T) {
 			if os.Getuid() != 0 {
 				t.Skip("needs root")
 			}
-			if err := os.Chown(s.memory.path, 65534, 65534); err != nil {
+			if err := os.Chown(s.counters.path, 65534, 65534); err != nil {
 				t.Error(err)
 			}
 		}, skipped},
 		{"a link was put there", func(t *testing.T, s *state, _ *aLog, _ string) {
-			if err := os.Rename(s.memory.path, s.memory.path+".2"); err != nil {
+			if err := os.Rename(s.counters.path, s.counters.path+".2"); err != nil {
 				t.Error(err)
 			}
-			if err := os.Symlink(s.memory.path+".2", s.memory.path); err != nil {
+			if err := os.Symlink(s.counters.path+".2", s.counters.path); err != nil {
 				t.Error(err)
 			}
-			t.Cleanup(func() { os.Remove(s.memory.path + ".2") })
+			t.Cleanup(func() { os.Remove(s.counters.path + ".2") })
 		}, skipped},
 		{"other sensors were configured", func(t *testing.T, s *state, _ *aLog, memory string) {
 			s.die()
