@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -310,7 +308,7 @@ func (h *hub) each(f func(*session)) {
 func (h *hub) sweep(now time.Time, all bool) {
 	var metrics []byte
 	if all && h.s.watchers.Load() > 0 {
-		metrics = appendFrame(nil, opText, mustJSON(wire.Envelope{Type: "metrics", Payload: h.s.opts.Metrics()}))
+		metrics = appendFrame(nil, opText, wire.JSON(wire.Envelope{Type: "metrics", Payload: h.s.opts.Metrics()}))
 	}
 	h.each(func(c *session) {
 		if driving := c.commanded.Load() && h.s.opts.Driving(c.ID); driving != c.driving {
@@ -368,7 +366,7 @@ func (h *hub) tell(e wire.Envelope, who func(*session) bool) {
 	for _, c := range h.sessions {
 		if who(c) {
 			if frame == nil {
-				frame = appendFrame(nil, opText, mustJSON(e))
+				frame = appendFrame(nil, opText, wire.JSON(e))
 			}
 			_, _ = c.out.Write(frame) // as in session.send
 		}
@@ -417,15 +415,3 @@ func (h *hub) farewell(whom func(*session) bool) {
 func (h *hub) cutAll() { h.each(func(c *session) { c.out.Close() }) }
 
 func retryReason(ms int) string { return fmt.Sprintf("Service restart; retry_ms=%d", ms) }
-
-// mustJSON encodes what cannot fail, our own payloads, and < as itself: nothing
-// of this becomes HTML, and people read it.
-func mustJSON(v any) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic(err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-}

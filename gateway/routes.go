@@ -182,7 +182,7 @@ func jsonHeaders(w http.ResponseWriter, code int) {
 
 func writeJSON(w http.ResponseWriter, code int, v any) {
 	jsonHeaders(w, code)
-	_, _ = w.Write(append(mustJSON(v), '\n')) // who left, left
+	_, _ = w.Write(append(wire.JSON(v), '\n')) // who left, left
 }
 
 func errorEnvelope(code int, message string) wire.Envelope {

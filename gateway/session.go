@@ -278,7 +278,7 @@ func (c *session) send(op byte, message []byte) { _, _ = c.out.Write(appendFrame
 
 // sendJSON sends one of our own payloads, which cannot fail to be JSON.
 func (c *session) sendJSON(e wire.Envelope) {
-	c.send(opText, mustJSON(e))
+	c.send(opText, wire.JSON(e))
 }
 
 // close sends a close frame, after which nothing more is sent, and gives the

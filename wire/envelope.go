@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 )
@@ -17,6 +18,18 @@ type Envelope struct {
 	Type    string          `json:"type"`
 	ID      json.RawMessage `json:"id,omitempty"` // that of the request which it answers
 	Payload any             `json:"payload"`
+}
+
+// JSON encodes what cannot fail, our own payloads, and < as itself: nothing of this
+// becomes HTML, and people read it.
+func JSON(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic(err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // Hello is the payload of the first message on readings.v2 and readings.json.

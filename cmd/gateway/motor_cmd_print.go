@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -23,11 +22,7 @@ func (p statePrinter) print(states ...wire.MotorState) error {
 			b.WriteString(describeMotor(s) + "\n")
 			continue
 		}
-		line, err := json.Marshal(s)
-		if err != nil {
-			return err
-		}
-		b.Write(append(line, '\n'))
+		b.Write(append(wire.JSON(s), '\n'))
 	}
 	if _, err := io.WriteString(p.w, b.String()); err != nil {
 		return fmt.Errorf("standard output: %w", err)

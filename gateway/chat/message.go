@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	"sensorgateway/wire"
 )
 
 // message is every message of the room, both ways.
@@ -15,13 +17,7 @@ type message struct {
 	Text string `json:"text"`
 }
 
-func (m message) encode() []byte {
-	b, err := json.Marshal(m)
-	if err != nil {
-		panic(err) // strings cannot fail
-	}
-	return b
-}
+func (m message) encode() []byte { return wire.JSON(m) }
 
 // complaint is what is wrong with a message, told to its sender; "" is nothing.
 type complaint string
