@@ -96,7 +96,14 @@ func (p *place) leave() {
 	}
 }
 
+// take takes a free slot, or waits for one until ctx ends: who seems to have left
+// is not told that there was none.
 func take(ctx context.Context, slots chan<- struct{}) bool {
+	select {
+	case slots <- struct{}{}:
+		return true
+	default:
+	}
 	select {
 	case slots <- struct{}{}:
 		return true

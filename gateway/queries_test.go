@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -99,5 +100,20 @@ func TestQueriesAreBounded(t *testing.T) {
 	}
 	if q.open != 0 || len(q.hosts) != 0 || len(q.all) != 0 {
 		t.Errorf("left behind: %d queries, %d hosts, %d places", q.open, len(q.hosts), len(q.all))
+	}
+}
+
+// Who seems to have left gets a place that is free, and sees its answer break off
+// instead of one that says there was none.
+func TestPlaceOfWhoSeemsToHaveLeft(t *testing.T) {
+	q := newQueries()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 { // a choice at random would fail
+		p, ok := q.enter(ctx, "host")
+		if !ok {
+			t.Fatal("a free place was refused")
+		}
+		p.leave()
 	}
 }
