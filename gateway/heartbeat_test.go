@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net"
 	"runtime"
 	"sync/atomic"
@@ -42,9 +43,10 @@ func TestHeartbeat(t *testing.T) {
 	s.hub.sweep(now.Add(31*time.Second), true)
 	<-pings
 	<-pings
-	for pongs := int64(0); pongs == 0; runtime.Gosched() { // until the pong is in
-		s.hub.each(func(c *session) { pongs += c.pongs.Load() })
-	}
+	s.until("a pong is in", func() (in bool) {
+		s.hub.each(func(c *session) { in = in || c.pongs.Load() > 0 })
+		return in
+	})
 	s.hub.sweep(now.Add(42*time.Second), true)
 	if err := <-ended; websocket.IsCloseError(err, wire.CloseNormal) {
 		t.Errorf("the silent one ended with %v", err)
@@ -92,9 +94,7 @@ func TestOperatorsHeartbeat(t *testing.T) {
 				continue
 			}
 			pings, last = pings+1, i
-			for c.pongs.Load() == pongs {
-				runtime.Gosched()
-			}
+			s.until("the pong is in", func() bool { return c.pongs.Load() != pongs })
 		}
 	})
 	if pings != 10 {
@@ -201,9 +201,15 @@ func testDeafClient(t *testing.T, s *testServer) {
 // wantClients waits until there are n.
 func (s *testServer) wantClients(n int) {
 	s.t.Helper()
-	for deadline := time.Now().Add(patience); s.Clients() != n; runtime.Gosched() {
+	s.until(fmt.Sprintf("there are %d clients", n), func() bool { return s.Clients() == n })
+}
+
+// until waits until something is so.
+func (s *testServer) until(what string, so func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); !so(); runtime.Gosched() {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("%d clients, want %d", s.Clients(), n)
+			s.t.Fatalf("waited for %v until %s; %d clients", patience, what, s.Clients())
 		}
 	}
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"runtime"
 	"testing"
 	"time"
 
@@ -41,11 +40,11 @@ func TestLeavingDuringARead(t *testing.T) {
 	c := s.dial("/sensors/indoor?since=99999999999999")
 	<-log.reached
 	c.Close()
-	for left := false; !left; runtime.Gosched() {
+	s.until("it has left", func() bool {
 		s.hub.mu.Lock()
-		left = len(s.hub.sessions) == 0
-		s.hub.mu.Unlock()
-	}
+		defer s.hub.mu.Unlock()
+		return len(s.hub.sessions) == 0
+	})
 	close(log.let)
 	s.wantClients(0)
 	s.hub.mu.Lock()

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -39,10 +38,11 @@ func TestSinceOnV1(t *testing.T) {
 		s.wantAccounts()
 	}
 	future := s.dial("/sensors/indoor?since=99999999999999")
-	for early := true; early; runtime.Gosched() { // until all are live
-		early = false
+	s.until("all are live", func() bool {
+		early := false
 		s.hub.each(func(c *session) { early = early || c.sensors == 0 })
-	}
+		return !early
+	})
 	s.kept(log, 1)
 	r, err := wire.ParseReading(future.read(websocket.BinaryMessage))
 	if err != nil || r.UnixMilli < 500_000 {
