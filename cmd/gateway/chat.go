@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/client"
 )
 
@@ -138,7 +139,7 @@ func (v *visit) run(ctx context.Context, o client.Options, stdin io.Reader) erro
 func (v *visit) reason(err error) error {
 	var refused *client.ServerError
 	if errors.As(err, &refused) && refused.Reason == "Nick taken" {
-		return fmt.Errorf("nick taken: somebody in the room is called %s already (choose another --nick)", quote(v.nick))
+		return fmt.Errorf("nick taken: somebody in the room is called %s already (choose another --nick)", phrase.Quote(v.nick))
 	}
 	return err
 }

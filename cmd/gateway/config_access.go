@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
 // TLSConfig names the files of the gateway's certificate.
@@ -40,7 +42,7 @@ func (s *section) pemPath(key, example string, into *string) {
 		s.problem(s.node, "%s: no %s (add one, such as %s: %s)", s.path, key, key, example)
 	case n == nil: // noted
 	case !isFullPath(*into):
-		s.fault(n, key, "%s is not the full path of a file (begin it at the root, such as %s)", quote(*into), example)
+		s.fault(n, key, "%s is not the full path of a file (begin it at the root, such as %s)", phrase.Quote(*into), example)
 	}
 }
 
@@ -64,20 +66,20 @@ func parseHostName(text string) (string, error) {
 	addr, err := netip.ParseAddr(name)
 	switch {
 	case err == nil && addr.Zone() != "":
-		return "", fmt.Errorf("%s has a zone, which browsers do not send (write %s)", quote(text), addr.WithZone(""))
+		return "", fmt.Errorf("%s has a zone, which browsers do not send (write %s)", phrase.Quote(text), addr.WithZone(""))
 	case err == nil:
 		return addr.String(), nil
 	case isHost(name):
 		return name, nil
 	case strings.Contains(name, "*"):
-		return "", fmt.Errorf("%s: no name stands for others (write each one, such as greenhouse.example)", quote(text))
+		return "", fmt.Errorf("%s: no name stands for others (write each one, such as greenhouse.example)", phrase.Quote(text))
 	}
 	for _, rawURL := range []string{name, "//" + name} {
 		if u, err := url.Parse(rawURL); err == nil && isHost(u.Hostname()) {
-			return "", fmt.Errorf("%s is more than a host (write %s)", quote(text), u.Hostname())
+			return "", fmt.Errorf("%s is more than a host (write %s)", phrase.Quote(text), u.Hostname())
 		}
 	}
-	return "", fmt.Errorf("%s is neither a host name nor an address (write it as browsers show it, such as greenhouse.example)", quote(text))
+	return "", fmt.Errorf("%s is neither a host name nor an address (write it as browsers show it, such as greenhouse.example)", phrase.Quote(text))
 }
 
 // origins reads the further pages that may connect, as browsers send them.
@@ -103,20 +105,20 @@ func parseOrigin(text string) (string, error) {
 	origin := strings.ToLower(text)
 	switch {
 	case strings.Contains(origin, "*"):
-		return "", fmt.Errorf("%s would let in pages that nobody knows (write each origin, such as https://scada.example)", quote(text))
+		return "", fmt.Errorf("%s would let in pages that nobody knows (write each origin, such as https://scada.example)", phrase.Quote(text))
 	case origin == "null":
-		return "", fmt.Errorf("%s is the origin of any local file and of any page in a sandbox (serve the page by http or https)", quote(text))
+		return "", fmt.Errorf("%s is the origin of any local file and of any page in a sandbox (serve the page by http or https)", phrase.Quote(text))
 	case !strings.Contains(origin, "://"):
 		if _, err := canonicalOrigin("https://" + origin); err == nil {
-			return "", fmt.Errorf("%s has no scheme (write http:// or https:// before it, whichever the page has)", quote(text))
+			return "", fmt.Errorf("%s has no scheme (write http:// or https:// before it, whichever the page has)", phrase.Quote(text))
 		}
 	}
 	canonical, err := canonicalOrigin(origin)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%s %w", quote(text), err)
+		return "", fmt.Errorf("%s %w", phrase.Quote(text), err)
 	case canonical != origin:
-		return "", fmt.Errorf("%s is not what browsers send (write %s)", quote(text), canonical)
+		return "", fmt.Errorf("%s is not what browsers send (write %s)", phrase.Quote(text), canonical)
 	}
 	return origin, nil
 }
@@ -164,7 +166,7 @@ var commandPolicies = []string{"local", "unauthenticated"}
 func (s *section) remoteCommands() bool {
 	policy := commandPolicies[0]
 	if n := s.text("commands", &policy); n != nil && !slices.Contains(commandPolicies, policy) {
-		s.fault(n, "commands", "unknown value %s (write %s)", quote(policy), oneOf(commandPolicies))
+		s.fault(n, "commands", "unknown value %s (write %s)", phrase.Quote(policy), phrase.OneOf(commandPolicies))
 	}
 	return policy == "unauthenticated"
 }

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
 // HistoryConfig bounds what is kept of the readings.
@@ -41,15 +43,15 @@ func (s *section) history() HistoryConfig {
 		if c.Size, err = parseSize(size); err != nil {
 			h.fault(n, "size", "%v", err)
 		} else if c.Size < minHistorySize || c.Size > maxHistorySize {
-			h.fault(n, "size", "%s is not between 16MiB and 1024GiB", quote(size))
+			h.fault(n, "size", "%s is not between 16MiB and 1024GiB", phrase.Quote(size))
 		}
 	}
 	if n := h.text("age", &age); n != nil {
 		var err error
-		if c.Age, err = parseDuration(age); err != nil {
-			h.fault(n, "age", "%s is not a duration (write 7d or 36h)", quote(age))
+		if c.Age, err = phrase.ParseDuration(age); err != nil {
+			h.fault(n, "age", "%s is not a duration (write 7d or 36h)", phrase.Quote(age))
 		} else if c.Age < minHistoryAge || c.Age > maxHistoryAge {
-			h.fault(n, "age", "%s is not between 1h and 3660d", quote(age))
+			h.fault(n, "age", "%s is not between 1h and 3660d", phrase.Quote(age))
 		}
 	}
 	return c
@@ -61,7 +63,7 @@ var sizeForm = regexp.MustCompile(`^([0-9]{1,7})(MiB|GiB)$`)
 func parseSize(text string) (int64, error) {
 	m := sizeForm.FindStringSubmatch(text)
 	if m == nil {
-		return 0, fmt.Errorf("%s is not a size (write 256MiB or 1GiB)", quote(text))
+		return 0, fmt.Errorf("%s is not a size (write 256MiB or 1GiB)", phrase.Quote(text))
 	}
 	n, err := strconv.ParseInt(m[1], 10, 64)
 	if m[2] == "GiB" {

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
 // checkListen returns the address to listen on that listen asks for, as
@@ -23,7 +25,7 @@ func checkListen(listen string, exposed bool) (string, error) {
 		host = "localhost"
 	case !exposed && !isLoopback(host):
 		return "", fmt.Errorf("other machines can reach %s, unencrypted (set tls, or write insecure: true in the file to allow that, or listen on localhost:%s)",
-			quote(listen), port)
+			phrase.Quote(listen), port)
 	}
 	return net.JoinHostPort(host, port), nil
 }
@@ -33,17 +35,17 @@ func splitListen(listen string) (host, port string, err error) {
 	host, port, err = net.SplitHostPort(listen)
 	switch {
 	case strings.Contains(listen, "://"):
-		return "", "", fmt.Errorf("%s is a URL (write host:port, such as %s)", quote(listen), defaultListen)
+		return "", "", fmt.Errorf("%s is a URL (write host:port, such as %s)", phrase.Quote(listen), defaultListen)
 	case err != nil && isPort(listen):
-		return "", "", fmt.Errorf("%s is only a port (write :%s)", quote(listen), listen)
+		return "", "", fmt.Errorf("%s is only a port (write :%s)", phrase.Quote(listen), listen)
 	case err != nil && strings.Count(listen, ":") > 1:
-		return "", "", fmt.Errorf("%s is not host:port (an IPv6 address needs brackets: [::1]:8765)", quote(listen))
+		return "", "", fmt.Errorf("%s is not host:port (an IPv6 address needs brackets: [::1]:8765)", phrase.Quote(listen))
 	case err != nil:
-		return "", "", fmt.Errorf("%s has no port (write host:port, such as %s)", quote(listen), defaultListen)
+		return "", "", fmt.Errorf("%s has no port (write host:port, such as %s)", phrase.Quote(listen), defaultListen)
 	case !isPort(port):
-		return "", "", fmt.Errorf("port %s is not a number from 0 to 65535", quote(port))
+		return "", "", fmt.Errorf("port %s is not a number from 0 to 65535", phrase.Quote(port))
 	case host != "" && !isHost(host):
-		return "", "", errors.New(quote(host) + " is neither a host name nor an address (write localhost, an address of this machine, or nothing for all interfaces)")
+		return "", "", errors.New(phrase.Quote(host) + " is neither a host name nor an address (write localhost, an address of this machine, or nothing for all interfaces)")
 	}
 	n, _ := strconv.ParseUint(port, 10, 16)
 	return host, strconv.FormatUint(n, 10), nil

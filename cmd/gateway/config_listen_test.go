@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
 func TestCheckListen(t *testing.T) {
@@ -58,7 +60,7 @@ func TestCheckListen(t *testing.T) {
 func TestCheckListenHost(t *testing.T) {
 	for _, host := range []string{"a b", "-a", "a-", "a..b", "*", "256.0.0.1", "1.2.3", "10.0.0.01", "pi_1", "ça", "a\n", strings.Repeat("a", 64), strings.Repeat("a.", 127) + "a"} {
 		_, err := checkListen(host+":80", true)
-		want := quote(host) + " is neither a host name nor an address (write localhost, an address of this machine, or nothing for all interfaces)"
+		want := phrase.Quote(host) + " is neither a host name nor an address (write localhost, an address of this machine, or nothing for all interfaces)"
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/motor"
 )
 
@@ -71,7 +72,7 @@ func (s *section) output(uses *pinUses, o *motor.Spec) {
 			continue
 		}
 		if takers := takersOf(key.of); !slices.Contains(takers, o.Kind) {
-			s.fault(n, key.name, "kind %s has none (remove it, or write kind: %s)", o.Kind, oneOf(takers))
+			s.fault(n, key.name, "kind %s has none (remove it, or write kind: %s)", o.Kind, phrase.OneOf(takers))
 			*key.of(o) = ""
 		}
 	}
@@ -84,9 +85,9 @@ func (s *section) output(uses *pinUses, o *motor.Spec) {
 	for _, err := range keyErrors(o.Validate()) {
 		switch n := read[err.Key]; {
 		case n != nil:
-			s.fault(n, err.Key, "%s", brief(err.Err))
+			s.fault(n, err.Key, "%s", phrase.Brief(err.Err))
 		case !s.has(err.Key): // else it was noted
-			s.fault(s.node, err.Key, "%s", brief(err.Err))
+			s.fault(s.node, err.Key, "%s", phrase.Brief(err.Err))
 		}
 	}
 }
@@ -140,7 +141,7 @@ func (s *section) times(c *MotorConfig) {
 		switch n := s.duration(t.key, 50*time.Millisecond, &v); {
 		case n == nil: // the default, or noted
 		case v < 0 || v > t.limit:
-			s.fault(n, t.key, "%s is out of range (0s to %s)", quote(n.Value), t.most)
+			s.fault(n, t.key, "%s is out of range (0s to %s)", phrase.Quote(n.Value), t.most)
 		case v != 0 && t.cannot != "":
 			s.fault(n, t.key, "%s (remove the line)", t.cannot)
 		default:
@@ -154,7 +155,7 @@ func (s *section) operatorLoss(keep *bool) {
 	choices := []string{"stop", "keep"}
 	choice := choices[0]
 	if n := s.text("on_operator_loss", &choice); n != nil && !slices.Contains(choices, choice) {
-		s.fault(n, "on_operator_loss", "unknown value %s (write %s)", quote(choice), oneOf(choices))
+		s.fault(n, "on_operator_loss", "unknown value %s (write %s)", phrase.Quote(choice), phrase.OneOf(choices))
 	}
 	*keep = choice == "keep"
 }
@@ -174,13 +175,13 @@ func (s *section) needs(sensors []string) (needs []motor.Condition) {
 		case err == nil:
 			needs = append(needs, condition)
 		case unknown == "":
-			s.fault(n, at, "%s", brief(err))
+			s.fault(n, at, "%s", phrase.Brief(err))
 		case len(sensors) > 0: // none at all is noted already
-			fix := "write " + oneOf(sensors)
+			fix := "write " + phrase.OneOf(sensors)
 			if near := nearest(unknown, sensors); near != "" {
 				fix = fmt.Sprintf("did you mean %q?", near)
 			}
-			s.fault(n, at, "no sensor is named %s (%s)", quote(unknown), fix)
+			s.fault(n, at, "no sensor is named %s (%s)", phrase.Quote(unknown), fix)
 		}
 	}
 	return needs
@@ -204,7 +205,7 @@ func (s *section) estop(uses *pinUses) (name string) {
 	case pin != nil:
 		// What one pin can be, a relay's or an input's, is the same.
 		for _, err := range keyErrors(motor.Spec{Kind: motor.OnOff, Pin: name}.Validate()) {
-			e.fault(pin, "pin", "%s", brief(err.Err))
+			e.fault(pin, "pin", "%s", phrase.Brief(err.Err))
 		}
 	}
 	return name

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
 // ParseConfig checks data, the content of the file called name in errors,
@@ -47,7 +49,7 @@ func (s *section) config(c *Config, chips map[string]ChipSpec) {
 	c.Origins = s.origins()
 	c.RemoteCommands = s.remoteCommands()
 	if n := s.text("state", &c.State); n != nil && !isFullPath(c.State) {
-		s.fault(n, "state", "%s is not the full path of a directory (begin it at the root, such as /var/lib/gateway)", quote(c.State))
+		s.fault(n, "state", "%s is not the full path of a directory (begin it at the root, such as /var/lib/gateway)", phrase.Quote(c.State))
 	}
 	c.History = s.history()
 	if n := s.text("log_format", &c.LogFormat); n != nil {
@@ -67,7 +69,7 @@ func (s *section) config(c *Config, chips map[string]ChipSpec) {
 	case primary == nil:
 		c.Primary = names[0]
 	case !slices.Contains(names, c.Primary):
-		s.fault(primary, "primary", "no sensor is named %s (write %s)", quote(c.Primary), oneOf(names))
+		s.fault(primary, "primary", "no sensor is named %s (write %s)", phrase.Quote(c.Primary), phrase.OneOf(names))
 	}
 
 	var uses pinUses

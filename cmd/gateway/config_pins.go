@@ -10,6 +10,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/motor"
 )
 
@@ -35,14 +36,14 @@ func (s *section) pin(key string, uses *pinUses, into *string) *yaml.Node {
 	case n == nil:
 		return nil
 	case text == "":
-		s.fault(n, key, "%s is not a pin (write one, such as GPIO17, or remove the line)", quote(text))
+		s.fault(n, key, "%s is not a pin (write one, such as GPIO17, or remove the line)", phrase.Quote(text))
 		return nil
 	}
 	// A line may have any name, and so these are names, but of no line.
 	if m := nearPinForm.FindStringSubmatch(text); m != nil {
 		number, _ := strconv.Atoi(m[1])
 		if plain := fmt.Sprintf("GPIO%d", number); text != plain {
-			s.fault(n, key, "%s is not a pin (write %s)", quote(text), plain)
+			s.fault(n, key, "%s is not a pin (write %s)", phrase.Quote(text), plain)
 			return nil
 		}
 	}
@@ -75,7 +76,7 @@ func (uses pinUses) check(sensors []SensorConfig) {
 		}
 		if owner, taken := owners[pin]; taken {
 			if owner.s != use.s || owner.pin != use.pin {
-				use.s.fault(use.n, use.key, "%s is in use by %s on line %d (choose another)", quote(use.n.Value), owner.s.at(owner.key), owner.n.Line)
+				use.s.fault(use.n, use.key, "%s is in use by %s on line %d (choose another)", phrase.Quote(use.n.Value), owner.s.at(owner.key), owner.n.Line)
 			}
 			continue
 		}
@@ -83,7 +84,7 @@ func (uses pinUses) check(sensors []SensorConfig) {
 		for _, sensor := range sensors {
 			if slices.Contains(i2cPins[sensor.Bus], pin) {
 				use.s.fault(use.n, use.key, "%s is a wire of I²C bus %d, which sensor %s needs (choose another, best one of GPIO9 to GPIO27)",
-					quote(use.n.Value), sensor.Bus, sensor.Name)
+					phrase.Quote(use.n.Value), sensor.Bus, sensor.Name)
 				break
 			}
 		}

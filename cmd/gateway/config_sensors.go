@@ -6,8 +6,9 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
+
+	"sensorgateway/cmd/gateway/internal/phrase"
 
 	"gopkg.in/yaml.v3"
 )
@@ -23,10 +24,10 @@ func (s *section) sensors(chips map[string]ChipSpec) []SensorConfig {
 	case list == nil && s.has("sensors"): // noted
 		return nil
 	case list == nil:
-		s.problem(s.node, "no sensors (add them: each has a name and a chip, %s)", oneOf(chipNames(chips)))
+		s.problem(s.node, "no sensors (add them: each has a name and a chip, %s)", phrase.OneOf(chipNames(chips)))
 		return nil
 	case len(list.Content) == 0:
-		s.fault(list, "sensors", "an empty list (add sensors: each has a name and a chip, %s)", oneOf(chipNames(chips)))
+		s.fault(list, "sensors", "an empty list (add sensors: each has a name and a chip, %s)", phrase.OneOf(chipNames(chips)))
 		return nil
 	case len(list.Content) > maxSensors:
 		s.fault(list.Content[maxSensors], "sensors", "%d sensors are too many (at most %d)", len(list.Content), maxSensors)
@@ -64,11 +65,11 @@ func (s *section) sensor(chips map[string]ChipSpec, seen owners) SensorConfig {
 	known := false
 	switch n := s.text("chip", &c.Chip); {
 	case n == nil && !s.has("chip"):
-		s.problem(s.node, "%s: no chip (add one: chip: %s)", s.path, oneOf(chipNames(chips)))
+		s.problem(s.node, "%s: no chip (add one: chip: %s)", s.path, phrase.OneOf(chipNames(chips)))
 	case n == nil: // noted
 	default:
 		if spec, known = chips[c.Chip]; !known {
-			s.fault(n, "chip", "unknown chip %s (write %s)", quote(c.Chip), oneOf(chipNames(chips)))
+			s.fault(n, "chip", "unknown chip %s (write %s)", phrase.Quote(c.Chip), phrase.OneOf(chipNames(chips)))
 		}
 	}
 
@@ -91,9 +92,9 @@ func (s *section) name(example string, names map[string]*section, into *string) 
 		s.problem(s.node, "%s: no name (add one, such as name: %s)", s.path, example)
 	case n == nil: // noted
 	case !nameForm.MatchString(*into):
-		s.fault(n, "name", "%s is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)", quote(*into))
+		s.fault(n, "name", "%s is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)", phrase.Quote(*into))
 	case names[*into] != nil:
-		s.fault(n, "name", "%s is the name of %s too (choose another)", quote(*into), names[*into].where("name"))
+		s.fault(n, "name", "%s is the name of %s too (choose another)", phrase.Quote(*into), names[*into].where("name"))
 	default:
 		names[*into] = s
 	}
@@ -120,7 +121,7 @@ func (s *section) address(chip string, spec ChipSpec, into *uint16) *yaml.Node {
 		*into = spec.Addresses[0]
 	}
 	var v int
-	n := s.number("address", 0xFF, "write "+cmp.Or(oneOf(fix), "it with 0x in front"), &v)
+	n := s.number("address", 0xFF, "write "+cmp.Or(phrase.OneOf(fix), "it with 0x in front"), &v)
 	if n == nil {
 		return nil
 	}
@@ -133,7 +134,7 @@ func (s *section) address(chip string, spec ChipSpec, into *uint16) *yaml.Node {
 				break
 			}
 		}
-		s.fault(n, "address", "%s is no address of %s (write %s)", quote(n.Value), chip, oneOf(fix))
+		s.fault(n, "address", "%s is no address of %s (write %s)", phrase.Quote(n.Value), chip, phrase.OneOf(fix))
 		return nil
 	}
 	*into = uint16(v)
@@ -169,11 +170,11 @@ func (s *section) interval(chip string, spec ChipSpec, into *time.Duration) {
 	switch {
 	case n == nil: // the default, or noted
 	case spec.MinInterval > 0 && v < spec.MinInterval:
-		s.fault(n, "interval", "%s is too short: one measurement of %s takes up to %v (write %v or more)", quote(n.Value), chip, spec.MinInterval, spec.MinInterval)
+		s.fault(n, "interval", "%s is too short: one measurement of %s takes up to %v (write %v or more)", phrase.Quote(n.Value), chip, spec.MinInterval, spec.MinInterval)
 	case v < time.Millisecond || v > maxInterval:
-		s.fault(n, "interval", "%s is out of range (1ms to 24h)", quote(n.Value))
+		s.fault(n, "interval", "%s is out of range (1ms to 24h)", phrase.Quote(n.Value))
 	case v%time.Millisecond != 0:
-		s.fault(n, "interval", "%s is not a whole number of milliseconds (write %v)", quote(n.Value), v.Round(time.Millisecond))
+		s.fault(n, "interval", "%s is not a whole number of milliseconds (write %v)", phrase.Quote(n.Value), v.Round(time.Millisecond))
 	default:
 		*into = v
 	}
@@ -188,25 +189,12 @@ func (s *section) stuckAfter(interval time.Duration, into *time.Duration) {
 	switch {
 	case n == nil: // the default, or noted
 	case v != 0 && v < 2*interval:
-		s.fault(n, "stuck_after", "%s is less than two intervals of %v (write at least %v, or 0s for never)", quote(n.Value), interval, 2*interval)
+		s.fault(n, "stuck_after", "%s is less than two intervals of %v (write at least %v, or 0s for never)", phrase.Quote(n.Value), interval, 2*interval)
 	case v > maxStuckAfter:
-		s.fault(n, "stuck_after", "%s is too long (at most 240h, or 0s for never)", quote(n.Value))
+		s.fault(n, "stuck_after", "%s is too long (at most 240h, or 0s for never)", phrase.Quote(n.Value))
 	default:
 		*into = v
 	}
 }
 
 func chipNames(chips map[string]ChipSpec) []string { return slices.Sorted(maps.Keys(chips)) }
-
-// oneOf returns the words as a choice, the first few of them.
-func oneOf(words []string) string {
-	const few = 8
-	if len(words) > few {
-		return strings.Join(words[:few], ", ") + ", …"
-	}
-	if len(words) > 1 {
-		last := len(words) - 1
-		return strings.Join(words[:last], ", ") + " or " + words[last]
-	}
-	return strings.Join(words, "")
-}

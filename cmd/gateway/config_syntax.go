@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"sensorgateway/cmd/gateway/internal/phrase"
+
 	"gopkg.in/yaml.v3"
 )
 
@@ -128,5 +130,5 @@ func explainSyntax(text string) string {
 			return e.plain
 		}
 	}
-	return "not YAML: " + quote(text) + " (write key: value)"
+	return "not YAML: " + phrase.Quote(text) + " (write key: value)"
 }

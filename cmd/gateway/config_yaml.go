@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/phrase"
+
 	"gopkg.in/yaml.v3"
 )
 
@@ -36,7 +38,7 @@ func (d *decoder) usable(n *yaml.Node, path string) bool {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
 		d.problem(n, "%s: anchors and aliases (&x, *x) are not supported (write the value out)", path)
 	case n.Style&yaml.TaggedStyle != 0:
-		d.problem(n, "%s: tags such as %s are not supported (write the value alone)", path, quote(n.Tag))
+		d.problem(n, "%s: tags such as %s are not supported (write the value alone)", path, phrase.Quote(n.Tag))
 	case n.Tag == "!!null":
 		d.problem(n, "%s: no value (give it one, or remove the line)", path)
 	default:
@@ -75,7 +77,7 @@ func (d *decoder) section(n *yaml.Node, path string) *section {
 		case key.Kind != yaml.ScalarNode || key.Tag == "!!null" || key.Anchor != "" || key.Style&yaml.TaggedStyle != 0:
 			d.problem(key, "a key%s is not a plain word (write key: value)", s.in())
 		case first != nil:
-			d.problem(key, "duplicate key %s%s, already on line %d (remove one)", quote(key.Value), s.in(), first.Line)
+			d.problem(key, "duplicate key %s%s, already on line %d (remove one)", phrase.Quote(key.Value), s.in(), first.Line)
 		default:
 			s.keys = append(s.keys, key)
 			s.values[key.Value] = value
@@ -153,7 +155,7 @@ func (s *section) texts(key string) iter.Seq2[string, *yaml.Node] {
 	return func(yield func(string, *yaml.Node) bool) {
 		fix := `begin each item with "- "`
 		if n := s.values[key]; n != nil && n.Kind == yaml.ScalarNode {
-			fix = fmt.Sprintf("write %s: [%s]", key, quote(n.Value))
+			fix = fmt.Sprintf("write %s: [%s]", key, phrase.Quote(n.Value))
 		}
 		list := s.list(key, fix)
 		if list == nil {
@@ -189,7 +191,7 @@ func (s *section) truth(key string, into *bool) *yaml.Node {
 	case "no", "off", "n", "0":
 		fix = "false"
 	}
-	s.fault(n, key, "%s is neither true nor false (write %s)", quote(text), fix)
+	s.fault(n, key, "%s is neither true nor false (write %s)", phrase.Quote(text), fix)
 	return nil
 }
 
@@ -203,7 +205,7 @@ func (s *section) number(key string, limit int, fix string, into *int) *yaml.Nod
 	}
 	v, ok := parseNumber(text)
 	if !ok || v > limit {
-		s.fault(n, key, "%s is not a whole number from 0 to %d (%s)", quote(text), limit, fix)
+		s.fault(n, key, "%s is not a whole number from 0 to %d (%s)", phrase.Quote(text), limit, fix)
 		return nil
 	}
 	*into = v
@@ -240,7 +242,7 @@ func (s *section) duration(key string, plausible time.Duration, into *time.Durat
 		if ms < plausible {
 			unit = "s"
 		}
-		s.fault(n, key, "%s has no unit (write %s%s)", quote(text), text, unit)
+		s.fault(n, key, "%s has no unit (write %s%s)", phrase.Quote(text), text, unit)
 		return nil
 	}
 	fix := "a number with a unit, such as 100ms, 5s or 1m30s"
@@ -248,7 +250,7 @@ func (s *section) duration(key string, plausible time.Duration, into *time.Durat
 	if _, err := time.ParseDuration(compact); err == nil {
 		fix = compact
 	}
-	s.fault(n, key, "%s is not a duration (write %s)", quote(text), fix)
+	s.fault(n, key, "%s is not a duration (write %s)", phrase.Quote(text), fix)
 	return nil
 }
 
@@ -262,7 +264,7 @@ func (s *section) done() {
 		if near := nearest(key.Value, s.known); near != "" {
 			fix = fmt.Sprintf("did you mean %q?", near)
 		}
-		s.problem(key, "unknown key %s%s (%s)", quote(key.Value), s.in(), fix)
+		s.problem(key, "unknown key %s%s (%s)", phrase.Quote(key.Value), s.in(), fix)
 	}
 }
 
@@ -274,23 +276,5 @@ func kind(n *yaml.Node) string {
 	case yaml.SequenceNode:
 		return "a list"
 	}
-	return quote(n.Value)
-}
-
-// quote returns s quoted, in one line, and not at length.
-func quote(s string) string {
-	const limit = 60
-	if r := []rune(s); len(r) > limit {
-		s = string(r[:limit]) + "…"
-	}
-	return strconv.Quote(s)
-}
-
-// brief returns what err says, and not at length.
-func brief(err error) string {
-	const limit = 200
-	if r := []rune(err.Error()); len(r) > limit {
-		return string(r[:limit]) + "…"
-	}
-	return err.Error()
+	return phrase.Quote(n.Value)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/wire"
 )
 
@@ -108,10 +109,10 @@ func (o *exportOptions) parse(now time.Time) (e *export, err error) {
 	if o.step == "" {
 		return e, nil
 	}
-	step, err := parseDuration(o.step)
+	step, err := phrase.ParseDuration(o.step)
 	switch {
 	case err != nil || step < time.Millisecond || step%time.Millisecond != 0:
-		return nil, fmt.Errorf("--step %s is no duration of whole milliseconds (write 10s, 1m, 1h or 1d)", quote(o.step))
+		return nil, fmt.Errorf("--step %s is no duration of whole milliseconds (write 10s, 1m, 1h or 1d)", phrase.Quote(o.step))
 	case e.format.bucket == nil:
 		return nil, fmt.Errorf("--step goes with csv and json: %s has records, and no sums of them", o.format)
 	}
@@ -161,7 +162,7 @@ func (e *export) choose(dir string, names []string) error {
 			if len(there) == 0 {
 				has = "is empty"
 			}
-			return fmt.Errorf("no sensor %s: the log in %s %s", quote(name), dir, has)
+			return fmt.Errorf("no sensor %s: the log in %s %s", phrase.Quote(name), dir, has)
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/wire"
 )
 
@@ -37,7 +38,7 @@ var exportFormats = map[string]exportFormat{
 func parseFormat(name string) (exportFormat, error) {
 	f, ok := exportFormats[name]
 	if !ok {
-		return f, fmt.Errorf("--format %s: it is csv, json or binary", quote(name))
+		return f, fmt.Errorf("--format %s: it is csv, json or binary", phrase.Quote(name))
 	}
 	return f, nil
 }
@@ -65,16 +66,15 @@ const (
 
 var (
 	wholeNumber = regexp.MustCompile(`^[0-9]+$`)
-	wholeDays   = regexp.MustCompile(`^(-?[0-9]{1,5})d$`)
 )
 
 // parseTime reads a moment as people write it, as Unix ms.
 func parseTime(text string, now time.Time) (ms int64, err error) {
 	if wholeNumber.MatchString(text) {
 		ms, err = strconv.ParseInt(text, 10, 64)
-	} else if d, notOne := parseDuration(text); notOne == nil {
+	} else if d, notOne := phrase.ParseDuration(text); notOne == nil {
 		if d > 0 {
-			return 0, fmt.Errorf("%s is not back from now (write -%s)", quote(text), text)
+			return 0, fmt.Errorf("%s is not back from now (write -%s)", phrase.Quote(text), text)
 		}
 		ms = now.Add(d).UnixMilli()
 	} else {
@@ -84,24 +84,11 @@ func parseTime(text string, now time.Time) (ms int64, err error) {
 	}
 	switch {
 	case errors.Is(err, strconv.ErrRange) || err == nil && (ms < firstTime || ms > endTime):
-		return 0, fmt.Errorf("%s is not between 1970 and the year 10000", quote(text))
+		return 0, fmt.Errorf("%s is not between 1970 and the year 10000", phrase.Quote(text))
 	case err != nil:
-		return 0, fmt.Errorf("%s is no time (write 2026-03-01T06:00:00Z, Unix milliseconds, or -90m for ninety minutes ago)", quote(text))
+		return 0, fmt.Errorf("%s is no time (write 2026-03-01T06:00:00Z, Unix milliseconds, or -90m for ninety minutes ago)", phrase.Quote(text))
 	}
 	return ms, nil
-}
-
-// parseDuration reads a duration of Go, or of whole days.
-func parseDuration(text string) (time.Duration, error) {
-	if m := wholeDays.FindStringSubmatch(text); m != nil {
-		days, _ := strconv.Atoi(m[1]) // five digits at most
-		return time.Duration(days) * 24 * time.Hour, nil
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		return 0, errors.New("no duration")
-	}
-	return d, nil
 }
 
 func formatTime(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+
+	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
 // logFormats are the values of log_format and --log-format:
@@ -18,7 +20,7 @@ var logFormats = []string{"auto", "text", "journal", "json"}
 // checkLogFormat tells whether format is one of [logFormats].
 func checkLogFormat(format string) error {
 	if !slices.Contains(logFormats, format) {
-		return fmt.Errorf("unknown log format %s (write %s)", quote(format), oneOf(logFormats))
+		return fmt.Errorf("unknown log format %s (write %s)", phrase.Quote(format), phrase.OneOf(logFormats))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/client"
 	"sensorgateway/wire"
 )
@@ -36,7 +37,7 @@ func watchCommand(_ io.Reader, stdout, stderr io.Writer, getenv func(string) str
 		RunE: func(cmd *cobra.Command, args []string) error {
 			protocols := []string{wire.ReadingsV1, wire.ReadingsV2, wire.ReadingsJSON, ""}
 			if !slices.Contains(protocols, protocol) {
-				return usageError{fmt.Errorf("--subprotocol %s: it is one of %s", quote(protocol), strings.Join(protocols[:3], ", "))}
+				return usageError{fmt.Errorf("--subprotocol %s: it is one of %s", phrase.Quote(protocol), strings.Join(protocols[:3], ", "))}
 			}
 			o, err := r.options(args[0])
 			if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/client"
 )
 
@@ -101,7 +102,7 @@ func completeURL(s string) (*url.URL, error) {
 	}
 	u, err := url.Parse(whole)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no URL (write ws://HOST:PORT/ or HOST:PORT)", quote(s))
+		return nil, fmt.Errorf("%s is no URL (write ws://HOST:PORT/ or HOST:PORT)", phrase.Quote(s))
 	}
 	switch u.Scheme {
 	case "http":
@@ -110,7 +111,7 @@ func completeURL(s string) (*url.URL, error) {
 		u.Scheme = "wss"
 	case "ws", "wss":
 	default:
-		return nil, fmt.Errorf("%s: URLs of a gateway begin with ws:// or wss://", quote(u.Redacted()))
+		return nil, fmt.Errorf("%s: URLs of a gateway begin with ws:// or wss://", phrase.Quote(u.Redacted()))
 	}
 	if plain {
 		if u.Hostname() == "" {
