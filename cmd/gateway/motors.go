@@ -11,6 +11,7 @@ import (
 
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/motor"
+	"sensorgateway/gateway/pins"
 	"sensorgateway/sensors/sim"
 	"sensorgateway/wire"
 )
@@ -18,7 +19,7 @@ import (
 // buildMotors claims the motors' pins, which are off and safe from then on. A
 // pin that cannot be had is no reason not to start: its motor has a fault, and a
 // reset tries again.
-func (g *running) buildMotors(hw motor.Hardware) {
+func (g *running) buildMotors(hw pins.Hardware) {
 	var configs []motor.Config
 	for _, m := range g.cfg.Motors {
 		out := &lateOutput{open: func() (motor.Output, error) { return motor.Open(m.Output, hw) }}
@@ -134,13 +135,13 @@ func (l *lateOutput) Close() error {
 
 // pins returns emulated pins. The one that sets the first motor's speed drives
 // the fan of the emulated room, and the e-stop's contact is closed.
-func (s *simulation) pins(cfg *Config, room *sim.Room) motor.Hardware {
+func (s *simulation) pins(cfg *Config, room *sim.Room) pins.Hardware {
 	fan := ""
 	if len(cfg.Motors) > 0 {
 		o := cfg.Motors[0].Output
 		fan = cmp.Or(o.PWM, o.Enable, o.Pin, o.In1)
 	}
-	pins := motor.NewSim(func(pin string, duty float64) {
+	pins := pins.NewSim(func(pin string, duty float64) {
 		if pin == fan {
 			room.SetFan(duty)
 		}
@@ -168,7 +169,7 @@ func outputsOffCommand() *cobra.Command {
 			for _, m := range cfg.Motors {
 				specs = append(specs, m.Output)
 			}
-			if err := motor.AllOff(specs, motor.System()); err != nil {
+			if err := motor.AllOff(specs, pins.System()); err != nil {
 				return fmt.Errorf("not all outputs could be driven off: %w", err)
 			}
 			return nil

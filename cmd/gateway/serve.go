@@ -22,6 +22,7 @@ import (
 	"sensorgateway/gateway/dashboard"
 	"sensorgateway/gateway/host"
 	"sensorgateway/gateway/motor"
+	"sensorgateway/gateway/pins"
 	"sensorgateway/sensors"
 	"sensorgateway/sensors/bus"
 	"sensorgateway/wire"
@@ -71,7 +72,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	log := newLogger(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
 	g := &running{cfg: cfg, log: log, simulate: simulate, systemd: supervisor{log}, memory: memoryDir(getenv)}
 
-	hardware := motor.Hardware(motor.System())
+	hardware := pins.Hardware(pins.System())
 	if simulate != nil {
 		hardware = simulate.pins(cfg, simulate.room)
 	}

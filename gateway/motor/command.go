@@ -86,7 +86,7 @@ func (c *Controller) stop(cl Client, cmd wire.Command, targets []*motor, now tim
 		}
 	}
 	if err != nil {
-		return wire.Ack{}, wire.Errorf(503, "%v", err)
+		return wire.Ack{}, wire.Errorf(503, "%s", oneLine(err))
 	}
 	return c.answer(cmd, targets), nil
 }
@@ -112,7 +112,7 @@ func (c *Controller) carryOut(cl Client, cmd wire.Command, targets []*motor, now
 		return nil
 	}
 	if _, err := c.drive(m, now, true); err != nil {
-		return wire.Errorf(503, "%v", err)
+		return wire.Errorf(503, "%s", oneLine(err))
 	}
 	m.moving = m.speed != m.goal
 	m.change("command", cl.Name, now)

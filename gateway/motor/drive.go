@@ -3,6 +3,7 @@ package motor
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -70,7 +71,7 @@ func (c *Controller) fail(m *motor, err error, now time.Time) {
 		c.show(m)
 		return
 	}
-	m.fault = err.Error()
+	m.fault = oneLine(err)
 	m.change("fault", "", now)
 	c.tell(m)
 }
@@ -122,3 +123,6 @@ func guarded(call func() error) (err error) {
 	}()
 	return call()
 }
+
+// oneLine is the text of errors that may be joined, for a state or an answer.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -74,7 +74,7 @@ func (c *Controller) reset(cl Client, now time.Time) error {
 		c.tell(m)
 	}
 	if err != nil {
-		return wire.Errorf(503, "%v", err)
+		return wire.Errorf(503, "%s", oneLine(err))
 	}
 	return nil
 }

@@ -97,6 +97,17 @@ func TestTolerance(t *testing.T) {
 	})
 }
 
+// TestTwoFaults: an answer about several motors is one line.
+func TestTwoFaults(t *testing.T) {
+	bubble(t, []Config{{Name: "m1"}, {Name: "m2"}}, func(r *rig) {
+		for i := range 2 {
+			r.out(i).alter(func(f *fakeOutput) { f.failing = func(float64) error { return errPin } })
+		}
+		r.refused(anna, `stop "target":"all"`, 503,
+			"m1: drive with speed 0: input/output error; m2: drive with speed 0: input/output error")
+	})
+}
+
 // TestCannotBeDrivenOff: it is said, and tried until it succeeds.
 func TestCannotBeDrivenOff(t *testing.T) {
 	bubble(t, m1(nil), func(r *rig) {

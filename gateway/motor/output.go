@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"sensorgateway/gateway/pins"
 )
 
 // The kinds of output.
@@ -112,11 +114,11 @@ func (s Spec) Validate() error {
 		case !must && !slices.Contains(takes.may, k.name):
 			wrong(k.name, "a motor of kind %s has none; it has %s", s.Kind, strings.Join(slices.Concat(takes.must, takes.may), ", "))
 			continue
-		case isChannel(k.value) && (k.name != speed.name || s.Kind == OnOff):
+		case pins.IsChannel(k.value) && (k.name != speed.name || s.Kind == OnOff):
 			wrong(k.name, "%q is a PWM channel; write a line, such as GPIO17", k.value)
 			continue
 		}
-		name, err := canonical(k.value)
+		name, err := pins.Canonical(k.value)
 		if err != nil {
 			wrong(k.name, "%w", err)
 			continue
@@ -140,33 +142,22 @@ func (s Spec) checkFrequency(speed key, wrong func(key, format string, args ...a
 	case hz == 0:
 	case s.Kind == OnOff || speed.name == "":
 		wrong(name, "the motor has no pin with PWM")
-	case isChannel(speed.value) && (hz < minHardHz || hz > maxHardHz):
-		wrong(name, "%d Hz is not from %d to %d", hz, minHardHz, maxHardHz)
-	case !isChannel(speed.value) && (hz < minSoftHz || hz > maxSoftHz):
+	case pins.IsChannel(speed.value) && (hz < pins.MinHardHz || hz > pins.MaxHardHz):
+		wrong(name, "%d Hz is not from %d to %d", hz, pins.MinHardHz, pins.MaxHardHz)
+	case !pins.IsChannel(speed.value) && (hz < pins.MinSoftHz || hz > pins.MaxSoftHz):
 		wrong(name, "%d Hz is not from %d to %d, which is what software can do on a line; a PWM channel, such as %s: pwmchip0/0, can do more",
-			hz, minSoftHz, maxSoftHz, speed.name)
+			hz, pins.MinSoftHz, pins.MaxSoftHz, speed.name)
 	}
 }
 
-// Pins returns the lines and channels of the output in a form in which those
-// that are the same are equal, as far as can be known without the hardware:
-// GPIO17 for 17. What cannot be parsed is left out.
+// Pins returns the lines and channels of the output, as [pins.Canonical] has
+// them. What cannot be parsed is left out.
 func (s Spec) Pins() []string {
-	var pins []string
+	var names []string
 	for _, k := range s.keys() {
-		if name, err := canonical(k.value); err == nil {
-			pins = append(pins, name)
+		if name, err := pins.Canonical(k.value); err == nil {
+			names = append(names, name)
 		}
 	}
-	return pins
-}
-
-// canonical returns the one form of the name of a line or a channel.
-func canonical(s string) (string, error) {
-	if isChannel(s) {
-		c, err := parseChannel(s)
-		return c.String(), err
-	}
-	l, err := parseLine(s)
-	return l.String(), err
+	return names
 }

@@ -1,9 +1,12 @@
 package motor
 
 import (
+	"errors"
 	"fmt"
 
 	"periph.io/x/conn/v3/gpio"
+
+	"sensorgateway/gateway/pins"
 )
 
 // actuator is an output of any kind. One pin carries the speed, others may say
@@ -24,7 +27,7 @@ import (
 // A write that fails drives everything off that can be. Only DIR stays as it is
 // while the speed cannot be set to 0: a motor must not be thrown into reverse.
 type actuator struct {
-	speed      PWM // nil: it could not be had
+	speed      pins.PWM // nil: it could not be had
 	directions []direction
 	gates      []*pin
 	reversible bool
@@ -50,9 +53,9 @@ func (a *actuator) Drive(speed float64) error {
 	sign := 0
 	switch {
 	case !(speed >= -1 && speed <= 1):
-		return join(fmt.Errorf("speed %v is not from -1 to 1", speed), a.off())
+		return errors.Join(fmt.Errorf("speed %v is not from -1 to 1", speed), a.off())
 	case speed < 0 && !a.reversible:
-		return join(fmt.Errorf("speed %v: it turns one way only", speed), a.off())
+		return errors.Join(fmt.Errorf("speed %v: it turns one way only", speed), a.off())
 	case speed == 0:
 		return a.off()
 	case speed < 0:
@@ -61,7 +64,7 @@ func (a *actuator) Drive(speed float64) error {
 		sign = 1
 	}
 	if err := a.run(sign, speed); err != nil {
-		return join(err, a.off())
+		return errors.Join(err, a.off())
 	}
 	a.sign = sign
 	return nil
@@ -104,14 +107,14 @@ func (a *actuator) off() error {
 		errs = append(errs, a.speed.Set(0))
 	}
 	for _, d := range a.directions {
-		if d.key != "dir" || join(errs...) == nil {
+		if d.key != "dir" || errors.Join(errs...) == nil {
 			errs = append(errs, d.Out(gpio.Low))
 		}
 	}
 	for _, g := range a.gates {
 		errs = append(errs, g.Out(gpio.Low))
 	}
-	return join(errs...)
+	return errors.Join(errs...)
 }
 
 // State composes the speed from what each pin is driven with. It is 0 if a gate
@@ -134,7 +137,7 @@ func (a *actuator) State() (float64, error) {
 			speed = 0
 		}
 	}
-	if err := join(errs...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return 0, err
 	}
 	switch {
@@ -158,13 +161,13 @@ func (a *actuator) Close() error {
 	for _, g := range a.gates {
 		errs = append(errs, g.Close())
 	}
-	return join(errs...)
+	return errors.Join(errs...)
 }
 
 // pin is a line that says in its errors what it is for.
 type pin struct {
 	key string // in the configuration
-	Line
+	pins.Line
 }
 
 func (p *pin) Out(level gpio.Level) error {
@@ -198,5 +201,8 @@ func (s steady) Set(duty float64) error { return s.Out(duty > 0) }
 
 func (s steady) Get() (float64, error) {
 	level, err := s.Level()
-	return levelNumber(level), err
+	if level {
+		return 1, err
+	}
+	return 0, err
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"periph.io/x/conn/v3/gpio"
+
+	"sensorgateway/gateway/pins"
 )
 
 // bench is hardware that notes each write, in order: "GPIO23=1", and fails on
@@ -28,9 +30,9 @@ func newBench(t *testing.T) *bench {
 	return &bench{t: t, value: map[string]float64{}, held: map[string]bool{}}
 }
 
-func (b *bench) Line(name string, _ bool) (Line, error)        { return orNone[Line](b.claim(name)) }
-func (b *bench) Input(name string, _ gpio.Pull) (Input, error) { return orNone[Input](b.claim(name)) }
-func (b *bench) PWM(name string, _ int) (PWM, error)           { return orNone[PWM](b.claim(name)) }
+func (b *bench) Line(name string, _ bool) (pins.Line, error)        { return b.claim(name) }
+func (b *bench) Input(name string, _ gpio.Pull) (pins.Input, error) { return b.claim(name) }
+func (b *bench) PWM(name string, _ int) (pins.PWM, error)           { return b.claim(name) }
 func (b *bench) claim(name string) (*benchPin, error) {
 	if err := b.write(name, 0); err != nil {
 		return nil, err
@@ -64,9 +66,14 @@ type benchPin struct {
 	name  string
 }
 
-func (p *benchPin) String() string             { return p.name }
-func (p *benchPin) Set(duty float64) error     { return p.bench.write(p.name, duty) }
-func (p *benchPin) Out(level gpio.Level) error { return p.Set(levelNumber(level)) }
+func (p *benchPin) String() string         { return p.name }
+func (p *benchPin) Set(duty float64) error { return p.bench.write(p.name, duty) }
+func (p *benchPin) Out(level gpio.Level) error {
+	if level {
+		return p.Set(1)
+	}
+	return p.Set(0)
+}
 func (p *benchPin) Level() (gpio.Level, error) { v, err := p.Get(); return v == 1, err }
 func (p *benchPin) Close() error               { delete(p.bench.held, p.name); return nil }
 func (p *benchPin) Get() (float64, error) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sensorgateway/gateway/pins"
 )
 
 var bridge = Spec{Kind: HBridge, In1: "GPIO23", In2: "GPIO24", Enable: "GPIO18", Standby: "GPIO25"}
@@ -29,7 +31,7 @@ func TestOpen(t *testing.T) {
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				sim := NewSim(nil)
+				sim := pins.NewSim(nil)
 				out, err := Open(tt.spec, sim)
 				if err != nil {
 					t.Fatal(err)
@@ -68,7 +70,7 @@ func TestOpen(t *testing.T) {
 // the error tells of all that could not.
 func TestOpenFails(t *testing.T) {
 	for _, pin := range bridge.Pins() {
-		sim := NewSim(nil)
+		sim := pins.NewSim(nil)
 		sim.Break(pin, syscall.ENODEV)
 		sim.Break("GPIO25", syscall.ENODEV)
 		out, err := Open(bridge, sim)
@@ -83,7 +85,7 @@ func TestOpenFails(t *testing.T) {
 		}
 		out.Close()
 	}
-	sim := NewSim(nil)
+	sim := pins.NewSim(nil)
 	sim.Break("pwmchip0/0", syscall.ENODEV)
 	_, err := Open(Spec{Kind: DirPWM, Dir: "1", PWM: "pwmchip0/0"}, sim)
 	if err == nil || !strings.Contains(err.Error(), "pwm: claim pwmchip0/0: no such device") {
@@ -94,7 +96,7 @@ func TestOpenFails(t *testing.T) {
 // A motor runs while its process is killed; another process ends it.
 func TestAllOffAfterKill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := NewSim(nil)
+		sim := pins.NewSim(nil)
 		specs := []Spec{
 			bridge,
 			{Kind: OnOff, Pin: "GPIO17", ActiveLow: true},
@@ -170,7 +172,7 @@ func TestAllOffAfterKill(t *testing.T) {
 
 // While the speed of a dead process's motor cannot be had, its direction stays.
 func TestAllOffLeavesDirection(t *testing.T) {
-	sim := NewSim(nil)
+	sim := pins.NewSim(nil)
 	specs := []Spec{{Kind: DirPWM, Dir: "GPIO5", PWM: "pwmchip0/0", Standby: "GPIO6"}}
 	out, err := Open(specs[0], sim)
 	if err != nil {
@@ -186,15 +188,5 @@ func TestAllOffLeavesDirection(t *testing.T) {
 	}
 	if sim.Value("GPIO5") != 1 || sim.Value("GPIO6") != 0 {
 		t.Errorf("dir carries %v, standby %v", sim.Value("GPIO5"), sim.Value("GPIO6"))
-	}
-}
-
-func TestJoin(t *testing.T) {
-	if err := join(nil, nil); err != nil {
-		t.Errorf("%v", err)
-	}
-	err := join(syscall.EIO, nil, syscall.EBUSY)
-	if err.Error() != "input/output error; device or resource busy" || !errors.Is(err, syscall.EBUSY) {
-		t.Errorf("%v", err)
 	}
 }

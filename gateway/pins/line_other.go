@@ -1,6 +1,6 @@
 //go:build !linux
 
-package motor
+package pins
 
 import (
 	"errors"

@@ -1,6 +1,7 @@
-package motor
+package pins
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -8,12 +9,12 @@ import (
 	"periph.io/x/conn/v3/gpio"
 )
 
-// softPWM makes pulses on a line by a goroutine, which there is only while the
+// SoftPWM makes pulses on a line by a goroutine, which there is only while the
 // duty is between 0 and 1. Each edge has its absolute time, so the frequency
 // does not drift; an edge comes late by what the scheduler needs, some 0.1 ms
 // on an idle Pi. A rising edge that is late makes its pulse shorter, and one
 // that is later than its pulse is left out.
-type softPWM struct {
+type SoftPWM struct {
 	line   Line
 	period time.Duration
 
@@ -25,18 +26,18 @@ type softPWM struct {
 	err  error // why the pulses ended
 }
 
-// newSoftPWM takes the line over, which is inactive.
-func newSoftPWM(line Line, hz int) *softPWM {
-	return &softPWM{line: line, period: time.Second / time.Duration(hz), wake: make(chan struct{}, 1)}
+// NewSoftPWM takes the line over, which is inactive.
+func NewSoftPWM(line Line, hz int) *SoftPWM {
+	return &SoftPWM{line: line, period: time.Second / time.Duration(hz), wake: make(chan struct{}, 1)}
 }
 
-func (p *softPWM) String() string { return p.line.String() }
+func (p *SoftPWM) String() string { return p.line.String() }
 
 // Set sets the duty. A change from pulses to pulses moves the falling edge of
 // the cycle that is under way. If the pulses had ended because of an error,
 // that is returned, unless the duty is 0: then it counts whether the line is
 // inactive now.
-func (p *softPWM) Set(duty float64) error {
+func (p *SoftPWM) Set(duty float64) error {
 	if err := checkDuty(duty); err != nil {
 		return fmt.Errorf("%v: %w", p, err)
 	}
@@ -76,7 +77,7 @@ func (p *softPWM) Set(duty float64) error {
 
 // Get returns the duty of the pulses, each of which was read back at its end,
 // or else the level of the line.
-func (p *softPWM) Get() (float64, error) {
+func (p *SoftPWM) Get() (float64, error) {
 	if p.done != nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -87,11 +88,11 @@ func (p *softPWM) Get() (float64, error) {
 }
 
 // Close lets go of the line.
-func (p *softPWM) Close() error { return p.line.Close() }
+func (p *SoftPWM) Close() error { return p.line.Close() }
 
 // pulse makes pulses until the duty is 0 or 1, from start on, when the line was
 // made active. It leaves the line at any level.
-func (p *softPWM) pulse(start time.Time) {
+func (p *SoftPWM) pulse(start time.Time) {
 	defer close(p.done)
 	timer := time.NewTimer(p.period)
 	defer timer.Stop()
@@ -134,7 +135,7 @@ func (p *softPWM) pulse(start time.Time) {
 }
 
 // check reads back what the line was driven with.
-func (p *softPWM) check(level gpio.Level) error {
+func (p *SoftPWM) check(level gpio.Level) error {
 	read, err := p.line.Level()
 	if err == nil && read != level {
 		err = fmt.Errorf("%v: driven %v, but reads back %v", p, level, read)
@@ -143,14 +144,14 @@ func (p *softPWM) check(level gpio.Level) error {
 }
 
 // fail ends the pulses with the line inactive, if it can be.
-func (p *softPWM) fail(err error) {
-	err = join(err, p.line.Out(gpio.Low))
+func (p *SoftPWM) fail(err error) {
+	err = errors.Join(err, p.line.Out(gpio.Low))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.err = err
 }
 
-func (p *softPWM) current() float64 {
+func (p *SoftPWM) current() float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.duty

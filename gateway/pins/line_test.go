@@ -1,4 +1,4 @@
-package motor
+package pins
 
 import (
 	"strings"
@@ -55,17 +55,17 @@ func FuzzPinName(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		name, err := canonical(s)
+		name, err := Canonical(s)
 		if err != nil {
 			return
 		}
-		if again, err := canonical(name); err != nil || again != name {
+		if again, err := Canonical(name); err != nil || again != name {
 			t.Errorf("%q became %q, which becomes %q, %v", s, name, again, err)
 		}
 		if strings.Count(name, "/") > 1 || strings.Contains(name, "/.") || strings.ContainsAny(name, " \x00\n\\") {
 			t.Errorf("%q became %q", s, name)
 		}
-		if isChannel(s) {
+		if IsChannel(s) {
 			return
 		}
 		line, err := parseLine(s)

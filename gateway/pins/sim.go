@@ -1,4 +1,4 @@
-package motor
+package pins
 
 import (
 	"fmt"
@@ -154,7 +154,7 @@ func (s *Sim) Kill() {
 
 // pin returns the pin of that name, in any of its forms.
 func (s *Sim) pin(name string) *simPin {
-	if c, err := canonical(name); err == nil {
+	if c, err := Canonical(name); err == nil {
 		name = c
 	}
 	p := s.pins[name]

@@ -1,4 +1,4 @@
-package motor
+package pins
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package motor
+package pins
 
 import (
 	"fmt"
@@ -21,13 +21,13 @@ type PWM interface {
 
 // Frequencies of PWM, in Hz.
 const (
-	defaultSoftHz = 100
-	minSoftHz     = 10  // slower, a motor jerks
-	maxSoftHz     = 200 // faster, the scheduler's jitter is too much of a pulse
+	DefaultSoftHz = 100
+	MinSoftHz     = 10  // slower, a motor jerks
+	MaxSoftHz     = 200 // faster, the scheduler's jitter is too much of a pulse
 
-	defaultHardHz = 1000
-	minHardHz     = 10
-	maxHardHz     = 100_000 // no H-bridge switches faster
+	DefaultHardHz = 1000
+	MinHardHz     = 10
+	MaxHardHz     = 100_000 // no H-bridge switches faster
 )
 
 // channelName is a channel of a PWM chip, such as pwmchip0/1.
@@ -35,8 +35,8 @@ type channelName struct{ chip, channel uint32 }
 
 var channelForm = regexp.MustCompile(`^pwmchip([0-9]{1,4})/([0-9]{1,4})$`)
 
-// isChannel tells whether a name means a PWM chip's channel, not a line.
-func isChannel(s string) bool { return strings.HasPrefix(s, "pwmchip") }
+// IsChannel tells whether a name means a PWM chip's channel, not a line.
+func IsChannel(s string) bool { return strings.HasPrefix(s, "pwmchip") }
 
 func parseChannel(s string) (channelName, error) {
 	if parts := channelForm.FindStringSubmatch(s); parts != nil {

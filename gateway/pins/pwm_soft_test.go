@@ -1,4 +1,4 @@
-package motor
+package pins
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 
 // softly runs f with PWM of 100 Hz on GPIO18, under a fake clock. A goroutine
 // that is left fails the test.
-func softly(t *testing.T, f func(sim *Sim, p *softPWM)) {
+func softly(t *testing.T, f func(sim *Sim, p *SoftPWM)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		sim := NewSim(nil)
@@ -22,7 +22,7 @@ func softly(t *testing.T, f func(sim *Sim, p *softPWM)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f(sim, newSoftPWM(l, 100))
+		f(sim, NewSoftPWM(l, 100))
 	})
 }
 
@@ -46,7 +46,7 @@ func since(start time.Time, edges []Edge) (at []time.Duration) {
 
 func TestSoftPWMEdges(t *testing.T) {
 	for _, duty := range []float64{0.25, 0.5, 0.9, 0.001} {
-		softly(t, func(sim *Sim, p *softPWM) {
+		softly(t, func(sim *Sim, p *SoftPWM) {
 			start := time.Now()
 			set(t, p, duty)
 			time.Sleep(10*time.Second - time.Nanosecond) // 1000 cycles: the last one drifts by nothing
@@ -70,7 +70,7 @@ func TestSoftPWMEdges(t *testing.T) {
 }
 
 func TestSoftPWMOffAtOnce(t *testing.T) {
-	softly(t, func(sim *Sim, p *softPWM) {
+	softly(t, func(sim *Sim, p *SoftPWM) {
 		set(t, p, 0.9)
 		time.Sleep(52 * time.Millisecond)
 		if sim.Value("GPIO18") != 1 {
@@ -91,7 +91,7 @@ func TestSoftPWMOffAtOnce(t *testing.T) {
 }
 
 func TestSoftPWMExtremesHaveNoPulses(t *testing.T) {
-	softly(t, func(sim *Sim, p *softPWM) {
+	softly(t, func(sim *Sim, p *SoftPWM) {
 		set(t, p, 1)
 		time.Sleep(time.Second)
 		if n := len(sim.Edges()); n != 1 || p.done != nil {
@@ -111,7 +111,7 @@ func TestSoftPWMExtremesHaveNoPulses(t *testing.T) {
 // A change while pulses are made takes effect within the cycle, and shifts none.
 func TestSoftPWMChange(t *testing.T) {
 	ms := func(f float64) time.Duration { return time.Duration(f * float64(time.Millisecond)) }
-	softly(t, func(sim *Sim, p *softPWM) {
+	softly(t, func(sim *Sim, p *SoftPWM) {
 		start := time.Now()
 		set(t, p, 0.5)
 		time.Sleep(ms(12)) // in the second pulse, 2 ms old
@@ -146,7 +146,7 @@ func (l *slowLine) Out(level gpio.Level) error {
 }
 
 func TestSoftPWMLate(t *testing.T) {
-	softly(t, func(sim *Sim, p *softPWM) {
+	softly(t, func(sim *Sim, p *SoftPWM) {
 		// The first falling edge comes 43 ms late, at 48: within the pulseless
 		// half of the fifth cycle. The next pulse is at 50, in phase.
 		p.line = &slowLine{Line: p.line, stall: map[int]time.Duration{1: 43 * time.Millisecond}}
@@ -159,7 +159,7 @@ func TestSoftPWMLate(t *testing.T) {
 			t.Errorf("edges at %v", got)
 		}
 	})
-	softly(t, func(sim *Sim, p *softPWM) {
+	softly(t, func(sim *Sim, p *SoftPWM) {
 		// It comes at 42, where a pulse would be: that one is shorter, not shifted.
 		p.line = &slowLine{Line: p.line, stall: map[int]time.Duration{1: 37 * time.Millisecond}}
 		start := time.Now()
@@ -179,7 +179,7 @@ func TestSoftPWMFaults(t *testing.T) {
 		"stuck": func(s *Sim) { s.Stick("GPIO18", 0) },
 	} {
 		t.Run(what, func(t *testing.T) {
-			softly(t, func(sim *Sim, p *softPWM) {
+			softly(t, func(sim *Sim, p *SoftPWM) {
 				set(t, p, 0.5)
 				time.Sleep(20 * time.Millisecond)
 				breaks(sim)
@@ -204,7 +204,7 @@ func TestSoftPWMFaults(t *testing.T) {
 			})
 		})
 	}
-	softly(t, func(sim *Sim, p *softPWM) {
+	softly(t, func(sim *Sim, p *SoftPWM) {
 		sim.Break("GPIO18", syscall.EIO)
 		for _, duty := range []float64{0, 0.5, 1} {
 			if err := p.Set(duty); !errors.Is(err, syscall.EIO) {
@@ -233,7 +233,7 @@ func (*stillLine) Close() error                 { return nil }
 
 func TestSoftPWMAllocatesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newSoftPWM(&stillLine{}, 200)
+		p := NewSoftPWM(&stillLine{}, 200)
 		set(t, p, 0.5)
 		if n := testing.AllocsPerRun(10, func() { time.Sleep(time.Second) }); n > 20 { // 200 cycles
 			t.Errorf("%v allocations in 200 cycles", n)

@@ -1,4 +1,4 @@
-package motor
+package pins
 
 import (
 	"errors"
@@ -59,7 +59,7 @@ func (t pwmTree) open(name string, hz int) (*hardPWM, error) {
 	}
 	p := &hardPWM{tree: t, name: c, period: int64(time.Second) / int64(hz)}
 	if err := p.export(); err != nil {
-		return nil, join(fmt.Errorf("claim %v: %w", p, p.explain(err)), p.unexport())
+		return nil, errors.Join(fmt.Errorf("claim %v: %w", p, p.explain(err)), p.unexport())
 	}
 	err = p.off()
 	if err == nil {
@@ -68,7 +68,7 @@ func (t pwmTree) open(name string, hz int) (*hardPWM, error) {
 		}
 	}
 	if err != nil {
-		return nil, join(err, p.unexport())
+		return nil, errors.Join(err, p.unexport())
 	}
 	return p, nil
 }
@@ -89,7 +89,7 @@ func (p *hardPWM) Set(duty float64) error {
 		err = p.set("enable", 1)
 	}
 	if err != nil {
-		return join(err, p.set("duty_cycle", 0))
+		return errors.Join(err, p.set("duty_cycle", 0))
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (p *hardPWM) Get() (float64, error) {
 	enabled, enableErr := p.get("enable")
 	on, onErr := p.get("duty_cycle")
 	period, periodErr := p.get("period")
-	if err := join(enableErr, onErr, periodErr); err != nil {
+	if err := errors.Join(enableErr, onErr, periodErr); err != nil {
 		return 0, err
 	}
 	if enabled == 0 || period == 0 {
@@ -110,7 +110,7 @@ func (p *hardPWM) Get() (float64, error) {
 
 // Close disables the channel and gives it back if it was not there before.
 func (p *hardPWM) Close() error {
-	return join(p.off(), p.unexport())
+	return errors.Join(p.off(), p.unexport())
 }
 
 // off ends the pulses, then disables the channel. It writes only what differs:
@@ -125,7 +125,7 @@ func (p *hardPWM) off() error {
 		}
 		errs[i] = err
 	}
-	return join(errs[:]...)
+	return errors.Join(errs[:]...)
 }
 
 // export makes the channel's files appear, unless they are there, and waits
