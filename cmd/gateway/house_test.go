@@ -62,8 +62,9 @@ func TestTheHouse(t *testing.T) {
 
 // inGateway is the arrows between the gateway's folders.
 var inGateway = map[string][]string{
-	"gateway/motor": {"gateway/pins"}, // an output is made of lines and PWM
-	"gateway/pins":  {},               // nothing travels from here, so not even wire
+	"gateway/motor":   {"gateway/pins"},       // an output is made of lines and PWM
+	"gateway/pins":    {},                     // nothing travels from here, so not even wire
+	"gateway/history": {"gateway/atomicfile"}, // segments and journals are there as a whole or not at all
 }
 
 func mayImport(top, room string, sub bool, inside string) bool {
