@@ -51,7 +51,7 @@ func startGateway(ctx context.Context, program, dir, config string) (*gateway, e
 	case g.addr = <-g.log.addr:
 		return g, nil
 	case <-g.exited:
-		return nil, fmt.Errorf("%s ended before it listened: %v\n%s", program, g.err, &g.log.text)
+		return nil, fmt.Errorf("%s ended before it listened: %w\n%s", program, g.err, &g.log.text)
 	case <-time.After(startLimit):
 		_ = g.cmd.Process.Kill()
 		<-g.exited
