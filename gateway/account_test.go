@@ -151,7 +151,7 @@ func (r *riot) step() {
 		r.seq += uint32(r.rnd.IntN(5)) // ticks that the sampler did not make
 	}
 	tick := records(r.seq, 2)
-	tick[0].Temperature = float32(r.rnd.IntN(40))
+	tick[0].Values[0] = float32(r.rnd.IntN(40))
 	r.seq++
 	r.hub.spread(tick)
 	i := r.rnd.IntN(len(r.clients))

@@ -44,9 +44,9 @@ func TestAPI(t *testing.T) {
 	log := newShelf()
 	s := start(t, log.options)
 	log.keep([]wire.Record{
-		{Seq: 7, Reading: wire.Reading{Temperature: 21.5, Humidity: 40.25, UnixMilli: 1712345678901}},
+		{Seq: 7, Reading: wire.Reading{Values: [2]float32{21.5, 40.25}, UnixMilli: 1712345678901}},
 		{Seq: 8, Fault: wire.NoAck, Reading: wire.Failed(wire.NoAck, 1712345679001)},
-		{Seq: 9, Reading: wire.Reading{Temperature: -3, Humidity: 0, UnixMilli: 1712345679101}},
+		{Seq: 9, Reading: wire.Reading{Values: [2]float32{-3, 0}, UnixMilli: 1712345679101}},
 	})
 	for _, tt := range []struct {
 		query, accept string
@@ -60,7 +60,7 @@ func TestAPI(t *testing.T) {
 		{"sensor=indoor&from=0&to=1712345678902", "text/html, text/csv;q=0.9, */*;q=0.1", 200, "text/csv; charset=utf-8",
 			wire.ReadingCSVHeader + "2024-04-05T19:34:38.901Z,1712345678901,indoor,7,21.5,40.25,\n"},
 		{"sensor=indoor&from=0&to=1712345678902", "application/octet-stream", 200, "application/octet-stream",
-			string(wire.Record{Flags: wire.Historical, Seq: 7, Reading: wire.Reading{Temperature: 21.5, Humidity: 40.25, UnixMilli: 1712345678901}}.Append(nil))},
+			string(wire.Record{Flags: wire.Historical, Seq: 7, Reading: wire.Reading{Values: [2]float32{21.5, 40.25}, UnixMilli: 1712345678901}}.Append(nil))},
 		{"sensor=indoor&from=1000&to=3000&step=1000", "application/json", 200, "application/json",
 			`{"sensor":"indoor","from":1000,"to":3000,"step":1000,"buckets":[{"ts":1.000,"count":2,"failed":1,"fault":"no_ack","temp":{"min":20,"mean":20.5,"max":21},"humidity":{"min":40,"mean":41,"max":42}},{"ts":2.000,"count":0,"failed":1,"fault":"bus_down","temp":null,"humidity":null}]}` + "\n"},
 		{"sensor=indoor&from=1000&to=3000&step=1000", "text/csv", 200, "text/csv; charset=utf-8", wire.BucketCSVHeader + "1970-01-01T00:00:01.000Z,1000,indoor,2,1,no_ack,20,20.5,21,40,41,42\n"},

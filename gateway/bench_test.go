@@ -29,7 +29,7 @@ func (s *testServer) drained(n int, protocol string) {
 func records(seq uint32, sensors int) []wire.Record {
 	r := make([]wire.Record, sensors)
 	for i := range r {
-		r[i] = wire.Record{Sensor: uint16(i), Seq: seq, Reading: wire.Reading{Temperature: 20, Humidity: 40, UnixMilli: int64(seq)}}
+		r[i] = wire.Record{Sensor: uint16(i), Seq: seq, Reading: wire.Reading{Values: [2]float32{20, 40}, UnixMilli: int64(seq)}}
 	}
 	return r
 }

@@ -134,7 +134,7 @@ func (l *load) tick(way int) {
 	}
 	for i := range l.records {
 		r := &l.records[i]
-		*r = wire.Record{Sensor: uint16(i), Seq: r.Seq + 1, Reading: wire.Reading{Temperature: 20, Humidity: 40, UnixMilli: now}}
+		*r = wire.Record{Sensor: uint16(i), Seq: r.Seq + 1, Reading: wire.Reading{Values: [2]float32{20, 40}, UnixMilli: now}}
 	}
 	l.ways[way].tick(l.records)
 }

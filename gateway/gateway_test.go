@@ -71,7 +71,7 @@ func start(t testing.TB, change ...func(*Options)) *testServer {
 func (s *testServer) tick() (records []wire.Record) {
 	for i := range s.opts.Sensors {
 		records = append(records, wire.Record{Sensor: uint16(i), Flags: wire.Simulated, Seq: s.seq,
-			Reading: wire.Reading{Temperature: 20.5 + float32(i), Humidity: 40, UnixMilli: int64(s.seq) * 100}})
+			Reading: wire.Reading{Values: [2]float32{20.5 + float32(i), 40}, UnixMilli: int64(s.seq) * 100}})
 	}
 	s.seq++
 	s.Publish(records)

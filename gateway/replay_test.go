@@ -125,7 +125,7 @@ func (s *shelf) Buckets(sensor uint16, from, to, step int64) func() ([]wire.Buck
 		}
 		done = true
 		return []wire.Bucket{
-			{UnixMilli: from, Count: 2, Failed: 1, Fault: wire.NoAck, Temperature: wire.Span{Min: 20, Mean: 20.5, Max: 21}, Humidity: wire.Span{Min: 40, Mean: 41, Max: 42}},
+			{UnixMilli: from, Count: 2, Failed: 1, Fault: wire.NoAck, Values: [2]wire.Span{{Min: 20, Mean: 20.5, Max: 21}, {Min: 40, Mean: 41, Max: 42}}},
 			{UnixMilli: from + step, Failed: 1, Fault: wire.BusDown},
 		}, nil
 	}
@@ -139,7 +139,7 @@ func (s *testServer) kept(log *shelf, n int) {
 		var records []wire.Record
 		for i := range s.opts.Sensors {
 			records = append(records, wire.Record{Sensor: uint16(i), Seq: s.seq,
-				Reading: wire.Reading{Temperature: 20.5, Humidity: 40, UnixMilli: int64(s.seq) * 100}})
+				Reading: wire.Reading{Values: [2]float32{20.5, 40}, UnixMilli: int64(s.seq) * 100}})
 		}
 		log.keep(records)
 		s.tick()

@@ -200,7 +200,7 @@ func TestEvents(t *testing.T) {
 	fail := func(seq uint32, f wire.Fault) {
 		r := wire.Record{Sensor: 0, Seq: seq, Fault: f, Reading: wire.Failed(f, int64(seq)*100)}
 		if f == wire.Good {
-			r.Reading = wire.Reading{Temperature: 20, Humidity: 40, UnixMilli: int64(seq) * 100}
+			r.Reading = wire.Reading{Values: [2]float32{20, 40}, UnixMilli: int64(seq) * 100}
 		}
 		s.Publish([]wire.Record{r})
 	}

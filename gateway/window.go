@@ -26,13 +26,13 @@ const extremes = 4
 func key(extreme int, r wire.Record) float32 {
 	switch extreme {
 	case 0:
-		return r.Temperature
+		return r.Values[0]
 	case 1:
-		return -r.Temperature
+		return -r.Values[0]
 	case 2:
-		return r.Humidity
+		return r.Values[1]
 	}
-	return -r.Humidity
+	return -r.Values[1]
 }
 
 // add takes a record in.

@@ -16,7 +16,7 @@ func TestWindow(t *testing.T) {
 		var all []wire.Record
 		for n := range 1 + rnd.IntN(60) {
 			r := wire.Record{Sensor: uint16(rnd.IntN(2)), Seq: uint32(n), Reading: wire.Reading{
-				Temperature: float32(rnd.IntN(9)), Humidity: float32(rnd.IntN(9)), UnixMilli: int64(n)}}
+				Values: [2]float32{float32(rnd.IntN(9)), float32(rnd.IntN(9))}, UnixMilli: int64(n)}}
 			if rnd.IntN(4) == 0 {
 				r.Fault = wire.NoAck
 				r.Reading = wire.Failed(wire.NoAck, int64(n))
@@ -68,7 +68,7 @@ func TestWindowInParts(t *testing.T) {
 	w := &window{}
 	for seq := range uint32(50) {
 		for sensor := range uint16(MaxSensors) {
-			w.add(wire.Record{Sensor: sensor, Seq: seq, Reading: wire.Reading{Temperature: float32(seq % 7), Humidity: float32(seq % 11)}})
+			w.add(wire.Record{Sensor: sensor, Seq: seq, Reading: wire.Reading{Values: [2]float32{float32(seq % 7), float32(seq % 11)}}})
 		}
 	}
 	a := account{waiting: w}

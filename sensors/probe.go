@@ -65,9 +65,8 @@ func (p *probe) run(results chan<- job) {
 			j.reading = wire.Failed(j.fault, j.stamp)
 		} else {
 			j.reading = wire.Reading{
-				Temperature: float32(p.env.Temperature.Celsius()),
-				Humidity:    float32(percent(p.env.Humidity)),
-				UnixMilli:   j.stamp,
+				Values:    [2]float32{float32(p.env.Temperature.Celsius()), float32(percent(p.env.Humidity))},
+				UnixMilli: j.stamp,
 			}
 		}
 		results <- j // has room for every probe

@@ -97,7 +97,7 @@ func inOrder(t *testing.T, records []wire.Record) {
 		}
 	}
 	for _, r := range records {
-		if r.Fault != r.Reading.Fault() || (r.Fault == wire.Good) != (r.Temperature == r.Temperature) {
+		if r.Fault != r.Reading.Fault() || (r.Fault == wire.Good) != (r.Values[0] == r.Values[0]) {
 			t.Errorf("seq %d: fault %v, but its reading says %v", r.Seq, r.Fault, r.Reading.Fault())
 		}
 	}
@@ -118,7 +118,7 @@ func TestSixtySecondsWithoutDrift(t *testing.T) {
 				if want := got[0].records[0].UnixMilli + int64(i)*100; r.UnixMilli != want || r.Seq != uint32(i) {
 					t.Fatalf("message %d: seq %d at %d, want %d at %d", i, r.Seq, r.UnixMilli, i, want)
 				}
-				if r.Flags != wire.Simulated || r.Fault != wire.Good || r.Humidity != 50 {
+				if r.Flags != wire.Simulated || r.Fault != wire.Good || r.Values[1] != 50 {
 					t.Fatalf("message %d: %+v", i, r)
 				}
 			}

@@ -62,9 +62,9 @@ func AppendSensorJSON(b []byte, name string, r Record) []byte {
 	b = append(b, name...)
 	if r.Fault == Good {
 		b = append(b, `","temp":`...)
-		b = appendFloat(b, r.Temperature)
+		b = appendFloat(b, r.Values[0])
 		b = append(b, `,"unit":"C","humidity":`...)
-		b = appendFloat(b, r.Humidity)
+		b = appendFloat(b, r.Values[1])
 	} else {
 		b = append(b, `","temp":null,"unit":"C","humidity":null,"fault":"`...)
 		b = append(b, r.Fault.String()...)

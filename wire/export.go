@@ -35,9 +35,9 @@ func AppendReadingJSON(b []byte, _ string, r Record) []byte {
 	b = appendSeconds(b, r.UnixMilli)
 	if r.Fault == Good {
 		b = append(b, `,"temp":`...)
-		b = appendFloat(b, r.Temperature)
+		b = appendFloat(b, r.Values[0])
 		b = append(b, `,"humidity":`...)
-		b = appendFloat(b, r.Humidity)
+		b = appendFloat(b, r.Values[1])
 	} else {
 		b = append(b, `,"temp":null,"humidity":null,"fault":"`...)
 		b = append(b, r.Fault.String()...)
@@ -55,9 +55,9 @@ func AppendReadingCSV(b []byte, name string, r Record) []byte {
 	b = strconv.AppendUint(b, uint64(r.Seq), 10)
 	if r.Fault == Good {
 		b = append(b, ',')
-		b = appendFloat(b, r.Temperature)
+		b = appendFloat(b, r.Values[0])
 		b = append(b, ',')
-		b = appendFloat(b, r.Humidity)
+		b = appendFloat(b, r.Values[1])
 		return append(b, ",\n"...)
 	}
 	b = append(b, ",,,"...)
@@ -83,9 +83,9 @@ func AppendBucketJSON(b []byte, _ string, x Bucket) []byte {
 		return append(b, `,"temp":null,"humidity":null}`...)
 	}
 	b = append(b, `,"temp":`...)
-	b = x.Temperature.appendJSON(b)
+	b = x.Values[0].appendJSON(b)
 	b = append(b, `,"humidity":`...)
-	b = x.Humidity.appendJSON(b)
+	b = x.Values[1].appendJSON(b)
 	return append(b, '}')
 }
 
@@ -99,10 +99,12 @@ func AppendBucketCSV(b []byte, name string, x Bucket) []byte {
 	if x.Fault != Good {
 		b = append(b, x.Fault.String()...)
 	}
-	for _, v := range [...]float32{x.Temperature.Min, x.Temperature.Mean, x.Temperature.Max, x.Humidity.Min, x.Humidity.Mean, x.Humidity.Max} {
-		b = append(b, ',')
-		if x.Count > 0 {
-			b = appendFloat(b, v)
+	for _, v := range x.Values {
+		for _, v := range [...]float32{v.Min, v.Mean, v.Max} {
+			b = append(b, ',')
+			if x.Count > 0 {
+				b = appendFloat(b, v)
+			}
 		}
 	}
 	return append(b, '\n')

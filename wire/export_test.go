@@ -10,14 +10,14 @@ import (
 )
 
 var (
-	hour  = Bucket{1712345678000, 598, 2, NoAck, Span{20.5, 21.25, 22}, Span{39, 40.5, 41.1}}
+	hour  = Bucket{1712345678000, 598, 2, NoAck, [2]Span{{20.5, 21.25, 22}, {39, 40.5, 41.1}}}
 	quiet = Bucket{UnixMilli: -1000, Failed: 600, Fault: BusDown}
-	well  = Bucket{UnixMilli: 0, Count: 1, Temperature: Span{-0.1, -0.1, -0.1}}
+	well  = Bucket{UnixMilli: 0, Count: 1, Values: [2]Span{{-0.1, -0.1, -0.1}}}
 )
 
 // Exact texts: programs and spreadsheets of others read them.
 func TestExportGolden(t *testing.T) {
-	good := Record{Sensor: 3, Seq: 7, Flags: Historical, Reading: Reading{21.5, 40.2, 1712345678901}}
+	good := Record{Sensor: 3, Seq: 7, Flags: Historical, Reading: Reading{[2]float32{21.5, 40.2}, 1712345678901}}
 	failed := Record{Seq: math.MaxUint32, Fault: NoAck, Reading: Failed(NoAck, -1)}
 	for _, tt := range []struct{ name, got, want string }{
 		{"reading, JSON", string(AppendReadingJSON([]byte("["), "indoor", good)), `[{"ts":1712345678.901,"temp":21.5,"humidity":40.2,"seq":7}`},
@@ -96,7 +96,7 @@ func TestEveryDay(t *testing.T) {
 }
 
 func TestExportAllocatesNothing(t *testing.T) {
-	b, r := make([]byte, 0, 1024), Record{Reading: Reading{21.5, 40.25, 1712345678901}}
+	b, r := make([]byte, 0, 1024), Record{Reading: Reading{[2]float32{21.5, 40.25}, 1712345678901}}
 	if n := testing.AllocsPerRun(100, func() {
 		b = AppendReadingCSV(AppendReadingJSON(b[:0], "indoor", r), "indoor", r)
 		b = AppendBucketCSV(AppendBucketJSON(b, "indoor", hour), "indoor", hour)

@@ -21,23 +21,22 @@ const (
 //
 // A failed measurement has a NaN in both numbers that says why ([Failed]).
 type Reading struct {
-	Temperature float32 // °C
-	Humidity    float32 // % relative
-	UnixMilli   int64   // of the measurement
+	Values    [2]float32 // in the order of the sensor's quantities ([SensorInfo])
+	UnixMilli int64      // of the measurement
 }
 
 // Failed returns the reading that says at unixMilli that the measurement failed for f.
 func Failed(f Fault, unixMilli int64) Reading {
-	return Reading{Temperature: f.NaN(), Humidity: f.NaN(), UnixMilli: unixMilli}
+	return Reading{Values: [2]float32{f.NaN(), f.NaN()}, UnixMilli: unixMilli}
 }
 
 // Fault returns the cause that the reading's temperature says, [Good] if it is a number.
-func (r Reading) Fault() Fault { return faultOfFloat(r.Temperature) }
+func (r Reading) Fault() Fault { return faultOfFloat(r.Values[0]) }
 
 // Append appends the reading's 16 bytes to b.
 func (r Reading) Append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, math.Float32bits(r.Temperature))
-	b = binary.BigEndian.AppendUint32(b, math.Float32bits(r.Humidity))
+	b = binary.BigEndian.AppendUint32(b, math.Float32bits(r.Values[0]))
+	b = binary.BigEndian.AppendUint32(b, math.Float32bits(r.Values[1]))
 	return binary.BigEndian.AppendUint64(b, uint64(r.UnixMilli))
 }
 
@@ -47,9 +46,11 @@ func ParseReading(b []byte) (Reading, error) {
 		return Reading{}, fmt.Errorf("reading: %d bytes, want %d", len(b), ReadingSize)
 	}
 	return Reading{
-		Temperature: math.Float32frombits(binary.BigEndian.Uint32(b)),
-		Humidity:    math.Float32frombits(binary.BigEndian.Uint32(b[4:])),
-		UnixMilli:   int64(binary.BigEndian.Uint64(b[8:])),
+		Values: [2]float32{
+			math.Float32frombits(binary.BigEndian.Uint32(b)),
+			math.Float32frombits(binary.BigEndian.Uint32(b[4:])),
+		},
+		UnixMilli: int64(binary.BigEndian.Uint64(b[8:])),
 	}, nil
 }
 

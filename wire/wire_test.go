@@ -51,7 +51,7 @@ func golden(t testing.TB) (all []goldenRecord) {
 	for _, g := range rows {
 		reading := Failed(g.Fault, g.Time)
 		if g.Temperature != nil {
-			reading = Reading{*g.Temperature, *g.Humidity, g.Time}
+			reading = Reading{[2]float32{*g.Temperature, *g.Humidity}, g.Time}
 		}
 		all = append(all, goldenRecord{g.Name, g.Hex, Record{g.Sensor, g.Flags, g.Fault, g.Seq, reading}})
 	}
@@ -112,10 +112,10 @@ func FuzzRecords(f *testing.F) {
 		var back []byte
 		for _, r := range records {
 			back = r.Append(back)
-			if r.Reading.Fault() == Good && r.Temperature != r.Temperature {
+			if r.Reading.Fault() == Good && r.Values[0] != r.Values[0] {
 				t.Errorf("a NaN is called good: %x", b)
 			}
-			if !json.Valid(AppendSensorJSON(nil, "s", r)) && r.Fault == Good && !odd(r.Temperature) && !odd(r.Humidity) {
+			if !json.Valid(AppendSensorJSON(nil, "s", r)) && r.Fault == Good && !odd(r.Values[0]) && !odd(r.Values[1]) {
 				t.Errorf("invalid JSON: %s", AppendSensorJSON(nil, "s", r))
 			}
 		}
@@ -158,17 +158,17 @@ func TestSensorJSON(t *testing.T) {
 		r    Record
 		want string
 	}{
-		{Record{Seq: 7, Reading: Reading{42.5, 68.3, 1712345678901}},
+		{Record{Seq: 7, Reading: Reading{[2]float32{42.5, 68.3}, 1712345678901}},
 			`{"type":"sensor","payload":{"sensor":"outdoor","temp":42.5,"unit":"C","humidity":68.3,"ts":1712345678.901,"seq":7}}`},
-		{Record{Seq: 8, Reading: Reading{-0.25, 0, 1712345679001}},
+		{Record{Seq: 8, Reading: Reading{[2]float32{-0.25, 0}, 1712345679001}},
 			`{"type":"sensor","payload":{"sensor":"outdoor","temp":-0.25,"unit":"C","humidity":0,"ts":1712345679.001,"seq":8}}`},
 		{Record{Seq: 9, Fault: NoAck, Reading: Failed(NoAck, 50)},
 			`{"type":"sensor","payload":{"sensor":"outdoor","temp":null,"unit":"C","humidity":null,"fault":"no_ack","ts":0.050,"seq":9}}`},
 		{Record{Seq: 10, Fault: 77, Reading: Failed(77, -1)},
 			`{"type":"sensor","payload":{"sensor":"outdoor","temp":null,"unit":"C","humidity":null,"fault":"fault_77","ts":-0.001,"seq":10}}`},
-		{Record{Seq: 11, Flags: Simulated | ClockUnsynced | Historical, Reading: Reading{1, 2, 3}},
+		{Record{Seq: 11, Flags: Simulated | ClockUnsynced | Historical, Reading: Reading{[2]float32{1, 2}, 3}},
 			`{"type":"sensor","payload":{"sensor":"outdoor","temp":1,"unit":"C","humidity":2,"ts":0.003,"seq":11,"historical":true}}`},
-		{Record{Seq: 12, Flags: Conflated, Reading: Reading{1, 2, 3}},
+		{Record{Seq: 12, Flags: Conflated, Reading: Reading{[2]float32{1, 2}, 3}},
 			`{"type":"sensor","payload":{"sensor":"outdoor","temp":1,"unit":"C","humidity":2,"ts":0.003,"seq":12,"conflated":true}}`},
 	} {
 		got := AppendSensorJSON(nil, "outdoor", tt.r)
@@ -182,14 +182,14 @@ func TestSensorJSON(t *testing.T) {
 }
 
 func TestEncodingAllocatesNothing(t *testing.T) {
-	b, r := make([]byte, 0, 512), Record{Reading: Reading{21.5, 40.25, 1712345678901}}
+	b, r := make([]byte, 0, 512), Record{Reading: Reading{[2]float32{21.5, 40.25}, 1712345678901}}
 	if n := testing.AllocsPerRun(100, func() { b = AppendSensorJSON(r.Append(b[:0]), "outdoor", r) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
 func BenchmarkRecordAppend(b *testing.B) {
-	buf, r := make([]byte, 0, RecordSize), Record{Sensor: 1, Seq: 7, Reading: Reading{42.25, 68.5, 1712345676325}}
+	buf, r := make([]byte, 0, RecordSize), Record{Sensor: 1, Seq: 7, Reading: Reading{[2]float32{42.25, 68.5}, 1712345676325}}
 	b.ReportAllocs()
 	for b.Loop() {
 		buf = r.Append(buf[:0])

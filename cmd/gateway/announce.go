@@ -117,7 +117,7 @@ func (g *running) tellPerson(w io.Writer, took time.Duration) {
 		case r.Fault != wire.Good:
 			fmt.Fprintf(&b, "%s\n               %s\n", problem(r.Fault), g.why(i))
 		default:
-			fmt.Fprintf(&b, "%.2f °C  %.1f %%RH   every %v\n", r.Temperature, r.Humidity, c.Interval)
+			fmt.Fprintf(&b, "%.2f °C  %.1f %%RH   every %v\n", r.Values[0], r.Values[1], c.Interval)
 		}
 	}
 	page, readings := g.urls()
@@ -136,7 +136,7 @@ func (g *running) tellLog(took time.Duration) {
 		case r.Fault != wire.Good:
 			g.log.Warn("sensor fails", append(args, "cause", r.Fault, "err", g.why(i))...)
 		default:
-			g.log.Info("sensor measures", append(args, "celsius", fmt.Sprintf("%.2f", r.Temperature), "humidity", fmt.Sprintf("%.1f", r.Humidity))...)
+			g.log.Info("sensor measures", append(args, "celsius", fmt.Sprintf("%.2f", r.Values[0]), "humidity", fmt.Sprintf("%.1f", r.Values[1]))...)
 		}
 	}
 	page, readings := g.urls()

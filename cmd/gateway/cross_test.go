@@ -60,7 +60,7 @@ func checkStream(t *testing.T, url string, n int) {
 		if err != nil {
 			t.Fatalf("reading %d: %v", i, err)
 		}
-		if r.Fault() != wire.Good || r.Temperature < -40 || r.Temperature > 60 || r.Humidity < 0 || r.Humidity > 100 {
+		if r.Fault() != wire.Good || r.Values[0] < -40 || r.Values[0] > 60 || r.Values[1] < 0 || r.Values[1] > 100 {
 			t.Errorf("reading %d: %+v, want a plausible one", i, r)
 		}
 		if i == 0 {

@@ -41,7 +41,7 @@ func (l *fakeLog) end() error {
 func (l *fakeLog) Between(sensor string, from, to int64) func() ([]wire.Record, error) {
 	l.asked = append(l.asked, fmt.Sprint(sensor, " ", from, " ", to))
 	records := []wire.Record{
-		{Seq: 7, Flags: wire.Historical, Reading: wire.Reading{Temperature: 21.5, Humidity: 40.25, UnixMilli: 1712345678901}},
+		{Seq: 7, Flags: wire.Historical, Reading: wire.Reading{Values: [2]float32{21.5, 40.25}, UnixMilli: 1712345678901}},
 		{Seq: 8, Flags: wire.Historical, Fault: wire.NoAck, Reading: wire.Failed(wire.NoAck, 1712345679001)},
 	}
 	i, batch := 0, make([]wire.Record, 1)
@@ -63,7 +63,7 @@ func (l *fakeLog) Buckets(sensor string, from, to, step int64) func() ([]wire.Bu
 			return nil, l.end()
 		}
 		last = true
-		return []wire.Bucket{{UnixMilli: 60000, Count: 2, Temperature: wire.Span{Min: 1, Mean: 2, Max: 3}, Humidity: wire.Span{Min: 4, Mean: 5, Max: 6}},
+		return []wire.Bucket{{UnixMilli: 60000, Count: 2, Values: [2]wire.Span{{Min: 1, Mean: 2, Max: 3}, {Min: 4, Mean: 5, Max: 6}}},
 			{UnixMilli: 120000, Failed: 1, Fault: wire.BusDown}}, nil
 	}
 }
@@ -83,7 +83,7 @@ func runExport(ctx context.Context, log *fakeLog, env map[string]string, args ..
 
 func TestExport(t *testing.T) {
 	const both = "indoor 0 253402300800000|outdoor 0 253402300800000"
-	binary := string(wire.Record{Seq: 7, Flags: wire.Historical, Reading: wire.Reading{Temperature: 21.5, Humidity: 40.25, UnixMilli: 1712345678901}}.Append(nil)) +
+	binary := string(wire.Record{Seq: 7, Flags: wire.Historical, Reading: wire.Reading{Values: [2]float32{21.5, 40.25}, UnixMilli: 1712345678901}}.Append(nil)) +
 		string(wire.Record{Seq: 8, Flags: wire.Historical, Fault: wire.NoAck, Reading: wire.Failed(wire.NoAck, 1712345679001)}.Append(nil))
 	for _, tt := range []struct {
 		args, asked, want string

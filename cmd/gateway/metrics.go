@@ -140,7 +140,7 @@ func (m *serverMetrics) observe(records []wire.Record) {
 }
 
 func (s *sensorMetrics) keep(r wire.Reading, at time.Duration) {
-	s.newest.Store(uint64(math.Float32bits(r.Temperature))<<32 | uint64(math.Float32bits(r.Humidity)))
+	s.newest.Store(uint64(math.Float32bits(r.Values[0]))<<32 | uint64(math.Float32bits(r.Values[1])))
 	s.at.Store(int64(at))
 }
 

@@ -51,7 +51,7 @@ func fixedSource() metricsSource {
 }
 
 func goodRecord(sensor uint16, temperature, humidity float32) wire.Record {
-	return wire.Record{Sensor: sensor, Reading: wire.Reading{Temperature: temperature, Humidity: humidity}}
+	return wire.Record{Sensor: sensor, Reading: wire.Reading{Values: [2]float32{temperature, humidity}}}
 }
 
 func failedRecord(sensor uint16, f wire.Fault) wire.Record {
@@ -145,7 +145,7 @@ func TestMetricsOfASensor(t *testing.T) {
 		check("failed", "outdoor", down)
 		check("not concerned", "cellar-2", live)
 		// A record that says it failed, whatever its numbers.
-		m.observe([]wire.Record{{Sensor: 0, Fault: wire.Stuck, Reading: wire.Reading{Temperature: 20, Humidity: 50}}})
+		m.observe([]wire.Record{{Sensor: 0, Fault: wire.Stuck, Reading: wire.Reading{Values: [2]float32{20, 50}}}})
 		check("failed with a number", "outdoor", down)
 		m.observe([]wire.Record{goodRecord(0, -0.1, 100)})
 		check("back", "outdoor", live)

@@ -112,7 +112,7 @@ func TestMotor(t *testing.T) {
 	id := o.send("command", `{"action":"start","target":"motor_1","speed":1,"lease_ms":20000}`)
 	a := o.until(func(a answer) bool { return a.ID == id }, func(r wire.Record) {
 		if r.Sensor == 0 && r.Fault == wire.Good {
-			before = r.Temperature
+			before = r.Values[0]
 		}
 	})
 	if a.Type != "ack" || !a.Payload.State.Running || a.Payload.State.Speed != 1 {
@@ -130,9 +130,9 @@ func TestMotor(t *testing.T) {
 		records, _ := wire.ParseRecords(b)
 		for _, r := range records {
 			if r.Sensor == 0 && r.Fault == wire.Good && before == 0 {
-				before = r.Temperature
+				before = r.Values[0]
 			}
-			cooler = cooler || r.Sensor == 0 && r.Temperature < before-2
+			cooler = cooler || r.Sensor == 0 && r.Values[0] < before-2
 		}
 	}
 	// Another operator must not take over, but may stop.

@@ -35,7 +35,7 @@ func indoorTemperature(t *testing.T, p *gatewayProcess) float32 {
 		records, _ := wire.ParseRecords(message) // hello is none
 		for _, r := range records {
 			if r.Sensor == 0 && r.Fault == wire.Good {
-				return r.Temperature
+				return r.Values[0]
 			}
 		}
 	}

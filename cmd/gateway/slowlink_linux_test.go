@@ -130,7 +130,7 @@ func keepPast(t *testing.T, sensor string, n int) (state string) {
 	at := time.Now().UnixMilli() - int64(n)*100
 	for i := range n {
 		log.Append([]wire.Record{{Flags: wire.Simulated, Seq: uint32(i),
-			Reading: wire.Reading{Temperature: 20 + float32(i%100)/100, Humidity: 40, UnixMilli: at + int64(i)*100}}}, 0)
+			Reading: wire.Reading{Values: [2]float32{20 + float32(i%100)/100, 40}, UnixMilli: at + int64(i)*100}}}, 0)
 	}
 	stop()
 	if err := <-ran; err != nil {

@@ -67,7 +67,7 @@ func recordLine(r client.Record, numbered bool, lost uint32) []byte {
 		Lost       uint32     `json:"lost,omitempty"`
 	}{Sensor: r.Name, TS: float64(r.UnixMilli) / 1000, Flags: r.Flags, Historical: r.Flags&wire.Historical != 0, Lost: lost}
 	if r.Fault == wire.Good {
-		line.Temp, line.Humidity = finite(r.Temperature), finite(r.Humidity)
+		line.Temp, line.Humidity = finite(r.Values[0]), finite(r.Values[1])
 	} else {
 		name := r.Fault.String()
 		line.Fault = &name

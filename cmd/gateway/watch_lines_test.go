@@ -14,7 +14,7 @@ import (
 
 func TestRecordLine(t *testing.T) {
 	good := client.Record{Name: "indoor", Record: wire.Record{Seq: 7, Flags: wire.Simulated,
-		Reading: wire.Reading{Temperature: 21.35, Humidity: 45, UnixMilli: 1712345678901}}}
+		Reading: wire.Reading{Values: [2]float32{21.35, 45}, UnixMilli: 1712345678901}}}
 	for _, tt := range []struct {
 		r        client.Record
 		numbered bool
@@ -25,7 +25,7 @@ func TestRecordLine(t *testing.T) {
 		{good, false, 0, `{"sensor":"indoor","temp":21.35,"humidity":45,"ts":1712345678.901,"seq":null,"fault":null,"flags":1}`},
 		{client.Record{Name: "a\"b", Record: wire.Record{Fault: wire.NoAck, Reading: wire.Failed(wire.NoAck, 50)}}, true, 0,
 			`{"sensor":"a\"b","temp":null,"humidity":null,"ts":0.05,"seq":0,"fault":"no_ack","flags":0}`},
-		{changed(good, func(r *client.Record) { r.Temperature, r.Humidity = float32(math.Inf(1)), float32(math.NaN()) }), true, 0,
+		{changed(good, func(r *client.Record) { r.Values[0], r.Values[1] = float32(math.Inf(1)), float32(math.NaN()) }), true, 0,
 			`{"sensor":"indoor","temp":null,"humidity":null,"ts":1712345678.901,"seq":7,"fault":null,"flags":1}`},
 		{changed(good, func(r *client.Record) { r.Flags |= wire.Historical }), true, 12,
 			`{"sensor":"indoor","temp":21.35,"humidity":45,"ts":1712345678.901,"seq":7,"fault":null,"flags":5,"historical":true,"lost":12}`},
@@ -40,7 +40,7 @@ func TestRecordLine(t *testing.T) {
 func TestWatchPiped(t *testing.T) {
 	code := make(chan int, 1)
 	at := func(sensor uint16, seq uint32, flags wire.Flags) wire.Record {
-		return wire.Record{Sensor: sensor, Seq: seq, Flags: flags, Reading: wire.Reading{Temperature: 1, Humidity: 2, UnixMilli: 1000}}
+		return wire.Record{Sensor: sensor, Seq: seq, Flags: flags, Reading: wire.Reading{Values: [2]float32{1, 2}, UnixMilli: 1000}}
 	}
 	s := fakeGateway(t, false, func(p *fakePeer) {
 		p.hello()
@@ -89,7 +89,7 @@ func TestWatchV1(t *testing.T) {
 		if p.Subprotocol() != wire.ReadingsV1 || p.request.URL.Path != "/sensors/attic" {
 			t.Errorf("%q at %s", p.Subprotocol(), p.request.URL)
 		}
-		_ = p.WriteMessage(websocket.BinaryMessage, wire.Reading{Temperature: 1, Humidity: 2, UnixMilli: 1500}.Append(nil))
+		_ = p.WriteMessage(websocket.BinaryMessage, wire.Reading{Values: [2]float32{1, 2}, UnixMilli: 1500}.Append(nil))
 		p.wait()
 	})
 	c := startClient(t, watchCommand, nil, s.URL+"/sensors/attic", "--subprotocol", wire.ReadingsV1)

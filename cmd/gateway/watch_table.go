@@ -112,8 +112,8 @@ func (r *row) cells(now time.Time) []cell {
 	if r.seen {
 		age = span(now.Sub(r.at))
 		if r.last.Fault == wire.Good {
-			temperature = fmt.Sprintf("%.2f °C", r.last.Temperature)
-			humidity = fmt.Sprintf("%.1f %%", r.last.Humidity)
+			temperature = fmt.Sprintf("%.2f °C", r.last.Values[0])
+			humidity = fmt.Sprintf("%.1f %%", r.last.Values[1])
 			quality = cell{"good", green}
 		} else {
 			quality = cell{r.last.Fault.String(), red}

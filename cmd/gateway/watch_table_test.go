@@ -16,7 +16,7 @@ import (
 )
 
 func reading(name string, temperature, humidity float32) client.Record {
-	return client.Record{Name: name, Record: wire.Record{Reading: wire.Reading{Temperature: temperature, Humidity: humidity}}}
+	return client.Record{Name: name, Record: wire.Record{Reading: wire.Reading{Values: [2]float32{temperature, humidity}}}}
 }
 
 func failed(name string, f wire.Fault) client.Record {

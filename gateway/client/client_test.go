@@ -17,7 +17,7 @@ import (
 )
 
 func record(sensor uint16, seq uint32) wire.Record {
-	return wire.Record{Sensor: sensor, Seq: seq, Reading: wire.Reading{Temperature: 21.5, Humidity: 45, UnixMilli: 1712345678901}}
+	return wire.Record{Sensor: sensor, Seq: seq, Reading: wire.Reading{Values: [2]float32{21.5, 45}, UnixMilli: 1712345678901}}
 }
 
 func TestReadings(t *testing.T) {

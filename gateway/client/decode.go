@@ -128,7 +128,7 @@ func parseSensor(payload []byte) (Record, error) {
 	case s.Temp == nil || s.Humidity == nil:
 		return Record{}, errors.New("neither a measurement nor a fault")
 	default:
-		r.Reading = wire.Reading{Temperature: *s.Temp, Humidity: *s.Humidity, UnixMilli: at}
+		r.Reading = wire.Reading{Values: [2]float32{*s.Temp, *s.Humidity}, UnixMilli: at}
 	}
 	return r, nil
 }

@@ -115,7 +115,7 @@ func (s *stat) add(v float32, first bool) {
 
 // cause returns why r failed, by its NaN if its fault does not say.
 func cause(r wire.Record) wire.Fault {
-	if r.Fault == wire.Good && r.Humidity != r.Humidity && r.Temperature == r.Temperature {
+	if r.Fault == wire.Good && r.Values[1] != r.Values[1] && r.Values[0] == r.Values[0] {
 		return wire.Other
 	}
 	if r.Fault == wire.Good {
@@ -134,8 +134,8 @@ func (s *summary) add(r wire.Record) {
 		s.failed, s.fault = s.failed+1, f
 		return
 	}
-	s.t.add(r.Temperature, s.good == 0)
-	s.h.add(r.Humidity, s.good == 0)
+	s.t.add(r.Values[0], s.good == 0)
+	s.h.add(r.Values[1], s.good == 0)
 	s.good++
 }
 
@@ -182,7 +182,7 @@ func parseSummary(b []byte) summary {
 // isNaNs tells whether r's numbers follow from its fault.
 func isNaNs(r wire.Record) bool {
 	nan := math.Float32bits(r.Fault.NaN())
-	return r.Fault != wire.Good && math.Float32bits(r.Temperature) == nan && math.Float32bits(r.Humidity) == nan
+	return r.Fault != wire.Good && math.Float32bits(r.Values[0]) == nan && math.Float32bits(r.Values[1]) == nan
 }
 
 // appendBlock appends the records as a block, 1 to blockRecords of them.
@@ -210,8 +210,8 @@ func (p *packer) appendBlock(b []byte, o origin, prev uint32, s summary, records
 	column(func(before, r wire.Record) int64 { return int64(r.Seq - before.Seq) })
 	column(func(before, r wire.Record) int64 { return r.UnixMilli - before.UnixMilli })
 	for _, value := range []func(wire.Record) float32{
-		func(r wire.Record) float32 { return r.Temperature },
-		func(r wire.Record) float32 { return r.Humidity },
+		func(r wire.Record) float32 { return r.Values[0] },
+		func(r wire.Record) float32 { return r.Values[1] },
 	} {
 		p.floats = p.floats[:0]
 		for _, r := range records {
@@ -290,7 +290,7 @@ func (u *unpacker) records(dst []wire.Record, h blockHead, sensor uint16) ([]wir
 		if r.Fault == wire.Good || u.flags[i]&oddValues != 0 {
 			numbers++
 		} else {
-			r.Temperature, r.Humidity = r.Fault.NaN(), r.Fault.NaN()
+			r.Values[0], r.Values[1] = r.Fault.NaN(), r.Fault.NaN()
 		}
 		dst = append(dst, r)
 	}
@@ -305,9 +305,9 @@ func (u *unpacker) records(dst []wire.Record, h blockHead, sensor uint16) ([]wir
 				continue
 			}
 			if k == 0 {
-				r.Temperature = v[0]
+				r.Values[0] = v[0]
 			} else {
-				r.Humidity = v[0]
+				r.Values[1] = v[0]
 			}
 			v = v[1:]
 		}

@@ -148,8 +148,8 @@ func (s *sum) add(r wire.Record) {
 		s.failed, s.fault = s.failed+1, f
 		return
 	}
-	s.t.add(r.Temperature, s.good == 0)
-	s.h.add(r.Humidity, s.good == 0)
+	s.t.add(r.Values[0], s.good == 0)
+	s.h.add(r.Values[1], s.good == 0)
 	s.good++
 }
 
@@ -175,7 +175,7 @@ func (s *stat) merge(x stat, first bool) {
 func (s *sum) bucket(at int64) wire.Bucket {
 	b := wire.Bucket{UnixMilli: at, Count: s.good, Failed: s.failed, Fault: s.fault}
 	if s.good > 0 {
-		b.Temperature, b.Humidity = s.t.span(s.good), s.h.span(s.good)
+		b.Values[0], b.Values[1] = s.t.span(s.good), s.h.span(s.good)
 	}
 	return b
 }

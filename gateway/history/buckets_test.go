@@ -28,10 +28,10 @@ func bucketsOf(records []wire.Record, from, to, step int64) (want []wire.Bucket)
 				continue
 			}
 			b.Count++
-			t, h = append(t, r.Temperature), append(h, r.Humidity)
+			t, h = append(t, r.Values[0]), append(h, r.Values[1])
 		}
 		if b.Count > 0 {
-			b.Temperature, b.Humidity = spanOf(t), spanOf(h)
+			b.Values[0], b.Values[1] = spanOf(t), spanOf(h)
 		}
 		want = append(want, b)
 	}
@@ -92,10 +92,10 @@ func TestBuckets(t *testing.T) {
 		}
 		for i := range got {
 			g, w := got[i], want[i]
-			if math.Abs(float64(g.Temperature.Mean-w.Temperature.Mean)) > 1e-5 || math.Abs(float64(g.Humidity.Mean-w.Humidity.Mean)) > 1e-5 {
-				t.Errorf("%+v: mean %v %v, want %v %v", tt, g.Temperature.Mean, g.Humidity.Mean, w.Temperature.Mean, w.Humidity.Mean)
+			if math.Abs(float64(g.Values[0].Mean-w.Values[0].Mean)) > 1e-5 || math.Abs(float64(g.Values[1].Mean-w.Values[1].Mean)) > 1e-5 {
+				t.Errorf("%+v: mean %v %v, want %v %v", tt, g.Values[0].Mean, g.Values[1].Mean, w.Values[0].Mean, w.Values[1].Mean)
 			}
-			g.Temperature.Mean, g.Humidity.Mean = w.Temperature.Mean, w.Humidity.Mean
+			g.Values[0].Mean, g.Values[1].Mean = w.Values[0].Mean, w.Values[1].Mean
 			if g != w {
 				t.Fatalf("%+v: bucket %d is %+v, want %+v", tt, i, g, w)
 			}

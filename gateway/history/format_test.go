@@ -38,7 +38,7 @@ func golden(t *testing.T, name string, b []byte) {
 // exampleTicks has each field in each way that a page knows.
 func exampleTicks() [][]wire.Record {
 	good := func(sensor uint16, seq uint32, t, h float32, at int64) wire.Record {
-		return wire.Record{Sensor: sensor, Flags: wire.Simulated, Seq: seq, Reading: wire.Reading{Temperature: t, Humidity: h, UnixMilli: at}}
+		return wire.Record{Sensor: sensor, Flags: wire.Simulated, Seq: seq, Reading: wire.Reading{Values: [2]float32{t, h}, UnixMilli: at}}
 	}
 	odd := good(2, math.MaxUint32, 1, float32(math.Inf(-1)), 1_700_000_000_150)
 	odd.Fault, odd.Flags = wire.Implausible, wire.Conflated
@@ -63,7 +63,7 @@ func exampleBlock() sealed {
 	var records []wire.Record
 	for i := range 5 {
 		r := wire.Record{Sensor: 1, Flags: wire.Simulated, Seq: 100 + uint32(i)}
-		r.Reading = wire.Reading{Temperature: float32(-45 + 175*float64(25000+i*i)/65535), Humidity: 40, UnixMilli: 1_700_000_000_000 + int64(i)*100}
+		r.Reading = wire.Reading{Values: [2]float32{float32(-45 + 175*float64(25000+i*i)/65535), 40}, UnixMilli: 1_700_000_000_000 + int64(i)*100}
 		if i == 3 {
 			r.Fault, r.Reading = wire.Checksum, wire.Failed(wire.Checksum, r.UnixMilli)
 		}
@@ -145,7 +145,7 @@ func TestRandomRecords(t *testing.T) {
 		var s summary
 		seq, at := rnd.Uint32(), rnd.Int64()
 		for range 1 + rnd.IntN(blockRecords) {
-			r := wire.Record{Sensor: 1, Flags: wire.Flags(rnd.IntN(2)), Seq: seq, Reading: wire.Reading{Temperature: f(), Humidity: g(), UnixMilli: at}}
+			r := wire.Record{Sensor: 1, Flags: wire.Flags(rnd.IntN(2)), Seq: seq, Reading: wire.Reading{Values: [2]float32{f(), g()}, UnixMilli: at}}
 			if faulty && rnd.IntN(4) == 0 {
 				r.Fault, r.Flags = wire.Fault(rnd.IntN(256)), wire.Flags(rnd.Uint32())
 				if rnd.IntN(2) == 0 {

@@ -39,12 +39,12 @@ func (m *maker) tick() []wire.Record {
 		m.next[i]++
 		if m.rnd.IntN(1000) == 0 {
 			r.Fault = wire.NoAck
-			r.Temperature, r.Humidity = r.Fault.NaN(), r.Fault.NaN()
+			r.Values[0], r.Values[1] = r.Fault.NaN(), r.Fault.NaN()
 		} else {
 			t := 22 + math.Sin(seconds/40+float64(i)) + 0.013*m.rnd.NormFloat64()
 			h := 45 + 3*math.Sin(seconds/60+float64(i)) + 0.027*m.rnd.NormFloat64()
-			r.Temperature = float32(-45 + 175*math.Round((t+45)/175*65535)/65535)
-			r.Humidity = float32(100 * math.Round(h/100*65535) / 65535)
+			r.Values[0] = float32(-45 + 175*math.Round((t+45)/175*65535)/65535)
+			r.Values[1] = float32(100 * math.Round(h/100*65535) / 65535)
 		}
 		records = append(records, r)
 	}

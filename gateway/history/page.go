@@ -214,8 +214,8 @@ func (p *page) appendTick(records []wire.Record, offset int64) int {
 			b[head] |= lacksValues
 			continue
 		}
-		b = binary.BigEndian.AppendUint32(b, math.Float32bits(r.Temperature))
-		b = binary.BigEndian.AppendUint32(b, math.Float32bits(r.Humidity))
+		b = binary.BigEndian.AppendUint32(b, math.Float32bits(r.Values[0]))
+		b = binary.BigEndian.AppendUint32(b, math.Float32bits(r.Values[1]))
 	}
 	p.end = len(b)
 	return n
@@ -369,9 +369,9 @@ func (c *cursor) records(dst []wire.Record, n int, at int64, last []uint32, begu
 		if head&hasFault != 0 {
 			r.Fault = wire.Fault(c.byte())
 		}
-		r.Temperature, r.Humidity = r.Fault.NaN(), r.Fault.NaN()
+		r.Values[0], r.Values[1] = r.Fault.NaN(), r.Fault.NaN()
 		if head&lacksValues == 0 {
-			r.Temperature, r.Humidity = c.float(), c.float()
+			r.Values[0], r.Values[1] = c.float(), c.float()
 		}
 		dst = append(dst, r)
 	}

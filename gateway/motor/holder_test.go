@@ -160,7 +160,7 @@ func TestConcurrently(t *testing.T) {
 			for i := range 500 {
 				cl := client(fmt.Sprint(w))
 				c.Command(cl, fmt.Sprint(i/2), commands[(i*(w+1))%len(commands)])
-				c.Observe([]wire.Record{{Reading: wire.Reading{Temperature: float32(i % 61)}}})
+				c.Observe([]wire.Record{{Reading: wire.Reading{Values: [2]float32{float32(i % 61)}}}})
 				c.States()
 				c.Running(cl.ID)
 				if i%50 == 0 {

@@ -31,7 +31,7 @@ func mustParse(t testing.TB, text string) Condition {
 
 // reading has a sensor measure celsius, and as many percent.
 func (r *rig) reading(sensor uint16, celsius float32) {
-	r.Observe([]wire.Record{{Sensor: sensor, Reading: wire.Reading{Temperature: celsius, Humidity: celsius}}})
+	r.Observe([]wire.Record{{Sensor: sensor, Reading: wire.Reading{Values: [2]float32{celsius, celsius}}}})
 }
 
 func (r *rig) failure(sensor uint16, f wire.Fault) {
@@ -223,8 +223,8 @@ func TestObserveAllocatesNothing(t *testing.T) {
 	bubble(t, m1(func(c *Config) {
 		c.Needs = []Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "indoor.age < 500ms")}
 	}), func(r *rig) {
-		records := []wire.Record{{Reading: wire.Reading{Temperature: 20}}, {Sensor: 9}}
-		hot := []wire.Record{{Reading: wire.Reading{Temperature: 90}}}
+		records := []wire.Record{{Reading: wire.Reading{Values: [2]float32{20}}}, {Sensor: 9}}
+		hot := []wire.Record{{Reading: wire.Reading{Values: [2]float32{90}}}}
 		if n := testing.AllocsPerRun(100, func() { r.Observe(records); r.Observe(hot) }); n != 0 {
 			t.Errorf("%v allocations", n)
 		}

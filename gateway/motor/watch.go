@@ -40,7 +40,7 @@ func (w *watch) observe(records []wire.Record, now time.Time) (failed bool) {
 		s := &w.last[r.Sensor]
 		s.heard, s.fault = true, r.Fault
 		if r.Fault == wire.Good {
-			s.temperature, s.humidity, s.good = r.Temperature, r.Humidity, now
+			s.temperature, s.humidity, s.good = r.Values[0], r.Values[1], now
 		}
 		for _, n := range w.needs[r.Sensor] {
 			if !n.tripped && !n.holds(*s, now) {

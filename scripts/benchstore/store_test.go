@@ -130,9 +130,11 @@ func (s *source) tick() []wire.Record {
 		celsius := 22 + math.Sin(x/40+float64(i)) + 0.013*s.rnd.NormFloat64()
 		humidity := 45 + 3*math.Sin(x/60+float64(i)) + 0.027*s.rnd.NormFloat64()
 		records[i] = wire.Record{Sensor: uint16(i), Seq: s.seq, Reading: wire.Reading{
-			Temperature: float32(-45 + 175*math.Round((celsius+45)/175*65535)/65535),
-			Humidity:    float32(100 * math.Round(humidity/100*65535) / 65535),
-			UnixMilli:   s.at,
+			Values: [2]float32{
+				float32(-45 + 175*math.Round((celsius+45)/175*65535)/65535),
+				float32(100 * math.Round(humidity/100*65535) / 65535),
+			},
+			UnixMilli: s.at,
 		}}
 	}
 	s.seq, s.at = s.seq+1, s.at+1000/rate
@@ -231,7 +233,7 @@ func sqliteHour(t *testing.T, dir string, begun func()) (kept int64, worst time.
 		}
 		for range rate {
 			for _, r := range s.tick() {
-				if _, err := insert.Exec(r.Sensor, r.Seq, r.UnixMilli, r.Temperature, r.Humidity); err != nil {
+				if _, err := insert.Exec(r.Sensor, r.Seq, r.UnixMilli, r.Values[0], r.Values[1]); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -271,7 +271,7 @@ func (s *stream) until(t *testing.T, name, want string, ok func(wire.Record) boo
 			}
 			if last = r; ok(r) {
 				t.Logf("%-6s %s after %v: number %d, %.4f °C, %.4f %%, %v", name, want,
-					time.Since(start).Round(time.Millisecond), r.Seq, r.Temperature, r.Humidity, r.Fault)
+					time.Since(start).Round(time.Millisecond), r.Seq, r.Values[0], r.Values[1], r.Fault)
 				return r
 			}
 		case <-end:

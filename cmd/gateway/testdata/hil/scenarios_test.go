@@ -90,8 +90,8 @@ func testValues(t *testing.T, s *stream) {
 			want := fmt.Sprintf("%.5f °C, %.5f %%", celsius, percent)
 			s.until(t, chip.name, want, func(r wire.Record) bool {
 				return r.Fault == wire.Good &&
-					math.Abs(float64(r.Temperature)-celsius) <= chip.withinC &&
-					math.Abs(float64(r.Humidity)-percent) <= chip.withP
+					math.Abs(float64(r.Values[0])-celsius) <= chip.withinC &&
+					math.Abs(float64(r.Values[1])-percent) <= chip.withP
 			})
 		}
 	}
