@@ -41,7 +41,7 @@ func (s *Server) apiSensors(w http.ResponseWriter, _ *http.Request) {
 
 // apiMotors answers what motors there are, as they are now.
 func (s *Server) apiMotors(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, map[string]any{"motors": s.opts.Motors()})
+	writeJSON(w, http.StatusOK, map[string]any{"motors": s.opts.Motors.States()})
 }
 
 // query is what a client asks of the past.

@@ -48,12 +48,10 @@ type Options struct {
 
 	Access  Access  // nil: everybody may everything
 	History History // nil: nothing is kept
-	// What acts. Nil Command: there is nothing to command.
-	Command Handler
-	Motors  func() []wire.MotorState    // as they are now
-	Driving func(client string) bool    // has it a motor running?
-	Lost    func(client string)         // its connection ended
-	Rooms   map[string]func(Peer) Guest // further conversations, by path
+	// Handlers carry out commands, by action: one without a handler is unknown.
+	Handlers map[string]Handler
+	Motors   Motors                      // nil: there are none
+	Rooms    map[string]func(Peer) Guest // further conversations, by path
 	// Metrics is the payload of /metrics for WebSocket clients, Exposition the
 	// Prometheus text.
 	Metrics    func() any
@@ -77,10 +75,25 @@ type Client struct {
 	MayCommand bool
 }
 
-// A Handler carries out one command and returns what its sender is told: the
-// payload of an ack, or an error (a [*wire.Error] with a code of its own). id is
-// the command's, as it stands in the JSON, "" if it has none.
-type Handler func(c Client, id string, cmd wire.Command) (result any, err error)
+// A Handler carries out one command and returns the payload of its ack, or an
+// error (a [*wire.Error] has a code of its own). It is called by the goroutine
+// that reads from the client. ctx ends with the server, not with the client: a
+// stop of an operator who hangs up is still a stop.
+type Handler func(ctx context.Context, c Client, cmd wire.Command) (result any, err error)
+
+// Motors are what commands move. A client is named by its ID.
+type Motors interface {
+	States() []wire.MotorState  // of all, as they are now
+	Running(client string) bool // whether it has a motor running; called with a lock held
+	Lost(client string)         // its connection ended
+}
+
+// noMotors are the motors of a server that was given none.
+type noMotors struct{}
+
+func (noMotors) States() []wire.MotorState { return []wire.MotorState{} }
+func (noMotors) Running(string) bool       { return false }
+func (noMotors) Lost(string)               {}
 
 // A Peer is a client as a room sees it. Send waits for nothing; after Close
 // nothing is sent.
@@ -109,6 +122,8 @@ type Server struct {
 	relay    relay
 	queries  *queries
 	sessions sync.WaitGroup
+	ctx      context.Context // of handlers
+	end      func()
 }
 
 // New returns a server that serves nobody yet. Its hub runs until [Server.Shutdown].
@@ -116,17 +131,14 @@ func New(opts Options) *Server {
 	if opts.MaxClients == 0 {
 		opts.MaxClients = 10_000
 	}
-	if opts.Command == nil {
-		opts.Command = func(_ Client, _ string, cmd wire.Command) (any, error) {
-			return nil, wire.Errorf(http.StatusNotFound, "Unknown target: %s", cmd.Target)
-		}
-		opts.Motors = func() []wire.MotorState { return []wire.MotorState{} }
-		opts.Driving, opts.Lost = func(string) bool { return false }, func(string) {}
+	if opts.Motors == nil {
+		opts.Motors = noMotors{}
 	}
 	if opts.Access == nil {
 		opts.Access = openHouse{}
 	}
 	s := &Server{opts: opts, queries: newQueries()}
+	s.ctx, s.end = context.WithCancel(context.Background())
 	s.hub = newHub(s)
 	s.http = &http.Server{
 		Handler:        s.routes(),
@@ -246,6 +258,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	s.hub.stop()
+	s.end()
 	return errors.Join(err, s.http.Close())
 }
 

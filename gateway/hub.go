@@ -246,7 +246,7 @@ func (h *hub) hello() wire.Hello {
 	hello := wire.Hello{
 		Server: "gateway", Version: h.s.opts.Version, Epoch: h.epoch, Time: time.Now().UnixMilli(),
 		Simulated: h.s.opts.Simulated, ClockSynced: h.s.opts.ClockSynced(),
-		Sensors: slices.Clone(h.s.opts.Sensors), Motors: h.s.opts.Motors(),
+		Sensors: slices.Clone(h.s.opts.Sensors), Motors: h.s.opts.Motors.States(),
 	}
 	for i := range hello.Sensors {
 		hello.Sensors[i].NextSeq = h.next(i)
@@ -311,7 +311,7 @@ func (h *hub) sweep(now time.Time, all bool) {
 		metrics = appendFrame(nil, opText, wire.JSON(wire.Envelope{Type: "metrics", Payload: h.s.opts.Metrics()}))
 	}
 	h.each(func(c *session) {
-		if driving := c.commanded.Load() && h.s.opts.Driving(c.ID); driving != c.driving {
+		if driving := c.commanded.Load() && h.s.opts.Motors.Running(c.ID); driving != c.driving {
 			c.driving, c.pinged, c.heard, c.waits = driving, now, now, false
 			if driving {
 				c.pinged = time.Time{} // at once

@@ -37,7 +37,7 @@ func (t *stream) begin(c *session) {
 
 func (*stream) end(c *session) {
 	if c.commanded.Load() {
-		c.s.opts.Lost(c.ID)
+		c.s.opts.Motors.Lost(c.ID)
 	}
 }
 
@@ -93,8 +93,13 @@ func (t *stream) command(c *session, r wire.Request) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	c.commanded.Store(true) // before it drives: from now on its loss is told
-	result, err := c.s.opts.Command(c.Client, string(r.ID), cmd)
+	carryOut, known := c.s.opts.Handlers[cmd.Action]
+	if !known {
+		return "", nil, wire.Errorf(http.StatusNotFound, "Unknown command")
+	}
+	cmd.ID = string(r.ID)
+	c.commanded.Store(true) // before it drives: from now on its loss matters
+	result, err := carryOut(c.s.ctx, c.Client, cmd)
 	return "ack", result, err
 }
 
@@ -162,7 +167,7 @@ func (h *hub) subscribe(c *session, t *stream, sub wire.Subscription, id json.Ra
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if add.motors {
-		answer.Motors = h.s.opts.Motors()
+		answer.Motors = h.s.opts.Motors.States()
 	}
 	if sub.Since != nil && c.protocol == wire.ReadingsV1 {
 		return wire.Errorf(http.StatusUnprocessableEntity, "since: %s has no numbers (connect to /sensors/NAME?since=UNIXMS, or speak %s)", c.protocol, wire.ReadingsV2)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -33,25 +34,60 @@ type motors struct {
 }
 
 func (m *motors) options(o *Options) {
-	o.Command = func(c Client, id string, cmd wire.Command) (any, error) {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.commands = append(m.commands, cmd.Action+" "+cmd.Target+" "+id)
-		switch cmd.Target {
-		case "motor_1", wire.All:
-			return wire.Ack{Action: cmd.Action, Target: cmd.Target, Status: "ok", State: &wire.MotorState{Target: cmd.Target, By: c.ID}}, nil
-		case "stuck":
-			return nil, wire.Errorf(503, "hardware said no")
-		case "odd":
-			return nil, io.ErrUnexpectedEOF
-		case "mine":
-			panic("mine")
-		}
-		return nil, wire.Errorf(404, "Unknown target: %s", cmd.Target)
+	o.Motors = m
+	o.Handlers = map[string]Handler{}
+	for _, action := range []string{wire.Start, wire.Stop, wire.Set, wire.Status, wire.EStop} {
+		o.Handlers[action] = m.command
 	}
-	o.Motors = func() []wire.MotorState { return []wire.MotorState{{Target: "motor_1", Direction: "forward"}} }
-	o.Driving = func(string) bool { m.mu.Lock(); defer m.mu.Unlock(); return m.driving }
-	o.Lost = func(id string) { m.mu.Lock(); defer m.mu.Unlock(); m.lost = append(m.lost, id) }
+}
+
+func (m *motors) command(ctx context.Context, c Client, cmd wire.Command) (any, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.commands = append(m.commands, cmd.Action+" "+cmd.Target+" "+cmd.ID)
+	switch cmd.Target {
+	case "motor_1", wire.All:
+		return wire.Ack{Action: cmd.Action, Target: cmd.Target, Status: "ok", State: &wire.MotorState{Target: cmd.Target, By: c.ID}}, ctx.Err()
+	case "stuck":
+		return nil, wire.Errorf(503, "hardware said no")
+	case "odd":
+		return nil, io.ErrUnexpectedEOF
+	case "mine":
+		panic("mine")
+	}
+	return nil, wire.Errorf(404, "Unknown target: %s", cmd.Target)
+}
+
+func (m *motors) States() []wire.MotorState {
+	return []wire.MotorState{{Target: "motor_1", Direction: "forward"}}
+}
+
+func (m *motors) Running(string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.driving
+}
+
+func (m *motors) Lost(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lost = append(m.lost, id)
+}
+
+// Without motors there is nothing to command, and nothing that could crash.
+func TestNoMotors(t *testing.T) {
+	s := start(t, func(o *Options) { o.Handlers = map[string]Handler{wire.Stop: (&motors{}).command} })
+	c := s.dial("/")
+	for _, tt := range []struct{ request, answer string }{
+		{`{"type":"command","payload":{"action":"stop","target":"motor_1"}}`, `{"type":"ack"`},
+		{`{"type":"command","payload":{"action":"start","target":"motor_1"}}`, `{"type":"error","payload":{"code":404,"message":"Unknown command"}}`},
+		{`{"type":"subscribe","payload":{"topic":"motors"}}`, `{"type":"subscribed","payload":{"topic":"motors"`},
+	} {
+		if got := c.ask(tt.request); !strings.HasPrefix(got, tt.answer) {
+			t.Errorf("%s\nanswered %s\nwant     %s", tt.request, got, tt.answer)
+		}
+	}
+	s.hub.sweep(time.Now(), true)
 }
 
 func TestRequests(t *testing.T) {

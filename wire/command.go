@@ -38,6 +38,7 @@ const (
 // Command is the payload of a command message. A pointer is nil where the
 // parameter was not given.
 type Command struct {
+	ID        string // of its message, as it stands in the JSON; "" if it has none
 	Action    string
 	Target    string
 	Speed     *float64 // 0…1

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -63,8 +64,17 @@ func (g *running) motorChanged(m wire.MotorState) {
 	g.server.State(m)
 }
 
-func (g *running) command(c gateway.Client, id string, cmd wire.Command) (any, error) {
-	return g.motors.Command(motor.Client{ID: c.ID, Name: c.Name}, id, cmd)
+// handlers are what carries out each action of a command.
+func (g *running) handlers() map[string]gateway.Handler {
+	all := map[string]gateway.Handler{}
+	for _, action := range []string{wire.Start, wire.Stop, wire.Set, wire.Keepalive, wire.Status, wire.EStop, wire.Reset} {
+		all[action] = g.command
+	}
+	return all
+}
+
+func (g *running) command(_ context.Context, c gateway.Client, cmd wire.Command) (any, error) {
+	return g.motors.Command(motor.Client{ID: c.ID, Name: c.Name}, cmd.ID, cmd)
 }
 
 // claimTime is how long a command waits for pins that are not there yet.

@@ -202,9 +202,9 @@ func (g *running) build(buses buses) error {
 	options := gateway.Options{
 		Version: version, Epoch: g.state.epoch, Simulated: g.simulate != nil, Sensors: infos, Primary: primary,
 		ClockSynced: g.clock.Synced, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
-		History: g.history,
-		Access:  &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
-		Command: g.command, Motors: g.motors.States, Driving: g.motors.Running, Lost: g.motors.Lost,
+		History:  g.history,
+		Access:   &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
+		Handlers: g.handlers(), Motors: g.motors,
 		Rooms:      map[string]func(gateway.Peer) gateway.Guest{"/chat": func(p gateway.Peer) gateway.Guest { return g.room.Enter(p) }},
 		Metrics:    func() any { return g.metrics.payload() },
 		Exposition: func(w io.Writer) { g.metrics.write(w) },
