@@ -9,6 +9,7 @@ import (
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/i2c/i2creg"
 
+	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/sensors/bus"
 	"sensorgateway/sensors/sim"
 )
@@ -19,7 +20,7 @@ type buses map[int]*bus.Bus
 
 // openBuses returns the machine's buses, or emulated ones. Above them nothing
 // differs.
-func openBuses(cfg *Config, simulate *simulation, log *slog.Logger) (buses, error) {
+func openBuses(cfg *config.Config, simulate *simulation, log *slog.Logger) (buses, error) {
 	open := realBus
 	if simulate != nil {
 		open = simulate.bus(cfg)
@@ -85,7 +86,7 @@ func parseSimulation(s string) (*simulation, error) {
 // bus returns what opens the emulated bus with a number: the chips that the
 // configuration puts there, in one room. A sensor whose name begins with "out"
 // is outdoors.
-func (s *simulation) bus(cfg *Config) func(n int) (opener, error) {
+func (s *simulation) bus(cfg *config.Config) func(n int) (opener, error) {
 	return func(n int) (opener, error) {
 		b := sim.NewBus(busName(n), s.room, s.seed+uint64(n))
 		for _, chip := range cfg.Sensors {

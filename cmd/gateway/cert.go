@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway/access"
 )
 
@@ -45,7 +46,7 @@ func certCommand(stdout io.Writer) *cobra.Command {
 				return usageError{fmt.Errorf("--days %d: it is a number from 1 to %d", days, maxCertDays)}
 			}
 			for i, host := range more {
-				name, err := parseHostName(host)
+				name, err := config.ParseHostName(host)
 				if err != nil {
 					return usageError{fmt.Errorf("--host %w", err)}
 				}

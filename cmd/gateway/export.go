@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/wire"
 )
@@ -74,7 +75,7 @@ func exportCommand(stdout io.Writer, getenv func(string) string, open func(dir s
 			return errors.Join(err, e.log.Close())
 		},
 	}
-	place.StringVar(&o.config, "config", "", "configuration `file`, which says where the state is (default "+defaultConfig+")")
+	place.StringVar(&o.config, "config", "", "configuration `file`, which says where the state is (default "+config.DefaultFile+")")
 	place.StringVar(&o.state, "state", "", "the gateway's state `directory` (default: as the configuration says, else "+defaultState+")")
 	f := cmd.Flags()
 	f.AddFlagSet(place)
@@ -124,7 +125,7 @@ func (o *exportOptions) parse(now time.Time) (e *export, err error) {
 func (o *exportOptions) dir() (string, error) {
 	state := o.state
 	if state == "" {
-		_, err := os.Stat(defaultConfig)
+		_, err := os.Stat(config.DefaultFile)
 		if o.config != "" || !errors.Is(err, fs.ErrNotExist) {
 			cfg, err := serveOptions{config: o.config}.configuration(nil)
 			if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/wire"
 )
 
@@ -125,8 +126,8 @@ func TestExport(t *testing.T) {
 
 // The state directory: a flag goes before the environment, that before the file.
 func TestExportFindsTheLog(t *testing.T) {
-	config := filepath.Join(t.TempDir(), "gateway.yaml")
-	if err := os.WriteFile(config, []byte("state: /from/file\nsensors:\n  - {name: a, chip: sht3x}\n"), 0o600); err != nil {
+	file := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(file, []byte("state: /from/file\nsensors:\n  - {name: a, chip: sht3x}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -134,9 +135,9 @@ func TestExportFindsTheLog(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, []string{"--config", config}, "/from/file"},
-		{map[string]string{"GATEWAY_CONFIG": config}, nil, "/from/file"},
-		{map[string]string{"GATEWAY_STATE": "/from/env"}, []string{"--config", config}, "/from/env"},
+		{nil, []string{"--config", file}, "/from/file"},
+		{map[string]string{"GATEWAY_CONFIG": file}, nil, "/from/file"},
+		{map[string]string{"GATEWAY_STATE": "/from/env"}, []string{"--config", file}, "/from/env"},
 		{map[string]string{"GATEWAY_STATE": "/from/env", "GATEWAY_FORMAT": "nonsense"}, []string{"--state", "/from/flag"}, "/from/flag"},
 	} {
 		var log fakeLog
@@ -144,13 +145,13 @@ func TestExportFindsTheLog(t *testing.T) {
 			t.Errorf("%v %v: %v, %v, want %s", tt.env, tt.args, log.asked, err, tt.want)
 		}
 	}
-	if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(config.DefaultFile); errors.Is(err, fs.ErrNotExist) {
 		var log fakeLog
 		if _, err := runExport(t.Context(), &log, nil); err != nil || log.asked[0] != filepath.Join(defaultState, "log") {
 			t.Errorf("by default: %v, %v", log.asked, err)
 		}
 	}
-	if _, err := runExport(t.Context(), &fakeLog{}, nil, "--config", config+".none"); exitStatus(err) != exitConfig {
+	if _, err := runExport(t.Context(), &fakeLog{}, nil, "--config", file+".none"); exitStatus(err) != exitConfig {
 		t.Errorf("no such configuration: %v", err)
 	}
 }

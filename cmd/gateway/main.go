@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway/history"
 )
 
@@ -69,10 +70,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	f := root.Flags()
-	f.StringVar(&o.config, "config", "", "configuration `file` (default "+defaultConfig+"; none when simulating)")
+	f.StringVar(&o.config, "config", "", "configuration `file` (default "+config.DefaultFile+"; none when simulating)")
 	f.StringVar(&o.simulate, "simulate", "", "emulate the chips: \"steady\", or \"flaky\" for chips that fail; \":SEED\" behind it for another room")
 	f.Lookup("simulate").NoOptDefVal = "steady"
-	f.StringVar(&o.listen, "listen", "", "`address` to listen on (default "+defaultListen+"; with TLS "+defaultListenTLS+")")
+	f.StringVar(&o.listen, "listen", "", "`address` to listen on (default "+config.DefaultListen+"; with TLS "+config.DefaultListenTLS+")")
 	f.StringVar(&o.state, "state", "", "`directory` of what must survive a restart (default: kept in memory)")
 	f.StringVar(&o.logFormat, "log-format", "", "auto, text, journal or json (default auto)")
 	o.origin = func(flag string) string { return origin(f.Lookup(flag)) }
@@ -115,11 +116,11 @@ type usageError struct{ error }
 
 func exitStatus(err error) int {
 	var usage usageError
-	var config ConfigError
+	var invalid config.Error
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &config):
+	case errors.As(err, &invalid):
 		return exitConfig
 	case errors.As(err, &usage):
 		return exitUsage

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway/host"
 	"sensorgateway/sensors"
 	"sensorgateway/wire"
@@ -24,7 +25,7 @@ const (
 // metricsSource is where the numbers come from that others keep.
 type metricsSource struct {
 	version  string
-	configs  []SensorConfig // by the sensor number of their records
+	configs  []config.Sensor // by the sensor number of their records
 	host     func() host.Stats
 	lateness *sensors.Histogram
 	missed   func() int64 // ticks

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway/host"
 	"sensorgateway/sensors"
 	"sensorgateway/wire"
@@ -25,7 +26,7 @@ import (
 func fixedSource() metricsSource {
 	return metricsSource{
 		version: "1.2.3",
-		configs: []SensorConfig{{Name: "outdoor", Interval: 100 * time.Millisecond}, {Name: "cellar-2", Interval: 10 * time.Second}},
+		configs: []config.Sensor{{Name: "outdoor", Interval: 100 * time.Millisecond}, {Name: "cellar-2", Interval: 10 * time.Second}},
 		host: func() host.Stats {
 			yes, no := &host.Condition{Now: true, Occurred: true}, &host.Condition{}
 			return host.Stats{

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"periph.io/x/conn/v3/gpio"
 
+	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/motor"
 	"sensorgateway/gateway/pins"
@@ -145,7 +146,7 @@ func (l *lateOutput) Close() error {
 
 // pins returns emulated pins. The one that sets the first motor's speed drives
 // the fan of the emulated room, and the e-stop's contact is closed.
-func (s *simulation) pins(cfg *Config, room *sim.Room) pins.Hardware {
+func (s *simulation) pins(cfg *config.Config, room *sim.Room) pins.Hardware {
 	fan := ""
 	if len(cfg.Motors) > 0 {
 		o := cfg.Motors[0].Output
@@ -185,6 +186,6 @@ func outputsOffCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&path, "config", "", "configuration `file` (default "+defaultConfig+")")
+	cmd.Flags().StringVar(&path, "config", "", "configuration `file` (default "+config.DefaultFile+")")
 	return cmd
 }

@@ -16,6 +16,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/cmd/gateway/internal/logging"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/chat"
@@ -29,7 +31,6 @@ import (
 )
 
 const (
-	defaultConfig = "/etc/gateway/gateway.yaml"
 	// farewellTime is how long clients have to go when the gateway stops; the
 	// whole stop takes less than the 5 s that are promised.
 	farewellTime = 3 * time.Second
@@ -69,7 +70,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	if err != nil {
 		return err
 	}
-	log := newLogger(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
+	log := logging.New(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
 	g := &running{cfg: cfg, log: log, simulate: simulate, systemd: supervisor{log}, memory: memoryDir(getenv)}
 
 	hardware := pins.Hardware(pins.System())
@@ -80,7 +81,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	defer g.motors.Off()
 	if cfg.TLS != nil {
 		if g.certificates, err = access.NewCertificates(cfg.TLS.Cert, cfg.TLS.Key, log); err != nil {
-			return ConfigError{{File: cfg.File, Line: cfg.TLS.Line, Text: "tls: " + err.Error()}}
+			return config.Error{{File: cfg.File, Line: cfg.TLS.Line, Text: "tls: " + err.Error()}}
 		}
 	}
 	buses, err := openBuses(cfg, simulate, log)
@@ -103,25 +104,25 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 }
 
 // configuration reads the file, or what stands for it, and applies the flags.
-func (o serveOptions) configuration(simulate *simulation) (cfg *Config, err error) {
-	chips := map[string]ChipSpec{}
+func (o serveOptions) configuration(simulate *simulation) (cfg *config.Config, err error) {
+	chips := map[string]config.Chip{}
 	for name, c := range sensors.Chips() {
-		chips[name] = ChipSpec{Addresses: c.Addresses, MinInterval: c.MinInterval}
+		chips[name] = config.Chip{Addresses: c.Addresses, MinInterval: c.MinInterval}
 	}
 	if o.config == "" && simulate != nil {
-		cfg, err = ParseConfig("simulate.yaml", simulateYAML, chips)
+		cfg, err = config.Parse("simulate.yaml", simulateYAML, chips)
 	} else {
 		if o.config == "" {
-			o.config = defaultConfig
+			o.config = config.DefaultFile
 		}
-		cfg, err = ReadConfig(o.config, chips)
+		cfg, err = config.Read(o.config, chips)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if o.listen != "" {
-		if cfg.Listen, err = checkListen(o.listen, cfg.Insecure || cfg.TLS != nil); err != nil {
-			return nil, ConfigError{{Text: o.origin("listen") + ": " + err.Error()}}
+		if cfg.Listen, err = config.CheckListen(o.listen, cfg.Insecure || cfg.TLS != nil); err != nil {
+			return nil, config.Error{{Text: o.origin("listen") + ": " + err.Error()}}
 		}
 	}
 	if o.state != "" {
@@ -130,8 +131,8 @@ func (o serveOptions) configuration(simulate *simulation) (cfg *Config, err erro
 		cfg.State = "" // the numbers of a demonstration are not those of the real sensors
 	}
 	if o.logFormat != "" {
-		if err := checkLogFormat(o.logFormat); err != nil {
-			return nil, ConfigError{{Text: o.origin("log-format") + ": " + err.Error()}}
+		if err := logging.CheckFormat(o.logFormat); err != nil {
+			return nil, config.Error{{Text: o.origin("log-format") + ": " + err.Error()}}
 		}
 		cfg.LogFormat = o.logFormat
 	}
@@ -140,7 +141,7 @@ func (o serveOptions) configuration(simulate *simulation) (cfg *Config, err erro
 
 // running is the gateway, built.
 type running struct {
-	cfg          *Config
+	cfg          *config.Config
 	log          *slog.Logger
 	simulate     *simulation
 	listeners    []net.Listener

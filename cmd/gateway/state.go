@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/wire"
 )
 
@@ -52,7 +53,7 @@ type state struct {
 type stateOptions struct {
 	dir     string   // "" is memory
 	lock    *os.File // from claimState; the state's from then on
-	sensors []SensorConfig
+	sensors []config.Sensor
 	kept    keptNumbers // nil if there is no log of readings
 	memory  string      // directory in memory for the [counters]; "" if there is none
 	log     *slog.Logger

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"sensorgateway/cmd/gateway/internal/config"
 )
 
 // counters are the sensors' next numbers in a small file in memory, written
@@ -48,7 +50,7 @@ func countersOf(memory, dir string) counters {
 
 // load returns the next numbers that were left in an epoch of these sensors, nil
 // if there are none to be trusted.
-func (c *counters) load(epoch string, sensors []SensorConfig) []uint32 {
+func (c *counters) load(epoch string, sensors []config.Sensor) []uint32 {
 	info, err := os.Lstat(c.path)
 	if err != nil || !ownFile(info) {
 		return nil
@@ -70,7 +72,7 @@ func (c *counters) load(epoch string, sensors []SensorConfig) []uint32 {
 }
 
 // begin says whose numbers will be written from now on.
-func (c *counters) begin(epoch string, sensors []SensorConfig) {
+func (c *counters) begin(epoch string, sensors []config.Sensor) {
 	key := fmt.Appendf(nil, "%q", epoch)
 	for _, s := range sensors {
 		key = fmt.Appendf(key, "%q", s.Name)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/wire"
 )
 
@@ -40,7 +41,7 @@ func needsMemory(t *testing.T) {
 func TestExactNumbersAfterAKill(t *testing.T) {
 	needsMemory(t)
 	const skipped = 6000 // the first after the reservation
-	other := []SensorConfig{{Name: "c", Interval: time.Second}}
+	other := []config.Sensor{{Name: "c", Interval: time.Second}}
 	for _, tt := range []struct {
 		name   string
 		happen func(t *testing.T, s *state, l *aLog, memory string) // after 50 ticks
@@ -144,7 +145,7 @@ func TestDamagedCounters(t *testing.T) {
 	if got := c.load("e", twoSensors); !slices.Equal(got, []uint32{7, 1<<32 - 1}) {
 		t.Fatalf("loaded %v", got)
 	}
-	if c.load("f", twoSensors) != nil || c.load("e", twoSensors[:1]) != nil || c.load("e", []SensorConfig{twoSensors[1], twoSensors[0]}) != nil {
+	if c.load("f", twoSensors) != nil || c.load("e", twoSensors[:1]) != nil || c.load("e", []config.Sensor{twoSensors[1], twoSensors[0]}) != nil {
 		t.Error("those of another epoch or of other sensors were loaded")
 	}
 	good := must(os.ReadFile(c.path))

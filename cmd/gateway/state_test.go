@@ -11,15 +11,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/wire"
 )
 
-var twoSensors = []SensorConfig{{Name: "a", Interval: 100 * time.Millisecond}, {Name: "b", Interval: time.Minute}}
+var twoSensors = []config.Sensor{{Name: "a", Interval: 100 * time.Millisecond}, {Name: "b", Interval: time.Minute}}
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // mustOpen opens a state as after the end of the process that had it open.
-func mustOpen(t *testing.T, dir string, sensors []SensorConfig, log *slog.Logger) *state {
+func mustOpen(t *testing.T, dir string, sensors []config.Sensor, log *slog.Logger) *state {
 	t.Helper()
 	return mustOpenWith(t, stateOptions{dir: dir, sensors: sensors, log: log})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/client"
 )
@@ -145,7 +146,7 @@ func parseHeaders(lines []string) (http.Header, error) {
 // oneURL refuses other arguments than a URL.
 func oneURL(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return usageError{fmt.Errorf("%s takes the URL of a gateway, such as ws://%s/", cmd.Name(), defaultListen)}
+		return usageError{fmt.Errorf("%s takes the URL of a gateway, such as ws://%s/", cmd.Name(), config.DefaultListen)}
 	}
 	return nil
 }

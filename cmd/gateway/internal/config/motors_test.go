@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -217,7 +217,7 @@ func condition(t *testing.T, text string) motor.Condition {
 }
 
 func TestMotorConfig(t *testing.T) {
-	c, err := ParseConfig("gateway.yaml", []byte(`
+	c, err := Parse("gateway.yaml", []byte(`
 sensors: [{name: indoor, chip: sht3x}, {name: outdoor, chip: bme280}]
 estop: {pin: 22}
 motors:
@@ -236,7 +236,7 @@ motors:
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []MotorConfig{
+	want := []Motor{
 		{Name: "plain", Output: motor.Spec{Kind: "on_off", Pin: "GPIO17"}},
 		{
 			Name: "relay", Output: motor.Spec{Kind: "on_off", Pin: "gpiochip2/3", ActiveLow: true},
@@ -261,7 +261,7 @@ motors:
 // A pin is free if the sensors are on another bus.
 func TestMotorOnPinsOfAnUnusedBus(t *testing.T) {
 	file := "sensors: [{name: a, chip: sht3x, bus: 3}]\nmotors: [{name: a, kind: dir_pwm, dir: GPIO2, pwm: GPIO0}]\n"
-	if _, err := ParseConfig("gateway.yaml", []byte(file), testChips); err != nil {
+	if _, err := Parse("gateway.yaml", []byte(file), testChips); err != nil {
 		t.Error(err)
 	}
 }
@@ -276,21 +276,21 @@ func motorLines(n int) string {
 }
 
 func TestMotorLimit(t *testing.T) {
-	if c, err := ParseConfig("gateway.yaml", []byte(motorLines(32)), testChips); err != nil || len(c.Motors) != 32 {
+	if c, err := Parse("gateway.yaml", []byte(motorLines(32)), testChips); err != nil || len(c.Motors) != 32 {
 		t.Errorf("32 motors: %v", err)
 	}
-	_, err := ParseConfig("gateway.yaml", []byte(motorLines(33)), testChips)
+	_, err := Parse("gateway.yaml", []byte(motorLines(33)), testChips)
 	wantConfigError(t, err, "gateway.yaml:35: motors: 33 motors are too many (at most 32)")
 }
 
 // The demonstration has a motor, and what it needs does not fail with each
 // reading of a flaky sensor.
 func TestSimulationHasAMotor(t *testing.T) {
-	data, err := os.ReadFile("simulate.yaml")
+	data, err := os.ReadFile("../../simulate.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := ParseConfig("simulate.yaml", data, testChips)
+	c, err := Parse("../../simulate.yaml", data, testChips)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"cmp"
@@ -22,7 +22,7 @@ import (
 // A value is what is written, quoted or not; its meaning comes from its key.
 type decoder struct {
 	file     string
-	problems ConfigError
+	problems Error
 }
 
 // problem notes what is wrong at n.

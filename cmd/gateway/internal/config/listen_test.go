@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"strings"
@@ -45,7 +45,7 @@ func TestCheckListen(t *testing.T) {
 				test.exposed = test.kept
 			}
 			for exposed, want := range map[bool]string{false: test.kept, true: test.exposed} {
-				got, err := checkListen(test.listen, exposed)
+				got, err := CheckListen(test.listen, exposed)
 				if err != nil {
 					got = err.Error()
 				}
@@ -59,14 +59,14 @@ func TestCheckListen(t *testing.T) {
 
 func TestCheckListenHost(t *testing.T) {
 	for _, host := range []string{"a b", "-a", "a-", "a..b", "*", "256.0.0.1", "1.2.3", "10.0.0.01", "pi_1", "ça", "a\n", strings.Repeat("a", 64), strings.Repeat("a.", 127) + "a"} {
-		_, err := checkListen(host+":80", true)
+		_, err := CheckListen(host+":80", true)
 		want := phrase.Quote(host) + " is neither a host name nor an address (write localhost, an address of this machine, or nothing for all interfaces)"
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}
 	}
 	for _, host := range []string{"a", "pi-4.local", "1.example", "xn--a", strings.Repeat("a", 63)} {
-		if got, err := checkListen(host+":80", true); err != nil || got != host+":80" {
+		if got, err := CheckListen(host+":80", true); err != nil || got != host+":80" {
 			t.Errorf("%s: got %q, %v", host, got, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 	"sensorgateway/gateway/motor"
 )
 
-var testChips = map[string]ChipSpec{
+var testChips = map[string]Chip{
 	"sht3x":  {[]uint16{0x44, 0x45}, 20 * time.Millisecond},
 	"bme280": {[]uint16{0x76, 0x77}, 20 * time.Millisecond},
 	"aht20":  {[]uint16{0x38}, 100 * time.Millisecond},
@@ -26,11 +26,11 @@ var testChips = map[string]ChipSpec{
 func TestBadConfig(t *testing.T) {
 	for _, test := range slices.Concat(badConfigs, badAccess, badMotors) {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := ParseConfig("gateway.yaml", []byte(test.file), testChips)
+			_, err := Parse("gateway.yaml", []byte(test.file), testChips)
 			wantConfigError(t, err, test.want)
 		})
 		t.Run(test.name+" with CRLF", func(t *testing.T) {
-			_, err := ParseConfig("gateway.yaml", []byte(strings.ReplaceAll(test.file, "\n", "\r\n")), testChips)
+			_, err := Parse("gateway.yaml", []byte(strings.ReplaceAll(test.file, "\n", "\r\n")), testChips)
 			wantConfigError(t, err, test.want)
 		})
 	}
@@ -38,8 +38,8 @@ func TestBadConfig(t *testing.T) {
 
 func wantConfigError(t *testing.T, err error, want string) {
 	t.Helper()
-	if _, ok := errors.AsType[ConfigError](err); !ok {
-		t.Fatalf("got %T (%v), want a ConfigError", err, err)
+	if _, ok := errors.AsType[Error](err); !ok {
+		t.Fatalf("got %T (%v), want a Error", err, err)
 	}
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Errorf("error (-want +got):\n%s", diff)
@@ -48,9 +48,9 @@ func wantConfigError(t *testing.T, err error, want string) {
 
 func TestGoodConfig(t *testing.T) {
 	const ms, s = time.Millisecond, time.Second
-	indoor := SensorConfig{"indoor", "sht3x", 1, 0x44, 100 * ms, 60 * s}
-	week := HistoryConfig{256 << 20, 7 * 24 * time.Hour}
-	defaults := Config{Listen: "localhost:8765", History: week, LogFormat: "auto", Primary: "indoor", Sensors: []SensorConfig{indoor}}
+	indoor := Sensor{"indoor", "sht3x", 1, 0x44, 100 * ms, 60 * s}
+	week := History{256 << 20, 7 * 24 * time.Hour}
+	defaults := Config{Listen: "localhost:8765", History: week, LogFormat: "auto", Primary: "indoor", Sensors: []Sensor{indoor}}
 	with := func(change func(*Config)) Config {
 		c := defaults
 		change(&c)
@@ -86,26 +86,26 @@ sensors:
     address: 0X77
     interval: 24h
     stuck_after: 48h
-`, Config{Listen: "192.168.1.5:80", Insecure: true, State: "/var/lib/gateway", History: HistoryConfig{2 << 30, 36 * time.Hour}, LogFormat: "json", Primary: "out-door_2",
-			Sensors: []SensorConfig{{"indoor", "sht3x", 0, 0x45, 20 * ms, 0}, {"out-door_2", "bme280", 255, 0x77, 24 * time.Hour, 48 * time.Hour}}}},
+`, Config{Listen: "192.168.1.5:80", Insecure: true, State: "/var/lib/gateway", History: History{2 << 30, 36 * time.Hour}, LogFormat: "json", Primary: "out-door_2",
+			Sensors: []Sensor{{"indoor", "sht3x", 0, 0x45, 20 * ms, 0}, {"out-door_2", "bme280", 255, 0x77, 24 * time.Hour, 48 * time.Hour}}}},
 		{"each chip has its own first address", "sensors: [{name: a, chip: sht3x}, {name: b, chip: bme280}, {name: c, chip: aht20}]",
 			with(func(c *Config) {
 				c.Primary = "a"
-				c.Sensors = []SensorConfig{{"a", "sht3x", 1, 0x44, 100 * ms, 60 * s}, {"b", "bme280", 1, 0x76, 100 * ms, 60 * s}, {"c", "aht20", 1, 0x38, 100 * ms, 60 * s}}
+				c.Sensors = []Sensor{{"a", "sht3x", 1, 0x44, 100 * ms, 60 * s}, {"b", "bme280", 1, 0x76, 100 * ms, 60 * s}, {"c", "aht20", 1, 0x38, 100 * ms, 60 * s}}
 			})},
 		{"one address on two buses", "sensors: [{name: a, chip: aht20}, {name: b, chip: aht20, bus: 2}]",
 			with(func(c *Config) {
 				c.Primary = "a"
-				c.Sensors = []SensorConfig{{"a", "aht20", 1, 0x38, 100 * ms, 60 * s}, {"b", "aht20", 2, 0x38, 100 * ms, 60 * s}}
+				c.Sensors = []Sensor{{"a", "aht20", 1, 0x38, 100 * ms, 60 * s}, {"b", "aht20", 2, 0x38, 100 * ms, 60 * s}}
 			})},
 		{"decimal address", "sensors: [{name: indoor, chip: sht3x, address: 68}]", defaults},
 		{"quoted address", `sensors: [{name: indoor, chip: sht3x, address: "0x44"}]`, defaults},
 		{"a slow sensor is stuck later", "sensors: [{name: indoor, chip: sht3x, interval: 1m}]",
 			with(func(c *Config) {
-				c.Sensors = []SensorConfig{{"indoor", "sht3x", 1, 0x44, time.Minute, 10 * time.Minute}}
+				c.Sensors = []Sensor{{"indoor", "sht3x", 1, 0x44, time.Minute, 10 * time.Minute}}
 			})},
 		{"never stuck, without a unit", "sensors: [{name: indoor, chip: sht3x, stuck_after: 0}]",
-			with(func(c *Config) { c.Sensors = []SensorConfig{{"indoor", "sht3x", 1, 0x44, 100 * ms, 0}} })},
+			with(func(c *Config) { c.Sensors = []Sensor{{"indoor", "sht3x", 1, 0x44, 100 * ms, 0}} })},
 		{"listen without a host", "listen: :8081\n" + oneSensor, with(func(c *Config) { c.Listen = "localhost:8081" })},
 		{"listen everywhere", "listen: :8081\ninsecure: true\n" + oneSensor,
 			with(func(c *Config) { c.Listen, c.Insecure = ":8081", true })},
@@ -113,11 +113,11 @@ sensors:
 		{"a word of YAML as a name", "sensors: [{name: true, chip: sht3x}]",
 			with(func(c *Config) {
 				c.Primary = "true"
-				c.Sensors = []SensorConfig{{"true", "sht3x", 1, 0x44, 100 * ms, 60 * s}}
+				c.Sensors = []Sensor{{"true", "sht3x", 1, 0x44, 100 * ms, 60 * s}}
 			})},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := ParseConfig("gateway.yaml", []byte(test.file), testChips)
+			got, err := Parse("gateway.yaml", []byte(test.file), testChips)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,8 +130,8 @@ sensors:
 
 // A chip slower than the usual interval has its own.
 func TestSlowChipHasItsOwnInterval(t *testing.T) {
-	chips := map[string]ChipSpec{"slow": {[]uint16{0x5C}, 2 * time.Second}}
-	c, err := ParseConfig("gateway.yaml", []byte("sensors: [{name: a, chip: slow}]"), chips)
+	chips := map[string]Chip{"slow": {[]uint16{0x5C}, 2 * time.Second}}
+	c, err := Parse("gateway.yaml", []byte("sensors: [{name: a, chip: slow}]"), chips)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,21 +150,21 @@ func sensorLines(n int) string {
 }
 
 func TestConfigLimits(t *testing.T) {
-	c, err := ParseConfig("gateway.yaml", []byte(sensorLines(64)), testChips)
+	c, err := Parse("gateway.yaml", []byte(sensorLines(64)), testChips)
 	if err != nil || len(c.Sensors) != 64 {
 		t.Errorf("64 sensors: %v", err)
 	}
-	_, err = ParseConfig("gateway.yaml", []byte(sensorLines(65)), testChips)
+	_, err = Parse("gateway.yaml", []byte(sensorLines(65)), testChips)
 	wantConfigError(t, err, "gateway.yaml:66: sensors: 65 sensors are too many (at most 64)")
 
 	full := oneSensor + "#" + strings.Repeat("x", maxConfigSize-len(oneSensor)-1)
-	if _, err := ParseConfig("gateway.yaml", []byte(full), testChips); err != nil {
+	if _, err := Parse("gateway.yaml", []byte(full), testChips); err != nil {
 		t.Errorf("1 MiB: %v", err)
 	}
-	_, err = ParseConfig("gateway.yaml", []byte(full+"x"), testChips)
+	_, err = Parse("gateway.yaml", []byte(full+"x"), testChips)
 	wantConfigError(t, err, "gateway.yaml:1: larger than 1 MiB (name the right file: no configuration is that large)")
 
-	_, err = ParseConfig("gateway.yaml", []byte("a: "+strings.Repeat("[", 100_000)), testChips)
+	_, err = Parse("gateway.yaml", []byte("a: "+strings.Repeat("[", 100_000)), testChips)
 	wantConfigError(t, err, "gateway.yaml:1: lists or mappings nested thousands deep (name the right file: this is no configuration)")
 }
 
@@ -174,7 +174,7 @@ func TestConfigErrorIsBounded(t *testing.T) {
 	for i := range 5000 {
 		fmt.Fprintf(&b, "%d: %s\n", i, strings.Repeat("x", 100))
 	}
-	_, err := ParseConfig("gateway.yaml", []byte(b.String()), testChips)
+	_, err := Parse("gateway.yaml", []byte(b.String()), testChips)
 	lines := strings.Split(err.Error(), "\n")
 	if len(lines) != maxProblems+1 || len(err.Error()) > 200*maxProblems {
 		t.Errorf("%d lines, %d bytes", len(lines), len(err.Error()))
@@ -186,7 +186,7 @@ func TestConfigErrorIsBounded(t *testing.T) {
 
 // The command line has no file and no line.
 func TestConfigErrorOfFlag(t *testing.T) {
-	wantConfigError(t, ConfigError{{Text: `--listen: "8765" is only a port (write :8765)`}}, `--listen: "8765" is only a port (write :8765)`)
+	wantConfigError(t, Error{{Text: `--listen: "8765" is only a port (write :8765)`}}, `--listen: "8765" is only a port (write :8765)`)
 }
 
 func TestReadConfig(t *testing.T) {
@@ -200,7 +200,7 @@ func TestReadConfig(t *testing.T) {
 	}
 
 	good := write("good.yaml", oneSensor)
-	c, err := ReadConfig(good, testChips)
+	c, err := Read(good, testChips)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,24 +209,24 @@ func TestReadConfig(t *testing.T) {
 	}
 
 	bad := write("bad.yaml", "liste: x\n"+oneSensor)
-	_, err = ReadConfig(bad, testChips)
+	_, err = Read(bad, testChips)
 	wantConfigError(t, err, bad+`:1: unknown key "liste" (did you mean "listen"?)`)
 
 	large := write("large.yaml", strings.Repeat("#\n", 5<<20))
-	_, err = ReadConfig(large, testChips)
+	_, err = Read(large, testChips)
 	wantConfigError(t, err, large+":1: larger than 1 MiB (name the right file: no configuration is that large)")
 
 	missing := filepath.Join(dir, "missing.yaml")
-	_, err = ReadConfig(missing, testChips)
+	_, err = Read(missing, testChips)
 	wantConfigError(t, err, missing+": no such file (give its path with --config, or try --simulate, which needs none)")
 
-	_, err = ReadConfig(dir, testChips)
+	_, err = Read(dir, testChips)
 	wantConfigError(t, err, dir+": is a directory (name the file in it)")
 
 	if runtime.GOOS != "windows" {
-		_, err = ReadConfig(os.DevNull, testChips)
+		_, err = Read(os.DevNull, testChips)
 		wantConfigError(t, err, os.DevNull+": is not a regular file (a reload must be able to read it again)")
-		_, err = ReadConfig(good+"/x", testChips)
+		_, err = Read(good+"/x", testChips)
 		wantConfigError(t, err, good+"/x: cannot be read: not a directory")
 	}
 }
@@ -239,7 +239,7 @@ func TestReadConfigUnreadable(t *testing.T) {
 	if err := os.WriteFile(path, []byte(oneSensor), 0); err != nil {
 		t.Fatal(err)
 	}
-	_, err := ReadConfig(path, testChips)
+	_, err := Read(path, testChips)
 	wantConfigError(t, err, path+": permission denied (let the user that runs the gateway read it: sudo chmod a+r "+path+")")
 }
 
@@ -257,11 +257,11 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte(uncomment(string(reference))))
 	position := regexp.MustCompile(`^gateway\.yaml:([1-9][0-9]*): [^\n]+$`)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := ParseConfig("gateway.yaml", data, testChips)
+		c, err := Parse("gateway.yaml", data, testChips)
 		if err != nil {
-			problems, ok := errors.AsType[ConfigError](err)
+			problems, ok := errors.AsType[Error](err)
 			if !ok || len(problems) == 0 {
-				t.Fatalf("got %T (%v), want a ConfigError", err, err)
+				t.Fatalf("got %T (%v), want a Error", err, err)
 			}
 			last := 1
 			for _, p := range problems {
@@ -275,7 +275,7 @@ func FuzzParseConfig(f *testing.F) {
 		if c.TLS != nil {
 			c.TLS.Line = tlsLine
 		}
-		again, err := ParseConfig("gateway.yaml", []byte(written(c)), testChips)
+		again, err := Parse("gateway.yaml", []byte(written(c)), testChips)
 		if err != nil {
 			t.Fatalf("%v in\n%s", err, written(c))
 		}

@@ -1,4 +1,10 @@
-package main
+// Package config turns the YAML file into a checked [Config]: whatever holds one
+// need not check again, and what is wrong with a file is said all at once, with
+// file, line, key and fix. It is the only place that knows YAML.
+//
+// It refuses to know which chips there are, which it is given, and opens nothing
+// that the file names.
+package config
 
 import (
 	"errors"
@@ -14,23 +20,23 @@ import (
 // Config is a checked configuration: whatever holds one need not check again.
 type Config struct {
 	File           string // the path it was read from; "" if it came from no file
-	Listen         string // host:port as [checkListen] returns it
-	TLS            *TLSConfig
+	Listen         string // host:port as [CheckListen] returns it
+	TLS            *TLS
 	Insecure       bool     // may be reached from other machines without TLS
-	Hosts          []string // further names and addresses of this machine, as [parseHostName] returns them
+	Hosts          []string // further names and addresses of this machine, as [ParseHostName] returns them
 	Origins        []string // of further pages that may connect, as [parseOrigin] returns them
 	RemoteCommands bool     // who is not on this machine may command, and no account is asked for
 	State          string   // directory of what must survive a restart; "" is none
-	History        HistoryConfig
-	LogFormat      string // one of [logFormats]
+	History        History
+	LogFormat      string // one of [logging.Formats]
 	Primary        string // name of the sensor that readings.v1 shows on "/"
-	Sensors        []SensorConfig
+	Sensors        []Sensor
 	EStopPin       string // of the normally closed e-stop input; "" is none
-	Motors         []MotorConfig
+	Motors         []Motor
 }
 
-// SensorConfig is one chip on one bus.
-type SensorConfig struct {
+// Sensor is one chip on one bus.
+type Sensor struct {
 	Name       string // matches [nameForm], so it needs no escaping in a URL, a metric label or JSON
 	Chip       string // a key of the chip table
 	Bus        int    // the N of /dev/i2c-N
@@ -39,8 +45,8 @@ type SensorConfig struct {
 	StuckAfter time.Duration // unchanged in every bit for so long, a reading counts as stuck; 0 is never
 }
 
-// MotorConfig is one motor and what it hangs on. Its zero times ask for nothing.
-type MotorConfig struct {
+// Motor is one motor and what it hangs on. Its zero times ask for nothing.
+type Motor struct {
 	Name       string // matches [nameForm]; not "all"
 	Output     motor.Spec
 	Ramp       time.Duration // from speed 0 to 1
@@ -51,17 +57,22 @@ type MotorConfig struct {
 	Needs      []motor.Condition
 }
 
-// ChipSpec is what the configuration must know about a chip to refuse what
+// Chip is what the configuration must know about a chip to refuse what
 // cannot work.
-type ChipSpec struct {
+type Chip struct {
 	Addresses   []uint16      // those it can have, the usual one first
 	MinInterval time.Duration // between two measurements
 }
 
+// DefaultFile is where a service has its configuration.
+const DefaultFile = "/etc/gateway/gateway.yaml"
+
 // What holds where the file is silent.
 const (
-	defaultListen     = "localhost:8765"
-	defaultListenTLS  = ":8443"
+	// DefaultListen is where a gateway without TLS listens.
+	DefaultListen = "localhost:8765"
+	// DefaultListenTLS is where one with TLS listens: on all interfaces.
+	DefaultListenTLS  = ":8443"
 	defaultBus        = 1
 	defaultInterval   = 100 * time.Millisecond
 	defaultStuckAfter = 60 * time.Second
@@ -79,14 +90,14 @@ const (
 	maxStuckAfter  = stuckIntervals * maxInterval
 )
 
-// ReadConfig reads and checks the configuration file at path. What is wrong
-// with the file or its content is a [ConfigError].
-func ReadConfig(path string, chips map[string]ChipSpec) (*Config, error) {
+// Read reads and checks the configuration file at path. What is wrong
+// with the file or its content is a [Error].
+func Read(path string, chips map[string]Chip) (*Config, error) {
 	data, err := readConfigFile(path)
 	if err != nil {
-		return nil, ConfigError{{File: path, Text: err.Error()}}
+		return nil, Error{{File: path, Text: err.Error()}}
 	}
-	c, err := ParseConfig(path, data, chips)
+	c, err := Parse(path, data, chips)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"cmp"
@@ -62,7 +62,7 @@ var i2cPins = map[int][]string{
 
 // check notes pins that two motors use, or the e-stop and a motor, or a motor
 // and an I²C bus. Two keys of one motor with the same are for [motor.Spec.Validate].
-func (uses pinUses) check(sensors []SensorConfig) {
+func (uses pinUses) check(sensors []Sensor) {
 	// The first in the file keeps it, whichever was read first.
 	slices.SortFunc(uses, func(a, b pinUse) int {
 		return cmp.Or(cmp.Compare(a.n.Line, b.n.Line), cmp.Compare(a.n.Column, b.n.Column))

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"cmp"
@@ -18,7 +18,7 @@ import (
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 
 // sensors reads the list of sensors; it is empty if there is none to speak of.
-func (s *section) sensors(chips map[string]ChipSpec) []SensorConfig {
+func (s *section) sensors(chips map[string]Chip) []Sensor {
 	list := s.list("sensors", `begin each sensor with "- "`)
 	switch {
 	case list == nil && s.has("sensors"): // noted
@@ -32,7 +32,7 @@ func (s *section) sensors(chips map[string]ChipSpec) []SensorConfig {
 	case len(list.Content) > maxSensors:
 		s.fault(list.Content[maxSensors], "sensors", "%d sensors are too many (at most %d)", len(list.Content), maxSensors)
 	}
-	var sensors []SensorConfig
+	var sensors []Sensor
 	seen := owners{names: map[string]*section{}, places: map[place]*section{}}
 	for i, n := range list.Content {
 		if entry := s.section(n, fmt.Sprintf("sensors[%d]", i)); entry != nil {
@@ -55,13 +55,13 @@ type place struct {
 }
 
 // sensor reads one sensor.
-func (s *section) sensor(chips map[string]ChipSpec, seen owners) SensorConfig {
+func (s *section) sensor(chips map[string]Chip, seen owners) Sensor {
 	defer s.done()
-	c := SensorConfig{Bus: defaultBus}
+	c := Sensor{Bus: defaultBus}
 
 	s.name("indoor", seen.names, &c.Name)
 
-	var spec ChipSpec
+	var spec Chip
 	known := false
 	switch n := s.text("chip", &c.Chip); {
 	case n == nil && !s.has("chip"):
@@ -112,7 +112,7 @@ func (s *section) where(key string) string {
 
 // address reads the address of a chip with the given spec, which has no
 // addresses if the chip is unknown.
-func (s *section) address(chip string, spec ChipSpec, into *uint16) *yaml.Node {
+func (s *section) address(chip string, spec Chip, into *uint16) *yaml.Node {
 	fix := make([]string, len(spec.Addresses))
 	for i, a := range spec.Addresses {
 		fix[i] = fmt.Sprintf("0x%02x", a)
@@ -142,7 +142,7 @@ func (s *section) address(chip string, spec ChipSpec, into *uint16) *yaml.Node {
 }
 
 // takePlace gives the sensor its place on the bus, unless another has it.
-func (s *section) takePlace(p place, spec ChipSpec, taken map[place]*section) {
+func (s *section) takePlace(p place, spec Chip, taken map[place]*section) {
 	other := taken[p]
 	if other == nil {
 		taken[p] = s
@@ -163,7 +163,7 @@ func (s *section) takePlace(p place, spec ChipSpec, taken map[place]*section) {
 }
 
 // interval reads the time from one measurement to the next.
-func (s *section) interval(chip string, spec ChipSpec, into *time.Duration) {
+func (s *section) interval(chip string, spec Chip, into *time.Duration) {
 	*into = max(defaultInterval, spec.MinInterval)
 	v := *into
 	n := s.duration("interval", max(spec.MinInterval, time.Millisecond), &v)
@@ -197,4 +197,4 @@ func (s *section) stuckAfter(interval time.Duration, into *time.Duration) {
 	}
 }
 
-func chipNames(chips map[string]ChipSpec) []string { return slices.Sorted(maps.Keys(chips)) }
+func chipNames(chips map[string]Chip) []string { return slices.Sorted(maps.Keys(chips)) }

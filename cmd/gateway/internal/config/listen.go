@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -12,11 +12,11 @@ import (
 	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
-// checkListen returns the address to listen on that listen asks for, as
+// CheckListen returns the address to listen on that listen asks for, as
 // host:port; port 0 is any free one. No host means localhost, or all interfaces
 // if exposed. Without exposed it refuses whatever other machines can reach: that
 // takes TLS, or somebody who said that they want it without.
-func checkListen(listen string, exposed bool) (string, error) {
+func CheckListen(listen string, exposed bool) (string, error) {
 	host, port, err := splitListen(listen)
 	switch {
 	case err != nil:
@@ -35,13 +35,13 @@ func splitListen(listen string) (host, port string, err error) {
 	host, port, err = net.SplitHostPort(listen)
 	switch {
 	case strings.Contains(listen, "://"):
-		return "", "", fmt.Errorf("%s is a URL (write host:port, such as %s)", phrase.Quote(listen), defaultListen)
+		return "", "", fmt.Errorf("%s is a URL (write host:port, such as %s)", phrase.Quote(listen), DefaultListen)
 	case err != nil && isPort(listen):
 		return "", "", fmt.Errorf("%s is only a port (write :%s)", phrase.Quote(listen), listen)
 	case err != nil && strings.Count(listen, ":") > 1:
 		return "", "", fmt.Errorf("%s is not host:port (an IPv6 address needs brackets: [::1]:8765)", phrase.Quote(listen))
 	case err != nil:
-		return "", "", fmt.Errorf("%s has no port (write host:port, such as %s)", phrase.Quote(listen), defaultListen)
+		return "", "", fmt.Errorf("%s has no port (write host:port, such as %s)", phrase.Quote(listen), DefaultListen)
 	case !isPort(port):
 		return "", "", fmt.Errorf("port %s is not a number from 0 to 65535", phrase.Quote(port))
 	case host != "" && !isHost(host):

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"cmp"
@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// ConfigError is everything that is wrong with a configuration, in the order
+// Error is everything that is wrong with a configuration, in the order
 // of the file. It is never empty.
-type ConfigError []Problem
+type Error []Problem
 
 // Problem is one thing that is wrong.
 type Problem struct {
@@ -24,7 +24,7 @@ type Problem struct {
 const maxProblems = 100
 
 // Error returns a line for each problem: "gateway.yaml:4: unknown key …".
-func (e ConfigError) Error() string {
+func (e Error) Error() string {
 	shown := e[:min(len(e), maxProblems)]
 	lines := make([]string, 0, len(shown)+1)
 	for _, p := range shown {
@@ -48,7 +48,7 @@ func (p Problem) String() string {
 }
 
 // sort puts the problems in the order of the file.
-func (e ConfigError) sort() {
+func (e Error) sort() {
 	slices.SortStableFunc(e, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.column, b.column))
 	})

@@ -1,4 +1,4 @@
-package main
+package config
 
 // oneSensor is the shortest valid file.
 const oneSensor = "sensors: [{name: indoor, chip: sht3x}]\n"

@@ -1,4 +1,7 @@
-package main
+// Package logging writes the program's log lines: for terminals, for journald,
+// as key=value or JSON. It limits how often a message repeats itself, and refuses
+// to know what the lines are about.
+package logging
 
 import (
 	"fmt"
@@ -9,27 +12,27 @@ import (
 	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
-// logFormats are the values of log_format and --log-format:
+// Formats are the values of log_format and --log-format:
 //
 //	auto     for people on a terminal, else journal under systemd, else text
 //	text     key=value, with the time
 //	journal  key=value, without the time, with the priority as <6> (sd-daemon(3))
 //	json     one object a line
-var logFormats = []string{"auto", "text", "journal", "json"}
+var Formats = []string{"auto", "text", "journal", "json"}
 
-// checkLogFormat tells whether format is one of [logFormats].
-func checkLogFormat(format string) error {
-	if !slices.Contains(logFormats, format) {
-		return fmt.Errorf("unknown log format %s (write %s)", phrase.Quote(format), phrase.OneOf(logFormats))
+// CheckFormat tells whether format is one of [Formats].
+func CheckFormat(format string) error {
+	if !slices.Contains(Formats, format) {
+		return fmt.Errorf("unknown log format %s (write %s)", phrase.Quote(format), phrase.OneOf(Formats))
 	}
 	return nil
 }
 
-// newLogger returns the program's logger, which writes to w a line a record,
+// New returns the program's logger, which writes to w a line a record,
 // whatever the record holds, and limits how often it repeats itself (see
-// [limiter]). format is one of [logFormats]; env looks up the environment;
+// [limiter]). format is one of [Formats]; env looks up the environment;
 // isTerminal tells whether w is one.
-func newLogger(w io.Writer, format string, env func(string) string, isTerminal bool) *slog.Logger {
+func New(w io.Writer, format string, env func(string) string, isTerminal bool) *slog.Logger {
 	return slog.New(limitRepeats(newLogHandler(w, format, env, isTerminal)))
 }
 

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -12,14 +12,14 @@ import (
 	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
-// TLSConfig names the files of the gateway's certificate.
-type TLSConfig struct {
+// TLS names the files of the gateway's certificate.
+type TLS struct {
 	Cert, Key string // full paths of PEM files: the chain, the gateway's own first, and its private key
 	Line      int    // of the file that names them
 }
 
 // tls reads how connections are encrypted; nil is not at all.
-func (s *section) tls() *TLSConfig {
+func (s *section) tls() *TLS {
 	n := s.value("tls")
 	if n == nil {
 		return nil
@@ -29,7 +29,7 @@ func (s *section) tls() *TLSConfig {
 		return nil
 	}
 	defer t.done()
-	c := &TLSConfig{Line: n.Line}
+	c := &TLS{Line: n.Line}
 	t.pemPath("cert", "/etc/gateway/gateway.crt", &c.Cert)
 	t.pemPath("key", "/etc/gateway/gateway.key", &c.Key)
 	return c
@@ -50,7 +50,7 @@ func (s *section) pemPath(key, example string, into *string) {
 // case, addresses without brackets and in their shortest form.
 func (s *section) hosts() (hosts []string) {
 	for at, n := range s.texts("hosts") {
-		host, err := parseHostName(n.Value)
+		host, err := ParseHostName(n.Value)
 		if err != nil {
 			s.fault(n, at, "%v", err)
 			continue
@@ -60,8 +60,8 @@ func (s *section) hosts() (hosts []string) {
 	return hosts
 }
 
-// parseHostName returns the name or address that a browser shows without its port.
-func parseHostName(text string) (string, error) {
+// ParseHostName returns the name or address that a browser shows without its port.
+func ParseHostName(text string) (string, error) {
 	name := strings.ToLower(text)
 	addr, err := netip.ParseAddr(name)
 	switch {

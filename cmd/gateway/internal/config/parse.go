@@ -1,19 +1,20 @@
-package main
+package config
 
 import (
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"sensorgateway/cmd/gateway/internal/logging"
 	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
-// ParseConfig checks data, the content of the file called name in errors,
-// against the chips there are. Any error is a [ConfigError] with everything
+// Parse checks data, the content of the file called name in errors,
+// against the chips there are. Any error is a [Error] with everything
 // that is wrong.
-func ParseConfig(name string, data []byte, chips map[string]ChipSpec) (*Config, error) {
+func Parse(name string, data []byte, chips map[string]Chip) (*Config, error) {
 	d := &decoder{file: name}
-	c := &Config{Listen: defaultListen, LogFormat: logFormats[0]}
+	c := &Config{Listen: DefaultListen, LogFormat: logging.Formats[0]}
 	if root := d.parseYAML(data); root != nil {
 		if s := d.section(root, ""); s != nil {
 			s.config(c, chips)
@@ -27,7 +28,7 @@ func ParseConfig(name string, data []byte, chips map[string]ChipSpec) (*Config, 
 }
 
 // config reads the keys of the whole file.
-func (s *section) config(c *Config, chips map[string]ChipSpec) {
+func (s *section) config(c *Config, chips map[string]Chip) {
 	defer s.done()
 
 	listen := s.text("listen", &c.Listen)
@@ -37,13 +38,13 @@ func (s *section) config(c *Config, chips map[string]ChipSpec) {
 	case listen != nil:
 		// What a mistaken insecure or tls was meant to be is not known: no second complaint.
 		unclear := insecure == nil && s.has("insecure")
-		checked, err := checkListen(c.Listen, c.Insecure || s.has("tls") || unclear)
+		checked, err := CheckListen(c.Listen, c.Insecure || s.has("tls") || unclear)
 		if err != nil {
 			s.fault(listen, "listen", "%v", err)
 		}
 		c.Listen = checked
 	case c.TLS != nil:
-		c.Listen = defaultListenTLS
+		c.Listen = DefaultListenTLS
 	}
 	c.Hosts = s.hosts()
 	c.Origins = s.origins()
@@ -53,7 +54,7 @@ func (s *section) config(c *Config, chips map[string]ChipSpec) {
 	}
 	c.History = s.history()
 	if n := s.text("log_format", &c.LogFormat); n != nil {
-		if err := checkLogFormat(c.LogFormat); err != nil {
+		if err := logging.CheckFormat(c.LogFormat); err != nil {
 			s.fault(n, "log_format", "%v", err)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"testing"
@@ -105,7 +105,7 @@ gateway.yaml:22: origins[19]: "hello, world" is not an origin (write scheme://ho
 }
 
 func TestAccessConfig(t *testing.T) {
-	c, err := ParseConfig("gateway.yaml", []byte(oneSensor+`
+	c, err := Parse("gateway.yaml", []byte(oneSensor+`
 tls: {cert: /etc/gateway/gateway.crt, key: /etc/gateway/gateway.key}
 hosts: [Greenhouse.example, 10.0.0.7, "FE80:0::1", xn--grn-hoa.example]
 origins:
@@ -119,8 +119,8 @@ commands: unauthenticated
 		t.Fatal(err)
 	}
 	want := &Config{
-		Listen: ":8443", History: HistoryConfig{256 << 20, 7 * 24 * time.Hour}, LogFormat: "auto", Primary: "indoor", Sensors: c.Sensors,
-		TLS:            &TLSConfig{Cert: "/etc/gateway/gateway.crt", Key: "/etc/gateway/gateway.key", Line: 3},
+		Listen: ":8443", History: History{256 << 20, 7 * 24 * time.Hour}, LogFormat: "auto", Primary: "indoor", Sensors: c.Sensors,
+		TLS:            &TLS{Cert: "/etc/gateway/gateway.crt", Key: "/etc/gateway/gateway.key", Line: 3},
 		Hosts:          []string{"greenhouse.example", "10.0.0.7", "fe80::1", "xn--grn-hoa.example"},
 		Origins:        []string{"https://scada.example", "http://scada.example:8080", "http://10.0.0.9", "http://[::1]:3000"},
 		RemoteCommands: true,
@@ -137,7 +137,7 @@ func TestListenWithTLS(t *testing.T) {
 		":443":           ":443",
 		"pi.local:443":   "pi.local:443",
 	} {
-		c, err := ParseConfig("gateway.yaml", []byte(oneSensor+"tls: {cert: /a, key: /b}\nlisten: "+listen+"\n"), testChips)
+		c, err := Parse("gateway.yaml", []byte(oneSensor+"tls: {cert: /a, key: /b}\nlisten: "+listen+"\n"), testChips)
 		if err != nil {
 			t.Errorf("%s: %v", listen, err)
 		} else if c.Listen != want {
@@ -147,7 +147,7 @@ func TestListenWithTLS(t *testing.T) {
 }
 
 func TestEmptyListsAreNone(t *testing.T) {
-	c, err := ParseConfig("gateway.yaml", []byte(oneSensor+"hosts: []\norigins: []\nmotors: []\ncommands: local\n"), testChips)
+	c, err := Parse("gateway.yaml", []byte(oneSensor+"hosts: []\norigins: []\nmotors: []\ncommands: local\n"), testChips)
 	if err != nil {
 		t.Fatal(err)
 	}

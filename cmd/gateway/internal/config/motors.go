@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 )
 
 // motors reads the list of motors.
-func (s *section) motors(sensors []string, uses *pinUses) []MotorConfig {
+func (s *section) motors(sensors []string, uses *pinUses) []Motor {
 	list := s.list("motors", `begin each motor with "- "`)
 	if list == nil {
 		return nil
@@ -21,7 +21,7 @@ func (s *section) motors(sensors []string, uses *pinUses) []MotorConfig {
 	if len(list.Content) > maxMotors {
 		s.fault(list.Content[maxMotors], "motors", "%d motors are too many (at most %d)", len(list.Content), maxMotors)
 	}
-	var motors []MotorConfig
+	var motors []Motor
 	names := map[string]*section{}
 	for i, n := range list.Content {
 		if entry := s.section(n, fmt.Sprintf("motors[%d]", i)); entry != nil {
@@ -32,9 +32,9 @@ func (s *section) motors(sensors []string, uses *pinUses) []MotorConfig {
 }
 
 // motor reads one motor.
-func (s *section) motor(names map[string]*section, sensors []string, uses *pinUses) MotorConfig {
+func (s *section) motor(names map[string]*section, sensors []string, uses *pinUses) Motor {
 	defer s.done()
-	var c MotorConfig
+	var c Motor
 	if n := s.name("motor_1", names, &c.Name); n != nil && c.Name == "all" {
 		s.fault(n, "name", `"all" means every motor in a command (choose another)`)
 	}
@@ -118,7 +118,7 @@ func keyErrors(err error) (errs []*motor.KeyError) {
 }
 
 // times reads how the motor moves in time; 0 asks for nothing.
-func (s *section) times(c *MotorConfig) {
+func (s *section) times(c *Motor) {
 	noRamp, noDwell := "", "" // why it can have none
 	switch {
 	case c.Output.Kind == motor.OnOff:

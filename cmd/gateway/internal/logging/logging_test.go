@@ -1,4 +1,4 @@
-package main
+package logging
 
 import (
 	"bytes"
@@ -81,7 +81,7 @@ time=TIME level=INFO msg=""
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var b bytes.Buffer
-			logSome(newLogger(&b, test.format, test.env, test.terminal))
+			logSome(New(&b, test.format, test.env, test.terminal))
 			got := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d`).ReplaceAllString(b.String(), "HH:MM:SS")
 			got = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)`).ReplaceAllString(got, "TIME")
 			if got != test.want {
@@ -102,12 +102,12 @@ func TestLogPriority(t *testing.T) {
 }
 
 func TestCheckLogFormat(t *testing.T) {
-	for _, format := range logFormats {
-		if err := checkLogFormat(format); err != nil {
+	for _, format := range Formats {
+		if err := CheckFormat(format); err != nil {
 			t.Error(err)
 		}
 	}
-	err := checkLogFormat("Text")
+	err := CheckFormat("Text")
 	if want := `unknown log format "Text" (write auto, text, journal or json)`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -116,7 +116,7 @@ func TestCheckLogFormat(t *testing.T) {
 // Lines of many goroutines must not mix.
 func TestLogConcurrently(t *testing.T) {
 	var b bytes.Buffer
-	log := newLogger(&b, "journal", environment(), false)
+	log := New(&b, "journal", environment(), false)
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
@@ -163,7 +163,7 @@ func (b *lineBuffer) take() []string {
 func TestLogLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b lineBuffer
-		log := newLogger(&b, "journal", environment(), false)
+		log := New(&b, "journal", environment(), false)
 		written := func() []string {
 			synctest.Wait()
 			return b.take()
@@ -216,7 +216,7 @@ func TestLogLimit(t *testing.T) {
 func TestLogLimitOfDifferentMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b lineBuffer
-		log := newLogger(&b, "journal", environment(), false)
+		log := New(&b, "journal", environment(), false)
 		for i := range 1000 {
 			log.Info(fmt.Sprintf("message %d", i))
 		}

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const referenceFile = "../../configs/gateway.yaml"
+const referenceFile = "../../../../configs/gateway.yaml"
 
 func reference(t *testing.T) string {
 	t.Helper()
@@ -23,14 +23,14 @@ func reference(t *testing.T) string {
 
 // What is installed must be what a first user of a Pi needs, as it stands.
 func TestReferenceConfig(t *testing.T) {
-	c, err := ReadConfig(referenceFile, testChips)
+	c, err := Read(referenceFile, testChips)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &Config{
 		File: referenceFile, Listen: "localhost:8765", LogFormat: "auto", Primary: "indoor",
-		History: HistoryConfig{256 << 20, 7 * 24 * time.Hour},
-		Sensors: []SensorConfig{{"indoor", "sht3x", 1, 0x44, 100 * time.Millisecond, time.Minute}},
+		History: History{256 << 20, 7 * 24 * time.Hour},
+		Sensors: []Sensor{{"indoor", "sht3x", 1, 0x44, 100 * time.Millisecond, time.Minute}},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
@@ -53,14 +53,14 @@ func TestReferenceExamplesAreValid(t *testing.T) {
 		examples++
 		alone := append([]string(nil), blocks...)
 		alone[i] = uncomment(block)
-		if _, err := ParseConfig("gateway.yaml", []byte(strings.Join(alone, "\n\n")), testChips); err != nil {
+		if _, err := Parse("gateway.yaml", []byte(strings.Join(alone, "\n\n")), testChips); err != nil {
 			t.Errorf("uncommented:\n%s\n%v", block, err)
 		}
 	}
 	if examples < 14 {
 		t.Errorf("%d examples found, want at least 14", examples)
 	}
-	c, err := ParseConfig("gateway.yaml", []byte(uncomment(text)), testChips)
+	c, err := Parse("gateway.yaml", []byte(uncomment(text)), testChips)
 	if err != nil {
 		t.Fatalf("all uncommented: %v", err)
 	}
@@ -86,7 +86,7 @@ func TestReferenceExamplesAreValid(t *testing.T) {
 
 // The keys that exist are those that a complaint about an unknown one lists.
 func TestReferenceHasEveryKey(t *testing.T) {
-	_, err := ParseConfig("gateway.yaml", []byte(`
+	_, err := Parse("gateway.yaml", []byte(`
 sensors: [{name: a, chip: sht3x, zzzzzz: 1}]
 tls: {cert: /a, key: /b, zzzzzz: 1}
 history: {size: 16MiB, zzzzzz: 1}

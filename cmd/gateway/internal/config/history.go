@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
-// HistoryConfig bounds what is kept of the readings.
-type HistoryConfig struct {
+// History bounds what is kept of the readings.
+type History struct {
 	Size int64         // bytes on the disk
 	Age  time.Duration // of the oldest
 }
@@ -26,8 +26,8 @@ const (
 )
 
 // history reads how much is kept.
-func (s *section) history() HistoryConfig {
-	c := HistoryConfig{Size: defaultHistorySize, Age: defaultHistoryAge}
+func (s *section) history() History {
+	c := History{Size: defaultHistorySize, Age: defaultHistoryAge}
 	n := s.value("history")
 	if n == nil {
 		return c
