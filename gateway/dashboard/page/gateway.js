@@ -67,6 +67,9 @@ export class GatewayError extends Error {
   }
 }
 
+/** Whether nobody can see the page; never where there is none, as in a program. */
+const hidden = () => globalThis.document?.hidden ?? false;
+
 /** A connection to the gateway that comes back. */
 export class Gateway extends Link {
   /** @type {Hello | undefined} the newest */
@@ -82,8 +85,13 @@ export class Gateway extends Link {
   #pending = new Map();
   #session = Math.random().toString(36).slice(2, 10); // numbers of two pages must not meet: they would be repeats
   #requests = 0;
-  /** @type {Map<string, ReturnType<typeof setInterval>>} leases kept alive, by motor */
+  /** @type {Map<string, number>} leases kept alive, in ms, by motor */
   #leases = new Map();
+  /** @type {Set<{target: string}>} starts whose leases are to be kept alive once they are acknowledged */
+  #starting = new Set();
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #keepalives;
+  #every = Infinity; // ms between two keepalives
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #pings;
   #resuming = false;
@@ -102,6 +110,10 @@ export class Gateway extends Link {
     const one = /\/(sensors\/[^/]+)$/.exec(new URL(url).pathname);
     this.#topic = one ? one[1] : "sensors";
     this.#options = { topics, replay };
+    // freeze comes to a page whose scripts are about to be paused, pagehide to one
+    // that is left and may be shown again from the browser's cache.
+    for (const event of ["visibilitychange", "freeze"]) globalThis.document?.addEventListener(event, () => this.#attend());
+    globalThis.window?.addEventListener("pagehide", () => this.release());
   }
 
   /**
@@ -140,18 +152,55 @@ export class Gateway extends Link {
 
   /**
    * Starts a motor, or changes one that runs, under a lease that is kept alive
-   * until {@link release}, or until the motor or the connection ends. A page
-   * that dies, sleeps or loses its network stops its motors within the lease.
+   * while somebody can see the page: until it is hidden, {@link release} is called,
+   * or the motor or the connection ends. If one of these happens before the start
+   * is acknowledged, the lease is not kept alive at all. So a page that is hidden,
+   * dies, sleeps or loses its network stops its motors within the lease.
    * @param {string} target
    * @param {{speed?: number, direction?: "forward" | "reverse"}} [parameters]
    * @param {number} [lease] ms
    */
   async hold(target, parameters = {}, lease = 2000) {
-    const ack = await this.command("start", target, { ...parameters, lease_ms: lease });
-    this.release(target);
-    const keep = () => this.command("keepalive", target).catch(() => {}); // the motor's state says what became of it
-    this.#leases.set(target, setInterval(keep, lease / KEPT_ALIVE));
+    if (hidden()) throw new GatewayError(0, "the page is hidden");
+    const start = { target };
+    this.#starting.add(start);
+    /** @type {Ack} */
+    let ack;
+    let wanted = false;
+    try {
+      ack = await this.command("start", target, { ...parameters, lease_ms: lease });
+    } finally {
+      wanted = this.#starting.delete(start);
+    }
+    // It may have been stopped since, and that be known before the answer.
+    if (wanted && this.#attend() && this.motors.get(target)?.running) {
+      this.#leases.set(target, lease);
+      this.#pace();
+    }
     return ack;
+  }
+
+  /** Keeps no lease alive while nobody can see the page. @returns whether somebody can */
+  #attend() {
+    if (hidden()) this.release();
+    return !hidden();
+  }
+
+  /** Sends keepalives as often as the shortest lease needs. */
+  #pace() {
+    const before = this.#every, every = Math.min(...this.#leases.values()) / KEPT_ALIVE;
+    if (every === before) return;
+    clearInterval(this.#keepalives);
+    this.#every = every;
+    if (!this.#leases.size) return;
+    if (before < Infinity) this.#keepAlive(); // the interval begins anew, the leases do not
+    this.#keepalives = setInterval(() => this.#keepAlive(), every);
+  }
+
+  #keepAlive() {
+    if (!this.#attend()) return;
+    // What became of a motor is said by its state.
+    for (const target of this.#leases.keys()) this.command("keepalive", target).catch(() => {});
   }
 
   /**
@@ -168,10 +217,10 @@ export class Gateway extends Link {
 
   /** Keeps a lease alive no longer: the motor stops when it ends. @param {string} [target] without one: all */
   release(target) {
-    for (const name of target === undefined ? [...this.#leases.keys()] : [target]) {
-      clearInterval(this.#leases.get(name));
-      this.#leases.delete(name);
-    }
+    for (const start of this.#starting) if (target === undefined || start.target === target) this.#starting.delete(start);
+    if (target === undefined) this.#leases.clear();
+    else this.#leases.delete(target);
+    this.#pace();
   }
 
   /** Whether this client keeps a lease of the motor alive. @param {string} target */
@@ -316,7 +365,7 @@ export class Gateway extends Link {
   /** @param {MotorState} state */
   #motor(state) {
     this.motors.set(state.target, state);
-    if (!state.running) this.release(state.target);
+    if (!state.running && this.#leases.delete(state.target)) this.#pace(); // a start under way is not of this state
     this.emit("motor", state);
   }
 

@@ -1,8 +1,8 @@
 // @ts-check
 // The motors: what they do, from what the gateway acknowledged and never from
 // hope, what keeps them from starting, who holds them and why they stopped. What
-// this page starts runs under a lease that it keeps alive only while it is open
-// and in sight.
+// this page starts runs under a lease that is kept alive only while it is open and
+// can be seen.
 
 import { copy, find, get, mark, press, text } from "./dom.js";
 import { percent } from "./format.js";
@@ -49,8 +49,7 @@ export class Motors {
     gateway.addEventListener("motor", ({ detail }) => this.#show(detail));
     gateway.addEventListener("phase", () => this.#motors.forEach((motor) => motor.show()));
     document.addEventListener("visibilitychange", () => {
-      if (document.hidden) gateway.release();
-      else this.#look();
+      if (!document.hidden) this.#look();
     });
     setInterval(() => this.#look(), LOOK);
     const latched = get("latched");
@@ -139,7 +138,7 @@ class Motor {
 
   /** @param {{speed?: number, direction?: "forward" | "reverse"}} change */
   #set(change) {
-    if (this.#state.running) this.#do(() => this.#gateway.command("set", this.#state.target, change));
+    if (this.#state.running && !document.hidden) this.#do(() => this.#gateway.command("set", this.#state.target, change));
   }
 
   /** @param {() => Promise<unknown>} command */

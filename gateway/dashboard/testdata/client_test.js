@@ -161,7 +161,14 @@ class Browser {
     Math.random = () => 0.25;
   }
 
+  /** Hides the page, or shows it, and says so unless told not to. @param {boolean} is @param {string} [event] */
+  hide(is, event = "visibilitychange") {
+    Object.defineProperty(document, "hidden", { value: is, configurable: true });
+    document.dispatchEvent(new Event(event));
+  }
+
   restore() {
+    delete (/** @type {any} */ (document)).hidden; // the browser's own is its prototype's
     Object.assign(globalThis, this.#kept);
     Math.random = this.#random;
   }
@@ -353,10 +360,11 @@ inBrowser("a lease is kept alive until it is released or the motor stops", async
   gateway.open();
   browser.greet();
   const keeps = () => browser.timers.filter((t) => t.ms === 500).length;
+  let ts = 5;
   const hold = async () => {
     const held = gateway.hold("m", {}, 1500), sent = browser.socket.sent.at(-1);
     equal(sent.payload, { action: "start", target: "m", lease_ms: 1500 });
-    browser.say({ type: "ack", id: sent.id, payload: { state: { target: "m", running: true, ts: 5 } } });
+    browser.say({ type: "ack", id: sent.id, payload: { state: { target: "m", running: true, ts: ++ts } } });
     await held;
     equal([gateway.holds("m"), keeps()], [true, 1]);
   };
@@ -366,11 +374,110 @@ inBrowser("a lease is kept alive until it is released or the motor stops", async
   gateway.release();
   equal([gateway.holds("m"), keeps()], [false, 0]);
   await hold();
-  browser.say({ type: "state", payload: { target: "m", running: false, reason: "interlock", ts: 6 } });
+  browser.say({ type: "state", payload: { target: "m", running: false, reason: "interlock", ts: ++ts } });
   equal(keeps(), 0);
   await hold();
   browser.lose();
   equal(keeps(), 0);
+});
+
+/** Starts motor m under a lease of 1500 ms. @param {Browser} browser @param {Gateway} gateway @returns how to acknowledge it */
+function begin(browser, gateway) {
+  const held = gateway.hold("m", {}, 1500), { id, payload } = browser.socket.sent.at(-1);
+  equal(payload, { action: "start", target: "m", lease_ms: 1500 });
+  held.catch(() => {});
+  return async () => {
+    browser.say({ type: "ack", id, payload: { state: { target: "m", running: true, ts: 5 } } });
+    await held;
+  };
+}
+
+/** What may come between a start and its acknowledgement, and whether the lease is kept alive after it. @type {Record<string, [keeps: boolean, (browser: Browser, gateway: Gateway) => unknown]>} */
+const between = {
+  "nothing": [true, () => {}],
+  "the page is hidden": [false, (browser) => browser.hide(true)],
+  "the page is hidden, unsaid": [false, (browser) => browser.hide(true, "nothing")],
+  "the page is hidden and shown again": [false, (browser) => {
+    browser.hide(true);
+    browser.hide(false);
+  }],
+  "the page is hidden when its scripts are paused, and shown again": [false, (browser) => {
+    browser.hide(true, "freeze");
+    browser.hide(false, "resume");
+  }],
+  "the page is left": [false, () => window.dispatchEvent(new Event("pagehide"))],
+  "a release": [false, (_, gateway) => gateway.release("m")],
+  "a release of all": [false, (_, gateway) => gateway.release()],
+  "a release of another": [true, (_, gateway) => gateway.release("n")],
+  "an e-stop": [false, (_, gateway) => void gateway.estop().catch(() => {})],
+  "what the motor was before": [true, (browser) => browser.say({ type: "state", payload: { target: "m", running: false, ts: 4 } })],
+  "that it was stopped since": [false, (browser) => browser.say({ type: "state", payload: { target: "m", running: false, ts: 6 } })],
+  "what another motor does": [true, (browser) => browser.say({ type: "state", payload: { target: "n", running: false, ts: 9 } })],
+};
+
+for (const [what, [keeps, happens]] of Object.entries(between)) {
+  inBrowser(`a lease is kept alive only while somebody can see the page: between a start and its acknowledgement, ${what}`, async (browser) => {
+    const gateway = new Gateway("ws://gateway/");
+    gateway.open();
+    browser.greet();
+    const acknowledge = begin(browser, gateway);
+    happens(browser, gateway);
+    await acknowledge();
+    equal([gateway.holds("m"), browser.timers.filter((t) => t.ms === 500).length], [keeps, Number(keeps)]);
+    browser.hide(false);
+    equal(gateway.holds("m"), keeps, "when it is shown again");
+  });
+}
+
+inBrowser("a lease is kept alive over no loss of the connection, whenever the answer comes", async (browser) => {
+  const gateway = new Gateway("ws://gateway/");
+  gateway.open();
+  browser.greet();
+  begin(browser, gateway);
+  const { id } = browser.socket.sent.at(-1), ack = { type: "ack", id, payload: { state: { target: "m", running: true, ts: 5 } } };
+  browser.lose();
+  await promises();
+  browser.run(1250);
+  browser.greet();
+  browser.say(ack);
+  await promises();
+  equal(gateway.holds("m"), false);
+});
+
+inBrowser("a hidden page starts nothing, and a keepalive that is due when it was hidden is not sent", async (browser) => {
+  const gateway = new Gateway("ws://gateway/");
+  gateway.open();
+  browser.greet();
+  await begin(browser, gateway)();
+  browser.hide(true, "nothing"); // a timer may run before the event comes
+  const sent = browser.socket.sent.length;
+  browser.run(500);
+  equal([gateway.holds("m"), browser.timers.some((t) => t.ms === 500)], [false, false]);
+  equal((await rejection(gateway.hold("m"))).message, "the page is hidden");
+  equal(browser.socket.sent.length, sent);
+});
+
+inBrowser("the shortest lease sets the pace, and none ends for another's start", async (browser) => {
+  const gateway = new Gateway("ws://gateway/");
+  gateway.open();
+  browser.greet();
+  const hold = async (/** @type {string} */ target, /** @type {number} */ lease) => {
+    const held = gateway.hold(target, {}, lease), { id } = browser.socket.sent.at(-1);
+    browser.say({ type: "ack", id, payload: { state: { target, running: true, ts: 5 } } });
+    await held;
+  };
+  const timers = () => browser.timers.filter((t) => t.ms < 2000).map((t) => `${t.id} every ${t.ms}`), kept = () => browser.socket.sent.filter((/** @type {any} */ m) => m.payload.action === "keepalive").length;
+  await hold("m", 3000);
+  const [first] = timers();
+  await hold("n", 3000);
+  await hold("o", 6000);
+  equal([timers(), kept()], [[first], 0], "a timer that began anew with each start would never run");
+  await hold("p", 600);
+  equal([timers().map((t) => t.split(" ")[2]), kept() > 0], [["200"], true]);
+  gateway.release("p");
+  equal(timers().map((t) => t.split(" ")[2]), ["1000"]);
+  gateway.release();
+  equal(timers(), []);
 });
 
 inBrowser("an e-stop goes out as soon as there is a connection, and never after it was given up", async (browser) => {
