@@ -20,7 +20,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sensorgateway/cmd/gateway/internal/config"
-	"sensorgateway/gateway/history"
+	"sensorgateway/cmd/gateway/internal/console"
 )
 
 // version is stamped by scripts/build.
@@ -56,15 +56,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		Short: "Stream I²C sensor readings to WebSocket clients",
 		Long: "Reads temperature and humidity from I²C chips and streams every reading to any number of\n" +
 			"WebSocket clients. Try it without hardware: gateway --simulate",
-		Args:          noArgs,
+		Args:          console.NoArgs,
 		Version:       fmt.Sprintf("%s %s/%s %s", version, runtime.GOOS, runtime.GOARCH, runtime.Version()),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, getenv, stdout, stderr) },
 	}
-	openLog := func(dir string) (logReader, error) { return history.OpenReader(dir) }
-	root.AddCommand(watchCommand(os.Stdin, stdout, stderr, getenv), exportCommand(stdout, getenv, openLog), chatCommand(os.Stdin, stdout, stderr, getenv),
-		motorCommand(os.Stdin, stdout, stderr, getenv), certCommand(stdout), outputsOffCommand())
+	env := console.Env{Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal(stdout), Getenv: getenv}
+	root.AddCommand(console.Watch(env), console.Export(env, logOfReadings(getenv)), console.Chat(env),
+		console.Motor(env), console.Cert(env, config.ParseHostName), outputsOffCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -78,15 +78,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	f.StringVar(&o.logFormat, "log-format", "", "auto, text, journal or json (default auto)")
 	o.origin = func(flag string) string { return origin(f.Lookup(flag)) }
 	root.PreRunE = func(*cobra.Command, []string) error { return fromEnvironment(f, getenv) }
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return console.UsageError{Err: err} })
 	return root.ExecuteContext(ctx)
-}
-
-func noArgs(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("unknown command %q: see gateway --help", args[0])}
-	}
-	return nil
 }
 
 // fromEnvironment sets the flags that were not given from GATEWAY_LISTEN and the like.
@@ -111,11 +104,8 @@ func origin(f *pflag.Flag) string {
 	return environmentName(f)
 }
 
-// usageError is a command line that cannot be understood.
-type usageError struct{ error }
-
 func exitStatus(err error) int {
-	var usage usageError
+	var usage console.UsageError
 	var invalid config.Error
 	switch {
 	case err == nil:

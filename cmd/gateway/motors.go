@@ -11,6 +11,7 @@ import (
 	"periph.io/x/conn/v3/gpio"
 
 	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/motor"
 	"sensorgateway/gateway/pins"
@@ -170,7 +171,7 @@ func outputsOffCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "outputs-off",
 		Short: "Drive all motors' outputs off, as after a gateway that was killed",
-		Args:  noArgs,
+		Args:  console.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := serveOptions{config: path}.configuration(nil)
 			if err != nil {

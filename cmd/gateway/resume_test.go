@@ -62,7 +62,9 @@ func (f *follower) handle(e client.Event) {
 				f.twice++
 			}
 			f.came[r.Name][r.Seq] = true
-			f.lost[r.Name] += lostBefore(r)
+			if r.Flags&wire.Conflated == 0 {
+				f.lost[r.Name] += r.Missed
+			}
 		}
 	}
 	select {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/logging"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
@@ -64,7 +65,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	}
 	simulate, err := parseSimulation(o.simulate)
 	if err != nil {
-		return usageError{fmt.Errorf("%s=%w", o.origin("simulate"), err)}
+		return console.UsageError{Err: fmt.Errorf("%s=%w", o.origin("simulate"), err)}
 	}
 	cfg, err := o.configuration(simulate)
 	if err != nil {

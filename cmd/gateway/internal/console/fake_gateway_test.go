@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"bytes"
@@ -195,14 +195,12 @@ type clientCommand struct {
 	ended          chan error
 }
 
-type constructor func(io.Reader, io.Writer, io.Writer, func(string) string) *cobra.Command
-
-func startClient(t testing.TB, construct constructor, stdin io.Reader, args ...string) *clientCommand {
+func startClient(t testing.TB, construct func(Env) *cobra.Command, stdin io.Reader, args ...string) *clientCommand {
 	t.Helper()
 	c := &clientCommand{t: t, stdout: newSyncBuffer(), stderr: newSyncBuffer(), ended: make(chan error, 1)}
 	var ctx context.Context
 	ctx, c.interrupt = context.WithCancel(t.Context())
-	cmd := construct(stdin, c.stdout, c.stderr, func(string) string { return "" })
+	cmd := construct(Env{Stdin: stdin, Stdout: c.stdout, Stderr: c.stderr, Getenv: func(string) string { return "" }})
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	cmd.SetArgs(args)
 	done := make(chan struct{})
@@ -220,4 +218,10 @@ func (c *clientCommand) end() error {
 		c.t.Fatalf("the command does not end; it said\n%s%s", c.stdout, c.stderr)
 		return nil
 	}
+}
+
+// isUsage tells whether err is about the command line.
+func isUsage(err error) bool {
+	var usage UsageError
+	return errors.As(err, &usage)
 }

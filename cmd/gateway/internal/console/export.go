@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"bufio"
@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,34 +15,35 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/wire"
 )
 
-const (
-	defaultState = "/var/lib/gateway" // where the unit keeps it
-	logDir       = "log"              // of readings, in the state directory
-)
-
-// logReader is a log of readings on a disk, to which a gateway may be writing.
-type logReader interface {
+// LogReader is a log of readings on a disk, to which a gateway may be writing.
+type LogReader interface {
 	Sensors() []string
 	Between(sensor string, from, to int64) (next func() ([]wire.Record, error))
 	Buckets(sensor string, from, to, step int64) (next func() ([]wire.Bucket, error))
 	Close() error
 }
 
-// exportOptions are the flags of export.
-type exportOptions struct {
-	config, state, output, format string
-	sensors                       []string
-	from, to, step                string
+// Log is how the log of readings on this machine is found and read.
+type Log struct {
+	Flags *pflag.FlagSet         // with which a user says where it is
+	Dir   func() (string, error) // what they say
+	Open  func(dir string) (LogReader, error)
 }
 
-func exportCommand(stdout io.Writer, getenv func(string) string, open func(dir string) (logReader, error)) *cobra.Command {
+// exportOptions are the flags of export.
+type exportOptions struct {
+	output, format string
+	sensors        []string
+	from, to, step string
+}
+
+// Export writes the readings that are in the log on this machine.
+func Export(env Env, log Log) *cobra.Command {
 	var o exportOptions
-	place := pflag.NewFlagSet("", pflag.ContinueOnError) // what the gateway itself takes from the environment too
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write the readings that the gateway has kept, as CSV, JSON or binary",
@@ -54,31 +54,28 @@ func exportCommand(stdout io.Writer, getenv func(string) string, open func(dir s
 			"sensors of the log are numbered from 0 in alphabetical order.",
 		Example: "  gateway export --from -24h --step 1m > day.csv\n" +
 			"  sudo -u gateway gateway export --sensor indoor --format json | jq .readings[0]",
-		Args:    noArgs,
-		PreRunE: func(*cobra.Command, []string) error { return fromEnvironment(place, getenv) },
+		Args: NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			e, err := o.parse(time.Now())
 			if err != nil {
-				return usageError{err}
+				return UsageError{err}
 			}
-			dir, err := o.dir()
+			dir, err := log.Dir()
 			if err != nil {
 				return err
 			}
-			if e.log, err = open(dir); err != nil {
+			if e.log, err = log.Open(dir); err != nil {
 				return explainLogError(dir, err)
 			}
 			err = e.choose(dir, o.sensors)
 			if err == nil {
-				err = writeOutput(o.output, stdout, func(w *bufio.Writer) error { return e.write(cmd.Context(), w) })
+				err = writeOutput(o.output, env.Stdout, func(w *bufio.Writer) error { return e.write(cmd.Context(), w) })
 			}
 			return errors.Join(err, e.log.Close())
 		},
 	}
-	place.StringVar(&o.config, "config", "", "configuration `file`, which says where the state is (default "+config.DefaultFile+")")
-	place.StringVar(&o.state, "state", "", "the gateway's state `directory` (default: as the configuration says, else "+defaultState+")")
 	f := cmd.Flags()
-	f.AddFlagSet(place)
+	f.AddFlagSet(log.Flags)
 	f.StringArrayVar(&o.sensors, "sensor", nil, "`name` of a sensor; can be given again (default: all)")
 	f.StringVar(&o.from, "from", "", "`time` of the first reading (default: the oldest)")
 	f.StringVar(&o.to, "to", "", "`time` before which the last one was made (default: the newest)")
@@ -119,25 +116,6 @@ func (o *exportOptions) parse(now time.Time) (e *export, err error) {
 	}
 	e.step = step.Milliseconds()
 	return e, nil
-}
-
-// dir is where the log is.
-func (o *exportOptions) dir() (string, error) {
-	state := o.state
-	if state == "" {
-		_, err := os.Stat(config.DefaultFile)
-		if o.config != "" || !errors.Is(err, fs.ErrNotExist) {
-			cfg, err := serveOptions{config: o.config}.configuration(nil)
-			if err != nil {
-				return "", err
-			}
-			state = cfg.State
-		}
-	}
-	if state == "" {
-		state = defaultState
-	}
-	return filepath.Join(state, logDir), nil
 }
 
 // explainLogError says why there is no log in dir, and what helps.
@@ -205,7 +183,7 @@ func writeOutput(path string, stdout io.Writer, write func(*bufio.Writer) error)
 
 // export is what is to be written.
 type export struct {
-	log      logReader
+	log      LogReader
 	sensors  []string
 	from, to int64 // Unix ms; to is not in it
 	step     int64 // ms; 0 is each reading

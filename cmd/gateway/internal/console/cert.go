@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"errors"
@@ -16,7 +16,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway/access"
 )
 
@@ -27,9 +26,9 @@ const (
 	maxCertDays = 3650
 )
 
-// certCommand is what a first try of TLS takes; who goes on has a real
-// certificate made.
-func certCommand(stdout io.Writer) *cobra.Command {
+// Cert makes a certificate for a first try of TLS. parseHost checks a name or an
+// address of this machine, and returns it as a browser shows it.
+func Cert(env Env, parseHost func(string) (string, error)) *cobra.Command {
 	var out string
 	var more []string
 	var days int
@@ -40,15 +39,15 @@ func certCommand(stdout io.Writer) *cobra.Command {
 		Long: "Makes a certificate that nobody has signed but itself, and its key, for a first try of TLS. It is\n" +
 			"for this machine's names and addresses; clients have to be told to trust it.",
 		Example: "  sudo gateway cert --out /etc/gateway --host greenhouse.example",
-		Args:    noArgs,
+		Args:    NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if days < 1 || days > maxCertDays {
-				return usageError{fmt.Errorf("--days %d: it is a number from 1 to %d", days, maxCertDays)}
+				return UsageError{fmt.Errorf("--days %d: it is a number from 1 to %d", days, maxCertDays)}
 			}
 			for i, host := range more {
-				name, err := config.ParseHostName(host)
+				name, err := parseHost(host)
 				if err != nil {
-					return usageError{fmt.Errorf("--host %w", err)}
+					return UsageError{fmt.Errorf("--host %w", err)}
 				}
 				more[i] = name
 			}
@@ -67,7 +66,7 @@ func certCommand(stdout io.Writer) *cobra.Command {
 			if err := pair.write(dir, force); err != nil {
 				return err
 			}
-			_, err = io.WriteString(stdout, pair.instructions(dir, own, more))
+			_, err = io.WriteString(env.Stdout, pair.instructions(dir, own, more))
 			return err
 		},
 	}

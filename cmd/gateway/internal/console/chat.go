@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"bufio"
@@ -24,7 +24,8 @@ const (
 	textEvery = 60 * time.Millisecond
 )
 
-func chatCommand(stdin io.Reader, stdout, stderr io.Writer, _ func(string) string) *cobra.Command {
+// Chat joins the operators' room of a gateway.
+func Chat(env Env) *cobra.Command {
 	var r remote
 	var nick string
 	cmd := &cobra.Command{
@@ -42,8 +43,8 @@ func chatCommand(stdin io.Reader, stdout, stderr io.Writer, _ func(string) strin
 			if o.URL, err = roomOf(o.URL); err != nil {
 				return err
 			}
-			v := visit{nick: nick, stdout: stdout, stderr: stderr, now: time.Now}
-			return r.explain(v.run(cmd.Context(), o, stdin))
+			v := visit{nick: nick, stdout: env.Stdout, stderr: env.Stderr, now: time.Now}
+			return r.explain(v.run(cmd.Context(), o, env.Stdin))
 		},
 	}
 	r.flags(cmd.Flags())

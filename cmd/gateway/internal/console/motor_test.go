@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"encoding/json"
@@ -59,7 +59,7 @@ func TestMotorPayload(t *testing.T) {
 func parseMotor(t *testing.T, line string) (string, error) {
 	t.Helper()
 	var f motorFlags
-	cmd := motorCommand(nil, nil, nil, nil)
+	cmd := Motor(Env{})
 	cmd.ResetFlags()
 	f.flags(cmd)
 	if err := cmd.ParseFlags(strings.Fields(line)); err != nil {
@@ -76,8 +76,8 @@ func parseMotor(t *testing.T, line string) (string, error) {
 
 func TestMotorUsage(t *testing.T) {
 	for _, args := range [][]string{{}, {"pi"}, {"pi", "stop", "a", "b"}, {"ftp://pi", "estop"}, {"pi", "dance"}} {
-		var usage usageError
-		if err := startClient(t, motorCommand, nil, args...).end(); !errors.As(err, &usage) {
+		var usage UsageError
+		if err := startClient(t, Motor, nil, args...).end(); !errors.As(err, &usage) {
 			t.Errorf("%v: %v, want a usage error", args, err)
 		}
 	}

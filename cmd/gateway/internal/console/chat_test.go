@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"encoding/json"
@@ -39,7 +39,7 @@ func TestChat(t *testing.T) {
 		code <- p.wait()
 	})
 	stdin, typed := io.Pipe()
-	c := startClient(t, chatCommand, stdin, s.URL, "--nick", "ahmet")
+	c := startClient(t, Chat, stdin, s.URL, "--nick", "ahmet")
 	c.stderr.await(t, "server: no\ufffd\n")
 	_, _ = io.WriteString(typed, "  hello there \r\n\n")
 	c.stdout.await(t, "ahmet: hello there")
@@ -83,7 +83,7 @@ func TestChatPiped(t *testing.T) {
 		all <- said
 	})
 	long := strings.Repeat("ş", 5000)
-	c := startClient(t, chatCommand, strings.NewReader("one\n"+long+"\ntwo\xff\n\n"+long+"\nlast"), s.URL+"/chat", "--nick", "ahmet")
+	c := startClient(t, Chat, strings.NewReader("one\n"+long+"\ntwo\xff\n\n"+long+"\nlast"), s.URL+"/chat", "--nick", "ahmet")
 	if err := c.end(); err != nil {
 		t.Error(err)
 	}
@@ -115,7 +115,7 @@ func TestChatJoinsAgain(t *testing.T) {
 		p.wait()
 	})
 	stdin, typed := io.Pipe()
-	c := startClient(t, chatCommand, stdin, s.URL, "--nick", "ahmet")
+	c := startClient(t, Chat, stdin, s.URL, "--nick", "ahmet")
 	c.stdout.await(t, "welcome B")
 	_, _ = io.WriteString(typed, "I am back\n")
 	_ = typed.Close()
@@ -137,7 +137,7 @@ func TestChatNickTaken(t *testing.T) {
 		if silent, ok := stdin.(neverRead); ok {
 			t.Cleanup(func() { close(silent.end) })
 		}
-		err := startClient(t, chatCommand, stdin, s.URL, "--nick", "ahmet").end()
+		err := startClient(t, Chat, stdin, s.URL, "--nick", "ahmet").end()
 		if err == nil || !strings.Contains(err.Error(), `called "ahmet" already`) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -154,7 +154,7 @@ func TestChatInterrupted(t *testing.T) {
 	s := fakeGateway(t, false, func(p *fakePeer) { p.next(); code <- p.wait() })
 	silent := neverRead{make(chan struct{})}
 	t.Cleanup(func() { close(silent.end) })
-	c := startClient(t, chatCommand, silent, s.URL)
+	c := startClient(t, Chat, silent, s.URL)
 	c.stderr.await(t, "connected")
 	c.interrupt()
 	if err := c.end(); err != nil {
@@ -166,8 +166,8 @@ func TestChatInterrupted(t *testing.T) {
 }
 
 func TestChatUsage(t *testing.T) {
-	var usage usageError
-	if err := startClient(t, chatCommand, nil).end(); !errors.As(err, &usage) {
+	var usage UsageError
+	if err := startClient(t, Chat, nil).end(); !errors.As(err, &usage) {
 		t.Errorf("%v, want a usage error", err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"encoding/pem"
@@ -79,7 +79,7 @@ func TestRemoteOptions(t *testing.T) {
 		r := timely
 		tt.change(&r)
 		_, err := r.options(tt.url)
-		var usage usageError
+		var usage UsageError
 		if err == nil || errors.As(err, &usage) != tt.usage || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
@@ -101,13 +101,13 @@ func TestWatchTLS(t *testing.T) {
 	if err := os.WriteFile(ca, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := startClient(t, watchCommand, nil, s.URL, "--ca", ca, "--header", "Authorization: Bearer x")
+	c := startClient(t, Watch, nil, s.URL, "--ca", ca, "--header", "Authorization: Bearer x")
 	c.stderr.await(t, "connected to wss://")
 	c.interrupt()
 	if err := c.end(); err != nil {
 		t.Error(err)
 	}
-	err := startClient(t, watchCommand, nil, s.URL).end()
+	err := startClient(t, Watch, nil, s.URL).end()
 	if err == nil || !strings.Contains(err.Error(), "--ca FILE") {
 		t.Errorf("%v, want advice to use --ca", err)
 	}

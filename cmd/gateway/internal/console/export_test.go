@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"bytes"
@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
 
-	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/wire"
 )
 
@@ -70,16 +70,22 @@ func (l *fakeLog) Buckets(sensor string, from, to, step int64) func() ([]wire.Bu
 }
 
 // runExport runs the command with log as what is in every directory.
-func runExport(ctx context.Context, log *fakeLog, env map[string]string, args ...string) (stdout string, err error) {
+func runExport(ctx context.Context, log *fakeLog, args ...string) (stdout string, err error) {
 	var out bytes.Buffer
-	cmd := exportCommand(&out, func(name string) string { return env[name] }, func(dir string) (logReader, error) {
+	err = exportTo(ctx, &out, log, args...)
+	return out.String(), err
+}
+
+func exportTo(ctx context.Context, stdout io.Writer, log *fakeLog, args ...string) error {
+	place := pflag.NewFlagSet("", pflag.ContinueOnError)
+	dir := place.String("dir", "", "")
+	cmd := Export(Env{Stdout: stdout}, Log{Flags: place, Dir: func() (string, error) { return *dir, nil }, Open: func(dir string) (LogReader, error) {
 		log.asked = append(log.asked, dir)
 		return log, nil
-	})
+	}})
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	cmd.SetArgs(args)
-	err = cmd.ExecuteContext(ctx)
-	return out.String(), err
+	return cmd.ExecuteContext(ctx)
 }
 
 func TestExport(t *testing.T) {
@@ -105,14 +111,14 @@ func TestExport(t *testing.T) {
 			`{"sensor":"indoor","from":0,"to":86400000,"step":86400000,"buckets":[{"ts":60.000,"count":2,"failed":0,"temp":{"min":1,"mean":2,"max":3},"humidity":{"min":4,"mean":5,"max":6}},{"ts":120.000,"count":0,"failed":1,"fault":"bus_down","temp":null,"humidity":null}]}` + "\n"},
 	} {
 		var log fakeLog
-		got, err := runExport(t.Context(), &log, nil, append(strings.Fields(tt.args), "--state", "/somewhere")...)
+		got, err := runExport(t.Context(), &log, append(strings.Fields(tt.args), "--dir", "/somewhere")...)
 		if err != nil || !log.closed {
 			t.Errorf("%s: %v, closed %v", tt.args, err, log.closed)
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s: %s", tt.args, diff)
 		}
-		asked := filepath.Join("/somewhere", "log") + "|" + tt.asked
+		asked := "/somewhere|" + tt.asked
 		if diff := cmp.Diff(asked, strings.Join(log.asked, "|")); diff != "" {
 			t.Errorf("%s: %s", tt.args, diff)
 		}
@@ -121,38 +127,6 @@ func TestExport(t *testing.T) {
 				t.Errorf("%s: no JSON: %s", tt.args, line)
 			}
 		}
-	}
-}
-
-// The state directory: a flag goes before the environment, that before the file.
-func TestExportFindsTheLog(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "gateway.yaml")
-	if err := os.WriteFile(file, []byte("state: /from/file\nsensors:\n  - {name: a, chip: sht3x}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		env  map[string]string
-		args []string
-		want string
-	}{
-		{nil, []string{"--config", file}, "/from/file"},
-		{map[string]string{"GATEWAY_CONFIG": file}, nil, "/from/file"},
-		{map[string]string{"GATEWAY_STATE": "/from/env"}, []string{"--config", file}, "/from/env"},
-		{map[string]string{"GATEWAY_STATE": "/from/env", "GATEWAY_FORMAT": "nonsense"}, []string{"--state", "/from/flag"}, "/from/flag"},
-	} {
-		var log fakeLog
-		if _, err := runExport(t.Context(), &log, tt.env, tt.args...); err != nil || log.asked[0] != filepath.Join(tt.want, "log") {
-			t.Errorf("%v %v: %v, %v, want %s", tt.env, tt.args, log.asked, err, tt.want)
-		}
-	}
-	if _, err := os.Stat(config.DefaultFile); errors.Is(err, fs.ErrNotExist) {
-		var log fakeLog
-		if _, err := runExport(t.Context(), &log, nil); err != nil || log.asked[0] != filepath.Join(defaultState, "log") {
-			t.Errorf("by default: %v, %v", log.asked, err)
-		}
-	}
-	if _, err := runExport(t.Context(), &fakeLog{}, nil, "--config", file+".none"); exitStatus(err) != exitConfig {
-		t.Errorf("no such configuration: %v", err)
 	}
 }
 
@@ -171,13 +145,13 @@ func TestExportRefuses(t *testing.T) {
 		{"--step 1m --format binary", "binary"},
 		{"more", "more"},
 	} {
-		_, err := runExport(t.Context(), &fakeLog{}, nil, append(strings.Fields(tt.args), "--state", "/somewhere")...)
-		var usage usageError
+		_, err := runExport(t.Context(), &fakeLog{}, append(strings.Fields(tt.args), "--dir", "/somewhere")...)
+		var usage UsageError
 		if !errors.As(err, &usage) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.args, err, tt.want)
 		}
 	}
-	_, err := runExport(t.Context(), &fakeLog{}, nil, "--state", "/somewhere", "--sensor", "attic")
+	_, err := runExport(t.Context(), &fakeLog{}, "--dir", "/somewhere", "--sensor", "attic")
 	if err == nil || !strings.Contains(err.Error(), "indoor, outdoor") {
 		t.Errorf("an unknown sensor: %v", err)
 	}
@@ -204,7 +178,7 @@ func TestParseTime(t *testing.T) {
 func TestExportToAFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "all.csv")
-	if _, err := runExport(t.Context(), &fakeLog{}, nil, "--state", "/somewhere", "--output", path); err != nil {
+	if _, err := runExport(t.Context(), &fakeLog{}, "--dir", "/somewhere", "--output", path); err != nil {
 		t.Fatal(err)
 	}
 	whole, _ := os.ReadFile(path)
@@ -216,15 +190,15 @@ func TestExportToAFile(t *testing.T) {
 	cancel()
 	for want, err := range map[string]error{
 		"outdoor: input/output error": func() error {
-			_, err := runExport(t.Context(), &fakeLog{fail: broken}, nil, "--state", "/somewhere", "--sensor", "outdoor", "--output", path)
+			_, err := runExport(t.Context(), &fakeLog{fail: broken}, "--dir", "/somewhere", "--sensor", "outdoor", "--output", path)
 			return err
 		}(),
 		"interrupted": func() error {
-			_, err := runExport(ended, &fakeLog{}, nil, "--state", "/somewhere", "--output", path)
+			_, err := runExport(ended, &fakeLog{}, "--dir", "/somewhere", "--output", path)
 			return err
 		}(),
 		"--output": func() error {
-			_, err := runExport(t.Context(), &fakeLog{}, nil, "--state", "/somewhere", "--output", filepath.Join(dir, "none", "all.csv"))
+			_, err := runExport(t.Context(), &fakeLog{}, "--dir", "/somewhere", "--output", filepath.Join(dir, "none", "all.csv"))
 			return err
 		}(),
 	} {
@@ -238,10 +212,10 @@ func TestExportToAFile(t *testing.T) {
 	if files, _ := os.ReadDir(dir); len(files) != 1 {
 		t.Errorf("left behind: %v", files)
 	}
-	if _, err := runExport(t.Context(), &fakeLog{}, nil, "--state", "/somewhere", "--output", os.DevNull); err != nil {
+	if _, err := runExport(t.Context(), &fakeLog{}, "--dir", "/somewhere", "--output", os.DevNull); err != nil {
 		t.Errorf("to a device: %v", err)
 	}
-	got, err := runExport(t.Context(), &fakeLog{fail: broken}, nil, "--state", "/somewhere")
+	got, err := runExport(t.Context(), &fakeLog{fail: broken}, "--dir", "/somewhere")
 	if !errors.Is(err, broken) || strings.Count(got, "\n") != 3 {
 		t.Errorf("what could be read, and %v:\n%s", err, got)
 	}
@@ -267,9 +241,7 @@ func TestExportStreams(t *testing.T) {
 	allocated := func(many int) uint64 {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		cmd := exportCommand(io.Discard, func(string) string { return "" }, func(string) (logReader, error) { return &fakeLog{many: many}, nil })
-		cmd.SetArgs([]string{"--state", "/somewhere", "--format", "json"})
-		if err := cmd.Execute(); err != nil {
+		if err := exportTo(t.Context(), io.Discard, &fakeLog{many: many}, "--format", "json"); err != nil {
 			t.Fatal(err)
 		}
 		runtime.ReadMemStats(&after)

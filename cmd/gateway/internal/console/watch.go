@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"context"
@@ -22,7 +22,8 @@ const (
 	measureEvery = 5 * time.Second // the round trip
 )
 
-func watchCommand(_ io.Reader, stdout, stderr io.Writer, getenv func(string) string) *cobra.Command {
+// Watch shows the readings of a gateway.
+func Watch(env Env) *cobra.Command {
 	var r remote
 	var protocol string
 	cmd := &cobra.Command{
@@ -37,18 +38,18 @@ func watchCommand(_ io.Reader, stdout, stderr io.Writer, getenv func(string) str
 		RunE: func(cmd *cobra.Command, args []string) error {
 			protocols := []string{wire.ReadingsV1, wire.ReadingsV2, wire.ReadingsJSON, ""}
 			if !slices.Contains(protocols, protocol) {
-				return usageError{fmt.Errorf("--subprotocol %s: it is one of %s", phrase.Quote(protocol), strings.Join(protocols[:3], ", "))}
+				return UsageError{fmt.Errorf("--subprotocol %s: it is one of %s", phrase.Quote(protocol), strings.Join(protocols[:3], ", "))}
 			}
 			o, err := r.options(args[0])
 			if err != nil {
 				return err
 			}
 			o.Subprotocol = protocol
-			if isTerminal(stdout) && getenv("TERM") != "dumb" {
+			if env.Terminal && env.Getenv("TERM") != "dumb" {
 				o.PingEvery = measureEvery
-				err = watchTable(cmd.Context(), o, stdout, getenv("NO_COLOR") == "")
+				err = watchTable(cmd.Context(), o, env.Stdout, env.Getenv("NO_COLOR") == "")
 			} else {
-				err = watchLines(cmd.Context(), o, stdout, stderr)
+				err = watchLines(cmd.Context(), o, env.Stdout, env.Stderr)
 			}
 			return r.explain(err)
 		},

@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"errors"
@@ -55,7 +55,7 @@ func TestWatchPiped(t *testing.T) {
 		p.records(at(0, 9, wire.Conflated), at(0, 11, 0), at(1, 10, 0))
 		code <- p.wait()
 	})
-	c := startClient(t, watchCommand, nil, strings.TrimPrefix(s.URL, "http://"))
+	c := startClient(t, Watch, nil, strings.TrimPrefix(s.URL, "http://"))
 	const lines = `{"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":1,"fault":null,"flags":0}
 {"sensor":"outdoor","temp":null,"humidity":null,"ts":1,"seq":1,"fault":"checksum","flags":0}
 {"sensor":"indoor","temp":1,"humidity":2,"ts":1,"seq":6,"fault":null,"flags":0}
@@ -92,19 +92,19 @@ func TestWatchV1(t *testing.T) {
 		_ = p.WriteMessage(websocket.BinaryMessage, wire.Reading{Values: [2]float32{1, 2}, UnixMilli: 1500}.Append(nil))
 		p.wait()
 	})
-	c := startClient(t, watchCommand, nil, s.URL+"/sensors/attic", "--subprotocol", wire.ReadingsV1)
+	c := startClient(t, Watch, nil, s.URL+"/sensors/attic", "--subprotocol", wire.ReadingsV1)
 	c.stdout.await(t, `{"sensor":"attic","temp":1,"humidity":2,"ts":1.5,"seq":null,"fault":null,"flags":0}`+"\n")
 }
 
 func TestWatchEndsForGood(t *testing.T) {
 	s := fakeGateway(t, false, func(p *fakePeer) { p.bye(wire.ClosePolicy, "Unknown endpoint") })
-	err := startClient(t, watchCommand, nil, s.URL).end()
-	if err == nil || exitStatus(err) != exitFailure || !strings.Contains(err.Error(), "Unknown endpoint") {
+	err := startClient(t, Watch, nil, s.URL).end()
+	if err == nil || isUsage(err) || !strings.Contains(err.Error(), "Unknown endpoint") {
 		t.Errorf("%v", err)
 	}
 	for _, args := range [][]string{{}, {"a", "b"}, {"ftp://a"}, {"a", "--subprotocol", "x"}} {
-		var usage usageError
-		if err := startClient(t, watchCommand, nil, args...).end(); !errors.As(err, &usage) {
+		var usage UsageError
+		if err := startClient(t, Watch, nil, args...).end(); !errors.As(err, &usage) {
 			t.Errorf("%v: %v, want a usage error", args, err)
 		}
 	}

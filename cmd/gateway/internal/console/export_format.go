@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"errors"
@@ -64,9 +64,7 @@ const (
 	endTime   = int64(253402300800000) // the year 10000
 )
 
-var (
-	wholeNumber = regexp.MustCompile(`^[0-9]+$`)
-)
+var wholeNumber = regexp.MustCompile(`^[0-9]+$`)
 
 // parseTime reads a moment as people write it, as Unix ms.
 func parseTime(text string, now time.Time) (ms int64, err error) {

@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"crypto/tls"
@@ -16,10 +16,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/client"
 )
+
+const defaultPort = "8765" // of a gateway without TLS
 
 // remote are the flags of the commands that talk to a gateway.
 type remote struct {
@@ -40,19 +41,19 @@ func (r *remote) options(address string) (client.Options, error) {
 	o := client.Options{OpenTimeout: r.openTimeout, CloseTimeout: r.closeTimeout}
 	u, err := completeURL(address)
 	if err != nil {
-		return o, usageError{err}
+		return o, UsageError{err}
 	}
 	o.URL = u.String()
 	if o.Header, err = parseHeaders(r.headers); err != nil {
-		return o, usageError{err}
+		return o, UsageError{err}
 	}
 	switch {
 	case r.openTimeout <= 0 || r.closeTimeout <= 0:
-		return o, usageError{errors.New("--open-timeout and --close-timeout must be longer than nothing")}
+		return o, UsageError{errors.New("--open-timeout and --close-timeout must be longer than nothing")}
 	case r.ca == "":
 		return o, nil
 	case u.Scheme != "wss":
-		return o, usageError{fmt.Errorf("--ca goes with wss://, and %s is not encrypted", o.URL)}
+		return o, UsageError{fmt.Errorf("--ca goes with wss://, and %s is not encrypted", o.URL)}
 	}
 	pem, err := os.ReadFile(r.ca)
 	if err != nil {
@@ -119,7 +120,7 @@ func completeURL(s string) (*url.URL, error) {
 			u.Host = "localhost" + u.Host
 		}
 		if u.Port() == "" {
-			u.Host = strings.TrimSuffix(u.Host, ":") + ":8765"
+			u.Host = strings.TrimSuffix(u.Host, ":") + ":" + defaultPort
 		}
 	}
 	if u.Path == "" {
@@ -146,7 +147,7 @@ func parseHeaders(lines []string) (http.Header, error) {
 // oneURL refuses other arguments than a URL.
 func oneURL(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {
-		return usageError{fmt.Errorf("%s takes the URL of a gateway, such as ws://%s/", cmd.Name(), config.DefaultListen)}
+		return UsageError{fmt.Errorf("%s takes the URL of a gateway, such as ws://localhost:%s/", cmd.Name(), defaultPort)}
 	}
 	return nil
 }

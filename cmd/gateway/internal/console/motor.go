@@ -1,10 +1,9 @@
-package main
+package console
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +13,8 @@ import (
 
 const defaultLease = 2 * time.Second
 
-func motorCommand(_ io.Reader, stdout, _ io.Writer, _ func(string) string) *cobra.Command {
+// Motor commands the motors of a gateway.
+func Motor(env Env) *cobra.Command {
 	var r remote
 	var f motorFlags
 	var asJSON bool
@@ -33,18 +33,18 @@ func motorCommand(_ io.Reader, stdout, _ io.Writer, _ func(string) string) *cobr
 		Example: "  gateway motor localhost:8765 start motor_1 --speed 0.5 --for 5s\n  gateway motor localhost:8765 estop",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 || len(args) > 3 {
-				return usageError{errors.New("motor takes the URL of a gateway, an action and, for most, a motor: see gateway motor --help")}
+				return UsageError{errors.New("motor takes the URL of a gateway, an action and, for most, a motor: see gateway motor --help")}
 			}
 			f.given = cmd.Flags().Changed
 			payload, err := f.payload(args[1:])
 			if err != nil {
-				return usageError{err}
+				return UsageError{err}
 			}
 			o, err := r.options(args[0])
 			if err != nil {
 				return err
 			}
-			p := statePrinter{stdout, asJSON || !isTerminal(stdout)}
+			p := statePrinter{env.Stdout, asJSON || !env.Terminal}
 			return r.explain(newOperator(payload, p).run(cmd.Context(), o))
 		},
 	}

@@ -1,4 +1,4 @@
-package main
+package console
 
 import (
 	"encoding/json"
@@ -104,7 +104,7 @@ func TestMotorOnce(t *testing.T) {
 			m.state(because("estop", "somebody else"))
 			m.ack(e, tt.action, tt.states...)
 		})
-		c := startClient(t, motorCommand, nil, append([]string{url}, tt.args...)...)
+		c := startClient(t, Motor, nil, append([]string{url}, tt.args...)...)
 		if err := c.end(); err != nil {
 			t.Errorf("%v: %v", tt.args, err)
 		}
@@ -121,9 +121,9 @@ func TestMotorRefused(t *testing.T) {
 			e, _ := m.command()
 			m.refuse(e, 409, "motor_1 is held by \x1b[1mben")
 		})
-		c := startClient(t, motorCommand, nil, append([]string{url}, args...)...)
+		c := startClient(t, Motor, nil, append([]string{url}, args...)...)
 		err := c.end()
-		if err == nil || err.Error() != "motor_1 is held by �[1mben" || exitStatus(err) != exitFailure {
+		if err == nil || err.Error() != "motor_1 is held by �[1mben" || isUsage(err) {
 			t.Errorf("%v: %v", args, err)
 		}
 		if got := c.stdout.String(); got != "" {
@@ -151,7 +151,7 @@ func TestMotorFor(t *testing.T) {
 		m.state(slower)
 		m.state(because("run_ms", ""))
 	})
-	c := startClient(t, motorCommand, nil, url, "start", "motor_1", "--for", "5s", "--json")
+	c := startClient(t, Motor, nil, url, "start", "motor_1", "--for", "5s", "--json")
 	if err := c.end(); err != nil {
 		t.Error(err)
 	}
@@ -188,7 +188,7 @@ func TestMotorUntilInterrupted(t *testing.T) {
 		m.state(motorRest)
 		m.ack(e, wire.Stop, motorRest)
 	})
-	c := startClient(t, motorCommand, nil, url, "start", "motor_1", "--lease", "300ms")
+	c := startClient(t, Motor, nil, url, "start", "motor_1", "--lease", "300ms")
 	<-alive
 	c.interrupt()
 	if err := c.end(); err != nil {
@@ -214,7 +214,7 @@ func TestMotorInterruptedAtStart(t *testing.T) {
 		}
 		m.ack(e, wire.Stop, motorRest)
 	})
-	c := startClient(t, motorCommand, nil, url, "start", "motor_1", "--for", "5s")
+	c := startClient(t, Motor, nil, url, "start", "motor_1", "--for", "5s")
 	<-began
 	c.interrupt()
 	close(interrupted)
@@ -235,7 +235,7 @@ func TestMotorInterruptedAndRefused(t *testing.T) {
 			t.Errorf("after the refusal: %s", text)
 		}
 	})
-	c := startClient(t, motorCommand, nil, url, "start", "motor_1")
+	c := startClient(t, Motor, nil, url, "start", "motor_1")
 	<-began
 	c.interrupt()
 	close(interrupted)
@@ -268,8 +268,8 @@ func TestMotorIsStopped(t *testing.T) {
 				m.ack(e, wire.Start, motorRuns)
 				tt.end(m)
 			})
-			err := startClient(t, motorCommand, nil, url, "start", "motor_1", "--lease", "300ms").end()
-			if err == nil || !strings.Contains(err.Error(), tt.want) || exitStatus(err) != exitFailure {
+			err := startClient(t, Motor, nil, url, "start", "motor_1", "--lease", "300ms").end()
+			if err == nil || !strings.Contains(err.Error(), tt.want) || isUsage(err) {
 				t.Errorf("%v, want %q", err, tt.want)
 			}
 		})
@@ -281,12 +281,12 @@ func TestMotorIsStopped(t *testing.T) {
 func TestMotorWithoutGateway(t *testing.T) {
 	gone := fakeGateway(t, false, func(*fakePeer) {})
 	gone.Close()
-	err := startClient(t, motorCommand, nil, gone.URL, "estop").end()
-	if err == nil || !strings.Contains(err.Error(), "connect to ") || exitStatus(err) != exitFailure {
+	err := startClient(t, Motor, nil, gone.URL, "estop").end()
+	if err == nil || !strings.Contains(err.Error(), "connect to ") || isUsage(err) {
 		t.Errorf("%v", err)
 	}
 	url := motorGateway(t, func(m motorServer) { m.command(); m.gone = true; _ = m.Close() })
-	err = startClient(t, motorCommand, nil, url, "estop").end()
+	err = startClient(t, Motor, nil, url, "estop").end()
 	if err == nil || !strings.Contains(err.Error(), "lost before the answer") {
 		t.Errorf("%v", err)
 	}
