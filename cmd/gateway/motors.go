@@ -28,7 +28,7 @@ func (g *running) buildMotors(hw pins.Hardware) {
 		out := &lateOutput{open: func() (motor.Output, error) { return motor.Open(m.Output, hw) }}
 		configs = append(configs, motor.Config{
 			Name: m.Name, Output: out, Reversible: m.Output.Reversible(), Proportional: m.Output.Proportional(),
-			Ramp: m.Ramp, Dwell: m.Dwell, MinPause: m.MinPause, MaxRun: m.MaxRun, KeepOnLoss: m.KeepOnLoss, Needs: m.Needs,
+			Ramp: m.Ramp, Dwell: m.Dwell, MinPause: m.MinPause, MaxRun: m.MaxRun, KeepOnLoss: m.KeepOnLoss, Interlocks: m.Needs,
 		})
 		out.claim()
 		out.claimed(2 * time.Second) // at the start there is nobody to wait for

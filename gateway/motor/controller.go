@@ -33,7 +33,7 @@ type Config struct {
 	MinPause     time.Duration // off at least so long before it is on again, counted from the start of the program too
 	MaxRun       time.Duration // runs at most so long
 	KeepOnLoss   bool          // goes on when its operator's connection ends; a lease still ends it
-	Needs        []Condition   // interlocks: it runs only while all of them hold
+	Interlocks   []Condition   // it runs only while all of them hold
 }
 
 // Client is who sends a command.
@@ -45,12 +45,12 @@ type Client struct {
 // Controller carries out commands and ends what has to end. Its methods may be
 // called from any goroutine.
 type Controller struct {
-	board *board
-	watch *watch
-	beats atomic.Int64
-	ready chan struct{}
-	wake  chan struct{} // for Run, which has new deadlines to look at; size 1: one wake-up stands for all
-	input func() (pressed bool, err error)
+	board      *board
+	interlocks *interlocks
+	beats      atomic.Int64
+	ready      chan struct{}
+	wake       chan struct{} // for Run, which has new deadlines to look at; size 1: one wake-up stands for all
+	input      func() (pressed bool, err error)
 
 	// Whatever drives off waits for the write that is under way and for no
 	// command in a queue: those take turns, and give way while it waits.
@@ -88,14 +88,14 @@ func New(motors []Config, notify func(wire.MotorState), log *slog.Logger) *Contr
 		board: newBoard(len(motors), notify, log), wake: make(chan struct{}, 1),
 		ready: make(chan struct{}), byName: map[string]*motor{}, repeats: repeats{},
 	}
-	var needs [][]*need
+	var byMotor [][]*interlock
 	for i, cfg := range motors {
 		m := newMotor(i, cfg)
 		c.motors = append(c.motors, m)
 		c.byName[cfg.Name] = m
-		needs = append(needs, m.needs)
+		byMotor = append(byMotor, interlocksOf(cfg.Interlocks))
 	}
-	c.watch = newWatch(needs)
+	c.interlocks = newInterlocks(byMotor)
 	for _, m := range c.motors {
 		m.change("boot", "", time.Now())
 		c.show(m)
@@ -127,7 +127,7 @@ func (c *Controller) States() []wire.MotorState {
 	states := c.board.list()
 	now := time.Now()
 	for i := range states {
-		states[i].Interlocks = c.watch.interlocks(i, now)
+		states[i].Interlocks = c.interlocks.states(i, now)
 	}
 	return states
 }
@@ -135,7 +135,7 @@ func (c *Controller) States() []wire.MotorState {
 // Observe takes the records of a tick, for the interlocks. It neither blocks
 // nor allocates.
 func (c *Controller) Observe(records []wire.Record) {
-	if c.watch.observe(records, time.Now()) {
+	if c.interlocks.observe(records, time.Now()) {
 		c.poke()
 	}
 }
@@ -172,6 +172,6 @@ func (c *Controller) show(m *motor) { c.board.put(m.index, c.state(m), m.operato
 
 func (c *Controller) state(m *motor) wire.MotorState {
 	s := m.state(c.estop)
-	s.Interlocks = c.watch.interlocks(m.index, time.Now())
+	s.Interlocks = c.interlocks.states(m.index, time.Now())
 	return s
 }

@@ -143,7 +143,7 @@ func TestConcurrently(t *testing.T) {
 	c := serve(t, m1(func(c *Config) {
 		c.Output = &fakeOutput{born: time.Now()}
 		c.Ramp = ms
-		c.Needs = []Condition{mustParse(t, "indoor.temperature < 60")}
+		c.Interlocks = []Condition{mustParse(t, "indoor.temperature < 60")}
 	}))
 	commands := []wire.Command{
 		command(t, `{"action":"start","target":"m1","speed":0.5,"lease_ms":100}`),

@@ -14,8 +14,8 @@ const (
 	// staleAfter is the age at which a reading fails a condition on its value,
 	// unless the motor has a condition on that sensor's age.
 	staleAfter = 3 * time.Second
-	// maxAge is the largest age that a condition can ask for.
-	maxAge = 24 * time.Hour
+	// maxBound is the largest age that a condition can ask for.
+	maxBound = 24 * time.Hour
 )
 
 type quantity string
@@ -26,7 +26,7 @@ const (
 	age         quantity = "age"         // of the last good reading, on the monotonic clock
 )
 
-// Condition is what an interlock asks of a sensor; [ParseCondition] makes it.
+// Condition is what an interlock requires of a sensor; [ParseCondition] makes it.
 type Condition struct {
 	text     string
 	sensor   int
@@ -36,7 +36,7 @@ type Condition struct {
 	bound    time.Duration // of the age
 }
 
-// String returns the condition as people are told it.
+// String returns the condition as clients see it: "indoor.temperature < 60".
 func (c Condition) String() string { return c.text }
 
 // ParseCondition reads a condition: SENSOR.QUANTITY OP LIMIT. The quantities
@@ -88,8 +88,8 @@ func ParseCondition(text string, sensorIndex func(name string) (int, bool)) (Con
 		if c.bound, err = time.ParseDuration(limit); err != nil {
 			return fail("%q is not a duration such as 500ms", limit)
 		}
-		if c.bound <= 0 || c.bound > maxAge {
-			return fail("an age must be above 0 and at most %v", maxAge)
+		if c.bound <= 0 || c.bound > maxBound {
+			return fail("an age must be above 0 and at most %v", maxBound)
 		}
 	default:
 		return fail("unknown quantity %q: write temperature, humidity or age", c.quantity)
@@ -108,81 +108,81 @@ func number(text string) (float32, error) {
 	return float32(v), err
 }
 
-// need is a condition of one motor.
-type need struct {
+// interlock is a condition of one motor.
+type interlock struct {
 	Condition
-	lasts   time.Duration // a good reading is old from then on; 0: never
-	tripped bool          // a record failed it since the motor was started; the watch's lock guards it
+	maxAge  time.Duration // a good reading of this age fails it; 0: none does
+	tripped bool          // a record failed it since the motor was started; the lock of [interlocks] guards it
 }
 
-func needsOf(conditions []Condition) []*need {
-	aged := map[int]bool{}
+func interlocksOf(conditions []Condition) []*interlock {
+	aged := map[int]bool{} // sensors with a condition on their age
 	for _, c := range conditions {
 		aged[c.sensor] = aged[c.sensor] || c.quantity == age
 	}
-	var needs []*need
+	var list []*interlock
 	for _, c := range conditions {
-		n := &need{Condition: c}
+		i := &interlock{Condition: c}
 		switch {
 		case c.quantity != age && !aged[c.sensor]:
-			n.lasts = staleAfter
+			i.maxAge = staleAfter
 		case c.op == "<":
-			n.lasts = c.bound
+			i.maxAge = c.bound
 		case c.quantity == age: // <=
-			n.lasts = c.bound + 1
+			i.maxAge = c.bound + 1
 		}
-		needs = append(needs, n)
+		list = append(list, i)
 	}
-	return needs
+	return list
 }
 
-// sighting is what is known of a sensor.
-type sighting struct {
-	heard                 bool
+// sensorState is what is known of a sensor.
+type sensorState struct {
+	heard                 bool       // any record came
 	fault                 wire.Fault // of the last record
-	temperature, humidity float32
-	good                  time.Time // when the last good record came
+	temperature, humidity float32    // of the last good record
+	good                  time.Time  // when the last good record came
 }
 
-// holds tells whether the need is met at now. A NaN meets none.
-func (n *need) holds(s sighting, now time.Time) bool {
-	if s.good.IsZero() || n.lasts > 0 && now.Sub(s.good) >= n.lasts {
+// holds returns whether the condition holds at now. A NaN meets none.
+func (i *interlock) holds(s sensorState, now time.Time) bool {
+	if s.good.IsZero() || i.maxAge > 0 && now.Sub(s.good) >= i.maxAge {
 		return false
 	}
-	if n.quantity == age {
+	if i.quantity == age {
 		return true
 	}
 	if s.fault != wire.Good {
 		return false
 	}
-	switch v := n.value(s); n.op {
+	switch v := i.value(s); i.op {
 	case "<":
-		return v < n.limit
+		return v < i.limit
 	case "<=":
-		return v <= n.limit
+		return v <= i.limit
 	case ">":
-		return v > n.limit
+		return v > i.limit
 	default:
-		return v >= n.limit
+		return v >= i.limit
 	}
 }
 
-func (n *need) value(s sighting) float32 {
-	if n.quantity == temperature {
+func (c Condition) value(s sensorState) float32 {
+	if c.quantity == temperature {
 		return s.temperature
 	}
 	return s.humidity
 }
 
-// why tells why it does not hold.
-func (n *need) why(s sighting, now time.Time) string {
+// why returns why the condition does not hold.
+func (i *interlock) why(s sensorState, now time.Time) string {
 	switch {
 	case !s.heard:
 		return "no reading yet"
-	case s.good.IsZero() || s.fault != wire.Good && n.quantity != age:
+	case s.good.IsZero() || s.fault != wire.Good && i.quantity != age:
 		return "failed: " + s.fault.String()
-	case n.lasts > 0 && now.Sub(s.good) >= n.lasts:
+	case i.maxAge > 0 && now.Sub(s.good) >= i.maxAge:
 		return fmt.Sprintf("age is %v", now.Sub(s.good).Round(time.Millisecond))
 	}
-	return "is " + strconv.FormatFloat(float64(n.value(s)), 'f', -1, 32)
+	return "is " + strconv.FormatFloat(float64(i.value(s)), 'f', -1, 32)
 }

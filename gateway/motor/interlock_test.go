@@ -104,11 +104,11 @@ func FuzzParseCondition(f *testing.F) {
 		if err != nil || again != c {
 			t.Errorf("%q is told as %q, which is %+v, %v", text, c, again, err)
 		}
-		if l := float64(c.limit); math.IsNaN(l) || math.IsInf(l, 0) || c.bound < 0 || c.bound > maxAge {
+		if l := float64(c.limit); math.IsNaN(l) || math.IsInf(l, 0) || c.bound < 0 || c.bound > maxBound {
 			t.Errorf("%q: %+v", text, c)
 		}
-		for _, n := range needsOf([]Condition{c}) {
-			if n.holds(sighting{}, time.Now()) || n.why(sighting{}, time.Now()) != "no reading yet" {
+		for _, n := range interlocksOf([]Condition{c}) {
+			if n.holds(sensorState{}, time.Now()) || n.why(sensorState{}, time.Now()) != "no reading yet" {
 				t.Errorf("%q holds without a reading", text)
 			}
 		}
@@ -124,11 +124,11 @@ func TestInterlocks(t *testing.T) {
 		}
 	}
 	tests := []struct {
-		name   string
-		needs  []string
-		then   func(*rig)
-		at     time.Duration
-		reason string // which need; "" if it goes on
+		name       string
+		conditions []string
+		then       func(*rig)
+		at         time.Duration
+		reason     string // which condition; "" if it goes on
 	}{
 		{"good all the time", []string{value, youth}, func(r *rig) { feed(r, time.Minute) }, time.Minute, ""},
 		{"just below", []string{value}, func(r *rig) { r.reading(0, 59.99) }, 0, ""},
@@ -160,8 +160,8 @@ func TestInterlocks(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, m1(func(c *Config) {
-				for _, text := range test.needs {
-					c.Needs = append(c.Needs, mustParse(t, text))
+				for _, text := range test.conditions {
+					c.Interlocks = append(c.Interlocks, mustParse(t, text))
 				}
 			}), func(r *rig) {
 				r.reading(0, 20)
@@ -191,7 +191,7 @@ func TestInterlocks(t *testing.T) {
 
 func TestInterlockRefusals(t *testing.T) {
 	bubble(t, m1(func(c *Config) {
-		c.Needs = []Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "outdoor.age < 500ms")}
+		c.Interlocks = []Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "outdoor.age < 500ms")}
 	}), func(r *rig) {
 		const inner, outer = "interlock: indoor.temperature < 60 ", "interlock: outdoor.age < 500ms "
 		r.refused(anna, "start", 409, inner+"(no reading yet)")
@@ -221,7 +221,7 @@ func TestInterlockRefusals(t *testing.T) {
 
 func TestObserveAllocatesNothing(t *testing.T) {
 	bubble(t, m1(func(c *Config) {
-		c.Needs = []Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "indoor.age < 500ms")}
+		c.Interlocks = []Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "indoor.age < 500ms")}
 	}), func(r *rig) {
 		records := []wire.Record{{Reading: wire.Reading{Values: [2]float32{20}}}, {Sensor: 9}}
 		hot := []wire.Record{{Reading: wire.Reading{Values: [2]float32{90}}}}
@@ -236,8 +236,8 @@ func TestObserveAllocatesNothing(t *testing.T) {
 func TestInterlockStates(t *testing.T) {
 	const value, youth, other = "indoor.temperature < 60", "outdoor.age < 500ms", "indoor.humidity > 1"
 	motors := append(m1(func(c *Config) {
-		c.Needs = []Condition{mustParse(t, value), mustParse(t, youth)}
-	}), Config{Name: "m2", Needs: []Condition{mustParse(t, other)}}, Config{Name: "m3"})
+		c.Interlocks = []Condition{mustParse(t, value), mustParse(t, youth)}
+	}), Config{Name: "m2", Interlocks: []Condition{mustParse(t, other)}}, Config{Name: "m3"})
 	bubble(t, motors, func(r *rig) {
 		want := func(when string, first, second, third bool) {
 			t.Helper()

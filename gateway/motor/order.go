@@ -12,7 +12,6 @@ import (
 type motor struct {
 	cfg   Config
 	index int
-	needs []*need
 	course
 
 	running   bool // it has an order; all below up to maxEnds is the order
@@ -37,7 +36,7 @@ type motor struct {
 }
 
 func newMotor(index int, cfg Config) *motor {
-	m := &motor{cfg: cfg, index: index, needs: needsOf(cfg.Needs)}
+	m := &motor{cfg: cfg, index: index}
 	m.course = course{dwell: cfg.Dwell, pause: cfg.MinPause}
 	if cfg.Proportional {
 		m.ramp = cfg.Ramp
@@ -136,7 +135,7 @@ func (m *motor) change(reason, by string, now time.Time) {
 	m.reason, m.by, m.changed = reason, by, now
 }
 
-// state is the motor as it is, without its interlocks, which the watch knows.
+// state is the motor as it is, without its interlocks, which [interlocks] knows.
 func (m *motor) state(estop bool) wire.MotorState {
 	s := wire.MotorState{
 		Target: m.cfg.Name, Running: m.running, Speed: math.Abs(m.read), Direction: wire.Forward,

@@ -72,7 +72,7 @@ func randomSequence(t *testing.T, seed uint64) int {
 		{Name: "m2", MaxRun: some(0, time.Second)},
 	}
 	if w.IntN(2) == 0 {
-		motors[0].Needs = []Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "indoor.age < 500ms")}
+		motors[0].Interlocks = []Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "indoor.age < 500ms")}
 	}
 	bubble(t, motors, func(r *rig) {
 		w.rig = r
@@ -178,7 +178,7 @@ func (w *world) settle() {
 	now := time.Now()
 	over := func(end time.Time) bool { return !end.IsZero() && !now.Before(end) }
 	for i, a := range w.accounts {
-		interlocked := a.cfg.Needs != nil && (a.tripped || over(w.good.Add(500*ms)))
+		interlocked := a.cfg.Interlocks != nil && (a.tripped || over(w.good.Add(500*ms)))
 		if over(a.leaseEnds) || over(a.ends) || over(a.max) || interlocked || w.States()[i].Fault != "" {
 			a.end()
 		}
@@ -268,7 +268,7 @@ func (w *world) account(cl Client, i int, cmd wire.Command, late bool, err error
 	if err != nil || cmd.Action != wire.Start && cmd.Action != wire.Set && cmd.Action != wire.Keepalive {
 		return
 	}
-	cold := a.cfg.Needs == nil || !w.hot && now.Before(w.good.Add(500*ms))
+	cold := a.cfg.Interlocks == nil || !w.hot && now.Before(w.good.Add(500*ms))
 	if w.latched || a.holder != "" && a.holder != cl.ID || !cold || cmd.Action != wire.Start && !a.on {
 		w.Errorf("taken, though latched %v, held by %q, cold %v, on %v", w.latched, a.holder, cold, a.on)
 	}

@@ -28,8 +28,8 @@ func (c *Controller) refusal(m *motor, cl Client, cmd wire.Command, now time.Tim
 	case m.running:
 		return nil // what follows is for one that is off
 	}
-	if n, why := c.watch.permit(m.needs, now); n != nil {
-		return wire.Errorf(409, "interlock: %s (%s)", n.text, why)
+	if i, why := c.interlocks.permit(m.index, now); i != nil {
+		return wire.Errorf(409, "interlock: %s (%s)", i.text, why)
 	}
 	if wait := m.rested.Add(m.pause).Sub(now); m.pause > 0 && wait > 0 {
 		return wire.Errorf(409, "%s pauses between runs: %v more", name, (wait + time.Millisecond - 1).Truncate(time.Millisecond))

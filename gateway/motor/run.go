@@ -121,9 +121,9 @@ func (c *Controller) advance(m *motor, now time.Time) (again time.Time) {
 	}
 	reason, ends := m.over(now)
 	if reason == "" {
-		n, until := c.watch.violated(m.needs, now)
-		if n != nil {
-			reason = "interlock:" + n.text
+		i, until := c.interlocks.violated(m.index, now)
+		if i != nil {
+			reason = "interlock:" + i.text
 		}
 		ends = earlier(ends, until)
 	}

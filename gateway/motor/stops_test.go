@@ -13,7 +13,7 @@ const ms = time.Millisecond
 
 // TestStopReasons: each way to stop, at its moment, and with its reason.
 func TestStopReasons(t *testing.T) {
-	needs := []Condition{mustParse(t, "indoor.temperature < 60")}
+	indoor := []Condition{mustParse(t, "indoor.temperature < 60")}
 	tests := []struct {
 		name   string
 		cfg    func(*Config)
@@ -69,11 +69,11 @@ func TestStopReasons(t *testing.T) {
 		}, 90 * ms, "disconnect", ben},
 		{"lease after a disconnect", func(c *Config) { c.KeepOnLoss = true }, `start "lease_ms":300`,
 			func(r *rig) { r.pass(90 * ms); r.Lost("ANNA") }, 300 * ms, "lease", ""},
-		{"interlock", func(c *Config) { c.Needs = needs }, `start`, func(r *rig) {
+		{"interlock", func(c *Config) { c.Interlocks = indoor }, `start`, func(r *rig) {
 			r.pass(90 * ms)
 			r.reading(0, 60)
 		}, 90 * ms, "interlock:indoor.temperature < 60", ""},
-		{"stale", func(c *Config) { c.Needs = needs }, `start`, nil, 3 * time.Second, "interlock:indoor.temperature < 60", ""},
+		{"stale", func(c *Config) { c.Interlocks = indoor }, `start`, nil, 3 * time.Second, "interlock:indoor.temperature < 60", ""},
 		{"estop", nil, `start`, func(r *rig) { r.pass(90 * ms); r.do(ben, "estop") }, 90 * ms, "estop", ben},
 		{"estop by others", nil, `start`, func(r *rig) { r.pass(90 * ms); r.EStop("the door") }, 90 * ms, "estop", "the door"},
 		{"off", nil, `start`, func(r *rig) { r.pass(90 * ms); r.Off() }, 90 * ms, "shutdown", ""},
@@ -87,7 +87,7 @@ func TestStopReasons(t *testing.T) {
 						test.cfg(c)
 					}
 				}), func(r *rig) {
-					if r.motors[0].needs != nil {
+					if r.motors[0].cfg.Interlocks != nil {
 						r.reading(0, 20)
 					}
 					r.do(anna, test.start)

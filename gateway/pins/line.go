@@ -10,18 +10,18 @@ import (
 )
 
 // Line is a claimed output line. Its levels are logical: gpio.High is active,
-// which an active-low line carries as the low voltage.
+// which on an active-low line is the low voltage.
 type Line interface {
 	fmt.Stringer                // "GPIO17 on gpiochip0"
 	Out(level gpio.Level) error // as that of periph's gpio.PinOut
 	Input
 }
 
-// Input is a claimed line that can be asked for its level. Asking disturbs
-// neither an input nor an output.
+// Input is a claimed line whose level can be read. Reading changes nothing,
+// of an output neither.
 type Input interface {
 	Level() (gpio.Level, error)
-	// Close lets go of the line. On a Raspberry Pi's kernel an output keeps the
+	// Close releases the line. On a Raspberry Pi's kernel an output keeps the
 	// level it has.
 	Close() error
 }
@@ -34,8 +34,8 @@ func levelNumber(level gpio.Level) float64 {
 	return 0
 }
 
-// consumer is how a claimed line is labelled, for gpioinfo and for whoever
-// finds it busy.
+// consumer is the label of a claimed line: gpioinfo shows it, and so does the
+// error of the next program that claims the line.
 const consumer = "gateway"
 
 // headerChips are the labels of the chips behind a Raspberry Pi's 40 pins. The
@@ -46,7 +46,7 @@ var headerChips = map[string]bool{
 	"pinctrl-rp1":     true, // 5
 }
 
-// A lineName is where a line is: on a chip, by its name there or by its offset.
+// A lineName names a line of a chip, by its name there or by its offset.
 type lineName struct {
 	chip   string // "gpiochip2"; "" is the chip behind the header
 	name   string // "" is by offset
@@ -55,9 +55,9 @@ type lineName struct {
 
 var (
 	chipForm = regexp.MustCompile(`^gpiochip(0|[1-9][0-9]{0,3})$`)
-	// What the kernel's names look like; 32 bytes with the zero at the end.
+	// The names that the kernel gives to lines: 32 bytes with the zero at the end.
 	nameForm = regexp.MustCompile(`^[A-Za-z_\[][-A-Za-z0-9_+.:\[\]()]{0,30}$`)
-	// A name in which the header chip's offset can be read.
+	// A name that contains the offset on the header's chip.
 	headerForm = regexp.MustCompile(`^GPIO(0|[1-9][0-9]{0,4})$`)
 )
 
@@ -67,7 +67,7 @@ func parseLine(s string) (lineName, error) {
 	rest := s
 	if chip, line, ok := strings.Cut(s, "/"); ok {
 		if !chipForm.MatchString(chip) {
-			return l, fmt.Errorf("%q is no line: write the chip as gpiochip2", s)
+			return l, fmt.Errorf("%q is not a GPIO line: write the chip as gpiochip2", s)
 		}
 		l.chip, rest = chip, line
 	}
@@ -76,7 +76,7 @@ func parseLine(s string) (lineName, error) {
 		return l, nil
 	}
 	if !nameForm.MatchString(rest) || chipForm.MatchString(rest) {
-		return lineName{}, fmt.Errorf("%q is no line: write GPIO17, 17 or gpiochip2/17", s)
+		return lineName{}, fmt.Errorf("%q is not a GPIO line: write GPIO17, 17 or gpiochip2/17", s)
 	}
 	l.name = rest
 	return l, nil

@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// explainOpen makes err, from opening a chip, say why and what to do.
+// explainOpen adds to err, from opening a chip, its cause and the fix.
 func (k *kernel) explainOpen(path string, err error) error {
 	err = fmt.Errorf("open %s: %w", path, err)
 	switch {
@@ -33,22 +33,22 @@ func (k *kernel) explainOpen(path string, err error) error {
 	return err
 }
 
-// explainClaim makes an errno from claiming a line say who holds it, and what to do.
+// explainClaim adds to an errno from claiming a line who holds it, and the fix.
 func (k *kernel) explainClaim(c chip, offset uint32, errno syscall.Errno) error {
 	if errno != syscall.EBUSY {
 		return errno
 	}
-	holder := "nobody who says a name"
+	holder := "a program that gave no name"
 	if info, errno := k.info(c, offset); errno == 0 && info.Consumer[0] != 0 {
 		holder = strconv.Quote(text(info.Consumer[:]))
 	}
 	if holder == strconv.Quote(consumer) {
 		return fmt.Errorf("%w: held by another gateway, or named twice in the configuration; fix: systemctl status gateway", errno)
 	}
-	return fmt.Errorf("%w: held by %s; fix: end that, or use another line (gpioinfo lists them)", errno, holder)
+	return fmt.Errorf("%w: held by %s; fix: stop that program, or use another line (gpioinfo lists them)", errno, holder)
 }
 
-// userName returns who runs this, by name or else by number.
+// userName returns the name of the effective user, or its number if it has none.
 func userName() string {
 	id := strconv.Itoa(os.Geteuid())
 	if u, err := user.LookupId(id); err == nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,12 +13,11 @@ import (
 
 	"golang.org/x/sys/unix"
 	"periph.io/x/conn/v3/gpio"
-	"periph.io/x/conn/v3/physic"
 )
 
 // Lines are claimed through version 2 of the GPIO character device's interface
-// (linux/gpio.h, Linux 5.10), by these few calls of our own. Those of periph's
-// host v3.8.5, package gpioioctl, do not suit a motor:
+// (linux/gpio.h, Linux 5.10), by calls of our own: periph's package gpioioctl
+// (host v3.8.5) is not safe for outputs that switch power:
 //
 //   - GPIOLine.Read of an output calls In(PullUp) first, so it makes the output
 //     an input with a pull-up (gpio.go, Read); Func does the same.
@@ -42,7 +40,7 @@ const (
 	flagBiasDisabled = 1 << 10
 )
 
-// kernel is what the lines ask of the system.
+// kernel is the system calls behind the lines; tests emulate it.
 type kernel struct {
 	open  func(path string) (fd int, err error)
 	close func(fd int) error
@@ -122,7 +120,7 @@ func (k *kernel) claim(name string, config unix.GPIOV2LineConfig) (*claimed, err
 	if errno := k.call(c.fd, unix.GPIO_V2_GET_LINE_IOCTL, unsafe.Pointer(&request)); errno != 0 {
 		return nil, fmt.Errorf("claim %s: %w", want.on(c.name), k.explainClaim(c, offset, errno))
 	}
-	return &claimed{kernel: k, name: want.on(c.name), offset: int(offset), fd: int(request.Fd)}, nil
+	return &claimed{kernel: k, name: want.on(c.name), fd: int(request.Fd)}, nil
 }
 
 // chip is an open /dev/gpiochipN.
@@ -138,7 +136,7 @@ func (c chip) String() string { return fmt.Sprintf("%s (%s)", c.name, c.label) }
 // openChip opens the chip of that name; without one, the chip behind a
 // Raspberry Pi's header, whose number differs between models and kernels, and
 // where there is none, gpiochip0. It never takes gpiochip0 for want of
-// permission to look at another: that would drive the wrong pin.
+// permission to open another: that would drive the wrong pin.
 func (k *kernel) openChip(name string) (chip, error) {
 	if name != "" {
 		return k.openPath("/dev/" + name)
@@ -189,7 +187,7 @@ func (k *kernel) find(c chip, want lineName) (uint32, error) {
 	for offset := range c.lines {
 		info, errno := k.info(c, offset)
 		if errno != 0 {
-			return 0, fmt.Errorf("ask %v about line %d: %w", c, offset, errno)
+			return 0, fmt.Errorf("read the name of line %d of %v: %w", offset, c, errno)
 		}
 		switch name := text(info.Name[:]); {
 		case name == want.name:
@@ -216,7 +214,7 @@ func (k *kernel) find(c chip, want lineName) (uint32, error) {
 	return 0, fmt.Errorf("%v has several lines called %q; fix: write the number, %s/%d", c, want.name, c.name, found[0])
 }
 
-// info asks for what is known about a line, which does not claim it.
+// info reads a line's name, flags and consumer, without claiming it.
 func (k *kernel) info(c chip, offset uint32) (unix.GPIOV2LineInfo, syscall.Errno) {
 	info := unix.GPIOV2LineInfo{Offset: offset}
 	errno := k.call(c.fd, unix.GPIO_V2_GET_LINEINFO_IOCTL, unsafe.Pointer(&info))
@@ -238,19 +236,16 @@ func text(b []byte) string {
 	return string(s)
 }
 
-// claimed is a line that the kernel gave us. It may be used by several
-// goroutines, and allocates nothing in use.
+// claimed is a claimed line, an output or an input. Several goroutines may use
+// it. Its calls allocate nothing.
 type claimed struct {
 	kernel *kernel
 	name   string
-	offset int
 
-	mu     sync.Mutex // keeps fd open during a call
-	fd     int        // -1 once closed
-	values unix.GPIOV2LineValues
+	mu     sync.Mutex            // keeps fd open during a call
+	fd     int                   // -1 once closed
+	values unix.GPIOV2LineValues // a field, so that a call allocates none
 }
-
-var _ gpio.PinOut = (*claimed)(nil) // so periph's drivers can use it, too
 
 // Out sets the level.
 func (l *claimed) Out(level gpio.Level) error {
@@ -305,22 +300,3 @@ func (l *claimed) Close() error {
 }
 
 func (l *claimed) String() string { return l.name }
-
-// Name, Number, Function, Halt and PWM are what else periph's gpio.PinOut has.
-
-// Name returns what String does.
-func (l *claimed) Name() string { return l.name }
-
-// Number returns the offset on the chip.
-func (l *claimed) Number() int { return l.offset }
-
-// Function returns "Out".
-func (l *claimed) Function() string { return string(gpio.OUT) }
-
-// Halt drives the line inactive.
-func (l *claimed) Halt() error { return l.Out(gpio.Low) }
-
-// PWM refuses: the character device has none.
-func (l *claimed) PWM(gpio.Duty, physic.Frequency) error {
-	return fmt.Errorf("%s: no PWM on a line on %s: %w", l.name, runtime.GOOS, errors.ErrUnsupported)
-}

@@ -9,13 +9,13 @@ package pins
 
 import "periph.io/x/conn/v3/gpio"
 
-// Hardware is where the pins are: a [*Kernel], or a [*Sim].
+// Hardware is where pins are claimed: a [*Kernel], or a [*Sim].
 type Hardware interface {
 	// Line claims an output line, inactive from the first moment on.
 	Line(name string, activeLow bool) (Line, error)
 	// Input claims an input line.
 	Input(name string, pull gpio.Pull) (Input, error)
-	// PWM takes a channel of a PWM chip, with a duty of 0 from then on.
+	// PWM claims a channel of a PWM chip; its duty is 0 from then on.
 	PWM(name string, hz int) (PWM, error)
 }
 
@@ -26,7 +26,7 @@ type Kernel struct{}
 // System returns this machine's hardware.
 func System() *Kernel { return &Kernel{} }
 
-// PWM takes a channel of a PWM chip.
+// PWM claims a channel of a PWM chip.
 func (*Kernel) PWM(name string, hz int) (PWM, error) {
 	return orNone[PWM](sysPWM.open(name, hz))
 }

@@ -15,15 +15,15 @@ type PWM interface {
 	Set(duty float64) error
 	// Get reads back what the output is driven with, without disturbing it.
 	Get() (duty float64, err error)
-	// Close lets go of the output, after a Set(0).
+	// Close releases the output, after a Set(0).
 	Close() error
 }
 
 // Frequencies of PWM, in Hz.
 const (
 	DefaultSoftHz = 100
-	MinSoftHz     = 10  // slower, a motor jerks
-	MaxSoftHz     = 200 // faster, the scheduler's jitter is too much of a pulse
+	MinSoftHz     = 10  // below, a motor jerks
+	MaxSoftHz     = 200 // above, the scheduler's jitter is too large a part of a pulse
 
 	DefaultHardHz = 1000
 	MinHardHz     = 10
@@ -35,7 +35,7 @@ type channelName struct{ chip, channel uint32 }
 
 var channelForm = regexp.MustCompile(`^pwmchip([0-9]{1,4})/([0-9]{1,4})$`)
 
-// IsChannel tells whether a name means a PWM chip's channel, not a line.
+// IsChannel returns whether a name is meant as that of a PWM chip's channel, not of a line.
 func IsChannel(s string) bool { return strings.HasPrefix(s, "pwmchip") }
 
 func parseChannel(s string) (channelName, error) {
@@ -46,14 +46,14 @@ func parseChannel(s string) (channelName, error) {
 			return channelName{chip, channel}, nil
 		}
 	}
-	return channelName{}, fmt.Errorf("%q is no PWM channel: write pwmchip0/0", s)
+	return channelName{}, fmt.Errorf("%q is not a PWM channel: write pwmchip0/0", s)
 }
 
 func (c channelName) String() string {
 	return "pwmchip" + strconv.Itoa(int(c.chip)) + "/" + strconv.Itoa(int(c.channel))
 }
 
-// checkDuty refuses what is no fraction of the time, NaN among it.
+// checkDuty returns an error for a duty that is not from 0 to 1, NaN included.
 func checkDuty(duty float64) error {
 	if !(duty >= 0 && duty <= 1) {
 		return fmt.Errorf("duty %v is not from 0 to 1", duty)

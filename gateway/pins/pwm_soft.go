@@ -9,11 +9,11 @@ import (
 	"periph.io/x/conn/v3/gpio"
 )
 
-// SoftPWM makes pulses on a line by a goroutine, which there is only while the
-// duty is between 0 and 1. Each edge has its absolute time, so the frequency
-// does not drift; an edge comes late by what the scheduler needs, some 0.1 ms
-// on an idle Pi. A rising edge that is late makes its pulse shorter, and one
-// that is later than its pulse is left out.
+// SoftPWM is PWM in software, on a line. A goroutine makes the pulses; it exists
+// only while the duty is between 0 and 1. Each edge has an absolute time, so the
+// frequency does not drift; the scheduler makes an edge late, by some 0.1 ms on
+// an idle Pi. A late rising edge shortens its pulse, and one that is later than
+// the end of its pulse is left out.
 type SoftPWM struct {
 	line   Line
 	period time.Duration
@@ -26,17 +26,17 @@ type SoftPWM struct {
 	err  error // why the pulses ended
 }
 
-// NewSoftPWM takes the line over, which is inactive.
+// NewSoftPWM returns PWM on the line, which must be inactive; it owns the line
+// from then on.
 func NewSoftPWM(line Line, hz int) *SoftPWM {
 	return &SoftPWM{line: line, period: time.Second / time.Duration(hz), wake: make(chan struct{}, 1)}
 }
 
 func (p *SoftPWM) String() string { return p.line.String() }
 
-// Set sets the duty. A change from pulses to pulses moves the falling edge of
-// the cycle that is under way. If the pulses had ended because of an error,
-// that is returned, unless the duty is 0: then it counts whether the line is
-// inactive now.
+// Set sets the duty. A change from one duty between 0 and 1 to another moves the
+// falling edge of the present cycle. If the pulses had ended because of an error,
+// Set returns it, unless the duty is 0: then only the write of 0 matters.
 func (p *SoftPWM) Set(duty float64) error {
 	if err := checkDuty(duty); err != nil {
 		return fmt.Errorf("%v: %w", p, err)
@@ -58,9 +58,9 @@ func (p *SoftPWM) Set(duty float64) error {
 				return nil
 			}
 		}
-		<-p.done // it waits for nothing but one write
+		<-p.done // after one write at most
 		p.done = nil
-		failed := p.err // the goroutine has ended, so nobody else has it
+		failed := p.err // no lock: the goroutine has ended
 		p.err = nil
 		if failed != nil && duty > 0 {
 			return failed
@@ -75,8 +75,8 @@ func (p *SoftPWM) Set(duty float64) error {
 	return nil
 }
 
-// Get returns the duty of the pulses, each of which was read back at its end,
-// or else the level of the line.
+// Get returns the duty of the pulses (each was read back at its end), or if there
+// are none, the level of the line.
 func (p *SoftPWM) Get() (float64, error) {
 	if p.done != nil {
 		p.mu.Lock()
@@ -87,11 +87,11 @@ func (p *SoftPWM) Get() (float64, error) {
 	return levelNumber(level), err
 }
 
-// Close lets go of the line.
+// Close releases the line.
 func (p *SoftPWM) Close() error { return p.line.Close() }
 
-// pulse makes pulses until the duty is 0 or 1, from start on, when the line was
-// made active. It leaves the line at any level.
+// pulse makes pulses until the duty is 0 or 1. The first began at start. It leaves
+// the line at any level.
 func (p *SoftPWM) pulse(start time.Time) {
 	defer close(p.done)
 	timer := time.NewTimer(p.period)
@@ -117,7 +117,7 @@ func (p *SoftPWM) pulse(start time.Time) {
 		}
 		if !level {
 			late := time.Since(edge)
-			cycle = edge.Add(late.Truncate(p.period)) // whole cycles that were missed stay missed
+			cycle = edge.Add(late.Truncate(p.period)) // cycles that were missed are not made up for
 			if late%p.period >= on {
 				continue
 			}
@@ -134,7 +134,7 @@ func (p *SoftPWM) pulse(start time.Time) {
 	}
 }
 
-// check reads back what the line was driven with.
+// check returns an error if the line does not carry the level that it was driven with.
 func (p *SoftPWM) check(level gpio.Level) error {
 	read, err := p.line.Level()
 	if err == nil && read != level {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// pwmTree is the kernel's PWM chips as files, in nanoseconds
+// pwmTree is the kernel's files of PWM chips; their times are in nanoseconds
 // (Documentation/driver-api/pwm.rst, "Using PWMs with the sysfs interface").
 type pwmTree struct {
 	root  string
@@ -22,7 +22,7 @@ type pwmTree struct {
 
 var sysPWM = pwmTree{"/sys/class/pwm", writeFile}
 
-// writeFile writes to a file that exists already.
+// writeFile writes to a file that must exist.
 func writeFile(path, value string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
@@ -37,7 +37,7 @@ func writeFile(path, value string) error {
 
 const (
 	udevTakes = time.Second           // at most, from an export to its files' permissions
-	udevPoll  = 10 * time.Millisecond // between two looks
+	udevPoll  = 10 * time.Millisecond // between two checks
 )
 
 // hardPWM is a channel of a PWM chip. While it is open it is enabled, from the
@@ -50,8 +50,8 @@ type hardPWM struct {
 	period   int64 // ns
 }
 
-// open takes a channel and ends what a dead process has left running there. It
-// waits until udev has given us its files, at most for a second.
+// open claims a channel and ends the pulses that a dead process has left there. It
+// waits, a second at most, until udev has set the permissions of its files.
 func (t pwmTree) open(name string, hz int) (*hardPWM, error) {
 	c, err := parseChannel(name)
 	if err != nil {
@@ -94,7 +94,7 @@ func (p *hardPWM) Set(duty float64) error {
 	return nil
 }
 
-// Get returns the duty as it stands in the kernel's files.
+// Get returns the duty in the kernel's files.
 func (p *hardPWM) Get() (float64, error) {
 	enabled, enableErr := p.get("enable")
 	on, onErr := p.get("duty_cycle")
@@ -108,7 +108,7 @@ func (p *hardPWM) Get() (float64, error) {
 	return float64(on) / float64(period), nil
 }
 
-// Close disables the channel and gives it back if it was not there before.
+// Close disables the channel, and unexports it if open had exported it.
 func (p *hardPWM) Close() error {
 	return errors.Join(p.off(), p.unexport())
 }
@@ -194,7 +194,7 @@ func (p *hardPWM) get(file string) (int64, error) {
 	return value, nil
 }
 
-// explain says why a channel could not be exported, and what to do.
+// explain adds to err, from exporting a channel, its cause and the fix.
 func (p *hardPWM) explain(err error) error {
 	fix := ""
 	switch {

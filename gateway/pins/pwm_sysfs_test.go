@@ -255,7 +255,7 @@ func TestHardPWMOpenErrors(t *testing.T) {
 	}{
 		{"no such chip", "pwmchip9/0", 1000, nil, fs.ErrNotExist, "fix: dtoverlay=pwm"},
 		{"no such channel", "pwmchip0/2", 1000, nil, syscall.ENODEV, "npwm"},
-		{"not a name", "GPIO18", 1000, nil, nil, "no PWM channel"},
+		{"not a name", "GPIO18", 1000, nil, nil, "not a PWM channel"},
 		{"no permission", "pwmchip0/0", 1000, func(f *fakeTree) { f.fail["export"] = syscall.EACCES }, syscall.EACCES, "fix: add yourself"},
 		{"read only", "pwmchip0/0", 1000, func(f *fakeTree) { f.fail["export"] = syscall.EROFS }, syscall.EROFS, "fix: ReadWritePaths=/sys/class/pwm/pwmchip0"},
 		{"the kernel's", "pwmchip0/0", 1000, func(f *fakeTree) { f.fail["export"] = syscall.EBUSY }, syscall.EBUSY, "driver of the kernel"},

@@ -20,9 +20,9 @@ type Edge struct {
 // keptEdges is how many edges a [Sim] remembers.
 const keptEdges = 4096
 
-// Sim is emulated hardware. It has every line and PWM channel that is asked
-// for. As on a Raspberry Pi, a line keeps its level when it is let go of, and
-// a channel its duty when its process dies. Any number of goroutines may use it.
+// Sim is emulated hardware, with every line and PWM channel that is claimed. As
+// on a Raspberry Pi, a line keeps its level when it is released, and a channel
+// its duty when its process dies. Any number of goroutines may use it.
 type Sim struct {
 	onChange func(pin string, duty float64)
 
@@ -40,7 +40,7 @@ func NewSim(onChange func(pin string, duty float64)) *Sim {
 	return &Sim{onChange: onChange, pins: map[string]*simPin{}}
 }
 
-// simPin is what happens at a pin; the lock of its Sim guards it.
+// simPin is the state of a pin; the lock of its Sim guards it.
 type simPin struct {
 	name      string
 	value     float64 // as in Edge, as driven by whoever drives it
@@ -51,7 +51,7 @@ type simPin struct {
 	stuck     *float64
 }
 
-// seen is what the pin carries.
+// seen returns the value that the pin carries.
 func (p *simPin) seen() float64 {
 	if p.stuck != nil {
 		return *p.stuck
@@ -88,7 +88,7 @@ func (s *Sim) Input(name string, pull gpio.Pull) (Input, error) {
 	}))
 }
 
-// PWM takes a channel.
+// PWM claims a channel.
 func (s *Sim) PWM(name string, _ int) (PWM, error) {
 	if _, err := parseChannel(name); err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (s *Sim) Stick(name string, value float64) {
 	s.change(p, func() { p.stuck = &value })
 }
 
-// Repair ends what Break and Stick began.
+// Repair ends the effect of Break and Stick.
 func (s *Sim) Repair(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,7 +165,7 @@ func (s *Sim) pin(name string) *simPin {
 	return p
 }
 
-// claim gives the pin to whoever asks, after initial has set it up.
+// claim claims a pin; initial sets it up.
 func (s *Sim) claim(name string, initial func(*simPin)) (*simClaim, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,7 +181,7 @@ func (s *Sim) claim(name string, initial func(*simPin)) (*simClaim, error) {
 	return p.owner, nil
 }
 
-// change records what f changes about what the pin carries.
+// change calls f, and records the edge if f changes what the pin carries.
 func (s *Sim) change(p *simPin, f func()) {
 	was := p.seen()
 	f()
@@ -242,7 +242,7 @@ func (c *simClaim) Level() (gpio.Level, error) {
 	return v == 1, err
 }
 
-// Close lets go of the pin, which keeps what it carries.
+// Close releases the pin, which keeps what it carries.
 func (c *simClaim) Close() error {
 	c.sim.mu.Lock()
 	defer c.sim.mu.Unlock()

@@ -89,12 +89,12 @@ estop:
 		`gateway.yaml:3: motors[0].pin: "gpio17" is not a pin (write GPIO17)
 gateway.yaml:4: motors[1].pin: "BCM 9" is not a pin (write GPIO9)
 gateway.yaml:5: motors[2].pin: "GPIO09" is not a pin (write GPIO9)
-gateway.yaml:6: motors[3].pin: "-1" is no line: write GPIO17, 17 or gpiochip2/17
-gateway.yaml:7: motors[4].pin: "/dev/gpiochip0/1" is no line: write the chip as gpiochip2
-gateway.yaml:8: motors[5].pin: "gpiochip0" is no line: write GPIO17, 17 or gpiochip2/17
+gateway.yaml:6: motors[3].pin: "-1" is not a GPIO line: write GPIO17, 17 or gpiochip2/17
+gateway.yaml:7: motors[4].pin: "/dev/gpiochip0/1" is not a GPIO line: write the chip as gpiochip2
+gateway.yaml:8: motors[5].pin: "gpiochip0" is not a GPIO line: write GPIO17, 17 or gpiochip2/17
 gateway.yaml:9: motors[6].pin: "pwmchip0/0" is a PWM channel; write a line, such as GPIO17
 gateway.yaml:10: motors[7].dir: "pwmchip0/1" is a PWM channel; write a line, such as GPIO17
-gateway.yaml:10: motors[7].pwm: "pwmchip0" is no PWM channel: write pwmchip0/0
+gateway.yaml:10: motors[7].pwm: "pwmchip0" is not a PWM channel: write pwmchip0/0
 gateway.yaml:11: motors[8].pin: a list where a single value must be (write pin: value)
 gateway.yaml:12: motors[9].pin: "" is not a pin (write one, such as GPIO17, or remove the line)
 gateway.yaml:14: estop.pin: "pwmchip0/2" is a PWM channel; write a line, such as GPIO17`},
