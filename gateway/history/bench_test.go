@@ -86,9 +86,8 @@ func week(b *testing.B, fs FS) (end int64) {
 			}
 			blocks[k] = x
 		}
-		file, g := formatSegment(blocks, 0, moment{"epoch", "boot"})
-		g.name = journalName(uint64(h + 1))[:16] + segmentSuffix
-		if err := writeFile(fs, g.name, file); err != nil {
+		file, _ := formatSegment(blocks, 0, moment{"epoch", "boot"})
+		if err := writeFile(fs, segmentName(uint64(h+1)), file); err != nil {
 			b.Fatal(err)
 		}
 		end = at + int64(h+1)*3_600_000

@@ -96,7 +96,7 @@ type summary struct {
 	from, to     int64  // times of these
 	good, failed uint16
 	fault        wire.Fault // of the last failed one
-	t, h         stat
+	values       [2]stat
 }
 
 // stat is the range and the sum of some values.
@@ -111,6 +111,14 @@ func (s *stat) add(v float32, first bool) {
 	}
 	s.min, s.max = min(s.min, v), max(s.max, v)
 	s.sum += float64(v)
+}
+
+func (s *stat) merge(x stat, first bool) {
+	if first {
+		*s = x
+		return
+	}
+	s.min, s.max, s.sum = min(s.min, x.min), max(s.max, x.max), s.sum+x.sum
 }
 
 // cause returns why r failed, by its NaN if its fault does not say.
@@ -134,8 +142,9 @@ func (s *summary) add(r wire.Record) {
 		s.failed, s.fault = s.failed+1, f
 		return
 	}
-	s.t.add(r.Values[0], s.good == 0)
-	s.h.add(r.Values[1], s.good == 0)
+	for i, v := range r.Values {
+		s.values[i].add(v, s.good == 0)
+	}
 	s.good++
 }
 
@@ -151,7 +160,7 @@ func appendSummary(b []byte, s summary) []byte {
 	b = binary.BigEndian.AppendUint16(b, s.good)
 	b = binary.BigEndian.AppendUint16(b, s.failed)
 	b = append(b, byte(s.fault))
-	for _, v := range []stat{s.t, s.h} {
+	for _, v := range s.values {
 		b = binary.BigEndian.AppendUint32(b, math.Float32bits(v.min))
 		b = binary.BigEndian.AppendUint32(b, math.Float32bits(v.max))
 		b = binary.BigEndian.AppendUint64(b, math.Float64bits(v.sum))
@@ -170,8 +179,8 @@ func parseSummary(b []byte) summary {
 		failed: binary.BigEndian.Uint16(b[26:]),
 		fault:  wire.Fault(b[28]),
 	}
-	for i, v := range []*stat{&s.t, &s.h} {
-		b := b[29+16*i:]
+	for i := range s.values {
+		v, b := &s.values[i], b[29+16*i:]
 		v.min = math.Float32frombits(binary.BigEndian.Uint32(b))
 		v.max = math.Float32frombits(binary.BigEndian.Uint32(b[4:]))
 		v.sum = math.Float64frombits(binary.BigEndian.Uint64(b[8:]))
@@ -209,14 +218,11 @@ func (p *packer) appendBlock(b []byte, o origin, prev uint32, s summary, records
 	column(func(_, r wire.Record) int64 { return int64(r.Fault) })
 	column(func(before, r wire.Record) int64 { return int64(r.Seq - before.Seq) })
 	column(func(before, r wire.Record) int64 { return r.UnixMilli - before.UnixMilli })
-	for _, value := range []func(wire.Record) float32{
-		func(r wire.Record) float32 { return r.Values[0] },
-		func(r wire.Record) float32 { return r.Values[1] },
-	} {
+	for i := range 2 {
 		p.floats = p.floats[:0]
 		for _, r := range records {
 			if !isNaNs(r) {
-				p.floats = append(p.floats, value(r))
+				p.floats = append(p.floats, r.Values[i])
 			}
 		}
 		b = p.appendFloats(b, p.floats)
@@ -304,12 +310,7 @@ func (u *unpacker) records(dst []wire.Record, h blockHead, sensor uint16) ([]wir
 			if r.Fault != wire.Good && u.flags[i]&oddValues == 0 {
 				continue
 			}
-			if k == 0 {
-				r.Values[0] = v[0]
-			} else {
-				r.Values[1] = v[0]
-			}
-			v = v[1:]
+			r.Values[k], v = v[0], v[1:]
 		}
 	}
 	if len(b) != 0 {

@@ -75,7 +75,7 @@ type gatherer struct {
 type sum struct {
 	good, failed uint32
 	fault        wire.Fault
-	t, h         stat
+	values       [2]stat
 }
 
 // earliest returns the time from from on, before to, before which there is nothing.
@@ -148,8 +148,9 @@ func (s *sum) add(r wire.Record) {
 		s.failed, s.fault = s.failed+1, f
 		return
 	}
-	s.t.add(r.Values[0], s.good == 0)
-	s.h.add(r.Values[1], s.good == 0)
+	for i, v := range r.Values {
+		s.values[i].add(v, s.good == 0)
+	}
 	s.good++
 }
 
@@ -158,28 +159,19 @@ func (s *sum) addSummary(x summary) {
 		s.failed, s.fault = s.failed+uint32(x.failed), x.fault
 	}
 	if x.good > 0 {
-		s.t.merge(x.t, s.good == 0)
-		s.h.merge(x.h, s.good == 0)
+		for i, v := range x.values {
+			s.values[i].merge(v, s.good == 0)
+		}
 		s.good += uint32(x.good)
 	}
-}
-
-func (s *stat) merge(x stat, first bool) {
-	if first {
-		*s = x
-		return
-	}
-	s.min, s.max, s.sum = min(s.min, x.min), max(s.max, x.max), s.sum+x.sum
 }
 
 func (s *sum) bucket(at int64) wire.Bucket {
 	b := wire.Bucket{UnixMilli: at, Count: s.good, Failed: s.failed, Fault: s.fault}
 	if s.good > 0 {
-		b.Values[0], b.Values[1] = s.t.span(s.good), s.h.span(s.good)
+		for i, v := range s.values {
+			b.Values[i] = wire.Span{Min: v.min, Mean: float32(v.sum / float64(s.good)), Max: v.max}
+		}
 	}
 	return b
-}
-
-func (s *stat) span(n uint32) wire.Span {
-	return wire.Span{Min: s.min, Mean: float32(s.sum / float64(n)), Max: s.max}
 }

@@ -165,6 +165,11 @@ func (s *stalling) Create(name string) (File, error) {
 	return stallingFile{f, s}, err
 }
 
+func (s *stalling) Open(name string, write bool) (File, error) {
+	f, err := s.FS.Open(name, write)
+	return stallingFile{f, s}, err
+}
+
 type stallingFile struct {
 	File
 	s *stalling
@@ -175,9 +180,9 @@ func (f stallingFile) WriteAt(b []byte, at int64) (int, error) {
 	return f.File.WriteAt(b, at)
 }
 
-func (f stallingFile) Datasync() error {
+func (f stallingFile) Sync() error {
 	f.s.wait()
-	return f.File.Datasync()
+	return f.File.Sync()
 }
 
 // The disk hangs for half a minute, and for hours: Append waits 20 ms once, memory

@@ -204,7 +204,7 @@ type bytesFile []byte
 
 func (b bytesFile) ReadAt(to []byte, at int64) (int, error) { return bytes.NewReader(b).ReadAt(to, at) }
 func (bytesFile) WriteAt([]byte, int64) (int, error)        { return 0, fs.ErrPermission }
-func (bytesFile) Datasync() error                           { return fs.ErrPermission }
+func (bytesFile) Sync() error                               { return fs.ErrPermission }
 func (bytesFile) Close() error                              { return nil }
 
 func names(n int) (s []string) {

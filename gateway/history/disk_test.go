@@ -128,12 +128,6 @@ func (d *disk) Remove(name string) error {
 	return nil
 }
 
-func (d *disk) Mkdir(name string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.op("mkdir", name)
-}
-
 func (d *disk) List(dir string) (files []FileInfo, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -230,7 +224,7 @@ func overwrite(to, b []byte, at int64) []byte {
 	return to
 }
 
-func (f *diskFile) Datasync() error {
+func (f *diskFile) Sync() error {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	if err := f.d.op("datasync", f.name); err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/wire"
 )
 
@@ -99,7 +100,7 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 		if strings.HasSuffix(name, journalSuffix) {
 			journals++
 		}
-		if strings.HasSuffix(name, tempSuffix) {
+		if strings.HasSuffix(name, atomicfile.TempSuffix) {
 			return false, fmt.Errorf("%s was left behind", name)
 		}
 	}

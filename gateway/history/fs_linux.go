@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Datasync leaves out the time of the last change, which would cost a write of
+// Sync leaves out the time of the last change, which would cost a write of
 // the file system's journal each time.
-func (f osFile) Datasync() error {
+func (f osFile) Sync() error {
 	c, err := f.SyscallConn()
 	if err != nil {
 		return err

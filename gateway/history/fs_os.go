@@ -5,7 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
+
+	"sensorgateway/gateway/atomicfile"
 )
 
 // osFS is a directory of the operating system.
@@ -22,6 +23,9 @@ func (d osFS) Open(name string, write bool) (File, error) {
 }
 
 func (d osFS) Create(name string) (File, error) {
+	if err := d.makeParent(name); err != nil {
+		return nil, err
+	}
 	return asFile(os.OpenFile(d.path(name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640))
 }
 
@@ -33,12 +37,23 @@ func asFile(f *os.File, err error) (File, error) {
 	return osFile{f}, nil
 }
 
-func (d osFS) Rename(from, to string) error { return os.Rename(d.path(from), d.path(to)) }
-func (d osFS) Remove(name string) error     { return os.Remove(d.path(name)) }
-func (d osFS) Mkdir(name string) error      { return os.MkdirAll(d.path(name), 0o750) }
+func (d osFS) makeParent(name string) error { return os.MkdirAll(filepath.Dir(d.path(name)), 0o750) }
+
+func (d osFS) Rename(from, to string) error {
+	if err := d.makeParent(to); err != nil {
+		return err
+	}
+	return os.Rename(d.path(from), d.path(to))
+}
+
+func (d osFS) Remove(name string) error  { return os.Remove(d.path(name)) }
+func (d osFS) SyncDir(name string) error { return atomicfile.OS{}.SyncDir(d.path(name)) }
 
 func (d osFS) List(name string) ([]FileInfo, error) {
 	entries, err := os.ReadDir(d.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -56,17 +71,6 @@ func (d osFS) List(name string) ([]FileInfo, error) {
 		}
 	}
 	return files, nil
-}
-
-func (d osFS) SyncDir(name string) error {
-	if runtime.GOOS == "windows" { // cannot, and need not: NTFS keeps a journal of its directories
-		return nil
-	}
-	dir, err := os.Open(d.path(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 type osFile struct{ *os.File }

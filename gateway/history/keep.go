@@ -149,7 +149,7 @@ func (l *Log) sync() error {
 	l.mu.Lock()
 	l.syncFrom = time.Now()
 	l.mu.Unlock()
-	err := j.file.Datasync()
+	err := j.file.Sync()
 	l.mu.Lock()
 	l.syncFrom = time.Time{}
 	l.mu.Unlock()
@@ -258,7 +258,7 @@ func (l *Log) prepare(now time.Time) error {
 	j := k.reuse
 	k.reuse = nil
 	if j != nil { // what the process before wrote may not be on the disk yet
-		if err := j.file.Datasync(); err != nil {
+		if err := j.file.Sync(); err != nil {
 			k.old = append(k.old, oldJournal{j.name, j.size, false})
 			k.unsafe = true
 			return errors.Join(err, j.file.Close())
@@ -269,7 +269,6 @@ func (l *Log) prepare(now time.Time) error {
 		l.makeRoom(l.journalPages(p) * int64(len(p.b)))
 		var err error
 		if j, err = createJournal(l.fs, k.page+1, l.journalPages(p), p); err != nil {
-			l.fs.Remove(journalName(k.page+1) + tempSuffix)
 			return fmt.Errorf("a journal cannot be made: %w", err)
 		}
 		l.mu.Lock()

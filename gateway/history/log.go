@@ -165,9 +165,6 @@ func (l *Log) recover(patient bool) (*recovery, error) {
 		}
 		return err
 	}}
-	if _, err := again(func() (struct{}, error) { return struct{}{}, l.fs.Mkdir("") }); err != nil {
-		return nil, err
-	}
 	if err := r.recover(); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"io"
 	"io/fs"
 	"path"
@@ -59,7 +60,6 @@ func (m *memory) Remove(name string) error {
 	return nil
 }
 
-func (m *memory) Mkdir(string) error   { return nil }
 func (m *memory) SyncDir(string) error { return nil }
 
 func (m *memory) List(dir string) (files []FileInfo, err error) {
@@ -118,7 +118,7 @@ func (f *memoryFile) WriteAt(b []byte, at int64) (n int, err error) {
 	for n < len(b) {
 		i, begin := int((at+int64(n))/pieceSize), int((at+int64(n))%pieceSize)
 		m := min(len(b)-n, pieceSize-begin)
-		if f.pieces[i] == nil && !isZero(b[n:n+m]) {
+		if f.pieces[i] == nil && len(bytes.TrimLeft(b[n:n+m], "\x00")) > 0 {
 			f.pieces[i] = make([]byte, pieceSize)
 		}
 		if f.pieces[i] != nil {
@@ -129,14 +129,5 @@ func (f *memoryFile) WriteAt(b []byte, at int64) (n int, err error) {
 	return n, nil
 }
 
-func (f *memoryFile) Datasync() error { return nil }
-func (f *memoryFile) Close() error    { return nil }
-
-func isZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
-}
+func (f *memoryFile) Sync() error  { return nil }
+func (f *memoryFile) Close() error { return nil }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"slices"
 
 	"sensorgateway/wire"
 )
@@ -173,7 +174,8 @@ func (r *reader) rescue(c *chapter, f File) (places []place, err error) {
 		if x.prev != last {
 			r.damage(c, x.prev)
 		}
-		places, last = append(places, x.found...), x.last
+		there, _ := x.places(nil) // which were found with it
+		places, last = append(places, there...), x.last
 	}
 	if last != c.last {
 		r.damage(c, c.last)
@@ -229,7 +231,7 @@ func (r *reader) load(c *chapter, at place) ([]wire.Record, error) {
 	}
 	f, err := again(func() (File, error) { return r.fs.Open(c.segment.name, false) })
 	if err == nil {
-		r.buf = grow(r.buf, at.length)
+		r.buf = slices.Grow(r.buf[:0], at.length)[:at.length]
 		err = readFull(f, r.buf, at.at)
 		f.Close()
 	}

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
 
+	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/wire"
 )
 
@@ -29,6 +29,12 @@ type recovery struct {
 	log     *slog.Logger
 	patient bool                               // an unreadable file is an error; else it is set aside
 	aside   func(name string, why error) error // nil: nothing is changed
+}
+
+// found is a journal on the disk.
+type found struct {
+	name string
+	fileJournal
 }
 
 // recover reads the directory. It fails if that is not possible now; damage is
@@ -58,7 +64,7 @@ func (r *recovery) recover() error {
 func (r *recovery) tidy() error {
 	files, err := again(func() ([]FileInfo, error) { return r.fs.List("") })
 	for _, f := range files {
-		if strings.HasSuffix(f.Name, segmentSuffix+tempSuffix) || strings.HasSuffix(f.Name, journalSuffix+tempSuffix) {
+		if strings.HasSuffix(f.Name, segmentSuffix+atomicfile.TempSuffix) || strings.HasSuffix(f.Name, journalSuffix+atomicfile.TempSuffix) {
 			if err := r.fs.Remove(f.Name); err != nil {
 				r.log.Warn("a file that was not finished cannot be removed", "file", f.Name, "err", err)
 			}
@@ -105,7 +111,7 @@ func (r *recovery) each(suffix string, take func(f File, info FileInfo, number u
 }
 
 func (r *recovery) findJournal(f File, info FileInfo, number uint64) error {
-	j := readJournal(f, info.Name, info.Size)
+	j := found{info.Name, readJournal(f, info.Size)}
 	r.page = max(r.page, number-min(number, 1), j.newest)
 	if len(j.bad) > 0 {
 		r.damaged += len(j.bad)
@@ -134,8 +140,7 @@ func (r *recovery) findSegment(f File, info FileInfo, number uint64) error {
 		}
 		r.log.Warn("a file of readings is damaged; what is intact of it is used", "file", info.Name, "err", damage)
 	}
-	s.name, s.number = info.Name, number
-	r.store.load(s)
+	r.store.load(newSegment(info.Name, number, s))
 	return nil
 }
 
@@ -223,9 +228,6 @@ func (r *recovery) sealed() map[moment]uint32 {
 // setAside moves a file to where it is in nobody's way. It returns an error also
 // if a loss of power may bring the file back.
 func setAside(fs FS, name string) (to string, err error) {
-	if err := fs.Mkdir(damagedDir); err != nil {
-		return "", err
-	}
 	there, err := fs.List(damagedDir)
 	if err != nil {
 		return "", err
@@ -245,9 +247,6 @@ func setAside(fs FS, name string) (to string, err error) {
 // What else is there, is somebody's own.
 func setAsideBefore(dir FS) ([]FileInfo, error) {
 	files, err := again(func() ([]FileInfo, error) { return dir.List(damagedDir) })
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
 	var ours []FileInfo
 	for _, f := range files {
 		if strings.Contains(f.Name, segmentSuffix) || strings.Contains(f.Name, journalSuffix) {

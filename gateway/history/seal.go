@@ -2,9 +2,10 @@ package history
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
+
+	"sensorgateway/gateway/atomicfile"
 )
 
 // seal moves all that is in memory into a segment, so that the pages of the
@@ -64,9 +65,8 @@ func (l *Log) writeSegment(blocks []*block, through uint64, newest moment) error
 		}
 		all = append(all, sealed{b.origin, b.prev, b.summary, packed})
 	}
-	file, g := formatSegment(all, through, newest)
-	g.number = l.keeper.next
-	g.name = fmt.Sprintf("%016x%s", g.number, segmentSuffix)
+	file, s := formatSegment(all, through, newest)
+	g := newSegment(segmentName(l.keeper.next), l.keeper.next, s)
 	l.makeRoom(g.size)
 	if err := writeFile(l.fs, g.name, file); err != nil {
 		return err
@@ -79,27 +79,23 @@ func (l *Log) writeSegment(blocks []*block, through uint64, newest moment) error
 	return nil
 }
 
-// writeFile writes a file so that it is there as a whole or not at all. What is
-// there of that name is replaced: if the last step failed, it is done again.
+// writeFile creates a file of these bytes.
 func writeFile(fs FS, name string, b []byte) error {
-	temp := name + tempSuffix
+	return create(fs, name, func(f File) error {
+		_, err := f.WriteAt(b, 0)
+		return err
+	})
+}
+
+// create creates a file that is there as a whole or not at all, in place of what
+// has its name: if the last step failed, it is done again.
+func create(fs FS, name string, write func(File) error) error {
+	temp := name + atomicfile.TempSuffix
 	f, err := fs.Create(temp)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(b, 0)
-	if err == nil {
-		err = f.Datasync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = fs.Rename(temp, name)
-	}
-	if err == nil {
-		return fs.SyncDir("")
-	}
-	fs.Remove(temp)
-	return err
+	return atomicfile.Commit(fs, f, temp, name, func() error { return write(f) })
 }
 
 // discard removes journals that are not needed any more. One with damaged pages

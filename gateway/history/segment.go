@@ -38,9 +38,9 @@ const (
 
 var errSegment = errors.New("the directory of a segment is damaged")
 
-// chapter is a sensor's blocks in a segment that follow each other without a
+// fileChapter is a sensor's blocks in a segment that follow each other without a
 // loss and have the same origin.
-type chapter struct {
+type fileChapter struct {
 	origin origin
 	prev   uint32 // number of the record that was made before the first
 	first  uint32
@@ -51,9 +51,7 @@ type chapter struct {
 	index  int64  // offset of its index
 	sum    uint32 // CRC-32C of that
 
-	found   []place // the index, if the file's is damaged
-	ordinal int64   // of its first block, counted per sensor; set by the store
-	segment *segment
+	found []place // the index, if the file's is damaged
 }
 
 // place is a block's summary and where it is.
@@ -64,13 +62,13 @@ type place struct {
 }
 
 // grown tells whether the next block belongs to c, and takes it in if so.
-func (c *chapter) grown(o origin, prev uint32, s summary) bool {
+func (c *fileChapter) grown(o origin, prev uint32, s summary) bool {
 	same := c.origin
 	if !o.unsynced {
 		same.offset = o.offset
 	}
 	if c.blocks == 0 {
-		*c = chapter{origin: o, prev: prev, first: s.first, last: prev, from: s.from, to: s.to}
+		*c = fileChapter{origin: o, prev: prev, first: s.first, last: prev, from: s.from, to: s.to}
 	} else if same != o || prev != c.last {
 		return false
 	}
@@ -81,7 +79,7 @@ func (c *chapter) grown(o origin, prev uint32, s summary) bool {
 
 // appendChapter appends the origin, then prev, first and last in 4 bytes each,
 // the times in 8, the number of blocks, the index's offset and CRC-32C in 4.
-func appendChapter(b []byte, c chapter) []byte {
+func appendChapter(b []byte, c fileChapter) []byte {
 	b = appendOrigin(b, c.origin)
 	b = binary.BigEndian.AppendUint32(b, c.prev)
 	b = binary.BigEndian.AppendUint32(b, c.first)
@@ -93,7 +91,7 @@ func appendChapter(b []byte, c chapter) []byte {
 	return binary.BigEndian.AppendUint32(b, c.sum)
 }
 
-func cutChapter(b []byte) (c chapter, rest []byte, ok bool) {
+func cutChapter(b []byte) (c fileChapter, rest []byte, ok bool) {
 	const size = 3*4 + 2*8 + 3*4
 	c.origin, b, ok = cutOrigin(b)
 	if !ok || len(b) < size {
@@ -110,14 +108,12 @@ func cutChapter(b []byte) (c chapter, rest []byte, ok bool) {
 	return c, b[size:], c.blocks > 0
 }
 
-// segment is a file of them.
-type segment struct {
-	name     string
-	number   uint64
+// fileSegment is what the directory of a segment says.
+type fileSegment struct {
 	size     int64
 	through  uint64 // newest page of the journal that is sealed by it
 	newest   moment // of the record that was made last
-	chapters []*chapter
+	chapters []*fileChapter
 }
 
 // moment is when a record was made, as far as sequence numbers are concerned.
@@ -133,15 +129,15 @@ type sealed struct {
 
 // formatSegment returns a segment's file, and what it is. The blocks of each
 // sensor stand in a row, in order.
-func formatSegment(blocks []sealed, through uint64, newest moment) ([]byte, *segment) {
-	s := &segment{through: through, newest: newest}
+func formatSegment(blocks []sealed, through uint64, newest moment) ([]byte, *fileSegment) {
+	s := &fileSegment{through: through, newest: newest}
 	b := binary.BigEndian.AppendUint32(nil, segmentMagic)
 	b = binary.BigEndian.AppendUint32(b, segmentVersion)
 	var indexes [][]byte
 	for _, x := range blocks {
 		n := len(s.chapters)
 		if n == 0 || !s.chapters[n-1].grown(x.origin, x.prev, x.summary) {
-			c := &chapter{}
+			c := &fileChapter{}
 			c.grown(x.origin, x.prev, x.summary)
 			s.chapters, indexes = append(s.chapters, c), append(indexes, nil)
 		}
@@ -170,7 +166,7 @@ func formatSegment(blocks []sealed, through uint64, newest moment) ([]byte, *seg
 }
 
 // parseDirectory reads a directory with its trailer, which b ends with.
-func parseDirectory(b []byte) (s segment, err error) {
+func parseDirectory(b []byte) (s fileSegment, err error) {
 	n := len(b) - segmentTrailer
 	if n < 8 || binary.BigEndian.Uint32(b[n+8:]) != footerMagic {
 		return s, errSegment
@@ -206,10 +202,10 @@ func directoryLen(trailer []byte) int64 {
 // openSegment reads what a segment's directory says. If it is damaged, the
 // blocks are looked for, and damage says what was wrong. It fails if the file
 // cannot be read, and with errVersion if it is not to be understood.
-func openSegment(f File, size int64) (s *segment, damage, err error) {
+func openSegment(f io.ReaderAt, size int64) (s *fileSegment, damage, err error) {
 	var header [segmentHeader]byte
 	if size < segmentHeader+segmentTrailer {
-		return &segment{size: size}, errSegment, nil
+		return &fileSegment{size: size}, errSegment, nil
 	}
 	if err := readFull(f, header[:], 0); err != nil {
 		return nil, nil, err
@@ -243,11 +239,11 @@ func openSegment(f File, size int64) (s *segment, damage, err error) {
 	if binary.BigEndian.Uint32(header[:]) == segmentMagic && version > segmentVersion && len(chapters) == 0 {
 		return nil, nil, errVersion
 	}
-	return &segment{size: size, newest: latest(chapters), chapters: chapters}, err, nil
+	return &fileSegment{size: size, newest: latest(chapters), chapters: chapters}, err, nil
 }
 
 // latest returns when the newest record was made, by the clock.
-func latest(chapters []*chapter) (m moment) {
+func latest(chapters []*fileChapter) (m moment) {
 	to := int64(math.MinInt64)
 	for _, c := range chapters {
 		if c.to >= to {
@@ -258,7 +254,7 @@ func latest(chapters []*chapter) (m moment) {
 }
 
 // scanSegment finds a segment's blocks without its directory.
-func scanSegment(f File, size int64) ([]*chapter, error) {
+func scanSegment(f io.ReaderAt, size int64) ([]*fileChapter, error) {
 	if size > segmentMax {
 		return nil, fmt.Errorf("%w: %d bytes", errSegment, size)
 	}
@@ -267,7 +263,7 @@ func scanSegment(f File, size int64) ([]*chapter, error) {
 		return nil, err
 	}
 	magic := binary.BigEndian.AppendUint32(nil, blockMagic)
-	var found []*chapter
+	var found []*fileChapter
 	for at := 0; ; {
 		i := bytes.Index(b[at:], magic)
 		if i < 0 {
@@ -281,7 +277,7 @@ func scanSegment(f File, size int64) ([]*chapter, error) {
 		}
 		k := len(found)
 		if k == 0 || !found[k-1].grown(head.origin, head.prev, head.summary) {
-			c := &chapter{}
+			c := &fileChapter{}
 			c.grown(head.origin, head.prev, head.summary)
 			found, k = append(found, c), k+1
 		}
@@ -291,7 +287,7 @@ func scanSegment(f File, size int64) ([]*chapter, error) {
 }
 
 // places returns the blocks of a chapter, which is in f.
-func (c *chapter) places(f File) ([]place, error) {
+func (c *fileChapter) places(f io.ReaderAt) ([]place, error) {
 	if c.found != nil {
 		return c.found, nil
 	}
@@ -312,7 +308,7 @@ func (c *chapter) places(f File) ([]place, error) {
 
 // readFull fills b from offset at of f. What fails once may be a mishap: it is
 // tried again.
-func readFull(f File, b []byte, at int64) error {
+func readFull(f io.ReaderAt, b []byte, at int64) error {
 	var err error
 	for range 2 {
 		var n int

@@ -235,7 +235,7 @@ func (s *store) load(g *segment) {
 		t := s.stream(c.origin.sensor)
 		s.clock(c.origin)
 		t.saw(c.origin.epoch, c.prev, c.last)
-		c.segment, c.ordinal = g, t.ordinals
+		c.ordinal = t.ordinals
 		t.ordinals += int64(c.blocks)
 		t.chapters = append(t.chapters, c)
 	}
@@ -255,7 +255,7 @@ func (s *store) seal(g *segment, blocks []*block) {
 	}
 	for _, c := range g.chapters {
 		t := s.stream(c.origin.sensor)
-		c.segment, c.ordinal = g, ordinals[t.name][0]
+		c.ordinal = ordinals[t.name][0]
 		ordinals[t.name] = ordinals[t.name][c.blocks:]
 		t.chapters = append(t.chapters, c)
 	}
