@@ -14,6 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"sensorgateway/gateway/conn"
 	"sensorgateway/wire"
 )
 
@@ -55,7 +56,7 @@ func bareFanout(b *testing.B) fanout {
 	})
 	var frame []byte
 	return fanout{"bare", addr, func(tick []wire.Record) {
-		frame = appendFrame(frame[:0], opBinary, message(tick))
+		frame = conn.AppendFrame(frame[:0], conn.OpBinary, message(tick))
 		mu.Lock()
 		defer mu.Unlock()
 		for _, fd := range sockets {

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"time"
 
+	"sensorgateway/gateway/conn"
 	"sensorgateway/wire"
 )
 
@@ -18,12 +19,18 @@ func (set sensorSet) first() int { return bits.TrailingZeros64(uint64(set)) }
 // A feed is a kind of subscription: its members get the same bytes.
 type feed struct {
 	feedKey
-	members []*outbox  // of the quick ones: a tick looks at nothing else
+	members []member   // the quick ones: a tick touches nothing else
 	slow    []*session // those whose socket was full
 	totals
 	frame  []byte // the present tick's, encoded once; reused
 	frames int    // how many frames that is
 	text   []byte // of one reading, on its way into frame
+}
+
+// member is a quick session, its connection at hand.
+type member struct {
+	out *conn.Conn
+	c   *session
 }
 
 type feedKey struct {
@@ -35,11 +42,11 @@ type feedKey struct {
 // until then.
 func (f *feed) give(before totals) {
 	for i := 0; i < len(f.members); i++ {
-		if f.members[i].offer(f.frame) {
+		if f.members[i].out.Offer(f.frame) {
 			continue
 		}
 		// It leaves the fast path, and this tick is the first that waits.
-		c := f.members[i].session
+		c := f.members[i].c
 		c.settle(before)
 		c.waiting, c.took = &window{}, time.Now()
 		f.members = remove(f.members, i)
@@ -59,7 +66,7 @@ func (f *feed) keep(c *session, records []wire.Record) {
 
 // latePart is how much of what waits a slow client is offered at a time, in
 // bytes: half of what may be on its way to a quick one.
-const latePart = unsentLimit / 2
+const latePart = conn.UnsentLimit / 2
 
 // retry offers those slow sessions that have drained what waits for them, in
 // parts. Who has taken all of it is quick again.
@@ -67,10 +74,10 @@ func (f *feed) retry() {
 	for i := 0; i < len(f.slow); i++ {
 		c := f.slow[i]
 		late := feed{feedKey: feedKey{f.protocol, ^sensorSet(0)}}
-		for c.waiting.total > 0 && c.out.socket.drained() {
+		for c.waiting.total > 0 && c.out.Drained() {
 			part := c.waiting.part(recordsIn(latePart, f.protocol))
 			late.encode(part.records(), c.s.opts.Sensors)
-			if !c.out.offer(late.frame) {
+			if !c.out.Offer(late.frame) {
 				break
 			}
 			c.delivered(part)
@@ -82,7 +89,7 @@ func (f *feed) retry() {
 		c.settle(f.totals)
 		c.waiting = nil
 		f.slow = remove(f.slow, i)
-		f.members = append(f.members, c.out)
+		f.members = append(f.members, member{c.out, c})
 		i--
 	}
 }
@@ -97,10 +104,10 @@ func recordsIn(bytes int, protocol string) int {
 }
 
 // remove removes the i-th; the order does not matter.
-func remove[T any](all []*T, i int) []*T {
+func remove[T any](all []T, i int) []T {
 	last := len(all) - 1
 	all[i] = all[last]
-	all[last] = nil
+	clear(all[last:]) // for the garbage collector
 	return all[:last]
 }
 
@@ -115,18 +122,18 @@ func (f *feed) encode(records []wire.Record, sensors []wire.SensorInfo) {
 		n++
 		switch f.protocol {
 		case wire.ReadingsV1:
-			f.frame = appendHeader(f.frame, opBinary, wire.ReadingSize)
+			f.frame = conn.AppendHeader(f.frame, conn.OpBinary, wire.ReadingSize)
 			f.frame = r.Reading.Append(f.frame)
 			f.frames++
 		case wire.ReadingsJSON:
 			f.text = wire.AppendSensorJSON(f.text[:0], sensors[r.Sensor].Name, r)
-			f.frame = appendFrame(f.frame, opText, f.text)
+			f.frame = conn.AppendFrame(f.frame, conn.OpText, f.text)
 			f.frames++
 		}
 	}
 	if f.protocol == wire.ReadingsV2 && n > 0 {
 		f.frames = 1
-		f.frame = appendHeader(f.frame, opBinary, n*wire.RecordSize)
+		f.frame = conn.AppendHeader(f.frame, conn.OpBinary, n*wire.RecordSize)
 		for _, r := range records {
 			if f.sensors.has(r.Sensor) {
 				f.frame = r.Append(f.frame)

@@ -2,9 +2,7 @@ package gateway
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -177,88 +175,5 @@ func TestNoCompression(t *testing.T) {
 	defer c.Close()
 	if e := res.Header.Get("Sec-WebSocket-Extensions"); e != "" {
 		t.Errorf("extensions %q", e)
-	}
-}
-
-// However little a client takes, and whatever else is sent to it, it gets whole
-// frames, the ones that must arrive all and in order.
-func TestFramesAreNeverTorn(t *testing.T) {
-	s := start(t)
-	deaf := s.dialDeaf()
-	var c *session
-	s.hub.each(func(x *session) { c = x })
-	for blocked := false; !blocked; { // until readings wait
-		s.tick()
-		s.hub.each(func(x *session) { blocked = x.waiting != nil })
-	}
-	const answers = 10
-	big := bytes.Repeat([]byte("x"), 1000)
-	for i := range answers {
-		if _, err := c.out.Write(appendFrame(nil, opText, fmt.Appendf(nil, "%02d%s", i, big))); err != nil {
-			t.Fatal(err)
-		}
-		s.tick()
-	}
-	c.close(wire.CloseNormal, "bye")
-	if _, err := c.out.Write(appendFrame(nil, opText, big)); err == nil {
-		t.Error("a frame was taken after the close frame")
-	}
-	r := rawConn{deaf, bufio.NewReader(deaf), t}
-	_ = deaf.SetDeadline(time.Now().Add(patience))
-	next, last := 0, int64(0)
-	for {
-		op, payload, err := r.frame()
-		if err != nil {
-			t.Fatal(err)
-		}
-		switch op {
-		case opBinary:
-			reading, err := wire.ParseReading(payload)
-			if err != nil || reading.UnixMilli <= last {
-				t.Fatalf("reading %+v after %d: %v", reading, last, err)
-			}
-			last = reading.UnixMilli
-		case opText:
-			if want := fmt.Sprintf("%02d", next); string(payload[:2]) != want || len(payload) != len(big)+2 {
-				t.Fatalf("answer %s…, %d bytes, want %s", payload[:2], len(payload), want)
-			}
-			next++
-		case opClose:
-			if next != answers {
-				t.Errorf("%d answers came, want %d", next, answers)
-			}
-			return
-		default:
-			t.Fatalf("frame %x: torn", op)
-		}
-	}
-}
-
-// A client that asks for more than it takes is ended; the queue is bounded.
-func TestQueueIsBounded(t *testing.T) {
-	s := start(t)
-	s.dialDeaf()
-	var c *session
-	s.hub.each(func(x *session) { c = x })
-	frame := appendFrame(nil, opText, make([]byte, 1000))
-	n := 0
-	for ; n < 1_000_000; n++ {
-		if _, err := c.out.Write(frame); err != nil {
-			break
-		}
-	}
-	if n == 1_000_000 {
-		t.Fatal("a gigabyte waits for a client that reads nothing")
-	}
-	if _, err := c.out.Write(frame); err == nil {
-		t.Error("an ended connection takes more")
-	}
-}
-
-func TestHeaderLengths(t *testing.T) {
-	for n, want := range map[int]string{0: "8200", 125: "827d", 126: "827e007e", 65535: "827effff", 65536: "827f0000000000010000"} {
-		if got := fmt.Sprintf("%x", appendHeader(nil, opBinary, n)); got != want {
-			t.Errorf("%d: %s, want %s", n, got, want)
-		}
 	}
 }

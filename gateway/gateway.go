@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sensorgateway/gateway/conn"
 	"sensorgateway/wire"
 )
 
@@ -218,7 +219,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if s.opts.TLS != nil {
 		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
 	}
-	if err := serve(listener{l, newGate()}); !errors.Is(err, http.ErrServerClosed) {
+	if err := serve(conn.Listen(l)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sensorgateway/gateway/conn"
 	"sensorgateway/wire"
 )
 
@@ -195,7 +196,7 @@ func (h *hub) move(c *session, sensors sensorSet) {
 	}
 	if f := h.feeds[c.feedKey]; c.sensors != 0 {
 		c.settle(f.totals)
-		if i := slices.Index(f.members, c.out); i >= 0 {
+		if i := slices.IndexFunc(f.members, func(m member) bool { return m.c == c }); i >= 0 {
 			f.members = remove(f.members, i)
 		} else {
 			f.slow = remove(f.slow, slices.Index(f.slow, c))
@@ -218,7 +219,7 @@ func (h *hub) move(c *session, sensors sensorSet) {
 	if c.waiting != nil {
 		f.slow = append(f.slow, c)
 	} else {
-		f.members = append(f.members, c.out)
+		f.members = append(f.members, member{c.out, c})
 	}
 }
 
@@ -308,7 +309,7 @@ func (h *hub) each(f func(*session)) {
 func (h *hub) sweep(now time.Time, all bool) {
 	var metrics []byte
 	if all && h.s.watchers.Load() > 0 {
-		metrics = appendFrame(nil, opText, wire.JSON(wire.Envelope{Type: "metrics", Payload: h.s.opts.Metrics()}))
+		metrics = conn.AppendFrame(nil, conn.OpText, wire.JSON(wire.Envelope{Type: "metrics", Payload: h.s.opts.Metrics()}))
 	}
 	h.each(func(c *session) {
 		if driving := c.commanded.Load() && h.s.opts.Motors.Running(c.ID); driving != c.driving {
@@ -321,7 +322,7 @@ func (h *hub) sweep(now time.Time, all bool) {
 			c.heartbeat(now)
 		}
 		if _, ok := c.talk.(watch); ok && metrics != nil {
-			c.out.offer(metrics)
+			c.out.Offer(metrics)
 		}
 		if all && c.events {
 			c.sendJSON(wire.Envelope{Type: "stats", Payload: h.statsOf(c)})
@@ -366,7 +367,7 @@ func (h *hub) tell(e wire.Envelope, who func(*session) bool) {
 	for _, c := range h.sessions {
 		if who(c) {
 			if frame == nil {
-				frame = appendFrame(nil, opText, wire.JSON(e))
+				frame = conn.AppendFrame(nil, conn.OpText, wire.JSON(e))
 			}
 			_, _ = c.out.Write(frame) // as in session.send
 		}

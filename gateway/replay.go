@@ -7,6 +7,7 @@ import (
 	"sort"
 	"time"
 
+	"sensorgateway/gateway/conn"
 	"sensorgateway/wire"
 )
 
@@ -56,7 +57,7 @@ type replay struct {
 	lanes []*lane // the hub's, under its lock
 
 	// The goroutine's.
-	pace pace
+	pace conn.Pace
 	feed feed // one of its own, for its encoder
 }
 
@@ -236,7 +237,7 @@ func (r *replay) turn(deadline time.Time) bool {
 		if l.next == nil {
 			l.next, mine = r.open(l), append(mine, l)
 		}
-		if len(l.batch) == 0 && !r.read(l) || !r.pace.ready(&r.c.out.socket) || !r.send(l) {
+		if len(l.batch) == 0 && !r.read(l) || !r.pace.Ready(r.c.out) || !r.send(l) {
 			if !r.rest() {
 				return false
 			}
@@ -351,7 +352,7 @@ func (r *replay) lost(l *lane, first uint32) {
 // does not take it now, or has something live to take first.
 func (r *replay) send(l *lane) bool {
 	h, c := r.c.s.hub, r.c
-	n := min(len(l.batch), r.pace.records(c.protocol))
+	n := min(len(l.batch), recordsIn(r.pace.Part(), c.protocol))
 	r.feed.encode(l.batch[:n], c.s.opts.Sensors)
 	last := l.batch[n-1].Seq
 	h.mu.Lock()
@@ -366,7 +367,7 @@ func (r *replay) send(l *lane) bool {
 	if !l.single {
 		r.lost(l, soonest(c.s.opts.History.Kept(l.sensor, l.after), l.end))
 	}
-	if !c.out.offer(r.feed.frame) {
+	if !c.out.Offer(r.feed.frame) {
 		return false
 	}
 	h.frames.Add(int64(r.feed.frames))

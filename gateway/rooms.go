@@ -5,6 +5,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"sensorgateway/gateway/conn"
 	"sensorgateway/wire"
 )
 
@@ -31,14 +32,14 @@ func (echo) limits() limits { return limits{size: echoSize, binary: true} }
 func (echo) begin(*session) {}
 func (echo) end(c *session) { c.s.echoes.Add(-1) }
 func (echo) message(c *session, kind int, data []byte) {
-	_ = c.out.writeLong(opOf(kind), data) // who is gone is noticed by the reader
+	_ = c.out.WriteLong(opOf(kind), data) // who is gone is noticed by the reader
 }
 
 func opOf(kind int) byte {
 	if kind == websocket.TextMessage {
-		return opText
+		return conn.OpText
 	}
-	return opBinary
+	return conn.OpBinary
 }
 
 // relay sends every message to all its other clients.
@@ -59,7 +60,7 @@ func (r *relay) begin(c *session) {
 }
 
 func (r *relay) message(c *session, kind int, data []byte) {
-	frame := appendFrame(nil, opOf(kind), data)
+	frame := conn.AppendFrame(nil, opOf(kind), data)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for m := range r.members {
@@ -97,5 +98,5 @@ func (v *visit) end(*session)                           { v.guest.Left() }
 // peer is a session as a room sees it.
 type peer struct{ c *session }
 
-func (p peer) Send(text []byte)              { p.c.send(opText, text) }
+func (p peer) Send(text []byte)              { p.c.send(conn.OpText, text) }
 func (p peer) Close(code int, reason string) { p.c.close(code, reason) }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"sensorgateway/gateway/conn"
 	"sensorgateway/wire"
 )
 
@@ -66,14 +67,13 @@ func TestPingDuringALongEcho(t *testing.T) {
 	go func() { _ = c.WriteMessage(websocket.BinaryMessage, want) }()
 	var e *session
 	s.hub.each(func(x *session) { e = x })
-	for begun := false; !begun; {
-		e.out.mu.Lock()
-		begun = e.out.long
-		e.out.mu.Unlock()
+	_, message, err := c.NextReader() // it has begun
+	if err != nil {
+		t.Fatal(err)
 	}
 	s.hub.sweep(e.pinged.Add(pingEvery), true)
-	if got := c.read(websocket.BinaryMessage); !bytes.Equal(got, want) {
-		t.Fatal("torn")
+	if got, err := io.ReadAll(message); err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("torn: %d bytes, %v", len(got), err)
 	}
 	go func() { _ = c.WriteMessage(websocket.TextMessage, nil) }()
 	c.read(websocket.TextMessage)
@@ -183,7 +183,7 @@ func TestEmptyContinuations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if op == opClose {
+		if op == conn.OpClose {
 			if string(payload[:2]) != "\x03\xf0" {
 				t.Errorf("closed with %q, want 1008", payload)
 			}
@@ -201,7 +201,7 @@ func TestPingFlood(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if op == opClose {
+		if op == conn.OpClose {
 			if string(payload[:2]) != "\x03\xf0" || pongs != 20 {
 				t.Errorf("closed with %q after %d pongs, want 1008 after 20", payload, pongs)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"sensorgateway/gateway/conn"
 	"sensorgateway/wire"
 )
 
@@ -32,7 +33,7 @@ type session struct {
 	Client
 	s        *Server
 	ws       *websocket.Conn
-	out      *outbox
+	out      *conn.Conn
 	talk     conversation
 	rate     *limiter // of messages; nil before the first
 	controls *limiter // of pings and pongs
@@ -89,8 +90,8 @@ func (c *session) run() {
 
 func (c *session) begin() error {
 	c.talk.begin(c)
-	c.out.socket.leave()
-	if c.out.more() {
+	c.out.LeaveGate()
+	if c.out.More() {
 		return c.read()
 	}
 	return nil
@@ -105,22 +106,20 @@ func (c *session) turn(do func() error) {
 	}
 	_ = c.try(func() error { c.part(err); return nil }) // it has been told
 	c.s.hub.leave(c)
-	c.out.end()
+	c.out.End(farewellTime)
 	c.s.left()
 }
 
 // rest waits until the client sends something, and takes pongs, which is all that
 // most clients ever send. Its stack must not grow.
 func (c *session) rest() {
-	var b [4 * pongSize]byte
 	for {
-		n, err := c.out.socket.Conn.Read(b[:])
-		if err != nil || !pongs(b[:n]) {
-			c.out.early = append(c.out.early, b[:n]...)
-			go c.turn(c.read) // which will see the error too
+		n := c.out.Pongs()
+		if n == 0 {
+			go c.turn(c.read) // which will see an error too
 			return
 		}
-		for range n / pongSize {
+		for range n {
 			if err := c.ponged(); err != nil {
 				go c.turn(func() error { return err })
 				return
@@ -163,7 +162,7 @@ func (c *session) read() error {
 	var message []byte // one that is waited for takes no room
 	for {
 		// Frames of one byte each are as bad as it gets without being meant so.
-		c.out.allow(7*limits.size + 8<<10)
+		c.out.Allow(7*limits.size + 8<<10)
 		kind, r, err := c.ws.NextReader()
 		if err != nil {
 			return err
@@ -193,7 +192,7 @@ func (c *session) read() error {
 		if cap(message) > limits.size/4 {
 			message = nil
 		}
-		if !c.out.more() {
+		if !c.out.More() {
 			return nil
 		}
 	}
@@ -204,7 +203,7 @@ func (c *session) pong(payload string) error {
 	if err := c.control(); err != nil {
 		return err
 	}
-	c.send(opPong, []byte(payload))
+	c.send(conn.OpPong, []byte(payload))
 	return nil
 }
 
@@ -212,13 +211,13 @@ func (c *session) pong(payload string) error {
 // send messages. What it may send for one message begins anew.
 func (c *session) control() error {
 	limits := c.talk.limits()
-	c.out.allow(7*limits.size + 8<<10)
+	c.out.Allow(7*limits.size + 8<<10)
 	if c.controls == nil {
 		c.controls = new(limiter)
 	}
 	if limits.rate && !c.controls.take(time.Now()) {
 		c.close(wire.ClosePolicy, "Rate limit exceeded")
-		return errTooMuch
+		return conn.ErrTooMuch
 	}
 	return nil
 }
@@ -242,9 +241,9 @@ func (c *session) linger(err error) {
 	switch {
 	case errors.As(err, &closed), errors.As(err, &timeout) && timeout.Timeout():
 		return // gorilla has answered, if we had not; or the client had its time
-	case errors.Is(err, errCloseLength):
+	case errors.Is(err, conn.ErrCloseLength):
 		c.close(wire.CloseProtocolError, "close frame of one byte")
-	case errors.Is(err, errTooMuch):
+	case errors.Is(err, conn.ErrTooMuch):
 		c.close(wire.ClosePolicy, "Too many frames for one message")
 	case errors.Is(err, websocket.ErrReadLimit):
 		// gorilla has said 1009, and this one is not sent, unless the length itself
@@ -252,7 +251,7 @@ func (c *session) linger(err error) {
 		c.close(wire.CloseProtocolError, "frame length")
 	}
 	_ = c.out.SetReadDeadline(time.Now().Add(farewellTime))
-	c.out.drain(1 << 20)
+	c.out.Drain(1 << 20)
 }
 
 // appendAll is io.ReadAll into a buffer that is there.
@@ -274,11 +273,13 @@ func appendAll(b []byte, r io.Reader) ([]byte, error) {
 
 // send sends a message that must arrive. A client whose queue is full is ended
 // by it, which its reader notices.
-func (c *session) send(op byte, message []byte) { _, _ = c.out.Write(appendFrame(nil, op, message)) }
+func (c *session) send(op byte, message []byte) {
+	_, _ = c.out.Write(conn.AppendFrame(nil, op, message))
+}
 
 // sendJSON sends one of our own payloads, which cannot fail to be JSON.
 func (c *session) sendJSON(e wire.Envelope) {
-	c.send(opText, wire.JSON(e))
+	c.send(conn.OpText, wire.JSON(e))
 }
 
 // close sends a close frame, after which nothing more is sent, and gives the
@@ -286,7 +287,7 @@ func (c *session) sendJSON(e wire.Envelope) {
 func (c *session) close(code int, reason string) { c.closeWithin(code, reason, farewellTime) }
 
 func (c *session) closeWithin(code int, reason string, farewell time.Duration) {
-	if _, err := c.out.Write(appendFrame(nil, opClose, websocket.FormatCloseMessage(code, reason))); err != nil {
+	if _, err := c.out.Write(conn.AppendFrame(nil, conn.OpClose, websocket.FormatCloseMessage(code, reason))); err != nil {
 		return // closing already, or gone
 	}
 	_ = c.out.SetReadDeadline(time.Now().Add(farewell))
@@ -296,9 +297,9 @@ func (c *session) closeWithin(code int, reason string, farewell time.Duration) {
 // something waits for it.
 func (c *session) overdue(now time.Time) bool {
 	switch {
-	case c.waiting == nil && !c.out.socket.waits():
+	case c.waiting == nil && !c.out.Queued():
 		c.took = time.Time{}
-	case c.out.socket.progress() || c.took.IsZero():
+	case c.out.Progress() || c.took.IsZero():
 		c.took = now
 	}
 	return !c.took.IsZero() && now.Sub(c.took) >= tooSlow
@@ -328,6 +329,6 @@ func (c *session) heartbeat(now time.Time) {
 		if !c.waits {
 			c.waits, c.asked = true, now
 		}
-		c.send(opPing, nil)
+		c.send(conn.OpPing, nil)
 	}
 }

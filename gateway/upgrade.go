@@ -1,28 +1,15 @@
 package gateway
 
 import (
-	"bufio"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
 
-	"github.com/gorilla/websocket"
-
+	"sensorgateway/gateway/conn"
 	"sensorgateway/wire"
 )
 
-const (
-	readLimit  = 4 << 10 // bytes in a message from a client
-	readBuffer = 288     // bytes; gorilla makes one of its own if it is not above 256
-)
-
-// noBuffers is gorilla's write buffer pool: we never use its writer, so it
-// never needs one.
-type noBuffers struct{}
-
-func (noBuffers) Get() any { return nil }
-func (noBuffers) Put(any)  {}
+const readLimit = 4 << 10 // bytes in a message from a client
 
 // upgrade makes a session of a request, or refuses it.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
@@ -60,12 +47,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	if _, ok := c.talk.(*stream); ok && protocol != "" {
 		header.Set("Sec-WebSocket-Protocol", protocol)
 	}
-	upgrader := websocket.Upgrader{
-		WriteBufferPool: noBuffers{},
-		CheckOrigin:     func(*http.Request) bool { return true }, // done
-	}
-	h := &hijacker{ResponseWriter: w}
-	ws, err := upgrader.Upgrade(h, r, header)
+	ws, out, err := conn.Upgrade(w, r, header)
 	if err != nil { // Upgrade has answered
 		if _, ok := c.talk.(echo); ok {
 			s.echoes.Add(-1)
@@ -73,8 +55,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		s.left()
 		return
 	}
-	c.ws, c.out = ws, h.out
-	c.out.session = c
+	c.ws, c.out = ws, out
 	// Outside the handler, whose goroutine's stack and buffers are large.
 	go c.run()
 }
@@ -119,29 +100,4 @@ func choose(r *http.Request) string {
 		}
 	}
 	return ""
-}
-
-// hijacker gives gorilla an outbox in the socket's place.
-type hijacker struct {
-	http.ResponseWriter
-	out *outbox
-}
-
-func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	c, brw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	// A client in a hurry may have sent frames along with its request.
-	var early []byte
-	if n := brw.Reader.Buffered(); n > 0 {
-		early = make([]byte, n)
-		_, _ = brw.Reader.Read(early) // buffered: it cannot fail
-	}
-	if h.out, err = outboxOf(c, early); err != nil {
-		_ = c.Close()
-		return nil, nil, err
-	}
-	h.out.read = bufio.NewReaderSize(h.out, readBuffer)
-	return h.out, bufio.NewReadWriter(h.out.read, bufio.NewWriterSize(h.out, 16)), nil
 }

@@ -1,4 +1,4 @@
-package gateway
+package conn
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ func TestScanner(t *testing.T) {
 			stream []byte
 			want   int
 			err    error
-		}{{fine, len(fine), nil}, {bad, len(fine) + 1, errCloseLength}} {
+		}{{fine, len(fine), nil}, {bad, len(fine) + 1, ErrCloseLength}} {
 			var s scanner
 			total := 0
 			var err error

@@ -1,4 +1,4 @@
-package gateway
+package conn
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 const (
 	// queueLimit bounds what waits in our memory for one client, in bytes.
 	queueLimit = 32 << 10
-	// unsentLimit is how much may be unsent or unacknowledged: more is slow.
-	unsentLimit = 16 << 10
+	// UnsentLimit is how many bytes may be unsent or unacknowledged: more is slow.
+	UnsentLimit = 16 << 10
 	// drainedLimit is how little of it must be left for a slow client to be quick
 	// again. Were it more, old readings would always stand before its new ones.
 	drainedLimit = 4 << 10
@@ -47,7 +47,7 @@ type socket struct {
 	held     int  // bytes that were unacknowledged at the last look
 
 	net.Conn
-	outbox   *outbox    // whose it is
+	conn     *Conn      // whose it is
 	gate     gate       // until it is upgraded
 	queue    []byte     // not yet taken by the kernel; empty unless flusher
 	shorter  *sync.Cond // told when the queue gets shorter; nil unless somebody waits for it
@@ -116,9 +116,9 @@ func (s *socket) ask(n int) bool {
 		return false
 	case s.fd >= 0:
 		held = unsent(s.fd)
-		s.room = unsentLimit - held
+		s.room = UnsentLimit - held
 	}
-	return held == 0 || held+n <= unsentLimit
+	return held == 0 || held+n <= UnsentLimit
 }
 
 // drained tells whether a slow client has taken what there was.
@@ -139,8 +139,8 @@ func (s *socket) onItsWay() int {
 	return n
 }
 
-// waits tells whether something waits that the kernel has not taken.
-func (s *socket) waits() bool {
+// queued tells whether something is queued that the kernel has not taken.
+func (s *socket) queued() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.flusher
@@ -259,8 +259,8 @@ func (s *socket) await(n int) {
 	}
 }
 
-// CloseWrite tells the client that nothing more will come, after what waits; what
-// it still sends can be read.
+// CloseWrite shuts down the sending side after what is queued; what the client
+// still sends can be read. (HTTP calls it too, before it hangs up on a client.)
 func (s *socket) CloseWrite() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,11 +1,12 @@
-package gateway
+package conn
 
 import (
 	"encoding/binary"
 	"errors"
 )
 
-var errCloseLength = errors.New("a close frame of one byte: half a code")
+// ErrCloseLength is found in a close frame whose payload is half a code.
+var ErrCloseLength = errors.New("close frame of one byte")
 
 // scanner follows the headers of a client's frames and finds what gorilla lets
 // pass: a close frame whose payload is one byte (RFC 6455, section 5.5.1). What
@@ -27,8 +28,8 @@ func (s *scanner) scan(p []byte) (n int, err error) {
 		}
 		s.header[s.got] = p[n]
 		length, whole := s.length(s.got + 1)
-		if whole && length == 1 && s.header[0]&0xF == opClose&0xF {
-			return n, errCloseLength
+		if whole && length == 1 && s.header[0]&0xF == OpClose&0xF {
+			return n, ErrCloseLength
 		}
 		s.got, n = s.got+1, n+1
 		if whole {
@@ -60,7 +61,7 @@ const pongSize = 6
 // else.
 func pongs(b []byte) bool {
 	for n := 0; n < len(b); n += pongSize {
-		if len(b)-n < pongSize || b[n] != opPong || b[n+1] != 0x80 {
+		if len(b)-n < pongSize || b[n] != OpPong || b[n+1] != 0x80 {
 			return false
 		}
 	}

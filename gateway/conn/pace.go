@@ -1,4 +1,4 @@
-package gateway
+package conn
 
 import "time"
 
@@ -18,10 +18,10 @@ const (
 	tooLong = 150 * time.Millisecond
 )
 
-// pace decides how much of the past is sent ahead of what is live. What is in
+// A Pace decides how much of the past is sent ahead of what is live. What is in
 // the kernel cannot be overtaken, so little of it may lie there; how little is
 // decided by the delay that it makes, as TCP Vegas does.
-type pace struct {
+type Pace struct {
 	limit int // bytes on their way
 
 	// How long it takes what was on its way when that was as much as may be: one
@@ -31,15 +31,16 @@ type pace struct {
 	target uint64 // bytes acknowledged by when it is over
 }
 
-// ready tells whether another part may be sent.
-func (p *pace) ready(s *socket) bool {
+// Ready tells whether another part may be sent on the connection.
+func (p *Pace) Ready(c *Conn) bool {
+	s := &c.socket
 	p.limit = max(p.limit, minOnItsWay)
 	held := s.onItsWay()
 	acked, best, known := s.acknowledged()
 	if known && p.timed && acked >= p.target {
 		p.gauge(time.Since(p.since) - best)
 	}
-	if held+p.limit/parts <= p.limit {
+	if held+p.Part() <= p.limit {
 		return true
 	}
 	if known && !p.timed { // as much is on its way as may be
@@ -50,7 +51,7 @@ func (p *pace) ready(s *socket) bool {
 
 // gauge ends a measurement: what was on its way took so much longer than the
 // shortest round trip that there was.
-func (p *pace) gauge(delay time.Duration) {
+func (p *Pace) gauge(delay time.Duration) {
 	p.timed = false
 	switch {
 	case delay > tooLong:
@@ -60,5 +61,5 @@ func (p *pace) gauge(delay time.Duration) {
 	}
 }
 
-// records is how many go into a part.
-func (p *pace) records(protocol string) int { return recordsIn(p.limit/parts, protocol) }
+// Part is how many bytes a part has.
+func (p *Pace) Part() int { return p.limit / parts }
