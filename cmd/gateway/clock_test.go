@@ -25,7 +25,7 @@ func TestClockStepIsTold(t *testing.T) {
 	var log bytes.Buffer
 	g := &running{log: slog.New(slog.NewTextHandler(&log, nil)), server: gateway.New(gateway.Options{
 		Epoch: "e", Sensors: []wire.SensorInfo{{Name: "a", Primary: true}}, ClockSynced: func() bool { return true },
-		Page: http.NotFoundHandler(), Log: quiet(),
+		Page: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler),
 	})}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

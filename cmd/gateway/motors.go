@@ -38,7 +38,7 @@ func (g *running) buildMotors(hw pins.Hardware) {
 	}
 	g.motors = motor.New(configs, g.motorChanged, g.log)
 	g.motors.OnEStop(func(latched bool, by string) {
-		g.latch.set(latched, by)
+		g.latch.Set(latched, by)
 		kind := wire.Reset
 		if latched {
 			kind = wire.EStop

@@ -19,6 +19,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/logging"
+	"sensorgateway/cmd/gateway/internal/state"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/chat"
@@ -72,7 +73,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 		return err
 	}
 	log := logging.New(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
-	g := &running{cfg: cfg, log: log, simulate: simulate, systemd: supervisor{log}, memory: memoryDir(getenv)}
+	g := &running{cfg: cfg, log: log, simulate: simulate, systemd: supervisor{log}, memory: state.MemoryDir(getenv)}
 
 	hardware := pins.Hardware(pins.System())
 	if simulate != nil {
@@ -148,10 +149,10 @@ type running struct {
 	listeners    []net.Listener
 	certificates *access.Certificates // nil without TLS
 	systemd      supervisor
-	state        *state
+	state        *state.State
 	history      *kept
 	memory       string // see counters
-	latch        *latch
+	latch        *state.Latch
 	motors       *motor.Controller
 	sampler      *sensors.Sampler
 	server       *gateway.Server
@@ -165,19 +166,19 @@ type running struct {
 
 func (g *running) build(buses buses) error {
 	g.clock = g.newClock()
-	lock, err := claimState(g.cfg.State)
+	lock, err := state.Claim(g.cfg.State)
 	if err != nil {
 		return err
 	}
-	g.latch = newLatch(g.cfg.State, g.log)
-	if by := g.latch.by(); by != "" {
+	g.latch = state.NewLatch(g.cfg.State, g.log)
+	if by := g.latch.By(); by != "" {
 		g.motors.EStop(by)
 	}
 	if err := g.openHistory(); err != nil {
 		return err
 	}
-	g.state = openState(stateOptions{dir: g.cfg.State, lock: lock, sensors: g.cfg.Sensors, kept: g.history, memory: g.memory, log: g.log})
-	g.history.Begin(g.state.epoch, g.state.first)
+	g.state = g.openState(lock)
+	g.history.Begin(g.state.Epoch(), g.state.First())
 	chips := sensors.Chips()
 	var infos []wire.SensorInfo
 	var configs []sensors.Config
@@ -193,16 +194,16 @@ func (g *running) build(buses buses) error {
 		chip := chips[c.Chip]
 		configs = append(configs, sensors.Config{
 			ID: uint16(i), Name: c.Name, Chip: chip, Bus: buses[c.Bus], Address: c.Address,
-			Interval: c.Interval, StuckAfter: c.StuckAfter, FirstSeq: g.state.first[i],
+			Interval: c.Interval, StuckAfter: c.StuckAfter, FirstSeq: g.state.First()[i],
 		})
 		infos = append(infos, wire.SensorInfo{
-			ID: uint16(i), Name: c.Name, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(), NextSeq: g.state.first[i],
+			ID: uint16(i), Name: c.Name, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(), NextSeq: g.state.First()[i],
 		})
 	}
 	infos[primary].Primary = true
 	g.room = chat.NewRoom(g.log)
 	options := gateway.Options{
-		Version: version, Epoch: g.state.epoch, Simulated: g.simulate != nil, Sensors: infos, Primary: primary,
+		Version: version, Epoch: g.state.Epoch(), Simulated: g.simulate != nil, Sensors: infos, Primary: primary,
 		ClockSynced: g.clock.Synced, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
 		History:  g.history,
 		Access:   &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
@@ -216,10 +217,6 @@ func (g *running) build(buses buses) error {
 		options.TLS = g.certificates.Config()
 	}
 	g.server = gateway.New(options)
-	g.state.newEpoch = func(epoch string, next []uint32) {
-		g.history.Begin(epoch, next)
-		g.server.SetEpoch(epoch)
-	}
 	g.first = newFirsts(len(configs))
 	g.sampler = sensors.NewSampler(configs, g.clock, g.flags(), func(records []wire.Record, offset int64) {
 		g.state.Cover(records)
@@ -238,6 +235,21 @@ func (g *running) build(buses buses) error {
 		g.metrics.motor(m)
 	}
 	return nil
+}
+
+// openState opens the epoch and the sensors' numbers.
+func (g *running) openState(lock *os.File) *state.State {
+	var known []state.Sensor
+	for _, c := range g.cfg.Sensors {
+		known = append(known, state.Sensor{Name: c.Name, Interval: c.Interval})
+	}
+	return state.Open(state.Options{
+		Dir: g.cfg.State, Lock: lock, Sensors: known, Numbers: g.history, Memory: g.memory, Boot: bootID(), Log: g.log,
+		NewEpoch: func(epoch string, next []uint32) {
+			g.history.Begin(epoch, next)
+			g.server.SetEpoch(epoch)
+		},
+	})
 }
 
 // flags are those of every record.
@@ -278,8 +290,8 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 	task(g.sampler.Run)
 	var disk errgroup.Group // ends with ctx, and with the disk: one that hangs must not keep the clients
 	start(&disk, g.history.Run)
-	start(&disk, func(ctx context.Context) error { g.state.keep(ctx); return nil })
-	start(&disk, func(ctx context.Context) error { g.latch.keep(ctx); return nil })
+	start(&disk, g.state.Run)
+	start(&disk, g.latch.Run)
 	task(func(ctx context.Context) error { g.metrics.run(ctx); return nil })
 	task(func(ctx context.Context) error {
 		g.pulse.watch(ctx, map[string]func() int64{
@@ -321,8 +333,8 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 
 // closeState writes down what must survive, after the last tick.
 func (g *running) closeState() error {
-	g.latch.close()
-	return errors.Join(g.history.Close(), g.state.close())
+	g.latch.Close()
+	return errors.Join(g.history.Close(), g.state.Close())
 }
 
 // watchCertificates loads them anew when the files change, and on SIGHUP, which

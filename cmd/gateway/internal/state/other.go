@@ -1,15 +1,13 @@
 //go:build !unix
 
-package main
+package state
 
 import (
 	"io/fs"
 	"os"
 )
 
-// syncDir and lockDir do nothing: directories cannot be synced here, and who
-// simulates on a laptop can do without.
-func syncDir(string) error             { return nil }
+// lockDir does nothing: who simulates on a laptop can do without.
 func lockDir(string) (*os.File, error) { return nil, nil }
 
 // ownFile knows nothing of owners here.

@@ -1,4 +1,4 @@
-package main
+package state
 
 import (
 	"crypto/sha256"
@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"sensorgateway/cmd/gateway/internal/config"
 )
 
 // counters are the sensors' next numbers in a small file in memory, written
@@ -18,8 +16,8 @@ import (
 // machine: so after SIGKILL the numbers go on exactly, however slow the disk was,
 // and after a power cut the reservation is skipped.
 //
-// The file: 16 bytes that tell the epoch and the sensors, a uint32 a sensor, and
-// the CRC-32C of all that, in network byte order.
+// The file: 16 bytes that identify the epoch and the sensors, a uint32 a sensor,
+// and the CRC-32C of all that, in network byte order.
 type counters struct {
 	path string // "" if there is no such memory
 	file *os.File
@@ -28,9 +26,9 @@ type counters struct {
 
 const countersKey = 16 // bytes
 
-// memoryDir returns where files in memory can be: the service's own directory,
-// for systemd clears away what its user leaves in others, or else everybody's.
-func memoryDir(getenv func(string) string) string {
+// MemoryDir returns a directory of files in memory: the service's own, for systemd
+// removes what its user leaves in others, or else everybody's.
+func MemoryDir(getenv func(string) string) string {
 	if dir, _, _ := strings.Cut(getenv("RUNTIME_DIRECTORY"), ":"); dir != "" {
 		return dir
 	}
@@ -38,9 +36,8 @@ func memoryDir(getenv func(string) string) string {
 }
 
 // countersOf returns the counters in memory of the state in dir, in this boot.
-func countersOf(memory, dir string) counters {
+func countersOf(memory, dir, boot string) counters {
 	abs, err := filepath.Abs(dir)
-	boot := bootID()
 	if memory == "" || dir == "" || boot == "" || err != nil {
 		return counters{}
 	}
@@ -48,9 +45,9 @@ func countersOf(memory, dir string) counters {
 	return counters{path: filepath.Join(memory, fmt.Sprintf("gateway-%x", id[:16]))}
 }
 
-// load returns the next numbers that were left in an epoch of these sensors, nil
-// if there are none to be trusted.
-func (c *counters) load(epoch string, sensors []config.Sensor) []uint32 {
+// load returns the next numbers that the last run left, nil unless they are of
+// this epoch and of these sensors, and whole.
+func (c *counters) load(epoch string, sensors []Sensor) []uint32 {
 	info, err := os.Lstat(c.path)
 	if err != nil || !ownFile(info) {
 		return nil
@@ -71,8 +68,8 @@ func (c *counters) load(epoch string, sensors []config.Sensor) []uint32 {
 	return next
 }
 
-// begin says whose numbers will be written from now on.
-func (c *counters) begin(epoch string, sensors []config.Sensor) {
+// begin sets the epoch and the sensors whose numbers are written from now on.
+func (c *counters) begin(epoch string, sensors []Sensor) {
 	key := fmt.Appendf(nil, "%q", epoch)
 	for _, s := range sensors {
 		key = fmt.Appendf(key, "%q", s.Name)
@@ -105,8 +102,9 @@ func (c *counters) put(next []uint32) error {
 	return err
 }
 
-// create makes the file, at once with all that is in it. What others left under
-// its names is never written to.
+// create makes the file with all its content at once. It never writes to a file
+// that another user placed under one of its names. In memory there is nothing to
+// sync, and the file stays open, so gateway/atomicfile is not for it.
 func (c *counters) create() error {
 	temp := c.path + ".new"
 	if err := removeFile(temp); err != nil {

@@ -1,4 +1,4 @@
-package main
+package state
 
 import (
 	"bytes"
@@ -11,35 +11,34 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/wire"
 )
 
-var twoSensors = []config.Sensor{{Name: "a", Interval: 100 * time.Millisecond}, {Name: "b", Interval: time.Minute}}
+var twoSensors = []Sensor{{Name: "a", Interval: 100 * time.Millisecond}, {Name: "b", Interval: time.Minute}}
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // mustOpen opens a state as after the end of the process that had it open.
-func mustOpen(t *testing.T, dir string, sensors []config.Sensor, log *slog.Logger) *state {
+func mustOpen(t *testing.T, dir string, sensors []Sensor, log *slog.Logger) *State {
 	t.Helper()
-	return mustOpenWith(t, stateOptions{dir: dir, sensors: sensors, log: log})
+	return mustOpenWith(t, Options{Dir: dir, Boot: "boot", Sensors: sensors, Log: log})
 }
 
-func mustOpenWith(t *testing.T, o stateOptions) *state {
+func mustOpenWith(t *testing.T, o Options) *State {
 	t.Helper()
 	var err error
-	if o.lock, err = claimState(o.dir); err != nil {
+	if o.Lock, err = Claim(o.Dir); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { o.lock.Close() })
-	return openState(o)
+	t.Cleanup(func() { o.Lock.Close() })
+	return Open(o)
 }
 
 // die ends the process that has it open.
-func (s *state) die() { s.lock.Close() }
+func (s *State) die() { s.opts.Lock.Close() }
 
 // use uses numbers from the first on, as the sampler does, and returns the last.
-func (s *state) use(sensor uint16, ticks int) uint32 {
+func (s *State) use(sensor uint16, ticks int) uint32 {
 	seq := s.next[sensor]
 	for range ticks {
 		s.Cover([]wire.Record{{Sensor: sensor, Seq: seq}})
@@ -56,7 +55,7 @@ func TestStateAcrossStops(t *testing.T) {
 		t.Fatalf("a new state begins at %v in epoch %q", s.first, epoch)
 	}
 	last := s.use(0, 100)
-	if err := s.close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = mustOpen(t, dir, twoSensors, quiet())
@@ -71,11 +70,11 @@ func TestStateAcrossStops(t *testing.T) {
 		t.Errorf("after SIGKILL %v, the last was %d", s.first, last)
 	}
 	// A sensor that is away for a while keeps its numbers.
-	if err := s.close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	before := s.first[0]
-	if err := mustOpen(t, dir, twoSensors[1:], quiet()).close(); err != nil {
+	if err := mustOpen(t, dir, twoSensors[1:], quiet()).Close(); err != nil {
 		t.Fatal(err)
 	}
 	if s = mustOpen(t, dir, twoSensors, quiet()); s.first[0] != before {
@@ -90,7 +89,7 @@ func TestStateNeverUsesANumberTwice(t *testing.T) {
 		s := mustOpen(t, dir, twoSensors[:1], quiet())
 		done := make(chan struct{})
 		ctx, cancel := context.WithCancel(context.Background())
-		go func() { s.keep(ctx); close(done) }()
+		go func() { s.Run(ctx); close(done) }()
 		for range 200 { // over three hours
 			last := s.use(0, 600)
 			time.Sleep(time.Minute)
@@ -102,7 +101,7 @@ func TestStateNeverUsesANumberTwice(t *testing.T) {
 		// A pause of the whole machine lets the numbers leap: that is another epoch,
 		// told before the tick goes on, and soon on the disk.
 		old, told := s.epoch, ""
-		s.newEpoch = func(e string, _ []uint32) { told = e }
+		s.opts.NewEpoch = func(e string, _ []uint32) { told = e }
 		s.Cover([]wire.Record{{Sensor: 0, Seq: s.next[0] + 1_000_000}})
 		if crashed := afterPowerCut(t, dir); s.epoch == old || told != s.epoch || crashed.Epoch != old {
 			t.Errorf("after a leap: epoch %q, told %q, on disk %q, before %q", s.epoch, told, crashed.Epoch, old)
@@ -159,10 +158,10 @@ func TestStateOnAFailingDisk(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "state")
 		s := mustOpen(t, dir, twoSensors[:1], quiet())
 		old, reserved, told := s.epoch, s.limit[0], make(chan string, 10)
-		s.newEpoch = func(e string, _ []uint32) { told <- e }
+		s.opts.NewEpoch = func(e string, _ []uint32) { told <- e }
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
-		go func() { s.keep(ctx); close(done) }()
+		go func() { s.Run(ctx); close(done) }()
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -203,10 +202,10 @@ func must(b []byte, err error) []byte {
 func TestStateIsLocked(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir, twoSensors, quiet())
-	if _, err := claimState(dir); err == nil || !strings.Contains(err.Error(), "--state") {
+	if _, err := Claim(dir); err == nil || !strings.Contains(err.Error(), "--state") {
 		t.Errorf("a second one: %v", err)
 	}
-	if err := s.close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	mustOpen(t, dir, twoSensors, quiet())
@@ -217,10 +216,10 @@ func TestStateThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := mustOpen(t, "/dev/null/state", twoSensors[:1], quiet())
 		epoch := s.epoch
-		s.newEpoch = func(string, []uint32) { t.Error("another epoch") }
+		s.opts.NewEpoch = func(string, []uint32) { t.Error("another epoch") }
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
-		go func() { s.keep(ctx); close(done) }()
+		go func() { s.Run(ctx); close(done) }()
 		for range 30 {
 			s.use(0, 600)
 			time.Sleep(time.Minute)

@@ -1,4 +1,4 @@
-package main
+package state
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"sensorgateway/gateway/atomicfile"
 )
 
 const stateFile = "state.json"
@@ -29,12 +31,12 @@ type savedState struct {
 }
 
 // load returns what the file says, and a new epoch if it says nothing usable.
-func (s *state) load() savedState {
+func (s *State) load() savedState {
 	fresh := savedState{Epoch: rand.Text(), Next: map[string]uint32{}}
-	if s.dir == "" {
+	if s.opts.Dir == "" {
 		return fresh
 	}
-	path := filepath.Join(s.dir, stateFile)
+	path := filepath.Join(s.opts.Dir, stateFile)
 	data, born, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fresh
@@ -49,13 +51,13 @@ func (s *state) load() savedState {
 		}
 	}
 	if err != nil {
-		s.log.Warn("sequence numbers cannot be continued: a new epoch begins", "file", path, "err", err)
+		s.opts.Log.Warn("sequence numbers cannot be continued: a new epoch begins", "file", path, "err", err)
 		return fresh
 	}
 	return saved
 }
 
-// isCopy tells whether a file that says it was born then, and was born now, is
+// isCopy reports whether a file that says it was born then, and was born now, is
 // a copy: numbers may have been used since that it knows nothing of. Inode
 // numbers would add nothing, and on FAT they change by themselves; so do times
 // of birth, which that rounds to 10 ms.
@@ -98,28 +100,17 @@ func parseState(data []byte) (s savedState, err error) {
 	return s, nil
 }
 
-// write writes the file so that a power cut leaves the old one or the new one.
+// write replaces the file. Its time of birth stays with it when it is renamed.
 func (s savedState) write(dir string) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, stateFile)
-	temp := path + ".new"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
+	return atomicfile.Write(filepath.Join(dir, stateFile), 0o640, func(f *os.File) error {
+		s.Born = birthTime(f)
+		data, err := s.format()
+		if err == nil {
+			_, err = f.Write(data)
+		}
 		return err
-	}
-	s.Born = birthTime(f) // and keeps it when it is renamed
-	data, err := s.format()
-	if err == nil {
-		_, err = f.Write(data)
-	}
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(dir)
+	})
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package state
 
 import (
 	"errors"
@@ -12,21 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncDir makes a rename in dir last.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // lockDir keeps other processes from using dir until the file is closed or the
 // process ends. A file system without locks does without.
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, nil // it cannot be written: the numbers are not kept either
+		return nil, nil // then the numbers cannot be written either
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, errors.Join(errors.New("another process uses it"), f.Close())
@@ -34,7 +25,7 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// ownFile tells whether a file is a plain one of this user's.
+// ownFile reports whether a file is a plain one of this user's.
 func ownFile(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && info.Mode().IsRegular() && int(stat.Uid) == os.Geteuid()
