@@ -46,11 +46,13 @@ func (s *Server) apiMotors(w http.ResponseWriter, _ *http.Request) {
 
 // query is what a client asks of the past.
 type query struct {
-	sensor         uint16
-	name           string
+	sensor         *wire.SensorInfo
 	from, to, step int64 // Unix milliseconds; step 0: every reading
 	format         string
 }
+
+// csv is the table that answers it.
+func (q *query) csv() wire.CSV { return q.sensor.Quantities() }
 
 // Formats of an answer.
 const (
@@ -89,7 +91,7 @@ func (s *Server) apiReadings(w http.ResponseWriter, r *http.Request) {
 	out := bufio.NewWriterSize(&patient{ctx: r.Context(), w: w, c: http.NewResponseController(w), place: place}, queryBuffer)
 	if err := s.answer(r.Context(), out, q); err != nil {
 		if r.Context().Err() == nil {
-			s.opts.Log.Warn("a query of the past broke off", "client", r.RemoteAddr, "sensor", q.name, "err", err)
+			s.opts.Log.Warn("a query of the past broke off", "client", r.RemoteAddr, "sensor", q.sensor.Name, "err", err)
 		}
 		// The status is out: only a broken connection says that this is not all.
 		panic(http.ErrAbortHandler)
@@ -100,12 +102,12 @@ func (s *Server) answer(ctx context.Context, out *bufio.Writer, q query) error {
 	head, separator, tail := []byte(nil), "", ""
 	switch {
 	case q.format == formatJSON:
-		head = wire.AppendHeadJSON(nil, q.name, q.from, q.to, q.step)
+		head = wire.AppendHeadJSON(nil, q.sensor, q.from, q.to, q.step)
 		separator, tail = ",", wire.TailJSON
 	case q.format == formatCSV && q.step > 0:
-		head = []byte(wire.BucketCSVHeader)
+		head = []byte(q.csv().BucketHeader())
 	case q.format == formatCSV:
-		head = []byte(wire.ReadingCSVHeader)
+		head = []byte(q.csv().ReadingHeader())
 	}
 	_, _ = out.Write(head) // bufio keeps the error for Flush
 	if err := s.rows(ctx, out, q, separator); err != nil {
@@ -125,33 +127,33 @@ func (s *Server) rows(ctx context.Context, out *bufio.Writer, q query, separator
 	case q.step > 0:
 		encode := wire.AppendBucketJSON
 		if q.format == formatCSV {
-			encode = wire.AppendBucketCSV
+			encode = q.csv().AppendBucket
 		}
-		return writeRows(ctx, out, q.name, separator, log.Buckets(q.sensor, q.from, q.to, q.step), encode)
+		return writeRows(ctx, out, q.sensor, separator, log.Buckets(q.sensor.ID, q.from, q.to, q.step), encode)
 	}
 	encode := wire.AppendReadingJSON
 	switch q.format {
 	case formatCSV:
-		encode = wire.AppendReadingCSV
+		encode = q.csv().AppendReading
 	case formatBinary:
-		encode = func(b []byte, _ string, r wire.Record) []byte {
-			r.Sensor = q.sensor
+		encode = func(b []byte, sensor *wire.SensorInfo, r wire.Record) []byte {
+			r.Sensor = sensor.ID
 			return r.Append(b)
 		}
 	}
-	return writeRows(ctx, out, q.name, separator, log.Between(q.sensor, q.from, q.to), encode)
+	return writeRows(ctx, out, q.sensor, separator, log.Between(q.sensor.ID, q.from, q.to), encode)
 }
 
 // writeRows writes what next returns until it ends, or nobody reads it any more:
 // who says nothing more may only seem to have left, so the end of ctx is an error.
-func writeRows[T any](ctx context.Context, out *bufio.Writer, name, separator string, next func() ([]T, error), encode func([]byte, string, T) []byte) error {
+func writeRows[T any](ctx context.Context, out *bufio.Writer, sensor *wire.SensorInfo, separator string, next func() ([]T, error), encode func([]byte, *wire.SensorInfo, T) []byte) error {
 	between := ""
 	for ctx.Err() == nil {
 		batch, err := next()
 		for _, row := range batch {
 			line := append(out.AvailableBuffer(), between...)
 			between = separator
-			if _, err := out.Write(encode(line, name, row)); err != nil {
+			if _, err := out.Write(encode(line, sensor, row)); err != nil {
 				return nil // who left, left
 			}
 		}
@@ -201,14 +203,15 @@ func (s *Server) parseQuery(r *http.Request) (q query, err error) {
 			return bad(fmt.Errorf("%s is given twice", name))
 		}
 	}
-	if q.name = values.Get("sensor"); q.name == "" {
+	name := values.Get("sensor")
+	if name == "" {
 		return bad(errors.New("sensor is missing: its name"))
 	}
-	i := s.hub.index(q.name)
+	i := s.hub.index(name)
 	if i < 0 {
-		return q, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", q.name)
+		return q, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", name)
 	}
-	q.sensor, q.to = uint16(i), time.Now().UnixMilli()
+	q.sensor, q.to = &s.opts.Sensors[i], time.Now().UnixMilli()
 	if of, ok := values["to"]; ok {
 		if q.to, err = unixMilli("to", of); err != nil {
 			return bad(err)

@@ -58,12 +58,12 @@ func TestAPI(t *testing.T) {
 		{"sensor=outdoor&from=0", "*/*", 200, "application/json", `,"readings":[]}` + "\n"},
 		{"sensor=indoor&from=9000000000000", "", 200, "application/json", `"from":9000000000000,"to":9000000000000,"readings":[]}` + "\n"},
 		{"sensor=indoor&from=0&to=1712345678902", "text/html, text/csv;q=0.9, */*;q=0.1", 200, "text/csv; charset=utf-8",
-			wire.ReadingCSVHeader + "2024-04-05T19:34:38.901Z,1712345678901,indoor,7,21.5,40.25,\n"},
+			"time,unix_ms,sensor,seq,temperature,humidity,fault\n" + "2024-04-05T19:34:38.901Z,1712345678901,indoor,7,21.5,40.25,\n"},
 		{"sensor=indoor&from=0&to=1712345678902", "application/octet-stream", 200, "application/octet-stream",
 			string(wire.Record{Flags: wire.Historical, Seq: 7, Reading: wire.Reading{Values: [2]float32{21.5, 40.25}, UnixMilli: 1712345678901}}.Append(nil))},
 		{"sensor=indoor&from=1000&to=3000&step=1000", "application/json", 200, "application/json",
 			`{"sensor":"indoor","from":1000,"to":3000,"step":1000,"buckets":[{"ts":1.000,"count":2,"failed":1,"fault":"no_ack","temp":{"min":20,"mean":20.5,"max":21},"humidity":{"min":40,"mean":41,"max":42}},{"ts":2.000,"count":0,"failed":1,"fault":"bus_down","temp":null,"humidity":null}]}` + "\n"},
-		{"sensor=indoor&from=1000&to=3000&step=1000", "text/csv", 200, "text/csv; charset=utf-8", wire.BucketCSVHeader + "1970-01-01T00:00:01.000Z,1000,indoor,2,1,no_ack,20,20.5,21,40,41,42\n"},
+		{"sensor=indoor&from=1000&to=3000&step=1000", "text/csv", 200, "text/csv; charset=utf-8", "time,unix_ms,sensor,count,failed,fault,temperature_min,temperature_mean,temperature_max,humidity_min,humidity_mean,humidity_max\n" + "1970-01-01T00:00:01.000Z,1000,indoor,2,1,no_ack,20,20.5,21,40,41,42\n"},
 		{"sensor=indoor&from=0&to=10&step=5", "application/octet-stream", 406, "application/json", `"code":406`},
 		{"sensor=indoor", "image/png", 406, "application/json", `"code":406`},
 		{"", "", 422, "application/json", "sensor is missing"},
@@ -80,7 +80,7 @@ func TestAPI(t *testing.T) {
 			t.Errorf("%s as %q: %d %s\n%s\nwant %d %s\n%s", tt.query, tt.accept, code, header.Get("Content-Type"), body, tt.code, tt.kind, tt.body)
 		}
 	}
-	if _, _, body := s.get("/api/v1/sensors", ""); !strings.Contains(body, `{"epoch":"e1","time":`) || !strings.Contains(body, `"name":"outdoor","model":"BME280","interval_ms":100,"next_seq":7,"primary":true}]}`) {
+	if _, _, body := s.get("/api/v1/sensors", ""); !strings.Contains(body, `{"epoch":"e1","time":`) || !strings.Contains(body, `"name":"outdoor","model":"BME280","interval_ms":100,"next_seq":7,"primary":true,"values":[{"quantity":"temperature","unit":"°C"},{"quantity":"humidity","unit":"%"}]}]}`) {
 		t.Errorf("sensors: %s", body)
 	}
 	if _, _, body := s.get("/api/v1/motors", ""); body != `{"motors":[]}`+"\n" {

@@ -126,7 +126,7 @@ func (f *feed) encode(records []wire.Record, sensors []wire.SensorInfo) {
 			f.frame = r.Reading.Append(f.frame)
 			f.frames++
 		case wire.ReadingsJSON:
-			f.text = wire.AppendSensorJSON(f.text[:0], sensors[r.Sensor].Name, r)
+			f.text = wire.AppendSensorJSON(f.text[:0], &sensors[r.Sensor], r)
 			f.frame = conn.AppendFrame(f.frame, conn.OpText, f.text)
 			f.frames++
 		}

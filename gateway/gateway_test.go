@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -218,8 +219,10 @@ func TestV2SaysHelloAndSendsATickAMessage(t *testing.T) {
 		t.Fatalf("%s: %v", raw, err)
 	}
 	p := hello.Payload
+	outdoor := s.opts.Sensors[1]
+	outdoor.Values = []wire.Quantity{wire.Temperature, wire.Humidity}
 	if p.Version != "1.2.3" || p.Epoch != "e1" || !p.Simulated || !p.ClockSynced || len(p.Sensors) != 2 || p.Motors == nil ||
-		p.Sensors[1] != s.opts.Sensors[1] || time.Since(time.UnixMilli(p.Time)).Abs() > time.Minute {
+		!reflect.DeepEqual(p.Sensors[1], outdoor) || time.Since(time.UnixMilli(p.Time)).Abs() > time.Minute {
 		t.Errorf("hello %s", raw)
 	}
 	for range 3 {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -251,6 +252,7 @@ func (h *hub) hello() wire.Hello {
 	}
 	for i := range hello.Sensors {
 		hello.Sensors[i].NextSeq = h.next(i)
+		hello.Sensors[i].Values = hello.Sensors[i].Quantities()
 	}
 	return hello
 }
@@ -266,6 +268,14 @@ func (h *hub) next(i int) uint32 {
 // index returns a sensor's index by its name, -1 if there is none.
 func (h *hub) index(name string) int {
 	return slices.IndexFunc(h.s.opts.Sensors, func(s wire.SensorInfo) bool { return s.Name == name })
+}
+
+// carries returns why readings.v1 cannot carry a sensor's readings, nil if it can.
+func (h *hub) carries(i int) error {
+	if s := &h.s.opts.Sensors[i]; !s.InV1() {
+		return wire.Errorf(http.StatusUnprocessableEntity, "%s carries temperature and humidity only: for %s use %s", wire.ReadingsV1, s.Name, wire.ReadingsV2)
+	}
+	return nil
 }
 
 func (h *hub) newest(i int) (wire.Record, bool) {

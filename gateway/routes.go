@@ -85,6 +85,9 @@ func (s *Server) endpoint(c *session, u *url.URL, protocol string) conversation 
 		if t.since, t.past, err = sinceOf(u); err == nil && t.past && c.sensors != 1<<own {
 			err = errors.New("since goes with one sensor: /sensors/NAME?since=UNIXMS")
 		}
+		if err == nil && c.protocol == wire.ReadingsV1 {
+			err = s.hub.carries(own)
+		}
 		if err != nil {
 			c.feedKey = feedKey{}
 			return nowhere{reason: err.Error()}
@@ -134,7 +137,7 @@ func (s *Server) newest(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	jsonHeaders(w, http.StatusOK)
-	_, _ = w.Write(append(wire.AppendSensorJSON(nil, s.opts.Sensors[i].Name, record), '\n')) // who left, left
+	_, _ = w.Write(append(wire.AppendSensorJSON(nil, &s.opts.Sensors[i], record), '\n')) // who left, left
 }
 
 // healthz says whether the process does its work: ticks are made and spread.

@@ -172,16 +172,21 @@ func (h *hub) subscribe(c *session, t *stream, sub wire.Subscription, id json.Ra
 	if sub.Since != nil && c.protocol == wire.ReadingsV1 {
 		return wire.Errorf(http.StatusUnprocessableEntity, "since: %s has no numbers (connect to /sensors/NAME?since=UNIXMS, or speak %s)", c.protocol, wire.ReadingsV2)
 	}
+	own := t.own
+	if c.protocol == wire.ReadingsV1 && strings.HasPrefix(sub.Topic, wire.TopicSensors+"/") {
+		own = add.sensors.first()
+		if err := h.carries(own); err != nil {
+			return err
+		}
+	}
 	anew, lanes, err := h.resume(sub, add.sensors, &answer)
 	if err != nil {
 		return err
 	}
 	sensors := c.sensors | add.sensors
 	if c.protocol == wire.ReadingsV1 && add.sensors != 0 { // it has room for one
-		if strings.HasPrefix(sub.Topic, wire.TopicSensors+"/") {
-			t.own = add.sensors.first()
-		}
-		sensors = 1 << t.own
+		t.own = own
+		sensors = 1 << own
 		h.cancel(c, ^sensors)
 	}
 	c.motors, c.events = c.motors || add.motors, c.events || add.events

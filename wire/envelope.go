@@ -46,29 +46,30 @@ type Hello struct {
 
 // SensorInfo describes one sensor in [Hello].
 type SensorInfo struct {
-	ID         uint16 `json:"id"` // the sensor number in a Record
-	Name       string `json:"name"`
-	Model      string `json:"model"`
-	IntervalMS int64  `json:"interval_ms"`
-	NextSeq    uint32 `json:"next_seq"`
-	Primary    bool   `json:"primary,omitempty"` // what readings.v1 shows on "/"
+	ID         uint16     `json:"id"`   // the sensor number in a Record
+	Name       string     `json:"name"` // it needs no escaping in JSON and CSV: the configuration ensures that
+	Model      string     `json:"model"`
+	IntervalMS int64      `json:"interval_ms"`
+	NextSeq    uint32     `json:"next_seq"`
+	Primary    bool       `json:"primary,omitempty"` // what readings.v1 shows on "/"
+	Values     []Quantity `json:"values"`            // what a reading's values are, one or two; see [SensorInfo.Quantities]
 }
 
 // AppendSensorJSON appends the readings.json message of r, a reading of the
-// sensor called name, to b. It allocates nothing beyond b, and name must need
-// no escaping in JSON (the configuration sees to that).
-func AppendSensorJSON(b []byte, name string, r Record) []byte {
+// sensor, to b. It allocates nothing beyond b.
+func AppendSensorJSON(b []byte, sensor *SensorInfo, r Record) []byte {
 	b = append(b, `{"type":"sensor","payload":{"sensor":"`...)
-	b = append(b, name...)
-	if r.Fault == Good {
-		b = append(b, `","temp":`...)
-		b = appendFloat(b, r.Values[0])
-		b = append(b, `,"unit":"C","humidity":`...)
-		b = appendFloat(b, r.Values[1])
+	b = append(b, sensor.Name...)
+	b = append(b, `",`...)
+	if sensor.InV1() {
+		b = appendClimate(b, `"temp":`, `,"unit":"C","humidity":`, r)
 	} else {
-		b = append(b, `","temp":null,"unit":"C","humidity":null,"fault":"`...)
-		b = append(b, r.Fault.String()...)
-		b = append(b, '"')
+		b = appendValues(b, sensor.Quantities(), r)
+		b = append(b, ',')
+		b = appendUnits(b, sensor.Quantities())
+	}
+	if r.Fault != Good {
+		b = appendFault(append(b, ','), r.Fault)
 	}
 	b = append(b, `,"ts":`...)
 	b = appendSeconds(b, r.UnixMilli)

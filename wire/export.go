@@ -3,23 +3,20 @@ package wire
 import "strconv"
 
 // The encoders below are for files and answers of HTTP. They append to b and
-// allocate nothing beyond it; a name must need no quotes, neither in JSON nor in
-// CSV (the configuration sees to that).
-
-// Header lines of what [AppendReadingCSV] and [AppendBucketCSV] append.
-const (
-	ReadingCSVHeader = "time,unix_ms,sensor,seq,temperature,humidity,fault\n"
-	BucketCSVHeader  = "time,unix_ms,sensor,count,failed,fault,temperature_min,temperature_mean,temperature_max,humidity_min,humidity_mean,humidity_max\n"
-)
+// allocate nothing beyond it.
 
 // TailJSON is what comes after the last object of [AppendHeadJSON].
 const TailJSON = "]}\n"
 
 // AppendHeadJSON appends what comes before a sensor's readings between two times,
 // Unix milliseconds, which is also what comes before their sums if step is not 0.
-func AppendHeadJSON(b []byte, name string, from, to, step int64) []byte {
-	b = append(append(b, `{"sensor":"`...), name...)
-	b = strconv.AppendInt(append(b, `","from":`...), from, 10)
+func AppendHeadJSON(b []byte, sensor *SensorInfo, from, to, step int64) []byte {
+	b = append(append(b, `{"sensor":"`...), sensor.Name...)
+	b = append(b, `",`...)
+	if !sensor.InV1() {
+		b = append(appendUnits(b, sensor.Quantities()), ',')
+	}
+	b = strconv.AppendInt(append(b, `"from":`...), from, 10)
 	b = strconv.AppendInt(append(b, `,"to":`...), to, 10)
 	if step == 0 {
 		return append(b, `,"readings":[`...)
@@ -28,46 +25,27 @@ func AppendHeadJSON(b []byte, name string, from, to, step int64) []byte {
 	return append(b, `,"buckets":[`...)
 }
 
-// AppendReadingJSON appends r as an object. The sensor's name is not in it: it
-// stands once, in what is around; it is a parameter for the sake of one signature.
-func AppendReadingJSON(b []byte, _ string, r Record) []byte {
+// AppendReadingJSON appends r as an object. The sensor's name and its units are
+// not in it: they stand once, in the head.
+func AppendReadingJSON(b []byte, sensor *SensorInfo, r Record) []byte {
 	b = append(b, `{"ts":`...)
-	b = appendSeconds(b, r.UnixMilli)
-	if r.Fault == Good {
-		b = append(b, `,"temp":`...)
-		b = appendFloat(b, r.Values[0])
-		b = append(b, `,"humidity":`...)
-		b = appendFloat(b, r.Values[1])
+	b = append(appendSeconds(b, r.UnixMilli), ',')
+	if sensor.InV1() {
+		b = appendClimate(b, `"temp":`, `,"humidity":`, r)
 	} else {
-		b = append(b, `,"temp":null,"humidity":null,"fault":"`...)
-		b = append(b, r.Fault.String()...)
-		b = append(b, '"')
+		b = appendValues(b, sensor.Quantities(), r)
+	}
+	if r.Fault != Good {
+		b = appendFault(append(b, ','), r.Fault)
 	}
 	b = append(b, `,"seq":`...)
 	b = strconv.AppendUint(b, uint64(r.Seq), 10)
 	return append(b, '}')
 }
 
-// AppendReadingCSV appends r as a line. What there is not is empty: the numbers
-// of a failed measurement, the fault of a good one.
-func AppendReadingCSV(b []byte, name string, r Record) []byte {
-	b = appendCSVKey(b, name, r.UnixMilli)
-	b = strconv.AppendUint(b, uint64(r.Seq), 10)
-	if r.Fault == Good {
-		b = append(b, ',')
-		b = appendFloat(b, r.Values[0])
-		b = append(b, ',')
-		b = appendFloat(b, r.Values[1])
-		return append(b, ",\n"...)
-	}
-	b = append(b, ",,,"...)
-	b = append(b, r.Fault.String()...)
-	return append(b, '\n')
-}
-
-// AppendBucketJSON appends x as an object, without the sensor's name as
-// [AppendReadingJSON].
-func AppendBucketJSON(b []byte, _ string, x Bucket) []byte {
+// AppendBucketJSON appends x as an object, without the sensor's name and units
+// as [AppendReadingJSON].
+func AppendBucketJSON(b []byte, sensor *SensorInfo, x Bucket) []byte {
 	b = append(b, `{"ts":`...)
 	b = appendSeconds(b, x.UnixMilli)
 	b = append(b, `,"count":`...)
@@ -75,23 +53,66 @@ func AppendBucketJSON(b []byte, _ string, x Bucket) []byte {
 	b = append(b, `,"failed":`...)
 	b = strconv.AppendUint(b, uint64(x.Failed), 10)
 	if x.Fault != Good {
-		b = append(b, `,"fault":"`...)
-		b = append(b, x.Fault.String()...)
-		b = append(b, '"')
+		b = appendFault(append(b, ','), x.Fault)
 	}
-	if x.Count == 0 {
-		return append(b, `,"temp":null,"humidity":null}`...)
+	if sensor.InV1() {
+		b = append(b, `,"temp":`...)
+		b = x.appendSpan(b, 0)
+		b = append(b, `,"humidity":`...)
+		b = x.appendSpan(b, 1)
+		return append(b, '}')
 	}
-	b = append(b, `,"temp":`...)
-	b = x.Values[0].appendJSON(b)
-	b = append(b, `,"humidity":`...)
-	b = x.Values[1].appendJSON(b)
-	return append(b, '}')
+	b = append(b, `,"values":{`...)
+	for i, q := range sensor.Quantities() {
+		b = appendKey(b, i, q)
+		b = x.appendSpan(b, i)
+	}
+	return append(b, "}}"...)
 }
 
-// AppendBucketCSV appends x as a line. What there is not is empty.
-func AppendBucketCSV(b []byte, name string, x Bucket) []byte {
-	b = appendCSVKey(b, name, x.UnixMilli)
+// CSV is a table with columns for these quantities, which may be those of
+// several sensors. What there is not is empty: the values of a failed
+// measurement, those that a sensor does not measure, the fault of a good one.
+type CSV []Quantity
+
+// ReadingHeader returns the line above those of [CSV.AppendReading].
+func (c CSV) ReadingHeader() string {
+	header := "time,unix_ms,sensor,seq"
+	for _, q := range c {
+		header += "," + q.Name
+	}
+	return header + ",fault\n"
+}
+
+// BucketHeader returns the line above those of [CSV.AppendBucket].
+func (c CSV) BucketHeader() string {
+	header := "time,unix_ms,sensor,count,failed,fault"
+	for _, q := range c {
+		header += "," + q.Name + "_min," + q.Name + "_mean," + q.Name + "_max"
+	}
+	return header + "\n"
+}
+
+// AppendReading appends r as a line.
+func (c CSV) AppendReading(b []byte, sensor *SensorInfo, r Record) []byte {
+	b = appendCSVKey(b, sensor.Name, r.UnixMilli)
+	b = strconv.AppendUint(b, uint64(r.Seq), 10)
+	for _, q := range c {
+		b = append(b, ',')
+		if i := sensor.column(q); i >= 0 && r.Fault == Good && finite(r.Values[i]) {
+			b = appendFloat(b, r.Values[i])
+		}
+	}
+	b = append(b, ',')
+	if r.Fault != Good {
+		b = append(b, r.Fault.String()...)
+	}
+	return append(b, '\n')
+}
+
+// AppendBucket appends x as a line.
+func (c CSV) AppendBucket(b []byte, sensor *SensorInfo, x Bucket) []byte {
+	b = appendCSVKey(b, sensor.Name, x.UnixMilli)
 	b = strconv.AppendUint(b, uint64(x.Count), 10)
 	b = append(b, ',')
 	b = strconv.AppendUint(b, uint64(x.Failed), 10)
@@ -99,16 +120,85 @@ func AppendBucketCSV(b []byte, name string, x Bucket) []byte {
 	if x.Fault != Good {
 		b = append(b, x.Fault.String()...)
 	}
-	for _, v := range x.Values {
-		for _, v := range [...]float32{v.Min, v.Mean, v.Max} {
-			b = append(b, ',')
-			if x.Count > 0 {
-				b = appendFloat(b, v)
-			}
+	for _, q := range c {
+		i := sensor.column(q)
+		if i < 0 || !x.has(i) {
+			b = append(b, ",,,"...)
+			continue
+		}
+		for _, v := range [...]float32{x.Values[i].Min, x.Values[i].Mean, x.Values[i].Max} {
+			b = appendFloat(append(b, ','), v)
 		}
 	}
 	return append(b, '\n')
 }
+
+// appendClimate appends the values of a sensor that fits into readings.v1, after
+// these keys.
+func appendClimate(b []byte, temperature, humidity string, r Record) []byte {
+	b = append(b, temperature...)
+	b = appendValue(b, r, 0)
+	b = append(b, humidity...)
+	return appendValue(b, r, 1)
+}
+
+// appendValues appends the values of any sensor by their names.
+func appendValues(b []byte, quantities []Quantity, r Record) []byte {
+	b = append(b, `"values":{`...)
+	for i, q := range quantities {
+		b = appendKey(b, i, q)
+		b = appendValue(b, r, i)
+	}
+	return append(b, '}')
+}
+
+func appendUnits(b []byte, quantities []Quantity) []byte {
+	b = append(b, `"units":{`...)
+	for i, q := range quantities {
+		b = appendKey(b, i, q)
+		b = append(b, '"')
+		b = append(b, q.Unit...)
+		b = append(b, '"')
+	}
+	return append(b, '}')
+}
+
+// appendKey appends the key of an object's i-th member.
+func appendKey(b []byte, i int, q Quantity) []byte {
+	if i > 0 {
+		b = append(b, ',')
+	}
+	b = append(b, '"')
+	b = append(b, q.Name...)
+	return append(b, `":`...)
+}
+
+// appendValue appends the i-th value of r, null if it is none.
+func appendValue(b []byte, r Record, i int) []byte {
+	if r.Fault != Good || !finite(r.Values[i]) {
+		return append(b, "null"...)
+	}
+	return appendFloat(b, r.Values[i])
+}
+
+func appendFault(b []byte, f Fault) []byte {
+	b = append(b, `"fault":"`...)
+	b = append(b, f.String()...)
+	return append(b, '"')
+}
+
+// has tells whether there is an i-th value of which the bucket has the range.
+func (x *Bucket) has(i int) bool { return x.Count > 0 && finite(x.Values[i].Mean) }
+
+func (x *Bucket) appendSpan(b []byte, i int) []byte {
+	if !x.has(i) {
+		return append(b, "null"...)
+	}
+	return x.Values[i].appendJSON(b)
+}
+
+// finite tells whether v has a place in JSON.
+func finite(v float32) bool { return v-v == 0 }
 
 func (s Span) appendJSON(b []byte) []byte {
 	b = append(b, `{"min":`...)

@@ -10,6 +10,8 @@ import (
 )
 
 var (
+	indoor = &SensorInfo{Name: "indoor"}
+
 	hour  = Bucket{1712345678000, 598, 2, NoAck, [2]Span{{20.5, 21.25, 22}, {39, 40.5, 41.1}}}
 	quiet = Bucket{UnixMilli: -1000, Failed: 600, Fault: BusDown}
 	well  = Bucket{UnixMilli: 0, Count: 1, Values: [2]Span{{-0.1, -0.1, -0.1}}}
@@ -20,18 +22,18 @@ func TestExportGolden(t *testing.T) {
 	good := Record{Sensor: 3, Seq: 7, Flags: Historical, Reading: Reading{[2]float32{21.5, 40.2}, 1712345678901}}
 	failed := Record{Seq: math.MaxUint32, Fault: NoAck, Reading: Failed(NoAck, -1)}
 	for _, tt := range []struct{ name, got, want string }{
-		{"reading, JSON", string(AppendReadingJSON([]byte("["), "indoor", good)), `[{"ts":1712345678.901,"temp":21.5,"humidity":40.2,"seq":7}`},
-		{"failed, JSON", string(AppendReadingJSON(nil, "indoor", failed)), `{"ts":-0.001,"temp":null,"humidity":null,"fault":"no_ack","seq":4294967295}`},
-		{"reading, CSV", string(AppendReadingCSV([]byte("x\n"), "indoor", good)), "x\n2024-04-05T19:34:38.901Z,1712345678901,indoor,7,21.5,40.2,\n"},
-		{"failed, CSV", string(AppendReadingCSV(nil, "indoor", failed)), "1969-12-31T23:59:59.999Z,-1,indoor,4294967295,,,no_ack\n"},
-		{"bucket, JSON", string(AppendBucketJSON(nil, "indoor", hour)),
+		{"reading, JSON", string(AppendReadingJSON([]byte("["), indoor, good)), `[{"ts":1712345678.901,"temp":21.5,"humidity":40.2,"seq":7}`},
+		{"failed, JSON", string(AppendReadingJSON(nil, indoor, failed)), `{"ts":-0.001,"temp":null,"humidity":null,"fault":"no_ack","seq":4294967295}`},
+		{"reading, CSV", string(climate.AppendReading([]byte("x\n"), indoor, good)), "x\n2024-04-05T19:34:38.901Z,1712345678901,indoor,7,21.5,40.2,\n"},
+		{"failed, CSV", string(climate.AppendReading(nil, indoor, failed)), "1969-12-31T23:59:59.999Z,-1,indoor,4294967295,,,no_ack\n"},
+		{"bucket, JSON", string(AppendBucketJSON(nil, indoor, hour)),
 			`{"ts":1712345678.000,"count":598,"failed":2,"fault":"no_ack","temp":{"min":20.5,"mean":21.25,"max":22},"humidity":{"min":39,"mean":40.5,"max":41.1}}`},
-		{"a bucket of failures, JSON", string(AppendBucketJSON(nil, "indoor", quiet)), `{"ts":-1.000,"count":0,"failed":600,"fault":"bus_down","temp":null,"humidity":null}`},
-		{"a bucket without failures, JSON", string(AppendBucketJSON(nil, "indoor", well)),
+		{"a bucket of failures, JSON", string(AppendBucketJSON(nil, indoor, quiet)), `{"ts":-1.000,"count":0,"failed":600,"fault":"bus_down","temp":null,"humidity":null}`},
+		{"a bucket without failures, JSON", string(AppendBucketJSON(nil, indoor, well)),
 			`{"ts":0.000,"count":1,"failed":0,"temp":{"min":-0.1,"mean":-0.1,"max":-0.1},"humidity":{"min":0,"mean":0,"max":0}}`},
-		{"bucket, CSV", string(AppendBucketCSV(nil, "indoor", hour)), "2024-04-05T19:34:38.000Z,1712345678000,indoor,598,2,no_ack,20.5,21.25,22,39,40.5,41.1\n"},
-		{"a bucket of failures, CSV", string(AppendBucketCSV(nil, "indoor", quiet)), "1969-12-31T23:59:59.000Z,-1000,indoor,0,600,bus_down,,,,,,\n"},
-		{"a bucket without failures, CSV", string(AppendBucketCSV(nil, "indoor", well)), "1970-01-01T00:00:00.000Z,0,indoor,1,0,,-0.1,-0.1,-0.1,0,0,0\n"},
+		{"bucket, CSV", string(climate.AppendBucket(nil, indoor, hour)), "2024-04-05T19:34:38.000Z,1712345678000,indoor,598,2,no_ack,20.5,21.25,22,39,40.5,41.1\n"},
+		{"a bucket of failures, CSV", string(climate.AppendBucket(nil, indoor, quiet)), "1969-12-31T23:59:59.000Z,-1000,indoor,0,600,bus_down,,,,,,\n"},
+		{"a bucket without failures, CSV", string(climate.AppendBucket(nil, indoor, well)), "1970-01-01T00:00:00.000Z,0,indoor,1,0,,-0.1,-0.1,-0.1,0,0,0\n"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", tt.name, tt.got, tt.want)
@@ -41,16 +43,16 @@ func TestExportGolden(t *testing.T) {
 
 // Each line has the columns that the header names, and each object is JSON.
 func TestExportIsWellFormed(t *testing.T) {
-	readings, buckets := []byte(ReadingCSVHeader), []byte(BucketCSVHeader)
+	readings, buckets := []byte(climate.ReadingHeader()), []byte(climate.BucketHeader())
 	for _, tt := range golden(t) {
-		readings = AppendReadingCSV(readings, "s", tt.r)
-		if b := AppendReadingJSON(nil, "s", tt.r); !json.Valid(b) {
+		readings = climate.AppendReading(readings, indoor, tt.r)
+		if b := AppendReadingJSON(nil, indoor, tt.r); !json.Valid(b) {
 			t.Errorf("%s: %s", tt.name, b)
 		}
 	}
 	for _, x := range []Bucket{hour, quiet, well} {
-		buckets = AppendBucketCSV(buckets, "s", x)
-		if b := AppendBucketJSON(nil, "s", x); !json.Valid(b) {
+		buckets = climate.AppendBucket(buckets, indoor, x)
+		if b := AppendBucketJSON(nil, indoor, x); !json.Valid(b) {
 			t.Errorf("%s", b)
 		}
 	}
@@ -98,8 +100,9 @@ func TestEveryDay(t *testing.T) {
 func TestExportAllocatesNothing(t *testing.T) {
 	b, r := make([]byte, 0, 1024), Record{Reading: Reading{[2]float32{21.5, 40.25}, 1712345678901}}
 	if n := testing.AllocsPerRun(100, func() {
-		b = AppendReadingCSV(AppendReadingJSON(b[:0], "indoor", r), "indoor", r)
-		b = AppendBucketCSV(AppendBucketJSON(b, "indoor", hour), "indoor", hour)
+		b = climate.AppendReading(AppendReadingJSON(b[:0], indoor, r), indoor, r)
+		b = climate.AppendBucket(AppendBucketJSON(b, indoor, hour), indoor, hour)
+		b = AppendSensorJSON(AppendBucketJSON(b, roof, hour), roof, r)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

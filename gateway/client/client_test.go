@@ -71,7 +71,7 @@ func TestReadingsJSON(t *testing.T) {
 		conflated := record(0, 12)
 		conflated.Flags = wire.Conflated
 		for _, r := range []wire.Record{record(0, 7), failed, conflated} {
-			_ = p.WriteMessage(websocket.TextMessage, wire.AppendSensorJSON(nil, "indoor", r))
+			_ = p.WriteMessage(websocket.TextMessage, wire.AppendSensorJSON(nil, &wire.SensorInfo{Name: "indoor"}, r))
 		}
 		p.wait()
 	}, func(c *run) {

@@ -57,7 +57,7 @@ func FuzzMessages(f *testing.F) {
 	good := record(0, 1)
 	f.Add(good.Append(nil))
 	f.Add(good.Reading.Append(nil))
-	f.Add(wire.AppendSensorJSON(nil, "indoor", good))
+	f.Add(wire.AppendSensorJSON(nil, &wire.SensorInfo{Name: "indoor"}, good))
 	f.Add([]byte(`{"type":"hello","payload":{"sensors":[{"id":1,"name":"x"}]}}`))
 	f.Add([]byte(`{"type":"sensor","payload":{"sensor":"a","temp":null,"fault":"no_ack","ts":-1e300}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -111,7 +111,7 @@ func (o *exportOptions) parse(now time.Time) (e *export, err error) {
 	switch {
 	case err != nil || step < time.Millisecond || step%time.Millisecond != 0:
 		return nil, fmt.Errorf("--step %s is no duration of whole milliseconds (write 10s, 1m, 1h or 1d)", phrase.Quote(o.step))
-	case e.format.bucket == nil:
+	case e.format(nil).bucket == nil:
 		return nil, fmt.Errorf("--step goes with csv and json: %s has records, and no sums of them", o.format)
 	}
 	e.step = step.Milliseconds()
@@ -132,8 +132,8 @@ func explainLogError(dir string, err error) error {
 // choose takes the sensors to export, all if none is named.
 func (e *export) choose(dir string, names []string) error {
 	there := e.log.Sensors()
-	if e.sensors = names; len(names) == 0 {
-		e.sensors = there
+	if len(names) == 0 {
+		names = there
 	}
 	for _, name := range names {
 		if !slices.Contains(there, name) {
@@ -143,6 +143,7 @@ func (e *export) choose(dir string, names []string) error {
 			}
 			return fmt.Errorf("no sensor %s: the log in %s %s", phrase.Quote(name), dir, has)
 		}
+		e.sensors = append(e.sensors, wire.SensorInfo{Name: name})
 	}
 	return nil
 }
@@ -184,47 +185,60 @@ func writeOutput(path string, stdout io.Writer, write func(*bufio.Writer) error)
 // export is what is to be written.
 type export struct {
 	log      LogReader
-	sensors  []string
+	sensors  []wire.SensorInfo
 	from, to int64 // Unix ms; to is not in it
 	step     int64 // ms; 0 is each reading
-	format   exportFormat
+	format   func(wire.CSV) exportFormat
 }
 
 // write writes sensor by sensor, a batch at a time.
 func (e *export) write(ctx context.Context, w *bufio.Writer) error {
-	if _, err := w.WriteString(e.format.header(e.step)); err != nil {
+	format := e.format(e.columns())
+	if _, err := w.WriteString(format.header(e.step)); err != nil {
 		return err
 	}
-	for _, name := range e.sensors {
-		if err := e.writeSensor(ctx, w, name); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	for i := range e.sensors {
+		if err := e.writeSensor(ctx, w, &e.sensors[i], format); err != nil {
+			return fmt.Errorf("%s: %w", e.sensors[i].Name, err)
 		}
 	}
 	return nil
 }
 
-func (e *export) writeSensor(ctx context.Context, w *bufio.Writer, name string) error {
-	_, err := w.Write(e.format.begin(name, e.from, e.to, e.step))
+// columns are all that one of the sensors measures.
+func (e *export) columns() (all wire.CSV) {
+	for i := range e.sensors {
+		for _, q := range e.sensors[i].Quantities() {
+			if !slices.Contains(all, q) {
+				all = append(all, q)
+			}
+		}
+	}
+	return all
+}
+
+func (e *export) writeSensor(ctx context.Context, w *bufio.Writer, sensor *wire.SensorInfo, format exportFormat) error {
+	_, err := w.Write(format.begin(sensor, e.from, e.to, e.step))
 	switch {
 	case err != nil:
 	case e.step > 0:
-		err = pour(ctx, w, name, e.format.separator, e.log.Buckets(name, e.from, e.to, e.step), e.format.bucket)
+		err = pour(ctx, w, sensor, format.separator, e.log.Buckets(sensor.Name, e.from, e.to, e.step), format.bucket)
 	default:
-		err = pour(ctx, w, name, e.format.separator, e.log.Between(name, e.from, e.to), e.format.reading)
+		err = pour(ctx, w, sensor, format.separator, e.log.Between(sensor.Name, e.from, e.to), format.reading)
 	}
 	if err == nil {
-		_, err = w.WriteString(e.format.end)
+		_, err = w.WriteString(format.end)
 	}
 	return err
 }
 
 // pour writes all that comes of next.
-func pour[T any](ctx context.Context, w *bufio.Writer, name, separator string, next func() ([]T, error), encode func([]byte, string, T) []byte) error {
+func pour[T any](ctx context.Context, w *bufio.Writer, sensor *wire.SensorInfo, separator string, next func() ([]T, error), encode func([]byte, *wire.SensorInfo, T) []byte) error {
 	between := ""
 	for ctx.Err() == nil {
 		batch, err := next()
 		for _, x := range batch {
-			if _, err := w.Write(encode(append(w.AvailableBuffer(), between...), name, x)); err != nil {
+			if _, err := w.Write(encode(append(w.AvailableBuffer(), between...), sensor, x)); err != nil {
 				return err
 			}
 			between = separator

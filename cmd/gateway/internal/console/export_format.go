@@ -17,25 +17,32 @@ type exportFormat struct {
 	readingHeader, bucketHeader string // of the whole
 	object                      bool   // each sensor has one around
 	separator, end              string // between two of a sensor, and after them
-	reading                     func(b []byte, name string, r wire.Record) []byte
-	bucket                      func(b []byte, name string, x wire.Bucket) []byte // nil: it has none
+	reading                     func(b []byte, sensor *wire.SensorInfo, r wire.Record) []byte
+	bucket                      func(b []byte, sensor *wire.SensorInfo, x wire.Bucket) []byte // nil: it has none
 }
 
-var exportFormats = map[string]exportFormat{
-	"csv": {
-		readingHeader: wire.ReadingCSVHeader, bucketHeader: wire.BucketCSVHeader,
-		reading: wire.AppendReadingCSV, bucket: wire.AppendBucketCSV,
+// exportFormats are the formats by their names, for a table of these columns.
+var exportFormats = map[string]func(columns wire.CSV) exportFormat{
+	"csv": func(columns wire.CSV) exportFormat {
+		return exportFormat{
+			readingHeader: columns.ReadingHeader(), bucketHeader: columns.BucketHeader(),
+			reading: columns.AppendReading, bucket: columns.AppendBucket,
+		}
 	},
-	"json": {
-		object: true, separator: ",", end: wire.TailJSON,
-		reading: wire.AppendReadingJSON, bucket: wire.AppendBucketJSON,
+	"json": func(wire.CSV) exportFormat {
+		return exportFormat{
+			object: true, separator: ",", end: wire.TailJSON,
+			reading: wire.AppendReadingJSON, bucket: wire.AppendBucketJSON,
+		}
 	},
-	"binary": {
-		reading: func(b []byte, _ string, r wire.Record) []byte { return r.Append(b) },
+	"binary": func(wire.CSV) exportFormat {
+		return exportFormat{
+			reading: func(b []byte, _ *wire.SensorInfo, r wire.Record) []byte { return r.Append(b) },
+		}
 	},
 }
 
-func parseFormat(name string) (exportFormat, error) {
+func parseFormat(name string) (func(wire.CSV) exportFormat, error) {
 	f, ok := exportFormats[name]
 	if !ok {
 		return f, fmt.Errorf("--format %s: it is csv, json or binary", phrase.Quote(name))
@@ -51,11 +58,11 @@ func (f *exportFormat) header(step int64) string {
 }
 
 // begin is what stands before a sensor's readings.
-func (f *exportFormat) begin(name string, from, to, step int64) []byte {
+func (f *exportFormat) begin(sensor *wire.SensorInfo, from, to, step int64) []byte {
 	if !f.object {
 		return nil
 	}
-	return wire.AppendHeadJSON(nil, name, from, to, step)
+	return wire.AppendHeadJSON(nil, sensor, from, to, step)
 }
 
 // The whole log: all times that RFC 3339 can say, from 1970 on.

@@ -105,7 +105,7 @@ func TestExport(t *testing.T) {
 {"sensor":"outdoor","from":0,"to":253402300800000,"readings":[{"ts":1712345678.901,"temp":21.5,"humidity":40.25,"seq":7},{"ts":1712345679.001,"temp":null,"humidity":null,"fault":"no_ack","seq":8}]}
 `},
 		{"--format binary --sensor outdoor", "outdoor 0 253402300800000", binary},
-		{"--step 1m --sensor outdoor --from 5 --to 1970-01-02T00:00:00Z", "outdoor 5 86400000 60000", wire.BucketCSVHeader +
+		{"--step 1m --sensor outdoor --from 5 --to 1970-01-02T00:00:00Z", "outdoor 5 86400000 60000", "time,unix_ms,sensor,count,failed,fault,temperature_min,temperature_mean,temperature_max,humidity_min,humidity_mean,humidity_max\n" +
 			"1970-01-01T00:01:00.000Z,60000,outdoor,2,0,,1,2,3,4,5,6\n1970-01-01T00:02:00.000Z,120000,outdoor,0,1,bus_down,,,,,,\n"},
 		{"--step 1d --sensor indoor --format json --to 86400000", "indoor 0 86400000 86400000",
 			`{"sensor":"indoor","from":0,"to":86400000,"step":86400000,"buckets":[{"ts":60.000,"count":2,"failed":0,"temp":{"min":1,"mean":2,"max":3},"humidity":{"min":4,"mean":5,"max":6}},{"ts":120.000,"count":0,"failed":1,"fault":"bus_down","temp":null,"humidity":null}]}` + "\n"},

@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/wire"
+)
+
+// withAir adds a sensor that measures carbon dioxide and nothing else, and a
+// thermometer.
+func withAir(o *Options) {
+	o.Sensors = append(o.Sensors,
+		wire.SensorInfo{ID: 2, Name: "air", Model: "SCD4x", IntervalMS: 100, NextSeq: 7, Values: []wire.Quantity{wire.CO2}},
+		wire.SensorInfo{ID: 3, Name: "pipe", Model: "DS18B20", IntervalMS: 100, NextSeq: 7, Values: []wire.Quantity{wire.Temperature}})
+}
+
+// airTick publishes a tick of the two.
+func (s *testServer) airTick() []wire.Record {
+	records := []wire.Record{
+		{Sensor: 2, Seq: s.seq, Reading: wire.Reading{Values: [2]float32{612, wire.NotMeasured()}, UnixMilli: 1000}},
+		{Sensor: 3, Seq: s.seq, Reading: wire.Reading{Values: [2]float32{55.5, wire.NotMeasured()}, UnixMilli: 1000}},
+	}
+	s.seq++
+	s.Publish(records)
+	return records
+}
+
+func TestHelloNamesQuantities(t *testing.T) {
+	s := start(t, withAir)
+	hello := string(s.dial("/", wire.ReadingsV2).read(websocket.TextMessage))
+	for _, want := range []string{
+		`"name":"indoor","model":"SHT3x","interval_ms":100,"next_seq":7,"values":[{"quantity":"temperature","unit":"°C"},{"quantity":"humidity","unit":"%"}]}`,
+		`"name":"air","model":"SCD4x","interval_ms":100,"next_seq":7,"values":[{"quantity":"co2","unit":"ppm"}]}`,
+		`"name":"pipe","model":"DS18B20","interval_ms":100,"next_seq":7,"values":[{"quantity":"temperature","unit":"°C"}]}`,
+	} {
+		if !strings.Contains(hello, want) {
+			t.Errorf("hello is %s\nwithout %s", hello, want)
+		}
+	}
+}
+
+func TestOtherQuantitiesInJSON(t *testing.T) {
+	s := start(t, withAir)
+	c := s.dial("/", wire.ReadingsJSON)
+	c.read(websocket.TextMessage) // hello
+	s.airTick()
+	for _, want := range []string{
+		`{"type":"sensor","payload":{"sensor":"air","values":{"co2":612},"units":{"co2":"ppm"},"ts":1.000,"seq":7}}`,
+		`{"type":"sensor","payload":{"sensor":"pipe","temp":55.5,"unit":"C","humidity":null,"ts":1.000,"seq":7}}`,
+	} {
+		if got := string(c.read(websocket.TextMessage)); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	code, _, body := s.get("/sensors/air", "")
+	if want := `{"type":"sensor","payload":{"sensor":"air","values":{"co2":612},"units":{"co2":"ppm"},"ts":1.000,"seq":7}}` + "\n"; code != 200 || body != want {
+		t.Errorf("GET /sensors/air: %d %s", code, body)
+	}
+}
+
+// readings.v1 says nothing of what its numbers are, so it has those of
+// temperature and humidity only.
+func TestV1CarriesNoOtherQuantity(t *testing.T) {
+	s := start(t, withAir)
+	const reason = "readings.v1 carries temperature and humidity only: for air use readings.v2"
+	for _, path := range []string{"/sensors/air", "/sensors/air?since=0"} {
+		for _, protocols := range [][]string{nil, {wire.ReadingsV1}} {
+			s.dial(path, protocols...).wantClose(wire.ClosePolicy, reason)
+		}
+	}
+	s.dial("/sensors/air", wire.ReadingsV2).read(websocket.TextMessage)
+
+	c := s.dial("/sensors/pipe", wire.ReadingsV1)
+	if got := c.ask(`{"type":"subscribe","id":1,"payload":{"topic":"sensors/air"}}`); got != `{"type":"error","id":1,"payload":{"code":422,"message":"`+reason+`"}}` {
+		t.Errorf("subscribe on v1: %s", got)
+	}
+	if got := c.ask(`{"type":"subscribe","id":2,"payload":{"topic":"all"}}`); !strings.Contains(got, `"subscribed"`) {
+		t.Errorf("subscribe on v1: %s", got)
+	}
+	want := s.airTick()[1].Reading.Append(nil)
+	if got := c.read(websocket.BinaryMessage); string(got) != string(want) {
+		t.Errorf("a thermometer on v1: % x, want % x", got, want)
+	}
+}
+
+func TestOtherQuantitiesInQueries(t *testing.T) {
+	log := newShelf()
+	s := start(t, log.options, withAir)
+	log.keep([]wire.Record{
+		{Sensor: 2, Seq: 7, Reading: wire.Reading{Values: [2]float32{612, wire.NotMeasured()}, UnixMilli: 1000}},
+		{Sensor: 2, Seq: 8, Fault: wire.NoAck, Reading: wire.Failed(wire.NoAck, 1100)},
+	})
+	for _, tt := range []struct{ query, accept, want string }{
+		{"from=1000&to=2000", "application/json", `{"sensor":"air","units":{"co2":"ppm"},"from":1000,"to":2000,"readings":[` +
+			`{"ts":1.000,"values":{"co2":612},"seq":7},{"ts":1.100,"values":{"co2":null},"fault":"no_ack","seq":8}]}` + "\n"},
+		{"from=1000&to=2000", "text/csv", "time,unix_ms,sensor,seq,co2,fault\n" +
+			"1970-01-01T00:00:01.000Z,1000,air,7,612,\n1970-01-01T00:00:01.100Z,1100,air,8,,no_ack\n"},
+	} {
+		if _, _, body := s.get("/api/v1/readings?sensor=air&"+tt.query, tt.accept); body != tt.want {
+			t.Errorf("%s as %s: %s\nwant %s", tt.query, tt.accept, body, tt.want)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package wire
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+)
+
+// Quantity is what one of a sensor's values is. Those that the gateway knows
+// are in the table below; to add one, add a row.
+type Quantity struct {
+	Name     string `json:"quantity"` // a name in the configuration, in JSON and in CSV: it needs no escaping
+	Unit     string `json:"unit"`     // of the value in a [Reading]
+	Decimals int    `json:"-"`        // that people are shown
+	Metric   Metric `json:"-"`
+}
+
+// Metric is a quantity as Prometheus has it, in base units
+// (https://prometheus.io/docs/practices/naming/#base-units).
+type Metric struct {
+	Name     string // without the program's prefix
+	Help     string
+	Exponent int // the value in base units is that of a reading times 10 to this power
+}
+
+// The quantities.
+var (
+	Temperature = Quantity{"temperature", "°C", 2, Metric{"temperature_celsius", "Temperature", 0}}
+	Humidity    = Quantity{"humidity", "%", 1, Metric{"humidity_ratio", "Relative humidity, 0 to 1", -2}}
+	Pressure    = Quantity{"pressure", "hPa", 2, Metric{"pressure_pascal", "Air pressure", 2}}
+	CO2         = Quantity{"co2", "ppm", 0, Metric{"co2_ppm", "Carbon dioxide in the air, parts per million", 0}}
+)
+
+// Quantities returns the table, in the order in which people are shown it.
+func Quantities() []Quantity { return []Quantity{Temperature, Humidity, Pressure, CO2} }
+
+// climate is what a sensor measures that does not say what it measures.
+var climate = CSV{Temperature, Humidity}
+
+// UnmarshalJSON reads a quantity as hello has it, and takes from the table what
+// hello leaves out. One that is not in the table has two decimals.
+func (q *Quantity) UnmarshalJSON(data []byte) error {
+	var said struct {
+		Quantity, Unit string
+	}
+	if err := json.Unmarshal(data, &said); err != nil {
+		return err
+	}
+	*q = Quantity{Name: said.Quantity, Unit: said.Unit, Decimals: 2}
+	for _, known := range Quantities() {
+		if known.Name == q.Name && known.Unit == q.Unit {
+			*q = known
+		}
+	}
+	return nil
+}
+
+// Text returns a value as people read it: "21.50 °C".
+func (q Quantity) Text(value float32) string {
+	return strconv.FormatFloat(float64(value), 'f', q.Decimals, 32) + " " + q.Unit
+}
+
+// Base returns a value in base units.
+func (m Metric) Base(value float32) float32 {
+	power := float32(1)
+	for range max(m.Exponent, -m.Exponent) {
+		power *= 10
+	}
+	if m.Exponent < 0 {
+		return value / power
+	}
+	return value * power
+}
+
+// NotMeasured is the value, a quiet NaN, that stands where a sensor measures
+// nothing: the second value of a sensor of one quantity.
+func NotMeasured() float32 { return Good.NaN() }
+
+// Quantities returns what the sensor's values are: [SensorInfo.Values], or
+// temperature and humidity if it has none.
+func (s *SensorInfo) Quantities() []Quantity {
+	if len(s.Values) == 0 {
+		return climate
+	}
+	return s.Values[:min(len(s.Values), len(Reading{}.Values))] // what somebody else's server said
+}
+
+// InV1 tells whether [ReadingsV1] can carry the sensor's readings: it measures
+// temperature, and humidity or nothing else.
+func (s *SensorInfo) InV1() bool {
+	q := s.Quantities()
+	return q[0].Name == Temperature.Name && (len(q) == 1 || q[1].Name == Humidity.Name)
+}
+
+// column returns which of the sensor's values is a quantity, -1 if none.
+func (s *SensorInfo) column(q Quantity) int {
+	return slices.IndexFunc(s.Quantities(), func(own Quantity) bool { return own.Name == q.Name })
+}
