@@ -77,7 +77,7 @@ func (t *stream) lastWords(c *session, message []byte) {
 	if err != nil || request.Type != "command" {
 		return
 	}
-	if cmd, err := wire.ParseCommand(request.Payload); err == nil && (cmd.Action == wire.Stop || cmd.Action == wire.EStop) {
+	if cmd, err := wire.ParseCommand(request.Payload); err == nil && cmd.Stops() {
 		t.message(c, 0, message)
 	}
 }

@@ -98,7 +98,58 @@ func Errorf(code int, format string, args ...any) *Error {
 	return &Error{code, fmt.Sprintf(format, args...)}
 }
 
-// parameters of a command, and what they may be.
+// action is what a command can ask for: its parameters, and what is required of
+// them together.
+type action struct {
+	parameters []string // besides action and expires, which every command may have
+	check      func(*Command) error
+	// It is not refused for what it does not take: who asks for a stop must get it.
+	stops bool
+}
+
+var actions = map[string]action{
+	Start:     {parameters: []string{"target", "speed", "direction", "run_ms", "lease_ms"}, check: oneMotor},
+	Set:       {parameters: []string{"target", "speed", "direction", "run_ms", "lease_ms"}, check: someChange},
+	Stop:      {parameters: []string{"target"}, check: oneMotorOrAll, stops: true},
+	Keepalive: {parameters: []string{"target", "lease_ms"}, check: oneMotor},
+	Status:    {parameters: []string{"target"}, check: oneMotorOrAll},
+	EStop:     {check: allMotors, stops: true},
+	Reset:     {parameters: []string{"target"}, check: allMotors},
+}
+
+func oneMotorOrAll(c *Command) error {
+	if c.Target == "" {
+		return Errorf(422, "target is missing")
+	}
+	return nil
+}
+
+func oneMotor(c *Command) error {
+	if c.Target == All {
+		return Errorf(422, "target %q goes with stop and status", All)
+	}
+	return oneMotorOrAll(c)
+}
+
+func someChange(c *Command) error {
+	if err := oneMotor(c); err != nil {
+		return err
+	}
+	if c.Speed == nil && c.Direction == "" && c.RunMS == nil && c.LeaseMS == nil {
+		return Errorf(422, "set needs speed, direction, run_ms or lease_ms")
+	}
+	return nil
+}
+
+func allMotors(c *Command) error {
+	if c.Target != "" && c.Target != All {
+		return Errorf(422, "%s is for all motors: leave target out", c.Action)
+	}
+	c.Target = All
+	return nil
+}
+
+// parameters read the parameters of a command, each on its own.
 var parameters = map[string]func(*Command, json.RawMessage) error{
 	"action": func(c *Command, raw json.RawMessage) error { return text("action", raw, &c.Action) },
 	"target": func(c *Command, raw json.RawMessage) error { return text("target", raw, &c.Target) },
@@ -123,21 +174,14 @@ var parameters = map[string]func(*Command, json.RawMessage) error{
 	"expires": func(c *Command, raw json.RawMessage) error { return whole("expires", raw, 0, 1<<53, &c.Expires) },
 }
 
-// taken is which parameters each action takes, besides action and expires.
-var taken = map[string][]string{
-	Start:     {"target", "speed", "direction", "run_ms", "lease_ms"},
-	Set:       {"target", "speed", "direction", "run_ms", "lease_ms"},
-	Stop:      {"target"}, // and what it does not take does not keep it from stopping
-	Keepalive: {"target", "lease_ms"},
-	Status:    {"target"},
-	EStop:     {}, // likewise
-	Reset:     {"target"},
-}
+// Stops returns whether the command is one that stops motors, which is never
+// refused to anybody who may connect.
+func (c Command) Stops() bool { return actions[c.Action].stops }
 
 // ParseCommand reads the payload of a command message. Its errors are [*Error]:
 // 404 for an unknown action, 422 for a parameter that is missing, unknown,
-// null, given twice or out of range. A stop or an e-stop is not refused for what
-// it has no use for: whoever asks for one must get it.
+// null, given twice or out of range. A stop or an e-stop is not refused for
+// parameters that it does not take.
 func ParseCommand(payload []byte) (Command, error) {
 	var c Command
 	all, err := members(payload)
@@ -149,19 +193,19 @@ func ParseCommand(payload []byte) (Command, error) {
 	} else if err := text("action", raw, &c.Action); err != nil {
 		return c, err
 	}
-	takes, known := taken[c.Action]
+	action, known := actions[c.Action]
 	if !known {
 		return c, Errorf(404, "Unknown command")
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		parse, known := parameters[name]
-		use := name == "action" || name == "expires" || slices.Contains(takes, name)
+		takes := name == "action" || name == "expires" || slices.Contains(action.parameters, name)
 		switch {
-		case !use && (c.Action == Stop || c.Action == EStop):
+		case !takes && action.stops:
 			continue
 		case !known:
 			return c, Errorf(422, "unknown parameter %q", name)
-		case !use:
+		case !takes:
 			return c, Errorf(422, "%s takes no %s", c.Action, name)
 		case isNull(all[name]):
 			return c, Errorf(422, "%s is null: leave it out instead", name)
@@ -170,22 +214,7 @@ func ParseCommand(payload []byte) (Command, error) {
 			return c, err
 		}
 	}
-	switch {
-	case c.Action == EStop:
-		c.Target = All
-	case c.Action == Reset:
-		if c.Target != "" && c.Target != All {
-			return c, Errorf(422, "%s is for all motors: leave target out", c.Action)
-		}
-		c.Target = All
-	case c.Target == "":
-		return c, Errorf(422, "target is missing")
-	case c.Target == All && c.Action != Stop && c.Action != Status:
-		return c, Errorf(422, "target %q goes with stop and status", All)
-	case c.Action == Set && c.Speed == nil && c.Direction == "" && c.RunMS == nil && c.LeaseMS == nil:
-		return c, Errorf(422, "set needs speed, direction, run_ms or lease_ms")
-	}
-	return c, nil
+	return c, action.check(&c)
 }
 
 func text(name string, raw json.RawMessage, into *string) error {

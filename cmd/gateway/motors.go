@@ -69,14 +69,14 @@ func (g *running) motorChanged(m wire.MotorState) {
 // handlers are what carries out each action of a command.
 func (g *running) handlers() map[string]gateway.Handler {
 	all := map[string]gateway.Handler{}
-	for _, action := range []string{wire.Start, wire.Stop, wire.Set, wire.Keepalive, wire.Status, wire.EStop, wire.Reset} {
+	for _, action := range motor.Actions() {
 		all[action] = g.command
 	}
 	return all
 }
 
 func (g *running) command(_ context.Context, c gateway.Client, cmd wire.Command) (any, error) {
-	return g.motors.Command(motor.Client{ID: c.ID, Name: c.Name}, cmd.ID, cmd)
+	return g.motors.Command(motor.Client{ID: c.ID, Name: c.Name}, cmd)
 }
 
 // claimTime is how long a command waits for pins that are not there yet.

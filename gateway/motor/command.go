@@ -2,18 +2,40 @@ package motor
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"sensorgateway/wire"
 )
 
+// handler carries out an action of a command: on the targets, for the client.
+type handler struct {
+	targets func(c *Controller, name string) ([]*motor, error)
+	handle  func(c *Controller, targets []*motor, cl Client, cmd wire.Command, now time.Time) error
+	// It may change how a motor runs, so a repeat is not carried out again.
+	once bool
+}
+
+var handlers = map[string]handler{
+	wire.Start:     {targets: (*Controller).named, handle: (*Controller).move, once: true},
+	wire.Set:       {targets: (*Controller).named, handle: (*Controller).move, once: true},
+	wire.Keepalive: {targets: (*Controller).named, handle: (*Controller).keepalive},
+	wire.Status:    {targets: (*Controller).named, handle: (*Controller).status},
+	wire.Stop:      {targets: (*Controller).named, handle: (*Controller).stop},
+	wire.EStop:     {targets: (*Controller).every, handle: (*Controller).stopAll},
+	wire.Reset:     {targets: (*Controller).every, handle: (*Controller).reset, once: true},
+}
+
+// Actions returns the actions that [Controller.Command] carries out.
+func Actions() []string { return slices.Sorted(maps.Keys(handlers)) }
+
 // Command carries out a command of the client, or refuses it; the error is a
-// [*wire.Error]. id is the message's id as raw JSON, "" if it has none: without
-// one it repeats nothing. It returns after the pin was driven and read back.
-func (c *Controller) Command(cl Client, id string, cmd wire.Command) (wire.Ack, error) {
+// [*wire.Error]. A command without an ID is no repeat of another. Command
+// returns after the pin was driven and read back.
+func (c *Controller) Command(cl Client, cmd wire.Command) (wire.Ack, error) {
 	defer c.poke()
-	stops := cmd.Action == wire.Stop || cmd.Action == wire.EStop
-	defer c.lock(stops)()
+	defer c.lock(cmd.Stops())()
 	now := time.Now()
 
 	switch c.phase {
@@ -22,108 +44,120 @@ func (c *Controller) Command(cl Client, id string, cmd wire.Command) (wire.Ack, 
 	case ended:
 		return wire.Ack{}, wire.Errorf(503, "shutting down: all motors are off")
 	}
-	targets, err := c.targets(cmd)
+	action, known := handlers[cmd.Action]
+	if !known {
+		return wire.Ack{}, wire.Errorf(404, "Unknown command")
+	}
+	targets, err := action.targets(c, cmd.Target)
 	if err != nil {
 		return wire.Ack{}, err
 	}
-	if stops {
+	late := false
+	if cmd.Stops() {
 		c.repeats.forget(cl, cmd.Target)
-		return c.stop(cl, cmd, targets, now)
-	}
-
-	late := cmd.Expires != nil && now.UnixMilli() > *cmd.Expires
-	for _, m := range targets {
-		c.advance(m, now)
-		if !late {
-			m.renew(cl, now)
+	} else {
+		late = cmd.Expires != nil && now.UnixMilli() > *cmd.Expires
+		for _, m := range targets {
+			c.advance(m, now)
+			if !late {
+				m.renew(cl, now)
+			}
 		}
-	}
-	if first, ok := c.repeats.find(cl, id, cmd, now); ok {
-		return first.ack, first.err
+		if first, ok := c.repeats.find(cl, cmd, now); ok {
+			return first.ack, first.err
+		}
 	}
 	if late {
 		err = wire.Errorf(408, "the command expired %d ms ago", now.UnixMilli()-*cmd.Expires)
 	} else {
-		err = c.carryOut(cl, cmd, targets, now)
+		err = action.handle(c, targets, cl, cmd, now)
 	}
 	var ack wire.Ack
 	if err == nil {
 		ack = c.answer(cmd, targets)
 	}
-	c.repeats.keep(cl, answer{now, id, cmd, ack, err})
+	if action.once {
+		c.repeats.add(cl, answer{now, cmd, ack, err})
+	}
 	return ack, err
 }
 
-// targets returns the motors that the command is for.
-func (c *Controller) targets(cmd wire.Command) ([]*motor, error) {
-	switch cmd.Action {
-	case wire.EStop, wire.Reset:
+func (c *Controller) every(string) ([]*motor, error) { return c.motors, nil }
+
+// named returns the motors that a command's target names.
+func (c *Controller) named(name string) ([]*motor, error) {
+	if name == wire.All {
 		return c.motors, nil
-	case wire.Stop, wire.Status:
-		if cmd.Target == wire.All {
-			return c.motors, nil
-		}
-	case wire.Start, wire.Set, wire.Keepalive:
-	default:
-		return nil, wire.Errorf(404, "Unknown command")
 	}
-	m, ok := c.byName[cmd.Target]
+	m, ok := c.byName[name]
 	if !ok {
-		return nil, wire.Errorf(404, "Unknown target: %s", cmd.Target)
+		return nil, wire.Errorf(404, "Unknown target: %s", name)
 	}
 	return []*motor{m}, nil
 }
 
-// stop is for what may never be refused. All targets are driven off, whatever
-// happens to one of them.
-func (c *Controller) stop(cl Client, cmd wire.Command, targets []*motor, now time.Time) (wire.Ack, error) {
-	var err error
-	if cmd.Action == wire.EStop {
-		err = c.latch(cl.Name, now)
-	} else {
-		for _, m := range targets {
-			err = errors.Join(err, c.off(m, "command", cl.Name, now))
-		}
+// stop drives all targets off, whatever happens to one of them.
+func (c *Controller) stop(targets []*motor, cl Client, _ wire.Command, now time.Time) error {
+	var errs []error
+	for _, m := range targets {
+		errs = append(errs, c.off(m, "command", cl.Name, now))
 	}
-	if err != nil {
-		return wire.Ack{}, wire.Errorf(503, "%s", oneLine(err))
-	}
-	return c.answer(cmd, targets), nil
+	return hardwareError(errs...)
 }
 
-func (c *Controller) carryOut(cl Client, cmd wire.Command, targets []*motor, now time.Time) error {
-	switch cmd.Action {
-	case wire.Status:
-		for _, m := range targets {
-			if err := m.check(m.speed); err != nil {
-				c.fail(m, err, now) // the answer shows it
-			}
+func (c *Controller) stopAll(_ []*motor, cl Client, _ wire.Command, now time.Time) error {
+	return hardwareError(c.latch(cl.Name, now))
+}
+
+// status reads the targets back; the answer shows a fault that this finds.
+func (c *Controller) status(targets []*motor, _ Client, _ wire.Command, now time.Time) error {
+	for _, m := range targets {
+		if err := m.check(m.speed); err != nil {
+			c.fail(m, err, now)
 		}
-		return nil
-	case wire.Reset:
-		return c.reset(cl, now)
 	}
-	m := targets[0]
-	if err := c.refusal(m, cl, cmd, now); err != nil {
-		return err
+	return nil
+}
+
+func (c *Controller) keepalive(targets []*motor, cl Client, cmd wire.Command, now time.Time) error {
+	for _, m := range targets {
+		if err := c.refusal(m, cl, cmd, now); err != nil {
+			return err
+		}
+		m.accept(cl, cmd, now)
 	}
-	m.accept(cl, cmd, now)
-	if cmd.Action == wire.Keepalive {
-		return nil
+	return nil
+}
+
+// move is start and set.
+func (c *Controller) move(targets []*motor, cl Client, cmd wire.Command, now time.Time) error {
+	for _, m := range targets {
+		if err := c.refusal(m, cl, cmd, now); err != nil {
+			return err
+		}
+		m.accept(cl, cmd, now)
+		if _, err := c.drive(m, now, true); err != nil {
+			return hardwareError(err)
+		}
+		m.moving = m.speed != m.goal
+		m.change("command", cl.Name, now)
+		c.notify(m)
 	}
-	if _, err := c.drive(m, now, true); err != nil {
+	return nil
+}
+
+// hardwareError is the answer to a command whose outputs failed, nil if none did.
+func hardwareError(errs ...error) error {
+	if err := errors.Join(errs...); err != nil {
 		return wire.Errorf(503, "%s", oneLine(err))
 	}
-	m.moving = m.speed != m.goal
-	m.change("command", cl.Name, now)
-	c.tell(m)
 	return nil
 }
 
 // answer acknowledges a command with the state of its targets.
 func (c *Controller) answer(cmd wire.Command, targets []*motor) wire.Ack {
 	ack := wire.Ack{Action: cmd.Action, Target: cmd.Target, Status: "ok"}
-	if cmd.Action == wire.EStop || cmd.Action == wire.Reset || cmd.Target == wire.All {
+	if cmd.Target == wire.All {
 		ack.Motors = make([]wire.MotorState, 0, len(targets))
 		for _, m := range targets {
 			ack.Motors = append(ack.Motors, c.state(m))

@@ -324,7 +324,7 @@ func TestTableOfActions(t *testing.T) {
 		}
 	}
 	bubble(t, m1(nil), func(r *rig) {
-		_, err := r.Command(client(anna), "", wire.Command{Action: "dance", Target: "m1"})
+		_, err := r.Command(client(anna), wire.Command{Action: "dance", Target: "m1"})
 		if err == nil || err.(*wire.Error).Code != 404 {
 			t.Error(err)
 		}

@@ -166,9 +166,10 @@ func (c *Controller) poke() {
 	}
 }
 
-// tell publishes a change of the motor and has it notified, show publishes only.
-func (c *Controller) tell(m *motor) { c.board.put(m.index, c.state(m), m.operators(), true) }
-func (c *Controller) show(m *motor) { c.board.put(m.index, c.state(m), m.operators(), false) }
+// notify publishes a change of the motor and has the listeners notified; show
+// publishes only.
+func (c *Controller) notify(m *motor) { c.board.put(m.index, c.state(m), m.operators(), true) }
+func (c *Controller) show(m *motor)   { c.board.put(m.index, c.state(m), m.operators(), false) }
 
 func (c *Controller) state(m *motor) wire.MotorState {
 	s := m.state(c.estop)

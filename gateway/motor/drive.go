@@ -54,7 +54,7 @@ func (c *Controller) off(m *motor, reason, by string, now time.Time) error {
 		return nil
 	}
 	m.change(reason, by, now)
-	c.tell(m)
+	c.notify(m)
 	return nil
 }
 
@@ -73,7 +73,7 @@ func (c *Controller) fail(m *motor, err error, now time.Time) {
 	}
 	m.fault = oneLine(err)
 	m.change("fault", "", now)
-	c.tell(m)
+	c.notify(m)
 }
 
 // put drives the output and reads it back. The motor counts as on from the

@@ -41,7 +41,7 @@ func (c *Controller) latch(by string, now time.Time) (err error) {
 		failed := c.off(m, "estop", by, now)
 		if first && wasOff && failed == nil {
 			m.change("estop", by, now)
-			c.tell(m)
+			c.notify(m)
 		}
 		err = errors.Join(err, failed)
 	}
@@ -50,7 +50,7 @@ func (c *Controller) latch(by string, now time.Time) (err error) {
 
 // reset takes back the latches, of the e-stop and of faults; it starts nothing.
 // A motor whose output still fails keeps its fault.
-func (c *Controller) reset(cl Client, now time.Time) error {
+func (c *Controller) reset(targets []*motor, cl Client, _ wire.Command, now time.Time) error {
 	if c.pressed {
 		return wire.Errorf(409, "the e-stop input is pressed, open or unreadable: release it first")
 	}
@@ -59,24 +59,21 @@ func (c *Controller) reset(cl Client, now time.Time) error {
 		c.estop, c.estopBy = false, ""
 		c.board.estop(false, cl.Name)
 	}
-	var err error
-	for _, m := range c.motors {
+	var errs []error
+	for _, m := range targets {
 		if !was && m.fault == "" {
 			continue
 		}
 		if failed := m.put(0, now); failed != nil {
 			c.fail(m, failed, now)
-			err = errors.Join(err, failed)
+			errs = append(errs, failed)
 			continue
 		}
 		m.fault, m.retry = "", time.Time{}
 		m.change("command", cl.Name, now)
-		c.tell(m)
+		c.notify(m)
 	}
-	if err != nil {
-		return wire.Errorf(503, "%s", oneLine(err))
-	}
-	return nil
+	return hardwareError(errs...)
 }
 
 // poll looks at the e-stop input. An input that opens between two polls and

@@ -58,7 +58,7 @@ func serve(t *testing.T, motors []Config) *Controller {
 		}
 	})
 	for {
-		if _, err := c.Command(client("t"), "", wire.Command{Action: wire.Status, Target: wire.All}); err == nil {
+		if _, err := c.Command(client("t"), wire.Command{Action: wire.Status, Target: wire.All}); err == nil {
 			return c
 		}
 	}
@@ -70,12 +70,13 @@ func TestRace(t *testing.T) {
 	start := command(t, `{"action":"start","target":"m1","lease_ms":60000}`)
 	stop := command(t, `{"action":"stop","target":"m1"}`)
 	for round := range 1000 {
+		start.ID = fmt.Sprint(round)
 		var got atomic.Int32
 		var winner atomic.Pointer[string]
 		var racers sync.WaitGroup
 		for _, name := range []string{anna, ben} {
 			racers.Go(func() {
-				if ack, err := c.Command(client(name), fmt.Sprint(round), start); err == nil {
+				if ack, err := c.Command(client(name), start); err == nil {
 					got.Add(1)
 					winner.Store(&ack.State.Holder)
 				}
@@ -88,7 +89,7 @@ func TestRace(t *testing.T) {
 		if s := c.States()[0]; s.Holder != *winner.Load() || !s.Running {
 			t.Fatalf("round %d: %s got it, but the state is %+v", round, *winner.Load(), s)
 		}
-		if _, err := c.Command(client("t"), "", stop); err != nil {
+		if _, err := c.Command(client("t"), stop); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -118,12 +119,12 @@ func TestStopPassesTheQueue(t *testing.T) {
 	var flood sync.WaitGroup
 	for i := range 100 {
 		flood.Go(func() {
-			c.Command(Client{ID: fmt.Sprint(i)}, "", wire.Command{Action: wire.Start, Target: "m1"})
+			c.Command(Client{ID: fmt.Sprint(i)}, wire.Command{Action: wire.Start, Target: "m1"})
 		})
 	}
 	<-out.entered
 	flood.Go(func() {
-		c.Command(client(anna), "", wire.Command{Action: wire.Stop, Target: "m1"})
+		c.Command(client(anna), wire.Command{Action: wire.Stop, Target: "m1"})
 	})
 	stacks := make([]byte, 1<<20)
 	for waiting := 0; waiting < 100; { // the other starts, and the stop
@@ -159,7 +160,9 @@ func TestConcurrently(t *testing.T) {
 		all.Go(func() {
 			for i := range 500 {
 				cl := client(fmt.Sprint(w))
-				c.Command(cl, fmt.Sprint(i/2), commands[(i*(w+1))%len(commands)])
+				cmd := commands[(i*(w+1))%len(commands)]
+				cmd.ID = fmt.Sprint(i / 2)
+				c.Command(cl, cmd)
 				c.Observe([]wire.Record{{Reading: wire.Reading{Values: [2]float32{float32(i % 61)}}}})
 				c.States()
 				c.Running(cl.ID)

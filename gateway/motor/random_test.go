@@ -57,7 +57,6 @@ type world struct {
 }
 
 type sent struct {
-	id  string
 	cmd wire.Command
 	ack wire.Ack
 	err error
@@ -227,12 +226,12 @@ func (w *world) send(cl Client) {
 	if late {
 		cmd.Expires = number(time.Now().UnixMilli() - 1)
 	}
-	id := fmt.Sprint(len(w.log))
-	ack, err := w.Command(cl, id, cmd)
+	cmd.ID = fmt.Sprint(len(w.log))
+	ack, err := w.Command(cl, cmd)
 	text, _ := json.Marshal(cmd)
 	w.note("%s: %s → %+v, %v", cl.ID, text, ack.State, err)
 	if cmd.Action == wire.Start || cmd.Action == wire.Set {
-		w.last[cl.ID] = sent{id, cmd, ack, err}
+		w.last[cl.ID] = sent{cmd, ack, err}
 	} else if cmd.Action != wire.Status && cmd.Action != wire.Keepalive {
 		delete(w.last, cl.ID)
 	}
@@ -298,8 +297,8 @@ func (a *account) renew(cl Client, now time.Time) {
 // motor turns otherwise than before.
 func (w *world) repeat(cl Client, last sent) {
 	on := [2]bool{w.accounts[0].on, w.accounts[1].on}
-	ack, err := w.Command(cl, last.id, last.cmd)
-	w.note("%s repeats %s: %+v, %v", cl.ID, last.id, ack.State, err)
+	ack, err := w.Command(cl, last.cmd)
+	w.note("%s repeats %s: %+v, %v", cl.ID, last.cmd.ID, ack.State, err)
 	if ack.State != last.ack.State || err != last.err {
 		w.Errorf("first %+v, %v; then %+v, %v", last.ack, last.err, ack, err)
 	}

@@ -16,24 +16,19 @@ type repeats map[string]map[string]answer
 
 type answer struct {
 	at  time.Time
-	id  string
 	cmd wire.Command
 	ack wire.Ack
 	err error
 }
 
 // find returns the answer of which the command is a repeat.
-func (r repeats) find(cl Client, id string, cmd wire.Command, now time.Time) (answer, bool) {
+func (r repeats) find(cl Client, cmd wire.Command, now time.Time) (answer, bool) {
 	a, ok := r[cl.ID][cmd.Target]
-	return a, ok && id != "" && a.id == id && now.Sub(a.at) < repeatWithin && reflect.DeepEqual(a.cmd, cmd)
+	return a, ok && cmd.ID != "" && now.Sub(a.at) < repeatWithin && reflect.DeepEqual(a.cmd, cmd)
 }
 
-// keep keeps the answer as the client's last about the target. What cannot move
-// a motor is done again if it comes again, and is not kept.
-func (r repeats) keep(cl Client, a answer) {
-	if a.cmd.Action == wire.Status || a.cmd.Action == wire.Keepalive {
-		return
-	}
+// add notes the answer as the client's last about its target.
+func (r repeats) add(cl Client, a answer) {
 	if r[cl.ID] == nil {
 		r[cl.ID] = map[string]answer{}
 	}

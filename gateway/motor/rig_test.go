@@ -183,7 +183,9 @@ func (r *rig) try(who, id, text string) (wire.Ack, error) {
 	if members != "" {
 		json += "," + members
 	}
-	return r.Command(client(who), id, command(r, json+"}"))
+	cmd := command(r, json+"}")
+	cmd.ID = id
+	return r.Command(client(who), cmd)
 }
 
 // do sends what has to succeed, and returns m1's state as acknowledged.

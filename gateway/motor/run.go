@@ -145,7 +145,7 @@ func (c *Controller) advance(m *motor, now time.Time) (again time.Time) {
 	if m.moving && m.speed == m.goal {
 		m.moving = false
 		m.change(m.reason, m.by, now)
-		c.tell(m)
+		c.notify(m)
 	}
 	return earlier(ends, next)
 }

@@ -155,7 +155,7 @@ func TestBoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &fakeOutput{born: time.Now(), speed: 1} // left on by a former life
 		c := New([]Config{{Name: "m1", Output: out}}, nil, nil)
-		_, err := c.Command(client(anna), "", wire.Command{Action: wire.Start, Target: "m1"})
+		_, err := c.Command(client(anna), wire.Command{Action: wire.Start, Target: "m1"})
 		if err == nil || err.(*wire.Error).Code != 503 {
 			t.Errorf("start before Run: %v", err)
 		}
