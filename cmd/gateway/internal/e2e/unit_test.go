@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"os"
@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-const unitFile = "../../systemd/gateway.service"
+const unitFile = projectRoot + "/systemd/gateway.service"
 
 // maxExposure is what systemd-analyze may say of the unit, from 0 (nothing can
 // be harmed) to 10; a service with no hardening has 9.2.

@@ -1,8 +1,6 @@
-package main
+package e2e
 
-import (
-	"testing"
-)
+import "testing"
 
 // Only a reset ends an e-stop: no SIGTERM, no SIGKILL.
 func TestEStopOutlivesTheGateway(t *testing.T) {

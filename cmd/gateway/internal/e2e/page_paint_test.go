@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"net/http"
@@ -27,7 +27,7 @@ const liveAt = `globalThis.liveAt = new Promise((then) => new MutationObserver((
 // A new tab has a process to start; a warm one has shown the line before.
 // Reported are medians, in ms after the navigation began:
 //
-//	go test -run xxx -bench FirstPaint -benchtime 20x ./cmd/gateway
+//	go test -run xxx -bench FirstPaint -benchtime 20x ./cmd/gateway/internal/e2e
 func BenchmarkPageFirstPaint(b *testing.B) {
 	browser := browsertest.Start(b)
 	p := startGateway(b, buildGateway(b), "--simulate", "--listen", "127.0.0.1:0")

@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"context"
@@ -21,7 +21,6 @@ import (
 	"github.com/gorilla/websocket"
 	"golang.org/x/sys/unix"
 
-	"sensorgateway/cmd/gateway/internal/state"
 	"sensorgateway/gateway/history"
 	"sensorgateway/wire"
 )
@@ -116,27 +115,26 @@ func metric(t *testing.T, wsURL, name string) int {
 }
 
 // keepPast writes so many readings of a sensor, ten a second until now, into a
-// state directory, as a gateway would have, in the epoch that it returns.
-func keepPast(t *testing.T, sensor string, n int) (dir, epoch string) {
+// state directory, as a gateway would have.
+func keepPast(t *testing.T, sensor string, n int) (state string) {
 	t.Helper()
-	dir = t.TempDir()
-	// The interval only says how many numbers are reserved: more than n.
-	numbers := state.Open(state.Options{Dir: dir, Sensors: []state.Sensor{{Name: sensor, Interval: time.Millisecond}}, Log: slog.New(slog.DiscardHandler)})
-	log, err := history.Open(history.Options{Dir: filepath.Join(dir, logDir), Sensors: []string{sensor}, Boot: bootID(), Log: slog.New(slog.DiscardHandler)})
+	state = t.TempDir()
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		t.Fatal(err)
 	}
-	epoch = numbers.Epoch()
-	log.Begin(epoch, numbers.First())
+	log, err := history.Open(history.Options{Dir: filepath.Join(state, "log"), Sensors: []string{sensor}, Boot: strings.TrimSpace(string(boot)), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Begin("e1", []uint32{0})
 	ctx, stop := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
 	go func() { ran <- log.Run(ctx) }()
 	at := time.Now().UnixMilli() - int64(n)*100
 	for i := range n {
-		tick := []wire.Record{{Flags: wire.Simulated, Seq: uint32(i),
-			Reading: wire.Reading{Values: [2]float32{20 + float32(i%100)/100, 40}, UnixMilli: at + int64(i)*100}}}
-		numbers.Cover(tick)
-		log.Append(tick, 0)
+		log.Append([]wire.Record{{Flags: wire.Simulated, Seq: uint32(i),
+			Reading: wire.Reading{Values: [2]float32{20 + float32(i%100)/100, 40}, UnixMilli: at + int64(i)*100}}}, 0)
 	}
 	stop()
 	if err := <-ran; err != nil {
@@ -145,10 +143,8 @@ func keepPast(t *testing.T, sensor string, n int) (dir, epoch string) {
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := numbers.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return dir, epoch
+	writeState(t, state, savedState{Epoch: "e1", Next: map[string]uint32{sensor: uint32(n)}})
+	return state
 }
 
 // An hour was missed, and the line carries 64 kbit/s: all of it comes, each
@@ -160,15 +156,15 @@ func TestAnHourOverASlowLink(t *testing.T) {
 	}
 	t.Parallel() // most of its time it waits for the line
 	host, dial := slowLink(t, "64kbit")
-	dir, epoch := keepPast(t, "indoor", missed)
-	p := startGateway(t, buildGateway(t), "--simulate", "--config", oneSensorFile(t, "insecure: true\n"), "--listen", host+":0", "--state", dir)
+	state := keepPast(t, "indoor", missed)
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", oneSensorFile(t, "insecure: true\n"), "--listen", host+":0", "--state", state)
 	d := websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}, NetDial: dial}
 	c, _, err := d.Dial(p.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"type":"subscribe","payload":{"topic":"sensors","epoch":%q,"since":{"indoor":4294967295}}}`, epoch)); err != nil {
+	if err := c.WriteMessage(websocket.TextMessage, []byte(`{"type":"subscribe","payload":{"topic":"sensors","epoch":"e1","since":{"indoor":4294967295}}}`)); err != nil {
 		t.Fatal(err)
 	}
 	var ages, alone []time.Duration // of what came live with the past, and after it

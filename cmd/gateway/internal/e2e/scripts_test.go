@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-const projectRoot = "../.." // of the project, seen from this package
+const projectRoot = "../../../.." // of the project, seen from this package
 
 // copyProject copies the project's source at src to a new directory.
 func copyProject(t *testing.T, src string) string {

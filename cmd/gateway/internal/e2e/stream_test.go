@@ -1,7 +1,6 @@
-package main
+package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"net"
@@ -208,7 +207,7 @@ func TestRestarts(t *testing.T) {
 		<-p.exited
 	}
 	// A start that fails uses none.
-	before := numbersOnDisk(t, dir)
+	before := readState(t, dir)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -217,32 +216,13 @@ func TestRestarts(t *testing.T) {
 	if out, err := exec.Command(args[0], "--simulate", "--listen", l.Addr().String(), "--state", dir).CombinedOutput(); err == nil {
 		t.Errorf("two listen at one address: %s", out)
 	}
-	if after := numbersOnDisk(t, dir); after.Reached != nil || !maps.Equal(after.Next, before.Next) {
+	if after := readState(t, dir); after.Reached != nil || !maps.Equal(after.Next, before.Next) {
 		t.Errorf("a start that failed left %+v of %+v", after, before)
 	}
 	p := startGateway(t, args[:4]...)
 	if hello := readV2(t, p.URL, func(wire.Record) bool { return true }); hello.Epoch == epoch {
 		t.Error("without --state, the epoch of another run came back")
 	}
-}
-
-// onDisk is what the state file says of the numbers.
-type onDisk struct {
-	Next    map[string]uint32 `json:"next_seq"`
-	Reached map[string]uint32 `json:"reached"` // nil after a clean stop
-}
-
-func numbersOnDisk(t *testing.T, dir string) (n onDisk) {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(dir, "state.json"))
-	if err == nil {
-		line, _, _ := bytes.Cut(data, []byte("\n")) // its checksum follows
-		err = json.Unmarshal(line, &n)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // SIGTERM closes each client with 1012 and its own time to come back, within 5 s.

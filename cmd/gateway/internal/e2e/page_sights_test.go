@@ -1,4 +1,4 @@
-package main
+package e2e
 
 import (
 	"bytes"
@@ -15,12 +15,12 @@ import (
 )
 
 // readmeShot is the picture in the README; it is not compiled in.
-const readmeShot = "../../gateway/dashboard/screenshot.png"
+const readmeShot = projectRoot + "/gateway/dashboard/screenshot.png"
 
 // TestPageSights takes the pictures that people look at before a change of the
 // page is done, and the README's, when GATEWAY_TEST_SIGHTS names a directory:
 //
-//	GATEWAY_TEST_SIGHTS=/tmp/sights go test -run TestPageSights ./cmd/gateway
+//	GATEWAY_TEST_SIGHTS=/tmp/sights go test -run TestPageSights ./cmd/gateway/internal/e2e
 func TestPageSights(t *testing.T) {
 	dir := os.Getenv("GATEWAY_TEST_SIGHTS")
 	if dir == "" {
