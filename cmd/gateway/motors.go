@@ -62,7 +62,7 @@ func (g *running) buildMotors(hw pins.Hardware) {
 
 // motorChanged tells everybody who listens.
 func (g *running) motorChanged(m wire.MotorState) {
-	g.metrics.motor(m)
+	g.metrics.MotorChanged(m)
 	g.server.State(m)
 }
 

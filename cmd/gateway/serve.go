@@ -19,6 +19,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/logging"
+	"sensorgateway/cmd/gateway/internal/metrics"
 	"sensorgateway/cmd/gateway/internal/state"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
@@ -157,7 +158,7 @@ type running struct {
 	sampler      *sensors.Sampler
 	server       *gateway.Server
 	room         *chat.Room
-	metrics      *serverMetrics
+	metrics      *metrics.Collector
 	clock        *sensors.Clock
 	first        *firsts
 	pulse        pulse
@@ -209,8 +210,8 @@ func (g *running) build(buses buses) error {
 		Access:   &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
 		Handlers: g.handlers(), Motors: g.motors,
 		Rooms:      map[string]func(gateway.Peer) gateway.Guest{"/chat": func(p gateway.Peer) gateway.Guest { return g.room.Enter(p) }},
-		Metrics:    func() any { return g.metrics.payload() },
-		Exposition: func(w io.Writer) { g.metrics.write(w) },
+		Metrics:    func() any { return g.metrics.Payload() },
+		Exposition: func(w io.Writer) { g.metrics.Expose(w) },
 		Crashed:    g.motors.Off,
 	}
 	if g.certificates != nil {
@@ -222,19 +223,29 @@ func (g *running) build(buses buses) error {
 		g.state.Cover(records)
 		g.history.Append(records, offset) // before anybody can have seen them
 		g.first.see(records)
-		g.metrics.observe(records)
+		g.metrics.Tick(records, offset)
 		g.motors.Observe(records)
 		g.server.Publish(records)
 	}, g.log)
-	g.metrics = newMetrics(metricsSource{
-		version: version, configs: g.cfg.Sensors, host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
-		lateness: g.sampler.Lateness(), missed: g.sampler.Missed, clients: g.server.Clients, frames: g.server.Frames, accounts: g.server.Accounts, synced: g.clock.Synced, steps: g.clock.Steps,
-		durable: g.history.Durable, kept: g.history.Size,
-	})
+	g.metrics = g.newMetrics()
 	for _, m := range g.motors.States() {
-		g.metrics.motor(m)
+		g.metrics.MotorChanged(m)
 	}
 	return nil
+}
+
+// newMetrics returns what /metrics shows.
+func (g *running) newMetrics() *metrics.Collector {
+	source := metrics.Source{
+		Version: version, Host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
+		Lateness: g.sampler.Lateness(), Missed: g.sampler.Missed,
+		Clients: g.server.Clients, Frames: g.server.Frames, Accounts: g.server.Accounts,
+		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.history.Durable, Stored: g.history.Size,
+	}
+	for _, c := range g.cfg.Sensors {
+		source.Sensors = append(source.Sensors, metrics.Sensor{Name: c.Name, Interval: c.Interval})
+	}
+	return metrics.New(source)
 }
 
 // openState opens the epoch and the sensors' numbers.
@@ -292,7 +303,7 @@ func (g *running) run(ctx context.Context, begin time.Time) error {
 	start(&disk, g.history.Run)
 	start(&disk, g.state.Run)
 	start(&disk, g.latch.Run)
-	task(func(ctx context.Context) error { g.metrics.run(ctx); return nil })
+	task(g.metrics.Run)
 	task(func(ctx context.Context) error {
 		g.pulse.watch(ctx, map[string]func() int64{
 			"the scheduler of ticks": g.sampler.Beats, "the fan-out": g.server.Beats, "the motors' control": g.motors.Beats})

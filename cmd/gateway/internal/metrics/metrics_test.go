@@ -1,4 +1,4 @@
-package main
+package metrics
 
 import (
 	"bytes"
@@ -16,18 +16,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway/host"
 	"sensorgateway/sensors"
 	"sensorgateway/wire"
 )
 
 // fixedSource is a gateway with two sensors on a machine of known numbers.
-func fixedSource() metricsSource {
-	return metricsSource{
-		version: "1.2.3",
-		configs: []config.Sensor{{Name: "outdoor", Interval: 100 * time.Millisecond}, {Name: "cellar-2", Interval: 10 * time.Second}},
-		host: func() host.Stats {
+func fixedSource() Source {
+	return Source{
+		Version: "1.2.3",
+		Sensors: []Sensor{{Name: "outdoor", Interval: 100 * time.Millisecond}, {Name: "cellar-2", Interval: 10 * time.Second}},
+		Host: func() host.Stats {
 			yes, no := &host.Condition{Now: true, Occurred: true}, &host.Condition{}
 			return host.Stats{
 				CPU: new(0.25), Load1: new(0.42), CPUTemperature: new(41.16), Uptime: new(86461.55),
@@ -37,17 +36,17 @@ func fixedSource() metricsSource {
 				ProcessCPU: new(18.01), ProcessMemory: new(uint64(11505664)), ProcessFiles: new(uint64(12)),
 			}
 		},
-		lateness: &sensors.Histogram{},
-		missed:   func() int64 { return 3 },
-		clients:  func() int { return 2 },
-		frames:   func() int64 { return 12345678901 },
-		accounts: func() (wire.Stats, uint64) {
+		Lateness: &sensors.Histogram{},
+		Missed:   func() int64 { return 3 },
+		Clients:  func() int { return 2 },
+		Frames:   func() int64 { return 12345678901 },
+		Accounts: func() (wire.Stats, uint64) {
 			return wire.Stats{Produced: 115, Delivered: 100, Conflated: 7, Missed: 5, Queued: 2}, 1
 		},
-		synced:  func() bool { return true },
-		steps:   func() int64 { return 1 },
-		durable: func() error { return nil },
-		kept:    func() int64 { return 12345678 },
+		Synced:  func() bool { return true },
+		Steps:   func() int64 { return 1 },
+		Durable: func() error { return nil },
+		Stored:  func() int64 { return 12345678 },
 	}
 }
 
@@ -60,27 +59,28 @@ func failedRecord(sensor uint16, f wire.Fault) wire.Record {
 }
 
 // fixedMetrics have seen a little of everything.
-func fixedMetrics() *serverMetrics {
-	source := fixedSource()
+func fixedMetrics() *Collector {
+	source, lateness := fixedSource(), &sensors.Histogram{}
 	for _, late := range []time.Duration{0, 100 * time.Microsecond, 3 * time.Millisecond, time.Second} {
-		source.lateness.Observe(late)
+		lateness.Observe(late)
 	}
-	m := newMetrics(source)
+	source.Lateness = lateness
+	m := New(source)
 	for range 9 {
-		m.observe([]wire.Record{goodRecord(0, 20, 50), goodRecord(1, 12.5, 80)})
+		m.Tick([]wire.Record{goodRecord(0, 20, 50), goodRecord(1, 12.5, 80)}, 0)
 	}
-	m.observe([]wire.Record{goodRecord(0, 21.37, 68.3), failedRecord(1, wire.NoAck)})
-	m.observe([]wire.Record{failedRecord(1, wire.Fault(77))})
-	m.motor(wire.MotorState{Target: "motor_1", Reason: "boot"})
-	m.motor(wire.MotorState{Target: "motor_1", Running: true, Speed: 0.5, Reason: "command"})
-	m.motor(wire.MotorState{Target: "motor_1", Reason: "interlock:indoor.temperature < 60"})
-	m.motor(wire.MotorState{Target: "motor_1", Running: true, Speed: 0.75, Reason: "command"})
+	m.Tick([]wire.Record{goodRecord(0, 21.37, 68.3), failedRecord(1, wire.NoAck)}, 0)
+	m.Tick([]wire.Record{failedRecord(1, wire.Fault(77))}, 0)
+	m.MotorChanged(wire.MotorState{Target: "motor_1", Reason: "boot"})
+	m.MotorChanged(wire.MotorState{Target: "motor_1", Running: true, Speed: 0.5, Reason: "command"})
+	m.MotorChanged(wire.MotorState{Target: "motor_1", Reason: "interlock:indoor.temperature < 60"})
+	m.MotorChanged(wire.MotorState{Target: "motor_1", Running: true, Speed: 0.75, Reason: "command"})
 	return m
 }
 
-func exposition(m *serverMetrics) string {
+func exposition(m *Collector) string {
 	var b strings.Builder
-	m.write(&b)
+	m.Expose(&b)
 	return b.String()
 }
 
@@ -102,7 +102,7 @@ func TestMetricsText(t *testing.T) {
 
 func TestMetricsPayload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		got, err := json.Marshal(fixedMetrics().payload())
+		got, err := json.Marshal(fixedMetrics().Payload())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestMetricsOfASensor(t *testing.T) {
 		up, temperature, humidity string // "" is absent
 	}
 	synctest.Test(t, func(t *testing.T) {
-		m := newMetrics(fixedSource())
+		m := New(fixedSource())
 		check := func(when, sensor string, want seen) {
 			t.Helper()
 			values := parseMetrics(t, exposition(m))
@@ -140,15 +140,15 @@ func TestMetricsOfASensor(t *testing.T) {
 		}
 		live, down := seen{"1", "-0.1", "1"}, seen{"0", "", ""}
 		check("before the first record", "outdoor", down)
-		m.observe([]wire.Record{goodRecord(0, -0.1, 100), goodRecord(1, -0.1, 100)})
+		m.Tick([]wire.Record{goodRecord(0, -0.1, 100), goodRecord(1, -0.1, 100)}, 0)
 		check("measured", "outdoor", live)
-		m.observe([]wire.Record{failedRecord(0, wire.Timeout)})
+		m.Tick([]wire.Record{failedRecord(0, wire.Timeout)}, 0)
 		check("failed", "outdoor", down)
 		check("not concerned", "cellar-2", live)
 		// A record that says it failed, whatever its numbers.
-		m.observe([]wire.Record{{Sensor: 0, Fault: wire.Stuck, Reading: wire.Reading{Values: [2]float32{20, 50}}}})
+		m.Tick([]wire.Record{{Sensor: 0, Fault: wire.Stuck, Reading: wire.Reading{Values: [2]float32{20, 50}}}}, 0)
 		check("failed with a number", "outdoor", down)
-		m.observe([]wire.Record{goodRecord(0, -0.1, 100)})
+		m.Tick([]wire.Record{goodRecord(0, -0.1, 100)}, 0)
 		check("back", "outdoor", live)
 		time.Sleep(2200 * time.Millisecond) // two of its intervals and 2 s
 		check("a tick is missing", "outdoor", live)
@@ -162,9 +162,9 @@ func TestMetricsOfASensor(t *testing.T) {
 
 func TestEveryFaultHasItsCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMetrics(fixedSource())
+		m := New(fixedSource())
 		for f := 1; f < 256; f++ {
-			m.observe([]wire.Record{failedRecord(0, wire.Fault(f))})
+			m.Tick([]wire.Record{failedRecord(0, wire.Fault(f))}, 0)
 		}
 		values := parseMetrics(t, exposition(m))
 		unnamed := 0
@@ -191,7 +191,7 @@ func TestEveryFaultHasItsCause(t *testing.T) {
 
 func TestMotorStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMetrics(fixedSource())
+		m := New(fixedSource())
 		for _, s := range []wire.MotorState{
 			{Target: "a", Reason: "boot"},
 			{Target: "b", Reason: "boot"},
@@ -205,7 +205,7 @@ func TestMotorStops(t *testing.T) {
 			{Target: "a", Running: true, Speed: 1, Reason: "command"},
 			{Target: "a", Reason: "a \"new\" one\\\n"},
 		} {
-			m.motor(s)
+			m.MotorChanged(s)
 		}
 		got := map[string]string{}
 		for name, value := range parseMetrics(t, exposition(m)) {
@@ -231,16 +231,16 @@ func TestMetricsOfTheMachine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := fixedSource()
 		reads, stuck := 0, make(chan struct{})
-		source.host = func() host.Stats {
+		source.Host = func() host.Stats {
 			if reads++; reads == 4 {
 				<-stuck
 			}
 			return host.Stats{Load1: new(float64(reads))}
 		}
-		m := newMetrics(source)
+		m := New(source)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
-		go func() { m.run(ctx); close(done) }()
+		go func() { m.Run(ctx); close(done) }()
 		defer func() { cancel(); <-done }()
 		time.Sleep(2500 * time.Millisecond)
 		for _, tt := range []struct {
@@ -291,24 +291,24 @@ func TestStartedAt(t *testing.T) {
 }
 
 func TestObserveAllocatesNothing(t *testing.T) {
-	m := newMetrics(fixedSource())
+	m := New(fixedSource())
 	records := []wire.Record{goodRecord(0, 21.5, 40), failedRecord(1, wire.BusDown)}
-	if n := testing.AllocsPerRun(1000, func() { m.observe(records) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { m.Tick(records, 0) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
 // Ticks, motors, scrapes and the machine at the same time, for the race detector.
 func TestMetricsTogether(t *testing.T) {
-	m := newMetrics(fixedSource())
+	m := New(fixedSource())
 	var all sync.WaitGroup
 	for _, f := range []func(int){
 		func(i int) {
-			m.observe([]wire.Record{goodRecord(0, float32(i), float32(i)), failedRecord(1, wire.NoAck)})
+			m.Tick([]wire.Record{goodRecord(0, float32(i), float32(i)), failedRecord(1, wire.NoAck)}, 0)
 		},
-		func(i int) { m.motor(wire.MotorState{Target: "a", Running: i%2 == 0, Reason: "command"}) },
+		func(i int) { m.MotorChanged(wire.MotorState{Target: "a", Running: i%2 == 0, Reason: "command"}) },
 		func(i int) { m.readHost() },
-		func(i int) { m.payload() },
+		func(i int) { m.Payload() },
 	} {
 		all.Go(func() {
 			for i := range 100 {
@@ -334,11 +334,11 @@ func TestMetricsTogether(t *testing.T) {
 }
 
 func BenchmarkObserve(b *testing.B) {
-	m := newMetrics(fixedSource())
+	m := New(fixedSource())
 	records := []wire.Record{goodRecord(0, 21.5, 40), failedRecord(1, wire.BusDown)}
 	b.ReportAllocs()
 	for b.Loop() {
-		m.observe(records)
+		m.Tick(records, 0)
 	}
 }
 
@@ -348,6 +348,6 @@ func BenchmarkMetricsText(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		buf.Reset()
-		m.write(&buf)
+		m.Expose(&buf)
 	}
 }

@@ -1,4 +1,9 @@
-package main
+// Package metrics is what /metrics shows: the text for Prometheus, and the payload
+// of the metrics messages.
+//
+// It refuses to know where its numbers come from: what it does not count itself
+// it is given as functions.
+package metrics
 
 import (
 	"context"
@@ -9,9 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway/host"
-	"sensorgateway/sensors"
 	"sensorgateway/wire"
 )
 
@@ -22,26 +25,39 @@ const (
 	hostFresh = 5 * time.Second
 )
 
-// metricsSource is where the numbers come from that others keep.
-type metricsSource struct {
-	version  string
-	configs  []config.Sensor // by the sensor number of their records
-	host     func() host.Stats
-	lateness *sensors.Histogram
-	missed   func() int64 // ticks
-	clients  func() int   // WebSocket clients now
-	frames   func() int64 // sent to them
-	accounts func() (sum wire.Stats, abandoned uint64)
-	synced   func() bool  // the system clock
-	steps    func() int64 // of it
-	durable  func() error // why readings are not
-	kept     func() int64 // bytes of readings
+// Source is where the numbers come from that others have.
+type Source struct {
+	Version  string
+	Sensors  []Sensor // by the sensor number of their records
+	Host     func() host.Stats
+	Lateness Histogram    // of ticks
+	Missed   func() int64 // ticks
+	Clients  func() int   // WebSocket clients now
+	Frames   func() int64 // sent to them
+	Accounts func() (sum wire.Stats, abandoned uint64)
+	Synced   func() bool  // the system clock
+	Steps    func() int64 // of it
+	Durable  func() error // why readings are not stored durably
+	Stored   func() int64 // bytes of readings
 }
 
-// serverMetrics is what /metrics tells: of the sensors, whose records it sees,
-// of the motors, whose states it is told, and of everything else by asking.
-type serverMetrics struct {
-	metricsSource
+// Sensor is one sensor.
+type Sensor struct {
+	Name     string
+	Interval time.Duration
+}
+
+// Histogram counts durations in buckets.
+type Histogram interface {
+	// Each calls f for each bucket in order; the last has no upper bound, which is 0.
+	Each(f func(bound time.Duration, n int64))
+	Sum() time.Duration
+}
+
+// Collector counts records and motors' stops as it is notified of them, and asks
+// for everything else when somebody reads the metrics.
+type Collector struct {
+	source  Source
 	begin   time.Time
 	sensors []*sensorMetrics
 	machine atomic.Pointer[machine]
@@ -62,7 +78,7 @@ type sensorMetrics struct {
 	name     string
 	fresh    time.Duration // how old its newest record can be
 	newest   atomic.Uint64 // temperature and humidity: their bits, NaN if it failed
-	at       atomic.Int64  // of the newest record, ns since serverMetrics.begin
+	at       atomic.Int64  // of the newest record, ns since Collector.begin
 	readings atomic.Uint64
 	errors   [len(causes)]atomic.Uint64
 }
@@ -85,23 +101,23 @@ func causeIndex(f wire.Fault) int { return min(int(f), len(causes)) - 1 }
 // stopReasons are the usual values of the label "reason".
 var stopReasons = [...]string{"command", "lease", "run_ms", "max_run", "disconnect", "interlock", "estop", "fault", "shutdown"}
 
-// newMetrics begins to count.
-func newMetrics(source metricsSource) *serverMetrics {
+// New returns a collector that begins to count.
+func New(source Source) *Collector {
 	now := time.Now()
-	m := &serverMetrics{metricsSource: source, begin: now, start: now, motors: map[string]*motorMetrics{}}
-	for _, c := range source.configs {
-		// A sampler tells of each tick within a second, and one may be missed.
+	m := &Collector{source: source, begin: now, start: now, motors: map[string]*motorMetrics{}}
+	for _, c := range source.Sensors {
+		// The records of a tick come within a second, and one tick may be missed.
 		s := &sensorMetrics{name: c.Name, fresh: 2*c.Interval + 2*time.Second}
-		s.keep(wire.Failed(wire.Other, 0), 0) // until the first record
+		s.set(wire.Failed(wire.Other, 0), 0) // until the first record
 		m.sensors = append(m.sensors, s)
 	}
 	m.readHost()
 	return m
 }
 
-// run reads the machine once a second until ctx ends, so that nobody who asks
-// for the numbers waits for files, the hub least of all.
-func (m *serverMetrics) run(ctx context.Context) {
+// Run reads the machine's numbers once a second until ctx ends, so that nobody
+// who asks for them waits for files, the broadcast least of all.
+func (m *Collector) Run(ctx context.Context) error {
 	tick := time.NewTicker(hostEvery)
 	defer tick.Stop()
 	for {
@@ -109,38 +125,37 @@ func (m *serverMetrics) run(ctx context.Context) {
 		case <-tick.C:
 			m.readHost()
 		case <-ctx.Done():
-			return
+			return nil
 		}
 	}
 }
 
-func (m *serverMetrics) readHost() { m.machine.Store(&machine{time.Now(), m.host()}) }
+func (m *Collector) readHost() { m.machine.Store(&machine{time.Now(), m.source.Host()}) }
 
-// stats returns the machine, empty if it is known no more.
-func (m *serverMetrics) stats() host.Stats {
+// stats returns the machine's numbers, empty if they are too old.
+func (m *Collector) stats() host.Stats {
 	if now := m.machine.Load(); time.Since(now.at) < hostFresh {
 		return now.Stats
 	}
 	return host.Stats{}
 }
 
-// observe is told the records of each tick. It allocates nothing and waits for
-// nobody.
-func (m *serverMetrics) observe(records []wire.Record) {
+// Tick counts the records of a tick. It allocates nothing and waits for nobody.
+func (m *Collector) Tick(records []wire.Record, _ int64) {
 	at := time.Since(m.begin)
 	for _, r := range records {
 		s := m.sensors[r.Sensor]
 		if r.Fault == wire.Good {
 			s.readings.Add(1)
-			s.keep(r.Reading, at)
+			s.set(r.Reading, at)
 		} else {
 			s.errors[causeIndex(r.Fault)].Add(1)
-			s.keep(wire.Failed(r.Fault, r.UnixMilli), at)
+			s.set(wire.Failed(r.Fault, r.UnixMilli), at)
 		}
 	}
 }
 
-func (s *sensorMetrics) keep(r wire.Reading, at time.Duration) {
+func (s *sensorMetrics) set(r wire.Reading, at time.Duration) {
 	s.newest.Store(uint64(math.Float32bits(r.Values[0]))<<32 | uint64(math.Float32bits(r.Values[1])))
 	s.at.Store(int64(at))
 }
@@ -154,8 +169,8 @@ func (s *sensorMetrics) live(now time.Duration) (temperature, humidity float32, 
 	return temperature, humidity, temperature == temperature && now-at <= s.fresh
 }
 
-// motor is told each state of a motor, the first one included.
-func (m *serverMetrics) motor(state wire.MotorState) {
+// MotorChanged is called with each state of a motor, the first one included.
+func (m *Collector) MotorChanged(state wire.MotorState) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	mm := m.motors[state.Target]
@@ -175,7 +190,7 @@ func (m *serverMetrics) motor(state wire.MotorState) {
 }
 
 // started returns when the gateway started, by the system clock as it is now.
-func (m *serverMetrics) started() time.Time {
+func (m *Collector) started() time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
@@ -185,8 +200,8 @@ func (m *serverMetrics) started() time.Time {
 
 // startedAt returns when something started that has run for so long: a machine
 // without a clock of its own starts in the past, and learns the time later. What
-// was said before is kept unless it is wrong by a second, for a start that moves
-// looks like a restart.
+// was said before stands unless it is wrong by a second: a start that moves looks
+// like a restart.
 func startedAt(said, now time.Time, running time.Duration) time.Time {
 	if start := now.Add(-running); start.Sub(said).Abs() > time.Second {
 		return start
@@ -194,8 +209,8 @@ func startedAt(said, now time.Time, running time.Duration) time.Time {
 	return said
 }
 
-// metricsPayload is the payload of a metrics message.
-type metricsPayload struct {
+// payload is the payload of a metrics message.
+type payload struct {
 	TS float64 `json:"ts"` // Unix seconds
 	host.Stats
 	Goroutines  int                      `json:"goroutines"`
@@ -213,12 +228,12 @@ type sensorPayload struct {
 	Errors   uint64 `json:"errors"`
 }
 
-// payload returns what WebSocket clients of /metrics get.
-func (m *serverMetrics) payload() any {
+// Payload returns what WebSocket clients of /metrics get.
+func (m *Collector) Payload() any {
 	now := time.Now()
-	p := metricsPayload{
+	p := payload{
 		TS: float64(now.UnixMilli()) / 1000, Stats: m.stats(), Goroutines: runtime.NumGoroutine(),
-		Clients: m.clients(), Frames: m.frames(), TicksMissed: m.missed(), ClockSynced: m.synced(),
+		Clients: m.source.Clients(), Frames: m.source.Frames(), TicksMissed: m.source.Missed(), ClockSynced: m.source.Synced(),
 		Running: now.Sub(m.begin).Truncate(time.Millisecond).Seconds(), Sensors: map[string]sensorPayload{},
 	}
 	for _, s := range m.sensors {

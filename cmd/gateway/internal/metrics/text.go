@@ -1,4 +1,4 @@
-package main
+package metrics
 
 import (
 	"io"
@@ -12,8 +12,8 @@ import (
 	"sensorgateway/gateway/host"
 )
 
-// metricsText is a text in the exposition format of Prometheus, version 0.0.4.
-type metricsText struct {
+// expositionText is a text in the expositionText format of Prometheus, version 0.0.4.
+type expositionText struct {
 	b    []byte
 	name string // of the family that is written
 	head string // of it, until its first sample
@@ -21,14 +21,14 @@ type metricsText struct {
 
 // family begins a metric with all its samples. One without samples is not
 // written at all.
-func (t *metricsText) family(name, kind, help string) {
+func (t *expositionText) family(name, kind, help string) {
 	t.name = name
 	t.head = "# HELP " + name + " " + help + "\n# TYPE " + name + " " + kind + "\n"
 }
 
 // sample adds a value to the family; labels as [label] returns them, separated
 // by commas.
-func (t *metricsText) sample(suffix, labels string, value float64) {
+func (t *expositionText) sample(suffix, labels string, value float64) {
 	t.b = append(append(append(t.b, t.head...), t.name...), suffix...)
 	t.head = ""
 	if labels != "" {
@@ -38,12 +38,12 @@ func (t *metricsText) sample(suffix, labels string, value float64) {
 	t.b = append(t.b, '\n')
 }
 
-func (t *metricsText) gauge(name, help string, value float64) {
+func (t *expositionText) gauge(name, help string, value float64) {
 	t.family(name, "gauge", help)
 	t.sample("", "", value)
 }
 
-func (t *metricsText) counter(name, help string, value float64) {
+func (t *expositionText) counter(name, help string, value float64) {
 	t.family(name, "counter", help)
 	t.sample("", "", value)
 }
@@ -55,36 +55,36 @@ func optional[T uint64 | float64](write func(name, help string, value float64), 
 	}
 }
 
-// write writes all metrics for Prometheus. What is not known is left out.
-func (m *serverMetrics) write(w io.Writer) {
-	t := &metricsText{}
+// Expose writes all metrics for Prometheus. What is not known is left out.
+func (m *Collector) Expose(w io.Writer) {
+	t := &expositionText{}
 	t.family("gateway_build_info", "gauge", "The version that runs.")
-	t.sample("", label("version", m.version)+","+label("goversion", runtime.Version()), 1)
+	t.sample("", label("version", m.source.Version)+","+label("goversion", runtime.Version()), 1)
 	t.gauge("gateway_start_time_seconds", "When the gateway started, Unix time.", float64(m.started().UnixMilli())/1000)
 	m.writeSensors(t)
-	t.counter("gateway_ticks_missed_total", "Ticks that were not made because the machine was late.", float64(m.missed()))
+	t.counter("gateway_ticks_missed_total", "Ticks that were not made because the machine was late.", float64(m.source.Missed()))
 	m.writeLateness(t)
-	t.gauge("gateway_ws_clients", "WebSocket clients that are connected.", float64(m.clients()))
-	t.counter("gateway_ws_frames_total", "Frames of readings that were sent to WebSocket clients.", float64(m.frames()))
+	t.gauge("gateway_ws_clients", "WebSocket clients that are connected.", float64(m.source.Clients()))
+	t.counter("gateway_ws_frames_total", "Frames of readings that were sent to WebSocket clients.", float64(m.source.Frames()))
 	m.writeAccounts(t)
-	t.gauge("gateway_clock_synced", "Whether the system clock is synchronised.", oneIf(m.synced()))
-	t.counter("gateway_clock_steps_total", "How often the system clock was set while the gateway ran.", float64(m.steps()))
-	t.gauge("gateway_history_durable", "Whether readings are kept on a disk.", oneIf(m.durable() == nil))
-	t.gauge("gateway_history_bytes", "Bytes that the kept readings take.", float64(m.kept()))
+	t.gauge("gateway_clock_synced", "Whether the system clock is synchronised.", oneIf(m.source.Synced()))
+	t.counter("gateway_clock_steps_total", "How often the system clock was set while the gateway ran.", float64(m.source.Steps()))
+	t.gauge("gateway_history_durable", "Whether readings are kept on a disk.", oneIf(m.source.Durable() == nil))
+	t.gauge("gateway_history_bytes", "Bytes that the kept readings take.", float64(m.source.Stored()))
 	m.writeMotors(t)
 	t.gauge("go_goroutines", "Goroutines of the gateway.", float64(runtime.NumGoroutine()))
 	writeHost(t, m.stats())
-	_, _ = w.Write(t.b) // who left, left
+	_, _ = w.Write(t.b) // an error means that the client has left
 }
 
-func (m *serverMetrics) writeSensors(t *metricsText) {
+func (m *Collector) writeSensors(t *expositionText) {
 	type reading struct {
 		label                 string
 		temperature, humidity float32
 		live                  bool
 	}
 	now := time.Since(m.begin)
-	var readings []reading // one look at each sensor
+	var readings []reading // each sensor is read once
 	for _, s := range m.sensors {
 		r := reading{label: label("sensor", s.name)}
 		r.temperature, r.humidity, r.live = s.live(now)
@@ -118,12 +118,10 @@ func (m *serverMetrics) writeSensors(t *metricsText) {
 	}
 }
 
-// writeLateness makes a histogram of Prometheus, whose buckets contain the ones
-// below them, of ours.
 // writeAccounts writes the accounts of all clients' readings: what was produced
 // is the sum of the rest, exactly.
-func (m *serverMetrics) writeAccounts(t *metricsText) {
-	sum, abandoned := m.accounts()
+func (m *Collector) writeAccounts(t *expositionText) {
+	sum, abandoned := m.source.Accounts()
 	t.counter("gateway_ws_readings_produced_total", "Readings that were due to WebSocket clients.", float64(sum.Produced))
 	t.family("gateway_ws_readings_total", "counter", "What became of them; abandoned ones waited for a client that left.")
 	for _, o := range []struct {
@@ -135,10 +133,12 @@ func (m *serverMetrics) writeAccounts(t *metricsText) {
 	t.gauge("gateway_ws_readings_queued", "Readings that wait for clients.", float64(sum.Queued))
 }
 
-func (m *serverMetrics) writeLateness(t *metricsText) {
+// writeLateness writes a histogram of Prometheus, whose buckets contain the ones
+// below them; those of the source do not.
+func (m *Collector) writeLateness(t *expositionText) {
 	t.family("gateway_sample_lateness_seconds", "histogram", "How long after its deadline a tick began.")
 	count := 0.0
-	m.lateness.Each(func(bound time.Duration, n int64) {
+	m.source.Lateness.Each(func(bound time.Duration, n int64) {
 		count += float64(n)
 		le := "+Inf"
 		if bound > 0 {
@@ -146,11 +146,11 @@ func (m *serverMetrics) writeLateness(t *metricsText) {
 		}
 		t.sample("_bucket", label("le", le), count)
 	})
-	t.sample("_sum", "", m.lateness.Sum().Seconds())
+	t.sample("_sum", "", m.source.Lateness.Sum().Seconds())
 	t.sample("_count", "", count)
 }
 
-func (m *serverMetrics) writeMotors(t *metricsText) {
+func (m *Collector) writeMotors(t *expositionText) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	names := slices.Sorted(maps.Keys(m.motors))
@@ -171,7 +171,7 @@ func (m *serverMetrics) writeMotors(t *metricsText) {
 	}
 }
 
-func writeHost(t *metricsText, s host.Stats) {
+func writeHost(t *expositionText, s host.Stats) {
 	optional(t.counter, "process_cpu_seconds_total", "Processor time of the gateway.", s.ProcessCPU)
 	optional(t.gauge, "process_resident_memory_bytes", "Memory of the gateway.", s.ProcessMemory)
 	optional(t.gauge, "process_open_fds", "Open file descriptors of the gateway.", s.ProcessFiles)
