@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/history"
+	"sensorgateway/gateway/history/disk"
 	"sensorgateway/wire"
 )
 
@@ -23,7 +24,7 @@ func (g *running) openHistory() error {
 		o.Sensors = append(o.Sensors, c.Name)
 	}
 	if g.cfg.State == "" {
-		o.FS, o.MaxBytes = history.NewMemory(), memoryHistory
+		o.FS, o.MaxBytes = disk.NewMemory(), memoryHistory
 	} else {
 		o.Dir = filepath.Join(g.cfg.State, logDir)
 	}

@@ -62,11 +62,14 @@ func TestTheHouse(t *testing.T) {
 
 // inGateway is the arrows between the gateway's folders.
 var inGateway = map[string][]string{
-	"gateway":         {"gateway/conn"},       // a session has a transport below it
-	"gateway/conn":    {},                     // what its frames carry is not its business, so not even wire
-	"gateway/motor":   {"gateway/pins"},       // an output is made of lines and PWM
-	"gateway/pins":    {},                     // nothing travels from here, so not even wire
-	"gateway/history": {"gateway/atomicfile"}, // segments and journals are there as a whole or not at all
+	"gateway":       {"gateway/conn"}, // a session has a transport below it
+	"gateway/conn":  {},               // what its frames carry is not its business, so not even wire
+	"gateway/motor": {"gateway/pins"}, // an output is made of lines and PWM
+	"gateway/pins":  {},               // nothing travels from here, so not even wire
+	// A log is made of its files, these of blocks, and they are replaced as a whole.
+	"gateway/history":        {"gateway/atomicfile", "gateway/history/codec", "gateway/history/format", "gateway/history/disk"},
+	"gateway/history/format": {"gateway/history/codec"},
+	"gateway/history/disk":   {"gateway/atomicfile"},
 }
 
 func mayImport(top, room, inside string) bool {

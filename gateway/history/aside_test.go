@@ -11,7 +11,7 @@ import (
 // What was set aside is counted, also after a restart, and goes before any
 // reading does; what somebody else put there is left alone.
 func TestSetAsideIsBounded(t *testing.T) {
-	d, m := newDisk(), newMaker(len(rigSensors))
+	d, m := newTestDisk(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	for range 20 {

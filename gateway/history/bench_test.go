@@ -1,12 +1,16 @@
 package history
 
 import (
+	"encoding/binary"
 	"io"
 	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/format"
 	"sensorgateway/wire"
 )
 
@@ -14,7 +18,7 @@ import (
 // as they are dirty at each sync, and what stays there for 7 days. From an hour.
 func BenchmarkDiskOfADay(b *testing.B) {
 	for range b.N {
-		d, m := newDisk(), newMaker(8)
+		d, m := newTestDisk(), newMaker(8)
 		l := benchOpen(b, Options{FS: d, Sensors: names(8), Boot: "7d1c6a6e-9f6e-4c5e-8a53-0f5f3c1d2b4a", Now: func() time.Time { return time.UnixMilli(m.at) }})
 		now := time.Unix(1, 0)
 		l.keep(now)
@@ -54,8 +58,8 @@ func benchOpen(b *testing.B, o Options) *Log {
 func week(b *testing.B, fs FS) (end int64) {
 	const hour = 36_000 // ticks
 	at := int64(1_700_000_000_000)
-	var template []sealed
-	var p packer
+	var template []format.PackedBlock
+	var p codec.Packer
 	for i := range 8 { // one hour; the others differ in numbers and times only, which takes as long to read
 		m := newMaker(8)
 		m.rnd = rand.New(rand.NewPCG(uint64(i), 0))
@@ -66,27 +70,26 @@ func week(b *testing.B, fs FS) (end int64) {
 			m.ticks = nil
 		}
 		for ; len(records) > 0; records = records[600:] {
-			var s summary
+			var s codec.Summary
 			for _, r := range records[:600] {
-				s.add(r)
+				s.Add(r)
 			}
-			o := origin{names(8)[i], "epoch", "boot", false, 1}
-			template = append(template, sealed{o, s.first - 1, s, p.appendBlock(nil, o, s.first-1, s, records[:600])})
+			o := codec.Origin{Sensor: names(8)[i], Epoch: "epoch", Boot: "boot", Offset: 1}
+			template = append(template, format.PackedBlock{Origin: o, Prev: s.First - 1, Summary: s, Bytes: p.AppendBlock(nil, o, s.First-1, s, records[:600])})
 		}
 	}
-	var u unpacker
 	for h := range 7 * 24 {
-		blocks := make([]sealed, len(template))
+		blocks := make([]format.PackedBlock, len(template))
 		for k, x := range template {
-			x.summary.first, x.summary.last = x.summary.first+uint32(h*hour), x.summary.last+uint32(h*hour)
-			x.summary.from, x.summary.to = x.summary.from+int64(h)*3_600_000, x.summary.to+int64(h)*3_600_000
-			x.prev = x.summary.first - 1
+			x.Summary.First, x.Summary.Last = x.Summary.First+uint32(h*hour), x.Summary.Last+uint32(h*hour)
+			x.Summary.From, x.Summary.To = x.Summary.From+int64(h)*3_600_000, x.Summary.To+int64(h)*3_600_000
+			x.Prev = x.Summary.First - 1
 			if h > 0 {
-				x.bytes = moved(&p, &u, x)
+				x.Bytes = moved(x)
 			}
 			blocks[k] = x
 		}
-		file, _ := formatSegment(blocks, 0, moment{"epoch", "boot"})
+		file, _ := format.FormatSegment(blocks, 0, format.Moment{Epoch: "epoch", Boot: "boot"})
 		if err := writeFile(fs, segmentName(uint64(h+1)), file); err != nil {
 			b.Fatal(err)
 		}
@@ -96,25 +99,19 @@ func week(b *testing.B, fs FS) (end int64) {
 }
 
 // moved returns a block's bytes with another summary.
-func moved(p *packer, u *unpacker, x sealed) []byte {
-	head, _, err := parseBlock(x.bytes)
-	if err != nil {
-		panic(err)
-	}
-	b := append([]byte(nil), x.bytes[:blockPrefix]...)
-	b = appendOrigin(b, x.origin)
-	b = appendUint32(b, x.prev)
-	b = appendSummary(b, x.summary)
-	return sealPage(append(b, head.columns...))
-}
-
-func appendUint32(b []byte, v uint32) []byte {
-	return append(b, byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
+func moved(x format.PackedBlock) []byte {
+	b := append([]byte(nil), x.Bytes[:codec.BlockPrefix]...)
+	b = codec.AppendOrigin(b, x.Origin)
+	b = binary.BigEndian.AppendUint32(b, x.Prev)
+	b = codec.AppendSummary(b, x.Summary)
+	b = append(b, x.Bytes[len(b):]...)
+	binary.BigEndian.PutUint32(b[4:], codec.Checksum(b[8:]))
+	return b
 }
 
 // A week of 8 sensors at 10 Hz is opened and read.
 func BenchmarkWeek(b *testing.B) {
-	fs := osFS(b.TempDir())
+	fs := disk.OS(b.TempDir())
 	end := week(b, fs)
 	o := Options{FS: fs, Sensors: names(8), Boot: "boot", Now: func() time.Time { return time.UnixMilli(end) }}
 	l := benchOpen(b, o)
@@ -171,7 +168,7 @@ func BenchmarkWeek(b *testing.B) {
 
 // A tick of 8 sensors: into the index, and into the page and the system's hands.
 func BenchmarkAppend(b *testing.B) {
-	l := benchOpen(b, Options{FS: osFS(b.TempDir()), Sensors: names(8)})
+	l := benchOpen(b, Options{FS: disk.OS(b.TempDir()), Sensors: names(8)})
 	defer l.Close()
 	now := time.Unix(1, 0)
 	l.keep(now)

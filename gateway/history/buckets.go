@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"sensorgateway/gateway/history/codec"
 	"sensorgateway/wire"
 )
 
@@ -75,7 +76,7 @@ type gatherer struct {
 type sum struct {
 	good, failed uint32
 	fault        wire.Fault
-	values       [2]stat
+	values       [2]codec.Stat
 }
 
 // earliest returns the time from from on, before to, before which there is nothing.
@@ -87,17 +88,17 @@ func (g *gatherer) earliest(from, to int64) (at int64, ok bool) {
 		return 0, false
 	}
 	at = to
-	see := func(o origin, begin, end int64) {
+	see := func(o codec.Origin, begin, end int64) {
 		add, _ := s.correction(o)
 		if begin, end = max(begin+add, from), end+add; end >= from && begin < at {
 			at = begin
 		}
 	}
 	for _, c := range t.chapters {
-		see(c.origin, c.from, c.to)
+		see(c.Origin, c.From, c.To)
 	}
 	for _, b := range t.blocks {
-		see(b.origin, b.summary.from, b.summary.to)
+		see(b.origin, b.summary.From, b.summary.To)
 	}
 	return at, at < to
 }
@@ -107,7 +108,7 @@ func (g *gatherer) earliest(from, to int64) (at int64, ok bool) {
 func (g *gatherer) gather(from, to int64) []wire.Bucket {
 	g.sums = map[int64]*sum{}
 	r := &reader{library: g.library, name: g.name,
-		wants: func(_ origin, s span) bool { return s.from < to && s.to >= from }}
+		wants: func(_ codec.Origin, s span) bool { return s.from < to && s.to >= from }}
 	for p := r.next(); p != nil; p = r.next() {
 		s := p.span()
 		if s.from >= from && s.to < to && floor(s.from, g.step) == floor(s.to, g.step) {
@@ -144,25 +145,25 @@ func (g *gatherer) sum(at int64) *sum {
 }
 
 func (s *sum) add(r wire.Record) {
-	if f := cause(r); f != wire.Good {
+	if f := codec.Cause(r); f != wire.Good {
 		s.failed, s.fault = s.failed+1, f
 		return
 	}
 	for i, v := range r.Values {
-		s.values[i].add(v, s.good == 0)
+		s.values[i].Add(v, s.good == 0)
 	}
 	s.good++
 }
 
-func (s *sum) addSummary(x summary) {
-	if x.failed > 0 {
-		s.failed, s.fault = s.failed+uint32(x.failed), x.fault
+func (s *sum) addSummary(x codec.Summary) {
+	if x.Failed > 0 {
+		s.failed, s.fault = s.failed+uint32(x.Failed), x.Fault
 	}
-	if x.good > 0 {
-		for i, v := range x.values {
-			s.values[i].merge(v, s.good == 0)
+	if x.Good > 0 {
+		for i, v := range x.Values {
+			s.values[i].Merge(v, s.good == 0)
 		}
-		s.good += uint32(x.good)
+		s.good += uint32(x.Good)
 	}
 }
 
@@ -170,7 +171,7 @@ func (s *sum) bucket(at int64) wire.Bucket {
 	b := wire.Bucket{UnixMilli: at, Count: s.good, Failed: s.failed, Fault: s.fault}
 	if s.good > 0 {
 		for i, v := range s.values {
-			b.Values[i] = wire.Span{Min: v.min, Mean: float32(v.sum / float64(s.good)), Max: v.max}
+			b.Values[i] = wire.Span{Min: v.Min, Mean: float32(v.Sum / float64(s.good)), Max: v.Max}
 		}
 	}
 	return b

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"sensorgateway/gateway/history/disk"
 	"sensorgateway/wire"
 )
 
@@ -62,7 +63,7 @@ func allBuckets(t *testing.T, next func() ([]wire.Bucket, error)) (all []wire.Bu
 }
 
 func TestBuckets(t *testing.T) {
-	l := open(t, Options{FS: NewMemory(), Sensors: []string{"a", "b"}})
+	l := open(t, Options{FS: disk.NewMemory(), Sensors: []string{"a", "b"}})
 	m := newMaker(2)
 	l.Begin("epoch", m.next)
 	for i := range 30_000 { // 50 minutes

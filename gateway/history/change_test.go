@@ -1,6 +1,7 @@
 package history
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"math"
@@ -12,12 +13,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/format"
 	"sensorgateway/wire"
 )
 
 // Sensors are added, removed, renamed and put in another order; each keeps its own.
 func TestSensorsChange(t *testing.T) {
-	fs := NewMemory()
+	fs := disk.NewMemory()
 	next := map[string]uint32{}
 	made := map[string][]wire.Record{}
 	at := int64(1_700_000_000_000)
@@ -72,7 +76,7 @@ func TestSensorsChange(t *testing.T) {
 
 // A new epoch has nothing of the old one, though its readings stay.
 func TestEpochs(t *testing.T) {
-	l := open(t, Options{FS: NewMemory(), Sensors: []string{"a"}})
+	l := open(t, Options{FS: disk.NewMemory(), Sensors: []string{"a"}})
 	l.keep(time.Unix(1, 0))
 	m := newMaker(1)
 	for _, epoch := range []string{"one", "two"} {
@@ -106,7 +110,7 @@ func TestEpochs(t *testing.T) {
 // What is oldest is removed while it is being read: the reader goes on with
 // what is left, and nobody sees an error.
 func TestRetentionWhileReading(t *testing.T) {
-	d, m := newDisk(), newMaker(len(rigSensors))
+	d, m := newTestDisk(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	for range 200 {
@@ -160,18 +164,18 @@ func (s *stalling) wait() {
 	}
 }
 
-func (s *stalling) Create(name string) (File, error) {
+func (s *stalling) Create(name string) (disk.File, error) {
 	f, err := s.FS.Create(name)
 	return stallingFile{f, s}, err
 }
 
-func (s *stalling) Open(name string, write bool) (File, error) {
+func (s *stalling) Open(name string, write bool) (disk.File, error) {
 	f, err := s.FS.Open(name, write)
 	return stallingFile{f, s}, err
 }
 
 type stallingFile struct {
-	File
+	disk.File
 	s *stalling
 }
 
@@ -199,7 +203,7 @@ func TestDiskStalls(t *testing.T) {
 				t.Skip("slow: fills the memory")
 			}
 			synctest.Test(t, func(t *testing.T) {
-				s := &stalling{FS: NewMemory()}
+				s := &stalling{FS: disk.NewMemory()}
 				var told []error
 				l := open(t, Options{FS: s, Sensors: names(8), Boot: "boot", Changed: func(err error) { told = append(told, err) }})
 				m := newMaker(8)
@@ -265,7 +269,7 @@ func TestDiskStalls(t *testing.T) {
 // A disk that cannot be used at the start is used as soon as it can: what was on
 // it before comes first.
 func TestDiskComesLater(t *testing.T) {
-	d, m := newDisk(), newMaker(len(rigSensors))
+	d, m := newTestDisk(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	for range 20 {
@@ -299,14 +303,14 @@ func TestDiskComesLater(t *testing.T) {
 
 // A file of a version to come is set aside as it is.
 func TestNewerVersion(t *testing.T) {
-	d, m := newDisk(), newMaker(len(rigSensors))
+	d, m := newTestDisk(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	r.second()
 	r.Close()
 	page := d.names[journalName(1)].now[4096:8192]
-	page[8] = pageVersion + 1
-	copy(page, sealPage(page))
+	page[8] = format.PageVersion + 1
+	binary.BigEndian.PutUint32(page[4:], codec.Checksum(page[8:]))
 	newer := []byte("sgws\x00\x00\x00\x02 something that is not understood, of a reasonable length")
 	d.names["00000000000000ff.segment"] = &inode{now: newer, dirty: map[int64]bool{}}
 	var log strings.Builder
@@ -325,7 +329,7 @@ func TestNewerVersion(t *testing.T) {
 }
 
 func TestAppendAllocatesNothing(t *testing.T) {
-	l := open(t, Options{FS: NewMemory(), Sensors: names(8)})
+	l := open(t, Options{FS: disk.NewMemory(), Sensors: names(8)})
 	l.keep(time.Unix(1, 0))
 	m := newMaker(8)
 	l.Begin("epoch", m.next)
@@ -365,10 +369,10 @@ func TestAppendAllocatesNothing(t *testing.T) {
 
 func TestWrongOptions(t *testing.T) {
 	for name, o := range map[string]Options{
-		"no directory": {}, "negative": {FS: NewMemory(), MaxBytes: -1}, "age": {FS: NewMemory(), MaxAge: -1},
-		"twice": {FS: NewMemory(), Sensors: []string{"a", "a"}}, "nameless": {FS: NewMemory(), Sensors: []string{""}},
-		"too long": {FS: NewMemory(), Sensors: []string{strings.Repeat("x", 2000)}}, "boot": {FS: NewMemory(), Boot: strings.Repeat("x", 300)},
-		"too many": {FS: NewMemory(), Sensors: names(2000)},
+		"no directory": {}, "negative": {FS: disk.NewMemory(), MaxBytes: -1}, "age": {FS: disk.NewMemory(), MaxAge: -1},
+		"twice": {FS: disk.NewMemory(), Sensors: []string{"a", "a"}}, "nameless": {FS: disk.NewMemory(), Sensors: []string{""}},
+		"too long": {FS: disk.NewMemory(), Sensors: []string{strings.Repeat("x", 2000)}}, "boot": {FS: disk.NewMemory(), Boot: strings.Repeat("x", 300)},
+		"too many": {FS: disk.NewMemory(), Sensors: names(2000)},
 	} {
 		if l, err := Open(o); err == nil {
 			l.Close()
@@ -378,7 +382,7 @@ func TestWrongOptions(t *testing.T) {
 }
 
 func TestUnknownSensors(t *testing.T) {
-	l := open(t, Options{FS: NewMemory(), Sensors: []string{"a"}})
+	l := open(t, Options{FS: disk.NewMemory(), Sensors: []string{"a"}})
 	l.Begin("epoch", nil)
 	l.Append([]wire.Record{{Sensor: 0}, {Sensor: 7}}, 0)
 	for _, next := range []func() ([]wire.Record, error){l.Since(7, 0), l.Between(7, 0, 1)} {

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/history/disk"
 	"sensorgateway/wire"
 )
 
@@ -13,7 +14,7 @@ func TestClockIsCorrected(t *testing.T) {
 	const boot = 1_700_000_000_000 // true time of the boot, Unix ms
 	for name, wrong := range map[string]int64{"1970": 5000, "an hour ahead": boot + 3_600_000, "an hour behind": boot - 3_600_000} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{FS: NewMemory(), Sensors: []string{"a"}, Boot: "boot 2"}
+			o := Options{FS: disk.NewMemory(), Sensors: []string{"a"}, Boot: "boot 2"}
 			m := newMaker(1)
 			uptime := int64(20_000)
 			tick := func(l *Log, offset int64, unsynced bool) {
@@ -104,7 +105,7 @@ func TestClockIsCorrected(t *testing.T) {
 
 // Records of a boot that never had the time stay as they were made.
 func TestClockOfAnotherBootCorrectsNothing(t *testing.T) {
-	fs := NewMemory()
+	fs := disk.NewMemory()
 	m := newMaker(1)
 	for boot, flags := range []wire.Flags{wire.ClockUnsynced, 0} {
 		l := open(t, Options{FS: fs, Sensors: []string{"a"}}) // boots that are not known

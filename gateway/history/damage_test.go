@@ -1,24 +1,22 @@
 package history
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"sensorgateway/gateway/history/disk"
 	"sensorgateway/wire"
 )
 
 // copyOf returns a disk with the same files, of which name is shared out for change.
-func (d *disk) copyOf(name string) (*disk, []byte) {
-	c := newDisk()
+func (d *testDisk) copyOf(name string) (*testDisk, []byte) {
+	c := newTestDisk()
 	c.names = maps.Clone(d.names)
 	b := slices.Clone(d.names[name].now)
 	c.names[name] = &inode{now: b, durable: b, dirty: map[int64]bool{}}
@@ -28,7 +26,7 @@ func (d *disk) copyOf(name string) (*disk, []byte) {
 // A bit is flipped at every byte of every file. Of what was there, at most a
 // block or a page is lost, and that is said; nothing that comes out is wrong.
 func TestFlippedBits(t *testing.T) {
-	d, m := newDisk(), newMaker(len(rigSensors))
+	d, m := newTestDisk(), newMaker(len(rigSensors))
 	seconds, stride := 40, 3
 	if testing.Short() || raceEnabled {
 		stride = 53
@@ -61,7 +59,7 @@ func TestFlippedBits(t *testing.T) {
 }
 
 // readDamaged reads all of a store in which a bit is flipped.
-func readDamaged(d *disk, made [][]wire.Record) error {
+func readDamaged(d *testDisk, made [][]wire.Record) error {
 	var noticed atomic.Int64
 	l, err := Open(Options{FS: d, Sensors: rigSensors, Log: slog.New(countWarnings{&noticed})})
 	if err != nil {
@@ -104,109 +102,6 @@ func readDamaged(d *disk, made [][]wire.Record) error {
 	return nil
 }
 
-// The same with a store of the usual size, part by part: each is checked by its
-// checksum, and together they are the whole file.
-func TestFlippedBitsInEveryPart(t *testing.T) {
-	seconds, stride := 4*3600+1500, 1
-	if testing.Short() || raceEnabled {
-		seconds, stride = 600, 41
-	}
-	d, m := NewMemory(), newMaker(8)
-	l := open(t, Options{FS: d, Sensors: names(8), pages: 400, Now: func() time.Time { return time.UnixMilli(m.at) }})
-	l.Begin("epoch", m.next)
-	now := time.Unix(1, 0)
-	for range seconds {
-		for range 10 {
-			l.Append(m.tick(), m.offset)
-		}
-		l.write()
-		m.ticks = nil
-		now = now.Add(time.Second)
-		l.keep(now)
-	}
-	l.Close()
-	size := 0
-	files, _ := d.List("")
-	for _, info := range files {
-		name, b, at := info.Name, make([]byte, info.Size), 0
-		f, err := d.Open(name, false)
-		if err == nil {
-			err = readFull(f, b, 0)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, part := range parts(t, b) {
-			for i := 0; i < part.size; i += stride {
-				bit := byte(1) << ((at + i) % 8)
-				b[at+i] ^= bit
-				if part.whole() {
-					t.Fatalf("%s: bit %d of byte %d is flipped in a %s, and nobody sees it", name, (at+i)%8, at+i, part.what)
-				}
-				b[at+i] ^= bit
-			}
-			at += part.size
-		}
-		if at != len(b) {
-			t.Fatalf("%s: %d of %d bytes are in no part", name, len(b)-at, len(b))
-		}
-		size += len(b)
-	}
-	t.Logf("%d KiB in %d files", size>>10, len(files))
-}
-
-// part is one that has a checksum of its own.
-type part struct {
-	what  string
-	size  int
-	whole func() bool // it is as it was
-}
-
-// parts returns those of a file, in order.
-func parts(t *testing.T, b []byte) (all []part) {
-	if len(b)%4096 == 0 && (isZero(b[:4]) || binary.BigEndian.Uint32(b) == pageMagic) {
-		for ; len(b) > 0; b = b[4096:] {
-			page := b[:4096]
-			all = append(all, part{"page", len(page), func() bool {
-				_, _, err := parsePage(page)
-				return err == nil || isZero(page)
-			}})
-		}
-		return all
-	}
-	header := b[:segmentHeader]
-	all = append(all, part{"header", segmentHeader, func() bool {
-		return binary.BigEndian.Uint32(header) == segmentMagic && binary.BigEndian.Uint32(header[4:]) == segmentVersion
-	}})
-	s, err := parseDirectory(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for at := int64(segmentHeader); at < s.chapters[0].index; {
-		_, n, err := parseBlock(b[at:])
-		if err != nil {
-			t.Fatal(err)
-		}
-		block := b[at : at+int64(n)]
-		all = append(all, part{"block", n, func() bool { _, _, err := parseBlock(block); return err == nil }})
-		at += int64(n)
-	}
-	for _, c := range s.chapters {
-		all = append(all, part{"index", c.blocks * indexSize, func() bool { _, err := c.places(bytesFile(b)); return err == nil }})
-	}
-	n := int(directoryLen(b))
-	tail := b[len(b)-n:]
-	return append(all, part{"directory", n, func() bool { _, err := parseDirectory(tail); return err == nil }})
-}
-
-// bytesFile is a file to be read.
-type bytesFile []byte
-
-func (b bytesFile) ReadAt(to []byte, at int64) (int, error) { return bytes.NewReader(b).ReadAt(to, at) }
-func (bytesFile) WriteAt([]byte, int64) (int, error)        { return 0, fs.ErrPermission }
-func (bytesFile) Sync() error                               { return fs.ErrPermission }
-func (bytesFile) Close() error                              { return nil }
-
 func names(n int) (s []string) {
 	for i := range n {
 		s = append(s, fmt.Sprintf("sensor_%d", i))
@@ -220,3 +115,29 @@ func (c countWarnings) Enabled(context.Context, slog.Level) bool  { return true 
 func (c countWarnings) Handle(context.Context, slog.Record) error { c.n.Add(1); return nil }
 func (c countWarnings) WithAttrs([]slog.Attr) slog.Handler        { return c }
 func (c countWarnings) WithGroup(string) slog.Handler             { return c }
+
+// What a store reads from a directory of strange files is nothing.
+func TestStrangeFiles(t *testing.T) {
+	fs := disk.NewMemory()
+	for _, name := range []string{"0000000000000001.segment", "0000000000000001.journal", "0000000000000002.segment", "x.segment", "note.txt", "0000000000000003.journal.new"} {
+		f, _ := fs.Create(name)
+		if !strings.Contains(name, "2.") {
+			f.WriteAt([]byte(strings.Repeat("strange ", 1000)), 0)
+		}
+	}
+	l := open(t, Options{FS: fs, Sensors: []string{"a"}})
+	defer l.Close()
+	if err := l.Durable(); err != nil {
+		t.Error(err)
+	}
+	if l.Epoch() != "" {
+		t.Errorf("epoch %q", l.Epoch())
+	}
+	files, _ := fs.List(damagedDir)
+	if len(files) != 2 {
+		t.Errorf("set aside are %v, want the two segments", files)
+	}
+	if files, _ = fs.List(""); len(files) != 3 {
+		t.Errorf("left are %v, want the journal and what is not ours", files)
+	}
+}

@@ -9,13 +9,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"sensorgateway/gateway/history/disk"
 )
 
 const sectorSize = 512
 
-// disk is a simulated one whose power can be cut: it knows which of what was done
+// testDisk is a simulated one whose power can be cut: it knows which of what was done
 // to it would be there still.
-type disk struct {
+type testDisk struct {
 	mu      sync.Mutex
 	names   map[string]*inode // as a program sees them
 	durable map[string]*inode // as they are after a cut of power, at the least
@@ -49,10 +51,12 @@ type span512 struct {
 	data []byte
 }
 
-func newDisk() *disk { return &disk{names: map[string]*inode{}, durable: map[string]*inode{}} }
+func newTestDisk() *testDisk {
+	return &testDisk{names: map[string]*inode{}, durable: map[string]*inode{}}
+}
 
 // op begins an operation.
-func (d *disk) op(what, name string) error {
+func (d *testDisk) op(what, name string) error {
 	d.ops++
 	if d.fail == nil {
 		return nil
@@ -64,13 +68,13 @@ func (d *disk) op(what, name string) error {
 }
 
 // did ends one that changed something. d.mu is held.
-func (d *disk) did() {
+func (d *testDisk) did() {
 	if d.changed != nil {
 		d.changed()
 	}
 }
 
-func (d *disk) Open(name string, _ bool) (File, error) {
+func (d *testDisk) Open(name string, _ bool) (disk.File, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.op("open", name); err != nil {
@@ -80,10 +84,10 @@ func (d *disk) Open(name string, _ bool) (File, error) {
 	if f == nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
-	return &diskFile{d, f, name}, nil
+	return &testFile{d, f, name}, nil
 }
 
-func (d *disk) Create(name string) (File, error) {
+func (d *testDisk) Create(name string) (disk.File, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.op("create", name); err != nil {
@@ -93,10 +97,10 @@ func (d *disk) Create(name string) (File, error) {
 	d.names[name] = f
 	d.pending = append(d.pending, change{name: name, is: f})
 	d.did()
-	return &diskFile{d, f, name}, nil
+	return &testFile{d, f, name}, nil
 }
 
-func (d *disk) Rename(from, to string) error {
+func (d *testDisk) Rename(from, to string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.op("rename", from); err != nil {
@@ -113,7 +117,7 @@ func (d *disk) Rename(from, to string) error {
 	return nil
 }
 
-func (d *disk) Remove(name string) error {
+func (d *testDisk) Remove(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.op("remove", name); err != nil {
@@ -128,7 +132,7 @@ func (d *disk) Remove(name string) error {
 	return nil
 }
 
-func (d *disk) List(dir string) (files []FileInfo, err error) {
+func (d *testDisk) List(dir string) (files []disk.Info, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.op("list", dir); err != nil {
@@ -136,14 +140,14 @@ func (d *disk) List(dir string) (files []FileInfo, err error) {
 	}
 	for name, f := range d.names {
 		if in := path.Dir(name); in == dir || in == "." && dir == "" {
-			files = append(files, FileInfo{path.Base(name), int64(len(f.now))})
+			files = append(files, disk.Info{Name: path.Base(name), Size: int64(len(f.now))})
 		}
 	}
-	slices.SortFunc(files, func(a, b FileInfo) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(files, func(a, b disk.Info) int { return strings.Compare(a.Name, b.Name) })
 	return files, nil
 }
 
-func (d *disk) SyncDir(dir string) error {
+func (d *testDisk) SyncDir(dir string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.op("syncdir", dir); err != nil {
@@ -171,7 +175,7 @@ func apply(names map[string]*inode, c change) {
 }
 
 // size returns the bytes of all files that were not set aside.
-func (d *disk) size() (n int64) {
+func (d *testDisk) size() (n int64) {
 	files, _ := d.List("")
 	for _, f := range files {
 		n += f.Size
@@ -179,13 +183,13 @@ func (d *disk) size() (n int64) {
 	return n
 }
 
-type diskFile struct {
-	d    *disk
+type testFile struct {
+	d    *testDisk
 	f    *inode
 	name string
 }
 
-func (f *diskFile) ReadAt(b []byte, at int64) (int, error) {
+func (f *testFile) ReadAt(b []byte, at int64) (int, error) {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	if err := f.d.op("read", f.name); err != nil {
@@ -201,7 +205,7 @@ func (f *diskFile) ReadAt(b []byte, at int64) (int, error) {
 	return n, nil
 }
 
-func (f *diskFile) WriteAt(b []byte, at int64) (int, error) {
+func (f *testFile) WriteAt(b []byte, at int64) (int, error) {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	if err := f.d.op("write", f.name); err != nil {
@@ -224,7 +228,7 @@ func overwrite(to, b []byte, at int64) []byte {
 	return to
 }
 
-func (f *diskFile) Sync() error {
+func (f *testFile) Sync() error {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	if err := f.d.op("datasync", f.name); err != nil {
@@ -247,12 +251,12 @@ func (f *diskFile) Sync() error {
 	return nil
 }
 
-func (f *diskFile) Close() error { return nil }
+func (f *testFile) Close() error { return nil }
 
 // cut returns what is on the disk when power is cut now: of what was not synced,
 // chance takes or leaves each sector and each change of the directory. d.mu is held.
-func (d *disk) cut(chance *rand.Rand) *disk {
-	after := newDisk()
+func (d *testDisk) cut(chance *rand.Rand) *testDisk {
+	after := newTestDisk()
 	names := maps.Clone(d.durable)
 	inOrder, many := chance.IntN(2) == 0, chance.IntN(len(d.pending)+1)
 	for i, c := range d.pending {

@@ -22,6 +22,6 @@
 // lost. To tell the two apart, each block names the number that was made before
 // it, and each page has a number of its own.
 //
-// All numbers on disk are in network byte order; varints are encoding/binary's;
-// strings have their length as a uvarint in front.
+// The files are described in README.md; package format reads and writes them, by
+// way of blocks that package codec packs, in a directory that package disk is.
 package history

@@ -40,7 +40,7 @@ func TestEveryOperationFails(t *testing.T) {
 // failFrom lets the n-th operation fail, and those after it if not once. It tells
 // whether there were fewer.
 func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
-	d, m := newDisk(), newMaker(len(rigSensors))
+	d, m := newTestDisk(), newMaker(len(rigSensors))
 	m.rnd = rand.New(rand.NewPCG(uint64(n), 1))
 	before, err := tryRig(d, m)
 	if err != nil {
@@ -114,7 +114,7 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 	return !failed, nil
 }
 
-func tryRig(d *disk, m *maker) (*rig, error) {
+func tryRig(d *testDisk, m *maker) (*rig, error) {
 	l, err := Open(Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages, Now: func() time.Time { return time.UnixMilli(m.at) }})
 	if err != nil {
 		return nil, err

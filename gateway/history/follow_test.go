@@ -13,7 +13,7 @@ import (
 // in which they were made: while blocks grow, are packed, sealed and removed, the
 // clock is set back, and another epoch has lower numbers.
 func TestFollow(t *testing.T) {
-	d, m := newDisk(), newMaker(len(rigSensors))
+	d, m := newTestDisk(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	begin := m.at
 	r.Begin("one", m.next)

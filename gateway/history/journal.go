@@ -3,6 +3,9 @@ package history
 import (
 	"errors"
 	"fmt"
+
+	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/format"
 )
 
 const (
@@ -20,13 +23,13 @@ var errFull = errors.New("the journal is full, for its records could not be move
 // journal is a file of pages used as a ring. Its owner's lock guards it.
 type journal struct {
 	name    string
-	file    File
+	file    disk.File
 	size    int64
-	page    *page  // being filled
-	seq     uint64 // its number
-	written bool   // something was, since the last sync
-	synced  uint64 // the newest page that is on the disk
-	through uint64 // the newest page that may be written over
+	page    *format.Page // being filled
+	seq     uint64       // its number
+	written bool         // something was, since the last sync
+	synced  uint64       // the newest page that is on the disk
+	through uint64       // the newest page that may be written over
 }
 
 // journalPages returns how many pages a journal has.
@@ -39,9 +42,9 @@ func segmentName(number uint64) string { return fmt.Sprintf("%016x%s", number, s
 
 // createJournal makes a journal of zeros: blocks that were written once are
 // written again without the file system having to note anything.
-func createJournal(fs FS, first uint64, pages int64, p *page) (*journal, error) {
-	j := &journal{name: journalName(first), size: pages * int64(len(p.b)), page: p, seq: first, through: first - 1}
-	err := create(fs, j.name, func(f File) error {
+func createJournal(fs FS, first uint64, pages int64, p *format.Page) (*journal, error) {
+	j := &journal{name: journalName(first), size: pages * int64(p.Size()), page: p, seq: first, through: first - 1}
+	err := create(fs, j.name, func(f disk.File) error {
 		zeros := make([]byte, 64<<10)
 		for at := int64(0); at < j.size; at += int64(len(zeros)) {
 			if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), j.size-at)], at); err != nil {
@@ -59,14 +62,14 @@ func createJournal(fs FS, first uint64, pages int64, p *page) (*journal, error) 
 	return j, nil
 }
 
-func (j *journal) pages() uint64 { return uint64(j.size) / uint64(len(j.page.b)) }
+func (j *journal) pages() uint64 { return uint64(j.size) / uint64(j.page.Size()) }
 
 // write writes the page as it is now.
 func (j *journal) write() error {
 	if j.seq-j.through > j.pages() {
 		return errFull
 	}
-	b := j.page.seal(j.seq, j.synced)
+	b := j.page.Seal(j.seq, j.synced)
 	j.written = true
 	_, err := j.file.WriteAt(b, int64(j.seq%j.pages())*int64(len(b)))
 	return err
@@ -74,10 +77,10 @@ func (j *journal) write() error {
 
 // turn begins the next page, unless this one is empty.
 func (j *journal) turn() {
-	if n := j.page.events(); n > 0 {
+	if n := j.page.Events(); n > 0 {
 		j.seq++
-		j.page.reset()
-		j.page.before = n
+		j.page.Reset()
+		j.page.Before = n
 	}
 }
 

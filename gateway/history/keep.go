@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/format"
 )
 
 const (
@@ -31,15 +35,15 @@ type keeper struct {
 	next      uint64 // number of the next segment
 	page      uint64 // the newest page that was written
 	old       []oldJournal
-	away      []FileInfo // what was set aside; the first goes first
-	awayTold  bool       // that some of it was removed
-	sealed    time.Time  // the last time, zero before the first
-	sealAgain time.Time  // not before, for it failed
-	stuck     bool       // a file cannot be removed, which was told
+	away      []disk.Info // what was set aside; the first goes first
+	awayTold  bool        // that some of it was removed
+	sealed    time.Time   // the last time, zero before the first
+	sealAgain time.Time   // not before, for it failed
+	stuck     bool        // a file cannot be removed, which was told
 	retry     time.Duration
 	retryAt   time.Time
 	dropped   atomic.Int64 // records, from memory, not told yet
-	packer    packer
+	packer    codec.Packer
 }
 
 // oldJournal is one that is removed when all its records are in segments.
@@ -127,7 +131,7 @@ func (l *Log) due(now time.Time) bool {
 
 // sealBytes is how many bytes a segment may become long.
 func (l *Log) sealBytes() int {
-	return int(min(sealBytes, l.o.MaxBytes/16)) + len(l.streams)*blockRecords*recordMemory
+	return int(min(sealBytes, l.o.MaxBytes/16)) + len(l.streams)*codec.BlockRecords*recordMemory
 }
 
 // sync makes durable what has been written.
@@ -139,7 +143,7 @@ func (l *Log) sync() error {
 		return nil
 	}
 	last := j.seq
-	if j.page.events() == 0 {
+	if j.page.Events() == 0 {
 		last--
 	}
 	j.turn() // what is on the disk is not written again
@@ -177,7 +181,7 @@ func (l *Log) pack() {
 	}
 	l.mu.Unlock()
 	for _, b := range blocks {
-		packed := l.keeper.packer.appendBlock(nil, b.origin, b.prev, b.summary, b.records)
+		packed := l.keeper.packer.AppendBlock(nil, b.origin, b.prev, b.summary, b.records)
 		l.mu.Lock()
 		l.store.pack(b, packed)
 		l.mu.Unlock()
@@ -201,8 +205,8 @@ func (l *Log) adopt(r *recovery) {
 		l.size += f.Size
 	}
 	for _, j := range r.journals {
-		l.size += j.size
-		k.old = append(k.old, oldJournal{j.name, j.size, j.missing(r.through) > 0})
+		l.size += j.Size
+		k.old = append(k.old, oldJournal{j.name, j.Size, j.Missing(r.through) > 0})
 	}
 	k.unsafe = len(k.old) > 0
 }
@@ -213,24 +217,24 @@ func (l *Log) reuse(r *recovery) {
 	if n < 0 {
 		return
 	}
-	j, p := r.journals[n], newPage(l.run)
-	if 1<<j.shift != len(p.b) || j.size != l.journalPages(p)*int64(len(p.b)) || j.missing(r.through) > 0 {
+	j, p := r.journals[n], format.NewPage(l.run)
+	if 1<<j.Shift != p.Size() || j.Size != l.journalPages(p)*int64(p.Size()) || j.Missing(r.through) > 0 {
 		return
 	}
-	f, err := again(func() (File, error) { return l.fs.Open(j.name, true) })
+	f, err := again(func() (disk.File, error) { return l.fs.Open(j.name, true) })
 	if err != nil {
 		return
 	}
-	p.before = r.tail
-	k.reuse = &journal{name: j.name, file: f, size: j.size, page: p, seq: r.page + 1, through: r.through}
+	p.Before = r.tail
+	k.reuse = &journal{name: j.name, file: f, size: j.Size, page: p, seq: r.page + 1, through: r.through}
 	k.old, k.unsafe = k.old[:n], false
 }
 
-func (l *Log) journalPages(p *page) int64 {
+func (l *Log) journalPages(p *format.Page) int64 {
 	if l.o.pages > 0 {
 		return l.o.pages
 	}
-	return journalPages(l.o.MaxBytes, len(p.b))
+	return journalPages(l.o.MaxBytes, p.Size())
 }
 
 // prepare makes readings durable again, or for the first time: what is in memory
@@ -265,8 +269,8 @@ func (l *Log) prepare(now time.Time) error {
 		}
 		j.synced = j.seq - 1
 	} else {
-		p := newPage(l.run)
-		l.makeRoom(l.journalPages(p) * int64(len(p.b)))
+		p := format.NewPage(l.run)
+		l.makeRoom(l.journalPages(p) * int64(p.Size()))
 		var err error
 		if j, err = createJournal(l.fs, k.page+1, l.journalPages(p), p); err != nil {
 			return fmt.Errorf("a journal cannot be made: %w", err)
@@ -279,7 +283,7 @@ func (l *Log) prepare(now time.Time) error {
 	defer l.disk.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	j.page.describe(l.paged)
+	j.page.Describe(l.paged)
 	l.journal = j
 	return nil
 }

@@ -16,7 +16,7 @@ func TestLocksAndFiles(t *testing.T) {
 }
 
 func locksAndFiles(t *testing.T, damaged bool) {
-	d, m := newDisk(), newMaker(len(rigSensors))
+	d, m := newTestDisk(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	for range 20 {

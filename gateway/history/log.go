@@ -11,6 +11,9 @@ import (
 	"sync"
 	"time"
 
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/format"
 	"sensorgateway/wire"
 )
 
@@ -52,9 +55,9 @@ type Log struct {
 
 	mu        sync.Mutex
 	store     *store
-	run       run
-	paged     run       // of the next page: Begin may be ahead of it
-	streams   []*stream // by number
+	run       format.Run
+	paged     format.Run // of the next page: Begin may be ahead of it
+	streams   []*stream  // by number
 	queue     queue
 	size      int64 // bytes on disk
 	trouble   error // why readings are not durable
@@ -93,20 +96,20 @@ func Open(o Options) (*Log, error) {
 		wake: make(chan struct{}, 1), wrote: make(chan struct{}, 1), call: make(chan struct{}, 1), tell: make(chan struct{}, 1)}
 	names := map[string]bool{}
 	for _, name := range o.Sensors {
-		if name == "" || len(name) > stringMax || names[name] {
-			return nil, fmt.Errorf("history: sensor %q: a name must be unique and 1 to %d bytes long", name, stringMax)
+		if name == "" || len(name) > codec.StringMax || names[name] {
+			return nil, fmt.Errorf("history: sensor %q: a name must be unique and 1 to %d bytes long", name, codec.StringMax)
 		}
 		names[name] = true
 	}
-	if len(o.Boot) > momentMax {
-		return nil, fmt.Errorf("history: Boot is longer than %d bytes", momentMax)
+	if len(o.Boot) > format.MomentMax {
+		return nil, fmt.Errorf("history: Boot is longer than %d bytes", format.MomentMax)
 	}
 	l.defaults()
 	l.timer = time.NewTimer(time.Hour)
 	l.timer.Stop()
-	l.run = run{boot: l.boot, sensors: slices.Clone(o.Sensors)}
-	if len(appendRun(nil, l.run)) > runMax {
-		return nil, fmt.Errorf("history: the names of %d sensors are too long: a page of the journal has room for %d bytes", len(o.Sensors), runMax)
+	l.run = format.Run{Boot: l.boot, Sensors: slices.Clone(o.Sensors)}
+	if len(format.AppendRun(nil, l.run)) > format.RunMax {
+		return nil, fmt.Errorf("history: the names of %d sensors are too long: a page of the journal has room for %d bytes", len(o.Sensors), format.RunMax)
 	}
 	l.paged = l.run
 	l.queue.open = true
@@ -133,7 +136,7 @@ func Open(o Options) (*Log, error) {
 
 func (l *Log) defaults() {
 	if l.fs == nil {
-		l.fs = osFS(l.o.Dir)
+		l.fs = disk.OS(l.o.Dir)
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
@@ -179,7 +182,7 @@ func (l *Log) recover(patient bool) (*recovery, error) {
 func (l *Log) Epoch() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.store.newest.epoch
+	return l.store.newest.Epoch
 }
 
 // Last returns the sensor's newest number in Epoch.
@@ -190,14 +193,14 @@ func (l *Log) Last(sensor uint16) (seq uint32, ok bool) {
 		return 0, false
 	}
 	t := l.streams[sensor]
-	return t.last, t.any && t.epoch == l.store.newest.epoch
+	return t.last, t.any && t.epoch == l.store.newest.Epoch
 }
 
 // Begin tells the numbers that come next, by sensor, before the first Append and
 // whenever the epoch changes. Numbers of a continued epoch that are neither kept
 // nor to come count as lost. An epoch is 200 bytes long at most.
 func (l *Log) Begin(epoch string, next []uint32) {
-	if len(epoch) > momentMax {
+	if len(epoch) > format.MomentMax {
 		panic("history: an epoch of more than 200 bytes")
 	}
 	l.mu.Lock()
@@ -210,7 +213,7 @@ func (l *Log) Begin(epoch string, next []uint32) {
 		t.begin(epoch, next[i])
 		next[i] = t.prev + 1
 	}
-	l.run.epoch = epoch
+	l.run.Epoch = epoch
 	l.queue.push(tick{run: l.run, begin: next}, nil)
 }
 
@@ -232,10 +235,10 @@ func (l *Log) Kept(sensor uint16, after uint32) (from uint32) {
 
 // epoch returns the present one: Begin's, or before it that of the newest record.
 func (l *Log) epoch() string {
-	if l.run.epoch != "" {
-		return l.run.epoch
+	if l.run.Epoch != "" {
+		return l.run.Epoch
 	}
-	return l.store.newest.epoch
+	return l.store.newest.Epoch
 }
 
 // Append takes in the records of a tick, which it copies. It waits up to 20 ms
@@ -247,7 +250,7 @@ func (l *Log) Append(records []wire.Record, offset int64) (written bool) {
 	l.mu.Lock()
 	records = l.known(records)
 	for _, r := range records {
-		l.store.add(l.streams[r.Sensor], l.run.epoch, l.boot, r, offset)
+		l.store.add(l.streams[r.Sensor], l.run.Epoch, l.boot, r, offset)
 	}
 	if lost := l.store.shrink(memoryMax); lost > 0 {
 		l.keeper.dropped.Add(int64(lost))

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sensorgateway/gateway/history/disk"
 	"sensorgateway/wire"
 )
 
@@ -120,7 +121,7 @@ func TestLogKeepsWhatItIsGiven(t *testing.T) {
 		fs       FS
 		seconds  int
 		segments int // a part
-	}{{"memory", NewMemory(), 4000, 1}, {"disk", nil, 120, 0}} {
+	}{{"memory", disk.NewMemory(), 4000, 1}, {"disk", nil, 120, 0}} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {

@@ -13,13 +13,13 @@ func (l *Log) Oldest(sensor uint16) (seq uint32, ok bool) {
 
 func (t *stream) oldest(epoch string) (seq uint32, ok bool) {
 	for _, c := range t.chapters {
-		if c.origin.epoch == epoch {
-			return c.first, true
+		if c.Origin.Epoch == epoch {
+			return c.First, true
 		}
 	}
 	for _, b := range t.blocks {
-		if b.origin.epoch == epoch {
-			return b.summary.first, true
+		if b.origin.Epoch == epoch {
+			return b.summary.First, true
 		}
 	}
 	return 0, false

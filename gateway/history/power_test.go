@@ -1,9 +1,7 @@
 package history
 
 import (
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -19,7 +17,7 @@ import (
 // rig drives a log on a simulated disk step by step, without goroutines.
 type rig struct {
 	*Log
-	disk    *disk
+	disk    *testDisk
 	made    *maker
 	now     time.Time
 	written claim // when the keeper was called
@@ -29,7 +27,7 @@ const rigPages = 12
 
 var rigSensors = []string{"indoor", "outdoor"}
 
-func newRig(t testing.TB, d *disk, m *maker) *rig {
+func newRig(t testing.TB, d *testDisk, m *maker) *rig {
 	t.Helper()
 	r, err := tryRig(d, m)
 	if err != nil {
@@ -60,7 +58,7 @@ func (r *rig) removed() claim {
 		c[i] = t.lost
 		for _, x := range t.chapters {
 			if len(r.store.segments) > 1 && x.segment == r.store.segments[0] {
-				c[i] = max(c[i], x.last+1)
+				c[i] = max(c[i], x.Last+1)
 			}
 		}
 	}
@@ -68,7 +66,7 @@ func (r *rig) removed() claim {
 }
 
 // check opens what a cut left and compares it with what was made.
-func (c claim) check(d *disk, m *maker, made [][]wire.Record, removed claim, again bool) error {
+func (c claim) check(d *testDisk, m *maker, made [][]wire.Record, removed claim, again bool) error {
 	l, err := Open(Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages})
 	if err != nil {
 		return err
@@ -153,7 +151,7 @@ func TestPowerCuts(t *testing.T) {
 		cuts = 4_000
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // there is nothing but garbage
-	d, m := newDisk(), newMaker(len(rigSensors))
+	d, m := newTestDisk(), newMaker(len(rigSensors))
 	chance := rand.New(rand.NewPCG(3, 4))
 	durable := make(claim, len(rigSensors))
 	made, ops := 0, 0
@@ -226,17 +224,4 @@ func TestPowerCuts(t *testing.T) {
 	t.Logf("%d cuts in %d operations", made, ops)
 }
 
-// sealPage completes a page whose header was changed.
-func sealPage(page []byte) []byte {
-	binary.BigEndian.PutUint32(page[4:], crc32.Checksum(page[8:], castagnoli))
-	return page
-}
-
 func textLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
-
-// sealDirectory completes a segment whose directory of so many bytes was changed.
-func sealDirectory(b []byte, directory int) {
-	n := len(b) - segmentTrailer
-	binary.BigEndian.PutUint32(b[n+4:], crc32.Checksum(b[n-directory:n+4], castagnoli))
-	binary.BigEndian.PutUint32(b[n+8:], footerMagic)
-}

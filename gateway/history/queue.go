@@ -1,6 +1,10 @@
 package history
 
-import "sensorgateway/wire"
+import (
+	"sensorgateway/wire"
+
+	"sensorgateway/gateway/history/format"
+)
 
 // queue holds the ticks that wait for the writer, in order.
 type queue struct {
@@ -18,7 +22,7 @@ type queue struct {
 type tick struct {
 	n      int // records
 	offset int64
-	run    run
+	run    format.Run
 	begin  []uint32 // of Begin
 }
 

@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"slices"
 
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/format"
 	"sensorgateway/wire"
 )
 
@@ -26,14 +29,14 @@ type reader struct {
 	library
 	name   string
 	sensor uint16 // of the records that come out
-	wants  func(origin, span) bool
+	wants  func(codec.Origin, span) bool
 
 	ordinal int64
 	record  int   // the next one of that block
 	last    int64 // the block that the last records are of
 
 	file   opened
-	unpack unpacker
+	unpack codec.Unpacker
 	buf    []byte
 	batch  []wire.Record
 }
@@ -48,25 +51,25 @@ type span struct {
 // opened is a chapter with its index.
 type opened struct {
 	chapter *chapter
-	places  []place
+	places  []format.Place
 }
 
 // piece is a part of the stream: a block in memory or one of a chapter.
 type piece struct {
-	origin  origin
-	summary summary
+	origin  codec.Origin
+	summary codec.Summary
 	add     int64 // to the times
 	synced  bool
 
 	records []wire.Record // in memory; a copy
 	packed  []byte
 	chapter *chapter
-	place   place
+	place   format.Place
 	open    bool // may grow
 }
 
 func (p *piece) span() span {
-	return span{p.summary.first, p.summary.last, p.summary.from + p.add, p.summary.to + p.add}
+	return span{p.summary.First, p.summary.Last, p.summary.From + p.add, p.summary.To + p.add}
 }
 
 // next moves to the next piece that is wanted and returns it, nil if there is none now.
@@ -79,18 +82,18 @@ func (r *reader) next() *piece {
 		// A chapter on the disk: find the next block in it.
 		places, err := r.open(c)
 		if err != nil {
-			r.tell(c, err, c.last)
+			r.tell(c, err, c.Last)
 			r.skip(c)
 			continue
 		}
 		unlock := r.lock()
-		add, synced := r.store().correction(c.origin)
+		add, synced := r.store().correction(c.Origin)
 		unlock()
 		for i := int(r.ordinal - c.ordinal); i < len(places); i++ {
-			s := places[i].summary
-			if r.wants(c.origin, span{s.first, s.last, s.from + add, s.to + add}) {
+			s := places[i].Summary
+			if r.wants(c.Origin, span{s.First, s.Last, s.From + add, s.To + add}) {
 				r.moveTo(c.ordinal + int64(i))
-				return &piece{origin: c.origin, summary: s, add: add, synced: synced, chapter: c, place: places[i]}
+				return &piece{origin: c.Origin, summary: s, add: add, synced: synced, chapter: c, place: places[i]}
 			}
 		}
 		r.skip(c)
@@ -104,7 +107,7 @@ func (r *reader) moveTo(ordinal int64) {
 	}
 }
 
-func (r *reader) skip(c *chapter) { r.moveTo(c.ordinal + int64(c.blocks)) }
+func (r *reader) skip(c *chapter) { r.moveTo(c.ordinal + int64(c.Blocks)) }
 
 // seek finds the next chapter on the disk or block in memory that is wanted.
 func (r *reader) seek() (*piece, *chapter) {
@@ -115,18 +118,18 @@ func (r *reader) seek() (*piece, *chapter) {
 		return nil, nil
 	}
 	for _, c := range t.chapters {
-		if c.ordinal+int64(c.blocks) <= r.ordinal {
+		if c.ordinal+int64(c.Blocks) <= r.ordinal {
 			continue
 		}
-		add, _ := s.correction(c.origin)
-		if !r.wants(c.origin, span{c.first, c.last, c.from + add, c.to + add}) {
+		add, _ := s.correction(c.Origin)
+		if !r.wants(c.Origin, span{c.First, c.Last, c.From + add, c.To + add}) {
 			continue
 		}
 		r.moveTo(max(r.ordinal, c.ordinal))
 		return nil, c
 	}
 	for _, b := range t.blocks {
-		if b.ordinal < r.ordinal || b.ordinal == r.ordinal && r.record >= b.summary.count() {
+		if b.ordinal < r.ordinal || b.ordinal == r.ordinal && r.record >= b.summary.Count() {
 			continue
 		}
 		p := &piece{origin: b.origin, summary: b.summary, packed: b.packed, open: !b.closed}
@@ -143,17 +146,17 @@ func (r *reader) seek() (*piece, *chapter) {
 }
 
 // open returns the index of a chapter.
-func (r *reader) open(c *chapter) ([]place, error) {
+func (r *reader) open(c *chapter) ([]format.Place, error) {
 	if r.file.chapter == c {
 		return r.file.places, nil
 	}
-	f, err := again(func() (File, error) { return r.fs.Open(c.segment.name, false) })
+	f, err := again(func() (disk.File, error) { return r.fs.Open(c.segment.name, false) })
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	places, err := c.places(f)
-	if errors.Is(err, errSegment) {
+	places, err := c.Places(f)
+	if errors.Is(err, format.ErrSegment) {
 		places, err = r.rescue(c, f)
 	}
 	if err != nil {
@@ -164,23 +167,23 @@ func (r *reader) open(c *chapter) ([]place, error) {
 }
 
 // rescue finds the blocks of a chapter whose index is damaged.
-func (r *reader) rescue(c *chapter, f File) (places []place, err error) {
-	found, err := scanSegment(f, c.segment.size)
-	last := c.prev
+func (r *reader) rescue(c *chapter, f disk.File) (places []format.Place, err error) {
+	found, err := format.ScanSegment(f, c.segment.size)
+	last := c.Prev
 	for _, x := range found {
-		if x.origin.sensor != c.origin.sensor || x.origin.epoch != c.origin.epoch || after(c.first, x.first) || after(x.last, c.last) {
+		if x.Origin.Sensor != c.Origin.Sensor || x.Origin.Epoch != c.Origin.Epoch || after(c.First, x.First) || after(x.Last, c.Last) {
 			continue
 		}
-		if x.prev != last {
-			r.damage(c, x.prev)
+		if x.Prev != last {
+			r.damage(c, x.Prev)
 		}
-		there, _ := x.places(nil) // which were found with it
-		places, last = append(places, there...), x.last
+		there, _ := x.Places(nil) // which were found with it
+		places, last = append(places, there...), x.Last
 	}
-	if last != c.last {
-		r.damage(c, c.last)
+	if last != c.Last {
+		r.damage(c, c.Last)
 	}
-	r.log.Warn("a file of readings is damaged; what is intact of it is used", "file", c.segment.name, "err", errSegment)
+	r.log.Warn("a file of readings is damaged; what is intact of it is used", "file", c.segment.name, "err", format.ErrSegment)
 	return places, err
 }
 
@@ -190,7 +193,7 @@ func (r *reader) tell(c *chapter, err error, last uint32) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	r.log.Warn("readings cannot be read", "file", c.segment.name, "sensor", c.origin.sensor, "err", err)
+	r.log.Warn("readings cannot be read", "file", c.segment.name, "sensor", c.Origin.Sensor, "err", err)
 	r.damage(c, last)
 }
 
@@ -215,7 +218,7 @@ func (r *reader) records(p *piece) ([]wire.Record, error) {
 	for i := range fresh {
 		x := &fresh[i]
 		x.Sensor, x.Flags = r.sensor, x.Flags|wire.Historical
-		if p.origin.unsynced && p.synced {
+		if p.origin.Unsynced && p.synced {
 			x.UnixMilli += p.add
 			x.Flags &^= wire.ClockUnsynced
 		}
@@ -224,15 +227,15 @@ func (r *reader) records(p *piece) ([]wire.Record, error) {
 }
 
 // load reads a block from the disk.
-func (r *reader) load(c *chapter, at place) ([]wire.Record, error) {
-	if at.length > blockMaxSize || at.at+int64(at.length) > c.segment.size {
-		r.tell(c, errBlock, at.last)
-		return nil, errBlock
+func (r *reader) load(c *chapter, at format.Place) ([]wire.Record, error) {
+	if at.Length > codec.BlockMax || at.At+int64(at.Length) > c.segment.size {
+		r.tell(c, codec.ErrBlock, at.Last)
+		return nil, codec.ErrBlock
 	}
-	f, err := again(func() (File, error) { return r.fs.Open(c.segment.name, false) })
+	f, err := again(func() (disk.File, error) { return r.fs.Open(c.segment.name, false) })
 	if err == nil {
-		r.buf = slices.Grow(r.buf[:0], at.length)[:at.length]
-		err = readFull(f, r.buf, at.at)
+		r.buf = slices.Grow(r.buf[:0], at.Length)[:at.Length]
+		err = format.ReadFull(f, r.buf, at.At)
 		f.Close()
 	}
 	var all []wire.Record
@@ -240,17 +243,17 @@ func (r *reader) load(c *chapter, at place) ([]wire.Record, error) {
 		all, err = r.unpackBlock(r.buf)
 	}
 	if err != nil {
-		r.tell(c, err, at.last)
+		r.tell(c, err, at.Last)
 	}
 	return all, err
 }
 
 func (r *reader) unpackBlock(b []byte) ([]wire.Record, error) {
-	head, _, err := parseBlock(b)
+	head, _, err := codec.ParseBlock(b)
 	if err != nil {
 		return nil, err
 	}
-	r.batch, err = r.unpack.records(r.batch[:0], head, r.sensor)
+	r.batch, err = r.unpack.Records(r.batch[:0], head, r.sensor)
 	return r.batch, err
 }
 
@@ -288,7 +291,7 @@ func (l *Log) library() library {
 		damage: func(c *chapter, last uint32) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			l.store.stream(c.origin.sensor).lose(c.origin.epoch, last)
+			l.store.stream(c.Origin.Sensor).lose(c.Origin.Epoch, last)
 		},
 	}
 }
@@ -304,7 +307,7 @@ func (l *Log) Since(sensor uint16, after uint32) (next func() ([]wire.Record, er
 	l.mu.Unlock()
 	newer := func(seq uint32) bool { return int32(seq-after) > 0 }
 	r := &reader{library: l.library(), name: l.o.Sensors[sensor], sensor: sensor,
-		wants: func(o origin, s span) bool { return o.epoch == epoch && newer(s.last) }}
+		wants: func(o codec.Origin, s span) bool { return o.Epoch == epoch && newer(s.last) }}
 	return r.all(func(x wire.Record) bool { return newer(x.Seq) })
 }
 
@@ -319,7 +322,7 @@ func (l *Log) Between(sensor uint16, from, to int64) (next func() ([]wire.Record
 
 func (l library) between(name string, sensor uint16, from, to int64) func() ([]wire.Record, error) {
 	r := &reader{library: l, name: name, sensor: sensor,
-		wants: func(_ origin, s span) bool { return s.from < to && s.to >= from }}
+		wants: func(_ codec.Origin, s span) bool { return s.from < to && s.to >= from }}
 	return r.all(func(x wire.Record) bool { return from <= x.UnixMilli && x.UnixMilli < to })
 }
 
@@ -333,7 +336,7 @@ func (l *Log) Follow(sensor uint16, from, mark int64, after uint32) (next func()
 		return func() ([]wire.Record, int64, error) { return nil, 0, io.EOF }
 	}
 	r := &reader{library: l.library(), name: l.o.Sensors[sensor], sensor: sensor, ordinal: max(mark-1, 0),
-		wants: func(_ origin, s span) bool { return s.to >= from }}
+		wants: func(_ codec.Origin, s span) bool { return s.to >= from }}
 	read := r.all(func(x wire.Record) bool {
 		return x.UnixMilli >= from && (r.last != mark-1 || int32(x.Seq-after) > 0)
 	})

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"sensorgateway/gateway/history/disk"
 	"sensorgateway/wire"
 )
 
@@ -27,7 +28,7 @@ func OpenReader(dir string) (*Reader, error) {
 	if _, err := os.ReadDir(dir); err != nil {
 		return nil, err
 	}
-	return openReader(osFS(dir))
+	return openReader(disk.OS(dir))
 }
 
 func openReader(fs FS) (*Reader, error) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/history/disk"
 	"sensorgateway/wire"
 )
 
@@ -69,7 +70,7 @@ func TestReader(t *testing.T) {
 // Readers of every kind at once with appending, sealing and removing, for the
 // race detector; each sees a stream without a doublet, and nothing that was not made.
 func TestReadersBesideTheWriter(t *testing.T) {
-	d, m := newDisk(), newMaker(len(rigSensors))
+	d, m := newTestDisk(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.o.MaxBytes = 70 << 10
 	r.Begin("epoch", m.next)
@@ -116,7 +117,7 @@ func TestReadersBesideTheWriter(t *testing.T) {
 
 // Ticks come while Run starts and after it has ended; Close keeps them all.
 func TestNothingIsLostAroundRun(t *testing.T) {
-	fs := NewMemory()
+	fs := disk.NewMemory()
 	o := Options{FS: fs, Sensors: []string{"a"}, Boot: "boot"}
 	l, m := open(t, o), newMaker(1)
 	l.Begin("epoch", m.next)

@@ -10,20 +10,22 @@ import (
 	"strings"
 
 	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/format"
 	"sensorgateway/wire"
 )
 
 // recovery is what a directory holds.
 type recovery struct {
 	store    *store
-	journals []found    // oldest first
-	next     uint64     // number of the next segment
-	page     uint64     // the newest page that was ever written
-	tail     int        // length of its events, if it is there
-	through  uint64     // the newest page whose records are all in segments
-	damaged  int        // pages, blocks and directories that were found to be damaged
-	missing  int        // pages whose records are lost
-	away     []FileInfo // what was set aside, also earlier
+	journals []found     // oldest first
+	next     uint64      // number of the next segment
+	page     uint64      // the newest page that was ever written
+	tail     int         // length of its events, if it is there
+	through  uint64      // the newest page whose records are all in segments
+	damaged  int         // pages, blocks and directories that were found to be damaged
+	missing  int         // pages whose records are lost
+	away     []disk.Info // what was set aside, also earlier
 
 	fs      FS
 	log     *slog.Logger
@@ -34,7 +36,7 @@ type recovery struct {
 // found is a journal on the disk.
 type found struct {
 	name string
-	fileJournal
+	format.Journal
 }
 
 // recover reads the directory. It fails if that is not possible now; damage is
@@ -62,7 +64,7 @@ func (r *recovery) recover() error {
 
 // tidy removes files that were not finished.
 func (r *recovery) tidy() error {
-	files, err := again(func() ([]FileInfo, error) { return r.fs.List("") })
+	files, err := again(func() ([]disk.Info, error) { return r.fs.List("") })
 	for _, f := range files {
 		if strings.HasSuffix(f.Name, segmentSuffix+atomicfile.TempSuffix) || strings.HasSuffix(f.Name, journalSuffix+atomicfile.TempSuffix) {
 			if err := r.fs.Remove(f.Name); err != nil {
@@ -83,8 +85,8 @@ func again[T any](f func() (T, error)) (T, error) {
 }
 
 // each calls take for all files with a suffix, in the order of their numbers.
-func (r *recovery) each(suffix string, take func(f File, info FileInfo, number uint64) error) error {
-	files, err := again(func() ([]FileInfo, error) { return r.fs.List("") })
+func (r *recovery) each(suffix string, take func(f disk.File, info disk.Info, number uint64) error) error {
+	files, err := again(func() ([]disk.Info, error) { return r.fs.List("") })
 	if err != nil {
 		return err
 	}
@@ -94,7 +96,7 @@ func (r *recovery) each(suffix string, take func(f File, info FileInfo, number u
 		if !ok || err != nil || len(hex) != 16 {
 			continue
 		}
-		f, err := again(func() (File, error) { return r.fs.Open(info.Name, false) })
+		f, err := again(func() (disk.File, error) { return r.fs.Open(info.Name, false) })
 		if err == nil {
 			err = errors.Join(take(f, info, number), f.Close())
 		}
@@ -110,24 +112,24 @@ func (r *recovery) each(suffix string, take func(f File, info FileInfo, number u
 	return nil
 }
 
-func (r *recovery) findJournal(f File, info FileInfo, number uint64) error {
-	j := found{info.Name, readJournal(f, info.Size)}
-	r.page = max(r.page, number-min(number, 1), j.newest)
-	if len(j.bad) > 0 {
-		r.damaged += len(j.bad)
-		r.log.Warn("pages of the journal are damaged or were cut off by a loss of power", "file", info.Name, "pages", len(j.bad))
+func (r *recovery) findJournal(f disk.File, info disk.Info, number uint64) error {
+	j := found{info.Name, format.ReadJournal(f, info.Size)}
+	r.page = max(r.page, number-min(number, 1), j.Newest)
+	if len(j.Bad) > 0 {
+		r.damaged += len(j.Bad)
+		r.log.Warn("pages of the journal are damaged or were cut off by a loss of power", "file", info.Name, "pages", len(j.Bad))
 	}
-	if j.newer {
-		return r.setAside(info.Name, errVersion)
+	if j.Newer {
+		return r.setAside(info.Name, format.ErrVersion)
 	}
 	r.journals = append(r.journals, j)
 	return nil
 }
 
-func (r *recovery) findSegment(f File, info FileInfo, number uint64) error {
+func (r *recovery) findSegment(f disk.File, info disk.Info, number uint64) error {
 	r.next = max(r.next, number+1)
-	s, damage, err := openSegment(f, info.Size)
-	if errors.Is(err, errVersion) {
+	s, damage, err := format.ReadSegment(f, info.Size)
+	if errors.Is(err, format.ErrVersion) {
 		return r.setAside(info.Name, err)
 	}
 	if err != nil {
@@ -135,7 +137,7 @@ func (r *recovery) findSegment(f File, info FileInfo, number uint64) error {
 	}
 	if damage != nil {
 		r.damaged++
-		if len(s.chapters) == 0 {
+		if len(s.Chapters) == 0 {
 			return r.setAside(info.Name, damage)
 		}
 		r.log.Warn("a file of readings is damaged; what is intact of it is used", "file", info.Name, "err", damage)
@@ -153,11 +155,11 @@ func (r *recovery) setAside(name string, why error) error {
 
 // replay adds to the store what the journals hold and no segment does.
 func (r *recovery) replay() {
-	var pages []pageHead
+	var pages []format.PageHead
 	for _, j := range r.journals {
-		r.missing += j.missing(r.through)
-		for _, p := range j.pages {
-			if p.seq > r.through {
+		r.missing += j.Missing(r.through)
+		for _, p := range j.Pages {
+			if p.Seq > r.through {
 				pages = append(pages, p)
 			}
 		}
@@ -165,60 +167,63 @@ func (r *recovery) replay() {
 	if r.missing > 0 {
 		r.log.Warn("readings of the newest hours are lost: pages of the journal are damaged", "pages", r.missing)
 	}
-	slices.SortFunc(pages, func(a, b pageHead) int { return cmp.Compare(a.seq, b.seq) })
+	slices.SortFunc(pages, func(a, b format.PageHead) int { return cmp.Compare(a.Seq, b.Seq) })
 	have := r.sealed()
-	expected, before := r.through+1, notKnown
-	r.tail = notKnown
-	var current run
+	expected, before := r.through+1, format.NotKnown
+	r.tail = format.NotKnown
+	var current format.Run
 	var description []byte
 	for _, p := range pages {
-		if p.seq > expected || before != notKnown && p.before != notKnown && p.before != before { // pages or ticks between are lost
+		if p.Seq > expected || before != format.NotKnown && p.Before != format.NotKnown && p.Before != before { // pages or ticks between are lost
 			for _, t := range r.store.streams {
 				t.gap = true
 			}
 		}
-		expected, before = p.seq+1, len(p.events)
-		if p.seq == r.page {
+		expected, before = p.Seq+1, len(p.Events)
+		if p.Seq == r.page {
 			r.tail = before
 		}
-		if description == nil || !slices.Equal(description, p.run) {
+		if description == nil || !slices.Equal(description, p.Run) {
 			var ok bool
-			if current, ok = parseRun(p.run); !ok {
+			if current, ok = format.ParseRun(p.Run); !ok {
 				r.damaged++
 				continue
 			}
-			description = p.run
+			description = p.Run
 		}
-		err := p.replay(len(current.sensors), func(next []uint32) {
+		err := p.Replay(len(current.Sensors), func(next []uint32) {
 			for i, n := range next {
-				name := current.sensors[i]
-				if last, ok := have[moment{current.epoch, name}]; !ok || after(n, last) {
-					r.store.stream(name).begin(current.epoch, n)
+				name := current.Sensors[i]
+				if last, ok := have[sensorEpoch{name, current.Epoch}]; !ok || after(n, last) {
+					r.store.stream(name).begin(current.Epoch, n)
 				}
 			}
 		}, func(records []wire.Record, offset int64) {
 			for _, rec := range records {
-				name := current.sensors[rec.Sensor]
-				if last, ok := have[moment{current.epoch, name}]; !ok || after(rec.Seq, last) {
-					r.store.add(r.store.stream(name), current.epoch, current.boot, rec, offset)
+				name := current.Sensors[rec.Sensor]
+				if last, ok := have[sensorEpoch{name, current.Epoch}]; !ok || after(rec.Seq, last) {
+					r.store.add(r.store.stream(name), current.Epoch, current.Boot, rec, offset)
 				}
 			}
 		})
 		if err != nil { // its checksum was right: the writer was wrong
 			r.damaged++
-			r.log.Warn("a page of the journal is not understood", "page", p.seq, "err", err)
+			r.log.Warn("a page of the journal is not understood", "page", p.Seq, "err", err)
 		}
 	}
 }
 
-// sealed returns the newest number in segments by epoch and sensor.
-func (r *recovery) sealed() map[moment]uint32 {
-	have := map[moment]uint32{}
+// sensorEpoch is an epoch of a sensor.
+type sensorEpoch struct{ sensor, epoch string }
+
+// sealed returns the newest number in segments of each sensor and epoch.
+func (r *recovery) sealed() map[sensorEpoch]uint32 {
+	have := map[sensorEpoch]uint32{}
 	for name, t := range r.store.streams {
 		for _, c := range t.chapters {
-			key := moment{c.origin.epoch, name}
-			if last, ok := have[key]; !ok || after(c.last, last) {
-				have[key] = c.last
+			key := sensorEpoch{name, c.Origin.Epoch}
+			if last, ok := have[key]; !ok || after(c.Last, last) {
+				have[key] = c.Last
 			}
 		}
 	}
@@ -233,7 +238,7 @@ func setAside(fs FS, name string) (to string, err error) {
 		return "", err
 	}
 	base := name
-	for n := 1; slices.ContainsFunc(there, func(f FileInfo) bool { return f.Name == base }); n++ {
+	for n := 1; slices.ContainsFunc(there, func(f disk.Info) bool { return f.Name == base }); n++ {
 		base = fmt.Sprintf("%s.%d", name, n)
 	}
 	to = damagedDir + "/" + base
@@ -245,12 +250,12 @@ func setAside(fs FS, name string) (to string, err error) {
 
 // setAsideBefore returns what setAside has moved, with the lowest numbers first.
 // What else is there, is somebody's own.
-func setAsideBefore(dir FS) ([]FileInfo, error) {
-	files, err := again(func() ([]FileInfo, error) { return dir.List(damagedDir) })
-	var ours []FileInfo
+func setAsideBefore(dir FS) ([]disk.Info, error) {
+	files, err := again(func() ([]disk.Info, error) { return dir.List(damagedDir) })
+	var ours []disk.Info
 	for _, f := range files {
 		if strings.Contains(f.Name, segmentSuffix) || strings.Contains(f.Name, journalSuffix) {
-			ours = append(ours, FileInfo{damagedDir + "/" + f.Name, f.Size})
+			ours = append(ours, disk.Info{Name: damagedDir + "/" + f.Name, Size: f.Size})
 		}
 	}
 	return ours, err

@@ -82,7 +82,7 @@ func (s *scrubber) scrub(ctx context.Context) {
 	r := &reader{library: s.library()}
 	places, err := r.open(c)
 	if err != nil {
-		r.tell(c, err, c.last)
+		r.tell(c, err, c.Last)
 	}
 	for _, at := range places {
 		if ctx.Err() != nil {

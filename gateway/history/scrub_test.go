@@ -7,17 +7,19 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sensorgateway/gateway/history/format"
 )
 
 // blocksOf returns the chapters of a sensor in segments and where their blocks are.
-func blocksOf(t *testing.T, l *Log, sensor string) (chapters []*chapter, places [][]place) {
+func blocksOf(t *testing.T, l *Log, sensor string) (chapters []*chapter, places [][]format.Place) {
 	t.Helper()
 	for _, c := range l.store.streams[sensor].chapters {
 		f, err := l.fs.Open(c.segment.name, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := c.places(f)
+		p, err := c.Places(f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,18 +33,20 @@ func blocksOf(t *testing.T, l *Log, sensor string) (chapters []*chapter, places 
 func TestScrub(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		damage func(d *disk, c *chapter, p place)
+		damage func(d *testDisk, c *chapter, p format.Place)
 		lost   bool
 		told   string
 	}{
-		{"intact", func(*disk, *chapter, place) {}, false, ""},
-		{"a block", func(d *disk, c *chapter, p place) { d.names[c.segment.name].now[p.at+int64(p.length)-1] ^= 1 }, true, "a block is damaged"},
-		{"an index", func(d *disk, c *chapter, _ place) { d.names[c.segment.name].now[c.index] ^= 1 }, false, "is used"},
-		{"cut off", func(d *disk, c *chapter, p place) {
+		{"intact", func(*testDisk, *chapter, format.Place) {}, false, ""},
+		{"a block", func(d *testDisk, c *chapter, p format.Place) {
+			d.names[c.segment.name].now[p.At+int64(p.Length)-1] ^= 1
+		}, true, "a block is damaged"},
+		{"an index", func(d *testDisk, c *chapter, _ format.Place) { d.names[c.segment.name].now[c.Index] ^= 1 }, false, "is used"},
+		{"cut off", func(d *testDisk, c *chapter, p format.Place) {
 			f := d.names[c.segment.name]
-			f.now = f.now[:p.at+1]
+			f.now = f.now[:p.At+1]
 		}, true, "unexpected EOF"},
-		{"a sector that cannot be read", func(d *disk, c *chapter, _ place) {
+		{"a sector that cannot be read", func(d *testDisk, c *chapter, _ format.Place) {
 			d.fail = func(_ int, what, name string) error {
 				if what == "read" && name == c.segment.name {
 					return syscall.EIO
@@ -50,7 +54,7 @@ func TestScrub(t *testing.T) {
 				return nil
 			}
 		}, true, syscall.EIO.Error()},
-		{"no descriptors", func(d *disk, c *chapter, _ place) {
+		{"no descriptors", func(d *testDisk, c *chapter, _ format.Place) {
 			d.fail = func(_ int, what, _ string) error {
 				if what == "open" {
 					return syscall.EMFILE
@@ -58,10 +62,10 @@ func TestScrub(t *testing.T) {
 				return nil
 			}
 		}, false, ""},
-		{"removed for its age", func(d *disk, c *chapter, _ place) { delete(d.names, c.segment.name) }, false, ""},
+		{"removed for its age", func(d *testDisk, c *chapter, _ format.Place) { delete(d.names, c.segment.name) }, false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d, m := newDisk(), newMaker(len(rigSensors))
+			d, m := newTestDisk(), newMaker(len(rigSensors))
 			r := newRig(t, d, m)
 			r.Begin("epoch", m.next)
 			for range 100 {
@@ -85,13 +89,13 @@ func TestScrub(t *testing.T) {
 			for _, g := range r.store.segments {
 				for _, c := range g.chapters {
 					if seen[c] != 2 {
-						t.Errorf("%s, %s: read %d times in two rounds", g.name, c.origin.sensor, seen[c])
+						t.Errorf("%s, %s: read %d times in two rounds", g.name, c.Origin.Sensor, seen[c])
 					}
 				}
 			}
 			from := r.Kept(1, ^uint32(0))
-			if lost := from > 0; lost != tt.lost || lost && (from <= block.last || from > c.last+1) {
-				t.Errorf("kept from %d on; %d to %d are damaged: %v", from, block.first, block.last, tt.lost)
+			if lost := from > 0; lost != tt.lost || lost && (from <= block.Last || from > c.Last+1) {
+				t.Errorf("kept from %d on; %d to %d are damaged: %v", from, block.First, block.Last, tt.lost)
 			}
 			if !strings.Contains(log.String(), tt.told) || tt.told == "" && log.Len() > 0 {
 				t.Errorf("the log says %q, want %q", &log, tt.told)
@@ -107,7 +111,7 @@ func TestScrub(t *testing.T) {
 // Run reads all of it within a day, beside its work, and ends it.
 func TestScrubRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, m := newDisk(), newMaker(len(rigSensors))
+		d, m := newTestDisk(), newMaker(len(rigSensors))
 		m.every = 60_000
 		var log strings.Builder
 		o := Options{FS: d, Sensors: rigSensors, Log: textLog(&log), pages: 64}
@@ -120,14 +124,14 @@ func TestScrubRuns(t *testing.T) {
 		}
 		stop()
 		chapters, places := blocksOf(t, l, "indoor")
-		d.names[chapters[1].segment.name].now[places[1][0].at+50] ^= 1
+		d.names[chapters[1].segment.name].now[places[1][0].At+50] ^= 1
 		l = open(t, o)
 		if from := l.Kept(0, ^uint32(0)); from != 0 || log.Len() > 0 {
 			t.Fatalf("kept from %d on; the log says %s", from, &log)
 		}
 		stop = start(t, l)
 		<-time.After(scrubRound)
-		if from, want := l.Kept(0, ^uint32(0)), places[1][0].last+1; from != want {
+		if from, want := l.Kept(0, ^uint32(0)), places[1][0].Last+1; from != want {
 			t.Errorf("kept from %d on, want %d", from, want)
 		}
 		stop()
@@ -139,7 +143,7 @@ func TestScrubRuns(t *testing.T) {
 
 // A scrub that is told to end does so between two blocks.
 func TestScrubEnds(t *testing.T) {
-	d, m := newDisk(), newMaker(len(rigSensors))
+	d, m := newTestDisk(), newMaker(len(rigSensors))
 	m.every = 30_000 // so that a chapter has many blocks
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/format"
 )
 
 // seal moves all that is in memory into a segment, so that the pages of the
@@ -52,20 +54,20 @@ func (l *Log) seal(reopen bool) error {
 }
 
 // writeSegment writes the blocks into the next segment.
-func (l *Log) writeSegment(blocks []*block, through uint64, newest moment) error {
+func (l *Log) writeSegment(blocks []*block, through uint64, newest format.Moment) error {
 	if len(blocks) == 0 {
 		return nil
 	}
 	l.pack()
-	var all []sealed
+	var all []format.PackedBlock
 	for _, b := range blocks {
 		packed := b.packed
 		if packed == nil { // given up meanwhile, for want of memory
-			packed = l.keeper.packer.appendBlock(nil, b.origin, b.prev, b.summary, b.records)
+			packed = l.keeper.packer.AppendBlock(nil, b.origin, b.prev, b.summary, b.records)
 		}
-		all = append(all, sealed{b.origin, b.prev, b.summary, packed})
+		all = append(all, format.PackedBlock{Origin: b.origin, Prev: b.prev, Summary: b.summary, Bytes: packed})
 	}
-	file, s := formatSegment(all, through, newest)
+	file, s := format.FormatSegment(all, through, newest)
 	g := newSegment(segmentName(l.keeper.next), l.keeper.next, s)
 	l.makeRoom(g.size)
 	if err := writeFile(l.fs, g.name, file); err != nil {
@@ -81,7 +83,7 @@ func (l *Log) writeSegment(blocks []*block, through uint64, newest moment) error
 
 // writeFile creates a file of these bytes.
 func writeFile(fs FS, name string, b []byte) error {
-	return create(fs, name, func(f File) error {
+	return create(fs, name, func(f disk.File) error {
 		_, err := f.WriteAt(b, 0)
 		return err
 	})
@@ -89,7 +91,7 @@ func writeFile(fs FS, name string, b []byte) error {
 
 // create creates a file that is there as a whole or not at all, in place of what
 // has its name: if the last step failed, it is done again.
-func create(fs FS, name string, write func(File) error) error {
+func create(fs FS, name string, write func(disk.File) error) error {
 	temp := name + atomicfile.TempSuffix
 	f, err := fs.Create(temp)
 	if err != nil {
@@ -112,7 +114,7 @@ func (l *Log) discard(old []oldJournal) {
 		}
 		switch {
 		case to != "": // if power brings it back, it is set aside again
-			k.away = append(k.away, FileInfo{to, j.size})
+			k.away = append(k.away, disk.Info{Name: to, Size: j.size})
 		case err == nil || errors.Is(err, fs.ErrNotExist):
 			l.freed(j.size)
 		default:
@@ -263,7 +265,7 @@ func (s *store) prepend(older *store) {
 		s.clocks[boot] = offset
 	}
 	s.memory += older.memory
-	if s.newest.epoch == "" {
+	if s.newest.Epoch == "" {
 		s.newest = older.newest
 	}
 }

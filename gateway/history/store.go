@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/format"
 	"sensorgateway/wire"
 )
 
@@ -14,7 +16,7 @@ type store struct {
 	streams  map[string]*stream // by the sensor's name
 	clocks   map[string]int64   // by boot: the first offset of a synchronised clock
 	segments []*segment         // oldest first
-	newest   moment             // of the record that was made last
+	newest   format.Moment      // of the record that was made last
 	memory   int                // bytes that the blocks in memory take
 	spare    [][]wire.Record    // room for blocks to come
 }
@@ -41,9 +43,9 @@ type stream struct {
 
 // block is one in memory.
 type block struct {
-	origin  origin
+	origin  codec.Origin
 	prev    uint32
-	summary summary
+	summary codec.Summary
 	ordinal int64
 	closed  bool          // grows no more
 	gone    bool          // from memory
@@ -100,23 +102,23 @@ func (t *stream) saw(epoch string, prev, last uint32) {
 }
 
 // clock learns a boot's offset.
-func (s *store) clock(o origin) {
-	if _, known := s.clocks[o.boot]; !known && !o.unsynced {
-		s.clocks[o.boot] = o.offset
+func (s *store) clock(o codec.Origin) {
+	if _, known := s.clocks[o.Boot]; !known && !o.Unsynced {
+		s.clocks[o.Boot] = o.Offset
 	}
 }
 
 // correction returns what to add to the times of a block or chapter, and whether
 // they are right then.
-func (s *store) correction(o origin) (add int64, synced bool) {
-	if !o.unsynced {
+func (s *store) correction(o codec.Origin) (add int64, synced bool) {
+	if !o.Unsynced {
 		return 0, true
 	}
-	offset, known := s.clocks[o.boot]
+	offset, known := s.clocks[o.Boot]
 	if !known {
 		return 0, false
 	}
-	return offset - o.offset, true
+	return offset - o.Offset, true
 }
 
 const (
@@ -140,20 +142,20 @@ func (s *store) add(t *stream, epoch, boot string, r wire.Record, offset int64) 
 		b = t.blocks[n-1]
 	} else {
 		t.close()
-		b = s.newBlock(t, origin{t.name, epoch, boot, r.Flags&wire.ClockUnsynced != 0, offset})
+		b = s.newBlock(t, codec.Origin{Sensor: t.name, Epoch: epoch, Boot: boot, Unsynced: r.Flags&wire.ClockUnsynced != 0, Offset: offset})
 		s.clock(b.origin)
 	}
 	before := cap(b.records)
 	b.records = append(b.records, r)
 	s.memory += (cap(b.records) - before) * recordMemory
-	b.summary.add(r)
+	b.summary.Add(r)
 	t.saw(epoch, t.prev, r.Seq)
-	s.newest = moment{epoch, boot}
+	s.newest = format.Moment{Epoch: epoch, Boot: boot}
 }
 
 const recordMemory = 24 // bytes of a wire.Record in memory
 
-func (s *store) newBlock(t *stream, o origin) *block {
+func (s *store) newBlock(t *stream, o codec.Origin) *block {
 	b := &block{origin: o, prev: t.prev, ordinal: t.ordinals}
 	if n := len(s.spare); n > 0 {
 		b.records, s.spare = s.spare[n-1], s.spare[:n-1]
@@ -171,10 +173,10 @@ func (b *block) takes(epoch, boot string, r wire.Record, offset int64) bool {
 		most = offsetJitter
 	}
 	o := b.origin
-	return !b.closed && o.epoch == epoch && o.boot == boot && o.unsynced == unsynced &&
-		max(offset-o.offset, o.offset-offset) <= most &&
-		len(b.records) < blockRecords &&
-		r.UnixMilli >= b.summary.to && r.UnixMilli-b.summary.from < blockSpan
+	return !b.closed && o.Epoch == epoch && o.Boot == boot && o.Unsynced == unsynced &&
+		max(offset-o.Offset, o.Offset-offset) <= most &&
+		len(b.records) < codec.BlockRecords &&
+		r.UnixMilli >= b.summary.To && r.UnixMilli-b.summary.From < codec.BlockSpan
 }
 
 // size is the memory that a block takes.
@@ -199,7 +201,7 @@ func (s *store) shrink(limit int) (lost int) {
 	for s.memory > limit {
 		var oldest *stream
 		for _, t := range s.streams {
-			if len(t.blocks) > 1 && (oldest == nil || t.blocks[0].summary.to < oldest.blocks[0].summary.to) {
+			if len(t.blocks) > 1 && (oldest == nil || t.blocks[0].summary.To < oldest.blocks[0].summary.To) {
 				oldest = t
 			}
 		}
@@ -207,10 +209,10 @@ func (s *store) shrink(limit int) (lost int) {
 			return lost
 		}
 		b := oldest.blocks[0]
-		lost += b.summary.count()
+		lost += b.summary.Count()
 		s.drop(b)
 		oldest.blocks = oldest.blocks[1:]
-		oldest.lose(b.origin.epoch, b.summary.last)
+		oldest.lose(b.origin.Epoch, b.summary.Last)
 	}
 	return lost
 }
@@ -232,14 +234,14 @@ func (t *stream) lose(epoch string, last uint32) {
 func (s *store) load(g *segment) {
 	s.segments = append(s.segments, g)
 	for _, c := range g.chapters {
-		t := s.stream(c.origin.sensor)
-		s.clock(c.origin)
-		t.saw(c.origin.epoch, c.prev, c.last)
+		t := s.stream(c.Origin.Sensor)
+		s.clock(c.Origin)
+		t.saw(c.Origin.Epoch, c.Prev, c.Last)
 		c.ordinal = t.ordinals
-		t.ordinals += int64(c.blocks)
+		t.ordinals += int64(c.Blocks)
 		t.chapters = append(t.chapters, c)
 	}
-	if g.newest.epoch != "" {
+	if g.newest.Epoch != "" {
 		s.newest = g.newest
 	}
 }
@@ -250,13 +252,13 @@ func (s *store) seal(g *segment, blocks []*block) {
 	ordinals := map[string][]int64{}
 	gone := map[*block]bool{}
 	for _, b := range blocks {
-		ordinals[b.origin.sensor] = append(ordinals[b.origin.sensor], b.ordinal)
+		ordinals[b.origin.Sensor] = append(ordinals[b.origin.Sensor], b.ordinal)
 		gone[b] = true
 	}
 	for _, c := range g.chapters {
-		t := s.stream(c.origin.sensor)
+		t := s.stream(c.Origin.Sensor)
 		c.ordinal = ordinals[t.name][0]
-		ordinals[t.name] = ordinals[t.name][c.blocks:]
+		ordinals[t.name] = ordinals[t.name][c.Blocks:]
 		t.chapters = append(t.chapters, c)
 	}
 	for _, t := range s.streams {
@@ -275,7 +277,7 @@ func (s *store) evict(g *segment) {
 	for _, t := range s.streams {
 		t.chapters = slices.DeleteFunc(slices.Clone(t.chapters), func(c *chapter) bool { // readers hold the old slice
 			if c.segment == g {
-				t.lose(c.origin.epoch, c.last)
+				t.lose(c.Origin.Epoch, c.Last)
 			}
 			return c.segment == g
 		})
@@ -286,8 +288,8 @@ func (s *store) evict(g *segment) {
 // it is.
 func (s *store) until(g *segment) (until int64, known bool) {
 	for _, c := range g.chapters {
-		if add, synced := s.correction(c.origin); synced && (!known || c.to+add > until) {
-			until, known = c.to+add, true
+		if add, synced := s.correction(c.Origin); synced && (!known || c.To+add > until) {
+			until, known = c.To+add, true
 		}
 	}
 	return until, known
@@ -299,7 +301,7 @@ func (s *store) inMemory() (blocks []*block) {
 	for _, t := range s.streams {
 		blocks = append(blocks, t.blocks...)
 	}
-	slices.SortStableFunc(blocks, func(a, b *block) int { return cmp.Compare(a.origin.sensor, b.origin.sensor) })
+	slices.SortStableFunc(blocks, func(a, b *block) int { return cmp.Compare(a.origin.Sensor, b.origin.Sensor) })
 	return blocks
 }
 

@@ -66,17 +66,17 @@ func (l *Log) fill() (some, full bool) {
 	for q.len() > 0 {
 		t, records := q.next()
 		if t.begin != nil {
-			if j.page.events() > 0 {
+			if j.page.Events() > 0 {
 				return some, true
 			}
 			l.paged = t.run
-			j.page.describe(t.run)
-			j.page.appendBegin(t.begin)
+			j.page.Describe(t.run)
+			j.page.AppendBegin(t.begin)
 			q.took(0)
 			some = true
 			continue
 		}
-		n := j.page.appendTick(records, t.offset)
+		n := j.page.AppendTick(records, t.offset)
 		if n == 0 {
 			return some, true
 		}

@@ -1,7 +1,8 @@
-package history
+package format
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"flag"
 	"fmt"
@@ -9,9 +10,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
+	"sensorgateway/gateway/history/codec"
 	"sensorgateway/wire"
 )
 
@@ -49,17 +50,17 @@ func exampleTicks() [][]wire.Record {
 	}
 }
 
-func examplePage() *page {
-	p := newPage(run{"epoch", "boot", []string{"a", "b", "c"}})
-	p.appendBegin([]uint32{7, 3000, math.MaxUint32})
+func examplePage() *Page {
+	p := NewPage(Run{"epoch", "boot", []string{"a", "b", "c"}})
+	p.AppendBegin([]uint32{7, 3000, math.MaxUint32})
 	for _, tick := range exampleTicks() {
-		p.appendTick(tick, 1_699_000_000_000)
+		p.AppendTick(tick, 1_699_000_000_000)
 	}
 	return p
 }
 
-func exampleBlock() sealed {
-	var s summary
+func exampleBlock() PackedBlock {
+	var s codec.Summary
 	var records []wire.Record
 	for i := range 5 {
 		r := wire.Record{Sensor: 1, Flags: wire.Simulated, Seq: 100 + uint32(i)}
@@ -67,36 +68,36 @@ func exampleBlock() sealed {
 		if i == 3 {
 			r.Fault, r.Reading = wire.Checksum, wire.Failed(wire.Checksum, r.UnixMilli)
 		}
-		s.add(r)
+		s.Add(r)
 		records = append(records, r)
 	}
-	o := origin{"b", "epoch", "boot", true, 1_699_000_000_000}
-	var p packer
-	return sealed{o, 98, s, p.appendBlock(nil, o, 98, s, records)}
+	o := codec.Origin{Sensor: "b", Epoch: "epoch", Boot: "boot", Unsynced: true, Offset: 1_699_000_000_000}
+	var p codec.Packer
+	return PackedBlock{o, 98, s, p.AppendBlock(nil, o, 98, s, records)}
 }
 
 func TestFormats(t *testing.T) {
 	p := examplePage()
-	golden(t, "page", bytes.TrimRight(p.seal(5, 4), "\x00"))
+	golden(t, "page", bytes.TrimRight(p.Seal(5, 4), "\x00"))
 	b := exampleBlock()
-	golden(t, "block", b.bytes)
-	file, _ := formatSegment([]sealed{b}, 4, moment{"epoch", "boot"})
+	golden(t, "block", b.Bytes)
+	file, _ := FormatSegment([]PackedBlock{b}, 4, Moment{"epoch", "boot"})
 	golden(t, "segment", file[:segmentHeader])
-	golden(t, "footer", file[segmentHeader+len(b.bytes):])
+	golden(t, "footer", file[segmentHeader+len(b.Bytes):])
 }
 
 // A page gives back what was put in.
 func TestPageRoundTrip(t *testing.T) {
-	h, n, err := parsePage(examplePage().seal(5, 4))
-	if err != nil || n != 4096 || h.seq != 5 || h.synced != 4 {
+	h, n, err := ParsePage(examplePage().Seal(5, 4))
+	if err != nil || n != 4096 || h.Seq != 5 || h.Synced != 4 {
 		t.Fatalf("%+v, %d, %v", h, n, err)
 	}
-	r, ok := parseRun(h.run)
+	r, ok := ParseRun(h.Run)
 	if !ok || fmt.Sprint(r) != "{epoch boot [a b c]}" {
 		t.Errorf("run %v, %v", r, ok)
 	}
 	ticks := exampleTicks()
-	err = h.replay(3, func(next []uint32) {
+	err = h.Replay(3, func(next []uint32) {
 		if fmt.Sprint(next) != fmt.Sprint([]uint32{7, 3000, math.MaxUint32}) {
 			t.Errorf("begins with %v", next)
 		}
@@ -136,15 +137,15 @@ func TestRandomRecords(t *testing.T) {
 			return []float32{0, float32(math.Copysign(0, -1)), 1e-45, math.MaxFloat32}[rnd.IntN(4)]
 		},
 	}
-	var p packer
-	var u unpacker
+	var p codec.Packer
+	var u codec.Unpacker
 	for range 300 {
 		f, g := floats[rnd.IntN(len(floats))], floats[rnd.IntN(len(floats))]
 		faulty, late, skips := rnd.IntN(3) == 0, rnd.IntN(3) == 0, rnd.IntN(3) == 0
 		var records []wire.Record
-		var s summary
+		var s codec.Summary
 		seq, at := rnd.Uint32(), rnd.Int64()
-		for range 1 + rnd.IntN(blockRecords) {
+		for range 1 + rnd.IntN(codec.BlockRecords) {
 			r := wire.Record{Sensor: 1, Flags: wire.Flags(rnd.IntN(2)), Seq: seq, Reading: wire.Reading{Values: [2]float32{f(), g()}, UnixMilli: at}}
 			if faulty && rnd.IntN(4) == 0 {
 				r.Fault, r.Flags = wire.Fault(rnd.IntN(256)), wire.Flags(rnd.Uint32())
@@ -159,26 +160,26 @@ func TestRandomRecords(t *testing.T) {
 			if skips {
 				seq += uint32(rnd.IntN(3))
 			}
-			s.add(r)
+			s.Add(r)
 			records = append(records, r)
 		}
-		h, n, err := parseBlock(p.appendBlock(nil, origin{}, 0, s, records))
+		h, n, err := codec.ParseBlock(p.AppendBlock(nil, codec.Origin{}, 0, s, records))
 		if err != nil {
 			t.Fatal(n, err)
 		}
-		got, err := u.records(nil, h, 1)
+		got, err := u.Records(nil, h, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		sameBits(t, got, records)
 
-		pg := newPage(run{sensors: []string{"a", "b"}})
-		n = pg.appendTick(records, 77)
-		head, _, err := parsePage(pg.seal(1, 0))
+		pg := NewPage(Run{Sensors: []string{"a", "b"}})
+		n = pg.AppendTick(records, 77)
+		head, _, err := ParsePage(pg.Seal(1, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = head.replay(2, nil, func(got []wire.Record, _ int64) { sameBits(t, got, records[:n]) })
+		err = head.Replay(2, nil, func(got []wire.Record, _ int64) { sameBits(t, got, records[:n]) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,20 +187,20 @@ func TestRandomRecords(t *testing.T) {
 }
 
 func FuzzPage(f *testing.F) {
-	f.Add(bytes.Clone(examplePage().seal(5, 4)))
+	f.Add(bytes.Clone(examplePage().Seal(5, 4)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > pageHeader { // else hardly anything gets past the checksum
 			b = append(b, make([]byte, max(4096-len(b), 0))...)
-			b[9] = pageShift
+			b[9] = PageShift
 			sealPage(b[:4096])
 		}
-		h, _, err := parsePage(b)
+		h, _, err := ParsePage(b)
 		if err != nil {
 			return
 		}
-		if r, ok := parseRun(h.run); ok {
+		if r, ok := ParseRun(h.Run); ok {
 			n := 0
-			h.replay(len(r.sensors), func([]uint32) {}, func(records []wire.Record, _ int64) { n += len(records) })
+			h.Replay(len(r.Sensors), func([]uint32) {}, func(records []wire.Record, _ int64) { n += len(records) })
 			if n > len(b) {
 				t.Errorf("%d records in %d bytes", n, len(b))
 			}
@@ -208,65 +209,121 @@ func FuzzPage(f *testing.F) {
 }
 
 func FuzzBlock(f *testing.F) {
-	f.Add(exampleBlock().bytes)
+	f.Add(exampleBlock().Bytes)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) > blockPrefix {
+		if len(b) > codec.BlockPrefix {
 			b[8], b[9], b[10], b[11] = 0, byte(len(b)>>16), byte(len(b)>>8), byte(len(b))
 			sealPage(b)
 		}
-		h, _, err := parseBlock(b)
+		h, _, err := codec.ParseBlock(b)
 		if err != nil {
 			return
 		}
-		var u unpacker
-		if got, err := u.records(nil, h, 0); err == nil && len(got) != h.records {
-			t.Errorf("%d records of %d", len(got), h.records)
+		var u codec.Unpacker
+		if got, err := u.Records(nil, h, 0); err == nil && len(got) != h.Count {
+			t.Errorf("%d records of %d", len(got), h.Count)
 		}
 	})
 }
 
 func FuzzSegment(f *testing.F) {
-	b, _ := formatSegment([]sealed{exampleBlock()}, 4, moment{"epoch", "boot"})
+	b, _ := FormatSegment([]PackedBlock{exampleBlock()}, 4, Moment{"epoch", "boot"})
 	f.Add(b, uint16(directoryLen(b)-segmentTrailer))
 	f.Fuzz(func(t *testing.T, b []byte, directory uint16) {
 		if n := len(b) - segmentTrailer; n > 0 && int(directory) <= n { // with the right checksum
 			b[n], b[n+1], b[n+2], b[n+3] = 0, 0, byte(directory>>8), byte(directory)
 			sealDirectory(b, int(directory))
 		}
-		s, _, err := openSegment(bytesFile(b), int64(len(b)))
+		s, _, err := ReadSegment(bytes.NewReader(b), int64(len(b)))
 		if err != nil {
 			return
 		}
-		for _, c := range s.chapters {
-			if places, err := c.places(bytesFile(b)); err == nil && len(places)*indexSize > len(b) && c.found == nil {
+		for _, c := range s.Chapters {
+			if places, err := c.Places(bytes.NewReader(b)); err == nil && len(places)*indexSize > len(b) && c.found == nil {
 				t.Errorf("%d blocks in %d bytes", len(places), len(b))
 			}
 		}
 	})
 }
 
-// What a store reads from a directory of strange files is nothing.
-func TestStrangeFiles(t *testing.T) {
-	fs := NewMemory()
-	for _, name := range []string{"0000000000000001.segment", "0000000000000001.journal", "0000000000000002.segment", "x.segment", "note.txt", "0000000000000003.journal.new"} {
-		f, _ := fs.Create(name)
-		if !strings.Contains(name, "2.") {
-			f.WriteAt([]byte(strings.Repeat("strange ", 1000)), 0)
+// sealPage completes a page whose header was changed.
+func sealPage(page []byte) []byte {
+	binary.BigEndian.PutUint32(page[4:], codec.Checksum(page[8:]))
+	return page
+}
+
+// sealDirectory completes a segment whose directory of so many bytes was changed.
+func sealDirectory(b []byte, directory int) {
+	n := len(b) - segmentTrailer
+	binary.BigEndian.PutUint32(b[n+4:], codec.Checksum(b[n-directory:n+4]))
+	binary.BigEndian.PutUint32(b[n+8:], footerMagic)
+}
+
+// A bit is flipped at every byte of a segment and of a page: each part is checked
+// by its checksum, and together they are the whole file.
+func TestEveryPartHasAChecksum(t *testing.T) {
+	var blocks []PackedBlock
+	for range 3 {
+		blocks = append(blocks, exampleBlock())
+	}
+	blocks[2].Origin.Sensor = "c"
+	segment, _ := FormatSegment(blocks, 4, Moment{"epoch", "boot"})
+	page := examplePage().Seal(5, 4)
+	for name, file := range map[string][]byte{"segment": segment, "page": page} {
+		at := 0
+		for _, part := range parts(t, file) {
+			for end := at + part.size; at < end; at++ {
+				for bit := range 8 {
+					file[at] ^= 1 << bit
+					if part.whole() {
+						t.Fatalf("%s: bit %d of byte %d is flipped in a %s, and nobody sees it", name, bit, at, part.what)
+					}
+					file[at] ^= 1 << bit
+				}
+			}
+			if !part.whole() {
+				t.Fatalf("%s: a %s is said to be damaged", name, part.what)
+			}
+		}
+		if at != len(file) {
+			t.Fatalf("%s: %d of %d bytes are in no part", name, len(file)-at, len(file))
 		}
 	}
-	l := open(t, Options{FS: fs, Sensors: []string{"a"}})
-	defer l.Close()
-	if err := l.Durable(); err != nil {
-		t.Error(err)
+}
+
+// part is one that has a checksum of its own.
+type part struct {
+	what  string
+	size  int
+	whole func() bool // it is as it was
+}
+
+// parts returns those of a file, in order.
+func parts(t *testing.T, b []byte) (all []part) {
+	if binary.BigEndian.Uint32(b) == PageMagic {
+		return []part{{"page", len(b), func() bool { _, _, err := ParsePage(b); return err == nil }}}
 	}
-	if l.Epoch() != "" {
-		t.Errorf("epoch %q", l.Epoch())
+	header := b[:segmentHeader]
+	all = append(all, part{"header", segmentHeader, func() bool {
+		return binary.BigEndian.Uint32(header) == segmentMagic && binary.BigEndian.Uint32(header[4:]) == segmentVersion
+	}})
+	s, err := parseDirectory(b)
+	if err != nil {
+		t.Fatal(err)
 	}
-	files, _ := fs.List(damagedDir)
-	if len(files) != 2 {
-		t.Errorf("set aside are %v, want the two segments", files)
+	for at := int64(segmentHeader); at < s.Chapters[0].Index; {
+		_, n, err := codec.ParseBlock(b[at:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		block := b[at : at+int64(n)]
+		all = append(all, part{"block", n, func() bool { _, _, err := codec.ParseBlock(block); return err == nil }})
+		at += int64(n)
 	}
-	if files, _ = fs.List(""); len(files) != 3 {
-		t.Errorf("left are %v, want the journal and what is not ours", files)
+	for _, c := range s.Chapters {
+		all = append(all, part{"index", c.Blocks * indexSize, func() bool { _, err := c.Places(bytes.NewReader(b)); return err == nil }})
 	}
+	n := int(directoryLen(b))
+	tail := b[len(b)-n:]
+	return append(all, part{"directory", n, func() bool { _, err := parseDirectory(tail); return err == nil }})
 }

@@ -1,4 +1,4 @@
-package history
+package disk
 
 import (
 	"errors"
@@ -9,12 +9,12 @@ import (
 	"sensorgateway/gateway/atomicfile"
 )
 
-// osFS is a directory of the operating system.
-type osFS string
+// OS is a directory of the operating system.
+type OS string
 
-func (d osFS) path(name string) string { return filepath.Join(string(d), filepath.FromSlash(name)) }
+func (d OS) path(name string) string { return filepath.Join(string(d), filepath.FromSlash(name)) }
 
-func (d osFS) Open(name string, write bool) (File, error) {
+func (d OS) Open(name string, write bool) (File, error) {
 	how := os.O_RDONLY
 	if write {
 		how = os.O_RDWR
@@ -22,7 +22,7 @@ func (d osFS) Open(name string, write bool) (File, error) {
 	return asFile(os.OpenFile(d.path(name), how, 0))
 }
 
-func (d osFS) Create(name string) (File, error) {
+func (d OS) Create(name string) (File, error) {
 	if err := d.makeParent(name); err != nil {
 		return nil, err
 	}
@@ -37,19 +37,19 @@ func asFile(f *os.File, err error) (File, error) {
 	return osFile{f}, nil
 }
 
-func (d osFS) makeParent(name string) error { return os.MkdirAll(filepath.Dir(d.path(name)), 0o750) }
+func (d OS) makeParent(name string) error { return os.MkdirAll(filepath.Dir(d.path(name)), 0o750) }
 
-func (d osFS) Rename(from, to string) error {
+func (d OS) Rename(from, to string) error {
 	if err := d.makeParent(to); err != nil {
 		return err
 	}
 	return os.Rename(d.path(from), d.path(to))
 }
 
-func (d osFS) Remove(name string) error  { return os.Remove(d.path(name)) }
-func (d osFS) SyncDir(name string) error { return atomicfile.OS{}.SyncDir(d.path(name)) }
+func (d OS) Remove(name string) error  { return os.Remove(d.path(name)) }
+func (d OS) SyncDir(name string) error { return atomicfile.OS{}.SyncDir(d.path(name)) }
 
-func (d osFS) List(name string) ([]FileInfo, error) {
+func (d OS) List(name string) ([]Info, error) {
 	entries, err := os.ReadDir(d.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -57,7 +57,7 @@ func (d osFS) List(name string) ([]FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	var files []FileInfo
+	var files []Info
 	for _, e := range entries {
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) { // gone meanwhile
@@ -67,7 +67,7 @@ func (d osFS) List(name string) ([]FileInfo, error) {
 			return nil, err
 		}
 		if info.Mode().IsRegular() {
-			files = append(files, FileInfo{e.Name(), info.Size()})
+			files = append(files, Info{e.Name(), info.Size()})
 		}
 	}
 	return files, nil

@@ -1,4 +1,4 @@
-package history
+package codec
 
 import (
 	"encoding/binary"
@@ -46,8 +46,8 @@ func (l line) at(code int64) float32 {
 	return float32(l.origin + float64(l.step*float64(code)))
 }
 
-// packer packs columns; it is the room that this takes.
-type packer struct {
+// Packer packs columns; it is the room that this takes.
+type Packer struct {
 	rest         []uint64
 	ints, off    []int64
 	plain, coded []byte
@@ -55,10 +55,10 @@ type packer struct {
 	floats       []float32
 }
 
-func (p *packer) appendInts(b []byte, v []int64) []byte { return appendInts(b, v, &p.rest) }
+func (p *Packer) appendInts(b []byte, v []int64) []byte { return appendInts(b, v, &p.rest) }
 
 // appendFloats appends v, packed.
-func (p *packer) appendFloats(b []byte, v []float32) []byte {
+func (p *Packer) appendFloats(b []byte, v []float32) []byte {
 	if len(v) == 0 {
 		return b
 	}
@@ -90,7 +90,7 @@ func (p *packer) appendFloats(b []byte, v []float32) []byte {
 func (l line) code(f float32) int64 { return int64(math.Round((float64(f) - l.origin) / l.step)) }
 
 // fit finds the linear map whose codes the numbers of v are.
-func (p *packer) fit(v []float32) (l line, ok bool) {
+func (p *Packer) fit(v []float32) (l line, ok bool) {
 	d := p.distinct[:0]
 	for _, f := range v {
 		if math.IsNaN(float64(f)) || math.IsInf(float64(f), 0) {

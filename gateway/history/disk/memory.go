@@ -1,4 +1,4 @@
-package history
+package disk
 
 import (
 	"bytes"
@@ -10,17 +10,17 @@ import (
 	"sync"
 )
 
-// NewMemory returns an empty FS in memory, for a gateway without a state
-// directory: what is kept can be asked for until the process ends. It takes up to
-// [Options].MaxBytes of memory, which the default is far too much for.
-func NewMemory() FS { return &memory{files: map[string]*memoryFile{}} }
+// NewMemory returns an empty directory in memory, for a gateway without a state
+// directory: what is in it can be read until the process ends.
+func NewMemory() *Memory { return &Memory{files: map[string]*memoryFile{}} }
 
-type memory struct {
+// Memory is a directory in memory.
+type Memory struct {
 	mu    sync.Mutex
 	files map[string]*memoryFile
 }
 
-func (m *memory) Open(name string, _ bool) (File, error) {
+func (m *Memory) Open(name string, _ bool) (File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f, ok := m.files[name]
@@ -30,7 +30,7 @@ func (m *memory) Open(name string, _ bool) (File, error) {
 	return f, nil
 }
 
-func (m *memory) Create(name string) (File, error) {
+func (m *Memory) Create(name string) (File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := &memoryFile{}
@@ -38,7 +38,7 @@ func (m *memory) Create(name string) (File, error) {
 	return f, nil
 }
 
-func (m *memory) Rename(from, to string) error {
+func (m *Memory) Rename(from, to string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f, ok := m.files[from]
@@ -50,7 +50,7 @@ func (m *memory) Rename(from, to string) error {
 	return nil
 }
 
-func (m *memory) Remove(name string) error {
+func (m *Memory) Remove(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, ok := m.files[name]; !ok {
@@ -60,17 +60,17 @@ func (m *memory) Remove(name string) error {
 	return nil
 }
 
-func (m *memory) SyncDir(string) error { return nil }
+func (m *Memory) SyncDir(string) error { return nil }
 
-func (m *memory) List(dir string) (files []FileInfo, err error) {
+func (m *Memory) List(dir string) (files []Info, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name, f := range m.files {
 		if in := path.Dir(name); in == dir || in == "." && dir == "" {
-			files = append(files, FileInfo{path.Base(name), f.size()})
+			files = append(files, Info{path.Base(name), f.size()})
 		}
 	}
-	slices.SortFunc(files, func(a, b FileInfo) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(files, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
 	return files, nil
 }
 

@@ -1,12 +1,12 @@
-package history
+package format
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"math"
 
+	"sensorgateway/gateway/history/codec"
 	"sensorgateway/wire"
 )
 
@@ -32,10 +32,10 @@ import (
 // whole however little it holds. Its first byte says which fields follow; the
 // others are as in the record before.
 const (
-	pageMagic    = 0x7367776A // "sgwj"
-	pageVersion  = 1
+	PageMagic    = 0x7367776A // "sgwj"
+	PageVersion  = 1
 	pageHeader   = 32
-	pageShift    = 12 // 4 KiB, what disks and page caches write at least
+	PageShift    = 12 // 4 KiB, what disks and page caches write at least
 	pageShiftMax = 16
 
 	hasSensor   = 1 << 0 // uvarint; else one more than before, the first is 0
@@ -45,39 +45,39 @@ const (
 	hasFault    = 1 << 4 // byte; else 0
 	lacksValues = 1 << 5 // the NaNs of the fault
 
-	momentMax = 200   // bytes of an epoch or a boot
-	runMax    = 12000 // bytes of a run without its epoch
+	MomentMax = 200   // bytes of an epoch or a boot
+	RunMax    = 12000 // bytes of a run without its epoch
 
 	recordMax = 1 + 3 + 5 + 10 + 1 + 1 + 8
 	tickMax   = 3 + 10 + 10 // before its first record
 )
 
 var (
-	errPage    = errors.New("a page is damaged")
-	errVersion = errors.New("written by a newer version of the program")
+	ErrPage    = errors.New("a page is damaged")
+	ErrVersion = errors.New("written by a newer version of the program")
 )
 
-// run is what the records of a page have in common.
-type run struct {
-	epoch, boot string
-	sensors     []string
+// Run is what the records of a page have in common.
+type Run struct {
+	Epoch, Boot string
+	Sensors     []string
 }
 
-func appendRun(b []byte, r run) []byte {
-	b = appendString(b, r.epoch)
-	b = appendString(b, r.boot)
-	b = binary.AppendUvarint(b, uint64(len(r.sensors)))
-	for _, name := range r.sensors {
-		b = appendString(b, name)
+func AppendRun(b []byte, r Run) []byte {
+	b = codec.AppendString(b, r.Epoch)
+	b = codec.AppendString(b, r.Boot)
+	b = binary.AppendUvarint(b, uint64(len(r.Sensors)))
+	for _, name := range r.Sensors {
+		b = codec.AppendString(b, name)
 	}
 	return b
 }
 
-func parseRun(b []byte) (r run, ok bool) {
-	if r.epoch, b, ok = cutString(b); !ok {
+func ParseRun(b []byte) (r Run, ok bool) {
+	if r.Epoch, b, ok = codec.CutString(b); !ok {
 		return r, false
 	}
-	if r.boot, b, ok = cutString(b); !ok {
+	if r.Boot, b, ok = codec.CutString(b); !ok {
 		return r, false
 	}
 	n, size := binary.Uvarint(b)
@@ -87,19 +87,19 @@ func parseRun(b []byte) (r run, ok bool) {
 	b = b[size:]
 	for range n {
 		var name string
-		if name, b, ok = cutString(b); !ok {
+		if name, b, ok = codec.CutString(b); !ok {
 			return r, false
 		}
-		r.sensors = append(r.sensors, name)
+		r.Sensors = append(r.Sensors, name)
 	}
 	return r, len(b) == 0
 }
 
-// page is a page that is being written.
-type page struct {
+// Page is a page that is being written.
+type Page struct {
 	b           []byte // all of it
 	runLen, end int    // length of the run; where the next event goes
-	before      int    // length of the events of the page before
+	Before      int    // length of the events of the page before
 
 	last   []uint32 // by sensor: one more is its next number
 	begun  []bool
@@ -107,53 +107,56 @@ type page struct {
 	offset int64
 }
 
-// newPage returns an empty page of a size that leaves room for records, whatever
+// NewPage returns an empty page of a size that leaves room for records, whatever
 // the epoch and the boot are called.
-func newPage(r run) *page {
-	most := len(appendRun(nil, run{sensors: r.sensors})) + 2*momentMax + 5*len(r.sensors)
-	shift := pageShift
+func NewPage(r Run) *Page {
+	most := len(AppendRun(nil, Run{Sensors: r.Sensors})) + 2*MomentMax + 5*len(r.Sensors)
+	shift := PageShift
 	for 1<<shift < pageHeader+2*most+1024 {
 		shift++
 	}
-	p := &page{b: make([]byte, 1<<shift), before: notKnown, last: make([]uint32, len(r.sensors)), begun: make([]bool, len(r.sensors))}
-	binary.BigEndian.PutUint32(p.b, pageMagic)
-	p.b[8], p.b[9] = pageVersion, byte(shift)
-	p.describe(r)
+	p := &Page{b: make([]byte, 1<<shift), Before: NotKnown, last: make([]uint32, len(r.Sensors)), begun: make([]bool, len(r.Sensors))}
+	binary.BigEndian.PutUint32(p.b, PageMagic)
+	p.b[8], p.b[9] = PageVersion, byte(shift)
+	p.Describe(r)
 	return p
 }
 
-// describe empties the page and makes it one of the run, whose sensors are as many.
-func (p *page) describe(r run) {
-	description := appendRun(nil, r)
+// Describe empties the page and makes it one of the run, whose sensors are as many.
+func (p *Page) Describe(r Run) {
+	description := AppendRun(nil, r)
 	p.runLen = copy(p.b[pageHeader:], description)
 	binary.BigEndian.PutUint16(p.b[10:], uint16(p.runLen))
-	p.reset()
+	p.Reset()
 }
 
-// reset empties the page.
-func (p *page) reset() {
+// Reset empties the page.
+func (p *Page) Reset() {
 	p.end = pageHeader + p.runLen
 	clear(p.b[p.end:])
 	clear(p.begun)
 	p.time, p.offset = 0, 0
 }
 
-// events is the length of the events.
-func (p *page) events() int { return p.end - pageHeader - p.runLen }
+// Size is how long the page is.
+func (p *Page) Size() int { return len(p.b) }
 
-// seal completes the page for being written.
-func (p *page) seal(seq, synced uint64) []byte {
-	binary.BigEndian.PutUint16(p.b[12:], uint16(p.events()))
-	binary.BigEndian.PutUint16(p.b[14:], uint16(p.before))
+// Events is the length of the events.
+func (p *Page) Events() int { return p.end - pageHeader - p.runLen }
+
+// Seal completes the page for being written.
+func (p *Page) Seal(seq, synced uint64) []byte {
+	binary.BigEndian.PutUint16(p.b[12:], uint16(p.Events()))
+	binary.BigEndian.PutUint16(p.b[14:], uint16(p.Before))
 	binary.BigEndian.PutUint64(p.b[16:], seq)
 	binary.BigEndian.PutUint64(p.b[24:], synced)
-	binary.BigEndian.PutUint32(p.b[4:], crc32.Checksum(p.b[8:], castagnoli))
+	binary.BigEndian.PutUint32(p.b[4:], codec.Checksum(p.b[8:]))
 	return p.b
 }
 
-// appendBegin notes the numbers that come next, by sensor: a zero, then as many
+// AppendBegin notes the numbers that come next, by sensor: a zero, then as many
 // uvarints as there are sensors. It tells whether there was room.
-func (p *page) appendBegin(next []uint32) bool {
+func (p *Page) AppendBegin(next []uint32) bool {
 	if len(p.b)-p.end < 1+5*len(next) {
 		return false
 	}
@@ -165,10 +168,10 @@ func (p *page) appendBegin(next []uint32) bool {
 	return true
 }
 
-// appendTick appends as many of the records as there is room for, and returns
+// AppendTick appends as many of the records as there is room for, and returns
 // how many: their number as a uvarint; the time of the first one and the offset
 // of the clock as varints, relative to the tick before; the records.
-func (p *page) appendTick(records []wire.Record, offset int64) int {
+func (p *Page) AppendTick(records []wire.Record, offset int64) int {
 	n := min((len(p.b)-p.end-tickMax)/recordMax, len(records))
 	if n <= 0 {
 		return 0
@@ -210,7 +213,7 @@ func (p *page) appendTick(records []wire.Record, offset int64) int {
 			b[head] |= hasFault
 			b = append(b, byte(r.Fault))
 		}
-		if isNaNs(r) {
+		if codec.LacksValues(r) {
 			b[head] |= lacksValues
 			continue
 		}
@@ -221,45 +224,45 @@ func (p *page) appendTick(records []wire.Record, offset int64) int {
 	return n
 }
 
-// pageHead is a page of the disk whose checksum is right.
-type pageHead struct {
-	seq, synced uint64
-	before      int // length of the events of the page before
-	run, events []byte
+// PageHead is a page of the disk whose checksum is right.
+type PageHead struct {
+	Seq, Synced uint64
+	Before      int // length of the events of the page before
+	Run, Events []byte
 }
 
-const notKnown = math.MaxUint16
+const NotKnown = math.MaxUint16
 
-// parsePage checks the page that b begins with. The size is of the page, and
+// ParsePage checks the page that b begins with. The size is of the page, and
 // known only without an error.
-func parsePage(b []byte) (h pageHead, size int, err error) {
-	if len(b) < pageHeader || binary.BigEndian.Uint32(b) != pageMagic || b[9] < pageShift || b[9] > pageShiftMax || 1<<b[9] > len(b) {
-		return h, 0, errPage
+func ParsePage(b []byte) (h PageHead, size int, err error) {
+	if len(b) < pageHeader || binary.BigEndian.Uint32(b) != PageMagic || b[9] < PageShift || b[9] > pageShiftMax || 1<<b[9] > len(b) {
+		return h, 0, ErrPage
 	}
 	b = b[:1<<b[9]]
-	if crc32.Checksum(b[8:], castagnoli) != binary.BigEndian.Uint32(b[4:]) {
-		return h, 0, errPage
+	if codec.Checksum(b[8:]) != binary.BigEndian.Uint32(b[4:]) {
+		return h, 0, ErrPage
 	}
-	if b[8] > pageVersion {
-		return h, len(b), errVersion
+	if b[8] > PageVersion {
+		return h, len(b), ErrVersion
 	}
 	runLen, eventsLen := int(binary.BigEndian.Uint16(b[10:])), int(binary.BigEndian.Uint16(b[12:]))
 	if pageHeader+runLen+eventsLen > len(b) {
-		return h, 0, errPage
+		return h, 0, ErrPage
 	}
-	return pageHead{
-		seq:    binary.BigEndian.Uint64(b[16:]),
-		synced: binary.BigEndian.Uint64(b[24:]),
-		before: int(binary.BigEndian.Uint16(b[14:])),
-		run:    b[pageHeader : pageHeader+runLen],
-		events: b[pageHeader+runLen : pageHeader+runLen+eventsLen],
+	return PageHead{
+		Seq:    binary.BigEndian.Uint64(b[16:]),
+		Synced: binary.BigEndian.Uint64(b[24:]),
+		Before: int(binary.BigEndian.Uint16(b[14:])),
+		Run:    b[pageHeader : pageHeader+runLen],
+		Events: b[pageHeader+runLen : pageHeader+runLen+eventsLen],
 	}, len(b), nil
 }
 
-// replay calls begin and tick for each event of a page whose run has so many
+// Replay calls begin and tick for each event of a page whose run has so many
 // sensors. The records are valid during the call.
-func (h pageHead) replay(sensors int, begin func(next []uint32), tick func(records []wire.Record, offset int64)) error {
-	b, at, offset := h.events, int64(0), int64(0)
+func (h PageHead) Replay(sensors int, begin func(next []uint32), tick func(records []wire.Record, offset int64)) error {
+	b, at, offset := h.Events, int64(0), int64(0)
 	last := make([]uint32, sensors)
 	begun := make([]bool, sensors)
 	var records []wire.Record
@@ -273,14 +276,14 @@ func (h pageHead) replay(sensors int, begin func(next []uint32), tick func(recor
 				next[i] = uint32(c.uvarint())
 			}
 			if c.bad {
-				return errPage
+				return ErrPage
 			}
 			begin(next)
 			b = c.b
 			continue
 		}
 		if n > uint64(len(c.b)) { // a record takes a byte at least
-			return errPage
+			return ErrPage
 		}
 		at += c.varint()
 		offset += c.varint()
@@ -349,7 +352,7 @@ func (c *cursor) records(dst []wire.Record, n int, at int64, last []uint32, begu
 			sensor = int(min(c.uvarint(), math.MaxUint16))
 		}
 		if c.bad || sensor >= len(last) {
-			return dst, fmt.Errorf("%w: sensor %d of %d", errPage, sensor, len(last))
+			return dst, fmt.Errorf("%w: sensor %d of %d", ErrPage, sensor, len(last))
 		}
 		if begun[sensor] {
 			r.Seq = last[sensor] + 1
@@ -376,7 +379,7 @@ func (c *cursor) records(dst []wire.Record, n int, at int64, last []uint32, begu
 		dst = append(dst, r)
 	}
 	if c.bad {
-		return dst, errPage
+		return dst, ErrPage
 	}
 	return dst, nil
 }

@@ -1,4 +1,6 @@
-package history
+// Package disk is the directory that a log is in: the operating system's, or one in
+// memory. It knows nothing of what is in the files.
+package disk
 
 import "io"
 
@@ -13,8 +15,8 @@ type File interface {
 	Close() error
 }
 
-// FileInfo is a file in a directory.
-type FileInfo struct {
+// Info is a file in a directory.
+type Info struct {
 	Name string
 	Size int64
 }

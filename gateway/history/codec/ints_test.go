@@ -1,4 +1,4 @@
-package history
+package codec
 
 import (
 	"math"
@@ -64,7 +64,7 @@ func TestColumnsOfFloats(t *testing.T) {
 		{"nan", func(*rand.Rand) float32 { return nan }, 10, 8},
 		{"two", func(rnd *rand.Rand) float32 { return float32(rnd.IntN(2)) * 1e30 }, 2, 100},
 	}
-	var p packer
+	var p Packer
 	for _, tt := range tests {
 		most := 0.0
 		for seed := range uint64(100) {

@@ -1,0 +1,95 @@
+package format
+
+import (
+	"bytes"
+	"errors"
+	"io"
+)
+
+// Journal is what the file of a journal holds.
+type Journal struct {
+	Size   int64
+	Pages  []PageHead // that are valid, in no order
+	Bad    []int64    // offsets of what is neither a page nor zeros
+	Shift  byte       // of the size of its pages, 0 if they differ
+	Newest uint64
+	Synced uint64
+	Newer  bool // it has pages of a newer version
+}
+
+const journalLimit = 64 << 20 // bytes that are read of one
+
+// ReadJournal finds the pages of a journal.
+func ReadJournal(f io.ReaderAt, size int64) Journal {
+	j := Journal{Size: size}
+	b := make([]byte, min(size, journalLimit))
+	const chunk = 1 << 20
+	for at := 0; at < len(b); at += chunk {
+		part := b[at:min(at+chunk, len(b))]
+		if ReadFull(f, part, int64(at)) == nil {
+			continue
+		}
+		for i := 0; i < len(part); i += 1 << PageShift {
+			if page := part[i:min(i+1<<PageShift, len(part))]; ReadFull(f, page, int64(at+i)) != nil {
+				page[0] = ^page[0] // neither a page nor zeros
+				clear(page[1:])
+			}
+		}
+	}
+	for at := 0; at < len(b); {
+		n := j.take(b[at:])
+		if n == 0 { // perhaps it was just being written
+			page := b[at:min(at+1<<pageShiftMax, len(b))]
+			if ReadFull(f, page, int64(at)) == nil {
+				n = j.take(b[at:])
+			}
+			if n == 0 {
+				j.Bad, n = append(j.Bad, int64(at)), min(len(b)-at, 1<<PageShift)
+			}
+		}
+		at += n
+	}
+	return j
+}
+
+// take takes in the page that b begins with, and returns its size, 0 if it is
+// damaged.
+func (j *Journal) take(b []byte) int {
+	head, n, err := ParsePage(b)
+	switch {
+	case errors.Is(err, ErrVersion):
+		j.Newer = true
+		return n
+	case err != nil && isZero(b[:min(len(b), 1<<PageShift)]):
+		return min(len(b), 1<<PageShift)
+	case err != nil:
+		return 0
+	}
+	if len(j.Pages) == 0 {
+		j.Shift = b[9]
+	} else if j.Shift != b[9] {
+		j.Shift = 0
+	}
+	j.Pages = append(j.Pages, head)
+	j.Newest, j.Synced = max(j.Newest, head.Seq), max(j.Synced, head.Synced)
+	return n
+}
+
+// Missing returns how many pages newer than through are damaged although they
+// were on the disk.
+func (j *Journal) Missing(through uint64) (n int) {
+	if j.Shift == 0 {
+		return len(j.Bad)
+	}
+	pages := uint64(j.Size) >> j.Shift
+	for _, at := range j.Bad {
+		slot := uint64(at) >> j.Shift
+		seq := j.Newest - (j.Newest-slot)%pages // the newest that could have been there
+		if j.Newest >= slot && seq > through && seq <= j.Synced {
+			n++
+		}
+	}
+	return n
+}
+
+func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
