@@ -8,6 +8,7 @@ import (
 	"sensorgateway/sensors/aht20"
 	"sensorgateway/sensors/bme280"
 	"sensorgateway/sensors/sht3x"
+	"sensorgateway/wire"
 )
 
 // Chip is a kind of chip that can be named in a configuration.
@@ -15,9 +16,34 @@ type Chip struct {
 	Model       string        // as its maker writes it
 	Addresses   []uint16      // where it can answer, the usual one first
 	MinInterval time.Duration // a shorter one would ask a chip that is still busy
-	Min, Max    float64       // the temperatures it can measure, °C
+	Measures    []Measurand   // what its values are, one or two
 	// Open finds the chip at addr of b and makes it ready to measure.
 	Open func(b i2c.Bus, addr uint16) (Sensor, error)
+}
+
+// Measurand is a quantity that a chip measures, and the values that it can give.
+type Measurand struct {
+	wire.Quantity
+	Min, Max float32
+}
+
+// celsius is a temperature that a chip can measure. The limits themselves pass:
+// the nearest value that the chip can say may lie just beyond.
+func celsius(least, most float32) Measurand {
+	const margin = 0.05
+	return Measurand{wire.Temperature, least - margin, most + margin}
+}
+
+// percent is a relative humidity, which chips that are calibrated limit themselves.
+var percent = Measurand{wire.Humidity, 0, 100}
+
+// Quantities returns what the chip's values are.
+func (c *Chip) Quantities() []wire.Quantity {
+	var all []wire.Quantity
+	for _, m := range c.Measures {
+		all = append(all, m.Quantity)
+	}
+	return all
 }
 
 // Chips returns the chips by their names in a configuration. To add one, write
@@ -25,13 +51,13 @@ type Chip struct {
 func Chips() map[string]Chip {
 	return map[string]Chip{
 		// Datasheet SHT3x-DIS, tables 1, 2, 4, 8.
-		"sht3x": {"SHT3x", []uint16{0x44, 0x45}, 20 * time.Millisecond, -40, 125,
+		"sht3x": {"SHT3x", []uint16{0x44, 0x45}, 20 * time.Millisecond, []Measurand{celsius(-40, 125), percent},
 			func(b i2c.Bus, addr uint16) (Sensor, error) { return sensor(sht3x.NewI2C(b, addr, nil)) }},
 		// Datasheet BST-BME280-DS002, tables 1 and 2, section 9.1.
-		"bme280": {"BME280", []uint16{0x76, 0x77}, 20 * time.Millisecond, -40, 85,
+		"bme280": {"BME280", []uint16{0x76, 0x77}, 20 * time.Millisecond, []Measurand{celsius(-40, 85), percent},
 			func(b i2c.Bus, addr uint16) (Sensor, error) { return sensor(bme280.NewI2C(b, addr)) }},
 		// Datasheet AHT20, tables 1 and 2, section 5.4: a measurement takes 80 ms.
-		"aht20": {"AHT20", []uint16{0x38}, 100 * time.Millisecond, -40, 85,
+		"aht20": {"AHT20", []uint16{0x38}, 100 * time.Millisecond, []Measurand{celsius(-40, 85), percent},
 			func(b i2c.Bus, addr uint16) (Sensor, error) { return sensor(aht20.NewI2C(b, addr)) }},
 	}
 }

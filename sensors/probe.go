@@ -2,10 +2,10 @@ package sensors
 
 import (
 	"fmt"
+	"math"
+	"strings"
 	"sync"
 	"time"
-
-	"periph.io/x/conn/v3/physic"
 
 	"sensorgateway/wire"
 )
@@ -16,9 +16,6 @@ const (
 	lostAfter = 5
 	minPause  = 250 * time.Millisecond
 	maxPause  = 5 * time.Second
-	// margin lets a chip's limit itself pass: the nearest value that it can say may
-	// lie just beyond. In °C.
-	margin = 0.05
 )
 
 // A probe is one chip's goroutine: it finds the chip, has it measure when told,
@@ -28,13 +25,13 @@ type probe struct {
 	work chan job // of size 1; the scheduler never sends while a job is under way
 
 	sensor  Sensor // nil while the chip is not open
-	env     physic.Env
+	values  [2]float32
 	retryAt time.Time     // not opened again before
 	pause   time.Duration // and so long after the next failure
 	fails   int           // in a row
 	cause   error         // of the last failure
 
-	same      [2]int64 // the last good measurement
+	same      [2]uint32 // the bits of the last good measurement
 	sameSince time.Time
 
 	mu   sync.Mutex
@@ -64,18 +61,13 @@ func (p *probe) run(results chan<- job) {
 			j.fault = wire.FaultOf(err)
 			j.reading = wire.Failed(j.fault, j.stamp)
 		} else {
-			j.reading = wire.Reading{
-				Values:    [2]float32{float32(p.env.Temperature.Celsius()), float32(percent(p.env.Humidity))},
-				UnixMilli: j.stamp,
-			}
+			j.reading = wire.Reading{Values: p.values, UnixMilli: j.stamp}
 		}
 		results <- j // has room for every probe
 	}
 }
 
-func percent(h physic.RelativeHumidity) float64 { return float64(h) / float64(physic.PercentRH) }
-
-// measure makes one measurement into p.env. While the chip is lost and not yet
+// measure makes one measurement into p.values. While the chip is lost and not yet
 // to be tried again, it costs nothing and returns the last cause.
 func (p *probe) measure() error {
 	if p.sensor == nil {
@@ -86,10 +78,10 @@ func (p *probe) measure() error {
 			return p.failed(err)
 		}
 	}
-	p.env = physic.Env{}
-	err := p.guard(func() error { return p.sensor.Sense(&p.env) })
+	p.values = [2]float32{wire.NotMeasured(), wire.NotMeasured()}
+	err := p.guard(func() error { return p.sensor.Sense(p.values[:len(p.cfg.Chip.Measures)]) })
 	if err == nil {
-		err = p.judge()
+		err = p.check()
 	}
 	if err != nil {
 		return p.failed(err)
@@ -117,20 +109,30 @@ func (p *probe) guard(f func() error) (err error) {
 	return f()
 }
 
-// judge refuses what the chip cannot have measured, and what has stood still
-// for longer than any real surroundings do.
-func (p *probe) judge() error {
-	t, h := p.env.Temperature.Celsius(), percent(p.env.Humidity)
-	if !(t >= p.cfg.Chip.Min-margin && t <= p.cfg.Chip.Max+margin && h >= 0 && h <= 100) {
-		return fmt.Errorf("%v: %.2f °C, %.2f %%RH is outside its range: %w", p.sensor, t, h, wire.Implausible)
+// check refuses what the chip cannot have measured, and values that have not
+// changed for longer than those of real surroundings do.
+func (p *probe) check() error {
+	for i, m := range p.cfg.Chip.Measures {
+		if v := p.values[i]; !(v >= m.Min && v <= m.Max) {
+			return fmt.Errorf("%v: %s is outside its range: %w", p.sensor, p.text(), wire.Implausible)
+		}
 	}
-	now, same := time.Now(), [2]int64{int64(p.env.Temperature), int64(p.env.Humidity)}
+	now, same := time.Now(), [2]uint32{math.Float32bits(p.values[0]), math.Float32bits(p.values[1])}
 	if same != p.same || p.sameSince.IsZero() {
 		p.same, p.sameSince = same, now
 	} else if d := now.Sub(p.sameSince); p.cfg.StuckAfter > 0 && d >= p.cfg.StuckAfter {
-		return fmt.Errorf("%v: %.2f °C, %.2f %%RH to the last bit for %v: %w", p.sensor, t, h, d.Truncate(time.Second), wire.Stuck)
+		return fmt.Errorf("%v: %s to the last bit for %v: %w", p.sensor, p.text(), d.Truncate(time.Second), wire.Stuck)
 	}
 	return nil
+}
+
+// text is the values for people.
+func (p *probe) text() string {
+	var all []string
+	for i, m := range p.cfg.Chip.Measures {
+		all = append(all, m.Text(p.values[i]))
+	}
+	return strings.Join(all, ", ")
 }
 
 // failed decides what a failure means for the next tick.

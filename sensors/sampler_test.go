@@ -1,6 +1,7 @@
 package sensors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"time"
 
 	"periph.io/x/conn/v3/i2c"
-	"periph.io/x/conn/v3/physic"
 
 	"sensorgateway/wire"
 )
@@ -25,14 +25,13 @@ type fake struct {
 	n              int
 }
 
-func (f *fake) Sense(e *physic.Env) error {
+func (f *fake) Sense(values []float32) error {
 	f.n++
 	c, err := f.sense(f.n - 1)
 	if err != nil {
 		return err
 	}
-	e.Temperature = physic.ZeroCelsius + physic.Temperature(c*float64(physic.Celsius))
-	e.Humidity = 50 * physic.PercentRH
+	values[0], values[1] = float32(c), 50
 	return nil
 }
 func (f *fake) Halt() error    { f.halted++; return nil }
@@ -40,7 +39,7 @@ func (f *fake) String() string { return "fake 0x01 on bus 1" }
 
 func (f *fake) config(id uint16, interval time.Duration) Config {
 	return Config{ID: id, Name: fmt.Sprintf("s%d", id), Interval: interval, Chip: Chip{
-		Model: "fake", Min: -40, Max: 125,
+		Model: "fake", Measures: []Measurand{celsius(-40, 125), percent},
 		Open: func(i2c.Bus, uint16) (Sensor, error) {
 			f.opened++
 			if f.open != nil {
@@ -454,5 +453,63 @@ func TestHistogram(t *testing.T) {
 	}
 	if h.Sum() != time.Hour+time.Millisecond+125001 {
 		t.Errorf("sum %v", h.Sum())
+	}
+}
+
+// meter is a chip of one quantity.
+type meter struct{ value func(n int) float32 }
+
+func (m *meter) config(n *int) Config {
+	return Config{Name: "air", Interval: 100 * time.Millisecond, StuckAfter: time.Second, Chip: Chip{
+		Model: "meter", Measures: []Measurand{{wire.CO2, 400, 5000}},
+		Open: func(i2c.Bus, uint16) (Sensor, error) {
+			return senseFunc(func(values []float32) error {
+				if len(values) != 1 {
+					return fmt.Errorf("%d values", len(values))
+				}
+				values[0] = m.value(*n)
+				*n++
+				return nil
+			}), nil
+		},
+	}}
+}
+
+type senseFunc func(values []float32) error
+
+func (f senseFunc) Sense(values []float32) error { return f(values) }
+func (senseFunc) Halt() error                    { return nil }
+func (senseFunc) String() string                 { return "meter 0x01 on bus 1" }
+
+// What a chip does not measure is said, and changes nothing in what is found out
+// about the rest.
+func TestOneQuantity(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		value func(n int) float32
+		fault wire.Fault // of the last record
+		err   string
+	}{
+		{"well", func(n int) float32 { return 600 + float32(n) }, wire.Good, ""},
+		{"out of its range", func(int) float32 { return 399 }, wire.Implausible, "meter 0x01 on bus 1: 399 ppm is outside its range: implausible"},
+		{"not a number", func(int) float32 { return float32(math.NaN()) }, wire.Implausible, "meter 0x01 on bus 1: NaN ppm is outside its range: implausible"},
+		{"stuck", func(int) float32 { return 612 }, wire.Stuck, "meter 0x01 on bus 1: 612 ppm to the last bit for 1s: stuck"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := 0
+				got, s := sample(2*time.Second+time.Millisecond, (&meter{tt.value}).config(&n))
+				last := got[len(got)-1].records[0]
+				if last.Fault != tt.fault || math.Float32bits(last.Values[1]) != math.Float32bits(tt.fault.NaN()) {
+					t.Errorf("fault %v, values %x", last.Fault, last.Append(nil)[8:16])
+				}
+				if tt.fault == wire.Good && last.Values[0] < 600 {
+					t.Errorf("measured %v", last.Values[0])
+				}
+				if err := s.Err(0); fmt.Sprint(err) != cmp.Or(tt.err, "<nil>") {
+					t.Errorf("Err: %v, want %s", err, tt.err)
+				}
+			})
+		})
 	}
 }

@@ -7,17 +7,15 @@
 // code: an emulated bus is just another i2c.Bus.
 package sensors
 
-import "periph.io/x/conn/v3/physic"
-
 // A Sensor measures its surroundings. One goroutine calls it.
 //
-// Drivers of periph have this shape already, or nearly. A driver never holds its
-// bus while the chip converts, returns in bounded time, and wraps the cause of a
+// A driver never holds its bus while the chip converts, returns in bounded time, and wraps the cause of a
 // failure ([wire.Fault]) into its error. After an error that carries
 // [wire.WarmingUp] the chip has lost its settings: the driver is constructed anew.
 type Sensor interface {
-	// Sense measures once. It sets Temperature and Humidity of the Env.
-	Sense(*physic.Env) error
+	// Sense measures once and sets values, one for each of the chip's quantities
+	// ([Chip.Measures]) in their order and units. An error leaves them undefined.
+	Sense(values []float32) error
 	// Halt ends the use of the chip.
 	Halt() error
 	// String tells chip, address and bus: "sht3x 0x44 on bus 1".

@@ -198,7 +198,7 @@ func (g *running) build(buses buses) error {
 			Interval: c.Interval, StuckAfter: c.StuckAfter, FirstSeq: g.state.First()[i],
 		})
 		infos = append(infos, wire.SensorInfo{
-			ID: uint16(i), Name: c.Name, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(), NextSeq: g.state.First()[i],
+			ID: uint16(i), Name: c.Name, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(), NextSeq: g.state.First()[i], Values: chip.Quantities(),
 		})
 	}
 	infos[primary].Primary = true

@@ -16,6 +16,7 @@ import (
 	"periph.io/x/conn/v3/physic"
 	periph "periph.io/x/devices/v3/aht20"
 
+	"sensorgateway/sensors/internal/climate"
 	"sensorgateway/wire"
 )
 
@@ -64,13 +65,13 @@ func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
 	return &Dev{dev: dev, name: name}, nil
 }
 
-// Sense measures once and sets Temperature and Humidity of e; after an error e
-// is as it was. It takes 80 ms, 95 ms at most, plus its transfers; the bus is
-// free meanwhile.
+// Sense measures once and sets values to the temperature in °C and the relative
+// humidity in %; after an error they are as they were. It takes 80 ms, 95 ms at
+// most, plus its transfers; the bus is free meanwhile.
 //
 // An error carries [wire.Checksum], [wire.Timeout] if the chip is still
 // measuring, or [wire.WarmingUp] if it was reset: then construct it anew.
-func (d *Dev) Sense(e *physic.Env) error {
+func (d *Dev) Sense(values []float32) error {
 	var env physic.Env
 	switch err := d.dev.Sense(&env).(type) {
 	case nil:
@@ -86,7 +87,7 @@ func (d *Dev) Sense(e *physic.Env) error {
 	if env.Temperature == neverMeasured && env.Humidity == 0 {
 		return fmt.Errorf("%s: was reset while it measured: %w", d.name, wire.WarmingUp)
 	}
-	e.Temperature, e.Humidity = env.Temperature, env.Humidity
+	climate.Set(values, env.Temperature, env.Humidity)
 	return nil
 }
 

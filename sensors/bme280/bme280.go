@@ -18,6 +18,7 @@ import (
 	"periph.io/x/conn/v3/physic"
 	"periph.io/x/devices/v3/bmxx80"
 
+	"sensorgateway/sensors/internal/climate"
 	"sensorgateway/wire"
 )
 
@@ -124,15 +125,15 @@ func (d *Dev) checkTrimming() error {
 	return nil
 }
 
-// Sense measures once and sets Temperature and Humidity of e; after an error e
-// is as it was. It takes 7 ms, 26 ms at most, plus its transfers; the bus is
-// free meanwhile.
+// Sense measures once and sets values to the temperature in °C and the relative
+// humidity in %; after an error they are as they were. It takes 7 ms, 26 ms at
+// most, plus its transfers; the bus is free meanwhile.
 //
 // An error carries [wire.Timeout] if the chip is still measuring,
 // [wire.Implausible] if the data are no data, or [wire.WarmingUp] if the chip
 // was reset behind our back and has lost its settings: then construct it anew,
 // for it will not measure humidity before.
-func (d *Dev) Sense(e *physic.Env) error {
+func (d *Dev) Sense(values []float32) error {
 	var env physic.Env
 	if err := d.dev.Sense(&env); err != nil {
 		return d.cause(err)
@@ -146,7 +147,7 @@ func (d *Dev) Sense(e *physic.Env) error {
 			return err
 		}
 	}
-	e.Temperature, e.Humidity = env.Temperature, env.Humidity
+	climate.Set(values, env.Temperature, env.Humidity)
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"periph.io/x/conn/v3/i2c/i2ctest"
-	"periph.io/x/conn/v3/physic"
 
 	"sensorgateway/sensors/internal/bustest"
 	"sensorgateway/wire"
@@ -188,21 +187,18 @@ func TestSense(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				data := get(0xF7, 0x80, 0, 0, byte(tt.rawT>>12), byte(tt.rawT>>4), byte(tt.rawT<<4), byte(tt.rawH>>8), byte(tt.rawH))
 				d, b := open(t, start, busy, busy, idle, data)
-				env, begin := physic.Env{Pressure: 7}, time.Now()
-				if err := d.Sense(&env); err != nil {
+				values, begin := make([]float32, 2), time.Now()
+				if err := d.Sense(values); err != nil {
 					t.Fatal(err)
 				}
 				took := time.Since(begin)
-				celsius, percent := env.Temperature.Celsius(), float64(env.Humidity)/float64(physic.PercentRH)
+				celsius, percent := float64(values[0]), float64(values[1])
 				wantT, wantH := formula(float64(tt.rawT), float64(tt.rawH))
 				if math.Abs(celsius-wantT) > 0.0101 || math.Abs(percent-wantH) > 0.02 {
 					t.Errorf("got %v °C, %v %%; want %v, %v", celsius, percent, wantT, wantH)
 				}
 				if math.Abs(celsius-tt.t) > 1 || math.Abs(percent-tt.h) > 1 {
 					t.Errorf("got %v °C, %v %%; want about %v, %v", celsius, percent, tt.t, tt.h)
-				}
-				if env.Pressure != 7 {
-					t.Errorf("it set the pressure to %v", env.Pressure)
 				}
 				if min := 5500*time.Microsecond + 2*pollPause; took < min || took > min+time.Millisecond {
 					t.Errorf("it took %v, want %v: a conversion, and a pause between polls", took, min)
@@ -264,14 +260,14 @@ func TestSenseFails(t *testing.T) {
 				for i, err := range tt.fail {
 					b.Fail[len(opening)+i] = err
 				}
-				before := physic.Env{Temperature: 1, Humidity: 2, Pressure: 3}
-				env := before
-				err := d.Sense(&env)
+				before := [2]float32{1, 2}
+				got := before
+				err := d.Sense(got[:])
 				bustest.CheckError(t, err, tt.fault, tt.text)
-				if (err != nil) != (env == before) {
-					t.Errorf("%v left %+v", err, env)
+				if (err != nil) != (got == before) {
+					t.Errorf("%v left %+v", err, got)
 				}
-				if err := d.Sense(&env); err != nil {
+				if err := d.Sense(got[:]); err != nil {
 					t.Errorf("the next one: %v", err)
 				}
 				if err := b.Close(); err != nil {
@@ -287,7 +283,7 @@ func TestSenseEndsWhenTheStatusIsStuck(t *testing.T) {
 		d, b := open(t, append([]i2ctest.IO{start}, many(100, get(0xF3, 0xFF))...)...)
 		for range 2 {
 			begin, before := time.Now(), b.Count
-			err := d.Sense(&physic.Env{})
+			err := d.Sense(make([]float32, 2))
 			bustest.CheckError(t, err, wire.Timeout, "bme280 0x76 on bus 1: still measuring after 26ms: timeout")
 			if took, n := time.Since(begin), b.Count-before; took > 30*time.Millisecond || n > 30 {
 				t.Errorf("it took %v and %d transfers", took, n)
@@ -295,7 +291,7 @@ func TestSenseEndsWhenTheStatusIsStuck(t *testing.T) {
 			b.Ops, b.Count = append([]i2ctest.IO{start}, many(100, get(0xF3, 0xFF))...), 0
 		}
 		b.Ops, b.Count = []i2ctest.IO{start, idle, reading}, 0
-		if err := d.Sense(&physic.Env{}); err != nil {
+		if err := d.Sense(make([]float32, 2)); err != nil {
 			t.Errorf("when it is well again: %v", err)
 		}
 	})
@@ -315,7 +311,7 @@ func TestSenseOnABusyBus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Sense(&physic.Env{}); err != nil {
+		if err := d.Sense(make([]float32, 2)); err != nil {
 			t.Errorf("the chip was in time, the bus was not: %v", err)
 		}
 	})
@@ -359,15 +355,15 @@ func FuzzSense(f *testing.F) {
 			if err != nil {
 				return
 			}
-			var env physic.Env
-			if err = d.Sense(&env); err != nil {
+			values := make([]float32, 2)
+			if err = d.Sense(values); err != nil {
 				return
 			}
-			if env.Humidity < 0 || env.Humidity > 100*physic.PercentRH {
-				t.Errorf("humidity %d", env.Humidity)
+			if values[1] < 0 || values[1] > 100 {
+				t.Errorf("humidity %v", values[1])
 			}
 			if data[6] == 0x80 && data[7] == 0 && settings[0]&7 == 0 {
-				t.Errorf("humidity was off, and Sense returned %v", env.Humidity)
+				t.Errorf("humidity was off, and Sense returned %v", values[1])
 			}
 		})
 	})

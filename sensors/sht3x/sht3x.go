@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"periph.io/x/conn/v3/i2c"
-	"periph.io/x/conn/v3/physic"
 
+	"sensorgateway/sensors/internal/climate"
 	"sensorgateway/wire"
 )
 
@@ -128,10 +128,11 @@ func (d *Dev) calm() error {
 	return nil
 }
 
-// Sense measures once and sets Temperature and Humidity of e; after an error e
-// is as it was. It waits for the conversion (see [Repeatability]) without the
-// bus, and at most 4 ms longer for a chip that is late.
-func (d *Dev) Sense(e *physic.Env) error {
+// Sense measures once and sets values to the temperature in °C and the relative
+// humidity in %; after an error they are as they were. It waits for the
+// conversion (see [Repeatability]) without the bus, and at most 4 ms longer for
+// a chip that is late.
+func (d *Dev) Sense(values []float32) error {
 	if err := d.tx(d.command[:], nil); err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func (d *Dev) Sense(e *physic.Env) error {
 	if err != nil {
 		return fmt.Errorf("%s: read: %w", d.name, err)
 	}
-	e.Temperature, e.Humidity = t, h
+	climate.Set(values, t, h)
 	return nil
 }
 

@@ -1,13 +1,13 @@
 package sht3x
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"periph.io/x/conn/v3/i2c/i2ctest"
-	"periph.io/x/conn/v3/physic"
 
 	"sensorgateway/sensors/internal/bustest"
 	"sensorgateway/wire"
@@ -117,17 +117,12 @@ func TestSense(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d, b := open(t, tt.opts, i2ctest.IO{Addr: 0x44, W: []byte{0x24, tt.command}}, read)
-				env := physic.Env{Pressure: 7}
-				if err := d.Sense(&env); err != nil {
+				values := make([]float32, 2)
+				if err := d.Sense(values); err != nil {
 					t.Fatal(err)
 				}
-				want := physic.Env{
-					Temperature: physic.ZeroCelsius + 23018616007*physic.NanoKelvin,
-					Humidity:    4500038 * physic.TenthMicroRH,
-					Pressure:    7,
-				}
-				if env != want {
-					t.Errorf("got %+v, want %+v", env, want)
+				if want := []float32{23.018616, 45.00038}; !slices.Equal(values, want) {
+					t.Errorf("got %v, want %v", values, want)
 				}
 				if got := b.At[3].Sub(b.At[2]); got < tt.wait || got > tt.wait+time.Millisecond {
 					t.Errorf("it read after %v, want %v or a little later", got, tt.wait)
@@ -181,17 +176,17 @@ func TestSenseFails(t *testing.T) {
 				for i, err := range tt.fail {
 					b.Fail[i+2] = err
 				}
-				before := physic.Env{Temperature: 1, Humidity: 2, Pressure: 3}
-				env, begin := before, time.Now()
-				err := d.Sense(&env)
+				before := [2]float32{1, 2}
+				got, begin := before, time.Now()
+				err := d.Sense(got[:])
 				bustest.CheckError(t, err, tt.fault, tt.text)
-				if err != nil && env != before {
-					t.Errorf("a failed Sense left %+v", env)
+				if err != nil && got != before {
+					t.Errorf("a failed Sense left %v", got)
 				}
 				if took := time.Since(begin); took > 11*time.Millisecond {
 					t.Errorf("it took %v", took)
 				}
-				if err := d.Sense(&env); err != nil {
+				if err := d.Sense(got[:]); err != nil {
 					t.Errorf("the next one: %v", err)
 				}
 				if err := b.Close(); err != nil {
@@ -220,9 +215,9 @@ func TestSenseAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var env physic.Env
+		values := make([]float32, 2)
 		if n := testing.AllocsPerRun(100, func() {
-			if err := d.Sense(&env); err != nil {
+			if err := d.Sense(values); err != nil {
 				t.Fatal(err)
 			}
 		}); n != 0 {
