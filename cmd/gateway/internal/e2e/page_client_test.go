@@ -19,7 +19,7 @@ func TestPageOfOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	simulated, err := os.ReadFile("simulate.yaml")
+	simulated, err := os.ReadFile(filepath.Join(projectRoot, "cmd/gateway/simulate.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
