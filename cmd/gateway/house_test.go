@@ -67,8 +67,9 @@ var inGateway = map[string][]string{
 	"gateway/motor": {"gateway/pins"}, // an output is made of lines and PWM
 	"gateway/pins":  {},               // nothing travels from here, so not even wire
 	// A log is made of its files, these of blocks, and they are replaced as a whole.
-	"gateway/history":        {"gateway/atomicfile", "gateway/history/codec", "gateway/history/format", "gateway/history/disk"},
+	"gateway/history":        {"gateway/atomicfile", "gateway/history/codec", "gateway/history/format", "gateway/history/index", "gateway/history/disk"},
 	"gateway/history/format": {"gateway/history/codec"},
+	"gateway/history/index":  {"gateway/history/codec", "gateway/history/format"},
 	"gateway/history/disk":   {"gateway/atomicfile"},
 }
 

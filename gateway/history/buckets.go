@@ -82,23 +82,23 @@ type sum struct {
 // earliest returns the time from from on, before to, before which there is nothing.
 func (g *gatherer) earliest(from, to int64) (at int64, ok bool) {
 	defer g.lock()()
-	s := g.store()
-	t := s.streams[g.name]
+	s := g.index()
+	t := s.Streams[g.name]
 	if t == nil {
 		return 0, false
 	}
 	at = to
 	see := func(o codec.Origin, begin, end int64) {
-		add, _ := s.correction(o)
+		add, _ := s.Correction(o)
 		if begin, end = max(begin+add, from), end+add; end >= from && begin < at {
 			at = begin
 		}
 	}
-	for _, c := range t.chapters {
+	for _, c := range t.Chapters {
 		see(c.Origin, c.From, c.To)
 	}
-	for _, b := range t.blocks {
-		see(b.origin, b.summary.From, b.summary.To)
+	for _, b := range t.Blocks {
+		see(b.Origin, b.Summary.From, b.Summary.To)
 	}
 	return at, at < to
 }

@@ -16,6 +16,7 @@ import (
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/index"
 	"sensorgateway/wire"
 )
 
@@ -223,13 +224,13 @@ func TestDiskStalls(t *testing.T) {
 					waited += time.Since(begin)
 					<-time.After(tt.every)
 					l.mu.Lock()
-					most = max(most, l.store.memory+cap(l.queue.records)*recordMemory)
+					most = max(most, l.index.Memory+cap(l.queue.records)*index.RecordMemory)
 					l.mu.Unlock()
 				}
 				if waited > 3*appendWait {
 					t.Errorf("Append waited %v", waited)
 				}
-				if most > memoryMax+2*queueMax*recordMemory {
+				if most > memoryMax+2*queueMax*index.RecordMemory {
 					t.Errorf("%d bytes of memory", most)
 				}
 				if l.Durable() == nil {

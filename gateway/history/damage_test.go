@@ -58,7 +58,7 @@ func TestFlippedBits(t *testing.T) {
 	t.Logf("%d flips in %d KiB of %d files", flips, size>>10, len(d.names))
 }
 
-// readDamaged reads all of a store in which a bit is flipped.
+// readDamaged reads all of a log in which a bit is flipped.
 func readDamaged(d *testDisk, made [][]wire.Record) error {
 	var noticed atomic.Int64
 	l, err := Open(Options{FS: d, Sensors: rigSensors, Log: slog.New(countWarnings{&noticed})})
@@ -116,7 +116,7 @@ func (c countWarnings) Handle(context.Context, slog.Record) error { c.n.Add(1); 
 func (c countWarnings) WithAttrs([]slog.Attr) slog.Handler        { return c }
 func (c countWarnings) WithGroup(string) slog.Handler             { return c }
 
-// What a store reads from a directory of strange files is nothing.
+// What a log reads from a directory of strange files is nothing.
 func TestStrangeFiles(t *testing.T) {
 	fs := disk.NewMemory()
 	for _, name := range []string{"0000000000000001.segment", "0000000000000001.journal", "0000000000000002.segment", "x.segment", "note.txt", "0000000000000003.journal.new"} {

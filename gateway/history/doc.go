@@ -5,7 +5,7 @@
 // It knows disks and records; not sockets, not the server, not the configuration.
 //
 // Three places hold records, in the order in which they grow old. All of them are
-// in the index ([store]) in memory, by which they are found:
+// in the index ([index.Index]) in memory, by which they are found:
 //
 //   - Memory: the newest ones, up to an hour, as they are for a minute and packed
 //     in blocks from then on. Readers see a record as soon as it is appended.

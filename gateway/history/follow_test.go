@@ -54,8 +54,8 @@ func TestFollow(t *testing.T) {
 		follow(chance.IntN(6))
 	}
 	follow(1e6)
-	if len(r.store.segments) < 3 {
-		t.Fatalf("%d segments", len(r.store.segments))
+	if len(r.index.Segments) < 3 {
+		t.Fatalf("%d segments", len(r.index.Segments))
 	}
 	same(t, got, m.of(0))
 

@@ -10,6 +10,7 @@ import (
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/index"
 )
 
 const (
@@ -126,12 +127,12 @@ func (l *Log) due(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !now.Before(l.keeper.sealAgain) && (now.Sub(l.keeper.sealed) >= sealEvery ||
-		l.journal != nil && l.journal.used() > sealUsed || l.store.memory > l.sealBytes())
+		l.journal != nil && l.journal.used() > sealUsed || l.index.Memory > l.sealBytes())
 }
 
 // sealBytes is how many bytes a segment may become long.
 func (l *Log) sealBytes() int {
-	return int(min(sealBytes, l.o.MaxBytes/16)) + len(l.streams)*codec.BlockRecords*recordMemory
+	return int(min(sealBytes, l.o.MaxBytes/16)) + len(l.streams)*codec.BlockRecords*index.RecordMemory
 }
 
 // sync makes durable what has been written.
@@ -171,19 +172,19 @@ func (l *Log) sync() error {
 // pack packs the blocks that do not grow any more.
 func (l *Log) pack() {
 	l.mu.Lock()
-	var blocks []*block
-	for _, t := range l.store.streams {
-		for _, b := range t.blocks {
-			if b.closed && b.packed == nil {
+	var blocks []*index.Block
+	for _, t := range l.index.Streams {
+		for _, b := range t.Blocks {
+			if b.Closed && b.Packed == nil {
 				blocks = append(blocks, b)
 			}
 		}
 	}
 	l.mu.Unlock()
 	for _, b := range blocks {
-		packed := l.keeper.packer.AppendBlock(nil, b.origin, b.prev, b.summary, b.records)
+		packed := l.keeper.packer.AppendBlock(nil, b.Origin, b.Prev, b.Summary, b.Records)
 		l.mu.Lock()
-		l.store.pack(b, packed)
+		l.index.Pack(b, packed)
 		l.mu.Unlock()
 	}
 }
@@ -193,12 +194,12 @@ func (l *Log) pack() {
 func (l *Log) adopt(r *recovery) {
 	k := &l.keeper
 	k.next, k.page = max(r.next, 1), r.page
-	for _, t := range r.store.streams {
-		t.close()
+	for _, t := range r.index.Streams {
+		t.Close()
 	}
 	l.size = 0
-	for _, g := range r.store.segments {
-		l.size += g.size
+	for _, g := range r.index.Segments {
+		l.size += g.Size
 	}
 	k.away = r.away
 	for _, f := range r.away {

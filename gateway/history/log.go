@@ -14,6 +14,7 @@ import (
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/index"
 	"sensorgateway/wire"
 )
 
@@ -54,10 +55,10 @@ type Log struct {
 	keeper  keeper
 
 	mu        sync.Mutex
-	store     *store
+	index     *index.Index
 	run       format.Run
-	paged     format.Run // of the next page: Begin may be ahead of it
-	streams   []*stream  // by number
+	paged     format.Run      // of the next page: Begin may be ahead of it
+	streams   []*index.Stream // by number
 	queue     queue
 	size      int64 // bytes on disk
 	trouble   error // why readings are not durable
@@ -115,21 +116,21 @@ func Open(o Options) (*Log, error) {
 	l.queue.open = true
 	r, err := l.recover(true)
 	if err != nil {
-		l.store = newStore()
+		l.index = index.New()
 		l.trouble = err
 		l.keeper.unread = true
 		// What is on the disk comes before what is made now, once it can be read.
 		for _, name := range o.Sensors {
-			l.store.stream(name).ordinals = math.MaxInt64 / 2
+			l.index.Stream(name).Ordinals = math.MaxInt64 / 2
 		}
 		l.log.Warn("readings cannot be kept", "dir", o.Dir, "err", err)
 	} else {
 		l.adopt(r)
 		l.reuse(r)
-		l.store = r.store
+		l.index = r.index
 	}
 	for _, name := range o.Sensors {
-		l.streams = append(l.streams, l.store.stream(name))
+		l.streams = append(l.streams, l.index.Stream(name))
 	}
 	return l, nil
 }
@@ -182,7 +183,7 @@ func (l *Log) recover(patient bool) (*recovery, error) {
 func (l *Log) Epoch() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.store.newest.Epoch
+	return l.index.Newest.Epoch
 }
 
 // Last returns the sensor's newest number in Epoch.
@@ -193,7 +194,7 @@ func (l *Log) Last(sensor uint16) (seq uint32, ok bool) {
 		return 0, false
 	}
 	t := l.streams[sensor]
-	return t.last, t.any && t.epoch == l.store.newest.Epoch
+	return t.Last, t.Any && t.Epoch == l.index.Newest.Epoch
 }
 
 // Begin tells the numbers that come next, by sensor, before the first Append and
@@ -210,8 +211,8 @@ func (l *Log) Begin(epoch string, next []uint32) {
 		next = append(next, 0)
 	}
 	for i, t := range l.streams {
-		t.begin(epoch, next[i])
-		next[i] = t.prev + 1
+		t.Begin(epoch, next[i])
+		next[i] = t.Prev + 1
 	}
 	l.run.Epoch = epoch
 	l.queue.push(tick{run: l.run, begin: next}, nil)
@@ -227,10 +228,21 @@ func (l *Log) Kept(sensor uint16, after uint32) (from uint32) {
 	if int(sensor) >= len(l.streams) {
 		return from
 	}
-	if t := l.streams[sensor]; int32(t.lost-from) > 0 && t.epoch == l.epoch() {
-		return t.lost
+	if t := l.streams[sensor]; wire.Before(from, t.Lost) && t.Epoch == l.epoch() {
+		return t.Lost
 	}
 	return from
+}
+
+// Oldest returns the sensor's oldest number of this epoch. It asks the memory
+// only.
+func (l *Log) Oldest(sensor uint16) (seq uint32, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if int(sensor) >= len(l.streams) {
+		return 0, false
+	}
+	return l.streams[sensor].Oldest(l.epoch())
 }
 
 // epoch returns the present one: Begin's, or before it that of the newest record.
@@ -238,7 +250,7 @@ func (l *Log) epoch() string {
 	if l.run.Epoch != "" {
 		return l.run.Epoch
 	}
-	return l.store.newest.Epoch
+	return l.index.Newest.Epoch
 }
 
 // Append takes in the records of a tick, which it copies. It waits up to 20 ms
@@ -250,9 +262,9 @@ func (l *Log) Append(records []wire.Record, offset int64) (written bool) {
 	l.mu.Lock()
 	records = l.known(records)
 	for _, r := range records {
-		l.store.add(l.streams[r.Sensor], l.run.Epoch, l.boot, r, offset)
+		l.index.Add(l.streams[r.Sensor], l.run.Epoch, l.boot, r, offset)
 	}
-	if lost := l.store.shrink(memoryMax); lost > 0 {
+	if lost := l.index.Shrink(memoryMax); lost > 0 {
 		l.keeper.dropped.Add(int64(lost))
 	}
 	behind, mine := l.queue.len() > 0, uint64(0)

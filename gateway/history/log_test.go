@@ -142,7 +142,7 @@ func TestLogKeepsWhatItIsGiven(t *testing.T) {
 						l.Append(m.tick(), m.offset)
 						<-time.After(time.Second)
 					}
-					if n := len(l.store.segments); n != (part+1)*tt.segments {
+					if n := len(l.index.Segments); n != (part+1)*tt.segments {
 						t.Errorf("%d segments, want %d", n, (part+1)*tt.segments)
 					}
 					if err := l.Durable(); err != nil {

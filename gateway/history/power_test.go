@@ -55,9 +55,9 @@ type claim []uint32
 func (r *rig) removed() claim {
 	c := make(claim, len(rigSensors))
 	for i, t := range r.streams {
-		c[i] = t.lost
-		for _, x := range t.chapters {
-			if len(r.store.segments) > 1 && x.segment == r.store.segments[0] {
+		c[i] = t.Lost
+		for _, x := range t.Chapters {
+			if len(r.index.Segments) > 1 && x.Segment == r.index.Segments[0] {
 				c[i] = max(c[i], x.Last+1)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"sensorgateway/wire"
 
 	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/index"
 )
 
 // queue holds the ticks that wait for the writer, in order.
@@ -27,8 +28,8 @@ type tick struct {
 }
 
 const (
-	queueMax    = 4 << 20 / recordMemory // records
-	queueRetain = 4096                   // that room is kept for
+	queueMax    = 4 << 20 / index.RecordMemory // records
+	queueRetain = 4096                         // that room is kept for
 )
 
 func (q *queue) len() int { return len(q.ticks) - q.first }

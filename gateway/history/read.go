@@ -10,16 +10,17 @@ import (
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/index"
 	"sensorgateway/wire"
 )
 
-// library is what readers read: a store, and the disk that its segments are on.
+// library is what readers read: an index, and the disk that its segments are on.
 type library struct {
 	lock   func() (unlock func())
-	store  func() *store
+	index  func() *index.Index
 	fs     FS
 	log    *slog.Logger
-	damage func(c *chapter, last uint32) // numbers up to last cannot be read
+	damage func(c *index.Chapter, last uint32) // numbers up to last cannot be read
 }
 
 // reader goes through a sensor's blocks in the order in which they were made. A
@@ -50,7 +51,7 @@ type span struct {
 
 // opened is a chapter with its index.
 type opened struct {
-	chapter *chapter
+	chapter *index.Chapter
 	places  []format.Place
 }
 
@@ -63,7 +64,7 @@ type piece struct {
 
 	records []wire.Record // in memory; a copy
 	packed  []byte
-	chapter *chapter
+	chapter *index.Chapter
 	place   format.Place
 	open    bool // may grow
 }
@@ -87,12 +88,12 @@ func (r *reader) next() *piece {
 			continue
 		}
 		unlock := r.lock()
-		add, synced := r.store().correction(c.Origin)
+		add, synced := r.index().Correction(c.Origin)
 		unlock()
-		for i := int(r.ordinal - c.ordinal); i < len(places); i++ {
+		for i := int(r.ordinal - c.Ordinal); i < len(places); i++ {
 			s := places[i].Summary
 			if r.wants(c.Origin, span{s.First, s.Last, s.From + add, s.To + add}) {
-				r.moveTo(c.ordinal + int64(i))
+				r.moveTo(c.Ordinal + int64(i))
 				return &piece{origin: c.Origin, summary: s, add: add, synced: synced, chapter: c, place: places[i]}
 			}
 		}
@@ -107,38 +108,38 @@ func (r *reader) moveTo(ordinal int64) {
 	}
 }
 
-func (r *reader) skip(c *chapter) { r.moveTo(c.ordinal + int64(c.Blocks)) }
+func (r *reader) skip(c *index.Chapter) { r.moveTo(c.Ordinal + int64(c.Blocks)) }
 
 // seek finds the next chapter on the disk or block in memory that is wanted.
-func (r *reader) seek() (*piece, *chapter) {
+func (r *reader) seek() (*piece, *index.Chapter) {
 	defer r.lock()()
-	s := r.store()
-	t := s.streams[r.name]
+	s := r.index()
+	t := s.Streams[r.name]
 	if t == nil {
 		return nil, nil
 	}
-	for _, c := range t.chapters {
-		if c.ordinal+int64(c.Blocks) <= r.ordinal {
+	for _, c := range t.Chapters {
+		if c.Ordinal+int64(c.Blocks) <= r.ordinal {
 			continue
 		}
-		add, _ := s.correction(c.Origin)
+		add, _ := s.Correction(c.Origin)
 		if !r.wants(c.Origin, span{c.First, c.Last, c.From + add, c.To + add}) {
 			continue
 		}
-		r.moveTo(max(r.ordinal, c.ordinal))
+		r.moveTo(max(r.ordinal, c.Ordinal))
 		return nil, c
 	}
-	for _, b := range t.blocks {
-		if b.ordinal < r.ordinal || b.ordinal == r.ordinal && r.record >= b.summary.Count() {
+	for _, b := range t.Blocks {
+		if b.Ordinal < r.ordinal || b.Ordinal == r.ordinal && r.record >= b.Summary.Count() {
 			continue
 		}
-		p := &piece{origin: b.origin, summary: b.summary, packed: b.packed, open: !b.closed}
-		p.add, p.synced = s.correction(b.origin)
-		if !r.wants(b.origin, p.span()) {
+		p := &piece{origin: b.Origin, summary: b.Summary, packed: b.Packed, open: !b.Closed}
+		p.add, p.synced = s.Correction(b.Origin)
+		if !r.wants(b.Origin, p.span()) {
 			continue
 		}
-		r.moveTo(b.ordinal)
-		r.batch = append(r.batch[:0], b.records...)
+		r.moveTo(b.Ordinal)
+		r.batch = append(r.batch[:0], b.Records...)
 		p.records = r.batch
 		return p, nil
 	}
@@ -146,11 +147,11 @@ func (r *reader) seek() (*piece, *chapter) {
 }
 
 // open returns the index of a chapter.
-func (r *reader) open(c *chapter) ([]format.Place, error) {
+func (r *reader) open(c *index.Chapter) ([]format.Place, error) {
 	if r.file.chapter == c {
 		return r.file.places, nil
 	}
-	f, err := again(func() (disk.File, error) { return r.fs.Open(c.segment.name, false) })
+	f, err := again(func() (disk.File, error) { return r.fs.Open(c.Segment.Name, false) })
 	if err != nil {
 		return nil, err
 	}
@@ -167,11 +168,11 @@ func (r *reader) open(c *chapter) ([]format.Place, error) {
 }
 
 // rescue finds the blocks of a chapter whose index is damaged.
-func (r *reader) rescue(c *chapter, f disk.File) (places []format.Place, err error) {
-	found, err := format.ScanSegment(f, c.segment.size)
+func (r *reader) rescue(c *index.Chapter, f disk.File) (places []format.Place, err error) {
+	found, err := format.ScanSegment(f, c.Segment.Size)
 	last := c.Prev
 	for _, x := range found {
-		if x.Origin.Sensor != c.Origin.Sensor || x.Origin.Epoch != c.Origin.Epoch || after(c.First, x.First) || after(x.Last, c.Last) {
+		if x.Origin.Sensor != c.Origin.Sensor || x.Origin.Epoch != c.Origin.Epoch || wire.Before(x.First, c.First) || wire.Before(c.Last, x.Last) {
 			continue
 		}
 		if x.Prev != last {
@@ -183,17 +184,17 @@ func (r *reader) rescue(c *chapter, f disk.File) (places []format.Place, err err
 	if last != c.Last {
 		r.damage(c, c.Last)
 	}
-	r.log.Warn("a file of readings is damaged; what is intact of it is used", "file", c.segment.name, "err", format.ErrSegment)
+	r.log.Warn("a file of readings is damaged; what is intact of it is used", "file", c.Segment.Name, "err", format.ErrSegment)
 	return places, err
 }
 
 // tell tells why numbers up to last cannot be read, unless they were removed for
 // their age.
-func (r *reader) tell(c *chapter, err error, last uint32) {
+func (r *reader) tell(c *index.Chapter, err error, last uint32) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	r.log.Warn("readings cannot be read", "file", c.segment.name, "sensor", c.Origin.Sensor, "err", err)
+	r.log.Warn("readings cannot be read", "file", c.Segment.Name, "sensor", c.Origin.Sensor, "err", err)
 	r.damage(c, last)
 }
 
@@ -227,12 +228,12 @@ func (r *reader) records(p *piece) ([]wire.Record, error) {
 }
 
 // load reads a block from the disk.
-func (r *reader) load(c *chapter, at format.Place) ([]wire.Record, error) {
-	if at.Length > codec.BlockMax || at.At+int64(at.Length) > c.segment.size {
+func (r *reader) load(c *index.Chapter, at format.Place) ([]wire.Record, error) {
+	if at.Length > codec.BlockMax || at.At+int64(at.Length) > c.Segment.Size {
 		r.tell(c, codec.ErrBlock, at.Last)
 		return nil, codec.ErrBlock
 	}
-	f, err := again(func() (disk.File, error) { return r.fs.Open(c.segment.name, false) })
+	f, err := again(func() (disk.File, error) { return r.fs.Open(c.Segment.Name, false) })
 	if err == nil {
 		r.buf = slices.Grow(r.buf[:0], at.Length)[:at.Length]
 		err = format.ReadFull(f, r.buf, at.At)
@@ -286,12 +287,12 @@ func (r *reader) all(keep func(wire.Record) bool) func() ([]wire.Record, error) 
 func (l *Log) library() library {
 	return library{
 		lock:  func() func() { l.mu.Lock(); return l.mu.Unlock },
-		store: func() *store { return l.store },
+		index: func() *index.Index { return l.index },
 		fs:    l.fs, log: l.log,
-		damage: func(c *chapter, last uint32) {
+		damage: func(c *index.Chapter, last uint32) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			l.store.stream(c.Origin.Sensor).lose(c.Origin.Epoch, last)
+			l.index.Stream(c.Origin.Sensor).Lose(c.Origin.Epoch, last)
 		},
 	}
 }
@@ -305,7 +306,7 @@ func (l *Log) Since(sensor uint16, after uint32) (next func() ([]wire.Record, er
 	l.mu.Lock()
 	epoch := l.epoch()
 	l.mu.Unlock()
-	newer := func(seq uint32) bool { return int32(seq-after) > 0 }
+	newer := func(seq uint32) bool { return wire.Before(after, seq) }
 	r := &reader{library: l.library(), name: l.o.Sensors[sensor], sensor: sensor,
 		wants: func(o codec.Origin, s span) bool { return o.Epoch == epoch && newer(s.last) }}
 	return r.all(func(x wire.Record) bool { return newer(x.Seq) })
@@ -338,7 +339,7 @@ func (l *Log) Follow(sensor uint16, from, mark int64, after uint32) (next func()
 	r := &reader{library: l.library(), name: l.o.Sensors[sensor], sensor: sensor, ordinal: max(mark-1, 0),
 		wants: func(_ codec.Origin, s span) bool { return s.to >= from }}
 	read := r.all(func(x wire.Record) bool {
-		return x.UnixMilli >= from && (r.last != mark-1 || int32(x.Seq-after) > 0)
+		return x.UnixMilli >= from && (r.last != mark-1 || wire.Before(after, x.Seq))
 	})
 	return func() ([]wire.Record, int64, error) {
 		records, err := read()

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/index"
 	"sensorgateway/wire"
 )
 
@@ -18,7 +19,7 @@ import (
 // other process removes for its age meanwhile, is left out.
 type Reader struct {
 	mu      sync.Mutex
-	store   *store
+	index   *index.Index
 	fs      FS
 	sensors []string
 }
@@ -36,7 +37,7 @@ func openReader(fs FS) (*Reader, error) {
 	if err := r.recover(); err != nil {
 		return nil, fmt.Errorf("readings cannot be listed: %w", err)
 	}
-	return &Reader{store: r.store, fs: fs, sensors: slices.Sorted(maps.Keys(r.store.streams))}, nil
+	return &Reader{index: r.index, fs: fs, sensors: slices.Sorted(maps.Keys(r.index.Streams))}, nil
 }
 
 // Sensors returns the names of all sensors of which there are records, sorted. A
@@ -61,16 +62,16 @@ func (r *Reader) Buckets(sensor string, from, to, step int64) (next func() ([]wi
 func (r *Reader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.store = newStore()
+	r.index = index.New()
 	return nil
 }
 
 func (r *Reader) library() library {
 	return library{
 		lock:  func() func() { r.mu.Lock(); return r.mu.Unlock },
-		store: func() *store { return r.store },
+		index: func() *index.Index { return r.index },
 		fs:    r.fs, log: slog.New(slog.DiscardHandler),
-		damage: func(*chapter, uint32) {},
+		damage: func(*index.Chapter, uint32) {},
 	}
 }
 

@@ -12,12 +12,13 @@ import (
 	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/index"
 	"sensorgateway/wire"
 )
 
 // recovery is what a directory holds.
 type recovery struct {
-	store    *store
+	index    *index.Index
 	journals []found     // oldest first
 	next     uint64      // number of the next segment
 	page     uint64      // the newest page that was ever written
@@ -42,7 +43,7 @@ type found struct {
 // recover reads the directory. It fails if that is not possible now; damage is
 // told, and costs what was damaged.
 func (r *recovery) recover() error {
-	r.store = newStore()
+	r.index = index.New()
 	if r.aside != nil {
 		if err := r.tidy(); err != nil {
 			return err
@@ -56,7 +57,7 @@ func (r *recovery) recover() error {
 	if err := r.each(segmentSuffix, r.findSegment); err != nil {
 		return err
 	}
-	r.through = r.store.through()
+	r.through = r.index.Through()
 	r.page = max(r.page, r.through)
 	r.replay()
 	return nil
@@ -142,7 +143,7 @@ func (r *recovery) findSegment(f disk.File, info disk.Info, number uint64) error
 		}
 		r.log.Warn("a file of readings is damaged; what is intact of it is used", "file", info.Name, "err", damage)
 	}
-	r.store.load(newSegment(info.Name, number, s))
+	r.index.Load(index.NewSegment(info.Name, number, s))
 	return nil
 }
 
@@ -153,7 +154,7 @@ func (r *recovery) setAside(name string, why error) error {
 	return r.aside(name, why)
 }
 
-// replay adds to the store what the journals hold and no segment does.
+// replay adds to the index what the journals hold and no segment does.
 func (r *recovery) replay() {
 	var pages []format.PageHead
 	for _, j := range r.journals {
@@ -175,8 +176,8 @@ func (r *recovery) replay() {
 	var description []byte
 	for _, p := range pages {
 		if p.Seq > expected || before != format.NotKnown && p.Before != format.NotKnown && p.Before != before { // pages or ticks between are lost
-			for _, t := range r.store.streams {
-				t.gap = true
+			for _, t := range r.index.Streams {
+				t.Gap = true
 			}
 		}
 		expected, before = p.Seq+1, len(p.Events)
@@ -194,15 +195,15 @@ func (r *recovery) replay() {
 		err := p.Replay(len(current.Sensors), func(next []uint32) {
 			for i, n := range next {
 				name := current.Sensors[i]
-				if last, ok := have[sensorEpoch{name, current.Epoch}]; !ok || after(n, last) {
-					r.store.stream(name).begin(current.Epoch, n)
+				if last, ok := have[sensorEpoch{name, current.Epoch}]; !ok || wire.Before(last, n) {
+					r.index.Stream(name).Begin(current.Epoch, n)
 				}
 			}
 		}, func(records []wire.Record, offset int64) {
 			for _, rec := range records {
 				name := current.Sensors[rec.Sensor]
-				if last, ok := have[sensorEpoch{name, current.Epoch}]; !ok || after(rec.Seq, last) {
-					r.store.add(r.store.stream(name), current.Epoch, current.Boot, rec, offset)
+				if last, ok := have[sensorEpoch{name, current.Epoch}]; !ok || wire.Before(last, rec.Seq) {
+					r.index.Add(r.index.Stream(name), current.Epoch, current.Boot, rec, offset)
 				}
 			}
 		})
@@ -219,10 +220,10 @@ type sensorEpoch struct{ sensor, epoch string }
 // sealed returns the newest number in segments of each sensor and epoch.
 func (r *recovery) sealed() map[sensorEpoch]uint32 {
 	have := map[sensorEpoch]uint32{}
-	for name, t := range r.store.streams {
-		for _, c := range t.chapters {
+	for name, t := range r.index.Streams {
+		for _, c := range t.Chapters {
 			key := sensorEpoch{name, c.Origin.Epoch}
-			if last, ok := have[key]; !ok || after(c.Last, last) {
+			if last, ok := have[key]; !ok || wire.Before(last, c.Last) {
 				have[key] = c.Last
 			}
 		}

@@ -3,6 +3,8 @@ package history
 import (
 	"context"
 	"time"
+
+	"sensorgateway/gateway/history/index"
 )
 
 // scrubRound is how long it takes to read all segments once. A card loses what
@@ -38,25 +40,25 @@ func (s *scrubber) pause() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for _, g := range s.store.segments {
-		n += len(g.chapters)
+	for _, g := range s.index.Segments {
+		n += len(g.Chapters)
 	}
 	return min(scrubRound/time.Duration(max(n, 1)), time.Hour)
 }
 
 // next returns the next chapter, nil if there is none.
-func (s *scrubber) next() *chapter {
+func (s *scrubber) next() *index.Chapter {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for range 2 {
-		for _, g := range s.store.segments {
+		for _, g := range s.index.Segments {
 			i := 0
-			if g.number == s.segment {
+			if g.Number == s.segment {
 				i = s.chapter + 1
 			}
-			if g.number >= s.segment && i < len(g.chapters) {
-				s.segment, s.chapter = g.number, i
-				return g.chapters[i]
+			if g.Number >= s.segment && i < len(g.Chapters) {
+				s.segment, s.chapter = g.Number, i
+				return g.Chapters[i]
 			}
 		}
 		s.segment, s.chapter = 0, -1 // from the oldest one on
@@ -71,7 +73,7 @@ func (s *scrubber) scrub(ctx context.Context) {
 	if c == nil {
 		return
 	}
-	f, err := s.fs.Open(c.segment.name, false)
+	f, err := s.fs.Open(c.Segment.Name, false)
 	if err != nil {
 		return // removed meanwhile, or the process is out of descriptors: no damage
 	}

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/index"
 )
 
 // blocksOf returns the chapters of a sensor in segments and where their blocks are.
-func blocksOf(t *testing.T, l *Log, sensor string) (chapters []*chapter, places [][]format.Place) {
+func blocksOf(t *testing.T, l *Log, sensor string) (chapters []*index.Chapter, places [][]format.Place) {
 	t.Helper()
-	for _, c := range l.store.streams[sensor].chapters {
-		f, err := l.fs.Open(c.segment.name, false)
+	for _, c := range l.index.Streams[sensor].Chapters {
+		f, err := l.fs.Open(c.Segment.Name, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,28 +34,28 @@ func blocksOf(t *testing.T, l *Log, sensor string) (chapters []*chapter, places 
 func TestScrub(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		damage func(d *testDisk, c *chapter, p format.Place)
+		damage func(d *testDisk, c *index.Chapter, p format.Place)
 		lost   bool
 		told   string
 	}{
-		{"intact", func(*testDisk, *chapter, format.Place) {}, false, ""},
-		{"a block", func(d *testDisk, c *chapter, p format.Place) {
-			d.names[c.segment.name].now[p.At+int64(p.Length)-1] ^= 1
+		{"intact", func(*testDisk, *index.Chapter, format.Place) {}, false, ""},
+		{"a block", func(d *testDisk, c *index.Chapter, p format.Place) {
+			d.names[c.Segment.Name].now[p.At+int64(p.Length)-1] ^= 1
 		}, true, "a block is damaged"},
-		{"an index", func(d *testDisk, c *chapter, _ format.Place) { d.names[c.segment.name].now[c.Index] ^= 1 }, false, "is used"},
-		{"cut off", func(d *testDisk, c *chapter, p format.Place) {
-			f := d.names[c.segment.name]
+		{"an index", func(d *testDisk, c *index.Chapter, _ format.Place) { d.names[c.Segment.Name].now[c.Index] ^= 1 }, false, "is used"},
+		{"cut off", func(d *testDisk, c *index.Chapter, p format.Place) {
+			f := d.names[c.Segment.Name]
 			f.now = f.now[:p.At+1]
 		}, true, "unexpected EOF"},
-		{"a sector that cannot be read", func(d *testDisk, c *chapter, _ format.Place) {
+		{"a sector that cannot be read", func(d *testDisk, c *index.Chapter, _ format.Place) {
 			d.fail = func(_ int, what, name string) error {
-				if what == "read" && name == c.segment.name {
+				if what == "read" && name == c.Segment.Name {
 					return syscall.EIO
 				}
 				return nil
 			}
 		}, true, syscall.EIO.Error()},
-		{"no descriptors", func(d *testDisk, c *chapter, _ format.Place) {
+		{"no descriptors", func(d *testDisk, c *index.Chapter, _ format.Place) {
 			d.fail = func(_ int, what, _ string) error {
 				if what == "open" {
 					return syscall.EMFILE
@@ -62,7 +63,7 @@ func TestScrub(t *testing.T) {
 				return nil
 			}
 		}, false, ""},
-		{"removed for its age", func(d *testDisk, c *chapter, _ format.Place) { delete(d.names, c.segment.name) }, false, ""},
+		{"removed for its age", func(d *testDisk, c *index.Chapter, _ format.Place) { delete(d.names, c.Segment.Name) }, false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d, m := newTestDisk(), newMaker(len(rigSensors))
@@ -77,19 +78,19 @@ func TestScrub(t *testing.T) {
 			c := chapters[len(chapters)/2]
 			block := places[len(chapters)/2][0]
 			tt.damage(d, c, block)
-			s, seen := scrubber{Log: r.Log, chapter: -1}, map[*chapter]int{}
-			for range 4 * len(r.store.segments) { // two rounds: each has a chapter of both sensors
+			s, seen := scrubber{Log: r.Log, chapter: -1}, map[*index.Chapter]int{}
+			for range 4 * len(r.index.Segments) { // two rounds: each has a chapter of both sensors
 				s.scrub(t.Context())
-				for _, g := range r.store.segments {
-					if g.number == s.segment {
-						seen[g.chapters[s.chapter]]++
+				for _, g := range r.index.Segments {
+					if g.Number == s.segment {
+						seen[g.Chapters[s.chapter]]++
 					}
 				}
 			}
-			for _, g := range r.store.segments {
-				for _, c := range g.chapters {
+			for _, g := range r.index.Segments {
+				for _, c := range g.Chapters {
 					if seen[c] != 2 {
-						t.Errorf("%s, %s: read %d times in two rounds", g.name, c.Origin.Sensor, seen[c])
+						t.Errorf("%s, %s: read %d times in two rounds", g.Name, c.Origin.Sensor, seen[c])
 					}
 				}
 			}
@@ -124,7 +125,7 @@ func TestScrubRuns(t *testing.T) {
 		}
 		stop()
 		chapters, places := blocksOf(t, l, "indoor")
-		d.names[chapters[1].segment.name].now[places[1][0].At+50] ^= 1
+		d.names[chapters[1].Segment.Name].now[places[1][0].At+50] ^= 1
 		l = open(t, o)
 		if from := l.Kept(0, ^uint32(0)); from != 0 || log.Len() > 0 {
 			t.Fatalf("kept from %d on; the log says %s", from, &log)

@@ -3,11 +3,11 @@ package history
 import (
 	"errors"
 	"io/fs"
-	"slices"
 
 	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/index"
 )
 
 // seal moves all that is in memory into a segment, so that the pages of the
@@ -23,10 +23,10 @@ func (l *Log) seal(reopen bool) error {
 	}
 	through, old := k.page, k.old
 	k.old = nil
-	for _, t := range l.store.streams {
-		t.close()
+	for _, t := range l.index.Streams {
+		t.Close()
 	}
-	blocks, newest := l.store.inMemory(), l.store.newest
+	blocks, newest := l.index.Unsealed(), l.index.Newest
 	if reopen {
 		l.queue.shut()
 		l.queue.reopen()
@@ -54,30 +54,30 @@ func (l *Log) seal(reopen bool) error {
 }
 
 // writeSegment writes the blocks into the next segment.
-func (l *Log) writeSegment(blocks []*block, through uint64, newest format.Moment) error {
+func (l *Log) writeSegment(blocks []*index.Block, through uint64, newest format.Moment) error {
 	if len(blocks) == 0 {
 		return nil
 	}
 	l.pack()
 	var all []format.PackedBlock
 	for _, b := range blocks {
-		packed := b.packed
+		packed := b.Packed
 		if packed == nil { // given up meanwhile, for want of memory
-			packed = l.keeper.packer.AppendBlock(nil, b.origin, b.prev, b.summary, b.records)
+			packed = l.keeper.packer.AppendBlock(nil, b.Origin, b.Prev, b.Summary, b.Records)
 		}
-		all = append(all, format.PackedBlock{Origin: b.origin, Prev: b.prev, Summary: b.summary, Bytes: packed})
+		all = append(all, format.PackedBlock{Origin: b.Origin, Prev: b.Prev, Summary: b.Summary, Bytes: packed})
 	}
 	file, s := format.FormatSegment(all, through, newest)
-	g := newSegment(segmentName(l.keeper.next), l.keeper.next, s)
-	l.makeRoom(g.size)
-	if err := writeFile(l.fs, g.name, file); err != nil {
+	g := index.NewSegment(segmentName(l.keeper.next), l.keeper.next, s)
+	l.makeRoom(g.Size)
+	if err := writeFile(l.fs, g.Name, file); err != nil {
 		return err
 	}
 	l.keeper.next++
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.store.seal(g, blocks)
-	l.size += g.size
+	l.index.Seal(g, blocks)
+	l.size += g.Size
 	return nil
 }
 
@@ -142,7 +142,7 @@ func (l *Log) retain() {
 		g := l.oldest()
 		expired := false
 		if g != nil && l.synced() {
-			until, known := l.store.until(g)
+			until, known := l.index.Until(g)
 			expired = known && until < now-l.o.MaxAge.Milliseconds()
 		}
 		l.mu.Unlock()
@@ -181,20 +181,20 @@ func (l *Log) removeAway() bool {
 
 // oldest returns the oldest segment. The newest one always stays: it tells how
 // far the journal is sealed.
-func (l *Log) oldest() *segment {
-	if len(l.store.segments) < 2 {
+func (l *Log) oldest() *index.Segment {
+	if len(l.index.Segments) < 2 {
 		return nil
 	}
-	return l.store.segments[0]
+	return l.index.Segments[0]
 }
 
 // synced tells whether the newest record was made by a synchronised clock: only
 // then is it known what is too old.
 func (l *Log) synced() bool {
 	known := false
-	for _, t := range l.store.streams {
-		if n := len(t.blocks); n > 0 {
-			if _, ok := l.store.correction(t.blocks[n-1].origin); !ok {
+	for _, t := range l.index.Streams {
+		if n := len(t.Blocks); n > 0 {
+			if _, ok := l.index.Correction(t.Blocks[n-1].Origin); !ok {
 				return false
 			}
 			known = true
@@ -204,14 +204,14 @@ func (l *Log) synced() bool {
 }
 
 // remove removes a segment; a reader that has not come that far skips it.
-func (l *Log) remove(g *segment) bool {
-	if !l.unlink(g.name) {
+func (l *Log) remove(g *index.Segment) bool {
+	if !l.unlink(g.Name) {
 		return false
 	}
 	l.mu.Lock()
-	l.store.evict(g)
+	l.index.Evict(g)
 	l.mu.Unlock()
-	l.freed(g.size)
+	l.freed(g.Size)
 	return true
 }
 
@@ -241,33 +241,8 @@ func (l *Log) merge() error {
 	defer l.mu.Unlock()
 	l.adopt(r)
 	k.unread, k.unsafe = false, true
-	l.store.prepend(r.store)
+	l.index.Prepend(r.index)
 	return nil
-}
-
-// prepend puts what older holds before what s does. The ordinals of s are higher.
-func (s *store) prepend(older *store) {
-	for name, o := range older.streams {
-		t := s.stream(name)
-		t.chapters = o.chapters
-		t.blocks = append(slices.Clone(o.blocks), t.blocks...)
-		switch {
-		case t.epoch == "":
-			blocks, chapters, ordinals := t.blocks, t.chapters, max(t.ordinals, o.ordinals)
-			*t = *o
-			t.blocks, t.chapters, t.ordinals = blocks, chapters, ordinals
-		case t.epoch == o.epoch && o.any && len(t.blocks) > len(o.blocks) && t.blocks[len(o.blocks)].prev == o.last:
-			t.lost = o.lost // nothing was lost between
-		}
-	}
-	s.segments = older.segments
-	for boot, offset := range older.clocks {
-		s.clocks[boot] = offset
-	}
-	s.memory += older.memory
-	if s.newest.Epoch == "" {
-		s.newest = older.newest
-	}
 }
 
 // finish makes durable what is left, and lets go of the disk.

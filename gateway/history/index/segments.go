@@ -1,0 +1,130 @@
+package index
+
+import "slices"
+
+import (
+	"sensorgateway/gateway/history/format"
+)
+
+// Segment is a file of the log.
+type Segment struct {
+	Name     string
+	Number   uint64
+	Size     int64
+	Through  uint64        // newest page of the journal that is sealed by it
+	Newest   format.Moment // of the record that was made last
+	Chapters []*Chapter
+}
+
+// Chapter is one of a segment, and its place in the stream of its sensor.
+type Chapter struct {
+	*format.Chapter
+	Segment *Segment
+	Ordinal int64 // of its first block, counted per sensor; set by the index
+}
+
+func NewSegment(name string, number uint64, s *format.Segment) *Segment {
+	g := &Segment{Name: name, Number: number, Size: s.Size, Through: s.Through, Newest: s.Newest}
+	for _, c := range s.Chapters {
+		g.Chapters = append(g.Chapters, &Chapter{Chapter: c, Segment: g})
+	}
+	return g
+}
+
+// Load takes in a segment that was found on the disk, after all older ones.
+func (s *Index) Load(g *Segment) {
+	s.Segments = append(s.Segments, g)
+	for _, c := range g.Chapters {
+		t := s.Stream(c.Origin.Sensor)
+		s.clock(c.Origin)
+		t.saw(c.Origin.Epoch, c.Prev, c.Last)
+		c.Ordinal = t.Ordinals
+		t.Ordinals += int64(c.Blocks)
+		t.Chapters = append(t.Chapters, c)
+	}
+	if g.Newest.Epoch != "" {
+		s.Newest = g.Newest
+	}
+}
+
+// Seal puts a segment in the place of the blocks that it was made of.
+func (s *Index) Seal(g *Segment, blocks []*Block) {
+	s.Segments = append(s.Segments, g)
+	ordinals := map[string][]int64{}
+	gone := map[*Block]bool{}
+	for _, b := range blocks {
+		ordinals[b.Origin.Sensor] = append(ordinals[b.Origin.Sensor], b.Ordinal)
+		gone[b] = true
+	}
+	for _, c := range g.Chapters {
+		t := s.Stream(c.Origin.Sensor)
+		c.Ordinal = ordinals[t.Name][0]
+		ordinals[t.Name] = ordinals[t.Name][c.Blocks:]
+		t.Chapters = append(t.Chapters, c)
+	}
+	for _, t := range s.Streams {
+		t.Blocks = slices.DeleteFunc(t.Blocks, func(b *Block) bool {
+			if gone[b] {
+				s.drop(b)
+			}
+			return gone[b]
+		})
+	}
+}
+
+// Evict forgets a segment.
+func (s *Index) Evict(g *Segment) {
+	s.Segments = slices.DeleteFunc(s.Segments, func(x *Segment) bool { return x == g })
+	for _, t := range s.Streams {
+		t.Chapters = slices.DeleteFunc(slices.Clone(t.Chapters), func(c *Chapter) bool { // readers hold the old slice
+			if c.Segment == g {
+				t.Lose(c.Origin.Epoch, c.Last)
+			}
+			return c.Segment == g
+		})
+	}
+}
+
+// Until returns the latest time of a segment, as far as it is known, and whether
+// it is.
+func (s *Index) Until(g *Segment) (until int64, known bool) {
+	for _, c := range g.Chapters {
+		if add, synced := s.Correction(c.Origin); synced && (!known || c.To+add > until) {
+			until, known = c.To+add, true
+		}
+	}
+	return until, known
+}
+
+// Through returns the newest page of the journal whose records are sealed.
+func (s *Index) Through() (page uint64) {
+	for _, g := range s.Segments {
+		page = max(page, g.Through)
+	}
+	return page
+}
+
+// Prepend puts what older holds before what s does. The ordinals of s are higher.
+func (s *Index) Prepend(older *Index) {
+	for name, o := range older.Streams {
+		t := s.Stream(name)
+		t.Chapters = o.Chapters
+		t.Blocks = append(slices.Clone(o.Blocks), t.Blocks...)
+		switch {
+		case t.Epoch == "":
+			blocks, chapters, ordinals := t.Blocks, t.Chapters, max(t.Ordinals, o.Ordinals)
+			*t = *o
+			t.Blocks, t.Chapters, t.Ordinals = blocks, chapters, ordinals
+		case t.Epoch == o.Epoch && o.Any && len(t.Blocks) > len(o.Blocks) && t.Blocks[len(o.Blocks)].Prev == o.Last:
+			t.Lost = o.Lost // nothing was lost between
+		}
+	}
+	s.Segments = older.Segments
+	for boot, offset := range older.clocks {
+		s.clocks[boot] = offset
+	}
+	s.Memory += older.Memory
+	if s.Newest.Epoch == "" {
+		s.Newest = older.Newest
+	}
+}
