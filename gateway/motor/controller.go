@@ -10,54 +10,55 @@ import (
 	"sensorgateway/wire"
 )
 
-// Output is what a motor hangs on. It is called by one goroutine at a time. A
-// method that does not return stops all motors' timing, which the watchdog sees.
+// Output drives a motor. One goroutine at a time calls it. A method that does
+// not return stops the timing of all motors, which the watchdog notices.
 type Output interface {
 	// Drive sets the signed speed, −1…1; 0 is off and safe. It returns after
 	// the pin was driven.
 	Drive(speed float64) error
 	// State reads back what the pins are driven with, without disturbing them.
 	State() (speed float64, err error)
-	// Close drives the output off and lets go of it.
+	// Close drives the output off and releases its pins.
 	Close() error
 }
 
-// Config is one motor. Its zero durations ask for nothing.
+// Config is one motor. A duration of zero sets no limit.
 type Config struct {
 	Name         string // a command's target
 	Output       Output
 	Reversible   bool          // can turn both ways
-	Proportional bool          // knows speeds between 0 and 1, and ramps; else it is on or off
+	Proportional bool          // has speeds between 0 and 1, and ramps; else it is on or off
 	Ramp         time.Duration // from speed 0 to 1, and from 1 to 0; a stop is never ramped
-	Dwell        time.Duration // at 0 before it turns the other way
-	MinPause     time.Duration // off at least so long before it is on again, counted from the start of the program too
-	MaxRun       time.Duration // runs at most so long
-	KeepOnLoss   bool          // goes on when its operator's connection ends; a lease still ends it
+	Dwell        time.Duration // at 0 before the other direction
+	MinPause     time.Duration // off at least so long before it is on again, also after the program's start
+	MaxRun       time.Duration // on at most so long
+	KeepOnLoss   bool          // stays on when its operator's connection ends; a lease still ends it
 	Interlocks   []Condition   // it runs only while all of them hold
 }
 
 // Client is who sends a command.
 type Client struct {
-	ID   string // of the connection, never used twice
-	Name string // what others are told: "by", "holder"
+	ID   string // of the connection; unique
+	Name string // as in "by" and "holder" of a state
 }
 
-// Controller carries out commands and ends what has to end. Its methods may be
-// called from any goroutine.
+// Controller carries out commands, and stops motors when something ends what
+// keeps them running. Its methods may be called from any goroutine.
 type Controller struct {
-	board      *board
+	publisher  *publisher
 	interlocks *interlocks
 	beats      atomic.Int64
 	ready      chan struct{}
-	wake       chan struct{} // for Run, which has new deadlines to look at; size 1: one wake-up stands for all
+	wake       chan struct{} // Run has new deadlines; size 1: one wake-up stands for all
 	input      func() (pressed bool, err error)
 
-	// Whatever drives off waits for the write that is under way and for no
-	// command in a queue: those take turns, and give way while it waits.
-	turn   sync.Mutex
-	urgent atomic.Int32 // how many such wait for mu
+	// Whatever drives off waits for the present write to a pin, and for no other
+	// command: commands queue for mu one behind the other, and the first of the
+	// queue yields while something urgent waits.
+	queue  sync.Mutex
+	urgent atomic.Int32 // how many urgent calls wait for mu
 
-	mu sync.Mutex // of all below; held for a decision and its writes to pins
+	mu sync.Mutex // guards all below; held over a decision and its writes to pins
 
 	motors  []*motor
 	byName  map[string]*motor
@@ -74,18 +75,18 @@ type phase int
 const (
 	starting phase = iota // outputs not yet driven off
 	serving
-	ended // outputs off for good
+	ended // outputs off; nothing drives them again
 )
 
-// New returns a controller, which takes the outputs over: [Controller.Run]
-// closes them. Until Run has begun it refuses every command.
+// New returns a controller. It owns the outputs: [Controller.Run] closes them.
+// Until Run has begun it refuses every command.
 //
-// notify is told every change of a motor, in order, on a goroutine of Run's and
-// without locks, so it may call the controller. It should not block: of the
-// changes that wait beyond 256, a motor's newer ones displace its oldest.
+// notify is called with every change of a motor, in order, on a goroutine of
+// Run's and without locks, so it may call the controller. It should not block:
+// when 256 changes wait, a motor's newer change replaces its oldest.
 func New(motors []Config, notify func(wire.MotorState), log *slog.Logger) *Controller {
 	c := &Controller{
-		board: newBoard(len(motors), notify, log), wake: make(chan struct{}, 1),
+		publisher: newPublisher(len(motors), notify, log), wake: make(chan struct{}, 1),
 		ready: make(chan struct{}), byName: map[string]*motor{}, repeats: repeats{},
 	}
 	var byMotor [][]*interlock
@@ -103,8 +104,8 @@ func New(motors []Config, notify func(wire.MotorState), log *slog.Logger) *Contr
 	return c
 }
 
-// Lost says that a client's connection has ended, and its last Command has
-// returned: what it started or holds stops, unless configured to go on.
+// Lost stops what a client has started or holds, unless the configuration keeps
+// it on: its connection has ended, and its last Command has returned.
 func (c *Controller) Lost(clientID string) {
 	defer c.poke()
 	defer c.lock(true)()
@@ -112,19 +113,19 @@ func (c *Controller) Lost(clientID string) {
 	now := time.Now()
 	for _, m := range c.motors {
 		if by, is := m.operator(clientID); is && !m.cfg.KeepOnLoss {
-			c.off(m, "disconnect", by, now) // an error is told as the motor's fault
+			_ = c.off(m, "disconnect", by, now) // a failure is the motor's fault
 		}
 	}
 }
 
-// Running tells whether the client has a motor running: it started it, or holds
-// it. It never waits for a pin.
-func (c *Controller) Running(clientID string) bool { return c.board.operates(clientID) }
+// Running returns whether the client is the operator of a motor that runs: it
+// started it, or holds it. It never waits for a pin.
+func (c *Controller) Running(clientID string) bool { return c.publisher.operates(clientID) }
 
-// States returns the motors as they are, in the order of the configuration, and
-// their interlocks as they are now. It never waits for a pin.
+// States returns the motors' states in the order of the configuration, with their
+// interlocks as of now. It never waits for a pin.
 func (c *Controller) States() []wire.MotorState {
-	states := c.board.list()
+	states := c.publisher.list()
 	now := time.Now()
 	for i := range states {
 		states[i].Interlocks = c.interlocks.states(i, now)
@@ -132,7 +133,7 @@ func (c *Controller) States() []wire.MotorState {
 	return states
 }
 
-// Observe takes the records of a tick, for the interlocks. It neither blocks
+// Observe evaluates the interlocks with the records of a tick. It neither blocks
 // nor allocates.
 func (c *Controller) Observe(records []wire.Record) {
 	if c.interlocks.observe(records, time.Now()) {
@@ -140,10 +141,10 @@ func (c *Controller) Observe(records []wire.Record) {
 	}
 }
 
-// Beats grows at least once a second while Run's goroutine advances.
+// Beats returns a number that grows at least once a second while Run works.
 func (c *Controller) Beats() int64 { return c.beats.Load() }
 
-// lock takes mu, before all that is not urgent.
+// lock locks mu; urgent calls come before the queue.
 func (c *Controller) lock(urgent bool) (unlock func()) {
 	if urgent {
 		c.urgent.Add(1)
@@ -151,14 +152,15 @@ func (c *Controller) lock(urgent bool) (unlock func()) {
 		c.urgent.Add(-1)
 		return c.mu.Unlock
 	}
-	c.turn.Lock()
+	c.queue.Lock()
 	for c.mu.Lock(); c.urgent.Load() > 0; c.mu.Lock() {
 		c.mu.Unlock()
 		runtime.Gosched()
 	}
-	return func() { c.mu.Unlock(); c.turn.Unlock() }
+	return func() { c.mu.Unlock(); c.queue.Unlock() }
 }
 
+// poke wakes Run, which then asks for the next deadline again.
 func (c *Controller) poke() {
 	select {
 	case c.wake <- struct{}{}:
@@ -166,10 +168,10 @@ func (c *Controller) poke() {
 	}
 }
 
-// notify publishes a change of the motor and has the listeners notified; show
-// publishes only.
-func (c *Controller) notify(m *motor) { c.board.put(m.index, c.state(m), m.operators(), true) }
-func (c *Controller) show(m *motor)   { c.board.put(m.index, c.state(m), m.operators(), false) }
+// notify publishes the motor's state as a change, of which the listener is
+// notified; show publishes it only.
+func (c *Controller) notify(m *motor) { c.publisher.publish(m.index, c.state(m), m.operators(), true) }
+func (c *Controller) show(m *motor)   { c.publisher.publish(m.index, c.state(m), m.operators(), false) }
 
 func (c *Controller) state(m *motor) wire.MotorState {
 	s := m.state(c.estop)

@@ -1,29 +1,30 @@
 // Package motor carries out commands for motors, and is the only code that
-// drives a pin. It knows what travels ([wire.Command], [wire.MotorState]) and
-// periph's GPIO. It refuses to know sockets, who may command, the hub and YAML:
+// drives a motor. It knows what travels ([wire.Command], [wire.MotorState]) and
+// pins. It refuses to know sockets, who may command, the broadcast and YAML:
 // commands, readings and the ends of connections reach it as calls.
 //
 // # The path of a command
 //
 //  1. The caller has parsed the message and knows its client, so every
 //     parameter is in range: [Controller.Command].
-//  2. A stop or an e-stop passes all other commands that wait; it waits for
-//     what is being driven at this moment, and no longer.
-//  3. What is over by now (a lease, a run time, an interlock) ends first, as if
-//     the command had come later. So no command rests on what no longer holds.
-//  4. The client's lease of that motor, if it has one, begins anew.
+//  2. A stop or an e-stop passes all other commands that wait; it waits for the
+//     present write to a pin, and no longer.
+//  3. What is due by now (the end of a lease or a run time, an interlock) is done
+//     first, so that no command rests on what no longer holds.
+//  4. The client's lease of that motor, if it has one, restarts.
 //  5. A repeat gets the first answer again, and the path ends here.
-//  6. One that is late, or that the motor, a latch, another's lease, an
+//  6. A command that has expired, or that the motor, a latch, another's lease, an
 //     interlock or a pause forbids, is refused (refuse.go).
-//  7. It becomes the motor's order (order.go): how fast, which way, for whom,
-//     until when.
-//  8. The course (course.go) says what the output is driven with at this
-//     moment on the way there: at once, on a ramp, or not before a dwell.
-//  9. The pin is driven and read back (drive.go). If either fails, the
-//     motor is off, its fault is latched and the answer is 503.
-//  10. The answer carries what was read back. All who subscribed are told, by
-//     another goroutine and so sometimes before (board.go), and [Controller.Run] goes on: it ramps, and it ends the order
-//     when its time is up.
+//  7. The action's handler carries it out (command.go). A start or a set becomes
+//     the motor's order (order.go): how fast, in which direction, for whom, until
+//     when.
+//  8. The motion profile (profile.go) has the speed for this moment: the goal, a
+//     step of a ramp, or 0 during a dwell or a pause.
+//  9. The pin is driven and read back (drive.go). If either fails, the motor is
+//     driven off, its fault is latched and the answer is 503.
+//  10. The answer carries what was read back. Another goroutine notifies the
+//     listener (publisher.go), sometimes before the answer. [Controller.Run]
+//     continues the profile, and ends the order when its time is up.
 //
 // Nothing is queued on this path: a command is carried out or refused when it
 // comes, and is never played later.
@@ -31,10 +32,10 @@
 // # What keeps a motor running
 //
 // An order, and nothing else. Each of these ends it, at once and without a ramp,
-// and nothing brings it back but another start:
+// and only another start makes the motor run again:
 //
 //	command            a stop, from anybody
-//	lease              the holder was silent for too long
+//	lease              no command of the holder for the lease's time
 //	run_ms             the order's own time is up
 //	max_run            the configured time is up
 //	disconnect         the connection of its operator ended

@@ -8,22 +8,22 @@ import (
 )
 
 const (
-	// tolerance is by how much a speed may read back differently: PWM has
-	// steps. Off has no tolerance.
+	// tolerance is how far the speed that is read back may be from the one that
+	// was driven: PWM has steps. Off has no tolerance.
 	tolerance = 0.02
-	// retryOff is how long after a failure it is tried again to drive an output off.
+	// retryOff is the pause before another attempt to drive an output off.
 	retryOff = 100 * time.Millisecond
-	// checkEvery is how often a motor that runs is read back: a pin can be lost
-	// while nobody drives it anew, as that of PWM in software.
+	// checkEvery is how often a motor that runs is read back: a pin can fail
+	// between two writes.
 	checkEvery = 500 * time.Millisecond
 )
 
-// drive brings the output to where its course is now, with at least one write
-// if always, and returns when to come again; zero is never. A failure is dealt
-// with here, and returned for whoever asked.
-func (c *Controller) drive(m *motor, now time.Time, always bool) (again time.Time, err error) {
+// drive drives the output with the speed that its profile has now, with at least
+// one write if always, and returns when it is due again; zero is never. A failure
+// becomes the motor's fault, and is returned for the answer to a command.
+func (c *Controller) drive(m *motor, now time.Time, always bool) (next time.Time, err error) {
 	for {
-		speed, again := m.at(now)
+		speed, next := m.at(now)
 		if speed != m.speed || always {
 			if err := m.put(speed, now); err != nil {
 				c.fail(m, err, now)
@@ -32,15 +32,15 @@ func (c *Controller) drive(m *motor, now time.Time, always bool) (again time.Tim
 			c.show(m)
 		}
 		always = false
-		m.moved = now
-		if again.IsZero() || again.After(now) {
-			return again, nil
+		m.driven = now
+		if next.IsZero() || next.After(now) {
+			return next, nil
 		}
 	}
 }
 
-// off ends the motor's order, drives it off and says why. If it had no order,
-// it is driven off all the same, and nothing has changed.
+// off ends the motor's order, drives it off and notes the reason. A motor
+// without an order is driven off too, but that is no change.
 func (c *Controller) off(m *motor, reason, by string, now time.Time) error {
 	changes := m.running || m.stuck()
 	m.release()
@@ -58,9 +58,9 @@ func (c *Controller) off(m *motor, reason, by string, now time.Time) error {
 	return nil
 }
 
-// fail latches a failure of the motor's output, and drives it off; if that
-// fails too, Run tries again for as long as it takes. The first failure since
-// the last reset is the one that is told.
+// fail latches a failure of the motor's output, and drives it off; if that fails
+// too, Run tries again until it succeeds. The fault is the first failure since
+// the last reset.
 func (c *Controller) fail(m *motor, err error, now time.Time) {
 	m.release()
 	m.retry = time.Time{}
@@ -76,17 +76,17 @@ func (c *Controller) fail(m *motor, err error, now time.Time) {
 	c.notify(m)
 }
 
-// put drives the output and reads it back. The motor counts as on from the
-// attempt on, and as off once off was read back.
+// put drives the output and reads it back. The motor counts as on as soon as that
+// was attempted, and as off when off was read back.
 func (m *motor) put(speed float64, now time.Time) error {
 	if speed != 0 {
 		m.set(speed, now)
 	}
 	m.checked = now
-	driven := guarded(func() error { return m.cfg.Output.Drive(speed) })
+	failed := guarded(func() error { return m.cfg.Output.Drive(speed) })
 	read := m.check(speed)
-	if driven != nil {
-		return fmt.Errorf("%s: drive with speed %v: %w", m.cfg.Name, speed, driven)
+	if failed != nil {
+		return fmt.Errorf("%s: drive with speed %v: %w", m.cfg.Name, speed, failed)
 	}
 	if read != nil {
 		return read
@@ -97,7 +97,8 @@ func (m *motor) put(speed float64, now time.Time) error {
 	return nil
 }
 
-// check reads back whether the output is driven with speed.
+// check reads the output back, and returns an error if it is not driven with
+// speed.
 func (m *motor) check(speed float64) error {
 	var read float64
 	err := guarded(func() (err error) { read, err = m.cfg.Output.State(); return err })
@@ -113,8 +114,8 @@ func (m *motor) check(speed float64) error {
 	return nil
 }
 
-// guarded makes a panic of an output its failure: it must not keep the output
-// from being driven off, nor the others from what is due.
+// guarded turns a panic of an output into an error: the output can then be driven
+// off, and the other motors are not affected.
 func guarded(call func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -10,31 +10,31 @@ import (
 // inputEvery is how often the e-stop input is polled.
 const inputEvery = 20 * time.Millisecond
 
-// inputName is who pressed the e-stop input.
+// inputName is whose e-stop it is if the input was pressed.
 const inputName = "e-stop input"
 
-// SetEStopInput gives the controller a normally closed e-stop input, before
-// Run, which polls it every 20 ms: open is pressed, and so is what cannot be
-// read. While it is pressed, no reset is taken.
+// SetEStopInput sets the normally closed e-stop input, before Run, which polls
+// it every 20 ms: open is pressed, and an input that cannot be read counts as
+// pressed. While it is pressed, a reset is refused.
 func (c *Controller) SetEStopInput(pressed func() (bool, error)) { c.input = pressed }
 
-// OnEStop gives the controller, before Run, a function that is told of each
-// e-stop (latched) and reset, in order with the changes of motors.
-func (c *Controller) OnEStop(f func(latched bool, by string)) { c.board.onEStop = f }
+// OnEStop sets, before Run, the function that is called for each e-stop (latched)
+// and reset, in order with the changes of motors.
+func (c *Controller) OnEStop(f func(latched bool, by string)) { c.publisher.onEStop = f }
 
-// EStop drives all motors off and latches them until a reset, whatever state
-// the controller is in. by is who people are told it was.
+// EStop drives all motors off and latches them until a reset, also before Run
+// and after it. by is the name of who caused it.
 func (c *Controller) EStop(by string) {
 	defer c.poke()
 	defer c.lock(true)()
-	c.latch(by, time.Now()) // an error is told as the motor's fault
+	_ = c.latch(by, time.Now()) // a failure is the motor's fault
 }
 
 func (c *Controller) latch(by string, now time.Time) (err error) {
 	first := !c.estop
 	if first {
 		c.estop, c.estopBy = true, by
-		c.board.estop(true, by)
+		c.publisher.estop(true, by)
 	}
 	for _, m := range c.motors {
 		wasOff := !m.running
@@ -48,8 +48,8 @@ func (c *Controller) latch(by string, now time.Time) (err error) {
 	return err
 }
 
-// reset takes back the latches, of the e-stop and of faults; it starts nothing.
-// A motor whose output still fails keeps its fault.
+// reset releases the latches of the e-stop and of faults; it starts nothing. A
+// motor whose output still fails keeps its fault.
 func (c *Controller) reset(targets []*motor, cl Client, _ wire.Command, now time.Time) error {
 	if c.pressed {
 		return wire.Errorf(409, "the e-stop input is pressed, open or unreadable: release it first")
@@ -57,7 +57,7 @@ func (c *Controller) reset(targets []*motor, cl Client, _ wire.Command, now time
 	was := c.estop
 	if was {
 		c.estop, c.estopBy = false, ""
-		c.board.estop(false, cl.Name)
+		c.publisher.estop(false, cl.Name)
 	}
 	var errs []error
 	for _, m := range targets {
@@ -76,8 +76,8 @@ func (c *Controller) reset(targets []*motor, cl Client, _ wire.Command, now time
 	return hardwareError(errs...)
 }
 
-// poll looks at the e-stop input. An input that opens between two polls and
-// closes again is missed: 20 ms is less than a hand's shortest push.
+// poll reads the e-stop input. An input that opens and closes between two polls
+// is missed: 20 ms is shorter than a hand can press.
 func (c *Controller) poll() {
 	pressed, err := c.input()
 	by := inputName
@@ -86,7 +86,7 @@ func (c *Controller) poll() {
 	}
 	defer c.lock(true)()
 	if pressed && !c.pressed {
-		c.latch(by, time.Now()) // an error is told as the motor's fault
+		_ = c.latch(by, time.Now()) // a failure is the motor's fault
 	}
 	c.pressed = pressed
 }

@@ -7,27 +7,27 @@ import (
 	"sensorgateway/wire"
 )
 
-// motor is a motor with its order: what an operator wants of it and until when.
+// motor is a motor with its order: what an operator wants of it, and until when.
 // The controller's lock guards it.
 type motor struct {
 	cfg   Config
 	index int
-	course
+	profile
 
-	running   bool // it has an order; all below up to maxEnds is the order
-	amount    float64
+	running   bool    // it has an order: all below up to maxEnds
+	magnitude float64 // of the speed wanted
 	reverse   bool
-	owner     Client // whose start it was
-	holder    Client // whose lease runs; no ID: nobody's
+	startedBy Client
+	holder    Client // whose lease runs; zero: nobody's
 	lease     time.Duration
 	leaseEnds time.Time // this and the next two: zero is never
 	runEnds   time.Time
 	maxEnds   time.Time
 
 	read    float64   // what the output last read back
-	moving  bool      // on its way to the goal
+	moving  bool      // not yet at the goal
 	checked time.Time // when it was last read back
-	retry   time.Time // it could not be driven off: when it is tried again; else zero
+	retry   time.Time // of an output that could not be driven off: the next attempt; else zero
 
 	fault   string // latched; "" is none
 	reason  string // of the last change
@@ -37,47 +37,46 @@ type motor struct {
 
 func newMotor(index int, cfg Config) *motor {
 	m := &motor{cfg: cfg, index: index}
-	m.course = course{dwell: cfg.Dwell, pause: cfg.MinPause}
+	m.profile = profile{dwell: cfg.Dwell, pause: cfg.MinPause}
 	if cfg.Proportional {
 		m.ramp = cfg.Ramp
 	}
 	return m
 }
 
-// accept makes a command, which nothing forbids, the motor's order. A start of
-// a motor that runs changes what it names, as a set does, and makes its sender
-// the one whose connection counts.
+// accept makes a command the motor's order. A start of a motor that runs changes
+// what it names, as a set does, and makes its sender the one who started it.
 func (m *motor) accept(cl Client, cmd wire.Command, now time.Time) {
 	if cmd.Action == wire.Start {
 		if !m.running {
-			m.running, m.amount, m.reverse = true, 1, false
-			m.moved = now
+			m.running, m.magnitude, m.reverse = true, 1, false
+			m.driven = now
 			if m.cfg.MaxRun > 0 {
 				m.maxEnds = now.Add(m.cfg.MaxRun)
 			}
 		}
-		m.owner = cl
+		m.startedBy = cl
 	}
 	if cmd.Speed != nil {
-		m.amount = *cmd.Speed
+		m.magnitude = *cmd.Speed
 	}
 	if cmd.Direction != "" {
 		m.reverse = cmd.Direction == wire.Reverse
 	}
 	if cmd.RunMS != nil {
-		m.runEnds = now.Add(milliseconds(*cmd.RunMS))
+		m.runEnds = now.Add(time.Duration(*cmd.RunMS) * time.Millisecond)
 	}
 	if cmd.LeaseMS != nil {
-		m.holder, m.lease = cl, milliseconds(*cmd.LeaseMS)
+		m.holder, m.lease = cl, time.Duration(*cmd.LeaseMS)*time.Millisecond
 		m.renew(cl, now)
 	}
-	m.goal = m.amount
-	if m.reverse && m.amount != 0 {
-		m.goal = -m.amount
+	m.goal = m.magnitude
+	if m.reverse && m.magnitude != 0 {
+		m.goal = -m.magnitude
 	}
 }
 
-// renew begins the client's lease anew, if it has one.
+// renew restarts the client's lease, if it has one.
 func (m *motor) renew(cl Client, now time.Time) {
 	if m.holder.ID == cl.ID && m.held() {
 		m.leaseEnds = now.Add(m.lease)
@@ -86,17 +85,17 @@ func (m *motor) renew(cl Client, now time.Time) {
 
 func (m *motor) held() bool { return m.holder != Client{} }
 
-// release ends the order. The direction stays: it is what the state shows.
+// release ends the order. The direction stays, for the state.
 func (m *motor) release() {
 	m.running, m.moving = false, false
-	m.amount, m.goal = 0, 0
-	m.owner, m.holder, m.lease = Client{}, Client{}, 0
+	m.magnitude, m.goal = 0, 0
+	m.startedBy, m.holder, m.lease = Client{}, Client{}, 0
 	m.leaseEnds, m.runEnds, m.maxEnds = time.Time{}, time.Time{}, time.Time{}
 }
 
-// over returns the reason for which the order's time is up, "" while it is not,
-// and when it will be.
-func (m *motor) over(now time.Time) (reason string, ends time.Time) {
+// expired returns the reason for which the order's time is up, "" while it is
+// not, and when it will be.
+func (m *motor) expired(now time.Time) (reason string, ends time.Time) {
 	for _, limit := range []struct {
 		reason string
 		ends   time.Time
@@ -109,9 +108,10 @@ func (m *motor) over(now time.Time) (reason string, ends time.Time) {
 	return "", ends
 }
 
-// operator tells whether the motor runs at the client's will, and its name.
+// operator returns whether the client has started the running motor or holds it,
+// and its name.
 func (m *motor) operator(clientID string) (name string, is bool) {
-	for _, cl := range []Client{m.owner, m.holder} {
+	for _, cl := range []Client{m.startedBy, m.holder} {
 		if m.running && cl.ID == clientID {
 			return cl.Name, true
 		}
@@ -119,23 +119,23 @@ func (m *motor) operator(clientID string) (name string, is bool) {
 	return "", false
 }
 
-// operators returns the IDs of those at whose will it runs.
+// operators returns the IDs of who started the running motor and who holds it.
 func (m *motor) operators() (ids [2]string) {
 	if m.running {
-		ids = [2]string{m.owner.ID, m.holder.ID}
+		ids = [2]string{m.startedBy.ID, m.holder.ID}
 	}
 	return ids
 }
 
-// stuck tells that the motor is not driven off, though it should be.
+// stuck returns whether the output could not be driven off.
 func (m *motor) stuck() bool { return !m.retry.IsZero() }
 
-// change notes why the motor is as it is now.
+// change notes the reason of a change.
 func (m *motor) change(reason, by string, now time.Time) {
 	m.reason, m.by, m.changed = reason, by, now
 }
 
-// state is the motor as it is, without its interlocks, which [interlocks] knows.
+// state returns the motor's state without its interlocks.
 func (m *motor) state(estop bool) wire.MotorState {
 	s := wire.MotorState{
 		Target: m.cfg.Name, Running: m.running, Speed: math.Abs(m.read), Direction: wire.Forward,
@@ -151,8 +151,6 @@ func (m *motor) state(estop bool) wire.MotorState {
 	}
 	return s
 }
-
-func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // earlier returns the earlier of two times, of which zero is never.
 func earlier(a, b time.Time) time.Time {

@@ -12,11 +12,11 @@ import (
 // The kinds of output.
 const (
 	OnOff   = "on_off"   // a relay or a MOSFET on one pin
-	HBridge = "h_bridge" // IN1 and IN2 say the direction, another pin the speed: L298N, TB6612, DRV8833
-	DirPWM  = "dir_pwm"  // one pin says the direction, another the speed
+	HBridge = "h_bridge" // IN1 and IN2 are the direction, another pin the speed: L298N, TB6612, DRV8833
+	DirPWM  = "dir_pwm"  // one pin is the direction, another the speed
 )
 
-// Spec is a motor's output as it is configured. A line is named GPIO17 or 17
+// Spec is the configuration of a motor's output. A line is named GPIO17 or 17
 // (behind a Raspberry Pi's header, else on gpiochip0), gpiochip2/17 or
 // gpiochip2/LED; a channel of a PWM chip pwmchip0/0.
 type Spec struct {
@@ -39,7 +39,7 @@ type Spec struct {
 	ActiveLow    bool // on_off: low is on
 }
 
-// KeyError is what is wrong with one key of a motor's configuration.
+// KeyError is an error in one key of a motor's configuration.
 type KeyError struct {
 	Key string // as in the file, such as "pwm_frequency"
 	Err error
@@ -48,13 +48,13 @@ type KeyError struct {
 func (e *KeyError) Error() string { return e.Key + ": " + e.Err.Error() }
 func (e *KeyError) Unwrap() error { return e.Err }
 
-// Reversible tells whether the output can turn both ways.
+// Reversible returns whether the motor can turn in both directions.
 func (s Spec) Reversible() bool { return s.Kind != OnOff }
 
-// Proportional tells whether the output knows speeds between 0 and 1.
+// Proportional returns whether the output has speeds between 0 and 1.
 func (s Spec) Proportional() bool { return s.Kind != OnOff && s.speed().value != "" }
 
-// key is a pin's key in the configuration, and what stands there.
+// key is a pin's key in the configuration, and its value.
 type key struct{ name, value string }
 
 func (s Spec) keys() []key {
@@ -64,8 +64,8 @@ func (s Spec) keys() []key {
 	}
 }
 
-// speed returns the key of the pin that says the speed, and what stands there;
-// an H-bridge may have none.
+// speed returns the key of the pin for the speed, and its value; an H-bridge may
+// have none.
 func (s Spec) speed() key {
 	switch {
 	case s.Kind == OnOff:
@@ -78,15 +78,15 @@ func (s Spec) speed() key {
 	return key{}
 }
 
-// keysOf is which pins a kind must have and may have.
+// keysOf is the pins that a kind must have, and those that it may have.
 var keysOf = map[string]struct{ must, may []string }{
 	OnOff:   {must: []string{"pin"}},
 	HBridge: {must: []string{"in1", "in2"}, may: []string{"pwm", "enable", "standby"}},
 	DirPWM:  {must: []string{"dir", "pwm"}, may: []string{"enable", "standby"}},
 }
 
-// Validate returns all that is wrong with the configuration, as joined
-// [*KeyError]s, nil if nothing is. It looks at no hardware.
+// Validate returns all errors in the configuration, as joined [*KeyError]s. It
+// does not need the hardware.
 func (s Spec) Validate() error {
 	var errs []error
 	wrong := func(key, format string, args ...any) {

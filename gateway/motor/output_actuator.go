@@ -9,7 +9,7 @@ import (
 	"sensorgateway/gateway/pins"
 )
 
-// actuator is an output of any kind. One pin carries the speed, others may say
+// actuator is an output of any kind. One pin carries the speed, others may carry
 // the direction, and gates are high while the motor runs.
 //
 //	         speed   directions  gates
@@ -24,18 +24,19 @@ import (
 // gates. The direction changes only while the speed is 0, and in between IN1
 // and IN2 are both low.
 //
-// A write that fails drives everything off that can be. Only DIR stays as it is
-// while the speed cannot be set to 0: a motor must not be thrown into reverse.
+// After a write that fails, every pin that still can be written is driven off.
+// Only DIR stays as it is while the speed cannot be set to 0: a motor that turns
+// must not be reversed.
 type actuator struct {
-	speed      pins.PWM // nil: it could not be had
+	speed      pins.PWM // nil: it could not be claimed
 	directions []direction
 	gates      []*pin
 	reversible bool
 
-	sign int // as driven: 1 forward, −1 reverse, 0 off or not known
+	sign int // as driven: 1 forward, −1 reverse, 0 off or unknown
 }
 
-// direction is a pin that says the direction.
+// direction is a pin for the direction.
 type direction struct {
 	*pin
 	forward, reverse gpio.Level
@@ -48,7 +49,7 @@ func (d direction) level(sign int) gpio.Level {
 	return d.forward
 }
 
-// Drive sets the speed, −1…1. A speed that is none drives the output off.
+// Drive sets the speed, −1…1. An invalid speed drives the output off.
 func (a *actuator) Drive(speed float64) error {
 	sign := 0
 	switch {
@@ -99,7 +100,7 @@ func (a *actuator) run(sign int, duty float64) error {
 	return nil
 }
 
-// off tries each pin, also after an error.
+// off drives each pin off, also after an error.
 func (a *actuator) off() error {
 	a.sign = 0
 	var errs []error
@@ -117,9 +118,9 @@ func (a *actuator) off() error {
 	return errors.Join(errs...)
 }
 
-// State composes the speed from what each pin is driven with. It is 0 if a gate
-// is low or the directions are neither forward nor reverse: the motor does not
-// turn then.
+// State composes the speed from the level of each pin. It is 0 if a gate is low,
+// or if the directions are neither forward nor reverse: the motor does not turn
+// then.
 func (a *actuator) State() (float64, error) {
 	speed, err := a.speed.Get()
 	errs := []error{err}
@@ -149,7 +150,7 @@ func (a *actuator) State() (float64, error) {
 	return -speed, nil
 }
 
-// Close drives the output off and lets go of its pins.
+// Close drives the output off and releases its pins.
 func (a *actuator) Close() error {
 	errs := []error{a.off()}
 	if a.speed != nil {
@@ -164,7 +165,7 @@ func (a *actuator) Close() error {
 	return errors.Join(errs...)
 }
 
-// pin is a line that says in its errors what it is for.
+// pin is a line whose errors name its key in the configuration.
 type pin struct {
 	key string // in the configuration
 	pins.Line
@@ -185,8 +186,8 @@ func (p *pin) Level() (gpio.Level, error) {
 	return level, nil
 }
 
-// fullSpeed is the speed of an H-bridge that has no pin for it: its directions
-// alone make it run.
+// fullSpeed is the speed of an H-bridge that has no pin for it: the direction
+// pins alone make it run.
 type fullSpeed struct{}
 
 func (fullSpeed) String() string        { return "full speed" }
@@ -194,7 +195,7 @@ func (fullSpeed) Set(float64) error     { return nil }
 func (fullSpeed) Get() (float64, error) { return 1, nil }
 func (fullSpeed) Close() error          { return nil }
 
-// steady makes a line of a relay or the like look as PWM that knows on and off.
+// steady is a line as PWM with the duties 0 and 1, for a relay or the like.
 type steady struct{ *pin }
 
 func (s steady) Set(duty float64) error { return s.Out(duty > 0) }

@@ -9,9 +9,9 @@ import (
 	"sensorgateway/gateway/pins"
 )
 
-// Open claims the pins of an output, which is off and safe from then on. On an
-// error nothing stays claimed; it tells of each pin that could not be had.
-// s must be valid.
+// Open claims the pins of an output, which is off from then on. On an error
+// nothing stays claimed; the error names each pin that could not be claimed. s
+// must be valid.
 func Open(s Spec, hw pins.Hardware) (Output, error) {
 	a, err := assemble(s, hw)
 	if err != nil {
@@ -20,8 +20,8 @@ func Open(s Spec, hw pins.Hardware) (Output, error) {
 	return a, nil
 }
 
-// AllOff drives all outputs off, whatever a process that is dead has left, and
-// lets go of them. It tries all, and tells of each pin that it could not have.
+// AllOff drives all outputs off that a dead process may have left on, and
+// releases them. It tries all; its error names each pin that it could not claim.
 func AllOff(specs []Spec, hw pins.Hardware) error {
 	var errs []error
 	for _, s := range specs {
@@ -31,8 +31,8 @@ func AllOff(specs []Spec, hw pins.Hardware) error {
 	return errors.Join(errs...)
 }
 
-// assemble claims each pin, which makes it safe, in the order in which an
-// output goes off. It goes on after an error, for the rest is to be safe, too.
+// assemble claims each pin, which drives it off, in the order in which an output
+// goes off. It continues after an error: the other pins have to be off too.
 func assemble(s Spec, hw pins.Hardware) (*actuator, error) {
 	a := &actuator{reversible: s.Reversible()}
 	var errs []error
@@ -71,7 +71,7 @@ func assemble(s Spec, hw pins.Hardware) (*actuator, error) {
 		{"dir", s.Dir, gpio.Low, gpio.High},
 	} {
 		if d.name == "" || d.key == "dir" && a.speed == nil {
-			continue // see actuator
+			continue // as actuator has it
 		}
 		if l, ok := line(d.key, d.name); ok {
 			a.directions = append(a.directions, direction{l, d.forward, d.reverse})

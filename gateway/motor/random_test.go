@@ -279,10 +279,10 @@ func (w *world) account(cl Client, i int, cmd wire.Command, late bool, err error
 		a.on, a.owner, a.tripped = true, cl.ID, false
 	}
 	if cmd.RunMS != nil {
-		a.ends = now.Add(milliseconds(*cmd.RunMS))
+		a.ends = now.Add(time.Duration(*cmd.RunMS) * ms)
 	}
 	if cmd.LeaseMS != nil {
-		a.holder, a.lease = cl.ID, milliseconds(*cmd.LeaseMS)
+		a.holder, a.lease = cl.ID, time.Duration(*cmd.LeaseMS)*ms
 	}
 	a.renew(cl, now)
 }

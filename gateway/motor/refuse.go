@@ -6,8 +6,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// refusal returns why a start, set or keepalive cannot be carried out, nil if
-// nothing forbids it.
+// refusal returns why a start, set or keepalive is refused, nil if it is not.
 func (c *Controller) refusal(m *motor, cl Client, cmd wire.Command, now time.Time) error {
 	name := m.cfg.Name
 	switch {
@@ -26,12 +25,12 @@ func (c *Controller) refusal(m *motor, cl Client, cmd wire.Command, now time.Tim
 	case cmd.Action == wire.Keepalive && !m.held():
 		return wire.Errorf(409, "%s has no lease to keep alive: start or set it with lease_ms", name)
 	case m.running:
-		return nil // what follows is for one that is off
+		return nil // what follows holds for a motor that is off
 	}
 	if i, why := c.interlocks.permit(m.index, now); i != nil {
 		return wire.Errorf(409, "interlock: %s (%s)", i.text, why)
 	}
-	if wait := m.rested.Add(m.pause).Sub(now); m.pause > 0 && wait > 0 {
+	if wait := m.zeroSince.Add(m.pause).Sub(now); m.pause > 0 && wait > 0 {
 		return wire.Errorf(409, "%s pauses between runs: %v more", name, (wait + time.Millisecond - 1).Truncate(time.Millisecond))
 	}
 	return nil

@@ -7,11 +7,11 @@ import (
 	"sensorgateway/wire"
 )
 
-// repeatWithin is how long a command can be repeated after it was answered.
+// repeatWithin is how long after its answer the same command counts as a repeat.
 const repeatWithin = time.Minute
 
-// repeats is what each client was last answered about each target: by client
-// ID and target, until the connection ends.
+// repeats is the last answer to each client about each target, by client ID and
+// target, until the client's connection ends.
 type repeats map[string]map[string]answer
 
 type answer struct {
@@ -35,7 +35,8 @@ func (r repeats) add(cl Client, a answer) {
 	r[cl.ID][a.cmd.Target] = a
 }
 
-// forget is for a stop: after it, nothing the client sends is a repeat.
+// forget is called for a stop: no later command of the client is a repeat of an
+// earlier one.
 func (r repeats) forget(cl Client, target string) {
 	if target == wire.All {
 		delete(r, cl.ID)

@@ -247,7 +247,7 @@ func (f *fakeOutput) history() []driven {
 // drives are the writes to m1 since the rig began, the one at the start apart.
 func (r *rig) drives() []driven { return r.out(0).history()[1:] }
 
-// told are the changes that were told so far.
+// told are the changes that the listener was notified of so far.
 func (r *rig) told() []wire.MotorState {
 	r.mu.Lock()
 	defer r.mu.Unlock()

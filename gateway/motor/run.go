@@ -7,22 +7,21 @@ import (
 	"time"
 )
 
-// maxIdle bounds the loop's sleep, so that a watchdog can tell one that has
-// nothing to do from one that stands still.
+// maxIdle bounds the loop's sleep, so that a watchdog can tell an idle loop from
+// one that hangs.
 const maxIdle = 500 * time.Millisecond
 
-// Run drives all outputs off, and from then on ends what has to end and moves
-// what has to move, each at its deadline, until ctx ends. Then it drives all
-// off, closes the outputs, and returns what went wrong in that. It is called
-// once.
+// Run drives all outputs off; then, until ctx ends, it stops motors and changes
+// their speeds, each at its deadline; then it drives all off, closes the outputs,
+// and returns what failed of that. It is called once.
 func (c *Controller) Run(ctx context.Context) error {
-	told, quit := make(chan struct{}), make(chan struct{})
+	notified, quit := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(told)
+		defer close(notified)
 		defer c.Off() // if a listener panics
-		c.board.run(quit)
+		c.publisher.run(quit)
 	}()
-	defer func() { close(quit); <-told }()
+	defer func() { close(quit); <-notified }()
 	defer c.Off() // if what follows panics
 
 	c.begin()
@@ -53,7 +52,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 }
 
-// Ready is closed once Run has driven all outputs off. Nobody should be let in
+// Ready is closed when Run has driven all outputs off. No client should be served
 // before.
 func (c *Controller) Ready() <-chan struct{} { return c.ready }
 
@@ -68,7 +67,7 @@ func (c *Controller) begin() {
 	}
 	now := time.Now()
 	for _, m := range c.motors {
-		c.off(m, "boot", "", now) // an error is told as the motor's fault
+		_ = c.off(m, "boot", "", now) // a failure is the motor's fault
 	}
 	c.phase = serving
 }
@@ -81,15 +80,15 @@ func (c *Controller) end() error {
 			err = errors.Join(err, fmt.Errorf("%s: close: %w", m.cfg.Name, failed))
 		}
 	}
-	c.motors = c.motors[:0:0] // nobody drives them again
+	c.motors = c.motors[:0:0] // nothing drives them again
 	return err
 }
 
-// Off drives all motors off for good: it is for a program that is about to
-// die, and whose state may be anything.
+// Off drives all motors off; no command is accepted afterwards. It is for a
+// program that is about to crash.
 func (c *Controller) Off() {
 	defer c.lock(true)()
-	c.allOff() // an error is told as the motor's fault
+	_ = c.allOff() // a failure is the motor's fault
 }
 
 func (c *Controller) allOff() (err error) {
@@ -101,25 +100,26 @@ func (c *Controller) allOff() (err error) {
 	return err
 }
 
-// tend takes the lock for one motor only, so that a stop waits for no more.
-func (c *Controller) tend(m *motor) (again time.Time) {
+// tend advances one motor. It locks for one motor at a time, so that a stop waits
+// for no more.
+func (c *Controller) tend(m *motor) (next time.Time) {
 	defer c.lock(true)()
 	return c.advance(m, time.Now())
 }
 
-// advance brings a motor to where it has to be now, and returns when to come
-// again; zero is never.
-func (c *Controller) advance(m *motor, now time.Time) (again time.Time) {
+// advance does what is due for a motor: it ends its order, or drives it along its
+// profile. It returns when something is due again; zero is never.
+func (c *Controller) advance(m *motor, now time.Time) (next time.Time) {
 	switch {
 	case m.stuck():
 		if !now.Before(m.retry) {
-			c.off(m, "fault", "", now) // an error is told as the motor's fault
+			_ = c.off(m, "fault", "", now) // a failure is the motor's fault
 		}
 		return m.retry
 	case !m.running:
 		return time.Time{}
 	}
-	reason, ends := m.over(now)
+	reason, ends := m.expired(now)
 	if reason == "" {
 		i, until := c.interlocks.violated(m.index, now)
 		if i != nil {
@@ -128,7 +128,7 @@ func (c *Controller) advance(m *motor, now time.Time) (again time.Time) {
 		ends = earlier(ends, until)
 	}
 	if reason != "" {
-		c.off(m, reason, "", now) // an error is told as the motor's fault
+		_ = c.off(m, reason, "", now) // a failure is the motor's fault
 		return m.retry
 	}
 	next, err := c.drive(m, now, false)

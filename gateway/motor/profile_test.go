@@ -16,7 +16,7 @@ func TestRamp(t *testing.T) {
 		if got := r.out(0).now(); math.Abs(got-0.4) > 1e-9 { // the step at 40 ms
 			t.Errorf("after 50 ms: %v", got)
 		}
-		if s := r.do(anna, `status`); math.Abs(s.Speed-0.5) > 1e-9 { // who asks gets it as of now
+		if s := r.do(anna, `status`); math.Abs(s.Speed-0.5) > 1e-9 { // as of now, not of the last step
 			t.Errorf("status after 50 ms: %+v", s)
 		}
 		r.pass(50 * ms)
@@ -24,7 +24,7 @@ func TestRamp(t *testing.T) {
 		r.do(anna, `set "speed":0.75`)
 		r.pass(24 * ms)
 		if got := r.out(0).now(); math.Abs(got-0.8) > 1e-9 {
-			t.Errorf("on its way down: %v", got)
+			t.Errorf("ramping down: %v", got)
 		}
 		r.pass(1 * ms)
 		r.runs(0.75)
@@ -32,7 +32,7 @@ func TestRamp(t *testing.T) {
 		n := len(r.drives())
 		r.pass(time.Hour)
 		if len(r.drives()) != n {
-			t.Error("driven though it has arrived")
+			t.Error("driven after it reached its goal")
 		}
 		r.do(anna, "stop")
 		if got := r.out(0).now(); got != 0 {
@@ -45,8 +45,8 @@ func TestRamp(t *testing.T) {
 	})
 }
 
-// TestRampTurnsOnItsWay: a new speed before the ramp's end begins where it is.
-func TestRampTurnsOnItsWay(t *testing.T) {
+// TestRampChangesGoal: a new goal before the end of a ramp starts from the present speed.
+func TestRampChangesGoal(t *testing.T) {
 	bubble(t, m1(func(c *Config) { c.Ramp = time.Second }), func(r *rig) {
 		r.do(anna, "start")
 		r.pass(507 * ms)
@@ -94,7 +94,7 @@ func TestReversing(t *testing.T) {
 }
 
 // TestDwellAfterStop: the dwell holds for a start too, and counts from when
-// the motor was off; the same way again needs none.
+// the motor was off; the same direction needs no dwell.
 func TestDwellAfterStop(t *testing.T) {
 	bubble(t, m1(func(c *Config) { c.Dwell = 100 * ms }), func(r *rig) {
 		r.do(anna, "start")
@@ -115,7 +115,7 @@ func TestDwellAfterStop(t *testing.T) {
 		r.runs(-1)
 		r.do(anna, `set "direction":"forward"`)
 		r.pass(50 * ms)
-		r.do(anna, `set "direction":"reverse"`) // thought better of it
+		r.do(anna, `set "direction":"reverse"`) // during the dwell
 		r.runs(-1)
 	})
 }
@@ -131,7 +131,7 @@ func TestMinPause(t *testing.T) {
 		r.pass(1)
 		r.do(anna, "start")
 		r.runs(1)
-		r.do(anna, `set "speed":0`) // off is off, whatever it is called
+		r.do(anna, `set "speed":0`) // speed 0 counts as off
 		r.pass(500 * ms)
 		r.do(anna, `set "speed":1`)
 		r.pass(500*ms - 1)
@@ -146,19 +146,19 @@ func TestMinPause(t *testing.T) {
 	})
 }
 
-// TestCourseAdvances: however little is left, the next moment is a later one.
-func TestCourseAdvances(t *testing.T) {
+// TestProfileAdvances: however small the rest, the next change is due later than now.
+func TestProfileAdvances(t *testing.T) {
 	now := time.Now()
 	for _, goal := range []float64{1.1e-9, -1.4e-9, 1e-6, 1} {
-		k := course{ramp: ms, goal: goal}
-		k.set(0, now)
-		for at, steps := now, 0; k.speed != goal; steps++ {
-			speed, again := k.at(at)
-			k.set(speed, at)
-			if steps > 10 || k.speed != goal && !again.After(at) {
-				t.Fatalf("goal %v: speed %v, to come again at %v, now it is %v", goal, speed, again, at)
+		p := profile{ramp: ms, goal: goal}
+		p.set(0, now)
+		for at, steps := now, 0; p.speed != goal; steps++ {
+			speed, next := p.at(at)
+			p.set(speed, at)
+			if steps > 10 || p.speed != goal && !next.After(at) {
+				t.Fatalf("goal %v: speed %v, next change at %v, now it is %v", goal, speed, next, at)
 			}
-			at = again
+			at = next
 		}
 	}
 }
