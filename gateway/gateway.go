@@ -48,7 +48,7 @@ type Options struct {
 	Log         *slog.Logger
 
 	Access  Access  // nil: everybody may everything
-	History History // nil: nothing is kept
+	History History // nil: nothing is retained
 	// Handlers carry out commands, by action: one without a handler is unknown.
 	Handlers map[string]Handler
 	Motors   Motors                      // nil: there are none
@@ -121,7 +121,6 @@ type Server struct {
 	watchers atomic.Int64 // clients of /metrics
 	echoes   atomic.Int64 // clients of /echo
 	relay    relay
-	queries  *queries
 	sessions sync.WaitGroup
 	ctx      context.Context // of handlers
 	end      func()
@@ -138,7 +137,7 @@ func New(opts Options) *Server {
 	if opts.Access == nil {
 		opts.Access = openHouse{}
 	}
-	s := &Server{opts: opts, queries: newQueries()}
+	s := &Server{opts: opts}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.hub = newHub(s)
 	s.http = &http.Server{

@@ -77,7 +77,7 @@ func (s *testServer) tick() (records []wire.Record) {
 	s.seq++
 	s.Publish(records)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); runtime.Gosched() {
-		if r, ok := s.hub.newest(0); ok && r.Seq == records[0].Seq {
+		if r, ok := s.hub.Newest(0); ok && r.Seq == records[0].Seq {
 			return records
 		}
 	}
@@ -356,8 +356,8 @@ func TestPlainGET(t *testing.T) {
 	c.read(websocket.BinaryMessage)
 	want("GET", "/readyz", 200, "1 of 2 sensors measure (outdoor: no_ack)")
 	want("GET", "/sensors/outdoor", 200, `"temp":null,"unit":"C","humidity":null,"fault":"no_ack"`)
-	alive = errors.New("the scheduler of ticks stands still")
-	want("GET", "/healthz", 503, "stands still")
+	alive = errors.New("the scheduler of ticks is stuck")
+	want("GET", "/healthz", 503, "is stuck")
 }
 
 func TestTooManyClients(t *testing.T) {

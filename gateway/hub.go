@@ -244,6 +244,14 @@ func (h *hub) accounts() (sum wire.Stats, abandoned uint64) {
 	return sum, h.abandoned
 }
 
+// Hello is what a client is greeted with.
+func (h *hub) Hello() wire.Hello {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.hello()
+}
+
+// hello is Hello. h.mu is held.
 func (h *hub) hello() wire.Hello {
 	hello := wire.Hello{
 		Server: "gateway", Version: h.s.opts.Version, Epoch: h.epoch, Time: time.Now().UnixMilli(),
@@ -278,10 +286,19 @@ func (h *hub) carries(i int) error {
 	return nil
 }
 
-func (h *hub) newest(i int) (wire.Record, bool) {
+// Newest returns the last record of a sensor, if there has been one.
+func (h *hub) Newest(i int) (wire.Record, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.last[i], h.known.has(uint16(i))
+}
+
+// Ready tells whether who connects would get readings, and why not.
+func (h *hub) Ready() (reason string, ok bool) {
+	if h.s.stopping.Load() {
+		return "shutting down", false
+	}
+	return h.quality()
 }
 
 // quality tells how many sensors measure, and what ails the others.

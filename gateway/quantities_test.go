@@ -55,10 +55,6 @@ func TestOtherQuantitiesInJSON(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
-	code, _, body := s.get("/sensors/air", "")
-	if want := `{"type":"sensor","payload":{"sensor":"air","values":{"co2":612},"units":{"co2":"ppm"},"ts":1.000,"seq":7}}` + "\n"; code != 200 || body != want {
-		t.Errorf("GET /sensors/air: %d %s", code, body)
-	}
 }
 
 // readings.v1 says nothing of what its numbers are, so it has those of
@@ -83,24 +79,5 @@ func TestV1CarriesNoOtherQuantity(t *testing.T) {
 	want := s.airTick()[1].Reading.Append(nil)
 	if got := c.read(websocket.BinaryMessage); string(got) != string(want) {
 		t.Errorf("a thermometer on v1: % x, want % x", got, want)
-	}
-}
-
-func TestOtherQuantitiesInQueries(t *testing.T) {
-	log := newShelf()
-	s := start(t, log.options, withAir)
-	log.keep([]wire.Record{
-		{Sensor: 2, Seq: 7, Reading: wire.Reading{Values: [2]float32{612, wire.NotMeasured()}, UnixMilli: 1000}},
-		{Sensor: 2, Seq: 8, Fault: wire.NoAck, Reading: wire.Failed(wire.NoAck, 1100)},
-	})
-	for _, tt := range []struct{ query, accept, want string }{
-		{"from=1000&to=2000", "application/json", `{"sensor":"air","units":{"co2":"ppm"},"from":1000,"to":2000,"readings":[` +
-			`{"ts":1.000,"values":{"co2":612},"seq":7},{"ts":1.100,"values":{"co2":null},"fault":"no_ack","seq":8}]}` + "\n"},
-		{"from=1000&to=2000", "text/csv", "time,unix_ms,sensor,seq,co2,fault\n" +
-			"1970-01-01T00:00:01.000Z,1000,air,7,612,\n1970-01-01T00:00:01.100Z,1100,air,8,,no_ack\n"},
-	} {
-		if _, _, body := s.get("/api/v1/readings?sensor=air&"+tt.query, tt.accept); body != tt.want {
-			t.Errorf("%s as %s: %s\nwant %s", tt.query, tt.accept, body, tt.want)
-		}
 	}
 }

@@ -7,31 +7,38 @@ import (
 	"sort"
 	"time"
 
+	"sensorgateway/gateway/api"
 	"sensorgateway/gateway/conn"
 	"sensorgateway/wire"
 )
 
-// History is what is kept of the readings. Its readers return a batch, which is
+// History is the readings that are retained. Its readers return a batch, which is
 // good until the next call, and io.EOF at the present end, after which more may
 // come. Records of the past carry [wire.Historical].
 type History interface {
-	// Kept returns the lowest number beyond after from which on nothing is lost. It
-	// and Oldest, the first number of this epoch, are quick: a lock is held.
+	Retained
+	Replayer
+	api.History // queries
+}
+
+// Retained is which numbers of the present epoch can be replayed. Both methods are
+// quick, for a lock is held.
+type Retained interface {
+	// Kept returns the lowest number beyond after from which on nothing is lost.
 	Kept(sensor uint16, after uint32) (from uint32)
+	// Oldest returns the first number.
 	Oldest(sensor uint16) (seq uint32, ok bool)
+}
+
+// A Replayer reads for clients that resume.
+type Replayer interface {
 	// Since reads the records of this epoch beyond after, in order.
 	Since(sensor uint16, after uint32) (next func() ([]wire.Record, error))
-	// Between reads the records of a time, Unix milliseconds, from <= t < to, in the
-	// order they were made in, whatever epoch that was in.
-	Between(sensor uint16, from, to int64) (next func() ([]wire.Record, error))
-	// Follow is Between without an end, to be gone on with: each batch has a mark. What
-	// comes behind the record with the number after of the batch with that mark, a
-	// later Follow reads, even if time was set back meanwhile. Mark 0 is the beginning.
+	// Follow reads the records made at from or later, Unix milliseconds, of whatever
+	// epoch, and does not end. Each batch has a mark. A later Follow with the mark of
+	// a batch and the number of a record in it reads what comes behind that record,
+	// even if time was set back meanwhile. Mark 0 is the beginning.
 	Follow(sensor uint16, from, mark int64, after uint32) (next func() (records []wire.Record, mark int64, err error))
-	// Buckets sums them up.
-	Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error))
-	// Durable returns why readings are not kept durably, nil if they are.
-	Durable() error
 }
 
 const (

@@ -11,15 +11,17 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"sensorgateway/gateway/api"
 	"sensorgateway/wire"
 )
 
 // shelf is a history in memory, which can lose things.
 type shelf struct {
-	mu      sync.Mutex
-	records map[uint16][]wire.Record
-	lost    map[uint16]uint32 // the highest number of which it is told that it is lost
-	fail    error             // of reading
+	api.History // which nobody here queries
+	mu          sync.Mutex
+	records     map[uint16][]wire.Record
+	lost        map[uint16]uint32 // the highest number of which it is told that it is lost
+	fail        error             // of reading
 }
 
 func newShelf() *shelf {
@@ -90,10 +92,6 @@ func (s *shelf) Since(sensor uint16, after uint32) func() ([]wire.Record, error)
 	return s.read(sensor, func(r wire.Record) bool { return wire.Before(after, r.Seq) })
 }
 
-func (s *shelf) Between(sensor uint16, from, to int64) func() ([]wire.Record, error) {
-	return s.read(sensor, func(r wire.Record) bool { return r.UnixMilli >= from && r.UnixMilli < to })
-}
-
 // Follow marks blocks of a hundred records.
 func (s *shelf) Follow(sensor uint16, from, mark int64, after uint32) func() ([]wire.Record, int64, error) {
 	n := max(int(mark)-1, 0) * 100
@@ -116,22 +114,6 @@ func (s *shelf) Follow(sensor uint16, from, mark int64, after uint32) func() ([]
 		return batch, at, err
 	}
 }
-
-func (s *shelf) Buckets(sensor uint16, from, to, step int64) func() ([]wire.Bucket, error) {
-	done := false
-	return func() ([]wire.Bucket, error) {
-		if done {
-			return nil, io.EOF
-		}
-		done = true
-		return []wire.Bucket{
-			{UnixMilli: from, Count: 2, Failed: 1, Fault: wire.NoAck, Values: [2]wire.Span{{Min: 20, Mean: 20.5, Max: 21}, {Min: 40, Mean: 41, Max: 42}}},
-			{UnixMilli: from + step, Failed: 1, Fault: wire.BusDown},
-		}, nil
-	}
-}
-
-func (s *shelf) Durable() error { return nil }
 
 // kept publishes n ticks that are kept.
 func (s *testServer) kept(log *shelf, n int) {

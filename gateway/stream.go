@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -59,16 +58,7 @@ func (t *stream) message(c *session, _ int, message []byte) {
 			}
 		}
 	}
-	c.sendJSON(wire.Envelope{Type: "error", ID: request.ID, Payload: asWireError(err)})
-}
-
-// asWireError returns the error that a client is told.
-func asWireError(err error) *wire.Error {
-	var e *wire.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return wire.Errorf(http.StatusInternalServerError, "%v", err)
+	c.sendJSON(wire.Envelope{Type: "error", ID: request.ID, Payload: wire.AsError(err)})
 }
 
 // lastWords carries out a stop that comes in a message too many.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -96,6 +97,16 @@ func (e *Error) Error() string { return e.Message }
 // Errorf returns an error with a code.
 func Errorf(code int, format string, args ...any) *Error {
 	return &Error{code, fmt.Sprintf(format, args...)}
+}
+
+// AsError returns the error that a client is sent for err: the [*Error] in it, 500
+// if there is none.
+func AsError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return Errorf(500, "%v", err)
 }
 
 // action is what a command can ask for: its parameters, and what is required of

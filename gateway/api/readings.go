@@ -1,4 +1,4 @@
-package gateway
+package api
 
 import (
 	"bufio"
@@ -26,24 +26,6 @@ const (
 	queryBuffer = 16 << 10
 )
 
-// apiSensors answers what sensors there are.
-func (s *Server) apiSensors(w http.ResponseWriter, _ *http.Request) {
-	s.hub.mu.Lock()
-	hello := s.hub.hello()
-	s.hub.mu.Unlock()
-	writeJSON(w, http.StatusOK, struct {
-		Epoch     string            `json:"epoch"`
-		Time      int64             `json:"time"` // Unix milliseconds
-		Simulated bool              `json:"simulated"`
-		Sensors   []wire.SensorInfo `json:"sensors"`
-	}{hello.Epoch, hello.Time, hello.Simulated, hello.Sensors})
-}
-
-// apiMotors answers what motors there are, as they are now.
-func (s *Server) apiMotors(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, map[string]any{"motors": s.opts.Motors.States()})
-}
-
 // query is what a client asks of the past.
 type query struct {
 	sensor         *wire.SensorInfo
@@ -61,20 +43,19 @@ const (
 	formatBinary = "application/octet-stream"
 )
 
-// apiReadings answers with what is kept of a sensor, as it is read: however much
+// readings answers with what is kept of a sensor, as it is read: however much
 // it is, little of it is in memory.
-func (s *Server) apiReadings(w http.ResponseWriter, r *http.Request) {
-	q, err := s.parseQuery(r)
+func (a *API) readings(w http.ResponseWriter, r *http.Request) {
+	q, err := a.parseQuery(r)
 	if err != nil {
-		e := asWireError(err)
-		writeJSON(w, e.Code, wire.Envelope{Type: "error", Payload: e})
+		writeError(w, wire.AsError(err))
 		return
 	}
-	place, ok := s.queries.enter(r.Context(), hostOf(r.RemoteAddr))
+	place, ok := a.queries.enter(r.Context(), hostOf(r.RemoteAddr))
 	if !ok {
 		w.Header().Set("Retry-After", "1")
-		writeJSON(w, http.StatusTooManyRequests, errorEnvelope(http.StatusTooManyRequests,
-			fmt.Sprintf("too many queries at once: %d of a host and %d in all may be open, and wait %v for their turn", hostOpen, maxOpen, queryWait)))
+		writeError(w, wire.Errorf(http.StatusTooManyRequests,
+			"too many queries at once: %d of a host and %d in all may be open, and wait %v for their turn", hostOpen, maxOpen, queryWait))
 		return
 	}
 	defer place.leave()
@@ -89,16 +70,16 @@ func (s *Server) apiReadings(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := bufio.NewWriterSize(&patient{ctx: r.Context(), w: w, c: http.NewResponseController(w), place: place}, queryBuffer)
-	if err := s.answer(r.Context(), out, q); err != nil {
+	if err := a.answer(r.Context(), out, q); err != nil {
 		if r.Context().Err() == nil {
-			s.opts.Log.Warn("a query of the past broke off", "client", r.RemoteAddr, "sensor", q.sensor.Name, "err", err)
+			a.opts.Log.Warn("readings could not be read: the answer is cut off", "client", r.RemoteAddr, "sensor", q.sensor.Name, "err", err)
 		}
 		// The status is out: only a broken connection says that this is not all.
 		panic(http.ErrAbortHandler)
 	}
 }
 
-func (s *Server) answer(ctx context.Context, out *bufio.Writer, q query) error {
+func (a *API) answer(ctx context.Context, out *bufio.Writer, q query) error {
 	head, separator, tail := []byte(nil), "", ""
 	switch {
 	case q.format == formatJSON:
@@ -110,26 +91,26 @@ func (s *Server) answer(ctx context.Context, out *bufio.Writer, q query) error {
 		head = []byte(q.csv().ReadingHeader())
 	}
 	_, _ = out.Write(head) // bufio keeps the error for Flush
-	if err := s.rows(ctx, out, q, separator); err != nil {
+	if err := a.rows(ctx, out, q, separator); err != nil {
 		return err
 	}
 	_, _ = out.WriteString(tail)
-	_ = out.Flush() // who left, left
+	_ = out.Flush() // it fails if the client has left, which is no error
 	return nil
 }
 
-// rows writes what the log has for the query.
-func (s *Server) rows(ctx context.Context, out *bufio.Writer, q query, separator string) error {
-	log := s.opts.History
+// rows writes what is retained for the query.
+func (a *API) rows(ctx context.Context, out *bufio.Writer, q query, separator string) error {
+	history := a.opts.History
 	switch {
-	case log == nil:
+	case history == nil:
 		return nil
 	case q.step > 0:
 		encode := wire.AppendBucketJSON
 		if q.format == formatCSV {
 			encode = q.csv().AppendBucket
 		}
-		return writeRows(ctx, out, q.sensor, separator, log.Buckets(q.sensor.ID, q.from, q.to, q.step), encode)
+		return writeRows(ctx, out, q.sensor, separator, history.Buckets(q.sensor.ID, q.from, q.to, q.step), encode)
 	}
 	encode := wire.AppendReadingJSON
 	switch q.format {
@@ -141,7 +122,7 @@ func (s *Server) rows(ctx context.Context, out *bufio.Writer, q query, separator
 			return r.Append(b)
 		}
 	}
-	return writeRows(ctx, out, q.sensor, separator, log.Between(q.sensor.ID, q.from, q.to), encode)
+	return writeRows(ctx, out, q.sensor, separator, history.Between(q.sensor.ID, q.from, q.to), encode)
 }
 
 // writeRows writes what next returns until it ends, or nobody reads it any more:
@@ -154,7 +135,7 @@ func writeRows[T any](ctx context.Context, out *bufio.Writer, sensor *wire.Senso
 			line := append(out.AvailableBuffer(), between...)
 			between = separator
 			if _, err := out.Write(encode(line, sensor, row)); err != nil {
-				return nil // who left, left
+				return nil // the client has left
 			}
 		}
 		switch {
@@ -189,7 +170,7 @@ func (p *patient) Write(b []byte) (int, error) {
 }
 
 // parseQuery reads what is asked for. Its errors are [*wire.Error].
-func (s *Server) parseQuery(r *http.Request) (q query, err error) {
+func (a *API) parseQuery(r *http.Request) (q query, err error) {
 	bad := func(err error) (query, error) { return q, wire.Errorf(http.StatusUnprocessableEntity, "%v", err) }
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -207,19 +188,19 @@ func (s *Server) parseQuery(r *http.Request) (q query, err error) {
 	if name == "" {
 		return bad(errors.New("sensor is missing: its name"))
 	}
-	i := s.hub.index(name)
+	i := a.index(name)
 	if i < 0 {
 		return q, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", name)
 	}
-	q.sensor, q.to = &s.opts.Sensors[i], time.Now().UnixMilli()
+	q.sensor, q.to = &a.opts.Sensors[i], time.Now().UnixMilli()
 	if of, ok := values["to"]; ok {
-		if q.to, err = unixMilli("to", of); err != nil {
+		if q.to, err = UnixMilli("to", of); err != nil {
 			return bad(err)
 		}
 	}
 	q.from = max(q.to, math.MinInt64+queryTime.Milliseconds()) - queryTime.Milliseconds()
 	if of, ok := values["from"]; ok {
-		if q.from, err = unixMilli("from", of); err != nil {
+		if q.from, err = UnixMilli("from", of); err != nil {
 			return bad(err)
 		}
 	}
@@ -241,23 +222,13 @@ func (s *Server) parseQuery(r *http.Request) (q query, err error) {
 	return q, nil
 }
 
-// unixMilli reads the one value of a parameter.
-func unixMilli(name string, values []string) (int64, error) {
+// UnixMilli reads the one value of a parameter that is a time.
+func UnixMilli(name string, values []string) (int64, error) {
 	ms, err := strconv.ParseInt(values[0], 10, 64)
 	if err != nil || len(values) != 1 {
 		return 0, fmt.Errorf("%s must be Unix milliseconds, not %q", name, strings.Join(values, ", "))
 	}
 	return ms, nil
-}
-
-// sinceOf reads the time that a client wants the past from. ok is false if it
-// names none.
-func sinceOf(u *url.URL) (since int64, ok bool, err error) {
-	values, ok := u.Query()["since"]
-	if ok {
-		since, err = unixMilli("since", values)
-	}
-	return since, ok, err
 }
 
 // accepted returns the format that the client likes best (RFC 9110, section

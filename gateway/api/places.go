@@ -1,4 +1,4 @@
-package gateway
+package api
 
 import (
 	"context"
@@ -14,8 +14,8 @@ const (
 	queryWait  = 5 * time.Second
 )
 
-// queries limits how many there are at a time, so that one who asks much leaves
-// the others something.
+// queries limits how many there are at a time, so that a host that asks for much
+// leaves the others something.
 type queries struct {
 	all chan struct{} // one for each that works
 

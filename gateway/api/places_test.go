@@ -1,4 +1,4 @@
-package gateway
+package api
 
 import (
 	"context"
@@ -33,14 +33,19 @@ func (h *held) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// patientRecorder takes a deadline, as a connection does.
+type patientRecorder struct{ *httptest.ResponseRecorder }
+
+func (patientRecorder) SetWriteDeadline(time.Time) error { return nil }
+
 // Clients that ask for much and read nothing keep nobody from the past, not even
 // from their own address. When they read on, they get all of it.
 func TestQueriesOfSlowClients(t *testing.T) {
-	log := newShelf()
+	g := &gateway{}
 	for seq := range uint32(1000) {
-		log.keep([]wire.Record{{Seq: seq}})
+		g.records = append(g.records, wire.Record{Seq: seq})
 	}
-	s := start(t, log.options)
+	a := g.api()
 	waits, let := make(chan struct{}, 3*maxQueries), make(chan struct{})
 	var slow sync.WaitGroup
 	for range cap(waits) {
@@ -49,7 +54,7 @@ func TestQueriesOfSlowClients(t *testing.T) {
 			r := httptest.NewRequest("GET", "/api/v1/readings?sensor=indoor&from=0", nil)
 			r.RemoteAddr = "127.0.0.1:1"
 			r.Header.Set("Accept", formatBinary)
-			s.apiReadings(h, r)
+			a.ServeHTTP(h, r)
 			if h.written != 1000*wire.RecordSize || h.deadline.IsZero() {
 				t.Errorf("it got %d bytes, want %d; deadline %v", h.written, 1000*wire.RecordSize, h.deadline)
 			}
@@ -58,8 +63,9 @@ func TestQueriesOfSlowClients(t *testing.T) {
 	for range cap(waits) {
 		<-waits
 	}
-	if code, _, body := s.get("/api/v1/readings?sensor=indoor", ""); code != http.StatusOK {
-		t.Errorf("while others do not read: %d %s", code, body)
+	quick := httptest.NewRecorder()
+	if a.ServeHTTP(patientRecorder{quick}, httptest.NewRequest("GET", "/api/v1/readings?sensor=indoor", nil)); quick.Code != http.StatusOK {
+		t.Errorf("while others do not read: %d %s", quick.Code, quick.Body)
 	}
 	close(let)
 	slow.Wait()
@@ -103,9 +109,9 @@ func TestQueriesAreBounded(t *testing.T) {
 	}
 }
 
-// Who seems to have left gets a place that is free, and sees its answer break off
-// instead of one that says there was none.
-func TestPlaceOfWhoSeemsToHaveLeft(t *testing.T) {
+// A client that seems to have left gets a place that is free, and sees its answer
+// cut off instead of one that says there was no place.
+func TestPlaceOfAClientThatSeemsToHaveLeft(t *testing.T) {
 	q := newQueries()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

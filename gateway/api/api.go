@@ -1,0 +1,184 @@
+// Package api answers plain HTTP requests: the newest reading, readings of the
+// past, which sensors and motors there are, and whether the gateway does its work.
+//
+// It knows HTTP and the wire. It refuses to know WebSocket and its clients, and
+// where readings come from: what is live and what is retained it asks for through
+// [Live] and [History].
+package api
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+
+	"sensorgateway/wire"
+)
+
+// Live is the gateway as it is now.
+type Live interface {
+	Hello() wire.Hello
+	Newest(sensor int) (r wire.Record, ok bool) // not ok: none has been made yet
+	Ready() (reason string, ok bool)            // whether a client would get readings
+}
+
+// History is the readings that are retained. Its readers return a batch, which is
+// good until the next call, and io.EOF at the end.
+type History interface {
+	// Between reads the records of a time, Unix milliseconds, from <= t < to, in the
+	// order they were made in, whatever epoch that was in.
+	Between(sensor uint16, from, to int64) (next func() ([]wire.Record, error))
+	// Buckets sums them up.
+	Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error))
+	// Durable returns why readings are not stored durably, nil if they are.
+	Durable() error
+}
+
+// Options is what an API has to be told.
+type Options struct {
+	Sensors    []wire.SensorInfo
+	Live       Live
+	History    History         // nil: nothing is retained
+	Alive      func() error    // nil while what makes the records advances
+	Exposition func(io.Writer) // Prometheus text; nil: none
+	Else       http.Handler    // answers whatever the API does not
+	Log        *slog.Logger
+}
+
+// An API is the answers to plain requests.
+type API struct {
+	opts    Options
+	mux     *http.ServeMux
+	queries *queries
+}
+
+// New returns an API.
+func New(o Options) *API {
+	a := &API{opts: o, mux: http.NewServeMux(), queries: newQueries()}
+	for path, answer := range map[string]http.HandlerFunc{
+		"/sensors/{name}":  a.newest,
+		"/api/v1/sensors":  a.sensors,
+		"/api/v1/motors":   a.motors,
+		"/api/v1/readings": a.readings,
+		"/healthz":         a.healthz,
+		"/readyz":          a.readyz,
+		"/metrics":         a.metrics,
+	} {
+		a.mux.HandleFunc(path, getOnly(answer))
+	}
+	a.mux.Handle("/", o.Else)
+	return a
+}
+
+// ServeHTTP answers a request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+
+// getOnly refuses what would change something. (A pattern with a method would
+// leave the refusal to "/", which takes the rest.)
+func getOnly(answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			writeError(w, wire.Errorf(http.StatusMethodNotAllowed, "Only GET here"))
+			return
+		}
+		answer(w, r)
+	}
+}
+
+// sensors answers what sensors there are.
+func (a *API) sensors(w http.ResponseWriter, _ *http.Request) {
+	hello := a.opts.Live.Hello()
+	writeJSON(w, http.StatusOK, struct {
+		Epoch     string            `json:"epoch"`
+		Time      int64             `json:"time"` // Unix milliseconds
+		Simulated bool              `json:"simulated"`
+		Sensors   []wire.SensorInfo `json:"sensors"`
+	}{hello.Epoch, hello.Time, hello.Simulated, hello.Sensors})
+}
+
+// motors answers what motors there are, as they are now.
+func (a *API) motors(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]any{"motors": a.opts.Live.Hello().Motors})
+}
+
+// index returns a sensor's index by its name, -1 if there is none.
+func (a *API) index(name string) int {
+	return slices.IndexFunc(a.opts.Sensors, func(s wire.SensorInfo) bool { return s.Name == name })
+}
+
+// newest answers with the last record of a sensor as a readings.json message.
+func (a *API) newest(w http.ResponseWriter, r *http.Request) {
+	i := a.index(r.PathValue("name"))
+	if i < 0 {
+		writeError(w, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", r.PathValue("name")))
+		return
+	}
+	record, ok := a.opts.Live.Newest(i)
+	if !ok {
+		w.Header().Set("Retry-After", "1")
+		writeError(w, wire.Errorf(http.StatusServiceUnavailable, "No reading yet"))
+		return
+	}
+	jsonHeaders(w, http.StatusOK)
+	write(w, wire.AppendSensorJSON(nil, &a.opts.Sensors[i], record))
+}
+
+// metrics answers Prometheus.
+func (a *API) metrics(w http.ResponseWriter, r *http.Request) {
+	if a.opts.Exposition == nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	a.opts.Exposition(w)
+}
+
+// healthz says whether the process does its work: ticks are made and broadcast.
+func (a *API) healthz(w http.ResponseWriter, _ *http.Request) {
+	code, reason := http.StatusOK, "ticks are made and broadcast"
+	if err := a.opts.Alive(); err != nil {
+		code, reason = http.StatusServiceUnavailable, err.Error()
+	}
+	writeJSON(w, code, map[string]any{"ok": code == http.StatusOK, "reason": reason})
+}
+
+// readyz says whether a client would get something worth having, which takes at
+// least one sensor that measures, and whether that is stored durably.
+func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
+	reason, ok := a.opts.Live.Ready()
+	code := http.StatusOK
+	if !ok {
+		code = http.StatusServiceUnavailable
+	}
+	answer := map[string]any{"ok": ok, "reason": reason, "durable": false, "storage": "no readings are retained"}
+	if a.opts.History != nil {
+		delete(answer, "storage")
+		if err := a.opts.History.Durable(); err != nil {
+			answer["storage"] = err.Error()
+		} else {
+			answer["durable"] = true
+		}
+	}
+	writeJSON(w, code, answer)
+}
+
+func jsonHeaders(w http.ResponseWriter, code int) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	jsonHeaders(w, code)
+	write(w, wire.JSON(v))
+}
+
+func writeError(w http.ResponseWriter, e *wire.Error) {
+	writeJSON(w, e.Code, wire.Envelope{Type: "error", Payload: e})
+}
+
+// write ends an answer. That its client no longer reads it is no error of ours.
+func write(w io.Writer, text []byte) { _, _ = w.Write(append(text, '\n')) }
