@@ -49,7 +49,6 @@ type hub struct {
 	feeds      map[feedKey]*feed
 	last       []wire.Record // by sensor
 	known      sensorSet     // those in last
-	failed     []int         // ticks in a row, by sensor
 	latecomers int           // who came while the server was stopping
 	gaps       []uint32      // missed ticks before each record of the present tick
 
@@ -60,7 +59,7 @@ type hub struct {
 func newHub(s *Server) *hub {
 	h := &hub{
 		s: s, epoch: s.opts.Epoch, feeds: map[feedKey]*feed{}, last: make([]wire.Record, len(s.opts.Sensors)),
-		failed: make([]int, len(s.opts.Sensors)), gaps: make([]uint32, len(s.opts.Sensors)),
+		gaps: make([]uint32, len(s.opts.Sensors)),
 		full: make(chan *[]wire.Record, backlog), free: make(chan *[]wire.Record, backlog),
 		quit: make(chan struct{}), done: make(chan struct{}), replays: make(chan struct{}, maxReplays), turn: replayTurn,
 	}
@@ -116,7 +115,6 @@ func (h *hub) spread(records []wire.Record) {
 		}
 		h.last[r.Sensor] = r
 		h.known |= 1 << r.Sensor
-		h.judge(r)
 	}
 	for _, f := range h.feeds {
 		f.encode(records, h.s.opts.Sensors)
@@ -362,30 +360,6 @@ func (h *hub) sweep(now time.Time, all bool) {
 			f.retry() // for sensors whose next tick is far
 		}
 	}
-}
-
-// lostAfter is how many failed ticks in a row make an event of it.
-const lostAfter = 5
-
-// judge notices when a sensor is lost and when it is back. h.mu is held.
-func (h *hub) judge(r wire.Record) {
-	failed := h.failed[r.Sensor]
-	e := wire.Event{Sensor: h.s.opts.Sensors[r.Sensor].Name, TS: float64(r.UnixMilli) / 1000}
-	switch {
-	case r.Fault != wire.Good:
-		h.failed[r.Sensor]++
-		if failed+1 != lostAfter {
-			return
-		}
-		e.Kind, e.Fault = "sensor_lost", r.Fault.String()
-	default:
-		h.failed[r.Sensor] = 0
-		if failed < lostAfter {
-			return
-		}
-		e.Kind = "sensor_back"
-	}
-	h.tell(wire.Envelope{Type: "event", Payload: e}, func(c *session) bool { return c.events })
 }
 
 // tell sends a message to those who asked for its kind. h.mu is held.

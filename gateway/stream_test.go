@@ -233,21 +233,8 @@ func TestEvents(t *testing.T) {
 	c := s.dial("/", wire.ReadingsV1)
 	c.ask(`{"type":"unsubscribe"}`)
 	c.ask(`{"type":"subscribe","payload":{"topic":"events"}}`)
-	fail := func(seq uint32, f wire.Fault) {
-		r := wire.Record{Sensor: 0, Seq: seq, Fault: f, Reading: wire.Failed(f, int64(seq)*100)}
-		if f == wire.Good {
-			r.Reading = wire.Reading{Values: [2]float32{20, 40}, UnixMilli: int64(seq) * 100}
-		}
-		s.Publish([]wire.Record{r})
-	}
-	for seq := range uint32(4) { // a few failures are no event
-		fail(seq, wire.NoAck)
-	}
-	fail(4, wire.Good)
-	for seq := uint32(10); seq < 20; seq++ {
-		fail(seq, wire.Absent)
-	}
-	fail(20, wire.Good)
+	s.Event(wire.Event{Kind: wire.EventSensorLost, Sensor: "indoor", Fault: wire.Absent.String(), TS: 1.4})
+	s.Event(wire.Event{Kind: wire.EventSensorBack, Sensor: "indoor", TS: 2})
 	for _, want := range []string{
 		`{"type":"event","payload":{"kind":"sensor_lost","sensor":"indoor","fault":"absent","ts":1.4}}`,
 		`{"type":"event","payload":{"kind":"sensor_back","sensor":"indoor","ts":2}}`,

@@ -22,7 +22,9 @@ func BenchmarkTick(b *testing.B) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(b.N)*interval)
 	defer cancel()
-	s := NewSampler(configs, NewClock(ClockOptions{}), 0, func([]wire.Record, int64) {}, slog.New(slog.DiscardHandler))
+	s := NewSampler(Options{
+		Sensors: configs, Clock: NewClock(ClockOptions{}), Publish: func([]wire.Record, int64) {}, Log: slog.New(slog.DiscardHandler),
+	})
 	b.ReportAllocs()
 	b.ResetTimer()
 	if err := s.Run(ctx); err != nil {

@@ -108,11 +108,14 @@ func (m *aMachine) sample(t *testing.T, d time.Duration, intervals ...time.Durat
 
 func (m *aMachine) run(t *testing.T, d time.Duration, configs ...Config) (got []stamped, s *Sampler) {
 	t.Helper()
-	s = NewSampler(configs, m.clock(), 0, func(records []wire.Record, offset int64) {
-		for _, r := range records {
-			got = append(got, stamped{r, offset, m.boot(), m.wall(), len(m.steps), m.justWoke()})
-		}
-	}, slog.New(slog.DiscardHandler))
+	s = NewSampler(Options{
+		Sensors: configs, Clock: m.clock(), Log: slog.New(slog.DiscardHandler),
+		Publish: func(records []wire.Record, offset int64) {
+			for _, r := range records {
+				got = append(got, stamped{r, offset, m.boot(), m.wall(), len(m.steps), m.justWoke()})
+			}
+		},
+	})
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	if err := s.Run(ctx); err != nil {

@@ -49,6 +49,7 @@ type Sampler struct {
 	clock   *Clock
 	flags   wire.Flags
 	publish func(records []wire.Record, offset int64)
+	event   func(wire.Event)
 
 	slots   []*slot
 	results chan job
@@ -86,15 +87,29 @@ type batch struct {
 	records  []wire.Record
 }
 
-// NewSampler prepares a sampler, the only one that uses clock. Every record gets
-// flags, and [wire.ClockUnsynced] if its time may be wrong; publish is called on
-// the scheduler's goroutine with the records of a tick, which it must not keep,
-// and the Unix time minus the time since the machine started, in milliseconds,
-// that their times were made with. Per sensor they come in the order of their
-// sequence numbers and times.
-func NewSampler(sensors []Config, clock *Clock, flags wire.Flags, publish func(records []wire.Record, offset int64), log *slog.Logger) *Sampler {
-	s := &Sampler{log: log, clock: clock, flags: flags, publish: publish, results: make(chan job, len(sensors))}
-	for _, cfg := range sensors {
+// Options are what a [Sampler] needs.
+type Options struct {
+	Sensors []Config
+	Clock   *Clock     // used by this sampler only
+	Flags   wire.Flags // of every record, besides [wire.ClockUnsynced] if its time may be wrong
+	// Publish is called on the scheduler's goroutine with the records of a tick,
+	// which it must not keep, and the Unix time minus the time since the machine
+	// started, in milliseconds, that their times were made with. Per sensor they
+	// come in the order of their sequence numbers and times.
+	Publish func(records []wire.Record, offset int64)
+	// Event is called on the scheduler's goroutine when a sensor is lost and when
+	// it is back, before the record that shows it is published; nil: not called.
+	Event func(wire.Event)
+	Log   *slog.Logger
+}
+
+// NewSampler prepares a sampler.
+func NewSampler(o Options) *Sampler {
+	if o.Event == nil {
+		o.Event = func(wire.Event) {}
+	}
+	s := &Sampler{log: o.Log, clock: o.Clock, flags: o.Flags, publish: o.Publish, event: o.Event, results: make(chan job, len(o.Sensors))}
+	for _, cfg := range o.Sensors {
 		sl := &slot{probe: &probe{cfg: cfg, work: make(chan job, 1)}}
 		sl.seq.Store(cfg.FirstSeq)
 		s.slots = append(s.slots, sl)
@@ -111,9 +126,6 @@ func (s *Sampler) Missed() int64 { return s.missed.Load() }
 
 // Lateness tells how late ticks began.
 func (s *Sampler) Lateness() *Histogram { return &s.late }
-
-// NextSeq returns the sequence number of the i-th sensor's next tick.
-func (s *Sampler) NextSeq(i int) uint32 { return s.slots[i].seq.Load() }
 
 // Err returns why the i-th sensor's last measurement failed, nil if it did not.
 func (s *Sampler) Err(i int) error { return s.slots[i].noted() }
@@ -292,23 +304,30 @@ func (s *Sampler) finish(sl *slot, r wire.Reading, f wire.Fault) {
 	b := sl.batch
 	b.records = append(b.records, wire.Record{Sensor: sl.cfg.ID, Flags: b.flags, Fault: f, Seq: sl.tick.seq, Reading: r})
 	b.pending--
-	s.tell(sl, f)
+	s.detect(sl, f)
 }
 
-// tell logs when a sensor is lost and when it is back; what fails for a tick or
-// two stands in the records.
-func (s *Sampler) tell(sl *slot, f wire.Fault) {
-	if f != wire.Good {
-		if sl.failed++; sl.failed == lostAfter {
-			sl.lostAt = time.Now()
-			s.log.Warn("sensor lost", "sensor", sl.cfg.Name, "cause", f, "err", sl.noted())
-		}
+// detect notices when a sensor is lost and when it is back, by the record of its
+// last tick; what fails for a tick or two stands in the records.
+func (s *Sampler) detect(sl *slot, f wire.Fault) {
+	before := sl.failed
+	sl.failed++
+	if f == wire.Good {
+		sl.failed = 0
+	}
+	e := wire.Event{Sensor: sl.cfg.Name, TS: float64(sl.tick.stamp) / 1000}
+	switch {
+	case sl.failed == lostAfter:
+		sl.lostAt = time.Now()
+		s.log.Warn("sensor lost", "sensor", sl.cfg.Name, "cause", f, "err", sl.noted())
+		e.Kind, e.Fault = wire.EventSensorLost, f.String()
+	case sl.failed == 0 && before >= lostAfter:
+		s.log.Info("sensor back", "sensor", sl.cfg.Name, "after", time.Since(sl.lostAt).Round(time.Millisecond))
+		e.Kind = wire.EventSensorBack
+	default:
 		return
 	}
-	if sl.failed >= lostAfter {
-		s.log.Info("sensor back", "sensor", sl.cfg.Name, "after", time.Since(sl.lostAt).Round(time.Millisecond))
-	}
-	sl.failed = 0
+	s.event(e)
 }
 
 // batchOf returns the message of a deadline.

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"math"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,9 +67,12 @@ type message struct {
 // sample runs a sampler for d of fake time and returns what it published.
 func sample(d time.Duration, configs ...Config) (got []message, s *Sampler) {
 	start := time.Now()
-	s = NewSampler(configs, NewClock(ClockOptions{}), wire.Simulated, func(r []wire.Record, _ int64) {
-		got = append(got, message{time.Since(start), append([]wire.Record(nil), r...)})
-	}, slog.New(slog.DiscardHandler))
+	s = NewSampler(Options{
+		Sensors: configs, Clock: NewClock(ClockOptions{}), Flags: wire.Simulated, Log: slog.New(slog.DiscardHandler),
+		Publish: func(r []wire.Record, _ int64) {
+			got = append(got, message{time.Since(start), append([]wire.Record(nil), r...)})
+		},
+	})
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	if err := s.Run(ctx); err != nil {
@@ -125,8 +130,8 @@ func TestSixtySecondsWithoutDrift(t *testing.T) {
 		if got[0].records[0].UnixMilli%100 != 0 {
 			t.Errorf("ticks are not aligned to the wall clock: %d", got[0].records[0].UnixMilli)
 		}
-		if s.Missed() != 0 || s.NextSeq(0) != 600 || s.Err(0) != nil {
-			t.Errorf("missed %d, next %d, err %v", s.Missed(), s.NextSeq(0), s.Err(0))
+		if s.Missed() != 0 || s.Err(0) != nil {
+			t.Errorf("missed %d, err %v", s.Missed(), s.Err(0))
 		}
 		if a.halted != 1 || b.halted != 1 {
 			t.Errorf("halted %d and %d times, want once each", a.halted, b.halted)
@@ -345,12 +350,15 @@ func TestPauseOfTheMachine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{sense: good(time.Millisecond)}
 		var got []wire.Record
-		s := NewSampler([]Config{f.config(0, 100*time.Millisecond)}, NewClock(ClockOptions{}), 0, func(r []wire.Record, _ int64) {
-			got = append(got, r...)
-			if len(got) == 10 {
-				time.Sleep(10 * time.Second) // the scheduler itself
-			}
-		}, slog.New(slog.DiscardHandler))
+		s := NewSampler(Options{
+			Sensors: []Config{f.config(0, 100*time.Millisecond)}, Clock: NewClock(ClockOptions{}), Log: slog.New(slog.DiscardHandler),
+			Publish: func(r []wire.Record, _ int64) {
+				got = append(got, r...)
+				if len(got) == 10 {
+					time.Sleep(10 * time.Second) // the scheduler itself
+				}
+			},
+		})
 		ctx, cancel := context.WithTimeout(context.Background(), 12*time.Second)
 		defer cancel()
 		if err := s.Run(ctx); err != nil {
@@ -385,7 +393,7 @@ func TestFirstSeqAndIntervals(t *testing.T) {
 		a, b := &fake{sense: good(0)}, &fake{sense: good(0)}
 		ca, cb := a.config(0, 100*time.Millisecond), b.config(1, 250*time.Millisecond)
 		ca.FirstSeq, cb.FirstSeq = math.MaxUint32-2, 70
-		got, s := sample(10*time.Second, ca, cb)
+		got, _ := sample(10*time.Second, ca, cb)
 		if n := len(bySensor(got, 0)); n < 99 || n > 100 {
 			t.Errorf("%d records at 100 ms in 10 s", n)
 		}
@@ -402,8 +410,8 @@ func TestFirstSeqAndIntervals(t *testing.T) {
 		if shared < 19 {
 			t.Errorf("%d messages carry both sensors, want those of each 500 ms", shared)
 		}
-		if s.NextSeq(0) != uint32(len(bySensor(got, 0)))-3 {
-			t.Errorf("sequence numbers do not wrap: next is %d", s.NextSeq(0))
+		if quick := bySensor(got, 0); quick[len(quick)-1].Seq != uint32(len(quick))-4 {
+			t.Errorf("sequence numbers do not wrap: the last is %d", quick[len(quick)-1].Seq)
 		}
 	})
 }
@@ -413,8 +421,10 @@ func TestTickAllocatesNothing(t *testing.T) {
 	mallocs := func(d time.Duration) (n uint64) {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := &fake{sense: good(7 * time.Millisecond)}, &fake{sense: good(80 * time.Millisecond)}
-			s := NewSampler([]Config{a.config(0, 100*time.Millisecond), b.config(1, 100*time.Millisecond)},
-				NewClock(ClockOptions{}), 0, func([]wire.Record, int64) {}, slog.New(slog.DiscardHandler))
+			s := NewSampler(Options{
+				Sensors: []Config{a.config(0, 100*time.Millisecond), b.config(1, 100*time.Millisecond)},
+				Clock:   NewClock(ClockOptions{}), Publish: func([]wire.Record, int64) {}, Log: slog.New(slog.DiscardHandler),
+			})
 			ctx, cancel := context.WithTimeout(context.Background(), d)
 			defer cancel()
 			var before, after runtime.MemStats
@@ -512,4 +522,43 @@ func TestOneQuantity(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A few failures in a row are no event, more are one, and so is their end.
+func TestEventsOfASensor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{sense: func(n int) (float64, error) {
+			switch {
+			case n < 4, n >= 10 && n < 16:
+				return 0, fmt.Errorf("sense: %w", wire.Checksum)
+			}
+			return 20 + float64(n)/100, nil
+		}}
+		start := time.Now()
+		var got []string
+		s := NewSampler(Options{
+			Sensors: []Config{f.config(0, 100*time.Millisecond)}, Clock: NewClock(ClockOptions{}), Log: slog.New(slog.DiscardHandler),
+			Publish: func(r []wire.Record, _ int64) {
+				if f := r[0].Fault; f == wire.Good && r[0].Seq < 30 {
+					got = append(got, fmt.Sprint(r[0].Seq))
+				}
+			},
+			Event: func(e wire.Event) {
+				got = append(got, fmt.Sprintf("%s %s %s %.1f", e.Kind, e.Sensor, e.Fault, e.TS-float64(start.UnixMilli())/1000))
+			},
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+		defer cancel()
+		if err := s.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		want := "[4 5 6 7 8 9 sensor_lost s0 checksum 1.5 "
+		if text := fmt.Sprint(got); !strings.HasPrefix(text, want) || strings.Count(text, "sensor_") != 2 {
+			t.Errorf("got %s, want %s…", text, want)
+		}
+		back := slices.IndexFunc(got, func(s string) bool { return strings.HasPrefix(s, wire.EventSensorBack+" s0  ") })
+		if back < 0 || back+1 == len(got) {
+			t.Errorf("it is back, and measures: %v", got)
+		}
+	})
 }

@@ -134,14 +134,3 @@ func ParseSubscription(r Request, resume bool) (s Subscription, err error) {
 	}
 	return s, nil
 }
-
-// Event is the payload of an event message.
-type Event struct {
-	Kind   string  `json:"kind"` // sensor_lost, sensor_back, clock_corrected, estop, reset, storage_failed …
-	Sensor string  `json:"sensor,omitempty"`
-	Fault  string  `json:"fault,omitempty"`
-	By     string  `json:"by,omitempty"`
-	Reason string  `json:"reason,omitempty"`  // why storage failed
-	StepMS int64   `json:"step_ms,omitempty"` // by how much the clock was corrected, forward if positive
-	TS     float64 `json:"ts"`                // Unix seconds
-}

@@ -16,7 +16,7 @@ func (g *running) newClock() *sensors.Clock {
 // a record has the new time.
 func (g *running) clockStepped(step sensors.Step) {
 	g.log.Warn("the system clock was set", "by", step.By.Round(time.Millisecond))
-	g.server.Event(wire.Event{Kind: "clock_corrected", StepMS: step.By.Milliseconds(), TS: float64(step.At.UnixMilli()) / 1000})
+	g.server.Event(wire.Event{Kind: wire.EventClockCorrected, StepMS: step.By.Milliseconds(), TS: float64(step.At.UnixMilli()) / 1000})
 	if step.Back {
 		g.server.RestartStreams()
 	}

@@ -50,9 +50,9 @@ func (k *kept) Durable() error {
 // storageChanged tells the clients that readings are not kept, or are again. The
 // log of readings has told the program's log.
 func (g *running) storageChanged(err error) {
-	e := wire.Event{Kind: "storage_back", TS: float64(time.Now().UnixMilli()) / 1000}
+	e := wire.Event{Kind: wire.EventStorageBack, TS: float64(time.Now().UnixMilli()) / 1000}
 	if err != nil {
-		e.Kind, e.Reason = "storage_failed", err.Error()
+		e.Kind, e.Reason = wire.EventStorageFailed, err.Error()
 	}
 	g.server.Event(e)
 }

@@ -39,9 +39,9 @@ func (g *running) buildMotors(hw pins.Hardware) {
 	g.motors = motor.New(configs, g.motorChanged, g.log)
 	g.motors.OnEStop(func(latched bool, by string) {
 		g.latch.Set(latched, by)
-		kind := wire.Reset
+		kind := wire.EventReset
 		if latched {
-			kind = wire.EStop
+			kind = wire.EventEStop
 		}
 		g.server.Event(wire.Event{Kind: kind, By: by, TS: float64(time.Now().UnixMilli()) / 1000})
 	})

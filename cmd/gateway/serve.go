@@ -219,14 +219,17 @@ func (g *running) build(buses buses) error {
 	}
 	g.server = gateway.New(options)
 	g.first = newFirsts(len(configs))
-	g.sampler = sensors.NewSampler(configs, g.clock, g.flags(), func(records []wire.Record, offset int64) {
-		g.state.Cover(records)
-		g.history.Append(records, offset) // before anybody can have seen them
-		g.first.see(records)
-		g.metrics.Tick(records, offset)
-		g.motors.Observe(records)
-		g.server.Publish(records)
-	}, g.log)
+	g.sampler = sensors.NewSampler(sensors.Options{
+		Sensors: configs, Clock: g.clock, Flags: g.flags(), Event: g.server.Event, Log: g.log,
+		Publish: func(records []wire.Record, offset int64) {
+			g.state.Cover(records)
+			g.history.Append(records, offset) // before anybody can have seen them
+			g.first.see(records)
+			g.metrics.Tick(records, offset)
+			g.motors.Observe(records)
+			g.server.Publish(records)
+		},
+	})
 	g.metrics = g.newMetrics()
 	for _, m := range g.motors.States() {
 		g.metrics.MotorChanged(m)

@@ -1,0 +1,23 @@
+package wire
+
+// Kinds of events.
+const (
+	EventSensorLost     = "sensor_lost"     // several ticks in a row failed
+	EventSensorBack     = "sensor_back"     // it measures again
+	EventClockCorrected = "clock_corrected" // the system clock was set
+	EventEStop          = EStop
+	EventReset          = Reset
+	EventStorageFailed  = "storage_failed" // readings are not durable
+	EventStorageBack    = "storage_back"
+)
+
+// Event is the payload of an event message.
+type Event struct {
+	Kind   string  `json:"kind"`
+	Sensor string  `json:"sensor,omitempty"`
+	Fault  string  `json:"fault,omitempty"`
+	By     string  `json:"by,omitempty"`
+	Reason string  `json:"reason,omitempty"`  // why storage failed
+	StepMS int64   `json:"step_ms,omitempty"` // by how much the clock was corrected, forward if positive
+	TS     float64 `json:"ts"`                // Unix seconds
+}
