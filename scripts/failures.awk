@@ -1,0 +1,37 @@
+# What go test -v writes, without what tests that passed wrote. The command that
+# repeats each test that failed goes to the file $REPEATS.
+#   how      the command, without -run and packages
+#   module   the module's path, which go test writes before each package's
+function repeat(pattern, package) {
+	sub("^" module "/?", "./", package)
+	print how " " (pattern == "" ? "" : "-run='^" pattern "$' ") package > ENVIRON["REPEATS"]
+}
+/^=== (RUN|NAME|CONT|PAUSE)/ { test = $3; next }
+/^panic: |^fatal error: |^WARNING: DATA RACE/ {
+	if (!raw) for (test in said) { printf "%s", said[test]; delete said[test] } # of tests that will not end
+	raw = 1
+}
+/^\t\tTest[^ ]+ \(/ && timeout { failed[++n] = $1 } # a test that ran when the time was over
+/^panic: test timed out/ { timeout = 1 }
+/^ *--- (PASS|FAIL|SKIP|BENCH): / {
+	test = $3
+	if ($2 == "FAIL:" && $0 ~ /^---/) failed[++n] = test
+	if ($2 != "PASS:") { printf "%s", said[test]; print }
+	delete said[test]
+	next
+}
+/^FAIL[ \t]+[^ \t]/ {
+	print
+	if (n == 0) repeat("", $2)
+	for (i = 1; i <= n; i++) repeat(failed[i], $2)
+}
+/^(ok|FAIL|\?)[ \t]+[^ \t]/ {
+	if ($1 != "FAIL") print
+	n = raw = timeout = 0
+	test = ""
+	next
+}
+/^(FAIL|PASS)$/ { next }
+raw { print; next }
+test != "" { said[test] = said[test] $0 "\n"; next }
+{ print }
