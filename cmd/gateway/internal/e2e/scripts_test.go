@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -76,7 +77,11 @@ func TestBuildIsReproducible(t *testing.T) {
 			{"VERSION=v1.2.3-test"},
 			{"VERSION=v1.2.3-test", "GOFLAGS=-race", "GOAMD64=v3", "CGO_ENABLED=1"},
 		}[i]
-		out, err := runScript(t, os.TempDir(), env, filepath.Join(dir, "scripts/build"), "linux-amd64")
+		argv := []string{filepath.Join(dir, "scripts/build"), "linux-amd64"}
+		if i == 1 && runtime.GOOS+"-"+runtime.GOARCH == argv[1] {
+			argv = argv[:1] // it builds for the machine that it runs on
+		}
+		out, err := runScript(t, os.TempDir(), env, argv...)
 		if err != nil {
 			t.Fatalf("scripts/build: %v\n%s", err, out)
 		}
