@@ -6,7 +6,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// account is a session's account of readings, the hub's under its lock. While
+// account is a session's account of readings, the broadcaster's under its lock. While
 // the session is quick, it grows with its feed's, and costs nothing; when it is
 // slow, it is kept by hand.
 type account struct {

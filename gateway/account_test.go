@@ -34,11 +34,11 @@ type moody struct {
 func (s *testServer) moody(protocol string) *moody {
 	s.t.Helper()
 	before := map[*session]bool{}
-	s.hub.each(func(c *session) { before[c] = true })
+	s.broadcaster.each(func(c *session) { before[c] = true })
 	c := s.dialSmall(protocol)
 	m := &moody{protocol: protocol, c: c, mood: make(chan bool, 1), done: make(chan struct{}), last: map[uint16]int64{}}
 	s.joined()
-	s.hub.each(func(c *session) {
+	s.broadcaster.each(func(c *session) {
 		if !before[c] {
 			m.session = c
 		}
@@ -136,7 +136,7 @@ func TestAccountsClose(t *testing.T) {
 
 var protocols = []string{wire.ReadingsV1, wire.ReadingsV2, wire.ReadingsJSON}
 
-// riot is clients that do anything at any time while ticks are spread.
+// riot is clients that do anything at any time while ticks are broadcast.
 type riot struct {
 	*testServer
 	rnd                  *rand.Rand
@@ -145,7 +145,7 @@ type riot struct {
 	slow, restarts, left int
 }
 
-// step spreads a tick; before and after it, something may happen.
+// step broadcasts a tick; before and after it, something may happen.
 func (r *riot) step() {
 	if r.chance(100) {
 		r.seq += uint32(r.rnd.IntN(5)) // ticks that the sampler did not make
@@ -153,7 +153,7 @@ func (r *riot) step() {
 	tick := records(r.seq, 2)
 	tick[0].Values[0] = float32(r.rnd.IntN(40))
 	r.seq++
-	r.hub.spread(tick)
+	r.broadcaster.broadcast(tick)
 	i := r.rnd.IntN(len(r.clients))
 	c := r.clients[i]
 	switch {
@@ -165,9 +165,9 @@ func (r *riot) step() {
 		default: // it waits for a message: next time
 		}
 	case r.chance(500) && c.session.protocol == wire.ReadingsV2: // another subscription
-		r.hub.mu.Lock()
-		r.hub.move(c.session, sensorSet(1+r.rnd.IntN(3)))
-		r.hub.mu.Unlock()
+		r.broadcaster.mu.Lock()
+		r.broadcaster.move(c.session, sensorSet(1+r.rnd.IntN(3)))
+		r.broadcaster.mu.Unlock()
 	case r.chance(500) && c.asked < perSecond:
 		c.asked++
 		if err := c.c.WriteMessage(websocket.TextMessage, []byte(`{"type":"ping"}`)); err != nil {
@@ -178,7 +178,7 @@ func (r *riot) step() {
 		r.replace(i)
 	case r.chance(5000):
 		r.restarts++
-		r.hub.restart()
+		r.broadcaster.restart()
 		for i, c := range r.clients {
 			close(c.mood)
 			<-c.done
@@ -203,10 +203,10 @@ func (r *riot) replace(i int) {
 
 // check looks at all accounts.
 func (r *riot) check() {
-	r.hub.mu.Lock()
-	defer r.hub.mu.Unlock()
+	r.broadcaster.mu.Lock()
+	defer r.broadcaster.mu.Unlock()
 	for i, c := range r.clients {
-		if a := r.hub.statsOf(c.session); a.Produced != a.Delivered+a.Conflated+a.Missed+a.Queued {
+		if a := r.broadcaster.statsOf(c.session); a.Produced != a.Delivered+a.Conflated+a.Missed+a.Queued {
 			r.t.Fatalf("client %d: %+v", i, a)
 		}
 		if c.session.waiting != nil {
@@ -221,12 +221,12 @@ func (r *riot) calm() {
 		close(c.mood)
 	}
 	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
-		r.hub.sweep(time.Now(), true)
+		r.broadcaster.check(time.Now(), true)
 		open := 0
 		for _, c := range r.clients {
-			r.hub.mu.Lock()
-			a := r.hub.statsOf(c.session)
-			r.hub.mu.Unlock()
+			r.broadcaster.mu.Lock()
+			a := r.broadcaster.statsOf(c.session)
+			r.broadcaster.mu.Unlock()
 			c.mu.Lock()
 			if a.Queued > 0 || a.Delivered != c.got {
 				open++
@@ -255,7 +255,7 @@ func TestStats(t *testing.T) {
 	s.seq += 3
 	s.tick()
 	c.read(websocket.BinaryMessage)
-	s.hub.sweep(time.Now(), true)
+	s.broadcaster.check(time.Now(), true)
 	for {
 		got := string(c.read(websocket.TextMessage))
 		if got == `{"type":"stats","payload":{"produced":10,"delivered":4,"conflated":0,"missed":6,"queued":0}}` {
@@ -286,9 +286,9 @@ func TestConflatedInParts(t *testing.T) {
 func testConflation(t *testing.T, s *testServer, protocol string) {
 	m := s.moody(protocol)
 	for m.mood <- false; ; s.tick() {
-		s.hub.mu.Lock()
+		s.broadcaster.mu.Lock()
 		enough := m.session.waiting != nil && m.session.waiting.total > 100*len(s.opts.Sensors)
-		s.hub.mu.Unlock()
+		s.broadcaster.mu.Unlock()
 		if enough {
 			break
 		}
@@ -296,9 +296,9 @@ func testConflation(t *testing.T, s *testServer, protocol string) {
 	}
 	close(m.mood)
 	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
-		s.hub.mu.Lock()
-		a := s.hub.statsOf(m.session)
-		s.hub.mu.Unlock()
+		s.broadcaster.mu.Lock()
+		a := s.broadcaster.statsOf(m.session)
+		s.broadcaster.mu.Unlock()
 		m.mu.Lock()
 		got, flagged := m.got, m.flagged
 		m.mu.Unlock()
@@ -311,6 +311,6 @@ func testConflation(t *testing.T, s *testServer, protocol string) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%+v", a)
 		}
-		s.hub.sweep(time.Now(), true)
+		s.broadcaster.check(time.Now(), true)
 	}
 }

@@ -41,11 +41,11 @@ func TestTickAllocatesNothing(t *testing.T) {
 		s.drained(8, protocol)
 	}
 	tick := records(1, 2)
-	s.hub.spread(tick) // the buffers grow once
-	if n := testing.AllocsPerRun(20, func() { s.hub.spread(tick) }); n != 0 {
+	s.broadcaster.broadcast(tick) // the buffers grow once
+	if n := testing.AllocsPerRun(20, func() { s.broadcaster.broadcast(tick) }); n != 0 {
 		t.Errorf("%v allocations a tick", n)
 	}
-	s.hub.each(func(c *session) {
+	s.broadcaster.each(func(c *session) {
 		if c.waiting != nil {
 			t.Error("a client was too slow: the measurement is void")
 		}
@@ -64,7 +64,7 @@ func BenchmarkTickToSocket(b *testing.B) {
 			b.ReportAllocs()
 			for n := 0; b.Loop(); n++ {
 				if n%clients == 0 {
-					s.hub.spread(tick)
+					s.broadcaster.broadcast(tick)
 				}
 			}
 		})

@@ -81,7 +81,7 @@ func (f *feed) retry() {
 				break
 			}
 			c.delivered(part)
-			c.s.hub.frames.Add(int64(late.frames))
+			c.s.broadcaster.frames.Add(int64(late.frames))
 		}
 		if c.waiting.total > 0 {
 			continue

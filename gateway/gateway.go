@@ -1,4 +1,4 @@
-// Package gateway spreads readings: one [Server] takes a tick's records from
+// Package gateway broadcasts readings: one [Server] takes a tick's records from
 // whoever makes them and broadcasts them to any number of WebSocket clients,
 // none of which can delay another.
 //
@@ -6,7 +6,7 @@
 // which sensors there are: they are data it is given. Whatever else listens or
 // acts reaches it as a function.
 //
-// A reading's way: [Server.Publish] hands a tick to the hub's goroutine (hub.go),
+// A reading's way: [Server.Publish] hands a tick to the broadcaster's goroutine (broadcast.go),
 // which encodes it once for each kind of subscription and offers the frame to
 // each client's outbox (outbox.go), which keeps frames whole and in order. What
 // owns the connection, below TLS, is its socket (socket.go), which never waits.
@@ -112,21 +112,21 @@ type Guest interface {
 
 // A Server is the gateway's face to the network.
 type Server struct {
-	opts     Options
-	hub      *hub
-	http     *http.Server
-	stopping atomic.Bool
-	clients  atomic.Int64 // upgraded or being upgraded
-	ids      atomic.Int64
-	watchers atomic.Int64 // clients of /metrics
-	echoes   atomic.Int64 // clients of /echo
-	relay    relay
-	sessions sync.WaitGroup
-	ctx      context.Context // of handlers
-	end      func()
+	opts        Options
+	broadcaster *broadcaster
+	http        *http.Server
+	stopping    atomic.Bool
+	clients     atomic.Int64 // upgraded or being upgraded
+	ids         atomic.Int64
+	watchers    atomic.Int64 // clients of /metrics
+	echoes      atomic.Int64 // clients of /echo
+	relay       relay
+	sessions    sync.WaitGroup
+	ctx         context.Context // of handlers
+	end         func()
 }
 
-// New returns a server that serves nobody yet. Its hub runs until [Server.Shutdown].
+// New returns a server that serves nobody yet. Its broadcaster runs until [Server.Shutdown].
 func New(opts Options) *Server {
 	if opts.MaxClients == 0 {
 		opts.MaxClients = 10_000
@@ -139,7 +139,7 @@ func New(opts Options) *Server {
 	}
 	s := &Server{opts: opts}
 	s.ctx, s.end = context.WithCancel(context.Background())
-	s.hub = newHub(s)
+	s.broadcaster = newBroadcaster(s)
 	s.http = &http.Server{
 		Handler:        s.routes(),
 		ReadTimeout:    5 * time.Second,  // of a request with its body; an upgrade lifts it
@@ -160,56 +160,56 @@ func New(opts Options) *Server {
 				panic(r)
 			}
 		}()
-		s.hub.run()
+		s.broadcaster.run()
 	}()
 	return s
 }
 
 // Publish gives the records of a tick to all who subscribed. It copies them. It
-// waits only when the hub is behind by many ticks, so that an overloaded
+// waits only when the broadcaster is behind by many ticks, so that an overloaded
 // machine shows as ticks that were missed, never as readings that vanished.
-func (s *Server) Publish(records []wire.Record) { s.hub.publish(records) }
+func (s *Server) Publish(records []wire.Record) { s.broadcaster.publish(records) }
 
 // SetEpoch begins another epoch: sequence numbers could not be continued. Who
 // resumes by number is told to come back.
-func (s *Server) SetEpoch(epoch string) { s.hub.setEpoch(epoch) }
+func (s *Server) SetEpoch(epoch string) { s.broadcaster.setEpoch(epoch) }
 
 // RestartStreams sends away who gets readings, each with a time of its own to
 // come back at: the times of the next ticks lie before those of the last ones.
 // The goroutine that publishes calls it, between the two.
-func (s *Server) RestartStreams() { s.hub.restartStreams() }
+func (s *Server) RestartStreams() { s.broadcaster.restartStreams() }
 
-// Beats grows at least once a second while the hub's goroutine advances.
-func (s *Server) Beats() int64 { return s.hub.beats.Load() }
+// Beats grows at least once a second while the broadcaster's goroutine advances.
+func (s *Server) Beats() int64 { return s.broadcaster.beats.Load() }
 
 // Clients is how many WebSocket clients there are.
 func (s *Server) Clients() int { return int(s.clients.Load()) }
 
 // Quality tells how many sensors measure, and what ails the others.
 func (s *Server) Quality() string {
-	reason, _ := s.hub.quality()
+	reason, _ := s.broadcaster.quality()
 	return reason
 }
 
 // Frames is how many frames with readings were handed to clients.
-func (s *Server) Frames() int64 { return s.hub.frames.Load() }
+func (s *Server) Frames() int64 { return s.broadcaster.frames.Load() }
 
 // Accounts returns the sum of all clients' accounts of readings, those who have
 // left included, and how many readings were waiting for clients when they left.
-func (s *Server) Accounts() (sum wire.Stats, abandoned uint64) { return s.hub.accounts() }
+func (s *Server) Accounts() (sum wire.Stats, abandoned uint64) { return s.broadcaster.accounts() }
 
 // State tells a motor's change to those who subscribed to motors.
 func (s *Server) State(m wire.MotorState) {
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	s.hub.tell(wire.Envelope{Type: "state", Payload: m}, func(c *session) bool { return c.motors })
+	s.broadcaster.mu.Lock()
+	defer s.broadcaster.mu.Unlock()
+	s.broadcaster.send(wire.Envelope{Type: "state", Payload: m}, func(c *session) bool { return c.motors })
 }
 
 // Event tells an event to those who subscribed to events.
 func (s *Server) Event(e wire.Event) {
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	s.hub.tell(wire.Envelope{Type: "event", Payload: e}, func(c *session) bool { return c.events })
+	s.broadcaster.mu.Lock()
+	defer s.broadcaster.mu.Unlock()
+	s.broadcaster.send(wire.Envelope{Type: "event", Payload: e}, func(c *session) bool { return c.events })
 }
 
 // Serve answers on l until Shutdown, with TLS if the options say so.
@@ -225,8 +225,8 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 const (
-	// plainFarewell is how long plain requests have when the server stops.
-	plainFarewell = 500 * time.Millisecond
+	// plainTimeout is how long plain requests have when the server stops.
+	plainTimeout = 500 * time.Millisecond
 	// cutTime is how long clients may take to end that were cut. Only a disk that
 	// hangs while a replay reads it makes it longer.
 	cutTime = 500 * time.Millisecond
@@ -237,9 +237,9 @@ const (
 // end, it says so after a moment, with the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopping.Store(true)
-	s.hub.restart()
+	s.broadcaster.restart()
 	// A connection that has not asked for anything yet is no reason to wait.
-	short, cancel := context.WithTimeout(ctx, plainFarewell)
+	short, cancel := context.WithTimeout(ctx, plainTimeout)
 	defer cancel()
 	err := s.http.Shutdown(short)
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -250,14 +250,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		s.hub.cutAll()
+		s.broadcaster.cutAll()
 		select {
 		case <-done:
 		case <-time.After(cutTime):
 			err = errors.Join(err, fmt.Errorf("clients wait for what they missed: %w", ctx.Err()))
 		}
 	}
-	s.hub.stop()
+	s.broadcaster.stop()
 	s.end()
 	return errors.Join(err, s.http.Close())
 }

@@ -68,7 +68,7 @@ func start(t testing.TB, change ...func(*Options)) *testServer {
 	return s
 }
 
-// tick publishes a record of every sensor, and returns them when they are spread.
+// tick publishes a record of every sensor, and returns them when they are broadcast.
 func (s *testServer) tick() (records []wire.Record) {
 	for i := range s.opts.Sensors {
 		records = append(records, wire.Record{Sensor: uint16(i), Flags: wire.Simulated, Seq: s.seq,
@@ -77,11 +77,11 @@ func (s *testServer) tick() (records []wire.Record) {
 	s.seq++
 	s.Publish(records)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); runtime.Gosched() {
-		if r, ok := s.hub.Newest(0); ok && r.Seq == records[0].Seq {
+		if r, ok := s.broadcaster.Newest(0); ok && r.Seq == records[0].Seq {
 			return records
 		}
 	}
-	s.t.Fatal("the hub stands still")
+	s.t.Fatal("the broadcaster stands still")
 	return nil
 }
 
@@ -148,7 +148,7 @@ func withAndWithoutTLS(t *testing.T, test func(*testing.T, *testServer)) {
 func (s *testServer) joined() {
 	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
 		n := 0
-		s.hub.each(func(*session) { n++ })
+		s.broadcaster.each(func(*session) { n++ })
 		if n >= s.Clients() || time.Now().After(deadline) {
 			return
 		}

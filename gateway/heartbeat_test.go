@@ -38,29 +38,29 @@ func TestHeartbeat(t *testing.T) {
 		}()
 	}
 	now := time.Now()
-	s.hub.sweep(now.Add(29*time.Second), true)
+	s.broadcaster.check(now.Add(29*time.Second), true)
 	select {
 	case <-pings:
 		t.Fatal("pinged before its time")
 	default:
 	}
-	s.hub.sweep(now.Add(31*time.Second), true)
+	s.broadcaster.check(now.Add(31*time.Second), true)
 	<-pings
 	<-pings
 	s.until("a pong is in", func() (in bool) {
-		s.hub.each(func(c *session) { in = in || c.pongs.Load() > 0 })
+		s.broadcaster.each(func(c *session) { in = in || c.pongs.Load() > 0 })
 		return in
 	})
-	s.hub.sweep(now.Add(42*time.Second), true)
+	s.broadcaster.check(now.Add(42*time.Second), true)
 	if err := <-ended; websocket.IsCloseError(err, wire.CloseNormal) {
 		t.Errorf("the silent one ended with %v", err)
 	}
-	s.hub.sweep(now.Add(62*time.Second), true)
+	s.broadcaster.check(now.Add(62*time.Second), true)
 	<-pings // of the one that is left
 	s.wantClients(1)
 }
 
-// An operator is pinged every second, whether the hub looks a little early or a
+// An operator is pinged every second, whether the broadcaster looks a little early or a
 // little late, and lost two seconds after its last pong, whenever it was asked.
 func TestOperatorsHeartbeat(t *testing.T) {
 	s := start(t, (&motors{driving: true}).options)
@@ -84,13 +84,13 @@ func TestOperatorsHeartbeat(t *testing.T) {
 			texts <- text
 		}
 	}()
-	begin := time.Now().Add(time.Hour) // the hub's own looks are long past
+	begin := time.Now().Add(time.Hour) // the broadcaster's own looks are long past
 	look := func(i int) time.Time {
-		return begin.Add(time.Duration(i)*sweepEvery + time.Duration(i%3)*time.Millisecond)
+		return begin.Add(time.Duration(i)*checkEvery + time.Duration(i%3)*time.Millisecond)
 	}
-	const looks = 10 * sweepsASecond
+	const looks = 10 * checksASecond
 	pings, last := 0, 0
-	s.hub.each(func(c *session) {
+	s.broadcaster.each(func(c *session) {
 		c.driving, c.pinged = true, time.Time{}
 		for i := range looks {
 			pongs := c.pongs.Load()
@@ -105,16 +105,16 @@ func TestOperatorsHeartbeat(t *testing.T) {
 		t.Errorf("%d pings in 10 s", pings)
 	}
 	silent.Store(true)
-	ponged := look(last + 1) // when the hub saw it
-	s.hub.sweep(look(looks), false)
-	s.hub.sweep(ponged.Add(drivingPongWithin-time.Millisecond), false)
+	ponged := look(last + 1) // when the broadcaster saw it
+	s.broadcaster.check(look(looks), false)
+	s.broadcaster.check(ponged.Add(drivingPongWithin-time.Millisecond), false)
 	if err := o.WriteMessage(websocket.TextMessage, []byte(`{"type":"ping"}`)); err != nil {
 		t.Fatal(err)
 	}
 	if _, there := <-texts; !there {
 		t.Fatal("lost too early")
 	}
-	s.hub.sweep(ponged.Add(drivingPongWithin), false)
+	s.broadcaster.check(ponged.Add(drivingPongWithin), false)
 	s.wantClients(0)
 }
 
@@ -175,7 +175,7 @@ func testDeafClient(t *testing.T, s *testServer) {
 	reader := s.dialSmall(wire.ReadingsV1)
 	quick := s.dial("/")
 	var deaf *session
-	s.hub.each(func(c *session) {
+	s.broadcaster.each(func(c *session) {
 		if deaf == nil || c.pinged.Before(deaf.pinged) {
 			deaf = c
 		}
@@ -189,7 +189,7 @@ func testDeafClient(t *testing.T, s *testServer) {
 			t.Fatalf("tick %d: the quick client got % x, want % x", n, got, want)
 		}
 		refused++
-		s.hub.each(func(c *session) {
+		s.broadcaster.each(func(c *session) {
 			if c == deaf && c.waiting == nil {
 				refused = 0
 			}
@@ -202,7 +202,7 @@ func testDeafClient(t *testing.T, s *testServer) {
 		}
 	}
 	for early, over := true, false; !over; early = !early {
-		s.hub.each(func(c *session) {
+		s.broadcaster.each(func(c *session) {
 			switch {
 			case c != deaf:
 			case early:

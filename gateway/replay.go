@@ -45,7 +45,7 @@ const (
 	// maxReplays are under way at a time, each for a turn: a reader takes tens of
 	// kilobytes a sensor, and after an outage all clients come back at once.
 	maxReplays = 16
-	replayTurn = time.Second
+	replayTime = time.Second
 	// lull is how long a replay waits for the socket, or for the disk.
 	lull = 2 * time.Millisecond
 	// A record that must be there may wait for a slow disk: so long it is waited for
@@ -61,7 +61,7 @@ type replay struct {
 	stop chan struct{}
 	done chan struct{}
 
-	lanes []*lane // the hub's, under its lock
+	lanes []*lane // the broadcaster's, under its lock
 
 	// The goroutine's.
 	pace conn.Pace
@@ -96,25 +96,25 @@ func (l *lane) left() uint64 {
 }
 
 // resume answers what a client asks of the past, and returns the sensors whose
-// stream begins anew and the lanes that will bring what they had. h.mu is held.
-func (h *hub) resume(sub wire.Subscription, sensors sensorSet, answer *wire.Subscribed) (anew sensorSet, lanes []*lane, err error) {
+// stream begins anew and the lanes that will bring what they had. b.mu is held.
+func (b *broadcaster) resume(sub wire.Subscription, sensors sensorSet, answer *wire.Subscribed) (anew sensorSet, lanes []*lane, err error) {
 	if sub.Since == nil {
 		return 0, nil, nil
 	}
 	from := map[string]uint32{}
 	for _, name := range slices.Sorted(maps.Keys(sub.Since)) {
-		i := h.index(name)
+		i := b.index(name)
 		if i < 0 {
 			return 0, nil, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", name)
 		}
 		if !sensors.has(uint16(i)) {
 			return 0, nil, wire.Errorf(http.StatusUnprocessableEntity, "since: %s is not in the topic %s", name, sub.Topic)
 		}
-		sensor, after, next := uint16(i), sub.Since[name], h.next(i)
+		sensor, after, next := uint16(i), sub.Since[name], b.next(i)
 		anew |= 1 << sensor
 		first := next // the first that can still be had
-		switch log := h.s.opts.History; {
-		case sub.Epoch != h.epoch:
+		switch log := b.s.opts.History; {
+		case sub.Epoch != b.epoch:
 			if log != nil {
 				if oldest, ok := log.Oldest(sensor); ok && wire.Before(oldest, next) {
 					after, first = oldest-1, log.Kept(sensor, oldest-1)
@@ -132,7 +132,7 @@ func (h *hub) resume(sub wire.Subscription, sensors sensorSet, answer *wire.Subs
 			}
 		}
 		// Behind a loss in the middle there may be more to have.
-		if wire.Before(after+1, next) && h.s.opts.History != nil && (sub.Epoch == h.epoch || first != next) {
+		if wire.Before(after+1, next) && b.s.opts.History != nil && (sub.Epoch == b.epoch || first != next) {
 			lanes = append(lanes, &lane{sensor: sensor, after: after, end: next, told: first, topic: sub.Topic})
 		}
 	}
@@ -151,18 +151,18 @@ func soonest(a, b uint32) uint32 {
 
 // follow brings a client what is kept of its one sensor since a time, and then
 // what comes live, in one lane.
-func (h *hub) follow(c *session, sensor uint16, since int64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.s.opts.History == nil {
-		h.move(c, 1<<sensor)
+func (b *broadcaster) follow(c *session, sensor uint16, since int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.s.opts.History == nil {
+		b.move(c, 1<<sensor)
 		return
 	}
-	h.replay(c, 1<<sensor, []*lane{{sensor: sensor, single: true, since: since}})
+	b.replay(c, 1<<sensor, []*lane{{sensor: sensor, single: true, since: since}})
 }
 
 // following returns the sensors that come live once a lane has caught up.
-// h.mu is held.
+// b.mu is held.
 func (c *session) following() (set sensorSet) {
 	if c.replay != nil {
 		for _, l := range c.replay.lanes {
@@ -175,9 +175,9 @@ func (c *session) following() (set sensorSet) {
 }
 
 // replay begins some sensors anew: with the lanes, if there are any of them, in
-// the place of those that it had. h.mu is held.
-func (h *hub) replay(c *session, anew sensorSet, lanes []*lane) {
-	h.cancel(c, anew)
+// the place of those that it had. b.mu is held.
+func (b *broadcaster) replay(c *session, anew sensorSet, lanes []*lane) {
+	b.cancel(c, anew)
 	for _, l := range lanes {
 		c.settled.Produced += l.left()
 		c.pending += l.left()
@@ -194,8 +194,8 @@ func (h *hub) replay(c *session, anew sensorSet, lanes []*lane) {
 }
 
 // cancel takes away the lanes of some sensors, and what waits of these for a
-// slow client: it is due no more. h.mu is held.
-func (h *hub) cancel(c *session, sensors sensorSet) {
+// slow client: it is due no more. b.mu is held.
+func (b *broadcaster) cancel(c *session, sensors sensorSet) {
 	if c.waiting != nil {
 		c.settled.Produced -= uint64(c.waiting.drop(sensors))
 	}
@@ -215,15 +215,15 @@ func (h *hub) cancel(c *session, sensors sensorSet) {
 // run brings lane after lane, a batch of each in turn, until there is none left.
 func (r *replay) run() {
 	defer close(r.done)
-	h := r.c.s.hub
+	b := r.c.s.broadcaster
 	for more := true; more; {
 		select {
-		case h.replays <- struct{}{}:
+		case b.replays <- struct{}{}:
 		case <-r.stop:
 			return
 		}
-		more = r.turn(time.Now().Add(h.turn))
-		<-h.replays
+		more = r.turn(time.Now().Add(b.replayTime))
+		<-b.replays
 	}
 }
 
@@ -255,9 +255,9 @@ func (r *replay) turn(deadline time.Time) bool {
 
 // pick returns the n-th lane, nil when there is none left, which ends the replay.
 func (r *replay) pick(n int) *lane {
-	h := r.c.s.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	b := r.c.s.broadcaster
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if len(r.lanes) == 0 {
 		if r.c.replay == r {
 			r.c.replay = nil
@@ -312,19 +312,19 @@ func (r *replay) read(l *lane) bool {
 
 // atEnd decides what it means that there has been nothing to read for so long.
 func (r *replay) atEnd(l *lane, silent time.Duration) {
-	h, c := r.c.s.hub, r.c
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	b, c := r.c.s.broadcaster, r.c
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if !slices.Contains(r.lanes, l) {
 		return
 	}
 	if l.single {
 		// It has all when it has the newest, and not one more: that comes live.
-		newest, known := h.last[l.sensor], h.known.has(l.sensor)
-		whole := l.any && l.after+1 == h.next(int(l.sensor)) // of a start without ticks too
+		newest, known := b.last[l.sensor], b.known.has(l.sensor)
+		whole := l.any && l.after+1 == b.next(int(l.sensor)) // of a start without ticks too
 		if whole || !l.any && (!known || newest.UnixMilli < l.since) || silent >= silentWithin {
 			r.drop(l)
-			h.move(c, c.sensors|1<<l.sensor)
+			b.move(c, c.sensors|1<<l.sensor)
 		}
 		return
 	}
@@ -339,12 +339,12 @@ func (r *replay) atEnd(l *lane, silent time.Duration) {
 	}
 }
 
-// drop ends a lane. h.mu is held.
+// drop ends a lane. b.mu is held.
 func (r *replay) drop(l *lane) {
 	r.lanes = slices.DeleteFunc(r.lanes, func(other *lane) bool { return other == l })
 }
 
-// lost tells that numbers before first are gone, unless that was told. h.mu is held.
+// lost tells that numbers before first are gone, unless that was told. b.mu is held.
 func (r *replay) lost(l *lane, first uint32) {
 	if first == l.after+1 || !wire.Before(l.told, first) {
 		return
@@ -358,12 +358,12 @@ func (r *replay) lost(l *lane, first uint32) {
 // send sends the beginning of a lane's batch, and returns false if the socket
 // does not take it now, or has something live to take first.
 func (r *replay) send(l *lane) bool {
-	h, c := r.c.s.hub, r.c
+	b, c := r.c.s.broadcaster, r.c
 	n := min(len(l.batch), recordsIn(r.pace.Part(), c.protocol))
 	r.feed.encode(l.batch[:n], c.s.opts.Sensors)
 	last := l.batch[n-1].Seq
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if !slices.Contains(r.lanes, l) {
 		l.batch = nil
 		return true // it is gone
@@ -377,7 +377,7 @@ func (r *replay) send(l *lane) bool {
 	if !c.out.Offer(r.feed.frame) {
 		return false
 	}
-	h.frames.Add(int64(r.feed.frames))
+	b.frames.Add(int64(r.feed.frames))
 	if l.single {
 		c.settled.Produced += uint64(n)
 		c.settled.Delivered += uint64(n)

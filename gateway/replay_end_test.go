@@ -41,15 +41,15 @@ func TestLeavingDuringARead(t *testing.T) {
 	<-log.reached
 	c.Close()
 	s.until("it has left", func() bool {
-		s.hub.mu.Lock()
-		defer s.hub.mu.Unlock()
-		return len(s.hub.sessions) == 0
+		s.broadcaster.mu.Lock()
+		defer s.broadcaster.mu.Unlock()
+		return len(s.broadcaster.sessions) == 0
 	})
 	close(log.let)
 	s.wantClients(0)
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	if n := len(s.hub.feeds); n != 0 {
+	s.broadcaster.mu.Lock()
+	defer s.broadcaster.mu.Unlock()
+	if n := len(s.broadcaster.feeds); n != 0 {
 		t.Errorf("%d feeds without a client", n)
 	}
 }

@@ -267,10 +267,10 @@ func TestResume(t *testing.T) {
 // wantAccounts checks that each client's account closes.
 func (s *testServer) wantAccounts() {
 	s.t.Helper()
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	for _, c := range s.hub.sessions {
-		if a := s.hub.statsOf(c); a.Produced != a.Delivered+a.Conflated+a.Missed+a.Queued {
+	s.broadcaster.mu.Lock()
+	defer s.broadcaster.mu.Unlock()
+	for _, c := range s.broadcaster.sessions {
+		if a := s.broadcaster.statsOf(c); a.Produced != a.Delivered+a.Conflated+a.Missed+a.Queued {
 			s.t.Errorf("the account of %s does not close: %+v", c.ID, a)
 		}
 	}
@@ -411,7 +411,7 @@ func TestRandomReplays(t *testing.T) {
 			}
 		case 1:
 			since := map[string]uint32{"indoor": 7 + rnd.Uint32N(3000), "outdoor": 7 + rnd.Uint32N(3000)}
-			if err := s.hub.subscribe(m.session, m.session.talk.(*stream), wire.Subscription{Topic: "sensors", Epoch: "e1", Since: since}, nil); err != nil {
+			if err := s.broadcaster.subscribe(m.session, m.session.talk.(*stream), wire.Subscription{Topic: "sensors", Epoch: "e1", Since: since}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

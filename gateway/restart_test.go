@@ -19,7 +19,7 @@ func TestRestartStreams(t *testing.T) {
 	events.ask(`{"type":"unsubscribe","payload":{"topic":"sensors"}}`)
 
 	record := wire.Record{Sensor: 1, Seq: 7}
-	s.hub.mu.Lock() // the hub is behind by many ticks
+	s.broadcaster.mu.Lock() // the broadcaster is behind by many ticks
 	for range 20 {
 		record.UnixMilli = 1_000_000 + int64(record.Seq)
 		s.Publish([]wire.Record{record})
@@ -27,7 +27,7 @@ func TestRestartStreams(t *testing.T) {
 	}
 	done := make(chan struct{})
 	go func() { s.RestartStreams(); close(done) }()
-	s.hub.mu.Unlock()
+	s.broadcaster.mu.Unlock()
 	<-done
 	again := s.dial("/")
 	record.UnixMilli = 5

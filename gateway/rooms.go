@@ -76,7 +76,7 @@ func (r *relay) end(c *session) {
 	delete(r.members, c)
 }
 
-// watch is the conversation of /metrics: the hub sends, the client listens.
+// watch is the conversation of /metrics: the broadcaster sends, the client listens.
 type watch struct{}
 
 func (watch) limits() limits                { return limits{size: readLimit, rate: true} }

@@ -66,12 +66,12 @@ func TestPingDuringALongEcho(t *testing.T) {
 	want := bytes.Repeat([]byte{'x'}, 8<<20)
 	go func() { _ = c.WriteMessage(websocket.BinaryMessage, want) }()
 	var e *session
-	s.hub.each(func(x *session) { e = x })
+	s.broadcaster.each(func(x *session) { e = x })
 	_, message, err := c.NextReader() // it has begun
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.hub.sweep(e.pinged.Add(pingEvery), true)
+	s.broadcaster.check(e.pinged.Add(pingEvery), true)
 	if got, err := io.ReadAll(message); err != nil || !bytes.Equal(got, want) {
 		t.Fatalf("torn: %d bytes, %v", len(got), err)
 	}

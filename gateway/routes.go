@@ -18,7 +18,7 @@ import (
 func (s *Server) routes() http.Handler {
 	plain := http.NewServeMux()
 	plain.Handle("/", api.New(api.Options{
-		Sensors: s.opts.Sensors, Live: s.hub, History: s.opts.History, Alive: s.opts.Alive,
+		Sensors: s.opts.Sensors, Live: s.broadcaster, History: s.opts.History, Alive: s.opts.Alive,
 		Exposition: s.opts.Exposition, Else: s.opts.Page, Log: s.opts.Log,
 	}))
 	for _, path := range append([]string{"/echo", "/relay"}, slices.Collect(maps.Keys(s.opts.Rooms))...) {
@@ -53,7 +53,7 @@ func (s *Server) endpoint(c *session, u *url.URL, protocol string) conversation 
 	own := s.opts.Primary
 	c.sensors = sensorSet(1)<<len(s.opts.Sensors) - 1
 	if name, ok := strings.CutPrefix(path, "/sensors/"); ok {
-		if own = s.hub.index(name); own >= 0 {
+		if own = s.broadcaster.index(name); own >= 0 {
 			path, c.sensors = "/", 1<<own
 		}
 	}
@@ -70,7 +70,7 @@ func (s *Server) endpoint(c *session, u *url.URL, protocol string) conversation 
 			err = errors.New("since goes with one sensor: /sensors/NAME?since=UNIXMS")
 		}
 		if err == nil && c.protocol == wire.ReadingsV1 {
-			err = s.hub.carries(own)
+			err = s.broadcaster.carries(own)
 		}
 		if err != nil {
 			c.feedKey = feedKey{}

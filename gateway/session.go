@@ -17,18 +17,18 @@ import (
 )
 
 const (
-	// farewellTime is how long a client has to answer a close frame, or to take it.
-	farewellTime = 2 * time.Second
-	// slowFarewellTime is how long one has that has taken nothing for so long: when
+	// closeTimeout is how long a client has to answer a close frame, or to take it.
+	closeTimeout = 2 * time.Second
+	// slowCloseTimeout is how long one has that has taken nothing for so long: when
 	// it reads again, it must find out why it was closed.
-	slowFarewellTime = 20 * time.Second
+	slowCloseTimeout = 20 * time.Second
 )
 
 // errClosing ends the reading after our close frame.
 var errClosing = errors.New("closing")
 
 // session is one client. Its goroutine reads; what is sent to it comes from
-// there and from the hub, by way of the outbox.
+// there and from the broadcaster, by way of the outbox.
 type session struct {
 	Client
 	s        *Server
@@ -38,10 +38,10 @@ type session struct {
 	rate     *limiter // of messages; nil before the first
 	controls *limiter // of pings and pongs
 
-	// The hub's, under its lock.
+	// The broadcaster's, under its lock.
 	feedKey             // which readings it gets
 	motors, events bool // what else
-	slot           int  // in hub.sessions
+	slot           int  // in broadcaster.sessions
 	driving        bool // has a motor running
 	pinged         time.Time
 	took           time.Time // something of what waits for it; zero while nothing does
@@ -59,7 +59,7 @@ type session struct {
 // A conversation is what a client and the gateway talk about on a path. All
 // its methods are called by the session's goroutine.
 type conversation interface {
-	// begin is called once the session is known to the hub.
+	// begin is called once the session is known to the broadcaster.
 	begin(c *session)
 	// message is given a message: UTF-8 if kind is text. It must not keep data.
 	message(c *session, kind int, data []byte)
@@ -84,7 +84,7 @@ func (c *session) run() {
 	c.ws.SetPongHandler(func(string) error { return c.ponged() })
 	c.ws.SetPingHandler(c.pong)
 	c.pinged = time.Now()
-	c.s.hub.join(c)
+	c.s.broadcaster.join(c)
 	c.turn(c.begin)
 }
 
@@ -105,8 +105,8 @@ func (c *session) turn(do func() error) {
 		return
 	}
 	_ = c.try(func() error { c.part(err); return nil }) // it has been told
-	c.s.hub.leave(c)
-	c.out.End(farewellTime)
+	c.s.broadcaster.leave(c)
+	c.out.End(closeTimeout)
 	c.s.left()
 }
 
@@ -250,7 +250,7 @@ func (c *session) linger(err error) {
 		// was beyond RFC 6455 (section 5.2: the most significant bit must be 0).
 		c.close(wire.CloseProtocolError, "frame length")
 	}
-	_ = c.out.SetReadDeadline(time.Now().Add(farewellTime))
+	_ = c.out.SetReadDeadline(time.Now().Add(closeTimeout))
 	c.out.Drain(1 << 20)
 }
 
@@ -284,7 +284,7 @@ func (c *session) sendJSON(e wire.Envelope) {
 
 // close sends a close frame, after which nothing more is sent, and gives the
 // client a little time to answer it.
-func (c *session) close(code int, reason string) { c.closeWithin(code, reason, farewellTime) }
+func (c *session) close(code int, reason string) { c.closeWithin(code, reason, closeTimeout) }
 
 func (c *session) closeWithin(code int, reason string, farewell time.Duration) {
 	if _, err := c.out.Write(conn.AppendFrame(nil, conn.OpClose, websocket.FormatCloseMessage(code, reason))); err != nil {
@@ -306,10 +306,10 @@ func (c *session) overdue(now time.Time) bool {
 }
 
 // heartbeat pings, and ends a client whose pong or whose reading is overdue. The
-// hub calls it, more often for those who drive a motor.
+// broadcaster calls it, more often for those who drive a motor.
 func (c *session) heartbeat(now time.Time) {
 	if c.overdue(now) {
-		c.closeWithin(wire.CloseTooSlow, "Too slow to follow", slowFarewellTime)
+		c.closeWithin(wire.CloseTooSlow, "Too slow to follow", slowCloseTimeout)
 		return
 	}
 	if pongs := c.pongs.Load(); pongs != c.seen {
@@ -317,14 +317,14 @@ func (c *session) heartbeat(now time.Time) {
 	}
 	every, late := pingEvery, now.Sub(c.asked) >= pongWithin
 	if c.driving {
-		// From its last pong on, whenever that was, but not unasked: the hub may have been late.
+		// From its last pong on, whenever that was, but not unasked: the broadcaster may have been late.
 		every, late = drivingPingEvery, now.Sub(c.heard) >= drivingPongWithin && now.Sub(c.asked) >= drivingPingEvery
 	}
 	if c.waits && late {
 		_ = c.out.Close()
 		return
 	}
-	if now.Sub(c.pinged) >= every-sweepEvery/2 { // this look is nearer to its time than the next
+	if now.Sub(c.pinged) >= every-checkEvery/2 { // this look is nearer to its time than the next
 		c.pinged = now
 		if !c.waits {
 			c.waits, c.asked = true, now

@@ -40,7 +40,7 @@ func TestSinceOnV1(t *testing.T) {
 	future := s.dial("/sensors/indoor?since=99999999999999")
 	s.until("all are live", func() bool {
 		early := false
-		s.hub.each(func(c *session) { early = early || c.sensors == 0 })
+		s.broadcaster.each(func(c *session) { early = early || c.sensors == 0 })
 		return !early
 	})
 	s.kept(log, 1)
@@ -62,7 +62,7 @@ func TestSinceOnV1(t *testing.T) {
 func TestSinceAndAClockSetBack(t *testing.T) {
 	log := newShelf()
 	s := start(t, log.options)
-	s.hub.turn = 0 // a batch at a time
+	s.broadcaster.replayTime = 0 // a batch at a time
 	var want []int64
 	for i := range int64(1000) {
 		r := wire.Record{Seq: s.seq, Reading: wire.Reading{UnixMilli: 1_000_000 + i*100 - i/350*20_000}}

@@ -30,7 +30,7 @@ func (*stream) limits() limits { return limits{size: readLimit, rate: true} }
 
 func (t *stream) begin(c *session) {
 	if t.past {
-		c.s.hub.follow(c, uint16(t.own), t.since)
+		c.s.broadcaster.follow(c, uint16(t.own), t.since)
 	}
 }
 
@@ -106,15 +106,15 @@ func (t *stream) ping(_ *session, r wire.Request) (string, any, error) {
 func (t *stream) subscribe(c *session, r wire.Request) (string, any, error) {
 	sub, err := wire.ParseSubscription(r, true)
 	if err == nil {
-		err = c.s.hub.subscribe(c, t, sub, r.ID)
+		err = c.s.broadcaster.subscribe(c, t, sub, r.ID)
 	}
-	return "", nil, err // the hub has answered
+	return "", nil, err // the broadcaster has answered
 }
 
 func (t *stream) unsubscribe(c *session, r wire.Request) (string, any, error) {
 	sub, err := wire.ParseSubscription(r, false)
 	if err == nil {
-		err = c.s.hub.unsubscribe(c, sub.Topic)
+		err = c.s.broadcaster.unsubscribe(c, sub.Topic)
 	}
 	return "unsubscribed", wire.Subscribed{Topic: sub.Topic}, err
 }
@@ -126,8 +126,8 @@ type topic struct {
 }
 
 // topic returns what name stands for, 404 if nothing.
-func (h *hub) topic(name string) (topic, error) {
-	all := sensorSet(1)<<len(h.s.opts.Sensors) - 1
+func (b *broadcaster) topic(name string) (topic, error) {
+	all := sensorSet(1)<<len(b.s.opts.Sensors) - 1
 	switch name {
 	case wire.TopicAll:
 		return topic{all, true, true}, nil
@@ -139,7 +139,7 @@ func (h *hub) topic(name string) (topic, error) {
 		return topic{events: true}, nil
 	}
 	if sensor, ok := strings.CutPrefix(name, wire.TopicSensors+"/"); ok {
-		if i := h.index(sensor); i >= 0 {
+		if i := b.index(sensor); i >= 0 {
 			return topic{sensors: 1 << i}, nil
 		}
 	}
@@ -148,16 +148,16 @@ func (h *hub) topic(name string) (topic, error) {
 
 // subscribe adds a topic and answers. Nothing comes between the answer and what
 // follows from it.
-func (h *hub) subscribe(c *session, t *stream, sub wire.Subscription, id json.RawMessage) error {
-	add, err := h.topic(sub.Topic)
+func (b *broadcaster) subscribe(c *session, t *stream, sub wire.Subscription, id json.RawMessage) error {
+	add, err := b.topic(sub.Topic)
 	if err != nil {
 		return err
 	}
 	answer := wire.Subscribed{Topic: sub.Topic}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if add.motors {
-		answer.Motors = h.s.opts.Motors.States()
+		answer.Motors = b.s.opts.Motors.States()
 	}
 	if sub.Since != nil && c.protocol == wire.ReadingsV1 {
 		return wire.Errorf(http.StatusUnprocessableEntity, "since: %s has no numbers (connect to /sensors/NAME?since=UNIXMS, or speak %s)", c.protocol, wire.ReadingsV2)
@@ -165,11 +165,11 @@ func (h *hub) subscribe(c *session, t *stream, sub wire.Subscription, id json.Ra
 	own := t.own
 	if c.protocol == wire.ReadingsV1 && strings.HasPrefix(sub.Topic, wire.TopicSensors+"/") {
 		own = add.sensors.first()
-		if err := h.carries(own); err != nil {
+		if err := b.carries(own); err != nil {
 			return err
 		}
 	}
-	anew, lanes, err := h.resume(sub, add.sensors, &answer)
+	anew, lanes, err := b.resume(sub, add.sensors, &answer)
 	if err != nil {
 		return err
 	}
@@ -177,24 +177,24 @@ func (h *hub) subscribe(c *session, t *stream, sub wire.Subscription, id json.Ra
 	if c.protocol == wire.ReadingsV1 && add.sensors != 0 { // it has room for one
 		t.own = own
 		sensors = 1 << own
-		h.cancel(c, ^sensors)
+		b.cancel(c, ^sensors)
 	}
 	c.motors, c.events = c.motors || add.motors, c.events || add.events
 	c.sendJSON(wire.Envelope{Type: "subscribed", ID: id, Payload: answer})
-	h.replay(c, anew, lanes)
-	h.move(c, sensors&^c.following())
+	b.replay(c, anew, lanes)
+	b.move(c, sensors&^c.following())
 	return nil
 }
 
-func (h *hub) unsubscribe(c *session, name string) error {
-	drop, err := h.topic(name)
+func (b *broadcaster) unsubscribe(c *session, name string) error {
+	drop, err := b.topic(name)
 	if err != nil {
 		return err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	c.motors, c.events = c.motors && !drop.motors, c.events && !drop.events
-	h.cancel(c, drop.sensors)
-	h.move(c, c.sensors&^drop.sensors)
+	b.cancel(c, drop.sensors)
+	b.move(c, c.sensors&^drop.sensors)
 	return nil
 }

@@ -87,7 +87,7 @@ func TestNoMotors(t *testing.T) {
 			t.Errorf("%s\nanswered %s\nwant     %s", tt.request, got, tt.answer)
 		}
 	}
-	s.hub.sweep(time.Now(), true)
+	s.broadcaster.check(time.Now(), true)
 }
 
 func TestRequests(t *testing.T) {
@@ -359,12 +359,12 @@ func TestOperatorIsWatchedClosely(t *testing.T) {
 	c := s.dial("/")
 	c.ask(`{"type":"command","payload":{"action":"start","target":"motor_1"}}`)
 	now := time.Now().Add(2 * time.Second)
-	s.hub.sweep(now, false) // ours does not answer: nobody reads
-	s.hub.sweep(now.Add(1900*time.Millisecond), false)
+	s.broadcaster.check(now, false) // ours does not answer: nobody reads
+	s.broadcaster.check(now.Add(1900*time.Millisecond), false)
 	if n := s.Clients(); n != 1 {
 		t.Fatalf("%d clients: lost too early", n)
 	}
-	s.hub.sweep(now.Add(2*time.Second), false)
+	s.broadcaster.check(now.Add(2*time.Second), false)
 	s.wantClients(0)
 	m.mu.Lock()
 	defer m.mu.Unlock()
