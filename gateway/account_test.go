@@ -285,7 +285,11 @@ func TestConflatedInParts(t *testing.T) {
 
 func testConflation(t *testing.T, s *testServer, protocol string) {
 	m := s.moody(protocol)
-	for m.mood <- false; ; s.tick() {
+	m.mood <- false
+	for deadline := time.Now().Add(patience); ; s.tick() {
+		if time.Now().After(deadline) {
+			t.Fatal("a client that reads nothing is never slow")
+		}
 		s.broadcaster.mu.Lock()
 		enough := m.session.waiting != nil && m.session.waiting.total > 100*len(s.opts.Sensors)
 		s.broadcaster.mu.Unlock()
