@@ -183,7 +183,7 @@ func (c *session) read() error {
 		}
 		if limits.rate && !c.rate.take(time.Now()) {
 			if s, ok := c.talk.(*stream); ok {
-				s.lastWords(c, message)
+				s.stop(c, message) // a stop in a message too many is carried out
 			}
 			c.close(wire.ClosePolicy, "Rate limit exceeded")
 			return errClosing

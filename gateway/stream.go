@@ -42,34 +42,42 @@ func (*stream) end(c *session) {
 
 // message answers a request.
 func (t *stream) message(c *session, _ int, message []byte) {
-	request, err := wire.ParseRequest(message)
-	if err == nil {
-		handle, known := requests[request.Type]
-		if !known {
-			err = wire.Errorf(http.StatusNotFound, "Unknown type: %s", request.Type)
-		} else {
-			var kind string
-			var payload any
-			if kind, payload, err = handle(t, c, request); err == nil {
-				if payload != nil {
-					c.sendJSON(wire.Envelope{Type: kind, ID: request.ID, Payload: payload})
-				}
-				return
-			}
-		}
-	}
-	c.sendJSON(wire.Envelope{Type: "error", ID: request.ID, Payload: wire.AsError(err)})
-}
-
-// lastWords carries out a stop that comes in a message too many.
-func (t *stream) lastWords(c *session, message []byte) {
-	request, err := wire.ParseRequest(message)
-	if err != nil || request.Type != "command" {
+	if t.stop(c, message) {
 		return
 	}
-	if cmd, err := wire.ParseCommand(request.Payload); err == nil && cmd.Stops() {
-		t.message(c, 0, message)
+	request, err := wire.ParseRequest(message)
+	var kind string
+	var payload any
+	if err == nil {
+		if handle, known := requests[request.Type]; known {
+			kind, payload, err = handle(t, c, request)
+		} else {
+			err = wire.Errorf(http.StatusNotFound, "Unknown type: %s", request.Type)
+		}
 	}
+	c.answer(request.ID, kind, payload, err)
+}
+
+// answer sends the answer to the request with that ID, if there is one to send.
+func (c *session) answer(id json.RawMessage, kind string, payload any, err error) {
+	switch {
+	case err != nil:
+		c.sendJSON(wire.Envelope{Type: "error", ID: id, Payload: wire.AsError(err)})
+	case payload != nil:
+		c.sendJSON(wire.Envelope{Type: kind, ID: id, Payload: payload})
+	}
+}
+
+// stop carries out the stop or the e-stop in a message, if there is one, and
+// returns whether there was. Nothing else in the message or about its sender is
+// a reason to refuse it: whoever may connect may stop.
+func (*stream) stop(c *session, message []byte) bool {
+	cmd, found := wire.ParseStop(message)
+	if found {
+		result, err := c.carryOut(cmd)
+		c.answer(json.RawMessage(cmd.ID), "ack", result, err)
+	}
+	return found
 }
 
 func (t *stream) command(c *session, r wire.Request) (string, any, error) {
@@ -83,14 +91,18 @@ func (t *stream) command(c *session, r wire.Request) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	carryOut, known := c.s.opts.Handlers[cmd.Action]
-	if !known {
-		return "", nil, wire.Errorf(http.StatusNotFound, "Unknown command")
-	}
 	cmd.ID = string(r.ID)
-	c.commanded.Store(true) // before it drives: from now on its loss matters
-	result, err := carryOut(c.s.ctx, c.Client, cmd)
+	result, err := c.carryOut(cmd)
 	return "ack", result, err
+}
+
+func (c *session) carryOut(cmd wire.Command) (any, error) {
+	handle, known := c.s.opts.Handlers[cmd.Action]
+	if !known {
+		return nil, wire.Errorf(http.StatusNotFound, "Unknown command")
+	}
+	c.commanded.Store(true) // before it drives: from now on its loss matters
+	return handle(c.s.ctx, c.Client, cmd)
 }
 
 // ping answers with the payload and the time, for a browser cannot ping.

@@ -302,8 +302,8 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
-// A client that may not command gets 403 and keeps its readings; one that may
-// not connect gets 403 at the handshake.
+// A client that may not command may stop; to other commands it gets 403, and it
+// keeps its readings. One that may not connect gets 403 at the handshake.
 type visitorsOnly struct{}
 
 func (visitorsOnly) Check(r *http.Request) error {
@@ -322,7 +322,12 @@ func TestAccess(t *testing.T) {
 		t.Errorf("%v %v", res, err)
 	}
 	c := s.dial("/")
-	for _, action := range []string{"start", "stop", "status"} {
+	for _, action := range []string{"stop", "estop"} { // whoever may connect may stop
+		if got := c.ask(`{"type":"command","id":1,"ts":1,"payload":{"action":"` + action + `","target":"motor_1","expires":null}}`); !strings.Contains(got, `{"type":"ack","id":1,`) {
+			t.Errorf("%s: %s", action, got)
+		}
+	}
+	for _, action := range []string{"start", "status"} {
 		if got := c.ask(`{"type":"command","payload":{"action":"` + action + `","target":"motor_1"}}`); !strings.Contains(got, `"code":403`) {
 			t.Errorf("%s: %s", action, got)
 		}
@@ -334,7 +339,7 @@ func TestAccess(t *testing.T) {
 	}
 	s.tick()
 	c.read(websocket.BinaryMessage)
-	if len(m.commands) > 0 {
+	if want := "[stop motor_1 1 estop all 1]"; fmt.Sprint(m.commands) != want {
 		t.Errorf("the motors saw %v", m.commands)
 	}
 }

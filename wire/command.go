@@ -47,11 +47,12 @@ type Command struct {
 	RunMS     *int64   // stop after
 	LeaseMS   *int64   // stop unless a keepalive or another command comes in time
 	Expires   *int64   // Unix ms; later it is refused
+	Warning   string   // of a stop: what is wrong with its message; see [ParseStop]
 }
 
-// MotorState is a motor as it is: in hello, in acknowledgements, in state
-// messages and wherever else motors are listed. What a server leaves out of it is
-// zero: a motor that is not said to be reversible is not.
+// MotorState is the state of a motor: in hello, in acknowledgements, in state
+// messages and wherever else motors are listed. A member that a server leaves out
+// is zero: without "reversible", a motor is not reversible.
 type MotorState struct {
 	Target       string      `json:"target"`
 	Running      bool        `json:"running"`
@@ -62,27 +63,28 @@ type MotorState struct {
 	TS           float64     `json:"ts"`                   // of the last change, Unix seconds
 	Holder       string      `json:"holder,omitempty"`     // whose lease runs
 	Latched      bool        `json:"latched,omitempty"`    // by an e-stop or a fault, until reset
-	Fault        string      `json:"fault,omitempty"`      // what the hardware said
+	Fault        string      `json:"fault,omitempty"`      // the failure of the hardware
 	Reversible   bool        `json:"reversible"`           // can turn both ways
-	Proportional bool        `json:"proportional"`         // knows speeds between 0 and 1; else it is on or off
+	Proportional bool        `json:"proportional"`         // has speeds between 0 and 1; else it is on or off
 	Interlocks   []Interlock `json:"interlocks,omitempty"` // all of these must hold for it to start, and to run
 }
 
-// Interlock is a condition of a motor, as it was when the state was made. No
-// state message tells that it changed, unless it stops the motor: who wants to
-// know asks for the motors again.
+// Interlock is a condition of a motor, evaluated when the state was made. It may
+// change without a state message, unless it stops the motor: a client that needs
+// the present value asks for the motors again.
 type Interlock struct {
 	Condition string `json:"condition"` // such as "indoor.temperature < 60"
-	Holds     bool   `json:"holds"`     // never while its sensor fails or is silent for too long
+	Holds     bool   `json:"holds"`     // false while its sensor fails or sends nothing for too long
 }
 
 // Ack is the payload of an ack message.
 type Ack struct {
-	Action string       `json:"action"`
-	Target string       `json:"target"`
-	Status string       `json:"status"` // "ok"
-	State  *MotorState  `json:"state,omitempty"`
-	Motors []MotorState `json:"motors,omitempty"` // for target "all", estop and reset
+	Action  string       `json:"action"`
+	Target  string       `json:"target"`
+	Status  string       `json:"status"` // "ok"
+	State   *MotorState  `json:"state,omitempty"`
+	Motors  []MotorState `json:"motors,omitempty"`  // for target "all", estop and reset
+	Warning string       `json:"warning,omitempty"` // what is wrong with the message of a stop that was carried out
 }
 
 // Error is the payload of an error message, and the error that carries it

@@ -16,10 +16,10 @@ type Request struct {
 }
 
 // ParseRequest reads a message from a client. Its errors are [*Error]: 400 if
-// it is no JSON object, 422 for whatever in it is not as protocol.md, section 3,
-// says. The request's ID is there even with an error, if it could be read.
+// it is not a JSON object, 422 for members that protocol.md, section 3, does not
+// allow. With an error too the request has its ID, if that could be read.
 func ParseRequest(message []byte) (r Request, err error) {
-	// An envelope is an object: anything else is no more use than what is no JSON.
+	// JSON that is not an object gets the same answer as what is not JSON.
 	if !utf8.Valid(message) || !json.Valid(message) || bytes.TrimSpace(message)[0] != '{' {
 		return r, Errorf(400, "Invalid JSON")
 	}
@@ -49,8 +49,8 @@ func ParseRequest(message []byte) (r Request, err error) {
 	return r, nil
 }
 
-// Object returns the members of the payload, none if there is no payload; only
-// those named may be there, any if none is named.
+// Object returns the members of the payload; without a payload there are none.
+// Any other member than those named is an error; without names, all are allowed.
 func (r Request) Object(names ...string) (map[string]json.RawMessage, error) {
 	if r.Payload == nil {
 		return map[string]json.RawMessage{}, nil
@@ -74,7 +74,7 @@ func (r Request) Object(names ...string) (map[string]json.RawMessage, error) {
 type Subscription struct {
 	Topic string            // [TopicAll] if none was named
 	Epoch string            // of Since
-	Since map[string]uint32 // the last sequence number that the client has, by sensor
+	Since map[string]uint32 // the client's last sequence number, by sensor
 }
 
 // Topics; one sensor's is "sensors/NAME".

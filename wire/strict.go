@@ -14,6 +14,27 @@ import (
 // and 8.1), and each of these is a way to make two readers of one command see
 // different ones.
 func members(data []byte) (map[string]json.RawMessage, error) {
+	list, err := memberList(data)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]json.RawMessage, len(list))
+	for _, m := range list {
+		if _, twice := all[m.name]; twice {
+			return nil, fmt.Errorf("%q appears twice", m.name)
+		}
+		all[m.name] = m.value
+	}
+	return all, nil
+}
+
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+// memberList reads a JSON object with its duplicate keys, in their order.
+func memberList(data []byte) (list []member, err error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("not UTF-8")
 	}
@@ -21,21 +42,16 @@ func members(data []byte) (map[string]json.RawMessage, error) {
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, errors.New("not a JSON object")
 	}
-	all := map[string]json.RawMessage{}
 	for d.More() {
 		t, err := d.Token()
 		if err != nil {
 			return nil, err
 		}
-		key := t.(string) // the decoder has seen to it
-		if _, twice := all[key]; twice {
-			return nil, fmt.Errorf("%q stands there twice", key)
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
+		m := member{name: t.(string)} // the decoder allows nothing else here
+		if err := d.Decode(&m.value); err != nil {
 			return nil, err
 		}
-		all[key] = value
+		list = append(list, m)
 	}
 	if _, err := d.Token(); err != nil { // the closing brace
 		return nil, err
@@ -43,7 +59,7 @@ func members(data []byte) (map[string]json.RawMessage, error) {
 	if _, err := d.Token(); err != io.EOF {
 		return nil, errors.New("more follows the object")
 	}
-	return all, nil
+	return list, nil
 }
 
 func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }

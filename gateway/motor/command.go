@@ -156,7 +156,7 @@ func hardwareError(errs ...error) error {
 
 // answer acknowledges a command with the state of its targets.
 func (c *Controller) answer(cmd wire.Command, targets []*motor) wire.Ack {
-	ack := wire.Ack{Action: cmd.Action, Target: cmd.Target, Status: "ok"}
+	ack := wire.Ack{Action: cmd.Action, Target: cmd.Target, Status: "ok", Warning: cmd.Warning}
 	if cmd.Target == wire.All {
 		ack.Motors = make([]wire.MotorState, 0, len(targets))
 		for _, m := range targets {

@@ -161,6 +161,19 @@ func TestAcks(t *testing.T) {
 	})
 }
 
+// TestWarning: a stop that was carried out although its message was odd says so.
+func TestWarning(t *testing.T) {
+	bubble(t, m1(nil), func(r *rig) {
+		r.do(anna, "start")
+		cmd, _ := wire.ParseStop([]byte(`{"type":"command","id":null,"payload":{"action":"stop"}}`))
+		ack, err := r.Command(client(ben), cmd)
+		if err != nil || ack.Warning != "id must be a string or a number" || len(ack.Motors) != 1 || ack.Motors[0].Running {
+			t.Errorf("%+v, %v", ack, err)
+		}
+		r.stopped("command", ben)
+	})
+}
+
 // TestTold: changes are told once each, in order, with their times.
 func TestTold(t *testing.T) {
 	bubble(t, m1(func(c *Config) { c.Ramp = 100 * ms }), func(r *rig) {
