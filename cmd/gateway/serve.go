@@ -110,7 +110,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 func (o serveOptions) configuration(simulate *simulation) (cfg *config.Config, err error) {
 	chips := map[string]config.Chip{}
 	for name, c := range sensors.Chips() {
-		chips[name] = config.Chip{Addresses: c.Addresses, MinInterval: c.MinInterval}
+		chips[name] = config.Chip{Addresses: c.Addresses, MinInterval: c.MinInterval, Values: c.Quantities()}
 	}
 	if o.config == "" && simulate != nil {
 		cfg, err = config.Parse("simulate.yaml", simulateYAML, chips)

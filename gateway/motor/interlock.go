@@ -3,6 +3,7 @@ package motor
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,30 +19,28 @@ const (
 	maxBound = 24 * time.Hour
 )
 
-type quantity string
-
-const (
-	temperature quantity = "temperature" // °C
-	humidity    quantity = "humidity"    // % relative
-	age         quantity = "age"         // of the last good reading, on the monotonic clock
-)
+// age is the name of a condition on the age of a sensor's last good reading, on
+// the monotonic clock; all other names are quantities.
+const age = "age"
 
 // Condition is what an interlock requires of a sensor; [ParseCondition] makes it.
 type Condition struct {
-	text     string
-	sensor   int
-	quantity quantity
-	op       string // <, <=, > or >=
-	limit    float32
-	bound    time.Duration // of the age
+	text   string
+	sensor int
+	onAge  bool
+	value  int    // which of the reading's values, unless it is on the age
+	op     string // <, <=, > or >=
+	limit  float32
+	bound  time.Duration // of the age
 }
 
 // String returns the condition as clients see it: "indoor.temperature < 60".
 func (c Condition) String() string { return c.text }
 
-// ParseCondition reads a condition: SENSOR.QUANTITY OP LIMIT. The quantities
-// temperature (°C) and humidity (%) take <, <=, > and >= and a number; age,
-// that of the sensor's last good reading, takes < and <= and a duration.
+// ParseCondition reads a condition: SENSOR.QUANTITY OP LIMIT. A quantity that the
+// sensor measures takes <, <=, > and >= and a number in its unit; age, that of
+// the sensor's last good reading, takes < and <= and a duration. find returns the
+// sensor of a name.
 //
 //	indoor.temperature < 60
 //	indoor.age < 500ms
@@ -50,7 +49,7 @@ func (c Condition) String() string { return c.text }
 // older than 3 s, unless the motor has a condition on that sensor's age, which
 // then decides (and is needed for a sensor that measures more rarely). A sensor
 // that has not been heard yet fails all its conditions.
-func ParseCondition(text string, sensorIndex func(name string) (int, bool)) (Condition, error) {
+func ParseCondition(text string, find func(name string) (*wire.SensorInfo, bool)) (Condition, error) {
 	fail := func(format string, args ...any) (Condition, error) {
 		return Condition{}, fmt.Errorf("interlock %q: "+format, append([]any{text}, args...)...)
 	}
@@ -63,25 +62,21 @@ func ParseCondition(text string, sensorIndex func(name string) (int, bool)) (Con
 	subject, limit := strings.TrimSpace(text[:at]), strings.TrimSpace(rest)
 	dot := strings.LastIndexByte(subject, '.')
 	if dot < 0 {
-		return fail("%q names no quantity: write SENSOR.temperature, SENSOR.humidity or SENSOR.age", subject)
+		return fail("%q names no quantity: write SENSOR.QUANTITY or SENSOR.age, such as indoor.temperature", subject)
 	}
-	c := Condition{quantity: quantity(subject[dot+1:]), op: op, text: subject + " " + op + " " + limit}
-	known := false
-	if c.sensor, known = sensorIndex(subject[:dot]); !known {
+	sensor, known := find(subject[:dot])
+	if !known {
 		return fail("unknown sensor %q", subject[:dot])
 	}
+	quantity := subject[dot+1:]
+	c := Condition{sensor: int(sensor.ID), onAge: quantity == age, op: op, text: subject + " " + op + " " + limit}
 	switch op {
 	case "<", "<=", ">", ">=":
 	default:
 		return fail("unknown comparison %q: write <, <=, > or >=", op)
 	}
 	var err error
-	switch c.quantity {
-	case temperature, humidity:
-		if c.limit, err = number(limit); err != nil {
-			return fail("%q is not a number", limit)
-		}
-	case age:
+	if c.onAge {
 		if op == ">" || op == ">=" {
 			return fail("an age takes < or <=")
 		}
@@ -91,8 +86,18 @@ func ParseCondition(text string, sensorIndex func(name string) (int, bool)) (Con
 		if c.bound <= 0 || c.bound > maxBound {
 			return fail("an age must be above 0 and at most %v", maxBound)
 		}
-	default:
-		return fail("unknown quantity %q: write temperature, humidity or age", c.quantity)
+		return c, nil
+	}
+	c.value = slices.IndexFunc(sensor.Quantities(), func(q wire.Quantity) bool { return q.Name == quantity })
+	if c.value < 0 {
+		var names []string
+		for _, q := range sensor.Quantities() {
+			names = append(names, q.Name)
+		}
+		return fail("unknown quantity %q: write %s or %s", quantity, strings.Join(names, ", "), age)
+	}
+	if c.limit, err = number(limit); err != nil {
+		return fail("%q is not a number", limit)
 	}
 	return c, nil
 }
@@ -118,17 +123,17 @@ type interlock struct {
 func interlocksOf(conditions []Condition) []*interlock {
 	aged := map[int]bool{} // sensors with a condition on their age
 	for _, c := range conditions {
-		aged[c.sensor] = aged[c.sensor] || c.quantity == age
+		aged[c.sensor] = aged[c.sensor] || c.onAge
 	}
 	var list []*interlock
 	for _, c := range conditions {
 		i := &interlock{Condition: c}
 		switch {
-		case c.quantity != age && !aged[c.sensor]:
+		case !c.onAge && !aged[c.sensor]:
 			i.maxAge = staleAfter
 		case c.op == "<":
 			i.maxAge = c.bound
-		case c.quantity == age: // <=
+		case c.onAge: // <=
 			i.maxAge = c.bound + 1
 		}
 		list = append(list, i)
@@ -138,10 +143,10 @@ func interlocksOf(conditions []Condition) []*interlock {
 
 // sensorState is what is known of a sensor.
 type sensorState struct {
-	heard                 bool       // any record came
-	fault                 wire.Fault // of the last record
-	temperature, humidity float32    // of the last good record
-	good                  time.Time  // when the last good record came
+	heard  bool       // any record came
+	fault  wire.Fault // of the last record
+	values [2]float32 // of the last good record
+	good   time.Time  // when the last good record came
 }
 
 // holds returns whether the condition holds at now. A NaN meets none.
@@ -149,13 +154,13 @@ func (i *interlock) holds(s sensorState, now time.Time) bool {
 	if s.good.IsZero() || i.maxAge > 0 && now.Sub(s.good) >= i.maxAge {
 		return false
 	}
-	if i.quantity == age {
+	if i.onAge {
 		return true
 	}
 	if s.fault != wire.Good {
 		return false
 	}
-	switch v := i.value(s); i.op {
+	switch v := s.values[i.value]; i.op {
 	case "<":
 		return v < i.limit
 	case "<=":
@@ -167,22 +172,15 @@ func (i *interlock) holds(s sensorState, now time.Time) bool {
 	}
 }
 
-func (c Condition) value(s sensorState) float32 {
-	if c.quantity == temperature {
-		return s.temperature
-	}
-	return s.humidity
-}
-
 // why returns why the condition does not hold.
 func (i *interlock) why(s sensorState, now time.Time) string {
 	switch {
 	case !s.heard:
 		return "no reading yet"
-	case s.good.IsZero() || s.fault != wire.Good && i.quantity != age:
+	case s.good.IsZero() || s.fault != wire.Good && !i.onAge:
 		return "failed: " + s.fault.String()
 	case i.maxAge > 0 && now.Sub(s.good) >= i.maxAge:
 		return fmt.Sprintf("age is %v", now.Sub(s.good).Round(time.Millisecond))
 	}
-	return "is " + strconv.FormatFloat(float64(i.value(s)), 'f', -1, 32)
+	return "is " + strconv.FormatFloat(float64(s.values[i.value]), 'f', -1, 32)
 }

@@ -11,18 +11,22 @@ import (
 )
 
 // sensors of the tests.
-func sensorIndex(name string) (int, bool) {
-	for i, s := range []string{"indoor", "outdoor", "a.b"} {
+func findSensor(name string) (*wire.SensorInfo, bool) {
+	for i, s := range []string{"indoor", "outdoor", "a.b", "air"} {
 		if s == name {
-			return i, true
+			info := &wire.SensorInfo{ID: uint16(i), Name: s}
+			if s == "air" {
+				info.Values = []wire.Quantity{wire.CO2}
+			}
+			return info, true
 		}
 	}
-	return 0, false
+	return nil, false
 }
 
 func mustParse(t testing.TB, text string) Condition {
 	t.Helper()
-	c, err := ParseCondition(text, sensorIndex)
+	c, err := ParseCondition(text, findSensor)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,30 +44,32 @@ func (r *rig) failure(sensor uint16, f wire.Fault) {
 
 func TestParseCondition(t *testing.T) {
 	good := map[string]Condition{
-		"indoor.temperature < 60":      {sensor: 0, quantity: temperature, op: "<", limit: 60},
-		"  outdoor.humidity>=-.5 ":     {text: "outdoor.humidity >= -.5", sensor: 1, quantity: humidity, op: ">=", limit: -0.5},
-		"a.b.temperature <= 1e1":       {sensor: 2, quantity: temperature, op: "<=", limit: 10},
-		"indoor.humidity > 0":          {sensor: 0, quantity: humidity, op: ">"},
-		"indoor.age < 500ms":           {sensor: 0, quantity: age, op: "<", bound: 500 * ms},
-		"indoor.age  <=\t1m30s":        {text: "indoor.age <= 1m30s", sensor: 0, quantity: age, op: "<=", bound: 90 * time.Second},
-		"indoor.temperature < +36.6":   {sensor: 0, quantity: temperature, op: "<", limit: 36.6},
-		"indoor.temperature <= 60.000": {sensor: 0, quantity: temperature, op: "<=", limit: 60},
+		"indoor.temperature < 60":      {sensor: 0, op: "<", limit: 60},
+		"  outdoor.humidity>=-.5 ":     {text: "outdoor.humidity >= -.5", sensor: 1, value: 1, op: ">=", limit: -0.5},
+		"a.b.temperature <= 1e1":       {sensor: 2, op: "<=", limit: 10},
+		"indoor.humidity > 0":          {sensor: 0, value: 1, op: ">"},
+		"indoor.age < 500ms":           {sensor: 0, onAge: true, op: "<", bound: 500 * ms},
+		"indoor.age  <=\t1m30s":        {text: "indoor.age <= 1m30s", sensor: 0, onAge: true, op: "<=", bound: 90 * time.Second},
+		"indoor.temperature < +36.6":   {sensor: 0, op: "<", limit: 36.6},
+		"air.co2 < 1500":               {sensor: 3, op: "<", limit: 1500},
+		"indoor.temperature <= 60.000": {sensor: 0, op: "<=", limit: 60},
 	}
 	for text, want := range good {
 		if want.text == "" {
 			want.text = text
 		}
-		if got, err := ParseCondition(text, sensorIndex); err != nil || got != want {
+		if got, err := ParseCondition(text, findSensor); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v", text, got, err)
 		}
 	}
 	bad := map[string]string{
 		"":                            "want SENSOR.QUANTITY < LIMIT, such as indoor.temperature < 60",
 		"indoor.temperature":          "want SENSOR.QUANTITY < LIMIT, such as indoor.temperature < 60",
-		"< 60":                        `"" names no quantity: write SENSOR.temperature, SENSOR.humidity or SENSOR.age`,
-		"indoor < 60":                 `"indoor" names no quantity: write SENSOR.temperature, SENSOR.humidity or SENSOR.age`,
+		"< 60":                        `"" names no quantity: write SENSOR.QUANTITY or SENSOR.age, such as indoor.temperature`,
+		"indoor < 60":                 `"indoor" names no quantity: write SENSOR.QUANTITY or SENSOR.age, such as indoor.temperature`,
 		"attic.temperature < 60":      `unknown sensor "attic"`,
 		"indoor.pressure < 60":        `unknown quantity "pressure": write temperature, humidity or age`,
+		"air.temperature < 60":        `unknown quantity "temperature": write co2 or age`,
 		"indoor.temperature == 60":    `unknown comparison "==": write <, <=, > or >=`,
 		"indoor.temperature << 60":    `unknown comparison "<<": write <, <=, > or >=`,
 		"indoor.temperature < warm":   `"warm" is not a number`,
@@ -73,7 +79,7 @@ func TestParseCondition(t *testing.T) {
 		"indoor.temperature < inf":    `"inf" is not a number`,
 		"indoor.temperature < 0x10p0": `"0x10p0" is not a number`,
 		"indoor.temperature < 1e99":   `"1e99" is not a number`,
-		"20 < indoor.temperature":     `"20" names no quantity: write SENSOR.temperature, SENSOR.humidity or SENSOR.age`,
+		"20 < indoor.temperature":     `"20" names no quantity: write SENSOR.QUANTITY or SENSOR.age, such as indoor.temperature`,
 		"indoor.age > 1s":             "an age takes < or <=",
 		"indoor.age < 500":            `"500" is not a duration such as 500ms`,
 		"indoor.age < 0s":             "an age must be above 0 and at most 24h0m0s",
@@ -81,7 +87,7 @@ func TestParseCondition(t *testing.T) {
 		"indoor.age < 25h":            "an age must be above 0 and at most 24h0m0s",
 	}
 	for text, want := range bad {
-		_, err := ParseCondition(text, sensorIndex)
+		_, err := ParseCondition(text, findSensor)
 		if err == nil || !strings.HasPrefix(err.Error(), "interlock \"") || !strings.HasSuffix(err.Error(), `": `+want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
@@ -93,14 +99,14 @@ func FuzzParseCondition(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := ParseCondition(text, sensorIndex)
+		c, err := ParseCondition(text, findSensor)
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), "interlock ") {
 				t.Errorf("%q: %v", text, err)
 			}
 			return
 		}
-		again, err := ParseCondition(c.String(), sensorIndex)
+		again, err := ParseCondition(c.String(), findSensor)
 		if err != nil || again != c {
 			t.Errorf("%q is told as %q, which is %+v, %v", text, c, again, err)
 		}

@@ -42,7 +42,7 @@ func (all *interlocks) observe(records []wire.Record, now time.Time) (tripped bo
 		s := &all.sensors[r.Sensor]
 		s.heard, s.fault = true, r.Fault
 		if r.Fault == wire.Good {
-			s.temperature, s.humidity, s.good = r.Values[0], r.Values[1], now
+			s.values, s.good = r.Values, now
 		}
 		for _, i := range all.bySensor[r.Sensor] {
 			if !i.tripped && !i.holds(*s, now) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/motor"
+	"sensorgateway/wire"
 )
 
 // Config is a checked configuration: whatever holds one need not check again.
@@ -60,8 +61,9 @@ type Motor struct {
 // Chip is what the configuration must know about a chip to refuse what
 // cannot work.
 type Chip struct {
-	Addresses   []uint16      // those it can have, the usual one first
-	MinInterval time.Duration // between two measurements
+	Addresses   []uint16        // those it can have, the usual one first
+	MinInterval time.Duration   // between two measurements
+	Values      []wire.Quantity // that it measures
 }
 
 // DefaultFile is where a service has its configuration.

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,12 +16,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sensorgateway/gateway/motor"
+	"sensorgateway/wire"
 )
 
+var climate = []wire.Quantity{wire.Temperature, wire.Humidity}
+
 var testChips = map[string]Chip{
-	"sht3x":  {[]uint16{0x44, 0x45}, 20 * time.Millisecond},
-	"bme280": {[]uint16{0x76, 0x77}, 20 * time.Millisecond},
-	"aht20":  {[]uint16{0x38}, 100 * time.Millisecond},
+	"sht3x":  {[]uint16{0x44, 0x45}, 20 * time.Millisecond, climate},
+	"bme280": {[]uint16{0x76, 0x77}, 20 * time.Millisecond, climate},
+	"aht20":  {[]uint16{0x38}, 100 * time.Millisecond, climate},
 }
 
 func TestBadConfig(t *testing.T) {
@@ -130,7 +134,7 @@ sensors:
 
 // A chip slower than the usual interval has its own.
 func TestSlowChipHasItsOwnInterval(t *testing.T) {
-	chips := map[string]Chip{"slow": {[]uint16{0x5C}, 2 * time.Second}}
+	chips := map[string]Chip{"slow": {[]uint16{0x5C}, 2 * time.Second, climate}}
 	c, err := Parse("gateway.yaml", []byte("sensors: [{name: a, chip: slow}]"), chips)
 	if err != nil {
 		t.Fatal(err)
@@ -346,3 +350,25 @@ func written(c *Config) string {
 
 // compareConditions compares conditions, whose fields are their package's own.
 var compareConditions = cmp.Comparer(func(a, b motor.Condition) bool { return a == b })
+
+// The primary sensor is one that readings.v1 can carry: the first of them, unless
+// the file says otherwise.
+func TestPrimaryMeasuresTemperature(t *testing.T) {
+	chips := maps.Clone(testChips)
+	chips["scd41"] = Chip{[]uint16{0x62}, 5 * time.Second, []wire.Quantity{wire.CO2}}
+	const three = "sensors: [{name: air, chip: scd41}, {name: b, chip: aht20}, {name: a, chip: sht3x}]\n"
+	const alone = "sensors: [{name: air, chip: scd41}]\n"
+	for file, want := range map[string]string{three: "b", three + "primary: a": "a", alone: "air"} {
+		if c, err := Parse("gateway.yaml", []byte(file), chips); err != nil || c.Primary != want {
+			t.Errorf("%s: %+v, %v", file, c, err)
+		}
+	}
+	for file, want := range map[string]string{
+		three + "primary: air": `gateway.yaml:2: primary: "air" does not measure temperature, which readings.v1 needs (write b or a)`,
+		alone + "primary: air": `gateway.yaml:2: primary: "air" does not measure temperature, which readings.v1 needs (remove the line)`,
+		three + "primary: c":   `gateway.yaml:2: primary: no sensor is named "c" (write b or a)`,
+	} {
+		_, err := Parse("gateway.yaml", []byte(file), chips)
+		wantConfigError(t, err, want)
+	}
+}

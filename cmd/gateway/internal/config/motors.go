@@ -10,10 +10,11 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/motor"
+	"sensorgateway/wire"
 )
 
 // motors reads the list of motors.
-func (s *section) motors(sensors []string, uses *pinUses) []Motor {
+func (s *section) motors(sensors []wire.SensorInfo, uses *pinUses) []Motor {
 	list := s.list("motors", `begin each motor with "- "`)
 	if list == nil {
 		return nil
@@ -32,7 +33,7 @@ func (s *section) motors(sensors []string, uses *pinUses) []Motor {
 }
 
 // motor reads one motor.
-func (s *section) motor(names map[string]*section, sensors []string, uses *pinUses) Motor {
+func (s *section) motor(names map[string]*section, sensors []wire.SensorInfo, uses *pinUses) Motor {
 	defer s.done()
 	var c Motor
 	if n := s.name("motor_1", names, &c.Name); n != nil && c.Name == "all" {
@@ -161,15 +162,17 @@ func (s *section) operatorLoss(keep *bool) {
 }
 
 // needs reads the interlocks.
-func (s *section) needs(sensors []string) (needs []motor.Condition) {
+func (s *section) needs(sensors []wire.SensorInfo) (needs []motor.Condition) {
 	for at, n := range s.texts("needs") {
 		unknown := ""
-		condition, err := motor.ParseCondition(n.Value, func(name string) (int, bool) {
-			i := slices.Index(sensors, name)
-			if i < 0 {
-				unknown = name
+		condition, err := motor.ParseCondition(n.Value, func(name string) (*wire.SensorInfo, bool) {
+			for i := range sensors {
+				if sensors[i].Name == name {
+					return &sensors[i], true
+				}
 			}
-			return i, i >= 0
+			unknown = name
+			return nil, false
 		})
 		switch {
 		case err == nil:
@@ -177,8 +180,9 @@ func (s *section) needs(sensors []string) (needs []motor.Condition) {
 		case unknown == "":
 			s.fault(n, at, "%s", phrase.Brief(err))
 		case len(sensors) > 0: // none at all is noted already
-			fix := "write " + phrase.OneOf(sensors)
-			if near := nearest(unknown, sensors); near != "" {
+			names := sensorNames(sensors)
+			fix := "write " + phrase.OneOf(names)
+			if near := nearest(unknown, names); near != "" {
 				fix = fmt.Sprintf("did you mean %q?", near)
 			}
 			s.fault(n, at, "no sensor is named %s (%s)", phrase.Quote(unknown), fix)

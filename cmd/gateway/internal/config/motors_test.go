@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sensorgateway/gateway/motor"
+	"sensorgateway/wire"
 )
 
 // badMotors are files whose motors or e-stop must be refused.
@@ -187,7 +188,7 @@ gateway.yaml:5: motors[2].max_run: "10" has no unit (write 10s)`},
 `,
 		`gateway.yaml:7: motors[0].needs[0]: no sensor is named "indor" (did you mean "indoor"?)
 gateway.yaml:8: motors[0].needs[1]: no sensor is named "attic" (write indoor)
-gateway.yaml:9: motors[0].needs[2]: interlock "indoor < 60": "indoor" names no quantity: write SENSOR.temperature, SENSOR.humidity or SENSOR.age
+gateway.yaml:9: motors[0].needs[2]: interlock "indoor < 60": "indoor" names no quantity: write SENSOR.QUANTITY or SENSOR.age, such as indoor.temperature
 gateway.yaml:10: motors[0].needs[3]: interlock "indoor.temprature < 60": unknown quantity "temprature": write temperature, humidity or age
 gateway.yaml:11: motors[0].needs[4]: interlock "indoor.temperature = 60": unknown comparison "=": write <, <=, > or >=
 gateway.yaml:12: motors[0].needs[5]: interlock "indoor.temperature < hot": "hot" is not a number
@@ -209,7 +210,9 @@ motors: [{name: a, kind: on_off, pin: 9, needs: [attic.age < 5s]}]
 
 func condition(t *testing.T, text string) motor.Condition {
 	t.Helper()
-	c, err := motor.ParseCondition(text, func(name string) (int, bool) { return 1, name == "outdoor" })
+	c, err := motor.ParseCondition(text, func(name string) (*wire.SensorInfo, bool) {
+		return &wire.SensorInfo{ID: 1}, name == "outdoor"
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,11 @@ import (
 	"slices"
 	"strings"
 
+	"gopkg.in/yaml.v3"
+
 	"sensorgateway/cmd/gateway/internal/logging"
 	"sensorgateway/cmd/gateway/internal/phrase"
+	"sensorgateway/wire"
 )
 
 // Parse checks data, the content of the file called name in errors,
@@ -61,22 +64,47 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 	primary := s.text("primary", &c.Primary)
 	c.Sensors = s.sensors(chips)
 
-	names := make([]string, len(c.Sensors))
+	sensors := make([]wire.SensorInfo, len(c.Sensors))
 	for i, sensor := range c.Sensors {
-		names[i] = sensor.Name
+		sensors[i] = wire.SensorInfo{ID: uint16(i), Name: sensor.Name, Values: chips[sensor.Chip].Values}
 	}
-	switch {
-	case len(names) == 0: // noted already
-	case primary == nil:
-		c.Primary = names[0]
-	case !slices.Contains(names, c.Primary):
-		s.fault(primary, "primary", "no sensor is named %s (write %s)", phrase.Quote(c.Primary), phrase.OneOf(names))
-	}
+	s.primary(primary, sensors, &c.Primary)
 
 	var uses pinUses
 	c.EStopPin = s.estop(&uses)
-	c.Motors = s.motors(names, &uses)
+	c.Motors = s.motors(sensors, &uses)
 	uses.check(c.Sensors)
+}
+
+// primary checks the name of the primary sensor, which n is the value of: it is
+// one that readings.v1 can carry. If n is nil, it is the first such sensor.
+func (s *section) primary(n *yaml.Node, sensors []wire.SensorInfo, name *string) {
+	fit := slices.DeleteFunc(slices.Clone(sensors), func(info wire.SensorInfo) bool { return !info.InV1() })
+	choice := fit
+	if len(fit) == 0 {
+		choice = sensors
+	}
+	known := slices.Contains(sensorNames(sensors), *name)
+	switch {
+	case len(sensors) == 0: // noted already
+	case n == nil:
+		*name = choice[0].Name
+	case !known:
+		s.fault(n, "primary", "no sensor is named %s (write %s)", phrase.Quote(*name), phrase.OneOf(sensorNames(choice)))
+	case !slices.Contains(sensorNames(fit), *name):
+		fix := "remove the line"
+		if len(fit) > 0 {
+			fix = "write " + phrase.OneOf(sensorNames(fit))
+		}
+		s.fault(n, "primary", "%s does not measure temperature, which %s needs (%s)", phrase.Quote(*name), wire.ReadingsV1, fix)
+	}
+}
+
+func sensorNames(sensors []wire.SensorInfo) (names []string) {
+	for _, s := range sensors {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 // isFullPath tells whether path is absolute: a service's working directory
