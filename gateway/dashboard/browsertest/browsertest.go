@@ -7,9 +7,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -28,68 +25,6 @@ import (
 
 // patience is how long a condition may take on a busy machine.
 const patience = time.Minute
-
-// Browser is a Chromium with a profile of its own, for one test.
-type Browser struct {
-	ctx context.Context
-}
-
-// Start starts a browser that ends with the test. Without Chromium the test is
-// skipped, or fails if GATEWAY_TEST_ALL is set; with -short, which is for other
-// processors, it is skipped too: the page is the same on all of them.
-func Start(t testing.TB) *Browser {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("in a browser: not with -short")
-	}
-	path := find()
-	switch {
-	case path == "" && os.Getenv("GATEWAY_TEST_ALL") != "":
-		t.Fatal("no chromium here (Debian package chromium)")
-	case path == "":
-		t.Skip("no chromium here (Debian package chromium)")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox,
-		chromedp.Flag("headless", "new"), chromedp.DisableGPU, chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("force-color-profile", "srgb"),
-		chromedp.Flag("disable-background-timer-throttling", false), chromedp.Flag("disable-renderer-backgrounding", false),
-		chromedp.Flag("disable-backgrounding-occluded-windows", false), // a hidden page is to be a hidden page
-		chromedp.Flag("hide-scrollbars", true), chromedp.Flag("lang", "en-GB"), chromedp.Env("LANG=en_GB.UTF-8", "LANGUAGE=en_GB", "TZ=Europe/Berlin", "FONTCONFIG_FILE="+fonts(t)),
-	)
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("%s does not start: %v", path, err)
-	}
-	return &Browser{ctx}
-}
-
-// fonts makes the browser's own choice of a typeface the same everywhere: one
-// that comes with Debian's chromium.
-func fonts(t testing.TB) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "fonts.conf")
-	if err := os.WriteFile(path, []byte(`<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
-		<include ignore_missing="yes">/etc/fonts/fonts.conf</include>
-		<match target="pattern"><test name="family"><string>sans-serif</string></test><edit name="family" mode="prepend" binding="strong"><string>Liberation Sans</string></edit></match>
-		<match target="pattern"><test name="family"><string>system-ui</string></test><edit name="family" mode="assign" binding="strong"><string>Liberation Sans</string></edit></match>
-	</fontconfig>`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func find() string {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	return ""
-}
 
 // Options is what a page is like; the zero value is a desktop in light colours.
 type Options struct {
