@@ -10,6 +10,7 @@ import (
 )
 
 func TestCertVerifiesInPython(t *testing.T) {
+	t.Parallel()
 	python := findTool(t, "python3", "python3")
 	dir := t.TempDir()
 	if out, err := exec.Command(buildGateway(t), "cert", "--host", "gw.example", "--host", "10.9.8.7", "--out", dir).CombinedOutput(); err != nil {

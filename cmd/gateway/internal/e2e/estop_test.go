@@ -4,6 +4,7 @@ import "testing"
 
 // Only a reset ends an e-stop: no SIGTERM, no SIGKILL.
 func TestEStopOutlivesTheGateway(t *testing.T) {
+	t.Parallel()
 	bin, dir := buildGateway(t), t.TempDir()
 	begin := func() (*gatewayProcess, *motorClient) {
 		p := startGateway(t, bin, "--simulate", "--listen", "127.0.0.1:0", "--state", dir)

@@ -21,6 +21,7 @@ const stopAt = `document.querySelector(".motor .stop").getBoundingClientRect().t
 // Whoever uses a keyboard, a screen reader, a phone or bright light can use the
 // page: as far as that can be computed.
 func TestPageForEverybody(t *testing.T) {
+	t.Parallel()
 	script, err := os.ReadFile("testdata/page/access.js")
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +63,7 @@ func TestPageForEverybody(t *testing.T) {
 
 // Every control can be reached by the Tab key, and shows that it has the focus.
 func TestPageByKeyboard(t *testing.T) {
+	t.Parallel()
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := openPage(t, b, p, browsertest.Options{})

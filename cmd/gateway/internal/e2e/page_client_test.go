@@ -15,6 +15,7 @@ import (
 // A page of somebody else, configs/page.html, imports the client from the
 // gateway, once the configuration names its origin, and not before.
 func TestPageOfOthers(t *testing.T) {
+	t.Parallel()
 	example, err := os.ReadFile(filepath.Join(projectRoot, "configs/page.html"))
 	if err != nil {
 		t.Fatal(err)

@@ -45,6 +45,7 @@ func indoorTemperature(t *testing.T, p *gatewayProcess) float32 {
 // starting is seen before a start is refused: while the page is looked at, with
 // no command, and without a word in the room.
 func TestPageInterlocks(t *testing.T) {
+	t.Parallel()
 	access, err := os.ReadFile("testdata/page/access.js")
 	if err != nil {
 		t.Fatal(err)

@@ -22,6 +22,7 @@ const readmeShot = projectRoot + "/gateway/dashboard/screenshot.png"
 //
 //	GATEWAY_TEST_SIGHTS=/tmp/sights go test -run TestPageSights ./cmd/gateway/internal/e2e
 func TestPageSights(t *testing.T) {
+	t.Parallel()
 	dir := os.Getenv("GATEWAY_TEST_SIGHTS")
 	if dir == "" {
 		t.Skip("pictures of the page: GATEWAY_TEST_SIGHTS=DIRECTORY takes them")
@@ -104,6 +105,7 @@ func palette(t *testing.T, shot []byte) []byte {
 
 // The README's picture is there, and small.
 func TestReadmeShot(t *testing.T) {
+	t.Parallel()
 	info, err := os.Stat(readmeShot)
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -71,6 +70,7 @@ const coloured = `((id) => {
 // The page shows what the program measures: values that change, charts that are
 // drawn, at most once a frame, and not at all while nobody can see them.
 func TestPage(t *testing.T) {
+	t.Parallel()
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := openPage(t, b, p, browsertest.Options{Script: countDrawings})
@@ -104,6 +104,7 @@ func TestPage(t *testing.T) {
 // What is on the charts can be looked at closely, by mouse and by keyboard, and
 // taken away.
 func TestPageCharts(t *testing.T) {
+	t.Parallel()
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := openPage(t, b, p, browsertest.Options{Script: `
@@ -159,6 +160,7 @@ func TestPageCharts(t *testing.T) {
 // What an operator does with a motor: it runs when it is said to run, the room
 // gets cooler, and it stops in every way that it can be stopped.
 func TestPageMotor(t *testing.T) {
+	t.Parallel()
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := openPage(t, b, p, browsertest.Options{})
@@ -216,6 +218,7 @@ const tryNow = `(document.querySelector("#retry").click(), true)`
 
 // A stop that finds nobody says so, loudly, and does not come later.
 func TestPageStopWithoutAGateway(t *testing.T) {
+	t.Parallel()
 	b := browsertest.Start(t)
 	args := []string{buildGateway(t), "--simulate", "--listen", freeAddress(t)}
 	p := startGateway(t, args...)
@@ -245,6 +248,7 @@ func TestPageStopWithoutAGateway(t *testing.T) {
 
 // A gateway that is killed is missed, and when it is back nothing is missing.
 func TestPageRestart(t *testing.T) {
+	t.Parallel()
 	b := browsertest.Start(t)
 	args := []string{buildGateway(t), "--simulate", "--listen", freeAddress(t), "--state", t.TempDir()}
 	p := startGateway(t, args...)
@@ -265,6 +269,7 @@ func TestPageRestart(t *testing.T) {
 
 // A sensor that fails says why, on its card and in the chart.
 func TestPageFlaky(t *testing.T) {
+	t.Parallel()
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate=flaky", "--listen", "127.0.0.1:0")
 	page := openPage(t, b, p, browsertest.Options{})
@@ -276,6 +281,7 @@ func TestPageFlaky(t *testing.T) {
 
 // Two operators talk, from two pages.
 func TestPageRoom(t *testing.T) {
+	t.Parallel()
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	ann, bob := openPage(t, b, p, browsertest.Options{}), openPage(t, b, p, browsertest.Options{})
@@ -302,14 +308,3 @@ func TestPageRoom(t *testing.T) {
 
 // refused is what a browser writes of a gateway that is not there.
 const refused = "ERR_CONNECTION_REFUSED"
-
-// freeAddress is one that nobody listens at, for a program that comes back to it.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}

@@ -12,6 +12,7 @@ import (
 // A gateway that says nothing more, without a goodbye, is stale at first, then
 // given up; what it measured before it was stopped is not shown as live.
 func TestPageSilence(t *testing.T) {
+	t.Parallel()
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := openPage(t, b, p, browsertest.Options{})

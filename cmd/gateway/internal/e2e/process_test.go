@@ -3,11 +3,15 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -24,22 +28,23 @@ type gatewayProcess struct {
 	err       error         // of the end; valid once exited is closed
 
 	mu     sync.Mutex
-	output bytes.Buffer // stdout and stderr as they came
+	output bytes.Buffer  // stdout and stderr as they came
+	more   chan struct{} // 1: there is more of it
 }
 
 var announcedForm = regexp.MustCompile(`wss?://[^\s"/]+:[0-9]+/`)
 
-// startGateway starts argv and waits, a minute at most, until it says where it
-// listens. It is killed at the end of the test if it still runs by then.
+// startGateway starts argv and waits until it says where it listens. It is killed
+// at the end of the test if it still runs by then.
 func startGateway(t testing.TB, argv ...string) *gatewayProcess {
 	t.Helper()
 	p := launchGateway(t, argv...)
 	select {
 	case p.URL = <-p.announced:
 	case <-p.exited:
-		t.Fatalf("it ended before it listened: %v", p.err)
-	case <-time.After(time.Minute):
-		t.Fatal("it does not listen after a minute")
+		t.Fatalf("the gateway ended before it listened: %v", p.err)
+	case <-time.After(patience):
+		t.Fatalf("the gateway does not say where it listens, after %v", patience)
 	}
 	return p
 }
@@ -51,7 +56,7 @@ func launchGateway(t testing.TB, argv ...string) *gatewayProcess {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &gatewayProcess{cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan struct{}), announced: make(chan string, 1)}
+	p := &gatewayProcess{cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan struct{}), announced: make(chan string, 1), more: make(chan struct{}, 1)}
 	p.cmd.Stdout, p.cmd.Stderr = w, w
 	err = p.cmd.Start()
 	w.Close()
@@ -79,6 +84,10 @@ func (p *gatewayProcess) follow(r io.ReadCloser) {
 		p.mu.Lock()
 		p.output.WriteString(line)
 		p.mu.Unlock()
+		select {
+		case p.more <- struct{}{}:
+		default:
+		}
 		if at := announcedForm.FindString(line); at != "" {
 			select {
 			case p.announced <- at:
@@ -92,11 +101,33 @@ func (p *gatewayProcess) follow(r io.ReadCloser) {
 	p.err = p.cmd.Wait()
 }
 
+// running tells whether the process has not ended yet.
+func (p *gatewayProcess) running() bool {
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
+}
+
 // Output returns what the process has written so far.
 func (p *gatewayProcess) Output() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.output.String()
+}
+
+// await waits until the process has written text. One goroutine may do so.
+func (p *gatewayProcess) await(t testing.TB, text string) {
+	t.Helper()
+	for late := time.After(patience); !strings.Contains(p.Output(), text); {
+		select {
+		case <-p.more:
+		case <-late:
+			t.Fatalf("the gateway has not written %q after %v", text, patience)
+		}
+	}
 }
 
 // Stop asks the process to end and returns how it did: nil for exit status 0.
@@ -111,17 +142,40 @@ func (p *gatewayProcess) Stop(t testing.TB) error {
 	select {
 	case <-p.exited:
 		return p.err
-	case <-time.After(time.Minute):
-		t.Fatal("it did not end within a minute")
+	case <-time.After(patience):
+		t.Fatalf("the gateway did not end within %v after SIGTERM", patience)
 		return nil
 	}
 }
 
-// Kill ends the process as a power cut would, and waits until it is gone.
+// Kill ends the process as a power cut would, and waits until it has ended.
 func (p *gatewayProcess) Kill(t testing.TB) {
 	t.Helper()
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	<-p.exited
+}
+
+// reserved has the ports that freeAddress has given away.
+var reserved sync.Map
+
+// freeAddress is one that nobody listens at, for a program that comes back to it.
+// Its port is below those that systems choose themselves for connections and for
+// port 0, so nobody takes it while the program is not there.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		port := 10_000 + rand.IntN(20_000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		l.Close()
+		if _, taken := reserved.LoadOrStore(port, true); !taken {
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no free port below 30000")
+	return ""
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -97,13 +96,9 @@ func (f *follower) await(what string, enough func() bool) {
 // ours and a stranger's: both have all that the log has, each number once or told
 // to be lost. The log is exported while the gateway writes it.
 func TestNothingIsMissedOverRestarts(t *testing.T) {
+	t.Parallel()
 	python := debianPython(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address, state, binary := l.Addr().String(), t.TempDir(), buildGateway(t)
-	l.Close()
+	address, state, binary := freeAddress(t), t.TempDir(), buildGateway(t)
 	begin := func() *gatewayProcess {
 		return startGateway(t, binary, "--simulate", "--state", state, "--listen", address)
 	}

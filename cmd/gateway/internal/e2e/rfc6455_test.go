@@ -231,6 +231,7 @@ func bytewise(s string) (frames []byte) {
 }
 
 func TestRFC6455(t *testing.T) {
+	t.Parallel()
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	address := strings.TrimSuffix(strings.TrimPrefix(p.URL, "ws://"), "/")
 	cases := wsCases()
@@ -311,7 +312,7 @@ func wsSay(address, request string) (wsConn, *http.Response, error) {
 	if err != nil {
 		return wsConn{}, nil, err
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	conn := wsConn{c, bufio.NewReader(c)}
 	if _, err := io.WriteString(c, request); err != nil {
 		return conn, nil, err
@@ -322,7 +323,7 @@ func wsSay(address, request string) (wsConn, *http.Response, error) {
 
 func wsOpen(address, path string) (wsConn, error) {
 	request := strings.NewReplacer("PATH", path, "HOST", address).Replace(wsHandshake)
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		c, res, err := wsSay(address, request)
 		if err != nil {
 			return c, err

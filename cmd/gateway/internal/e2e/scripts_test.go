@@ -64,6 +64,7 @@ func runScript(t *testing.T, dir string, env []string, argv ...string) (string, 
 }
 
 func TestBuildIsReproducible(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("slow: builds the program twice")
 	}
@@ -104,6 +105,7 @@ func TestBuildIsReproducible(t *testing.T) {
 }
 
 func TestBuildRefusesWhatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
 	out, err := runScript(t, projectRoot, nil, "scripts/build", "linux-vax")
 	if err == nil || !strings.Contains(out, `"linux-vax"`) || !strings.Contains(out, "linux-armv6") {
 		t.Errorf("got %v, want an error that names the target and those that exist:\n%s", err, out)
@@ -160,6 +162,7 @@ func wantFiles(t *testing.T, dir string, want map[string]string) {
 }
 
 func TestInstall(t *testing.T) {
+	t.Parallel()
 	const (
 		program  = "usr/bin/gateway"
 		unit     = "etc/systemd/system/gateway.service"
@@ -241,6 +244,7 @@ func TestInstall(t *testing.T) {
 }
 
 func TestInstallRefuses(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, want string }{
 		{"--purge", "--uninstall"},
 		{"--frobnicate", "--frobnicate"},

@@ -4,16 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -89,31 +86,6 @@ func slowLink(t *testing.T, rate string) (addr string, dial func(network, addr s
 	}
 }
 
-// metric asks a gateway for one of its numbers.
-func metric(t *testing.T, wsURL, name string) int {
-	t.Helper()
-	response, err := http.Get("http" + strings.TrimPrefix(wsURL, "ws") + "metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	b, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(b)) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {
-			n, err := strconv.Atoi(value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n
-		}
-	}
-	t.Fatalf("no %s", name)
-	return 0
-}
-
 // keepPast writes so many readings of a sensor, ten a second until now, into a
 // state directory, as a gateway would have.
 func keepPast(t *testing.T, sensor string, n int) (state string) {
@@ -150,11 +122,8 @@ func keepPast(t *testing.T, sensor string, n int) (state string) {
 // An hour was missed, and the line carries 64 kbit/s: all of it comes, each
 // number once, while what is live is never old.
 func TestAnHourOverASlowLink(t *testing.T) {
-	missed := 36_000
-	if testing.Short() {
-		missed = 2_000
-	}
-	t.Parallel() // most of its time it waits for the line
+	t.Parallel()
+	missed := tenth(t, 36_000, "missed readings")
 	host, dial := slowLink(t, "64kbit")
 	state := keepPast(t, "indoor", missed)
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", oneSensorFile(t, "insecure: true\n"), "--listen", host+":0", "--state", state)
@@ -233,7 +202,8 @@ func TestAnHourOverASlowLink(t *testing.T) {
 	p99, noise := ages[len(ages)*99/100], alone[len(alone)*99/100]
 	t.Logf("%d readings of the past in %v; live p50 %v old, p99 %v, and %v without the past",
 		len(past), time.Since(begin).Round(time.Second), ages[len(ages)/2], p99, noise)
-	if p99 > 300*time.Millisecond+noise { // what a busy machine adds is not the line's
+	// Behind a full queue of the line it would be 4 s; what a busy machine adds is not the line's.
+	if p99 > time.Second+noise {
 		t.Errorf("what is live is %v old", p99)
 	}
 }

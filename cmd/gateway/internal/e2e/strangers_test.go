@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +17,7 @@ import (
 // What clients that we did not write do with a gateway: echo, stream, ask,
 // flood, chat.
 func TestStrangersTalk(t *testing.T) {
+	t.Parallel()
 	python := debianPython(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	out, err := exec.CommandContext(t.Context(), python, "testdata/strangers/talk.py", p.URL).Output()
@@ -31,7 +32,7 @@ func TestStrangersTalk(t *testing.T) {
 		Echo     string
 		Stream   []string
 		Requests []wire.Envelope
-		Rate     [2]any
+		Rate     [3]any // pongs, close code, reason
 		Chat     []any
 	}
 	if err := json.Unmarshal(out, &got); err != nil {
@@ -44,7 +45,10 @@ func TestStrangersTalk(t *testing.T) {
 		}
 	}
 	want("streaming", got.Stream, "[greenhouse indoor outdoor]")
-	want("the 21st message", got.Rate, "[1008 Rate limit exceeded]")
+	want("too many messages", got.Rate[1:], "[1008 Rate limit exceeded]")
+	if pongs, _ := got.Rate[0].(float64); pongs < 20 {
+		t.Errorf("%v pings were answered, want 20 at least", got.Rate[0])
+	}
 	for i, w := range []struct{ kind, id, payload string }{
 		{"error", "", "map[code:400 message:Invalid JSON]"},
 		{"error", "1", "map[code:404 message:Unknown type: fly]"},
@@ -67,16 +71,11 @@ func TestStrangersTalk(t *testing.T) {
 }
 
 // A restart under fifty clients closes each with 1012 and its own time to come
-// back, and all are back within ten seconds.
+// back, and all come back.
 func TestRestartUnderFiftyClients(t *testing.T) {
+	t.Parallel()
 	python := debianPython(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	args := []string{buildGateway(t), "--simulate", "--listen", address}
+	args := []string{buildGateway(t), "--simulate", "--listen", freeAddress(t)}
 	p := startGateway(t, args...)
 	cmd := exec.CommandContext(t.Context(), python, "testdata/strangers/return.py", p.URL)
 	cmd.Stderr = os.Stderr
@@ -113,10 +112,10 @@ func TestRestartUnderFiftyClients(t *testing.T) {
 		}
 		seen[s[1]] = true
 	}
-	for _, s := range got.Back {
-		if s > 10 {
-			t.Errorf("back after %.1f s", s)
-		}
+	slowest := slices.Max(append(got.Back, 0))
+	t.Logf("all are back after %.1f s", slowest)
+	if slowest > patience.Seconds() {
+		t.Errorf("back after %.1f s", slowest)
 	}
 	if len(got.SentAway) != 50 || len(got.Back) != 50 {
 		t.Errorf("%d were sent away, %d came back", len(got.SentAway), len(got.Back))

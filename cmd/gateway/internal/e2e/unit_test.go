@@ -17,6 +17,7 @@ const unitFile = projectRoot + "/systemd/gateway.service"
 const maxExposure = 2.0
 
 func TestUnitIsValid(t *testing.T) {
+	t.Parallel()
 	analyze := findTool(t, "systemd-analyze", "systemd")
 	unit, err := os.ReadFile(unitFile)
 	if err != nil {
@@ -38,6 +39,7 @@ func TestUnitIsValid(t *testing.T) {
 }
 
 func TestUnitIsHardened(t *testing.T) {
+	t.Parallel()
 	analyze := findTool(t, "systemd-analyze", "systemd")
 	cmd := exec.Command(analyze, "security", "--offline=true", "--no-pager", unitFile)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")

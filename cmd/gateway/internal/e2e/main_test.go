@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // builtBinaries holds the program as the tests run it from outside: built once for each
@@ -20,7 +22,23 @@ var builtBinaries struct {
 	targets map[string]func() (string, error)
 }
 
+// together is how many of these tests run at the same time, unless -parallel says
+// so: most of their time they wait for readings, leases and pages.
+const together = "8"
+
+// patience is how long a test waits for what must come, on a machine that has much
+// else to do.
+const patience = time.Minute
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		if err := flag.Set("test.parallel", together); err != nil {
+			panic(err)
+		}
+	}
 	// What killed gateways leave in memory goes with it.
 	memory, err := os.MkdirTemp("", "gateway-test-memory-")
 	if err != nil {
@@ -76,6 +94,18 @@ func goBuild(path string, env []string) error {
 		return fmt.Errorf("go build %s: %w\n%s", strings.Join(env, " "), err, out)
 	}
 	return nil
+}
+
+// tenth returns a tenth of what a test does at its full length, and all of it where
+// GATEWAY_TEST_SOAK is set, as by scripts/soak.
+func tenth(t testing.TB, full int, of string) int {
+	t.Helper()
+	n := full
+	if os.Getenv("GATEWAY_TEST_SOAK") == "" {
+		n = full / 10
+	}
+	t.Logf("%d of %d %s (scripts/soak: all)", n, full, of)
+	return n
 }
 
 // findTool returns the path of a program that is not Go's, which Debian has in
