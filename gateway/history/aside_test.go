@@ -74,7 +74,7 @@ func TestSetAsideIsBounded(t *testing.T) {
 	if got := away(); !slices.Equal(got, all[2:]) {
 		t.Errorf("%v is left, want %v", got, all[2:])
 	}
-	if n := strings.Count(log.String(), "what was set aside is removed"); n != 1 {
+	if n := strings.Count(log.String(), "that was set aside is removed"); n != 1 {
 		t.Errorf("it was told %d times:\n%s", n, &log)
 	}
 	if from := r.Kept(0, ^uint32(0)); from != kept {

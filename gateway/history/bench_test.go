@@ -21,7 +21,7 @@ func BenchmarkDiskOfADay(b *testing.B) {
 		d, m := newTestDisk(), newMaker(8)
 		l := benchOpen(b, Options{FS: d, Sensors: names(8), Boot: "7d1c6a6e-9f6e-4c5e-8a53-0f5f3c1d2b4a", Now: func() time.Time { return time.UnixMilli(m.at) }})
 		now := time.Unix(1, 0)
-		l.keep(now)
+		l.maintain(now)
 		l.Begin("ABCDEFGHIJKLMNOPQRSTUVWXYZ", m.next)
 		journal := d.written // made once, not each hour
 		d.written = 0
@@ -32,7 +32,7 @@ func BenchmarkDiskOfADay(b *testing.B) {
 			}
 			m.ticks = nil
 			now = now.Add(time.Second)
-			l.keep(now)
+			l.maintain(now)
 		}
 		if err := l.seal(false); err != nil {
 			b.Fatal(err)
@@ -120,7 +120,7 @@ func BenchmarkWeek(b *testing.B) {
 	for i := range m.next {
 		m.next[i] = 7 * 24 * 36_000
 	}
-	l.keep(time.Unix(1, 0))
+	l.maintain(time.Unix(1, 0))
 	l.Begin("epoch", m.next)
 	for range 3600 {
 		for range 10 {
@@ -128,7 +128,7 @@ func BenchmarkWeek(b *testing.B) {
 		}
 		m.ticks = nil
 		l.write()
-		l.journal.turn()
+		l.journal.advance()
 	}
 	b.Run("open", func(b *testing.B) {
 		for range b.N {
@@ -171,7 +171,7 @@ func BenchmarkAppend(b *testing.B) {
 	l := benchOpen(b, Options{FS: disk.OS(b.TempDir()), Sensors: names(8)})
 	defer l.Close()
 	now := time.Unix(1, 0)
-	l.keep(now)
+	l.maintain(now)
 	m := newMaker(8)
 	l.Begin("epoch", m.next)
 	tick := m.tick()
@@ -186,7 +186,7 @@ func BenchmarkAppend(b *testing.B) {
 		if tick[0].Seq%600 == 0 {
 			b.StopTimer()
 			now = now.Add(time.Minute)
-			l.keep(now)
+			l.maintain(now)
 			b.StartTimer()
 		}
 	}

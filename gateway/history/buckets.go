@@ -11,31 +11,31 @@ import (
 	"sensorgateway/wire"
 )
 
-// What is gathered before it is handed out: so many buckets or so long a time,
-// whichever is more.
+// Buckets are returned in batches of so many, or of so long a time, whichever is
+// more.
 const (
-	bucketsAtOnce = 512
-	timeAtOnce    = int64(5 * time.Minute / time.Millisecond)
+	batchBuckets = 512
+	batchTime    = int64(5 * time.Minute / time.Millisecond)
 )
 
-// Buckets sums up the records of any epoch from from to before to, Unix
-// milliseconds, in spans of step ms that begin at multiples of it: the first one
-// and the last may be of a part of their time. A bucket without records is left out.
+// Buckets summarises the records of any epoch from from to before to, Unix
+// milliseconds, in spans of step ms that begin at multiples of step. The first and the
+// last can lack a part of their time. A bucket without records is left out.
 func (l *Log) Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error)) {
 	if int(sensor) >= len(l.streams) {
 		return noBuckets
 	}
-	return l.library().buckets(l.o.Sensors[sensor], from, to, step)
+	return l.source().buckets(l.o.Sensors[sensor], from, to, step)
 }
 
 func noBuckets() ([]wire.Bucket, error) { return nil, io.EOF }
 
-func (l library) buckets(name string, from, to, step int64) func() ([]wire.Bucket, error) {
+func (l source) buckets(name string, from, to, step int64) func() ([]wire.Bucket, error) {
 	if step <= 0 {
 		return noBuckets
 	}
 	at := from
-	g := gatherer{library: l, name: name, step: step}
+	g := aggregator{source: l, name: name, step: step}
 	return func() ([]wire.Bucket, error) {
 		for {
 			begin, ok := g.earliest(at, to)
@@ -44,10 +44,10 @@ func (l library) buckets(name string, from, to, step int64) func() ([]wire.Bucke
 			}
 			first := at
 			begin, at = floor(begin, step), to
-			if window := max(min(step, math.MaxInt64/bucketsAtOnce)*bucketsAtOnce, floor(timeAtOnce, step)); window < at-begin {
+			if window := max(min(step, math.MaxInt64/batchBuckets)*batchBuckets, floor(batchTime, step)); window < at-begin {
 				at = begin + window
 			}
-			if b := g.gather(max(begin, first), at); len(b) > 0 {
+			if b := g.aggregate(max(begin, first), at); len(b) > 0 {
 				return b, nil
 			}
 		}
@@ -63,24 +63,25 @@ func floor(t, step int64) int64 {
 	return t - r
 }
 
-// gatherer sums up the records of a sensor.
-type gatherer struct {
-	library
-	name string
-	step int64
-	sums map[int64]*sum
-	out  []wire.Bucket
+// aggregator summarises the records of a sensor.
+type aggregator struct {
+	source
+	name         string
+	step         int64
+	accumulators map[int64]*accumulator
+	out          []wire.Bucket
 }
 
-// sum is a bucket that is being filled.
-type sum struct {
+// accumulator is a bucket that is being filled.
+type accumulator struct {
 	good, failed uint32
 	fault        wire.Fault
 	values       [2]codec.Stat
 }
 
-// earliest returns the time from from on, before to, before which there is nothing.
-func (g *gatherer) earliest(from, to int64) (at int64, ok bool) {
+// earliest returns the first time from from to before to of which there can be
+// records.
+func (g *aggregator) earliest(from, to int64) (at int64, ok bool) {
 	defer g.lock()()
 	s := g.index()
 	t := s.Streams[g.name]
@@ -88,63 +89,63 @@ func (g *gatherer) earliest(from, to int64) (at int64, ok bool) {
 		return 0, false
 	}
 	at = to
-	see := func(o codec.Origin, begin, end int64) {
+	consider := func(o codec.Origin, begin, end int64) {
 		add, _ := s.Correction(o)
 		if begin, end = max(begin+add, from), end+add; end >= from && begin < at {
 			at = begin
 		}
 	}
 	for _, c := range t.Chapters {
-		see(c.Origin, c.From, c.To)
+		consider(c.Origin, c.From, c.To)
 	}
 	for _, b := range t.Blocks {
-		see(b.Origin, b.Summary.From, b.Summary.To)
+		consider(b.Origin, b.Summary.From, b.Summary.To)
 	}
 	return at, at < to
 }
 
-// gather returns the buckets from from to before to. A block that lies in one
-// bucket is not read: its summary says all.
-func (g *gatherer) gather(from, to int64) []wire.Bucket {
-	g.sums = map[int64]*sum{}
-	r := &reader{library: g.library, name: g.name,
+// aggregate returns the buckets from from to before to. A block that is within one
+// bucket is not read: its summary suffices.
+func (g *aggregator) aggregate(from, to int64) []wire.Bucket {
+	g.accumulators = map[int64]*accumulator{}
+	r := &reader{source: g.source, name: g.name,
 		wants: func(_ codec.Origin, s span) bool { return s.from < to && s.to >= from }}
 	for p := r.next(); p != nil; p = r.next() {
 		s := p.span()
 		if s.from >= from && s.to < to && floor(s.from, g.step) == floor(s.to, g.step) {
-			g.sum(s.from).addSummary(p.summary)
+			g.accumulator(s.from).addSummary(p.summary)
 			r.moveTo(r.ordinal + 1)
 			continue
 		}
 		records, err := r.records(p)
 		if err != nil {
-			continue // it is a hole now
+			continue // its records are missing now
 		}
 		for _, x := range records {
 			if from <= x.UnixMilli && x.UnixMilli < to {
-				g.sum(x.UnixMilli).add(x)
+				g.accumulator(x.UnixMilli).add(x)
 			}
 		}
 	}
 	g.out = g.out[:0]
-	for at, s := range g.sums {
+	for at, s := range g.accumulators {
 		g.out = append(g.out, s.bucket(at))
 	}
 	slices.SortFunc(g.out, func(a, b wire.Bucket) int { return cmp.Compare(a.UnixMilli, b.UnixMilli) })
 	return g.out
 }
 
-func (g *gatherer) sum(at int64) *sum {
+func (g *aggregator) accumulator(at int64) *accumulator {
 	at = floor(at, g.step)
-	s := g.sums[at]
+	s := g.accumulators[at]
 	if s == nil {
-		s = &sum{}
-		g.sums[at] = s
+		s = &accumulator{}
+		g.accumulators[at] = s
 	}
 	return s
 }
 
-func (s *sum) add(r wire.Record) {
+func (s *accumulator) add(r wire.Record) {
 	if f := codec.Cause(r); f != wire.Good {
 		s.failed, s.fault = s.failed+1, f
 		return
@@ -155,7 +156,7 @@ func (s *sum) add(r wire.Record) {
 	s.good++
 }
 
-func (s *sum) addSummary(x codec.Summary) {
+func (s *accumulator) addSummary(x codec.Summary) {
 	if x.Failed > 0 {
 		s.failed, s.fault = s.failed+uint32(x.Failed), x.Fault
 	}
@@ -167,7 +168,7 @@ func (s *sum) addSummary(x codec.Summary) {
 	}
 }
 
-func (s *sum) bucket(at int64) wire.Bucket {
+func (s *accumulator) bucket(at int64) wire.Bucket {
 	b := wire.Bucket{UnixMilli: at, Count: s.good, Failed: s.failed, Fault: s.fault}
 	if s.good > 0 {
 		for i, v := range s.values {

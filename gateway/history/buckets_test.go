@@ -69,7 +69,7 @@ func TestBuckets(t *testing.T) {
 	for i := range 30_000 { // 50 minutes
 		if i == 12_000 {
 			m.at += 1e9 // days without
-			l.keep(l.keeper.sealed)
+			l.maintain(l.maintainer.sealedAt)
 			if err := l.seal(false); err != nil {
 				t.Fatal(err)
 			}

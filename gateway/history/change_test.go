@@ -28,7 +28,7 @@ func TestSensorsChange(t *testing.T) {
 	at := int64(1_700_000_000_000)
 	for _, names := range [][]string{{"a", "b"}, {"b", "a", "c"}, {"c"}, {"renamed", "b"}, names(64), {"a", strings.Repeat("long", 250), "c"}} {
 		l := open(t, Options{FS: fs, Sensors: names, Boot: "boot"})
-		l.keep(time.Unix(1, 0))
+		l.maintain(time.Unix(1, 0))
 		m := newMaker(len(names))
 		m.at = at
 		for i, name := range names {
@@ -78,7 +78,7 @@ func TestSensorsChange(t *testing.T) {
 // A new epoch has nothing of the old one, though its readings stay.
 func TestEpochs(t *testing.T) {
 	l := open(t, Options{FS: disk.NewMemory(), Sensors: []string{"a"}})
-	l.keep(time.Unix(1, 0))
+	l.maintain(time.Unix(1, 0))
 	m := newMaker(1)
 	for _, epoch := range []string{"one", "two"} {
 		m.next[0] = 1000
@@ -331,7 +331,7 @@ func TestNewerVersion(t *testing.T) {
 
 func TestAppendAllocatesNothing(t *testing.T) {
 	l := open(t, Options{FS: disk.NewMemory(), Sensors: names(8)})
-	l.keep(time.Unix(1, 0))
+	l.maintain(time.Unix(1, 0))
 	m := newMaker(8)
 	l.Begin("epoch", m.next)
 	now := time.Unix(1, 0)
@@ -350,7 +350,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	}
 	step(2000)
 	now = now.Add(time.Second)
-	l.keep(now)
+	l.maintain(now)
 	tick := m.tick()
 	for i := range tick {
 		tick[i].Seq += 1e6

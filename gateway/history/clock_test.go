@@ -29,7 +29,7 @@ func TestClockIsCorrected(t *testing.T) {
 			}
 			begin := func() *Log {
 				l := open(t, o)
-				l.keep(time.Unix(1, 0))
+				l.maintain(time.Unix(1, 0))
 				l.Begin("epoch", m.next)
 				return l
 			}
@@ -109,7 +109,7 @@ func TestClockOfAnotherBootCorrectsNothing(t *testing.T) {
 	m := newMaker(1)
 	for boot, flags := range []wire.Flags{wire.ClockUnsynced, 0} {
 		l := open(t, Options{FS: fs, Sensors: []string{"a"}}) // boots that are not known
-		l.keep(time.Unix(1, 0))
+		l.maintain(time.Unix(1, 0))
 		l.Begin("epoch", m.next)
 		m.flags, m.at = flags, 1+int64(boot)*1e12
 		for range 10 {

@@ -1,27 +1,26 @@
-// Package history keeps the records of the newest days on disk: a log that is
-// written once a second, survives a loss of power at any moment, and answers what
-// was missed.
+// Package history is the log of readings: it retains the records of the newest days
+// on disk, survives a power cut at any moment, and answers queries of the past.
 //
 // It knows disks and records; not sockets, not the server, not the configuration.
 //
-// Three places hold records, in the order in which they grow old. All of them are
-// in the index ([index.Index]) in memory, by which they are found:
+// A record passes through three places. The index ([index.Index]), which is in
+// memory, finds it in each of them:
 //
-//   - Memory: the newest ones, up to an hour, as they are for a minute and packed
-//     in blocks from then on. Readers see a record as soon as it is appended.
-//   - The journal, a ring of pages: the same records again, so that they survive.
-//     A page is handed to the system each tick and to the disk once a second; then
-//     a fresh one begins, for a page that is being written when power fails
-//     may be lost. Nothing is read of it but at the start.
-//   - Segments: files of blocks, written once an hour. What is in one is
-//     dropped from memory and may be overwritten in the journal. The oldest ones are
-//     removed when there are too many or too old. Each is read once a day, to know
-//     what is damaged.
+//   - Memory has the newest records, up to an hour: as they are for a minute, then
+//     packed into blocks. Readers see a record as soon as it is appended.
+//   - The journal, a ring of pages, has the same records, so that they survive. Each
+//     tick, the page is written; once a second it is synced, and a new page begins,
+//     since a page that is written when power is cut may be lost. The journal is read
+//     at the start only.
+//   - Segments are files of blocks, one an hour. Once a segment is written, its
+//     records are dropped from memory, and their pages may be overwritten. The oldest
+//     segments are evicted when there are too many or they are too old. All are read
+//     once a day to find damage.
 //
-// A number that is missing was either never made, for the sampler was late, or is
-// lost. To tell the two apart, each block names the number that was made before
+// A number that is missing was either never made, because the sampler was late, or
+// is lost. To distinguish these, each block has the number that was made before
 // it, and each page has a number of its own.
 //
-// The files are described in README.md; package format reads and writes them, by
-// way of blocks that package codec packs, in a directory that package disk is.
+// README.md describes the files. Package format reads and writes them, package codec
+// packs the blocks in them, package disk is the directory that they are in.
 package history

@@ -120,6 +120,6 @@ func tryRig(d *testDisk, m *maker) (*rig, error) {
 		return nil, err
 	}
 	r := &rig{l, d, m, time.Unix(1, 0), make(claim, len(m.next))}
-	l.keep(r.now)
+	l.maintain(r.now)
 	return r, nil
 }

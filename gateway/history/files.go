@@ -6,20 +6,20 @@ import (
 	"sensorgateway/gateway/history/disk"
 )
 
-// FS is the directory of a log. Names are relative to it, with slashes; "" is
-// itself. What is created or renamed into a directory that is missing makes it.
+// FS is the directory of a log. Names are relative to it, with slashes; "" is the
+// directory itself. Creating a file, or renaming one, creates the directory that it
+// goes to.
 type FS interface {
 	Files
 	atomicfile.Dir
 }
 
-// Files is what there is in a directory.
+// Files opens, creates and lists files.
 type Files interface {
-	// Open opens a file that exists. Write tells whether it will be written.
+	// Open opens a file that exists; write: to read and write it.
 	Open(name string, write bool) (disk.File, error)
-	// Create makes an empty file, or empties the one that exists.
+	// Create creates an empty file, or empties the one that exists.
 	Create(name string) (disk.File, error)
-	// List returns the files in a directory, in the order of their names, none if
-	// it is missing.
+	// List returns the files in a directory by their names, none if it is missing.
 	List(dir string) ([]disk.Info, error)
 }

@@ -14,22 +14,22 @@ const (
 	damagedDir    = "damaged"
 
 	journalMax   = 20 << 20 // bytes; an hour of 8 sensors at 10 Hz takes 14 MiB
-	journalShare = 12       // of all the space, one in so many bytes at most
+	journalShare = 12       // a journal has at most this part of MaxBytes
 	pagesMin     = 32
 )
 
-var errFull = errors.New("the journal is full, for its records could not be moved to a segment")
+var errFull = errors.New("the journal is full: its records could not be moved to a segment")
 
-// journal is a file of pages used as a ring. Its owner's lock guards it.
+// journal is the file of pages that is written now.
 type journal struct {
 	name    string
 	file    disk.File
 	size    int64
-	page    *format.Page // being filled
+	page    *format.Page // that is being filled
 	seq     uint64       // its number
-	written bool         // something was, since the last sync
+	dirty   bool         // written to since the last sync
 	synced  uint64       // the newest page that is on the disk
-	through uint64       // the newest page that may be written over
+	through uint64       // the newest page that may be overwritten
 }
 
 // journalPages returns how many pages a journal has.
@@ -40,8 +40,8 @@ func journalPages(maxBytes int64, pageSize int) int64 {
 func journalName(first uint64) string  { return fmt.Sprintf("%016x%s", first, journalSuffix) }
 func segmentName(number uint64) string { return fmt.Sprintf("%016x%s", number, segmentSuffix) }
 
-// createJournal makes a journal of zeros: blocks that were written once are
-// written again without the file system having to note anything.
+// createJournal creates a journal of zeros: where a file system has written before,
+// a sync writes no metadata.
 func createJournal(fs FS, first uint64, pages int64, p *format.Page) (*journal, error) {
 	j := &journal{name: journalName(first), size: pages * int64(p.Size()), page: p, seq: first, through: first - 1}
 	err := create(fs, j.name, func(f disk.File) error {
@@ -70,13 +70,13 @@ func (j *journal) write() error {
 		return errFull
 	}
 	b := j.page.Seal(j.seq, j.synced)
-	j.written = true
+	j.dirty = true
 	_, err := j.file.WriteAt(b, int64(j.seq%j.pages())*int64(len(b)))
 	return err
 }
 
-// turn begins the next page, unless this one is empty.
-func (j *journal) turn() {
+// advance begins the next page, unless this one is empty.
+func (j *journal) advance() {
 	if n := j.page.Events(); n > 0 {
 		j.seq++
 		j.page.Reset()
@@ -84,5 +84,5 @@ func (j *journal) turn() {
 	}
 }
 
-// used is the part of the ring that must not be written over.
+// used is the part of the ring that must not be overwritten.
 func (j *journal) used() float64 { return float64(j.seq-j.through) / float64(j.pages()) }

@@ -18,41 +18,43 @@ import (
 	"sensorgateway/wire"
 )
 
-// Options say what a [Log] keeps, and where.
+// Options say what a [Log] retains, and where.
 type Options struct {
-	Dir      string           // made if it is missing
-	FS       FS               // nil: the operating system's, in Dir
-	Sensors  []string         // names, by the sensor number of a record
-	MaxBytes int64            // of all files together; 0: 256 MiB; at least 1 MiB
-	MaxAge   time.Duration    // 0: 7 days
-	Boot     string           // identifies the boot in which the offsets of the clock hold; "": not known
+	Dir      string           // created if it is missing
+	FS       FS               // nil: Dir
+	Sensors  []string         // names; a record's sensor number is the index
+	MaxBytes int64            // of all files together; 0: DefaultMaxBytes; at least 1 MiB
+	MaxAge   time.Duration    // of the readings that are retained; 0: DefaultMaxAge
+	Boot     string           // identifies the boot of the machine, whose clock the offsets are of; "": not known
 	Log      *slog.Logger     // nil: silent
-	Changed  func(err error)  // readings are not kept durably now, for this reason; nil: they are again. Called by Run, quick
-	Now      func() time.Time // nil: time.Now; what is too old, is told by it
+	Changed  func(err error)  // called by Run when readings become durable (nil), or no longer are; must not block
+	Now      func() time.Time // nil: time.Now; the age of readings is measured by it
 
-	pages int64 // of a journal; 0: as the space allows
+	pages int64 // of a journal; 0: as MaxBytes allows
 }
 
+// What a log retains unless its options say otherwise.
 const (
-	defaultBytes = 256 << 20
-	defaultAge   = 7 * 24 * time.Hour
-	minBytes     = 1 << 20
+	DefaultMaxBytes = 256 << 20
+	DefaultMaxAge   = 7 * 24 * time.Hour
+
+	minBytes = 1 << 20
 )
 
-// Log keeps the records of the newest days. One goroutine appends, [Log.Run]
-// writes, any number of goroutines read.
+// Log is the log of readings. One goroutine appends, [Log.Run] writes, any number
+// of goroutines read.
 type Log struct {
 	o    Options
 	fs   FS
 	log  *slog.Logger
 	boot string
 
-	// The disk's side: the writer writes pages, the keeper does all that can take
-	// long. disk guards the journal; it is taken before mu, and held while a page
-	// is written, never while something is synced.
-	disk    turnstile
-	journal *journal
-	keeper  keeper
+	// The writer writes pages of the journal; the maintainer does everything else
+	// that uses the disk. disk guards the journal. It is taken before mu, and held
+	// while a page is written, but never during a sync.
+	disk       slowLock
+	journal    *journal
+	maintainer maintainer
 
 	mu        sync.Mutex
 	index     *index.Index
@@ -60,41 +62,40 @@ type Log struct {
 	paged     format.Run      // of the next page: Begin may be ahead of it
 	streams   []*index.Stream // by number
 	queue     queue
-	size      int64 // bytes on disk
-	trouble   error // why readings are not durable
+	size      int64 // of all files, bytes
+	failure   error // why readings are not durable; nil: they are
 	running   bool
-	syncFrom  time.Time // the sync under way began then; zero: none is
-	writeFrom time.Time // the write likewise
+	syncFrom  time.Time // when the sync that is in progress began; zero: none is
+	writeFrom time.Time // the same of a write
 	closed    bool
 
-	wake  chan struct{} // 1: the writer has something to do
-	wrote chan struct{} // 1: the writer has written
-	call  chan struct{} // 1: the keeper is to look
-	tell  chan struct{} // 1: trouble has changed
-	timer *time.Timer   // of Append
+	wakeWriter     chan struct{} // size 1, as each of these: a token says that the writer has something to do
+	wrote          chan struct{} // the writer has written a tick
+	wakeMaintainer chan struct{} // the journal was abandoned
+	wakeNotifier   chan struct{} // failure has changed
+	timer          *time.Timer   // of Append
 }
 
-// turnstile is a lock that may be held for as long as a disk hangs. Unlike a
-// mutex, it lets the fake time of a test go on meanwhile.
-type turnstile chan struct{}
+// slowLock is a lock that may be held for as long as a disk does not answer. Unlike
+// a mutex, it lets the fake clock of testing/synctest advance meanwhile.
+type slowLock chan struct{}
 
-func (t turnstile) Lock()   { t <- struct{}{} }
-func (t turnstile) Unlock() { <-t }
+func (t slowLock) Lock()   { t <- struct{}{} }
+func (t slowLock) Unlock() { <-t }
 
-// Open recovers what is in the directory. Damaged files are moved to the
-// directory "damaged" in it and told to the log; they stay until readings need
-// their room. If the disk cannot be used, the Log keeps in memory what there is
-// room for and tries again while it runs: an error means that the options are
-// wrong.
+// Open reads what is in the directory. Damaged files are moved to the directory
+// "damaged" in it and logged; they stay there until readings need their space. If the
+// disk cannot be used, readings stay in memory as far as there is room, and Run
+// tries again: an error means that the options are wrong.
 func Open(o Options) (*Log, error) {
 	if o.Dir == "" && o.FS == nil {
-		return nil, errors.New("history: no directory is named")
+		return nil, errors.New("history: Dir is empty")
 	}
 	if o.MaxBytes < 0 || o.MaxAge < 0 {
 		return nil, fmt.Errorf("history: MaxBytes %d, MaxAge %v: a limit is negative", o.MaxBytes, o.MaxAge)
 	}
-	l := &Log{o: o, fs: o.FS, log: o.Log, boot: o.Boot, disk: make(turnstile, 1),
-		wake: make(chan struct{}, 1), wrote: make(chan struct{}, 1), call: make(chan struct{}, 1), tell: make(chan struct{}, 1)}
+	l := &Log{o: o, fs: o.FS, log: o.Log, boot: o.Boot, disk: make(slowLock, 1),
+		wakeWriter: make(chan struct{}, 1), wrote: make(chan struct{}, 1), wakeMaintainer: make(chan struct{}, 1), wakeNotifier: make(chan struct{}, 1)}
 	names := map[string]bool{}
 	for _, name := range o.Sensors {
 		if name == "" || len(name) > codec.StringMax || names[name] {
@@ -113,17 +114,17 @@ func Open(o Options) (*Log, error) {
 		return nil, fmt.Errorf("history: the names of %d sensors are too long: a page of the journal has room for %d bytes", len(o.Sensors), format.RunMax)
 	}
 	l.paged = l.run
-	l.queue.open = true
+	l.queue.accepting = true
 	r, err := l.recover(true)
 	if err != nil {
 		l.index = index.New()
-		l.trouble = err
-		l.keeper.unread = true
-		// What is on the disk comes before what is made now, once it can be read.
+		l.failure = err
+		l.maintainer.unread = true
+		// What is on the disk will come before, once it can be read.
 		for _, name := range o.Sensors {
 			l.index.Stream(name).Ordinals = math.MaxInt64 / 2
 		}
-		l.log.Warn("readings cannot be kept", "dir", o.Dir, "err", err)
+		l.log.Warn("readings stay in memory: the directory cannot be read; it is tried again", "dir", o.Dir, "err", err)
 	} else {
 		l.adopt(r)
 		l.reuse(r)
@@ -143,11 +144,11 @@ func (l *Log) defaults() {
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	if l.o.MaxBytes == 0 {
-		l.o.MaxBytes = defaultBytes
+		l.o.MaxBytes = DefaultMaxBytes
 	}
 	l.o.MaxBytes = max(l.o.MaxBytes, minBytes)
 	if l.o.MaxAge == 0 {
-		l.o.MaxAge = defaultAge
+		l.o.MaxAge = DefaultMaxAge
 	}
 	if l.o.Now == nil {
 		l.o.Now = time.Now
@@ -155,17 +156,17 @@ func (l *Log) defaults() {
 	if l.o.Changed == nil {
 		l.o.Changed = func(error) {}
 	}
-	if l.boot == "" { // like no other
+	if l.boot == "" { // it is no other process's
 		l.boot = "process " + rand.Text()
 	}
 }
 
-// recover reads the directory, which it makes if it is missing.
+// recover reads the directory.
 func (l *Log) recover(patient bool) (*recovery, error) {
-	r := &recovery{fs: l.fs, log: l.log, patient: patient, aside: func(name string, why error) error {
+	r := &recovery{fs: l.fs, log: l.log, unreadableFails: patient, moveAside: func(name string, why error) error {
 		to, err := setAside(l.fs, name)
 		if err == nil {
-			l.log.Warn("a file of readings is set aside", "dir", l.o.Dir, "file", name, "as", to, "why", why)
+			l.log.Warn("a file of readings is set aside: it is damaged or of a newer version", "dir", l.o.Dir, "file", name, "as", to, "why", why)
 		}
 		return err
 	}}
@@ -173,13 +174,13 @@ func (l *Log) recover(patient bool) (*recovery, error) {
 		return nil, err
 	}
 	var err error
-	if r.away, err = setAsideBefore(l.fs); err != nil {
-		l.log.Warn("what was set aside cannot be listed: it is not counted", "dir", l.o.Dir, "err", err)
+	if r.aside, err = listAside(l.fs); err != nil {
+		l.log.Warn("the files that were set aside cannot be listed, and are not counted", "dir", l.o.Dir, "err", err)
 	}
 	return r, nil
 }
 
-// Epoch returns that of the newest record, "" if there is none.
+// Epoch returns the epoch of the newest record, "" if there is none.
 func (l *Log) Epoch() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -197,9 +198,9 @@ func (l *Log) Last(sensor uint16) (seq uint32, ok bool) {
 	return t.Last, t.Any && t.Epoch == l.index.Newest.Epoch
 }
 
-// Begin tells the numbers that come next, by sensor, before the first Append and
-// whenever the epoch changes. Numbers of a continued epoch that are neither kept
-// nor to come count as lost. An epoch is 200 bytes long at most.
+// Begin says which numbers come next, by sensor. It is called before the first
+// Append and whenever the epoch changes. Numbers of a continued epoch that are
+// between the newest record and next count as lost. An epoch has at most 200 bytes.
 func (l *Log) Begin(epoch string, next []uint32) {
 	if len(epoch) > format.MomentMax {
 		panic("history: an epoch of more than 200 bytes")
@@ -218,9 +219,9 @@ func (l *Log) Begin(epoch string, next []uint32) {
 	l.queue.push(tick{run: l.run, begin: next}, nil)
 }
 
-// Kept returns the smallest number from beyond after such that no record of this
-// epoch with a number from then on is lost: for being too old, by a damaged
-// file, a cut of power or a disk that was too slow. It asks the memory only.
+// Kept returns the smallest number greater than after from which on no record of
+// this epoch is lost: evicted, in a damaged file, by a power cut or because the disk
+// was too slow. It does not use the disk.
 func (l *Log) Kept(sensor uint16, after uint32) (from uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -234,8 +235,7 @@ func (l *Log) Kept(sensor uint16, after uint32) (from uint32) {
 	return from
 }
 
-// Oldest returns the sensor's oldest number of this epoch. It asks the memory
-// only.
+// Oldest returns the sensor's oldest number of this epoch. It does not use the disk.
 func (l *Log) Oldest(sensor uint16) (seq uint32, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -245,7 +245,7 @@ func (l *Log) Oldest(sensor uint16) (seq uint32, ok bool) {
 	return l.streams[sensor].Oldest(l.epoch())
 }
 
-// epoch returns the present one: Begin's, or before it that of the newest record.
+// epoch returns Begin's, and before Begin that of the newest record.
 func (l *Log) epoch() string {
 	if l.run.Epoch != "" {
 		return l.run.Epoch
@@ -253,11 +253,11 @@ func (l *Log) epoch() string {
 	return l.index.Newest.Epoch
 }
 
-// Append takes in the records of a tick, which it copies. It waits up to 20 ms
-// until they are in the system's hands, and tells whether they are. If the disk
-// is slower than that, they wait in memory; while some do, nobody waits for the
-// disk. offset is the wall clock minus the boot clock, in ms, that the records'
-// times were made with. One goroutine at a time may call it.
+// Append adds the records of a tick, which it copies. It waits up to 20 ms for them
+// to be written, so that they survive the end of the process, and returns whether
+// they are. If the disk is slower than that, they wait in memory; while any do,
+// Append returns at once. offset is the wall clock minus the boot clock, in ms,
+// when the records were made. One goroutine at a time may call it.
 func (l *Log) Append(records []wire.Record, offset int64) (written bool) {
 	l.mu.Lock()
 	records = l.known(records)
@@ -265,7 +265,7 @@ func (l *Log) Append(records []wire.Record, offset int64) (written bool) {
 		l.index.Add(l.streams[r.Sensor], l.run.Epoch, l.boot, r, offset)
 	}
 	if lost := l.index.Shrink(memoryMax); lost > 0 {
-		l.keeper.dropped.Add(int64(lost))
+		l.maintainer.lostRecords.Add(int64(lost))
 	}
 	behind, mine := l.queue.len() > 0, uint64(0)
 	if len(records) > 0 {
@@ -274,30 +274,30 @@ func (l *Log) Append(records []wire.Record, offset int64) (written bool) {
 	wait := mine > 0 && !behind && l.running
 	l.mu.Unlock()
 	select {
-	case l.wake <- struct{}{}:
+	case l.wakeWriter <- struct{}{}:
 	default:
 	}
-	return wait && l.await(mine)
+	return wait && l.waitWritten(mine)
 }
 
-// known returns the records of sensors that there are.
+// known returns the records of sensors that are in the options.
 func (l *Log) known(records []wire.Record) []wire.Record {
-	foreign := func(r wire.Record) bool { return int(r.Sensor) >= len(l.streams) }
-	if slices.ContainsFunc(records, foreign) {
-		return slices.DeleteFunc(slices.Clone(records), foreign)
+	unknown := func(r wire.Record) bool { return int(r.Sensor) >= len(l.streams) }
+	if slices.ContainsFunc(records, unknown) {
+		return slices.DeleteFunc(slices.Clone(records), unknown)
 	}
 	return records
 }
 
 const appendWait = 20 * time.Millisecond
 
-// await waits until the tick has been written.
-func (l *Log) await(mine uint64) bool {
+// waitWritten waits until the tick has been written.
+func (l *Log) waitWritten(mine uint64) bool {
 	l.timer.Reset(appendWait)
 	defer l.timer.Stop()
 	for {
 		l.mu.Lock()
-		written, open := l.queue.taken >= mine, l.queue.open && l.running
+		written, open := l.queue.taken >= mine, l.queue.accepting && l.running
 		l.mu.Unlock()
 		if written || !open {
 			return written
@@ -310,36 +310,38 @@ func (l *Log) await(mine uint64) bool {
 	}
 }
 
-// Durable returns nil, or why readings are not kept durably now.
+// Durable returns why a power cut would lose more than the newest second of
+// readings, nil if it would not.
 func (l *Log) Durable() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, since := range []time.Time{l.syncFrom, l.writeFrom} {
-		if stuck := time.Since(since); l.trouble == nil && !since.IsZero() && stuck > slowDisk {
+		if stuck := time.Since(since); l.failure == nil && !since.IsZero() && stuck > slowDisk {
 			return fmt.Errorf("the disk has not answered for %v", stuck.Round(time.Second))
 		}
 	}
-	return l.trouble
+	return l.failure
 }
 
-// Size returns how many bytes the files take.
+// Size returns how many bytes the files have.
 func (l *Log) Size() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.size
 }
 
-// Run writes what is appended until ctx ends: the ticks at once, to the disk
-// once a second, into segments once an hour, all of which are read once a day.
+// Run writes each tick into the journal at once, syncs it once a second, moves
+// records into a segment once an hour, and reads all segments once a day to find
+// damage, until ctx ends.
 func (l *Log) Run(ctx context.Context) error {
 	l.mu.Lock()
 	l.running = !l.closed
 	l.mu.Unlock()
 	var others sync.WaitGroup
-	others.Go(func() { l.writes(ctx) })
-	others.Go(func() { l.keeps(ctx) })
-	others.Go(func() { l.scrubs(ctx) })
-	l.tells(ctx)
+	others.Go(func() { l.runWriter(ctx) })
+	others.Go(func() { l.runMaintainer(ctx) })
+	others.Go(func() { l.runScrubber(ctx) })
+	l.runNotifier(ctx)
 	others.Wait()
 	l.mu.Lock()
 	l.running = false
@@ -348,7 +350,7 @@ func (l *Log) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close writes and syncs what is left. Run has returned before.
+// Close writes and syncs what remains. It is called after Run has returned.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	closed := l.closed
@@ -359,7 +361,7 @@ func (l *Log) Close() error {
 	}
 	err := l.finish()
 	l.mu.Lock()
-	l.queue.shut()
+	l.queue.close()
 	l.mu.Unlock()
 	return err
 }

@@ -44,7 +44,7 @@ func (r *rig) second() {
 	}
 	r.now = r.now.Add(time.Second)
 	copy(r.written, r.made.next)
-	r.keep(r.now)
+	r.maintain(r.now)
 }
 
 // claim is what must be on the disk: of each sensor the numbers before it.
@@ -123,7 +123,7 @@ func (c claim) check(d *testDisk, m *maker, made [][]wire.Record, removed claim,
 	}
 	l.Begin("epoch", next)
 	r := &rig{l, d, &maker{next: next, at: m.at, every: 100, offset: m.offset, rnd: m.rnd}, time.Unix(1, 0), make(claim, len(next))}
-	r.keep(r.now)
+	r.maintain(r.now)
 	r.second()
 	if err := l.Durable(); err != nil {
 		return err

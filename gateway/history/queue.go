@@ -7,43 +7,43 @@ import (
 	"sensorgateway/gateway/history/index"
 )
 
-// queue holds the ticks that wait for the writer, in order.
+// queue holds the ticks that the writer has yet to write, in order.
 type queue struct {
-	open    bool // takes ticks; else they are in memory only, until the next segment
-	full    bool // it was closed because too many waited
-	records []wire.Record
-	ticks   []tick
-	first   int // of ticks, the next to be taken
-	begin   int // of records, the next to be taken
-	pushed  uint64
-	taken   uint64 // how many ticks the writer has written
+	accepting bool // else ticks are in memory only, until the next segment
+	full      bool // it was closed because it held too many
+	records   []wire.Record
+	ticks     []tick
+	first     int // the next of ticks
+	begin     int // the next of records
+	pushed    uint64
+	taken     uint64 // how many ticks the writer has written
 }
 
-// tick is what one Append or Begin brought.
+// tick is one call of Append or of Begin.
 type tick struct {
 	n      int // records
 	offset int64
 	run    format.Run
-	begin  []uint32 // of Begin
+	begin  []uint32 // of Begin: the next numbers
 }
 
 const (
 	queueMax    = 4 << 20 / index.RecordMemory // records
-	queueRetain = 4096                         // that room is kept for
+	queueRetain = 4096                         // of capacity that is reused
 )
 
 func (q *queue) len() int { return len(q.ticks) - q.first }
 
-// push adds a tick and returns its number, 0 if it was not taken in.
+// push adds a tick and returns its number, 0 if the queue does not accept it.
 func (q *queue) push(t tick, records []wire.Record) uint64 {
-	if q.open && len(q.records)-q.begin+len(records) > queueMax {
-		q.shut()
+	if q.accepting && len(q.records)-q.begin+len(records) > queueMax {
+		q.close()
 		q.full = true
 	}
-	if !q.open {
+	if !q.accepting {
 		return 0
 	}
-	if q.first == len(q.ticks) { // nothing waits
+	if q.first == len(q.ticks) { // it is empty
 		if cap(q.records) > queueRetain {
 			q.records, q.ticks = nil, nil
 		}
@@ -56,14 +56,14 @@ func (q *queue) push(t tick, records []wire.Record) uint64 {
 	return q.pushed
 }
 
-// next returns the tick that is to be written next.
+// next returns the tick to write next.
 func (q *queue) next() (t tick, records []wire.Record) {
 	t = q.ticks[q.first]
 	return t, q.records[q.begin : q.begin+t.n]
 }
 
-// took notes that n records of the next tick are in a page, and tells whether
-// that was all of it.
+// took notes that n records of the next tick are in a page, and returns whether
+// these were all of it.
 func (q *queue) took(n int) bool {
 	t := &q.ticks[q.first]
 	q.begin += n
@@ -74,11 +74,11 @@ func (q *queue) took(n int) bool {
 	return true
 }
 
-// shut drops what waits and takes nothing in.
-func (q *queue) shut() {
-	q.open = false
+// close empties the queue, which accepts no more ticks.
+func (q *queue) close() {
+	q.accepting = false
 	q.records, q.ticks, q.first, q.begin = nil, nil, 0, 0
 }
 
-// reopen takes ticks in again.
-func (q *queue) reopen() { q.open, q.full = true, false }
+// reopen accepts ticks again.
+func (q *queue) reopen() { q.accepting, q.full = true, false }

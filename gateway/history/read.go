@@ -14,48 +14,47 @@ import (
 	"sensorgateway/wire"
 )
 
-// library is what readers read: an index, and the disk that its segments are on.
-type library struct {
-	lock   func() (unlock func())
-	index  func() *index.Index
-	fs     FS
-	log    *slog.Logger
-	damage func(c *index.Chapter, last uint32) // numbers up to last cannot be read
+// source is what a reader reads: an index, and the directory of its segments.
+type source struct {
+	lock  func() (unlock func())
+	index func() *index.Index
+	fs    FS
+	log   *slog.Logger
+	lose  func(c *index.Chapter, last uint32) // notes that numbers up to last cannot be read
 }
 
-// reader goes through a sensor's blocks in the order in which they were made. A
-// position is a block's ordinal and a record in it, which stay what they are when
-// blocks are packed, sealed or removed.
+// reader reads a sensor's blocks in the order in which they were made. Its position
+// is the ordinal of a block and a record in it, which do not change when blocks are
+// packed, sealed or evicted.
 type reader struct {
-	library
+	source
 	name   string
-	sensor uint16 // of the records that come out
+	sensor uint16 // of the records that are returned
 	wants  func(codec.Origin, span) bool
 
 	ordinal int64
-	record  int   // the next one of that block
-	last    int64 // the block that the last records are of
+	record  int   // the next record of that block
+	last    int64 // the block of the records that were last returned
 
-	file   opened
+	file   openChapter
 	unpack codec.Unpacker
 	buf    []byte
 	batch  []wire.Record
 }
 
-// span is what is known of a chapter or a block before it is read. The times are
-// corrected.
+// span is what the index knows of a chapter or a block. The times are corrected.
 type span struct {
 	first, last uint32
 	from, to    int64
 }
 
-// opened is a chapter with its index.
-type opened struct {
+// openChapter is a chapter with its index.
+type openChapter struct {
 	chapter *index.Chapter
 	places  []format.Place
 }
 
-// piece is a part of the stream: a block in memory or one of a chapter.
+// piece is a block that the reader has reached, in memory or of a chapter.
 type piece struct {
 	origin  codec.Origin
 	summary codec.Summary
@@ -73,7 +72,7 @@ func (p *piece) span() span {
 	return span{p.summary.First, p.summary.Last, p.summary.From + p.add, p.summary.To + p.add}
 }
 
-// next moves to the next piece that is wanted and returns it, nil if there is none now.
+// next moves to the next block that is wanted and returns it, nil if there is none now.
 func (r *reader) next() *piece {
 	for {
 		p, c := r.seek()
@@ -83,7 +82,7 @@ func (r *reader) next() *piece {
 		// A chapter on the disk: find the next block in it.
 		places, err := r.open(c)
 		if err != nil {
-			r.tell(c, err, c.Last)
+			r.report(c, err, c.Last)
 			r.skip(c)
 			continue
 		}
@@ -101,7 +100,7 @@ func (r *reader) next() *piece {
 	}
 }
 
-// moveTo moves to the begin of a block, unless it is the one at hand.
+// moveTo moves to the beginning of a block, unless it is the present one.
 func (r *reader) moveTo(ordinal int64) {
 	if ordinal != r.ordinal {
 		r.ordinal, r.record = ordinal, 0
@@ -151,7 +150,7 @@ func (r *reader) open(c *index.Chapter) ([]format.Place, error) {
 	if r.file.chapter == c {
 		return r.file.places, nil
 	}
-	f, err := again(func() (disk.File, error) { return r.fs.Open(c.Segment.Name, false) })
+	f, err := retryOnce(func() (disk.File, error) { return r.fs.Open(c.Segment.Name, false) })
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +162,7 @@ func (r *reader) open(c *index.Chapter) ([]format.Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.file = opened{c, places}
+	r.file = openChapter{c, places}
 	return places, nil
 }
 
@@ -176,30 +175,30 @@ func (r *reader) rescue(c *index.Chapter, f disk.File) (places []format.Place, e
 			continue
 		}
 		if x.Prev != last {
-			r.damage(c, x.Prev)
+			r.lose(c, x.Prev)
 		}
 		there, _ := x.Places(nil) // which were found with it
 		places, last = append(places, there...), x.Last
 	}
 	if last != c.Last {
-		r.damage(c, c.Last)
+		r.lose(c, c.Last)
 	}
-	r.log.Warn("a file of readings is damaged; what is intact of it is used", "file", c.Segment.Name, "err", format.ErrSegment)
+	r.log.Warn("a file of readings is damaged: the blocks of it that are intact are used", "file", c.Segment.Name, "err", format.ErrSegment)
 	return places, err
 }
 
-// tell tells why numbers up to last cannot be read, unless they were removed for
-// their age.
-func (r *reader) tell(c *index.Chapter, err error, last uint32) {
+// report logs why numbers up to last cannot be read, unless they were evicted, and
+// notes that they are lost.
+func (r *reader) report(c *index.Chapter, err error, last uint32) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	r.log.Warn("readings cannot be read", "file", c.Segment.Name, "sensor", c.Origin.Sensor, "err", err)
-	r.damage(c, last)
+	r.lose(c, last)
 }
 
-// records returns the records of the piece at hand from the position on, and
-// moves it behind them.
+// records returns the records of the present block from the position on, and moves
+// the position past them.
 func (r *reader) records(p *piece) ([]wire.Record, error) {
 	r.last = r.ordinal
 	all, err := p.records, error(nil)
@@ -230,10 +229,10 @@ func (r *reader) records(p *piece) ([]wire.Record, error) {
 // load reads a block from the disk.
 func (r *reader) load(c *index.Chapter, at format.Place) ([]wire.Record, error) {
 	if at.Length > codec.BlockMax || at.At+int64(at.Length) > c.Segment.Size {
-		r.tell(c, codec.ErrBlock, at.Last)
+		r.report(c, codec.ErrBlock, at.Last)
 		return nil, codec.ErrBlock
 	}
-	f, err := again(func() (disk.File, error) { return r.fs.Open(c.Segment.Name, false) })
+	f, err := retryOnce(func() (disk.File, error) { return r.fs.Open(c.Segment.Name, false) })
 	if err == nil {
 		r.buf = slices.Grow(r.buf[:0], at.Length)[:at.Length]
 		err = format.ReadFull(f, r.buf, at.At)
@@ -244,7 +243,7 @@ func (r *reader) load(c *index.Chapter, at format.Place) ([]wire.Record, error) 
 		all, err = r.unpackBlock(r.buf)
 	}
 	if err != nil {
-		r.tell(c, err, at.Last)
+		r.report(c, err, at.Last)
 	}
 	return all, err
 }
@@ -258,8 +257,8 @@ func (r *reader) unpackBlock(b []byte) ([]wire.Record, error) {
 	return r.batch, err
 }
 
-// all returns a next function for the records that keep wants.
-func (r *reader) all(keep func(wire.Record) bool) func() ([]wire.Record, error) {
+// all returns a next function for the records that match.
+func (r *reader) all(match func(wire.Record) bool) func() ([]wire.Record, error) {
 	return func() ([]wire.Record, error) {
 		for {
 			p := r.next()
@@ -268,28 +267,28 @@ func (r *reader) all(keep func(wire.Record) bool) func() ([]wire.Record, error) 
 			}
 			records, err := r.records(p)
 			if err != nil {
-				continue // it is a hole now
+				continue // its records are missing now
 			}
-			kept := records[:0]
+			matching := records[:0]
 			for _, x := range records {
-				if keep(x) {
-					kept = append(kept, x)
+				if match(x) {
+					matching = append(matching, x)
 				}
 			}
-			if len(kept) > 0 {
-				return kept, nil
+			if len(matching) > 0 {
+				return matching, nil
 			}
 		}
 	}
 }
 
-// library returns what the log's readers read.
-func (l *Log) library() library {
-	return library{
+// source returns what the readers of the log read.
+func (l *Log) source() source {
+	return source{
 		lock:  func() func() { l.mu.Lock(); return l.mu.Unlock },
 		index: func() *index.Index { return l.index },
 		fs:    l.fs, log: l.log,
-		damage: func(c *index.Chapter, last uint32) {
+		lose: func(c *index.Chapter, last uint32) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.index.Stream(c.Origin.Sensor).Lose(c.Origin.Epoch, last)
@@ -297,8 +296,8 @@ func (l *Log) library() library {
 	}
 }
 
-// Since returns the records of this epoch with numbers after after, in order;
-// what is lost is skipped.
+// Since returns the records of this epoch with numbers after after, in order. Those
+// that are lost are skipped.
 func (l *Log) Since(sensor uint16, after uint32) (next func() ([]wire.Record, error)) {
 	if int(sensor) >= len(l.streams) {
 		return end
@@ -307,7 +306,7 @@ func (l *Log) Since(sensor uint16, after uint32) (next func() ([]wire.Record, er
 	epoch := l.epoch()
 	l.mu.Unlock()
 	newer := func(seq uint32) bool { return wire.Before(after, seq) }
-	r := &reader{library: l.library(), name: l.o.Sensors[sensor], sensor: sensor,
+	r := &reader{source: l.source(), name: l.o.Sensors[sensor], sensor: sensor,
 		wants: func(o codec.Origin, s span) bool { return o.Epoch == epoch && newer(s.last) }}
 	return r.all(func(x wire.Record) bool { return newer(x.Seq) })
 }
@@ -318,25 +317,24 @@ func (l *Log) Between(sensor uint16, from, to int64) (next func() ([]wire.Record
 	if int(sensor) >= len(l.streams) {
 		return end
 	}
-	return l.library().between(l.o.Sensors[sensor], sensor, from, to)
+	return l.source().between(l.o.Sensors[sensor], sensor, from, to)
 }
 
-func (l library) between(name string, sensor uint16, from, to int64) func() ([]wire.Record, error) {
-	r := &reader{library: l, name: name, sensor: sensor,
+func (l source) between(name string, sensor uint16, from, to int64) func() ([]wire.Record, error) {
+	r := &reader{source: l, name: name, sensor: sensor,
 		wants: func(_ codec.Origin, s span) bool { return s.from < to && s.to >= from }}
 	return r.all(func(x wire.Record) bool { return from <= x.UnixMilli && x.UnixMilli < to })
 }
 
 // Follow returns the records of any epoch that were made at from, Unix
-// milliseconds, or later, in the order in which they were made; with each batch
-// comes a mark. With a batch's mark and a number, it returns what was made after
-// the record of that number in it: what a reader holds need not be held for long.
-// Mark 0 is the beginning.
+// milliseconds, or later, in the order in which they were made, in batches, each
+// with a mark. A later call with the mark of a batch and the number of a record in
+// it continues after that record. Mark 0 is the beginning.
 func (l *Log) Follow(sensor uint16, from, mark int64, after uint32) (next func() (records []wire.Record, at int64, err error)) {
 	if int(sensor) >= len(l.streams) {
 		return func() ([]wire.Record, int64, error) { return nil, 0, io.EOF }
 	}
-	r := &reader{library: l.library(), name: l.o.Sensors[sensor], sensor: sensor, ordinal: max(mark-1, 0),
+	r := &reader{source: l.source(), name: l.o.Sensors[sensor], sensor: sensor, ordinal: max(mark-1, 0),
 		wants: func(_ codec.Origin, s span) bool { return s.to >= from }}
 	read := r.all(func(x wire.Record) bool {
 		return x.UnixMilli >= from && (r.last != mark-1 || wire.Before(after, x.Seq))

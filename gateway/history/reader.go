@@ -15,8 +15,8 @@ import (
 )
 
 // Reader reads the directory of a [Log] as it was when it was opened, also while
-// another process writes it. It changes nothing. What is damaged, and what the
-// other process removes for its age meanwhile, is left out.
+// another process writes it. It changes nothing. Records that are damaged, or that
+// the other process evicts meanwhile, are left out.
 type Reader struct {
 	mu      sync.Mutex
 	index   *index.Index
@@ -35,7 +35,7 @@ func OpenReader(dir string) (*Reader, error) {
 func openReader(fs FS) (*Reader, error) {
 	r := &recovery{fs: fs, log: slog.New(slog.DiscardHandler)}
 	if err := r.recover(); err != nil {
-		return nil, fmt.Errorf("readings cannot be listed: %w", err)
+		return nil, fmt.Errorf("the directory of readings cannot be read: %w", err)
 	}
 	return &Reader{index: r.index, fs: fs, sensors: slices.Sorted(maps.Keys(r.index.Streams))}, nil
 }
@@ -50,15 +50,15 @@ func (r *Reader) Between(sensor string, from, to int64) (next func() ([]wire.Rec
 	if !ok {
 		return end
 	}
-	return r.library().between(sensor, uint16(i), from, to)
+	return r.source().between(sensor, uint16(i), from, to)
 }
 
 // Buckets is [Log.Buckets] for a sensor by its name.
 func (r *Reader) Buckets(sensor string, from, to, step int64) (next func() ([]wire.Bucket, error)) {
-	return r.library().buckets(sensor, from, to, step)
+	return r.source().buckets(sensor, from, to, step)
 }
 
-// Close lets go of what was read.
+// Close frees the memory of what was read.
 func (r *Reader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,14 +66,14 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-func (r *Reader) library() library {
-	return library{
+func (r *Reader) source() source {
+	return source{
 		lock:  func() func() { r.mu.Lock(); return r.mu.Unlock },
 		index: func() *index.Index { return r.index },
 		fs:    r.fs, log: slog.New(slog.DiscardHandler),
-		damage: func(*index.Chapter, uint32) {},
+		lose: func(*index.Chapter, uint32) {},
 	}
 }
 
-// end is a next function that has nothing.
+// end is a next function without records.
 func end() ([]wire.Record, error) { return nil, io.EOF }

@@ -25,7 +25,7 @@ func TestReader(t *testing.T) {
 			l.write()
 		}
 		now = now.Add(time.Second)
-		l.keep(now)
+		l.maintain(now)
 	}
 	r, err := OpenReader(dir)
 	if err != nil {

@@ -16,22 +16,22 @@ import (
 	"sensorgateway/wire"
 )
 
-// recovery is what a directory holds.
+// recovery reads a directory, and is what it found.
 type recovery struct {
-	index    *index.Index
-	journals []found     // oldest first
-	next     uint64      // number of the next segment
-	page     uint64      // the newest page that was ever written
-	tail     int         // length of its events, if it is there
-	through  uint64      // the newest page whose records are all in segments
-	damaged  int         // pages, blocks and directories that were found to be damaged
-	missing  int         // pages whose records are lost
-	away     []disk.Info // what was set aside, also earlier
+	index       *index.Index
+	journals    []found     // oldest first
+	nextSegment uint64      // number of the next segment
+	lastPage    uint64      // the newest page that was ever written
+	lastEvents  int         // length of its events, if it is there
+	through     uint64      // the newest page whose records are all in segments
+	damaged     int         // pages, blocks and directories that were found to be damaged
+	missing     int         // pages whose records are lost
+	aside       []disk.Info // the files that are set aside
 
-	fs      FS
-	log     *slog.Logger
-	patient bool                               // an unreadable file is an error; else it is set aside
-	aside   func(name string, why error) error // nil: nothing is changed
+	fs              FS
+	log             *slog.Logger
+	unreadableFails bool                               // else a file that cannot be read is set aside
+	moveAside       func(name string, why error) error // nil: the directory must not be changed
 }
 
 // found is a journal on the disk.
@@ -40,44 +40,44 @@ type found struct {
 	format.Journal
 }
 
-// recover reads the directory. It fails if that is not possible now; damage is
-// told, and costs what was damaged.
+// recover reads the directory. It fails if that is not possible now. Damage is
+// logged, and costs what is damaged.
 func (r *recovery) recover() error {
 	r.index = index.New()
-	if r.aside != nil {
-		if err := r.tidy(); err != nil {
+	if r.moveAside != nil {
+		if err := r.removeUnfinished(); err != nil {
 			return err
 		}
 	}
 	// Journals first: what another process moves to a segment meanwhile is then
-	// found in both, and taken once.
-	if err := r.each(journalSuffix, r.findJournal); err != nil {
+	// found in both, and used once.
+	if err := r.eachFile(journalSuffix, r.findJournal); err != nil {
 		return err
 	}
-	if err := r.each(segmentSuffix, r.findSegment); err != nil {
+	if err := r.eachFile(segmentSuffix, r.findSegment); err != nil {
 		return err
 	}
 	r.through = r.index.Through()
-	r.page = max(r.page, r.through)
+	r.lastPage = max(r.lastPage, r.through)
 	r.replay()
 	return nil
 }
 
-// tidy removes files that were not finished.
-func (r *recovery) tidy() error {
-	files, err := again(func() ([]disk.Info, error) { return r.fs.List("") })
+// removeUnfinished removes files whose creation a crash interrupted.
+func (r *recovery) removeUnfinished() error {
+	files, err := retryOnce(func() ([]disk.Info, error) { return r.fs.List("") })
 	for _, f := range files {
 		if strings.HasSuffix(f.Name, segmentSuffix+atomicfile.TempSuffix) || strings.HasSuffix(f.Name, journalSuffix+atomicfile.TempSuffix) {
 			if err := r.fs.Remove(f.Name); err != nil {
-				r.log.Warn("a file that was not finished cannot be removed", "file", f.Name, "err", err)
+				r.log.Warn("an unfinished file cannot be removed", "file", f.Name, "err", err)
 			}
 		}
 	}
 	return err
 }
 
-// again tries twice what may fail by mishap.
-func again[T any](f func() (T, error)) (T, error) {
+// retryOnce tries again what may fail for a moment.
+func retryOnce[T any](f func() (T, error)) (T, error) {
 	v, err := f()
 	if err != nil {
 		v, err = f()
@@ -85,9 +85,9 @@ func again[T any](f func() (T, error)) (T, error) {
 	return v, err
 }
 
-// each calls take for all files with a suffix, in the order of their numbers.
-func (r *recovery) each(suffix string, take func(f disk.File, info disk.Info, number uint64) error) error {
-	files, err := again(func() ([]disk.Info, error) { return r.fs.List("") })
+// eachFile calls take for all files with a suffix, in the order of their numbers.
+func (r *recovery) eachFile(suffix string, take func(f disk.File, info disk.Info, number uint64) error) error {
+	files, err := retryOnce(func() ([]disk.Info, error) { return r.fs.List("") })
 	if err != nil {
 		return err
 	}
@@ -97,11 +97,11 @@ func (r *recovery) each(suffix string, take func(f disk.File, info disk.Info, nu
 		if !ok || err != nil || len(hex) != 16 {
 			continue
 		}
-		f, err := again(func() (disk.File, error) { return r.fs.Open(info.Name, false) })
+		f, err := retryOnce(func() (disk.File, error) { return r.fs.Open(info.Name, false) })
 		if err == nil {
 			err = errors.Join(take(f, info, number), f.Close())
 		}
-		if err != nil && r.patient {
+		if err != nil && r.unreadableFails {
 			return err
 		}
 		if err != nil {
@@ -115,10 +115,10 @@ func (r *recovery) each(suffix string, take func(f disk.File, info disk.Info, nu
 
 func (r *recovery) findJournal(f disk.File, info disk.Info, number uint64) error {
 	j := found{info.Name, format.ReadJournal(f, info.Size)}
-	r.page = max(r.page, number-min(number, 1), j.Newest)
+	r.lastPage = max(r.lastPage, number-min(number, 1), j.Newest)
 	if len(j.Bad) > 0 {
 		r.damaged += len(j.Bad)
-		r.log.Warn("pages of the journal are damaged or were cut off by a loss of power", "file", info.Name, "pages", len(j.Bad))
+		r.log.Warn("pages of the journal are damaged, or a power cut interrupted their write", "file", info.Name, "pages", len(j.Bad))
 	}
 	if j.Newer {
 		return r.setAside(info.Name, format.ErrVersion)
@@ -128,7 +128,7 @@ func (r *recovery) findJournal(f disk.File, info disk.Info, number uint64) error
 }
 
 func (r *recovery) findSegment(f disk.File, info disk.Info, number uint64) error {
-	r.next = max(r.next, number+1)
+	r.nextSegment = max(r.nextSegment, number+1)
 	s, damage, err := format.ReadSegment(f, info.Size)
 	if errors.Is(err, format.ErrVersion) {
 		return r.setAside(info.Name, err)
@@ -141,20 +141,20 @@ func (r *recovery) findSegment(f disk.File, info disk.Info, number uint64) error
 		if len(s.Chapters) == 0 {
 			return r.setAside(info.Name, damage)
 		}
-		r.log.Warn("a file of readings is damaged; what is intact of it is used", "file", info.Name, "err", damage)
+		r.log.Warn("a file of readings is damaged: the blocks of it that are intact are used", "file", info.Name, "err", damage)
 	}
 	r.index.Load(index.NewSegment(info.Name, number, s))
 	return nil
 }
 
 func (r *recovery) setAside(name string, why error) error {
-	if r.aside == nil {
+	if r.moveAside == nil {
 		return nil
 	}
-	return r.aside(name, why)
+	return r.moveAside(name, why)
 }
 
-// replay adds to the index what the journals hold and no segment does.
+// replay adds to the index the records of the journals that are in no segment.
 func (r *recovery) replay() {
 	var pages []format.PageHead
 	for _, j := range r.journals {
@@ -166,23 +166,23 @@ func (r *recovery) replay() {
 		}
 	}
 	if r.missing > 0 {
-		r.log.Warn("readings of the newest hours are lost: pages of the journal are damaged", "pages", r.missing)
+		r.log.Warn("readings of the newest hour are lost: pages of the journal that were synced are damaged", "pages", r.missing)
 	}
 	slices.SortFunc(pages, func(a, b format.PageHead) int { return cmp.Compare(a.Seq, b.Seq) })
 	have := r.sealed()
 	expected, before := r.through+1, format.NotKnown
-	r.tail = format.NotKnown
+	r.lastEvents = format.NotKnown
 	var current format.Run
 	var description []byte
 	for _, p := range pages {
-		if p.Seq > expected || before != format.NotKnown && p.Before != format.NotKnown && p.Before != before { // pages or ticks between are lost
+		if p.Seq > expected || before != format.NotKnown && p.Before != format.NotKnown && p.Before != before { // pages or ticks between them are lost
 			for _, t := range r.index.Streams {
 				t.Gap = true
 			}
 		}
 		expected, before = p.Seq+1, len(p.Events)
-		if p.Seq == r.page {
-			r.tail = before
+		if p.Seq == r.lastPage {
+			r.lastEvents = before
 		}
 		if description == nil || !slices.Equal(description, p.Run) {
 			var ok bool
@@ -207,9 +207,9 @@ func (r *recovery) replay() {
 				}
 			}
 		})
-		if err != nil { // its checksum was right: the writer was wrong
+		if err != nil { // its checksum matches, so the error is the writer's
 			r.damaged++
-			r.log.Warn("a page of the journal is not understood", "page", p.Seq, "err", err)
+			r.log.Warn("a page of the journal cannot be parsed", "page", p.Seq, "err", err)
 		}
 	}
 }
@@ -231,8 +231,8 @@ func (r *recovery) sealed() map[sensorEpoch]uint32 {
 	return have
 }
 
-// setAside moves a file to where it is in nobody's way. It returns an error also
-// if a loss of power may bring the file back.
+// setAside moves a file to the directory "damaged". It returns an error also if a
+// power cut may undo that.
 func setAside(fs FS, name string) (to string, err error) {
 	there, err := fs.List(damagedDir)
 	if err != nil {
@@ -249,10 +249,10 @@ func setAside(fs FS, name string) (to string, err error) {
 	return to, errors.Join(fs.SyncDir(damagedDir), fs.SyncDir(""))
 }
 
-// setAsideBefore returns what setAside has moved, with the lowest numbers first.
-// What else is there, is somebody's own.
-func setAsideBefore(dir FS) ([]disk.Info, error) {
-	files, err := again(func() ([]disk.Info, error) { return dir.List(damagedDir) })
+// listAside returns what setAside has moved, with the lowest numbers first, and
+// leaves out other files.
+func listAside(dir FS) ([]disk.Info, error) {
+	files, err := retryOnce(func() ([]disk.Info, error) { return dir.List(damagedDir) })
 	var ours []disk.Info
 	for _, f := range files {
 		if strings.Contains(f.Name, segmentSuffix) || strings.Contains(f.Name, journalSuffix) {

@@ -7,21 +7,21 @@ import (
 	"sensorgateway/gateway/history/index"
 )
 
-// scrubRound is how long it takes to read all segments once. A card loses what
-// nobody reads: it rewrites what it finds weak while it is read, and damage is
-// known before somebody needs what it cost.
+// scrubRound is how long it takes to read all segments once. An SD card refreshes
+// weak cells only when they are read; and damage is known before somebody asks for
+// the readings.
 const scrubRound = 24 * time.Hour
 
-// scrubber goes through the chapters of all segments, over and over.
+// scrubber reads the chapters of all segments, again and again.
 type scrubber struct {
 	*Log
 	segment uint64 // of the chapter that was read last
 	chapter int    // its index in it; -1 before the first
 }
 
-// scrubs reads a chapter now and then until ctx ends. It has a goroutine of its
-// own, for a bad card may take its time to read: nobody waits for that.
-func (l *Log) scrubs(ctx context.Context) {
+// runScrubber reads the chapters one by one until ctx ends. It has a goroutine of its
+// own, since a read from a bad card can take seconds.
+func (l *Log) runScrubber(ctx context.Context) {
 	s := scrubber{Log: l, chapter: -1}
 	for {
 		pause := time.NewTimer(s.pause())
@@ -61,13 +61,12 @@ func (s *scrubber) next() *index.Chapter {
 				return g.Chapters[i]
 			}
 		}
-		s.segment, s.chapter = 0, -1 // from the oldest one on
+		s.segment, s.chapter = 0, -1 // start again with the oldest
 	}
 	return nil
 }
 
-// scrub reads the next chapter, so that what is damaged of it is told to the log
-// and known to Kept.
+// scrub reads the next chapter, so that damage is logged, and Kept knows of it.
 func (s *scrubber) scrub(ctx context.Context) {
 	c := s.next()
 	if c == nil {
@@ -75,21 +74,21 @@ func (s *scrubber) scrub(ctx context.Context) {
 	}
 	f, err := s.fs.Open(c.Segment.Name, false)
 	if err != nil {
-		return // removed meanwhile, or the process is out of descriptors: no damage
+		return // evicted meanwhile, or the process has no descriptors left: no damage
 	}
 	if f, ok := f.(interface{ Uncache() }); ok {
 		f.Uncache()
 	}
 	f.Close()
-	r := &reader{library: s.library()}
+	r := &reader{source: s.source()}
 	places, err := r.open(c)
 	if err != nil {
-		r.tell(c, err, c.Last)
+		r.report(c, err, c.Last)
 	}
 	for _, at := range places {
 		if ctx.Err() != nil {
 			return
 		}
-		_, _ = r.load(c, at) // which tells
+		_, _ = r.load(c, at) // which logs damage
 	}
 }

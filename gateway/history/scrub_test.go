@@ -42,7 +42,7 @@ func TestScrub(t *testing.T) {
 		{"a block", func(d *testDisk, c *index.Chapter, p format.Place) {
 			d.names[c.Segment.Name].now[p.At+int64(p.Length)-1] ^= 1
 		}, true, "a block is damaged"},
-		{"an index", func(d *testDisk, c *index.Chapter, _ format.Place) { d.names[c.Segment.Name].now[c.Index] ^= 1 }, false, "is used"},
+		{"an index", func(d *testDisk, c *index.Chapter, _ format.Place) { d.names[c.Segment.Name].now[c.Index] ^= 1 }, false, "are used"},
 		{"cut off", func(d *testDisk, c *index.Chapter, p format.Place) {
 			f := d.names[c.Segment.Name]
 			f.now = f.now[:p.At+1]

@@ -10,25 +10,25 @@ import (
 	"sensorgateway/gateway/history/index"
 )
 
-// seal moves all that is in memory into a segment, so that the pages of the
-// journal that hold it are free. With reopen, ticks are queued for the journal
-// again from then on.
+// seal moves all records in memory into a segment, so that the pages of the journal
+// that hold them can be overwritten. With reopen, the queue accepts ticks again,
+// starting with those that are not in this segment.
 func (l *Log) seal(reopen bool) error {
-	k := &l.keeper
+	k := &l.maintainer
 	l.disk.Lock()
 	l.mu.Lock()
 	if l.journal != nil {
-		l.journal.turn()
-		k.page = l.journal.seq - 1
+		l.journal.advance()
+		k.lastPage = l.journal.seq - 1
 	}
-	through, old := k.page, k.old
-	k.old = nil
+	through, old := k.lastPage, k.oldJournals
+	k.oldJournals = nil
 	for _, t := range l.index.Streams {
 		t.Close()
 	}
 	blocks, newest := l.index.Unsealed(), l.index.Newest
 	if reopen {
-		l.queue.shut()
+		l.queue.close()
 		l.queue.reopen()
 		l.paged = l.run
 	}
@@ -38,9 +38,9 @@ func (l *Log) seal(reopen bool) error {
 	err := l.writeSegment(blocks, through, newest)
 	l.disk.Lock()
 	if err != nil {
-		k.old = append(old, k.old...)
+		k.oldJournals = append(old, k.oldJournals...)
 	} else if len(blocks) > 0 {
-		for _, j := range []*journal{l.journal, k.reuse} {
+		for _, j := range []*journal{l.journal, k.reusable} {
 			if j != nil {
 				j.through = max(j.through, through)
 			}
@@ -48,7 +48,7 @@ func (l *Log) seal(reopen bool) error {
 	}
 	l.disk.Unlock()
 	if err == nil {
-		l.discard(old)
+		l.discardJournals(old)
 	}
 	return err
 }
@@ -62,18 +62,18 @@ func (l *Log) writeSegment(blocks []*index.Block, through uint64, newest format.
 	var all []format.PackedBlock
 	for _, b := range blocks {
 		packed := b.Packed
-		if packed == nil { // given up meanwhile, for want of memory
-			packed = l.keeper.packer.AppendBlock(nil, b.Origin, b.Prev, b.Summary, b.Records)
+		if packed == nil { // dropped meanwhile, for lack of memory
+			packed = l.maintainer.packer.AppendBlock(nil, b.Origin, b.Prev, b.Summary, b.Records)
 		}
 		all = append(all, format.PackedBlock{Origin: b.Origin, Prev: b.Prev, Summary: b.Summary, Bytes: packed})
 	}
 	file, s := format.FormatSegment(all, through, newest)
-	g := index.NewSegment(segmentName(l.keeper.next), l.keeper.next, s)
+	g := index.NewSegment(segmentName(l.maintainer.nextSegment), l.maintainer.nextSegment, s)
 	l.makeRoom(g.Size)
 	if err := writeFile(l.fs, g.Name, file); err != nil {
 		return err
 	}
-	l.keeper.next++
+	l.maintainer.nextSegment++
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.index.Seal(g, blocks)
@@ -100,10 +100,10 @@ func create(fs FS, name string, write func(disk.File) error) error {
 	return atomicfile.Commit(fs, f, temp, name, func() error { return write(f) })
 }
 
-// discard removes journals that are not needed any more. One with damaged pages
+// discardJournals removes journals that are no longer needed. One with damaged pages
 // is set aside instead.
-func (l *Log) discard(old []oldJournal) {
-	k := &l.keeper
+func (l *Log) discardJournals(old []oldJournal) {
+	k := &l.maintainer
 	for _, j := range old {
 		var to string
 		var err error
@@ -113,27 +113,27 @@ func (l *Log) discard(old []oldJournal) {
 			err = l.fs.Remove(j.name)
 		}
 		switch {
-		case to != "": // if power brings it back, it is set aside again
-			k.away = append(k.away, disk.Info{Name: to, Size: j.size})
+		case to != "": // if a power cut undoes that, it is set aside again
+			k.aside = append(k.aside, disk.Info{Name: to, Size: j.size})
 		case err == nil || errors.Is(err, fs.ErrNotExist):
 			l.freed(j.size)
 		default:
 			l.log.Warn("an old journal cannot be removed", "file", j.name, "err", err)
 			l.disk.Lock()
-			k.old = append(k.old, j) // after the next segment then
+			k.oldJournals = append(k.oldJournals, j) // tried again after the next segment
 			l.disk.Unlock()
 		}
 	}
 }
 
-// freed notes that so many bytes are gone from the disk.
+// freed subtracts a removed file from the size.
 func (l *Log) freed(size int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.size -= size
 }
 
-// retain removes what is too old or too much.
+// retain evicts segments that are too old, and as many as MaxBytes requires.
 func (l *Log) retain() {
 	l.makeRoom(0)
 	now := l.o.Now().UnixMilli()
@@ -146,41 +146,41 @@ func (l *Log) retain() {
 			expired = known && until < now-l.o.MaxAge.Milliseconds()
 		}
 		l.mu.Unlock()
-		if !expired || !l.remove(g) {
+		if !expired || !l.evict(g) {
 			return
 		}
 	}
 }
 
-// makeRoom removes files until so many bytes more are allowed: first what was set
-// aside, then the oldest segments.
+// makeRoom removes files until size more bytes are within MaxBytes: first those that
+// were set aside, then the oldest segments.
 func (l *Log) makeRoom(size int64) {
 	for {
 		l.mu.Lock()
 		g, fits := l.oldest(), l.size+size <= l.o.MaxBytes
 		l.mu.Unlock()
-		if fits || !l.removeAway() && (g == nil || !l.remove(g)) {
+		if fits || !l.removeAside() && (g == nil || !l.evict(g)) {
 			return
 		}
 	}
 }
 
-// removeAway removes the first of what was set aside, and tells whether it is gone.
-func (l *Log) removeAway() bool {
-	k := &l.keeper
-	if len(k.away) == 0 || !l.unlink(k.away[0].Name) {
+// removeAside removes the first file that was set aside, and returns whether it did.
+func (l *Log) removeAside() bool {
+	k := &l.maintainer
+	if len(k.aside) == 0 || !l.removeFile(k.aside[0].Name) {
 		return false
 	}
-	if !k.awayTold {
-		l.log.Warn("what was set aside is removed, for readings need its room", "dir", l.o.Dir, "file", k.away[0].Name)
+	if !k.asideLogged {
+		l.log.Warn("a damaged file that was set aside is removed: readings need its space", "dir", l.o.Dir, "file", k.aside[0].Name)
 	}
-	l.freed(k.away[0].Size)
-	k.away, k.awayTold = k.away[1:], true
+	l.freed(k.aside[0].Size)
+	k.aside, k.asideLogged = k.aside[1:], true
 	return true
 }
 
-// oldest returns the oldest segment. The newest one always stays: it tells how
-// far the journal is sealed.
+// oldest returns the segment to evict first, nil if there is none. The newest one
+// always stays: it says which pages of the journal are sealed.
 func (l *Log) oldest() *index.Segment {
 	if len(l.index.Segments) < 2 {
 		return nil
@@ -188,8 +188,8 @@ func (l *Log) oldest() *index.Segment {
 	return l.index.Segments[0]
 }
 
-// synced tells whether the newest record was made by a synchronised clock: only
-// then is it known what is too old.
+// synced returns whether the newest record was made by a synchronised clock. Without
+// one, the age of readings is not known.
 func (l *Log) synced() bool {
 	known := false
 	for _, t := range l.index.Streams {
@@ -203,9 +203,9 @@ func (l *Log) synced() bool {
 	return known
 }
 
-// remove removes a segment; a reader that has not come that far skips it.
-func (l *Log) remove(g *index.Segment) bool {
-	if !l.unlink(g.Name) {
+// evict removes a segment. A reader that has not reached it skips it.
+func (l *Log) evict(g *index.Segment) bool {
+	if !l.removeFile(g.Name) {
 		return false
 	}
 	l.mu.Lock()
@@ -215,23 +215,23 @@ func (l *Log) remove(g *index.Segment) bool {
 	return true
 }
 
-// unlink removes a file, and tells whether it is gone.
-func (l *Log) unlink(name string) bool {
+// removeFile removes a file, and returns whether it no longer exists.
+func (l *Log) removeFile(name string) bool {
 	err := l.fs.Remove(name)
 	gone := err == nil || errors.Is(err, fs.ErrNotExist)
-	if !gone && !l.keeper.stuck {
-		l.log.Warn("a file of readings cannot be removed", "file", name, "err", err)
+	if !gone && !l.maintainer.removeFailed {
+		l.log.Warn("a file of readings cannot be removed; it is tried again", "file", name, "err", err)
 	}
-	l.keeper.stuck = !gone
+	l.maintainer.removeFailed = !gone
 	return gone
 }
 
-// merge takes in what is in the directory, once it can be read. What was made
-// meanwhile comes after it.
-func (l *Log) merge() error {
-	k := &l.keeper
+// mergeDirectory takes in what is in the directory, once it can be read. The records
+// that were made meanwhile come after it.
+func (l *Log) mergeDirectory() error {
+	k := &l.maintainer
 	k.tries++
-	r, err := l.recover(k.tries < patience)
+	r, err := l.recover(k.tries < readTries)
 	if err != nil {
 		return err
 	}
@@ -240,22 +240,22 @@ func (l *Log) merge() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.adopt(r)
-	k.unread, k.unsafe = false, true
+	k.unread, k.incomplete = false, true
 	l.index.Prepend(r.index)
 	return nil
 }
 
-// finish makes durable what is left, and lets go of the disk.
+// finish writes and syncs what remains, and closes the journal.
 func (l *Log) finish() error {
 	l.disk.Lock()
 	ready := l.journal != nil
 	l.disk.Unlock()
 	l.mu.Lock()
-	needed := l.queue.len() > 0 || !l.queue.open
+	needed := l.queue.len() > 0 || !l.queue.accepting
 	l.mu.Unlock()
 	var err error
 	if !ready && needed {
-		err = l.prepare(l.keeper.sealed)
+		err = l.prepare(l.maintainer.sealedAt)
 	}
 	if err == nil {
 		l.write()
@@ -263,14 +263,14 @@ func (l *Log) finish() error {
 	}
 	l.disk.Lock()
 	defer l.disk.Unlock()
-	for _, j := range []*journal{l.journal, l.keeper.reuse} {
+	for _, j := range []*journal{l.journal, l.maintainer.reusable} {
 		if j != nil {
 			err = errors.Join(err, j.file.Close())
 		}
 	}
 	if err == nil && needed && l.journal == nil {
-		err = l.trouble
+		err = l.failure
 	}
-	l.journal, l.keeper.reuse = nil, nil
+	l.journal, l.maintainer.reusable = nil, nil
 	return err
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// signal puts a token into a channel of one, unless it has one.
+// signal puts a token into a channel of size 1, unless it has one.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -13,11 +13,11 @@ func signal(c chan struct{}) {
 	}
 }
 
-// writes writes pages until ctx ends.
-func (l *Log) writes(ctx context.Context) {
+// runWriter writes ticks as they come, until ctx ends.
+func (l *Log) runWriter(ctx context.Context) {
 	for {
 		select {
-		case <-l.wake:
+		case <-l.wakeWriter:
 			l.write()
 		case <-ctx.Done():
 			return
@@ -25,7 +25,7 @@ func (l *Log) writes(ctx context.Context) {
 	}
 }
 
-// write writes the ticks that wait into pages of the journal.
+// write writes the queued ticks into pages of the journal.
 func (l *Log) write() {
 	l.disk.Lock()
 	defer l.disk.Unlock()
@@ -55,12 +55,12 @@ func (l *Log) write() {
 		if !full {
 			return
 		}
-		j.turn()
+		j.advance()
 	}
 }
 
-// fill moves ticks into the page, and tells whether there were some and whether
-// the page must be turned for the next one. Both locks are held.
+// fill moves queued ticks into the page. It returns whether there were some, and
+// whether the next one needs another page. Both locks are held.
 func (l *Log) fill() (some, full bool) {
 	j, q := l.journal, &l.queue
 	for q.len() > 0 {
@@ -86,50 +86,51 @@ func (l *Log) fill() (some, full bool) {
 	return some, false
 }
 
-// abandon ends the use of the journal after an error: whatever of it is not on
-// the disk may never get there. What it holds is in memory as well, and goes
-// into a segment when the disk works again. l.disk is held.
+// abandon ends the use of the journal after an error: the system may have dropped
+// what was written but not synced. All of it is in memory too, and goes into a
+// segment when the disk works again. l.disk is held.
 func (l *Log) abandon(err error) {
 	j := l.journal
-	l.keeper.page = j.seq
-	l.keeper.old = append(l.keeper.old, oldJournal{j.name, j.size, false})
+	l.maintainer.lastPage = j.seq
+	l.maintainer.oldJournals = append(l.maintainer.oldJournals, oldJournal{j.name, j.size, false})
 	l.journal = nil
 	l.mu.Lock()
-	l.queue.shut()
+	l.queue.close()
 	l.mu.Unlock()
-	l.fail(err)
-	signal(l.wrote) // nobody waits while it is closed
+	l.setFailure(err)
+	signal(l.wrote) // so that Append does not wait for it
 	j.file.Close()
-	signal(l.call)
+	signal(l.wakeMaintainer)
 }
 
-// fail notes why readings are not durable, nil if they are.
-func (l *Log) fail(err error) {
+// setFailure sets why readings are not durable, nil if they are.
+func (l *Log) setFailure(err error) {
 	l.mu.Lock()
-	l.trouble = err
+	l.failure = err
 	l.mu.Unlock()
-	signal(l.tell)
+	signal(l.wakeNotifier)
 }
 
-// tells calls Changed until ctx ends.
-func (l *Log) tells(ctx context.Context) {
-	look := time.NewTicker(time.Second)
-	defer look.Stop()
-	var told error
+// runNotifier calls Changed and logs when readings become durable or no longer are,
+// until ctx ends.
+func (l *Log) runNotifier(ctx context.Context) {
+	check := time.NewTicker(time.Second) // of a disk that does not answer
+	defer check.Stop()
+	var notified error
 	for {
 		err := l.Durable()
-		if (err == nil) != (told == nil) {
+		if (err == nil) != (notified == nil) {
 			l.o.Changed(err)
 			if err != nil {
-				l.log.Warn("readings are not kept durably", "dir", l.o.Dir, "err", err)
+				l.log.Warn("readings are not durable: a power cut loses them", "dir", l.o.Dir, "err", err)
 			} else {
-				l.log.Info("readings are kept durably again", "dir", l.o.Dir)
+				l.log.Info("readings are durable again", "dir", l.o.Dir)
 			}
-			told = err
+			notified = err
 		}
 		select {
-		case <-l.tell:
-		case <-look.C:
+		case <-l.wakeNotifier:
+		case <-check.C:
 		case <-ctx.Done():
 			return
 		}

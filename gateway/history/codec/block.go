@@ -32,14 +32,15 @@ import (
 // others is marked in the flags.
 const (
 	BlockMagic   = 0x73677762 // "sgwb"
-	BlockPrefix  = 14
-	SummarySize  = 61
-	BlockMax     = 1 << 20
-	BlockRecords = 1200      // at most
-	BlockSpan    = 60 * 1000 // ms
-	oddValues    = 1 << 8    // in the column of flags
+	BlockPrefix  = 14         // bytes before the origin
+	SummarySize  = 61         // bytes
+	BlockMax     = 1 << 20    // bytes
+	BlockRecords = 1200       // at most
+	BlockSpan    = 60 * 1000  // ms, at most
+	oddValues    = 1 << 8     // in the column of flags
 )
 
+// ErrBlock is the error of a block whose bytes are not those that were written.
 var ErrBlock = errors.New("a block is damaged")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -50,16 +51,19 @@ func Checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 // Origin is what all records of a block have in common.
 type Origin struct {
 	Sensor, Epoch, Boot string
-	Unsynced            bool  // made before the clock was synchronised
-	Offset              int64 // wall clock minus boot clock, ms, that the times were made with
+	Unsynced            bool  // the clock was not synchronised when they were made
+	Offset              int64 // wall clock minus boot clock when they were made, ms
 }
 
+// AppendString appends the length as a varint and the string.
 func AppendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-const StringMax = 1024 // bytes of a name on disk
+// StringMax is how long the name of a sensor can be, in bytes.
+const StringMax = 1024
 
+// CutString parses what AppendString appends, and returns what follows it.
 func CutString(b []byte) (s string, rest []byte, ok bool) {
 	n, size := binary.Uvarint(b)
 	if size <= 0 || n > StringMax || n > uint64(len(b)-size) {
@@ -82,6 +86,7 @@ func AppendOrigin(b []byte, o Origin) []byte {
 	return binary.BigEndian.AppendUint64(append(b, unsynced), uint64(o.Offset))
 }
 
+// CutOrigin parses what AppendOrigin appends, and returns what follows it.
 func CutOrigin(b []byte) (o Origin, rest []byte, ok bool) {
 	for _, s := range []*string{&o.Sensor, &o.Epoch, &o.Boot} {
 		if *s, b, ok = CutString(b); !ok {
@@ -95,7 +100,7 @@ func CutOrigin(b []byte) (o Origin, rest []byte, ok bool) {
 	return o, b[9:], true
 }
 
-// Summary is what a block comes down to. Times are as they were made.
+// Summary summarises a block. Its times are not corrected.
 type Summary struct {
 	First, Last  uint32 // numbers
 	From, To     int64  // times of these
@@ -110,6 +115,7 @@ type Stat struct {
 	Sum      float64
 }
 
+// Add adds a value; first: s has none yet.
 func (s *Stat) Add(v float32, first bool) {
 	if first {
 		s.Min, s.Max = v, v
@@ -118,6 +124,7 @@ func (s *Stat) Add(v float32, first bool) {
 	s.Sum += float64(v)
 }
 
+// Merge adds the values of x; first: s has none yet.
 func (s *Stat) Merge(x Stat, first bool) {
 	if first {
 		*s = x
@@ -126,7 +133,7 @@ func (s *Stat) Merge(x Stat, first bool) {
 	s.Min, s.Max, s.Sum = min(s.Min, x.Min), max(s.Max, x.Max), s.Sum+x.Sum
 }
 
-// Cause returns why r failed, by its NaN if its fault does not say.
+// Cause returns the fault of r, by its NaNs if the field does not say.
 func Cause(r wire.Record) wire.Fault {
 	if r.Fault == wire.Good && r.Values[1] != r.Values[1] && r.Values[0] == r.Values[0] {
 		return wire.Other
@@ -137,7 +144,7 @@ func Cause(r wire.Record) wire.Fault {
 	return r.Fault
 }
 
-// Add takes the next record in.
+// Add adds the next record.
 func (s *Summary) Add(r wire.Record) {
 	if s.Good+s.Failed == 0 {
 		s.First, s.From = r.Seq, r.UnixMilli
@@ -153,6 +160,7 @@ func (s *Summary) Add(r wire.Record) {
 	s.Good++
 }
 
+// Count is how many records the block has.
 func (s *Summary) Count() int { return int(s.Good) + int(s.Failed) }
 
 // AppendSummary appends the fields in their order; a stat is minimum and
@@ -193,7 +201,8 @@ func ParseSummary(b []byte) Summary {
 	return s
 }
 
-// LacksValues tells whether r's numbers follow from its fault.
+// LacksValues returns whether the values of r are the NaNs of its fault, which need
+// not be stored.
 func LacksValues(r wire.Record) bool {
 	nan := math.Float32bits(r.Fault.NaN())
 	return r.Fault != wire.Good && math.Float32bits(r.Values[0]) == nan && math.Float32bits(r.Values[1]) == nan
@@ -275,7 +284,7 @@ func ParseBlock(b []byte) (h Block, size int, err error) {
 	return h, size, nil
 }
 
-// Unpacker unpacks blocks; it is the room that this takes.
+// Unpacker unpacks blocks; it has the memory for that.
 type Unpacker struct {
 	ints                    []int64
 	floats                  []float32

@@ -7,14 +7,14 @@ import (
 )
 
 // A column of float32 is packed as integers in one of two ways, said by its
-// first byte. Both keep every bit.
+// first byte. Both preserve every bit.
 //
 //	0 steps of the float32 scale, by which their order is that of the numbers
 //	1 a converter's codes: origin and step as float64, then the codes, then how
 //	  many steps of the float32 scale each value is off origin + code × step
 //
-// For a chip's numbers are a linear map of its converter's codes, and the codes
-// take a third of the bits. The map is not known here: it is fitted.
+// The values of a chip are a linear function of its converter's codes, which take a
+// third of the bits. The function is not known here, but fitted.
 const (
 	floatsPlain = 0
 	floatsCodes = 1
@@ -40,13 +40,13 @@ func unordered(i int64) float32 {
 // line is a linear map of codes to numbers.
 type line struct{ origin, step float64 }
 
-// at returns the number of a code. The conversion keeps the product from being
+// at returns the number of a code. The conversion prevents that the product is
 // fused with the sum, which some processors do and others do not.
 func (l line) at(code int64) float32 {
 	return float32(l.origin + float64(l.step*float64(code)))
 }
 
-// Packer packs columns; it is the room that this takes.
+// Packer packs columns; it has the memory for that.
 type Packer struct {
 	rest         []uint64
 	ints, off    []int64
@@ -109,7 +109,7 @@ func (p *Packer) fit(v []float32) (l line, ok bool) {
 		l.step = min(l.step, d[i]-d[i-1])
 	}
 	// The smallest gap is about a step; the further apart two numbers are, the
-	// better they tell it. Then the line through all of them is the best guess.
+	// more precisely they give it. The line through all of them is the best estimate.
 	for _, f := range d[1:] {
 		k := math.Round((f - d[0]) / l.step)
 		if k < 1 || k > 1<<24 || math.Abs(f-d[0]-k*l.step) > l.step/4 {
@@ -120,7 +120,7 @@ func (p *Packer) fit(v []float32) (l line, ok bool) {
 	return l.through(d), true
 }
 
-// through returns the line that rounds to each of the numbers, whose codes l tells:
+// through returns the line that rounds to each of the numbers, whose codes l gives:
 // the one in the middle of what they allow. Where none does, because the numbers
 // were rounded more than once, it returns the line of least squares.
 //
@@ -154,7 +154,7 @@ func (l line) through(numbers []float64) line {
 	return l
 }
 
-// regress returns the line of least squares through the numbers, whose codes l tells.
+// regress returns the line of least squares through the numbers, whose codes l gives.
 func (l line) regress(numbers []float64) line {
 	n := float64(len(numbers))
 	var k, y, kk, ky float64 // means, numbers relative to the first for precision

@@ -6,8 +6,8 @@ import (
 	"math/bits"
 )
 
-// A column of integers is packed in the shorter of two ways. Which one, says its
-// first byte: 0 is runs, each a zigzag varint and a length; else a Rice code of
+// A column of integers is packed in the shorter of two ways. Its first byte says in
+// which: 0 is runs, each a zigzag varint and a length; else a Rice code of
 // what remains when a smoothed mean of the earlier values is taken away: the
 // measurements of a chip are noise around a slow drift.
 //
@@ -43,7 +43,7 @@ func (m *mean) predict() int64 { return (m.at + 1<<(meanScale-1)) >> meanScale }
 
 func (m *mean) saw(v int64) { m.at += (v<<meanScale - m.at) >> m.shift }
 
-// appendInts appends v, packed. scratch is room to work in.
+// appendInts appends v, packed. scratch is memory that is reused.
 func appendInts(b []byte, v []int64, scratch *[]uint64) []byte {
 	if len(v) == 0 {
 		return b
@@ -136,7 +136,7 @@ func decodeRuns(b []byte, v []int64, k uint) ([]byte, error) {
 	return b, nil
 }
 
-// sameAs returns how many values at the begin of v are the same.
+// sameAs returns how many values at the beginning of v are the same.
 func sameAs(v []int64) int {
 	n := 1
 	for n < len(v) && v[n] == v[0] {
@@ -155,7 +155,7 @@ func runsLen(v []int64) (n int) {
 	return n
 }
 
-// remainders appends what the mean does not foretell of v[1:].
+// remainders appends how far the mean is off for each of v[1:].
 func remainders(rest []uint64, v []int64, shift uint) []uint64 {
 	m := startMean(v[0], shift)
 	for _, x := range v[1:] {

@@ -29,7 +29,7 @@ func (d OS) Create(name string) (File, error) {
 	return asFile(os.OpenFile(d.path(name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640))
 }
 
-// asFile keeps a nil *os.File from becoming a File that is not nil.
+// asFile makes a File that is nil of an *os.File that is nil.
 func asFile(f *os.File, err error) (File, error) {
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (d OS) List(name string) ([]Info, error) {
 	var files []Info
 	for _, e := range entries {
 		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) { // gone meanwhile
+		if errors.Is(err, fs.ErrNotExist) { // removed meanwhile
 			continue
 		}
 		if err != nil {

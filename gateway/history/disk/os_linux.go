@@ -26,7 +26,8 @@ func (f osFile) Sync() error {
 }
 
 // Uncache makes the system forget what it has of the file in memory, as far as
-// that is on the disk: what is read next comes from there. A wish.
+// that is on the disk, so that the next read comes from there. It is advice to
+// the system.
 func (f osFile) Uncache() {
 	if c, err := f.SyscallConn(); err == nil {
 		_ = c.Control(func(fd uintptr) { _ = unix.Fadvise(int(fd), 0, 0, unix.FADV_DONTNEED) })

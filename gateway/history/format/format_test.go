@@ -300,7 +300,7 @@ type part struct {
 
 // parts returns those of a file, in order.
 func parts(t *testing.T, b []byte) (all []part) {
-	if binary.BigEndian.Uint32(b) == PageMagic {
+	if binary.BigEndian.Uint32(b) == pageMagic {
 		return []part{{"page", len(b), func() bool { _, _, err := ParsePage(b); return err == nil }}}
 	}
 	header := b[:segmentHeader]

@@ -10,8 +10,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// A page of the journal holds the ticks of about a second. It needs no other
-// page to be understood:
+// A page of the journal has the ticks of about a second. It can be parsed without
+// any other page:
 //
 //	offset  size
 //	0       4     magic "sgwj"
@@ -21,7 +21,7 @@ import (
 //	10      2     length of the run
 //	12      2     length of the events
 //	14      2     length of the events of the page before, when this one was begun;
-//	              65535: not known. A page that was cut off short is told by it
+//	              65535: not known. It shows where the last write of a page is missing
 //	16      8     number of the page, counted over all journals of a directory
 //	24      8     number of the newest page that was synced when this one was written
 //	32            the run: epoch, boot, number of sensors, their names
@@ -29,10 +29,10 @@ import (
 //	              zeros
 //
 // A record in it is laid out for speed, not for size: a page is written as a
-// whole however little it holds. Its first byte says which fields follow; the
+// whole, however little is in it. Its first byte says which fields follow; the
 // others are as in the record before.
 const (
-	PageMagic    = 0x7367776A // "sgwj"
+	pageMagic    = 0x7367776A // "sgwj"
 	PageVersion  = 1
 	pageHeader   = 32
 	PageShift    = 12 // 4 KiB, what disks and page caches write at least
@@ -52,6 +52,7 @@ const (
 	tickMax   = 3 + 10 + 10 // before its first record
 )
 
+// The errors of a page, ErrVersion also of a segment.
 var (
 	ErrPage    = errors.New("a page is damaged")
 	ErrVersion = errors.New("written by a newer version of the program")
@@ -63,6 +64,7 @@ type Run struct {
 	Sensors     []string
 }
 
+// AppendRun appends the epoch, the boot, the number of sensors and their names.
 func AppendRun(b []byte, r Run) []byte {
 	b = codec.AppendString(b, r.Epoch)
 	b = codec.AppendString(b, r.Boot)
@@ -73,6 +75,7 @@ func AppendRun(b []byte, r Run) []byte {
 	return b
 }
 
+// ParseRun parses what AppendRun appends, which must be all of b.
 func ParseRun(b []byte) (r Run, ok bool) {
 	if r.Epoch, b, ok = codec.CutString(b); !ok {
 		return r, false
@@ -116,13 +119,13 @@ func NewPage(r Run) *Page {
 		shift++
 	}
 	p := &Page{b: make([]byte, 1<<shift), Before: NotKnown, last: make([]uint32, len(r.Sensors)), begun: make([]bool, len(r.Sensors))}
-	binary.BigEndian.PutUint32(p.b, PageMagic)
+	binary.BigEndian.PutUint32(p.b, pageMagic)
 	p.b[8], p.b[9] = PageVersion, byte(shift)
 	p.Describe(r)
 	return p
 }
 
-// Describe empties the page and makes it one of the run, whose sensors are as many.
+// Describe empties the page and gives it another run, with as many sensors.
 func (p *Page) Describe(r Run) {
 	description := AppendRun(nil, r)
 	p.runLen = copy(p.b[pageHeader:], description)
@@ -144,7 +147,7 @@ func (p *Page) Size() int { return len(p.b) }
 // Events is the length of the events.
 func (p *Page) Events() int { return p.end - pageHeader - p.runLen }
 
-// Seal completes the page for being written.
+// Seal completes the page and returns it, to be written.
 func (p *Page) Seal(seq, synced uint64) []byte {
 	binary.BigEndian.PutUint16(p.b[12:], uint16(p.Events()))
 	binary.BigEndian.PutUint16(p.b[14:], uint16(p.Before))
@@ -154,8 +157,8 @@ func (p *Page) Seal(seq, synced uint64) []byte {
 	return p.b
 }
 
-// AppendBegin notes the numbers that come next, by sensor: a zero, then as many
-// uvarints as there are sensors. It tells whether there was room.
+// AppendBegin appends the numbers that come next, by sensor: a zero, then as many
+// uvarints as there are sensors. It returns whether there was room.
 func (p *Page) AppendBegin(next []uint32) bool {
 	if len(p.b)-p.end < 1+5*len(next) {
 		return false
@@ -231,12 +234,13 @@ type PageHead struct {
 	Run, Events []byte
 }
 
+// NotKnown is a length of events that is not known.
 const NotKnown = math.MaxUint16
 
-// ParsePage checks the page that b begins with. The size is of the page, and
-// known only without an error.
+// ParsePage checks the page that b begins with. The size is that of
+// the page, 0 if it is damaged.
 func ParsePage(b []byte) (h PageHead, size int, err error) {
-	if len(b) < pageHeader || binary.BigEndian.Uint32(b) != PageMagic || b[9] < PageShift || b[9] > pageShiftMax || 1<<b[9] > len(b) {
+	if len(b) < pageHeader || binary.BigEndian.Uint32(b) != pageMagic || b[9] < PageShift || b[9] > pageShiftMax || 1<<b[9] > len(b) {
 		return h, 0, ErrPage
 	}
 	b = b[:1<<b[9]]
@@ -296,7 +300,7 @@ func (h PageHead) Replay(sensors int, begin func(next []uint32), tick func(recor
 	return nil
 }
 
-// cursor takes fields from b.
+// cursor parses fields of b.
 type cursor struct {
 	b   []byte
 	bad bool // something was missing

@@ -45,6 +45,7 @@ const (
 	indexSize      = codec.SummarySize + 8
 )
 
+// ErrSegment is the error of a segment whose directory or index cannot be used.
 var ErrSegment = errors.New("the directory of a segment is damaged")
 
 // Chapter is a sensor's blocks in a segment that follow each other without a
@@ -63,15 +64,15 @@ type Chapter struct {
 	found []Place // the index, if the file's is damaged
 }
 
-// Place is a block's summary and where it is.
+// Place is the summary of a block, and where in the file the block is.
 type Place struct {
 	codec.Summary
 	At     int64
 	Length int
 }
 
-// grown tells whether the next block belongs to c, and takes it in if so.
-func (c *Chapter) grown(o codec.Origin, prev uint32, s codec.Summary) bool {
+// add adds the next block to c if it belongs there, and returns whether it does.
+func (c *Chapter) add(o codec.Origin, prev uint32, s codec.Summary) bool {
 	same := c.Origin
 	if !o.Unsynced {
 		same.Offset = o.Offset
@@ -128,7 +129,7 @@ type Segment struct {
 // Moment is when a record was made, as far as sequence numbers are concerned.
 type Moment struct{ Epoch, Boot string }
 
-// PackedBlock is a block ready to be written, with what a chapter needs of it.
+// PackedBlock is a block to be written, with what a chapter has of it.
 type PackedBlock struct {
 	Origin  codec.Origin
 	Prev    uint32
@@ -145,9 +146,9 @@ func FormatSegment(blocks []PackedBlock, through uint64, newest Moment) ([]byte,
 	var indexes [][]byte
 	for _, x := range blocks {
 		n := len(s.Chapters)
-		if n == 0 || !s.Chapters[n-1].grown(x.Origin, x.Prev, x.Summary) {
+		if n == 0 || !s.Chapters[n-1].add(x.Origin, x.Prev, x.Summary) {
 			c := &Chapter{}
-			c.grown(x.Origin, x.Prev, x.Summary)
+			c.add(x.Origin, x.Prev, x.Summary)
 			s.Chapters, indexes = append(s.Chapters, c), append(indexes, nil)
 		}
 		index := &indexes[len(indexes)-1]
@@ -209,8 +210,8 @@ func directoryLen(trailer []byte) int64 {
 }
 
 // ReadSegment reads what a segment's directory says. If it is damaged, the
-// blocks are looked for, and damage says what was wrong. It fails if the file
-// cannot be read, and with ErrVersion if it is not to be understood.
+// blocks are searched for, and damage says what is wrong. It fails if the file
+// cannot be read, and with ErrVersion if a newer version of the program wrote it.
 func ReadSegment(f io.ReaderAt, size int64) (s *Segment, damage, err error) {
 	var header [segmentHeader]byte
 	if size < segmentHeader+segmentTrailer {
@@ -285,9 +286,9 @@ func ScanSegment(f io.ReaderAt, size int64) ([]*Chapter, error) {
 			continue
 		}
 		k := len(found)
-		if k == 0 || !found[k-1].grown(head.Origin, head.Prev, head.Summary) {
+		if k == 0 || !found[k-1].add(head.Origin, head.Prev, head.Summary) {
 			c := &Chapter{}
-			c.grown(head.Origin, head.Prev, head.Summary)
+			c.add(head.Origin, head.Prev, head.Summary)
 			found, k = append(found, c), k+1
 		}
 		found[k-1].found = append(found[k-1].found, Place{head.Summary, int64(at), n})
@@ -315,8 +316,7 @@ func (c *Chapter) Places(f io.ReaderAt) ([]Place, error) {
 	return places, nil
 }
 
-// ReadFull fills b from offset at of f. What fails once may be a mishap: it is
-// tried again.
+// ReadFull fills b from offset at of f. A read that fails is tried again once.
 func ReadFull(f io.ReaderAt, b []byte, at int64) error {
 	var err error
 	for range 2 {

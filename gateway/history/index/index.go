@@ -21,7 +21,7 @@ type Index struct {
 	Segments []*Segment         // oldest first
 	Newest   format.Moment      // of the record that was made last
 	Memory   int                // bytes that the blocks in memory take
-	spare    [][]wire.Record    // room for blocks to come
+	spare    [][]wire.Record    // capacity that is reused
 }
 
 // New returns an empty index.
@@ -29,29 +29,29 @@ func New() *Index {
 	return &Index{Streams: map[string]*Stream{}, clocks: map[string]int64{}}
 }
 
-// Stream is what is kept of a sensor, in the order in which it was made.
+// Stream is the records of a sensor, in the order in which they were made.
 type Stream struct {
 	Name     string
-	Chapters []*Chapter // on disk, oldest first
+	Chapters []*Chapter // in segments, oldest first
 	Blocks   []*Block   // in memory, after these; the last one may still grow
-	Ordinals int64      // how many blocks there have been
+	Ordinals int64      // how many blocks there ever were
 
 	// Of the newest epoch:
 	Epoch string
 	Any   bool // it has records
 	Last  uint32
 	Prev  uint32 // of the next block; it differs from last after a loss
-	Lost  uint32 // one more than the newest number that may have been lost
-	Gap   bool   // what comes next comes after a loss
+	Lost  uint32 // from here on no number is lost
+	Gap   bool   // records before the next one are lost
 }
 
-// Block is one in memory.
+// Block is a block that is in memory.
 type Block struct {
 	Origin  codec.Origin
 	Prev    uint32
 	Summary codec.Summary
 	Ordinal int64
-	Closed  bool          // grows no more
+	Closed  bool          // no record is added any more
 	dropped bool          // from memory
 	Records []wire.Record // until it is packed
 	Packed  []byte
@@ -89,7 +89,7 @@ func (t *Stream) Close() {
 	}
 }
 
-// saw notes what comes next of an epoch, after prev, up to last.
+// saw notes that the next records of an epoch are those after prev, up to last.
 func (t *Stream) saw(epoch string, prev, last uint32) {
 	if t.Epoch != epoch || !t.Any {
 		if t.Epoch != epoch {
@@ -102,7 +102,7 @@ func (t *Stream) saw(epoch string, prev, last uint32) {
 	t.Last, t.Prev = last, last
 }
 
-// clock learns a boot's offset.
+// clock notes the offset of a boot whose clock is synchronised.
 func (s *Index) clock(o codec.Origin) {
 	if _, known := s.clocks[o.Boot]; !known && !o.Unsynced {
 		s.clocks[o.Boot] = o.Offset
@@ -127,8 +127,7 @@ const (
 	offsetStep   = 1000 // ms of a synchronised clock's offset from which on it matters
 )
 
-// Add takes in the next record of a stream. One whose number is not a new one is
-// left out.
+// Add adds the next record to a stream, unless it has that number already.
 func (s *Index) Add(t *Stream, epoch, boot string, r wire.Record, offset int64) {
 	if t.Epoch == epoch && t.Any && !wire.Before(t.Last, r.Seq) {
 		return
@@ -154,7 +153,8 @@ func (s *Index) Add(t *Stream, epoch, boot string, r wire.Record, offset int64) 
 	s.Newest = format.Moment{Epoch: epoch, Boot: boot}
 }
 
-const RecordMemory = 24 // bytes of a wire.Record in memory
+// RecordMemory is the size of a wire.Record in memory, bytes.
+const RecordMemory = 24
 
 func (s *Index) newBlock(t *Stream, o codec.Origin) *Block {
 	b := &Block{Origin: o, Prev: t.Prev, Ordinal: t.Ordinals}
@@ -167,7 +167,7 @@ func (s *Index) newBlock(t *Stream, o codec.Origin) *Block {
 	return b
 }
 
-// takes tells whether a record belongs to the block.
+// takes returns whether a record goes into the block.
 func (b *Block) takes(epoch, boot string, r wire.Record, offset int64) bool {
 	unsynced, most := r.Flags&wire.ClockUnsynced != 0, int64(offsetStep)
 	if unsynced {
@@ -183,7 +183,7 @@ func (b *Block) takes(epoch, boot string, r wire.Record, offset int64) bool {
 // size is the memory that a block takes.
 func (b *Block) size() int { return cap(b.Records)*RecordMemory + len(b.Packed) }
 
-// Pack replaces the block's records by what packs them.
+// Pack replaces the records of a block by the packed block.
 func (s *Index) Pack(b *Block, packed []byte) {
 	if b.dropped {
 		return
@@ -196,8 +196,8 @@ func (s *Index) Pack(b *Block, packed []byte) {
 	s.Memory += b.size()
 }
 
-// Shrink gives up the oldest blocks in memory until they take limit bytes at
-// most, and returns how many records that cost.
+// Shrink drops the oldest blocks in memory until they have limit bytes at most, and
+// returns how many records are lost by that.
 func (s *Index) Shrink(limit int) (lost int) {
 	for s.Memory > limit {
 		var oldest *Stream
@@ -218,13 +218,13 @@ func (s *Index) Shrink(limit int) (lost int) {
 	return lost
 }
 
-// drop stops counting a block that leaves the memory.
+// drop subtracts a block that leaves the memory.
 func (s *Index) drop(b *Block) {
 	s.Memory -= b.size()
 	b.dropped = true
 }
 
-// Lose notes that numbers up to last are gone.
+// Lose notes that numbers up to last are lost.
 func (t *Stream) Lose(epoch string, last uint32) {
 	if t.Epoch == epoch && wire.Before(t.Lost, last+1) {
 		t.Lost = last + 1

@@ -6,7 +6,7 @@ import (
 	"sensorgateway/gateway/history/format"
 )
 
-// Segment is a file of the log.
+// Segment is a file of blocks.
 type Segment struct {
 	Name     string
 	Number   uint64
@@ -23,6 +23,7 @@ type Chapter struct {
 	Ordinal int64 // of its first block, counted per sensor; set by the index
 }
 
+// NewSegment returns what the index has of a segment.
 func NewSegment(name string, number uint64, s *format.Segment) *Segment {
 	g := &Segment{Name: name, Number: number, Size: s.Size, Through: s.Through, Newest: s.Newest}
 	for _, c := range s.Chapters {
@@ -31,7 +32,7 @@ func NewSegment(name string, number uint64, s *format.Segment) *Segment {
 	return g
 }
 
-// Load takes in a segment that was found on the disk, after all older ones.
+// Load adds a segment that was found on the disk, after all older ones.
 func (s *Index) Load(g *Segment) {
 	s.Segments = append(s.Segments, g)
 	for _, c := range g.Chapters {
@@ -47,14 +48,14 @@ func (s *Index) Load(g *Segment) {
 	}
 }
 
-// Seal puts a segment in the place of the blocks that it was made of.
+// Seal replaces the blocks that a segment was made of by the segment.
 func (s *Index) Seal(g *Segment, blocks []*Block) {
 	s.Segments = append(s.Segments, g)
 	ordinals := map[string][]int64{}
-	gone := map[*Block]bool{}
+	sealed := map[*Block]bool{}
 	for _, b := range blocks {
 		ordinals[b.Origin.Sensor] = append(ordinals[b.Origin.Sensor], b.Ordinal)
-		gone[b] = true
+		sealed[b] = true
 	}
 	for _, c := range g.Chapters {
 		t := s.Stream(c.Origin.Sensor)
@@ -64,15 +65,15 @@ func (s *Index) Seal(g *Segment, blocks []*Block) {
 	}
 	for _, t := range s.Streams {
 		t.Blocks = slices.DeleteFunc(t.Blocks, func(b *Block) bool {
-			if gone[b] {
+			if sealed[b] {
 				s.drop(b)
 			}
-			return gone[b]
+			return sealed[b]
 		})
 	}
 }
 
-// Evict forgets a segment.
+// Evict removes a segment from the index.
 func (s *Index) Evict(g *Segment) {
 	s.Segments = slices.DeleteFunc(s.Segments, func(x *Segment) bool { return x == g })
 	for _, t := range s.Streams {
@@ -85,8 +86,8 @@ func (s *Index) Evict(g *Segment) {
 	}
 }
 
-// Until returns the latest time of a segment, as far as it is known, and whether
-// it is.
+// Until returns the latest time of a segment, as far as its clocks are known, and
+// whether any is.
 func (s *Index) Until(g *Segment) (until int64, known bool) {
 	for _, c := range g.Chapters {
 		if add, synced := s.Correction(c.Origin); synced && (!known || c.To+add > until) {
@@ -104,7 +105,8 @@ func (s *Index) Through() (page uint64) {
 	return page
 }
 
-// Prepend puts what older holds before what s does. The ordinals of s are higher.
+// Prepend adds the records of an older index before those of s, whose ordinals are
+// higher.
 func (s *Index) Prepend(older *Index) {
 	for name, o := range older.Streams {
 		t := s.Stream(name)

@@ -1,0 +1,292 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/index"
+)
+
+const (
+	syncEvery  = time.Second
+	sealEvery  = time.Hour
+	slowDisk   = 5 * time.Second // readings count as not durable while a sync takes longer
+	retryFirst = time.Second
+	retryMax   = time.Minute
+	readTries  = 4 // of a file, before it is set aside
+
+	memoryMax = 16 << 20 // bytes of records that are in no segment; beyond, the oldest are dropped
+	sealBytes = 4 << 20  // of packed blocks; beyond, they go into a segment before the hour is over
+	sealUsed  = 0.75     // of the journal; the same
+)
+
+// maintainer is the state of the goroutine that may wait for the disk. lastPage and
+// oldJournals are the writer's too, and guarded by Log.disk.
+type maintainer struct {
+	tries        int      // of reading the directory
+	unread       bool     // the directory could not be read yet
+	incomplete   bool     // the journal does not hold all that is in no segment
+	reusable     *journal // of the previous process, to be continued
+	nextSegment  uint64   // number of the next segment
+	lastPage     uint64   // the newest page that was ever written
+	oldJournals  []oldJournal
+	aside        []disk.Info // the files that were set aside; the first is removed first
+	asideLogged  bool        // that one was removed has been logged
+	sealedAt     time.Time   // when a segment was last written, zero before the first
+	sealAfter    time.Time   // the next segment is not tried before, since one failed
+	removeFailed bool        // a file could not be removed, which has been logged
+	backoff      time.Duration
+	retryAt      time.Time
+	lostRecords  atomic.Int64 // dropped from memory, not logged yet
+	packer       codec.Packer
+}
+
+// oldJournal is a journal that is removed once all its records are in segments.
+type oldJournal struct {
+	name    string
+	size    int64
+	damaged bool // it is set aside instead
+}
+
+var errSlow = errors.New("the disk is too slow: more readings wait for it than there is room for")
+
+// runMaintainer calls maintain once a second and after a failure, until ctx ends.
+func (l *Log) runMaintainer(ctx context.Context) {
+	every := time.NewTicker(syncEvery)
+	defer every.Stop()
+	l.maintain(time.Now())
+	for {
+		select {
+		case now := <-every.C:
+			l.maintain(now)
+		case <-l.wakeMaintainer:
+			l.maintain(time.Now())
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// maintain does what is due: it syncs the journal, or makes one after a failure,
+// moves records to a segment, and evicts.
+func (l *Log) maintain(now time.Time) {
+	if n := l.maintainer.lostRecords.Swap(0); n > 0 {
+		l.log.Warn("readings are lost: they cannot be written, and the memory for them is full", "records", n)
+	}
+	l.pack()
+	l.mu.Lock()
+	behind := l.queue.full
+	l.mu.Unlock()
+	l.disk.Lock()
+	if behind && l.journal != nil {
+		l.abandon(errSlow)
+	}
+	ready := l.journal != nil
+	l.disk.Unlock()
+	if !ready {
+		if now.Before(l.maintainer.retryAt) {
+			return
+		}
+		if err := l.prepare(now); err != nil {
+			l.maintainer.backoff = min(max(2*l.maintainer.backoff, retryFirst), retryMax)
+			l.maintainer.retryAt = now.Add(l.maintainer.backoff)
+			l.setFailure(err)
+			return
+		}
+		l.maintainer.backoff, l.maintainer.retryAt = 0, time.Time{}
+		l.setFailure(nil)
+		signal(l.wakeWriter)
+		return
+	}
+	if err := l.sync(); err != nil {
+		return // the journal is abandoned, and the failure noted
+	}
+	if l.maintainer.sealedAt.IsZero() {
+		l.maintainer.sealedAt = now
+	}
+	if l.sealDue(now) {
+		if err := l.seal(false); err != nil { // all of it is in the journal too
+			l.log.Warn("readings cannot be moved to a segment; it is tried again in a minute", "err", err)
+			l.maintainer.sealAfter = now.Add(retryMax)
+			return
+		}
+		l.maintainer.sealedAt = now
+	}
+	l.retain()
+}
+
+// sealDue returns whether it is time for a segment.
+func (l *Log) sealDue(now time.Time) bool {
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !now.Before(l.maintainer.sealAfter) && (now.Sub(l.maintainer.sealedAt) >= sealEvery ||
+		l.journal != nil && l.journal.used() > sealUsed || l.index.Memory > l.sealBytes())
+}
+
+// sealBytes is how many bytes in memory make a segment due.
+func (l *Log) sealBytes() int {
+	return int(min(sealBytes, l.o.MaxBytes/16)) + len(l.streams)*codec.BlockRecords*index.RecordMemory
+}
+
+// sync syncs the journal.
+func (l *Log) sync() error {
+	l.disk.Lock()
+	j := l.journal
+	if j == nil || !j.dirty {
+		l.disk.Unlock()
+		return nil
+	}
+	last := j.seq
+	if j.page.Events() == 0 {
+		last--
+	}
+	j.advance() // a page that is on the disk is never written again
+	j.dirty = false
+	l.disk.Unlock()
+
+	l.mu.Lock()
+	l.syncFrom = time.Now()
+	l.mu.Unlock()
+	err := j.file.Sync()
+	l.mu.Lock()
+	l.syncFrom = time.Time{}
+	l.mu.Unlock()
+
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	if err == nil {
+		j.synced = last
+	} else if l.journal == j {
+		l.abandon(err)
+	}
+	return err
+}
+
+// pack packs the blocks that no longer grow.
+func (l *Log) pack() {
+	l.mu.Lock()
+	var blocks []*index.Block
+	for _, t := range l.index.Streams {
+		for _, b := range t.Blocks {
+			if b.Closed && b.Packed == nil {
+				blocks = append(blocks, b)
+			}
+		}
+	}
+	l.mu.Unlock()
+	for _, b := range blocks {
+		packed := l.maintainer.packer.AppendBlock(nil, b.Origin, b.Prev, b.Summary, b.Records)
+		l.mu.Lock()
+		l.index.Pack(b, packed)
+		l.mu.Unlock()
+	}
+}
+
+// adopt takes over what was found in the directory. It uses no file, since the
+// locks may be held.
+func (l *Log) adopt(r *recovery) {
+	k := &l.maintainer
+	k.nextSegment, k.lastPage = max(r.nextSegment, 1), r.lastPage
+	for _, t := range r.index.Streams {
+		t.Close()
+	}
+	l.size = 0
+	for _, g := range r.index.Segments {
+		l.size += g.Size
+	}
+	k.aside = r.aside
+	for _, f := range r.aside {
+		l.size += f.Size
+	}
+	for _, j := range r.journals {
+		l.size += j.Size
+		k.oldJournals = append(k.oldJournals, oldJournal{j.name, j.Size, j.Missing(r.through) > 0})
+	}
+	k.incomplete = len(k.oldJournals) > 0
+}
+
+// reuse opens the newest journal to continue it, if it has the form that a new one
+// would have.
+func (l *Log) reuse(r *recovery) {
+	k, n := &l.maintainer, len(r.journals)-1
+	if n < 0 {
+		return
+	}
+	j, p := r.journals[n], format.NewPage(l.run)
+	if 1<<j.Shift != p.Size() || j.Size != l.journalPages(p)*int64(p.Size()) || j.Missing(r.through) > 0 {
+		return
+	}
+	f, err := retryOnce(func() (disk.File, error) { return l.fs.Open(j.name, true) })
+	if err != nil {
+		return
+	}
+	p.Before = r.lastEvents
+	k.reusable = &journal{name: j.name, file: f, size: j.Size, page: p, seq: r.lastPage + 1, through: r.through}
+	k.oldJournals, k.incomplete = k.oldJournals[:n], false
+}
+
+func (l *Log) journalPages(p *format.Page) int64 {
+	if l.o.pages > 0 {
+		return l.o.pages
+	}
+	return journalPages(l.o.MaxBytes, p.Size())
+}
+
+// prepare makes readings durable, at the start and after a failure: it moves what
+// is in memory to a segment if the old journal does not hold all of it, and
+// continues or creates a journal.
+func (l *Log) prepare(now time.Time) error {
+	k := &l.maintainer
+	if k.unread {
+		if err := l.mergeDirectory(); err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	unsafe := k.incomplete || !l.queue.accepting
+	l.mu.Unlock()
+	if unsafe {
+		if err := l.seal(true); err != nil {
+			l.mu.Lock()
+			l.queue.close()
+			l.mu.Unlock()
+			return err
+		}
+		k.incomplete, k.sealedAt = false, now
+	}
+	j := k.reusable
+	k.reusable = nil
+	if j != nil { // what the previous process wrote may not be on the disk yet
+		if err := j.file.Sync(); err != nil {
+			k.oldJournals = append(k.oldJournals, oldJournal{j.name, j.size, false})
+			k.incomplete = true
+			return errors.Join(err, j.file.Close())
+		}
+		j.synced = j.seq - 1
+	} else {
+		p := format.NewPage(l.run)
+		l.makeRoom(l.journalPages(p) * int64(p.Size()))
+		var err error
+		if j, err = createJournal(l.fs, k.lastPage+1, l.journalPages(p), p); err != nil {
+			return fmt.Errorf("a journal cannot be created: %w", err)
+		}
+		l.mu.Lock()
+		l.size += j.size
+		l.mu.Unlock()
+	}
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j.page.Describe(l.paged)
+	l.journal = j
+	return nil
+}
