@@ -84,6 +84,7 @@ type Ack struct {
 	Status  string       `json:"status"` // "ok"
 	State   *MotorState  `json:"state,omitempty"`
 	Motors  []MotorState `json:"motors,omitempty"`  // for target "all", estop and reset
+	Repeat  bool         `json:"repeat,omitempty"`  // of the client's last command: nothing was done, and this is the state of now
 	Warning string       `json:"warning,omitempty"` // what is wrong with the message of a stop that was carried out
 }
 

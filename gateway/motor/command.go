@@ -52,34 +52,38 @@ func (c *Controller) Command(cl Client, cmd wire.Command) (wire.Ack, error) {
 	if err != nil {
 		return wire.Ack{}, err
 	}
-	late := false
 	if cmd.Stops() {
 		c.repeats.forget(cl, cmd.Target)
 	} else {
-		late = cmd.Expires != nil && now.UnixMilli() > *cmd.Expires
+		late := cmd.Expires != nil && now.UnixMilli() > *cmd.Expires
 		for _, m := range targets {
 			c.advance(m, now)
 			if !late {
 				m.renew(cl, now)
 			}
 		}
-		if first, ok := c.repeats.find(cl, cmd, now); ok {
-			return first.ack, first.err
+		if c.repeats.has(cl, cmd, now) {
+			ack := c.answer(cmd, targets)
+			ack.Repeat = true
+			return ack, nil
+		}
+		if late {
+			err = wire.Errorf(408, "the command expired %d ms ago", now.UnixMilli()-*cmd.Expires)
 		}
 	}
-	if late {
-		err = wire.Errorf(408, "the command expired %d ms ago", now.UnixMilli()-*cmd.Expires)
-	} else {
+	if err == nil {
 		err = action.handle(c, targets, cl, cmd, now)
 	}
-	var ack wire.Ack
-	if err == nil {
-		ack = c.answer(cmd, targets)
+	switch {
+	case err != nil && action.once:
+		delete(c.repeats[cl.ID], cmd.Target) // the same command is judged anew
+	case action.once:
+		c.repeats.add(cl, cmd, now)
 	}
-	if action.once {
-		c.repeats.add(cl, answer{now, cmd, ack, err})
+	if err != nil {
+		return wire.Ack{}, err
 	}
-	return ack, err
+	return c.answer(cmd, targets), nil
 }
 
 func (c *Controller) every(string) ([]*motor, error) { return c.motors, nil }

@@ -203,7 +203,6 @@ func TestTold(t *testing.T) {
 
 func TestRepeats(t *testing.T) {
 	bubble(t, append(m1(nil), Config{Name: "m2"}), func(r *rig) {
-		first := map[string]wire.MotorState{anna: r.do(anna, `start "speed":0.5`)}
 		repeat := func(what, who, id, text string, want bool) {
 			t.Helper()
 			r.pass(10 * ms)
@@ -212,11 +211,8 @@ func TestRepeats(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", what, err)
 			}
-			if (len(r.drives()) == drives) != want || want && !reflect.DeepEqual(*ack.State, first[who]) {
-				t.Errorf("%s: driven %v, answered %+v, first %+v", what, r.drives()[drives:], *ack.State, first[who])
-			}
-			if !want {
-				first[who] = *ack.State
+			if (len(r.drives()) == drives) != want || ack.Repeat != want || !reflect.DeepEqual(*ack.State, r.States()[0]) {
+				t.Errorf("%s: driven %v, answered %+v, the state is %+v", what, r.drives()[drives:], ack, r.States()[0])
 			}
 		}
 		const text = `start "speed":0.5`
@@ -253,19 +249,51 @@ func TestRepeats(t *testing.T) {
 	})
 }
 
-// TestRepeatOfRefusal: the first answer is given again, though it would be
-// another now.
+// TestRepeatOfRefusal: a command that was refused is judged anew.
 func TestRepeatOfRefusal(t *testing.T) {
 	bubble(t, m1(nil), func(r *rig) {
-		r.do(ben, `start "lease_ms":1000`)
-		_, first := r.try(anna, `"x"`, "start")
-		r.do(ben, "stop")
-		if _, again := r.try(anna, `"x"`, "start"); first == nil || again != first {
-			t.Errorf("first %v, then %v", first, again)
+		try := func(id, text string, want string) {
+			t.Helper()
+			r.pass(ms)
+			ack, err := r.try(anna, id, text)
+			if ack.Repeat || err == nil && want != "" || err != nil && err.Error() != want {
+				t.Errorf("%+v, %v, want %q", ack, err, want)
+			}
 		}
-		r.stopped("command", ben)
-		if _, err := r.try(anna, `"y"`, "start"); err != nil {
-			t.Error(err)
+		r.do(ben, `start "lease_ms":1000`)
+		try("1", "start", "m1 is held by ben")
+		r.do(ben, "estop")
+		try("1", "start", "e-stop by ben: reset it first")
+		r.do(ben, "reset")
+		try("1", "start", "")
+		r.runs(1)
+		try("1", `set "speed":0.5`, "")
+		r.do(ben, `set "lease_ms":1000`)
+		try("1", "start", "m1 is held by ben")
+		r.pass(time.Second)
+		try("1", `set "speed":0.5`, "m1 is not running") // the last command was another
+	})
+}
+
+// TestRepeatAfterTheEnd: a repeat starts nothing, and its answer says so.
+func TestRepeatAfterTheEnd(t *testing.T) {
+	bubble(t, m1(nil), func(r *rig) {
+		for _, end := range []func(){
+			func() { r.pass(300 * ms) }, // of the lease
+			func() { r.do(ben, "stop") },
+			func() { r.do(ben, "estop") },
+		} {
+			id := fmt.Sprint(r.States()[0].TS)
+			if _, err := r.try(anna, id, `start "lease_ms":300`); err != nil {
+				t.Fatal(err)
+			}
+			end()
+			if ack, err := r.try(anna, id, `start "lease_ms":300`); err != nil || !ack.Repeat || ack.State.Running {
+				t.Errorf("%+v, %v", ack, err)
+			}
+			if now := r.out(0).now(); now != 0 {
+				t.Errorf("driven with %v", now)
+			}
 		}
 	})
 }
@@ -282,12 +310,11 @@ func TestRepeatIsSignOfLife(t *testing.T) {
 			r.runs(1)
 		}
 		late := fmt.Sprintf(`start "lease_ms":300,"expires":%d`, time.Now().UnixMilli())
-		first, err := r.try(anna, "2", late)
-		if err != nil {
+		if _, err := r.try(anna, "2", late); err != nil {
 			t.Fatal(err)
 		}
 		r.pass(200 * ms)
-		if again, err := r.try(anna, "2", late); err != nil || !reflect.DeepEqual(*again.State, *first.State) {
+		if again, err := r.try(anna, "2", late); err != nil || !again.Repeat || !again.State.Running {
 			t.Errorf("%+v, %v", again, err)
 		}
 		r.pass(100 * ms)

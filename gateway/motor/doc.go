@@ -12,7 +12,7 @@
 //  3. What is due by now (the end of a lease or a run time, an interlock) is done
 //     first, so that no command rests on what no longer holds.
 //  4. The client's lease of that motor, if it has one, restarts.
-//  5. A repeat gets the first answer again, and the path ends here.
+//  5. A repeat is answered with the state of now, and the path ends here.
 //  6. A command that has expired, or that the motor, a latch, another's lease, an
 //     interlock or a pause forbids, is refused (refuse.go).
 //  7. The action's handler carries it out (command.go). A start or a set becomes
