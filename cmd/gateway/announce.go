@@ -12,19 +12,20 @@ import (
 
 	"periph.io/x/host/v3/distro"
 
+	"sensorgateway/cmd/gateway/internal/notify"
 	"sensorgateway/wire"
 )
 
-// firstWait is how long the start waits for sensors that do not answer, before
-// it says so and goes on.
+// firstWait is how long the announcement waits for sensors that do not answer.
 const firstWait = 1500 * time.Millisecond
 
-// firsts are the first records of all sensors, for the first words to a person.
+// firsts are the first records of all sensors, for the announcement.
 type firsts struct {
+	notify.Nop
 	mu      sync.Mutex
 	records []wire.Record
-	missing map[uint16]bool
-	all     chan struct{} // closed when none is missing
+	missing map[uint16]bool // sensors
+	all     chan struct{}   // closed when none is missing
 }
 
 func newFirsts(n int) *firsts {
@@ -35,7 +36,8 @@ func newFirsts(n int) *firsts {
 	return f
 }
 
-func (f *firsts) see(records []wire.Record) {
+// Tick takes the first record of each sensor.
+func (f *firsts) Tick(records []wire.Record, _ int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.missing) == 0 {
@@ -52,7 +54,8 @@ func (f *firsts) see(records []wire.Record) {
 	}
 }
 
-// wait returns when all sensors were seen or had time enough, false if ctx ended.
+// wait waits until all sensors have a record or had enough time. It returns false
+// if ctx ended.
 func (f *firsts) wait(ctx context.Context) bool {
 	timer := time.NewTimer(firstWait)
 	defer timer.Stop()
@@ -65,20 +68,20 @@ func (f *firsts) wait(ctx context.Context) bool {
 	return true
 }
 
-// of returns a sensor's first record, if there is one by now.
+// of returns a sensor's first record, if it has one.
 func (f *firsts) of(i int) (wire.Record, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.records[i], !f.missing[uint16(i)]
 }
 
-// urls returns what a person writes into a browser, and a program into a client.
+// urls returns the addresses for a browser and for a client of the readings.
 func (g *running) urls() (page, readings string) {
 	host, _, _ := net.SplitHostPort(g.cfg.Listen)
 	if host == "" {
 		host = "localhost"
 	}
-	_, port, _ := net.SplitHostPort(g.listeners[0].Addr().String())
+	_, port, _ := net.SplitHostPort(g.sockets[0].Addr().String())
 	where := net.JoinHostPort(host, port) + "/"
 	if g.certificates != nil {
 		return "https://" + where, "wss://" + where
@@ -86,7 +89,7 @@ func (g *running) urls() (page, readings string) {
 	return "http://" + where, "ws://" + where
 }
 
-// machineModel tells what this runs on, such as "Raspberry Pi 4 Model B Rev 1.4".
+// machineModel returns what this runs on, such as "Raspberry Pi 4 Model B Rev 1.4".
 func machineModel() string {
 	if model := strings.TrimRight(distro.DTModel(), "\x00"); model != "" && model != "<unknown>" {
 		return model
@@ -94,7 +97,7 @@ func machineModel() string {
 	return runtime.GOOS + "/" + runtime.GOARCH
 }
 
-// source tells where the configuration came from.
+// source returns where the configuration came from.
 func (g *running) source() string {
 	switch {
 	case g.simulate != nil && g.cfg.File == "":
@@ -105,8 +108,8 @@ func (g *running) source() string {
 	return g.cfg.File
 }
 
-// tellPerson prints what somebody who just started it wants to know.
-func (g *running) tellPerson(w io.Writer, took time.Duration) {
+// printReady prints what somebody who has started the gateway wants to know.
+func (g *running) printReady(w io.Writer, took time.Duration) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "gateway %s on %s · %s\n\n", version, machineModel(), g.source())
 	for i, c := range g.cfg.Sensors {
@@ -126,8 +129,8 @@ func (g *running) tellPerson(w io.Writer, took time.Duration) {
 	_, _ = io.WriteString(w, b.String()) // a closed terminal is no reason to stop
 }
 
-// tellLog says the same to a log.
-func (g *running) tellLog(took time.Duration) {
+// logReady writes the same as log lines.
+func (g *running) logReady(took time.Duration) {
 	for i, c := range g.cfg.Sensors {
 		args := []any{"sensor", c.Name, "chip", c.Chip, "bus", c.Bus, "address", fmt.Sprintf("0x%02x", c.Address), "interval", c.Interval}
 		switch r, ok := g.first.of(i); {
@@ -147,11 +150,11 @@ func (g *running) tellLog(took time.Duration) {
 func (g *running) why(i int) string {
 	err := g.sampler.Err(i)
 	if err == nil {
-		return "it measures by now"
+		return "it measures now"
 	}
 	if f := wire.FaultOf(err); f == wire.NoAck || f == wire.Absent {
 		c := g.cfg.Sensors[i]
-		return fmt.Sprintf("%v (check wiring, power and address; see who answers: i2cdetect -y %d)", err, c.Bus)
+		return fmt.Sprintf("%v (check wiring, power and address; see which addresses answer: i2cdetect -y %d)", err, c.Bus)
 	}
 	return err.Error()
 }

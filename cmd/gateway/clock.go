@@ -12,11 +12,12 @@ func (g *running) newClock() *sensors.Clock {
 	return sensors.NewClock(sensors.ClockOptions{Boot: bootClock(), Synced: clockSynced, Stepped: g.clockStepped})
 }
 
-// clockStepped tells everybody whom a leap of the system clock concerns, before
-// a record has the new time.
+// clockStepped makes an event of a step of the system clock, before a record has
+// the new time. A step back by more than records may wait for ends the streams of
+// readings: times never run backwards within one.
 func (g *running) clockStepped(step sensors.Step) {
 	g.log.Warn("the system clock was set", "by", step.By.Round(time.Millisecond))
-	g.server.Event(wire.Event{Kind: wire.EventClockCorrected, StepMS: step.By.Milliseconds(), TS: float64(step.At.UnixMilli()) / 1000})
+	g.notify.Event(wire.Event{Kind: wire.EventClockCorrected, StepMS: step.By.Milliseconds(), TS: float64(step.At.UnixMilli()) / 1000})
 	if step.Back {
 		g.server.RestartStreams()
 	}

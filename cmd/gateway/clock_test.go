@@ -19,14 +19,14 @@ import (
 	"sensorgateway/wire"
 )
 
-// A step is told in the log and to who subscribed to events; one too far back
-// ends the streams of readings.
-func TestClockStepIsTold(t *testing.T) {
+// A step is logged and is an event; one too far back ends the streams of readings.
+func TestClockStep(t *testing.T) {
 	var log bytes.Buffer
 	g := &running{log: slog.New(slog.NewTextHandler(&log, nil)), server: gateway.New(gateway.Options{
 		Epoch: "e", Sensors: []wire.SensorInfo{{Name: "a", Primary: true}}, ClockSynced: func() bool { return true },
 		Page: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler),
 	})}
+	g.notify.Listen(broadcast{g.server})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestClockOfThisMachine(t *testing.T) {
 		t.Errorf("boot %q", id)
 	}
 	if n := testing.AllocsPerRun(100, func() { boot(); clockSynced() }); n != 0 {
-		t.Errorf("a look at the clocks allocates %v times", n)
+		t.Errorf("reading the clocks allocates %v times", n)
 	}
 	clock := (&running{}).newClock()
 	if clock.Synced() != clockSynced() || clock.Steps() != 0 {

@@ -18,7 +18,10 @@ func listen(address string) ([]net.Listener, error) {
 	}
 	if !strings.EqualFold(host, "localhost") {
 		l, err := net.Listen("tcp", address)
-		return []net.Listener{l}, explainListen(err)
+		if err != nil {
+			return nil, explainListen(err)
+		}
+		return []net.Listener{l}, nil
 	}
 	v4, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", port))
 	if err != nil {
@@ -38,8 +41,6 @@ func listen(address string) ([]net.Listener, error) {
 
 func explainListen(err error) error {
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%w: another program listens there, perhaps another gateway; fix: stop it, or --listen :8081", err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

@@ -117,3 +117,12 @@ func exitStatus(err error) int {
 	}
 	return exitFailure
 }
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

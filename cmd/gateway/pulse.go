@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// standstill is after which time without a beat /healthz says so.
-const standstill = 5 * time.Second
+// stoppedAfter is how long a part may make no progress before /healthz fails.
+const stoppedAfter = 5 * time.Second
 
-// pulse watches counters that grow at least once a second while their owners work.
+// pulse checks counters that grow at least once a second while their parts work.
 type pulse struct {
 	err atomic.Pointer[error]
 }
 
-// watch looks at the counters once a second until ctx ends.
-func (p *pulse) watch(ctx context.Context, parts map[string]func() int64) {
+// watch checks the counters once a second until ctx ends.
+func (p *pulse) watch(ctx context.Context, parts map[string]func() int64) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	last, since := map[string]int64{}, map[string]time.Time{}
@@ -26,23 +26,23 @@ func (p *pulse) watch(ctx context.Context, parts map[string]func() int64) {
 		for name, beats := range parts {
 			if n := beats(); n != last[name] || since[name].IsZero() {
 				last[name], since[name] = n, now
-			} else if now.Sub(since[name]) >= standstill {
-				err = errors.New(name + " stands still")
+			} else if now.Sub(since[name]) >= stoppedAfter {
+				err = errors.New(name + " has stopped")
 			}
 		}
 		p.err.Store(&err)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return
+			return nil
 		}
 	}
 }
 
-// check returns what stands still.
+// check returns which part has stopped, nil if all work.
 func (p *pulse) check() error {
 	if err := p.err.Load(); err != nil {
 		return *err
 	}
-	return nil // not begun
+	return nil // nothing runs yet
 }

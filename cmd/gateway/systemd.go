@@ -8,8 +8,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// supervisor is systemd, if it started us with Type=notify; else nothing of this
-// does anything. This file is the only one that knows it.
+// supervisor is systemd, if it started the gateway with Type=notify; else nothing
+// of this does anything. Only this file knows systemd.
 type supervisor struct{ log *slog.Logger }
 
 func (s supervisor) ready(status string) { s.notify(daemon.SdNotifyReady + "\nSTATUS=" + status) }
@@ -18,14 +18,14 @@ func (s supervisor) stopping()           { s.notify(daemon.SdNotifyStopping) }
 
 func (s supervisor) notify(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		s.log.Warn("systemd cannot be told", "state", state, "err", err)
+		s.log.Warn("systemd cannot be notified", "state", state, "err", err)
 	}
 }
 
-// watchdog feeds systemd's watchdog as long as every one of beats grows, and
-// tells it the status. A part that stands still starves it, and systemd starts
-// the process anew.
-func (s supervisor) watchdog(ctx context.Context, status func() string, beats ...func() int64) {
+// watchdog feeds systemd's watchdog as long as every one of beats grows, and sends
+// it the status when that changes. When a part has stopped the watchdog is not fed,
+// and systemd restarts the gateway.
+func (s supervisor) watchdog(ctx context.Context, status func() string, beats map[string]func() int64) {
 	every := 10 * time.Second
 	timeout, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
@@ -36,7 +36,7 @@ func (s supervisor) watchdog(ctx context.Context, status func() string, beats ..
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	last, told := make([]int64, len(beats)), ""
+	last, sent := map[string]int64{}, ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -44,17 +44,17 @@ func (s supervisor) watchdog(ctx context.Context, status func() string, beats ..
 		case <-tick.C:
 		}
 		alive := true
-		for i, beat := range beats {
+		for name, beat := range beats {
 			now := beat()
-			alive = alive && now != last[i]
-			last[i] = now
+			alive = alive && now != last[name]
+			last[name] = now
 		}
 		if timeout > 0 && alive {
 			s.notify(daemon.SdNotifyWatchdog)
 		}
-		if now := status(); now != told {
+		if now := status(); now != sent {
 			s.status(now)
-			told = now
+			sent = now
 		}
 	}
 }

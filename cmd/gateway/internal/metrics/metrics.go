@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/notify"
 	"sensorgateway/gateway/host"
 	"sensorgateway/wire"
 )
@@ -57,6 +58,7 @@ type Histogram interface {
 // Collector counts records and motors' stops as it is notified of them, and asks
 // for everything else when somebody reads the metrics.
 type Collector struct {
+	notify.Nop
 	source  Source
 	begin   time.Time
 	sensors []*sensorMetrics

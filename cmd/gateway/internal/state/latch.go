@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"sensorgateway/cmd/gateway/internal/notify"
 	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/wire"
 )
 
 // latchFile exists while an e-stop is latched. It has the name of who pressed it.
@@ -19,6 +21,7 @@ const latchFile = "estop"
 // disk ([Latch.Run]), and no stop waits for it: an e-stop of the last milliseconds
 // before a SIGKILL may be lost.
 type Latch struct {
+	notify.Nop
 	dir     string // "" stores nothing
 	log     *slog.Logger
 	changes chan string // by whom, "" is a reset; size 1, the newest replaces one that waits
@@ -49,11 +52,18 @@ func (l *Latch) By() string {
 	return string(name)
 }
 
-// Set is given each e-stop and reset, by one goroutine.
-func (l *Latch) Set(latched bool, by string) {
-	if !latched {
-		by = ""
+// Event has [Latch.Run] store each e-stop and each reset. One goroutine makes
+// these.
+func (l *Latch) Event(e wire.Event) {
+	switch e.Kind {
+	case wire.EventEStop:
+		l.set(e.By)
+	case wire.EventReset:
+		l.set("")
 	}
+}
+
+func (l *Latch) set(by string) {
 	select {
 	case <-l.changes:
 	default:

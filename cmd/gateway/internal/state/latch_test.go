@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"sensorgateway/wire"
 )
 
 // What cannot be read may be an e-stop, and so it is one.
@@ -31,13 +33,18 @@ func TestLatchInDoubt(t *testing.T) {
 func TestLatchIsWrittenAtTheEnd(t *testing.T) {
 	l := NewLatch(t.TempDir(), slog.Default())
 	for _, by := range []string{"ahmet", "", "zeynep"} {
-		l.Set(by != "", by)
+		if by == "" {
+			l.Event(wire.Event{Kind: wire.EventReset, By: "mehmet"})
+		} else {
+			l.Event(wire.Event{Kind: wire.EventEStop, By: by})
+		}
 	}
 	l.Close()
 	if by := l.By(); by != "zeynep" {
 		t.Errorf("latched by %q", by)
 	}
-	l.Set(false, "ahmet")
+	l.Event(wire.Event{Kind: wire.EventReset, By: "ahmet"})
+	l.Event(wire.Event{Kind: wire.EventSensorLost})
 	l.Close()
 	if by := l.By(); by != "" {
 		t.Errorf("latched by %q after a reset", by)

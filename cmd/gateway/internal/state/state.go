@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/notify"
 	"sensorgateway/wire"
 )
 
@@ -36,6 +37,7 @@ const (
 // One goroutine writes to the disk ([State.Run]), and never under the lock, for
 // the ticks pass through here.
 type State struct {
+	notify.Nop
 	opts    Options
 	reserve []uint32          // how many numbers a reservation has, by sensor
 	first   []uint32          // of the first tick, by sensor
@@ -161,10 +163,10 @@ func (s *State) unused(epoch string, sensor uint16, first uint32) uint32 {
 	return first
 }
 
-// Cover is given all records before anybody else, and makes sure that their
-// numbers are reserved. If they leap beyond that, as after a pause of the whole
+// Tick makes sure that the records' numbers are reserved: it is called before
+// anybody else has them. If they leap beyond that, as after a pause of the whole
 // machine, it begins a new epoch: a tick does not wait for a disk.
-func (s *State) Cover(records []wire.Record) {
+func (s *State) Tick(records []wire.Record, _ int64) {
 	s.mu.Lock()
 	leap := false
 	for _, r := range records {

@@ -41,7 +41,7 @@ func (s *State) die() { s.opts.Lock.Close() }
 func (s *State) use(sensor uint16, ticks int) uint32 {
 	seq := s.next[sensor]
 	for range ticks {
-		s.Cover([]wire.Record{{Sensor: sensor, Seq: seq}})
+		s.Tick([]wire.Record{{Sensor: sensor, Seq: seq}}, 0)
 		seq++
 	}
 	return seq - 1
@@ -102,7 +102,7 @@ func TestStateNeverUsesANumberTwice(t *testing.T) {
 		// told before the tick goes on, and soon on the disk.
 		old, told := s.epoch, ""
 		s.opts.NewEpoch = func(e string, _ []uint32) { told = e }
-		s.Cover([]wire.Record{{Sensor: 0, Seq: s.next[0] + 1_000_000}})
+		s.Tick([]wire.Record{{Sensor: 0, Seq: s.next[0] + 1_000_000}}, 0)
 		if crashed := afterPowerCut(t, dir); s.epoch == old || told != s.epoch || crashed.Epoch != old {
 			t.Errorf("after a leap: epoch %q, told %q, on disk %q, before %q", s.epoch, told, crashed.Epoch, old)
 		}

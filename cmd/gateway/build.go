@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/cmd/gateway/internal/metrics"
+	"sensorgateway/cmd/gateway/internal/notify"
+	"sensorgateway/gateway"
+	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/chat"
+	"sensorgateway/gateway/dashboard"
+	"sensorgateway/gateway/host"
+	"sensorgateway/gateway/motor"
+	"sensorgateway/sensors"
+	"sensorgateway/sensors/bus"
+	"sensorgateway/wire"
+)
+
+// farewellTime is how long clients have to leave when the gateway stops; the whole
+// stop takes less than the 5 s that are promised.
+const farewellTime = 3 * time.Second
+
+// running is the gateway: its parts, in the order in which they are built.
+type running struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	simulate *simulation // nil: real chips and pins
+	systemd  supervisor
+	memory   string // directory of files in memory, see [state.Options]
+	announce func() // that it is ready
+
+	notify       notify.Notifier
+	motors       *motor.Controller
+	certificates *access.Certificates // nil without TLS
+	buses        buses
+	sockets      []net.Listener
+	clock        *sensors.Clock
+	storage      *storage
+	first        *firsts
+	sampler      *sensors.Sampler
+	pulse        pulse
+	server       *gateway.Server
+	metrics      *metrics.Collector
+}
+
+// build makes the parts, from the inside out: the motors' outputs are off before
+// anything else, and what can fail comes before the storage, so that a start that
+// fails uses no numbers. Nothing runs yet.
+func (g *running) build() (err error) {
+	g.buildMotors()
+	if err := g.buildCertificates(); err != nil {
+		return err
+	}
+	if g.buses, err = openBuses(g.cfg, g.simulate, g.log); err != nil {
+		return err
+	}
+	if g.sockets, err = listen(g.cfg.Listen); err != nil {
+		return err
+	}
+	g.clock = g.newClock()
+	g.storage, err = openStorage(storageOptions{
+		cfg: g.cfg, memory: g.memory, changed: g.storageChanged, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	if by := g.storage.latch.By(); by != "" {
+		g.motors.EStop(by)
+	}
+	g.first = newFirsts(len(g.cfg.Sensors))
+	g.sampler = g.newSampler()
+	g.server = gateway.New(g.serverOptions())
+	g.metrics = g.newMetrics()
+	g.notify.Listen(g.listeners()...)
+	return nil
+}
+
+// close releases what build has made, in the reverse order. What has run has ended.
+func (g *running) close() {
+	for _, l := range g.sockets {
+		_ = l.Close() // most often the server has closed it
+	}
+	g.buses.close()
+	g.motors.Off()
+}
+
+// tasks are what runs, in the order in which it starts. It stops from the outside
+// in: the motors are off at once and the sampler finishes its ticks; then the
+// clients are sent away, and what was reached is written to the disk.
+func (g *running) tasks() []task {
+	tasks := []task{{name: "motors", run: g.motors.Run, ready: g.motors.Ready()}} // off, before anybody can connect
+	for _, l := range g.sockets {
+		tasks = append(tasks, task{name: "clients of " + l.Addr().String(), last: true,
+			run: func(context.Context) error { return g.server.Serve(l) }}) // until the shutdown
+	}
+	return append(tasks,
+		task{name: "shutdown of the server", run: g.shutdownServer, last: true},
+		task{name: "storage", run: g.storage.run, last: true},
+		task{name: "sampler", run: g.sampler.Run},
+		task{name: "metrics", run: g.metrics.Run},
+		task{name: "pulse", run: func(ctx context.Context) error { return g.pulse.watch(ctx, g.beats()) }},
+		task{name: "certificates", run: g.watchCertificates},
+		task{name: "systemd", run: g.supervise},
+	)
+}
+
+// beats are counters that grow at least once a second while their parts work.
+func (g *running) beats() map[string]func() int64 {
+	return map[string]func() int64{
+		"the scheduler of ticks": g.sampler.Beats, "the broadcast": g.server.Beats, "the motors' control": g.motors.Beats,
+	}
+}
+
+// supervise says that the gateway is ready, to people and to systemd, and then
+// feeds systemd's watchdog.
+func (g *running) supervise(ctx context.Context) error {
+	if g.first.wait(ctx) {
+		g.announce()
+		g.systemd.ready(g.status())
+	}
+	g.systemd.watchdog(ctx, g.status, g.beats())
+	g.systemd.stopping()
+	return nil
+}
+
+func (g *running) status() string {
+	return fmt.Sprintf("%s, %d clients", g.server.Quality(), g.server.Clients())
+}
+
+// shutdownServer closes the clients and the sockets when ctx ends.
+func (g *running) shutdownServer(ctx context.Context) error {
+	<-ctx.Done()
+	farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewellTime)
+	defer cancel()
+	if err := g.server.Shutdown(farewell); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil // whoever has not left in time is cut
+}
+
+// epochChanged is called when sequence numbers could not be continued.
+func (g *running) epochChanged(epoch string, next []uint32) {
+	g.storage.history.Begin(epoch, next)
+	g.server.SetEpoch(epoch)
+}
+
+// newSampler returns what reads the configured chips.
+func (g *running) newSampler() *sensors.Sampler {
+	chips, first := sensors.Chips(), g.storage.state.First()
+	var configs []sensors.Config
+	for i, c := range g.cfg.Sensors {
+		if driver, ok := bus.Claimed(c.Bus, c.Address); ok && g.simulate == nil {
+			g.log.Warn("the kernel's own driver holds this chip, and both will disturb each other", "sensor", c.Name,
+				"driver", driver, "fix", fmt.Sprintf("echo %d-%04x | sudo tee /sys/bus/i2c/drivers/%s/unbind", c.Bus, c.Address, driver))
+		}
+		configs = append(configs, sensors.Config{
+			ID: uint16(i), Name: c.Name, Chip: chips[c.Chip], Bus: g.buses[c.Bus], Address: c.Address,
+			Interval: c.Interval, StuckAfter: c.StuckAfter, FirstSeq: first[i],
+		})
+	}
+	var flags wire.Flags
+	if g.simulate != nil {
+		flags = wire.Simulated
+	}
+	return sensors.NewSampler(sensors.Options{
+		Sensors: configs, Clock: g.clock, Flags: flags, Publish: g.notify.Tick, Event: g.notify.Event, Log: g.log,
+	})
+}
+
+// serverOptions is what the server is made of.
+func (g *running) serverOptions() gateway.Options {
+	chips, first := sensors.Chips(), g.storage.state.First()
+	var infos []wire.SensorInfo
+	primary := 0
+	for i, c := range g.cfg.Sensors {
+		if c.Name == g.cfg.Primary {
+			primary = i
+		}
+		chip := chips[c.Chip]
+		infos = append(infos, wire.SensorInfo{
+			ID: uint16(i), Name: c.Name, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(),
+			NextSeq: first[i], Values: chip.Quantities(), Primary: c.Name == g.cfg.Primary,
+		})
+	}
+	room := chat.NewRoom(g.log)
+	o := gateway.Options{
+		Version: version, Epoch: g.storage.state.Epoch(), Simulated: g.simulate != nil, Sensors: infos, Primary: primary,
+		ClockSynced: g.clock.Synced, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
+		History:  g.storage.history,
+		Access:   &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
+		Handlers: g.handlers(), Motors: g.motors,
+		Rooms:      map[string]func(gateway.Peer) gateway.Guest{"/chat": func(p gateway.Peer) gateway.Guest { return room.Enter(p) }},
+		Metrics:    func() any { return g.metrics.Payload() },
+		Exposition: func(w io.Writer) { g.metrics.Expose(w) },
+		Crashed:    g.motors.Off,
+	}
+	if g.certificates != nil {
+		o.TLS = g.certificates.Config()
+	}
+	return o
+}
+
+// newMetrics returns what /metrics shows.
+func (g *running) newMetrics() *metrics.Collector {
+	source := metrics.Source{
+		Version: version, Host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
+		Lateness: g.sampler.Lateness(), Missed: g.sampler.Missed,
+		Clients: g.server.Clients, Frames: g.server.Frames, Accounts: g.server.Accounts,
+		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.Durable, Stored: g.storage.history.Size,
+	}
+	for _, c := range g.cfg.Sensors {
+		source.Sensors = append(source.Sensors, metrics.Sensor{Name: c.Name, Interval: c.Interval})
+	}
+	m := metrics.New(source)
+	for _, s := range g.motors.States() {
+		m.MotorChanged(s)
+	}
+	return m
+}

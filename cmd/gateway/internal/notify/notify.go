@@ -1,0 +1,67 @@
+// Package notify is the one way to listen: whatever wants to know of ticks, events
+// and motors' changes is a [Listener] in the list of a [Notifier].
+//
+// It refuses to know who listens and what is notified of. It has no queue, no lock
+// and no goroutine: a listener is called by whoever notifies.
+package notify
+
+import "sensorgateway/wire"
+
+// A Listener is notified of what happens in the gateway. It is called by several
+// goroutines at the same time: ticks by the sampler's, one after the other;
+// events and motors' changes by those that make them. A call must not wait, for
+// the listeners behind wait with it. It may notify in turn, as an interlock that
+// stops a motor in a tick does: then all listeners have that before those behind
+// have the tick.
+type Listener interface {
+	// Tick has the records of one tick, which the listener must not retain, and the
+	// Unix time minus the time since the machine started, in milliseconds, that
+	// their times were made with. It is on the path from a chip to the sockets and
+	// allocates nothing.
+	Tick(records []wire.Record, offset int64)
+	Event(e wire.Event)
+	MotorChanged(m wire.MotorState)
+}
+
+// Nop is embedded by a listener that needs some of the notifications only.
+type Nop struct{}
+
+// Tick does nothing.
+func (Nop) Tick([]wire.Record, int64) {}
+
+// Event does nothing.
+func (Nop) Event(wire.Event) {}
+
+// MotorChanged does nothing.
+func (Nop) MotorChanged(wire.MotorState) {}
+
+// Notifier is a Listener that notifies others, in their order. The zero value
+// notifies nobody.
+type Notifier struct {
+	listeners []Listener
+}
+
+// Listen sets who is notified, in this order. It is called before anything is
+// notified by another goroutine.
+func (n *Notifier) Listen(listeners ...Listener) { n.listeners = listeners }
+
+// Tick notifies all of a tick.
+func (n *Notifier) Tick(records []wire.Record, offset int64) {
+	for _, l := range n.listeners {
+		l.Tick(records, offset)
+	}
+}
+
+// Event notifies all of an event.
+func (n *Notifier) Event(e wire.Event) {
+	for _, l := range n.listeners {
+		l.Event(e)
+	}
+}
+
+// MotorChanged notifies all of a motor's new state.
+func (n *Notifier) MotorChanged(m wire.MotorState) {
+	for _, l := range n.listeners {
+		l.MotorChanged(m)
+	}
+}

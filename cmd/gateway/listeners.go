@@ -1,0 +1,36 @@
+package main
+
+import (
+	"sensorgateway/cmd/gateway/internal/notify"
+	"sensorgateway/gateway"
+	"sensorgateway/gateway/motor"
+	"sensorgateway/wire"
+)
+
+// listeners are all who are notified of ticks, events and motors' changes, in this
+// order. A new one is a file with a [notify.Listener] and a line here.
+func (g *running) listeners() []notify.Listener {
+	return []notify.Listener{
+		g.storage.state,   // no number is used before it is reserved
+		g.storage.latch,   // no e-stop is seen before it is on its way to the disk
+		g.storage.history, // no record is seen before it is in the log
+		g.first,
+		g.metrics,
+		interlocks{motors: g.motors}, // a motor stops before its clients see why
+		broadcast{g.server},
+	}
+}
+
+// interlocks evaluates the motors' interlocks with each tick.
+type interlocks struct {
+	notify.Nop
+	motors *motor.Controller
+}
+
+func (i interlocks) Tick(records []wire.Record, _ int64) { i.motors.Observe(records) }
+
+// broadcast sends everything to the clients who subscribed to it.
+type broadcast struct{ *gateway.Server }
+
+func (b broadcast) Tick(records []wire.Record, _ int64) { b.Publish(records) }
+func (b broadcast) MotorChanged(m wire.MotorState)      { b.State(m) }

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"periph.io/x/conn/v3/gpio"
+
+	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/gateway/pins"
+	"sensorgateway/sensors/sim"
+)
+
+// simulation is what --simulate asks for.
+type simulation struct {
+	flaky bool
+	room  *sim.Room
+	seed  uint64
+}
+
+// parseSimulation reads steady[:SEED] or flaky[:SEED]; "" is none.
+func parseSimulation(s string) (*simulation, error) {
+	if s == "" {
+		return nil, nil
+	}
+	mode, seed, given := strings.Cut(s, ":")
+	asked := &simulation{flaky: mode == "flaky", seed: 1}
+	if mode != "steady" && mode != "flaky" {
+		return nil, fmt.Errorf("%s: write --simulate, --simulate=steady or --simulate=flaky, and :SEED behind it for another room", s)
+	}
+	if given {
+		var err error
+		if asked.seed, err = strconv.ParseUint(seed, 10, 64); err != nil {
+			return nil, fmt.Errorf("%s: the seed is a whole number, such as --simulate=%s:42", s, mode)
+		}
+	}
+	asked.room = sim.NewRoom(asked.seed)
+	return asked, nil
+}
+
+// bus returns what opens the emulated bus with a number: the chips that the
+// configuration puts there, in one room. A sensor whose name begins with "out"
+// is outdoors.
+func (s *simulation) bus(cfg *config.Config) func(n int) (opener, error) {
+	return func(n int) (opener, error) {
+		b := sim.NewBus(busName(n), s.room, s.seed+uint64(n))
+		for _, chip := range cfg.Sensors {
+			if chip.Bus != n {
+				continue
+			}
+			place := sim.Indoor
+			if strings.HasPrefix(chip.Name, "out") {
+				place = sim.Outdoor
+			}
+			if err := b.Add(chip.Chip, chip.Address, place); err != nil {
+				return nil, err
+			}
+		}
+		if s.flaky {
+			b.SetFlaky()
+		}
+		return b.Open, nil
+	}
+}
+
+// pins returns emulated pins. The one that sets the first motor's speed drives
+// the fan of the emulated room, and the e-stop's contact is closed.
+func (s *simulation) pins(cfg *config.Config) pins.Hardware {
+	fan := ""
+	if len(cfg.Motors) > 0 {
+		o := cfg.Motors[0].Output
+		fan = cmp.Or(o.PWM, o.Enable, o.Pin, o.In1)
+	}
+	emulated := pins.NewSim(func(pin string, duty float64) {
+		if pin == fan {
+			s.room.SetFan(duty)
+		}
+	})
+	if cfg.EStopPin != "" {
+		emulated.SetInput(cfg.EStopPin, gpio.Low)
+	}
+	return emulated
+}
