@@ -200,9 +200,6 @@ func TestDiskStalls(t *testing.T) {
 		lost  bool
 	}{{"half a minute", 300, 100 * time.Millisecond, false}, {"hours", 100_000, 100 * time.Millisecond, true}} {
 		t.Run(tt.name, func(t *testing.T) {
-			if tt.lost && (testing.Short() || raceEnabled) {
-				t.Skip("slow: fills the memory")
-			}
 			synctest.Test(t, func(t *testing.T) {
 				s := &stalling{FS: disk.NewMemory()}
 				var told []error

@@ -27,10 +27,7 @@ func (d *testDisk) copyOf(name string) (*testDisk, []byte) {
 // block or a page is lost, and that is said; nothing that comes out is wrong.
 func TestFlippedBits(t *testing.T) {
 	d, m := newTestDisk(), newMaker(len(rigSensors))
-	seconds, stride := 40, 3
-	if testing.Short() || raceEnabled {
-		stride = 53
-	}
+	seconds, stride := 40, soakOr(3, 31)
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	for range seconds {

@@ -17,10 +17,7 @@ var errnos = []syscall.Errno{syscall.ENOSPC, syscall.EROFS, syscall.EACCES, sysc
 // Each operation fails in turn, once or from then on for a while. What was said
 // to be durable is there in the end; so is all the rest, for memory has room.
 func TestEveryOperationFails(t *testing.T) {
-	step := 1
-	if testing.Short() || raceEnabled {
-		step = 13
-	}
+	step := soakOr(1, 11)
 	for _, errno := range errnos {
 		for _, once := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%v,once=%v", errno, once), func(t *testing.T) {

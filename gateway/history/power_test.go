@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -146,10 +147,7 @@ func (c claim) check(d *testDisk, m *maker, made [][]wire.Record, removed claim,
 }
 
 func TestPowerCuts(t *testing.T) {
-	cuts := 100_000
-	if testing.Short() || raceEnabled {
-		cuts = 4_000
-	}
+	cuts := soakOr(100_000, 10_000)
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // there is nothing but garbage
 	d, m := newTestDisk(), newMaker(len(rigSensors))
 	chance := rand.New(rand.NewPCG(3, 4))
@@ -159,7 +157,7 @@ func TestPowerCuts(t *testing.T) {
 	var r *rig
 	d.changed = func() {
 		ops++
-		if made >= cuts || cuts < 100_000 && ops%7 != 0 {
+		if made >= cuts || cuts < 100_000 && ops%3 != 0 {
 			return
 		}
 		records, removed := [][]wire.Record{m.of(0), m.of(1)}, make(claim, len(rigSensors))
@@ -222,6 +220,15 @@ func TestPowerCuts(t *testing.T) {
 		}
 	}
 	t.Logf("%d cuts in %d operations", made, ops)
+}
+
+// soakOr returns how often to repeat something: soak where GATEWAY_TEST_SOAK is set,
+// as by scripts/soak.
+func soakOr(soak, usual int) int {
+	if os.Getenv("GATEWAY_TEST_SOAK") != "" {
+		return soak
+	}
+	return usual
 }
 
 func textLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
