@@ -120,7 +120,10 @@ func (g *running) printReady(w io.Writer, took time.Duration) {
 		case r.Fault != wire.Good:
 			fmt.Fprintf(&b, "%s\n               %s\n", problem(r.Fault), g.why(i))
 		default:
-			fmt.Fprintf(&b, "%.2f °C  %.1f %%RH   every %v\n", r.Values[0], r.Values[1], c.Interval)
+			for k, q := range g.sensors[i].Quantities() {
+				b.WriteString(q.Text(r.Values[k]) + "  ")
+			}
+			fmt.Fprintf(&b, " every %v\n", c.Interval)
 		}
 	}
 	page, readings := g.urls()
@@ -139,7 +142,10 @@ func (g *running) logReady(took time.Duration) {
 		case r.Fault != wire.Good:
 			g.log.Warn("sensor fails", append(args, "cause", r.Fault, "err", g.why(i))...)
 		default:
-			g.log.Info("sensor measures", append(args, "celsius", fmt.Sprintf("%.2f", r.Values[0]), "humidity", fmt.Sprintf("%.1f", r.Values[1]))...)
+			for k, q := range g.sensors[i].Quantities() {
+				args = append(args, q.Name, q.Text(r.Values[k]))
+			}
+			g.log.Info("sensor measures", args...)
 		}
 	}
 	page, readings := g.urls()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/config"
@@ -44,6 +45,7 @@ type running struct {
 	sockets      []net.Listener
 	clock        *sensors.Clock
 	storage      *storage
+	sensors      []wire.SensorInfo // by their numbers
 	first        *firsts
 	sampler      *sensors.Sampler
 	pulse        pulse
@@ -75,7 +77,8 @@ func (g *running) build() (err error) {
 	if by := g.storage.latch.By(); by != "" {
 		g.motors.EStop(by)
 	}
-	g.first = newFirsts(len(g.cfg.Sensors))
+	g.sensors = g.sensorInfos()
+	g.first = newFirsts(len(g.sensors))
 	g.sampler = g.newSampler()
 	g.server = gateway.New(g.serverOptions())
 	g.metrics = g.newMetrics()
@@ -175,24 +178,26 @@ func (g *running) newSampler() *sensors.Sampler {
 	})
 }
 
-// serverOptions is what the server is made of.
-func (g *running) serverOptions() gateway.Options {
+// sensorInfos are the configured sensors as clients see them, by their numbers.
+func (g *running) sensorInfos() []wire.SensorInfo {
 	chips, first := sensors.Chips(), g.storage.state.First()
 	var infos []wire.SensorInfo
-	primary := 0
 	for i, c := range g.cfg.Sensors {
-		if c.Name == g.cfg.Primary {
-			primary = i
-		}
 		chip := chips[c.Chip]
 		infos = append(infos, wire.SensorInfo{
 			ID: uint16(i), Name: c.Name, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(),
 			NextSeq: first[i], Values: chip.Quantities(), Primary: c.Name == g.cfg.Primary,
 		})
 	}
+	return infos
+}
+
+// serverOptions is what the server is made of.
+func (g *running) serverOptions() gateway.Options {
 	room := chat.NewRoom(g.log)
 	o := gateway.Options{
-		Version: version, Epoch: g.storage.state.Epoch(), Simulated: g.simulate != nil, Sensors: infos, Primary: primary,
+		Version: version, Epoch: g.storage.state.Epoch(), Simulated: g.simulate != nil, Sensors: g.sensors,
+		Primary:     slices.IndexFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Primary }),
 		ClockSynced: g.clock.Synced, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
 		History:  g.storage.history,
 		Access:   &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
@@ -211,13 +216,10 @@ func (g *running) serverOptions() gateway.Options {
 // newMetrics returns what /metrics shows.
 func (g *running) newMetrics() *metrics.Collector {
 	source := metrics.Source{
-		Version: version, Host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
+		Version: version, Sensors: g.sensors, Host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
 		Lateness: g.sampler.Lateness(), Missed: g.sampler.Missed,
 		Clients: g.server.Clients, Frames: g.server.Frames, Accounts: g.server.Accounts,
 		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.Durable, Stored: g.storage.history.Size,
-	}
-	for _, c := range g.cfg.Sensors {
-		source.Sensors = append(source.Sensors, metrics.Sensor{Name: c.Name, Interval: c.Interval})
 	}
 	m := metrics.New(source)
 	for _, s := range g.motors.States() {

@@ -29,7 +29,7 @@ const (
 // Source is where the numbers come from that others have.
 type Source struct {
 	Version  string
-	Sensors  []Sensor // by the sensor number of their records
+	Sensors  []wire.SensorInfo // by the sensor number of their records
 	Host     func() host.Stats
 	Lateness Histogram    // of ticks
 	Missed   func() int64 // ticks
@@ -40,12 +40,6 @@ type Source struct {
 	Steps    func() int64 // of it
 	Durable  func() error // why readings are not stored durably
 	Stored   func() int64 // bytes of readings
-}
-
-// Sensor is one sensor.
-type Sensor struct {
-	Name     string
-	Interval time.Duration
 }
 
 // Histogram counts durations in buckets.
@@ -77,9 +71,9 @@ type machine struct {
 
 // sensorMetrics is one sensor. The hot path writes it without a lock.
 type sensorMetrics struct {
-	name     string
+	info     wire.SensorInfo
 	fresh    time.Duration // how old its newest record can be
-	newest   atomic.Uint64 // temperature and humidity: their bits, NaN if it failed
+	newest   atomic.Uint64 // the bits of its two values, NaN if it failed
 	at       atomic.Int64  // of the newest record, ns since Collector.begin
 	readings atomic.Uint64
 	errors   [len(causes)]atomic.Uint64
@@ -107,9 +101,9 @@ var stopReasons = [...]string{"command", "lease", "run_ms", "max_run", "disconne
 func New(source Source) *Collector {
 	now := time.Now()
 	m := &Collector{source: source, begin: now, start: now, motors: map[string]*motorMetrics{}}
-	for _, c := range source.Sensors {
+	for _, info := range source.Sensors {
 		// The records of a tick come within a second, and one tick may be missed.
-		s := &sensorMetrics{name: c.Name, fresh: 2*c.Interval + 2*time.Second}
+		s := &sensorMetrics{info: info, fresh: 2*time.Duration(info.IntervalMS)*time.Millisecond + 2*time.Second}
 		s.set(wire.Failed(wire.Other, 0), 0) // until the first record
 		m.sensors = append(m.sensors, s)
 	}
@@ -162,13 +156,13 @@ func (s *sensorMetrics) set(r wire.Reading, at time.Duration) {
 	s.at.Store(int64(at))
 }
 
-// live returns the newest reading of a sensor, and false if it failed or came
+// live returns the newest values of a sensor, and false if it failed or came
 // too long before now: a stale number must never pass for a live one.
-func (s *sensorMetrics) live(now time.Duration) (temperature, humidity float32, ok bool) {
+func (s *sensorMetrics) live(now time.Duration) (values [2]float32, ok bool) {
 	at := time.Duration(s.at.Load()) // before the reading, which is as new or newer
 	bits := s.newest.Load()
-	temperature, humidity = math.Float32frombits(uint32(bits>>32)), math.Float32frombits(uint32(bits))
-	return temperature, humidity, temperature == temperature && now-at <= s.fresh
+	values = [2]float32{math.Float32frombits(uint32(bits >> 32)), math.Float32frombits(uint32(bits))}
+	return values, values[0] == values[0] && now-at <= s.fresh
 }
 
 // MotorChanged is called with each state of a motor, the first one included.
@@ -239,12 +233,12 @@ func (m *Collector) Payload() any {
 		Running: now.Sub(m.begin).Truncate(time.Millisecond).Seconds(), Sensors: map[string]sensorPayload{},
 	}
 	for _, s := range m.sensors {
-		_, _, up := s.live(now.Sub(m.begin))
+		_, up := s.live(now.Sub(m.begin))
 		sensor := sensorPayload{Up: up, Readings: s.readings.Load()}
 		for i := range s.errors {
 			sensor.Errors += s.errors[i].Load()
 		}
-		p.Sensors[s.name] = sensor
+		p.Sensors[s.info.Name] = sensor
 	}
 	return p
 }

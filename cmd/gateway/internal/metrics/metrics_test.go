@@ -25,7 +25,7 @@ import (
 func fixedSource() Source {
 	return Source{
 		Version: "1.2.3",
-		Sensors: []Sensor{{Name: "outdoor", Interval: 100 * time.Millisecond}, {Name: "cellar-2", Interval: 10 * time.Second}},
+		Sensors: []wire.SensorInfo{{Name: "outdoor", IntervalMS: 100}, {Name: "cellar-2", IntervalMS: 10_000}},
 		Host: func() host.Stats {
 			yes, no := &host.Condition{Now: true, Occurred: true}, &host.Condition{}
 			return host.Stats{
@@ -96,6 +96,35 @@ func TestMetricsText(t *testing.T) {
 		got = regexp.MustCompile(`(?m)^go_goroutines [1-9]\d*$`).ReplaceAllString(got, "go_goroutines 1")
 		if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
 			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+func TestMetricsOfOtherQuantities(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := fixedSource()
+		source.Sensors = []wire.SensorInfo{
+			{Name: "air", IntervalMS: 100, Values: []wire.Quantity{wire.CO2}},
+			{Name: "roof", IntervalMS: 100, Values: []wire.Quantity{wire.Pressure, wire.Temperature}},
+			{Name: "pipe", IntervalMS: 100, Values: []wire.Quantity{wire.Temperature}},
+		}
+		m := New(source)
+		m.Tick([]wire.Record{goodRecord(0, 612, wire.NotMeasured()), goodRecord(1, 1013.25, -3.5), goodRecord(2, 55.5, wire.NotMeasured())}, 0)
+		m.Tick([]wire.Record{failedRecord(2, wire.NoAck)}, 0)
+		got := exposition(m)
+		parseMetrics(t, got)
+		for _, want := range []string{
+			"# HELP gateway_temperature_celsius Temperature; absent while the sensor fails.\n# TYPE gateway_temperature_celsius gauge\n" +
+				"gateway_temperature_celsius{sensor=\"roof\"} -3.5\n",
+			"gateway_pressure_pascal{sensor=\"roof\"} 101325\n",
+			"gateway_co2_ppm{sensor=\"air\"} 612\n",
+		} {
+			if !strings.Contains(got, want) {
+				t.Errorf("without %s", want)
+			}
+		}
+		if strings.Contains(got, "humidity") || strings.Contains(got, `celsius{sensor="pipe"}`) {
+			t.Errorf("a quantity that is not measured: %s", got)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/host"
+	"sensorgateway/wire"
 )
 
 // expositionText is a text in the expositionText format of Prometheus, version 0.0.4.
@@ -79,31 +80,35 @@ func (m *Collector) Expose(w io.Writer) {
 
 func (m *Collector) writeSensors(t *expositionText) {
 	type reading struct {
-		label                 string
-		temperature, humidity float32
-		live                  bool
+		label  string
+		values [2]float32
+		live   bool
 	}
 	now := time.Since(m.begin)
 	var readings []reading // each sensor is read once
 	for _, s := range m.sensors {
-		r := reading{label: label("sensor", s.name)}
-		r.temperature, r.humidity, r.live = s.live(now)
+		r := reading{label: label("sensor", s.info.Name)}
+		r.values, r.live = s.live(now)
 		readings = append(readings, r)
 	}
 	t.family("gateway_sensor_up", "gauge", "Whether the sensor measures.")
 	for _, r := range readings {
 		t.sample("", r.label, oneIf(r.live))
 	}
-	t.family("gateway_temperature_celsius", "gauge", "Temperature; absent while the sensor fails.")
-	for _, r := range readings {
-		if r.live {
-			t.sample("", r.label, shortest(r.temperature))
-		}
-	}
-	t.family("gateway_humidity_ratio", "gauge", "Relative humidity, 0 to 1; absent while the sensor fails.")
-	for _, r := range readings {
-		if r.live {
-			t.sample("", r.label, shortest(r.humidity/100))
+	for _, q := range wire.Quantities() {
+		begun := false
+		for i, s := range m.sensors {
+			value := slices.IndexFunc(s.info.Quantities(), func(own wire.Quantity) bool { return own.Name == q.Name })
+			if value < 0 {
+				continue
+			}
+			if !begun {
+				t.family("gateway_"+q.Metric.Name, "gauge", q.Metric.Help+"; absent while the sensor fails.")
+				begun = true
+			}
+			if r := readings[i]; r.live && r.values[value] == r.values[value] {
+				t.sample("", r.label, shortest(q.Metric.Base(r.values[value])))
+			}
 		}
 	}
 	t.family("gateway_readings_total", "counter", "Ticks that gave a reading.")
