@@ -7,7 +7,7 @@ import (
 )
 
 // window is what a client that is too slow has not taken: of each sensor the
-// records with the lowest and the highest temperature and humidity, and the last
+// records with the lowest and the highest of each value, and the last
 // (protocol.md, section 5). So it is bounded however long it gets.
 type window struct {
 	sensors []sensorWindow
@@ -24,15 +24,11 @@ const extremes = 4
 
 // key is what one of the extremes is the highest of.
 func key(extreme int, r wire.Record) float32 {
-	switch extreme {
-	case 0:
-		return r.Values[0]
-	case 1:
-		return -r.Values[0]
-	case 2:
-		return r.Values[1]
+	v := r.Values[extreme/2]
+	if extreme%2 == 1 {
+		return -v
 	}
-	return -r.Values[1]
+	return v
 }
 
 // add takes a record in.
@@ -50,14 +46,14 @@ func (w *window) add(r wire.Record) {
 }
 
 // thin drops what is neither extreme nor last. Of equals the first is kept; a
-// failed record is no extreme, for its values are NaN.
+// value that failed or is not measured, NaN, is no extreme.
 func (s *sensorWindow) thin() {
 	var keep [extremes + 2]bool
 	keep[len(s.kept)-1] = true
 	for e := range extremes {
 		best := -1
 		for i, r := range s.kept {
-			if r.Fault == wire.Good && (best < 0 || key(e, r) > key(e, s.kept[best])) {
+			if v := key(e, r); r.Fault == wire.Good && v == v && (best < 0 || v > key(e, s.kept[best])) {
 				best = i
 			}
 		}

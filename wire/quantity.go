@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strconv"
 )
@@ -75,6 +76,9 @@ func (m Metric) Base(value float32) float32 {
 // NotMeasured is the value, a quiet NaN, that stands where a sensor measures
 // nothing: the second value of a sensor of one quantity.
 func NotMeasured() float32 { return Good.NaN() }
+
+// IsNotMeasured tells whether v is [NotMeasured], and no other NaN.
+func IsNotMeasured(v float32) bool { return math.Float32bits(v) == nanBits }
 
 // Quantities returns what the sensor's values are: [SensorInfo.Values], or
 // temperature and humidity if it has none.

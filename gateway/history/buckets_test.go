@@ -103,3 +103,66 @@ func TestBuckets(t *testing.T) {
 		}
 	}
 }
+
+// A sensor of one quantity keeps the NaN of the other, bit by bit, and its
+// measurements are good.
+func TestOneQuantity(t *testing.T) {
+	l := open(t, Options{FS: disk.NewMemory(), Sensors: []string{"a", "b"}})
+	m := newMaker(2)
+	l.Begin("epoch", m.next)
+	bits := func(r wire.Record) string { return string(r.Append(nil)) }
+	want := map[string]bool{}
+	for i := range 20_000 {
+		if i == 10_000 { // the first half is packed in blocks, the rest is not
+			l.maintain(l.maintainer.sealedAt)
+			if err := l.seal(false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tick := m.tick()
+		for i := range tick {
+			if r := &tick[i]; r.Fault == wire.Good && r.Sensor == 1 {
+				r.Values[1] = wire.NotMeasured()
+			}
+			r := tick[i]
+			r.Flags |= wire.Historical
+			want[bits(r)] = true
+		}
+		l.Append(tick, m.offset)
+	}
+	n := 0
+	for next := l.Between(1, math.MinInt64, math.MaxInt64); ; {
+		records, err := next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range records {
+			r.Flags |= wire.Historical
+			if n++; !want[bits(r)] {
+				t.Fatalf("%+v was not appended", r)
+			}
+		}
+	}
+	if n != len(m.of(1)) {
+		t.Errorf("%d records, want %d", n, len(m.of(1)))
+	}
+	good, failed := 0, 0
+	for _, b := range allBuckets(t, l.Buckets(1, math.MinInt64, math.MaxInt64, 60_000)) {
+		good, failed = good+int(b.Count), failed+int(b.Failed)
+		if v := b.Values; b.Count > 0 && (!(v[0].Min <= v[0].Mean && v[0].Mean <= v[0].Max) || v[1].Mean == v[1].Mean || v[1].Min == v[1].Min) {
+			t.Fatalf("bucket %+v", b)
+		}
+	}
+	wantGood := 0
+	for _, r := range m.of(1) {
+		if r.Fault == wire.Good {
+			wantGood++
+		}
+	}
+	if good != wantGood || failed != n-wantGood {
+		t.Errorf("%d good and %d failed, want %d and %d", good, failed, wantGood, n-wantGood)
+	}
+}

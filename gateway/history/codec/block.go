@@ -109,7 +109,7 @@ type Summary struct {
 	Values       [2]Stat
 }
 
-// Stat is the range and the sum of some values.
+// Stat is the range and the sum of some values, NaN if one of them was not measured.
 type Stat struct {
 	Min, Max float32
 	Sum      float64
@@ -135,13 +135,16 @@ func (s *Stat) Merge(x Stat, first bool) {
 
 // Cause returns the fault of r, by its NaNs if the field does not say.
 func Cause(r wire.Record) wire.Fault {
-	if r.Fault == wire.Good && r.Values[1] != r.Values[1] && r.Values[0] == r.Values[0] {
+	if r.Fault != wire.Good {
+		return r.Fault
+	}
+	if f := r.Reading.Fault(); f != wire.Good {
+		return f
+	}
+	if v := r.Values[1]; v != v && !wire.IsNotMeasured(v) {
 		return wire.Other
 	}
-	if r.Fault == wire.Good {
-		return r.Reading.Fault()
-	}
-	return r.Fault
+	return wire.Good
 }
 
 // Add adds the next record.
