@@ -6,9 +6,9 @@ import (
 	"sensorgateway/wire"
 )
 
-// account is a session's account of readings, the broadcaster's under its lock. While
-// the session is quick, it grows with its feed's, and costs nothing; when it is
-// slow, it is kept by hand.
+// account counts a session's readings, under the broadcaster's lock. While the
+// session is quick, it follows from its feed's totals and costs nothing; when it is
+// slow, each reading is counted.
 type account struct {
 	settled wire.Stats // up to base, without what waits
 	base    totals     // the feed's when it was settled
@@ -44,8 +44,8 @@ func (a *account) stats() wire.Stats {
 	return s
 }
 
-// forget ends the subscription with what waits for it: it is due no more.
-func (a *account) forget() {
+// cancel ends the subscription with its window: what is in it is no longer due.
+func (a *account) cancel() {
 	if a.waiting != nil {
 		a.settled.Produced -= uint64(a.waiting.total)
 		a.waiting = nil
@@ -58,11 +58,11 @@ func (a *account) missing(n uint64) {
 	a.settled.Missed += n
 }
 
-// delivered takes a part out of the window: it was handed to the socket.
-func (a *account) delivered(part *window) {
-	kept := uint64(part.kept())
+// delivered takes a batch out of the window: the connection has taken it.
+func (a *account) delivered(batch *window) {
+	kept := uint64(batch.kept())
 	a.settled.Delivered += kept
-	a.settled.Conflated += uint64(part.total) - kept
-	a.waiting.sensors = slices.Delete(a.waiting.sensors, 0, len(part.sensors))
-	a.waiting.total -= part.total
+	a.settled.Conflated += uint64(batch.total) - kept
+	a.waiting.sensors = slices.Delete(a.waiting.sensors, 0, len(batch.sensors))
+	a.waiting.total -= batch.total
 }

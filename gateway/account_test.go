@@ -178,7 +178,7 @@ func (r *riot) step() {
 		r.replace(i)
 	case r.chance(5000):
 		r.restarts++
-		r.broadcaster.restart()
+		r.broadcaster.restartAll()
 		for i, c := range r.clients {
 			close(c.mood)
 			<-c.done

@@ -19,8 +19,8 @@ func (set sensorSet) first() int { return bits.TrailingZeros64(uint64(set)) }
 // A feed is a kind of subscription: its members get the same bytes.
 type feed struct {
 	feedKey
-	members []member   // the quick ones: a tick touches nothing else
-	slow    []*session // those whose socket was full
+	members []member   // the quick sessions: a tick touches nothing else
+	slow    []*session // those whose connection refused a tick
 	totals
 	frame  []byte // the present tick's, encoded once; reused
 	frames int    // how many frames that is
@@ -38,25 +38,25 @@ type feedKey struct {
 	sensors  sensorSet
 }
 
-// give gives the present tick to the quick sessions. before is what the feed had
+// send offers the present tick to the quick sessions. before is what the feed had
 // until then.
-func (f *feed) give(before totals) {
+func (f *feed) send(before totals) {
 	for i := 0; i < len(f.members); i++ {
 		if f.members[i].out.Offer(f.frame) {
 			continue
 		}
-		// It leaves the fast path, and this tick is the first that waits.
+		// It is slow from now on, and this tick is the first in its window.
 		c := f.members[i].c
 		c.settle(before)
 		c.waiting, c.took = &window{}, time.Now()
-		f.members = remove(f.members, i)
+		f.members = removeAt(f.members, i)
 		f.slow = append(f.slow, c)
 		i--
 	}
 }
 
-// keep lets a slow session's window have a tick.
-func (f *feed) keep(c *session, records []wire.Record) {
+// conflate adds a tick to a slow session's window.
+func (f *feed) conflate(c *session, records []wire.Record) {
 	for _, r := range records {
 		if f.sensors.has(r.Sensor) {
 			c.waiting.add(r)
@@ -64,23 +64,23 @@ func (f *feed) keep(c *session, records []wire.Record) {
 	}
 }
 
-// latePart is how much of what waits a slow client is offered at a time, in
-// bytes: half of what may be on its way to a quick one.
-const latePart = conn.UnsentLimit / 2
+// lateBatch is how many bytes of its window a slow client is offered at a time:
+// half of what may be on its way to a quick one.
+const lateBatch = conn.UnsentLimit / 2
 
-// retry offers those slow sessions that have drained what waits for them, in
-// parts. Who has taken all of it is quick again.
+// retry offers slow sessions whose connection has drained what is in their window,
+// in batches. A session that has taken all of it is quick again.
 func (f *feed) retry() {
 	for i := 0; i < len(f.slow); i++ {
 		c := f.slow[i]
 		late := feed{feedKey: feedKey{f.protocol, ^sensorSet(0)}}
 		for c.waiting.total > 0 && c.out.Drained() {
-			part := c.waiting.part(recordsIn(latePart, f.protocol))
-			late.encode(part.records(), c.s.opts.Sensors)
+			batch := c.waiting.batch(recordsIn(lateBatch, f.protocol))
+			late.encode(batch.records(), c.s.opts.Sensors)
 			if !c.out.Offer(late.frame) {
 				break
 			}
-			c.delivered(part)
+			c.delivered(batch)
 			c.s.broadcaster.frames.Add(int64(late.frames))
 		}
 		if c.waiting.total > 0 {
@@ -88,7 +88,7 @@ func (f *feed) retry() {
 		}
 		c.settle(f.totals)
 		c.waiting = nil
-		f.slow = remove(f.slow, i)
+		f.slow = removeAt(f.slow, i)
 		f.members = append(f.members, member{c.out, c})
 		i--
 	}
@@ -101,14 +101,6 @@ func recordsIn(bytes int, protocol string) int {
 		size = 160
 	}
 	return max(bytes/size, 1)
-}
-
-// remove removes the i-th; the order does not matter.
-func remove[T any](all []T, i int) []T {
-	last := len(all) - 1
-	all[i] = all[last]
-	clear(all[last:]) // for the garbage collector
-	return all[:last]
 }
 
 // encode makes the frames of a tick for the feed, to be sent in one write.

@@ -1,16 +1,15 @@
 // Package gateway broadcasts readings: one [Server] takes a tick's records from
-// whoever makes them and broadcasts them to any number of WebSocket clients,
-// none of which can delay another.
+// whoever makes them and sends them to any number of WebSocket clients, none of
+// which can delay another.
 //
 // It knows the wire and WebSocket. It refuses to know periph, YAML, systemd and
-// which sensors there are: they are data it is given. Whatever else listens or
-// acts reaches it as a function.
+// which sensors there are: they are data it is given. Whatever acts on a client's
+// behalf is a [Handler] or an endpoint from outside.
 //
-// A reading's way: [Server.Publish] hands a tick to the broadcaster's goroutine (broadcast.go),
-// which encodes it once for each kind of subscription and offers the frame to
-// each client's outbox (outbox.go), which keeps frames whole and in order. What
-// owns the connection, below TLS, is its socket (socket.go), which never waits.
-// A client's own goroutine (session.go) only reads.
+// A reading's way: [Server.Publish] hands a tick to the broadcaster's goroutine
+// (broadcast.go), which encodes it once for each kind of subscription (feed.go)
+// and offers the frame to each client's connection (package conn), which never
+// waits. A client's own goroutine (session.go) only reads.
 package gateway
 
 import (
@@ -34,7 +33,7 @@ import (
 // bits.
 const MaxSensors = 64
 
-// Options is what a Server has to be told.
+// Options are a Server's.
 type Options struct {
 	Version   string
 	Epoch     string
@@ -51,8 +50,10 @@ type Options struct {
 	History History // nil: nothing is retained
 	// Handlers carry out commands, by action: one without a handler is unknown.
 	Handlers map[string]Handler
-	Motors   Motors                      // nil: there are none
-	Rooms    map[string]func(Peer) Guest // further conversations, by path
+	Motors   Motors // nil: there are none
+	// Endpoints are further WebSocket endpoints, by path: each is called for a client
+	// that connects.
+	Endpoints map[string]func(Sender) Receiver
 	// Metrics is the payload of /metrics for WebSocket clients, Exposition the
 	// Prometheus text.
 	Metrics    func() any
@@ -65,11 +66,11 @@ type Options struct {
 
 // Access says who may connect, and who may command.
 type Access interface {
-	Check(*http.Request) error // is told to the client with 403
+	Check(*http.Request) error // the client gets it with 403
 	MayCommand(*http.Request) bool
 }
 
-// Client is one who is connected.
+// Client is a connected client.
 type Client struct {
 	ID         string // unique in this process
 	Name       string // for people: where it connects from
@@ -96,37 +97,22 @@ func (noMotors) States() []wire.MotorState { return []wire.MotorState{} }
 func (noMotors) Running(string) bool       { return false }
 func (noMotors) Lost(string)               {}
 
-// A Peer is a client as a room sees it. Send waits for nothing; after Close
-// nothing is sent.
-type Peer interface {
-	Send(text []byte)
-	Close(code int, reason string)
-}
-
-// A Guest is what a room makes of a peer: it is given the peer's messages, and
-// told when it has left.
-type Guest interface {
-	Message(text []byte)
-	Left()
-}
-
 // A Server is the gateway's face to the network.
 type Server struct {
 	opts        Options
 	broadcaster *broadcaster
 	http        *http.Server
 	stopping    atomic.Bool
-	clients     atomic.Int64 // upgraded or being upgraded
+	clients     places // upgraded or being upgraded
 	ids         atomic.Int64
-	watchers    atomic.Int64 // clients of /metrics
-	echoes      atomic.Int64 // clients of /echo
 	relay       relay
+	echoRules   *rules
 	sessions    sync.WaitGroup
 	ctx         context.Context // of handlers
 	end         func()
 }
 
-// New returns a server that serves nobody yet. Its broadcaster runs until [Server.Shutdown].
+// New returns a server without listeners. Its broadcaster runs until [Server.Shutdown].
 func New(opts Options) *Server {
 	if opts.MaxClients == 0 {
 		opts.MaxClients = 10_000
@@ -135,9 +121,10 @@ func New(opts Options) *Server {
 		opts.Motors = noMotors{}
 	}
 	if opts.Access == nil {
-		opts.Access = openHouse{}
+		opts.Access = everybody{}
 	}
-	s := &Server{opts: opts}
+	s := &Server{opts: opts, echoRules: &rules{size: echoSize, binary: true, places: &places{most: maxEchoes}}}
+	s.clients.most = int64(opts.MaxClients)
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.broadcaster = newBroadcaster(s)
 	s.http = &http.Server{
@@ -165,50 +152,46 @@ func New(opts Options) *Server {
 	return s
 }
 
-// Publish gives the records of a tick to all who subscribed. It copies them. It
-// waits only when the broadcaster is behind by many ticks, so that an overloaded
-// machine shows as ticks that were missed, never as readings that vanished.
+// Publish sends the records of a tick to all clients that subscribe to them. It
+// copies them, and waits only when the broadcaster is behind by many ticks: an
+// overloaded machine shows as missed ticks, never as lost readings.
 func (s *Server) Publish(records []wire.Record) { s.broadcaster.publish(records) }
 
-// SetEpoch begins another epoch: sequence numbers could not be continued. Who
-// resumes by number is told to come back.
+// SetEpoch begins another epoch: sequence numbers could not be continued. Clients
+// that count them are closed with 1012 and have to reconnect.
 func (s *Server) SetEpoch(epoch string) { s.broadcaster.setEpoch(epoch) }
 
-// RestartStreams sends away who gets readings, each with a time of its own to
-// come back at: the times of the next ticks lie before those of the last ones.
-// The goroutine that publishes calls it, between the two.
+// RestartStreams closes all clients that get readings with 1012, each with a time
+// of its own to reconnect at, because the times of the next ticks lie before those
+// of the last ones. The goroutine that publishes calls it, between the two.
 func (s *Server) RestartStreams() { s.broadcaster.restartStreams() }
 
 // Beats grows at least once a second while the broadcaster's goroutine advances.
 func (s *Server) Beats() int64 { return s.broadcaster.beats.Load() }
 
 // Clients is how many WebSocket clients there are.
-func (s *Server) Clients() int { return int(s.clients.Load()) }
+func (s *Server) Clients() int { return int(s.clients.taken.Load()) }
 
-// Quality tells how many sensors measure, and what ails the others.
+// Quality tells how many sensors measure, and what is wrong with the others.
 func (s *Server) Quality() string {
 	reason, _ := s.broadcaster.quality()
 	return reason
 }
 
-// Frames is how many frames with readings were handed to clients.
+// Frames is how many frames with readings clients have taken.
 func (s *Server) Frames() int64 { return s.broadcaster.frames.Load() }
 
-// Accounts returns the sum of all clients' accounts of readings, those who have
-// left included, and how many readings were waiting for clients when they left.
+// Accounts returns the sum of all clients' accounts of readings, including clients
+// that have left, and how many readings were queued for clients when they left.
 func (s *Server) Accounts() (sum wire.Stats, abandoned uint64) { return s.broadcaster.accounts() }
 
-// State tells a motor's change to those who subscribed to motors.
+// State sends a motor's change to all clients that subscribe to motors.
 func (s *Server) State(m wire.MotorState) {
-	s.broadcaster.mu.Lock()
-	defer s.broadcaster.mu.Unlock()
 	s.broadcaster.send(wire.Envelope{Type: "state", Payload: m}, func(c *session) bool { return c.motors })
 }
 
-// Event tells an event to those who subscribed to events.
+// Event sends an event to all clients that subscribe to events.
 func (s *Server) Event(e wire.Event) {
-	s.broadcaster.mu.Lock()
-	defer s.broadcaster.mu.Unlock()
 	s.broadcaster.send(wire.Envelope{Type: "event", Payload: e}, func(c *session) bool { return c.events })
 }
 
@@ -227,17 +210,17 @@ func (s *Server) Serve(l net.Listener) error {
 const (
 	// plainTimeout is how long plain requests have when the server stops.
 	plainTimeout = 500 * time.Millisecond
-	// cutTime is how long clients may take to end that were cut. Only a disk that
-	// hangs while a replay reads it makes it longer.
+	// cutTime is how long sessions may take to end whose connections were cut. Only a
+	// disk that hangs while a replay reads it makes it longer.
 	cutTime = 500 * time.Millisecond
 )
 
-// Shutdown closes every client with 1012 and a time of its own to come back at,
-// waits for them until ctx ends, and then cuts who is left. If even these do not
-// end, it says so after a moment, with the error of ctx.
+// Shutdown closes every client with 1012 and a time of its own to reconnect at,
+// waits for them until ctx ends, and then cuts the connections that are left. If
+// even their sessions do not end, it returns the error of ctx after a moment.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopping.Store(true)
-	s.broadcaster.restart()
+	s.broadcaster.restartAll()
 	// A connection that has not asked for anything yet is no reason to wait.
 	short, cancel := context.WithTimeout(ctx, plainTimeout)
 	defer cancel()
@@ -254,7 +237,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		select {
 		case <-done:
 		case <-time.After(cutTime):
-			err = errors.Join(err, fmt.Errorf("clients wait for what they missed: %w", ctx.Err()))
+			err = errors.Join(err, fmt.Errorf("shutdown: sessions still wait for the disk that they replay from: %w", ctx.Err()))
 		}
 	}
 	s.broadcaster.stop()
@@ -262,8 +245,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(err, s.http.Close())
 }
 
-// openHouse is the access of a server that was given none.
-type openHouse struct{}
+// everybody is the access of a server that was given none.
+type everybody struct{}
 
-func (openHouse) Check(*http.Request) error     { return nil }
-func (openHouse) MayCommand(*http.Request) bool { return true }
+func (everybody) Check(*http.Request) error     { return nil }
+func (everybody) MayCommand(*http.Request) bool { return true }

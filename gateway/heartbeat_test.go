@@ -94,7 +94,7 @@ func TestOperatorsHeartbeat(t *testing.T) {
 		c.driving, c.pinged = true, time.Time{}
 		for i := range looks {
 			pongs := c.pongs.Load()
-			if c.heartbeat(look(i)); !c.pinged.Equal(look(i)) {
+			if c.beat(look(i)); !c.pinged.Equal(look(i)) {
 				continue
 			}
 			pings, last = pings+1, i
@@ -123,7 +123,7 @@ func TestOperatorsHeartbeat(t *testing.T) {
 func TestPongsForEver(t *testing.T) {
 	upgraded := make(chan *session, 1)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &session{talk: unlimited{}}
+		c := &session{endpoint: silent{}, rules: &rules{size: readLimit}}
 		var err error
 		if c.ws, c.out, err = conn.Upgrade(w, r, nil); err != nil {
 			t.Error(err)
@@ -156,11 +156,10 @@ func TestPongsForEver(t *testing.T) {
 	}
 }
 
-// unlimited is an endpoint whose clients may send as often as they like.
-type unlimited struct{ conversation }
+// silent is an endpoint that answers nothing.
+type silent struct{ endpoint }
 
-func (unlimited) limits() limits                { return limits{size: readLimit} }
-func (unlimited) message(*session, int, []byte) {}
+func (silent) message(*session, int, []byte) {}
 
 // dialDeaf returns a connection whose client has asked for readings and does not read.
 func (s *testServer) dialDeaf() net.Conn {
@@ -215,7 +214,7 @@ func testDeafClient(t *testing.T, s *testServer) {
 				t.Error("it was given up too early")
 			}
 			if over = c.overdue(c.took.Add(tooSlow)); over {
-				c.heartbeat(c.took.Add(tooSlow))
+				c.beat(c.took.Add(tooSlow))
 			}
 		})
 	}

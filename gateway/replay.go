@@ -42,14 +42,16 @@ type Replayer interface {
 }
 
 const (
-	// maxReplays are under way at a time, each for a turn: a reader takes tens of
-	// kilobytes a sensor, and after an outage all clients come back at once.
+	// maxReplays are under way at a time, each for replayTime before the next one's
+	// turn comes: a reader takes tens of kilobytes a sensor, and after an outage all
+	// clients reconnect at once.
 	maxReplays = 16
 	replayTime = time.Second
-	// lull is how long a replay waits for the socket, or for the disk.
+	// lull is how long a replay waits for the connection, or for the disk.
 	lull = 2 * time.Millisecond
-	// A record that must be there may wait for a slow disk: so long it is waited for
-	// while others come live, and so long by a client that gets nothing meanwhile.
+	// A slow disk may show a record late that must be there. recordWithin is how long a
+	// replay waits for it while others come live, silentWithin how long if the client
+	// gets nothing meanwhile.
 	recordWithin = 40 * time.Second
 	silentWithin = 2 * time.Second
 )
@@ -61,7 +63,7 @@ type replay struct {
 	stop chan struct{}
 	done chan struct{}
 
-	lanes []*lane // the broadcaster's, under its lock
+	lanes []*lane // under the broadcaster's lock
 
 	// The goroutine's.
 	pace conn.Pace
@@ -71,20 +73,20 @@ type replay struct {
 // lane is what a client is still to get of one sensor's past.
 type lane struct {
 	sensor uint16
-	after  uint32 // the last number that is done with
+	after  uint32 // the last number that was sent, or counted as missed
 	end    uint32 // the first number that comes live
-	told   uint32 // that the numbers before this one are gone
+	first  uint32 // the client knows that numbers before this one are lost
 	topic  string // of the subscription
 	single bool   // nothing comes live until this lane has caught up: it has no end yet
 	since  int64  // the time from which a single lane is read
 	any    bool   // a single lane has had a record
 
 	// The goroutine's.
-	mark  int64 // of the batch that a single lane had its last record from
-	ahead int64 // and of the one at hand
-	next  func() ([]wire.Record, error)
-	batch []wire.Record // read and not sent
-	empty time.Time     // since when there is nothing to read, although there must be
+	mark   int64 // of the batch that a single lane had its last record from
+	ahead  int64 // and of the one at hand
+	next   func() ([]wire.Record, error)
+	unsent []wire.Record // of the batch that was read last
+	empty  time.Time     // since when there is nothing to read, although there must be
 }
 
 // left is how many numbers are to come. A single lane does not know.
@@ -133,7 +135,7 @@ func (b *broadcaster) resume(sub wire.Subscription, sensors sensorSet, answer *w
 		}
 		// Behind a loss in the middle there may be more to have.
 		if wire.Before(after+1, next) && b.s.opts.History != nil && (sub.Epoch == b.epoch || first != next) {
-			lanes = append(lanes, &lane{sensor: sensor, after: after, end: next, told: first, topic: sub.Topic})
+			lanes = append(lanes, &lane{sensor: sensor, after: after, end: next, first: first, topic: sub.Topic})
 		}
 	}
 	recovered := len(from) == 0
@@ -149,8 +151,8 @@ func soonest(a, b uint32) uint32 {
 	return b
 }
 
-// follow brings a client what is kept of its one sensor since a time, and then
-// what comes live, in one lane.
+// follow sends a client the retained readings of its one sensor since a time, and
+// then what comes live, in one lane.
 func (b *broadcaster) follow(c *session, sensor uint16, since int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -174,8 +176,8 @@ func (c *session) following() (set sensorSet) {
 	return set
 }
 
-// replay begins some sensors anew: with the lanes, if there are any of them, in
-// the place of those that it had. b.mu is held.
+// replay restarts the streams of some sensors: with new lanes, if there are any,
+// in the place of those that they had. b.mu is held.
 func (b *broadcaster) replay(c *session, anew sensorSet, lanes []*lane) {
 	b.cancel(c, anew)
 	for _, l := range lanes {
@@ -193,8 +195,8 @@ func (b *broadcaster) replay(c *session, anew sensorSet, lanes []*lane) {
 	}
 }
 
-// cancel takes away the lanes of some sensors, and what waits of these for a
-// slow client: it is due no more. b.mu is held.
+// cancel removes the lanes of some sensors, and their part of a slow client's
+// window: it is no longer due. b.mu is held.
 func (b *broadcaster) cancel(c *session, sensors sensorSet) {
 	if c.waiting != nil {
 		c.settled.Produced -= uint64(c.waiting.drop(sensors))
@@ -212,7 +214,7 @@ func (b *broadcaster) cancel(c *session, sensors sensorSet) {
 	})
 }
 
-// run brings lane after lane, a batch of each in turn, until there is none left.
+// run sends lane after lane, a batch of each in turn, until there is none left.
 func (r *replay) run() {
 	defer close(r.done)
 	b := r.c.s.broadcaster
@@ -222,18 +224,17 @@ func (r *replay) run() {
 		case <-r.stop:
 			return
 		}
-		more = r.turn(time.Now().Add(b.replayTime))
+		more = r.serve(time.Now().Add(b.replayTime))
 		<-b.replays
 	}
 }
 
-// turn brings what can be brought until the deadline, and returns whether there
-// is more.
-func (r *replay) turn(deadline time.Time) bool {
+// serve sends what can be sent until the deadline, and returns whether there is more.
+func (r *replay) serve(deadline time.Time) bool {
 	var mine []*lane // those that hold a reader
 	defer func() {
 		for _, l := range mine {
-			l.next, l.batch = nil, nil
+			l.next, l.unsent = nil, nil
 		}
 	}()
 	for n := 0; n == 0 || time.Now().Before(deadline); n++ {
@@ -244,8 +245,8 @@ func (r *replay) turn(deadline time.Time) bool {
 		if l.next == nil {
 			l.next, mine = r.open(l), append(mine, l)
 		}
-		if len(l.batch) == 0 && !r.read(l) || !r.pace.Ready(r.c.out) || !r.send(l) {
-			if !r.rest() {
+		if len(l.unsent) == 0 && !r.read(l) || !r.pace.Ready(r.c.out) || !r.send(l) {
+			if !r.wait() {
 				return false
 			}
 		}
@@ -278,8 +279,8 @@ func (r *replay) open(l *lane) func() ([]wire.Record, error) {
 	}
 }
 
-// rest waits a moment, and returns false if the client has left meanwhile.
-func (r *replay) rest() bool {
+// wait waits a moment, and returns false if the client has left meanwhile.
+func (r *replay) wait() bool {
 	timer := time.NewTimer(lull)
 	defer timer.Stop()
 	select {
@@ -293,13 +294,13 @@ func (r *replay) rest() bool {
 // read reads a lane's next batch, and returns whether there is something to send.
 func (r *replay) read(l *lane) bool {
 	var err error
-	if l.batch, err = l.next(); err != nil {
-		l.batch = nil // the end, or what cannot be read: what is lost, Kept knows
+	if l.unsent, err = l.next(); err != nil {
+		l.unsent = nil // the end, or what cannot be read: Kept knows what is lost
 	}
 	if !l.single { // what is beyond its end comes live
-		l.batch = l.batch[:sort.Search(len(l.batch), func(i int) bool { return !wire.Before(l.batch[i].Seq, l.end) })]
+		l.unsent = l.unsent[:sort.Search(len(l.unsent), func(i int) bool { return !wire.Before(l.unsent[i].Seq, l.end) })]
 	}
-	if len(l.batch) > 0 {
+	if len(l.unsent) > 0 {
 		l.empty = time.Time{}
 		return true
 	}
@@ -344,29 +345,29 @@ func (r *replay) drop(l *lane) {
 	r.lanes = slices.DeleteFunc(r.lanes, func(other *lane) bool { return other == l })
 }
 
-// lost tells that numbers before first are gone, unless that was told. b.mu is held.
+// lost tells the client that numbers before first are lost, unless it knows. b.mu is held.
 func (r *replay) lost(l *lane, first uint32) {
-	if first == l.after+1 || !wire.Before(l.told, first) {
+	if first == l.after+1 || !wire.Before(l.first, first) {
 		return
 	}
-	l.told = first
+	l.first = first
 	recovered := false
 	r.c.sendJSON(wire.Envelope{Type: "subscribed", Payload: wire.Subscribed{
 		Topic: l.topic, Recovered: &recovered, From: map[string]uint32{r.c.s.opts.Sensors[l.sensor].Name: first}}})
 }
 
-// send sends the beginning of a lane's batch, and returns false if the socket
+// send sends the beginning of a lane's batch, and returns false if the connection
 // does not take it now, or has something live to take first.
 func (r *replay) send(l *lane) bool {
 	b, c := r.c.s.broadcaster, r.c
-	n := min(len(l.batch), recordsIn(r.pace.Part(), c.protocol))
-	r.feed.encode(l.batch[:n], c.s.opts.Sensors)
-	last := l.batch[n-1].Seq
+	n := min(len(l.unsent), recordsIn(r.pace.Batch(), c.protocol))
+	r.feed.encode(l.unsent[:n], c.s.opts.Sensors)
+	last := l.unsent[n-1].Seq
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !slices.Contains(r.lanes, l) {
-		l.batch = nil
-		return true // it is gone
+		l.unsent = nil
+		return true // it was cancelled
 	}
 	if c.waiting != nil {
 		return false
@@ -390,7 +391,7 @@ func (r *replay) send(l *lane) bool {
 	if l.single {
 		l.mark, l.any = l.ahead, true
 	}
-	l.after, l.batch = last, l.batch[n:]
+	l.after, l.unsent = last, l.unsent[n:]
 	if !l.single && l.after == l.end-1 {
 		r.drop(l)
 	}

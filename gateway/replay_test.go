@@ -411,7 +411,7 @@ func TestRandomReplays(t *testing.T) {
 			}
 		case 1:
 			since := map[string]uint32{"indoor": 7 + rnd.Uint32N(3000), "outdoor": 7 + rnd.Uint32N(3000)}
-			if err := s.broadcaster.subscribe(m.session, m.session.talk.(*stream), wire.Subscription{Topic: "sensors", Epoch: "e1", Since: since}, nil); err != nil {
+			if err := s.broadcaster.subscribe(m.session, m.session.endpoint.(*stream), wire.Subscription{Topic: "sensors", Epoch: "e1", Since: since}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

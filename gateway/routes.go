@@ -14,14 +14,15 @@ import (
 	"sensorgateway/wire"
 )
 
-// Everything a client may ask for by HTTP or by upgrade: protocol.md, section 1.
+// routes answers everything that a client may ask for, plain or by upgrade:
+// protocol.md, section 1.
 func (s *Server) routes() http.Handler {
 	plain := http.NewServeMux()
 	plain.Handle("/", api.New(api.Options{
 		Sensors: s.opts.Sensors, Live: s.broadcaster, History: s.opts.History, Alive: s.opts.Alive,
 		Exposition: s.opts.Exposition, Else: s.opts.Page, Log: s.opts.Log,
 	}))
-	for _, path := range append([]string{"/echo", "/relay"}, slices.Collect(maps.Keys(s.opts.Rooms))...) {
+	for _, path := range append([]string{"/echo", "/relay"}, slices.Collect(maps.Keys(s.opts.Endpoints))...) {
 		plain.HandleFunc(path, needsUpgrade)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -44,59 +45,77 @@ func needsUpgrade(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "this is a WebSocket endpoint", http.StatusUpgradeRequired)
 }
 
-// endpoint returns the conversation of a WebSocket path, and subscribes the
-// session to what a stream begins with: all sensors for "/" (or the primary one
-// on readings.v1), one for "/sensors/NAME". ?since=UNIXMS has the past first.
-func (s *Server) endpoint(c *session, u *url.URL, protocol string) conversation {
-	path := u.Path
+// route gives a session the endpoint of its path.
+func (s *Server) route(c *session, u *url.URL, protocol string) {
 	c.protocol = protocol
-	own := s.opts.Primary
-	c.sensors = sensorSet(1)<<len(s.opts.Sensors) - 1
-	if name, ok := strings.CutPrefix(path, "/sensors/"); ok {
-		if own = s.broadcaster.index(name); own >= 0 {
-			path, c.sensors = "/", 1<<own
-		}
+	if sensor, ok := s.streamOf(u.Path); ok {
+		s.routeStream(c, u, sensor)
+		return
 	}
-	if path == "/" {
-		if protocol == "" {
-			c.protocol = wire.ReadingsV1
-		}
-		if c.protocol == wire.ReadingsV1 {
-			c.sensors = 1 << own
-		}
-		t := &stream{own: own}
-		var err error
-		if t.since, t.past, err = sinceOf(u); err == nil && t.past && c.sensors != 1<<own {
-			err = errors.New("since goes with one sensor: /sensors/NAME?since=UNIXMS")
-		}
-		if err == nil && c.protocol == wire.ReadingsV1 {
-			err = s.broadcaster.carries(own)
-		}
-		if err != nil {
-			c.feedKey = feedKey{}
-			return nowhere{reason: err.Error()}
-		}
-		if t.past {
-			c.sensors = 0 // until it has caught up
-		}
-		return t
-	}
-	c.feedKey = feedKey{} // no readings, no hello
-	if enter := s.opts.Rooms[path]; enter != nil {
-		return &visit{enter: enter}
-	}
+	c.protocol = "" // no readings, no hello
+	enter := s.opts.Endpoints[u.Path]
 	switch {
-	case path == "/echo":
-		return echo{}
-	case path == "/relay":
-		return &s.relay
-	case path == "/metrics" && s.opts.Metrics != nil:
-		return watch{}
+	case enter != nil:
+		c.endpoint, c.rules = &external{enter: enter}, listenerRules
+	case u.Path == "/echo":
+		c.endpoint, c.rules = echo{}, s.echoRules
+	case u.Path == "/relay":
+		c.endpoint, c.rules = &s.relay, relayRules
+	case u.Path == "/metrics" && s.opts.Metrics != nil:
+		c.endpoint, c.rules, c.metrics = metrics{}, listenerRules, true
+	default:
+		c.endpoint, c.rules = unknown{"Unknown endpoint"}, unknownRules
 	}
-	return nowhere{reason: "Unknown endpoint"}
 }
 
-// sinceOf reads the time that a client wants the past from. ok is false if it
+// streamOf returns the sensor of a path of readings, -1 for all sensors.
+func (s *Server) streamOf(path string) (sensor int, ok bool) {
+	if path == "/" {
+		return -1, true
+	}
+	name, ok := strings.CutPrefix(path, "/sensors/")
+	if !ok {
+		return 0, false
+	}
+	sensor = s.broadcaster.index(name)
+	return sensor, sensor >= 0
+}
+
+// routeStream subscribes a session to what a stream begins with: one sensor, or
+// all of them, of which readings.v1 carries the primary one. With ?since=UNIXMS
+// the past comes first.
+func (s *Server) routeStream(c *session, u *url.URL, sensor int) {
+	t := &stream{own: sensor}
+	if sensor < 0 {
+		t.own = s.opts.Primary
+	}
+	if c.protocol == "" {
+		c.protocol = wire.ReadingsV1
+	}
+	one := sensor >= 0 || c.protocol == wire.ReadingsV1 || len(s.opts.Sensors) == 1
+	var err error
+	if t.since, t.past, err = sinceOf(u); err == nil && t.past && !one {
+		err = errors.New("since goes with one sensor: /sensors/NAME?since=UNIXMS")
+	}
+	if err == nil && c.protocol == wire.ReadingsV1 {
+		err = s.broadcaster.carries(t.own)
+	}
+	if err != nil {
+		c.protocol = ""
+		c.endpoint, c.rules = unknown{err.Error()}, unknownRules
+		return
+	}
+	switch {
+	case t.past: // live once it has caught up
+	case one:
+		c.sensors = 1 << t.own
+	default:
+		c.sensors = s.broadcaster.all()
+	}
+	c.endpoint, c.rules = t, streamRules
+}
+
+// sinceOf reads the time from which a client wants the past. ok is false if it
 // names none.
 func sinceOf(u *url.URL) (since int64, ok bool, err error) {
 	values, ok := u.Query()["since"]

@@ -28,27 +28,22 @@ const (
 var errClosing = errors.New("closing")
 
 // session is one client. Its goroutine reads; what is sent to it comes from
-// there and from the broadcaster, by way of the outbox.
+// there and from the broadcaster, through its connection.
 type session struct {
 	Client
 	s        *Server
-	ws       *websocket.Conn
-	out      *conn.Conn
-	talk     conversation
+	ws       *websocket.Conn // what the client sends
+	out      *conn.Conn      // what is sent to it
+	endpoint endpoint
+	rules    *rules
 	rate     *limiter // of messages; nil before the first
 	controls *limiter // of pings and pongs
 
 	// The broadcaster's, under its lock.
-	feedKey             // which readings it gets
-	motors, events bool // what else
-	slot           int  // in broadcaster.sessions
-	driving        bool // has a motor running
-	pinged         time.Time
-	took           time.Time // something of what waits for it; zero while nothing does
-	asked          time.Time // of the first ping that is unanswered
-	waits          bool      // for a pong
-	seen           int64     // of pongs
-	heard          time.Time // of the last of them, or when its motor started
+	feedKey                      // which readings it gets
+	motors, events, metrics bool // what else
+	slot                    int  // in broadcaster.sessions
+	heartbeat
 	account
 	replay *replay // brings what it missed; nil when there is nothing to bring
 
@@ -56,40 +51,20 @@ type session struct {
 	pongs     atomic.Int64 // how many came
 }
 
-// A conversation is what a client and the gateway talk about on a path. All
-// its methods are called by the session's goroutine.
-type conversation interface {
-	// begin is called once the session is known to the broadcaster.
-	begin(c *session)
-	// message is given a message: UTF-8 if kind is text. It must not keep data.
-	message(c *session, kind int, data []byte)
-	// end is called when the client is gone.
-	end(c *session)
-	// limits tells what a client may send.
-	limits() limits
-}
-
-type limits struct {
-	size   int  // bytes in a message
-	binary bool // binary messages too
-	rate   bool // no more than so many a second
-}
-
-// run is the session's life. It goes on in turns, one goroutine at a time: this
+// run is the session's life. It goes on in steps, one goroutine at a time: this
 // one and each that follows it takes what the client sends, and one that has next
-// to no stack waits for more. So who only listens costs little memory.
+// to no stack waits for more. So a client that only listens costs little memory.
 func (c *session) run() {
-	limits := c.talk.limits()
-	c.ws.SetReadLimit(int64(limits.size))
+	c.ws.SetReadLimit(int64(c.rules.size))
 	c.ws.SetPongHandler(func(string) error { return c.ponged() })
 	c.ws.SetPingHandler(c.pong)
 	c.pinged = time.Now()
 	c.s.broadcaster.join(c)
-	c.turn(c.begin)
+	c.step(c.begin)
 }
 
 func (c *session) begin() error {
-	c.talk.begin(c)
+	c.endpoint.begin(c)
 	c.out.LeaveGate()
 	if c.out.More() {
 		return c.read()
@@ -97,31 +72,31 @@ func (c *session) begin() error {
 	return nil
 }
 
-// turn does what may be the last thing in the session's life.
-func (c *session) turn(do func() error) {
+// step does what may be the last thing in the session's life.
+func (c *session) step(do func() error) {
 	err := c.try(do)
 	if err == nil {
-		go c.rest()
+		go c.idle()
 		return
 	}
-	_ = c.try(func() error { c.part(err); return nil }) // it has been told
+	_ = c.try(func() error { c.finish(err); return nil }) // try has logged it
 	c.s.broadcaster.leave(c)
 	c.out.End(closeTimeout)
-	c.s.left()
+	c.s.left(c)
 }
 
-// rest waits until the client sends something, and takes pongs, which is all that
+// idle waits until the client sends something, and takes pongs, which is all that
 // most clients ever send. Its stack must not grow.
-func (c *session) rest() {
+func (c *session) idle() {
 	for {
 		n := c.out.Pongs()
 		if n == 0 {
-			go c.turn(c.read) // which will see an error too
+			go c.step(c.read) // which will see an error too
 			return
 		}
 		for range n {
 			if err := c.ponged(); err != nil {
-				go c.turn(func() error { return err })
+				go c.step(func() error { return err })
 				return
 			}
 		}
@@ -133,11 +108,11 @@ func (c *session) ponged() error {
 	return c.control()
 }
 
-// try returns what do returns; if that panics, it is this client's end alone.
+// try returns what do returns; if that panics, only this client is closed.
 func (c *session) try(do func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			c.s.opts.Log.Error("a client's goroutine panicked", "client", c.Name, "panic", r, "stack", string(debug.Stack()))
+			c.s.opts.Log.Error("a client's goroutine panicked: its connection is closed", "client", c.Name, "panic", r, "stack", string(debug.Stack()))
 			c.close(wire.CloseInternal, "Internal error")
 			err = errClosing
 		}
@@ -145,10 +120,10 @@ func (c *session) try(do func() error) (err error) {
 	return do()
 }
 
-// part ends the conversation as soon as it is over: who drives a motor is missed
-// now, not when the farewell is. Then it takes leave; err is why reading ended.
-func (c *session) part(err error) {
-	c.talk.end(c)
+// finish ends the endpoint first, so that motors learn at once that their operator
+// is lost, and not when the closing handshake has ended. err is why reading ended.
+func (c *session) finish(err error) {
+	c.endpoint.end(c)
 	if errors.Is(err, errClosing) {
 		err = c.ignore()
 	}
@@ -158,16 +133,14 @@ func (c *session) part(err error) {
 // read takes the client's messages until there are no more for now, or the
 // connection is to end: then it returns why.
 func (c *session) read() error {
-	limits := c.talk.limits()
-	var message []byte // one that is waited for takes no room
+	var message []byte // no buffer is held while the client is idle
 	for {
-		// Frames of one byte each are as bad as it gets without being meant so.
-		c.out.Allow(7*limits.size + 8<<10)
+		c.allowMessage()
 		kind, r, err := c.ws.NextReader()
 		if err != nil {
 			return err
 		}
-		if kind == websocket.BinaryMessage && !limits.binary {
+		if kind == websocket.BinaryMessage && !c.rules.binary {
 			c.close(wire.CloseUnsupported, "Binary messages are not taken here")
 			return errClosing
 		}
@@ -181,15 +154,15 @@ func (c *session) read() error {
 		if c.rate == nil {
 			c.rate = new(limiter)
 		}
-		if limits.rate && !c.rate.take(time.Now()) {
-			if s, ok := c.talk.(*stream); ok {
-				s.stop(c, message) // a stop in a message too many is carried out
+		if c.rules.rate && !c.rate.take(time.Now()) {
+			if c.rules.stops {
+				c.stop(message)
 			}
 			c.close(wire.ClosePolicy, "Rate limit exceeded")
 			return errClosing
 		}
-		c.talk.message(c, kind, message)
-		if cap(message) > limits.size/4 {
+		c.endpoint.message(c, kind, message)
+		if cap(message) > c.rules.size/4 {
 			message = nil
 		}
 		if !c.out.More() {
@@ -197,6 +170,10 @@ func (c *session) read() error {
 		}
 	}
 }
+
+// allowMessage lets the bytes of one more message be read. Frames of one byte each
+// are the worst that is not meant as an attack.
+func (c *session) allowMessage() { c.out.Allow(7*c.rules.size + 8<<10) }
 
 // pong answers a ping with its payload (RFC 6455, section 5.5.3).
 func (c *session) pong(payload string) error {
@@ -210,12 +187,11 @@ func (c *session) pong(payload string) error {
 // control counts a ping or a pong: a client may send as many of them as it may
 // send messages. What it may send for one message begins anew.
 func (c *session) control() error {
-	limits := c.talk.limits()
-	c.out.Allow(7*limits.size + 8<<10)
+	c.allowMessage()
 	if c.controls == nil {
 		c.controls = new(limiter)
 	}
-	if limits.rate && !c.controls.take(time.Now()) {
+	if c.rules.rate && !c.controls.take(time.Now()) {
 		c.close(wire.ClosePolicy, "Rate limit exceeded")
 		return conn.ErrTooMuch
 	}
@@ -232,9 +208,10 @@ func (c *session) ignore() error {
 	}
 }
 
-// linger ends the reading for err. To close a socket with unread data would
-// reset it, and our close frame with it; so unless both have said goodbye, what
-// the client still sends is read and forgotten until it hangs up too.
+// linger ends the reading for err. Closing a socket with unread data would reset
+// the connection, and our close frame could be lost; so unless the closing
+// handshake is complete, what the client still sends is read and dropped until it
+// hangs up too.
 func (c *session) linger(err error) {
 	var closed *websocket.CloseError
 	var timeout net.Error
@@ -246,7 +223,7 @@ func (c *session) linger(err error) {
 	case errors.Is(err, conn.ErrTooMuch):
 		c.close(wire.ClosePolicy, "Too many frames for one message")
 	case errors.Is(err, websocket.ErrReadLimit):
-		// gorilla has said 1009, and this one is not sent, unless the length itself
+		// gorilla has sent 1009, and this one is not sent, unless the length itself
 		// was beyond RFC 6455 (section 5.2: the most significant bit must be 0).
 		c.close(wire.CloseProtocolError, "frame length")
 	}
@@ -254,7 +231,7 @@ func (c *session) linger(err error) {
 	c.out.Drain(1 << 20)
 }
 
-// appendAll is io.ReadAll into a buffer that is there.
+// appendAll is io.ReadAll into a buffer that exists already.
 func appendAll(b []byte, r io.Reader) ([]byte, error) {
 	for {
 		if len(b) == cap(b) {
@@ -271,8 +248,8 @@ func appendAll(b []byte, r io.Reader) ([]byte, error) {
 	}
 }
 
-// send sends a message that must arrive. A client whose queue is full is ended
-// by it, which its reader notices.
+// send sends a message that must arrive. If the client's queue is full, that ends
+// the connection, which its reader notices.
 func (c *session) send(op byte, message []byte) {
 	_, _ = c.out.Write(conn.AppendFrame(nil, op, message))
 }
@@ -286,49 +263,9 @@ func (c *session) sendJSON(e wire.Envelope) {
 // client a little time to answer it.
 func (c *session) close(code int, reason string) { c.closeWithin(code, reason, closeTimeout) }
 
-func (c *session) closeWithin(code int, reason string, farewell time.Duration) {
+func (c *session) closeWithin(code int, reason string, timeout time.Duration) {
 	if _, err := c.out.Write(conn.AppendFrame(nil, conn.OpClose, websocket.FormatCloseMessage(code, reason))); err != nil {
-		return // closing already, or gone
+		return // it is closing already, or has ended
 	}
-	_ = c.out.SetReadDeadline(time.Now().Add(farewell))
-}
-
-// overdue tells whether a client has taken nothing for too long although
-// something waits for it.
-func (c *session) overdue(now time.Time) bool {
-	switch {
-	case c.waiting == nil && !c.out.Queued():
-		c.took = time.Time{}
-	case c.out.Progress() || c.took.IsZero():
-		c.took = now
-	}
-	return !c.took.IsZero() && now.Sub(c.took) >= tooSlow
-}
-
-// heartbeat pings, and ends a client whose pong or whose reading is overdue. The
-// broadcaster calls it, more often for those who drive a motor.
-func (c *session) heartbeat(now time.Time) {
-	if c.overdue(now) {
-		c.closeWithin(wire.CloseTooSlow, "Too slow to follow", slowCloseTimeout)
-		return
-	}
-	if pongs := c.pongs.Load(); pongs != c.seen {
-		c.seen, c.heard, c.waits = pongs, now, false
-	}
-	every, late := pingEvery, now.Sub(c.asked) >= pongWithin
-	if c.driving {
-		// From its last pong on, whenever that was, but not unasked: the broadcaster may have been late.
-		every, late = drivingPingEvery, now.Sub(c.heard) >= drivingPongWithin && now.Sub(c.asked) >= drivingPingEvery
-	}
-	if c.waits && late {
-		_ = c.out.Close()
-		return
-	}
-	if now.Sub(c.pinged) >= every-checkEvery/2 { // this look is nearer to its time than the next
-		c.pinged = now
-		if !c.waits {
-			c.waits, c.asked = true, now
-		}
-		c.send(conn.OpPing, nil)
-	}
+	_ = c.out.SetReadDeadline(time.Now().Add(timeout))
 }

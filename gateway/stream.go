@@ -9,11 +9,11 @@ import (
 	"sensorgateway/wire"
 )
 
-// stream is the conversation of "/" and "/sensors/NAME": readings, states and
-// events one way, requests the other.
+// stream is the endpoint of "/" and "/sensors/NAME": readings, states and events
+// one way, requests the other.
 type stream struct {
 	own   int   // the sensor of a readings.v1 connection
-	past  bool  // begins with what is kept of that sensor
+	past  bool  // it begins with the retained readings of that sensor
 	since int64 // from then on, Unix milliseconds
 }
 
@@ -25,8 +25,6 @@ var requests = map[string]func(*stream, *session, wire.Request) (string, any, er
 	"unsubscribe": (*stream).unsubscribe,
 	"ping":        (*stream).ping,
 }
-
-func (*stream) limits() limits { return limits{size: readLimit, rate: true} }
 
 func (t *stream) begin(c *session) {
 	if t.past {
@@ -42,7 +40,7 @@ func (*stream) end(c *session) {
 
 // message answers a request.
 func (t *stream) message(c *session, _ int, message []byte) {
-	if t.stop(c, message) {
+	if c.stop(message) {
 		return
 	}
 	request, err := wire.ParseRequest(message)
@@ -71,7 +69,7 @@ func (c *session) answer(id json.RawMessage, kind string, payload any, err error
 // stop carries out the stop or the e-stop in a message, if there is one, and
 // returns whether there was. Nothing else in the message or about its sender is
 // a reason to refuse it: whoever may connect may stop.
-func (*stream) stop(c *session, message []byte) bool {
+func (c *session) stop(message []byte) bool {
 	cmd, found := wire.ParseStop(message)
 	if found {
 		result, err := c.carryOut(cmd)
@@ -101,11 +99,11 @@ func (c *session) carryOut(cmd wire.Command) (any, error) {
 	if !known {
 		return nil, wire.Errorf(http.StatusNotFound, "Unknown command")
 	}
-	c.commanded.Store(true) // before it drives: from now on its loss matters
+	c.commanded.Store(true) // before it drives: from now on its loss has to be noticed
 	return handle(c.s.ctx, c.Client, cmd)
 }
 
-// ping answers with the payload and the time, for a browser cannot ping.
+// ping answers with the payload and the time: a browser cannot send a ping frame.
 func (t *stream) ping(_ *session, r wire.Request) (string, any, error) {
 	payload, err := r.Object()
 	if err != nil {
@@ -139,7 +137,7 @@ type topic struct {
 
 // topic returns what name stands for, 404 if nothing.
 func (b *broadcaster) topic(name string) (topic, error) {
-	all := sensorSet(1)<<len(b.s.opts.Sensors) - 1
+	all := b.all()
 	switch name {
 	case wire.TopicAll:
 		return topic{all, true, true}, nil
@@ -172,7 +170,7 @@ func (b *broadcaster) subscribe(c *session, t *stream, sub wire.Subscription, id
 		answer.Motors = b.s.opts.Motors.States()
 	}
 	if sub.Since != nil && c.protocol == wire.ReadingsV1 {
-		return wire.Errorf(http.StatusUnprocessableEntity, "since: %s has no numbers (connect to /sensors/NAME?since=UNIXMS, or speak %s)", c.protocol, wire.ReadingsV2)
+		return wire.Errorf(http.StatusUnprocessableEntity, "since: %s has no numbers (connect to /sensors/NAME?since=UNIXMS, or use %s)", c.protocol, wire.ReadingsV2)
 	}
 	own := t.own
 	if c.protocol == wire.ReadingsV1 && strings.HasPrefix(sub.Topic, wire.TopicSensors+"/") {
@@ -186,7 +184,7 @@ func (b *broadcaster) subscribe(c *session, t *stream, sub wire.Subscription, id
 		return err
 	}
 	sensors := c.sensors | add.sensors
-	if c.protocol == wire.ReadingsV1 && add.sensors != 0 { // it has room for one
+	if c.protocol == wire.ReadingsV1 && add.sensors != 0 { // it carries one sensor
 		t.own = own
 		sensors = 1 << own
 		b.cancel(c, ^sensors)

@@ -9,8 +9,6 @@ import (
 	"sensorgateway/wire"
 )
 
-const readLimit = 4 << 10 // bytes in a message from a client
-
 // upgrade makes a session of a request, or refuses it.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	if code, reason := s.refuse(r); code != 0 {
@@ -25,44 +23,40 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, reason, code)
 		return
 	}
-	s.sessions.Add(1)
-	if s.clients.Add(1) > int64(s.opts.MaxClients) {
-		s.left()
-		unavailable(w, "too many clients")
-		return
-	}
-
 	protocol := choose(r)
 	c := &session{s: s, Client: Client{
 		ID: "c" + strconv.FormatInt(s.ids.Add(1), 10), Name: r.RemoteAddr, MayCommand: s.opts.Access.MayCommand(r),
 	}}
-	c.talk = s.endpoint(c, r.URL, protocol)
-	if _, ok := c.talk.(echo); ok && s.echoes.Add(1) > maxEchoes {
-		s.echoes.Add(-1)
-		s.left()
-		unavailable(w, "too many clients of /echo")
+	s.route(c, r.URL, protocol)
+	s.sessions.Add(1)
+	if !s.clients.take() {
+		s.sessions.Done()
+		unavailable(w, "too many clients")
+		return
+	}
+	if !c.rules.places.take() {
+		s.clients.leave()
+		s.sessions.Done()
+		unavailable(w, "too many clients of "+r.URL.Path)
 		return
 	}
 	header := http.Header{}
-	if _, ok := c.talk.(*stream); ok && protocol != "" {
+	if c.rules.confirmed && protocol != "" {
 		header.Set("Sec-WebSocket-Protocol", protocol)
 	}
-	ws, out, err := conn.Upgrade(w, r, header)
-	if err != nil { // Upgrade has answered
-		if _, ok := c.talk.(echo); ok {
-			s.echoes.Add(-1)
-		}
-		s.left()
+	var err error
+	if c.ws, c.out, err = conn.Upgrade(w, r, header); err != nil { // which has answered
+		s.left(c)
 		return
 	}
-	c.ws, c.out = ws, out
 	// Outside the handler, whose goroutine's stack and buffers are large.
 	go c.run()
 }
 
 // left ends what an upgrade began.
-func (s *Server) left() {
-	s.clients.Add(-1)
+func (s *Server) left(c *session) {
+	c.rules.places.leave()
+	s.clients.leave()
 	s.sessions.Done()
 }
 
@@ -80,16 +74,16 @@ func (s *Server) refuse(r *http.Request) (int, string) {
 	case r.Method != http.MethodGet:
 		return http.StatusMethodNotAllowed, "WebSocket needs GET"
 	case len(r.Header.Values("Sec-WebSocket-Key")) != 1 || len(r.Header.Values("Sec-WebSocket-Version")) != 1:
-		return http.StatusBadRequest, "one Sec-WebSocket-Key and one Sec-WebSocket-Version, please"
+		return http.StatusBadRequest, "a handshake has exactly one Sec-WebSocket-Key and one Sec-WebSocket-Version"
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
-		return http.StatusUpgradeRequired, "WebSocket version 13 is spoken here"
+		return http.StatusUpgradeRequired, "unsupported WebSocket version: use 13"
 	case s.stopping.Load():
 		return http.StatusServiceUnavailable, "restarting"
 	}
 	return 0, ""
 }
 
-// choose returns the first subprotocol of the client's list that we speak.
+// choose returns the first subprotocol of the client's list that the server knows.
 func choose(r *http.Request) string {
 	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
 		for p := range strings.SplitSeq(line, ",") {

@@ -6,9 +6,9 @@ import (
 	"sensorgateway/wire"
 )
 
-// window is what a client that is too slow has not taken: of each sensor the
-// records with the lowest and the highest of each value, and the last
-// (protocol.md, section 5). So it is bounded however long it gets.
+// window is what a slow client has not taken: of each sensor the records with the
+// lowest and the highest of its two values, and the last (protocol.md, section 5).
+// So it is bounded, however long the client is slow.
 type window struct {
 	sensors []sensorWindow
 	total   int // records that came in
@@ -71,7 +71,7 @@ func (s *sensorWindow) thin() {
 	s.kept = s.kept[:n]
 }
 
-// drop forgets what waits of some sensors, and returns how many records came in
+// drop removes some sensors, and returns how many records came in
 // of them.
 func (w *window) drop(sensors sensorSet) (n int) {
 	w.sensors = slices.DeleteFunc(w.sensors, func(s sensorWindow) bool {
@@ -85,21 +85,21 @@ func (w *window) drop(sensors sensorSet) (n int) {
 	return n
 }
 
-// part returns the beginning of the window: sensors with so many records in all
+// batch returns the beginning of the window: sensors with so many records in all
 // at most, but one at least.
-func (w *window) part(records int) *window {
-	part := &window{}
+func (w *window) batch(records int) *window {
+	batch := &window{}
 	for _, s := range w.sensors {
-		if records -= len(s.kept); records < 0 && len(part.sensors) > 0 {
+		if records -= len(s.kept); records < 0 && len(batch.sensors) > 0 {
 			break
 		}
-		part.sensors = append(part.sensors, s)
-		part.total += s.total
+		batch.sensors = append(batch.sensors, s)
+		batch.total += s.total
 	}
-	return part
+	return batch
 }
 
-// kept is how many records wait.
+// kept is how many records are in the window.
 func (w *window) kept() (n int) {
 	for _, s := range w.sensors {
 		n += len(s.kept)
@@ -107,8 +107,8 @@ func (w *window) kept() (n int) {
 	return n
 }
 
-// records returns what waits, in order per sensor, those that stand for others
-// with the flag.
+// records returns what is in the window, in order per sensor; those that stand for
+// others have the flag.
 func (w *window) records() []wire.Record {
 	all := make([]wire.Record, 0, w.kept())
 	for _, s := range w.sensors {

@@ -66,8 +66,8 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// Parts are whole sensors, small, and all of it in the end.
-func TestWindowInParts(t *testing.T) {
+// Batches are whole sensors, small, and all of it in the end.
+func TestWindowInBatches(t *testing.T) {
 	w := &window{}
 	for seq := range uint32(50) {
 		for sensor := range uint16(MaxSensors) {
@@ -77,11 +77,11 @@ func TestWindowInParts(t *testing.T) {
 	a := account{waiting: w}
 	kept, total := w.kept(), w.total
 	for most := 1; w.total > 0; most += 10 {
-		part := w.part(most)
-		if n := part.kept(); n == 0 || n > most && len(part.sensors) > 1 {
-			t.Fatalf("a part of %d records of %d sensors, %d at most", n, len(part.sensors), most)
+		batch := w.batch(most)
+		if n := batch.kept(); n == 0 || n > most && len(batch.sensors) > 1 {
+			t.Fatalf("a batch of %d records of %d sensors, %d at most", n, len(batch.sensors), most)
 		}
-		a.delivered(part)
+		a.delivered(batch)
 	}
 	if a.settled.Delivered != uint64(kept) || a.settled.Conflated != uint64(total-kept) || len(w.sensors) > 0 {
 		t.Errorf("%+v of %d, %d of them kept; %d sensors left", a.settled, total, kept, len(w.sensors))

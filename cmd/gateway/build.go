@@ -202,7 +202,7 @@ func (g *running) serverOptions() gateway.Options {
 		History:  g.storage.history,
 		Access:   &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
 		Handlers: g.handlers(), Motors: g.motors,
-		Rooms:      map[string]func(gateway.Peer) gateway.Guest{"/chat": func(p gateway.Peer) gateway.Guest { return room.Enter(p) }},
+		Endpoints:  map[string]func(gateway.Sender) gateway.Receiver{"/chat": func(c gateway.Sender) gateway.Receiver { return room.Enter(c) }},
 		Metrics:    func() any { return g.metrics.Payload() },
 		Exposition: func(w io.Writer) { g.metrics.Expose(w) },
 		Crashed:    g.motors.Off,

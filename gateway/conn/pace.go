@@ -8,9 +8,9 @@ const (
 	// leaves a client that takes it quick (protocol.md, section 5: 16 KiB).
 	minOnItsWay = 1600
 	maxOnItsWay = 12 << 10
-	// A part of it is sent at a time: a receiver acknowledges every second segment
-	// at once, and a single one only after a while.
-	parts = 2
+	// It is sent in batches, so many of which may be on their way: a receiver
+	// acknowledges every second segment at once, and a single one only after a while.
+	batches = 2
 	// The network queues what it cannot carry, and what is sent takes longer than it
 	// does at best: by so much, more is sent, and by so much, less. (A receiver may
 	// take 40 ms to acknowledge.)
@@ -31,7 +31,7 @@ type Pace struct {
 	target uint64 // bytes acknowledged by when it is over
 }
 
-// Ready tells whether another part may be sent on the connection.
+// Ready tells whether another batch may be sent on the connection.
 func (p *Pace) Ready(c *Conn) bool {
 	s := &c.socket
 	p.limit = max(p.limit, minOnItsWay)
@@ -40,7 +40,7 @@ func (p *Pace) Ready(c *Conn) bool {
 	if known && p.timed && acked >= p.target {
 		p.gauge(time.Since(p.since) - best)
 	}
-	if held+p.Part() <= p.limit {
+	if held+p.Batch() <= p.limit {
 		return true
 	}
 	if known && !p.timed { // as much is on its way as may be
@@ -57,9 +57,9 @@ func (p *Pace) gauge(delay time.Duration) {
 	case delay > tooLong:
 		p.limit = max(p.limit/2, minOnItsWay)
 	case delay < fewMore:
-		p.limit = min(p.limit+minOnItsWay/parts, maxOnItsWay)
+		p.limit = min(p.limit+minOnItsWay/batches, maxOnItsWay)
 	}
 }
 
-// Part is how many bytes a part has.
-func (p *Pace) Part() int { return p.limit / parts }
+// Batch is how many bytes to send at once.
+func (p *Pace) Batch() int { return p.limit / batches }

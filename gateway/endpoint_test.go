@@ -123,25 +123,25 @@ func TestMetricsEndpoint(t *testing.T) {
 	}
 }
 
-// guest is a room that answers in capitals.
-type guest struct {
-	p    Peer
-	left chan struct{}
+// shouter is an endpoint from outside that answers in capitals.
+type shouter struct {
+	client Sender
+	left   chan struct{}
 }
 
-func (g guest) Message(text []byte) {
+func (s shouter) Message(text []byte) {
 	if string(text) == "bye" {
-		g.p.Close(wire.ClosePolicy, "Nick taken")
+		s.client.Close(wire.ClosePolicy, "Nick taken")
 		return
 	}
-	g.p.Send(bytes.ToUpper(text))
+	s.client.Send(bytes.ToUpper(text))
 }
-func (g guest) Left() { close(g.left) }
+func (s shouter) Left() { close(s.left) }
 
-func TestRooms(t *testing.T) {
+func TestEndpointsFromOutside(t *testing.T) {
 	left := make(chan struct{})
 	s := start(t, func(o *Options) {
-		o.Rooms = map[string]func(Peer) Guest{"/chat": func(p Peer) Guest { return guest{p, left} }}
+		o.Endpoints = map[string]func(Sender) Receiver{"/chat": func(c Sender) Receiver { return shouter{c, left} }}
 	})
 	c := s.dial("/chat")
 	if got := c.ask("hi"); got != "HI" {

@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/gateway/conn"
+	"sensorgateway/wire"
+)
+
+// An endpoint is what a client and the server do on one path. All its methods
+// are called by the session's goroutine.
+type endpoint interface {
+	// begin is called once the broadcaster knows the session.
+	begin(c *session)
+	// message is given a message: UTF-8 if kind is text. It must not retain data.
+	message(c *session, kind int, data []byte)
+	// end is called when the client has left.
+	end(c *session)
+}
+
+// rules are those of an endpoint for each of its clients.
+type rules struct {
+	size      int     // bytes in a message from it
+	binary    bool    // binary messages are taken too
+	rate      bool    // it may send so many messages a second and no more
+	stops     bool    // a stop is carried out even in the message that exceeds the rate
+	confirmed bool    // the subprotocol that was chosen is confirmed in the handshake
+	places    *places // for its clients; nil if the server's are enough
+}
+
+const (
+	readLimit = 4 << 10 // bytes in a message from a client
+	echoSize  = 16 << 20
+	maxEchoes = 4
+)
+
+var (
+	streamRules   = &rules{size: readLimit, rate: true, stops: true, confirmed: true}
+	listenerRules = &rules{size: readLimit, rate: true}
+	relayRules    = &rules{size: readLimit, rate: true, binary: true}
+	// A browser fails a handshake without the subprotocol before it sees a close code.
+	unknownRules = &rules{size: readLimit, rate: true, confirmed: true}
+)
+
+// places are how many clients there may be at a time.
+type places struct {
+	most  int64
+	taken atomic.Int64
+}
+
+// take takes a place, unless all are taken.
+func (p *places) take() bool {
+	if p == nil {
+		return true
+	}
+	if p.taken.Add(1) <= p.most {
+		return true
+	}
+	p.leave()
+	return false
+}
+
+func (p *places) leave() {
+	if p != nil {
+		p.taken.Add(-1)
+	}
+}
+
+// unknown is the endpoint of a path without one: a browser does not show the
+// status of a refused handshake, so the client is closed with a reason.
+type unknown struct{ reason string }
+
+func (u unknown) begin(c *session)            { c.close(wire.ClosePolicy, u.reason) }
+func (unknown) message(*session, int, []byte) {}
+func (unknown) end(*session)                  {}
+
+// echo sends every message back as it was.
+type echo struct{}
+
+func (echo) begin(*session) {}
+func (echo) end(*session)   {}
+func (echo) message(c *session, kind int, data []byte) {
+	_ = c.out.WriteLong(opOf(kind), data) // the reader notices when the connection has ended
+}
+
+func opOf(kind int) byte {
+	if kind == websocket.TextMessage {
+		return conn.OpText
+	}
+	return conn.OpBinary
+}
+
+// relay sends every message to all its other clients.
+type relay struct {
+	mu      sync.Mutex
+	members map[*session]struct{}
+}
+
+func (r *relay) begin(c *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.members == nil {
+		r.members = map[*session]struct{}{}
+	}
+	r.members[c] = struct{}{}
+}
+
+func (r *relay) message(c *session, kind int, data []byte) {
+	frame := conn.AppendFrame(nil, opOf(kind), data)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for m := range r.members {
+		if m != c {
+			_, _ = m.out.Write(frame) // as in session.send
+		}
+	}
+}
+
+func (r *relay) end(c *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.members, c)
+}
+
+// metrics is the endpoint /metrics: the client only listens, and the broadcaster
+// sends to all sessions that have metrics set.
+type metrics struct{}
+
+func (metrics) begin(*session)                {}
+func (metrics) message(*session, int, []byte) {}
+func (metrics) end(*session)                  {}
+
+// A Sender sends to the client of an endpoint from outside. Send waits for
+// nothing; after Close nothing is sent.
+type Sender interface {
+	Send(text []byte)
+	Close(code int, reason string)
+}
+
+// A Receiver is the other side of such an endpoint: it is given what the client
+// sends, and told when it has left.
+type Receiver interface {
+	Message(text []byte)
+	Left()
+}
+
+// external is an endpoint from outside.
+type external struct {
+	enter    func(Sender) Receiver
+	receiver Receiver
+}
+
+func (e *external) begin(c *session)                       { e.receiver = e.enter(sender{c}) }
+func (e *external) message(_ *session, _ int, text []byte) { e.receiver.Message(text) }
+func (e *external) end(*session)                           { e.receiver.Left() }
+
+// sender is a session as an external endpoint sees it.
+type sender struct{ c *session }
+
+func (s sender) Send(text []byte)              { s.c.send(conn.OpText, text) }
+func (s sender) Close(code int, reason string) { s.c.close(code, reason) }
