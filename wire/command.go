@@ -26,7 +26,8 @@ const (
 	Reverse = "reverse"
 )
 
-// All is the target of a stop or a status that means every motor.
+// All is the target of a stop or a status of every motor, and of a keepalive of
+// every motor that the client holds.
 const All = "all"
 
 // Limits of a command's times, in milliseconds.
@@ -42,6 +43,7 @@ type Command struct {
 	ID        string // of its message, as it stands in the JSON; "" if it has none
 	Action    string
 	Target    string
+	Targets   []string // in place of Target: the motors of a keepalive for several
 	Speed     *float64 // 0…1
 	Direction string   // Forward, Reverse or not given
 	RunMS     *int64   // stop after
@@ -80,10 +82,10 @@ type Interlock struct {
 // Ack is the payload of an ack message.
 type Ack struct {
 	Action  string       `json:"action"`
-	Target  string       `json:"target"`
+	Target  any          `json:"target"` // as in the command: a string, or strings
 	Status  string       `json:"status"` // "ok"
 	State   *MotorState  `json:"state,omitempty"`
-	Motors  []MotorState `json:"motors,omitempty"`  // for target "all", estop and reset
+	Motors  []MotorState `json:"motors,omitempty"`  // for target "all", several targets, estop and reset
 	Repeat  bool         `json:"repeat,omitempty"`  // of the client's last command: nothing was done, and this is the state of now
 	Warning string       `json:"warning,omitempty"` // what is wrong with the message of a stop that was carried out
 }
@@ -117,6 +119,7 @@ func AsError(err error) *Error {
 type action struct {
 	parameters []string // besides action and expires, which every command may have
 	check      func(*Command) error
+	several    bool // target may be an array
 	// It is not refused for what it does not take: who asks for a stop must get it.
 	stops bool
 }
@@ -125,7 +128,7 @@ var actions = map[string]action{
 	Start:     {parameters: []string{"target", "speed", "direction", "run_ms", "lease_ms"}, check: oneMotor},
 	Set:       {parameters: []string{"target", "speed", "direction", "run_ms", "lease_ms"}, check: someChange},
 	Stop:      {parameters: []string{"target"}, check: oneMotorOrAll, stops: true},
-	Keepalive: {parameters: []string{"target", "lease_ms"}, check: oneMotor},
+	Keepalive: {parameters: []string{"target", "lease_ms"}, check: someMotors, several: true},
 	Status:    {parameters: []string{"target"}, check: oneMotorOrAll},
 	EStop:     {check: allMotors, stops: true},
 	Reset:     {parameters: []string{"target"}, check: allMotors},
@@ -138,9 +141,19 @@ func oneMotorOrAll(c *Command) error {
 	return nil
 }
 
+func someMotors(c *Command) error {
+	if slices.Contains(c.Targets, All) {
+		return Errorf(422, "target %q stands alone", All)
+	}
+	if c.Targets != nil {
+		return nil
+	}
+	return oneMotorOrAll(c)
+}
+
 func oneMotor(c *Command) error {
 	if c.Target == All {
-		return Errorf(422, "target %q goes with stop and status", All)
+		return Errorf(422, "target %q goes with stop, status and keepalive", All)
 	}
 	return oneMotorOrAll(c)
 }
@@ -166,7 +179,16 @@ func allMotors(c *Command) error {
 // parameters read the parameters of a command, each on its own.
 var parameters = map[string]func(*Command, json.RawMessage) error{
 	"action": func(c *Command, raw json.RawMessage) error { return text("action", raw, &c.Action) },
-	"target": func(c *Command, raw json.RawMessage) error { return text("target", raw, &c.Target) },
+	"target": func(c *Command, raw json.RawMessage) error {
+		err := text("target", raw, &c.Target)
+		if err == nil || !actions[c.Action].several {
+			return err
+		}
+		if json.Unmarshal(raw, &c.Targets) != nil || len(c.Targets) == 0 || slices.Contains(c.Targets, "") {
+			return Errorf(422, "target must be a string or an array of strings")
+		}
+		return nil
+	},
 	"speed": func(c *Command, raw json.RawMessage) error {
 		var v float64
 		if json.Unmarshal(raw, &v) != nil || !(v >= 0 && v <= 1) {

@@ -1,6 +1,7 @@
 package motor
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -11,7 +12,7 @@ import (
 
 // handler carries out an action of a command: on the targets, for the client.
 type handler struct {
-	targets func(c *Controller, name string) ([]*motor, error)
+	targets func(c *Controller, cl Client, cmd wire.Command) ([]*motor, error)
 	handle  func(c *Controller, targets []*motor, cl Client, cmd wire.Command, now time.Time) error
 	// It may change how a motor runs, so a repeat is not carried out again.
 	once bool
@@ -20,7 +21,7 @@ type handler struct {
 var handlers = map[string]handler{
 	wire.Start:     {targets: (*Controller).named, handle: (*Controller).move, once: true},
 	wire.Set:       {targets: (*Controller).named, handle: (*Controller).move, once: true},
-	wire.Keepalive: {targets: (*Controller).named, handle: (*Controller).keepalive},
+	wire.Keepalive: {targets: (*Controller).kept, handle: (*Controller).keepalive},
 	wire.Status:    {targets: (*Controller).named, handle: (*Controller).status},
 	wire.Stop:      {targets: (*Controller).named, handle: (*Controller).stop},
 	wire.EStop:     {targets: (*Controller).every, handle: (*Controller).stopAll},
@@ -48,7 +49,7 @@ func (c *Controller) Command(cl Client, cmd wire.Command) (wire.Ack, error) {
 	if !known {
 		return wire.Ack{}, wire.Errorf(404, "Unknown command")
 	}
-	targets, err := action.targets(c, cmd.Target)
+	targets, err := action.targets(c, cl, cmd)
 	if err != nil {
 		return wire.Ack{}, err
 	}
@@ -86,18 +87,42 @@ func (c *Controller) Command(cl Client, cmd wire.Command) (wire.Ack, error) {
 	return c.answer(cmd, targets), nil
 }
 
-func (c *Controller) every(string) ([]*motor, error) { return c.motors, nil }
+func (c *Controller) every(Client, wire.Command) ([]*motor, error) { return c.motors, nil }
 
 // named returns the motors that a command's target names.
-func (c *Controller) named(name string) ([]*motor, error) {
-	if name == wire.All {
+func (c *Controller) named(_ Client, cmd wire.Command) ([]*motor, error) {
+	if cmd.Target == wire.All {
 		return c.motors, nil
 	}
-	m, ok := c.byName[name]
-	if !ok {
-		return nil, wire.Errorf(404, "Unknown target: %s", name)
+	names := cmd.Targets
+	if names == nil {
+		names = []string{cmd.Target}
 	}
-	return []*motor{m}, nil
+	var targets []*motor
+	for _, name := range names {
+		m, ok := c.byName[name]
+		if !ok {
+			return nil, wire.Errorf(404, "Unknown target: %s", name)
+		}
+		targets = append(targets, m)
+	}
+	return targets, nil
+}
+
+// kept returns the motors of a keepalive: all are those that the client holds.
+func (c *Controller) kept(cl Client, cmd wire.Command) (targets []*motor, err error) {
+	if cmd.Target != wire.All {
+		return c.named(cl, cmd)
+	}
+	for _, m := range c.motors {
+		if m.holder == cl {
+			targets = append(targets, m)
+		}
+	}
+	if targets == nil {
+		return nil, wire.Errorf(409, "you hold no motor: start or set one with lease_ms")
+	}
+	return targets, nil
 }
 
 // stop drives all targets off, whatever happens to one of them.
@@ -123,14 +148,22 @@ func (c *Controller) status(targets []*motor, _ Client, _ wire.Command, now time
 	return nil
 }
 
-func (c *Controller) keepalive(targets []*motor, cl Client, cmd wire.Command, now time.Time) error {
+// keepalive is refused if it keeps no target: one that has stopped must not end
+// the leases of the others. The answer shows which run.
+func (c *Controller) keepalive(targets []*motor, cl Client, cmd wire.Command, now time.Time) (refused error) {
+	kept := false
 	for _, m := range targets {
 		if err := c.refusal(m, cl, cmd, now); err != nil {
-			return err
+			refused = cmp.Or(refused, err)
+			continue
 		}
 		m.accept(cl, cmd, now)
+		kept = true
 	}
-	return nil
+	if kept {
+		return nil
+	}
+	return refused
 }
 
 // move is start and set.
@@ -161,7 +194,10 @@ func hardwareError(errs ...error) error {
 // answer acknowledges a command with the state of its targets.
 func (c *Controller) answer(cmd wire.Command, targets []*motor) wire.Ack {
 	ack := wire.Ack{Action: cmd.Action, Target: cmd.Target, Status: "ok", Warning: cmd.Warning}
-	if cmd.Target == wire.All {
+	if cmd.Targets != nil {
+		ack.Target = cmd.Targets
+	}
+	if cmd.Targets != nil || cmd.Target == wire.All {
 		ack.Motors = make([]wire.MotorState, 0, len(targets))
 		for _, m := range targets {
 			ack.Motors = append(ack.Motors, c.state(m))

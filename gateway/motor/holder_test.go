@@ -3,6 +3,7 @@ package motor
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -29,6 +30,57 @@ func TestHolder(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		r.refused(anna, `set "speed":0.5`, 409, "m1 is held by ben")
+	})
+}
+
+// TestKeepaliveOfSeveral: one keepalive restarts the leases of all that it names,
+// or of all that the client holds, whatever has happened to some of them.
+func TestKeepaliveOfSeveral(t *testing.T) {
+	motors := append(m1(nil), Config{Name: "m2"}, Config{Name: "m3"}, Config{Name: "m4"})
+	bubble(t, motors, func(r *rig) {
+		running := func(want ...bool) {
+			t.Helper()
+			for i, s := range r.States() {
+				if s.Running != want[i] {
+					t.Errorf("%s runs: %v", s.Target, s.Running)
+				}
+			}
+		}
+		for _, name := range []string{"m1", "m2", "m3"} {
+			r.do(anna, `start "lease_ms":300,"target":"`+name+`"`)
+		}
+		r.do(ben, `start "lease_ms":10000,"target":"m4"`)
+		keep := func(targets, want string) {
+			t.Helper()
+			r.pass(200 * ms)
+			ack, err := r.try(anna, "", `keepalive "target":`+targets)
+			var names []string
+			for _, s := range ack.Motors {
+				names = append(names, s.Target)
+			}
+			text, _ := json.Marshal(ack.Target)
+			if err != nil || string(text) != targets || fmt.Sprint(names) != want {
+				t.Errorf("%s: %v, %s, %v, want %s", targets, err, text, names, want)
+			}
+		}
+		for range 3 {
+			keep(`"all"`, "[m1 m2 m3]")
+			keep(`["m3","m1","m2"]`, "[m3 m1 m2]")
+		}
+		running(true, true, true, true)
+		r.do(ben, "stop")
+		for range 3 { // the answer shows that m1 has stopped and m4 is another's
+			keep(`["m1","m2","m4"]`, "[m1 m2 m4]")
+		}
+		running(false, true, false, true)
+		keep(`"all"`, "[m2]")
+		r.pass(299 * ms)
+		running(false, true, false, true)
+		r.refused(anna, `keepalive "target":["m2","nope"]`, 404, "Unknown target: nope")
+		r.pass(ms)
+		running(false, false, false, true)
+		r.refused(anna, `keepalive "target":["m2","m4"]`, 409, "m2 is not running")
+		r.refused(anna, `keepalive "target":"all"`, 409, "you hold no motor: start or set one with lease_ms")
 	})
 }
 
