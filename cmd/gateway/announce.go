@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
 
-	"periph.io/x/host/v3/distro"
-
+	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/notify"
 	"sensorgateway/wire"
 )
@@ -89,14 +87,6 @@ func (g *running) urls() (page, readings string) {
 	return "http://" + where, "ws://" + where
 }
 
-// machineModel returns what this runs on, such as "Raspberry Pi 4 Model B Rev 1.4".
-func machineModel() string {
-	if model := strings.TrimRight(distro.DTModel(), "\x00"); model != "" && model != "<unknown>" {
-		return model
-	}
-	return runtime.GOOS + "/" + runtime.GOARCH
-}
-
 // source returns where the configuration came from.
 func (g *running) source() string {
 	switch {
@@ -111,7 +101,7 @@ func (g *running) source() string {
 // printReady prints what somebody who has started the gateway wants to know.
 func (g *running) printReady(w io.Writer, took time.Duration) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "gateway %s on %s · %s\n\n", version, machineModel(), g.source())
+	fmt.Fprintf(&b, "gateway %s on %s · %s\n\n", version, machine.Model(), g.source())
 	for i, c := range g.cfg.Sensors {
 		fmt.Fprintf(&b, "  %-12s %-7s bus %d 0x%02x   ", c.Name, c.Chip, c.Bus, c.Address)
 		switch r, ok := g.first.of(i); {
@@ -149,7 +139,7 @@ func (g *running) logReady(took time.Duration) {
 		}
 	}
 	page, readings := g.urls()
-	g.log.Info("ready", "version", version, "machine", machineModel(), "configuration", g.source(), "page", page, "readings", readings, "ms", took.Milliseconds())
+	g.log.Info("ready", "version", version, "machine", machine.Model(), "configuration", g.source(), "page", page, "readings", readings, "ms", took.Milliseconds())
 }
 
 // why returns the error behind a failed first reading, with what helps.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/metrics"
 	"sensorgateway/cmd/gateway/internal/notify"
 	"sensorgateway/gateway"
@@ -33,7 +34,7 @@ const farewellTime = 3 * time.Second
 type running struct {
 	cfg      *config.Config
 	log      *slog.Logger
-	simulate *simulation // nil: real chips and pins
+	simulate *machine.Simulation // nil: real chips and pins
 	systemd  supervisor
 	memory   string // directory of files in memory, see [state.Options]
 	announce func() // that it is ready
@@ -41,7 +42,7 @@ type running struct {
 	notify       notify.Notifier
 	motors       *motor.Controller
 	certificates *access.Certificates // nil without TLS
-	buses        buses
+	buses        machine.Buses
 	sockets      []net.Listener
 	clock        *sensors.Clock
 	storage      *storage
@@ -61,7 +62,7 @@ func (g *running) build() (err error) {
 	if err := g.buildCertificates(); err != nil {
 		return err
 	}
-	if g.buses, err = openBuses(g.cfg, g.simulate, g.log); err != nil {
+	if g.buses, err = machine.OpenBuses(g.cfg, g.simulate, g.log); err != nil {
 		return err
 	}
 	if g.sockets, err = listen(g.cfg.Listen); err != nil {
@@ -91,7 +92,7 @@ func (g *running) close() {
 	for _, l := range g.sockets {
 		_ = l.Close() // most often the server has closed it
 	}
-	g.buses.close()
+	g.buses.Close()
 	g.motors.Off()
 }
 

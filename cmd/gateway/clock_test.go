@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -78,27 +77,5 @@ func TestClockStep(t *testing.T) {
 	}
 	if got := log.String(); !strings.Contains(got, "by=490560h0m0s") || !strings.Contains(got, "by=-1h0m0s") {
 		t.Errorf("log: %s", got)
-	}
-}
-
-// This machine's clocks. That the boot clock goes on in its sleep is Linux's word.
-func TestClockOfThisMachine(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("there is a boot clock on Linux only")
-	}
-	boot := bootClock()
-	a, b, c := boot(), time.Now(), boot()
-	if d := boot() - a; d < 0 || d > time.Since(b)+c-a || a <= 0 {
-		t.Errorf("the boot clock went from %v to %v within %v", a, a+d, time.Since(b))
-	}
-	if id := bootID(); len(id) != 36 || id != bootID() {
-		t.Errorf("boot %q", id)
-	}
-	if n := testing.AllocsPerRun(100, func() { boot(); clockSynced() }); n != 0 {
-		t.Errorf("reading the clocks allocates %v times", n)
-	}
-	clock := (&running{}).newClock()
-	if clock.Synced() != clockSynced() || clock.Steps() != 0 {
-		t.Errorf("synchronised %v, %d steps", clock.Synced(), clock.Steps())
 	}
 }

@@ -6,9 +6,9 @@ import (
 
 	"periph.io/x/conn/v3/gpio"
 
+	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/motor"
-	"sensorgateway/gateway/pins"
 	"sensorgateway/wire"
 )
 
@@ -16,19 +16,14 @@ import (
 // gateway starts also without a pin that cannot be claimed: its motor has a fault,
 // and a reset tries again.
 func (g *running) buildMotors() {
-	hw := pins.Hardware(pins.System())
-	if g.simulate != nil {
-		hw = g.simulate.pins(g.cfg)
-	}
+	hw := machine.Pins(g.cfg, g.simulate)
 	var configs []motor.Config
 	for _, m := range g.cfg.Motors {
-		out := &lateOutput{open: func() (motor.Output, error) { return motor.Open(m.Output, hw) }}
+		out := motor.NewLateOutput(func() (motor.Output, error) { return motor.Open(m.Output, hw) })
 		configs = append(configs, motor.Config{
 			Name: m.Name, Output: out, Reversible: m.Output.Reversible(), Proportional: m.Output.Proportional(),
 			Ramp: m.Ramp, Dwell: m.Dwell, MinPause: m.MinPause, MaxRun: m.MaxRun, KeepOnLoss: m.KeepOnLoss, Interlocks: m.Needs,
 		})
-		out.claim()
-		out.claimed(2 * time.Second) // at the start there is nobody to wait for
 		if err := out.Drive(0); err != nil {
 			g.log.Warn("motor cannot be driven: it has a fault until a reset", "motor", m.Name, "err", err)
 		}

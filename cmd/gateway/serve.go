@@ -11,6 +11,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/logging"
+	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/state"
 	"sensorgateway/sensors"
 )
@@ -35,7 +36,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	if getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	simulate, err := parseSimulation(o.simulate)
+	simulate, err := machine.ParseSimulation(o.simulate)
 	if err != nil {
 		return console.UsageError{Err: fmt.Errorf("%s=%w", o.origin("simulate"), err)}
 	}
@@ -59,7 +60,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 }
 
 // configuration reads the file, or what stands for it, and applies the flags.
-func (o serveOptions) configuration(simulate *simulation) (cfg *config.Config, err error) {
+func (o serveOptions) configuration(simulate *machine.Simulation) (cfg *config.Config, err error) {
 	chips := map[string]config.Chip{}
 	for name, c := range sensors.Chips() {
 		chips[name] = config.Chip{Addresses: c.Addresses, MinInterval: c.MinInterval, Values: c.Quantities()}

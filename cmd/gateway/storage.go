@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/notify"
 	"sensorgateway/cmd/gateway/internal/state"
 	"sensorgateway/gateway/history"
@@ -58,7 +59,7 @@ func openStorage(o storageOptions) (*storage, error) {
 	}
 	s := &storage{latch: state.NewLatch(dir, o.log), dir: dir, guard: o.guard, log: o.log}
 	stored := history.Options{
-		MaxBytes: o.cfg.History.Size, MaxAge: o.cfg.History.Age, Boot: bootID(), Log: o.log, Changed: o.changed,
+		MaxBytes: o.cfg.History.Size, MaxAge: o.cfg.History.Age, Boot: machine.BootID(), Log: o.log, Changed: o.changed,
 	}
 	var sensors []state.Sensor
 	for _, c := range o.cfg.Sensors {
@@ -76,7 +77,7 @@ func openStorage(o storageOptions) (*storage, error) {
 	}
 	s.history = &storedReadings{Log: log, inMemory: dir == ""}
 	s.state = state.Open(state.Options{
-		Dir: dir, Lock: lock, Sensors: sensors, Numbers: s.history, Memory: o.memory, Boot: bootID(), NewEpoch: o.newEpoch, Log: o.log,
+		Dir: dir, Lock: lock, Sensors: sensors, Numbers: s.history, Memory: o.memory, Boot: machine.BootID(), NewEpoch: o.newEpoch, Log: o.log,
 	})
 	s.history.Begin(s.state.Epoch(), s.state.First())
 	return s, nil

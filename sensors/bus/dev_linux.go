@@ -92,7 +92,7 @@ func (s *system) openDevice(number int) (i2c.BusCloser, error) {
 	}
 	// An adapter that cannot set its timeout keeps its own; Bus has its limit anyway.
 	_ = s.ioctlInt(fd, i2cTimeout, adapterTimeout)
-	return &device{system: s, name: busName(number), fd: fd}, nil
+	return &device{system: s, name: Name(number), fd: fd}, nil
 }
 
 // device is an open /dev/i2c-N.

@@ -17,5 +17,5 @@ const eRemoteIO = syscall.Errno(121)
 // Open fails: only Linux has /dev/i2c-N. The error is errors.ErrUnsupported.
 func Open(number int) (i2c.BusCloser, error) {
 	return nil, fmt.Errorf("open %s: %s has no I²C devices, only Linux has: %w",
-		busName(number), runtime.GOOS, errors.ErrUnsupported)
+		Name(number), runtime.GOOS, errors.ErrUnsupported)
 }

@@ -20,6 +20,5 @@
 // does not acknowledge from a bus that is gone; cuts a message's length to 16
 // bits without a word; retries no EINTR; exposes no I2C_TIMEOUT; and sends
 // people without permission to the group plugdev. The transport here
-// implements the same i2c.BusCloser, so periph's drivers work on it unchanged,
-// and [Register] offers it in periph's registry.
+// implements the same i2c.BusCloser, so periph's drivers work on it unchanged.
 package bus

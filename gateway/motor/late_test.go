@@ -1,27 +1,25 @@
-package main
+package motor
 
 import (
 	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"sensorgateway/gateway/motor"
 )
 
-// steady is an output that is there.
-type steady struct{ speed float64 }
+// present is an output that is there.
+type present struct{ speed float64 }
 
-func (s *steady) Drive(speed float64) error { s.speed = speed; return nil }
-func (s *steady) State() (float64, error)   { return s.speed, nil }
-func (s *steady) Close() error              { s.speed = 0; return nil }
+func (s *present) Drive(speed float64) error { s.speed = speed; return nil }
+func (s *present) State() (float64, error)   { return s.speed, nil }
+func (s *present) Close() error              { s.speed = 0; return nil }
 
 // A motor whose pins take their time holds up nobody, and is there when they are.
 func TestLateOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
-		out := &steady{}
-		l := &lateOutput{open: func() (motor.Output, error) {
+		out := &present{}
+		l := &LateOutput{open: func() (Output, error) {
 			time.Sleep(time.Second) // as long as udev has for a PWM chip
 			if tries++; tries < 3 {
 				return nil, errors.New("permission denied")
@@ -48,7 +46,7 @@ func TestLateOutput(t *testing.T) {
 		if err := l.Close(); err != nil || out.speed != 0 {
 			t.Errorf("closed at %v: %v", out.speed, err)
 		}
-		gone := &lateOutput{open: func() (motor.Output, error) { return nil, errors.New("no such line") }}
+		gone := &LateOutput{open: func() (Output, error) { return nil, errors.New("no such line") }}
 		if err := gone.Drive(0); err == nil || err.Error() != "no such line" {
 			t.Errorf("a line that is not there: %v", err)
 		}

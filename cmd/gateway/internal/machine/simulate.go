@@ -1,4 +1,4 @@
-package main
+package machine
 
 import (
 	"cmp"
@@ -10,23 +10,24 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway/pins"
+	"sensorgateway/sensors/bus"
 	"sensorgateway/sensors/sim"
 )
 
-// simulation is what --simulate asks for.
-type simulation struct {
+// Simulation is what --simulate asks for.
+type Simulation struct {
 	flaky bool
 	room  *sim.Room
 	seed  uint64
 }
 
-// parseSimulation reads steady[:SEED] or flaky[:SEED]; "" is none.
-func parseSimulation(s string) (*simulation, error) {
+// ParseSimulation reads steady[:SEED] or flaky[:SEED]; "" is none.
+func ParseSimulation(s string) (*Simulation, error) {
 	if s == "" {
 		return nil, nil
 	}
 	mode, seed, given := strings.Cut(s, ":")
-	asked := &simulation{flaky: mode == "flaky", seed: 1}
+	asked := &Simulation{flaky: mode == "flaky", seed: 1}
 	if mode != "steady" && mode != "flaky" {
 		return nil, fmt.Errorf("%s: write --simulate, --simulate=steady or --simulate=flaky, and :SEED behind it for another room", s)
 	}
@@ -43,9 +44,9 @@ func parseSimulation(s string) (*simulation, error) {
 // bus returns what opens the emulated bus with a number: the chips that the
 // configuration puts there, in one room. A sensor whose name begins with "out"
 // is outdoors.
-func (s *simulation) bus(cfg *config.Config) func(n int) (opener, error) {
+func (s *Simulation) bus(cfg *config.Config) func(n int) (opener, error) {
 	return func(n int) (opener, error) {
-		b := sim.NewBus(busName(n), s.room, s.seed+uint64(n))
+		b := sim.NewBus(bus.Name(n), s.room, s.seed+uint64(n))
 		for _, chip := range cfg.Sensors {
 			if chip.Bus != n {
 				continue
@@ -65,9 +66,17 @@ func (s *simulation) bus(cfg *config.Config) func(n int) (opener, error) {
 	}
 }
 
+// Pins returns the machine's pins, or emulated ones if simulate is not nil.
+func Pins(cfg *config.Config, simulate *Simulation) pins.Hardware {
+	if simulate == nil {
+		return pins.System()
+	}
+	return simulate.pins(cfg)
+}
+
 // pins returns emulated pins. The one that sets the first motor's speed drives
 // the fan of the emulated room, and the e-stop's contact is closed.
-func (s *simulation) pins(cfg *config.Config) pins.Hardware {
+func (s *Simulation) pins(cfg *config.Config) pins.Hardware {
 	fan := ""
 	if len(cfg.Motors) > 0 {
 		o := cfg.Motors[0].Output

@@ -1,28 +1,38 @@
-package main
+package motor
 
 import (
 	"errors"
 	"time"
-
-	"sensorgateway/gateway/motor"
 )
 
 // claimTime is how long a command waits for pins that do not exist yet.
 const claimTime = 20 * time.Millisecond
 
-// lateOutput is an output whose pins may not exist yet: each attempt to drive it
+// firstClaim is how long a new output waits for its pins: at the start nothing
+// waits for it.
+const firstClaim = 2 * time.Second
+
+// LateOutput is an output whose pins may not exist yet: each attempt to drive it
 // is an attempt to claim them. That can take a second, for which the other motors
 // must not wait, so a goroutine does it. The controller makes one call at a time.
-type lateOutput struct {
-	open    func() (motor.Output, error)
-	out     motor.Output
+type LateOutput struct {
+	open    func() (Output, error)
+	out     Output
 	err     error         // why there is no output
 	claims  chan struct{} // closed when the attempt that runs has ended; nil if none runs
-	next    motor.Output  // its result
+	next    Output        // its result
 	nextErr error
 }
 
-func (l *lateOutput) claim() {
+// NewLateOutput returns the output that open returns, now or later.
+func NewLateOutput(open func() (Output, error)) *LateOutput {
+	l := &LateOutput{open: open}
+	l.claim()
+	l.claimed(firstClaim)
+	return l
+}
+
+func (l *LateOutput) claim() {
 	if l.claims == nil {
 		done := make(chan struct{})
 		l.claims = done
@@ -31,7 +41,7 @@ func (l *lateOutput) claim() {
 }
 
 // claimed waits for the attempt that runs, d at most.
-func (l *lateOutput) claimed(d time.Duration) {
+func (l *LateOutput) claimed(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -41,7 +51,8 @@ func (l *lateOutput) claimed(d time.Duration) {
 	}
 }
 
-func (l *lateOutput) Drive(speed float64) error {
+// Drive drives the output, if it can be opened.
+func (l *LateOutput) Drive(speed float64) error {
 	if l.out == nil {
 		l.claim()
 		l.claimed(claimTime)
@@ -55,16 +66,18 @@ func (l *lateOutput) Drive(speed float64) error {
 	return errors.New("its pins are being claimed")
 }
 
-func (l *lateOutput) State() (float64, error) {
+// State returns what the output is driven with.
+func (l *LateOutput) State() (float64, error) {
 	if l.out == nil {
 		return 0, nil // nobody drives it, and Drive has returned why
 	}
 	return l.out.State()
 }
 
-func (l *lateOutput) Close() error {
+// Close closes the output, if it is open.
+func (l *LateOutput) Close() error {
 	if l.claims != nil {
-		l.claimed(2 * time.Second)
+		l.claimed(firstClaim)
 	}
 	if l.out == nil {
 		return nil

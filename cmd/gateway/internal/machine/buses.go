@@ -1,0 +1,51 @@
+// Package machine is what the gateway runs on: I²C buses, pins and clocks, the real
+// ones or emulated ones. Above it nothing differs between the two.
+//
+// It refuses to know what is read from the buses and who drives the pins.
+package machine
+
+import (
+	"log/slog"
+
+	"periph.io/x/conn/v3/i2c"
+
+	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/sensors/bus"
+)
+
+// Buses are the I²C buses of a configuration by their numbers, opened when they
+// are first used.
+type Buses map[int]*bus.Bus
+
+// OpenBuses returns the machine's buses, or emulated ones if simulate is not nil.
+func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buses, error) {
+	open := realBus
+	if simulate != nil {
+		open = simulate.bus(cfg)
+	}
+	all := Buses{}
+	for _, s := range cfg.Sensors {
+		if all[s.Bus] != nil {
+			continue
+		}
+		opener, err := open(s.Bus)
+		if err != nil {
+			return nil, err
+		}
+		all[s.Bus] = bus.New(bus.Name(s.Bus), opener, log)
+	}
+	return all, nil
+}
+
+// Close closes all buses.
+func (b Buses) Close() {
+	for _, one := range b {
+		_ = one.Close() // the process ends, and the bus with it
+	}
+}
+
+type opener = func() (i2c.BusCloser, error)
+
+func realBus(n int) (opener, error) {
+	return func() (i2c.BusCloser, error) { return bus.Open(n) }, nil
+}
