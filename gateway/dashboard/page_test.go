@@ -9,12 +9,14 @@ import (
 )
 
 // TestModules runs the tests of the page's modules, those in testdata, where the
-// modules will run: in a browser. The bytes they decode are the wire package's.
+// modules will run: in a browser. The bytes they decode are the wire package's, and
+// the conversations that they are played are the Go client's.
 func TestModules(t *testing.T) {
 	browser := browsertest.Start(t)
 	mux := http.NewServeMux()
 	mux.Handle("/page/", http.FileServerFS(files))
 	mux.Handle("/testdata/", http.FileServer(http.Dir(".")))
+	mux.Handle("/client/", http.StripPrefix("/client/", http.FileServer(http.Dir("../client/testdata"))))
 	mux.Handle("/wire/", http.StripPrefix("/wire/", http.FileServer(http.Dir("../../wire/testdata"))))
 	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

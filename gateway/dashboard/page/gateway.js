@@ -23,7 +23,7 @@
  *
  * - `phase` Phase: "connecting", "connected", "waiting" (until `due`), "closed"
  * - `hello` Hello: who the gateway is, its sensors and motors; after each connect
- * - `resumed` {skipped}: what was missed follows, but for what is older than `replay`
+ * - `resumed` {skipped}: what was missed is asked for, but for what is older than `replay`
  * - `readings` Reading[]: those of one message that are new
  * - `motor` MotorState: as the gateway acknowledged or announced it, or was asked with `look`
  * - `event`, `stats`: as the gateway sends them, if the topic `events` is among the options
@@ -54,6 +54,8 @@ const PING_EVERY = 5_000;
 const ANSWER = 5_000; // ms for an answer
 const URGENT = 2_000; // ms for the answer to an e-stop, before another connection is tried
 const KEPT_ALIVE = 3; // times in a lease
+/** ms without anything of a replay, while readings come, after which it is over: longer than a gateway waits for a slow disk. */
+const PATIENCE = 60_000;
 const POLICY = 1008;
 
 /** What the gateway refused, with its code (as in HTTP), or what it never got or answered: code 0. */
@@ -76,7 +78,7 @@ export class Gateway extends Link {
   hello;
   /** @type {Map<string, MotorState>} by name, the newest known */
   motors = new Map();
-  /** @type {Map<number, Sequence>} by sensor number: what came and what did not */
+  /** @type {Map<number, Sequence>} what came of each sensor and what did not, by its number, which is of one connection only */
   sequences = new Map();
   /** @type {number | undefined} ms */
   roundTrip;
@@ -94,8 +96,8 @@ export class Gateway extends Link {
   #every = Infinity; // ms between two keepalives
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #pings;
-  #resuming = false;
-  #historical = 0; // when the last replayed record came
+  #replaying = false;
+  #replayed = 0; // when something of the replay came, on performance.now()
   #topic;
   #options;
 
@@ -117,9 +119,9 @@ export class Gateway extends Link {
   }
 
   /**
-   * What came and what did not, of all sensors since the epoch began: received
-   * (recovered of these after a loss), conflated (others stood for them), missed
-   * (the gateway did not measure), lost (measured, but no longer kept).
+   * What came and what did not, of all sensors that there are: received (recovered
+   * of these, by replay), conflated (others stood for them), missed (the gateway did
+   * not measure), lost (measured, but no longer kept).
    */
   get counts() {
     const sum = { received: 0, recovered: 0, conflated: 0, missed: 0, lost: 0 };
@@ -290,7 +292,6 @@ export class Gateway extends Link {
   dropped() {
     clearInterval(this.#pings);
     this.release();
-    this.#resuming = false;
     this.roundTrip = undefined;
     for (const id of [...this.#pending.keys()]) this.#answer(id, new GatewayError(0, "the connection was lost before the answer"));
   }
@@ -305,12 +306,12 @@ export class Gateway extends Link {
 
   /** @param {Hello} hello */
   #greet(hello) {
-    if (this.hello?.epoch !== hello.epoch) this.sequences.clear(); // numbers no longer continue
+    const epoch = this.hello?.epoch;
     this.hello = hello;
     this.emit("hello", hello);
     this.established();
     hello.motors.forEach((state) => this.#motor(state));
-    this.#resume(hello);
+    this.#resume(hello, epoch);
     for (const topic of this.#options.topics) {
       this.request("subscribe", { topic }).then(({ motors = [] }) => motors.forEach((/** @type {MotorState} */ m) => this.#motor(m)), () => {});
     }
@@ -318,48 +319,71 @@ export class Gateway extends Link {
     this.#pings = setInterval(() => this.#ping(), PING_EVERY);
   }
 
-  /** Asks for what was missed. @param {Hello} hello */
-  async #resume({ epoch, sensors }) {
+  get #named() {
+    return new Map([...this.sequences.values()].map((sequence) => [sequence.name, sequence]));
+  }
+
+  /** Asks for what was missed. @param {Hello} hello @param {string} [before] the epoch of the connection before */
+  async #resume({ epoch, sensors }, before) {
+    const known = this.#named, anew = before !== undefined && before !== epoch, { replay } = this.#options;
     /** @type {Record<string, number>} */
     const since = {};
     let skipped = false;
+    this.sequences = new Map(); // sensors that are no more are forgotten
     for (const { id, name, next_seq, interval_ms } of sensors) {
-      let last = this.sequences.get(id)?.since;
-      if (last === undefined) continue;
-      const most = Math.ceil(this.#options.replay / interval_ms);
-      if (((next_seq - last) | 0) - 1 > most) {
-        last = (next_seq - 1 - most) >>> 0;
+      const wanted = this.#topic === "sensors" || this.#topic === `sensors/${name}`, old = anew && !wanted ? undefined : known.get(name);
+      const sequence = old ?? new Sequence(name, next_seq);
+      this.sequences.set(id, sequence);
+      if (!old || !wanted) continue;
+      const oldest = (next_seq - 1 - Math.ceil(replay / interval_ms)) >>> 0;
+      since[name] = sequence.since;
+      if (replay === Infinity) {
+        if (anew) sequence.askAnew(next_seq);
+        else sequence.ask();
+      } else if (anew) {
+        sequence.askAnew(next_seq, (since[name] = oldest));
+      } else {
+        sequence.ask();
+        if (((oldest - since[name]) | 0) <= 0) continue;
+        sequence.lose(((since[name] = oldest) + 1) >>> 0);
         skipped = true;
       }
-      since[name] = last;
     }
     if (!Object.keys(since).length) return;
-    this.#resuming = true; // what comes before the answer comes again
-    const { from = {} } = await this.request("subscribe", { topic: this.#topic, epoch, since }).catch(() => ({}));
-    if (this.phase !== "connected") return;
-    for (const { id, name } of sensors) {
-      if (name in since) this.sequences.get(id)?.resume(from[name] ?? (since[name] + 1) >>> 0);
-    }
-    this.#resuming = false;
+    this.#replaying = true;
+    this.#replayed = performance.now();
     this.emit("resumed", { skipped });
+    const of = anew && replay === Infinity ? before : epoch;
+    const answer = await this.request("subscribe", { topic: this.#topic, epoch: of, since }).catch(() => undefined);
+    if (this.phase !== "connected") return;
+    this.#replayed = performance.now();
+    for (const [name, sequence] of this.#named) {
+      if (!(name in since)) continue;
+      if (answer?.recovered === undefined) sequence.refused();
+      else sequence.answered(since[name], answer.from?.[name]);
+    }
   }
 
   /** In the middle of a replay, more of it was lost. @param {{from?: Record<string, number>}} subscribed */
   #lose({ from = {} }) {
-    for (const { id, name } of this.hello?.sensors ?? []) if (name in from) this.sequences.get(id)?.lose(from[name]);
+    for (const [name, sequence] of this.#named) if (name in from) sequence.lose(from[name]);
   }
 
   /** @param {import("./readings.js").Reading[]} readings */
   #readings(readings) {
-    if (this.#resuming || this.phase !== "connected") return;
-    const fresh = readings.filter((reading) => {
-      let sequence = this.sequences.get(reading.sensor);
-      if (!sequence) this.sequences.set(reading.sensor, (sequence = new Sequence()));
-      if (reading.historical) this.#historical = performance.now();
-      return sequence.accept(reading);
-    });
-    const names = this.hello?.sensors ?? [];
-    if (fresh.length) this.emit("readings", fresh.map((r) => ({ ...r, name: names.find(({ id }) => id === r.sensor)?.name ?? "" })));
+    if (this.phase !== "connected") return;
+    /** @type {Reading[]} */
+    const fresh = [];
+    for (const reading of readings) {
+      const sequence = this.sequences.get(reading.sensor);
+      if (reading.historical) this.#replayed = performance.now();
+      if (sequence?.accept(reading) ?? true) fresh.push({ ...reading, name: sequence?.name ?? `sensor_${reading.sensor}` });
+    }
+    if (this.#replaying && performance.now() - this.#replayed >= PATIENCE) {
+      this.#replaying = false;
+      this.sequences.forEach((sequence) => sequence.settle());
+    }
+    if (fresh.length) this.emit("readings", fresh);
   }
 
   /** @param {MotorState} state */
@@ -370,7 +394,6 @@ export class Gateway extends Link {
   }
 
   #ping() {
-    if (performance.now() - this.#historical > 2 * PING_EVERY) this.sequences.forEach((s) => s.settle());
     const sent = performance.now();
     this.request("ping", {}).then(() => this.emit("pong", (this.roundTrip = performance.now() - sent)), () => {});
   }

@@ -19,7 +19,7 @@ import { HistoryView } from "./view.js";
 // Time between two drawings of ages and words, in ms.
 const REFRESH = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 200;
 
-/** @type {Map<number, Card>} by sensor number */
+/** @type {Map<string, Card>} by the sensor's name: its number is of one connection only */
 let cards = new Map();
 /** @type {string | undefined} */
 let version;
@@ -53,11 +53,11 @@ function greet(hello) {
   newestAt = performance.now();
   const before = cards;
   cards = new Map(hello.sensors.map((info) => {
-    const known = before.get(info.id);
-    const same = known && JSON.stringify([known.sensor.info.name, known.sensor.info.model, known.sensor.info.interval_ms]) === JSON.stringify([info.name, info.model, info.interval_ms]);
-    return [info.id, same ? known : new Card(new Sensor(info))];
+    const known = before.get(info.name);
+    const same = known && known.sensor.info.model === info.model && known.sensor.info.interval_ms === info.interval_ms;
+    return [info.name, same ? known : new Card(new Sensor(info))];
   }));
-  if (cards.size !== before.size || [...cards].some(([id, card]) => before.get(id) !== card)) {
+  if (String([...cards.keys()]) !== String([...before.keys()]) || [...cards].some(([name, card]) => before.get(name) !== card)) {
     get("sensors").replaceChildren(...[...cards.values()].map(({ element }) => element));
     charts.begin([...cards.values()].map(({ sensor }) => sensor));
   }
@@ -69,7 +69,7 @@ function greet(hello) {
 function receive(readings) {
   const now = performance.now();
   for (const reading of readings) {
-    cards.get(reading.sensor)?.sensor.add(reading, now);
+    cards.get(reading.name)?.sensor.add(reading, now);
     simulated ||= reading.simulated;
     if (reading.historical) continue;
     heard = now;

@@ -2,9 +2,17 @@
 // What came of a sensor's numbered ticks, and what did not.
 
 /** @typedef {import("./readings.js").Reading} Reading */
+/** @typedef {{from: number, to: number}} Range of numbers, [from, to) */
+/** @typedef {Range & {conflated: boolean, unknown: boolean}} Hole where it is unknown how many of its numbers were used, they are not counted */
+
+/** In another epoch the numbers begin anywhere: no gateway has more than these before the next one. */
+const FAR = 2 ** 30;
+
+/** How many holes are remembered: each takes a connection that ended before its replay did. */
+const MOST_HOLES = 16;
 
 /**
- * Which numbers of one sensor have come, in two lanes: live, and what was missed.
+ * Which numbers of one sensor have come, in two lanes: live, and replayed.
  *
  * Both lanes are in order and leave nothing out. So a number that its lane went
  * past is a tick that was never made, or one that others stand for. Lost is what
@@ -13,89 +21,142 @@
  */
 export class Sequence {
   counts = { received: 0, recovered: 0, conflated: 0, missed: 0, lost: 0 };
-  /** @type {number | undefined} the next number of the live lane */
-  next;
-  /** @type {{from: number, to: number, conflated: boolean}[]} missed numbers that may still come, [from, to) */
+  /** @type {Hole[]} numbers that may still be replayed, in order */
   holes = [];
-  /** @type {{from: number, to: number}[]} numbers that are lost, in this replay */
-  #gone = [];
-  #resumed = false; // the live lane has yet to say where it begins
+  /** @type {Range[]} numbers that are lost, in this replay */
+  #lost = [];
+  #next;
+  /** @type {"anywhere" | "follows" | "apart"} how the next live number goes with those before: what lies between was never made, or may be replayed */
+  #entry = "anywhere";
+  #unknown = false; // what lies between #next and the first number that comes
+
+  /** @param {string} name of the sensor @param {number} next the number that the gateway gives next */
+  constructor(name, next) {
+    this.name = name;
+    this.#next = next;
+  }
 
   /** The last number before which none is missing. */
   get since() {
-    if (this.next === undefined) return undefined;
-    return ((this.holes[0]?.from ?? this.next) - 1) >>> 0;
+    return ((this.holes[0]?.from ?? this.#next) - 1) >>> 0;
   }
 
-  /** The stream begins anew with number `from`; what is before it and has not come is lost. @param {number} from */
-  resume(from) {
-    this.#gone = [];
-    this.lose(from);
-    this.#resumed = true;
+  /** A replay of what comes after {@link since} is asked for. */
+  ask() {
+    this.#lost = [];
+    this.#entry = "apart";
+    if (this.holes.length >= MOST_HOLES) this.#giveUp(this.holes.splice(0, 1));
+  }
+
+  /** Likewise in another epoch, of what comes after a number of that. @param {number} next the number that the gateway gives next @param {number} [since] */
+  askAnew(next, since = (next - FAR) >>> 0) {
+    this.holes = [];
+    this.#next = (since + 1) >>> 0;
+    this.#unknown = true;
+    this.ask();
+  }
+
+  /** The replay of what comes after number `since` begins with `from`, or with the first if nothing is lost. @param {number} since @param {number} [from] */
+  answered(since, from) {
+    if (from === undefined || this.#unknown || this.holes[0]?.unknown) return;
+    if (ahead(from, since) > 0) return this.lose(from);
+    this.holes = []; // the gateway is behind, so its numbers are other ones
+    this.#next = from;
+  }
+
+  /** There will be no replay. */
+  refused() {
+    this.#giveUp(this.holes);
+    this.#end();
   }
 
   /** The gateway no longer has what is before number `from` and has not come. @param {number} from */
   lose(from) {
-    if (this.next === undefined) return;
-    for (const hole of this.holes) hole.from = this.#give(hole.from, Math.min(ahead(from, hole.from), ahead(hole.to, hole.from)));
-    this.holes = this.holes.filter((h) => h.from !== h.to);
-    this.next = this.#give(this.next, ahead(from, this.next));
-  }
-
-  /** Gives up so many numbers, if any. @param {number} from @param {number} count @returns the number after them */
-  #give(from, count) {
-    if (count <= 0) return from;
-    const to = (from + count) >>> 0;
-    this.counts.lost += count;
-    this.#gone.push({ from, to });
-    return to;
-  }
-
-  /** What was missed is all there: what has not come was never made. */
-  settle() {
-    for (const hole of this.holes) this.#cut(hole, hole.to);
-    this.holes = [];
-    this.#gone = [];
-  }
-
-  /** Whether the reading is new. @param {Reading} reading */
-  accept({ seq, historical, conflated }) {
-    this.next ??= seq;
-    const skipped = ahead(seq, this.next);
-    if (skipped < 0) return this.#fill(seq);
-    if (skipped > 0) {
-      if (this.#resumed && !historical) this.holes.push({ from: this.next, to: seq, conflated });
-      else if (conflated) this.counts.conflated += skipped;
-      else this.counts.missed += skipped;
+    for (const hole of this.holes) {
+      if (!hole.unknown) hole.from = this.#give(hole.from, Math.min(ahead(from, hole.from), ahead(hole.to, hole.from)));
     }
+    this.#fold();
+    if (!this.#unknown) this.#next = this.#give(this.#next, ahead(from, this.#next));
+  }
+
+  /** What was missed has been replayed: what has not come was never made. */
+  settle() {
+    this.#pass(this.#next);
+    this.#lost = [];
+    this.#end();
+  }
+
+  #end() {
+    this.holes = [];
+    if (this.#entry === "apart") this.#entry = this.#unknown ? "anywhere" : "follows";
+  }
+
+  /** Whether the reading is new. @param {Pick<Reading, "seq" | "historical" | "conflated">} reading */
+  accept({ seq, historical, conflated }) {
+    if (this.#entry === "anywhere") {
+      this.#next = seq;
+      this.#entry = historical ? "apart" : "follows";
+    }
+    const skipped = ahead(seq, this.#next);
+    if (skipped < 0) return historical && this.#fill(seq);
+    if (historical) this.#pass(this.#next);
+    if (skipped > 0 && !historical && this.#entry === "apart") this.holes.push({ from: this.#next, to: seq, conflated, unknown: this.#unknown });
+    else if (!this.#unknown) this.counts[conflated ? "conflated" : "missed"] += skipped;
+    this.#unknown = false;
     if (historical) this.counts.recovered++;
-    else this.#resumed = false;
+    else this.#entry = "follows";
     this.counts.received++;
-    this.next = (seq + 1) >>> 0;
+    this.#next = (seq + 1) >>> 0;
     return true;
   }
 
   /** @param {number} seq */
   #fill(seq) {
-    const within = (/** @type {{from: number, to: number}} */ h) => ahead(seq, h.from) >= 0 && ahead(h.to, seq) > 0;
-    const hole = this.holes.find(within), gone = this.#gone.find(within);
+    const within = (/** @type {Range} */ r) => ahead(seq, r.from) >= 0 && ahead(r.to, seq) > 0;
+    const hole = this.holes.find(within), lost = this.#lost.find(within);
+    if (!hole && !lost) return false; // a double
+    this.#pass(seq);
     if (hole) {
-      this.#cut(hole, seq);
       hole.from = (seq + 1) >>> 0;
-      if (hole.from === hole.to) this.holes.splice(this.holes.indexOf(hole), 1);
-    } else if (gone) {
+      hole.unknown = false;
+      this.#fold();
+    } else if (lost) {
       this.counts.lost--;
-      gone.from = (seq + 1) >>> 0;
-    } else return false; // a double
+      lost.from = (seq + 1) >>> 0;
+    }
     this.counts.recovered++;
     this.counts.received++;
     return true;
   }
 
-  /** Takes the numbers before `to` from a hole: its lane went past them. @param {Sequence["holes"][0]} hole @param {number} to */
-  #cut(hole, to) {
-    this.counts[hole.conflated ? "conflated" : "missed"] += ahead(to, hole.from);
-    hole.from = to;
+  /** The replay has reached number `to`: what is before it and has not come was never made. @param {number} to */
+  #pass(to) {
+    for (const hole of this.holes) {
+      const count = Math.min(ahead(to, hole.from), ahead(hole.to, hole.from));
+      if (count <= 0) break;
+      if (!hole.unknown) this.counts[hole.conflated ? "conflated" : "missed"] += count;
+      hole.from = (hole.from + count) >>> 0;
+    }
+    this.#fold();
+  }
+
+  /** Forgets holes that are filled. */
+  #fold() {
+    this.holes = this.holes.filter(({ from, to }) => from !== to);
+  }
+
+  /** @param {Hole[]} holes */
+  #giveUp(holes) {
+    for (const { from, to, unknown } of holes) if (!unknown) this.#give(from, ahead(to, from));
+  }
+
+  /** Counts so many numbers as lost, if any. @param {number} from @param {number} count @returns the number after them */
+  #give(from, count) {
+    if (count <= 0) return from;
+    const to = (from + count) >>> 0;
+    this.counts.lost += count;
+    this.#lost.push({ from, to });
+    return to;
   }
 }
 

@@ -8,6 +8,7 @@ import { Sequence } from "/page/sequence.js";
 import { equal, rejection, test, throws } from "./harness.js";
 
 const golden = await (await fetch("/wire/records.json")).json(); // of the wire package's own tests
+const { conversations } = await (await fetch("/client/conversations.json")).json(); // the Go client's tests play them too
 
 /** @param {string[]} hex @returns {ArrayBuffer} */
 const bytes = (...hex) => Uint8Array.from(hex.join("").match(/../g) ?? [], (byte) => parseInt(byte, 16)).buffer;
@@ -51,45 +52,51 @@ const feed = (s, numbers) => numbers.map((n) => {
   const [seq, over] = Array.isArray(n) ? n : [n, {}];
   return Number(s.accept(/** @type {any} */ ({ seq, historical: false, conflated: false, ...over })));
 }).join("");
+/** A replay is asked for, and begins with number `from`. @param {Sequence} s @param {number} from */
+function resume(s, from) {
+  const { since } = s;
+  s.ask();
+  s.answered(since, from);
+}
 const past = { historical: true }, thin = { conflated: true };
 
 test("counts what never came, and what others stood for", () => {
-  const s = new Sequence();
+  const s = new Sequence("indoor", 0);
   equal(feed(s, [0xfffffffd, 0xffffffff, 0, [4, thin], 5, 5, 3, 8]), "11111001");
   equal(s.counts, { received: 6, recovered: 0, conflated: 3, missed: 3, lost: 0 }); // fffffffe, 6 and 7; 1 to 3
   equal(s.since, 8);
 });
 
 test("two lanes: what was missed, and live, each number once", () => {
-  const s = new Sequence();
+  const s = new Sequence("indoor", 0);
   feed(s, [1, 2]);
   equal(s.since, 2);
-  s.resume(3);
+  resume(s, 3);
   equal(feed(s, [[3, past], 10, [4, past], 11, [4, past], [5, past]]), "111101");
   equal([s.since, s.counts.lost], [5, 0]);
   // Lost again before all was there: what was live is not asked for twice in vain.
-  s.resume(6);
+  resume(s, 6);
   equal(feed(s, [[6, past], [7, past], [9, past], [10, past], [11, past], [12, past], 20, [19, past]]), "11100111");
   equal(s.counts, { received: 13, recovered: 8, conflated: 0, missed: 7, lost: 0 }); // 8 and 13 to 18: their lane went past them
   equal(s.since, 20);
 });
 
 test("what the gateway no longer has is lost, what is late is given up", () => {
-  const s = new Sequence();
+  const s = new Sequence("indoor", 0);
   feed(s, [1, 2]);
-  s.resume(5); // 3 and 4 are gone
+  resume(s, 5); // 3 and 4 are gone
   equal(feed(s, [9, [5, past]]), "11");
   equal([s.counts.lost, s.since], [2, 5]);
-  s.resume(8); // 6 and 7 too
+  resume(s, 8); // 6 and 7 too
   equal([s.counts.lost, s.since], [4, 7]);
   s.settle();
   equal([s.counts.lost, s.counts.missed, s.since], [4, 1, 9]);
 });
 
 test("what is said to be gone in the middle of a replay is lost, not a tick that was never made", () => {
-  const s = new Sequence();
+  const s = new Sequence("indoor", 0);
   feed(s, [1, 2]);
-  s.resume(3);
+  resume(s, 3);
   equal(feed(s, [20, [3, past], [5, past]]), "111"); // 4 was never made
   s.lose(10);
   equal([s.counts.missed, s.counts.lost, s.since], [1, 4, 9]); // 6 to 9
@@ -102,9 +109,9 @@ test("what is said to be gone in the middle of a replay is lost, not a tick that
 });
 
 test("what is said to be gone before anything came live is lost once", () => {
-  const s = new Sequence();
+  const s = new Sequence("indoor", 0);
   feed(s, [0xfffffffd]);
-  s.resume(0xfffffffe);
+  resume(s, 0xfffffffe);
   s.lose(2); // around the wrap
   equal([s.counts.lost, s.since], [4, 1]);
   equal(feed(s, [5, [2, past], 6, [4, past]]), "1111"); // the live lane, and a hole up to it
@@ -112,9 +119,9 @@ test("what is said to be gone before anything came live is lost once", () => {
 });
 
 test("what is said to be gone, and comes all the same, is not lost", () => {
-  const s = new Sequence();
+  const s = new Sequence("indoor", 0);
   feed(s, [1, 2]);
-  s.resume(9); // there is a loss in the middle: 3 and 4, and 6, are before it
+  resume(s, 9); // there is a loss in the middle: 3 and 4, and 6, are before it
   equal(s.counts.lost, 6);
   equal(feed(s, [20, [3, past], [4, past], [4, past], [6, past], [9, past], [5, past]]), "1110110");
   equal(s.counts, { received: 7, recovered: 4, conflated: 0, missed: 0, lost: 3 }); // 5, 7 and 8
@@ -133,6 +140,7 @@ class Browser {
   #kept = { WebSocket: globalThis.WebSocket, setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout, setInterval: globalThis.setInterval, clearInterval: globalThis.clearInterval };
   #random = Math.random;
   #ids = 0;
+  now = 1000; // ms
 
   constructor() {
     const browser = this;
@@ -159,6 +167,7 @@ class Browser {
       setTimeout: set, clearTimeout: clear, setInterval: set, clearInterval: clear,
     });
     Math.random = () => 0.25;
+    performance.now = () => this.now;
   }
 
   /** Hides the page, or shows it, and says so unless told not to. @param {boolean} is @param {string} [event] */
@@ -171,6 +180,7 @@ class Browser {
     delete (/** @type {any} */ (document)).hidden; // the browser's own is its prototype's
     Object.assign(globalThis, this.#kept);
     Math.random = this.#random;
+    delete (/** @type {any} */ (performance)).now; // likewise
   }
 
   get socket() { return this.sockets.at(-1); }
@@ -231,8 +241,47 @@ function log(gateway) {
   return lines;
 }
 
-/** A record of sensor 2. @param {number} seq @param {number} [flags] */
-const record = (seq, flags = 0) => bytes("0002", flags.toString(16).padStart(2, "0"), "00", seq.toString(16).padStart(8, "0"), "41a0000042480000", "0000000000000000");
+const hex = (/** @type {number} */ n, /** @type {number} */ digits) => n.toString(16).padStart(digits, "0");
+
+/** The bytes of a record. @param {number} seq @param {number} [flags] @param {number} [sensor] */
+const record = (seq, flags = 0, sensor = 2) => bytes(hex(sensor, 4), hex(flags, 2), "00", hex(seq, 8), "41a0000042480000", "0000000000000000");
+
+/** Plays a step of a conversation. @param {Browser} browser @param {any} step @param {any} asked the client's last request to replay, with its id */
+async function play(browser, { hello, records, asks, answers, refuses, passes_ms, ends }, asked) {
+  if (hello) {
+    browser.accept();
+    browser.say({ type: "hello", payload: hello });
+  } else if (records) {
+    const all = records.map((/** @type {number[]} */ [sensor, seq, flags]) => [...new Uint8Array(record(seq, flags, sensor))]);
+    browser.say(Uint8Array.from(all.flat()).buffer);
+  } else if (asks) {
+    equal(asked?.payload, asks);
+  } else if (answers) {
+    browser.say({ type: "subscribed", id: asked.id, payload: answers });
+  } else if (refuses) {
+    browser.say({ type: "error", id: asked.id, payload: refuses });
+  } else if (passes_ms) {
+    browser.now += passes_ms;
+  } else {
+    browser.lose(ends);
+    browser.run(Math.max(...browser.timers.map(({ ms }) => ms))); // the wait
+  }
+  await promises();
+}
+
+for (const { name, steps, readings, counts } of conversations) {
+  inBrowser(`a conversation: ${name}`, async (browser) => {
+    const gateway = new Gateway("ws://gateway/");
+    /** @type {string[]} */
+    const came = [];
+    gateway.addEventListener("readings", ({ detail }) => came.push(...detail.map((/** @type {any} */ r) => `${r.name} ${r.seq}${r.historical ? " replayed" : ""}`)));
+    gateway.open();
+    for (const step of steps) await play(browser, step, browser.socket.sent.findLast((/** @type {any} */ m) => m.payload.since));
+    equal(came, readings);
+    const counted = Object.fromEntries([...gateway.sequences.values()].map(({ name, counts: { received, recovered, conflated, missed, lost } }) => [name, { received, recovered, conflated, missing: missed + lost }]));
+    for (const [sensor, want] of Object.entries(counts)) equal(counted[sensor], want, sensor);
+  });
+}
 
 inBrowser("a gateway reads, loses, waits, comes back and asks for what it missed", async (browser) => {
   const gateway = new Gateway("http://gateway/", { topics: ["motors"] }), lines = log(gateway);
@@ -247,10 +296,10 @@ inBrowser("a gateway reads, loses, waits, comes back and asks for what it missed
   browser.run(731);
   browser.greet();
   equal(browser.socket.sent[0].payload, { topic: "sensors", epoch: "e", since: { indoor: 256 } });
-  browser.say(record(290)); // comes again after the answer
+  browser.say(record(290));
   browser.say({ type: "subscribed", id: browser.socket.sent[0].id, payload: { topic: "sensors", recovered: true } });
   await promises();
-  browser.say(record(290));
+  browser.say(record(290)); // again after the answer
   browser.say(record(257, 4));
   browser.say(record(257, 4));
   equal(lines, ["connecting", "hello e", "connected", "m false", "indoor 256", "waiting", "connecting", "hello e", "connected", "m false",
@@ -289,7 +338,7 @@ inBrowser("another epoch begins anew, and nothing older than wanted is asked for
   browser.lose();
   gateway.open(); // somebody is there: no need to wait
   browser.greet({ epoch: "f" });
-  equal(browser.socket.sent.map((/** @type {any} */ m) => m.type), ["ping"]);
+  equal(browser.socket.sent[0].payload, { topic: "sensors/indoor", epoch: "f", since: { indoor: 279 } });
 });
 
 inBrowser("a gateway counts failures until hello, and opens the circuit after ten", (browser) => {
