@@ -25,9 +25,11 @@ type Chapter struct {
 
 // NewSegment returns what the index has of a segment.
 func NewSegment(name string, number uint64, s *format.Segment) *Segment {
-	g := &Segment{Name: name, Number: number, Size: s.Size, Through: s.Through, Newest: s.Newest}
-	for _, c := range s.Chapters {
-		g.Chapters = append(g.Chapters, &Chapter{Chapter: c, Segment: g})
+	g := &Segment{Name: name, Number: number, Size: s.Size, Through: s.Through, Newest: s.Newest, Chapters: make([]*Chapter, len(s.Chapters))}
+	all := make([]Chapter, len(s.Chapters))
+	for i, c := range s.Chapters {
+		all[i] = Chapter{Chapter: c, Segment: g}
+		g.Chapters[i] = &all[i]
 	}
 	return g
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/phrase"
+	"sensorgateway/gateway/history"
 )
 
 // History bounds what is kept of the readings.
@@ -17,17 +18,15 @@ type History struct {
 
 // What holds where the file is silent, and what it may ask for.
 const (
-	defaultHistorySize = 256 << 20
-	minHistorySize     = 16 << 20 // less would not hold the journal and an hour
-	maxHistorySize     = 1 << 40
-	defaultHistoryAge  = 7 * 24 * time.Hour
-	minHistoryAge      = time.Hour // what is packed at a time
-	maxHistoryAge      = 10 * 366 * 24 * time.Hour
+	minHistorySize = 16 << 20 // less would not hold the journal and an hour
+	maxHistorySize = 1 << 40
+	minHistoryAge  = time.Hour // what is packed at a time
+	maxHistoryAge  = 10 * 366 * 24 * time.Hour
 )
 
 // history reads how much is kept.
 func (s *section) history() History {
-	c := History{Size: defaultHistorySize, Age: defaultHistoryAge}
+	c := History{Size: history.DefaultMaxBytes, Age: history.DefaultMaxAge}
 	n := s.value("history")
 	if n == nil {
 		return c
