@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -56,9 +57,9 @@ func (l *link) binary(data []byte) (Event, error) {
 	}
 	records := make(Records, len(parsed))
 	for i, r := range parsed {
-		name, ok := l.sensors[r.Sensor]
-		if !ok {
-			name = fmt.Sprintf("sensor_%d", r.Sensor)
+		name := fmt.Sprintf("sensor_%d", r.Sensor)
+		if k := slices.IndexFunc(l.sensors, func(s wire.SensorInfo) bool { return s.ID == r.Sensor }); k >= 0 {
+			name = l.sensors[k].Name
 		}
 		records[i] = Record{Name: name, Record: r}
 	}
@@ -84,7 +85,7 @@ func (l *link) text(data []byte) (Event, error) {
 		}
 		return Connected{hello}, nil
 	case e.Type == "sensor" && l.protocol == wire.ReadingsJSON:
-		r, err := parseSensor(e.Payload)
+		r, err := l.parseSensor(e.Payload)
 		if err != nil {
 			return nil, fmt.Errorf("sensor: %w", err)
 		}
@@ -98,16 +99,17 @@ func (l *link) text(data []byte) (Event, error) {
 }
 
 // parseSensor reads the payload of a readings.json message.
-func parseSensor(payload []byte) (Record, error) {
+func (l *link) parseSensor(payload []byte) (Record, error) {
 	var s struct {
-		Sensor     string   `json:"sensor"`
-		Temp       *float32 `json:"temp"`
-		Humidity   *float32 `json:"humidity"`
-		Fault      string   `json:"fault"`
-		TS         float64  `json:"ts"`
-		Seq        uint32   `json:"seq"`
-		Historical bool     `json:"historical"`
-		Conflated  bool     `json:"conflated"`
+		Sensor     string              `json:"sensor"`
+		Temp       *float32            `json:"temp"`
+		Humidity   *float32            `json:"humidity"`
+		Values     map[string]*float32 `json:"values"` // instead of these two
+		Fault      string              `json:"fault"`
+		TS         float64             `json:"ts"`
+		Seq        uint32              `json:"seq"`
+		Historical bool                `json:"historical"`
+		Conflated  bool                `json:"conflated"`
 	}
 	if err := json.Unmarshal(payload, &s); err != nil {
 		return Record{}, err
@@ -125,12 +127,35 @@ func parseSensor(payload []byte) (Record, error) {
 	case s.Fault != "":
 		r.Fault = faultNamed(s.Fault)
 		r.Reading = wire.Failed(r.Fault, at)
-	case s.Temp == nil || s.Humidity == nil:
-		return Record{}, errors.New("neither a measurement nor a fault")
 	default:
-		r.Reading = wire.Reading{Values: [2]float32{*s.Temp, *s.Humidity}, UnixMilli: at}
+		values := []*float32{s.Temp, s.Humidity}
+		if s.Values != nil {
+			values = l.inOrder(s.Sensor, s.Values)
+		}
+		if len(values) == 0 || values[0] == nil {
+			return Record{}, errors.New("neither a measurement nor a fault")
+		}
+		r.Reading = wire.Reading{Values: [2]float32{wire.NotMeasured(), wire.NotMeasured()}, UnixMilli: at}
+		for i, v := range values {
+			if v != nil {
+				r.Values[i] = *v
+			}
+		}
 	}
 	return r, nil
+}
+
+// inOrder returns a sensor's values in the order that hello has them in, none if
+// it does not have the sensor.
+func (l *link) inOrder(name string, values map[string]*float32) (ordered []*float32) {
+	for i := range l.sensors {
+		if s := &l.sensors[i]; s.Name == name {
+			for _, q := range s.Quantities() {
+				ordered = append(ordered, values[q.Name])
+			}
+		}
+	}
+	return ordered[:min(len(ordered), len(wire.Reading{}.Values))]
 }
 
 // faultNamed is the inverse of [wire.Fault.String].

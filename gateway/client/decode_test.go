@@ -51,6 +51,47 @@ func TestFaultNamed(t *testing.T) {
 	}
 }
 
+// The values of a sensor are those that hello names, in its order.
+func TestOtherQuantities(t *testing.T) {
+	l := &link{protocol: wire.ReadingsJSON, greets: true}
+	hello := wire.Hello{Sensors: []wire.SensorInfo{
+		{ID: 0, Name: "roof", Values: []wire.Quantity{wire.Pressure, wire.Temperature}},
+		{ID: 1, Name: "air", Values: []wire.Quantity{wire.CO2}},
+		{ID: 2, Name: "pipe", Values: []wire.Quantity{wire.Temperature}},
+	}}
+	event, err := l.text(wire.JSON(wire.Envelope{Type: "hello", Payload: hello}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.begun, l.sensors = true, event.(Connected).Hello.Sensors
+	if diff := cmp.Diff(hello, event.(Connected).Hello); diff != "" {
+		t.Error(diff)
+	}
+	none := wire.NotMeasured()
+	for i, values := range [][2]float32{{1013.25, -3.5}, {612, none}, {55.5, none}} {
+		r := wire.Record{Seq: 7, Reading: wire.Reading{Values: values, UnixMilli: 1000}}
+		event, err := l.text(wire.AppendSensorJSON(nil, &hello.Sensors[i], r))
+		if err != nil {
+			t.Errorf("%s: %v", hello.Sensors[i].Name, err)
+			continue
+		}
+		got := event.(Records)[0]
+		if got.Name != hello.Sensors[i].Name || string(got.Append(nil)) != string(r.Append(nil)) {
+			t.Errorf("got %+v, want %+v", got, r)
+		}
+	}
+	for _, text := range []string{
+		`{"type":"sensor","payload":{"sensor":"air","values":{"co2":null}}}`,
+		`{"type":"sensor","payload":{"sensor":"air","values":{}}}`,
+		`{"type":"sensor","payload":{"sensor":"unknown","values":{"co2":1}}}`,
+		`{"type":"sensor","payload":{"sensor":"pipe","temp":null,"humidity":null}}`,
+	} {
+		if event, err := l.text([]byte(text)); err == nil {
+			t.Errorf("%s: %+v", text, event)
+		}
+	}
+}
+
 // Whatever a server says becomes an event or an error, and a reading is never
 // called good without numbers.
 func FuzzMessages(f *testing.F) {
@@ -62,7 +103,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte(`{"type":"sensor","payload":{"sensor":"a","temp":null,"fault":"no_ack","ts":-1e300}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, l := range []*link{
-			{protocol: wire.ReadingsV1}, {protocol: wire.ReadingsV2, greets: true}, {protocol: wire.ReadingsJSON, greets: true},
+			{protocol: wire.ReadingsV1}, {protocol: wire.ReadingsV2, greets: true}, {protocol: wire.ReadingsJSON, greets: true, sensors: []wire.SensorInfo{{Name: "a", Values: []wire.Quantity{wire.CO2}}}},
 		} {
 			event, err := l.binary(data)
 			if (event == nil) == (err == nil) {

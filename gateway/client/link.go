@@ -31,7 +31,7 @@ type link struct {
 	only     string // the sensor's name where there is but one, else ""
 
 	// The reader's.
-	sensors map[uint16]string // names by number, of hello
+	sensors []wire.SensorInfo // of hello
 	begun   bool              // Connected was told
 	heard   bool              // the server said something, and hello if it greets
 	resume  string            // id of the request to replay what was missed; "" if there is none under way
@@ -100,10 +100,11 @@ func (c *Client) begin(l *link, deadline time.Time) error {
 			return errors.New("the server's first message is not hello")
 		}
 		l.heard = true
-		l.sensors = map[uint16]string{}
-		for _, s := range connected.Hello.Sensors {
-			l.sensors[s.ID] = s.Name
+		for i := range connected.Hello.Sensors {
+			s := &connected.Hello.Sensors[i]
+			s.Values = s.Quantities()
 		}
+		l.sensors = connected.Hello.Sensors
 		c.mu.Lock()
 		epoch, since = c.numbers.begin(connected.Hello, l.only, time.Now())
 		c.mu.Unlock()
