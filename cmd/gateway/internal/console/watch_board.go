@@ -23,12 +23,12 @@ type board struct {
 
 // row is one sensor.
 type row struct {
-	name     string
-	interval time.Duration // 0 if it is not known
-	seen     bool
-	last     client.Record // valid if seen, as
-	at       time.Time     // when it came
-	rate     meter         // of live ones
+	name string
+	info wire.SensorInfo // of hello, empty if it does not have it
+	seen bool
+	last client.Record // valid if seen, as
+	at   time.Time     // when it came
+	rate meter         // of live ones
 
 	recovered uint64 // readings that came by replay
 	lost      uint64 // sequence numbers that never came
@@ -41,7 +41,7 @@ func (b *board) apply(e client.Event, now time.Time) {
 		b.simulated = e.Hello.Simulated
 		b.unsynced = e.Hello.Server != "" && !e.Hello.ClockSynced
 		for _, s := range e.Hello.Sensors {
-			b.row(s.Name).interval = time.Duration(s.IntervalMS) * time.Millisecond
+			b.row(s.Name).info = s
 		}
 	case client.Disconnected:
 		b.connected, b.roundTrip = false, 0
@@ -98,7 +98,7 @@ func (b *board) row(name string) *row {
 
 // stale tells whether nothing has come for three intervals, or a second.
 func (r *row) stale(now time.Time) bool {
-	return now.Sub(r.at) > max(3*r.interval, time.Second)
+	return now.Sub(r.at) > max(3*time.Duration(r.info.IntervalMS)*time.Millisecond, time.Second)
 }
 
 // meter counts what comes in each second, and knows the rate over the last five

@@ -21,13 +21,18 @@ func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	numbered := o.Subprotocol == wire.ReadingsV2 || o.Subprotocol == wire.ReadingsJSON
-	lost := map[string]uint32{} // what the next line of a sensor has to tell
+	lost := map[string]uint32{}              // what the next line of a sensor has to tell
+	sensors := map[string]*wire.SensorInfo{} // of hello
 	o.Handle = func(e client.Event) {
 		switch e := e.(type) {
+		case client.Connected:
+			for i := range e.Hello.Sensors {
+				sensors[e.Hello.Sensors[i].Name] = &e.Hello.Sensors[i]
+			}
 		case client.Records:
 			var lines bytes.Buffer
 			for _, r := range e {
-				lines.Write(recordLine(r, numbered, lost[r.Name]+lostBefore(r)))
+				lines.Write(recordLine(r, sensors[r.Name], numbered, lost[r.Name]+lostBefore(r)))
 				delete(lost, r.Name)
 			}
 			if _, err := stdout.Write(lines.Bytes()); err != nil {
@@ -52,23 +57,46 @@ func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer)
 }
 
 // recordLine is a record as a line of JSON, and how many of its sensor were lost
-// since the line before. What there is not is null: a value that was not
+// since the line before. The sensor is nil if hello does not have it. What there is not is null: a value that was not
 // measured, a fault of a good one, a number where none is sent.
-func recordLine(r client.Record, numbered bool, lost uint32) []byte {
+func recordLine(r client.Record, sensor *wire.SensorInfo, numbered bool, lost uint32) []byte {
+	if sensor == nil {
+		sensor = &wire.SensorInfo{}
+	}
+	type climate struct {
+		Temp     *float32 `json:"temp"`     // °C
+		Humidity *float32 `json:"humidity"` // %
+	}
+	type others struct {
+		Values map[string]*float32 `json:"values"`
+		Units  map[string]string   `json:"units"`
+	}
 	line := struct {
-		Sensor     string     `json:"sensor"`
-		Temp       *float32   `json:"temp"`     // °C
-		Humidity   *float32   `json:"humidity"` // %
-		TS         float64    `json:"ts"`       // Unix seconds
+		Sensor string `json:"sensor"`
+		*climate
+		*others
+		TS         float64    `json:"ts"` // Unix seconds
 		Seq        *uint32    `json:"seq"`
 		Fault      *string    `json:"fault"`
 		Flags      wire.Flags `json:"flags"`
 		Historical bool       `json:"historical,omitempty"` // replayed
 		Lost       uint32     `json:"lost,omitempty"`
 	}{Sensor: r.Name, TS: float64(r.UnixMilli) / 1000, Flags: r.Flags, Historical: r.Flags&wire.Historical != 0, Lost: lost}
-	if r.Fault == wire.Good {
-		line.Temp, line.Humidity = finite(r.Values[0]), finite(r.Values[1])
+	value := func(i int) *float32 {
+		if r.Fault != wire.Good {
+			return nil
+		}
+		return finite(r.Values[i])
+	}
+	if sensor.InV1() {
+		line.climate = &climate{value(0), value(1)}
 	} else {
+		line.others = &others{map[string]*float32{}, map[string]string{}}
+		for i, q := range sensor.Quantities() {
+			line.Values[q.Name], line.Units[q.Name] = value(i), q.Unit
+		}
+	}
+	if r.Fault != wire.Good {
 		name := r.Fault.String()
 		line.Fault = &name
 	}

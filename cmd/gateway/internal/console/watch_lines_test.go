@@ -30,7 +30,28 @@ func TestRecordLine(t *testing.T) {
 		{changed(good, func(r *client.Record) { r.Flags |= wire.Historical }), true, 12,
 			`{"sensor":"indoor","temp":21.35,"humidity":45,"ts":1712345678.901,"seq":7,"fault":null,"flags":5,"historical":true,"lost":12}`},
 	} {
-		if got := string(recordLine(tt.r, tt.numbered, tt.lost)); got != tt.want+"\n" {
+		if got := string(recordLine(tt.r, nil, tt.numbered, tt.lost)); got != tt.want+"\n" {
+			t.Errorf("got  %swant %s", got, tt.want)
+		}
+	}
+}
+
+func TestRecordLineOfOtherQuantities(t *testing.T) {
+	at := client.Record{Name: "s", Record: wire.Record{Seq: 7, Reading: wire.Reading{Values: [2]float32{1013.25, -3.5}, UnixMilli: 1000}}}
+	none := changed(at, func(r *client.Record) { r.Values[1] = wire.NotMeasured() })
+	failed := changed(at, func(r *client.Record) { r.Fault, r.Reading = wire.NoAck, wire.Failed(wire.NoAck, 1000) })
+	for _, tt := range []struct {
+		r      client.Record
+		values []wire.Quantity
+		want   string
+	}{
+		{at, []wire.Quantity{wire.Pressure, wire.Temperature},
+			`{"sensor":"s","values":{"pressure":1013.25,"temperature":-3.5},"units":{"pressure":"hPa","temperature":"°C"},"ts":1,"seq":7,"fault":null,"flags":0}`},
+		{none, []wire.Quantity{wire.CO2}, `{"sensor":"s","values":{"co2":1013.25},"units":{"co2":"ppm"},"ts":1,"seq":7,"fault":null,"flags":0}`},
+		{none, []wire.Quantity{wire.Temperature}, `{"sensor":"s","temp":1013.25,"humidity":null,"ts":1,"seq":7,"fault":null,"flags":0}`},
+		{failed, []wire.Quantity{wire.CO2}, `{"sensor":"s","values":{"co2":null},"units":{"co2":"ppm"},"ts":1,"seq":7,"fault":"no_ack","flags":0}`},
+	} {
+		if got := string(recordLine(tt.r, &wire.SensorInfo{Name: "s", Values: tt.values}, true, 0)); got != tt.want+"\n" {
 			t.Errorf("got  %swant %s", got, tt.want)
 		}
 	}

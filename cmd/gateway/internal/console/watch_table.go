@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -43,26 +44,28 @@ func (c cell) paint(width int, colour bool) string {
 	return strings.Repeat(" ", pad) + s
 }
 
-// columns of the table: the first and the quality are aligned left.
-var columns = []string{"sensor", "temperature", "humidity", "rate/s", "age", "quality", "recovered", "lost"}
-
 // table is the picture of the board at a moment, line by line.
 func (b *board) table(now time.Time, colour bool) []string {
-	cells := [][]cell{nil}
-	for _, name := range columns {
+	quantities := b.quantities()
+	cells := [][]cell{{{"sensor", faint}}}
+	for _, q := range quantities {
+		cells[0] = append(cells[0], cell{printable(q.Name), faint})
+	}
+	for _, name := range []string{"rate/s", "age", "quality", "recovered", "lost"} {
 		cells[0] = append(cells[0], cell{name, faint})
 	}
 	for _, r := range b.rows {
-		cells = append(cells, r.cells(now))
+		cells = append(cells, r.cells(quantities, now))
 	}
-	widths := make([]int, len(columns))
+	widths := make([]int, len(cells[0]))
 	for _, line := range cells {
 		for i, c := range line {
 			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
 		}
 	}
-	widths[0], widths[5] = -widths[0], -max(widths[5], len("good, conflated"))
-	widths[4] = max(widths[4], len("99.9 s")) // wide enough not to jump
+	age, quality := len(quantities)+2, len(quantities)+3
+	widths[0], widths[quality] = -widths[0], -max(widths[quality], len("good, conflated")) // aligned left
+	widths[age] = max(widths[age], len("99.9 s"))                                          // wide enough not to jump
 	lines := []string{b.status(now, colour), ""}
 	for _, line := range cells {
 		var painted []string
@@ -105,15 +108,39 @@ func (b *board) status(now time.Time, colour bool) string {
 	return strings.Join(painted, "  ")
 }
 
-func (r *row) cells(now time.Time) []cell {
-	const none = "–"
-	temperature, humidity, rate, age := none, none, none, none
+// quantities are the columns of values: what the sensors measure.
+func (b *board) quantities() (all []wire.Quantity) {
+	for _, r := range b.rows {
+		for _, q := range r.info.Quantities() {
+			if !slices.Contains(all, q) {
+				all = append(all, q)
+			}
+		}
+	}
+	if len(all) == 0 { // nothing is known yet
+		all = (&wire.SensorInfo{}).Quantities()
+	}
+	return all
+}
+
+// value is the newest value of a quantity as people read it.
+func (r *row) value(q wire.Quantity) string {
+	i := slices.Index(r.info.Quantities(), q)
+	if i < 0 || !r.seen || r.last.Fault != wire.Good || wire.IsNotMeasured(r.last.Values[i]) {
+		return none
+	}
+	return printable(q.Text(r.last.Values[i]))
+}
+
+// none stands where there is no value.
+const none = "–"
+
+func (r *row) cells(quantities []wire.Quantity, now time.Time) []cell {
+	rate, age := none, none
 	quality := cell{none, faint}
 	if r.seen {
 		age = span(now.Sub(r.at))
 		if r.last.Fault == wire.Good {
-			temperature = fmt.Sprintf("%.2f °C", r.last.Values[0])
-			humidity = fmt.Sprintf("%.1f %%", r.last.Values[1])
 			quality = cell{"good", green}
 		} else {
 			quality = cell{r.last.Fault.String(), red}
@@ -129,9 +156,15 @@ func (r *row) cells(now time.Time) []cell {
 	if r.lost > 0 {
 		lost.style = yellow
 	}
-	line := []cell{{printable(r.name), plain}, {temperature, plain}, {humidity, plain}, {rate, plain}, {age, plain}, quality, {fmt.Sprint(r.recovered), plain}, lost}
 	if r.seen && r.stale(now) {
-		line[5].text = "stale"
+		quality.text = "stale"
+	}
+	line := []cell{{printable(r.name), plain}}
+	for _, q := range quantities {
+		line = append(line, cell{r.value(q), plain})
+	}
+	line = append(line, cell{rate, plain}, cell{age, plain}, quality, cell{fmt.Sprint(r.recovered), plain}, lost)
+	if r.seen && r.stale(now) {
 		for i := range line {
 			line[i].style = faint
 		}

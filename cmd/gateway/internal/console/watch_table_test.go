@@ -104,6 +104,24 @@ sensor   temperature  humidity  rate/s     age  quality          recovered  lost
 indoor             –         –       –       –  –                        0     0
 outdoor            –         –       –       –  –                        0     0
 `},
+		{"other quantities", []step{
+			{0, client.Connected{Hello: wire.Hello{Server: "gateway", ClockSynced: true, Sensors: []wire.SensorInfo{
+				{Name: "indoor", IntervalMS: 100},
+				{Name: "air", IntervalMS: 100, Values: []wire.Quantity{wire.CO2}},
+				{Name: "pipe", IntervalMS: 100, Values: []wire.Quantity{wire.Temperature}},
+				{Name: "odd", IntervalMS: 100, Values: []wire.Quantity{{Name: "w\x1bnd", Unit: "m/\x1bs", Decimals: 2}}},
+			}}}},
+			{0, client.Records{reading("indoor", 21.5, 45), reading("air", 612, wire.NotMeasured()), reading("pipe", 55.5, wire.NotMeasured()),
+				reading("odd", 3.5, wire.NotMeasured())}},
+		}, 5 * ms, `
+ws://pi:8765/  connected
+
+sensor  temperature  humidity      co2       w�nd  rate/s     age  quality          recovered  lost
+indoor     21.50 °C    45.0 %        –          –       –  5.0 ms  good                     0     0
+air               –         –  612 ppm          –       –  5.0 ms  good                     0     0
+pipe       55.50 °C         –        –          –       –  5.0 ms  good                     0     0
+odd               –         –        –  3.50 m/�s       –  5.0 ms  good                     0     0
+`},
 		{"the connection is lost", []step{
 			{0, watchHello}, {0, client.Records{reading("indoor", 21.5, 45)}}, {1 * s, client.RoundTrip(ms)}, {2 * s, lost},
 		}, 2500 * ms, `
