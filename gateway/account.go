@@ -16,7 +16,7 @@ type account struct {
 	pending uint64     // numbers that a replay is still to bring
 }
 
-// totals are what a feed has had for each of its members.
+// totals count the readings of a feed, which are those of each of its members.
 type totals struct {
 	records, missed uint64
 }

@@ -13,7 +13,7 @@ type limiter struct {
 	full bool
 }
 
-var started = time.Now() // the origin of monotonic times that are kept small
+var started = time.Now() // the origin of times, so that they take 8 bytes
 
 // take counts a message at now, and returns whether it is allowed.
 func (l *limiter) take(now time.Time) bool {

@@ -1,45 +1,13 @@
 package gateway
 
 import (
-	"maps"
-	"net/http"
 	"slices"
 	"sort"
 	"time"
 
-	"sensorgateway/gateway/api"
 	"sensorgateway/gateway/conn"
 	"sensorgateway/wire"
 )
-
-// History is the readings that are retained. Its readers return a batch, which is
-// good until the next call, and io.EOF at the present end, after which more may
-// come. Records of the past carry [wire.Historical].
-type History interface {
-	Retained
-	Replayer
-	api.History // queries
-}
-
-// Retained is which numbers of the present epoch can be replayed. Both methods are
-// quick, for a lock is held.
-type Retained interface {
-	// Kept returns the lowest number beyond after from which on nothing is lost.
-	Kept(sensor uint16, after uint32) (from uint32)
-	// Oldest returns the first number.
-	Oldest(sensor uint16) (seq uint32, ok bool)
-}
-
-// A Replayer reads for clients that resume.
-type Replayer interface {
-	// Since reads the records of this epoch beyond after, in order.
-	Since(sensor uint16, after uint32) (next func() ([]wire.Record, error))
-	// Follow reads the records made at from or later, Unix milliseconds, of whatever
-	// epoch, and does not end. Each batch has a mark. A later Follow with the mark of
-	// a batch and the number of a record in it reads what comes behind that record,
-	// even if time was set back meanwhile. Mark 0 is the beginning.
-	Follow(sensor uint16, from, mark int64, after uint32) (next func() (records []wire.Record, mark int64, err error))
-}
 
 const (
 	// maxReplays are under way at a time, each for replayTime before the next one's
@@ -56,8 +24,8 @@ const (
 	silentWithin = 2 * time.Second
 )
 
-// replay is a client's second lane: what it missed, sensor by sensor, beside
-// what is live or before it. Its goroutine lives while there are lanes.
+// replay sends a client what it missed, sensor by sensor. Its goroutine lives
+// while there are lanes.
 type replay struct {
 	c    *session
 	stop chan struct{}
@@ -65,7 +33,7 @@ type replay struct {
 
 	lanes []*lane // under the broadcaster's lock
 
-	// The goroutine's.
+	// For its goroutine alone.
 	pace conn.Pace
 	feed feed // one of its own, for its encoder
 }
@@ -79,139 +47,22 @@ type lane struct {
 	topic  string // of the subscription
 	single bool   // nothing comes live until this lane has caught up: it has no end yet
 	since  int64  // the time from which a single lane is read
-	any    bool   // a single lane has had a record
+	any    bool   // a record of a single lane was sent
 
-	// The goroutine's.
-	mark   int64 // of the batch that a single lane had its last record from
-	ahead  int64 // and of the one at hand
+	// For the goroutine alone.
+	mark   int64 // of the batch that the last record of a single lane was in
+	ahead  int64 // and of the batch that was read last
 	next   func() ([]wire.Record, error)
 	unsent []wire.Record // of the batch that was read last
 	empty  time.Time     // since when there is nothing to read, although there must be
 }
 
-// left is how many numbers are to come. A single lane does not know.
+// left is how many numbers are to come; unknown, so 0, for a single lane.
 func (l *lane) left() uint64 {
 	if l.single {
 		return 0
 	}
 	return uint64(l.end - 1 - l.after)
-}
-
-// resume answers what a client asks of the past, and returns the sensors whose
-// stream begins anew and the lanes that will bring what they had. b.mu is held.
-func (b *broadcaster) resume(sub wire.Subscription, sensors sensorSet, answer *wire.Subscribed) (anew sensorSet, lanes []*lane, err error) {
-	if sub.Since == nil {
-		return 0, nil, nil
-	}
-	from := map[string]uint32{}
-	for _, name := range slices.Sorted(maps.Keys(sub.Since)) {
-		i := b.index(name)
-		if i < 0 {
-			return 0, nil, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", name)
-		}
-		if !sensors.has(uint16(i)) {
-			return 0, nil, wire.Errorf(http.StatusUnprocessableEntity, "since: %s is not in the topic %s", name, sub.Topic)
-		}
-		sensor, after, next := uint16(i), sub.Since[name], b.next(i)
-		anew |= 1 << sensor
-		first := next // the first that can still be had
-		switch log := b.s.opts.History; {
-		case sub.Epoch != b.epoch:
-			if log != nil {
-				if oldest, ok := log.Oldest(sensor); ok && wire.Before(oldest, next) {
-					after, first = oldest-1, log.Kept(sensor, oldest-1)
-				}
-			}
-			from[name] = soonest(first, next)
-		case !wire.Before(after, next): // the future: numbers that were never made
-			from[name] = next
-		default:
-			if log != nil {
-				first = log.Kept(sensor, after)
-			}
-			if first != after+1 {
-				from[name] = soonest(first, next)
-			}
-		}
-		// Behind a loss in the middle there may be more to have.
-		if wire.Before(after+1, next) && b.s.opts.History != nil && (sub.Epoch == b.epoch || first != next) {
-			lanes = append(lanes, &lane{sensor: sensor, after: after, end: next, first: first, topic: sub.Topic})
-		}
-	}
-	recovered := len(from) == 0
-	answer.Recovered, answer.From = &recovered, from
-	return anew, lanes, nil
-}
-
-// soonest returns the lower of two numbers.
-func soonest(a, b uint32) uint32 {
-	if wire.Before(a, b) {
-		return a
-	}
-	return b
-}
-
-// follow sends a client the retained readings of its one sensor since a time, and
-// then what comes live, in one lane.
-func (b *broadcaster) follow(c *session, sensor uint16, since int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.s.opts.History == nil {
-		b.move(c, 1<<sensor)
-		return
-	}
-	b.replay(c, 1<<sensor, []*lane{{sensor: sensor, single: true, since: since}})
-}
-
-// following returns the sensors that come live once a lane has caught up.
-// b.mu is held.
-func (c *session) following() (set sensorSet) {
-	if c.replay != nil {
-		for _, l := range c.replay.lanes {
-			if l.single {
-				set |= 1 << l.sensor
-			}
-		}
-	}
-	return set
-}
-
-// replay restarts the streams of some sensors: with new lanes, if there are any,
-// in the place of those that they had. b.mu is held.
-func (b *broadcaster) replay(c *session, anew sensorSet, lanes []*lane) {
-	b.cancel(c, anew)
-	for _, l := range lanes {
-		c.settled.Produced += l.left()
-		c.pending += l.left()
-	}
-	switch {
-	case len(lanes) == 0:
-	case c.replay != nil:
-		c.replay.lanes = append(c.replay.lanes, lanes...)
-	default:
-		c.replay = &replay{c: c, stop: make(chan struct{}), done: make(chan struct{}), lanes: lanes}
-		c.replay.feed.feedKey = feedKey{c.protocol, ^sensorSet(0)}
-		go c.replay.run()
-	}
-}
-
-// cancel removes the lanes of some sensors, and their part of a slow client's
-// window: it is no longer due. b.mu is held.
-func (b *broadcaster) cancel(c *session, sensors sensorSet) {
-	if c.waiting != nil {
-		c.settled.Produced -= uint64(c.waiting.drop(sensors))
-	}
-	if c.replay == nil {
-		return
-	}
-	c.replay.lanes = slices.DeleteFunc(c.replay.lanes, func(l *lane) bool {
-		if !sensors.has(l.sensor) {
-			return false
-		}
-		c.settled.Produced -= l.left()
-		c.pending -= l.left()
-		return true
-	})
 }
 
 // run sends lane after lane, a batch of each in turn, until there is none left.
@@ -311,7 +162,8 @@ func (r *replay) read(l *lane) bool {
 	return false
 }
 
-// atEnd decides what it means that there has been nothing to read for so long.
+// atEnd ends a lane that has caught up, or whose next record has not appeared for
+// so long that it counts as lost.
 func (r *replay) atEnd(l *lane, silent time.Duration) {
 	b, c := r.c.s.broadcaster, r.c
 	b.mu.Lock()
@@ -320,9 +172,9 @@ func (r *replay) atEnd(l *lane, silent time.Duration) {
 		return
 	}
 	if l.single {
-		// It has all when it has the newest, and not one more: that comes live.
+		// It has caught up when its last record is the newest: the next one comes live.
 		newest, known := b.last[l.sensor], b.known.has(l.sensor)
-		whole := l.any && l.after+1 == b.next(int(l.sensor)) // of a start without ticks too
+		whole := l.any && l.after+1 == b.next(int(l.sensor)) // even if there has been no tick since the start
 		if whole || !l.any && (!known || newest.UnixMilli < l.since) || silent >= silentWithin {
 			r.drop(l)
 			b.move(c, c.sensors|1<<l.sensor)
@@ -381,16 +233,13 @@ func (r *replay) send(l *lane) bool {
 	b.frames.Add(int64(r.feed.frames))
 	if l.single {
 		c.settled.Produced += uint64(n)
-		c.settled.Delivered += uint64(n)
+		l.mark, l.any = l.ahead, true
 	} else {
 		passed := uint64(last - l.after)
 		c.missing(passed - uint64(n))
 		c.pending -= uint64(n)
-		c.settled.Delivered += uint64(n)
 	}
-	if l.single {
-		l.mark, l.any = l.ahead, true
-	}
+	c.settled.Delivered += uint64(n)
 	l.after, l.unsent = last, l.unsent[n:]
 	if !l.single && l.after == l.end-1 {
 		r.drop(l)

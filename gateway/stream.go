@@ -179,7 +179,7 @@ func (b *broadcaster) subscribe(c *session, t *stream, sub wire.Subscription, id
 			return err
 		}
 	}
-	anew, lanes, err := b.resume(sub, add.sensors, &answer)
+	restarted, lanes, err := b.resume(sub, add.sensors, &answer)
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (b *broadcaster) subscribe(c *session, t *stream, sub wire.Subscription, id
 	}
 	c.motors, c.events = c.motors || add.motors, c.events || add.events
 	c.sendJSON(wire.Envelope{Type: "subscribed", ID: id, Payload: answer})
-	b.replay(c, anew, lanes)
+	b.replay(c, restarted, lanes)
 	b.move(c, sensors&^c.following())
 	return nil
 }

@@ -1,9 +1,9 @@
-// Package chat is the operators' room: protocol.md, section 7. Whoever has
-// joined it under a nick hears what everyone in it says, in the same order.
+// Package chat is the operators' room: protocol.md, section 7. Whoever has joined
+// it under a nick receives what every member writes, in the same order.
 //
-// It knows the messages of the room and nothing of how they travel: a [Peer] is
+// It knows the messages of the room and nothing of how they travel: a [Client] is
 // whatever they are sent to. It refuses to know sockets, motors and sensors, and
-// remembers nothing: who joins later hears only what is said from then on.
+// stores nothing: a new member receives only what is written from then on.
 package chat
 
 import (
@@ -22,160 +22,153 @@ const (
 	maxText    = 500 // likewise
 
 	server = "server" // the nick of the room itself
-	nobody = "anonim" // the nick of who gives none
+	nobody = "anonim" // the nick of a client that gives none
 )
 
-// A Peer is the other end of a visitor's connection. Both methods are called
-// with the room locked: they must neither block nor call the room. After Close
-// nothing is sent.
-type Peer interface {
+// A Client is what the room sends to. Both methods are called with the room
+// locked: they must neither block nor call the room. After Close nothing is sent.
+type Client interface {
 	Send(text []byte) // one message, shared with others: not to be changed
 	Close(code int, reason string)
 }
 
-// A Room is where operators talk.
+// A Room is where operators write to each other.
 type Room struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
-	members []*Visitor // in the order in which they joined
+	members []*Member // those that have joined, in that order
 }
 
 // NewRoom returns an empty room.
 func NewRoom(log *slog.Logger) *Room { return &Room{log: log} }
 
-// A Visitor is one connection to the room: a member once it has joined.
-type Visitor struct {
-	room *Room
-	peer Peer
+// A Member is one client in the room. It takes part once it has joined.
+type Member struct {
+	room   *Room
+	client Client
 
 	// Guarded by room.mu.
 	nick string // "" before joining, the same ever after
-	gone bool   // closed by the room, or left
+	left bool   // or was closed by the room
 }
 
-// Enter returns the visitor of a new connection, which has not joined yet. Its
-// caller calls Left when the connection has ended.
-func (r *Room) Enter(p Peer) *Visitor { return &Visitor{room: r, peer: p} }
+// Enter returns the member for a new client, which has not joined yet. The caller
+// calls Left when the client's connection has ended.
+func (r *Room) Enter(c Client) *Member { return &Member{room: r, client: c} }
 
-// Message takes a text message from the visitor: valid UTF-8 of at most 4 KiB.
+// Message takes a text message from the member's client: valid UTF-8 of at most 4 KiB.
 // What cannot be done is answered with an error message.
-func (v *Visitor) Message(text []byte) {
-	if v.answer(text) {
-		v.room.log.Debug("joined the chat", "nick", v.nick)
+func (m *Member) Message(text []byte) {
+	if m.answer(text) {
+		m.room.log.Debug("joined the chat", "nick", m.nick)
 	}
 }
 
-// Left says that the visitor's connection has ended.
-func (v *Visitor) Left() {
-	if v.leave() {
-		v.room.log.Debug("left the chat", "nick", v.nick)
+// Left says that the client's connection has ended.
+func (m *Member) Left() {
+	if m.leave() {
+		m.room.log.Debug("left the chat", "nick", m.nick)
 	}
 }
 
-// Info tells all members something in the room's own name.
-func (r *Room) Info(text string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.broadcast(message{"info", server, cleanText(text)})
-}
-
-// answer does what a message asks for, or complains, and tells whether the
-// visitor has joined by it. (The log may block, and nobody logs who has the lock.)
-func (v *Visitor) answer(text []byte) (joined bool) {
-	m, wrong := parse(text)
-	v.room.mu.Lock()
-	defer v.room.mu.Unlock()
-	if v.gone {
+// answer does what a message asks for, or answers with an error, and tells whether
+// the member has joined by it. (It does not log: the logger may block, and the room
+// is locked.)
+func (m *Member) answer(text []byte) (joined bool) {
+	msg, wrong := parse(text)
+	m.room.mu.Lock()
+	defer m.room.mu.Unlock()
+	if m.left {
 		return false
 	}
-	before := v.nick
+	before := m.nick
 	if wrong == "" {
-		wrong = v.handle(m)
+		wrong = m.handle(msg)
 	}
 	if wrong != "" {
-		v.complain(wrong)
+		m.complain(wrong)
 	}
-	return v.nick != before
+	return m.nick != before
 }
 
-// leave ends the visit, and tells whether it was a member's.
-func (v *Visitor) leave() bool {
-	v.room.mu.Lock()
-	defer v.room.mu.Unlock()
-	v.gone = true
-	i := slices.Index(v.room.members, v)
+// leave removes the member, and tells whether it had joined.
+func (m *Member) leave() bool {
+	m.room.mu.Lock()
+	defer m.room.mu.Unlock()
+	m.left = true
+	i := slices.Index(m.room.members, m)
 	if i < 0 {
 		return false
 	}
-	v.room.members = slices.Delete(v.room.members, i, i+1)
-	v.room.broadcast(message{"leave", v.nick, ""})
+	m.room.members = slices.Delete(m.room.members, i, i+1)
+	m.room.broadcast(message{"leave", m.nick, ""})
 	return true
 }
 
-// handle does what m asks for, or says why not.
-func (v *Visitor) handle(m message) complaint {
+// handle does what msg asks for, or says why not.
+func (m *Member) handle(msg message) complaint {
 	switch {
-	case m.Type == "join" && v.nick != "":
-		return complain("You have joined already, as %s", v.nick)
-	case m.Type == "join":
-		v.join(m.Nick)
+	case msg.Type == "join" && m.nick != "":
+		return complain("You have joined already, as %s", m.nick)
+	case msg.Type == "join":
+		m.join(msg.Nick)
 		return ""
-	case m.Type != "chat":
-		return complain("Unknown type: %s", quotable(m.Type))
-	case v.nick == "":
+	case msg.Type != "chat":
+		return complain("Unknown type: %s", quotable(msg.Type))
+	case m.nick == "":
 		return "Join first"
 	}
-	text := cleanText(m.Text)
+	text := cleanText(msg.Text)
 	if text == "" {
 		return "text is empty"
 	}
-	// Who speaks is whom the room knows, whatever nick the message has.
-	v.room.broadcast(message{"chat", v.nick, text})
+	// The nick is the one it joined under, whatever the message has.
+	m.room.broadcast(message{"chat", m.nick, text})
 	return ""
 }
 
-// join makes the visitor a member, or sends it away.
-func (v *Visitor) join(wanted string) {
-	r := v.room
+// join lets the member take part, or closes its client.
+func (m *Member) join(wanted string) {
+	r := m.room
 	nick := cleanNick(wanted)
 	if nick == "" {
 		nick = nobody
 	}
 	switch {
 	case len(r.members) >= maxMembers:
-		v.sendAway("Room full", complain("Room full: there are %d here already", maxMembers))
+		m.reject("Room full", complain("Room full: there are %d here already", maxMembers))
 		return
 	case r.taken(nick):
-		v.sendAway("Nick taken", complain("Nick taken: %s", nick))
+		m.reject("Nick taken", complain("Nick taken: %s", nick))
 		return
 	}
-	v.nick = nick
+	m.nick = nick
 	r.broadcast(message{"join", nick, ""})
-	r.members = append(r.members, v)
-	v.peer.Send(message{"info", server, r.welcome(nick)}.encode())
+	r.members = append(r.members, m)
+	m.client.Send(message{"info", server, r.welcome(nick)}.encode())
 }
 
-// complain answers the visitor's message with an error.
-func (v *Visitor) complain(c complaint) {
-	v.peer.Send(message{"error", server, string(c)}.encode())
+// complain answers the member's message with an error.
+func (m *Member) complain(c complaint) {
+	m.client.Send(message{"error", server, string(c)}.encode())
 }
 
-// sendAway ends the visit for reason.
-func (v *Visitor) sendAway(reason string, c complaint) {
-	v.gone = true
-	v.complain(c)
-	v.peer.Close(wire.ClosePolicy, reason)
+// reject closes the client for a reason.
+func (m *Member) reject(reason string, c complaint) {
+	m.left = true
+	m.complain(c)
+	m.client.Close(wire.ClosePolicy, reason)
 }
 
-// taken tells whether nick, in whatever letter case, is somebody's.
+// taken tells whether nick, in whatever letter case, is in use.
 func (r *Room) taken(nick string) bool {
 	return strings.EqualFold(nick, server) ||
-		slices.ContainsFunc(r.members, func(m *Visitor) bool { return strings.EqualFold(nick, m.nick) })
+		slices.ContainsFunc(r.members, func(m *Member) bool { return strings.EqualFold(nick, m.nick) })
 }
 
-// welcome is what a new member is told: its nick, and who is there, as many as
-// a text has room for.
+// welcome is the text for a new member: its nick, and the nicks of the others, as
+// many as fit.
 func (r *Room) welcome(nick string) string {
 	if len(r.members) == 1 {
 		return fmt.Sprintf("You are %s, alone here", nick)
@@ -197,11 +190,11 @@ func (r *Room) welcome(nick string) string {
 	return text
 }
 
-// broadcast sends m to all members. The room is locked, so that all receive
-// what is said in the same order.
-func (r *Room) broadcast(m message) {
-	text := m.encode()
+// broadcast sends msg to all members. The room is locked, so that all receive the
+// messages in the same order.
+func (r *Room) broadcast(msg message) {
+	text := msg.encode()
 	for _, member := range r.members {
-		member.peer.Send(text)
+		member.client.Send(text)
 	}
 }

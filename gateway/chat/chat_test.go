@@ -11,10 +11,10 @@ import (
 	"unicode/utf8"
 )
 
-// client is a visitor seen from its own side.
+// client is a member and what its client receives.
 type client struct {
 	t *testing.T
-	*Visitor
+	*Member
 
 	mu       sync.Mutex
 	received []message
@@ -23,7 +23,7 @@ type client struct {
 
 func enter(t *testing.T, r *Room) *client {
 	c := &client{t: t}
-	c.Visitor = r.Enter(c)
+	c.Member = r.Enter(c)
 	return c
 }
 
@@ -94,9 +94,9 @@ func TestConversation(t *testing.T) {
 	zeynep.expect(said)
 	ahmet.expect(said)
 
-	r.Info("motor_1 stopped: lease\x1b")
-	zeynep.expect(message{"info", "server", "motor_1 stopped: lease"})
-	ahmet.expect(message{"info", "server", "motor_1 stopped: lease"})
+	ahmet.say("chat", "", "a line\x1b")
+	zeynep.expect(message{"chat", "ahmet", "a line"})
+	ahmet.expect(message{"chat", "ahmet", "a line"})
 
 	zeynep.Left()
 	zeynep.Left()
@@ -273,14 +273,13 @@ func TestOrder(t *testing.T) {
 			}
 			c.Left()
 		})
-		all.Go(func() { r.Info("something happened") })
 	}
 	all.Wait()
 	heard := listeners[0].take()
 	if other := listeners[1].take(); !slices.Equal(heard, other) {
 		t.Fatalf("two members heard different things:\n%v\n%v", heard, other)
 	}
-	if want := speakers * (lines + 3); len(heard) != want {
+	if want := speakers * (lines + 2); len(heard) != want {
 		t.Errorf("%d messages, want %d", len(heard), want)
 	}
 	next := map[string]int{}

@@ -10,7 +10,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// message is every message of the room, both ways.
+// message is every message of the room, in both directions.
 type message struct {
 	Type string `json:"type"`
 	Nick string `json:"nick"`
@@ -19,13 +19,13 @@ type message struct {
 
 func (m message) encode() []byte { return wire.JSON(m) }
 
-// complaint is what is wrong with a message, told to its sender; "" is nothing.
+// complaint is the text of the error for a message; "" if there is none.
 type complaint string
 
 func complain(format string, args ...any) complaint { return complaint(fmt.Sprintf(format, args...)) }
 
-// parse reads a message the strict way: exactly its three members, each once,
-// each a string. encoding/json alone would take the last of duplicate keys, any
+// parse reads a message strictly: exactly its three fields, each once, each a
+// string. encoding/json alone would take the last of duplicate keys, any
 // letter case, and null for "".
 func parse(text []byte) (m message, wrong complaint) {
 	if !json.Valid(text) {
@@ -63,11 +63,11 @@ func parse(text []byte) (m message, wrong complaint) {
 	return m, ""
 }
 
-// quotable is what is repeated to a sender of a word that nobody knows.
+// quotable makes an unknown word of a client fit for the answer to it.
 func quotable(s string) string { return cut(clean(s, isInvisible), 40) }
 
-// cleanNick returns the nick that a visitor gets who wants this one: what can
-// be seen of it, so that no two look the same for what cannot.
+// cleanNick returns the nick for a client that wants s: what is visible of it, so
+// that no two nicks differ in invisible characters only.
 func cleanNick(s string) string {
 	s = strings.Map(func(c rune) rune {
 		if unicode.Is(unicode.Zs, c) {
@@ -78,7 +78,7 @@ func cleanNick(s string) string {
 	return strings.TrimSpace(cut(strings.TrimSpace(s), maxNick))
 }
 
-// cleanText returns what is passed on of a text.
+// cleanText returns what is sent to the members of a text.
 func cleanText(s string) string {
 	return cut(clean(s, func(c rune) bool { return unicode.IsControl(c) && c != '\n' && c != '\t' }), maxText)
 }

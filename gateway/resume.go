@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+
+	"sensorgateway/wire"
+)
+
+// Resuming: what a client missed is sent to it beside what is live, or before it
+// (protocol.md, section 6).
+
+// resume completes the answer to a client that resumes, and returns the sensors
+// whose streams restart and the lanes that replay what they had. b.mu is held.
+func (b *broadcaster) resume(sub wire.Subscription, sensors sensorSet, answer *wire.Subscribed) (restarted sensorSet, lanes []*lane, err error) {
+	if sub.Since == nil {
+		return 0, nil, nil
+	}
+	from := map[string]uint32{}
+	for _, name := range slices.Sorted(maps.Keys(sub.Since)) {
+		i := b.index(name)
+		if i < 0 {
+			return 0, nil, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", name)
+		}
+		if !sensors.has(uint16(i)) {
+			return 0, nil, wire.Errorf(http.StatusUnprocessableEntity, "since: %s is not in the topic %s", name, sub.Topic)
+		}
+		sensor, after, next := uint16(i), sub.Since[name], b.next(i)
+		restarted |= 1 << sensor
+		first := next // the first number that can be replayed
+		switch history := b.s.opts.History; {
+		case sub.Epoch != b.epoch:
+			if history != nil {
+				if oldest, ok := history.Oldest(sensor); ok && wire.Before(oldest, next) {
+					after, first = oldest-1, history.Kept(sensor, oldest-1)
+				}
+			}
+			from[name] = soonest(first, next)
+		case !wire.Before(after, next): // numbers that were never used
+			from[name] = next
+		default:
+			if history != nil {
+				first = history.Kept(sensor, after)
+			}
+			if first != after+1 {
+				from[name] = soonest(first, next)
+			}
+		}
+		// Before and behind a hole in the middle there may be records.
+		if wire.Before(after+1, next) && b.s.opts.History != nil && (sub.Epoch == b.epoch || first != next) {
+			lanes = append(lanes, &lane{sensor: sensor, after: after, end: next, first: first, topic: sub.Topic})
+		}
+	}
+	recovered := len(from) == 0
+	answer.Recovered, answer.From = &recovered, from
+	return restarted, lanes, nil
+}
+
+// soonest returns the lower of two numbers.
+func soonest(a, b uint32) uint32 {
+	if wire.Before(a, b) {
+		return a
+	}
+	return b
+}
+
+// follow sends a client the retained readings of its one sensor since a time, and
+// then what comes live, in one lane.
+func (b *broadcaster) follow(c *session, sensor uint16, since int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.s.opts.History == nil {
+		b.move(c, 1<<sensor)
+		return
+	}
+	b.replay(c, 1<<sensor, []*lane{{sensor: sensor, single: true, since: since}})
+}
+
+// following returns the sensors that come live once a lane has caught up.
+// b.mu is held.
+func (c *session) following() (set sensorSet) {
+	if c.replay != nil {
+		for _, l := range c.replay.lanes {
+			if l.single {
+				set |= 1 << l.sensor
+			}
+		}
+	}
+	return set
+}
+
+// replay restarts the streams of some sensors: with new lanes, if there are any,
+// in the place of those that they had. b.mu is held.
+func (b *broadcaster) replay(c *session, restarted sensorSet, lanes []*lane) {
+	b.cancel(c, restarted)
+	for _, l := range lanes {
+		c.settled.Produced += l.left()
+		c.pending += l.left()
+	}
+	switch {
+	case len(lanes) == 0:
+	case c.replay != nil:
+		c.replay.lanes = append(c.replay.lanes, lanes...)
+	default:
+		c.replay = &replay{c: c, stop: make(chan struct{}), done: make(chan struct{}), lanes: lanes}
+		c.replay.feed.feedKey = feedKey{c.protocol, ^sensorSet(0)}
+		go c.replay.run()
+	}
+}
+
+// cancel removes the lanes of some sensors, and their part of a slow client's
+// window: it is no longer due. b.mu is held.
+func (b *broadcaster) cancel(c *session, sensors sensorSet) {
+	if c.waiting != nil {
+		c.settled.Produced -= uint64(c.waiting.drop(sensors))
+	}
+	if c.replay == nil {
+		return
+	}
+	c.replay.lanes = slices.DeleteFunc(c.replay.lanes, func(l *lane) bool {
+		if !sensors.has(l.sensor) {
+			return false
+		}
+		c.settled.Produced -= l.left()
+		c.pending -= l.left()
+		return true
+	})
+}
