@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/gateway/history"
+	"sensorgateway/sensors"
+	"sensorgateway/wire"
 )
 
 const (
@@ -27,9 +30,9 @@ func logOfReadings(getenv func(string) string) console.Log {
 	f.StringVar(&state, "state", "", "the gateway's state `directory` (default: as the configuration says, else "+defaultState+")")
 	return console.Log{
 		Flags: f,
-		Dir: func() (string, error) {
+		Find: func() (string, []wire.SensorInfo, error) {
 			if err := fromEnvironment(f, getenv); err != nil {
-				return "", err
+				return "", nil, err
 			}
 			return findLog(path, state)
 		},
@@ -38,20 +41,21 @@ func logOfReadings(getenv func(string) string) console.Log {
 }
 
 // findLog returns the directory of the log, below the state directory: that one,
-// else the one of the configuration, if there is one.
-func findLog(path, state string) (string, error) {
-	if state == "" {
-		_, err := os.Stat(config.DefaultFile)
-		if path != "" || !errors.Is(err, fs.ErrNotExist) {
-			cfg, err := serveOptions{config: path}.configuration(nil)
-			if err != nil {
-				return "", err
-			}
-			state = cfg.State
+// else the one of the configuration, if there is one. With a configuration it
+// returns its sensors too.
+func findLog(path, state string) (dir string, configured []wire.SensorInfo, err error) {
+	_, missing := os.Stat(config.DefaultFile)
+	if path != "" || state == "" && !errors.Is(missing, fs.ErrNotExist) {
+		cfg, err := serveOptions{config: path}.configuration(nil)
+		if err != nil {
+			return "", nil, err
+		}
+		state = cmp.Or(state, cfg.State)
+		chips := sensors.Chips()
+		for _, c := range cfg.Sensors {
+			chip := chips[c.Chip]
+			configured = append(configured, wire.SensorInfo{Name: c.Name, Values: chip.Quantities()})
 		}
 	}
-	if state == "" {
-		state = defaultState
-	}
-	return filepath.Join(state, logDir), nil
+	return filepath.Join(cmp.Or(state, defaultState), logDir), configured, nil
 }

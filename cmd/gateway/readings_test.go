@@ -5,9 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/wire"
 )
 
 // The state directory: a flag goes before the environment, that before the file.
@@ -21,7 +23,12 @@ func TestFindLog(t *testing.T) {
 		if err := log.Flags.Parse(args); err != nil {
 			return "", err
 		}
-		return log.Dir()
+		dir, configured, err := log.Find()
+		if named := slices.Contains(args, file) || env["GATEWAY_CONFIG"] == file; err == nil && named &&
+			(len(configured) != 1 || configured[0].Name != "a" || !slices.Equal(configured[0].Values, []wire.Quantity{wire.Temperature, wire.Humidity})) {
+			t.Errorf("%v %v: sensors %+v", env, args, configured)
+		}
+		return dir, err
 	}
 	for _, tt := range []struct {
 		env  map[string]string

@@ -29,9 +29,11 @@ type LogReader interface {
 
 // Log is how the log of readings on this machine is found and read.
 type Log struct {
-	Flags *pflag.FlagSet         // with which a user says where it is
-	Dir   func() (string, error) // what they say
-	Open  func(dir string) (LogReader, error)
+	Flags *pflag.FlagSet // with which a user says where it is
+	// Find returns the directory that they say, and the sensors of the
+	// configuration, if one was read: the log does not say what its values are.
+	Find func() (dir string, configured []wire.SensorInfo, err error)
+	Open func(dir string) (LogReader, error)
 }
 
 // exportOptions are the flags of export.
@@ -60,14 +62,14 @@ func Export(env Env, log Log) *cobra.Command {
 			if err != nil {
 				return UsageError{err}
 			}
-			dir, err := log.Dir()
+			dir, configured, err := log.Find()
 			if err != nil {
 				return err
 			}
 			if e.log, err = log.Open(dir); err != nil {
 				return explainLogError(dir, err)
 			}
-			err = e.choose(dir, o.sensors)
+			err = e.choose(dir, o.sensors, configured)
 			if err == nil {
 				err = writeOutput(o.output, env.Stdout, func(w *bufio.Writer) error { return e.write(cmd.Context(), w) })
 			}
@@ -130,7 +132,7 @@ func explainLogError(dir string, err error) error {
 }
 
 // choose takes the sensors to export, all if none is named.
-func (e *export) choose(dir string, names []string) error {
+func (e *export) choose(dir string, names []string, configured []wire.SensorInfo) error {
 	there := e.log.Sensors()
 	if len(names) == 0 {
 		names = there
@@ -143,7 +145,13 @@ func (e *export) choose(dir string, names []string) error {
 			}
 			return fmt.Errorf("no sensor %s: the log in %s %s", phrase.Quote(name), dir, has)
 		}
-		e.sensors = append(e.sensors, wire.SensorInfo{Name: name})
+		sensor := wire.SensorInfo{Name: name}
+		for _, c := range configured {
+			if c.Name == name {
+				sensor.Values = c.Values
+			}
+		}
+		e.sensors = append(e.sensors, sensor)
 	}
 	return nil
 }

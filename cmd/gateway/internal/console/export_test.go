@@ -23,10 +23,11 @@ import (
 
 // fakeLog is a log of two sensors. It hands out a record or a bucket at a time.
 type fakeLog struct {
-	asked  []string
-	fail   error // at the end, instead of it
-	many   int   // so many records of each sensor, instead of two
-	closed bool
+	configured []wire.SensorInfo
+	asked      []string
+	fail       error // at the end, instead of it
+	many       int   // so many records of each sensor, instead of two
+	closed     bool
 }
 
 func (l *fakeLog) Sensors() []string { return []string{"indoor", "outdoor"} }
@@ -79,7 +80,7 @@ func runExport(ctx context.Context, log *fakeLog, args ...string) (stdout string
 func exportTo(ctx context.Context, stdout io.Writer, log *fakeLog, args ...string) error {
 	place := pflag.NewFlagSet("", pflag.ContinueOnError)
 	dir := place.String("dir", "", "")
-	cmd := Export(Env{Stdout: stdout}, Log{Flags: place, Dir: func() (string, error) { return *dir, nil }, Open: func(dir string) (LogReader, error) {
+	cmd := Export(Env{Stdout: stdout}, Log{Flags: place, Find: func() (string, []wire.SensorInfo, error) { return *dir, log.configured, nil }, Open: func(dir string) (LogReader, error) {
 		log.asked = append(log.asked, dir)
 		return log, nil
 	}})
@@ -126,6 +127,28 @@ func TestExport(t *testing.T) {
 			if strings.Contains(tt.args, "json") && !json.Valid([]byte(line)) {
 				t.Errorf("%s: no JSON: %s", tt.args, line)
 			}
+		}
+	}
+}
+
+// The columns are what the configured sensors measure.
+func TestExportOfOtherQuantities(t *testing.T) {
+	air := []wire.SensorInfo{{Name: "outdoor", Values: []wire.Quantity{wire.CO2}}}
+	for args, want := range map[string]string{
+		"": `time,unix_ms,sensor,seq,temperature,humidity,co2,fault
+2024-04-05T19:34:38.901Z,1712345678901,indoor,7,21.5,40.25,,
+2024-04-05T19:34:39.001Z,1712345679001,indoor,8,,,,no_ack
+2024-04-05T19:34:38.901Z,1712345678901,outdoor,7,,,21.5,
+2024-04-05T19:34:39.001Z,1712345679001,outdoor,8,,,,no_ack
+`,
+		"--sensor outdoor --format json": `{"sensor":"outdoor","units":{"co2":"ppm"},"from":0,"to":253402300800000,"readings":[{"ts":1712345678.901,"values":{"co2":21.5},"seq":7},{"ts":1712345679.001,"values":{"co2":null},"fault":"no_ack","seq":8}]}
+`,
+		"--sensor outdoor --step 1m": "time,unix_ms,sensor,count,failed,fault,co2_min,co2_mean,co2_max\n" +
+			"1970-01-01T00:01:00.000Z,60000,outdoor,2,0,,1,2,3\n1970-01-01T00:02:00.000Z,120000,outdoor,0,1,bus_down,,,\n",
+	} {
+		got, err := runExport(t.Context(), &fakeLog{configured: air}, append(strings.Fields(args), "--dir", "/somewhere")...)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v %s", args, err, diff)
 		}
 	}
 }
