@@ -47,7 +47,7 @@ export { cause, decode } from "./readings.js";
  *   interlocks?: {condition: string, holds: boolean}[]}} MotorState what is left out is not so
  * @typedef {{server: string, version: string, epoch: string, time: number, simulated: boolean, clock_synced: boolean,
  *   sensors: SensorInfo[], motors: MotorState[]}} Hello
- * @typedef {{action: string, target: string, status: "ok", state?: MotorState, motors?: MotorState[]}} Ack
+ * @typedef {{action: string, target: string | string[], status: "ok", state?: MotorState, motors?: MotorState[]}} Ack
  */
 
 const PING_EVERY = 5_000;
@@ -136,7 +136,7 @@ export class Gateway extends Link {
    * pin was driven. Rejects with a GatewayError: refused, not connected, or no
    * answer; then nothing is sent later, but the command may have been carried out.
    * @param {"start" | "stop" | "set" | "keepalive" | "status" | "estop" | "reset"} action
-   * @param {string} [target] a motor, or "all" for stop and status; none for estop and reset
+   * @param {string | string[]} [target] a motor, or "all" for stop, status and keepalive; several for keepalive; none for estop and reset
    * @param {{speed?: number, direction?: "forward" | "reverse", run_ms?: number, lease_ms?: number, expires?: number}} [parameters]
    * @param {number} [timeout] ms
    * @returns {Promise<Ack>}
@@ -201,8 +201,10 @@ export class Gateway extends Link {
 
   #keepAlive() {
     if (!this.#attend()) return;
-    // What became of a motor is said by its state.
-    for (const target of this.#leases.keys()) this.command("keepalive", target).catch(() => {});
+    // One names all motors: one each would be too many messages. What became of a
+    // motor is said by its state.
+    const [target, ...more] = this.#leases.keys();
+    this.command("keepalive", more.length ? [target, ...more] : target).catch(() => {});
   }
 
   /**

@@ -529,6 +529,21 @@ inBrowser("the shortest lease sets the pace, and none ends for another's start",
   equal(timers(), []);
 });
 
+inBrowser("32 motors are held with one keepalive for all", async (browser) => {
+  const gateway = new Gateway("ws://gateway/");
+  gateway.open();
+  browser.greet();
+  const names = Array.from({ length: 32 }, (_, i) => `motor_${i}`);
+  for (const target of names) {
+    const held = gateway.hold(target, {}, 1500), { id } = browser.socket.sent.at(-1);
+    browser.say({ type: "ack", id, payload: { state: { target, running: true, ts: 5 } } });
+    await held;
+  }
+  const before = browser.socket.sent.length;
+  browser.run(500);
+  equal(browser.socket.sent.slice(before).map((/** @type {any} */ m) => m.payload), [{ action: "keepalive", target: names }]);
+});
+
 inBrowser("an e-stop goes out as soon as there is a connection, and never after it was given up", async (browser) => {
   const gateway = new Gateway("ws://gateway/");
   const stopped = gateway.estop(10_000);

@@ -117,3 +117,37 @@ motors:
 	p.Kill(t)
 	page.Wait(relay(cool + " unknown while disconnected,indoor.age < 1m unknown while disconnected"))
 }
+
+// One page holds 32 motors, at less than half the rate that a client may send at.
+func TestPageHoldsManyMotors(t *testing.T) {
+	t.Parallel()
+	b := browsertest.Start(t)
+	config := filepath.Join(t.TempDir(), "gateway.yaml")
+	text := []byte("sensors: [{name: indoor, chip: sht3x}]\nmotors:\n")
+	for i := range 32 {
+		text = fmt.Appendf(text, "  - {name: m%d, kind: on_off, pin: gpiochip0/%d}\n", i, 5+i)
+	}
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0")
+	page := openPage(t, b, p, browsertest.Options{Script: countSent})
+	page.Wait(`document.querySelectorAll(".motor .start:enabled").length === 32`)
+	browsertest.Eval[bool](page, `(async () => {
+		for (const start of document.querySelectorAll(".motor .start")) {
+			start.click();
+			await new Promise((then) => setTimeout(then, 100)); // faster than any hand
+		}
+		return true;
+	})()`)
+	page.Wait(`document.querySelectorAll(".motor[data-running=true]").length === 32`)
+	const all = `Object.values(sent).reduce((a, b) => a + b)`
+	begin := browsertest.Eval[struct{ At, Sent, Keepalives float64 }](page, `({At: performance.now(), Sent: `+all+`, Keepalives: sent["command keepalive"]})`)
+	page.Wait(fmt.Sprintf(`sent["command keepalive"] >= %g`, begin.Keepalives+8)) // more than two leases
+	if rate := browsertest.Eval[float64](page, fmt.Sprintf(`(%s - %g) / (performance.now() - %g) * 1000`, all, begin.Sent, begin.At)); rate > 10 {
+		t.Errorf("the page sends %.1f messages a second", rate)
+	}
+	if running := browsertest.Eval[int](page, `document.querySelectorAll(".motor[data-running=true]").length`); running != 32 {
+		t.Errorf("%d of 32 motors run", running)
+	}
+}
