@@ -54,11 +54,11 @@ func TestHIL(t *testing.T) {
 		}
 	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 14*time.Minute)
 	defer cancel()
 	run := exec.CommandContext(ctx, hil, "run", payload)
-	run.Env = append(os.Environ(), "LIMIT=480")
-	run.WaitDelay = 10 * time.Second
+	run.Env = append(os.Environ(), "LIMIT=800")
+	run.WaitDelay = 30 * time.Second
 	out, err := run.CombinedOutput()
 	t.Logf("the machine said:\n%s", out)
 	if err != nil {

@@ -103,11 +103,11 @@ func wantLevels(t *testing.T, on ...string) {
 }
 
 // untilLevels waits until everything is off, but for on.
-func untilLevels(t *testing.T, within time.Duration, on ...string) {
+func untilLevels(t *testing.T, on ...string) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	end := time.After(within)
+	end := time.After(limit)
 	for want := off(on...); ; {
 		got := levels(t)
 		if got == want {
@@ -116,7 +116,7 @@ func untilLevels(t *testing.T, within time.Duration, on ...string) {
 		select {
 		case <-tick.C:
 		case <-end:
-			t.Fatalf("levels %s after %v\nwant   %s", got, within, want)
+			t.Fatalf("levels %s after %v\nwant   %s", got, limit, want)
 		}
 	}
 }

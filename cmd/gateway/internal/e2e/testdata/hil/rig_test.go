@@ -114,6 +114,21 @@ func property(t *testing.T, name string) string {
 	return strings.TrimSpace(string(b))
 }
 
+// untilLogged waits until journald has a line of the process that runs, with a
+// text in it, and returns all its lines. They reach journald some time after the
+// gateway wrote them.
+func untilLogged(t *testing.T, text string) (lines string) {
+	t.Helper()
+	retry(t, "log line with "+text, func() error {
+		b, err := exec.Command("journalctl", "--output", "cat", "_SYSTEMD_INVOCATION_ID="+property(t, "InvocationID")).Output()
+		if lines = string(b); err == nil && !strings.Contains(lines, text) {
+			err = fmt.Errorf("there is only\n%s", lines)
+		}
+		return err
+	})
+	return lines
+}
+
 // get asks the gateway over HTTP for an answer of a type.
 func get(t *testing.T, path, accept string) (status int, body []byte) {
 	t.Helper()
@@ -300,9 +315,9 @@ func (s *stream) untilGood(t *testing.T, name string) wire.Record {
 }
 
 // ended waits for the end of the connection and returns its cause.
-func (s *stream) ended(t *testing.T, within time.Duration) error {
+func (s *stream) ended(t *testing.T) error {
 	t.Helper()
-	end := time.After(within)
+	end := time.After(limit)
 	for {
 		select {
 		case _, open := <-s.records:
@@ -310,7 +325,7 @@ func (s *stream) ended(t *testing.T, within time.Duration) error {
 				return s.err
 			}
 		case <-end:
-			t.Fatalf("the connection has not ended within %v", within)
+			t.Fatalf("the connection has not ended within %v", limit)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -157,7 +156,7 @@ func testBusNeverAnswers(t *testing.T, s *stream) {
 	pid := property(t, "MainPID")
 	bus(t, "hang 600000 1000")
 	var hung wire.Record
-	ticks := map[string]int{}
+	ticks, late := map[string]int{}, missedTicks(t)
 	for _, chip := range chips {
 		hung = s.untilFault(t, chip.name, wire.Timeout, wire.BusDown)
 	}
@@ -170,8 +169,9 @@ func testBusNeverAnswers(t *testing.T, s *stream) {
 			return r.UnixMilli-hung.UnixMilli > 15_000
 		})
 	}
-	if n := ticks["sht"]; n < 25 {
-		t.Errorf("%d ticks in 15 s, want 30", n)
+	late = missedTicks(t) - late // of all sensors, because the machine is busy
+	if n := ticks["sht"]; n+late < 29 {
+		t.Errorf("%d ticks in 15 s and %d missed, want 30", n, late)
 	}
 	wantHealthy(t)
 	newcomer := connect(t)
@@ -204,7 +204,7 @@ func wantSuccess(t *testing.T) {
 // wantServiceRestart wants the connection closed as on SIGTERM.
 func wantServiceRestart(t *testing.T, s *stream) {
 	t.Helper()
-	err := s.ended(t, 8*time.Second)
+	err := s.ended(t)
 	var closed *websocket.CloseError
 	if !errors.As(err, &closed) || closed.Code != websocket.CloseServiceRestart ||
 		!strings.HasPrefix(closed.Text, "Service restart; retry_ms=") {
@@ -235,8 +235,8 @@ func testWatchdog(t *testing.T) {
 	wantLevels(t, "relay=1")
 	pid, restarts := property(t, "MainPID"), property(t, "NRestarts")
 	signal(t, "STOP", pid)
-	untilLevels(t, limit)
-	s.ended(t, limit)
+	untilLevels(t)
+	s.ended(t)
 	again := connect(t)
 	wantLevels(t)
 	next := again.untilGood(t, "sht")
