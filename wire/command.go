@@ -81,27 +81,29 @@ type Interlock struct {
 
 // Ack is the payload of an ack message.
 type Ack struct {
-	Action  string       `json:"action"`
-	Target  any          `json:"target"` // as in the command: a string, or strings
-	Status  string       `json:"status"` // "ok"
-	State   *MotorState  `json:"state,omitempty"`
-	Motors  []MotorState `json:"motors,omitempty"`  // for target "all", several targets, estop and reset
-	Repeat  bool         `json:"repeat,omitempty"`  // of the client's last command: nothing was done, and this is the state of now
-	Warning string       `json:"warning,omitempty"` // what is wrong with the message of a stop that was carried out
+	Action      string       `json:"action"`
+	Target      any          `json:"target"` // as in the command: a string, or strings
+	Status      string       `json:"status"` // "ok"
+	State       *MotorState  `json:"state,omitempty"`
+	Motors      []MotorState `json:"motors,omitempty"`       // for target "all", several targets, estop and reset
+	Repeat      bool         `json:"repeat,omitempty"`       // of the client's last command: nothing was done, and this is the state of now
+	ClockSynced *bool        `json:"clock_synced,omitempty"` // false: the expires of the command was judged by a clock that is not synchronised
+	Warning     string       `json:"warning,omitempty"`      // what is wrong with the message of a stop that was carried out
 }
 
 // Error is the payload of an error message, and the error that carries it
 // there; the codes are HTTP's.
 type Error struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
+	Code        int    `json:"code"`
+	Message     string `json:"message"`
+	ClockSynced *bool  `json:"clock_synced,omitempty"` // as in [Ack]
 }
 
 func (e *Error) Error() string { return e.Message }
 
 // Errorf returns an error with a code.
 func Errorf(code int, format string, args ...any) *Error {
-	return &Error{code, fmt.Sprintf(format, args...)}
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
 // AsError returns the error that a client is sent for err: the [*Error] in it, 500

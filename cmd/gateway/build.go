@@ -69,6 +69,7 @@ func (g *running) build() (err error) {
 		return err
 	}
 	g.clock = g.newClock()
+	g.motors.SetClockSynced(g.clock.Synced)
 	g.storage, err = openStorage(storageOptions{
 		cfg: g.cfg, memory: g.memory, changed: g.storageChanged, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
 	})

@@ -36,6 +36,22 @@ func Actions() []string { return slices.Sorted(maps.Keys(handlers)) }
 // returns after the pin was driven and read back.
 func (c *Controller) Command(cl Client, cmd wire.Command) (wire.Ack, error) {
 	defer c.poke()
+	unsynced := cmd.Expires != nil && c.synced != nil && !c.synced()
+	ack, err := c.command(cl, cmd, unsynced)
+	if !unsynced {
+		return ack, err
+	}
+	synced := false
+	if err != nil {
+		refused := wire.AsError(err)
+		refused.ClockSynced = &synced
+		return ack, refused
+	}
+	ack.ClockSynced = &synced
+	return ack, nil
+}
+
+func (c *Controller) command(cl Client, cmd wire.Command, unsynced bool) (wire.Ack, error) {
 	defer c.lock(cmd.Stops())()
 	now := time.Now()
 
@@ -56,10 +72,10 @@ func (c *Controller) Command(cl Client, cmd wire.Command) (wire.Ack, error) {
 	if cmd.Stops() {
 		c.repeats.forget(cl, cmd.Target)
 	} else {
-		late := cmd.Expires != nil && now.UnixMilli() > *cmd.Expires
+		late := expired(cmd, now, unsynced && action.once)
 		for _, m := range targets {
 			c.advance(m, now)
-			if !late {
+			if late == nil {
 				m.renew(cl, now)
 			}
 		}
@@ -68,9 +84,7 @@ func (c *Controller) Command(cl Client, cmd wire.Command) (wire.Ack, error) {
 			ack.Repeat = true
 			return ack, nil
 		}
-		if late {
-			err = wire.Errorf(408, "the command expired %d ms ago", now.UnixMilli()-*cmd.Expires)
-		}
+		err = late
 	}
 	if err == nil {
 		err = action.handle(c, targets, cl, cmd, now)

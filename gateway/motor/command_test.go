@@ -1,6 +1,7 @@
 package motor
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"testing"
@@ -319,6 +320,46 @@ func TestRepeatIsSignOfLife(t *testing.T) {
 		}
 		r.pass(100 * ms)
 		r.stopped("lease", "")
+	})
+}
+
+// TestExpiresWithoutSyncedClock: while the clock is not synchronised, answers to
+// commands with expires say so, and a command that would move a motor has to
+// agree with the clock within a minute.
+func TestExpiresWithoutSyncedClock(t *testing.T) {
+	synced := false
+	bubbleWith(t, m1(nil), func(c *Controller) { c.SetClockSynced(func() bool { return synced }) }, func(r *rig) {
+		now := time.Now() // 2000-01-01, as in every bubble
+		try := func(action string, from time.Duration, code int, message string) {
+			t.Helper()
+			ack, err := r.try(anna, "", fmt.Sprintf(`%s "expires":%d`, action, now.Add(from).UnixMilli()))
+			said := ack.ClockSynced
+			if e, ok := errors.AsType[*wire.Error](err); ok {
+				said = e.ClockSynced
+				if e.Code != code || e.Message != message {
+					t.Errorf("%s, %v: %v, want %d %s", action, from, e, code, message)
+				}
+			} else if code != 0 {
+				t.Errorf("%s, %v: taken", action, from)
+			}
+			if (said != nil) == synced || said != nil && *said {
+				t.Errorf("%s, %v: clock_synced is %v", action, from, said)
+			}
+		}
+		const clock = ", but it is 2000-01-01T00:00:00.000Z by the gateway's clock, which is not synchronised: leave expires out, or set the clock"
+		try("start", time.Minute, 0, "")
+		try("start", time.Minute+ms, 408, "expires is 2000-01-01T00:01:00.001Z"+clock)
+		try("set \"speed\":1,", 26*365*24*time.Hour, 408, "expires is 2025-12-25T00:00:00.000Z"+clock)
+		try("start", -time.Minute, 408, "the command expired 60000 ms ago")
+		try("start", -time.Hour, 408, "expires is 1999-12-31T23:00:00.000Z"+clock)
+		try("keepalive \"lease_ms\":500,", time.Hour, 409, "m1 has no lease to keep alive: start or set it with lease_ms")
+		try("status", time.Hour, 0, "")
+		try("stop", time.Hour, 0, "")
+		if ack, err := r.try(anna, "", "start"); err != nil || ack.ClockSynced != nil {
+			t.Errorf("without expires: %+v, %v", ack, err)
+		}
+		synced = true
+		try("start", time.Hour, 0, "")
 	})
 }
 

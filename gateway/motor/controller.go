@@ -51,6 +51,7 @@ type Controller struct {
 	ready      chan struct{}
 	wake       chan struct{} // Run has new deadlines; size 1: one wake-up stands for all
 	input      func() (pressed bool, err error)
+	synced     func() bool // whether the system clock is synchronised; nil: always
 
 	// Whatever drives off waits for the present write to a pin, and for no other
 	// command: commands queue for mu one behind the other, and the first of the
@@ -103,6 +104,10 @@ func New(motors []Config, notify func(wire.MotorState), log *slog.Logger) *Contr
 	}
 	return c
 }
+
+// SetClockSynced sets, before Run, the function that returns whether the system
+// clock is synchronised: while it is not, an expires of a command may be wrong.
+func (c *Controller) SetClockSynced(synced func() bool) { c.synced = synced }
 
 // Lost stops what a client has started or holds, unless the configuration keeps
 // it on: its connection has ended, and its last Command has returned.

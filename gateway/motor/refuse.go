@@ -35,3 +35,26 @@ func (c *Controller) refusal(m *motor, cl Client, cmd wire.Command, now time.Tim
 	}
 	return nil
 }
+
+// maxClockError is how far from an unsynchronised clock's time a start may expire:
+// further, either the clock or the command is wrong by more than what a motor may
+// wait for.
+const maxClockError = time.Minute
+
+// expired returns the refusal of a command that has expired, nil if it has not.
+// If unsure, the clock is not synchronised and the command may move a motor.
+func expired(cmd wire.Command, now time.Time, unsure bool) error {
+	if cmd.Expires == nil {
+		return nil
+	}
+	expires := time.UnixMilli(*cmd.Expires)
+	if unsure && expires.Sub(now.Truncate(time.Millisecond)).Abs() > maxClockError {
+		const form = "2006-01-02T15:04:05.000Z"
+		return wire.Errorf(408, "expires is %s, but it is %s by the gateway's clock, which is not synchronised: leave expires out, or set the clock",
+			expires.UTC().Format(form), now.UTC().Format(form))
+	}
+	if late := now.UnixMilli() - *cmd.Expires; late > 0 {
+		return wire.Errorf(408, "the command expired %d ms ago", late)
+	}
+	return nil
+}
