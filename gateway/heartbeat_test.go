@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -160,12 +159,6 @@ func TestPongsForEver(t *testing.T) {
 type silent struct{ endpoint }
 
 func (silent) message(*session, int, []byte) {}
-
-// dialDeaf returns a connection whose client has asked for readings and does not read.
-func (s *testServer) dialDeaf() net.Conn {
-	s.t.Helper()
-	return s.dialSmall(wire.ReadingsV1).NetConn()
-}
 
 // A client that does not read delays nobody, costs bounded memory, and is closed.
 func TestDeafClient(t *testing.T) { withAndWithoutTLS(t, testDeafClient) }

@@ -120,7 +120,6 @@ type fat struct {
 	fail  int // the step that fails; 0: none
 
 	inMemory, onDisk map[string]string // by name
-	synced           string            // content of the file that is on the disk
 	name             string            // of the file
 }
 

@@ -41,7 +41,7 @@ func single(name string, interval time.Duration) kind {
 		fmt.Sprintf("sensors:\n  - {name: s, chip: sht3x, bus: 1, address: 0x44, interval: %v}\n", interval)}
 }
 
-// eight are on two buses.
+// eight returns the kind of clients for eight sensors, on two buses.
 func eight() kind {
 	k := kind{"readings.v2, 8 sensors", "readings.v2", 8, 100 * time.Millisecond, "sensors:\n"}
 	for bus := 1; bus <= 2; bus++ {
@@ -65,8 +65,8 @@ type bench struct {
 	out     io.Writer
 }
 
-// run measures everything and prints it. What cannot be measured, because a tick
-// was late on a machine that does other things too, is told at the end.
+// run measures everything and prints it. A measurement that fails, because a tick
+// came late on a busy machine, does not stop the others; its error is returned.
 func (b *bench) run() error {
 	fmt.Fprintf(b.out, "%s. Gateway and clients on the same machine, over loopback, %v a row.\n", machine(), b.window)
 	var errs []error
@@ -82,7 +82,7 @@ func (b *bench) run() error {
 	return errors.Join(errs...)
 }
 
-// with has a gateway measured.
+// with starts a gateway for clients of a kind, measures it and stops it.
 func (b *bench) with(k kind, measure func(*gateway) error) (err error) {
 	dir, err := os.MkdirTemp("", "load")
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"sensorgateway/scripts/load/swarm"
 )
 
-// churn measures what clients leave behind that come and go, and what those who
-// stay notice of them.
+// churn measures what clients that come and go leave behind in the gateway, and
+// how much they delay those that stay.
 func (b *bench) churn() error {
 	const stay, wave, waves = 100, 500, 20
 	k := oneSensor
@@ -29,7 +29,7 @@ func (b *bench) churn() error {
 		if err != nil {
 			return err
 		}
-		looks, during, took := []usage{start}, swarm.Ticks(nil), time.Duration(0)
+		usages, during, took := []usage{start}, swarm.Ticks(nil), time.Duration(0)
 		for range 2 {
 			begin, gone := time.Now(), make(chan error, 1)
 			go func() { gone <- comeAndGo(g, k, wave, waves) }()
@@ -46,10 +46,10 @@ func (b *bench) churn() error {
 			if err != nil {
 				return err
 			}
-			looks = append(looks, u)
+			usages = append(usages, u)
 		}
 		memory, goroutines := []string{"memory"}, []string{"goroutines"}
-		for _, u := range looks {
+		for _, u := range usages {
 			memory = append(memory, fmt.Sprintf("%.1f MiB", float64(u.rss)/(1<<20)))
 			goroutines = append(goroutines, fmt.Sprint(u.goroutines))
 		}
@@ -79,8 +79,8 @@ func (b *bench) readUntil(s *swarm.Swarm, n int, done <-chan error) (all swarm.T
 	}
 }
 
-// comeAndGo has clients connect in waves. Every other wave says goodbye; the
-// rest are gone without a word.
+// comeAndGo has clients connect in waves. Every other wave ends with a close
+// frame, the others with the connection alone.
 func comeAndGo(g *gateway, k kind, wave, waves int) error {
 	for i := range waves {
 		s, err := swarm.Dial(swarm.Options{Addr: g.addr, Protocol: k.protocol, Clients: wave, Readings: k.readings})

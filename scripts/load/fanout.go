@@ -11,7 +11,7 @@ import (
 // idleTime is how long the gateway is measured without clients.
 const idleTime = 3 * time.Second
 
-// usage is what a gateway has used and uses.
+// usage is a gateway's use of the machine at one moment.
 type usage struct {
 	at         time.Time
 	cpu        time.Duration
@@ -82,5 +82,5 @@ func (b *bench) fan(g *gateway, k kind, clients int) error {
 	return nil
 }
 
-// busy returns the share of one core that was used between two looks.
+// busy returns the share of one core that was used between two moments.
 func busy(from, to usage) float64 { return float64(to.cpu-from.cpu) / float64(to.at.Sub(from.at)) }

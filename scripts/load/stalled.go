@@ -8,8 +8,8 @@ import (
 	"sensorgateway/scripts/load/swarm"
 )
 
-// stalled measures what clients that read suffer from as many that never do:
-// with them, and before they came and after they went.
+// stalled measures how much clients that read are delayed by as many that never
+// do: before these come, while they are there, and after they have left.
 func (b *bench) stalled() error {
 	const clients = 500
 	k := fastSensor

@@ -9,8 +9,8 @@ import (
 	"sensorgateway/scripts/load/swarm"
 )
 
-// storm measures what clients that are there notice of thousands that come at
-// once.
+// storm measures how much clients are delayed by thousands of others that connect
+// at once.
 func (b *bench) storm() error {
 	const stay, come = 500, 5000
 	k := oneSensor
