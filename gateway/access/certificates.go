@@ -19,21 +19,21 @@ const (
 	remindEvery = 24 * time.Hour
 )
 
-// Certificates is the certificate that TLS clients are shown, and how it
-// changes while the gateway runs.
+// Certificates is the certificate of the gateway's TLS listeners, which can be
+// replaced while the gateway runs.
 type Certificates struct {
 	certFile, keyFile string
 	log               *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
 
 	mu    sync.Mutex // held while files are read
-	tried pairState  // of the files when they were last read, whatever came of it
+	tried pairState  // of the files when they were last read, successfully or not
 }
 
 // NewCertificates reads a certificate, with its chain, and its key, both PEM.
 //
-// One that has expired is taken all the same: a gateway that starts must
-// measure, and the clock may be wrong. The clients refuse it, and Watch warns.
+// One that has expired is accepted: a gateway that starts must measure, and the
+// clock may be wrong. Clients refuse it, and Watch warns.
 func NewCertificates(certFile, keyFile string, log *slog.Logger) (*Certificates, error) {
 	c := &Certificates{certFile: certFile, keyFile: keyFile, log: log}
 	c.tried = c.stat()
@@ -46,8 +46,8 @@ func NewCertificates(certFile, keyFile string, log *slog.Logger) (*Certificates,
 }
 
 // Config returns the configuration of a listener, for [tls.NewListener]:
-// HTTP/1.1 only, for WebSocket needs it. Connections that begin after a reload
-// are shown the new certificate.
+// HTTP/1.1 only, because WebSocket needs it. Connections that begin after a reload
+// get the new certificate.
 func (c *Certificates) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
@@ -56,7 +56,7 @@ func (c *Certificates) Config() *tls.Config {
 	}
 }
 
-// Reload reads both files again. After an error the old certificate stays; a
+// Reload reads both files again. After an error the old certificate stays in use; a
 // new one that clients would refuse for its dates is an error too.
 func (c *Certificates) Reload() error {
 	c.mu.Lock()
@@ -68,7 +68,7 @@ func (c *Certificates) Reload() error {
 		err = c.checkDates(pair.Leaf)
 	}
 	if err != nil {
-		return fmt.Errorf("%w; until then the old one stays, which expires on %s", err, date(old.Leaf.NotAfter))
+		return fmt.Errorf("%w; until then the old one is used, which expires on %s", err, date(old.Leaf.NotAfter))
 	}
 	c.current.Store(pair)
 	if !pair.Leaf.Equal(old.Leaf) {
@@ -92,7 +92,7 @@ func (c *Certificates) Watch(ctx context.Context) {
 			return
 		}
 		now := c.stat()
-		// Who writes a pair, or half of one, is not to be read in between.
+		// Files that are still being written, or of which only one is new, are not read.
 		if settled := now.equal(seen); settled && !now.equal(c.lastTried()) {
 			if err := c.Reload(); err != nil {
 				c.log.Warn("the new certificate is not used", "err", err)
@@ -102,8 +102,8 @@ func (c *Certificates) Watch(ctx context.Context) {
 	}
 }
 
-// remind warns of the certificate's end, unless it did less than a day ago, and
-// returns when it last did.
+// remind warns before the certificate expires, unless it did less than a day ago,
+// and returns when it last did.
 func (c *Certificates) remind(last time.Time) time.Time {
 	now, leaf := time.Now(), c.current.Load().Leaf
 	invalid := c.checkDates(leaf)
@@ -127,7 +127,7 @@ func (c *Certificates) checkDates(leaf *x509.Certificate) error {
 	case now.After(leaf.NotAfter):
 		return fmt.Errorf("certificate %s has expired on %s; fix: renew it", c.certFile, date(leaf.NotAfter))
 	case now.Before(leaf.NotBefore):
-		return fmt.Errorf("certificate %s is valid from %s only, and it is %s; fix: see whether the clock is right",
+		return fmt.Errorf("certificate %s is valid from %s only, and it is %s; fix: check the clock",
 			c.certFile, leaf.NotBefore.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime))
 	}
 	return nil
@@ -135,7 +135,7 @@ func (c *Certificates) checkDates(leaf *x509.Certificate) error {
 
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// pairState tells one state of the two files from another; nil is a missing file.
+// pairState is what shows that the two files have changed; nil is a missing file.
 type pairState struct{ cert, key fs.FileInfo }
 
 func (c *Certificates) stat() (s pairState) {

@@ -252,7 +252,7 @@ func TestBadPairs(t *testing.T) {
 				}
 			}
 			err := c.Reload()
-			if err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(err.Error(), "the old one stays") {
+			if err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(err.Error(), "the old one is used") {
 				t.Fatalf("Reload: %v, want %q", err, tt.err)
 			}
 			if bytes.Contains([]byte(err.Error()), goodKey[30:60]) {
@@ -279,7 +279,7 @@ func TestBadPairs(t *testing.T) {
 func TestFilesThatAreNone(t *testing.T) {
 	f := newFiles(t)
 	f.putPair(pair(t, "good.example", 0, day))
-	if _, err := NewCertificates(f.dir, f.key, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "not a file") {
+	if _, err := NewCertificates(f.dir, f.key, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a directory: %v", err)
 	}
 	_, err := NewCertificates(f.cert, f.key+"x", slog.New(slog.DiscardHandler))

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// host is what a Host header names: an address or else a name.
+// host is what a Host header names: an address, or a name.
 type host struct {
 	addr netip.Addr // without zone, IPv4 as such
 	name string     // lower case, without trailing dot
@@ -23,8 +23,7 @@ func (h host) String() string {
 	return h.name
 }
 
-// What a name looks like is RFC 1123's (section 2.1) business, but names with an
-// underscore are about.
+// As in RFC 1123, section 2.1, and with the underscore that some networks use.
 var nameForm = regexp.MustCompile(`^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$`)
 
 // parseHost reads a Host header, uri-host [ ":" port ] of RFC 9110, section 7.2.
@@ -43,7 +42,7 @@ func parseHost(s string) (h host, ok bool) {
 	if len(h.name) > 253 || !nameForm.MatchString(h.name) {
 		return h, false
 	}
-	h.addr = parseAddr(h.name) // "127.1", an address to some, is a name to us, and not ours
+	h.addr = parseAddr(h.name) // "127.1", which some programs take for an address, is a name here
 	return h, true
 }
 
@@ -68,11 +67,11 @@ func parseAddrPort(s string) netip.Addr {
 	return plain(addr.Addr())
 }
 
-// plain is addr as it compares: a zone means something on one machine only, and
-// IPv4 in IPv6 is IPv4.
+// plain returns addr in the form in which addresses are compared: without a zone,
+// which has a meaning on one machine only, and IPv4 in IPv6 as IPv4.
 func plain(addr netip.Addr) netip.Addr { return addr.WithZone("").Unmap() }
 
-// localAddr is the address at which we were reached, or the zero Addr.
+// localAddr is the address that the client connected to, or the zero Addr.
 func localAddr(r *http.Request) netip.Addr {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
@@ -81,9 +80,8 @@ func localAddr(r *http.Request) netip.Addr {
 	return parseAddrPort(local.String())
 }
 
-// MachineNames returns the names by which this machine is known to its
-// neighbours: its host name and, as multicast DNS has it (RFC 6762), that with
-// .local.
+// MachineNames returns the names of this machine in its network: its host name and
+// the one of multicast DNS (RFC 6762), with .local.
 func MachineNames() []string {
 	name, err := os.Hostname()
 	if err != nil {
@@ -104,7 +102,7 @@ func machineNames(hostname string) []string {
 	return []string{label, label + ".local", h.name}
 }
 
-// quote makes a stranger's words fit to be shown.
+// quote makes a client's text fit for an error.
 func quote(s string) string {
 	const limit = 100
 	if len(s) > limit {

@@ -15,7 +15,7 @@ import (
 	"strconv"
 )
 
-// maxPEM is the size of a file, in bytes, that is certainly no certificate.
+// maxPEM is how many bytes a certificate or key has at most.
 const maxPEM = 1 << 20
 
 // read returns the pair of files as a certificate that a server can show.
@@ -42,14 +42,14 @@ func (c *Certificates) read() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// isForServers looks at the extended key usage; none at all is any.
+// isForServers checks the extended key usage; without one, any use is allowed.
 func isForServers(leaf *x509.Certificate) bool {
 	return len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) == 0 ||
 		slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth) || slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
 }
 
-// warnReadable warns of a key that every user of this machine can read. (A
-// group may, such as Debian's ssl-cert. On Windows the mode says nothing.)
+// warnReadable warns of a key that every user of this machine can read. (A group
+// may read it, such as Debian's ssl-cert. On Windows the mode has no meaning.)
 func (c *Certificates) warnReadable() {
 	info, err := os.Stat(c.keyFile)
 	if err == nil && info.Mode()&0o004 != 0 && runtime.GOOS != "windows" {
@@ -64,16 +64,16 @@ func readPEM(kind, path string) ([]byte, error) {
 	case err != nil:
 		return nil, explain(kind, err)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s %s: not a file", kind, path) // a pipe would keep us waiting
+		return nil, fmt.Errorf("%s %s: not a regular file", kind, path) // reading a pipe would wait
 	case info.Size() > maxPEM:
-		return nil, fmt.Errorf("%s %s: %d bytes are too many", kind, path, info.Size())
+		return nil, fmt.Errorf("%s %s: %d bytes are too many for a PEM file", kind, path, info.Size())
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, explain(kind, err)
 	}
-	// The parser skips what it does not understand, and so would a chain that
-	// lost its end.
+	// The parser skips what it does not understand, and so the end of a chain that was
+	// cut off.
 	whole := 0
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		whole++
@@ -97,7 +97,7 @@ func explain(kind string, err error) error {
 	return fmt.Errorf("%s: %w", kind, err)
 }
 
-// userName returns who runs this, by name or else by number.
+// userName returns the user that runs this process, by name or else by number.
 func userName() string {
 	if u, err := user.Current(); err == nil {
 		return u.Username

@@ -96,7 +96,7 @@ func TestWatch(t *testing.T) {
 				}
 			}
 			pass(time.Hour)
-			expect(t, c, l, "first.example", "the old one stays")
+			expect(t, c, l, "first.example", "the old one is used")
 			for _, path := range []string{f.cert, f.key} {
 				if err := os.Rename(path+".away", path); err != nil {
 					t.Fatal(err)

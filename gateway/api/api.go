@@ -34,18 +34,18 @@ type History interface {
 	Durable() error
 }
 
-// Options is what an API has to be told.
+// Options are an API's.
 type Options struct {
 	Sensors    []wire.SensorInfo
 	Live       Live
 	History    History         // nil: nothing is retained
-	Alive      func() error    // nil while what makes the records advances
+	Alive      func() error    // nil while records are made and broadcast
 	Exposition func(io.Writer) // Prometheus text; nil: none
 	Else       http.Handler    // answers whatever the API does not
 	Log        *slog.Logger
 }
 
-// An API is the answers to plain requests.
+// An API answers plain requests.
 type API struct {
 	opts    Options
 	mux     *http.ServeMux
@@ -180,5 +180,5 @@ func writeError(w http.ResponseWriter, e *wire.Error) {
 	writeJSON(w, e.Code, wire.Envelope{Type: "error", Payload: e})
 }
 
-// write ends an answer. That its client no longer reads it is no error of ours.
+// write writes an answer. It fails if the client has left, which is no error.
 func write(w io.Writer, text []byte) { _, _ = w.Write(append(text, '\n')) }

@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	maxQueries = 8   // work at a time,
-	perHost    = 4   // and of one host;
-	maxOpen    = 256 // are open, most of which wait for their clients,
-	hostOpen   = 64  // and of one host, for a page asks for all sensors at once
+	maxQueries = 8   // that read at a time
+	perHost    = 4   // of them for one host
+	maxOpen    = 256 // most of which wait for their clients
+	hostOpen   = 64  // of them for one host: a page queries all sensors at once
 	queryWait  = 5 * time.Second
 )
 
 // queries limits how many there are at a time, so that a host that asks for much
 // leaves the others something.
 type queries struct {
-	all chan struct{} // one for each that works
+	all chan struct{} // one for each query that reads
 
 	mu    sync.Mutex
 	hosts map[string]*asker
@@ -26,7 +26,7 @@ type queries struct {
 
 // asker is a host with queries.
 type asker struct {
-	slots chan struct{} // one for each of its that works
+	slots chan struct{} // one for each of its queries that reads
 	open  int
 }
 
@@ -34,8 +34,8 @@ func newQueries() *queries {
 	return &queries{all: make(chan struct{}, maxQueries), hosts: map[string]*asker{}}
 }
 
-// place is that of an open query. It is given up while the query waits for its
-// client: who reads slowly, or not at all, keeps nobody out.
+// place is that of an open query. It is free for others while the query waits for
+// its client, so a client that reads slowly, or not at all, delays nobody.
 type place struct {
 	q     *queries
 	host  string
@@ -43,7 +43,7 @@ type place struct {
 	taken bool
 }
 
-// enter waits for a place; ok is false if none got free in time.
+// enter waits for a place; ok is false if none was free in time.
 func (q *queries) enter(ctx context.Context, host string) (p *place, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, queryWait)
 	defer cancel()
@@ -55,10 +55,10 @@ func (q *queries) enter(ctx context.Context, host string) (p *place, ok bool) {
 	}
 	a.open++
 	q.open++
-	crowded := a.open > hostOpen || q.open > maxOpen
+	full := a.open > hostOpen || q.open > maxOpen
 	q.mu.Unlock()
 	p = &place{q: q, host: host, asker: a}
-	if crowded || !p.take(ctx) {
+	if full || !p.take(ctx) {
 		p.leave()
 		return nil, false
 	}
@@ -96,8 +96,9 @@ func (p *place) leave() {
 	}
 }
 
-// take takes a free slot, or waits for one until ctx ends: who seems to have left
-// is not told that there was none.
+// take takes a free slot, or waits for one until ctx ends. A free one is taken even
+// if ctx has ended: a client that only seems to have left must not be answered that
+// there is none.
 func take(ctx context.Context, slots chan<- struct{}) bool {
 	select {
 	case slots <- struct{}{}:

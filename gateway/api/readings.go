@@ -26,7 +26,7 @@ const (
 	queryBuffer = 16 << 10
 )
 
-// query is what a client asks of the past.
+// query is what a client asks for.
 type query struct {
 	sensor         *wire.SensorInfo
 	from, to, step int64 // Unix milliseconds; step 0: every reading
@@ -43,8 +43,8 @@ const (
 	formatBinary = "application/octet-stream"
 )
 
-// readings answers with what is kept of a sensor, as it is read: however much
-// it is, little of it is in memory.
+// readings answers with the retained readings of a sensor while they are read, so
+// little of the answer is in memory.
 func (a *API) readings(w http.ResponseWriter, r *http.Request) {
 	q, err := a.parseQuery(r)
 	if err != nil {
@@ -69,12 +69,12 @@ func (a *API) readings(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := bufio.NewWriterSize(&patient{ctx: r.Context(), w: w, c: http.NewResponseController(w), place: place}, queryBuffer)
+	out := bufio.NewWriterSize(&patientWriter{ctx: r.Context(), w: w, c: http.NewResponseController(w), place: place}, queryBuffer)
 	if err := a.answer(r.Context(), out, q); err != nil {
 		if r.Context().Err() == nil {
 			a.opts.Log.Warn("readings could not be read: the answer is cut off", "client", r.RemoteAddr, "sensor", q.sensor.Name, "err", err)
 		}
-		// The status is out: only a broken connection says that this is not all.
+		// The status is sent already: only a broken connection shows that this is not all.
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -125,8 +125,9 @@ func (a *API) rows(ctx context.Context, out *bufio.Writer, q query, separator st
 	return writeRows(ctx, out, q.sensor, separator, history.Between(q.sensor.ID, q.from, q.to), encode)
 }
 
-// writeRows writes what next returns until it ends, or nobody reads it any more:
-// who says nothing more may only seem to have left, so the end of ctx is an error.
+// writeRows writes what next returns until it ends, or the client has left. The end
+// of ctx is an error: a client that half-closes its connection only seems to have
+// left, and must see that the answer is not complete.
 func writeRows[T any](ctx context.Context, out *bufio.Writer, sensor *wire.SensorInfo, separator string, next func() ([]T, error), encode func([]byte, *wire.SensorInfo, T) []byte) error {
 	between := ""
 	for ctx.Err() == nil {
@@ -148,28 +149,28 @@ func writeRows[T any](ctx context.Context, out *bufio.Writer, sensor *wire.Senso
 	return ctx.Err()
 }
 
-// patient gives a client time for each piece, instead of for the whole answer, and
-// the query's place to others meanwhile.
-type patient struct {
+// patientWriter gives a client time for each piece, instead of for the whole answer,
+// and the query's place to others meanwhile.
+type patientWriter struct {
 	ctx   context.Context
 	w     io.Writer
 	c     *http.ResponseController
 	place *place
 }
 
-func (p *patient) Write(b []byte) (int, error) {
+func (p *patientWriter) Write(b []byte) (int, error) {
 	p.place.pause()
 	if err := p.c.SetWriteDeadline(time.Now().Add(queryWrite)); err != nil {
 		return 0, err
 	}
 	n, err := p.w.Write(b)
 	if err == nil {
-		p.place.take(p.ctx) // without one the client has left, which writeRows sees
+		p.place.take(p.ctx) // if there is none, the client has left, which writeRows sees
 	}
 	return n, err
 }
 
-// parseQuery reads what is asked for. Its errors are [*wire.Error].
+// parseQuery parses the parameters and the format. Its errors are [*wire.Error].
 func (a *API) parseQuery(r *http.Request) (q query, err error) {
 	bad := func(err error) (query, error) { return q, wire.Errorf(http.StatusUnprocessableEntity, "%v", err) }
 	values, err := url.ParseQuery(r.URL.RawQuery)
@@ -210,7 +211,7 @@ func (a *API) parseQuery(r *http.Request) (q query, err error) {
 		}
 	}
 	if _, ok := values["to"]; !ok {
-		q.to = max(q.to, q.from) // whose clock is ahead is no error
+		q.to = max(q.to, q.from) // a client's clock may be ahead
 	}
 	if q.from > q.to {
 		return bad(fmt.Errorf("from %d is later than to %d", q.from, q.to))
@@ -231,8 +232,8 @@ func UnixMilli(name string, values []string) (int64, error) {
 	return ms, nil
 }
 
-// accepted returns the format that the client likes best (RFC 9110, section
-// 12.5.1), the first of equals; JSON if it likes anything, "" if it likes none.
+// accepted returns the format that the client prefers (RFC 9110, section 12.5.1),
+// the first of equals; JSON if it accepts anything, "" if it accepts none.
 func accepted(headers []string) (format string) {
 	best := 0.0
 	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
@@ -241,7 +242,7 @@ func accepted(headers []string) (format string) {
 		weight := 1.0
 		for parameter := range strings.SplitSeq(parameters, ";") {
 			if q, ok := strings.CutPrefix(strings.TrimSpace(parameter), "q="); ok {
-				weight, _ = strconv.ParseFloat(q, 64) // nonsense is not wanted
+				weight, _ = strconv.ParseFloat(q, 64) // 0 if it is no number
 			}
 		}
 		switch kind {

@@ -2,7 +2,7 @@ package conn
 
 import "encoding/binary"
 
-// First bytes of the frames a server sends: FIN and opcode (RFC 6455, section 5.2).
+// First bytes of the frames that a server sends: FIN and opcode (RFC 6455, section 5.2).
 const (
 	OpText   = 0x80 | 0x1
 	OpBinary = 0x80 | 0x2

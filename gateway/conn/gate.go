@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// gate lets few connections at a time do what costs the processor: TLS's
-// handshake, HTTP's request and the upgrade. Thousands that come at once wait
-// their turn before it, so that ticks find a processor. Nobody waits for his
-// client inside it; who has a disk to wait for there keeps nobody out for longer
-// than gateTime.
+// gate limits how many connections at a time do what costs the processor: TLS's
+// handshake, HTTP's request and the upgrade. When thousands connect at once they
+// wait in front of it, so that ticks find a processor. A connection that waits for
+// its client leaves the gate meanwhile; one that waits for a disk inside it delays
+// the others by gateTime at most.
 type gate chan struct{}
 
 const gateTime = 2 * time.Second
 
 func newGate() gate { return make(gate, runtime.GOMAXPROCS(0)) }
 
-// enter lets a connection work that has read something.
+// enter waits for a place inside the gate, for a connection that has read something.
 func (s *socket) enter() {
 	s.mu.Lock()
 	enter := !s.working && !s.upgraded && s.err == nil
@@ -37,14 +37,14 @@ func (s *socket) enter() {
 	}
 	s.mu.Lock()
 	s.working = s.err == nil
-	gone := !s.working
+	ended := !s.working
 	s.mu.Unlock()
-	if gone {
+	if ended {
 		<-s.gate
 	}
 }
 
-// leave ends that: it waits, or its work is done.
+// leave gives the place up: the connection waits for its client, or is upgraded.
 func (s *socket) leave() {
 	s.mu.Lock()
 	leave := s.working

@@ -3,32 +3,31 @@ package conn
 import "time"
 
 const (
-	// What a replay may have on its way, unsent or unacknowledged, in bytes: what is
-	// live waits behind it. 1,600 bytes are 200 ms at 64 kbit/s; the upper bound
-	// leaves a client that takes it quick (protocol.md, section 5: 16 KiB).
+	// How many bytes of a replay may be on their way, unsent or unacknowledged: what is
+	// live waits behind them. 1,600 bytes are 200 ms at 64 kbit/s; with the upper bound
+	// the client is not slow (see UnsentLimit).
 	minOnItsWay = 1600
 	maxOnItsWay = 12 << 10
-	// It is sent in batches, so many of which may be on their way: a receiver
-	// acknowledges every second segment at once, and a single one only after a while.
+	// How many batches of it may be on their way: a receiver acknowledges every second
+	// segment at once, and a single one only after a while.
 	batches = 2
-	// The network queues what it cannot carry, and what is sent takes longer than it
-	// does at best: by so much, more is sent, and by so much, less. (A receiver may
-	// take 40 ms to acknowledge.)
+	// What is sent takes longer than the shortest round trip when the network queues it.
+	// Below fewMore more is sent, above tooLong less. (A receiver may take 40 ms to
+	// acknowledge.)
 	fewMore = 60 * time.Millisecond
 	tooLong = 150 * time.Millisecond
 )
 
-// A Pace decides how much of the past is sent ahead of what is live. What is in
-// the kernel cannot be overtaken, so little of it may lie there; how little is
-// decided by the delay that it makes, as TCP Vegas does.
+// A Pace decides how much of a replay is sent ahead of what is live. What is in the
+// kernel cannot be overtaken, so little of it may be there: how little follows from
+// the delay that it causes, as in TCP Vegas.
 type Pace struct {
 	limit int // bytes on their way
 
-	// How long it takes what was on its way when that was as much as may be: one
-	// measurement a round trip.
-	timed  bool
+	// A measurement of how long it takes until what is on its way is acknowledged.
+	timed  bool // one is under way
 	since  time.Time
-	target uint64 // bytes acknowledged by when it is over
+	target uint64 // it ends when so many bytes are acknowledged in all
 }
 
 // Ready tells whether another batch may be sent on the connection.
@@ -43,14 +42,13 @@ func (p *Pace) Ready(c *Conn) bool {
 	if held+p.Batch() <= p.limit {
 		return true
 	}
-	if known && !p.timed { // as much is on its way as may be
+	if known && !p.timed { // as much is on its way as is allowed
 		p.timed, p.since, p.target = true, time.Now(), acked+uint64(held)
 	}
 	return false
 }
 
-// gauge ends a measurement: what was on its way took so much longer than the
-// shortest round trip that there was.
+// gauge ends a measurement with the delay beyond the shortest round trip so far.
 func (p *Pace) gauge(delay time.Duration) {
 	p.timed = false
 	switch {

@@ -7,7 +7,7 @@ import (
 )
 
 // acknowledged returns how many bytes the client has acknowledged in all, and
-// the shortest round trip that there was (TCP_INFO, tcp(7)).
+// the shortest round trip so far (TCP_INFO, tcp(7)).
 func (s *socket) acknowledged() (bytes uint64, best time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,5 +4,5 @@ package conn
 
 import "time"
 
-// acknowledged is not known where the kernel is not asked.
+// acknowledged is not known here.
 func (s *socket) acknowledged() (uint64, time.Duration, bool) { return 0, 0, false }

@@ -17,7 +17,7 @@ type scanner struct {
 	skip   uint64   // bytes of mask and payload to come
 }
 
-// scan returns how many bytes of p come before the offence, all if there is none.
+// scan returns how many bytes of p come before the invalid frame, all if there is none.
 func (s *scanner) scan(p []byte) (n int, err error) {
 	for n < len(p) {
 		if s.skip > 0 {
@@ -39,7 +39,7 @@ func (s *scanner) scan(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// length returns the payload's length once the header has got bytes enough.
+// length returns the payload's length, once the header is whole.
 func (s *scanner) length(got int) (n uint64, whole bool) {
 	switch short := s.header[1] & 0x7F; {
 	case got < 2:
@@ -57,8 +57,7 @@ func (s *scanner) length(got int) (n uint64, whole bool) {
 // and a mask.
 const pongSize = 6
 
-// pongs tells whether b, which begins with a frame, is such answers and nothing
-// else.
+// pongs tells whether b, which begins with a frame, consists of such answers only.
 func pongs(b []byte) bool {
 	for n := 0; n < len(b); n += pongSize {
 		if len(b)-n < pongSize || b[n] != OpPong || b[n+1] != 0x80 {

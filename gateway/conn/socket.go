@@ -8,54 +8,54 @@ import (
 )
 
 const (
-	// queueLimit bounds what waits in our memory for one client, in bytes.
+	// queueLimit is how many bytes may be queued for one client.
 	queueLimit = 32 << 10
-	// UnsentLimit is how many bytes may be unsent or unacknowledged: more is slow.
+	// UnsentLimit is how many bytes may be unsent or unacknowledged. A client with more
+	// is slow.
 	UnsentLimit = 16 << 10
-	// drainedLimit is how little of it must be left for a slow client to be quick
-	// again. Were it more, old readings would always stand before its new ones.
+	// drainedLimit is how few of them must be left for a slow client to be quick again.
+	// With a higher limit, old readings would always be ahead of its new ones.
 	drainedLimit = 4 << 10
-	// sendBuffer is what we ask the kernel to hold. By default it holds hundreds of
-	// kilobytes, minutes of readings that nobody has seen.
+	// sendBuffer is the size of the kernel's send buffer. The default is hundreds of
+	// kilobytes: minutes of readings that are on their way to nobody.
 	sendBuffer = 16 << 10
-	// chunk is what the flusher gives to the kernel at a time, so that a client
-	// that takes little is not mistaken for one that takes nothing.
+	// chunk is how many bytes the flusher writes at a time, so that a client that takes
+	// little is not mistaken for one that takes nothing.
 	chunk = 4 << 10
 )
 
 var errQueueFull = errors.New("client takes too little: its queue is full")
 
-// socket is the one owner of a client's connection, below TLS: every byte to the
-// client passes it, and so does the end of the connection. Until it is upgraded
-// it is the net.Conn that HTTP needs, and waits as one does. From then on no
-// Write waits: what the kernel does not take is queued here, and a goroutine that
-// lives only while something waits brings it after. (Below TLS, because a
-// tls.Conn does not survive a write that was given up.)
+// socket owns a client's connection, below TLS: it alone writes to it and closes
+// it. Until the upgrade it is the net.Conn that HTTP needs, whose writes wait. From
+// then on no Write waits: what the kernel does not take is queued here and written
+// by a goroutine, the flusher, which lives only while something is queued. (Below
+// TLS, because a tls.Conn cannot be used after a write that timed out.)
 //
 // Because nobody else closes it, its descriptor can be written to under its lock
-// without the runtime's account of who uses it.
+// without the runtime's reference count.
 type socket struct {
 	mu       sync.Mutex
-	room     int // bytes that may be offered before the kernel is asked what it holds; 0 while something waits and after the end
+	room     int // bytes that may be offered before the kernel is asked what it holds; 0 while something is queued and after the end
 	fd       int // for writes that do not wait; -1 where there are none
 	upgraded bool
 	working  bool // inside the gate
 	flusher  bool // runs
-	moved    bool // it has got something out since the last look
-	last     bool // nothing is written any more: half-close when all is out
-	flying   int  // bytes of the queue that the flusher holds
-	held     int  // bytes that were unacknowledged at the last look
+	moved    bool // the flusher has written something since the last call of progress
+	last     bool // nothing follows: shut down the sending side when the queue is empty
+	flying   int  // bytes of the queue that the flusher is writing
+	held     int  // bytes that were unacknowledged at the last call of progress
 
 	net.Conn
-	conn     *Conn      // whose it is
+	conn     *Conn      // that it belongs to
 	gate     gate       // until it is upgraded
 	queue    []byte     // not yet taken by the kernel; empty unless flusher
-	shorter  *sync.Cond // told when the queue gets shorter; nil unless somebody waits for it
+	shorter  *sync.Cond // that the queue has got shorter; nil unless somebody waits for it
 	err      error      // what ended it
 	flushing sync.WaitGroup
 }
 
-// upgrade ends the time of waiting.
+// upgrade makes all further writes return at once.
 func (s *socket) upgrade() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,14 +63,14 @@ func (s *socket) upgrade() error {
 		return err
 	}
 	if c, ok := s.Conn.(interface{ SetWriteBuffer(int) error }); ok {
-		_ = c.SetWriteBuffer(sendBuffer) // a wish; what is promised does not depend on it
+		_ = c.SetWriteBuffer(sendBuffer) // an optimisation: nothing depends on it
 	}
 	s.fd, s.upgraded = descriptor(s.Conn), true
 	return nil
 }
 
-// Read reads from the client. Until the upgrade, what it leads to has to pass the
-// gate.
+// Read reads from the client. Until the upgrade, what follows from it happens inside
+// the gate.
 func (s *socket) Read(p []byte) (int, error) {
 	s.leave()
 	n, err := s.Conn.Read(p)
@@ -80,35 +80,35 @@ func (s *socket) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// offer writes p, unless the client is slow: then it takes nothing of it. What it
-// takes the beginning of is completed.
+// offer writes p, unless the client is slow: then it writes nothing of it. If the
+// kernel takes only the beginning, the rest is queued.
 func (s *socket) offer(p []byte) (taken bool) {
 	s.mu.Lock()
 	switch {
 	case s.room < len(p) && !s.ask(len(p)):
 	case s.fd < 0:
-		s.wait(p)
+		s.enqueue(p)
 		taken = true
 	default:
 		n := s.try(p)
 		if taken = n > 0; taken && n < len(p) {
-			s.wait(p[n:])
+			s.enqueue(p[n:])
 		}
 	}
 	s.mu.Unlock()
 	return taken
 }
 
-// ready tells whether n bytes could be offered. Only their number may then keep
-// the kernel from taking them.
+// ready tells whether n bytes can be offered. If the kernel does not take them all,
+// the rest is queued.
 func (s *socket) ready(n int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.room >= n || s.ask(n)
 }
 
-// ask asks the kernel how much it holds, which may leave room for n bytes. s.mu
-// is held.
+// ask asks the kernel how much it holds, and tells whether n bytes may be offered
+// beyond that. s.mu is held.
 func (s *socket) ask(n int) bool {
 	held := s.flying + len(s.queue)
 	switch {
@@ -121,14 +121,14 @@ func (s *socket) ask(n int) bool {
 	return held == 0 || held+n <= UnsentLimit
 }
 
-// drained tells whether a slow client has taken what there was.
+// drained tells whether a slow client has taken nearly all that was sent.
 func (s *socket) drained() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err == nil && !s.flusher && (s.fd < 0 || unsent(s.fd) <= drainedLimit)
 }
 
-// onItsWay is how many bytes the client has not acknowledged.
+// onItsWay is how many bytes were sent or queued that the client has not acknowledged.
 func (s *socket) onItsWay() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,9 +146,9 @@ func (s *socket) queued() bool {
 	return s.flusher
 }
 
-// progress tells whether the client has taken something since the last look. (At
-// 10 readings a second a kernel takes those of a client that is gone for minutes;
-// what it holds tells.)
+// progress tells whether the client has taken something since the last call. (What
+// the kernel has taken says nothing: at 10 readings a second it takes those for a
+// client that no longer answers for minutes.)
 func (s *socket) progress() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,8 +160,8 @@ func (s *socket) progress() bool {
 	return moved || s.held < before
 }
 
-// Write writes p, and fails only at the end of the connection, which too much
-// that waits is.
+// Write writes p. It fails only if the connection has ended, which a full queue
+// makes it do.
 func (s *socket) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	if !s.upgraded {
@@ -178,7 +178,7 @@ func (s *socket) Write(p []byte) (int, error) {
 		n = s.try(p)
 	}
 	if n < len(p) {
-		s.wait(p[n:])
+		s.enqueue(p[n:])
 	}
 	if s.err != nil {
 		return 0, s.err
@@ -197,8 +197,8 @@ func (s *socket) try(p []byte) int {
 	return n
 }
 
-// wait queues what the kernel did not take. s.mu is held.
-func (s *socket) wait(p []byte) {
+// enqueue queues what the kernel did not take. s.mu is held.
+func (s *socket) enqueue(p []byte) {
 	if s.err != nil {
 		return
 	}
@@ -214,8 +214,8 @@ func (s *socket) wait(p []byte) {
 	}
 }
 
-// flush brings what waits to the kernel and ends when nothing does. It blocks as
-// long as the client does not read; closing the connection ends it.
+// flush writes the queue and ends when that is empty. It blocks as long as the
+// client does not read; closing the connection ends it.
 func (s *socket) flush() {
 	var flying []byte
 	for {
@@ -247,7 +247,7 @@ func (s *socket) flush() {
 	}
 }
 
-// await waits until no more than n bytes wait.
+// await waits until no more than n bytes are queued.
 func (s *socket) await(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -272,7 +272,7 @@ func (s *socket) CloseWrite() error {
 
 func (s *socket) halfClose() {
 	if c, ok := s.Conn.(interface{ CloseWrite() error }); ok {
-		_ = c.CloseWrite() // if it is gone, so much the better
+		_ = c.CloseWrite() // it fails if the connection has ended already
 	}
 }
 
@@ -280,14 +280,14 @@ func (s *socket) halfClose() {
 func (s *socket) fail(err error) {
 	if s.err == nil {
 		s.err, s.room, s.fd = err, 0, -1
-		_ = s.Conn.Close() // whatever it says, it is over
+		_ = s.Conn.Close() // nothing could be done about an error
 		if s.shorter != nil {
 			s.shorter.Broadcast()
 		}
 	}
 }
 
-// Close ends the connection at once, whatever waits.
+// Close ends the connection at once, whatever is queued.
 func (s *socket) Close() error {
 	s.mu.Lock()
 	s.fail(net.ErrClosed)
@@ -296,8 +296,8 @@ func (s *socket) Close() error {
 	return nil
 }
 
-// SetDeadline and SetWriteDeadline leave writes alone that do not wait: a
-// deadline that gorilla or TLS left behind would fail the flusher.
+// SetDeadline and SetWriteDeadline change nothing for writes after the upgrade: a
+// deadline that gorilla or TLS set would make the flusher fail.
 func (s *socket) SetDeadline(t time.Time) error {
 	if err := s.SetWriteDeadline(t); err != nil {
 		return err

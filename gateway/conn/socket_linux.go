@@ -5,9 +5,9 @@ import (
 	"unsafe"
 )
 
-// writeNow writes to a socket what it takes now. The kernel does not block, so
-// the runtime need not know of the call, and loses at most the time of one
-// segment. That saves a tenth of what a small frame costs.
+// writeNow writes what the socket takes without waiting. The call does not block,
+// so the runtime's scheduler is not told of it, which saves a tenth of what a small
+// frame costs.
 func writeNow(fd int, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 	return taken(int(n), errno)
@@ -18,7 +18,7 @@ func writeNow(fd int, p []byte) (int, error) {
 func unsent(fd int) int {
 	var n int32
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_IOCTL, uintptr(fd), syscall.TIOCOUTQ, uintptr(unsafe.Pointer(&n))); errno != 0 {
-		return 0 // it ends with the next write
+		return 0 // the next write shows the error
 	}
 	return int(n)
 }

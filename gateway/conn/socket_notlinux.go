@@ -10,5 +10,5 @@ func writeNow(fd int, p []byte) (int, error) {
 	return taken(n, errno)
 }
 
-// unsent is 0 where the kernel is not asked: the send buffer bounds what it holds.
+// unsent is not known here: the send buffer bounds what the kernel holds.
 func unsent(int) int { return 0 }

@@ -4,7 +4,7 @@ package conn
 
 import "net"
 
-// Without writes that do not wait, everything goes by way of the flusher.
+// There is no write here that does not wait, so the flusher writes everything.
 func descriptor(net.Conn) int           { return -1 }
 func writeNow(int, []byte) (int, error) { return 0, nil }
 func unsent(int) int                    { return 0 }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// descriptor returns a connection's, non-blocking, -1 if it has none.
+// descriptor returns a connection's file descriptor, which is non-blocking; -1 if it has none.
 func descriptor(c net.Conn) int {
 	fd := -1
 	if c, ok := c.(syscall.Conn); ok {
@@ -18,12 +18,12 @@ func descriptor(c net.Conn) int {
 	return fd
 }
 
-// taken makes of a write's result what it took.
+// taken returns how many bytes a write took; none is no error.
 func taken(n int, errno syscall.Errno) (int, error) {
 	switch errno {
 	case 0:
 		return n, nil
-	case syscall.EAGAIN, syscall.EINTR: // the next attempt, or the flusher's, will do
+	case syscall.EAGAIN, syscall.EINTR: // tried again by the caller or the flusher
 		return 0, nil
 	}
 	return 0, errno

@@ -2,5 +2,5 @@
 
 package host
 
-// diskFree is not told here.
+// diskFree is not known here.
 func diskFree(string) *uint64 { return nil }

@@ -1,9 +1,9 @@
-// Package host reads what the machine says of itself: load, memory, network,
-// temperature, and whether a Raspberry Pi suffers from its power supply.
+// Package host reads the machine's state: load, memory, network, temperature, and
+// whether a Raspberry Pi's power supply is too weak.
 //
 // It knows the files of Linux's /proc and /sys, which it is given as an
 // [fs.FS], and nothing else: not who asks, not how the numbers are shown, and
-// not what would be too much. On other systems nearly everything is absent.
+// not their limits. On other systems nearly everything is absent.
 package host
 
 import (
@@ -14,23 +14,23 @@ import (
 	"time"
 )
 
-// Stats is the machine at one moment. What it does not have, or does not tell,
-// is nil, and absent from the JSON.
+// Stats is the state of the machine at one moment. What is not known is nil, and
+// absent from the JSON.
 type Stats struct {
-	CPU            *float64   `json:"cpu_ratio,omitempty"` // busy part of all cores since the reading before, 0…1
+	CPU            *float64   `json:"cpu_ratio,omitempty"` // busy part of all cores since the previous call, 0…1
 	Load1          *float64   `json:"load1,omitempty"`     // tasks that run or wait, mean of a minute
 	CPUTemperature *float64   `json:"cpu_temperature_celsius,omitempty"`
-	Throttled      *Throttled `json:"throttled,omitempty"` // only a Raspberry Pi tells
+	Throttled      *Throttled `json:"throttled,omitempty"` // on a Raspberry Pi only
 
 	MemoryTotal     *uint64  `json:"memory_total_bytes,omitempty"`
 	MemoryAvailable *uint64  `json:"memory_available_bytes,omitempty"`
-	DiskFree        *uint64  `json:"disk_free_bytes,omitempty"` // for this user, where the state is kept
+	DiskFree        *uint64  `json:"disk_free_bytes,omitempty"` // for this user, on the file system of the state directory
 	Uptime          *float64 `json:"uptime_seconds,omitempty"`
 
-	// Of all interfaces to the world together; the totals never decrease.
+	// Of all external interfaces together; the totals never decrease.
 	Received     *uint64  `json:"network_receive_bytes,omitempty"`
 	Sent         *uint64  `json:"network_transmit_bytes,omitempty"`
-	ReceivedRate *float64 `json:"network_receive_bytes_per_second,omitempty"` // since the reading before
+	ReceivedRate *float64 `json:"network_receive_bytes_per_second,omitempty"` // since the previous call
 	SentRate     *float64 `json:"network_transmit_bytes_per_second,omitempty"`
 
 	ProcessCPU    *float64 `json:"process_cpu_seconds,omitempty"` // of this process, user and system
@@ -38,13 +38,13 @@ type Stats struct {
 	ProcessFiles  *uint64  `json:"process_open_fds,omitempty"`
 }
 
-// A Reader reads the machine. It remembers the reading before, for the rates.
-// One goroutine calls it.
+// A Reader reads the state of the machine. It remembers the previous one, for the
+// rates. One goroutine calls it.
 type Reader struct {
 	fsys     fs.FS
 	stateDir string
 
-	// Of the reading before; zero if there is none.
+	// Of the previous call; zero before the first.
 	at    time.Time
 	cpu   cpuTimes
 	links map[string]link

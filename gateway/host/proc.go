@@ -69,7 +69,7 @@ func (r *Reader) readProcess(s *Stats) {
 		}
 	}
 	if files, err := fs.ReadDir(r.fsys, "proc/self/fd"); err == nil && len(files) > 0 {
-		s.ProcessFiles = new(uint64(len(files) - 1)) // one of them lists them
+		s.ProcessFiles = new(uint64(len(files) - 1)) // without the one that lists them
 	}
 }
 
@@ -82,7 +82,7 @@ func kilobytes(value string) *uint64 {
 	return new(n * 1024)
 }
 
-// link is a network interface: what went over it, in bytes.
+// link is a network interface, with its counters in bytes.
 type link struct {
 	received, sent uint64
 	hardware       bool
@@ -90,9 +90,9 @@ type link struct {
 
 // readNetwork reads /proc/self/net/dev: proc_pid_net(5).
 //
-// Each interface is counted by itself, and the sum is ours: an interface that
-// goes, comes back at zero or wraps (at 4 GiB with some drivers of 32-bit
-// kernels) must not look like traffic, nor make the sum decrease.
+// The increases of each interface are summed up here: an interface that disappears,
+// appears again at zero or wraps (at 4 GiB with some drivers of 32-bit kernels) must
+// not look like traffic, nor make the sum decrease.
 func (r *Reader) readNetwork(s *Stats, elapsed time.Duration) {
 	links, hardware := r.interfaces()
 	if len(links) == 0 {
@@ -116,7 +116,7 @@ func (r *Reader) readNetwork(s *Stats, elapsed time.Duration) {
 	r.links = links
 }
 
-// increase is how much a counter grew, which began again if it is smaller now.
+// increase is how much a counter grew; it started again if it is smaller now.
 func increase(before, now uint64) uint64 {
 	if now < before {
 		return now

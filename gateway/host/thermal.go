@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// processors is how drivers call the sensor of the processor, the best first.
+// processors are the names of the processor's sensor, the preferred first.
 // No other is read: hwmon shows the chips on I²C buses too, and reading one
 // would put a transaction on the bus that the gateway measures on.
 var processors = []string{
@@ -15,8 +15,8 @@ var processors = []string{
 	"x86_pkg_temp", "coretemp", "k10temp",
 }
 
-// absoluteZero is below what any sensor measures, in 1/1000 °C. Zones that
-// cannot measure just now say so with a value below it.
+// absoluteZero is in 1/1000 °C. Zones that cannot measure at the moment show a value
+// below it.
 const absoluteZero = -273150
 
 // temperature returns that of the processor, °C: the kernel's
@@ -46,7 +46,7 @@ func (r *Reader) temperature() *float64 {
 }
 
 // Throttled is what a Raspberry Pi's firmware does about a weak power supply
-// and heat. A nil condition is one that cannot be told.
+// and heat. A nil condition is unknown.
 type Throttled struct {
 	UnderVoltage         *Condition `json:"under_voltage,omitempty"`    // the supply is below 4.63 V
 	FrequencyCapped      *Condition `json:"frequency_capped,omitempty"` // the processor's clock is limited
@@ -54,12 +54,12 @@ type Throttled struct {
 	SoftTemperatureLimit *Condition `json:"soft_temperature_limit,omitempty"`
 }
 
-// Condition is whether something holds.
+// A Condition holds or does not.
 type Condition struct {
 	Now bool `json:"now"`
-	// Occurred is since the machine started, as far as anybody remembers. The
-	// kernel's voltage driver makes the firmware forget every two seconds, so
-	// a Reader remembers what it has seen.
+	// Occurred is since the machine started, as far as is known. The kernel's voltage
+	// driver resets the firmware's record every two seconds, so a Reader remembers what
+	// it has seen.
 	Occurred bool `json:"occurred"`
 }
 
@@ -73,10 +73,10 @@ const (
 	sticky = 16
 )
 
-// throttled returns nil where nobody knows. The hwmon driver tells of the
-// voltage only, so the firmware's own file comes first, although the kernel
-// calls it deprecated and writes so to its log, once, when it is read. The Pi 5
-// calls its system on chip soc@107c000000.
+// throttled returns nil where that is not known. The hwmon driver has the voltage
+// only, so the firmware's own file comes first, although the kernel calls it
+// deprecated and logs that once, when it is read. On a Pi 5 the system on chip is
+// soc@107c000000.
 func (r *Reader) throttled() *Throttled {
 	files, _ := fs.Glob(r.fsys, "sys/devices/platform/soc*/soc*:firmware/get_throttled") // fails for a malformed pattern only
 	for _, file := range files {
