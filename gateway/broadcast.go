@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -135,14 +134,14 @@ func (b *broadcaster) join(c *session) {
 	c.slot = len(b.sessions)
 	b.sessions = append(b.sessions, c)
 	if c.protocol == wire.ReadingsV2 || c.protocol == wire.ReadingsJSON {
-		c.sendJSON(wire.Envelope{Type: "hello", Payload: b.hello()})
+		c.sendJSON(wire.Envelope{Type: wire.TypeHello, Payload: b.hello()})
 	}
 	set := c.sensors
 	c.sensors = 0
 	b.move(c, set)
 	if b.s.stopping.Load() { // it came after all others were closed
 		b.latecomers++
-		c.close(wire.CloseServiceRestart, retryReason(5000+b.latecomers))
+		c.close(wire.CloseServiceRestart, wire.CloseReasonRestart(5000+b.latecomers))
 	}
 }
 
@@ -270,7 +269,7 @@ func (b *broadcaster) restart(chosen func(*session) bool) {
 	i := 0
 	b.each(func(c *session) {
 		if chosen(c) {
-			c.close(wire.CloseServiceRestart, retryReason(500+i*step))
+			c.close(wire.CloseServiceRestart, wire.CloseReasonRestart(500+i*step))
 			i++
 		}
 	})
@@ -281,5 +280,3 @@ func (b *broadcaster) restartAll() { b.restart(func(*session) bool { return true
 
 // cutAll ends all connections at once.
 func (b *broadcaster) cutAll() { b.each(func(c *session) { _ = c.out.Close() }) }
-
-func retryReason(ms int) string { return fmt.Sprintf("Service restart; retry_ms=%d", ms) }

@@ -187,12 +187,12 @@ func (s *Server) Accounts() (sum wire.Stats, abandoned uint64) { return s.broadc
 
 // State sends a motor's change to all clients that subscribe to motors.
 func (s *Server) State(m wire.MotorState) {
-	s.broadcaster.send(wire.Envelope{Type: "state", Payload: m}, func(c *session) bool { return c.motors })
+	s.broadcaster.send(wire.Envelope{Type: wire.TypeState, Payload: m}, func(c *session) bool { return c.motors })
 }
 
 // Event sends an event to all clients that subscribe to events.
 func (s *Server) Event(e wire.Event) {
-	s.broadcaster.send(wire.Envelope{Type: "event", Payload: e}, func(c *session) bool { return c.events })
+	s.broadcaster.send(wire.Envelope{Type: wire.TypeEvent, Payload: e}, func(c *session) bool { return c.events })
 }
 
 // Serve answers on l until Shutdown, with TLS if the options say so.

@@ -53,7 +53,7 @@ func (b *broadcaster) check(now time.Time, all bool) {
 			c.out.Offer(metrics)
 		}
 		if all && c.events {
-			c.sendJSON(wire.Envelope{Type: "stats", Payload: b.statsOf(c)})
+			c.sendJSON(wire.Envelope{Type: wire.TypeStats, Payload: b.statsOf(c)})
 		}
 	})
 	if all {
@@ -72,7 +72,7 @@ func (b *broadcaster) metricsFrame() []byte {
 	if !wanted {
 		return nil
 	}
-	return conn.AppendFrame(nil, conn.OpText, wire.JSON(wire.Envelope{Type: "metrics", Payload: b.s.opts.Metrics()}))
+	return conn.AppendFrame(nil, conn.OpText, wire.JSON(wire.Envelope{Type: wire.TypeMetrics, Payload: b.s.opts.Metrics()}))
 }
 
 // overdue tells whether a client has taken nothing for too long although
@@ -90,7 +90,7 @@ func (c *session) overdue(now time.Time) bool {
 // beat pings, and ends a client whose pong or whose reading is overdue.
 func (c *session) beat(now time.Time) {
 	if c.overdue(now) {
-		c.closeWithin(wire.CloseTooSlow, "Too slow to follow", slowCloseTimeout)
+		c.closeWithin(wire.CloseTooSlow, wire.CloseReasonTooSlow, slowCloseTimeout)
 		return
 	}
 	if pongs := c.pongs.Load(); pongs != c.seen {

@@ -204,7 +204,7 @@ func (r *replay) lost(l *lane, first uint32) {
 	}
 	l.first = first
 	recovered := false
-	r.c.sendJSON(wire.Envelope{Type: "subscribed", Payload: wire.Subscribed{
+	r.c.sendJSON(wire.Envelope{Type: wire.TypeSubscribed, Payload: wire.Subscribed{
 		Topic: l.topic, Recovered: &recovered, From: map[string]uint32{r.c.s.opts.Sensors[l.sensor].Name: first}}})
 }
 

@@ -64,7 +64,7 @@ func (s *Server) route(c *session, u *url.URL, protocol string) {
 	case u.Path == "/metrics" && s.opts.Metrics != nil:
 		c.endpoint, c.rules, c.metrics = metrics{}, listenerRules, true
 	default:
-		c.endpoint, c.rules = unknown{"Unknown endpoint"}, unknownRules
+		c.endpoint, c.rules = unknown{wire.CloseReasonEndpoint}, unknownRules
 	}
 }
 

@@ -113,7 +113,7 @@ func (c *session) try(do func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.s.opts.Log.Error("a client's goroutine panicked: its connection is closed", "client", c.Name, "panic", r, "stack", string(debug.Stack()))
-			c.close(wire.CloseInternal, "Internal error")
+			c.close(wire.CloseInternal, wire.CloseReasonInternal)
 			err = errClosing
 		}
 	}()
@@ -158,7 +158,7 @@ func (c *session) read() error {
 			if c.rules.stops {
 				c.stop(message)
 			}
-			c.close(wire.ClosePolicy, "Rate limit exceeded")
+			c.close(wire.ClosePolicy, wire.CloseReasonRateLimit)
 			return errClosing
 		}
 		c.endpoint.message(c, kind, message)
@@ -192,7 +192,7 @@ func (c *session) control() error {
 		c.controls = new(limiter)
 	}
 	if c.rules.rate && !c.controls.take(time.Now()) {
-		c.close(wire.ClosePolicy, "Rate limit exceeded")
+		c.close(wire.ClosePolicy, wire.CloseReasonRateLimit)
 		return conn.ErrTooMuch
 	}
 	return nil

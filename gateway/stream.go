@@ -20,10 +20,10 @@ type stream struct {
 // requests is what a client can ask for, by type. A handler returns the type and
 // the payload of the answer.
 var requests = map[string]func(*stream, *session, wire.Request) (string, any, error){
-	"command":     (*stream).command,
-	"subscribe":   (*stream).subscribe,
-	"unsubscribe": (*stream).unsubscribe,
-	"ping":        (*stream).ping,
+	wire.TypeCommand:     (*stream).command,
+	wire.TypeSubscribe:   (*stream).subscribe,
+	wire.TypeUnsubscribe: (*stream).unsubscribe,
+	wire.TypePing:        (*stream).ping,
 }
 
 func (t *stream) begin(c *session) {
@@ -60,7 +60,7 @@ func (t *stream) message(c *session, _ int, message []byte) {
 func (c *session) answer(id json.RawMessage, kind string, payload any, err error) {
 	switch {
 	case err != nil:
-		c.sendJSON(wire.Envelope{Type: "error", ID: id, Payload: wire.AsError(err)})
+		c.sendJSON(wire.Envelope{Type: wire.TypeError, ID: id, Payload: wire.AsError(err)})
 	case payload != nil:
 		c.sendJSON(wire.Envelope{Type: kind, ID: id, Payload: payload})
 	}
@@ -73,7 +73,7 @@ func (c *session) stop(message []byte) bool {
 	cmd, found := wire.ParseStop(message)
 	if found {
 		result, err := c.carryOut(cmd)
-		c.answer(json.RawMessage(cmd.ID), "ack", result, err)
+		c.answer(json.RawMessage(cmd.ID), wire.TypeAck, result, err)
 	}
 	return found
 }
@@ -91,7 +91,7 @@ func (t *stream) command(c *session, r wire.Request) (string, any, error) {
 	}
 	cmd.ID = string(r.ID)
 	result, err := c.carryOut(cmd)
-	return "ack", result, err
+	return wire.TypeAck, result, err
 }
 
 func (c *session) carryOut(cmd wire.Command) (any, error) {
@@ -110,7 +110,7 @@ func (t *stream) ping(_ *session, r wire.Request) (string, any, error) {
 		return "", nil, err
 	}
 	payload["server_time"], err = json.Marshal(time.Now().UnixMilli())
-	return "pong", payload, err
+	return wire.TypePong, payload, err
 }
 
 func (t *stream) subscribe(c *session, r wire.Request) (string, any, error) {
@@ -126,7 +126,7 @@ func (t *stream) unsubscribe(c *session, r wire.Request) (string, any, error) {
 	if err == nil {
 		err = c.s.broadcaster.unsubscribe(c, sub.Topic)
 	}
-	return "unsubscribed", wire.Subscribed{Topic: sub.Topic}, err
+	return wire.TypeUnsubscribed, wire.Subscribed{Topic: sub.Topic}, err
 }
 
 // topic is what a subscription names.
@@ -190,7 +190,7 @@ func (b *broadcaster) subscribe(c *session, t *stream, sub wire.Subscription, id
 		b.cancel(c, ^sensors)
 	}
 	c.motors, c.events = c.motors || add.motors, c.events || add.events
-	c.sendJSON(wire.Envelope{Type: "subscribed", ID: id, Payload: answer})
+	c.sendJSON(wire.Envelope{Type: wire.TypeSubscribed, ID: id, Payload: answer})
 	b.replay(c, restarted, lanes)
 	b.move(c, sensors&^c.following())
 	return nil

@@ -1,5 +1,7 @@
 package wire
 
+import "fmt"
+
 // Close codes that the gateway uses: RFC 6455 section 7.4.1 and the IANA
 // registry of WebSocket close codes.
 const (
@@ -10,6 +12,21 @@ const (
 	ClosePolicy         = 1008 // rate, endpoint, nick, token
 	CloseTooBig         = 1009
 	CloseInternal       = 1011
-	CloseServiceRestart = 1012 // with "Service restart; retry_ms=N"
+	CloseServiceRestart = 1012 // with [CloseReasonRestart]
 	CloseTooSlow        = 1013
 )
+
+// Close reasons that go with these codes.
+const (
+	CloseReasonEndpoint  = "Unknown endpoint"
+	CloseReasonRateLimit = "Rate limit exceeded"
+	CloseReasonNickTaken = "Nick taken"
+	CloseReasonInternal  = "Internal error"
+	CloseReasonTooSlow   = "Too slow to follow"
+)
+
+// CloseReasonRestart is the reason of a [CloseServiceRestart]: the client is to
+// connect again after so many milliseconds.
+func CloseReasonRestart(retryMS int) string {
+	return fmt.Sprintf("Service restart; retry_ms=%d", retryMS)
+}

@@ -71,6 +71,20 @@ type MotorState struct {
 	Interlocks   []Interlock `json:"interlocks,omitempty"` // all of these must hold for it to start, and to run
 }
 
+// Reasons of a motor's last change ([MotorState]).
+const (
+	ReasonBoot       = "boot"       // it has not been commanded since the program started
+	ReasonCommand    = "command"    // somebody's
+	ReasonLease      = "lease"      // no command of the holder for the lease's time
+	ReasonRunMS      = "run_ms"     // the time of the command is up
+	ReasonMaxRun     = "max_run"    // the configured time is up
+	ReasonDisconnect = "disconnect" // the connection of its operator ended
+	ReasonInterlock  = "interlock"  // does not hold; ":" and its condition follow
+	ReasonEStop      = EStop
+	ReasonFault      = "fault"    // of the hardware
+	ReasonShutdown   = "shutdown" // of the program
+)
+
 // Interlock is a condition of a motor, evaluated when the state was made. It may
 // change without a state message, unless it stops the motor: a client that needs
 // the present value asks for the motors again.

@@ -20,6 +20,30 @@ type Envelope struct {
 	Payload any             `json:"payload"`
 }
 
+// Types of an [Envelope] from a client.
+const (
+	TypeCommand     = "command"
+	TypeSubscribe   = "subscribe"
+	TypeUnsubscribe = "unsubscribe"
+	TypePing        = "ping"
+)
+
+// Types of an [Envelope] from the server: answers, then what it sends unasked.
+const (
+	TypeAck          = "ack"
+	TypeSubscribed   = "subscribed"
+	TypeUnsubscribed = "unsubscribed"
+	TypePong         = "pong"
+	TypeError        = "error"
+
+	TypeHello   = "hello"
+	TypeSensor  = "sensor" // see [AppendSensorJSON]
+	TypeState   = "state"
+	TypeEvent   = "event"
+	TypeStats   = "stats"
+	TypeMetrics = "metrics"
+)
+
 // JSON encodes what cannot fail, our own payloads, and < as itself: nothing of this
 // becomes HTML, and people read it.
 func JSON(v any) []byte {
@@ -58,7 +82,7 @@ type SensorInfo struct {
 // AppendSensorJSON appends the readings.json message of r, a reading of the
 // sensor, to b. It allocates nothing beyond b.
 func AppendSensorJSON(b []byte, sensor *SensorInfo, r Record) []byte {
-	b = append(b, `{"type":"sensor","payload":{"sensor":"`...)
+	b = append(b, `{"type":"`+TypeSensor+`","payload":{"sensor":"`...)
 	b = append(b, sensor.Name...)
 	b = append(b, `",`...)
 	if sensor.InV1() {

@@ -177,7 +177,7 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 }
 
 func writeError(w http.ResponseWriter, e *wire.Error) {
-	writeJSON(w, e.Code, wire.Envelope{Type: "error", Payload: e})
+	writeJSON(w, e.Code, wire.Envelope{Type: wire.TypeError, Payload: e})
 }
 
 // write writes an answer. It fails if the client has left, which is no error.

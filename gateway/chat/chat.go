@@ -140,7 +140,7 @@ func (m *Member) join(wanted string) {
 		m.reject("Room full", complain("Room full: there are %d here already", maxMembers))
 		return
 	case r.taken(nick):
-		m.reject("Nick taken", complain("Nick taken: %s", nick))
+		m.reject(wire.CloseReasonNickTaken, complain("%s: %s", wire.CloseReasonNickTaken, nick))
 		return
 	}
 	m.nick = nick

@@ -78,13 +78,13 @@ func (l *link) text(data []byte) (Event, error) {
 		return Message{Raw: data}, nil
 	}
 	switch {
-	case e.Type == "hello" && l.greets && !l.begun:
+	case e.Type == wire.TypeHello && l.greets && !l.begun:
 		var hello wire.Hello
 		if err := json.Unmarshal(e.Payload, &hello); err != nil {
 			return nil, fmt.Errorf("hello: %w", err)
 		}
 		return Connected{hello}, nil
-	case e.Type == "sensor" && l.protocol == wire.ReadingsJSON:
+	case e.Type == wire.TypeSensor && l.protocol == wire.ReadingsJSON:
 		r, err := l.parseSensor(e.Payload)
 		if err != nil {
 			return nil, fmt.Errorf("sensor: %w", err)

@@ -117,7 +117,7 @@ func (c *Client) begin(l *link, deadline time.Time) error {
 		}
 	}
 	for _, topic := range c.o.Subscribe {
-		if err := l.send(envelope{Type: "subscribe", Payload: map[string]string{"topic": topic}}); err != nil {
+		if err := l.send(envelope{Type: wire.TypeSubscribe, Payload: map[string]string{"topic": topic}}); err != nil {
 			return err
 		}
 	}
@@ -132,7 +132,7 @@ func (l *link) askSince(epoch string, since map[string]uint32) error {
 		topic += "/" + l.only
 	}
 	l.resume = rand.Text()
-	return l.send(envelope{"subscribe", l.resume, map[string]any{"topic": topic, "epoch": epoch, "since": since}})
+	return l.send(envelope{wire.TypeSubscribe, l.resume, map[string]any{"topic": topic, "epoch": epoch, "since": since}})
 }
 
 // deliver hands an event to the user, and what follows from it.
@@ -183,7 +183,7 @@ func (c *Client) records(l *link, records Records) {
 // nothing about it, or is an error, means that there is nothing.
 func (c *Client) resumed(answer Message) {
 	var says wire.Subscribed
-	if answer.Type != "subscribed" || json.Unmarshal(answer.Payload, &says) != nil {
+	if answer.Type != wire.TypeSubscribed || json.Unmarshal(answer.Payload, &says) != nil {
 		says = wire.Subscribed{}
 	}
 	now := time.Now()

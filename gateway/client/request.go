@@ -74,7 +74,7 @@ func (c *Client) Request(ctx context.Context, kind string, payload any) (Message
 
 // err is the error that the message says.
 func (m Message) err() error {
-	if m.Type != "error" {
+	if m.Type != wire.TypeError {
 		return nil
 	}
 	e := new(wire.Error)
@@ -110,7 +110,7 @@ func (l *link) ping() error {
 	l.mu.Lock()
 	l.pingID, l.pinged = id, time.Now()
 	l.mu.Unlock()
-	return l.send(envelope{"ping", id, struct{}{}})
+	return l.send(envelope{wire.TypePing, id, struct{}{}})
 }
 
 func (l *link) send(v any) error {

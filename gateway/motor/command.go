@@ -143,7 +143,7 @@ func (c *Controller) kept(cl Client, cmd wire.Command) (targets []*motor, err er
 func (c *Controller) stop(targets []*motor, cl Client, _ wire.Command, now time.Time) error {
 	var errs []error
 	for _, m := range targets {
-		errs = append(errs, c.off(m, "command", cl.Name, now))
+		errs = append(errs, c.off(m, wire.ReasonCommand, cl.Name, now))
 	}
 	return hardwareError(errs...)
 }
@@ -191,7 +191,7 @@ func (c *Controller) move(targets []*motor, cl Client, cmd wire.Command, now tim
 			return hardwareError(err)
 		}
 		m.moving = m.speed != m.goal
-		m.change("command", cl.Name, now)
+		m.change(wire.ReasonCommand, cl.Name, now)
 		c.notify(m)
 	}
 	return nil

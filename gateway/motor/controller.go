@@ -99,7 +99,7 @@ func New(motors []Config, notify func(wire.MotorState), log *slog.Logger) *Contr
 	}
 	c.interlocks = newInterlocks(byMotor)
 	for _, m := range c.motors {
-		m.change("boot", "", time.Now())
+		m.change(wire.ReasonBoot, "", time.Now())
 		c.show(m)
 	}
 	return c
@@ -118,7 +118,7 @@ func (c *Controller) Lost(clientID string) {
 	now := time.Now()
 	for _, m := range c.motors {
 		if by, is := m.operator(clientID); is && !m.cfg.KeepOnLoss {
-			_ = c.off(m, "disconnect", by, now) // a failure is the motor's fault
+			_ = c.off(m, wire.ReasonDisconnect, by, now) // a failure is the motor's fault
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"sensorgateway/wire"
 )
 
 const (
@@ -72,7 +74,7 @@ func (c *Controller) fail(m *motor, err error, now time.Time) {
 		return
 	}
 	m.fault = oneLine(err)
-	m.change("fault", "", now)
+	m.change(wire.ReasonFault, "", now)
 	c.notify(m)
 }
 

@@ -38,9 +38,9 @@ func (c *Controller) latch(by string, now time.Time) (err error) {
 	}
 	for _, m := range c.motors {
 		wasOff := !m.running
-		failed := c.off(m, "estop", by, now)
+		failed := c.off(m, wire.ReasonEStop, by, now)
 		if first && wasOff && failed == nil {
-			m.change("estop", by, now)
+			m.change(wire.ReasonEStop, by, now)
 			c.notify(m)
 		}
 		err = errors.Join(err, failed)
@@ -70,7 +70,7 @@ func (c *Controller) reset(targets []*motor, cl Client, _ wire.Command, now time
 			continue
 		}
 		m.fault, m.retry = "", time.Time{}
-		m.change("command", cl.Name, now)
+		m.change(wire.ReasonCommand, cl.Name, now)
 		c.notify(m)
 	}
 	return hardwareError(errs...)

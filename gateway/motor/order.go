@@ -99,7 +99,7 @@ func (m *motor) expired(now time.Time) (reason string, ends time.Time) {
 	for _, limit := range []struct {
 		reason string
 		ends   time.Time
-	}{{"lease", m.leaseEnds}, {"run_ms", m.runEnds}, {"max_run", m.maxEnds}} {
+	}{{wire.ReasonLease, m.leaseEnds}, {wire.ReasonRunMS, m.runEnds}, {wire.ReasonMaxRun, m.maxEnds}} {
 		if !limit.ends.IsZero() && !now.Before(limit.ends) {
 			return limit.reason, time.Time{}
 		}

@@ -126,10 +126,10 @@ func (p *publisher) notifyEStop(latched bool, by string) {
 // level is the log level of a change.
 func level(s wire.MotorState) slog.Level {
 	switch {
-	case s.Reason == "fault":
+	case s.Reason == wire.ReasonFault:
 		return slog.LevelError
-	case s.Reason == "lease", s.Reason == "max_run", s.Reason == "disconnect", s.Reason == "estop",
-		strings.HasPrefix(s.Reason, "interlock:"):
+	case s.Reason == wire.ReasonLease, s.Reason == wire.ReasonMaxRun, s.Reason == wire.ReasonDisconnect, s.Reason == wire.ReasonEStop,
+		strings.HasPrefix(s.Reason, wire.ReasonInterlock+":"):
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"sensorgateway/wire"
 )
 
 // maxIdle bounds the loop's sleep, so that a watchdog can tell an idle loop from
@@ -67,7 +69,7 @@ func (c *Controller) begin() {
 	}
 	now := time.Now()
 	for _, m := range c.motors {
-		_ = c.off(m, "boot", "", now) // a failure is the motor's fault
+		_ = c.off(m, wire.ReasonBoot, "", now) // a failure is the motor's fault
 	}
 	c.phase = serving
 }
@@ -95,7 +97,7 @@ func (c *Controller) allOff() (err error) {
 	c.phase = ended
 	now := time.Now()
 	for _, m := range c.motors {
-		err = errors.Join(err, c.off(m, "shutdown", "", now))
+		err = errors.Join(err, c.off(m, wire.ReasonShutdown, "", now))
 	}
 	return err
 }
@@ -113,7 +115,7 @@ func (c *Controller) advance(m *motor, now time.Time) (next time.Time) {
 	switch {
 	case m.stuck():
 		if !now.Before(m.retry) {
-			_ = c.off(m, "fault", "", now) // a failure is the motor's fault
+			_ = c.off(m, wire.ReasonFault, "", now) // a failure is the motor's fault
 		}
 		return m.retry
 	case !m.running:
@@ -123,7 +125,7 @@ func (c *Controller) advance(m *motor, now time.Time) (next time.Time) {
 	if reason == "" {
 		i, until := c.interlocks.violated(m.index, now)
 		if i != nil {
-			reason = "interlock:" + i.text
+			reason = wire.ReasonInterlock + ":" + i.text
 		}
 		ends = earlier(ends, until)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/client"
+	"sensorgateway/wire"
 )
 
 const (
@@ -139,7 +140,7 @@ func (v *visit) run(ctx context.Context, o client.Options, stdin io.Reader) erro
 // reason explains why the room sent us away.
 func (v *visit) reason(err error) error {
 	var refused *client.ServerError
-	if errors.As(err, &refused) && refused.Reason == "Nick taken" {
+	if errors.As(err, &refused) && refused.Reason == wire.CloseReasonNickTaken {
 		return fmt.Errorf("nick taken: somebody in the room is called %s already (choose another --nick)", phrase.Quote(v.nick))
 	}
 	return err

@@ -117,14 +117,14 @@ func (o *operator) tell(n news) {
 // message returns what a message says about a motor that we started.
 func (o *operator) message(m client.Message) (n news, ok bool) {
 	switch m.Type {
-	case "ack":
+	case wire.TypeAck:
 		var ack wire.Ack
 		o.begun = o.begun || json.Unmarshal(m.Payload, &ack) == nil && ack.Action == wire.Start
-	case "state":
+	case wire.TypeState:
 		if json.Unmarshal(m.Payload, &n.state) == nil {
 			return n, o.begun && n.state.Target == o.command.Target
 		}
-	case "error":
+	case wire.TypeError:
 		var refused wire.Error
 		if json.Unmarshal(m.Payload, &refused) == nil {
 			n.err = &refused
@@ -156,7 +156,7 @@ func (o *operator) stay(ctx context.Context, shown *wire.MotorState) error {
 		case <-keepalive:
 			// Its acknowledgement is not waited for: what matters of it comes as news.
 			alive := motorPayload{Action: wire.Keepalive, Target: o.command.Target}
-			if err := o.client.Send(wire.Envelope{Type: "command", Payload: alive}); err != nil {
+			if err := o.client.Send(wire.Envelope{Type: wire.TypeCommand, Payload: alive}); err != nil {
 				return fmt.Errorf("keepalive: %w", err)
 			}
 		case <-overdue:
@@ -174,7 +174,7 @@ func (o *operator) stay(ctx context.Context, shown *wire.MotorState) error {
 			}
 			switch {
 			case n.state.Running:
-			case n.state.Reason == "run_ms":
+			case n.state.Reason == wire.ReasonRunMS:
 				return nil
 			default:
 				return fmt.Errorf("%s was stopped: %s", n.state.Target, whyMotor(n.state))
@@ -209,7 +209,7 @@ func (o *operator) stop(ctx context.Context) error {
 func (o *operator) do(ctx context.Context, p motorPayload) (ack wire.Ack, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerWithin)
 	defer cancel()
-	m, err := o.client.Request(ctx, "command", p)
+	m, err := o.client.Request(ctx, wire.TypeCommand, p)
 	var refused *wire.Error
 	switch {
 	case errors.As(err, &refused):
@@ -217,7 +217,7 @@ func (o *operator) do(ctx context.Context, p motorPayload) (ack wire.Ack, err er
 	case err != nil:
 		return ack, fmt.Errorf("%s: %w", p.Action, err)
 	}
-	if err := json.Unmarshal(m.Payload, &ack); err != nil || m.Type != "ack" {
+	if err := json.Unmarshal(m.Payload, &ack); err != nil || m.Type != wire.TypeAck {
 		return ack, fmt.Errorf("%s: the gateway answered with %s instead of an acknowledgement", p.Action, m.Type)
 	}
 	return ack, nil

@@ -95,7 +95,10 @@ var causes = [...]wire.Fault{
 func causeIndex(f wire.Fault) int { return min(int(f), len(causes)) - 1 }
 
 // stopReasons are the usual values of the label "reason".
-var stopReasons = [...]string{"command", "lease", "run_ms", "max_run", "disconnect", "interlock", "estop", "fault", "shutdown"}
+var stopReasons = [...]string{
+	wire.ReasonCommand, wire.ReasonLease, wire.ReasonRunMS, wire.ReasonMaxRun, wire.ReasonDisconnect,
+	wire.ReasonInterlock, wire.ReasonEStop, wire.ReasonFault, wire.ReasonShutdown,
+}
 
 // New returns a collector that begins to count.
 func New(source Source) *Collector {
