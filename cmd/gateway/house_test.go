@@ -2,89 +2,154 @@ package main
 
 import (
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 )
 
-// allowed is the house's arrows: who may import whom inside the module. The
-// README's "Inside" draws them.
-var allowed = map[string][]string{
-	"wire":    {},
-	"sensors": {"wire", "sensors"},
-	"cmd":     {"wire", "sensors", "gateway", "cmd"},
-	"scripts": {"wire", "scripts"}, // measurements from outside
+// An arrow is an import of one package of this module by another, and why it
+// exists. Both are paths below the module; dir/... is every package below dir, and
+// ... alone every package.
+type arrow struct{ from, to, why string }
+
+// arrows is all imports inside the module. A new one needs a reason that says what
+// the package cannot do without the other; whatever only has to reach another
+// package is given a function or a small interface by cmd/gateway instead.
+var arrows = []arrow{
+	{"sensors", "sensors/...", "the table of chips names every driver"},
+	{"sensors/...", "wire", "what a measurement gives is a record, or a fault"},
+	{"sensors/...", "sensors/internal/...", "drivers of the same kind of chip share it"},
+
+	{"gateway", "wire", "it sends and receives what wire defines"},
+	{"gateway", "gateway/conn", "a session has a transport below it"},
+	{"gateway", "gateway/api", "a server answers plain HTTP too"},
+	{"gateway/api", "wire", "its answers are records and messages"},
+	{"gateway/chat", "wire", "its messages are part of the protocol"},
+	{"gateway/client", "wire", "it is the other side of the protocol"},
+	{"gateway/motor", "wire", "it carries out commands and returns states"},
+	{"gateway/motor", "gateway/pins", "an output is made of lines and PWM"},
+	{"gateway/history", "wire", "it stores records"},
+	{"gateway/history", "gateway/history/...", "a log is made of files, these of blocks, found by an index"},
+	{"gateway/history/...", "wire", "they code, lay out and find records"},
+	{"gateway/history/format", "gateway/history/codec", "a page and a segment have coded records in them"},
+	{"gateway/history/index", "gateway/history/codec", "it has blocks of coded records in memory"},
+	{"gateway/history/index", "gateway/history/format", "it is made of what the files say of their blocks"},
+	{"gateway/history", "gateway/atomicfile", "a segment exists as a whole or not at all"},
+	{"gateway/history/disk", "gateway/atomicfile", "it is the directory in which files are replaced"},
+
+	{"cmd/gateway", "...", "it alone has met everyone"},
+	{"cmd/gateway/internal/config", "cmd/gateway/internal/logging", "log_format is one of its formats"},
+	{"cmd/gateway/internal/config", "cmd/gateway/internal/phrase", "its errors are for people"},
+	{"cmd/gateway/internal/config", "gateway/motor", "only the motors know what an output and a condition can be"},
+	{"cmd/gateway/internal/config", "wire", "a condition names a quantity"},
+	{"cmd/gateway/internal/console", "cmd/gateway/internal/phrase", "its errors are for people"},
+	{"cmd/gateway/internal/console", "gateway/access", "cert makes the certificate that access serves"},
+	{"cmd/gateway/internal/console", "gateway/client", "watch, chat and motor are clients"},
+	{"cmd/gateway/internal/console", "wire", "it prints records and messages"},
+	{"cmd/gateway/internal/logging", "cmd/gateway/internal/phrase", "its errors are for people"},
+	{"cmd/gateway/internal/machine", "cmd/gateway/internal/config", "it opens and emulates what is configured"},
+	{"cmd/gateway/internal/machine", "gateway/pins", "it opens the real pins or emulated ones"},
+	{"cmd/gateway/internal/machine", "sensors/bus", "it opens the real buses"},
+	{"cmd/gateway/internal/machine", "sensors/sim", "or emulated ones"},
+	{"cmd/gateway/internal/metrics", "cmd/gateway/internal/notify", "it listens"},
+	{"cmd/gateway/internal/metrics", "gateway/host", "it shows the machine's numbers"},
+	{"cmd/gateway/internal/metrics", "wire", "it counts records and faults"},
+	{"cmd/gateway/internal/notify", "wire", "what is notified of are records, events and motors' states"},
+	{"cmd/gateway/internal/state", "cmd/gateway/internal/notify", "it listens"},
+	{"cmd/gateway/internal/state", "gateway/atomicfile", "the numbers are replaced as a whole"},
+	{"cmd/gateway/internal/state", "wire", "it follows the records' numbers"},
+
+	{"scripts/load", "scripts/load/swarm", "its clients are a swarm"},
 }
 
-// forbidden is what a room must not know of the world outside.
-var forbidden = map[string][]string{
-	"wire":              {"time", "net", "os", "periph.io", "github.com", "golang.org", "gopkg.in"},
-	"sensors":           {"net", "net/http", "gopkg.in/yaml.v3", "github.com/gorilla/websocket", "github.com/coreos/go-systemd"},
-	"gateway":           {"periph.io", "gopkg.in/yaml.v3", "github.com/coreos/go-systemd"},
-	"gateway/api":       {"github.com/gorilla/websocket", "periph.io", "gopkg.in/yaml.v3", "github.com/coreos/go-systemd"},
-	"gateway/conn":      {"periph.io", "gopkg.in/yaml.v3", "github.com/coreos/go-systemd"},
-	"gateway/pins":      {"net", "net/http", "gopkg.in/yaml.v3", "github.com/gorilla/websocket", "github.com/coreos/go-systemd"},
-	"gateway/motor":     {"net", "net/http", "gopkg.in/yaml.v3", "github.com/gorilla/websocket"},
-	"gateway/history":   {"net", "net/http", "gopkg.in/yaml.v3", "github.com/gorilla/websocket"},
-	"gateway/client":    {"periph.io", "gopkg.in/yaml.v3"},
-	"gateway/dashboard": {"github.com/gorilla/websocket", "periph.io"},
+// strangers are what packages must not know of the world outside the module: the
+// package, or all below a directory; the import, or all imports below it; and why.
+var strangers = []arrow{
+	{"wire", "time", "it is data: the same bytes give the same values at any time"},
+	{"wire", "net/...", "it says what travels, not how"},
+	{"wire", "os/...", "it is data"},
+	{"sensors/...", "net/...", "readings are made whoever listens"},
+	{"sensors/...", "github.com/gorilla/websocket", "readings are made whoever listens"},
+	{"gateway/motor", "net/...", "a motor is safe without any client"},
+	{"gateway/pins", "net/...", "a pin is driven by code, not by clients"},
+	{"gateway/history/...", "net/...", "the log is asked through its methods"},
+	{"gateway/dashboard", "github.com/gorilla/websocket", "the page is files"},
+	{"gateway/...", "github.com/coreos/go-systemd/...", "only cmd/gateway knows who started the process"},
+	{"sensors/...", "github.com/coreos/go-systemd/...", "only cmd/gateway knows who started the process"},
 }
 
-func TestTheHouse(t *testing.T) {
+// only are the packages outside the module that some packages alone may import.
+var only = []arrow{
+	{"cmd/gateway/internal/config", "gopkg.in/yaml.v3", "whatever holds a configuration has a checked one"},
+	{"cmd/gateway", "github.com/coreos/go-systemd/...", "one file knows systemd"},
+	{"gateway/...", "github.com/gorilla/websocket", "the server and the client"},
+	{"sensors/...", "periph.io/...", "chips and buses"},
+	{"gateway/motor", "periph.io/x/conn/v3/gpio", "the type of a level"},
+	{"gateway/pins", "periph.io/x/conn/v3/gpio", "the type of a level"},
+	{"cmd/gateway", "periph.io/x/conn/v3/gpio", "the e-stop's input"},
+	{"cmd/gateway/internal/machine", "periph.io/...", "it opens them"},
+}
+
+// std is what wire may import beyond nothing: it is the published protocol.
+func std(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+// below reports whether path is what pattern stands for.
+func below(path, pattern string) bool {
+	dir, tree := strings.CutSuffix(pattern, "...")
+	if !tree {
+		return path == pattern
+	}
+	return strings.HasPrefix(path+"/", dir)
+}
+
+func TestArrows(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "sensorgateway/...").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	rooms := 0
+	used := map[arrow]bool{}
+	allowed := func(table []arrow, from, to string) (ok bool) {
+		for _, a := range table {
+			if below(from, a.from) && below(to, a.to) {
+				used[a] = true
+				ok = true
+			}
+		}
+		return ok
+	}
 	for line := range strings.Lines(string(out)) {
 		words := strings.Fields(line)
-		room, imports := strings.TrimPrefix(words[0], "sensorgateway/"), words[1:]
-		rooms++
-		top, _, _ := strings.Cut(room, "/")
-		for _, path := range imports {
-			inside, ours := strings.CutPrefix(path, "sensorgateway/")
-			if ours && !mayImport(top, room, inside) {
-				t.Errorf("%s imports %s: the house has no such arrow", room, inside)
+		from := strings.TrimPrefix(words[0], "sensorgateway/")
+		for _, path := range words[1:] {
+			to, ours := strings.CutPrefix(path, "sensorgateway/")
+			switch {
+			case ours && !allowed(arrows, from, to):
+				t.Errorf("%s imports %s: no arrow allows that (see arrows)", from, to)
+			case from == "wire" && !std(path):
+				t.Errorf("wire imports %s: it has the standard library only", path)
 			}
-			for of, paths := range forbidden {
-				for _, p := range paths {
-					exactly := of == room || of == top && top != "gateway"
-					if exactly && (path == p || strings.Contains(p, ".") && strings.HasPrefix(path, p)) {
-						t.Errorf("%s imports %s, which it must not know", room, path)
-					}
+			for _, a := range strangers {
+				if below(from, a.from) && below(path, a.to) {
+					t.Errorf("%s imports %s: %s", from, path, a.why)
+				}
+			}
+			for _, a := range only {
+				if below(path, a.to) && !allowed(only, from, path) && !strings.HasPrefix(from, "scripts/") {
+					t.Errorf("%s imports %s, which only others may (see only)", from, path)
 				}
 			}
 		}
 	}
-	if rooms < 8 {
-		t.Errorf("only %d packages were looked at", rooms)
-	}
-}
-
-// inGateway is the arrows between the gateway's folders.
-var inGateway = map[string][]string{
-	// A session has a transport below it, and a server answers plain HTTP too.
-	"gateway":       {"gateway/conn", "gateway/api"},
-	"gateway/conn":  {},               // what its frames carry is not its business, so not even wire
-	"gateway/motor": {"gateway/pins"}, // an output is made of lines and PWM
-	"gateway/pins":  {},               // nothing travels from here, so not even wire
-	// A log is made of its files, these of blocks, and they are replaced as a whole.
-	"gateway/history":        {"gateway/atomicfile", "gateway/history/codec", "gateway/history/format", "gateway/history/index", "gateway/history/disk"},
-	"gateway/history/format": {"gateway/history/codec"},
-	"gateway/history/index":  {"gateway/history/codec", "gateway/history/format"},
-	"gateway/history/disk":   {"gateway/atomicfile"},
-}
-
-func mayImport(top, room, inside string) bool {
-	target, _, _ := strings.Cut(inside, "/")
-	if top == "gateway" {
-		// Its folders not each other, and not the Server.
-		return inside == "wire" && room != "gateway/pins" && room != "gateway/conn" || slices.Contains(inGateway[room], inside)
-	}
-	for _, a := range allowed[top] {
-		if target == a {
-			return true
+	for _, table := range [][]arrow{arrows, only} {
+		for _, a := range table {
+			if !used[a] {
+				t.Errorf("%s imports %s no longer: remove the row", a.from, a.to)
+			}
+			if a.why == "" {
+				t.Errorf("%s imports %s: why?", a.from, a.to)
+			}
 		}
 	}
-	return false
 }

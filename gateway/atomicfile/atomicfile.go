@@ -100,8 +100,11 @@ func closeFile(f File) error {
 // OS is the operating system's [Dir].
 type OS struct{}
 
+// Rename is [os.Rename].
 func (OS) Rename(from, to string) error { return os.Rename(from, to) }
-func (OS) Remove(name string) error     { return os.Remove(name) }
+
+// Remove is [os.Remove].
+func (OS) Remove(name string) error { return os.Remove(name) }
 
 // SyncDir does nothing where directories cannot be synced: on Windows, and on
 // file systems that say so (fsync(2): EINVAL).

@@ -20,6 +20,7 @@ type Memory struct {
 	files map[string]*memoryFile
 }
 
+// Open opens a file, always for writing too.
 func (m *Memory) Open(name string, _ bool) (File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -30,6 +31,7 @@ func (m *Memory) Open(name string, _ bool) (File, error) {
 	return f, nil
 }
 
+// Create makes a file, or empties it.
 func (m *Memory) Create(name string) (File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -38,6 +40,7 @@ func (m *Memory) Create(name string) (File, error) {
 	return f, nil
 }
 
+// Rename replaces what has the new name.
 func (m *Memory) Rename(from, to string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -50,6 +53,7 @@ func (m *Memory) Rename(from, to string) error {
 	return nil
 }
 
+// Remove removes a file.
 func (m *Memory) Remove(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -60,8 +64,10 @@ func (m *Memory) Remove(name string) error {
 	return nil
 }
 
+// SyncDir does nothing: memory is not durable.
 func (m *Memory) SyncDir(string) error { return nil }
 
+// List returns the files in a directory, by their names.
 func (m *Memory) List(dir string) (files []Info, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -14,6 +14,7 @@ type OS string
 
 func (d OS) path(name string) string { return filepath.Join(string(d), filepath.FromSlash(name)) }
 
+// Open opens a file that exists.
 func (d OS) Open(name string, write bool) (File, error) {
 	how := os.O_RDONLY
 	if write {
@@ -22,6 +23,7 @@ func (d OS) Open(name string, write bool) (File, error) {
 	return asFile(os.OpenFile(d.path(name), how, 0))
 }
 
+// Create makes a file, or empties it, and the directory that it is in.
 func (d OS) Create(name string) (File, error) {
 	if err := d.makeParent(name); err != nil {
 		return nil, err
@@ -39,6 +41,7 @@ func asFile(f *os.File, err error) (File, error) {
 
 func (d OS) makeParent(name string) error { return os.MkdirAll(filepath.Dir(d.path(name)), 0o750) }
 
+// Rename replaces what has the new name, and makes the directory that it is in.
 func (d OS) Rename(from, to string) error {
 	if err := d.makeParent(to); err != nil {
 		return err
@@ -46,9 +49,13 @@ func (d OS) Rename(from, to string) error {
 	return os.Rename(d.path(from), d.path(to))
 }
 
-func (d OS) Remove(name string) error  { return os.Remove(d.path(name)) }
+// Remove removes a file.
+func (d OS) Remove(name string) error { return os.Remove(d.path(name)) }
+
+// SyncDir makes durable what was renamed and removed in a directory.
 func (d OS) SyncDir(name string) error { return atomicfile.OS{}.SyncDir(d.path(name)) }
 
+// List returns the files in a directory, by their names; none if it does not exist.
 func (d OS) List(name string) ([]Info, error) {
 	entries, err := os.ReadDir(d.path(name))
 	if errors.Is(err, fs.ErrNotExist) {

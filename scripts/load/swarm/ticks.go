@@ -62,11 +62,13 @@ func (t Ticks) Delivered(n int) error {
 }
 
 // First returns the age below which the share p of the ticks had reached their
-// first client, Last that of their last client.
+// first client.
 func (t Ticks) First(p float64) time.Duration {
 	return t.percentile(p, func(k Tick) time.Duration { return k.First })
 }
 
+// Last returns the age below which the share p of the ticks had reached their last
+// client.
 func (t Ticks) Last(p float64) time.Duration {
 	return t.percentile(p, func(k Tick) time.Duration { return k.Last })
 }
