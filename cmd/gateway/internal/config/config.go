@@ -7,13 +7,15 @@
 package config
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
+	"gopkg.in/yaml.v3"
+
+	"sensorgateway/cmd/gateway/internal/logging"
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/motor"
 	"sensorgateway/wire"
 )
@@ -92,58 +94,105 @@ const (
 	maxStuckAfter  = stuckIntervals * maxInterval
 )
 
-// Read reads and checks the configuration file at path. What is wrong
-// with the file or its content is a [Error].
-func Read(path string, chips map[string]Chip) (*Config, error) {
-	data, err := readConfigFile(path)
-	if err != nil {
-		return nil, Error{{File: path, Text: err.Error()}}
+// Parse checks data, the content of the file called name in errors,
+// against the chips there are. Any error is a [Error] with everything
+// that is wrong.
+func Parse(name string, data []byte, chips map[string]Chip) (*Config, error) {
+	d := &decoder{file: name}
+	c := &Config{Listen: DefaultListen, LogFormat: logging.Formats[0]}
+	if root := d.parseYAML(data); root != nil {
+		if s := d.section(root, ""); s != nil {
+			s.config(c, chips)
+		}
 	}
-	c, err := Parse(path, data, chips)
-	if err != nil {
-		return nil, err
+	if len(d.problems) > 0 {
+		d.problems.sort()
+		return nil, d.problems
 	}
-	c.File = path
 	return c, nil
 }
 
-// readConfigFile returns the content of the file at path, at most one byte more
-// than a configuration may have. Its errors do not name the path.
-func readConfigFile(path string) ([]byte, error) {
-	// Before it is opened: opening a pipe waits for its writer.
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, explainFileError(path, err)
-	}
+// config reads the keys of the whole file.
+func (s *section) config(c *Config, chips map[string]Chip) {
+	defer s.done()
+
+	listen := s.text("listen", &c.Listen)
+	c.TLS = s.tls()
+	insecure := s.truth("insecure", &c.Insecure)
 	switch {
-	case info.IsDir():
-		return nil, errors.New("is a directory (name the file in it)")
-	case !info.Mode().IsRegular():
-		return nil, errors.New("is not a regular file (a reload must be able to read it again)")
+	case listen != nil:
+		// What a mistaken insecure or tls was meant to be is not known: no second complaint.
+		unclear := insecure == nil && s.has("insecure")
+		checked, err := CheckListen(c.Listen, c.Insecure || s.has("tls") || unclear)
+		if err != nil {
+			s.fault(listen, "listen", "%v", err)
+		}
+		c.Listen = checked
+	case c.TLS != nil:
+		c.Listen = DefaultListenTLS
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, explainFileError(path, err)
+	c.Hosts = s.hosts()
+	c.Origins = s.origins()
+	c.RemoteCommands = s.remoteCommands()
+	if n := s.text("state", &c.State); n != nil && !isFullPath(c.State) {
+		s.fault(n, "state", "%s is not the full path of a directory (begin it at the root, such as /var/lib/gateway)", phrase.Quote(c.State))
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxConfigSize+1))
-	if err != nil {
-		return nil, explainFileError(path, err)
+	c.History = s.history()
+	if n := s.text("log_format", &c.LogFormat); n != nil {
+		if err := logging.CheckFormat(c.LogFormat); err != nil {
+			s.fault(n, "log_format", "%v", err)
+		}
 	}
-	return data, nil
+	primary := s.text("primary", &c.Primary)
+	c.Sensors = s.sensors(chips)
+
+	sensors := make([]wire.SensorInfo, len(c.Sensors))
+	for i, sensor := range c.Sensors {
+		sensors[i] = wire.SensorInfo{ID: uint16(i), Name: sensor.Name, Values: chips[sensor.Chip].Values}
+	}
+	s.primary(primary, sensors, &c.Primary)
+
+	var uses pinUses
+	c.EStopPin = s.estop(&uses)
+	c.Motors = s.motors(sensors, &uses)
+	uses.check(c.Sensors)
 }
 
-// explainFileError says why the file at path cannot be read and what helps.
-func explainFileError(path string, err error) error {
+// primary checks the name of the primary sensor, which n is the value of: it is
+// one that readings.v1 can carry. If n is nil, it is the first such sensor.
+func (s *section) primary(n *yaml.Node, sensors []wire.SensorInfo, name *string) {
+	fit := slices.DeleteFunc(slices.Clone(sensors), func(info wire.SensorInfo) bool { return !info.InV1() })
+	choice := fit
+	if len(fit) == 0 {
+		choice = sensors
+	}
+	known := slices.Contains(sensorNames(sensors), *name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("no such file (give its path with --config, or try --simulate, which needs none)")
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("permission denied (let the user that runs the gateway read it: sudo chmod a+r %s)", path)
+	case len(sensors) == 0: // noted already
+	case n == nil:
+		*name = choice[0].Name
+	case !known:
+		s.fault(n, "primary", "no sensor is named %s (write %s)", phrase.Quote(*name), phrase.OneOf(sensorNames(choice)))
+	case !slices.Contains(sensorNames(fit), *name):
+		fix := "remove the line"
+		if len(fit) > 0 {
+			fix = "write " + phrase.OneOf(sensorNames(fit))
+		}
+		s.fault(n, "primary", "%s does not measure temperature, which %s needs (%s)", phrase.Quote(*name), wire.ReadingsV1, fix)
 	}
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		err = pathError.Err // the operation and the path are noise here
+}
+
+func sensorNames(sensors []wire.SensorInfo) (names []string) {
+	for _, s := range sensors {
+		names = append(names, s.Name)
 	}
-	return fmt.Errorf("cannot be read: %w", err)
+	return names
+}
+
+// isFullPath tells whether path is absolute: a service's working directory
+// surprises. A slash is taken as the root everywhere, so a file for the Pi can
+// be checked on a laptop.
+func isFullPath(path string) bool {
+	return (filepath.IsAbs(path) || strings.HasPrefix(path, "/")) && len(path) < 4096 &&
+		!strings.ContainsFunc(path, func(r rune) bool { return r < ' ' })
 }
