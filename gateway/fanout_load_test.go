@@ -54,7 +54,7 @@ func (l *loadClients) Dial(o swarm.Options, _ *struct{}) error {
 	return err
 }
 
-// LoadRead is what [loadClients.Read] is told.
+// LoadRead is the argument of [loadClients.Read].
 type LoadRead struct {
 	Way, Ticks int
 	Within     time.Duration
@@ -75,7 +75,7 @@ type load struct {
 	records []wire.Record
 }
 
-// startLoad runs this program once more, as the clients. They are gone at the
+// startLoad runs this program once more, as the clients. They are closed at the
 // end of the benchmark, before what was made ahead of them.
 func startLoad(b *testing.B) *load {
 	b.Helper()

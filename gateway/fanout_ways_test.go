@@ -51,7 +51,7 @@ func bareFanout(b *testing.B) fanout {
 	})
 	b.Cleanup(func() {
 		for _, c := range clients {
-			_ = c.Close() // its client has gone
+			_ = c.Close() // its client has left
 		}
 	})
 	var frame []byte

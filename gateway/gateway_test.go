@@ -81,7 +81,7 @@ func (s *testServer) tick() (records []wire.Record) {
 			return records
 		}
 	}
-	s.t.Fatal("the broadcaster stands still")
+	s.t.Fatal("the broadcaster is stuck")
 	return nil
 }
 
@@ -232,7 +232,7 @@ func TestV2SaysHelloAndSendsATickAMessage(t *testing.T) {
 			t.Errorf("%+v %v, want %+v", got, err, want)
 		}
 	}
-	// The next one to come is told the number it will get next.
+	// The hello of the next client has the number that comes next.
 	one := s.dial("/sensors/outdoor", wire.ReadingsV2)
 	raw = one.read(websocket.TextMessage)
 	if err := json.Unmarshal(raw, &hello); err != nil || len(hello.Payload.Sensors) != 2 {
@@ -266,7 +266,11 @@ func TestJSON(t *testing.T) {
 func TestUnknownEndpoint(t *testing.T) {
 	s := start(t)
 	for _, path := range []string{"/nope", "/sensors/", "/sensors/nope", "/sensors/indoor/x", "/healthz"} {
-		s.dial(path, wire.ReadingsV2).wantClose(wire.ClosePolicy, "Unknown endpoint")
+		c := s.dial(path, "mqtt", wire.ReadingsV2)
+		if c.Subprotocol() != wire.ReadingsV2 { // a browser would fail, and not show why
+			t.Errorf("%s: subprotocol %q is confirmed, want %s", path, c.Subprotocol(), wire.ReadingsV2)
+		}
+		c.wantClose(wire.ClosePolicy, "Unknown endpoint")
 	}
 }
 

@@ -59,7 +59,7 @@ func TestHeartbeat(t *testing.T) {
 	s.wantClients(1)
 }
 
-// An operator is pinged every second, whether the broadcaster looks a little early or a
+// An operator is pinged every second, whether the checks come a little early or a
 // little late, and lost two seconds after its last pong, whenever it was asked.
 func TestOperatorsHeartbeat(t *testing.T) {
 	s := start(t, (&motors{driving: true}).options)
@@ -83,17 +83,17 @@ func TestOperatorsHeartbeat(t *testing.T) {
 			texts <- text
 		}
 	}()
-	begin := time.Now().Add(time.Hour) // the broadcaster's own looks are long past
-	look := func(i int) time.Time {
+	begin := time.Now().Add(time.Hour) // later than the broadcaster's own checks
+	checkAt := func(i int) time.Time {
 		return begin.Add(time.Duration(i)*checkEvery + time.Duration(i%3)*time.Millisecond)
 	}
-	const looks = 10 * checksASecond
+	const checks = 10 * checksASecond
 	pings, last := 0, 0
 	s.broadcaster.each(func(c *session) {
 		c.driving, c.pinged = true, time.Time{}
-		for i := range looks {
+		for i := range checks {
 			pongs := c.pongs.Load()
-			if c.beat(look(i)); !c.pinged.Equal(look(i)) {
+			if c.beat(checkAt(i)); !c.pinged.Equal(checkAt(i)) {
 				continue
 			}
 			pings, last = pings+1, i
@@ -104,8 +104,8 @@ func TestOperatorsHeartbeat(t *testing.T) {
 		t.Errorf("%d pings in 10 s", pings)
 	}
 	silent.Store(true)
-	ponged := look(last + 1) // when the broadcaster saw it
-	s.broadcaster.check(look(looks), false)
+	ponged := checkAt(last + 1) // when the broadcaster saw it
+	s.broadcaster.check(checkAt(checks), false)
 	s.broadcaster.check(ponged.Add(drivingPongWithin-time.Millisecond), false)
 	if err := o.WriteMessage(websocket.TextMessage, []byte(`{"type":"ping"}`)); err != nil {
 		t.Fatal(err)

@@ -15,12 +15,12 @@ import (
 	"sensorgateway/wire"
 )
 
-// shelf is a history in memory, which can lose things.
+// shelf is a history in memory, which can lose records.
 type shelf struct {
 	api.History // which nobody here queries
 	mu          sync.Mutex
 	records     map[uint16][]wire.Record
-	lost        map[uint16]uint32 // the highest number of which it is told that it is lost
+	lost        map[uint16]uint32 // the highest number that is lost
 	fail        error             // of reading
 }
 
@@ -232,7 +232,7 @@ func TestResume(t *testing.T) {
 			map[uint16][]uint32{0: span(501, 1006), 1: span(901, 1006)}},
 		{"a hole in the middle", "e1", map[string]uint32{"indoor": 20}, [2]uint32{30, 1000}, false, map[string]uint32{"indoor": 1001},
 			map[uint16][]uint32{0: append(span(21, 29), span(1001, 1006)...)}},
-		{"all of it gone", "e1", map[string]uint32{"indoor": 20}, [2]uint32{7, 1006}, false, map[string]uint32{"indoor": 1007}, nil},
+		{"all of it lost", "e1", map[string]uint32{"indoor": 20}, [2]uint32{7, 1006}, false, map[string]uint32{"indoor": 1007}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			log := newShelf()
@@ -300,7 +300,7 @@ func TestResumeIsRefused(t *testing.T) {
 	}
 }
 
-// What is lost while it is on its way is told as well.
+// What is lost during the replay is named as well.
 func TestLossDuringReplay(t *testing.T) {
 	log := newShelf()
 	s := start(t, log.options)
@@ -316,11 +316,11 @@ func TestLossDuringReplay(t *testing.T) {
 	log.fail = nil
 	log.mu.Unlock()
 	s.kept(log, 1)
-	var told []string
-	got := c.until(2007, 1, func(text string) { told = append(told, text) })
+	var texts []string
+	got := c.until(2007, 1, func(text string) { texts = append(texts, text) })
 	want := `{"type":"subscribed","payload":{"topic":"sensors/indoor","recovered":false,"from":{"indoor":1501}}}`
-	if fmt.Sprint(told) != "["+want+"]" {
-		t.Errorf("told %v, want %s", told, want)
+	if fmt.Sprint(texts) != "["+want+"]" {
+		t.Errorf("texts %v, want %s", texts, want)
 	}
 	if fmt.Sprint(got.past[0]) != fmt.Sprint(append(span(8, 99), span(1501, 2006)...)) {
 		t.Errorf("past %v", got.past[0])

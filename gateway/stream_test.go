@@ -332,9 +332,9 @@ func TestAccess(t *testing.T) {
 			t.Errorf("%s: %s", action, got)
 		}
 	}
-	for range 2 { // who may not command may look, as often as it likes
+	for range 2 { // a client that may not command may see the motors, as often as it likes
 		if got := c.ask(`{"type":"subscribe","payload":{"topic":"motors"}}`); !strings.Contains(got, `"motors":[{"target":"motor_1"`) {
-			t.Errorf("a look at the motors: %s", got)
+			t.Errorf("subscribed to motors: %s", got)
 		}
 	}
 	s.tick()

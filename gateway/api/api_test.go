@@ -101,8 +101,8 @@ type server struct {
 	t *testing.T
 }
 
-// A client that says no more while its answer is under way is taken for gone. If
-// it is not, it must see that it has not got all.
+// A client that half-closes its connection counts as having left. If it still
+// reads, it must see that the answer is not complete.
 func TestAnswerToAHalfClosedConnection(t *testing.T) {
 	s := (&gateway{endless: true}).start(t)
 	c, err := net.Dial("tcp", s.Listener.Addr().String())
