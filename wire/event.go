@@ -9,15 +9,17 @@ const (
 	EventReset          = Reset
 	EventStorageFailed  = "storage_failed" // readings are not durable
 	EventStorageBack    = "storage_back"
+	EventHistoryEvicted = "history_evicted" // stored readings were evicted beyond the ordinary
 )
 
 // Event is the payload of an event message.
 type Event struct {
-	Kind   string  `json:"kind"`
-	Sensor string  `json:"sensor,omitempty"`
-	Fault  string  `json:"fault,omitempty"`
-	By     string  `json:"by,omitempty"`
-	Reason string  `json:"reason,omitempty"`  // why storage failed
-	StepMS int64   `json:"step_ms,omitempty"` // by how much the clock was corrected, forward if positive
-	TS     float64 `json:"ts"`                // Unix seconds
+	Kind     string  `json:"kind"`
+	Sensor   string  `json:"sensor,omitempty"`
+	Fault    string  `json:"fault,omitempty"`
+	By       string  `json:"by,omitempty"`
+	Reason   string  `json:"reason,omitempty"`   // why storage failed, or readings were evicted
+	Readings int     `json:"readings,omitempty"` // how many readings it concerns
+	StepMS   int64   `json:"step_ms,omitempty"`  // by how much the clock was corrected, forward if positive
+	TS       float64 `json:"ts"`                 // Unix seconds
 }

@@ -71,7 +71,7 @@ func (g *running) build() (err error) {
 	g.clock = g.newClock()
 	g.motors.SetClockSynced(g.clock.Synced)
 	g.storage, err = openStorage(storageOptions{
-		cfg: g.cfg, memory: g.memory, changed: g.storageChanged, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
+		cfg: g.cfg, memory: g.memory, changed: g.storageChanged, evicted: g.historyEvicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
 	})
 	if err != nil {
 		return err

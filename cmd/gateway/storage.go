@@ -44,6 +44,7 @@ type storageOptions struct {
 	cfg      *config.Config
 	memory   string // directory of files in memory, see [state.Options]
 	changed  func(error)
+	evicted  func(history.Eviction)
 	newEpoch func(epoch string, next []uint32)
 	guard    guard
 	log      *slog.Logger
@@ -59,7 +60,8 @@ func openStorage(o storageOptions) (*storage, error) {
 	}
 	s := &storage{latch: state.NewLatch(dir, o.log), dir: dir, guard: o.guard, log: o.log}
 	stored := history.Options{
-		MaxBytes: o.cfg.History.Size, MaxAge: o.cfg.History.Age, Boot: machine.BootID(), Log: o.log, Changed: o.changed,
+		MaxBytes: o.cfg.History.Size, MaxAge: o.cfg.History.Age, Boot: machine.BootID(), Log: o.log,
+		Changed: o.changed, Evicted: o.evicted,
 	}
 	var sensors []state.Sensor
 	for _, c := range o.cfg.Sensors {
@@ -134,4 +136,12 @@ func (g *running) storageChanged(err error) {
 		e.Kind, e.Reason = wire.EventStorageFailed, err.Error()
 	}
 	g.notify.Event(e)
+}
+
+// historyEvicted makes an event of it that stored readings were evicted beyond the
+// ordinary. The log of readings has logged it.
+func (g *running) historyEvicted(e history.Eviction) {
+	g.notify.Event(wire.Event{
+		Kind: wire.EventHistoryEvicted, Reason: e.Reason, Readings: e.Readings, TS: float64(time.Now().UnixMilli()) / 1000,
+	})
 }

@@ -19,7 +19,7 @@ import (
 func BenchmarkDiskOfADay(b *testing.B) {
 	for range b.N {
 		d, m := newTestDisk(), newMaker(8)
-		l := benchOpen(b, Options{FS: d, Sensors: names(8), Boot: "7d1c6a6e-9f6e-4c5e-8a53-0f5f3c1d2b4a", Now: func() time.Time { return time.UnixMilli(m.at) }})
+		l := benchOpen(b, Options{FS: d, Sensors: names(8), Boot: "7d1c6a6e-9f6e-4c5e-8a53-0f5f3c1d2b4a"})
 		now := time.Unix(1, 0)
 		l.maintain(now)
 		l.Begin("ABCDEFGHIJKLMNOPQRSTUVWXYZ", m.next)
@@ -113,7 +113,7 @@ func moved(x format.PackedBlock) []byte {
 func BenchmarkWeek(b *testing.B) {
 	fs := disk.OS(b.TempDir())
 	end := week(b, fs)
-	o := Options{FS: fs, Sensors: names(8), Boot: "boot", Now: func() time.Time { return time.UnixMilli(end) }}
+	o := Options{FS: fs, Sensors: names(8), Boot: "boot"}
 	l := benchOpen(b, o)
 	m := newMaker(8) // and the hour that is in the journal only
 	m.at = end

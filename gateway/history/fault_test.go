@@ -112,7 +112,7 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 }
 
 func tryRig(d *testDisk, m *maker) (*rig, error) {
-	l, err := Open(Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages, Now: func() time.Time { return time.UnixMilli(m.at) }})
+	l, err := Open(Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages})
 	if err != nil {
 		return nil, err
 	}

@@ -20,15 +20,15 @@ import (
 
 // Options say what a [Log] retains, and where.
 type Options struct {
-	Dir      string           // created if it is missing
-	FS       FS               // nil: Dir
-	Sensors  []string         // names; a record's sensor number is the index
-	MaxBytes int64            // of all files together; 0: DefaultMaxBytes; at least 1 MiB
-	MaxAge   time.Duration    // of the readings that are retained; 0: DefaultMaxAge
-	Boot     string           // identifies the boot of the machine, whose clock the offsets are of; "": not known
-	Log      *slog.Logger     // nil: silent
-	Changed  func(err error)  // called by Run when readings become durable (nil), or no longer are; must not block
-	Now      func() time.Time // nil: time.Now; the age of readings is measured by it
+	Dir      string          // created if it is missing
+	FS       FS              // nil: Dir
+	Sensors  []string        // names; a record's sensor number is the index
+	MaxBytes int64           // of all files together; 0: DefaultMaxBytes; at least 1 MiB
+	MaxAge   time.Duration   // of the readings that are retained; 0: DefaultMaxAge
+	Boot     string          // identifies the boot of the machine, whose clock the offsets are of; "": not known
+	Log      *slog.Logger    // nil: silent
+	Changed  func(err error) // called by Run when readings become durable (nil), or no longer are; must not block
+	Evicted  func(Eviction)  // called by Run when more than the ordinary was evicted; must not block
 
 	pages int64 // of a journal; 0: as MaxBytes allows
 }
@@ -150,8 +150,8 @@ func (l *Log) defaults() {
 	if l.o.MaxAge == 0 {
 		l.o.MaxAge = DefaultMaxAge
 	}
-	if l.o.Now == nil {
-		l.o.Now = time.Now
+	if l.o.Evicted == nil {
+		l.o.Evicted = func(Eviction) {}
 	}
 	if l.o.Changed == nil {
 		l.o.Changed = func(error) {}

@@ -45,6 +45,11 @@ type maintainer struct {
 	retryAt      time.Time
 	lostRecords  atomic.Int64 // dropped from memory, not logged yet
 	packer       codec.Packer
+
+	retainedAt time.Time     // when retain was last called
+	credit     time.Duration // of recorded time that may be evicted by age
+	evicted    Eviction      // since it was last reported
+	segments   int           // of it
 }
 
 // oldJournal is a journal that is removed once all its records are in segments.
@@ -118,7 +123,7 @@ func (l *Log) maintain(now time.Time) {
 		}
 		l.maintainer.sealedAt = now
 	}
-	l.retain()
+	l.retain(now)
 }
 
 // sealDue returns whether it is time for a segment.

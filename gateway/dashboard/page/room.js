@@ -99,13 +99,14 @@ export function openRoom(gateway) {
 }
 
 /** An event in words. @param {any} e */
-function event({ kind, by, reason, step_ms = 0 }) {
+function event({ kind, by, reason, readings = 0, step_ms = 0 }) {
   switch (kind) {
     case "clock_corrected": return `the gateway’s clock was corrected by ${step_ms < 0 ? "−" : "+"}${age(Math.abs(step_ms))}`;
     case "estop": return `emergency stop by ${by || "the gateway"}`;
     case "reset": return `reset by ${by || "the gateway"}: motors may start`;
     case "storage_failed": return `readings are not kept${reason ? `: ${reason}` : ""}`;
     case "storage_back": return "readings are kept again";
+    case "history_evicted": return `${readings} stored readings were removed: ${reason}`;
   }
   return kind;
 }

@@ -1,8 +1,9 @@
 package index
 
-import "slices"
-
 import (
+	"slices"
+	"time"
+
 	"sensorgateway/gateway/history/format"
 )
 
@@ -88,15 +89,59 @@ func (s *Index) Evict(g *Segment) {
 	}
 }
 
-// Until returns the latest time of a segment, as far as its clocks are known, and
-// whether any is.
-func (s *Index) Until(g *Segment) (until int64, known bool) {
+// Span returns the times of the earliest and the latest record of a segment, without
+// those whose clock is not known, and whether there are others.
+func (s *Index) Span(g *Segment) (from, to int64, known bool) {
 	for _, c := range g.Chapters {
-		if add, synced := s.Correction(c.Origin); synced && (!known || c.To+add > until) {
-			until, known = c.To+add, true
+		add, synced := s.Correction(c.Origin)
+		if !synced {
+			continue
+		}
+		if !known {
+			from, to, known = c.From+add, c.To+add, true
+		}
+		from, to = min(from, c.From+add), max(to, c.To+add)
+	}
+	return from, to, known
+}
+
+// Now returns the time of the newest record in memory, and whether the clocks of
+// the newest records of all sensors are known.
+func (s *Index) Now() (now int64, known bool) {
+	for _, t := range s.Streams {
+		n := len(t.Blocks)
+		if n == 0 {
+			continue
+		}
+		b := t.Blocks[n-1]
+		add, synced := s.Correction(b.Origin)
+		if !synced {
+			return 0, false
+		}
+		if to := b.Summary.To + add; !known || to > now {
+			now, known = to, true
 		}
 	}
-	return until, known
+	return now, known
+}
+
+// Recorded returns how long the records of a segment took to be made, about.
+func (g *Segment) Recorded() time.Duration {
+	ms := map[string]int64{}
+	most := int64(0)
+	for _, c := range g.Chapters {
+		ms[c.Origin.Sensor] += c.To - c.From
+		most = max(most, ms[c.Origin.Sensor])
+	}
+	return time.Duration(most) * time.Millisecond
+}
+
+// Readings returns how many numbers a segment has.
+func (g *Segment) Readings() (n int) {
+	for _, c := range g.Chapters {
+		n += int(c.Last-c.First) + 1
+	}
+	return n
 }
 
 // Through returns the newest page of the journal whose records are sealed.

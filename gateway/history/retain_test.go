@@ -1,0 +1,107 @@
+package history
+
+import (
+	"testing"
+	"time"
+)
+
+const day = 24 * 60 * 60 * 1000 // ms
+
+// retainRig has a log of segments of 12 s each, as old as MaxAge allows.
+func retainRig(t *testing.T) (r *rig, reports *[]Eviction) {
+	t.Helper()
+	r = newRig(t, newTestDisk(), newMaker(len(rigSensors)))
+	r.made.every = 333
+	reports = &[]Eviction{}
+	r.o.Evicted = func(e Eviction) { *reports = append(*reports, e) }
+	r.o.MaxAge = 200 * time.Second
+	r.Begin("epoch", r.made.next)
+	for range 300 {
+		r.second()
+	}
+	return r, reports
+}
+
+// step sets the system clock.
+func (r *rig) step(ms int64) { r.made.at, r.made.offset = r.made.at+ms, r.made.offset+ms }
+
+// oldest returns how many seconds ago the oldest record was made.
+func (r *rig) retained() int { return int(r.made.next[0]-r.Kept(0, ^uint32(0))) / 3 }
+
+// Readings are retained for MaxAge, and a segment longer, since it is evicted as a
+// whole. That is ordinary, and not reported.
+func TestRetentionByAge(t *testing.T) {
+	r, reports := retainRig(t)
+	if s := r.retained(); s < 200 || s > 225 {
+		t.Errorf("%d seconds are retained, want 200 to 225", s)
+	}
+	if len(*reports) > 0 {
+		t.Errorf("reported: %+v", *reports)
+	}
+}
+
+// The clock is wrong by a month for some seconds. Not more is evicted than without.
+func TestWrongDateForSeconds(t *testing.T) {
+	for name, step := range map[string]int64{"ahead": 30 * day, "behind": -30 * day} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := retainRig(t)
+			r.step(step)
+			for range 4 {
+				r.second()
+			}
+			if s := r.retained(); s < 190 {
+				t.Errorf("%d seconds are retained after 4 s of a wrong date, want 200", s)
+			}
+			r.step(-step)
+			for range 300 { // what was made with the wrong date holds nothing up
+				r.second()
+				if s := r.retained(); s < 190 || s > 240 {
+					t.Fatalf("%d seconds are retained after the date was set right, want 200 to 240", s)
+				}
+			}
+		})
+	}
+}
+
+// A clock that stays ahead evicts what is too old by it, but slowly, and that is
+// reported with the reason.
+func TestClockStaysAhead(t *testing.T) {
+	r, reports := retainRig(t)
+	before := r.retained()
+	r.step(30 * day)
+	for range 60 {
+		r.second()
+	}
+	if s := r.retained(); s < before-60-15 || s > before-30 {
+		t.Errorf("%d seconds are retained after a minute, before it were %d: want about a minute less", s, before)
+	}
+	if len(*reports) == 0 || (*reports)[0].Readings == 0 || (*reports)[0].Reason == "" || (*reports)[0].To <= (*reports)[0].From {
+		t.Errorf("reported: %+v", *reports)
+	}
+	for range 300 {
+		r.second()
+	}
+	if s := r.retained(); s > 225 {
+		t.Errorf("%d seconds are retained in the end, want 200 to 225", s)
+	}
+}
+
+// MaxBytes was lowered: what does not fit is evicted at once, and reported.
+func TestSizeIsLowered(t *testing.T) {
+	r, reports := retainRig(t)
+	r.o.MaxBytes = (r.Size() + rigPages*4096) / 2
+	r.second()
+	if r.Size() > r.o.MaxBytes {
+		t.Errorf("%d bytes, allowed are %d", r.Size(), r.o.MaxBytes)
+	}
+	if len(*reports) != 1 || (*reports)[0].Readings < 100 {
+		t.Errorf("reported: %+v", *reports)
+	}
+	*reports = nil
+	for range 100 { // from then on it is one segment for another
+		r.second()
+	}
+	if len(*reports) > 0 {
+		t.Errorf("reported: %+v", *reports)
+	}
+}
