@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"sensorgateway/sensors/internal/backoff"
 	"sensorgateway/wire"
 )
 
@@ -14,8 +15,6 @@ const (
 	// lostAfter is how many failures in a row make a sensor lost: its driver is
 	// dropped, and the chip is looked for again with a growing pause.
 	lostAfter = 5
-	minPause  = 250 * time.Millisecond
-	maxPause  = 5 * time.Second
 )
 
 // A probe is one chip's goroutine: it finds the chip, has it measure when told,
@@ -24,12 +23,11 @@ type probe struct {
 	cfg  Config
 	work chan job // of size 1; the scheduler never sends while a job is under way
 
-	sensor  Sensor // nil while the chip is not open
-	values  [2]float32
-	retryAt time.Time     // not opened again before
-	pause   time.Duration // and so long after the next failure
-	fails   int           // in a row
-	cause   error         // of the last failure
+	sensor Sensor // nil while the chip is not open
+	values [2]float32
+	retry  backoff.Backoff // not opened again while it waits
+	fails  int             // in a row
+	cause  error           // of the last failure
 
 	same      [2]uint32 // the bits of the last good measurement
 	sameSince time.Time
@@ -71,7 +69,7 @@ func (p *probe) run(results chan<- job) {
 // to be tried again, it costs nothing and returns the last cause.
 func (p *probe) measure() error {
 	if p.sensor == nil {
-		if time.Now().Before(p.retryAt) {
+		if p.retry.Waiting() {
 			return p.cause
 		}
 		if err := p.open(); err != nil {
@@ -86,7 +84,8 @@ func (p *probe) measure() error {
 	if err != nil {
 		return p.failed(err)
 	}
-	p.fails, p.pause, p.cause = 0, 0, nil
+	p.fails, p.cause = 0, nil
+	p.retry.Reset()
 	return nil
 }
 
@@ -149,8 +148,7 @@ func (p *probe) failed(err error) error {
 		if fault == wire.NoAck {
 			p.cause = &absent{err}
 		}
-		p.pause = min(max(2*p.pause, minPause), maxPause)
-		p.retryAt = time.Now().Add(p.pause)
+		p.retry.Fail()
 	}
 	if opened && (p.fails >= lostAfter || fault == wire.WarmingUp) {
 		p.halt()

@@ -11,6 +11,7 @@ import (
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/physic"
 
+	"sensorgateway/sensors/internal/backoff"
 	"sensorgateway/wire"
 )
 
@@ -23,9 +24,6 @@ const (
 	turnLimit = 300 * time.Millisecond
 	// closeLimit is how long Close waits for a transaction that hangs.
 	closeLimit = time.Second
-
-	minPause = 250 * time.Millisecond // before a transport that failed is opened again,
-	maxPause = 5 * time.Second        // doubling up to here while the bus stays silent
 )
 
 var (
@@ -68,10 +66,9 @@ type Bus struct {
 	w, r    []byte      // the worker's while a job is out
 	hanging bool        // a job is out and late
 
-	downSince time.Time     // zero while the bus answers
-	cause     error         // for being down
-	pause     time.Duration // the latest; zero while the bus answers
-	resume    time.Time     // nothing is tried before
+	downSince time.Time       // zero while the bus answers
+	cause     error           // for being down
+	retry     backoff.Backoff // nothing is tried while it waits
 }
 
 // New returns the bus called name, such as "bus 1", whose transport open
@@ -159,7 +156,7 @@ func (b *Bus) transact(addr uint16, w, r []byte) (wire.Fault, error) {
 			return wire.BusDown, b.cause
 		}
 	}
-	if time.Now().Before(b.resume) {
+	if b.retry.Waiting() {
 		return wire.BusDown, b.cause
 	}
 	if b.worker == nil {
@@ -216,8 +213,7 @@ func (b *Bus) down(cause error) {
 
 // lost notes that the transport was closed or did not open.
 func (b *Bus) lost(cause error) {
-	b.pause = min(max(2*b.pause, minPause), maxPause)
-	b.resume = time.Now().Add(b.pause)
+	b.retry.Fail()
 	b.down(cause)
 }
 
@@ -227,7 +223,8 @@ func (b *Bus) up() {
 		return
 	}
 	b.log.Info("I²C bus is back", "after", time.Since(b.downSince).Round(time.Millisecond))
-	b.downSince, b.cause, b.pause, b.resume = time.Time{}, nil, 0, time.Time{}
+	b.downSince, b.cause = time.Time{}, nil
+	b.retry.Reset()
 }
 
 // Close ends the bus; later transactions fail at once. It waits up to 1 s for

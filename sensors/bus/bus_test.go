@@ -21,6 +21,9 @@ import (
 	"sensorgateway/wire"
 )
 
+// pause is how long the bus waits after its first failure.
+const pause = 250 * time.Millisecond
+
 // fake is a transport whose behaviour a test decides, and its opener.
 type fake struct {
 	tx       func(addr uint16, w, r []byte) error // nil answers with zeros
@@ -294,7 +297,7 @@ func TestHangThatEndsWithALostTransport(t *testing.T) {
 		if !errors.Is(err, syscall.ENODEV) || f.closed.Load() != 1 {
 			t.Errorf("%v, closed %d times", err, f.closed.Load())
 		}
-		time.Sleep(minPause)
+		time.Sleep(pause)
 		if err := b.Tx(0x44, []byte{1}, nil); err != nil {
 			t.Error(err)
 		}
@@ -355,7 +358,7 @@ func TestVanishingAndBack(t *testing.T) {
 					t.Errorf("round %d: opened %d times, closed %d times", round, len(f.opened), f.closed.Load())
 				}
 				f.tx = nil
-				time.Sleep(minPause - 1)
+				time.Sleep(pause - 1)
 				wantFault(t, tx(), wire.BusDown)
 				time.Sleep(time.Nanosecond)
 			}
@@ -383,9 +386,9 @@ func TestSilentBusIsReopened(t *testing.T) {
 			}
 		}
 		silent()
-		time.Sleep(minPause)
+		time.Sleep(pause)
 		silent() // opening it was no sign of life: no second warning, and the pause grows
-		time.Sleep(2*minPause - 1)
+		time.Sleep(2*pause - 1)
 		wantFault(t, tx(), wire.BusDown)
 		time.Sleep(time.Nanosecond)
 		if f.closed.Load() != 2 || len(f.opened) != 2 {

@@ -246,7 +246,7 @@ func (s *State) runsOut(n uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.limit {
-		if !s.durable || int32(s.limit[i]-s.next[i]) < int32(s.reserve[i]/n) {
+		if !s.durable || wire.Before(s.limit[i], s.next[i]+s.reserve[i]/n) {
 			return true
 		}
 	}
