@@ -133,12 +133,12 @@ func (s *testServer) dialSmall(protocol string) *websocket.Conn {
 }
 
 // withAndWithoutTLS tests both kinds of server.
-func withAndWithoutTLS(t *testing.T, test func(*testing.T, *testServer)) {
-	t.Run("plain", func(t *testing.T) { test(t, start(t)) })
+func withAndWithoutTLS(t *testing.T, test func(*testing.T, *testServer), change ...func(*Options)) {
+	t.Run("plain", func(t *testing.T) { test(t, start(t, change...)) })
 	t.Run("TLS", func(t *testing.T) {
 		borrowed := httptest.NewTLSServer(nil) // its certificate
 		defer borrowed.Close()
-		s := start(t, func(o *Options) { o.TLS = &tls.Config{Certificates: borrowed.TLS.Certificates} })
+		s := start(t, append(change, func(o *Options) { o.TLS = &tls.Config{Certificates: borrowed.TLS.Certificates} })...)
 		s.trust = borrowed.Client().Transport.(*http.Transport).TLSClientConfig
 		test(t, s)
 	})

@@ -156,7 +156,7 @@ func (c *session) read() error {
 		}
 		if c.rules.rate && !c.rate.take(time.Now()) {
 			if c.rules.stops {
-				c.stop(message)
+				c.lastStops(message)
 			}
 			c.close(wire.ClosePolicy, wire.CloseReasonRateLimit)
 			return errClosing
@@ -167,6 +167,31 @@ func (c *session) read() error {
 		}
 		if !c.out.More() {
 			return nil
+		}
+	}
+}
+
+// lastBytes is how much of what a client has sent behind the message that exceeds
+// the rate is searched for a stop.
+const lastBytes = 64 << 10
+
+// lastStops carries out a stop in the message that exceeds the rate, and those in
+// the messages that have been received behind it: a slider that was dragged must
+// not cost the e-stop that follows.
+func (c *session) lastStops(message []byte) {
+	c.out.Receive(lastBytes)
+	for left := lastBytes; left > 0; left -= len(message) + 1 {
+		c.stop(message)
+		if !c.out.Buffered() {
+			return
+		}
+		c.allowMessage()
+		kind, r, err := c.ws.NextReader()
+		if err != nil || kind != websocket.TextMessage {
+			return // an incomplete message, or the end
+		}
+		if message, err = appendAll(message[:0], r); err != nil {
+			return
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -218,8 +219,29 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 
 // More tells whether a message may be read without waiting for the socket. With
 // TLS, nobody knows.
-func (c *Conn) More() bool {
-	return c.tls != nil || len(c.early) > 0 || c.read.Buffered() > 0
+func (c *Conn) More() bool { return c.tls != nil || c.Buffered() }
+
+// Buffered tells whether bytes have been received that Read has not returned yet.
+func (c *Conn) Buffered() bool { return len(c.early) > 0 || c.read.Buffered() > 0 }
+
+// receiveTime is how long Receive waits for the client's next bytes: they have
+// been received, so this is only how late the scheduler may be.
+const receiveTime = 20 * time.Millisecond
+
+// Receive buffers what the client has sent by now, limit bytes at most. Read
+// returns it, and waits for nothing behind it.
+func (c *Conn) Receive(limit int) {
+	_ = c.SetReadDeadline(time.Now().Add(receiveTime))
+	for len(c.early) < limit {
+		n := len(c.early)
+		b := slices.Grow(c.early, min(4<<10, limit-n))
+		more, err := c.source().Read(b[n:min(cap(b), limit)])
+		c.early = b[:n+more]
+		if err != nil { // Read will find it too
+			break
+		}
+	}
+	_ = c.SetReadDeadline(time.Now())
 }
 
 // Pongs waits until the client sends something and returns how many answers to

@@ -1,0 +1,125 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/wire"
+)
+
+func TestEvents(t *testing.T) {
+	s := start(t)
+	c := s.dial("/", wire.ReadingsV1)
+	c.ask(`{"type":"unsubscribe"}`)
+	c.ask(`{"type":"subscribe","payload":{"topic":"events"}}`)
+	s.Event(wire.Event{Kind: wire.EventSensorLost, Sensor: "indoor", Fault: wire.Absent.String(), TS: 1.4})
+	s.Event(wire.Event{Kind: wire.EventSensorBack, Sensor: "indoor", TS: 2})
+	for _, want := range []string{
+		`{"type":"event","payload":{"kind":"sensor_lost","sensor":"indoor","fault":"absent","ts":1.4}}`,
+		`{"type":"event","payload":{"kind":"sensor_back","sensor":"indoor","ts":2}}`,
+	} {
+		if got := string(c.read(websocket.TextMessage)); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	m := &motors{}
+	s := start(t, m.options)
+	send := func(c *client, n int, message string) {
+		for range n {
+			if err := c.WriteMessage(websocket.TextMessage, []byte(message)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c := s.dial("/")
+	send(c, 20, `{"type":"ping"}`)
+	for range 20 { // the 20th is answered
+		if got := string(c.read(websocket.TextMessage)); !strings.Contains(got, "pong") {
+			t.Fatal(got)
+		}
+	}
+	send(c, 1, `{"type":"ping"}`)
+	c.wantClose(wire.ClosePolicy, "Rate limit exceeded")
+
+	c = s.dial("/")
+	send(c, 20, `{"type":"ping"}`)
+	send(c, 1, `{"type":"command","payload":{"action":"stop","target":"motor_1"}}`)
+	for range 20 {
+		c.read(websocket.TextMessage)
+	}
+	if got := string(c.read(websocket.TextMessage)); !strings.Contains(got, `"ack"`) {
+		t.Errorf("a stop in the message too many: %s", got)
+	}
+	c.wantClose(wire.ClosePolicy, "Rate limit exceeded")
+
+	c = s.dial("/")
+	send(c, 20, `{"type":"ping"}`)
+	send(c, 1, `{"type":"command","payload":{"action":"start","target":"motor_1"}}`)
+	c.wantClose(wire.ClosePolicy, "Rate limit exceeded")
+	s.wantClients(0)
+	if want := "[stop motor_1 ]"; fmt.Sprint(m.commands) != want {
+		t.Errorf("the motors saw %v, want %s", m.commands, want)
+	}
+}
+
+// A stop that comes behind the message that exceeds the rate is carried out and
+// answered before the connection is closed.
+func TestStopBehindTheRate(t *testing.T) {
+	const ping = `{"type":"ping"}`
+	m := &motors{}
+	withAndWithoutTLS(t, func(t *testing.T, s *testServer) {
+		for _, tt := range []struct {
+			name  string
+			pings int
+			end   []byte // what follows the stop
+		}{
+			{"21st", 20, nil},
+			{"22nd", 21, nil},
+			{"200th", 200, masked(0x81, ping)},
+			{"before an incomplete message", 30, masked(0x81, ping)[:9]},
+		} {
+			m.commands = nil
+			c := s.dial("/")
+			burst := append(bytes.Repeat(masked(0x81, ping), tt.pings),
+				masked(0x81, `{"type":"command","id":null,"payload":{"action":"estop"}}`)...)
+			if _, err := c.NetConn().Write(append(burst, tt.end...)); err != nil {
+				t.Fatal(err)
+			}
+			for range 20 {
+				c.read(websocket.TextMessage)
+			}
+			if got := string(c.read(websocket.TextMessage)); !strings.Contains(got, `{"type":"ack","payload":{"action":"estop"`) {
+				t.Errorf("%s: the e-stop is answered %s", tt.name, got)
+			}
+			c.wantClose(wire.ClosePolicy, "Rate limit exceeded")
+			s.wantClients(0)
+			if want := "[estop all ]"; fmt.Sprint(m.commands) != want {
+				t.Errorf("%s: the motors saw %v, want %s", tt.name, m.commands, want)
+			}
+		}
+	}, m.options)
+}
+
+func TestLimiter(t *testing.T) {
+	var l limiter
+	now := time.Now()
+	for i := range 20 {
+		if !l.take(now.Add(time.Duration(i) * 10 * time.Millisecond)) {
+			t.Fatalf("message %d of 20 was refused", i+1)
+		}
+	}
+	if l.take(now.Add(999 * time.Millisecond)) {
+		t.Error("the 21st within a second was taken")
+	}
+	if !l.take(now.Add(time.Second)) || l.take(now.Add(1009*time.Millisecond)) || !l.take(now.Add(1010*time.Millisecond)) {
+		t.Error("the window does not slide")
+	}
+}
