@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/atomicfile"
 )
 
 const (
@@ -26,13 +27,18 @@ const (
 	maxCertDays = 3650
 )
 
+// certOptions are the flags of cert.
+type certOptions struct {
+	dir   string
+	hosts []string
+	days  int
+	force bool
+}
+
 // Cert makes a certificate for a first try of TLS. parseHost checks a name or an
 // address of this machine, and returns it as a browser shows it.
 func Cert(env Env, parseHost func(string) (string, error)) *cobra.Command {
-	var out string
-	var more []string
-	var days int
-	var force bool
+	var o certOptions
 	cmd := &cobra.Command{
 		Use:   "cert",
 		Short: "Make a certificate for a first try of wss://",
@@ -41,41 +47,54 @@ func Cert(env Env, parseHost func(string) (string, error)) *cobra.Command {
 		Example: "  sudo gateway cert --out /etc/gateway --host greenhouse.example",
 		Args:    NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if days < 1 || days > maxCertDays {
-				return UsageError{fmt.Errorf("--days %d: it is a number from 1 to %d", days, maxCertDays)}
+			if err := o.check(parseHost); err != nil {
+				return UsageError{err}
 			}
-			for i, host := range more {
-				name, err := parseHost(host)
-				if err != nil {
-					return UsageError{fmt.Errorf("--host %w", err)}
-				}
-				more[i] = name
-			}
-			dir, err := filepath.Abs(out) // the configuration wants full paths
-			if err != nil {
-				return fmt.Errorf("--out: %w", err)
-			}
-			own, err := ownHosts()
-			if err != nil {
-				return err
-			}
-			pair, err := makePair(slices.Concat(own, more), time.Now(), days)
-			if err != nil {
-				return err
-			}
-			if err := pair.write(dir, force); err != nil {
-				return err
-			}
-			_, err = io.WriteString(env.Stdout, pair.instructions(dir, own, more))
-			return err
+			return o.make(env.Stdout)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&out, "out", ".", "`directory` to write "+certName+" and "+keyName+" to")
-	f.StringArrayVar(&more, "host", nil, "one more `name` or address of this machine; can be given again")
-	f.IntVar(&days, "days", 825, "how long it is valid; Apple's devices refuse more than 825")
-	f.BoolVar(&force, "force", false, "replace the files if they are there")
+	f.StringVar(&o.dir, "out", ".", "`directory` to write "+certName+" and "+keyName+" to")
+	f.StringArrayVar(&o.hosts, "host", nil, "one more `name` or address of this machine; can be given again")
+	f.IntVar(&o.days, "days", 825, "how long it is valid; Apple's devices refuse more than 825")
+	f.BoolVar(&o.force, "force", false, "replace the files if they are there")
 	return cmd
+}
+
+// check checks the flags, and puts the hosts into the form that browsers show.
+func (o *certOptions) check(parseHost func(string) (string, error)) error {
+	if o.days < 1 || o.days > maxCertDays {
+		return fmt.Errorf("--days %d: it is a number from 1 to %d", o.days, maxCertDays)
+	}
+	for i, host := range o.hosts {
+		name, err := parseHost(host)
+		if err != nil {
+			return fmt.Errorf("--host %w", err)
+		}
+		o.hosts[i] = name
+	}
+	return nil
+}
+
+// make makes the pair, writes it, and says on stdout how it is used.
+func (o *certOptions) make(stdout io.Writer) error {
+	dir, err := filepath.Abs(o.dir) // the configuration wants full paths
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	own, err := ownHosts()
+	if err != nil {
+		return err
+	}
+	pair, err := makePair(slices.Concat(own, o.hosts), time.Now(), o.days)
+	if err != nil {
+		return err
+	}
+	if err := pair.write(dir, o.force); err != nil {
+		return err
+	}
+	_, err = io.WriteString(stdout, pair.instructions(dir, own, o.hosts))
+	return err
 }
 
 // ownHosts returns the names and the addresses of this machine, but those of one
@@ -94,8 +113,8 @@ func ownHosts() ([]string, error) {
 	return hosts, nil
 }
 
-// write puts the pair into dir, the key for its owner's eyes only. Each file
-// appears whole or not at all.
+// write writes the pair to dir; only its owner may read the key. After a failure,
+// each file is the old one or the new one.
 func (p *certPair) write(dir string, force bool) error {
 	cert, key := filepath.Join(dir, certName), filepath.Join(dir, keyName)
 	for _, path := range []string{cert, key} {
@@ -103,9 +122,9 @@ func (p *certPair) write(dir string, force bool) error {
 			return fmt.Errorf("%s is there already; fix: name another directory with --out, or replace it with --force", path)
 		}
 	}
-	err := replaceWith(key, p.key, 0o600)
+	err := replaceFile(key, 0o600, p.key)
 	if err == nil {
-		err = replaceWith(cert, p.cert, 0o644)
+		err = replaceFile(cert, 0o644, p.cert)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -116,24 +135,14 @@ func (p *certPair) write(dir string, force bool) error {
 	return err
 }
 
-// replaceWith makes a file, in place of the one that may be there.
-func replaceWith(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // 0600
-	if err != nil {
+func replaceFile(path string, mode fs.FileMode, data []byte) error {
+	return atomicfile.Write(path, mode, func(f *os.File) error {
+		_, err := f.Write(data)
 		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	})
 }
 
-// instructions tell how the pair in dir is used, by the gateway and by clients.
+// instructions say how the gateway and its clients use the pair in dir.
 func (p *certPair) instructions(dir string, own, more []string) string {
 	var b strings.Builder
 	cert, key := filepath.Join(dir, certName), filepath.Join(dir, keyName)
@@ -158,7 +167,7 @@ func (p *certPair) instructions(dir string, own, more []string) string {
 	return b.String()
 }
 
-// bestName is what other machines reach this one by, most probably.
+// bestName is the name by which other machines most probably reach this one.
 func bestName(own, more []string) string {
 	if len(more) > 0 {
 		return more[0]
@@ -171,8 +180,8 @@ func bestName(own, more []string) string {
 	return "localhost"
 }
 
-// plainYAML is a path or a domain name that needs no quotes, not even between
-// braces, and that nobody takes for another type.
+// plainYAML is a path or a domain name that needs no quotes in YAML, not even
+// between braces, and is of no other type than a string.
 var plainYAML = regexp.MustCompile(`^/?[A-Za-z][A-Za-z0-9_-]*[./][A-Za-z0-9_./-]*$`)
 
 func yamlText(s string) string {

@@ -22,13 +22,14 @@ type certPair struct {
 	notAfter  time.Time
 }
 
-// makePair makes a certificate for hosts, names and addresses, that is valid
-// from now for so many days. It is called by the first one, at most 64
-// characters.
+// makePair makes a certificate for hosts, which are names and addresses, that is
+// valid from now for a number of days. The first host is its common name, of 64
+// characters at most.
 //
-// Who trusts it makes it an authority, and its key lies on a machine in the
-// field. So it is one for these hosts only (RFC 5280, section 4.2.1.10): a
-// stolen key can pretend to be this gateway, but no bank.
+// A client that trusts it makes it an authority, and its key is on a machine in
+// the field. So name constraints limit it to these hosts (RFC 5280, section
+// 4.2.1.10): with a stolen key, somebody can pretend to be this gateway, but not a
+// bank.
 func makePair(hosts []string, now time.Time, days int) (*certPair, error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

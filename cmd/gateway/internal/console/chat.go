@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	longestText = 500 // characters; the room cuts what is longer (protocol.md, section 7)
-	// textEvery keeps a file that is piped in under the gateway's limit of 20
-	// messages a second.
+	longestText = 500 // characters; the room cuts off the rest (wire/README.md, "The operators' room")
+	// textEvery keeps a file that is piped in below the gateway's limit of 20 messages
+	// a second.
 	textEvery = 60 * time.Millisecond
 )
 
@@ -44,8 +44,8 @@ func Chat(env Env) *cobra.Command {
 			if o.URL, err = roomOf(o.URL); err != nil {
 				return err
 			}
-			v := visit{nick: nick, stdout: env.Stdout, stderr: env.Stderr, now: time.Now}
-			return r.explain(v.run(cmd.Context(), o, env.Stdin))
+			s := chatSession{nick: nick, stdout: env.Stdout, stderr: env.Stderr, now: time.Now}
+			return r.explain(s.run(cmd.Context(), o, env.Stdin))
 		},
 	}
 	r.flags(cmd.Flags())
@@ -65,42 +65,42 @@ func roomOf(gateway string) (string, error) {
 	return u.String(), nil
 }
 
-// chatMessage is every message of the room.
+// chatMessage is any message of the room.
 type chatMessage struct {
 	Type string `json:"type"`
 	Nick string `json:"nick"`
 	Text string `json:"text"`
 }
 
-// visit is somebody in the room.
-type visit struct {
+// chatSession is a member's side of the room.
+type chatSession struct {
 	nick           string
 	stdout, stderr io.Writer
 	now            func() time.Time
 }
 
-// run talks until the input ends or ctx does.
-func (v *visit) run(ctx context.Context, o client.Options, stdin io.Reader) error {
+// run joins the room, and sends the lines of stdin until they end or ctx does.
+func (s *chatSession) run(ctx context.Context, o client.Options, stdin io.Reader) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	present := make(chan bool) // whether we are in the room, at each change
+	joined := make(chan bool) // whether we are in the room, at each change
 	var c *client.Client
 	o.Handle = func(e client.Event) {
 		var here bool
 		switch e := e.(type) {
 		case client.Message:
-			v.print(e.Raw)
+			s.print(e.Raw)
 			return
 		case client.Connected:
-			fmt.Fprintln(v.stderr, connectionLine(o.URL, e))
-			here = c.Send(chatMessage{Type: "join", Nick: v.nick}) == nil
+			fmt.Fprintln(s.stderr, connectionLine(o.URL, e))
+			here = c.Send(chatMessage{Type: "join", Nick: s.nick}) == nil
 		case client.Disconnected:
-			fmt.Fprintln(v.stderr, connectionLine(o.URL, e))
+			fmt.Fprintln(s.stderr, connectionLine(o.URL, e))
 		default:
 			return
 		}
 		select {
-		case present <- here:
+		case joined <- here:
 		case <-ctx.Done():
 		}
 	}
@@ -108,14 +108,14 @@ func (v *visit) run(ctx context.Context, o client.Options, stdin io.Reader) erro
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
 	input := make(chan string)
-	// Nothing interrupts reading a terminal: if it is not the end of the input
-	// that ends the visit, this one ends with the process.
+	// Nothing interrupts a read of a terminal: unless the input has ended, this
+	// goroutine ends with the process.
 	go readLines(ctx, stdin, input)
 
-	var lines <-chan string // the input, while somebody can hear it
+	var lines <-chan string // the input, while we are in the room
 	for {
 		select {
-		case here := <-present:
+		case here := <-joined:
 			lines = nil
 			if here {
 				lines = input
@@ -123,25 +123,25 @@ func (v *visit) run(ctx context.Context, o client.Options, stdin io.Reader) erro
 		case line, more := <-lines:
 			if !more || line == "/quit" {
 				cancel()
-				return v.reason(<-ended)
+				return s.reason(<-ended)
 			}
 			if line == "" {
 				continue
 			}
-			if err := c.Send(chatMessage{Type: "chat", Nick: v.nick, Text: line}); err != nil {
-				fmt.Fprintf(v.stderr, "not sent: %v\n", err)
+			if err := c.Send(chatMessage{Type: "chat", Nick: s.nick, Text: line}); err != nil {
+				fmt.Fprintf(s.stderr, "not sent: %v\n", err)
 			}
 		case err := <-ended:
-			return v.reason(err)
+			return s.reason(err)
 		}
 	}
 }
 
-// reason explains why the room sent us away.
-func (v *visit) reason(err error) error {
+// reason explains why the room closed the connection.
+func (s *chatSession) reason(err error) error {
 	var refused *client.ServerError
 	if errors.As(err, &refused) && refused.Reason == wire.CloseReasonNickTaken {
-		return fmt.Errorf("nick taken: somebody in the room is called %s already (choose another --nick)", phrase.Quote(v.nick))
+		return fmt.Errorf("nick taken: somebody in the room is called %s already (choose another --nick)", phrase.Quote(s.nick))
 	}
 	return err
 }
@@ -182,8 +182,8 @@ func cutRunes(s string, most int) string {
 	return s
 }
 
-// print shows a message of the room.
-func (v *visit) print(raw []byte) {
+// print shows a message that came from the room.
+func (s *chatSession) print(raw []byte) {
 	var m chatMessage
 	if json.Unmarshal(raw, &m) != nil {
 		return
@@ -191,14 +191,14 @@ func (v *visit) print(raw []byte) {
 	nick, text := printable(m.Nick), printable(m.Text)
 	switch m.Type {
 	case "chat":
-		fmt.Fprintf(v.stdout, "%s %s: %s\n", v.now().Format(time.TimeOnly), nick, text)
+		fmt.Fprintf(s.stdout, "%s %s: %s\n", s.now().Format(time.TimeOnly), nick, text)
 	case "join":
-		fmt.Fprintf(v.stdout, "* %s joined\n", nick)
+		fmt.Fprintf(s.stdout, "* %s joined\n", nick)
 	case "leave":
-		fmt.Fprintf(v.stdout, "* %s left\n", nick)
+		fmt.Fprintf(s.stdout, "* %s left\n", nick)
 	case "info":
-		fmt.Fprintf(v.stdout, "* %s\n", text)
+		fmt.Fprintf(s.stdout, "* %s\n", text)
 	case "error":
-		fmt.Fprintf(v.stderr, "%s: %s\n", nick, text)
+		fmt.Fprintf(s.stderr, "%s: %s\n", nick, text)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sensorgateway/cmd/gateway/internal/phrase"
+	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/wire"
 )
 
@@ -156,38 +157,36 @@ func (e *export) choose(dir string, names []string, configured []wire.SensorInfo
 	return nil
 }
 
-// writeOutput writes to the file at path by way of another one beside it, or to
-// stdout if that is "".
+const outputBuffer = 64 << 10 // bytes
+
+// writeOutput writes to stdout if path is "", else to that file, which appears once
+// it is complete.
 func writeOutput(path string, stdout io.Writer, write func(*bufio.Writer) error) error {
-	const size = 64 << 10
 	if path == "" {
-		w := bufio.NewWriterSize(stdout, size)
+		w := bufio.NewWriterSize(stdout, outputBuffer)
 		err := write(w)
 		return errors.Join(err, w.Flush()) // what could be read is of use too
 	}
-	temp := path + ".part"
+	temp := path + atomicfile.TempSuffix
+	direct := false // to a pipe or a device, which cannot be replaced
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		temp = path // a pipe, a device
+		temp, direct = path, true
 	}
 	f, err := os.Create(temp)
 	if err != nil {
 		return fmt.Errorf("--output: %w", err)
 	}
-	w := bufio.NewWriterSize(f, size)
-	err = write(w)
-	if err == nil {
-		err = w.Flush()
+	all := func() error {
+		w := bufio.NewWriterSize(f, outputBuffer)
+		if err := write(w); err != nil {
+			return err
+		}
+		return w.Flush()
 	}
-	if err = errors.Join(err, f.Close()); temp == path {
-		return err
+	if direct {
+		return errors.Join(all(), f.Close())
 	}
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp))
-	}
-	return nil
+	return atomicfile.Commit(atomicfile.OS{}, f, temp, path, all)
 }
 
 // export is what is to be written.

@@ -15,42 +15,44 @@ import (
 // answerWithin is how long the gateway may take to answer a command.
 const answerWithin = 5 * time.Second
 
-// operator gives one command. It stays with a motor that it starts, because
-// the gateway stops it when its operator's connection ends; for the same reason
-// it does not connect again: what was started once is not started a second time
-// without anybody asking.
+// operator sends one command. After a start it stays connected, because the
+// gateway stops a motor whose operator's connection ends. It never connects again:
+// that would start the motor a second time, which nobody has asked for.
 type operator struct {
 	command motorPayload
 	out     statePrinter
 	client  *client.Client
-	up      chan struct{}   // closed when commands can be sent
-	begun   bool            // our start was acknowledged; the handler's
-	news    chan news       // of a motor that we started; the handler waits while it is full,
-	done    <-chan struct{} // unless this is closed:
-	ignore  func()          // no more news is wanted
+	up      chan struct{} // closed when commands can be sent
+	started bool          // our start was acknowledged; only handle uses it
+
+	// updates are of the motor that we started. While the channel is full, handle
+	// waits, unless ignored is closed, which ignore does.
+	updates chan update
+	ignored <-chan struct{}
+	ignore  func()
 }
 
-// news is a state of our motor, or why there will be no more.
-type news struct {
+// update is a state of our motor, or why no more will come.
+type update struct {
 	state wire.MotorState
 	err   error
 }
 
 func newOperator(command motorPayload, out statePrinter) *operator {
-	o := &operator{command: command, out: out, up: make(chan struct{}), news: make(chan news, 16)}
+	o := &operator{command: command, out: out, up: make(chan struct{}), updates: make(chan update, 16)}
 	wanted, ignore := context.WithCancel(context.Background())
-	o.done, o.ignore = wanted.Done(), ignore
+	o.ignored, o.ignore = wanted.Done(), ignore
 	return o
 }
 
-// run gives the command and shows what becomes of it. When ctx ends, a motor
-// that was started is stopped first.
+// run connects, sends the command, and shows the answer and, after a start, the
+// motor's states. When ctx ends, it stops a motor that it started.
 func (o *operator) run(ctx context.Context, opts client.Options) error {
-	// The connection outlives ctx by the stop.
+	// After the end of ctx, the connection is still needed for the stop.
 	online, leave := context.WithCancel(context.WithoutCancel(ctx))
 	opts.Subprotocol = wire.ReadingsV2
 	if o.command.Action == wire.Start {
-		opts.Subscribe = []string{"motors"}
+		opts.Subscribe = []string{wire.TopicMotors}
 	}
 	opts.Handle = func(e client.Event) { o.handle(online, e) }
 	o.client = client.New(opts)
@@ -58,22 +60,22 @@ func (o *operator) run(ctx context.Context, opts client.Options) error {
 	go func() {
 		defer close(ended)
 		if err := o.client.Run(online); err != nil {
-			o.tell(news{err: err})
+			o.pass(update{err: err})
 		}
 	}()
 
-	err := o.converse(ctx)
+	err := o.execute(ctx)
 	o.ignore()
 	leave()
 	<-ended
 	return err
 }
 
-func (o *operator) converse(ctx context.Context) error {
+func (o *operator) execute(ctx context.Context) error {
 	select {
 	case <-o.up:
-	case n := <-o.news: // no state before we begin
-		return n.err
+	case u := <-o.updates: // before a start it can only be an error
+		return u.err
 	case <-ctx.Done():
 		return errors.New("interrupted before anything was sent")
 	}
@@ -84,66 +86,65 @@ func (o *operator) converse(ctx context.Context) error {
 	if err := o.show(ack); err != nil || o.command.Action != wire.Start {
 		return err
 	}
-	return o.stay(ctx, ack.State)
+	return o.follow(ctx, ack.State)
 }
 
-// handle runs with the client's reader, so what it sees is in order: a state
-// from before the acknowledgement is of another's doing.
+// handle is called in the order in which the messages came: a state that comes
+// before the acknowledgement is not the result of our command.
 func (o *operator) handle(online context.Context, e client.Event) {
 	switch e := e.(type) {
 	case client.Connected:
 		close(o.up)
 	case client.Disconnected:
 		err := e.Err
-		if o.begun {
-			err = fmt.Errorf("the connection is lost, and with it the operator, so the gateway stops %s: %w", o.command.Target, err)
+		if o.started {
+			err = fmt.Errorf("the connection is lost, so the gateway stops %s: %w", o.command.Target, err)
 		}
-		o.tell(news{err: err})
+		o.pass(update{err: err})
 		<-online.Done() // no second connection
 	case client.Message:
-		if n, ok := o.message(e); ok {
-			o.tell(n)
+		if u, ok := o.message(e); ok {
+			o.pass(u)
 		}
 	}
 }
 
-func (o *operator) tell(n news) {
+func (o *operator) pass(u update) {
 	select {
-	case o.news <- n:
-	case <-o.done:
+	case o.updates <- u:
+	case <-o.ignored:
 	}
 }
 
 // message returns what a message says about a motor that we started.
-func (o *operator) message(m client.Message) (n news, ok bool) {
+func (o *operator) message(m client.Message) (u update, ok bool) {
 	switch m.Type {
 	case wire.TypeAck:
 		var ack wire.Ack
-		o.begun = o.begun || json.Unmarshal(m.Payload, &ack) == nil && ack.Action == wire.Start
+		o.started = o.started || json.Unmarshal(m.Payload, &ack) == nil && ack.Action == wire.Start
 	case wire.TypeState:
-		if json.Unmarshal(m.Payload, &n.state) == nil {
-			return n, o.begun && n.state.Target == o.command.Target
+		if json.Unmarshal(m.Payload, &u.state) == nil {
+			return u, o.started && u.state.Target == o.command.Target
 		}
 	case wire.TypeError:
 		var refused wire.Error
 		if json.Unmarshal(m.Payload, &refused) == nil {
-			n.err = &refused
-			return n, o.begun
+			u.err = &refused
+			return u, o.started
 		}
 	}
-	return n, false
+	return u, false
 }
 
-// stay keeps the lease alive and shows each new state of the motor until it
-// stops. The last one that was shown may be told once more, to all.
-func (o *operator) stay(ctx context.Context, shown *wire.MotorState) error {
-	var keepalive <-chan time.Time
+// follow keeps the lease alive and shows each new state of the motor until it
+// stops. The last state that was shown may come once more, when it is broadcast.
+func (o *operator) follow(ctx context.Context, shown *wire.MotorState) error {
+	var keepalive, overdue <-chan time.Time
 	if o.command.LeaseMS != nil {
 		tick := time.NewTicker(time.Duration(*o.command.LeaseMS) * time.Millisecond / 3)
 		defer tick.Stop()
 		keepalive = tick.C
 	}
-	var overdue <-chan time.Time
 	if o.command.RunMS != nil {
 		late := time.NewTimer(time.Duration(*o.command.RunMS)*time.Millisecond + answerWithin)
 		defer late.Stop()
@@ -154,43 +155,51 @@ func (o *operator) stay(ctx context.Context, shown *wire.MotorState) error {
 		case <-ctx.Done():
 			return o.stop(ctx)
 		case <-keepalive:
-			// Its acknowledgement is not waited for: what matters of it comes as news.
+			// Nobody waits for its acknowledgement: a lease that ended comes as an update.
 			alive := motorPayload{Action: wire.Keepalive, Target: o.command.Target}
 			if err := o.client.Send(wire.Envelope{Type: wire.TypeCommand, Payload: alive}); err != nil {
 				return fmt.Errorf("keepalive: %w", err)
 			}
 		case <-overdue:
 			return fmt.Errorf("the gateway does not say that %s has stopped", o.command.Target)
-		case n := <-o.news:
-			if n.err != nil {
-				return n.err
-			}
-			if shown != nil && same(*shown, n.state) {
+		case u := <-o.updates:
+			if shown != nil && u.err == nil && same(*shown, u.state) {
 				continue
 			}
-			shown = &n.state
-			if err := o.out.print(n.state); err != nil {
+			if stopped, err := o.showUpdate(u); stopped || err != nil {
 				return err
 			}
-			switch {
-			case n.state.Running:
-			case n.state.Reason == wire.ReasonRunMS:
-				return nil
-			default:
-				return fmt.Errorf("%s was stopped: %s", n.state.Target, whyMotor(n.state))
-			}
+			shown = &u.state
 		}
 	}
 }
 
-// same tells whether two states are of one change. Interlocks come and go
-// without one.
+// showUpdate shows a state. stopped says that the motor did so as it was told to;
+// if it stopped for another reason, that is the error.
+func (o *operator) showUpdate(u update) (stopped bool, err error) {
+	if u.err != nil {
+		return false, u.err
+	}
+	if err := o.out.print(u.state); err != nil {
+		return false, err
+	}
+	switch {
+	case u.state.Running:
+		return false, nil
+	case u.state.Reason == wire.ReasonRunMS:
+		return true, nil
+	}
+	return false, fmt.Errorf("%s was stopped: %s", u.state.Target, whyMotor(u.state))
+}
+
+// same tells whether two states are of the same change. Interlocks begin and cease
+// to hold without one.
 func same(a, b wire.MotorState) bool {
 	a.Interlocks, b.Interlocks = nil, nil
 	return reflect.DeepEqual(a, b)
 }
 
-// stop stops the motor that we started. News must not hold up the answer.
+// stop stops the motor that we started. Updates must not delay the answer.
 func (o *operator) stop(ctx context.Context) error {
 	o.ignore()
 	ack, err := o.do(ctx, motorPayload{Action: wire.Stop, Target: o.command.Target})
@@ -199,13 +208,13 @@ func (o *operator) stop(ctx context.Context) error {
 	case errors.As(err, &refused):
 		return err // a gateway that shuts down says so
 	case err != nil:
-		return fmt.Errorf("%s may run until the gateway misses its operator: %w", o.command.Target, err)
+		return fmt.Errorf("%s may run until the gateway notices that its operator is missing: %w", o.command.Target, err)
 	}
 	return o.show(ack)
 }
 
-// do sends a command and waits for its acknowledgement, though ctx may have
-// ended: what was sent may have been carried out.
+// do sends a command and waits for its acknowledgement, also after the end of ctx,
+// because what was sent may have been carried out.
 func (o *operator) do(ctx context.Context, p motorPayload) (ack wire.Ack, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerWithin)
 	defer cancel()
