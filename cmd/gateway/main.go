@@ -1,8 +1,10 @@
 // Command gateway reads temperature and humidity from I²C chips and streams
 // every reading to any number of WebSocket clients.
 //
-// This package is the only place that has met everyone: it reads the
-// configuration, builds the parts, connects them and takes them down in order.
+// This package alone knows all others: it reads the configuration, builds the
+// parts (build.go), connects those that listen (listeners.go), and runs them as
+// tasks that start and end in a written order (tasks.go). It refuses to do anything
+// itself: what is more than a connection is a package of its own.
 package main
 
 import (
@@ -71,10 +73,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	root.SetErr(stderr)
 	f := root.Flags()
 	f.StringVar(&o.config, "config", "", "configuration `file` (default "+config.DefaultFile+"; none when simulating)")
-	f.StringVar(&o.simulate, "simulate", "", "emulate the chips: \"steady\", or \"flaky\" for chips that fail; \":SEED\" behind it for another room")
+	f.StringVar(&o.simulate, "simulate", "", "emulate the chips: \"steady\", or \"flaky\" for chips that fail; \":SEED\" behind it for another environment")
 	f.Lookup("simulate").NoOptDefVal = "steady"
 	f.StringVar(&o.listen, "listen", "", "`address` to listen on (default "+config.DefaultListen+"; with TLS "+config.DefaultListenTLS+")")
-	f.StringVar(&o.state, "state", "", "`directory` of what must survive a restart (default: kept in memory)")
+	f.StringVar(&o.state, "state", "", "`directory` of what must survive a restart (default: in memory only)")
 	f.StringVar(&o.logFormat, "log-format", "", "auto, text, journal or json (default auto)")
 	o.origin = func(flag string) string { return origin(f.Lookup(flag)) }
 	root.PreRunE = func(*cobra.Command, []string) error { return fromEnvironment(f, getenv) }

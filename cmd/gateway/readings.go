@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	defaultState = "/var/lib/gateway" // where the unit keeps it
+	defaultState = "/var/lib/gateway" // of the systemd unit
 	logDir       = "log"              // of readings, in the state directory
 )
 
-// logOfReadings is the log of this machine's gateway, for commands: where it is
-// say the flags and the environment as they do to the gateway itself.
+// logOfReadings is the log of this machine's gateway, for commands. Flags and the
+// environment say where it is, as they do for the gateway itself.
 func logOfReadings(getenv func(string) string) console.Log {
 	var path, state string
 	f := pflag.NewFlagSet("", pflag.ContinueOnError)

@@ -23,7 +23,7 @@ const (
 	// about an hour of eight sensors.
 	memoryHistory = 16 << 20 // bytes
 	// diskTime is how long the disk has when the gateway stops: a little longer than
-	// the clients, whom one that hangs must not make wait.
+	// the clients, who must not wait for one that hangs.
 	diskTime = farewellTime + time.Second
 )
 
@@ -117,7 +117,7 @@ type storedReadings struct {
 	inMemory bool
 }
 
-// Tick stores the records: those who listen behind it may show them.
+// Tick stores the records. The listeners behind it may show them.
 func (r *storedReadings) Tick(records []wire.Record, offset int64) { r.Append(records, offset) }
 
 // Durable returns why readings are not stored durably, nil if they are.

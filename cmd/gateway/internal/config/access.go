@@ -162,7 +162,7 @@ func canonicalOrigin(rawURL string) (string, error) {
 // What commands can say.
 var commandPolicies = []string{"local", "unauthenticated"}
 
-// remoteCommands reads whether who is not on this machine may command.
+// remoteCommands reads whether clients on other machines may command.
 func (s *section) remoteCommands() bool {
 	policy := commandPolicies[0]
 	if n := s.text("commands", &policy); n != nil && !slices.Contains(commandPolicies, policy) {

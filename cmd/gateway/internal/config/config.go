@@ -28,7 +28,7 @@ type Config struct {
 	Insecure       bool     // may be reached from other machines without TLS
 	Hosts          []string // further names and addresses of this machine, as [ParseHostName] returns them
 	Origins        []string // of further pages that may connect, as [parseOrigin] returns them
-	RemoteCommands bool     // who is not on this machine may command, and no account is asked for
+	RemoteCommands bool     // clients on other machines may command, without an account
 	State          string   // directory of what must survive a restart; "" is none
 	History        History
 	LogFormat      string // one of [logging.Formats]
@@ -56,7 +56,7 @@ type Motor struct {
 	Dwell      time.Duration // at 0 before it turns the other way
 	MinPause   time.Duration // off before it is on again
 	MaxRun     time.Duration
-	KeepOnLoss bool // goes on without the operator who started it
+	KeepOnLoss bool // runs on when the operator who started it is lost
 	Needs      []motor.Condition
 }
 
@@ -189,8 +189,8 @@ func sensorNames(sensors []wire.SensorInfo) (names []string) {
 	return names
 }
 
-// isFullPath tells whether path is absolute: a service's working directory
-// surprises. A slash is taken as the root everywhere, so a file for the Pi can
+// isFullPath reports whether path is absolute: a service's working directory is
+// not where people expect it. A slash is taken as the root everywhere, so a file for the Pi can
 // be checked on a laptop.
 func isFullPath(path string) bool {
 	return (filepath.IsAbs(path) || strings.HasPrefix(path, "/")) && len(path) < 4096 &&

@@ -10,7 +10,7 @@ import (
 	"sensorgateway/gateway/history"
 )
 
-// History bounds what is kept of the readings.
+// History is how many readings are retained.
 type History struct {
 	Size int64         // bytes on the disk
 	Age  time.Duration // of the oldest
@@ -24,7 +24,7 @@ const (
 	maxHistoryAge  = 10 * 366 * 24 * time.Hour
 )
 
-// history reads how much is kept.
+// history reads how many readings are retained.
 func (s *section) history() History {
 	c := History{Size: history.DefaultMaxBytes, Age: history.DefaultMaxAge}
 	n := s.value("history")

@@ -15,7 +15,7 @@ import (
 // CheckListen returns the address to listen on that listen asks for, as
 // host:port; port 0 is any free one. No host means localhost, or all interfaces
 // if exposed. Without exposed it refuses whatever other machines can reach: that
-// takes TLS, or somebody who said that they want it without.
+// needs TLS, or an insecure that allows it without.
 func CheckListen(listen string, exposed bool) (string, error) {
 	host, port, err := splitListen(listen)
 	switch {
@@ -67,7 +67,7 @@ func isHost(host string) bool {
 	return len(host) <= 253 && hostForm.MatchString(host)
 }
 
-// isLoopback tells whether only this machine can reach host.
+// isLoopback reports whether only this machine can reach host.
 func isLoopback(host string) bool {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.Unmap().IsLoopback()

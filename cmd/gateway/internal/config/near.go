@@ -2,8 +2,8 @@ package config
 
 import "strings"
 
-// nearest returns the word that the mistaken one was probably meant to be: it
-// is a short way off (adress), or shortened (adr). "" is none.
+// nearest returns the word that the mistaken one was probably meant to be: a few
+// characters differ (adress), or some are left out (adr). "" is none.
 func nearest(mistaken string, words []string) string {
 	mistaken = strings.ReplaceAll(strings.ToLower(mistaken), "-", "_")
 	best, least := "", 0
@@ -21,7 +21,7 @@ func nearest(mistaken string, words []string) string {
 // their neighbour to make b of a (optimal string alignment).
 func editDistance(a, b string) int {
 	if len(a) > 2*len(b) {
-		return len(a) // far, whatever it is
+		return len(a) // too far to be meant
 	}
 	rows := make([][]int, len(a)+1)
 	for i := range rows {
@@ -46,7 +46,7 @@ func editDistance(a, b string) int {
 	return rows[len(a)][len(b)]
 }
 
-// shortens tells whether short is word with letters left out, but not the first.
+// shortens reports whether short is word with letters left out, but not the first.
 func shortens(short, word string) bool {
 	if len(short) < 2 || word == "" || short[0] != word[0] {
 		return false

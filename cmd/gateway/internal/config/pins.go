@@ -14,7 +14,7 @@ import (
 	"sensorgateway/gateway/motor"
 )
 
-// pinUses are all pins in use, and by which keys.
+// pinUses are all pins in use, with the keys that name them.
 type pinUses []pinUse
 
 type pinUse struct {
@@ -39,7 +39,7 @@ func (s *section) pin(key string, uses *pinUses, into *string) *yaml.Node {
 		s.fault(n, key, "%s is not a pin (write one, such as GPIO17, or remove the line)", phrase.Quote(text))
 		return nil
 	}
-	// A line may have any name, and so these are names, but of no line.
+	// A line may have any name, so these are valid, but no line is named so.
 	if m := nearPinForm.FindStringSubmatch(text); m != nil {
 		number, _ := strconv.Atoi(m[1])
 		if plain := fmt.Sprintf("GPIO%d", number); text != plain {
@@ -63,7 +63,7 @@ var i2cPins = map[int][]string{
 // check notes pins that two motors use, or the e-stop and a motor, or a motor
 // and an I²C bus. Two keys of one motor with the same are for [motor.Spec.Validate].
 func (uses pinUses) check(sensors []Sensor) {
-	// The first in the file keeps it, whichever was read first.
+	// The first in the file has the pin, whichever was read first.
 	slices.SortFunc(uses, func(a, b pinUse) int {
 		return cmp.Or(cmp.Compare(a.n.Line, b.n.Line), cmp.Compare(a.n.Column, b.n.Column))
 	})

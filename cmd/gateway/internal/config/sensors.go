@@ -17,7 +17,7 @@ import (
 // metric labels and JSON, so nothing in them may need escaping anywhere.
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 
-// sensors reads the list of sensors; it is empty if there is none to speak of.
+// sensors reads the list of sensors; none is an error.
 func (s *section) sensors(chips map[string]Chip) []Sensor {
 	list := s.list("sensors", `begin each sensor with "- "`)
 	switch {
@@ -42,7 +42,7 @@ func (s *section) sensors(chips map[string]Chip) []Sensor {
 	return sensors
 }
 
-// owners tells which sensor has what only one can have.
+// owners are the sensors that have what only one can have.
 type owners struct {
 	names  map[string]*section
 	places map[place]*section
@@ -84,7 +84,7 @@ func (s *section) sensor(chips map[string]Chip, seen owners) Sensor {
 	return c
 }
 
-// name reads a name that no other has; a name such as example says how they look.
+// name reads a name that no other has; example is a name to propose.
 func (s *section) name(example string, names map[string]*section, into *string) *yaml.Node {
 	n := s.text("name", into)
 	switch {

@@ -77,7 +77,7 @@ func parseDocuments(data []byte) (first, second *yaml.Node, err error) {
 
 var syntaxForm = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// syntaxText returns what yaml.v3 says in err, without the line.
+// syntaxText returns the message of yaml.v3 in err, without the line.
 func syntaxText(err error) string {
 	return strings.TrimPrefix(err.Error(), syntaxForm.FindString(err.Error()))
 }
@@ -102,7 +102,7 @@ func syntaxLine(data []byte, err error) int {
 	})
 }
 
-// tabIndented tells whether the indentation of the line has a tab in it.
+// tabIndented reports whether the indentation of the line has a tab in it.
 func tabIndented(data []byte, line int) bool {
 	text := bytes.SplitAfter(data, []byte("\n"))[line-1]
 	return bytes.ContainsRune(text[:len(text)-len(bytes.TrimLeft(text, " \t"))], '\t')

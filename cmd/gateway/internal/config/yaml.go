@@ -17,7 +17,7 @@ import (
 
 // decoder walks the nodes of one file and gathers what is wrong with them. It
 // decodes by hand because yaml.v3 into structs stops at the first error, takes
-// null for anything, and speaks of Go types.
+// null for anything, and names Go types in its errors.
 //
 // A value is what is written, quoted or not; its meaning comes from its key.
 type decoder struct {
@@ -30,7 +30,7 @@ func (d *decoder) problem(n *yaml.Node, format string, args ...any) {
 	d.problems = append(d.problems, Problem{File: d.file, Line: max(n.Line, 1), Text: fmt.Sprintf(format, args...), column: n.Column})
 }
 
-// usable tells whether n, which stands at path, is a value at all, and notes
+// usable reports whether n, which stands at path, is a value at all, and notes
 // what is wrong if not. YAML's references and types have no place in a file that
 // people must understand at a glance.
 func (d *decoder) usable(n *yaml.Node, path string) bool {
@@ -48,7 +48,7 @@ func (d *decoder) usable(n *yaml.Node, path string) bool {
 }
 
 // section is one mapping of the file. Each of its keys is asked for once, by a
-// method with the type it must have; done then complains about the others.
+// method with the type it must have; done then reports the others.
 type section struct {
 	*decoder
 	node   *yaml.Node
@@ -107,7 +107,7 @@ func (s *section) fault(n *yaml.Node, key, format string, args ...any) {
 	s.problem(n, "%s: %s", s.at(key), fmt.Sprintf(format, args...))
 }
 
-// has tells whether key is there, well or badly.
+// has reports whether key is there, with a good value or a bad one.
 func (s *section) has(key string) bool { return s.values[key] != nil }
 
 // value returns the usable value of key, or nil.
@@ -254,7 +254,7 @@ func (s *section) duration(key string, plausible time.Duration, into *time.Durat
 	return nil
 }
 
-// done notes the keys that nobody asked for.
+// done notes the keys that no method has read.
 func (s *section) done() {
 	for _, key := range s.keys {
 		if slices.Contains(s.known, key.Value) {

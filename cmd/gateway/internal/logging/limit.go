@@ -9,13 +9,13 @@ import (
 
 // Of records with the same level and message, whatever their attributes, so
 // many pass in a period; the others are counted, and when the period is over a
-// line tells how many they were. A fault that repeats itself with every tick
+// line says how many they were. A fault that repeats itself with every tick
 // would fill the memory card otherwise.
 const (
 	repeatLimit  = 10
 	repeatPeriod = time.Minute
-	// So many different messages are told apart; all others are limited as one,
-	// so messages made of a stranger's words get through no faster.
+	// So many different messages are limited one by one; all others are limited as
+	// one, so messages with text from clients get through no faster.
 	repeatKinds = 256
 )
 
@@ -67,7 +67,7 @@ type limiter struct {
 	seen map[recordKind]*repeats
 }
 
-// pass tells whether a record of this kind may be written now.
+// pass reports whether a record of this kind may be written now.
 func (l *limiter) pass(kind recordKind) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,13 +89,13 @@ func (l *limiter) pass(kind recordKind) bool {
 		return true
 	}
 	if entry.held == 0 {
-		time.AfterFunc(repeatPeriod-now.Sub(entry.began), func() { l.tell(kind) })
+		time.AfterFunc(repeatPeriod-now.Sub(entry.began), func() { l.report(kind) })
 	}
 	entry.held++
 	return false
 }
 
-// forget drops what was said only in periods that are over.
+// forget drops the messages whose period is over.
 func (l *limiter) forget(now time.Time) {
 	for kind, entry := range l.seen {
 		if entry.held == 0 && now.Sub(entry.began) >= repeatPeriod {
@@ -104,8 +104,9 @@ func (l *limiter) forget(now time.Time) {
 	}
 }
 
-// tell writes how many records of this kind were held back, and begins anew.
-func (l *limiter) tell(kind recordKind) {
+// report writes how many records of this kind were held back, and starts counting
+// again.
+func (l *limiter) report(kind recordKind) {
 	l.mu.Lock()
 	held := l.seen[kind].held
 	delete(l.seen, kind)
@@ -113,6 +114,6 @@ func (l *limiter) tell(kind recordKind) {
 
 	r := slog.NewRecord(time.Now(), kind.level, "repeated messages held back", 0)
 	r.AddAttrs(slog.String("message", kind.message), slog.Int("count", held))
-	// A log that cannot be written has nobody to tell.
+	// An error of the log cannot be logged.
 	_ = l.next.Handle(context.Background(), r)
 }

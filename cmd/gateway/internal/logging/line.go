@@ -87,7 +87,7 @@ func (h *lineHandler) WithGroup(name string) slog.Handler {
 	return &lineHandler{h.head, h.attrs.WithGroup(name), h.out}
 }
 
-// journalHead writes `<6>msg="sensor lost"`. The journal has a clock of its own.
+// journalHead writes `<6>msg="sensor lost"`. journald has a clock of its own.
 func journalHead(b *bytes.Buffer, r slog.Record) {
 	b.WriteByte('<')
 	b.WriteByte(priority(r.Level))

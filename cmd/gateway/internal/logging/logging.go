@@ -20,7 +20,7 @@ import (
 //	json     one object a line
 var Formats = []string{"auto", "text", "journal", "json"}
 
-// CheckFormat tells whether format is one of [Formats].
+// CheckFormat returns an error unless format is one of [Formats].
 func CheckFormat(format string) error {
 	if !slices.Contains(Formats, format) {
 		return fmt.Errorf("unknown log format %s (write %s)", phrase.Quote(format), phrase.OneOf(Formats))
@@ -31,7 +31,7 @@ func CheckFormat(format string) error {
 // New returns the program's logger, which writes to w a line a record,
 // whatever the record holds, and limits how often it repeats itself (see
 // [limiter]). format is one of [Formats]; env looks up the environment;
-// isTerminal tells whether w is one.
+// isTerminal says whether w is one.
 func New(w io.Writer, format string, env func(string) string, isTerminal bool) *slog.Logger {
 	return slog.New(limitRepeats(newLogHandler(w, format, env, isTerminal)))
 }

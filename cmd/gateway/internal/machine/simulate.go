@@ -29,7 +29,7 @@ func ParseSimulation(s string) (*Simulation, error) {
 	mode, seed, given := strings.Cut(s, ":")
 	asked := &Simulation{flaky: mode == "flaky", seed: 1}
 	if mode != "steady" && mode != "flaky" {
-		return nil, fmt.Errorf("%s: write --simulate, --simulate=steady or --simulate=flaky, and :SEED behind it for another room", s)
+		return nil, fmt.Errorf("%s: write --simulate, --simulate=steady or --simulate=flaky, and :SEED behind it for another environment", s)
 	}
 	if given {
 		var err error
@@ -42,7 +42,7 @@ func ParseSimulation(s string) (*Simulation, error) {
 }
 
 // bus returns what opens the emulated bus with a number: the chips that the
-// configuration puts there, in one room. A sensor whose name begins with "out"
+// configuration puts there, in one environment. A sensor whose name begins with "out"
 // is outdoors.
 func (s *Simulation) bus(cfg *config.Config) func(n int) (opener, error) {
 	return func(n int) (opener, error) {
@@ -75,7 +75,7 @@ func Pins(cfg *config.Config, simulate *Simulation) pins.Hardware {
 }
 
 // pins returns emulated pins. The one that sets the first motor's speed drives
-// the fan of the emulated room, and the e-stop's contact is closed.
+// the fan of the emulated environment, and the e-stop's contact is closed.
 func (s *Simulation) pins(cfg *config.Config) pins.Hardware {
 	fan := ""
 	if len(cfg.Motors) > 0 {

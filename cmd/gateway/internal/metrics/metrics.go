@@ -115,7 +115,7 @@ func New(source Source) *Collector {
 }
 
 // Run reads the machine's numbers once a second until ctx ends, so that nobody
-// who asks for them waits for files, the broadcast least of all.
+// who reads the metrics waits for files, the broadcast least of all.
 func (m *Collector) Run(ctx context.Context) error {
 	tick := time.NewTicker(hostEvery)
 	defer tick.Stop()

@@ -182,8 +182,13 @@ func TestCountersInATick(t *testing.T) {
 // without need.
 func TestRandomStops(t *testing.T) {
 	needsMemory(t)
-	for seed := range uint64(50) {
+	seeds := uint64(8)
+	if os.Getenv("GATEWAY_TEST_SOAK") != "" { // scripts/soak
+		seeds *= 25
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel() // most of its time it waits for the disk
 			random := rand.New(rand.NewPCG(seed, 1))
 			dir, memory, l := t.TempDir(), t.TempDir(), &aLog{last: map[uint16]uint32{}}
 			options := Options{Dir: dir, Boot: "boot", Sensors: twoSensors, Numbers: l, Memory: memory, Log: quiet()}

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// lockDir does nothing: who simulates on a laptop can do without.
+// lockDir does nothing: there are no such locks here.
 func lockDir(string) (*os.File, error) { return nil, nil }
 
 // ownFile knows nothing of owners here.

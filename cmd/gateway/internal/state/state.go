@@ -81,7 +81,7 @@ type Numbers interface {
 	Last(sensor uint16) (seq uint32, ok bool)
 }
 
-// Claim makes dir and keeps other gateways out of it, until the State is closed
+// Claim makes dir and locks it against other gateways, until the State is closed
 // or the process ends. It fails only if another gateway uses it. The log of
 // readings may be opened after that, and [Open] called then.
 func Claim(dir string) (*os.File, error) {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockDir keeps other processes from using dir until the file is closed or the
-// process ends. A file system without locks does without.
+// lockDir locks dir against other processes until the file is closed or the
+// process ends. On a file system without locks it does nothing.
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"sensorgateway/cmd/gateway/internal/machine"
+	"sensorgateway/wire"
+)
+
+// newSimulation returns a gateway on emulated hardware, built and not running.
+func newSimulation(t *testing.T) *running {
+	t.Helper()
+	simulate, err := machine.ParseSimulation("steady")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := serveOptions{listen: "127.0.0.1:0", origin: func(flag string) string { return flag }}.configuration(simulate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &running{cfg: cfg, log: slog.New(slog.NewTextHandler(io.Discard, nil)), simulate: simulate}
+	t.Cleanup(g.close)
+	if err := g.build(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := g.server.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return g
+}
+
+// A number is reserved, and its record in the log, before anything can show it.
+func TestListenersInOrder(t *testing.T) {
+	g := newSimulation(t)
+	all := g.listeners()
+	if all[0] != g.storage.state || all[2] != g.storage.history {
+		t.Errorf("the state and the log are not before the others: %T", all)
+	}
+	if _, last := all[len(all)-1].(broadcast); !last {
+		t.Errorf("the clients are not the last: %T", all)
+	}
+}
+
+// All that listen together allocate nothing for a tick, while the log is written.
+func TestTickAllocatesNothing(t *testing.T) {
+	g := newSimulation(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- g.storage.run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	}()
+	records := make([]wire.Record, len(g.cfg.Sensors))
+	tick := func() {
+		for i := range records {
+			r := &records[i]
+			r.Sensor, r.Seq = uint16(i), r.Seq+1
+			r.Reading = wire.Reading{Values: [2]float32{20, 50}, UnixMilli: 1782907200000 + 100*int64(r.Seq)}
+		}
+		g.notify.Tick(records, 1782907200000)
+	}
+	for range 100 { // buffers grow
+		tick()
+	}
+	if n := testing.AllocsPerRun(500, tick); n != 0 {
+		t.Errorf("%v allocations a tick", n)
+	}
+}
