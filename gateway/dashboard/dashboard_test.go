@@ -170,13 +170,13 @@ func TestNothingInline(t *testing.T) {
 func TestReferences(t *testing.T) {
 	page := load()
 	html, start := string(page["/"].content), string(page["/start.js"].content)
-	imports := regexp.MustCompile(`(?m)^(?:import|export) \{[^}]*\} from "([^"]*)";`)
+	imports := regexp.MustCompile(`(?m)(?:^(?:import|export) \{[^}]*\} from |, import\()"([^"]*)"\)?`)
 	address := map[string]*regexp.Regexp{
 		"/":    regexp.MustCompile(`(?:href|src)="([^"]*\.[^"]*)"`),
 		".js":  imports,
 		".css": regexp.MustCompile(`(?:url\(|@import)\s*["']?([^"')]*)`),
 	}
-	used := map[string]bool{"/": true, "/page.js": true}
+	used := map[string]bool{"/": true, "/core.js": true}
 	for url, f := range page {
 		for suffix, re := range address {
 			if !strings.HasSuffix(url, suffix) {

@@ -48,7 +48,10 @@ export class Charts {
   constructor(roots, on) {
     this.#roots = roots;
     this.#on = on;
-    new ResizeObserver(() => this.#plots.forEach((plot, i) => plot.setSize(size(roots[i])))).observe(roots[0]);
+    new ResizeObserver(() => this.#plots.forEach((plot, i) => {
+      const { width, height } = size(roots[i]);
+      if (plot.width !== width || plot.height !== height) plot.setSize({ width, height }); // the first call says what is known
+    })).observe(roots[0]);
   }
 
   /** CSS pixels for the lines. */

@@ -22,6 +22,7 @@
  * Events, each a CustomEvent with its `detail`:
  *
  * - `phase` Phase: "connecting", "connected", "waiting" (until `due`), "closed"
+ * - `refused` string: why the gateway closed the connection for good; no other is tried
  * - `hello` Hello: who the gateway is, its sensors and motors; after each connect
  * - `resumed` {skipped}: what was missed is asked for, but for what is older than `replay`
  * - `readings` Reading[]: those of one message that are new
@@ -46,7 +47,7 @@ export { cause, decode } from "./readings.js";
  *   ts: number, holder?: string, latched?: boolean, fault?: string, reversible?: boolean, proportional?: boolean,
  *   interlocks?: {condition: string, holds: boolean}[]}} MotorState what is left out is not so
  * @typedef {{server: string, version: string, epoch: string, time: number, simulated: boolean, clock_synced: boolean,
- *   sensors: SensorInfo[], motors: MotorState[]}} Hello
+ *   sensors: SensorInfo[], motors: MotorState[], you?: {name: string, role: string, may: string[]}}} Hello
  * @typedef {{action: string, target: string | string[], status: "ok", state?: MotorState, motors?: MotorState[]}} Ack
  */
 
@@ -289,6 +290,17 @@ export class Gateway extends Link {
     else if (type === "state") this.#motor(payload);
     else if (type === "subscribed") this.#lose(payload);
     else if (type === "event" || type === "stats") this.emit(type, payload);
+  }
+
+  /** An endpoint that is unknown stays so; a client that sent too much may send less. @param {number} code @param {string} reason */
+  returns(code, reason) {
+    return code !== POLICY || reason.startsWith("Rate limit");
+  }
+
+  /** @param {string} reason */
+  refusal(reason) {
+    const [, sensor] = this.#topic.split("/");
+    return sensor && reason === "Unknown endpoint" ? `unknown sensor ${sensor}` : reason;
   }
 
   dropped() {

@@ -115,9 +115,13 @@ export class Link extends EventTarget {
   /** @param {string | ArrayBuffer} data */
   received(data) {}
   dropped() {}
-  /** Whether to come back after this close. @param {number} code */
-  returns(code) {
+  /** Whether to connect again after this close. @param {number} code @param {string} reason */
+  returns(code, reason) {
     return true;
+  }
+  /** What to say of a close after which it does not. @param {string} reason @returns {string} */
+  refusal(reason) {
+    return reason;
   }
 
   /** Waits for the silence that is too long. */
@@ -132,9 +136,9 @@ export class Link extends EventTarget {
     if (!this.#socket) return;
     const established = this.phase === "connected";
     this.#drop();
-    if (!this.returns(code)) {
-      this.emit("refused", reason);
-      return this.close();
+    if (!this.returns(code, reason)) {
+      this.close();
+      return this.emit("refused", this.refusal(reason));
     }
     if (!established && !this.urgent) this.failures++;
     const wait = (established ? askedWait(code, reason) : undefined) ?? backoff(this.failures, Math.random());

@@ -6,11 +6,13 @@
 
 import { copy, find, get, mark, press, text } from "./dom.js";
 import { percent } from "./format.js";
+import { message } from "./stop.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
 /** @typedef {import("./gateway.js").MotorState} MotorState */
 
 const LEASE = 2000; // ms
+const FORBIDDEN = 403;
 const LOOK = 2000; // ms from one look at the interlocks to the next
 const SETTLED = 150; // ms after which a slider that was moved counts
 
@@ -45,7 +47,7 @@ export class Motors {
   /** @param {Gateway} gateway */
   constructor(gateway) {
     this.#gateway = gateway;
-    gateway.addEventListener("hello", ({ detail }) => this.#begin(detail.motors));
+    gateway.addEventListener("hello", ({ detail }) => this.#begin(detail));
     gateway.addEventListener("motor", ({ detail }) => this.#show(detail));
     gateway.addEventListener("phase", () => this.#motors.forEach((motor) => motor.show()));
     document.addEventListener("visibilitychange", () => {
@@ -60,15 +62,27 @@ export class Motors {
         text(find(latched, "p"), `Not reset: ${message(error)}`);
       }
     });
+    if (gateway.hello) this.#begin(gateway.hello); // it was quicker than this part of the page
   }
 
-  /** @param {MotorState[]} states */
-  #begin(states) {
+  /** @param {import("./gateway.js").Hello} hello */
+  #begin({ motors: states, you }) {
     get("motors-section").hidden = !states.length;
-    get("stop-all").hidden = !states.length;
-    if (states.map((s) => s.target).join() === [...this.#motors.keys()].join()) return;
-    this.#motors = new Map(states.map((state) => [state.target, new Motor(this.#gateway, state)]));
-    get("motors").replaceChildren(...[...this.#motors.values()].map(({ element }) => element));
+    if (states.map((s) => s.target).join() !== [...this.#motors.keys()].join()) {
+      const deny = (/** @type {string} */ reason) => this.#deny(reason);
+      this.#motors = new Map(states.map((state) => [state.target, new Motor(this.#gateway, state, deny)]));
+      get("motors").replaceChildren(...[...this.#motors.values()].map(({ element }) => element));
+    }
+    this.#deny(!you || you.may.includes("command") ? "" : `${you.name || "this client"} is ${you.role}`);
+  }
+
+  /** Disables what starts and changes motors, until the next hello; whoever may connect may stop. @param {string} reason "" if there is none */
+  #deny(reason) {
+    text(get("denied"), reason && `This page can stop motors, but not start them: ${reason}.`);
+    this.#motors.forEach((motor) => {
+      motor.denied = reason !== "";
+      motor.show();
+    });
   }
 
   /** Looks whether interlocks hold, while somebody can see it. */
@@ -90,15 +104,18 @@ export class Motors {
 }
 
 class Motor {
+  denied = false; // this page may not start it
   #gateway;
+  #deny;
   #state;
   #busy = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #moved;
 
-  /** @param {Gateway} gateway @param {MotorState} state */
-  constructor(gateway, state) {
+  /** @param {Gateway} gateway @param {MotorState} state @param {(reason: string) => void} deny called if the gateway takes no such command from this page */
+  constructor(gateway, state, deny) {
     this.#gateway = gateway;
+    this.#deny = deny;
     this.#state = state;
     const element = (this.element = copy("motor"));
     const part = (/** @type {string} */ selector) => find(element, selector);
@@ -149,8 +166,9 @@ class Motor {
     try {
       await command();
       text(error, "");
-    } catch (refused) {
-      text(error, message(refused));
+    } catch (/** @type {any} */ refused) {
+      if (refused.code === FORBIDDEN) this.#deny(refused.message);
+      else text(error, message(refused));
     }
     this.#busy = false;
     this.show();
@@ -165,7 +183,8 @@ class Motor {
     text(part(".state"), connected ? does(state) : "unknown while disconnected");
     const holder = state.holder ? `; held by ${mine ? "this page" : state.holder}` : "";
     text(part(".why"), why(state) + holder);
-    part(".start").disabled = !connected || state.running || this.#busy;
+    part(".start").disabled = !connected || state.running || this.#busy || this.denied;
+    part("fieldset").disabled = this.denied;
     part(".speed").hidden = !state.proportional;
     part(".direction").hidden = !state.reversible;
     part("fieldset").hidden = !state.proportional && !state.reversible;
@@ -186,6 +205,3 @@ function showInterlocks(list, interlocks, connected) {
     text(find(item, ".holds"), !connected ? "unknown while disconnected" : holds ? "holds" : "does not hold: blocks start");
   });
 }
-
-/** @param {any} error */
-export const message = (error) => (error.code === 0 ? `Did not get through: ${error.message}` : error.message);

@@ -1,17 +1,12 @@
 // @ts-check
-// Brings the parts of the page together: what the gateway sends is noted at once
-// and drawn on animation frames, and nothing is drawn while nobody can see it.
+// The sensors and the state of the connection: what the gateway sends is noted at
+// once and drawn on animation frames, and nothing is drawn while nobody can see it.
 
 import { Card } from "./cards.js";
+import { base, gateway, part } from "./core.js";
 import { get, mark, text } from "./dom.js";
 import { age, count, wait } from "./format.js";
-import { Gateway } from "./gateway.js";
-import { Motors } from "./motors.js";
-import { KEPT } from "./ring.js";
-import { openRoom } from "./room.js";
 import { Sensor, patience } from "./sensor.js";
-import { stopAll } from "./stop.js";
-import { HistoryView } from "./view.js";
 
 /** @typedef {import("./gateway.js").Hello} Hello */
 /** @typedef {import("./gateway.js").Reading} Reading */
@@ -27,15 +22,17 @@ let version;
 let heard;
 let newest = Date.now(), newestAt = performance.now(); // the gateway's clock, and when it said so
 let simulated = false, unsynced = false;
+let refused = false; // for good
 
-const base = new URL(".", location.href);
-const gateway = new Gateway(base, { topics: ["motors", "events"], replay: KEPT });
-const charts = new HistoryView(base, () => newest + performance.now() - newestAt, schedule);
-new Motors(gateway);
-const room = openRoom(gateway);
-stopAll(gateway);
+/** @type {import("./view.js").HistoryView | undefined} */
+let charts;
+part("The charts are missing", "main .charts", import("./view.js"), ({ HistoryView }) => {
+  charts = new HistoryView(base, () => newest + performance.now() - newestAt, schedule);
+  charts.begin([...cards.values()].map(({ sensor }) => sensor));
+});
 
 gateway.addEventListener("phase", schedule);
+gateway.addEventListener("refused", () => (refused = true));
 gateway.addEventListener("hello", ({ detail }) => greet(detail));
 gateway.addEventListener("resumed", ({ detail }) => {
   if (detail.skipped) cards.forEach(({ sensor }) => sensor.ring.clear()); // what is older comes in buckets
@@ -59,7 +56,7 @@ function greet(hello) {
   }));
   if (String([...cards.keys()]) !== String([...before.keys()]) || [...cards].some(([name, card]) => before.get(name) !== card)) {
     get("sensors").replaceChildren(...[...cards.values()].map(({ element }) => element));
-    charts.begin([...cards.values()].map(({ sensor }) => sensor));
+    charts?.begin([...cards.values()].map(({ sensor }) => sensor));
   }
   get("empty").hidden = cards.size > 0;
   text(get("version"), `${hello.server} ${hello.version}`);
@@ -99,7 +96,7 @@ function draw(now) {
   get("unsynced").hidden = !unsynced;
   drawStatus(now);
   for (const card of cards.values()) card.draw(now, gateway.phase === "connected", refresh);
-  if (cards.size) charts.draw(now, refresh);
+  if (cards.size) charts?.draw(now, refresh);
 }
 
 /** @param {number} now */
@@ -117,12 +114,13 @@ function drawStatus(now) {
     ].filter(Boolean).join(" · "));
     mark(get("totals"), "lost", String(lost > 0));
   }
-  get("retry").hidden = gateway.phase === "connected" || !gateway.due; // it stays while it tries: it may have the focus
+  get("retry").hidden = gateway.phase === "connected" || (!gateway.due && !refused); // it stays while it tries: it may have the focus
 }
 
 /** @param {number} now @returns {[phase: string, label: string, spoken: string]} */
 function status(now) {
   if (gateway.phase === "waiting") return ["waiting", `reconnecting in ${wait(gateway.due - now)}`, "Connection lost, reconnecting"];
+  if (gateway.phase === "closed" && refused) return ["waiting", "not connected", "Not connected"];
   if (gateway.phase !== "connected") return ["connecting", gateway.due ? "reconnecting …" : "connecting …", ""];
   if (heard === undefined) return ["connecting", "connected, no reading yet", "Connected"];
   const silent = now - heard, limit = Math.min(...[...cards.values()].map(({ sensor }) => patience(sensor.info.interval_ms)));
@@ -136,15 +134,6 @@ function retry() {
   schedule();
 }
 
-// A page that is left must not stay behind as a ghost in the browser's cache of
-// pages to come back to: nobody operates it.
-window.addEventListener("pagehide", () => {
-  gateway.close();
-  room.close();
-});
-window.addEventListener("pageshow", ({ persisted }) => {
-  if (persisted) location.reload();
-});
 document.addEventListener("visibilitychange", retry);
 window.addEventListener("online", retry);
 get("retry").addEventListener("click", retry);
@@ -152,4 +141,4 @@ setInterval(() => {
   refresh = true;
   schedule();
 }, REFRESH);
-gateway.open();
+if (gateway.hello) greet(gateway.hello); // it was quicker than this part of the page

@@ -5,12 +5,14 @@
 // it did not get through; nothing is sent after that.
 
 import { get, mark, text } from "./dom.js";
-import { message } from "./motors.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
 
 const TRIES = 10_000; // ms
 const TWICE = 1_000; // ms between two Escapes
+
+/** A refusal, or that nobody was there to refuse, in words. @param {any} error */
+export const message = (error) => (error.code === 0 ? `Did not get through: ${error.message}` : error.message);
 
 /** @param {Gateway} gateway */
 export function stopAll(gateway) {
@@ -40,6 +42,7 @@ export function stopAll(gateway) {
     }
   }
 
+  gateway.addEventListener("hello", ({ detail }) => (button.hidden = !detail.motors.length));
   button.addEventListener("click", stop);
   window.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.repeat) return;

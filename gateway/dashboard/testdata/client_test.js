@@ -357,6 +357,21 @@ inBrowser("a gateway counts failures until hello, and opens the circuit after te
   equal([gateway.phase, browser.timers.length], ["closed", 0]);
 });
 
+inBrowser("an unknown sensor ends it, too many messages do not", (browser) => {
+  const gateway = new Gateway("http://gateway/sensors/nope");
+  /** @type {string[]} */
+  const heard = [];
+  gateway.addEventListener("refused", ({ detail }) => heard.push(`${gateway.phase}: ${detail}`));
+  gateway.open();
+  browser.accept();
+  browser.lose(1008, "Rate limit exceeded");
+  equal([gateway.phase, heard], ["waiting", []]);
+  gateway.open();
+  browser.accept();
+  browser.lose(1008, "Unknown endpoint");
+  equal([heard, browser.timers], [["closed: unknown sensor nope"], []]);
+});
+
 inBrowser("a command is answered, refused, or says that it was lost; none is kept for later", async (browser) => {
   const gateway = new Gateway("ws://gateway/");
   equal((await rejection(gateway.command("start", "m"))).code, 0);

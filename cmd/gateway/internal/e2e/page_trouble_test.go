@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sensorgateway/gateway/dashboard/browsertest"
+)
+
+// behind serves a gateway through a proxy, which may change requests, and does
+// not pass on what is blocked.
+func behind(t *testing.T, p *gatewayProcess, change func(*httputil.ProxyRequest), blocked ...string) (address string) {
+	t.Helper()
+	target, err := url.Parse(pageOf(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host
+		if change != nil {
+			change(r)
+		}
+	}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, path := range blocked {
+			if r.URL.Path == path {
+				http.Error(w, "blocked", http.StatusForbidden)
+				return
+			}
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/"
+}
+
+// stops tells that STOP ALL does what it says.
+func stops(page *browsertest.Page) {
+	page.Wait(`document.querySelector("#stop-all").checkVisibility()`)
+	page.Click("#stop-all")
+	page.Wait(`document.querySelector("#stop-alert").dataset.state === "done"`)
+}
+
+// A page that cannot connect says why, as far as a page can find out.
+func TestPageWithoutAConnection(t *testing.T) {
+	t.Parallel()
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	trouble := func(address, script, want string) {
+		t.Helper()
+		page := b.Open(t, address, browsertest.Options{Script: script})
+		page.Wait(`document.querySelector("#trouble").textContent`)
+		if text := page.Text("#trouble"); !strings.Contains(text, want) {
+			t.Errorf("%q, want %q", text, want)
+		}
+		if status := page.Text("#status-text"); strings.HasPrefix(status, "live") {
+			t.Errorf("the page is %s", status)
+		}
+	}
+	// As a proxy does that does not pass on by which name it was asked.
+	elsewhere := behind(t, p, func(r *httputil.ProxyRequest) { r.Out.Host = r.Out.URL.Host })
+	trouble(elsewhere, "", "refuses this page: 403 Forbidden: ")
+	noUpgrade := behind(t, p, func(r *httputil.ProxyRequest) { r.Out.Header.Del("Upgrade") })
+	trouble(noUpgrade, "", "a WebSocket does not get through")
+	trouble(pageOf(p), `globalThis.WebSocket = class { close() {} }; globalThis.fetch = async () => { throw new TypeError("Failed to fetch"); };`, "no answer from")
+}
+
+// Whatever part of the page fails: what it was is said, and STOP ALL works.
+func TestPageInParts(t *testing.T) {
+	t.Parallel()
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	missing := func(words string) string {
+		return `document.querySelector("#missing").textContent.includes("` + words + `")`
+	}
+	for name, tt := range map[string]struct {
+		script  string
+		blocked []string
+		missing string
+	}{
+		"a locale that no browser knows": {script: `Object.defineProperty(Navigator.prototype, "language", { get: () => "C" });`, missing: "The charts are missing"},
+		"the charts' library is blocked": {blocked: []string{"/uPlot.js"}, missing: "The charts are missing"},
+		"the readings are blocked":       {blocked: []string{"/cards.js"}, missing: "The readings are missing"},
+		"the motors are blocked":         {blocked: []string{"/motors.js"}, missing: "The motors’ controls are missing"},
+		"the room is blocked":            {blocked: []string{"/room.js"}, missing: "The operators’ room is missing"},
+		"no storage":                     {script: `Object.defineProperty(window, "sessionStorage", { get() { throw new DOMException("denied", "SecurityError"); } });`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			page := b.Open(t, behind(t, p, nil, tt.blocked...), browsertest.Options{Script: tt.script})
+			if tt.missing != "" {
+				page.Wait(missing(tt.missing))
+			} else {
+				page.Wait(live)
+				if text := page.Text("#missing"); text != "" {
+					t.Errorf("missing: %q", text)
+				}
+			}
+			stops(page)
+		})
+	}
+	for _, script := range []string{"/start.js", "/core.js", "/gateway.js"} {
+		page := b.Open(t, behind(t, p, nil, script), browsertest.Options{})
+		page.Wait(`document.querySelector("#lifeless").checkVisibility({ visibilityProperty: true })`)
+	}
+}
+
+// Who may connect may stop, also where only others may start.
+func TestPageThatMayNotStart(t *testing.T) {
+	t.Parallel()
+	simulated, err := os.ReadFile("../../simulate.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(config, append(simulated, "commands: local\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0")
+	page := b.Open(t, behind(t, p, func(r *httputil.ProxyRequest) { r.Out.Header.Set("X-Forwarded-For", "192.0.2.7") }), browsertest.Options{})
+	page.Wait(live)
+	page.Click(".motor .start")
+	page.Wait(`document.querySelector("#denied").textContent.startsWith("This page can stop motors, but not start them: ")`)
+	page.Wait(`document.querySelectorAll(".motor .start:enabled, .motor input:enabled").length === 0 && document.querySelector(".motor .stop:enabled")`)
+	page.Click(".motor .stop")
+	stops(page)
+}

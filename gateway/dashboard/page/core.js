@@ -1,0 +1,79 @@
+// @ts-check
+// What must work whatever else fails: the connection, STOP ALL, and a word on what
+// is wrong. All other parts of the page are fetched by themselves, so that one that
+// is blocked or throws takes no other with it.
+
+import { get, text } from "./dom.js";
+import { Gateway } from "./gateway.js";
+import { KEPT } from "./ring.js";
+import { stopAll } from "./stop.js";
+
+const SOON = 3_000; // ms without a connection before start.js is to find out why, which takes up to 1.5 s
+
+export const base = new URL(".", location.href);
+export const gateway = new Gateway(base, { topics: ["motors", "events"], replay: KEPT });
+stopAll(gateway);
+get("lifeless").remove();
+
+/**
+ * Brings a part of the page to life, or hides it and says that it is missing.
+ * @template T
+ * @param {string} missing what to say then @param {string} selector of the part @param {Promise<T>} module @param {(module: T) => void} begin
+ */
+export async function part(missing, selector, module, begin) {
+  try {
+    begin(await module);
+  } catch (error) {
+    const element = /** @type {HTMLElement | null} */ (document.querySelector(selector)), item = document.createElement("li");
+    if (element) element.hidden = true;
+    item.textContent = `${missing}: ${/** @type {Error} */ (error).message}`;
+    get("missing").append(item);
+  }
+}
+
+/** @type {{close: () => void} | undefined} */
+let room;
+
+const parts = [
+  part("The readings are missing", "main .now", import("./page.js"), () => {}),
+  part("The motors’ controls are missing", "#motors-section", import("./motors.js"), ({ Motors }) => void new Motors(gateway)),
+  part("The operators’ room is missing", "main .room", import("./room.js"), ({ openRoom }) => (room = openRoom(gateway))),
+];
+
+/** @param {string} words to show in place of what start.js finds out */
+function say(words) {
+  delete get("trouble").dataset.asked;
+  text(get("trouble"), words);
+}
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let waiting;
+
+gateway.addEventListener("phase", ({ detail }) => {
+  const ask = () => document.dispatchEvent(new Event("unconnected"));
+  const failed = detail === "waiting" && gateway.failures > 0;
+  if (detail === "connected" || failed) {
+    clearTimeout(waiting);
+    waiting = undefined;
+  }
+  if (detail === "connected") say("");
+  else if (failed) ask();
+  else waiting ??= setTimeout(ask, SOON);
+});
+gateway.addEventListener("refused", ({ detail }) => {
+  clearTimeout(waiting);
+  say(`The gateway closed the connection for good: ${detail}. Reload the page to try again.`);
+});
+
+// A page that is left must not stay behind as a ghost in the browser's cache of
+// pages to come back to: nobody operates it.
+window.addEventListener("pagehide", () => {
+  gateway.close();
+  room?.close();
+});
+window.addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) location.reload();
+});
+
+// All parts hear of the first hello; one that takes long is not waited for.
+Promise.race([Promise.all(parts), new Promise((then) => setTimeout(then, SOON / 2))]).then(() => gateway.open());
