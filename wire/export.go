@@ -1,6 +1,12 @@
 package wire
 
-import "strconv"
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"strconv"
+)
 
 // The encoders below are for files and answers of HTTP. They append to b and
 // allocate nothing beyond it.
@@ -68,6 +74,29 @@ func AppendBucketJSON(b []byte, sensor *SensorInfo, x Bucket) []byte {
 		b = x.appendSpan(b, i)
 	}
 	return append(b, "}}"...)
+}
+
+// WriteRows writes what next returns until its error is io.EOF: each row as encode
+// appends it, with a separator between two. It ends with any other error of next, the
+// writer's, or the cause of the end of ctx.
+func WriteRows[T any](ctx context.Context, w *bufio.Writer, sensor *SensorInfo, separator string, next func() ([]T, error), encode func([]byte, *SensorInfo, T) []byte) error {
+	between := ""
+	for ctx.Err() == nil {
+		batch, err := next()
+		for _, row := range batch {
+			if _, err := w.Write(encode(append(w.AvailableBuffer(), between...), sensor, row)); err != nil {
+				return err
+			}
+			between = separator
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
 }
 
 // CSV is a table with columns for these quantities, which may be those of

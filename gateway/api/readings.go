@@ -92,10 +92,15 @@ func (a *API) answer(ctx context.Context, out *bufio.Writer, q query) error {
 	}
 	_, _ = out.Write(head) // bufio keeps the error for Flush
 	if err := a.rows(ctx, out, q, separator); err != nil {
+		if _, left := out.Write(nil); left != nil {
+			return nil // the client has left, which is no error
+		}
+		// The end of ctx is one: a client that half-closes its connection only seems to
+		// have left, and must see that the answer is not complete.
 		return err
 	}
 	_, _ = out.WriteString(tail)
-	_ = out.Flush() // it fails if the client has left, which is no error
+	_ = out.Flush() // it fails if the client has left
 	return nil
 }
 
@@ -110,7 +115,7 @@ func (a *API) rows(ctx context.Context, out *bufio.Writer, q query, separator st
 		if q.format == formatCSV {
 			encode = q.csv().AppendBucket
 		}
-		return writeRows(ctx, out, q.sensor, separator, history.Buckets(q.sensor.ID, q.from, q.to, q.step), encode)
+		return wire.WriteRows(ctx, out, q.sensor, separator, history.Buckets(q.sensor.ID, q.from, q.to, q.step), encode)
 	}
 	encode := wire.AppendReadingJSON
 	switch q.format {
@@ -122,31 +127,7 @@ func (a *API) rows(ctx context.Context, out *bufio.Writer, q query, separator st
 			return r.Append(b)
 		}
 	}
-	return writeRows(ctx, out, q.sensor, separator, history.Between(q.sensor.ID, q.from, q.to), encode)
-}
-
-// writeRows writes what next returns until it ends, or the client has left. The end
-// of ctx is an error: a client that half-closes its connection only seems to have
-// left, and must see that the answer is not complete.
-func writeRows[T any](ctx context.Context, out *bufio.Writer, sensor *wire.SensorInfo, separator string, next func() ([]T, error), encode func([]byte, *wire.SensorInfo, T) []byte) error {
-	between := ""
-	for ctx.Err() == nil {
-		batch, err := next()
-		for _, row := range batch {
-			line := append(out.AvailableBuffer(), between...)
-			between = separator
-			if _, err := out.Write(encode(line, sensor, row)); err != nil {
-				return nil // the client has left
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-	return ctx.Err()
+	return wire.WriteRows(ctx, out, q.sensor, separator, history.Between(q.sensor.ID, q.from, q.to), encode)
 }
 
 // patientWriter gives a client time for each piece, instead of for the whole answer,
@@ -165,7 +146,7 @@ func (p *patientWriter) Write(b []byte) (int, error) {
 	}
 	n, err := p.w.Write(b)
 	if err == nil {
-		p.place.take(p.ctx) // if there is none, the client has left, which writeRows sees
+		p.place.take(p.ctx) // if there is none, the client has left, which WriteRows sees
 	}
 	return n, err
 }

@@ -229,33 +229,15 @@ func (e *export) writeSensor(ctx context.Context, w *bufio.Writer, sensor *wire.
 	switch {
 	case err != nil:
 	case e.step > 0:
-		err = pour(ctx, w, sensor, format.separator, e.log.Buckets(sensor.Name, e.from, e.to, e.step), format.bucket)
+		err = wire.WriteRows(ctx, w, sensor, format.separator, e.log.Buckets(sensor.Name, e.from, e.to, e.step), format.bucket)
 	default:
-		err = pour(ctx, w, sensor, format.separator, e.log.Between(sensor.Name, e.from, e.to), format.reading)
+		err = wire.WriteRows(ctx, w, sensor, format.separator, e.log.Between(sensor.Name, e.from, e.to), format.reading)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		_, err = w.WriteString(format.end)
+	case errors.Is(err, context.Canceled):
+		err = errors.New("interrupted")
 	}
 	return err
-}
-
-// pour writes all that comes of next.
-func pour[T any](ctx context.Context, w *bufio.Writer, sensor *wire.SensorInfo, separator string, next func() ([]T, error), encode func([]byte, *wire.SensorInfo, T) []byte) error {
-	between := ""
-	for ctx.Err() == nil {
-		batch, err := next()
-		for _, x := range batch {
-			if _, err := w.Write(encode(append(w.AvailableBuffer(), between...), sensor, x)); err != nil {
-				return err
-			}
-			between = separator
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return errors.New("interrupted")
 }
