@@ -13,18 +13,18 @@ import (
 
 // stuck is a history on a disk that hangs: who reads waits until it is let go.
 type stuck struct {
-	*shelf
+	*fakeHistory
 	reached, let chan struct{} // reached takes one token for each that waits
 }
 
 func newStuck() *stuck {
-	return &stuck{shelf: newShelf(), reached: make(chan struct{}, 10), let: make(chan struct{})}
+	return &stuck{fakeHistory: newFakeHistory(), reached: make(chan struct{}, 10), let: make(chan struct{})}
 }
 
 func (k *stuck) options(o *Options) { o.History = k }
 
 func (k *stuck) Follow(sensor uint16, from, mark int64, after uint32) func() ([]wire.Record, int64, error) {
-	next := k.shelf.Follow(sensor, from, mark, after)
+	next := k.fakeHistory.Follow(sensor, from, mark, after)
 	return func() ([]wire.Record, int64, error) {
 		k.reached <- struct{}{}
 		<-k.let
@@ -82,13 +82,13 @@ func TestShutdownDuringARead(t *testing.T) {
 func TestResumeFromNowOn(t *testing.T) {
 	log := newStuck()
 	s := start(t, log.options)
-	s.kept(log.shelf, 10)
+	s.kept(log.fakeHistory, 10)
 	c := s.dial("/sensors/indoor?since=0", wire.ReadingsV2)
 	c.read(websocket.TextMessage)
 	<-log.reached
 	c.resume("sensors/indoor", "e1", map[string]uint32{"indoor": s.seq - 1})
 	close(log.let)
-	s.kept(log.shelf, 1)
+	s.kept(log.fakeHistory, 1)
 	records, err := wire.ParseRecords(c.read(websocket.BinaryMessage))
 	if err != nil || records[0].Seq != s.seq-1 {
 		t.Errorf("after the answer: %v %v, want number %d", records, err, s.seq-1)

@@ -6,117 +6,15 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/gorilla/websocket"
 
-	"sensorgateway/gateway/api"
 	"sensorgateway/wire"
 )
 
-// shelf is a history in memory, which can lose records.
-type shelf struct {
-	api.History // which nobody here queries
-	mu          sync.Mutex
-	records     map[uint16][]wire.Record
-	lost        map[uint16]uint32 // the highest number that is lost
-	fail        error             // of reading
-}
-
-func newShelf() *shelf {
-	return &shelf{records: map[uint16][]wire.Record{}, lost: map[uint16]uint32{}}
-}
-
-func (s *shelf) options(o *Options) { o.History = s }
-
-func (s *shelf) keep(records []wire.Record) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range records {
-		s.records[r.Sensor] = append(s.records[r.Sensor], r)
-	}
-}
-
-// lose forgets numbers of a sensor.
-func (s *shelf) lose(sensor uint16, from, to uint32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var kept []wire.Record
-	for _, r := range s.records[sensor] {
-		if r.Seq < from || r.Seq > to {
-			kept = append(kept, r)
-		}
-	}
-	s.records[sensor], s.lost[sensor] = kept, to
-}
-
-func (s *shelf) Kept(sensor uint16, after uint32) uint32 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return max(after, s.lost[sensor]) + 1
-}
-
-func (s *shelf) Oldest(sensor uint16) (uint32, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if all := s.records[sensor]; len(all) > 0 {
-		return all[0].Seq, true
-	}
-	return 0, false
-}
-
-func (s *shelf) read(sensor uint16, want func(wire.Record) bool) func() ([]wire.Record, error) {
-	n := 0
-	return func() (batch []wire.Record, err error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.fail != nil {
-			return nil, s.fail
-		}
-		all := s.records[sensor]
-		for ; n < len(all) && len(batch) < 100; n++ {
-			if r := all[n]; want(r) {
-				r.Flags |= wire.Historical
-				batch = append(batch, r)
-			}
-		}
-		if len(batch) == 0 {
-			err = io.EOF
-		}
-		return batch, err
-	}
-}
-
-func (s *shelf) Since(sensor uint16, after uint32) func() ([]wire.Record, error) {
-	return s.read(sensor, func(r wire.Record) bool { return wire.Before(after, r.Seq) })
-}
-
-// Follow marks blocks of a hundred records.
-func (s *shelf) Follow(sensor uint16, from, mark int64, after uint32) func() ([]wire.Record, int64, error) {
-	n := max(int(mark)-1, 0) * 100
-	return func() (batch []wire.Record, at int64, err error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.fail != nil {
-			return nil, 0, s.fail
-		}
-		for all := s.records[sensor]; n < len(all) && (len(batch) == 0 || n%100 > 0); n++ {
-			at = int64(n)/100 + 1
-			if r := all[n]; r.UnixMilli >= from && (at != mark || wire.Before(after, r.Seq)) {
-				r.Flags |= wire.Historical
-				batch = append(batch, r)
-			}
-		}
-		if len(batch) == 0 {
-			err = io.EOF
-		}
-		return batch, at, err
-	}
-}
-
 // kept publishes n ticks that are kept.
-func (s *testServer) kept(log *shelf, n int) {
+func (s *testServer) kept(log *fakeHistory, n int) {
 	for range n {
 		var records []wire.Record
 		for i := range s.opts.Sensors {
@@ -235,7 +133,7 @@ func TestResume(t *testing.T) {
 		{"all of it lost", "e1", map[string]uint32{"indoor": 20}, [2]uint32{7, 1006}, false, map[string]uint32{"indoor": 1007}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			log := newShelf()
+			log := newFakeHistory()
 			s := start(t, log.options)
 			s.kept(log, 900)
 			c := s.dial("/", wire.ReadingsV2)
@@ -277,7 +175,7 @@ func (s *testServer) wantAccounts() {
 }
 
 func TestResumeIsRefused(t *testing.T) {
-	log := newShelf()
+	log := newFakeHistory()
 	s := start(t, log.options)
 	s.kept(log, 10)
 	v2, v1 := s.dial("/", wire.ReadingsV2), s.dial("/")
@@ -302,7 +200,7 @@ func TestResumeIsRefused(t *testing.T) {
 
 // What is lost during the replay is named as well.
 func TestLossDuringReplay(t *testing.T) {
-	log := newShelf()
+	log := newFakeHistory()
 	s := start(t, log.options)
 	s.kept(log, 2000)
 	c := s.dial("/sensors/indoor", wire.ReadingsV2)
@@ -330,7 +228,7 @@ func TestLossDuringReplay(t *testing.T) {
 
 // A later subscription takes the place of the lanes that are under way.
 func TestResumeAnew(t *testing.T) {
-	log := newShelf()
+	log := newFakeHistory()
 	s := start(t, log.options)
 	s.kept(log, 20_000)
 	c := s.dial("/", wire.ReadingsV2)
@@ -378,7 +276,7 @@ func TestResumeAnew(t *testing.T) {
 }
 
 func TestResumeAsJSON(t *testing.T) {
-	log := newShelf()
+	log := newFakeHistory()
 	s := start(t, log.options)
 	s.kept(log, 3)
 	c := s.dial("/sensors/indoor", wire.ReadingsJSON)
@@ -392,7 +290,7 @@ func TestResumeAsJSON(t *testing.T) {
 
 // Clients that stall, resume, and leave while ticks go on: each account closes.
 func TestRandomReplays(t *testing.T) {
-	log := newShelf()
+	log := newFakeHistory()
 	s := start(t, log.options)
 	s.kept(log, 3000)
 	rnd := rand.New(rand.NewPCG(5, 6))
@@ -435,7 +333,7 @@ func BenchmarkReplay(b *testing.B) {
 	const readings = 200_000
 	for _, protocol := range []string{wire.ReadingsV1, wire.ReadingsV2} {
 		b.Run(protocol, func(b *testing.B) {
-			log := newShelf()
+			log := newFakeHistory()
 			s := start(b, log.options)
 			for seq := range uint32(readings) {
 				log.records[0] = append(log.records[0], wire.Record{Seq: seq + 7, Reading: wire.Reading{UnixMilli: int64(seq)}})

@@ -12,7 +12,7 @@ import (
 // Readings v1 since a time: one lane, in order, without a hole and without a double,
 // while ticks go on.
 func TestSinceOnV1(t *testing.T) {
-	log := newShelf()
+	log := newFakeHistory()
 	s := start(t, log.options)
 	s.kept(log, 5000)
 	for _, tt := range []struct {
@@ -60,7 +60,7 @@ func TestSinceOnV1(t *testing.T) {
 // A clock that was set back among what is kept: each reading comes once, in the
 // order in which they were made, however often the log is opened anew.
 func TestSinceAndAClockSetBack(t *testing.T) {
-	log := newShelf()
+	log := newFakeHistory()
 	s := start(t, log.options)
 	s.broadcaster.replayTime = 0 // a batch at a time
 	var want []int64
