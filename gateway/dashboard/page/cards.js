@@ -2,11 +2,14 @@
 // A sensor's newest value, and what there is to say about it.
 
 import { copy, find, mark, text } from "./dom.js";
-import { age, count, humidity, temperature, trend } from "./format.js";
-import { cause } from "./readings.js";
+import { age, count, measured, trend } from "./format.js";
+import { cause, quantities } from "./readings.js";
 
 /** @typedef {import("./sensor.js").Sensor} Sensor */
 /** @typedef {import("./sensor.js").State} State */
+
+/** @type {Record<string, string>} quantities for people */
+const NAMES = { temperature: "Temperature", humidity: "Humidity", pressure: "Air pressure", co2: "CO₂" };
 
 export class Card {
   /** @param {Sensor} sensor */
@@ -15,6 +18,14 @@ export class Card {
     this.element = copy("sensor");
     text(find(this.element, "h2"), sensor.info.name);
     text(find(this.element, ".model"), sensor.info.model);
+    const places = [...this.element.querySelectorAll("dl > div")], measures = quantities(sensor.info);
+    places.slice(measures.length).forEach((place) => place.remove());
+    /** @type {[quantity: string, value: any][]} where the values stand */
+    this.values = measures.map(({ quantity, unit }, i) => {
+      text(find(places[i], "dt"), NAMES[quantity] ?? quantity);
+      text(find(places[i], ".unit"), unit);
+      return [quantity, find(places[i], ".value")];
+    });
     const json = find(this.element, "a");
     json.href = `sensors/${encodeURIComponent(sensor.info.name)}`;
     json.setAttribute("aria-label", `${sensor.info.name}: newest reading as JSON`);
@@ -27,8 +38,7 @@ export class Card {
    */
   draw(now, connected, refresh) {
     const { sensor, element } = this, reading = sensor.good?.reading, state = sensor.state(now, connected);
-    text(find(element, ".temperature .value"), temperature(reading?.temperature ?? NaN));
-    text(find(element, ".humidity .value"), humidity(reading?.humidity ?? NaN));
+    for (const [quantity, value] of this.values) text(value, measured(quantity, reading?.[/** @type {"temperature"} */ (quantity)] ?? NaN));
     if (!mark(element, "state", state) && !refresh) return;
     const minute = sensor.minute();
     text(find(element, ".age"), valueAge(sensor, state, now));

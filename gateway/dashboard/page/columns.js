@@ -121,7 +121,7 @@ export class Columns {
       if (!this.good(i)) continue;
       for (const [n, line] of lines.entries()) {
         const { sum, min, max } = this.spans[n];
-        put(line, i, [sum[i] / this.counts[i], min[i], max[i]]);
+        put(line, i, min[i] <= max[i] ? [sum[i] / this.counts[i], min[i], max[i]] : nothing); // a thermometer has no humidity
         if (gap) for (let j = previous + 1; j < i; j++) put(line, j, nothing);
       }
       previous = i;

@@ -46,6 +46,7 @@ function held(name, ring, { from, to }) {
 
 /** As few digits as still say the same float32. @param {number} value */
 function short(value) {
+  if (Number.isNaN(value)) return ""; // not measured
   for (let digits = 6; digits < 9; digits++) {
     const text = Number(value.toPrecision(digits));
     if (Math.fround(text) === value) return String(text);

@@ -8,6 +8,12 @@ function fixed(n, digits) {
   return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
+/** @type {Record<string, number>} decimals of a quantity where they are not two */
+const DECIMALS = { humidity: 1, co2: 0 };
+
+/** A value of a quantity. @param {string} quantity @param {number} value */
+export const measured = (quantity, value) => fixed(value, DECIMALS[quantity] ?? 2);
+
 /** °C with two decimals. @param {number} celsius */
 export const temperature = (celsius) => fixed(celsius, 2);
 

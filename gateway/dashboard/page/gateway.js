@@ -38,11 +38,12 @@ import { SUBPROTOCOL, decode } from "./readings.js";
 import { Sequence } from "./sequence.js";
 
 export { backoff } from "./link.js";
-export { cause, decode } from "./readings.js";
+export { cause, decode, quantities } from "./readings.js";
 
 /**
  * @typedef {import("./readings.js").Reading & {name: string}} Reading with its sensor's name
- * @typedef {{id: number, name: string, model: string, interval_ms: number, next_seq: number, primary?: boolean}} SensorInfo
+ * @typedef {{id: number, name: string, model: string, interval_ms: number, next_seq: number, primary?: boolean,
+ *   values?: import("./readings.js").Quantity[]}} SensorInfo; without values it measures temperature and humidity
  * @typedef {{target: string, running: boolean, speed: number, direction: "forward" | "reverse", reason: string, by: string,
  *   ts: number, holder?: string, latched?: boolean, fault?: string, reversible?: boolean, proportional?: boolean,
  *   interlocks?: {condition: string, holds: boolean}[]}} MotorState what is left out is not so
@@ -283,7 +284,7 @@ export class Gateway extends Link {
 
   /** @param {string | ArrayBuffer} data */
   received(data) {
-    if (typeof data !== "string") return this.#readings(decode(data));
+    if (typeof data !== "string") return this.#readings(decode(data, this.hello?.sensors));
     const { type, id, payload } = JSON.parse(data);
     if (id !== undefined) this.#answer(id, type === "error" ? new GatewayError(payload.code, payload.message) : payload);
     else if (type === "hello") this.#greet(payload);

@@ -6,6 +6,7 @@ import { Card } from "./cards.js";
 import { base, gateway, part } from "./core.js";
 import { get, mark, text } from "./dom.js";
 import { age, count, wait } from "./format.js";
+import { quantities } from "./readings.js";
 import { Sensor, patience } from "./sensor.js";
 
 /** @typedef {import("./gateway.js").Hello} Hello */
@@ -51,7 +52,8 @@ function greet(hello) {
   const before = cards;
   cards = new Map(hello.sensors.map((info) => {
     const known = before.get(info.name);
-    const same = known && known.sensor.info.model === info.model && known.sensor.info.interval_ms === info.interval_ms;
+    const same = known && known.sensor.info.model === info.model && known.sensor.info.interval_ms === info.interval_ms &&
+      String(quantities(known.sensor.info).map(({ quantity }) => quantity)) === String(quantities(info).map(({ quantity }) => quantity));
     return [info.name, same ? known : new Card(new Sensor(info))];
   }));
   if (String([...cards.keys()]) !== String([...before.keys()]) || [...cards].some(([name, card]) => before.get(name) !== card)) {

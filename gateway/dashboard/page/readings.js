@@ -18,33 +18,47 @@ const OTHER = 255;
  * @property {boolean} conflated one of few that stand for several
  * @property {number} fault why the measurement failed, 0 if it did not; see {@link cause}
  * @property {number} seq number of the tick: 32 bits, wraps
- * @property {number} temperature °C, NaN if failed
- * @property {number} humidity % relative, NaN if failed
+ * @property {number} [temperature] °C; each value has the name of its quantity and is NaN if failed or not measured
+ * @property {number} [humidity] % relative
+ * @property {number} [pressure] hPa
+ * @property {number} [co2] ppm
  * @property {number} time of the measurement, Unix milliseconds on the gateway's clock
  */
 
+/** @typedef {{quantity: string, unit: string}} Quantity what a value is */
+
+/** @type {Quantity[]} of a sensor that does not say what it measures */
+const CLIMATE = [{ quantity: "temperature", unit: "°C" }, { quantity: "humidity", unit: "%" }];
+
+/** What the values of a sensor in hello are, one or two. @param {{values?: Quantity[]} | undefined} info @returns {Quantity[]} */
+export const quantities = (info) => (info?.values?.length ? info.values.slice(0, 2) : CLIMATE);
+
+/** Whether a sensor measures temperature, and humidity or nothing else. @param {{values?: Quantity[]} | undefined} info */
+export const measuresClimate = (info) => quantities(info).every(({ quantity }, i) => quantity === CLIMATE[i].quantity);
+
 /**
- * The readings of one binary message of readings.v2, in its order.
+ * The readings of one binary message of readings.v2, in its order, their values
+ * named as the sensors of hello say: temperature and humidity where they do not.
  * @param {ArrayBuffer} message
+ * @param {{id: number, values?: Quantity[]}[]} [sensors]
  * @returns {Reading[]}
  */
-export function decode(message) {
+export function decode(message, sensors = []) {
   if (message.byteLength === 0 || message.byteLength % RECORD_SIZE !== 0) {
     throw new RangeError(`message of ${message.byteLength} bytes, want a multiple of ${RECORD_SIZE}`);
   }
   const view = new DataView(message);
   return Array.from({ length: message.byteLength / RECORD_SIZE }, (_, i) => {
-    const at = i * RECORD_SIZE, flags = view.getUint8(at + 2);
+    const at = i * RECORD_SIZE, sensor = view.getUint16(at), flags = view.getUint8(at + 2);
     return {
-      sensor: view.getUint16(at),
+      sensor,
       simulated: (flags & SIMULATED) !== 0,
       unsynced: (flags & UNSYNCED) !== 0,
       historical: (flags & HISTORICAL) !== 0,
       conflated: (flags & CONFLATED) !== 0,
       fault: view.getUint8(at + 3) || faultOfFloat(view.getUint32(at + 8)),
       seq: view.getUint32(at + 4),
-      temperature: view.getFloat32(at + 8),
-      humidity: view.getFloat32(at + 12),
+      ...Object.fromEntries(quantities(sensors.find(({ id }) => id === sensor)).map(({ quantity }, n) => [quantity, view.getFloat32(at + 8 + 4 * n)])),
       time: Number(view.getBigInt64(at + 16)),
     };
   });

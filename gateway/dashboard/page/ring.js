@@ -54,8 +54,8 @@ export class Ring {
     for (; i > 0 && this.times[this.at(i - 1)] > r.time; i--) this.#copy(this.at(i - 1), this.at(i)); // replayed: few are newer
     const at = this.at(i);
     this.times[at] = r.time;
-    this.temperatures[at] = r.temperature;
-    this.humidities[at] = r.humidity;
+    this.temperatures[at] = r.temperature ?? NaN;
+    this.humidities[at] = r.humidity ?? NaN;
     this.seqs[at] = r.seq;
     this.faults[at] = r.fault;
     this.conflated[at] = Number(r.conflated);

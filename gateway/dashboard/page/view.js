@@ -7,7 +7,7 @@ import { get, press, text } from "./dom.js";
 import { csv, download } from "./export.js";
 import { clock, humidity, temperature } from "./format.js";
 import { History } from "./history.js";
-import { cause } from "./readings.js";
+import { cause, measuresClimate } from "./readings.js";
 
 /** @typedef {import("./sensor.js").Sensor} Sensor */
 /** @typedef {import("./chart.js").View} View */
@@ -73,8 +73,9 @@ export class HistoryView {
     get("charts").addEventListener("blur", () => this.#charts.leave());
   }
 
-  /** @param {Sensor[]} sensors */
-  begin(sensors) {
+  /** @param {Sensor[]} all of them; the charts show those that measure temperature and humidity */
+  begin(all) {
+    const sensors = all.filter(({ info }) => measuresClimate(info));
     const fresh = sensors.length !== this.#sensors.length || sensors.some((s, i) => s !== this.#sensors[i]);
     this.#sensors = sensors;
     if (fresh) {
@@ -204,8 +205,11 @@ export class HistoryView {
 /** The newest reading in words. @param {Sensor} sensor @returns {[string, string, string]} */
 function newest({ good, fault }) {
   if (fault) return ["–", "–", `failed: ${cause(fault).words}`];
-  return good ? [`${temperature(good.reading.temperature)} °C`, `${humidity(good.reading.humidity)} %`, ""] : ["–", "–", "no reading yet"];
+  return good ? [inUnit(temperature(good.reading.temperature ?? NaN), "°C"), inUnit(humidity(good.reading.humidity ?? NaN), "%"), ""] : ["–", "–", "no reading yet"];
 }
+
+/** A value with its unit, unless there is none. @param {string} value @param {string} unit */
+const inUnit = (value, unit) => (value === "–" ? value : `${value} ${unit}`);
 
 /** What there is at a time in words. @param {Columns} columns @param {number} time @param {number} interval ms @returns {[string, string, string]} */
 function at(columns, time, interval) {
@@ -217,7 +221,7 @@ function at(columns, time, interval) {
     return form(min[i]) === form(max[i]) ? mean : `${mean} (${form(min[i])} … ${form(max[i])})`;
   };
   const trouble = failed[i] ? `${counts[i] ? `${failed[i]} of ${counts[i] + failed[i]} failed` : "failed"}: ${cause(faults[i]).words}` : "";
-  return counts[i] ? [`${value(0, temperature)} °C`, `${value(1, humidity)} %`, trouble] : ["–", "–", trouble];
+  return counts[i] ? [inUnit(value(0, temperature), "°C"), inUnit(value(1, humidity), "%"), trouble] : ["–", "–", trouble];
 }
 
 /** @param {number} time @param {number} step */

@@ -24,6 +24,16 @@ test("decodes every golden record as the gateway writes it, alone and together",
   equal(decode(bytes(...golden.map((/** @type {any} */ g) => g.hex))), golden.map(meaning));
 });
 
+test("names values as hello does", () => {
+  const record = bytes("0001", "00", "00", "00000007", "447d5000", "c0600000", "00000000000003e8"); // 1013.25, -3.5
+  const sensors = (/** @type {string[]} */ ...names) => [{ id: 0 }, { id: 1, values: names.map((quantity) => ({ quantity, unit: "" })) }];
+  const { temperature, humidity, pressure, co2 } = decode(record, sensors("pressure", "temperature"))[0];
+  equal([temperature, humidity, pressure, co2], [-3.5, undefined, 1013.25, undefined]);
+  equal(decode(record, sensors("co2"))[0].co2, 1013.25);
+  equal(Object.keys(decode(record, sensors("co2"))[0]).includes("temperature"), false);
+  for (const none of [undefined, [], [{ id: 1 }], sensors()]) equal(decode(record, none)[0].humidity, -3.5, "temperature and humidity where nothing is said");
+});
+
 test("reads the cause in a NaN's bits where nothing else says it", () => {
   for (const g of golden) equal(decode(bytes(g.hex.slice(0, 6), "00", g.hex.slice(8)))[0].fault, g.fault, g.name);
   equal([0x7fc00002, 0x7fc00000, 0xffffffff, 0x7fc10001, 0x7f800000, 0xff800000, 0x42290000].map(faultOfFloat), [2, 255, 255, 255, 0, 0, 0]);
