@@ -16,9 +16,9 @@ import (
 // Bus is an emulated I²C bus; any number of goroutines may use it. Like a real
 // one it carries one transaction at a time.
 type Bus struct {
-	name string
-	room *Room
-	seed uint64
+	name        string
+	environment *Environment
+	seed        uint64
 
 	turn chan struct{} // holds a token during a transaction. A channel, not a mutex: a test's clock goes on while goroutines wait for it
 
@@ -35,15 +35,15 @@ type device struct {
 	model    string
 	chip     chip
 	chance   *rand.Rand // its noise and which bits get corrupted
-	ailments ailments
-	had      [len(illnesses)]int64 // flaky mode: how many cycles' illnesses it had
+	failures failures
+	had      [len(flakyFailures)]int64 // flaky mode: how many cycles' flakyFailures it had
 }
 
 // NewBus returns a bus without chips, open. The seed decides the chips' noise
 // and what fails in flaky mode; name is what errors call it, such as "bus 1".
-func NewBus(name string, room *Room, seed uint64) *Bus {
+func NewBus(name string, environment *Environment, seed uint64) *Bus {
 	return &Bus{
-		name: name, room: room, seed: seed,
+		name: name, environment: environment, seed: seed,
 		turn:    make(chan struct{}, 1),
 		closed:  make(chan struct{}),
 		devices: make(map[uint16]*device),
@@ -66,8 +66,8 @@ func (b *Bus) Add(model string, addr uint16, place Place) error {
 		return fmt.Errorf("%s 0x%02x on %s: address taken by %s", model, addr, b.name, d.model)
 	}
 	d := &device{model: model, chance: rand.New(rand.NewPCG(b.seed, uint64(addr)))}
-	p := &probe{room: b.room, place: place, chance: d.chance, frozen: func(now time.Time) bool {
-		_, frozen := d.ailments.strike(now, Freeze)
+	p := &probe{environment: b.environment, place: place, chance: d.chance, frozen: func(now time.Time) bool {
+		_, frozen := d.failures.strike(now, Freeze)
 		return frozen
 	}}
 	d.chip = m.make(p, uint32(mix(b.seed, uint64(addr))))
@@ -83,7 +83,7 @@ func (b *Bus) Inject(addr uint16, failures ...Failure) error {
 	if d == nil {
 		return fmt.Errorf("0x%02x on %s: no chip to fail", addr, b.name)
 	}
-	d.ailments.add(time.Now(), failures...)
+	d.failures.add(time.Now(), failures...)
 	return nil
 }
 
@@ -91,7 +91,7 @@ func (b *Bus) Inject(addr uint16, failures ...Failure) error {
 // is plugged in again. A transaction that stands goes on standing.
 func (b *Bus) Repair(addr uint16) {
 	if d, _ := b.at(addr); d != nil {
-		d.ailments.cure(time.Now())
+		d.failures.repair(time.Now())
 	}
 }
 
@@ -170,22 +170,22 @@ func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	}
 
 	now := time.Now()
-	b.fallIll(addr, d, now)
-	if powered := d.ailments.settle(now); !powered.IsZero() {
+	b.failIfDue(addr, d, now)
+	if powered := d.failures.settle(now); !powered.IsZero() {
 		d.chip.powerOn(powered)
 	}
 	for _, kind := range [...]Kind{Unplug, Vanish} {
-		if _, gone := d.ailments.strike(now, kind); gone {
+		if _, gone := d.failures.strike(now, kind); gone {
 			return noAck
 		}
 	}
-	if f, hangs := d.ailments.strike(now, Hang); hangs {
+	if f, hangs := d.failures.strike(now, Hang); hangs {
 		if !stand(f.For, closed) {
 			return busClosed
 		}
 		return timedOut
 	}
-	if f, stalls := d.ailments.strike(now, Stall); stalls && !stand(f.For, closed) {
+	if f, stalls := d.failures.strike(now, Stall); stalls && !stand(f.For, closed) {
 		return busClosed
 	}
 	return b.transfer(d, addr, w, r, closed)
@@ -212,14 +212,14 @@ func (b *Bus) transfer(d *device, addr uint16, w, r []byte, closed <-chan struct
 		return noAck
 	}
 	if answer.data {
-		if _, corrupt := d.ailments.strike(now, Corrupt); corrupt {
+		if _, corrupt := d.failures.strike(now, Corrupt); corrupt {
 			d.chip.corrupt(r, d.chance)
 		}
 	}
-	if _, ones := d.ailments.strike(now, Ones); ones {
+	if _, ones := d.failures.strike(now, Ones); ones {
 		fill(r, 0xFF)
 	}
-	if _, zeros := d.ailments.strike(now, Zeros); zeros {
+	if _, zeros := d.failures.strike(now, Zeros); zeros {
 		fill(r, 0x00)
 	}
 	return nil

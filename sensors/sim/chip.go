@@ -40,11 +40,11 @@ var models = map[string]struct {
 
 // A probe is the part of a chip that feels the air.
 type probe struct {
-	room   *Room
-	place  Place
-	chance *rand.Rand
-	frozen func(now time.Time) bool // asked once for each measurement
-	last   Air                      // what was felt last; zero: nothing yet
+	environment *Environment
+	place       Place
+	chance      *rand.Rand
+	frozen      func(now time.Time) bool // asked once for each measurement
+	last        Air                      // what was felt last; zero: nothing yet
 }
 
 // sample returns the air as it was felt at the time at, with noise whose
@@ -54,7 +54,7 @@ func (p *probe) sample(now, at time.Time, sigma Air) Air {
 	if p.frozen(now) && p.last != (Air{}) {
 		return p.last
 	}
-	air := p.room.At(p.place, at)
+	air := p.environment.At(p.place, at)
 	air.Temperature += sigma.Temperature * p.chance.NormFloat64()
 	air.Humidity += sigma.Humidity * p.chance.NormFloat64()
 	air.Humidity = min(max(air.Humidity, 0), 100)

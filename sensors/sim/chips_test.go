@@ -40,7 +40,7 @@ func TestSHT3xSingleShot(t *testing.T) {
 				time.Sleep(tt.takes - time.Nanosecond)
 				refused(t, b, sht, nil, 6)
 				time.Sleep(time.Nanosecond)
-				checkSHT(t, get(t, b, sht, nil, 6), sim.NewRoom(1).At(sim.Indoor, done))
+				checkSHT(t, get(t, b, sht, nil, 6), sim.NewEnvironment(1).At(sim.Indoor, done))
 				refused(t, b, sht, nil, 6) // it is read once
 			})
 		})
@@ -55,7 +55,7 @@ func TestSHT3xStretching(t *testing.T) {
 		if d := time.Since(start); d != 15*ms {
 			t.Errorf("held the clock for %v", d)
 		}
-		checkSHT(t, r, sim.NewRoom(1).At(sim.Indoor, time.Now()))
+		checkSHT(t, r, sim.NewEnvironment(1).At(sim.Indoor, time.Now()))
 	})
 }
 
@@ -72,7 +72,7 @@ func TestSHT3xPeriodic(t *testing.T) {
 		refused(t, b, sht, fetch, 6) // nothing new
 		time.Sleep(350 * ms)         // three more, of which the newest counts
 		r := get(t, b, sht, fetch, 6)
-		checkSHT(t, r, sim.NewRoom(1).At(sim.Indoor, start.Add(306*ms)))
+		checkSHT(t, r, sim.NewEnvironment(1).At(sim.Indoor, start.Add(306*ms)))
 		if bytes.Equal(first, r) {
 			t.Error("measured the same twice")
 		}
@@ -150,7 +150,7 @@ func TestAHT20(t *testing.T) {
 		}
 		h := uint32(r[1])<<12 | uint32(r[2])<<4 | uint32(r[3])>>4
 		v := uint32(r[3]&15)<<16 | uint32(r[4])<<8 | uint32(r[5])
-		air := sim.NewRoom(1).At(sim.Outdoor, done)
+		air := sim.NewEnvironment(1).At(sim.Outdoor, done)
 		within(t, "temperature", float64(v)/(1<<20)*200-50, air.Temperature, 0.1)
 		within(t, "humidity", float64(h)/(1<<20)*100, air.Humidity, 0.2)
 

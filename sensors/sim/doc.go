@@ -1,5 +1,5 @@
 // Package sim emulates an I²C bus, with chips emulated at register level in an
-// emulated room. It takes the place of the real bus and of nothing above it:
+// emulated environment. It takes the place of the real bus and of nothing above it:
 // the same drivers talk to it, and it answers as the chips' datasheets say,
 // with their conversion times, checksums, calibration words and noise, and
 // with their faults when asked for.

@@ -13,7 +13,7 @@ import (
 	"sensorgateway/sensors/sim"
 )
 
-// periph's drivers read what the room says: on average of a few readings
+// periph's drivers read what the environment says: on average of a few readings
 // within the chip's resolution, and each within its noise.
 func TestPeriphDrivers(t *testing.T) {
 	for _, tt := range []struct {
@@ -46,7 +46,7 @@ func TestPeriphDrivers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // whose clock begins in January
 				const seed, readings = 11, 50
-				room := sim.NewRoom(seed)
+				environment := sim.NewEnvironment(seed)
 				dev := tt.open(t, newBus(t, seed))
 				coldest, warmest := math.Inf(1), math.Inf(-1)
 				for range 2 * 24 {
@@ -56,7 +56,7 @@ func TestPeriphDrivers(t *testing.T) {
 						if err := dev.Sense(&e); err != nil {
 							t.Fatal(err)
 						}
-						air := room.At(sim.Outdoor, time.Now())
+						air := environment.At(sim.Outdoor, time.Now())
 						dt := e.Temperature.Celsius() - air.Temperature
 						dh := float64(e.Humidity)/float64(physic.PercentRH) - air.Humidity
 						dp := float64(e.Pressure)/float64(physic.Pascal) - air.Pressure

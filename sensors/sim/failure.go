@@ -35,25 +35,25 @@ type Failure struct {
 	Count int
 }
 
-// ailment is a failure under way.
-type ailment struct {
+// activeFailure is a failure that has begun.
+type activeFailure struct {
 	Failure
 	end time.Time // zero: not yet known
 }
 
-func (a *ailment) over(now time.Time) bool { return !a.end.IsZero() && !now.Before(a.end) }
+func (a *activeFailure) over(now time.Time) bool { return !a.end.IsZero() && !now.Before(a.end) }
 
-// ailments are those of one chip; injecting them may happen at any moment.
-type ailments struct {
+// failures are those of one chip; they may be added at any moment.
+type failures struct {
 	mu   sync.Mutex
-	list []ailment
+	list []activeFailure
 }
 
-func (a *ailments) add(now time.Time, failures ...Failure) {
+func (a *failures) add(now time.Time, failures ...Failure) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, f := range failures {
-		n := ailment{Failure: f}
+		n := activeFailure{Failure: f}
 		switch {
 		case f.Kind == Stall || f.Kind == Hang:
 			n.Count = max(f.Count, 1)
@@ -64,8 +64,8 @@ func (a *ailments) add(now time.Time, failures ...Failure) {
 	}
 }
 
-// cure ends them all.
-func (a *ailments) cure(now time.Time) {
+// repair ends them all.
+func (a *failures) repair(now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := range a.list {
@@ -77,10 +77,10 @@ func (a *ailments) cure(now time.Time) {
 
 // settle forgets those that are over. It returns when the chip got its power
 // back, if it did.
-func (a *ailments) settle(now time.Time) (powered time.Time) {
+func (a *failures) settle(now time.Time) (powered time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.list = slices.DeleteFunc(a.list, func(n ailment) bool {
+	a.list = slices.DeleteFunc(a.list, func(n activeFailure) bool {
 		if !n.over(now) {
 			return false
 		}
@@ -93,7 +93,7 @@ func (a *ailments) settle(now time.Time) (powered time.Time) {
 }
 
 // strike reports whether a failure of this kind shows now, and counts it.
-func (a *ailments) strike(now time.Time, kind Kind) (Failure, bool) {
+func (a *failures) strike(now time.Time, kind Kind) (Failure, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := range a.list {

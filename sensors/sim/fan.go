@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	fanCooling = 6.0             // °C by which a fan at full speed cools the room in the end
+	fanCooling = 6.0             // °C by which a fan at full speed cools the inside in the end
 	fanTime    = 5 * time.Second // after which 63 % of that is done
 )
 
-// fan is what makes the room cooler, and warmer again when it stops.
+// fan is what makes the inside cooler, and warmer again when it stops.
 type fan struct {
 	mu    sync.Mutex
 	speed float64   // 0…1, since
@@ -19,11 +19,11 @@ type fan struct {
 	was   float64   // °C
 }
 
-// SetFan runs the room's fan at a speed, 0…1, from now on. A fan that is
+// SetFan runs the fan at a speed, 0…1, from now on. A fan that is
 // switched on and off quickly, as by PWM, has the effect of its mean speed.
-func (r *Room) SetFan(speed float64) {
+func (e *Environment) SetFan(speed float64) {
 	now := time.Now()
-	f := &r.fan
+	f := &e.fan
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.was, f.since, f.speed = f.at(now), now, speed

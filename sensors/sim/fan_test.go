@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-func TestFanCoolsTheRoomWithinSeconds(t *testing.T) {
+func TestFanCoolsTheInsideWithinSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, still := NewRoom(1), NewRoom(1)
+		r, still := NewEnvironment(1), NewEnvironment(1)
 		cooling := func() float64 {
 			now := time.Now()
 			if out := r.At(Outdoor, now).Temperature - still.At(Outdoor, now).Temperature; out != 0 {

@@ -2,8 +2,8 @@ package sim
 
 import "time"
 
-// Flaky mode goes in cycles: each chip has every illness once a cycle, at
-// about the same moment in it. So the onsets of an illness are at most
+// Flaky mode goes in cycles: each chip has every failure once a cycle, at
+// about the same moment in it. So the onsets of a failure are at most
 // flakyCycle+flakyJitter apart, and any ten seconds hold a whole one of those
 // that last up to 0.8 s, and more than half of a freeze, which a driver needs
 // a while to notice.
@@ -13,9 +13,9 @@ const (
 	flakyPhase  = time.Second            // a chip's cycle begins later than the bus's by up to this
 )
 
-// illnesses are what a chip has in a cycle, and when: apart, so that each
+// flakyFailures are what a chip has in a cycle, and when: apart, so that each
 // shows as what it is. The readings between, two thirds of all, are good.
-var illnesses = [...]struct {
+var flakyFailures = [...]struct {
 	Failure
 	onset time.Duration
 }{
@@ -42,44 +42,44 @@ type flaky struct {
 	stalls int64 // as device.had
 }
 
-// due reports whether an illness of who, an address, is due again, when it
-// had already struck in the first had cycles; if so it returns the new had.
-func (f *flaky) due(now time.Time, who, illness uint64, onset time.Duration, had int64) (int64, bool) {
+// due reports whether a failure of the chip at an address is due again. had is in
+// how many cycles the chip has had it; due returns it as it is afterwards.
+func (f *flaky) due(now time.Time, who, failure uint64, onset time.Duration, had int64) (int64, bool) {
 	who = mix(f.seed, who)
 	since := now.Sub(f.start) - onset - time.Duration(unit(who)*float64(flakyPhase))
 	if since < 0 {
 		return had, false
 	}
 	cycle := int64(since / flakyCycle)
-	late := time.Duration(unit(mix(mix(who, illness), uint64(cycle))) * float64(flakyJitter))
+	late := time.Duration(unit(mix(mix(who, failure), uint64(cycle))) * float64(flakyJitter))
 	if since%flakyCycle < late {
 		cycle--
 	}
 	return max(had, cycle+1), cycle >= had
 }
 
-// fallIll gives the chip at addr what is due at the time now. It is called
+// failIfDue gives the chip at addr what is due at the time now. It is called
 // within a transaction.
-func (b *Bus) fallIll(addr uint16, d *device, now time.Time) {
+func (b *Bus) failIfDue(addr uint16, d *device, now time.Time) {
 	b.mu.Lock()
 	f := b.flaky
 	b.mu.Unlock()
 	if f == nil {
 		return
 	}
-	for i, illness := range illnesses {
-		var ill bool
-		if d.had[i], ill = f.due(now, uint64(addr), uint64(i), illness.onset, d.had[i]); ill {
-			d.ailments.add(now, illness.Failure)
+	for i, failure := range flakyFailures {
+		var due bool
+		if d.had[i], due = f.due(now, uint64(addr), uint64(i), failure.onset, d.had[i]); due {
+			d.failures.add(now, failure.Failure)
 		}
 	}
 	const bus = 0 // an address that no chip has
-	var ill bool
-	if f.stalls, ill = f.due(now, bus, uint64(len(illnesses)), stallOnset, f.stalls); ill {
+	var due bool
+	if f.stalls, due = f.due(now, bus, uint64(len(flakyFailures)), stallOnset, f.stalls); due {
 		stall := Failure{Kind: Stall, For: shortStall}
 		if f.stalls%2 == 0 {
 			stall.For = longStall
 		}
-		d.ailments.add(now, stall)
+		d.failures.add(now, stall)
 	}
 }

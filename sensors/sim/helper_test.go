@@ -19,7 +19,7 @@ const (
 // newBus returns a bus with one chip of each model.
 func newBus(t testing.TB, seed uint64) *sim.Bus {
 	t.Helper()
-	b := sim.NewBus("bus 1", sim.NewRoom(seed), seed)
+	b := sim.NewBus("bus 1", sim.NewEnvironment(seed), seed)
 	for _, chip := range []struct {
 		model string
 		addr  uint16

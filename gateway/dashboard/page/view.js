@@ -73,7 +73,7 @@ export class HistoryView {
     get("charts").addEventListener("blur", () => this.#charts.leave());
   }
 
-  /** @param {Sensor[]} all of them; the charts show those that measure temperature and humidity */
+  /** @param {Sensor[]} all sensors; the charts show those that measure temperature and humidity */
   begin(all) {
     const sensors = all.filter(({ info }) => measuresClimate(info));
     const fresh = sensors.length !== this.#sensors.length || sensors.some((s, i) => s !== this.#sensors[i]);

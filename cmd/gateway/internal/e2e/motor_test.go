@@ -98,7 +98,7 @@ func (o *motorClient) state(reason string) answer {
 	return o.until(func(a answer) bool { return a.Type == "state" && a.Payload.Reason == reason }, nil)
 }
 
-// A start cools the emulated room for all to see, and every way to lose an
+// A start cools the emulated environment for all to see, and every way to lose an
 // operator stops the motor, against the real binary.
 func TestMotor(t *testing.T) {
 	t.Parallel()

@@ -16,9 +16,9 @@ import (
 
 // Simulation is what --simulate asks for.
 type Simulation struct {
-	flaky bool
-	room  *sim.Room
-	seed  uint64
+	flaky       bool
+	environment *sim.Environment
+	seed        uint64
 }
 
 // ParseSimulation reads steady[:SEED] or flaky[:SEED]; "" is none.
@@ -37,7 +37,7 @@ func ParseSimulation(s string) (*Simulation, error) {
 			return nil, fmt.Errorf("%s: the seed is a whole number, such as --simulate=%s:42", s, mode)
 		}
 	}
-	asked.room = sim.NewRoom(asked.seed)
+	asked.environment = sim.NewEnvironment(asked.seed)
 	return asked, nil
 }
 
@@ -46,7 +46,7 @@ func ParseSimulation(s string) (*Simulation, error) {
 // is outdoors.
 func (s *Simulation) bus(cfg *config.Config) func(n int) (opener, error) {
 	return func(n int) (opener, error) {
-		b := sim.NewBus(bus.Name(n), s.room, s.seed+uint64(n))
+		b := sim.NewBus(bus.Name(n), s.environment, s.seed+uint64(n))
 		for _, chip := range cfg.Sensors {
 			if chip.Bus != n {
 				continue
@@ -84,7 +84,7 @@ func (s *Simulation) pins(cfg *config.Config) pins.Hardware {
 	}
 	emulated := pins.NewSim(func(pin string, duty float64) {
 		if pin == fan {
-			s.room.SetFan(duty)
+			s.environment.SetFan(duty)
 		}
 	})
 	if cfg.EStopPin != "" {

@@ -10,8 +10,8 @@ import (
 
 var aDay = time.Date(2026, 4, 20, 0, 0, 0, 0, time.UTC)
 
-func TestRoomIsAPureFunction(t *testing.T) {
-	a, b, other := sim.NewRoom(1), sim.NewRoom(1), sim.NewRoom(2)
+func TestEnvironmentIsAPureFunction(t *testing.T) {
+	a, b, other := sim.NewEnvironment(1), sim.NewEnvironment(1), sim.NewEnvironment(2)
 	differ := 0
 	for i := range 100 {
 		at := aDay.Add(time.Duration(i) * 1234 * time.Second)
@@ -26,16 +26,16 @@ func TestRoomIsAPureFunction(t *testing.T) {
 		}
 	}
 	if differ < 200 {
-		t.Errorf("another seed's room differs in %d of 200 moments only", differ)
+		t.Errorf("another seed's environment differs in %d of 200 moments only", differ)
 	}
 }
 
-func TestRoomStaysSensible(t *testing.T) {
+func TestEnvironmentStaysSensible(t *testing.T) {
 	coldest, warmest := math.Inf(1), math.Inf(-1)
 	for seed := range uint64(5) {
-		room := sim.NewRoom(seed)
+		environment := sim.NewEnvironment(seed)
 		for at := aDay; at.Before(aDay.AddDate(1, 0, 0)); at = at.Add(2 * time.Hour) {
-			out, in := room.At(sim.Outdoor, at), room.At(sim.Indoor, at)
+			out, in := environment.At(sim.Outdoor, at), environment.At(sim.Indoor, at)
 			coldest, warmest = min(coldest, out.Temperature), max(warmest, out.Temperature)
 			if out.Temperature < -25 || out.Temperature > 38 || in.Temperature < 20.9 || in.Temperature > 23.1 {
 				t.Fatalf("seed %d at %v: %.1f °C outside, %.1f °C inside", seed, at, out.Temperature, in.Temperature)
@@ -54,20 +54,20 @@ func TestRoomStaysSensible(t *testing.T) {
 }
 
 // The day is the local one, and the humidity goes against the temperature.
-func TestRoomOutdoorFollowsTheDay(t *testing.T) {
+func TestEnvironmentOutdoorFollowsTheDay(t *testing.T) {
 	zone := time.FixedZone("UTC+9", 9*3600)
-	room := sim.NewRoom(3)
+	environment := sim.NewEnvironment(3)
 	var afternoon, night, temps, humidities []float64
 	for day := range 60 {
 		midnight := time.Date(2026, 5, 1+day, 0, 0, 0, 0, zone)
-		afternoon = append(afternoon, room.At(sim.Outdoor, midnight.Add(15*time.Hour)).Temperature)
-		night = append(night, room.At(sim.Outdoor, midnight.Add(3*time.Hour)).Temperature)
+		afternoon = append(afternoon, environment.At(sim.Outdoor, midnight.Add(15*time.Hour)).Temperature)
+		night = append(night, environment.At(sim.Outdoor, midnight.Add(3*time.Hour)).Temperature)
 	}
 	if d := mean(afternoon) - mean(night); d < 4 || d > 13 {
 		t.Errorf("afternoons are %.1f °C warmer than nights", d)
 	}
 	for i := range 48 {
-		air := room.At(sim.Outdoor, aDay.Add(time.Duration(i)*30*time.Minute))
+		air := environment.At(sim.Outdoor, aDay.Add(time.Duration(i)*30*time.Minute))
 		temps, humidities = append(temps, air.Temperature), append(humidities, air.Humidity)
 	}
 	if c := correlation(temps, humidities); c > -0.5 {
@@ -75,16 +75,16 @@ func TestRoomOutdoorFollowsTheDay(t *testing.T) {
 	}
 }
 
-func TestRoomIsAliveAndSmooth(t *testing.T) {
+func TestEnvironmentIsAliveAndSmooth(t *testing.T) {
 	const step = 100 * time.Millisecond
 	for _, place := range []sim.Place{sim.Outdoor, sim.Indoor} {
 		var wander []float64
 		for seed := range uint64(20) {
-			room := sim.NewRoom(seed)
+			environment := sim.NewEnvironment(seed)
 			low, high := math.Inf(1), math.Inf(-1)
-			before := room.At(place, aDay)
+			before := environment.At(place, aDay)
 			for at := aDay.Add(step); at.Before(aDay.Add(time.Minute)); at = at.Add(step) {
-				air := room.At(place, at)
+				air := environment.At(place, at)
 				if d := math.Abs(air.Temperature - before.Temperature); d > 0.02 {
 					t.Fatalf("place %d, seed %d: jumps by %.3f °C in %v", place, seed, d, step)
 				}
@@ -102,17 +102,17 @@ func TestRoomIsAliveAndSmooth(t *testing.T) {
 	}
 }
 
-func TestRoomAllocatesNothing(t *testing.T) {
-	room := sim.NewRoom(1)
-	if n := testing.AllocsPerRun(100, func() { room.At(sim.Indoor, aDay) }); n != 0 {
+func TestEnvironmentAllocatesNothing(t *testing.T) {
+	environment := sim.NewEnvironment(1)
+	if n := testing.AllocsPerRun(100, func() { environment.At(sim.Indoor, aDay) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
-func BenchmarkRoom(b *testing.B) {
-	room := sim.NewRoom(1)
+func BenchmarkEnvironment(b *testing.B) {
+	environment := sim.NewEnvironment(1)
 	for b.Loop() {
-		room.At(sim.Indoor, aDay)
+		environment.At(sim.Indoor, aDay)
 	}
 }
 
