@@ -88,13 +88,13 @@ func (g *running) build() (err error) {
 	return nil
 }
 
-// close releases what build has made, in the reverse order. What has run has ended.
+// close releases what build has made, the motors first. What has run has ended.
 func (g *running) close() {
+	g.motors.Off()
 	for _, l := range g.sockets {
 		_ = l.Close() // most often the server has closed it
 	}
 	g.buses.Close()
-	g.motors.Off()
 }
 
 // tasks are what runs, in the order in which it starts. It stops from the outside

@@ -16,6 +16,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/logging"
 	"sensorgateway/cmd/gateway/internal/phrase"
+	"sensorgateway/gateway"
 	"sensorgateway/gateway/motor"
 	"sensorgateway/wire"
 )
@@ -85,7 +86,7 @@ const (
 // Limits of what a file can ask for.
 const (
 	maxConfigSize = 1 << 20 // bytes
-	maxSensors    = 64
+	maxSensors    = gateway.MaxSensors
 	maxMotors     = 32
 	maxBus        = 255
 	maxInterval   = 24 * time.Hour
@@ -95,7 +96,7 @@ const (
 )
 
 // Parse checks data, the content of the file called name in errors,
-// against the chips there are. Any error is a [Error] with everything
+// against the chips there are. An error is an [Error] with everything
 // that is wrong.
 func Parse(name string, data []byte, chips map[string]Chip) (*Config, error) {
 	d := &decoder{file: name}

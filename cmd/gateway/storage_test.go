@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sensorgateway/cmd/gateway/internal/state"
+	"sensorgateway/gateway/history"
+	"sensorgateway/gateway/history/disk"
+	"sensorgateway/wire"
+)
+
+// hangingDisk is a directory whose files cannot be synced until it goes on.
+type hangingDisk struct {
+	*disk.Memory
+	on chan struct{}
+}
+
+func (d hangingDisk) Create(name string) (disk.File, error) {
+	f, err := d.Memory.Create(name)
+	return hangingFile{f, d.on}, err
+}
+
+type hangingFile struct {
+	disk.File
+	on chan struct{}
+}
+
+func (f hangingFile) Sync() error {
+	<-f.on
+	return f.File.Sync()
+}
+
+// newStorage returns a storage with two sensors, whose log is in fs.
+func newStorage(t *testing.T, fs history.FS, log *slog.Logger) *storage {
+	t.Helper()
+	written, err := history.Open(history.Options{FS: fs, Sensors: []string{"a", "b"}, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &storage{history: &storedReadings{Log: written}, latch: state.NewLatch("", log), guard: unguarded, dir: "/state", log: log}
+	s.state = state.Open(state.Options{Sensors: []state.Sensor{{Name: "a", Interval: time.Second}, {Name: "b", Interval: time.Second}}, Log: log})
+	s.history.Begin(s.state.Epoch(), s.state.First())
+	return s
+}
+
+// A disk that hangs delays the end of the gateway by diskTime, and by no more.
+func TestStorageEnds(t *testing.T) {
+	for _, hangs := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			d := hangingDisk{disk.NewMemory(), make(chan struct{})}
+			if !hangs {
+				close(d.on)
+			}
+			s := newStorage(t, d, slog.New(slog.NewTextHandler(&log, nil)))
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- s.run(ctx) }()
+			s.history.Tick([]wire.Record{{Sensor: 0}, {Sensor: 1}}, 0)
+			cancel()
+			begin := time.Now()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			took := time.Since(begin)
+			if want := diskTime; hangs && took != want || !hangs && took != 0 {
+				t.Errorf("hangs %v: ended after %v", hangs, took)
+			}
+			if said := strings.Contains(log.String(), "the disk hangs"); said != hangs {
+				t.Errorf("hangs %v, log: %s", hangs, log.String())
+			}
+			if hangs {
+				close(d.on)
+			}
+		})
+	}
+}
