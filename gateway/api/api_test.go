@@ -249,3 +249,17 @@ func TestOtherQuantitiesInQueries(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a client accepts, the answer has a format that there is, or none.
+func FuzzAccepted(f *testing.F) {
+	f.Add("text/csv;q=0.9, */*;q=0.1")
+	f.Add("application/octet-stream")
+	f.Add(";q=,,image/png;q=nan")
+	f.Fuzz(func(t *testing.T, header string) {
+		switch got := accepted([]string{header}); got {
+		case "", formatJSON, formatCSV, formatBinary:
+		default:
+			t.Errorf("%q: %q", header, got)
+		}
+	})
+}

@@ -54,3 +54,32 @@ func TestPongs(t *testing.T) {
 		}
 	}
 }
+
+// However a stream is cut into reads, the scanner finds the same.
+func FuzzScanner(f *testing.F) {
+	f.Add(append(masked(0x81, "text"), masked(0x88, "x")...), uint8(3))
+	f.Add([]byte{0x82, 0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 0x88, 0x81}, uint8(1))
+	f.Add([]byte{0x88, 0xFE, 0, 1, 0, 0, 0, 0, 0}, uint8(2))
+	f.Fuzz(func(t *testing.T, stream []byte, step uint8) {
+		var whole, cut scanner
+		want, wantErr := whole.scan(stream)
+		if want > len(stream) || wantErr == nil && want != len(stream) {
+			t.Fatalf("%d of %d bytes, %v", want, len(stream), wantErr)
+		}
+		total := 0
+		for rest := stream; len(rest) > 0; {
+			p := rest[:min(int(step)+1, len(rest))]
+			n, err := cut.scan(p)
+			if total += n; err != nil {
+				if total != want || err != wantErr {
+					t.Fatalf("in pieces: %d bytes, %v; whole: %d, %v", total, err, want, wantErr)
+				}
+				return
+			}
+			rest = rest[len(p):]
+		}
+		if total != want || wantErr != nil {
+			t.Fatalf("in pieces: %d bytes; whole: %d, %v", total, want, wantErr)
+		}
+	})
+}
