@@ -62,8 +62,7 @@ func Chips() map[string]Chip {
 	}
 }
 
-// sensor returns a Sensor that is nil if s is not to be used: a nil *T in an
-// interface would not be nil.
+// sensor keeps a nil *T from becoming a Sensor that is not nil.
 func sensor[T Sensor](s T, err error) (Sensor, error) {
 	if err != nil {
 		return nil, err

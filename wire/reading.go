@@ -54,7 +54,7 @@ func ParseReading(b []byte) (Reading, error) {
 	}, nil
 }
 
-// Flags say how a record was made.
+// Flags tell how a record came about.
 type Flags uint8
 
 const (

@@ -71,7 +71,7 @@ func (g *running) build() (err error) {
 	g.clock = g.newClock()
 	g.motors.SetClockSynced(g.clock.Synced)
 	g.storage, err = openStorage(storageOptions{
-		cfg: g.cfg, memory: g.memory, changed: g.storageChanged, evicted: g.historyEvicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
+		cfg: g.cfg, memory: g.memory, changed: g.storageChanged, latchChanged: g.storageChanged, evicted: g.historyEvicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
 	})
 	if err != nil {
 		return err
@@ -79,6 +79,7 @@ func (g *running) build() (err error) {
 	if by := g.storage.latch.By(); by != "" {
 		g.motors.EStop(by)
 	}
+	g.motors.SetLatch(g.storage.latch.Set)
 	g.sensors = g.sensorInfos()
 	g.first = newFirsts(len(g.sensors))
 	g.sampler = g.newSampler()
@@ -221,7 +222,7 @@ func (g *running) newMetrics() *metrics.Collector {
 		Version: version, Sensors: g.sensors, Host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
 		Lateness: g.sampler.Lateness(), Missed: g.sampler.Missed,
 		Clients: g.server.Clients, Frames: g.server.Frames, Accounts: g.server.Accounts,
-		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.Durable, Stored: g.storage.history.Size,
+		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.readingsDurable, EStopStored: g.storage.latch.Stored, Stored: g.storage.history.Size,
 	}
 	m := metrics.New(source)
 	for _, s := range g.motors.States() {

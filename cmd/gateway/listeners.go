@@ -12,7 +12,6 @@ import (
 func (g *running) listeners() []notify.Listener {
 	return []notify.Listener{
 		g.storage.state,   // no number is used before it is reserved
-		g.storage.latch,   // no e-stop is seen before it is on its way to the disk
 		g.storage.history, // no record is seen before it is in the log
 		g.first,
 		g.metrics,

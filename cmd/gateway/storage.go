@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -41,13 +43,14 @@ type storage struct {
 
 // storageOptions is what a storage is opened with.
 type storageOptions struct {
-	cfg      *config.Config
-	memory   string // directory of files in memory, see [state.Options]
-	changed  func(error)
-	evicted  func(history.Eviction)
-	newEpoch func(epoch string, next []uint32)
-	guard    guard
-	log      *slog.Logger
+	cfg          *config.Config
+	memory       string // directory of files in memory, see [state.Options]
+	changed      func(error)
+	latchChanged func(error)
+	evicted      func(history.Eviction)
+	newEpoch     func(epoch string, next []uint32)
+	guard        guard
+	log          *slog.Logger
 }
 
 // openStorage fails only if another gateway uses the directory. Whatever else is
@@ -58,7 +61,7 @@ func openStorage(o storageOptions) (*storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &storage{latch: state.NewLatch(dir, o.log), dir: dir, guard: o.guard, log: o.log}
+	s := &storage{latch: state.NewLatch(dir, o.latchChanged, o.log), dir: dir, guard: o.guard, log: o.log}
 	stored := history.Options{
 		MaxBytes: o.cfg.History.Size, MaxAge: o.cfg.History.Age, Boot: machine.BootID(), Log: o.log,
 		Changed: o.changed, Evicted: o.evicted,
@@ -77,7 +80,7 @@ func openStorage(o storageOptions) (*storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.history = &storedReadings{Log: log, inMemory: dir == ""}
+	s.history = &storedReadings{Log: log, inMemory: dir == "", latch: s.latch}
 	s.state = state.Open(state.Options{
 		Dir: dir, Lock: lock, Sensors: sensors, Numbers: s.history, Memory: o.memory, Boot: machine.BootID(), NewEpoch: o.newEpoch, Log: o.log,
 	})
@@ -115,13 +118,23 @@ type storedReadings struct {
 	notify.Nop
 	*history.Log
 	inMemory bool
+	latch    *state.Latch
 }
 
 // Tick stores the records. The listeners behind it may show them.
 func (r *storedReadings) Tick(records []wire.Record, offset int64) { r.Append(records, offset) }
 
-// Durable returns why readings are not stored durably, nil if they are.
+// Durable returns why the readings, or the e-stop's latch, are not stored durably,
+// nil if they are.
 func (r *storedReadings) Durable() error {
+	readings, latch := r.readingsDurable(), r.latch.Stored()
+	if readings != nil && latch != nil {
+		return fmt.Errorf("%w; %w", readings, latch)
+	}
+	return cmp.Or(readings, latch)
+}
+
+func (r *storedReadings) readingsDurable() error {
 	if r.inMemory {
 		return errors.New("readings are in memory only: there is no state directory")
 	}

@@ -43,7 +43,8 @@ func newStorage(t *testing.T, fs history.FS, log *slog.Logger) *storage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &storage{history: &storedReadings{Log: written}, latch: state.NewLatch("", log), guard: unguarded, dir: "/state", log: log}
+	latch := state.NewLatch("", func(error) {}, log)
+	s := &storage{history: &storedReadings{Log: written, latch: latch}, latch: latch, guard: unguarded, dir: "/state", log: log}
 	s.state = state.Open(state.Options{Sensors: []state.Sensor{{Name: "a", Interval: time.Second}, {Name: "b", Interval: time.Second}}, Log: log})
 	s.history.Begin(s.state.Epoch(), s.state.First())
 	return s

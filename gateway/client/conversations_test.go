@@ -131,12 +131,10 @@ func TestConversations(t *testing.T) {
 	}
 	for _, c := range file.Conversations {
 		t.Run(c.Name, func(t *testing.T) {
-			var rest atomic.Pointer[[]step] // each connection goes on where the one before ended
-			rest.Store(&c.Steps)
+			steps := c.Steps
 			var played atomic.Bool
 			bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *peer) {
-				steps := p.play(*rest.Load())
-				if rest.Store(&steps); steps == nil {
+				if steps = p.play(steps); steps == nil {
 					played.Store(true)
 					p.wait()
 				}

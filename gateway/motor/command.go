@@ -38,16 +38,18 @@ func (c *Controller) Command(cl Client, cmd wire.Command) (wire.Ack, error) {
 	defer c.poke()
 	unsynced := cmd.Expires != nil && c.synced != nil && !c.synced()
 	ack, err := c.command(cl, cmd, unsynced)
+	if (cmd.Action == wire.EStop || cmd.Action == wire.Reset) && err == nil && !c.stored() {
+		ack.Kept = new(bool)
+	}
 	if !unsynced {
 		return ack, err
 	}
-	synced := false
 	if err != nil {
 		refused := wire.AsError(err)
-		refused.ClockSynced = &synced
+		refused.ClockSynced = new(bool)
 		return ack, refused
 	}
-	ack.ClockSynced = &synced
+	ack.ClockSynced = new(bool)
 	return ack, nil
 }
 

@@ -51,7 +51,8 @@ type Controller struct {
 	ready      chan struct{}
 	wake       chan struct{} // Run has new deadlines; size 1: one wake-up stands for all
 	input      func() (pressed bool, err error)
-	synced     func() bool // whether the system clock is synchronised; nil: always
+	store      func(latched bool, by string) (kept func() bool) // nil: the latch is not stored
+	synced     func() bool                                      // whether the system clock is synchronised; nil: always
 
 	// Whatever drives off waits for the present write to a pin, and for no other
 	// command: commands queue for mu one behind the other, and the first of the
@@ -61,13 +62,14 @@ type Controller struct {
 
 	mu sync.Mutex // guards all below; held over a decision and its writes to pins
 
-	motors  []*motor
-	byName  map[string]*motor
-	phase   phase
-	estop   bool   // latched
-	estopBy string // by whom
-	pressed bool   // the e-stop input, as last polled
-	repeats repeats
+	motors    []*motor
+	byName    map[string]*motor
+	phase     phase
+	estop     bool        // latched
+	estopBy   string      // by whom
+	latchKept func() bool // whether that is stored; nil: there is nothing to store
+	pressed   bool        // the e-stop input, as last polled
+	repeats   repeats
 }
 
 // phase is where a controller is in its life.

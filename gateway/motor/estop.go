@@ -22,6 +22,14 @@ func (c *Controller) SetEStopInput(pressed func() (bool, error)) { c.input = pre
 // and reset, in order with the changes of motors.
 func (c *Controller) OnEStop(f func(latched bool, by string)) { c.publisher.onEStop = f }
 
+// SetLatch sets, before Run, the function that stores the e-stop's latch over a
+// restart. It is called for each e-stop (latched) and reset, in their order, and
+// returns at once; kept waits for a short time until that is stored, and returns
+// whether it is.
+func (c *Controller) SetLatch(store func(latched bool, by string) (kept func() bool)) {
+	c.store = store
+}
+
 // EStop drives all motors off and latches them until a reset, also before Run
 // and after it. by is the name of who caused it.
 func (c *Controller) EStop(by string) {
@@ -33,8 +41,7 @@ func (c *Controller) EStop(by string) {
 func (c *Controller) latch(by string, now time.Time) (err error) {
 	first := !c.estop
 	if first {
-		c.estop, c.estopBy = true, by
-		c.publisher.estop(true, by)
+		c.setLatch(true, by)
 	}
 	for _, m := range c.motors {
 		wasOff := !m.running
@@ -48,6 +55,23 @@ func (c *Controller) latch(by string, now time.Time) (err error) {
 	return err
 }
 
+func (c *Controller) setLatch(latched bool, by string) {
+	c.estop, c.estopBy = latched, by
+	if c.store != nil {
+		c.latchKept = c.store(latched, by)
+	}
+	c.publisher.estop(latched, by)
+}
+
+// stored returns whether the last e-stop or reset is stored. It waits for the
+// store, and so without the lock.
+func (c *Controller) stored() bool {
+	unlock := c.lock(true)
+	kept := c.latchKept
+	unlock()
+	return kept == nil || kept()
+}
+
 // reset releases the latches of the e-stop and of faults; it starts nothing. A
 // motor whose output still fails keeps its fault.
 func (c *Controller) reset(targets []*motor, cl Client, _ wire.Command, now time.Time) error {
@@ -56,8 +80,7 @@ func (c *Controller) reset(targets []*motor, cl Client, _ wire.Command, now time
 	}
 	was := c.estop
 	if was {
-		c.estop, c.estopBy = false, ""
-		c.publisher.estop(false, cl.Name)
+		c.setLatch(false, cl.Name)
 	}
 	var errs []error
 	for _, m := range targets {

@@ -41,6 +41,50 @@ func TestEStop(t *testing.T) {
 	})
 }
 
+// TestEStopIsStored: an e-stop and a reset are given to the store once each, in
+// their order; the answer says if they are not stored, and nothing waits for that
+// but the answer.
+func TestEStopIsStored(t *testing.T) {
+	var set []string
+	stored := true
+	var during func()
+	prepare := func(c *Controller) {
+		c.SetLatch(func(latched bool, by string) func() bool {
+			set = append(set, fmt.Sprint(latched, " ", by))
+			return func() bool { during(); return stored }
+		})
+	}
+	bubbleWith(t, m1(nil), prepare, func(r *rig) {
+		during = func() {
+			if now := r.out(0).now(); now != 0 {
+				t.Errorf("driven with %v while the e-stop is stored", now)
+			}
+			r.do(ben, "stop")
+		}
+		press := func(who, action string, kept bool) {
+			t.Helper()
+			ack, err := r.try(who, "", action)
+			if err != nil || (ack.Kept == nil) != kept || ack.Kept != nil && *ack.Kept {
+				t.Errorf("%s by %s: %+v, %v", action, who, ack, err)
+			}
+		}
+		r.do(anna, "start")
+		press(ben, "estop", true)
+		press(anna, "estop", true)
+		stored = false
+		press(anna, "estop", false)
+		press(anna, "reset", false)
+		press(ben, "estop", false)
+		stored = true
+		press(ben, "estop", true)
+		press(ben, "reset", true)
+		r.EStop("the input")
+		if want := "[true ben false anna true ben false ben true the input]"; fmt.Sprint(set) != want {
+			t.Errorf("stored %v, want %v", set, want)
+		}
+	})
+}
+
 func TestEStopInput(t *testing.T) {
 	var pressed atomic.Bool
 	var broken atomic.Pointer[error]

@@ -20,7 +20,7 @@ func TestBackoff(t *testing.T) {
 				if !b.Waiting() {
 					t.Errorf("round %d: less than %v", round, want)
 				}
-				time.Sleep(time.Nanosecond)
+				time.Sleep(1)
 				if b.Waiting() {
 					t.Errorf("round %d: more than %v", round, want)
 				}

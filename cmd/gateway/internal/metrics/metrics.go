@@ -28,18 +28,19 @@ const (
 
 // Source is where the numbers come from that others have.
 type Source struct {
-	Version  string
-	Sensors  []wire.SensorInfo // by the sensor number of their records
-	Host     func() host.Stats
-	Lateness Histogram    // of ticks
-	Missed   func() int64 // ticks
-	Clients  func() int   // WebSocket clients now
-	Frames   func() int64 // sent to them
-	Accounts func() (sum wire.Stats, abandoned uint64)
-	Synced   func() bool  // the system clock
-	Steps    func() int64 // of it
-	Durable  func() error // why readings are not stored durably
-	Stored   func() int64 // bytes of readings
+	Version     string
+	Sensors     []wire.SensorInfo // by the sensor number of their records
+	Host        func() host.Stats
+	Lateness    Histogram    // of ticks
+	Missed      func() int64 // ticks
+	Clients     func() int   // WebSocket clients now
+	Frames      func() int64 // sent to them
+	Accounts    func() (sum wire.Stats, abandoned uint64)
+	Synced      func() bool  // the system clock
+	Steps       func() int64 // of it
+	Durable     func() error // why readings are not stored durably
+	Stored      func() int64 // bytes of readings
+	EStopStored func() error // why the e-stop's latch is not stored durably
 }
 
 // Histogram counts durations in buckets.

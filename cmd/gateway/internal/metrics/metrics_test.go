@@ -45,8 +45,8 @@ func fixedSource() Source {
 		},
 		Synced:  func() bool { return true },
 		Steps:   func() int64 { return 1 },
-		Durable: func() error { return nil },
-		Stored:  func() int64 { return 12345678 },
+		Durable: func() error { return nil }, EStopStored: func() error { return nil },
+		Stored: func() int64 { return 12345678 },
 	}
 }
 

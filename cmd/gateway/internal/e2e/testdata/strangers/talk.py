@@ -1,4 +1,4 @@
-"""Uses all endpoints of a gateway, with Debian's python3-websockets."""
+"""Talks to a gateway as a stranger would, with Debian's python3-websockets."""
 import asyncio, json, sys, websockets
 
 URL = sys.argv[1]
