@@ -30,7 +30,7 @@ const (
 
 	// limit bounds every wait. The processor is emulated, and a chip that is
 	// away is tried with a growing pause.
-	limit = time.Minute
+	limit = 3 * time.Minute
 )
 
 // retry calls f until it succeeds.
