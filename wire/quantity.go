@@ -81,7 +81,7 @@ func NotMeasured() float32 { return Good.NaN() }
 func IsNotMeasured(v float32) bool { return math.Float32bits(v) == nanBits }
 
 // Quantities returns what the sensor's values are: [SensorInfo.Values], or
-// temperature and humidity if it has none.
+// temperature and humidity if it has none. They must not be changed.
 func (s *SensorInfo) Quantities() []Quantity {
 	if len(s.Values) == 0 {
 		return climate

@@ -15,8 +15,8 @@ const (
 // Reading is one measurement: Python's struct "!ffq".
 //
 //	offset  type     field
-//	0       float32  temperature, °C
-//	4       float32  relative humidity, %
+//	0       float32  first value: temperature in °C, unless hello says otherwise
+//	4       float32  second value: relative humidity in %, unless hello says otherwise
 //	8       int64    time of the measurement, Unix milliseconds
 //
 // A failed measurement has a NaN in both numbers that says why ([Failed]).
@@ -30,7 +30,7 @@ func Failed(f Fault, unixMilli int64) Reading {
 	return Reading{Values: [2]float32{f.NaN(), f.NaN()}, UnixMilli: unixMilli}
 }
 
-// Fault returns the cause that the reading's temperature says, [Good] if it is a number.
+// Fault returns the cause that the reading's first value says, [Good] if it is a number.
 func (r Reading) Fault() Fault { return faultOfFloat(r.Values[0]) }
 
 // Append appends the reading's 16 bytes to b.

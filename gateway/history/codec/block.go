@@ -25,7 +25,7 @@ import (
 //	        4     number of the record that was made before the first
 //	        61    summary: see AppendSummary
 //	              columns: flags, faults, gaps between numbers, gaps between times,
-//	              temperatures, humidities
+//	              first values, second values
 //
 // The first gap of each column is taken from the summary. A record whose numbers
 // are the NaNs of its fault has none in the columns; one that failed and has
