@@ -7,9 +7,15 @@ import { cause } from "./readings.js";
 /** @typedef {import("./sensor.js").Sensor} Sensor */
 /** @typedef {import("./chart.js").View} View */
 
+const READ = 60_000; // ms in which a browser has read what it saves
+
+/** The columns of every reading, before and behind those of the quantities. */
+const BEFORE = ["time", "unix_ms", "sensor", "seq"], BEHIND = ["fault"];
+
 /**
- * Readings as the gateway keeps them, or as the page does where it cannot be
- * asked; with a step of more than a tick, buckets.
+ * One table, of the columns that `gateway export` has: readings as the gateway
+ * keeps them, or as the page does where it cannot be asked. Of a sensor whose ticks
+ * are closer than the step, the means of each step; these have no number.
  * @param {URL} base @param {Sensor[]} sensors @param {View} view @param {number} step ms
  */
 export async function csv(base, sensors, { from, to }, step) {
@@ -22,14 +28,23 @@ export async function csv(base, sensors, { from, to }, step) {
       return held(info.name, ring, { from, to });
     }
   }));
-  // Sensors of different intervals may be summed up or not: a table for each kind.
-  /** @type {Map<string, string[]>} rows by heading */
-  const tables = new Map();
-  for (const file of files) {
-    const [heading, ...rows] = file.trimEnd().split(/\r?\n/);
-    tables.set(heading, [...(tables.get(heading) ?? []), ...rows]);
-  }
-  return [...tables].map(([heading, rows]) => [heading, ...rows, ""].join("\n")).join("\n");
+  const parsed = files.map(parse);
+  const columns = [...new Set([...BEFORE, ...parsed.flatMap(({ quantities }) => quantities), ...BEHIND])];
+  return [columns, ...parsed.flatMap(({ rows }) => rows).map((row) => columns.map((column) => row[column] ?? ""))].map((cells) => `${cells.join()}\n`).join("");
+}
+
+/** The rows of a file, each by column: of a sum, the means, and a fault only where there is none. @param {string} file */
+function parse(file) {
+  const [heading, ...lines] = file.trimEnd().split(/\r?\n/), columns = heading.split(",");
+  const summed = columns.includes("count");
+  const quantities = columns.filter((column) => (summed ? column.endsWith("_mean") : ![...BEFORE, ...BEHIND].includes(column))).map((column) => column.replace(/_mean$/, ""));
+  const rows = lines.map((line) => {
+    /** @type {Record<string, string>} */
+    const row = Object.fromEntries(line.split(",").map((cell, i) => [columns[i].replace(/_mean$/, ""), cell]));
+    if (summed && row.count !== "0") row.fault = "";
+    return row;
+  });
+  return { quantities, rows };
 }
 
 /** @param {string} name @param {import("./ring.js").Ring} ring @param {View} view */
@@ -60,5 +75,5 @@ export function download(name, content) {
   link.href = URL.createObjectURL(new Blob([content], { type: "text/csv" }));
   link.download = name;
   link.click();
-  URL.revokeObjectURL(link.href);
+  setTimeout(() => URL.revokeObjectURL(link.href), READ); // some browsers, those of iOS, read it later
 }

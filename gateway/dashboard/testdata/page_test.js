@@ -181,13 +181,19 @@ test("exports what the gateway keeps, and what the page holds where nobody can b
   /** @type {string[]} */
   const asked = [];
   await answering((url, accept) => {
-    asked.push(`${accept} ${url.searchParams.get("sensor")} ${url.searchParams.get("step")}`);
-    return new Response(`time,${url.searchParams.has("step") ? "count" : "seq"}\r\nt,${url.searchParams.get("sensor")}\r\n`);
+    const name = url.searchParams.get("sensor");
+    asked.push(`${accept} ${name} ${url.searchParams.get("step")}`);
+    if (name === "air") return new Response(`time,unix_ms,sensor,seq,co2,fault\nt,3,air,9,612,\n`);
+    return new Response(url.searchParams.has("step")
+      ? `time,unix_ms,sensor,count,failed,fault,temperature_min,temperature_mean,temperature_max,humidity_min,humidity_mean,humidity_max\r\nt,1,${name},5,1,no_ack,20,21,22,40,41,42\r\nt,2,${name},0,5,stuck,,,,,,\r\n`
+      : `time,unix_ms,sensor,seq,temperature,humidity,fault\nt,1,${name},7,21,40,\nt,2,${name},8,,,stuck\n`);
   }, async () => {
-    equal(await csv(base, [indoor, sensor("other", 100)], { from: 1, to: 2 }, 100), "time,seq\nt,indoor\nt,other\n");
-    equal(await csv(base, [indoor, slow], { from: 1, to: 2 }, 500), "time,count\nt,indoor\n\ntime,seq\nt,slow\n");
+    const heading = "time,unix_ms,sensor,seq,temperature,humidity,fault\n";
+    equal(await csv(base, [indoor, sensor("other", 100)], { from: 1, to: 2 }, 100), `${heading}t,1,indoor,7,21,40,\nt,2,indoor,8,,,stuck\nt,1,other,7,21,40,\nt,2,other,8,,,stuck\n`);
+    equal(await csv(base, [indoor, slow], { from: 1, to: 2 }, 500), `${heading}t,1,indoor,,21,41,\nt,2,indoor,,,,stuck\nt,1,slow,7,21,40,\nt,2,slow,8,,,stuck\n`, "of two intervals");
+    equal(await csv(base, [slow, sensor("air", 1000)], { from: 1, to: 2 }, 500), "time,unix_ms,sensor,seq,temperature,humidity,co2,fault\nt,1,slow,7,21,40,,\nt,2,slow,8,,,,stuck\nt,3,air,9,,,612,\n", "of two kinds");
   });
-  equal(asked, ["text/csv indoor null", "text/csv other null", "text/csv indoor 500", "text/csv slow null"]);
+  equal(asked.slice(0, 4), ["text/csv indoor null", "text/csv other null", "text/csv indoor 500", "text/csv slow null"]);
   [{ time: 1000, seq: 1, temperature: Math.fround(21.3), humidity: 40 }, { time: 1100, seq: 2, temperature: NaN, humidity: NaN, fault: 4 }, { time: 1200, seq: 3 }]
     .forEach((r) => indoor.add(reading(r), 0));
   await answering(() => new Response("", { status: 503 }), async () => {
