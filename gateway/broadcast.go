@@ -62,16 +62,15 @@ func (b *broadcaster) publish(records []wire.Record) {
 	}
 }
 
-func (b *broadcaster) run() {
+// run broadcasts, and checks the sessions when timer says so.
+func (b *broadcaster) run(timer <-chan time.Time) {
 	defer close(b.done)
-	ticker := time.NewTicker(checkEvery)
-	defer ticker.Stop()
 	for checks := 1; ; {
 		select {
 		case tick := <-b.full:
 			b.broadcast(*tick)
 			b.free <- tick
-		case <-ticker.C:
+		case <-timer:
 			b.check(time.Now(), checks%checksASecond == 0)
 			checks++
 		case <-b.quit:

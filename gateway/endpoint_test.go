@@ -107,8 +107,10 @@ func TestMetricsEndpoint(t *testing.T) {
 		o.Exposition = func(w io.Writer) { _, _ = io.WriteString(w, "gateway_ws_clients 1\n") }
 	})
 	c := s.dial("/metrics")
-	for second := range 2 {
-		s.broadcaster.check(time.Now().Add(time.Duration(second)*time.Second), true)
+	for range 2 {
+		for range checksASecond {
+			s.checks <- time.Now()
+		}
 		if got := string(c.read(websocket.TextMessage)); got != `{"type":"metrics","payload":{"clients":1}}` {
 			t.Errorf("metrics %s", got)
 		}

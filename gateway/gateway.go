@@ -113,7 +113,10 @@ type Server struct {
 }
 
 // New returns a server without listeners. Its broadcaster runs until [Server.Shutdown].
-func New(opts Options) *Server {
+func New(opts Options) *Server { return newServer(opts, time.Tick(checkEvery)) }
+
+// newServer is New with the timer of the sessions' checks.
+func newServer(opts Options, checks <-chan time.Time) *Server {
 	if opts.MaxClients == 0 {
 		opts.MaxClients = 10_000
 	}
@@ -147,7 +150,7 @@ func New(opts Options) *Server {
 				panic(r)
 			}
 		}()
-		s.broadcaster.run()
+		s.broadcaster.run(checks)
 	}()
 	return s
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // patience is how long a test waits for what must come; nothing waits for it to pass.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // both tests a connection without TLS and one with it.
 func both(t *testing.T, test func(*testing.T, *pair)) {
