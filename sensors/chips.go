@@ -62,7 +62,8 @@ func Chips() map[string]Chip {
 	}
 }
 
-// sensor keeps a nil *T from becoming a Sensor that is not nil.
+// sensor returns a Sensor that is nil if s is not to be used: a nil *T in an
+// interface would not be nil.
 func sensor[T Sensor](s T, err error) (Sensor, error) {
 	if err != nil {
 		return nil, err

@@ -18,9 +18,9 @@ const (
 	// minGap is how much time passes between two ticks while times are held, and
 	// the error that makes a time wrong.
 	minGap = time.Millisecond
-	// A look is disturbed if it took longer, and is repeated so often.
-	maxLook = time.Millisecond
-	looks   = 4
+	// A reading of both clocks that took longer was interrupted; it is repeated.
+	maxBetween = time.Millisecond
+	attempts   = 4
 )
 
 // ClockOptions is where a [Clock] gets its time from.
@@ -28,7 +28,7 @@ type ClockOptions struct {
 	Boot    func() time.Duration // since the machine started, sleep included; nil: since NewClock, by Go's monotonic clock
 	Wall    func() time.Time     // the system clock; nil: time.Now
 	Synced  func() bool          // whether something keeps the system clock right; nil: always
-	Stepped func(Step)           // told on the sampler's goroutine, before the first tick with the new time; nil: nobody
+	Stepped func(Step)           // called on the sampler's goroutine, before the first tick with the new time; nil: not called
 }
 
 // A Step is a leap of the system clock.
@@ -53,7 +53,7 @@ type Clock struct {
 	steps  atomic.Int64
 
 	// The sampler's goroutine's.
-	looked  time.Duration // when it looked last
+	updated time.Duration // when it was updated last
 	offset  time.Duration // of the system clock then: Unix time minus Boot
 	given   time.Duration // the offset that times were given with: offset, or more while they are held
 	right   bool          // the system clock was synchronised then
@@ -80,33 +80,34 @@ func NewClock(o ClockOptions) *Clock {
 	return c
 }
 
-// Synced tells whether the system clock was synchronised at the last look.
+// Synced returns whether the system clock was synchronised at the last update.
 func (c *Clock) Synced() bool { return c.synced.Load() }
 
 // Steps is how often the system clock stepped.
 func (c *Clock) Steps() int64 { return c.steps.Load() }
 
-// look returns what makes Unix time of moments on the boot clock, which lie
-// after the last look, the first of them at from; and whether that is right.
-func (c *Clock) look(from time.Duration) (offset time.Duration, right bool) {
+// update reads both clocks. It returns what makes Unix time of moments on the boot
+// clock, which lie after the last update, the first of them at from; and whether
+// that is right.
+func (c *Clock) update(from time.Duration) (offset time.Duration, right bool) {
 	synced := c.ClockOptions.Synced()
 	c.synced.Store(synced)
 	now, offset, ok := c.read()
 	if !c.started {
-		c.looked, c.offset, c.given, c.right, c.started = now, offset, offset, synced, true
+		c.updated, c.offset, c.given, c.right, c.started = now, offset, offset, synced, true
 		return offset, synced
 	}
 	if !ok { // nothing is known now that was not before
 		offset, synced = c.offset, synced && c.right
 	}
-	by, reached := offset-c.offset, c.looked+c.given // after all times that were given out
-	stepped := by.Abs() > minStep+(now-c.looked)/slewRatio
+	by, reached := offset-c.offset, c.updated+c.given // after all times that were given out
+	stepped := by.Abs() > minStep+(now-c.updated)/slewRatio
 	back := c.given-offset > maxHold
 	c.given = max(offset, min(c.given, reached+minGap-from))
 	if back {
 		c.given = offset
 	}
-	c.looked, c.offset, c.right = now, offset, synced
+	c.updated, c.offset, c.right = now, offset, synced
 	if stepped {
 		c.steps.Add(1)
 		c.Stepped(Step{By: by, At: time.Unix(0, int64(now+offset)), Back: back})
@@ -118,14 +119,14 @@ func (c *Clock) look(from time.Duration) (offset time.Duration, right bool) {
 // two readings for so long that the offset is not what it seems.
 func (c *Clock) read() (now, offset time.Duration, ok bool) {
 	best := time.Duration(-1)
-	for range looks {
+	for range attempts {
 		before := c.Boot()
 		wall := c.Wall()
 		now = c.Boot()
 		if took := now - before; best < 0 || took < best {
 			best, offset = took, time.Duration(wall.UnixNano())-before-took/2
 		}
-		if best <= maxLook {
+		if best <= maxBetween {
 			return now, offset, true
 		}
 	}

@@ -204,12 +204,12 @@ func TestBusyWhenSet(t *testing.T) {
 	}{{false, false, 0, false}, {true, true, 0, false}, {true, true, 0, false}, {false, true, by, true}, {true, true, by, true}} {
 		boot, each = boot+tenth, 0
 		if tt.busy {
-			each = 2 * maxLook
+			each = 2 * maxBetween
 		}
 		if tt.set {
 			skew, synced = by, true
 		}
-		if offset, right := c.look(boot); offset != tt.offset || right != tt.right {
+		if offset, right := c.update(boot); offset != tt.offset || right != tt.right {
 			t.Errorf("look %d: offset %v, right: %v; want %v, %v", i, offset, right, tt.offset, tt.right)
 		}
 	}

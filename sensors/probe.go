@@ -13,12 +13,12 @@ import (
 
 const (
 	// lostAfter is how many failures in a row make a sensor lost: its driver is
-	// dropped, and the chip is looked for again with a growing pause.
+	// dropped, and the chip is opened again with a growing pause.
 	lostAfter = 5
 )
 
-// A probe is one chip's goroutine: it finds the chip, has it measure when told,
-// judges what came, and finds it again after it was away.
+// A probe is one chip's goroutine: it opens the chip, has it measure for each job,
+// checks the values, and opens the chip again after it was lost.
 type probe struct {
 	cfg  Config
 	work chan job // of size 1; the scheduler never sends while a job is under way
@@ -175,7 +175,7 @@ func (p *probe) noted() error {
 	return p.last
 }
 
-// absent says that nobody acknowledges at an address any more: the cause of
+// absent says that no chip acknowledges at an address any more: the cause of
 // err, NoAck, is what one tick sees of it.
 type absent struct{ err error }
 

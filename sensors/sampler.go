@@ -21,7 +21,7 @@ const (
 	// maxRead is how long a read may take at most; the next tick ends it too.
 	maxRead = time.Second
 	// maxIdle bounds the scheduler's sleep, so that a watchdog can tell a slow
-	// sensor from a scheduler that stands still.
+	// sensor from a scheduler that has stopped.
 	maxIdle = time.Second
 )
 
@@ -70,7 +70,7 @@ type slot struct {
 	busy    bool          // the probe works on a job
 	pending bool          // the tick awaits its record
 	tick    job           // that tick
-	expires time.Duration // and when it is given up
+	expires time.Duration // when its record is late
 	batch   *batch        // whose message it travels in
 	due     time.Duration // the deadline of that
 
@@ -93,7 +93,7 @@ type Options struct {
 	Clock   *Clock     // used by this sampler only
 	Flags   wire.Flags // of every record, besides [wire.ClockUnsynced] if its time may be wrong
 	// Publish is called on the scheduler's goroutine with the records of a tick,
-	// which it must not keep, and the Unix time minus the time since the machine
+	// which it must not retain, and the Unix time minus the time since the machine
 	// started, in milliseconds, that their times were made with. Per sensor they
 	// come in the order of their sequence numbers and times.
 	Publish func(records []wire.Record, offset int64)
@@ -124,7 +124,7 @@ func (s *Sampler) Beats() int64 { return s.beats.Load() }
 // more than an interval. Their sequence numbers were skipped.
 func (s *Sampler) Missed() int64 { return s.missed.Load() }
 
-// Lateness tells how late ticks began.
+// Lateness counts how late ticks began.
 func (s *Sampler) Lateness() *Histogram { return &s.late }
 
 // Err returns why the i-th sensor's last measurement failed, nil if it did not.
@@ -135,7 +135,7 @@ func (s *Sampler) Err(i int) error { return s.slots[i].noted() }
 func (s *Sampler) Run(ctx context.Context) error {
 	var probes sync.WaitGroup
 	start := s.clock.Boot()
-	offset, _ := s.clock.look(start)
+	offset, _ := s.clock.update(start)
 	for _, sl := range s.slots {
 		interval := sl.cfg.Interval
 		sl.next = start + interval - (start+offset)%interval
@@ -201,11 +201,11 @@ func (s *Sampler) begin(now time.Duration) {
 		}
 		from, due = min(from, sl.next), true
 	}
-	if !due && now-s.clock.looked < maxIdle {
+	if !due && now-s.clock.updated < maxIdle {
 		return
 	}
 	before := s.clock.given
-	offset, right := s.clock.look(from)
+	offset, right := s.clock.update(from)
 	flags := s.flags
 	if !right {
 		flags |= wire.ClockUnsynced
@@ -228,7 +228,7 @@ func (s *Sampler) begin(now time.Duration) {
 		sl.expires = sl.next + min(sl.cfg.Interval, maxRead)
 		sl.next += sl.cfg.Interval
 		sl.seq.Add(1)
-		if sl.busy { // still with an earlier tick, which is long given up
+		if sl.busy { // still with an earlier tick, which has expired
 			s.finish(sl, wire.Failed(wire.Timeout, sl.tick.stamp), wire.Timeout)
 			continue
 		}
@@ -277,7 +277,7 @@ func stamp(deadline, late, interval time.Duration) int64 {
 func milliseconds(d time.Duration) int64 { return d.Round(time.Millisecond).Milliseconds() }
 
 // arrived takes a probe's result. One that is too late says nothing any more:
-// its tick has been told as a timeout.
+// its tick was published as a timeout.
 func (s *Sampler) arrived(j job) {
 	sl := j.slot
 	sl.busy = false
@@ -286,7 +286,7 @@ func (s *Sampler) arrived(j job) {
 	}
 }
 
-// expire gives up on the ticks that have waited long enough.
+// expire ends the ticks that have waited too long, as timeouts.
 func (s *Sampler) expire(now time.Duration) {
 	for _, sl := range s.slots {
 		if sl.pending && now >= sl.expires {
@@ -351,18 +351,18 @@ func (s *Sampler) batchOf(deadline, offset time.Duration, flags wire.Flags) *bat
 // close sends the messages that are complete, that have waited long enough, or
 // that did so earlier and have a straggler now.
 func (s *Sampler) close(now time.Duration) {
-	kept := s.open[:0]
+	open := s.open[:0]
 	for _, b := range s.open {
 		if b.pending == 0 || now-b.deadline >= closeAfter {
 			s.send(b)
 		}
 		if b.pending > 0 {
-			kept = append(kept, b)
+			open = append(open, b)
 		} else {
 			s.free = append(s.free, b)
 		}
 	}
-	s.open = kept
+	s.open = open
 }
 
 // send publishes what is in of a message.

@@ -18,6 +18,6 @@ type Sensor interface {
 	Sense(values []float32) error
 	// Halt ends the use of the chip.
 	Halt() error
-	// String tells chip, address and bus: "sht3x 0x44 on bus 1".
+	// String returns chip, address and bus: "sht3x 0x44 on bus 1".
 	String() string
 }

@@ -102,7 +102,7 @@ type Ack struct {
 	Motors      []MotorState `json:"motors,omitempty"`       // for target "all", several targets, estop and reset
 	Repeat      bool         `json:"repeat,omitempty"`       // of the client's last command: nothing was done, and this is the state of now
 	Kept        *bool        `json:"kept,omitempty"`         // false: the e-stop or the reset is not stored yet, and would not survive a restart
-	ClockSynced *bool        `json:"clock_synced,omitempty"` // false: the expires of the command was judged by a clock that is not synchronised
+	ClockSynced *bool        `json:"clock_synced,omitempty"` // false: the expires of the command was checked against a clock that is not synchronised
 	Warning     string       `json:"warning,omitempty"`      // what is wrong with the message of a stop that was carried out
 }
 

@@ -216,7 +216,7 @@ func appendFault(b []byte, f Fault) []byte {
 	return append(b, '"')
 }
 
-// has tells whether there is an i-th value of which the bucket has the range.
+// has returns whether the bucket has a range of the i-th value.
 func (x *Bucket) has(i int) bool { return x.Count > 0 && finite(x.Values[i].Mean) }
 
 func (x *Bucket) appendSpan(b []byte, i int) []byte {
@@ -226,7 +226,7 @@ func (x *Bucket) appendSpan(b []byte, i int) []byte {
 	return x.Values[i].appendJSON(b)
 }
 
-// finite tells whether v has a place in JSON.
+// finite returns whether JSON can express v.
 func finite(v float32) bool { return v-v == 0 }
 
 func (s Span) appendJSON(b []byte) []byte {

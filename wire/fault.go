@@ -7,7 +7,7 @@ import (
 
 // Fault is the cause for which a measurement failed; [Good] is none.
 //
-// A Fault is an error too: whoever notices a failure wraps the fault into its
+// A Fault is an error too: the code that notices a failure wraps the fault into its
 // error (fmt.Errorf("…: %w", wire.Checksum)), and [FaultOf] finds it again at
 // the top, so that no layer between has to translate.
 type Fault uint8

@@ -77,7 +77,7 @@ func (m Metric) Base(value float32) float32 {
 // nothing: the second value of a sensor of one quantity.
 func NotMeasured() float32 { return Good.NaN() }
 
-// IsNotMeasured tells whether v is [NotMeasured], and no other NaN.
+// IsNotMeasured returns whether v is [NotMeasured], and no other NaN.
 func IsNotMeasured(v float32) bool { return math.Float32bits(v) == nanBits }
 
 // Quantities returns what the sensor's values are: [SensorInfo.Values], or
@@ -89,7 +89,7 @@ func (s *SensorInfo) Quantities() []Quantity {
 	return s.Values[:min(len(s.Values), len(Reading{}.Values))] // what somebody else's server said
 }
 
-// InV1 tells whether [ReadingsV1] can carry the sensor's readings: it measures
+// InV1 returns whether [ReadingsV1] can carry the sensor's readings: it measures
 // temperature, and humidity or nothing else.
 func (s *SensorInfo) InV1() bool {
 	q := s.Quantities()

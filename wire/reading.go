@@ -54,7 +54,7 @@ func ParseReading(b []byte) (Reading, error) {
 	}, nil
 }
 
-// Flags tell how a record came about.
+// Flags say how a record was made.
 type Flags uint8
 
 const (

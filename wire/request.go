@@ -90,7 +90,7 @@ type Subscribed struct {
 	Topic     string            `json:"topic"`
 	Motors    []MotorState      `json:"motors,omitzero"`    // for topics that have them
 	Recovered *bool             `json:"recovered,omitzero"` // for a subscription with since
-	From      map[string]uint32 `json:"from,omitempty"`     // numbers before these are gone
+	From      map[string]uint32 `json:"from,omitempty"`     // numbers before these are no longer stored
 }
 
 // ParseSubscription reads the payload of a subscribe message; since and epoch

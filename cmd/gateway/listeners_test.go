@@ -41,7 +41,7 @@ func newSimulation(t *testing.T) *running {
 func TestListenersInOrder(t *testing.T) {
 	g := newSimulation(t)
 	all := g.listeners()
-	if all[0] != g.storage.state || all[2] != g.storage.history {
+	if all[0] != g.storage.state || all[1] != g.storage.history {
 		t.Errorf("the state and the log are not before the others: %T", all)
 	}
 	if _, last := all[len(all)-1].(broadcast); !last {

@@ -26,7 +26,7 @@ import (
 // Options say where to connect and how.
 type Options struct {
 	URL         string      // ws:// or wss://
-	Subprotocol string      // to insist on: one of wire's; "" offers none and gets readings.v1
+	Subprotocol string      // to ask for: one of wire's; a server that is offered none (""), or knows none, sends readings.v1
 	Header      http.Header // of the handshake, besides WebSocket's own
 	TLS         *tls.Config // for wss://; nil trusts the system's roots
 
@@ -34,9 +34,9 @@ type Options struct {
 	CloseTimeout time.Duration // for the server's answer to our close frame; 0 means 5 s
 	PingEvery    time.Duration // between measurements of the round trip; 0 means none
 
-	// Since and Epoch are where to begin, as [Client.Position] told an earlier
-	// client: what has come since is replayed. Without them only what is new comes.
-	// They go with the subprotocols that number readings.
+	// Since and Epoch are where to begin, as an earlier client had it from hello
+	// and the records: what has come since is replayed. Without them only what is
+	// new comes. They go with the subprotocols that number readings.
 	Since map[string]uint32 // the last sequence number, by sensor
 	Epoch string
 
@@ -79,8 +79,8 @@ func New(o Options) *Client {
 // Run connects, again and again, until ctx ends; then it closes with 1000 and
 // returns nil. An answer that another try would not change ends it with an
 // error: options that are wrong, a certificate that is not trusted, another
-// subprotocol than the one to insist on, or such a [*ServerError]. It is called
-// once.
+// subprotocol than the one that was asked for, or such a [*ServerError]. It is
+// called once.
 func (c *Client) Run(ctx context.Context) error {
 	var err error
 	if c.url, err = c.o.check(); err != nil {

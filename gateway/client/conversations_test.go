@@ -131,10 +131,12 @@ func TestConversations(t *testing.T) {
 	}
 	for _, c := range file.Conversations {
 		t.Run(c.Name, func(t *testing.T) {
-			steps := c.Steps
+			var rest atomic.Pointer[[]step] // each connection goes on where the one before ended
+			rest.Store(&c.Steps)
 			var played atomic.Bool
 			bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *peer) {
-				if steps = p.play(steps); steps == nil {
+				steps := p.play(*rest.Load())
+				if rest.Store(&steps); steps == nil {
 					played.Store(true)
 					p.wait()
 				}

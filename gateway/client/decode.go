@@ -83,7 +83,7 @@ func (l *link) text(data []byte) (Event, error) {
 		if err := json.Unmarshal(e.Payload, &hello); err != nil {
 			return nil, fmt.Errorf("hello: %w", err)
 		}
-		return Connected{hello}, nil
+		return Connected{Hello: hello}, nil
 	case e.Type == wire.TypeSensor && l.protocol == wire.ReadingsJSON:
 		r, err := l.parseSensor(e.Payload)
 		if err != nil {

@@ -36,6 +36,8 @@ func (e *ServerError) Error() string {
 // finalError ends [Client.Run].
 type finalError struct{ error }
 
+func (e finalError) Unwrap() error { return e.error }
+
 // dial opens the socket and does the handshake, until deadline.
 func (c *Client) dial(ctx context.Context, deadline time.Time) (*websocket.Conn, error) {
 	opening, cancel := context.WithDeadline(ctx, deadline)
@@ -72,7 +74,7 @@ func (c *Client) dial(ctx context.Context, deadline time.Time) (*websocket.Conn,
 	case !undisturbed:
 		_ = ws.Close()
 		return nil, ctx.Err()
-	case ws.Subprotocol() != c.o.Subprotocol: // gorilla does not look
+	case ws.Subprotocol() != "" && ws.Subprotocol() != c.o.Subprotocol: // gorilla does not compare them
 		_ = ws.Close()
 		return nil, finalError{fmt.Errorf("%s: the server chose subprotocol %q, want %q", c.url.Host, ws.Subprotocol(), c.o.Subprotocol)}
 	}

@@ -14,7 +14,10 @@ type Event interface{ event() }
 // Connected says that messages can be sent. It comes with the server's hello;
 // where the subprotocol has none, after the handshake and with an empty Hello.
 // Each sensor of hello has its quantities, which name the values of a [Record].
-type Connected struct{ Hello wire.Hello }
+type Connected struct {
+	Hello       wire.Hello
+	Subprotocol string // that the server chose; "" if none, and readings.v1 is what it sends
+}
 
 // Records are the readings of one message, in its order, without those that came
 // before. Replayed ones have the flag [wire.Historical].

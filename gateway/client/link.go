@@ -49,9 +49,9 @@ type link struct {
 // goodbye when ctx ends. Hello must come until deadline.
 func (c *Client) converse(ctx context.Context, ws *websocket.Conn, deadline time.Time) (outcome, error) {
 	l := &link{
-		ws: ws, protocol: c.o.Subprotocol,
+		ws: ws, protocol: ws.Subprotocol(),
 		only:   sensorOf(c.url.Path),
-		greets: numbered(c.o.Subprotocol),
+		greets: numbered(ws.Subprotocol()),
 		done:   make(chan struct{}), waiting: map[string]chan<- Message{},
 	}
 	ws.SetReadLimit(readLimit)
@@ -78,6 +78,10 @@ func (c *Client) converse(ctx context.Context, ws *websocket.Conn, deadline time
 		}
 	}
 	end, err := farewell(err)
+	var closed *ServerError
+	if errors.As(err, &closed) && closed.Reason == wire.CloseReasonEndpoint && l.only != "" {
+		err = finalError{fmt.Errorf("unknown sensor %q: %w", l.only, closed)}
+	}
 	end.success = l.heard
 	return end, err
 }
@@ -121,6 +125,7 @@ func (c *Client) begin(l *link, deadline time.Time) error {
 			return err
 		}
 	}
+	connected.Subprotocol = l.protocol
 	c.o.Handle(connected)
 	return nil
 }

@@ -135,23 +135,3 @@ func (s *sequences) from(epoch string, since map[string]uint32) {
 		s.tracks[name] = &track{settled: n}
 	}
 }
-
-// position is where to go on.
-func (s *sequences) position() (epoch string, since map[string]uint32) {
-	since = map[string]uint32{}
-	for name, t := range s.tracks {
-		since[name] = t.settled
-	}
-	return s.epoch, since
-}
-
-// Position returns the last number of each sensor up to which all came, or are
-// lost, and their epoch: [Options] for a later client that is to go on there. In
-// the middle of a replay this is where the replay is, so what came live
-// meanwhile will come again. It can be called at any time; from inside Handle,
-// what is handled counts as having come.
-func (c *Client) Position() (epoch string, since map[string]uint32) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.numbers.position()
-}

@@ -86,9 +86,6 @@ func TestResumes(t *testing.T) {
 		wantNumbers(c, "indoor 13 replayed", "indoor 14 replayed")
 		wantEvent(c, Replayed{Recovered: counts{"indoor": 2}, Lost: counts{"indoor": 2}})
 		wantNumbers(c, "indoor 18", "outdoor 74 missed 1")
-		if epoch, since := c.Position(); epoch != "e1" || !cmp.Equal(since, counts{"indoor": 18, "outdoor": 74}) {
-			t.Errorf("at %v of %s", since, epoch)
-		}
 	})
 }
 
@@ -106,9 +103,6 @@ func TestResumesFromAPosition(t *testing.T) {
 		}
 		p.wait()
 	}, func(c *run) {
-		if epoch, since := c.Position(); epoch != "e1" || since["outdoor"] != 3 {
-			t.Errorf("before it is connected: %v of %s", since, epoch)
-		}
 		next[Connected](c)
 		next[Message](c)
 		wantEvent(c, Resumed{Recovered: true})
@@ -214,9 +208,6 @@ func TestResumesInAnotherEpoch(t *testing.T) {
 		wantNumbers(c, "outdoor 499999999 replayed")
 		wantNumbers(c, "indoor 5 replayed")
 		wantNumbers(c, "indoor 9", "outdoor 500000001")
-		if epoch, since := c.Position(); epoch != "e2" || since["outdoor"] != 500_000_001 {
-			t.Errorf("at %v of %s", since, epoch)
-		}
 	})
 }
 

@@ -102,7 +102,7 @@ func (d *Dev) awaitTrimming() error {
 	}
 }
 
-// checkTrimming looks at the trimming values that periph took: wrong ones would
+// checkTrimming checks the trimming values that periph read: wrong ones would
 // make every later value wrong.
 func (d *Dev) checkTrimming() error {
 	taken := d.bus.calib
@@ -151,7 +151,7 @@ func (d *Dev) Sense(values []float32) error {
 	return nil
 }
 
-// skipped tells whether the data look as if temperature (0x80000) or humidity
+// skipped returns whether the data look as if temperature (0x80000) or humidity
 // (0x8000) was not measured (sections 5.4.8 and 5.4.9). Real ones can look the
 // same: a typical chip has 0x80000 at 22 °C and 0x8000 at 82 %.
 func skipped(data []byte) bool {
@@ -159,7 +159,7 @@ func skipped(data []byte) bool {
 		data[6] == 0x80 && data[7] == 0
 }
 
-// checkSettings tells whether the chip still has its settings: a reset makes
+// checkSettings checks whether the chip still has its settings: a reset makes
 // them zero.
 func (d *Dev) checkSettings() error {
 	var ctrl [regCtrlMeas - regCtrlHum + 1]byte
@@ -172,7 +172,7 @@ func (d *Dev) checkSettings() error {
 	return nil
 }
 
-// blank tells whether all bytes are 0x00 or all are 0xFF, as a dead chip or a
+// blank returns whether all bytes are 0x00 or all are 0xFF, as a dead chip or a
 // dead bus gives them.
 func blank(b []byte) bool {
 	for _, v := range b {

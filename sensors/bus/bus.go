@@ -60,7 +60,7 @@ type Bus struct {
 	turn    chan struct{} // holds 1: who has put a token in has the bus; the others queue, oldest first
 	waiting sync.Pool     // *time.Timer, stopped, for those who queue
 
-	// What follows belongs to whoever has the turn.
+	// What follows is used by the goroutine that has the turn.
 	worker  *worker     // nil before the first transaction
 	limit   *time.Timer // stopped when nobody has the turn
 	w, r    []byte      // the worker's while a job is out

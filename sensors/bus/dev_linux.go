@@ -83,7 +83,7 @@ func (s *system) openDevice(number int) (i2c.BusCloser, error) {
 	}
 	var funcs uintptr // an unsigned long
 	if _, errno := s.ioctl(fd, i2cFuncs, unsafe.Pointer(&funcs)); errno != 0 {
-		_ = s.close(fd) // the ioctl's error is the one to tell
+		_ = s.close(fd) // the ioctl's error is the one to return
 		return nil, fmt.Errorf("open %s: not an I²C device: %w", path, errno)
 	}
 	if funcs&funcI2C == 0 {

@@ -44,17 +44,17 @@ func faultOf(err error) wire.Fault {
 	case syscall.ETIMEDOUT, syscall.EIO: // EIO: the chip stretched the clock for too long
 		return wire.Timeout
 	case syscall.ENODEV, syscall.ENOENT, syscall.EACCES, syscall.ESHUTDOWN, syscall.EBADF,
-		syscall.ENOTCONN, syscall.ECONNABORTED, // a bus made by a program that is gone
+		syscall.ENOTCONN, syscall.ECONNABORTED, // a bus made by a program that has ended
 		syscall.EAGAIN, // arbitration lost
-		syscall.EBUSY:  // somebody else kept the lines busy for longer than allowed
+		syscall.EBUSY:  // another master held the lines for longer than allowed
 		return wire.BusDown
 	}
 	return wire.Other
 }
 
-// gone tells whether err means that the transport is worth nothing any more
+// transportLost returns whether err means that the transport is of no more use
 // and must be opened anew.
-func gone(err error) bool {
+func transportLost(err error) bool {
 	for _, errno := range []syscall.Errno{syscall.ENODEV, syscall.ESHUTDOWN, syscall.EBADF, syscall.ENOTCONN, syscall.ECONNABORTED} {
 		if errors.Is(err, errno) {
 			return true

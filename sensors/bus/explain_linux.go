@@ -36,7 +36,7 @@ func (s *system) explain(number int, err error) error {
 	return err
 }
 
-// explainPermission tells how to get into the device's group, which is i2c
+// explainPermission says how to get into the device's group, which is i2c
 // wherever udev's rules for it are installed.
 func (s *system) explainPermission(path string, err error) error {
 	who := s.user()

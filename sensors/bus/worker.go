@@ -19,7 +19,7 @@ type worker struct {
 	name       string
 	open       func() (i2c.BusCloser, error)
 	jobs       chan job    // holds 1; at most one job is out
-	done       chan result // holds 1, so a result that nobody awaits holds up nothing
+	done       chan result // holds 1, so a result that nobody awaits blocks nothing
 	exit       chan error  // holds 1; how closing the transport ended, after jobs was closed
 	transport  i2c.BusCloser
 	unanswered int // in a row
@@ -69,14 +69,14 @@ func (w *worker) do(j job) result {
 	w.unanswered++
 	if w.unanswered == maxUnanswered {
 		e = w.fail(j, e.Fault, fmt.Errorf("no answer %d times in a row: %w", w.unanswered, e.Err))
-	} else if !gone(e) {
+	} else if !transportLost(e) {
 		return result{err: e, open: true}
 	}
-	_ = w.shut() // it is given up; e says why
+	_ = w.shut() // it is closed; e says why
 	return result{err: e}
 }
 
-// answered tells whether the bus showed life: a chip's missing acknowledge
+// answered returns whether the bus worked: a chip's missing acknowledge
 // needs working lines too, and a wrong checksum somebody who sent it. What we do
 // not know is none.
 func answered(e *Error) bool {

@@ -159,7 +159,7 @@ func (d *Dev) read() error {
 	}
 }
 
-// tx makes one transfer; the bus's error tells address, bus and operation.
+// tx makes one transfer; the bus's error has address, bus and operation.
 func (d *Dev) tx(w, r []byte) error {
 	if err := d.bus.Tx(d.addr, w, r); err != nil {
 		return fmt.Errorf("sht3x %w", err)

@@ -50,7 +50,7 @@ func (c *aht20) write(now time.Time, b []byte) bool {
 	if now.Before(c.awake) {
 		return false
 	}
-	if len(b) == 0 { // only its address: somebody looks whether it is there
+	if len(b) == 0 { // only its address: a scan of the bus
 		return true
 	}
 	switch {

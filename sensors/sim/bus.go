@@ -138,7 +138,7 @@ func (b *Bus) Open() (i2c.BusCloser, error) {
 	return b, nil
 }
 
-// at returns the chip at addr, nil if there is none, and what tells that the
+// at returns the chip at addr, nil if there is none, and what says that the
 // bus was closed.
 func (b *Bus) at(addr uint16) (*device, <-chan struct{}) {
 	b.mu.Lock()

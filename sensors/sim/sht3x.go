@@ -90,7 +90,7 @@ func (c *sht3x) write(now time.Time, b []byte) bool {
 	if now.Before(c.awake) {
 		return false
 	}
-	if len(b) == 0 { // only its address: somebody looks whether it is there
+	if len(b) == 0 { // only its address: a scan of the bus
 		return true
 	}
 	single := c.measuring && c.job.period == 0

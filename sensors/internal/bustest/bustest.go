@@ -30,7 +30,7 @@ func (f *failure) Error() string   { return f.text }
 func (f *failure) Unwrap() []error { return []error{f.errno, f.fault} }
 
 // Bus is an i2c.Bus that expects exactly the transfers of its Playback, which
-// should not panic. Close tells whether all of them were made.
+// should not panic. Close returns an error unless all of them were made.
 type Bus struct {
 	i2ctest.Playback
 	Fail map[int]error // what transfer number i (from 0) fails with; it is expected all the same

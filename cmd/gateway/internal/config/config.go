@@ -49,7 +49,7 @@ type Sensor struct {
 	StuckAfter time.Duration // unchanged in every bit for so long, a reading counts as stuck; 0 is never
 }
 
-// Motor is one motor and what it hangs on. Its zero times ask for nothing.
+// Motor is one motor and what it is connected to. Its zero times ask for nothing.
 type Motor struct {
 	Name       string // matches [nameForm]; not "all"
 	Output     motor.Spec

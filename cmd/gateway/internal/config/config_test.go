@@ -28,7 +28,7 @@ var testChips = map[string]Chip{
 }
 
 func TestBadConfig(t *testing.T) {
-	for _, test := range slices.Concat(badConfigs, badAccess, badMotors) {
+	for _, test := range slices.Concat(badConfigs, badSensors, badAccess, badMotors) {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := Parse("gateway.yaml", []byte(test.file), testChips)
 			wantConfigError(t, err, test.want)
@@ -250,7 +250,7 @@ func TestReadConfigUnreadable(t *testing.T) {
 // FuzzParseConfig: any error says where; a configuration written out in full
 // is the same configuration.
 func FuzzParseConfig(f *testing.F) {
-	for _, test := range slices.Concat(badConfigs, badAccess, badMotors) {
+	for _, test := range slices.Concat(badConfigs, badSensors, badAccess, badMotors) {
 		f.Add([]byte(test.file))
 	}
 	reference, err := os.ReadFile(referenceFile)

@@ -63,7 +63,7 @@ var pinKeys = []struct {
 	{"pwm", func(o *motor.Spec) *string { return &o.PWM }},
 }
 
-// output reads what the motor hangs on. What an output can be is for
+// output reads what the motor is connected to. What an output can be is for
 // [motor.Spec.Validate] to say.
 func (s *section) output(uses *pinUses, o *motor.Spec) {
 	read := map[string]*yaml.Node{"kind": s.text("kind", &o.Kind)}

@@ -20,12 +20,13 @@ import (
 func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	numbered := o.Subprotocol == wire.ReadingsV2 || o.Subprotocol == wire.ReadingsJSON
+	numbered := false
 	lost := map[string]uint32{}              // what the next line of a sensor has to tell
 	sensors := map[string]*wire.SensorInfo{} // of hello
 	o.Handle = func(e client.Event) {
 		switch e := e.(type) {
 		case client.Connected:
+			numbered = e.Subprotocol == wire.ReadingsV2 || e.Subprotocol == wire.ReadingsJSON
 			for i := range e.Hello.Sensors {
 				sensors[e.Hello.Sensors[i].Name] = &e.Hello.Sensors[i]
 			}
@@ -45,6 +46,9 @@ func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer)
 		}
 		if line := connectionLine(o.URL, e); line != "" {
 			fmt.Fprintln(stderr, line)
+		}
+		if c, ok := e.(client.Connected); ok && c.Subprotocol == "" && o.Subprotocol != "" {
+			fmt.Fprintf(stderr, "the server does not know the subprotocol %s: what it sends is read as %s\n", o.Subprotocol, wire.ReadingsV1)
 		}
 	}
 	if err := client.New(o).Run(ctx); err != nil {

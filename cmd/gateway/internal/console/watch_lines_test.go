@@ -3,6 +3,8 @@ package console
 import (
 	"errors"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -115,6 +117,25 @@ func TestWatchV1(t *testing.T) {
 	})
 	c := startClient(t, Watch, nil, s.URL+"/sensors/attic", "--subprotocol", wire.ReadingsV1)
 	c.stdout.await(t, `{"sensor":"attic","temp":1,"humidity":2,"ts":1.5,"seq":null,"fault":null,"flags":0}`+"\n")
+}
+
+// A server that knows no subprotocol is told of, and read.
+func TestWatchWithoutSubprotocols(t *testing.T) {
+	var upgrader websocket.Upgrader
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer ws.Close()
+		_ = ws.WriteMessage(websocket.BinaryMessage, wire.Reading{Values: [2]float32{1, 2}, UnixMilli: 1500}.Append(nil))
+		_, _, _ = ws.ReadMessage() // until the client leaves
+	}))
+	t.Cleanup(s.Close)
+	c := startClient(t, Watch, nil, s.URL)
+	c.stdout.await(t, `{"sensor":"primary","temp":1,"humidity":2,"ts":1.5,"seq":null,"fault":null,"flags":0}`+"\n")
+	c.stderr.await(t, "the server does not know the subprotocol readings.v2: what it sends is read as readings.v1\n")
 }
 
 func TestWatchEndsForGood(t *testing.T) {

@@ -60,9 +60,9 @@ func TestHIL(t *testing.T) {
 	run.Env = append(os.Environ(), "LIMIT=800")
 	run.WaitDelay = 30 * time.Second
 	out, err := run.CombinedOutput()
-	t.Logf("the machine said:\n%s", out)
+	t.Logf("output of the machine:\n%s", out)
 	if err != nil {
-		journal, _ := os.ReadFile(filepath.Join(payload, "out", "gateway.log"))
-		t.Fatalf("%v; the gateway's journal:\n%s", err, journal)
+		lines, _ := os.ReadFile(filepath.Join(payload, "out", "gateway.log"))
+		t.Fatalf("%v; the gateway's log lines:\n%s", err, lines)
 	}
 }

@@ -29,21 +29,21 @@ func oneSensorFile(t testing.TB, more string) string {
 	return path
 }
 
-// survivor is a client that connects again after each kill and resumes. It holds
-// what the contract says against what comes: protocol.md, section 6.
+// survivor is a client that connects again after each kill and resumes. It checks
+// what the protocol promises: wire/README.md, "What was missed".
 type survivor struct {
-	t     *testing.T
-	epoch string
-	have  uint32 // all numbers up to this one came, or were told to be gone
-	told  uint32 // up to this one, numbers need not come: those that do not are gone
-	any   bool
-	seen  map[uint32]wire.Reading
-	gone  int      // numbers that were told to be gone
-	holes []string // numbers that were neither delivered nor told to be gone
+	t        *testing.T
+	epoch    string
+	have     uint32 // each number up to this one came, or was reported lost
+	reported uint32 // a number up to this one that does not come is reported lost
+	any      bool
+	seen     map[uint32]wire.Reading
+	lost     int      // numbers that were reported lost
+	holes    []string // numbers that neither came nor were reported
 }
 
-// follow connects, resumes and reads until the connection ends. first is told
-// when the first record has come.
+// follow connects, resumes and reads until the connection ends. It calls first with
+// each message of records once the gateway has answered.
 func (s *survivor) follow(url string, first func()) {
 	d := websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}}
 	c, _, err := d.Dial(url, nil)
@@ -71,8 +71,8 @@ func (s *survivor) follow(url string, first func()) {
 	asked := !s.any // nothing to wait for
 	var live []uint32
 	defer func() {
-		// The live lane counts from where the one of the past has met it.
-		if len(live) > 0 && s.any && max(s.have, s.told) == live[0]-1 {
+		// What came live counts once the past has met it.
+		if len(live) > 0 && s.any && max(s.have, s.reported) == live[0]-1 {
 			for _, n := range live {
 				s.advance(n, "live")
 			}
@@ -93,13 +93,13 @@ func (s *survivor) follow(url string, first func()) {
 				Payload wire.Subscribed
 			}
 			if json.Unmarshal(b, &answer) != nil || answer.Type != "subscribed" {
-				s.t.Fatalf("unasked: %s", b)
+				s.t.Fatalf("a message that is no answer: %s", b)
 			}
-			s.told = 0 // of the connection before
+			s.reported = 0 // of the connection before
 			if from, ok := answer.Payload.From["indoor"]; ok {
-				s.told = from - 1
+				s.reported = from - 1
 			}
-			asked, live = true, nil // the stream begins anew
+			asked, live = true, nil // what comes from here on is complete
 			continue
 		}
 		records, err := wire.ParseRecords(b)
@@ -130,10 +130,10 @@ func (s *survivor) advance(n uint32, lane string) {
 	if n <= s.have {
 		s.t.Fatalf("number %d came after %d", n, s.have)
 	}
-	if before := max(s.have, s.told); n > before+1 {
+	if before := max(s.have, s.reported); n > before+1 {
 		s.holes = append(s.holes, fmt.Sprintf("%s: %d after %d, %d ms later", lane, n, s.have, s.seen[n].UnixMilli-s.seen[s.have].UnixMilli))
 	}
-	s.gone += max(int(min(s.told, n-1))-int(s.have), 0)
+	s.lost += max(int(min(s.reported, n-1))-int(s.have), 0)
 	s.have = n
 }
 
@@ -144,13 +144,13 @@ func (s *survivor) wantHoles(missed int) {
 	s.t.Helper()
 	const unasked = 3
 	if len(s.holes) > unasked+missed {
-		s.t.Errorf("numbers are missing of which nobody was told: %q", s.holes)
+		s.t.Errorf("numbers are missing and were not reported: %q", s.holes)
 	}
 }
 
 // The program is killed at random moments, also while it starts. After each start
-// it continues with the next number, and a client that resumes misses nothing of
-// which it is not told, nor more than a tick each time.
+// it continues with the next number. What a client that resumes misses is reported,
+// and no more than a tick each time.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	kills := tenth(t, 100, "kills")
@@ -198,10 +198,10 @@ func TestKilled(t *testing.T) {
 		t.Fatalf("only %d of %d lives had a reading: this proves little", len(back), kills)
 	}
 	slices.Sort(back)
-	t.Logf("killed %d times, the first reading after %v (%v at most); %d numbers seen, %d told to be gone, %d ticks missed, holes %q",
-		kills, back[len(back)/2], back[len(back)-1], len(s.seen), s.gone, missed, s.holes)
+	t.Logf("killed %d times, the first reading after %v (%v at most); %d numbers seen, %d reported lost, %d ticks missed, holes %q",
+		kills, back[len(back)/2], back[len(back)-1], len(s.seen), s.lost, missed, s.holes)
 	s.wantHoles(missed)
-	if s.gone > kills {
-		t.Errorf("%d numbers are gone after %d kills", s.gone, kills)
+	if s.lost > kills {
+		t.Errorf("%d numbers are lost after %d kills", s.lost, kills)
 	}
 }

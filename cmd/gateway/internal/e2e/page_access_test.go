@@ -18,8 +18,8 @@ var sights = map[string]browsertest.Options{
 // stopAt is how far down the page the first motor's Stop is.
 const stopAt = `document.querySelector(".motor .stop").getBoundingClientRect().top + scrollY`
 
-// Whoever uses a keyboard, a screen reader, a phone or bright light can use the
-// page: as far as that can be computed.
+// The page is usable with a keyboard, a screen reader, a phone, and in bright light,
+// as far as that can be computed.
 func TestPageForEverybody(t *testing.T) {
 	t.Parallel()
 	script, err := os.ReadFile("testdata/page/access.js")

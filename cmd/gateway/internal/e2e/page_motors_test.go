@@ -21,8 +21,8 @@ const countSent = `
 		return send.call(this, text);
 	};`
 
-// looks is how often the page asked how the motors are.
-const looks = `(sent["subscribe motors"] ?? 0)`
+// polls is how often the page asked for the motors' states.
+const polls = `(sent["subscribe motors"] ?? 0)`
 
 // indoorTemperature is what the first sensor measures, in °C.
 func indoorTemperature(t *testing.T, p *gatewayProcess) float32 {
@@ -41,9 +41,9 @@ func indoorTemperature(t *testing.T, p *gatewayProcess) float32 {
 	}
 }
 
-// What an operator is offered depends on the motor, and what keeps a motor from
-// starting is seen before a start is refused: while the page is looked at, with
-// no command, and without a word in the room.
+// An operator is offered what the motor can do, and sees what keeps a motor from
+// starting before a start is refused: while the page is visible, without a command,
+// and without a line in the log.
 func TestPageInterlocks(t *testing.T) {
 	t.Parallel()
 	access, err := os.ReadFile("testdata/page/access.js")
@@ -98,7 +98,7 @@ motors:
 	page.Wait(relay(cool + " does not hold: blocks start,indoor.age < 1m holds"))
 	lines := browsertest.Eval[[]string](page, `[...document.querySelectorAll("#log li")].map((li) => li.className + " " + li.querySelector("b").textContent)`)
 	if want := []string{"motor fan", "motor fan"}; !slices.Equal(lines, want) {
-		t.Errorf("the room was told %q, want %q", lines, want)
+		t.Errorf("the log of the page has %q, want %q", lines, want)
 	}
 	if asked := browsertest.Eval[int](page, `sent["command status"] ?? 0`); asked != 0 {
 		t.Errorf("%d commands that nobody gave", asked)
@@ -106,14 +106,14 @@ motors:
 
 	page.Hide()
 	page.Wait(`document.hidden`)
-	before := browsertest.Eval[int](page, looks)
+	before := browsertest.Eval[int](page, polls)
 	other := openPage(t, b, p, browsertest.Options{Script: countSent}, refused)
-	other.Wait(looks + ` >= 3`) // the first is its subscription, so it has been here for longer than one look
-	if n := browsertest.Eval[int](page, looks) - before; n > 0 {
-		t.Errorf("a hidden page looked %d times", n)
+	other.Wait(polls + ` >= 3`) // the first is its subscription, so it has been here for longer than one interval
+	if n := browsertest.Eval[int](page, polls) - before; n > 0 {
+		t.Errorf("a hidden page polled %d times", n)
 	}
 	page.Show()
-	page.Wait(fmt.Sprintf("%s > %d", looks, before))
+	page.Wait(fmt.Sprintf("%s > %d", polls, before))
 	p.Kill(t)
 	page.Wait(relay(cool + " unknown while disconnected,indoor.age < 1m unknown while disconnected"))
 }

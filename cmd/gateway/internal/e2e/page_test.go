@@ -25,8 +25,8 @@ const (
 // the test, nothing may have happened that must not: no word on the console, no
 // exception, no violation of the policy, no request to anybody else.
 //
-// A browser cannot be kept from writing there that a connection was refused: a
-// test in which that happens says so.
+// A browser always writes there that a connection was refused: a test in which that
+// happens names it in expected.
 func openPage(t *testing.T, b *browsertest.Browser, p *gatewayProcess, o browsertest.Options, expected ...string) *browsertest.Page {
 	t.Helper()
 	page := b.Open(t, pageOf(p), o)
@@ -82,7 +82,7 @@ func TestPage(t *testing.T) {
 	value := page.Text(".sensor .temperature .value")
 	page.Wait(`document.querySelector(".sensor .temperature .value").textContent !== "` + value + `"`)
 	if !browsertest.Eval[bool](page, `!document.querySelector("#simulated").hidden && document.querySelector("#simulated").offsetHeight > 20`) {
-		t.Error("that it is simulated can be overlooked")
+		t.Error("that it is simulated is not clearly visible")
 	}
 	page.Wait(`/^live · \d+ ms$/.test(document.querySelector("#status-text").textContent)`)
 	page.Wait(`/round trip [\d.]+ ms · [\d,]+ received · 0 recovered · 0 lost/.test(document.querySelector("#totals").textContent)`)
@@ -104,8 +104,7 @@ func TestPage(t *testing.T) {
 	page.Wait(fmt.Sprintf("drawn > %d && %s", before, live))
 }
 
-// What is on the charts can be looked at closely, by mouse and by keyboard, and
-// taken away.
+// The charts can be zoomed and read out, by mouse and by keyboard, and exported.
 func TestPageCharts(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Start(t)
@@ -207,7 +206,7 @@ func TestPageMotor(t *testing.T) {
 	page.Click("#latched button")
 	page.Wait(`document.querySelector("#latched").hidden`)
 
-	// An operator who looks at something else has gone.
+	// An operator who hides the page loses the lease.
 	page.Click(".motor .start")
 	page.Wait(card + `.dataset.running === "true"`)
 	page.Hide()
@@ -249,7 +248,7 @@ func TestPageStopWithoutAGateway(t *testing.T) {
 	page.Wait(`document.querySelector("#stop-alert").dataset.state === "done" && !document.querySelector("#latched").hidden`)
 }
 
-// A gateway that is killed is missed, and when it is back nothing is missing.
+// When a gateway is killed the page says so, and after the restart it has all readings.
 func TestPageRestart(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Start(t)

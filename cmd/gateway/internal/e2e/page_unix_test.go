@@ -9,8 +9,9 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// A gateway that says nothing more, without a goodbye, is stale at first, then
-// given up; what it measured before it was stopped is not shown as live.
+// The readings of a gateway that sends nothing more, and does not close the
+// connection, are stale at first; then the page connects again. What was measured
+// before is not shown as live.
 func TestPageSilence(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Start(t)

@@ -122,8 +122,8 @@ func (d *ext4) lostTime() time.Duration {
 }
 
 // The power is cut at random moments, on a real file system. What was older than
-// a moment is there afterwards, to the last bit; no number comes out twice; and
-// whoever resumes is told what is gone.
+// the last sync is stored afterwards, to the last bit; no number is used twice; and
+// what a client that resumes has lost is reported.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	cuts := tenth(t, 30, "cuts")
@@ -141,10 +141,10 @@ func TestPowerCut(t *testing.T) {
 		}
 		p := startGateway(t, "unshare", "-m", "--propagation", "slave", "sh", "-c", `mount --bind "$0" /proc/sys/kernel/random/boot_id; exec "$@"`, boot,
 			program, "--simulate", "--config", config, "--listen", "127.0.0.1:0", "--state", disk.dir)
-		kept := allKept(t, p.URL)
+		stored := allStored(t, p.URL)
 		for seq, r := range durable {
-			if kept[seq] != r && r.Fault() == wire.Good {
-				t.Fatalf("after cut %d: number %d is %v, and was %v", n, seq, kept[seq], r)
+			if stored[seq] != r && r.Fault() == wire.Good {
+				t.Fatalf("after cut %d: number %d is %v, and was %v", n, seq, stored[seq], r)
 			}
 		}
 		if n == cuts {
@@ -172,12 +172,12 @@ func TestPowerCut(t *testing.T) {
 		first = next
 		disk.restore()
 	}
-	t.Logf("%d cuts: %d numbers seen, %d durable ones, %d told to be gone or skipped", cuts, len(s.seen), len(durable), s.gone)
+	t.Logf("%d cuts: %d numbers seen, %d durable ones, %d reported lost or skipped", cuts, len(s.seen), len(durable), s.lost)
 	s.wantHoles(missed)
 }
 
-// allKept returns what a gateway has kept of indoor.
-func allKept(t *testing.T, wsURL string) map[uint32]wire.Reading {
+// allStored returns the readings of indoor that a gateway has stored.
+func allStored(t *testing.T, wsURL string) map[uint32]wire.Reading {
 	t.Helper()
 	u, err := url.Parse(wsURL)
 	if err != nil {
@@ -198,19 +198,19 @@ func allKept(t *testing.T, wsURL string) map[uint32]wire.Reading {
 	if err != nil || response.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %d, %v", u, response.StatusCode, err)
 	}
-	kept := map[uint32]wire.Reading{}
+	stored := map[uint32]wire.Reading{}
 	if len(b) == 0 {
-		return kept
+		return stored
 	}
 	records, err := wire.ParseRecords(b)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range records {
-		if _, twice := kept[r.Seq]; twice {
-			t.Fatalf("number %d is kept twice", r.Seq)
+		if _, twice := stored[r.Seq]; twice {
+			t.Fatalf("number %d is stored twice", r.Seq)
 		}
-		kept[r.Seq] = r.Reading
+		stored[r.Seq] = r.Reading
 	}
-	return kept
+	return stored
 }

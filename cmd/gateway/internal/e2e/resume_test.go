@@ -24,7 +24,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// follower notes what comes to a client of ours, and what is told to be lost.
+// follower notes what comes to the Go client, and what is reported lost.
 type follower struct {
 	t     *testing.T
 	mu    sync.Mutex
@@ -92,9 +92,9 @@ func (f *follower) await(what string, enough func() bool) {
 	}
 }
 
-// A gateway that is killed, told to stop and killed again, under a client of
-// ours and a stranger's: both have all that the log has, each number once or told
-// to be lost. The log is exported while the gateway writes it.
+// A gateway is killed, stopped and killed again, with the Go client and a Python
+// client connected: both have all that the log has, each number once or reported
+// lost. The log is exported while the gateway writes it.
 func TestNothingIsMissedOverRestarts(t *testing.T) {
 	t.Parallel()
 	python := debianPython(t)
@@ -123,7 +123,7 @@ func TestNothingIsMissedOverRestarts(t *testing.T) {
 	connected := func() {
 		t.Helper()
 		if line, err := said.ReadString('\n'); line != "connected\n" {
-			t.Fatalf("the stranger says %q, %v", line, err)
+			t.Fatalf("the Python client wrote %q, %v", line, err)
 		}
 	}
 
@@ -152,15 +152,15 @@ func TestNothingIsMissedOverRestarts(t *testing.T) {
 		Numbers map[string][]uint32
 	}
 	if err := json.NewDecoder(said).Decode(&theirs); err != nil {
-		t.Fatalf("the stranger: %v", err)
+		t.Fatalf("the Python client: %v", err)
 	}
 	if err := stranger.Wait(); err != nil {
-		t.Fatalf("the stranger: %v", err)
+		t.Fatalf("the Python client: %v", err)
 	}
 
 	exportIsTheAnswerOfHTTP(t, p.URL, binary, state)
-	kept := exported(t, binary, state)
-	for name, numbers := range kept {
+	stored := exported(t, binary, state)
+	for name, numbers := range stored {
 		newest := slices.Max(numbers)
 		f.await("newest reading of "+name, func() bool { return f.came[name][newest] })
 	}
@@ -171,10 +171,10 @@ func TestNothingIsMissedOverRestarts(t *testing.T) {
 	if f.twice > 0 {
 		t.Errorf("%d came twice", f.twice)
 	}
-	if names := slices.Sorted(maps.Keys(kept)); strings.Join(names, " ") != "greenhouse indoor outdoor" {
+	if names := slices.Sorted(maps.Keys(stored)); strings.Join(names, " ") != "greenhouse indoor outdoor" {
 		t.Errorf("the log has %v", names)
 	}
-	for name, numbers := range kept {
+	for name, numbers := range stored {
 		ours := slices.Sorted(maps.Keys(f.came[name]))
 		first, last := ours[0], ours[len(ours)-1]
 		stranger := map[uint32]bool{}
@@ -191,10 +191,10 @@ func TestNothingIsMissedOverRestarts(t *testing.T) {
 			}
 		}
 		if missing := last - first + 1 - uint32(len(ours)); missing != f.lost[name] {
-			t.Errorf("%s: %d are missing, %d were told to be lost", name, missing, f.lost[name])
+			t.Errorf("%s: %d are missing, %d were reported lost", name, missing, f.lost[name])
 		}
 		if len(numbers) < 40 {
-			t.Errorf("%s: only %d readings were kept", name, len(numbers))
+			t.Errorf("%s: only %d readings were stored", name, len(numbers))
 		}
 	}
 }
@@ -202,15 +202,15 @@ func TestNothingIsMissedOverRestarts(t *testing.T) {
 // exported returns the numbers in the log, by sensor, as gateway export has them.
 func exported(t *testing.T, binary, state string) map[string][]uint32 {
 	t.Helper()
-	kept := map[string][]uint32{}
+	stored := map[string][]uint32{}
 	for _, line := range parsedCSV(t, gatewayExport(t, binary, state)) {
 		n, err := strconv.ParseUint(line[3], 10, 32)
 		if err != nil {
 			t.Fatal(err)
 		}
-		kept[line[2]] = append(kept[line[2]], uint32(n))
+		stored[line[2]] = append(stored[line[2]], uint32(n))
 	}
-	return kept
+	return stored
 }
 
 func gatewayExport(t *testing.T, binary, state string, args ...string) []byte {

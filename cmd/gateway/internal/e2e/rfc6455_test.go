@@ -261,7 +261,7 @@ func (tt wsCase) run(address string) error {
 		tt.want = append(tt.want[:len(tt.want):len(tt.want)], serverFrame(fin|pong, "still there"))
 	}
 	written := make(chan error, 1)
-	go func() { _, err := c.Write(sent); written <- err }() // may fail: who is closed early has said enough
+	go func() { _, err := c.Write(sent); written <- err }() // may fail where the case wants an early close
 	defer func() { _ = c.Close(); <-written }()
 	for i, want := range tt.want {
 		got := make([]byte, len(want))

@@ -86,9 +86,9 @@ func slowLink(t *testing.T, rate string) (addr string, dial func(network, addr s
 	}
 }
 
-// keepPast writes so many readings of a sensor, ten a second until now, into a
+// storePast writes so many readings of a sensor, ten a second until now, into a
 // state directory, as a gateway would have.
-func keepPast(t *testing.T, sensor string, n int) (state string) {
+func storePast(t *testing.T, sensor string, n int) (state string) {
 	t.Helper()
 	state = t.TempDir()
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
@@ -119,13 +119,13 @@ func keepPast(t *testing.T, sensor string, n int) (state string) {
 	return state
 }
 
-// An hour was missed, and the line carries 64 kbit/s: all of it comes, each
-// number once, while what is live is never old.
-func TestAnHourOverASlowLink(t *testing.T) {
+// Readings of an hour were missed, and the line carries 64 kbit/s: all of them come,
+// each number once, and what is live is never old meanwhile.
+func TestReplayOverASlowLink(t *testing.T) {
 	t.Parallel()
 	missed := tenth(t, 36_000, "missed readings")
 	host, dial := slowLink(t, "64kbit")
-	state := keepPast(t, "indoor", missed)
+	state := storePast(t, "indoor", missed)
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", oneSensorFile(t, "insecure: true\n"), "--listen", host+":0", "--state", state)
 	d := websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}, NetDial: dial}
 	c, _, err := d.Dial(p.URL, nil)
@@ -179,7 +179,7 @@ func TestAnHourOverASlowLink(t *testing.T) {
 					ages = append(ages, age)
 				}
 				if r.Flags&wire.Conflated != 0 {
-					t.Errorf("live number %d stands for several", r.Seq)
+					t.Errorf("live number %d is conflated", r.Seq)
 				}
 			}
 		}

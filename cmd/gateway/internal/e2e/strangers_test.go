@@ -14,9 +14,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// What clients that we did not write do with a gateway: echo, stream, ask,
-// flood, chat.
-func TestStrangersTalk(t *testing.T) {
+// A client library that is not ours: echo, stream, requests, too many of them, chat.
+func TestPythonClient(t *testing.T) {
 	t.Parallel()
 	python := debianPython(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
@@ -70,8 +69,8 @@ func TestStrangersTalk(t *testing.T) {
 	want("a taken nick", got.Chat[1], "type:error")
 }
 
-// A restart under fifty clients closes each with 1012 and its own time to come
-// back, and all come back.
+// A restart under fifty clients closes each with 1012 and its own time to reconnect,
+// and all of them do.
 func TestRestartUnderFiftyClients(t *testing.T) {
 	t.Parallel()
 	python := debianPython(t)
@@ -99,25 +98,25 @@ func TestRestartUnderFiftyClients(t *testing.T) {
 		t.Fatalf("%v\n%s", err, rest)
 	}
 	var got struct {
-		SentAway [][2]int `json:"sent_away"`
-		Back     []float64
+		Closed [][2]int `json:"closed"`
+		Back   []float64
 	}
 	if err := json.Unmarshal(rest, &got); err != nil {
 		t.Fatalf("%v\n%s", err, rest)
 	}
 	seen := map[int]bool{}
-	for _, s := range got.SentAway {
+	for _, s := range got.Closed {
 		if s[0] != wire.CloseServiceRestart || seen[s[1]] {
-			t.Errorf("sent away with %v, seen before: %v", s, seen[s[1]])
+			t.Errorf("closed with %v, seen before: %v", s, seen[s[1]])
 		}
 		seen[s[1]] = true
 	}
 	slowest := slices.Max(append(got.Back, 0))
-	t.Logf("all are back after %.1f s", slowest)
+	t.Logf("all have reconnected after %.1f s", slowest)
 	if slowest > patience.Seconds() {
-		t.Errorf("back after %.1f s", slowest)
+		t.Errorf("reconnected after %.1f s", slowest)
 	}
-	if len(got.SentAway) != 50 || len(got.Back) != 50 {
-		t.Errorf("%d were sent away, %d came back", len(got.SentAway), len(got.Back))
+	if len(got.Closed) != 50 || len(got.Back) != 50 {
+		t.Errorf("%d were closed, %d reconnected", len(got.Closed), len(got.Back))
 	}
 }

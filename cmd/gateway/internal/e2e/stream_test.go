@@ -79,7 +79,7 @@ asyncio.run(main(sys.argv[1]))
 	for i, r := range got.V1 {
 		if r[0] != nil {
 			if good++; *r[0] < 10 || *r[0] > 35 || *r[1] < 1 || *r[1] > 99 {
-				t.Errorf("reading %d: %v °C, %v %% is no room", i, *r[0], *r[1])
+				t.Errorf("reading %d: %v °C, %v %% are not the environment's", i, *r[0], *r[1])
 			}
 		}
 		// A reading says when it was made; a busy machine may be late, or miss some.
@@ -230,8 +230,8 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
-// SIGTERM closes each client with 1012 and its own time to come back.
-func TestStopTellsClients(t *testing.T) {
+// SIGTERM closes each client with 1012 and its own time to reconnect.
+func TestStopClosesClients(t *testing.T) {
 	t.Parallel()
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	var clients []*websocket.Conn
@@ -356,7 +356,7 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
-// The environment stands between the flags and the file.
+// A variable of the environment overrides the file, and a flag overrides it.
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	bin := buildGateway(t)
@@ -379,7 +379,7 @@ func writeFile(t testing.TB, name, content string) string {
 }
 
 // The times of the ticks do not drift, and none is left out silently.
-func TestSixtySeconds(t *testing.T) {
+func TestTicksDoNotDrift(t *testing.T) {
 	t.Parallel()
 	seconds := tenth(t, 60, "seconds")
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")

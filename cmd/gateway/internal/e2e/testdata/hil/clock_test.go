@@ -64,7 +64,7 @@ func testClock(t *testing.T) {
 		t.Errorf("%d ticks later it is %d ms later", ticks, went)
 	}
 	if e := untilEvent(t, events, "clock_corrected"); max(e.StepMS-step, step-e.StepMS) > 5 {
-		t.Errorf("a step of %d ms was told as %d ms", step, e.StepMS)
+		t.Errorf("a step of %d ms was reported as %d ms", step, e.StepMS)
 	}
 	if hello := connect(t).hello; !hello.ClockSynced {
 		t.Error("hello does not say that the clock is synchronised")

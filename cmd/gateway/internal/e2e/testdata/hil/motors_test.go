@@ -31,8 +31,8 @@ var motors = []struct {
 	{"fan", []string{"pwm=40000"}},
 }
 
-// testMotors: what the lines carry, whatever becomes of those who should see to
-// it. The lines keep their levels when nobody holds them, as on a Pi.
+// testMotors: the levels of the lines, whatever happens to the gateway and to
+// operators. The lines keep their levels when nobody holds them, as on a Pi.
 func testMotors(t *testing.T) {
 	t.Run("before the port answers", testOffFirst)
 	t.Run("run", testRun)
@@ -219,8 +219,8 @@ func sinceStart(t *testing.T) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// testKilled: the gateway is gone without a word, then is back, and nothing
-// that ran before runs again.
+// testKilled: the gateway is killed and starts again, and nothing that ran before
+// runs again.
 func testKilled(t *testing.T) {
 	o := operate(t)
 	var all []string

@@ -21,8 +21,8 @@ import (
 
 const stateDir = "/var/lib/gateway"
 
-// testNextNumber: after SIGKILL the numbers go on with the very next one, and a
-// client that comes back misses nothing.
+// testNextNumber: after SIGKILL the gateway continues with the next number, and a
+// client that resumes misses nothing.
 func testNextNumber(t *testing.T) {
 	s := connect(t)
 	sensor := uint16(0)

@@ -1,5 +1,5 @@
 // Package hil runs inside the virtual machine, as root, beside the installed
-// gateway: it sets what the emulated chips measure and how they fail, looks at the
+// gateway: it sets what the emulated chips measure and how they fail, reads the
 // GPIO lines, and is a client on the network. It knows nothing of the gateway but
 // the wire and the command line.
 package hil

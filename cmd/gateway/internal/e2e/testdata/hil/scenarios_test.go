@@ -131,8 +131,8 @@ func testFaults(t *testing.T, s *stream) {
 	}
 }
 
-// testUnplugged: a chip that is gone first does not acknowledge, then is known
-// to be absent, and is found again.
+// testUnplugged: a chip that is missing does not acknowledge at first, then is
+// absent, and is found again when it is back.
 func testUnplugged(t *testing.T, s *stream) {
 	for _, chip := range chips {
 		bus(t, "unplug %#x", chip.address)
@@ -226,8 +226,8 @@ func testRestart(t *testing.T) {
 	}
 }
 
-// testWatchdog: a process that does nothing any more is replaced, and what it
-// left running is off first.
+// testWatchdog: a process that no longer runs is replaced, and first the motors that
+// it left running are driven off.
 func testWatchdog(t *testing.T) {
 	s := connect(t)
 	last := s.untilGood(t, "sht")

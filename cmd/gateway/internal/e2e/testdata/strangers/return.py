@@ -1,8 +1,8 @@
-"""Fifty clients that are sent away by a restart, each with a time of its own, and come back."""
+"""Fifty clients whose connections a restart closes, each with a time of its own to reconnect after, and that do."""
 import asyncio, json, re, struct, sys, time, websockets
 
 URL, N = sys.argv[1], 50
-sent_away, back = [], []
+closed, back = [], []
 connected = 0
 
 
@@ -20,7 +20,7 @@ async def client():
         code, reason = e.code, e.reason
     begin = time.monotonic()
     retry = int(re.fullmatch(r"Service restart; retry_ms=(\d+)", reason).group(1))
-    sent_away.append([code, retry])
+    closed.append([code, retry])
     await asyncio.sleep(retry / 1000)
     while True:
         try:
@@ -34,7 +34,7 @@ async def client():
 
 async def main():
     await asyncio.gather(*(client() for _ in range(N)))
-    print(json.dumps({"sent_away": sent_away, "back": back}))
+    print(json.dumps({"closed": closed, "back": back}))
 
 
 asyncio.run(main())

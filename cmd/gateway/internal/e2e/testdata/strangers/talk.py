@@ -1,4 +1,4 @@
-"""Talks to a gateway as a stranger would, with Debian's python3-websockets."""
+"""Uses all endpoints of a gateway, with Debian's python3-websockets."""
 import asyncio, json, sys, websockets
 
 URL = sys.argv[1]
