@@ -9,6 +9,7 @@ const (
 	EventReset          = Reset
 	EventStorageFailed  = "storage_failed" // readings are not durable
 	EventStorageBack    = "storage_back"
+	EventStorageDamaged = "storage_damaged" // stored readings were found to be lost
 	EventHistoryEvicted = "history_evicted" // stored readings were evicted beyond the ordinary
 )
 
@@ -18,7 +19,7 @@ type Event struct {
 	Sensor   string  `json:"sensor,omitempty"`
 	Fault    string  `json:"fault,omitempty"`
 	By       string  `json:"by,omitempty"`
-	Reason   string  `json:"reason,omitempty"`   // why storage failed, or readings were evicted
+	Reason   string  `json:"reason,omitempty"`   // why storage failed, or readings were lost or evicted
 	Readings int     `json:"readings,omitempty"` // how many readings it concerns
 	StepMS   int64   `json:"step_ms,omitempty"`  // by how much the clock was corrected, forward if positive
 	TS       float64 `json:"ts"`                 // Unix seconds

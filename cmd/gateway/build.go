@@ -71,7 +71,7 @@ func (g *running) build() (err error) {
 	g.clock = g.newClock()
 	g.motors.SetClockSynced(g.clock.Synced)
 	g.storage, err = openStorage(storageOptions{
-		cfg: g.cfg, memory: g.memory, changed: g.storageChanged, latchChanged: g.storageChanged, evicted: g.historyEvicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
+		cfg: g.cfg, memory: g.memory, changed: g.storageChanged, latchChanged: g.storageChanged, damaged: g.storageDamaged, evicted: g.historyEvicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
 	})
 	if err != nil {
 		return err
@@ -223,6 +223,7 @@ func (g *running) newMetrics() *metrics.Collector {
 		Lateness: g.sampler.Lateness(), Missed: g.sampler.Missed,
 		Clients: g.server.Clients, Frames: g.server.Frames, Accounts: g.server.Accounts,
 		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.readingsDurable, EStopStored: g.storage.latch.Stored, Stored: g.storage.history.Size,
+		Lost: func() int { _, n := g.storage.history.Lost(); return n },
 	}
 	m := metrics.New(source)
 	for _, s := range g.motors.States() {

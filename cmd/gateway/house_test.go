@@ -33,6 +33,7 @@ var arrows = []arrow{
 	{"gateway/history/format", "gateway/history/codec", "a page and a segment have coded records in them"},
 	{"gateway/history/index", "gateway/history/codec", "it has blocks of coded records in memory"},
 	{"gateway/history/index", "gateway/history/format", "it is made of what the files say of their blocks"},
+	{"gateway/history/query", "gateway/history/...", "it reads the blocks that the index finds"},
 	{"gateway/history", "gateway/atomicfile", "a segment exists as a whole or not at all"},
 	{"gateway/history/disk", "gateway/atomicfile", "it is the directory in which files are replaced"},
 

@@ -47,6 +47,7 @@ type storageOptions struct {
 	memory       string // directory of files in memory, see [state.Options]
 	changed      func(error)
 	latchChanged func(error)
+	damaged      func(history.Damage)
 	evicted      func(history.Eviction)
 	newEpoch     func(epoch string, next []uint32)
 	guard        guard
@@ -64,7 +65,7 @@ func openStorage(o storageOptions) (*storage, error) {
 	s := &storage{latch: state.NewLatch(dir, o.latchChanged, o.log), dir: dir, guard: o.guard, log: o.log}
 	stored := history.Options{
 		MaxBytes: o.cfg.History.Size, MaxAge: o.cfg.History.Age, Boot: machine.BootID(), Log: o.log,
-		Changed: o.changed, Evicted: o.evicted,
+		Changed: o.changed, Damaged: o.damaged, Evicted: o.evicted,
 	}
 	var sensors []state.Sensor
 	for _, c := range o.cfg.Sensors {
@@ -149,6 +150,14 @@ func (g *running) storageChanged(err error) {
 		e.Kind, e.Reason = wire.EventStorageFailed, err.Error()
 	}
 	g.notify.Event(e)
+}
+
+// storageDamaged makes an event of it that stored readings were found to be lost. The
+// log of readings has logged it.
+func (g *running) storageDamaged(d history.Damage) {
+	g.notify.Event(wire.Event{
+		Kind: wire.EventStorageDamaged, Reason: d.Reason, Readings: d.Readings, TS: float64(time.Now().UnixMilli()) / 1000,
+	})
 }
 
 // historyEvicted makes an event of it that stored readings were evicted beyond the

@@ -30,8 +30,16 @@ type History interface {
 	Between(sensor uint16, from, to int64) (next func() ([]wire.Record, error))
 	// Buckets sums them up.
 	Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error))
+	Storage
+}
+
+// Storage is the state of what stores the readings.
+type Storage interface {
 	// Durable returns why readings are not stored durably, nil if they are.
 	Durable() error
+	// Lost returns how many stored readings were found to be lost since the start, at
+	// least, and why the last ones are, "" if none are.
+	Lost() (reason string, readings int)
 }
 
 // Options are an API's.
@@ -159,6 +167,9 @@ func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
 			answer["storage"] = err.Error()
 		} else {
 			answer["durable"] = true
+		}
+		if reason, readings := a.opts.History.Lost(); reason != "" {
+			answer["lost"] = map[string]any{"reason": reason, "readings": readings}
 		}
 	}
 	writeJSON(w, code, answer)

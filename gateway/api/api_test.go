@@ -19,7 +19,8 @@ import (
 type gateway struct {
 	records []wire.Record
 	fail    error // of reading
-	endless bool  // so is what is retained
+	lost    string
+	endless bool // so is what is retained
 }
 
 func (*gateway) Hello() wire.Hello {
@@ -38,6 +39,8 @@ func (g *gateway) Newest(sensor int) (r wire.Record, ok bool) {
 func (g *gateway) Ready() (string, bool) { return "as it is", len(g.records) > 0 }
 
 func (g *gateway) Durable() error { return g.fail }
+
+func (g *gateway) Lost() (reason string, readings int) { return g.lost, len(g.lost) }
 
 func (g *gateway) Between(sensor uint16, from, to int64) func() ([]wire.Record, error) {
 	n := 0
@@ -216,6 +219,9 @@ func TestHealth(t *testing.T) {
 	g.fail = io.ErrUnexpectedEOF
 	want("/healthz", 503, `{"ok":false,"reason":"unexpected EOF"}`)
 	want("/readyz", 200, `{"durable":false,"ok":true,"reason":"as it is","storage":"unexpected EOF"}`)
+	g.fail, g.lost = nil, "a segment"
+	want("/readyz", 200, `{"durable":true,"lost":{"readings":9,"reason":"a segment"},"ok":true,"reason":"as it is"}`)
+	g.lost = ""
 	if c, _, _ := s.get("/metrics", ""); c != 404 {
 		t.Errorf("metrics that there are not: %d", c)
 	}

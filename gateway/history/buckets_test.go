@@ -17,7 +17,7 @@ func bucketsOf(records []wire.Record, from, to, step int64) (want []wire.Bucket)
 	in := map[int64][]wire.Record{}
 	for _, r := range records {
 		if from <= r.UnixMilli && r.UnixMilli < to {
-			in[floor(r.UnixMilli, step)] = append(in[floor(r.UnixMilli, step)], r)
+			in[r.UnixMilli-r.UnixMilli%step] = append(in[r.UnixMilli-r.UnixMilli%step], r)
 		}
 	}
 	for _, at := range slices.Sorted(maps.Keys(in)) {

@@ -28,6 +28,7 @@ type Options struct {
 	Boot     string          // identifies the boot of the machine, whose clock the offsets are of; "": not known
 	Log      *slog.Logger    // nil: silent
 	Changed  func(err error) // called by Run when readings become durable (nil), or no longer are; must not block
+	Damaged  func(Damage)    // called by Run when stored readings are found to be lost; must not block
 	Evicted  func(Eviction)  // called by Run when more than the ordinary was evicted; must not block
 
 	pages int64 // of a journal; 0: as MaxBytes allows
@@ -68,6 +69,9 @@ type Log struct {
 	syncFrom  time.Time // when the sync that is in progress began; zero: none is
 	writeFrom time.Time // the same of a write
 	closed    bool
+	damages   damages
+	evicting  *index.Segment // its file is being removed
+	search    bool           // a file is missing: search for others at once
 
 	wakeWriter     chan struct{} // size 1, as each of these: a token says that the writer has something to do
 	wrote          chan struct{} // the writer has written a tick
@@ -150,6 +154,9 @@ func (l *Log) defaults() {
 	if l.o.MaxAge == 0 {
 		l.o.MaxAge = DefaultMaxAge
 	}
+	if l.o.Damaged == nil {
+		l.o.Damaged = func(Damage) {}
+	}
 	if l.o.Evicted == nil {
 		l.o.Evicted = func(Eviction) {}
 	}
@@ -162,21 +169,26 @@ func (l *Log) defaults() {
 }
 
 // recover reads the directory.
-func (l *Log) recover(patient bool) (*recovery, error) {
-	r := &recovery{fs: l.fs, log: l.log, unreadableFails: patient, moveAside: func(name string, why error) error {
+func (l *Log) recover(unreadableFails bool) (*recovery, error) {
+	r := &recovery{fs: l.fs, log: l.log, unreadableFails: unreadableFails}
+	r.moveAside = func(name string, why error) error {
 		to, err := setAside(l.fs, name)
 		if err == nil {
 			l.log.Warn("a file of readings is set aside: it is damaged or of a newer version", "dir", l.o.Dir, "file", name, "as", to, "why", why)
 		}
 		return err
-	}}
+	}
+	list := func() {
+		var err error
+		if r.aside, err = listAside(l.fs); err != nil {
+			l.log.Warn("the files that were set aside cannot be listed, and are not counted", "dir", l.o.Dir, "err", err)
+		}
+	}
+	list() // a segment that is there is not missing
 	if err := r.recover(); err != nil {
 		return nil, err
 	}
-	var err error
-	if r.aside, err = listAside(l.fs); err != nil {
-		l.log.Warn("the files that were set aside cannot be listed, and are not counted", "dir", l.o.Dir, "err", err)
-	}
+	list()
 	return r, nil
 }
 
@@ -211,6 +223,7 @@ func (l *Log) Begin(epoch string, next []uint32) {
 	for len(next) < len(l.streams) {
 		next = append(next, 0)
 	}
+	l.countTail(epoch, next)
 	for i, t := range l.streams {
 		t.Begin(epoch, next[i])
 		next[i] = t.Prev + 1

@@ -40,12 +40,14 @@ type maintainer struct {
 	asideLogged  bool        // that one was removed has been logged
 	sealedAt     time.Time   // when a segment was last written, zero before the first
 	sealAfter    time.Time   // the next segment is not tried before, since one failed
+	unsynced     bool        // a removal may not be durable yet
 	removeFailed bool        // a file could not be removed, which has been logged
 	backoff      time.Duration
 	retryAt      time.Time
 	lostRecords  atomic.Int64 // dropped from memory, not logged yet
 	packer       codec.Packer
 
+	checkedAt  time.Time     // when the directory was last searched for missing files
 	retainedAt time.Time     // when retain was last called
 	credit     time.Duration // of recorded time that may be evicted by age
 	evicted    Eviction      // since it was last reported
@@ -109,6 +111,7 @@ func (l *Log) maintain(now time.Time) {
 		signal(l.wakeWriter)
 		return
 	}
+	l.checkFiles(now)
 	if err := l.sync(); err != nil {
 		return // the journal is abandoned, and the failure noted
 	}
@@ -203,6 +206,10 @@ func (l *Log) adopt(r *recovery) {
 	for _, t := range r.index.Streams {
 		t.Close()
 	}
+	for _, d := range r.damages {
+		l.damages.add(d)
+	}
+	l.damages.tail = r.tail
 	l.size = 0
 	for _, g := range r.index.Segments {
 		l.size += g.Size
@@ -226,10 +233,10 @@ func (l *Log) reuse(r *recovery) {
 		return
 	}
 	j, p := r.journals[n], format.NewPage(l.run)
-	if 1<<j.Shift != p.Size() || j.Size != l.journalPages(p)*int64(p.Size()) || j.Missing(r.through) > 0 {
+	if 1<<j.Shift != p.Size() || j.Size != l.journalPages(p)*int64(p.Size()) || !j.Whole(r.through) {
 		return
 	}
-	f, err := retryOnce(func() (disk.File, error) { return l.fs.Open(j.name, true) })
+	f, err := disk.Retry(func() (disk.File, error) { return l.fs.Open(j.name, true) })
 	if err != nil {
 		return
 	}

@@ -75,6 +75,9 @@ func (c claim) check(d *testDisk, m *maker, made [][]wire.Record, removed claim,
 	if err := l.Durable(); err != nil {
 		return err
 	}
+	if reason, n := l.Lost(); reason != "" {
+		return fmt.Errorf("taken for damage: %s, %d readings", reason, n)
+	}
 	for i := range rigSensors {
 		made, sensor := made[i], uint16(i)
 		next, err := l.Since(sensor, ^uint32(0)), error(nil)

@@ -2,7 +2,6 @@ package history
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -11,6 +10,7 @@ import (
 
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/query"
 	"sensorgateway/wire"
 )
 
@@ -50,12 +50,12 @@ func (r *Reader) Between(sensor string, from, to int64) (next func() ([]wire.Rec
 	if !ok {
 		return end
 	}
-	return r.source().between(sensor, uint16(i), from, to)
+	return r.source().Between(sensor, uint16(i), from, to)
 }
 
 // Buckets is [Log.Buckets] for a sensor by its name.
 func (r *Reader) Buckets(sensor string, from, to, step int64) (next func() ([]wire.Bucket, error)) {
-	return r.source().buckets(sensor, from, to, step)
+	return r.source().Buckets(sensor, from, to, step)
 }
 
 // Close frees the memory of what was read.
@@ -66,14 +66,12 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-func (r *Reader) source() source {
-	return source{
-		lock:  func() func() { r.mu.Lock(); return r.mu.Unlock },
-		index: func() *index.Index { return r.index },
-		fs:    r.fs, log: slog.New(slog.DiscardHandler),
-		lose: func(*index.Chapter, uint32) {},
+func (r *Reader) source() query.Source {
+	return query.Source{
+		Lock:  func() func() { r.mu.Lock(); return r.mu.Unlock },
+		Index: func() *index.Index { return r.index },
+		FS:    r.fs, Log: slog.New(slog.DiscardHandler),
+		Removed: func(*index.Chapter) {},
+		Lose:    func(*index.Chapter, uint32) {},
 	}
 }
-
-// end is a next function without records.
-func end() ([]wire.Record, error) { return nil, io.EOF }

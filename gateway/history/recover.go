@@ -27,6 +27,9 @@ type recovery struct {
 	damaged     int         // pages, blocks and directories that were found to be damaged
 	missing     int         // pages whose records are lost
 	aside       []disk.Info // the files that are set aside
+	asideNow    []string    // names of those that this recovery set aside
+	damages     []Damage
+	tail        bool // the last of damages is of the newest records
 
 	fs              FS
 	log             *slog.Logger
@@ -60,12 +63,13 @@ func (r *recovery) recover() error {
 	r.through = r.index.Through()
 	r.lastPage = max(r.lastPage, r.through)
 	r.replay()
+	r.checkJournal()
 	return nil
 }
 
 // removeUnfinished removes files whose creation a crash interrupted.
 func (r *recovery) removeUnfinished() error {
-	files, err := retryOnce(func() ([]disk.Info, error) { return r.fs.List("") })
+	files, err := disk.Retry(func() ([]disk.Info, error) { return r.fs.List("") })
 	for _, f := range files {
 		if strings.HasSuffix(f.Name, segmentSuffix+atomicfile.TempSuffix) || strings.HasSuffix(f.Name, journalSuffix+atomicfile.TempSuffix) {
 			if err := r.fs.Remove(f.Name); err != nil {
@@ -76,18 +80,9 @@ func (r *recovery) removeUnfinished() error {
 	return err
 }
 
-// retryOnce tries again what may fail for a moment.
-func retryOnce[T any](f func() (T, error)) (T, error) {
-	v, err := f()
-	if err != nil {
-		v, err = f()
-	}
-	return v, err
-}
-
 // eachFile calls take for all files with a suffix, in the order of their numbers.
 func (r *recovery) eachFile(suffix string, take func(f disk.File, info disk.Info, number uint64) error) error {
-	files, err := retryOnce(func() ([]disk.Info, error) { return r.fs.List("") })
+	files, err := disk.Retry(func() ([]disk.Info, error) { return r.fs.List("") })
 	if err != nil {
 		return err
 	}
@@ -97,7 +92,7 @@ func (r *recovery) eachFile(suffix string, take func(f disk.File, info disk.Info
 		if !ok || err != nil || len(hex) != 16 {
 			continue
 		}
-		f, err := retryOnce(func() (disk.File, error) { return r.fs.Open(info.Name, false) })
+		f, err := disk.Retry(func() (disk.File, error) { return r.fs.Open(info.Name, false) })
 		if err == nil {
 			err = errors.Join(take(f, info, number), f.Close())
 		}
@@ -114,7 +109,7 @@ func (r *recovery) eachFile(suffix string, take func(f disk.File, info disk.Info
 }
 
 func (r *recovery) findJournal(f disk.File, info disk.Info, number uint64) error {
-	j := found{info.Name, format.ReadJournal(f, info.Size)}
+	j := found{info.Name, format.ReadJournal(f, number, info.Size)}
 	r.lastPage = max(r.lastPage, number-min(number, 1), j.Newest)
 	if len(j.Bad) > 0 {
 		r.damaged += len(j.Bad)
@@ -143,7 +138,9 @@ func (r *recovery) findSegment(f disk.File, info disk.Info, number uint64) error
 		}
 		r.log.Warn("a file of readings is damaged: the blocks of it that are intact are used", "file", info.Name, "err", damage)
 	}
-	r.index.Load(index.NewSegment(info.Name, number, s))
+	g := index.NewSegment(info.Name, number, s)
+	r.checkGap(g)
+	r.index.Load(g)
 	return nil
 }
 
@@ -151,7 +148,12 @@ func (r *recovery) setAside(name string, why error) error {
 	if r.moveAside == nil {
 		return nil
 	}
-	return r.moveAside(name, why)
+	if err := r.moveAside(name, why); err != nil {
+		return err
+	}
+	r.asideNow = append(r.asideNow, name)
+	r.damages = append(r.damages, Damage{Reason: fmt.Sprintf("%s is set aside: %v", name, why)})
+	return nil
 }
 
 // replay adds to the index the records of the journals that are in no segment.
@@ -164,9 +166,6 @@ func (r *recovery) replay() {
 				pages = append(pages, p)
 			}
 		}
-	}
-	if r.missing > 0 {
-		r.log.Warn("readings of the newest hour are lost: pages of the journal that were synced are damaged", "pages", r.missing)
 	}
 	slices.SortFunc(pages, func(a, b format.PageHead) int { return cmp.Compare(a.Seq, b.Seq) })
 	have := r.sealed()
@@ -214,6 +213,58 @@ func (r *recovery) replay() {
 	}
 }
 
+// checkGap notices segments that are missing before g.
+func (r *recovery) checkGap(g *index.Segment) {
+	n := len(r.index.Segments)
+	if n == 0 {
+		return
+	}
+	last := r.index.Segments[n-1].Number
+	for number := last + 1; number < g.Number; number++ {
+		if slices.Contains(r.asideNow, segmentName(number)) {
+			r.damages[len(r.damages)-1].Readings += r.index.Skipped(g)
+			return
+		}
+		if !slices.ContainsFunc(r.aside, func(f disk.Info) bool {
+			return strings.HasPrefix(f.Name, damagedDir+"/"+segmentName(number))
+		}) {
+			r.lose(fmt.Sprintf("segment %s is missing", segmentName(number)), r.index.Skipped(g))
+			return
+		}
+	}
+}
+
+// checkJournal notices that the journal does not have what it must have.
+func (r *recovery) checkJournal() {
+	const unsynced = 4 // pages at most that a power cut loses of those that a segment has
+	if r.missing > 0 {
+		r.lose(fmt.Sprintf("%d pages of the journal are damaged, empty or of an earlier time", r.missing), r.index.Gaps)
+	}
+	n := len(r.journals)
+	switch {
+	case n == 0 && len(r.index.Segments) == 0:
+		return
+	case n == 0:
+		r.lose("the journal is missing", 0)
+	case len(r.journals[n-1].Pages) == 0 && len(r.journals[n-1].Bad) == 0 && r.journals[n-1].First <= r.through:
+		r.lose(fmt.Sprintf("the journal %s is empty", r.journals[n-1].name), 0)
+	case len(r.journals[n-1].Pages) > 0 && r.journals[n-1].Newest+unsynced < r.through:
+		r.lose(fmt.Sprintf("the journal %s is of an earlier time", r.journals[n-1].name), 0)
+	case r.missing == 0 && r.index.Gaps > 0 && r.journals[0].Overwritten() > r.through:
+		r.lose("the newest segment is missing", r.index.Gaps)
+		return
+	default:
+		return
+	}
+	r.tail = true
+}
+
+// lose notes and logs damage.
+func (r *recovery) lose(reason string, readings int) {
+	r.damages = append(r.damages, Damage{reason, readings})
+	r.log.Warn("stored readings are lost", "why", reason, "readings", readings)
+}
+
 // sensorEpoch is an epoch of a sensor.
 type sensorEpoch struct{ sensor, epoch string }
 
@@ -252,7 +303,7 @@ func setAside(fs FS, name string) (to string, err error) {
 // listAside returns what setAside has moved, with the lowest numbers first, and
 // leaves out other files.
 func listAside(dir FS) ([]disk.Info, error) {
-	files, err := retryOnce(func() ([]disk.Info, error) { return dir.List(damagedDir) })
+	files, err := disk.Retry(func() ([]disk.Info, error) { return dir.List(damagedDir) })
 	var ours []disk.Info
 	for _, f := range files {
 		if strings.Contains(f.Name, segmentSuffix) || strings.Contains(f.Name, journalSuffix) {

@@ -133,12 +133,24 @@ func (l *Log) oldest() *index.Segment {
 	return l.index.Segments[0]
 }
 
-// evict removes a segment. A reader that has not reached it skips it.
+// evict removes a segment. A reader that has not reached it skips it. The removals of
+// two segments become durable in their order: after a power cut, an older one must
+// not be back without the next, which would look like a loss.
 func (l *Log) evict(g *index.Segment) bool {
-	if !l.removeFile(g.Name) {
+	if l.maintainer.unsynced && l.fs.SyncDir("") != nil {
 		return false
 	}
+	l.maintainer.unsynced = true
 	l.mu.Lock()
+	l.evicting = g
+	l.mu.Unlock()
+	removed := l.removeFile(g.Name)
+	l.mu.Lock()
+	l.evicting = nil
+	if !removed {
+		l.mu.Unlock()
+		return false
+	}
 	from, to, _ := l.index.Span(g)
 	l.index.Evict(g)
 	l.mu.Unlock()

@@ -72,23 +72,5 @@ func (s *scrubber) scrub(ctx context.Context) {
 	if c == nil {
 		return
 	}
-	f, err := s.fs.Open(c.Segment.Name, false)
-	if err != nil {
-		return // evicted meanwhile, or the process has no descriptors left: no damage
-	}
-	if f, ok := f.(interface{ Uncache() }); ok {
-		f.Uncache()
-	}
-	f.Close()
-	r := &reader{source: s.source()}
-	places, err := r.open(c)
-	if err != nil {
-		r.report(c, err, c.Last)
-	}
-	for _, at := range places {
-		if ctx.Err() != nil {
-			return
-		}
-		_, _ = r.load(c, at) // which logs damage
-	}
+	s.source().Check(ctx, c)
 }

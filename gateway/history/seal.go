@@ -74,6 +74,7 @@ func (l *Log) writeSegment(blocks []*index.Block, through uint64, newest format.
 		return err
 	}
 	l.maintainer.nextSegment++
+	l.maintainer.unsynced = false
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.index.Seal(g, blocks)

@@ -118,6 +118,7 @@ func (l *Log) runNotifier(ctx context.Context) {
 	defer check.Stop()
 	var notified error
 	for {
+		l.reportDamage()
 		err := l.Durable()
 		if (err == nil) != (notified == nil) {
 			l.o.Changed(err)

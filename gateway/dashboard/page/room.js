@@ -106,6 +106,7 @@ function event({ kind, by, reason, readings = 0, step_ms = 0 }) {
     case "reset": return `reset by ${by || "the gateway"}: motors may start`;
     case "storage_failed": return `readings are not kept${reason ? `: ${reason}` : ""}`;
     case "storage_back": return "readings are kept again";
+    case "storage_damaged": return `${readings || "some"} stored readings are lost: ${reason}`;
     case "history_evicted": return `${readings} stored readings were removed: ${reason}`;
   }
   return kind;

@@ -8,6 +8,7 @@ import (
 
 // Journal is what the file of a journal holds.
 type Journal struct {
+	First  uint64 // number of its first page
 	Size   int64
 	Pages  []PageHead // that are valid, in no order
 	Bad    []int64    // offsets of what is neither a page nor zeros
@@ -19,9 +20,9 @@ type Journal struct {
 
 const journalLimit = 64 << 20 // bytes that are read of one
 
-// ReadJournal finds the pages of a journal.
-func ReadJournal(f io.ReaderAt, size int64) Journal {
-	j := Journal{Size: size}
+// ReadJournal finds the pages of a journal that begins with the page first.
+func ReadJournal(f io.ReaderAt, first uint64, size int64) Journal {
+	j := Journal{First: first, Size: size}
 	b := make([]byte, min(size, journalLimit))
 	const chunk = 1 << 20
 	for at := 0; at < len(b); at += chunk {
@@ -75,17 +76,37 @@ func (j *Journal) take(b []byte) int {
 	return n
 }
 
-// Missing returns how many pages newer than through are damaged although they
-// were on the disk.
-func (j *Journal) Missing(through uint64) (n int) {
+// Missing returns how many pages newer than through were synced, but are damaged,
+// zeros, or older than they should be.
+func (j *Journal) Missing(through uint64) int {
 	if j.Shift == 0 {
 		return len(j.Bad)
 	}
-	pages := uint64(j.Size) >> j.Shift
-	for _, at := range j.Bad {
-		slot := uint64(at) >> j.Shift
-		seq := j.Newest - (j.Newest-slot)%pages // the newest that could have been there
-		if j.Newest >= slot && seq > through && seq <= j.Synced {
+	return j.holes(through, min(j.Synced, j.Newest))
+}
+
+// Whole returns whether all pages newer than through are there up to the newest.
+func (j *Journal) Whole(through uint64) bool { return j.holes(through, j.Newest) == 0 }
+
+// Overwritten returns the newest page that it no longer has, or never had.
+func (j *Journal) Overwritten() uint64 {
+	if j.Shift == 0 {
+		return 0
+	}
+	return max(j.First-min(j.First, 1), j.Newest-min(j.Newest, uint64(j.Size)>>j.Shift))
+}
+
+func (j *Journal) holes(through, until uint64) (n int) {
+	if j.Shift == 0 {
+		return len(j.Bad)
+	}
+	first := max(through, j.Overwritten()) + 1
+	there := map[uint64]bool{}
+	for _, p := range j.Pages {
+		there[p.Seq] = true
+	}
+	for seq := first; seq <= until; seq++ {
+		if !there[seq] {
 			n++
 		}
 	}

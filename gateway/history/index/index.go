@@ -21,6 +21,7 @@ type Index struct {
 	Segments []*Segment         // oldest first
 	Newest   format.Moment      // of the record that was made last
 	Memory   int                // bytes that the blocks in memory take
+	Gaps     int                // numbers that streams with a Gap lack
 	spare    [][]wire.Record    // capacity that is reused
 }
 
@@ -134,6 +135,9 @@ func (s *Index) Add(t *Stream, epoch, boot string, r wire.Record, offset int64) 
 	}
 	r.Flags &^= wire.Historical
 	if t.Gap || t.Epoch != epoch {
+		if t.Epoch == epoch && t.Any {
+			s.Gaps += int(r.Seq - t.Last - 1)
+		}
 		t.Close()
 		t.Prev, t.Gap = r.Seq-1, false
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/history/format"
+	"sensorgateway/wire"
 )
 
 // Segment is a file of blocks.
@@ -49,6 +50,20 @@ func (s *Index) Load(g *Segment) {
 	if g.Newest.Epoch != "" {
 		s.Newest = g.Newest
 	}
+}
+
+// Skipped returns how many numbers of the same epoch are between the newest records
+// and those of g.
+func (s *Index) Skipped(g *Segment) (n int) {
+	seen := map[string]bool{}
+	for _, c := range g.Chapters {
+		t := s.Streams[c.Origin.Sensor]
+		if t != nil && !seen[t.Name] && t.Any && t.Epoch == c.Origin.Epoch && wire.Before(t.Last, c.Prev) {
+			n += int(c.Prev - t.Last)
+		}
+		seen[c.Origin.Sensor] = true
+	}
+	return n
 }
 
 // Seal replaces the blocks that a segment was made of by the segment.

@@ -40,6 +40,7 @@ type Source struct {
 	Steps       func() int64 // of it
 	Durable     func() error // why readings are not stored durably
 	Stored      func() int64 // bytes of readings
+	Lost        func() int   // stored readings that were found to be lost
 	EStopStored func() error // why the e-stop's latch is not stored durably
 }
 

@@ -47,6 +47,7 @@ func fixedSource() Source {
 		Steps:   func() int64 { return 1 },
 		Durable: func() error { return nil }, EStopStored: func() error { return nil },
 		Stored: func() int64 { return 12345678 },
+		Lost:   func() int { return 321 },
 	}
 }
 

@@ -1,4 +1,4 @@
-package history
+package query
 
 import (
 	"cmp"
@@ -19,23 +19,13 @@ const (
 )
 
 // Buckets summarises the records of any epoch from from to before to, Unix
-// milliseconds, in spans of step ms that begin at multiples of step. The first and the
-// last can lack a part of their time. A bucket without records is left out.
-func (l *Log) Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error)) {
-	if int(sensor) >= len(l.streams) {
-		return noBuckets
-	}
-	return l.source().buckets(l.o.Sensors[sensor], from, to, step)
-}
-
-func noBuckets() ([]wire.Bucket, error) { return nil, io.EOF }
-
-func (l source) buckets(name string, from, to, step int64) func() ([]wire.Bucket, error) {
+// milliseconds, in spans of step ms.
+func (l Source) Buckets(name string, from, to, step int64) func() ([]wire.Bucket, error) {
 	if step <= 0 {
-		return noBuckets
+		return func() ([]wire.Bucket, error) { return nil, io.EOF }
 	}
 	at := from
-	g := aggregator{source: l, name: name, step: step}
+	g := aggregator{Source: l, name: name, step: step}
 	return func() ([]wire.Bucket, error) {
 		for {
 			begin, ok := g.earliest(at, to)
@@ -65,7 +55,7 @@ func floor(t, step int64) int64 {
 
 // aggregator summarises the records of a sensor.
 type aggregator struct {
-	source
+	Source
 	name         string
 	step         int64
 	accumulators map[int64]*accumulator
@@ -82,8 +72,8 @@ type accumulator struct {
 // earliest returns the first time from from to before to of which there can be
 // records.
 func (g *aggregator) earliest(from, to int64) (at int64, ok bool) {
-	defer g.lock()()
-	s := g.index()
+	defer g.Lock()()
+	s := g.Index()
 	t := s.Streams[g.name]
 	if t == nil {
 		return 0, false
@@ -108,7 +98,7 @@ func (g *aggregator) earliest(from, to int64) (at int64, ok bool) {
 // bucket is not read: its summary suffices.
 func (g *aggregator) aggregate(from, to int64) []wire.Bucket {
 	g.accumulators = map[int64]*accumulator{}
-	r := &reader{source: g.source, name: g.name,
+	r := &reader{Source: g.Source, name: g.name,
 		wants: func(_ codec.Origin, s span) bool { return s.from < to && s.to >= from }}
 	for p := r.next(); p != nil; p = r.next() {
 		s := p.span()

@@ -1,6 +1,11 @@
-package history
+// Package query reads what the index finds: by number, by time, in the order in which
+// it was made, or summarised. What cannot be read is noted as lost, and left out.
+//
+// It knows the index and opens segments; not how either comes about, nor who asks.
+package query
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -14,20 +19,26 @@ import (
 	"sensorgateway/wire"
 )
 
-// source is what a reader reads: an index, and the directory of its segments.
-type source struct {
-	lock  func() (unlock func())
-	index func() *index.Index
-	fs    FS
-	log   *slog.Logger
-	lose  func(c *index.Chapter, last uint32) // notes that numbers up to last cannot be read
+// opener opens the segments.
+type opener interface {
+	Open(name string, write bool) (disk.File, error)
+}
+
+// Source is what a reader reads: an index, and the directory of its segments.
+type Source struct {
+	Lock    func() (unlock func())
+	Index   func() *index.Index
+	FS      opener
+	Log     *slog.Logger
+	Removed func(c *index.Chapter)              // notes that its file does not exist
+	Lose    func(c *index.Chapter, last uint32) // notes that numbers up to last cannot be read
 }
 
 // reader reads a sensor's blocks in the order in which they were made. Its position
 // is the ordinal of a block and a record in it, which do not change when blocks are
 // packed, sealed or evicted.
 type reader struct {
-	source
+	Source
 	name   string
 	sensor uint16 // of the records that are returned
 	wants  func(codec.Origin, span) bool
@@ -86,8 +97,8 @@ func (r *reader) next() *piece {
 			r.skip(c)
 			continue
 		}
-		unlock := r.lock()
-		add, synced := r.index().Correction(c.Origin)
+		unlock := r.Lock()
+		add, synced := r.Index().Correction(c.Origin)
 		unlock()
 		for i := int(r.ordinal - c.Ordinal); i < len(places); i++ {
 			s := places[i].Summary
@@ -111,8 +122,8 @@ func (r *reader) skip(c *index.Chapter) { r.moveTo(c.Ordinal + int64(c.Blocks)) 
 
 // seek finds the next chapter on the disk or block in memory that is wanted.
 func (r *reader) seek() (*piece, *index.Chapter) {
-	defer r.lock()()
-	s := r.index()
+	defer r.Lock()()
+	s := r.Index()
 	t := s.Streams[r.name]
 	if t == nil {
 		return nil, nil
@@ -150,7 +161,7 @@ func (r *reader) open(c *index.Chapter) ([]format.Place, error) {
 	if r.file.chapter == c {
 		return r.file.places, nil
 	}
-	f, err := retryOnce(func() (disk.File, error) { return r.fs.Open(c.Segment.Name, false) })
+	f, err := disk.Retry(func() (disk.File, error) { return r.FS.Open(c.Segment.Name, false) })
 	if err != nil {
 		return nil, err
 	}
@@ -175,15 +186,15 @@ func (r *reader) rescue(c *index.Chapter, f disk.File) (places []format.Place, e
 			continue
 		}
 		if x.Prev != last {
-			r.lose(c, x.Prev)
+			r.Lose(c, x.Prev)
 		}
 		there, _ := x.Places(nil) // which were found with it
 		places, last = append(places, there...), x.Last
 	}
 	if last != c.Last {
-		r.lose(c, c.Last)
+		r.Lose(c, c.Last)
 	}
-	r.log.Warn("a file of readings is damaged: the blocks of it that are intact are used", "file", c.Segment.Name, "err", format.ErrSegment)
+	r.Log.Warn("a file of readings is damaged: the blocks of it that are intact are used", "file", c.Segment.Name, "err", format.ErrSegment)
 	return places, err
 }
 
@@ -191,10 +202,11 @@ func (r *reader) rescue(c *index.Chapter, f disk.File) (places []format.Place, e
 // notes that they are lost.
 func (r *reader) report(c *index.Chapter, err error, last uint32) {
 	if errors.Is(err, fs.ErrNotExist) {
+		r.Removed(c)
 		return
 	}
-	r.log.Warn("readings cannot be read", "file", c.Segment.Name, "sensor", c.Origin.Sensor, "err", err)
-	r.lose(c, last)
+	r.Log.Warn("readings cannot be read", "file", c.Segment.Name, "sensor", c.Origin.Sensor, "err", err)
+	r.Lose(c, last)
 }
 
 // records returns the records of the present block from the position on, and moves
@@ -232,7 +244,7 @@ func (r *reader) load(c *index.Chapter, at format.Place) ([]wire.Record, error) 
 		r.report(c, codec.ErrBlock, at.Last)
 		return nil, codec.ErrBlock
 	}
-	f, err := retryOnce(func() (disk.File, error) { return r.fs.Open(c.Segment.Name, false) })
+	f, err := disk.Retry(func() (disk.File, error) { return r.FS.Open(c.Segment.Name, false) })
 	if err == nil {
 		r.buf = slices.Grow(r.buf[:0], at.Length)[:at.Length]
 		err = format.ReadFull(f, r.buf, at.At)
@@ -282,59 +294,25 @@ func (r *reader) all(match func(wire.Record) bool) func() ([]wire.Record, error)
 	}
 }
 
-// source returns what the readers of the log read.
-func (l *Log) source() source {
-	return source{
-		lock:  func() func() { l.mu.Lock(); return l.mu.Unlock },
-		index: func() *index.Index { return l.index },
-		fs:    l.fs, log: l.log,
-		lose: func(c *index.Chapter, last uint32) {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.index.Stream(c.Origin.Sensor).Lose(c.Origin.Epoch, last)
-		},
-	}
-}
-
-// Since returns the records of this epoch with numbers after after, in order. Those
-// that are lost are skipped.
-func (l *Log) Since(sensor uint16, after uint32) (next func() ([]wire.Record, error)) {
-	if int(sensor) >= len(l.streams) {
-		return end
-	}
-	l.mu.Lock()
-	epoch := l.epoch()
-	l.mu.Unlock()
+// Since returns the records of an epoch with numbers after after.
+func (l Source) Since(name string, sensor uint16, epoch string, after uint32) func() ([]wire.Record, error) {
 	newer := func(seq uint32) bool { return wire.Before(after, seq) }
-	r := &reader{source: l.source(), name: l.o.Sensors[sensor], sensor: sensor,
+	r := &reader{Source: l, name: name, sensor: sensor,
 		wants: func(o codec.Origin, s span) bool { return o.Epoch == epoch && newer(s.last) }}
 	return r.all(func(x wire.Record) bool { return newer(x.Seq) })
 }
 
-// Between returns the records of any epoch that were made from from to before
-// to, Unix milliseconds, in the order in which they were made.
-func (l *Log) Between(sensor uint16, from, to int64) (next func() ([]wire.Record, error)) {
-	if int(sensor) >= len(l.streams) {
-		return end
-	}
-	return l.source().between(l.o.Sensors[sensor], sensor, from, to)
-}
-
-func (l source) between(name string, sensor uint16, from, to int64) func() ([]wire.Record, error) {
-	r := &reader{source: l, name: name, sensor: sensor,
+// Between returns the records that were made from from to before to.
+func (l Source) Between(name string, sensor uint16, from, to int64) func() ([]wire.Record, error) {
+	r := &reader{Source: l, name: name, sensor: sensor,
 		wants: func(_ codec.Origin, s span) bool { return s.from < to && s.to >= from }}
 	return r.all(func(x wire.Record) bool { return from <= x.UnixMilli && x.UnixMilli < to })
 }
 
-// Follow returns the records of any epoch that were made at from, Unix
-// milliseconds, or later, in the order in which they were made, in batches, each
-// with a mark. A later call with the mark of a batch and the number of a record in
-// it continues after that record. Mark 0 is the beginning.
-func (l *Log) Follow(sensor uint16, from, mark int64, after uint32) (next func() (records []wire.Record, at int64, err error)) {
-	if int(sensor) >= len(l.streams) {
-		return func() ([]wire.Record, int64, error) { return nil, 0, io.EOF }
-	}
-	r := &reader{source: l.source(), name: l.o.Sensors[sensor], sensor: sensor, ordinal: max(mark-1, 0),
+// Follow returns the records that were made at from or later, and a mark with each
+// batch; it begins after the record of that number in the batch with that mark.
+func (l Source) Follow(name string, sensor uint16, from, mark int64, after uint32) func() ([]wire.Record, int64, error) {
+	r := &reader{Source: l, name: name, sensor: sensor, ordinal: max(mark-1, 0),
 		wants: func(_ codec.Origin, s span) bool { return s.to >= from }}
 	read := r.all(func(x wire.Record) bool {
 		return x.UnixMilli >= from && (r.last != mark-1 || wire.Before(after, x.Seq))
@@ -342,5 +320,32 @@ func (l *Log) Follow(sensor uint16, from, mark int64, after uint32) (next func()
 	return func() ([]wire.Record, int64, error) {
 		records, err := read()
 		return records, r.last + 1, err
+	}
+}
+
+// Check reads a chapter, so that damage is logged and noted. The system's cache of the
+// file is dropped first.
+func (l Source) Check(ctx context.Context, c *index.Chapter) {
+	f, err := l.FS.Open(c.Segment.Name, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		l.Removed(c)
+	}
+	if err != nil {
+		return // evicted meanwhile, or the process has no descriptors left: no damage
+	}
+	if f, ok := f.(interface{ Uncache() }); ok {
+		f.Uncache()
+	}
+	f.Close()
+	r := &reader{Source: l}
+	places, err := r.open(c)
+	if err != nil {
+		r.report(c, err, c.Last)
+	}
+	for _, at := range places {
+		if ctx.Err() != nil {
+			return
+		}
+		_, _ = r.load(c, at) // which logs damage
 	}
 }

@@ -1,0 +1,149 @@
+package history
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/index"
+)
+
+// filesOf returns the names of the files with a suffix, oldest first.
+func filesOf(d *testDisk, suffix string) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(d.names)) {
+		if strings.HasSuffix(name, suffix) && !strings.HasPrefix(name, damagedDir) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// What is missing of the files at the start is logged, and reported with how much it
+// is; what a process that was killed leaves is not.
+func TestDamageAtTheStart(t *testing.T) {
+	var early *inode // the journal as it was early on
+	for _, tt := range []struct {
+		name   string
+		damage func(d *testDisk, journal string, segments []string)
+		want   string // part of the reason; "": none
+		most   int    // readings that are lost
+	}{
+		{"none", func(*testDisk, string, []string) {}, "", 0},
+		{"the journal is missing", func(d *testDisk, journal string, _ []string) { delete(d.names, journal) }, "journal is missing", 100},
+		{"the journal is emptied", func(d *testDisk, journal string, _ []string) { d.names[journal].now = nil }, "is empty", 100},
+		{"the journal is of zeros", func(d *testDisk, journal string, _ []string) { clear(d.names[journal].now) }, "is empty", 100},
+		{"the journal is an older one", func(d *testDisk, journal string, _ []string) { d.names[journal] = early }, "earlier time", 100},
+		{"a page is of zeros", func(d *testDisk, journal string, segments []string) {
+			b := d.names[journal].now
+			newest := newestPage(d, journal)
+			clear(b[(newest-2)%rigPages*4096:][:4096])
+		}, "1 pages", 12},
+		{"a segment is missing", func(d *testDisk, _ string, segments []string) { delete(d.names, segments[1]) }, "is missing", 100},
+		{"the newest segment is missing", func(d *testDisk, _ string, segments []string) {
+			delete(d.names, segments[len(segments)-1])
+		}, "newest segment is missing", 100},
+		{"a segment is damaged altogether", func(d *testDisk, _ string, segments []string) { clear(d.names[segments[1]].now) }, "set aside", 100},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, m := newTestDisk(), newMaker(len(rigSensors))
+			r := newRig(t, d, m)
+			r.Begin("epoch", m.next)
+			for n := range 56 {
+				r.second()
+				if n == 20 {
+					f := d.names[filesOf(d, journalSuffix)[0]]
+					early = &inode{now: slices.Clone(f.now), dirty: map[int64]bool{}}
+				}
+			}
+			for r.journal.seq-r.journal.through < 7 {
+				r.second()
+			}
+			tt.damage(d, filesOf(d, journalSuffix)[0], filesOf(d, segmentSuffix))
+			var log strings.Builder
+			var reports []Damage
+			l := open(t, Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages, Log: textLog(&log), Damaged: func(x Damage) { reports = append(reports, x) }})
+			l.Begin("epoch", m.next)
+			l.reportDamage()
+			if tt.want == "" {
+				if len(reports) > 0 || l.damages.last != "" || log.Len() > 0 {
+					t.Errorf("reported: %+v; the log says %s", reports, &log)
+				}
+				return
+			}
+			if len(reports) != 1 || !strings.Contains(reports[0].Reason, tt.want) || reports[0].Readings < 2 || reports[0].Readings > tt.most {
+				t.Errorf("reported: %+v, want one of 2 to %d readings: %s", reports, tt.most, tt.want)
+			}
+			if reason, n := l.Lost(); len(reports) > 0 && (reason != reports[0].Reason || n != reports[0].Readings) {
+				t.Errorf("lost: %s, %d", reason, n)
+			}
+			if log.Len() == 0 {
+				t.Error("nothing is logged")
+			}
+		})
+	}
+}
+
+func newestPage(d *testDisk, journal string) uint64 {
+	f, _ := d.Open(journal, false)
+	r := &recovery{index: index.New()}
+	_ = r.findJournal(f, disk.Info{Name: journal, Size: rigPages * 4096}, 1)
+	return r.lastPage
+}
+
+// Files are removed while the log runs: that is a loss from that moment on, and what
+// is still in memory is written again.
+func TestFilesAreRemovedMeanwhile(t *testing.T) {
+	d, m := newTestDisk(), newMaker(len(rigSensors))
+	r := newRig(t, d, m)
+	var reports []Damage
+	r.o.Damaged = func(x Damage) { reports = append(reports, x) }
+	r.Begin("epoch", m.next)
+	for range 56 {
+		r.second()
+	}
+	sealed := r.index.Segments[len(r.index.Segments)-1]
+	clear(d.names) // the directory is renamed
+	for range 3 {
+		r.now = r.now.Add(checkEvery)
+		r.second()
+	}
+	r.reportDamage()
+	if len(reports) != 1 || reports[0].Readings < 200 {
+		t.Fatalf("reported: %+v", reports)
+	}
+	last := sealed.Chapters[0].Last
+	if from := r.Kept(0, ^uint32(0)); from != last+1 {
+		t.Errorf("kept from %d on, want %d: all before were in segments", from, last+1)
+	}
+	same(t, all(t, r.Since(0, last)), m.of(0)[last+1:])
+	if err := r.Durable(); err != nil {
+		t.Error(err)
+	}
+	if r.Size() != d.size() {
+		t.Errorf("%d bytes, said to be %d", d.size(), r.Size())
+	}
+	l := open(t, Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages})
+	same(t, all(t, l.Since(0, ^uint32(0))), m.of(0)[last+1:])
+}
+
+// A reader that finds the file missing does not take that for eviction.
+func TestReaderFindsAFileMissing(t *testing.T) {
+	d, m := newTestDisk(), newMaker(len(rigSensors))
+	r := newRig(t, d, m)
+	r.Begin("epoch", m.next)
+	for range 56 {
+		r.second()
+	}
+	g := r.index.Segments[1]
+	delete(d.names, g.Name)
+	all(t, r.Since(0, ^uint32(0)))
+	if from, want := r.Kept(0, ^uint32(0)), g.Chapters[0].Last+1; from != want {
+		t.Errorf("kept from %d on, want %d", from, want)
+	}
+	r.second()
+	if reason, n := r.Lost(); reason == "" || n == 0 {
+		t.Error("no damage is known")
+	}
+}
