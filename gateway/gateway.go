@@ -46,7 +46,11 @@ type Options struct {
 	Page        http.Handler // answers plain GETs of "/" and of whatever else the page needs
 	Log         *slog.Logger
 
-	Access  Access  // nil: everybody may everything
+	Access Access // nil: everybody may everything
+	// Refused is called for each request that is not carried out, with one of few
+	// words for the reason, where it came from, and the text for people; nil: nobody
+	// counts them.
+	Refused func(reason, client, why string)
 	History History // nil: nothing is retained
 	// Handlers carry out commands, by action: one without a handler is unknown.
 	Handlers map[string]Handler
@@ -66,7 +70,9 @@ type Options struct {
 
 // Access says who may connect, and who may command.
 type Access interface {
-	Check(*http.Request) error // the client gets it with 403
+	// Check refuses a request: the client gets the error with 403, and the reason is
+	// one word for it.
+	Check(*http.Request) (reason string, err error)
 	MayCommand(*http.Request) bool
 }
 
@@ -125,6 +131,9 @@ func newServer(opts Options, checks <-chan time.Time) *Server {
 	}
 	if opts.Access == nil {
 		opts.Access = everybody{}
+	}
+	if opts.Refused == nil {
+		opts.Refused = func(string, string, string) {}
 	}
 	s := &Server{opts: opts, echoRules: &rules{size: echoSize, binary: true, places: &places{most: maxEchoes}}}
 	s.clients.most = int64(opts.MaxClients)
@@ -251,5 +260,5 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // everybody is the access of a server that was given none.
 type everybody struct{}
 
-func (everybody) Check(*http.Request) error     { return nil }
-func (everybody) MayCommand(*http.Request) bool { return true }
+func (everybody) Check(*http.Request) (string, error) { return "", nil }
+func (everybody) MayCommand(*http.Request) bool       { return true }

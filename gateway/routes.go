@@ -26,7 +26,8 @@ func (s *Server) routes() http.Handler {
 		plain.HandleFunc(path, needsUpgrade)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.opts.Access.Check(r); err != nil {
+		if reason, err := s.opts.Access.Check(r); err != nil {
+			s.opts.Refused(reason, r.RemoteAddr, err.Error())
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}

@@ -232,20 +232,27 @@ func TestResumeWithoutALog(t *testing.T) {
 // keeps its readings. One that may not connect gets 403 at the handshake.
 type visitorsOnly struct{}
 
-func (visitorsOnly) Check(r *http.Request) error {
+func (visitorsOnly) Check(r *http.Request) (string, error) {
 	if r.Header.Get("Origin") != "" {
-		return fmt.Errorf("origin %q is not one of ours", r.Header.Get("Origin"))
+		return "origin", fmt.Errorf("origin %q is not one of ours", r.Header.Get("Origin"))
 	}
-	return nil
+	return "", nil
 }
 func (visitorsOnly) MayCommand(*http.Request) bool { return false }
 
 func TestAccess(t *testing.T) {
 	m := &motors{}
-	s := start(t, m.options, func(o *Options) { o.Access = visitorsOnly{} })
+	refused := make(chan string, 1)
+	s := start(t, m.options, func(o *Options) {
+		o.Access = visitorsOnly{}
+		o.Refused = func(reason, _, why string) { refused <- reason + ": " + why }
+	})
 	_, res, err := websocket.DefaultDialer.Dial("ws://"+s.addr+"/", http.Header{"Origin": {"http://evil.example"}})
 	if err == nil || res.StatusCode != http.StatusForbidden {
 		t.Errorf("%v %v", res, err)
+	}
+	if got, want := <-refused, `origin: origin "http://evil.example" is not one of ours`; got != want {
+		t.Errorf("counted %q, want %q", got, want)
 	}
 	c := s.dial("/")
 	for _, action := range []string{"stop", "estop"} { // whoever may connect may stop

@@ -14,7 +14,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	if code, reason := s.refuse(r); code != 0 {
 		switch code {
 		case http.StatusServiceUnavailable:
-			unavailable(w, reason)
+			s.unavailable(w, r, "restarting", reason)
 			return
 		case http.StatusMethodNotAllowed:
 			w.Header().Set("Allow", "GET") // RFC 9110, section 15.5.6
@@ -31,13 +31,13 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	s.sessions.Add(1)
 	if !s.clients.take() {
 		s.sessions.Done()
-		unavailable(w, "too many clients")
+		s.unavailable(w, r, "limit", "too many clients")
 		return
 	}
 	if !c.rules.places.take() {
 		s.clients.leave()
 		s.sessions.Done()
-		unavailable(w, "too many clients of "+r.URL.Path)
+		s.unavailable(w, r, "limit", "too many clients of "+r.URL.Path)
 		return
 	}
 	header := http.Header{}
@@ -60,9 +60,11 @@ func (s *Server) left(c *session) {
 	s.sessions.Done()
 }
 
-func unavailable(w http.ResponseWriter, reason string) {
+// unavailable refuses a request for a reason that will not last.
+func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, reason, why string) {
+	s.opts.Refused(reason, r.RemoteAddr, why)
 	w.Header().Set("Retry-After", "5")
-	http.Error(w, reason, http.StatusServiceUnavailable)
+	http.Error(w, why, http.StatusServiceUnavailable)
 }
 
 // refuse returns the status and the reason for which a request is not even

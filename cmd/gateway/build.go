@@ -50,6 +50,7 @@ type running struct {
 	first        *firsts
 	sampler      *sensors.Sampler
 	pulse        pulse
+	refusals     *access.Refusals
 	server       *gateway.Server
 	metrics      *metrics.Collector
 }
@@ -83,6 +84,7 @@ func (g *running) build() (err error) {
 	g.sensors = g.sensorInfos()
 	g.first = newFirsts(len(g.sensors))
 	g.sampler = g.newSampler()
+	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, "limit", "restarting")
 	g.server = gateway.New(g.serverOptions())
 	g.metrics = g.newMetrics()
 	g.notify.Listen(g.listeners()...)
@@ -204,6 +206,7 @@ func (g *running) serverOptions() gateway.Options {
 		ClockSynced: g.clock.Synced, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
 		History:  g.storage.history,
 		Access:   &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
+		Refused:  g.refusals.Refused,
 		Handlers: g.handlers(), Motors: g.motors,
 		Endpoints:  map[string]func(gateway.Sender) gateway.Receiver{"/chat": func(c gateway.Sender) gateway.Receiver { return room.Enter(c) }},
 		Metrics:    func() any { return g.metrics.Payload() },
@@ -221,7 +224,7 @@ func (g *running) newMetrics() *metrics.Collector {
 	source := metrics.Source{
 		Version: version, Sensors: g.sensors, Host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
 		Lateness: g.sampler.Lateness(), Missed: g.sampler.Missed,
-		Clients: g.server.Clients, Frames: g.server.Frames, Accounts: g.server.Accounts,
+		Clients: g.server.Clients, Frames: g.server.Frames, Refused: g.refusals.Counts, Accounts: g.server.Accounts,
 		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.readingsDurable, EStopStored: g.storage.latch.Stored, Stored: g.storage.history.Size,
 		Lost: func() int { _, n := g.storage.history.Lost(); return n },
 	}

@@ -34,15 +34,18 @@ type Policy struct {
 // WebSocket, but the browser then sends the page's Origin (RFC 6455, section 10.2).
 // That the Origin equals the Host is not enough: with DNS rebinding, both are the
 // other site's name for our address. So the Host has to be a name of this gateway.
-func (p *Policy) Check(r *http.Request) error {
+func (p *Policy) Check(r *http.Request) (reason string, err error) {
 	h, ok := parseHost(r.Host)
 	if !ok {
-		return fmt.Errorf("host %s is neither a name nor an address; fix: send host and port of the URL, such as localhost:8765", quote(r.Host))
+		return ReasonHost, fmt.Errorf("host %s is neither a name nor an address; fix: send host and port of the URL, such as localhost:8765", quote(r.Host))
 	}
 	if !p.isOurs(h, localAddr(r)) {
-		return fmt.Errorf("host %s is not one of ours; fix: add it to hosts: in the configuration", quote(h.String()))
+		return ReasonHost, fmt.Errorf("host %s is not one of ours; fix: add it to hosts: in the configuration", quote(h.String()))
 	}
-	return p.checkOrigin(r)
+	if err := p.checkOrigin(r); err != nil {
+		return ReasonOrigin, err
+	}
+	return "", nil
 }
 
 // MayCommand tells whether the sender of the request may drive the motors: any

@@ -122,7 +122,7 @@ func TestHost(t *testing.T) {
 		{loop4, strings.Repeat("a", 5000), false},
 	} {
 		p := &Policy{Hosts: []string{"gw.example", "10.0.0.7", "fd00::7"}}
-		err := p.Check(request(tt.local, tt.host))
+		_, err := p.Check(request(tt.local, tt.host))
 		if (err == nil) != tt.ok {
 			t.Errorf("host %.60q at %s: %v", tt.host, tt.local, err)
 		}
@@ -130,7 +130,7 @@ func TestHost(t *testing.T) {
 			t.Errorf("host %.60q: the error has no fix, or no end: %v", tt.host, err)
 		}
 	}
-	err := (&Policy{}).Check(request(lan4, "Evil.Example:80"))
+	_, err := (&Policy{}).Check(request(lan4, "Evil.Example:80"))
 	if want := `host "evil.example" is not one of ours; fix: add it to hosts: in the configuration`; err == nil || err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)
 	}
@@ -141,11 +141,11 @@ func TestHostOfUnknownConnection(t *testing.T) {
 	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.UnixAddr{Name: "/run/gateway", Net: "unix"})))
 	for _, r := range []*http.Request{r, r.WithContext(context.Background())} {
 		p := &Policy{Hosts: []string{"gw.example"}}
-		if p.Check(r) == nil {
+		if _, err := p.Check(r); err == nil {
 			t.Error("localhost is ours on a connection that may come from anywhere")
 		}
 		r.Host = "gw.example"
-		if err := p.Check(r); err != nil {
+		if _, err := p.Check(r); err != nil {
 			t.Error(err)
 		}
 		if p.MayCommand(&http.Request{RemoteAddr: "@", Header: http.Header{}}) {
@@ -177,11 +177,11 @@ func TestMachineNames(t *testing.T) {
 	for _, name := range MachineNames() {
 		for _, local := range []string{loop4, lan4, lan6} {
 			for _, h := range []string{name, strings.ToUpper(name) + ".:8765"} {
-				if err := p.Check(request(local, h)); err != nil {
+				if _, err := p.Check(request(local, h)); err != nil {
 					t.Errorf("%s at %s: %v", h, local, err)
 				}
 			}
-			if p.Check(request(local, name+".evil.example")) == nil {
+			if _, err := p.Check(request(local, name+".evil.example")); err == nil {
 				t.Errorf("%s.evil.example is ours", name)
 			}
 		}
@@ -250,7 +250,7 @@ func TestOrigin(t *testing.T) {
 		for _, o := range tt.origins {
 			r.Header.Add("Origin", o)
 		}
-		err := p.Check(r)
+		_, err := p.Check(r)
 		if (err == nil) != tt.ok {
 			t.Errorf("%s host %s, origins %q: %v", tt.tls, tt.host, tt.origins, err)
 		}
@@ -301,7 +301,7 @@ func TestMayCommand(t *testing.T) {
 func TestBehindTheServer(t *testing.T) {
 	p := &Policy{}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := p.Check(r); err != nil {
+		if _, err := p.Check(r); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
 		} else if !p.MayCommand(r) {
 			w.WriteHeader(http.StatusAccepted)
@@ -346,7 +346,7 @@ func FuzzCheck(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, hostHeader, origin string) {
 		p := &Policy{Hosts: []string{"gw.example"}}
-		if p.Check(request(lan4, hostHeader, "Origin", origin)) != nil {
+		if _, err := p.Check(request(lan4, hostHeader, "Origin", origin)); err != nil {
 			return
 		}
 		// What is let in is one of a few names, and the origin is that of the request.

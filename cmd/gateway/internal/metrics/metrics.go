@@ -31,10 +31,11 @@ type Source struct {
 	Version     string
 	Sensors     []wire.SensorInfo // by the sensor number of their records
 	Host        func() host.Stats
-	Lateness    Histogram    // of ticks
-	Missed      func() int64 // ticks
-	Clients     func() int   // WebSocket clients now
-	Frames      func() int64 // sent to them
+	Lateness    Histogram                // of ticks
+	Missed      func() int64             // ticks
+	Clients     func() int               // WebSocket clients now
+	Frames      func() int64             // sent to them
+	Refused     func() map[string]uint64 // clients, by reason
 	Accounts    func() (sum wire.Stats, abandoned uint64)
 	Synced      func() bool  // the system clock
 	Steps       func() int64 // of it

@@ -43,6 +43,7 @@ func fixedSource() Source {
 		Accounts: func() (wire.Stats, uint64) {
 			return wire.Stats{Produced: 115, Delivered: 100, Conflated: 7, Missed: 5, Queued: 2}, 1
 		},
+		Refused: func() map[string]uint64 { return map[string]uint64{"origin": 2, "host": 0} },
 		Synced:  func() bool { return true },
 		Steps:   func() int64 { return 1 },
 		Durable: func() error { return nil }, EStopStored: func() error { return nil },

@@ -68,6 +68,7 @@ func (m *Collector) Expose(w io.Writer) {
 	t.gauge("gateway_ws_clients", "WebSocket clients that are connected.", float64(m.source.Clients()))
 	t.counter("gateway_ws_frames_total", "Frames of readings that were sent to WebSocket clients.", float64(m.source.Frames()))
 	m.writeAccounts(t)
+	m.writeRefused(t)
 	t.gauge("gateway_clock_synced", "Whether the system clock is synchronised.", oneIf(m.source.Synced()))
 	t.counter("gateway_clock_steps_total", "How often the system clock was set while the gateway ran.", float64(m.source.Steps()))
 	t.gauge("gateway_history_durable", "Whether readings are kept on a disk.", oneIf(m.source.Durable() == nil))
@@ -138,6 +139,14 @@ func (m *Collector) writeAccounts(t *expositionText) {
 		t.sample("", label("outcome", o.outcome), float64(o.n))
 	}
 	t.gauge("gateway_ws_readings_queued", "Readings that wait for clients.", float64(sum.Queued))
+}
+
+func (m *Collector) writeRefused(t *expositionText) {
+	t.family("gateway_refused_total", "counter", "Requests and connections that were refused.")
+	refused := m.source.Refused()
+	for _, reason := range slices.Sorted(maps.Keys(refused)) {
+		t.sample("", label("reason", reason), float64(refused[reason]))
+	}
 }
 
 // writeLateness writes a histogram of Prometheus, whose buckets contain the ones
