@@ -102,7 +102,7 @@ func TestCertVerifies(t *testing.T) {
 	}
 }
 
-// Who trusts the certificate trusts its key with these hosts and no others.
+// A client that trusts the certificate trusts its key for these hosts and no others.
 func TestCertIsNoOtherAuthority(t *testing.T) {
 	dir, _ := makeCert(t, "--host", "gw.example")
 	pair := loadCert(t, dir)

@@ -63,7 +63,7 @@ TIME ahmet: hello there
 }
 
 // A file that is piped in waits for the room, is said below the limit of 20
-// messages a second, and its end leaves. What comes during the goodbye is shown.
+// messages a second, and its end leaves. What comes before the close is shown.
 func TestChatPiped(t *testing.T) {
 	type heard struct {
 		text string

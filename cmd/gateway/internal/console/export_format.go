@@ -57,7 +57,7 @@ func (f *exportFormat) header(step int64) string {
 	return f.readingHeader
 }
 
-// begin is what stands before a sensor's readings.
+// begin is what comes before a sensor's readings.
 func (f *exportFormat) begin(sensor *wire.SensorInfo, from, to, step int64) []byte {
 	if !f.object {
 		return nil

@@ -21,7 +21,7 @@ import (
 )
 
 // remotePatience is how long a test of a client waits for what must come.
-const remotePatience = 10 * time.Second
+const remotePatience = time.Minute
 
 // fakePeer is the gateway's end of a connection, as a test plays it.
 type fakePeer struct {
@@ -31,16 +31,15 @@ type fakePeer struct {
 	request  *http.Request
 	received chan string // text messages; closed with the connection
 	ended    error       // valid then
-	gone     bool        // said goodbye first
+	closed   bool        // sent its close first
 }
 
-// fakeGateway plays talk on every connection and returns its URL, and its
-// certificate if it is to have one.
-func fakeGateway(t testing.TB, secure bool, talk func(*fakePeer)) *httptest.Server {
+// fakeGateway runs endpoint for each connection. It has a certificate if secure.
+func fakeGateway(t testing.TB, secure bool, endpoint func(*fakePeer)) *httptest.Server {
 	t.Helper()
 	var mu sync.Mutex
 	n := 0
-	var talks sync.WaitGroup
+	var running sync.WaitGroup
 	upgrader := websocket.Upgrader{Subprotocols: []string{wire.ReadingsV1, wire.ReadingsV2, wire.ReadingsJSON}}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ws, err := upgrader.Upgrade(w, r, nil)
@@ -52,9 +51,9 @@ func fakeGateway(t testing.TB, secure bool, talk func(*fakePeer)) *httptest.Serv
 		mu.Lock()
 		p := &fakePeer{Conn: ws, t: t, n: n, request: r, received: make(chan string, 256)}
 		n++
-		talks.Add(1)
+		running.Add(1)
 		mu.Unlock()
-		defer talks.Done()
+		defer running.Done()
 		go func() {
 			defer close(p.received)
 			for {
@@ -66,7 +65,7 @@ func fakeGateway(t testing.TB, secure bool, talk func(*fakePeer)) *httptest.Serv
 				p.received <- string(text)
 			}
 		}()
-		talk(p)
+		endpoint(p)
 	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	if secure {
@@ -78,7 +77,7 @@ func fakeGateway(t testing.TB, secure bool, talk func(*fakePeer)) *httptest.Serv
 		s.Close()
 		mu.Lock() // no connection is new any more
 		defer mu.Unlock()
-		talks.Wait()
+		running.Wait()
 	})
 	return s
 }
@@ -129,8 +128,8 @@ func (p *fakePeer) wait() int {
 }
 
 func (p *fakePeer) bye(code int, reason string) {
-	p.gone = true
-	_ = p.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(time.Second))
+	p.closed = true
+	_ = p.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(remotePatience))
 	p.wait()
 }
 

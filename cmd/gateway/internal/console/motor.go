@@ -71,8 +71,8 @@ func (f *motorFlags) flags(cmd *cobra.Command) {
 	flags.DurationVar(&f.lease, "lease", defaultLease, "`time` without a sign of life from here after which the gateway stops the motor (with --for: none unless given)")
 }
 
-// motorPayload is a command as it is sent. The gateway tells what is missing
-// from what is zero.
+// motorPayload is a command as it is sent. To the gateway, a parameter that is
+// missing is not zero.
 type motorPayload struct {
 	Action    string   `json:"action"`
 	Target    string   `json:"target,omitempty"`

@@ -174,8 +174,8 @@ func (o *operator) follow(ctx context.Context, shown *wire.MotorState) error {
 	}
 }
 
-// showUpdate shows a state. stopped says that the motor did so as it was told to;
-// if it stopped for another reason, that is the error.
+// showUpdate shows a state. stopped says that the motor has run for its time; if it
+// stopped for another reason, that is the error.
 func (o *operator) showUpdate(u update) (stopped bool, err error) {
 	if u.err != nil {
 		return false, u.err

@@ -44,15 +44,15 @@ func (m motorServer) refuse(e envelope, code int, message string) {
 	m.say(wire.Envelope{Type: "error", ID: e.ID, Payload: wire.Error{Code: code, Message: message}})
 }
 
-// motorGateway plays talk after hello and expects the client to leave with 1000.
-func motorGateway(t *testing.T, talk func(motorServer)) string {
+// motorGateway runs endpoint after hello, and expects the client to close with 1000.
+func motorGateway(t *testing.T, endpoint func(motorServer)) string {
 	return fakeGateway(t, false, func(p *fakePeer) {
 		if p.n > 0 {
 			t.Error("the operator came back: nothing may be started a second time")
 		}
 		p.hello()
-		talk(motorServer{p})
-		if code := p.wait(); !p.gone && code != wire.CloseNormal {
+		endpoint(motorServer{p})
+		if code := p.wait(); !p.closed && code != wire.CloseNormal {
 			t.Errorf("close code %d", code)
 		}
 	}).URL
@@ -137,7 +137,7 @@ func TestMotorRefused(t *testing.T) {
 func TestMotorFor(t *testing.T) {
 	slower, known := motorRuns, motorRuns
 	slower.Speed = 0.25
-	known.Interlocks = []wire.Interlock{{Condition: "indoor.age < 1s"}} // as it was told, a moment later
+	known.Interlocks = []wire.Interlock{{Condition: "indoor.age < 1s"}} // as a broadcast had it, a moment later
 	url := motorGateway(t, func(m motorServer) {
 		e, cmd := m.command()
 		if cmd.Action != wire.Start || cmd.RunMS == nil || *cmd.RunMS != 5000 || cmd.LeaseMS != nil {
@@ -169,8 +169,8 @@ func TestMotorUntilInterrupted(t *testing.T) {
 		if cmd.Action != wire.Start || cmd.LeaseMS == nil || *cmd.LeaseMS != 300 {
 			t.Errorf("%s", e.Payload)
 		}
-		m.ack(e, wire.Start, motorRuns)
 		begin := time.Now()
+		m.ack(e, wire.Start, motorRuns)
 		for range 3 {
 			e, cmd := m.command()
 			if cmd.Action != wire.Keepalive || cmd.Target != "motor_1" {
@@ -259,7 +259,7 @@ func TestMotorIsStopped(t *testing.T) {
 			m.refuse(e, 409, "motor_1 is not running")
 		}, "motor_1 is not running"},
 		{"a restart", func(m motorServer) { m.bye(wire.CloseServiceRestart, "Service restart; retry_ms=0") }, "so the gateway stops motor_1"},
-		{"a lost connection", func(m motorServer) { m.gone = true; _ = m.Close() }, "so the gateway stops motor_1"},
+		{"a lost connection", func(m motorServer) { m.closed = true; _ = m.Close() }, "so the gateway stops motor_1"},
 		{"a token that is revoked", func(m motorServer) { m.bye(wire.ClosePolicy, "token revoked") }, "token revoked"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -285,7 +285,7 @@ func TestMotorWithoutGateway(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "connect to ") || isUsage(err) {
 		t.Errorf("%v", err)
 	}
-	url := motorGateway(t, func(m motorServer) { m.command(); m.gone = true; _ = m.Close() })
+	url := motorGateway(t, func(m motorServer) { m.command(); m.closed = true; _ = m.Close() })
 	err = startClient(t, Motor, nil, url, "estop").end()
 	if err == nil || !strings.Contains(err.Error(), "lost before the answer") {
 		t.Errorf("%v", err)

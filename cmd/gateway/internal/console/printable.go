@@ -5,10 +5,10 @@ import (
 	"unicode"
 )
 
-// printable is s without what would move the cursor, change colours, answer as
-// if typed, or make a text look like another one: what a stranger wrote and a
-// terminal shows. White space becomes blanks, the rest U+FFFD. The two joiners
-// are kept, which some scripts cannot do without.
+// printable is s without what would move the cursor of a terminal, change colours,
+// make the terminal answer as if somebody typed, or make a text look like another
+// one. It is for all text that comes from the network. White space becomes blanks,
+// the rest U+FFFD. The two joiners remain, because some scripts need them.
 func printable(s string) string {
 	const nonJoiner, joiner = '\u200c', '\u200d'
 	return strings.Map(func(r rune) rune {

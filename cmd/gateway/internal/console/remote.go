@@ -22,7 +22,7 @@ import (
 
 const defaultPort = "8765" // of a gateway without TLS
 
-// remote are the flags of the commands that talk to a gateway.
+// remote are the flags of the commands that connect to a gateway.
 type remote struct {
 	ca                        string
 	headers                   []string
@@ -32,8 +32,8 @@ type remote struct {
 func (r *remote) flags(f *pflag.FlagSet) {
 	f.StringVar(&r.ca, "ca", "", "PEM `file` of a certificate authority to trust besides the system's, for wss://")
 	f.StringArrayVar(&r.headers, "header", nil, "`'Name: value'` to send with the handshake; can be given again")
-	f.DurationVar(&r.openTimeout, "open-timeout", 10*time.Second, "for connecting, until the gateway's first word")
-	f.DurationVar(&r.closeTimeout, "close-timeout", 5*time.Second, "for the gateway's goodbye")
+	f.DurationVar(&r.openTimeout, "open-timeout", 10*time.Second, "for connecting, until the gateway's first message")
+	f.DurationVar(&r.closeTimeout, "close-timeout", 5*time.Second, "for the gateway to confirm the close")
 }
 
 // options are the client's for a URL as people write it.
@@ -83,7 +83,7 @@ func (r *remote) explain(err error) error {
 	return shownError{err}
 }
 
-// shownError is an error in which a stranger may have had a word.
+// shownError is an error that may have text from the network in it.
 type shownError struct{ error }
 
 func (e shownError) Error() string { return printable(e.error.Error()) }

@@ -153,7 +153,7 @@ func TestCountdown(t *testing.T) {
 	}
 }
 
-// What a stranger says in an error never reaches the terminal raw.
+// Text from the network in an error never reaches the terminal raw.
 func TestExplainIsPrintable(t *testing.T) {
 	var r remote
 	err := r.explain(&client.ServerError{Code: 1008, Reason: "x"})

@@ -59,7 +59,7 @@ func Watch(env Env) *cobra.Command {
 	return cmd
 }
 
-// watchTable keeps a table on a terminal until ctx ends.
+// watchTable draws a table on a terminal, again and again, until ctx ends.
 func watchTable(ctx context.Context, o client.Options, terminal io.Writer, colour bool) error {
 	var mu sync.Mutex
 	b := board{url: o.URL, flagged: o.Subprotocol == wire.ReadingsV2}
@@ -95,10 +95,10 @@ func watchTable(ctx context.Context, o client.Options, terminal io.Writer, colou
 	return errors.Join(err, <-ended)
 }
 
-// screen is where a picture replaces the one before.
+// screen is a part of a terminal, where each drawing replaces the one before.
 type screen struct {
 	w    io.Writer
-	rows int // of the picture that stands there
+	rows int // of the last drawing
 }
 
 // draw uses ECMA-48 and xterm: cursor up, autowrap off and on, and erase to the

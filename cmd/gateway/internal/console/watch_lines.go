@@ -15,13 +15,13 @@ import (
 	"sensorgateway/wire"
 )
 
-// watchLines writes each record as a line of JSON, and what becomes of the
-// connection to stderr, until ctx ends.
+// watchLines writes each record as a line of JSON, and changes of the connection to
+// stderr, until ctx ends.
 func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	numbered := false
-	lost := map[string]uint32{}              // what the next line of a sensor has to tell
+	lost := map[string]uint32{}              // by sensor, for its next line
 	sensors := map[string]*wire.SensorInfo{} // of hello
 	o.Handle = func(e client.Event) {
 		switch e := e.(type) {
@@ -55,14 +55,15 @@ func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer)
 		return err
 	}
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-		return err // of writing
+		return err // the error of a write
 	}
 	return nil
 }
 
-// recordLine is a record as a line of JSON, and how many of its sensor were lost
-// since the line before. The sensor is nil if hello does not have it. What there is not is null: a value that was not
-// measured, a fault of a good one, a number where none is sent.
+// recordLine is a record as a line of JSON, with how many of its sensor were lost
+// since the line before. The sensor is nil if hello does not have it. A value that
+// was not measured is null, and so are the fault of a good record and a number that
+// the subprotocol does not send.
 func recordLine(r client.Record, sensor *wire.SensorInfo, numbered bool, lost uint32) []byte {
 	if sensor == nil {
 		sensor = &wire.SensorInfo{}
@@ -118,8 +119,8 @@ func finite(v float32) *float32 {
 	return &v
 }
 
-// connectionLine tells of a connection's beginning or end, and what became of
-// the time between; "" if there is nothing to tell.
+// connectionLine is a line for people about a connection that begins or ends, or
+// about what was missed between two; "" if the event is neither.
 func connectionLine(url string, e client.Event) string {
 	switch e := e.(type) {
 	case client.Connected:

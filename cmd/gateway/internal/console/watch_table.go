@@ -44,7 +44,7 @@ func (c cell) paint(width int, colour bool) string {
 	return strings.Repeat(" ", pad) + s
 }
 
-// table is the picture of the board at a moment, line by line.
+// table is the board at a moment, line by line.
 func (b *board) table(now time.Time, colour bool) []string {
 	quantities := b.quantities()
 	cells := [][]cell{{{"sensor", faint}}}
@@ -132,7 +132,7 @@ func (r *row) value(q wire.Quantity) string {
 	return printable(q.Text(r.last.Values[i]))
 }
 
-// none stands where there is no value.
+// none is shown where there is no value.
 const none = "–"
 
 func (r *row) cells(quantities []wire.Quantity, now time.Time) []cell {

@@ -84,7 +84,7 @@ indoor     -10.00 °C   100.0 %       –  5.0 ms  good                     0   
 outdoor      5.12 °C     0.0 %       –  5.0 ms  good, conflated          1     0
 attic        1.00 °C     2.0 %       –  5.0 ms  good                     0     0
 `},
-		{"what was missed is replayed, but for what is gone", []step{
+		{"what was missed is replayed, but for what is no longer stored", []step{
 			{0, watchHello}, {0, client.Records{reading("indoor", 21.5, 45)}}, {0, lost}, {5 * s, watchHello},
 			{5 * s, client.Resumed{Gone: map[string]uint32{"indoor": 100}}},
 			{5 * s, client.Records{changed(reading("indoor", 20, 40), func(r *client.Record) { r.Missed = 11 }),
