@@ -77,33 +77,36 @@ func TestStopBehindTheRate(t *testing.T) {
 	m := &motors{}
 	withAndWithoutTLS(t, func(t *testing.T, s *testServer) {
 		for _, tt := range []struct {
-			name  string
-			pings int
-			end   []byte // what follows the stop
+			name    string
+			before  []byte
+			answers int    // to that
+			end     []byte // what follows the stop
 		}{
-			{"21st", 20, nil},
-			{"22nd", 21, nil},
-			{"200th", 200, masked(0x81, ping)},
-			{"before an incomplete message", 30, masked(0x81, ping)[:9]},
+			{"21st", bytes.Repeat(masked(0x81, ping), 20), 20, nil},
+			{"22nd", bytes.Repeat(masked(0x81, ping), 21), 20, nil},
+			{"200th", bytes.Repeat(masked(0x81, ping), 200), 20, masked(0x81, ping)},
+			{"before an incomplete message", bytes.Repeat(masked(0x81, ping), 30), 20, masked(0x81, ping)[:9]},
+			{"behind ping frames", bytes.Repeat(masked(0x89, ""), 100), 0, masked(0x89, "")},
+			{"behind pong frames", bytes.Repeat(masked(0x8A, ""), 100), 0, nil},
 		} {
-			m.commands = nil
 			c := s.dial("/")
-			burst := append(bytes.Repeat(masked(0x81, ping), tt.pings),
-				masked(0x81, `{"type":"command","id":null,"payload":{"action":"estop"}}`)...)
+			burst := append(tt.before, masked(0x81, `{"type":"command","id":null,"payload":{"action":"estop"}}`)...)
 			if _, err := c.NetConn().Write(append(burst, tt.end...)); err != nil {
 				t.Fatal(err)
 			}
-			for range 20 {
+			for range tt.answers {
 				c.read(websocket.TextMessage)
 			}
 			if got := string(c.read(websocket.TextMessage)); !strings.Contains(got, `{"type":"ack","payload":{"action":"estop"`) {
 				t.Errorf("%s: the e-stop is answered %s", tt.name, got)
 			}
 			c.wantClose(wire.ClosePolicy, "Rate limit exceeded")
-			s.wantClients(0)
+			m.mu.Lock()
 			if want := "[estop all ]"; fmt.Sprint(m.commands) != want {
 				t.Errorf("%s: the motors saw %v, want %s", tt.name, m.commands, want)
 			}
+			m.commands = nil
+			m.mu.Unlock()
 		}
 	}, m.options)
 }

@@ -38,6 +38,7 @@ type session struct {
 	rules    *rules
 	rate     *limiter // of messages; nil before the first
 	controls *limiter // of pings and pongs
+	exceeded bool     // the rate: nothing but stops is taken any more
 
 	// The broadcaster's, under its lock.
 	feedKey                      // which readings it gets
@@ -95,8 +96,9 @@ func (c *session) idle() {
 			return
 		}
 		for range n {
-			if err := c.ponged(); err != nil {
-				go c.step(func() error { return err })
+			c.pongs.Add(1)
+			if !c.count() {
+				go c.step(func() error { c.exceed(nil); return conn.ErrTooMuch })
 				return
 			}
 		}
@@ -155,10 +157,7 @@ func (c *session) read() error {
 			c.rate = new(limiter)
 		}
 		if c.rules.rate && !c.rate.take(time.Now()) {
-			if c.rules.stops {
-				c.lastStops(message)
-			}
-			c.close(wire.ClosePolicy, wire.CloseReasonRateLimit)
+			c.exceed(message)
 			return errClosing
 		}
 		c.endpoint.message(c, kind, message)
@@ -202,25 +201,44 @@ func (c *session) allowMessage() { c.out.Allow(7*c.rules.size + 8<<10) }
 
 // pong answers a ping with its payload (RFC 6455, section 5.5.3).
 func (c *session) pong(payload string) error {
-	if err := c.control(); err != nil {
+	if err := c.control(); err != nil || c.exceeded {
 		return err
 	}
 	c.send(conn.OpPong, []byte(payload))
 	return nil
 }
 
-// control counts a ping or a pong: a client may send as many of them as it may
-// send messages. What it may send for one message begins anew.
+// control counts a ping or a pong, and ends the reading if it exceeds the rate.
 func (c *session) control() error {
+	if c.count() {
+		return nil
+	}
+	c.exceed(nil)
+	return conn.ErrTooMuch
+}
+
+// count counts a ping or a pong, and returns whether it is within the rate: a
+// client may send as many of them as it may send messages. The bytes that it may
+// send for one message are counted anew.
+func (c *session) count() bool {
+	if c.exceeded {
+		return true // lastStops reads what came behind
+	}
 	c.allowMessage()
 	if c.controls == nil {
 		c.controls = new(limiter)
 	}
-	if c.rules.rate && !c.controls.take(time.Now()) {
-		c.close(wire.ClosePolicy, wire.CloseReasonRateLimit)
-		return conn.ErrTooMuch
+	return !c.rules.rate || c.controls.take(time.Now())
+}
+
+// exceed closes the connection of a client whose message, or ping or pong,
+// exceeds the rate.
+func (c *session) exceed(message []byte) {
+	c.exceeded = true
+	if c.rules.stops {
+		c.lastStops(message)
 	}
-	return nil
+	c.close(wire.ClosePolicy, wire.CloseReasonRateLimit)
 }
 
 // ignore reads until the client answers our close frame, hangs up, or takes too
