@@ -12,11 +12,10 @@ const (
 	circuitPause = 5 * time.Minute
 )
 
-// outcome is how a try, or the connection that came of it, ended.
+// outcome is how an attempt to connect, or the connection that came of it, ended.
 type outcome struct {
-	success bool          // the server said hello, or its first message where there is none
-	asked   bool          // the server asked for a wait:
-	retry   time.Duration // this one
+	success bool           // hello was received, or any message where the subprotocol has no hello
+	retry   *time.Duration // the wait that the server asked for; nil if none
 }
 
 // backoff is how long to wait before the next try. Its random part, 0…1, keeps
@@ -24,10 +23,10 @@ type outcome struct {
 type backoff struct {
 	random   func() float64
 	attempt  int // waits since the last success
-	failures int // tries since then that failed
+	failures int // failed attempts since then
 }
 
-// next returns the wait after a try that ended like this.
+// next returns the wait after an attempt that ended like this.
 func (b *backoff) next(o outcome) time.Duration {
 	if o.success {
 		b.attempt, b.failures = 0, 0
@@ -39,8 +38,8 @@ func (b *backoff) next(o outcome) time.Duration {
 	switch {
 	case b.failures >= circuitTries:
 		return circuitPause
-	case o.asked && attempt == 0:
-		return min(o.retry, longestWait)
+	case o.retry != nil && attempt == 0:
+		return min(*o.retry, longestWait)
 	}
 	seconds := math.Min(math.Exp2(float64(attempt))+b.random(), longestWait.Seconds())
 	return time.Duration(seconds * float64(time.Second))

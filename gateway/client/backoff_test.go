@@ -10,7 +10,7 @@ func TestBackoff(t *testing.T) {
 	var (
 		fails    = outcome{}
 		lost     = outcome{success: true}
-		restarts = outcome{success: true, asked: true, retry: 1234 * time.Millisecond}
+		restarts = outcome{success: true, retry: new(1234 * time.Millisecond)}
 	)
 	for _, tt := range []struct {
 		name   string
@@ -34,9 +34,9 @@ func TestBackoff(t *testing.T) {
 			[]time.Duration{1 * s, 2 * s, 4 * s, 8 * s, 16 * s, 32 * s, 60 * s, 60 * s, 60 * s, 60 * s, 300 * s}},
 		{"what the server asks for replaces the first wait", 0.5, []outcome{restarts, fails, restarts},
 			[]time.Duration{1234 * time.Millisecond, 2500 * time.Millisecond, 1234 * time.Millisecond}},
-		{"and no other", 0, []outcome{fails, {asked: true, retry: 0}}, []time.Duration{1 * s, 2 * s}},
-		{"at once", 0.5, []outcome{{success: true, asked: true}}, []time.Duration{0}},
-		{"nor for longer than a minute", 0, []outcome{{success: true, asked: true, retry: time.Hour}}, []time.Duration{60 * s}},
+		{"and no other", 0, []outcome{fails, {retry: new(time.Duration)}}, []time.Duration{1 * s, 2 * s}},
+		{"at once", 0.5, []outcome{{success: true, retry: new(time.Duration)}}, []time.Duration{0}},
+		{"nor for longer than a minute", 0, []outcome{{success: true, retry: new(time.Hour)}}, []time.Duration{60 * s}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := backoff{random: func() float64 { return tt.random }}

@@ -1,7 +1,7 @@
 // Package client is the gateway's WebSocket client: it connects, delivers what
 // comes, and connects again as protocol.md, section 8, prescribes. Where readings
 // are numbered it has those replayed that it missed meanwhile: each number is
-// delivered once, or told to be lost.
+// delivered once, or reported as lost.
 //
 // It knows the wire and the socket. It refuses to know the server's code, and
 // what its user does with a reading; it prints nothing and logs nothing.
@@ -40,7 +40,7 @@ type Options struct {
 	Since map[string]uint32 // the last sequence number, by sensor
 	Epoch string
 
-	// Subscribe are topics to ask for after each connect, besides what the path gives.
+	// Subscribe are topics to subscribe to after each connect, besides what the path gives.
 	Subscribe []string
 
 	// Handle gets the events, one at a time. While it runs nothing is read, and
@@ -77,7 +77,7 @@ func New(o Options) *Client {
 }
 
 // Run connects, again and again, until ctx ends; then it closes with 1000 and
-// returns nil. An answer that another try would not change ends it with an
+// returns nil. An answer that another attempt would not change ends it with an
 // error: options that are wrong, a certificate that is not trusted, another
 // subprotocol than the one that was asked for, or such a [*ServerError]. It is
 // called once.
@@ -106,7 +106,7 @@ func (c *Client) Run(ctx context.Context) error {
 	}
 }
 
-// connect is one try and the connection that comes of it. Its error, never nil,
+// connect is one attempt and the connection that comes of it. Its error, never nil,
 // says why it ended.
 func (c *Client) connect(ctx context.Context) (outcome, error) {
 	deadline := time.Now().Add(c.o.OpenTimeout)
@@ -114,7 +114,7 @@ func (c *Client) connect(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	return c.converse(ctx, ws, deadline)
+	return c.serve(ctx, ws, deadline)
 }
 
 // check returns the parsed URL if nothing is wrong with the options.
@@ -145,7 +145,7 @@ func (o *Options) check() (*url.URL, error) {
 	return u, nil
 }
 
-// numbered tells whether the subprotocol has a hello, and numbers its readings.
+// numbered returns whether the subprotocol has a hello, and numbers its readings.
 func numbered(subprotocol string) bool {
 	return subprotocol == wire.ReadingsV2 || subprotocol == wire.ReadingsJSON
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // receive returns the next message as an event. A message that the protocol does
-// not have ends the connection, and the server is told with which code.
+// not have ends the connection, with the close code for it.
 func (l *link) receive() (Event, error) {
 	kind, data, err := l.ws.ReadMessage()
 	if err != nil {
@@ -78,7 +78,7 @@ func (l *link) text(data []byte) (Event, error) {
 		return Message{Raw: data}, nil
 	}
 	switch {
-	case e.Type == wire.TypeHello && l.greets && !l.begun:
+	case e.Type == wire.TypeHello && l.hasHello && !l.begun:
 		var hello wire.Hello
 		if err := json.Unmarshal(e.Payload, &hello); err != nil {
 			return nil, fmt.Errorf("hello: %w", err)

@@ -11,7 +11,7 @@ import (
 )
 
 func TestText(t *testing.T) {
-	l := &link{protocol: wire.ReadingsV2, greets: true, begun: true}
+	l := &link{protocol: wire.ReadingsV2, hasHello: true, begun: true}
 	for _, tt := range []struct {
 		text string
 		want Message
@@ -53,7 +53,7 @@ func TestFaultNamed(t *testing.T) {
 
 // The values of a sensor are those that hello names, in its order.
 func TestOtherQuantities(t *testing.T) {
-	l := &link{protocol: wire.ReadingsJSON, greets: true}
+	l := &link{protocol: wire.ReadingsJSON, hasHello: true}
 	hello := wire.Hello{Sensors: []wire.SensorInfo{
 		{ID: 0, Name: "roof", Values: []wire.Quantity{wire.Pressure, wire.Temperature}},
 		{ID: 1, Name: "air", Values: []wire.Quantity{wire.CO2}},
@@ -103,7 +103,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte(`{"type":"sensor","payload":{"sensor":"a","temp":null,"fault":"no_ack","ts":-1e300}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, l := range []*link{
-			{protocol: wire.ReadingsV1}, {protocol: wire.ReadingsV2, greets: true}, {protocol: wire.ReadingsJSON, greets: true, sensors: []wire.SensorInfo{{Name: "a", Values: []wire.Quantity{wire.CO2}}}},
+			{protocol: wire.ReadingsV1}, {protocol: wire.ReadingsV2, hasHello: true}, {protocol: wire.ReadingsJSON, hasHello: true, sensors: []wire.SensorInfo{{Name: "a", Values: []wire.Quantity{wire.CO2}}}},
 		} {
 			event, err := l.binary(data)
 			if (event == nil) == (err == nil) {

@@ -98,9 +98,9 @@ func refusal(answer *http.Response, err error) error {
 
 var retryForm = regexp.MustCompile(`\bretry_ms=(\d{1,9})\b`)
 
-// farewell is what an error of reading says about how the connection ended. What
-// is no close frame is left as it is.
-func farewell(err error) (outcome, error) {
+// closeOutcome is what an error of reading says about how the connection ended.
+// One that is no close frame is left as it is.
+func closeOutcome(err error) (outcome, error) {
 	var closed *websocket.CloseError
 	var timeout net.Error // gorilla hides os.ErrDeadlineExceeded
 	switch {
@@ -111,13 +111,13 @@ func farewell(err error) (outcome, error) {
 	case closed.Code == websocket.CloseAbnormalClosure: // gorilla's word for it
 		return outcome{}, fmt.Errorf("connection lost: %w", io.ErrUnexpectedEOF)
 	}
-	goodbye := &ServerError{Code: closed.Code, Reason: closed.Text}
+	closure := &ServerError{Code: closed.Code, Reason: closed.Text}
 	if closed.Code == wire.ClosePolicy {
-		return outcome{}, finalError{goodbye}
+		return outcome{}, finalError{closure}
 	}
 	if m := retryForm.FindStringSubmatch(closed.Text); m != nil && closed.Code == wire.CloseServiceRestart {
 		ms, _ := strconv.Atoi(m[1]) // nine digits at most
-		return outcome{asked: true, retry: time.Duration(ms) * time.Millisecond}, goodbye
+		return outcome{retry: new(time.Duration(ms) * time.Millisecond)}, closure
 	}
-	return outcome{}, goodbye
+	return outcome{}, closure
 }

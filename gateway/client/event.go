@@ -7,7 +7,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// An Event is what a [Client] has to tell: [Connected], [Records], [Message],
+// An Event is what a [Client] delivers: [Connected], [Records], [Message],
 // [RoundTrip], [Resumed], [Replayed] or [Disconnected].
 type Event interface{ event() }
 
@@ -46,13 +46,14 @@ type Message struct {
 // RoundTrip is how long a ping of the application and its answer took.
 type RoundTrip time.Duration
 
-// Resumed is the server's word on what was missed; then it is replayed.
+// Resumed is the server's answer to the request for what was missed. The replay
+// follows.
 type Resumed struct {
-	Recovered bool // nothing of it is lost
+	Recovered bool // nothing of what was missed is lost
 	// Gone is how many numbers of a sensor may be lost, at most: some of them may
 	// come all the same.
 	Gone map[string]uint32
-	Anew bool // another epoch began: all of it is replayed, and how many were lost before cannot be known
+	Anew bool // another epoch began: all of that is replayed, and how many numbers were lost before it is not known
 }
 
 // Replayed says that what was missed has been replayed.

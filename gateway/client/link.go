@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// silence is how long a server may say nothing: it pings every 30 s
+	// silence is how long a server may send nothing: it pings every 25 s
 	// (protocol.md, section 5).
 	silence   = 45 * time.Second
 	readLimit = 64 << 10         // bytes in a message
@@ -27,13 +27,13 @@ const (
 type link struct {
 	ws       *websocket.Conn
 	protocol string
-	greets   bool   // the first message is hello
+	hasHello bool   // the first message is hello
 	only     string // the sensor's name where there is but one, else ""
 
 	// The reader's.
 	sensors []wire.SensorInfo // of hello
-	begun   bool              // Connected was told
-	heard   bool              // the server said something, and hello if it greets
+	begun   bool              // Connected was delivered
+	heard   bool              // a message was received, hello if there is one
 	resume  string            // id of the request to replay what was missed; "" if there is none under way
 
 	done    chan struct{} // closed when nothing more is read
@@ -41,18 +41,18 @@ type link struct {
 
 	mu      sync.Mutex
 	waiting map[string]chan<- Message // requests by id
-	pingID  string                    // of the last ping,
-	pinged  time.Time                 // which went out then
+	pingID  string                    // of the last ping; "" once it is answered
+	pinged  time.Time                 // when the last ping was sent
 }
 
-// converse is the life of a connection: it reads, while helpers ping, and say
-// goodbye when ctx ends. Hello must come until deadline.
-func (c *Client) converse(ctx context.Context, ws *websocket.Conn, deadline time.Time) (outcome, error) {
+// serve reads from a connection until it ends, while one goroutine pings and one
+// closes it when ctx ends. Hello must be received by deadline.
+func (c *Client) serve(ctx context.Context, ws *websocket.Conn, deadline time.Time) (outcome, error) {
 	l := &link{
 		ws: ws, protocol: ws.Subprotocol(),
-		only:   sensorOf(c.url.Path),
-		greets: numbered(ws.Subprotocol()),
-		done:   make(chan struct{}), waiting: map[string]chan<- Message{},
+		only:     sensorOf(c.url.Path),
+		hasHello: numbered(ws.Subprotocol()),
+		done:     make(chan struct{}), waiting: map[string]chan<- Message{},
 	}
 	ws.SetReadLimit(readLimit)
 	ws.SetPingHandler(l.pong)
@@ -77,7 +77,7 @@ func (c *Client) converse(ctx context.Context, ws *websocket.Conn, deadline time
 			c.deliver(l, event)
 		}
 	}
-	end, err := farewell(err)
+	end, err := closeOutcome(err)
 	var closed *ServerError
 	if errors.As(err, &closed) && closed.Reason == wire.CloseReasonEndpoint && l.only != "" {
 		err = finalError{fmt.Errorf("unknown sensor %q: %w", l.only, closed)}
@@ -92,7 +92,7 @@ func (c *Client) begin(l *link, deadline time.Time) error {
 	var connected Connected
 	var epoch string
 	var since map[string]uint32
-	if l.greets {
+	if l.hasHello {
 		_ = l.ws.SetReadDeadline(deadline) // fails on a closed socket only, as reading will
 		event, err := l.receive()
 		if err != nil {
@@ -159,9 +159,9 @@ func (c *Client) deliver(l *link, event Event) {
 	}
 }
 
-// records delivers those that are new.
+// records delivers the new ones.
 func (c *Client) records(l *link, records Records) {
-	if !l.greets { // nor numbers
+	if !l.hasHello { // nor numbers
 		c.o.Handle(records)
 		return
 	}
@@ -184,8 +184,8 @@ func (c *Client) records(l *link, records Records) {
 	}
 }
 
-// resumed takes the answer to the request for what was missed. One that says
-// nothing about it, or is an error, means that there is nothing.
+// resumed takes the answer to the request for what was missed. One without
+// recovered, or an error, means that nothing will be replayed.
 func (c *Client) resumed(answer Message) {
 	var says wire.Subscribed
 	if answer.Type != wire.TypeSubscribed || json.Unmarshal(answer.Payload, &says) != nil {
@@ -202,7 +202,7 @@ func (c *Client) resumed(answer Message) {
 	}
 }
 
-// alive gives the server its time once more.
+// alive restarts the time that the server may be silent.
 func (l *link) alive() { _ = l.ws.SetReadDeadline(time.Now().Add(silence)) } // as in begin
 
 // pong answers a ping of the server's heartbeat.
@@ -216,8 +216,8 @@ func (l *link) pong(data string) error {
 	return nil
 }
 
-// leave says goodbye when ctx ends, and hangs up if the server takes longer than
-// limit to say it too.
+// leave sends a close frame when ctx ends, and closes the socket if the server takes
+// longer than limit to answer it.
 func (l *link) leave(ctx context.Context, limit time.Duration) {
 	select {
 	case <-l.done:

@@ -125,7 +125,7 @@ func (l *link) send(v any) error {
 	}
 	err = l.ws.WriteMessage(websocket.TextMessage, text)
 	if err != nil && !errors.Is(err, websocket.ErrCloseSent) {
-		_ = l.ws.Close() // half a message may be out: the reader starts anew
+		_ = l.ws.Close() // half a message may be sent: the reader ends, and a new connection begins
 	}
 	return err
 }

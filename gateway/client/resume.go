@@ -18,9 +18,9 @@ type sequences struct {
 	epoch    string
 	tracks   map[string]*track // by name: a sensor's number in hello is of one connection only
 	asked    map[string]uint32 // what the replay under way was asked to follow; nil if there is none
-	anew     bool              // in another epoch: what came in this one is asked for
-	answered bool              // the server took it
-	heard    time.Time         // when something came of it
+	anew     bool              // in another epoch: all of this one is asked for
+	answered bool              // the server has answered
+	heard    time.Time         // when a record of it was received, at first when it was asked for
 }
 
 // begin starts a connection. It returns the last numbers that are known of the
@@ -41,7 +41,7 @@ func (s *sequences) begin(hello wire.Hello, only string, now time.Time) (epoch s
 			}
 			s.asked[info.Name] = t.settled
 			if s.anew {
-				// A server that has more than these of its epoch is not to be feared.
+				// No server has more than these of one epoch.
 				*t = track{settled: info.NextSeq - 1<<30, blind: true, recovered: t.recovered, lost: t.lost}
 			}
 			if len(t.ahead) >= maxAhead {
@@ -91,7 +91,7 @@ func (s *sequences) resume(answer wire.Subscribed, now time.Time) Resumed {
 	return r
 }
 
-// end tells whether the replay has just ended.
+// end returns whether the replay has just ended.
 func (s *sequences) end(now time.Time) (Replayed, bool) {
 	if s.asked == nil {
 		return Replayed{}, false

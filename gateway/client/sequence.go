@@ -16,10 +16,10 @@ type track struct {
 	ahead   []span // what came beyond it, in order and apart from each other
 	next    entry
 
-	recovered, lost uint32 // that were not told yet: by replay, and in its lane
+	recovered, lost uint32 // numbers not reported yet: that came by replay, and that it left out
 }
 
-// span is a run of numbers without gaps, but for those that were told as missed.
+// span is a run of numbers without gaps, except those that were reported as missed.
 type span struct{ first, last uint32 }
 
 // entry is how the next live number goes with those before.
