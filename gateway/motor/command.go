@@ -93,7 +93,7 @@ func (c *Controller) command(cl Client, cmd wire.Command, unsynced bool) (wire.A
 	}
 	switch {
 	case err != nil && action.once:
-		delete(c.repeats[cl.ID], cmd.Target) // the same command is judged anew
+		delete(c.repeats[cl.ID], cmd.Target) // the same command is no repeat
 	case action.once:
 		c.repeats.add(cl, cmd, now)
 	}

@@ -30,10 +30,10 @@ func TestEStop(t *testing.T) {
 			}
 		}
 		if got := fmt.Sprint(r.estops); got != "[true ben false anna]" {
-			t.Errorf("told %v", got)
+			t.Errorf("notified of %v", got)
 		}
-		if len(r.told()) != 2+3+3 { // starts, e-stop, reset
-			t.Errorf("told %d changes: %+v", len(r.told()), r.told())
+		if len(r.notified()) != 2+3+3 { // starts, e-stop, reset
+			t.Errorf("notified of %d changes: %+v", len(r.notified()), r.notified())
 		}
 		r.do(anna, "start")
 		r.do(ben, "reset") // of nothing: a motor that runs is left alone

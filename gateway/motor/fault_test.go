@@ -127,7 +127,7 @@ func TestCannotBeDrivenOff(t *testing.T) {
 			r.refused(ben, text, 503, fault)
 		}
 		r.refused(ben, "start", 503, "fault, reset it first: "+fault)
-		told := len(r.told())
+		changes := len(r.notified())
 		attempts.Store(0)
 		for range 1000 {
 			r.pass(10 * ms)
@@ -136,15 +136,15 @@ func TestCannotBeDrivenOff(t *testing.T) {
 		if n, most := attempts.Load(), int32(2*10*time.Second/retryOff); n < most/2 || n > most+2 {
 			t.Errorf("%d attempts in 10 s", n)
 		}
-		if len(r.told()) != told {
-			t.Errorf("each attempt is told: %+v", r.told()[told:])
+		if len(r.notified()) != changes {
+			t.Errorf("notified of each attempt: %+v", r.notified()[changes:])
 		}
 		want(r.do(ben, "status"), 1, fault+"; it cannot be driven off")
 		r.out(0).alter(func(f *fakeOutput) { f.failing = nil })
 		r.pass(retryOff)
 		want(r.States()[0], 0, fault)
 		r.pass(time.Second)
-		want(r.told()[len(r.told())-1], 0, fault)
+		want(r.notified()[len(r.notified())-1], 0, fault)
 		r.do(ben, "reset")
 		r.do(ben, "start")
 		r.runs(1)
@@ -220,7 +220,7 @@ func TestPanic(t *testing.T) {
 	})
 }
 
-// TestNaN: what is told is a number, whatever an output says.
+// TestNaN: the state has a number, whatever an output reads back.
 func TestNaN(t *testing.T) {
 	out := &fakeOutput{reads: func(float64) float64 { return math.NaN() }}
 	bubble(t, m1(func(c *Config) { c.Output = out }), func(r *rig) {

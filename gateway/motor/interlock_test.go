@@ -108,7 +108,7 @@ func FuzzParseCondition(f *testing.F) {
 		}
 		again, err := ParseCondition(c.String(), findSensor)
 		if err != nil || again != c {
-			t.Errorf("%q is told as %q, which is %+v, %v", text, c, again, err)
+			t.Errorf("%q has the text %q, which is %+v, %v", text, c, again, err)
 		}
 		if l := float64(c.limit); math.IsNaN(l) || math.IsInf(l, 0) || c.bound < 0 || c.bound > maxBound {
 			t.Errorf("%q: %+v", text, c)
@@ -238,7 +238,7 @@ func TestObserveAllocatesNothing(t *testing.T) {
 }
 
 // TestInterlockStates: whoever sees a motor sees its interlocks as they are at
-// that moment; that they changed is told to nobody until the motor changes.
+// that moment; nobody is notified that they changed until the motor changes.
 func TestInterlockStates(t *testing.T) {
 	const value, youth, other = "indoor.temperature < 60", "outdoor.age < 500ms", "indoor.humidity > 1"
 	motors := append(m1(func(c *Config) {
@@ -273,8 +273,8 @@ func TestInterlockStates(t *testing.T) {
 		want("an old one", true, false, true)
 		r.pass(staleAfter)
 		want("all old", false, false, false)
-		if told := r.told(); len(told) != 0 {
-			t.Errorf("told %+v", told)
+		if changes := r.notified(); len(changes) != 0 {
+			t.Errorf("notified of %+v", changes)
 		}
 
 		r.reading(0, 20)
@@ -284,9 +284,9 @@ func TestInterlockStates(t *testing.T) {
 		}
 		r.reading(0, 61)
 		r.pass(0)
-		told := r.told()
-		if s := told[len(told)-1]; s.Running || s.Interlocks[0].Holds || !s.Interlocks[1].Holds {
-			t.Errorf("told %+v", s)
+		changes := r.notified()
+		if s := changes[len(changes)-1]; s.Running || s.Interlocks[0].Holds || !s.Interlocks[1].Holds {
+			t.Errorf("notified of %+v", s)
 		}
 	})
 }

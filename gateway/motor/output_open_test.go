@@ -58,7 +58,7 @@ func TestOpen(t *testing.T) {
 				check("closed", tt.off)
 				again, err := Open(tt.spec, sim)
 				if err != nil {
-					t.Fatalf("not let go of: %v", err)
+					t.Fatalf("not released: %v", err)
 				}
 				again.Close()
 			})
@@ -67,7 +67,7 @@ func TestOpen(t *testing.T) {
 }
 
 // An output of which one pin cannot be had leaves none claimed and none on, and
-// the error tells of all that could not.
+// the error names each that could not be claimed.
 func TestOpenFails(t *testing.T) {
 	for _, pin := range bridge.Pins() {
 		sim := pins.NewSim(nil)

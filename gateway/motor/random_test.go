@@ -54,7 +54,7 @@ type world struct {
 	hot      bool                    // the last reading was too hot, or failed
 	latched  bool
 	started  int
-	log      []func() string // what happened, told only if it went wrong
+	log      []func() string // what happened, printed only after a failure
 }
 
 func randomSequence(t *testing.T, seed uint64) int {

@@ -223,7 +223,7 @@ func (r *rig) runs(speed float64) {
 	}
 }
 
-// stopped checks that m1 is off for a reason, which was told last.
+// stopped checks that m1 is off for a reason, of which the listener was notified last.
 func (r *rig) stopped(reason, by string) {
 	r.Helper()
 	synctest.Wait()
@@ -231,9 +231,9 @@ func (r *rig) stopped(reason, by string) {
 	if got := r.out(0).now(); got != 0 || s.Running || s.Speed != 0 || s.Reason != reason || s.By != by {
 		r.Fatalf("driven with %v, state %+v; want it off by %q for %q", got, s, by, reason)
 	}
-	s.Interlocks = nil // they change untold
-	if told := r.told(); !slices.ContainsFunc(told, func(one wire.MotorState) bool { one.Interlocks = nil; return reflect.DeepEqual(one, s) }) {
-		r.Fatalf("%+v was not told: %+v", s, told)
+	s.Interlocks = nil // they change without a notification
+	if changes := r.notified(); !slices.ContainsFunc(changes, func(one wire.MotorState) bool { one.Interlocks = nil; return reflect.DeepEqual(one, s) }) {
+		r.Fatalf("the listener was not notified of %+v: %+v", s, changes)
 	}
 }
 
@@ -247,8 +247,8 @@ func (f *fakeOutput) history() []driven {
 // drives are the writes to m1 since the rig began, the one at the start apart.
 func (r *rig) drives() []driven { return r.out(0).history()[1:] }
 
-// told are the changes that the listener was notified of so far.
-func (r *rig) told() []wire.MotorState {
+// notified returns the changes that the listener was notified of so far.
+func (r *rig) notified() []wire.MotorState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.changes)

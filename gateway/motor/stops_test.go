@@ -47,7 +47,7 @@ func TestStopReasons(t *testing.T) {
 			r.do(ben, "status")
 		}, 300 * ms, "lease", ""},
 		{"run_ms", nil, `start "run_ms":250`, nil, 250 * ms, "run_ms", ""},
-		{"run_ms set anew", nil, `start "run_ms":250`, func(r *rig) {
+		{"run_ms set again", nil, `start "run_ms":250`, func(r *rig) {
 			r.pass(200 * ms)
 			r.do(anna, `set "run_ms":250`)
 		}, 450 * ms, "run_ms", ""},
@@ -138,8 +138,8 @@ func TestShutdown(t *testing.T) {
 		if after := r.States(); !reflect.DeepEqual(after, s) {
 			t.Errorf("changed %+v\n     to %+v", s, after)
 		}
-		if last := r.told()[len(r.told())-1]; !reflect.DeepEqual(last, s[0]) {
-			t.Errorf("told %+v last, want %+v", last, s[0])
+		if last := r.notified()[len(r.notified())-1]; !reflect.DeepEqual(last, s[0]) {
+			t.Errorf("notified of %+v last, want %+v", last, s[0])
 		}
 	})
 }

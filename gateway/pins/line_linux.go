@@ -26,7 +26,7 @@ import (
 //     (getLine, setLine, Out): an active-low relay clicks.
 //   - PWM returns "not implemented", and there is no active-low flag.
 //   - Errors lose their errno: errors.New(ep.Error()) (ioctl.go). So nobody can
-//     tell a busy line from a missing permission.
+//     distinguish a busy line from a missing permission.
 //   - It opens every chip when the host is initialised, and logs failures to
 //     the standard logger.
 
@@ -283,8 +283,7 @@ func (l *claimed) call(request uint) error {
 	return nil
 }
 
-// Close lets go of the line, which keeps its level unless the kernel is told
-// otherwise (dtparam=strict_gpiod).
+// Close releases the line, which keeps its level unless dtparam=strict_gpiod is set.
 func (l *claimed) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

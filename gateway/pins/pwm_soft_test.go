@@ -185,7 +185,7 @@ func TestSoftPWMFaults(t *testing.T) {
 				breaks(sim)
 				time.Sleep(20 * time.Millisecond)
 				if _, err := p.Get(); err == nil || !strings.Contains(err.Error(), "GPIO18") {
-					t.Fatalf("the fault is not told: %v", err)
+					t.Fatalf("no error of the fault: %v", err)
 				}
 				if what == "stuck" {
 					if sim.Repair("GPIO18"); sim.Value("GPIO18") != 0 {

@@ -186,7 +186,7 @@ func TestHardPWMStateIsInTheFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := p.Get(); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is gone: %v", file, err)
+			t.Errorf("%s is missing: %v", file, err)
 		}
 	}
 }

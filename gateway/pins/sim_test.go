@@ -34,7 +34,7 @@ func TestSimClaims(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sim.Value("GPIO17") != 1 {
-		t.Error("the level is gone with its owner")
+		t.Error("the level did not outlive its owner")
 	}
 	if err := l.Out(gpio.Low); !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("driven after Close: %v", err)
@@ -81,13 +81,13 @@ func TestSimInput(t *testing.T) {
 	}
 }
 
-// Changes are told in order: the share of time for which the pin is active.
+// onChange gets the changes in order: the share of time for which the pin is active.
 func TestSimChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var told []string
+		var changes []string
 		start := time.Now()
 		sim := NewSim(func(pin string, duty float64) {
-			told = append(told, fmt.Sprint(time.Since(start), " ", pin, " ", duty))
+			changes = append(changes, fmt.Sprint(time.Since(start), " ", pin, " ", duty))
 		})
 		relay, err := sim.Line("GPIO17", true)
 		if err != nil {
@@ -118,8 +118,8 @@ func TestSimChanges(t *testing.T) {
 			"0s GPIO17 0", "0s GPIO17 1", "2s pwmchip0/0 0.3",
 			"3s pwmchip0/0 0", "4s pwmchip0/0 0.8", "4s GPIO17 0",
 		}
-		if !slices.Equal(told, want) {
-			t.Errorf("told %q,\nwant %q", told, want)
+		if !slices.Equal(changes, want) {
+			t.Errorf("changes %q,\nwant %q", changes, want)
 		}
 		if edges := sim.Edges(); len(edges) != len(want) || edges[0] != (Edge{start, "GPIO17", 1}) {
 			t.Errorf("edges %v", edges)
