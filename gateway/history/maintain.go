@@ -288,6 +288,7 @@ func (l *Log) prepare(now time.Time) error {
 		l.makeRoom(l.journalPages(p) * int64(p.Size()))
 		var err error
 		if j, err = createJournal(l.fs, k.lastPage+1, l.journalPages(p), p); err != nil {
+			k.lastPage++ // the next one has another name, should something else have this one
 			return fmt.Errorf("a journal cannot be created: %w", err)
 		}
 		l.mu.Lock()

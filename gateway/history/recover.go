@@ -27,6 +27,7 @@ type recovery struct {
 	damaged     int         // pages, blocks and directories that were found to be damaged
 	missing     int         // pages whose records are lost
 	aside       []disk.Info // the files that are set aside
+	segments    []placed    // in the order of their names, then of their content
 	asideNow    []string    // names of those that this recovery set aside
 	damages     []Damage
 	tail        bool // the last of damages is of the newest records
@@ -58,6 +59,9 @@ func (r *recovery) recover() error {
 		return err
 	}
 	if err := r.eachFile(segmentSuffix, r.findSegment); err != nil {
+		return err
+	}
+	if err := r.placeSegments(); err != nil {
 		return err
 	}
 	r.through = r.index.Through()
@@ -109,8 +113,14 @@ func (r *recovery) eachFile(suffix string, take func(f disk.File, info disk.Info
 }
 
 func (r *recovery) findJournal(f disk.File, info disk.Info, number uint64) error {
+	if info.Size > format.JournalMax {
+		return r.setAside(info.Name, fmt.Errorf("no journal has %d bytes", info.Size))
+	}
 	j := found{info.Name, format.ReadJournal(f, number, info.Size)}
-	r.lastPage = max(r.lastPage, number-min(number, 1), j.Newest)
+	if len(j.Pages) == 0 && len(j.Bad) > 0 && !j.Newer {
+		return r.setAside(info.Name, errors.New("it has no page"))
+	}
+	r.lastPage = max(r.lastPage, j.Newest)
 	if len(j.Bad) > 0 {
 		r.damaged += len(j.Bad)
 		r.log.Warn("pages of the journal are damaged, or a power cut interrupted their write", "file", info.Name, "pages", len(j.Bad))
@@ -123,7 +133,6 @@ func (r *recovery) findJournal(f disk.File, info disk.Info, number uint64) error
 }
 
 func (r *recovery) findSegment(f disk.File, info disk.Info, number uint64) error {
-	r.nextSegment = max(r.nextSegment, number+1)
 	s, damage, err := format.ReadSegment(f, info.Size)
 	if errors.Is(err, format.ErrVersion) {
 		return r.setAside(info.Name, err)
@@ -138,9 +147,45 @@ func (r *recovery) findSegment(f disk.File, info disk.Info, number uint64) error
 		}
 		r.log.Warn("a file of readings is damaged: the blocks of it that are intact are used", "file", info.Name, "err", damage)
 	}
-	g := index.NewSegment(info.Name, number, s)
-	r.checkGap(g)
-	r.index.Load(g)
+	r.nextSegment = max(r.nextSegment, number+1)
+	r.segments = append(r.segments, placed{index.NewSegment(info.Name, number, s), s.Through > 0 || damage == nil})
+	return nil
+}
+
+// placed is a segment, and whether its directory says where it belongs.
+type placed struct {
+	*index.Segment
+	known bool
+}
+
+// placeSegments loads the segments in the order in which they were written, whatever
+// their names: each says how many pages of the journal were sealed then. One that
+// does not is placed by its number. A second one of the same content is set aside.
+func (r *recovery) placeSegments() error {
+	r.checkGaps()
+	var through uint64
+	for i := range r.segments {
+		s := &r.segments[i]
+		if s.known {
+			through = s.Through
+		} else {
+			s.Through = through
+		}
+	}
+	byName := slices.Clone(r.segments)
+	slices.SortStableFunc(r.segments, func(a, b placed) int { return cmp.Compare(a.Through, b.Through) })
+	for i, s := range r.segments {
+		if i > 0 && s.SameAs(r.segments[i-1].Segment) {
+			if err := r.setAside(s.Name, fmt.Errorf("%s has the same readings", r.segments[i-1].Name)); err != nil {
+				return err
+			}
+			continue
+		}
+		if s.Segment != byName[i].Segment {
+			r.log.Warn("a file of readings has the name of another: it is used by its content", "file", s.Name)
+		}
+		r.index.Load(s.Segment)
+	}
 	return nil
 }
 
@@ -213,24 +258,24 @@ func (r *recovery) replay() {
 	}
 }
 
-// checkGap notices segments that are missing before g.
-func (r *recovery) checkGap(g *index.Segment) {
-	n := len(r.index.Segments)
-	if n == 0 {
-		return
-	}
-	last := r.index.Segments[n-1].Number
-	for number := last + 1; number < g.Number; number++ {
-		if slices.Contains(r.asideNow, segmentName(number)) {
-			r.damages[len(r.damages)-1].Readings += r.index.Skipped(g)
-			return
-		}
-		if !slices.ContainsFunc(r.aside, func(f disk.Info) bool {
+// checkGaps notices segments whose numbers are missing.
+func (r *recovery) checkGaps() {
+	for i := 1; i < len(r.segments); i++ {
+		g, before := r.segments[i].Segment, r.segments[i-1].Segment
+		number := before.Number + 1
+		for number < g.Number && slices.ContainsFunc(r.aside, func(f disk.Info) bool {
 			return strings.HasPrefix(f.Name, damagedDir+"/"+segmentName(number))
 		}) {
-			r.lose(fmt.Sprintf("segment %s is missing", segmentName(number)), r.index.Skipped(g))
-			return
+			number++
 		}
+		if number >= g.Number || g.Through < before.Through {
+			continue
+		}
+		if n := len(r.damages); n > 0 && slices.Contains(r.asideNow, segmentName(number)) {
+			r.damages[n-1].Readings += before.Between(g)
+			continue
+		}
+		r.lose(fmt.Sprintf("segment %s is missing", segmentName(number)), before.Between(g))
 	}
 }
 

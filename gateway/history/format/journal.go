@@ -18,12 +18,13 @@ type Journal struct {
 	Newer  bool // it has pages of a newer version
 }
 
-const journalLimit = 64 << 20 // bytes that are read of one
+// JournalMax is far above how large a journal ever is, bytes.
+const JournalMax = 64 << 20
 
 // ReadJournal finds the pages of a journal that begins with the page first.
 func ReadJournal(f io.ReaderAt, first uint64, size int64) Journal {
 	j := Journal{First: first, Size: size}
-	b := make([]byte, min(size, journalLimit))
+	b := make([]byte, min(size, JournalMax))
 	const chunk = 1 << 20
 	for at := 0; at < len(b); at += chunk {
 		part := b[at:min(at+chunk, len(b))]

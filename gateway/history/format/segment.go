@@ -244,6 +244,9 @@ func ReadSegment(f io.ReaderAt, size int64) (s *Segment, damage, err error) {
 	if parsed.Size = size; err == nil {
 		return &parsed, damage, nil
 	}
+	if size > segmentMax {
+		return &Segment{Size: size}, fmt.Errorf("%w: no segment has %d bytes", ErrSegment, size), nil
+	}
 	chapters, scanErr := ScanSegment(f, size)
 	if scanErr != nil {
 		return nil, nil, scanErr

@@ -52,18 +52,28 @@ func (s *Index) Load(g *Segment) {
 	}
 }
 
-// Skipped returns how many numbers of the same epoch are between the newest records
-// and those of g.
-func (s *Index) Skipped(g *Segment) (n int) {
-	seen := map[string]bool{}
+// Between returns how many numbers of the same epochs are between the records of g
+// and those of later.
+func (g *Segment) Between(later *Segment) (n int) {
+	last := map[string]*Chapter{}
 	for _, c := range g.Chapters {
-		t := s.Streams[c.Origin.Sensor]
-		if t != nil && !seen[t.Name] && t.Any && t.Epoch == c.Origin.Epoch && wire.Before(t.Last, c.Prev) {
-			n += int(c.Prev - t.Last)
+		last[c.Origin.Sensor] = c
+	}
+	for _, c := range later.Chapters {
+		name := c.Origin.Sensor
+		if l := last[name]; l != nil && l.Origin.Epoch == c.Origin.Epoch && wire.Before(l.Last, c.Prev) {
+			n += int(c.Prev - l.Last)
 		}
-		seen[c.Origin.Sensor] = true
+		delete(last, name) // only the first of each sensor
 	}
 	return n
+}
+
+// SameAs returns whether two segments have the same records.
+func (g *Segment) SameAs(x *Segment) bool {
+	return g.Through == x.Through && g.Size == x.Size && slices.EqualFunc(g.Chapters, x.Chapters, func(a, b *Chapter) bool {
+		return a.Origin == b.Origin && a.Prev == b.Prev && a.First == b.First && a.Last == b.Last && a.From == b.From && a.To == b.To
+	})
 }
 
 // Seal replaces the blocks that a segment was made of by the segment.
