@@ -93,6 +93,7 @@ func TestPageInParts(t *testing.T) {
 		"no storage":                     {script: `Object.defineProperty(window, "sessionStorage", { get() { throw new DOMException("denied", "SecurityError"); } });`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			page := b.Open(t, behind(t, p, nil, tt.blocked...), browsertest.Options{Script: tt.script})
 			if tt.missing != "" {
 				page.Wait(missing(tt.missing))

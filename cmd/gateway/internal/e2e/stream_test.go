@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -292,90 +291,6 @@ func TestMissingHardwareIsNoFailedStart(t *testing.T) {
 	if out := p.Output(); !strings.Contains(out, "/dev/i2c-250") {
 		t.Errorf("the start does not say what is missing:\n%s", out)
 	}
-}
-
-func TestTakenPort(t *testing.T) {
-	t.Parallel()
-	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
-	address := strings.TrimSuffix(strings.TrimPrefix(p.URL, "ws://"), "/")
-	out, err := exec.Command(buildGateway(t), "--simulate", "--listen", address).CombinedOutput()
-	if code := exitCode(err); code != 1 || !strings.Contains(string(out), "--listen :8081") {
-		t.Errorf("exit %d, %s", code, out)
-	}
-}
-
-func exitCode(err error) int {
-	if e, ok := err.(*exec.ExitError); ok {
-		return e.ExitCode()
-	}
-	if err != nil {
-		return -1
-	}
-	return 0
-}
-
-func TestExitStatus(t *testing.T) {
-	t.Parallel()
-	bad := writeFile(t, "bad.yaml", "listen: 0.0.0.0:80\nsensors:\n  - {name: a, chip: aht20, interval: 50ms}\n  - {nam: b, chip: sht4x}\n")
-	for _, tt := range []struct {
-		args []string
-		code int
-		says []string
-	}{
-		{[]string{"--version"}, 0, []string{"gateway version devel"}},
-		{[]string{"--help"}, 0, []string{"--simulate", "--config", "--listen", "--state", "--log-format", "--version"}},
-		{[]string{"--nope"}, 2, []string{"unknown flag"}},
-		{[]string{"serve"}, 2, []string{"serve"}},
-		{[]string{"--simulate=x"}, 2, []string{"--simulate=flaky"}},
-		{[]string{"--config", "/nope.yaml"}, 78, []string{"/nope.yaml: no such file"}},
-		{[]string{"--config", bad}, 78, []string{"bad.yaml:1:", "insecure: true", "bad.yaml:3:", "100ms", "bad.yaml:4:", `did you mean "name"?`}},
-		{[]string{"--simulate", "--listen", "0.0.0.0:0"}, 78, []string{"--listen", "insecure: true"}},
-		{[]string{"--simulate", "--log-format", "xml"}, 78, []string{"--log-format", "json"}},
-		{[]string{"GATEWAY_LISTEN=8765", "--simulate"}, 78, []string{"GATEWAY_LISTEN: ", ":8765"}},
-		{[]string{"GATEWAY_LISTEN=8765", "--simulate", "--listen", "8080"}, 78, []string{"--listen: ", ":8080"}},
-		{[]string{"GATEWAY_LOG_FORMAT=xml", "--simulate"}, 78, []string{"GATEWAY_LOG_FORMAT: ", "json"}},
-		{[]string{"GATEWAY_SIMULATE=yes"}, 2, []string{"GATEWAY_SIMULATE=yes", "flaky"}},
-		{[]string{"--simulate", "--config", writeFile(t, "tls.yaml", "sensors:\n  - {name: a, chip: aht20}\ntls:\n  cert: /nope.crt\n  key: /nope.key\n")}, 78,
-			[]string{"tls.yaml:4: tls: ", "/nope.crt", "gateway cert"}},
-	} {
-		args := tt.args
-		cmd := exec.Command(buildGateway(t))
-		if strings.HasPrefix(args[0], "GATEWAY_") {
-			cmd.Env, args = append(os.Environ(), args[0]), args[1:]
-		}
-		cmd.Args = append(cmd.Args, args...)
-		out, err := cmd.CombinedOutput()
-		if code := exitCode(err); code != tt.code {
-			t.Errorf("%v: exit %d, want %d\n%s", tt.args, code, tt.code, out)
-		}
-		for _, s := range tt.says {
-			if !strings.Contains(string(out), s) {
-				t.Errorf("%v does not say %q:\n%s", tt.args, s, out)
-			}
-		}
-	}
-}
-
-// A variable of the environment overrides the file, and a flag overrides it.
-func TestEnvironment(t *testing.T) {
-	t.Parallel()
-	bin := buildGateway(t)
-	p := startGateway(t, "env", "GATEWAY_SIMULATE=steady", "GATEWAY_LISTEN=127.0.0.1:0", "GATEWAY_LOG_FORMAT=json", bin)
-	if !strings.Contains(p.Output(), `"msg":"ready"`) {
-		t.Errorf("not JSON:\n%s", p.Output())
-	}
-	if strings.Contains(p.URL, ":8765") {
-		t.Errorf("GATEWAY_LISTEN was not heard: %s", p.URL)
-	}
-}
-
-func writeFile(t testing.TB, name, content string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // The times of the ticks do not drift, and none is left out silently.
