@@ -50,7 +50,7 @@ export class Charts {
     this.#on = on;
     new ResizeObserver(() => this.#plots.forEach((plot, i) => {
       const { width, height } = size(roots[i]);
-      if (plot.width !== width || plot.height !== height) plot.setSize({ width, height }); // the first call says what is known
+      if (plot.width !== width || plot.height !== height) plot.setSize({ width, height }); // it is called first with the present size
     })).observe(roots[0]);
   }
 
@@ -59,7 +59,7 @@ export class Charts {
     return this.#plots[0]?.over.clientWidth || this.#roots[0].clientWidth;
   }
 
-  /** Begins anew, with these traces and the colours of the style sheet. @param {Trace[]} traces */
+  /** Replaces the charts by new ones, with these traces and the colours of the style sheet. @param {Trace[]} traces */
   begin(traces) {
     this.#traces = traces;
     this.#columns = [];
@@ -156,14 +156,14 @@ export class Charts {
 }
 
 /**
- * What a chart is told of the other: where the cursor is. Of a button too, both
- * would zoom, and the other to where the mouse has never been.
+ * The events of one chart that the other follows: moves of the cursor. If it followed
+ * buttons too, both would zoom, the other one to a place where the mouse never was.
  * @param {string} type of event
  */
 const moves = (type) => type !== "mousedown" && type !== "mouseup";
 
 /**
- * Round times of day, where people are.
+ * Round times of day in the browser's time zone.
  * @param {any} plot @param {number} axis @param {number} from @param {number} to @param {number} step ms
  */
 function round(plot, axis, from, to, step) {
@@ -184,7 +184,7 @@ function padded(low, high, least) {
 }
 
 /**
- * The points that no line reaches: between two gaps, or all that there is.
+ * Points that are on no line, with a gap before and after them.
  * @param {any} plot @param {number} series
  */
 function alone(plot, series) {

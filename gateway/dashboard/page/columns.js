@@ -9,7 +9,7 @@
 /** @typedef {{time: number, count: number, failed: number, fault: number, temperature: Span | null, humidity: Span | null}} Bucket */
 /** @typedef {{step: number, buckets: Bucket[]}} Slab oldest first */
 /**
- * Values by column: null is a gap in the line, undefined is nothing there, and the line goes on.
+ * Values by column: at null the line has a gap, over undefined it goes on to the next value.
  * @typedef {{mean: (number | null | undefined)[], min: (number | null | undefined)[], max: (number | null | undefined)[]}} Line
  */
 

@@ -65,8 +65,8 @@ gateway.addEventListener("refused", ({ detail }) => {
   say(`The gateway closed the connection for good: ${detail}. Reload the page to try again.`);
 });
 
-// A page that is left must not stay behind as a ghost in the browser's cache of
-// pages to come back to: nobody operates it.
+// A page that is left closes its connections: the browser may hold it in its cache
+// of pages, where nobody operates it.
 window.addEventListener("pagehide", () => {
   gateway.close();
   room?.close();

@@ -49,7 +49,7 @@ export { cause, decode, quantities } from "./readings.js";
  *   interlocks?: {condition: string, holds: boolean}[]}} MotorState what is left out is not so
  * @typedef {{server: string, version: string, epoch: string, time: number, simulated: boolean, clock_synced: boolean,
  *   sensors: SensorInfo[], motors: MotorState[], you?: {name: string, role: string, may: string[]}}} Hello
- * @typedef {{action: string, target: string | string[], status: "ok", state?: MotorState, motors?: MotorState[]}} Ack
+ * @typedef {{action: string, target: string | string[], status: "ok", state?: MotorState, motors?: MotorState[], kept?: boolean}} Ack kept is false if an e-stop or a reset is not stored yet
  */
 
 const PING_EVERY = 5_000;
@@ -74,7 +74,7 @@ export class GatewayError extends Error {
 /** Whether nobody can see the page; never where there is none, as in a program. */
 const hidden = () => globalThis.document?.hidden ?? false;
 
-/** A connection to the gateway that comes back. */
+/** A connection to the gateway, made again whenever it is lost. */
 export class Gateway extends Link {
   /** @type {Hello | undefined} the newest */
   hello;
@@ -210,10 +210,10 @@ export class Gateway extends Link {
   }
 
   /**
-   * Looks at the motors anew: their interlocks change without a word, and so does
-   * the speed on a ramp. Each comes as `motor`, unless it is about to be announced
-   * that it has changed. It is no command: whoever may not command may look, and
-   * it keeps no lease alive. It subscribes to `motors`.
+   * Asks for the motors' states: no message is sent when an interlock changes, nor
+   * for each step of a ramp. Each comes as `motor`, unless its change is about to be
+   * announced. It is no command: it needs no right to command, and keeps no lease
+   * alive. It subscribes to `motors`.
    */
   async look() {
     /** @type {{motors: MotorState[]}} */
@@ -449,7 +449,7 @@ export class Room extends Link {
     this.emit("message", message);
   }
 
-  /** Who was here may find its own ghost in the way, and tries on. @param {number} code */
+  /** After a loss the nick may still be taken by the lost connection, so a room that was joined tries again. @param {number} code */
   returns(code) {
     return code !== POLICY || this.#joined;
   }

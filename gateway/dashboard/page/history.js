@@ -1,6 +1,6 @@
 // @ts-check
-// What the gateway keeps of the past, summed up in buckets: fetched for what is
-// in view and older than what the page holds raw, and no more often than that.
+// Stored readings in buckets, fetched from the gateway: those that are in view and
+// older than the readings that the page holds itself.
 
 import { faultNamed } from "./readings.js";
 
@@ -41,7 +41,7 @@ export class History {
     if (!missing.length) return;
     this.#busy = true;
     try {
-      for (const { name } of missing) { // one at a time: the gateway has other things to do
+      for (const { name } of missing) { // one at a time, to leave the gateway time for live readings
         this.slabs.set(name, await this.#fetch(name, from, to, step));
         this.#changed();
       }
@@ -66,7 +66,7 @@ export class History {
 }
 
 /**
- * Asks for kept readings.
+ * Asks for stored readings.
  * @param {URL} base @param {{sensor: string, from: number, to: number, step?: number}} of @param {string} accept
  */
 export async function query(base, of, accept) {

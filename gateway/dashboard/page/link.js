@@ -4,7 +4,7 @@
 /** @typedef {"closed" | "connecting" | "connected" | "waiting"} Phase */
 
 const OPENING = 10_000; // ms for the handshake and the first message
-const SILENCE = 12_000; // ms without a message: nobody is there
+const SILENCE = 12_000; // ms without a message, after which the connection counts as lost
 const LONGEST = 60_000, CIRCUIT_TRIES = 10, CIRCUIT_PAUSE = 5 * 60_000;
 const SERVICE_RESTART = 1012;
 
@@ -35,7 +35,7 @@ export class Link extends EventTarget {
   failures = 0;
   /** When the next try is due, on performance.now(). */
   due = 0;
-  urgent = false; // tries do not count, and somebody else calls for them
+  urgent = false; // failed tries are not counted: whoever sets this makes the next one itself
 
   /** @type {WebSocket | undefined} */
   #socket;
@@ -53,7 +53,7 @@ export class Link extends EventTarget {
     this.#protocols = protocols;
   }
 
-  /** Connects now, unless it is connected or at it. */
+  /** Connects now, unless it is connected or connecting. */
   open() {
     if (this.#socket) return;
     const socket = new WebSocket(this.#url, this.#protocols);
@@ -88,7 +88,7 @@ export class Link extends EventTarget {
     return true;
   }
 
-  /** The conversation has begun: a success. */
+  /** The server has sent its first message: the try has succeeded. */
   established() {
     this.failures = 0;
     this.#enter("connected");
@@ -124,7 +124,7 @@ export class Link extends EventTarget {
     return reason;
   }
 
-  /** Waits for the silence that is too long. */
+  /** Waits until the server has been silent for too long. */
   #listen() {
     const left = this.#heard + this.silence - performance.now();
     if (left > 0) this.#after(left, () => this.#listen());

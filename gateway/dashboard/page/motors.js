@@ -1,8 +1,8 @@
 // @ts-check
-// The motors: what they do, from what the gateway acknowledged and never from
-// hope, what keeps them from starting, who holds them and why they stopped. What
-// this page starts runs under a lease that is kept alive only while it is open and
-// can be seen.
+// The motors: what they do, as the gateway acknowledged it (nothing is assumed
+// before), which interlocks block a start, who holds them and why they stopped. A
+// motor that this page starts runs under a lease, which is kept alive only while the
+// page is open and can be seen.
 
 import { copy, find, get, mark, press, text } from "./dom.js";
 import { percent } from "./format.js";
@@ -13,8 +13,8 @@ import { message } from "./stop.js";
 
 const LEASE = 2000; // ms
 const FORBIDDEN = 403;
-const LOOK = 2000; // ms from one look at the interlocks to the next
-const SETTLED = 150; // ms after which a slider that was moved counts
+const POLL = 2000; // ms between two polls of the interlocks
+const SETTLED = 150; // ms without a move of the slider, after which its value is sent
 
 /** Why a motor is as it is; what the gateway may say besides, it says in words. @type {Record<string, string>} */
 const reasons = {
@@ -51,9 +51,9 @@ export class Motors {
     gateway.addEventListener("motor", ({ detail }) => this.#show(detail));
     gateway.addEventListener("phase", () => this.#motors.forEach((motor) => motor.show()));
     document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) this.#look();
+      if (!document.hidden) this.#poll();
     });
-    setInterval(() => this.#look(), LOOK);
+    setInterval(() => this.#poll(), POLL);
     const latched = get("latched");
     find(latched, "button").addEventListener("click", async () => {
       try {
@@ -85,8 +85,8 @@ export class Motors {
     });
   }
 
-  /** Looks whether interlocks hold, while somebody can see it. */
-  #look() {
+  /** Asks for the state of the interlocks, while the page can be seen. */
+  #poll() {
     if (document.hidden || this.#gateway.phase !== "connected") return;
     const some = [...this.#gateway.motors.values()].some(({ interlocks }) => interlocks);
     if (some) this.#gateway.look().catch(() => {}); // a lost connection shows elsewhere
@@ -147,7 +147,7 @@ class Motor {
     return Number(find(this.element, "input").value) / 100;
   }
 
-  /** What the controls say that are there. */
+  /** The parameters that the visible controls are set to. */
   #wanted() {
     const { reversible, proportional } = this.#state, { direction } = find(this.element, ".direction [aria-pressed=true]").dataset;
     return { ...(proportional && { speed: this.#speed }), ...(reversible && { direction }) };

@@ -112,11 +112,11 @@ function drawStatus(now) {
     text(get("totals"), [
       roundTrip === undefined ? "" : `round trip ${roundTrip < 10 ? roundTrip.toFixed(1) : Math.round(roundTrip)} ms`,
       `${count(received)} received`, `${count(recovered)} recovered`, `${count(lost)} lost`,
-      missed ? `${count(missed)} not measured` : "", conflated ? `${count(conflated)} thinned out` : "",
+      missed ? `${count(missed)} not measured` : "", conflated ? `${count(conflated)} conflated` : "",
     ].filter(Boolean).join(" · "));
     mark(get("totals"), "lost", String(lost > 0));
   }
-  get("retry").hidden = gateway.phase === "connected" || (!gateway.due && !refused); // it stays while it tries: it may have the focus
+  get("retry").hidden = gateway.phase === "connected" || (!gateway.due && !refused); // not hidden during a try, since it may have the focus
 }
 
 /** @param {number} now @returns {[phase: string, label: string, spoken: string]} */
@@ -130,7 +130,7 @@ function status(now) {
   return ["live", `live · ${age(silent)}`, "Live"];
 }
 
-/** Someone is there, or a network is: no reason to wait any longer. */
+/** Connects without waiting: the page was shown, the network is back, or the button was pressed. */
 function retry() {
   if (!document.hidden) gateway.open();
   schedule();

@@ -3,7 +3,7 @@
 
 /** @typedef {import("./readings.js").Reading} Reading */
 
-/** What is kept raw, in ms; what is older comes from the gateway, summed up. */
+/** Age up to which the page holds readings, in ms; older ones come from the gateway in buckets. */
 export const KEPT = 15 * 60_000;
 
 export class Ring {

@@ -1,5 +1,5 @@
 // @ts-check
-// The operators' room, with what motors do in line.
+// The operators' room: the chat, with a line for each change of a motor.
 
 import { find, get, text } from "./dom.js";
 import { age, clock } from "./format.js";
@@ -9,14 +9,14 @@ import { does, why } from "./motors.js";
 /** @typedef {import("./gateway.js").Gateway} Gateway */
 
 const KEPT = 200; // lines
-const FAR = 40; // px from the end: somebody reads what was said before
+const FAR = 40; // px from the end: then somebody reads older lines, and new ones do not scroll
 
 /** @param {Gateway} gateway @returns something to close */
 export function openRoom(gateway) {
   const log = get("log"), join = get("join"), say = get("say");
   /** @type {Room | undefined} */
   let room;
-  /** @type {Map<string, boolean>} what of each motor has been told */
+  /** @type {Map<string, boolean>} whether each motor runs, as the last line about it said */
   let running = new Map();
 
   /** @param {string} kind @param {string} nick @param {string} words */
@@ -34,15 +34,15 @@ export function openRoom(gateway) {
   }
 
   gateway.addEventListener("motor", ({ detail }) => {
-    const told = running.get(detail.target);
+    const before = running.get(detail.target);
     running.set(detail.target, detail.running);
-    if (told !== undefined && told !== detail.running) line("motor", detail.target, detail.running ? `${does(detail)}, ${why(detail)}` : why(detail));
+    if (before !== undefined && before !== detail.running) line("motor", detail.target, detail.running ? `${does(detail)}, ${why(detail)}` : why(detail));
   });
   gateway.addEventListener("event", ({ detail }) => {
-    if (!detail.sensor) line("event", "", event(detail)); // sensors have cards: one that comes and goes would drown the talk
+    if (!detail.sensor) line("event", "", event(detail)); // a sensor's state is on its card; one that fails often would fill the log
   });
   gateway.addEventListener("phase", ({ detail }) => {
-    if (detail === "waiting") room?.abandon(); // what is dead for one is for the other
+    if (detail === "waiting") room?.abandon(); // both connections go the same way: if one is lost, the other is
     if (detail === "connected") running = new Map();
   });
 
@@ -104,8 +104,8 @@ function event({ kind, by, reason, readings = 0, step_ms = 0 }) {
     case "clock_corrected": return `the gateway’s clock was corrected by ${step_ms < 0 ? "−" : "+"}${age(Math.abs(step_ms))}`;
     case "estop": return `emergency stop by ${by || "the gateway"}`;
     case "reset": return `reset by ${by || "the gateway"}: motors may start`;
-    case "storage_failed": return `readings are not kept${reason ? `: ${reason}` : ""}`;
-    case "storage_back": return "readings are kept again";
+    case "storage_failed": return `readings are not stored${reason ? `: ${reason}` : ""}`;
+    case "storage_back": return "readings are stored again";
     case "storage_damaged": return `${readings || "some"} stored readings are lost: ${reason}`;
     case "history_evicted": return `${readings} stored readings were removed: ${reason}`;
   }

@@ -1,6 +1,6 @@
 // @ts-check
-// What is known of one sensor. Ages are told on performance.now(), so that
-// neither clock has to be right.
+// What is known of one sensor. Ages are measured with performance.now(), so that
+// neither the browser's clock nor the gateway's has to be right.
 
 import { KEPT, Ring } from "./ring.js";
 

@@ -1,8 +1,7 @@
 // @ts-check
-// STOP ALL: an emergency stop, latched until it is reset, because an operator who
-// presses it wants nobody's script to start a motor again a second later. It can
-// always be pressed. Without a connection it tries for ten seconds, then says that
-// it did not get through; nothing is sent after that.
+// STOP ALL: an emergency stop, latched until it is reset, so that no script starts a
+// motor again a second later. It can always be pressed. Without a connection it tries
+// for ten seconds, then says that it did not get through; nothing is sent after that.
 
 import { get, mark, text } from "./dom.js";
 
@@ -22,7 +21,7 @@ export function stopAll(gateway) {
   async function stop() {
     const press = ++presses, end = performance.now() + TRIES;
     const say = (/** @type {string} */ state, /** @type {string} */ words) => {
-      if (press !== presses) return; // a later one speaks
+      if (press !== presses) return; // a later press shows its own state
       mark(button, "state", state);
       mark(alert, "state", state);
       text(alert, words);
@@ -32,8 +31,8 @@ export function stopAll(gateway) {
       if (gateway.phase !== "connected") say("trying", `No connection. Trying to stop for ${Math.ceil((end - performance.now()) / 1000)} s more.`);
     }, 1000);
     try {
-      await gateway.estop(TRIES);
-      say("done", "All motors are stopped, and stay so until reset.");
+      const { kept } = await gateway.estop(TRIES);
+      say("done", `All motors are stopped, and stay so until reset.${kept === false ? " This is not stored yet: the gateway would forget it in a restart." : ""}`);
     } catch (error) {
       const code = /** @type {any} */ (error).code;
       say("failed", `STOP DID NOT GET THROUGH: ${code ? message(error) : "no answer for 10 s"}. Use the stop at the machine. Nothing will be sent later.`);
@@ -52,7 +51,7 @@ export function stopAll(gateway) {
       stop();
     } else pressed = now;
   });
-  // A stop that was taken back needs no more words.
+  // After a reset the alert is removed.
   gateway.addEventListener("motor", ({ detail }) => {
     if (!detail.latched && alert.dataset.state === "done") {
       mark(alert, "state", "");

@@ -1,5 +1,5 @@
 // @ts-check
-// Which time the charts show, and when they are drawn anew.
+// Which span of time the charts show, and when they are drawn.
 
 import { Charts } from "./chart.js";
 import { Columns, stepOf } from "./columns.js";
@@ -15,7 +15,7 @@ import { cause, measuresClimate } from "./readings.js";
 const LEAST = 1000; // ms in view
 const SHOWN = 8; // sensors, to begin with
 const COLOURS = 8;
-const AT_MOST = 1000; // ms between two drawings of a chart that moves
+const AT_MOST = 1000; // ms between two drawings of a chart that follows live readings
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 
@@ -143,7 +143,7 @@ export class HistoryView {
     this.#moved = false;
   }
 
-  /** Tells what is under the cursor, or what is newest. */
+  /** Shows in the table what is under the cursor, or what is newest. */
   #read() {
     const time = this.#cursor ?? this.view.to, rows = get("legend").tBodies[0].rows;
     text(get("cursor-time"), this.#cursor === undefined ? (this.#zoom ? "At the end of the chart" : "Newest") : stamp(time, this.#step));
@@ -157,7 +157,7 @@ export class HistoryView {
     });
   }
 
-  /** Tells a screen reader what is under the cursor: when somebody moved it, for otherwise it would never stop. */
+  /** Has a screen reader say what is under the cursor. Only when the cursor was moved: new readings would make it speak without end. */
   #speak() {
     this.#read();
     const { from, to } = this.view, slider = get("charts"), part = Math.round((((this.#cursor ?? to) - from) / (to - from)) * 100);

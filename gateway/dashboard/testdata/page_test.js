@@ -7,6 +7,7 @@ import { age, humidity, temperature, trend, wait } from "/page/format.js";
 import { History } from "/page/history.js";
 import { Ring } from "/page/ring.js";
 import { Sensor } from "/page/sensor.js";
+import { stopAll } from "/page/stop.js";
 import { equal, rejection, test } from "./harness.js";
 
 test("formats ages rounded down, waits rounded up", () => {
@@ -203,4 +204,22 @@ test("exports what the gateway keeps, and what the page holds where nobody can b
 `);
     await rejection(csv(base, [indoor], { from: 500, to: 1200 }, 100)); // better none than half
   });
+});
+
+test("an e-stop that the gateway could not store says so", async () => {
+  for (const kept of [undefined, false]) {
+    const button = document.createElement("button"), alert = document.createElement("div"), gateway = Object.assign(new EventTarget(), { phase: "connected", estop: async () => ({ status: "ok", kept }) });
+    button.id = "stop-all";
+    alert.id = "stop-alert";
+    document.body.append(button, alert);
+    try {
+      stopAll(/** @type {any} */ (gateway));
+      button.click();
+      await new Promise((then) => setTimeout(then));
+      equal([alert.dataset.state, alert.textContent?.includes("not stored")], ["done", kept === false]);
+    } finally {
+      button.remove();
+      alert.remove();
+    }
+  }
 });
