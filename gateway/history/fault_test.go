@@ -75,8 +75,11 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 	d.fail = nil
 	d.mu.Unlock()
 	records := [][]wire.Record{m.of(0), m.of(1)}
-	nothing := make(claim, len(rigSensors))
-	if err := durable.check(d.cut(m.rnd), m, records, nothing, false); err != nil {
+	evicted := make(claim, len(rigSensors))
+	if errno == syscall.ENOSPC { // room is made for what is new
+		evicted = r.removed()
+	}
+	if err := durable.check(d.cut(m.rnd), m, records, evicted, false); err != nil {
 		return false, fmt.Errorf("power is cut while it fails: %w", err)
 	}
 	for range 10 { // it works again, and that is noticed
@@ -104,8 +107,11 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 	if journals != 1 {
 		return false, fmt.Errorf("%d journals are there, want 1", journals)
 	}
+	if errno == syscall.ENOSPC {
+		evicted = r.removed()
+	}
 	records = [][]wire.Record{m.of(0), m.of(1)}
-	if err := r.written.check(d.cut(m.rnd), m, records, nothing, false); err != nil {
+	if err := r.written.check(d.cut(m.rnd), m, records, evicted, false); err != nil {
 		return false, err
 	}
 	return !failed, nil

@@ -40,6 +40,8 @@ type maintainer struct {
 	asideLogged  bool        // that one was removed has been logged
 	sealedAt     time.Time   // when a segment was last written, zero before the first
 	sealAfter    time.Time   // the next segment is not tried before, since one failed
+	fullReported bool        // that the disk is full
+	noneForFull  time.Time   // before then nothing is evicted because the disk is full
 	unsynced     bool        // a removal may not be durable yet
 	removeFailed bool        // a file could not be removed, which has been logged
 	backoff      time.Duration
@@ -104,6 +106,7 @@ func (l *Log) maintain(now time.Time) {
 			l.maintainer.backoff = min(max(2*l.maintainer.backoff, retryFirst), retryMax)
 			l.maintainer.retryAt = now.Add(l.maintainer.backoff)
 			l.setFailure(err)
+			l.retain(now)
 			return
 		}
 		l.maintainer.backoff, l.maintainer.retryAt = 0, time.Time{}
@@ -122,6 +125,7 @@ func (l *Log) maintain(now time.Time) {
 		if err := l.seal(false); err != nil { // all of it is in the journal too
 			l.log.Warn("readings cannot be moved to a segment; it is tried again in a minute", "err", err)
 			l.maintainer.sealAfter = now.Add(retryMax)
+			l.retain(now)
 			return
 		}
 		l.maintainer.sealedAt = now
@@ -285,9 +289,11 @@ func (l *Log) prepare(now time.Time) error {
 		j.synced = j.seq - 1
 	} else {
 		p := format.NewPage(l.run)
-		l.makeRoom(l.journalPages(p) * int64(p.Size()))
-		var err error
-		if j, err = createJournal(l.fs, k.lastPage+1, l.journalPages(p), p); err != nil {
+		err := l.withRoom(l.journalPages(p)*int64(p.Size()), func() (err error) {
+			j, err = createJournal(l.fs, k.lastPage+1, l.journalPages(p), p)
+			return err
+		})
+		if err != nil {
 			k.lastPage++ // the next one has another name, should something else have this one
 			return fmt.Errorf("a journal cannot be created: %w", err)
 		}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"time"
 
+	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/index"
 )
 
@@ -107,6 +108,40 @@ func (l *Log) makeRoom(size int64) {
 		if fits || !l.removeAside() && (g == nil || !l.evict(g)) {
 			return
 		}
+	}
+}
+
+// withRoom creates a file of so many bytes. If the disk is full, it evicts the oldest
+// segments, as many as the file needs: what is new goes before what is old. Where
+// several times as much does not suffice, something else fills the disk, and for an
+// hour nothing more is evicted for it.
+func (l *Log) withRoom(size int64, create func() error) error {
+	const enough = 4
+	k := &l.maintainer
+	l.makeRoom(size)
+	for freed := int64(0); ; {
+		err := create()
+		if !disk.Full(err) || k.retainedAt.Before(k.noneForFull) {
+			return err
+		}
+		if freed > enough*size {
+			k.noneForFull = k.retainedAt.Add(sealEvery)
+			return err
+		}
+		l.mu.Lock()
+		before, g := l.size, l.oldest()
+		l.mu.Unlock()
+		if !l.removeAside() {
+			if g == nil || !l.evict(g) {
+				return err
+			}
+			if !k.fullReported {
+				k.evicted.Reason, k.fullReported = "the disk is full", true
+			}
+		}
+		l.mu.Lock()
+		freed += before - l.size
+		l.mu.Unlock()
 	}
 }
 

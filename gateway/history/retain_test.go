@@ -1,6 +1,8 @@
 package history
 
 import (
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -103,5 +105,56 @@ func TestSizeIsLowered(t *testing.T) {
 	}
 	if len(*reports) > 0 {
 		t.Errorf("reported: %+v", *reports)
+	}
+}
+
+// limit makes a disk of so many bytes.
+func (d *testDisk) limit(bytes int) {
+	d.fail = func(_ int, what, name string) error {
+		if what != "write" || d.names[name] == nil {
+			return nil
+		}
+		n := 0
+		for _, f := range d.names {
+			n += len(f.now)
+		}
+		if n >= bytes && !strings.HasSuffix(name, journalSuffix) { // which has its space already
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+}
+
+// A partition is smaller than MaxBytes: the oldest readings make room for the newest.
+func TestPartitionIsSmall(t *testing.T) {
+	r, reports := retainRig(t)
+	r.o.MaxAge = time.Hour
+	r.disk.limit(int(r.disk.size()) + 2048)
+	for range 300 {
+		r.second()
+		if err := r.Durable(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := r.retained(); s < 150 || s > 300 {
+		t.Errorf("%d seconds are retained, want about 230", s)
+	}
+	same(t, all(t, r.Since(0, r.Kept(0, ^uint32(0))-1)), r.made.of(0)[r.Kept(0, ^uint32(0)):])
+	if len(*reports) != 1 || !strings.Contains((*reports)[0].Reason, "full") {
+		t.Errorf("reported: %+v", *reports)
+	}
+}
+
+// Something else fills the disk: not all of the readings are evicted for that at once,
+// and those that are too old still are.
+func TestSomethingElseFillsTheDisk(t *testing.T) {
+	r, _ := retainRig(t)
+	r.disk.limit(0)
+	before := r.retained()
+	for range 20 {
+		r.second()
+	}
+	if s := r.retained(); s < before/2 {
+		t.Errorf("%d seconds are retained of %d", s, before)
 	}
 }

@@ -69,8 +69,7 @@ func (l *Log) writeSegment(blocks []*index.Block, through uint64, newest format.
 	}
 	file, s := format.FormatSegment(all, through, newest)
 	g := index.NewSegment(segmentName(l.maintainer.nextSegment), l.maintainer.nextSegment, s)
-	l.makeRoom(g.Size)
-	if err := writeFile(l.fs, g.Name, file); err != nil {
+	if err := l.withRoom(g.Size, func() error { return writeFile(l.fs, g.Name, file) }); err != nil {
 		return err
 	}
 	l.maintainer.nextSegment++

@@ -2,7 +2,11 @@
 // memory. It knows nothing of what is in the files.
 package disk
 
-import "io"
+import (
+	"errors"
+	"io"
+	"syscall"
+)
 
 // File is a file that is open. It is used by one goroutine at a time, but for
 // reading.
@@ -20,3 +24,6 @@ type Info struct {
 	Name string
 	Size int64
 }
+
+// Full returns whether an operation failed because there is no space left.
+func Full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
