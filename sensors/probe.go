@@ -11,12 +11,6 @@ import (
 	"sensorgateway/wire"
 )
 
-const (
-	// lostAfter is how many failures in a row make a sensor lost: its driver is
-	// dropped, and the chip is opened again with a growing pause.
-	lostAfter = 5
-)
-
 // A probe is one chip's goroutine: it opens the chip, has it measure for each job,
 // checks the values, and opens the chip again after it was lost.
 type probe struct {
@@ -143,14 +137,14 @@ func (p *probe) failed(err error) error {
 	}
 	p.sameSince = time.Time{}
 	p.fails++
-	opened := p.sensor != nil
-	if p.fails >= lostAfter || !opened {
+	opened, lost := p.sensor != nil, p.fails >= lostAfter(p.cfg.Interval)
+	if lost || !opened {
 		if fault == wire.NoAck {
 			p.cause = &absent{err}
 		}
 		p.retry.Fail()
 	}
-	if opened && (p.fails >= lostAfter || fault == wire.WarmingUp) {
+	if opened && (lost || fault == wire.WarmingUp) {
 		p.halt()
 	}
 	return p.cause

@@ -23,6 +23,9 @@ const (
 	// maxIdle bounds the scheduler's sleep, so that a watchdog can tell a slow
 	// sensor from a scheduler that has stopped.
 	maxIdle = time.Second
+	// SlowInterval is the interval beyond which a sensor's first tick does not wait
+	// for its deadline.
+	SlowInterval = 10 * time.Second
 )
 
 // Config is one sensor of a [Sampler].
@@ -42,7 +45,8 @@ type Config struct {
 // Deadlines stand at whole multiples of a sensor's interval since the Unix
 // epoch as the system clock had it at the start, and are counted on the boot
 // clock from then on: they do not drift, and gateways with synchronised clocks
-// measure at the same moments. One goroutine schedules, one a chip measures; a
+// measure at the same moments. The first tick of a sensor slower than 10 s comes at
+// once, for its deadline may be hours away. One goroutine schedules, one a chip measures; a
 // chip that takes too long costs its own readings only.
 type Sampler struct {
 	log     *slog.Logger
@@ -65,7 +69,8 @@ type Sampler struct {
 type slot struct {
 	*probe
 	next time.Duration // deadline of the next tick; all moments are on the boot clock
-	seq  atomic.Uint32 // and its number
+	then time.Duration // and of the one behind it, if it does not follow by the interval; else 0
+	seq  atomic.Uint32 // number of the next tick
 
 	busy    bool          // the probe works on a job
 	pending bool          // the tick awaits its record
@@ -137,8 +142,10 @@ func (s *Sampler) Run(ctx context.Context) error {
 	start := s.clock.Boot()
 	offset, _ := s.clock.update(start)
 	for _, sl := range s.slots {
-		interval := sl.cfg.Interval
-		sl.next = start + interval - (start+offset)%interval
+		sl.next = nextDeadline(start, offset, sl.cfg.Interval)
+		if sl.cfg.Interval > SlowInterval && sl.next-start > maxRead {
+			sl.next, sl.then = start, sl.next
+		}
 		probes.Go(func() { sl.run(s.results) })
 	}
 	s.schedule(ctx)
@@ -146,6 +153,11 @@ func (s *Sampler) Run(ctx context.Context) error {
 		close(sl.work)
 	}
 	return waitAtMost(&probes, 2*maxRead)
+}
+
+// nextDeadline returns the first deadline after now.
+func nextDeadline(now, offset, interval time.Duration) time.Duration {
+	return now + interval - (now+offset)%interval
 }
 
 // waitAtMost waits for the probes, but not for one that never returns: what
@@ -227,6 +239,9 @@ func (s *Sampler) begin(now time.Duration) {
 		sl.pending = true
 		sl.expires = sl.next + min(sl.cfg.Interval, maxRead)
 		sl.next += sl.cfg.Interval
+		if sl.then != 0 {
+			sl.next, sl.then = sl.then, 0
+		}
 		sl.seq.Add(1)
 		if sl.busy { // still with an earlier tick, which has expired
 			s.finish(sl, wire.Failed(wire.Timeout, sl.tick.stamp), wire.Timeout)
@@ -305,29 +320,6 @@ func (s *Sampler) finish(sl *slot, r wire.Reading, f wire.Fault) {
 	b.records = append(b.records, wire.Record{Sensor: sl.cfg.ID, Flags: b.flags, Fault: f, Seq: sl.tick.seq, Reading: r})
 	b.pending--
 	s.detect(sl, f)
-}
-
-// detect notices when a sensor is lost and when it is back, by the record of its
-// last tick; what fails for a tick or two stands in the records.
-func (s *Sampler) detect(sl *slot, f wire.Fault) {
-	before := sl.failed
-	sl.failed++
-	if f == wire.Good {
-		sl.failed = 0
-	}
-	e := wire.Event{Sensor: sl.cfg.Name, TS: float64(sl.tick.stamp) / 1000}
-	switch {
-	case sl.failed == lostAfter:
-		sl.lostAt = time.Now()
-		s.log.Warn("sensor lost", "sensor", sl.cfg.Name, "cause", f, "err", sl.noted())
-		e.Kind, e.Fault = wire.EventSensorLost, f.String()
-	case sl.failed == 0 && before >= lostAfter:
-		s.log.Info("sensor back", "sensor", sl.cfg.Name, "after", time.Since(sl.lostAt).Round(time.Millisecond))
-		e.Kind = wire.EventSensorBack
-	default:
-		return
-	}
-	s.event(e)
 }
 
 // batchOf returns the message of a deadline.

@@ -562,3 +562,85 @@ func TestEventsOfASensor(t *testing.T) {
 		}
 	})
 }
+
+// A slow sensor is read at once, and then at its deadlines.
+func TestFirstTickOfASlowSensor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(5*time.Minute + 700*time.Millisecond) // after midnight
+		start := time.Now()
+		hourly, quick := &fake{sense: good(20 * time.Millisecond)}, &fake{sense: good(0)}
+		hour := hourly.config(0, time.Hour)
+		hour.FirstSeq = 7
+		got, s := sample(2*time.Hour, hour, quick.config(1, SlowInterval))
+		var at []string
+		for _, r := range bySensor(got, 0) {
+			at = append(at, fmt.Sprint(r.Seq, time.UnixMilli(r.UnixMilli).UTC().Format(" 15:04:05.000")))
+		}
+		if want := "[7 00:05:00.700 8 01:00:00.000 9 02:00:00.000]"; fmt.Sprint(at) != want {
+			t.Errorf("read at %v, want %s", at, want)
+		}
+		if got[0].at != 20*time.Millisecond {
+			t.Errorf("the first reading came after %v", got[0].at)
+		}
+		if first := time.UnixMilli(bySensor(got, 1)[0].UnixMilli); first.Sub(start) != 9300*time.Millisecond {
+			t.Errorf("a quicker one was first read after %v", first.Sub(start))
+		}
+		if s.Missed() != 0 {
+			t.Errorf("missed %d ticks", s.Missed())
+		}
+	})
+	synctest.Test(t, func(t *testing.T) { // the deadline is nearer than a measurement may take
+		time.Sleep(time.Hour - maxRead)
+		hourly := &fake{sense: good(0)}
+		if got, _ := sample(time.Minute, hourly.config(0, time.Hour)); len(got) != 1 || got[0].at != maxRead {
+			t.Errorf("read %v", got)
+		}
+	})
+}
+
+// A sensor is lost after five ticks or 30 s, and after one tick if it is slower.
+func TestWhenASensorIsLost(t *testing.T) {
+	for interval, want := range map[time.Duration]time.Duration{
+		100 * time.Millisecond: 400 * time.Millisecond,
+		time.Second:            4 * time.Second,
+		7 * time.Second:        28 * time.Second,
+		10 * time.Second:       20 * time.Second,
+		20 * time.Second:       20 * time.Second,
+		30 * time.Second:       0,
+		10 * time.Minute:       0,
+		time.Hour:              0,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			broken, fails := true, time.Time{}
+			f := &fake{sense: func(n int) (float64, error) {
+				if broken {
+					if fails.IsZero() {
+						fails = time.Now()
+					}
+					return 0, fmt.Errorf("sense: %w", wire.Checksum)
+				}
+				return 20 + float64(n)/100, nil
+			}}
+			var kinds []string
+			ctx, cancel := context.WithTimeout(context.Background(), 10*interval)
+			defer cancel()
+			s := NewSampler(Options{
+				Sensors: []Config{f.config(0, interval)}, Clock: NewClock(ClockOptions{}), Log: slog.New(slog.DiscardHandler),
+				Publish: func([]wire.Record, int64) {},
+				Event: func(e wire.Event) {
+					kinds = append(kinds, e.Kind)
+					if took := time.Since(fails); broken && took != want {
+						t.Errorf("interval %v: lost after %v, want %v", interval, took, want)
+					}
+					broken = false
+				},
+			})
+			if err := s.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if want := []string{wire.EventSensorLost, wire.EventSensorBack}; !slices.Equal(kinds, want) {
+				t.Errorf("interval %v: events %v, want %v", interval, kinds, want)
+			}
+		})
+	}
+}

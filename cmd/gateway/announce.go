@@ -11,6 +11,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/notify"
+	"sensorgateway/sensors"
 	"sensorgateway/wire"
 )
 
@@ -106,14 +107,14 @@ func (g *running) printReady(w io.Writer, took time.Duration) {
 		fmt.Fprintf(&b, "  %-12s %-7s bus %d 0x%02x   ", c.Name, c.Chip, c.Bus, c.Address)
 		switch r, ok := g.first.of(i); {
 		case !ok:
-			fmt.Fprintf(&b, "no reading yet, every %v\n", c.Interval)
+			fmt.Fprintf(&b, "no reading yet, %s\n", schedule(c.Interval, time.Now()))
 		case r.Fault != wire.Good:
 			fmt.Fprintf(&b, "%s\n               %s\n", problem(r.Fault), g.why(i))
 		default:
 			for k, q := range g.sensors[i].Quantities() {
 				b.WriteString(q.Text(r.Values[k]) + "  ")
 			}
-			fmt.Fprintf(&b, " every %v\n", c.Interval)
+			fmt.Fprintf(&b, " %s\n", schedule(c.Interval, time.Now()))
 		}
 	}
 	page, readings := g.urls()
@@ -122,10 +123,27 @@ func (g *running) printReady(w io.Writer, took time.Duration) {
 	_, _ = io.WriteString(w, b.String()) // a closed terminal is no reason to stop
 }
 
+// schedule says how often a sensor is read, and of a slow one when it is next.
+func schedule(interval time.Duration, now time.Time) string {
+	if at, slow := due(interval, now); slow {
+		return fmt.Sprintf("every %v, next at %s", interval, at.Format(time.TimeOnly))
+	}
+	return fmt.Sprintf("every %v", interval)
+}
+
+// due returns when a sensor is read next, if it is so slow that people would wait
+// for it: deadlines are whole multiples of the interval since 1970.
+func due(interval time.Duration, now time.Time) (at time.Time, slow bool) {
+	return now.Add(interval - time.Duration(now.UnixNano())%interval), interval > sensors.SlowInterval
+}
+
 // logReady writes the same as log lines.
 func (g *running) logReady(took time.Duration) {
 	for i, c := range g.cfg.Sensors {
 		args := []any{"sensor", c.Name, "chip", c.Chip, "bus", c.Bus, "address", fmt.Sprintf("0x%02x", c.Address), "interval", c.Interval}
+		if at, slow := due(c.Interval, time.Now()); slow {
+			args = append(args, "next", at.Format(time.TimeOnly))
+		}
 		switch r, ok := g.first.of(i); {
 		case !ok:
 			g.log.Info("sensor configured", args...)
