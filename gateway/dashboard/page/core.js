@@ -46,11 +46,11 @@ function say(words) {
   text(get("trouble"), words);
 }
 
+const ask = () => document.dispatchEvent(new Event("unconnected"));
 /** @type {ReturnType<typeof setTimeout> | undefined} */
-let waiting;
+let waiting = setTimeout(ask, SOON);
 
 gateway.addEventListener("phase", ({ detail }) => {
-  const ask = () => document.dispatchEvent(new Event("unconnected"));
   const failed = detail === "waiting" && gateway.failures > 0;
   if (detail === "connected" || failed) {
     clearTimeout(waiting);

@@ -7,11 +7,11 @@
 // module, and imports none: a browser names the page's origin when it fetches
 // modules, so a gateway that refuses the origin refuses these too.
 {
-  const ANSWER = 1_500; // ms
+  const ANSWERS = 1_500; // ms for all of them
   const host = location.host;
 
   const why = async () => {
-    const ask = (/** @type {string} */ method) => fetch(".", { method, cache: "no-store", signal: AbortSignal.timeout(ANSWER) });
+    const signal = AbortSignal.timeout(ANSWERS), ask = (/** @type {string} */ method) => fetch(".", { method, cache: "no-store", signal });
     const said = async (/** @type {Response} */ response) => {
       const [reason] = (await response.text()).trim().split("\n");
       return `${response.status} ${response.statusText}: ${reason.slice(0, 300)}`;

@@ -48,6 +48,16 @@ func stops(page *browsertest.Page) {
 	page.Wait(`document.querySelector("#stop-alert").dataset.state === "done"`)
 }
 
+// timeToTrouble measures how long a page that has come to life takes to say why it
+// is not connected, in ms.
+const timeToTrouble = `
+	let alive = 0;
+	new MutationObserver(() => {
+		const trouble = document.querySelector("#trouble");
+		if (!alive && trouble && !document.querySelector("#lifeless")) alive = performance.now();
+		if (trouble?.textContent) globalThis.took ??= performance.now() - alive;
+	}).observe(document, { subtree: true, childList: true });`
+
 // A page that cannot connect says why, as far as a page can find out.
 func TestPageWithoutAConnection(t *testing.T) {
 	t.Parallel()
@@ -60,6 +70,9 @@ func TestPageWithoutAConnection(t *testing.T) {
 		if text := page.Text("#trouble"); !strings.Contains(text, want) {
 			t.Errorf("%q, want %q", text, want)
 		}
+		if took := browsertest.Eval[float64](page, `globalThis.took ?? 0`); took > 5000 {
+			t.Errorf("it took %.0f ms", took)
+		}
 		if status := page.Text("#status-text"); strings.HasPrefix(status, "live") {
 			t.Errorf("the page is %s", status)
 		}
@@ -69,7 +82,7 @@ func TestPageWithoutAConnection(t *testing.T) {
 	trouble(elsewhere, "", "refuses this page: 403 Forbidden: ")
 	noUpgrade := behind(t, p, func(r *httputil.ProxyRequest) { r.Out.Header.Del("Upgrade") })
 	trouble(noUpgrade, "", "a WebSocket does not get through")
-	trouble(pageOf(p), `globalThis.WebSocket = class { close() {} }; globalThis.fetch = async () => { throw new TypeError("Failed to fetch"); };`, "no answer from")
+	trouble(pageOf(p), timeToTrouble+`globalThis.WebSocket = class { close() {} }; globalThis.fetch = async () => { throw new TypeError("Failed to fetch"); };`, "no answer from")
 }
 
 // Whatever part of the page fails: what it was is said, and STOP ALL works.
