@@ -5,9 +5,9 @@ import "testing"
 // Only a reset ends an e-stop: no SIGTERM, no SIGKILL.
 func TestEStopOutlivesTheGateway(t *testing.T) {
 	t.Parallel()
-	bin, dir := buildGateway(t), t.TempDir()
+	bin, dir, config := buildGateway(t), t.TempDir(), withoutInterlocks(t)
 	begin := func() (*gatewayProcess, *motorClient) {
-		p := startGateway(t, bin, "--simulate", "--listen", "127.0.0.1:0", "--state", dir)
+		p := startGateway(t, bin, "--simulate", "--config", config, "--listen", "127.0.0.1:0", "--state", dir)
 		return p, newMotorClient(t, p.URL)
 	}
 	p, o := begin()

@@ -20,10 +20,7 @@ func TestPageOfOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	simulated, err := os.ReadFile(filepath.Join(projectRoot, "cmd/gateway/simulate.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	simulated := simulatedWithoutInterlocks(t)
 	b := browsertest.Start(t)
 	address := freeAddress(t)
 	theirs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -164,7 +164,7 @@ func TestPageCharts(t *testing.T) {
 func TestPageMotor(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Start(t)
-	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0")
 	page := openPage(t, b, p, browsertest.Options{})
 	watcher := newMotorClient(t, p.URL)
 	if a := watcher.ask("subscribe", `{"topic":"motors"}`); a.Type != "subscribed" {
@@ -222,7 +222,7 @@ const tryNow = `(document.querySelector("#retry").click(), true)`
 func TestPageStopWithoutAGateway(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Start(t)
-	args := []string{buildGateway(t), "--simulate", "--listen", freeAddress(t)}
+	args := []string{buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", freeAddress(t)}
 	p := startGateway(t, args...)
 	page := openPage(t, b, p, browsertest.Options{}, refused)
 	p.Kill(t)
@@ -285,7 +285,7 @@ func TestPageFlaky(t *testing.T) {
 func TestPageRoom(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Start(t)
-	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0")
 	ann, bob := openPage(t, b, p, browsertest.Options{}), openPage(t, b, p, browsertest.Options{})
 	join := func(page *browsertest.Page, nick string) {
 		page.Type("#nick", nick+"\n")

@@ -128,10 +128,7 @@ func TestPageInParts(t *testing.T) {
 // Who may connect may stop, also where only others may start.
 func TestPageThatMayNotStart(t *testing.T) {
 	t.Parallel()
-	simulated, err := os.ReadFile("../../simulate.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	simulated := simulatedWithoutInterlocks(t)
 	config := filepath.Join(t.TempDir(), "gateway.yaml")
 	if err := os.WriteFile(config, append(simulated, "commands: local\n"...), 0o600); err != nil {
 		t.Fatal(err)

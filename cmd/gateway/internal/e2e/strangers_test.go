@@ -18,7 +18,7 @@ import (
 func TestPythonClient(t *testing.T) {
 	t.Parallel()
 	python := debianPython(t)
-	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0")
 	out, err := exec.CommandContext(t.Context(), python, "testdata/strangers/talk.py", p.URL).Output()
 	if err != nil {
 		stderr := ""
