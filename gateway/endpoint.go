@@ -23,12 +23,11 @@ type endpoint interface {
 
 // rules are those of an endpoint for each of its clients.
 type rules struct {
-	size      int     // bytes in a message from it
-	binary    bool    // binary messages are taken too
-	rate      bool    // it may send so many messages a second and no more
-	stops     bool    // a stop is carried out even in the message that exceeds the rate
-	confirmed bool    // the subprotocol that was chosen is confirmed in the handshake
-	places    *places // for its clients; nil if the server's are enough
+	size   int     // bytes in a message from it
+	binary bool    // binary messages are taken too
+	rate   bool    // it may send so many messages a second and no more
+	stops  bool    // a stop is carried out even in the message that exceeds the rate
+	places *places // for its clients; nil if the server's are enough
 }
 
 const (
@@ -38,11 +37,9 @@ const (
 )
 
 var (
-	streamRules   = &rules{size: readLimit, rate: true, stops: true, confirmed: true}
+	streamRules   = &rules{size: readLimit, rate: true, stops: true}
 	listenerRules = &rules{size: readLimit, rate: true}
 	relayRules    = &rules{size: readLimit, rate: true, binary: true}
-	// A browser fails a handshake without the subprotocol before it sees a close code.
-	unknownRules = &rules{size: readLimit, rate: true, confirmed: true}
 )
 
 // places are how many clients there may be at a time.

@@ -168,6 +168,25 @@ func TestEndpointsFromOutside(t *testing.T) {
 	}
 }
 
+// A browser fails a handshake that does not confirm one of the subprotocols that it
+// offered, whatever the path carries.
+func TestSubprotocolOnEveryPath(t *testing.T) {
+	s := start(t, func(o *Options) {
+		o.Endpoints = map[string]func(Sender) Receiver{"/chat": func(c Sender) Receiver { return shouter{c, make(chan struct{})} }}
+		o.Metrics = func() any { return nil }
+	})
+	for _, path := range []string{"/", "/sensors/indoor", "/chat", "/echo", "/relay", "/metrics", "/nope"} {
+		c := s.connect(path, websocket.Dialer{Subprotocols: []string{"mqtt", wire.ReadingsJSON, wire.ReadingsV2}})
+		if c.Subprotocol() != wire.ReadingsJSON {
+			t.Errorf("%s: subprotocol %q is confirmed, want %s", path, c.Subprotocol(), wire.ReadingsJSON)
+		}
+	}
+	c := &client{s.connect("/chat", websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}}), t}
+	if got := c.ask("hi"); got != "HI" { // and no hello before it
+		t.Errorf("%q", got)
+	}
+}
+
 // A million frames without payload in one message are found by their bytes.
 func TestEmptyContinuations(t *testing.T) {
 	s := start(t)

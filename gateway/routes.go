@@ -65,7 +65,7 @@ func (s *Server) route(c *session, u *url.URL, protocol string) {
 	case u.Path == "/metrics" && s.opts.Metrics != nil:
 		c.endpoint, c.rules, c.metrics = metrics{}, listenerRules, true
 	default:
-		c.endpoint, c.rules = unknown{wire.CloseReasonEndpoint}, unknownRules
+		c.endpoint, c.rules = unknown{wire.CloseReasonEndpoint}, listenerRules
 	}
 }
 
@@ -103,7 +103,7 @@ func (s *Server) routeStream(c *session, u *url.URL, sensor int) {
 	}
 	if err != nil {
 		c.protocol = ""
-		c.endpoint, c.rules = unknown{err.Error()}, unknownRules
+		c.endpoint, c.rules = unknown{err.Error()}, listenerRules
 		return
 	}
 	switch {

@@ -41,7 +41,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header := http.Header{}
-	if c.rules.confirmed && protocol != "" {
+	if protocol != "" { // on every path: without it, a browser fails the handshake and shows no close code
 		header.Set("Sec-WebSocket-Protocol", protocol)
 	}
 	var err error
