@@ -45,7 +45,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 
 // client is what other pages may import: gateway.js and its imports. Which
 // pages, the server decides when it looks at their Origin.
-var client = map[string]bool{"/gateway.js": true, "/link.js": true, "/readings.js": true, "/sequence.js": true}
+var client = map[string]bool{"/gateway.js": true, "/chat.js": true, "/leases.js": true, "/link.js": true, "/readings.js": true, "/sequence.js": true}
 
 // file is one file of the page as it is served.
 type file struct {

@@ -33,10 +33,12 @@
  * @module
  */
 
+import { Leases, hidden } from "./leases.js";
 import { Link } from "./link.js";
 import { SUBPROTOCOL, decode } from "./readings.js";
 import { Sequence } from "./sequence.js";
 
+export { Room } from "./chat.js";
 export { backoff } from "./link.js";
 export { cause, decode, quantities } from "./readings.js";
 
@@ -55,7 +57,6 @@ export { cause, decode, quantities } from "./readings.js";
 const PING_EVERY = 5_000;
 const ANSWER = 5_000; // ms for an answer
 const URGENT = 2_000; // ms for the answer to an e-stop, before another connection is tried
-const KEPT_ALIVE = 3; // times in a lease
 /** ms without anything of a replay, while readings come, after which it is over: longer than a gateway waits for a slow disk. */
 const PATIENCE = 60_000;
 const POLICY = 1008;
@@ -70,9 +71,6 @@ export class GatewayError extends Error {
     this.code = code;
   }
 }
-
-/** Whether nobody can see the page; never where there is none, as in a program. */
-const hidden = () => globalThis.document?.hidden ?? false;
 
 /** A connection to the gateway, made again whenever it is lost. */
 export class Gateway extends Link {
@@ -89,13 +87,8 @@ export class Gateway extends Link {
   #pending = new Map();
   #session = Math.random().toString(36).slice(2, 10); // numbers of two pages must not meet: they would be repeats
   #requests = 0;
-  /** @type {Map<string, number>} leases kept alive, in ms, by motor */
-  #leases = new Map();
-  /** @type {Set<{target: string}>} starts whose leases are to be kept alive once they are acknowledged */
-  #starting = new Set();
-  /** @type {ReturnType<typeof setInterval> | undefined} */
-  #keepalives;
-  #every = Infinity; // ms between two keepalives
+  // What became of a motor is said by its state.
+  #leases = new Leases((target) => this.command("keepalive", target).catch(() => {}));
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #pings;
   #replaying = false;
@@ -114,10 +107,6 @@ export class Gateway extends Link {
     const one = /\/(sensors\/[^/]+)$/.exec(new URL(url).pathname);
     this.#topic = one ? one[1] : "sensors";
     this.#options = { topics, replay };
-    // freeze comes to a page whose scripts are about to be paused, pagehide to one
-    // that is left and may be shown again from the browser's cache.
-    for (const event of ["visibilitychange", "freeze"]) globalThis.document?.addEventListener(event, () => this.#attend());
-    globalThis.window?.addEventListener("pagehide", () => this.release());
   }
 
   /**
@@ -166,47 +155,8 @@ export class Gateway extends Link {
    */
   async hold(target, parameters = {}, lease = 2000) {
     if (hidden()) throw new GatewayError(0, "the page is hidden");
-    const start = { target };
-    this.#starting.add(start);
-    /** @type {Ack} */
-    let ack;
-    let wanted = false;
-    try {
-      ack = await this.command("start", target, { ...parameters, lease_ms: lease });
-    } finally {
-      wanted = this.#starting.delete(start);
-    }
     // It may have been stopped since, and that be known before the answer.
-    if (wanted && this.#attend() && this.motors.get(target)?.running) {
-      this.#leases.set(target, lease);
-      this.#pace();
-    }
-    return ack;
-  }
-
-  /** Keeps no lease alive while nobody can see the page. @returns whether somebody can */
-  #attend() {
-    if (hidden()) this.release();
-    return !hidden();
-  }
-
-  /** Sends keepalives as often as the shortest lease needs. */
-  #pace() {
-    const before = this.#every, every = Math.min(...this.#leases.values()) / KEPT_ALIVE;
-    if (every === before) return;
-    clearInterval(this.#keepalives);
-    this.#every = every;
-    if (!this.#leases.size) return;
-    if (before < Infinity) this.#keepAlive(); // the interval begins anew, the leases do not
-    this.#keepalives = setInterval(() => this.#keepAlive(), every);
-  }
-
-  #keepAlive() {
-    if (!this.#attend()) return;
-    // One names all motors: one each would be too many messages. What became of a
-    // motor is said by its state.
-    const [target, ...more] = this.#leases.keys();
-    this.command("keepalive", more.length ? [target, ...more] : target).catch(() => {});
+    return this.#leases.begin(target, lease, () => this.command("start", target, { ...parameters, lease_ms: lease }), () => !!this.motors.get(target)?.running);
   }
 
   /**
@@ -223,10 +173,7 @@ export class Gateway extends Link {
 
   /** Keeps a lease alive no longer: the motor stops when it ends. @param {string} [target] without one: all */
   release(target) {
-    for (const start of this.#starting) if (target === undefined || start.target === target) this.#starting.delete(start);
-    if (target === undefined) this.#leases.clear();
-    else this.#leases.delete(target);
-    this.#pace();
+    this.#leases.release(target);
   }
 
   /** Whether this client keeps a lease of the motor alive. @param {string} target */
@@ -404,53 +351,12 @@ export class Gateway extends Link {
   /** @param {MotorState} state */
   #motor(state) {
     this.motors.set(state.target, state);
-    if (!state.running && this.#leases.delete(state.target)) this.#pace(); // a start under way is not of this state
+    if (!state.running) this.#leases.end(state.target);
     this.emit("motor", state);
   }
 
   #ping() {
     const sent = performance.now();
     this.request("ping", {}).then(() => this.emit("pong", (this.roundTrip = performance.now() - sent)), () => {});
-  }
-}
-
-/**
- * The operators' room. Events: `phase`; `message` {type, nick, text}, of type
- * join, leave, chat, info or error; `refused` with the reason, when the nick is
- * taken or the room full.
- */
-export class Room extends Link {
-  silence = Infinity; // a room may be quiet
-  #joined = false;
-  #nick;
-
-  /** @param {string} nick 20 characters at most @param {string | URL} [url] of /chat; next to this file if not given */
-  constructor(nick, url = new URL("chat", import.meta.url)) {
-    super(url, []);
-    this.#nick = nick;
-  }
-
-  /** @param {string} text 500 characters at most @returns whether it went out */
-  say(text) {
-    return this.phase === "connected" && this.transmit({ type: "chat", nick: this.#nick, text });
-  }
-
-  opened() {
-    this.transmit({ type: "join", nick: this.#nick, text: "" });
-  }
-
-  /** @param {any} data */
-  received(data) {
-    const message = JSON.parse(data);
-    if (this.phase === "connecting" && message.type === "info") {
-      this.#joined = true;
-      this.established();
-    }
-    this.emit("message", message);
-  }
-
-  /** After a loss the nick may still be taken by the lost connection, so a room that was joined tries again. @param {number} code */
-  returns(code) {
-    return code !== POLICY || this.#joined;
   }
 }
