@@ -71,8 +71,9 @@ func (g *running) build() (err error) {
 	}
 	g.clock = g.newClock()
 	g.motors.SetClockSynced(g.clock.Synced)
+	trouble := &storageTrouble{notify: g.notify.Event}
 	g.storage, err = openStorage(storageOptions{
-		cfg: g.cfg, memory: g.memory, changed: g.storageChanged, latchChanged: g.storageChanged, damaged: g.storageDamaged, evicted: g.historyEvicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
+		cfg: g.cfg, memory: g.memory, changed: trouble.readings, latchChanged: trouble.latch, damaged: g.storageDamaged, evicted: g.historyEvicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
 	})
 	if err != nil {
 		return err

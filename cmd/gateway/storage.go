@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -142,14 +143,30 @@ func (r *storedReadings) readingsDurable() error {
 	return r.Log.Durable()
 }
 
-// storageChanged makes an event of it that readings are not stored durably, or are
-// again. The log of readings has logged it.
-func (g *running) storageChanged(err error) {
+// storageTrouble makes events of it that the readings or the e-stop's latch are not
+// stored durably, and that both are again.
+type storageTrouble struct {
+	notify func(wire.Event)
+
+	mu    sync.Mutex // held over notify, so that events come in order
+	where [2]error   // of the readings, of the latch
+}
+
+func (t *storageTrouble) readings(err error) { t.change(0, err) }
+func (t *storageTrouble) latch(err error)    { t.change(1, err) }
+
+func (t *storageTrouble) change(i int, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.where[i] = err
 	e := wire.Event{Kind: wire.EventStorageBack, TS: float64(time.Now().UnixMilli()) / 1000}
-	if err != nil {
+	switch {
+	case err != nil:
 		e.Kind, e.Reason = wire.EventStorageFailed, err.Error()
+	case errors.Join(t.where[:]...) != nil:
+		return // the other one is not stored yet
 	}
-	g.notify.Event(e)
+	t.notify(e)
 }
 
 // storageDamaged makes an event of it that stored readings were found to be lost. The

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -80,5 +81,21 @@ func TestStorageEnds(t *testing.T) {
 				close(d.on)
 			}
 		})
+	}
+}
+
+// Storage is back when the readings and the e-stop's latch are both stored.
+func TestStorageTrouble(t *testing.T) {
+	var events []string
+	s := storageTrouble{notify: func(e wire.Event) { events = append(events, strings.TrimSpace(e.Kind+" "+e.Reason)) }}
+	s.readings(errors.New("disk full"))
+	s.latch(errors.New("read-only"))
+	s.latch(nil)
+	s.latch(errors.New("read-only"))
+	s.readings(nil)
+	s.latch(nil)
+	want := "storage_failed disk full, storage_failed read-only, storage_failed read-only, storage_back"
+	if got := strings.Join(events, ", "); got != want {
+		t.Errorf("events %s\nwant   %s", got, want)
 	}
 }
