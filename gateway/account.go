@@ -1,8 +1,7 @@
 package gateway
 
 import (
-	"slices"
-
+	"sensorgateway/gateway/window"
 	"sensorgateway/wire"
 )
 
@@ -10,10 +9,10 @@ import (
 // session is quick, it follows from its feed's totals and costs nothing; when it is
 // slow, each reading is counted.
 type account struct {
-	settled wire.Stats // up to base, without what waits
-	base    totals     // the feed's when it was settled
-	waiting *window    // what the client has not taken; nil while it is quick
-	pending uint64     // numbers that a replay is still to bring
+	settled wire.Stats     // up to base, without what waits
+	base    totals         // the feed's when it was settled
+	waiting *window.Window // what the client has not taken; nil while it is quick
+	pending uint64         // numbers that a replay is still to bring
 }
 
 // totals count the readings of a feed, which are those of each of its members.
@@ -37,9 +36,9 @@ func (a *account) stats() wire.Stats {
 	s := a.settled
 	s.Queued = a.pending
 	if w := a.waiting; w != nil {
-		kept := uint64(w.kept())
+		kept := uint64(w.Kept())
 		s.Queued += kept
-		s.Conflated += uint64(w.total) - kept
+		s.Conflated += uint64(w.Total()) - kept
 	}
 	return s
 }
@@ -47,7 +46,7 @@ func (a *account) stats() wire.Stats {
 // cancel ends the subscription with its window: what is in it is no longer due.
 func (a *account) cancel() {
 	if a.waiting != nil {
-		a.settled.Produced -= uint64(a.waiting.total)
+		a.settled.Produced -= uint64(a.waiting.Total())
 		a.waiting = nil
 	}
 }
@@ -59,10 +58,9 @@ func (a *account) missing(n uint64) {
 }
 
 // delivered takes a batch out of the window: the connection has taken it.
-func (a *account) delivered(batch *window) {
-	kept := uint64(batch.kept())
+func (a *account) delivered(batch *window.Window) {
+	kept := uint64(batch.Kept())
 	a.settled.Delivered += kept
-	a.settled.Conflated += uint64(batch.total) - kept
-	a.waiting.sensors = slices.Delete(a.waiting.sensors, 0, len(batch.sensors))
-	a.waiting.total -= batch.total
+	a.settled.Conflated += uint64(batch.Total()) - kept
+	a.waiting.Remove(batch)
 }

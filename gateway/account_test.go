@@ -302,7 +302,7 @@ func testConflation(t *testing.T, s *testServer, protocol string) {
 			t.Fatal("a client that reads nothing is never slow")
 		}
 		s.broadcaster.mu.Lock()
-		enough := m.session.waiting != nil && m.session.waiting.total > 100*len(s.opts.Sensors)
+		enough := m.session.waiting != nil && m.session.waiting.Total() > 100*len(s.opts.Sensors)
 		s.broadcaster.mu.Unlock()
 		if enough {
 			break

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/window"
 	"sensorgateway/wire"
 )
 
@@ -48,7 +49,7 @@ func (f *feed) send(before totals) {
 		// It is slow from now on, and this tick is the first in its window.
 		c := f.members[i].c
 		c.settle(before)
-		c.waiting, c.took = &window{}, time.Now()
+		c.waiting, c.took = &window.Window{}, time.Now()
 		f.members = removeAt(f.members, i)
 		f.slow = append(f.slow, c)
 		i--
@@ -59,7 +60,7 @@ func (f *feed) send(before totals) {
 func (f *feed) conflate(c *session, records []wire.Record) {
 	for _, r := range records {
 		if f.sensors.has(r.Sensor) {
-			c.waiting.add(r)
+			c.waiting.Add(r)
 		}
 	}
 }
@@ -74,16 +75,16 @@ func (f *feed) retry() {
 	for i := 0; i < len(f.slow); i++ {
 		c := f.slow[i]
 		late := feed{feedKey: feedKey{f.protocol, ^sensorSet(0)}}
-		for c.waiting.total > 0 && c.out.Drained() {
-			batch := c.waiting.batch(recordsIn(lateBatch, f.protocol))
-			late.encode(batch.records(), c.s.opts.Sensors)
+		for c.waiting.Total() > 0 && c.out.Drained() {
+			batch := c.waiting.Batch(recordsIn(lateBatch, f.protocol))
+			late.encode(batch.Records(), c.s.opts.Sensors)
 			if !c.out.Offer(late.frame) {
 				break
 			}
 			c.delivered(batch)
 			c.s.broadcaster.frames.Add(int64(late.frames))
 		}
-		if c.waiting.total > 0 {
+		if c.waiting.Total() > 0 {
 			continue
 		}
 		c.settle(f.totals)

@@ -113,7 +113,7 @@ func (b *broadcaster) replay(c *session, restarted sensorSet, lanes []*lane) {
 // window: it is no longer due. b.mu is held.
 func (b *broadcaster) cancel(c *session, sensors sensorSet) {
 	if c.waiting != nil {
-		c.settled.Produced -= uint64(c.waiting.drop(sensors))
+		c.settled.Produced -= uint64(c.waiting.Drop(sensors.has))
 	}
 	if c.replay == nil {
 		return

@@ -22,6 +22,8 @@ var arrows = []arrow{
 	{"gateway", "wire", "it sends and receives what wire defines"},
 	{"gateway", "gateway/conn", "a session has a transport below it"},
 	{"gateway", "gateway/api", "a server answers plain HTTP too"},
+	{"gateway", "gateway/window", "what slow clients have not taken is theirs to send"},
+	{"gateway/window", "wire", "it has records in it"},
 	{"gateway/api", "wire", "its answers are records and messages"},
 	{"gateway/chat", "wire", "its messages are part of the protocol"},
 	{"gateway/client", "wire", "it is the other side of the protocol"},

@@ -1,4 +1,6 @@
-package gateway
+// Package window is what a slow client has not taken: bounded, however long it is
+// slow. It knows records, and refuses to know clients and how they are sent to.
+package window
 
 import (
 	"slices"
@@ -6,13 +8,15 @@ import (
 	"sensorgateway/wire"
 )
 
-// window is what a slow client has not taken: of each sensor the records with the
-// lowest and the highest of its two values, and the last (protocol.md, section 5).
-// So it is bounded, however long the client is slow.
-type window struct {
+// Window has, of each sensor, the records with the lowest and the highest of its two
+// values, and the last (protocol.md, section 5). Its zero value is empty.
+type Window struct {
 	sensors []sensorWindow
 	total   int // records that came in
 }
+
+// Total is how many records came in.
+func (w *Window) Total() int { return w.total }
 
 type sensorWindow struct {
 	sensor uint16
@@ -31,8 +35,8 @@ func key(extreme int, r wire.Record) float32 {
 	return v
 }
 
-// add takes a record in.
-func (w *window) add(r wire.Record) {
+// Add takes a record in.
+func (w *Window) Add(r wire.Record) {
 	w.total++
 	i := slices.IndexFunc(w.sensors, func(s sensorWindow) bool { return s.sensor == r.Sensor })
 	if i < 0 {
@@ -71,11 +75,10 @@ func (s *sensorWindow) thin() {
 	s.kept = s.kept[:n]
 }
 
-// drop removes some sensors, and returns how many records came in
-// of them.
-func (w *window) drop(sensors sensorSet) (n int) {
+// Drop removes some sensors, and returns how many records came in of them.
+func (w *Window) Drop(has func(sensor uint16) bool) (n int) {
 	w.sensors = slices.DeleteFunc(w.sensors, func(s sensorWindow) bool {
-		if !sensors.has(s.sensor) {
+		if !has(s.sensor) {
 			return false
 		}
 		n += s.total
@@ -85,10 +88,10 @@ func (w *window) drop(sensors sensorSet) (n int) {
 	return n
 }
 
-// batch returns the beginning of the window: sensors with so many records in all
+// Batch returns the beginning of the window: sensors with so many records in all
 // at most, but one at least.
-func (w *window) batch(records int) *window {
-	batch := &window{}
+func (w *Window) Batch(records int) *Window {
+	batch := &Window{}
 	for _, s := range w.sensors {
 		if records -= len(s.kept); records < 0 && len(batch.sensors) > 0 {
 			break
@@ -99,18 +102,24 @@ func (w *window) batch(records int) *window {
 	return batch
 }
 
-// kept is how many records are in the window.
-func (w *window) kept() (n int) {
+// Remove removes a batch of the window: it is taken.
+func (w *Window) Remove(batch *Window) {
+	w.sensors = slices.Delete(w.sensors, 0, len(batch.sensors))
+	w.total -= batch.total
+}
+
+// Kept is how many records are in the window.
+func (w *Window) Kept() (n int) {
 	for _, s := range w.sensors {
 		n += len(s.kept)
 	}
 	return n
 }
 
-// records returns what is in the window, in order per sensor; those that stand for
+// Records returns what is in the window, in order per sensor; those that stand for
 // others have the flag.
-func (w *window) records() []wire.Record {
-	all := make([]wire.Record, 0, w.kept())
+func (w *Window) Records() []wire.Record {
+	all := make([]wire.Record, 0, w.Kept())
 	for _, s := range w.sensors {
 		for _, r := range s.kept {
 			if s.total > len(s.kept) {

@@ -1,4 +1,4 @@
-package gateway
+package window
 
 import (
 	"math/rand/v2"
@@ -12,7 +12,7 @@ import (
 func TestWindow(t *testing.T) {
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
-		var w window
+		var w Window
 		var all []wire.Record
 		for n := range 1 + rnd.IntN(60) {
 			r := wire.Record{Sensor: uint16(rnd.IntN(2)), Seq: uint32(n), Reading: wire.Reading{
@@ -24,7 +24,7 @@ func TestWindow(t *testing.T) {
 			if seed%2 == 1 && r.Fault == wire.Good { // of one quantity
 				r.Values[1] = wire.NotMeasured()
 			}
-			w.add(r)
+			w.Add(r)
 			all = append(all, r)
 		}
 		want := 0
@@ -47,7 +47,7 @@ func TestWindow(t *testing.T) {
 			}
 			want += len(keep)
 			last := int64(-1)
-			for _, r := range w.records() {
+			for _, r := range w.Records() {
 				if r.Sensor != sensor {
 					continue
 				}
@@ -60,30 +60,31 @@ func TestWindow(t *testing.T) {
 				last = int64(r.Seq)
 			}
 		}
-		if w.kept() != want || len(w.records()) != want || w.total != len(all) {
-			t.Fatalf("seed %d: %d of %d kept, want %d", seed, w.kept(), w.total, want)
+		if w.Kept() != want || len(w.Records()) != want || w.total != len(all) {
+			t.Fatalf("seed %d: %d of %d kept, want %d", seed, w.Kept(), w.total, want)
 		}
 	}
 }
 
 // Batches are whole sensors, small, and all of it in the end.
 func TestWindowInBatches(t *testing.T) {
-	w := &window{}
+	w := &Window{}
 	for seq := range uint32(50) {
-		for sensor := range uint16(MaxSensors) {
-			w.add(wire.Record{Sensor: sensor, Seq: seq, Reading: wire.Reading{Values: [2]float32{float32(seq % 7), float32(seq % 11)}}})
+		for sensor := range uint16(64) {
+			w.Add(wire.Record{Sensor: sensor, Seq: seq, Reading: wire.Reading{Values: [2]float32{float32(seq % 7), float32(seq % 11)}}})
 		}
 	}
-	a := account{waiting: w}
-	kept, total := w.kept(), w.total
+	kept, total := w.Kept(), w.total
+	taken, of := 0, 0
 	for most := 1; w.total > 0; most += 10 {
-		batch := w.batch(most)
-		if n := batch.kept(); n == 0 || n > most && len(batch.sensors) > 1 {
+		batch := w.Batch(most)
+		if n := batch.Kept(); n == 0 || n > most && len(batch.sensors) > 1 {
 			t.Fatalf("a batch of %d records of %d sensors, %d at most", n, len(batch.sensors), most)
 		}
-		a.delivered(batch)
+		taken, of = taken+batch.Kept(), of+batch.Total()
+		w.Remove(batch)
 	}
-	if a.settled.Delivered != uint64(kept) || a.settled.Conflated != uint64(total-kept) || len(w.sensors) > 0 {
-		t.Errorf("%+v of %d, %d of them kept; %d sensors left", a.settled, total, kept, len(w.sensors))
+	if taken != kept || of != total || len(w.sensors) > 0 {
+		t.Errorf("%d of %d taken, %d of %d kept; %d sensors left", taken, of, kept, total, len(w.sensors))
 	}
 }
