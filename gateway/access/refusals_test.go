@@ -31,7 +31,7 @@ func TestRefusals(t *testing.T) {
 		time.Sleep(refusalPeriod - 1)
 		r.Refused(ReasonHost, "192.0.2.7:5000", "again")
 		line(0, "")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		r.Refused(ReasonHost, "192.0.2.7:5000", "again")
 		line(1, "refused_since_last_line=1001")
 		want := map[string]uint64{ReasonHost: 1002, ReasonOrigin: 1, "limit": 0}
