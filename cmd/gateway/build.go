@@ -78,9 +78,8 @@ func (g *running) build() (err error) {
 	if err != nil {
 		return err
 	}
-	if by := g.storage.latch.By(); by != "" {
-		g.motors.EStop(by)
-	}
+	g.motors.DoubtEStop()
+	g.motors.RestoreEStop(g.storage.latch.Read())
 	g.motors.SetLatch(g.storage.latch.Set)
 	g.sensors = g.sensorInfos()
 	g.first = newFirsts(len(g.sensors))

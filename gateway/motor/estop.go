@@ -13,6 +13,9 @@ const inputEvery = 20 * time.Millisecond
 // inputName is whose e-stop it is if the input was pressed.
 const inputName = "e-stop input"
 
+// doubtName is whose e-stop it is while the disk has not said.
+const doubtName = "the start, until the disk says whether one was latched"
+
 // SetEStopInput sets the normally closed e-stop input, before Run, which polls
 // it every 20 ms: open is pressed, and an input that cannot be read counts as
 // pressed. While it is pressed, a reset is refused.
@@ -26,8 +29,43 @@ func (c *Controller) OnEStop(f func(latched bool, by string)) { c.publisher.onES
 // restart. It is called for each e-stop (latched) and reset, in their order, and
 // returns at once; kept waits for a short time until that is stored, and returns
 // whether it is.
-func (c *Controller) SetLatch(store func(latched bool, by string) (kept func() bool)) {
+func (c *Controller) SetLatch(store func(latched bool, by string, at time.Time) (kept func() bool)) {
 	c.store = store
+}
+
+// DoubtEStop latches, before Run, an e-stop of which it is not known yet whether it
+// was latched before the restart: until [Controller.RestoreEStop] or a reset.
+func (c *Controller) DoubtEStop() {
+	defer c.lock(true)()
+	c.estop, c.estopBy, c.doubt = true, doubtName, true
+	for _, m := range c.motors {
+		m.change(wire.ReasonEStop, doubtName, time.Now())
+		c.show(m)
+	}
+}
+
+// RestoreEStop ends the doubt: the e-stop was latched by somebody at a time, or, by
+// nobody, was not latched. If it was pressed or reset since the start, that holds.
+func (c *Controller) RestoreEStop(by string, at time.Time) {
+	defer c.poke()
+	defer c.lock(true)()
+	if !c.doubt {
+		return
+	}
+	c.doubt = false
+	reason := wire.ReasonBoot
+	if c.estop, c.estopBy = by != "", by; c.estop {
+		c.publisher.estop(true, by)
+		reason = wire.ReasonEStop
+	} else {
+		at = time.Now()
+	}
+	for _, m := range c.motors {
+		if m.reason == wire.ReasonEStop {
+			m.change(reason, by, at)
+		}
+		c.notify(m)
+	}
 }
 
 // EStop drives all motors off and latches them until a reset, also before Run
@@ -39,9 +77,9 @@ func (c *Controller) EStop(by string) {
 }
 
 func (c *Controller) latch(by string, now time.Time) (err error) {
-	first := !c.estop
+	first := !c.estop || c.doubt
 	if first {
-		c.setLatch(true, by)
+		c.setLatch(true, by, now)
 	}
 	for _, m := range c.motors {
 		wasOff := !m.running
@@ -55,10 +93,10 @@ func (c *Controller) latch(by string, now time.Time) (err error) {
 	return err
 }
 
-func (c *Controller) setLatch(latched bool, by string) {
-	c.estop, c.estopBy = latched, by
+func (c *Controller) setLatch(latched bool, by string, at time.Time) {
+	c.estop, c.estopBy, c.doubt = latched, by, false
 	if c.store != nil {
-		c.latchKept = c.store(latched, by)
+		c.latchKept = c.store(latched, by, at)
 	}
 	c.publisher.estop(latched, by)
 }
@@ -80,7 +118,7 @@ func (c *Controller) reset(targets []*motor, cl Client, _ wire.Command, now time
 	}
 	was := c.estop
 	if was {
-		c.setLatch(false, cl.Name)
+		c.setLatch(false, cl.Name, now)
 	}
 	var errs []error
 	for _, m := range targets {

@@ -49,7 +49,7 @@ func TestEStopIsStored(t *testing.T) {
 	stored := true
 	var during func()
 	prepare := func(c *Controller) {
-		c.SetLatch(func(latched bool, by string) func() bool {
+		c.SetLatch(func(latched bool, by string, _ time.Time) func() bool {
 			set = append(set, fmt.Sprint(latched, " ", by))
 			return func() bool { during(); return stored }
 		})
@@ -151,4 +151,59 @@ func TestEStopBeforeRun(t *testing.T) {
 	bubbleWith(t, m1(nil), func(c *Controller) { c.EStop("the door") }, func(r *rig) {
 		r.refused(anna, "start", 409, "e-stop by the door: reset it first")
 	})
+}
+
+// TestEStopInDoubt: until it is known whether an e-stop was latched before the
+// restart, it is; what was pressed or reset since the start outranks that.
+func TestEStopInDoubt(t *testing.T) {
+	press := time.UnixMilli(946684000123) // before the bubble's time
+	for name, test := range map[string]struct {
+		meanwhile string
+		by        string // before the restart
+		latchedBy string
+		stored    string
+	}{
+		"it was not":      {"", "", "", "[]"},
+		"it was":          {"", "zeynep", "zeynep", "[]"},
+		"it was, pressed": {"estop", "zeynep", anna, "[true anna]"},
+		"was not, presse": {"estop", "", anna, "[true anna]"},
+		"it was, reset":   {"reset", "zeynep", "", "[false anna]"},
+	} {
+		set := []string{}
+		prepare := func(c *Controller) {
+			c.DoubtEStop()
+			c.SetLatch(func(latched bool, by string, _ time.Time) func() bool {
+				set = append(set, fmt.Sprint(latched, " ", by))
+				return func() bool { return true }
+			})
+		}
+		bubbleWith(t, m1(nil), prepare, func(r *rig) {
+			r.refused(anna, "start", 409, "e-stop by "+doubtName+": reset it first")
+			if s := r.States()[0]; !s.Latched || s.Reason != "estop" || s.By != doubtName {
+				t.Errorf("%s: in doubt: %+v", name, s)
+			}
+			if test.meanwhile != "" {
+				r.do(anna, test.meanwhile)
+			}
+			r.RestoreEStop(test.by, press)
+			r.RestoreEStop("a second time", press)
+			s := r.States()[0]
+			if s.Latched != (test.latchedBy != "") || s.By != test.latchedBy && s.Latched {
+				t.Errorf("%s: %+v", name, s)
+			}
+			if test.by != "" && s.By == test.by && s.TS != 946684000.123 {
+				t.Errorf("%s: pressed at %v", name, s.TS)
+			}
+			if s.Latched {
+				r.refused(anna, "start", 409, "e-stop by "+test.latchedBy+": reset it first")
+				r.do(anna, "reset")
+			}
+			if got := fmt.Sprint(set[:min(len(set), 1)]); len(set) > 0 && test.meanwhile != "" && got != test.stored {
+				t.Errorf("%s: stored %v, want %v", name, got, test.stored)
+			}
+			r.do(anna, "start")
+			r.pass(time.Second)
+			r.runs(1)
+		})
+	}
 }

@@ -99,7 +99,9 @@ export class Motors {
     get("latched").hidden = !latched.length;
     if (!latched.length) return;
     const faults = latched.filter((m) => m.fault).map((m) => `${m.target}: ${m.fault}`);
-    text(find(get("latched"), "p"), faults.length ? `Fault. ${faults.join("; ")}` : `Emergency stop${latched[0].by ? ` by ${latched[0].by}` : ""}. Nothing starts until it is reset.`);
+    const pressed = latched.find((m) => m.reason === "estop");
+    const by = pressed?.by ? ` by ${pressed.by}, ${new Date(pressed.ts * 1000).toLocaleString()}` : "";
+    text(find(get("latched"), "p"), faults.length ? `Fault. ${faults.join("; ")}` : `Emergency stop${by}. Nothing starts until it is reset.`);
   }
 }
 

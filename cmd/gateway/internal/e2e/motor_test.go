@@ -62,6 +62,7 @@ type answer struct {
 		Running bool
 		Reason  string
 		State   wire.MotorState
+		Kept    *bool
 		Motors  []wire.MotorState
 	}
 }

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,26 +15,22 @@ import (
 )
 
 const (
-	// latchFile has who latched the e-stop in its first line, which is empty if it
-	// is not latched. It is opened at the start and overwritten in place: then
-	// neither descriptors nor space on the disk can be lacking when it matters, and
-	// what is written survives any death of the process.
-	latchFile = "estop"
-	// latchSize is the size of the file: less than a sector, so that a cut of power
-	// leaves the old or the new.
-	latchSize = 128
 	// keepTime is how long the answer to an e-stop waits for the file.
 	keepTime = 20 * time.Millisecond
 	// latchRetry is the pause between attempts to store the latch.
 	latchRetry = time.Second
+	// latchCheck is how often the latch makes sure that its file is still in place:
+	// a directory can be removed, renamed or unmounted.
+	latchCheck = 10 * time.Second
 )
+
+var errSlow = errors.New("the disk does not answer")
 
 // Latch stores a latched e-stop over a restart, which is no reset. It is no
 // command that is played later: nothing moves by it. One goroutine writes
 // ([Latch.Run]), another syncs behind it, and both try again until they succeed.
 type Latch struct {
 	path    string // "" stores nothing
-	by      string // who had latched it at the start
 	changed func(error)
 	log     *slog.Logger
 	open    func(path string) (latchStore, error)
@@ -46,27 +40,16 @@ type Latch struct {
 	unsynced chan struct{} // a sync failed; size 1 likewise
 
 	mu      sync.Mutex
-	text    string        // to be stored
+	text    string        // to be stored; "": what is in the file
 	pending chan struct{} // closed when text was written; nil: it was
 	file    latchStore    // nil: not open yet
 	created bool          // the directory may not have it durably
 	err     error         // why the latch is not stored durably; nil: it is
 }
 
-// latchStore is what a Latch uses of an [os.File].
-type latchStore interface {
-	io.WriterAt
-	io.Closer
-	Sync() error
-}
-
-func openLatch(path string) (latchStore, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o640)
-}
-
-// NewLatch returns the latch that is stored in dir; "" stores nothing. changed is
-// called when storing it begins to fail, with the reason, and with nil when it
-// works again.
+// NewLatch returns the latch that is stored in dir; "" stores nothing. It does not
+// use the disk yet. changed is called when storing it begins to fail, with the
+// reason, and with nil when it works again.
 func NewLatch(dir string, changed func(error), log *slog.Logger) *Latch {
 	return newLatch(dir, changed, log, openLatch)
 }
@@ -76,51 +59,49 @@ func newLatch(dir string, changed func(error), log *slog.Logger, open func(strin
 		changed: changed, log: log, open: open,
 		wake: make(chan struct{}, 1), sync: make(chan struct{}, 1), unsynced: make(chan struct{}, 1),
 	}
-	if dir == "" {
-		return l
-	}
-	l.path = filepath.Join(dir, latchFile)
-	l.by = l.read()
-	l.set(l.by)
-	if l.write() == nil {
-		<-l.wake // done
+	if dir != "" {
+		l.path = filepath.Join(dir, latchFile)
 	}
 	return l
 }
 
-// By returns who had latched it when the program started, "" if it was not
-// latched. In doubt it was.
-func (l *Latch) By() string { return l.by }
-
-func (l *Latch) read() string {
-	const unknown = "somebody before the restart"
+// Read returns who had latched the e-stop before the program started, and when, ""
+// if it was not latched. In doubt it was. It waits for the disk. Nothing is written
+// before that, unless it is set meanwhile.
+func (l *Latch) Read() (by string, at time.Time) {
+	if l.path == "" {
+		return "", at
+	}
 	text, err := os.ReadFile(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return ""
-	}
-	if err != nil {
+		at = time.Now()
+	} else if by, at = parseLatch(string(text)); err != nil {
 		l.log.Warn("whether an e-stop is latched cannot be read, so it is until a reset", "file", l.path, "err", err)
-		return unknown
+		by, at = unknownPresser, time.Now()
 	}
-	by, _, _ := strings.Cut(string(text), "\n")
-	if by = strings.Trim(by, "\x00"); by == "" && !strings.HasPrefix(string(text), "\n") {
-		return unknown // a file without a line was cut short
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.text == "" {
+		l.set(latchText(by, at))
 	}
-	return by
+	return by, at
 }
 
 // Set has [Latch.Run] store an e-stop or a reset, and returns at once. kept waits
 // for a short time until it is written, and returns whether it is.
-func (l *Latch) Set(latched bool, by string) (kept func() bool) {
-	switch {
-	case l.path == "":
-		return func() bool { return true }
-	case !latched:
+func (l *Latch) Set(latched bool, by string, at time.Time) (kept func() bool) {
+	if l.path == "" {
+		return func() bool { return false }
+	}
+	if !latched {
 		by = ""
-	case by == "":
+	} else if by = latchName(by); by == "" {
 		by = "somebody"
 	}
-	written := l.set(by)
+	l.mu.Lock()
+	written := l.set(latchText(by, at))
+	l.mu.Unlock()
+	time.AfterFunc(keepTime, func() { l.reportSlow(written) })
 	return func() bool {
 		timer := time.NewTimer(keepTime)
 		defer timer.Stop()
@@ -133,12 +114,9 @@ func (l *Latch) Set(latched bool, by string) (kept func() bool) {
 	}
 }
 
-func (l *Latch) set(by string) (written <-chan struct{}) {
-	by = strings.ToValidUTF8(strings.ReplaceAll(by, "\n", " "), "")
-	by = strings.ToValidUTF8(by[:min(len(by), latchSize-1)], "")
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text = by + "\n" + strings.Repeat(" ", latchSize-1-len(by))
+// set notes what is to be written. l.mu is held.
+func (l *Latch) set(text string) (written chan struct{}) {
+	l.text = text
 	if l.pending == nil {
 		l.pending = make(chan struct{})
 	}
@@ -167,11 +145,17 @@ func (l *Latch) Run(ctx context.Context) error {
 	defer close(stop)
 	retry := time.NewTimer(time.Hour)
 	defer retry.Stop()
+	check := time.NewTicker(latchCheck)
+	defer check.Stop()
 	for {
 		select {
 		case <-l.unsynced:
 			retry.Reset(latchRetry)
 			continue
+		case <-check.C:
+			if l.inPlace() == nil {
+				continue
+			}
 		case <-l.wake:
 		case <-retry.C:
 		case <-ctx.Done():
@@ -189,15 +173,26 @@ func (l *Latch) Close() {
 		return
 	}
 	l.mu.Lock()
-	pending := l.pending != nil
+	pending, unread := l.pending != nil, l.text == ""
 	l.mu.Unlock()
-	if pending && l.write() != nil {
+	if unread || pending && l.write() != nil {
 		return // it has been logged
 	}
 	_ = l.flush() // likewise
 	if err := l.file.Close(); err != nil {
 		l.log.Warn("the e-stop's file cannot be closed", "file", l.path, "err", err)
 	}
+}
+
+// inPlace returns nil if the file, once it is open, is in place.
+func (l *Latch) inPlace() error {
+	l.mu.Lock()
+	file := l.file
+	l.mu.Unlock()
+	if file == nil {
+		return nil
+	}
+	return file.InPlace()
 }
 
 // write writes the text to the page cache. The file that is open is tried first:
@@ -208,11 +203,11 @@ func (l *Latch) write() error {
 	l.mu.Unlock()
 	err := fs.ErrClosed
 	if file != nil {
-		_, err = file.WriteAt([]byte(text), 0)
+		err = writeLatch(file, text)
 	}
 	if err != nil {
 		if file, err = l.reopen(); err == nil {
-			_, err = file.WriteAt([]byte(text), 0)
+			err = writeLatch(file, text)
 		}
 	}
 	if err != nil {
@@ -264,28 +259,52 @@ func (l *Latch) flush() error {
 
 // Stored returns why the latch is not stored durably, nil if it is.
 func (l *Latch) Stored() error {
+	if l.path == "" {
+		return errors.New("the e-stop's latch is in memory only: there is no state directory")
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
-// report notes whether the latch is stored durably, and says so if that changed.
+// report notes whether the latch is stored durably.
 func (l *Latch) report(err error) {
 	l.mu.Lock()
+	say := l.note(err)
+	l.mu.Unlock()
+	say()
+}
+
+// reportSlow reports that what was set was not written in time.
+func (l *Latch) reportSlow(written chan struct{}) {
+	l.mu.Lock()
+	say := func() {}
+	if l.pending != nil && l.pending == written && l.err == nil {
+		say = l.note(errSlow)
+	}
+	l.mu.Unlock()
+	say()
+}
+
+// note notes whether the latch is stored durably. If that has changed, say says so;
+// it is called without l.mu, which is held now.
+func (l *Latch) note(err error) (say func()) {
 	was := l.err
-	l.err = err
-	if err != nil {
+	if l.err = err; err != nil {
 		l.err = fmt.Errorf("the e-stop's latch is not stored: %w", err)
 	}
 	now := l.err
-	l.mu.Unlock()
 	switch {
 	case (was == nil) == (now == nil):
+		return func() {}
 	case now == nil:
-		l.log.Info("the e-stop's latch is stored again", "file", l.path)
-		l.changed(nil)
-	default:
-		l.log.Warn("the e-stop cannot be stored: after a restart it may be another (it is tried again every second)", "file", l.path, "err", err)
+		return func() {
+			l.log.Info("the e-stop's latch is stored again", "file", l.path)
+			l.changed(nil)
+		}
+	}
+	return func() {
+		l.log.Warn("the e-stop cannot be stored: after a restart it may be another (it is tried again until it is)", "file", l.path, "err", err)
 		l.changed(now)
 	}
 }

@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -19,6 +20,12 @@ func latchIn(dir string) *Latch {
 	return NewLatch(dir, func(error) {}, slog.New(slog.DiscardHandler))
 }
 
+// storedIn returns who has latched the e-stop, as the next start will see it.
+func storedIn(dir string) string {
+	by, _ := latchIn(dir).Read()
+	return by
+}
+
 // What cannot be read may be an e-stop, and so it is one.
 func TestLatchInDoubt(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
@@ -32,11 +39,11 @@ func TestLatchInDoubt(t *testing.T) {
 		if err := spoil(filepath.Join(dir, latchFile)); err != nil {
 			t.Fatal(err)
 		}
-		if latchIn(dir).By() == "" {
+		if storedIn(dir) == "" {
 			t.Errorf("%s: not latched", name)
 		}
 	}
-	if by := latchIn("").By(); by != "" {
+	if by := storedIn(""); by != "" {
 		t.Errorf("without a directory: latched by %s", by)
 	}
 }
@@ -52,11 +59,11 @@ func TestLatchSurvives(t *testing.T) {
 	defer run.Wait()
 	defer cancel()
 	for _, by := range []string{"ahmet", "", "zeynep\nof the night shift", "", strings.Repeat("é", 200), "x"} {
-		for kept := l.Set(by != "", by); !kept(); { // a slow disk's answer is false
+		for kept := l.Set(by != "", by, time.Now()); !kept(); { // a slow disk's answer is false
 		}
 		want := strings.ReplaceAll(by, "\n", " ")
-		want = want[:min(len(want), 126)]
-		if got := latchIn(dir).By(); got != want {
+		want = want[:min(len(want), 106)]
+		if got := storedIn(dir); got != want {
 			t.Errorf("latched by %q, want %q", got, want)
 		}
 	}
@@ -67,17 +74,87 @@ func TestLatchIsWrittenAtTheEnd(t *testing.T) {
 	dir := t.TempDir()
 	l := latchIn(dir)
 	for _, by := range []string{"ahmet", "", "zeynep"} {
-		l.Set(by != "", by)
+		l.Set(by != "", by, time.Now())
 	}
 	l.Close()
 	l = latchIn(dir)
-	if by := l.By(); by != "zeynep" {
+	if by, _ := l.Read(); by != "zeynep" {
 		t.Errorf("latched by %q", by)
 	}
-	l.Set(false, "ahmet")
+	l.Set(false, "ahmet", time.Now())
 	l.Close()
-	if by := latchIn(dir).By(); by != "" {
+	if by := storedIn(dir); by != "" {
 		t.Errorf("latched by %q after a reset", by)
+	}
+}
+
+// The next start knows who it was and when, and so does one of an older file.
+func TestLatchSaysWhen(t *testing.T) {
+	dir := t.TempDir()
+	l := latchIn(dir)
+	press := time.UnixMilli(1712345678901)
+	l.Set(true, "ahmet", press)
+	l.Close()
+	if by, at := latchIn(dir).Read(); by != "ahmet" || !at.Equal(press) {
+		t.Errorf("latched by %q at %v", by, at)
+	}
+	if err := os.WriteFile(filepath.Join(dir, latchFile), []byte("zeynep\n"+strings.Repeat(" ", 121)), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if by, at := latchIn(dir).Read(); by != "zeynep" || time.Since(at) > time.Minute {
+		t.Errorf("latched by %q at %v", by, at)
+	}
+}
+
+// Only invalid names must not pass for no name.
+func TestLatchOfNobody(t *testing.T) {
+	dir := t.TempDir()
+	for _, by := range []string{"", "\xff\xfe"} {
+		l := latchIn(dir)
+		l.Set(true, by, time.Now())
+		l.Close()
+		if storedIn(dir) == "" {
+			t.Errorf("latched by %q: not latched", by)
+		}
+	}
+}
+
+// A press or a reset before the file could be read is newer than the file.
+func TestLatchIsSetBeforeItIsRead(t *testing.T) {
+	dir := t.TempDir()
+	l := latchIn(dir)
+	l.Set(true, "ahmet", time.Now())
+	l.Close()
+	l = latchIn(dir)
+	l.Set(false, "", time.Now())
+	if by, _ := l.Read(); by != "ahmet" {
+		t.Errorf("read %q", by)
+	}
+	l.Close()
+	if by := storedIn(dir); by != "" {
+		t.Errorf("latched by %q after a reset", by)
+	}
+}
+
+// What is written to a file that is not in the directory any more is not stored.
+func TestLatchOfARemovedDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	l := latchIn(dir)
+	l.Read()
+	ctx, cancel := context.WithCancel(t.Context())
+	var run sync.WaitGroup
+	run.Go(func() { _ = l.Run(ctx) })
+	defer run.Wait()
+	defer cancel()
+	for kept := l.Set(true, "ahmet", time.Now()); !kept(); {
+	}
+	if err := os.Rename(dir, dir+".old"); err != nil {
+		t.Fatal(err)
+	}
+	for kept := l.Set(true, "zeynep", time.Now()); !kept(); {
+	}
+	if by := storedIn(dir); by != "zeynep" {
+		t.Errorf("latched by %q", by)
 	}
 }
 
@@ -86,6 +163,7 @@ type fakeStore struct {
 	mu       sync.Mutex
 	write    error
 	sync     error
+	gone     error
 	slow     time.Duration
 	text     string
 	syncs    int
@@ -116,6 +194,12 @@ func (f *fakeStore) Sync() error {
 
 func (*fakeStore) Close() error { return nil }
 
+func (f *fakeStore) InPlace() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.gone
+}
+
 // A latch that cannot be stored is tried again until it is, and who set it is told
 // in time whatever the disk does.
 func TestLatchIsTriedAgain(t *testing.T) {
@@ -131,7 +215,7 @@ func TestLatchIsTriedAgain(t *testing.T) {
 		set := func(by string, want bool) {
 			t.Helper()
 			start := time.Now()
-			if kept := l.Set(by != "", by)(); kept != want || time.Since(start) > keepTime {
+			if kept := l.Set(by != "", by, time.Now())(); kept != want || time.Since(start) > keepTime {
 				t.Errorf("%s: kept %v after %v", by, kept, time.Since(start))
 			}
 		}
@@ -174,10 +258,20 @@ func TestLatchIsTriedAgain(t *testing.T) {
 		f.alter(func() { f.slow = time.Minute })
 		set("", false)
 		set("e", false)
+		reported(errSlow)
 		f.alter(func() { f.slow = 0 })
 		time.Sleep(time.Minute)
 		set("e", true)
-		reported()
+		reported(nil)
+
+		f.alter(func() { f.gone = fs.ErrNotExist })
+		opens = fs.ErrNotExist
+		time.Sleep(latchCheck)
+		reported(fs.ErrNotExist)
+		f.alter(func() { f.gone = nil })
+		opens = nil
+		time.Sleep(latchRetry)
+		reported(nil)
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
