@@ -182,7 +182,14 @@ func TestReadmeConfigurations(t *testing.T) {
 
 // Each message in a README is JSON, and one from a client is understood.
 func TestReadmeMessages(t *testing.T) {
-	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	config := writeFile(t, "gateway.yaml", `
+sensors:
+  - {name: indoor, chip: sht3x}
+  - {name: outdoor, chip: bme280}
+motors: # no interlock: on a busy machine it may not hold
+  - {name: motor_1, kind: dir_pwm, dir: GPIO23, pwm: GPIO18}
+`)
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0")
 	dialer := websocket.Dialer{Subprotocols: []string{wire.ReadingsJSON}}
 	c, _, err := dialer.Dial(p.URL, nil)
 	if err != nil {
