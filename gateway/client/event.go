@@ -29,7 +29,9 @@ type Record struct {
 	Name string // of the sensor
 	// Missed is how many sequence numbers are missing right before this one among
 	// the live ones. If this record is conflated, it and others like it stand for
-	// them; else they are lost.
+	// them; else they are lost. Zero does not make two records neighbours: numbers go
+	// on after a restart, so the time in between, as UnixMilli has it, must be about
+	// the interval of the sensor too.
 	Missed uint32
 	wire.Record
 }

@@ -19,7 +19,15 @@ const STEPS = [100, 200, 500, 1e3, 2e3, 5e3, 10e3, 15e3, 30e3, 60e3, 120e3, 300e
 export const stepOf = (span, most) => STEPS.find((step) => span / step <= most) ?? Math.ceil(span / most / 3600e3) * 3600e3;
 
 /** Ticks that may pass between two readings that belong together: one late, none missing. */
-const LATE = 2.5;
+export const LATE = 2.5;
+
+/**
+ * Whether nothing is missing before a reading. Numbers alone do not say so, for they
+ * go on after a restart; the time must have passed that they take.
+ * @param {number} numbers from the reading before @param {number} passed ms since then
+ * @param {boolean} conflated it stands for those between @param {number} interval ms
+ */
+export const follows = (numbers, passed, conflated, interval) => (numbers === 1 || conflated) && passed <= (numbers - 1 + LATE) * interval;
 
 export class Columns {
   /**
@@ -49,12 +57,13 @@ export class Columns {
       if (bucket.time >= this.from) this.#addBucket(bucket, bucket.time - last > LATE * interval);
       last = bucket.time + /** @type {Slab} */ (slab).step;
     }
-    let seq = -1;
+    let before = -1; // the reading before
     for (let i = Math.max(0, ring.before(this.from) - 1); i < ring.length; i++) {
       const at = ring.at(i), time = ring.times[at];
       if (time >= end) break;
-      const joined = seq < 0 ? time - last <= LATE * interval : ring.seqs[at] === ((seq + 1) >>> 0) || ring.conflated[at] === 1;
-      seq = ring.seqs[at];
+      const joined = before < 0 ? time - last <= LATE * interval
+        : follows((ring.seqs[at] - ring.seqs[before]) >>> 0, time - ring.times[before], ring.conflated[at] === 1, interval);
+      before = at;
       if (time >= this.from) this.#addReading(ring, at, joined);
     }
     return this;

@@ -1,6 +1,7 @@
 // @ts-check
 // What is on the charts as CSV.
 
+import { LATE } from "./columns.js";
 import { query } from "./history.js";
 import { cause } from "./readings.js";
 
@@ -15,7 +16,9 @@ const BEFORE = ["time", "unix_ms", "sensor", "seq"], BEHIND = ["fault"];
 /**
  * One table, of the columns that `gateway export` has: readings as the gateway
  * keeps them, or as the page does where it cannot be asked. Of a sensor whose ticks
- * are closer than the step, the means of each step; these have no number.
+ * are closer than the step, the means of each step; these have no number. Where the
+ * gateway has no record, as while it was down, a row without values says so: who
+ * draws the table has a gap there, not a line across.
  * @param {URL} base @param {Sensor[]} sensors @param {View} view @param {number} step ms
  */
 export async function csv(base, sensors, { from, to }, step) {
@@ -29,6 +32,7 @@ export async function csv(base, sensors, { from, to }, step) {
     }
   }));
   const parsed = files.map(parse);
+  parsed.forEach((file, i) => (file.rows = withGaps(file.rows, sensors[i].info.interval_ms, step)));
   const columns = [...new Set([...BEFORE, ...parsed.flatMap(({ quantities }) => quantities), ...BEHIND])];
   return [columns, ...parsed.flatMap(({ rows }) => rows).map((row) => columns.map((column) => row[column] ?? ""))].map((cells) => `${cells.join()}\n`).join("");
 }
@@ -46,6 +50,16 @@ function parse(file) {
   });
   return { quantities, rows };
 }
+
+/**
+ * Adds a row where rows are missing between two.
+ * @param {Record<string, string>[]} rows @param {number} interval of the sensor, ms @param {number} step ms; each row is of a step if that is longer
+ */
+const withGaps = (rows, interval, step) => rows.flatMap((row, i) => {
+  const before = i ? Number(rows[i - 1].unix_ms) : Infinity, begin = before + Math.max(interval, step);
+  if (Number(row.unix_ms) - before <= LATE * interval + (step > interval ? step : 0)) return [row];
+  return [{ time: new Date(begin).toISOString(), unix_ms: String(begin), sensor: row.sensor, fault: "no_record" }, row];
+});
 
 /** @param {string} name @param {import("./ring.js").Ring} ring @param {View} view */
 function held(name, ring, { from, to }) {

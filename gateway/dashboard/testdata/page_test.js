@@ -95,6 +95,17 @@ test("draws failures and holes as gaps, and a line where nothing is missing", ()
   equal([columns.failed[2], columns.faults[2], columns.nearest(2, 100), columns.nearest(9, 100), columns.nearest(9, 10)], [1, 2, 2, 8, 8]);
 });
 
+test("a time without readings is a gap although the numbers go on", () => {
+  const outage = ringOf([{ seq: 1, time: 0 }, { seq: 2, time: 100 }, { seq: 3, time: 900 }, { seq: 4, time: 1000 }]);
+  equal(means(new Columns(0, 100, 11).fill(outage, undefined, 100)), [20, 20, null, null, null, null, null, null, null, 20, 20]);
+  const late = ringOf([{ seq: 1, time: 0 }, { seq: 2, time: 240 }]);
+  equal(means(new Columns(0, 100, 3).fill(late, undefined, 100)), [20, undefined, 20], "one that is late");
+  const slow = ringOf([{ seq: 1, time: 0 }, { seq: 6, time: 500, conflated: true }, { seq: 8, time: 900, conflated: true }]);
+  equal(means(new Columns(0, 100, 10).fill(slow, undefined, 100)), [20, undefined, undefined, undefined, undefined, 20, null, null, null, 20], "one that stands for others");
+  const wrap = ringOf([{ seq: 0xffffffff, time: 0 }, { seq: 0, time: 100 }]);
+  equal(means(new Columns(0, 100, 2).fill(wrap, undefined, 100)), [20, 20]);
+});
+
 test("a failed tick makes a gap even where it shares its column", () => {
   const ring = ringOf([{ seq: 1, time: 0 }, { seq: 2, time: 110 }, { seq: 3, time: 190, fault: 1, temperature: NaN }, { seq: 4, time: 210 }]);
   equal(means(new Columns(0, 100, 3).fill(ring, undefined, 100)), [20, null, 20]);
@@ -203,6 +214,16 @@ test("exports what the gateway keeps, and what the page holds where nobody can b
 1970-01-01T00:00:01.100Z,1100,indoor,2,,,stuck
 `);
     await rejection(csv(base, [indoor], { from: 500, to: 1200 }, 100)); // better none than half
+  });
+});
+
+test("what is exported has a row where there is no record", async () => {
+  const sensor = new Sensor(info), rows = (/** @type {string} */ text) => text.trimEnd().split("\n").slice(1).map((line) => line.split(",").slice(1).join());
+  await answering((url) => new Response(url.searchParams.has("step")
+    ? "time,unix_ms,sensor,count,failed,fault,temperature_min,temperature_mean,temperature_max\nt,0,outdoor,5,0,,20,21,22\nt,1000,outdoor,5,0,,20,21,22\nt,5000,outdoor,5,0,,20,21,22\n"
+    : "time,unix_ms,sensor,seq,temperature,humidity,fault\nt,0,outdoor,7,21,40,\nt,240,outdoor,8,21,40,\nt,15240,outdoor,9,21,40,\n"), async () => {
+    equal(rows(await csv(base, [sensor], { from: 0, to: 20_000 }, 100)), ["0,outdoor,7,21,40,", "240,outdoor,8,21,40,", "340,outdoor,,,,no_record", "15240,outdoor,9,21,40,"]);
+    equal(rows(await csv(base, [sensor], { from: 0, to: 20_000 }, 1000)), ["0,outdoor,,21,", "1000,outdoor,,21,", "2000,outdoor,,,no_record", "5000,outdoor,,21,"]);
   });
 });
 
