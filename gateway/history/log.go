@@ -2,44 +2,15 @@ package history
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"sync"
 	"time"
 
-	"sensorgateway/gateway/history/codec"
-	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
 	"sensorgateway/wire"
-)
-
-// Options say what a [Log] retains, and where.
-type Options struct {
-	Dir      string          // created if it is missing
-	FS       FS              // nil: Dir
-	Sensors  []string        // names; a record's sensor number is the index
-	MaxBytes int64           // of all files together; 0: DefaultMaxBytes; at least 1 MiB
-	MaxAge   time.Duration   // of the readings that are retained; 0: DefaultMaxAge
-	Boot     string          // identifies the boot of the machine, whose clock the offsets are of; "": not known
-	Log      *slog.Logger    // nil: silent
-	Changed  func(err error) // called by Run when readings become durable (nil), or no longer are; must not block
-	Damaged  func(Damage)    // called by Run when stored readings are found to be lost; must not block
-	Evicted  func(Eviction)  // called by Run when more than the ordinary was evicted; must not block
-
-	pages int64 // of a journal; 0: as MaxBytes allows
-}
-
-// What a log retains unless its options say otherwise.
-const (
-	DefaultMaxBytes = 256 << 20
-	DefaultMaxAge   = 7 * 24 * time.Hour
-
-	minBytes = 1 << 20
 )
 
 // Log is the log of readings. One goroutine appends, [Log.Run] writes, any number
@@ -86,111 +57,6 @@ type slowLock chan struct{}
 
 func (t slowLock) Lock()   { t <- struct{}{} }
 func (t slowLock) Unlock() { <-t }
-
-// Open reads what is in the directory. Damaged files are moved to the directory
-// "damaged" in it and logged; they stay there until readings need their space. If the
-// disk cannot be used, readings stay in memory as far as there is room, and Run
-// tries again: an error means that the options are wrong.
-func Open(o Options) (*Log, error) {
-	if o.Dir == "" && o.FS == nil {
-		return nil, errors.New("history: Dir is empty")
-	}
-	if o.MaxBytes < 0 || o.MaxAge < 0 {
-		return nil, fmt.Errorf("history: MaxBytes %d, MaxAge %v: a limit is negative", o.MaxBytes, o.MaxAge)
-	}
-	l := &Log{o: o, fs: o.FS, log: o.Log, boot: o.Boot, disk: make(slowLock, 1),
-		wakeWriter: make(chan struct{}, 1), wrote: make(chan struct{}, 1), wakeMaintainer: make(chan struct{}, 1), wakeNotifier: make(chan struct{}, 1)}
-	names := map[string]bool{}
-	for _, name := range o.Sensors {
-		if name == "" || len(name) > codec.StringMax || names[name] {
-			return nil, fmt.Errorf("history: sensor %q: a name must be unique and 1 to %d bytes long", name, codec.StringMax)
-		}
-		names[name] = true
-	}
-	if len(o.Boot) > format.MomentMax {
-		return nil, fmt.Errorf("history: Boot is longer than %d bytes", format.MomentMax)
-	}
-	l.defaults()
-	l.timer = time.NewTimer(time.Hour)
-	l.timer.Stop()
-	l.run = format.Run{Boot: l.boot, Sensors: slices.Clone(o.Sensors)}
-	if len(format.AppendRun(nil, l.run)) > format.RunMax {
-		return nil, fmt.Errorf("history: the names of %d sensors are too long: a page of the journal has room for %d bytes", len(o.Sensors), format.RunMax)
-	}
-	l.paged = l.run
-	l.queue.accepting = true
-	r, err := l.recover(true)
-	if err != nil {
-		l.index = index.New()
-		l.failure = err
-		l.maintainer.unread = true
-		// What is on the disk will come before, once it can be read.
-		for _, name := range o.Sensors {
-			l.index.Stream(name).Ordinals = math.MaxInt64 / 2
-		}
-		l.log.Warn("readings stay in memory: the directory cannot be read; it is tried again", "dir", o.Dir, "err", err)
-	} else {
-		l.adopt(r)
-		l.reuse(r)
-		l.index = r.index
-	}
-	for _, name := range o.Sensors {
-		l.streams = append(l.streams, l.index.Stream(name))
-	}
-	return l, nil
-}
-
-func (l *Log) defaults() {
-	if l.fs == nil {
-		l.fs = disk.OS(l.o.Dir)
-	}
-	if l.log == nil {
-		l.log = slog.New(slog.DiscardHandler)
-	}
-	if l.o.MaxBytes == 0 {
-		l.o.MaxBytes = DefaultMaxBytes
-	}
-	l.o.MaxBytes = max(l.o.MaxBytes, minBytes)
-	if l.o.MaxAge == 0 {
-		l.o.MaxAge = DefaultMaxAge
-	}
-	if l.o.Damaged == nil {
-		l.o.Damaged = func(Damage) {}
-	}
-	if l.o.Evicted == nil {
-		l.o.Evicted = func(Eviction) {}
-	}
-	if l.o.Changed == nil {
-		l.o.Changed = func(error) {}
-	}
-	if l.boot == "" { // it is no other process's
-		l.boot = "process " + rand.Text()
-	}
-}
-
-// recover reads the directory.
-func (l *Log) recover(unreadableFails bool) (*recovery, error) {
-	r := &recovery{fs: l.fs, log: l.log, unreadableFails: unreadableFails}
-	r.moveAside = func(name string, why error) error {
-		to, err := setAside(l.fs, name)
-		if err == nil {
-			l.log.Warn("a file of readings is set aside: it is damaged or of a newer version", "dir", l.o.Dir, "file", name, "as", to, "why", why)
-		}
-		return err
-	}
-	list := func() {
-		var err error
-		if r.aside, err = listAside(l.fs); err != nil {
-			l.log.Warn("the files that were set aside cannot be listed, and are not counted", "dir", l.o.Dir, "err", err)
-		}
-	}
-	list() // a segment that is there is not missing
-	if err := r.recover(); err != nil {
-		return nil, err
-	}
-	list()
-	return r, nil
-}
 
 // Epoch returns the epoch of the newest record, "" if there is none.
 func (l *Log) Epoch() string {
