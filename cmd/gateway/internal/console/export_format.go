@@ -62,7 +62,7 @@ func (f *exportFormat) begin(sensor *wire.SensorInfo, from, to, step int64) []by
 	if !f.object {
 		return nil
 	}
-	return wire.AppendHeadJSON(nil, sensor, from, to, step)
+	return phrase.EscapeJSON(wire.AppendHeadJSON(nil, sensor, from, to, step)) // the rest has no text but units and causes
 }
 
 // The whole log: all times that RFC 3339 can say, from 1970 on.

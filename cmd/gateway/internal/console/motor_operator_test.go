@@ -114,6 +114,21 @@ func TestMotorOnce(t *testing.T) {
 	}
 }
 
+// What a gateway says steers no terminal, not even as JSON.
+func TestMotorJSONIsPrintable(t *testing.T) {
+	url := motorGateway(t, func(m motorServer) {
+		e, _ := m.command()
+		m.ack(e, wire.Stop, because("command", "be\u202en \u009b2J"))
+	})
+	c := startClient(t, Motor, nil, url, "stop", "motor_1", "--json")
+	if err := c.end(); err != nil {
+		t.Error(err)
+	}
+	if got := c.stdout.String(); !strings.Contains(got, `"by":"be\u202en \u009b2J"`) {
+		t.Errorf("%q", got)
+	}
+}
+
 // The server's words, and exit status 1.
 func TestMotorRefused(t *testing.T) {
 	for _, args := range [][]string{{"start", "motor_1"}, {"set", "motor_1", "--speed", "1"}} {

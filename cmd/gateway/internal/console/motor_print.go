@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/wire"
 )
 
@@ -22,7 +23,7 @@ func (p statePrinter) print(states ...wire.MotorState) error {
 			b.WriteString(describeMotor(s) + "\n")
 			continue
 		}
-		b.Write(append(wire.JSON(s), '\n'))
+		b.Write(append(phrase.EscapeJSON(wire.JSON(s)), '\n'))
 	}
 	if _, err := io.WriteString(p.w, b.String()); err != nil {
 		return fmt.Errorf("standard output: %w", err)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/client"
 	"sensorgateway/wire"
 )
@@ -108,7 +109,7 @@ func recordLine(r client.Record, sensor *wire.SensorInfo, numbered bool, lost ui
 	if numbered {
 		line.Seq = &r.Seq
 	}
-	return append(wire.JSON(line), '\n')
+	return append(phrase.EscapeJSON(wire.JSON(line)), '\n')
 }
 
 // finite returns v as far as JSON has numbers for it.

@@ -29,6 +29,8 @@ func TestRecordLine(t *testing.T) {
 			`{"sensor":"a\"b","temp":null,"humidity":null,"ts":0.05,"seq":0,"fault":"no_ack","flags":0}`},
 		{changed(good, func(r *client.Record) { r.Values[0], r.Values[1] = float32(math.Inf(1)), float32(math.NaN()) }), true, 0,
 			`{"sensor":"indoor","temp":null,"humidity":null,"ts":1712345678.901,"seq":7,"fault":null,"flags":1}`},
+		{client.Record{Name: "a\u009b31m\u202e", Record: good.Record}, true, 0, // as a terminal or a log shows it
+			`{"sensor":"a\u009b31m\u202e","temp":21.35,"humidity":45,"ts":1712345678.901,"seq":7,"fault":null,"flags":1}`},
 		{changed(good, func(r *client.Record) { r.Flags |= wire.Historical }), true, 12,
 			`{"sensor":"indoor","temp":21.35,"humidity":45,"ts":1712345678.901,"seq":7,"fault":null,"flags":5,"historical":true,"lost":12}`},
 	} {

@@ -36,11 +36,21 @@ func New(w io.Writer, format string, env func(string) string, isTerminal bool) *
 	return slog.New(limitRepeats(newLogHandler(w, format, env, isTerminal)))
 }
 
+// escapingWriter escapes in JSON what a terminal that shows the log would obey.
+type escapingWriter struct{ w io.Writer }
+
+func (e escapingWriter) Write(line []byte) (int, error) {
+	if _, err := e.w.Write(phrase.EscapeJSON(line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
 func newLogHandler(w io.Writer, format string, env func(string) string, isTerminal bool) slog.Handler {
 	// A shell started by a service inherits its JOURNAL_STREAM, so the terminal decides first.
 	switch {
 	case format == "json":
-		return slog.NewJSONHandler(w, nil)
+		return slog.NewJSONHandler(escapingWriter{w}, nil)
 	case format == "journal", format == "auto" && !isTerminal && env("JOURNAL_STREAM") != "":
 		return newLineHandler(w, journalHead)
 	case format == "auto" && isTerminal:

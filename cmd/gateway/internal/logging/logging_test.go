@@ -33,6 +33,7 @@ func logSome(log *slog.Logger) {
 	log.Warn("sensor lost", "sensor", "indoor", "err", errors.New("read: remote I/O error"))
 	log.With("bus", 1).WithGroup("chip").Error("bus\ndown", "text", "a\nb\x1b[31m", "level", 3, "msg", "x")
 	log.Info("", slog.Group("empty"))
+	log.Info("nick\u202e", "from", "\u009b31m")
 }
 
 func TestLogFormats(t *testing.T) {
@@ -41,24 +42,28 @@ func TestLogFormats(t *testing.T) {
 <4>msg="sensor lost" sensor=indoor err="read: remote I/O error"
 <3>msg="bus\ndown" bus=1 chip.text="a\nb\x1b[31m" chip.level=3 chip.msg=x
 <6>msg=""
+<6>msg="nick\u202e" from="\u009b31m"
 `
 	const people = `HH:MM:SS ready
 HH:MM:SS listening address=localhost:8765 ms=12 took=1.5s
 HH:MM:SS WARN sensor lost sensor=indoor err="read: remote I/O error"
 HH:MM:SS ERROR "bus\ndown" bus=1 chip.text="a\nb\x1b[31m" chip.level=3 chip.msg=x
 HH:MM:SS 
+HH:MM:SS "nick\u202e" from="\u009b31m"
 `
 	const text = `time=TIME level=INFO msg=ready
 time=TIME level=INFO msg=listening address=localhost:8765 ms=12 took=1.5s
 time=TIME level=WARN msg="sensor lost" sensor=indoor err="read: remote I/O error"
 time=TIME level=ERROR msg="bus\ndown" bus=1 chip.text="a\nb\x1b[31m" chip.level=3 chip.msg=x
 time=TIME level=INFO msg=""
+time=TIME level=INFO msg="nick\u202e" from="\u009b31m"
 `
 	const json = `{"time":"TIME","level":"INFO","msg":"ready"}
 {"time":"TIME","level":"INFO","msg":"listening","address":"localhost:8765","ms":12,"took":1500000000}
 {"time":"TIME","level":"WARN","msg":"sensor lost","sensor":"indoor","err":"read: remote I/O error"}
 {"time":"TIME","level":"ERROR","msg":"bus\ndown","bus":1,"chip":{"text":"a\nb\u001b[31m","level":3,"msg":"x"}}
 {"time":"TIME","level":"INFO","msg":""}
+{"time":"TIME","level":"INFO","msg":"nick\u202e","from":"\u009b31m"}
 `
 	coloured := strings.NewReplacer("WARN", "\x1b[33mWARN\x1b[0m", "ERROR", "\x1b[31mERROR\x1b[0m").Replace(people)
 	none, underSystemd := environment(), environment("JOURNAL_STREAM=8:1234")
