@@ -121,3 +121,81 @@ func TestClockOfAnotherBootCorrectsNothing(t *testing.T) {
 	same(t, all(t, l.Between(0, 0, 1e6)), m.of(0)[:10])
 	same(t, all(t, l.Since(0, ^uint32(0))), m.of(0))
 }
+
+// A phase of a boot is ticks with one offset of the system clock.
+type phase struct {
+	offset int64 // Unix time minus the boot clock, ms
+	synced bool
+	want   int64 // the offset that the readings are found with
+	flag   bool  // their times are not known to be right
+}
+
+// Times are corrected by the span between steps that they belong to; what cannot be
+// known is left as it was made.
+func TestClockIsCorrectedBetweenSteps(t *testing.T) {
+	const (
+		r1 = 1_700_000_000_000
+		r2 = r1 + 600_000
+		w  = r1 - 3_600_000
+	)
+	for name, phases := range map[string][]phase{
+		"away after a step":       {{w, false, r1, false}, {r1, true, r1, false}, {r2, true, r2, false}, {r2, false, r2, false}},
+		"away between":            {{r2, true, r2, false}, {r1, true, r1, false}, {r1, false, r1, false}, {r1, true, r1, false}},
+		"stepped while away":      {{r1, true, r1, false}, {r1, false, r1, false}, {w, false, w, true}},
+		"stepped, then right":     {{r1, true, r1, false}, {r2, false, r2, false}, {r2, true, r2, false}},
+		"stepped and back":        {{r1, true, r1, false}, {w, false, r1, false}, {r1, true, r1, false}},
+		"stepped between two":     {{r1, true, r1, false}, {w, false, w, true}, {r2, true, r2, false}},
+		"set twice at the start":  {{w, false, r1, false}, {w + 1000, false, r1, false}, {r1, true, r1, false}, {r2, true, r2, false}},
+		"held":                    {{r1 + 300, true, r1 + 300, false}, {r1 + 201, false, r1, false}, {r1 + 102, false, r1, false}, {r1, true, r1, false}},
+		"held, not known yet":     {{r1 + 300, true, r1 + 300, false}, {r1 + 201, false, r1 + 201, true}},
+		"a step of less than 1 s": {{r1, true, r1, false}, {r1 + 900, true, r1 + 900, false}, {r1 + 900, false, r1 + 900, false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := Options{FS: disk.NewMemory(), Sensors: []string{"a", "b"}, Boot: "boot"}
+			m := newMaker(2)
+			l := open(t, o)
+			l.maintain(time.Unix(1, 0))
+			l.Begin("epoch", m.next)
+			uptime := int64(20_000)
+			for _, p := range phases {
+				m.flags = 0
+				if !p.synced {
+					m.flags = wire.ClockUnsynced
+				}
+				for range 25 {
+					m.at = uptime + p.offset
+					l.Append(m.tick(), p.offset)
+					uptime += 100
+				}
+				l.write()
+			}
+			check := func(what string) {
+				t.Helper()
+				for sensor := range uint16(2) {
+					got := all(t, l.Since(sensor, ^uint32(0)))
+					if len(got) != 25*len(phases) {
+						t.Fatalf("%s: %d records, want %d", what, len(got), 25*len(phases))
+					}
+					for i, r := range got {
+						p := phases[i/25]
+						if off := r.UnixMilli - (20_000 + int64(i)*100 + p.want); off != 0 || (r.Flags&wire.ClockUnsynced != 0) != p.flag {
+							t.Fatalf("%s: sensor %d, phase %d: %d ms off, flags %d", what, sensor, i/25, off, r.Flags)
+						}
+					}
+				}
+			}
+			check("in memory")
+			l.Close()
+			l = open(t, o)
+			check("from the journal")
+			if err := l.seal(false); err != nil {
+				t.Fatal(err)
+			}
+			check("sealed")
+			l.Close()
+			l = open(t, o)
+			check("from a segment")
+			l.Close()
+		})
+	}
+}

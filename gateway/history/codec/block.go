@@ -37,6 +37,7 @@ const (
 	BlockMax     = 1 << 20    // bytes
 	BlockRecords = 1200       // at most
 	BlockSpan    = 60 * 1000  // ms, at most
+	OffsetStep   = 5          // ms by which the offset of a synchronised clock changes when it is stepped; less is how precisely it is read
 	oddValues    = 1 << 8     // in the column of flags
 )
 

@@ -43,8 +43,6 @@ const (
 	segmentTrailer = 12
 	segmentMax     = 64 << 20 // bytes; far above what is ever written
 	indexSize      = codec.SummarySize + 8
-
-	maxStep = 1000 // ms that a synchronised clock steps within a chapter
 )
 
 // ErrSegment is the error of a segment whose directory or index cannot be used.
@@ -76,7 +74,7 @@ type Place struct {
 // add adds the next block to c if it belongs there, and returns whether it does.
 func (c *Chapter) add(o codec.Origin, prev uint32, s codec.Summary) bool {
 	same := c.Origin
-	if step := o.Offset - c.Origin.Offset; !o.Unsynced && max(step, -step) < maxStep {
+	if step := o.Offset - c.Origin.Offset; !o.Unsynced && max(step, -step) <= codec.OffsetStep {
 		same.Offset = o.Offset
 	}
 	if c.Blocks == 0 {

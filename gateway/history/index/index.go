@@ -17,7 +17,7 @@ import (
 // Index is the index of a log.
 type Index struct {
 	Streams  map[string]*Stream // by the sensor's name
-	clocks   map[string]int64   // by boot: the first offset of a synchronised clock
+	clocks   map[string]clock   // by boot
 	Segments []*Segment         // oldest first
 	Newest   format.Moment      // of the record that was made last
 	Memory   int                // bytes that the blocks in memory take
@@ -27,7 +27,7 @@ type Index struct {
 
 // New returns an empty index.
 func New() *Index {
-	return &Index{Streams: map[string]*Stream{}, clocks: map[string]int64{}}
+	return &Index{Streams: map[string]*Stream{}, clocks: map[string]clock{}}
 }
 
 // Stream is the records of a sensor, in the order in which they were made.
@@ -103,31 +103,6 @@ func (t *Stream) saw(epoch string, prev, last uint32) {
 	t.Last, t.Prev = last, last
 }
 
-// clock notes the offset of a boot whose clock is synchronised.
-func (s *Index) clock(o codec.Origin) {
-	if _, known := s.clocks[o.Boot]; !known && !o.Unsynced {
-		s.clocks[o.Boot] = o.Offset
-	}
-}
-
-// Correction returns what to add to the times of a block or chapter, and whether
-// they are right then.
-func (s *Index) Correction(o codec.Origin) (add int64, synced bool) {
-	if !o.Unsynced {
-		return 0, true
-	}
-	offset, known := s.clocks[o.Boot]
-	if !known {
-		return 0, false
-	}
-	return offset - o.Offset, true
-}
-
-const (
-	offsetJitter = 1    // ms that an offset may be off by rounding
-	offsetStep   = 1000 // ms of a synchronised clock's offset from which on it matters
-)
-
 // Add adds the next record to a stream, unless it has that number already.
 func (s *Index) Add(t *Stream, epoch, boot string, r wire.Record, offset int64) {
 	if t.Epoch == epoch && t.Any && !wire.Before(t.Last, r.Seq) {
@@ -147,7 +122,7 @@ func (s *Index) Add(t *Stream, epoch, boot string, r wire.Record, offset int64) 
 	} else {
 		t.Close()
 		b = s.newBlock(t, codec.Origin{Sensor: t.Name, Epoch: epoch, Boot: boot, Unsynced: r.Flags&wire.ClockUnsynced != 0, Offset: offset})
-		s.clock(b.Origin)
+		s.sawClock(b.Origin, r.UnixMilli)
 	}
 	before := cap(b.Records)
 	b.Records = append(b.Records, r)
@@ -173,13 +148,13 @@ func (s *Index) newBlock(t *Stream, o codec.Origin) *Block {
 
 // takes returns whether a record goes into the block.
 func (b *Block) takes(epoch, boot string, r wire.Record, offset int64) bool {
-	unsynced, most := r.Flags&wire.ClockUnsynced != 0, int64(offsetStep)
+	unsynced, most := r.Flags&wire.ClockUnsynced != 0, int64(codec.OffsetStep)
 	if unsynced {
 		most = offsetJitter
 	}
 	o := b.Origin
 	return !b.Closed && o.Epoch == epoch && o.Boot == boot && o.Unsynced == unsynced &&
-		max(offset-o.Offset, o.Offset-offset) <= most &&
+		apart(offset, o.Offset) <= most &&
 		len(b.Records) < codec.BlockRecords &&
 		r.UnixMilli >= b.Summary.To && r.UnixMilli-b.Summary.From < codec.BlockSpan
 }

@@ -41,7 +41,7 @@ func (s *Index) Load(g *Segment) {
 	s.Segments = append(s.Segments, g)
 	for _, c := range g.Chapters {
 		t := s.Stream(c.Origin.Sensor)
-		s.clock(c.Origin)
+		s.sawClock(c.Origin, c.From)
 		t.saw(c.Origin.Epoch, c.Prev, c.Last)
 		c.Ordinal = t.Ordinals
 		t.Ordinals += int64(c.Blocks)
@@ -118,7 +118,7 @@ func (s *Index) Evict(g *Segment) {
 // those whose clock is not known, and whether there are others.
 func (s *Index) Span(g *Segment) (from, to int64, known bool) {
 	for _, c := range g.Chapters {
-		add, synced := s.Correction(c.Origin)
+		add, synced := s.Correction(c.Origin, c.From)
 		if !synced {
 			continue
 		}
@@ -139,7 +139,7 @@ func (s *Index) Now() (now int64, known bool) {
 			continue
 		}
 		b := t.Blocks[n-1]
-		add, synced := s.Correction(b.Origin)
+		add, synced := s.Correction(b.Origin, b.Summary.From)
 		if !synced {
 			return 0, false
 		}
@@ -194,8 +194,11 @@ func (s *Index) Prepend(older *Index) {
 		}
 	}
 	s.Segments = older.Segments
-	for boot, offset := range older.clocks {
-		s.clocks[boot] = offset
+	for boot, c := range older.clocks {
+		for _, x := range s.clocks[boot] {
+			c = c.add(x)
+		}
+		s.clocks[boot] = c
 	}
 	s.Memory += older.Memory
 	if s.Newest.Epoch == "" {

@@ -80,7 +80,7 @@ func (g *aggregator) earliest(from, to int64) (at int64, ok bool) {
 	}
 	at = to
 	consider := func(o codec.Origin, begin, end int64) {
-		add, _ := s.Correction(o)
+		add, _ := s.Correction(o, begin)
 		if begin, end = max(begin+add, from), end+add; end >= from && begin < at {
 			at = begin
 		}

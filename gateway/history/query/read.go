@@ -98,7 +98,7 @@ func (r *reader) next() *piece {
 			continue
 		}
 		unlock := r.Lock()
-		add, synced := r.Index().Correction(c.Origin)
+		add, synced := r.Index().Correction(c.Origin, c.From)
 		unlock()
 		for i := int(r.ordinal - c.Ordinal); i < len(places); i++ {
 			s := places[i].Summary
@@ -132,7 +132,7 @@ func (r *reader) seek() (*piece, *index.Chapter) {
 		if c.Ordinal+int64(c.Blocks) <= r.ordinal {
 			continue
 		}
-		add, _ := s.Correction(c.Origin)
+		add, _ := s.Correction(c.Origin, c.From)
 		if !r.wants(c.Origin, span{c.First, c.Last, c.From + add, c.To + add}) {
 			continue
 		}
@@ -144,7 +144,7 @@ func (r *reader) seek() (*piece, *index.Chapter) {
 			continue
 		}
 		p := &piece{origin: b.Origin, summary: b.Summary, packed: b.Packed, open: !b.Closed}
-		p.add, p.synced = s.Correction(b.Origin)
+		p.add, p.synced = s.Correction(b.Origin, b.Summary.From)
 		if !r.wants(b.Origin, p.span()) {
 			continue
 		}
