@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sensorgateway/gateway/history/format"
@@ -26,7 +27,10 @@ type Log struct {
 	// while a page is written, but never during a sync.
 	disk       slowLock
 	journal    *journal
-	maintainer maintainer
+	maintainer maintainer // not before loaded is closed
+	loaded     chan struct{}
+	steps      atomic.Int64 // of loading
+	dropped    atomic.Int64 // records that memory had no room for, not reported yet
 
 	mu        sync.Mutex
 	index     *index.Index
@@ -144,7 +148,7 @@ func (l *Log) Append(records []wire.Record, offset int64) (written bool) {
 		l.index.Add(l.streams[r.Sensor], l.run.Epoch, l.boot, r, offset)
 	}
 	if lost := l.index.Shrink(memoryMax); lost > 0 {
-		l.maintainer.lostRecords.Add(int64(lost))
+		l.dropped.Add(int64(lost))
 	}
 	behind, mine := l.queue.len() > 0, uint64(0)
 	if len(records) > 0 {

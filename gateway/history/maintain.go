@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"sensorgateway/gateway/history/codec"
@@ -46,7 +45,6 @@ type maintainer struct {
 	removeFailed bool        // a file could not be removed, which has been logged
 	backoff      time.Duration
 	retryAt      time.Time
-	lostRecords  atomic.Int64 // dropped from memory, not logged yet
 	packer       codec.Packer
 
 	checkedAt  time.Time     // when the directory was last searched for missing files
@@ -67,6 +65,11 @@ var errSlow = errors.New("the disk is too slow: more readings wait for it than t
 
 // runMaintainer calls maintain once a second and after a failure, until ctx ends.
 func (l *Log) runMaintainer(ctx context.Context) {
+	select {
+	case <-l.loaded:
+	case <-ctx.Done():
+		return
+	}
 	every := time.NewTicker(syncEvery)
 	defer every.Stop()
 	l.maintain(time.Now())
@@ -85,9 +88,6 @@ func (l *Log) runMaintainer(ctx context.Context) {
 // maintain does what is due: it syncs the journal, or makes one after a failure,
 // moves records to a segment, and evicts.
 func (l *Log) maintain(now time.Time) {
-	if n := l.maintainer.lostRecords.Swap(0); n > 0 {
-		l.log.Warn("readings are lost: they cannot be written, and the memory for them is full", "records", n)
-	}
 	l.pack()
 	l.mu.Lock()
 	behind := l.queue.full

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"sensorgateway/gateway/history/codec"
@@ -39,18 +40,25 @@ const (
 	minBytes = 1 << 20
 )
 
-// Open reads what is in the directory. Damaged files are moved to the directory
-// "damaged" in it and logged; they stay there until readings need their space. If the
-// disk cannot be used, readings stay in memory as far as there is room, and Run
-// tries again: an error means that the options are wrong.
+// Open returns a log that has loaded what is in the directory.
 func Open(o Options) (*Log, error) {
+	l, err := New(o)
+	if err == nil {
+		l.Load()
+	}
+	return l, err
+}
+
+// New returns a log that does not use the disk until [Log.Load]. An error means that
+// the options are wrong.
+func New(o Options) (*Log, error) {
 	if o.Dir == "" && o.FS == nil {
 		return nil, errors.New("history: Dir is empty")
 	}
 	if o.MaxBytes < 0 || o.MaxAge < 0 {
 		return nil, fmt.Errorf("history: MaxBytes %d, MaxAge %v: a limit is negative", o.MaxBytes, o.MaxAge)
 	}
-	l := &Log{o: o, fs: o.FS, log: o.Log, boot: o.Boot, disk: make(slowLock, 1),
+	l := &Log{o: o, fs: o.FS, log: o.Log, boot: o.Boot, disk: make(slowLock, 1), loaded: make(chan struct{}),
 		wakeWriter: make(chan struct{}, 1), wrote: make(chan struct{}, 1), wakeMaintainer: make(chan struct{}, 1), wakeNotifier: make(chan struct{}, 1)}
 	names := map[string]bool{}
 	for _, name := range o.Sensors {
@@ -71,25 +79,72 @@ func Open(o Options) (*Log, error) {
 	}
 	l.paged = l.run
 	l.queue.accepting = true
-	r, err := l.recover(true)
-	if err != nil {
-		l.index = index.New()
-		l.failure = err
-		l.maintainer.unread = true
-		// What is on the disk will come before, once it can be read.
-		for _, name := range o.Sensors {
-			l.index.Stream(name).Ordinals = math.MaxInt64 / 2
-		}
-		l.log.Warn("readings stay in memory: the directory cannot be read; it is tried again", "dir", o.Dir, "err", err)
-	} else {
-		l.adopt(r)
-		l.reuse(r)
-		l.index = r.index
-	}
+	l.index, l.failure, l.maintainer.unread = index.New(), errNotLoaded, true
 	for _, name := range o.Sensors {
-		l.streams = append(l.streams, l.index.Stream(name))
+		t := l.index.Stream(name)
+		t.Ordinals = math.MaxInt64 / 2 // what is on the disk will come before
+		l.streams = append(l.streams, t)
 	}
 	return l, nil
+}
+
+var errNotLoaded = errors.New("the disk has not answered since the start")
+
+// Load takes in what is in the directory, for as long as the disk takes. It is called
+// once. Readings may be appended meanwhile, and Run called: they stay in memory as far
+// as there is room, and come after what is loaded. Damaged files are moved to the
+// directory "damaged" and logged; they stay there until readings need their space. If
+// the disk cannot be used, Run tries again.
+func (l *Log) Load() {
+	defer close(l.loaded)
+	r, err := l.recover(true)
+	if err != nil {
+		l.log.Warn("readings stay in memory: the directory cannot be read; it is tried again", "dir", l.o.Dir, "err", err)
+		l.setFailure(err)
+		return
+	}
+	l.disk.Lock()
+	l.mu.Lock()
+	if begun := l.run.Epoch != ""; begun {
+		l.merge(r)
+		l.mu.Unlock()
+		l.disk.Unlock()
+		return
+	}
+	l.adopt(r)
+	l.index, l.streams = r.index, nil
+	for _, name := range l.o.Sensors {
+		l.streams = append(l.streams, l.index.Stream(name))
+	}
+	l.failure, l.maintainer.unread = nil, false
+	l.mu.Unlock()
+	l.disk.Unlock()
+	l.reuse(r)
+}
+
+// Loading returns a number that grows while Load goes on, as long as the disk answers.
+func (l *Log) Loading() int64 { return l.steps.Load() }
+
+// A countedFS counts what it is asked for.
+type countedFS struct {
+	FS
+	n *atomic.Int64
+}
+
+func (c countedFS) Open(name string, write bool) (disk.File, error) {
+	c.n.Add(1)
+	f, err := c.FS.Open(name, write)
+	return countedFile{f, c.n}, err
+}
+
+type countedFile struct {
+	disk.File
+	n *atomic.Int64
+}
+
+func (c countedFile) ReadAt(b []byte, at int64) (int, error) {
+	c.n.Add(1)
+	return c.File.ReadAt(b, at)
 }
 
 func (l *Log) defaults() {
@@ -122,7 +177,7 @@ func (l *Log) defaults() {
 
 // recover reads the directory.
 func (l *Log) recover(unreadableFails bool) (*recovery, error) {
-	r := &recovery{fs: l.fs, log: l.log, unreadableFails: unreadableFails}
+	r := &recovery{fs: countedFS{l.fs, &l.steps}, log: l.log, unreadableFails: unreadableFails}
 	r.moveAside = func(name string, why error) error {
 		to, err := setAside(l.fs, name)
 		if err == nil {

@@ -139,10 +139,15 @@ func (l *Log) mergeDirectory() error {
 	defer l.disk.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.adopt(r)
-	k.unread, k.incomplete = false, true
-	l.index.Prepend(r.index)
+	l.merge(r)
 	return nil
+}
+
+// merge takes in what was found in the directory. Both locks are held.
+func (l *Log) merge(r *recovery) {
+	l.adopt(r)
+	l.maintainer.unread, l.maintainer.incomplete = false, true
+	l.index.Prepend(r.index)
 }
 
 // finish writes and syncs what remains, and closes the journal.

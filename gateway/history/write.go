@@ -111,13 +111,23 @@ func (l *Log) setFailure(err error) {
 	signal(l.wakeNotifier)
 }
 
+// dropEvery is how often it is reported, at most, that memory had no room for readings.
+const dropEvery = time.Minute
+
 // runNotifier calls Changed and logs when readings become durable or no longer are,
 // until ctx ends.
 func (l *Log) runNotifier(ctx context.Context) {
 	check := time.NewTicker(time.Second) // of a disk that does not answer
 	defer check.Stop()
 	var notified error
+	var dropped time.Time // when readings that memory had no room for were last reported
 	for {
+		if now := time.Now(); now.Sub(dropped) >= dropEvery {
+			if n := l.dropped.Swap(0); n > 0 {
+				l.damaged(Damage{"they could not be written, and the memory for them was full", int(n)}, "dir", l.o.Dir)
+				dropped = now
+			}
+		}
 		l.reportDamage()
 		err := l.Durable()
 		if (err == nil) != (notified == nil) {
