@@ -16,12 +16,13 @@ import (
 // machine: so after SIGKILL the numbers go on exactly, however slow the disk was,
 // and after a power cut the reservation is skipped.
 //
-// The file: 16 bytes that identify the epoch and the sensors, a uint32 a sensor,
-// and the CRC-32C of all that, in network byte order.
+// The file: 16 bytes that identify the sensors; a uint32 a sensor, the next number;
+// another, the first that is not reserved on the disk; the epoch; and the CRC-32C of
+// all that, in network byte order.
 type counters struct {
 	path string // "" if there is no such memory
 	file *os.File
-	data []byte
+	data []byte // its content
 }
 
 const countersKey = 16 // bytes
@@ -45,48 +46,56 @@ func countersOf(memory, dir, boot string) counters {
 	return counters{path: filepath.Join(memory, fmt.Sprintf("gateway-%x", id[:16]))}
 }
 
-// load returns the next numbers that the last run left, nil unless they are of
-// this epoch and of these sensors, and whole.
-func (c *counters) load(epoch string, sensors []Sensor) []uint32 {
+// load returns the epoch, the next numbers and what is reserved, as the last run left
+// them; no numbers unless they are of these sensors, and whole.
+func (c *counters) load(sensors []Sensor) (epoch string, next, limit []uint32) {
 	info, err := os.Lstat(c.path)
 	if err != nil || !ownFile(info) {
-		return nil
+		return "", nil, nil
 	}
-	c.begin(epoch, sensors)
 	data, err := os.ReadFile(c.path)
-	if err != nil || len(data) != len(c.data) || string(data[:countersKey]) != string(c.data[:countersKey]) {
-		return nil
+	begin := countersKey + 8*len(sensors)
+	if err != nil || len(data) < begin+4 || [countersKey]byte(data) != identify(sensors) {
+		return "", nil, nil
 	}
 	body := data[:len(data)-4]
 	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(data[len(body):]) {
-		return nil
+		return "", nil, nil
 	}
-	next := make([]uint32, len(sensors))
-	for i := range next {
-		next[i] = binary.BigEndian.Uint32(body[countersKey+4*i:])
+	for i := range sensors {
+		next = append(next, binary.BigEndian.Uint32(body[countersKey+4*i:]))
+		limit = append(limit, binary.BigEndian.Uint32(body[countersKey+4*(len(sensors)+i):]))
 	}
-	return next
+	return string(body[begin:]), next, limit
+}
+
+// identify returns a hash of the sensors.
+func identify(sensors []Sensor) [countersKey]byte {
+	var names []byte
+	for _, s := range sensors {
+		names = fmt.Appendf(names, "%q", s.Name)
+	}
+	sum := sha256.Sum256(names)
+	return [countersKey]byte(sum[:])
 }
 
 // begin sets the epoch and the sensors whose numbers are written from now on.
 func (c *counters) begin(epoch string, sensors []Sensor) {
-	key := fmt.Appendf(nil, "%q", epoch)
-	for _, s := range sensors {
-		key = fmt.Appendf(key, "%q", s.Name)
-	}
-	sum := sha256.Sum256(key)
-	c.data = append(append(c.data[:0], sum[:countersKey]...), make([]byte, 4*len(sensors)+4)...)
+	key := identify(sensors)
+	c.data = append(append(c.data[:0], key[:]...), make([]byte, 8*len(sensors))...)
+	c.data = append(append(c.data, epoch...), make([]byte, 4)...)
 }
 
-// put writes the next numbers. What cannot be written is removed, and not tried
-// again. It allocates nothing but the first time.
-func (c *counters) put(next []uint32) error {
+// put writes the next numbers, and the first that are not reserved. What cannot be
+// written is removed, and not tried again. It allocates nothing but the first time.
+func (c *counters) put(next, limit []uint32) error {
 	if c.path == "" {
 		return nil
 	}
 	body := c.data[:len(c.data)-4]
 	for i, n := range next {
 		binary.BigEndian.PutUint32(body[countersKey+4*i:], n)
+		binary.BigEndian.PutUint32(body[countersKey+4*(len(next)+i):], limit[i])
 	}
 	binary.BigEndian.PutUint32(c.data[len(body):], crc32.Checksum(body, castagnoli))
 	var err error

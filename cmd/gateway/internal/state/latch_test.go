@@ -208,7 +208,7 @@ func TestLatchIsTriedAgain(t *testing.T) {
 		f := &fakeStore{}
 		var opens error
 		l := newLatch(dir, func(err error) { f.alter(func() { f.reported = append(f.reported, err) }) },
-			slog.New(slog.DiscardHandler), func(string) (latchStore, error) { return f, opens })
+			slog.New(slog.DiscardHandler), func(string) (latchStore, error) { f.mu.Lock(); defer f.mu.Unlock(); return f, opens })
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- l.Run(ctx) }()
@@ -233,14 +233,12 @@ func TestLatchIsTriedAgain(t *testing.T) {
 		set("a", true)
 		reported()
 
-		f.alter(func() { f.write = syscall.EROFS })
-		opens = syscall.EMFILE
+		f.alter(func() { f.write, opens = syscall.EROFS, syscall.EMFILE })
 		set("b", false)
 		set("c", false)
 		time.Sleep(10 * time.Second)
 		reported(syscall.EMFILE)
-		opens = nil
-		f.alter(func() { f.write = nil })
+		f.alter(func() { f.write, opens = nil, nil })
 		time.Sleep(latchRetry)
 		reported(nil)
 		if f.text != "c" {
@@ -264,12 +262,10 @@ func TestLatchIsTriedAgain(t *testing.T) {
 		set("e", true)
 		reported(nil)
 
-		f.alter(func() { f.gone = fs.ErrNotExist })
-		opens = fs.ErrNotExist
+		f.alter(func() { f.gone, opens = fs.ErrNotExist, fs.ErrNotExist })
 		time.Sleep(latchCheck)
 		reported(fs.ErrNotExist)
-		f.alter(func() { f.gone = nil })
-		opens = nil
+		f.alter(func() { f.gone, opens = nil, nil })
 		time.Sleep(latchRetry)
 		reported(nil)
 		cancel()

@@ -39,11 +39,12 @@ const (
 type State struct {
 	notify.Nop
 	opts    Options
-	reserve []uint32          // how many numbers a reservation has, by sensor
-	first   []uint32          // of the first tick, by sensor
-	others  map[string]uint32 // of sensors that are not configured now
+	reserve []uint32 // how many numbers a reservation has, by sensor
 
 	mu       sync.Mutex
+	started  bool
+	others   map[string]uint32 // next numbers of sensors that are not configured now; nil: not read yet
+	first    []uint32          // of the first tick, by sensor
 	epoch    string
 	durable  bool     // the file has this epoch; else no limit holds, for nobody can continue it
 	next     []uint32 // one more than the last one used
@@ -55,7 +56,7 @@ type State struct {
 // Options is what a State is opened with.
 type Options struct {
 	Dir     string   // "" is memory
-	Lock    *os.File // from [Claim]; the State closes it
+	Lock    *os.File // from [Claim], for [Open]; the State closes it
 	Sensors []Sensor
 	Numbers Numbers // nil if there is no log of readings
 	Memory  string  // directory of files in memory, as [MemoryDir] returns it; "" if there is none
@@ -95,39 +96,6 @@ func Claim(dir string) (*os.File, error) {
 	return lock, nil
 }
 
-// Open reads the state, and reserves numbers for the sensors. A damaged file is
-// set aside; where nothing can be read or written, the epoch is a new one and the
-// gateway runs all the same.
-func Open(o Options) *State {
-	if o.NewEpoch == nil {
-		o.NewEpoch = func(string, []uint32) {}
-	}
-	s := &State{opts: o, counters: countersOf(o.Memory, o.Dir, o.Boot)}
-	saved := s.load()
-	var counted []uint32 // after an unclean stop
-	if saved.Reached != nil {
-		if counted = s.counted(saved); counted == nil {
-			o.Log.Info("the last stop was unclean: sequence numbers that may have been used are skipped")
-		}
-	}
-	s.epoch, s.others = saved.Epoch, maps.Clone(saved.Next)
-	for i, c := range o.Sensors {
-		first := saved.Next[c.Name] // after an unclean stop, the end of a reservation
-		if counted != nil {
-			first = counted[i]
-		}
-		s.first = append(s.first, s.unused(saved.Epoch, uint16(i), first))
-		s.reserve = append(s.reserve, uint32(max(reserveTime/c.Interval, reserveMin)))
-		delete(s.others, c.Name)
-	}
-	s.next = append(s.next, s.first...)
-	s.limit = append(s.limit, s.first...)
-	if s.extend(); o.Dir != "" && !s.durable {
-		s.epoch = rand.Text() // a later run could read the file's, and use its numbers again
-	}
-	return s
-}
-
 // Epoch returns the epoch that runs.
 func (s *State) Epoch() string {
 	s.mu.Lock()
@@ -136,31 +104,10 @@ func (s *State) Epoch() string {
 }
 
 // First returns the number of the first tick, by sensor.
-func (s *State) First() []uint32 { return slices.Clone(s.first) }
-
-// counted returns the next numbers of the last run from the file in memory, nil
-// if there are none. Numbers below those that the state file has reached, or
-// beyond those it reserves, are not of the last run.
-func (s *State) counted(saved savedState) []uint32 {
-	next := s.counters.load(saved.Epoch, s.opts.Sensors)
-	for i, n := range next {
-		name := s.opts.Sensors[i].Name
-		if wire.Before(n, saved.Reached[name]) || wire.Before(saved.Next[name], n) {
-			return nil
-		}
-	}
-	return next
-}
-
-// unused returns first, or one more than the last number that the log has.
-func (s *State) unused(epoch string, sensor uint16, first uint32) uint32 {
-	if s.opts.Numbers == nil || s.opts.Numbers.Epoch() != epoch {
-		return first
-	}
-	if last, ok := s.opts.Numbers.Last(sensor); ok && wire.Before(first, last+1) {
-		return last + 1
-	}
-	return first
+func (s *State) First() []uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.first)
 }
 
 // Tick makes sure that the records' numbers are reserved: it is called before
@@ -199,7 +146,7 @@ func (s *State) count() {
 	if !s.durable {
 		return
 	}
-	if err := s.counters.put(s.next); err != nil {
+	if err := s.counters.put(s.next, s.limit); err != nil {
 		s.opts.Log.Warn("sequence numbers cannot be written to memory: after a crash some will be skipped", "err", err)
 	}
 }
@@ -209,9 +156,9 @@ func (s *State) Run(ctx context.Context) error {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	for {
+		s.renew()
 		select {
 		case <-tick.C:
-			s.renew()
 		case <-ctx.Done():
 			return nil
 		}
@@ -301,7 +248,7 @@ func (s *State) save(epoch string, next, reached []uint32) error {
 		return nil
 	}
 	saved := savedState{Epoch: epoch, Next: s.byName(next)}
-	maps.Copy(saved.Next, s.others)
+	maps.Copy(saved.Next, s.others) // does not change once it is read
 	if reached != nil {
 		saved.Reached = s.byName(reached)
 	}
