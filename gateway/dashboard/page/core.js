@@ -5,6 +5,7 @@
 
 import { get, text } from "./dom.js";
 import { Gateway } from "./gateway.js";
+import { showLatch } from "./latch.js";
 import { KEPT } from "./ring.js";
 import { stopAll } from "./stop.js";
 
@@ -13,7 +14,12 @@ const SOON = 3_000; // ms without a connection before start.js is to find out wh
 export const base = new URL(".", location.href);
 export const gateway = new Gateway(base, { topics: ["motors", "events"], replay: KEPT });
 stopAll(gateway);
+showLatch(gateway);
 get("lifeless").remove();
+
+// What gets the focus, or is scrolled to, does not end up under the header.
+const header = /** @type {HTMLElement} */ (document.querySelector("body > header"));
+new ResizeObserver(() => (document.documentElement.style.scrollPaddingTop = `${header.offsetHeight + 8}px`)).observe(header);
 
 /**
  * Brings a part of the page to life, or hides it and says that it is missing.

@@ -54,5 +54,11 @@ export function trend(perMinute) {
   return `${perMinute > 0 ? "↗ +" : "↘ "}${fixed(perMinute, 2)} °C/min`;
 }
 
+/** A moment: the time of day, and the day if it is another one. @param {number} time Unix ms @param {number} [now] */
+export function moment(time, now = Date.now()) {
+  const today = new Date(time).toDateString() === new Date(now).toDateString();
+  return (today ? "" : `${new Date(time).toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" })}, `) + clock(time);
+}
+
 /** A time of day. @param {number} time Unix ms */
 export const clock = (time) => new Date(time).toLocaleTimeString(undefined, { hourCycle: "h23", hour: "2-digit", minute: "2-digit", second: "2-digit" });

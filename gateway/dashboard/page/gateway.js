@@ -270,6 +270,7 @@ export class Gateway extends Link {
   #greet(hello) {
     const epoch = this.hello?.epoch;
     this.hello = hello;
+    for (const name of this.motors.keys()) if (!hello.motors.some(({ target }) => target === name)) this.motors.delete(name);
     this.emit("hello", hello);
     this.established();
     hello.motors.forEach((state) => this.#motor(state));

@@ -14,6 +14,7 @@ import { message } from "./stop.js";
 const LEASE = 2000; // ms
 const FORBIDDEN = 403;
 const POLL = 2000; // ms between two polls of the interlocks
+const MANY = 3; // interlocks; more are folded
 const SETTLED = 150; // ms without a move of the slider, after which its value is sent
 
 /** Why a motor is as it is; what the gateway may say besides, it says in words. @type {Record<string, string>} */
@@ -54,14 +55,6 @@ export class Motors {
       if (!document.hidden) this.#poll();
     });
     setInterval(() => this.#poll(), POLL);
-    const latched = get("latched");
-    find(latched, "button").addEventListener("click", async () => {
-      try {
-        await gateway.command("reset");
-      } catch (error) {
-        text(find(latched, "p"), `Not reset: ${message(error)}`);
-      }
-    });
     if (gateway.hello) this.#begin(gateway.hello); // it was quicker than this part of the page
   }
 
@@ -95,13 +88,6 @@ export class Motors {
   /** @param {MotorState} state */
   #show(state) {
     this.#motors.get(state.target)?.show(state);
-    const latched = [...this.#gateway.motors.values()].filter((m) => m.latched);
-    get("latched").hidden = !latched.length;
-    if (!latched.length) return;
-    const faults = latched.filter((m) => m.fault).map((m) => `${m.target}: ${m.fault}`);
-    const pressed = latched.find((m) => m.reason === "estop");
-    const by = pressed?.by ? ` by ${pressed.by}, ${new Date(pressed.ts * 1000).toLocaleString()}` : "";
-    text(find(get("latched"), "p"), faults.length ? `Fault. ${faults.join("; ")}` : `Emergency stop${by}. Nothing starts until it is reset.`);
   }
 }
 
@@ -185,19 +171,27 @@ class Motor {
     text(part(".state"), connected ? does(state) : "unknown while disconnected");
     const holder = state.holder ? `; held by ${mine ? "this page" : state.holder}` : "";
     text(part(".why"), why(state) + holder);
-    part(".start").disabled = !connected || state.running || this.#busy || this.denied;
+    part(".start").disabled = !connected || state.running || !!state.latched || this.#busy || this.denied;
     part("fieldset").disabled = this.denied;
     part(".speed").hidden = !state.proportional;
     part(".direction").hidden = !state.reversible;
     part("fieldset").hidden = !state.proportional && !state.reversible;
-    showInterlocks(part(".interlocks"), state.interlocks ?? [], connected);
+    showInterlocks(part(".fold"), state.interlocks ?? [], connected);
     this.element.setAttribute("aria-busy", String(this.#busy));
   }
 }
 
-/** @param {HTMLElement} list @param {{condition: string, holds: boolean}[]} interlocks @param {boolean} connected */
-function showInterlocks(list, interlocks, connected) {
-  list.hidden = !interlocks.length;
+/**
+ * Shows which interlocks hold; where there are many, behind a line that says it in all.
+ * @param {any} fold @param {{condition: string, holds: boolean}[]} interlocks @param {boolean} connected
+ */
+function showInterlocks(fold, interlocks, connected) {
+  const list = find(fold, "ul"), blocking = interlocks.filter(({ holds }) => !holds).map(({ condition }) => condition);
+  fold.hidden = !interlocks.length;
+  const many = String(interlocks.length > MANY);
+  if (mark(fold, "many", many)) fold.open = many === "false";
+  mark(fold, "holds", connected ? String(!blocking.length) : "unknown");
+  text(find(fold, "summary"), `${interlocks.length} interlocks: ${!connected ? "unknown while disconnected" : blocking.length ? `${blocking.join(", ")} ${blocking.length > 1 ? "do" : "does"} not hold: blocks start` : "all hold"}`);
   while (list.children.length > interlocks.length) list.lastElementChild?.remove();
   while (list.children.length < interlocks.length) list.append(copy("interlock"));
   interlocks.forEach(({ condition, holds }, i) => {

@@ -32,7 +32,7 @@ export function stopAll(gateway) {
     }, 1000);
     try {
       const { kept } = await gateway.estop(TRIES);
-      say("done", `All motors are stopped, and stay so until reset.${kept === false ? " This is not stored yet: the gateway would forget it in a restart." : ""}`);
+      say("done", kept === false ? "All motors are stopped, but this is not stored yet: the gateway would forget it in a restart." : ""); // latch.js says the rest
     } catch (error) {
       const code = /** @type {any} */ (error).code;
       say("failed", `STOP DID NOT GET THROUGH: ${code ? message(error) : "no answer for 10 s"}. Use the stop at the machine. Nothing will be sent later.`);

@@ -55,8 +55,7 @@ func TestPageForEverybody(t *testing.T) {
 			page.Type("#nick", name+"\n")
 			page.Wait(`!document.querySelector("#say").hidden`)
 			check("stopped, in the room")
-			page.Click("#latched button")
-			page.Wait(`document.querySelector("#latched").hidden`)
+			resetEStop(page)
 		})
 	}
 }

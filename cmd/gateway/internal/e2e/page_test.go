@@ -192,21 +192,21 @@ func TestPageMotor(t *testing.T) {
 	page.Wait(card + `.dataset.running === "true"`)
 	page.Click("#stop-all")
 	page.Wait(`document.querySelector("#stop-alert").dataset.state === "done" && ` + card + `.dataset.running === "false"`)
-	page.Click(".motor .start")
-	page.Wait(card + `.querySelector(".error").textContent.includes("e-stop")`)
-	page.Click("#latched button")
-	page.Wait(`document.querySelector("#latched").hidden && document.querySelector("#stop-alert").textContent === ""`)
+	page.Wait(card + `.querySelector(".start").disabled`)
+	resetEStop(page)
+	page.Wait(`document.querySelector("#stop-alert").textContent === ""`)
 
 	// Escape twice, wherever the focus is.
+	page.Wait(card + `.querySelector(".start:enabled")`)
 	page.Click(".motor .start")
 	page.Wait(card + `.dataset.running === "true"`)
 	page.Do(chromedp.Focus(chromedp.CSS("#nick")))
 	page.Keys(kb.Escape + kb.Escape)
 	page.Wait(`document.querySelector("#stop-alert").dataset.state === "done" && ` + card + `.dataset.running === "false"`)
-	page.Click("#latched button")
-	page.Wait(`document.querySelector("#latched").hidden`)
+	resetEStop(page)
 
 	// An operator who hides the page loses the lease.
+	page.Wait(card + `.querySelector(".start:enabled")`)
 	page.Click(".motor .start")
 	page.Wait(card + `.dataset.running === "true"`)
 	page.Hide()
