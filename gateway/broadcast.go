@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/window"
 	"sensorgateway/wire"
 )
 
@@ -203,6 +204,19 @@ func (b *broadcaster) move(c *session, sensors sensorSet) {
 	} else {
 		f.members = append(f.members, member{c.out, c})
 	}
+}
+
+// hold makes a session slow that has not read what it was sent. b.mu is held.
+func (b *broadcaster) hold(c *session) {
+	c.lags = true
+	if c.waiting != nil {
+		return
+	}
+	f := b.feeds[c.feedKey]
+	c.settle(f.totals)
+	c.waiting = &window.Window{}
+	f.members = removeAt(f.members, slices.IndexFunc(f.members, func(m member) bool { return m.c == c }))
+	f.slow = append(f.slow, c)
 }
 
 // removeAt removes the i-th; the order does not matter.

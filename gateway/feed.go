@@ -75,7 +75,7 @@ func (f *feed) retry() {
 	for i := 0; i < len(f.slow); i++ {
 		c := f.slow[i]
 		late := feed{feedKey: feedKey{f.protocol, ^sensorSet(0)}}
-		for c.waiting.Total() > 0 && c.out.Drained() {
+		for c.waiting.Total() > 0 && !c.lags && c.out.Drained() {
 			batch := c.waiting.Batch(recordsIn(lateBatch, f.protocol))
 			late.encode(batch.Records(), c.s.opts.Sensors)
 			if !c.out.Offer(late.frame) {
@@ -84,7 +84,7 @@ func (f *feed) retry() {
 			c.delivered(batch)
 			c.s.broadcaster.frames.Add(int64(late.frames))
 		}
-		if c.waiting.Total() > 0 {
+		if c.waiting.Total() > 0 || c.lags {
 			continue
 		}
 		c.settle(f.totals)

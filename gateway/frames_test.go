@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -98,6 +99,7 @@ func TestFramesFromTheWire(t *testing.T) {
 		{"normal close", masked(0x88, "\x03\xe8bye"), 1000},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			c := s.raw()
 			c.open()
 			if _, err := c.Write(tt.sent); err != nil {
@@ -107,10 +109,62 @@ func TestFramesFromTheWire(t *testing.T) {
 			if err != nil || op != 0x88 || len(payload) < 2 || binary.BigEndian.Uint16(payload) != tt.code {
 				t.Fatalf("frame %x %q %v, want close %d", op, payload, err, tt.code)
 			}
+			if tt.code != 1000 {
+				_, _ = c.Write(masked(0x88, "")) // the server may have ended after the second half of a bad frame
+			}
 			if _, _, err := c.frame(); err != io.EOF {
 				t.Errorf("after the close frame: %v, want the end", err)
 			}
 		})
+	}
+}
+
+// Nothing ends the connection before the client has answered the server's close
+// frame: a browser would call it lost. The client has two seconds.
+func TestCloseIsAnswered(t *testing.T) {
+	withAndWithoutTLS(t, func(t *testing.T, s *testServer) {
+		for _, answers := range []bool{true, false} {
+			c := s.dial("/nope")
+			c.SetCloseHandler(func(int, string) error { return nil })
+			c.wantClose(wire.ClosePolicy, "Unknown endpoint")
+			begin, raw := time.Now(), c.NetConn()
+			_ = raw.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+			var timeout net.Error
+			if _, err := raw.Read(make([]byte, 1)); !errors.As(err, &timeout) || !timeout.Timeout() {
+				t.Fatalf("after the close frame: %v, want nothing yet", err)
+			}
+			if answers {
+				if err := c.WriteControl(websocket.CloseMessage, nil, time.Now().Add(patience)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_ = raw.SetReadDeadline(time.Now().Add(patience))
+			if _, err := raw.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("%v, want the end", err)
+			}
+			if took := time.Since(begin); (took < closeTimeout-500*time.Millisecond) != answers {
+				t.Errorf("it ended after %v, answered: %v", took, answers)
+			}
+		}
+	})
+}
+
+// Whoever has commanded is no operator from our close frame on, even if it does not
+// answer that.
+func TestCloseLosesTheOperator(t *testing.T) {
+	m := &motors{}
+	s := start(t, m.options)
+	c := s.dial("/")
+	c.ask(`{"type":"command","payload":{"action":"start","target":"motor_1"}}`)
+	begin := time.Now()
+	s.RestartStreams()
+	s.until("the operator is lost", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return len(m.lost) == 1
+	})
+	if took := time.Since(begin); took > closeTimeout/2 {
+		t.Errorf("noticed after %v", took)
 	}
 }
 

@@ -47,9 +47,9 @@ type Options struct {
 	Log         *slog.Logger
 
 	Access Access // nil: everybody may everything
-	// Refused is called for each request that is not carried out, with one of few
-	// words for the reason, where it came from, and the text for people; nil: nobody
-	// counts them.
+	// Refused is called for each request that is not carried out, and for each client
+	// that is closed because it cannot follow, with one of few words for the reason,
+	// where it came from, and the text for people; nil: nobody counts them.
 	Refused func(reason, client, why string)
 	History History // nil: nothing is retained
 	// Handlers carry out commands, by action: one without a handler is unknown.

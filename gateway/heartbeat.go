@@ -8,8 +8,15 @@ import (
 )
 
 const (
-	pingEvery  = 30 * time.Second
+	pingEvery  = 25 * time.Second // common proxies cut at 30
 	pongWithin = 10 * time.Second
+	// How far a client is behind in reading what its own kernel holds shows in nothing
+	// but the age of its pong, which comes behind the readings. So a client that gets
+	// readings is pinged firstPing after its begin, too, and when that time has doubled.
+	// One whose pong takes longer than lagAfter gets nothing more until it answers at
+	// once, and then what it has missed, conflated.
+	firstPing = 3 * time.Second
+	lagAfter  = 2 * time.Second
 	// A client that drives a motor is an operator, whose loss must be noticed soon.
 	drivingPingEvery  = time.Second
 	drivingPongWithin = 2 * time.Second
@@ -29,8 +36,17 @@ type heartbeat struct {
 	waits   bool      // for a pong
 	seen    int64     // of pongs
 	heard   time.Time // of the last of them, or when its motor started
+	begun   time.Time // its life, or its life without a lag
+	lags    bool      // it has not read for seconds what it was sent
 	took    time.Time // when the client last took something of what is queued; zero while nothing is
+	lost    string    // why it was closed, for the reason of [Options.Refused]
 }
+
+// The reasons for which [Options.Refused] is called for a client that cannot follow.
+const (
+	ReasonSlow   = "slow"
+	ReasonNoPong = "no_pong"
+)
 
 // check is each session's heartbeat (no client has a timer of its own) and sends
 // what is sent once a second. all: once a second, every session is checked.
@@ -47,7 +63,7 @@ func (b *broadcaster) check(now time.Time, all bool) {
 			}
 		}
 		if all || c.driving {
-			c.beat(now)
+			b.beat(c, now)
 		}
 		if c.metrics && metrics != nil {
 			c.out.Offer(metrics)
@@ -87,30 +103,76 @@ func (c *session) overdue(now time.Time) bool {
 	return !c.took.IsZero() && now.Sub(c.took) >= tooSlow
 }
 
-// beat pings, and ends a client whose pong or whose reading is overdue.
-func (c *session) beat(now time.Time) {
-	if c.overdue(now) {
-		c.closeWithin(wire.CloseTooSlow, wire.CloseReasonTooSlow, slowCloseTimeout)
-		return
+// beat pings, and closes a client whose pong or whose reading is overdue. b.mu is held.
+func (b *broadcaster) beat(c *session, now time.Time) {
+	if c.until.Load() != 0 {
+		return // it is being closed
 	}
 	if pongs := c.pongs.Load(); pongs != c.seen {
-		c.seen, c.heard, c.waits = pongs, now, false
+		b.answered(c, pongs, now)
 	}
-	every, late := pingEvery, now.Sub(c.asked) >= pongWithin
-	if c.driving {
-		// The time runs from the last pong on, whenever that was; but a client must have
-		// been asked at least one interval ago, for the broadcaster may have been late.
-		every, late = drivingPingEvery, now.Sub(c.heard) >= drivingPongWithin && now.Sub(c.asked) >= drivingPingEvery
+	switch {
+	case c.overdue(now):
+		c.lost = ReasonSlow
+		c.closeWithin(wire.CloseTooSlow, wire.CloseReasonTooSlow, slowCloseTimeout)
+		return
+	case c.waits && c.late(now):
+		c.lost = ReasonNoPong
+		c.close(wire.CloseTooSlow, wire.CloseReasonNoPong)
+		return
+	case c.waits && c.canLag() && c.seen > 0 && now.Sub(c.asked) >= lagAfter:
+		b.hold(c)
 	}
-	if c.waits && late {
-		_ = c.out.Close()
+	if now.Sub(c.pinged) < c.interval()-checkEvery/2 { // the next check is nearer to the time than this one
 		return
 	}
-	if now.Sub(c.pinged) >= every-checkEvery/2 { // this check is nearer to the time than the next
-		c.pinged = now
-		if !c.waits {
-			c.waits, c.asked = true, now
-		}
-		c.send(conn.OpPing, nil)
+	if c.waits && !c.driving && (c.seen > 0 || now.Sub(c.begun) < pingEvery-checkEvery/2) {
+		return
 	}
+	c.pinged = now
+	if !c.waits || !c.driving {
+		c.waits, c.asked = true, now
+	}
+	c.send(conn.OpPing, nil)
+}
+
+// answered notes a pong. b.mu is held.
+func (b *broadcaster) answered(c *session, pongs int64, now time.Time) {
+	late := c.waits && now.Sub(c.asked) >= lagAfter
+	c.seen, c.heard, c.waits, c.took = pongs, now, false, time.Time{}
+	switch {
+	case late && c.canLag():
+		b.hold(c)
+		c.pinged = time.Time{} // once more, until it answers at once
+	case c.lags:
+		c.lags, c.begun = false, now
+	}
+}
+
+// canLag tells whether a client is held while its pongs are late. An operator's
+// connection ends before that.
+func (c *session) canLag() bool { return c.sensors != 0 && !c.driving }
+
+// late tells whether the pong that a client is asked for takes too long.
+func (c *session) late(now time.Time) bool {
+	switch {
+	case c.driving:
+		// The time runs from the last pong on, whenever that was; but a client must have
+		// been asked at least one interval ago, for the broadcaster may have been late.
+		return now.Sub(c.heard) >= drivingPongWithin && now.Sub(c.asked) >= drivingPingEvery
+	case c.seen == 0 && now.Sub(c.begun) < pingEvery+pongWithin:
+		return false // so far it may leave out what only measures its lag
+	}
+	return now.Sub(c.asked) >= pongWithin
+}
+
+// interval is the time from a client's last ping to the next.
+func (c *session) interval() time.Duration {
+	switch {
+	case c.driving:
+		return drivingPingEvery
+	case !c.canLag():
+		return pingEvery
+	}
+	return min(max(c.pinged.Sub(c.begun), firstPing), pingEvery)
 }

@@ -16,10 +16,20 @@ import (
 	"sensorgateway/wire"
 )
 
+// dialRaw connects a client to a path that answers no ping by itself.
+func (s *testServer) dialRaw(path string) *client {
+	s.t.Helper()
+	c := s.dial(path)
+	c.SetPingHandler(func(string) error { return nil })
+	return c
+}
+
 func TestHeartbeat(t *testing.T) {
-	s := start(t)
+	s := start(t, func(o *Options) {
+		o.Endpoints = map[string]func(Sender) Receiver{"/chat": func(c Sender) Receiver { return shouter{c, make(chan struct{})} }}
+	})
 	pings := make(chan struct{}, 8)
-	answers, silent := s.dial("/"), s.dial("/")
+	answers, silent := s.dial("/chat"), s.dial("/chat")
 	answers.SetPingHandler(func(data string) error {
 		pings <- struct{}{}
 		return answers.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(patience))
@@ -37,26 +47,97 @@ func TestHeartbeat(t *testing.T) {
 		}()
 	}
 	now := time.Now()
-	s.broadcaster.check(now.Add(29*time.Second), true)
+	s.broadcaster.check(now.Add(24*time.Second), true)
 	select {
 	case <-pings:
 		t.Fatal("pinged before its time")
 	default:
 	}
-	s.broadcaster.check(now.Add(31*time.Second), true)
+	s.broadcaster.check(now.Add(26*time.Second), true)
 	<-pings
 	<-pings
 	s.until("a pong is in", func() (in bool) {
 		s.broadcaster.each(func(c *session) { in = in || c.pongs.Load() > 0 })
 		return in
 	})
-	s.broadcaster.check(now.Add(42*time.Second), true)
-	if err := <-ended; websocket.IsCloseError(err, wire.CloseNormal) {
-		t.Errorf("the silent one ended with %v", err)
+	s.broadcaster.check(now.Add(37*time.Second), true)
+	if err := <-ended; !websocket.IsCloseError(err, wire.CloseTooSlow) || !strings.Contains(err.Error(), wire.CloseReasonNoPong) {
+		t.Errorf("the silent one ended with %v, want 1013", err)
 	}
-	s.broadcaster.check(now.Add(62*time.Second), true)
+	s.broadcaster.check(now.Add(51*time.Second), true)
 	<-pings // of the one that is left
 	s.wantClients(1)
+}
+
+// A client that answers no ping is closed with a reason, and somebody is told; the
+// early pings of who gets readings are only for those who answer.
+func TestNoPong(t *testing.T) {
+	refused := make(chan string, 8)
+	s := start(t, func(o *Options) { o.Refused = func(reason, client, _ string) { refused <- reason + " " + client } })
+	c := s.dialRaw("/")
+	begin := time.Now()
+	for second := range 35 {
+		s.broadcaster.check(begin.Add(time.Duration(second)*time.Second), true)
+	}
+	want := s.tick()[1].Reading.Append(nil)
+	if got := c.read(websocket.BinaryMessage); string(got) != string(want) {
+		t.Errorf("% x, want % x: it is still there", got, want)
+	}
+	s.broadcaster.check(begin.Add(37*time.Second), true)
+	c.wantClose(wire.CloseTooSlow, wire.CloseReasonNoPong)
+	if got, want := <-refused, "no_pong "+c.LocalAddr().String(); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// A client whose pongs are seconds old gets no more readings until it answers at
+// once; then it gets those that it has missed, conflated.
+func TestClientThatReadsLate(t *testing.T) {
+	s := start(t)
+	c := s.dialRaw("/")
+	begin := time.Now()
+	at := func(d time.Duration) { s.broadcaster.check(begin.Add(d), true) }
+	pong := func(n int64) {
+		t.Helper()
+		if err := c.WriteControl(websocket.PongMessage, nil, time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		s.until("the pong is in", func() (in bool) {
+			s.broadcaster.each(func(c *session) { in = c.pongs.Load() == n })
+			return in
+		})
+	}
+	at(3100 * time.Millisecond) // asks it
+	pong(1)
+	at(4 * time.Second)
+	at(7 * time.Second) // asks it again
+	at(8 * time.Second)
+	s.tick()
+	c.read(websocket.BinaryMessage)
+	at(9500 * time.Millisecond)
+	var held []wire.Record
+	for range 20 {
+		held = append(held, s.tick()[1])
+	}
+	pong(2) // late, so it is asked once more
+	at(10 * time.Second)
+	held = append(held, s.tick()[1])
+	pong(3)
+	at(11 * time.Second)
+	want := [][]byte{held[0].Reading.Append(nil), held[len(held)-1].Reading.Append(nil)}
+	for _, want := range want {
+		if got := c.read(websocket.BinaryMessage); string(got) != string(want) {
+			t.Errorf("got % x, want % x", got, want)
+		}
+	}
+	live := s.tick()[1].Reading.Append(nil)
+	if got := c.read(websocket.BinaryMessage); string(got) != string(live) {
+		t.Errorf("then % x, want % x", got, live)
+	}
+	sum, _ := s.Accounts()
+	if sum.Conflated != uint64(len(held)-2) || sum.Produced != sum.Delivered+sum.Conflated {
+		t.Errorf("%+v, want %d conflated", sum, len(held)-2)
+	}
 }
 
 // An operator is pinged every second, whether the checks come a little early or a
@@ -93,7 +174,7 @@ func TestOperatorsHeartbeat(t *testing.T) {
 		c.driving, c.pinged = true, time.Time{}
 		for i := range checks {
 			pongs := c.pongs.Load()
-			if c.beat(checkAt(i)); !c.pinged.Equal(checkAt(i)) {
+			if s.broadcaster.beat(c, checkAt(i)); !c.pinged.Equal(checkAt(i)) {
 				continue
 			}
 			pings, last = pings+1, i
@@ -207,7 +288,7 @@ func testDeafClient(t *testing.T, s *testServer) {
 				t.Error("it was given up too early")
 			}
 			if over = c.overdue(c.took.Add(tooSlow)); over {
-				c.beat(c.took.Add(tooSlow))
+				s.broadcaster.beat(c, c.took.Add(tooSlow))
 			}
 		})
 	}

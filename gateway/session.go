@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"io"
-	"net"
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
@@ -50,6 +49,7 @@ type session struct {
 
 	commanded atomic.Bool  // ever: only then it can have a motor running
 	pongs     atomic.Int64 // how many came
+	until     atomic.Int64 // Unix nanoseconds: when the client must have answered our close frame; 0: none was sent
 }
 
 // run is the session's life. It goes on in steps, one goroutine at a time: this
@@ -59,7 +59,8 @@ func (c *session) run() {
 	c.ws.SetReadLimit(int64(c.rules.size))
 	c.ws.SetPongHandler(func(string) error { return c.ponged() })
 	c.ws.SetPingHandler(c.pong)
-	c.pinged = time.Now()
+	c.begun = time.Now()
+	c.pinged = c.begun
 	c.s.broadcaster.join(c)
 	c.step(c.begin)
 }
@@ -82,6 +83,9 @@ func (c *session) step(do func() error) {
 	}
 	_ = c.try(func() error { c.finish(err); return nil }) // try has logged it
 	c.s.broadcaster.leave(c)
+	if c.lost != "" {
+		c.s.opts.Refused(c.lost, c.Name, "its connection is closed: it does not read what it is sent, or not in time")
+	}
 	c.out.End(closeTimeout)
 	c.s.left(c)
 }
@@ -126,9 +130,6 @@ func (c *session) try(do func() error) (err error) {
 // is lost, and not when the closing handshake has ended. err is why reading ended.
 func (c *session) finish(err error) {
 	c.endpoint.end(c)
-	if errors.Is(err, errClosing) {
-		err = c.ignore()
-	}
 	c.linger(err)
 }
 
@@ -241,26 +242,15 @@ func (c *session) exceed(message []byte) {
 	c.close(wire.ClosePolicy, wire.CloseReasonRateLimit)
 }
 
-// ignore reads until the client answers our close frame, hangs up, or takes too
-// long to.
-func (c *session) ignore() error {
-	for {
-		if _, _, err := c.ws.NextReader(); err != nil {
-			return err
-		}
-	}
-}
-
-// linger ends the reading for err. Closing a socket with unread data would reset
-// the connection, and our close frame could be lost; so unless the closing
-// handshake is complete, what the client still sends is read and dropped until it
-// hangs up too.
+// linger ends the reading for err. Unless the closing handshake is complete, what
+// the client still sends is read and dropped until it has answered our close frame:
+// closing a socket with unread data would reset the connection, and the close frame
+// could be lost; and a browser calls a connection lost that ends before its answer.
 func (c *session) linger(err error) {
 	var closed *websocket.CloseError
-	var timeout net.Error
 	switch {
-	case errors.As(err, &closed), errors.As(err, &timeout) && timeout.Timeout():
-		return // gorilla has answered, if we had not; or the client had its time
+	case errors.As(err, &closed):
+		return // gorilla has answered, if we had not
 	case errors.Is(err, conn.ErrCloseLength):
 		c.close(wire.CloseProtocolError, "close frame of one byte")
 	case errors.Is(err, conn.ErrTooMuch):
@@ -270,7 +260,11 @@ func (c *session) linger(err error) {
 		// was beyond RFC 6455 (section 5.2: the most significant bit must be 0).
 		c.close(wire.CloseProtocolError, "frame length")
 	}
-	_ = c.out.SetReadDeadline(time.Now().Add(closeTimeout))
+	until := time.Now().Add(closeTimeout)
+	if t := c.until.Load(); t != 0 {
+		until = time.Unix(0, t)
+	}
+	_ = c.out.SetReadDeadline(until)
 	c.out.Drain(1 << 20)
 }
 
@@ -310,5 +304,10 @@ func (c *session) closeWithin(code int, reason string, timeout time.Duration) {
 	if _, err := c.out.Write(conn.AppendFrame(nil, conn.OpClose, websocket.FormatCloseMessage(code, reason))); err != nil {
 		return // it is closing already, or has ended
 	}
-	_ = c.out.SetReadDeadline(time.Now().Add(timeout))
+	until := time.Now().Add(timeout)
+	c.until.Store(until.UnixNano())
+	if c.commanded.Load() {
+		until = time.Now() // an operator is lost now, not when it has answered
+	}
+	_ = c.out.SetReadDeadline(until)
 }

@@ -23,6 +23,7 @@ const (
 	CloseReasonNickTaken = "Nick taken"
 	CloseReasonInternal  = "Internal error"
 	CloseReasonTooSlow   = "Too slow to follow"
+	CloseReasonNoPong    = "Too slow to follow: no pong in time"
 )
 
 // CloseReasonRestart is the reason of a [CloseServiceRestart]: the client is to

@@ -84,7 +84,7 @@ func (g *running) build() (err error) {
 	g.sensors = g.sensorInfos()
 	g.first = newFirsts(len(g.sensors))
 	g.sampler = g.newSampler()
-	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, "limit", "restarting")
+	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, "limit", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong)
 	g.server = gateway.New(g.serverOptions())
 	g.metrics = g.newMetrics()
 	g.notify.Listen(g.listeners()...)

@@ -14,7 +14,6 @@ import (
 	"bufio"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"slices"
 	"sync"
@@ -93,7 +92,7 @@ func (c *Conn) Write(frames []byte) (int, error) {
 		c.after = append(c.after, frames...)
 		return len(frames), nil
 	}
-	if err := c.put(frames); err != nil {
+	if err := c.write(frames); err != nil {
 		return 0, err
 	}
 	return len(frames), nil
@@ -120,23 +119,10 @@ func (c *Conn) WriteLong(op byte, payload []byte) error {
 	defer c.mu.Unlock()
 	c.long = false
 	if err == nil && len(c.after) > 0 {
-		err = c.put(c.after)
+		err = c.write(c.after)
 	}
 	c.after = nil
 	return err
-}
-
-// put gives whole frames to the socket, and shuts down the sending side after the
-// last one. c.mu is held.
-func (c *Conn) put(frames []byte) error {
-	if err := c.write(frames); err != nil || !c.ended {
-		return err
-	}
-	if c.tls != nil {
-		_ = c.tls.CloseWrite() // fails if the connection has ended, as it should
-	}
-	_ = c.socket.CloseWrite() // it returns no error
-	return nil
 }
 
 func (c *Conn) write(p []byte) (err error) {
@@ -153,10 +139,15 @@ func (c *Conn) write(p []byte) (err error) {
 func (c *Conn) Close() error { return c.socket.Close() }
 
 // End closes the connection and waits until nobody writes to it any more. A close
-// frame that is still queued has the given time to get out.
+// frame that is still queued has the given time to get out. (Nothing shuts down the
+// sending side before: a browser that has not answered the close frame yet would
+// report that the connection was lost.)
 func (c *Conn) End(farewell time.Duration) {
 	c.mu.Lock()
 	leaving := c.ended
+	if leaving && c.tls != nil {
+		_ = c.tls.CloseWrite() // fails if the connection has ended, as it should
+	}
 	c.mu.Unlock()
 	if leaving && c.Queued() {
 		timer := time.AfterFunc(farewell, func() { _ = c.Close() })
@@ -258,10 +249,16 @@ func (c *Conn) Pongs() int {
 	return n / pongSize
 }
 
-// Drain reads and drops what the client still sends until it hangs up, limit
-// bytes at most.
-func (c *Conn) Drain(limit int64) {
-	_, _ = io.Copy(io.Discard, io.LimitReader(c.source(), limit))
+// Drain reads and drops what the client still sends, limit bytes at most, until its
+// close frame is in, or it hangs up.
+func (c *Conn) Drain(limit int) {
+	b := make([]byte, 512)
+	c.budget, c.bad = limit, nil
+	for !c.frames.closed() {
+		if _, err := c.Read(b); err != nil {
+			return
+		}
+	}
 }
 
 // LocalAddr is the gateway's address.

@@ -8,14 +8,19 @@ import (
 // ErrCloseLength is found in a close frame whose payload is half a code.
 var ErrCloseLength = errors.New("close frame of one byte")
 
-// scanner follows the headers of a client's frames and finds what gorilla lets
-// pass: a close frame whose payload is one byte (RFC 6455, section 5.5.1). What
-// gorilla refuses, it may misread.
+// scanner follows the headers of a client's frames. It finds what gorilla lets
+// pass, a close frame whose payload is one byte (RFC 6455, section 5.5.1), and the
+// close frame that gorilla does not read any more after an error. What gorilla
+// refuses, it may misread.
 type scanner struct {
 	header [10]byte // of the frame that begins, without its mask
 	got    int      // bytes of it
 	skip   uint64   // bytes of mask and payload to come
+	last   bool     // the frame is a close frame
 }
+
+// closed tells whether a close frame has been scanned.
+func (s *scanner) closed() bool { return s.last && s.skip == 0 }
 
 // scan returns how many bytes of p come before the invalid frame, all if there is none.
 func (s *scanner) scan(p []byte) (n int, err error) {
@@ -28,12 +33,18 @@ func (s *scanner) scan(p []byte) (n int, err error) {
 		}
 		s.header[s.got] = p[n]
 		length, whole := s.length(s.got + 1)
-		if whole && length == 1 && s.header[0]&0xF == OpClose&0xF {
+		last := whole && s.header[0]&0xF == OpClose&0xF
+		if last && length == 1 {
+			s.last = true
 			return n, ErrCloseLength
 		}
 		s.got, n = s.got+1, n+1
-		if whole {
-			s.got, s.skip = 0, length+4
+		if !whole {
+			continue
+		}
+		s.got, s.skip, s.last = 0, length, s.last || last
+		if s.header[1]&0x80 != 0 {
+			s.skip += 4 // the mask
 		}
 	}
 	return n, nil

@@ -42,7 +42,6 @@ type socket struct {
 	working  bool // inside the gate
 	flusher  bool // runs
 	moved    bool // the flusher has written something since the last call of progress
-	last     bool // nothing follows: shut down the sending side when the queue is empty
 	flying   int  // bytes of the queue that the flusher is writing
 	held     int  // bytes that were unacknowledged at the last call of progress
 
@@ -227,9 +226,6 @@ func (s *socket) flush() {
 		n := min(len(s.queue), chunk)
 		if n == 0 || s.err != nil {
 			s.queue, s.flusher = nil, false
-			if s.last {
-				s.halfClose()
-			}
 			s.mu.Unlock()
 			return
 		}
@@ -259,21 +255,13 @@ func (s *socket) await(n int) {
 	}
 }
 
-// CloseWrite shuts down the sending side after what is queued; what the client
-// still sends can be read. (HTTP calls it too, before it hangs up on a client.)
+// CloseWrite shuts down the sending side; what the client still sends can be read.
+// HTTP calls it before it hangs up on a client.
 func (s *socket) CloseWrite() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.last = true; !s.flusher {
-		s.halfClose()
+	if c, ok := s.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
 	}
 	return nil
-}
-
-func (s *socket) halfClose() {
-	if c, ok := s.Conn.(interface{ CloseWrite() error }); ok {
-		_ = c.CloseWrite() // it fails if the connection has ended already
-	}
 }
 
 // fail ends the connection, and with it its reader and its flusher. s.mu is held.

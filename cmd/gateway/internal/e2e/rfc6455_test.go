@@ -290,6 +290,7 @@ func (tt wsCase) run(address string) error {
 	if code != tt.code {
 		return fmt.Errorf("closed with %d %q, want %d", code, payload, tt.code)
 	}
+	_, _ = c.Write(wsFrame(fin|closing, "")) // the server waits for it, unless it has ended already
 	if n, err := c.Read(head); err == nil {
 		return fmt.Errorf("%d bytes follow the close frame", n)
 	}
