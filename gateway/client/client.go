@@ -26,7 +26,7 @@ import (
 // Options say where to connect and how.
 type Options struct {
 	URL         string      // ws:// or wss://
-	Subprotocol string      // to ask for: one of wire's; a server that is offered none (""), or knows none, sends readings.v1
+	Subprotocol string      // to ask for: one of wire's; a server that is offered none (""), or knows none, sends readings.v1 or what can be read without one
 	Header      http.Header // of the handshake, besides WebSocket's own
 	TLS         *tls.Config // for wss://; nil trusts the system's roots
 
@@ -40,7 +40,9 @@ type Options struct {
 	Since map[string]uint32 // the last sequence number, by sensor
 	Epoch string
 
-	// Subscribe are topics to subscribe to after each connect, besides what the path gives.
+	// Subscribe are topics to subscribe to after each connect, besides what the path
+	// gives. A server that does not know the subprotocol that it was offered is not
+	// asked.
 	Subscribe []string
 
 	// Handle gets the events, one at a time. While it runs nothing is read, and
@@ -55,6 +57,7 @@ type Client struct {
 	netDial func(ctx context.Context, network, addr string) (net.Conn, error)
 	current atomic.Pointer[link] // the connection, from Connected until it is lost
 	url     *url.URL             // Run's
+	bare    bool                 // Run's: the server chose our subprotocol and did not speak it, so it is not asked for any more
 
 	mu      sync.Mutex
 	numbers sequences // changed by Run only

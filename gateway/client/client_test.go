@@ -349,47 +349,6 @@ func TestHandshakeAnswers(t *testing.T) {
 	}
 }
 
-// A server that knows no subprotocol, as in many a tutorial: its binary messages
-// are readings.v1, its texts are messages.
-func TestServerWithoutSubprotocols(t *testing.T) {
-	bubble(t, Options{URL: "ws://gateway.test/sensors/attic", Subprotocol: "readings.v9"}, func(p *peer) {
-		_ = p.WriteMessage(websocket.BinaryMessage, wire.Failed(wire.NoAck, 5).Append(nil))
-		p.say(map[string]string{"type": "hello"})
-		p.wait()
-	}, func(c *run) {
-		if connected := next[Connected](c); connected.Subprotocol != "" || connected.Hello.Server != "" {
-			t.Errorf("%+v", connected)
-		}
-		if r := next[Records](c); len(r) != 1 || r[0].Name != "attic" || r[0].UnixMilli != 5 {
-			t.Errorf("%+v", r)
-		}
-		if m := next[Message](c); m.Type != "hello" {
-			t.Errorf("%+v", m)
-		}
-	})
-}
-
-func TestTakesNoOtherSubprotocol(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			var upgrader websocket.Upgrader
-			if ws, err := upgrader.Upgrade(w, r, http.Header{"Sec-Websocket-Protocol": {wire.ReadingsV1}}); err != nil {
-				t.Error(err)
-			} else {
-				_ = ws.Close()
-			}
-		})}
-		go func() { _ = server.Serve(p) }()
-		defer server.Close()
-		start(t, Options{Subprotocol: wire.ReadingsV2}, p.dial, func(c *run) {
-			if err := c.end(); err == nil || !strings.Contains(err.Error(), `chose subprotocol "readings.v1"`) {
-				t.Errorf("%v", err)
-			}
-		})
-	})
-}
-
 func TestUnknownSensor(t *testing.T) {
 	bubble(t, Options{URL: "ws://gateway.test/sensors/nope", Subprotocol: wire.ReadingsV2}, func(p *peer) { p.bye(wire.ClosePolicy, wire.CloseReasonEndpoint) }, func(c *run) {
 		var why *ServerError

@@ -38,10 +38,18 @@ func (l *link) receive() (Event, error) {
 	}
 	if err != nil {
 		_ = l.close(code, time.Now().Add(pongTime)) // the error is what matters
-		return nil, err
+		return nil, violation{err}
 	}
 	return event, nil
 }
+
+// violation is the error of a message that the protocol does not have.
+type violation struct{ error }
+
+func (v violation) Unwrap() error { return v.error }
+
+// primary stands for the name of the only sensor where a server does not say it.
+const primary = "primary"
 
 func (l *link) binary(data []byte) (Event, error) {
 	if l.protocol != wire.ReadingsV2 {
@@ -49,7 +57,7 @@ func (l *link) binary(data []byte) (Event, error) {
 		if err != nil {
 			return nil, err
 		}
-		return Records{{Name: cmp.Or(l.only, "primary"), Record: wire.Record{Fault: r.Fault(), Reading: r}}}, nil
+		return Records{{Name: cmp.Or(l.only, primary), Record: wire.Record{Fault: r.Fault(), Reading: r}}}, nil
 	}
 	parsed, err := wire.ParseRecords(data)
 	if err != nil {
@@ -90,6 +98,10 @@ func (l *link) text(data []byte) (Event, error) {
 			return nil, fmt.Errorf("sensor: %w", err)
 		}
 		return Records{r}, nil
+	case e.Type == wire.TypeSensor && l.protocol == "":
+		if r, err := l.parseSensor(e.Payload); err == nil {
+			return Records{r}, nil
+		}
 	}
 	m := Message{Type: e.Type, Payload: e.Payload, Raw: data}
 	if json.Unmarshal(e.ID, &m.ID) != nil {
@@ -98,7 +110,8 @@ func (l *link) text(data []byte) (Event, error) {
 	return m, nil
 }
 
-// parseSensor reads the payload of a readings.json message.
+// parseSensor reads the payload of a readings.json message. Without a subprotocol
+// it may have no sensor and no time: then it is that of the path, and now.
 func (l *link) parseSensor(payload []byte) (Record, error) {
 	var s struct {
 		Sensor     string              `json:"sensor"`
@@ -106,7 +119,7 @@ func (l *link) parseSensor(payload []byte) (Record, error) {
 		Humidity   *float32            `json:"humidity"`
 		Values     map[string]*float32 `json:"values"` // instead of these two
 		Fault      string              `json:"fault"`
-		TS         float64             `json:"ts"`
+		TS         *float64            `json:"ts"`
 		Seq        uint32              `json:"seq"`
 		Historical bool                `json:"historical"`
 		Conflated  bool                `json:"conflated"`
@@ -114,7 +127,17 @@ func (l *link) parseSensor(payload []byte) (Record, error) {
 	if err := json.Unmarshal(payload, &s); err != nil {
 		return Record{}, err
 	}
+	at := time.Now().UnixMilli()
+	switch {
+	case s.TS != nil:
+		at = int64(math.Round(*s.TS * 1000))
+	case l.protocol != "":
+		return Record{}, errors.New("no ts")
+	}
 	r := Record{Name: s.Sensor}
+	if s.Sensor == "" && l.protocol == "" {
+		r.Name = cmp.Or(l.only, primary)
+	}
 	r.Seq = s.Seq
 	if s.Historical {
 		r.Flags |= wire.Historical
@@ -122,7 +145,6 @@ func (l *link) parseSensor(payload []byte) (Record, error) {
 	if s.Conflated {
 		r.Flags |= wire.Conflated
 	}
-	at := int64(math.Round(s.TS * 1000))
 	switch {
 	case s.Fault != "":
 		r.Fault = faultNamed(s.Fault)

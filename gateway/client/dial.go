@@ -38,14 +38,47 @@ type finalError struct{ error }
 
 func (e finalError) Unwrap() error { return e.error }
 
-// dial opens the socket and does the handshake, until deadline.
+// SchemeError says that the URL is ws:// and the server speaks TLS, or that it is
+// wss:// and the server does not. Another try would not change it.
+type SchemeError struct {
+	URL string // that would do
+	Err error
+}
+
+func (e *SchemeError) Unwrap() error { return e.Err }
+
+func (e *SchemeError) Error() string {
+	speaks := "does not speak TLS"
+	if strings.HasPrefix(e.URL, "wss:") {
+		speaks = "speaks TLS"
+	}
+	return fmt.Sprintf("the server %s: write %s (%v)", speaks, e.URL, e.Err)
+}
+
+// dial opens the socket and does the handshake, until deadline. A server that
+// refuses the subprotocol is asked again without one.
 func (c *Client) dial(ctx context.Context, deadline time.Time) (*websocket.Conn, error) {
+	if c.bare || c.o.Subprotocol == "" {
+		return c.handshake(ctx, deadline, nil)
+	}
+	ws, err := c.handshake(ctx, deadline, []string{c.o.Subprotocol})
+	var refused *ServerError
+	if errors.As(err, &refused) && refused.Code == http.StatusBadRequest {
+		if bare, failed := c.handshake(ctx, deadline, nil); failed == nil {
+			return bare, nil
+		}
+	}
+	return ws, err
+}
+
+func (c *Client) handshake(ctx context.Context, deadline time.Time, subprotocols []string) (*websocket.Conn, error) {
 	opening, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	stop := func() bool { return true }
 	dialer := websocket.Dialer{
 		Proxy:           http.ProxyFromEnvironment,
 		TLSClientConfig: c.o.TLS,
+		Subprotocols:    subprotocols,
 		// gorilla sees to the deadline, but a cancelled context does not interrupt
 		// its handshake.
 		NetDialContext: func(opening context.Context, network, addr string) (net.Conn, error) {
@@ -56,18 +89,16 @@ func (c *Client) dial(ctx context.Context, deadline time.Time) (*websocket.Conn,
 			return conn, err
 		},
 	}
-	if c.o.Subprotocol != "" {
-		dialer.Subprotocols = []string{c.o.Subprotocol}
-	}
 	ws, answer, err := dialer.DialContext(opening, c.o.URL, c.o.Header)
 	undisturbed := stop()
 	switch {
 	case err != nil && answer != nil:
-		return nil, refusal(answer, err)
+		return nil, c.refusal(answer, err)
 	case err != nil:
-		err = fmt.Errorf("connect to %s: %w", c.url.Host, err)
+		err = fmt.Errorf("connect to %s: %w", c.url.Host, c.otherScheme(err))
+		var scheme *SchemeError
 		var certificate *tls.CertificateVerificationError
-		if errors.As(err, &certificate) {
+		if errors.As(err, &certificate) || errors.As(err, &scheme) {
 			return nil, finalError{err}
 		}
 		return nil, err
@@ -83,17 +114,41 @@ func (c *Client) dial(ctx context.Context, deadline time.Time) (*websocket.Conn,
 
 // refusal is the error for a handshake that was answered, but not with 101 as
 // RFC 6455 has it.
-func refusal(answer *http.Response, err error) error {
+func (c *Client) refusal(answer *http.Response, err error) error {
 	if answer.StatusCode == http.StatusSwitchingProtocols {
 		return fmt.Errorf("handshake: %w", err)
 	}
 	body, _ := io.ReadAll(answer.Body) // gorilla has read it, and a kilobyte at most
 	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
 	refused := &ServerError{Code: answer.StatusCode, Reason: line}
-	if refused.Code == http.StatusUnauthorized || refused.Code == http.StatusForbidden {
+	switch {
+	case refused.Code == http.StatusUnauthorized || refused.Code == http.StatusForbidden:
 		return finalError{refused}
+	case refused.Code == http.StatusBadRequest && c.url.Scheme == "ws" && strings.Contains(string(body), "HTTPS"):
+		return finalError{&SchemeError{c.withScheme("wss"), refused}} // as Go, nginx and Apache say it
 	}
 	return refused
+}
+
+// otherScheme explains an error of a connection whose server speaks TLS when we do
+// not, or the other way round.
+func (c *Client) otherScheme(err error) error {
+	var plain tls.RecordHeaderError
+	switch {
+	case c.url.Scheme == "wss" && errors.As(err, &plain):
+		return &SchemeError{c.withScheme("ws"), err}
+	case c.url.Scheme == "ws" && strings.Contains(err.Error(), "malformed HTTP response \"\\x15\\x03"): // a TLS alert, RFC 8446, section 5.1
+		return &SchemeError{c.withScheme("wss"), err}
+	case c.url.Scheme == "ws" && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)):
+		return fmt.Errorf("%w (if it speaks TLS, write %s)", err, c.withScheme("wss"))
+	}
+	return err
+}
+
+func (c *Client) withScheme(scheme string) string {
+	u := *c.url
+	u.Scheme = scheme
+	return u.String()
 }
 
 var retryForm = regexp.MustCompile(`\bretry_ms=(\d{1,9})\b`)

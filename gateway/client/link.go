@@ -28,6 +28,7 @@ type link struct {
 	ws       *websocket.Conn
 	protocol string
 	hasHello bool   // the first message is hello
+	stranger bool   // the server does not know the subprotocol that it was offered: it gets nothing but what the user sends
 	only     string // the sensor's name where there is but one, else ""
 
 	// The reader's.
@@ -52,6 +53,7 @@ func (c *Client) serve(ctx context.Context, ws *websocket.Conn, deadline time.Ti
 		ws: ws, protocol: ws.Subprotocol(),
 		only:     sensorOf(c.url.Path),
 		hasHello: numbered(ws.Subprotocol()),
+		stranger: ws.Subprotocol() == "" && c.o.Subprotocol != "",
 		done:     make(chan struct{}), waiting: map[string]chan<- Message{},
 	}
 	ws.SetReadLimit(readLimit)
@@ -66,7 +68,7 @@ func (c *Client) serve(ctx context.Context, ws *websocket.Conn, deadline time.Ti
 	helpers.Go(func() { l.leave(ctx, c.o.CloseTimeout) })
 
 	err := c.begin(l, deadline)
-	if err == nil && c.o.PingEvery > 0 {
+	if err == nil && c.o.PingEvery > 0 && !l.stranger {
 		helpers.Go(func() { l.keepPinging(c.o.PingEvery) })
 	}
 	for err == nil {
@@ -96,12 +98,15 @@ func (c *Client) begin(l *link, deadline time.Time) error {
 		_ = l.ws.SetReadDeadline(deadline) // fails on a closed socket only, as reading will
 		event, err := l.receive()
 		if err != nil {
+			var wrong violation
+			c.bare = errors.As(err, &wrong)
 			return fmt.Errorf("waiting for hello: %w", err)
 		}
 		var ok bool
 		if connected, ok = event.(Connected); !ok {
+			c.bare = true
 			_ = l.close(wire.CloseProtocolError, time.Now().Add(pongTime)) // as in receive
-			return errors.New("the server's first message is not hello")
+			return fmt.Errorf("the server chose %s, but its first message is not hello", l.protocol)
 		}
 		l.heard = true
 		for i := range connected.Hello.Sensors {
@@ -121,6 +126,9 @@ func (c *Client) begin(l *link, deadline time.Time) error {
 		}
 	}
 	for _, topic := range c.o.Subscribe {
+		if l.stranger {
+			break
+		}
 		if err := l.send(envelope{Type: wire.TypeSubscribe, Payload: map[string]string{"topic": topic}}); err != nil {
 			return err
 		}

@@ -87,11 +87,16 @@ func (m Message) err() error {
 // answer hands a message to the request that it answers, and returns the round
 // trip if it answers the last ping.
 func (l *link) answer(m Message) (took time.Duration, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m.ID == "" && l.protocol == "" && len(l.waiting) == 1 && (m.Type == wire.TypeAck || m.Type == wire.TypeError) {
+		for id := range l.waiting { // a server that does not know ids answers in order
+			m.ID = id
+		}
+	}
 	if m.ID == "" {
 		return 0, false
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if to, waits := l.waiting[m.ID]; waits {
 		delete(l.waiting, m.ID) // a second answer has nowhere to go
 		to <- m

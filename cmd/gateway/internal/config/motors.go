@@ -182,7 +182,7 @@ func (s *section) needs(sensors []wire.SensorInfo) (needs []motor.Condition) {
 		case len(sensors) > 0: // none at all is noted already
 			names := sensorNames(sensors)
 			fix := "write " + phrase.OneOf(names)
-			if near := nearest(unknown, names); near != "" {
+			if near := phrase.Nearest(unknown, names); near != "" {
 				fix = fmt.Sprintf("did you mean %q?", near)
 			}
 			s.fault(n, at, "no sensor is named %s (%s)", phrase.Quote(unknown), fix)

@@ -261,7 +261,7 @@ func (s *section) done() {
 			continue
 		}
 		fix := "known: " + strings.Join(s.known, ", ")
-		if near := nearest(key.Value, s.known); near != "" {
+		if near := phrase.Nearest(key.Value, s.known); near != "" {
 			fix = fmt.Sprintf("did you mean %q?", near)
 		}
 		s.problem(key, "unknown key %s%s (%s)", phrase.Quote(key.Value), s.in(), fix)

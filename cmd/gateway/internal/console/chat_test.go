@@ -122,7 +122,7 @@ func TestChatJoinsAgain(t *testing.T) {
 	if err := c.end(); err != nil {
 		t.Error(err)
 	}
-	if got := c.stderr.String(); strings.Count(got, "connected to ") != 2 || !strings.Contains(got, "reconnecting in 1 s") {
+	if got := c.stderr.String(); strings.Count(got, "connected to ") != 2 || !strings.Contains(got, "reconnecting in 0.1 s") {
 		t.Errorf("stderr:\n%s", got)
 	}
 }

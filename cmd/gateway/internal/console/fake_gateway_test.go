@@ -82,6 +82,22 @@ func fakeGateway(t testing.TB, secure bool, endpoint func(*fakePeer)) *httptest.
 	return s
 }
 
+// strangeServer returns the URL of a server that knows no subprotocol.
+func strangeServer(t testing.TB, endpoint func(*websocket.Conn)) string {
+	var upgrader websocket.Upgrader
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer ws.Close()
+		endpoint(ws)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
 func (p *fakePeer) say(v any) {
 	if err := p.WriteJSON(v); err != nil {
 		p.t.Errorf("connection %d: %v", p.n, err)

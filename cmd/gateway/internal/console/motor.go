@@ -4,19 +4,25 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/wire"
 )
 
 const defaultLease = 2 * time.Second
 
+// motorActions are the actions that can be asked for; keepalive is not.
+var motorActions = []string{wire.Start, wire.Set, wire.Stop, wire.Status, wire.EStop, wire.Reset}
+
 // Motor commands the motors of a gateway.
 func Motor(env Env) *cobra.Command {
 	var r remote
 	var f motorFlags
+	var subprotocol subprotocolFlag
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "motor URL ACTION [MOTOR]",
@@ -29,7 +35,11 @@ func Motor(env Env) *cobra.Command {
   stop MOTOR    stops it; "all" stops all
   status [MOTOR]
   estop         stops all motors and keeps them from starting until a reset
-  reset         allows starts again after an estop or a fault`,
+  reset         allows starts again after an estop or a fault
+
+A server that is no gateway may know no subprotocol, no leases and no states. Then a
+motor is stopped by this program, and whether it stops when the connection is lost is
+up to that server.`,
 		Example: "  gateway motor localhost:8765 start motor_1 --speed 0.5 --for 5s\n  gateway motor localhost:8765 estop",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 || len(args) > 3 {
@@ -44,12 +54,16 @@ func Motor(env Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if o.Subprotocol, err = subprotocol.option(); err != nil {
+				return UsageError{err}
+			}
 			p := statePrinter{env.Stdout, asJSON || !env.Terminal}
-			return r.explain(newOperator(payload, p).run(cmd.Context(), o))
+			return r.explain(newOperator(payload, p, env.Stderr).run(cmd.Context(), o))
 		},
 	}
 	r.flags(cmd.Flags())
 	f.flags(cmd)
+	subprotocol.flag(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "show states as JSON, one a line, as when the output is no terminal")
 	return cmd
 }
@@ -90,6 +104,12 @@ func (f *motorFlags) payload(args []string) (motorPayload, error) {
 		p.Target = args[1]
 	} else if p.Action == wire.Status {
 		p.Target = wire.All
+	}
+	if !slices.Contains(motorActions, p.Action) && p.Action != wire.Keepalive {
+		if near := phrase.Nearest(p.Action, motorActions); near != "" {
+			return p, fmt.Errorf("unknown action %s: did you mean %q?", phrase.Quote(p.Action), near)
+		}
+		return p, fmt.Errorf("unknown action %s: write %s", phrase.Quote(p.Action), phrase.OneOf(motorActions))
 	}
 	if p.Action == wire.Keepalive {
 		return p, errors.New("keepalive needs the connection that started the motor: start does it by itself")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"time"
 
@@ -21,6 +22,9 @@ const answerWithin = 5 * time.Second
 type operator struct {
 	command motorPayload
 	out     statePrinter
+	notes   io.Writer
+	asked   string // the subprotocol
+	mute    bool   // the server chose none, and sends no states unasked; valid once up is closed
 	client  *client.Client
 	up      chan struct{} // closed when commands can be sent
 	started bool          // our start was acknowledged; only handle uses it
@@ -38,8 +42,8 @@ type update struct {
 	err   error
 }
 
-func newOperator(command motorPayload, out statePrinter) *operator {
-	o := &operator{command: command, out: out, up: make(chan struct{}), updates: make(chan update, 16)}
+func newOperator(command motorPayload, out statePrinter, notes io.Writer) *operator {
+	o := &operator{command: command, out: out, notes: notes, up: make(chan struct{}), updates: make(chan update, 16)}
 	wanted, ignore := context.WithCancel(context.Background())
 	o.ignored, o.ignore = wanted.Done(), ignore
 	return o
@@ -50,8 +54,8 @@ func newOperator(command motorPayload, out statePrinter) *operator {
 func (o *operator) run(ctx context.Context, opts client.Options) error {
 	// After the end of ctx, the connection is still needed for the stop.
 	online, leave := context.WithCancel(context.WithoutCancel(ctx))
-	opts.Subprotocol = wire.ReadingsV2
-	if o.command.Action == wire.Start {
+	o.asked = opts.Subprotocol
+	if o.command.Action == wire.Start && o.asked != "" {
 		opts.Subscribe = []string{wire.TopicMotors}
 	}
 	opts.Handle = func(e client.Event) { o.handle(online, e) }
@@ -94,6 +98,10 @@ func (o *operator) execute(ctx context.Context) error {
 func (o *operator) handle(online context.Context, e client.Event) {
 	switch e := e.(type) {
 	case client.Connected:
+		if note := subprotocolNote(o.asked, e.Subprotocol); note != "" {
+			fmt.Fprintln(o.notes, note)
+		}
+		o.mute = e.Subprotocol == ""
 		close(o.up)
 	case client.Disconnected:
 		err := e.Err
@@ -137,16 +145,20 @@ func (o *operator) message(m client.Message) (u update, ok bool) {
 }
 
 // follow keeps the lease alive and shows each new state of the motor until it
-// stops. The last state that was shown may come once more, when it is broadcast.
+// stops. Where states do not come unasked, it stops the motor when its time is up. The last state that was shown may come once more, when it is broadcast.
 func (o *operator) follow(ctx context.Context, shown *wire.MotorState) error {
 	var keepalive, overdue <-chan time.Time
-	if o.command.LeaseMS != nil {
+	if o.command.LeaseMS != nil && (shown != nil || !o.mute) { // who has no states has no leases
 		tick := time.NewTicker(time.Duration(*o.command.LeaseMS) * time.Millisecond / 3)
 		defer tick.Stop()
 		keepalive = tick.C
 	}
 	if o.command.RunMS != nil {
-		late := time.NewTimer(time.Duration(*o.command.RunMS)*time.Millisecond + answerWithin)
+		wait := time.Duration(*o.command.RunMS) * time.Millisecond
+		if !o.mute {
+			wait += answerWithin
+		}
+		late := time.NewTimer(wait)
 		defer late.Stop()
 		overdue = late.C
 	}
@@ -161,6 +173,9 @@ func (o *operator) follow(ctx context.Context, shown *wire.MotorState) error {
 				return fmt.Errorf("keepalive: %w", err)
 			}
 		case <-overdue:
+			if o.mute {
+				return o.stop(ctx)
+			}
 			return fmt.Errorf("the gateway does not say that %s has stopped", o.command.Target)
 		case u := <-o.updates:
 			if shown != nil && u.err == nil && same(*shown, u.state) {
@@ -233,8 +248,11 @@ func (o *operator) do(ctx context.Context, p motorPayload) (ack wire.Ack, err er
 }
 
 func (o *operator) show(ack wire.Ack) error {
-	if ack.State != nil {
+	switch {
+	case ack.State != nil:
 		return o.out.print(*ack.State)
+	case ack.Motors != nil:
+		return o.out.print(ack.Motors...)
 	}
-	return o.out.print(ack.Motors...)
+	return o.out.acknowledged(ack)
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"sensorgateway/wire"
 )
 
@@ -111,6 +113,50 @@ func TestMotorOnce(t *testing.T) {
 		if got, want := c.stdout.String(), stateLines(t, tt.states...); got != want {
 			t.Errorf("%v: got\n%swant\n%s", tt.args, got, want)
 		}
+	}
+}
+
+// A server that knows no subprotocol, no ids, no leases and no states, as in many a
+// tutorial: what it acknowledges is shown, and the time of --for is seen to here.
+func TestMotorOfStrangeServer(t *testing.T) {
+	received := make(chan string, 16)
+	s := strangeServer(t, func(ws *websocket.Conn) {
+		for {
+			var e envelope
+			var cmd wire.Command
+			if _, text, err := ws.ReadMessage(); err != nil {
+				return
+			} else if json.Unmarshal(text, &e) != nil || e.Type != "command" {
+				t.Errorf("%s", text)
+			} else if cmd, err = wire.ParseCommand(e.Payload); err != nil {
+				t.Error(err)
+			}
+			received <- cmd.Action + " " + cmd.Target
+			_ = ws.WriteJSON(map[string]any{"type": "ack", "payload": map[string]any{"action": cmd.Action, "target": cmd.Target, "status": "ok"}})
+		}
+	})
+	c := startClient(t, Motor, nil, s, "start", "motor_1", "--for", "20ms", "--lease", "100ms")
+	if err := c.end(); err != nil {
+		t.Error(err)
+	}
+	if got := <-received + ", " + <-received; got != "start motor_1, stop motor_1" || len(received) > 0 {
+		t.Errorf("%s, and %d more", got, len(received))
+	}
+	const acks = `{"action":"start","target":"motor_1","status":"ok"}` + "\n" + `{"action":"stop","target":"motor_1","status":"ok"}` + "\n"
+	if got := c.stdout.String(); got != acks {
+		t.Errorf("got\n%swant\n%s", got, acks)
+	}
+	if got := c.stderr.String(); !strings.HasPrefix(got, "the server does not know the subprotocol readings.v2: ") {
+		t.Errorf("%q", got)
+	}
+	c = startClient(t, Motor, nil, s, "start", "motor_1") // until Ctrl-C
+	c.stdout.await(t, "start")
+	c.interrupt()
+	if err := c.end(); err != nil {
+		t.Error(err)
+	}
+	if got := <-received + ", " + <-received; got != "start motor_1, stop motor_1" {
+		t.Error(got)
 	}
 }
 

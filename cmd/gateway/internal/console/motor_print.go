@@ -17,13 +17,29 @@ type statePrinter struct {
 }
 
 func (p statePrinter) print(states ...wire.MotorState) error {
-	var b strings.Builder
+	var lines []string
 	for _, s := range states {
-		if !p.json {
-			b.WriteString(describeMotor(s) + "\n")
-			continue
+		if p.json {
+			lines = append(lines, string(phrase.EscapeJSON(wire.JSON(s))))
+		} else {
+			lines = append(lines, describeMotor(s))
 		}
-		b.Write(append(phrase.EscapeJSON(wire.JSON(s)), '\n'))
+	}
+	return p.write(lines...)
+}
+
+// acknowledged shows an acknowledgement that has no state.
+func (p statePrinter) acknowledged(ack wire.Ack) error {
+	if p.json {
+		return p.write(string(phrase.EscapeJSON(wire.JSON(ack))))
+	}
+	return p.write(printable(fmt.Sprintf("%v: %s %s", ack.Target, ack.Action, ack.Status)))
+}
+
+func (p statePrinter) write(lines ...string) error {
+	var b strings.Builder
+	for _, line := range lines {
+		b.WriteString(line + "\n")
 	}
 	if _, err := io.WriteString(p.w, b.String()); err != nil {
 		return fmt.Errorf("standard output: %w", err)

@@ -47,7 +47,10 @@ func TestMotorPayload(t *testing.T) {
 		{"set motor_1 --lease 5s", "go with start"},
 		{"reset motor_1", "for all motors"},
 		{"keepalive motor_1", "start does it"},
-		{"dance motor_1", "Unknown command"},
+		{"dance motor_1", `unknown action "dance": write start, set, stop, status, estop or reset`},
+		{"strat motor_1", `unknown action "strat": did you mean "start"?`},
+		{"e-stop", `did you mean "estop"?`},
+		{"statsu", `did you mean "status"?`},
 	} {
 		if got, err := parseMotor(t, tt.args); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %s, %v, want %q", tt.args, got, err, tt.want)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/client"
+	"sensorgateway/wire"
 )
 
 const defaultPort = "8765" // of a gateway without TLS
@@ -73,14 +75,69 @@ func (r *remote) options(address string) (client.Options, error) {
 // explain makes an error of the client fit for a terminal, and adds the fix if
 // there is one.
 func (r *remote) explain(err error) error {
-	var unknown x509.UnknownAuthorityError
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &unknown):
-		err = fmt.Errorf("%w (name the one to trust with --ca FILE)", err)
+	}
+	if fix := certificateFix(err); fix != "" {
+		err = fmt.Errorf("%w (%s)", err, fix)
 	}
 	return shownError{err}
+}
+
+// certificateFix is what helps if a certificate was not accepted, "" if that is not
+// what err is about.
+func certificateFix(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var other x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &unknown):
+		return "name the one to trust with --ca FILE"
+	case errors.As(err, &other):
+		names := slices.Clone(other.Certificate.DNSNames)
+		for _, ip := range other.Certificate.IPAddresses {
+			names = append(names, ip.String())
+		}
+		if len(names) > 0 {
+			return fmt.Sprintf("connect to %s, or give the server a certificate for %s: gateway cert --host %[2]s", phrase.OneOf(names), other.Host)
+		}
+		// RFC 9525, section 2: the common name is no name of a server any more.
+		return fmt.Sprintf("the certificate names its server in the common name only, %s, which clients no longer read; give the server one with subject alternative names: gateway cert --host %s",
+			phrase.Quote(other.Certificate.Subject.CommonName), other.Host)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "renew it, or set the clock of this machine: it is " + time.Now().UTC().Format(time.RFC3339)
+	}
+	return ""
+}
+
+// subprotocolFlag is what a command asks the server to speak.
+type subprotocolFlag struct{ name string }
+
+const noSubprotocol = "none"
+
+func (s *subprotocolFlag) flag(f *pflag.FlagSet) {
+	f.StringVar(&s.name, "subprotocol", wire.ReadingsV2, "to ask for: readings.v2, readings.json, readings.v1 or none; a server that knows none is understood too, if it sends readings.v1 or JSON")
+}
+
+// option is the flag's value as the client takes it.
+func (s *subprotocolFlag) option() (string, error) {
+	choice := []string{wire.ReadingsV2, wire.ReadingsJSON, wire.ReadingsV1, noSubprotocol}
+	switch {
+	case s.name == "" || s.name == noSubprotocol:
+		return "", nil
+	case slices.Contains(choice, s.name):
+		return s.name, nil
+	}
+	return "", fmt.Errorf("--subprotocol %s: it is %s", phrase.Quote(s.name), phrase.OneOf(choice))
+}
+
+// subprotocolNote says how a server is understood that did not choose the
+// subprotocol that it was offered; "" if it did.
+func subprotocolNote(asked, chosen string) string {
+	if chosen != "" || asked == "" || asked == wire.ReadingsV1 {
+		return ""
+	}
+	return fmt.Sprintf("the server does not know the subprotocol %s: what it sends is read as %s", asked, wire.ReadingsV1)
 }
 
 // shownError is an error that may have text from the network in it.
@@ -152,12 +209,15 @@ func oneURL(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// countdown is d for people, in whole seconds and never too little.
+// countdown is d for people, never too little: in tenths of a second, and from a
+// minute on in seconds.
 func countdown(d time.Duration) string {
-	s := int64((max(d, 0) + time.Second - 1) / time.Second)
+	const tenth = 100 * time.Millisecond
+	if tenths := (max(d, 0) + tenth - 1) / tenth; tenths < 600 {
+		return fmt.Sprintf("%d.%d s", tenths/10, tenths%10)
+	}
+	s := int64((d + time.Second - 1) / time.Second)
 	switch {
-	case s < 60:
-		return fmt.Sprintf("%d s", s)
 	case s%60 == 0:
 		return fmt.Sprintf("%d min", s/60)
 	}

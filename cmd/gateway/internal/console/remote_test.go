@@ -1,10 +1,20 @@
 package console
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
+	"math/big"
+	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +123,67 @@ func TestWatchTLS(t *testing.T) {
 	}
 }
 
+// A certificate that is not accepted is explained with the fix, as are the wrong
+// scheme either way.
+func TestExplainCertificates(t *testing.T) {
+	var r remote
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{x509.HostnameError{Certificate: &x509.Certificate{Subject: pkix.Name{CommonName: "pi\x1b.local"}}, Host: "pi.local"},
+			`common name only, "pi\x1b.local", which clients no longer read; give the server one with subject alternative names: gateway cert --host pi.local)`},
+		{x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"pi.local", "pi"}, IPAddresses: []net.IP{net.IPv4(192, 0, 2, 7)}}, Host: "localhost"},
+			"(connect to pi.local, pi or 192.0.2.7, or give the server a certificate for localhost: gateway cert --host localhost)"},
+		{x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}, "set the clock of this machine"},
+		{x509.UnknownAuthorityError{}, "--ca FILE"},
+	} {
+		err := r.explain(fmt.Errorf("connect: %w", tt.err))
+		if !strings.Contains(err.Error(), tt.want) || !errors.As(err, reflect.New(reflect.TypeOf(tt.err)).Interface()) {
+			t.Errorf("%v, want %q", err, tt.want)
+		}
+	}
+}
+
+// The real thing: certificates as people have them.
+func TestCommonNameOnly(t *testing.T) {
+	s := fakeGateway(t, true, func(p *fakePeer) { p.wait() })
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.TLS.Certificates = []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = startClient(t, Watch, nil, strings.Replace(s.URL, "127.0.0.1", "localhost", 1), "--ca", ca).end()
+	if err == nil || !strings.Contains(err.Error(), "subject alternative names: gateway cert --host localhost") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestWrongScheme(t *testing.T) {
+	plain, secure := fakeGateway(t, false, func(p *fakePeer) { p.wait() }), fakeGateway(t, true, func(p *fakePeer) { p.wait() })
+	for url, want := range map[string]string{
+		strings.Replace(plain.URL, "http:", "wss:", 1):  strings.Replace(plain.URL, "http:", "ws:", 1),
+		strings.Replace(secure.URL, "https:", "ws:", 1): strings.Replace(secure.URL, "https:", "wss:", 1),
+	} {
+		for name, run := range map[string]*clientCommand{
+			"watch": startClient(t, Watch, nil, url), "motor": startClient(t, Motor, nil, url, "status"), "chat": startClient(t, Chat, strings.NewReader(""), url),
+		} {
+			if err := run.end(); err == nil || !strings.Contains(err.Error(), ": write "+want+"/") {
+				t.Errorf("%s %s: %v, want %s", name, url, err, want)
+			}
+		}
+	}
+}
+
 func TestPrintable(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain, ünïcode, 漢字, 👍🏽":   "plain, ünïcode, 漢字, 👍🏽",
@@ -144,8 +215,8 @@ func FuzzPrintable(f *testing.F) {
 
 func TestCountdown(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Second: "0 s", 0: "0 s", 1: "1 s", 3999 * time.Millisecond: "4 s", 59 * time.Second: "59 s",
-		time.Minute: "1 min", 5 * time.Minute: "5 min", 299 * time.Second: "4 min 59 s",
+		-time.Second: "0.0 s", 0: "0.0 s", 1: "0.1 s", 3200 * time.Millisecond: "3.2 s", 3201 * time.Millisecond: "3.3 s", 59 * time.Second: "59.0 s",
+		59901 * time.Millisecond: "1 min", time.Minute: "1 min", 5 * time.Minute: "5 min", 299 * time.Second: "4 min 59 s",
 	} {
 		if got := countdown(d); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)

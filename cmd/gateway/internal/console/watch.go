@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/client"
 	"sensorgateway/wire"
 )
@@ -25,26 +23,25 @@ const (
 // Watch shows the readings of a gateway.
 func Watch(env Env) *cobra.Command {
 	var r remote
-	var protocol string
+	var subprotocol subprotocolFlag
 	cmd := &cobra.Command{
 		Use:   "watch URL",
 		Short: "Show the readings of a gateway as they come",
 		Long: "Shows the readings of a gateway: a live table on a terminal, else one JSON object a line.\n" +
 			"The URL may end with /sensors/NAME. A connection that is lost is made again, and what was missed\n" +
 			"meanwhile is recovered as far as the gateway has kept it: those lines have \"historical\":true. The first\n" +
-			"line after a loss says how many readings of its sensor are gone: \"lost\":N.",
+			"line after a loss says how many readings of its sensor are gone: \"lost\":N. A server that is no gateway and\n" +
+			"knows no subprotocol is understood too, if it sends readings.v1 or readings as JSON.",
 		Example: "  gateway watch localhost:8765\n  gateway watch wss://pi.local:8443/sensors/indoor --ca ca.pem | jq .temp",
 		Args:    oneURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			protocols := []string{wire.ReadingsV1, wire.ReadingsV2, wire.ReadingsJSON, ""}
-			if !slices.Contains(protocols, protocol) {
-				return UsageError{fmt.Errorf("--subprotocol %s: it is one of %s", phrase.Quote(protocol), strings.Join(protocols[:3], ", "))}
-			}
 			o, err := r.options(args[0])
 			if err != nil {
 				return err
 			}
-			o.Subprotocol = protocol
+			if o.Subprotocol, err = subprotocol.option(); err != nil {
+				return UsageError{err}
+			}
 			if env.Terminal && env.Getenv("TERM") != "dumb" {
 				o.PingEvery = measureEvery
 				err = watchTable(cmd.Context(), o, env.Stdout, env.Getenv("NO_COLOR") == "")
@@ -55,14 +52,14 @@ func Watch(env Env) *cobra.Command {
 		},
 	}
 	r.flags(cmd.Flags())
-	cmd.Flags().StringVar(&protocol, "subprotocol", wire.ReadingsV2, "to speak: readings.v2, readings.json or readings.v1")
+	subprotocol.flag(cmd.Flags())
 	return cmd
 }
 
 // watchTable draws a table on a terminal, again and again, until ctx ends.
 func watchTable(ctx context.Context, o client.Options, terminal io.Writer, colour bool) error {
 	var mu sync.Mutex
-	b := board{url: o.URL, flagged: o.Subprotocol == wire.ReadingsV2}
+	b := board{url: o.URL, asked: o.Subprotocol, flagged: o.Subprotocol == wire.ReadingsV2}
 	o.Handle = func(e client.Event) {
 		mu.Lock()
 		defer mu.Unlock()

@@ -10,7 +10,9 @@ import (
 // board is what the table shows: the connection, and the newest of each sensor.
 type board struct {
 	url       string
-	flagged   bool // the records have flags
+	asked     string // the subprotocol
+	note      string // about that which the server chose
+	flagged   bool   // the records have flags
 	connected bool
 	lost      *client.Disconnected // nil before the first time
 	retryAt   time.Time
@@ -38,6 +40,7 @@ func (b *board) apply(e client.Event, now time.Time) {
 	switch e := e.(type) {
 	case client.Connected:
 		b.connected = true
+		b.note = subprotocolNote(b.asked, e.Subprotocol)
 		b.simulated = e.Hello.Simulated
 		b.unsynced = e.Hello.Server != "" && !e.Hello.ClockSynced
 		for _, s := range e.Hello.Sensors {

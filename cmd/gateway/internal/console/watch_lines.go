@@ -48,8 +48,10 @@ func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer)
 		if line := connectionLine(o.URL, e); line != "" {
 			fmt.Fprintln(stderr, line)
 		}
-		if c, ok := e.(client.Connected); ok && c.Subprotocol == "" && o.Subprotocol != "" {
-			fmt.Fprintf(stderr, "the server does not know the subprotocol %s: what it sends is read as %s\n", o.Subprotocol, wire.ReadingsV1)
+		if c, ok := e.(client.Connected); ok {
+			if note := subprotocolNote(o.Subprotocol, c.Subprotocol); note != "" {
+				fmt.Fprintln(stderr, note)
+			}
 		}
 	}
 	if err := client.New(o).Run(ctx); err != nil {

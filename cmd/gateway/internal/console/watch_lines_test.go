@@ -3,8 +3,6 @@ package console
 import (
 	"errors"
 	"math"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -102,7 +100,7 @@ func TestWatchPiped(t *testing.T) {
 	}
 	url := strings.Replace(s.URL, "http", "ws", 1) + "/"
 	connected := "connected to " + url + ": gateway 1.2.3, 2 sensors, SIMULATED\n"
-	want := connected + `closed by the server: 1012 "Service restart; retry_ms=1"; reconnecting in 1 s` + "\n" + connected +
+	want := connected + `closed by the server: 1012 "Service restart; retry_ms=1"; reconnecting in 0.1 s` + "\n" + connected +
 		"not all that was missed is kept; gone, at most: indoor 2\nrecovered: indoor 2; lost: indoor 2\n"
 	if got := c.stderr.String(); got != want {
 		t.Errorf("stderr:\n%swant\n%s", got, want)
@@ -123,20 +121,14 @@ func TestWatchV1(t *testing.T) {
 
 // A server that knows no subprotocol is told of, and read.
 func TestWatchWithoutSubprotocols(t *testing.T) {
-	var upgrader websocket.Upgrader
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ws, err := upgrader.Upgrade(w, r, nil)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer ws.Close()
+	url := strangeServer(t, func(ws *websocket.Conn) {
 		_ = ws.WriteMessage(websocket.BinaryMessage, wire.Reading{Values: [2]float32{1, 2}, UnixMilli: 1500}.Append(nil))
+		_ = ws.WriteMessage(websocket.TextMessage, []byte(`{"type":"sensor","payload":{"temp":42.5,"unit":"C","ts":2}}`))
 		_, _, _ = ws.ReadMessage() // until the client leaves
-	}))
-	t.Cleanup(s.Close)
-	c := startClient(t, Watch, nil, s.URL)
-	c.stdout.await(t, `{"sensor":"primary","temp":1,"humidity":2,"ts":1.5,"seq":null,"fault":null,"flags":0}`+"\n")
+	})
+	c := startClient(t, Watch, nil, url)
+	c.stdout.await(t, `{"sensor":"primary","temp":1,"humidity":2,"ts":1.5,"seq":null,"fault":null,"flags":0}`+"\n"+
+		`{"sensor":"primary","temp":42.5,"humidity":null,"ts":2,"seq":null,"fault":null,"flags":0}`+"\n")
 	c.stderr.await(t, "the server does not know the subprotocol readings.v2: what it sends is read as readings.v1\n")
 }
 

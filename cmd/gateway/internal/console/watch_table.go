@@ -98,6 +98,9 @@ func (b *board) status(now time.Time, colour bool) string {
 	if b.unsynced {
 		parts = append(parts, cell{"clock not synchronised", yellow})
 	}
+	if b.note != "" {
+		parts = append(parts, cell{b.note, yellow})
+	}
 	if b.anew {
 		parts = append(parts, cell{"another epoch: what was lost before it is not counted", yellow})
 	}

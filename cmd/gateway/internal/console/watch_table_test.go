@@ -125,7 +125,7 @@ odd               –         –        –  3.50 m/�s       –  5.0 ms  goo
 		{"the connection is lost", []step{
 			{0, watchHello}, {0, client.Records{reading("indoor", 21.5, 45)}}, {1 * s, client.RoundTrip(ms)}, {2 * s, lost},
 		}, 2500 * ms, `
-ws://pi:8765/  reconnecting in 4 s  connection �[2Jlost  SIMULATED
+ws://pi:8765/  reconnecting in 3.5 s  connection �[2Jlost  SIMULATED
 
 sensor   temperature  humidity  rate/s     age  quality          recovered  lost
 indoor      21.50 °C    45.0 %     0.0   2.5 s  stale                    0     0
@@ -164,6 +164,20 @@ outdoor            –         –       –       –  –                     
 				t.Errorf("colours change the text:\n%s", coloured)
 			}
 		})
+	}
+}
+
+// The table says how a server is understood that does not speak what it was asked to.
+func TestTableNote(t *testing.T) {
+	b := board{url: "ws://pi:8765/", asked: wire.ReadingsV2}
+	for chosen, want := range map[string]string{
+		"":              "ws://pi:8765/  connected  the server does not know the subprotocol readings.v2: what it sends is read as readings.v1",
+		wire.ReadingsV2: "ws://pi:8765/  connected",
+	} {
+		b.apply(client.Connected{Subprotocol: chosen}, time.Unix(0, 0))
+		if got := b.table(time.Unix(0, 0), false)[0]; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
 	}
 }
 

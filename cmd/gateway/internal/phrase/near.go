@@ -1,10 +1,10 @@
-package config
+package phrase
 
 import "strings"
 
-// nearest returns the word that the mistaken one was probably meant to be: a few
+// Nearest returns the word that the mistaken one was probably meant to be: a few
 // characters differ (adress), or some are left out (adr). "" is none.
-func nearest(mistaken string, words []string) string {
+func Nearest(mistaken string, words []string) string {
 	mistaken = strings.ReplaceAll(strings.ToLower(mistaken), "-", "_")
 	best, least := "", 0
 	for _, word := range words {
