@@ -58,7 +58,7 @@ type running struct {
 // build makes the parts, from the inside out: the motors' outputs are off before
 // anything else, and what can fail comes before the storage, so that a start that
 // fails uses no numbers. Nothing runs yet.
-func (g *running) build() (err error) {
+func (g *running) build(ctx context.Context) (err error) {
 	g.buildMotors()
 	if err := g.buildCertificates(); err != nil {
 		return err
@@ -72,14 +72,14 @@ func (g *running) build() (err error) {
 	g.clock = g.newClock()
 	g.motors.SetClockSynced(g.clock.Synced)
 	trouble := &storageTrouble{notify: g.notify.Event}
-	g.storage, err = openStorage(storageOptions{
-		cfg: g.cfg, memory: g.memory, changed: trouble.readings, latchChanged: trouble.latch, damaged: g.storageDamaged, evicted: g.historyEvicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
+	g.motors.DoubtEStop()
+	g.storage, err = openStorage(ctx, storageOptions{
+		cfg: g.cfg, memory: g.memory, changed: trouble.readings, latchChanged: trouble.latch, latchRead: g.motors.RestoreEStop,
+		damaged: g.storageDamaged, evicted: g.historyEvicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
 	})
 	if err != nil {
 		return err
 	}
-	g.motors.DoubtEStop()
-	g.motors.RestoreEStop(g.storage.latch.Read())
 	g.motors.SetLatch(g.storage.latch.Set)
 	g.sensors = g.sensorInfos()
 	g.first = newFirsts(len(g.sensors))

@@ -24,7 +24,7 @@ func newSimulation(t *testing.T) *running {
 	}
 	g := &running{cfg: cfg, log: slog.New(slog.NewTextHandler(io.Discard, nil)), simulate: simulate}
 	t.Cleanup(g.close)
-	if err := g.build(); err != nil {
+	if err := g.build(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -51,7 +51,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 		g.announce = func() { g.printReady(stdout, time.Since(begin)) }
 	}
 	defer g.close()
-	if err := g.build(); err != nil {
+	if err := g.build(ctx); err != nil {
 		return err
 	}
 	err = runTasks(ctx, g.tasks(), g.guard)

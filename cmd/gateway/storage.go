@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,6 +41,11 @@ type storage struct {
 	dir     string
 	guard   guard
 	log     *slog.Logger
+
+	claimed chan struct{} // closed when the directory is this gateway's
+	opened  chan struct{} // closed when all is read, or openErr is set
+	openErr error         // another gateway has the directory
+	steps   atomic.Int64  // of opening
 }
 
 // storageOptions is what a storage is opened with.
@@ -48,6 +54,7 @@ type storageOptions struct {
 	memory       string // directory of files in memory, see [state.Options]
 	changed      func(error)
 	latchChanged func(error)
+	latchRead    func(by string, at time.Time) // who had latched the e-stop before the restart
 	damaged      func(history.Damage)
 	evicted      func(history.Eviction)
 	newEpoch     func(epoch string, next []uint32)
@@ -55,15 +62,13 @@ type storageOptions struct {
 	log          *slog.Logger
 }
 
-// openStorage fails only if another gateway uses the directory. Whatever else is
-// wrong with the disk, there is a storage, and live readings go on.
-func openStorage(o storageOptions) (*storage, error) {
+// newStorage returns a storage that does not use the disk yet.
+func newStorage(o storageOptions) (*storage, error) {
 	dir := o.cfg.State
-	lock, err := state.Claim(dir)
-	if err != nil {
-		return nil, err
+	s := &storage{
+		latch: state.NewLatch(dir, o.latchChanged, o.log), dir: dir, guard: o.guard, log: o.log,
+		claimed: make(chan struct{}), opened: make(chan struct{}),
 	}
-	s := &storage{latch: state.NewLatch(dir, o.latchChanged, o.log), dir: dir, guard: o.guard, log: o.log}
 	stored := history.Options{
 		MaxBytes: o.cfg.History.Size, MaxAge: o.cfg.History.Age, Boot: machine.BootID(), Log: o.log,
 		Changed: o.changed, Damaged: o.damaged, Evicted: o.evicted,
@@ -78,32 +83,28 @@ func openStorage(o storageOptions) (*storage, error) {
 	} else {
 		stored.Dir = filepath.Join(dir, logDir)
 	}
-	log, err := history.Open(stored)
+	log, err := history.New(stored)
 	if err != nil {
 		return nil, err
 	}
 	s.history = &storedReadings{Log: log, inMemory: dir == "", latch: s.latch}
-	s.state = state.Open(state.Options{
-		Dir: dir, Lock: lock, Sensors: sensors, Numbers: s.history, Memory: o.memory, Boot: machine.BootID(), NewEpoch: o.newEpoch, Log: o.log,
+	s.state = state.New(state.Options{
+		Dir: dir, Sensors: sensors, Numbers: s.history, Memory: o.memory, Boot: machine.BootID(), NewEpoch: o.newEpoch, Log: o.log,
 	})
-	s.history.Begin(s.state.Epoch(), s.state.First())
 	return s, nil
 }
 
 // run writes until ctx ends, and then, after the last tick, what is left. It does
-// not wait longer than diskTime for that: a disk can hang.
+// not wait longer than diskTime for that: a disk can hang. An error means that the
+// directory is another gateway's.
 func (s *storage) run(ctx context.Context) error {
 	closed := make(chan error, 1) // nobody may be there to receive
-	go func() {
-		var writers errgroup.Group
-		for _, run := range []func(context.Context) error{s.history.Run, s.state.Run, s.latch.Run} {
-			writers.Go(func() error { return s.guard(run)(ctx) })
-		}
-		err := writers.Wait()
-		s.latch.Close()
-		closed <- errors.Join(err, s.history.Close(), s.state.Close()) // the lock last
-	}()
-	<-ctx.Done()
+	go func() { closed <- s.write(ctx) }()
+	select {
+	case <-ctx.Done():
+	case err := <-closed:
+		return err
+	}
 	select {
 	case err := <-closed:
 		if err != nil {
@@ -113,6 +114,36 @@ func (s *storage) run(ctx context.Context) error {
 		s.log.Warn("the disk hangs: the newest readings may be lost", "state", s.dir)
 	}
 	return nil
+}
+
+// write writes until ctx ends or opening has failed, and then what is left.
+func (s *storage) write(ctx context.Context) error {
+	writers, ctx := errgroup.WithContext(ctx)
+	start := func(run func(context.Context) error, after <-chan struct{}) {
+		writers.Go(func() error {
+			select {
+			case <-after:
+			case <-ctx.Done():
+			}
+			return s.guard(run)(ctx)
+		})
+	}
+	now := make(chan struct{})
+	close(now)
+	start(s.history.Run, now) // it says that readings are not durable, and waits for the rest
+	start(s.latch.Run, s.claimed)
+	writers.Go(func() error {
+		<-s.opened
+		if s.openErr != nil {
+			return s.openErr
+		}
+		return s.guard(s.state.Run)(ctx)
+	})
+	if err := writers.Wait(); s.openErr != nil {
+		return err
+	}
+	s.latch.Close()
+	return errors.Join(s.history.Close(), s.state.Close()) // the lock last
 }
 
 // storedReadings is the log of readings as a listener.
@@ -130,7 +161,7 @@ func (r *storedReadings) Tick(records []wire.Record, offset int64) { r.Append(re
 // nil if they are.
 func (r *storedReadings) Durable() error {
 	readings, latch := r.readingsDurable(), r.latch.Stored()
-	if readings != nil && latch != nil {
+	if readings != nil && latch != nil && !r.inMemory {
 		return fmt.Errorf("%w; %w", readings, latch)
 	}
 	return cmp.Or(readings, latch)

@@ -37,18 +37,28 @@ func (f hangingFile) Sync() error {
 	return f.File.Sync()
 }
 
-// newStorage returns a storage with two sensors, whose log is in fs.
-func newStorage(t *testing.T, fs history.FS, log *slog.Logger) *storage {
+// storageIn returns a storage with two sensors, whose log is in fs.
+func storageIn(t *testing.T, fs history.FS, log *slog.Logger) *storage {
 	t.Helper()
-	written, err := history.Open(history.Options{FS: fs, Sensors: []string{"a", "b"}, Log: log})
+	written, err := history.New(history.Options{FS: fs, Sensors: []string{"a", "b"}, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	latch := state.NewLatch("", func(error) {}, log)
-	s := &storage{history: &storedReadings{Log: written, latch: latch}, latch: latch, guard: unguarded, dir: "/state", log: log}
-	s.state = state.Open(state.Options{Sensors: []state.Sensor{{Name: "a", Interval: time.Second}, {Name: "b", Interval: time.Second}}, Log: log})
-	s.history.Begin(s.state.Epoch(), s.state.First())
+	s := &storage{history: &storedReadings{Log: written, latch: latch}, latch: latch, guard: unguarded, dir: "/state", log: log,
+		claimed: make(chan struct{}), opened: make(chan struct{})}
+	s.state = state.New(state.Options{Sensors: []state.Sensor{{Name: "a", Interval: time.Second}, {Name: "b", Interval: time.Second}}, Log: log})
 	return s
+}
+
+// openFrom opens what [storageIn] returns.
+func openFrom(s *storage) func() error {
+	return func() error {
+		close(s.claimed)
+		s.history.Load()
+		s.state.Load(nil)
+		return nil
+	}
 }
 
 // A disk that hangs delays the end of the gateway by diskTime, and by no more.
@@ -60,8 +70,11 @@ func TestStorageEnds(t *testing.T) {
 			if !hangs {
 				close(d.on)
 			}
-			s := newStorage(t, d, slog.New(slog.NewTextHandler(&log, nil)))
+			s := storageIn(t, d, slog.New(slog.NewTextHandler(&log, nil)))
 			ctx, cancel := context.WithCancel(t.Context())
+			if err := s.start(ctx, openFrom(s)); err != nil {
+				t.Fatal(err)
+			}
 			done := make(chan error, 1)
 			go func() { done <- s.run(ctx) }()
 			s.history.Tick([]wire.Record{{Sensor: 0}, {Sensor: 1}}, 0)
@@ -98,4 +111,81 @@ func TestStorageTrouble(t *testing.T) {
 	if got := strings.Join(events, ", "); got != want {
 		t.Errorf("events %s\nwant   %s", got, want)
 	}
+}
+
+// stuckDisk is a directory that cannot be read until it goes on.
+type stuckDisk struct {
+	*disk.Memory
+	on chan struct{}
+}
+
+func (d stuckDisk) List(dir string) ([]disk.Info, error) {
+	<-d.on
+	return d.Memory.List(dir)
+}
+
+// A disk that does not answer delays the start by stallTime, and by no more; what is
+// made meanwhile is stored once it answers.
+func TestStorageStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		d := stuckDisk{disk.NewMemory(), make(chan struct{})}
+		s := storageIn(t, d, slog.New(slog.NewTextHandler(&log, nil)))
+		begin := time.Now()
+		if err := s.start(t.Context(), openFrom(s)); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took != stallTime {
+			t.Errorf("the start took %v", took)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.run(ctx) }()
+		tick := func(seq uint32) { s.history.Tick([]wire.Record{{Sensor: 0, Seq: seq}, {Sensor: 1, Seq: seq}}, 0) }
+		for seq := range uint32(100) {
+			tick(seq)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if took := time.Since(begin); took != stallTime+10*time.Second {
+			t.Errorf("10 s of ticks took %v", took-stallTime)
+		}
+		if err := s.history.Durable(); err == nil || !strings.Contains(err.Error(), "not answered since the start") {
+			t.Errorf("durable: %v", err)
+		}
+		close(d.on)
+		time.Sleep(2 * time.Second)
+		if err := s.history.readingsDurable(); err != nil {
+			t.Errorf("the disk answers: %v", err)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		again, err := history.Open(history.Options{FS: d, Sensors: []string{"a", "b"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last, ok := again.Last(0); !ok || last != 99 || again.Epoch() != s.state.Epoch() {
+			t.Errorf("the log ends at %d, %v, in epoch %q", last, ok, again.Epoch())
+		}
+	})
+}
+
+// A directory that turns out to be another gateway's ends this one, also late.
+func TestStorageOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := storageIn(t, disk.NewMemory(), slog.New(slog.DiscardHandler))
+		taken := errors.New("another process uses it")
+		if err := s.start(t.Context(), func() error { return taken }); !errors.Is(err, taken) {
+			t.Errorf("start: %v", err)
+		}
+		s = storageIn(t, disk.NewMemory(), slog.New(slog.DiscardHandler))
+		if err := s.start(t.Context(), func() error { time.Sleep(time.Minute); return taken }); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if err := s.run(t.Context()); !errors.Is(err, taken) || time.Since(begin) != time.Minute-stallTime {
+			t.Errorf("run: %v after %v", err, time.Since(begin))
+		}
+	})
 }

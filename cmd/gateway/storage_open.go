@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"sensorgateway/cmd/gateway/internal/state"
+)
+
+const (
+	// stallTime is how long the start waits for a disk that does not answer: motors,
+	// live readings and the listener do not need it.
+	stallTime = time.Second
+	// openTime is how long the start waits for one that answers.
+	openTime = 5 * time.Second
+)
+
+// openStorage returns a storage that is open, or that opens when the disk answers.
+// It fails only if another gateway uses the directory. Whatever else is wrong with
+// the disk, there is a storage, and live readings go on.
+func openStorage(ctx context.Context, o storageOptions) (*storage, error) {
+	s, err := newStorage(o)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.start(ctx, func() error { return s.open(o.latchRead) })
+}
+
+// start lets open read what is stored, and settles the numbers of the first tick with
+// what it has read in time.
+func (s *storage) start(ctx context.Context, open func() error) error {
+	go func() { // write waits for it
+		defer close(s.opened)
+		s.openErr = open()
+	}()
+	if s.await(ctx) {
+		if s.openErr != nil {
+			return s.openErr
+		}
+	} else if ctx.Err() == nil {
+		s.log.Warn("the disk does not answer: the start goes on without what is stored, which comes when it does", "state", s.dir)
+	}
+	s.state.Start()
+	s.history.Begin(s.state.Epoch(), s.state.First())
+	return nil
+}
+
+// open reads what is stored, for as long as that takes.
+func (s *storage) open(latchRead func(by string, at time.Time)) error {
+	latchRead(s.latch.Read())
+	s.steps.Add(1)
+	lock, err := state.Claim(s.dir)
+	if err != nil {
+		return err
+	}
+	close(s.claimed)
+	s.steps.Add(1)
+	s.history.Load()
+	s.steps.Add(1)
+	s.state.Load(lock)
+	return nil
+}
+
+// await waits until the storage is open, and returns whether it is. It does not wait
+// longer than openTime, nor than stallTime while nothing advances.
+func (s *storage) await(ctx context.Context) bool {
+	tick := time.NewTicker(stallTime / 20)
+	defer tick.Stop()
+	begin, advanced, last := time.Now(), time.Now(), int64(0)
+	for {
+		select {
+		case <-s.opened:
+			return true
+		case <-ctx.Done():
+			return false
+		case now := <-tick.C:
+			if n := s.steps.Load() + s.history.Loading(); n != last {
+				advanced, last = now, n
+			}
+			if now.Sub(advanced) >= stallTime || now.Sub(begin) >= openTime {
+				return false
+			}
+		}
+	}
+}
