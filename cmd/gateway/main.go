@@ -14,7 +14,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
 
@@ -59,14 +58,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		Long: "Reads temperature and humidity from I²C chips and streams every reading to any number of\n" +
 			"WebSocket clients. Try it without hardware: gateway --simulate",
 		Args:          console.NoArgs,
-		Version:       fmt.Sprintf("%s %s/%s %s", version, runtime.GOOS, runtime.GOARCH, runtime.Version()),
+		Version:       console.VersionText(version),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, getenv, stdout, stderr) },
 	}
 	env := console.Env{Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal(stdout), Getenv: getenv}
 	root.AddCommand(console.Watch(env), console.Export(env, logOfReadings(getenv)), console.Chat(env),
-		console.Motor(env), console.Cert(env, config.ParseHostName), outputsOffCommand())
+		console.Motor(env), console.Cert(env, config.ParseHostName), console.Version(env, version), checkCommand(stdout), outputsOffCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -80,7 +79,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	f.StringVar(&o.logFormat, "log-format", "", "auto, text, journal or json (default auto)")
 	o.origin = func(flag string) string { return origin(f.Lookup(flag)) }
 	root.PreRunE = func(*cobra.Command, []string) error { return fromEnvironment(f, getenv) }
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return console.UsageError{Err: err} })
+	root.SetFlagErrorFunc(console.FlagError)
 	return root.ExecuteContext(ctx)
 }
 

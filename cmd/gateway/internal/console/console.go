@@ -8,10 +8,14 @@
 package console
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
 // Env is what a command has of the process around it.
@@ -29,9 +33,39 @@ func (e UsageError) Error() string { return e.Err.Error() }
 func (e UsageError) Unwrap() error { return e.Err }
 
 // NoArgs refuses arguments that are no flags.
-func NoArgs(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return UsageError{fmt.Errorf("unknown command %q: see gateway --help", args[0])}
+func NoArgs(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case !cmd.HasSubCommands():
+		return UsageError{fmt.Errorf("%s takes no argument such as %s: see %[1]s --help", cmd.CommandPath(), phrase.Quote(args[0]))}
 	}
-	return nil
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if !sub.Hidden {
+			names = append(names, sub.Name())
+		}
+	}
+	if near := phrase.Nearest(args[0], names); near != "" {
+		return UsageError{fmt.Errorf("unknown command %s: did you mean %s %s?", phrase.Quote(args[0]), cmd.CommandPath(), near)}
+	}
+	return UsageError{fmt.Errorf("unknown command %s: see %s --help", phrase.Quote(args[0]), cmd.CommandPath())}
+}
+
+// FlagError explains a flag that cannot be understood.
+func FlagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) < 2 {
+		return UsageError{err}
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	if near := phrase.Nearest(unknown.GetSpecifiedName(), names); near != "" {
+		return UsageError{fmt.Errorf("%w: did you mean --%s?", err, near)}
+	}
+	return UsageError{err}
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -31,6 +32,8 @@ func exitCode(err error) int {
 func TestExitStatus(t *testing.T) {
 	t.Parallel()
 	bad := writeFile(t, "bad.yaml", "listen: 0.0.0.0:80\nsensors:\n  - {name: a, chip: aht20, interval: 50ms}\n  - {nam: b, chip: sht4x}\n")
+	good := writeFile(t, "good.yaml", "sensors:\n  - {name: a, chip: aht20}\n")
+	noCertificate := writeFile(t, "tls.yaml", "sensors:\n  - {name: a, chip: aht20}\ntls:\n  cert: /nope.crt\n  key: /nope.key\n")
 	for _, tt := range []struct {
 		args []string
 		code int
@@ -39,7 +42,19 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"--version"}, 0, []string{"gateway version devel"}},
 		{[]string{"--help"}, 0, []string{"--simulate", "--config", "--listen", "--state", "--log-format", "--version"}},
 		{[]string{"--nope"}, 2, []string{"unknown flag"}},
-		{[]string{"serve"}, 2, []string{"serve"}},
+		{[]string{"--simulat"}, 2, []string{"unknown flag: --simulat: did you mean --simulate?"}},
+		{[]string{"watch", "pi", "--subprotokol", "x"}, 2, []string{"did you mean --subprotocol?"}},
+		{[]string{"serve"}, 2, []string{`unknown command "serve": see gateway --help`}},
+		{[]string{"wacth", "pi"}, 2, []string{`unknown command "wacth": did you mean gateway watch?`}},
+		{[]string{"verison"}, 2, []string{"did you mean gateway version?"}},
+		{[]string{"version", "x"}, 2, []string{`gateway version takes no argument such as "x"`}},
+		{[]string{"version"}, 0, []string{"gateway version devel " + runtime.GOOS + "/" + runtime.GOARCH + " go1."}},
+		{[]string{"version", "--json"}, 0, []string{`{"version":"devel","os":"` + runtime.GOOS + `","arch":"` + runtime.GOARCH + `","go":"go1.`}},
+		{[]string{"check", bad}, 78, []string{"bad.yaml:1:", "insecure: true", "bad.yaml:3:", "100ms", "bad.yaml:4:", `did you mean "name"?`}},
+		{[]string{"check", "/nope.yaml"}, 78, []string{"/nope.yaml: no such file"}},
+		{[]string{"check", noCertificate}, 78, []string{"tls.yaml:4: tls: ", "/nope.crt"}},
+		{[]string{"check", good, good}, 2, []string{"one file"}},
+		{[]string{"check", good}, 0, []string{"good.yaml is valid: sensors 1, motors 0, listens on localhost:8765"}},
 		{[]string{"--simulate=x"}, 2, []string{"--simulate=flaky"}},
 		{[]string{"--config", "/nope.yaml"}, 78, []string{"/nope.yaml: no such file"}},
 		{[]string{"--config", bad}, 78, []string{"bad.yaml:1:", "insecure: true", "bad.yaml:3:", "100ms", "bad.yaml:4:", `did you mean "name"?`}},
@@ -49,7 +64,7 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"GATEWAY_LISTEN=8765", "--simulate", "--listen", "8080"}, 78, []string{"--listen: ", ":8080"}},
 		{[]string{"GATEWAY_LOG_FORMAT=xml", "--simulate"}, 78, []string{"GATEWAY_LOG_FORMAT: ", "json"}},
 		{[]string{"GATEWAY_SIMULATE=yes"}, 2, []string{"GATEWAY_SIMULATE=yes", "flaky"}},
-		{[]string{"--simulate", "--config", writeFile(t, "tls.yaml", "sensors:\n  - {name: a, chip: aht20}\ntls:\n  cert: /nope.crt\n  key: /nope.key\n")}, 78,
+		{[]string{"--simulate", "--config", noCertificate}, 78,
 			[]string{"tls.yaml:4: tls: ", "/nope.crt", "gateway cert"}},
 	} {
 		args := tt.args
