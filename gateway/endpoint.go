@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/url"
 	"sync"
 	"sync/atomic"
 
@@ -130,10 +131,12 @@ func (metrics) begin(*session)                {}
 func (metrics) message(*session, int, []byte) {}
 func (metrics) end(*session)                  {}
 
-// A Sender sends to the client of an endpoint from outside. Send waits for
-// nothing; after Close nothing is sent.
+// A Sender sends to the client of an endpoint from outside. Send waits for nothing;
+// SendLong, which only the goroutine may call that calls the Receiver, waits until
+// the client takes the text, whatever its length. After Close nothing is sent.
 type Sender interface {
 	Send(text []byte)
+	SendLong(text []byte)
 	Close(code int, reason string)
 }
 
@@ -146,16 +149,21 @@ type Receiver interface {
 
 // external is an endpoint from outside.
 type external struct {
-	enter    func(Sender) Receiver
+	enter    func(Sender, url.Values) Receiver
+	query    url.Values
 	receiver Receiver
 }
 
-func (e *external) begin(c *session)                       { e.receiver = e.enter(sender{c}) }
+func (e *external) begin(c *session)                       { e.receiver = e.enter(sender{c}, e.query) }
 func (e *external) message(_ *session, _ int, text []byte) { e.receiver.Message(text) }
 func (e *external) end(*session)                           { e.receiver.Left() }
 
 // sender is a session as an external endpoint sees it.
 type sender struct{ c *session }
 
-func (s sender) Send(text []byte)              { s.c.send(conn.OpText, text) }
+func (s sender) Send(text []byte) { s.c.send(conn.OpText, text) }
+func (s sender) SendLong(text []byte) {
+	s.c.out.LeaveGate()                      // others need not wait for this client
+	_ = s.c.out.WriteLong(conn.OpText, text) // the reader notices when the connection has ended
+}
 func (s sender) Close(code int, reason string) { s.c.close(code, reason) }

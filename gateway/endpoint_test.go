@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -144,7 +145,7 @@ func (s shouter) Left() { close(s.left) }
 func TestEndpointsFromOutside(t *testing.T) {
 	left := make(chan struct{})
 	s := start(t, func(o *Options) {
-		o.Endpoints = map[string]func(Sender) Receiver{"/chat": func(c Sender) Receiver { return shouter{c, left} }}
+		o.Endpoints = map[string]func(Sender, url.Values) Receiver{"/chat": func(c Sender, _ url.Values) Receiver { return shouter{c, left} }}
 	})
 	c := s.dial("/chat")
 	if got := c.ask("hi"); got != "HI" {
@@ -168,11 +169,34 @@ func TestEndpointsFromOutside(t *testing.T) {
 	}
 }
 
+// An endpoint from outside may begin with more than is ever queued for a client.
+func TestLongBegin(t *testing.T) {
+	const texts, size = 100, 2 << 10
+	s := start(t, func(o *Options) {
+		o.Endpoints = map[string]func(Sender, url.Values) Receiver{"/chat": func(c Sender, query url.Values) Receiver {
+			for range texts {
+				c.SendLong(bytes.Repeat([]byte(query.Get("letter")), size))
+			}
+			c.Send([]byte("all"))
+			return shouter{c, make(chan struct{})}
+		}}
+	})
+	c := &client{s.connect("/chat?letter=x", websocket.Dialer{}), t}
+	for range texts {
+		if got := c.read(websocket.TextMessage); len(got) != size || got[0] != 'x' {
+			t.Fatalf("%d bytes", len(got))
+		}
+	}
+	if got := c.read(websocket.TextMessage); string(got) != "all" {
+		t.Errorf("then %q", got)
+	}
+}
+
 // A browser fails a handshake that does not confirm one of the subprotocols that it
 // offered, whatever the path carries.
 func TestSubprotocolOnEveryPath(t *testing.T) {
 	s := start(t, func(o *Options) {
-		o.Endpoints = map[string]func(Sender) Receiver{"/chat": func(c Sender) Receiver { return shouter{c, make(chan struct{})} }}
+		o.Endpoints = map[string]func(Sender, url.Values) Receiver{"/chat": func(c Sender, _ url.Values) Receiver { return shouter{c, make(chan struct{})} }}
 		o.Metrics = func() any { return nil }
 	})
 	for _, path := range []string{"/", "/sensors/indoor", "/chat", "/echo", "/relay", "/metrics", "/nope"} {

@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,8 +57,8 @@ type Options struct {
 	Handlers map[string]Handler
 	Motors   Motors // nil: there are none
 	// Endpoints are further WebSocket endpoints, by path: each is called for a client
-	// that connects.
-	Endpoints map[string]func(Sender) Receiver
+	// that connects, with the query of its URL.
+	Endpoints map[string]func(Sender, url.Values) Receiver
 	// Metrics is the payload of /metrics for WebSocket clients, Exposition the
 	// Prometheus text.
 	Metrics    func() any

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -26,7 +27,7 @@ func (s *testServer) dialRaw(path string) *client {
 
 func TestHeartbeat(t *testing.T) {
 	s := start(t, func(o *Options) {
-		o.Endpoints = map[string]func(Sender) Receiver{"/chat": func(c Sender) Receiver { return shouter{c, make(chan struct{})} }}
+		o.Endpoints = map[string]func(Sender, url.Values) Receiver{"/chat": func(c Sender, _ url.Values) Receiver { return shouter{c, make(chan struct{})} }}
 	})
 	pings := make(chan struct{}, 8)
 	answers, silent := s.dial("/chat"), s.dial("/chat")

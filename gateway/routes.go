@@ -57,7 +57,7 @@ func (s *Server) route(c *session, u *url.URL, protocol string) {
 	enter := s.opts.Endpoints[u.Path]
 	switch {
 	case enter != nil:
-		c.endpoint, c.rules = &external{enter: enter}, listenerRules
+		c.endpoint, c.rules = &external{enter: enter, query: u.Query()}, listenerRules
 	case u.Path == "/echo":
 		c.endpoint, c.rules = echo{}, s.echoRules
 	case u.Path == "/relay":

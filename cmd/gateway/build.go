@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"slices"
 	"time"
@@ -208,7 +209,9 @@ func (g *running) serverOptions() gateway.Options {
 		Access:   &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
 		Refused:  g.refusals.Refused,
 		Handlers: g.handlers(), Motors: g.motors,
-		Endpoints:  map[string]func(gateway.Sender) gateway.Receiver{"/chat": func(c gateway.Sender) gateway.Receiver { return room.Enter(c) }},
+		Endpoints: map[string]func(gateway.Sender, url.Values) gateway.Receiver{"/chat": func(c gateway.Sender, query url.Values) gateway.Receiver {
+			return room.Enter(c, query.Get("history"))
+		}},
 		Metrics:    func() any { return g.metrics.Payload() },
 		Exposition: func(w io.Writer) { g.metrics.Expose(w) },
 		Crashed:    g.motors.Off,

@@ -3,14 +3,15 @@
 //
 // It knows the messages of the room and nothing of how they travel: a [Client] is
 // whatever they are sent to. It refuses to know sockets, motors and sensors, and
-// stores nothing: a new member receives only what is written from then on.
+// stores nothing: the last lines are in memory, for new members that ask for them.
 package chat
 
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 
 	"sensorgateway/wire"
@@ -20,15 +21,18 @@ const (
 	maxMembers = 200
 	maxNick    = 20  // characters: Unicode code points
 	maxText    = 500 // likewise
+	maxLines   = 100 // that are in memory
 
 	server = "server" // the nick of the room itself
 	nobody = "anonim" // the nick of a client that gives none
 )
 
-// A Client is what the room sends to. Both methods are called with the room
-// locked: they must neither block nor call the room. After Close nothing is sent.
+// A Client is what the room sends to: messages, which are shared with others and not
+// to be changed. Send and Close are called with the room locked: they must neither
+// block nor call the room. After Close nothing is sent.
 type Client interface {
-	Send(text []byte) // one message, shared with others: not to be changed
+	Send(text []byte)
+	SendLong(text []byte) // called by [Room.Enter] alone, may wait for the client
 	Close(code int, reason string)
 }
 
@@ -38,6 +42,8 @@ type Room struct {
 
 	mu      sync.Mutex
 	members []*Member // those that have joined, in that order
+	lines   [][]byte  // the last messages of the type chat, the oldest first
+	said    int       // of them, ever
 }
 
 // NewRoom returns an empty room.
@@ -51,11 +57,34 @@ type Member struct {
 	// Guarded by room.mu.
 	nick string // "" before joining, the same ever after
 	left bool   // or was closed by the room
+	seen int    // of all lines that were ever said, those that are not to be sent to it when it joins
 }
 
-// Enter returns the member for a new client, which has not joined yet. The caller
-// calls Left when the client's connection has ended.
-func (r *Room) Enter(c Client) *Member { return &Member{room: r, client: c} }
+// Enter returns the member for a new client, which has not joined yet. It is sent
+// the last lines, as many of them as history says, "" for none. The caller calls Left
+// when the client's connection has ended.
+func (r *Room) Enter(c Client, history string) *Member {
+	m := &Member{room: r, client: c, seen: math.MaxInt}
+	if history == "" {
+		return m
+	}
+	n, err := strconv.ParseUint(history, 10, 31)
+	if err != nil {
+		m.complain(complain("history is not a number: %s", quotable(history)))
+		return m
+	}
+	r.mu.Lock()
+	lines := slices.Clone(r.last(int(n)))
+	m.seen = r.said
+	r.mu.Unlock()
+	for _, line := range lines {
+		c.SendLong(line)
+	}
+	return m
+}
+
+// last returns the last n lines, or as many as there are.
+func (r *Room) last(n int) [][]byte { return r.lines[len(r.lines)-min(max(n, 0), len(r.lines)):] }
 
 // Message takes a text message from the member's client: valid UTF-8 of at most 4 KiB.
 // What cannot be done is answered with an error message.
@@ -124,7 +153,9 @@ func (m *Member) handle(msg message) complaint {
 		return "text is empty"
 	}
 	// The nick is the one it joined under, whatever the message has.
-	m.room.broadcast(message{"chat", m.nick, text})
+	line := m.room.broadcast(message{"chat", m.nick, text})
+	m.room.lines = append(m.room.last(maxLines-1), line)
+	m.room.said++
 	return ""
 }
 
@@ -144,6 +175,9 @@ func (m *Member) join(wanted string) {
 		return
 	}
 	m.nick = nick
+	for _, line := range r.last(r.said - m.seen) { // since it entered
+		m.client.Send(line)
+	}
 	r.broadcast(message{"join", nick, ""})
 	r.members = append(r.members, m)
 	m.client.Send(message{"info", server, r.welcome(nick)}.encode())
@@ -161,10 +195,9 @@ func (m *Member) reject(reason string, c complaint) {
 	m.client.Close(wire.ClosePolicy, reason)
 }
 
-// taken tells whether nick, in whatever letter case, is in use.
+// taken tells whether nick, or one that looks like it, is in use.
 func (r *Room) taken(nick string) bool {
-	return strings.EqualFold(nick, server) ||
-		slices.ContainsFunc(r.members, func(m *Member) bool { return strings.EqualFold(nick, m.nick) })
+	return sameAs(nick, server) || slices.ContainsFunc(r.members, func(m *Member) bool { return sameAs(nick, m.nick) })
 }
 
 // welcome is the text for a new member: its nick, and the nicks of the others, as
@@ -190,11 +223,12 @@ func (r *Room) welcome(nick string) string {
 	return text
 }
 
-// broadcast sends msg to all members. The room is locked, so that all receive the
-// messages in the same order.
-func (r *Room) broadcast(msg message) {
-	text := msg.encode()
+// broadcast sends msg to all members, and returns it as it is sent. The room is
+// locked, so that all receive the messages in the same order.
+func (r *Room) broadcast(msg message) (text []byte) {
+	text = msg.encode()
 	for _, member := range r.members {
 		member.client.Send(text)
 	}
+	return text
 }

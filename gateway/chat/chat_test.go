@@ -23,7 +23,7 @@ type client struct {
 
 func enter(t *testing.T, r *Room) *client {
 	c := &client{t: t}
-	c.Member = r.Enter(c)
+	c.Member = r.Enter(c, "")
 	return c
 }
 
@@ -49,6 +49,8 @@ func (c *client) Send(text []byte) {
 	}
 	c.received = append(c.received, message{fields["type"], fields["nick"], fields["text"]})
 }
+
+func (c *client) SendLong(text []byte) { c.Send(text) }
 
 func (c *client) Close(code int, reason string) {
 	c.mu.Lock()
@@ -89,8 +91,8 @@ func TestConversation(t *testing.T) {
 	zeynep.expect(message{"info", "server", "You are zeynep; here are ahmet"})
 	ahmet.expect(message{"join", "zeynep", ""})
 
-	zeynep.say("chat", "ahmet", "I am <ahmet> & \u2028") // one speaks as oneself
-	said := message{"chat", "zeynep", "I am <ahmet> & \u2028"}
+	zeynep.say("chat", "ahmet", "I am <ahmet> & \u00a0") // one speaks as oneself
+	said := message{"chat", "zeynep", "I am <ahmet> & \u00a0"}
 	zeynep.expect(said)
 	ahmet.expect(said)
 
@@ -149,6 +151,15 @@ func TestNickTaken(t *testing.T) {
 		{"someone", "\u017fERVER"}, // long s
 		{"", "anonim"},
 		{"", ""},
+		{"ahmet", "\u0430hm\u0435t"},                  // Cyrillic
+		{"ahmet", "\uff41hmet"},                       // full width
+		{"ahmet", "\U0001d41a\U0001d421\U0001d426et"}, // mathematical
+		{"ahmet", "ahrnet"},
+		{"Ali", "AIi"}, // a capital I
+		{"operator1", "0perat\u043er l"},
+		{"Ali Veli", "ali_veli"},
+		{"someone", "\u0455erv\u0435r"},
+		{"someone", "server."},
 		{"Anonim", " "},
 		{strings.Repeat("x", 20), strings.Repeat("x", 20) + "y"},
 	} {
@@ -170,9 +181,11 @@ func TestText(t *testing.T) {
 	c := enterAs(t, newRoom(), "ahmet")
 	for _, tt := range []struct{ said, heard string }{
 		{"hello", "hello"},
-		{"  hello\n\tworld  ", "  hello\n\tworld  "},
+		{"  hello\n\tworld  ", "  hello \tworld  "},
 		{" ", " "},
-		{"a\x00b\x1b[31m\r\x7f\u009b", "ab[31m"},
+		{"a\x00b\x1b[31m\x7f\u009b", "ab[31m"},
+		{"hi\r\n12:00 server evacuate\vx\fx\u0085x\u2028x\u2029x\rx", "hi 12:00 server evacuate x x x x x x"},
+		{"a\u202etxet\u2066 b\u200e", "atxet b\u200e"},
 		{strings.Repeat("🌡", 500), strings.Repeat("🌡", 500)},
 		{strings.Repeat("🌡", 501), strings.Repeat("🌡", 500)},
 		{strings.Repeat("\x01", 100) + strings.Repeat("é", 500), strings.Repeat("é", 500)},
@@ -181,7 +194,7 @@ func TestText(t *testing.T) {
 		c.say("chat", "ahmet", tt.said)
 		c.expect(message{"chat", "ahmet", tt.heard})
 	}
-	for _, empty := range []string{"", "\x00\x1b", "\r"} {
+	for _, empty := range []string{"", "\x00\x1b", "\u202e"} {
 		c.say("chat", "ahmet", empty)
 		c.expect(message{"error", "server", "text is empty"})
 	}
@@ -255,6 +268,49 @@ func TestRoomFull(t *testing.T) {
 		!strings.HasSuffix(got[0].Text, " and 178 more") || utf8.RuneCountInString(got[0].Text) > 500 {
 		t.Errorf("%+v", got)
 	}
+}
+
+// Nicks of their own are not taken for one another.
+func TestNicksApart(t *testing.T) {
+	r := newRoom()
+	for _, nick := range []string{"ahmet", "ahmed", "Mehmet", "zeynep", "Иван", "Ιωάννης", "李", "李雷", "operator 1", "operator 2", "0", "8", "servant", "🌡", "💧", "...", "!!!"} {
+		enterAs(t, r, nick)
+	}
+}
+
+// Who asks for them gets the last lines before anything else, and none twice.
+func TestHistory(t *testing.T) {
+	r := newRoom()
+	ahmet := enterAs(t, r, "ahmet")
+	for i := range 150 {
+		ahmet.say("chat", "", fmt.Sprint(i))
+	}
+	lines := func(from, to int) (all []message) {
+		for i := from; i < to; i++ {
+			all = append(all, message{"chat", "ahmet", fmt.Sprint(i)})
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		history string
+		want    []message
+	}{
+		{"", nil}, {"0", nil}, {"2", lines(148, 150)}, {"100", lines(50, 150)}, {"1000", lines(50, 150)},
+		{"-1", []message{{"error", "server", "history is not a number: -1"}}},
+	} {
+		c := &client{t: t}
+		c.Member = r.Enter(c, tt.history)
+		c.expect(tt.want...)
+	}
+	c := &client{t: t}
+	c.Member = r.Enter(c, "1")
+	c.expect(lines(149, 150)...)
+	ahmet.say("chat", "", "150")
+	ahmet.say("chat", "", "151")
+	c.say("join", "zeynep", "")
+	c.expect(append(lines(150, 152), message{"info", "server", "You are zeynep; here are ahmet"})...)
+	ahmet.say("chat", "", "152")
+	c.expect(lines(152, 153)...)
 }
 
 // Everybody hears the same in the same order, with members coming and going.

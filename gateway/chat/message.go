@@ -78,9 +78,15 @@ func cleanNick(s string) string {
 	return strings.TrimSpace(cut(strings.TrimSpace(s), maxNick))
 }
 
-// cleanText returns what is sent to the members of a text.
+// lineBreaks are those of UAX #14, class BK, CR, LF and NL: what follows one would look
+// like a line of somebody else.
+var lineBreaks = strings.NewReplacer("\r\n", " ", "\r", " ", "\n", " ", "\v", " ", "\f", " ", "\u0085", " ", "\u2028", " ", "\u2029", " ")
+
+// cleanText returns what is sent to the members of a text: one line.
 func cleanText(s string) string {
-	return cut(clean(s, func(c rune) bool { return unicode.IsControl(c) && c != '\n' && c != '\t' }), maxText)
+	return cut(clean(lineBreaks.Replace(s), func(c rune) bool {
+		return unicode.IsControl(c) && c != '\t' || unicode.Is(unicode.Bidi_Control, c) && c >= '\u202a'
+	}), maxText)
 }
 
 func clean(s string, unwanted func(rune) bool) string {
