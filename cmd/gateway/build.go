@@ -230,6 +230,7 @@ func (g *running) newMetrics() *metrics.Collector {
 		Clients: g.server.Clients, Frames: g.server.Frames, Refused: g.refusals.Counts, Accounts: g.server.Accounts,
 		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.readingsDurable, EStopStored: g.storage.latch.Stored, Stored: g.storage.history.Size,
 		Lost: func() int { _, n := g.storage.history.Lost(); return n },
+		Late: g.storage.history.Late,
 	}
 	m := metrics.New(source)
 	for _, s := range g.motors.States() {

@@ -23,7 +23,13 @@ func BenchmarkDiskOfADay(b *testing.B) {
 		now := time.Unix(1, 0)
 		l.maintain(now)
 		l.Begin("ABCDEFGHIJKLMNOPQRSTUVWXYZ", m.next)
-		journal := d.written // made once, not each hour
+		for l.journal.zeroed < l.journal.last { // it is made once, not each hour
+			l.preallocate()
+		}
+		if err := l.sync(); err != nil {
+			b.Fatal(err)
+		}
+		journal := l.journal.size
 		d.written = 0
 		for range 3600 {
 			for range 10 {

@@ -30,6 +30,9 @@ type journal struct {
 	dirty   bool         // written to since the last sync
 	synced  uint64       // the newest page that is on the disk
 	through uint64       // the newest page that may be overwritten
+	zeroed  uint64       // pages up to this one were filled with zeros, or are not to be
+	last    uint64       // that is to be filled; 0: none
+	filling bool         // those after zeroed are being filled
 }
 
 // journalPages returns how many pages a journal has.
@@ -40,16 +43,27 @@ func journalPages(maxBytes int64, pageSize int) int64 {
 func journalName(first uint64) string  { return fmt.Sprintf("%016x%s", first, journalSuffix) }
 func segmentName(number uint64) string { return fmt.Sprintf("%016x%s", number, segmentSuffix) }
 
-// createJournal creates a journal of zeros: where a file system has written before,
-// a sync writes no metadata.
+const (
+	zerosAhead  = 16       // pages of zeros before the first is written, and at least between that and those that are filled
+	zerosAtOnce = 64 << 10 // bytes
+)
+
+// createJournal creates a journal whose space is reserved, and whose first pages are
+// zeros; preallocate writes the others: on a slow card that takes seconds, which readings
+// need not wait for.
 func createJournal(fs FS, first uint64, pages int64, p *format.Page) (*journal, error) {
-	j := &journal{name: journalName(first), size: pages * int64(p.Size()), page: p, seq: first, through: first - 1}
+	j := &journal{name: journalName(first), size: pages * int64(p.Size()), page: p, seq: first, through: first - 1,
+		zeroed: first - 1, last: first - 1 + uint64(pages)}
 	err := create(fs, j.name, func(f disk.File) error {
-		zeros := make([]byte, 64<<10)
-		for at := int64(0); at < j.size; at += int64(len(zeros)) {
-			if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), j.size-at)], at); err != nil {
+		if err := disk.Reserve(f, j.size); err != nil {
+			return err
+		}
+		for until := j.zeroed + zerosAhead; j.zeroed < min(until, j.last); {
+			n := j.next()
+			if err := j.zero(f, n); err != nil {
 				return err
 			}
+			j.zeroed += n
 		}
 		return nil
 	})
@@ -62,12 +76,29 @@ func createJournal(fs FS, first uint64, pages int64, p *format.Page) (*journal, 
 	return j, nil
 }
 
+// next returns how many pages after zeroed to fill next.
+func (j *journal) next() (n uint64) {
+	n = min(max(zerosAtOnce/uint64(j.page.Size()), 1), j.pages()-(j.zeroed+1)%j.pages())
+	return min(n, j.last-j.zeroed)
+}
+
+// zero fills the n pages after zeroed: where a file system has written before, a sync
+// writes no metadata.
+func (j *journal) zero(f disk.File, n uint64) error {
+	at := int64((j.zeroed+1)%j.pages()) * int64(j.page.Size())
+	_, err := f.WriteAt(make([]byte, int(n)*j.page.Size()), at)
+	return err
+}
+
 func (j *journal) pages() uint64 { return uint64(j.size) / uint64(j.page.Size()) }
 
 // write writes the page as it is now.
 func (j *journal) write() error {
 	if j.seq-j.through > j.pages() {
 		return errFull
+	}
+	if j.filling && j.seq > j.zeroed {
+		return errSlow // zeros would be written over it
 	}
 	b := j.page.Seal(j.seq, j.synced)
 	j.dirty = true

@@ -38,11 +38,13 @@ type Log struct {
 	paged     format.Run      // of the next page: Begin may be ahead of it
 	streams   []*index.Stream // by number
 	queue     queue
-	size      int64 // of all files, bytes
-	failure   error // why readings are not durable; nil: they are
+	size      int64  // of all files, bytes
+	failure   error  // why readings are not durable; nil: they are
+	late      uint64 // readings that Append could not hand to the system in time
 	running   bool
 	syncFrom  time.Time // when the sync that is in progress began; zero: none is
 	writeFrom time.Time // the same of a write
+	startFrom time.Time // when Run began, until there is a journal
 	closed    bool
 	damages   damages
 	evicting  *index.Segment // its file is being removed
@@ -160,7 +162,21 @@ func (l *Log) Append(records []wire.Record, offset int64) (written bool) {
 	case l.wakeWriter <- struct{}{}:
 	default:
 	}
-	return wait && l.waitWritten(mine)
+	written = len(records) == 0 || wait && l.waitWritten(mine)
+	if !written {
+		l.mu.Lock()
+		l.late += uint64(len(records))
+		l.mu.Unlock()
+	}
+	return written
+}
+
+// Late returns how many readings Append returned before they were written: the end of
+// the process by a crash might have lost them.
+func (l *Log) Late() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.late
 }
 
 // known returns the records of sensors that are in the options.
@@ -198,8 +214,8 @@ func (l *Log) waitWritten(mine uint64) bool {
 func (l *Log) Durable() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, since := range []time.Time{l.syncFrom, l.writeFrom} {
-		if stuck := time.Since(since); l.failure == nil && !since.IsZero() && stuck > slowDisk {
+	for _, since := range []time.Time{l.syncFrom, l.writeFrom, l.startFrom} {
+		if stuck := time.Since(since); (l.failure == nil || l.failure == errStarting) && !since.IsZero() && stuck > slowDisk {
 			return fmt.Errorf("the disk has not answered for %v", stuck.Round(time.Second))
 		}
 	}
@@ -219,6 +235,9 @@ func (l *Log) Size() int64 {
 func (l *Log) Run(ctx context.Context) error {
 	l.mu.Lock()
 	l.running = !l.closed
+	if l.failure == errStarting {
+		l.startFrom = time.Now()
+	}
 	l.mu.Unlock()
 	var others sync.WaitGroup
 	others.Go(func() { l.runWriter(ctx) })

@@ -61,6 +61,10 @@ type oldJournal struct {
 	damaged bool // it is set aside instead
 }
 
+// errStarting is why readings are not durable at first. It is no trouble: no event
+// says so.
+var errStarting = errors.New("the journal is not ready yet: the log has just started")
+
 var errSlow = errors.New("the disk is too slow: more readings wait for it than there is room for")
 
 // runMaintainer calls maintain once a second and after a failure, until ctx ends.
@@ -118,6 +122,7 @@ func (l *Log) maintain(now time.Time) {
 	if err := l.sync(); err != nil {
 		return // the journal is abandoned, and the failure noted
 	}
+	l.preallocate()
 	if l.maintainer.sealedAt.IsZero() {
 		l.maintainer.sealedAt = now
 	}
@@ -180,6 +185,37 @@ func (l *Log) sync() error {
 		l.abandon(err)
 	}
 	return err
+}
+
+// How much of a new journal is filled in a second: not more than a slow disk can write
+// besides.
+const (
+	fillTime  = 100 * time.Millisecond
+	fillBytes = 1 << 20
+)
+
+// preallocate fills a part of a new journal with zeros, well ahead of the page that is written.
+func (l *Log) preallocate() {
+	begin := time.Now()
+	for bytes := 0; bytes < fillBytes && time.Since(begin) < fillTime; bytes += zerosAtOnce {
+		l.disk.Lock()
+		j := l.journal
+		if j == nil || max(j.zeroed, j.seq+zerosAhead) >= j.last {
+			l.disk.Unlock()
+			return
+		}
+		j.zeroed = max(j.zeroed, j.seq+zerosAhead) // those before are written by readings first
+		n := j.next()
+		j.filling, j.dirty = true, true
+		l.disk.Unlock()
+		err := j.zero(j.file, n)
+		l.disk.Lock()
+		j.filling, j.zeroed = false, j.zeroed+n
+		if err != nil && l.journal == j {
+			l.abandon(err)
+		}
+		l.disk.Unlock()
+	}
 }
 
 // pack packs the blocks that no longer grow.

@@ -116,7 +116,7 @@ func (l *Log) Load() {
 	for _, name := range l.o.Sensors {
 		l.streams = append(l.streams, l.index.Stream(name))
 	}
-	l.failure, l.maintainer.unread = nil, false
+	l.failure, l.maintainer.unread = errStarting, false
 	l.mu.Unlock()
 	l.disk.Unlock()
 	l.reuse(r)

@@ -72,7 +72,7 @@ func (c claim) check(d *testDisk, m *maker, made [][]wire.Record, removed claim,
 	if err != nil {
 		return err
 	}
-	if err := l.Durable(); err != nil {
+	if err := l.Durable(); err != errStarting {
 		return err
 	}
 	if reason, n := l.Lost(); reason != "" {

@@ -119,6 +119,7 @@ func TestScrubRuns(t *testing.T) {
 		l := open(t, o)
 		l.Begin("epoch", m.next)
 		stop := start(t, l)
+		synctest.Wait()
 		for range 6 * 60 {
 			l.Append(m.tick(), m.offset)
 			<-time.After(time.Minute)

@@ -106,7 +106,7 @@ func (l *Log) abandon(err error) {
 // setFailure sets why readings are not durable, nil if they are.
 func (l *Log) setFailure(err error) {
 	l.mu.Lock()
-	l.failure = err
+	l.failure, l.startFrom = err, time.Time{}
 	l.mu.Unlock()
 	signal(l.wakeNotifier)
 }
@@ -121,6 +121,7 @@ func (l *Log) runNotifier(ctx context.Context) {
 	defer check.Stop()
 	var notified error
 	var dropped time.Time // when readings that memory had no room for were last reported
+	var late lateReport
 	for {
 		if now := time.Now(); now.Sub(dropped) >= dropEvery {
 			if n := l.dropped.Swap(0); n > 0 {
@@ -130,7 +131,7 @@ func (l *Log) runNotifier(ctx context.Context) {
 		}
 		l.reportDamage()
 		err := l.Durable()
-		if (err == nil) != (notified == nil) {
+		if err != errStarting && (err == nil) != (notified == nil) {
 			l.o.Changed(err)
 			if err != nil {
 				l.log.Warn("readings are not durable: a power cut loses them", "dir", l.o.Dir, "err", err)
@@ -139,11 +140,35 @@ func (l *Log) runNotifier(ctx context.Context) {
 			}
 			notified = err
 		}
+		l.reportLate(&late, err == nil)
 		select {
 		case <-l.wakeNotifier:
 		case <-check.C:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// lateEvery is how often late readings are logged at most.
+const lateEvery = time.Minute
+
+// lateReport is what was logged of late readings.
+type lateReport struct {
+	readings uint64
+	at       time.Time
+}
+
+// reportLate logs how many readings were late since it last did. Those that were not
+// durable anyway are not logged again.
+func (l *Log) reportLate(r *lateReport, durable bool) {
+	late := l.Late()
+	switch {
+	case !durable:
+		r.readings = late
+	case late > r.readings && time.Since(r.at) >= lateEvery:
+		l.log.Warn("readings were not handed to the system in time: a crash at that moment would have lost them; is the disk slow, or the machine busy?",
+			"readings", late-r.readings, "within", appendWait)
+		r.readings, r.at = late, time.Now()
 	}
 }

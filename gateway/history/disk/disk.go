@@ -27,3 +27,15 @@ type Info struct {
 
 // Full returns whether an operation failed because there is no space left.
 func Full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// Reserve gives an empty file its size, all of it zeros. Where the system can, it
+// also reserves the space.
+func Reserve(f File, size int64) error {
+	if f, ok := f.(interface{ Allocate(size int64) error }); ok {
+		if err := f.Allocate(size); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	_, err := f.WriteAt([]byte{0}, size-1)
+	return err
+}

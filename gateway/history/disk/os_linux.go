@@ -25,6 +25,24 @@ func (f osFile) Sync() error {
 	return nil
 }
 
+// Allocate reserves the space of an empty file, and gives it its size. FAT and NFS
+// cannot.
+func (f osFile) Allocate(size int64) error {
+	c, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	outer := c.Control(func(fd uintptr) {
+		for err = unix.EINTR; err == unix.EINTR; {
+			err = unix.Fallocate(int(fd), 0, 0, size)
+		}
+	})
+	if err = errors.Join(outer, err); err != nil {
+		return &os.PathError{Op: "fallocate", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
 // Uncache makes the system forget what it has of the file in memory, as far as
 // that is on the disk, so that the next read comes from there. It is advice to
 // the system.

@@ -49,6 +49,7 @@ func fixedSource() Source {
 		Durable: func() error { return nil }, EStopStored: func() error { return nil },
 		Stored: func() int64 { return 12345678 },
 		Lost:   func() int { return 321 },
+		Late:   func() uint64 { return 16 },
 	}
 }
 

@@ -74,6 +74,7 @@ func (m *Collector) Expose(w io.Writer) {
 	t.gauge("gateway_history_durable", "Whether readings are kept on a disk.", oneIf(m.source.Durable() == nil))
 	t.gauge("gateway_history_bytes", "Bytes that the kept readings take.", float64(m.source.Stored()))
 	t.counter("gateway_history_lost_total", "Stored readings that were found to be damaged or missing.", float64(m.source.Lost()))
+	t.counter("gateway_history_late_total", "Readings that were broadcast before they were handed to the system: a crash at that moment would have lost them.", float64(m.source.Late()))
 	t.gauge("gateway_estop_stored", "Whether the latch of the e-stop is stored for a restart.", oneIf(m.source.EStopStored() == nil))
 	m.writeMotors(t)
 	t.gauge("go_goroutines", "Goroutines of the gateway.", float64(runtime.NumGoroutine()))

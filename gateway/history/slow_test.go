@@ -1,0 +1,135 @@
+package history
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// On a card that takes 12 ms a write, the first readings are written at once: the
+// journal is filled with zeros beside them, and in the end it is a whole one.
+func TestSlowCardDelaysNoReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, m := newTestDisk(), newMaker(1)
+		d.fail = func(_ int, what, _ string) error {
+			if what == "write" {
+				d.mu.Unlock()
+				time.Sleep(12 * time.Millisecond)
+				d.mu.Lock()
+			}
+			return nil
+		}
+		var log strings.Builder
+		l := open(t, Options{FS: d, Sensors: names(1), Boot: "boot", Log: textLog(&log)})
+		if l.Durable() == nil {
+			t.Error("readings are said to be durable before there is a journal")
+		}
+		l.Begin("epoch", m.next)
+		stop := start(t, l)
+		<-time.After(100 * time.Millisecond)
+		for i := range 600 {
+			if !l.Append(m.tick(), m.offset) {
+				t.Fatalf("tick %d is not written within 20 ms", i)
+			}
+			if err := l.Durable(); err != nil {
+				t.Fatalf("after tick %d: %v", i, err)
+			}
+			<-time.After(100 * time.Millisecond)
+		}
+		if j := l.journal; j.zeroed != j.last {
+			t.Errorf("after a minute the journal is filled up to page %d of %d", j.zeroed, j.last)
+		}
+		stop()
+		if l.Late() != 0 || log.Len() > 0 {
+			t.Errorf("%d readings are late; the log says %s", l.Late(), &log)
+		}
+		l = open(t, Options{FS: d, Sensors: names(1), Boot: "boot"})
+		same(t, all(t, l.Since(0, ^uint32(0))), m.of(0))
+		if l.maintainer.reusable == nil {
+			t.Error("the journal cannot be continued")
+		}
+		l.Close()
+	})
+}
+
+// A page is not written where zeros may still be on their way: they would replace it.
+func TestNoPageIsWrittenWhereZerosMayCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, m := newTestDisk(), newMaker(1)
+		l := open(t, Options{FS: d, Sensors: names(1), Boot: "boot", pages: 64})
+		l.Begin("epoch", m.next)
+		l.maintain(time.Now())
+		release, hung := make(chan struct{}), false
+		d.fail = func(_ int, what, _ string) error {
+			if what == "write" && !hung {
+				hung = true
+				d.mu.Unlock()
+				<-release
+				d.mu.Lock()
+			}
+			return nil
+		}
+		filled := make(chan struct{})
+		go func() { l.preallocate(); close(filled) }()
+		synctest.Wait()
+		for range 40 {
+			l.Append(m.tick(), m.offset)
+			l.write()
+			if l.journal != nil {
+				l.journal.advance()
+			}
+		}
+		if err := l.Durable(); !errors.Is(err, errSlow) {
+			t.Errorf("it is %v, want %v", err, errSlow)
+		}
+		close(release)
+		<-filled
+		for now := range 3 {
+			l.maintain(time.Now().Add(time.Duration(now) * time.Minute))
+		}
+		if err := l.Durable(); err != nil {
+			t.Error(err)
+		}
+		l.Close()
+		l = open(t, Options{FS: d, Sensors: names(1), Boot: "boot", pages: 64})
+		same(t, all(t, l.Since(0, ^uint32(0))), m.of(0))
+		l.Close()
+	})
+}
+
+// Readings that Append returns before they are written are counted and logged.
+func TestLateReadingsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, m := newTestDisk(), newMaker(2)
+		var log strings.Builder
+		l := open(t, Options{FS: d, Sensors: rigSensors, Boot: "boot", Log: textLog(&log)})
+		l.Begin("epoch", m.next)
+		stop := start(t, l)
+		<-time.After(5 * time.Second)
+		if l.Late() != 0 {
+			t.Fatalf("%d readings are late before there is any", l.Late())
+		}
+		slow := true
+		d.fail = func(_ int, what, _ string) error {
+			if what == "write" && slow {
+				slow = false
+				d.mu.Unlock()
+				time.Sleep(55 * time.Millisecond)
+				d.mu.Lock()
+			}
+			return nil
+		}
+		for range 5 {
+			l.Append(m.tick(), m.offset)
+			<-time.After(10 * time.Millisecond)
+		}
+		<-time.After(2 * time.Second)
+		stop()
+		// The first waits until 20 ms, the second from 30 to 50 ms; the disk is back at 55 ms.
+		if l.Late() != 2*2 || !strings.Contains(log.String(), "readings=4 ") {
+			t.Errorf("%d readings are late, want 4; the log says %s", l.Late(), &log)
+		}
+	})
+}
