@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -299,31 +300,55 @@ func TestDiskComesLater(t *testing.T) {
 	}
 }
 
-// A file of a version to come is set aside as it is.
+// A file of a version to come is set aside as it is; of a journal, what this version
+// wrote is used before.
 func TestNewerVersion(t *testing.T) {
 	d, m := newTestDisk(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
-	r.second()
+	for range 5 {
+		r.second()
+	}
 	r.Close()
-	page := d.names[journalName(1)].now[4096:8192]
+	journal := d.names[journalName(1)]
+	page := journal.now[5*4096 : 6*4096]
 	page[8] = format.PageVersion + 1
 	binary.BigEndian.PutUint32(page[4:], codec.Checksum(page[8:]))
+	was := slices.Clone(journal.now)
 	newer := []byte("sgws\x00\x00\x00\x02 something that is not understood, of a reasonable length")
 	d.names["00000000000000ff.segment"] = &inode{now: newer, dirty: map[int64]bool{}}
 	var log strings.Builder
-	l := open(t, Options{FS: d, Sensors: rigSensors, Log: textLog(&log)})
-	defer l.Close()
-	files, err := d.List(damagedDir)
-	if err != nil || len(files) != 2 {
-		t.Fatalf("%v, %v", files, err)
+	var reports []Damage
+	known := m.of(0)[:4*3]
+	for start := range 2 {
+		l := open(t, Options{FS: d, Sensors: rigSensors, Log: textLog(&log), pages: rigPages, Damaged: func(x Damage) { reports = append(reports, x) }})
+		l.Begin("epoch", m.next)
+		if start == 1 {
+			l.maintain(time.Unix(1, 0))
+		}
+		same(t, all(t, l.Since(0, ^uint32(0))), known)
+		l.reportDamage()
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
 	}
-	if got := d.names["damaged/00000000000000ff.segment"]; string(got.now) != string(newer) {
-		t.Error("it was changed")
+	if got := d.names["damaged/00000000000000ff.segment"]; got == nil || string(got.now) != string(newer) {
+		t.Error("the segment was changed")
+	}
+	if got := d.names["damaged/"+journalName(1)]; got == nil || !bytes.Equal(got.now, was) {
+		t.Error("the journal was changed")
 	}
 	if !strings.Contains(log.String(), "newer version") {
 		t.Errorf("the log says %q", log.String())
 	}
+	for _, x := range reports {
+		if !strings.Contains(x.Reason, "newer version") {
+			t.Errorf("reported: %+v", x)
+		}
+	}
+	l := open(t, Options{FS: d, Sensors: rigSensors, pages: rigPages})
+	same(t, all(t, l.Since(0, ^uint32(0))), known)
+	l.Close()
 }
 
 func TestAppendAllocatesNothing(t *testing.T) {

@@ -260,7 +260,7 @@ func (l *Log) adopt(r *recovery) {
 	}
 	for _, j := range r.journals {
 		l.size += j.Size
-		k.oldJournals = append(k.oldJournals, oldJournal{j.name, j.Size, j.Missing(r.through) > 0})
+		k.oldJournals = append(k.oldJournals, oldJournal{j.name, j.Size, j.Newer || j.Missing(r.through) > 0})
 	}
 	k.incomplete = len(k.oldJournals) > 0
 }
@@ -273,7 +273,7 @@ func (l *Log) reuse(r *recovery) {
 		return
 	}
 	j, p := r.journals[n], format.NewPage(l.run)
-	if 1<<j.Shift != p.Size() || j.Size != l.journalPages(p)*int64(p.Size()) || !j.Whole(r.through) {
+	if j.Newer || 1<<j.Shift != p.Size() || j.Size != l.journalPages(p)*int64(p.Size()) || !j.Whole(r.through) {
 		return
 	}
 	f, err := disk.Retry(func() (disk.File, error) { return l.fs.Open(j.name, true) })

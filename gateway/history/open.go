@@ -181,7 +181,7 @@ func (l *Log) recover(unreadableFails bool) (*recovery, error) {
 	r.moveAside = func(name string, why error) error {
 		to, err := setAside(l.fs, name)
 		if err == nil {
-			l.log.Warn("a file of readings is set aside: it is damaged or of a newer version", "dir", l.o.Dir, "file", name, "as", to, "why", why)
+			l.log.Warn("a file of readings is set aside", "dir", l.o.Dir, "file", name, "as", to, "why", why)
 		}
 		return err
 	}

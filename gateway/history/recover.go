@@ -125,8 +125,10 @@ func (r *recovery) findJournal(f disk.File, info disk.Info, number uint64) error
 		r.damaged += len(j.Bad)
 		r.log.Warn("pages of the journal are damaged, or a power cut interrupted their write", "file", info.Name, "pages", len(j.Bad))
 	}
-	if j.Newer {
-		return r.setAside(info.Name, format.ErrVersion)
+	if j.Newer { // its pages of this version are used before it is set aside; its name stays its own until then
+		r.lastPage = max(r.lastPage, number+uint64(info.Size>>format.PageShift))
+		r.report(info.Name, format.ErrVersion)
+		r.log.Warn("pages of a journal were written by a newer version: those of this one are used, and the journal is set aside", "file", info.Name)
 	}
 	r.journals = append(r.journals, j)
 	return nil
@@ -197,15 +199,22 @@ func (r *recovery) setAside(name string, why error) error {
 		return err
 	}
 	r.asideNow = append(r.asideNow, name)
-	r.damages = append(r.damages, Damage{Reason: fmt.Sprintf("%s is set aside: %v", name, why)})
+	r.report(name, why)
 	return nil
+}
+
+// report notes that a file is set aside.
+func (r *recovery) report(name string, why error) {
+	r.damages = append(r.damages, Damage{Reason: fmt.Sprintf("%s is set aside: %v", name, why)})
 }
 
 // replay adds to the index the records of the journals that are in no segment.
 func (r *recovery) replay() {
 	var pages []format.PageHead
 	for _, j := range r.journals {
-		r.missing += j.Missing(r.through)
+		if !j.Newer {
+			r.missing += j.Missing(r.through)
+		}
 		for _, p := range j.Pages {
 			if p.Seq > r.through {
 				pages = append(pages, p)
@@ -287,6 +296,7 @@ func (r *recovery) checkJournal() {
 	}
 	n := len(r.journals)
 	switch {
+	case n > 0 && r.journals[n-1].Newer:
 	case n == 0 && len(r.index.Segments) == 0:
 		return
 	case n == 0:

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -43,10 +44,14 @@ func (s *State) load() savedState {
 	}
 	var saved savedState
 	if err == nil {
-		if saved, err = parseState(data); err != nil {
+		var newer bool
+		if saved, newer, err = parseState(data); newer {
+			logNewer(s.opts.Log, path, data)
+		} else if err != nil {
 			aside := fmt.Sprintf("%s.damaged-%d", path, time.Now().Unix())
 			err = errors.Join(fmt.Errorf("damaged, set aside as %s: %w", aside, err), os.Rename(path, aside))
-		} else if isCopy(saved.Born, born) {
+		}
+		if err == nil && isCopy(saved.Born, born) {
 			err = fmt.Errorf("restored from a copy: it says that it was made at %v, and was at %v", saved.Born, born)
 		}
 	}
@@ -84,20 +89,35 @@ func (s savedState) format() ([]byte, error) {
 	return fmt.Appendf(line, "\n%08x\n", crc32.Checksum(line, castagnoli)), err
 }
 
-func parseState(data []byte) (s savedState, err error) {
+// parseState returns what a file says, and whether a newer version of the gateway
+// wrote it: what that says besides does not change what this one knows. It is an error
+// if even that cannot be used.
+func parseState(data []byte) (s savedState, newer bool, err error) {
 	line, sum, _ := bytes.Cut(data, []byte("\n"))
 	if want := fmt.Sprintf("%08x\n", crc32.Checksum(line, castagnoli)); string(sum) != want {
-		return s, errors.New("its checksum does not match")
+		return s, false, errors.New("its checksum does not match")
 	}
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&s); err != nil {
-		return s, err
+	if d.Decode(&s) != nil {
+		s = savedState{}
+		newer, err = true, json.Unmarshal(line, &s)
 	}
-	if s.Epoch == "" || s.Next == nil {
-		return s, errors.New("it lacks the epoch or the numbers")
+	if err == nil && (s.Epoch == "" || s.Next == nil) {
+		err = errors.New("it lacks the epoch or the numbers")
 	}
-	return s, nil
+	return s, newer && json.Valid(line), err
+}
+
+// logNewer keeps a copy of a file that a newer version of the gateway wrote, for that
+// version: this one overwrites it with what it knows.
+func logNewer(log *slog.Logger, path string, data []byte) {
+	kept := fmt.Sprintf("%s.newer-%d", path, time.Now().Unix())
+	if err := os.WriteFile(kept, data, 0o640); err != nil {
+		log.Warn("written by a newer version of the gateway: what this one does not know is lost", "file", path, "err", err)
+		return
+	}
+	log.Warn("written by a newer version of the gateway: this one uses what it knows of it", "file", path, "copy", kept)
 }
 
 // write replaces the file. Its time of birth stays with it when it is renamed.

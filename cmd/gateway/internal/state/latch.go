@@ -79,6 +79,9 @@ func (l *Latch) Read() (by string, at time.Time) {
 		l.log.Warn("whether an e-stop is latched cannot be read, so it is until a reset", "file", l.path, "err", err)
 		by, at = unknownPresser, time.Now()
 	}
+	if newerLatch(string(text)) {
+		logNewer(l.log, l.path, text)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.text == "" {

@@ -55,6 +55,13 @@ func parseLatch(text string) (by string, at time.Time) {
 	return by, at
 }
 
+// newerLatch returns whether a newer version of the gateway wrote a file: it has more
+// than this one writes.
+func newerLatch(text string) bool {
+	lines := strings.SplitN(strings.TrimRight(text, "\x00"), "\n", 3)
+	return len(lines) == 3 && strings.TrimRight(lines[2], " \n") != ""
+}
+
 // latchStore is what a Latch uses of a file.
 type latchStore interface {
 	io.WriterAt

@@ -3,6 +3,8 @@ package state
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -237,10 +239,55 @@ func afterPowerCut(t *testing.T, dir string) (saved savedState) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, stateFile))
 	if err == nil {
-		saved, err = parseState(data)
+		saved, _, err = parseState(data)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return saved
+}
+
+// What a newer version wrote is used as far as this one knows it, and a copy is kept.
+func TestStateOfANewerVersion(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir, twoSensors, quiet())
+	epoch, last := s.epoch, s.use(0, 100)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, stateFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := bytes.Cut(data, []byte("}\n"))
+	line = fmt.Appendf(line, `,"zones":{"attic":7}}`)
+	newer := fmt.Appendf(nil, "%s\n%08x\n", line, crc32.Checksum(line, castagnoli))
+	latch := "ahmet\n1700000000000\nzone attic\n"
+	for file, text := range map[string]string{stateFile: string(newer), latchFile: latch} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	s = mustOpen(t, dir, twoSensors, logger)
+	if s.epoch != epoch || s.first[0] != last+1 {
+		t.Errorf("it goes on at %d in %q, want %d in %q", s.first[0], s.epoch, last+1, epoch)
+	}
+	if by, at := NewLatch(dir, func(error) {}, logger).Read(); by != "ahmet" || at.UnixMilli() != 1700000000000 {
+		t.Errorf("latched by %q at %v", by, at)
+	}
+	if n := strings.Count(log.String(), "written by a newer version"); n != 2 || strings.Contains(log.String(), "damaged") {
+		t.Errorf("the log says %s", &log)
+	}
+	for file, text := range map[string]string{stateFile: string(newer), latchFile: latch} {
+		kept, err := filepath.Glob(filepath.Join(dir, file+".newer-*"))
+		if err != nil || len(kept) != 1 {
+			t.Fatalf("kept: %v, %v", kept, err)
+		}
+		if got, err := os.ReadFile(kept[0]); err != nil || string(got) != text {
+			t.Errorf("%s is %q, %v", kept[0], got, err)
+		}
+	}
 }
