@@ -152,6 +152,8 @@ func TestAPI(t *testing.T) {
 		{"", "", 422, "application/json", "sensor is missing"},
 		{"sensor=nope", "", 404, "application/json", "Unknown sensor: nope"},
 		{"sensor=indoor&from=1.5", "", 422, "application/json", "from must be Unix milliseconds"},
+		{"sensor=indoor&from=1795826680", "", 400, "application/json", "milliseconds, please: from=1795826680 is in January 1970 (if these are seconds, write 1795826680000)"},
+		{"sensor=indoor&from=0&to=1795830280", "", 400, "application/json", "milliseconds, please: to=1795830280 "},
 		{"sensor=indoor&from=2&to=1", "", 422, "application/json", "from 2 is later than to 1"},
 		{"sensor=indoor&step=0", "", 422, "application/json", "step must be"},
 		{"sensor=indoor&sensor=outdoor", "", 422, "application/json", "sensor is given twice"},

@@ -191,6 +191,13 @@ func (a *API) parseQuery(r *http.Request) (q query, err error) {
 			return bad(fmt.Errorf("step must be milliseconds, 1 at least, not %q", of[0]))
 		}
 	}
+	for _, name := range []string{"from", "to"} {
+		if ms, err := strconv.ParseInt(values.Get(name), 10, 64); err == nil {
+			if err := inSeconds(name, ms, time.Now()); err != nil {
+				return q, err
+			}
+		}
+	}
 	if _, ok := values["to"]; !ok {
 		q.to = max(q.to, q.from) // a client's clock may be ahead
 	}
@@ -202,6 +209,23 @@ func (a *API) parseQuery(r *http.Request) (q query, err error) {
 		return q, wire.Errorf(http.StatusNotAcceptable, "there are %s, %s and, without step, %s", formatJSON, formatCSV, formatBinary)
 	}
 	return q, nil
+}
+
+// A number between these is no time that somebody asks for in milliseconds (from
+// January 1970 to 2001), but one in seconds (from 1973 on).
+const (
+	year1973InSeconds = 100_000_000
+	year2001          = 978_307_200_000
+)
+
+// inSeconds returns the refusal of a time that is meant in seconds, nil if it is
+// not. A gateway whose own clock is not set has readings of those times.
+func inSeconds(name string, ms int64, now time.Time) error {
+	if ms < year1973InSeconds || ms >= year2001 || now.UnixMilli() < year2001 {
+		return nil
+	}
+	return wire.Errorf(http.StatusBadRequest, "milliseconds, please: %s=%d is in %s (if these are seconds, write %[2]d000)",
+		name, ms, time.UnixMilli(ms).UTC().Format("January 2006"))
 }
 
 // UnixMilli reads the one value of a parameter that is a time.
