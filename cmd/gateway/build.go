@@ -67,7 +67,7 @@ func (g *running) build(ctx context.Context) (err error) {
 	if g.buses, err = machine.OpenBuses(g.cfg, g.simulate, g.log); err != nil {
 		return err
 	}
-	if g.sockets, err = listen(g.cfg.Listen); err != nil {
+	if g.sockets, err = machine.Listen(g.cfg.Listen); err != nil {
 		return err
 	}
 	g.clock = g.newClock()

@@ -20,7 +20,7 @@ gateway.yaml:4: sensors[0].bus: a list where a single value must be (write bus: 
 gateway.yaml:5: sensors[0].address: a list where a single value must be (write address: value)
 gateway.yaml:6: sensors[0].interval: a mapping where a single value must be (write interval: value)
 gateway.yaml:7: sensors[0].stuck_after: a list where a single value must be (write stuck_after: value)`},
-	{"no sensors key", "listen: :8765\n",
+	{"no sensors key", "listen: localhost:8765\n",
 		"gateway.yaml:1: no sensors (add them: each has a name and a chip, aht20, bme280 or sht3x)"},
 	{"empty list of sensors", "sensors: []\n",
 		"gateway.yaml:1: sensors: an empty list (add sensors: each has a name and a chip, aht20, bme280 or sht3x)"},

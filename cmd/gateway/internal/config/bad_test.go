@@ -33,7 +33,7 @@ gateway.yaml:2: history.age: "5m" is not between 1h and 3660d`},
 	{"a list", "- a\n",
 		"gateway.yaml:1: the whole file: a list where keys with values must be (write key: value)"},
 	{"second document", oneSensor + `---
-listen: :1
+listen: localhost:1
 `,
 		"gateway.yaml:2: a second document (a configuration is one: remove the ---)"},
 	{"empty second document", oneSensor + "---\n",
@@ -49,7 +49,7 @@ sensors: [{name: indoor, chip: sht3x}]
 `,
 		`gateway.yaml:2: a ":" where none can be (the line above may lack its ":", this one may be indented wrongly, or a value with ": " in it needs quotes)`},
 	{"key alone", oneSensor + `primary
-listen: :1
+listen: localhost:1
 `,
 		`gateway.yaml:2: no ":" after the key on this line or the one above (write key: value, with a blank after the colon)`},
 	{"colon in value", oneSensor + "state: a: b\n",
@@ -70,7 +70,7 @@ listen: :1
 	{"open quote", oneSensor + "state: \"/a\n",
 		"gateway.yaml:2: a quote is not closed (add the missing one)"},
 	{"open bracket", `sensors: [{name: indoor, chip: sht3x}
-listen: :1
+listen: localhost:1
 `,
 		"gateway.yaml:1: a list in [ ] or a mapping in { } that does not end (add the missing bracket or comma)"},
 	{"IPv6 address without quotes", oneSensor + "listen: [::1]:8765\n",
@@ -110,9 +110,9 @@ gateway.yaml:1: sensors[1]: anchors and aliases (&x, *x) are not supported (writ
 		"gateway.yaml:2: a key is not a plain word (write key: value)"},
 	{"null key", oneSensor + "~: b\n",
 		"gateway.yaml:2: a key is not a plain word (write key: value)"},
-	{"duplicate key", `listen: :1
+	{"duplicate key", `listen: localhost:1
 sensors: [{name: indoor, chip: sht3x}]
-listen: :2
+listen: localhost:2
 `,
 		`gateway.yaml:3: duplicate key "listen", already on line 1 (remove one)`},
 	{"duplicate key in a sensor", `sensors:
@@ -254,7 +254,7 @@ listen: pi.local:80
 `,
 		`gateway.yaml:3: listen: other machines can reach "pi.local:80", unencrypted (set tls, or write insecure: true in the file to allow that, or listen on localhost:80)`},
 	{"listen is a port", oneSensor + "listen: 8765\n",
-		`gateway.yaml:2: listen: "8765" is only a port (write :8765)`},
+		`gateway.yaml:2: listen: "8765" is only a port (write localhost:8765, or :8765 for all interfaces)`},
 	{"all at once, in the order of the file", `primary: x
 listen: nowhere
 sensors:

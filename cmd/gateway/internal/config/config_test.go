@@ -110,7 +110,6 @@ sensors:
 			})},
 		{"never stuck, without a unit", "sensors: [{name: indoor, chip: sht3x, stuck_after: 0}]",
 			with(func(c *Config) { c.Sensors = []Sensor{{"indoor", "sht3x", 1, 0x44, 100 * ms, 0}} })},
-		{"listen without a host", "listen: :8081\n" + oneSensor, with(func(c *Config) { c.Listen = "localhost:8081" })},
 		{"listen everywhere", "listen: :8081\ninsecure: true\n" + oneSensor,
 			with(func(c *Config) { c.Listen, c.Insecure = ":8081", true })},
 		{"insecure, on localhost", "insecure: true\n" + oneSensor, with(func(c *Config) { c.Insecure = true })},

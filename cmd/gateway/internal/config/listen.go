@@ -13,17 +13,18 @@ import (
 )
 
 // CheckListen returns the address to listen on that listen asks for, as
-// host:port; port 0 is any free one. No host means localhost, or all interfaces
-// if exposed. Without exposed it refuses whatever other machines can reach: that
-// needs TLS, or an insecure that allows it without.
+// host:port; port 0 is any free one, no host means all interfaces. Without exposed
+// it refuses whatever other machines can reach: that needs TLS, or an insecure that
+// allows it without.
 func CheckListen(listen string, exposed bool) (string, error) {
 	host, port, err := splitListen(listen)
 	switch {
 	case err != nil:
 		return "", err
-	case host == "" && !exposed:
-		host = "localhost"
-	case !exposed && !isLoopback(host):
+	case !exposed && host == "":
+		return "", fmt.Errorf("%s is all interfaces: other machines can reach it, unencrypted (set tls, or write insecure: true in the file to allow that, or listen on localhost:%s)",
+			phrase.Quote(listen), port)
+	case !exposed && !IsLoopback(host):
 		return "", fmt.Errorf("other machines can reach %s, unencrypted (set tls, or write insecure: true in the file to allow that, or listen on localhost:%s)",
 			phrase.Quote(listen), port)
 	}
@@ -37,7 +38,7 @@ func splitListen(listen string) (host, port string, err error) {
 	case strings.Contains(listen, "://"):
 		return "", "", fmt.Errorf("%s is a URL (write host:port, such as %s)", phrase.Quote(listen), DefaultListen)
 	case err != nil && isPort(listen):
-		return "", "", fmt.Errorf("%s is only a port (write :%s)", phrase.Quote(listen), listen)
+		return "", "", fmt.Errorf("%s is only a port (write localhost:%s, or :%[2]s for all interfaces)", phrase.Quote(listen), listen)
 	case err != nil && strings.Count(listen, ":") > 1:
 		return "", "", fmt.Errorf("%s is not host:port (an IPv6 address needs brackets: [::1]:8765)", phrase.Quote(listen))
 	case err != nil:
@@ -67,8 +68,8 @@ func isHost(host string) bool {
 	return len(host) <= 253 && hostForm.MatchString(host)
 }
 
-// isLoopback reports whether only this machine can reach host.
-func isLoopback(host string) bool {
+// IsLoopback reports whether only this machine can reach host.
+func IsLoopback(host string) bool {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.Unmap().IsLoopback()
 	}

@@ -18,9 +18,8 @@ func TestCheckListen(t *testing.T) {
 		{"127.255.0.9:80", "127.255.0.9:80", "127.255.0.9:80"},
 		{"[::1]:80", "[::1]:80", "[::1]:80"},
 		{"[::ffff:127.0.0.1]:80", "[::ffff:127.0.0.1]:80", "[::ffff:127.0.0.1]:80"},
-		{":8081", "localhost:8081", ":8081"},
-		{":0", "localhost:0", ":0"},
-		{":08081", "localhost:8081", ":8081"},
+		{":80", `":80" is all interfaces: other machines can reach it, unencrypted` + beyond, ":80"},
+		{":0080", `":0080" is all interfaces: other machines can reach it, unencrypted` + beyond, ":80"},
 
 		{"0.0.0.0:80", `other machines can reach "0.0.0.0:80", unencrypted` + beyond, "0.0.0.0:80"},
 		{"[::]:80", `other machines can reach "[::]:80", unencrypted` + beyond, "[::]:80"},
@@ -31,7 +30,7 @@ func TestCheckListen(t *testing.T) {
 
 		{"", `"" has no port (write host:port, such as localhost:8765)`, ""},
 		{"localhost", `"localhost" has no port (write host:port, such as localhost:8765)`, ""},
-		{"8765", `"8765" is only a port (write :8765)`, ""},
+		{"8765", `"8765" is only a port (write localhost:8765, or :8765 for all interfaces)`, ""},
 		{"localhost:", `port "" is not a number from 0 to 65535`, ""},
 		{"localhost:65536", `port "65536" is not a number from 0 to 65535`, ""},
 		{"localhost:-1", `port "-1" is not a number from 0 to 65535`, ""},

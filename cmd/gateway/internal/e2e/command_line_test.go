@@ -14,7 +14,7 @@ func TestTakenPort(t *testing.T) {
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	address := strings.TrimSuffix(strings.TrimPrefix(p.URL, "ws://"), "/")
 	out, err := exec.Command(buildGateway(t), "--simulate", "--listen", address).CombinedOutput()
-	if code := exitCode(err); code != 1 || !strings.Contains(string(out), "--listen :8081") {
+	if code := exitCode(err); code != 1 || !strings.Contains(string(out), "--listen localhost:8081") {
 		t.Errorf("exit %d, %s", code, out)
 	}
 }
@@ -59,6 +59,7 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"--config", "/nope.yaml"}, 78, []string{"/nope.yaml: no such file"}},
 		{[]string{"--config", bad}, 78, []string{"bad.yaml:1:", "insecure: true", "bad.yaml:3:", "100ms", "bad.yaml:4:", `did you mean "name"?`}},
 		{[]string{"--simulate", "--listen", "0.0.0.0:0"}, 78, []string{"--listen", "insecure: true"}},
+		{[]string{"--simulate", "--listen", ":0"}, 78, []string{`--listen: ":0" is all interfaces`, "insecure: true", "localhost:0"}},
 		{[]string{"--simulate", "--log-format", "xml"}, 78, []string{"--log-format", "json"}},
 		{[]string{"GATEWAY_LISTEN=8765", "--simulate"}, 78, []string{"GATEWAY_LISTEN: ", ":8765"}},
 		{[]string{"GATEWAY_LISTEN=8765", "--simulate", "--listen", "8080"}, 78, []string{"--listen: ", ":8080"}},

@@ -1,5 +1,5 @@
 // Package machine is what the gateway runs on: I²C buses, pins and clocks, the real
-// ones or emulated ones. Above it nothing differs between the two.
+// ones or emulated ones, and sockets. Above it nothing differs between the two.
 //
 // It refuses to know what is read from the buses and who drives the pins.
 package machine
