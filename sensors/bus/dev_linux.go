@@ -49,6 +49,7 @@ type system struct {
 	stat     func(path string) (node, error)
 	user     func() string
 	others   func() []string // the I²C devices that there are
+	isPi     func() bool     // a Raspberry Pi
 }
 
 var linux = system{
@@ -64,6 +65,7 @@ var linux = system{
 	},
 	stat:   statNode,
 	user:   userName,
+	isPi:   isRaspberryPi,
 	others: deviceFiles,
 }
 

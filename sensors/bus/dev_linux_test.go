@@ -283,6 +283,7 @@ func TestOpen(t *testing.T) {
 		number       int
 		node         node
 		nodeErr      error
+		laptop       bool
 		want         string // the error; "" opens
 		is           error
 	}{
@@ -302,6 +303,8 @@ func TestOpen(t *testing.T) {
 			want: "open /dev/i2c-1: operation not permitted: this service may not use the device; fix: DeviceAllow=/dev/i2c-1 rw in its systemd unit"},
 		{name: "not enabled", number: 1, open: syscall.ENOENT, others: []string{"/dev/i2c-20"}, is: fs.ErrNotExist,
 			want: "open /dev/i2c-1: no such file or directory: I²C is not enabled; fix: sudo raspi-config nonint do_i2c 0 && sudo reboot"},
+		{name: "a laptop", number: 1, open: syscall.ENOENT, laptop: true, is: fs.ErrNotExist,
+			want: "open /dev/i2c-1: no such file or directory: this machine has no I²C bus; fix: try --simulate, or sudo modprobe i2c-dev if it has an adapter"},
 		{name: "no bus at all", number: 3, open: syscall.ENOENT, is: syscall.ENOENT,
 			want: "open /dev/i2c-3: no such file or directory: I²C is not enabled; fix: sudo raspi-config nonint do_i2c 0 && sudo reboot"},
 		{name: "another bus", number: 3, open: syscall.ENOENT, others: []string{"/dev/i2c-1", "/dev/i2c-20"}, is: syscall.ENOENT,
@@ -340,6 +343,7 @@ func TestOpen(t *testing.T) {
 				stat:   func(string) (node, error) { return c.node, c.nodeErr },
 				user:   func() string { return "alice" },
 				others: func() []string { return c.others },
+				isPi:   func() bool { return !c.laptop },
 			}
 			b, err := s.openDevice(c.number)
 			if c.want == "" {

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,7 +32,10 @@ func (s *system) explain(number int, err error) error {
 		if others := s.others(); number != 1 && len(others) > 0 {
 			return fmt.Errorf("%w: there is no such bus; there are %s", err, strings.Join(others, ", "))
 		}
-		return fmt.Errorf("%w: I²C is not enabled; fix: sudo raspi-config nonint do_i2c 0 && sudo reboot", err)
+		if s.isPi() {
+			return fmt.Errorf("%w: I²C is not enabled; fix: sudo raspi-config nonint do_i2c 0 && sudo reboot", err)
+		}
+		return fmt.Errorf("%w: this machine has no I²C bus; fix: try --simulate, or sudo modprobe i2c-dev if it has an adapter", err)
 	}
 	return err
 }
@@ -50,6 +54,12 @@ func (s *system) explainPermission(path string, err error) error {
 			"then sudo usermod -aG i2c %s && sudo reboot", err, who)
 	}
 	return fmt.Errorf("%w; fix: sudo usermod -aG %s %s, then log in again", err, n.group, who)
+}
+
+// isRaspberryPi tells whether raspi-config is what enables I²C here.
+func isRaspberryPi() bool {
+	model, err := os.ReadFile("/proc/device-tree/model")
+	return err == nil && bytes.Contains(model, []byte("Raspberry Pi"))
 }
 
 func statNode(path string) (node, error) {
