@@ -1,30 +1,36 @@
 // @ts-check
-// A sensor's newest value, and what there is to say about it.
+// A sensor's newest value, its last minute, and what there is to say about it.
 
-import { copy, find, mark, text } from "./dom.js";
-import { age, count, measured, trend } from "./format.js";
-import { cause, quantities } from "./readings.js";
+import { Columns } from "./columns.js";
+import { breakable, copy, find, mark, text } from "./dom.js";
+import { age, count, measured, shownAs, trend } from "./format.js";
+import { cause } from "./readings.js";
 
 /** @typedef {import("./sensor.js").Sensor} Sensor */
 /** @typedef {import("./sensor.js").State} State */
 
-/** @type {Record<string, string>} quantities for people */
-const NAMES = { temperature: "Temperature", humidity: "Humidity", pressure: "Air pressure", co2: "CO₂" };
+const SPARK = { points: 60, height: 16, step: 1000, redraw: 1000 }; // step and redraw in ms
+const WRONG_AFTER = 1000, RIGHT_AFTER = 10_000; // ms in a state after which a card changes its place
 
 export class Card {
+  wrong = false; // failed or stale for a while: it belongs on top
+  /** @type {number | undefined} since when it is otherwise than `wrong` says */
+  #turned;
+  #sparked = -Infinity;
+
   /** @param {Sensor} sensor */
   constructor(sensor) {
     this.sensor = sensor;
     this.element = copy("sensor");
-    text(find(this.element, "h2"), sensor.info.name);
+    const name = find(this.element, "h3");
+    name.replaceChildren(...breakable(sensor.info.name));
     text(find(this.element, ".model"), sensor.info.model);
-    const places = [...this.element.querySelectorAll("dl > div")], measures = quantities(sensor.info);
-    places.slice(measures.length).forEach((place) => place.remove());
-    /** @type {[quantity: string, value: any][]} where the values stand */
-    this.values = measures.map(({ quantity, unit }, i) => {
-      text(find(places[i], "dt"), NAMES[quantity] ?? quantity);
+    const places = [...this.element.querySelectorAll("dl > div")];
+    places.slice(sensor.quantities.length).forEach((place) => place.remove());
+    this.values = sensor.quantities.map(({ quantity, unit }, i) => {
+      text(find(places[i], "dt"), shownAs(quantity).name);
       text(find(places[i], ".unit"), unit);
-      return [quantity, find(places[i], ".value")];
+      return find(places[i], ".value");
     });
     const json = find(this.element, "a");
     json.href = `sensors/${encodeURIComponent(sensor.info.name)}`;
@@ -38,15 +44,43 @@ export class Card {
    */
   draw(now, connected, refresh) {
     const { sensor, element } = this, reading = sensor.good?.reading, state = sensor.state(now, connected);
-    for (const [quantity, value] of this.values) text(value, measured(quantity, reading?.[/** @type {"temperature"} */ (quantity)] ?? NaN));
+    sensor.quantities.forEach(({ quantity }, i) => text(this.values[i], measured(quantity, reading?.[/** @type {"temperature"} */ (quantity)] ?? NaN)));
     if (!mark(element, "state", state) && !refresh) return;
+    this.#place(state === "failed" || state === "stale", now);
     const minute = sensor.minute();
     text(find(element, ".age"), valueAge(sensor, state, now));
-    text(find(element, ".trend"), state === "live" ? trend(minute.slope) : "");
+    text(find(element, ".trend"), state === "live" ? trend(sensor.quantities[0], minute.slope) : "");
     const [trouble, words] = note(sensor, state, minute, now);
     text(find(element, ".note strong"), trouble && `${trouble}:`);
     text(find(element, ".note span"), words);
+    if (now - this.#sparked < SPARK.redraw) return;
+    this.#sparked = now;
+    find(element, "path").setAttribute("d", spark(sensor));
   }
+
+  /** @param {boolean} wrong @param {number} now */
+  #place(wrong, now) {
+    if (wrong === this.wrong) this.#turned = undefined;
+    else if (now - (this.#turned ??= now) >= (wrong ? WRONG_AFTER : RIGHT_AFTER)) this.wrong = wrong;
+  }
+}
+
+/** The first value's last minute as the path of a line, with a gap where it failed. @param {Sensor} sensor */
+function spark({ ring, quantities, info }) {
+  if (!ring.length) return "";
+  const step = Math.max(SPARK.step, info.interval_ms), end = ring.times[ring.at(ring.length - 1)];
+  const [{ mean }] = new Columns(Math.floor(end / step) * step - (SPARK.points - 1) * step, step, SPARK.points, ring.values.length).fill(ring, undefined, info.interval_ms).lines();
+  const known = mean.filter(Number.isFinite).map(Number);
+  const low = Math.min(...known), high = Math.max(...known), span = Math.max(high - low, shownAs(quantities[0].quantity).least) || 1, middle = (low + high) / 2;
+  let path = "", pen = "M";
+  mean.forEach((value, x) => {
+    if (value === null || Number.isNaN(value)) pen = "M";
+    else if (value !== undefined) {
+      path += `${pen}${x} ${(SPARK.height * (0.5 - (0.9 * (value - middle)) / span)).toFixed(1)}${pen === "M" ? "h.5" : ""}`;
+      pen = "L";
+    }
+  });
+  return path;
 }
 
 /** @param {Sensor} sensor @param {State} state @param {number} now */
@@ -58,7 +92,7 @@ function valueAge(sensor, state, now) {
 
 /**
  * The trouble that a sensor has, and in words.
- * @param {Sensor} sensor @param {State} state @param {{all: number, failed: number}} minute @param {number} now
+ * @param {Sensor} sensor @param {State} state @param {{all: number, failed: number, known: number}} minute @param {number} now
  * @returns {[trouble: string, words: string]}
  */
 function note(sensor, state, minute, now) {
@@ -68,7 +102,8 @@ function note(sensor, state, minute, now) {
     const { words, meaning } = cause(sensor.fault);
     return [words, meaning];
   }
-  if (!minute.failed || !sensor.failed) return ["", "100 % good in the last minute"];
+  const span = minute.known < 60_000 ? `last ${Math.ceil(minute.known / 1000)} s` : "last minute"; // it may not be kept for longer
+  if (!minute.failed) return ["", `100 % good in the ${span}`];
   const good = Math.floor((1 - minute.failed / minute.all) * 1000) / 10;
-  return ["", `${good} % good, ${count(minute.failed)} failed in the last minute; last: ${cause(sensor.failed.reading.fault).words}, ${age(now - sensor.failed.at)} ago`];
+  return ["", `${good} % good, ${count(minute.failed)} failed in the ${span}${sensor.failed ? `; last: ${cause(sensor.failed.reading.fault).words}, ${age(now - sensor.failed.at)} ago` : ""}`];
 }

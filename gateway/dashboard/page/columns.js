@@ -6,7 +6,7 @@
 
 /** @typedef {import("./ring.js").Ring} Ring */
 /** @typedef {{min: number, mean: number, max: number}} Span */
-/** @typedef {{time: number, count: number, failed: number, fault: number, temperature: Span | null, humidity: Span | null}} Bucket */
+/** @typedef {{time: number, count: number, failed: number, fault: number, values: (Span | null)[]}} Bucket */
 /** @typedef {{step: number, buckets: Bucket[]}} Slab oldest first */
 /**
  * Values by column: at null the line has a gap, over undefined it goes on to the next value.
@@ -32,8 +32,9 @@ export const follows = (numbers, passed, conflated, interval) => (numbers === 1 
 export class Columns {
   /**
    * @param {number} from Unix ms, a multiple of step @param {number} step ms @param {number} count
+   * @param {number} [values] of a reading
    */
-  constructor(from, step, count) {
+  constructor(from, step, count, values = 2) {
     this.from = from;
     this.step = step;
     this.count = count;
@@ -41,7 +42,7 @@ export class Columns {
     this.failed = new Float64Array(count);
     this.faults = new Uint8Array(count); // cause of the last failed one
     this.broken = new Uint8Array(count); // something is missing before it
-    this.spans = [newSpans(count), newSpans(count)]; // temperature, humidity
+    this.spans = Array.from({ length: values }, () => newSpans(count));
     this.banded = true; // a column may stand for many readings
   }
 
@@ -76,7 +77,7 @@ export class Columns {
     this.failed[column] += b.failed;
     if (b.failed) this.faults[column] = b.fault;
     if (broken) this.broken[column] = 1;
-    [b.temperature, b.humidity].forEach((span, i) => {
+    b.values.forEach((span, i) => {
       if (span) addSpan(this.spans[i], column, span.min, span.mean, span.max, b.count);
     });
   }
@@ -90,10 +91,11 @@ export class Columns {
       this.faults[column] = ring.faults[at];
       return;
     }
-    const t = ring.temperatures[at], h = ring.humidities[at];
     this.counts[column]++;
-    addSpan(this.spans[0], column, t, t, t, 1);
-    addSpan(this.spans[1], column, h, h, h, 1);
+    this.spans.forEach((spans, i) => {
+      const value = ring.values[i][at];
+      addSpan(spans, column, value, value, value, 1);
+    });
   }
 
   /** The middle of each column; of the one in which the view ends, no later than that. @param {number} to @returns {number[]} */
@@ -115,10 +117,11 @@ export class Columns {
     return this.counts[column] > this.failed[column];
   }
 
-  /** The lines of temperature and humidity; without a lowest and a highest where they say no more. @returns {[Line, Line]} */
+  /** The line of each value; without a lowest and a highest where they say no more. @returns {Line[]} */
   lines() {
     const edge = this.banded ? this.count : 0;
-    const lines = /** @type {[Line, Line]} */ (this.spans.map(() => ({ mean: Array(this.count), min: Array(edge), max: Array(edge) })));
+    /** @type {Line[]} */
+    const lines = this.spans.map(() => ({ mean: Array(this.count), min: Array(edge), max: Array(edge) }));
     const put = (/** @type {Line} */ { mean, min, max }, /** @type {number} */ i, /** @type {(number | null)[]} */ values) => {
       mean[i] = values[0];
       if (edge) [, min[i], max[i]] = values;

@@ -26,3 +26,6 @@ export function mark(element, key, value) {
 export function press(group, is) {
   for (const button of group.querySelectorAll("button")) button.setAttribute("aria-pressed", String(is(button)));
 }
+
+/** A name that a browser breaks between its words, not within them. @param {string} name @returns {(string | Element)[]} */
+export const breakable = (name) => name.split(/(?<=[_-])/).flatMap((part, i) => (i ? [document.createElement("wbr"), part] : [part]));

@@ -63,12 +63,12 @@ const withGaps = (rows, interval, step) => rows.flatMap((row, i) => {
 
 /** @param {string} name @param {import("./ring.js").Ring} ring @param {View} view */
 function held(name, ring, { from, to }) {
-  const rows = ["time,unix_ms,sensor,seq,temperature,humidity,fault"];
+  const rows = [[...BEFORE, ...ring.names, ...BEHIND].join()];
   for (let i = ring.before(from); i < ring.length; i++) {
     const at = ring.at(i), time = ring.times[at], fault = ring.faults[at];
     if (time >= to) break;
-    const values = fault ? ["", "", cause(fault).name] : [short(ring.temperatures[at]), short(ring.humidities[at]), ""];
-    rows.push([new Date(time).toISOString(), time, name, ring.seqs[at], ...values].join(","));
+    const values = ring.values.map((each) => (fault ? "" : short(each[at])));
+    rows.push([new Date(time).toISOString(), time, name, ring.seqs[at], ...values, fault ? cause(fault).name : ""].join());
   }
   return rows.join("\n");
 }

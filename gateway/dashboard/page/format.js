@@ -1,24 +1,33 @@
 // @ts-check
 // Numbers as people read them.
 
-/** @param {number} n @param {number} digits */
-function fixed(n, digits) {
+/** A number with so many decimals. @param {number} n @param {number} digits */
+export function fixed(n, digits) {
   if (!Number.isFinite(n)) return "–";
   const text = n.toFixed(digits);
   return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
-/** @type {Record<string, number>} decimals of a quantity where they are not two */
-const DECIMALS = { humidity: 1, co2: 0 };
+/**
+ * How a quantity is shown: its name, its decimals, the least height of its chart, which
+ * keeps noise small, and the change a minute up to which it is steady.
+ * @type {Record<string, {name: string, decimals: number, least: number, steady: number}>}
+ */
+const QUANTITIES = {
+  temperature: { name: "Temperature", decimals: 2, least: 0.5, steady: 0.05 },
+  humidity: { name: "Humidity", decimals: 1, least: 1, steady: 0.3 },
+  pressure: { name: "Air pressure", decimals: 2, least: 0.5, steady: 0.05 },
+  co2: { name: "CO₂", decimals: 0, least: 20, steady: 10 },
+};
+
+/** How a quantity is shown, one that is not known here too. @param {string} quantity */
+export const shownAs = (quantity) => QUANTITIES[quantity] ?? { name: quantity, decimals: 2, least: 0, steady: 0.05 };
 
 /** A value of a quantity. @param {string} quantity @param {number} value */
-export const measured = (quantity, value) => fixed(value, DECIMALS[quantity] ?? 2);
+export const measured = (quantity, value) => fixed(value, shownAs(quantity).decimals);
 
-/** °C with two decimals. @param {number} celsius */
-export const temperature = (celsius) => fixed(celsius, 2);
-
-/** Relative humidity with one decimal. @param {number} percent */
-export const humidity = (percent) => fixed(percent, 1);
+/** The same with its unit, unless there is none. @param {{quantity: string, unit: string}} of @param {number} value */
+export const inUnit = ({ quantity, unit }, value) => (Number.isFinite(value) ? `${measured(quantity, value)} ${unit}` : "–");
 
 /** A part of a whole in percent. @param {number} part 0…1 */
 export const percent = (part) => `${Math.round(part * 100)} %`;
@@ -47,11 +56,12 @@ export function wait(ms) {
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
-/** How fast a temperature changes, "↗ +0.30 °C/min". @param {number} perMinute °C */
-export function trend(perMinute) {
+/** How fast a value changes, "↗ +0.30 °C/min". @param {{quantity: string, unit: string}} of @param {number} perMinute */
+export function trend({ quantity, unit }, perMinute) {
+  const { decimals, steady } = shownAs(quantity);
   if (!Number.isFinite(perMinute)) return "";
-  if (Math.abs(perMinute) < 0.05) return "→ steady";
-  return `${perMinute > 0 ? "↗ +" : "↘ "}${fixed(perMinute, 2)} °C/min`;
+  if (Math.abs(perMinute) < steady) return "→ steady";
+  return `${perMinute > 0 ? "↗ +" : "↘ "}${fixed(perMinute, decimals)} ${unit}/min`;
 }
 
 /** A moment: the time of day, and the day if it is another one. @param {number} time Unix ms @param {number} [now] */

@@ -2,7 +2,7 @@
 // Stored readings in buckets, fetched from the gateway: those that are in view and
 // older than the readings that the page holds itself.
 
-import { faultNamed } from "./readings.js";
+import { decode, faultNamed } from "./readings.js";
 
 /** @typedef {import("./columns.js").Slab & {from: number, to: number, at: number}} Slab of [from, to), fetched at, on performance.now() */
 
@@ -26,10 +26,10 @@ export class History {
    * Sees to it that what is in view, [from, to), is there of each sensor: as far as
    * the page does not hold it raw. It fetches all of it, because what the page
    * holds raw today it will not hold in 15 minutes.
-   * @param {{name: string, raw: number}[]} sensors and since when they are held raw; Infinity: not at all
-   * @param {number} from @param {number} to Unix ms @param {number} step ms
+   * @param {{name: string, raw: number, names: string[]}[]} sensors with their quantities, and since when they are held raw; Infinity: not at all
+   * @param {number} from @param {number} to Unix ms @param {number} step ms @param {number} [ahead] ms to fetch before that, for who moves on into the past
    */
-  async want(sensors, from, to, step) {
+  async want(sensors, from, to, step, ahead = 0) {
     const now = performance.now();
     if (this.#busy || now < this.#notBefore) return;
     const missing = sensors.filter(({ name, raw }) => {
@@ -41,8 +41,8 @@ export class History {
     if (!missing.length) return;
     this.#busy = true;
     try {
-      for (const { name } of missing) { // one at a time, to leave the gateway time for live readings
-        this.slabs.set(name, await this.#fetch(name, from, to, step));
+      for (const { name, names } of missing) { // one at a time, to leave the gateway time for live readings
+        this.slabs.set(name, await this.#fetch(name, names, from - Math.ceil(ahead / step) * step, to, step));
         this.#changed();
       }
     } catch {
@@ -52,17 +52,26 @@ export class History {
     }
   }
 
-  /** @param {string} sensor @param {number} from @param {number} to @param {number} step @returns {Promise<Slab>} */
-  async #fetch(sensor, from, to, step) {
+  /** @param {string} sensor @param {string[]} names of its quantities @param {number} from @param {number} to @param {number} step @returns {Promise<Slab>} */
+  async #fetch(sensor, names, from, to, step) {
     const { buckets } = await (await query(this.#base, { sensor, from, to, step }, "application/json")).json();
     return {
       step, from, to, at: performance.now(),
       buckets: buckets.map((/** @type {any} */ b) => ({
         time: Math.round(b.ts * 1000), count: b.count, failed: b.failed, fault: b.fault ? faultNamed(b.fault) : 0,
-        temperature: b.temp, humidity: b.humidity,
+        values: names.map((name) => (b.values ? b.values[name] : name === "temperature" ? b.temp : b[name]) ?? null),
       })),
     };
   }
+}
+
+/**
+ * The readings of a sensor of [from, to), oldest first, as the gateway keeps them.
+ * @param {URL} base @param {import("./gateway.js").SensorInfo} info @param {number} from @param {number} to Unix ms
+ */
+export async function stored(base, info, from, to) {
+  const content = await (await query(base, { sensor: info.name, from, to }, "application/octet-stream")).arrayBuffer();
+  return content.byteLength ? decode(content, [info]) : [];
 }
 
 /**

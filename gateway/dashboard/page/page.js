@@ -6,7 +6,7 @@ import { Card } from "./cards.js";
 import { base, gateway, part } from "./core.js";
 import { get, mark, text } from "./dom.js";
 import { age, count, wait } from "./format.js";
-import { quantities } from "./readings.js";
+import { stored } from "./history.js";
 import { Sensor, patience } from "./sensor.js";
 
 /** @typedef {import("./gateway.js").Hello} Hello */
@@ -14,6 +14,9 @@ import { Sensor, patience } from "./sensor.js";
 
 // Time between two drawings of ages and words, in ms.
 const REFRESH = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 200;
+
+const MINUTE = 60_000; // ms
+const MANY = 6; // sensors; the cards of more are small
 
 /** @type {Map<string, Card>} by the sensor's name: its number is of one connection only */
 let cards = new Map();
@@ -52,16 +55,58 @@ function greet(hello) {
   const before = cards;
   cards = new Map(hello.sensors.map((info) => {
     const known = before.get(info.name);
-    const same = known && known.sensor.info.model === info.model && known.sensor.info.interval_ms === info.interval_ms &&
-      String(quantities(known.sensor.info).map(({ quantity }) => quantity)) === String(quantities(info).map(({ quantity }) => quantity));
-    return [info.name, same ? known : new Card(new Sensor(info))];
+    const fresh = new Sensor(info), same = known && known.sensor.info.model === info.model && known.sensor.info.interval_ms === info.interval_ms && String(known.sensor.ring.names) === String(fresh.ring.names);
+    return [info.name, same ? known : new Card(fresh)];
   }));
   if (String([...cards.keys()]) !== String([...before.keys()]) || [...cards].some(([name, card]) => before.get(name) !== card)) {
+    mark(get("sensors"), "many", String(cards.size > MANY));
+    get("filter").hidden = cards.size <= MANY;
+    get("overview").className = cards.size > MANY ? "tools" : "unseen";
     get("sensors").replaceChildren(...[...cards.values()].map(({ element }) => element));
+    filter();
     charts?.begin([...cards.values()].map(({ sensor }) => sensor));
   }
   get("empty").hidden = cards.size > 0;
   text(get("version"), `${hello.server} ${hello.version}`);
+  const name = hello.name || location.host; // two gateways in two tabs
+  text(get("name"), name);
+  document.title = `${name} – Sensor gateway`;
+  remember(hello);
+}
+
+let remembering = false;
+
+/** Fetches the last minute as the gateway keeps it: what cards count and draw of it is what the charts show. @param {Hello} hello */
+async function remember({ time }) {
+  if (remembering) return;
+  remembering = true;
+  for (const { sensor } of cards.values()) { // one at a time, to leave the gateway time for live readings
+    if (!sensor.young(time)) continue;
+    const since = newest + performance.now() - newestAt - MINUTE;
+    try {
+      sensor.addPast(await stored(base, sensor.info, Math.floor(since), Math.ceil(Math.min(sensor.ring.oldest, since + MINUTE))));
+    } catch {
+      break; // it keeps none or is busy: the cards say how much of the minute they count
+    }
+  }
+  remembering = false;
+  schedule();
+}
+
+/** Shows the cards whose sensors have the words in their names. */
+function filter() {
+  const words = get("filter").value.trim().toLowerCase().split(/\s+/);
+  for (const { sensor, element } of cards.values()) element.hidden = !words.every((/** @type {string} */ word) => sensor.info.name.toLowerCase().includes(word));
+}
+
+/** Puts what is wrong on top of many cards, unless somebody is about to hit one. */
+function arrange() {
+  const list = get("sensors"), all = [...cards.values()];
+  const states = ["failed", "stale", "waiting"].map((state) => [all.filter(({ element }) => element.dataset.state === state).length, state]).filter(([n]) => n);
+  text(get("overview-text"), `${cards.size} sensors${states.length ? `: ${states.map((s) => s.join(" ")).join(", ")}` : ", all live"}`);
+  if (cards.size <= MANY || list.matches(":hover, :focus-within")) return;
+  const sorted = all.toSorted((a, b) => Number(b.wrong) - Number(a.wrong)).map(({ element }) => element);
+  if (sorted.some((element, i) => element !== list.children[i])) list.append(...sorted);
 }
 
 /** @param {Reading[]} readings of one message */
@@ -98,6 +143,7 @@ function draw(now) {
   get("unsynced").hidden = !unsynced;
   drawStatus(now);
   for (const card of cards.values()) card.draw(now, gateway.phase === "connected", refresh);
+  if (refresh) arrange();
   if (cards.size) charts?.draw(now, refresh);
 }
 
@@ -139,6 +185,7 @@ function retry() {
 document.addEventListener("visibilitychange", retry);
 window.addEventListener("online", retry);
 get("retry").addEventListener("click", retry);
+get("filter").addEventListener("input", filter);
 setInterval(() => {
   refresh = true;
   schedule();

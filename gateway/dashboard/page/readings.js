@@ -33,9 +33,6 @@ const CLIMATE = [{ quantity: "temperature", unit: "°C" }, { quantity: "humidity
 /** What the values of a sensor in hello are, one or two. @param {{values?: Quantity[]} | undefined} info @returns {Quantity[]} */
 export const quantities = (info) => (info?.values?.length ? info.values.slice(0, 2) : CLIMATE);
 
-/** Whether a sensor measures temperature, and humidity or nothing else. @param {{values?: Quantity[]} | undefined} info */
-export const measuresClimate = (info) => quantities(info).every(({ quantity }, i) => quantity === CLIMATE[i].quantity);
-
 /**
  * The readings of one binary message of readings.v2, in its order, their values
  * named as the sensors of hello say: temperature and humidity where they do not.

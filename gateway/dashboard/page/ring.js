@@ -10,12 +10,12 @@ export class Ring {
   length = 0;
   #start = 0;
 
-  /** @param {number} capacity readings */
-  constructor(capacity) {
+  /** @param {number} capacity readings @param {string[]} [names] of the quantities that the sensor measures */
+  constructor(capacity, names = ["temperature", "humidity"]) {
     this.capacity = capacity;
+    this.names = names;
     this.times = new Float64Array(capacity); // of the gateway's clock, Unix ms
-    this.temperatures = new Float32Array(capacity);
-    this.humidities = new Float32Array(capacity);
+    this.values = names.map(() => new Float32Array(capacity));
     this.seqs = new Uint32Array(capacity);
     this.faults = new Uint8Array(capacity);
     this.conflated = new Uint8Array(capacity);
@@ -52,21 +52,34 @@ export class Ring {
     }
     let i = this.length++;
     for (; i > 0 && this.times[this.at(i - 1)] > r.time; i--) this.#copy(this.at(i - 1), this.at(i)); // replayed: few are newer
-    const at = this.at(i);
-    this.times[at] = r.time;
-    this.temperatures[at] = r.temperature ?? NaN;
-    this.humidities[at] = r.humidity ?? NaN;
-    this.seqs[at] = r.seq;
-    this.faults[at] = r.fault;
-    this.conflated[at] = Number(r.conflated);
+    this.#put(this.at(i), r);
+  }
+
+  /** Adds readings that are older than all others, oldest first, as far as there is room. @param {Reading[]} readings */
+  addBefore(readings) {
+    for (const r of readings.toReversed()) {
+      if (this.length === this.capacity) return;
+      this.#start = this.#start ? this.#start - 1 : this.capacity - 1;
+      this.length++;
+      this.#put(this.#start, r);
+    }
   }
 
   clear() {
     this.length = 0;
   }
 
+  /** @param {number} at @param {Reading} r */
+  #put(at, r) {
+    this.times[at] = r.time;
+    this.values.forEach((values, i) => (values[at] = r[/** @type {"temperature"} */ (this.names[i])] ?? NaN));
+    this.seqs[at] = r.seq;
+    this.faults[at] = r.fault;
+    this.conflated[at] = Number(r.conflated);
+  }
+
   /** @param {number} from @param {number} to */
   #copy(from, to) {
-    for (const array of [this.times, this.temperatures, this.humidities, this.seqs, this.faults, this.conflated]) array[to] = array[from];
+    for (const array of [this.times, ...this.values, this.seqs, this.faults, this.conflated]) array[to] = array[from];
   }
 }

@@ -2,6 +2,7 @@
 // What is known of one sensor. Ages are measured with performance.now(), so that
 // neither the browser's clock nor the gateway's has to be right.
 
+import { quantities } from "./readings.js";
 import { KEPT, Ring } from "./ring.js";
 
 /** @typedef {import("./gateway.js").Reading} Reading */
@@ -22,12 +23,27 @@ export class Sensor {
   /** @type {number | undefined} when the last reading of any kind came */
   heard;
   fault = 0; // of the last reading
-  shown = true; // in the charts
+  /** @type {boolean | undefined} whether it is in the charts; undefined: not decided */
+  shown;
+  /** @type {number | undefined} of its lines, if it is shown */
+  colour;
 
   /** @param {SensorInfo} info */
   constructor(info) {
     this.info = info;
-    this.ring = new Ring(Math.ceil(KEPT / info.interval_ms) + 100);
+    this.quantities = quantities(info);
+    this.ring = new Ring(Math.ceil(KEPT / info.interval_ms) + 100, this.quantities.map(({ quantity }) => quantity));
+  }
+
+  /** Whether what this page holds of it begins within the last minute. @param {number} now on the gateway's clock */
+  young(now) {
+    return this.ring.oldest > now - MINUTE;
+  }
+
+  /** Adds what the gateway kept of the time before the page was opened. @param {Reading[]} readings oldest first */
+  addPast(readings) {
+    const { oldest } = this.ring;
+    this.ring.addBefore(readings.filter(({ time }) => time < oldest));
   }
 
   /** @param {Reading} reading @param {number} at when it came */
@@ -47,20 +63,24 @@ export class Sensor {
     return this.fault ? "failed" : "live";
   }
 
-  /** How the last minute went: failed readings, all of them, and °C a minute, NaN if unknown. */
+  /**
+   * How the last minute went: failed readings, all of them, how many ms of it are
+   * known, and the change of the first value a minute, NaN if unknown.
+   */
   minute() {
-    const { ring } = this, end = ring.length ? ring.times[ring.at(ring.length - 1)] : 0, begin = end - MINUTE;
+    const { ring } = this, [values] = ring.values, end = ring.length ? ring.times[ring.at(ring.length - 1)] : 0, begin = end - MINUTE;
     const first = mean(), last = mean();
     let failed = 0;
     const from = ring.before(begin);
     for (let i = from; i < ring.length; i++) {
       const at = ring.at(i), time = ring.times[at];
       if (ring.faults[at]) failed++;
-      else if (time < ring.times[ring.at(from)] + ENDS) first.add(time, ring.temperatures[at]);
-      else if (time > end - ENDS) last.add(time, ring.temperatures[at]);
+      else if (time < ring.times[ring.at(from)] + ENDS) first.add(time, values[at]);
+      else if (time > end - ENDS) last.add(time, values[at]);
     }
     const between = last.time - first.time;
-    return { all: ring.length - from, failed, slope: between > 2 * ENDS ? ((last.value - first.value) / between) * MINUTE : NaN };
+    const known = Math.min(MINUTE, end - ring.oldest + 2 * this.info.interval_ms); // one may be late
+    return { all: ring.length - from, failed, known, slope: between > 2 * ENDS ? ((last.value - first.value) / between) * MINUTE : NaN };
   }
 }
 

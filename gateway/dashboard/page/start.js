@@ -34,7 +34,7 @@
     if (trouble.dataset.asked === asked && trouble.textContent !== words) trouble.textContent = words;
   };
 
-  const modules = ["core", "page", "cards", "chart", "chat", "columns", "dom", "export", "format", "gateway", "history", "latch", "leases", "link",
+  const modules = ["core", "page", "address", "cards", "chart", "chat", "columns", "dom", "export", "format", "gateway", "gestures", "history", "latch", "leases", "link",
     "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "uPlot", "view"];
   let begun = false;
   const begin = () => {

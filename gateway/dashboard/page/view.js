@@ -1,19 +1,27 @@
 // @ts-check
-// Which span of time the charts show, and when they are drawn.
+// Which span of time and which sensors the charts show, and when they are drawn. The
+// page's address says the same.
 
+import { read, write } from "./address.js";
 import { Charts } from "./chart.js";
 import { Columns, stepOf } from "./columns.js";
-import { get, press, text } from "./dom.js";
+import { breakable, get, press, text } from "./dom.js";
 import { csv, download } from "./export.js";
-import { clock, humidity, temperature } from "./format.js";
+import { clock, inUnit, measured } from "./format.js";
+import { gestures } from "./gestures.js";
 import { History } from "./history.js";
-import { cause, measuresClimate } from "./readings.js";
+import { cause } from "./readings.js";
 
 /** @typedef {import("./sensor.js").Sensor} Sensor */
+/** @typedef {import("./readings.js").Quantity} Quantity */
 /** @typedef {import("./chart.js").View} View */
+/** @typedef {import("./chart.js").Group} Group */
 
 const LEAST = 1000; // ms in view
-const SHOWN = 8; // sensors, to begin with
+const MOST = 366 * 86_400_000; // ms in view
+const SHOWN = 4; // sensors, unless others are chosen
+const RANGE = 60_000; // ms, unless another is chosen
+const SETTLED = 300; // ms without a change after which the address follows: browsers bear few changes
 const COLOURS = 8;
 const AT_MOST = 1000; // ms between two drawings of a chart that follows live readings
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
@@ -22,16 +30,19 @@ const DARK = matchMedia("(prefers-color-scheme: dark)");
 export class HistoryView {
   /** @type {Sensor[]} */
   #sensors = [];
-  #range = 60_000; // ms, while it follows
+  #range = RANGE; // ms, while it follows
+  #together = false; // on one scale
   /** @type {View | undefined} zoomed into; while there is one, nothing moves */
   #zoom;
   #drawn = -Infinity;
   #step = 100;
-  /** @type {Map<Sensor, Columns>} as drawn */
+  /** @type {Map<string, Columns>} as drawn, by sensor */
   #columns = new Map();
   /** @type {number | undefined} where the cursor is, Unix ms */
   #cursor;
   #moved = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #settling;
   #base;
   #history;
   #charts;
@@ -49,7 +60,7 @@ export class HistoryView {
       redraw();
     };
     this.#history = new History(base, this.#redraw);
-    this.#charts = new Charts([get("temperature"), get("humidity")], {
+    this.#charts = new Charts(get("charts"), {
       zoom: (view) => this.#show(view),
       live: () => this.#show(undefined),
       cursor: (time) => {
@@ -58,7 +69,19 @@ export class HistoryView {
         redraw();
       },
     });
-    DARK.addEventListener("change", () => this.begin(this.#sensors));
+    const view = this;
+    gestures(get("charts"), { get view() { return view.view; }, show: (wanted) => this.#show(wanted) });
+    this.#go();
+    window.addEventListener("hashchange", () => {
+      this.#go();
+      this.#choose(read(location.hash).sensors);
+    });
+    DARK.addEventListener("change", () => this.#rebuild());
+    get("together").addEventListener("click", () => {
+      this.#together = !this.#together;
+      get("together").setAttribute("aria-pressed", String(this.#together));
+      this.#rebuild();
+    });
     get("ranges").addEventListener("click", (/** @type {any} */ { target }) => {
       if (!target.dataset.range) return;
       this.#range = Number(target.dataset.range);
@@ -73,39 +96,84 @@ export class HistoryView {
     get("charts").addEventListener("blur", () => this.#charts.leave());
   }
 
-  /** @param {Sensor[]} all sensors; the charts show those that measure temperature and humidity */
-  begin(all) {
-    const sensors = all.filter(({ info }) => measuresClimate(info));
-    const fresh = sensors.length !== this.#sensors.length || sensors.some((s, i) => s !== this.#sensors[i]);
+  /** @param {Sensor[]} sensors all of them, each of what it measures */
+  begin(sensors) {
+    const known = this.#sensors.length > 0;
     this.#sensors = sensors;
-    if (fresh) {
-      sensors.forEach((sensor, i) => (sensor.shown &&= i < SHOWN));
-      this.#columns = new Map();
-      get("legend").tBodies[0].replaceChildren(...sensors.map((sensor, i) => this.#row(sensor, i)));
+    this.#columns = new Map();
+    get("legend").replaceChildren(...sensors.map((sensor) => this.#chip(sensor)));
+    this.#choose(known ? undefined : read(location.hash).sensors);
+  }
+
+  /** Shows these sensors; without a choice, those that were shown, or the first few. @param {string[]} [names] */
+  #choose(names) {
+    const chosen = names?.some((name) => this.#sensors.some(({ info }) => info.name === name));
+    this.#sensors.forEach((sensor, i) => (sensor.shown = chosen ? names?.includes(sensor.info.name) : sensor.shown ?? i < SHOWN));
+    this.#rebuild();
+  }
+
+  get #shown() {
+    return this.#sensors.filter((s) => s.shown);
+  }
+
+  /** Makes the charts anew, for the sensors that are shown. */
+  #rebuild() {
+    const shown = this.#shown, free = Array.from({ length: COLOURS }, (_, i) => i).filter((i) => !shown.some(({ colour }) => colour === i));
+    for (const sensor of shown) sensor.colour ??= free.shift() ?? this.#sensors.indexOf(sensor) % COLOURS;
+    for (const sensor of this.#sensors) if (!sensor.shown) sensor.colour = undefined;
+    [...get("legend").children].forEach((button, i) => {
+      const { shown, colour } = this.#sensors[i];
+      button.className = shown ? `trace series-${colour}` : "trace";
+      button.setAttribute("aria-pressed", String(shown));
+    });
+    const all = this.#sensors.length;
+    text(get("chosen"), shown.length === all ? "" : `${shown.length} of ${all} sensors are shown: choose.`);
+    get("together").hidden = shown.length < 2;
+    /** @type {Group[]} */
+    const groups = [];
+    for (const { info, quantities, colour = 0 } of shown) {
+      quantities.forEach(({ quantity, unit }, value) => {
+        let group = groups.find((g) => g.quantity === quantity);
+        if (!group) groups.push(group = { quantity, unit, traces: [] });
+        group.traces.push({ name: info.name, value, colour });
+      });
     }
-    this.#charts.begin(sensors.map(({ info, shown }, i) => ({ ...info, shown, colour: i % COLOURS })));
+    this.#charts.begin(groups, this.#together);
     this.#redraw();
   }
 
-  /** @param {Sensor} sensor @param {number} i */
-  #row(sensor, i) {
-    const row = document.createElement("tr"), head = document.createElement("th"), button = document.createElement("button");
-    head.scope = "row";
+  /** @param {Sensor} sensor */
+  #chip(sensor) {
+    const button = document.createElement("button");
     button.type = "button";
-    button.className = `trace series-${i % COLOURS}`;
-    button.setAttribute("aria-pressed", String(sensor.shown));
-    button.textContent = sensor.info.name;
+    button.append(...breakable(sensor.info.name));
     button.title = "Show or hide in the charts";
     button.addEventListener("click", () => {
       sensor.shown = !sensor.shown;
-      button.setAttribute("aria-pressed", String(sensor.shown));
-      this.#redraw();
+      this.#rebuild();
+      this.#note();
     });
-    head.append(button);
-    const remark = document.createElement("td");
-    remark.className = "wide";
-    row.append(head, document.createElement("td"), document.createElement("td"), remark);
-    return row;
+    return button;
+  }
+
+  /** Goes to the time that the address says. */
+  #go() {
+    const { range, from, to } = read(location.hash);
+    this.#range = range ?? RANGE;
+    this.#show(from !== undefined && to !== undefined ? { from, to } : undefined);
+  }
+
+  /** Has the address say what is shown, in a while. */
+  #note() {
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => {
+      const shown = this.#shown, usual = this.#sensors.every((sensor, i) => sensor.shown === i < SHOWN);
+      const hash = write({
+        range: this.#range === RANGE ? undefined : this.#range, ...this.#zoom,
+        sensors: usual ? undefined : shown.map(({ info }) => info.name),
+      });
+      if (hash !== location.hash) history.replaceState(history.state, "", hash || location.pathname + location.search);
+    }, SETTLED);
   }
 
   /** What is in view, on the gateway's clock. @returns {View} */
@@ -116,13 +184,14 @@ export class HistoryView {
 
   /** @param {View | undefined} zoom undefined follows */
   #show(zoom) {
-    if (zoom && zoom.to - zoom.from < LEAST) {
-      const middle = (zoom.from + zoom.to) / 2;
-      zoom = { from: middle - LEAST / 2, to: middle + LEAST / 2 };
+    if (zoom) {
+      const span = Math.min(Math.max(zoom.to - zoom.from, LEAST), MOST), middle = (zoom.from + zoom.to) / 2, to = Math.min(middle + span / 2, this.now());
+      zoom = { from: Math.floor(to - span), to: Math.ceil(to) };
     }
-    this.#zoom = zoom && { from: Math.floor(zoom.from), to: Math.ceil(zoom.to) };
+    this.#zoom = zoom;
     get("live").hidden = !zoom;
     press(get("ranges"), (button) => !zoom && Number(button.dataset.range) === this.#range);
+    this.#note();
     this.#redraw();
   }
 
@@ -134,36 +203,35 @@ export class HistoryView {
       this.#drawn = at;
       const step = (this.#step = stepOf(to - from, Math.max(this.#charts.width, 100)));
       const begin = Math.floor(from / step) * step, count = Math.ceil((to - begin) / step) + 1;
-      const shown = this.#sensors.filter((s) => s.shown);
-      this.#history.want(shown.map(({ info, ring }) => ({ name: info.name, raw: ring.oldest })), begin, to, step);
-      this.#columns = new Map(shown.map((s) => [s, new Columns(begin, step, count).fill(s.ring, this.#history.slabs.get(s.info.name), s.info.interval_ms)]));
-      this.#charts.draw(this.#sensors.map((s) => this.#columns.get(s)), view);
+      const shown = this.#shown;
+      this.#history.want(shown.map(({ info: { name }, ring: { oldest, names } }) => ({ name, raw: oldest, names })), begin, to, step, this.#zoom ? (to - from) / 2 : 0);
+      this.#columns = new Map(shown.map(({ info, ring }) => [info.name,
+        new Columns(begin, step, count, ring.names.length).fill(ring, this.#history.slabs.get(info.name), info.interval_ms)]));
+      this.#charts.draw(this.#columns, view);
     }
     if (refresh || this.#moved) this.#read();
     this.#moved = false;
   }
 
-  /** Shows in the table what is under the cursor, or what is newest. */
+  /** Writes what is under the cursor beside the lines. */
   #read() {
-    const time = this.#cursor ?? this.view.to, rows = get("legend").tBodies[0].rows;
-    text(get("cursor-time"), this.#cursor === undefined ? (this.#zoom ? "At the end of the chart" : "Newest") : stamp(time, this.#step));
-    this.#sensors.forEach((sensor, i) => {
-      const cells = rows[i].cells, columns = this.#columns.get(sensor);
-      const [t, h, remark] = !columns ? ["–", "–", "hidden"] : this.#cursor === undefined && !this.#zoom ? newest(sensor) : at(columns, time, sensor.info.interval_ms);
-      text(cells[1], t);
-      text(cells[2], h);
-      text(cells[3], remark);
-      cells[3].classList.toggle("bad", remark.includes("failed"));
+    const time = this.#cursor, { from, to } = this.view;
+    text(get("cursor-time"), time !== undefined ? stamp(time, this.#step) : this.#zoom ? `${stamp(from, this.#step)} to ${stamp(to, this.#step)}` : "");
+    this.#charts.say(({ name, value }, { quantity, unit }) => {
+      const columns = this.#columns.get(name), sensor = this.#sensors.find(({ info }) => info.name === name);
+      return time === undefined || !columns || !sensor ? "" : at(columns, value, { quantity, unit }, time, sensor.info.interval_ms);
     });
   }
 
   /** Has a screen reader say what is under the cursor. Only when the cursor was moved: new readings would make it speak without end. */
   #speak() {
     this.#read();
-    const { from, to } = this.view, slider = get("charts"), part = Math.round((((this.#cursor ?? to) - from) / (to - from)) * 100);
+    const { from, to } = this.view, slider = get("charts"), time = this.#cursor ?? to, part = Math.round(((time - from) / (to - from)) * 100);
     slider.setAttribute("aria-valuenow", String(Math.min(Math.max(part, 0), 100)));
-    slider.setAttribute("aria-valuetext", [get("cursor-time"), ...get("legend").tBodies[0].rows]
-      .map((row) => [...(row.cells ?? [row])].map((cell) => cell.textContent).join(" ").trim()).join(", "));
+    slider.setAttribute("aria-valuetext", [stamp(time, this.#step), ...this.#shown.map(({ info, quantities }) => {
+      const columns = this.#columns.get(info.name);
+      return `${info.name} ${quantities.map((of, i) => (columns ? at(columns, i, of, time, info.interval_ms) : "–")).join(" ")}`;
+    })].join(", "));
   }
 
   /** @param {KeyboardEvent} event */
@@ -182,6 +250,8 @@ export class HistoryView {
       },
       "+": () => zoom(0.5),
       "-": () => zoom(2),
+      PageUp: () => this.#show({ from: from - (to - from) / 2, to: from + (to - from) / 2 }),
+      PageDown: () => this.#show({ from: from + (to - from) / 2, to: to + (to - from) / 2 }),
     };
     if (!keys[event.key]) return;
     event.preventDefault();
@@ -190,7 +260,7 @@ export class HistoryView {
   }
 
   async #export() {
-    const shown = this.#sensors.filter((s) => s.shown), view = this.view, button = get("export");
+    const shown = this.#shown, view = this.view, button = get("export");
     try {
       download(`gateway-${new Date(view.from).toISOString().replace(/[:.]/g, "")}.csv`, await csv(this.#base, shown, view, this.#step));
       text(get("announcement"), "Exported");
@@ -202,26 +272,18 @@ export class HistoryView {
   }
 }
 
-/** The newest reading in words. @param {Sensor} sensor @returns {[string, string, string]} */
-function newest({ good, fault }) {
-  if (fault) return ["–", "–", `failed: ${cause(fault).words}`];
-  return good ? [inUnit(temperature(good.reading.temperature ?? NaN), "°C"), inUnit(humidity(good.reading.humidity ?? NaN), "%"), ""] : ["–", "–", "no reading yet"];
-}
-
-/** A value with its unit, unless there is none. @param {string} value @param {string} unit */
-const inUnit = (value, unit) => (value === "–" ? value : `${value} ${unit}`);
-
-/** What there is at a time in words. @param {Columns} columns @param {number} time @param {number} interval ms @returns {[string, string, string]} */
-function at(columns, time, interval) {
+/**
+ * What one of the values is at a time, in words.
+ * @param {Columns} columns @param {number} value which of them @param {Quantity} of @param {number} time @param {number} interval ms
+ */
+function at(columns, value, of, time, interval) {
   const i = columns.nearest(Math.min(Math.floor((time - columns.from) / columns.step), columns.count - 1), interval);
-  if (i < 0) return ["–", "–", "no record"];
-  const { counts, failed, spans, faults } = columns;
-  const value = (/** @type {number} */ n, /** @type {(v: number) => string} */ form) => {
-    const { sum, min, max } = spans[n], mean = form(sum[i] / counts[i]);
-    return form(min[i]) === form(max[i]) ? mean : `${mean} (${form(min[i])} … ${form(max[i])})`;
-  };
+  if (i < 0) return "no record";
+  const { counts, failed, spans, faults } = columns, { sum, min, max } = spans[value];
   const trouble = failed[i] ? `${counts[i] ? `${failed[i]} of ${counts[i] + failed[i]} failed` : "failed"}: ${cause(faults[i]).words}` : "";
-  return counts[i] ? [inUnit(value(0, temperature), "°C"), inUnit(value(1, humidity), "%"), trouble] : ["–", "–", trouble];
+  if (!counts[i]) return trouble;
+  const low = measured(of.quantity, min[i]), high = measured(of.quantity, max[i]);
+  return [inUnit(of, sum[i] / counts[i]), low === high || !Number.isFinite(min[i]) ? "" : `(${low} … ${high})`, trouble].filter(Boolean).join(" ");
 }
 
 /** @param {number} time @param {number} step */

@@ -1,9 +1,12 @@
 // @ts-check
 // What the page's modules promise, apart from the client.
 
+import { read, write } from "/page/address.js";
+import { round, strip } from "/page/chart.js";
 import { Columns, stepOf } from "/page/columns.js";
 import { csv } from "/page/export.js";
-import { age, humidity, temperature, trend, wait } from "/page/format.js";
+import { age, measured, trend, wait } from "/page/format.js";
+import { held } from "/page/gestures.js";
 import { History } from "/page/history.js";
 import { Ring } from "/page/ring.js";
 import { Sensor } from "/page/sensor.js";
@@ -18,9 +21,9 @@ test("formats ages rounded down, waits rounded up", () => {
 });
 
 test("formats values without a negative zero, and none that is no number", () => {
-  equal([21.456, -3.4, -0.001, NaN, Infinity].map(temperature), ["21.46", "−3.40", "0.00", "–", "–"]);
-  equal([68.25, 100].map(humidity), ["68.3", "100.0"]);
-  equal([0.3, -1.234, 0.04, NaN].map(trend), ["↗ +0.30 °C/min", "↘ −1.23 °C/min", "→ steady", ""]);
+  equal([21.456, -3.4, -0.001, NaN, Infinity].map((v) => measured("temperature", v)), ["21.46", "−3.40", "0.00", "–", "–"]);
+  equal([68.25, 100].map((v) => measured("humidity", v)), ["68.3", "100.0"]);
+  equal([0.3, -1.234, 0.04, NaN].map((v) => trend({ quantity: "temperature", unit: "°C" }, v)), ["↗ +0.30 °C/min", "↘ −1.23 °C/min", "→ steady", ""]);
 });
 
 /** @param {object} over @returns {any} */
@@ -55,6 +58,54 @@ test("tells how the last minute went", () => {
   for (let i = 0; i < 1200; i++) sensor.add(reading({ seq: i, time: i * 100, temperature: 20 + i / 6000, fault: i % 100 ? 0 : 3 }), i);
   const { all, failed, slope } = sensor.minute();
   equal([all, failed, Math.abs(slope - 0.1) < 1e-3], [601, 6, true]); // 0.1 °C in 600 ticks
+});
+
+test("counts of the last minute what the gateway kept of it too", () => {
+  const sensor = new Sensor(info);
+  for (let i = 500; i < 600; i++) sensor.add(reading({ seq: i, time: i * 100 }), i);
+  equal([sensor.minute().failed, sensor.minute().known < 11_000, sensor.young(60_000)], [0, true, true]);
+  sensor.addPast(Array.from({ length: 510 }, (_, i) => reading({ seq: i, time: i * 100, fault: i % 100 ? 0 : 3 }))); // ten of them are there
+  equal([sensor.minute().all, sensor.minute().failed, sensor.minute().known], [600, 5, 60_000]);
+  equal(Array.from({ length: sensor.ring.length }, (_, i) => sensor.ring.seqs[sensor.ring.at(i)]), Array.from({ length: 600 }, (_, i) => i));
+});
+
+test("draws and exports whatever a sensor measures", async () => {
+  const air = new Sensor({ ...info, name: "air", interval_ms: 1000, values: [{ quantity: "co2", unit: "ppm" }] });
+  air.add(/** @type {any} */ (reading({ co2: 612, time: 1000, temperature: undefined, humidity: undefined })), 0);
+  equal(new Columns(1000, 1000, 1, 1).fill(air.ring, undefined, 1000).lines().map(({ mean }) => mean), [[612]]);
+  await answering(() => new Response("", { status: 503 }), async () => {
+    equal(await csv(base, [air], { from: 1000, to: 2000 }, 100), "time,unix_ms,sensor,seq,co2,fault\n1970-01-01T00:00:01.000Z,1000,air,1,612,\n");
+  });
+  const history = new History(base, () => {});
+  await answering(() => Response.json({ buckets: [{ ts: 1, count: 1, failed: 0, values: { co2: { min: 1, mean: 2, max: 3 } } }] }), () => history.want([{ name: "air", raw: Infinity, names: ["co2"] }], 0, 2000, 1000));
+  equal(history.slabs.get("air")?.buckets[0].values, [{ min: 1, mean: 2, max: 3 }]);
+});
+
+test("each sensor has a strip of its own", () => {
+  equal([0, 1, 2].map((i) => strip([20, 21], i, 3)), [[18, 21], [19, 22], [20, 23]]);
+});
+
+test("ticks of days are local midnights, also across a change of the clocks", () => { // the tests' browser is in Berlin
+  const hours = (/** @type {string} */ from, /** @type {string} */ to, /** @type {number} */ step) => round(null, 0, Date.parse(from), Date.parse(to), step * 3600e3).map((t) => new Date(t).getHours());
+  equal(hours("2026-10-23T09:00Z", "2026-10-28T09:00Z", 24), [0, 0, 0, 0, 0]);
+  equal(hours("2027-03-26T09:00Z", "2027-03-30T09:00Z", 24), [0, 0, 0, 0]);
+  equal(hours("2026-10-24T20:00Z", "2026-10-26T01:00Z", 6), [0, 6, 12, 18, 0]);
+  equal(round(null, 0, Date.parse("2026-10-24T23:00Z"), Date.parse("2026-10-25T03:00Z"), 3600e3).length, 5, "the hour that there is twice");
+});
+
+test("what a finger was put on stays under it", () => {
+  const view = { from: 1000, to: 2000 }, area = { left: 10, width: 100 };
+  equal(held([{ x: 60, time: 1200 }], view, area), { from: 700, to: 1700 });
+  equal(held([{ x: 10, time: 1200 }, { x: 110, time: 1400 }], view, area), { from: 1200, to: 1400 });
+  equal(held([{ x: 110, time: 1400 }, { x: 60, time: 1200 }], view, area), { from: 1000, to: 1400 });
+  equal(held([{ x: 60, time: 1500 }, { x: 61, time: 1501 }], view, area), { from: 1000, to: 2000 }, "too near");
+});
+
+test("an address says the view, and is read as it was written", () => {
+  for (const place of [{}, { range: 900e3 }, { range: 864e5, sensors: ["indoor", "a_b"] }, { from: 1000, to: 2000 }, { sensors: [] }]) equal(read(write(place)), place);
+  equal(write({ range: 864e5, sensors: ["indoor"] }), "#range=24h&sensors=indoor");
+  equal([write({}), write({ range: 6048e5 })], ["", "#range=7d"]);
+  for (const odd of ["#", "#range=never", "#range=0h", "#from=2&to=", "#from=2026-01-02T00:00Z&to=2026-01-01T00:00Z", "#a%ZZ"]) equal(read(odd), {}, odd);
 });
 
 test("a ring keeps the newest, in order of time", () => {
@@ -118,10 +169,10 @@ test("a line goes on between the ticks of a slow sensor, and ends where one fail
 });
 
 /** @param {number} time @param {object} [over] @returns {any} */
-const bucket = (time, over) => ({ time, count: 2, failed: 0, fault: 0, temperature: { min: 1, mean: 2, max: 3 }, humidity: { min: 4, mean: 5, max: 6 }, ...over });
+const bucket = (time, over) => ({ time, count: 2, failed: 0, fault: 0, values: [{ min: 1, mean: 2, max: 3 }, { min: 4, mean: 5, max: 6 }], ...over });
 
 test("joins buckets and raw readings without a seam, and without one where something is missing", () => {
-  const buckets = [bucket(0), bucket(200), bucket(400, { count: 0, failed: 2, fault: 8, temperature: null, humidity: null }), bucket(600), bucket(800)];
+  const buckets = [bucket(0), bucket(200), bucket(400, { count: 0, failed: 2, fault: 8, values: [null, null] }), bucket(600), bucket(800)];
   const ring = ringOf([{ seq: 50, time: 910, temperature: 8 }, { seq: 51, time: 1010, temperature: 8 }]);
   const columns = new Columns(0, 200, 7).fill(ring, { step: 200, buckets }, 100);
   equal(means(columns), [2, 2, null, 2, 4, 8, null]); // the last bucket and the first reading share a column
@@ -162,19 +213,19 @@ test("fetches the past that is in view and not held, once", async () => {
       { ts: 1.4, count: 0, failed: 3, fault: "no_ack", temp: null, humidity: null },
     ] });
   }, async () => {
-    const raw = 5000, sensors = [{ name: "indoor", raw }];
+    const raw = 5000, names = ["temperature", "humidity"], sensors = [{ name: "indoor", raw, names }];
     await history.want(sensors, 1000, 9000, 200);
     await history.want(sensors, 1100, 9100, 200); // it moves on: nothing new is needed
     await history.want(sensors, raw, 9000, 200); // all of it is held
     equal(asked, ["/somewhere/api/v1/readings?sensor=indoor&from=1000&to=9000&step=200"]);
     await history.want(sensors, 800, 9000, 200);
     await history.want(sensors, 800, 9000, 500);
-    await history.want([{ name: "indoor", raw: Infinity }], 800, 9999, 500); // not yet again
+    await history.want([{ name: "indoor", raw: Infinity, names }], 800, 9999, 500); // not yet again
     equal([asked.length, changes], [3, 3]);
   });
   equal(history.slabs.get("indoor")?.buckets, [
-    { time: 1200, count: 2, failed: 1, fault: 2, temperature: { min: 1, mean: 2, max: 3 }, humidity: { min: 4, mean: 5, max: 6 } },
-    { time: 1400, count: 0, failed: 3, fault: 1, temperature: null, humidity: null },
+    { time: 1200, count: 2, failed: 1, fault: 2, values: [{ min: 1, mean: 2, max: 3 }, { min: 4, mean: 5, max: 6 }] },
+    { time: 1400, count: 0, failed: 3, fault: 1, values: [null, null] },
   ]);
 });
 
@@ -182,7 +233,7 @@ test("does not insist when the gateway has no time", async () => {
   let asked = 0;
   const history = new History(base, () => {});
   await answering(() => (asked++, new Response("", { status: 429 })), async () => {
-    for (let i = 0; i < 5; i++) await history.want([{ name: "indoor", raw: 5000 }, { name: "outdoor", raw: 5000 }], 1000, 9000, 200);
+    for (let i = 0; i < 5; i++) await history.want([{ name: "indoor", raw: 5000, names: [] }, { name: "outdoor", raw: 5000, names: [] }], 1000, 9000, 200);
   });
   equal(asked, 1);
 });

@@ -65,6 +65,14 @@ func TestPageSights(t *testing.T) {
 	}
 	save(readmeShot, palette(t, pages["desktop-light"].Screenshot(false)))
 
+	many := startGateway(t, buildGateway(t), "--simulate", "--config", manyConfig(t, 16, 5), "--listen", "127.0.0.1:0")
+	for name, options := range sights {
+		page := openPage(t, b, many, options)
+		page.Wait(received + fmt.Sprintf(" > %d", 10*16*seconds))
+		save(filepath.Join(dir, "many-"+name+".png"), page.Screenshot(false))
+		save(filepath.Join(dir, "many-"+name+"-whole.png"), page.Screenshot(true))
+	}
+
 	flaky := startGateway(t, buildGateway(t), "--simulate=flaky", "--listen", "127.0.0.1:0")
 	page := openPage(t, b, flaky, sights["desktop-dark"])
 	page.Wait(received + fmt.Sprintf(" > %d", 40*3*seconds))

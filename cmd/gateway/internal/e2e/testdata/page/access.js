@@ -10,7 +10,7 @@
   if (!document.title) wrong.push("no title");
   for (const tag of ["main", "h1"]) if (document.querySelectorAll(tag).length !== 1) wrong.push(`not one ${tag}`);
   let level = 0;
-  for (const h of [...document.querySelectorAll("h1, h2, h3, h4")].filter(visible)) {
+  for (const h of [...document.querySelectorAll("h1, h2, h3, h4")].filter((e) => e.checkVisibility())) { // also those that are only heard
     if (Number(h.tagName[1]) > level + 1 && level) say(h, `comes after h${level}`);
     level = Number(h.tagName[1]);
   }
