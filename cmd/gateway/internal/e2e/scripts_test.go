@@ -243,6 +243,27 @@ func TestInstall(t *testing.T) {
 	wantFiles(t, stage, nil)
 }
 
+// What it needs is looked for before anything is touched.
+func TestInstallChecksFirst(t *testing.T) {
+	bin, stage := t.TempDir(), t.TempDir()
+	for _, name := range []string{"bash", "dirname", "mkdir", "install", "mv"} { // no cmp, no sync
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Skip(err)
+		}
+		if err := os.Symlink(path, filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := runScript(t, projectRoot, []string{"PATH=" + bin}, "scripts/install", "--root", stage, writeFile(t, "gateway", "x"))
+	if err == nil || !strings.Contains(out, "nothing was done, for these programs are missing: cmp sync") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if left, err := os.ReadDir(stage); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+}
+
 func TestInstallRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, want string }{
