@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"time"
 
 	"sensorgateway/wire"
 )
@@ -37,6 +38,9 @@ type History interface {
 type Storage interface {
 	// Durable returns why readings are not stored durably, nil if they are.
 	Durable() error
+	// DurableAge returns how long the oldest reading has waited that is not durable
+	// yet, 0 if all are.
+	DurableAge() time.Duration
 	// Lost returns how many stored readings were found to be lost since the start, at
 	// least, and why the last ones are, "" if none are.
 	Lost() (reason string, readings int)
@@ -163,6 +167,7 @@ func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
 	answer := map[string]any{"ok": ok, "reason": reason, "durable": false, "storage": "no readings are retained"}
 	if a.opts.History != nil {
 		delete(answer, "storage")
+		answer["durable_age_ms"] = a.opts.History.DurableAge().Milliseconds()
 		if err := a.opts.History.Durable(); err != nil {
 			answer["storage"] = err.Error()
 		} else {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sensorgateway/wire"
 )
@@ -39,6 +40,8 @@ func (g *gateway) Newest(sensor int) (r wire.Record, ok bool) {
 func (g *gateway) Ready() (string, bool) { return "as it is", len(g.records) > 0 }
 
 func (g *gateway) Durable() error { return g.fail }
+
+func (g *gateway) DurableAge() time.Duration { return 1234567 * time.Microsecond }
 
 func (g *gateway) Lost() (reason string, readings int) { return g.lost, len(g.lost) }
 
@@ -213,16 +216,16 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	want("/healthz", 200, `{"ok":true,"reason":"ticks are made and broadcast"}`)
-	want("/readyz", 503, `{"durable":true,"ok":false,"reason":"as it is"}`)
+	want("/readyz", 503, `{"durable":true,"durable_age_ms":1234,"ok":false,"reason":"as it is"}`)
 	want("/sensors/indoor", 503, `{"type":"error","payload":{"code":503,"message":"No reading yet"}}`)
 	g.records = []wire.Record{{Seq: 7, Reading: wire.Reading{Values: [2]float32{20, 40}, UnixMilli: 1000}}}
-	want("/readyz", 200, `{"durable":true,"ok":true,"reason":"as it is"}`)
+	want("/readyz", 200, `{"durable":true,"durable_age_ms":1234,"ok":true,"reason":"as it is"}`)
 	want("/sensors/indoor", 200, `{"type":"sensor","payload":{"sensor":"indoor","temp":20,"unit":"C","humidity":40,"ts":1.000,"seq":7}}`)
 	g.fail = io.ErrUnexpectedEOF
 	want("/healthz", 503, `{"ok":false,"reason":"unexpected EOF"}`)
-	want("/readyz", 200, `{"durable":false,"ok":true,"reason":"as it is","storage":"unexpected EOF"}`)
+	want("/readyz", 200, `{"durable":false,"durable_age_ms":1234,"ok":true,"reason":"as it is","storage":"unexpected EOF"}`)
 	g.fail, g.lost = nil, "a segment"
-	want("/readyz", 200, `{"durable":true,"lost":{"readings":9,"reason":"a segment"},"ok":true,"reason":"as it is"}`)
+	want("/readyz", 200, `{"durable":true,"durable_age_ms":1234,"lost":{"readings":9,"reason":"a segment"},"ok":true,"reason":"as it is"}`)
 	g.lost = ""
 	if c, _, _ := s.get("/metrics", ""); c != 404 {
 		t.Errorf("metrics that there are not: %d", c)

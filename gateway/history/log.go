@@ -2,7 +2,6 @@ package history
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -32,23 +31,21 @@ type Log struct {
 	steps      atomic.Int64 // of loading
 	dropped    atomic.Int64 // records that memory had no room for, not reported yet
 
-	mu        sync.Mutex
-	index     *index.Index
-	run       format.Run
-	paged     format.Run      // of the next page: Begin may be ahead of it
-	streams   []*index.Stream // by number
-	queue     queue
-	size      int64  // of all files, bytes
-	failure   error  // why readings are not durable; nil: they are
-	late      uint64 // readings that Append could not hand to the system in time
-	running   bool
-	syncFrom  time.Time // when the sync that is in progress began; zero: none is
-	writeFrom time.Time // the same of a write
-	startFrom time.Time // when Run began, until there is a journal
-	closed    bool
-	damages   damages
-	evicting  *index.Segment // its file is being removed
-	search    bool           // a file is missing: search for others at once
+	mu       sync.Mutex
+	index    *index.Index
+	run      format.Run
+	paged    format.Run      // of the next page: Begin may be ahead of it
+	streams  []*index.Stream // by number
+	queue    queue
+	size     int64  // of all files, bytes
+	failure  error  // why readings are not durable; nil: they are
+	late     uint64 // readings that Append could not hand to the system in time
+	running  bool
+	waiting  waiting
+	closed   bool
+	damages  damages
+	evicting *index.Segment // its file is being removed
+	search   bool           // a file is missing: search for others at once
 
 	wakeWriter     chan struct{} // size 1, as each of these: a token says that the writer has something to do
 	wrote          chan struct{} // the writer has written a tick
@@ -154,7 +151,9 @@ func (l *Log) Append(records []wire.Record, offset int64) (written bool) {
 	}
 	behind, mine := l.queue.len() > 0, uint64(0)
 	if len(records) > 0 {
-		mine = l.queue.push(tick{offset: offset}, records)
+		now := time.Now()
+		l.waiting.appended(now)
+		mine = l.queue.push(tick{at: now, offset: offset}, records)
 	}
 	wait := mine > 0 && !behind && l.running
 	l.mu.Unlock()
@@ -209,19 +208,6 @@ func (l *Log) waitWritten(mine uint64) bool {
 	}
 }
 
-// Durable returns why a power cut would lose more than the newest second of
-// readings, nil if it would not.
-func (l *Log) Durable() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, since := range []time.Time{l.syncFrom, l.writeFrom, l.startFrom} {
-		if stuck := time.Since(since); (l.failure == nil || l.failure == errStarting) && !since.IsZero() && stuck > slowDisk {
-			return fmt.Errorf("the disk has not answered for %v", stuck.Round(time.Second))
-		}
-	}
-	return l.failure
-}
-
 // Size returns how many bytes the files have.
 func (l *Log) Size() int64 {
 	l.mu.Lock()
@@ -235,9 +221,6 @@ func (l *Log) Size() int64 {
 func (l *Log) Run(ctx context.Context) error {
 	l.mu.Lock()
 	l.running = !l.closed
-	if l.failure == errStarting {
-		l.startFrom = time.Now()
-	}
 	l.mu.Unlock()
 	var others sync.WaitGroup
 	others.Go(func() { l.runWriter(ctx) })

@@ -15,7 +15,6 @@ import (
 const (
 	syncEvery  = time.Second
 	sealEvery  = time.Hour
-	slowDisk   = 5 * time.Second // readings count as not durable while a sync takes longer
 	retryFirst = time.Second
 	retryMax   = time.Minute
 	readTries  = 4 // of a file, before it is set aside
@@ -157,8 +156,20 @@ func (l *Log) sealBytes() int {
 func (l *Log) sync() error {
 	l.disk.Lock()
 	j := l.journal
-	if j == nil || !j.dirty {
+	if j == nil {
 		l.disk.Unlock()
+		return nil
+	}
+	l.mu.Lock()
+	queued := l.queue.oldest()
+	if !l.queue.accepting { // what comes is in memory only
+		queued = l.waiting.since
+	}
+	l.waiting.syncing(queued)
+	l.mu.Unlock()
+	if !j.dirty {
+		l.disk.Unlock()
+		l.synced(nil)
 		return nil
 	}
 	last := j.seq
@@ -169,13 +180,8 @@ func (l *Log) sync() error {
 	j.dirty = false
 	l.disk.Unlock()
 
-	l.mu.Lock()
-	l.syncFrom = time.Now()
-	l.mu.Unlock()
 	err := j.file.Sync()
-	l.mu.Lock()
-	l.syncFrom = time.Time{}
-	l.mu.Unlock()
+	l.synced(err)
 
 	l.disk.Lock()
 	defer l.disk.Unlock()
@@ -216,6 +222,12 @@ func (l *Log) preallocate() {
 		}
 		l.disk.Unlock()
 	}
+}
+
+func (l *Log) synced(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting.synced(err)
 }
 
 // pack packs the blocks that no longer grow.

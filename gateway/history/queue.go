@@ -1,6 +1,8 @@
 package history
 
 import (
+	"time"
+
 	"sensorgateway/wire"
 
 	"sensorgateway/gateway/history/format"
@@ -21,7 +23,8 @@ type queue struct {
 
 // tick is one call of Append or of Begin.
 type tick struct {
-	n      int // records
+	at     time.Time // of the call
+	n      int       // records
 	offset int64
 	run    format.Run
 	begin  []uint32 // of Begin: the next numbers
@@ -72,6 +75,16 @@ func (q *queue) took(n int) bool {
 	}
 	q.first++
 	return true
+}
+
+// oldest returns when the oldest record was queued, zero if there is none.
+func (q *queue) oldest() time.Time {
+	for _, t := range q.ticks[q.first:] {
+		if t.n > 0 {
+			return t.at
+		}
+	}
+	return time.Time{}
 }
 
 // close empties the queue, which accepts no more ticks.

@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -34,14 +35,10 @@ func (l *Log) write() {
 		l.mu.Lock()
 		some, full := l.fill()
 		written := l.queue.pushed - uint64(l.queue.len())
-		if some {
-			l.writeFrom = time.Now()
-		}
 		l.mu.Unlock()
 		if some {
 			err := j.write()
 			l.mu.Lock()
-			l.writeFrom = time.Time{}
 			if err == nil {
 				l.queue.taken = max(l.queue.taken, written)
 			}
@@ -106,7 +103,7 @@ func (l *Log) abandon(err error) {
 // setFailure sets why readings are not durable, nil if they are.
 func (l *Log) setFailure(err error) {
 	l.mu.Lock()
-	l.failure, l.startFrom = err, time.Time{}
+	l.failure = err
 	l.mu.Unlock()
 	signal(l.wakeNotifier)
 }
@@ -131,6 +128,9 @@ func (l *Log) runNotifier(ctx context.Context) {
 		}
 		l.reportDamage()
 		err := l.Durable()
+		if slow := (slowError{}); err == nil && errors.As(notified, &slow) && !l.keepsUp() {
+			err = notified
+		}
 		if err != errStarting && (err == nil) != (notified == nil) {
 			l.o.Changed(err)
 			if err != nil {

@@ -37,13 +37,14 @@ type Source struct {
 	Frames      func() int64             // sent to them
 	Refused     func() map[string]uint64 // clients, by reason
 	Accounts    func() (sum wire.Stats, abandoned uint64)
-	Synced      func() bool   // the system clock
-	Steps       func() int64  // of it
-	Durable     func() error  // why readings are not stored durably
-	Stored      func() int64  // bytes of readings
-	Lost        func() int    // stored readings that were found to be lost
-	Late        func() uint64 // readings that were broadcast before they were written
-	EStopStored func() error  // why the e-stop's latch is not stored durably
+	Synced      func() bool          // the system clock
+	Steps       func() int64         // of it
+	Durable     func() error         // why readings are not stored durably
+	DurableAge  func() time.Duration // of the oldest reading that is not stored durably yet
+	Stored      func() int64         // bytes of readings
+	Lost        func() int           // stored readings that were found to be lost
+	Late        func() uint64        // readings that were broadcast before they were written
+	EStopStored func() error         // why the e-stop's latch is not stored durably
 }
 
 // Histogram counts durations in buckets.

@@ -47,9 +47,9 @@ func fixedSource() Source {
 		Synced:  func() bool { return true },
 		Steps:   func() int64 { return 1 },
 		Durable: func() error { return nil }, EStopStored: func() error { return nil },
-		Stored: func() int64 { return 12345678 },
-		Lost:   func() int { return 321 },
-		Late:   func() uint64 { return 16 },
+		Stored: func() int64 { return 12345678 }, DurableAge: func() time.Duration { return 750 * time.Millisecond },
+		Lost: func() int { return 321 },
+		Late: func() uint64 { return 16 },
 	}
 }
 

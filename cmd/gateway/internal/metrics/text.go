@@ -72,6 +72,7 @@ func (m *Collector) Expose(w io.Writer) {
 	t.gauge("gateway_clock_synced", "Whether the system clock is synchronised.", oneIf(m.source.Synced()))
 	t.counter("gateway_clock_steps_total", "How often the system clock was set while the gateway ran.", float64(m.source.Steps()))
 	t.gauge("gateway_history_durable", "Whether readings are kept on a disk.", oneIf(m.source.Durable() == nil))
+	t.gauge("gateway_history_durable_age_seconds", "How long the oldest reading has waited that a power cut would lose now.", m.source.DurableAge().Seconds())
 	t.gauge("gateway_history_bytes", "Bytes that the kept readings take.", float64(m.source.Stored()))
 	t.counter("gateway_history_lost_total", "Stored readings that were found to be damaged or missing.", float64(m.source.Lost()))
 	t.counter("gateway_history_late_total", "Readings that were broadcast before they were handed to the system: a crash at that moment would have lost them.", float64(m.source.Late()))
