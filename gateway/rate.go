@@ -2,8 +2,8 @@ package gateway
 
 import "time"
 
-// perSecond is how many messages a client may send in any second (protocol.md,
-// section 5).
+// perSecond is how many messages a client may send in any second (wire/README.md,
+// "The connection").
 const perSecond = 20
 
 // limiter is a sliding window over the last messages of a client.

@@ -9,7 +9,7 @@ import (
 )
 
 // Resuming: what a client missed is sent to it beside what is live, or before it
-// (protocol.md, section 6).
+// (wire/README.md, "What was missed").
 
 // resume completes the answer to a client that resumes, and returns the sensors
 // whose streams restart and the lanes that replay what they had. b.mu is held.

@@ -15,7 +15,7 @@ import (
 )
 
 // routes answers everything that a client may ask for, plain or by upgrade:
-// protocol.md, section 1.
+// wire/README.md, "Addresses".
 func (s *Server) routes() http.Handler {
 	plain := http.NewServeMux()
 	plain.Handle("/", api.New(api.Options{

@@ -16,7 +16,7 @@ import (
 
 const (
 	// closeAfter is when a tick's message leaves although a sensor's record is
-	// still missing (protocol.md, section 2).
+	// still missing (wire/README.md, "Readings").
 	closeAfter = 90 * time.Millisecond
 	// maxRead is how long a read may take at most; the next tick ends it too.
 	maxRead = time.Second

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// Actions of a command (protocol.md, section 4).
+// Actions of a command (wire/README.md, "Commands").
 const (
 	Start     = "start"
 	Stop      = "stop"

@@ -16,7 +16,7 @@ type Request struct {
 }
 
 // ParseRequest reads a message from a client. Its errors are [*Error]: 400 if
-// it is not a JSON object, 422 for members that protocol.md, section 3, does not
+// it is not a JSON object, 422 for members that wire/README.md, "Messages", does not
 // allow. With an error too the request has its ID, if that could be read.
 func ParseRequest(message []byte) (r Request, err error) {
 	// JSON that is not an object gets the same answer as what is not JSON.

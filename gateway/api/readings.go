@@ -17,7 +17,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// Queries of the past: protocol.md, section 6.
+// Queries of the past: wire/README.md, "What was missed".
 
 const (
 	queryTime = time.Hour // what "from" is before "to" if it is not given

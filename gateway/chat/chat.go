@@ -1,4 +1,4 @@
-// Package chat is the operators' room: protocol.md, section 7. Whoever has joined
+// Package chat is the operators' room: wire/README.md, "The operators' room". Whoever has joined
 // it under a nick receives what every member writes, in the same order.
 //
 // It knows the messages of the room and nothing of how they travel: a [Client] is

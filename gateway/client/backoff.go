@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// How to reconnect: protocol.md, section 8.
+// How to reconnect: wire/README.md, "The connection".
 const (
 	longestWait  = 60 * time.Second
 	circuitTries = 10 // failures in a row that open the circuit

@@ -1,5 +1,5 @@
 // Package client is the gateway's WebSocket client: it connects, delivers what
-// comes, and connects again as protocol.md, section 8, prescribes. Where readings
+// comes, and connects again as wire/README.md, "The connection", prescribes. Where readings
 // are numbered it has those replayed that it missed meanwhile: each number is
 // delivered once, or reported as lost.
 //

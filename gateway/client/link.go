@@ -16,7 +16,7 @@ import (
 
 const (
 	// silence is how long a server may send nothing: it pings every 25 s
-	// (protocol.md, section 5).
+	// (wire/README.md, "The connection").
 	silence   = 45 * time.Second
 	readLimit = 64 << 10         // bytes in a message
 	writeTime = 10 * time.Second // for a message to go

@@ -18,7 +18,7 @@ import (
 // dangerous.
 var ErrNotConnected = errors.New("not connected")
 
-// envelope is a message to the server: protocol.md, section 3.
+// envelope is a message to the server: wire/README.md, "Messages".
 type envelope struct {
 	Type    string `json:"type"`
 	ID      string `json:"id,omitempty"`

@@ -9,7 +9,7 @@ import (
 )
 
 // Window has, of each sensor, the records with the lowest and the highest of its two
-// values, and the last (protocol.md, section 5). Its zero value is empty.
+// values, and the last (wire/README.md, "The connection"). Its zero value is empty.
 type Window struct {
 	sensors []sensorWindow
 	total   int // records that came in

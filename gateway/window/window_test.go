@@ -8,7 +8,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// What a window keeps is what protocol.md says of the whole of what came in.
+// What a window keeps is what wire/README.md says of the whole of what came in.
 func TestWindow(t *testing.T) {
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 0))

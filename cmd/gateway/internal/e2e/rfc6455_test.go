@@ -189,7 +189,7 @@ func wsCases() (cases []wsCase) {
 	}
 	add("8.1", "binary may be anything", wsFrame(fin|bin, "\xff\xfe\xc0"), 0, serverFrame(fin|bin, "\xff\xfe\xc0"))
 
-	// protocol.md, section 5: limits.
+	// wire/README.md, "The connection": limits.
 	on := func(path, name string, sent []byte, code int, want ...[]byte) {
 		cases = append(cases, wsCase{"limits", name + " on " + path, path, sent, want, code})
 	}
