@@ -19,16 +19,17 @@ export function openRoom(gateway) {
   /** @type {Map<string, boolean>} whether each motor runs, as the last line about it said */
   let running = new Map();
 
-  /** @param {string} kind @param {string} nick @param {string} words */
-  function line(kind, nick, words) {
+  /** @param {string} kind @param {string} nick @param {string} words @param {boolean} [now] false if it was said before the page came */
+  function line(kind, nick, words, now = true) {
     const reading = log.scrollHeight - log.scrollTop - log.clientHeight > FAR;
     const item = document.createElement("li"), time = document.createElement("time"), who = document.createElement("b"), what = document.createElement("span");
     item.className = kind;
-    time.textContent = clock(Date.now());
+    time.textContent = now ? clock(Date.now()) : "earlier";
     who.textContent = nick;
     what.textContent = words;
     item.append(time, " ", ...(nick ? [who, " "] : []), what);
     log.append(item);
+    text(get("room-last"), `${nick} ${words}`.trim());
     while (log.children.length > KEPT) log.firstChild.remove();
     if (!reading) log.scrollTop = log.scrollHeight;
   }
@@ -48,22 +49,33 @@ export function openRoom(gateway) {
 
   /** @param {string} nick */
   function enter(nick) {
-    const mine = (room = new Room(nick));
+    // The last lines, which come before the answer to the join, are wanted once.
+    const mine = (room = new Room(nick, new URL("chat?history=100", import.meta.url)));
+    let known = false;
+    get("room-fold").open = true;
     text(get("join-error"), "");
     mine.addEventListener("phase", () => {
       if (mine !== room) return;
       const inside = mine.phase === "connected";
-      if (inside) show(true);
+      if (inside) {
+        known = true;
+        remember("inside", "yes");
+        show(true);
+      }
       text(get("room-state"), inside ? "" : "Not in the room: reconnecting …");
       find(say, "button").disabled = !inside;
     });
     mine.addEventListener("message", ({ detail: { type, nick, text: words } }) => {
-      if (type === "chat") line("chat", nick, words);
+      const now = mine.phase === "connected";
+      if (type === "chat") {
+        if (now || !known) line("chat", nick, words, now);
+      }
       else if (type === "join" || type === "leave") line("info", nick, type === "join" ? "came in" : "left");
       else if (type === "info" || mine.phase === "connected") line("info", "", words);
     });
     mine.addEventListener("refused", ({ detail }) => {
       room = undefined;
+      remember("inside", "");
       show(false);
       text(get("join-error"), detail === "Nick taken" ? `“${nick || "anonim"}” is here already: take another name.` : detail);
     });
@@ -81,9 +93,7 @@ export function openRoom(gateway) {
   join.addEventListener("submit", (/** @type {Event} */ submitted) => {
     submitted.preventDefault();
     const nick = get("nick").value.trim();
-    try {
-      sessionStorage.setItem("nick", nick);
-    } catch { /* a browser may forbid it: then the name is typed again */ }
+    remember("nick", nick);
     room?.close();
     enter(nick);
   });
@@ -94,8 +104,16 @@ export function openRoom(gateway) {
   });
   try {
     get("nick").value = sessionStorage.getItem("nick") ?? "";
-  } catch { /* as above */ }
+    if (sessionStorage.getItem("inside")) enter(get("nick").value); // it was reloaded
+  } catch { /* as in remember */ }
   return { close: () => room?.close() };
+}
+
+/** Keeps a word while the tab is open. @param {string} key @param {string} value */
+function remember(key, value) {
+  try {
+    sessionStorage.setItem(key, value);
+  } catch { /* a browser may forbid it: then the name is typed again */ }
 }
 
 /** An event in words. @param {any} e */

@@ -52,7 +52,7 @@ func TestPageForEverybody(t *testing.T) {
 			}
 			page.Click("#stop-all")
 			page.Wait(`document.querySelector("#stop-alert").dataset.state === "done" && !document.querySelector("#latched").hidden`)
-			page.Type("#nick", name+"\n")
+			typeNick(page, name)
 			page.Wait(`!document.querySelector("#say").hidden`)
 			check("stopped, in the room")
 			resetEStop(page)

@@ -39,11 +39,11 @@ func TestPageSights(t *testing.T) {
 	pages := map[string]*browsertest.Page{}
 	for name, options := range sights {
 		pages[name] = openPage(t, b, p, options)
-		pages[name].Type("#nick", name+"\n")
+		typeNick(pages[name], name)
 	}
 	say := func(page *browsertest.Page, nick, text string) {
 		if nick != "" {
-			page.Type("#nick", nick+"\n")
+			typeNick(page, nick)
 			page.Wait(`!document.querySelector("#say").hidden`)
 		}
 		page.Type("#text", text+"\n")

@@ -200,7 +200,7 @@ func TestPageMotor(t *testing.T) {
 	page.Wait(card + `.querySelector(".start:enabled")`)
 	page.Click(".motor .start")
 	page.Wait(card + `.dataset.running === "true"`)
-	page.Do(chromedp.Focus(chromedp.CSS("#nick")))
+	page.Do(chromedp.Focus(chromedp.CSS("#export")))
 	page.Keys(kb.Escape + kb.Escape)
 	page.Wait(`document.querySelector("#stop-alert").dataset.state === "done" && ` + card + `.dataset.running === "false"`)
 	resetEStop(page)
@@ -280,6 +280,12 @@ func TestPageFlaky(t *testing.T) {
 	page.Wait(`[...document.querySelectorAll(".note span")].some((s) => /% good, \d+ failed in the last minute; last: /.test(s.textContent))`)
 }
 
+// typeNick joins the room, which is folded until it is used.
+func typeNick(page *browsertest.Page, nick string) {
+	browsertest.Eval[bool](page, `document.querySelector("#room-fold").open = true`)
+	page.Type("#nick", nick+"\n")
+}
+
 // Two operators talk, from two pages.
 func TestPageRoom(t *testing.T) {
 	t.Parallel()
@@ -287,7 +293,7 @@ func TestPageRoom(t *testing.T) {
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0")
 	ann, bob := openPage(t, b, p, browsertest.Options{}), openPage(t, b, p, browsertest.Options{})
 	join := func(page *browsertest.Page, nick string) {
-		page.Type("#nick", nick+"\n")
+		typeNick(page, nick)
 	}
 	join(ann, "ann")
 	ann.Wait(`!document.querySelector("#say").hidden && document.activeElement.id === "text"`)
@@ -300,6 +306,9 @@ func TestPageRoom(t *testing.T) {
 	for _, page := range []*browsertest.Page{ann, bob} {
 		page.Wait(`[...document.querySelectorAll("#log .chat")].some((li) => / ann2 <b>hello<\/b>$/.test(li.textContent))`)
 	}
+	ann.Do(chromedp.Navigate(pageOf(p))) // who was inside is inside again, and sees what was said
+	ann.Wait(`!document.querySelector("#say").hidden && / ann2 <b>hello<\/b>$/.test(document.querySelector("#log .chat").textContent)`)
+	ann.Wait(live)
 	bob.Click(".motor .start")
 	ann.Wait(`/motor_1 running, \d+ % forward, started by/.test(document.querySelector("#log").textContent)`)
 	bob.Do(chromedp.Navigate("about:blank"))
