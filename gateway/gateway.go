@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -64,6 +65,11 @@ type Options struct {
 	Metrics    func() any
 	Exposition func(io.Writer)
 
+	// Warnings are what the configuration allows to everybody, for hello and /readyz.
+	Warnings []string
+	// HSTS makes browsers that came with TLS come with it alone from then on.
+	HSTS bool
+
 	Crashed    func()      // called when a bug is about to end the process
 	TLS        *tls.Config // nil: none
 	MaxClients int         // 0: 10,000; more get 503 before the upgrade
@@ -74,14 +80,18 @@ type Access interface {
 	// Check refuses a request: the client gets the error with 403, and the reason is
 	// one word for it.
 	Check(*http.Request) (reason string, err error)
-	MayCommand(*http.Request) bool
+	// MayCommand returns why the client may not drive motors, nil if it may.
+	MayCommand(*http.Request) error
+	// From is where it comes from: the address by which it is limited, and a name for
+	// people.
+	From(*http.Request) (address netip.Addr, name string)
 }
 
 // Client is a connected client.
 type Client struct {
-	ID         string // unique in this process
-	Name       string // for people: where it connects from
-	MayCommand bool
+	ID     string // unique in this process
+	Name   string // for people: where it connects from
+	Denied error  // why it may not drive motors; nil: it may
 }
 
 // A Handler carries out one command and returns the payload of its ack, or an
@@ -262,4 +272,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 type everybody struct{}
 
 func (everybody) Check(*http.Request) (string, error) { return "", nil }
-func (everybody) MayCommand(*http.Request) bool       { return true }
+func (everybody) MayCommand(*http.Request) error      { return nil }
+func (everybody) From(r *http.Request) (netip.Addr, string) {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address is an address too
+	return peer.Addr(), r.RemoteAddr
+}

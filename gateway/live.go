@@ -25,6 +25,7 @@ func (b *broadcaster) hello() wire.Hello {
 		Server: "gateway", Version: b.s.opts.Version, Epoch: b.epoch, Time: time.Now().UnixMilli(),
 		Simulated: b.s.opts.Simulated, ClockSynced: b.s.opts.ClockSynced(),
 		Sensors: slices.Clone(b.s.opts.Sensors), Motors: b.s.opts.Motors.States(),
+		Warnings: b.s.opts.Warnings,
 	}
 	for i := range hello.Sensors {
 		hello.Sensors[i].NextSeq = b.next(i)

@@ -26,12 +26,16 @@ func (s *Server) routes() http.Handler {
 		plain.HandleFunc(path, needsUpgrade)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if reason, err := s.opts.Access.Check(r); err != nil {
-			s.opts.Refused(reason, r.RemoteAddr, err.Error())
-			http.Error(w, err.Error(), http.StatusForbidden)
+		if r.TLS != nil && s.opts.HSTS {
+			w.Header().Set("Strict-Transport-Security", "max-age=2592000") // 30 days (RFC 6797)
+		}
+		upgrade := websocket.IsWebSocketUpgrade(r)
+		// A load balancer asks for the health by whatever name it has, or by none.
+		if reason, err := s.opts.Access.Check(r); err != nil && (upgrade || r.URL.Path != "/healthz") {
+			s.refused(w, r, http.StatusForbidden, reason, err.Error())
 			return
 		}
-		if websocket.IsWebSocketUpgrade(r) {
+		if upgrade {
 			s.upgrade(w, r)
 			return
 		}

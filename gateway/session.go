@@ -239,6 +239,7 @@ func (c *session) exceed(message []byte) {
 	if c.rules.stops {
 		c.lastStops(message)
 	}
+	c.s.opts.Refused("rate", c.Name, "more messages than a client may send")
 	c.close(wire.ClosePolicy, wire.CloseReasonRateLimit)
 }
 

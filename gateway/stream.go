@@ -79,15 +79,17 @@ func (c *session) stop(message []byte) bool {
 }
 
 func (t *stream) command(c *session, r wire.Request) (string, any, error) {
-	if !c.MayCommand {
-		return "", nil, wire.Errorf(http.StatusForbidden, "commands are taken from this machine only (commands: unauthenticated in the configuration would allow them)")
-	}
 	if r.Payload == nil {
 		return "", nil, wire.Errorf(http.StatusUnprocessableEntity, "payload is missing")
 	}
 	cmd, err := wire.ParseCommand(r.Payload)
 	if err != nil {
 		return "", nil, err
+	}
+	// How the motors are is shown to everybody.
+	if c.Denied != nil && cmd.Action != wire.Status {
+		c.s.opts.Refused("commands", c.Name, c.Denied.Error())
+		return "", nil, wire.Errorf(http.StatusForbidden, "%v", c.Denied)
 	}
 	cmd.ID = string(r.ID)
 	result, err := c.carryOut(cmd)

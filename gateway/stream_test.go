@@ -3,9 +3,11 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -238,20 +240,23 @@ func (visitorsOnly) Check(r *http.Request) (string, error) {
 	}
 	return "", nil
 }
-func (visitorsOnly) MayCommand(*http.Request) bool { return false }
+func (visitorsOnly) MayCommand(*http.Request) error { return errors.New("visitors only") }
+func (visitorsOnly) From(*http.Request) (netip.Addr, string) {
+	return netip.MustParseAddr("192.0.2.7"), "192.0.2.7, through a proxy"
+}
 
 func TestAccess(t *testing.T) {
 	m := &motors{}
 	refused := make(chan string, 1)
 	s := start(t, m.options, func(o *Options) {
 		o.Access = visitorsOnly{}
-		o.Refused = func(reason, _, why string) { refused <- reason + ": " + why }
+		o.Refused = func(reason, client, why string) { refused <- client + " " + reason + ": " + why }
 	})
 	_, res, err := websocket.DefaultDialer.Dial("ws://"+s.addr+"/", http.Header{"Origin": {"http://evil.example"}})
 	if err == nil || res.StatusCode != http.StatusForbidden {
 		t.Errorf("%v %v", res, err)
 	}
-	if got, want := <-refused, `origin: origin "http://evil.example" is not one of ours`; got != want {
+	if got, want := <-refused, `192.0.2.7, through a proxy origin: origin "http://evil.example" is not one of ours`; got != want {
 		t.Errorf("counted %q, want %q", got, want)
 	}
 	c := s.dial("/")
@@ -260,10 +265,16 @@ func TestAccess(t *testing.T) {
 			t.Errorf("%s: %s", action, got)
 		}
 	}
-	for _, action := range []string{"start", "status"} {
-		if got := c.ask(`{"type":"command","payload":{"action":"` + action + `","target":"motor_1"}}`); !strings.Contains(got, `"code":403`) {
-			t.Errorf("%s: %s", action, got)
+	for action, more := range map[string]string{"start": `,"target":"motor_1"`, "set": `,"target":"motor_1","speed":1`, "keepalive": `,"target":"motor_1"`, "reset": ""} {
+		if got := c.ask(`{"type":"command","payload":{"action":"` + action + `"` + more + `}}`); !strings.Contains(got, `"code":403,"message":"visitors only"`) {
+			t.Fatalf("%s: %s", action, got)
 		}
+		if got, want := <-refused, "192.0.2.7, through a proxy commands: visitors only"; got != want {
+			t.Errorf("counted %q, want %q", got, want)
+		}
+	}
+	if got := c.ask(`{"type":"command","payload":{"action":"status","target":"motor_1"}}`); !strings.Contains(got, `"type":"ack"`) {
+		t.Errorf("status: %s", got)
 	}
 	for range 2 { // a client that may not command may see the motors, as often as it likes
 		if got := c.ask(`{"type":"subscribe","payload":{"topic":"motors"}}`); !strings.Contains(got, `"motors":[{"target":"motor_1"`) {
@@ -272,7 +283,7 @@ func TestAccess(t *testing.T) {
 	}
 	s.tick()
 	c.read(websocket.BinaryMessage)
-	if want := "[stop motor_1 1 estop all 1]"; fmt.Sprint(m.commands) != want {
+	if want := "[stop motor_1 1 estop all 1 status motor_1 ]"; fmt.Sprint(m.commands) != want {
 		t.Errorf("the motors saw %v", m.commands)
 	}
 }

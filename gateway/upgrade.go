@@ -24,8 +24,9 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	protocol := choose(r)
+	_, name := s.opts.Access.From(r)
 	c := &session{s: s, Client: Client{
-		ID: "c" + strconv.FormatInt(s.ids.Add(1), 10), Name: r.RemoteAddr, MayCommand: s.opts.Access.MayCommand(r),
+		ID: "c" + strconv.FormatInt(s.ids.Add(1), 10), Name: name, Denied: s.opts.Access.MayCommand(r),
 	}}
 	s.route(c, r.URL, protocol)
 	s.sessions.Add(1)
@@ -62,9 +63,15 @@ func (s *Server) left(c *session) {
 
 // unavailable refuses a request for a reason that will not last.
 func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, reason, why string) {
-	s.opts.Refused(reason, r.RemoteAddr, why)
 	w.Header().Set("Retry-After", "5")
-	http.Error(w, why, http.StatusServiceUnavailable)
+	s.refused(w, r, http.StatusServiceUnavailable, reason, why)
+}
+
+// refused answers a request that is refused, and counts it.
+func (s *Server) refused(w http.ResponseWriter, r *http.Request, code int, reason, why string) {
+	_, from := s.opts.Access.From(r)
+	s.opts.Refused(reason, from, why)
+	http.Error(w, why, code)
 }
 
 // refuse returns the status and the reason for which a request is not even

@@ -66,6 +66,7 @@ type Hello struct {
 	ClockSynced bool         `json:"clock_synced"`
 	Sensors     []SensorInfo `json:"sensors"`
 	Motors      []MotorState `json:"motors"`
+	Warnings    []string     `json:"warnings,omitempty"` // for people: what the configuration allows to everybody
 }
 
 // SensorInfo describes one sensor in [Hello].

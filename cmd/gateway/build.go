@@ -85,7 +85,7 @@ func (g *running) build(ctx context.Context) (err error) {
 	g.sensors = g.sensorInfos()
 	g.first = newFirsts(len(g.sensors))
 	g.sampler = g.newSampler()
-	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, "limit", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong)
+	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, "commands", "limit", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong)
 	g.server = gateway.New(g.serverOptions())
 	g.metrics = g.newMetrics()
 	g.notify.Listen(g.listeners()...)
@@ -206,7 +206,7 @@ func (g *running) serverOptions() gateway.Options {
 		Primary:     slices.IndexFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Primary }),
 		ClockSynced: g.clock.Synced, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
 		History:  g.storage.history,
-		Access:   &access.Policy{Hosts: g.cfg.Hosts, Origins: g.cfg.Origins, RemoteCommands: g.cfg.RemoteCommands},
+		Access:   g.accessPolicy(),
 		Refused:  g.refusals.Refused,
 		Handlers: g.handlers(), Motors: g.motors,
 		Endpoints: map[string]func(gateway.Sender, url.Values) gateway.Receiver{"/chat": func(c gateway.Sender, query url.Values) gateway.Receiver {
@@ -214,10 +214,10 @@ func (g *running) serverOptions() gateway.Options {
 		}},
 		Metrics:    func() any { return g.metrics.Payload() },
 		Exposition: func(w io.Writer) { g.metrics.Expose(w) },
-		Crashed:    g.motors.Off,
+		Crashed:    g.motors.Off, Warnings: g.warnings(),
 	}
 	if g.certificates != nil {
-		o.TLS = g.certificates.Config()
+		o.TLS, o.HSTS = g.certificates.Config(), g.cfg.TLS.HSTS
 	}
 	return o
 }

@@ -43,6 +43,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/config", "cmd/gateway/internal/logging", "log_format is one of its formats"},
 	{"cmd/gateway/internal/config", "cmd/gateway/internal/phrase", "its errors are for people"},
 	{"cmd/gateway/internal/config", "gateway", "how many sensors a server can carry is the server's to say"},
+	{"cmd/gateway/internal/config", "gateway/access", "what an origin, a host and a proxy's header can be is access's to say"},
 	{"cmd/gateway/internal/config", "gateway/motor", "only the motors know what an output and a condition can be"},
 	{"cmd/gateway/internal/config", "gateway/history", "how much is retained by default is the log's to say"},
 	{"cmd/gateway/internal/config", "wire", "a condition names a quantity"},

@@ -54,6 +54,9 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	if err := g.build(ctx); err != nil {
 		return err
 	}
+	for _, warning := range g.warnings() {
+		log.Warn(warning)
+	}
 	err = runTasks(ctx, g.tasks(), g.guard)
 	log.Info("stopped", "clients", g.server.Clients())
 	return err

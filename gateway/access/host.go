@@ -42,9 +42,14 @@ func parseHost(s string) (h host, ok bool) {
 	if len(h.name) > 253 || !nameForm.MatchString(h.name) {
 		return h, false
 	}
-	h.addr = parseAddr(h.name) // "127.1", which some programs take for an address, is a name here
-	return h, true
+	h.addr = parseAddr(h.name)
+	// "127.1", which some programs take for an address, is none to us, and no name
+	// either (WHATWG URL, ends-in-a-number checker).
+	return h, h.addr.IsValid() || !numberForm.MatchString(h.name)
 }
+
+// numberForm is what would be an IPv4 address to some.
+var numberForm = regexp.MustCompile(`(^|\.)(0x[0-9a-f]*|[0-9]+)$`)
 
 // cutPort cuts s around the colon before its port.
 func cutPort(s string) (before, port string, found bool) {
@@ -102,11 +107,15 @@ func machineNames(hostname string) []string {
 	return []string{label, label + ".local", h.name}
 }
 
-// quote makes a client's text fit for an error.
+// maxQuoted is more than any name of a host has (RFC 1035, section 2.3.4), with a
+// scheme and a port.
+const maxQuoted = 300
+
+// quote makes a client's text fit for an error, and for the configuration: what Go
+// quotes, YAML understands.
 func quote(s string) string {
-	const limit = 100
-	if len(s) > limit {
-		s = s[:limit] + "…"
+	if len(s) > maxQuoted {
+		s = s[:maxQuoted] + "…"
 	}
-	return strconv.Quote(s)
+	return strconv.QuoteToASCII(s)
 }

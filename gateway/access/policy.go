@@ -3,7 +3,8 @@
 // TLS clients.
 //
 // It refuses to know what a request is for, and which routes and motors there
-// are: its answers are yes, or no and why.
+// are: its answers are yes, or no, why, and the line of the configuration that
+// would change that.
 package access
 
 import (
@@ -11,24 +12,41 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
 )
 
+// Commands says who may drive motors. Whoever may connect may stop them.
+type Commands string
+
+// What commands can be.
+const (
+	NobodyCommands Commands = ""
+	// LocalCommands are those of programs on this machine, as far as an address can
+	// tell: behind a proxy that adds no header everybody is local.
+	LocalCommands Commands = "local"
+	// AnybodyCommands are those of whoever reaches the port.
+	AnybodyCommands Commands = "unauthenticated"
+)
+
 // A Policy is what the configuration says about clients. It must not be copied or
 // changed once it is used.
 type Policy struct {
-	Hosts          []string // more names and addresses of this gateway, lower case, without port
-	Origins        []string // more origins whose pages may connect, such as "https://panel.example"
-	RemoteCommands bool     // commands come from anywhere, not from this machine only
+	Hosts    []string // more names and addresses of this gateway, as [ParseHost] returns them
+	Origins  []string // more origins that may connect, as [ParseOrigin] returns them
+	URL      *url.URL // by which browsers reach it through a proxy; nil: by its own address
+	Proxies  []Proxy
+	Commands Commands
 
 	once    sync.Once
 	machine []string // MachineNames, after once
 }
 
 // Check refuses a request that a web page of another site may have caused. Its
-// error says what is wrong and the fix; the answer is 403.
+// error says what is wrong and the fix; the answer is 403. The reason is one word
+// for it.
 //
 // A page can make a browser send requests to any address and connect to any
 // WebSocket, but the browser then sends the page's Origin (RFC 6455, section 10.2).
@@ -40,7 +58,7 @@ func (p *Policy) Check(r *http.Request) (reason string, err error) {
 		return ReasonHost, fmt.Errorf("host %s is neither a name nor an address; fix: send host and port of the URL, such as localhost:8765", quote(r.Host))
 	}
 	if !p.isOurs(h, localAddr(r)) {
-		return ReasonHost, fmt.Errorf("host %s is not one of ours; fix: add it to hosts: in the configuration", quote(h.String()))
+		return ReasonHost, fmt.Errorf("host %s is not one of ours; fix: add it to hosts: in the configuration, hosts: [%[1]s]", quote(h.String()))
 	}
 	if err := p.checkOrigin(r); err != nil {
 		return ReasonOrigin, err
@@ -48,27 +66,44 @@ func (p *Policy) Check(r *http.Request) (reason string, err error) {
 	return "", nil
 }
 
-// MayCommand tells whether the sender of the request may drive the motors: any
-// program on this machine, or everybody if the configuration says so. A request
-// through a proxy on this machine counts as remote; but a proxy that sets no header
-// cannot be told from a program that runs here.
-func (p *Policy) MayCommand(r *http.Request) bool {
-	return p.RemoteCommands || parseAddrPort(r.RemoteAddr).IsLoopback() && !isProxied(r.Header)
+// MayCommand returns why the sender of the request may not drive the motors, nil if
+// it may.
+func (p *Policy) MayCommand(r *http.Request) error {
+	switch p.Commands {
+	case AnybodyCommands:
+		return nil
+	case LocalCommands:
+		return p.checkLocal(r)
+	}
+	return errors.New("the configuration lets nobody command motors, but anybody stop them; fix: write commands: local in it for programs on this machine (an address is no identity: behind a proxy that adds no header everybody is local), or commands: unauthenticated for whoever reaches the port")
 }
 
-func isProxied(header http.Header) bool {
-	for name := range header {
-		switch {
-		case name == "Forwarded", name == "Via", name == "X-Real-Ip", strings.HasPrefix(name, "X-Forwarded-"):
-			return true
-		}
+// checkLocal refuses whoever is not a program on this machine, as far as can be
+// told: a connection that was forwarded, by whomever, is remote.
+func (p *Policy) checkLocal(r *http.Request) error {
+	const only = "commands: local in the configuration lets only programs on this machine command, "
+	const fix = "; fix: run it there and connect to an address that is no proxy's, or write commands: unauthenticated, which lets whoever reaches the port command"
+	peer := parseAddrPort(r.RemoteAddr)
+	if !peer.IsLoopback() {
+		return errors.New(only + "and this is another one" + fix)
 	}
-	return false
+	if name := forwardedBy(r.Header); name != "" {
+		return errors.New(only + "and the header " + quote(name) + " says that this came through a proxy" + fix)
+	}
+	if p.proxy(peer) != nil {
+		return fmt.Errorf("%sand %s is one of proxies:, whose clients are remote%s", only, peer, fix)
+	}
+	return nil
 }
 
 // isOurs tells whether h names this gateway, on a connection to its address local.
 // The port may be any: an SSH tunnel changes it.
 func (p *Policy) isOurs(h host, local netip.Addr) bool {
+	if p.URL != nil {
+		if ours, ok := parseHost(p.URL.Host); ok && h == ours {
+			return true
+		}
+	}
 	if h.addr.IsValid() {
 		return h.addr == local || h.addr.IsLoopback() && local.IsLoopback() ||
 			slices.ContainsFunc(p.Hosts, func(ours string) bool { return parseAddr(ours) == h.addr })
@@ -78,7 +113,8 @@ func (p *Policy) isOurs(h host, local netip.Addr) bool {
 }
 
 // checkOrigin refuses a page that is neither the gateway's nor one of p.Origins. A
-// client that is no page sends no Origin. The Host of r has been checked.
+// client that is no page sends no Origin, or one of its own making. The Host of r
+// has been checked.
 func (p *Policy) checkOrigin(r *http.Request) error {
 	origins := r.Header.Values("Origin")
 	switch {
@@ -86,18 +122,43 @@ func (p *Policy) checkOrigin(r *http.Request) error {
 		return nil
 	case len(origins) > 1:
 		return fmt.Errorf("there are %d Origin headers; fix: send one", len(origins))
-	case origins[0] == "null":
-		return errors.New(`origin "null" could be any page; fix: open the page by http, not as a file and not in a sandbox`)
 	}
-	scheme, port := "http", ":80" // the default port, which may be left out
-	if r.TLS != nil {
-		scheme, port = "https", ":443"
-	}
-	canonical := func(authority string) string { return strings.TrimSuffix(strings.ToLower(authority), port) }
-	own := scheme + "://" + canonical(r.Host)
-	theirs, authority, _ := strings.Cut(origins[0], "://")
-	if theirs+"://"+canonical(authority) == own || slices.Contains(p.Origins, origins[0]) {
+	sent, scheme := strings.ToLower(origins[0]), p.scheme(r)
+	own := origin(scheme, r.Host)
+	theirs, authority, _ := strings.Cut(sent, "://")
+	entry, err := entryOf(sent)
+	switch {
+	case origin(theirs, authority) == own,
+		p.URL != nil && sent == originOf(p.URL),
+		err == nil && slices.Contains(p.Origins, entry):
 		return nil
+	case err != nil:
+		return fmt.Errorf("origin %s is not %s, nor one that the configuration could name; fix: send none, or that of a page, such as %[2]s", quote(origins[0]), quote(own))
+	case sent == "null":
+		return errors.New(`origin "null" could be any page; fix: open the page by http, not as a file and not in a sandbox; or let any such page in, with origins: ["null"] in the configuration`)
 	}
-	return fmt.Errorf("origin %s is not %s; fix: add it to origins: in the configuration", quote(origins[0]), quote(own))
+	fix := fmt.Sprintf("add it to origins: in the configuration, origins: [%s]", quote(entry))
+	switch web := theirs == "http" || theirs == "https"; {
+	case web && theirs != scheme && origin(theirs, r.Host) == entry: // but for the scheme it is ours
+		fix = p.schemeFix(r, entry)
+	case web:
+		fix += fmt.Sprintf("; if that is this gateway's own page behind a proxy, write url: %s", quote(entry))
+	}
+	return fmt.Errorf("origin %s is not %s; fix: %s", quote(origins[0]), quote(own), fix)
+}
+
+// schemeFix says how to make known that a proxy before us has TLS, or has not.
+func (p *Policy) schemeFix(r *http.Request, entry string) string {
+	fix := fmt.Sprintf("write in the configuration url: %s, if a proxy before the gateway makes this address of it", quote(entry))
+	peer := parseAddrPort(r.RemoteAddr)
+	if proxy := p.proxy(peer); proxy != nil {
+		return fmt.Sprintf("let the proxy send %s, or %s", proxy.protoHeader(), fix)
+	}
+	for _, header := range []string{forwardedFor, forwarded} {
+		if len(r.Header.Values(header)) > 0 && peer.IsValid() {
+			return fmt.Sprintf("write in the configuration proxies: [{from: %s, header: %s}], if that is your proxy, and let it send %s; or %s",
+				quote(peer.String()), header, (&Proxy{Header: header}).protoHeader(), fix)
+		}
+	}
+	return fix
 }

@@ -68,10 +68,10 @@ type API struct {
 func New(o Options) *API {
 	a := &API{opts: o, mux: http.NewServeMux(), queries: newQueries()}
 	for path, answer := range map[string]http.HandlerFunc{
-		"/sensors/{name}":  a.newest,
-		"/api/v1/sensors":  a.sensors,
-		"/api/v1/motors":   a.motors,
-		"/api/v1/readings": a.readings,
+		"/sensors/{name}":  toPages(a.newest),
+		"/api/v1/sensors":  toPages(a.sensors),
+		"/api/v1/motors":   toPages(a.motors),
+		"/api/v1/readings": toPages(a.readings),
 		"/healthz":         a.healthz,
 		"/readyz":          a.readyz,
 		"/metrics":         a.metrics,
@@ -93,6 +93,18 @@ func getOnly(answer http.HandlerFunc) http.HandlerFunc {
 			w.Header().Set("Allow", "GET, HEAD")
 			writeError(w, wire.Errorf(http.StatusMethodNotAllowed, "Only GET here"))
 			return
+		}
+		answer(w, r)
+	}
+}
+
+// toPages lets pages of other origins read the answer (Fetch, section 3.2). The
+// server has refused all but those that may have readings by WebSocket too.
+func toPages(answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add("Vary", "Origin")
+		if origin := r.Header.Get("Origin"); origin != "" {
+			w.Header().Set("Access-Control-Allow-Origin", origin)
 		}
 		answer(w, r)
 	}
@@ -165,6 +177,9 @@ func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
 		code = http.StatusServiceUnavailable
 	}
 	answer := map[string]any{"ok": ok, "reason": reason, "durable": false, "storage": "no readings are retained"}
+	if warnings := a.opts.Live.Hello().Warnings; len(warnings) > 0 {
+		answer["warnings"] = warnings
+	}
 	if a.opts.History != nil {
 		delete(answer, "storage")
 		answer["durable_age_ms"] = a.opts.History.DurableAge().Milliseconds()

@@ -66,6 +66,14 @@ gateway.addEventListener("phase", ({ detail }) => {
   else if (failed) ask();
   else waiting ??= setTimeout(ask, SOON);
 });
+// What the configuration allows to everybody stays in view.
+gateway.addEventListener("hello", ({ detail }) => {
+  get("warnings").replaceChildren(...(detail.warnings ?? []).map((/** @type {string} */ words) => {
+    const item = document.createElement("li");
+    item.textContent = words;
+    return item;
+  }));
+});
 gateway.addEventListener("refused", ({ detail }) => {
   clearTimeout(waiting);
   say(`The gateway closed the connection for good: ${detail}. Reload the page to try again.`);

@@ -1,21 +1,23 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
+	"gopkg.in/yaml.v3"
+
 	"sensorgateway/cmd/gateway/internal/phrase"
+	"sensorgateway/gateway/access"
 )
 
 // TLS names the files of the gateway's certificate.
 type TLS struct {
 	Cert, Key string // full paths of PEM files: the chain, the gateway's own first, and its private key
 	Line      int    // of the file that names them
+	HSTS      bool   // browsers come by https alone from then on
 }
 
 // tls reads how connections are encrypted; nil is not at all.
@@ -29,9 +31,10 @@ func (s *section) tls() *TLS {
 		return nil
 	}
 	defer t.done()
-	c := &TLS{Line: n.Line}
+	c := &TLS{Line: n.Line, HSTS: true}
 	t.pemPath("cert", "/etc/gateway/gateway.crt", &c.Cert)
 	t.pemPath("key", "/etc/gateway/gateway.key", &c.Key)
+	t.truth("hsts", &c.HSTS)
 	return c
 }
 
@@ -63,14 +66,13 @@ func (s *section) hosts() (hosts []string) {
 // ParseHostName returns the name or address that a browser shows without its port.
 func ParseHostName(text string) (string, error) {
 	name := strings.ToLower(text)
-	addr, err := netip.ParseAddr(name)
-	switch {
-	case err == nil && addr.Zone() != "":
+	if addr, err := netip.ParseAddr(name); err == nil && addr.Zone() != "" {
 		return "", fmt.Errorf("%s has a zone, which browsers do not send (write %s)", phrase.Quote(text), addr.WithZone(""))
-	case err == nil:
-		return addr.String(), nil
-	case isHost(name):
-		return name, nil
+	}
+	host, ok := access.ParseHost(name)
+	switch {
+	case ok:
+		return host, nil
 	case strings.Contains(name, "*"):
 		return "", fmt.Errorf("%s: no name stands for others (write each one, such as greenhouse.example)", phrase.Quote(text))
 	}
@@ -82,7 +84,8 @@ func ParseHostName(text string) (string, error) {
 	return "", fmt.Errorf("%s is neither a host name nor an address (write it as browsers show it, such as greenhouse.example)", phrase.Quote(text))
 }
 
-// origins reads the further pages that may connect, as browsers send them.
+// origins reads the further pages and programs that may connect, by what they
+// send as their origin.
 func (s *section) origins() (origins []string) {
 	for at, n := range s.texts("origins") {
 		origin, err := parseOrigin(n.Value)
@@ -95,78 +98,134 @@ func (s *section) origins() (origins []string) {
 	return origins
 }
 
-// defaultPorts are those that browsers leave out of an origin.
-var defaultPorts = map[string]string{"http": "80", "https": "443"}
-
-// parseOrigin returns text, an origin as RFC 6454 (section 6.2) has browsers
-// send it, in lower case. Origins are compared as text, so one that is written
-// otherwise would never match, and is refused.
+// parseOrigin returns text, an origin as it is sent, in lower case. Origins are
+// compared as text, so one that is written otherwise would never match, and is
+// refused.
 func parseOrigin(text string) (string, error) {
-	origin := strings.ToLower(text)
-	switch {
-	case strings.Contains(origin, "*"):
-		return "", fmt.Errorf("%s would let in pages that nobody knows (write each origin, such as https://scada.example)", phrase.Quote(text))
-	case origin == "null":
-		return "", fmt.Errorf("%s is the origin of any local file and of any page in a sandbox (serve the page by http or https)", phrase.Quote(text))
-	case !strings.Contains(origin, "://"):
-		if _, err := canonicalOrigin("https://" + origin); err == nil {
+	lower := strings.ToLower(text)
+	if lower != "" && lower != "null" && !strings.Contains(lower, "://") {
+		if _, err := access.ParseOrigin("https://" + lower); err == nil {
 			return "", fmt.Errorf("%s has no scheme (write http:// or https:// before it, whichever the page has)", phrase.Quote(text))
 		}
 	}
-	canonical, err := canonicalOrigin(origin)
+	origin, err := access.ParseOrigin(lower)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("%s %w", phrase.Quote(text), err)
-	case canonical != origin:
-		return "", fmt.Errorf("%s is not what browsers send (write %s)", phrase.Quote(text), canonical)
+	case origin != lower:
+		return "", fmt.Errorf("%s is not what browsers send (write %s)", phrase.Quote(text), origin)
 	}
 	return origin, nil
 }
 
-// canonicalOrigin returns the origin of a URL in lower case.
-func canonicalOrigin(rawURL string) (string, error) {
-	const form = "(write scheme://host or scheme://host:port, such as https://scada.example)"
-	u, err := url.Parse(rawURL)
+// outside reads the address by which browsers reach the gateway through a proxy;
+// nil is its own.
+func (s *section) outside() *url.URL {
+	const form = "(write it as browsers show it, such as https://greenhouse.example or https://greenhouse.example/gw/)"
+	var text string
+	n := s.text("url", &text)
+	if n == nil {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		s.fault(n, "url", "%s is not the http or https address of a page %s", phrase.Quote(text), form)
+		return nil
+	}
+	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		s.fault(n, "url", "%s has more than a host and a path %s", phrase.Quote(text), form)
+		return nil
+	}
+	origin, err := access.ParseOrigin(u.Scheme + "://" + u.Host)
 	if err != nil {
-		return "", fmt.Errorf("is not an origin %s", form)
+		s.fault(n, "url", "%s %v", phrase.Quote(text), err)
+		return nil
 	}
-	usual, known := defaultPorts[u.Scheme]
-	host := u.Hostname()
-	switch {
-	case (u.Scheme == "ws" || u.Scheme == "wss") && isHost(host):
-		return "", errors.New("is an address to connect to (write that of the page that connects, such as https://scada.example)")
-	case !known || !isHost(host):
-		return "", fmt.Errorf("is not an origin %s", form)
-	}
-	if addr, err := netip.ParseAddr(host); err == nil {
-		host = addr.WithZone("").String()
-		if addr.Is6() {
-			host = "[" + host + "]"
-		}
-	}
-	port := u.Port()
-	if port == "" {
-		return u.Scheme + "://" + host, nil
-	}
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || number == 0 {
-		return "", fmt.Errorf("has a port that is not a number from 1 to 65535 %s", form)
-	}
-	port = strconv.FormatUint(number, 10)
-	if port == usual {
-		return u.Scheme + "://" + host, nil
-	}
-	return u.Scheme + "://" + host + ":" + port, nil
+	u.Host = strings.TrimPrefix(origin, u.Scheme+"://")
+	u.Path = strings.TrimSuffix(u.Path, "/") + "/"
+	u.RawPath = ""
+	return u
 }
 
-// What commands can say.
-var commandPolicies = []string{"local", "unauthenticated"}
-
-// remoteCommands reads whether clients on other machines may command.
-func (s *section) remoteCommands() bool {
-	policy := commandPolicies[0]
-	if n := s.text("commands", &policy); n != nil && !slices.Contains(commandPolicies, policy) {
-		s.fault(n, "commands", "unknown value %s (write %s)", phrase.Quote(policy), phrase.OneOf(commandPolicies))
+// proxies reads whose word on a client's address is taken.
+func (s *section) proxies() (proxies []access.Proxy) {
+	list := s.list("proxies", `begin each with "- from: ADDRESS"`)
+	if list == nil {
+		return nil
 	}
-	return policy == "unauthenticated"
+	lines := map[netip.Prefix]int{}
+	for i, n := range list.Content {
+		p := s.section(n, fmt.Sprintf("proxies[%d]", i))
+		if p == nil {
+			continue
+		}
+		var proxy access.Proxy
+		from := p.prefix("from", &proxy.From)
+		known := access.ProxyHeaders()
+		switch n := p.text("header", &proxy.Header); {
+		case n == nil && !p.has("header"):
+			s.problem(p.node, "%s: no header (add the one that this proxy sets itself: header: %s)", p.path, phrase.OneOf(known))
+		case n == nil: // noted
+		default:
+			at := slices.IndexFunc(known, func(k string) bool { return strings.EqualFold(k, proxy.Header) })
+			if at < 0 {
+				p.fault(n, "header", "%s is none that is understood (write %s)", phrase.Quote(proxy.Header), phrase.OneOf(known))
+			} else {
+				proxy.Header = known[at]
+			}
+		}
+		if from != nil {
+			if line, twice := lines[proxy.From]; twice {
+				p.fault(from, "from", "%s is on line %d already (a proxy has one header: remove one)", phrase.Quote(from.Value), line)
+			}
+			lines[proxy.From] = from.Line
+		}
+		p.done()
+		proxies = append(proxies, proxy)
+	}
+	return proxies
+}
+
+// prefix reads an address, or a range of them, that must be there.
+func (s *section) prefix(key string, into *netip.Prefix) *yaml.Node {
+	const form = "(write an address or a range, such as 127.0.0.1 or 10.0.0.0/8)"
+	var text string
+	n := s.text(key, &text)
+	if n == nil {
+		if !s.has(key) {
+			s.problem(s.node, "%s: no %s (add the address that the proxy connects from, such as %s: 127.0.0.1)", s.path, key, key)
+		}
+		return nil
+	}
+	if addr, err := netip.ParseAddr(text); err == nil {
+		addr = addr.Unmap().WithZone("")
+		*into = netip.PrefixFrom(addr, addr.BitLen())
+		return n
+	}
+	prefix, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		s.fault(n, key, "%s is neither an address nor a range of them %s", phrase.Quote(text), form)
+	case prefix.Masked() != prefix:
+		s.fault(n, key, "%s is more than its first %d bits (write %s)", phrase.Quote(text), prefix.Bits(), prefix.Masked())
+	case prefix.Addr().Is4In6():
+		s.fault(n, key, "%s is a range of IPv4 addresses in IPv6 %s", phrase.Quote(text), form)
+	case prefix.Bits() == 0:
+		s.fault(n, key, "%s would take anybody for a proxy %s", phrase.Quote(text), form)
+	default:
+		*into = prefix
+		return n
+	}
+	return nil
+}
+
+// commands reads who may drive motors.
+func (s *section) commands() access.Commands {
+	known := []string{string(access.LocalCommands), string(access.AnybodyCommands)}
+	var policy string
+	n := s.text("commands", &policy)
+	if n != nil && !slices.Contains(known, policy) {
+		s.fault(n, "commands", "unknown value %s (write %s)", phrase.Quote(policy), phrase.OneOf(known))
+	}
+	return access.Commands(policy)
 }

@@ -1,0 +1,35 @@
+package access
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// forwardingWords are in the names of headers with which proxies, load balancers
+// and content networks say that they pass a request on. One that is missing here
+// makes strangers local, one too many only costs a right: so whole families are
+// named, and any header for somebody's IP address counts (X-Real-IP, True-Client-IP,
+// CF-Connecting-IP, X-Cluster-Client-IP, Fastly-Client-IP …).
+var forwardingWords = []string{"forward", "proxy", "proxied", "-ip", "clientip", "realip", "remote-addr", "x-original-", "envoy", "ingress"}
+
+// forwardingPrefixes are those of single ones, and of content networks and tunnels
+// that have more than addresses to tell.
+var forwardingPrefixes = []string{
+	"via", "client-ip", "x-host", "x-scheme", "x-url-scheme", "front-end-https", "max-forwards", "cdn-loop", "x-varnish", "x-haproxy",
+	"cf-", "fastly-", "fly-", "akamai-", "x-akamai-", "x-azure-", "x-amz", "x-appengine-", "x-cloud-trace-", "x-arr-", "x-ms-",
+	"x-vercel-", "x-nf-", "x-tailscale-", "tailscale-", "x-ngrok-", "ngrok-",
+}
+
+// forwardedBy returns the name of a header that a proxy has added, "" if there is none.
+func forwardedBy(header http.Header) string {
+	for name := range header {
+		// Some proxies and programs take an underscore for a hyphen.
+		plain := strings.ReplaceAll(strings.ToLower(name), "_", "-")
+		if slices.ContainsFunc(forwardingWords, func(word string) bool { return strings.Contains(plain, word) }) ||
+			slices.ContainsFunc(forwardingPrefixes, func(prefix string) bool { return strings.HasPrefix(plain, prefix) }) {
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// raw sends a request as it stands, and returns the answer and its body.
+func raw(t *testing.T, addr, request string) (*http.Response, string) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, request+"\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatalf("%q: %v", request, err)
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatalf("%q: %v", request, err)
+	}
+	return answer, string(body)
+}
+
+// The health is for everybody, and says nothing else; all else is for those who may
+// connect.
+func TestHealthIsOpen(t *testing.T) {
+	s := start(t, func(o *Options) { o.Access = visitorsOnly{} })
+	const stranger = "\r\nOrigin: http://evil.example"
+	for request, want := range map[string]int{
+		"GET /healthz HTTP/1.0":                                             200,
+		"GET /healthz HTTP/1.0" + stranger:                                  200,
+		"GET /healthz HTTP/1.1\r\nHost: 10.1.2.3" + stranger:                200,
+		"GET /readyz HTTP/1.1\r\nHost: x" + stranger:                        403,
+		"GET /healthz/../readyz HTTP/1.1\r\nHost: x" + stranger:             403,
+		"GET /api/v1/sensors HTTP/1.1\r\nHost: x" + stranger:                403,
+		"GET /healthz HTTP/1.1\r\nHost: x\r\nUpgrade: websocket" + stranger: 200, // a GET as any other: no Connection: Upgrade
+	} {
+		answer, body := raw(t, s.addr, request)
+		if answer.StatusCode != want {
+			t.Errorf("%q: %d %s, want %d", request, answer.StatusCode, body, want)
+		}
+		if allowed := answer.Header.Get("Access-Control-Allow-Origin"); allowed != "" {
+			t.Errorf("%q: readable by %s", request, allowed)
+		}
+		if want == 200 && body != `{"ok":true,"reason":"ticks are made and broadcast"}`+"\n" {
+			t.Errorf("%q: %s", request, body)
+		}
+	}
+}
+
+// Pages that may have readings by WebSocket may have them by GET too, and nothing else.
+func TestPagesThatMayRead(t *testing.T) {
+	s := start(t)
+	s.tick()
+	for path, want := range map[string]string{
+		"/api/v1/sensors": "https://panel.example", "/api/v1/motors": "https://panel.example", "/sensors/indoor": "https://panel.example",
+		"/sensors/nope": "https://panel.example", "/metrics": "", "/readyz": "", "/healthz": "",
+	} {
+		answer, _ := raw(t, s.addr, "GET "+path+" HTTP/1.1\r\nHost: x\r\nOrigin: https://panel.example")
+		if got := answer.Header.Get("Access-Control-Allow-Origin"); got != want || want != "" && answer.Header.Get("Vary") != "Origin" {
+			t.Errorf("%s may be read by %q (%v)", path, got, answer.Header)
+		}
+		answer, _ = raw(t, s.addr, "GET "+path+" HTTP/1.1\r\nHost: x")
+		if got := answer.Header.Get("Access-Control-Allow-Origin"); got != "" {
+			t.Errorf("%s without an origin may be read by %q", path, got)
+		}
+	}
+	answer, _ := raw(t, s.addr, "OPTIONS /api/v1/sensors HTTP/1.1\r\nHost: x\r\nOrigin: https://panel.example\r\nAccess-Control-Request-Method: PUT")
+	if answer.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("a page asks whether it may PUT: %s", answer.Status)
+	}
+}
+
+// Browsers that came with TLS come with it from then on, unless the configuration
+// says no.
+func TestStrictTransportSecurity(t *testing.T) {
+	for _, tt := range []struct {
+		hsts, tls bool
+		want      string
+	}{{true, true, "max-age=2592000"}, {true, false, ""}, {false, true, ""}} {
+		s := start(t, func(o *Options) { o.HSTS = tt.hsts })
+		r := httptest.NewRequest(http.MethodGet, "/healthz", nil)
+		if tt.tls {
+			r.TLS = &tls.ConnectionState{}
+		}
+		w := httptest.NewRecorder()
+		s.http.Handler.ServeHTTP(w, r)
+		if got := w.Header().Get("Strict-Transport-Security"); got != tt.want {
+			t.Errorf("%+v: %q", tt, got)
+		}
+	}
+}
