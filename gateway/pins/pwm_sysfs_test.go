@@ -53,10 +53,16 @@ func (f *fakeTree) number(name string) int {
 	return n
 }
 
-// exported makes a channel as a process has left it.
+// exported makes a channel as a process has left it. Its files appear together:
+// whoever waits for them would else write to one that is still being made.
 func (f *fakeTree) exported(channel string, period, duty, enable int) {
+	dir := filepath.Join("pwmchip0", "pwm"+channel)
 	for name, v := range map[string]int{"period": period, "duty_cycle": duty, "enable": enable} {
-		f.put(filepath.Join("pwmchip0", "pwm"+channel, name), strconv.Itoa(v))
+		f.put(filepath.Join(dir+".new", name), strconv.Itoa(v))
+	}
+	err := errors.Join(os.RemoveAll(filepath.Join(f.root, dir)), os.Rename(filepath.Join(f.root, dir+".new"), filepath.Join(f.root, dir)))
+	if err != nil {
+		f.t.Fatal(err)
 	}
 }
 
