@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -28,6 +29,7 @@ type testDisk struct {
 	changed func()                                // after each operation that changes something
 	syncing func(name string)                     // while a sync is under way
 	written int64                                 // bytes that reached the disk, by whole 4 KiB
+	space   int64                                 // bytes that it has
 }
 
 // change is one of a directory: name is then inode, nil if it is gone.
@@ -52,8 +54,10 @@ type span512 struct {
 }
 
 func newTestDisk() *testDisk {
-	return &testDisk{names: map[string]*inode{}, durable: map[string]*inode{}}
+	return &testDisk{names: map[string]*inode{}, durable: map[string]*inode{}, space: math.MaxInt64}
 }
+
+func (d *testDisk) Space() (int64, error) { return d.space, nil }
 
 // op begins an operation.
 func (d *testDisk) op(what, name string) error {

@@ -97,6 +97,7 @@ var errNotLoaded = errors.New("the disk has not answered since the start")
 // the disk cannot be used, Run tries again.
 func (l *Log) Load() {
 	defer close(l.loaded)
+	l.limit()
 	r, err := l.recover(true)
 	if err != nil {
 		l.log.Warn("readings stay in memory: the directory cannot be read; it is tried again", "dir", l.o.Dir, "err", err)
@@ -122,6 +123,28 @@ func (l *Log) Load() {
 	l.reuse(r)
 }
 
+// limit lowers MaxBytes to what the disk can have: beyond that, readings would be
+// evicted only when the disk is full.
+func (l *Log) limit() {
+	fs, ok := l.fs.(interface {
+		Space() (bytes int64, err error)
+	})
+	if !ok {
+		return
+	}
+	space, err := fs.Space()
+	if err != nil { // whatever uses the disk next reports it
+		return
+	}
+	most := max(space/10*9, minBytes) // a file system uses a part itself
+	if l.o.MaxBytes <= most {
+		return
+	}
+	l.log.Warn("the disk is smaller than the readings may get: their size is lowered; fix: history: size: in the configuration",
+		"dir", l.o.Dir, "disk_mib", space>>20, "size_mib", l.o.MaxBytes>>20, "lowered_mib", most>>20)
+	l.o.MaxBytes = most
+}
+
 // Loading returns a number that grows while Load goes on, as long as the disk answers.
 func (l *Log) Loading() int64 { return l.steps.Load() }
 
@@ -134,17 +157,7 @@ type countedFS struct {
 func (c countedFS) Open(name string, write bool) (disk.File, error) {
 	c.n.Add(1)
 	f, err := c.FS.Open(name, write)
-	return countedFile{f, c.n}, err
-}
-
-type countedFile struct {
-	disk.File
-	n *atomic.Int64
-}
-
-func (c countedFile) ReadAt(b []byte, at int64) (int, error) {
-	c.n.Add(1)
-	return c.File.ReadAt(b, at)
+	return disk.Counted(f, c.n), err
 }
 
 func (l *Log) defaults() {

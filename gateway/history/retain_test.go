@@ -145,6 +145,22 @@ func TestPartitionIsSmall(t *testing.T) {
 	}
 }
 
+// A size beyond the disk's is logged at the start and lowered; another is not.
+func TestSizeIsLoweredToTheDisk(t *testing.T) {
+	for space, want := range map[int64]int64{10 << 20: 9 << 20, 100 << 20: 64 << 20} {
+		d := newTestDisk()
+		d.space = space
+		var log strings.Builder
+		l := open(t, Options{FS: d, Sensors: rigSensors, MaxBytes: 64 << 20, Log: textLog(&log)})
+		if l.o.MaxBytes != want {
+			t.Errorf("a disk of %d bytes: readings have %d, want %d", space, l.o.MaxBytes, want)
+		}
+		if lowered := strings.Contains(log.String(), "lowered_mib=9"); lowered != (want < 64<<20) {
+			t.Errorf("a disk of %d bytes: the log says %q", space, &log)
+		}
+	}
+}
+
 // Something else fills the disk: not all of the readings are evicted for that at once,
 // and those that are too old still are.
 func TestSomethingElseFillsTheDisk(t *testing.T) {

@@ -5,6 +5,7 @@ package disk
 import (
 	"errors"
 	"io"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -38,4 +39,17 @@ func Reserve(f File, size int64) error {
 	}
 	_, err := f.WriteAt([]byte{0}, size-1)
 	return err
+}
+
+// Counted returns a file that counts its reads in n.
+func Counted(f File, n *atomic.Int64) File { return counted{f, n} }
+
+type counted struct {
+	File
+	n *atomic.Int64
+}
+
+func (c counted) ReadAt(b []byte, at int64) (int, error) {
+	c.n.Add(1)
+	return c.File.ReadAt(b, at)
 }

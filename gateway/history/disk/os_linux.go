@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +24,20 @@ func (f osFile) Sync() error {
 		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
 	}
 	return nil
+}
+
+// Space returns the size of the file system that the directory is in, or is to be in.
+func (d OS) Space() (bytes int64, err error) {
+	var s unix.Statfs_t
+	for dir := string(d); ; dir = filepath.Dir(dir) {
+		if err = unix.Statfs(dir, &s); !errors.Is(err, unix.ENOENT) || dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	if err != nil {
+		return 0, &os.PathError{Op: "statfs", Path: string(d), Err: err}
+	}
+	return int64(s.Blocks) * int64(s.Bsize), nil // Bsize has 32 bits on some machines
 }
 
 // Allocate reserves the space of an empty file, and gives it its size. FAT and NFS
