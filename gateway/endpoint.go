@@ -24,23 +24,28 @@ type endpoint interface {
 
 // rules are those of an endpoint for each of its clients.
 type rules struct {
-	size   int     // bytes in a message from it
-	binary bool    // binary messages are taken too
-	rate   bool    // it may send so many messages a second and no more
-	stops  bool    // a stop is carried out even in the message that exceeds the rate
-	places *places // for its clients; nil if the server's are enough
+	size   int           // bytes in a message from it
+	binary bool          // binary messages are taken too
+	rate   bool          // it may send so many messages a second and no more
+	stops  bool          // a stop is carried out even in the message that exceeds the rate
+	places *places       // for its clients; nil if the server's are enough
+	long   chan struct{} // holds one while a message over longMessage is under way; nil if there are none
 }
 
 const (
 	readLimit = 4 << 10 // bytes in a message from a client
 	echoSize  = 16 << 20
 	maxEchoes = 4
+	// A message takes twice its length while it grows, so of those over longMessage one
+	// is under way at a time, whoever sends it.
+	longMessage = 1 << 20
+	// maxRelayed bounds what waits for the clients of /relay, with what is queued for each.
+	maxRelayed = 256
 )
 
 var (
 	streamRules   = &rules{size: readLimit, rate: true, stops: true}
 	listenerRules = &rules{size: readLimit, rate: true}
-	relayRules    = &rules{size: readLimit, rate: true, binary: true}
 )
 
 // places are how many clients there may be at a time.

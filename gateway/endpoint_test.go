@@ -15,8 +15,65 @@ import (
 	"sensorgateway/wire"
 )
 
-func TestEcho(t *testing.T) {
+// diagnostics lets a server have /echo and /relay.
+func diagnostics(o *Options) { o.Diagnostics = true }
+
+// Without diagnostics, /echo and /relay are unknown.
+func TestNoDiagnostics(t *testing.T) {
 	s := start(t)
+	for _, path := range []string{"/echo", "/relay"} {
+		s.dial(path).wantClose(wire.ClosePolicy, wire.CloseReasonEndpoint)
+		res, err := http.Get("http://" + s.addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusNotFound {
+			t.Errorf("GET %s: %d, want 404", path, res.StatusCode)
+		}
+	}
+}
+
+// One long message is under way at a time, whoever sends it; short ones pass it.
+func TestLongMessagesInTurn(t *testing.T) {
+	s := start(t, diagnostics)
+	first, second := s.dial("/echo"), s.dial("/echo")
+	first.SetReadLimit(64 << 20)
+	second.SetReadLimit(64 << 20)
+	half, err := first.NextWriter(websocket.BinaryMessage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := half.Write(make([]byte, 2*longMessage)); err != nil {
+		t.Fatal(err)
+	}
+	s.until("the first is under way", func() bool { return len(s.echoRules.long) == 1 })
+	if got := second.ask("short"); got != "short" {
+		t.Errorf("%q", got)
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- second.WriteMessage(websocket.BinaryMessage, make([]byte, 8<<20)) }()
+	_ = second.NetConn().SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if n, err := second.NetConn().Read(make([]byte, 1)); n > 0 {
+		t.Fatalf("it does not wait for the first: %v", err)
+	}
+	_ = second.NetConn().SetReadDeadline(time.Now().Add(patience))
+	if err := half.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := first.read(websocket.BinaryMessage); len(got) != 2*longMessage {
+		t.Errorf("%d bytes came back", len(got))
+	}
+	if got := second.read(websocket.BinaryMessage); len(got) != 8<<20 {
+		t.Errorf("%d bytes came back", len(got))
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEcho(t *testing.T) {
+	s := start(t, diagnostics)
 	c := s.dial("/echo")
 	c.SetReadLimit(64 << 20)
 	for _, size := range []int{0, 1, 125, 126, 65535, 65536, 1 << 20, 16 << 20} {
@@ -59,7 +116,7 @@ func TestEcho(t *testing.T) {
 
 // While a long message goes out, a ping waits; it never comes in between.
 func TestPingDuringALongEcho(t *testing.T) {
-	s := start(t)
+	s := start(t, diagnostics)
 	c := s.dial("/echo")
 	c.SetReadLimit(64 << 20)
 	pinged := make(chan struct{}, 1)
@@ -82,7 +139,7 @@ func TestPingDuringALongEcho(t *testing.T) {
 }
 
 func TestRelay(t *testing.T) {
-	s := start(t)
+	s := start(t, diagnostics)
 	a, b, c := s.dial("/relay"), s.dial("/relay"), s.dial("/relay")
 	for i, kind := range []int{websocket.TextMessage, websocket.BinaryMessage} {
 		if err := a.WriteMessage(kind, []byte{'0' + byte(i)}); err != nil {
@@ -93,6 +150,12 @@ func TestRelay(t *testing.T) {
 				t.Errorf("relayed %q", got)
 			}
 		}
+	}
+	for range maxRelayed - 3 {
+		s.connect("/relay", websocket.Dialer{})
+	}
+	if _, res, err := websocket.DefaultDialer.Dial("ws://"+s.addr+"/relay", nil); err == nil || res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("one more: %v %v", res, err)
 	}
 	if err := b.WriteMessage(websocket.TextMessage, []byte("back")); err != nil {
 		t.Fatal(err)
@@ -144,7 +207,7 @@ func (s shouter) Left() { close(s.left) }
 
 func TestEndpointsFromOutside(t *testing.T) {
 	left := make(chan struct{})
-	s := start(t, func(o *Options) {
+	s := start(t, diagnostics, func(o *Options) {
 		o.Endpoints = map[string]func(Sender, url.Values) Receiver{"/chat": func(c Sender, _ url.Values) Receiver { return shouter{c, left} }}
 	})
 	c := s.dial("/chat")
@@ -195,7 +258,7 @@ func TestLongBegin(t *testing.T) {
 // A browser fails a handshake that does not confirm one of the subprotocols that it
 // offered, whatever the path carries.
 func TestSubprotocolOnEveryPath(t *testing.T) {
-	s := start(t, func(o *Options) {
+	s := start(t, diagnostics, func(o *Options) {
 		o.Endpoints = map[string]func(Sender, url.Values) Receiver{"/chat": func(c Sender, _ url.Values) Receiver { return shouter{c, make(chan struct{})} }}
 		o.Metrics = func() any { return nil }
 	})

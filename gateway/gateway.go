@@ -60,6 +60,8 @@ type Options struct {
 	// Endpoints are further WebSocket endpoints, by path: each is called for a client
 	// that connects, with the query of its URL.
 	Endpoints map[string]func(Sender, url.Values) Receiver
+	// Diagnostics are the endpoints /echo and /relay, for conformance suites and probes.
+	Diagnostics bool
 	// Metrics is the payload of /metrics for WebSocket clients, Exposition the
 	// Prometheus text.
 	Metrics    func() any
@@ -124,6 +126,7 @@ type Server struct {
 	ids         atomic.Int64
 	relay       relay
 	echoRules   *rules
+	relayRules  *rules
 	sessions    sync.WaitGroup
 	ctx         context.Context // of handlers
 	end         func()
@@ -146,7 +149,8 @@ func newServer(opts Options, checks <-chan time.Time) *Server {
 	if opts.Refused == nil {
 		opts.Refused = func(string, string, string) {}
 	}
-	s := &Server{opts: opts, echoRules: &rules{size: echoSize, binary: true, places: &places{most: maxEchoes}}}
+	s := &Server{opts: opts, echoRules: &rules{size: echoSize, binary: true, places: &places{most: maxEchoes}, long: make(chan struct{}, 1)}}
+	s.relayRules = &rules{size: readLimit, rate: true, binary: true, places: &places{most: maxRelayed}}
 	s.clients.most = int64(opts.MaxClients)
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.broadcaster = newBroadcaster(s)

@@ -2,10 +2,8 @@ package gateway
 
 import (
 	"errors"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/gorilla/websocket"
@@ -22,8 +20,12 @@ func (s *Server) routes() http.Handler {
 		Sensors: s.opts.Sensors, Live: s.broadcaster, History: s.opts.History, Alive: s.opts.Alive,
 		Exposition: s.opts.Exposition, Else: s.opts.Page, Log: s.opts.Log,
 	}))
-	for _, path := range append([]string{"/echo", "/relay"}, slices.Collect(maps.Keys(s.opts.Endpoints))...) {
+	for path := range s.opts.Endpoints {
 		plain.HandleFunc(path, needsUpgrade)
+	}
+	if s.opts.Diagnostics {
+		plain.HandleFunc("/echo", needsUpgrade)
+		plain.HandleFunc("/relay", needsUpgrade)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS != nil && s.opts.HSTS {
@@ -62,10 +64,10 @@ func (s *Server) route(c *session, u *url.URL, protocol string) {
 	switch {
 	case enter != nil:
 		c.endpoint, c.rules = &external{enter: enter, query: u.Query()}, listenerRules
-	case u.Path == "/echo":
+	case u.Path == "/echo" && s.opts.Diagnostics:
 		c.endpoint, c.rules = echo{}, s.echoRules
-	case u.Path == "/relay":
-		c.endpoint, c.rules = &s.relay, relayRules
+	case u.Path == "/relay" && s.opts.Diagnostics:
+		c.endpoint, c.rules = &s.relay, s.relayRules
 	case u.Path == "/metrics" && s.opts.Metrics != nil:
 		c.endpoint, c.rules, c.metrics = metrics{}, listenerRules, true
 	default:

@@ -147,10 +147,12 @@ func (c *session) read() error {
 			c.close(wire.CloseUnsupported, "Binary messages are not taken here")
 			return errClosing
 		}
-		if message, err = appendAll(message[:0], r); err != nil {
+		done := func() {}
+		if message, done, err = c.receive(message[:0], r); err != nil {
 			return err
 		}
 		if kind == websocket.TextMessage && !utf8.Valid(message) {
+			done()
 			c.close(wire.CloseInvalidText, "Text is not UTF-8")
 			return errClosing
 		}
@@ -162,9 +164,10 @@ func (c *session) read() error {
 			return errClosing
 		}
 		c.endpoint.message(c, kind, message)
-		if cap(message) > c.rules.size/4 {
+		if cap(message) > min(c.rules.size, longMessage) {
 			message = nil
 		}
+		done()
 		if !c.out.More() {
 			return nil
 		}
@@ -267,6 +270,25 @@ func (c *session) linger(err error) {
 	}
 	_ = c.out.SetReadDeadline(until)
 	c.out.Drain(1 << 20)
+}
+
+// receive appends a message to b. Beyond longMessage it waits until no other is under
+// way, and this one is until done is called.
+func (c *session) receive(b []byte, r io.Reader) (message []byte, done func(), err error) {
+	done = func() {}
+	if c.rules.long == nil {
+		b, err = appendAll(b, r)
+		return b, done, err
+	}
+	if b, err = appendAll(b, io.LimitReader(r, longMessage)); err != nil || len(b) < longMessage {
+		return b, done, err
+	}
+	c.rules.long <- struct{}{} // whoever holds it is bound by its heartbeat
+	if b, err = appendAll(b, r); err != nil {
+		<-c.rules.long
+		return b, done, err
+	}
+	return b, func() { <-c.rules.long }, nil
 }
 
 // appendAll is io.ReadAll into a buffer that exists already.

@@ -208,7 +208,7 @@ func (g *running) serverOptions() gateway.Options {
 		History:  g.storage.history,
 		Access:   g.accessPolicy(),
 		Refused:  g.refusals.Refused,
-		Handlers: g.handlers(), Motors: g.motors,
+		Handlers: g.handlers(), Motors: g.motors, Diagnostics: g.cfg.Diagnostics || g.simulate != nil,
 		Endpoints: map[string]func(gateway.Sender, url.Values) gateway.Receiver{"/chat": func(c gateway.Sender, query url.Values) gateway.Receiver {
 			return room.Enter(c, query.Get("history"))
 		}},
