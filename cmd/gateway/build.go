@@ -206,7 +206,7 @@ func (g *running) serverOptions() gateway.Options {
 		Primary:     slices.IndexFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Primary }),
 		ClockSynced: g.clock.Synced, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
 		History:  g.storage.history,
-		Access:   g.accessPolicy(),
+		Access:   g.cfg.Policy(g.simulate != nil),
 		Refused:  g.refusals.Refused,
 		Handlers: g.handlers(), Motors: g.motors, Diagnostics: g.cfg.Diagnostics || g.simulate != nil,
 		Endpoints: map[string]func(gateway.Sender, url.Values) gateway.Receiver{"/chat": func(c gateway.Sender, query url.Values) gateway.Receiver {
@@ -214,7 +214,7 @@ func (g *running) serverOptions() gateway.Options {
 		}},
 		Metrics:    func() any { return g.metrics.Payload() },
 		Exposition: func(w io.Writer) { g.metrics.Expose(w) },
-		Crashed:    g.motors.Off, Warnings: g.warnings(),
+		Crashed:    g.motors.Off, Warnings: g.cfg.Warnings(),
 	}
 	if g.certificates != nil {
 		o.TLS, o.HSTS = g.certificates.Config(), g.cfg.TLS.HSTS

@@ -54,7 +54,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	if err := g.build(ctx); err != nil {
 		return err
 	}
-	for _, warning := range g.warnings() {
+	for _, warning := range g.cfg.Warnings() {
 		log.Warn(warning)
 	}
 	err = runTasks(ctx, g.tasks(), g.guard)

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"regexp"
 	"testing"
-
-	"sensorgateway/gateway/access"
 )
 
 var fixForm = regexp.MustCompile(`(?:hosts|origins): \[".*?"\]|url: "[^"]*"|proxies: \[\{.*?\}\]`)
@@ -25,8 +23,7 @@ func follow(t *testing.T, hostHeader string, header http.Header) (refusals []str
 		if err != nil {
 			t.Fatalf("host %q, %q: what the refusals %q name is refused: %v", hostHeader, header, refusals, err)
 		}
-		p := &access.Policy{Hosts: c.Hosts, Origins: c.Origins, URL: c.URL, Proxies: c.Proxies, Commands: c.Commands}
-		_, err = p.Check(r)
+		_, err = c.Policy(false).Check(r)
 		if err == nil {
 			return refusals
 		}
@@ -66,6 +63,37 @@ func TestRefusalsNameWhatHelps(t *testing.T) {
 		refusals := follow(t, host, http.Header{"Origin": {origin}})
 		if len(refusals) != 1 || fixForm.MatchString(refusals[0]) {
 			t.Errorf("origin %q: %q, want no line", origin, refusals)
+		}
+	}
+}
+
+// What is open to everybody is warned of, and commands are nobody's unless the file
+// or a simulation says so.
+func TestWhatIsOpen(t *testing.T) {
+	for _, tt := range []struct {
+		file     string
+		warnings int
+		local    [2]bool // may a program on this machine command: real motors, simulated ones
+		remote   bool
+	}{
+		{"", 0, [2]bool{false, true}, false},
+		{"commands: local\n", 0, [2]bool{true, true}, false},
+		{"insecure: true\n", 1, [2]bool{false, true}, false},
+		{"commands: unauthenticated\ninsecure: true\n", 2, [2]bool{true, true}, true},
+	} {
+		c, err := Parse("gateway.yaml", []byte(oneSensor+tt.file), testChips)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := c.Warnings(); len(w) != tt.warnings {
+			t.Errorf("%q: warnings %q, want %d", tt.file, w, tt.warnings)
+		}
+		for i, simulated := range []bool{false, true} {
+			for from, want := range map[string]bool{"127.0.0.1:50000": tt.local[i], "192.0.2.7:50000": tt.remote} {
+				if err := c.Policy(simulated).MayCommand(&http.Request{RemoteAddr: from}); (err == nil) != want {
+					t.Errorf("%q, simulated %t, from %s: %v", tt.file, simulated, from, err)
+				}
+			}
 		}
 	}
 }
