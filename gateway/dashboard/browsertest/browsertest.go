@@ -4,7 +4,9 @@
 package browsertest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -193,11 +195,29 @@ func (p *Page) Wait(condition string) {
 	p.t.Helper()
 	ctx, cancel := p.bounded()
 	defer cancel()
-	script := `new Promise((then) => { const look = () => { if (` + condition + `) then(true); else setTimeout(look, 20); }; look(); })`
-	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script, chromedp.EvalAwaitPromise)); err != nil {
-		shown, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`document.body.innerText`)) // helps whoever reads the failure
-		p.t.Fatalf("waiting for %s: %v\nfailures: %q\npage:\n%s", condition, err, p.Failures(), shown)
+	script := `new Promise((then) => {
+		const end = Date.now() + 1000;
+		const check = () => { if (document.readyState !== "loading" && (` + condition + `)) then(true); else if (Date.now() > end) then(false); else setTimeout(check, 20); };
+		check();
+	})`
+	for {
+		// A document that is left takes what waits in it along: then the next one is asked.
+		attempt, end := context.WithTimeout(ctx, 10*time.Second)
+		holds, err := chromedp.Run(attempt, chromedp.Evaluate[bool](script, chromedp.EvalAwaitPromise))
+		end()
+		if err == nil && holds {
+			return
+		}
+		if ctx.Err() != nil || err != nil && !left(err) {
+			shown, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`document.body.innerText`)) // helps whoever reads the failure
+			p.t.Fatalf("waiting for %s: %v\nfailures: %q\npage:\n%s", condition, cmp.Or(err, ctx.Err()), p.Failures(), shown)
+		}
 	}
+}
+
+// left tells whether an error says that the page went to another document meanwhile.
+func left(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "navigated") || strings.Contains(err.Error(), "context")
 }
 
 // Text returns what an element shows.

@@ -9,6 +9,7 @@
 {
   const ANSWERS = 1_500; // ms for all of them
   const host = location.host;
+  const UNEXPLAINED = `${host} answers, but a WebSocket does not get through; a proxy between may not pass it on`;
 
   const why = async () => {
     const signal = AbortSignal.timeout(ANSWERS), ask = (/** @type {string} */ method) => fetch(".", { method, cache: "no-store", signal });
@@ -24,7 +25,7 @@
     } catch {
       return `no answer from ${host}`;
     }
-    return `${host} answers, but a WebSocket does not get through; a proxy between may not pass it on`;
+    return UNEXPLAINED;
   };
 
   /** Shows why, unless there is a connection meanwhile. */
@@ -34,13 +35,25 @@
     if (trouble.dataset.asked === asked && trouble.textContent !== words) trouble.textContent = words;
   };
 
+  /**
+   * Without the core nothing works. If the gateway answers and refuses nothing, the
+   * scripts did not arrive whole, as over a bad line: the page is loaded again, once.
+   * @param {unknown} error
+   */
+  const lost = async (error) => {
+    console.error(error);
+    const [navigation] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
+    if (navigation?.type !== "reload" && (await why()) === UNEXPLAINED) location.reload();
+    else await explain();
+  };
+
   const modules = ["core", "page", "address", "cards", "chart", "chat", "columns", "dom", "export", "format", "gateway", "gestures", "history", "latch", "leases", "link",
     "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "uPlot", "view"];
   let begun = false;
   const begin = () => {
     if (begun) return;
     begun = true;
-    for (const name of modules) import(`./${name}.js`).catch(name === "core" ? explain : () => {}); // core.js says which others are missing
+    for (const name of modules) import(`./${name}.js`).catch(name === "core" ? lost : () => {}); // core.js says which others are missing
   };
 
   document.addEventListener("unconnected", explain);

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"sensorgateway/gateway/dashboard/browsertest"
@@ -122,6 +124,36 @@ func TestPageInParts(t *testing.T) {
 	for _, script := range []string{"/start.js", "/core.js", "/gateway.js"} {
 		page := b.Open(t, behind(t, p, nil, script), browsertest.Options{})
 		page.Wait(`document.querySelector("#lifeless").checkVisibility({ visibilityProperty: true })`)
+	}
+}
+
+// Scripts that do not arrive whole, as over a bad line, are asked for once more.
+func TestPageThatArrivesInPart(t *testing.T) {
+	t.Parallel()
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	target, err := url.Parse(pageOf(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	var documents atomic.Int32 // that were asked for by a navigation
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Sec-Fetch-Dest") == "document" {
+			documents.Add(1)
+		}
+		if r.URL.Path == "/core.js" && documents.Load() == 1 {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, "// @ts")
+			panic(http.ErrAbortHandler) // and the connection ends
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	page := browsertest.Start(t).Open(t, server.URL+"/", browsertest.Options{})
+	page.Wait(live)
+	stops(page)
+	if n := documents.Load(); n != 2 {
+		t.Errorf("the page was loaded %d times, want 2", n)
 	}
 }
 
