@@ -147,7 +147,7 @@ func (c *session) read() error {
 			c.close(wire.CloseUnsupported, "Binary messages are not taken here")
 			return errClosing
 		}
-		done := func() {}
+		var done func()
 		if message, done, err = c.receive(message[:0], r); err != nil {
 			return err
 		}

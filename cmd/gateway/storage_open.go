@@ -9,8 +9,9 @@ import (
 
 const (
 	// stallTime is how long the start waits for a disk that does not answer: motors,
-	// live readings and the listener do not need it.
-	stallTime = time.Second
+	// live readings and the listener do not need it. A shorter time would begin a new
+	// epoch at each start from a slow card, for want of one write that is synced.
+	stallTime = 2500 * time.Millisecond
 	// openTime is how long the start waits for one that answers.
 	openTime = 5 * time.Second
 )

@@ -279,7 +279,7 @@ func TestDiskComesLater(t *testing.T) {
 	}
 	d.fail = func(int, string, string) error { return syscall.EACCES }
 	r = newRig(t, d, m)
-	if err := r.Durable(); !errors.Is(err, syscall.EACCES) {
+	if err := r.durable(); !errors.Is(err, syscall.EACCES) {
 		t.Errorf("durable: %v", err)
 	}
 	r.Begin("epoch", m.next)
@@ -290,7 +290,7 @@ func TestDiskComesLater(t *testing.T) {
 		r.now = r.now.Add(retryMax)
 		r.second()
 	}
-	if err := r.Durable(); err != nil {
+	if err := r.durable(); err != nil {
 		t.Error(err)
 	}
 	same(t, all(t, r.Since(0, ^uint32(0))), m.of(0))

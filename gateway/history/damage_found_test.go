@@ -118,7 +118,7 @@ func TestFilesAreRemovedMeanwhile(t *testing.T) {
 		t.Errorf("kept from %d on, want %d: all before were in segments", from, last+1)
 	}
 	same(t, all(t, r.Since(0, last)), m.of(0)[last+1:])
-	if err := r.Durable(); err != nil {
+	if err := r.durable(); err != nil {
 		t.Error(err)
 	}
 	if r.Size() != d.size() {

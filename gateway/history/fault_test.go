@@ -67,7 +67,7 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 	r.Begin("epoch", m.next)
 	for range 16 {
 		r.second()
-		if r.Durable() == nil {
+		if r.durable() == nil {
 			copy(durable, r.written)
 		}
 	}
@@ -86,7 +86,7 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 		r.now = r.now.Add(retryMax)
 		r.second()
 	}
-	if err := r.Durable(); err != nil {
+	if err := r.durable(); err != nil {
 		return false, fmt.Errorf("not durable again: %w", err)
 	}
 	if err := r.seal(false); err != nil {

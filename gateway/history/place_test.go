@@ -54,7 +54,7 @@ func TestFilesInTheWrongPlace(t *testing.T) {
 				if from := r.Kept(0, ^uint32(0)); from != 0 {
 					t.Errorf("start %d: kept from %d on", start, from)
 				}
-				if err := r.Durable(); err != nil {
+				if err := r.durable(); err != nil {
 					t.Error(err)
 				}
 				if files, _ := d.List(damagedDir); len(files) != tt.aside {
@@ -79,7 +79,7 @@ func TestNameOfTheJournalIsTaken(t *testing.T) {
 	for range 5 {
 		r.second()
 	}
-	if err := r.Durable(); err != nil {
+	if err := r.durable(); err != nil {
 		t.Error(err)
 	}
 	same(t, all(t, r.Since(0, ^uint32(0))), m.of(0))

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -46,6 +47,15 @@ func (r *rig) second() {
 	r.now = r.now.Add(time.Second)
 	copy(r.written, r.made.next)
 	r.maintain(r.now)
+}
+
+// durable returns why readings are not durable. That they have waited for long is no
+// reason: it says how busy this machine is, for the rig's time is not the system's.
+func (r *rig) durable() error {
+	if err := r.Durable(); !errors.Is(err, errSlow) {
+		return err
+	}
+	return nil
 }
 
 // claim is what must be on the disk: of each sensor the numbers before it.
@@ -210,7 +220,7 @@ func TestPowerCuts(t *testing.T) {
 		}
 		for range 5 + chance.IntN(30) {
 			r.second()
-			if err := r.Durable(); err != nil {
+			if err := r.durable(); err != nil {
 				t.Fatal(err)
 			}
 			copy(durable, r.written)

@@ -132,7 +132,7 @@ func TestPartitionIsSmall(t *testing.T) {
 	r.disk.limit(int(r.disk.size()) + 2048)
 	for range 300 {
 		r.second()
-		if err := r.Durable(); err != nil {
+		if err := r.durable(); err != nil {
 			t.Fatal(err)
 		}
 	}

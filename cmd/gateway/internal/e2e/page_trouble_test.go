@@ -91,7 +91,11 @@ func TestPageWithoutAConnection(t *testing.T) {
 func TestPageInParts(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Start(t)
-	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	// Each page has a gateway of its own: another page's e-stop would move this one's
+	// button away from under the click.
+	gateway := func(t *testing.T) *gatewayProcess {
+		return startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	}
 	missing := func(words string) string {
 		return `document.querySelector("#missing").textContent.includes("` + words + `")`
 	}
@@ -109,7 +113,7 @@ func TestPageInParts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			page := b.Open(t, behind(t, p, nil, tt.blocked...), browsertest.Options{Script: tt.script})
+			page := b.Open(t, behind(t, gateway(t), nil, tt.blocked...), browsertest.Options{Script: tt.script})
 			if tt.missing != "" {
 				page.Wait(missing(tt.missing))
 			} else {
@@ -122,7 +126,7 @@ func TestPageInParts(t *testing.T) {
 		})
 	}
 	for _, script := range []string{"/start.js", "/core.js", "/gateway.js"} {
-		page := b.Open(t, behind(t, p, nil, script), browsertest.Options{})
+		page := b.Open(t, behind(t, gateway(t), nil, script), browsertest.Options{})
 		page.Wait(`document.querySelector("#lifeless").checkVisibility({ visibilityProperty: true })`)
 	}
 }
