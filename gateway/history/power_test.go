@@ -52,10 +52,11 @@ func (r *rig) second() {
 // durable returns why readings are not durable. That they have waited for long is no
 // reason: it says how busy this machine is, for the rig's time is not the system's.
 func (r *rig) durable() error {
-	if err := r.Durable(); !errors.Is(err, errSlow) {
-		return err
+	err := r.Durable()
+	if slow := (slowError{}); errors.As(err, &slow) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // claim is what must be on the disk: of each sensor the numbers before it.
