@@ -229,3 +229,13 @@ func (s *section) commands() access.Commands {
 	}
 	return access.Commands(policy)
 }
+
+// Policy returns what the file says about clients. Where it says nothing of
+// commands, those for simulated motors come from this machine.
+func (c *Config) Policy(simulated bool) *access.Policy {
+	p := &access.Policy{Hosts: c.Hosts, Origins: c.Origins, URL: c.URL, Proxies: c.Proxies, Commands: c.Commands}
+	if simulated && p.Commands == access.NobodyCommands {
+		p.Commands = access.LocalCommands
+	}
+	return p
+}

@@ -2,16 +2,6 @@ package config
 
 import "sensorgateway/gateway/access"
 
-// Policy returns what the file says about clients. Where it says nothing of
-// commands, those for simulated motors come from this machine.
-func (c *Config) Policy(simulated bool) *access.Policy {
-	p := &access.Policy{Hosts: c.Hosts, Origins: c.Origins, URL: c.URL, Proxies: c.Proxies, Commands: c.Commands}
-	if simulated && p.Commands == access.NobodyCommands {
-		p.Commands = access.LocalCommands
-	}
-	return p
-}
-
 // Warnings returns what the file allows to everybody, and what to do about it.
 func (c *Config) Warnings() (all []string) {
 	if c.Insecure {
