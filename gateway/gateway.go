@@ -37,6 +37,7 @@ const MaxSensors = 64
 
 // Options are a Server's.
 type Options struct {
+	Name      string // for people who have several gateways
 	Version   string
 	Epoch     string
 	Simulated bool

@@ -22,7 +22,7 @@ func (b *broadcaster) Hello() wire.Hello {
 // hello is Hello. b.mu is held.
 func (b *broadcaster) hello() wire.Hello {
 	hello := wire.Hello{
-		Server: "gateway", Version: b.s.opts.Version, Epoch: b.epoch, Time: time.Now().UnixMilli(),
+		Server: "gateway", Name: b.s.opts.Name, Version: b.s.opts.Version, Epoch: b.epoch, Time: time.Now().UnixMilli(),
 		Simulated: b.s.opts.Simulated, ClockSynced: b.s.opts.ClockSynced(),
 		Sensors: slices.Clone(b.s.opts.Sensors), Motors: b.s.opts.Motors.States(),
 		Warnings: b.s.opts.Warnings,

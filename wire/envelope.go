@@ -59,6 +59,7 @@ func JSON(v any) []byte {
 // Hello is the payload of the first message on readings.v2 and readings.json.
 type Hello struct {
 	Server      string       `json:"server"`
+	Name        string       `json:"name,omitempty"` // the gateway's, for people
 	Version     string       `json:"version"`
 	Epoch       string       `json:"epoch"` // changes only when sequence numbers could not be continued
 	Time        int64        `json:"time"`  // Unix milliseconds

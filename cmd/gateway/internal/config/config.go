@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
@@ -26,6 +28,7 @@ import (
 // Config is a checked configuration: whatever holds one need not check again.
 type Config struct {
 	File        string // the path it was read from; "" if it came from no file
+	Name        string // of the gateway, for people; "" is that of the machine
 	Listen      string // host:port as [CheckListen] returns it
 	TLS         *TLS
 	Insecure    bool     // may be reached from other machines without TLS
@@ -122,6 +125,7 @@ func Parse(name string, data []byte, chips map[string]Chip) (*Config, error) {
 func (s *section) config(c *Config, chips map[string]Chip) {
 	defer s.done()
 
+	c.Name = s.ownName()
 	listen := s.text("listen", &c.Listen)
 	c.TLS = s.tls()
 	insecure := s.truth("insecure", &c.Insecure)
@@ -204,4 +208,19 @@ func sensorNames(sensors []wire.SensorInfo) (names []string) {
 func isFullPath(path string) bool {
 	return (filepath.IsAbs(path) || strings.HasPrefix(path, "/")) && len(path) < 4096 &&
 		!strings.ContainsFunc(path, func(r rune) bool { return r < ' ' })
+}
+
+// maxName is how many characters the gateway's name may have.
+const maxName = 64
+
+// ownName reads what the gateway is called.
+func (s *section) ownName() (name string) {
+	n := s.text("name", &name)
+	if n == nil {
+		return ""
+	}
+	if strings.TrimSpace(name) == "" || utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		s.fault(n, "name", "%s is not 1 to %d printable characters", phrase.Quote(name), maxName)
+	}
+	return name
 }

@@ -299,6 +299,10 @@ func written(c *Config) string {
 		fmt.Fprintf(&b, "tls: {cert: %q, key: %q, hsts: %v}\n", c.TLS.Cert, c.TLS.Key, c.TLS.HSTS)
 	}
 	fmt.Fprintf(&b, "listen: %q\ninsecure: %v\nlog_format: %q\nprimary: %q\n", c.Listen, c.Insecure, c.LogFormat, c.Primary)
+	if c.Name != "" {
+		fmt.Fprintf(&b, "name: %q\n", c.Name)
+	}
+	fmt.Fprintf(&b, "diagnostics: %v\n", c.Diagnostics)
 	if c.State != "" {
 		fmt.Fprintf(&b, "state: %q\n", c.State)
 	}
