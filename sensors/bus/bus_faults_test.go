@@ -1,0 +1,249 @@
+package bus
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+func TestHang(t *testing.T) {
+	var release chan struct{}
+	var hang atomic.Bool
+	var runs atomic.Int32
+	f := &fake{tx: func(_ uint16, w, r []byte) error {
+		runs.Add(1)
+		if !hang.Load() {
+			copy(r, "good")
+			return nil
+		}
+		<-release
+		for i := range w { // what a late kernel might still do
+			w[i] = 0xEE
+		}
+		copy(r, "late")
+		return nil
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		release = make(chan struct{}) // in the bubble
+		var log bytes.Buffer
+		b := New("bus 1", f.open, slog.New(slog.NewTextHandler(&log, nil)))
+		defer b.Close()
+		hang.Store(true)
+		start := time.Now()
+		w, r := []byte{1, 2}, []byte("mine")
+		var all sync.WaitGroup
+		all.Go(func() {
+			err := b.Tx(0x44, w, r)
+			wantFault(t, err, wire.Timeout)
+			if got := err.Error(); got != "0x44 on bus 1: write-read: no answer within 250ms" {
+				t.Error(got)
+			}
+		})
+		synctest.Wait()
+		for range 3 { // those behind it hear of it when it is known
+			all.Go(func() { wantFault(t, b.Tx(0x45, w, nil), wire.BusDown) })
+		}
+		if d := took(all.Wait); d != transactionLimit {
+			t.Errorf("all answered after %v", d)
+		}
+
+		synctest.Wait()
+		goroutines := runtime.NumGoroutine()
+		for range 1000 {
+			var err error
+			if d := took(func() { err = b.Tx(0x45, nil, r) }); d != 0 {
+				t.Fatalf("waited %v for a bus that hangs", d)
+			}
+			if want := "0x45 on bus 1: read: hangs since " + start.Format(time.DateTime) + ", at chip 0x44"; err.Error() != want {
+				t.Fatalf("got %v, want %s", err, want)
+			}
+			wantFault(t, err, wire.BusDown)
+			time.Sleep(time.Millisecond)
+		}
+		if n := runtime.NumGoroutine(); n > goroutines {
+			t.Errorf("%d goroutines, were %d", n, goroutines)
+		}
+		if n := runs.Load(); n != 1 {
+			t.Errorf("%d transactions while it hangs", n)
+		}
+
+		hang.Store(false)
+		close(release)
+		synctest.Wait()
+		if !bytes.Equal(w, []byte{1, 2}) || string(r) != "mine" {
+			t.Errorf("the late transaction touched its caller's memory: % x, %q", w, r)
+		}
+		if err := b.Tx(0x44, w, r); err != nil || string(r) != "good" {
+			t.Errorf("after the hang: %q, %v", r, err)
+		}
+		if len(f.opened) != 1 || f.closed.Load() != 0 {
+			t.Errorf("opened %d times, closed %d times", len(f.opened), f.closed.Load())
+		}
+		wantLog(t, &log, "level=WARN msg=\"I²C bus is down\" bus=\"bus 1\" cause=\"hangs since ", "level=INFO msg=\"I²C bus is back\" bus=\"bus 1\" after=1s")
+	})
+}
+
+func TestHangThatEndsWithALostTransport(t *testing.T) {
+	hang := 300 * time.Millisecond
+	f := &fake{tx: func(uint16, []byte, []byte) error { time.Sleep(hang); hang = 0; return syscall.ENODEV }}
+	bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
+		wantFault(t, b.Tx(0x44, []byte{1}, nil), wire.Timeout)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		f.tx = nil
+		err := b.Tx(0x44, []byte{1}, nil)
+		wantFault(t, err, wire.BusDown) // it has been closed, and the pause begins
+		if !errors.Is(err, syscall.ENODEV) || f.closed.Load() != 1 {
+			t.Errorf("%v, closed %d times", err, f.closed.Load())
+		}
+		time.Sleep(pause)
+		if err := b.Tx(0x44, []byte{1}, nil); err != nil {
+			t.Error(err)
+		}
+		wantLog(t, log, "is down", "is back")
+	})
+}
+
+func TestMissingThenAppearing(t *testing.T) {
+	f := &fake{openErr: fmt.Errorf("open /dev/i2c-1: %w", syscall.ENOENT)}
+	bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
+		start := time.Now()
+		for time.Since(start) < 20*time.Second {
+			var err error
+			if d := took(func() { err = b.Tx(0x44, []byte{1}, nil) }); d != 0 {
+				t.Fatalf("took %v", d)
+			}
+			wantFault(t, err, wire.BusDown)
+			if want := "0x44 on bus 1: write: open /dev/i2c-1: no such file or directory"; err.Error() != want || !errors.Is(err, syscall.ENOENT) {
+				t.Fatal(err)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		var at []int64
+		for _, o := range f.opened {
+			at = append(at, o.Sub(start).Milliseconds())
+		}
+		if want := []int64{0, 250, 750, 1750, 3750, 7750, 12750, 17750}; !slices.Equal(at, want) {
+			t.Errorf("tried at %v ms, want %v", at, want)
+		}
+
+		f.openErr = nil
+		time.Sleep(5 * time.Second)
+		if err := b.Tx(0x44, []byte{1}, nil); err != nil {
+			t.Error(err)
+		}
+		wantLog(t, log, "no such file or directory", "is back\" bus=\"bus 1\" after=25s")
+	})
+}
+
+func TestVanishingAndBack(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.ENODEV, syscall.ESHUTDOWN, syscall.EBADF, syscall.ENOTCONN, syscall.ECONNABORTED} {
+		f := &fake{}
+		bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
+			tx := func() error { return b.Tx(0x44, []byte{1}, nil) }
+			for round := range 2 { // the second time the pause begins anew
+				if err := tx(); err != nil {
+					t.Fatal(err)
+				}
+				f.tx = func(uint16, []byte, []byte) error { return errno }
+				for range 2 { // once from the transport, once at once
+					err := tx()
+					wantFault(t, err, wire.BusDown)
+					if !errors.Is(err, errno) {
+						t.Error(err)
+					}
+				}
+				if int(f.closed.Load()) != round+1 || len(f.opened) != round+1 {
+					t.Errorf("round %d: opened %d times, closed %d times", round, len(f.opened), f.closed.Load())
+				}
+				f.tx = nil
+				time.Sleep(pause - 1)
+				wantFault(t, tx(), wire.BusDown)
+				time.Sleep(time.Nanosecond)
+			}
+			if err := tx(); err != nil {
+				t.Error(err)
+			}
+			wantLog(t, log, "is down", "after=250ms", "is down", "after=250ms")
+		})
+	}
+}
+
+func TestSilentBusIsReopened(t *testing.T) {
+	f := &fake{tx: func(uint16, []byte, []byte) error { return syscall.ETIMEDOUT }}
+	bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
+		tx := func() error { return b.Tx(0x44, nil, make([]byte, 1)) }
+		silent := func() {
+			t.Helper()
+			for range maxUnanswered {
+				wantFault(t, tx(), wire.Timeout)
+			}
+			err := tx()
+			wantFault(t, err, wire.BusDown)
+			if want := "0x44 on bus 1: read: no answer 10 times in a row: " + syscall.ETIMEDOUT.Error(); err.Error() != want {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		}
+		silent()
+		time.Sleep(pause)
+		silent() // opening it was no sign of life: no second warning, and the pause grows
+		time.Sleep(2*pause - 1)
+		wantFault(t, tx(), wire.BusDown)
+		time.Sleep(time.Nanosecond)
+		if f.closed.Load() != 2 || len(f.opened) != 2 {
+			t.Errorf("opened %d times, closed %d times", len(f.opened), f.closed.Load())
+		}
+		f.tx = func(uint16, []byte, []byte) error { return syscall.ENXIO } // no chip, but a bus
+		wantFault(t, tx(), wire.NoAck)
+		wantLog(t, log, "is down", "is back")
+	})
+}
+
+func TestOneSilentChipIsNoSilentBus(t *testing.T) {
+	for _, other := range []error{nil, eRemoteIO} { // an absent chip's answer is one too
+		f := &fake{tx: func(addr uint16, _, _ []byte) error {
+			if addr == 0x44 {
+				return syscall.EIO
+			}
+			return other
+		}}
+		bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
+			for range 5 * maxUnanswered {
+				wantFault(t, b.Tx(0x44, []byte{1}, nil), wire.Timeout)
+				wantFault(t, b.Tx(0x44, []byte{1}, nil), wire.Timeout)
+				if err := b.Tx(0x45, []byte{1}, nil); !errors.Is(err, other) {
+					t.Error(err)
+				}
+			}
+			if f.closed.Load() != 0 {
+				t.Error("closed")
+			}
+			wantLog(t, log)
+		})
+	}
+}
+
+func TestLyingTransportRepeatsNothing(t *testing.T) {
+	f := &fake{tx: func(_ uint16, _, r []byte) error { copy(r, "secret"); return nil }}
+	bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
+		r := make([]byte, 6)
+		if err := b.Tx(0x44, nil, r); err != nil {
+			t.Fatal(err)
+		}
+		f.tx = nil // says it read, and did not
+		if err := b.Tx(0x45, nil, r); err != nil || !bytes.Equal(r, make([]byte, 6)) {
+			t.Errorf("%q, %v", r, err)
+		}
+	})
+}

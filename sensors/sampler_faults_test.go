@@ -1,0 +1,174 @@
+package sensors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+func TestLostAndBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, f := time.Now(), &fake{}
+		f.open = func() error {
+			if at := time.Since(start); at > time.Second && at < 5*time.Second {
+				return fmt.Errorf("fake 0x01 on bus 1: read: %w", wire.NoAck)
+			}
+			return nil
+		}
+		f.sense = func(n int) (float64, error) { return 20 + float64(n)/100, f.open() }
+		got, _ := sample(12*time.Second, f.config(0, 100*time.Millisecond))
+		records := bySensor(got, 0)
+		inOrder(t, records)
+		var shape []wire.Fault
+		for i, r := range records {
+			if r.Seq != uint32(i) {
+				t.Fatalf("record %d has seq %d", i, r.Seq)
+			}
+			if n := len(shape); n == 0 || shape[n-1] != r.Fault {
+				shape = append(shape, r.Fault)
+			}
+		}
+		if want := "[good no_ack absent good]"; fmt.Sprint(shape) != want {
+			t.Errorf("faults went %v, want %s", shape, want)
+		}
+		// 250 ms, 500 ms, 1 s, 2 s, 4 s after the failure: it is back by then.
+		if f.opened < 4 || f.opened > 8 {
+			t.Errorf("opened %d times in 4 s: the pause does not grow", f.opened)
+		}
+	})
+}
+
+func TestFaults(t *testing.T) {
+	boom := func(n int) (float64, error) {
+		if n == 2 {
+			panic("boom")
+		}
+		return float64(n), nil
+	}
+	errAt2 := func(err error) func(int) (float64, error) {
+		return func(n int) (float64, error) {
+			if n == 2 {
+				return 0, err
+			}
+			return float64(n), nil
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		sense func(int) (float64, error)
+		want  wire.Fault // of tick 2
+		opens int
+	}{
+		{"checksum", errAt2(fmt.Errorf("crc: %w", wire.Checksum)), wire.Checksum, 1},
+		{"unknown error", errAt2(errors.New("strange")), wire.Other, 1},
+		{"driver panics", boom, wire.Other, 1},
+		{"reset behind our back", errAt2(wire.WarmingUp), wire.WarmingUp, 2},
+		{"too hot", func(n int) (float64, error) { return map[bool]float64{true: 126, false: 20}[n == 2], nil }, wire.Implausible, 1},
+		{"too cold", func(n int) (float64, error) { return map[bool]float64{true: -41, false: 20}[n == 2], nil }, wire.Implausible, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{sense: tt.sense}
+				got, _ := sample(time.Second, f.config(0, 100*time.Millisecond))
+				for _, r := range bySensor(got, 0) {
+					want := wire.Good
+					if r.Seq == 2 {
+						want = tt.want
+					}
+					if r.Fault != want {
+						t.Errorf("seq %d: %v, want %v", r.Seq, r.Fault, want)
+					}
+				}
+				if f.opened != tt.opens {
+					t.Errorf("opened %d times, want %d", f.opened, tt.opens)
+				}
+			})
+		})
+	}
+}
+
+func TestStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{sense: func(n int) (float64, error) {
+			if n > 20 && n < 60 {
+				return 21.5, nil
+			}
+			return float64(n) / 100, nil
+		}}
+		cfg := f.config(0, 100*time.Millisecond)
+		cfg.StuckAfter = time.Second
+		got, _ := sample(30*time.Second, cfg)
+		var first, last uint32
+		for _, r := range bySensor(got, 0) {
+			if r.Fault == wire.Stuck {
+				if first == 0 {
+					first = r.Seq
+				}
+				last = r.Seq
+			}
+		}
+		if first != 31 { // the value of tick 21 is a second old at tick 31
+			t.Errorf("stuck from tick %d on, want 31", first)
+		}
+		if records := bySensor(got, 0); last == 0 || records[len(records)-1].Fault != wire.Good {
+			t.Errorf("a value that moves again is not good again: stuck until %d", last)
+		}
+	})
+}
+
+// A value that stands still by day and by outage is not stuck by the outage.
+func TestOutageIsNotStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{sense: func(n int) (float64, error) {
+			if n == 5 {
+				time.Sleep(2 * time.Second)
+				return 0, wire.Timeout
+			}
+			return 21.5, nil
+		}}
+		cfg := f.config(0, 100*time.Millisecond)
+		cfg.StuckAfter = 2 * time.Second
+		got, _ := sample(4*time.Second, cfg)
+		for _, r := range bySensor(got, 0) {
+			if r.Fault == wire.Stuck {
+				t.Fatalf("seq %d is stuck, %v after the outage", r.Seq, time.Duration(r.Seq-25)*100*time.Millisecond)
+			}
+		}
+	})
+}
+
+// The whole machine stands still: the ticks are missed, counted, their numbers
+// skipped, and there is no burst afterwards.
+func TestPauseOfTheMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{sense: good(time.Millisecond)}
+		var got []wire.Record
+		s := NewSampler(Options{
+			Sensors: []Config{f.config(0, 100*time.Millisecond)}, Clock: NewClock(ClockOptions{}), Log: slog.New(slog.DiscardHandler),
+			Publish: func(r []wire.Record, _ int64) {
+				got = append(got, r...)
+				if len(got) == 10 {
+					time.Sleep(10 * time.Second) // the scheduler itself
+				}
+			},
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), 12*time.Second)
+		defer cancel()
+		if err := s.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		inOrder(t, got)
+		if jump := got[10].Seq - got[9].Seq; jump < 100 || int64(jump-1) != s.Missed() {
+			t.Errorf("seq jumps by %d over a pause of 10 s, %d missed", jump, s.Missed())
+		}
+		if d := got[11].UnixMilli - got[10].UnixMilli; d < 50 {
+			t.Errorf("a burst after the pause: %d ms between ticks", d)
+		}
+	})
+}
