@@ -29,7 +29,14 @@ const (
 // happens names it in expected.
 func openPage(t *testing.T, b *browsertest.Browser, p *gatewayProcess, o browsertest.Options, expected ...string) *browsertest.Page {
 	t.Helper()
-	page := b.Open(t, pageOf(p), o)
+	return openAddress(t, b, pageOf(p), o, expected...)
+}
+
+// openAddress opens the page of a gateway that is reached by another address than its
+// own, as openPage does.
+func openAddress(t *testing.T, b *browsertest.Browser, address string, o browsertest.Options, expected ...string) *browsertest.Page {
+	t.Helper()
+	page := b.Open(t, address, o)
 	t.Cleanup(func() {
 		for _, failure := range page.Failures() {
 			if strings.Contains(failure, probed) {
