@@ -180,6 +180,39 @@ func TestReadmeConfigurations(t *testing.T) {
 	})
 }
 
+var (
+	faultsForm = regexp.MustCompile(`(?m)^\| the (?:log|page) says \|.*\n(?:\|.*\n)+`)
+	faultForm  = regexp.MustCompile(`(?m)^\| (` + "`[^|]+`" + `) \|`)
+)
+
+// Each text by which a README explains a fault is one that the program has.
+func TestReadmeFaults(t *testing.T) {
+	var program strings.Builder
+	for _, suffix := range []string{".go", ".js"} {
+		for file, text := range sources(t, suffix) {
+			if !strings.HasSuffix(file, "_test.go") {
+				program.WriteString(text)
+			}
+		}
+	}
+	n := 0
+	for file, text := range readmes(t) {
+		for _, table := range faultsForm.FindAllString(text, -1) {
+			for _, m := range faultForm.FindAllStringSubmatch(table, -1) {
+				for said := range strings.SplitSeq(strings.Trim(m[1], "`"), "`, `") {
+					n++
+					if !strings.Contains(program.String(), said) {
+						t.Errorf("%s explains %q, which the program never says", file, said)
+					}
+				}
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("%d texts", n)
+	}
+}
+
 // Each message in a README is JSON, and one from a client is understood.
 func TestReadmeMessages(t *testing.T) {
 	config := writeFile(t, "gateway.yaml", `
