@@ -91,7 +91,7 @@ func (b *broadcaster) metricsFrame() []byte {
 	return conn.AppendFrame(nil, conn.OpText, wire.JSON(wire.Envelope{Type: wire.TypeMetrics, Payload: b.s.opts.Metrics()}))
 }
 
-// overdue tells whether a client has taken nothing for too long although
+// overdue reports whether a client has taken nothing for too long although
 // something is queued for it.
 func (c *session) overdue(now time.Time) bool {
 	switch {
@@ -149,11 +149,11 @@ func (b *broadcaster) answered(c *session, pongs int64, now time.Time) {
 	}
 }
 
-// canLag tells whether a client is held while its pongs are late. An operator's
+// canLag reports whether a client is held while its pongs are late. An operator's
 // connection ends before that.
 func (c *session) canLag() bool { return c.sensors != 0 && !c.driving }
 
-// late tells whether the pong that a client is asked for takes too long.
+// late reports whether the pong that a client is asked for takes too long.
 func (c *session) late(now time.Time) bool {
 	switch {
 	case c.driving:

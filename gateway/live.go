@@ -65,7 +65,7 @@ func (b *broadcaster) Newest(i int) (wire.Record, bool) {
 	return b.last[i], b.known.has(uint16(i))
 }
 
-// Ready tells whether a client that connects would get readings, and why not.
+// Ready reports whether a client that connects would get readings, and why not.
 func (b *broadcaster) Ready() (reason string, ok bool) {
 	if b.s.stopping.Load() {
 		return "shutting down", false
@@ -73,7 +73,7 @@ func (b *broadcaster) Ready() (reason string, ok bool) {
 	return b.quality()
 }
 
-// quality tells how many sensors measure, and what is wrong with the others.
+// quality returns how many sensors measure, and what is wrong with the others.
 func (b *broadcaster) quality() (reason string, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -77,7 +77,7 @@ func TestShutdownDuringARead(t *testing.T) {
 	}
 }
 
-// What a client asks for anew begins anew: nothing comes of what it asked for
+// A new request replaces the one before: nothing is sent of what that asked for
 // before.
 func TestResumeFromNowOn(t *testing.T) {
 	log := newStuck()

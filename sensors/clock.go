@@ -13,7 +13,7 @@ const (
 	// 500 ppm (adjtime(3)). Linux slews both clocks alike, which changes no offset.
 	slewRatio = 2000
 	// maxHold is how far the system clock may step back while times are held until
-	// it has caught up; a leap second is 1 s. Farther back, the streams begin anew.
+	// it has caught up; a leap second is 1 s. Farther back, new streams begin.
 	maxHold = 2 * time.Second
 	// minGap is how much time passes between two ticks while times are held, and
 	// the error that makes a time wrong.

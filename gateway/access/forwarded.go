@@ -109,7 +109,7 @@ func cutQuoted(s string) (content, rest string, err error) {
 
 func skipBlanks(s string) string { return strings.TrimLeft(s, " \t") }
 
-// obfuscatedForm is a port that a proxy does not want to tell (RFC 7239, section 6.3).
+// obfuscatedForm is a port that a proxy hides (RFC 7239, section 6.3).
 var obfuscatedForm = regexp.MustCompile(`^(.*):_[A-Za-z0-9._-]+$`)
 
 // parseForwardedNode reads a node (RFC 7239, section 6): an address, where IPv6 has

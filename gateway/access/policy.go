@@ -96,7 +96,7 @@ func (p *Policy) checkLocal(r *http.Request) error {
 	return nil
 }
 
-// isOurs tells whether h names this gateway, on a connection to its address local.
+// isOurs reports whether h names this gateway, on a connection to its address local.
 // The port may be any: an SSH tunnel changes it.
 func (p *Policy) isOurs(h host, local netip.Addr) bool {
 	if p.URL != nil {

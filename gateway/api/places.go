@@ -65,7 +65,7 @@ func (q *queries) enter(ctx context.Context, host string) (p *place, ok bool) {
 	return p, true
 }
 
-// take waits for the place until ctx ends, and tells whether it has it.
+// take waits for the place until ctx ends, and reports whether it has it.
 func (p *place) take(ctx context.Context) bool {
 	if !take(ctx, p.asker.slots) {
 		return false

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// sameAs tells whether two nicks are one in whatever letter case, or look alike.
+// sameAs reports whether two nicks are one in whatever letter case, or look alike.
 func sameAs(a, b string) bool {
 	a, b = norm.NFKC.String(a), norm.NFKC.String(b)
 	if strings.EqualFold(a, b) {

@@ -101,7 +101,7 @@ func (m *Member) Left() {
 	}
 }
 
-// answer does what a message asks for, or answers with an error, and tells whether
+// answer does what a message asks for, or answers with an error, and reports whether
 // the member has joined by it. (It does not log: the logger may block, and the room
 // is locked.)
 func (m *Member) answer(text []byte) (joined bool) {
@@ -121,7 +121,7 @@ func (m *Member) answer(text []byte) (joined bool) {
 	return m.nick != before
 }
 
-// leave removes the member, and tells whether it had joined.
+// leave removes the member, and reports whether it had joined.
 func (m *Member) leave() bool {
 	m.room.mu.Lock()
 	defer m.room.mu.Unlock()
@@ -195,7 +195,7 @@ func (m *Member) reject(reason string, c complaint) {
 	m.client.Close(wire.ClosePolicy, reason)
 }
 
-// taken tells whether nick, or one that looks like it, is in use.
+// taken reports whether nick, or one that looks like it, is in use.
 func (r *Room) taken(nick string) bool {
 	return sameAs(nick, server) || slices.ContainsFunc(r.members, func(m *Member) bool { return sameAs(nick, m.nick) })
 }

@@ -98,7 +98,7 @@ func clean(s string, unwanted func(rune) bool) string {
 	}, s)
 }
 
-// isInvisible tells whether c shows nothing, or changes how its neighbours are
+// isInvisible reports whether c shows nothing, or changes how its neighbours are
 // shown: controls, formatting such as that of writing direction, line
 // separators, and what Unicode says to ignore where it cannot be displayed
 // (UAX #44, Default_Ignorable_Code_Point).

@@ -90,7 +90,7 @@ func (c *Client) handshake(ctx context.Context, deadline time.Time, subprotocols
 		},
 	}
 	ws, answer, err := dialer.DialContext(opening, c.o.URL, c.o.Header)
-	undisturbed := stop()
+	inTime := stop()
 	switch {
 	case err != nil && answer != nil:
 		return nil, c.refusal(answer, err)
@@ -102,7 +102,7 @@ func (c *Client) handshake(ctx context.Context, deadline time.Time, subprotocols
 			return nil, finalError{err}
 		}
 		return nil, err
-	case !undisturbed:
+	case !inTime:
 		_ = ws.Close()
 		return nil, ctx.Err()
 	case ws.Subprotocol() != "" && ws.Subprotocol() != c.o.Subprotocol: // gorilla does not compare them

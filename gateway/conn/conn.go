@@ -158,13 +158,13 @@ func (c *Conn) End(farewell time.Duration) {
 	c.socket.flushing.Wait()
 }
 
-// Queued tells whether something is queued that the kernel has not taken.
+// Queued reports whether something is queued that the kernel has not taken.
 func (c *Conn) Queued() bool { return c.socket.queued() }
 
-// Progress tells whether the client has taken something since the last call.
+// Progress reports whether the client has taken something since the last call.
 func (c *Conn) Progress() bool { return c.socket.progress() }
 
-// Drained tells whether a slow client has taken so much that it can be offered
+// Drained reports whether a slow client has taken so much that it can be offered
 // what it could not take before.
 func (c *Conn) Drained() bool { return c.socket.drained() }
 
@@ -208,11 +208,11 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// More tells whether a message may be read without waiting for the socket. With
+// More reports whether a message may be read without waiting for the socket. With
 // TLS, nobody knows.
 func (c *Conn) More() bool { return c.tls != nil || c.Buffered() }
 
-// Buffered tells whether bytes have been received that Read has not returned yet.
+// Buffered reports whether bytes have been received that Read has not returned yet.
 func (c *Conn) Buffered() bool { return len(c.early) > 0 || c.read.Buffered() > 0 }
 
 // receiveTime is how long Receive waits for the client's next bytes: they have

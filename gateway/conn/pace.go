@@ -30,7 +30,7 @@ type Pace struct {
 	target uint64 // it ends when so many bytes are acknowledged in all
 }
 
-// Ready tells whether another batch may be sent on the connection.
+// Ready reports whether another batch may be sent on the connection.
 func (p *Pace) Ready(c *Conn) bool {
 	s := &c.socket
 	p.limit = max(p.limit, minOnItsWay)

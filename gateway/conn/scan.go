@@ -19,7 +19,7 @@ type scanner struct {
 	last   bool     // the frame is a close frame
 }
 
-// closed tells whether a close frame has been scanned.
+// closed reports whether a close frame has been scanned.
 func (s *scanner) closed() bool { return s.last && s.skip == 0 }
 
 // scan returns how many bytes of p come before the invalid frame, all if there is none.
@@ -68,7 +68,7 @@ func (s *scanner) length(got int) (n uint64, whole bool) {
 // and a mask.
 const pongSize = 6
 
-// pongs tells whether b, which begins with a frame, consists of such answers only.
+// pongs reports whether b, which begins with a frame, consists of such answers only.
 func pongs(b []byte) bool {
 	for n := 0; n < len(b); n += pongSize {
 		if len(b)-n < pongSize || b[n] != OpPong || b[n+1] != 0x80 {

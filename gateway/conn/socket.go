@@ -98,7 +98,7 @@ func (s *socket) offer(p []byte) (taken bool) {
 	return taken
 }
 
-// ready tells whether n bytes can be offered. If the kernel does not take them all,
+// ready reports whether n bytes can be offered. If the kernel does not take them all,
 // the rest is queued.
 func (s *socket) ready(n int) bool {
 	s.mu.Lock()
@@ -106,7 +106,7 @@ func (s *socket) ready(n int) bool {
 	return s.room >= n || s.ask(n)
 }
 
-// ask asks the kernel how much it holds, and tells whether n bytes may be offered
+// ask asks the kernel how much it holds, and reports whether n bytes may be offered
 // beyond that. s.mu is held.
 func (s *socket) ask(n int) bool {
 	held := s.flying + len(s.queue)
@@ -120,7 +120,7 @@ func (s *socket) ask(n int) bool {
 	return held == 0 || held+n <= UnsentLimit
 }
 
-// drained tells whether a slow client has taken nearly all that was sent.
+// drained reports whether a slow client has taken nearly all that was sent.
 func (s *socket) drained() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,14 +138,14 @@ func (s *socket) onItsWay() int {
 	return n
 }
 
-// queued tells whether something is queued that the kernel has not taken.
+// queued reports whether something is queued that the kernel has not taken.
 func (s *socket) queued() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.flusher
 }
 
-// progress tells whether the client has taken something since the last call. (What
+// progress reports whether the client has taken something since the last call. (What
 // the kernel has taken says nothing: at 10 readings a second it takes those for a
 // client that no longer answers for minutes.)
 func (s *socket) progress() bool {

@@ -6,7 +6,7 @@ import (
 )
 
 // writeNow writes what the socket takes without waiting. The call does not block,
-// so the runtime's scheduler is not told of it, which saves a tenth of what a small
+// so the runtime's scheduler is not notified of it, which saves a tenth of what a small
 // frame costs.
 func writeNow(fd int, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))

@@ -99,7 +99,7 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
-// takesGzip tells whether the answer may be compressed: not for one that asks
+// takesGzip reports whether the answer may be compressed: not for one that asks
 // for a range, which would be one of compressed bytes, nor for one that gives
 // gzip a weight of nothing (RFC 9110, section 12.5.3).
 func takesGzip(r *http.Request) bool {

@@ -32,7 +32,7 @@ type testDisk struct {
 	space   int64                                 // bytes that it has
 }
 
-// change is one of a directory: name is then inode, nil if it is gone.
+// change is one of a directory: name now refers to inode; nil: it was removed.
 type change struct {
 	name string
 	is   *inode

@@ -19,9 +19,9 @@ const (
 	// transactionLimit is how long a transaction may take. The longest honest
 	// one ends with the adapter's timeout, after 100 ms.
 	transactionLimit = 250 * time.Millisecond
-	// turnLimit is how long one waits for the others on the bus: a little
+	// waitLimit is how long one waits for the others on the bus: a little
 	// longer than for the one of them that hangs, to hear why.
-	turnLimit = 300 * time.Millisecond
+	waitLimit = 300 * time.Millisecond
 	// closeLimit is how long Close waits for a transaction that hangs.
 	closeLimit = time.Second
 )
@@ -29,7 +29,7 @@ const (
 var (
 	errClosed   = errors.New("the bus is closed")
 	errNoAnswer = fmt.Errorf("no answer within %v", transactionLimit)
-	errNoTurn   = fmt.Errorf("the bus was busy with other chips for %v", turnLimit)
+	errBusy     = fmt.Errorf("the bus was busy with other chips for %v", waitLimit)
 )
 
 // hangError is why nothing is tried while a transaction is out that should
@@ -57,12 +57,12 @@ type Bus struct {
 	log  *slog.Logger
 
 	closing atomic.Bool
-	turn    chan struct{} // holds 1: who has put a token in has the bus; the others queue, oldest first
+	token   chan struct{} // holds 1: who has put its token in has the bus; the others queue, oldest first
 	waiting sync.Pool     // *time.Timer, stopped, for those who queue
 
-	// What follows is used by the goroutine that has the turn.
+	// What follows is used by the goroutine that has the bus.
 	worker  *worker     // nil before the first transaction
-	limit   *time.Timer // stopped when nobody has the turn
+	limit   *time.Timer // stopped when nobody has the bus
 	w, r    []byte      // the worker's while a job is out
 	hanging bool        // a job is out and late
 
@@ -79,7 +79,7 @@ func New(name string, open func() (i2c.BusCloser, error), log *slog.Logger) *Bus
 		name:    name,
 		open:    open,
 		log:     log.With("bus", name),
-		turn:    make(chan struct{}, 1),
+		token:   make(chan struct{}, 1),
 		waiting: sync.Pool{New: func() any { return stoppedTimer() }},
 		limit:   stoppedTimer(),
 	}
@@ -93,8 +93,8 @@ func (b *Bus) SetSpeed(physic.Frequency) error { return fmt.Errorf("%s: %w", b.n
 
 // Tx writes w to the chip at addr and then reads r, as one transaction; either
 // may be empty. r is written only when Tx returns nil, and neither is touched
-// afterwards. The faults that Tx itself finds are wire.Timeout for a
-// transaction or a turn that took too long and wire.BusDown, at once, while
+// afterwards. The faults that Tx itself finds are wire.Timeout for
+// a transaction, or a wait for the bus, that took too long, and wire.BusDown, at once, while
 // the bus is missing or hangs.
 func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	if len(w) == 0 && len(r) == 0 {
@@ -102,11 +102,11 @@ func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	}
 	fault, err := wire.Other, check(addr, w, r)
 	if err == nil {
-		if b.takeTurn() {
+		if b.acquire() {
 			fault, err = b.transact(addr, w, r)
-			<-b.turn
+			<-b.token
 		} else {
-			fault, err = wire.Timeout, errNoTurn
+			fault, err = wire.Timeout, errBusy
 		}
 	}
 	if err == nil {
@@ -118,28 +118,28 @@ func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	return &Error{Bus: b.name, Addr: addr, Op: operation(w, r), Fault: fault, Err: err}
 }
 
-// takeTurn waits for the bus, but not for long.
-func (b *Bus) takeTurn() bool {
+// acquire waits for the bus, but not for long.
+func (b *Bus) acquire() bool {
 	select {
-	case b.turn <- struct{}{}:
+	case b.token <- struct{}{}:
 		return true
 	default:
 	}
 	t := b.waiting.Get().(*time.Timer)
-	t.Reset(turnLimit)
+	t.Reset(waitLimit)
 	defer func() {
 		t.Stop()
 		b.waiting.Put(t)
 	}()
 	select {
-	case b.turn <- struct{}{}:
+	case b.token <- struct{}{}:
 		return true
 	case <-t.C:
 		return false
 	}
 }
 
-// transact does one transaction for who has the turn. The fault goes with an
+// transact does one transaction for the caller that has the bus. The fault goes with an
 // error that is no *Error yet.
 func (b *Bus) transact(addr uint16, w, r []byte) (wire.Fault, error) {
 	if b.closing.Load() {
@@ -234,8 +234,8 @@ func (b *Bus) Close() error {
 	if b.closing.Swap(true) {
 		return nil
 	}
-	b.turn <- struct{}{} // soon: whoever has it is bounded, and those who queue see closing
-	defer func() { <-b.turn }()
+	b.token <- struct{}{} // soon: whoever has it is bounded, and those who queue see closing
+	defer func() { <-b.token }()
 	if b.worker == nil {
 		return nil
 	}

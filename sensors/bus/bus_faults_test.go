@@ -152,7 +152,7 @@ func TestVanishingAndBack(t *testing.T) {
 		f := &fake{}
 		bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
 			tx := func() error { return b.Tx(0x44, []byte{1}, nil) }
-			for round := range 2 { // the second time the pause begins anew
+			for round := range 2 { // the second time the pause is short again
 				if err := tx(); err != nil {
 					t.Fatal(err)
 				}

@@ -191,7 +191,7 @@ func TestNobodyQueuesForLong(t *testing.T) {
 		for i, want := range []struct {
 			fault wire.Fault
 			took  time.Duration
-		}{{wire.Good, 200 * time.Millisecond}, {wire.Good, 400 * time.Millisecond}, {wire.Timeout, turnLimit}, {wire.Timeout, turnLimit}} {
+		}{{wire.Good, 200 * time.Millisecond}, {wire.Good, 400 * time.Millisecond}, {wire.Timeout, waitLimit}, {wire.Timeout, waitLimit}} {
 			all.Go(func() {
 				var err error
 				if d := took(func() { err = b.Tx(0x44, []byte{1}, nil) }); d != want.took {

@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// node is whose a device file is.
+// node is the owner, the group and the mode of a device file.
 type node struct {
 	owner, group string
 	mode         fs.FileMode
@@ -56,7 +56,7 @@ func (s *system) explainPermission(path string, err error) error {
 	return fmt.Errorf("%w; fix: sudo usermod -aG %s %s, then log in again", err, n.group, who)
 }
 
-// isRaspberryPi tells whether raspi-config is what enables I²C here.
+// isRaspberryPi reports whether raspi-config is what enables I²C here.
 func isRaspberryPi() bool {
 	model, err := os.ReadFile("/proc/device-tree/model")
 	return err == nil && bytes.Contains(model, []byte("Raspberry Pi"))

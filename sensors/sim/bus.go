@@ -20,7 +20,7 @@ type Bus struct {
 	environment *Environment
 	seed        uint64
 
-	turn chan struct{} // holds a token during a transaction. A channel, not a mutex: a test's clock goes on while goroutines wait for it
+	token chan struct{} // holds a token during a transaction. A channel, not a mutex: a test's clock goes on while goroutines wait for it
 
 	mu      sync.Mutex
 	closed  chan struct{} // closed by Close
@@ -44,7 +44,7 @@ type device struct {
 func NewBus(name string, environment *Environment, seed uint64) *Bus {
 	return &Bus{
 		name: name, environment: environment, seed: seed,
-		turn:    make(chan struct{}, 1),
+		token:   make(chan struct{}, 1),
 		closed:  make(chan struct{}),
 		devices: make(map[uint16]*device),
 	}
@@ -155,16 +155,16 @@ func (b *Bus) at(addr uint16) (*device, <-chan struct{}) {
 func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	d, closed := b.at(addr)
 	select {
-	case <-closed: // also when it is our turn
+	case <-closed: // also when the bus is free
 		return busClosed
 	default:
 	}
 	select {
 	case <-closed:
 		return busClosed
-	case b.turn <- struct{}{}:
+	case b.token <- struct{}{}:
 	}
-	defer func() { <-b.turn }()
+	defer func() { <-b.token }()
 	if d == nil {
 		return noAck
 	}

@@ -215,7 +215,7 @@ func (p *Page) Wait(condition string) {
 	}
 }
 
-// left tells whether an error says that the page went to another document meanwhile.
+// left reports whether an error says that the page went to another document meanwhile.
 func left(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "navigated") || strings.Contains(err.Error(), "context")
 }

@@ -77,7 +77,7 @@ export class Leases {
     clearInterval(this.#timer);
     this.#every = every;
     if (!this.#leases.size) return;
-    if (before < Infinity) this.#keepAlive(); // the interval begins anew, the leases do not
+    if (before < Infinity) this.#keepAlive(); // the interval starts again, the leases do not
     this.#timer = setInterval(() => this.#keepAlive(), every);
   }
 

@@ -235,7 +235,7 @@ func (c *clientCommand) end() error {
 	}
 }
 
-// isUsage tells whether err is about the command line.
+// isUsage reports whether err is about the command line.
 func isUsage(err error) bool {
 	var usage UsageError
 	return errors.As(err, &usage)

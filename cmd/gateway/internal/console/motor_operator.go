@@ -207,7 +207,7 @@ func (o *operator) showUpdate(u update) (stopped bool, err error) {
 	return false, fmt.Errorf("%s was stopped: %s", u.state.Target, whyMotor(u.state))
 }
 
-// same tells whether two states are of the same change. Interlocks begin and cease
+// same reports whether two states are of the same change. Interlocks begin and cease
 // to hold without one.
 func same(a, b wire.MotorState) bool {
 	a.Interlocks, b.Interlocks = nil, nil

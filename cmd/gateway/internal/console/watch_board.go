@@ -99,7 +99,7 @@ func (b *board) row(name string) *row {
 	return r
 }
 
-// stale tells whether nothing has come for three intervals, or a second.
+// stale reports whether nothing has come for three intervals, or a second.
 func (r *row) stale(now time.Time) bool {
 	return now.Sub(r.at) > max(3*time.Duration(r.info.IntervalMS)*time.Millisecond, time.Second)
 }

@@ -57,7 +57,7 @@ func resetEStop(page *browsertest.Page) {
 	page.Wait(`document.querySelector("#latched").hidden`)
 }
 
-// inSight tells whether an element is wholly on the screen, and is what a finger there
+// inSight reports whether an element is wholly on the screen, and is what a finger there
 // would hit.
 const inSight = `((selector) => {
 	const element = document.querySelector(selector), { left, right, top, bottom } = element.getBoundingClientRect();

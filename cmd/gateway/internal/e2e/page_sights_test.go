@@ -27,6 +27,9 @@ func TestPageSights(t *testing.T) {
 	if dir == "" {
 		t.Skip("pictures of the page: GATEWAY_TEST_SIGHTS=DIRECTORY takes them")
 	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	save := func(path string, content []byte) {
 		t.Helper()
 		if err := os.WriteFile(path, content, 0o644); err != nil {

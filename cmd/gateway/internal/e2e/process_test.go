@@ -101,7 +101,7 @@ func (p *gatewayProcess) follow(r io.ReadCloser) {
 	p.err = p.cmd.Wait()
 }
 
-// running tells whether the process has not ended yet.
+// running reports whether the process has not ended yet.
 func (p *gatewayProcess) running() bool {
 	select {
 	case <-p.exited:

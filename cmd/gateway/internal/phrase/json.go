@@ -28,7 +28,7 @@ func EscapeJSON(text []byte) []byte {
 	return escaped
 }
 
-// disguises tells whether a character steers a terminal or makes a text look like
+// disguises reports whether a character steers a terminal or makes a text look like
 // another one. White space between the tokens of JSON does neither.
 func disguises(r rune) bool {
 	return r >= 0x7f && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
