@@ -107,11 +107,13 @@ func TestLateReadingsAreCounted(t *testing.T) {
 		l := open(t, Options{FS: d, Sensors: rigSensors, Boot: "boot", Log: textLog(&log)})
 		l.Begin("epoch", m.next)
 		stop := start(t, l)
-		<-time.After(5 * time.Second)
+		<-time.After(time.Minute) // the journal is filled: from now on only pages are written
+		synctest.Wait()
 		if l.Late() != 0 {
 			t.Fatalf("%d readings are late before there is any", l.Late())
 		}
 		slow := true
+		d.mu.Lock()
 		d.fail = func(_ int, what, _ string) error {
 			if what == "write" && slow {
 				slow = false
@@ -121,6 +123,7 @@ func TestLateReadingsAreCounted(t *testing.T) {
 			}
 			return nil
 		}
+		d.mu.Unlock()
 		for range 5 {
 			l.Append(m.tick(), m.offset)
 			<-time.After(10 * time.Millisecond)
