@@ -240,6 +240,31 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// A format in the address goes before those that a browser accepts.
+func TestFormatInTheAddress(t *testing.T) {
+	g := &gateway{records: []wire.Record{{Seq: 7, Reading: wire.Reading{Values: [2]float32{20, 40}, UnixMilli: 1000}}}}
+	s := g.start(t)
+	for _, tt := range []struct {
+		query string
+		code  int
+		kind  string
+	}{
+		{"format=csv", 200, "text/csv; charset=utf-8"},
+		{"format=json", 200, "application/json"},
+		{"format=binary", 200, "application/octet-stream"},
+		{"format=csv&step=1000", 200, "text/csv; charset=utf-8"},
+		{"format=binary&step=1000", 406, "application/json"},
+		{"format=", 422, "application/json"},
+		{"format=CSV", 422, "application/json"},
+		{"format=csv&format=json", 422, "application/json"},
+	} {
+		code, header, body := s.get("/api/v1/readings?sensor=indoor&from=1000&to=2000&"+tt.query, "text/html,application/octet-stream;q=0.9,*/*;q=0.8")
+		if code != tt.code || header.Get("Content-Type") != tt.kind {
+			t.Errorf("%s: %d %s %s, want %d %s", tt.query, code, header.Get("Content-Type"), body, tt.code, tt.kind)
+		}
+	}
+}
+
 func TestOtherQuantitiesInQueries(t *testing.T) {
 	g := &gateway{records: []wire.Record{
 		{Sensor: 2, Seq: 7, Reading: wire.Reading{Values: [2]float32{612, wire.NotMeasured()}, UnixMilli: 1000}},

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -160,8 +161,8 @@ func (a *API) parseQuery(r *http.Request) (q query, err error) {
 	}
 	for name, of := range values {
 		switch {
-		case name != "sensor" && name != "from" && name != "to" && name != "step":
-			return bad(fmt.Errorf("unknown parameter %q: there are sensor, from, to and step", name))
+		case !slices.Contains([]string{"sensor", "from", "to", "step", "format"}, name):
+			return bad(fmt.Errorf("unknown parameter %q: there are sensor, from, to, step and format", name))
 		case len(of) != 1:
 			return bad(fmt.Errorf("%s is given twice", name))
 		}
@@ -204,11 +205,23 @@ func (a *API) parseQuery(r *http.Request) (q query, err error) {
 	if q.from > q.to {
 		return bad(fmt.Errorf("from %d is later than to %d", q.from, q.to))
 	}
-	q.format = accepted(r.Header.Values("Accept"))
-	if q.format == "" || q.format == formatBinary && q.step > 0 {
-		return q, wire.Errorf(http.StatusNotAcceptable, "there are %s, %s and, without step, %s", formatJSON, formatCSV, formatBinary)
+	q.format, err = chooseFormat(values, r.Header, q.step)
+	return q, err
+}
+
+// chooseFormat returns the format that the address names, which a person with a
+// browser can do, or else the one that the client accepts.
+func chooseFormat(values url.Values, header http.Header, step int64) (string, error) {
+	format := accepted(header.Values("Accept"))
+	if names, ok := values["format"]; ok {
+		if format, ok = map[string]string{"json": formatJSON, "csv": formatCSV, "binary": formatBinary}[names[0]]; !ok {
+			return "", wire.Errorf(http.StatusUnprocessableEntity, "format must be json, csv or binary, not %q", names[0])
+		}
 	}
-	return q, nil
+	if format == "" || format == formatBinary && step > 0 {
+		return "", wire.Errorf(http.StatusNotAcceptable, "there are %s, %s and, without step, %s", formatJSON, formatCSV, formatBinary)
+	}
+	return format, nil
 }
 
 // A number between these is no time that somebody asks for in milliseconds (from
