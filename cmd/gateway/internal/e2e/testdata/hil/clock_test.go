@@ -15,7 +15,7 @@ import (
 
 const (
 	interval = 500 * time.Millisecond // of sht
-	in1970   = 1e11                   // no time after 1973 is before it, in Unix ms
+	in1970   = 1e8 - 1                // 27 hours, in Unix ms; a query takes later ones up to 2001 for seconds
 )
 
 // testClock: a Pi starts in 1970, for it has no clock that goes on without power,
