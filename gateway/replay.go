@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"slices"
-	"sort"
 	"time"
 
 	"sensorgateway/gateway/conn"
@@ -144,12 +143,16 @@ func (r *replay) wait() bool {
 
 // read reads a lane's next batch, and returns whether there is something to send.
 func (r *replay) read(l *lane) bool {
-	var err error
-	if l.unsent, err = l.next(); err != nil {
-		l.unsent = nil // the end, or what cannot be read: Kept knows what is lost
-	}
-	if !l.single { // what is beyond its end comes live
-		l.unsent = l.unsent[:sort.Search(len(l.unsent), func(i int) bool { return !wire.Before(l.unsent[i].Seq, l.end) })]
+	for stale := true; stale; {
+		batch, err := l.next()
+		if err != nil {
+			batch = nil // the end, or what cannot be read: Kept knows what is lost
+		}
+		l.unsent = batch
+		if !l.single {
+			l.unsent = l.due(batch)
+		}
+		stale = len(l.unsent) == 0 && len(batch) > 0 && wire.Before(batch[len(batch)-1].Seq, l.end)
 	}
 	if len(l.unsent) > 0 {
 		l.empty = time.Time{}
@@ -160,6 +163,25 @@ func (r *replay) read(l *lane) bool {
 	}
 	r.atEnd(l, time.Since(l.empty))
 	return false
+}
+
+// due returns the records of a batch that a lane is still to get: what is beyond its
+// end comes live. A number that comes again, or late, as from a damaged history, is
+// dropped: the client has it, or its account has it as missed.
+func (l *lane) due(batch []wire.Record) []wire.Record {
+	last := l.after
+	drop := func(r wire.Record) bool {
+		if !wire.Before(last, r.Seq) || !wire.Before(r.Seq, l.end) {
+			return true
+		}
+		last = r.Seq
+		return false
+	}
+	i := slices.IndexFunc(batch, drop)
+	if i < 0 {
+		return batch
+	}
+	return append(batch[:i:i], slices.DeleteFunc(slices.Clone(batch[i:]), drop)...)
 }
 
 // atEnd ends a lane that has caught up, or whose next record has not appeared for

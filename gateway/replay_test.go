@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -168,7 +169,7 @@ func (s *testServer) wantAccounts() {
 	s.broadcaster.mu.Lock()
 	defer s.broadcaster.mu.Unlock()
 	for _, c := range s.broadcaster.sessions {
-		if a := s.broadcaster.statsOf(c); a.Produced != a.Delivered+a.Conflated+a.Missed+a.Queued {
+		if a := s.broadcaster.statsOf(c); a.Produced != a.Delivered+a.Conflated+a.Missed+a.Queued || a.Queued > a.Produced {
 			s.t.Errorf("the account of %s does not close: %+v", c.ID, a)
 		}
 	}
@@ -222,6 +223,30 @@ func TestLossDuringReplay(t *testing.T) {
 	}
 	if fmt.Sprint(got.past[0]) != fmt.Sprint(append(span(8, 99), span(1501, 2006)...)) {
 		t.Errorf("past %v", got.past[0])
+	}
+	s.wantAccounts()
+}
+
+// Whatever order a history is read in, a client gets no number twice, none after a
+// later one, and its account adds up.
+func TestHistoryOutOfOrder(t *testing.T) {
+	log := newFakeHistory()
+	s := start(t, log.options)
+	s.kept(log, 2000)
+	all := log.records[0]
+	log.records[0] = slices.Concat(all[:500], all[1000:1500], all[500:1000], all[1000:1500], all[1450:1550], all[1500:])
+	c := s.dial("/sensors/indoor", wire.ReadingsV2)
+	c.read(websocket.TextMessage)
+	c.resume("sensors/indoor", "e1", map[string]uint32{"indoor": 7})
+	s.kept(log, 1)
+	got := c.until(2007, 1, func(string) {}).past[0]
+	for i := 1; i < len(got); i++ {
+		if got[i] <= got[i-1] {
+			t.Fatalf("%d comes after %d", got[i], got[i-1])
+		}
+	}
+	if first, last := got[0], got[len(got)-1]; first != 8 || last != 2006 {
+		t.Errorf("from %d to %d, want 8 to 2006", first, last)
 	}
 	s.wantAccounts()
 }
