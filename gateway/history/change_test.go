@@ -3,21 +3,16 @@ package history
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"io"
 	"math"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
-	"sensorgateway/gateway/history/index"
 	"sensorgateway/wire"
 )
 
@@ -147,156 +142,6 @@ func TestRetentionWhileReading(t *testing.T) {
 	r.second()
 	if from, want := r.Kept(0, 0), m.next[0]-100*3; from > want || from < want-100 {
 		t.Errorf("kept from %d on, want about %d", from, want)
-	}
-}
-
-// stalling is a file system whose syncs and writes hang while it is told so.
-type stalling struct {
-	FS
-	mu    sync.Mutex
-	until chan struct{} // nil: they do not
-}
-
-func (s *stalling) wait() {
-	s.mu.Lock()
-	until := s.until
-	s.mu.Unlock()
-	if until != nil {
-		<-until
-	}
-}
-
-func (s *stalling) Create(name string) (disk.File, error) {
-	f, err := s.FS.Create(name)
-	return stallingFile{f, s}, err
-}
-
-func (s *stalling) Open(name string, write bool) (disk.File, error) {
-	f, err := s.FS.Open(name, write)
-	return stallingFile{f, s}, err
-}
-
-type stallingFile struct {
-	disk.File
-	s *stalling
-}
-
-func (f stallingFile) WriteAt(b []byte, at int64) (int, error) {
-	f.s.wait()
-	return f.File.WriteAt(b, at)
-}
-
-func (f stallingFile) Sync() error {
-	f.s.wait()
-	return f.File.Sync()
-}
-
-// The disk hangs for half a minute, and for hours: Append waits 20 ms once, memory
-// is bounded, it is told, and when the disk is back nothing or only the oldest is lost.
-func TestDiskStalls(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		ticks int
-		every time.Duration
-		lost  bool
-	}{{"half a minute", 300, 100 * time.Millisecond, false}, {"hours", 100_000, 100 * time.Millisecond, true}} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := &stalling{FS: disk.NewMemory()}
-				var told []error
-				l := open(t, Options{FS: s, Sensors: names(8), Boot: "boot", Changed: func(err error) { told = append(told, err) }})
-				m := newMaker(8)
-				l.Begin("epoch", m.next)
-				stop := start(t, l)
-				for range 50 {
-					l.Append(m.tick(), 0)
-					<-time.After(tt.every)
-				}
-				s.mu.Lock()
-				s.until = make(chan struct{})
-				s.mu.Unlock()
-				waited, most := time.Duration(0), 0
-				for range tt.ticks {
-					begin := time.Now()
-					l.Append(m.tick(), 0)
-					waited += time.Since(begin)
-					<-time.After(tt.every)
-					l.mu.Lock()
-					most = max(most, l.index.Memory+cap(l.queue.records)*index.RecordMemory)
-					l.mu.Unlock()
-				}
-				if waited > 3*appendWait {
-					t.Errorf("Append waited %v", waited)
-				}
-				if most > memoryMax+2*queueMax*index.RecordMemory {
-					t.Errorf("%d bytes of memory", most)
-				}
-				if l.Durable() == nil {
-					t.Error("durable, while the disk hangs")
-				}
-				close(s.until)
-				s.mu.Lock()
-				s.until = nil
-				s.mu.Unlock()
-				<-time.After(5 * time.Second)
-				if err := l.Durable(); err != nil {
-					t.Error(err)
-				}
-				synctest.Wait()
-				if len(told) != 2 || told[0] == nil || told[1] != nil {
-					t.Errorf("told %v", told)
-				}
-				if !l.Append(m.tick(), 0) {
-					t.Error("not written, although the disk works")
-				}
-				from := l.Kept(0, ^uint32(0))
-				if (from > 0) != tt.lost {
-					t.Errorf("kept from %d on", from)
-				}
-				same(t, all(t, l.Since(0, from-1)), m.of(0)[from:])
-				stop()
-				l = open(t, Options{FS: s, Sensors: names(8), Boot: "boot"})
-				same(t, all(t, l.Since(0, from-1)), m.of(0)[from:])
-				if again := l.Kept(0, ^uint32(0)); again != from {
-					t.Errorf("kept from %d on, before it was %d", again, from)
-				}
-			})
-		})
-	}
-}
-
-// A disk that cannot be used at the start is used as soon as it can: what was on
-// it before comes first.
-func TestDiskComesLater(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
-	r := newRig(t, d, m)
-	r.Begin("epoch", m.next)
-	for range 20 {
-		r.second()
-	}
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
-	d.fail = func(int, string, string) error { return syscall.EACCES }
-	r = newRig(t, d, m)
-	if err := r.durable(); !errors.Is(err, syscall.EACCES) {
-		t.Errorf("durable: %v", err)
-	}
-	r.Begin("epoch", m.next)
-	r.second()
-	same(t, all(t, r.Since(0, ^uint32(0))), m.of(0)[60:])
-	d.fail = nil
-	for range 3 {
-		r.now = r.now.Add(retryMax)
-		r.second()
-	}
-	if err := r.durable(); err != nil {
-		t.Error(err)
-	}
-	same(t, all(t, r.Since(0, ^uint32(0))), m.of(0))
-	same(t, all(t, r.Between(1, 0, m.at)), m.of(1))
-	if from := r.Kept(0, ^uint32(0)); from != 0 {
-		t.Errorf("kept from %d on, want 0", from)
 	}
 }
 
