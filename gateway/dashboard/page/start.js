@@ -8,43 +8,75 @@
 // modules, so a gateway that refuses the origin refuses these too.
 {
   const ANSWERS = 1_500; // ms for all of them
+  const AGAIN = 5_000; // ms between two looks at whether a module can be had now
   const host = location.host;
-  const UNEXPLAINED = `${host} answers, but a WebSocket does not get through; a proxy between may not pass it on`;
+  /** Modules whose fetch failed. @type {Set<string>} */
+  const missing = new Set();
 
-  const why = async () => {
-    const signal = AbortSignal.timeout(ANSWERS), ask = (/** @type {string} */ method) => fetch(".", { method, cache: "no-store", signal });
+  /** @param {string} address @param {string} method */
+  const ask = (address, method) => fetch(address, { method, cache: "no-store", signal: AbortSignal.timeout(ANSWERS) });
+
+  /** What the gateway, or one before it, says against this page; nothing if it says nothing. */
+  const refusal = async () => {
     const said = async (/** @type {Response} */ response) => {
       const [reason] = (await response.text()).trim().split("\n");
       return `${response.status} ${response.statusText}: ${reason.slice(0, 300)}`;
     };
     try {
-      const page = await ask("GET");
+      const page = await ask(".", "GET");
       if (!page.ok) return `${host} answers ${await said(page)}`;
-      const named = await ask("OPTIONS"); // with the page's origin, unlike GET
-      if (named.status === 403) return `${host} refuses this page: ${await said(named)}`;
+      const named = await ask(".", "OPTIONS"); // with the page's origin, unlike GET
+      return named.status === 403 ? `${host} refuses this page: ${await said(named)}` : "";
     } catch {
       return `no answer from ${host}`;
     }
-    return UNEXPLAINED;
   };
 
-  /** Shows why, unless there is a connection meanwhile. */
+  const unexplained = () => missing.size > 0 ?
+    `${host} answers, but ${[...missing].map((name) => `${name}.js`).join(", ")} did not come` :
+    `${host} answers, but a WebSocket does not get through; a proxy between may not pass it on`;
+
+  /** Shows why, unless there is a connection meanwhile; reports whether the gateway refuses the page, or does not answer. */
   const explain = async () => {
     const trouble = /** @type {HTMLElement} */ (document.getElementById("trouble")), asked = trouble.dataset.asked = String(performance.now());
-    const words = `No connection: ${await why()}.`;
+    const refused = await refusal(), words = `No connection: ${refused || unexplained()}.`;
     if (trouble.dataset.asked === asked && trouble.textContent !== words) trouble.textContent = words;
+    return refused !== "";
+  };
+
+  /** Whether all that is missing can be had now. */
+  const available = async () => {
+    try {
+      return (await Promise.all([...missing].map((name) => ask(`${name}.js`, "HEAD")))).every(({ ok }) => ok);
+    } catch {
+      return false;
+    }
   };
 
   /**
-   * Without the core nothing works. If the gateway answers and refuses nothing, the
-   * scripts did not arrive whole, as over a bad line: the page is loaded again, once.
-   * @param {unknown} error
+   * Loads the page again once what is missing can be had: a telephone that changes its
+   * network loses all that is on the way, and a browser does not fetch a module that
+   * failed a second time. Without the core nothing works, so this goes on until it
+   * comes. If it came, the page is loaded again once, and only if nobody uses it.
    */
-  const lost = async (error) => {
-    console.error(error);
+  const loadAgain = async () => {
     const [navigation] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
-    if (navigation?.type !== "reload" && (await why()) === UNEXPLAINED) location.reload();
-    else await explain();
+    const first = navigation?.type !== "reload";
+    for (let pause = first ? 0 : AGAIN; ; pause = AGAIN) {
+      await new Promise((then) => setTimeout(then, pause));
+      const alive = !document.getElementById("lifeless");
+      if (alive && (!first || navigator.userActivation?.hasBeenActive !== false)) return;
+      const refused = !alive && (await explain());
+      if (!refused && (await available())) return location.reload();
+    }
+  };
+
+  /** @param {string} name @param {unknown} error */
+  const failed = (name, error) => {
+    if (name === "core") console.error(error); // core.js says which others are missing
+    if (!(error instanceof TypeError)) return; // it came, and threw or was not understood
+    missing.add(name);
+    if (missing.size === 1) void loadAgain();
   };
 
   const modules = ["core", "page", "address", "cards", "chart", "chat", "columns", "dom", "export", "format", "gateway", "gestures", "history", "latch", "leases", "link",
@@ -53,7 +85,7 @@
   const begin = () => {
     if (begun) return;
     begun = true;
-    for (const name of modules) import(`./${name}.js`).catch(name === "core" ? lost : () => {}); // core.js says which others are missing
+    for (const name of modules) import(`./${name}.js`).catch((error) => failed(name, error));
   };
 
   document.addEventListener("unconnected", explain);

@@ -20,7 +20,10 @@ func metric(t testing.TB, wsURL, name string) int {
 }
 
 func askMetric(wsURL, name string) (int, error) {
-	c := http.Client{Timeout: patience}
+	return askMetricWith(&http.Client{Timeout: patience}, wsURL, name)
+}
+
+func askMetricWith(c *http.Client, wsURL, name string) (int, error) {
 	response, err := c.Get("http" + strings.TrimPrefix(wsURL, "ws") + "metrics")
 	if err != nil {
 		return 0, err

@@ -131,33 +131,40 @@ func TestPageInParts(t *testing.T) {
 	}
 }
 
-// Scripts that do not arrive whole, as over a bad line, are asked for once more.
+// Scripts that do not arrive whole, as over a bad line or when a telephone changes
+// its network, are loaded again: without the core until it comes.
 func TestPageThatArrivesInPart(t *testing.T) {
 	t.Parallel()
-	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
-	target, err := url.Parse(pageOf(p))
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := httputil.NewSingleHostReverseProxy(target)
-	var documents atomic.Int32 // that were asked for by a navigation
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Sec-Fetch-Dest") == "document" {
-			documents.Add(1)
-		}
-		if r.URL.Path == "/core.js" && documents.Load() == 1 {
-			w.Header().Set("Content-Length", "1000")
-			_, _ = io.WriteString(w, "// @ts")
-			panic(http.ErrAbortHandler) // and the connection ends
-		}
-		proxy.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	page := browsertest.Start(t).Open(t, server.URL+"/", browsertest.Options{})
-	page.Wait(live)
-	stops(page)
-	if n := documents.Load(); n != 2 {
-		t.Errorf("the page was loaded %d times, want 2", n)
+	b := browsertest.Start(t)
+	for script, loads := range map[string]int32{"/core.js": 3, "/link.js": 3, "/motors.js": 2, "/uPlot.js": 2} {
+		t.Run(script, func(t *testing.T) {
+			t.Parallel()
+			p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+			target, err := url.Parse(pageOf(p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			proxy := httputil.NewSingleHostReverseProxy(target)
+			var documents atomic.Int32 // that were asked for by a navigation
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Sec-Fetch-Dest") == "document" {
+					documents.Add(1)
+				}
+				if r.URL.Path == script && r.Method == http.MethodGet && documents.Load() < loads {
+					w.Header().Set("Content-Length", "1000")
+					_, _ = io.WriteString(w, "// @ts")
+					panic(http.ErrAbortHandler) // and the connection ends
+				}
+				proxy.ServeHTTP(w, r)
+			}))
+			t.Cleanup(server.Close)
+			page := b.Open(t, server.URL+"/", browsertest.Options{})
+			page.Wait(live + ` && document.querySelector("#temperature canvas") && document.querySelector(".motor .stop")`)
+			stops(page)
+			if n := documents.Load(); n != loads {
+				t.Errorf("the page was loaded %d times, want %d", n, loads)
+			}
+		})
 	}
 }
 
