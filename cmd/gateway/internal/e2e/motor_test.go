@@ -2,13 +2,16 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,11 +20,20 @@ import (
 	"sensorgateway/wire"
 )
 
-// motorClient is one that commands.
+// motorClient is one that commands. It reads at all times, also while its test waits
+// for something else: one that does not answers no ping, and is closed.
 type motorClient struct {
 	*websocket.Conn
-	t  testing.TB
-	id int
+	t        testing.TB
+	id       int
+	received chan wsMessage
+	silent   atomic.Bool // answers no more pings, as a machine that fell silent
+}
+
+type wsMessage struct {
+	kind int
+	data []byte
+	err  error
 }
 
 func newMotorClient(t testing.TB, url string) *motorClient {
@@ -31,9 +43,44 @@ func newMotorClient(t testing.TB, url string) *motorClient {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
-	_ = c.SetReadDeadline(time.Now().Add(3 * patience)) // for the whole test
-	return &motorClient{Conn: c, t: t}
+	o := &motorClient{Conn: c, t: t, received: make(chan wsMessage, 1<<14)} // far more than a test lasts
+	answer := c.PingHandler()
+	c.SetPingHandler(func(data string) error {
+		if o.silent.Load() {
+			return nil
+		}
+		return answer(data)
+	})
+	var reader sync.WaitGroup
+	t.Cleanup(func() { c.Close(); reader.Wait() })
+	reader.Go(func() {
+		for {
+			kind, data, err := c.ReadMessage()
+			select {
+			case o.received <- wsMessage{kind, data, err}:
+			default:
+				err = errors.New("more came than this test is made for")
+			}
+			if err != nil {
+				close(o.received)
+				return
+			}
+		}
+	})
+	return o
+}
+
+// ReadMessage returns the next message, after patience an error.
+func (o *motorClient) ReadMessage() (kind int, data []byte, err error) {
+	select {
+	case m, ok := <-o.received:
+		if !ok {
+			return 0, nil, net.ErrClosed
+		}
+		return m.kind, m.data, m.err
+	case <-time.After(patience):
+		return 0, nil, fmt.Errorf("nothing came for %v", patience)
+	}
 }
 
 // withoutInterlocks is the configuration of --simulate, without the condition that a
@@ -212,7 +259,7 @@ func TestSilentOperator(t *testing.T) {
 	if a := o.ask("command", `{"action":"start","target":"motor_1"}`); a.Type != "ack" {
 		t.Fatalf("start: %+v", a)
 	}
-	// From here on it reads nothing, so it answers no ping.
+	o.silent.Store(true)
 	watcher.state("disconnect")
 }
 
@@ -257,7 +304,6 @@ func BenchmarkStopUnderFlood(b *testing.B) {
 	var operators []*motorClient
 	for range 40 {
 		operators = append(operators, newMotorClient(b, p.URL))
-		_ = operators[len(operators)-1].SetReadDeadline(time.Time{})
 	}
 	var took []time.Duration
 	pace := time.NewTicker(4 * time.Millisecond)

@@ -177,7 +177,8 @@ func TestReplayOverASlowLink(t *testing.T) {
 				past = append(past, r.Seq)
 			default:
 				live = append(live, r.Seq)
-				if age := time.Since(time.UnixMilli(r.UnixMilli)); len(past) > 0 && past[len(past)-1] == live[0]-1 {
+				// The numbers just before the first live one may be of ticks that were not made.
+				if age := time.Since(time.UnixMilli(r.UnixMilli)); len(past) > 0 && past[len(past)-1]+20 > live[0] {
 					alone = append(alone, age)
 				} else {
 					ages = append(ages, age)
@@ -188,23 +189,25 @@ func TestReplayOverASlowLink(t *testing.T) {
 			}
 		}
 	}
-	for i, n := range past {
+	if len(past) < missed {
+		t.Fatalf("%d of %d came", len(past), missed)
+	}
+	for i, n := range past[:missed] {
 		if n != uint32(i) {
 			t.Fatalf("the past has %d in the place of %d", n, i)
 		}
 	}
-	// A tick that a busy machine did not make has a number, and no record.
-	gaps := int(live[len(live)-1]-live[0]) + 1 - len(live)
+	// A tick that a busy machine did not make has a number, and no record. What was
+	// made since the start came as the past or live, or both.
 	far := &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: func(_ context.Context, network, addr string) (net.Conn, error) { return dial(network, addr) }}}
 	notMade, err := askMetricWith(far, p.URL, "gateway_ticks_missed_total")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.IsSorted(live) || gaps < 0 || gaps > notMade {
-		t.Errorf("%d numbers are missing live, and %d ticks were not made: %v", gaps, notMade, live)
-	}
-	if len(past) < missed {
-		t.Fatalf("%d of %d came", len(past), missed)
+	made := slices.Compact(slices.Sorted(slices.Values(slices.Concat(past[missed:], live))))
+	gaps := int(made[len(made)-1]) + 1 - missed - len(made)
+	if !slices.IsSorted(past) || !slices.IsSorted(live) || gaps > notMade {
+		t.Errorf("%d numbers are missing, and %d ticks were not made: %v then live %v", gaps, notMade, past[missed:], live)
 	}
 	slices.Sort(ages)
 	slices.Sort(alone)
