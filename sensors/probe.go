@@ -11,6 +11,15 @@ import (
 	"sensorgateway/wire"
 )
 
+// A sensor whose ticks are slowTick apart repeats a measurement that failed, at most
+// maxRepeats times, while there is time for it in the tick (see maxRead).
+const (
+	slowTick     = time.Second
+	maxRepeats   = 2
+	repeatPause  = 100 * time.Millisecond
+	repeatWithin = 400 * time.Millisecond
+)
+
 // A probe is one chip's goroutine: it opens the chip, has it measure for each job,
 // checks the values, and opens the chip again after it was lost.
 type probe struct {
@@ -47,7 +56,7 @@ func (p *probe) run(results chan<- job) {
 		}
 	}()
 	for j := range p.work {
-		err := p.measure()
+		err := p.measureInTick()
 		p.note(err)
 		if err != nil {
 			j.fault = wire.FaultOf(err)
@@ -59,15 +68,38 @@ func (p *probe) run(results chan<- job) {
 	}
 }
 
+// measureInTick makes one measurement, again if it failed and the tick has time for
+// it: a slow sensor does not lose its minute to one disturbance of its wires.
+func (p *probe) measureInTick() error {
+	start := time.Now()
+	for n := 0; ; n++ {
+		err := p.measure()
+		if err == nil || p.cfg.Interval < slowTick || n == maxRepeats || time.Since(start) > repeatWithin || !passing(wire.FaultOf(err)) {
+			return err
+		}
+		time.Sleep(repeatPause)
+	}
+}
+
+// passing returns whether a failure may be over by the next measurement.
+func passing(f wire.Fault) bool {
+	switch f {
+	case wire.NoAck, wire.Absent, wire.Checksum, wire.WarmingUp, wire.Timeout, wire.BusDown:
+		return true
+	}
+	return false
+}
+
 // measure makes one measurement into p.values. While the chip is lost and not yet
 // to be tried again, it costs nothing and returns the last cause.
 func (p *probe) measure() error {
+	start := time.Now()
 	if p.sensor == nil {
 		if p.retry.Waiting() {
 			return p.cause
 		}
 		if err := p.open(); err != nil {
-			return p.failed(err)
+			return p.failed(err, time.Since(start))
 		}
 	}
 	p.values = [2]float32{wire.NotMeasured(), wire.NotMeasured()}
@@ -76,7 +108,7 @@ func (p *probe) measure() error {
 		err = p.check()
 	}
 	if err != nil {
-		return p.failed(err)
+		return p.failed(err, time.Since(start))
 	}
 	p.fails, p.cause = 0, nil
 	p.retry.Reset()
@@ -128,8 +160,8 @@ func (p *probe) text() string {
 	return strings.Join(all, ", ")
 }
 
-// failed decides what a failure means for the next tick.
-func (p *probe) failed(err error) error {
+// failed decides what a failure that took cost means for the next tick.
+func (p *probe) failed(err error, cost time.Duration) error {
 	p.cause = err
 	fault := wire.FaultOf(err)
 	if fault == wire.Stuck { // it answers: when its value moves again, it is back
@@ -142,7 +174,7 @@ func (p *probe) failed(err error) error {
 		if fault == wire.NoAck {
 			p.cause = &absent{err}
 		}
-		p.retry.Fail()
+		p.retry.Fail(cost)
 	}
 	if opened && (lost || fault == wire.WarmingUp) {
 		p.halt()

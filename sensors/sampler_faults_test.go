@@ -37,9 +37,12 @@ func TestLostAndBack(t *testing.T) {
 		if want := "[good no_ack absent good]"; fmt.Sprint(shape) != want {
 			t.Errorf("faults went %v, want %s", shape, want)
 		}
-		// 250 ms, 500 ms, 1 s, 2 s, 4 s after the failure: it is back by then.
-		if f.opened < 4 || f.opened > 8 {
-			t.Errorf("opened %d times in 4 s: the pause does not grow", f.opened)
+		// It costs nothing to find out that nobody answers, so each tick does, and the
+		// first that can be good is.
+		for _, r := range records {
+			if at := time.UnixMilli(r.UnixMilli).Sub(start); r.Fault != wire.Good && at >= 5*time.Second {
+				t.Errorf("%v at %v", r.Fault, at)
+			}
 		}
 	})
 }
@@ -171,4 +174,72 @@ func TestPauseOfTheMachine(t *testing.T) {
 			t.Errorf("a burst after the pause: %d ms between ticks", d)
 		}
 	})
+}
+
+// What holds the bus of others when it fails is tried ever more seldom.
+func TestCostlyFailureIsTriedSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		f.open = func() error { time.Sleep(50 * time.Millisecond); return wire.Timeout }
+		sample(60*time.Second, f.config(0, 100*time.Millisecond))
+		if f.opened < 60*1000/(17*50)-1 || f.opened > 60*1000/(17*50)+8 { // a 17th of the time
+			t.Errorf("opened %d times in a minute", f.opened)
+		}
+	})
+}
+
+// A slow sensor measures again within its tick: one disturbance costs it nothing,
+// three cost it the tick.
+func TestSlowSensorMeasuresAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		interval time.Duration
+		failures int // of tick 2's measurements
+		fault    error
+		want     wire.Fault // of tick 2
+		measured int        // in it
+	}{
+		{"not acknowledged once", time.Minute, 1, wire.NoAck, wire.Good, 2},
+		{"not acknowledged twice", time.Minute, 2, wire.NoAck, wire.Good, 3},
+		{"not acknowledged three times", time.Minute, 3, wire.NoAck, wire.Absent, 3},
+		{"a checksum", 5 * time.Second, 1, wire.Checksum, wire.Good, 2},
+		{"a reset", time.Minute, 1, wire.WarmingUp, wire.Good, 2},
+		{"a second", time.Second, 2, wire.Checksum, wire.Good, 3},
+		{"its value is out of range", time.Minute, 1, wire.Implausible, wire.Implausible, 1},
+		{"a fast one", 900 * time.Millisecond, 1, wire.NoAck, wire.NoAck, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, measured, tick := &fake{}, 0, -1
+				f.sense = func(n int) (float64, error) {
+					if tick == 2 {
+						if measured++; measured <= tt.failures {
+							return 0, tt.fault
+						}
+					}
+					return float64(n), nil
+				}
+				s := NewSampler(Options{
+					Sensors: []Config{f.config(0, tt.interval)}, Clock: NewClock(ClockOptions{}), Log: slog.New(slog.DiscardHandler),
+					Publish: func(r []wire.Record, _ int64) {
+						tick = int(r[0].Seq) + 1
+						if r[0].Seq == 2 && r[0].Fault != tt.want {
+							t.Errorf("tick 2 is %v, want %v", r[0].Fault, tt.want)
+						}
+						if r[0].Seq != 2 && r[0].Fault != wire.Good {
+							t.Errorf("tick %d is %v", r[0].Seq, r[0].Fault)
+						}
+					},
+				})
+				ctx, cancel := context.WithTimeout(context.Background(), 5*tt.interval)
+				defer cancel()
+				if err := s.Run(ctx); err != nil {
+					t.Fatal(err)
+				}
+				if measured != tt.measured {
+					t.Errorf("measured %d times in tick 2, want %d", measured, tt.measured)
+				}
+			})
+		})
+	}
 }

@@ -32,6 +32,15 @@ var (
 	errBusy     = fmt.Errorf("the bus was busy with other chips for %v", waitLimit)
 )
 
+const (
+	// costly is how long a failure may hold the bus before its chip is left alone
+	// for a while: the others on the bus could not measure meanwhile.
+	costly = 20 * time.Millisecond
+	// minCost is the least that counts for a transport that does not open, which
+	// is found out at once.
+	minCost = 100 * time.Millisecond
+)
+
 // hangError is why nothing is tried while a transaction is out that should
 // have ended long ago.
 type hangError struct {
@@ -49,6 +58,10 @@ func (e hangError) Error() string {
 // time, in the order of the callers; and Tx returns within 550 ms even if the
 // transport never does. A transaction that fails is an [*Error].
 //
+// One that was not acknowledged is made again, up to twice. A chip whose failure
+// held the bus for long is not tried again before a pause that goes by how long;
+// until then its transactions fail at once, with the same cause.
+//
 // A transaction that does not end keeps one goroutine and one OS thread, and
 // nothing is tried on this bus until it does end.
 type Bus struct {
@@ -65,10 +78,19 @@ type Bus struct {
 	limit   *time.Timer // stopped when nobody has the bus
 	w, r    []byte      // the worker's while a job is out
 	hanging bool        // a job is out and late
+	resting map[uint16]*rest
 
 	downSince time.Time       // zero while the bus answers
 	cause     error           // for being down
 	retry     backoff.Backoff // nothing is tried while it waits
+
+	repeats atomic.Int64
+}
+
+// rest is why a chip is left alone, and for how long.
+type rest struct {
+	backoff.Backoff
+	err *Error
 }
 
 // New returns the bus called name, such as "bus 1", whose transport open
@@ -82,8 +104,13 @@ func New(name string, open func() (i2c.BusCloser, error), log *slog.Logger) *Bus
 		token:   make(chan struct{}, 1),
 		waiting: sync.Pool{New: func() any { return stoppedTimer() }},
 		limit:   stoppedTimer(),
+		resting: map[uint16]*rest{},
 	}
 }
+
+// Repeats is how many transactions were made again because they were not
+// acknowledged or lost the bus to another master.
+func (b *Bus) Repeats() int64 { return b.repeats.Load() }
 
 // String returns the bus's name.
 func (b *Bus) String() string { return b.name }
@@ -149,8 +176,13 @@ func (b *Bus) transact(addr uint16, w, r []byte) (wire.Fault, error) {
 		select {
 		case late := <-b.worker.done: // its caller has left: only the transport's state counts
 			b.hanging = false
+			if late.err == nil {
+				late.err = &Error{Bus: b.name, Addr: late.addr, Op: "transaction", Fault: wire.Timeout,
+					Err: fmt.Errorf("it held the bus for %v", late.took.Round(time.Millisecond))}
+			}
+			b.rest(late)
 			if !late.open {
-				b.lost(late.err.Err)
+				b.lost(late.err.Err, late.took)
 			}
 		default:
 			return wire.BusDown, b.cause
@@ -159,8 +191,11 @@ func (b *Bus) transact(addr uint16, w, r []byte) (wire.Fault, error) {
 	if b.retry.Waiting() {
 		return wire.BusDown, b.cause
 	}
+	if r := b.resting[addr]; r != nil && r.Waiting() {
+		return r.err.Fault, r.err
+	}
 	if b.worker == nil {
-		b.worker = startWorker(b.name, b.open)
+		b.worker = startWorker(b.name, b.open, &b.repeats)
 	}
 	b.w = append(b.w[:0], w...)
 	b.r = append(b.r[:0], r...) // the length counts
@@ -174,10 +209,11 @@ func (b *Bus) transact(addr uint16, w, r []byte) (wire.Fault, error) {
 	}
 	switch {
 	case !res.open:
-		b.lost(res.err.Err)
+		b.lost(res.err.Err, res.took)
 	case answered(res.err):
 		b.up()
 	}
+	b.rest(res)
 	if res.err != nil {
 		return res.err.Fault, res.err
 	}
@@ -211,10 +247,29 @@ func (b *Bus) down(cause error) {
 	}
 }
 
-// lost notes that the transport was closed or did not open.
-func (b *Bus) lost(cause error) {
-	b.retry.Fail()
+// lost notes that the transport was closed or did not open, which took cost.
+func (b *Bus) lost(cause error, cost time.Duration) {
+	clear(b.resting) // the next transport may do better
+	b.retry.Fail(max(cost, minCost))
 	b.down(cause)
+}
+
+// rest leaves the chip of a transaction alone if it failed and held the bus.
+func (b *Bus) rest(res result) {
+	if answered(res.err) {
+		delete(b.resting, res.addr)
+		return
+	}
+	if !res.open || res.took < costly {
+		return
+	}
+	r := b.resting[res.addr]
+	if r == nil {
+		r = &rest{}
+		b.resting[res.addr] = r
+	}
+	r.err = res.err
+	r.Fail(res.took)
 }
 
 // up notes that the bus has answered.

@@ -84,8 +84,17 @@ func TestHang(t *testing.T) {
 		if !bytes.Equal(w, []byte{1, 2}) || string(r) != "mine" {
 			t.Errorf("the late transaction touched its caller's memory: % x, %q", w, r)
 		}
-		if err := b.Tx(0x44, w, r); err != nil || string(r) != "good" {
+		if err := b.Tx(0x45, w, r); err != nil || string(r) != "good" {
 			t.Errorf("after the hang: %q, %v", r, err)
+		}
+		err := b.Tx(0x44, w, r) // rests for as long as it held the bus
+		wantFault(t, err, wire.Timeout)
+		if want := "0x44 on bus 1: transaction: it held the bus for 1.25s"; err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+		time.Sleep(1250 * time.Millisecond)
+		if err := b.Tx(0x44, w, r); err != nil {
+			t.Error(err)
 		}
 		if len(f.opened) != 1 || f.closed.Load() != 0 {
 			t.Errorf("opened %d times, closed %d times", len(f.opened), f.closed.Load())
@@ -107,7 +116,7 @@ func TestHangThatEndsWithALostTransport(t *testing.T) {
 		if !errors.Is(err, syscall.ENODEV) || f.closed.Load() != 1 {
 			t.Errorf("%v, closed %d times", err, f.closed.Load())
 		}
-		time.Sleep(pause)
+		time.Sleep(300 * time.Millisecond) // as long as it hung
 		if err := b.Tx(0x44, []byte{1}, nil); err != nil {
 			t.Error(err)
 		}
@@ -134,7 +143,7 @@ func TestMissingThenAppearing(t *testing.T) {
 		for _, o := range f.opened {
 			at = append(at, o.Sub(start).Milliseconds())
 		}
-		if want := []int64{0, 250, 750, 1750, 3750, 7750, 12750, 17750}; !slices.Equal(at, want) {
+		if want := []int64{0, 100, 300, 700, 1500, 3100, 4700, 6300, 7900, 9500, 11100, 12700, 14300, 15900, 17500, 19100}; !slices.Equal(at, want) {
 			t.Errorf("tried at %v ms, want %v", at, want)
 		}
 
@@ -175,7 +184,7 @@ func TestVanishingAndBack(t *testing.T) {
 			if err := tx(); err != nil {
 				t.Error(err)
 			}
-			wantLog(t, log, "is down", "after=250ms", "is down", "after=250ms")
+			wantLog(t, log, "is down", "after=100ms", "is down", "after=100ms")
 		})
 	}
 }
@@ -246,4 +255,88 @@ func TestLyingTransportRepeatsNothing(t *testing.T) {
 			t.Errorf("%q, %v", r, err)
 		}
 	})
+}
+
+// A transaction that is not acknowledged is made again, and so is one that lost
+// the bus to another master; one that holds the bus is not.
+func TestRepeats(t *testing.T) {
+	for _, c := range []struct {
+		err      error
+		failures int
+		want     wire.Fault
+		tries    int
+	}{
+		{eRemoteIO, 1, wire.Good, 2},
+		{eRemoteIO, 2, wire.Good, 3},
+		{eRemoteIO, 3, wire.NoAck, 3},
+		{syscall.ENXIO, 1, wire.Good, 2},
+		{wire.NoAck, 1, wire.Good, 2},
+		{syscall.EAGAIN, 2, wire.Good, 3},
+		{syscall.EAGAIN, 9, wire.BusDown, 3},
+		{syscall.ETIMEDOUT, 1, wire.Timeout, 1},
+		{syscall.EIO, 1, wire.Timeout, 1},
+		{syscall.EINVAL, 1, wire.Other, 1},
+		{syscall.ENODEV, 1, wire.BusDown, 1},
+	} {
+		tries := 0
+		f := &fake{tx: func(_ uint16, w, r []byte) error {
+			if tries++; tries <= c.failures {
+				return c.err
+			}
+			copy(r, w)
+			return nil
+		}}
+		bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
+			r := []byte{0}
+			var err error
+			d := took(func() { err = b.Tx(0x44, []byte{0x55}, r) })
+			wantFault(t, err, c.want)
+			if tries != c.tries || d != time.Duration(tries-1)*repeatPause || int(b.Repeats()) != tries-1 {
+				t.Errorf("%v: tried %d times in %v, want %d; counted %d", c.err, tries, d, c.tries, b.Repeats())
+			}
+			if c.want == wire.Good && r[0] != 0x55 {
+				t.Errorf("%v: read % x", c.err, r)
+			}
+		})
+	}
+}
+
+// A chip whose failures hold the bus leaves most of it to the others, and is
+// asked as before once it answers.
+func TestCostlyChipRests(t *testing.T) {
+	for _, cost := range []time.Duration{35 * time.Millisecond, 100 * time.Millisecond, 2 * time.Second} {
+		slow, asked := true, 0
+		f := &fake{tx: func(addr uint16, _, _ []byte) error {
+			if addr == 0x44 {
+				asked++
+				if slow {
+					time.Sleep(cost)
+					return syscall.EIO
+				}
+			}
+			return nil
+		}}
+		bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
+			const ticks = 3000
+			good := 0
+			for range ticks {
+				start := time.Now()
+				_ = b.Tx(0x44, []byte{1}, nil)
+				if b.Tx(0x38, []byte{1}, nil) == nil {
+					good++
+				}
+				time.Sleep(time.Until(start.Add(100 * time.Millisecond)))
+			}
+			if share := float64(good) / ticks; share < 0.9 {
+				t.Errorf("%v: the other chip has %.0f %% of its readings", cost, 100*share)
+			}
+			slow = false
+			time.Sleep(30 * time.Second)
+			for asked = 0; asked < 10; {
+				if err := b.Tx(0x44, []byte{1}, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
 }

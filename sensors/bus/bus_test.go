@@ -21,7 +21,7 @@ import (
 )
 
 // pause is how long the bus waits after its first failure.
-const pause = 250 * time.Millisecond
+const pause = minCost
 
 // fake is a transport whose behaviour a test decides, and its opener.
 type fake struct {

@@ -1,7 +1,11 @@
 package bus
 
 import (
+	"errors"
 	"fmt"
+	"sync/atomic"
+	"syscall"
+	"time"
 
 	"periph.io/x/conn/v3/i2c"
 
@@ -11,6 +15,14 @@ import (
 // maxUnanswered is how many transactions in a row may fail without a sign of
 // life before the transport is opened anew.
 const maxUnanswered = 10
+
+// A transaction that was not acknowledged, or lost the bus to another master, is
+// made again: that costs 0.2 ms, and with 10 % of them lost by bad wiring, 0.1 %
+// are. No chip is harmed by hearing a command again that it has not taken.
+const (
+	maxRepeats  = 2
+	repeatPause = 200 * time.Microsecond
+)
 
 // worker owns a transport: only its goroutine opens, uses and closes it, so
 // that only this goroutine is lost to a call that never returns. A call may
@@ -22,7 +34,8 @@ type worker struct {
 	done       chan result // holds 1, so a result that nobody awaits blocks nothing
 	exit       chan error  // holds 1; how closing the transport ended, after jobs was closed
 	transport  i2c.BusCloser
-	unanswered int // in a row
+	unanswered int           // in a row
+	repeats    *atomic.Int64 // of all transactions
 }
 
 type job struct {
@@ -31,19 +44,24 @@ type job struct {
 }
 
 type result struct {
+	addr uint16
 	err  *Error
-	open bool // the transport still is
+	open bool          // the transport still is
+	took time.Duration // of the bus's time
 }
 
-func startWorker(name string, open func() (i2c.BusCloser, error)) *worker {
-	w := &worker{name: name, open: open, jobs: make(chan job, 1), done: make(chan result, 1), exit: make(chan error, 1)}
+func startWorker(name string, open func() (i2c.BusCloser, error), repeats *atomic.Int64) *worker {
+	w := &worker{name: name, open: open, repeats: repeats, jobs: make(chan job, 1), done: make(chan result, 1), exit: make(chan error, 1)}
 	go w.run()
 	return w
 }
 
 func (w *worker) run() {
 	for j := range w.jobs {
-		w.done <- w.do(j)
+		start := time.Now()
+		res := w.do(j)
+		res.addr, res.took = j.addr, time.Since(start)
+		w.done <- res
 	}
 	w.exit <- w.shut()
 }
@@ -56,7 +74,7 @@ func (w *worker) do(j job) result {
 		}
 		w.transport, w.unanswered = t, 0
 	}
-	err := w.transport.Tx(j.addr, j.w, j.r)
+	err := w.transact(j)
 	if err == nil {
 		w.unanswered = 0
 		return result{open: true}
@@ -74,6 +92,23 @@ func (w *worker) do(j job) result {
 	}
 	_ = w.shut() // it is closed; e says why
 	return result{err: e}
+}
+
+// transact does a transaction, again if that may help.
+func (w *worker) transact(j job) error {
+	for n := 0; ; n++ {
+		err := w.transport.Tx(j.addr, j.w, j.r)
+		if err == nil || n == maxRepeats || !passing(err) {
+			return err
+		}
+		w.repeats.Add(1)
+		time.Sleep(repeatPause)
+	}
+}
+
+// passing returns whether err costs no time and may not come again.
+func passing(err error) bool {
+	return faultOf(err) == wire.NoAck || errors.Is(err, syscall.EAGAIN)
 }
 
 // answered returns whether the bus worked: a chip's missing acknowledge

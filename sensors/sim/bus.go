@@ -66,6 +66,7 @@ func (b *Bus) Add(model string, addr uint16, place Place) error {
 		return fmt.Errorf("%s 0x%02x on %s: address taken by %s", model, addr, b.name, d.model)
 	}
 	d := &device{model: model, chance: rand.New(rand.NewPCG(b.seed, uint64(addr)))}
+	d.failures.chance = rand.New(rand.NewPCG(uint64(addr), b.seed))
 	p := &probe{environment: b.environment, place: place, chance: d.chance, frozen: func(now time.Time) bool {
 		_, frozen := d.failures.strike(now, Freeze)
 		return frozen

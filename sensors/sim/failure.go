@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -29,10 +30,14 @@ const (
 //
 // For Stall and Hang, For is how long one transaction stands (0: until the bus
 // is closed), and a Count of 0 means one.
+//
+// Share is how probable it is that it shows when it could, 0…1: a bad contact
+// loses a part of the transactions. 0 means always.
 type Failure struct {
 	Kind  Kind
 	For   time.Duration
 	Count int
+	Share float64
 }
 
 // activeFailure is a failure that has begun.
@@ -45,8 +50,9 @@ func (a *activeFailure) over(now time.Time) bool { return !a.end.IsZero() && !no
 
 // failures are those of one chip; they may be added at any moment.
 type failures struct {
-	mu   sync.Mutex
-	list []activeFailure
+	mu     sync.Mutex
+	chance *rand.Rand // which transactions a share of them is; not the chip's, whose noise must not depend on it
+	list   []activeFailure
 }
 
 func (a *failures) add(now time.Time, failures ...Failure) {
@@ -98,7 +104,7 @@ func (a *failures) strike(now time.Time, kind Kind) (Failure, bool) {
 	defer a.mu.Unlock()
 	for i := range a.list {
 		n := &a.list[i]
-		if n.Kind != kind || n.over(now) {
+		if n.Kind != kind || n.over(now) || n.Share > 0 && a.chance.Float64() >= n.Share {
 			continue
 		}
 		if n.Count > 0 {

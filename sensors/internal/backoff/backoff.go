@@ -4,21 +4,23 @@ package backoff
 import "time"
 
 const (
-	minPause = 250 * time.Millisecond
-	maxPause = 5 * time.Second
+	maxDoublings = 4
+	maxPause     = 30 * time.Second
 )
 
-// Backoff is such a pause: 250 ms after the first failure, doubling with each
-// further one up to 5 s. The zero value does not wait.
+// Backoff is such a pause. It goes by what a failure cost, in time: as long as
+// the first one took, doubling with each further one up to 16 times as long, and
+// 30 s at most. What fails at once is tried again at once; what holds a bus for
+// seconds leaves it to the others for most of the time. The zero value does not wait.
 type Backoff struct {
-	pause time.Duration
-	until time.Time
+	failures int // doublings of the next pause
+	until    time.Time
 }
 
-// Fail begins the next pause.
-func (b *Backoff) Fail() {
-	b.pause = min(max(2*b.pause, minPause), maxPause)
-	b.until = time.Now().Add(b.pause)
+// Fail begins the next pause, after a failure that took cost.
+func (b *Backoff) Fail(cost time.Duration) {
+	b.until = time.Now().Add(min(max(cost, 0)<<b.failures, maxPause))
+	b.failures = min(b.failures+1, maxDoublings)
 }
 
 // Waiting reports whether the pause has not passed.
