@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/announce"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/metrics"
@@ -38,8 +39,8 @@ type running struct {
 	log      *slog.Logger
 	simulate *machine.Simulation // nil: real chips and pins
 	systemd  supervisor
-	memory   string // directory of files in memory, see [state.Options]
-	announce func() // that it is ready
+	memory   string               // directory of files in memory, see [state.Options]
+	announce func(announce.Start) // that it is ready
 
 	notify       notify.Notifier
 	motors       *motor.Controller
@@ -49,7 +50,7 @@ type running struct {
 	clock        *sensors.Clock
 	storage      *storage
 	sensors      []wire.SensorInfo // by their numbers
-	first        *firsts
+	first        *announce.Firsts
 	sampler      *sensors.Sampler
 	pulse        pulse
 	refusals     *access.Refusals
@@ -84,7 +85,7 @@ func (g *running) build(ctx context.Context) (err error) {
 	}
 	g.motors.SetLatch(g.storage.latch.Set)
 	g.sensors = g.sensorInfos()
-	g.first = newFirsts(len(g.sensors))
+	g.first = announce.NewFirsts(len(g.sensors))
 	g.sampler = g.newSampler()
 	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, "commands", "limit", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong)
 	g.server = gateway.New(g.serverOptions())
@@ -132,8 +133,8 @@ func (g *running) beats() map[string]func() int64 {
 // supervise says that the gateway is ready, to people and to systemd, and then
 // feeds systemd's watchdog.
 func (g *running) supervise(ctx context.Context) error {
-	if g.first.wait(ctx) {
-		g.announce()
+	if g.first.Wait(ctx) {
+		g.announce(g.start())
 		g.systemd.ready(g.status())
 	}
 	g.systemd.watchdog(ctx, g.status, g.beats())
@@ -143,6 +144,15 @@ func (g *running) supervise(ctx context.Context) error {
 
 func (g *running) status() string {
 	return fmt.Sprintf("%s, %d clients", g.server.Quality(), g.server.Clients())
+}
+
+// start is what the announcement says.
+func (g *running) start() announce.Start {
+	_, port, _ := net.SplitHostPort(g.sockets[0].Addr().String()) // a socket's address is one
+	return announce.Start{
+		Version: version, Config: g.cfg, Simulated: g.simulate != nil, Port: port,
+		Sensors: g.sensors, Firsts: g.first, Err: g.sampler.Err, Motors: g.motors.States(),
+	}
 }
 
 // shutdownServer closes the clients and the sockets when ctx ends.

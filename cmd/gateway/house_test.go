@@ -40,6 +40,12 @@ var arrows = []arrow{
 	{"gateway/history/disk", "gateway/atomicfile", "it is the directory in which files are replaced"},
 
 	{"cmd/gateway", "...", "it alone has met everyone"},
+	{"cmd/gateway/internal/announce", "cmd/gateway/internal/config", "it says what is configured"},
+	{"cmd/gateway/internal/announce", "cmd/gateway/internal/machine", "it says what this runs on"},
+	{"cmd/gateway/internal/announce", "cmd/gateway/internal/notify", "it listens for the first readings"},
+	{"cmd/gateway/internal/announce", "gateway/access", "it says who may command, and the machine's names"},
+	{"cmd/gateway/internal/announce", "sensors", "what a slow sensor is"},
+	{"cmd/gateway/internal/announce", "wire", "it shows readings and motors' states"},
 	{"cmd/gateway/internal/config", "cmd/gateway/internal/logging", "log_format is one of its formats"},
 	{"cmd/gateway/internal/config", "cmd/gateway/internal/phrase", "its errors are for people"},
 	{"cmd/gateway/internal/config", "gateway", "how many sensors a server can carry is the server's to say"},

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/announce"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/logging"
@@ -46,9 +47,9 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	}
 	log := logging.New(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
 	g := &running{cfg: cfg, log: log, simulate: simulate, systemd: supervisor{log}, memory: state.MemoryDir(getenv)}
-	g.announce = func() { g.logReady(time.Since(begin)) }
+	g.announce = func(s announce.Start) { s.Log(log, time.Since(begin)) }
 	if isTerminal(stdout) && cfg.LogFormat == "auto" {
-		g.announce = func() { g.printReady(stdout, time.Since(begin)) }
+		g.announce = func(s announce.Start) { s.Print(stdout, time.Since(begin)) }
 	}
 	defer g.close()
 	if err := g.build(ctx); err != nil {

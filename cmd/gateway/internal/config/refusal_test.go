@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -94,6 +95,24 @@ func TestWhatIsOpen(t *testing.T) {
 					t.Errorf("%q, simulated %t, from %s: %v", tt.file, simulated, from, err)
 				}
 			}
+		}
+	}
+}
+
+// What has no effect as the file is says so, and with what it would have one.
+func TestInsecureWithoutEffect(t *testing.T) {
+	for _, tt := range []struct{ file, want string }{
+		{"insecure: true\n", `no other machine reaches it; fix: write listen: ":8765"`},
+		{"insecure: true\nlisten: '[::1]:80'\n", `no other machine reaches it; fix: write listen: ":80"`},
+		{"insecure: true\ntls: {cert: /a.crt, key: /a.key}\n", "changes nothing beside tls:"},
+		{"insecure: true\nlisten: :80\n", "lets other machines connect without encryption"},
+	} {
+		c, err := Parse("gateway.yaml", []byte(oneSensor+tt.file), testChips)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := c.Warnings(); len(w) != 1 || !strings.Contains(w[0], tt.want) {
+			t.Errorf("%q: %q, want %q", tt.file, w, tt.want)
 		}
 	}
 }
