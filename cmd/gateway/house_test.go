@@ -36,6 +36,8 @@ var arrows = []arrow{
 	{"gateway/history/index", "gateway/history/codec", "it has blocks of coded records in memory"},
 	{"gateway/history/index", "gateway/history/format", "it is made of what the files say of their blocks"},
 	{"gateway/history/query", "gateway/history/...", "it reads the blocks that the index finds"},
+	{"gateway/history/recovery", "gateway/history/...", "it makes an index of what the files hold"},
+	{"gateway/history/recovery", "gateway/atomicfile", "it removes files that were not created as a whole"},
 	{"gateway/history", "gateway/atomicfile", "a segment exists as a whole or not at all"},
 	{"gateway/history/disk", "gateway/atomicfile", "it is the directory in which files are replaced"},
 

@@ -2,6 +2,8 @@ package history
 
 import (
 	"maps"
+	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/recovery"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,7 +20,7 @@ func TestSetAsideIsBounded(t *testing.T) {
 		r.second()
 	}
 	for name, f := range d.names { // a page that was synced is damaged
-		if strings.HasSuffix(name, journalSuffix) {
+		if strings.HasSuffix(name, format.JournalSuffix) {
 			f.now[int64((r.journal.synced-1)%r.journal.pages())*4096+100] ^= 1
 		}
 	}
@@ -30,7 +32,7 @@ func TestSetAsideIsBounded(t *testing.T) {
 	r.Begin("epoch", m.next)
 	away := func() (names []string) {
 		for _, name := range slices.Sorted(maps.Keys(d.names)) {
-			if short, ok := strings.CutPrefix(name, damagedDir+"/"); ok {
+			if short, ok := strings.CutPrefix(name, recovery.DamagedDir+"/"); ok {
 				names = append(names, short)
 			}
 		}
@@ -54,7 +56,7 @@ func TestSetAsideIsBounded(t *testing.T) {
 
 	r.o.MaxBytes = whole - junk
 	d.fail = func(_ int, what, name string) error {
-		if what == "remove" && strings.HasPrefix(name, damagedDir) {
+		if what == "remove" && strings.HasPrefix(name, recovery.DamagedDir) {
 			return syscall.EACCES
 		}
 		return nil

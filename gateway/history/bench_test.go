@@ -96,7 +96,7 @@ func week(b *testing.B, fs FS) (end int64) {
 			blocks[k] = x
 		}
 		file, _ := format.FormatSegment(blocks, 0, format.Moment{Epoch: "epoch", Boot: "boot"})
-		if err := writeFile(fs, segmentName(uint64(h+1)), file); err != nil {
+		if err := writeFile(fs, format.SegmentName(uint64(h+1)), file); err != nil {
 			b.Fatal(err)
 		}
 		end = at + int64(h+1)*3_600_000

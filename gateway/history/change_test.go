@@ -155,7 +155,7 @@ func TestNewerVersion(t *testing.T) {
 		r.second()
 	}
 	r.Close()
-	journal := d.names[journalName(1)]
+	journal := d.names[format.JournalName(1)]
 	page := journal.now[5*4096 : 6*4096]
 	page[8] = format.PageVersion + 1
 	binary.BigEndian.PutUint32(page[4:], codec.Checksum(page[8:]))
@@ -180,7 +180,7 @@ func TestNewerVersion(t *testing.T) {
 	if got := d.names["damaged/00000000000000ff.segment"]; got == nil || string(got.now) != string(newer) {
 		t.Error("the segment was changed")
 	}
-	if got := d.names["damaged/"+journalName(1)]; got == nil || !bytes.Equal(got.now, was) {
+	if got := d.names["damaged/"+format.JournalName(1)]; got == nil || !bytes.Equal(got.now, was) {
 		t.Error("the journal was changed")
 	}
 	if !strings.Contains(log.String(), "newer version") {

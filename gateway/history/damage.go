@@ -8,14 +8,12 @@ import (
 
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/recovery"
 	"sensorgateway/wire"
 )
 
 // Damage is stored readings that are lost, although they had been synced.
-type Damage struct {
-	Reason   string
-	Readings int // at least so many; 0: not known
-}
+type Damage = recovery.Damage
 
 // checkEvery is how often the directory is searched for files that are missing.
 const checkEvery = time.Minute
@@ -126,7 +124,7 @@ func (l *Log) checkFiles(now time.Time) {
 	}
 	l.mu.Unlock()
 	if len(missing) > 0 {
-		l.damaged(Damage{fmt.Sprintf("%d segments were removed by something else, the first is %s", len(missing), missing[0].Name), n}, "dir", l.o.Dir)
+		l.damaged(Damage{Reason: fmt.Sprintf("%d segments were removed by something else, the first is %s", len(missing), missing[0].Name), Readings: n}, "dir", l.o.Dir)
 	}
 }
 

@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"sensorgateway/gateway/history/disk"
-	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/recovery"
 )
 
 // filesOf returns the names of the files with a suffix, oldest first.
 func filesOf(d *testDisk, suffix string) (names []string) {
 	for _, name := range slices.Sorted(maps.Keys(d.names)) {
-		if strings.HasSuffix(name, suffix) && !strings.HasPrefix(name, damagedDir) {
+		if strings.HasSuffix(name, suffix) && !strings.HasPrefix(name, recovery.DamagedDir) {
 			names = append(names, name)
 		}
 	}
@@ -53,14 +53,14 @@ func TestDamageAtTheStart(t *testing.T) {
 			for n := range 56 {
 				r.second()
 				if n == 20 {
-					f := d.names[filesOf(d, journalSuffix)[0]]
+					f := d.names[filesOf(d, format.JournalSuffix)[0]]
 					early = &inode{now: slices.Clone(f.now), dirty: map[int64]bool{}}
 				}
 			}
 			for r.journal.seq-r.journal.through < 7 {
 				r.second()
 			}
-			tt.damage(d, filesOf(d, journalSuffix)[0], filesOf(d, segmentSuffix))
+			tt.damage(d, filesOf(d, format.JournalSuffix)[0], filesOf(d, format.SegmentSuffix))
 			var log strings.Builder
 			var reports []Damage
 			l := open(t, Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages, Log: textLog(&log), Damaged: func(x Damage) { reports = append(reports, x) }})
@@ -87,9 +87,7 @@ func TestDamageAtTheStart(t *testing.T) {
 
 func newestPage(d *testDisk, journal string) uint64 {
 	f, _ := d.Open(journal, false)
-	r := &recovery{index: index.New()}
-	_ = r.findJournal(f, disk.Info{Name: journal, Size: rigPages * 4096}, 1)
-	return r.lastPage
+	return format.ReadJournal(f, 1, rigPages*4096).Newest
 }
 
 // Files are removed while the log runs: that is a loss from that moment on, and what

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/recovery"
 	"sensorgateway/wire"
 )
 
@@ -130,7 +131,7 @@ func TestStrangeFiles(t *testing.T) {
 	if l.Epoch() != "" {
 		t.Errorf("epoch %q", l.Epoch())
 	}
-	files, _ := fs.List(damagedDir)
+	files, _ := fs.List(recovery.DamagedDir)
 	if len(files) != 3 {
 		t.Errorf("set aside are %v, want the journal and the two segments", files)
 	}

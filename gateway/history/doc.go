@@ -21,6 +21,7 @@
 // is lost. To distinguish these, each block has the number that was made before
 // it, and each page has a number of its own.
 //
-// Package query reads for clients. README.md describes the files. Package format reads and writes them, package codec
+// Package recovery reads the directory at the start, package query reads for clients.
+// README.md describes the files. Package format reads and writes them, package codec
 // packs the blocks in them, package disk is the directory that they are in.
 package history

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/history/format"
 	"sensorgateway/wire"
 )
 
@@ -97,7 +98,7 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 	}
 	journals := 0
 	for name := range d.names {
-		if strings.HasSuffix(name, journalSuffix) {
+		if strings.HasSuffix(name, format.JournalSuffix) {
 			journals++
 		}
 		if strings.HasSuffix(name, atomicfile.TempSuffix) {

@@ -2,17 +2,12 @@ package history
 
 import (
 	"errors"
-	"fmt"
 
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
 )
 
 const (
-	journalSuffix = ".journal"
-	segmentSuffix = ".segment"
-	damagedDir    = "damaged"
-
 	journalMax   = 20 << 20 // bytes; an hour of 8 sensors at 10 Hz takes 14 MiB
 	journalShare = 12       // a journal has at most this part of MaxBytes
 	pagesMin     = 32
@@ -40,9 +35,6 @@ func journalPages(maxBytes int64, pageSize int) int64 {
 	return max(min(maxBytes/journalShare, journalMax)/int64(pageSize), pagesMin)
 }
 
-func journalName(first uint64) string  { return fmt.Sprintf("%016x%s", first, journalSuffix) }
-func segmentName(number uint64) string { return fmt.Sprintf("%016x%s", number, segmentSuffix) }
-
 const (
 	zerosAhead  = 16       // pages of zeros before the first is written, and at least between that and those that are filled
 	zerosAtOnce = 64 << 10 // bytes
@@ -52,7 +44,7 @@ const (
 // zeros; preallocate writes the others: on a slow card that takes seconds, which readings
 // need not wait for.
 func createJournal(fs FS, first uint64, pages int64, p *format.Page) (*journal, error) {
-	j := &journal{name: journalName(first), size: pages * int64(p.Size()), page: p, seq: first, through: first - 1,
+	j := &journal{name: format.JournalName(first), size: pages * int64(p.Size()), page: p, seq: first, through: first - 1,
 		zeroed: first - 1, last: first - 1 + uint64(pages)}
 	err := create(fs, j.name, func(f disk.File) error {
 		if err := disk.Reserve(f, j.size); err != nil {

@@ -1,6 +1,8 @@
 package history
 
 import (
+	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/recovery"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,7 +31,7 @@ func locksAndFiles(t *testing.T, damaged bool) {
 		r.second()
 	}
 	for name, f := range d.names { // a page that was synced is damaged
-		if damaged && strings.HasSuffix(name, journalSuffix) {
+		if damaged && strings.HasSuffix(name, format.JournalSuffix) {
 			f.now[int64((r.journal.synced-1)%r.journal.pages())*4096+100] ^= 1
 		}
 	}
@@ -41,7 +43,7 @@ func locksAndFiles(t *testing.T, damaged bool) {
 	failing := false
 	d.fail = func(_ int, what, name string) error {
 		kind := what
-		for _, suffix := range []string{journalSuffix, segmentSuffix} {
+		for _, suffix := range []string{format.JournalSuffix, format.SegmentSuffix} {
 			if strings.Contains(name, suffix) {
 				kind += suffix
 			}
@@ -56,11 +58,11 @@ func locksAndFiles(t *testing.T, damaged bool) {
 		case r.Log.disk <- struct{}{}:
 			<-r.Log.disk
 		default:
-			if kind != "write"+journalSuffix {
+			if kind != "write"+format.JournalSuffix {
 				t.Errorf("%s of %q holds up the pages", what, name)
 			}
 		}
-		if failing && kind == "write"+journalSuffix {
+		if failing && kind == "write"+format.JournalSuffix {
 			return syscall.EIO
 		}
 		return nil
@@ -83,7 +85,7 @@ func locksAndFiles(t *testing.T, damaged bool) {
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
-	if !operations[damagedDir] && damaged {
+	if !operations[recovery.DamagedDir] && damaged {
 		t.Error("nothing was set aside")
 	}
 	for _, kind := range []string{"remove.journal", "create.journal", "create.segment", "remove.segment", "open.segment", "list"} {

@@ -10,6 +10,7 @@ import (
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/recovery"
 )
 
 const (
@@ -252,48 +253,48 @@ func (l *Log) pack() {
 
 // adopt takes over what was found in the directory. It uses no file, since the
 // locks may be held.
-func (l *Log) adopt(r *recovery) {
+func (l *Log) adopt(r *recovery.Found) {
 	k := &l.maintainer
-	k.nextSegment, k.lastPage = max(r.nextSegment, 1), r.lastPage
-	for _, t := range r.index.Streams {
+	k.nextSegment, k.lastPage = max(r.NextSegment, 1), r.LastPage
+	for _, t := range r.Index.Streams {
 		t.Close()
 	}
-	for _, d := range r.damages {
+	for _, d := range r.Damages {
 		l.damages.add(d)
 	}
-	l.damages.tail = r.tail
+	l.damages.tail = r.Tail
 	l.size = 0
-	for _, g := range r.index.Segments {
+	for _, g := range r.Index.Segments {
 		l.size += g.Size
 	}
-	k.aside = r.aside
-	for _, f := range r.aside {
+	k.aside = r.Aside
+	for _, f := range r.Aside {
 		l.size += f.Size
 	}
-	for _, j := range r.journals {
+	for _, j := range r.Journals {
 		l.size += j.Size
-		k.oldJournals = append(k.oldJournals, oldJournal{j.name, j.Size, j.Newer || j.Missing(r.through) > 0})
+		k.oldJournals = append(k.oldJournals, oldJournal{j.Name, j.Size, j.Newer || j.Missing(r.Through) > 0})
 	}
 	k.incomplete = len(k.oldJournals) > 0
 }
 
 // reuse opens the newest journal to continue it, if it has the form that a new one
 // would have.
-func (l *Log) reuse(r *recovery) {
-	k, n := &l.maintainer, len(r.journals)-1
+func (l *Log) reuse(r *recovery.Found) {
+	k, n := &l.maintainer, len(r.Journals)-1
 	if n < 0 {
 		return
 	}
-	j, p := r.journals[n], format.NewPage(l.run)
-	if j.Newer || 1<<j.Shift != p.Size() || j.Size != l.journalPages(p)*int64(p.Size()) || !j.Whole(r.through) {
+	j, p := r.Journals[n], format.NewPage(l.run)
+	if j.Newer || 1<<j.Shift != p.Size() || j.Size != l.journalPages(p)*int64(p.Size()) || !j.Whole(r.Through) {
 		return
 	}
-	f, err := disk.Retry(func() (disk.File, error) { return l.fs.Open(j.name, true) })
+	f, err := disk.Retry(func() (disk.File, error) { return l.fs.Open(j.Name, true) })
 	if err != nil {
 		return
 	}
-	p.Before = r.lastEvents
-	k.reusable = &journal{name: j.name, file: f, size: j.Size, page: p, seq: r.lastPage + 1, through: r.through}
+	p.Before = r.LastEvents
+	k.reusable = &journal{name: j.Name, file: f, size: j.Size, page: p, seq: r.LastPage + 1, through: r.Through}
 	k.oldJournals, k.incomplete = k.oldJournals[:n], false
 }
 

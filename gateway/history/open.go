@@ -14,6 +14,7 @@ import (
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/recovery"
 )
 
 // Options say what a [Log] retains, and where.
@@ -113,7 +114,7 @@ func (l *Log) Load() {
 		return
 	}
 	l.adopt(r)
-	l.index, l.streams = r.index, nil
+	l.index, l.streams = r.Index, nil
 	for _, name := range l.o.Sensors {
 		l.streams = append(l.streams, l.index.Stream(name))
 	}
@@ -189,25 +190,8 @@ func (l *Log) defaults() {
 }
 
 // recover reads the directory.
-func (l *Log) recover(unreadableFails bool) (*recovery, error) {
-	r := &recovery{fs: countedFS{l.fs, &l.steps}, log: l.log, unreadableFails: unreadableFails}
-	r.moveAside = func(name string, why error) error {
-		to, err := setAside(l.fs, name)
-		if err == nil {
-			l.log.Warn("a file of readings is set aside", "dir", l.o.Dir, "file", name, "as", to, "why", why)
-		}
-		return err
-	}
-	list := func() {
-		var err error
-		if r.aside, err = listAside(l.fs); err != nil {
-			l.log.Warn("the files that were set aside cannot be listed, and are not counted", "dir", l.o.Dir, "err", err)
-		}
-	}
-	list() // a segment that is there is not missing
-	if err := r.recover(); err != nil {
-		return nil, err
-	}
-	list()
-	return r, nil
+func (l *Log) recover(unreadableFails bool) (*recovery.Found, error) {
+	return recovery.Read(recovery.Options{
+		FS: countedFS{l.fs, &l.steps}, Log: l.log.With("dir", l.o.Dir), UnreadableFails: unreadableFails,
+	})
 }

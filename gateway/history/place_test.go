@@ -3,6 +3,8 @@ package history
 import (
 	"fmt"
 	"math"
+	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/recovery"
 	"strings"
 	"testing"
 )
@@ -38,7 +40,7 @@ func TestFilesInTheWrongPlace(t *testing.T) {
 			for range 60 {
 				r.second()
 			}
-			tt.misplace(d, filesOf(d, journalSuffix)[0], filesOf(d, segmentSuffix))
+			tt.misplace(d, filesOf(d, format.JournalSuffix)[0], filesOf(d, format.SegmentSuffix))
 			var log strings.Builder
 			for start := range 2 {
 				r = newRig(t, d, m)
@@ -57,7 +59,7 @@ func TestFilesInTheWrongPlace(t *testing.T) {
 				if err := r.durable(); err != nil {
 					t.Error(err)
 				}
-				if files, _ := d.List(damagedDir); len(files) != tt.aside {
+				if files, _ := d.List(recovery.DamagedDir); len(files) != tt.aside {
 					t.Errorf("set aside are %v, want %d", files, tt.aside)
 				}
 			}
@@ -69,7 +71,7 @@ func TestFilesInTheWrongPlace(t *testing.T) {
 func TestNameOfTheJournalIsTaken(t *testing.T) {
 	d, m := newTestDisk(), newMaker(len(rigSensors))
 	d.fail = func(_ int, what, name string) error {
-		if what == "rename" && strings.HasPrefix(name, journalName(1)) {
+		if what == "rename" && strings.HasPrefix(name, format.JournalName(1)) {
 			return fmt.Errorf("file exists")
 		}
 		return nil

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/history/format"
 	"sensorgateway/wire"
 )
 
@@ -210,7 +211,7 @@ func TestPowerCuts(t *testing.T) {
 		r.Begin("epoch", m.next)
 		busy := false
 		d.syncing = func(name string) { // ticks come meanwhile
-			if strings.Contains(name, journalSuffix) && !busy && chance.IntN(2) == 0 {
+			if strings.Contains(name, format.JournalSuffix) && !busy && chance.IntN(2) == 0 {
 				busy = true
 				for range chance.IntN(3) {
 					r.Append(m.tick(), m.offset)

@@ -11,6 +11,7 @@ import (
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/index"
 	"sensorgateway/gateway/history/query"
+	"sensorgateway/gateway/history/recovery"
 	"sensorgateway/wire"
 )
 
@@ -33,11 +34,11 @@ func OpenReader(dir string) (*Reader, error) {
 }
 
 func openReader(fs FS) (*Reader, error) {
-	r := &recovery{fs: fs, log: slog.New(slog.DiscardHandler)}
-	if err := r.recover(); err != nil {
+	r, err := recovery.Read(recovery.Options{FS: fs, Log: slog.New(slog.DiscardHandler), ReadOnly: true})
+	if err != nil {
 		return nil, fmt.Errorf("the directory of readings cannot be read: %w", err)
 	}
-	return &Reader{index: r.index, fs: fs, sensors: slices.Sorted(maps.Keys(r.index.Streams))}, nil
+	return &Reader{index: r.Index, fs: fs, sensors: slices.Sorted(maps.Keys(r.Index.Streams))}, nil
 }
 
 // Sensors returns the names of all sensors of which there are records, sorted. A

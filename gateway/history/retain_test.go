@@ -1,6 +1,7 @@
 package history
 
 import (
+	"sensorgateway/gateway/history/format"
 	"strings"
 	"syscall"
 	"testing"
@@ -118,7 +119,7 @@ func (d *testDisk) limit(bytes int) {
 		for _, f := range d.names {
 			n += len(f.now)
 		}
-		if n >= bytes && !strings.HasSuffix(name, journalSuffix) { // which has its space already
+		if n >= bytes && !strings.HasSuffix(name, format.JournalSuffix) { // which has its space already
 			return syscall.ENOSPC
 		}
 		return nil

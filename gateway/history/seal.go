@@ -8,6 +8,7 @@ import (
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/recovery"
 )
 
 // seal moves all records in memory into a segment, so that the pages of the journal
@@ -68,7 +69,7 @@ func (l *Log) writeSegment(blocks []*index.Block, through uint64, newest format.
 		all = append(all, format.PackedBlock{Origin: b.Origin, Prev: b.Prev, Summary: b.Summary, Bytes: packed})
 	}
 	file, s := format.FormatSegment(all, through, newest)
-	g := index.NewSegment(segmentName(l.maintainer.nextSegment), l.maintainer.nextSegment, s)
+	g := index.NewSegment(format.SegmentName(l.maintainer.nextSegment), l.maintainer.nextSegment, s)
 	if err := l.withRoom(g.Size, func() error { return writeFile(l.fs, g.Name, file) }); err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (l *Log) discardJournals(old []oldJournal) {
 		var to string
 		var err error
 		if j.damaged {
-			to, err = setAside(l.fs, j.name)
+			to, err = recovery.SetAside(l.fs, j.name)
 		} else {
 			err = l.fs.Remove(j.name)
 		}
@@ -144,10 +145,10 @@ func (l *Log) mergeDirectory() error {
 }
 
 // merge takes in what was found in the directory. Both locks are held.
-func (l *Log) merge(r *recovery) {
+func (l *Log) merge(r *recovery.Found) {
 	l.adopt(r)
 	l.maintainer.unread, l.maintainer.incomplete = false, true
-	l.index.Prepend(r.index)
+	l.index.Prepend(r.Index)
 }
 
 // finish writes and syncs what remains, and closes the journal.

@@ -1,4 +1,9 @@
-package history
+// Package recovery reads the directory of a log at the start: what is in segments, and
+// what is only in journals. It finds what is missing, whatever happened to the files,
+// and places each file by what is in it.
+//
+// It does not write readings, and knows no reader; what cannot be used it sets aside.
+package recovery
 
 import (
 	"cmp"
@@ -16,68 +21,98 @@ import (
 	"sensorgateway/wire"
 )
 
-// recovery reads a directory, and is what it found.
-type recovery struct {
-	index       *index.Index
-	journals    []found     // oldest first
-	nextSegment uint64      // number of the next segment
-	lastPage    uint64      // the newest page that was ever written
-	lastEvents  int         // length of its events, if it is there
-	through     uint64      // the newest page whose records are all in segments
-	damaged     int         // pages, blocks and directories that were found to be damaged
-	missing     int         // pages whose records are lost
-	aside       []disk.Info // the files that are set aside
-	segments    []placed    // in the order of their names, then of their content
-	asideNow    []string    // names of those that this recovery set aside
-	damages     []Damage
-	tail        bool // the last of damages is of the newest records
-
-	fs              FS
-	log             *slog.Logger
-	unreadableFails bool                               // else a file that cannot be read is set aside
-	moveAside       func(name string, why error) error // nil: the directory must not be changed
+// Damage is stored readings that are lost, although they had been synced.
+type Damage struct {
+	Reason   string
+	Readings int // at least so many; 0: not known
 }
 
-// found is a journal on the disk.
-type found struct {
-	name string
+// Options say what to read, and how.
+type Options struct {
+	FS              FS
+	Log             *slog.Logger
+	ReadOnly        bool // the directory must not be changed
+	UnreadableFails bool // else a file that cannot be read is set aside
+}
+
+// Found is what was found in a directory.
+type Found struct {
+	Index       *index.Index
+	Journals    []Journal   // oldest first
+	NextSegment uint64      // number of the next segment
+	LastPage    uint64      // the newest page that was ever written
+	LastEvents  int         // length of its events, if it is there
+	Through     uint64      // the newest page whose records are all in segments
+	Aside       []disk.Info // the files that are set aside
+	Damages     []Damage
+	Tail        bool // the last of Damages is of the newest records
+}
+
+// Journal is a journal on the disk.
+type Journal struct {
+	Name string
 	format.Journal
 }
 
-// recover reads the directory. It fails if that is not possible now. Damage is
-// logged, and costs what is damaged.
-func (r *recovery) recover() error {
-	r.index = index.New()
-	if r.moveAside != nil {
+// recovery reads a directory.
+type recovery struct {
+	Options
+	Found
+	missing  int      // pages whose records are lost
+	segments []placed // in the order of their names, then of their content
+	asideNow []string // names of those that this recovery set aside
+}
+
+// Read reads the directory. It fails if that is not possible now. Damage is logged,
+// and costs what is damaged.
+func Read(o Options) (*Found, error) {
+	r := &recovery{Options: o, Found: Found{Index: index.New()}}
+	if err := r.read(); err != nil {
+		return nil, err
+	}
+	return &r.Found, nil
+}
+
+func (r *recovery) read() error {
+	r.listAside() // a segment that is there is not missing
+	if !r.ReadOnly {
 		if err := r.removeUnfinished(); err != nil {
 			return err
 		}
 	}
 	// Journals first: what another process moves to a segment meanwhile is then
 	// found in both, and used once.
-	if err := r.eachFile(journalSuffix, r.findJournal); err != nil {
+	if err := r.eachFile(format.JournalSuffix, r.findJournal); err != nil {
 		return err
 	}
-	if err := r.eachFile(segmentSuffix, r.findSegment); err != nil {
+	if err := r.eachFile(format.SegmentSuffix, r.findSegment); err != nil {
 		return err
 	}
 	if err := r.placeSegments(); err != nil {
 		return err
 	}
-	r.through = r.index.Through()
-	r.lastPage = max(r.lastPage, r.through)
+	r.Through = r.Index.Through()
+	r.LastPage = max(r.LastPage, r.Through)
 	r.replay()
 	r.checkJournal()
+	r.listAside()
 	return nil
+}
+
+func (r *recovery) listAside() {
+	var err error
+	if r.Aside, err = aside(r.FS); err != nil {
+		r.Log.Warn("the files that were set aside cannot be listed, and are not counted", "err", err)
+	}
 }
 
 // removeUnfinished removes files whose creation a crash interrupted.
 func (r *recovery) removeUnfinished() error {
-	files, err := disk.Retry(func() ([]disk.Info, error) { return r.fs.List("") })
+	files, err := disk.Retry(func() ([]disk.Info, error) { return r.FS.List("") })
 	for _, f := range files {
-		if strings.HasSuffix(f.Name, segmentSuffix+atomicfile.TempSuffix) || strings.HasSuffix(f.Name, journalSuffix+atomicfile.TempSuffix) {
-			if err := r.fs.Remove(f.Name); err != nil {
-				r.log.Warn("an unfinished file cannot be removed", "file", f.Name, "err", err)
+		if strings.HasSuffix(f.Name, format.SegmentSuffix+atomicfile.TempSuffix) || strings.HasSuffix(f.Name, format.JournalSuffix+atomicfile.TempSuffix) {
+			if err := r.FS.Remove(f.Name); err != nil {
+				r.Log.Warn("an unfinished file cannot be removed", "file", f.Name, "err", err)
 			}
 		}
 	}
@@ -86,7 +121,7 @@ func (r *recovery) removeUnfinished() error {
 
 // eachFile calls take for all files with a suffix, in the order of their numbers.
 func (r *recovery) eachFile(suffix string, take func(f disk.File, info disk.Info, number uint64) error) error {
-	files, err := disk.Retry(func() ([]disk.Info, error) { return r.fs.List("") })
+	files, err := disk.Retry(func() ([]disk.Info, error) { return r.FS.List("") })
 	if err != nil {
 		return err
 	}
@@ -96,11 +131,11 @@ func (r *recovery) eachFile(suffix string, take func(f disk.File, info disk.Info
 		if !ok || err != nil || len(hex) != 16 {
 			continue
 		}
-		f, err := disk.Retry(func() (disk.File, error) { return r.fs.Open(info.Name, false) })
+		f, err := disk.Retry(func() (disk.File, error) { return r.FS.Open(info.Name, false) })
 		if err == nil {
 			err = errors.Join(take(f, info, number), f.Close())
 		}
-		if err != nil && r.unreadableFails {
+		if err != nil && r.UnreadableFails {
 			return err
 		}
 		if err != nil {
@@ -116,21 +151,20 @@ func (r *recovery) findJournal(f disk.File, info disk.Info, number uint64) error
 	if info.Size > format.JournalMax {
 		return r.setAside(info.Name, fmt.Errorf("no journal has %d bytes", info.Size))
 	}
-	j := found{info.Name, format.ReadJournal(f, number, info.Size)}
+	j := Journal{info.Name, format.ReadJournal(f, number, info.Size)}
 	if len(j.Pages) == 0 && len(j.Bad) > 0 && !j.Newer {
 		return r.setAside(info.Name, errors.New("it has no page"))
 	}
-	r.lastPage = max(r.lastPage, j.Newest)
+	r.LastPage = max(r.LastPage, j.Newest)
 	if len(j.Bad) > 0 {
-		r.damaged += len(j.Bad)
-		r.log.Warn("pages of the journal are damaged, or a power cut interrupted their write", "file", info.Name, "pages", len(j.Bad))
+		r.Log.Warn("pages of the journal are damaged, or a power cut interrupted their write", "file", info.Name, "pages", len(j.Bad))
 	}
 	if j.Newer { // its pages of this version are used before it is set aside; its name stays its own until then
-		r.lastPage = max(r.lastPage, number+uint64(info.Size>>format.PageShift))
+		r.LastPage = max(r.LastPage, number+uint64(info.Size>>format.PageShift))
 		r.report(info.Name, format.ErrVersion)
-		r.log.Warn("pages of a journal were written by a newer version: those of this one are used, and the journal is set aside", "file", info.Name)
+		r.Log.Warn("pages of a journal were written by a newer version: those of this one are used, and the journal is set aside", "file", info.Name)
 	}
-	r.journals = append(r.journals, j)
+	r.Journals = append(r.Journals, j)
 	return nil
 }
 
@@ -143,13 +177,12 @@ func (r *recovery) findSegment(f disk.File, info disk.Info, number uint64) error
 		return err
 	}
 	if damage != nil {
-		r.damaged++
 		if len(s.Chapters) == 0 {
 			return r.setAside(info.Name, damage)
 		}
-		r.log.Warn("a file of readings is damaged: the blocks of it that are intact are used", "file", info.Name, "err", damage)
+		r.Log.Warn("a file of readings is damaged: the blocks of it that are intact are used", "file", info.Name, "err", damage)
 	}
-	r.nextSegment = max(r.nextSegment, number+1)
+	r.NextSegment = max(r.NextSegment, number+1)
 	r.segments = append(r.segments, placed{index.NewSegment(info.Name, number, s), s.Through > 0 || damage == nil})
 	return nil
 }
@@ -184,20 +217,22 @@ func (r *recovery) placeSegments() error {
 			continue
 		}
 		if s.Segment != byName[i].Segment {
-			r.log.Warn("a file of readings has the name of another: it is used by its content", "file", s.Name)
+			r.Log.Warn("a file of readings has the name of another: it is used by its content", "file", s.Name)
 		}
-		r.index.Load(s.Segment)
+		r.Index.Load(s.Segment)
 	}
 	return nil
 }
 
 func (r *recovery) setAside(name string, why error) error {
-	if r.moveAside == nil {
+	if r.ReadOnly {
 		return nil
 	}
-	if err := r.moveAside(name, why); err != nil {
+	to, err := SetAside(r.FS, name)
+	if err != nil {
 		return err
 	}
+	r.Log.Warn("a file of readings is set aside", "file", name, "as", to, "why", why)
 	r.asideNow = append(r.asideNow, name)
 	r.report(name, why)
 	return nil
@@ -205,42 +240,41 @@ func (r *recovery) setAside(name string, why error) error {
 
 // report notes that a file is set aside.
 func (r *recovery) report(name string, why error) {
-	r.damages = append(r.damages, Damage{Reason: fmt.Sprintf("%s is set aside: %v", name, why)})
+	r.Damages = append(r.Damages, Damage{Reason: fmt.Sprintf("%s is set aside: %v", name, why)})
 }
 
 // replay adds to the index the records of the journals that are in no segment.
 func (r *recovery) replay() {
 	var pages []format.PageHead
-	for _, j := range r.journals {
+	for _, j := range r.Journals {
 		if !j.Newer {
-			r.missing += j.Missing(r.through)
+			r.missing += j.Missing(r.Through)
 		}
 		for _, p := range j.Pages {
-			if p.Seq > r.through {
+			if p.Seq > r.Through {
 				pages = append(pages, p)
 			}
 		}
 	}
 	slices.SortFunc(pages, func(a, b format.PageHead) int { return cmp.Compare(a.Seq, b.Seq) })
 	have := r.sealed()
-	expected, before := r.through+1, format.NotKnown
-	r.lastEvents = format.NotKnown
+	expected, before := r.Through+1, format.NotKnown
+	r.LastEvents = format.NotKnown
 	var current format.Run
 	var description []byte
 	for _, p := range pages {
 		if p.Seq > expected || before != format.NotKnown && p.Before != format.NotKnown && p.Before != before { // pages or ticks between them are lost
-			for _, t := range r.index.Streams {
+			for _, t := range r.Index.Streams {
 				t.Gap = true
 			}
 		}
 		expected, before = p.Seq+1, len(p.Events)
-		if p.Seq == r.lastPage {
-			r.lastEvents = before
+		if p.Seq == r.LastPage {
+			r.LastEvents = before
 		}
 		if description == nil || !slices.Equal(description, p.Run) {
 			var ok bool
 			if current, ok = format.ParseRun(p.Run); !ok {
-				r.damaged++
 				continue
 			}
 			description = p.Run
@@ -249,20 +283,19 @@ func (r *recovery) replay() {
 			for i, n := range next {
 				name := current.Sensors[i]
 				if last, ok := have[sensorEpoch{name, current.Epoch}]; !ok || wire.Before(last, n) {
-					r.index.Stream(name).Begin(current.Epoch, n)
+					r.Index.Stream(name).Begin(current.Epoch, n)
 				}
 			}
 		}, func(records []wire.Record, offset int64) {
 			for _, rec := range records {
 				name := current.Sensors[rec.Sensor]
 				if last, ok := have[sensorEpoch{name, current.Epoch}]; !ok || wire.Before(last, rec.Seq) {
-					r.index.Add(r.index.Stream(name), current.Epoch, current.Boot, rec, offset)
+					r.Index.Add(r.Index.Stream(name), current.Epoch, current.Boot, rec, offset)
 				}
 			}
 		})
 		if err != nil { // its checksum matches, so the error is the writer's
-			r.damaged++
-			r.log.Warn("a page of the journal cannot be parsed", "page", p.Seq, "err", err)
+			r.Log.Warn("a page of the journal cannot be parsed", "page", p.Seq, "err", err)
 		}
 	}
 }
@@ -272,19 +305,19 @@ func (r *recovery) checkGaps() {
 	for i := 1; i < len(r.segments); i++ {
 		g, before := r.segments[i].Segment, r.segments[i-1].Segment
 		number := before.Number + 1
-		for number < g.Number && slices.ContainsFunc(r.aside, func(f disk.Info) bool {
-			return strings.HasPrefix(f.Name, damagedDir+"/"+segmentName(number))
+		for number < g.Number && slices.ContainsFunc(r.Aside, func(f disk.Info) bool {
+			return strings.HasPrefix(f.Name, DamagedDir+"/"+format.SegmentName(number))
 		}) {
 			number++
 		}
 		if number >= g.Number || g.Through < before.Through {
 			continue
 		}
-		if n := len(r.damages); n > 0 && slices.Contains(r.asideNow, segmentName(number)) {
-			r.damages[n-1].Readings += before.Between(g)
+		if n := len(r.Damages); n > 0 && slices.Contains(r.asideNow, format.SegmentName(number)) {
+			r.Damages[n-1].Readings += before.Between(g)
 			continue
 		}
-		r.lose(fmt.Sprintf("segment %s is missing", segmentName(number)), before.Between(g))
+		r.lose(fmt.Sprintf("segment %s is missing", format.SegmentName(number)), before.Between(g))
 	}
 }
 
@@ -292,32 +325,32 @@ func (r *recovery) checkGaps() {
 func (r *recovery) checkJournal() {
 	const unsynced = 4 // pages at most that a power cut loses of those that a segment has
 	if r.missing > 0 {
-		r.lose(fmt.Sprintf("%d pages of the journal are damaged, empty or of an earlier time", r.missing), r.index.Gaps)
+		r.lose(fmt.Sprintf("%d pages of the journal are damaged, empty or of an earlier time", r.missing), r.Index.Gaps)
 	}
-	n := len(r.journals)
+	n := len(r.Journals)
 	switch {
-	case n > 0 && r.journals[n-1].Newer:
-	case n == 0 && len(r.index.Segments) == 0:
+	case n > 0 && r.Journals[n-1].Newer:
+	case n == 0 && len(r.Index.Segments) == 0:
 		return
 	case n == 0:
 		r.lose("the journal is missing", 0)
-	case len(r.journals[n-1].Pages) == 0 && len(r.journals[n-1].Bad) == 0 && r.journals[n-1].First <= r.through:
-		r.lose(fmt.Sprintf("the journal %s is empty", r.journals[n-1].name), 0)
-	case len(r.journals[n-1].Pages) > 0 && r.journals[n-1].Newest+unsynced < r.through:
-		r.lose(fmt.Sprintf("the journal %s is of an earlier time", r.journals[n-1].name), 0)
-	case r.missing == 0 && r.index.Gaps > 0 && r.journals[0].Overwritten() > r.through:
-		r.lose("the newest segment is missing", r.index.Gaps)
+	case len(r.Journals[n-1].Pages) == 0 && len(r.Journals[n-1].Bad) == 0 && r.Journals[n-1].First <= r.Through:
+		r.lose(fmt.Sprintf("the journal %s is empty", r.Journals[n-1].Name), 0)
+	case len(r.Journals[n-1].Pages) > 0 && r.Journals[n-1].Newest+unsynced < r.Through:
+		r.lose(fmt.Sprintf("the journal %s is of an earlier time", r.Journals[n-1].Name), 0)
+	case r.missing == 0 && r.Index.Gaps > 0 && r.Journals[0].Overwritten() > r.Through:
+		r.lose("the newest segment is missing", r.Index.Gaps)
 		return
 	default:
 		return
 	}
-	r.tail = true
+	r.Tail = true
 }
 
 // lose notes and logs damage.
 func (r *recovery) lose(reason string, readings int) {
-	r.damages = append(r.damages, Damage{reason, readings})
-	r.log.Warn("stored readings are lost", "why", reason, "readings", readings)
+	r.Damages = append(r.Damages, Damage{reason, readings})
+	r.Log.Warn("stored readings are lost", "why", reason, "readings", readings)
 }
 
 // sensorEpoch is an epoch of a sensor.
@@ -326,7 +359,7 @@ type sensorEpoch struct{ sensor, epoch string }
 // sealed returns the newest number in segments of each sensor and epoch.
 func (r *recovery) sealed() map[sensorEpoch]uint32 {
 	have := map[sensorEpoch]uint32{}
-	for name, t := range r.index.Streams {
+	for name, t := range r.Index.Streams {
 		for _, c := range t.Chapters {
 			key := sensorEpoch{name, c.Origin.Epoch}
 			if last, ok := have[key]; !ok || wire.Before(last, c.Last) {
@@ -335,35 +368,4 @@ func (r *recovery) sealed() map[sensorEpoch]uint32 {
 		}
 	}
 	return have
-}
-
-// setAside moves a file to the directory "damaged". It returns an error also if a
-// power cut may undo that.
-func setAside(fs FS, name string) (to string, err error) {
-	there, err := fs.List(damagedDir)
-	if err != nil {
-		return "", err
-	}
-	base := name
-	for n := 1; slices.ContainsFunc(there, func(f disk.Info) bool { return f.Name == base }); n++ {
-		base = fmt.Sprintf("%s.%d", name, n)
-	}
-	to = damagedDir + "/" + base
-	if err := fs.Rename(name, to); err != nil {
-		return "", err
-	}
-	return to, errors.Join(fs.SyncDir(damagedDir), fs.SyncDir(""))
-}
-
-// listAside returns what setAside has moved, with the lowest numbers first, and
-// leaves out other files.
-func listAside(dir FS) ([]disk.Info, error) {
-	files, err := disk.Retry(func() ([]disk.Info, error) { return dir.List(damagedDir) })
-	var ours []disk.Info
-	for _, f := range files {
-		if strings.Contains(f.Name, segmentSuffix) || strings.Contains(f.Name, journalSuffix) {
-			ours = append(ours, disk.Info{Name: damagedDir + "/" + f.Name, Size: f.Size})
-		}
-	}
-	return ours, err
 }
