@@ -177,9 +177,9 @@ func (g *running) newSampler() *sensors.Sampler {
 	chips, first := sensors.Chips(), g.storage.state.First()
 	var configs []sensors.Config
 	for i, c := range g.cfg.Sensors {
-		if driver, ok := bus.Claimed(c.Bus, c.Address); ok && g.simulate == nil {
+		if driver, device, ok := bus.Claimed(c.Bus, c.Address); ok && g.simulate == nil {
 			g.log.Warn("the kernel's own driver holds this chip, and both will disturb each other", "sensor", c.Name,
-				"driver", driver, "fix", fmt.Sprintf("echo %d-%04x | sudo tee /sys/bus/i2c/drivers/%s/unbind", c.Bus, c.Address, driver))
+				"driver", driver, "fix", fmt.Sprintf("echo %s | sudo tee /sys/bus/i2c/drivers/%s/unbind", device, driver))
 		}
 		configs = append(configs, sensors.Config{
 			ID: uint16(i), Name: c.Name, Chip: chips[c.Chip], Bus: g.buses[c.Bus], Address: c.Address,

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// transactionLimit is how long a transaction may take. The longest honest
-	// one ends with the adapter's timeout, after 100 ms.
+	// transactionLimit is how long a caller waits for a transaction. An adapter
+	// takes up to a second by default until it gives up on a stuck bus.
 	transactionLimit = 250 * time.Millisecond
 	// waitLimit is how long one waits for the others on the bus: a little
 	// longer than for the one of them that hangs, to hear why.

@@ -16,14 +16,11 @@ const eRemoteIO = syscall.EREMOTEIO
 
 // The requests of i2c-dev (linux/i2c-dev.h) and what they take (linux/i2c.h).
 const (
-	i2cTimeout = 0x702 // in units of 10 ms, for the whole adapter
-	i2cFuncs   = 0x705
-	i2cRdwr    = 0x707
+	i2cFuncs = 0x705
+	i2cRdwr  = 0x707
 
 	funcI2C  = 0x1 // I2C_FUNC_I2C: plain messages, not only SMBus's commands
 	flagRead = 0x1 // I2C_M_RD
-
-	adapterTimeout = 10 // 100 ms; the kernel's usual second would stall a bus for ten ticks
 )
 
 // message is struct i2c_msg.
@@ -42,14 +39,18 @@ type transfer struct {
 
 // system is what the transport asks of the kernel.
 type system struct {
-	open     func(path string, flags int, mode uint32) (fd int, err error)
-	close    func(fd int) error
-	ioctl    func(fd int, request uintptr, arg unsafe.Pointer) (n int, errno syscall.Errno)
-	ioctlInt func(fd int, request, arg uintptr) syscall.Errno
-	stat     func(path string) (node, error)
-	user     func() string
-	others   func() []string // the I²C devices that there are
-	isPi     func() bool     // a Raspberry Pi
+	open  func(path string, flags int, mode uint32) (fd int, err error)
+	close func(fd int) error
+	ioctl func(fd int, request uintptr, arg unsafe.Pointer) (n int, errno syscall.Errno)
+	// removed reports whether the file that fd has open was removed.
+	removed func(fd int) bool
+	// watch calls changed whenever the file fd, at path, may have been removed,
+	// until stop is called, which waits for a call that is under way.
+	watch  func(path string, changed func()) (stop func())
+	stat   func(path string) (node, error)
+	user   func() string
+	others func() []string // the I²C devices that there are
+	isPi   func() bool     // a Raspberry Pi
 }
 
 var linux = system{
@@ -59,29 +60,40 @@ var linux = system{
 		n, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), request, uintptr(arg))
 		return int(n), errno
 	},
-	ioctlInt: func(fd int, request, arg uintptr) syscall.Errno {
-		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), request, arg)
-		return errno
+	removed: func(fd int) bool {
+		var st syscall.Stat_t
+		return syscall.Fstat(fd, &st) == nil && st.Nlink == 0
 	},
+	watch:  watchNode,
 	stat:   statNode,
 	user:   userName,
 	isPi:   isRaspberryPi,
 	others: deviceFiles,
 }
 
-// Open opens /dev/i2c-number and sets its adapter's timeout to 100 ms, for all
-// its users. The error says what to do about it and keeps the errno.
+// Open opens the bus that a configuration calls name (see [Name]). The error says
+// what to do about it and keeps the errno.
 //
 // The bus may be used by several goroutines. A transaction ends when the
 // kernel ends it, which may be never, and Close waits for it: [Bus] puts a
-// limit to both.
-func Open(number int) (i2c.BusCloser, error) { return linux.openDevice(number) }
+// limit to both. The adapter's own time limit is left as it is: it holds for
+// all its users, a display's long transfers among them, and stays after us.
+//
+// When the adapter is unplugged, its device file is closed at once: until then
+// the kernel holds on to the adapter, and the thread that does this is the one
+// that looks after all USB ports.
+func Open(name string) (i2c.BusCloser, error) {
+	path, err := locate(classDir, name)
+	if err != nil {
+		return nil, err
+	}
+	return linux.openDevice(name, path)
+}
 
-func (s *system) openDevice(number int) (i2c.BusCloser, error) {
-	path := devicePath(number)
+func (s *system) openDevice(name, path string) (i2c.BusCloser, error) {
 	fd, err := s.open(path, os.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, s.explain(number, err)
+		return nil, s.explain(path, err)
 	}
 	var funcs uintptr // an unsigned long
 	if _, errno := s.ioctl(fd, i2cFuncs, unsafe.Pointer(&funcs)); errno != 0 {
@@ -92,21 +104,39 @@ func (s *system) openDevice(number int) (i2c.BusCloser, error) {
 		_ = s.close(fd)
 		return nil, fmt.Errorf("open %s: the adapter only speaks SMBus: %w", path, syscall.EOPNOTSUPP)
 	}
-	// An adapter that cannot set its timeout keeps its own; Bus has its limit anyway.
-	_ = s.ioctlInt(fd, i2cTimeout, adapterTimeout)
-	return &device{system: s, name: Name(number), fd: fd}, nil
+	d := &device{system: s, name: Name(name), path: path, fd: fd}
+	d.unwatch = s.watch(path, func() { d.checkNode() })
+	return d, nil
 }
 
 // device is an open /dev/i2c-N.
 type device struct {
-	system *system
-	name   string
+	system  *system
+	name    string
+	path    string
+	unwatch func()
 
-	mu       sync.Mutex // guards what follows, and keeps fd open during a transaction
-	fd       int        // -1 once closed
-	messages [2]message
-	transfer transfer
-	pinner   runtime.Pinner
+	mu        sync.Mutex // guards what follows, and keeps fd open during a transaction
+	fd        int        // -1 once closed
+	unplugged bool       // it was closed because the adapter is no longer there
+	messages  [2]message
+	transfer  transfer
+	pinner    runtime.Pinner
+}
+
+// checkNode closes the device if its adapter was unplugged, and reports whether.
+func (d *device) checkNode() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.checkNodeLocked()
+}
+
+func (d *device) checkNodeLocked() bool {
+	if d.fd >= 0 && d.system.removed(d.fd) {
+		d.unplugged = true
+		_ = d.shut() // Linux has released it in any case, and there is nothing left to tell
+	}
+	return d.unplugged
 }
 
 // String returns "bus N".
@@ -133,6 +163,9 @@ func (d *device) Tx(addr uint16, w, r []byte) error {
 func (d *device) transact(addr uint16, w, r []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.unplugged {
+		return d.errUnplugged()
+	}
 	if d.fd < 0 {
 		return fmt.Errorf("closed: %w", syscall.EBADF)
 	}
@@ -159,6 +192,9 @@ func (d *device) transact(addr uint16, w, r []byte) error {
 		switch {
 		case errno == syscall.EINTR: // a signal, such as the runtime's own
 		case errno != 0:
+			if d.checkNodeLocked() {
+				return d.errUnplugged()
+			}
 			return errno
 		case n < count: // allowed to adapters; what was read is not there
 			return fmt.Errorf("%d of %d messages transferred: %w", n, count, syscall.EIO)
@@ -168,10 +204,22 @@ func (d *device) transact(addr uint16, w, r []byte) error {
 	}
 }
 
+func (d *device) errUnplugged() error {
+	return fmt.Errorf("%s is no longer there, the adapter was unplugged: %w", d.path, syscall.ENODEV)
+}
+
 // Close closes the device; later transactions fail with EBADF.
 func (d *device) Close() error {
+	if d.unwatch != nil {
+		d.unwatch()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.shut()
+}
+
+// shut closes the file; the caller holds mu.
+func (d *device) shut() error {
 	if d.fd < 0 {
 		return nil
 	}

@@ -114,6 +114,7 @@ func grow(depth int) byte {
 func TestCollectionsDoNotMoveWhatTheKernelSees(t *testing.T) {
 	k := newKernel(t)
 	d := &device{name: "bus 1", fd: 3, system: &system{
+		removed: func(int) bool { return false },
 		ioctl: func(fd int, request uintptr, arg unsafe.Pointer) (int, syscall.Errno) {
 			at := uintptr(arg)
 			arg = nil
@@ -197,6 +198,7 @@ func TestDeviceTx(t *testing.T) {
 	var calls int
 	var seen []string
 	d := &device{name: "bus 1", fd: 3, system: &system{
+		removed: func(int) bool { return false },
 		ioctl: func(fd int, request uintptr, arg unsafe.Pointer) (int, syscall.Errno) {
 			if calls++; fd != 3 || request != 0x707 {
 				t.Errorf("ioctl(%d, %#x)", fd, request)
@@ -260,7 +262,8 @@ func TestDeviceTx(t *testing.T) {
 
 func TestDeviceTxAllocatesNothing(t *testing.T) {
 	d := &device{name: "bus 1", fd: 3, system: &system{
-		ioctl: func(int, uintptr, unsafe.Pointer) (int, syscall.Errno) { return 2, 0 },
+		removed: func(int) bool { return false },
+		ioctl:   func(int, uintptr, unsafe.Pointer) (int, syscall.Errno) { return 2, 0 },
 	}}
 	w, r := []byte{0x24, 0x0B}, make([]byte, 6)
 	if n := testing.AllocsPerRun(1000, func() {
@@ -274,21 +277,20 @@ func TestDeviceTxAllocatesNothing(t *testing.T) {
 
 func TestOpen(t *testing.T) {
 	for _, c := range []struct {
-		name         string
-		open         error
-		funcs        uintptr
-		funcsErrno   syscall.Errno
-		timeoutErrno syscall.Errno
-		others       []string
-		number       int
-		node         node
-		nodeErr      error
-		laptop       bool
-		want         string // the error; "" opens
-		is           error
+		name       string
+		open       error
+		funcs      uintptr
+		funcsErrno syscall.Errno
+		others     []string
+		number     int
+		node       node
+		nodeErr    error
+		laptop     bool
+		want       string // the error; "" opens
+		is         error
 	}{
 		{name: "opens", number: 1, funcs: 0x0EFF0009},
-		{name: "without a timeout to set", number: 1, funcs: 1, timeoutErrno: syscall.ENOTTY},
+		{name: "plain messages only", number: 1, funcs: 1},
 		{name: "no I²C messages", number: 1, funcs: 0x0EFF0008, is: syscall.EOPNOTSUPP,
 			want: "open /dev/i2c-1: the adapter only speaks SMBus: operation not supported"},
 		{name: "something else", number: 1, funcsErrno: syscall.ENOTTY, is: syscall.ENOTTY,
@@ -313,7 +315,7 @@ func TestOpen(t *testing.T) {
 			want: "open /dev/i2c-1: no such device"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var open, timeout int
+			var open int
 			s := system{
 				open: func(path string, flags int, _ uint32) (int, error) {
 					if path != fmt.Sprintf("/dev/i2c-%d", c.number) || flags != os.O_RDWR|syscall.O_CLOEXEC {
@@ -333,22 +335,16 @@ func TestOpen(t *testing.T) {
 					*(*uintptr)(arg) = c.funcs
 					return 0, c.funcsErrno
 				},
-				ioctlInt: func(fd int, request, arg uintptr) syscall.Errno {
-					if fd != 7 || request != 0x702 {
-						t.Errorf("ioctl(%d, %#x)", fd, request)
-					}
-					timeout = int(arg) * 10
-					return c.timeoutErrno
-				},
+				watch:  func(string, func()) func() { open++; return func() { open-- } },
 				stat:   func(string) (node, error) { return c.node, c.nodeErr },
 				user:   func() string { return "alice" },
 				others: func() []string { return c.others },
 				isPi:   func() bool { return !c.laptop },
 			}
-			b, err := s.openDevice(c.number)
+			b, err := s.openDevice(fmt.Sprint(c.number), fmt.Sprintf("/dev/i2c-%d", c.number))
 			if c.want == "" {
-				if err != nil || open != 1 || timeout != 100 {
-					t.Fatalf("%v, timeout %d ms, %d descriptors", err, timeout, open)
+				if err != nil || open != 2 {
+					t.Fatalf("%v, %d descriptors", err, open)
 				}
 				if err := b.Close(); err != nil {
 					t.Error(err)
@@ -375,7 +371,7 @@ func TestWho(t *testing.T) {
 	if who := userName(); who == "" {
 		t.Error("nobody")
 	}
-	_, err = Open(987)
+	_, err = Open("987")
 	if !errors.Is(err, syscall.ENOENT) || !strings.Contains(err.Error(), "open /dev/i2c-987: no such file or directory: ") {
 		t.Error(err)
 	}

@@ -15,7 +15,7 @@ import (
 const eRemoteIO = syscall.Errno(121)
 
 // Open fails: only Linux has /dev/i2c-N. The error is errors.ErrUnsupported.
-func Open(number int) (i2c.BusCloser, error) {
+func Open(name string) (i2c.BusCloser, error) {
 	return nil, fmt.Errorf("open %s: %s has no I²C devices, only Linux has: %w",
-		Name(number), runtime.GOOS, errors.ErrUnsupported)
+		Name(name), runtime.GOOS, errors.ErrUnsupported)
 }

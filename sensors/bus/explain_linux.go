@@ -20,8 +20,7 @@ type node struct {
 }
 
 // explain makes err, from opening a bus's device file, say why and what to do.
-func (s *system) explain(number int, err error) error {
-	path := devicePath(number)
+func (s *system) explain(path string, err error) error {
 	err = fmt.Errorf("open %s: %w", path, err)
 	switch {
 	case errors.Is(err, syscall.EACCES):
@@ -29,7 +28,7 @@ func (s *system) explain(number int, err error) error {
 	case errors.Is(err, syscall.EPERM): // the file's mode would answer EACCES
 		return fmt.Errorf("%w: this service may not use the device; fix: DeviceAllow=%s rw in its systemd unit", err, path)
 	case errors.Is(err, syscall.ENOENT):
-		if others := s.others(); number != 1 && len(others) > 0 {
+		if others := s.others(); path != "/dev/i2c-1" && len(others) > 0 {
 			return fmt.Errorf("%w: there is no such bus; there are %s", err, strings.Join(others, ", "))
 		}
 		if s.isPi() {

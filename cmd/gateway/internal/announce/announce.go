@@ -6,6 +6,7 @@
 package announce
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -48,7 +49,7 @@ func (s Start) Print(w io.Writer, took time.Duration) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "gateway %s on %s · %s\n\n", s.Version, machine.Model(), s.source())
 	for i, c := range s.Config.Sensors {
-		fmt.Fprintf(&b, "  %-12s %-7s bus %d 0x%02x   ", c.Name, c.Chip, c.Bus, c.Address)
+		fmt.Fprintf(&b, "  %-12s %-7s bus %s 0x%02x   ", c.Name, c.Chip, c.Bus, c.Address)
 		switch r, ok := s.Firsts.of(i); {
 		case !ok:
 			fmt.Fprintf(&b, "no reading yet, %s\n", schedule(c.Interval, time.Now()))
@@ -133,7 +134,7 @@ func (s Start) why(i int) string {
 	}
 	if f := wire.FaultOf(err); f == wire.NoAck || f == wire.Absent {
 		c := s.Config.Sensors[i]
-		return fmt.Sprintf("%v (check wiring, power and address; see which addresses answer: i2cdetect -y %d)", err, c.Bus)
+		return fmt.Sprintf("%v (check wiring, power and address; see which addresses answer: i2cdetect -y %s)", err, cmp.Or(machine.BusNumber(c.Bus), "N"))
 	}
 	return err.Error()
 }

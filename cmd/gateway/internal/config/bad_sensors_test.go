@@ -57,15 +57,24 @@ gateway.yaml:9: sensors[7].name: "a\nb" is not a name (a lower-case letter, then
 	{"buses", `sensors:
   - {name: a, chip: sht3x, bus: -1}
   - {name: b, chip: sht3x, bus: 256}
-  - {name: c, chip: sht3x, bus: /dev/i2c-1}
+  - {name: c, chip: sht3x, bus: /sys/class/i2c-dev/i2c-1}
   - {name: d, chip: sht3x, bus: 1.5}
   - {name: e, chip: sht3x, bus: 010}
+  - {name: f, chip: sht3x, bus: i2c-1}
+  - {name: g, chip: sht3x, bus: 1-1.}
+  - {name: h, chip: sht3x, bus: ""}
+  - {name: i, chip: sht3x, bus: 1}
+  - {name: j, chip: sht3x, bus: /dev/i2c-1}
 `,
 		`gateway.yaml:2: sensors[0].bus: "-1" is not a whole number from 0 to 255 (write N for /dev/i2c-N, mostly 1)
 gateway.yaml:3: sensors[1].bus: "256" is not a whole number from 0 to 255 (write N for /dev/i2c-N, mostly 1)
-gateway.yaml:4: sensors[2].bus: "/dev/i2c-1" is not a whole number from 0 to 255 (write N for /dev/i2c-N, mostly 1)
+gateway.yaml:4: sensors[2].bus: "/sys/class/i2c-dev/i2c-1" is not a bus (write N for /dev/i2c-N, mostly 1; or a path in /dev, a USB port such as 1-1.2, or an adapter's name)
 gateway.yaml:5: sensors[3].bus: "1.5" is not a whole number from 0 to 255 (write N for /dev/i2c-N, mostly 1)
-gateway.yaml:6: sensors[4].bus: "010" is not a whole number from 0 to 255 (write N for /dev/i2c-N, mostly 1)`},
+gateway.yaml:6: sensors[4].bus: "010" is not a whole number from 0 to 255 (write N for /dev/i2c-N, mostly 1)
+gateway.yaml:7: sensors[5].bus: "i2c-1" is not a bus (write 1)
+gateway.yaml:8: sensors[6].bus: "1-1." is not a whole number from 0 to 255 (write N for /dev/i2c-N, mostly 1)
+gateway.yaml:9: sensors[7].bus: "" is not a bus (write N for /dev/i2c-N, mostly 1; or a path in /dev, a USB port such as 1-1.2, or an adapter's name)
+gateway.yaml:11: sensors[9].address: 0x44 on bus 1 is the place of sensors[8] on line 10 too (set one of the chips to 0x45, or connect one of them to another bus)`},
 	{"addresses", `sensors:
   - {name: s0, chip: sht3x, bus: 0, address: 0x46}
   - {name: s1, chip: sht3x, bus: 1, address: 44}

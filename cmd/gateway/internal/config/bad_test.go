@@ -279,10 +279,10 @@ gateway.yaml:7: sensors[0].interval: "5" has no unit (write 5ms)
 gateway.yaml:10: sensors[1].stuck_after: "1" has no unit (write 1s)
 gateway.yaml:11: insecure: "maybe" is neither true nor false (write true or false)
 gateway.yaml:12: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, state, history, log_format, primary, sensors, estop, motors)`},
-	{"flow, by column", "sensors: [{interval: 1, name: A, chip: sht3x, bus: x}]\n",
+	{"flow, by column", "sensors: [{interval: 1, name: A, chip: sht3x, bus: '?'}]\n",
 		`gateway.yaml:1: sensors[0].interval: "1" has no unit (write 1s)
 gateway.yaml:1: sensors[0].name: "A" is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)
-gateway.yaml:1: sensors[0].bus: "x" is not a whole number from 0 to 255 (write N for /dev/i2c-N, mostly 1)`},
+gateway.yaml:1: sensors[0].bus: "?" is not a bus (write N for /dev/i2c-N, mostly 1; or a path in /dev, a USB port such as 1-1.2, or an adapter's name)`},
 	{"long value", oneSensor + "log_format: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n",
 		`gateway.yaml:2: log_format: unknown log format "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…" (write auto, text, journal or json)`},
 }

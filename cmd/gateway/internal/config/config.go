@@ -51,7 +51,7 @@ type Config struct {
 type Sensor struct {
 	Name       string // matches [nameForm], so it needs no escaping in a URL, a metric label or JSON
 	Chip       string // a key of the chip table
-	Bus        int    // the N of /dev/i2c-N
+	Bus        string // the N of /dev/i2c-N, or what else names a bus ([bus.Name])
 	Address    uint16 // 7 bits
 	Interval   time.Duration
 	StuckAfter time.Duration // unchanged in every bit for so long, a reading counts as stuck; 0 is never
@@ -86,7 +86,7 @@ const (
 	DefaultListen = "localhost:8765"
 	// DefaultListenTLS is where one with TLS listens: on all interfaces.
 	DefaultListenTLS  = ":8443"
-	defaultBus        = 1
+	defaultBus        = "1"
 	defaultInterval   = 100 * time.Millisecond
 	defaultStuckAfter = 60 * time.Second
 )

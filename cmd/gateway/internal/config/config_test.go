@@ -53,7 +53,7 @@ func wantConfigError(t *testing.T, err error, want string) {
 
 func TestGoodConfig(t *testing.T) {
 	const ms, s = time.Millisecond, time.Second
-	indoor := Sensor{"indoor", "sht3x", 1, 0x44, 100 * ms, 60 * s}
+	indoor := Sensor{"indoor", "sht3x", "1", 0x44, 100 * ms, 60 * s}
 	week := History{256 << 20, 7 * 24 * time.Hour}
 	defaults := Config{Listen: "localhost:8765", History: week, LogFormat: "auto", Primary: "indoor", Sensors: []Sensor{indoor}}
 	with := func(change func(*Config)) Config {
@@ -92,32 +92,39 @@ sensors:
     interval: 24h
     stuck_after: 48h
 `, Config{Listen: "192.168.1.5:80", Insecure: true, State: "/var/lib/gateway", History: History{2 << 30, 36 * time.Hour}, LogFormat: "json", Primary: "out-door_2",
-			Sensors: []Sensor{{"indoor", "sht3x", 0, 0x45, 20 * ms, 0}, {"out-door_2", "bme280", 255, 0x77, 24 * time.Hour, 48 * time.Hour}}}},
+			Sensors: []Sensor{{"indoor", "sht3x", "0", 0x45, 20 * ms, 0}, {"out-door_2", "bme280", "255", 0x77, 24 * time.Hour, 48 * time.Hour}}}},
 		{"each chip has its own first address", "sensors: [{name: a, chip: sht3x}, {name: b, chip: bme280}, {name: c, chip: aht20}]",
 			with(func(c *Config) {
 				c.Primary = "a"
-				c.Sensors = []Sensor{{"a", "sht3x", 1, 0x44, 100 * ms, 60 * s}, {"b", "bme280", 1, 0x76, 100 * ms, 60 * s}, {"c", "aht20", 1, 0x38, 100 * ms, 60 * s}}
+				c.Sensors = []Sensor{{"a", "sht3x", "1", 0x44, 100 * ms, 60 * s}, {"b", "bme280", "1", 0x76, 100 * ms, 60 * s}, {"c", "aht20", "1", 0x38, 100 * ms, 60 * s}}
 			})},
 		{"one address on two buses", "sensors: [{name: a, chip: aht20}, {name: b, chip: aht20, bus: 2}]",
 			with(func(c *Config) {
 				c.Primary = "a"
-				c.Sensors = []Sensor{{"a", "aht20", 1, 0x38, 100 * ms, 60 * s}, {"b", "aht20", 2, 0x38, 100 * ms, 60 * s}}
+				c.Sensors = []Sensor{{"a", "aht20", "1", 0x38, 100 * ms, 60 * s}, {"b", "aht20", "2", 0x38, 100 * ms, 60 * s}}
+			})},
+		{"buses by what does not change", "sensors: [{name: a, chip: aht20, bus: /dev/i2c-sensors}, {name: b, chip: aht20, bus: 1-1.2}, {name: c, chip: aht20, bus: i2c-tiny-usb}, {name: d, chip: aht20, bus: /dev/i2c-3}, {name: e, chip: aht20, bus: bcm2835 (i2c@7e804000)}]",
+			with(func(c *Config) {
+				c.Primary, c.Sensors = "a", nil
+				for i, bus := range []string{"/dev/i2c-sensors", "1-1.2", "i2c-tiny-usb", "3", "bcm2835 (i2c@7e804000)"} {
+					c.Sensors = append(c.Sensors, Sensor{string(rune('a' + i)), "aht20", bus, 0x38, 100 * ms, 60 * s})
+				}
 			})},
 		{"decimal address", "sensors: [{name: indoor, chip: sht3x, address: 68}]", defaults},
 		{"quoted address", `sensors: [{name: indoor, chip: sht3x, address: "0x44"}]`, defaults},
 		{"a slow sensor is stuck later", "sensors: [{name: indoor, chip: sht3x, interval: 1m}]",
 			with(func(c *Config) {
-				c.Sensors = []Sensor{{"indoor", "sht3x", 1, 0x44, time.Minute, 10 * time.Minute}}
+				c.Sensors = []Sensor{{"indoor", "sht3x", "1", 0x44, time.Minute, 10 * time.Minute}}
 			})},
 		{"never stuck, without a unit", "sensors: [{name: indoor, chip: sht3x, stuck_after: 0}]",
-			with(func(c *Config) { c.Sensors = []Sensor{{"indoor", "sht3x", 1, 0x44, 100 * ms, 0}} })},
+			with(func(c *Config) { c.Sensors = []Sensor{{"indoor", "sht3x", "1", 0x44, 100 * ms, 0}} })},
 		{"listen everywhere", "listen: :8081\ninsecure: true\n" + oneSensor,
 			with(func(c *Config) { c.Listen, c.Insecure = ":8081", true })},
 		{"insecure, on localhost", "insecure: true\n" + oneSensor, with(func(c *Config) { c.Insecure = true })},
 		{"a word of YAML as a name", "sensors: [{name: true, chip: sht3x}]",
 			with(func(c *Config) {
 				c.Primary = "true"
-				c.Sensors = []Sensor{{"true", "sht3x", 1, 0x44, 100 * ms, 60 * s}}
+				c.Sensors = []Sensor{{"true", "sht3x", "1", 0x44, 100 * ms, 60 * s}}
 			})},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -332,7 +339,7 @@ func written(c *Config) string {
 	fmt.Fprintln(&b, list("origins", slices.Clone(c.Origins)))
 	b.WriteString("sensors:\n")
 	for _, s := range c.Sensors {
-		fmt.Fprintf(&b, "  - {name: %q, chip: %q, bus: %d, address: %#x, interval: %v, stuck_after: %v}\n",
+		fmt.Fprintf(&b, "  - {name: %q, chip: %q, bus: %q, address: %#x, interval: %v, stuck_after: %v}\n",
 			s.Name, s.Chip, s.Bus, s.Address, s.Interval, s.StuckAfter)
 	}
 	if len(c.Motors) > 0 {

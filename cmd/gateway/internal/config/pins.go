@@ -55,9 +55,9 @@ func (s *section) pin(key string, uses *pinUses, into *string) *yaml.Node {
 }
 
 // i2cPins are the pins of the header's buses, by the bus.
-var i2cPins = map[int][]string{
-	0: {"GPIO0", "GPIO1"},
-	1: {"GPIO2", "GPIO3"},
+var i2cPins = map[string][]string{
+	"0": {"GPIO0", "GPIO1"},
+	"1": {"GPIO2", "GPIO3"},
 }
 
 // check notes pins that two motors use, or the e-stop and a motor, or a motor
@@ -83,7 +83,7 @@ func (uses pinUses) check(sensors []Sensor) {
 		owners[pin] = use
 		for _, sensor := range sensors {
 			if slices.Contains(i2cPins[sensor.Bus], pin) {
-				use.s.fault(use.n, use.key, "%s is a wire of I²C bus %d, which sensor %s needs (choose another, best one of GPIO9 to GPIO27)",
+				use.s.fault(use.n, use.key, "%s is a wire of I²C bus %s, which sensor %s needs (choose another, best one of GPIO9 to GPIO27)",
 					phrase.Quote(use.n.Value), sensor.Bus, sensor.Name)
 				break
 			}

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/phrase"
@@ -50,7 +52,7 @@ type owners struct {
 
 // place is where a chip is.
 type place struct {
-	bus     int
+	bus     string
 	address uint16
 }
 
@@ -73,7 +75,7 @@ func (s *section) sensor(chips map[string]Chip, seen owners) Sensor {
 		}
 	}
 
-	bus := s.number("bus", maxBus, "write N for /dev/i2c-N, mostly 1", &c.Bus)
+	bus := s.bus(&c.Bus)
 	address := s.address(c.Chip, spec, &c.Address)
 	if known && (bus != nil || !s.has("bus")) && (address != nil || !s.has("address")) {
 		s.takePlace(place{c.Bus, c.Address}, spec, seen.places)
@@ -141,6 +143,39 @@ func (s *section) address(chip string, spec Chip, into *uint16) *yaml.Node {
 	return n
 }
 
+// usbPortForm is how the kernel calls the port of a USB adapter, and busNameForm
+// what a bus can be called otherwise: an adapter's name or a path.
+var (
+	usbPortForm = regexp.MustCompile(`^[0-9]+-[0-9]+(\.[0-9]+)*$`)
+	busNameForm = regexp.MustCompile(`^(/dev/[^/\s]|[A-Za-z])[\x20-\x7e]{0,79}$`)
+)
+
+// bus reads which bus it is.
+func (s *section) bus(into *string) *yaml.Node {
+	var text string
+	n := s.text("bus", &text)
+	if n == nil {
+		return nil
+	}
+	v, number := parseNumber(strings.TrimPrefix(text, "/dev/i2c-")) // one bus, one name: two chips cannot have one place
+	switch {
+	case number && v <= maxBus:
+		text = strconv.Itoa(v)
+	case strings.HasPrefix(text, "i2c-") && bareNumberForm.MatchString(text[len("i2c-"):]):
+		s.fault(n, "bus", "%s is not a bus (write %s)", phrase.Quote(text), text[len("i2c-"):])
+		return nil
+	case usbPortForm.MatchString(text), busNameForm.MatchString(text):
+	case strings.ContainsAny(text[:min(1, len(text))], "0123456789-+."):
+		s.fault(n, "bus", "%s is not a whole number from 0 to %d (write N for /dev/i2c-N, mostly 1)", phrase.Quote(text), maxBus)
+		return nil
+	default:
+		s.fault(n, "bus", "%s is not a bus (write N for /dev/i2c-N, mostly 1; or a path in /dev, a USB port such as 1-1.2, or an adapter's name)", phrase.Quote(text))
+		return nil
+	}
+	*into = text
+	return n
+}
+
 // takePlace gives the sensor its place on the bus, unless another has it.
 func (s *section) takePlace(p place, spec Chip, taken map[place]*section) {
 	other := taken[p]
@@ -159,7 +194,7 @@ func (s *section) takePlace(p place, spec Chip, taken map[place]*section) {
 			break
 		}
 	}
-	s.fault(n, "address", "0x%02x on bus %d is the place of %s too (%s)", p.address, p.bus, other.where("address"), fix)
+	s.fault(n, "address", "0x%02x on bus %s is the place of %s too (%s)", p.address, p.bus, other.where("address"), fix)
 }
 
 // interval reads the time from one measurement to the next.

@@ -13,9 +13,9 @@ import (
 	"sensorgateway/sensors/bus"
 )
 
-// Buses are the I²C buses of a configuration by their numbers, opened when they
+// Buses are the I²C buses of a configuration by their names, opened when they
 // are first used.
-type Buses map[int]*bus.Bus
+type Buses map[string]*bus.Bus
 
 // OpenBuses returns the machine's buses, or emulated ones if simulate is not nil.
 func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buses, error) {
@@ -37,6 +37,9 @@ func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buse
 	return all, nil
 }
 
+// BusNumber returns the N of /dev/i2c-N that a bus is now, "" if it is not there.
+func BusNumber(name string) string { return bus.Number(name) }
+
 // Close closes all buses.
 func (b Buses) Close() {
 	for _, one := range b {
@@ -46,6 +49,6 @@ func (b Buses) Close() {
 
 type opener = func() (i2c.BusCloser, error)
 
-func realBus(n int) (opener, error) {
-	return func() (i2c.BusCloser, error) { return bus.Open(n) }, nil
+func realBus(name string) (opener, error) {
+	return func() (i2c.BusCloser, error) { return bus.Open(name) }, nil
 }

@@ -3,6 +3,7 @@ package machine
 import (
 	"cmp"
 	"fmt"
+	"hash/fnv"
 	"strconv"
 	"strings"
 
@@ -41,14 +42,14 @@ func ParseSimulation(s string) (*Simulation, error) {
 	return asked, nil
 }
 
-// bus returns what opens the emulated bus with a number: the chips that the
+// bus returns what opens the emulated bus with a name: the chips that the
 // configuration puts there, in one environment. A sensor whose name begins with "out"
 // is outdoors.
-func (s *Simulation) bus(cfg *config.Config) func(n int) (opener, error) {
-	return func(n int) (opener, error) {
-		b := sim.NewBus(bus.Name(n), s.environment, s.seed+uint64(n))
+func (s *Simulation) bus(cfg *config.Config) func(name string) (opener, error) {
+	return func(name string) (opener, error) {
+		b := sim.NewBus(bus.Name(name), s.environment, s.seed+busSeed(name))
 		for _, chip := range cfg.Sensors {
-			if chip.Bus != n {
+			if chip.Bus != name {
 				continue
 			}
 			place := sim.Indoor
@@ -64,6 +65,16 @@ func (s *Simulation) bus(cfg *config.Config) func(n int) (opener, error) {
 		}
 		return b.Open, nil
 	}
+}
+
+// busSeed makes emulated buses differ: it is a bus's number, or made of its name.
+func busSeed(name string) uint64 {
+	if n, err := strconv.ParseUint(name, 10, 8); err == nil {
+		return n
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name)) // never fails
+	return h.Sum64()
 }
 
 // Pins returns the machine's pins, or emulated ones if simulate is not nil.
