@@ -12,11 +12,11 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// A page of somebody else, configs/page.html, imports the client from the
+// A page of somebody else, configs/clients/page.html, imports the client from the
 // gateway, once the configuration names its origin, and not before.
 func TestPageOfOthers(t *testing.T) {
 	t.Parallel()
-	example, err := os.ReadFile(filepath.Join(projectRoot, "configs/page.html"))
+	example, err := os.ReadFile(filepath.Join(projectRoot, "configs/clients/page.html"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,246 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/csv"
+	"maps"
+	"math"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sensorgateway/wire"
+)
+
+// clientDir has the clients that people copy.
+const clientDir = projectRoot + "/configs/clients"
+
+// A client to copy is read before it is used.
+func TestClientsAreShort(t *testing.T) {
+	files, err := filepath.Glob(clientDir + "/*")
+	if err != nil || len(files) < 6 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	for _, file := range files {
+		if n := strings.Count(mustRead(t, file), "\n"); n >= 60 {
+			t.Errorf("%s has %d lines, want fewer than 60", file, n)
+		}
+	}
+}
+
+// copied are the clients to copy that print readings: how each is started for the
+// sensor indoor of a gateway at address, and in which column the name of a sensor
+// is, 0 if it has only one.
+var copied = map[string]struct {
+	start func(t *testing.T, address string) *exec.Cmd
+	name  int
+}{
+	"client.py":   {func(t *testing.T, address string) *exec.Cmd { return pythonClient(t, "ws://"+address+"/") }, 1},
+	"client.mjs":  {func(t *testing.T, address string) *exec.Cmd { return nodeClient(t, "ws://"+address+"/") }, 1},
+	"Client.java": {javaClient, 0},
+	"client.c":    {cClient, 0},
+}
+
+func pythonClient(t *testing.T, url string) *exec.Cmd {
+	return exec.CommandContext(t.Context(), debianPython(t), clientDir+"/client.py", url)
+}
+
+func nodeClient(t *testing.T, url string) *exec.Cmd {
+	const modules = "/usr/share/nodejs" // Debian's
+	if _, err := os.Stat(modules + "/ws"); err != nil {
+		unavailable(t, "no module ws for Node.js here (Debian package node-ws): %v", err)
+	}
+	cmd := exec.CommandContext(t.Context(), findTool(t, "node", "nodejs"), clientDir+"/client.mjs", url)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
+	return cmd
+}
+
+func javaClient(t *testing.T, address string) *exec.Cmd {
+	findTool(t, "javac", "openjdk-17-jdk-headless")
+	return exec.CommandContext(t.Context(), "java", clientDir+"/Client.java", "ws://"+address, "indoor")
+}
+
+func cClient(t *testing.T, address string) *exec.Cmd {
+	if _, err := os.Stat("/usr/include/libwebsockets.h"); err != nil {
+		unavailable(t, "no libwebsockets here (Debian package libwebsockets-dev): %v", err)
+	}
+	binary := filepath.Join(t.TempDir(), "client")
+	out, err := exec.Command(findTool(t, "gcc", "gcc"), "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-o", binary, clientDir+"/client.c", "-lwebsockets").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	host, port, _ := strings.Cut(address, ":")
+	return exec.CommandContext(t.Context(), binary, host, port, "indoor")
+}
+
+// printed collects the times that a client prints of the sensor indoor.
+type printed struct {
+	t     *testing.T
+	lines chan string // of its output; closed at its end
+	times []string
+	name  int
+}
+
+func startClient(t *testing.T, cmd *exec.Cmd, name int) *printed {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &printed{t: t, lines: make(chan string, 1000), name: name}
+	go func() {
+		defer close(p.lines)
+		for in := bufio.NewScanner(out); in.Scan(); {
+			p.lines <- in.Text()
+		}
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		for range p.lines { // until its output ends
+		}
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("the client wrote to stderr:\n%s", stderr.String())
+		}
+	})
+	return p
+}
+
+// until reads on until the client has printed n more readings of indoor.
+func (p *printed) until(n int) {
+	p.t.Helper()
+	late := time.After(patience)
+	for n += len(p.times); len(p.times) < n; {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				p.t.Fatal("the client has ended")
+			}
+			if words := strings.Fields(line); p.name == 0 || words[p.name] == "indoor" {
+				p.times = append(p.times, words[0])
+			}
+		case <-late:
+			p.t.Fatalf("%d of %d readings after %v", len(p.times), n, patience)
+		}
+	}
+}
+
+// Each client to copy prints each stored reading once, over an orderly restart of
+// the gateway and over one after SIGKILL.
+func TestClientsMissNothing(t *testing.T) {
+	for _, file := range slices.Sorted(maps.Keys(copied)) {
+		c := copied[file]
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			address, state := freeAddress(t), t.TempDir()
+			begin := func() *gatewayProcess {
+				return startGateway(t, buildGateway(t), "--simulate", "--state", state, "--listen", address)
+			}
+			gw := begin()
+			out := startClient(t, c.start(t, address), c.name)
+			out.until(10)
+			if err := gw.Stop(t); err != nil {
+				t.Error(err)
+			}
+			gw = begin()
+			out.until(30)
+			gw.Kill(t)
+			begin()
+			out.until(30)
+
+			slices.Sort(out.times) // those of a replay come beside the live ones
+			first, last := out.times[0], out.times[len(out.times)-1]
+			want := storedTimes(t, address, first, last)
+			if diff := cmp.Diff(want, out.times); diff != "" {
+				t.Errorf("times of readings (-stored +printed):\n%s", diff)
+			}
+		})
+	}
+}
+
+// storedTimes returns the times of the stored readings of indoor from first to last.
+func storedTimes(t *testing.T, address, first, last string) (times []string) {
+	t.Helper()
+	answer, err := http.Get("http://" + address + "/api/v1/readings?sensor=indoor&format=csv&from=" + first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	rows, err := csv.NewReader(answer.Body).ReadAll()
+	if err != nil || len(rows) < 2 {
+		t.Fatalf("%d rows: %v", len(rows), err)
+	}
+	column := slices.Index(rows[0], "unix_ms")
+	for _, row := range rows[1:] {
+		if row[column] <= last {
+			times = append(times, row[column])
+		}
+	}
+	return times
+}
+
+// The sketch for microcontrollers, compiled for this machine with the declarations
+// of its libraries: what it shows, and when it starts the fan.
+func TestSketch(t *testing.T) {
+	t.Parallel()
+	binaryPath := filepath.Join(t.TempDir(), "sketch")
+	source, err := filepath.Abs(clientDir + "/client.ino")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(findTool(t, "g++", "g++"), "-Wall", "-Wextra", "-Werror", "-Itestdata/arduino", `-DSKETCH="`+source+`"`,
+		"-o", binaryPath, "testdata/arduino/main.cpp").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var in bytes.Buffer
+	receive := func(kind byte, message []byte) {
+		in.WriteByte(kind)
+		in.Write(binary.BigEndian.AppendUint16(nil, uint16(len(message))))
+		in.Write(message)
+	}
+	const connected, text, binaryMessage = 2, 3, 4
+	reading := func(temperature float32, ms int64) {
+		receive(binaryMessage, wire.Reading{Values: [2]float32{temperature, 40}, UnixMilli: ms}.Append(nil))
+	}
+	receive(connected, nil)
+	reading(21.5, 1795826680302)
+	reading(28.5, 1795826680402)
+	reading(29, 1795826680502) // the fan was started just now
+	receive(text, []byte(`{"type":"ack"}`))
+	receive(binaryMessage, make([]byte, 24)) // of another protocol
+	reading(math.Float32frombits(0x7FC00003), 1795826680602)
+	cmd := exec.Command(binaryPath)
+	cmd.Stdin = &in
+	got, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := `sent {"type":"command","payload":{"action":"start","target":"motor_1","run_ms":10000}}`
+	want := []string{
+		"begin 8765 /sensors/indoor readings.v1", "headers none", "connected", "1795826680.302 21.50 40.0", "1795826680.402 28.50 40.0", start,
+		"1795826680.502 29.00 40.0", `{"type":"ack"}`, "1795826680.602 failed, cause 3",
+	}
+	if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(string(got)), "\n")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// A gateway does what the sketch asks for.
+	c := newMotorClient(t, startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0").URL)
+	if a := c.ask("command", `{"action":"start","target":"motor_1","run_ms":10000}`); a.Type != "ack" {
+		t.Errorf("the gateway answers %+v", a)
+	}
+}

@@ -1,0 +1,4 @@
+#include SKETCH
+int main() {
+  for (setup(); !socket.done;) loop();
+}
