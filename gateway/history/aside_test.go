@@ -2,12 +2,13 @@ package history
 
 import (
 	"maps"
-	"sensorgateway/gateway/history/format"
-	"sensorgateway/gateway/history/recovery"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/recovery"
 )
 
 // What was set aside is counted, also after a restart, and goes before any

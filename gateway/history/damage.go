@@ -23,14 +23,22 @@ type damages struct {
 	readings int      // of all of them
 	last     string   // the reason of the last
 	report   []Damage // not reported yet
-	tail     bool     // the last of report lacks its number of readings, which Begin knows
+
+	found *recovery.Found // at the start, until it is compared with the expected numbers
+	epoch string          // of the expected numbers
+	used  []uint32        // the expected numbers: those before these
 }
 
 const damagesMax = 64 // that wait to be reported
 
+// add adds damage to what was found for the same reason, and to what is reported.
 func (d *damages) add(x Damage) {
 	d.readings, d.last = d.readings+x.Readings, x.Reason
-	if len(d.report) < damagesMax {
+	i := slices.IndexFunc(d.report, func(y Damage) bool { return y.Reason == x.Reason })
+	switch {
+	case i >= 0:
+		d.report[i].Readings += x.Readings
+	case len(d.report) < damagesMax:
 		d.report = append(d.report, x)
 	}
 }
@@ -43,9 +51,12 @@ func (l *Log) Lost() (reason string, readings int) {
 	return l.damages.last, l.damages.readings
 }
 
-// damaged logs damage, to be reported by Run.
-func (l *Log) damaged(d Damage, args ...any) {
-	l.log.Warn("stored readings are lost", append([]any{"why", d.Reason, "readings", d.Readings}, args...)...)
+// damaged logs damage, if there is some, to be reported by Run.
+func (l *Log) damaged(d Damage) {
+	if d.Reason == "" {
+		return
+	}
+	l.log.Warn("stored readings are lost", "dir", l.o.Dir, "why", d.Reason, "readings", d.Readings)
 	l.mu.Lock()
 	l.damages.add(d)
 	l.mu.Unlock()
@@ -56,27 +67,66 @@ func (l *Log) damaged(d Damage, args ...any) {
 func (l *Log) reportDamage() {
 	l.mu.Lock()
 	report := l.damages.report
-	l.damages.report, l.damages.tail = nil, false
+	l.damages.report = nil
 	l.mu.Unlock()
 	for _, d := range report {
 		l.o.Damaged(d)
 	}
 }
 
-// countTail adds to the damage of a journal what it must have had: the numbers
-// before those that come next. l.mu is held.
-func (l *Log) countTail(epoch string, next []uint32) {
-	d := &l.damages
-	if !d.tail || len(d.report) == 0 {
-		return
+// Expect says which numbers of an epoch were used by earlier runs, by sensor: those
+// before used. What of the newest is not stored is lost. It is called before Begin.
+func (l *Log) Expect(epoch string, used []uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.damages.epoch, l.damages.used = epoch, slices.Clone(used)
+}
+
+// lostTail returns the damage of the newest records, if it is known what is stored, but
+// not counted yet. l.mu is held.
+func (l *Log) lostTail() (d Damage) {
+	k := &l.damages
+	found := k.found
+	if k.found = nil; found == nil {
+		return d
 	}
-	d.tail = false
-	for i, t := range l.streams {
-		if t.Epoch == epoch && t.Any && wire.Before(t.Last+1, next[i]) {
-			n := int(next[i] - t.Last - 1)
-			d.report[len(d.report)-1].Readings += n
-			d.readings += n
+	for i, t := range l.streams[:min(len(l.streams), len(k.used))] {
+		t = found.Index.Streams[t.Name]
+		switch {
+		case t != nil && t.Any && t.Epoch == k.epoch && wire.Before(t.Last+1, k.used[i]):
+			d.Readings += int(k.used[i] - t.Last - 1)
+		case found.Index.Newest.Epoch == "": // there is no reading at all
+			d.Readings += int(k.used[i])
 		}
+	}
+	switch n := len(found.Damages); {
+	case found.Tail:
+		d.Reason = found.Damages[n-1].Reason
+	case d.Readings == 0:
+	case found.Torn:
+		d.Reason = "the newest pages of the journal are damaged"
+	case found.Empty():
+		d.Reason = "the directory has no file of the log"
+	}
+	return d
+}
+
+// unreadable notes that a chapter's numbers from first to last cannot be read, and what
+// of that was not known yet is damage. A process that has no descriptors or memory left
+// is none: the numbers are missing in what is read now.
+func (l *Log) unreadable(c *index.Chapter, first, last uint32, err error) {
+	l.mu.Lock()
+	l.index.Stream(c.Origin.Sensor).Lose(c.Origin.Epoch, last)
+	n := 0
+	if !disk.Exhausted(err) && slices.Contains(l.index.Segments, c.Segment) {
+		n = c.Lose(first, last)
+	}
+	if n > 0 {
+		l.damages.add(Damage{Reason: fmt.Sprintf("%s cannot be read: %v", c.Segment.Name, err), Readings: n})
+	}
+	l.mu.Unlock()
+	if n > 0 || disk.Exhausted(err) {
+		l.log.Warn("readings cannot be read", "file", c.Segment.Name, "sensor", c.Origin.Sensor, "first", first, "last", last, "err", err)
 	}
 }
 
@@ -124,7 +174,7 @@ func (l *Log) checkFiles(now time.Time) {
 	}
 	l.mu.Unlock()
 	if len(missing) > 0 {
-		l.damaged(Damage{Reason: fmt.Sprintf("%d segments were removed by something else, the first is %s", len(missing), missing[0].Name), Readings: n}, "dir", l.o.Dir)
+		l.damaged(Damage{Reason: fmt.Sprintf("%d segments were removed by something else, the first is %s", len(missing), missing[0].Name), Readings: n})
 	}
 }
 

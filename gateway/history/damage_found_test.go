@@ -45,6 +45,17 @@ func TestDamageAtTheStart(t *testing.T) {
 			delete(d.names, segments[len(segments)-1])
 		}, "newest segment is missing", 100},
 		{"a segment is damaged altogether", func(d *testDisk, _ string, segments []string) { clear(d.names[segments[1]].now) }, "set aside", 100},
+		{"a segment is cut off", func(d *testDisk, _ string, segments []string) {
+			f := d.names[segments[1]]
+			f.now = f.now[:len(f.now)/3]
+		}, "blocks of", 100},
+		{"the newest segment is cut off", func(d *testDisk, _ string, segments []string) {
+			f := d.names[segments[len(segments)-1]]
+			f.now = f.now[:len(f.now)/3]
+		}, "are damaged", 100},
+		{"the newest page is damaged", func(d *testDisk, journal string, _ []string) {
+			d.names[journal].now[newestPage(d, journal)%rigPages*4096+2000] ^= 1
+		}, "newest pages", 12},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d, m := newTestDisk(), newMaker(len(rigSensors))
@@ -64,6 +75,7 @@ func TestDamageAtTheStart(t *testing.T) {
 			var log strings.Builder
 			var reports []Damage
 			l := open(t, Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages, Log: textLog(&log), Damaged: func(x Damage) { reports = append(reports, x) }})
+			l.Expect("epoch", m.next)
 			l.Begin("epoch", m.next)
 			l.reportDamage()
 			if tt.want == "" {
@@ -82,6 +94,63 @@ func TestDamageAtTheStart(t *testing.T) {
 				t.Error("nothing is logged")
 			}
 		})
+	}
+}
+
+// In the first hour there is no segment that shows what the journal had; a directory that
+// was never used, or that lost power before the first sync, has nothing to lose.
+func TestDamageInTheFirstHour(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		damage func(d *testDisk, journal string)
+		want   string // part of the reason; "": none
+	}{
+		{"none", func(*testDisk, string) {}, ""},
+		{"the journal is emptied", func(d *testDisk, journal string) { d.names[journal].now = nil }, "is empty"},
+		{"the journal is of zeros", func(d *testDisk, journal string) { clear(d.names[journal].now) }, "is empty"},
+		{"the journal is a stranger's file", func(d *testDisk, journal string) {
+			for i := range d.names[journal].now {
+				d.names[journal].now[i] = 'x'
+			}
+		}, "no page"},
+		{"the journal is missing", func(d *testDisk, journal string) { delete(d.names, journal) }, "no file"},
+		{"the newest page is damaged", func(d *testDisk, journal string) {
+			d.names[journal].now[newestPage(d, journal)%rigPages*4096+2000] ^= 1
+		}, "newest pages"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, m := newTestDisk(), newMaker(len(rigSensors))
+			r := newRig(t, d, m)
+			r.Expect("epoch", m.next)
+			r.Begin("epoch", m.next)
+			for range 5 {
+				r.second()
+			}
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+			tt.damage(d, filesOf(d, format.JournalSuffix)[0])
+			l := open(t, Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages})
+			l.Expect("epoch", m.next)
+			l.Begin("epoch", m.next)
+			switch reason, n := l.Lost(); {
+			case !strings.Contains(reason, tt.want) || tt.want == "" && reason != "":
+				t.Errorf("lost: %q, want %q", reason, tt.want)
+			case tt.want != "" && n < 2 || n > 30:
+				t.Errorf("%d readings are lost: %s", n, reason)
+			}
+		})
+	}
+	d, m := newTestDisk(), newMaker(len(rigSensors))
+	r := newRig(t, d, m)
+	r.Begin("epoch", m.next)
+	r.maintain(r.now) // a journal is created
+	d = d.cut(m.rnd)
+	l := open(t, Options{FS: d, Sensors: rigSensors, Boot: "next boot", pages: rigPages})
+	l.Expect("epoch", m.next) // as the numbers were last stored
+	l.Begin("epoch", []uint32{6000, 6000})
+	if reason, n := l.Lost(); reason != "" || len(filesOf(d, format.JournalSuffix)) != 1 {
+		t.Errorf("before the first reading: lost %q, %d readings; files %v", reason, n, filesOf(d, ""))
 	}
 }
 

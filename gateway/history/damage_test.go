@@ -64,6 +64,9 @@ func readDamaged(d *testDisk, made [][]wire.Record) error {
 		return err
 	}
 	defer l.finish()
+	used := []uint32{uint32(len(made[0])), uint32(len(made[1]))}
+	l.Expect("epoch", used)
+	l.Begin("epoch", used)
 	lost := 0
 	for i := range rigSensors {
 		kept := uint32(0)
@@ -92,7 +95,10 @@ func readDamaged(d *testDisk, made [][]wire.Record) error {
 		}
 	}
 	if lost > 0 && noticed.Load() == 0 {
-		return fmt.Errorf("%d records are lost, and nobody was told", lost)
+		return fmt.Errorf("%d records are lost, and nothing is logged", lost)
+	}
+	if reason, n := l.Lost(); (lost > 0) != (n > 0) || n > 2*lost {
+		return fmt.Errorf("%d records are lost, and reported are %d: %s", lost, n, reason)
 	}
 	if lost > 60 { // a segment is written every 12 seconds, of three ticks each
 		return fmt.Errorf("%d records are lost", lost)

@@ -2,7 +2,6 @@ package history
 
 import (
 	"sensorgateway/gateway/atomicfile"
-
 	"sensorgateway/gateway/history/disk"
 )
 

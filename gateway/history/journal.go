@@ -40,14 +40,19 @@ const (
 	zerosAtOnce = 64 << 10 // bytes
 )
 
-// createJournal creates a journal whose space is reserved, and whose first pages are
-// zeros; preallocate writes the others: on a slow card that takes seconds, which readings
+// createJournal creates a journal whose space is reserved, and which has a page: the one
+// before its first, without events. So a journal without any page was emptied by
+// something else. Its first pages are zeros; preallocate writes the others: on a slow card that takes seconds, which readings
 // need not wait for.
 func createJournal(fs FS, first uint64, pages int64, p *format.Page) (*journal, error) {
 	j := &journal{name: format.JournalName(first), size: pages * int64(p.Size()), page: p, seq: first, through: first - 1,
-		zeroed: first - 1, last: first - 1 + uint64(pages)}
+		zeroed: first - 1, last: first - 2 + uint64(pages)} // the page before the first is not filled
 	err := create(fs, j.name, func(f disk.File) error {
 		if err := disk.Reserve(f, j.size); err != nil {
+			return err
+		}
+		b := p.Seal(first-1, 0)
+		if _, err := f.WriteAt(b, j.at(first-1)); err != nil {
 			return err
 		}
 		for until := j.zeroed + zerosAhead; j.zeroed < min(until, j.last); {
@@ -77,10 +82,12 @@ func (j *journal) next() (n uint64) {
 // zero fills the n pages after zeroed: where a file system has written before, a sync
 // writes no metadata.
 func (j *journal) zero(f disk.File, n uint64) error {
-	at := int64((j.zeroed+1)%j.pages()) * int64(j.page.Size())
-	_, err := f.WriteAt(make([]byte, int(n)*j.page.Size()), at)
+	_, err := f.WriteAt(make([]byte, int(n)*j.page.Size()), j.at(j.zeroed+1))
 	return err
 }
+
+// at returns where a page is in the file.
+func (j *journal) at(seq uint64) int64 { return int64(seq%j.pages()) * int64(j.page.Size()) }
 
 func (j *journal) pages() uint64 { return uint64(j.size) / uint64(j.page.Size()) }
 
@@ -94,7 +101,7 @@ func (j *journal) write() error {
 	}
 	b := j.page.Seal(j.seq, j.synced)
 	j.dirty = true
-	_, err := j.file.WriteAt(b, int64(j.seq%j.pages())*int64(len(b)))
+	_, err := j.file.WriteAt(b, j.at(j.seq))
 	return err
 }
 

@@ -1,11 +1,12 @@
 package history
 
 import (
-	"sensorgateway/gateway/history/format"
-	"sensorgateway/gateway/history/recovery"
 	"strings"
 	"syscall"
 	"testing"
+
+	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/recovery"
 )
 
 // No file operation but the write of a page is made under a lock that a tick, a

@@ -87,18 +87,19 @@ func (l *Log) Begin(epoch string, next []uint32) {
 		panic("history: an epoch of more than 200 bytes")
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	lost := l.lostTail()
 	next = slices.Clone(next[:min(len(next), len(l.streams))])
 	for len(next) < len(l.streams) {
 		next = append(next, 0)
 	}
-	l.countTail(epoch, next)
 	for i, t := range l.streams {
 		t.Begin(epoch, next[i])
 		next[i] = t.Prev + 1
 	}
 	l.run.Epoch = epoch
 	l.queue.push(tick{run: l.run, begin: next}, nil)
+	l.mu.Unlock()
+	l.damaged(lost)
 }
 
 // Kept returns the smallest number greater than after from which on no record of

@@ -262,7 +262,7 @@ func (l *Log) adopt(r *recovery.Found) {
 	for _, d := range r.Damages {
 		l.damages.add(d)
 	}
-	l.damages.tail = r.Tail
+	l.damages.found = r
 	l.size = 0
 	for _, g := range r.Index.Segments {
 		l.size += g.Size

@@ -105,13 +105,21 @@ func (l *Log) Load() {
 		l.setFailure(err)
 		return
 	}
-	l.disk.Lock()
-	l.mu.Lock()
-	if begun := l.run.Epoch != ""; begun {
+	if !l.begin(r) {
 		l.merge(r)
-		l.mu.Unlock()
-		l.disk.Unlock()
 		return
+	}
+	l.reuse(r)
+}
+
+// begin begins with what was found in the directory, unless readings were made meanwhile.
+func (l *Log) begin(r *recovery.Found) bool {
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.run.Epoch != "" {
+		return false
 	}
 	l.adopt(r)
 	l.index, l.streams = r.Index, nil
@@ -119,9 +127,7 @@ func (l *Log) Load() {
 		l.streams = append(l.streams, l.index.Stream(name))
 	}
 	l.failure, l.maintainer.unread = errStarting, false
-	l.mu.Unlock()
-	l.disk.Unlock()
-	l.reuse(r)
+	return true
 }
 
 // limit lowers MaxBytes to what the disk can have: beyond that, readings would be

@@ -3,10 +3,11 @@ package history
 import (
 	"fmt"
 	"math"
-	"sensorgateway/gateway/history/format"
-	"sensorgateway/gateway/history/recovery"
 	"strings"
 	"testing"
+
+	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/recovery"
 )
 
 // Files that have wrong names, exist twice or are not the log's are no loss: all

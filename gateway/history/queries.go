@@ -13,12 +13,7 @@ func (l *Log) source() query.Source {
 	return query.Source{
 		Lock:  func() func() { l.mu.Lock(); return l.mu.Unlock },
 		Index: func() *index.Index { return l.index },
-		FS:    l.fs, Log: l.log, Removed: l.removed,
-		Lose: func(c *index.Chapter, last uint32) {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.index.Stream(c.Origin.Sensor).Lose(c.Origin.Epoch, last)
-		},
+		FS:    l.fs, Log: l.log, Removed: l.removed, Lose: l.unreadable,
 	}
 }
 

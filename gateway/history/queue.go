@@ -3,10 +3,9 @@ package history
 import (
 	"time"
 
-	"sensorgateway/wire"
-
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/wire"
 )
 
 // queue holds the ticks that the writer has yet to write, in order.

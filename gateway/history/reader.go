@@ -73,6 +73,6 @@ func (r *Reader) source() query.Source {
 		Index: func() *index.Index { return r.index },
 		FS:    r.fs, Log: slog.New(slog.DiscardHandler),
 		Removed: func(*index.Chapter) {},
-		Lose:    func(*index.Chapter, uint32) {},
+		Lose:    func(*index.Chapter, uint32, uint32, error) {},
 	}
 }

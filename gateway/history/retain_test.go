@@ -1,11 +1,12 @@
 package history
 
 import (
-	"sensorgateway/gateway/history/format"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"sensorgateway/gateway/history/format"
 )
 
 const day = 24 * 60 * 60 * 1000 // ms

@@ -98,6 +98,12 @@ func TestScrub(t *testing.T) {
 			if lost := from > 0; lost != tt.lost || lost && (from <= block.Last || from > c.Last+1) {
 				t.Errorf("kept from %d on; %d to %d are damaged: %v", from, block.First, block.Last, tt.lost)
 			}
+			if reason, n := r.Lost(); (n > 0) != (tt.lost && tt.told != "") || n > c.Segment.Readings() || n > 0 && !strings.Contains(reason, c.Segment.Name) {
+				t.Errorf("lost: %q, %d readings", reason, n)
+			}
+			if n := strings.Count(log.String(), "cannot be read"); tt.lost && tt.told != "" && n > len(c.Segment.Chapters)+len(places[len(chapters)/2]) {
+				t.Errorf("logged %d times in two rounds: %s", n, &log)
+			}
 			if !strings.Contains(log.String(), tt.told) || tt.told == "" && log.Len() > 0 {
 				t.Errorf("the log says %q, want %q", &log, tt.told)
 			}
@@ -127,6 +133,8 @@ func TestScrubRuns(t *testing.T) {
 		stop()
 		chapters, places := blocksOf(t, l, "indoor")
 		d.names[chapters[1].Segment.Name].now[places[1][0].At+50] ^= 1
+		var reports []Damage
+		o.Damaged = func(d Damage) { reports = append(reports, d) }
 		l = open(t, o)
 		if from := l.Kept(0, ^uint32(0)); from != 0 || log.Len() > 0 {
 			t.Fatalf("kept from %d on; the log says %s", from, &log)
@@ -136,9 +144,16 @@ func TestScrubRuns(t *testing.T) {
 		if from, want := l.Kept(0, ^uint32(0)), places[1][0].Last+1; from != want {
 			t.Errorf("kept from %d on, want %d", from, want)
 		}
+		for range 2 { // whoever reads it finds the same damage
+			all(t, l.Since(0, ^uint32(0)))
+			<-time.After(2 * time.Second)
+		}
 		stop()
-		if n := strings.Count(log.String(), "readings cannot be read"); n < 1 || n > 2 {
-			t.Errorf("it was told %d times: %s", n, &log)
+		if n := strings.Count(log.String(), "readings cannot be read"); n != 1 {
+			t.Errorf("it is logged %d times: %s", n, &log)
+		}
+		if s := places[1][0].Summary; len(reports) != 1 || reports[0].Readings != s.Count() || !strings.Contains(reports[0].Reason, chapters[1].Segment.Name) {
+			t.Errorf("reported: %+v, want one of %d readings", reports, s.Count())
 		}
 	})
 }

@@ -136,19 +136,21 @@ func (l *Log) mergeDirectory() error {
 	if err != nil {
 		return err
 	}
-	l.disk.Lock()
-	defer l.disk.Unlock()
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.merge(r)
 	return nil
 }
 
-// merge takes in what was found in the directory. Both locks are held.
+// merge takes in what was found in the directory.
 func (l *Log) merge(r *recovery.Found) {
+	l.disk.Lock()
+	l.mu.Lock()
 	l.adopt(r)
+	lost := l.lostTail()
 	l.maintainer.unread, l.maintainer.incomplete = false, true
 	l.index.Prepend(r.Index)
+	l.mu.Unlock()
+	l.disk.Unlock()
+	l.damaged(lost)
 }
 
 // finish writes and syncs what remains, and closes the journal.

@@ -122,7 +122,7 @@ func (l *Log) runNotifier(ctx context.Context) {
 	for {
 		if now := time.Now(); now.Sub(dropped) >= dropEvery {
 			if n := l.dropped.Swap(0); n > 0 {
-				l.damaged(Damage{Reason: "they could not be written, and the memory for them was full", Readings: int(n)}, "dir", l.o.Dir)
+				l.damaged(Damage{Reason: "they could not be written, and the memory for them was full", Readings: int(n)})
 				dropped = now
 			}
 		}

@@ -29,6 +29,12 @@ type Info struct {
 // Full returns whether an operation failed because there is no space left.
 func Full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
+// Exhausted returns whether an operation failed because the process or the system has no
+// descriptors or no memory left: the file may be all right.
+func Exhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
+
 // Reserve gives an empty file its size, all of it zeros. Where the system can, it
 // also reserves the space.
 func Reserve(f File, size int64) error {

@@ -23,6 +23,28 @@ type Chapter struct {
 	*format.Chapter
 	Segment *Segment
 	Ordinal int64 // of its first block, counted per sensor; set by the index
+	lost    []lostSpan
+}
+
+// lostSpan is the numbers from from to before to that cannot be read, counted from the
+// chapter's first.
+type lostSpan struct{ from, to uint32 }
+
+// Lose notes that the numbers from first to last cannot be read, and returns how many
+// of them were not noted before.
+func (c *Chapter) Lose(first, last uint32) (n int) {
+	x := lostSpan{first - c.First, last + 1 - c.First}
+	n = int(x.to - x.from)
+	c.lost = slices.DeleteFunc(c.lost, func(y lostSpan) bool {
+		if y.to < x.from || x.to < y.from {
+			return false
+		}
+		n -= int(min(x.to, y.to) - max(x.from, y.from))
+		x = lostSpan{min(x.from, y.from), max(x.to, y.to)}
+		return true
+	})
+	c.lost = append(c.lost, x)
+	return n
 }
 
 // NewSegment returns what the index has of a segment.
@@ -52,6 +74,15 @@ func (s *Index) Load(g *Segment) {
 	}
 }
 
+// Between returns how many numbers are between c and a later chapter of the sensor, if
+// they are of the same epoch.
+func (c *Chapter) Between(later *Chapter) int {
+	if c.Origin.Epoch != later.Origin.Epoch || !wire.Before(c.Last, later.Prev) {
+		return 0
+	}
+	return int(later.Prev - c.Last)
+}
+
 // Between returns how many numbers of the same epochs are between the records of g
 // and those of later.
 func (g *Segment) Between(later *Segment) (n int) {
@@ -61,8 +92,8 @@ func (g *Segment) Between(later *Segment) (n int) {
 	}
 	for _, c := range later.Chapters {
 		name := c.Origin.Sensor
-		if l := last[name]; l != nil && l.Origin.Epoch == c.Origin.Epoch && wire.Before(l.Last, c.Prev) {
-			n += int(c.Prev - l.Last)
+		if l := last[name]; l != nil {
+			n += l.Between(c)
 		}
 		delete(last, name) // only the first of each sensor
 	}

@@ -30,8 +30,9 @@ type Source struct {
 	Index   func() *index.Index
 	FS      opener
 	Log     *slog.Logger
-	Removed func(c *index.Chapter)              // notes that its file does not exist
-	Lose    func(c *index.Chapter, last uint32) // notes that numbers up to last cannot be read
+	Removed func(c *index.Chapter) // notes that its file does not exist
+	// Lose notes, and logs, that the numbers from first to last cannot be read.
+	Lose func(c *index.Chapter, first, last uint32, err error)
 }
 
 // reader reads a sensor's blocks in the order in which they were made. Its position
@@ -93,7 +94,7 @@ func (r *reader) next() *piece {
 		// A chapter on the disk: find the next block in it.
 		places, err := r.open(c)
 		if err != nil {
-			r.report(c, err, c.Last)
+			r.report(c, c.First, c.Last, err)
 			r.skip(c)
 			continue
 		}
@@ -186,27 +187,25 @@ func (r *reader) rescue(c *index.Chapter, f disk.File) (places []format.Place, e
 			continue
 		}
 		if x.Prev != last {
-			r.Lose(c, x.Prev)
+			r.Lose(c, last+1, x.Prev, format.ErrSegment)
 		}
 		there, _ := x.Places(nil) // which were found with it
 		places, last = append(places, there...), x.Last
 	}
 	if last != c.Last {
-		r.Lose(c, c.Last)
+		r.Lose(c, last+1, c.Last, format.ErrSegment)
 	}
 	r.Log.Warn("a file of readings is damaged: the blocks of it that are intact are used", "file", c.Segment.Name, "err", format.ErrSegment)
 	return places, err
 }
 
-// report logs why numbers up to last cannot be read, unless they were evicted, and
-// notes that they are lost.
-func (r *reader) report(c *index.Chapter, err error, last uint32) {
+// report notes why the numbers from first to last cannot be read.
+func (r *reader) report(c *index.Chapter, first, last uint32, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		r.Removed(c)
 		return
 	}
-	r.Log.Warn("readings cannot be read", "file", c.Segment.Name, "sensor", c.Origin.Sensor, "err", err)
-	r.Lose(c, last)
+	r.Lose(c, first, last, err)
 }
 
 // records returns the records of the present block from the position on, and moves
@@ -241,7 +240,7 @@ func (r *reader) records(p *piece) ([]wire.Record, error) {
 // load reads a block from the disk.
 func (r *reader) load(c *index.Chapter, at format.Place) ([]wire.Record, error) {
 	if at.Length > codec.BlockMax || at.At+int64(at.Length) > c.Segment.Size {
-		r.report(c, codec.ErrBlock, at.Last)
+		r.report(c, at.First, at.Last, codec.ErrBlock)
 		return nil, codec.ErrBlock
 	}
 	f, err := disk.Retry(func() (disk.File, error) { return r.FS.Open(c.Segment.Name, false) })
@@ -255,7 +254,7 @@ func (r *reader) load(c *index.Chapter, at format.Place) ([]wire.Record, error) 
 		all, err = r.unpackBlock(r.buf)
 	}
 	if err != nil {
-		r.report(c, err, at.Last)
+		r.report(c, at.First, at.Last, err)
 	}
 	return all, err
 }
@@ -340,7 +339,7 @@ func (l Source) Check(ctx context.Context, c *index.Chapter) {
 	r := &reader{Source: l}
 	places, err := r.open(c)
 	if err != nil {
-		r.report(c, err, c.Last)
+		r.report(c, c.First, c.Last, err)
 	}
 	for _, at := range places {
 		if ctx.Err() != nil {

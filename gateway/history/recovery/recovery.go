@@ -46,12 +46,18 @@ type Found struct {
 	Aside       []disk.Info // the files that are set aside
 	Damages     []Damage
 	Tail        bool // the last of Damages is of the newest records
+	Torn        bool // pages cannot be used, which a power cut may have left half written
 }
 
 // Journal is a journal on the disk.
 type Journal struct {
 	Name string
 	format.Journal
+}
+
+// Empty returns whether there is no file of a log.
+func (f *Found) Empty() bool {
+	return len(f.Journals)+len(f.Index.Segments)+len(f.Aside)+len(f.Damages) == 0
 }
 
 // recovery reads a directory.
@@ -157,6 +163,7 @@ func (r *recovery) findJournal(f disk.File, info disk.Info, number uint64) error
 	}
 	r.LastPage = max(r.LastPage, j.Newest)
 	if len(j.Bad) > 0 {
+		r.Torn = true
 		r.Log.Warn("pages of the journal are damaged, or a power cut interrupted their write", "file", info.Name, "pages", len(j.Bad))
 	}
 	if j.Newer { // its pages of this version are used before it is set aside; its name stays its own until then
@@ -183,14 +190,15 @@ func (r *recovery) findSegment(f disk.File, info disk.Info, number uint64) error
 		r.Log.Warn("a file of readings is damaged: the blocks of it that are intact are used", "file", info.Name, "err", damage)
 	}
 	r.NextSegment = max(r.NextSegment, number+1)
-	r.segments = append(r.segments, placed{index.NewSegment(info.Name, number, s), s.Through > 0 || damage == nil})
+	r.segments = append(r.segments, placed{index.NewSegment(info.Name, number, s), s.Through > 0 || damage == nil, damage != nil})
 	return nil
 }
 
-// placed is a segment, and whether its directory says where it belongs.
+// placed is a segment.
 type placed struct {
 	*index.Segment
-	known bool
+	known   bool // its directory says where it belongs
+	damaged bool // and its blocks were searched for
 }
 
 // placeSegments loads the segments in the order in which they were written, whatever
@@ -221,6 +229,7 @@ func (r *recovery) placeSegments() error {
 		}
 		r.Index.Load(s.Segment)
 	}
+	r.checkSegments()
 	return nil
 }
 
@@ -251,7 +260,7 @@ func (r *recovery) replay() {
 			r.missing += j.Missing(r.Through)
 		}
 		for _, p := range j.Pages {
-			if p.Seq > r.Through {
+			if p.Seq > r.Through && len(p.Events) > 0 {
 				pages = append(pages, p)
 			}
 		}
@@ -274,7 +283,8 @@ func (r *recovery) replay() {
 		}
 		if description == nil || !slices.Equal(description, p.Run) {
 			var ok bool
-			if current, ok = format.ParseRun(p.Run); !ok {
+			if current, ok = format.ParseRun(p.Run); !ok { // its checksum matches, so the error is the writer's
+				r.lose(fmt.Sprintf("page %d of the journal does not say of which sensors it is", p.Seq), 0)
 				continue
 			}
 			description = p.Run
@@ -294,63 +304,10 @@ func (r *recovery) replay() {
 				}
 			}
 		})
-		if err != nil { // its checksum matches, so the error is the writer's
-			r.Log.Warn("a page of the journal cannot be parsed", "page", p.Seq, "err", err)
+		if err != nil {
+			r.lose(fmt.Sprintf("page %d of the journal cannot be used: %v", p.Seq, err), 0)
 		}
 	}
-}
-
-// checkGaps notices segments whose numbers are missing.
-func (r *recovery) checkGaps() {
-	for i := 1; i < len(r.segments); i++ {
-		g, before := r.segments[i].Segment, r.segments[i-1].Segment
-		number := before.Number + 1
-		for number < g.Number && slices.ContainsFunc(r.Aside, func(f disk.Info) bool {
-			return strings.HasPrefix(f.Name, DamagedDir+"/"+format.SegmentName(number))
-		}) {
-			number++
-		}
-		if number >= g.Number || g.Through < before.Through {
-			continue
-		}
-		if n := len(r.Damages); n > 0 && slices.Contains(r.asideNow, format.SegmentName(number)) {
-			r.Damages[n-1].Readings += before.Between(g)
-			continue
-		}
-		r.lose(fmt.Sprintf("segment %s is missing", format.SegmentName(number)), before.Between(g))
-	}
-}
-
-// checkJournal notices that the journal does not have what it must have.
-func (r *recovery) checkJournal() {
-	const unsynced = 4 // pages at most that a power cut loses of those that a segment has
-	if r.missing > 0 {
-		r.lose(fmt.Sprintf("%d pages of the journal are damaged, empty or of an earlier time", r.missing), r.Index.Gaps)
-	}
-	n := len(r.Journals)
-	switch {
-	case n > 0 && r.Journals[n-1].Newer:
-	case n == 0 && len(r.Index.Segments) == 0:
-		return
-	case n == 0:
-		r.lose("the journal is missing", 0)
-	case len(r.Journals[n-1].Pages) == 0 && len(r.Journals[n-1].Bad) == 0 && r.Journals[n-1].First <= r.Through:
-		r.lose(fmt.Sprintf("the journal %s is empty", r.Journals[n-1].Name), 0)
-	case len(r.Journals[n-1].Pages) > 0 && r.Journals[n-1].Newest+unsynced < r.Through:
-		r.lose(fmt.Sprintf("the journal %s is of an earlier time", r.Journals[n-1].Name), 0)
-	case r.missing == 0 && r.Index.Gaps > 0 && r.Journals[0].Overwritten() > r.Through:
-		r.lose("the newest segment is missing", r.Index.Gaps)
-		return
-	default:
-		return
-	}
-	r.Tail = true
-}
-
-// lose notes and logs damage.
-func (r *recovery) lose(reason string, readings int) {
-	r.Damages = append(r.Damages, Damage{reason, readings})
-	r.Log.Warn("stored readings are lost", "why", reason, "readings", readings)
 }
 
 // sensorEpoch is an epoch of a sensor.

@@ -27,6 +27,7 @@ func New(o Options) *State {
 	for _, c := range o.Sensors {
 		s.reserve = append(s.reserve, uint32(max(reserveTime/c.Interval, reserveMin)))
 	}
+	s.used = make([]uint32, len(o.Sensors))
 	s.begin(make([]uint32, len(o.Sensors)))
 	return s
 }
@@ -70,6 +71,9 @@ func (s *State) adopt(saved savedState) {
 		if counted != nil {
 			n = counted[i]
 		}
+		if s.used[i] = n; saved.Reached != nil && counted == nil {
+			s.used[i] = saved.Reached[c.Name]
+		}
 		first = append(first, s.unused(saved.Epoch, uint16(i), n))
 	}
 	s.begin(first)
@@ -106,8 +110,8 @@ func (s *State) Start() {
 		return
 	}
 	if epoch, next, limit := s.counters.load(s.opts.Sensors); s.others == nil && next != nil {
-		s.epoch = epoch
-		s.begin(next)
+		s.epoch, s.used = epoch, next
+		s.begin(slices.Clone(next))
 		s.limit = limit
 		if s.resume(); s.durable {
 			s.opts.Log.Warn("the disk has not answered yet: sequence numbers go on from those in memory", "state", s.opts.Dir)

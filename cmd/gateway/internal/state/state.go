@@ -45,6 +45,7 @@ type State struct {
 	started  bool
 	others   map[string]uint32 // next numbers of sensors that are not configured now; nil: not read yet
 	first    []uint32          // of the first tick, by sensor
+	used     []uint32          // those before were used by earlier runs, by sensor
 	epoch    string
 	durable  bool     // the file has this epoch; else no limit holds, for nobody can continue it
 	next     []uint32 // one more than the last one used
@@ -108,6 +109,14 @@ func (s *State) First() []uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.first)
+}
+
+// Used returns the numbers before which all were used by earlier runs, by sensor. After
+// a power cut, more may have been.
+func (s *State) Used() []uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.used)
 }
 
 // Tick makes sure that the records' numbers are reserved: it is called before
