@@ -60,6 +60,14 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/console", "gateway/atomicfile", "a certificate and an exported file are replaced as a whole"},
 	{"cmd/gateway/internal/console", "gateway/client", "watch, chat and motor are clients"},
 	{"cmd/gateway/internal/console", "wire", "it prints records and messages"},
+	{"cmd/gateway/internal/field", "cmd/gateway/internal/config", "what is configured is what it reads"},
+	{"cmd/gateway/internal/field", "cmd/gateway/internal/console", "its commands have the same surroundings"},
+	{"cmd/gateway/internal/field", "cmd/gateway/internal/machine", "it opens the buses as the gateway does"},
+	{"cmd/gateway/internal/field", "cmd/gateway/internal/phrase", "its texts are for people"},
+	{"cmd/gateway/internal/field", "sensors", "it reads chips with their drivers"},
+	{"cmd/gateway/internal/field", "sensors/bus", "it shows each transfer, and which buses there are"},
+	{"cmd/gateway/internal/field", "sensors/identify", "it names who answers"},
+	{"cmd/gateway/internal/field", "wire", "a failure has a cause, a value a quantity"},
 	{"cmd/gateway/internal/logging", "cmd/gateway/internal/phrase", "its errors are for people"},
 	{"cmd/gateway/internal/machine", "cmd/gateway/internal/config", "it opens and emulates what is configured"},
 	{"cmd/gateway/internal/machine", "gateway/pins", "it opens the real pins or emulated ones"},
@@ -102,6 +110,7 @@ var only = []arrow{
 	{"gateway/pins", "periph.io/x/conn/v3/gpio", "the type of a level"},
 	{"cmd/gateway", "periph.io/x/conn/v3/gpio", "the e-stop's input"},
 	{"cmd/gateway/internal/machine", "periph.io/...", "it opens them"},
+	{"cmd/gateway/internal/field", "periph.io/x/conn/v3/i2c", "the type of a bus"},
 }
 
 // std is what wire may import beyond nothing: it is the published protocol.

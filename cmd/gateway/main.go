@@ -22,6 +22,8 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/cmd/gateway/internal/field"
+	"sensorgateway/cmd/gateway/internal/machine"
 )
 
 // version is stamped by scripts/build.
@@ -66,6 +68,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	env := console.Env{Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal(stdout), Getenv: getenv}
 	root.AddCommand(console.Watch(env), console.Export(env, logOfReadings(getenv)), console.Chat(env),
 		console.Motor(env), console.Cert(env, config.ParseHostName), console.Version(env, version), checkCommand(stdout), outputsOffCommand())
+	root.AddCommand(field.Commands(env, func(path string, simulate *machine.Simulation) (*config.Config, error) {
+		return serveOptions{config: path}.configuration(simulate)
+	})...)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(args)
 	root.SetOut(stdout)

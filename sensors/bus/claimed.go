@@ -15,6 +15,12 @@ func Claimed(name string, addr uint16) (driver, device string, ok bool) {
 	return claimed("/sys/bus/i2c/devices", Number(name), addr)
 }
 
+// ClaimedIn is [Claimed] for the bus with a number of the machine whose root
+// directory is root.
+func ClaimedIn(root, number string, addr uint16) (driver, device string, ok bool) {
+	return claimed(filepath.Join(root, "sys/bus/i2c/devices"), number, addr)
+}
+
 func claimed(devices, number string, addr uint16) (driver, device string, ok bool) {
 	device = fmt.Sprintf("%s-%04x", number, addr)
 	target, err := os.Readlink(filepath.Join(devices, device, "driver"))

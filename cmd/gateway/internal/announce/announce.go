@@ -6,7 +6,6 @@
 package announce
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -133,8 +132,7 @@ func (s Start) why(i int) string {
 		return "it measures now"
 	}
 	if f := wire.FaultOf(err); f == wire.NoAck || f == wire.Absent {
-		c := s.Config.Sensors[i]
-		return fmt.Sprintf("%v (check wiring, power and address; see which addresses answer: i2cdetect -y %s)", err, cmp.Or(machine.BusNumber(c.Bus), "N"))
+		return fmt.Sprintf("%v (check wiring, power and address; see who answers: gateway scan)", err)
 	}
 	return err.Error()
 }

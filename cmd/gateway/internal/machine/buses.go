@@ -37,9 +37,6 @@ func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buse
 	return all, nil
 }
 
-// BusNumber returns the N of /dev/i2c-N that a bus is now, "" if it is not there.
-func BusNumber(name string) string { return bus.Number(name) }
-
 // Close closes all buses.
 func (b Buses) Close() {
 	for _, one := range b {

@@ -1,0 +1,130 @@
+// Package field has the commands for whoever stands before the machine and has no
+// readings: read asks each chip once and shows every transfer, scan asks who is on
+// the buses.
+//
+// They share the drivers and the buses with the gateway, and its configuration. They
+// refuse to change anything, and to use a bus that a running gateway uses: what that
+// one knows, they ask it for.
+package field
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/cmd/gateway/internal/machine"
+	"sensorgateway/cmd/gateway/internal/phrase"
+	"sensorgateway/sensors"
+)
+
+// Load reads the configuration file at path, "" for the default one, or what stands
+// for it when simulate is not nil.
+type Load func(path string, simulate *machine.Simulation) (*config.Config, error)
+
+// Commands returns the commands.
+func Commands(env console.Env, load Load) []*cobra.Command {
+	return []*cobra.Command{readCommand(env, load), scanCommand(env, load)}
+}
+
+// source are the flags that say what is read, and whether it is real.
+type source struct {
+	config, simulate string
+	root             string // where /sys and /proc are
+	json             bool
+}
+
+func (s *source) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.config, "config", "", "configuration `file` (default "+config.DefaultFile+"; none when simulating)")
+	f.StringVar(&s.simulate, "simulate", "", "emulate the chips, as the gateway does: \"steady\" or \"flaky\", and \":SEED\"")
+	f.Lookup("simulate").NoOptDefVal = "steady"
+	f.StringVar(&s.root, "root", "/", "`directory` to look for /sys and /proc in")
+	_ = f.MarkHidden("root") // for tests; it fails for a flag that there is not
+	f.BoolVar(&s.json, "json", false, "print JSON")
+}
+
+// open reads the configuration; it is empty if there is none and none was asked for.
+func (s *source) open(load Load, optional bool) (*config.Config, *machine.Simulation, error) {
+	simulate, err := machine.ParseSimulation(s.simulate)
+	if err != nil {
+		return nil, nil, console.UsageError{Err: fmt.Errorf("--simulate=%w", err)}
+	}
+	if _, err := os.Stat(config.DefaultFile); optional && s.config == "" && simulate == nil && errors.Is(err, os.ErrNotExist) {
+		return &config.Config{}, nil, nil
+	}
+	cfg, err := load(s.config, simulate)
+	return cfg, simulate, err
+}
+
+// quiet is for what reports its errors itself.
+var quiet = slog.New(slog.DiscardHandler)
+
+// parseTarget reads CHIP@BUS:ADDRESS, such as sht3x@1:0x44. The bus may have a colon
+// in its name; without an address it is the chip's usual one.
+func parseTarget(s string) (config.Sensor, error) {
+	chipName, place, _ := strings.Cut(s, "@")
+	var names []string
+	for name := range sensors.Chips() {
+		names = append(names, name)
+	}
+	chip, ok := sensors.Chips()[chipName]
+	if !ok {
+		fix := phrase.OneOf(slices.Sorted(slices.Values(names)))
+		if near := phrase.Nearest(chipName, names); near != "" {
+			fix = near
+		}
+		return config.Sensor{}, fmt.Errorf("%s: there is no chip %s (write %s)", phrase.Quote(s), phrase.Quote(chipName), fix)
+	}
+	name, text := place, ""
+	if at := strings.LastIndex(place, ":"); at >= 0 {
+		name, text = place[:at], place[at+1:]
+	}
+	if name == "" {
+		return config.Sensor{}, fmt.Errorf("%s: no bus (write %s@1:0x%02x for bus 1)", phrase.Quote(s), chipName, chip.Addresses[0])
+	}
+	addr := uint64(chip.Addresses[0])
+	if text != "" {
+		var err error
+		if addr, err = strconv.ParseUint(text, 0, 7); err != nil || !strings.HasPrefix(text, "0x") {
+			return config.Sensor{}, fmt.Errorf("%s: %s is no address of a chip (write it with 0x in front, such as 0x%02x)", phrase.Quote(s), phrase.Quote(text), chip.Addresses[0])
+		}
+	}
+	return config.Sensor{Name: s, Chip: chipName, Bus: name, Address: uint16(addr)}, nil
+}
+
+// openBuses opens the buses of sensors, real or emulated. The caller closes them.
+func openBuses(list []config.Sensor, simulate *machine.Simulation) (machine.Buses, error) {
+	return machine.OpenBuses(&config.Config{Sensors: list}, simulate, quiet)
+}
+
+// printer writes lines for people and keeps the first error of the writer.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) printf(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format, args...)
+	}
+}
+
+// end is the end of a command, which may have printed that something failed.
+func (p *printer) end(failed bool) error {
+	if p.err == nil && failed {
+		return errFound
+	}
+	return p.err
+}
+
+// errFound is the end of a command that has printed what is wrong.
+var errFound = errors.New("not everything is well: see above")

@@ -1,0 +1,123 @@
+// Package identify finds out which chip answers at an address of an I²C bus, with
+// transfers that do no harm to any of the chips that may be there.
+//
+// It refuses to know which of them there are drivers for. Each function asks for
+// what tells its chips apart, in an order in which no question is a command to
+// another of them: to an SHT4x the first byte of a measurement of an SHT3x, 0x24,
+// is its heater, and a port expander takes whatever is written for its outputs.
+package identify
+
+import (
+	"errors"
+	"fmt"
+
+	"periph.io/x/conn/v3/i2c"
+
+	"sensorgateway/wire"
+)
+
+// Answer is who answers at an address.
+type Answer struct {
+	Model string // as its maker calls it; "" if it could not be told
+	Chip  string // what a configuration calls it; "" if Model is none that measures
+	Seen  string // what it was told by, such as "id 0x60"
+}
+
+// At asks who is at an address of b. Its error is the bus's: one that carries
+// [wire.NoAck] says that nobody answers.
+func At(b i2c.Bus, addr uint16) (Answer, error) {
+	p := &prober{bus: b, addr: addr}
+	if ask := asks[addr]; ask != nil {
+		if a, ok := ask(p); ok {
+			return a, nil
+		}
+	} else if r, ok := p.get(nil, 1); ok {
+		return Answer{Seen: fmt.Sprintf("read % x", r)}, nil
+	}
+	switch {
+	case p.bad != nil:
+		return Answer{}, p.bad
+	case p.acked:
+		return Answer{Seen: "it acknowledges, and is none of the chips that are known at this address"}, nil
+	}
+	return Answer{}, p.noAck
+}
+
+// asks are the questions of each address.
+var asks = map[uint16]func(*prober) (Answer, bool){
+	0x18: mcp9808, 0x19: mcp9808, 0x1A: mcp9808, 0x1B: mcp9808, 0x1C: mcp9808, 0x1D: mcp9808, 0x1E: mcp9808, 0x1F: mcp9808,
+	0x38: aht, 0x39: aht,
+	0x40: at40, 0x41: at40, 0x42: at40, 0x43: at40,
+	0x44: at44, 0x45: at44, 0x46: at44, 0x47: at44,
+	0x48: tmp117, 0x49: tmp117, 0x4A: tmp117, 0x4B: tmp117,
+	0x5C: am2320, 0x62: scd4x, 0x70: at70, 0x76: bosch, 0x77: bosch,
+}
+
+// prober makes transfers with one address and notes how they went.
+type prober struct {
+	bus   i2c.Bus
+	addr  uint16
+	acked bool  // somebody acknowledged
+	noAck error // the last transfer that nobody acknowledged
+	bad   error // the one that failed otherwise: it was the last
+}
+
+// get writes w and reads n bytes in one transaction.
+func (p *prober) get(w []byte, n int) ([]byte, bool) {
+	if p.bad != nil { // on a stuck bus each further one would take as long
+		return nil, false
+	}
+	r := make([]byte, n)
+	err := p.bus.Tx(p.addr, w, r)
+	switch {
+	case err == nil:
+		p.acked = true
+		return r, true
+	case errors.Is(err, wire.NoAck):
+		p.noAck = err
+	default:
+		p.bad = err
+	}
+	return nil, false
+}
+
+// send writes w.
+func (p *prober) send(w ...byte) bool {
+	_, ok := p.get(w, 0)
+	return ok
+}
+
+// word reads a 16-bit register, its high byte first.
+func (p *prober) word(reg byte) (uint16, bool) {
+	r, ok := p.get([]byte{reg}, 2)
+	if !ok {
+		return 0, false
+	}
+	return uint16(r[0])<<8 | uint16(r[1]), true
+}
+
+// sensirion sends a 16-bit command and reads a word with its checksum.
+func (p *prober) sensirion(command uint16) (uint16, bool) {
+	r, ok := p.get([]byte{byte(command >> 8), byte(command)}, 3)
+	if !ok || CRC8(r[:2]) != r[2] {
+		return 0, false
+	}
+	return uint16(r[0])<<8 | uint16(r[1]), true
+}
+
+// CRC8 is the checksum of Sensirion's and Aosong's chips: polynomial 0x31, begun
+// with 0xFF (SHT3x datasheet, section 4.12).
+func CRC8(b []byte) byte {
+	crc := byte(0xFF)
+	for _, x := range b {
+		crc ^= x
+		for range 8 {
+			if crc&0x80 != 0 {
+				crc = crc<<1 ^ 0x31
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return crc
+}

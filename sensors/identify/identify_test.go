@@ -1,0 +1,139 @@
+package identify
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+	"periph.io/x/conn/v3/physic"
+
+	"sensorgateway/sensors/sim"
+	"sensorgateway/wire"
+)
+
+// chip answers transactions, "write/how many bytes are read", all in hexadecimal,
+// with bytes; what is not there it does not acknowledge. harm are first bytes that do
+// harm to it.
+type chip struct {
+	answers map[string]string
+	harm    string
+	done    []string
+}
+
+func (*chip) String() string                  { return "bus 1" }
+func (*chip) SetSpeed(physic.Frequency) error { return nil }
+
+func (c *chip) Tx(_ uint16, w, r []byte) error {
+	c.done = append(c.done, fmt.Sprintf("%x/%d", w, len(r)))
+	answer, ok := c.answers[fmt.Sprintf("%x/%d", w, len(r))]
+	if !ok {
+		return fmt.Errorf("no acknowledge: %w", wire.NoAck)
+	}
+	b, err := hex.DecodeString(answer)
+	copy(r, b)
+	return err
+}
+
+func TestAt(t *testing.T) {
+	const sht4xHeater = "39 32 2f 24 1e 15"
+	for _, tt := range []struct {
+		name    string
+		addr    uint16
+		answers map[string]string
+		harm    string // first bytes of writes
+		want    Answer
+	}{
+		{"SHT4x", 0x44, map[string]string{"89/0": "", "/6": "beef92beef92"}, sht4xHeater, Answer{"SHT4x", "sht4x", "serial number beefbeef"}},
+		{"HDC302x", 0x45, map[string]string{"3781/3": "30003f"}, "", Answer{"HDC302x", "hdc302x", "maker's id 0x3000"}},
+		{"SHT3x", 0x44, map[string]string{"f32d/3": "8010e1"}, "", Answer{"SHT3x", "sht3x", "status 8010, with the right CRC"}},
+		{"INA219", 0x45, map[string]string{"3781/3": "399f00", "f32d/3": "399f00", "89/0": "", "/6": "399f399f399f", "7e/2": "ffff", "00/2": "399f"}, "",
+			Answer{Model: "INA219", Seen: "configuration 0x399f"}},
+		{"HDC1080", 0x40, map[string]string{"fe/2": "5449", "ff/2": "1050"}, "", Answer{"HDC1080", "hdc1080", "ids 0x5449 0x1050"}},
+		{"HDC2010", 0x41, map[string]string{"fe/2": "d007", "fc/4": "4954d007"}, "", Answer{Model: "HDC2010 or HDC2080", Seen: "ids 0x5449 0x07d0"}},
+		{"Si7021", 0x40, map[string]string{"fcc9/0": "", "/6": "15ffffb5ffff"}, "", Answer{"Si7021", "si7021", "id 0x15"}},
+		{"HTU21D", 0x40, map[string]string{"fcc9/0": "", "/6": "32ffffb5ffff"}, "", Answer{"HTU21D", "htu21d", "id 0x32"}},
+		{"SHT2x", 0x40, map[string]string{"e7/1": "02"}, "", Answer{"SHT2x", "sht2x", "user register 0x02"}},
+		{"AHT20 that has measured", 0x38, map[string]string{"/7": "1c6d2c95d3c4" + "c8"}, "ac", Answer{"AHT20", "aht20", "status 0x1c, with the right CRC"}},
+		{"PCF8574A", 0x38, map[string]string{"/7": "fdfdfdfdfdfdfd", "ac3300/0": ""}, "ac", Answer{Seen: "it acknowledges, and is none of the chips that are known at this address"}},
+		{"TCA9548A", 0x70, map[string]string{"/1": "04", "3517/0": ""}, "35", Answer{Model: "TCA9548A or HT16K33", Seen: "read 04"}},
+		{"SHTC3", 0x70, map[string]string{"3517/0": "", "efc8/3": "088750" + "", "b098/0": ""}, "", Answer{"SHTC3", "shtc3", "id 0x0887"}},
+		{"BMP280", 0x76, map[string]string{"d0/1": "58"}, "", Answer{"BMP280", "bmp280", "id 0x58"}},
+		{"BME680", 0x77, map[string]string{"d0/1": "61"}, "", Answer{"BME680 or BME688", "bme680", "id 0x61"}},
+		{"BMP390", 0x77, map[string]string{"d0/1": "00", "00/1": "60"}, "", Answer{Model: "BMP390", Seen: "id 0x60 in register 0x00"}},
+		{"MCP9808", 0x18, map[string]string{"06/2": "0054", "07/2": "0400"}, "", Answer{"MCP9808", "mcp9808", "ids 0x0054 0x0400"}},
+		{"TMP117", 0x48, map[string]string{"0f/2": "0117"}, "", Answer{"TMP117", "tmp117", "id 0x0117"}},
+		{"SCD41", 0x62, map[string]string{"e4b8/3": "8006" + "00"}, "", Answer{"SCD40 or SCD41", "scd4x", "data ready 8006, with the right CRC"}},
+		{"AM2320", 0x5C, map[string]string{"030004/0": "", "/8": "0304014f00e2aabb"}, "", Answer{"AM2320", "am2320", "read 03 04 01 4f 00 e2 aa bb"}},
+		{"BH1750", 0x5C, map[string]string{"/1": "2a", "030004/0": ""}, "03", Answer{Seen: "it acknowledges, and is none of the chips that are known at this address"}},
+		{"EEPROM", 0x50, map[string]string{"/1": "2a"}, "", Answer{Seen: "read 2a"}},
+		{"another chip", 0x76, map[string]string{"d0/1": "07", "00/1": "08"}, "", Answer{Seen: "it acknowledges, and is none of the chips that are known at this address"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for key, answer := range tt.answers { // the checksums
+					if b, _ := hex.DecodeString(answer); len(b) == 3 && (key == "3781/3" || key == "efc8/3" || key == "e4b8/3") && answer != "399f00" {
+						tt.answers[key] = fmt.Sprintf("%x%02x", b[:2], CRC8(b[:2]))
+					} else if key == "/7" && strings.HasPrefix(answer, "1c") {
+						tt.answers[key] = fmt.Sprintf("%x%02x", b[:6], CRC8(b[:6]))
+					}
+				}
+				c := &chip{answers: tt.answers}
+				got, err := At(c, tt.addr)
+				if err != nil || got != tt.want {
+					t.Errorf("%+v, %v", got, err)
+				}
+				for _, transaction := range c.done {
+					for _, harm := range strings.Fields(tt.harm) {
+						if strings.HasPrefix(transaction, harm) {
+							t.Errorf("%s does harm to it", transaction)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// The emulated chips are told, in whatever state they are, and measure afterwards.
+func TestEmulatedChips(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := sim.NewBus("bus 1", sim.NewEnvironment(1), 1)
+		for model, addr := range map[string]uint16{"sht3x": 0x45, "bme280": 0x76, "aht20": 0x38} {
+			if err := b.Add(model, addr, sim.Indoor); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				got, err := At(b, addr)
+				if err != nil || got.Chip != model || got.Seen == "" {
+					t.Errorf("%s: %+v, %v", model, got, err)
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+	})
+}
+
+// Nobody there, and a bus that does not answer, are two things.
+func TestNobody(t *testing.T) {
+	for addr := uint16(0x08); addr <= 0x77; addr++ {
+		synctest.Test(t, func(t *testing.T) {
+			if a, err := At(&chip{}, addr); wire.FaultOf(err) != wire.NoAck || a != (Answer{}) {
+				t.Errorf("0x%02x: %+v, %v", addr, a, err)
+			}
+			if a, err := At(stuck{}, addr); wire.FaultOf(err) != wire.Timeout || a != (Answer{}) {
+				t.Errorf("0x%02x on a stuck bus: %+v, %v", addr, a, err)
+			}
+		})
+	}
+}
+
+// stuck is a bus whose lines are held low.
+type stuck struct{ i2c.Bus }
+
+func (stuck) Tx(uint16, []byte, []byte) error {
+	return fmt.Errorf("connection timed out: %w", wire.Timeout)
+}
