@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"sensorgateway/gateway/inbox"
 	"sensorgateway/wire"
 )
 
@@ -178,7 +179,7 @@ func (r *riot) step() {
 		r.broadcaster.mu.Lock()
 		r.broadcaster.move(c.session, sensorSet(1+r.rnd.IntN(3)))
 		r.broadcaster.mu.Unlock()
-	case r.chance(500) && c.asked < perSecond:
+	case r.chance(500) && c.asked < inbox.PerSecond:
 		c.asked++
 		if err := c.c.WriteMessage(websocket.TextMessage, []byte(`{"type":"ping"}`)); err != nil {
 			r.t.Fatal(err)

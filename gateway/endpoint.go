@@ -8,6 +8,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/inbox"
 	"sensorgateway/wire"
 )
 
@@ -24,29 +25,32 @@ type endpoint interface {
 
 // rules are those of an endpoint for each of its clients.
 type rules struct {
-	size   int           // bytes in a message from it
-	binary bool          // binary messages are taken too
-	rate   bool          // it may send so many messages a second and no more
-	stops  bool          // a stop is carried out even in the message that exceeds the rate
-	places *places       // for its clients; nil if the server's are enough
-	long   chan struct{} // holds one while a message over longMessage is under way; nil if there are none
+	inbox.Rules
+	places *places // for its clients; nil if the server's are enough
 }
 
 const (
 	readLimit = 4 << 10 // bytes in a message from a client
 	echoSize  = 16 << 20
 	maxEchoes = 4
-	// A message takes twice its length while it grows, so of those over longMessage one
-	// is under way at a time, whoever sends it.
-	longMessage = 1 << 20
 	// maxRelayed bounds what waits for the clients of /relay, with what is queued for each.
 	maxRelayed = 256
 )
 
 var (
-	streamRules   = &rules{size: readLimit, rate: true, stops: true}
-	listenerRules = &rules{size: readLimit, rate: true}
+	streamRules   = &rules{Rules: inbox.Rules{Size: readLimit, Rate: true, Stops: true}}
+	listenerRules = &rules{Rules: inbox.Rules{Size: readLimit, Rate: true}}
 )
+
+// echoRules are those of /echo: messages over [inbox.LongMessage] are under way one
+// at a time, for one takes twice its length while it grows.
+func echoRules() *rules {
+	return &rules{inbox.Rules{Size: echoSize, Binary: true, Long: make(chan struct{}, 1)}, &places{most: maxEchoes}}
+}
+
+func relayRules() *rules {
+	return &rules{inbox.Rules{Size: readLimit, Rate: true, Binary: true}, &places{most: maxRelayed}}
+}
 
 // places are how many clients there may be at a time.
 type places struct {

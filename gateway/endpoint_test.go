@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/inbox"
 	"sensorgateway/wire"
 )
 
@@ -44,10 +45,10 @@ func TestLongMessagesInTurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := half.Write(make([]byte, 2*longMessage)); err != nil {
+	if _, err := half.Write(make([]byte, 2*inbox.LongMessage)); err != nil {
 		t.Fatal(err)
 	}
-	s.until("the first is under way", func() bool { return len(s.echoRules.long) == 1 })
+	s.until("the first is under way", func() bool { return len(s.echoRules.Long) == 1 })
 	if got := second.ask("short"); got != "short" {
 		t.Errorf("%q", got)
 	}
@@ -61,7 +62,7 @@ func TestLongMessagesInTurn(t *testing.T) {
 	if err := half.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := first.read(websocket.BinaryMessage); len(got) != 2*longMessage {
+	if got := first.read(websocket.BinaryMessage); len(got) != 2*inbox.LongMessage {
 		t.Errorf("%d bytes came back", len(got))
 	}
 	if got := second.read(websocket.BinaryMessage); len(got) != 8<<20 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"sensorgateway/gateway/inbox"
 	"sensorgateway/wire"
 )
 
@@ -142,7 +143,7 @@ func TestCloseIsAnswered(t *testing.T) {
 			if _, err := raw.Read(make([]byte, 1)); err != io.EOF {
 				t.Errorf("%v, want the end", err)
 			}
-			if took := time.Since(begin); (took < closeTimeout-500*time.Millisecond) != answers {
+			if took := time.Since(begin); (took < inbox.CloseTimeout-500*time.Millisecond) != answers {
 				t.Errorf("it ended after %v, answered: %v", took, answers)
 			}
 		}
@@ -163,7 +164,7 @@ func TestCloseLosesTheOperator(t *testing.T) {
 		defer m.mu.Unlock()
 		return len(m.lost) == 1
 	})
-	if took := time.Since(begin); took > closeTimeout/2 {
+	if took := time.Since(begin); took > inbox.CloseTimeout/2 {
 		t.Errorf("noticed after %v", took)
 	}
 }

@@ -150,8 +150,7 @@ func newServer(opts Options, checks <-chan time.Time) *Server {
 	if opts.Refused == nil {
 		opts.Refused = func(string, string, string) {}
 	}
-	s := &Server{opts: opts, echoRules: &rules{size: echoSize, binary: true, places: &places{most: maxEchoes}, long: make(chan struct{}, 1)}}
-	s.relayRules = &rules{size: readLimit, rate: true, binary: true, places: &places{most: maxRelayed}}
+	s := &Server{opts: opts, echoRules: echoRules(), relayRules: relayRules()}
 	s.clients.most = int64(opts.MaxClients)
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.broadcaster = newBroadcaster(s)

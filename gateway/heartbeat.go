@@ -105,10 +105,10 @@ func (c *session) overdue(now time.Time) bool {
 
 // beat pings, and closes a client whose pong or whose reading is overdue. b.mu is held.
 func (b *broadcaster) beat(c *session, now time.Time) {
-	if c.until.Load() != 0 {
+	if c.inbox.Closing() {
 		return // it is being closed
 	}
-	if pongs := c.pongs.Load(); pongs != c.seen {
+	if pongs := c.inbox.Pongs(); pongs != c.seen {
 		b.answered(c, pongs, now)
 	}
 	switch {

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"runtime"
 	"strings"
@@ -13,7 +11,6 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"sensorgateway/gateway/conn"
 	"sensorgateway/wire"
 )
 
@@ -58,7 +55,7 @@ func TestHeartbeat(t *testing.T) {
 	<-pings
 	<-pings
 	s.until("a pong is in", func() (in bool) {
-		s.broadcaster.each(func(c *session) { in = in || c.pongs.Load() > 0 })
+		s.broadcaster.each(func(c *session) { in = in || c.inbox.Pongs() > 0 })
 		return in
 	})
 	s.broadcaster.check(now.Add(37*time.Second), true)
@@ -104,7 +101,7 @@ func TestClientThatReadsLate(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.until("the pong is in", func() (in bool) {
-			s.broadcaster.each(func(c *session) { in = c.pongs.Load() == n })
+			s.broadcaster.each(func(c *session) { in = c.inbox.Pongs() == n })
 			return in
 		})
 	}
@@ -174,12 +171,12 @@ func TestOperatorsHeartbeat(t *testing.T) {
 	s.broadcaster.each(func(c *session) {
 		c.driving, c.pinged = true, time.Time{}
 		for i := range checks {
-			pongs := c.pongs.Load()
+			pongs := c.inbox.Pongs()
 			if s.broadcaster.beat(c, checkAt(i)); !c.pinged.Equal(checkAt(i)) {
 				continue
 			}
 			pings, last = pings+1, i
-			s.until("the pong is in", func() bool { return c.pongs.Load() != pongs })
+			s.until("the pong is in", func() bool { return c.inbox.Pongs() != pongs })
 		}
 	})
 	if pings != 10 {
@@ -198,49 +195,6 @@ func TestOperatorsHeartbeat(t *testing.T) {
 	s.broadcaster.check(ponged.Add(drivingPongWithin), false)
 	s.wantClients(0)
 }
-
-// A client that only listens and answers pings may do so for ever: each pong
-// gives it room for the next.
-func TestPongsForEver(t *testing.T) {
-	upgraded := make(chan *session, 1)
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &session{endpoint: silent{}, rules: &rules{size: readLimit}}
-		var err error
-		if c.ws, c.out, err = conn.Upgrade(w, r, nil); err != nil {
-			t.Error(err)
-		}
-		upgraded <- c
-	}))
-	server.Listener = conn.Listen(server.Listener)
-	server.Start()
-	defer server.Close()
-	client, _, err := websocket.DefaultDialer.Dial(strings.Replace(server.URL, "http", "ws", 1), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := <-upgraded
-	defer c.out.End(0)
-	defer client.Close()
-	const pongs = 2000
-	go func() {
-		payload := make([]byte, 125)
-		for range pongs {
-			if client.WriteControl(websocket.PongMessage, payload, time.Time{}) != nil {
-				return // the other end says why
-			}
-		}
-		_ = client.WriteMessage(websocket.TextMessage, nil) // likewise
-	}()
-	c.ws.SetPongHandler(func(string) error { return c.ponged() })
-	if err := c.read(); err != nil || c.pongs.Load() != pongs {
-		t.Errorf("after %d pongs: %v", c.pongs.Load(), err)
-	}
-}
-
-// silent is an endpoint that answers nothing.
-type silent struct{ endpoint }
-
-func (silent) message(*session, int, []byte) {}
 
 // A client that does not read delays nobody, costs bounded memory, and is closed.
 func TestDeafClient(t *testing.T) { withAndWithoutTLS(t, testDeafClient) }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -109,20 +108,4 @@ func TestStopBehindTheRate(t *testing.T) {
 			m.mu.Unlock()
 		}
 	}, m.options)
-}
-
-func TestLimiter(t *testing.T) {
-	var l limiter
-	now := time.Now()
-	for i := range 20 {
-		if !l.take(now.Add(time.Duration(i) * 10 * time.Millisecond)) {
-			t.Fatalf("message %d of 20 was refused", i+1)
-		}
-	}
-	if l.take(now.Add(999 * time.Millisecond)) {
-		t.Error("the 21st within a second was taken")
-	}
-	if !l.take(now.Add(time.Second)) || l.take(now.Add(1009*time.Millisecond)) || !l.take(now.Add(1010*time.Millisecond)) {
-		t.Error("the window does not slide")
-	}
 }

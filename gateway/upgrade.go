@@ -45,13 +45,13 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	if protocol != "" { // on every path: without it, a browser fails the handshake and shows no close code
 		header.Set("Sec-WebSocket-Protocol", protocol)
 	}
-	var err error
-	if c.ws, c.out, err = conn.Upgrade(w, r, header); err != nil { // which has answered
+	ws, out, err := conn.Upgrade(w, r, header)
+	if c.out = out; err != nil { // which has answered
 		s.left(c)
 		return
 	}
 	// Outside the handler, whose goroutine's stack and buffers are large.
-	go c.run()
+	go c.run(ws)
 }
 
 // left ends what an upgrade began.

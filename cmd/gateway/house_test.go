@@ -21,6 +21,9 @@ var arrows = []arrow{
 
 	{"gateway", "wire", "it sends and receives what wire defines"},
 	{"gateway", "gateway/conn", "a session has a transport below it"},
+	{"gateway", "gateway/inbox", "a session takes what its client sends out of it"},
+	{"gateway/inbox", "gateway/conn", "it reads from a connection, and closes it in order"},
+	{"gateway/inbox", "wire", "it closes with the protocol's codes and reasons"},
 	{"gateway", "gateway/api", "a server answers plain HTTP too"},
 	{"gateway", "gateway/window", "what slow clients have not taken is theirs to send"},
 	{"gateway/window", "wire", "it has records in it"},

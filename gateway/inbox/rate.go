@@ -1,14 +1,14 @@
-package gateway
+package inbox
 
 import "time"
 
-// perSecond is how many messages a client may send in any second (wire/README.md,
+// PerSecond is how many messages a client may send in any second (wire/README.md,
 // "The connection").
-const perSecond = 20
+const PerSecond = 20
 
 // limiter is a sliding window over the last messages of a client.
 type limiter struct {
-	at   [perSecond]time.Duration // since started, of the last messages; a ring
+	at   [PerSecond]time.Duration // since started, of the last messages; a ring
 	next int
 	full bool
 }
@@ -22,7 +22,7 @@ func (l *limiter) take(now time.Time) bool {
 		return false
 	}
 	l.at[l.next] = t
-	if l.next++; l.next == perSecond {
+	if l.next++; l.next == PerSecond {
 		l.next, l.full = 0, true
 	}
 	return true

@@ -1,0 +1,289 @@
+// Package inbox reads what one client sends: whole messages within the rules of the
+// endpoint, pings and pongs within the same rate, and the end of the connection in
+// the order that RFC 6455 wants. While the client is silent it costs next to nothing.
+//
+// It knows the framing of WebSocket. It refuses to know what the messages mean, and
+// who else there is: that is its [Owner]'s.
+package inbox
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/gateway/conn"
+	"sensorgateway/wire"
+)
+
+// CloseTimeout is how long a client has to answer a close frame, or to take it.
+const CloseTimeout = 2 * time.Second
+
+// LongMessage is how long a message must be so that [Rules.Long] is asked.
+const LongMessage = 1 << 20
+
+// ErrClosing ends the reading after our close frame.
+var ErrClosing = errors.New("closing")
+
+// Rules are those of an endpoint for each of its clients.
+type Rules struct {
+	Size   int           // bytes in a message from it
+	Binary bool          // binary messages are taken too
+	Rate   bool          // it may send so many messages a second and no more
+	Stops  bool          // a stop is carried out even in the message that exceeds the rate
+	Long   chan struct{} // holds one while a message over LongMessage is under way; nil if there are none
+}
+
+// An Owner is whom a client's messages are for. The goroutine that reads calls it.
+type Owner interface {
+	// Message is given a message: UTF-8 if kind is text. It must not retain data.
+	Message(kind int, data []byte)
+	// Stop carries out the stop in a message, if there is one.
+	Stop(message []byte) bool
+	// Exceeded is called before the connection of a client is closed that sends more
+	// than it may.
+	Exceeded()
+}
+
+// An Inbox is one client's. All methods but [Inbox.Close], [Inbox.Pongs] and
+// [Inbox.Closing] are for one goroutine at a time.
+type Inbox struct {
+	owner    Owner
+	rules    *Rules
+	ws       *websocket.Conn // what the client sends
+	out      *conn.Conn      // what is sent to it
+	rate     *limiter        // of messages; nil before the first
+	controls *limiter        // of pings and pongs
+	exceeded bool            // the rate: nothing but stops is taken any more
+
+	pongs atomic.Int64 // how many came
+	until atomic.Int64 // Unix nanoseconds: when the client must have answered our close frame; 0: none was sent
+}
+
+// Open begins with what [conn.Upgrade] returned.
+func (in *Inbox) Open(owner Owner, rules *Rules, ws *websocket.Conn, out *conn.Conn) {
+	in.owner, in.rules, in.ws, in.out = owner, rules, ws, out
+	ws.SetReadLimit(int64(rules.Size))
+	ws.SetPongHandler(func(string) error { return in.ponged() })
+	ws.SetPingHandler(in.pong)
+}
+
+// Pongs is how many there were.
+func (in *Inbox) Pongs() int64 { return in.pongs.Load() }
+
+// Closing reports whether a close frame was sent.
+func (in *Inbox) Closing() bool { return in.until.Load() != 0 }
+
+// Wait waits until the client sends something, takes pongs, which is all that most
+// clients ever send, and returns what is to be done next. Its stack must not grow.
+func (in *Inbox) Wait() (next func() error) {
+	for {
+		n := in.out.Pongs()
+		if n == 0 {
+			return in.Read // which will see an error too
+		}
+		for range n {
+			in.pongs.Add(1)
+			if !in.count() {
+				return func() error { in.exceed(nil); return conn.ErrTooMuch }
+			}
+		}
+	}
+}
+
+func (in *Inbox) ponged() error {
+	in.pongs.Add(1)
+	return in.control()
+}
+
+// Read takes the client's messages until there are no more for now, or the
+// connection is to end: then it returns why.
+func (in *Inbox) Read() error {
+	var message []byte // no buffer is held while the client is idle
+	for {
+		in.allowMessage()
+		kind, r, err := in.ws.NextReader()
+		if err != nil {
+			return err
+		}
+		if kind == websocket.BinaryMessage && !in.rules.Binary {
+			in.Close(wire.CloseUnsupported, "Binary messages are not taken here", CloseTimeout)
+			return ErrClosing
+		}
+		var done func()
+		if message, done, err = in.receive(message[:0], r); err != nil {
+			return err
+		}
+		if kind == websocket.TextMessage && !utf8.Valid(message) {
+			done()
+			in.Close(wire.CloseInvalidText, "Text is not UTF-8", CloseTimeout)
+			return ErrClosing
+		}
+		if in.rate == nil {
+			in.rate = new(limiter)
+		}
+		if in.rules.Rate && !in.rate.take(time.Now()) {
+			in.exceed(message)
+			return ErrClosing
+		}
+		in.owner.Message(kind, message)
+		if cap(message) > min(in.rules.Size, LongMessage) {
+			message = nil
+		}
+		done()
+		if !in.out.More() {
+			return nil
+		}
+	}
+}
+
+// lastBytes is how much of what a client has sent behind the message that exceeds
+// the rate is searched for a stop.
+const lastBytes = 64 << 10
+
+// lastStops carries out a stop in the message that exceeds the rate, and those in
+// the messages that have been received behind it: a slider that was dragged must
+// not cost the e-stop that follows.
+func (in *Inbox) lastStops(message []byte) {
+	in.out.Receive(lastBytes)
+	for left := lastBytes; left > 0; left -= len(message) + 1 {
+		in.owner.Stop(message)
+		if !in.out.Buffered() {
+			return
+		}
+		in.allowMessage()
+		kind, r, err := in.ws.NextReader()
+		if err != nil || kind != websocket.TextMessage {
+			return // an incomplete message, or the end
+		}
+		if message, err = appendAll(message[:0], r); err != nil {
+			return
+		}
+	}
+}
+
+// allowMessage lets the bytes of one more message be read. Frames of one byte each
+// are the worst that is not meant as an attack.
+func (in *Inbox) allowMessage() { in.out.Allow(7*in.rules.Size + 8<<10) }
+
+// pong answers a ping with its payload (RFC 6455, section 5.5.3).
+func (in *Inbox) pong(payload string) error {
+	if err := in.control(); err != nil || in.exceeded {
+		return err
+	}
+	_, _ = in.out.Write(conn.AppendFrame(nil, conn.OpPong, []byte(payload))) // if its queue is full, that ends the connection
+	return nil
+}
+
+// control counts a ping or a pong, and ends the reading if it exceeds the rate.
+func (in *Inbox) control() error {
+	if in.count() {
+		return nil
+	}
+	in.exceed(nil)
+	return conn.ErrTooMuch
+}
+
+// count counts a ping or a pong, and returns whether it is within the rate: a
+// client may send as many of them as it may send messages. The bytes that it may
+// send for one message are counted anew.
+func (in *Inbox) count() bool {
+	if in.exceeded {
+		return true // lastStops reads what came behind
+	}
+	in.allowMessage()
+	if in.controls == nil {
+		in.controls = new(limiter)
+	}
+	return !in.rules.Rate || in.controls.take(time.Now())
+}
+
+// exceed closes the connection of a client whose message, or ping or pong,
+// exceeds the rate.
+func (in *Inbox) exceed(message []byte) {
+	in.exceeded = true
+	if in.rules.Stops {
+		in.lastStops(message)
+	}
+	in.owner.Exceeded()
+	in.Close(wire.ClosePolicy, wire.CloseReasonRateLimit, CloseTimeout)
+}
+
+// Linger ends the reading for err. Unless the closing handshake is complete, what
+// the client still sends is read and dropped until it has answered our close frame:
+// closing a socket with unread data would reset the connection, and the close frame
+// could be lost; and a browser calls a connection lost that ends before its answer.
+func (in *Inbox) Linger(err error) {
+	var closed *websocket.CloseError
+	switch {
+	case errors.As(err, &closed):
+		return // gorilla has answered, if we had not
+	case errors.Is(err, conn.ErrCloseLength):
+		in.Close(wire.CloseProtocolError, "close frame of one byte", CloseTimeout)
+	case errors.Is(err, conn.ErrTooMuch):
+		in.Close(wire.ClosePolicy, "Too many frames for one message", CloseTimeout)
+	case errors.Is(err, websocket.ErrReadLimit):
+		// gorilla has sent 1009, and this one is not sent, unless the length itself
+		// was beyond RFC 6455 (section 5.2: the most significant bit must be 0).
+		in.Close(wire.CloseProtocolError, "frame length", CloseTimeout)
+	}
+	until := time.Now().Add(CloseTimeout)
+	if t := in.until.Load(); t != 0 {
+		until = time.Unix(0, t)
+	}
+	_ = in.out.SetReadDeadline(until)
+	in.out.Drain(1 << 20)
+}
+
+// receive appends a message to b. Beyond LongMessage it waits until no other is under
+// way, and this one is until done is called.
+func (in *Inbox) receive(b []byte, r io.Reader) (message []byte, done func(), err error) {
+	done = func() {}
+	if in.rules.Long == nil {
+		b, err = appendAll(b, r)
+		return b, done, err
+	}
+	if b, err = appendAll(b, io.LimitReader(r, LongMessage)); err != nil || len(b) < LongMessage {
+		return b, done, err
+	}
+	in.rules.Long <- struct{}{} // whoever holds it is bound by its heartbeat
+	if b, err = appendAll(b, r); err != nil {
+		<-in.rules.Long
+		return b, done, err
+	}
+	return b, func() { <-in.rules.Long }, nil
+}
+
+// appendAll is io.ReadAll into a buffer that exists already.
+func appendAll(b []byte, r io.Reader) ([]byte, error) {
+	for {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, 256)
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+}
+
+// Close sends a close frame, after which nothing more is sent, and gives the client
+// a little time to answer it. It returns false if the connection is closing already,
+// or has ended.
+func (in *Inbox) Close(code int, reason string, timeout time.Duration) bool {
+	if _, err := in.out.Write(conn.AppendFrame(nil, conn.OpClose, websocket.FormatCloseMessage(code, reason))); err != nil {
+		return false
+	}
+	until := time.Now().Add(timeout)
+	in.until.Store(until.UnixNano())
+	_ = in.out.SetReadDeadline(until)
+	return true
+}
