@@ -16,7 +16,10 @@ type Chip struct {
 	Model       string        // as its maker writes it
 	Addresses   []uint16      // where it can answer, the usual one first
 	MinInterval time.Duration // a shorter one would ask a chip that is still busy
-	Measures    []Measurand   // what its values are, one or two
+	Measures    []Measurand   // what its sensor's values are, one or two
+	// Also are the further ones that it measures at the same time. Each is a sensor
+	// of its own, if it is asked for.
+	Also []Measurand
 	// Open finds the chip at addr of b and makes it ready to measure.
 	Open func(b i2c.Bus, addr uint16) (Sensor, error)
 }
@@ -37,10 +40,9 @@ func celsius(least, most float32) Measurand {
 // percent is a relative humidity, which chips that are calibrated limit themselves.
 var percent = Measurand{wire.Humidity, 0, 100}
 
-// Quantities returns what the chip's values are.
-func (c *Chip) Quantities() []wire.Quantity {
-	var all []wire.Quantity
-	for _, m := range c.Measures {
+// Quantities returns what the measurands are.
+func Quantities(measures []Measurand) (all []wire.Quantity) {
+	for _, m := range measures {
 		all = append(all, m.Quantity)
 	}
 	return all
@@ -49,24 +51,27 @@ func (c *Chip) Quantities() []wire.Quantity {
 // Chips returns the chips by their names in a configuration. To add one, write
 // its driver in a directory of its own and name it here.
 func Chips() map[string]Chip {
+	const ms = time.Millisecond
 	return map[string]Chip{
 		// Datasheet SHT3x-DIS, tables 1, 2, 4, 8.
-		"sht3x": {"SHT3x", []uint16{0x44, 0x45}, 20 * time.Millisecond, []Measurand{celsius(-40, 125), percent},
-			func(b i2c.Bus, addr uint16) (Sensor, error) { return sensor(sht3x.NewI2C(b, addr, nil)) }},
+		"sht3x": {"SHT3x", []uint16{0x44, 0x45}, 20 * ms, []Measurand{celsius(-40, 125), percent}, nil, open(newSHT3x)},
 		// Datasheet BST-BME280-DS002, tables 1 and 2, section 9.1.
-		"bme280": {"BME280", []uint16{0x76, 0x77}, 20 * time.Millisecond, []Measurand{celsius(-40, 85), percent},
-			func(b i2c.Bus, addr uint16) (Sensor, error) { return sensor(bme280.NewI2C(b, addr)) }},
+		"bme280": {"BME280", []uint16{0x76, 0x77}, 20 * ms, []Measurand{celsius(-40, 85), percent}, nil, open(bme280.NewI2C)},
 		// Datasheet AHT20, tables 1 and 2, section 5.4: a measurement takes 80 ms.
-		"aht20": {"AHT20", []uint16{0x38}, 100 * time.Millisecond, []Measurand{celsius(-40, 85), percent},
-			func(b i2c.Bus, addr uint16) (Sensor, error) { return sensor(aht20.NewI2C(b, addr)) }},
+		"aht20": {"AHT20", []uint16{0x38}, 100 * ms, []Measurand{celsius(-40, 85), percent}, nil, open(aht20.NewI2C)},
 	}
 }
 
-// sensor returns a Sensor that is nil if s is not to be used: a nil *T in an
-// interface would not be nil.
-func sensor[T Sensor](s T, err error) (Sensor, error) {
-	if err != nil {
-		return nil, err
+func newSHT3x(b i2c.Bus, addr uint16) (*sht3x.Dev, error) { return sht3x.NewI2C(b, addr, nil) }
+
+// open makes a driver's constructor return a Sensor, which is nil if there is an
+// error: a nil *T in an interface would not be nil.
+func open[T Sensor](construct func(i2c.Bus, uint16) (T, error)) func(i2c.Bus, uint16) (Sensor, error) {
+	return func(b i2c.Bus, addr uint16) (Sensor, error) {
+		s, err := construct(b, addr)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
 	}
-	return s, nil
 }

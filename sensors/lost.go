@@ -21,21 +21,21 @@ func lostAfter(interval time.Duration) int {
 }
 
 // detect notices when a sensor is lost and when it is back, by the record of its
-// last tick; what fails for a tick or two is in the records only.
-func (s *Sampler) detect(sl *slot, f wire.Fault) {
-	before, lost := sl.failed, lostAfter(sl.cfg.Interval)
-	sl.failed++
+// last tick: after lost failed ones. What fails for a tick or two is in the records only.
+func (s *Sampler) detect(p *part, lost int, f wire.Fault, stamp int64) {
+	before := p.failed
+	p.failed++
 	if f == wire.Good {
-		sl.failed = 0
+		p.failed = 0
 	}
-	e := wire.Event{Sensor: sl.cfg.Name, TS: float64(sl.tick.stamp) / 1000}
+	e := wire.Event{Sensor: p.name, TS: float64(stamp) / 1000}
 	switch {
-	case sl.failed == lost:
-		sl.lostAt = time.Now()
-		s.log.Warn("sensor lost", "sensor", sl.cfg.Name, "cause", f, "err", sl.noted())
+	case p.failed == lost:
+		p.lostAt = time.Now()
+		s.log.Warn("sensor lost", "sensor", p.name, "cause", f, "err", p.noted())
 		e.Kind, e.Fault = wire.EventSensorLost, f.String()
-	case sl.failed == 0 && before >= lost:
-		s.log.Info("sensor back", "sensor", sl.cfg.Name, "after", time.Since(sl.lostAt).Round(time.Millisecond))
+	case p.failed == 0 && before >= lost:
+		s.log.Info("sensor back", "sensor", p.name, "after", time.Since(p.lostAt).Round(time.Millisecond))
 		e.Kind = wire.EventSensorBack
 	default:
 		return

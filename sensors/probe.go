@@ -2,9 +2,6 @@ package sensors
 
 import (
 	"fmt"
-	"math"
-	"strings"
-	"sync"
 	"time"
 
 	"sensorgateway/sensors/internal/backoff"
@@ -23,30 +20,37 @@ const (
 // A probe is one chip's goroutine: it opens the chip, has it measure for each job,
 // checks the values, and opens the chip again after it was lost.
 type probe struct {
-	cfg  Config
-	work chan job // of size 1; the scheduler never sends while a job is under way
+	cfg   Config
+	work  chan job // of size 1; the scheduler never sends while a job is under way
+	parts []*part
 
 	sensor Sensor // nil while the chip is not open
-	values [2]float32
+	values [maxValues]float32
 	retry  backoff.Backoff // not opened again while it waits
 	fails  int             // in a row
 	cause  error           // of the last failure
-
-	same      [2]uint32 // the bits of the last good measurement
-	sameSince time.Time
-
-	mu   sync.Mutex
-	last error // for Sampler.Err
 }
 
-// job is one tick of one sensor; the probe fills in the rest.
+// job is one tick of one chip; the probe fills in the rest.
 type job struct {
 	slot  *slot
-	seq   uint32
-	stamp int64 // Unix ms
+	tick  uint32 // counts from 0
+	stamp int64  // Unix ms
 
-	reading wire.Reading
-	fault   wire.Fault
+	outcomes [maxParts]outcome
+}
+
+// outcome is what one of the chip's sensors measured.
+type outcome struct {
+	values [2]float32
+	fault  wire.Fault
+}
+
+// failed makes f the outcome of all sensors.
+func (j *job) failed(f wire.Fault) {
+	for i := range j.outcomes {
+		j.outcomes[i] = outcome{wire.Failed(f, 0).Values, f}
+	}
 }
 
 func (p *probe) run(results chan<- job) {
@@ -57,12 +61,12 @@ func (p *probe) run(results chan<- job) {
 	}()
 	for j := range p.work {
 		err := p.measureInTick()
-		p.note(err)
-		if err != nil {
-			j.fault = wire.FaultOf(err)
-			j.reading = wire.Failed(j.fault, j.stamp)
-		} else {
-			j.reading = wire.Reading{Values: p.values, UnixMilli: j.stamp}
+		for i, part := range p.parts {
+			if err != nil && part.err == nil {
+				part.err = err
+			}
+			part.note(part.err)
+			j.outcomes[i] = part.outcome(p.values[:])
 		}
 		results <- j // has room for every probe
 	}
@@ -94,6 +98,9 @@ func passing(f wire.Fault) bool {
 // to be tried again, it costs nothing and returns the last cause.
 func (p *probe) measure() error {
 	start := time.Now()
+	for _, part := range p.parts {
+		part.err = nil
+	}
 	if p.sensor == nil {
 		if p.retry.Waiting() {
 			return p.cause
@@ -102,8 +109,11 @@ func (p *probe) measure() error {
 			return p.failed(err, time.Since(start))
 		}
 	}
-	p.values = [2]float32{wire.NotMeasured(), wire.NotMeasured()}
-	err := p.guard(func() error { return p.sensor.Sense(p.values[:len(p.cfg.Chip.Measures)]) })
+	for i := range p.values {
+		p.values[i] = wire.NotMeasured()
+	}
+	n := len(p.cfg.Chip.Measures) + len(p.cfg.Chip.Also)
+	err := p.guard(func() error { return p.sensor.Sense(p.values[:n]) })
 	if err == nil {
 		err = p.check()
 	}
@@ -134,30 +144,18 @@ func (p *probe) guard(f func() error) (err error) {
 	return f()
 }
 
-// check refuses what the chip cannot have measured, and values that have not
-// changed for longer than those of real surroundings do.
-func (p *probe) check() error {
-	for i, m := range p.cfg.Chip.Measures {
-		if v := p.values[i]; !(v >= m.Min && v <= m.Max) {
-			return fmt.Errorf("%v: %s is outside its range: %w", p.sensor, p.text(), wire.Implausible)
-		}
+// check checks the values of each sensor. The chip itself has failed if none of
+// them is good.
+func (p *probe) check() (err error) {
+	good := false
+	for _, part := range p.parts {
+		part.err = part.check(p.sensor, p.values[:], p.cfg.StuckAfter)
+		good = good || part.err == nil
 	}
-	now, same := time.Now(), [2]uint32{math.Float32bits(p.values[0]), math.Float32bits(p.values[1])}
-	if same != p.same || p.sameSince.IsZero() {
-		p.same, p.sameSince = same, now
-	} else if d := now.Sub(p.sameSince); p.cfg.StuckAfter > 0 && d >= p.cfg.StuckAfter {
-		return fmt.Errorf("%v: %s to the last bit for %v: %w", p.sensor, p.text(), d.Truncate(time.Second), wire.Stuck)
+	if good {
+		return nil
 	}
-	return nil
-}
-
-// text is the values for people.
-func (p *probe) text() string {
-	var all []string
-	for i, m := range p.cfg.Chip.Measures {
-		all = append(all, m.Text(p.values[i]))
-	}
-	return strings.Join(all, ", ")
+	return p.parts[0].err
 }
 
 // failed decides what a failure that took cost means for the next tick.
@@ -167,7 +165,9 @@ func (p *probe) failed(err error, cost time.Duration) error {
 	if fault == wire.Stuck { // it answers: when its value moves again, it is back
 		return err
 	}
-	p.sameSince = time.Time{}
+	for _, part := range p.parts {
+		part.sameSince = time.Time{}
+	}
 	p.fails++
 	opened, lost := p.sensor != nil, p.fails >= lostAfter(p.cfg.Interval)
 	if lost || !opened {
@@ -187,18 +187,6 @@ func (p *probe) failed(err error, cost time.Duration) error {
 func (p *probe) halt() {
 	_ = p.guard(p.sensor.Halt)
 	p.sensor = nil
-}
-
-func (p *probe) note(err error) {
-	p.mu.Lock()
-	p.last = err
-	p.mu.Unlock()
-}
-
-func (p *probe) noted() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.last
 }
 
 // absent says that no chip acknowledges at an address any more: the cause of

@@ -28,7 +28,7 @@ const (
 	SlowInterval = 10 * time.Second
 )
 
-// Config is one sensor of a [Sampler].
+// Config is one chip of a [Sampler]: its own sensor, and further ones.
 type Config struct {
 	ID         uint16
 	Name       string
@@ -38,6 +38,16 @@ type Config struct {
 	Interval   time.Duration
 	StuckAfter time.Duration // a value that stays the same for so long is a failure; 0: it never is
 	FirstSeq   uint32        // sequence number of the first tick
+	Also       []Further
+}
+
+// Further is a sensor that is made of a further value of a chip: it has the ticks,
+// the times and the transactions of the chip's own.
+type Further struct {
+	ID       uint16
+	Name     string
+	Value    int // which one of [Chip.Also]
+	FirstSeq uint32
 }
 
 // A Sampler reads each of its sensors on absolute deadlines.
@@ -56,6 +66,7 @@ type Sampler struct {
 	event   func(wire.Event)
 
 	slots   []*slot
+	sensors int // of all slots
 	results chan job
 	open    []*batch // ticks whose message has not left
 	free    []*batch
@@ -70,26 +81,14 @@ type slot struct {
 	*probe
 	next time.Duration // deadline of the next tick; all moments are on the boot clock
 	then time.Duration // and of the one behind it, if it does not follow by the interval; else 0
-	seq  atomic.Uint32 // number of the next tick
+	tick uint32        // number of the next one, from 0
 
 	busy    bool          // the probe works on a job
-	pending bool          // the tick awaits its record
-	tick    job           // that tick
-	expires time.Duration // when its record is late
+	pending bool          // the tick awaits its records
+	job     job           // of that tick
+	expires time.Duration // when they are late
 	batch   *batch        // whose message it travels in
 	due     time.Duration // the deadline of that
-
-	failed int       // ticks in a row
-	lostAt time.Time // when they became too many; zero if they are not
-}
-
-// batch is the message of one tick of all sensors that are due at one deadline.
-type batch struct {
-	deadline time.Duration
-	offset   time.Duration // what makes Unix time of the boot clock's
-	flags    wire.Flags
-	pending  int // sensors whose record is not in yet
-	records  []wire.Record
 }
 
 // Options are what a [Sampler] needs.
@@ -115,9 +114,9 @@ func NewSampler(o Options) *Sampler {
 	}
 	s := &Sampler{log: o.Log, clock: o.Clock, flags: o.Flags, publish: o.Publish, event: o.Event, results: make(chan job, len(o.Sensors))}
 	for _, cfg := range o.Sensors {
-		sl := &slot{probe: &probe{cfg: cfg, work: make(chan job, 1)}}
-		sl.seq.Store(cfg.FirstSeq)
+		sl := &slot{probe: &probe{cfg: cfg, work: make(chan job, 1), parts: parts(&cfg)}}
 		s.slots = append(s.slots, sl)
+		s.sensors += len(sl.parts)
 	}
 	return s
 }
@@ -132,8 +131,18 @@ func (s *Sampler) Missed() int64 { return s.missed.Load() }
 // Lateness counts how late ticks began.
 func (s *Sampler) Lateness() *Histogram { return &s.late }
 
-// Err returns why the i-th sensor's last measurement failed, nil if it did not.
-func (s *Sampler) Err(i int) error { return s.slots[i].noted() }
+// Err returns why the last measurement of the sensor with a number failed, nil if it
+// did not.
+func (s *Sampler) Err(id int) error {
+	for _, sl := range s.slots {
+		for _, p := range sl.parts {
+			if int(p.id) == id {
+				return p.noted()
+			}
+		}
+	}
+	return nil
+}
 
 // Run samples until ctx ends, finishes the ticks it has begun, lets go of the
 // chips and returns. It is called once.
@@ -207,8 +216,8 @@ func (s *Sampler) begin(now time.Duration) {
 			continue
 		}
 		if skipped := late / sl.cfg.Interval; skipped > 0 {
-			s.missed.Add(int64(skipped))
-			sl.seq.Add(uint32(skipped))
+			s.missed.Add(int64(skipped) * int64(len(sl.parts)))
+			sl.tick += uint32(skipped)
 			sl.next += skipped * sl.cfg.Interval
 		}
 		from, due = min(from, sl.next), true
@@ -232,7 +241,7 @@ func (s *Sampler) begin(now time.Duration) {
 		}
 		s.late.Observe(late)
 		s.overtaken(sl)
-		sl.tick = job{slot: sl, seq: sl.seq.Load(), stamp: stamp(sl.next+offset, late, sl.cfg.Interval)}
+		sl.job = job{slot: sl, tick: sl.tick, stamp: stamp(sl.next+offset, late, sl.cfg.Interval)}
 		sl.batch = s.batchOf(sl.next, offset, flags)
 		sl.batch.pending++
 		sl.due = sl.next
@@ -242,13 +251,14 @@ func (s *Sampler) begin(now time.Duration) {
 		if sl.then != 0 {
 			sl.next, sl.then = sl.then, 0
 		}
-		sl.seq.Add(1)
+		sl.tick++
 		if sl.busy { // still with an earlier tick, which has expired
-			s.finish(sl, wire.Failed(wire.Timeout, sl.tick.stamp), wire.Timeout)
+			sl.job.failed(wire.Timeout)
+			s.finish(sl, &sl.job)
 			continue
 		}
 		sl.busy = true
-		sl.work <- sl.tick
+		sl.work <- sl.job
 	}
 }
 
@@ -263,7 +273,7 @@ func (s *Sampler) restamp(offset time.Duration, flags wire.Flags) {
 		}
 		for _, sl := range s.slots {
 			if sl.pending && sl.batch == b {
-				sl.tick.stamp += by
+				sl.job.stamp += by
 			}
 		}
 		b.offset, b.flags = offset, flags
@@ -296,8 +306,8 @@ func milliseconds(d time.Duration) int64 { return d.Round(time.Millisecond).Mill
 func (s *Sampler) arrived(j job) {
 	sl := j.slot
 	sl.busy = false
-	if sl.pending && sl.tick.seq == j.seq {
-		s.finish(sl, j.reading, j.fault)
+	if sl.pending && sl.job.tick == j.tick {
+		s.finish(sl, &j)
 	}
 }
 
@@ -305,66 +315,31 @@ func (s *Sampler) arrived(j job) {
 func (s *Sampler) expire(now time.Duration) {
 	for _, sl := range s.slots {
 		if sl.pending && now >= sl.expires {
-			sl.note(fmt.Errorf("%s 0x%02x: no reading within %v: %w", sl.cfg.Chip.Model, sl.cfg.Address,
-				min(sl.cfg.Interval, maxRead), wire.Timeout))
-			s.finish(sl, wire.Failed(wire.Timeout, sl.tick.stamp), wire.Timeout)
+			err := fmt.Errorf("%s 0x%02x: no reading within %v: %w", sl.cfg.Chip.Model, sl.cfg.Address,
+				min(sl.cfg.Interval, maxRead), wire.Timeout)
+			for _, p := range sl.parts {
+				p.note(err)
+			}
+			sl.job.failed(wire.Timeout)
+			s.finish(sl, &sl.job)
 		}
 	}
 }
 
-// finish puts the record of a sensor's pending tick into its message.
-func (s *Sampler) finish(sl *slot, r wire.Reading, f wire.Fault) {
+// finish puts the records of a chip's pending tick into their message.
+func (s *Sampler) finish(sl *slot, j *job) {
 	sl.pending = false
-	r.UnixMilli = sl.tick.stamp // may have moved since the chip was asked
 	b := sl.batch
-	b.records = append(b.records, wire.Record{Sensor: sl.cfg.ID, Flags: b.flags, Fault: f, Seq: sl.tick.seq, Reading: r})
 	b.pending--
-	s.detect(sl, f)
-}
-
-// batchOf returns the message of a deadline.
-func (s *Sampler) batchOf(deadline, offset time.Duration, flags wire.Flags) *batch {
-	for _, b := range s.open {
-		if b.deadline == deadline {
-			return b
-		}
+	stamp := sl.job.stamp // may have moved since the chip was asked
+	for i, p := range sl.parts {
+		o := &j.outcomes[i]
+		b.records = append(b.records, wire.Record{
+			Sensor: p.id, Flags: b.flags, Fault: o.fault, Seq: p.firstSeq + sl.job.tick,
+			Reading: wire.Reading{Values: o.values, UnixMilli: stamp},
+		})
+		s.detect(p, lostAfter(sl.cfg.Interval), o.fault, stamp)
 	}
-	var b *batch
-	if n := len(s.free); n > 0 {
-		b, s.free = s.free[n-1], s.free[:n-1]
-	} else {
-		b = &batch{records: make([]wire.Record, 0, len(s.slots))}
-	}
-	b.deadline, b.offset, b.flags = deadline, offset, flags
-	s.open = append(s.open, b)
-	return b
-}
-
-// close sends the messages that are complete, that have waited long enough, or
-// that did so earlier and have a straggler now.
-func (s *Sampler) close(now time.Duration) {
-	open := s.open[:0]
-	for _, b := range s.open {
-		if b.pending == 0 || now-b.deadline >= closeAfter {
-			s.send(b)
-		}
-		if b.pending > 0 {
-			open = append(open, b)
-		} else {
-			s.free = append(s.free, b)
-		}
-	}
-	s.open = open
-}
-
-// send publishes what is in of a message.
-func (s *Sampler) send(b *batch) {
-	if len(b.records) == 0 {
-		return
-	}
-	slices.SortFunc(b.records, func(x, y wire.Record) int { return int(x.Sensor) - int(y.Sensor) })
-	s.publish(b.records, milliseconds(b.offset))
-	b.records = b.records[:0]
 }
 
 // untilNext returns how long nothing but a result can happen.

@@ -14,7 +14,8 @@ package sensors
 // [wire.WarmingUp] the chip has lost its settings: the driver is constructed anew.
 type Sensor interface {
 	// Sense measures once and sets values, one for each of the chip's quantities
-	// ([Chip.Measures]) in their order and units. An error leaves them undefined.
+	// ([Chip.Measures], then [Chip.Also]) in their order and units. An error leaves
+	// them undefined.
 	Sense(values []float32) error
 	// Halt ends the use of the chip.
 	Halt() error

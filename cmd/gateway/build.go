@@ -203,7 +203,7 @@ func (g *running) sensorInfos() []wire.SensorInfo {
 		chip := chips[c.Chip]
 		infos = append(infos, wire.SensorInfo{
 			ID: uint16(i), Name: c.Name, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(),
-			NextSeq: first[i], Values: chip.Quantities(), Primary: c.Name == g.cfg.Primary,
+			NextSeq: first[i], Values: sensors.Quantities(chip.Measures), Primary: c.Name == g.cfg.Primary,
 		})
 	}
 	return infos

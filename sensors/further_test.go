@@ -1,0 +1,133 @@
+package sensors
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+
+	"sensorgateway/wire"
+)
+
+// station is a chip that measures temperature, humidity, pressure and CO2.
+type station struct {
+	sense func(n int, values []float32) error
+	n     int
+}
+
+func (s *station) Sense(values []float32) error {
+	s.n++
+	for i := range values {
+		values[i] = float32(map[int]float64{0: 20, 1: 50, 2: 1000, 3: 600}[i]) + float32(s.n)/100
+	}
+	return s.sense(s.n-1, values)
+}
+func (*station) Halt() error    { return nil }
+func (*station) String() string { return "station 0x01 on bus 1" }
+
+func (s *station) config() Config {
+	return Config{ID: 3, Name: "air", Interval: 100 * time.Millisecond, StuckAfter: time.Second, FirstSeq: 7,
+		Chip: Chip{
+			Model: "station", Measures: []Measurand{celsius(-40, 85), percent},
+			Also: []Measurand{{wire.Pressure, 300, 1100}, {wire.CO2, 0, 5000}},
+			Open: func(i2c.Bus, uint16) (Sensor, error) { return s, nil },
+		},
+		Also: []Further{{ID: 5, Name: "air_co2", Value: 1, FirstSeq: math.MaxUint32}, {ID: 1, Name: "air_pressure", Value: 0, FirstSeq: 100}},
+	}
+}
+
+// The sensors of one chip have one measurement, one tick and one time, and numbers of
+// their own.
+func TestFurtherSensors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chip := &station{sense: func(int, []float32) error { return nil }}
+		got, _ := sample(time.Second+time.Millisecond, chip.config())
+		if len(got) != 10 || chip.n != 10 {
+			t.Fatalf("%d messages of %d measurements, want 10 of 10", len(got), chip.n)
+		}
+		for i, m := range got {
+			want := []wire.Record{{Sensor: 1, Seq: 100 + uint32(i)}, {Sensor: 3, Seq: 7 + uint32(i)}, {Sensor: 5, Seq: math.MaxUint32 + uint32(i)}}
+			n := float32(i+1) / 100
+			want[0].Values = [2]float32{1000 + n, wire.NotMeasured()}
+			want[1].Values = [2]float32{20 + n, 50 + n}
+			want[2].Values = [2]float32{600 + n, wire.NotMeasured()}
+			if len(m.records) != len(want) {
+				t.Fatalf("message %d has %d records", i, len(m.records))
+			}
+			for k, r := range m.records {
+				want[k].UnixMilli, want[k].Flags = m.records[0].UnixMilli, wire.Simulated
+				if string(r.Append(nil)) != string(want[k].Append(nil)) {
+					t.Errorf("message %d: %+v, want %+v", i, r, want[k])
+				}
+			}
+		}
+	})
+}
+
+// What one of them cannot have measured is its own failure; what the chip could not
+// do is everybody's.
+func TestFailuresOfFurtherSensors(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		sense func(n int, values []float32) error
+		want  string // the last faults of the sensors 1, 3, 5
+		errs  [3]string
+	}{
+		{"pressure that cannot be", func(_ int, v []float32) error { v[2] = 0; return nil }, "[implausible good good]",
+			[3]string{"station 0x01 on bus 1: 0.00 hPa is outside its range: implausible", "<nil>", "<nil>"}},
+		{"temperature that cannot be", func(_ int, v []float32) error { v[0] = 86; return nil }, "[good implausible good]",
+			[3]string{"<nil>", "station 0x01 on bus 1: 86.00 °C, 50.3 % is outside its range: implausible", "<nil>"}},
+		{"stuck CO2", func(_ int, v []float32) error { v[3] = 612; return nil }, "[good good stuck]",
+			[3]string{"<nil>", "<nil>", "station 0x01 on bus 1: 612 ppm to the last bit for 2s: stuck"}},
+		{"a chip that fails", func(int, []float32) error { return fmt.Errorf("station: %w", wire.Checksum) }, "[checksum checksum checksum]",
+			[3]string{"station: checksum", "station: checksum", "station: checksum"}},
+		{"a chip that is late", func(int, []float32) error { time.Sleep(time.Hour); return nil }, "[timeout timeout timeout]",
+			[3]string{"station 0x00: no reading within 100ms: timeout", "station 0x00: no reading within 100ms: timeout", "station 0x00: no reading within 100ms: timeout"}},
+		{"nothing good", func(_ int, v []float32) error { v[0], v[2], v[3] = 99, 0, -1; return nil }, "[implausible implausible implausible]",
+			[3]string{"station 0x01 on bus 1: 0.00 hPa is outside its range: implausible", "", "station 0x01 on bus 1: -1 ppm is outside its range: implausible"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				chip := &station{sense: tt.sense}
+				var faults []wire.Fault
+				lost := map[string]int{}
+				s := NewSampler(Options{
+					Sensors: []Config{chip.config()}, Clock: NewClock(ClockOptions{}), Log: slog.New(slog.DiscardHandler),
+					Publish: func(records []wire.Record, _ int64) {
+						faults = faults[:0]
+						for _, r := range records {
+							faults = append(faults, r.Fault)
+							if r.Fault != r.Reading.Fault() {
+								t.Errorf("%v, but its reading says %v", r.Fault, r.Reading.Fault())
+							}
+						}
+					},
+					Event: func(e wire.Event) { lost[e.Sensor]++ },
+				})
+				ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+				defer cancel()
+				if err := s.Run(ctx); err != nil && tt.name != "a chip that is late" {
+					t.Fatal(err)
+				}
+				if fmt.Sprint(faults) != tt.want {
+					t.Errorf("faults %v, want %s", faults, tt.want)
+				}
+				for i, id := range []int{1, 3, 5} {
+					err := s.Err(id)
+					if want := tt.errs[i]; want != "" && fmt.Sprint(err) != want {
+						t.Errorf("Err(%d): %v, want %s", id, err, want)
+					}
+					if name := map[int]string{1: "air_pressure", 3: "air", 5: "air_co2"}[id]; lost[name] != map[bool]int{true: 1}[err != nil] {
+						t.Errorf("%s: %d events, Err %v", name, lost[name], err)
+					}
+				}
+				time.Sleep(2 * time.Hour) // the late one returns
+			})
+		})
+	}
+}
