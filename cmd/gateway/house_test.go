@@ -67,6 +67,8 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/console", "its commands have the same surroundings"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/machine", "it opens the buses as the gateway does"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/phrase", "its texts are for people"},
+	{"cmd/gateway/internal/field", "gateway/host", "a weak supply spoils readings"},
+	{"cmd/gateway/internal/field", "gateway/pins", "it asks who holds a motor's line"},
 	{"cmd/gateway/internal/field", "sensors", "it reads chips with their drivers"},
 	{"cmd/gateway/internal/field", "sensors/bus", "it shows each transfer, and which buses there are"},
 	{"cmd/gateway/internal/field", "sensors/identify", "it names who answers"},

@@ -32,6 +32,7 @@ import (
 
 // Flags of a line, gpio_v2_line_flag in linux/gpio.h.
 const (
+	flagUsed         = 1 << 0 // somebody has claimed it, or the kernel uses it
 	flagActiveLow    = 1 << 1
 	flagInput        = 1 << 2
 	flagOutput       = 1 << 3
@@ -121,6 +122,35 @@ func (k *kernel) claim(name string, config unix.GPIOV2LineConfig) (*claimed, err
 		return nil, fmt.Errorf("claim %s: %w", want.on(c.name), k.explainClaim(c, offset, errno))
 	}
 	return &claimed{kernel: k, name: want.on(c.name), fd: int(request.Fd)}, nil
+}
+
+// Holder returns who has claimed a line, "" if nobody has, without claiming it.
+func (*Kernel) Holder(name string) (string, error) { return linux.holder(name) }
+
+func (k *kernel) holder(name string) (string, error) {
+	want, err := parseLine(name)
+	if err != nil {
+		return "", err
+	}
+	c, err := k.openChip(want.chip)
+	if err != nil {
+		return "", err
+	}
+	defer k.close(c.fd)
+	offset, err := k.find(c, want)
+	if err != nil {
+		return "", err
+	}
+	info, errno := k.info(c, offset)
+	switch {
+	case errno != 0:
+		return "", fmt.Errorf("%s: read its state: %w", want.on(c.name), errno)
+	case info.Flags&flagUsed == 0:
+		return "", nil
+	case info.Consumer[0] == 0:
+		return "a program that gave no name", nil
+	}
+	return text(info.Consumer[:]), nil
 }
 
 // chip is an open /dev/gpiochipN.

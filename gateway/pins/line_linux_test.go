@@ -154,6 +154,9 @@ func (f *fakeKernel) ioctl(fd int, request uint, arg unsafe.Pointer) syscall.Err
 			info := (*unix.GPIOV2LineInfo)(arg)
 			copy(info.Name[:], at.lines[info.Offset].name)
 			copy(info.Consumer[:], at.lines[info.Offset].holder)
+			if at.lines[info.Offset].holder != "" {
+				info.Flags |= flagUsed
+			}
 			return 0
 		case unix.GPIO_V2_GET_LINE_IOCTL:
 			return f.request(at, (*unix.GPIOV2LineRequest)(arg))

@@ -17,6 +17,9 @@ func (*Kernel) Line(name string, _ bool) (Line, error) { return nil, unsupported
 // Input fails as Line does.
 func (*Kernel) Input(name string, _ gpio.Pull) (Input, error) { return nil, unsupported(name) }
 
+// Holder fails as Line does.
+func (*Kernel) Holder(name string) (string, error) { return "", unsupported(name) }
+
 func unsupported(name string) error {
 	return fmt.Errorf("claim %s: %s has no GPIO lines, only Linux has; fix: --simulate emulates them: %w",
 		name, runtime.GOOS, errors.ErrUnsupported)

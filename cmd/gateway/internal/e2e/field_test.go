@@ -22,6 +22,12 @@ func TestReadAsksTheRunningGateway(t *testing.T) {
 		!strings.Contains(string(out), "open /dev/i2c-1") {
 		t.Errorf("%v\n%s", err, out)
 	}
+	out, err = exec.Command(bin, "doctor", "--json", "--config", cfg).CombinedOutput()
+	for _, s := range []string{`"check":"users","verdict":"PASS","evidence":"the gateway that runs at http://` + address, `°C, `, ` ms ago, says the gateway"`} {
+		if !strings.Contains(string(out), s) {
+			t.Errorf("doctor does not say %q: %v\n%s", s, err, out)
+		}
+	}
 	if err := p.Stop(t); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // Package field has the commands for whoever stands before the machine and has no
 // readings: read asks each chip once and shows every transfer, scan asks who is on
-// the buses.
+// the buses, doctor checks all that readings depend on.
 //
 // They share the drivers and the buses with the gateway, and its configuration. They
 // refuse to change anything, and to use a bus that a running gateway uses: what that
@@ -32,7 +32,7 @@ type Load func(path string, simulate *machine.Simulation) (*config.Config, error
 
 // Commands returns the commands.
 func Commands(env console.Env, load Load) []*cobra.Command {
-	return []*cobra.Command{readCommand(env, load), scanCommand(env, load)}
+	return []*cobra.Command{readCommand(env, load), scanCommand(env, load), doctorCommand(env, load)}
 }
 
 // source are the flags that say what is read, and whether it is real.

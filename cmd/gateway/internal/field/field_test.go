@@ -148,8 +148,8 @@ func failure(addr uint16, f wire.Fault, cause error) error {
 	return &bus.Error{Bus: "bus 1", Addr: addr, Op: "write", Fault: f, Err: cause}
 }
 
-// registers is a chip whose registers are read one by one.
-func registers(values map[byte]byte) func(w, r []byte) error {
+// chipWith is a chip whose registers are read one by one.
+func chipWith(values map[byte]byte) func(w, r []byte) error {
 	return func(w, r []byte) error {
 		if len(w) == 0 {
 			return failure(0, wire.NoAck, syscall.Errno(121))
@@ -197,9 +197,9 @@ func TestFix(t *testing.T) {
 	}{
 		{"nobody", answers{}, sht, noAck, kernelDriver{}, "nothing answers at 0x44 of bus 1: check power and wiring (SDA and SCL may be swapped), and look at the other buses: gateway scan"},
 		{"the other address", nil, sht, noAck, kernelDriver{}, "nothing answers at 0x44, but an SHT3x does at 0x45: write address: 0x45"},
-		{"a BMP388", answers{0x76: registers(map[byte]byte{0x00: 0x50})}, bme, errors.New("chip id"), kernelDriver{},
+		{"a BMP388", answers{0x76: chipWith(map[byte]byte{0x00: 0x50})}, bme, errors.New("chip id"), kernelDriver{},
 			"0x76 answers as a BMP388 (id 0x50 in register 0x00), for which the gateway has no driver"},
-		{"unknown", answers{0x76: registers(nil)}, bme, errors.New("chip id"), kernelDriver{},
+		{"unknown", answers{0x76: chipWith(nil)}, bme, errors.New("chip id"), kernelDriver{},
 			"0x76 answers, but not as BME280 (it acknowledges, and is none of the chips that are known at this address): is that the chip?"},
 		{"now and then", nil, config.Sensor{Chip: "sht3x", Bus: "1", Address: 0x45}, checksum, kernelDriver{},
 			"the chip answers now: a loose contact, a cable that is too long, or a bus that is too fast for it (dtparam=i2c_arm_baudrate=50000 in /boot/firmware/config.txt)"},
@@ -281,7 +281,7 @@ func TestScanGoesOn(t *testing.T) {
 		0x44: func(_, _ []byte) error { return failure(0x44, wire.Timeout, syscall.Errno(110)) },
 		0x45: func(_, _ []byte) error { t.Error("the kernel's chip was asked"); return nil },
 		0x50: func(_, r []byte) error { r[0] = 7; return nil },
-		0x76: registers(map[byte]byte{0xD0: 0x60}),
+		0x76: chipWith(map[byte]byte{0xD0: 0x60}),
 	}
 	synctest.Test(t, func(t *testing.T) {
 		r := scanned{Bus: "1"}

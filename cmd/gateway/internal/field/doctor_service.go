@@ -1,0 +1,208 @@
+package field
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sensorgateway/cmd/gateway/internal/machine"
+	"sensorgateway/gateway/pins"
+)
+
+// checkPins looks at each motor's lines and PWM channels without claiming them.
+func (p *patient) checkPins(r *report) {
+	for _, m := range p.cfg.Motors {
+		var trouble, fixes, seen []string
+		for _, pin := range m.Output.Pins() {
+			seen = append(seen, pin)
+			if pins.IsChannel(pin) {
+				chip, _, _ := strings.Cut(pin, "/")
+				if !p.exists("sys/class/pwm/" + chip) {
+					trouble = append(trouble, "there is no "+chip)
+					fixes = append(fixes, "write dtoverlay=pwm into /boot/firmware/config.txt, and reboot")
+				}
+				continue
+			}
+			holder, err := p.holder(pin)
+			switch {
+			case err != nil:
+				trouble = append(trouble, err.Error())
+			case holder != "" && !(holder == "gateway" && p.gateway != nil):
+				trouble = append(trouble, fmt.Sprintf("%s is held by %q", pin, holder))
+				fixes = append(fixes, "stop that program, or use another line (gpioinfo lists them)")
+			}
+		}
+		if len(trouble) > 0 {
+			r.add(m.Name, fail, strings.Join(slices.Compact(fixes), "; "), "%s", strings.Join(trouble, "\n"))
+			continue
+		}
+		r.add(m.Name, pass, "", "%s: can be had", strings.Join(seen, ", "))
+	}
+}
+
+// checkListen opens the port, and reads the certificate.
+func (p *patient) checkListen(r *report) {
+	if p.cfgErr != nil {
+		return
+	}
+	switch sockets, err := machine.Listen(p.cfg.Listen); {
+	case p.gateway != nil:
+		r.add("port", pass, "", "the gateway listens at %s", p.cfg.Listen)
+		for _, s := range sockets {
+			_ = s.Close()
+		}
+	case err != nil:
+		r.add("port", fail, "", "%v", err)
+	default:
+		for _, s := range sockets {
+			_ = s.Close() // nobody was there yet
+		}
+		r.add("port", pass, "", "%s is free", p.cfg.Listen)
+	}
+	p.checkCertificate(r)
+}
+
+// soon is when a certificate should have been renewed.
+const soon = 14 * 24 * time.Hour
+
+func (p *patient) checkCertificate(r *report) {
+	t := p.cfg.TLS
+	if t == nil {
+		return
+	}
+	const renew = "renew it, then: sudo systemctl reload gateway"
+	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	var leaf *x509.Certificate
+	if err == nil {
+		leaf, err = x509.ParseCertificate(pair.Certificate[0])
+	}
+	if err != nil {
+		r.add("certificate", fail, "give it to the user of the service, mode 0640; gateway cert makes one for a first try", "%v", err)
+		return
+	}
+	info, err := os.Stat(t.Key)
+	left := leaf.NotAfter.Sub(p.now)
+	switch {
+	case left <= 0:
+		r.add("certificate", fail, renew, "%s has expired on %s", t.Cert, leaf.NotAfter.Format(time.DateOnly))
+	case p.now.Before(leaf.NotBefore):
+		r.add("certificate", fail, "set the clock: sudo timedatectl set-ntp true", "%s holds from %s on only", t.Cert, leaf.NotBefore.Format(time.DateTime))
+	case err == nil && info.Mode().Perm()&0o007 != 0:
+		r.add("certificate", warn, "sudo chmod 640 "+t.Key, "everybody on this machine may read the key %s", t.Key)
+	case left < soon:
+		r.add("certificate", warn, renew, "%s expires on %s", t.Cert, leaf.NotAfter.Format(time.DateOnly))
+	default:
+		r.add("certificate", pass, "", "%s holds until %s", t.Cert, leaf.NotAfter.Format(time.DateOnly))
+	}
+}
+
+const (
+	minFree = 64 << 20
+	// wornOut is the estimate of a card's life in steps of 10 % (JEDEC eMMC 5.0,
+	// DEVICE_LIFE_TIME_EST): 0x0B is beyond its life.
+	wornOut = 9
+)
+
+// checkState looks at where the readings are stored.
+func (p *patient) checkState(r *report) {
+	dir := p.cfg.State
+	if dir == "" {
+		dir = defaultState
+		if _, err := os.Stat(filepath.Join(p.root, dir)); err != nil {
+			r.add("state", skip, "", "no state: directory in the configuration, and no %s", dir)
+			return
+		}
+	}
+	path := filepath.Join(p.root, dir)
+	free, total, err := freeBytes(path)
+	evidence := fmt.Sprintf("%s: %d MiB free of %d", dir, free>>20, total>>20)
+	errorsFound := p.fileSystemErrors()
+	life, _ := strconv.ParseUint(firstWord(p.text("sys/block/mmcblk0/device/life_time")), 0, 8) // 0 on most cards: not known
+	switch {
+	case err != nil:
+		r.add("state", fail, "sudo install -d -o gateway -g gateway -m 750 "+dir, "%s: %v", dir, err)
+	case p.readOnly(dir):
+		r.add("state", fail, "sudo dmesg says why the kernel made it read-only; most often the card is failing: replace it", "%s is on a read-only file system", dir)
+	case free < minFree:
+		r.add("state", fail, "make room, or let history: keep less", "%s", evidence)
+	case errorsFound != "":
+		r.add("state", warn, "back up the card, and check it: sudo touch /forcefsck && sudo reboot", "%s; %s", evidence, errorsFound)
+	case life >= wornOut:
+		r.add("state", warn, "replace the card", "%s; the card has used %d0 %% of its life", evidence, life)
+	case p.gateway == nil && mayWrite(path) != nil:
+		r.add("state", warn, "run it as the user of the service: sudo -u gateway gateway doctor", "%s; %s may not write there", evidence, p.user.name)
+	default:
+		r.add("state", pass, "", "%s", evidence)
+	}
+}
+
+// defaultState is where the service stores its readings.
+const defaultState = "/var/lib/gateway"
+
+// readOnly reports whether the file system of a directory is mounted read-only.
+func (p *patient) readOnly(dir string) bool {
+	longest, ro := "", false
+	for line := range strings.Lines(p.text("proc/self/mounts")) {
+		f := strings.Fields(line)
+		if len(f) < 4 || !strings.HasPrefix(dir+"/", strings.TrimSuffix(f[1], "/")+"/") || len(f[1]) < len(longest) {
+			continue
+		}
+		longest, ro = f[1], slices.Contains(strings.Split(f[3], ","), "ro")
+	}
+	return ro
+}
+
+// fileSystemErrors returns what ext4 has counted, "" if nothing.
+func (p *patient) fileSystemErrors() string {
+	files, _ := filepath.Glob(filepath.Join(p.root, "sys/fs/ext4/*/errors_count")) // fails for a malformed pattern only
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if n, parseErr := strconv.Atoi(strings.TrimSpace(string(b))); errors.Join(err, parseErr) == nil && n > 0 {
+			return fmt.Sprintf("%d errors of the file system on %s", n, filepath.Base(filepath.Dir(f)))
+		}
+	}
+	return ""
+}
+
+// checkUnit asks systemd about the service.
+func (p *patient) checkUnit(r *report) {
+	text, err := p.command("systemctl", "show", "gateway.service", "--property", "LoadState,ActiveState,Result,NRestarts,SupplementaryGroups,DeviceAllow")
+	if err != nil {
+		r.add("service", skip, "", "systemctl: %v", err)
+		return
+	}
+	properties := map[string]string{}
+	var devices []string
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		properties[key] = value
+		if key == "DeviceAllow" {
+			devices = append(devices, value)
+		}
+	}
+	state := fmt.Sprintf("%s, result %s, %s restarts", properties["ActiveState"], properties["Result"], properties["NRestarts"])
+	restarts, _ := strconv.Atoi(properties["NRestarts"]) // "" for a unit that never ran
+	groups := strings.Fields(properties["SupplementaryGroups"])
+	allowed := strings.Join(devices, " ")
+	switch {
+	case properties["LoadState"] != "loaded":
+		r.add("service", skip, "", "there is no gateway.service")
+	case properties["ActiveState"] == "failed" || restarts > 0 && properties["ActiveState"] != "active":
+		r.add("service", fail, "journalctl -u gateway -n 50", "%s", state)
+	case len(p.cfg.Sensors) > 0 && !slices.Contains(groups, "i2c"):
+		r.add("service", fail, "sudo systemctl edit gateway, and add SupplementaryGroups=i2c", "%s; it is not in the group i2c", state)
+	case len(p.cfg.Sensors) > 0 && allowed != "" && !strings.Contains(allowed, "char-89") && !strings.Contains(allowed, "i2c"):
+		r.add("service", fail, "sudo systemctl edit gateway, and add DeviceAllow=char-89 rw", "%s; it may not use I²C devices: %s", state, allowed)
+	case restarts > 0:
+		r.add("service", warn, "journalctl -u gateway says why it ended", "%s", state)
+	default:
+		r.add("service", pass, "", "%s", state)
+	}
+}

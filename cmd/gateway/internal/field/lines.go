@@ -1,0 +1,86 @@
+package field
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+)
+
+// lines are GPIO 2 and 3 of a Raspberry Pi's header, as they were over 20 ms.
+type lines struct {
+	sda, scl bool   // it was high at some time
+	function string // what the pins are, if they are not the bus's; "" if they are
+	want     string // the function that would be right, as pinctrl calls it
+}
+
+// registers of the pins, offsets in bytes.
+type registers struct {
+	device    string
+	size      int
+	functions [2]int // of GPIO 2 and 3
+	shifts    [2]int
+	mask      uint32
+	i2c       uint32 // the function that is I²C
+	want      string
+	levels    int
+}
+
+var (
+	// BCM2835 ARM Peripherals, section 6.1: GPFSEL0 and GPLEV0. 4 is alternate function 0.
+	bcm2835 = registers{"dev/gpiomem", 0x1000, [2]int{0, 0}, [2]int{6, 9}, 7, 4, "a0", 0x34}
+	// RP1 Peripherals, sections 3.1.4 (GPIOn_CTRL) and 3.1.5 (RIO, IN at 8).
+	rp1 = registers{"dev/gpiomem0", 0x30000, [2]int{2*8 + 4, 3*8 + 4}, [2]int{0, 0}, 31, 3, "a3", 0x10000 + 8}
+)
+
+const (
+	lineSamples = 20
+	linePause   = time.Millisecond
+	sdaLine     = 1 << 2
+	sclLine     = 1 << 3
+)
+
+// watchLines reads the registers of the pins, which neither claims nor changes them.
+func watchLines(root string, pi5 bool) (lines, error) {
+	chosen := bcm2835
+	if pi5 {
+		chosen = rp1
+	}
+	memory, unmap, err := mapRegisters(filepath.Join(root, chosen.device), chosen.size)
+	if err != nil {
+		return lines{}, fmt.Errorf("the levels of SDA and SCL cannot be read: %w", err)
+	}
+	defer unmap()
+	l := lines{want: chosen.want}
+	for i, at := range chosen.functions {
+		if f := load(memory, at) >> chosen.shifts[i] & chosen.mask; f != chosen.i2c {
+			l.function += fmt.Sprintf("GPIO %d has function %d, not %s; ", i+2, f, chosen.want)
+		}
+	}
+	for range lineSamples {
+		levels := load(memory, chosen.levels)
+		l.sda, l.scl = l.sda || levels&sdaLine != 0, l.scl || levels&sclLine != 0
+		time.Sleep(linePause)
+	}
+	return l, nil
+}
+
+// load reads a register, at once and anew each time.
+//
+//go:noinline
+func load(memory []byte, at int) uint32 {
+	v := binary.NativeEndian.Uint32(memory[at : at+4])
+	runtime.KeepAlive(memory)
+	return v
+}
+
+// groupOf returns the group of a file, "i2c" if it cannot be told.
+func groupOf(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "i2c"
+	}
+	return groupName(info)
+}
