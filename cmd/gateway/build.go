@@ -22,6 +22,7 @@ import (
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/chat"
 	"sensorgateway/gateway/dashboard"
+	"sensorgateway/gateway/homeassistant"
 	"sensorgateway/gateway/host"
 	"sensorgateway/gateway/motor"
 	"sensorgateway/sensors"
@@ -56,6 +57,8 @@ type running struct {
 	refusals     *access.Refusals
 	server       *gateway.Server
 	metrics      *metrics.Collector
+
+	homeAssistant *homeassistant.Bridge // nil: there is none
 }
 
 // build makes the parts, from the inside out: the motors' outputs are off before
@@ -90,6 +93,7 @@ func (g *running) build(ctx context.Context) (err error) {
 	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, "commands", "limit", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong)
 	g.server = gateway.New(g.serverOptions())
 	g.metrics = g.newMetrics()
+	g.homeAssistant = g.newHomeAssistant()
 	g.notify.Listen(g.listeners()...)
 	return nil
 }
@@ -117,6 +121,7 @@ func (g *running) tasks() []task {
 		task{name: "storage", run: g.storage.run, last: true},
 		task{name: "sampler", run: g.sampler.Run},
 		task{name: "metrics", run: g.metrics.Run},
+		task{name: "home assistant", run: homeAssistant{g.homeAssistant}.run},
 		task{name: "pulse", run: func(ctx context.Context) error { return g.pulse.watch(ctx, g.beats()) }},
 		task{name: "certificates", run: g.watchCertificates},
 		task{name: "systemd", run: g.supervise},
@@ -209,11 +214,14 @@ func (g *running) sensorInfos() []wire.SensorInfo {
 	return infos
 }
 
+// name is the gateway's, for people.
+func (g *running) name() string { return cmp.Or(g.cfg.Name, machine.Name()) }
+
 // serverOptions is what the server is made of.
 func (g *running) serverOptions() gateway.Options {
 	room := chat.NewRoom(g.log)
 	o := gateway.Options{
-		Name: cmp.Or(g.cfg.Name, machine.Name()), Version: version, Epoch: g.storage.state.Epoch(), Simulated: g.simulate != nil, Sensors: g.sensors,
+		Name: g.name(), Version: version, Epoch: g.storage.state.Epoch(), Simulated: g.simulate != nil, Sensors: g.sensors,
 		Primary:     slices.IndexFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Primary }),
 		ClockSynced: g.clock.Synced, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
 		History:  g.storage.history,

@@ -17,6 +17,7 @@ func (g *running) listeners() []notify.Listener {
 		g.metrics,
 		interlocks{motors: g.motors}, // a motor stops before its clients see why
 		broadcast{g.server},
+		homeAssistant{g.homeAssistant},
 	}
 }
 

@@ -26,6 +26,19 @@ gateway.yaml:2: unknown key "max" in history (known: size, age)`},
 gateway.yaml:2: history.age: "5m" is not between 1h and 3660d`},
 	{"history alone", oneSensor + "history: 1GiB\n",
 		`gateway.yaml:2: history: "1GiB" where keys with values must be (write key: value)`},
+	{"home assistant", oneSensor + "home_assistant: {broker: http://ha, user: u, password_file: p, max_run: 10m, x: 1}\n",
+		`gateway.yaml:2: home_assistant.broker: "http://ha" is not the address of an MQTT broker (write mqtt://host, mqtt://host:port, or mqtts:// for TLS)
+gateway.yaml:2: home_assistant.password_file: "p" is not the full path of a file (begin it at the root, such as /etc/gateway/mqtt.password)
+gateway.yaml:2: home_assistant.max_run: there is no motor to start (remove it)
+gateway.yaml:2: unknown key "x" in home_assistant (known: broker, user, password_file, max_run)`},
+	{"home assistant without a broker", oneSensor + "home_assistant: {password_file: /p}\n",
+		`gateway.yaml:2: home_assistant: no broker (add one, such as broker: mqtt://homeassistant.local)
+gateway.yaml:2: home_assistant.password_file: there is a password of nobody (add user:)`},
+	{"home assistant's password in the address", oneSensor + "motors: [{name: m, kind: on_off, pin: GPIO17}]\nhome_assistant: {broker: 'mqtt://u:secret@ha', max_run: 25h}\n",
+		`gateway.yaml:3: home_assistant.broker: a user or password in the address is seen by whoever reads the log (write user: and password_file:)
+gateway.yaml:3: home_assistant.max_run: "25h" is out of range (1s to 24h)`},
+	{"home assistant's path", oneSensor + "home_assistant: {broker: 'mqtt://ha:1883/x'}\n",
+		`gateway.yaml:2: home_assistant.broker: "mqtt://ha:1883/x" has more than a host and a port (write mqtt://host, mqtt://host:port, or mqtts:// for TLS)`},
 	{"control character", oneSensor + "state: /a\x01\n",
 		"gateway.yaml:2: a control character (remove it)"},
 	{"a word", "hello\n",
@@ -135,7 +148,7 @@ gateway.yaml:4: unknown key "sensor" (did you mean "sensors"?)`},
 	{"a name of blanks", oneSensor + "name: \"  \"\n", `gateway.yaml:2: name: "  " is not 1 to 64 printable characters`},
 	{"a name that controls terminals", oneSensor + "name: \"a\\eb\"\n", `gateway.yaml:2: name: "a\x1bb" is not 1 to 64 printable characters`},
 	{"unknown key, no idea", oneSensor + "colour: red\n",
-		`gateway.yaml:2: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, state, history, log_format, primary, sensors, estop, motors)`},
+		`gateway.yaml:2: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, state, history, log_format, primary, sensors, estop, motors, home_assistant)`},
 	{"unknown key in a sensor, shortened", `sensors:
   - name: indoor
     chip: sht3x
@@ -278,7 +291,7 @@ gateway.yaml:6: unknown key "adress" in sensors[0] (did you mean "address"?)
 gateway.yaml:7: sensors[0].interval: "5" has no unit (write 5ms)
 gateway.yaml:10: sensors[1].stuck_after: "1" has no unit (write 1s)
 gateway.yaml:11: insecure: "maybe" is neither true nor false (write true or false)
-gateway.yaml:12: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, state, history, log_format, primary, sensors, estop, motors)`},
+gateway.yaml:12: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, state, history, log_format, primary, sensors, estop, motors, home_assistant)`},
 	{"flow, by column", "sensors: [{interval: 1, name: A, chip: sht3x, bus: '?'}]\n",
 		`gateway.yaml:1: sensors[0].interval: "1" has no unit (write 1s)
 gateway.yaml:1: sensors[0].name: "A" is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)

@@ -27,24 +27,25 @@ import (
 
 // Config is a checked configuration: whatever holds one need not check again.
 type Config struct {
-	File        string // the path it was read from; "" if it came from no file
-	Name        string // of the gateway, for people; "" is that of the machine
-	Listen      string // host:port as [CheckListen] returns it
-	TLS         *TLS
-	Insecure    bool     // may be reached from other machines without TLS
-	Hosts       []string // further names and addresses of this machine, as [ParseHostName] returns them
-	Origins     []string // of further pages and programs that may connect, as [access.ParseOrigin] returns them
-	URL         *url.URL // by which browsers reach it through a proxy, with a path that ends in a slash; nil: by its own
-	Proxies     []access.Proxy
-	Commands    access.Commands
-	Diagnostics bool   // /echo and /relay are there
-	State       string // directory of what must survive a restart; "" is none
-	History     History
-	LogFormat   string // one of [logging.Formats]
-	Primary     string // name of the sensor that readings.v1 shows on "/"
-	Sensors     []Sensor
-	EStopPin    string // of the normally closed e-stop input; "" is none
-	Motors      []Motor
+	File          string // the path it was read from; "" if it came from no file
+	Name          string // of the gateway, for people; "" is that of the machine
+	Listen        string // host:port as [CheckListen] returns it
+	TLS           *TLS
+	Insecure      bool     // may be reached from other machines without TLS
+	Hosts         []string // further names and addresses of this machine, as [ParseHostName] returns them
+	Origins       []string // of further pages and programs that may connect, as [access.ParseOrigin] returns them
+	URL           *url.URL // by which browsers reach it through a proxy, with a path that ends in a slash; nil: by its own
+	Proxies       []access.Proxy
+	Commands      access.Commands
+	Diagnostics   bool   // /echo and /relay are there
+	State         string // directory of what must survive a restart; "" is none
+	History       History
+	LogFormat     string // one of [logging.Formats]
+	Primary       string // name of the sensor that readings.v1 shows on "/"
+	Sensors       []Sensor
+	HomeAssistant *HomeAssistant // nil: it has no part in it
+	EStopPin      string         // of the normally closed e-stop input; "" is none
+	Motors        []Motor
 }
 
 // Sensor is one chip on one bus.
@@ -168,6 +169,7 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 	var uses pinUses
 	c.EStopPin = s.estop(&uses)
 	c.Motors = s.motors(sensors, &uses)
+	c.HomeAssistant = s.homeAssistant(len(c.Motors))
 	uses.check(c.Sensors)
 }
 

@@ -187,7 +187,7 @@ func TestConfigErrorIsBounded(t *testing.T) {
 	}
 	_, err := Parse("gateway.yaml", []byte(b.String()), testChips)
 	lines := strings.Split(err.Error(), "\n")
-	if len(lines) != maxProblems+1 || len(err.Error()) > 200*maxProblems {
+	if len(lines) != maxProblems+1 || len(err.Error()) > 250*maxProblems {
 		t.Errorf("%d lines, %d bytes", len(lines), len(err.Error()))
 	}
 	if got, want := lines[len(lines)-1], "gateway.yaml: and 4901 more problems"; got != want {
@@ -325,6 +325,18 @@ func written(c *Config) string {
 	}
 	for _, p := range c.Proxies {
 		fmt.Fprintf(&b, "  - {from: %q, header: %s}\n", p.From, p.Header)
+	}
+	if h := c.HomeAssistant; h != nil {
+		fmt.Fprintf(&b, "home_assistant:\n  broker: %q\n", h.Broker)
+		if h.User != "" {
+			fmt.Fprintf(&b, "  user: %q\n", h.User)
+		}
+		if h.PasswordFile != "" {
+			fmt.Fprintf(&b, "  password_file: %q\n", h.PasswordFile)
+		}
+		if h.MaxRun != 0 {
+			fmt.Fprintf(&b, "  max_run: %v\n", h.MaxRun)
+		}
 	}
 	if c.EStopPin != "" {
 		fmt.Fprintf(&b, "estop: {pin: %q}\n", c.EStopPin)

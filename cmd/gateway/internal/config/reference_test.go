@@ -91,12 +91,13 @@ sensors: [{name: a, chip: sht3x, zzzzzz: 1}]
 tls: {cert: /a, key: /b, zzzzzz: 1}
 history: {size: 16MiB, zzzzzz: 1}
 estop: {pin: GPIO22, zzzzzz: 1}
+home_assistant: {broker: mqtt://a, zzzzzz: 1}
 motors: [{name: a, kind: on_off, pin: GPIO17, zzzzzz: 1}]
 zzzzzz: 1
 `), testChips)
 	lists := regexp.MustCompile(`\(known: ([^)]+)\)`).FindAllStringSubmatch(err.Error(), -1)
-	if len(lists) != 6 {
-		t.Fatalf("%v: want six lists of keys", err)
+	if len(lists) != 7 {
+		t.Fatalf("%v: want seven lists of keys", err)
 	}
 	text := uncomment(reference(t))
 	for _, list := range lists {

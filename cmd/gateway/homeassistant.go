@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+
+	"sensorgateway/cmd/gateway/internal/machine"
+	"sensorgateway/gateway/homeassistant"
+	"sensorgateway/gateway/motor"
+	"sensorgateway/wire"
+)
+
+// homeAssistant shows everything to Home Assistant, if the configuration says so.
+type homeAssistant struct{ *homeassistant.Bridge }
+
+func (h homeAssistant) Tick(records []wire.Record, offset int64) {
+	if h.Bridge != nil {
+		h.Bridge.Tick(records, offset)
+	}
+}
+
+func (h homeAssistant) MotorChanged(m wire.MotorState) {
+	if h.Bridge != nil {
+		h.Bridge.MotorChanged(m)
+	}
+}
+
+// run is its task.
+func (h homeAssistant) run(ctx context.Context) error {
+	if h.Bridge == nil {
+		return nil
+	}
+	return h.Bridge.Run(ctx)
+}
+
+// newHomeAssistant returns the bridge to Home Assistant, nil if there is to be none.
+func (g *running) newHomeAssistant() *homeassistant.Bridge {
+	c := g.cfg.HomeAssistant
+	if c == nil {
+		return nil
+	}
+	operator := motor.Client{ID: homeassistant.Operator, Name: homeassistant.Operator}
+	o := homeassistant.Options{
+		Broker: c.Broker, User: c.User, PasswordFile: c.PasswordFile, MaxRun: c.MaxRun,
+		ID: "gateway-" + machine.ID(), Name: g.name(), Version: version, Simulated: g.simulate != nil, Sensors: g.sensors, Motors: g.motors.States,
+		Command: func(cmd wire.Command) error { _, err := g.motors.Command(operator, cmd); return err },
+		Lost:    func() { g.motors.Lost(operator.ID) },
+		Log:     g.log,
+	}
+	if g.simulate != nil { // its readings are not those of the real device
+		o.ID += "-simulated"
+	}
+	if g.cfg.URL != nil {
+		o.Page = g.cfg.URL.String()
+	}
+	return homeassistant.New(o)
+}

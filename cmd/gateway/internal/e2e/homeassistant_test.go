@@ -1,0 +1,325 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// mosquitto is Debian's MQTT broker.
+type mosquitto struct {
+	t       *testing.T
+	address string
+	config  string
+	cmd     *exec.Cmd
+}
+
+// startMosquitto starts a broker with a user "gateway" whose password is "secret",
+// and "ha" with "secret" too.
+func startMosquitto(t *testing.T) *mosquitto {
+	t.Helper()
+	passwords := filepath.Join(t.TempDir(), "passwords")
+	for i, user := range []string{"gateway", "ha"} {
+		args := []string{"-b", passwords, user, "secret"}
+		if i == 0 {
+			args = slices.Insert(args, 0, "-c")
+		}
+		if out, err := exec.Command(findTool(t, "mosquitto_passwd", "mosquitto"), args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	if err := os.Chmod(passwords, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m := &mosquitto{t: t, address: freeAddress(t)}
+	_, port, _ := strings.Cut(m.address, ":")
+	m.config = writeFile(t, "mosquitto.conf", fmt.Sprintf("listener %s 127.0.0.1\npassword_file %s\nuser root\n", port, passwords))
+	m.start()
+	return m
+}
+
+func (m *mosquitto) start() {
+	m.t.Helper()
+	m.cmd = exec.Command(findTool(m.t, "mosquitto", "mosquitto"), "-c", m.config)
+	if err := m.cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	cmd := m.cmd
+	m.t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	for late := time.Now().Add(patience); ; {
+		conn, err := net.Dial("tcp", m.address)
+		if err == nil {
+			conn.Close()
+			return
+		}
+		if time.Now().After(late) {
+			m.t.Fatal(err)
+		}
+	}
+}
+
+func (m *mosquitto) args(more ...string) []string {
+	host, port, _ := strings.Cut(m.address, ":")
+	return append([]string{"-h", host, "-p", port, "-u", "ha", "-P", "secret"}, more...)
+}
+
+func (m *mosquitto) publish(topic, payload string, more ...string) {
+	m.t.Helper()
+	args := m.args(append([]string{"-V", "mqttv311", "-q", "1", "-t", topic, "-m", payload}, more...)...)
+	if out, err := exec.Command(findTool(m.t, "mosquitto_pub", "mosquitto-clients"), args...).CombinedOutput(); err != nil {
+		m.t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// listener has what a client of the broker receives.
+type listener struct {
+	t     *testing.T
+	lines chan string // TOPIC PAYLOAD
+	seen  []string
+}
+
+func (m *mosquitto) listen(topics ...string) *listener {
+	m.t.Helper()
+	args := m.args("-v", "-q", "1")
+	for _, topic := range topics {
+		args = append(args, "-t", topic)
+	}
+	cmd := exec.Command(findTool(m.t, "mosquitto_sub", "mosquitto-clients"), args...)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	l := &listener{t: m.t, lines: make(chan string, 10_000)}
+	go func() {
+		defer close(l.lines)
+		in := bufio.NewScanner(out)
+		for in.Buffer(nil, 1<<20); in.Scan(); {
+			l.lines <- in.Text()
+		}
+	}()
+	m.t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return l
+}
+
+// until returns the next payload on a topic that ends with suffix and for which ok
+// holds.
+func (l *listener) until(suffix string, ok func(payload string) bool) string {
+	l.t.Helper()
+	late := time.After(patience)
+	for {
+		select {
+		case line, open := <-l.lines:
+			l.seen = append(l.seen, line)
+			topic, payload, _ := strings.Cut(line, " ")
+			if strings.HasSuffix(topic, suffix) && ok(payload) {
+				return payload
+			}
+			if !open {
+				l.t.Fatalf("no more messages; the last were %q", l.seen[max(0, len(l.seen)-10):])
+			}
+		case <-late:
+			l.t.Fatalf("nothing such on …%s; the last were %q", suffix, l.seen[max(0, len(l.seen)-10):])
+		}
+	}
+}
+
+func has(text string) func(string) bool {
+	return func(p string) bool { return strings.Contains(p, text) }
+}
+
+// simulatedAtHome is a configuration with a fan that may run without conditions.
+func simulatedAtHome(t *testing.T, m *mosquitto, more string) string {
+	t.Helper()
+	password := writeFile(t, "mqtt.password", "secret\n")
+	return writeFile(t, "gateway.yaml", `name: greenhouse
+sensors: [{name: indoor, chip: sht3x}]
+motors:
+  - {name: fan, kind: dir_pwm, dir: GPIO23, pwm: GPIO18}
+  - {name: pump, kind: on_off, pin: GPIO17, on_operator_loss: keep}
+home_assistant: {broker: "mqtt://`+m.address+`", user: gateway, password_file: `+password+more+"}\n")
+}
+
+// Home Assistant sees the device, its sensors and motors, and their states; it
+// commands nothing, for the configuration does not let it.
+func TestHomeAssistantSees(t *testing.T) {
+	t.Parallel()
+	m := startMosquitto(t)
+	l := m.listen("homeassistant/#", "gateway/#")
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", simulatedAtHome(t, m, ""), "--listen", "127.0.0.1:0")
+	var d struct {
+		Dev  struct{ Name string }
+		Cmps map[string]map[string]any
+	}
+	discovery := l.until("/config", has("greenhouse"))
+	if err := json.Unmarshal([]byte(discovery), &d); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"indoor_temperature": "sensor", "indoor_humidity": "sensor", "fan_binary_sensor": "binary_sensor", "pump_binary_sensor": "binary_sensor"}
+	for key, platform := range want {
+		if c := d.Cmps[key]; c["p"] != platform || c["command_topic"] != nil {
+			t.Errorf("%s is %v, want a %s", key, c, platform)
+		}
+	}
+	if len(d.Cmps) != len(want) || d.Dev.Name != "greenhouse" {
+		t.Errorf("the device is %+v", d)
+	}
+	id := base(t, discovery)
+	missing := []string{id + "/availability online", id + "/sensors/indoor/availability online", id + "/sensors/indoor {"}
+	for len(missing) > 0 { // in any order
+		l.until("", func(string) bool { return true })
+		missing = slices.DeleteFunc(missing, func(begin string) bool { return strings.HasPrefix(l.seen[len(l.seen)-1], begin) })
+	}
+
+	m.publish(id+"/motors/fan/set", "ON")
+	c := newMotorClient(t, p.URL)
+	if a := c.ask("command", `{"action":"start","target":"fan","run_ms":500}`); a.Type != "ack" {
+		t.Fatalf("%+v", a)
+	}
+	l.until("/motors/fan", has(`"state":"ON"`))
+	if s := l.until("/motors/fan", has(`"state":"OFF"`)); !strings.Contains(s, `"reason":"run_ms"`) || strings.Contains(strings.Join(l.seen, "\n"), "home-assistant") {
+		t.Errorf("Home Assistant commanded: %s", s)
+	}
+	m.publish("homeassistant/status", "online") // it has begun, and knows nothing
+	l.until("/config", has("greenhouse"))
+	l.until("/motors/fan", has(`"state":"OFF"`))
+	if err := p.Stop(t); err != nil {
+		t.Error(err)
+	}
+	l.until("simulated/availability", has("offline"))
+}
+
+// Home Assistant commands, as an operator with a lease of its own; a retained command
+// is never obeyed, and what it started stops with it and with the broker. What is no
+// longer configured is removed.
+func TestHomeAssistantCommands(t *testing.T) {
+	t.Parallel()
+	m := startMosquitto(t)
+	config := simulatedAtHome(t, m, ", max_run: 10m")
+	args := []string{buildGateway(t), "--simulate", "--config", config, "--listen", freeAddress(t)}
+	l := m.listen("homeassistant/#", "gateway/#")
+	p := startGateway(t, args...)
+	discovery := l.until("/config", has("greenhouse"))
+	base := base(t, discovery)
+	set := func(topic, payload string) { t.Helper(); m.publish(base+topic, payload) }
+	state := func(motor string, texts ...string) {
+		t.Helper()
+		l.until("/motors/"+motor, func(payload string) bool {
+			return !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(payload, text) })
+		})
+	}
+	on, off := `"state":"ON"`, `"state":"OFF"`
+	state("fan", off)
+
+	set("/motors/fan/set/direction", "reverse") // nothing moves yet
+	state("fan", off, `"direction":"reverse"`)
+	set("/motors/fan/set/speed", "40")
+	state("fan", on, `"speed":40`, `"direction":"reverse"`, `"holder":"home-assistant"`)
+	set("/motors/fan/set/direction", "forward")
+	state("fan", on, `"speed":40`, `"direction":"forward"`)
+	set("/motors/fan/set/speed", "0")
+	state("fan", off, `"reason":"command"`, `"by":"home-assistant"`)
+	set("/motors/fan/set", "ON")
+	state("fan", on, `"speed":100`)
+
+	// Another operator gets 409, and may stop.
+	c := newMotorClient(t, p.URL)
+	if a := c.ask("command", `{"action":"start","target":"fan","speed":0.1}`); a.Type != "error" || a.Payload.Code != 409 {
+		t.Errorf("a start of another operator: %+v", a)
+	}
+	if a := c.ask("command", `{"action":"stop","target":"fan"}`); a.Type != "ack" {
+		t.Errorf("a stop of another operator: %+v", a)
+	}
+	state("fan", off)
+
+	set("/motors/fan/set", "ein")
+	p.await(t, "neither ON nor OFF")
+
+	// Retained: with the gateway connected, and at its next connection.
+	m.publish(base+"/motors/pump/set", "ON", "-r")
+	set("/motors/fan/set", "ON")
+	state("fan", on)
+	if s := pumpState(l); strings.Contains(s, on) {
+		t.Errorf("a retained command was obeyed: %s", s)
+	}
+
+	// Home Assistant ends, and begins.
+	set("/motors/pump/set", "ON")
+	state("pump", on)
+	m.publish("homeassistant/status", "offline")
+	state("fan", off, `"reason":"disconnect"`)
+	state("pump", off, `"reason":"lease"`) // it would be kept on
+	set("/motors/fan/set", "ON")           // of whom?
+	m.publish("homeassistant/status", "online")
+	state("fan", off)
+	set("/motors/fan/set", "ON")
+	state("fan", on)
+
+	// The broker no longer answers, then comes back.
+	if err := m.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if a := c.ask("subscribe", `{"topic":"motors"}`); a.Type != "subscribed" {
+		t.Fatalf("%+v", a)
+	}
+	if a := c.state("disconnect"); a.Payload.Running {
+		t.Errorf("%+v", a)
+	}
+	m.cmd.Process.Signal(syscall.SIGCONT)
+	m.cmd.Process.Kill()
+	m.cmd.Wait()
+	m.start() // it has lost what was retained, and the listener
+	l = m.listen("homeassistant/#", "gateway/#")
+	state("fan", off)
+
+	// A motor is no longer configured.
+	if err := p.Stop(t); err != nil {
+		t.Error(err)
+	}
+	text := strings.Replace(mustRead(t, config), "  - {name: pump, kind: on_off, pin: GPIO17, on_operator_loss: keep}\n", "", 1)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	startGateway(t, args...)
+	l.until("/config", has(`"pump_switch":{"p":"switch"}`))
+	if last := l.until("/config", has("greenhouse")); strings.Contains(last, "pump") {
+		t.Errorf("it is not removed in the end: %s", last)
+	}
+}
+
+// base returns the begin of a gateway's topics.
+func base(t *testing.T, discovery string) string {
+	t.Helper()
+	var d struct{ Dev struct{ IDs []string } }
+	if err := json.Unmarshal([]byte(discovery), &d); err != nil || len(d.Dev.IDs) != 1 {
+		t.Fatalf("%v: %s", err, discovery)
+	}
+	return "gateway/" + d.Dev.IDs[0]
+}
+
+// pumpState returns the last state of the pump so far.
+func pumpState(l *listener) (last string) {
+	for _, line := range l.seen {
+		if topic, payload, _ := strings.Cut(line, " "); strings.HasSuffix(topic, "/motors/pump") {
+			last = payload
+		}
+	}
+	return last
+}

@@ -1,0 +1,143 @@
+// Package homeassistant shows the gateway to Home Assistant over an MQTT broker: a
+// device with its sensors and motors, their states, and, where the configuration
+// lets it, commands for the motors.
+//
+// It refuses to know which motors there are to drive and how: it has a function
+// that carries out a command, as an operator of its own.
+package homeassistant
+
+import (
+	"context"
+	"log/slog"
+	"net/url"
+	"sync"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// Operator is who commands motors from Home Assistant.
+const Operator = "home-assistant"
+
+// Options are what a bridge is made of.
+type Options struct {
+	Broker       *url.URL // mqtt://host:port, or mqtts:// for TLS
+	User         string   // "" is nobody
+	PasswordFile string   // read at each connection; "" is none
+
+	ID        string // of the device; letters, digits, "-" and "_"
+	Name      string // of the device, for people
+	Version   string // of the gateway
+	Page      string // its address, for people; "" is none
+	Simulated bool
+
+	Sensors []wire.SensorInfo // by their numbers
+	Motors  func() []wire.MotorState
+
+	// MaxRun is for how long Home Assistant may start a motor; 0: it may not.
+	MaxRun time.Duration
+	// Command carries out a command of [Operator], and Lost stops what it started.
+	Command func(wire.Command) error
+	Lost    func()
+
+	Log *slog.Logger
+}
+
+// Bridge is the way to Home Assistant. It listens to what happens in the gateway.
+type Bridge struct {
+	opts   Options
+	topics topics
+	wake   chan struct{} // there is something to publish before the next second; size 1: one stands for all
+
+	mu         sync.Mutex
+	latest     []wire.Record     // of each sensor
+	seen       []bool            // it has one
+	directions map[string]string // of motors that are off: for their next start
+	started    bool              // Home Assistant started a motor since it was lost last
+	offline    bool              // it said that it ends
+	begun      bool              // it said that it began, and knows no state
+	earlier    []byte            // an announcement that the broker retained, not looked at yet
+	second     time.Time         // that the commands are counted in
+	commands   int               // in this second
+	warned     time.Time         // when a refused command was logged last
+}
+
+// New returns a bridge. [Bridge.Run] connects it.
+func New(opts Options) *Bridge {
+	n := len(opts.Sensors)
+	return &Bridge{
+		opts: opts, topics: newTopics(opts.ID), wake: make(chan struct{}, 1),
+		latest: make([]wire.Record, n), seen: make([]bool, n), directions: map[string]string{},
+	}
+}
+
+// Tick notes the records of a tick.
+func (b *Bridge) Tick(records []wire.Record, _ int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range records {
+		if int(r.Sensor) < len(b.latest) {
+			b.latest[r.Sensor], b.seen[r.Sensor] = r, true
+		}
+	}
+}
+
+// Event has nothing that is shown.
+func (b *Bridge) Event(wire.Event) {}
+
+// MotorChanged has the motors' states published soon.
+func (b *Bridge) MotorChanged(wire.MotorState) { b.poke() }
+
+func (b *Bridge) poke() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Pauses between two attempts to connect.
+const (
+	minPause = time.Second
+	maxPause = time.Minute
+	// A connection that lasted so long was a good one.
+	goodConnection = time.Minute
+)
+
+// Run connects to the broker, again whenever the connection ends, until ctx ends.
+// Whatever Home Assistant started has stopped then.
+func (b *Bridge) Run(ctx context.Context) error {
+	pause, said := minPause, ""
+	for ctx.Err() == nil {
+		begin := time.Now()
+		err := b.connection(ctx)
+		if b.lost(); err == nil {
+			break
+		}
+		if time.Since(begin) > goodConnection {
+			pause, said = minPause, ""
+		}
+		if text := err.Error(); text != said { // the same every minute helps nobody
+			said = text
+			b.opts.Log.Warn("home assistant cannot be reached through the broker; it is tried again", "broker", b.opts.Broker.Redacted(), "err", err)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+		pause = min(2*pause, maxPause)
+	}
+	return nil
+}
+
+// lost stops what Home Assistant started: nobody is there who could.
+func (b *Bridge) lost() {
+	b.mu.Lock()
+	started := b.started
+	b.started = false
+	b.mu.Unlock()
+	if started {
+		b.opts.Lost()
+	}
+}

@@ -1,0 +1,315 @@
+package homeassistant
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sensorgateway/wire"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// rig is a bridge whose motors only note their commands.
+type rig struct {
+	*Bridge
+	log      bytes.Buffer
+	motors   []wire.MotorState
+	commands []string
+	lost     int
+	refuse   error
+}
+
+func newRig(maxRun time.Duration) *rig {
+	r := &rig{motors: []wire.MotorState{
+		{Target: "fan", Reversible: true, Proportional: true, Direction: wire.Forward},
+		{Target: "gate", Reversible: true, Direction: wire.Forward},
+		{Target: "pump", Direction: wire.Forward},
+	}}
+	broker, err := url.Parse("mqtt://ha")
+	if err != nil {
+		panic(err)
+	}
+	r.Bridge = New(Options{
+		Broker: broker, ID: "gateway-0123456789ab", Name: "greenhouse", Version: "v1.2.3", Page: "https://gw.example/",
+		Sensors: []wire.SensorInfo{
+			{ID: 0, Name: "indoor", Values: []wire.Quantity{wire.Temperature, wire.Humidity}},
+			{ID: 1, Name: "air", Values: []wire.Quantity{wire.CO2}},
+		},
+		Motors: func() []wire.MotorState { return r.motors }, MaxRun: maxRun,
+		Command: func(c wire.Command) error {
+			text := c.Action + " " + c.Target
+			if c.Speed != nil {
+				text += fmt.Sprintf(" speed %g", *c.Speed)
+			}
+			if c.Direction != "" {
+				text += " " + c.Direction
+			}
+			if c.RunMS != nil {
+				text += fmt.Sprintf(" run %d lease %d", *c.RunMS, *c.LeaseMS)
+			}
+			r.commands = append(r.commands, text)
+			return r.refuse
+		},
+		Lost: func() { r.lost++ },
+		Log:  slog.New(slog.NewTextHandler(&r.log, nil)),
+	})
+	return r
+}
+
+// The announcements, as they are on the wire: what Home Assistant's documentation
+// asks of each platform (https://www.home-assistant.io/integrations/mqtt/).
+func TestAnnouncement(t *testing.T) {
+	for file, maxRun := range map[string]time.Duration{"testdata/sees.json": 0, "testdata/commands.json": 10 * time.Minute} {
+		got, err := json.MarshalIndent(newRig(maxRun).announcement(), "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, '\n')
+		if *update {
+			if err := os.WriteFile(file, got, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
+// required are the keys without which Home Assistant refuses an entity.
+var required = map[string][]string{
+	"sensor":        {"state_topic", "unique_id", "value_template"},
+	"binary_sensor": {"state_topic", "unique_id", "value_template"},
+	"switch":        {"command_topic", "unique_id", "state_topic", "optimistic"},
+	"fan":           {"command_topic", "unique_id", "state_topic", "optimistic", "state_value_template"},
+}
+
+func TestComponentsAreComplete(t *testing.T) {
+	for _, maxRun := range []time.Duration{0, time.Minute} {
+		ids := map[any]bool{}
+		for key, c := range newRig(maxRun).announcement().Components {
+			var keys map[string]any
+			if err := json.Unmarshal([]byte(marshal(c)), &keys); err != nil {
+				t.Fatal(err)
+			}
+			if required[c.Platform] == nil {
+				t.Errorf("%s is a %q", key, c.Platform)
+			}
+			for _, name := range required[c.Platform] {
+				if keys[name] == nil {
+					t.Errorf("%s, a %s, has no %s", key, c.Platform, name)
+				}
+			}
+			if ids[c.UniqueID] {
+				t.Errorf("%s has the ID of another: %s", key, c.UniqueID)
+			}
+			ids[c.UniqueID] = true
+			if commands := strings.Contains(marshal(c), "command_topic"); commands != (maxRun > 0 && c.Platform != "sensor") {
+				t.Errorf("%s takes commands: %t, with max_run %v", key, commands, maxRun)
+			}
+		}
+	}
+}
+
+func TestRemovals(t *testing.T) {
+	d := newRig(time.Minute).announcement()
+	for _, tt := range []struct {
+		earlier, removed string
+	}{
+		{marshal(d), ""},
+		{"", ""},
+		{"no JSON", ""},
+		{`{"cmps":{"old":{"p":"sensor","unique_id":"x"},"pump_switch":{"p":"switch"}}}`, `"old":{"p":"sensor"}`},
+		{marshal(newRig(0).announcement()), `"pump_binary_sensor":{"p":"binary_sensor"}`},
+		{`{"cmps":{"half":{}}}`, ""},
+	} {
+		all, gone := withRemovals(d, []byte(tt.earlier))
+		if gone != (tt.removed != "") || !strings.Contains(marshal(all), tt.removed) || len(all.Components) < len(d.Components) {
+			t.Errorf("after %s: %t, %s; want %s", tt.earlier, gone, marshal(all), tt.removed)
+		}
+	}
+}
+
+func TestCommands(t *testing.T) {
+	const base = "gateway/gateway-0123456789ab/motors/"
+	for _, tt := range []struct {
+		topic, payload string
+		running        bool
+		want           string // the commands
+		why            string // of a refusal
+	}{
+		{"pump/set", "ON", false, "start pump run 60000 lease 5000", ""},
+		{"pump/set", "ON", true, "start pump run 60000 lease 5000", ""},
+		{"pump/set", "OFF", true, "stop pump", ""},
+		{"pump/set", "OFF", false, "stop pump", ""},
+		{"fan/set/speed", "40", false, "start fan speed 0.4 run 60000 lease 5000", ""},
+		{"fan/set/speed", "0", true, "stop fan", ""},
+		{"fan/set/speed", "100", true, "start fan speed 1 run 60000 lease 5000", ""},
+		{"gate/set/direction", "reverse", true, "set gate reverse", ""},
+		{"gate/set/direction", "reverse", false, "", ""},
+		{"pump/set/direction", "reverse", true, "", "one way only"},
+		{"gate/set/direction", "up", true, "", "neither forward nor reverse"},
+		{"pump/set", "on", false, "", "neither ON nor OFF"},
+		{"pump/set", "", false, "", "neither ON nor OFF"},
+		{"fan/set/speed", "101", false, "", "from 0 to 100"},
+		{"fan/set/speed", "-1", false, "", "from 0 to 100"},
+		{"fan/set/speed", "NaN", false, "", "from 0 to 100"},
+		{"nope/set", "ON", false, "", `no motor is named \"nope\"`},
+		{"all/set", "OFF", false, "", `no motor is named \"all\"`},
+		{"pump/set/else", "ON", false, "", ""},
+		{"pump", "ON", false, "", ""},
+	} {
+		r := newRig(time.Minute)
+		for i := range r.motors {
+			r.motors[i].Running = tt.running
+		}
+		r.receive(base+tt.topic, []byte(tt.payload), false)
+		if got := strings.Join(r.commands, ", "); got != tt.want {
+			t.Errorf("%s %q: %q, want %q", tt.topic, tt.payload, got, tt.want)
+		}
+		if got := r.log.String(); (tt.why == "") != (got == "") || !strings.Contains(got, tt.why) {
+			t.Errorf("%s %q: logged %q, want %q", tt.topic, tt.payload, got, tt.why)
+		}
+		retained := newRig(time.Minute)
+		retained.receive(base+tt.topic, []byte(tt.payload), true)
+		if len(retained.commands) > 0 {
+			t.Errorf("%s %q, retained: %q", tt.topic, tt.payload, retained.commands)
+		}
+		off := newRig(0)
+		if off.receive(base+tt.topic, []byte(tt.payload), false); len(off.commands) > 0 {
+			t.Errorf("%s %q, commands off: %q", tt.topic, tt.payload, off.commands)
+		}
+	}
+}
+
+// The direction of a motor that is off is shown, and is that of its next start.
+func TestDirectionOfTheNextStart(t *testing.T) {
+	r := newRig(time.Minute)
+	r.receive(r.topics.command("gate", direction), []byte("reverse"), false)
+	if m := r.motorStates()[1]; !strings.Contains(m.payload, `"direction":"reverse"`) {
+		t.Errorf("it shows %s", m.payload)
+	}
+	r.receive(r.topics.command("gate", onOff), []byte("ON"), false)
+	if got := strings.Join(r.commands, ", "); got != "start gate reverse run 60000 lease 5000" {
+		t.Error(got)
+	}
+}
+
+// Starts are limited, stops never; nobody starts while Home Assistant is offline; what
+// was started stops with it, and is kept on by a keepalive.
+func TestOperator(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(time.Minute)
+		on, topic := []byte("ON"), r.topics.command("pump", onOff)
+		r.keepalive()
+		r.lost0(t)
+		for range maxCommands + 5 {
+			r.receive(topic, on, false)
+		}
+		if len(r.commands) != maxCommands {
+			t.Errorf("%d commands of %d", len(r.commands), maxCommands+5)
+		}
+		r.receive(topic, []byte("OFF"), false)
+		if last := r.commands[len(r.commands)-1]; last != "stop pump" {
+			t.Errorf("a stop behind too many starts: %s", last)
+		}
+		time.Sleep(time.Second)
+		r.commands = nil
+		r.receive(topic, on, false)
+		r.keepalive()
+		if got := strings.Join(r.commands, ", "); got != "start pump run 60000 lease 5000, keepalive all" {
+			t.Error(got)
+		}
+		r.received(status, []byte(offline), false)
+		r.received(status, []byte(offline), false)
+		if r.lost != 1 {
+			t.Errorf("lost %d times, want once", r.lost)
+		}
+		r.commands = nil
+		r.keepalive()
+		r.receive(topic, on, false)
+		r.receive(topic, []byte("OFF"), false)
+		if got := strings.Join(r.commands, ", "); got != "stop pump" {
+			t.Errorf("offline: %s", got)
+		}
+		r.received(status, []byte(online), false)
+		r.receive(topic, on, false)
+		if got := strings.Join(r.commands, ", "); got != "stop pump, start pump run 60000 lease 5000" {
+			t.Errorf("online again: %s", got)
+		}
+		r.refuse = errors.New("m is held by anna")
+		time.Sleep(warnPeriod)
+		r.receive(topic, on, false)
+		if !strings.Contains(r.log.String(), "held by anna") {
+			t.Errorf("a refusal is not logged: %s", r.log.String())
+		}
+	})
+}
+
+func (r *rig) lost0(t *testing.T) {
+	t.Helper()
+	if r.Bridge.lost(); r.lost != 0 || len(r.commands) > 0 {
+		t.Errorf("nothing was started: lost %d, %q", r.lost, r.commands)
+	}
+}
+
+// What is published of sensors: rounded values, and whether they measure.
+func TestSensorStates(t *testing.T) {
+	r := newRig(0)
+	if got := r.sensorStates(); len(got) != 0 {
+		t.Errorf("before the first tick: %v", got)
+	}
+	nan := float32(math.NaN())
+	r.Tick([]wire.Record{{Sensor: 0, Reading: wire.Reading{Values: [2]float32{21.5678, nan}}}, {Sensor: 1, Fault: wire.NoAck}, {Sensor: 9}}, 0)
+	base := "gateway/gateway-0123456789ab/sensors/"
+	want := []message{{base + "indoor", `{"humidity":null,"temperature":21.57}`}, {base + "indoor/availability", "online"}, {base + "air/availability", "offline"}}
+	if diff := cmp.Diff(want, r.sensorStates(), cmp.AllowUnexported(message{})); diff != "" {
+		t.Error(diff)
+	}
+	r.Tick([]wire.Record{{Sensor: 1, Reading: wire.Reading{Values: [2]float32{612.4, wire.NotMeasured()}}}}, 0)
+	if got := r.sensorStates()[2]; got != (message{base + "air", `{"co2":612}`}) {
+		t.Error(got)
+	}
+	if n := testing.AllocsPerRun(100, func() { r.Tick([]wire.Record{{Sensor: 1}}, 0) }); n > 0 {
+		t.Errorf("a tick allocates %v times", n)
+	}
+}
+
+// Whatever a broker sends: no command but those that the topics and payloads are of,
+// and none that is retained.
+func FuzzReceived(f *testing.F) {
+	f.Add("gateway/gateway-0123456789ab/motors/pump/set", "ON", false)
+	f.Add("gateway/gateway-0123456789ab/motors/fan/set/speed", "40", true)
+	f.Add("homeassistant/device/gateway-0123456789ab/config", `{"cmps":{"x":{"p":"sensor"}}}`, true)
+	f.Add(status, offline, true)
+	f.Fuzz(func(t *testing.T, topic, payload string, retained bool) {
+		r := newRig(time.Minute)
+		r.received(topic, []byte(payload), retained)
+		for _, c := range r.commands {
+			action, _, _ := strings.Cut(c, " ")
+			if retained || action != wire.Start && action != wire.Stop && action != wire.Set {
+				t.Errorf("%q %q: %s", topic, payload, c)
+			}
+		}
+		if all, _ := withRemovals(r.announcement(), []byte(payload)); len(all.Components) < 6 {
+			t.Errorf("an announcement without what there is: %v", all)
+		}
+	})
+}
