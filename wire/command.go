@@ -103,6 +103,7 @@ type Ack struct {
 	Repeat      bool         `json:"repeat,omitempty"`       // of the client's last command: nothing was done, and this is the state of now
 	Kept        *bool        `json:"kept,omitempty"`         // false: the e-stop or the reset is not stored yet, and would not survive a restart
 	ClockSynced *bool        `json:"clock_synced,omitempty"` // false: the expires of the command was checked against a clock that is not synchronised
+	Audited     *bool        `json:"audited,omitempty"`      // false: the disk has not taken the record of this command in the audit log yet
 	Warning     string       `json:"warning,omitempty"`      // what is wrong with the message of a stop that was carried out
 }
 

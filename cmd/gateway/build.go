@@ -52,6 +52,7 @@ type running struct {
 	storage      *storage
 	sensors      []wire.SensorInfo // by their numbers
 	first        *announce.Firsts
+	auditor      *auditor
 	sampler      *sensors.Sampler
 	pulse        pulse
 	refusals     *access.Refusals
@@ -89,6 +90,7 @@ func (g *running) build(ctx context.Context) (err error) {
 	g.motors.SetLatch(g.storage.latch.Set)
 	g.sensors = g.sensorInfos()
 	g.first = announce.NewFirsts(len(g.sensors))
+	g.auditor = g.newAuditor()
 	g.sampler = g.newSampler()
 	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, "commands", "limit", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong)
 	g.server = gateway.New(g.serverOptions())
@@ -119,6 +121,7 @@ func (g *running) tasks() []task {
 	return append(tasks,
 		task{name: "shutdown of the server", run: g.shutdownServer, last: true},
 		task{name: "storage", run: g.storage.run, last: true},
+		task{name: "audit log", run: g.auditor.run, last: true},
 		task{name: "sampler", run: g.sampler.Run},
 		task{name: "metrics", run: g.metrics.Run},
 		task{name: "home assistant", run: homeAssistant{g.homeAssistant}.run},
@@ -250,6 +253,9 @@ func (g *running) newMetrics() *metrics.Collector {
 		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.readingsDurable, DurableAge: g.storage.history.DurableAge, EStopStored: g.storage.latch.Stored, Stored: g.storage.history.Size,
 		Lost: func() int { _, n := g.storage.history.Lost(); return n },
 		Late: g.storage.history.Late,
+	}
+	if g.auditor.log != nil {
+		source.Audit = g.auditor.log
 	}
 	m := metrics.New(source)
 	for _, s := range g.motors.States() {

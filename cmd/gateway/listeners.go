@@ -14,6 +14,7 @@ func (g *running) listeners() []notify.Listener {
 		g.storage.state,   // no number is used before it is reserved
 		g.storage.history, // no record is seen before it is in the log
 		g.first,
+		g.auditor,
 		g.metrics,
 		interlocks{motors: g.motors}, // a motor stops before its clients see why
 		broadcast{g.server},

@@ -58,7 +58,7 @@ func (g *running) estopChanged(latched bool, by string) {
 func (g *running) handlers() map[string]gateway.Handler {
 	all := map[string]gateway.Handler{}
 	for _, action := range motor.Actions() {
-		all[action] = g.command
+		all[action] = g.auditor.recorded(g.command, g.motors.States)
 	}
 	return all
 }

@@ -40,6 +40,16 @@ func logOfReadings(getenv func(string) string) console.Log {
 	}
 }
 
+// auditLog is the audit log of this machine's gateway, for commands.
+func auditLog(getenv func(string) string) console.AuditLog {
+	readings := logOfReadings(getenv)
+	return console.AuditLog{Flags: readings.Flags, Find: func() (dir, key, anchor string, err error) {
+		dir, _, err = readings.Find()
+		dir, key, anchor = auditFiles(filepath.Dir(dir))
+		return dir, key, anchor, err
+	}}
+}
+
 // findLog returns the directory of the log, below the state directory: that one,
 // else the one of the configuration, if there is one. With a configuration it
 // returns its sensors too.

@@ -26,8 +26,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a condition may take on a busy machine.
-const patience = time.Minute
+// patience is how long a condition may take on a busy machine: a browser that shares
+// two cores with ten other programs has stood still for more than a minute.
+const patience = 3 * time.Minute
 
 // Options is what a page is like; the zero value is a desktop in light colours.
 type Options struct {

@@ -110,6 +110,7 @@ type answer struct {
 		Reason  string
 		State   wire.MotorState
 		Kept    *bool
+		Audited *bool
 		Motors  []wire.MotorState
 	}
 }

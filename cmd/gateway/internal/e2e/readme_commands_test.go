@@ -106,8 +106,12 @@ func (c commands) gateway(words []string) error {
 	if len(words) > 0 && regexp.MustCompile(`^[a-z]`).MatchString(words[0]) {
 		help = []string{words[0], "--help"}
 	}
+	// A subcommand may have subcommands: without one of that name, the help is its own.
+	if len(words) > 1 && regexp.MustCompile(`^[a-z]+$`).MatchString(words[1]) {
+		help = []string{words[0], words[1], "--help"}
+	}
 	out, err := exec.Command(c.program, help...).CombinedOutput()
-	if err != nil || len(help) == 2 && !strings.Contains(string(out), "\n  gateway "+words[0]) {
+	if err != nil || len(help) > 1 && !strings.Contains(string(out), "\n  gateway "+words[0]) {
 		return fmt.Errorf("no subcommand: %v", err)
 	}
 	for _, w := range words {

@@ -44,7 +44,15 @@ type Source struct {
 	Stored      func() int64         // bytes of readings
 	Lost        func() int           // stored readings that were found to be lost
 	Late        func() uint64        // readings that were broadcast before they were written
+	Audit       Audit                // nil without an audit log
 	EStopStored func() error         // why the e-stop's latch is not stored durably
+}
+
+// Audit counts the records of the audit log.
+type Audit interface {
+	Written() int64
+	Lost() int64
+	Err() error // why none can be written at the moment
 }
 
 // Histogram counts durations in buckets.

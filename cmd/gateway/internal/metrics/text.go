@@ -77,6 +77,11 @@ func (m *Collector) Expose(w io.Writer) {
 	t.counter("gateway_history_lost_total", "Stored readings that were found to be damaged or missing.", float64(m.source.Lost()))
 	t.counter("gateway_history_late_total", "Readings that were broadcast before they were handed to the system: a crash at that moment would have lost them.", float64(m.source.Late()))
 	t.gauge("gateway_estop_stored", "Whether the latch of the e-stop is stored for a restart.", oneIf(m.source.EStopStored() == nil))
+	if audit := m.source.Audit; audit != nil {
+		t.counter("gateway_audit_records_total", "Records written to the audit log.", float64(audit.Written()))
+		t.counter("gateway_audit_lost_total", "Records of the audit log that the disk took none of for too long.", float64(audit.Lost()))
+		t.gauge("gateway_audit_writable", "Whether the disk takes the records of the audit log.", oneIf(audit.Err() == nil))
+	}
 	m.writeMotors(t)
 	t.gauge("go_goroutines", "Goroutines of the gateway.", float64(runtime.NumGoroutine()))
 	writeHost(t, m.stats())

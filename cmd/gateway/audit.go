@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"sensorgateway/cmd/gateway/internal/notify"
+	"sensorgateway/gateway"
+	"sensorgateway/gateway/audit"
+	"sensorgateway/wire"
+)
+
+// auditPatience is how long the answer to a command waits for its record. The motor
+// has moved by then, and after the first wait in vain nobody waits.
+const auditPatience = 20 * time.Millisecond
+
+// auditFiles returns where a state directory has the audit log.
+func auditFiles(state string) (dir, key, anchor string) {
+	return filepath.Join(state, "audit"), filepath.Join(state, "audit.key"), filepath.Join(state, "audit.anchor")
+}
+
+// auditor makes the records of the audit log. Without a state directory there is none.
+type auditor struct {
+	notify.Nop
+	log    *audit.Log // nil: nothing is recorded
+	epoch  string
+	names  []string
+	newest []atomic.Int64 // number of each sensor's newest record, -1 before the first
+}
+
+func (g *running) newAuditor() *auditor {
+	a := &auditor{epoch: g.storage.state.Epoch(), newest: make([]atomic.Int64, len(g.sensors))}
+	for i, s := range g.sensors {
+		a.names = append(a.names, s.Name)
+		a.newest[i].Store(-1)
+	}
+	if g.cfg.State != "" {
+		dir, key, anchor := auditFiles(g.cfg.State)
+		a.log = audit.New(audit.Options{Dir: dir, Key: key, Anchor: anchor, Log: g.log, Synced: g.clock.Synced, Guard: g.guard})
+		a.log.Append(audit.Record{Kind: audit.KindStart, What: fact("version", version), Result: "ok", Epoch: a.epoch}, 0)
+	}
+	return a
+}
+
+func (a *auditor) run(ctx context.Context) error {
+	if a.log == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return a.log.Run(ctx)
+}
+
+// Tick remembers what the sensors said last.
+func (a *auditor) Tick(records []wire.Record, _ int64) {
+	for _, r := range records {
+		a.newest[r.Sensor].Store(int64(r.Seq))
+	}
+}
+
+// MotorChanged records what nobody commanded: the end of a lease, an interlock.
+func (a *auditor) MotorChanged(m wire.MotorState) {
+	if a.log == nil || m.Reason == wire.ReasonCommand || m.Reason == wire.ReasonEStop || m.Reason == wire.ReasonBoot {
+		return
+	}
+	r := audit.Record{Kind: audit.KindMotor, Name: m.By, What: fact("target", m.Target), Result: m.Reason}
+	a.complete(&r, []wire.MotorState{m})
+	a.log.Count(r, m.Target+" "+m.Reason)
+}
+
+// Event records an e-stop and its reset, whoever or whatever made them.
+func (a *auditor) Event(e wire.Event) {
+	if a.log == nil || e.Kind != wire.EventEStop && e.Kind != wire.EventReset {
+		return
+	}
+	r := audit.Record{Kind: audit.KindLatch, Name: e.By, What: fact("event", e.Kind), Result: "ok"}
+	a.complete(&r, nil)
+	a.log.Append(r, 0)
+}
+
+// recorded carries commands out, and records them before they are acknowledged.
+func (a *auditor) recorded(carryOut gateway.Handler, states func() []wire.MotorState) gateway.Handler {
+	if a.log == nil {
+		return carryOut
+	}
+	return func(ctx context.Context, c gateway.Client, cmd wire.Command) (any, error) {
+		moves := !cmd.Stops() || wouldStop(cmd, states())
+		begin := time.Now()
+		result, err := carryOut(ctx, c, cmd)
+		r := audit.Record{Kind: audit.KindCommand, Name: c.Name, What: describe(cmd), Result: "ok",
+			Took: float64(time.Since(begin).Microseconds()) / 1000}
+		ack, _ := result.(wire.Ack)
+		if ack.State != nil {
+			ack.Motors = append(ack.Motors, *ack.State)
+		}
+		a.complete(&r, ack.Motors)
+		switch {
+		case err != nil:
+			refused := wire.AsError(err)
+			r.Kind, r.Result = audit.KindRefused, fmt.Sprintf("%d %s", refused.Code, refused.Message)
+			a.log.Count(r, c.ID+cmd.Action+cmd.Target+r.Result)
+		case !moves || ack.Repeat || cmd.Action == wire.Keepalive || cmd.Action == wire.Status:
+			a.log.Count(r, c.ID+cmd.Action+cmd.Target)
+		case !a.log.Append(r, auditPatience):
+			ack, _ = result.(wire.Ack)
+			ack.Audited = new(bool)
+			return ack, err
+		}
+		return result, err
+	}
+}
+
+// wouldStop reports whether a stop changes anything: a motor runs, or nothing is
+// latched yet.
+func wouldStop(cmd wire.Command, motors []wire.MotorState) bool {
+	return slices.ContainsFunc(motors, func(m wire.MotorState) bool {
+		if cmd.Action == wire.EStop {
+			return m.Running || !m.Latched
+		}
+		return m.Running && (cmd.Target == m.Target || cmd.Target == wire.All || slices.Contains(cmd.Targets, m.Target))
+	})
+}
+
+// complete adds what the gateway knows at this moment.
+func (a *auditor) complete(r *audit.Record, motors []wire.MotorState) {
+	for _, m := range motors {
+		r.Interlocks = append(r.Interlocks, m.Interlocks...)
+	}
+	r.Epoch, r.Newest = a.epoch, make(map[string]uint32, len(a.names))
+	for i, name := range a.names {
+		if n := a.newest[i].Load(); n >= 0 {
+			r.Newest[name] = uint32(n)
+		}
+	}
+}
+
+// describe is a command in a record: what was given of it.
+func describe(cmd wire.Command) json.RawMessage {
+	said := map[string]any{"action": cmd.Action}
+	if cmd.Target != "" {
+		said["target"] = cmd.Target
+	}
+	if cmd.Targets != nil {
+		said["target"] = cmd.Targets
+	}
+	if cmd.Speed != nil {
+		said["speed"] = *cmd.Speed
+	}
+	if cmd.Direction != "" {
+		said["direction"] = cmd.Direction
+	}
+	if cmd.RunMS != nil {
+		said["run_ms"] = *cmd.RunMS
+	}
+	if cmd.LeaseMS != nil {
+		said["lease_ms"] = *cmd.LeaseMS
+	}
+	text, _ := json.Marshal(said) // of strings and finite numbers
+	return text
+}
+
+func fact(name, value string) json.RawMessage {
+	text, _ := json.Marshal(map[string]string{name: value})
+	return text
+}

@@ -1,0 +1,205 @@
+package audit
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// writer appends to the files of one chain.
+type writer struct {
+	dir, chain string
+	keep       int // files
+	key        []byte
+	write      func(*os.File, []byte) (int, error)
+
+	last uint64 // number of the last record
+	code code
+	file *os.File // nil: the next record begins one
+	size int64
+
+	// What the syncer needs, while records are written.
+	mu      sync.Mutex
+	oldest  uint64
+	written mark
+	full    []*os.File // to sync and close
+	dirty   bool
+}
+
+// resume finds the end of the chain. It returns how many records the anchor has that
+// are not there, and what else is wrong with the newest file.
+func (w *writer) resume(anchored mark) (missing uint64, bad error, err error) {
+	paths, firsts, err := files(w.dir, w.chain)
+	if err != nil {
+		return 0, nil, err
+	}
+	w.last, w.oldest = 0, 1
+	if len(paths) > 0 {
+		w.oldest = firsts[0]
+		path := paths[len(paths)-1]
+		s, err := readFile(path, w.chain, w.key, nil)
+		if err != nil {
+			return 0, nil, err
+		}
+		w.last, w.code = max(s.last, firsts[len(firsts)-1]-1), s.code
+		if s.bad != nil {
+			bad = fmt.Errorf("%s, record %d: %w", path, w.last+1, s.bad)
+		}
+		if err := w.reopen(path, s); err != nil {
+			return 0, nil, err
+		}
+		if w.file == nil { // the next one has another name
+			w.last = max(w.last, firsts[len(firsts)-1])
+		}
+	}
+	if anchored.Newest > w.last {
+		missing = anchored.Newest - w.last
+		w.last = anchored.Newest // numbers are not given twice
+	}
+	w.written = mark{w.oldest, w.last, w.code.String()}
+	return missing, bad, nil
+}
+
+// reopen goes on with the newest file. A line that was being written when the power
+// failed goes; a file that was changed stays as it is, and a new one begins.
+func (w *writer) reopen(path string, s scan) error {
+	switch {
+	case s.torn && s.whole == 0: // not even its first line was written
+		return os.Remove(path)
+	case s.bad != nil && !s.torn:
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if s.torn {
+		err = f.Truncate(s.whole)
+	}
+	if err == nil {
+		_, err = f.Seek(s.whole, 0)
+	}
+	if err != nil {
+		_ = f.Close()
+		return err
+	}
+	w.file, w.size = f, s.whole
+	return nil
+}
+
+// append writes a record. After an error nothing of it is left in the file.
+func (w *writer) append(r Record) error {
+	r.N, r.Chain = w.last+1, w.chain
+	text, err := r.encode()
+	if err != nil {
+		return err
+	}
+	line, c := seal(w.key, w.code, text)
+	if w.file != nil && w.size+int64(len(line)) > fileSize {
+		w.mu.Lock()
+		w.full = append(w.full, w.file)
+		w.mu.Unlock()
+		w.file = nil
+	}
+	if w.file == nil {
+		if err := w.begin(r.N); err != nil {
+			return err
+		}
+	}
+	if err := w.put(line); err != nil {
+		return err
+	}
+	w.last, w.code = r.N, c
+	w.mu.Lock()
+	w.written, w.dirty = mark{w.oldest, w.last, c.String()}, true
+	w.mu.Unlock()
+	return nil
+}
+
+func (w *writer) begin(first uint64) error {
+	path := filepath.Join(w.dir, fileName(w.chain, first))
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	w.file, w.size = f, 0
+	if err := w.put(sealHeader(w.key, header{Chain: w.chain, First: first}, w.code)); err != nil {
+		_ = f.Close()
+		w.file = nil
+		_ = os.Remove(path) // or the next try fails on it, and says so
+		return err
+	}
+	return nil
+}
+
+func (w *writer) put(line []byte) error {
+	if _, err := w.write(w.file, line); err != nil {
+		_ = w.file.Truncate(w.size)
+		_, _ = w.file.Seek(w.size, 0)
+		return err
+	}
+	w.size += int64(len(line))
+	return nil
+}
+
+// sync makes durable what was written until now, and returns where the chain stands
+// then. It is called beside append.
+func (w *writer) sync() (m mark, changed bool, err error) {
+	w.mu.Lock()
+	m, changed = w.written, w.dirty
+	full := w.full
+	w.full, w.dirty = nil, false
+	w.mu.Unlock()
+	for _, f := range full {
+		if e := f.Sync(); e != nil {
+			err = e
+		}
+		_ = f.Close()
+	}
+	if changed && err == nil {
+		err = w.syncNewest(m.Newest)
+	}
+	if err != nil {
+		w.mu.Lock()
+		w.dirty = true
+		w.mu.Unlock()
+	}
+	return m, changed, err
+}
+
+// syncNewest syncs by path: the file that is written to belongs to append.
+func (w *writer) syncNewest(newest uint64) error {
+	paths, firsts, err := files(w.dir, w.chain)
+	if err != nil {
+		return err
+	}
+	for i := len(paths) - 1; i >= 0; i-- {
+		f, err := os.Open(paths[i])
+		if err != nil {
+			return err
+		}
+		err = f.Sync()
+		_ = f.Close()
+		if err != nil || firsts[i] <= newest {
+			return err
+		}
+	}
+	return nil
+}
+
+// evictable returns the files beyond what is kept, and the first number that stays.
+func (w *writer) evictable() (paths []string, oldest uint64, err error) {
+	paths, firsts, err := files(w.dir, w.chain)
+	if err != nil || len(paths) <= w.keep {
+		return nil, 0, err
+	}
+	n := len(paths) - w.keep
+	return paths[:n], firsts[n], nil
+}
+
+func (w *writer) setOldest(oldest uint64) {
+	w.mu.Lock()
+	w.oldest, w.written.Oldest, w.dirty = oldest, oldest, true
+	w.mu.Unlock()
+}
