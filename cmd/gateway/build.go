@@ -14,12 +14,14 @@ import (
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/announce"
+	"sensorgateway/cmd/gateway/internal/auditor"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/metrics"
 	"sensorgateway/cmd/gateway/internal/notify"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/audit"
 	"sensorgateway/gateway/chat"
 	"sensorgateway/gateway/dashboard"
 	"sensorgateway/gateway/homeassistant"
@@ -52,7 +54,7 @@ type running struct {
 	storage      *storage
 	sensors      []wire.SensorInfo // by their numbers
 	first        *announce.Firsts
-	auditor      *auditor
+	auditor      *auditor.Auditor
 	sampler      *sensors.Sampler
 	pulse        pulse
 	refusals     *access.Refusals
@@ -121,7 +123,7 @@ func (g *running) tasks() []task {
 	return append(tasks,
 		task{name: "shutdown of the server", run: g.shutdownServer, last: true},
 		task{name: "storage", run: g.storage.run, last: true},
-		task{name: "audit log", run: g.auditor.run, last: true},
+		task{name: "audit log", run: g.auditor.Run, last: true},
 		task{name: "sampler", run: g.sampler.Run},
 		task{name: "metrics", run: g.metrics.Run},
 		task{name: "home assistant", run: homeAssistant{g.homeAssistant}.run},
@@ -244,6 +246,15 @@ func (g *running) serverOptions() gateway.Options {
 	return o
 }
 
+func (g *running) newAuditor() *auditor.Auditor {
+	var log *audit.Log
+	if g.cfg.State != "" {
+		dir, key, anchor := auditor.Files(g.cfg.State)
+		log = audit.New(audit.Options{Dir: dir, Key: key, Anchor: anchor, Log: g.log, Synced: g.clock.Synced, Guard: g.guard})
+	}
+	return auditor.New(log, version, g.storage.state.Epoch(), g.sensors)
+}
+
 // newMetrics returns what /metrics shows.
 func (g *running) newMetrics() *metrics.Collector {
 	source := metrics.Source{
@@ -254,8 +265,8 @@ func (g *running) newMetrics() *metrics.Collector {
 		Lost: func() int { _, n := g.storage.history.Lost(); return n },
 		Late: g.storage.history.Late,
 	}
-	if g.auditor.log != nil {
-		source.Audit = g.auditor.log
+	if g.auditor.Log != nil {
+		source.Audit = g.auditor.Log
 	}
 	m := metrics.New(source)
 	for _, s := range g.motors.States() {

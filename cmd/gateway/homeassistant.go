@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"sensorgateway/cmd/gateway/internal/machine"
+	"sensorgateway/gateway"
 	"sensorgateway/gateway/homeassistant"
-	"sensorgateway/gateway/motor"
 	"sensorgateway/wire"
 )
 
@@ -38,11 +38,11 @@ func (g *running) newHomeAssistant() *homeassistant.Bridge {
 	if c == nil {
 		return nil
 	}
-	operator := motor.Client{ID: homeassistant.Operator, Name: homeassistant.Operator}
+	operator, act := gateway.Client{ID: homeassistant.Operator, Name: homeassistant.Operator}, g.act()
 	o := homeassistant.Options{
 		Broker: c.Broker, User: c.User, PasswordFile: c.PasswordFile, MaxRun: c.MaxRun,
 		ID: "gateway-" + machine.ID(), Name: g.name(), Version: version, Simulated: g.simulate != nil, Sensors: g.sensors, Motors: g.motors.States,
-		Command: func(cmd wire.Command) error { _, err := g.motors.Command(operator, cmd); return err },
+		Command: func(cmd wire.Command) error { _, err := act(context.Background(), operator, cmd); return err },
 		Lost:    func() { g.motors.Lost(operator.ID) },
 		Log:     g.log,
 	}

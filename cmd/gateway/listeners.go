@@ -17,8 +17,8 @@ func (g *running) listeners() []notify.Listener {
 		g.auditor,
 		g.metrics,
 		interlocks{motors: g.motors}, // a motor stops before its clients see why
-		broadcast{g.server},
 		homeAssistant{g.homeAssistant},
+		broadcast{g.server},
 	}
 }
 

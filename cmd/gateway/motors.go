@@ -56,12 +56,15 @@ func (g *running) estopChanged(latched bool, by string) {
 
 // handlers are what carries out each action of a command.
 func (g *running) handlers() map[string]gateway.Handler {
-	all := map[string]gateway.Handler{}
+	all, act := map[string]gateway.Handler{}, g.act()
 	for _, action := range motor.Actions() {
-		all[action] = g.auditor.recorded(g.command, g.motors.States)
+		all[action] = act
 	}
 	return all
 }
+
+// act carries a command out, and records it.
+func (g *running) act() gateway.Handler { return g.auditor.Recorded(g.command, g.motors.States) }
 
 func (g *running) command(_ context.Context, c gateway.Client, cmd wire.Command) (any, error) {
 	return g.motors.Command(motor.Client{ID: c.ID, Name: c.Name}, cmd)

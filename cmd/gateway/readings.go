@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"sensorgateway/cmd/gateway/internal/auditor"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/gateway/history"
@@ -45,7 +46,7 @@ func auditLog(getenv func(string) string) console.AuditLog {
 	readings := logOfReadings(getenv)
 	return console.AuditLog{Flags: readings.Flags, Find: func() (dir, key, anchor string, err error) {
 		dir, _, err = readings.Find()
-		dir, key, anchor = auditFiles(filepath.Dir(dir))
+		dir, key, anchor = auditor.Files(filepath.Dir(dir))
 		return dir, key, anchor, err
 	}}
 }

@@ -1,4 +1,9 @@
-package main
+// Package auditor makes the records of the audit log from what happens in the
+// gateway: commands, e-stops, motors that stop by themselves.
+//
+// It refuses to know how records are stored, who may command, and how a command is
+// carried out.
+package auditor
 
 import (
 	"context"
@@ -15,76 +20,76 @@ import (
 	"sensorgateway/wire"
 )
 
-// auditPatience is how long the answer to a command waits for its record. The motor
-// has moved by then, and after the first wait in vain nobody waits.
-const auditPatience = 20 * time.Millisecond
+// patience is how long the answer to a command waits for its record. The motor has
+// moved by then, and after the first wait in vain nobody waits.
+const patience = 20 * time.Millisecond
 
-// auditFiles returns where a state directory has the audit log.
-func auditFiles(state string) (dir, key, anchor string) {
+// Files returns where a state directory has the audit log.
+func Files(state string) (dir, key, anchor string) {
 	return filepath.Join(state, "audit"), filepath.Join(state, "audit.key"), filepath.Join(state, "audit.anchor")
 }
 
-// auditor makes the records of the audit log. Without a state directory there is none.
-type auditor struct {
+// Auditor makes the records of a gateway. One without a log makes none.
+type Auditor struct {
 	notify.Nop
-	log    *audit.Log // nil: nothing is recorded
+	Log    *audit.Log // nil: nothing is recorded
 	epoch  string
 	names  []string
 	newest []atomic.Int64 // number of each sensor's newest record, -1 before the first
 }
 
-func (g *running) newAuditor() *auditor {
-	a := &auditor{epoch: g.storage.state.Epoch(), newest: make([]atomic.Int64, len(g.sensors))}
-	for i, s := range g.sensors {
+// New returns an auditor of a gateway of this version, whose numbers are of this epoch.
+func New(log *audit.Log, version, epoch string, sensors []wire.SensorInfo) *Auditor {
+	a := &Auditor{Log: log, epoch: epoch, newest: make([]atomic.Int64, len(sensors))}
+	for i, s := range sensors {
 		a.names = append(a.names, s.Name)
 		a.newest[i].Store(-1)
 	}
-	if g.cfg.State != "" {
-		dir, key, anchor := auditFiles(g.cfg.State)
-		a.log = audit.New(audit.Options{Dir: dir, Key: key, Anchor: anchor, Log: g.log, Synced: g.clock.Synced, Guard: g.guard})
-		a.log.Append(audit.Record{Kind: audit.KindStart, What: fact("version", version), Result: "ok", Epoch: a.epoch}, 0)
+	if log != nil {
+		log.Append(audit.Record{Kind: audit.KindStart, What: fact("version", version), Result: "ok", Epoch: epoch}, 0)
 	}
 	return a
 }
 
-func (a *auditor) run(ctx context.Context) error {
-	if a.log == nil {
+// Run writes the records until the context ends.
+func (a *Auditor) Run(ctx context.Context) error {
+	if a.Log == nil {
 		<-ctx.Done()
 		return nil
 	}
-	return a.log.Run(ctx)
+	return a.Log.Run(ctx)
 }
 
 // Tick remembers what the sensors said last.
-func (a *auditor) Tick(records []wire.Record, _ int64) {
+func (a *Auditor) Tick(records []wire.Record, _ int64) {
 	for _, r := range records {
 		a.newest[r.Sensor].Store(int64(r.Seq))
 	}
 }
 
 // MotorChanged records what nobody commanded: the end of a lease, an interlock.
-func (a *auditor) MotorChanged(m wire.MotorState) {
-	if a.log == nil || m.Reason == wire.ReasonCommand || m.Reason == wire.ReasonEStop || m.Reason == wire.ReasonBoot {
+func (a *Auditor) MotorChanged(m wire.MotorState) {
+	if a.Log == nil || m.Reason == wire.ReasonCommand || m.Reason == wire.ReasonEStop || m.Reason == wire.ReasonBoot {
 		return
 	}
 	r := audit.Record{Kind: audit.KindMotor, Name: m.By, What: fact("target", m.Target), Result: m.Reason}
 	a.complete(&r, []wire.MotorState{m})
-	a.log.Count(r, m.Target+" "+m.Reason)
+	a.Log.Count(r, m.Target+" "+m.Reason)
 }
 
 // Event records an e-stop and its reset, whoever or whatever made them.
-func (a *auditor) Event(e wire.Event) {
-	if a.log == nil || e.Kind != wire.EventEStop && e.Kind != wire.EventReset {
+func (a *Auditor) Event(e wire.Event) {
+	if a.Log == nil || e.Kind != wire.EventEStop && e.Kind != wire.EventReset {
 		return
 	}
 	r := audit.Record{Kind: audit.KindLatch, Name: e.By, What: fact("event", e.Kind), Result: "ok"}
 	a.complete(&r, nil)
-	a.log.Append(r, 0)
+	a.Log.Append(r, 0)
 }
 
-// recorded carries commands out, and records them before they are acknowledged.
-func (a *auditor) recorded(carryOut gateway.Handler, states func() []wire.MotorState) gateway.Handler {
-	if a.log == nil {
+// Recorded carries commands out, and records them before they are acknowledged.
+func (a *Auditor) Recorded(carryOut gateway.Handler, states func() []wire.MotorState) gateway.Handler {
+	if a.Log == nil {
 		return carryOut
 	}
 	return func(ctx context.Context, c gateway.Client, cmd wire.Command) (any, error) {
@@ -102,10 +107,10 @@ func (a *auditor) recorded(carryOut gateway.Handler, states func() []wire.MotorS
 		case err != nil:
 			refused := wire.AsError(err)
 			r.Kind, r.Result = audit.KindRefused, fmt.Sprintf("%d %s", refused.Code, refused.Message)
-			a.log.Count(r, c.ID+cmd.Action+cmd.Target+r.Result)
+			a.Log.Count(r, c.ID+cmd.Action+cmd.Target+r.Result)
 		case !moves || ack.Repeat || cmd.Action == wire.Keepalive || cmd.Action == wire.Status:
-			a.log.Count(r, c.ID+cmd.Action+cmd.Target)
-		case !a.log.Append(r, auditPatience):
+			a.Log.Count(r, c.ID+cmd.Action+cmd.Target)
+		case !a.Log.Append(r, patience):
 			ack, _ = result.(wire.Ack)
 			ack.Audited = new(bool)
 			return ack, err
@@ -126,7 +131,7 @@ func wouldStop(cmd wire.Command, motors []wire.MotorState) bool {
 }
 
 // complete adds what the gateway knows at this moment.
-func (a *auditor) complete(r *audit.Record, motors []wire.MotorState) {
+func (a *Auditor) complete(r *audit.Record, motors []wire.MotorState) {
 	for _, m := range motors {
 		r.Interlocks = append(r.Interlocks, m.Interlocks...)
 	}
