@@ -1,6 +1,7 @@
 package sensors
 
 import (
+	"slices"
 	"time"
 
 	"periph.io/x/conn/v3/i2c"
@@ -40,8 +41,24 @@ func celsius(least, most float32) Measurand {
 // percent is a relative humidity, which chips that are calibrated limit themselves.
 var percent = Measurand{wire.Humidity, 0, 100}
 
-// Quantities returns what the measurands are.
-func Quantities(measures []Measurand) (all []wire.Quantity) {
+// pressure is what Bosch's chips can measure of it.
+var pressure = Measurand{wire.Pressure, 300, 1100}
+
+// All returns what a measurement of the chip gives, in its order.
+func (c *Chip) All() []Measurand { return append(slices.Clip(c.Measures), c.Also...) }
+
+// Further returns which one of [Chip.Also] a quantity is, -1 if none.
+func (c *Chip) Further(quantity string) int {
+	return slices.IndexFunc(c.Also, func(m Measurand) bool { return m.Name == quantity })
+}
+
+// Quantities returns what the values of the chip's own sensor are; or those of the
+// further one of a quantity, if there is one.
+func (c *Chip) Quantities(further string) (all []wire.Quantity) {
+	measures := c.Measures
+	if i := c.Further(further); i >= 0 {
+		measures = c.Also[i : i+1]
+	}
 	for _, m := range measures {
 		all = append(all, m.Quantity)
 	}
@@ -56,7 +73,9 @@ func Chips() map[string]Chip {
 		// Datasheet SHT3x-DIS, tables 1, 2, 4, 8.
 		"sht3x": {"SHT3x", []uint16{0x44, 0x45}, 20 * ms, []Measurand{celsius(-40, 125), percent}, nil, open(newSHT3x)},
 		// Datasheet BST-BME280-DS002, tables 1 and 2, section 9.1.
-		"bme280": {"BME280", []uint16{0x76, 0x77}, 20 * ms, []Measurand{celsius(-40, 85), percent}, nil, open(bme280.NewI2C)},
+		"bme280": {"BME280", []uint16{0x76, 0x77}, 20 * ms, []Measurand{celsius(-40, 85), percent}, []Measurand{pressure}, open(bme280.NewI2C)},
+		// Datasheet BST-BMP280-DS001, table 2, section 3.8.1.
+		"bmp280": {"BMP280", []uint16{0x76, 0x77}, 20 * ms, []Measurand{celsius(-40, 85)}, []Measurand{pressure}, open(bme280.NewBMP280)},
 		// Datasheet AHT20, tables 1 and 2, section 5.4: a measurement takes 80 ms.
 		"aht20": {"AHT20", []uint16{0x38}, 100 * ms, []Measurand{celsius(-40, 85), percent}, nil, open(aht20.NewI2C)},
 	}

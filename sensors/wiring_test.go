@@ -51,7 +51,7 @@ func TestBadWiring(t *testing.T) {
 						t.Fatal(err)
 					}
 					count.n = 0
-					if err := driver.Sense(make([]float32, len(chip.Measures))); err != nil {
+					if err := driver.Sense(make([]float32, len(chip.All()))); err != nil {
 						t.Fatal(err)
 					}
 					n := count.n

@@ -187,12 +187,18 @@ func (g *running) newSampler() *sensors.Sampler {
 	chips, first := sensors.Chips(), g.storage.state.First()
 	var configs []sensors.Config
 	for i, c := range g.cfg.Sensors {
+		chip := chips[c.Chip]
+		if c.Further != "" {
+			own := &configs[len(configs)-1]
+			own.Also = append(own.Also, sensors.Further{ID: uint16(i), Name: c.Name, Value: chip.Further(c.Further), FirstSeq: first[i]})
+			continue
+		}
 		if driver, device, ok := bus.Claimed(c.Bus, c.Address); ok && g.simulate == nil {
 			g.log.Warn("the kernel's own driver holds this chip, and both will disturb each other", "sensor", c.Name,
 				"driver", driver, "fix", fmt.Sprintf("echo %s | sudo tee /sys/bus/i2c/drivers/%s/unbind", device, driver))
 		}
 		configs = append(configs, sensors.Config{
-			ID: uint16(i), Name: c.Name, Chip: chips[c.Chip], Bus: g.buses[c.Bus], Address: c.Address,
+			ID: uint16(i), Name: c.Name, Chip: chip, Bus: g.buses[c.Bus], Address: c.Address,
 			Interval: c.Interval, StuckAfter: c.StuckAfter, FirstSeq: first[i],
 		})
 	}
@@ -213,7 +219,7 @@ func (g *running) sensorInfos() []wire.SensorInfo {
 		chip := chips[c.Chip]
 		infos = append(infos, wire.SensorInfo{
 			ID: uint16(i), Name: c.Name, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(),
-			NextSeq: first[i], Values: sensors.Quantities(chip.Measures), Primary: c.Name == g.cfg.Primary,
+			NextSeq: first[i], Values: chip.Quantities(c.Further), Primary: c.Name == g.cfg.Primary,
 		})
 	}
 	return infos

@@ -65,7 +65,7 @@ func findLog(path, state string) (dir string, configured []wire.SensorInfo, err 
 		chips := sensors.Chips()
 		for _, c := range cfg.Sensors {
 			chip := chips[c.Chip]
-			configured = append(configured, wire.SensorInfo{Name: c.Name, Values: sensors.Quantities(chip.Measures)})
+			configured = append(configured, wire.SensorInfo{Name: c.Name, Values: chip.Quantities(c.Further)})
 		}
 	}
 	return filepath.Join(cmp.Or(state, defaultState), logDir), configured, nil

@@ -67,7 +67,11 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 func (o serveOptions) configuration(simulate *machine.Simulation) (cfg *config.Config, err error) {
 	chips := map[string]config.Chip{}
 	for name, c := range sensors.Chips() {
-		chips[name] = config.Chip{Addresses: c.Addresses, MinInterval: c.MinInterval, Values: sensors.Quantities(c.Measures)}
+		chip := config.Chip{Addresses: c.Addresses, MinInterval: c.MinInterval, Values: c.Quantities("")}
+		for _, m := range c.Also {
+			chip.Also = append(chip.Also, m.Quantity)
+		}
+		chips[name] = chip
 	}
 	if o.config == "" && simulate != nil {
 		cfg, err = config.Parse("simulate.yaml", simulateYAML, chips)

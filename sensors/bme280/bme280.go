@@ -1,13 +1,13 @@
-// Package bme280 makes periph's driver of Bosch's BME280, which measures
-// temperature and relative humidity over I²C, fit for a program that runs for
-// years: its waits have a limit, its errors carry their cause ([wire.Fault]),
-// and what is no measurement is not taken for one. The chip's pressure sensor
-// stays off.
+// Package bme280 makes periph's driver of Bosch's BME280 and BMP280, which measure
+// temperature, pressure and (the BME280) relative humidity over I²C, fit for a
+// program that runs for years: its waits have a limit, its errors carry their cause
+// ([wire.Fault]), and what is no measurement is not taken for one.
 //
-// It refuses to know how raw values become temperature and humidity, which is
-// periph's business, and when to measure.
+// It refuses to know how raw values become quantities, which is periph's business,
+// and when to measure.
 //
-// Sections and tables are those of Bosch's datasheet BST-BME280-DS002.
+// Sections and tables are those of Bosch's datasheet BST-BME280-DS002; the registers
+// of a BMP280 are the same, without those of humidity (BST-BMP280-DS001).
 package bme280
 
 import (
@@ -22,17 +22,30 @@ import (
 	"sensorgateway/wire"
 )
 
-// oversampling of both quantities, as section 3.5.2 advises for measuring
+// oversampling of all quantities, as section 3.5.2 advises for measuring
 // humidity: the least self-heating, 0.07 %RH of noise.
 const oversampling = bmxx80.O1x
 
 // Dev is a chip. One goroutine uses it.
 type Dev struct {
-	dev  *bmxx80.Dev
-	bus  *guard
-	addr uint16
-	name string
+	dev   *bmxx80.Dev
+	bus   *guard
+	addr  uint16
+	chip  string
+	name  string
+	humid bool // it measures humidity
+	bytes int  // that its data have
 }
+
+// The chips' ids, in regID.
+const (
+	idBME280 = 0x60
+	idBMP280 = 0x58
+	idBMP180 = 0x55
+)
+
+// models are what the chips call themselves.
+var models = map[byte]string{idBME280: "BME280", idBMP280: "BMP280, which measures no humidity", idBMP180: "BMP180"}
 
 // NewI2C finds the chip at addr (0x76 or 0x77) of b, makes sure that it is a
 // BME280 whose trimming values can be relied on, and sets it up. It returns
@@ -43,7 +56,17 @@ type Dev struct {
 // not come up, [wire.Checksum] if two readings of the trimming values differ
 // (there is no checksum), and [wire.Other] for a chip that it cannot use.
 func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
-	d := &Dev{bus: &guard{Bus: b}, addr: addr, name: fmt.Sprintf("bme280 0x%02x on %s", addr, b)}
+	return construct(&Dev{addr: addr, chip: "bme280", humid: true, bytes: 8}, b)
+}
+
+// NewBMP280 is [NewI2C] for a BMP280, which measures no humidity.
+func NewBMP280(b i2c.Bus, addr uint16) (*Dev, error) {
+	return construct(&Dev{addr: addr, chip: "bmp280", bytes: 6}, b)
+}
+
+func construct(d *Dev, b i2c.Bus) (*Dev, error) {
+	addr := d.addr
+	d.bus, d.name = &guard{Bus: b}, fmt.Sprintf("%s 0x%02x on %s", d.chip, addr, b)
 	if addr != 0x76 && addr != 0x77 {
 		return nil, fmt.Errorf("%s: it can only be at 0x76 or 0x77: %w", d.name, wire.Other)
 	}
@@ -56,7 +79,7 @@ func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
 	dev, err := bmxx80.NewI2C(d.bus, addr, &bmxx80.Opts{
 		Temperature: oversampling,
 		Humidity:    oversampling,
-		Pressure:    bmxx80.Off,
+		Pressure:    oversampling,
 	})
 	if err != nil {
 		return nil, d.cause(err)
@@ -74,15 +97,17 @@ func (d *Dev) identify() error {
 	if err := d.read(regID, id[:]); err != nil {
 		return err
 	}
-	switch id[0] {
-	case 0x60:
-		return nil
-	case 0x58:
-		return fmt.Errorf("%s: chip id 0x58 is a BMP280, which measures no humidity: %w", d.name, wire.Other)
-	case 0x55:
-		return fmt.Errorf("%s: chip id 0x55 is a BMP180, which measures no humidity: %w", d.name, wire.Other)
+	want := byte(idBMP280)
+	if d.humid {
+		want = idBME280
 	}
-	return fmt.Errorf("%s: chip id 0x%02x is not a BME280, which has 0x60: %w", d.name, id[0], wire.Other)
+	switch model := models[id[0]]; {
+	case id[0] == want:
+		return nil
+	case model != "":
+		return fmt.Errorf("%s: chip id 0x%02x is a %s: %w", d.name, id[0], model, wire.Other)
+	}
+	return fmt.Errorf("%s: chip id 0x%02x is not a %.6s, which has 0x%02x: %w", d.name, id[0], models[want], want, wire.Other)
 }
 
 // awaitTrimming waits until the chip has copied its trimming values into their
@@ -110,35 +135,38 @@ func (d *Dev) checkTrimming() error {
 	if err := d.read(regCalibTP, again[:calibTPSize]); err != nil {
 		return err
 	}
-	if err := d.read(regCalibH, again[calibTPSize:]); err != nil {
-		return err
+	if d.humid {
+		if err := d.read(regCalibH, again[calibTPSize:]); err != nil {
+			return err
+		}
 	}
 	switch {
 	case taken != again:
 		return fmt.Errorf("%s: trimming values were read differently twice: %w", d.name, wire.Checksum)
-	case blank(taken[:calibTPSize]), blank(taken[calibTPSize:]):
+	case blank(taken[:calibTPSize]), d.humid && blank(taken[calibTPSize:]):
 		return fmt.Errorf("%s: trimming values are blank: %w", d.name, wire.Other)
-	case taken[calibTPSize+5]&0x80 != 0:
+	case d.humid && taken[calibTPSize+5]&0x80 != 0:
 		// H5 has twelve bits with a sign (table 16), which periph drops.
 		return fmt.Errorf("%s: trimming value H5 is negative, which is not supported: %w", d.name, wire.Other)
 	}
 	return nil
 }
 
-// Sense measures once and sets values to the temperature in °C and the relative
-// humidity in %; after an error they are as they were. It takes 7 ms, 26 ms at
-// most, plus its transfers; the bus is free meanwhile.
+// Sense measures once and sets values to the temperature in °C, the relative
+// humidity in % (of a BME280) and the pressure in hPa; after an error they are as
+// they were. It takes 10 ms, 26 ms at most, plus its transfers; the bus is free
+// meanwhile.
 //
 // An error carries [wire.Timeout] if the chip is still measuring,
 // [wire.Implausible] if the data are no data, or [wire.WarmingUp] if the chip
 // was reset behind our back and has lost its settings: then construct it anew,
-// for it will not measure humidity before.
+// for it will not measure everything before.
 func (d *Dev) Sense(values []float32) error {
 	var env physic.Env
 	if err := d.dev.Sense(&env); err != nil {
 		return d.cause(err)
 	}
-	data := d.bus.data[:]
+	data := d.bus.data[:d.bytes]
 	if blank(data) {
 		return fmt.Errorf("%s: read: all data are 0x%02x: %w", d.name, data[0], wire.Implausible)
 	}
@@ -147,16 +175,23 @@ func (d *Dev) Sense(values []float32) error {
 			return err
 		}
 	}
+	pressure := float32(float64(env.Pressure) / float64(100*physic.Pascal))
+	if !d.humid {
+		values[0], values[1] = float32(env.Temperature.Celsius()), pressure
+		return nil
+	}
 	climate.Set(values, env.Temperature, env.Humidity)
+	values[2] = pressure
 	return nil
 }
 
-// skipped returns whether the data look as if temperature (0x80000) or humidity
-// (0x8000) was not measured (sections 5.4.8 and 5.4.9). Real ones can look the
-// same: a typical chip has 0x80000 at 22 °C and 0x8000 at 82 %.
+// skipped returns whether the data look as if pressure or temperature (0x80000) or
+// humidity (0x8000) was not measured (sections 5.4.7 to 5.4.9). Real ones can look
+// the same: a typical chip has 0x80000 at 22 °C and 0x8000 at 82 %.
 func skipped(data []byte) bool {
-	return data[3] == 0x80 && data[4] == 0 && data[5]>>4 == 0 ||
-		data[6] == 0x80 && data[7] == 0
+	return data[0] == 0x80 && data[1] == 0 && data[2]>>4 == 0 ||
+		data[3] == 0x80 && data[4] == 0 && data[5]>>4 == 0 ||
+		len(data) > 6 && data[6] == 0x80 && data[7] == 0
 }
 
 // checkSettings checks whether the chip still has its settings: a reset makes
@@ -166,7 +201,8 @@ func (d *Dev) checkSettings() error {
 	if err := d.read(regCtrlHum, ctrl[:]); err != nil {
 		return err
 	}
-	if bmxx80.Oversampling(ctrl[0]&7) != oversampling || bmxx80.Oversampling(ctrl[len(ctrl)-1]>>5) != oversampling {
+	hum, meas := bmxx80.Oversampling(ctrl[0]&7), ctrl[len(ctrl)-1]
+	if d.humid && hum != oversampling || bmxx80.Oversampling(meas>>5) != oversampling || bmxx80.Oversampling(meas>>2&7) != oversampling {
 		return fmt.Errorf("%s: was reset, its settings are lost: %w", d.name, wire.WarmingUp)
 	}
 	return nil
@@ -186,7 +222,7 @@ func blank(b []byte) bool {
 // read reads registers from reg on, past the guard.
 func (d *Dev) read(reg byte, b []byte) error {
 	if err := d.bus.Bus.Tx(d.addr, []byte{reg}, b); err != nil {
-		return fmt.Errorf("bme280 %w", err)
+		return fmt.Errorf("%s %w", d.chip, err)
 	}
 	return nil
 }
@@ -194,7 +230,7 @@ func (d *Dev) read(reg byte, b []byte) error {
 // cause returns the transfer's error for err, into which periph made a text of it.
 func (d *Dev) cause(err error) error {
 	if d.bus.err != nil {
-		return fmt.Errorf("bme280 %w", d.bus.err)
+		return fmt.Errorf("%s %w", d.chip, d.bus.err)
 	}
 	return fmt.Errorf("%s: %w", d.name, err)
 }
@@ -202,5 +238,5 @@ func (d *Dev) cause(err error) error {
 // Halt does nothing: between measurements the chip sleeps.
 func (d *Dev) Halt() error { return nil }
 
-// String returns "bme280 0x76 on bus 1".
+// String returns "bme280 0x76 on bus 1", or "bmp280 …".
 func (d *Dev) String() string { return d.name }

@@ -2,6 +2,8 @@ package bme280
 
 import (
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,15 +35,15 @@ func with(b []byte, i int, v byte) []byte {
 }
 
 // Golden transfers. In start-up the bytes are ctrl_meas (asleep), ctrl_hum,
-// config, ctrl_meas; 0x20 is temperature once, pressure off.
+// config, ctrl_meas; 0x24 is temperature and pressure once.
 var (
 	isBME280 = get(0xD0, 0x60)
 	isUp     = get(0xF3, 0x00)
-	setUp    = put(0xF4, 0x20, 0xF2, 0x01, 0xF5, 0xA0, 0xF4, 0x20)
-	start    = put(0xF4, 0x21)
+	setUp    = put(0xF4, 0x24, 0xF2, 0x01, 0xF5, 0xA0, 0xF4, 0x24)
+	start    = put(0xF4, 0x25)
 	busy     = get(0xF3, 0x08)
 	idle     = get(0xF3, 0x00)
-	reading  = get(0xF7, 0x80, 0x00, 0x00, 0x83, 0xA1, 0x20, 0x6B, 0x10)
+	reading  = get(0xF7, 0x65, 0x5A, 0xC0, 0x83, 0xA1, 0x20, 0x6B, 0x10)
 
 	opening = []i2ctest.IO{isBME280, isUp,
 		isBME280, get(0x88, calibTP...), get(0xE1, calibH...), setUp,
@@ -74,7 +76,7 @@ func TestNewI2C(t *testing.T) {
 		{"good", opening, wire.Good, ""},
 		{"just powered on", append([]i2ctest.IO{isBME280, get(0xF3, 0x01), get(0xF3, 0x01)}, opening[1:]...), wire.Good, ""},
 		{"BMP280", until(0, get(0xD0, 0x58)), wire.Other, name + "chip id 0x58 is a BMP280, which measures no humidity: other"},
-		{"BMP180", until(0, get(0xD0, 0x55)), wire.Other, name + "chip id 0x55 is a BMP180, which measures no humidity: other"},
+		{"BMP180", until(0, get(0xD0, 0x55)), wire.Other, name + "chip id 0x55 is a BMP180: other"},
 		{"BME680", until(0, get(0xD0, 0x61)), wire.Other, name + "chip id 0x61 is not a BME280, which has 0x60: other"},
 		{"zero id", until(0, get(0xD0, 0x00)), wire.Other, name + "chip id 0x00 is not a BME280, which has 0x60: other"},
 		{"id that changes", until(2, get(0xD0, 0x61)), wire.Other, name + "bmxx80: unexpected chip id 61"},
@@ -160,47 +162,50 @@ func open(t *testing.T, ops ...i2ctest.IO) (*Dev, *bustest.Bus) {
 
 // formula is the datasheet's compensation in floating point (appendix A, 8.1)
 // for the trimming values above.
-func formula(rawT, rawH float64) (celsius, percent float64) {
+func formula(rawT, rawH, rawP float64) (celsius, percent, hPa float64) {
 	a := (rawT/16384 - 28485.0/1024) * 26735
 	b := rawT/131072 - 28485.0/8192
 	fine := math.Trunc(a + b*b*50)
 	h := fine - 76800
 	h = (rawH - (286*64 + 50.0/16384*h)) * (376.0 / 65536 * (1 + 30.0/67108864*h))
 	h *= 1 - 75*h/524288
-	return fine / 5120, min(max(h, 0), 100)
+	a = fine/2 - 64000
+	b = a*a*-7/32768 + a*-4*2
+	b = b/4 + 6980*65536
+	a = (3024*a*a/524288 + -10635*a) / 524288
+	a = (1 + a/32768) * 36738
+	p := (1048576 - rawP - b/4096) * 6250 / a
+	p += (4285*p*p/2147483648 + p*-10230/32768 + 9900) / 16
+	return fine / 5120, min(max(h, 0), 100), p / 100
 }
 
 func TestSense(t *testing.T) {
 	for _, tt := range []struct {
-		name       string
-		rawT, rawH uint32
-		t, h       float64 // roughly, so that the formula is not trusted alone
+		name             string
+		rawT, rawH, rawP uint32
+		t, h             float64 // roughly, so that the formula is not trusted alone
 	}{
-		{"room", 0x83A12, 0x6B10, 26.6, 52},
-		{"frost", 0x63000, 0x6800, -16, 47},
-		{"coldest", 0x50A00, 0x5800, -40, 25},
-		{"hottest", 0xB05C0, 0x6000, 85, 35},
-		{"dry", 0x80010, 0x4000, 22, 0},
-		{"wet", 0x80010, 0xA000, 22, 100},
+		{"room", 0x83A12, 0x6B10, 0x655AC, 26.6, 52},
+		{"frost", 0x63000, 0x6800, 0x655AC, -16, 47},
+		{"coldest", 0x50A00, 0x5800, 0x4B000, -40, 25},
+		{"hottest", 0xB05C0, 0x6000, 0xC0000, 85, 35},
+		{"dry", 0x80010, 0x4000, 0x655AC, 22, 0},
+		{"wet", 0x80010, 0xA000, 0x655AC, 22, 100},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				data := get(0xF7, 0x80, 0, 0, byte(tt.rawT>>12), byte(tt.rawT>>4), byte(tt.rawT<<4), byte(tt.rawH>>8), byte(tt.rawH))
+				data := get(0xF7, byte(tt.rawP>>12), byte(tt.rawP>>4), byte(tt.rawP<<4), byte(tt.rawT>>12), byte(tt.rawT>>4), byte(tt.rawT<<4), byte(tt.rawH>>8), byte(tt.rawH))
 				d, b := open(t, start, busy, busy, idle, data)
-				values, begin := make([]float32, 2), time.Now()
+				values, begin := make([]float32, 3), time.Now()
 				if err := d.Sense(values); err != nil {
 					t.Fatal(err)
 				}
 				took := time.Since(begin)
-				celsius, percent := float64(values[0]), float64(values[1])
-				wantT, wantH := formula(float64(tt.rawT), float64(tt.rawH))
-				if math.Abs(celsius-wantT) > 0.0101 || math.Abs(percent-wantH) > 0.02 {
-					t.Errorf("got %v °C, %v %%; want %v, %v", celsius, percent, wantT, wantH)
+				checkFormula(t, values, tt.rawT, tt.rawH, tt.rawP)
+				if math.Abs(float64(values[0])-tt.t) > 1 || math.Abs(float64(values[1])-tt.h) > 1 {
+					t.Errorf("got %v; want about %v °C, %v %%", values, tt.t, tt.h)
 				}
-				if math.Abs(celsius-tt.t) > 1 || math.Abs(percent-tt.h) > 1 {
-					t.Errorf("got %v °C, %v %%; want about %v, %v", celsius, percent, tt.t, tt.h)
-				}
-				if min := 5500*time.Microsecond + 2*pollPause; took < min || took > min+time.Millisecond {
+				if min := 8000*time.Microsecond + 2*pollPause; took < min || took > min+time.Millisecond {
 					t.Errorf("it took %v, want %v: a conversion, and a pause between polls", took, min)
 				}
 				if err := b.Close(); err != nil {
@@ -217,12 +222,102 @@ func TestSense(t *testing.T) {
 	}
 }
 
+// checkFormula compares values with the datasheet's formula in floating point, to
+// which periph's integers come close.
+func checkFormula(t *testing.T, values []float32, rawT, rawH, rawP uint32) {
+	t.Helper()
+	celsius, percent, hPa := formula(float64(rawT), float64(rawH), float64(rawP))
+	for i, tt := range []struct{ want, within float64 }{{celsius, 0.0101}, {percent, 0.02}, {hPa, 0.02}} {
+		if math.Abs(float64(values[i])-tt.want) > tt.within {
+			t.Errorf("raw %05X %04X %05X: value %d is %v, want %v", rawT, rawH, rawP, i, values[i], tt.want)
+		}
+	}
+}
+
+// Ten thousand raw values from all over the chip's range give what the formula says.
+func TestSenseAgainstTheFormula(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chip := &anything{calib: append(slices.Clone(calibTP), calibH...), settings: []byte{1, 0, 0x24}}
+		d, err := NewI2C(chip, 0x76)
+		if err != nil {
+			t.Fatal(err)
+		}
+		random, values := rand.New(rand.NewPCG(1, 2)), make([]float32, 3)
+		for range 10_000 {
+			rawT, rawH, rawP := 0x50A00+random.Uint32N(0x60000), 0x4000+random.Uint32N(0x6000), 0x40000+random.Uint32N(0x80000)
+			chip.data = []byte{byte(rawP >> 12), byte(rawP >> 4), byte(rawP << 4), byte(rawT >> 12), byte(rawT >> 4), byte(rawT << 4), byte(rawH >> 8), byte(rawH)}
+			if err := d.Sense(values); err != nil {
+				t.Fatal(err)
+			}
+			checkFormula(t, values, rawT, rawH, rawP)
+		}
+	})
+}
+
+// The worked example of the datasheet BST-BMP280-DS001, section 3.12.
+func TestDatasheetExample(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calib := slices.Concat([]byte{0x70, 0x6B, 0x43, 0x67, 0x18, 0xFC, // 27504, 26435, -1000
+			0x7D, 0x8E, 0x43, 0xD6, 0xD0, 0x0B, 0x27, 0x0B, 0x8C, 0x00, 0xF9, 0xFF, 0x8C, 0x3C, 0xF8, 0xC6, 0x70, 0x17, 0, 0x4B}, calibH)
+		chip := &anything{calib: calib, settings: []byte{1, 0, 0x24}, data: []byte{0x65, 0x5A, 0xC0, 0x7E, 0xED, 0x00, 0x6B, 0x10}} // 415148, 519888
+		d, err := NewI2C(chip, 0x76)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := make([]float32, 3)
+		if err := d.Sense(values); err != nil || values[0] != 25.08 || math.Abs(float64(values[2])-1006.5327) > 0.001 {
+			t.Errorf("%v, %v; want 25.08 °C and 1006.5327 hPa", err, values)
+		}
+	})
+}
+
+// A BMP280 is asked for no humidity.
+func TestBMP280(t *testing.T) {
+	isBMP280 := get(0xD0, 0x58)
+	opening := []i2ctest.IO{isBMP280, isUp, isBMP280, get(0x88, calibTP...), put(0xF4, 0x24, 0xF5, 0xA0, 0xF4, 0x24), get(0x88, calibTP...)}
+	noTemperature := get(0xF7, 0x65, 0x5A, 0xC0, 0x80, 0, 0)
+	synctest.Test(t, func(t *testing.T) {
+		b := bustest.New(append(opening, start, idle, get(0xF7, 0x65, 0x5A, 0xC0, 0x83, 0xA1, 0x20),
+			start, idle, noTemperature, get(0xF2, 0, 0, 0x24),
+			start, idle, noTemperature, get(0xF2, 0, 0, 0x00),
+			start, idle, get(0xF7, make([]byte, 6)...))...)
+		d, err := NewBMP280(b, 0x76)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := make([]float32, 2)
+		if err := d.Sense(values); err != nil {
+			t.Fatal(err)
+		}
+		if celsius, _, hPa := formula(0x83A12, 0, 0x655AC); math.Abs(float64(values[0])-celsius) > 0.0101 || math.Abs(float64(values[1])-hPa) > 0.02 {
+			t.Errorf("got %v, want %v and %v", values, celsius, hPa)
+		}
+		if err := d.Sense(values); err != nil {
+			t.Errorf("a true 0x80000 of temperature: %v", err)
+		}
+		bustest.CheckError(t, d.Sense(values), wire.WarmingUp, "bmp280 0x76 on bus 1: was reset, its settings are lost: warming_up")
+		bustest.CheckError(t, d.Sense(values), wire.Implausible, "bmp280 0x76 on bus 1: read: all data are 0x00: implausible")
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for id, text := range map[byte]string{
+		0x60: "chip id 0x60 is a BME280: other",
+		0x55: "chip id 0x55 is a BMP180: other",
+		0x61: "chip id 0x61 is not a BMP280, which has 0x58: other",
+	} {
+		_, err := NewBMP280(bustest.New(get(0xD0, id)), 0x76)
+		bustest.CheckError(t, err, wire.Other, "bmp280 0x76 on bus 1: "+text)
+	}
+}
+
 func TestSenseFails(t *testing.T) {
 	const name = "bme280 0x76 on bus 1: "
-	noHumidity := get(0xF7, 0x80, 0, 0, 0x83, 0xA1, 0x20, 0x80, 0x00)
+	noHumidity := get(0xF7, 0x65, 0x5A, 0xC0, 0x83, 0xA1, 0x20, 0x80, 0x00)
 	nothing := get(0xF7, 0x80, 0, 0, 0x80, 0x00, 0x00, 0x80, 0x00)
-	at22 := get(0xF7, 0x80, 0, 0, 0x80, 0x00, 0x00, 0x6B, 0x10)
-	settings := get(0xF2, 0x01, 0x00, 0x20)
+	at22 := get(0xF7, 0x65, 0x5A, 0xC0, 0x80, 0x00, 0x00, 0x6B, 0x10)
+	noPressure := get(0xF7, 0x80, 0, 0, 0x83, 0xA1, 0x20, 0x6B, 0x10)
+	settings := get(0xF2, 0x01, 0x00, 0x24)
 	for _, tt := range []struct {
 		name  string
 		ops   []i2ctest.IO
@@ -242,12 +337,15 @@ func TestSenseFails(t *testing.T) {
 			wire.Implausible, name + "read: all data are 0x00: implausible"},
 		{"all ones", []i2ctest.IO{start, idle, get(0xF7, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF)}, nil,
 			wire.Implausible, name + "read: all data are 0xff: implausible"},
-		{"reset before it", []i2ctest.IO{start, idle, noHumidity, get(0xF2, 0x00, 0x00, 0x20)}, nil,
+		{"reset before it", []i2ctest.IO{start, idle, noHumidity, get(0xF2, 0x00, 0x00, 0x24)}, nil,
 			wire.WarmingUp, name + "was reset, its settings are lost: warming_up"},
 		{"reset within it", []i2ctest.IO{start, idle, nothing, get(0xF2, 0x00, 0x00, 0x00)}, nil,
 			wire.WarmingUp, name + "was reset, its settings are lost: warming_up"},
-		{"temperature off", []i2ctest.IO{start, idle, at22, get(0xF2, 0x01, 0x00, 0x00)}, nil,
+		{"temperature off", []i2ctest.IO{start, idle, at22, get(0xF2, 0x01, 0x00, 0x04)}, nil,
 			wire.WarmingUp, name + "was reset, its settings are lost: warming_up"},
+		{"pressure off", []i2ctest.IO{start, idle, noPressure, get(0xF2, 0x01, 0x00, 0x20)}, nil,
+			wire.WarmingUp, name + "was reset, its settings are lost: warming_up"},
+		{"a true 0x80000 of pressure", []i2ctest.IO{start, idle, noPressure, settings}, nil, wire.Good, ""},
 		{"settings not acknowledged", []i2ctest.IO{start, idle, noHumidity, settings}, map[int]error{3: bustest.NoAck},
 			wire.NoAck, name + "write: remote I/O error"},
 		{"a true 0x8000 of humidity", []i2ctest.IO{start, idle, noHumidity, settings}, nil, wire.Good, ""},
@@ -260,7 +358,7 @@ func TestSenseFails(t *testing.T) {
 				for i, err := range tt.fail {
 					b.Fail[len(opening)+i] = err
 				}
-				before := [2]float32{1, 2}
+				before := [3]float32{1, 2, 3}
 				got := before
 				err := d.Sense(got[:])
 				bustest.CheckError(t, err, tt.fault, tt.text)
@@ -283,7 +381,7 @@ func TestSenseEndsWhenTheStatusIsStuck(t *testing.T) {
 		d, b := open(t, append([]i2ctest.IO{start}, many(100, get(0xF3, 0xFF))...)...)
 		for range 2 {
 			begin, before := time.Now(), b.Count
-			err := d.Sense(make([]float32, 2))
+			err := d.Sense(make([]float32, 3))
 			bustest.CheckError(t, err, wire.Timeout, "bme280 0x76 on bus 1: still measuring after 26ms: timeout")
 			if took, n := time.Since(begin), b.Count-before; took > 30*time.Millisecond || n > 30 {
 				t.Errorf("it took %v and %d transfers", took, n)
@@ -291,7 +389,7 @@ func TestSenseEndsWhenTheStatusIsStuck(t *testing.T) {
 			b.Ops, b.Count = append([]i2ctest.IO{start}, many(100, get(0xF3, 0xFF))...), 0
 		}
 		b.Ops, b.Count = []i2ctest.IO{start, idle, reading}, 0
-		if err := d.Sense(make([]float32, 2)); err != nil {
+		if err := d.Sense(make([]float32, 3)); err != nil {
 			t.Errorf("when it is well again: %v", err)
 		}
 	})
@@ -311,7 +409,7 @@ func TestSenseOnABusyBus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Sense(make([]float32, 2)); err != nil {
+		if err := d.Sense(make([]float32, 3)); err != nil {
 			t.Errorf("the chip was in time, the bus was not: %v", err)
 		}
 	})
@@ -355,7 +453,7 @@ func FuzzSense(f *testing.F) {
 			if err != nil {
 				return
 			}
-			values := make([]float32, 2)
+			values := make([]float32, 3)
 			if err = d.Sense(values); err != nil {
 				return
 			}

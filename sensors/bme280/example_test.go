@@ -21,7 +21,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	values := make([]float32, 2)
+	values := make([]float32, 3)
 	if err := chip.Sense(values); err != nil {
 		fmt.Println(err)
 		return

@@ -23,7 +23,7 @@ const (
 const (
 	statusCopying = 1 << 0 // the trimming is being copied into its registers
 
-	// pollLimit is when a conversion has failed: the longest takes 6.5 ms with
+	// pollLimit is when a conversion has failed: the longest takes 9.3 ms with
 	// our oversampling (section 9.1). With pollPause it also bounds the number of
 	// transfers, and the bus bounds each of those.
 	pollLimit = 25 * time.Millisecond

@@ -6,7 +6,8 @@ import (
 )
 
 // Bosch BME280. "Datasheet" is BST-BME280-DS002, revision 1.6; its chapter 5
-// has the registers, appendix B the times, section 1 the noise.
+// has the registers, appendix B the times, section 1 the noise. A BMP280 is one
+// without humidity (BST-BMP280-DS001, chapter 4).
 
 // Registers.
 const (
@@ -24,6 +25,7 @@ const (
 
 const (
 	bmeChipID    = 0x60
+	bmpChipID    = 0x58
 	bmeResetWord = 0xB6
 	bmeMeasuring = 1 << 3 // in bmeStatus
 	bmeStartUp   = 2 * time.Millisecond
@@ -58,6 +60,7 @@ var bmeStandby = [8]time.Duration{
 // bme280 is an emulated BME280.
 type bme280 struct {
 	probe *probe
+	id    byte
 	reg   [256]byte
 	next  byte      // the register that the next read begins with
 	awake time.Time // it answers from this time on
@@ -69,11 +72,18 @@ type bme280 struct {
 }
 
 func (c *bme280) powerOn(now time.Time) {
-	*c = bme280{probe: c.probe, awake: now.Add(bmeStartUp)}
-	c.reg[bmeID] = bmeChipID
+	*c = bme280{probe: c.probe, id: c.id, awake: now.Add(bmeStartUp)}
+	c.reg[bmeID] = c.id
 	bmeTrim.store(&c.reg)
 	c.store(bmeNoValue20, bmeNoValue20, bmeNoValue16)
+	if !c.humid() {
+		c.reg[bmeCalibLow+25] = 0 // H1
+		clear(c.reg[bmeCalibHigh : bmeCalibHigh+7])
+	}
 }
+
+// humid returns whether it measures humidity.
+func (c *bme280) humid() bool { return c.id == bmeChipID }
 
 // write takes pairs of a register and its value; only writes need the register
 // before each value, reads count on by themselves (section 6.2).
@@ -93,7 +103,11 @@ func (c *bme280) write(now time.Time, b []byte) bool {
 				c.powerOn(now)
 				return true
 			}
-		case bmeCtrlHum, bmeConfig:
+		case bmeCtrlHum:
+			if c.humid() {
+				c.reg[reg] = v
+			}
+		case bmeConfig:
 			c.reg[reg] = v
 		case bmeCtrlMeas:
 			c.reg[reg] = v
@@ -184,8 +198,10 @@ func (c *bme280) store(p, t, h uint32) {
 	copy(c.reg[bmeData:], []byte{
 		byte(p >> 12), byte(p >> 4), byte(p << 4),
 		byte(t >> 12), byte(t >> 4), byte(t << 4),
-		byte(h >> 8), byte(h),
 	})
+	if c.humid() {
+		copy(c.reg[bmeData+6:], []byte{byte(h >> 8), byte(h)})
+	}
 }
 
 // corrupt sets or clears all bits: the chip has no checksum, so that a driver

@@ -34,7 +34,8 @@ var models = map[string]struct {
 	make  func(probe *probe, serial uint32) chip
 }{
 	"sht3x":  {[]uint16{0x44, 0x45}, func(p *probe, serial uint32) chip { return &sht3x{probe: p, serial: serial} }},
-	"bme280": {[]uint16{0x76, 0x77}, func(p *probe, _ uint32) chip { return &bme280{probe: p} }},
+	"bme280": {[]uint16{0x76, 0x77}, func(p *probe, _ uint32) chip { return &bme280{probe: p, id: bmeChipID} }},
+	"bmp280": {[]uint16{0x76, 0x77}, func(p *probe, _ uint32) chip { return &bme280{probe: p, id: bmpChipID} }},
 	"aht20":  {[]uint16{0x38}, func(p *probe, _ uint32) chip { return &aht20{probe: p} }},
 }
 

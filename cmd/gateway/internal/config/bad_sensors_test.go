@@ -52,6 +52,24 @@ gateway.yaml:9: sensors[7].name: "a\nb" is not a name (a lower-case letter, then
   - {name: a, chip: aht20}
 `,
 		`gateway.yaml:3: sensors[1].name: "a" is the name of sensors[0] on line 2 too (choose another)`},
+	{"further quantities", `sensors:
+  - {name: a, chip: sht3x, also: [pressure]}
+  - {name: b, chip: bme280, also: [presure, pressure, pressure]}
+  - {name: b_pressure, chip: aht20}
+  - {name: d_pressure, chip: aht20, bus: 2}
+  - {name: d, chip: bme280, bus: 2, also: [pressure]}
+  - {name: bbbbbbbbbbbbbbbbbbbbbbbb, chip: bme280, bus: 3, also: [pressure]}
+  - {name: e, chip: bme280, bus: 4, also: pressure}
+  - {name: f, chip: bmx280, also: [pressure]}
+`,
+		`gateway.yaml:2: sensors[0].also[0]: sht3x measures nothing else (remove the line)
+gateway.yaml:3: sensors[1].also[0]: "presure" is no further quantity of bme280 (write pressure)
+gateway.yaml:3: sensors[1].also[2]: "pressure" is there already (remove one)
+gateway.yaml:4: sensors[2].name: "b_pressure" is the name of sensors[1] on line 3 too (choose another)
+gateway.yaml:6: sensors[4].also[0]: the name of this sensor would be "d_pressure", as is that of sensors[3] on line 5 (choose another name there)
+gateway.yaml:7: sensors[5].also[0]: the name of this sensor would be "bbbbbbbbbbbbbbbbbbbbbbbb_pressure", of at most 32 characters (shorten the name "bbbbbbbbbbbbbbbbbbbbbbbb")
+gateway.yaml:8: sensors[6].also: "pressure" where a list must be (write also: ["pressure"])
+gateway.yaml:9: sensors[7].chip: unknown chip "bmx280" (write aht20, bme280 or sht3x)`},
 	{"unknown chip", "sensors: [{name: a, chip: sht31, address: 0x99, interval: 1ms}]\n",
 		`gateway.yaml:1: sensors[0].chip: unknown chip "sht31" (write aht20, bme280 or sht3x)`},
 	{"buses", `sensors:

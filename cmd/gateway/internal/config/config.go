@@ -48,7 +48,8 @@ type Config struct {
 	Motors        []Motor
 }
 
-// Sensor is one chip on one bus.
+// Sensor is one chip on one bus, or a further quantity of the chip of the sensor
+// before it.
 type Sensor struct {
 	Name       string // matches [nameForm], so it needs no escaping in a URL, a metric label or JSON
 	Chip       string // a key of the chip table
@@ -56,6 +57,7 @@ type Sensor struct {
 	Address    uint16 // 7 bits
 	Interval   time.Duration
 	StuckAfter time.Duration // unchanged in every bit for so long, a reading counts as stuck; 0 is never
+	Further    string        // the further quantity that it is; "" for a chip's own sensor
 }
 
 // Motor is one motor and what it is connected to. Its zero times ask for nothing.
@@ -75,7 +77,18 @@ type Motor struct {
 type Chip struct {
 	Addresses   []uint16        // those it can have, the usual one first
 	MinInterval time.Duration   // between two measurements
-	Values      []wire.Quantity // that it measures
+	Values      []wire.Quantity // that its sensor measures
+	Also        []wire.Quantity // further ones, of which each can be a sensor
+}
+
+// Quantities returns what a sensor measures that is the chip's own, or a further one.
+func (c Chip) Quantities(further string) []wire.Quantity {
+	for i, q := range c.Also {
+		if q.Name == further {
+			return c.Also[i : i+1]
+		}
+	}
+	return c.Values
 }
 
 // DefaultFile is where a service has its configuration.
@@ -162,7 +175,7 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 
 	sensors := make([]wire.SensorInfo, len(c.Sensors))
 	for i, sensor := range c.Sensors {
-		sensors[i] = wire.SensorInfo{ID: uint16(i), Name: sensor.Name, Values: chips[sensor.Chip].Values}
+		sensors[i] = wire.SensorInfo{ID: uint16(i), Name: sensor.Name, Values: chips[sensor.Chip].Quantities(sensor.Further)}
 	}
 	s.primary(primary, sensors, &c.Primary)
 

@@ -23,9 +23,14 @@ import (
 var climate = []wire.Quantity{wire.Temperature, wire.Humidity}
 
 var testChips = map[string]Chip{
-	"sht3x":  {[]uint16{0x44, 0x45}, 20 * time.Millisecond, climate},
-	"bme280": {[]uint16{0x76, 0x77}, 20 * time.Millisecond, climate},
-	"aht20":  {[]uint16{0x38}, 100 * time.Millisecond, climate},
+	"sht3x":  {[]uint16{0x44, 0x45}, 20 * time.Millisecond, climate, nil},
+	"bme280": {[]uint16{0x76, 0x77}, 20 * time.Millisecond, climate, []wire.Quantity{wire.Pressure}},
+	"aht20":  {[]uint16{0x38}, 100 * time.Millisecond, climate, nil},
+}
+
+// sensor is one that is a chip's own.
+func sensor(name, chip, bus string, address uint16, interval, stuckAfter time.Duration) Sensor {
+	return Sensor{Name: name, Chip: chip, Bus: bus, Address: address, Interval: interval, StuckAfter: stuckAfter}
 }
 
 func TestBadConfig(t *testing.T) {
@@ -53,7 +58,7 @@ func wantConfigError(t *testing.T, err error, want string) {
 
 func TestGoodConfig(t *testing.T) {
 	const ms, s = time.Millisecond, time.Second
-	indoor := Sensor{"indoor", "sht3x", "1", 0x44, 100 * ms, 60 * s}
+	indoor := sensor("indoor", "sht3x", "1", 0x44, 100*ms, 60*s)
 	week := History{256 << 20, 7 * 24 * time.Hour}
 	defaults := Config{Listen: "localhost:8765", History: week, LogFormat: "auto", Primary: "indoor", Sensors: []Sensor{indoor}}
 	with := func(change func(*Config)) Config {
@@ -92,39 +97,46 @@ sensors:
     interval: 24h
     stuck_after: 48h
 `, Config{Listen: "192.168.1.5:80", Insecure: true, State: "/var/lib/gateway", History: History{2 << 30, 36 * time.Hour}, LogFormat: "json", Primary: "out-door_2",
-			Sensors: []Sensor{{"indoor", "sht3x", "0", 0x45, 20 * ms, 0}, {"out-door_2", "bme280", "255", 0x77, 24 * time.Hour, 48 * time.Hour}}}},
+			Sensors: []Sensor{sensor("indoor", "sht3x", "0", 0x45, 20*ms, 0), sensor("out-door_2", "bme280", "255", 0x77, 24*time.Hour, 48*time.Hour)}}},
 		{"each chip has its own first address", "sensors: [{name: a, chip: sht3x}, {name: b, chip: bme280}, {name: c, chip: aht20}]",
 			with(func(c *Config) {
 				c.Primary = "a"
-				c.Sensors = []Sensor{{"a", "sht3x", "1", 0x44, 100 * ms, 60 * s}, {"b", "bme280", "1", 0x76, 100 * ms, 60 * s}, {"c", "aht20", "1", 0x38, 100 * ms, 60 * s}}
+				c.Sensors = []Sensor{sensor("a", "sht3x", "1", 0x44, 100*ms, 60*s), sensor("b", "bme280", "1", 0x76, 100*ms, 60*s), sensor("c", "aht20", "1", 0x38, 100*ms, 60*s)}
 			})},
 		{"one address on two buses", "sensors: [{name: a, chip: aht20}, {name: b, chip: aht20, bus: 2}]",
 			with(func(c *Config) {
 				c.Primary = "a"
-				c.Sensors = []Sensor{{"a", "aht20", "1", 0x38, 100 * ms, 60 * s}, {"b", "aht20", "2", 0x38, 100 * ms, 60 * s}}
+				c.Sensors = []Sensor{sensor("a", "aht20", "1", 0x38, 100*ms, 60*s), sensor("b", "aht20", "2", 0x38, 100*ms, 60*s)}
 			})},
 		{"buses by what does not change", "sensors: [{name: a, chip: aht20, bus: /dev/i2c-sensors}, {name: b, chip: aht20, bus: 1-1.2}, {name: c, chip: aht20, bus: i2c-tiny-usb}, {name: d, chip: aht20, bus: /dev/i2c-3}, {name: e, chip: aht20, bus: bcm2835 (i2c@7e804000)}]",
 			with(func(c *Config) {
 				c.Primary, c.Sensors = "a", nil
 				for i, bus := range []string{"/dev/i2c-sensors", "1-1.2", "i2c-tiny-usb", "3", "bcm2835 (i2c@7e804000)"} {
-					c.Sensors = append(c.Sensors, Sensor{string(rune('a' + i)), "aht20", bus, 0x38, 100 * ms, 60 * s})
+					c.Sensors = append(c.Sensors, sensor(string(rune('a'+i)), "aht20", bus, 0x38, 100*ms, 60*s))
 				}
+			})},
+		{"further quantities", "sensors: [{name: out, chip: bme280, interval: 1s, also: [pressure]}, {name: in, chip: sht3x, also: []}]",
+			with(func(c *Config) {
+				out := sensor("out", "bme280", "1", 0x76, time.Second, 60*s)
+				pressure := out
+				pressure.Name, pressure.Further = "out_pressure", "pressure"
+				c.Primary, c.Sensors = "out", []Sensor{out, pressure, sensor("in", "sht3x", "1", 0x44, 100*ms, 60*s)}
 			})},
 		{"decimal address", "sensors: [{name: indoor, chip: sht3x, address: 68}]", defaults},
 		{"quoted address", `sensors: [{name: indoor, chip: sht3x, address: "0x44"}]`, defaults},
 		{"a slow sensor is stuck later", "sensors: [{name: indoor, chip: sht3x, interval: 1m}]",
 			with(func(c *Config) {
-				c.Sensors = []Sensor{{"indoor", "sht3x", "1", 0x44, time.Minute, 10 * time.Minute}}
+				c.Sensors = []Sensor{sensor("indoor", "sht3x", "1", 0x44, time.Minute, 10*time.Minute)}
 			})},
 		{"never stuck, without a unit", "sensors: [{name: indoor, chip: sht3x, stuck_after: 0}]",
-			with(func(c *Config) { c.Sensors = []Sensor{{"indoor", "sht3x", "1", 0x44, 100 * ms, 0}} })},
+			with(func(c *Config) { c.Sensors = []Sensor{sensor("indoor", "sht3x", "1", 0x44, 100*ms, 0)} })},
 		{"listen everywhere", "listen: :8081\ninsecure: true\n" + oneSensor,
 			with(func(c *Config) { c.Listen, c.Insecure = ":8081", true })},
 		{"insecure, on localhost", "insecure: true\n" + oneSensor, with(func(c *Config) { c.Insecure = true })},
 		{"a word of YAML as a name", "sensors: [{name: true, chip: sht3x}]",
 			with(func(c *Config) {
 				c.Primary = "true"
-				c.Sensors = []Sensor{{"true", "sht3x", "1", 0x44, 100 * ms, 60 * s}}
+				c.Sensors = []Sensor{sensor("true", "sht3x", "1", 0x44, 100*ms, 60*s)}
 			})},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -141,7 +153,7 @@ sensors:
 
 // A chip slower than the usual interval has its own.
 func TestSlowChipHasItsOwnInterval(t *testing.T) {
-	chips := map[string]Chip{"slow": {[]uint16{0x5C}, 2 * time.Second, climate}}
+	chips := map[string]Chip{"slow": {[]uint16{0x5C}, 2 * time.Second, climate, nil}}
 	c, err := Parse("gateway.yaml", []byte("sensors: [{name: a, chip: slow}]"), chips)
 	if err != nil {
 		t.Fatal(err)
@@ -350,9 +362,19 @@ func written(c *Config) string {
 	fmt.Fprintln(&b, list("hosts", slices.Clone(c.Hosts)))
 	fmt.Fprintln(&b, list("origins", slices.Clone(c.Origins)))
 	b.WriteString("sensors:\n")
-	for _, s := range c.Sensors {
-		fmt.Fprintf(&b, "  - {name: %q, chip: %q, bus: %q, address: %#x, interval: %v, stuck_after: %v}\n",
-			s.Name, s.Chip, s.Bus, s.Address, s.Interval, s.StuckAfter)
+	for i, s := range c.Sensors {
+		if s.Further != "" {
+			continue
+		}
+		var also []string
+		for _, further := range c.Sensors[i+1:] {
+			if further.Further == "" {
+				break
+			}
+			also = append(also, further.Further)
+		}
+		fmt.Fprintf(&b, "  - {name: %q, chip: %q, bus: %q, address: %#x, interval: %v, stuck_after: %v, %s}\n",
+			s.Name, s.Chip, s.Bus, s.Address, s.Interval, s.StuckAfter, list("also", also))
 	}
 	if len(c.Motors) > 0 {
 		b.WriteString("motors:\n")
@@ -387,7 +409,7 @@ var compareConditions = cmp.Comparer(func(a, b motor.Condition) bool { return a 
 // the file says otherwise.
 func TestPrimaryMeasuresTemperature(t *testing.T) {
 	chips := maps.Clone(testChips)
-	chips["scd41"] = Chip{[]uint16{0x62}, 5 * time.Second, []wire.Quantity{wire.CO2}}
+	chips["scd41"] = Chip{[]uint16{0x62}, 5 * time.Second, []wire.Quantity{wire.CO2}, nil}
 	const three = "sensors: [{name: air, chip: scd41}, {name: b, chip: aht20}, {name: a, chip: sht3x}]\n"
 	const alone = "sensors: [{name: air, chip: scd41}]\n"
 	for file, want := range map[string]string{three: "b", three + "primary: a": "a", alone: "air"} {

@@ -30,7 +30,7 @@ func TestReferenceConfig(t *testing.T) {
 	want := &Config{
 		File: referenceFile, Listen: "localhost:8765", LogFormat: "auto", Primary: "indoor",
 		History: History{256 << 20, 7 * 24 * time.Hour},
-		Sensors: []Sensor{{"indoor", "sht3x", "1", 0x44, 100 * time.Millisecond, time.Minute}},
+		Sensors: []Sensor{sensor("indoor", "sht3x", "1", 0x44, 100*time.Millisecond, time.Minute)},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)

@@ -31,15 +31,20 @@ func (s *section) sensors(chips map[string]Chip) []Sensor {
 	case len(list.Content) == 0:
 		s.fault(list, "sensors", "an empty list (add sensors: each has a name and a chip, %s)", phrase.OneOf(chipNames(chips)))
 		return nil
-	case len(list.Content) > maxSensors:
-		s.fault(list.Content[maxSensors], "sensors", "%d sensors are too many (at most %d)", len(list.Content), maxSensors)
 	}
 	var sensors []Sensor
+	var over *yaml.Node // the first that is too many
 	seen := owners{names: map[string]*section{}, places: map[place]*section{}}
 	for i, n := range list.Content {
 		if entry := s.section(n, fmt.Sprintf("sensors[%d]", i)); entry != nil {
-			sensors = append(sensors, entry.sensor(chips, seen))
+			sensors = entry.sensor(chips, seen, sensors)
 		}
+		if len(sensors) > maxSensors && over == nil {
+			over = n
+		}
+	}
+	if over != nil {
+		s.fault(over, "sensors", "%d sensors are too many (at most %d)", len(sensors), maxSensors)
 	}
 	return sensors
 }
@@ -56,8 +61,9 @@ type place struct {
 	address uint16
 }
 
-// sensor reads one sensor.
-func (s *section) sensor(chips map[string]Chip, seen owners) Sensor {
+// sensor reads one sensor and appends it to sensors, and with it the further ones of
+// its chip.
+func (s *section) sensor(chips map[string]Chip, seen owners, sensors []Sensor) []Sensor {
 	defer s.done()
 	c := Sensor{Bus: defaultBus}
 
@@ -83,7 +89,42 @@ func (s *section) sensor(chips map[string]Chip, seen owners) Sensor {
 
 	s.interval(c.Chip, spec, &c.Interval)
 	s.stuckAfter(c.Interval, &c.StuckAfter)
-	return c
+	return s.also(c, spec, seen.names, append(sensors, c))
+}
+
+// also reads which further quantities of a chip are sensors too, and appends these.
+func (s *section) also(own Sensor, spec Chip, names map[string]*section, sensors []Sensor) []Sensor {
+	var choice, taken []string
+	for _, q := range spec.Also {
+		choice = append(choice, q.Name)
+	}
+	for at, n := range s.texts("also") {
+		further := own
+		further.Name, further.Further = own.Name+"_"+n.Value, n.Value
+		switch {
+		case spec.Values == nil: // of an unknown chip nobody knows
+			continue
+		case len(choice) == 0:
+			s.fault(n, at, "%s measures nothing else (remove the line)", own.Chip)
+			continue
+		case !slices.Contains(choice, n.Value):
+			s.fault(n, at, "%s is no further quantity of %s (write %s)", phrase.Quote(n.Value), own.Chip, phrase.OneOf(choice))
+			continue
+		case slices.Contains(taken, n.Value):
+			s.fault(n, at, "%s is there already (remove one)", phrase.Quote(n.Value))
+			continue
+		case !nameForm.MatchString(further.Name):
+			s.fault(n, at, "the name of this sensor would be %s, of at most 32 characters (shorten the name %s)", phrase.Quote(further.Name), phrase.Quote(own.Name))
+			continue
+		case names[further.Name] != nil:
+			s.fault(n, at, "the name of this sensor would be %s, as is that of %s (choose another name there)", phrase.Quote(further.Name), names[further.Name].where("name"))
+			continue
+		}
+		names[further.Name] = s
+		taken = append(taken, n.Value)
+		sensors = append(sensors, further)
+	}
+	return sensors
 }
 
 // name reads a name that no other has; example is a name to propose.

@@ -65,7 +65,7 @@ func TestReadEachSensor(t *testing.T) {
 	}
 	wantAll(t, out, "indoor  sht3x 0x44 on bus 1  2", "outdoor  bme280 0x76 on bus 1  ", "greenhouse  aht20 0x38 on bus 2  2",
 		"write f3 2d, read 80 10 e1 ", "8010 CRC right: status, an alert is pending, was reset", "chip id 0x60", "trimming T1 27504",
-		"raw pressure 524288, temperature ", "status free, calibrated; raw humidity ", "; CRC right")
+		"raw pressure ", ", temperature ", "status free, calibrated; raw humidity ", "; CRC right")
 }
 
 func TestReadOne(t *testing.T) {
@@ -85,7 +85,7 @@ func TestReadOne(t *testing.T) {
 		if err := json.Unmarshal([]byte(lines[i]), &r); err != nil {
 			t.Fatal(err)
 		}
-		if r.Sensor != want.Sensor || r.Chip != want.Chip || r.Bus != want.Bus || r.Address != want.Address || len(r.Values) != 2 ||
+		if r.Sensor != want.Sensor || r.Chip != want.Chip || r.Bus != want.Bus || r.Address != want.Address || len(r.Values) != map[string]int{"sht3x": 2, "bme280": 3}[want.Chip] ||
 			r.SenseMS < 5 || len(r.Transfers) < 4 || r.Error != "" {
 			t.Errorf("%+v", r)
 		}

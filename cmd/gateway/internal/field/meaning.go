@@ -83,9 +83,13 @@ func bosch280(w, r []byte) string {
 	case w[0] == 0xE1 && len(r) >= 7:
 		h4, h5 := int16(int8(r[3]))<<4|int16(r[4]&0xF), int16(int8(r[5]))<<4|int16(r[4]>>4)
 		return fmt.Sprintf("trimming H2 %d, H3 %d, H4 %d, H5 %d, H6 %d", int16(binary.LittleEndian.Uint16(r)), r[2], h4, h5, int8(r[6]))
-	case w[0] == 0xF7 && len(r) >= 8:
-		return fmt.Sprintf("raw pressure %d, temperature %d, humidity %d", uint32(r[0])<<12|uint32(r[1])<<4|uint32(r[2])>>4,
-			uint32(r[3])<<12|uint32(r[4])<<4|uint32(r[5])>>4, binary.BigEndian.Uint16(r[6:]))
+	case w[0] == 0xF7 && len(r) >= 6:
+		text := fmt.Sprintf("raw pressure %d, temperature %d", uint32(r[0])<<12|uint32(r[1])<<4|uint32(r[2])>>4,
+			uint32(r[3])<<12|uint32(r[4])<<4|uint32(r[5])>>4)
+		if len(r) >= 8 { // a BME280
+			text += fmt.Sprintf(", humidity %d", binary.BigEndian.Uint16(r[6:]))
+		}
+		return text
 	}
 	return ""
 }

@@ -113,10 +113,10 @@ func runRead(ctx context.Context, env console.Env, load Load, s *source, args []
 	return out.end(failed)
 }
 
-// chooseTargets returns the sensors that are meant, all if none is named.
+// chooseTargets returns the sensors that are meant; all chips' own if none is named.
 func chooseTargets(cfg *config.Config, args []string) (targets []config.Sensor, err error) {
 	if len(args) == 0 {
-		return cfg.Sensors, nil
+		return slices.DeleteFunc(slices.Clone(cfg.Sensors), func(t config.Sensor) bool { return t.Further != "" }), nil
 	}
 	var names []string
 	for _, c := range cfg.Sensors {
@@ -150,7 +150,7 @@ func readOnce(b *bus.Bus, t config.Sensor) reading {
 	r.OpenMS = milliseconds(time.Since(begin))
 	if err == nil {
 		begin := time.Now()
-		values := make([]float32, len(chip.Measures))
+		values := make([]float32, len(chip.All()))
 		err = errors.Join(device.Sense(values), device.Halt())
 		r.SenseMS = milliseconds(time.Since(begin))
 		if err == nil {
@@ -170,12 +170,12 @@ func readOnce(b *bus.Bus, t config.Sensor) reading {
 func (r *reading) set(chip *sensors.Chip, values []float32) error {
 	r.Values = map[string]float32{}
 	var texts []string
-	for i, m := range chip.Measures {
+	for i, m := range chip.All() {
 		r.Values[m.Name] = values[i]
 		texts = append(texts, m.Text(values[i]))
 	}
 	r.Text = strings.Join(texts, ", ")
-	for i, m := range chip.Measures {
+	for i, m := range chip.All() {
 		if !(values[i] >= m.Min && values[i] <= m.Max) {
 			return fmt.Errorf("%s is outside what the chip can measure: %w", m.Text(values[i]), wire.Implausible)
 		}

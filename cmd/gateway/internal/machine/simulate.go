@@ -49,7 +49,7 @@ func (s *Simulation) bus(cfg *config.Config) func(name string) (opener, error) {
 	return func(name string) (opener, error) {
 		b := sim.NewBus(bus.Name(name), s.environment, s.seed+busSeed(name))
 		for _, chip := range cfg.Sensors {
-			if chip.Bus != name {
+			if chip.Bus != name || chip.Further != "" {
 				continue
 			}
 			place := sim.Indoor
