@@ -38,6 +38,7 @@ func BenchmarkDiskOfADay(b *testing.B) {
 			}
 			m.ticks = nil
 			now = now.Add(time.Second)
+			_ = l.sync()
 			l.maintain(now)
 		}
 		if err := l.seal(false); err != nil {
@@ -192,6 +193,7 @@ func BenchmarkAppend(b *testing.B) {
 		if tick[0].Seq%600 == 0 {
 			b.StopTimer()
 			now = now.Add(time.Minute)
+			_ = l.sync()
 			l.maintain(now)
 			b.StartTimer()
 		}

@@ -15,8 +15,8 @@ import (
 // Damage is stored readings that are lost, although they had been synced.
 type Damage = recovery.Damage
 
-// checkEvery is how often the directory is searched for files that are missing.
-const checkEvery = time.Minute
+// searchEvery is how often the directory is searched for files that are missing.
+const searchEvery = time.Minute
 
 // damages are those that were found. Log.mu guards them.
 type damages struct {
@@ -138,7 +138,7 @@ func (l *Log) checkFiles(now time.Time) {
 	search := l.search
 	l.search = false
 	l.mu.Unlock()
-	if !search && now.Sub(k.checkedAt) < checkEvery {
+	if !search && now.Sub(k.checkedAt) < searchEvery {
 		return
 	}
 	k.checkedAt = now

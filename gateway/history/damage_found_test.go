@@ -173,7 +173,7 @@ func TestFilesAreRemovedMeanwhile(t *testing.T) {
 	sealed := r.index.Segments[len(r.index.Segments)-1]
 	clear(d.names) // the directory is renamed
 	for range 3 {
-		r.now = r.now.Add(checkEvery)
+		r.now = r.now.Add(searchEvery)
 		r.second()
 	}
 	r.reportDamage()

@@ -21,8 +21,8 @@ type Log struct {
 	log  *slog.Logger
 	boot string
 
-	// The writer writes pages of the journal; the maintainer does everything else
-	// that uses the disk. disk guards the journal. It is taken before mu, and held
+	// The writer writes pages of the journal, which the syncer syncs; the maintainer does
+	// everything else that changes the disk. disk guards the journal. It is taken before mu, and held
 	// while a page is written, but never during a sync.
 	disk       slowLock
 	journal    *journal
@@ -218,13 +218,15 @@ func (l *Log) Size() int64 {
 
 // Run writes each tick into the journal at once, syncs it once a second, moves
 // records into a segment once an hour, and reads all segments once a day to find
-// damage, until ctx ends.
+// damage, until ctx ends. A power cut costs at most 1.2 s where a sync takes less than
+// 0.2 s.
 func (l *Log) Run(ctx context.Context) error {
 	l.mu.Lock()
 	l.running = !l.closed
 	l.mu.Unlock()
 	var others sync.WaitGroup
 	others.Go(func() { l.runWriter(ctx) })
+	others.Go(func() { l.runSyncer(ctx) })
 	others.Go(func() { l.runMaintainer(ctx) })
 	others.Go(func() { l.runScrubber(ctx) })
 	l.runNotifier(ctx)

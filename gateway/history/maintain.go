@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	syncEvery  = time.Second
+	checkEvery = time.Second // whether something is due
 	sealEvery  = time.Hour
 	retryFirst = time.Second
 	retryMax   = time.Minute
@@ -74,7 +74,7 @@ func (l *Log) runMaintainer(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	every := time.NewTicker(syncEvery)
+	every := time.NewTicker(checkEvery)
 	defer every.Stop()
 	l.maintain(time.Now())
 	for {
@@ -89,8 +89,8 @@ func (l *Log) runMaintainer(ctx context.Context) {
 	}
 }
 
-// maintain does what is due: it syncs the journal, or makes one after a failure,
-// moves records to a segment, and evicts.
+// maintain does what is due: it makes a journal at the start and after a failure, moves
+// records to a segment, and evicts.
 func (l *Log) maintain(now time.Time) {
 	l.pack()
 	l.mu.Lock()
@@ -119,9 +119,6 @@ func (l *Log) maintain(now time.Time) {
 		return
 	}
 	l.checkFiles(now)
-	if err := l.sync(); err != nil {
-		return // the journal is abandoned, and the failure noted
-	}
 	l.preallocate()
 	if l.maintainer.sealedAt.IsZero() {
 		l.maintainer.sealedAt = now
@@ -153,47 +150,6 @@ func (l *Log) sealBytes() int {
 	return int(min(sealBytes, l.o.MaxBytes/16)) + len(l.streams)*codec.BlockRecords*index.RecordMemory
 }
 
-// sync syncs the journal.
-func (l *Log) sync() error {
-	l.disk.Lock()
-	j := l.journal
-	if j == nil {
-		l.disk.Unlock()
-		return nil
-	}
-	l.mu.Lock()
-	queued := l.queue.oldest()
-	if !l.queue.accepting { // what comes is in memory only
-		queued = l.waiting.since
-	}
-	l.waiting.syncing(queued)
-	l.mu.Unlock()
-	if !j.dirty {
-		l.disk.Unlock()
-		l.synced(nil)
-		return nil
-	}
-	last := j.seq
-	if j.page.Events() == 0 {
-		last--
-	}
-	j.advance() // a page that is on the disk is never written again
-	j.dirty = false
-	l.disk.Unlock()
-
-	err := j.file.Sync()
-	l.synced(err)
-
-	l.disk.Lock()
-	defer l.disk.Unlock()
-	if err == nil {
-		j.synced = last
-	} else if l.journal == j {
-		l.abandon(err)
-	}
-	return err
-}
-
 // How much of a new journal is filled in a second: not more than a slow disk can write
 // besides.
 const (
@@ -223,12 +179,6 @@ func (l *Log) preallocate() {
 		}
 		l.disk.Unlock()
 	}
-}
-
-func (l *Log) synced(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.waiting.synced(err)
 }
 
 // pack packs the blocks that no longer grow.

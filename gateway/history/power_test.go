@@ -47,6 +47,7 @@ func (r *rig) second() {
 	}
 	r.now = r.now.Add(time.Second)
 	copy(r.written, r.made.next)
+	_ = r.sync() // what fails is a reason of Durable
 	r.maintain(r.now)
 }
 

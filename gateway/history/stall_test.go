@@ -2,6 +2,7 @@ package history
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
 )
 
@@ -160,4 +162,35 @@ func TestDiskComesLater(t *testing.T) {
 	if from := r.Kept(0, ^uint32(0)); from != 0 {
 		t.Errorf("kept from %d on, want 0", from)
 	}
+}
+
+// While a segment is written for seconds, as on a slow card, the journal is synced.
+func TestSyncsGoOnWhileASegmentIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, m := newTestDisk(), newMaker(1)
+		l := open(t, Options{FS: d, Sensors: names(1), Boot: "boot", pages: pagesMin, Changed: func(err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		}})
+		l.Begin("epoch", m.next)
+		stop := start(t, l)
+		slow := time.Duration(0)
+		d.syncing = func(name string) {
+			if strings.Contains(name, format.SegmentSuffix) {
+				<-time.After(2 * time.Second)
+				slow += 2 * time.Second
+			}
+		}
+		most := time.Duration(0)
+		for range 600 {
+			l.Append(m.tick(), 0)
+			<-time.After(100 * time.Millisecond)
+			most = max(most, l.DurableAge())
+		}
+		stop()
+		if slow == 0 || most > syncEvery {
+			t.Errorf("segments were written for %v, and a power cut would have cost %v, want %v at most", slow, most, syncEvery)
+		}
+	})
 }

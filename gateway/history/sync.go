@@ -1,0 +1,72 @@
+package history
+
+import (
+	"context"
+	"time"
+)
+
+// syncEvery is how often the journal is synced: what a power cut costs, and a page of
+// the disk's life.
+const syncEvery = time.Second
+
+// runSyncer syncs the journal once a second until ctx ends. It has a goroutine of its
+// own, since the maintainer waits for the disk longer while it writes a segment.
+func (l *Log) runSyncer(ctx context.Context) {
+	every := time.NewTicker(syncEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-every.C:
+			_ = l.sync() // the journal is abandoned, and Durable says why
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// sync syncs the journal.
+func (l *Log) sync() error {
+	l.disk.Lock()
+	j := l.journal
+	if j == nil {
+		l.disk.Unlock()
+		return nil
+	}
+	l.mu.Lock()
+	queued := l.queue.oldest()
+	if !l.queue.accepting { // what comes is in memory only
+		queued = l.waiting.since
+	}
+	l.waiting.syncing(queued)
+	l.mu.Unlock()
+	if !j.dirty {
+		l.disk.Unlock()
+		l.synced(nil)
+		return nil
+	}
+	last := j.seq
+	if j.page.Events() == 0 {
+		last--
+	}
+	j.advance() // a page that is on the disk is never written again
+	j.dirty = false
+	l.disk.Unlock()
+
+	err := j.file.Sync()
+	l.synced(err)
+
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	if err == nil {
+		j.synced = last
+	} else if l.journal == j {
+		l.abandon(err)
+	}
+	return err
+}
+
+func (l *Log) synced(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting.synced(err)
+}
