@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/csv"
+	"io"
 	"maps"
 	"math"
 	"net/http"
@@ -85,9 +86,23 @@ func cClient(t *testing.T, address string) *exec.Cmd {
 // printed collects the times that a client prints of the sensor indoor.
 type printed struct {
 	t     *testing.T
-	lines chan string // of its output; closed at its end
+	lines <-chan string // of its output; closed at its end
 	times []string
 	name  int
+}
+
+// readLines returns the lines of r, on a channel that is closed at their end. It
+// stops after 1,000 that nobody takes.
+func readLines(r io.Reader) <-chan string {
+	lines := make(chan string, 1000)
+	go func() {
+		defer close(lines)
+		in := bufio.NewScanner(r)
+		for in.Buffer(nil, 1<<20); in.Scan(); {
+			lines <- in.Text()
+		}
+	}()
+	return lines
 }
 
 func startClient(t *testing.T, cmd *exec.Cmd, name int) *printed {
@@ -101,13 +116,7 @@ func startClient(t *testing.T, cmd *exec.Cmd, name int) *printed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &printed{t: t, lines: make(chan string, 1000), name: name}
-	go func() {
-		defer close(p.lines)
-		for in := bufio.NewScanner(out); in.Scan(); {
-			p.lines <- in.Text()
-		}
-	}()
+	p := &printed{t: t, lines: readLines(out), name: name}
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		for range p.lines { // until its output ends

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -86,7 +85,7 @@ func (m *mosquitto) publish(topic, payload string, more ...string) {
 // listener has what a client of the broker receives.
 type listener struct {
 	t     *testing.T
-	lines chan string // TOPIC PAYLOAD
+	lines <-chan string // TOPIC PAYLOAD
 	seen  []string
 }
 
@@ -104,14 +103,7 @@ func (m *mosquitto) listen(topics ...string) *listener {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	l := &listener{t: m.t, lines: make(chan string, 10_000)}
-	go func() {
-		defer close(l.lines)
-		in := bufio.NewScanner(out)
-		for in.Buffer(nil, 1<<20); in.Scan(); {
-			l.lines <- in.Text()
-		}
-	}()
+	l := &listener{t: m.t, lines: readLines(out)}
 	m.t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
