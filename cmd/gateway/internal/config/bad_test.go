@@ -29,7 +29,6 @@ gateway.yaml:2: history.age: "5m" is not between 1h and 3660d`},
 	{"home assistant", oneSensor + "home_assistant: {broker: http://ha, user: u, password_file: p, max_run: 10m, x: 1}\n",
 		`gateway.yaml:2: home_assistant.broker: "http://ha" is not the address of an MQTT broker (write mqtt://host, mqtt://host:port, or mqtts:// for TLS)
 gateway.yaml:2: home_assistant.password_file: "p" is not the full path of a file (begin it at the root, such as /etc/gateway/mqtt.password)
-gateway.yaml:2: home_assistant.max_run: there is no motor to start (remove it)
 gateway.yaml:2: unknown key "x" in home_assistant (known: broker, user, password_file, max_run)`},
 	{"home assistant without a broker", oneSensor + "home_assistant: {password_file: /p}\n",
 		`gateway.yaml:2: home_assistant: no broker (add one, such as broker: mqtt://homeassistant.local)

@@ -182,7 +182,7 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 	var uses pinUses
 	c.EStopPin = s.estop(&uses)
 	c.Motors = s.motors(sensors, &uses)
-	c.HomeAssistant = s.homeAssistant(len(c.Motors))
+	c.HomeAssistant = s.homeAssistant()
 	uses.check(c.Sensors)
 }
 

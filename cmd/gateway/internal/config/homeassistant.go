@@ -16,7 +16,7 @@ type HomeAssistant struct {
 }
 
 // homeAssistant reads where Home Assistant's broker is; nil is nowhere.
-func (s *section) homeAssistant(motors int) *HomeAssistant {
+func (s *section) homeAssistant() *HomeAssistant {
 	n := s.value("home_assistant")
 	if n == nil {
 		return nil
@@ -37,13 +37,8 @@ func (s *section) homeAssistant(motors int) *HomeAssistant {
 			h.fault(n, "password_file", "there is a password of nobody (add user:)")
 		}
 	}
-	if n := h.duration("max_run", time.Second, &c.MaxRun); n != nil {
-		switch {
-		case c.MaxRun < time.Second || c.MaxRun > 24*time.Hour:
-			h.fault(n, "max_run", "%s is out of range (1s to 24h)", phrase.Quote(n.Value))
-		case motors == 0:
-			h.fault(n, "max_run", "there is no motor to start (remove it)")
-		}
+	if n := h.duration("max_run", time.Second, &c.MaxRun); n != nil && (c.MaxRun < time.Second || c.MaxRun > 24*time.Hour) {
+		h.fault(n, "max_run", "%s is out of range (1s to 24h)", phrase.Quote(n.Value))
 	}
 	return c
 }
