@@ -63,8 +63,8 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	return err
 }
 
-// configuration reads the file, or what stands for it, and applies the flags.
-func (o serveOptions) configuration(simulate *machine.Simulation) (cfg *config.Config, err error) {
+// configChips are the chips as a configuration knows them.
+func configChips() map[string]config.Chip {
 	chips := map[string]config.Chip{}
 	for name, c := range sensors.Chips() {
 		chip := config.Chip{Addresses: c.Addresses, MinInterval: c.MinInterval, Values: c.Quantities("")}
@@ -73,6 +73,12 @@ func (o serveOptions) configuration(simulate *machine.Simulation) (cfg *config.C
 		}
 		chips[name] = chip
 	}
+	return chips
+}
+
+// configuration reads the file, or what stands for it, and applies the flags.
+func (o serveOptions) configuration(simulate *machine.Simulation) (cfg *config.Config, err error) {
+	chips := configChips()
 	if o.config == "" && simulate != nil {
 		cfg, err = config.Parse("simulate.yaml", simulateYAML, chips)
 	} else {

@@ -32,6 +32,7 @@ func (s *section) tls() *TLS {
 	}
 	defer t.done()
 	c := &TLS{Line: n.Line, HSTS: true}
+	t.must("cert", "key")
 	t.pemPath("cert", "/etc/gateway/gateway.crt", &c.Cert)
 	t.pemPath("key", "/etc/gateway/gateway.key", &c.Key)
 	t.truth("hsts", &c.HSTS)
@@ -159,6 +160,7 @@ func (s *section) proxies() (proxies []access.Proxy) {
 		if p == nil {
 			continue
 		}
+		p.must("from", "header")
 		var proxy access.Proxy
 		from := p.prefix("from", &proxy.From)
 		known := access.ProxyHeaders()
@@ -222,6 +224,7 @@ func (s *section) prefix(key string, into *netip.Prefix) *yaml.Node {
 // commands reads who may drive motors.
 func (s *section) commands() access.Commands {
 	known := []string{string(access.LocalCommands), string(access.AnybodyCommands)}
+	s.choice("commands", known)
 	var policy string
 	n := s.text("commands", &policy)
 	if n != nil && !slices.Contains(known, policy) {

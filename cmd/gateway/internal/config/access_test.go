@@ -136,7 +136,7 @@ gateway.yaml:10: proxies[7]: "127.0.0.2" where keys with values must be (write k
 var equalPrefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 
 func TestAccessConfig(t *testing.T) {
-	c, err := Parse("gateway.yaml", []byte(oneSensor+`
+	c, err := parse(t, oneSensor+`
 tls: {cert: /etc/gateway/gateway.crt, key: /etc/gateway/gateway.key}
 hosts: [Greenhouse.example, 10.0.0.7, "FE80:0::1", xn--grn-hoa.example, pi_1]
 origins:
@@ -155,7 +155,7 @@ proxies:
   - {from: 127.0.0.1, header: x-forwarded-for}
   - {from: "fd00::/8", header: Forwarded}
 commands: unauthenticated
-`), testChips)
+`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestListenWithTLS(t *testing.T) {
 		":443":           ":443",
 		"pi.local:443":   "pi.local:443",
 	} {
-		c, err := Parse("gateway.yaml", []byte(oneSensor+"tls: {cert: /a, key: /b}\nlisten: "+listen+"\n"), testChips)
+		c, err := parse(t, oneSensor+"tls: {cert: /a, key: /b}\nlisten: "+listen+"\n")
 		if err != nil {
 			t.Errorf("%s: %v", listen, err)
 		} else if c.Listen != want {
@@ -194,7 +194,7 @@ func TestListenWithTLS(t *testing.T) {
 }
 
 func TestEmptyListsAreNone(t *testing.T) {
-	c, err := Parse("gateway.yaml", []byte(oneSensor+"hosts: []\norigins: []\nmotors: []\nproxies: []\ncommands: local\n"), testChips)
+	c, err := parse(t, oneSensor+"hosts: []\norigins: []\nmotors: []\nproxies: []\ncommands: local\n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -139,6 +139,7 @@ func Parse(name string, data []byte, chips map[string]Chip) (*Config, error) {
 func (s *section) config(c *Config, chips map[string]Chip) {
 	defer s.done()
 
+	s.must("sensors")
 	c.Name = s.ownName()
 	listen := s.text("listen", &c.Listen)
 	c.TLS = s.tls()
@@ -165,6 +166,7 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 		s.fault(n, "state", "%s is not the full path of a directory (begin it at the root, such as /var/lib/gateway)", phrase.Quote(c.State))
 	}
 	c.History = s.history()
+	s.choice("log_format", logging.Formats)
 	if n := s.text("log_format", &c.LogFormat); n != nil {
 		if err := logging.CheckFormat(c.LogFormat); err != nil {
 			s.fault(n, "log_format", "%v", err)

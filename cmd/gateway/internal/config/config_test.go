@@ -36,11 +36,11 @@ func sensor(name, chip, bus string, address uint16, interval, stuckAfter time.Du
 func TestBadConfig(t *testing.T) {
 	for _, test := range slices.Concat(badConfigs, badSensors, badAccess, badMotors) {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Parse("gateway.yaml", []byte(test.file), testChips)
+			_, err := parse(t, test.file)
 			wantConfigError(t, err, test.want)
 		})
 		t.Run(test.name+" with CRLF", func(t *testing.T) {
-			_, err := Parse("gateway.yaml", []byte(strings.ReplaceAll(test.file, "\n", "\r\n")), testChips)
+			_, err := parse(t, strings.ReplaceAll(test.file, "\n", "\r\n"))
 			wantConfigError(t, err, test.want)
 		})
 	}
@@ -140,7 +140,7 @@ sensors:
 			})},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := Parse("gateway.yaml", []byte(test.file), testChips)
+			got, err := parse(t, test.file)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,21 +173,21 @@ func sensorLines(n int) string {
 }
 
 func TestConfigLimits(t *testing.T) {
-	c, err := Parse("gateway.yaml", []byte(sensorLines(64)), testChips)
+	c, err := parse(t, sensorLines(64))
 	if err != nil || len(c.Sensors) != 64 {
 		t.Errorf("64 sensors: %v", err)
 	}
-	_, err = Parse("gateway.yaml", []byte(sensorLines(65)), testChips)
+	_, err = parse(t, sensorLines(65))
 	wantConfigError(t, err, "gateway.yaml:66: sensors: 65 sensors are too many (at most 64)")
 
 	full := oneSensor + "#" + strings.Repeat("x", maxConfigSize-len(oneSensor)-1)
-	if _, err := Parse("gateway.yaml", []byte(full), testChips); err != nil {
+	if _, err := parse(t, full); err != nil {
 		t.Errorf("1 MiB: %v", err)
 	}
-	_, err = Parse("gateway.yaml", []byte(full+"x"), testChips)
+	_, err = parse(t, full+"x")
 	wantConfigError(t, err, "gateway.yaml:1: larger than 1 MiB (name the right file: no configuration is that large)")
 
-	_, err = Parse("gateway.yaml", []byte("a: "+strings.Repeat("[", 100_000)), testChips)
+	_, err = parse(t, "a: "+strings.Repeat("[", 100_000))
 	wantConfigError(t, err, "gateway.yaml:1: lists or mappings nested thousands deep (name the right file: this is no configuration)")
 }
 
@@ -197,7 +197,7 @@ func TestConfigErrorIsBounded(t *testing.T) {
 	for i := range 5000 {
 		fmt.Fprintf(&b, "%d: %s\n", i, strings.Repeat("x", 100))
 	}
-	_, err := Parse("gateway.yaml", []byte(b.String()), testChips)
+	_, err := parse(t, b.String())
 	lines := strings.Split(err.Error(), "\n")
 	if len(lines) != maxProblems+1 || len(err.Error()) > 250*maxProblems {
 		t.Errorf("%d lines, %d bytes", len(lines), len(err.Error()))
@@ -280,7 +280,7 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte(uncomment(string(reference))))
 	position := regexp.MustCompile(`^gateway\.yaml:([1-9][0-9]*): [^\n]+$`)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := Parse("gateway.yaml", data, testChips)
+		c, err := parse(t, string(data))
 		if err != nil {
 			problems, ok := errors.AsType[Error](err)
 			if !ok || len(problems) == 0 {
@@ -298,7 +298,7 @@ func FuzzParseConfig(f *testing.F) {
 		if c.TLS != nil {
 			c.TLS.Line = tlsLine
 		}
-		again, err := Parse("gateway.yaml", []byte(written(c)), testChips)
+		again, err := parse(t, written(c))
 		if err != nil {
 			t.Fatalf("%v in\n%s", err, written(c))
 		}

@@ -36,6 +36,7 @@ func (s *section) motors(sensors []wire.SensorInfo, uses *pinUses) []Motor {
 func (s *section) motor(names map[string]*section, sensors []wire.SensorInfo, uses *pinUses) Motor {
 	defer s.done()
 	var c Motor
+	s.must("name", "kind")
 	if n := s.name("motor_1", names, &c.Name); n != nil && c.Name == "all" {
 		s.fault(n, "name", `"all" means every motor in a command (choose another)`)
 	}
@@ -66,6 +67,7 @@ var pinKeys = []struct {
 // output reads what the motor is connected to. What an output can be is for
 // [motor.Spec.Validate] to say.
 func (s *section) output(uses *pinUses, o *motor.Spec) {
+	s.choice("kind", motorKinds)
 	read := map[string]*yaml.Node{"kind": s.text("kind", &o.Kind)}
 	for _, key := range pinKeys {
 		n := s.pin(key.name, uses, key.of(o))
@@ -155,6 +157,7 @@ func (s *section) times(c *Motor) {
 func (s *section) operatorLoss(keep *bool) {
 	choices := []string{"stop", "keep"}
 	choice := choices[0]
+	s.choice("on_operator_loss", choices)
 	if n := s.text("on_operator_loss", &choice); n != nil && !slices.Contains(choices, choice) {
 		s.fault(n, "on_operator_loss", "unknown value %s (write %s)", phrase.Quote(choice), phrase.OneOf(choices))
 	}
@@ -202,6 +205,7 @@ func (s *section) estop(uses *pinUses) (name string) {
 		return ""
 	}
 	defer e.done()
+	e.must("pin")
 	pin := e.pin("pin", uses, &name)
 	switch {
 	case pin == nil && !e.has("pin"):

@@ -220,7 +220,7 @@ func condition(t *testing.T, text string) motor.Condition {
 }
 
 func TestMotorConfig(t *testing.T) {
-	c, err := Parse("gateway.yaml", []byte(`
+	c, err := parse(t, `
 sensors: [{name: indoor, chip: sht3x}, {name: outdoor, chip: bme280}]
 estop: {pin: 22}
 motors:
@@ -235,7 +235,7 @@ motors:
     needs: ["outdoor.temperature < 60", outdoor.age < 500ms]
   - {name: gate, kind: h_bridge, in1: 23, in2: GPIO24, enable: pwmchip0/0, standby: GPIO16, pwm_frequency: 100000, ramp: 1m, dwell: 200ms, on_operator_loss: stop}
   - {name: fan, kind: dir_pwm, dir: GPIO26, pwm: GPIO18, pwm_frequency: 200, needs: []}
-`), testChips)
+`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ motors:
 // A pin is free if the sensors are on another bus.
 func TestMotorOnPinsOfAnUnusedBus(t *testing.T) {
 	file := "sensors: [{name: a, chip: sht3x, bus: 3}]\nmotors: [{name: a, kind: dir_pwm, dir: GPIO2, pwm: GPIO0}]\n"
-	if _, err := Parse("gateway.yaml", []byte(file), testChips); err != nil {
+	if _, err := parse(t, file); err != nil {
 		t.Error(err)
 	}
 }
@@ -279,10 +279,10 @@ func motorLines(n int) string {
 }
 
 func TestMotorLimit(t *testing.T) {
-	if c, err := Parse("gateway.yaml", []byte(motorLines(32)), testChips); err != nil || len(c.Motors) != 32 {
+	if c, err := parse(t, motorLines(32)); err != nil || len(c.Motors) != 32 {
 		t.Errorf("32 motors: %v", err)
 	}
-	_, err := Parse("gateway.yaml", []byte(motorLines(33)), testChips)
+	_, err := parse(t, motorLines(33))
 	wantConfigError(t, err, "gateway.yaml:35: motors: 33 motors are too many (at most 32)")
 }
 

@@ -37,11 +37,6 @@ func TestReferenceConfig(t *testing.T) {
 	}
 }
 
-// An example is a line with nothing, or more than one blank, behind the "#".
-var exampleForm = regexp.MustCompile(`(?m)^#([a-z]|  +[^ ])`)
-
-func uncomment(text string) string { return exampleForm.ReplaceAllString(text, "$1") }
-
 func TestReferenceExamplesAreValid(t *testing.T) {
 	text := reference(t)
 	blocks := regexp.MustCompile(`\n\n+`).Split(text, -1)
@@ -53,14 +48,14 @@ func TestReferenceExamplesAreValid(t *testing.T) {
 		examples++
 		alone := append([]string(nil), blocks...)
 		alone[i] = uncomment(block)
-		if _, err := Parse("gateway.yaml", []byte(strings.Join(alone, "\n\n")), testChips); err != nil {
+		if _, err := parse(t, strings.Join(alone, "\n\n")); err != nil {
 			t.Errorf("uncommented:\n%s\n%v", block, err)
 		}
 	}
 	if examples < 14 {
 		t.Errorf("%d examples found, want at least 14", examples)
 	}
-	c, err := Parse("gateway.yaml", []byte(uncomment(text)), testChips)
+	c, err := parse(t, uncomment(text))
 	if err != nil {
 		t.Fatalf("all uncommented: %v", err)
 	}
@@ -86,7 +81,7 @@ func TestReferenceExamplesAreValid(t *testing.T) {
 
 // The keys that exist are those that a complaint about an unknown one lists.
 func TestReferenceHasEveryKey(t *testing.T) {
-	_, err := Parse("gateway.yaml", []byte(`
+	_, err := parse(t, `
 sensors: [{name: a, chip: sht3x, zzzzzz: 1}]
 tls: {cert: /a, key: /b, zzzzzz: 1}
 history: {size: 16MiB, zzzzzz: 1}
@@ -94,7 +89,7 @@ estop: {pin: GPIO22, zzzzzz: 1}
 home_assistant: {broker: mqtt://a, zzzzzz: 1}
 motors: [{name: a, kind: on_off, pin: GPIO17, zzzzzz: 1}]
 zzzzzz: 1
-`), testChips)
+`)
 	lists := regexp.MustCompile(`\(known: ([^)]+)\)`).FindAllStringSubmatch(err.Error(), -1)
 	if len(lists) != 7 {
 		t.Fatalf("%v: want seven lists of keys", err)

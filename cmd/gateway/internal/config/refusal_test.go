@@ -20,7 +20,7 @@ func follow(t *testing.T, hostHeader string, header http.Header) (refusals []str
 		context.WithValue(context.Background(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8765})))
 	file := oneSensor
 	for range 3 {
-		c, err := Parse("gateway.yaml", []byte(file), testChips)
+		c, err := parse(t, file)
 		if err != nil {
 			t.Fatalf("host %q, %q: what the refusals %q name is refused: %v", hostHeader, header, refusals, err)
 		}
@@ -82,7 +82,7 @@ func TestWhatIsOpen(t *testing.T) {
 		{"insecure: true\n", 1, [2]bool{false, true}, false},
 		{"commands: unauthenticated\ninsecure: true\n", 2, [2]bool{true, true}, true},
 	} {
-		c, err := Parse("gateway.yaml", []byte(oneSensor+tt.file), testChips)
+		c, err := parse(t, oneSensor+tt.file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestInsecureWithoutEffect(t *testing.T) {
 		{"insecure: true\ntls: {cert: /a.crt, key: /a.key}\n", "changes nothing beside tls:"},
 		{"insecure: true\nlisten: :80\n", "lets other machines connect without encryption"},
 	} {
-		c, err := Parse("gateway.yaml", []byte(oneSensor+tt.file), testChips)
+		c, err := parse(t, oneSensor+tt.file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -67,7 +67,9 @@ func (s *section) sensor(chips map[string]Chip, seen owners, sensors []Sensor) [
 	defer s.done()
 	c := Sensor{Bus: defaultBus}
 
+	s.must("name", "chip")
 	s.name("indoor", seen.names, &c.Name)
+	s.choice("chip", chipNames(chips))
 
 	var spec Chip
 	known := false
@@ -130,6 +132,7 @@ func (s *section) also(own Sensor, spec Chip, names map[string]*section, sensors
 // name reads a name that no other has; example is a name to propose.
 func (s *section) name(example string, names map[string]*section, into *string) *yaml.Node {
 	n := s.text("name", into)
+	s.draw("name", func(p *Schema) { p.Pattern = nameForm.String() })
 	switch {
 	case n == nil && !s.has("name"):
 		s.problem(s.node, "%s: no name (add one, such as name: %s)", s.path, example)

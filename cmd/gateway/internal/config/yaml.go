@@ -23,6 +23,7 @@ import (
 type decoder struct {
 	file     string
 	problems Error
+	schemas  map[string]*Schema // by the path without indices; nil: none is drawn up
 }
 
 // problem notes what is wrong at n.
@@ -56,6 +57,7 @@ type section struct {
 	keys   []*yaml.Node
 	values map[string]*yaml.Node
 	known  []string
+	schema *Schema // nil: none is drawn up
 }
 
 // section returns the mapping n that stands at path, or nil, and then noted why.
@@ -68,7 +70,7 @@ func (d *decoder) section(n *yaml.Node, path string) *section {
 		d.problem(n, "%s: %s where keys with values must be (write key: value)", name, kind(n))
 		return nil
 	}
-	s := &section{decoder: d, node: n, path: path, values: map[string]*yaml.Node{}}
+	s := &section{decoder: d, node: n, path: path, values: map[string]*yaml.Node{}, schema: d.objectSchema(path)}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		switch first := s.values[key.Value]; {
@@ -113,6 +115,7 @@ func (s *section) has(key string) bool { return s.values[key] != nil }
 // value returns the usable value of key, or nil.
 func (s *section) value(key string) *yaml.Node {
 	s.known = append(s.known, key)
+	s.draw(key, anyScalar)
 	n := s.values[key]
 	if n == nil || !s.usable(n, s.at(key)) {
 		return nil
@@ -139,6 +142,7 @@ func (s *section) text(key string, into *string) *yaml.Node {
 // list reads a list; fix says what to write instead of anything else.
 func (s *section) list(key, fix string) *yaml.Node {
 	n := s.value(key)
+	s.draw(key, s.listSchema(key))
 	if n == nil {
 		return nil
 	}
@@ -178,6 +182,7 @@ func (s *section) texts(key string) iter.Seq2[string, *yaml.Node] {
 func (s *section) truth(key string, into *bool) *yaml.Node {
 	var text string
 	n := s.text(key, &text)
+	s.draw(key, truthSchema)
 	if n == nil {
 		return nil
 	}
@@ -200,6 +205,7 @@ func (s *section) truth(key string, into *bool) *yaml.Node {
 func (s *section) number(key string, limit int, fix string, into *int) *yaml.Node {
 	var text string
 	n := s.text(key, &text)
+	s.draw(key, numberSchema(limit))
 	if n == nil {
 		return nil
 	}
@@ -230,6 +236,7 @@ var bareNumberForm = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 func (s *section) duration(key string, plausible time.Duration, into *time.Duration) *yaml.Node {
 	var text string
 	n := s.text(key, &text)
+	s.draw(key, durationSchema)
 	if n == nil {
 		return nil
 	}

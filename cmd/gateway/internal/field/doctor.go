@@ -3,6 +3,7 @@ package field
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -174,7 +175,10 @@ func (p *patient) exists(path string) bool {
 
 // checkConfig says all that is wrong with the file.
 func (p *patient) checkConfig(r *report) {
+	var missing config.Error
 	switch {
+	case errors.As(p.cfgErr, &missing) && missing[0].Line == 0: // the file itself
+		r.add("config", fail, "gateway config example | sudo tee "+config.DefaultFile+", and name your sensors in it", "%v", p.cfgErr)
 	case p.cfgErr != nil:
 		r.add("config", fail, "mend the lines named here, then: gateway check", "%v", p.cfgErr)
 	case p.cfg.File == "":
