@@ -35,7 +35,7 @@ type Schema struct {
 // NewSchema returns the schema of a file. The example is one with every key, most of
 // them commented out, and explained by the comments above them.
 func NewSchema(example []byte, chips map[string]Chip) (*Schema, error) {
-	whole := uncomment(string(example))
+	whole := optionForm.ReplaceAllString(uncomment(string(example)), "$1$2")
 	d := &decoder{file: "example", schemas: map[string]*Schema{}}
 	root := d.parseYAML([]byte(whole))
 	if root != nil {
@@ -57,6 +57,10 @@ func NewSchema(example []byte, chips map[string]Chip) (*Schema, error) {
 // In an example, a line with nothing, or more than one blank, behind the "#" is one to
 // uncomment; the others are text.
 var exampleForm = regexp.MustCompile(`(?m)^#([a-z]|  +[^ ])`)
+
+// optionForm is a key that stays commented out in such an example, because it needs
+// another section too.
+var optionForm = regexp.MustCompile(`(?m)^( +)# ([a-z_]+: [^ ]+)$`)
 
 func uncomment(text string) string { return exampleForm.ReplaceAllString(text, "$1") }
 
