@@ -3,12 +3,12 @@ package gateway
 import (
 	"net/url"
 	"sync"
-	"sync/atomic"
 
 	"github.com/gorilla/websocket"
 
 	"sensorgateway/gateway/conn"
 	"sensorgateway/gateway/inbox"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -26,7 +26,7 @@ type endpoint interface {
 // rules are those of an endpoint for each of its clients.
 type rules struct {
 	inbox.Rules
-	places *places // for its clients; nil if the server's are enough
+	places *limit.Places // for its clients; nil if the server's are enough
 }
 
 const (
@@ -45,35 +45,11 @@ var (
 // echoRules are those of /echo: messages over [inbox.LongMessage] are under way one
 // at a time, for one takes twice its length while it grows.
 func echoRules() *rules {
-	return &rules{inbox.Rules{Size: echoSize, Binary: true, Long: make(chan struct{}, 1)}, &places{most: maxEchoes}}
+	return &rules{inbox.Rules{Size: echoSize, Binary: true, Long: make(chan struct{}, 1)}, &limit.Places{Most: maxEchoes}}
 }
 
 func relayRules() *rules {
-	return &rules{inbox.Rules{Size: readLimit, Rate: true, Binary: true}, &places{most: maxRelayed}}
-}
-
-// places are how many clients there may be at a time.
-type places struct {
-	most  int64
-	taken atomic.Int64
-}
-
-// take takes a place, unless all are taken.
-func (p *places) take() bool {
-	if p == nil {
-		return true
-	}
-	if p.taken.Add(1) <= p.most {
-		return true
-	}
-	p.leave()
-	return false
-}
-
-func (p *places) leave() {
-	if p != nil {
-		p.taken.Add(-1)
-	}
+	return &rules{inbox.Rules{Size: readLimit, Rate: true, Binary: true}, &limit.Places{Most: maxRelayed}}
 }
 
 // unknown is the endpoint of a path without one: a browser does not show the

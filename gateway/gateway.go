@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -73,9 +74,12 @@ type Options struct {
 	// HSTS makes browsers that came with TLS come with it alone from then on.
 	HSTS bool
 
-	Crashed    func()      // called when a bug is about to end the process
-	TLS        *tls.Config // nil: none
-	MaxClients int         // 0: 10,000; more get 503 before the upgrade
+	Crashed func()      // called when a bug is about to end the process
+	TLS     *tls.Config // nil: none
+	Limits  Limits
+	// Proxy reports whether an address is that of a proxy, whose connections are its
+	// clients'; nil: there is none.
+	Proxy func(netip.Addr) bool
 }
 
 // Access says who may connect, and who may command.
@@ -123,7 +127,8 @@ type Server struct {
 	broadcaster *broadcaster
 	http        *http.Server
 	stopping    atomic.Bool
-	clients     places // upgraded or being upgraded
+	budget      *conn.Budget
+	clients     limit.Places // of those that are upgraded or being upgraded
 	ids         atomic.Int64
 	relay       relay
 	echoRules   *rules
@@ -138,9 +143,6 @@ func New(opts Options) *Server { return newServer(opts, time.Tick(checkEvery)) }
 
 // newServer is New with the timer of the sessions' checks.
 func newServer(opts Options, checks <-chan time.Time) *Server {
-	if opts.MaxClients == 0 {
-		opts.MaxClients = 10_000
-	}
 	if opts.Motors == nil {
 		opts.Motors = noMotors{}
 	}
@@ -151,7 +153,8 @@ func newServer(opts Options, checks <-chan time.Time) *Server {
 		opts.Refused = func(string, string, string) {}
 	}
 	s := &Server{opts: opts, echoRules: echoRules(), relayRules: relayRules()}
-	s.clients.most = int64(opts.MaxClients)
+	s.clients.Most, s.clients.PerHost, s.clients.Reserved = opts.Limits.Clients, opts.Limits.ClientsPerAddress, opts.Limits.Reserved
+	s.budget = newBudget(opts)
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.broadcaster = newBroadcaster(s)
 	s.http = &http.Server{
@@ -161,6 +164,7 @@ func newServer(opts Options, checks <-chan time.Time) *Server {
 		IdleTimeout:    time.Minute,
 		MaxHeaderBytes: 8 << 10,
 		ErrorLog:       slog.NewLogLogger(opts.Log.Handler(), slog.LevelDebug),
+		ConnState:      s.budget.State,
 		TLSConfig:      opts.TLS,
 		Protocols:      new(http.Protocols),
 	}
@@ -197,7 +201,7 @@ func (s *Server) RestartStreams() { s.broadcaster.restartStreams() }
 func (s *Server) Beats() int64 { return s.broadcaster.beats.Load() }
 
 // Clients is how many WebSocket clients there are.
-func (s *Server) Clients() int { return int(s.clients.taken.Load()) }
+func (s *Server) Clients() int { return s.clients.Taken() }
 
 // Quality tells how many sensors measure, and what is wrong with the others.
 func (s *Server) Quality() string {
@@ -228,7 +232,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if s.opts.TLS != nil {
 		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
 	}
-	if err := serve(conn.Listen(l)); !errors.Is(err, http.ErrServerClosed) {
+	if err := serve(s.budget.Listen(l)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

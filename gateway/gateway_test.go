@@ -202,7 +202,7 @@ func TestPlainGET(t *testing.T) {
 }
 
 func TestTooManyClients(t *testing.T) {
-	s := start(t, func(o *Options) { o.MaxClients = 2 })
+	s := start(t, func(o *Options) { o.Limits.Clients = 2 })
 	s.dial("/")
 	last := s.dial("/")
 	_, res, err := websocket.DefaultDialer.Dial("ws://"+s.addr+"/", nil)

@@ -70,6 +70,9 @@ func (b *broadcaster) Ready() (reason string, ok bool) {
 	if b.s.stopping.Load() {
 		return "shutting down", false
 	}
+	if err := b.s.budget.Exhausted(); err != nil {
+		return err.Error(), false
+	}
 	return b.quality()
 }
 

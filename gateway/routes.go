@@ -28,6 +28,7 @@ func (s *Server) routes() http.Handler {
 		plain.HandleFunc("/relay", needsUpgrade)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		dropBody(w, r)
 		if r.TLS != nil && s.opts.HSTS {
 			w.Header().Set("Strict-Transport-Security", "max-age=2592000") // 30 days (RFC 6797)
 		}

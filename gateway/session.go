@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -21,8 +22,9 @@ const slowCloseTimeout = 20 * time.Second
 type session struct {
 	Client
 	s        *Server
-	inbox    inbox.Inbox // what the client sends
-	out      *conn.Conn  // what is sent to it
+	host     netip.Prefix // by which its place is counted
+	inbox    inbox.Inbox  // what the client sends
+	out      *conn.Conn   // what is sent to it
 	endpoint endpoint
 	rules    *rules
 
@@ -66,7 +68,10 @@ func (c *session) step(do func() error) {
 	}
 	_ = c.try(func() error { c.finish(err); return nil }) // try has logged it
 	c.s.broadcaster.leave(c)
-	if c.lost != "" {
+	switch {
+	case c.out.Overrun():
+		c.s.opts.Refused(ReasonQueues, c.Name, "its connection is closed: too much waits in memory for it (queues: under limits: in the configuration, for all clients)")
+	case c.lost != "":
 		c.s.opts.Refused(c.lost, c.Name, "its connection is closed: it does not read what it is sent, or not in time")
 	}
 	c.out.End(inbox.CloseTimeout)

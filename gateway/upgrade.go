@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -20,25 +21,19 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", "GET") // RFC 9110, section 15.5.6
 		}
 		w.Header().Set("Sec-WebSocket-Version", "13")
-		http.Error(w, reason, code)
+		s.refused(w, r, code, ReasonHandshake, reason)
 		return
 	}
 	protocol := choose(r)
-	_, name := s.opts.Access.From(r)
-	c := &session{s: s, Client: Client{
+	addr, name := s.opts.Access.From(r)
+	c := &session{s: s, host: limit.Host(addr), Client: Client{
 		ID: "c" + strconv.FormatInt(s.ids.Add(1), 10), Name: name, Denied: s.opts.Access.MayCommand(r),
 	}}
 	s.route(c, r.URL, protocol)
 	s.sessions.Add(1)
-	if !s.clients.take() {
+	if err := s.admit(c, r.URL.Path); err != nil {
 		s.sessions.Done()
-		s.unavailable(w, r, "limit", "too many clients")
-		return
-	}
-	if !c.rules.places.take() {
-		s.clients.leave()
-		s.sessions.Done()
-		s.unavailable(w, r, "limit", "too many clients of "+r.URL.Path)
+		s.unavailable(w, r, ReasonLimit, err.Error())
 		return
 	}
 	header := http.Header{}
@@ -52,13 +47,6 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	// Outside the handler, whose goroutine's stack and buffers are large.
 	go c.run(ws)
-}
-
-// left ends what an upgrade began.
-func (s *Server) left(c *session) {
-	c.rules.places.leave()
-	s.clients.leave()
-	s.sessions.Done()
 }
 
 // unavailable refuses a request for a reason that will not last.
@@ -82,6 +70,8 @@ func (s *Server) refuse(r *http.Request) (int, string) {
 		return http.StatusHTTPVersionNotSupported, "WebSocket needs HTTP/1.1"
 	case r.Method != http.MethodGet:
 		return http.StatusMethodNotAllowed, "WebSocket needs GET"
+	case r.ContentLength != 0:
+		return http.StatusBadRequest, "a handshake has no body"
 	case len(r.Header.Values("Sec-WebSocket-Key")) != 1 || len(r.Header.Values("Sec-WebSocket-Version")) != 1:
 		return http.StatusBadRequest, "a handshake has exactly one Sec-WebSocket-Key and one Sec-WebSocket-Version"
 	case r.Header.Get("Sec-WebSocket-Version") != "13":

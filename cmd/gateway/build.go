@@ -94,7 +94,8 @@ func (g *running) build(ctx context.Context) (err error) {
 	g.first = announce.NewFirsts(len(g.sensors))
 	g.auditor = g.newAuditor()
 	g.sampler = g.newSampler()
-	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, "commands", "limit", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong)
+	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, "commands", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong,
+		gateway.ReasonLimit, gateway.ReasonHandshake, gateway.ReasonConnections, gateway.ReasonHost, gateway.ReasonDescriptors, gateway.ReasonQueues)
 	g.server = gateway.New(g.serverOptions())
 	g.metrics = g.newMetrics()
 	g.homeAssistant = g.newHomeAssistant()
@@ -230,13 +231,15 @@ func (g *running) name() string { return cmp.Or(g.cfg.Name, machine.Name()) }
 
 // serverOptions is what the server is made of.
 func (g *running) serverOptions() gateway.Options {
-	room := chat.NewRoom(g.log)
+	room, policy := chat.NewRoom(g.log), g.cfg.Policy(g.simulate != nil)
 	o := gateway.Options{
 		Name: g.name(), Version: version, Epoch: g.storage.state.Epoch(), Simulated: g.simulate != nil, Sensors: g.sensors,
 		Primary:     slices.IndexFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Primary }),
 		ClockSynced: g.clock.Synced, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
 		History:  g.storage.history,
-		Access:   g.cfg.Policy(g.simulate != nil),
+		Access:   policy,
+		Proxy:    policy.IsProxy,
+		Limits:   g.cfg.Limits,
 		Refused:  g.refusals.Refused,
 		Handlers: g.handlers(), Motors: g.motors, Diagnostics: g.cfg.Diagnostics || g.simulate != nil,
 		Endpoints: map[string]func(gateway.Sender, url.Values) gateway.Receiver{"/chat": func(c gateway.Sender, query url.Values) gateway.Receiver {
@@ -266,7 +269,7 @@ func (g *running) newMetrics() *metrics.Collector {
 	source := metrics.Source{
 		Version: version, Sensors: g.sensors, Host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
 		Lateness: g.sampler.Lateness(), Missed: g.sampler.Missed,
-		Clients: g.server.Clients, Frames: g.server.Frames, Refused: g.refusals.Counts, Accounts: g.server.Accounts,
+		Clients: g.server.Clients, Frames: g.server.Frames, Refused: g.refusals.Counts, Limits: g.server.Limits, Accounts: g.server.Accounts,
 		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.readingsDurable, DurableAge: g.storage.history.DurableAge, EStopStored: g.storage.latch.Stored, Stored: g.storage.history.Size,
 		Lost: func() int { _, n := g.storage.history.Lost(); return n },
 		Late: g.storage.history.Late,

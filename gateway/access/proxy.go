@@ -41,6 +41,9 @@ func (p *Policy) proxy(addr netip.Addr) *Proxy {
 	return &p.Proxies[i]
 }
 
+// IsProxy reports whether an address is that of a listed proxy.
+func (p *Policy) IsProxy(addr netip.Addr) bool { return p.proxy(plain(addr)) != nil }
+
 // hop is a client as a proxy saw it. The zero hop is one that did not say.
 type hop struct {
 	addr  netip.Addr

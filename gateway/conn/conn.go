@@ -85,8 +85,8 @@ func (c *Conn) Write(frames []byte) (int, error) {
 	}
 	c.ended = frames[0] == OpClose
 	if c.long {
-		if len(c.after)+len(frames) > queueLimit {
-			_ = c.Close()
+		if !c.socket.budget.queue(len(c.after), len(frames)) {
+			c.socket.overrun()
 			return 0, errQueueFull
 		}
 		c.after = append(c.after, frames...)
@@ -110,14 +110,16 @@ func (c *Conn) WriteLong(op byte, payload []byte) error {
 	c.mu.Unlock()
 	err := c.write(AppendHeader(nil, op, len(payload)))
 	for len(payload) > 0 && err == nil {
-		n := min(len(payload), queueLimit/4) // leaves room for what others write
-		c.socket.await(queueLimit / 2)
+		limit := c.socket.budget.queueLimit()
+		n := min(len(payload), max(limit/4, 1)) // leaves room for what others write
+		c.socket.await(limit / 2)
 		err = c.write(payload[:n])
 		payload = payload[n:]
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.long = false
+	c.socket.budget.dequeue(len(c.after))
 	if err == nil && len(c.after) > 0 {
 		err = c.write(c.after)
 	}
@@ -160,6 +162,9 @@ func (c *Conn) End(farewell time.Duration) {
 
 // Queued reports whether something is queued that the kernel has not taken.
 func (c *Conn) Queued() bool { return c.socket.queued() }
+
+// Overrun reports whether the connection has ended because too much was queued.
+func (c *Conn) Overrun() bool { return errors.Is(c.socket.ended(), errQueueFull) }
 
 // Progress reports whether the client has taken something since the last call.
 func (c *Conn) Progress() bool { return c.socket.progress() }

@@ -44,7 +44,7 @@ func connect(t *testing.T, start func(*httptest.Server)) *pair {
 		c.LeaveGate()
 		upgraded <- &pair{ws: ws, Conn: c}
 	}))
-	s.Listener = Listen(s.Listener)
+	s.Listener = NewBudget(Limits{}).Listen(s.Listener)
 	start(s)
 	t.Cleanup(s.Close)
 	d := websocket.Dialer{NetDial: func(network, addr string) (net.Conn, error) {

@@ -44,13 +44,15 @@ func (s *socket) enter() {
 	}
 }
 
-// leave gives the place up: the connection waits for its client, or is upgraded.
-func (s *socket) leave() {
+// leave gives the place up: the connection waits for its client, or is upgraded,
+// which it reports.
+func (s *socket) leave() (upgraded bool) {
 	s.mu.Lock()
 	leave := s.working
-	s.working = false
+	s.working, upgraded = false, s.upgraded
 	s.mu.Unlock()
 	if leave {
 		<-s.gate
 	}
+	return upgraded
 }

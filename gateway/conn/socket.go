@@ -46,8 +46,10 @@ type socket struct {
 	held     int  // bytes that were unacknowledged at the last call of progress
 
 	net.Conn
-	conn     *Conn      // that it belongs to
-	gate     gate       // until it is upgraded
+	conn     *Conn // that it belongs to
+	budget   *Budget
+	seat     seat       // until it is upgraded
+	gate     gate       // likewise
 	queue    []byte     // not yet taken by the kernel; empty unless flusher
 	shorter  *sync.Cond // that the queue has got shorter; nil unless somebody waits for it
 	err      error      // what ended it
@@ -65,14 +67,19 @@ func (s *socket) upgrade() error {
 		_ = c.SetWriteBuffer(sendBuffer) // an optimisation: nothing depends on it
 	}
 	s.fd, s.upgraded = descriptor(s.Conn), true
+	s.budget.release(s)
 	return nil
 }
 
 // Read reads from the client. Until the upgrade, what follows from it happens inside
 // the gate.
 func (s *socket) Read(p []byte) (int, error) {
-	s.leave()
+	if s.leave() { // TLS reads through here
+		return s.Conn.Read(p)
+	}
+	s.budget.waits(s, true)
 	n, err := s.Conn.Read(p)
+	s.budget.waits(s, false)
 	if n > 0 {
 		s.enter()
 	}
@@ -201,7 +208,7 @@ func (s *socket) enqueue(p []byte) {
 	if s.err != nil {
 		return
 	}
-	if s.flying+len(s.queue)+len(p) > queueLimit {
+	if !s.budget.queue(s.flying+len(s.queue), len(p)) {
 		s.fail(errQueueFull)
 		return
 	}
@@ -219,12 +226,14 @@ func (s *socket) flush() {
 	var flying []byte
 	for {
 		s.mu.Lock()
+		s.budget.dequeue(s.flying)
 		s.flying = 0
 		if s.shorter != nil {
 			s.shorter.Broadcast()
 		}
 		n := min(len(s.queue), chunk)
 		if n == 0 || s.err != nil {
+			s.budget.dequeue(len(s.queue))
 			s.queue, s.flusher = nil, false
 			s.mu.Unlock()
 			return
@@ -256,8 +265,9 @@ func (s *socket) await(n int) {
 }
 
 // CloseWrite shuts down the sending side; what the client still sends can be read.
-// HTTP calls it before it hangs up on a client.
+// HTTP calls it before it hangs up on a client: what it still waits for may be cut.
 func (s *socket) CloseWrite() error {
+	s.budget.leaving(s)
 	if c, ok := s.Conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
 	}
@@ -275,12 +285,27 @@ func (s *socket) fail(err error) {
 	}
 }
 
+// overrun ends the connection because too much is queued.
+func (s *socket) overrun() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail(errQueueFull)
+}
+
+// ended returns what ended the connection, nil while it lasts.
+func (s *socket) ended() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
 // Close ends the connection at once, whatever is queued.
 func (s *socket) Close() error {
 	s.mu.Lock()
 	s.fail(net.ErrClosed)
 	s.mu.Unlock()
 	s.leave()
+	s.budget.release(s)
 	return nil
 }
 

@@ -11,26 +11,6 @@ import (
 
 const readBuffer = 288 // bytes; gorilla makes one of its own if it is not above 256
 
-// listener makes each of its connections the socket of a Conn.
-type listener struct {
-	net.Listener
-	gate gate
-}
-
-// Listen returns a listener whose connections [Upgrade] takes, once HTTP has
-// read a request from them.
-func Listen(l net.Listener) net.Listener { return listener{l, newGate()} }
-
-func (l listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	o := new(Conn)
-	o.socket.Conn, o.socket.conn, o.socket.gate = c, o, l.gate
-	return &o.socket, nil
-}
-
 // Upgrade answers a request with the header and 101, or says why not. What the
 // client sends is read from the first result, and written to the second.
 func Upgrade(w http.ResponseWriter, r *http.Request, header http.Header) (*websocket.Conn, *Conn, error) {

@@ -32,7 +32,7 @@ func TestPongsForEver(t *testing.T) {
 		in.Open(nobody{}, &Rules{Size: 4 << 10}, ws, out)
 		upgraded <- in
 	}))
-	server.Listener = conn.Listen(server.Listener)
+	server.Listener = conn.NewBudget(conn.Limits{}).Listen(server.Listener)
 	server.Start()
 	defer server.Close()
 	client, _, err := websocket.DefaultDialer.Dial(strings.Replace(server.URL, "http", "ws", 1), nil)

@@ -30,11 +30,14 @@ type gateway struct {
 	err    error // of its end, once exited is closed
 }
 
+// limits are those of a gateway all of whose clients come from one address at once.
+const limits = "limits: {connections: 20000, connections_per_address: 20000, clients: 20000, clients_per_address: 20000}\n"
+
 // startGateway runs the program with a configuration of its own, kept in dir,
 // and waits until it listens.
 func startGateway(ctx context.Context, program, dir, config string) (*gateway, error) {
 	file := filepath.Join(dir, "gateway.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(config+limits), 0o600); err != nil {
 		return nil, err
 	}
 	g := &gateway{log: &output{addr: make(chan string, 1)}, exited: make(chan struct{})}

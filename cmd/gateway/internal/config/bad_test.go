@@ -24,6 +24,15 @@ gateway.yaml:2: unknown key "max" in history (known: size, age)`},
 	{"history out of bounds", oneSensor + "history: {size: 1MiB, age: 5m}\n",
 		`gateway.yaml:2: history.size: "1MiB" is not between 16MiB and 1024GiB
 gateway.yaml:2: history.age: "5m" is not between 1h and 3660d`},
+	{"limits", oneSensor + "limits: {connections: 0, clients: many, clients_per_address: 1000000000, reserved: 10000, queues: 12, max: 1}\n",
+		`gateway.yaml:2: limits.connections: with 0 nobody gets in (write how many there may be at a time, such as 512)
+gateway.yaml:2: limits.clients: "many" is not a whole number from 0 to 1048576 (how many there may be at a time)
+gateway.yaml:2: limits.clients_per_address: "1000000000" is not a whole number from 0 to 1048576 (how many there may be at a time)
+gateway.yaml:2: limits.reserved: 10000 of 10000 clients leave none for the others (write a tenth of clients, such as 1000)
+gateway.yaml:2: limits.queues: "12" is not a size (write 256MiB or 1GiB)
+gateway.yaml:2: unknown key "max" in limits (known: connections, connections_per_address, clients, clients_per_address, reserved, queues)`},
+	{"limits out of bounds", oneSensor + "limits: {queues: 2GiB}\n",
+		`gateway.yaml:2: limits.queues: "2GiB" is not between 1MiB and 1GiB`},
 	{"history alone", oneSensor + "history: 1GiB\n",
 		`gateway.yaml:2: history: "1GiB" where keys with values must be (write key: value)`},
 	{"home assistant", oneSensor + "home_assistant: {broker: http://ha, user: u, password_file: p, max_run: 10m, x: 1}\n",
@@ -147,7 +156,7 @@ gateway.yaml:4: unknown key "sensor" (did you mean "sensors"?)`},
 	{"a name of blanks", oneSensor + "name: \"  \"\n", `gateway.yaml:2: name: "  " is not 1 to 64 printable characters`},
 	{"a name that controls terminals", oneSensor + "name: \"a\\eb\"\n", `gateway.yaml:2: name: "a\x1bb" is not 1 to 64 printable characters`},
 	{"unknown key, no idea", oneSensor + "colour: red\n",
-		`gateway.yaml:2: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, state, history, log_format, primary, sensors, estop, motors, home_assistant)`},
+		`gateway.yaml:2: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, limits, state, history, log_format, primary, sensors, estop, motors, home_assistant)`},
 	{"unknown key in a sensor, shortened", `sensors:
   - name: indoor
     chip: sht3x
@@ -290,7 +299,7 @@ gateway.yaml:6: unknown key "adress" in sensors[0] (did you mean "address"?)
 gateway.yaml:7: sensors[0].interval: "5" has no unit (write 5ms)
 gateway.yaml:10: sensors[1].stuck_after: "1" has no unit (write 1s)
 gateway.yaml:11: insecure: "maybe" is neither true nor false (write true or false)
-gateway.yaml:12: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, state, history, log_format, primary, sensors, estop, motors, home_assistant)`},
+gateway.yaml:12: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, limits, state, history, log_format, primary, sensors, estop, motors, home_assistant)`},
 	{"flow, by column", "sensors: [{interval: 1, name: A, chip: sht3x, bus: '?'}]\n",
 		`gateway.yaml:1: sensors[0].interval: "1" has no unit (write 1s)
 gateway.yaml:1: sensors[0].name: "A" is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)

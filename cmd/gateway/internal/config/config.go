@@ -37,7 +37,8 @@ type Config struct {
 	URL           *url.URL // by which browsers reach it through a proxy, with a path that ends in a slash; nil: by its own
 	Proxies       []access.Proxy
 	Commands      access.Commands
-	Diagnostics   bool   // /echo and /relay are there
+	Diagnostics   bool // /echo and /relay are there
+	Limits        gateway.Limits
 	State         string // directory of what must survive a restart; "" is none
 	History       History
 	LogFormat     string // one of [logging.Formats]
@@ -162,6 +163,7 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 	c.Proxies = s.proxies()
 	c.Commands = s.commands()
 	s.truth("diagnostics", &c.Diagnostics)
+	c.Limits = s.limits()
 	if n := s.text("state", &c.State); n != nil && !isFullPath(c.State) {
 		s.fault(n, "state", "%s is not the full path of a directory (begin it at the root, such as /var/lib/gateway)", phrase.Quote(c.State))
 	}

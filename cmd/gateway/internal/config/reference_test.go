@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sensorgateway/gateway"
 )
 
 const referenceFile = "../../../../configs/gateway.yaml"
@@ -29,7 +31,7 @@ func TestReferenceConfig(t *testing.T) {
 	}
 	want := &Config{
 		File: referenceFile, Listen: "localhost:8765", LogFormat: "auto", Primary: "indoor",
-		History: History{256 << 20, 7 * 24 * time.Hour},
+		Limits: gateway.DefaultLimits(), History: History{256 << 20, 7 * 24 * time.Hour},
 		Sensors: []Sensor{sensor("indoor", "sht3x", "1", 0x44, 100*time.Millisecond, time.Minute)},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
@@ -85,14 +87,15 @@ func TestReferenceHasEveryKey(t *testing.T) {
 sensors: [{name: a, chip: sht3x, zzzzzz: 1}]
 tls: {cert: /a, key: /b, zzzzzz: 1}
 history: {size: 16MiB, zzzzzz: 1}
+limits: {queues: 16MiB, zzzzzz: 1}
 estop: {pin: GPIO22, zzzzzz: 1}
 home_assistant: {broker: mqtt://a, zzzzzz: 1}
 motors: [{name: a, kind: on_off, pin: GPIO17, zzzzzz: 1}]
 zzzzzz: 1
 `)
 	lists := regexp.MustCompile(`\(known: ([^)]+)\)`).FindAllStringSubmatch(err.Error(), -1)
-	if len(lists) != 7 {
-		t.Fatalf("%v: want seven lists of keys", err)
+	if len(lists) != 8 {
+		t.Fatalf("%v: want eight lists of keys", err)
 	}
 	text := uncomment(reference(t))
 	for _, list := range lists {

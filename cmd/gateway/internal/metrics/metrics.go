@@ -16,6 +16,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/notify"
 	"sensorgateway/gateway/host"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -36,6 +37,7 @@ type Source struct {
 	Clients     func() int               // WebSocket clients now
 	Frames      func() int64             // sent to them
 	Refused     func() map[string]uint64 // clients, by reason
+	Limits      func() []limit.Count
 	Accounts    func() (sum wire.Stats, abandoned uint64)
 	Synced      func() bool          // the system clock
 	Steps       func() int64         // of it

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sensorgateway/gateway/host"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/sensors"
 	"sensorgateway/wire"
 )
@@ -44,6 +45,9 @@ func fixedSource() Source {
 			return wire.Stats{Produced: 115, Delivered: 100, Conflated: 7, Missed: 5, Queued: 2}, 1
 		},
 		Refused: func() map[string]uint64 { return map[string]uint64{"origin": 2, "host": 0} },
+		Limits: func() []limit.Count {
+			return []limit.Count{{Name: "connections", Current: 3, Maximum: 512}, {Name: "clients", Current: 2, Maximum: 10000}}
+		},
 		Synced:  func() bool { return true },
 		Steps:   func() int64 { return 1 },
 		Durable: func() error { return nil }, EStopStored: func() error { return nil },

@@ -69,6 +69,7 @@ func (m *Collector) Expose(w io.Writer) {
 	t.counter("gateway_ws_frames_total", "Frames of readings that were sent to WebSocket clients.", float64(m.source.Frames()))
 	m.writeAccounts(t)
 	m.writeRefused(t)
+	m.writeLimits(t)
 	t.gauge("gateway_clock_synced", "Whether the system clock is synchronised.", oneIf(m.source.Synced()))
 	t.counter("gateway_clock_steps_total", "How often the system clock was set while the gateway ran.", float64(m.source.Steps()))
 	t.gauge("gateway_history_durable", "Whether readings are kept on a disk.", oneIf(m.source.Durable() == nil))
@@ -153,6 +154,18 @@ func (m *Collector) writeRefused(t *expositionText) {
 	refused := m.source.Refused()
 	for _, reason := range slices.Sorted(maps.Keys(refused)) {
 		t.sample("", label("reason", reason), float64(refused[reason]))
+	}
+}
+
+func (m *Collector) writeLimits(t *expositionText) {
+	counts := m.source.Limits()
+	t.family("gateway_limit_current", "gauge", "How much clients take of what is limited.")
+	for _, c := range counts {
+		t.sample("", label("limit", c.Name), float64(c.Current))
+	}
+	t.family("gateway_limit_maximum", "gauge", "How much clients may take of it.")
+	for _, c := range counts {
+		t.sample("", label("limit", c.Name), float64(c.Maximum))
 	}
 }
 

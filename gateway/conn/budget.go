@@ -1,0 +1,198 @@
+package conn
+
+import (
+	"container/list"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sensorgateway/gateway/limit"
+)
+
+// The reasons for which [Limits.Refused] is called.
+const (
+	ReasonConnections = "connections" // too many that are not upgraded, in all
+	ReasonHost        = "connections_per_address"
+	ReasonDescriptors = "descriptors" // or memory in the kernel
+	ReasonQueues      = "queues"      // too much is queued for clients that take little
+)
+
+// Limits are what connections may take. 0 is no limit.
+type Limits struct {
+	Connections int                   // that are not upgraded
+	PerHost     int                   // of them, of one host
+	Exempt      func(netip.Addr) bool // from PerHost: a proxy has many clients
+	Queues      int64                 // bytes that may be queued for all clients together
+	// Refused is called for each connection that ends for a limit.
+	Refused func(reason, client, why string)
+}
+
+// A Budget is what the connections of its listeners share. Before the upgrade a
+// connection costs a goroutine with buffers, whoever it is from. So there are only so
+// many: when there are more, the oldest ends that waits for its client. One whose
+// request is being answered, or that is upgraded, never does.
+type Budget struct {
+	limits Limits
+	gate   gate
+	queued atomic.Int64 // bytes, for all clients
+
+	mu     sync.Mutex
+	order  list.List // of *socket: those that are not upgraded, the oldest first
+	hosts  map[netip.Prefix]int
+	failed time.Time // when the last connection could not be accepted
+	why    error
+}
+
+// seat is the place of a connection in the budget. The budget's mu guards it.
+type seat struct {
+	element *list.Element // nil: it is upgraded, or has ended
+	host    netip.Prefix
+	waits   bool // for its client
+	served  bool // its request is being answered
+}
+
+// NewBudget returns a budget that nothing is taken of.
+func NewBudget(limits Limits) *Budget {
+	if limits.Exempt == nil {
+		limits.Exempt = func(netip.Addr) bool { return false }
+	}
+	if limits.Refused == nil {
+		limits.Refused = func(string, string, string) {}
+	}
+	return &Budget{limits: limits, gate: newGate(), hosts: map[netip.Prefix]int{}}
+}
+
+// Counts returns what is taken of what is limited.
+func (b *Budget) Counts() []limit.Count {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return []limit.Count{
+		{Name: "connections", Current: int64(b.order.Len()), Maximum: int64(b.limits.Connections)},
+		{Name: "queued_bytes", Current: b.queued.Load(), Maximum: b.limits.Queues},
+	}
+}
+
+// admit makes room for a connection that was accepted, and returns whether there is.
+func (b *Budget) admit(s *socket) bool {
+	addr, _ := netip.ParseAddrPort(s.RemoteAddr().String())
+	host, exempt := limit.Host(addr.Addr()), b.limits.Exempt(addr.Addr().Unmap())
+	reason, most, evicted := "", 0, (*socket)(nil)
+	b.mu.Lock()
+	switch {
+	case !exempt && b.limits.PerHost > 0 && b.hosts[host] >= b.limits.PerHost:
+		reason, most = ReasonHost, b.limits.PerHost
+		evicted = b.evict(func(o *socket) bool { return o.seat.host == host })
+	case b.limits.Connections > 0 && b.order.Len() >= b.limits.Connections:
+		reason, most = ReasonConnections, b.limits.Connections
+		evicted = b.evict(func(*socket) bool { return true })
+	}
+	admitted := reason == "" || evicted != nil
+	if admitted {
+		s.seat = seat{element: b.order.PushBack(s), host: host}
+		b.hosts[host]++
+	}
+	b.mu.Unlock()
+	if reason != "" {
+		if evicted == nil {
+			evicted = s
+		}
+		b.end(evicted, reason, fmt.Sprintf("there are %d connections that are no WebSocket, and more may not be (limits: in the configuration)", most))
+	}
+	return admitted
+}
+
+// evict takes the oldest connection out of the budget that waits for its client and
+// is one of these; nil if there is none. b.mu is held.
+func (b *Budget) evict(these func(*socket) bool) *socket {
+	for e := b.order.Front(); e != nil; e = e.Next() {
+		if s := e.Value.(*socket); s.seat.waits && !s.seat.served && these(s) {
+			b.remove(s)
+			return s
+		}
+	}
+	return nil
+}
+
+// end closes a connection that there is no room for. No lock is held.
+func (b *Budget) end(s *socket, reason, why string) {
+	client := s.RemoteAddr().String()
+	_ = s.Close()
+	b.limits.Refused(reason, client, why)
+}
+
+// remove gives a connection's place back. b.mu is held.
+func (b *Budget) remove(s *socket) {
+	if s.seat.element == nil {
+		return
+	}
+	b.order.Remove(s.seat.element)
+	s.seat.element = nil
+	if b.hosts[s.seat.host]--; b.hosts[s.seat.host] == 0 {
+		delete(b.hosts, s.seat.host)
+	}
+}
+
+// release gives a connection's place back, if it has one: it is upgraded, or ends.
+func (b *Budget) release(s *socket) {
+	b.mu.Lock()
+	b.remove(s)
+	b.mu.Unlock()
+}
+
+// waits notes whether a connection waits for its client.
+func (b *Budget) waits(s *socket, waits bool) {
+	b.mu.Lock()
+	s.seat.waits = waits
+	b.mu.Unlock()
+}
+
+// leaving notes that nothing more is sent on a connection that is not upgraded.
+func (b *Budget) leaving(s *socket) {
+	b.mu.Lock()
+	s.seat.waits, s.seat.served = true, false
+	b.mu.Unlock()
+}
+
+// State notes when a request is read and when it is answered. It is the
+// [http.Server.ConnState] of the server that accepts from the budget's listeners.
+func (b *Budget) State(c net.Conn, state http.ConnState) {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
+	if s, ok := c.(*socket); ok {
+		b.mu.Lock()
+		s.seat.served = state == http.StateActive
+		b.mu.Unlock()
+	}
+}
+
+// queue counts n more bytes that are queued for a client that has got held of them
+// queued, and returns whether that is allowed. How many one client may have follows
+// from what all have left, so that there is something for each (the dynamic threshold
+// of Choudhury and Hahne, 1998).
+func (b *Budget) queue(held, n int) bool {
+	if held+n > b.queueLimit() {
+		return false
+	}
+	b.queued.Add(int64(n))
+	return true
+}
+
+// dequeue counts that n of those bytes are queued no more.
+func (b *Budget) dequeue(n int) { b.queued.Add(-int64(n)) }
+
+// queueShare is the part of what is left that one client may have.
+const queueShare = 256
+
+// queueLimit is how many bytes may be queued for one client now.
+func (b *Budget) queueLimit() int {
+	if b.limits.Queues == 0 {
+		return queueLimit
+	}
+	return int(max(min(queueLimit, (b.limits.Queues-b.queued.Load())/queueShare), 0))
+}

@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/limit"
+)
+
+// Limits are what clients may take of the server. 0 is no limit.
+type Limits struct {
+	Connections           int // that are no WebSocket, or none yet
+	ConnectionsPerAddress int // of them; IPv6 counts by /64, here and below
+	Clients               int // WebSocket
+	ClientsPerAddress     int // of them, for those who may not command
+	Reserved              int // of Clients, for those who may
+	// Queues is how many bytes may wait in memory for all clients together.
+	Queues int64
+}
+
+// DefaultLimits are those of a machine with 512 MiB: configs/gateway.yaml has the
+// reasons.
+func DefaultLimits() Limits {
+	return Limits{
+		Connections: 512, ConnectionsPerAddress: 128,
+		Clients: 10_000, ClientsPerAddress: 1000, Reserved: 100,
+		Queues: 16 << 20,
+	}
+}
+
+// The reasons for which [Options.Refused] is called when a limit is reached.
+const (
+	ReasonLimit       = "limit"     // of WebSocket clients
+	ReasonHandshake   = "handshake" // of WebSocket, that is none
+	ReasonConnections = conn.ReasonConnections
+	ReasonHost        = conn.ReasonHost
+	ReasonDescriptors = conn.ReasonDescriptors
+	ReasonQueues      = conn.ReasonQueues
+)
+
+// newBudget returns what connections share.
+func newBudget(opts Options) *conn.Budget {
+	return conn.NewBudget(conn.Limits{
+		Connections: opts.Limits.Connections, PerHost: opts.Limits.ConnectionsPerAddress, Exempt: opts.Proxy,
+		Queues: opts.Limits.Queues, Refused: opts.Refused,
+	})
+}
+
+// Limits returns how much is taken of what is limited.
+func (s *Server) Limits() []limit.Count {
+	return append(s.budget.Counts(), limit.Count{Name: "clients", Current: int64(s.clients.Taken()), Maximum: int64(s.clients.Most)})
+}
+
+// admit takes the places of a client, unless one is missing: then it says which.
+// One for each that is admitted is given back by left.
+func (s *Server) admit(c *session, path string) error {
+	if full, ok := s.clients.Take(c.host, c.Denied == nil); !ok {
+		return fmt.Errorf("too many clients %s", full)
+	}
+	if p := c.rules.places; p != nil {
+		if _, ok := p.Take(netip.Prefix{}, false); !ok {
+			s.clients.Leave(c.host)
+			return fmt.Errorf("too many clients of %s", path)
+		}
+	}
+	return nil
+}
+
+// left ends what an upgrade began.
+func (s *Server) left(c *session) {
+	if p := c.rules.places; p != nil {
+		p.Leave(netip.Prefix{})
+	}
+	s.clients.Leave(c.host)
+	s.sessions.Done()
+}
+
+// dropBody lets the connection of a request with a body end with its answer, without
+// waiting for the body: no request here needs one. net/http would read up to 256 KiB
+// of it, before and after the answer.
+func dropBody(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	w.Header().Set("Connection", "close")
+	// What has come already is enough for net/http to let the answer arrive before
+	// it closes a connection on which more is coming.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+	if r.Header.Get("Expect") == "" { // else reading would ask for the body
+		_, _ = http.MaxBytesReader(w, r.Body, 0).Read(make([]byte, 1))
+	}
+	r.Body = http.NoBody
+}
