@@ -81,14 +81,15 @@ func (b *Budget) Counts() []limit.Count {
 func (b *Budget) admit(s *socket) bool {
 	addr, _ := netip.ParseAddrPort(s.RemoteAddr().String())
 	host, exempt := limit.Host(addr.Addr()), b.limits.Exempt(addr.Addr().Unmap())
-	reason, most, evicted := "", 0, (*socket)(nil)
+	var reason, why string
+	var evicted *socket
 	b.mu.Lock()
 	switch {
 	case !exempt && b.limits.PerHost > 0 && b.hosts[host] >= b.limits.PerHost:
-		reason, most = ReasonHost, b.limits.PerHost
+		reason, why = ReasonHost, fmt.Sprintf("this address has %d connections that are no WebSocket; a new one ends the oldest of them (connections_per_address: under limits: in the configuration)", b.limits.PerHost)
 		evicted = b.evict(func(o *socket) bool { return o.seat.host == host })
 	case b.limits.Connections > 0 && b.order.Len() >= b.limits.Connections:
-		reason, most = ReasonConnections, b.limits.Connections
+		reason, why = ReasonConnections, fmt.Sprintf("there are %d connections that are no WebSocket; a new one ends the oldest of them (connections: under limits: in the configuration)", b.limits.Connections)
 		evicted = b.evict(func(*socket) bool { return true })
 	}
 	admitted := reason == "" || evicted != nil
@@ -101,21 +102,30 @@ func (b *Budget) admit(s *socket) bool {
 		if evicted == nil {
 			evicted = s
 		}
-		b.end(evicted, reason, fmt.Sprintf("there are %d connections that are no WebSocket, and more may not be (limits: in the configuration)", most))
+		b.end(evicted, reason, why)
 	}
 	return admitted
 }
 
 // evict takes the oldest connection out of the budget that waits for its client and
-// is one of these; nil if there is none. b.mu is held.
+// is one of these; if there is none, the oldest whose request is not being answered
+// yet; nil if there is none either. b.mu is held.
 func (b *Budget) evict(these func(*socket) bool) *socket {
+	var busy *socket
 	for e := b.order.Front(); e != nil; e = e.Next() {
-		if s := e.Value.(*socket); s.seat.waits && !s.seat.served && these(s) {
+		switch s := e.Value.(*socket); {
+		case s.seat.served || !these(s):
+		case s.seat.waits:
 			b.remove(s)
 			return s
+		case busy == nil:
+			busy = s
 		}
 	}
-	return nil
+	if busy != nil {
+		b.remove(busy)
+	}
+	return busy
 }
 
 // end closes a connection that there is no room for. No lock is held.
