@@ -69,6 +69,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/config", "gateway/history", "how much is retained by default is the log's to say"},
 	{"cmd/gateway/internal/config", "wire", "a condition names a quantity"},
 	{"cmd/gateway/internal/console", "cmd/gateway/internal/phrase", "its errors are for people"},
+	{"cmd/gateway/internal/console", "cmd/gateway/internal/spreadsheet", "export writes for spreadsheets too"},
 	{"cmd/gateway/internal/console", "gateway/access", "cert makes the certificate that access serves"},
 	{"cmd/gateway/internal/console", "gateway/atomicfile", "a certificate and an exported file are replaced as a whole"},
 	{"cmd/gateway/internal/console", "gateway/client", "watch, chat and motor are clients"},

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sensorgateway/cmd/gateway/internal/phrase"
+	"sensorgateway/cmd/gateway/internal/spreadsheet"
 	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/wire"
 )
@@ -40,6 +41,7 @@ type Log struct {
 // exportOptions are the flags of export.
 type exportOptions struct {
 	output, format string
+	decimal, times string
 	sensors        []string
 	from, to, step string
 }
@@ -84,6 +86,8 @@ func Export(env Env, log Log) *cobra.Command {
 	f.StringVar(&o.to, "to", "", "`time` before which the last one was made (default: the newest)")
 	f.StringVar(&o.step, "step", "", "`duration` to sum up: count, least, mean and greatest of each 1m, 1h, 1d …")
 	f.StringVar(&o.format, "format", "csv", "csv, json or binary")
+	f.StringVar(&o.decimal, "decimal", ".", "`sign` before decimals in CSV; a comma has columns separated by semicolons, as spreadsheets of such places want it")
+	f.StringVar(&o.times, "times", "utc", "of CSV: utc, or local, which is this machine's `zone`; the column unix_ms stays")
 	f.StringVar(&o.output, "output", "", "`file` to write; it appears once it is whole (default: standard output)")
 	return cmd
 }
@@ -92,6 +96,9 @@ func Export(env Env, log Log) *cobra.Command {
 func (o *exportOptions) parse(now time.Time) (e *export, err error) {
 	e = &export{from: firstTime, to: endTime}
 	if e.format, err = parseFormat(o.format); err != nil {
+		return nil, err
+	}
+	if e.form, err = o.form(); err != nil {
 		return nil, err
 	}
 	if o.from != "" {
@@ -119,6 +126,24 @@ func (o *exportOptions) parse(now time.Time) (e *export, err error) {
 	}
 	e.step = step.Milliseconds()
 	return e, nil
+}
+
+// form returns how numbers and times are written.
+func (o *exportOptions) form() (f spreadsheet.Form, err error) {
+	switch {
+	case o.decimal != "." && o.decimal != ",":
+		return f, fmt.Errorf("--decimal %s: it is . or ,", phrase.Quote(o.decimal))
+	case o.times != "utc" && o.times != "local":
+		return f, fmt.Errorf("--times %s: it is utc or local", phrase.Quote(o.times))
+	}
+	f.Comma = o.decimal == ","
+	if o.times == "local" {
+		f.Zone = time.Local
+	}
+	if f != (spreadsheet.Form{}) && o.format != "csv" {
+		return f, fmt.Errorf("--decimal and --times go with csv: %s has one form", o.format)
+	}
+	return f, nil
 }
 
 // explainLogError says why there is no log in dir, and what helps.
@@ -196,11 +221,12 @@ type export struct {
 	from, to int64 // Unix ms; to is not in it
 	step     int64 // ms; 0 is each reading
 	format   func(wire.CSV) exportFormat
+	form     spreadsheet.Form
 }
 
 // write writes sensor by sensor, a batch at a time.
 func (e *export) write(ctx context.Context, w *bufio.Writer) error {
-	format := e.format(e.columns())
+	format := e.format(e.columns()).in(e.form)
 	if _, err := w.WriteString(format.header(e.step)); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/phrase"
+	"sensorgateway/cmd/gateway/internal/spreadsheet"
 	"sensorgateway/wire"
 )
 
@@ -48,6 +49,18 @@ func parseFormat(name string) (func(wire.CSV) exportFormat, error) {
 		return f, fmt.Errorf("--format %s: it is csv, json or binary", phrase.Quote(name))
 	}
 	return f, nil
+}
+
+// in returns the format as a spreadsheet wants it.
+func (f exportFormat) in(form spreadsheet.Form) exportFormat {
+	if form == (spreadsheet.Form{}) {
+		return f
+	}
+	reading, bucket := f.reading, f.bucket
+	f.readingHeader, f.bucketHeader = form.Header(f.readingHeader), form.Header(f.bucketHeader)
+	f.reading = func(b []byte, s *wire.SensorInfo, r wire.Record) []byte { return form.Line(reading(b, s, r), len(b)) }
+	f.bucket = func(b []byte, s *wire.SensorInfo, x wire.Bucket) []byte { return form.Line(bucket(b, s, x), len(b)) }
+	return f
 }
 
 func (f *exportFormat) header(step int64) string {

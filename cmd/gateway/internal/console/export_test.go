@@ -102,6 +102,12 @@ func TestExport(t *testing.T) {
 2024-04-05T19:34:38.901Z,1712345678901,outdoor,7,21.5,40.25,
 2024-04-05T19:34:39.001Z,1712345679001,outdoor,8,,,no_ack
 `},
+		{"--decimal , --sensor outdoor", "outdoor 0 253402300800000", `time;unix_ms;sensor;seq;temperature;humidity;fault
+2024-04-05T19:34:38,901Z;1712345678901;outdoor;7;21,5;40,25;
+2024-04-05T19:34:39,001Z;1712345679001;outdoor;8;;;no_ack
+`},
+		{"--decimal , --step 1m --sensor outdoor", "outdoor 0 253402300800000 60000", "time;unix_ms;sensor;count;failed;fault;temperature_min;temperature_mean;temperature_max;humidity_min;humidity_mean;humidity_max\n" +
+			"1970-01-01T00:01:00,000Z;60000;outdoor;2;0;;1;2;3;4;5;6\n1970-01-01T00:02:00,000Z;120000;outdoor;0;1;bus_down;;;;;;\n"},
 		{"--format json", both, `{"sensor":"indoor","from":0,"to":253402300800000,"readings":[{"ts":1712345678.901,"temp":21.5,"humidity":40.25,"seq":7},{"ts":1712345679.001,"temp":null,"humidity":null,"fault":"no_ack","seq":8}]}
 {"sensor":"outdoor","from":0,"to":253402300800000,"readings":[{"ts":1712345678.901,"temp":21.5,"humidity":40.25,"seq":7},{"ts":1712345679.001,"temp":null,"humidity":null,"fault":"no_ack","seq":8}]}
 `},
@@ -156,6 +162,10 @@ func TestExportOfOtherQuantities(t *testing.T) {
 func TestExportRefuses(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"--format xml", "csv, json or binary"},
+		{"--decimal ;", ". or ,"},
+		{"--times berlin", "utc or local"},
+		{"--times local --format json", "csv"},
+		{"--decimal , --format binary", "csv"},
 		{"--from yesterday", "--from"},
 		{"--from 1h", "-1h"},
 		{"--to 99999999999999999999", "10000"},
