@@ -176,3 +176,45 @@ func TestSomethingElseFillsTheDisk(t *testing.T) {
 		t.Errorf("%d seconds are retained of %d", s, before)
 	}
 }
+
+// The disk is full, and eight days pass, while the gateway runs or while it is off: what
+// is too old is evicted although no segment can be written, and what is made is stored
+// once there is room.
+func TestExpiredOnAFullDisk(t *testing.T) {
+	for name, restart := range map[string]bool{"running": false, "off": true} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := retainRig(t)
+			r.disk.limit(0) // something else fills it
+			for range 30 {
+				r.second()
+			}
+			if r.durable() == nil {
+				t.Fatal("readings are durable on a full disk")
+			}
+			old := len(r.index.Segments)
+			r.made.at += 8 * day
+			r.now = r.now.Add(8 * 24 * time.Hour)
+			if restart {
+				now := r.now
+				r = newRig(t, r.disk, r.made)
+				r.now, r.o.MaxAge = now, 200*time.Second
+				r.Begin("epoch", r.made.next)
+			}
+			first := r.made.next[0]
+			for range 150 { // what 200 s made is evicted in 100 s at least
+				r.second()
+			}
+			if n := len(r.index.Segments); n != 1 {
+				t.Errorf("%d segments of %d are left, want the newest", n, old)
+			}
+			r.disk.fail = nil
+			for range 2 * int(retryMax/time.Second) {
+				r.second()
+			}
+			if err := r.durable(); err != nil {
+				t.Error(err)
+			}
+			same(t, all(t, r.Since(0, first-1)), r.made.of(0)[first:])
+		})
+	}
+}
