@@ -137,13 +137,17 @@ func (b *Bridge) admit() error {
 	return nil
 }
 
-// keepalive renews the lease of what Home Assistant started.
+// keepalive renews the lease of what Home Assistant started, if it runs.
 func (b *Bridge) keepalive() {
+	holds := func(m wire.MotorState) bool { return m.Holder == Operator }
+	if !slices.ContainsFunc(b.opts.Motors(), holds) {
+		return
+	}
 	b.mu.Lock()
 	started := b.started
 	b.mu.Unlock()
-	if started {
-		_ = b.opts.Command(wire.Command{Action: wire.Keepalive, Target: wire.All}) // it fails when all has stopped
+	if started { // else it was lost, and the lease ends
+		_ = b.opts.Command(wire.Command{Action: wire.Keepalive, Target: wire.All}) // it fails when all has just stopped
 	}
 }
 

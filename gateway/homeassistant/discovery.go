@@ -87,6 +87,9 @@ func (b *Bridge) announcement() device {
 		c := b.motor(m)
 		d.Components[m.Target+"_"+c.Platform] = c
 	}
+	if len(o.Motors()) > 0 {
+		d.Components["estop"] = component{Platform: "binary_sensor", Name: "e-stop", DeviceClass: "safety", StateTopic: b.topics.estop(), ValueTemplate: "{{ value }}"}
+	}
 	for key, c := range d.Components {
 		c.UniqueID = o.ID + "_" + key
 		d.Components[key] = c

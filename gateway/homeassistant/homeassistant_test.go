@@ -121,7 +121,7 @@ func TestComponentsAreComplete(t *testing.T) {
 				t.Errorf("%s has the ID of another: %s", key, c.UniqueID)
 			}
 			ids[c.UniqueID] = true
-			if commands := strings.Contains(marshal(c), "command_topic"); commands != (maxRun > 0 && c.Platform != "sensor") {
+			if commands := strings.Contains(marshal(c), "command_topic"); commands != (maxRun > 0 && c.Platform != "sensor" && key != "estop") {
 				t.Errorf("%s takes commands: %t, with max_run %v", key, commands, maxRun)
 			}
 		}
@@ -233,6 +233,8 @@ func TestOperator(t *testing.T) {
 		time.Sleep(time.Second)
 		r.commands = nil
 		r.receive(topic, on, false)
+		r.keepalive() // it runs no longer
+		r.motors[2].Holder = Operator
 		r.keepalive()
 		if got := strings.Join(r.commands, ", "); got != "start pump run 60000 lease 5000, keepalive all" {
 			t.Error(got)
@@ -243,7 +245,7 @@ func TestOperator(t *testing.T) {
 			t.Errorf("lost %d times, want once", r.lost)
 		}
 		r.commands = nil
-		r.keepalive()
+		r.keepalive() // so that the lease ends
 		r.receive(topic, on, false)
 		r.receive(topic, []byte("OFF"), false)
 		if got := strings.Join(r.commands, ", "); got != "stop pump" {
@@ -267,6 +269,24 @@ func (r *rig) lost0(t *testing.T) {
 	t.Helper()
 	if r.Bridge.lost(); r.lost != 0 || len(r.commands) > 0 {
 		t.Errorf("nothing was started: lost %d, %q", r.lost, r.commands)
+	}
+}
+
+// The e-stop is latched for all motors, a fault for one.
+func TestEStopState(t *testing.T) {
+	r := newRig(0)
+	state := func() string { all := r.motorStates(); return all[len(all)-1].payload }
+	for _, tt := range []struct {
+		latched []bool
+		fault   string // of the first
+		want    string
+	}{{[]bool{false, false, false}, "", "OFF"}, {[]bool{true, false, false}, "GPIO17 is taken", "OFF"}, {[]bool{true, true, true}, "", "ON"}, {[]bool{true, true, true}, "x", "ON"}} {
+		for i, l := range tt.latched {
+			r.motors[i].Latched = l
+		}
+		if r.motors[0].Fault = tt.fault; state() != tt.want {
+			t.Errorf("%+v: %s", tt, state())
+		}
 	}
 }
 

@@ -73,7 +73,7 @@ func (b *Bridge) connection(ctx context.Context) error {
 	connect.Properties = &paho.ConnectProperties{ReceiveMaximum: &receiveMaximum, MaximumPacketSize: &packetSize}
 	if ack, err := l.client.Connect(ctx, connect); err != nil { // it has closed the connection
 		if ack != nil {
-			return fmt.Errorf("the broker refused the connection, reason 0x%02x (0x86 is a wrong user or password, 0x87 no permission): %w", ack.ReasonCode, err)
+			return fmt.Errorf("the broker refused the connection, reason 0x%02x; fix: check home_assistant.user and its password_file, and what the broker lets this user do", ack.ReasonCode)
 		}
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -195,7 +195,12 @@ func (l *link) serve(ctx context.Context, failed <-chan error) error {
 		case err = <-failed:
 			return err
 		case <-l.client.Done():
-			return errors.New("the connection has ended")
+			select {
+			case err = <-failed: // the client says why once it has ended
+			case <-time.After(soon):
+				err = errors.New("the connection has ended")
+			}
+			return err
 		case <-wake:
 			wake, rest = nil, time.After(soon)
 			if err = l.news(ctx); err == nil {

@@ -3,6 +3,7 @@ package homeassistant
 import (
 	"encoding/json"
 	"math"
+	"slices"
 
 	"sensorgateway/wire"
 )
@@ -75,7 +76,12 @@ func (b *Bridge) motorStates() (all []message) {
 		}
 		all = append(all, message{b.topics.motor(m.Target), marshal(s)})
 	}
-	return all
+	// A motor is latched by the e-stop or by its own fault.
+	latched := "OFF"
+	if slices.ContainsFunc(motors, func(m wire.MotorState) bool { return m.Latched && m.Fault == "" }) {
+		latched = "ON"
+	}
+	return append(all, message{b.topics.estop(), latched})
 }
 
 // marshal returns v, which is made to be JSON, as such.

@@ -32,5 +32,8 @@ func (s Start) access() []permission {
 		access.LocalCommands:   "programs on this machine",
 		access.AnybodyCommands: "whoever reaches the port",
 	}[s.Config.Policy(s.Simulated).Commands]
+	if h := s.Config.HomeAssistant; h != nil && h.MaxRun > 0 {
+		starts += " and by home assistant through " + h.Broker.Redacted()
+	}
 	return append(all, permission{"motors", "started by " + starts + ", stopped by whoever may connect"})
 }

@@ -69,6 +69,8 @@ func TestAccess(t *testing.T) {
 		{"insecure: true\nlisten: :1\n", "no password, no encryption", "nobody"},
 		{"insecure: true\nlisten: :1\ncommands: unauthenticated\n", "not private", "started by whoever reaches the port"},
 		{"tls: {cert: /a.crt, key: /a.key}\n", "encrypted, no password", "nobody"},
+		{"home_assistant: {broker: 'mqtt://ha', max_run: 1m}\n", "no other machine", "by home assistant through mqtt://ha,"},
+		{"home_assistant: {broker: 'mqtt://ha'}\n", "no other machine", "nobody (see commands: in the configuration), stopped"},
 		{"proxies: [{from: 127.0.0.1, header: Forwarded}]\n", "whoever its proxy lets in", "nobody"},
 	} {
 		s := Start{Config: parse(t, tt.lines), Motors: []wire.MotorState{{Target: "m1"}}}

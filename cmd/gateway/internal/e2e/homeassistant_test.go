@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -164,7 +165,7 @@ func TestHomeAssistantSees(t *testing.T) {
 	if err := json.Unmarshal([]byte(discovery), &d); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"indoor_temperature": "sensor", "indoor_humidity": "sensor", "fan_binary_sensor": "binary_sensor", "pump_binary_sensor": "binary_sensor"}
+	want := map[string]string{"indoor_temperature": "sensor", "indoor_humidity": "sensor", "fan_binary_sensor": "binary_sensor", "pump_binary_sensor": "binary_sensor", "estop": "binary_sensor"}
 	for key, platform := range want {
 		if c := d.Cmps[key]; c["p"] != platform || c["command_topic"] != nil {
 			t.Errorf("%s is %v, want a %s", key, c, platform)
@@ -189,6 +190,10 @@ func TestHomeAssistantSees(t *testing.T) {
 	if s := l.until("/motors/fan", has(`"state":"OFF"`)); !strings.Contains(s, `"reason":"run_ms"`) || strings.Contains(strings.Join(l.seen, "\n"), "home-assistant") {
 		t.Errorf("Home Assistant commanded: %s", s)
 	}
+	if a := c.ask("command", `{"action":"estop"}`); a.Type != "ack" {
+		t.Fatalf("%+v", a)
+	}
+	l.until("/estop", has("ON"))
 	m.publish("homeassistant/status", "online") // it has begun, and knows nothing
 	l.until("/config", has("greenhouse"))
 	l.until("/motors/fan", has(`"state":"OFF"`))
@@ -314,4 +319,32 @@ func pumpState(l *listener) (last string) {
 		}
 	}
 	return last
+}
+
+// A wrong password is said with what to check, and the right one is taken without a
+// restart.
+func TestHomeAssistantPassword(t *testing.T) {
+	t.Parallel()
+	m := startMosquitto(t)
+	config := simulatedAtHome(t, m, "")
+	password := regexp.MustCompile(`password_file: ([^,}]+)`).FindStringSubmatch(mustRead(t, config))[1]
+	for _, tt := range []struct{ content, says string }{{"wrong", "check home_assistant.user and its password_file"}, {"", "let the user who runs the gateway read it"}} {
+		if err := os.Remove(password); err != nil {
+			t.Fatal(err)
+		}
+		if tt.content != "" {
+			if err := os.WriteFile(password, []byte(tt.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0")
+		p.await(t, tt.says)
+		if err := os.WriteFile(password, []byte("secret\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.await(t, "connected to the broker of home assistant")
+		if err := p.Stop(t); err != nil {
+			t.Error(err)
+		}
+	}
 }
