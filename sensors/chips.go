@@ -8,7 +8,10 @@ import (
 
 	"sensorgateway/sensors/aht20"
 	"sensorgateway/sensors/bme280"
+	"sensorgateway/sensors/hdc302x"
 	"sensorgateway/sensors/sht3x"
+	"sensorgateway/sensors/sht4x"
+	"sensorgateway/sensors/shtc3"
 	"sensorgateway/wire"
 )
 
@@ -41,6 +44,9 @@ func celsius(least, most float32) Measurand {
 // percent is a relative humidity, which chips that are calibrated limit themselves.
 var percent = Measurand{wire.Humidity, 0, 100}
 
+// climate is temperature and relative humidity.
+func climate(least, most float32) []Measurand { return []Measurand{celsius(least, most), percent} }
+
 // pressure is what Bosch's chips can measure of it.
 var pressure = Measurand{wire.Pressure, 300, 1100}
 
@@ -71,13 +77,19 @@ func Chips() map[string]Chip {
 	const ms = time.Millisecond
 	return map[string]Chip{
 		// Datasheet SHT3x-DIS, tables 1, 2, 4, 8.
-		"sht3x": {"SHT3x", []uint16{0x44, 0x45}, 20 * ms, []Measurand{celsius(-40, 125), percent}, nil, open(newSHT3x)},
+		"sht3x": {"SHT3x", []uint16{0x44, 0x45}, 20 * ms, climate(-40, 125), nil, open(newSHT3x)},
 		// Datasheet BST-BME280-DS002, tables 1 and 2, section 9.1.
-		"bme280": {"BME280", []uint16{0x76, 0x77}, 20 * ms, []Measurand{celsius(-40, 85), percent}, []Measurand{pressure}, open(bme280.NewI2C)},
+		"bme280": {"BME280", []uint16{0x76, 0x77}, 20 * ms, climate(-40, 85), []Measurand{pressure}, open(bme280.NewI2C)},
 		// Datasheet BST-BMP280-DS001, table 2, section 3.8.1.
 		"bmp280": {"BMP280", []uint16{0x76, 0x77}, 20 * ms, []Measurand{celsius(-40, 85)}, []Measurand{pressure}, open(bme280.NewBMP280)},
+		// Datasheet SHT4x, version 6, tables 1, 3, 5.
+		"sht4x": {"SHT4x", []uint16{0x44, 0x45, 0x46}, 20 * ms, climate(-40, 125), nil, open(sht4x.NewI2C)},
+		// Datasheet SHTC3, version 3, tables 1, 2, 5.
+		"shtc3": {"SHTC3", []uint16{0x70}, 20 * ms, climate(-40, 125), nil, open(shtc3.NewI2C)},
+		// Datasheet SNAS778, sections 7.5, 7.6.
+		"hdc302x": {"HDC302x", []uint16{0x44, 0x45, 0x46, 0x47}, 20 * ms, climate(-40, 125), nil, open(hdc302x.NewI2C)},
 		// Datasheet AHT20, tables 1 and 2, section 5.4: a measurement takes 80 ms.
-		"aht20": {"AHT20", []uint16{0x38}, 100 * ms, []Measurand{celsius(-40, 85), percent}, nil, open(aht20.NewI2C)},
+		"aht20": {"AHT20", []uint16{0x38}, 100 * ms, climate(-40, 85), nil, open(aht20.NewI2C)},
 	}
 }
 

@@ -170,7 +170,7 @@ func (c *bme280) update(now time.Time) {
 }
 
 func (c *bme280) convert(now, at time.Time) {
-	air := c.probe.sample(now, at, Air{bmeNoiseTemp[c.osrsT], bmeNoiseHumidity[c.osrsH], bmeNoisePressure[c.osrsP]})
+	air := c.probe.sample(now, at, Air{Temperature: bmeNoiseTemp[c.osrsT], Humidity: bmeNoiseHumidity[c.osrsH], Pressure: bmeNoisePressure[c.osrsP]})
 	t, p, h := bmeTrim.codes(air)
 	t, p = bmeResolution(t, c.osrsT), bmeResolution(p, c.osrsP)
 	if c.osrsT == 0 {

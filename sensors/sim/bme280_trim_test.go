@@ -19,7 +19,7 @@ func TestTrimmingExample(t *testing.T) {
 func TestTrimmingBackwards(t *testing.T) {
 	for temp := -40.0; temp <= 85; temp += 2.5 {
 		for _, rest := range []Air{{Humidity: 0, Pressure: 30_000}, {Humidity: 45.6, Pressure: 101_325}, {Humidity: 100, Pressure: 110_000}} {
-			tc, pc, hc := bmeTrim.codes(Air{temp, rest.Humidity, rest.Pressure})
+			tc, pc, hc := bmeTrim.codes(Air{Temperature: temp, Humidity: rest.Humidity, Pressure: rest.Pressure})
 			fine := bmeTrim.fine(float64(tc))
 			if d := fine/5120 - temp; math.Abs(d) > 0.0002 {
 				t.Errorf("%.1f °C: off by %.5f", temp, d)

@@ -50,8 +50,8 @@ func NewBus(name string, environment *Environment, seed uint64) *Bus {
 	}
 }
 
-// Add puts a chip on the bus, powered for a while already: "sht3x" (0x44, 0x45),
-// "bme280" (0x76, 0x77) or "aht20" (0x38).
+// Add puts a chip on the bus, powered for a while already, by the name that a
+// configuration has for it: "sht3x".
 func (b *Bus) Add(model string, addr uint16, place Place) error {
 	m, ok := models[model]
 	if !ok {

@@ -37,6 +37,10 @@ var models = map[string]struct {
 	"bme280": {[]uint16{0x76, 0x77}, func(p *probe, _ uint32) chip { return &bme280{probe: p, id: bmeChipID} }},
 	"bmp280": {[]uint16{0x76, 0x77}, func(p *probe, _ uint32) chip { return &bme280{probe: p, id: bmpChipID} }},
 	"aht20":  {[]uint16{0x38}, func(p *probe, _ uint32) chip { return &aht20{probe: p} }},
+
+	"sht4x":   {[]uint16{0x44, 0x45, 0x46}, sht4xCommands.make},
+	"shtc3":   {[]uint16{0x70}, shtc3Commands.make},
+	"hdc302x": {[]uint16{0x44, 0x45, 0x46, 0x47}, hdc302xCommands.make},
 }
 
 // A probe is the part of a chip that feels the air.
@@ -60,6 +64,7 @@ func (p *probe) sample(now, at time.Time, sigma Air) Air {
 	air.Humidity += sigma.Humidity * p.chance.NormFloat64()
 	air.Humidity = min(max(air.Humidity, 0), 100)
 	air.Pressure += sigma.Pressure * p.chance.NormFloat64()
+	air.CO2 += sigma.CO2 * p.chance.NormFloat64()
 	p.last = air
 	return air
 }

@@ -19,6 +19,7 @@ type Air struct {
 	Temperature float64 // °C
 	Humidity    float64 // % relative, 0…100
 	Pressure    float64 // Pa
+	CO2         float64 // ppm
 }
 
 // Environment is an emulated house and the weather outside: a pure function of
@@ -44,7 +45,7 @@ func (e *Environment) At(p Place, t time.Time) Air {
 	if p == Indoor {
 		temp -= e.fan.cooling(t)
 	}
-	return Air{Temperature: temp, Humidity: humidity(temp, dew), Pressure: e.pressure(t)}
+	return Air{Temperature: temp, Humidity: humidity(temp, dew), Pressure: e.pressure(t), CO2: e.co2(p, t)}
 }
 
 // outdoor returns temperature and dew point outside, in °C: seasons of the
@@ -92,6 +93,15 @@ func (e *Environment) pressure(t time.Time) float64 {
 		350*e.wander(13, t, 14*time.Hour) +
 		15*e.wander(14, t, 20*time.Minute) +
 		2*e.wander(15, t, 30*time.Second)
+}
+
+// co2 returns the carbon dioxide in ppm: that of the atmosphere outside, and inside
+// what those who breathe there add.
+func (e *Environment) co2(p Place, t time.Time) float64 {
+	if p == Outdoor {
+		return 425 + 10*e.wander(16, t, 5*time.Hour)
+	}
+	return 760 + 260*e.wander(17, t, 90*time.Minute) + 12*e.wander(18, t, 2*time.Minute)
 }
 
 // wander returns a smooth random curve's value in [-1, 1], one curve for each
