@@ -105,12 +105,17 @@ func (s *storage) run(ctx context.Context) error {
 	case err := <-closed:
 		return err
 	}
+	late := time.After(diskTime)
+	if !s.await(context.WithoutCancel(ctx), stallEndTime, diskTime) {
+		s.log.Warn("the disk has not answered since the start: the readings since then are lost", "state", s.dir)
+		return nil
+	}
 	select {
 	case err := <-closed:
 		if err != nil {
 			s.log.Warn("not everything could be written to the disk: sequence numbers may be skipped", "err", err)
 		}
-	case <-time.After(diskTime):
+	case <-late:
 		s.log.Warn("the disk hangs: the newest readings may be lost", "state", s.dir)
 	}
 	return nil

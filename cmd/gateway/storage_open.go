@@ -14,6 +14,9 @@ const (
 	stallTime = 2500 * time.Millisecond
 	// openTime is how long the start waits for one that answers.
 	openTime = 5 * time.Second
+	// stallEndTime is how long the end waits for one that has not answered since the
+	// start: what it would store, it could not store in all that time.
+	stallEndTime = 500 * time.Millisecond
 )
 
 // openStorage returns a storage that is open, or that opens when the disk answers.
@@ -34,7 +37,7 @@ func (s *storage) start(ctx context.Context, open func() error) error {
 		defer close(s.opened)
 		s.openErr = open()
 	}()
-	if s.await(ctx) {
+	if s.await(ctx, stallTime, openTime) {
 		if s.openErr != nil {
 			return s.openErr
 		}
@@ -64,8 +67,8 @@ func (s *storage) open(latchRead func(by string, at time.Time)) error {
 }
 
 // await waits until the storage is open, and returns whether it is. It does not wait
-// longer than openTime, nor than stallTime while nothing advances.
-func (s *storage) await(ctx context.Context) bool {
+// longer than most, nor than stall while nothing advances.
+func (s *storage) await(ctx context.Context, stall, most time.Duration) bool {
 	tick := time.NewTicker(stallTime / 20)
 	defer tick.Stop()
 	begin, advanced, last := time.Now(), time.Now(), int64(0)
@@ -79,7 +82,7 @@ func (s *storage) await(ctx context.Context) bool {
 			if n := s.steps.Load() + s.history.Loading(); n != last {
 				advanced, last = now, n
 			}
-			if now.Sub(advanced) >= stallTime || now.Sub(begin) >= openTime {
+			if now.Sub(advanced) >= stall || now.Sub(begin) >= most {
 				return false
 			}
 		}

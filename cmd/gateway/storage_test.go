@@ -171,6 +171,41 @@ func TestStorageStarts(t *testing.T) {
 	})
 }
 
+// A disk that has not answered since the start does not hold up the end; one that
+// answers slowly does.
+func TestStorageEndsUnopened(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			s := storageIn(t, disk.NewMemory(), slog.New(slog.NewTextHandler(&log, nil)))
+			opening, answers := openFrom(s), make(chan struct{})
+			if err := s.start(t.Context(), func() error { <-answers; time.Sleep(100 * time.Millisecond); return opening() }); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- s.run(ctx) }()
+			s.history.Tick([]wire.Record{{Sensor: 0}, {Sensor: 1}}, 0)
+			if slow {
+				close(answers)
+			}
+			cancel()
+			begin := time.Now()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(begin); took > stallEndTime || slow == strings.Contains(log.String(), "are lost") {
+				t.Errorf("answers slowly %v: ended after %v; the log says %s", slow, took, &log)
+			}
+			if !slow {
+				close(answers)
+				<-s.opened
+				synctest.Wait()
+			}
+		})
+	}
+}
+
 // A directory that turns out to be another gateway's ends this one, also late.
 func TestStorageOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
