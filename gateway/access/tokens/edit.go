@@ -1,0 +1,179 @@
+package tokens
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"sensorgateway/gateway/atomicfile"
+)
+
+const (
+	fileName = "tokens.json"
+	usedName = "tokens-used.json"
+
+	codeTime  = 15 * time.Minute
+	loginTime = 30 * 24 * time.Hour // without use
+	// lockTime is how long another process may take to change the file.
+	lockTime = 5 * time.Second
+)
+
+// Read returns what is stored in a state directory; without a file that is nothing.
+func Read(dir string) (*File, error) {
+	data, err := os.ReadFile(filepath.Join(dir, fileName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &File{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s is damaged: %w; fix: restore it from a backup, or remove it and make all tokens anew", filepath.Join(dir, fileName), err)
+	}
+	return f, nil
+}
+
+// Edit changes the file in a state directory, which must be there: it is read
+// again, changed and replaced as a whole, while no other process does. The file
+// belongs to the owner of the directory, whoever calls: what root writes, the
+// service must be able to read.
+func Edit(dir string, change func(*File) error) error {
+	unlock, err := lock(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	f, err := Read(dir)
+	if err != nil {
+		return err
+	}
+	if f.Gateway == "" {
+		f.Gateway = newID()
+	}
+	if err := change(f); err != nil {
+		return err
+	}
+	f.prune(time.Now())
+	if err := f.check(); err != nil {
+		return err
+	}
+	return write(dir, fileName, f.format())
+}
+
+// write replaces a file of the directory, for its owner.
+func write(dir, name string, data []byte) error {
+	return atomicfile.Write(filepath.Join(dir, name), 0o600, func(f *os.File) error {
+		if err := chown(dir, f); err != nil {
+			return err
+		}
+		_, err := f.Write(data)
+		return err
+	})
+}
+
+// newID returns a random ID.
+func newID() string { return strings.ToLower(rand.Text()[:12]) }
+
+// Add adds a token with the name, role, scopes, expiry and maker of t, and returns
+// its text, which is not stored.
+func (f *File) Add(t Token) (text string, err error) {
+	switch {
+	case CheckName(t.Name) != nil:
+		return "", CheckName(t.Name)
+	case f.Find(t.Name) != nil:
+		return "", fmt.Errorf("there is a token %q already; fix: take another name, or rotate that one", t.Name)
+	case len(f.Tokens) >= maxTokens:
+		return "", fmt.Errorf("there are %d tokens already, which is all there can be; fix: revoke some", maxTokens)
+	}
+	text = newText()
+	t.ID, t.Created, t.Hash = newID(), now(), hashOf(text)
+	f.Tokens = append(f.Tokens, t)
+	return text, nil
+}
+
+// Revoke removes a token, and all that were logged in with it.
+func (f *File) Revoke(name string) error {
+	t := f.Find(name)
+	if t == nil {
+		return f.unknown(name)
+	}
+	f.logOut(t.ID)
+	f.Tokens = slices.DeleteFunc(f.Tokens, func(other Token) bool { return other.ID == t.ID })
+	return nil
+}
+
+// Rotate gives a token another text, and removes what the old one logged in.
+func (f *File) Rotate(name string) (text string, err error) {
+	t := f.Find(name)
+	if t == nil {
+		return "", f.unknown(name)
+	}
+	f.logOut(t.ID)
+	text = newText()
+	t.Hash = hashOf(text)
+	return text, nil
+}
+
+func (f *File) unknown(name string) error {
+	var names []string
+	for _, t := range f.Tokens {
+		names = append(names, t.Name)
+	}
+	if names == nil {
+		return fmt.Errorf("there is no token %q: there are none", name)
+	}
+	return fmt.Errorf("there is no token %q: there are %s", name, strings.Join(names, ", "))
+}
+
+// logOut removes the logins and the codes of a token.
+func (f *File) logOut(id string) {
+	f.Logins = slices.DeleteFunc(f.Logins, func(l Login) bool { return l.Token == id })
+	f.Codes = slices.DeleteFunc(f.Codes, func(c Code) bool { return c.Token == id })
+}
+
+// AddCode returns a code that logs in the holder of a token once, soon.
+func (f *File) AddCode(name string) (text string, err error) {
+	t := f.Find(name)
+	if t == nil {
+		return "", f.unknown(name)
+	}
+	text = random()
+	f.Codes = append(f.Codes, Code{Token: t.ID, Expires: now().Add(codeTime), Hash: hashOf(text)})
+	return text, nil
+}
+
+// addLogin returns the secret of a new login of a token.
+func (f *File) addLogin(id, from string) (secret string) {
+	secret = random()
+	f.Logins = append(f.Logins, Login{ID: newID(), Token: id, Created: now(), From: from, Hash: hashOf(secret)})
+	return secret
+}
+
+// prune removes codes that have expired, and what is more than there may be of a
+// token: the oldest of it.
+func (f *File) prune(now time.Time) {
+	f.Codes = slices.DeleteFunc(f.Codes, func(c Code) bool { return now.After(c.Expires) })
+	f.Codes = newest(f.Codes, maxCodes, func(c Code) string { return c.Token })
+	f.Logins = newest(f.Logins, maxLogins, func(l Login) string { return l.Token })
+}
+
+// newest returns the last most of each token.
+func newest[T any](list []T, most int, token func(T) string) []T {
+	count := map[string]int{}
+	for i := len(list) - 1; i >= 0; i-- {
+		if count[token(list[i])]++; count[token(list[i])] > most {
+			list = slices.Delete(list, i, i+1)
+		}
+	}
+	return list
+}
+
+// now is a time as it is stored.
+func now() time.Time { return time.Now().UTC().Truncate(time.Second) }

@@ -1,0 +1,290 @@
+// Package tokens stores who may use a gateway: one file in its state directory,
+// which the gateway and the command "gateway token" change, each under a lock. A
+// [Store] is what a running gateway knows of it, and follows its changes.
+//
+// It knows files and secrets, of which it stores hashes only. It refuses to know
+// HTTP, and how a secret came here.
+package tokens
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+	"time"
+)
+
+// checkEvery is how often a [Store] checks its file and the expiry of its entries:
+// whatever is revoked is so everywhere within a second.
+const checkEvery = 250 * time.Millisecond
+
+// Why an entry no longer holds: the cause of its context's end.
+var (
+	ErrRevoked = errors.New("the token was revoked or changed")
+	ErrExpired = errors.New("the token has expired")
+)
+
+// An Entry is a token, or the login of a browser with one, for as long as it holds
+// and stays as it is.
+type Entry struct {
+	Token
+	Login *Login          // nil: the token itself
+	Valid context.Context // ends when it no longer holds; its cause says why
+	end   context.CancelCauseFunc
+	id    string // of the login, or of the token
+}
+
+// Store is what is stored in a directory, in memory.
+type Store struct {
+	dir string // "": nothing is stored, and nobody has a token
+	log *slog.Logger
+
+	mu      sync.RWMutex
+	file    *File
+	made    bool // a token was made once: the gateway is no longer open to whoever comes
+	entries map[hash]*Entry
+	seen    fs.FileInfo // of the file when it was last read; nil: it was missing
+	failed  bool        // it could not be read
+	used    used
+}
+
+// Open reads the tokens in a state directory. If they cannot be read nobody has a
+// token, and the gateway is not open because of that.
+func Open(dir string, log *slog.Logger) *Store {
+	s := &Store{dir: dir, log: log, file: &File{}, entries: map[hash]*Entry{}}
+	if dir == "" {
+		return s
+	}
+	s.used.load(dir, log)
+	s.check(true)
+	return s
+}
+
+// Made returns whether a token was ever made, revoked or not.
+func (s *Store) Made() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.made
+}
+
+// Gateway returns the gateway's ID, "" before the first token is made.
+func (s *Store) Gateway() string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.file.Gateway
+}
+
+// Find returns the entry of a secret: a token's text, or what a browser was given.
+// The error of one that is not stored is [ErrRevoked], for it may have been, and of
+// one that has expired [ErrExpired], with its entry.
+//
+// It looks up the hash: how long that takes says nothing about how much of the
+// secret was right.
+func (s *Store) Find(secret string) (*Entry, error) {
+	h := hashOf(secret)
+	s.mu.RLock()
+	e := s.entries[h]
+	s.mu.RUnlock()
+	if e == nil {
+		return nil, ErrRevoked
+	}
+	if s.expired(e, time.Now()) {
+		return e, ErrExpired
+	}
+	if err := context.Cause(e.Valid); err != nil {
+		return e, err
+	}
+	s.used.note(e.id)
+	return e, nil
+}
+
+// Run follows the file until ctx ends, reads it again at each hangup, and writes
+// when each entry was last used.
+func (s *Store) Run(ctx context.Context, hangup <-chan os.Signal) error {
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.check(false)
+		case <-hangup:
+			s.check(true)
+		case <-ctx.Done():
+			s.used.write(s.dir, s.log)
+			return nil
+		}
+		s.used.writeHourly(s.dir, s.log)
+	}
+}
+
+// check reads the file if it has changed, or anyway, and ends what has expired.
+func (s *Store) check(anyway bool) {
+	if s.dir == "" {
+		return
+	}
+	info, err := os.Stat(filepath.Join(s.dir, fileName))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if anyway || !sameFile(info, s.seen) {
+		s.read(info, err)
+	}
+	now := time.Now()
+	for _, e := range s.entries {
+		if s.expired(e, now) {
+			e.end(ErrExpired)
+		}
+	}
+}
+
+// read reads the file. If it cannot be read what was known stays; if it is missing
+// nobody has a token any more, and the gateway stays closed until it starts again.
+// s.mu is held.
+func (s *Store) read(info fs.FileInfo, err error) {
+	var file *File
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		file, info = &File{Gateway: s.file.Gateway}, nil
+	case err == nil:
+		s.made = true // whatever is in it
+		file, err = Read(s.dir)
+	}
+	s.seen = info
+	if file == nil {
+		s.made = true // in doubt
+		if !s.failed {
+			s.log.Error("the tokens cannot be read: those that are known stay as they are", "err", err)
+		}
+		s.failed = true
+		return
+	}
+	if s.failed {
+		s.log.Info("the tokens are read again")
+	}
+	s.failed, s.file = false, file
+	s.replace(file)
+}
+
+// replace takes over the entries of a file. One that has changed in any way ends, so
+// that whoever uses it is identified anew. s.mu is held.
+func (s *Store) replace(file *File) {
+	before := s.entries
+	s.entries = map[hash]*Entry{}
+	add := func(h hash, t Token, l *Login, id string) {
+		if old := before[h]; old != nil && reflect.DeepEqual(old.Token, t) && reflect.DeepEqual(old.Login, l) {
+			s.entries[h] = old
+			delete(before, h)
+			return
+		}
+		e := &Entry{Token: t, Login: l, id: id}
+		e.Valid, e.end = context.WithCancelCause(context.Background())
+		s.entries[h] = e
+	}
+	for _, t := range file.Tokens {
+		add(t.Hash, t, nil, t.ID)
+	}
+	for _, l := range file.Logins {
+		add(l.Hash, *file.byID(l.Token), &l, l.ID)
+	}
+	for _, e := range before {
+		e.end(ErrRevoked)
+	}
+	known := map[string]bool{}
+	for _, e := range s.entries {
+		known[e.id] = true
+	}
+	s.used.retain(known)
+}
+
+// expired returns whether an entry has expired. A login does with its token, and
+// when it was not used for long.
+func (s *Store) expired(e *Entry, now time.Time) bool {
+	if !e.Expires.IsZero() && !now.Before(e.Expires) {
+		return true
+	}
+	if e.Login == nil {
+		return false
+	}
+	last := s.used.last(e.id)
+	if last.Before(e.Login.Created) {
+		last = e.Login.Created
+	}
+	return now.Sub(last) > loginTime
+}
+
+// LogIn makes a login for the holder of a token's text or of a login code, which is
+// good no longer, and returns what the browser is to keep, and the name of the
+// token. from is where the browser is.
+func (s *Store) LogIn(secret, from string) (cookie, name string, err error) {
+	if s.dir == "" {
+		return "", "", ErrRevoked
+	}
+	h := hashOf(secret)
+	err = Edit(s.dir, func(f *File) error {
+		id := ""
+		for _, t := range f.Tokens {
+			if t.Hash == h {
+				id = t.ID
+			}
+		}
+		for i, c := range f.Codes {
+			if c.Hash == h && time.Now().Before(c.Expires) {
+				id = c.Token
+				f.Codes = append(f.Codes[:i:i], f.Codes[i+1:]...)
+				break
+			}
+		}
+		t := f.byID(id)
+		switch {
+		case t == nil:
+			return ErrRevoked
+		case !t.Expires.IsZero() && !time.Now().Before(t.Expires):
+			return ErrExpired
+		}
+		name = t.Name
+		cookie = f.addLogin(id, from)
+		return nil
+	})
+	if err == nil {
+		s.check(true)
+	}
+	return cookie, name, err
+}
+
+// CodeName returns the name of the token that a login code is for, "" if it is none.
+func (s *Store) CodeName(code string) string {
+	h := hashOf(code)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, c := range s.file.Codes {
+		if c.Hash == h && time.Now().Before(c.Expires) {
+			return s.file.byID(c.Token).Name
+		}
+	}
+	return ""
+}
+
+// LogOut ends a login.
+func (s *Store) LogOut(l *Login) error {
+	err := Edit(s.dir, func(f *File) error {
+		for i := range f.Logins {
+			if f.Logins[i].ID == l.ID {
+				f.Logins = append(f.Logins[:i:i], f.Logins[i+1:]...)
+				break
+			}
+		}
+		return nil
+	})
+	s.check(true)
+	return err
+}
+
+func sameFile(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
