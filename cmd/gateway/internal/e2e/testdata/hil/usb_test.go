@@ -1,0 +1,66 @@
+package hil
+
+import (
+	"fmt"
+	"os/exec"
+	"regexp"
+	"testing"
+	"time"
+)
+
+// slack is how much longer than on a machine something may take on this one, whose
+// processor is emulated.
+const slack = 2
+
+// TestUSBAdapter pulls a USB adapter while its chip is read: the kernel must be
+// done with it soon, for until then it sees no other USB device. Plugged in again,
+// under another number, its chip is read on.
+func TestUSBAdapter(t *testing.T) {
+	for _, module := range []string{"vhci-hcd", "i2c-dev", "i2c-tiny-usb"} {
+		if b, err := exec.Command("modprobe", module).CombinedOutput(); err != nil {
+			t.Fatalf("modprobe %s: %v: %s", module, err, b)
+		}
+	}
+	for _, interval := range []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, time.Second, 20 * time.Second} {
+		t.Run(interval.String(), func(t *testing.T) {
+			adapter := plugUSB(t, 0)
+			within(t, 10*time.Second, "a bus", func() bool { return adapter.bus() != "" })
+			number := adapter.bus()
+			ask := startGateway(t, fmt.Sprintf("sensors: [{name: usb, chip: sht3x, bus: %s, interval: %v}]\n", adapter.port, interval))
+			before := ""
+			newReading := func() bool {
+				n := readings(ask("/metrics"))
+				return n != "" && n != "0" && n != before
+			}
+			within(t, 20*time.Second, "a reading", newReading)
+			before = readings(ask("/metrics"))
+
+			adapter.pull()
+			other := plugUSB(t, 1)
+			took := within(t, slack*2*time.Second, "the kernel lets go of the adapter", func() bool { return !adapter.there() })
+			seen := within(t, slack*3*time.Second, "another USB device is seen", func() bool { return other.bus() != "" })
+
+			before = readings(ask("/metrics"))
+			again := plugUSB(t, 0)
+			within(t, 5*time.Second, "the adapter is there again", func() bool { return again.bus() != "" })
+			back := within(t, interval+slack*5*time.Second, "a reading again", newReading)
+			t.Logf("%s, then %s: let go of after %v, another device after %v, a reading after %v", number, again.bus(), took, seen, back)
+			if again.bus() == number {
+				t.Errorf("it is %s again: nothing is proved", number)
+			}
+			again.pull()
+			other.pull()
+			within(t, 5*time.Second, "both are pulled", func() bool { return !again.there() && !other.there() })
+		})
+	}
+}
+
+var readingsForm = regexp.MustCompile(`(?m)^gateway_readings_total\{sensor="usb"\} (\d+)`)
+
+// readings returns how many good readings there were, "" if that is not known.
+func readings(metrics string) string {
+	if m := readingsForm.FindStringSubmatch(metrics); m != nil {
+		return m[1]
+	}
+	return ""
+}
