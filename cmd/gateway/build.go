@@ -29,6 +29,7 @@ import (
 	"sensorgateway/gateway/motor"
 	"sensorgateway/sensors"
 	"sensorgateway/sensors/bus"
+	"sensorgateway/sensors/trace"
 	"sensorgateway/wire"
 )
 
@@ -41,6 +42,7 @@ type running struct {
 	cfg      *config.Config
 	log      *slog.Logger
 	simulate *machine.Simulation // nil: real chips and pins
+	player   *trace.Player       // nil: chips are not replayed
 	systemd  supervisor
 	memory   string               // directory of files in memory, see [state.Options]
 	announce func(announce.Start) // that it is ready
@@ -197,6 +199,9 @@ func (g *running) newSampler() *sensors.Sampler {
 		if driver, device, ok := bus.Claimed(c.Bus, c.Address); ok && g.simulate == nil {
 			g.log.Warn("the kernel's own driver holds this chip, and both will disturb each other", "sensor", c.Name,
 				"driver", driver, "fix", fmt.Sprintf("echo %s | sudo tee /sys/bus/i2c/drivers/%s/unbind", device, driver))
+		}
+		if g.player != nil {
+			chip = g.player.Chip(len(configs), chip)
 		}
 		configs = append(configs, sensors.Config{
 			ID: uint16(i), Name: c.Name, Chip: chip, Bus: g.buses[c.Bus], Address: c.Address,

@@ -19,6 +19,9 @@ var arrows = []arrow{
 	{"sensors/...", "wire", "what a measurement gives is a record, or a fault"},
 	{"sensors/...", "sensors/internal/...", "drivers of the same kind of chip share it"},
 
+	{"sensors/trace", "sensors", "what it records and replays are the chips of its table"},
+	{"sensors/trace", "sensors/bus", "a transfer and its failure are the bus's"},
+
 	{"gateway", "wire", "it sends and receives what wire defines"},
 	{"gateway", "gateway/conn", "a session has a transport below it"},
 	{"gateway", "gateway/inbox", "a session takes what its client sends out of it"},
@@ -84,6 +87,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/field", "sensors", "it reads chips with their drivers"},
 	{"cmd/gateway/internal/field", "sensors/bus", "it shows each transfer, and which buses there are"},
 	{"cmd/gateway/internal/field", "sensors/identify", "it names who answers"},
+	{"cmd/gateway/internal/field", "sensors/trace", "it records what the chips answer"},
 	{"cmd/gateway/internal/field", "wire", "a failure has a cause, a value a quantity"},
 	{"cmd/gateway/internal/logging", "cmd/gateway/internal/phrase", "its errors are for people"},
 	{"cmd/gateway/internal/machine", "cmd/gateway/internal/config", "it opens and emulates what is configured"},

@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, getenv, stdout, stderr) },
 	}
-	env := console.Env{Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal(stdout), Getenv: getenv}
+	env := console.Env{Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal(stdout), Getenv: getenv, Version: version}
 	root.AddCommand(console.Watch(env), console.Export(env, logOfReadings(getenv)), console.Audit(env, auditLog(getenv)), console.Chat(env),
 		console.Motor(env), console.Cert(env, config.ParseHostName), console.Version(env, version), checkCommand(stdout), configCommand(stdout), outputsOffCommand())
 	root.AddCommand(field.Commands(env, func(path string, simulate *machine.Simulation) (*config.Config, error) {
@@ -79,6 +79,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	f.StringVar(&o.config, "config", "", "configuration `file` (default "+config.DefaultFile+"; none when simulating)")
 	f.StringVar(&o.simulate, "simulate", "", "emulate the chips: \"steady\", or \"flaky\" for chips that fail; \":SEED\" behind it for another environment")
 	f.Lookup("simulate").NoOptDefVal = "steady"
+	f.StringVar(&o.replay, "replay", "", "serve a recording, `file`, that gateway record made, at the speed it was made")
 	f.StringVar(&o.listen, "listen", "", "`address` to listen on (default "+config.DefaultListen+"; with TLS "+config.DefaultListenTLS+")")
 	f.StringVar(&o.state, "state", "", "`directory` of what must survive a restart (default: in memory only)")
 	f.StringVar(&o.logFormat, "log-format", "", "auto, text, journal or json (default auto)")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -11,10 +12,12 @@ import (
 	"sensorgateway/cmd/gateway/internal/announce"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/cmd/gateway/internal/field"
 	"sensorgateway/cmd/gateway/internal/logging"
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/state"
 	"sensorgateway/sensors"
+	"sensorgateway/sensors/trace"
 )
 
 // gcPercent is the garbage that may pile up, in percent of what is in use. The
@@ -26,7 +29,9 @@ var simulateYAML []byte
 
 // serveOptions are the flags of the command without a subcommand.
 type serveOptions struct {
-	config, simulate, listen, state, logFormat string
+	config, simulate, replay, listen, state, logFormat string
+
+	replayed []byte // the configuration of what is replayed; nil: nothing is
 
 	origin func(flag string) string // of its value, as [origin] has it
 }
@@ -41,12 +46,22 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	if err != nil {
 		return console.UsageError{Err: fmt.Errorf("%s=%w", o.origin("simulate"), err)}
 	}
+	var player *trace.Player
+	if o.replay != "" {
+		if o.simulate != "" || o.config != "" {
+			return console.UsageError{Err: errors.New("--replay goes without --simulate and --config: the recording says which chips there are")}
+		}
+		if player, o.replayed, err = field.OpenReplay(o.replay); err != nil {
+			return err
+		}
+		simulate = machine.Replayed()
+	}
 	cfg, err := o.configuration(simulate)
 	if err != nil {
 		return err
 	}
 	log := logging.New(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
-	g := &running{cfg: cfg, log: log, simulate: simulate, systemd: supervisor{log}, memory: state.MemoryDir(getenv)}
+	g := &running{cfg: cfg, log: log, simulate: simulate, player: player, systemd: supervisor{log}, memory: state.MemoryDir(getenv)}
 	g.announce = func(s announce.Start) { s.Log(log, time.Since(begin)) }
 	if isTerminal(stdout) && cfg.LogFormat == "auto" {
 		g.announce = func(s announce.Start) { s.Print(stdout, time.Since(begin)) }
@@ -79,7 +94,11 @@ func configChips() map[string]config.Chip {
 // configuration reads the file, or what stands for it, and applies the flags.
 func (o serveOptions) configuration(simulate *machine.Simulation) (cfg *config.Config, err error) {
 	chips := configChips()
-	if o.config == "" && simulate != nil {
+	if o.replayed != nil {
+		if cfg, err = config.Parse(o.replay, o.replayed, chips); err == nil {
+			cfg.File = o.replay // it says which chips there are
+		}
+	} else if o.config == "" && simulate != nil {
 		cfg, err = config.Parse("simulate.yaml", simulateYAML, chips)
 	} else {
 		if o.config == "" {

@@ -24,6 +24,7 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	Terminal       bool // Stdout is one
 	Getenv         func(string) string
+	Version        string // of the program
 }
 
 // UsageError is a command line that cannot be understood.

@@ -81,10 +81,16 @@ func (g *gateway) get(ctx context.Context, path string, into any) (status int, e
 	return response.StatusCode, json.Unmarshal(body, into)
 }
 
-// reads returns the name of the sensor that is at a place, if the gateway reads it.
+// reads returns the name of a sensor, or of the one that is at its place, if the gateway
+// reads it.
 func (g *gateway) reads(t config.Sensor) (name string, ok bool) {
 	if g == nil {
 		return "", false
+	}
+	for _, c := range g.cfg.Sensors {
+		if t.Name != "" && c.Name == t.Name && g.has(c.Name) {
+			return c.Name, true
+		}
 	}
 	for _, c := range g.cfg.Sensors {
 		if c.Bus == t.Bus && c.Address == t.Address && c.Further == t.Further && g.has(c.Name) {

@@ -18,7 +18,7 @@ const chipTime = 5 * time.Second
 
 // checkChips reads each sensor: from the gateway that has it, else from its bus.
 func (p *patient) checkChips(ctx context.Context, r *report) {
-	for _, t := range p.cfg.Sensors {
+	for _, t := range chipsOf(p.cfg) {
 		where := fmt.Sprintf("%s at 0x%02x of bus %s", model(t.Chip), t.Address, t.Bus)
 		kernel := driverOf(p.root, t, p.emulated)
 		name, asked := p.gateway.reads(t)
@@ -92,7 +92,7 @@ func count(ctx context.Context, b *bus.Bus, t config.Sensor, reads int) tally {
 		return c
 	}
 	defer func() { _ = device.Halt() }() // its error would say nothing that the counts do not
-	values := make([]float32, len(chip.Measures))
+	values := make([]float32, len(chip.All()))
 	for end := time.Now().Add(chipTime); reads > 0 && time.Now().Before(end) && ctx.Err() == nil; reads-- {
 		begin := time.Now()
 		if err := device.Sense(values); err != nil {

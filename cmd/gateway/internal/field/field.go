@@ -1,6 +1,7 @@
 // Package field has the commands for whoever stands before the machine and has no
 // readings: read asks each chip once and shows every transfer, scan asks who is on
-// the buses, doctor checks all that readings depend on.
+// the buses, doctor checks all that readings depend on, record and replay make a file of
+// what the chips answer.
 //
 // They share the drivers and the buses with the gateway, and its configuration. They
 // refuse to change anything, and to use a bus that a running gateway uses: what that
@@ -32,7 +33,7 @@ type Load func(path string, simulate *machine.Simulation) (*config.Config, error
 
 // Commands returns the commands.
 func Commands(env console.Env, load Load) []*cobra.Command {
-	return []*cobra.Command{readCommand(env, load), scanCommand(env, load), doctorCommand(env, load)}
+	return []*cobra.Command{readCommand(env, load), scanCommand(env, load), doctorCommand(env, load), recordCommand(env, load), replayCommand(env)}
 }
 
 // source are the flags that say what is read, and whether it is real.

@@ -140,6 +140,17 @@ func chooseTargets(cfg *config.Config, args []string) (targets []config.Sensor, 
 	return targets, nil
 }
 
+// chipsOf returns the chips of the configuration, by their own sensors. Those that are
+// further quantities are read with these.
+func chipsOf(cfg *config.Config) (own []config.Sensor) {
+	for _, c := range cfg.Sensors {
+		if c.Further == "" {
+			own = append(own, c)
+		}
+	}
+	return own
+}
+
 // readOnce opens a chip, has it measure once, and lets go of it.
 func readOnce(b *bus.Bus, t config.Sensor) reading {
 	r := reading{Sensor: t.Name, Chip: t.Chip, Bus: t.Bus, Address: fmt.Sprintf("0x%02x", t.Address)}

@@ -1,0 +1,259 @@
+package trace
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+	"periph.io/x/conn/v3/physic"
+
+	"sensorgateway/sensors"
+	"sensorgateway/sensors/bus"
+	"sensorgateway/wire"
+)
+
+// A Player answers drivers as the chips of a trace did. Several goroutines may call
+// its chips, one for each.
+type Player struct {
+	header  Header
+	atSpeed bool // transfers take as long as they took
+
+	mu     sync.Mutex
+	rest   [][]Call // by the chip, that were not called yet
+	result Result
+}
+
+// Result is how a replay went so far.
+type Result struct {
+	Calls       int      // that were made
+	Failed      int      // of them, as recorded
+	Differences []string // the first calls that ended otherwise than was recorded
+	Different   int      // how many
+	Skipped     int      // recorded calls that nobody made
+}
+
+// maxDifferences is how many are described.
+const maxDifferences = 10
+
+// NewPlayer replays a trace: at speed, or as fast as the drivers go.
+func NewPlayer(h Header, calls []Call, atSpeed bool) *Player {
+	p := &Player{header: h, atSpeed: atSpeed, rest: make([][]Call, len(h.Chips))}
+	for _, c := range calls {
+		p.rest[c.Chip] = append(p.rest[c.Chip], c)
+	}
+	return p
+}
+
+// Result returns how it went so far.
+func (p *Player) Result() Result {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.result
+	r.Differences = slices.Clone(r.Differences)
+	return r
+}
+
+// next returns a chip's next recorded call of a kind. Others before it are skipped:
+// whether a chip is tried again goes by time, and that is now another one.
+func (p *Player) next(chip int, do string) (c Call, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.IndexFunc(p.rest[chip], func(c Call) bool { return c.Do == do })
+	if i < 0 {
+		return Call{}, false
+	}
+	c = p.rest[chip][i]
+	p.result.Skipped += i
+	p.rest[chip] = p.rest[chip][i+1:]
+	return c, true
+}
+
+// note compares how a call ended with what was recorded.
+func (p *Player) note(c Call, values []float32, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.result.Calls++
+	if c.Fault != 0 {
+		p.result.Failed++
+	}
+	fault := wire.FaultOf(err)
+	if uint8(fault) == c.Fault && (err != nil || equal(values, c.Values)) {
+		return
+	}
+	if p.result.Different++; len(p.result.Differences) == maxDifferences {
+		return
+	}
+	p.result.Differences = append(p.result.Differences, fmt.Sprintf("%s, %s at %v: recorded %s, now %s",
+		p.header.Chips[c.Chip].Name, c.Do, time.Duration(c.At)*time.Microsecond, describe(c.Values, wire.Fault(c.Fault), c.Error), describe(values, fault, text(err))))
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func describe(values []float32, fault wire.Fault, text string) string {
+	if fault != wire.Good {
+		return fmt.Sprintf("%v (%s)", fault, text)
+	}
+	return fmt.Sprint(values)
+}
+
+// equal compares every bit.
+func equal(a, b []float32) bool {
+	return slices.EqualFunc(a, b, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) })
+}
+
+// ErrEnd is the error of a chip whose recording has ended.
+var ErrEnd = fmt.Errorf("the recording has ended: %w", wire.Absent)
+
+// Chip returns the chip with number i of the header: the shipped driver, whose bus is
+// the recording.
+func (p *Player) Chip(i int, chip sensors.Chip) sensors.Chip {
+	open := chip.Open
+	chip.Open = func(_ i2c.Bus, addr uint16) (sensors.Sensor, error) {
+		c, ok := p.next(i, Open)
+		if !ok {
+			return nil, fmt.Errorf("%s 0x%02x: %w", chip.Model, addr, ErrEnd)
+		}
+		b := &tape{name: bus.Name(p.header.Chips[i].Bus), atSpeed: p.atSpeed, rest: c.Transfers}
+		device, err := open(b, addr)
+		p.note(c, nil, err)
+		if err != nil {
+			return nil, err
+		}
+		return &played{Sensor: device, player: p, chip: i, tape: b}, nil
+	}
+	return chip
+}
+
+// played is a driver on a recording. One goroutine calls it.
+type played struct {
+	sensors.Sensor
+	player *Player
+	chip   int
+	tape   *tape
+}
+
+// Sense measures once, on the transfers of the next measurement.
+func (d *played) Sense(values []float32) error {
+	c, ok := d.player.next(d.chip, Sense)
+	if !ok {
+		return fmt.Errorf("%v: %w", d, ErrEnd)
+	}
+	d.tape.rest = c.Transfers
+	err := d.Sensor.Sense(values)
+	d.player.note(c, values, err)
+	return err
+}
+
+// tape is a bus with the transfers of one call of a driver.
+type tape struct {
+	name    string
+	atSpeed bool
+	rest    []Transfer
+}
+
+func (t *tape) String() string { return t.name }
+
+// SetSpeed refuses: a recording has none.
+func (t *tape) SetSpeed(physic.Frequency) error {
+	return fmt.Errorf("%s: a recording: %w", t.name, errors.ErrUnsupported)
+}
+
+// Tx answers the next transfer, which must be the one that was recorded.
+func (t *tape) Tx(addr uint16, w, r []byte) error {
+	fail := func(fault wire.Fault, cause error) error {
+		op := "write-read"
+		if len(r) == 0 {
+			op = "write"
+		} else if len(w) == 0 {
+			op = "read"
+		}
+		return &bus.Error{Bus: t.name, Addr: addr, Op: op, Fault: fault, Err: cause}
+	}
+	if len(t.rest) == 0 {
+		return fail(wire.Other, fmt.Errorf("the driver writes %x and reads %d bytes, where the recording has nothing more", w, len(r)))
+	}
+	x := t.rest[0]
+	t.rest = t.rest[1:]
+	if !bytes.Equal(w, x.Write) || len(r) != len(x.Read) {
+		return fail(wire.Other, fmt.Errorf("the driver writes %x and reads %d bytes, where the recording writes %x and reads %d", w, len(r), []byte(x.Write), len(x.Read)))
+	}
+	if t.atSpeed {
+		time.Sleep(time.Duration(x.Took) * time.Microsecond)
+	}
+	if x.Fault != 0 {
+		return fail(wire.Fault(x.Fault), &recordedError{x.Failure})
+	}
+	copy(r, x.Read)
+	return nil
+}
+
+// recordedError is the cause of a transfer's failure, with its errno.
+type recordedError struct{ Failure }
+
+func (e *recordedError) Error() string { return e.Failure.Error }
+
+// Unwrap returns the errno, nil if there was none.
+func (e *recordedError) Unwrap() error {
+	if e.Errno == 0 {
+		return nil
+	}
+	return syscall.Errno(e.Errno)
+}
+
+// Run makes all calls of a trace with the shipped drivers, chip by chip at the same
+// time, as fast as they go.
+func Run(trace io.Reader, chips map[string]sensors.Chip) (Header, Result, error) {
+	h, calls, err := Read(trace)
+	if err != nil {
+		return h, Result{}, err
+	}
+	p := NewPlayer(h, calls, false)
+	var all sync.WaitGroup
+	for i, c := range h.Chips {
+		chip, ok := chips[c.Chip]
+		if !ok {
+			return h, Result{}, fmt.Errorf("chip %s of %s: this program has no driver for it", c.Chip, c.Name)
+		}
+		all.Go(func() { p.run(i, c.Address, p.Chip(i, chip)) })
+	}
+	all.Wait()
+	return h, p.Result(), nil
+}
+
+// run makes all calls of a chip, in their order.
+func (p *Player) run(i int, addr uint16, chip sensors.Chip) {
+	var device sensors.Sensor
+	values := make([]float32, len(chip.All()))
+	for {
+		p.mu.Lock()
+		if len(p.rest[i]) == 0 {
+			p.mu.Unlock()
+			return
+		}
+		do := p.rest[i][0].Do
+		if do == Sense && device == nil { // the recording began in the middle, or opens otherwise now
+			p.rest[i] = p.rest[i][1:]
+			p.result.Skipped++
+			do = ""
+		}
+		p.mu.Unlock()
+		switch do {
+		case Open:
+			device, _ = chip.Open(nil, addr) // noted
+		case Sense:
+			_ = device.Sense(values) // noted
+		}
+	}
+}

@@ -1,0 +1,382 @@
+package trace
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+
+	"sensorgateway/sensors"
+	"sensorgateway/sensors/bus"
+	"sensorgateway/sensors/sim"
+	"sensorgateway/wire"
+)
+
+// three is a chip of each kind.
+var three = Header{Gateway: "v1", Chips: []Chip{
+	{Name: "indoor", Chip: "sht3x", Bus: "1", Address: 0x44, IntervalMS: 100, StuckMS: 60000},
+	{Name: "outdoor", Chip: "bme280", Bus: "1", Address: 0x76, IntervalMS: 100, StuckMS: 60000, Also: []string{"pressure"}},
+	{Name: "greenhouse", Chip: "aht20", Bus: "1", Address: 0x38, IntervalMS: 200, StuckMS: 60000},
+}}
+
+// memory is a trace in memory.
+type memory struct{ bytes.Buffer }
+
+func (*memory) Full() bool   { return false }
+func (*memory) Begin() error { return nil }
+
+// sample is what a sampler published, but its time.
+type sample struct {
+	sensor uint16
+	seq    uint32
+	fault  wire.Fault
+	bits   [2]uint32
+}
+
+// sampled runs a sampler of the chips of three for a time, and returns its records.
+func sampled(t *testing.T, b i2c.Bus, d time.Duration, chip func(i int, chip sensors.Chip) sensors.Chip) (got []sample) {
+	t.Helper()
+	var configs []sensors.Config
+	for i, c := range three.Chips {
+		kind := sensors.Chips()[c.Chip]
+		config := sensors.Config{ID: uint16(i), Name: c.Name, Chip: chip(i, kind), Bus: b, Address: c.Address,
+			Interval: time.Duration(c.IntervalMS) * time.Millisecond, StuckAfter: time.Duration(c.StuckMS) * time.Millisecond}
+		for _, also := range c.Also {
+			config.Also = append(config.Also, sensors.Further{ID: uint16(len(three.Chips)), Name: c.Name + "_" + also, Value: kind.Further(also)})
+		}
+		configs = append(configs, config)
+	}
+	s := sensors.NewSampler(sensors.Options{
+		Sensors: configs, Clock: sensors.NewClock(sensors.ClockOptions{}), Log: slog.New(slog.DiscardHandler),
+		Publish: func(records []wire.Record, _ int64) {
+			for _, r := range records {
+				got = append(got, sample{r.Sensor, r.Seq, r.Fault, [2]uint32{math.Float32bits(r.Values[0]), math.Float32bits(r.Values[1])}})
+			}
+		},
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	if err := s.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// emulated is a bus with the chips of three.
+func emulated(t *testing.T) *sim.Bus {
+	t.Helper()
+	b := sim.NewBus("bus 1", sim.NewEnvironment(1), 1)
+	for _, c := range three.Chips {
+		if err := b.Add(c.Chip, c.Address, sim.Indoor); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+// recordedFor records the sampler on b, and returns the trace and the records.
+func recordedFor(t *testing.T, b i2c.Bus, d time.Duration) (trace []byte, records []sample) {
+	t.Helper()
+	var out memory
+	r, err := NewRecorder(&out, three)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records = sampled(t, b, d, r.Chip)
+	if err := r.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes(), records
+}
+
+// bad is a bus on which an SHT3x fails now and then.
+func bad(t *testing.T) i2c.Bus {
+	t.Helper()
+	b := emulated(t)
+	time.AfterFunc(450*time.Millisecond, func() {
+		if err := b.Inject(0x44, sim.Failure{Kind: sim.Corrupt, Count: 1}, sim.Failure{Kind: sim.Vanish, Count: 6}); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+const goldenFile = "testdata/golden.trace"
+
+// The format stays as it is: what was recorded once is read for ever, and written so.
+func TestGoldenTrace(t *testing.T) {
+	golden, err := os.ReadFile(goldenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, calls, err := Read(bytes.NewReader(golden))
+	if err != nil || len(h.Chips) != 3 || len(calls) != 29 {
+		t.Fatalf("%+v, %d calls, %v", h, len(calls), err)
+	}
+	if got := written(t, h, calls); !bytes.Equal(got, golden) {
+		t.Errorf("written again it is\n%s", got)
+	}
+	failed := calls[slices.IndexFunc(calls, func(c Call) bool { return c.Fault == uint8(wire.NoAck) })]
+	x := failed.Transfers[0]
+	if x.Error == "" || wire.Fault(x.Fault) != wire.NoAck || len(failed.Values) != 0 {
+		t.Errorf("%+v", failed)
+	}
+}
+
+// written is a trace as text.
+func written(t testing.TB, h Header, calls []Call) []byte {
+	t.Helper()
+	b, err := encode(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range calls {
+		line, err := encode(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = append(b, line...)
+	}
+	return b
+}
+
+// The shipped drivers make of a trace what they made when it was recorded.
+func TestReplayAsFastAsItGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trace, _ := recordedFor(t, bad(t), 2*time.Second)
+		h, r, err := Run(bytes.NewReader(trace), sensors.Chips())
+		if err != nil || h.Gateway != "v1" || r.Different != 0 || r.Skipped != 0 || r.Calls != bytes.Count(trace, []byte("\n"))-1 || r.Failed == 0 {
+			t.Errorf("%+v, %+v, %v", h, r, err)
+		}
+	})
+}
+
+// A sampler on a trace publishes the records that were published when it was
+// recorded, bit by bit, the failed ones too.
+func TestReplayAtSpeedGivesTheSameRecords(t *testing.T) {
+	var trace []byte
+	var want []sample
+	synctest.Test(t, func(t *testing.T) {
+		b := emulated(t)
+		b.SetFlaky()
+		managed := bus.New("bus 1", b.Open, slog.New(slog.DiscardHandler))
+		trace, want = recordedFor(t, managed, 30*time.Second)
+		if err := managed.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	var got []sample
+	synctest.Test(t, func(t *testing.T) {
+		h, calls, err := Read(bytes.NewReader(trace))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := NewPlayer(h, calls, true)
+		got = sampled(t, nil, 30*time.Second, p.Chip)
+		if r := p.Result(); r.Different > 0 {
+			t.Errorf("%+v", r)
+		}
+	})
+	failed := 0
+	bySensor := func(all []sample) (lists [4][]sample) {
+		for _, r := range all {
+			lists[r.sensor] = append(lists[r.sensor], r)
+		}
+		return lists
+	}
+	wantBySensor, gotBySensor := bySensor(want), bySensor(got)
+	for id := range wantBySensor {
+		w, g := wantBySensor[id], gotBySensor[id]
+		if len(w) < 100 || len(g) != len(w) {
+			t.Errorf("sensor %d: %d records, then %d", id, len(w), len(g))
+			continue
+		}
+		for i := range w {
+			if w[i].fault != wire.Good {
+				failed++
+			}
+			if w[i] != g[i] {
+				t.Errorf("sensor %d: %+v, then %+v", id, w[i], g[i])
+				break
+			}
+		}
+	}
+	if failed < 20 {
+		t.Errorf("only %d records failed", failed)
+	}
+}
+
+// A driver that does something else than the recorded one is found.
+func TestDifferencesAreFound(t *testing.T) {
+	measured := func(c Call) bool { return c.Do == Sense && c.Fault == 0 }
+	for name, change := range map[string]func(*Call){
+		"a value":           func(c *Call) { c.Values[0]++ },
+		"a command":         func(c *Call) { c.Transfers[0].Write[0]++ },
+		"an answer":         func(c *Call) { c.Transfers[len(c.Transfers)-1].Read[0] ^= 0x10 },
+		"less to read":      func(c *Call) { c.Transfers[len(c.Transfers)-1].Read = nil },
+		"nothing more":      func(c *Call) { c.Transfers = c.Transfers[:1] },
+		"it failed then":    func(c *Call) { c.Values, c.Failure = nil, Failure{Error: "x", Fault: uint8(wire.NoAck)} },
+		"a transfer failed": func(c *Call) { c.Transfers[0].Failure = Failure{Error: "x", Fault: uint8(wire.Timeout), Errno: 110} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				trace, _ := recordedFor(t, emulated(t), time.Second)
+				h, calls, err := Read(bytes.NewReader(trace))
+				if err != nil {
+					t.Fatal(err)
+				}
+				change(&calls[slices.IndexFunc(calls, measured)])
+				_, r, err := Run(bytes.NewReader(written(t, h, calls)), sensors.Chips())
+				if err != nil || r.Different != 1 || len(r.Differences) != 1 || !strings.Contains(r.Differences[0], ", sense at ") || !strings.Contains(r.Differences[0], ": recorded ") {
+					t.Errorf("%+v, %v", r, err)
+				}
+			})
+		})
+	}
+}
+
+// What is no trace is refused, with its line, and what was cut off ends before.
+func TestRead(t *testing.T) {
+	const head = `{"trace":1,"gateway":"v1","time":1,"chips":[{"name":"a","chip":"sht3x","bus":"1","address":68,"interval_ms":100,"stuck_after_ms":0}]}` + "\n"
+	for text, want := range map[string]string{
+		"":        "line 1: not a trace of the gateway: EOF",
+		"hello\n": "line 1: not a trace of the gateway: ",
+		strings.Replace(head, `"trace":1`, `"trace":2`, 1): "line 1: not a trace of the gateway: its format is version 2, this program reads 1",
+		`{"trace":1}` + "\n":                                            "line 1: not a trace of the gateway: it has no chips",
+		head + "{}\n":                                                   `line 2: "" is neither "open" nor "sense"`,
+		head + `{"chip":1,"do":"open"}` + "\n":                          "line 2: there is no chip 1",
+		head + `{"chip":0,"do":"open","at":-1}` + "\n":                  "line 2: a negative time",
+		head + `{"chip":0,"do":"open","nope":1}` + "\n":                 `line 2: json: unknown field "nope"`,
+		head + `{"chip":0,"do":"open"} {}` + "\n":                       "line 2: more behind it",
+		head + `{"chip":0,"do":"open","err":"x"}` + "\n":                "line 2: an error without a fault",
+		head + `{"chip":0,"do":"sense","values":"4"}` + "\n":            "line 2: ",
+		head + `{"chip":0,"do":"open","x":[{"at":0,"took":-1}]}` + "\n": "line 2: a transfer with a negative time, or an error without a fault",
+		head + strings.Repeat("x", maxLine+1):                           "line 2: longer than 1048576 bytes",
+	} {
+		if _, _, err := Read(strings.NewReader(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%.80q: %v, want %s", text, err, want)
+		}
+	}
+	_, calls, err := Read(strings.NewReader(head + `{"chip":0,"do":"open","at":1,"took":2}` + "\n" + `{"chip":0,"do":"se`))
+	if err != nil || len(calls) != 1 {
+		t.Errorf("cut off: %v, %v", calls, err)
+	}
+	if _, _, err := Run(strings.NewReader(strings.Replace(head, "sht3x", "sht99", 1)), sensors.Chips()); err == nil || !strings.Contains(err.Error(), "no driver") {
+		t.Error(err)
+	}
+}
+
+// Whatever it reads, it writes the same again.
+func FuzzRead(f *testing.F) {
+	golden, err := os.ReadFile(goldenFile)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(golden)
+	f.Add([]byte(`{"trace":1,"chips":[{}]}` + "\n" + `{"chip":0,"do":"sense","values":"7fc00001 ffffffff","x":[{"w":"","r":"00","err":"x","fault":255,"errno":-1}]}` + "\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		h, calls, err := Read(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		first := written(t, h, calls)
+		if h, calls, err = Read(bytes.NewReader(first)); err != nil {
+			t.Fatalf("%v\n%s", err, first)
+		}
+		if again := written(t, h, calls); !bytes.Equal(first, again) {
+			t.Errorf("%s\n%s", first, again)
+		}
+	})
+}
+
+// A file stays below its limit, and each half can be replayed alone.
+func TestFileRotates(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bus.trace")
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 60_000
+		f, err := NewFile(path, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := NewRecorder(f, three)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sampled(t, emulated(t), 20*time.Second, r.Chip)
+		if err := errors.Join(r.Err(), f.Flush(), f.Close(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		total := int64(0)
+		for _, p := range []string{path, path + ".1"} {
+			info, err := os.Stat(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			total += info.Size()
+			trace, err := os.Open(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer trace.Close()
+			if _, r, err := Run(trace, sensors.Chips()); err != nil || r.Different > 0 || r.Skipped > 0 || r.Calls < 5 {
+				t.Errorf("%s: %+v, %v", p, r, err)
+			}
+		}
+		if total > limit+4096 {
+			t.Errorf("%d bytes, of %d", total, limit)
+		}
+		if calls, failed := r.Counts(); calls < 200 || failed != 0 {
+			t.Errorf("%d calls, %d failed", calls, failed)
+		}
+	})
+	if _, err := NewFile(path, 1<<20); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "; fix: ") {
+		t.Error(err)
+	}
+}
+
+// full is a disk without room.
+type full struct{ io.Writer }
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
+func (full) Full() bool                { return false }
+func (full) Begin() error              { return nil }
+
+// A disk that is full costs the recording, not the readings.
+func TestFullDisk(t *testing.T) {
+	if _, err := NewRecorder(full{}, three); err == nil {
+		t.Error("no error")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var out memory
+		r, err := NewRecorder(&out, three)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var once sync.Once
+		records := sampled(t, emulated(t), 2*time.Second, func(i int, chip sensors.Chip) sensors.Chip {
+			once.Do(func() { r.out = full{} })
+			return r.Chip(i, chip)
+		})
+		if r.Err() == nil {
+			t.Error("no error")
+		}
+		for _, s := range records {
+			if s.fault != wire.Good {
+				t.Fatalf("%+v", s)
+			}
+		}
+	})
+}
