@@ -8,10 +8,14 @@ import (
 
 	"sensorgateway/sensors/aht20"
 	"sensorgateway/sensors/bme280"
+	"sensorgateway/sensors/hdc1080"
 	"sensorgateway/sensors/hdc302x"
+	"sensorgateway/sensors/mcp9808"
 	"sensorgateway/sensors/sht3x"
 	"sensorgateway/sensors/sht4x"
 	"sensorgateway/sensors/shtc3"
+	"sensorgateway/sensors/si7021"
+	"sensorgateway/sensors/tmp117"
 	"sensorgateway/wire"
 )
 
@@ -32,23 +36,33 @@ type Chip struct {
 type Measurand struct {
 	wire.Quantity
 	Min, Max float32
+	// Coarse values have steps so wide that they may stay the same for long.
+	Coarse bool
+}
+
+// coarse says of all measurands that they are.
+func coarse(all ...Measurand) []Measurand {
+	for i := range all {
+		all[i].Coarse = true
+	}
+	return all
 }
 
 // celsius is a temperature that a chip can measure. The limits themselves pass:
 // the nearest value that the chip can say may lie just beyond.
 func celsius(least, most float32) Measurand {
 	const margin = 0.05
-	return Measurand{wire.Temperature, least - margin, most + margin}
+	return Measurand{Quantity: wire.Temperature, Min: least - margin, Max: most + margin}
 }
 
 // percent is a relative humidity, which chips that are calibrated limit themselves.
-var percent = Measurand{wire.Humidity, 0, 100}
+var percent = Measurand{Quantity: wire.Humidity, Max: 100}
 
 // climate is temperature and relative humidity.
 func climate(least, most float32) []Measurand { return []Measurand{celsius(least, most), percent} }
 
 // pressure is what Bosch's chips can measure of it.
-var pressure = Measurand{wire.Pressure, 300, 1100}
+var pressure = Measurand{Quantity: wire.Pressure, Min: 300, Max: 1100}
 
 // All returns what a measurement of the chip gives, in its order.
 func (c *Chip) All() []Measurand { return append(slices.Clip(c.Measures), c.Also...) }
@@ -88,6 +102,18 @@ func Chips() map[string]Chip {
 		"shtc3": {"SHTC3", []uint16{0x70}, 20 * ms, climate(-40, 125), nil, open(shtc3.NewI2C)},
 		// Datasheet SNAS778, sections 7.5, 7.6.
 		"hdc302x": {"HDC302x", []uint16{0x44, 0x45, 0x46, 0x47}, 20 * ms, climate(-40, 125), nil, open(hdc302x.NewI2C)},
+		// Datasheet Si7021-A20, tables 2, 3, 5.
+		"si7021": {"Si7021", []uint16{0x40}, 50 * ms, climate(-40, 125), nil, open(si7021.NewI2C)},
+		// Datasheet HPC199, version 6, pages 3 and 12.
+		"htu21d": {"HTU21D", []uint16{0x40}, 200 * ms, climate(-40, 125), nil, open(si7021.NewHTU21D)},
+		// Datasheet SHT21, version 4, table 7, and its section 2.4: twice a second at most.
+		"sht2x": {"SHT2x", []uint16{0x40}, 500 * ms, climate(-40, 125), nil, open(si7021.NewSHT2x)},
+		// Datasheet SNAS672, sections 7.3 and 7.5.
+		"hdc1080": {"HDC1080", []uint16{0x40, 0x41, 0x42, 0x43}, 50 * ms, climate(-40, 125), nil, open(hdc1080.NewI2C)},
+		// Datasheet DS25095, tables 1-1 and 5-4. In steps of 0.0625 °C.
+		"mcp9808": {"MCP9808", []uint16{0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F}, 250 * ms, coarse(celsius(-40, 125)), nil, open(mcp9808.NewI2C)},
+		// Datasheet SNOSD82, sections 6.5 and 7.3.2.
+		"tmp117": {"TMP117", []uint16{0x48, 0x49, 0x4A, 0x4B}, 125 * ms, []Measurand{celsius(-55, 150)}, nil, open(tmp117.NewI2C)},
 		// Datasheet AHT20, tables 1 and 2, section 5.4: a measurement takes 80 ms.
 		"aht20": {"AHT20", []uint16{0x38}, 100 * ms, climate(-40, 85), nil, open(aht20.NewI2C)},
 	}

@@ -34,7 +34,7 @@ func (s *station) config() Config {
 	return Config{ID: 3, Name: "air", Interval: 100 * time.Millisecond, StuckAfter: time.Second, FirstSeq: 7,
 		Chip: Chip{
 			Model: "station", Measures: []Measurand{celsius(-40, 85), percent},
-			Also: []Measurand{{wire.Pressure, 300, 1100}, {wire.CO2, 0, 5000}},
+			Also: []Measurand{{Quantity: wire.Pressure, Min: 300, Max: 1100}, {Quantity: wire.CO2, Min: 0, Max: 5000}},
 			Open: func(i2c.Bus, uint16) (Sensor, error) { return s, nil },
 		},
 		Also: []Further{{ID: 5, Name: "air_co2", Value: 1, FirstSeq: math.MaxUint32}, {ID: 1, Name: "air_pressure", Value: 0, FirstSeq: 100}},

@@ -22,7 +22,7 @@ type meter struct{ value func(n int) float32 }
 
 func (m *meter) config(n *int) Config {
 	return Config{Name: "air", Interval: 100 * time.Millisecond, StuckAfter: time.Second, Chip: Chip{
-		Model: "meter", Measures: []Measurand{{wire.CO2, 400, 5000}},
+		Model: "meter", Measures: []Measurand{{Quantity: wire.CO2, Min: 400, Max: 5000}},
 		Open: func(i2c.Bus, uint16) (Sensor, error) {
 			return senseFunc(func(values []float32) error {
 				if len(values) != 1 {

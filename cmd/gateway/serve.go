@@ -82,7 +82,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 func configChips() map[string]config.Chip {
 	chips := map[string]config.Chip{}
 	for name, c := range sensors.Chips() {
-		chip := config.Chip{Addresses: c.Addresses, MinInterval: c.MinInterval, Values: c.Quantities("")}
+		chip := config.Chip{Addresses: c.Addresses, MinInterval: c.MinInterval, Values: c.Quantities(""), Coarse: c.Measures[0].Coarse}
 		for _, m := range c.Also {
 			chip.Also = append(chip.Also, m.Quantity)
 		}

@@ -40,6 +40,12 @@ var models = map[string]struct {
 
 	"sht4x":   {[]uint16{0x44, 0x45, 0x46}, sht4xCommands.make},
 	"shtc3":   {[]uint16{0x70}, shtc3Commands.make},
+	"si7021":  {[]uint16{0x40}, siModel7021.make},
+	"htu21d":  {[]uint16{0x40}, siModelHTU.make},
+	"sht2x":   {[]uint16{0x40}, siModelSHT.make},
+	"hdc1080": {[]uint16{0x40, 0x41, 0x42, 0x43}, hdc1080Chip.make},
+	"mcp9808": {[]uint16{0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F}, mcp9808Chip.make},
+	"tmp117":  {[]uint16{0x48, 0x49, 0x4A, 0x4B}, tmp117Chip.make},
 	"hdc302x": {[]uint16{0x44, 0x45, 0x46, 0x47}, hdc302xCommands.make},
 }
 
@@ -77,8 +83,9 @@ func code(part float64, full uint32) uint32 {
 
 // crc8 is the checksum of Sensirion's and Aosong's chips: polynomial 0x31,
 // start 0xFF, most significant bit first (SHT3x datasheet, section 4.12).
-func crc8(b []byte) byte {
-	crc := byte(0xFF)
+func crc8(b []byte) byte { return crc8From(0xFF, b) }
+
+func crc8From(crc byte, b []byte) byte {
 	for _, x := range b {
 		crc ^= x
 		for range 8 {

@@ -37,6 +37,8 @@ type Driver struct {
 	// Again are the transfers, counted from the opening's first, that are made up to
 	// three times: reads of a chip that still converts.
 	Again []int
+	// Twice are transfers that are made twice: a chip may not be up yet.
+	Twice []int
 	// Ignored are transfers whose failure changes nothing: one that only wakes a chip.
 	Ignored []int
 	CRC     bool // each answer of a measurement has checksums
@@ -134,6 +136,10 @@ func (d *Driver) failures(t *testing.T) {
 				if failure == NoAck && slices.Contains(d.Again, i) {
 					ops = append(ops, all[i], all[i])
 					fail[i+1], fail[i+2] = failure, failure
+				}
+				if failure == NoAck && slices.Contains(d.Twice, i) {
+					ops = append(ops, all[i])
+					fail[i+1] = failure
 				}
 				b := New(ops...)
 				b.Fail = fail

@@ -80,6 +80,7 @@ type Chip struct {
 	MinInterval time.Duration   // between two measurements
 	Values      []wire.Quantity // that its sensor measures
 	Also        []wire.Quantity // further ones, of which each can be a sensor
+	Coarse      bool            // its values may stay the same for long
 }
 
 // Quantities returns what a sensor measures that is the chip's own, or a further one.

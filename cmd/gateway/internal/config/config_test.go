@@ -24,9 +24,9 @@ import (
 var climate = []wire.Quantity{wire.Temperature, wire.Humidity}
 
 var testChips = map[string]Chip{
-	"sht3x":  {[]uint16{0x44, 0x45}, 20 * time.Millisecond, climate, nil},
-	"bme280": {[]uint16{0x76, 0x77}, 20 * time.Millisecond, climate, []wire.Quantity{wire.Pressure}},
-	"aht20":  {[]uint16{0x38}, 100 * time.Millisecond, climate, nil},
+	"sht3x":  {[]uint16{0x44, 0x45}, 20 * time.Millisecond, climate, nil, false},
+	"bme280": {[]uint16{0x76, 0x77}, 20 * time.Millisecond, climate, []wire.Quantity{wire.Pressure}, false},
+	"aht20":  {[]uint16{0x38}, 100 * time.Millisecond, climate, nil, false},
 }
 
 // sensor is one that is a chip's own.
@@ -156,7 +156,7 @@ sensors:
 
 // A chip slower than the usual interval has its own.
 func TestSlowChipHasItsOwnInterval(t *testing.T) {
-	chips := map[string]Chip{"slow": {[]uint16{0x5C}, 2 * time.Second, climate, nil}}
+	chips := map[string]Chip{"slow": {[]uint16{0x5C}, 2 * time.Second, climate, nil, false}}
 	c, err := Parse("gateway.yaml", []byte("sensors: [{name: a, chip: slow}]"), chips)
 	if err != nil {
 		t.Fatal(err)
@@ -410,11 +410,20 @@ func written(c *Config) string {
 // compareConditions compares conditions, whose fields are their package's own.
 var compareConditions = cmp.Comparer(func(a, b motor.Condition) bool { return a == b })
 
+// Values with wide steps stay the same for long, unless the file says how long.
+func TestCoarseValuesAreNotStuck(t *testing.T) {
+	chips := map[string]Chip{"mcp9808": {[]uint16{0x18, 0x19}, 250 * time.Millisecond, []wire.Quantity{wire.Temperature}, nil, true}}
+	c, err := Parse("gateway.yaml", []byte("sensors: [{name: a, chip: mcp9808}, {name: b, chip: mcp9808, address: 0x19, stuck_after: 10m}]"), chips)
+	if err != nil || c.Sensors[0].StuckAfter != 0 || c.Sensors[1].StuckAfter != 10*time.Minute {
+		t.Errorf("%v, %+v", err, c)
+	}
+}
+
 // The primary sensor is one that readings.v1 can carry: the first of them, unless
 // the file says otherwise.
 func TestPrimaryMeasuresTemperature(t *testing.T) {
 	chips := maps.Clone(testChips)
-	chips["scd41"] = Chip{[]uint16{0x62}, 5 * time.Second, []wire.Quantity{wire.CO2}, nil}
+	chips["scd41"] = Chip{[]uint16{0x62}, 5 * time.Second, []wire.Quantity{wire.CO2}, nil, false}
 	const three = "sensors: [{name: air, chip: scd41}, {name: b, chip: aht20}, {name: a, chip: sht3x}]\n"
 	const alone = "sensors: [{name: air, chip: scd41}]\n"
 	for file, want := range map[string]string{three: "b", three + "primary: a": "a", alone: "air"} {

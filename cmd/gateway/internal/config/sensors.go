@@ -90,7 +90,7 @@ func (s *section) sensor(chips map[string]Chip, seen owners, sensors []Sensor) [
 	}
 
 	s.interval(c.Chip, spec, &c.Interval)
-	s.stuckAfter(c.Interval, &c.StuckAfter)
+	s.stuckAfter(c.Interval, spec, &c.StuckAfter)
 	return s.also(c, spec, seen.names, append(sensors, c))
 }
 
@@ -260,9 +260,13 @@ func (s *section) interval(chip string, spec Chip, into *time.Duration) {
 }
 
 // stuckAfter reads how long a sensor may give the same bits. Unless the file
-// says it, a slow one gets longer: two equal readings in a row prove nothing.
-func (s *section) stuckAfter(interval time.Duration, into *time.Duration) {
+// says it, a slow one gets longer: two equal readings in a row prove nothing; and of
+// one with wide steps many prove nothing.
+func (s *section) stuckAfter(interval time.Duration, spec Chip, into *time.Duration) {
 	*into = max(defaultStuckAfter, stuckIntervals*interval)
+	if spec.Coarse {
+		*into = 0
+	}
 	v := *into
 	n := s.duration("stuck_after", 10*time.Second, &v)
 	switch {
