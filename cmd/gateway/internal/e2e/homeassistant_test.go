@@ -15,6 +15,20 @@ import (
 	"time"
 )
 
+// By mqtts, the broker has to have a certificate that this machine trusts.
+func TestHomeAssistantTLS(t *testing.T) {
+	t.Parallel()
+	binary, dir := buildGateway(t), t.TempDir()
+	if out, err := exec.Command(binary, "cert", "--out", dir, "--host", "localhost").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	m := startMosquitto(t, fmt.Sprintf("certfile %s/gateway.crt\nkeyfile %[1]s/gateway.key\n", dir))
+	config := strings.Replace(mustRead(t, simulatedAtHome(t, m, "")), "mqtt://127.0.0.1", "mqtts://localhost", 1)
+	args := []string{binary, "--simulate", "--config", writeFile(t, "tls.yaml", config), "--listen", "127.0.0.1:0"}
+	startGateway(t, args...).await(t, "certificate signed by unknown authority")
+	startGateway(t, append([]string{"env", "SSL_CERT_FILE=" + dir + "/gateway.crt"}, args...)...).await(t, "connected to the broker of home assistant")
+}
+
 // mosquitto is Debian's MQTT broker.
 type mosquitto struct {
 	t       *testing.T
@@ -24,8 +38,8 @@ type mosquitto struct {
 }
 
 // startMosquitto starts a broker with a user "gateway" whose password is "secret",
-// and "ha" with "secret" too.
-func startMosquitto(t *testing.T) *mosquitto {
+// and "ha" with "secret" too; more is for its configuration.
+func startMosquitto(t *testing.T, more ...string) *mosquitto {
 	t.Helper()
 	passwords := filepath.Join(t.TempDir(), "passwords")
 	for i, user := range []string{"gateway", "ha"} {
@@ -42,7 +56,7 @@ func startMosquitto(t *testing.T) *mosquitto {
 	}
 	m := &mosquitto{t: t, address: freeAddress(t)}
 	_, port, _ := strings.Cut(m.address, ":")
-	m.config = writeFile(t, "mosquitto.conf", fmt.Sprintf("listener %s 127.0.0.1\npassword_file %s\nuser root\n", port, passwords))
+	m.config = writeFile(t, "mosquitto.conf", fmt.Sprintf("listener %s 127.0.0.1\npassword_file %s\nuser root\n", port, passwords)+strings.Join(more, ""))
 	m.start()
 	return m
 }
