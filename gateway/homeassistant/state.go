@@ -2,6 +2,7 @@ package homeassistant
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"slices"
 
@@ -29,13 +30,14 @@ type message struct {
 
 // sensorStates returns what is to be published of the sensors.
 func (b *Bridge) sensorStates() (all []message) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.mu.Lock() // briefly: the next tick waits for it
+	latest, seen := slices.Clone(b.latest), slices.Clone(b.seen)
+	b.mu.Unlock()
 	for i, s := range b.opts.Sensors {
-		if !b.seen[i] {
+		if !seen[i] {
 			continue
 		}
-		r := b.latest[i]
+		r := latest[i]
 		if r.Fault != wire.Good {
 			all = append(all, message{b.topics.sensorAvailable(s.Name), offline})
 			continue
@@ -64,14 +66,15 @@ func rounded(value float32, decimals int) *float64 {
 func (b *Bridge) motorStates() (all []message) {
 	motors := b.opts.Motors()
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	directions := maps.Clone(b.directions)
+	b.mu.Unlock()
 	for _, m := range motors {
 		s := motorState{
 			State: "OFF", Direction: m.Direction, Reason: m.Reason, By: m.By, Holder: m.Holder, Latched: m.Latched, Fault: m.Fault, Changed: m.TS,
 		}
 		if m.Running {
 			s.State, s.Speed = "ON", int(math.Round(100*m.Speed))
-		} else if next := b.directions[m.Target]; next != "" {
+		} else if next := directions[m.Target]; next != "" {
 			s.Direction = next
 		}
 		all = append(all, message{b.topics.motor(m.Target), marshal(s)})
