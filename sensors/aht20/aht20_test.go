@@ -1,6 +1,7 @@
 package aht20
 
 import (
+	"bytes"
 	"math"
 	"testing"
 	"testing/synctest"
@@ -36,8 +37,11 @@ func answer(status byte, h, t uint32) i2ctest.IO {
 // Golden transfers: bit 7 of the status is busy, bit 3 calibrated. The reading
 // is 19.45 °C and 45.83 %.
 var (
-	calibrated   = i2ctest.IO{Addr: 0x38, W: []byte{0x71}, R: []byte{0x18}}
-	uncalibrated = i2ctest.IO{Addr: 0x38, W: []byte{0x71}, R: []byte{0x10}}
+	calibrated   = get(0x18)
+	uncalibrated = get(0x10)
+	fresh        = answer(0x18, 0, 0)
+	occupied     = answer(0x98, 0, 0)
+	reset        = put(0xBA)
 	initialize   = put(0xBE, 0x08, 0x00)
 	start        = put(0xAC, 0x33, 0x00)
 	reading      = get(0x18, 0x75, 0x52, 0x05, 0x8E, 0x40, 0x7F)
@@ -45,7 +49,9 @@ var (
 )
 
 func TestNewI2C(t *testing.T) {
-	const text = "aht20 0x38 on bus 1: write: remote I/O error"
+	const name = "aht20 0x38 on bus 1: "
+	type ios = []i2ctest.IO
+	noAck := func(i int) map[int]error { return map[int]error{i: bustest.NoAck} }
 	for _, tt := range []struct {
 		name  string
 		ops   []i2ctest.IO
@@ -53,12 +59,19 @@ func TestNewI2C(t *testing.T) {
 		fault wire.Fault
 		text  string
 	}{
-		{"calibrated", []i2ctest.IO{calibrated}, nil, wire.Good, ""},
-		{"not calibrated", []i2ctest.IO{uncalibrated, initialize}, nil, wire.Good, ""},
-		{"no chip, or just powered on", []i2ctest.IO{calibrated}, map[int]error{0: bustest.NoAck}, wire.NoAck, text},
-		{"bus hangs", []i2ctest.IO{calibrated}, map[int]error{0: bustest.Timeout}, wire.Timeout,
-			"aht20 0x38 on bus 1: write: connection timed out"},
-		{"will not calibrate", []i2ctest.IO{uncalibrated, initialize}, map[int]error{1: bustest.NoAck}, wire.NoAck, text},
+		{"calibrated", ios{fresh, reset, calibrated}, nil, wire.Good, ""},
+		{"busy since a former program", ios{occupied, reset, calibrated}, nil, wire.Good, ""},
+		{"not calibrated", ios{fresh, reset, uncalibrated, initialize, calibrated}, nil, wire.Good, ""},
+		{"it refuses what it does not need", ios{fresh, reset, uncalibrated, initialize, calibrated}, noAck(3), wire.Good, ""},
+		{"no chip, or just powered on", ios{fresh}, noAck(0), wire.NoAck, name + "read: remote I/O error"},
+		{"a port expander", ios{get(bytes.Repeat([]byte{0x5A}, 7)...)}, nil, wire.Other, name + "seven times 0x5a is no AHT20, but what a PCF8574A port expander answers: other"},
+		{"a dead bus", ios{get(bytes.Repeat([]byte{0xFF}, 7)...)}, nil, wire.Implausible, name + "read: all data are 0xff: implausible"},
+		{"bus hangs", ios{fresh}, map[int]error{0: bustest.Timeout}, wire.Timeout, name + "read: connection timed out"},
+		{"will not be reset", ios{fresh, reset}, noAck(1), wire.NoAck, name + "write: remote I/O error"},
+		{"lost by its reset", ios{fresh, reset, calibrated}, noAck(2), wire.NoAck, name + "read: remote I/O error"},
+		{"will not calibrate", ios{fresh, reset, uncalibrated, initialize, uncalibrated}, noAck(3), wire.NoAck, name + "write: remote I/O error"},
+		{"does not calibrate", ios{fresh, reset, uncalibrated, initialize, uncalibrated}, nil,
+			wire.WarmingUp, name + "its calibration is not loaded, status is 0x10: warming_up"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -68,6 +81,9 @@ func TestNewI2C(t *testing.T) {
 				bustest.CheckError(t, err, tt.fault, tt.text)
 				if (d == nil) != (err != nil) {
 					t.Errorf("got %v and %v", d, err)
+				}
+				if len(b.At) > 2 && b.At[2].Sub(b.At[1]) < 20*time.Millisecond {
+					t.Errorf("%v after its reset", b.At[2].Sub(b.At[1]))
 				}
 				if err := b.Close(); err != nil {
 					t.Error(err)
@@ -80,7 +96,7 @@ func TestNewI2C(t *testing.T) {
 func TestNewI2CRefusesAddress(t *testing.T) {
 	b := bustest.New()
 	_, err := NewI2C(b, 0x39)
-	bustest.CheckError(t, err, wire.Other, "aht20 0x39 on bus 1: it can only be at 0x38: other")
+	bustest.CheckError(t, err, wire.Other, "aht20 0x39 on bus 1: it can only be at [0x38]: other")
 	if len(b.At) != 0 {
 		t.Errorf("%d transfers were made", len(b.At))
 	}
@@ -89,7 +105,7 @@ func TestNewI2CRefusesAddress(t *testing.T) {
 // open returns a driver in a bubble whose bus then expects ops.
 func open(t *testing.T, ops ...i2ctest.IO) (*Dev, *bustest.Bus) {
 	t.Helper()
-	b := bustest.New(append([]i2ctest.IO{calibrated}, ops...)...)
+	b := bustest.New(append([]i2ctest.IO{fresh, reset, calibrated}, ops...)...)
 	d, err := NewI2C(b, 0x38)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +136,7 @@ func TestSense(t *testing.T) {
 				if math.Abs(celsius-tt.t) > 1e-6 || math.Abs(percent-tt.h) > 1e-4 {
 					t.Errorf("got %v °C, %v %%; want %v, %v", celsius, percent, tt.t, tt.h)
 				}
-				if got := b.At[2].Sub(b.At[1]); got != 80*time.Millisecond {
+				if got := b.At[4].Sub(b.At[3]); got != 80*time.Millisecond {
 					t.Errorf("it read after %v", got)
 				}
 				if err := b.Close(); err != nil {
@@ -171,7 +187,7 @@ func TestSenseFails(t *testing.T) {
 				// A good measurement follows: no failure may outlast its tick.
 				d, b := open(t, append(tt.ops, start, reading)...)
 				for i, err := range tt.fail {
-					b.Fail[1+i] = err
+					b.Fail[3+i] = err
 				}
 				before := [2]float32{1, 2}
 				got, begin := before, time.Now()
@@ -202,7 +218,7 @@ type anything struct {
 }
 
 func (a *anything) Tx(_ uint16, w, r []byte) error {
-	if len(w) == 1 {
+	if len(r) == 1 {
 		r[0] = a.status
 	} else {
 		copy(r, a.answer)
@@ -220,8 +236,12 @@ func FuzzSense(f *testing.F) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			d, err := NewI2C(&anything{status: status, answer: answer}, 0x38)
+			same := bytes.Count(answer, answer[:1]) == 7
+			if (err == nil) != (status&0x08 != 0 && !same) {
+				t.Fatalf("status %02x: %v", status, err)
+			}
 			if err != nil {
-				t.Fatal(err)
+				return
 			}
 			values := make([]float32, 2)
 			if err := d.Sense(values); err != nil {
