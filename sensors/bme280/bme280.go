@@ -12,6 +12,7 @@ package bme280
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"periph.io/x/conn/v3/i2c"
@@ -42,10 +43,11 @@ const (
 	idBME280 = 0x60
 	idBMP280 = 0x58
 	idBMP180 = 0x55
+	idBME680 = 0x61
 )
 
 // models are what the chips call themselves.
-var models = map[byte]string{idBME280: "BME280", idBMP280: "BMP280, which measures no humidity", idBMP180: "BMP180"}
+var models = map[byte]string{idBME280: "BME280", idBMP280: "BMP280, which measures no humidity", idBMP180: "BMP180", idBME680: "BME680 or BME688"}
 
 // NewI2C finds the chip at addr (0x76 or 0x77) of b, makes sure that it is a
 // BME280 whose trimming values can be relied on, and sets it up. It returns
@@ -104,6 +106,8 @@ func (d *Dev) identify() error {
 	switch model := models[id[0]]; {
 	case id[0] == want:
 		return nil
+	case id[0] == idBME280 || id[0] == idBMP280:
+		return fmt.Errorf("%s: chip id 0x%02x is a %s; fix: write chip: %.6s: %w", d.name, id[0], model, strings.ToLower(model), wire.Other)
 	case model != "":
 		return fmt.Errorf("%s: chip id 0x%02x is a %s: %w", d.name, id[0], model, wire.Other)
 	}

@@ -75,9 +75,9 @@ func TestNewI2C(t *testing.T) {
 	}{
 		{"good", opening, wire.Good, ""},
 		{"just powered on", append([]i2ctest.IO{isBME280, get(0xF3, 0x01), get(0xF3, 0x01)}, opening[1:]...), wire.Good, ""},
-		{"BMP280", until(0, get(0xD0, 0x58)), wire.Other, name + "chip id 0x58 is a BMP280, which measures no humidity: other"},
+		{"BMP280", until(0, get(0xD0, 0x58)), wire.Other, name + "chip id 0x58 is a BMP280, which measures no humidity; fix: write chip: bmp280: other"},
 		{"BMP180", until(0, get(0xD0, 0x55)), wire.Other, name + "chip id 0x55 is a BMP180: other"},
-		{"BME680", until(0, get(0xD0, 0x61)), wire.Other, name + "chip id 0x61 is not a BME280, which has 0x60: other"},
+		{"BME680", until(0, get(0xD0, 0x61)), wire.Other, name + "chip id 0x61 is a BME680 or BME688: other"},
 		{"zero id", until(0, get(0xD0, 0x00)), wire.Other, name + "chip id 0x00 is not a BME280, which has 0x60: other"},
 		{"id that changes", until(2, get(0xD0, 0x61)), wire.Other, name + "bmxx80: unexpected chip id 61"},
 		{"T and P blank", trimmed(blank(0x00, 26), calibH), wire.Other, name + "trimming values are blank: other"},
@@ -302,9 +302,9 @@ func TestBMP280(t *testing.T) {
 		}
 	})
 	for id, text := range map[byte]string{
-		0x60: "chip id 0x60 is a BME280: other",
+		0x60: "chip id 0x60 is a BME280; fix: write chip: bme280: other",
 		0x55: "chip id 0x55 is a BMP180: other",
-		0x61: "chip id 0x61 is not a BMP280, which has 0x58: other",
+		0x61: "chip id 0x61 is a BME680 or BME688: other",
 	} {
 		_, err := NewBMP280(bustest.New(get(0xD0, id)), 0x76)
 		bustest.CheckError(t, err, wire.Other, "bmp280 0x76 on bus 1: "+text)

@@ -47,6 +47,8 @@ var (
 	cmdBreak     = [2]byte{0x30, 0x93} // ends periodic mode (section 4.8)
 	cmdStatus    = [2]byte{0xF3, 0x2D} // reads the status register (section 4.11)
 	cmdHeaterOff = [2]byte{0x30, 0x66} // (section 4.10)
+
+	cmdSHT4xSerial = [1]byte{0x89}
 )
 
 const (
@@ -75,15 +77,17 @@ type Dev struct {
 	name    string
 	command [2]byte
 	wait    time.Duration
+	doubt   bool    // another chip may stand there now
 	buf     [6]byte // here, because what goes through the i2c.Bus interface would be allocated
 }
 
 // NewI2C finds the chip at addr (0x44 or 0x45) of b, ends what a former program
-// may have left it doing, and checks its status register. Without opts the
-// defaults hold. It returns within 20 ms plus four transfers.
+// may have left it doing, and checks its status register. Clones that know no
+// break or have no status are taken if they measure. Without opts the defaults
+// hold. It returns within 50 ms plus its transfers.
 //
-// Its errors, and those of [Dev.Sense], carry a [wire.Fault]: the bus's own, or
-// [wire.Checksum].
+// Its errors, and those of [Dev.Sense], carry a [wire.Fault]: the bus's own,
+// [wire.Checksum], or [wire.Other] for another chip.
 func NewI2C(b i2c.Bus, addr uint16, opts *Opts) (*Dev, error) {
 	if opts == nil {
 		opts = &Opts{}
@@ -96,48 +100,84 @@ func NewI2C(b i2c.Bus, addr uint16, opts *Opts) (*Dev, error) {
 		return nil, fmt.Errorf("%s: no repeatability %d: %w", d.name, opts.Repeatability, wire.Other)
 	}
 	d.command, d.wait = conversions[opts.Repeatability].command, conversions[opts.Repeatability].wait
-	if err := d.calm(); err != nil {
+	if err := d.identify(); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-// calm brings the chip into idle mode with its heater off.
-func (d *Dev) calm() error {
-	err := d.tx(cmdBreak[:], nil)
+// identify makes sure that the chip is one that measures when it is told to. 0x24,
+// the first byte of that command, switches on the heater of an SHT4x, which can
+// have the same address: so it comes last.
+func (d *Dev) identify() error {
+	status, err := d.calm()
+	switch f := wire.FaultOf(err); {
+	case err == nil && status&statusHeater != 0:
+		return d.tx(cmdHeaterOff[:], nil)
+	case f != wire.NoAck && f != wire.Checksum:
+		return err
+	}
+	if d.isSHT4x() {
+		return fmt.Errorf("%s: 0x%02x answers as an SHT4x; fix: write chip: sht4x: %w", d.name, d.addr, wire.Other)
+	}
+	if d.measure() == nil {
+		if _, _, bad := decode(&d.buf); bad == nil {
+			return nil // a clone
+		}
+	}
+	return err
+}
+
+// isSHT4x reports whether the chip has the serial number of an SHT4x: two words
+// (datasheet SHT4x, version 6, table 8). To an SHT3x it is half a command.
+func (d *Dev) isSHT4x() bool {
+	if d.tx(cmdSHT4xSerial[:], nil) != nil {
+		return false
+	}
+	time.Sleep(breakTime)
+	if d.tx(nil, d.buf[:]) != nil {
+		return false
+	}
+	_, first := word(d.buf[:3])
+	_, second := word(d.buf[3:])
+	return first == nil && second == nil
+}
+
+// calm brings the chip into idle mode and reads its status.
+func (d *Dev) calm() (status uint16, err error) {
+	err = d.tx(cmdBreak[:], nil)
 	if wire.FaultOf(err) == wire.NoAck {
 		// It takes no command within a single shot that somebody else started.
 		time.Sleep(longestConversion)
 		err = d.tx(cmdBreak[:], nil)
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	time.Sleep(breakTime)
-
 	if err := d.tx(cmdStatus[:], d.buf[:3]); err != nil {
-		return err
+		return 0, err
 	}
-	status, err := word(d.buf[:3])
-	if err != nil {
-		return fmt.Errorf("%s: read status: %w", d.name, err)
+	if status, err = word(d.buf[:3]); err != nil {
+		return 0, fmt.Errorf("%s: read status: %w", d.name, err)
 	}
-	if status&statusHeater != 0 {
-		return d.tx(cmdHeaterOff[:], nil)
-	}
-	return nil
+	return status, nil
 }
 
 // Sense measures once and sets values to the temperature in °C and the relative
 // humidity in %; after an error they are as they were. It waits for the
 // conversion (see [Repeatability]) without the bus, and at most 4 ms longer for
-// a chip that is late.
+// a chip that is late. After a transfer that was not acknowledged it identifies
+// the chip first, as NewI2C does.
 func (d *Dev) Sense(values []float32) error {
-	if err := d.tx(d.command[:], nil); err != nil {
-		return err
+	if d.doubt {
+		if err := d.identify(); err != nil {
+			return err
+		}
 	}
-	time.Sleep(d.wait)
-	if err := d.read(); err != nil {
+	err := d.measure()
+	d.doubt = wire.FaultOf(err) == wire.NoAck
+	if err != nil {
 		return err
 	}
 	t, h, err := decode(&d.buf)
@@ -146,6 +186,15 @@ func (d *Dev) Sense(values []float32) error {
 	}
 	climate.Set(values, t, h)
 	return nil
+}
+
+// measure measures once, and has read the result into d.buf.
+func (d *Dev) measure() error {
+	if err := d.tx(d.command[:], nil); err != nil {
+		return err
+	}
+	time.Sleep(d.wait)
+	return d.read()
 }
 
 // read reads what was measured into d.buf.

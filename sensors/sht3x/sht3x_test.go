@@ -23,6 +23,20 @@ var (
 	read       = i2ctest.IO{Addr: 0x44, R: []byte{0x63, 0x80, 0x83, 0x73, 0x33, 0x01}}
 )
 
+// serial asks an SHT4x for its number: the datasheet's example of a checksum, twice.
+var (
+	askSerial  = i2ctest.IO{Addr: 0x44, W: []byte{0x89}}
+	readSerial = i2ctest.IO{Addr: 0x44, R: []byte{0xBE, 0xEF, 0x92, 0xBE, 0xEF, 0x92}}
+)
+
+func noAck(at ...int) map[int]error {
+	fail := map[int]error{}
+	for _, i := range at {
+		fail[i] = bustest.NoAck
+	}
+	return fail
+}
+
 func with(io i2ctest.IO, r ...byte) i2ctest.IO { io.R = r; return io }
 
 func TestNewI2C(t *testing.T) {
@@ -37,15 +51,21 @@ func TestNewI2C(t *testing.T) {
 		{name: "heater left on", ops: []i2ctest.IO{sendBreak, heaterIsOn, heaterOff}},
 		{name: "in the middle of a single shot", ops: []i2ctest.IO{sendBreak, sendBreak, readStatus},
 			fail: map[int]error{0: bustest.NoAck}},
-		{name: "no chip", ops: []i2ctest.IO{sendBreak, sendBreak}, fail: map[int]error{0: bustest.NoAck, 1: bustest.NoAck},
+		{name: "no chip", ops: []i2ctest.IO{sendBreak, sendBreak, askSerial, start}, fail: noAck(0, 1, 2, 3),
 			fault: wire.NoAck, text: "sht3x 0x44 on bus 1: write: remote I/O error"},
+		{name: "an SHT4x, whose heater stays off", ops: []i2ctest.IO{sendBreak, sendBreak, askSerial, readSerial}, fail: noAck(0, 1),
+			fault: wire.Other, text: "sht3x 0x44 on bus 1: 0x44 answers as an SHT4x; fix: write chip: sht4x: other"},
+		{name: "a clone without break", ops: []i2ctest.IO{sendBreak, sendBreak, askSerial, start, read}, fail: noAck(0, 1, 2)},
+		{name: "a clone that takes half a command", ops: []i2ctest.IO{sendBreak, sendBreak, askSerial, with(readSerial, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF), start, read}, fail: noAck(0, 1)},
+		{name: "a clone without status", ops: []i2ctest.IO{sendBreak, readStatus, askSerial, start, read}, fail: noAck(1, 2)},
+		{name: "a clone whose status is nothing", ops: []i2ctest.IO{sendBreak, with(readStatus, 0xFF, 0xFF, 0xFF), askSerial, start, read}, fail: noAck(2)},
 		{name: "bus hangs", ops: []i2ctest.IO{sendBreak}, fail: map[int]error{0: bustest.Timeout},
 			fault: wire.Timeout, text: "sht3x 0x44 on bus 1: write: connection timed out"},
-		{name: "another chip, which knows no status", ops: []i2ctest.IO{sendBreak, readStatus}, fail: map[int]error{1: bustest.NoAck},
+		{name: "another chip", ops: []i2ctest.IO{sendBreak, readStatus, askSerial, start, with(read, 1, 2, 3, 4, 5, 6)}, fail: noAck(1, 2),
 			fault: wire.NoAck, text: "sht3x 0x44 on bus 1: write: remote I/O error"},
-		{name: "checksum", ops: []i2ctest.IO{sendBreak, with(readStatus, 0x80, 0x10, 0xE0)},
+		{name: "checksum", ops: []i2ctest.IO{sendBreak, with(readStatus, 0x80, 0x10, 0xE0), askSerial, start}, fail: noAck(2, 3),
 			fault: wire.Checksum, text: "sht3x 0x44 on bus 1: read status: 8010 came with CRC E0, not E1: checksum"},
-		{name: "all ones", ops: []i2ctest.IO{sendBreak, with(readStatus, 0xFF, 0xFF, 0xFF)},
+		{name: "all ones", ops: []i2ctest.IO{sendBreak, with(readStatus, 0xFF, 0xFF, 0xFF), askSerial, start}, fail: noAck(2, 3),
 			fault: wire.Checksum, text: "sht3x 0x44 on bus 1: read status: FFFF came with CRC FF, not AC: checksum"},
 		{name: "heater stays on", ops: []i2ctest.IO{sendBreak, heaterIsOn, heaterOff}, fail: map[int]error{2: bustest.NoAck},
 			fault: wire.NoAck, text: "sht3x 0x44 on bus 1: write: remote I/O error"},
@@ -64,12 +84,16 @@ func TestNewI2C(t *testing.T) {
 					t.Error(err)
 				}
 				for i, io := range tt.ops { // the chip needs its time after a break, and to end a single shot
-					if i == 0 || io.W[0] == 0x30 && io.W[1] == 0x66 {
+					want := time.Duration(0)
+					switch {
+					case i == 0:
 						continue
-					}
-					want := 1500 * time.Microsecond
-					if tt.fail[i-1] != nil {
+					case io.W != nil && slices.Equal(io.W, readStatus.W):
+						want = 1500 * time.Microsecond
+					case slices.Equal(io.W, sendBreak.W):
 						want = 15500 * time.Microsecond
+					case io.R != nil && slices.Equal(tt.ops[i-1].W, start.W):
+						want = 6500 * time.Microsecond
 					}
 					if got := b.At[i].Sub(b.At[i-1]); got < want {
 						t.Errorf("transfer %d comes %v after the one before, want at least %v", i, got, want)
@@ -171,8 +195,13 @@ func TestSenseFails(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				// A good measurement follows: no failure may outlast its tick.
-				d, b := open(t, nil, append(tt.ops, start, read)...)
+				// A good measurement follows: no failure may outlast its tick. Who did not
+				// acknowledge is asked first who it is.
+				next := []i2ctest.IO{start, read}
+				if tt.fault == wire.NoAck {
+					next = []i2ctest.IO{sendBreak, readStatus, start, read}
+				}
+				d, b := open(t, nil, append(tt.ops, next...)...)
 				for i, err := range tt.fail {
 					b.Fail[i+2] = err
 				}
@@ -195,6 +224,23 @@ func TestSenseFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An SHT4x that took the chip's place is not measured as an SHT3x for more than one tick:
+// to it that is a heater.
+func TestAnotherChipInItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, b := open(t, nil, start, sendBreak, sendBreak, askSerial, readSerial, sendBreak, sendBreak, askSerial, readSerial)
+		b.Fail = noAck(2, 3, 4, 7, 8)
+		values := make([]float32, 2)
+		bustest.CheckError(t, d.Sense(values), wire.NoAck, "sht3x 0x44 on bus 1: write: remote I/O error")
+		for range 2 {
+			bustest.CheckError(t, d.Sense(values), wire.Other, "sht3x 0x44 on bus 1: 0x44 answers as an SHT4x; fix: write chip: sht4x: other")
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // endless is a chip that always measures the same.
