@@ -129,6 +129,7 @@ type Server struct {
 	stopping    atomic.Bool
 	budget      *conn.Budget
 	clients     limit.Places // of those that are upgraded or being upgraded
+	share       *limit.Share // of the processor, for queries and replays
 	ids         atomic.Int64
 	relay       relay
 	echoRules   *rules
@@ -152,7 +153,7 @@ func newServer(opts Options, checks <-chan time.Time) *Server {
 	if opts.Refused == nil {
 		opts.Refused = func(string, string, string) {}
 	}
-	s := &Server{opts: opts, echoRules: echoRules(), relayRules: relayRules()}
+	s := &Server{opts: opts, echoRules: echoRules(), relayRules: relayRules(), share: limit.NewShare()}
 	s.clients.Most, s.clients.PerHost, s.clients.Reserved = opts.Limits.Clients, opts.Limits.ClientsPerAddress, opts.Limits.Reserved
 	s.budget = newBudget(opts)
 	s.ctx, s.end = context.WithCancel(context.Background())

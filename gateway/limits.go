@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"sensorgateway/gateway/api"
 	"sensorgateway/gateway/conn"
 	"sensorgateway/gateway/limit"
 )
@@ -39,6 +40,7 @@ const (
 	ReasonHost        = conn.ReasonHost
 	ReasonDescriptors = conn.ReasonDescriptors
 	ReasonQueues      = conn.ReasonQueues
+	ReasonQueries     = api.ReasonQueries
 )
 
 // newBudget returns what connections share.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -95,7 +96,7 @@ func (r *replay) serve(deadline time.Time) bool {
 		if l.next == nil {
 			l.next, mine = r.open(l), append(mine, l)
 		}
-		if len(l.unsent) == 0 && !r.read(l) || !r.pace.Ready(r.c.out) || !r.send(l) {
+		if len(l.unsent) == 0 && !r.readShare(l) || !r.pace.Ready(r.c.out) || !r.send(l) {
 			if !r.wait() {
 				return false
 			}
@@ -139,6 +140,14 @@ func (r *replay) wait() bool {
 	case <-r.stop:
 		return false
 	}
+}
+
+// readShare is read, within the share of the processor that all have who read.
+func (r *replay) readShare(l *lane) bool {
+	slice := limit.Slice{Share: r.c.s.share}
+	slice.Begin(r.c.s.ctx)
+	defer slice.End()
+	return r.read(l)
 }
 
 // read reads a lane's next batch, and returns whether there is something to send.

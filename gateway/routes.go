@@ -9,6 +9,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"sensorgateway/gateway/api"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -18,7 +19,12 @@ func (s *Server) routes() http.Handler {
 	plain := http.NewServeMux()
 	plain.Handle("/", api.New(api.Options{
 		Sensors: s.opts.Sensors, Live: s.broadcaster, History: s.opts.History, Alive: s.opts.Alive,
-		Exposition: s.opts.Exposition, Else: s.opts.Page, Log: s.opts.Log,
+		Exposition: s.opts.Exposition, Else: s.opts.Page, Log: s.opts.Log, Share: s.share,
+		Host: func(r *http.Request) string { addr, _ := s.opts.Access.From(r); return limit.Host(addr).String() },
+		Refused: func(r *http.Request, reason, why string) {
+			_, from := s.opts.Access.From(r)
+			s.opts.Refused(reason, from, why)
+		},
 	}))
 	for path := range s.opts.Endpoints {
 		plain.HandleFunc(path, needsUpgrade)

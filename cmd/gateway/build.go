@@ -97,7 +97,7 @@ func (g *running) build(ctx context.Context) (err error) {
 	g.auditor = g.newAuditor()
 	g.sampler = g.newSampler()
 	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, "commands", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong,
-		gateway.ReasonLimit, gateway.ReasonHandshake, gateway.ReasonConnections, gateway.ReasonHost, gateway.ReasonDescriptors, gateway.ReasonQueues)
+		gateway.ReasonLimit, gateway.ReasonHandshake, gateway.ReasonConnections, gateway.ReasonHost, gateway.ReasonDescriptors, gateway.ReasonQueues, gateway.ReasonQueries)
 	g.server = gateway.New(g.serverOptions())
 	g.metrics = g.newMetrics()
 	g.homeAssistant = g.newHomeAssistant()

@@ -28,6 +28,7 @@ var arrows = []arrow{
 	{"gateway/inbox", "gateway/conn", "it reads from a connection, and closes it in order"},
 	{"gateway/inbox", "wire", "it closes with the protocol's codes and reasons"},
 	{"gateway", "gateway/limit", "clients have places"},
+	{"gateway/api", "gateway/limit", "queries have a share of the processor"},
 	{"gateway/conn", "gateway/limit", "so have connections, by the same rule for what one host is"},
 	{"gateway", "gateway/api", "a server answers plain HTTP too"},
 	{"gateway", "gateway/window", "what slow clients have not taken is theirs to send"},
@@ -103,6 +104,8 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/state", "gateway/atomicfile", "the numbers are replaced as a whole"},
 	{"cmd/gateway/internal/state", "wire", "it follows the records' numbers"},
 
+	{"scripts/load", "gateway/history", "a soak needs a day of readings"},
+	{"scripts/load", "wire", "they are records"},
 	{"scripts/load", "scripts/load/swarm", "its clients are a swarm"},
 }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -54,7 +55,12 @@ type Options struct {
 	Alive      func() error    // nil while records are made and broadcast
 	Exposition func(io.Writer) // Prometheus text; nil: none
 	Else       http.Handler    // answers whatever the API does not
-	Log        *slog.Logger
+	// Host names the host that a request counts for.
+	Host func(*http.Request) string
+	// Refused counts a request that is refused: reason is one word for why.
+	Refused func(r *http.Request, reason, why string)
+	Share   *limit.Share // that queries have of the processor; nil: all of it
+	Log     *slog.Logger
 }
 
 // An API answers plain requests.
@@ -66,7 +72,7 @@ type API struct {
 
 // New returns an API.
 func New(o Options) *API {
-	a := &API{opts: o, mux: http.NewServeMux(), queries: newQueries()}
+	a := &API{opts: o, mux: http.NewServeMux(), queries: newQueries(o.Share)}
 	for path, answer := range map[string]http.HandlerFunc{
 		"/sensors/{name}":  toPages(a.newest),
 		"/api/v1/sensors":  toPages(a.sensors),

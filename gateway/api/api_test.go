@@ -10,9 +10,11 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -22,6 +24,7 @@ type gateway struct {
 	fail    error // of reading
 	lost    string
 	endless bool // so is what is retained
+	refused atomic.Int64
 }
 
 func (*gateway) Hello() wire.Hello {
@@ -91,7 +94,9 @@ var sensors = []wire.SensorInfo{
 func (g *gateway) api() *API {
 	return New(Options{
 		Sensors: sensors, Live: g, History: g, Alive: func() error { return g.fail },
-		Else: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler),
+		Else: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler), Share: limit.NewShare(),
+		Host:    func(r *http.Request) string { host, _, _ := net.SplitHostPort(r.RemoteAddr); return host },
+		Refused: func(*http.Request, string, string) { g.refused.Add(1) },
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"sensorgateway/gateway/limit"
 )
 
 const (
@@ -17,7 +19,8 @@ const (
 // queries limits how many there are at a time, so that a host that asks for much
 // leaves the others something.
 type queries struct {
-	all chan struct{} // one for each query that reads
+	all   chan struct{} // one for each query that reads
+	share *limit.Share
 
 	mu    sync.Mutex
 	hosts map[string]*asker
@@ -30,8 +33,8 @@ type asker struct {
 	open  int
 }
 
-func newQueries() *queries {
-	return &queries{all: make(chan struct{}, maxQueries), hosts: map[string]*asker{}}
+func newQueries(share *limit.Share) *queries {
+	return &queries{all: make(chan struct{}, maxQueries), share: share, hosts: map[string]*asker{}}
 }
 
 // place is that of an open query. It is free for others while the query waits for
@@ -41,6 +44,7 @@ type place struct {
 	host  string
 	asker *asker
 	taken bool
+	slice limit.Slice // in which it reads
 }
 
 // enter waits for a place; ok is false if none was free in time.
@@ -57,7 +61,7 @@ func (q *queries) enter(ctx context.Context, host string) (p *place, ok bool) {
 	q.open++
 	full := a.open > hostOpen || q.open > maxOpen
 	q.mu.Unlock()
-	p = &place{q: q, host: host, asker: a}
+	p = &place{q: q, host: host, asker: a, slice: limit.Slice{Share: q.share}}
 	if full || !p.take(ctx) {
 		p.leave()
 		return nil, false
@@ -72,16 +76,27 @@ func (p *place) take(ctx context.Context) bool {
 	}
 	if p.taken = take(ctx, p.q.all); !p.taken {
 		<-p.asker.slots
+		return false
 	}
-	return p.taken
+	p.slice.Begin(ctx)
+	return true
 }
 
 // pause gives the place up until take.
 func (p *place) pause() {
 	if p.taken {
+		p.slice.End()
 		<-p.q.all
 		<-p.asker.slots
 		p.taken = false
+	}
+}
+
+// yielding returns next, which lets others work between two batches.
+func yielding[T any](ctx context.Context, p *place, next func() ([]T, error)) func() ([]T, error) {
+	return func() ([]T, error) {
+		p.slice.Yield(ctx)
+		return next()
 	}
 }
 

@@ -74,7 +74,7 @@ func TestQueriesOfSlowClients(t *testing.T) {
 // However many hosts ask, no more queries are open than there is memory for, and
 // a host with many leaves the others room.
 func TestQueriesAreBounded(t *testing.T) {
-	q := newQueries()
+	q := newQueries(nil)
 	var open []*place
 	enter := func(host int) bool {
 		p, ok := q.enter(t.Context(), fmt.Sprint("10.0.0.", host))
@@ -112,7 +112,7 @@ func TestQueriesAreBounded(t *testing.T) {
 // A client that seems to have left gets a place that is free, and sees its answer
 // cut off instead of one that says there was no place.
 func TestPlaceOfAClientThatSeemsToHaveLeft(t *testing.T) {
-	q := newQueries()
+	q := newQueries(nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 100 { // a choice at random would fail

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,6 +25,9 @@ const (
 	queryWrite  = 10 * time.Second
 	queryBuffer = 16 << 10
 )
+
+// ReasonQueries is the reason of [Options.Refused] for one query too many.
+const ReasonQueries = "queries"
 
 // query is what a client asks for.
 type query struct {
@@ -52,11 +54,13 @@ func (a *API) readings(w http.ResponseWriter, r *http.Request) {
 		writeError(w, wire.AsError(err))
 		return
 	}
-	place, ok := a.queries.enter(r.Context(), hostOf(r.RemoteAddr))
+	place, ok := a.queries.enter(r.Context(), a.opts.Host(r))
 	if !ok {
 		w.Header().Set("Retry-After", "1")
-		writeError(w, wire.Errorf(http.StatusTooManyRequests,
-			"too many queries at once: %d of a host and %d in all may be open, and wait %v for their turn", hostOpen, maxOpen, queryWait))
+		refusal := wire.Errorf(http.StatusTooManyRequests,
+			"too many queries at once: %d of a host and %d in all may be open, and wait %v for their turn", hostOpen, maxOpen, queryWait)
+		a.opts.Refused(r, ReasonQueries, refusal.Message)
+		writeError(w, refusal)
 		return
 	}
 	defer place.leave()
@@ -71,7 +75,7 @@ func (a *API) readings(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := bufio.NewWriterSize(&patientWriter{ctx: r.Context(), w: w, c: http.NewResponseController(w), place: place}, queryBuffer)
-	if err := a.answer(r.Context(), out, q); err != nil {
+	if err := a.answer(r.Context(), out, q, place); err != nil {
 		if r.Context().Err() == nil {
 			a.opts.Log.Warn("readings could not be read: the answer is cut off", "client", r.RemoteAddr, "sensor", q.sensor.Name, "err", err)
 		}
@@ -80,7 +84,7 @@ func (a *API) readings(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (a *API) answer(ctx context.Context, out *bufio.Writer, q query) error {
+func (a *API) answer(ctx context.Context, out *bufio.Writer, q query, p *place) error {
 	head, separator, tail := []byte(nil), "", ""
 	switch {
 	case q.format == formatJSON:
@@ -92,7 +96,7 @@ func (a *API) answer(ctx context.Context, out *bufio.Writer, q query) error {
 		head = []byte(q.csv().ReadingHeader())
 	}
 	_, _ = out.Write(head) // bufio keeps the error for Flush
-	if err := a.rows(ctx, out, q, separator); err != nil {
+	if err := a.rows(ctx, out, q, p, separator); err != nil {
 		if _, left := out.Write(nil); left != nil {
 			return nil // the client has left, which is no error
 		}
@@ -106,7 +110,7 @@ func (a *API) answer(ctx context.Context, out *bufio.Writer, q query) error {
 }
 
 // rows writes what is retained for the query.
-func (a *API) rows(ctx context.Context, out *bufio.Writer, q query, separator string) error {
+func (a *API) rows(ctx context.Context, out *bufio.Writer, q query, p *place, separator string) error {
 	history := a.opts.History
 	switch {
 	case history == nil:
@@ -116,7 +120,7 @@ func (a *API) rows(ctx context.Context, out *bufio.Writer, q query, separator st
 		if q.format == formatCSV {
 			encode = q.csv().AppendBucket
 		}
-		return wire.WriteRows(ctx, out, q.sensor, separator, history.Buckets(q.sensor.ID, q.from, q.to, q.step), encode)
+		return wire.WriteRows(ctx, out, q.sensor, separator, yielding(ctx, p, history.Buckets(q.sensor.ID, q.from, q.to, q.step)), encode)
 	}
 	encode := wire.AppendReadingJSON
 	switch q.format {
@@ -128,7 +132,7 @@ func (a *API) rows(ctx context.Context, out *bufio.Writer, q query, separator st
 			return r.Append(b)
 		}
 	}
-	return wire.WriteRows(ctx, out, q.sensor, separator, history.Between(q.sensor.ID, q.from, q.to), encode)
+	return wire.WriteRows(ctx, out, q.sensor, separator, yielding(ctx, p, history.Between(q.sensor.ID, q.from, q.to)), encode)
 }
 
 // patientWriter gives a client time for each piece, instead of for the whole answer,
@@ -277,12 +281,4 @@ func accepted(headers []string) (format string) {
 		}
 	}
 	return format
-}
-
-func hostOf(addr string) string {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	return host
 }

@@ -89,7 +89,7 @@ func (b *bench) with(k kind, measure func(*gateway) error) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	g, err := startGateway(b.ctx, b.program, dir, k.config)
+	g, err := startGateway(b.ctx, b.program, dir, k.config+limits)
 	if err != nil {
 		return err
 	}

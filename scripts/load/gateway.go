@@ -35,13 +35,15 @@ const limits = "limits: {connections: 20000, connections_per_address: 20000, cli
 
 // startGateway runs the program with a configuration of its own, kept in dir,
 // and waits until it listens.
-func startGateway(ctx context.Context, program, dir, config string) (*gateway, error) {
+func startGateway(ctx context.Context, program, dir, config string, flags ...string) (*gateway, error) {
 	file := filepath.Join(dir, "gateway.yaml")
-	if err := os.WriteFile(file, []byte(config+limits), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
 	g := &gateway{log: &output{addr: make(chan string, 1)}, exited: make(chan struct{})}
 	g.cmd = exec.CommandContext(ctx, program, "--simulate", "--config", file, "--listen", "127.0.0.1:0", "--log-format", "text")
+	g.cmd.Args = append(g.cmd.Args, flags...)
+	g.cmd.Env = append(os.Environ(), "GOMEMLIMIT=96MiB") // as in the unit
 	g.cmd.Cancel = func() error { return g.cmd.Process.Signal(syscall.SIGTERM) }
 	g.cmd.WaitDelay = stopLimit
 	g.cmd.Stderr = g.log

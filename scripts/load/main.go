@@ -24,15 +24,24 @@ const maxWindow = 25 * time.Second
 func main() {
 	program := flag.String("gateway", "", "the gateway's `binary`")
 	window := flag.Duration("window", 20*time.Second, "how long each row is measured")
+	soak := flag.Duration("soak", 0, "attack a gateway for so `long` instead, and measure what that costs")
+	attack := flag.String("attack", "", "attack the gateway at `host:port` until an interrupt, for -soak")
 	flag.Parse()
-	if *program == "" || flag.NArg() > 0 || *window < time.Second || *window > maxWindow {
-		fmt.Fprintf(os.Stderr, "usage: load -gateway BINARY [-window DURATION], from 1s to %v\n", maxWindow)
+	if *program == "" && *attack == "" || flag.NArg() > 0 || *window < time.Second || *window > maxWindow {
+		fmt.Fprintf(os.Stderr, "usage: load -gateway BINARY [-soak DURATION | -window DURATION], a window from 1s to %v\n", maxWindow)
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	context.AfterFunc(ctx, stop) // the second one ends it at once
 	b := bench{ctx: ctx, program: *program, window: *window, out: os.Stdout}
-	if err := b.run(); err != nil {
+	run := b.run
+	if *attack != "" {
+		run = func() error { return attackAll(ctx, *attack) }
+	}
+	if *soak > 0 {
+		run = func() error { return b.soak(*soak) }
+	}
+	if err := run(); err != nil {
 		fmt.Fprintf(os.Stderr, "load: %v\n", err)
 		os.Exit(1)
 	}

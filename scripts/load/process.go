@@ -48,7 +48,10 @@ func (p process) rss() (int, error) {
 }
 
 // goroutines asks a gateway how many it has.
-func goroutines(addr string) (int, error) {
+func goroutines(addr string) (int, error) { return metric(addr, "go_goroutines ") }
+
+// metric asks a gateway for a number of its metrics.
+func metric(addr, name string) (int, error) {
 	r, err := http.Get("http://" + addr + "/metrics")
 	if err != nil {
 		return 0, err
@@ -58,7 +61,7 @@ func goroutines(addr string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return number(string(text), "go_goroutines ")
+	return number(string(text), name)
 }
 
 // number returns the whole number behind a name at the beginning of a line.

@@ -1,0 +1,62 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// operator is a client that was there before, and may command.
+type operator struct{ ws *websocket.Conn }
+
+// dialOperator connects, and has an answer to a stop.
+func dialOperator(ctx context.Context, addr string) (*operator, error) {
+	ws, _, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+addr+"/", nil)
+	if err != nil {
+		return nil, fmt.Errorf("an operator: %w", err)
+	}
+	o := &operator{ws}
+	if _, err := o.stop(); err != nil {
+		_ = ws.Close() // the first error tells more
+		return nil, err
+	}
+	return o, nil
+}
+
+// stop stops the motor and returns how long the acknowledgement took.
+func (o *operator) stop() (time.Duration, error) {
+	begin := time.Now()
+	if err := o.ws.SetReadDeadline(begin.Add(patience)); err != nil {
+		return 0, err
+	}
+	if err := o.ws.WriteMessage(websocket.TextMessage, []byte(`{"type":"command","payload":{"action":"stop","target":"motor_1"}}`)); err != nil {
+		return 0, fmt.Errorf("stop: %w", err)
+	}
+	for {
+		kind, message, err := o.ws.ReadMessage()
+		if err != nil {
+			return 0, fmt.Errorf("stop: %w", err)
+		}
+		if kind == websocket.TextMessage && bytes.HasPrefix(message, []byte(`{"type":"ack"`)) {
+			return time.Since(begin), nil
+		}
+	}
+}
+
+// durations are measurements.
+type durations []time.Duration
+
+// percentile returns the p-th part of the sorted durations.
+func (d durations) percentile(p float64) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(d))
+	return sorted[min(int(p*float64(len(sorted))), len(sorted)-1)]
+}
