@@ -37,7 +37,9 @@ func logOfReadings(getenv func(string) string) console.Log {
 			}
 			return findLog(path, state)
 		},
-		Open: func(dir string) (console.LogReader, error) { return history.OpenReader(dir) },
+		Open: func(dir string, damaged func(why string, readings int)) (console.LogReader, error) {
+			return history.OpenReader(dir, func(d history.Damage) { damaged(d.Reason, d.Readings) })
+		},
 	}
 }
 

@@ -288,7 +288,7 @@ func TestFilesThatAreNone(t *testing.T) {
 	}
 	// Root may read everything, so the file itself cannot be had for the test.
 	err = explain("key", &os.PathError{Op: "open", Path: f.key, Err: os.ErrPermission})
-	if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "; fix: let "+userName()+" read it") {
+	if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "; fix: let "+certificateReader()+" read it") {
 		t.Errorf("an unreadable key: %v", err)
 	}
 }

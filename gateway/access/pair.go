@@ -92,13 +92,14 @@ func explain(kind string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s: %w; fix: correct tls: in the configuration, or make a pair for a first try: gateway cert", kind, err)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s: %w; fix: let %s read it and enter its directory (chown, chmod)", kind, err, userName())
+		return fmt.Errorf("%s: %w; fix: let %s read it and enter its directory (chown, chmod)", kind, err, certificateReader())
 	}
 	return fmt.Errorf("%s: %w", kind, err)
 }
 
-// userName returns the user that runs this process, by name or else by number.
-func userName() string {
+// certificateReader returns who must be let read the pair: the user that runs this process, by name or
+// else by number.
+func certificateReader() string {
 	if u, err := user.Current(); err == nil {
 		return u.Username
 	}

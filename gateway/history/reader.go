@@ -23,22 +23,24 @@ type Reader struct {
 	index   *index.Index
 	fs      FS
 	sensors []string
+	damaged func(Damage)
 }
 
-// OpenReader opens a directory.
-func OpenReader(dir string) (*Reader, error) {
+// OpenReader opens a directory. damaged is called when records that were found cannot be
+// read, once for each.
+func OpenReader(dir string, damaged func(Damage)) (*Reader, error) {
 	if _, err := os.ReadDir(dir); err != nil {
 		return nil, err
 	}
-	return openReader(disk.OS(dir))
+	return openReader(disk.OS(dir), damaged)
 }
 
-func openReader(fs FS) (*Reader, error) {
+func openReader(fs FS, damaged func(Damage)) (*Reader, error) {
 	r, err := recovery.Read(recovery.Options{FS: fs, Log: slog.New(slog.DiscardHandler), ReadOnly: true})
 	if err != nil {
 		return nil, fmt.Errorf("the directory of readings cannot be read: %w", err)
 	}
-	return &Reader{index: r.Index, fs: fs, sensors: slices.Sorted(maps.Keys(r.Index.Streams))}, nil
+	return &Reader{index: r.Index, fs: fs, sensors: slices.Sorted(maps.Keys(r.Index.Streams)), damaged: damaged}, nil
 }
 
 // Sensors returns the names of all sensors of which there are records, sorted. A
@@ -59,20 +61,22 @@ func (r *Reader) Buckets(sensor string, from, to, step int64) (next func() ([]wi
 	return r.source().Buckets(sensor, from, to, step)
 }
 
-// Close frees the memory of what was read.
-func (r *Reader) Close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.index = index.New()
-	return nil
-}
-
 func (r *Reader) source() query.Source {
 	return query.Source{
 		Lock:  func() func() { r.mu.Lock(); return r.mu.Unlock },
 		Index: func() *index.Index { return r.index },
 		FS:    r.fs, Log: slog.New(slog.DiscardHandler),
 		Removed: func(*index.Chapter) {},
-		Lose:    func(*index.Chapter, uint32, uint32, error) {},
+		Lose:    r.unreadable,
+	}
+}
+
+// unreadable reports the numbers from first to last of a chapter.
+func (r *Reader) unreadable(c *index.Chapter, first, last uint32, err error) {
+	r.mu.Lock()
+	n := c.Lose(first, last)
+	r.mu.Unlock()
+	if n > 0 {
+		r.damaged(Damage{Reason: fmt.Sprintf("%s cannot be read: %v", c.Segment.Name, err), Readings: n})
 	}
 }

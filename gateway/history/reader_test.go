@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func TestReader(t *testing.T) {
 		now = now.Add(time.Second)
 		l.maintain(now)
 	}
-	r, err := OpenReader(dir)
+	r, err := OpenReader(dir, noDamage(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,13 +57,10 @@ func TestReader(t *testing.T) {
 	if _, err := r.Buckets("c", 0, 1, 1)(); err != io.EOF {
 		t.Error(err)
 	}
-	if err := r.Close(); err != nil {
-		t.Error(err)
-	}
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := OpenReader(dir + "/missing"); err == nil {
+	if _, err := OpenReader(dir+"/missing", noDamage(t)); err == nil {
 		t.Error("a directory that is missing can be read")
 	}
 }
@@ -147,5 +145,34 @@ func TestNothingIsLostAroundRun(t *testing.T) {
 	same(t, all(t, l.Since(0, ^uint32(0))), m.of(0))
 	if last, ok := l.Last(0); !ok || last != 21 {
 		t.Errorf("last %d, %v", last, ok)
+	}
+}
+
+// noDamage is what is called where all can be read.
+func noDamage(t *testing.T) func(Damage) {
+	return func(d Damage) { t.Errorf("lost: %+v", d) }
+}
+
+// Whoever reads the directory is told what is left out, once.
+func TestReaderSaysWhatIsLeftOut(t *testing.T) {
+	d, m := newTestDisk(), newMaker(len(rigSensors))
+	w := newRig(t, d, m)
+	w.Begin("epoch", m.next)
+	for range 56 {
+		w.second()
+	}
+	chapters, places := blocksOf(t, w.Log, "indoor")
+	c, block := chapters[1], places[1][0]
+	d.names[c.Segment.Name].now[block.At+50] ^= 1
+	var reports []Damage
+	r, err := openReader(d, func(x Damage) { reports = append(reports, x) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		all(t, r.Between("indoor", 0, m.at))
+	}
+	if len(reports) != 1 || reports[0].Readings != block.Summary.Count() || !strings.Contains(reports[0].Reason, c.Segment.Name) {
+		t.Errorf("reported: %+v, want %d readings of %s", reports, block.Summary.Count(), c.Segment.Name)
 	}
 }

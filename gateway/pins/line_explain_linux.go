@@ -48,8 +48,8 @@ func (k *kernel) explainClaim(c chip, offset uint32, errno syscall.Errno) error 
 	return fmt.Errorf("%w: held by %s; fix: stop that program, or use another line (gpioinfo lists them)", errno, holder)
 }
 
-// userName returns the name of the effective user, or its number if it has none.
-func userName() string {
+// gpioUser returns who must be let use the GPIO chips: the effective user, by name or else by number.
+func gpioUser() string {
 	id := strconv.Itoa(os.Geteuid())
 	if u, err := user.LookupId(id); err == nil {
 		return u.Username

@@ -61,7 +61,7 @@ var linux = kernel{
 		paths, _ := filepath.Glob("/dev/gpiochip*") // fails only for a bad pattern
 		return paths
 	},
-	user: userName,
+	user: gpioUser,
 }
 
 // Line claims an output line, inactive from the first moment on: drivers such

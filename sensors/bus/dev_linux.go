@@ -66,7 +66,7 @@ var linux = system{
 	},
 	watch:  watchNode,
 	stat:   statNode,
-	user:   userName,
+	user:   busUser,
 	isPi:   isRaspberryPi,
 	others: deviceFiles,
 }

@@ -368,7 +368,7 @@ func TestWho(t *testing.T) {
 	if _, err := statNode("/dev/no such device"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	if who := userName(); who == "" {
+	if who := busUser(); who == "" {
 		t.Error("nobody")
 	}
 	_, err = Open("987")

@@ -79,8 +79,8 @@ func statNode(path string) (node, error) {
 	return n, nil
 }
 
-// userName returns who runs this, by name or else by number.
-func userName() string {
+// busUser returns who must be let use the buses: the effective user, by name or else by number.
+func busUser() string {
 	id := strconv.Itoa(os.Geteuid())
 	if u, err := user.LookupId(id); err == nil {
 		return u.Username

@@ -26,7 +26,6 @@ type LogReader interface {
 	Sensors() []string
 	Between(sensor string, from, to int64) (next func() ([]wire.Record, error))
 	Buckets(sensor string, from, to, step int64) (next func() ([]wire.Bucket, error))
-	Close() error
 }
 
 // Log is how the log of readings on this machine is found and read.
@@ -35,7 +34,8 @@ type Log struct {
 	// Find returns the directory that they say, and the sensors of the
 	// configuration, if one was read: the log does not say what its values are.
 	Find func() (dir string, configured []wire.SensorInfo, err error)
-	Open func(dir string) (LogReader, error)
+	// Open opens it. damaged is called with readings that are found to be unreadable.
+	Open func(dir string, damaged func(why string, readings int)) (LogReader, error)
 }
 
 // exportOptions are the flags of export.
@@ -69,14 +69,16 @@ func Export(env Env, log Log) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if e.log, err = log.Open(dir); err != nil {
+			e.log, err = log.Open(dir, func(why string, readings int) {
+				fmt.Fprintf(env.Stderr, "%d readings are left out: %s\n", readings, why)
+			})
+			if err != nil {
 				return explainLogError(dir, err)
 			}
-			err = e.choose(dir, o.sensors, configured)
-			if err == nil {
-				err = writeOutput(o.output, env.Stdout, func(w *bufio.Writer) error { return e.write(cmd.Context(), w) })
+			if err = e.choose(dir, o.sensors, configured); err != nil {
+				return err
 			}
-			return errors.Join(err, e.log.Close())
+			return writeOutput(o.output, env.Stdout, func(w *bufio.Writer) error { return e.write(cmd.Context(), w) })
 		},
 	}
 	f := cmd.Flags()
