@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -93,12 +94,22 @@ func TestAnnouncement(t *testing.T) {
 	}
 }
 
-// required are the keys without which Home Assistant refuses an entity.
-var required = map[string][]string{
-	"sensor":        {"state_topic", "unique_id", "value_template"},
-	"binary_sensor": {"state_topic", "unique_id", "value_template"},
-	"switch":        {"command_topic", "unique_id", "state_topic", "optimistic"},
-	"fan":           {"command_topic", "unique_id", "state_topic", "optimistic", "state_value_template"},
+// documented are the keys of each platform that Home Assistant's documentation has
+// (https://www.home-assistant.io/integrations/sensor.mqtt/ and so on), with * for those
+// that an entity here cannot be without. Home Assistant refuses an entity with others.
+var documented = map[string]string{
+	"sensor": "availability availability_mode device_class json_attributes_topic name *p state_class *state_topic " +
+		"suggested_display_precision *unique_id unit_of_measurement *value_template",
+	"binary_sensor": "availability availability_mode device_class json_attributes_topic name *p *state_topic *unique_id *value_template",
+	"switch":        "availability availability_mode *command_topic json_attributes_topic name *optimistic *p *state_topic *unique_id *value_template",
+	"fan": "availability availability_mode *command_topic direction_command_topic direction_state_topic direction_value_template " +
+		"json_attributes_topic name *optimistic *p percentage_command_topic percentage_state_topic percentage_value_template " +
+		"*state_topic *state_value_template *unique_id",
+}
+
+// classes are device classes with the units that Home Assistant takes for each.
+var classes = map[string]string{
+	"temperature": "°C", "humidity": "%", "atmospheric_pressure": "hPa", "carbon_dioxide": "ppm", "running": "", "safety": "",
 }
 
 func TestComponentsAreComplete(t *testing.T) {
@@ -109,13 +120,20 @@ func TestComponentsAreComplete(t *testing.T) {
 			if err := json.Unmarshal([]byte(marshal(c)), &keys); err != nil {
 				t.Fatal(err)
 			}
-			if required[c.Platform] == nil {
-				t.Errorf("%s is a %q", key, c.Platform)
-			}
-			for _, name := range required[c.Platform] {
-				if keys[name] == nil {
+			var known []string
+			for word := range strings.FieldsSeq(documented[c.Platform]) {
+				name, must := strings.CutPrefix(word, "*")
+				if known = append(known, name); must && keys[name] == nil {
 					t.Errorf("%s, a %s, has no %s", key, c.Platform, name)
 				}
+			}
+			for name := range keys {
+				if !slices.Contains(known, name) {
+					t.Errorf("%s: a %q has no %s", key, c.Platform, name)
+				}
+			}
+			if unit, ok := classes[c.DeviceClass]; c.DeviceClass != "" && (!ok || unit != c.Unit) {
+				t.Errorf("%s: the class %s has no unit %s", key, c.DeviceClass, c.Unit)
 			}
 			if ids[c.UniqueID] {
 				t.Errorf("%s has the ID of another: %s", key, c.UniqueID)
