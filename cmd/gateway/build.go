@@ -132,6 +132,7 @@ func (g *running) tasks() []task {
 		task{name: "home assistant", run: homeAssistant{g.homeAssistant}.run},
 		task{name: "pulse", run: func(ctx context.Context) error { return g.pulse.watch(ctx, g.beats()) }},
 		task{name: "certificates", run: g.watchCertificates},
+		task{name: "memory", run: machine.FreeMemory},
 		task{name: "systemd", run: g.supervise},
 	)
 }

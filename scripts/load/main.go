@@ -24,11 +24,12 @@ const maxWindow = 25 * time.Second
 func main() {
 	program := flag.String("gateway", "", "the gateway's `binary`")
 	window := flag.Duration("window", 20*time.Second, "how long each row is measured")
-	soak := flag.Duration("soak", 0, "attack a gateway for so `long` instead, and measure what that costs")
+	soak := flag.Bool("soak", false, "attack a gateway for ten minutes instead, and measure what that costs")
+	short := flag.Bool("short", false, "with -soak: for 20 seconds")
 	attack := flag.String("attack", "", "attack the gateway at `host:port` until an interrupt, for -soak")
 	flag.Parse()
 	if *program == "" && *attack == "" || flag.NArg() > 0 || *window < time.Second || *window > maxWindow {
-		fmt.Fprintf(os.Stderr, "usage: load -gateway BINARY [-soak DURATION | -window DURATION], a window from 1s to %v\n", maxWindow)
+		fmt.Fprintf(os.Stderr, "usage: load -gateway BINARY [-soak [-short] | -window DURATION], a window from 1s to %v\n", maxWindow)
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -38,8 +39,12 @@ func main() {
 	if *attack != "" {
 		run = func() error { return attackAll(ctx, *attack) }
 	}
-	if *soak > 0 {
-		run = func() error { return b.soak(*soak) }
+	if *soak {
+		long := soakTime
+		if *short {
+			long = shortSoak
+		}
+		run = func() error { return b.soak(long) }
 	}
 	if err := run(); err != nil {
 		fmt.Fprintf(os.Stderr, "load: %v\n", err)

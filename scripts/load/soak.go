@@ -18,8 +18,13 @@ const (
 	mayTake     = 64 << 20 // bytes above rest
 	stopWithin  = 50 * time.Millisecond
 	enterWithin = 2 * time.Second
+	soakTime    = 10 * time.Minute
+	shortSoak   = 20 * time.Second
 	// recovers is how long the gateway has to give memory back.
-	recovers = 10 * time.Second
+	recovers = 15 * time.Second
+	// loads is how long it has before the attack: it gives memory back that reading a
+	// day of readings took.
+	loads = 15 * time.Second
 )
 
 // soak attacks a gateway with all that one host can do without credentials, and
@@ -66,7 +71,7 @@ func (b *bench) measureSoak(g *gateway, d time.Duration) (s soaked, err error) {
 		return s, err
 	}
 	defer o.ws.Close()
-	if s.alone, err = stopsFor(b.ctx, o, 3*time.Second, func() {}); err != nil {
+	if s.alone, err = stopsFor(b.ctx, o, loads, func() {}); err != nil {
 		return s, err
 	}
 	if s.rest, err = g.rss(); err != nil {

@@ -1,0 +1,58 @@
+package machine
+
+import (
+	"context"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+const (
+	// memoryEvery is how often memory is given back while there is some to give.
+	memoryEvery = 10 * time.Second
+	// memoryAtMost is how rarely it is looked for where the last time there was none:
+	// that costs a collection of all garbage.
+	memoryAtMost = 40 * time.Second
+	// memoryRest is what a gateway at rest takes: below that nothing is looked for.
+	memoryRest = 16 << 20
+	// memoryWorth is how much makes it worth looking again soon.
+	memoryWorth = 4 << 20
+)
+
+// FreeMemory gives memory back to the system that a storm of clients, or the start
+// with a large log, has left behind, until ctx ends. The runtime itself does that
+// within minutes, for its next collection is due when the heap has grown by half; on a
+// machine with little memory others need it sooner.
+func FreeMemory(ctx context.Context) error {
+	freeMemory(ctx, memoryTaken, debug.FreeOSMemory)
+	return nil
+}
+
+func freeMemory(ctx context.Context, taken func() int64, free func()) {
+	wait := memoryEvery
+	for {
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+		before := taken()
+		if before <= memoryRest {
+			wait = memoryEvery
+			continue
+		}
+		free()
+		if wait = min(2*wait, memoryAtMost); before-taken() >= memoryWorth {
+			wait = memoryEvery
+		}
+	}
+}
+
+// memoryTaken is how many bytes the runtime has of the system.
+func memoryTaken() int64 {
+	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(samples)
+	return int64(samples[0].Value.Uint64()) - int64(samples[1].Value.Uint64())
+}
