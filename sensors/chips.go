@@ -6,11 +6,14 @@ import (
 
 	"periph.io/x/conn/v3/i2c"
 
+	"sensorgateway/sensors/aht10"
 	"sensorgateway/sensors/aht20"
+	"sensorgateway/sensors/am2320"
 	"sensorgateway/sensors/bme280"
 	"sensorgateway/sensors/hdc1080"
 	"sensorgateway/sensors/hdc302x"
 	"sensorgateway/sensors/mcp9808"
+	"sensorgateway/sensors/scd4x"
 	"sensorgateway/sensors/sht3x"
 	"sensorgateway/sensors/sht4x"
 	"sensorgateway/sensors/shtc3"
@@ -102,6 +105,12 @@ func Chips() map[string]Chip {
 		"shtc3": {"SHTC3", []uint16{0x70}, 20 * ms, climate(-40, 125), nil, open(shtc3.NewI2C)},
 		// Datasheet SNAS778, sections 7.5, 7.6.
 		"hdc302x": {"HDC302x", []uint16{0x44, 0x45, 0x46, 0x47}, 20 * ms, climate(-40, 125), nil, open(hdc302x.NewI2C)},
+		// Datasheet AHT10, version 1.1: more often, and it warms itself (section 5.4).
+		"aht10": {"AHT10", []uint16{0x38, 0x39}, time.Second, climate(-40, 85), nil, open(aht10.NewI2C)},
+		// Datasheet AM2320, section 6 and table 3. In steps of 0.1.
+		"am2320": {"AM2320", []uint16{0x5C}, 2 * time.Second, coarse(climate(-40, 80)...), nil, open(am2320.NewI2C)},
+		// Datasheet SCD4x, version 1.4, tables 1 to 3.
+		"scd4x": {"SCD4x", []uint16{0x62}, 5 * time.Second, climate(-10, 60), []Measurand{{Quantity: wire.CO2, Min: 1, Max: 40_000}}, open(scd4x.NewI2C)},
 		// Datasheet Si7021-A20, tables 2, 3, 5.
 		"si7021": {"Si7021", []uint16{0x40}, 50 * ms, climate(-40, 125), nil, open(si7021.NewI2C)},
 		// Datasheet HPC199, version 6, pages 3 and 12.

@@ -50,6 +50,7 @@ func TestBadWiring(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
+					time.Sleep(chip.MinInterval)
 					count.n = 0
 					if err := driver.Sense(make([]float32, len(chip.All()))); err != nil {
 						t.Fatal(err)

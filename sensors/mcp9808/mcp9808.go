@@ -29,6 +29,7 @@ const (
 	// running is continuous conversion. It has a hysteresis of 1.5 °C for the alert
 	// pin, which nobody uses, to tell it from what a reset leaves.
 	running    = 1 << 9
+	shutDown   = 1 << 8
 	finest     = 0x03 // 0.0625 °C
 	conversion = 250 * time.Millisecond
 
@@ -39,7 +40,7 @@ const (
 // Dev is a chip. One goroutine uses it.
 type Dev struct {
 	*device.Dev
-	ready time.Time // when the first conversion is over
+	ready time.Time // when the first conversion is over; zero: it is
 }
 
 // NewI2C finds the chip at addr (0x18 to 0x1f) of b by its ids, and starts it.
@@ -59,17 +60,29 @@ func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
 	if m != maker || id>>8 != idHigh {
 		return nil, d.Errorf(wire.Other, "ids 0x%04x 0x%04x are not those of an MCP9808, which has 0x%04x 0x%02xxx", m, id, maker, idHigh)
 	}
+	config, err := d.Register(regConfig)
+	if err != nil {
+		return nil, err
+	}
 	if err := d.Write(regResolution, finest); err != nil {
 		return nil, err
 	}
 	if err := d.SetRegister(regConfig, running); err != nil {
 		return nil, err
 	}
-	return &Dev{d, time.Now().Add(conversion)}, nil
+	dev := &Dev{Dev: d}
+	raw, err := d.Register(regTemperature)
+	if err != nil {
+		return nil, err
+	}
+	if config&shutDown != 0 || raw&value == 0 { // it has not measured lately
+		dev.ready = time.Now().Add(conversion)
+	}
+	return dev, nil
 }
 
 // Sense sets values to the temperature in °C, as it was measured at most a conversion
-// (250 ms) ago; the first one waits for it. An error carries [wire.WarmingUp] if the
+// (250 ms) ago; the first one after a start waits for it. An error carries [wire.WarmingUp] if the
 // chip was reset: then construct it anew.
 func (d *Dev) Sense(values []float32) error {
 	time.Sleep(time.Until(d.ready))

@@ -40,6 +40,9 @@ var models = map[string]struct {
 
 	"sht4x":   {[]uint16{0x44, 0x45, 0x46}, sht4xCommands.make},
 	"shtc3":   {[]uint16{0x70}, shtc3Commands.make},
+	"aht10":   {[]uint16{0x38, 0x39}, func(p *probe, _ uint32) chip { return &aht10{aht20{probe: p}} }},
+	"am2320":  {[]uint16{0x5C}, func(p *probe, _ uint32) chip { return &am2320{probe: p} }},
+	"scd4x":   {[]uint16{0x62}, func(p *probe, serial uint32) chip { return &scd4x{probe: p, serial: serial} }},
 	"si7021":  {[]uint16{0x40}, siModel7021.make},
 	"htu21d":  {[]uint16{0x40}, siModelHTU.make},
 	"sht2x":   {[]uint16{0x40}, siModelSHT.make},

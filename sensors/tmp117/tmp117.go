@@ -26,6 +26,7 @@ const (
 
 	// running is a conversion every 125 ms that is the mean of eight (table 7-7).
 	running    = 1<<7 | 1<<5
+	mode       = 0x0C00 // 0 is conversions all the time
 	settings   = 0x0FFC // the bits that nobody else changes: the others are flags
 	conversion = 125 * time.Millisecond
 	none       = 0x8000 // no conversion since the reset
@@ -34,7 +35,7 @@ const (
 // Dev is a chip. One goroutine uses it.
 type Dev struct {
 	*device.Dev
-	ready time.Time // when the first conversion is over
+	ready time.Time // when the first conversion is over; zero: it is
 }
 
 // NewI2C finds the chip at addr (0x48 to 0x4b) of b by its id, and starts it.
@@ -50,14 +51,26 @@ func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
 	if v&idMask != id {
 		return nil, d.Errorf(wire.Other, "id 0x%04x is not that of a TMP117, which has 0x0117", v)
 	}
+	config, err := d.Register(regConfig)
+	if err != nil {
+		return nil, err
+	}
 	if err := d.SetRegister(regConfig, running); err != nil {
 		return nil, err
 	}
-	return &Dev{d, time.Now().Add(conversion)}, nil
+	dev := &Dev{Dev: d}
+	raw, err := d.Register(regTemperature)
+	if err != nil {
+		return nil, err
+	}
+	if config&mode != 0 || raw == none { // it has not measured lately
+		dev.ready = time.Now().Add(conversion)
+	}
+	return dev, nil
 }
 
 // Sense sets values to the temperature in °C, as it was measured at most a conversion
-// (125 ms) ago; the first one waits for it. An error carries [wire.WarmingUp] if the
+// (125 ms) ago; the first one after a start waits for it. An error carries [wire.WarmingUp] if the
 // chip was reset: then construct it anew.
 func (d *Dev) Sense(values []float32) error {
 	time.Sleep(time.Until(d.ready))

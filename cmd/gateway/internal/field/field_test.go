@@ -95,7 +95,7 @@ func TestReadOne(t *testing.T) {
 func TestTargets(t *testing.T) {
 	for arg, want := range map[string]string{
 		"nope":              `no sensor is named "nope" (write indoor, outdoor or greenhouse, or a chip such as sht3x@1:0x44)`,
-		"sht3@1:0x44":       `"sht3@1:0x44": there is no chip "sht3" (write sht3x)`,
+		"sht31@1:0x44":      `"sht31@1:0x44": there is no chip "sht31" (write sht3x)`,
 		"sht3x@":            `"sht3x@": no bus (write sht3x@1:0x44 for bus 1)`,
 		"sht3x@1:44":        `"sht3x@1:44": "44" is no address of a chip (write it with 0x in front, such as 0x44)`,
 		"sht3x@1:0x88":      `"sht3x@1:0x88": "0x88" is no address of a chip (write it with 0x in front, such as 0x44)`,

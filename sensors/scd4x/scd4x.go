@@ -1,0 +1,80 @@
+// Package scd4x drives Sensirion's SCD40 and SCD41, which measure carbon dioxide,
+// temperature and relative humidity, over I²C. It refuses to know when to measure and
+// what becomes of the values.
+//
+// Sections are those of Sensirion's datasheet SCD4x, version 1.4.
+package scd4x
+
+import (
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+
+	"sensorgateway/sensors/internal/device"
+	"sensorgateway/wire"
+)
+
+// The commands: two bytes, high one first (section 3.5).
+const (
+	cmdStart = 0x21B1 // measures every 5 s
+	cmdReady = 0xE4B8 // may be asked at any time
+	cmdRead  = 0xEC05
+
+	notReady   = 0x07FF // of the answer to cmdReady: none of these bits
+	answerTime = time.Millisecond
+	period     = 5 * time.Second
+)
+
+// Dev is a chip. One goroutine uses it.
+type Dev struct {
+	*device.Dev
+	last [3]float32
+	at   time.Time // when it was read; zero: not yet
+}
+
+// NewI2C finds the chip at addr (0x62) of b and has it measure, if it does not already.
+func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
+	d, err := device.New(b, "scd4x", addr, 0x62)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.Ask(3, answerTime, cmdReady>>8, cmdReady&0xFF); err != nil {
+		return nil, err
+	}
+	if err := d.Command(cmdStart); err != nil && wire.FaultOf(err) != wire.NoAck { // it measures, and does not take this
+		return nil, err
+	}
+	return &Dev{Dev: d}, nil
+}
+
+// Sense sets values to the temperature in °C, the relative humidity in % and the
+// carbon dioxide in ppm, as the chip measured them last: its period is 5 s by its own
+// clock, so that these may be up to 10 s old. It takes 2 ms, 10 at most, plus its
+// transfers; the bus is free meanwhile. An error carries [wire.WarmingUp] if it has
+// nothing so new, within 5 s of its start or after a reset: then construct it anew.
+func (d *Dev) Sense(values []float32) error {
+	r, err := d.Ask(3, answerTime, cmdReady>>8, cmdReady&0xFF)
+	if err != nil {
+		return err
+	}
+	if device.Word(r)&notReady == 0 {
+		if d.at.IsZero() || time.Since(d.at) > 2*period {
+			return d.Errorf(wire.WarmingUp, "has nothing measured yet")
+		}
+		copy(values, d.last[:])
+		return nil
+	}
+	if r, err = d.Ask(9, answerTime, cmdRead>>8, cmdRead&0xFF); err != nil {
+		return err
+	}
+	d.at = time.Now()
+	d.last[0] = float32(-45 + 175*float64(device.Word(r[3:]))/65535) // section 3.6.2
+	d.last[1] = float32(100 * float64(device.Word(r[6:])) / 65535)
+	d.last[2] = float32(device.Word(r))
+	copy(values, d.last[:])
+	return nil
+}
+
+// Halt leaves the chip measuring: it takes half a second to stop it, and without it
+// the next start has a reading at once.
+func (d *Dev) Halt() error { return nil }

@@ -1,0 +1,63 @@
+package scd4x
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"periph.io/x/conn/v3/i2c/i2ctest"
+
+	"sensorgateway/sensors/internal/bustest"
+	"sensorgateway/wire"
+)
+
+func driver() *bustest.Driver {
+	d := &bustest.Driver{Name: "scd4x 0x62 on bus 1", Addr: 0x62, Open: bustest.Open(NewI2C), CRC: true, Within: 10 * time.Millisecond}
+	d.Opening = []i2ctest.IO{d.Write(0xE4, 0xB8), d.Read(bustest.Words(nil, 0x8000)), d.Write(0x21, 0xB1)}
+	d.Sense = []i2ctest.IO{d.Write(0xE4, 0xB8), d.Read(bustest.Words(nil, 0x8006)),
+		d.Write(0xEC, 0x05), d.Read([]byte{0x01, 0xF4, 0x33, 0x66, 0x67, 0xA2, 0x5E, 0xB9, 0x3C})} // the datasheet's example
+	d.Values = []float32{-45 + 175*0x6667/65535.0, 100 * 0x5EB9 / 65535.0, 500}
+	d.Waits = []time.Duration{0, time.Millisecond, 0, time.Millisecond}
+	d.Again = []int{1, 4, 6}
+	d.Accepted = []int{2}
+	return d
+}
+
+func TestDriver(t *testing.T) { driver().Test(t) }
+
+func TestFormula(t *testing.T) {
+	driver().Formula(t, []int{16, 16, 16}, func(b, w []byte, raw []uint32) []byte {
+		if w[0] == 0xE4 {
+			return bustest.Words(b, 0x8006)
+		}
+		return bustest.Words(b, uint16(raw[2]), uint16(raw[0]), uint16(raw[1]))
+	}, func(raw []float64) []float64 {
+		return []float64{raw[0]*(175/65535.0) - 45, raw[1] * (100 / 65535.0), raw[2]}
+	})
+}
+
+// Between two measurements of the chip the last one is given, for a while.
+func TestNotReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := driver()
+		none := []i2ctest.IO{d.Sense[0], d.Read(bustest.Words(nil, 0x8000))}
+		b := bustest.New(append(append(append(append(d.Opening[:3:3], none...), d.Sense...), none...), none...)...)
+		b.Fail[2] = bustest.NoAck // it measures already
+		chip, err := NewI2C(b, d.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := make([]float32, 3)
+		bustest.CheckError(t, chip.Sense(values), wire.WarmingUp, "scd4x 0x62 on bus 1: has nothing measured yet: warming_up")
+		for range 2 {
+			if err := chip.Sense(values); err != nil || values[2] != 500 {
+				t.Fatal(values, err)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		bustest.CheckError(t, chip.Sense(values), wire.WarmingUp, "scd4x 0x62 on bus 1: has nothing measured yet: warming_up")
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
