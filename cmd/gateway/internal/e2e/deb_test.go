@@ -1,0 +1,86 @@
+package e2e
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// buildPackage makes the Debian package of a version for amd64, in a copy of the
+// project, and returns its path.
+func buildPackage(t *testing.T, version string) string {
+	t.Helper()
+	findTool(t, "dpkg-deb", "dpkg")
+	dir := copyProject(t, projectRoot)
+	out, err := runScript(t, os.TempDir(), []string{"VERSION=" + version, "SOURCE_DATE_EPOCH=1770000000"}, filepath.Join(dir, "scripts/build"), "--deb", "amd64")
+	if err != nil {
+		t.Fatalf("scripts/build --deb: %v\n%s", err, out)
+	}
+	path := filepath.Join(dir, "dist/gateway_"+strings.TrimPrefix(version, "v")+"_amd64.deb")
+	if _, err := os.Stat(path); err != nil || !strings.Contains(out, filepath.Base(path)) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// The package has the same bytes whenever and wherever it is made, what it promises in
+// it, and nothing that Debian's own check minds. What it does when it is installed is
+// proven in the virtual machine.
+func TestDebianPackage(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("slow: builds the program twice")
+	}
+	first, second := buildPackage(t, "v1.2.3"), buildPackage(t, "v1.2.3")
+	a, err := os.ReadFile(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(a, b) {
+		t.Error("the same source gives two packages")
+	}
+	root := t.TempDir()
+	if out, err := exec.Command("dpkg-deb", "--raw-extract", first, root).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for path, from := range map[string]string{
+		"usr/lib/systemd/system/gateway.service": unitFile,
+		"etc/gateway/gateway.yaml":               projectRoot + "/configs/gateway.yaml",
+		"usr/lib/sysusers.d/gateway.conf":        projectRoot + "/systemd/debian/sysusers.conf",
+		"usr/lib/udev/rules.d/60-gateway.rules":  projectRoot + "/systemd/debian/udev.rules",
+	} {
+		if mustRead(t, filepath.Join(root, path)) != mustRead(t, from) {
+			t.Errorf("%s is not %s", path, from)
+		}
+	}
+	if out, err := exec.Command(filepath.Join(root, "usr/bin/gateway"), "--version").CombinedOutput(); err != nil || !strings.Contains(string(out), "v1.2.3") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if conffiles := mustRead(t, filepath.Join(root, "DEBIAN/conffiles")); conffiles != "/etc/gateway/gateway.yaml\n" {
+		t.Errorf("conffiles: %q", conffiles)
+	}
+	lintian, err := exec.LookPath("lintian")
+	if err != nil {
+		t.Log("no lintian here (Debian package lintian)")
+		return
+	}
+	if out, err := exec.Command(lintian, "--allow-root", "--fail-on", "warning,error", first).CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
+		t.Errorf("lintian: %v\n%s", err, out)
+	}
+}
+
+func TestDebianPackageOfNoSuchArchitecture(t *testing.T) {
+	t.Parallel()
+	findTool(t, "dpkg-deb", "dpkg")
+	out, err := runScript(t, projectRoot, nil, "scripts/build", "--deb", "vax")
+	if err == nil || !strings.Contains(out, `no architecture "vax"; there are: armhf arm64 amd64`) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
