@@ -138,7 +138,7 @@ func TestResume(t *testing.T) {
 			s := start(t, log.options)
 			s.kept(log, 900)
 			c := s.dial("/", wire.ReadingsV2)
-			s.kept(log, 100) // live on this connection, and again: the stream begins anew
+			s.kept(log, 100) // live on this connection, and again: the stream starts over
 			if tt.lose[1] > 0 {
 				log.lose(0, tt.lose[0], tt.lose[1])
 			}

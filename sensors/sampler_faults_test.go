@@ -125,7 +125,7 @@ func TestStuck(t *testing.T) {
 	})
 }
 
-// A value that stands still by day and by outage is not stuck by the outage.
+// A value that does not change by day and by outage is not stuck by the outage.
 func TestOutageIsNotStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{sense: func(n int) (float64, error) {
@@ -146,7 +146,7 @@ func TestOutageIsNotStuck(t *testing.T) {
 	})
 }
 
-// The whole machine stands still: the ticks are missed, counted, their numbers
+// The whole machine is paused: the ticks are missed, counted, their numbers
 // skipped, and there is no burst afterwards.
 func TestPauseOfTheMachine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -28,7 +28,7 @@ async def follow(ws):
     behind, fresh = set(since), set()
     if since:
         await ws.send(json.dumps({"type": "subscribe", "payload": {"topic": "sensors", "epoch": epoch, "since": since}}))
-    if epoch != hello["epoch"]:  # its numbers begin anew
+    if epoch != hello["epoch"]:  # its numbers start over
         live.clear()
         known.update(dict.fromkeys(since, -1))
     known.update({s["name"]: s["next_seq"] - 1 for s in hello["sensors"] if s["name"] not in since})

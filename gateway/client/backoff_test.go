@@ -24,7 +24,7 @@ func TestBackoff(t *testing.T) {
 		{"the random part", 0.5, []outcome{fails, fails, fails, fails, fails, fails, fails},
 			[]time.Duration{1500 * time.Millisecond, 2500 * time.Millisecond, 4500 * time.Millisecond,
 				8500 * time.Millisecond, 16500 * time.Millisecond, 32500 * time.Millisecond, 60 * s}},
-		{"a success begins anew", 0, []outcome{fails, fails, fails, lost, fails, lost, lost},
+		{"a success starts over", 0, []outcome{fails, fails, fails, lost, fails, lost, lost},
 			[]time.Duration{1 * s, 2 * s, 4 * s, 1 * s, 2 * s, 1 * s, 1 * s}},
 		{"a success closes the circuit", 0,
 			[]outcome{fails, fails, fails, fails, fails, fails, fails, fails, fails, fails, lost, fails},

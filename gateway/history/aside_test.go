@@ -78,7 +78,7 @@ func TestSetAsideIsBounded(t *testing.T) {
 		t.Errorf("%v is left, want %v", got, all[2:])
 	}
 	if n := strings.Count(log.String(), "that was set aside is removed"); n != 1 {
-		t.Errorf("it was told %d times:\n%s", n, &log)
+		t.Errorf("it is logged %d times:\n%s", n, &log)
 	}
 	if from := r.Kept(0, ^uint32(0)); from != kept {
 		t.Errorf("readings are kept from %d on, before it was %d", from, kept)

@@ -23,7 +23,7 @@ type rig struct {
 	disk    *testDisk
 	made    *maker
 	now     time.Time
-	written claim // when the keeper was called
+	written claim // what had been written when the journal was last synced
 }
 
 const rigPages = 12
@@ -39,7 +39,7 @@ func newRig(t testing.TB, d *testDisk, m *maker) *rig {
 	return r
 }
 
-// second appends some ticks and lets the keeper look.
+// second appends some ticks and does what is due once a second.
 func (r *rig) second() {
 	for range 3 {
 		r.Append(r.made.tick(), r.made.offset)

@@ -153,7 +153,7 @@ func noDamage(t *testing.T) func(Damage) {
 	return func(d Damage) { t.Errorf("lost: %+v", d) }
 }
 
-// Whoever reads the directory is told what is left out, once.
+// What a reader of the directory leaves out is reported, once.
 func TestReaderSaysWhatIsLeftOut(t *testing.T) {
 	d, m := newTestDisk(), newMaker(len(rigSensors))
 	w := newRig(t, d, m)

@@ -29,14 +29,14 @@ func blocksOf(t *testing.T, l *Log, sensor string) (chapters []*index.Chapter, p
 	return chapters, places
 }
 
-// What is damaged is known and told before anybody reads it, and nothing else is
+// What is damaged is known and logged before anybody reads it, and nothing else is
 // taken for damaged.
 func TestScrub(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		damage func(d *testDisk, c *index.Chapter, p format.Place)
 		lost   bool
-		told   string
+		logged string
 	}{
 		{"intact", func(*testDisk, *index.Chapter, format.Place) {}, false, ""},
 		{"a block", func(d *testDisk, c *index.Chapter, p format.Place) {
@@ -98,14 +98,14 @@ func TestScrub(t *testing.T) {
 			if lost := from > 0; lost != tt.lost || lost && (from <= block.Last || from > c.Last+1) {
 				t.Errorf("kept from %d on; %d to %d are damaged: %v", from, block.First, block.Last, tt.lost)
 			}
-			if reason, n := r.Lost(); (n > 0) != (tt.lost && tt.told != "") || n > c.Segment.Readings() || n > 0 && !strings.Contains(reason, c.Segment.Name) {
+			if reason, n := r.Lost(); (n > 0) != (tt.lost && tt.logged != "") || n > c.Segment.Readings() || n > 0 && !strings.Contains(reason, c.Segment.Name) {
 				t.Errorf("lost: %q, %d readings", reason, n)
 			}
-			if n := strings.Count(log.String(), "cannot be read"); tt.lost && tt.told != "" && n > len(c.Segment.Chapters)+len(places[len(chapters)/2]) {
+			if n := strings.Count(log.String(), "cannot be read"); tt.lost && tt.logged != "" && n > len(c.Segment.Chapters)+len(places[len(chapters)/2]) {
 				t.Errorf("logged %d times in two rounds: %s", n, &log)
 			}
-			if !strings.Contains(log.String(), tt.told) || tt.told == "" && log.Len() > 0 {
-				t.Errorf("the log says %q, want %q", &log, tt.told)
+			if !strings.Contains(log.String(), tt.logged) || tt.logged == "" && log.Len() > 0 {
+				t.Errorf("the log says %q, want %q", &log, tt.logged)
 			}
 			d.fail = nil
 			if err := r.Close(); err != nil {
@@ -158,7 +158,7 @@ func TestScrubRuns(t *testing.T) {
 	})
 }
 
-// A scrub that is told to end does so between two blocks.
+// A scrub that is cancelled ends between two blocks.
 func TestScrubEnds(t *testing.T) {
 	d, m := newTestDisk(), newMaker(len(rigSensors))
 	m.every = 30_000 // so that a chapter has many blocks

@@ -14,7 +14,7 @@ import (
 	"sensorgateway/gateway/history/index"
 )
 
-// stalling is a file system whose syncs and writes hang while it is told so.
+// stalling is a file system whose syncs and writes hang while they are to.
 type stalling struct {
 	FS
 	mu    sync.Mutex
@@ -56,7 +56,7 @@ func (f stallingFile) Sync() error {
 }
 
 // The disk hangs for half a minute, and for hours: Append waits 20 ms once, memory
-// is bounded, it is told, and when the disk is back nothing or only the oldest is lost.
+// is bounded, that is notified, and when the disk is back nothing or only the oldest is lost.
 func TestDiskStalls(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -67,8 +67,8 @@ func TestDiskStalls(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &stalling{FS: disk.NewMemory()}
-				var told []error
-				l := open(t, Options{FS: s, Sensors: names(8), Boot: "boot", Changed: func(err error) { told = append(told, err) }})
+				var notified []error
+				l := open(t, Options{FS: s, Sensors: names(8), Boot: "boot", Changed: func(err error) { notified = append(notified, err) }})
 				m := newMaker(8)
 				l.Begin("epoch", m.next)
 				stop := start(t, l)
@@ -107,8 +107,8 @@ func TestDiskStalls(t *testing.T) {
 					t.Error(err)
 				}
 				synctest.Wait()
-				if len(told) != 2 || told[0] == nil || told[1] != nil {
-					t.Errorf("told %v", told)
+				if len(notified) != 2 || notified[0] == nil || notified[1] != nil {
+					t.Errorf("notified %v", notified)
 				}
 				if !l.Append(m.tick(), 0) {
 					t.Error("not written, although the disk works")

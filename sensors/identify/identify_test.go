@@ -16,11 +16,9 @@ import (
 )
 
 // chip answers transactions, "write/how many bytes are read", all in hexadecimal,
-// with bytes; what is not there it does not acknowledge. harm are first bytes that do
-// harm to it.
+// with bytes; what is not there it does not acknowledge.
 type chip struct {
 	answers map[string]string
-	harm    string
 	done    []string
 }
 

@@ -65,7 +65,7 @@ func (c *words) write(now time.Time, b []byte) bool {
 			v = binary.BigEndian.Uint16(b[1:])
 		}
 		c.reg[c.next] = c.reg[c.next]&^mask | v&mask
-		if c.every != nil { // it begins anew with another setting
+		if c.every != nil { // it starts over with another setting
 			c.ready = now.Add(c.every(c))
 		}
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // A File is a trace on a disk, which never gets larger than its limit: when half of
-// that is full, the file becomes path.1, in place of the one before, and begins anew.
+// that is full, the file becomes path.1, in place of the one before, and is written from its beginning.
 type File struct {
 	path  string
 	limit int64

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -314,7 +313,7 @@ func TestOlder(t *testing.T) {
 		"6.6.22-rpi": true, "6.6.23": false, "6.6.24+rpt": false, "6.7.1": false, "6.1.99": true, "5.15": true, "6.12": false, "": false, "six": false, "6.6": false,
 	} {
 		if older(release, 6, 6, 23) != want {
-			t.Error(fmt.Sprintf("%q", release))
+			t.Errorf("%q", release)
 		}
 	}
 }

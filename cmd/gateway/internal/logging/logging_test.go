@@ -194,7 +194,7 @@ func TestLogLimit(t *testing.T) {
 			t.Errorf("after the minute: %q", lines)
 		}
 
-		// Then it begins anew, and ends without a line when nothing was held back.
+		// Then it starts over, and ends without a line when nothing was held back.
 		for range 10 {
 			log.Warn("read failed")
 		}

@@ -189,10 +189,10 @@ func TestMetricsOfASensor(t *testing.T) {
 		time.Sleep(2200 * time.Millisecond) // two of its intervals and 2 s
 		check("a tick is missing", "outdoor", live)
 		time.Sleep(time.Millisecond)
-		check("the ticks stand still", "outdoor", down)
+		check("the ticks have stopped", "outdoor", down)
 		check("its next tick is far", "cellar-2", live)
 		time.Sleep(22 * time.Second)
-		check("the ticks stand still", "cellar-2", down)
+		check("the ticks have stopped", "cellar-2", down)
 	})
 }
 

@@ -183,7 +183,7 @@ func TestCountersInATick(t *testing.T) {
 	s = mustOpenWith(t, Options{Dir: t.TempDir(), Boot: "boot", Sensors: twoSensors, Memory: "/none/such", Log: slog.New(slog.NewTextHandler(&log, nil))})
 	s.use(0, 100)
 	if n := strings.Count(log.String(), "cannot be written to memory"); n != 1 {
-		t.Errorf("told %d times: %s", n, log.String())
+		t.Errorf("logged %d times: %s", n, log.String())
 	}
 }
 

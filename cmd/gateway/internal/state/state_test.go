@@ -101,16 +101,16 @@ func TestStateNeverUsesANumberTwice(t *testing.T) {
 			}
 		}
 		// A pause of the whole machine lets the numbers leap: that is another epoch,
-		// told before the tick goes on, and soon on the disk.
-		old, told := s.epoch, ""
-		s.opts.NewEpoch = func(e string, _ []uint32) { told = e }
+		// notified before the tick goes on, and soon on the disk.
+		old, notified := s.epoch, ""
+		s.opts.NewEpoch = func(e string, _ []uint32) { notified = e }
 		s.Tick([]wire.Record{{Sensor: 0, Seq: s.next[0] + 1_000_000}}, 0)
-		if crashed := afterPowerCut(t, dir); s.epoch == old || told != s.epoch || crashed.Epoch != old {
-			t.Errorf("after a leap: epoch %q, told %q, on disk %q, before %q", s.epoch, told, crashed.Epoch, old)
+		if crashed := afterPowerCut(t, dir); s.epoch == old || notified != s.epoch || crashed.Epoch != old {
+			t.Errorf("after a leap: epoch %q, notified %q, on disk %q, before %q", s.epoch, notified, crashed.Epoch, old)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if crashed := afterPowerCut(t, dir); crashed.Epoch != told || crashed.Next["a"] < s.next[0] {
+		if crashed := afterPowerCut(t, dir); crashed.Epoch != notified || crashed.Next["a"] < s.next[0] {
 			t.Errorf("a minute after a leap to %d the file says %+v", s.next[0], crashed)
 		}
 		cancel()
@@ -159,8 +159,8 @@ func TestStateOnAFailingDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "state")
 		s := mustOpen(t, dir, twoSensors[:1], quiet())
-		old, reserved, told := s.epoch, s.limit[0], make(chan string, 10)
-		s.opts.NewEpoch = func(e string, _ []uint32) { told <- e }
+		old, reserved, notified := s.epoch, s.limit[0], make(chan string, 10)
+		s.opts.NewEpoch = func(e string, _ []uint32) { notified <- e }
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
 		go func() { s.Run(ctx); close(done) }()
@@ -181,7 +181,7 @@ func TestStateOnAFailingDisk(t *testing.T) {
 			synctest.Wait()
 		}
 		select {
-		case e := <-told:
+		case e := <-notified:
 			if e == old {
 				t.Error("the new epoch is the old one")
 			}
