@@ -10,6 +10,7 @@ import (
 	"sensorgateway/sensors/aht20"
 	"sensorgateway/sensors/am2320"
 	"sensorgateway/sensors/bme280"
+	"sensorgateway/sensors/bme680"
 	"sensorgateway/sensors/hdc1080"
 	"sensorgateway/sensors/hdc302x"
 	"sensorgateway/sensors/mcp9808"
@@ -105,6 +106,8 @@ func Chips() map[string]Chip {
 		"shtc3": {"SHTC3", []uint16{0x70}, 20 * ms, climate(-40, 125), nil, open(shtc3.NewI2C)},
 		// Datasheet SNAS778, sections 7.5, 7.6.
 		"hdc302x": {"HDC302x", []uint16{0x44, 0x45, 0x46, 0x47}, 20 * ms, climate(-40, 125), nil, open(hdc302x.NewI2C)},
+		// Datasheet BST-BME680-DS001, tables 2 to 4; without the gas sensor, whose heater warms the chip.
+		"bme680": {"BME680", []uint16{0x76, 0x77}, 50 * ms, climate(-40, 85), []Measurand{pressure}, open(bme680.NewI2C)},
 		// Datasheet AHT10, version 1.1: more often, and it warms itself (section 5.4).
 		"aht10": {"AHT10", []uint16{0x38, 0x39}, time.Second, climate(-40, 85), nil, open(aht10.NewI2C)},
 		// Datasheet AM2320, section 6 and table 3. In steps of 0.1.

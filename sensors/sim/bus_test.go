@@ -19,7 +19,7 @@ func TestAddRefuses(t *testing.T) {
 		addr  uint16
 		want  string
 	}{
-		{"dht22", 0x44, `chip "dht22" on bus 1: not emulated, only aht10, aht20, am2320, bme280, bmp280, hdc1080, hdc302x, htu21d, mcp9808, scd4x, sht2x, sht3x, sht4x, shtc3, si7021, tmp117`},
+		{"dht22", 0x44, `chip "dht22" on bus 1: not emulated, only aht10, aht20, am2320, bme280, bme680, bmp280, hdc1080, hdc302x, htu21d, mcp9808, scd4x, sht2x, sht3x, sht4x, shtc3, si7021, tmp117`},
 		{"bme280", 0x44, `bme280 0x44 on bus 1: no address of this chip, use one of [0x76 0x77]`},
 		{"sht3x", 0x44, `sht3x 0x44 on bus 1: address taken by sht3x`},
 	} {

@@ -43,6 +43,7 @@ var models = map[string]struct {
 	"aht10":   {[]uint16{0x38, 0x39}, func(p *probe, _ uint32) chip { return &aht10{aht20{probe: p}} }},
 	"am2320":  {[]uint16{0x5C}, func(p *probe, _ uint32) chip { return &am2320{probe: p} }},
 	"scd4x":   {[]uint16{0x62}, func(p *probe, serial uint32) chip { return &scd4x{probe: p, serial: serial} }},
+	"bme680":  {[]uint16{0x76, 0x77}, func(p *probe, _ uint32) chip { return &bme680{probe: p} }},
 	"si7021":  {[]uint16{0x40}, siModel7021.make},
 	"htu21d":  {[]uint16{0x40}, siModelHTU.make},
 	"sht2x":   {[]uint16{0x40}, siModelSHT.make},
