@@ -134,7 +134,7 @@ func (b *broadcaster) join(c *session) {
 	c.slot = len(b.sessions)
 	b.sessions = append(b.sessions, c)
 	if c.protocol == wire.ReadingsV2 || c.protocol == wire.ReadingsJSON {
-		c.sendJSON(wire.Envelope{Type: wire.TypeHello, Payload: b.hello()})
+		c.sendJSON(wire.Envelope{Type: wire.TypeHello, Payload: b.hello(c.Identity)})
 	}
 	set := c.sensors
 	c.sensors = 0

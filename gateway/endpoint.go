@@ -6,6 +6,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/conn"
 	"sensorgateway/gateway/inbox"
 	"sensorgateway/gateway/limit"
@@ -134,12 +135,14 @@ type Receiver interface {
 
 // external is an endpoint from outside.
 type external struct {
-	enter    func(Sender, url.Values) Receiver
+	enter    func(Sender, url.Values, *access.Identity) Receiver
 	query    url.Values
 	receiver Receiver
 }
 
-func (e *external) begin(c *session)                       { e.receiver = e.enter(sender{c}, e.query) }
+func (e *external) begin(c *session) {
+	e.receiver = e.enter(sender{c}, e.query, c.Identity)
+}
 func (e *external) message(_ *session, _ int, text []byte) { e.receiver.Message(text) }
 func (e *external) end(*session)                           { e.receiver.Left() }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/conn"
 	"sensorgateway/gateway/inbox"
 	"sensorgateway/wire"
@@ -169,7 +170,7 @@ func TestRelay(t *testing.T) {
 func TestMetricsEndpoint(t *testing.T) {
 	s := start(t, func(o *Options) {
 		o.Metrics = func() any { return map[string]int{"clients": 1} }
-		o.Exposition = func(w io.Writer) { _, _ = io.WriteString(w, "gateway_ws_clients 1\n") }
+		o.Exposition = func(w io.Writer, _ *access.Identity) { _, _ = io.WriteString(w, "gateway_ws_clients 1\n") }
 	})
 	c := s.dial("/metrics")
 	for range 2 {
@@ -209,7 +210,7 @@ func (s shouter) Left() { close(s.left) }
 func TestEndpointsFromOutside(t *testing.T) {
 	left := make(chan struct{})
 	s := start(t, diagnostics, func(o *Options) {
-		o.Endpoints = map[string]func(Sender, url.Values) Receiver{"/chat": func(c Sender, _ url.Values) Receiver { return shouter{c, left} }}
+		o.Endpoints = map[string]func(Sender, url.Values, *access.Identity) Receiver{"/chat": func(c Sender, _ url.Values, _ *access.Identity) Receiver { return shouter{c, left} }}
 	})
 	c := s.dial("/chat")
 	if got := c.ask("hi"); got != "HI" {
@@ -237,7 +238,7 @@ func TestEndpointsFromOutside(t *testing.T) {
 func TestLongBegin(t *testing.T) {
 	const texts, size = 100, 2 << 10
 	s := start(t, func(o *Options) {
-		o.Endpoints = map[string]func(Sender, url.Values) Receiver{"/chat": func(c Sender, query url.Values) Receiver {
+		o.Endpoints = map[string]func(Sender, url.Values, *access.Identity) Receiver{"/chat": func(c Sender, query url.Values, _ *access.Identity) Receiver {
 			for range texts {
 				c.SendLong(bytes.Repeat([]byte(query.Get("letter")), size))
 			}
@@ -260,7 +261,7 @@ func TestLongBegin(t *testing.T) {
 // offered, whatever the path carries.
 func TestSubprotocolOnEveryPath(t *testing.T) {
 	s := start(t, diagnostics, func(o *Options) {
-		o.Endpoints = map[string]func(Sender, url.Values) Receiver{"/chat": func(c Sender, _ url.Values) Receiver { return shouter{c, make(chan struct{})} }}
+		o.Endpoints = map[string]func(Sender, url.Values, *access.Identity) Receiver{"/chat": func(c Sender, _ url.Values, _ *access.Identity) Receiver { return shouter{c, make(chan struct{})} }}
 		o.Metrics = func() any { return nil }
 	})
 	for _, path := range []string{"/", "/sensors/indoor", "/chat", "/echo", "/relay", "/metrics", "/nope"} {

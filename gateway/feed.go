@@ -14,6 +14,8 @@ type sensorSet uint64
 
 func (set sensorSet) has(sensor uint16) bool { return set>>sensor&1 == 1 }
 
+func (set sensorSet) single() bool { return bits.OnesCount64(uint64(set)) == 1 }
+
 // first returns the lowest index of a set that has one.
 func (set sensorSet) first() int { return bits.TrailingZeros64(uint64(set)) }
 

@@ -27,6 +27,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/conn"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
@@ -51,6 +52,8 @@ type Options struct {
 	Log         *slog.Logger
 
 	Access Access // nil: everybody may everything
+	// Pages are plain requests that are answered whoever asks, by path.
+	Pages map[string]http.Handler
 	// Refused is called for each request that is not carried out, and for each client
 	// that is closed because it cannot follow, with one of few words for the reason,
 	// where it came from, and the text for people; nil: nobody counts them.
@@ -60,14 +63,14 @@ type Options struct {
 	Handlers map[string]Handler
 	Motors   Motors // nil: there are none
 	// Endpoints are further WebSocket endpoints, by path: each is called for a client
-	// that connects, with the query of its URL.
-	Endpoints map[string]func(Sender, url.Values) Receiver
+	// that connects, with the query of its URL and its identity.
+	Endpoints map[string]func(Sender, url.Values, *access.Identity) Receiver
 	// Diagnostics are the endpoints /echo and /relay, for conformance suites and probes.
 	Diagnostics bool
 	// Metrics is the payload of /metrics for WebSocket clients, Exposition the
-	// Prometheus text.
+	// Prometheus text, of what the identity may see.
 	Metrics    func() any
-	Exposition func(io.Writer)
+	Exposition func(io.Writer, *access.Identity)
 
 	// Warnings are what the configuration allows to everybody, for hello and /readyz.
 	Warnings []string
@@ -82,23 +85,16 @@ type Options struct {
 	Proxy func(netip.Addr) bool
 }
 
-// Access says who may connect, and who may command.
+// Access says who sends a request, or why that is refused.
 type Access interface {
-	// Check refuses a request: the client gets the error with 403, and the reason is
-	// one word for it.
-	Check(*http.Request) (reason string, err error)
-	// MayCommand returns why the client may not drive motors, nil if it may.
-	MayCommand(*http.Request) error
-	// From is where it comes from: the address by which it is limited, and a name for
-	// people.
-	From(*http.Request) (address netip.Addr, name string)
+	Identify(*http.Request) (*access.Identity, *access.Refusal)
 }
 
 // Client is a connected client.
 type Client struct {
-	ID     string // unique in this process
-	Name   string // for people: where it connects from
-	Denied error  // why it may not drive motors; nil: it may
+	ID       string // unique in this process
+	Name     string // for people: the identity's label
+	Identity *access.Identity
 }
 
 // A Handler carries out one command and returns the payload of its ack, or an
@@ -111,7 +107,7 @@ type Handler func(ctx context.Context, c Client, cmd wire.Command) (result any, 
 type Motors interface {
 	States() []wire.MotorState  // of all, as they are now
 	Running(client string) bool // whether it has a motor running; called with a lock held
-	Lost(client string)         // its connection ended
+	Lost(client, reason string) // its connection ended, or its identity did
 }
 
 // noMotors are the motors of a server that was given none.
@@ -119,7 +115,7 @@ type noMotors struct{}
 
 func (noMotors) States() []wire.MotorState { return []wire.MotorState{} }
 func (noMotors) Running(string) bool       { return false }
-func (noMotors) Lost(string)               {}
+func (noMotors) Lost(string, string)       {}
 
 // A Server is the gateway's face to the network.
 type Server struct {
@@ -219,12 +215,14 @@ func (s *Server) Accounts() (sum wire.Stats, abandoned uint64) { return s.broadc
 
 // State sends a motor's change to all clients that subscribe to motors.
 func (s *Server) State(m wire.MotorState) {
-	s.broadcaster.send(wire.Envelope{Type: wire.TypeState, Payload: m}, func(c *session) bool { return c.motors })
+	s.broadcaster.send(wire.Envelope{Type: wire.TypeState, Payload: m}, func(c *session) bool { return c.motors && c.Identity.Motors.Has(m.Target) })
 }
 
 // Event sends an event to all clients that subscribe to events.
 func (s *Server) Event(e wire.Event) {
-	s.broadcaster.send(wire.Envelope{Type: wire.TypeEvent, Payload: e}, func(c *session) bool { return c.events })
+	s.broadcaster.send(wire.Envelope{Type: wire.TypeEvent, Payload: e}, func(c *session) bool {
+		return c.events && (e.Sensor == "" || c.Identity.Sensors.Has(e.Sensor))
+	})
 }
 
 // Serve answers on l until Shutdown, with TLS if the options say so.
@@ -280,9 +278,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // everybody is the access of a server that was given none.
 type everybody struct{}
 
-func (everybody) Check(*http.Request) (string, error) { return "", nil }
-func (everybody) MayCommand(*http.Request) error      { return nil }
-func (everybody) From(r *http.Request) (netip.Addr, string) {
-	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address is an address too
-	return peer.Addr(), r.RemoteAddr
+func (everybody) Identify(r *http.Request) (*access.Identity, *access.Refusal) {
+	return access.Anybody(r.RemoteAddr), nil
 }

@@ -56,6 +56,7 @@ func (b *broadcaster) check(now time.Time, all bool) {
 		metrics = b.metricsFrame()
 	}
 	b.each(func(c *session) {
+		c.checkIdentity()
 		if driving := c.commanded.Load() && b.s.opts.Motors.Running(c.ID); driving != c.driving {
 			c.driving, c.pinged, c.heard, c.waits = driving, now, now, false
 			if driving {

@@ -59,7 +59,7 @@ func (s *Server) Limits() []limit.Count {
 // admit takes the places of a client, unless one is missing: then it says which.
 // One for each that is admitted is given back by left.
 func (s *Server) admit(c *session, path string) error {
-	if full, ok := s.clients.Take(c.host, c.Denied == nil); !ok {
+	if full, ok := s.clients.Take(c.host, c.Identity.Denied == nil); !ok {
 		return fmt.Errorf("too many clients %s", full)
 	}
 	if p := c.rules.places; p != nil {
@@ -81,7 +81,8 @@ func (s *Server) left(c *session) {
 }
 
 // dropBody lets the connection of a request with a body end with its answer, without
-// waiting for the body: no request here needs one. net/http would read up to 256 KiB
+// waiting for the body: only the pages by which clients become known need one, and
+// soon. net/http would read up to 256 KiB
 // of it, before and after the answer.
 func dropBody(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"sensorgateway/gateway/access"
 )
 
 // A body that is announced and does not come, or comes slowly, keeps nobody: the
@@ -102,14 +104,11 @@ func TestPlacesOfOneAddress(t *testing.T) {
 // localOperators lets clients say who they are.
 type localOperators struct{ everybody }
 
-func (localOperators) MayCommand(r *http.Request) error {
-	if r.Header.Get("As") == "operator" {
-		return nil
+func (localOperators) Identify(r *http.Request) (*access.Identity, *access.Refusal) {
+	id := access.Anybody(r.Header.Get("As"))
+	id.Addr, _ = netip.ParseAddr(r.Header.Get("As"))
+	if r.Header.Get("As") != "operator" {
+		id.Denied = errors.New("it may not")
 	}
-	return errors.New("it may not")
-}
-
-func (localOperators) From(r *http.Request) (netip.Addr, string) {
-	addr, _ := netip.ParseAddr(r.Header.Get("As"))
-	return addr, r.Header.Get("As")
+	return id, nil
 }

@@ -7,29 +7,31 @@ import (
 	"strings"
 	"time"
 
+	"sensorgateway/gateway/access"
 	"sensorgateway/wire"
 )
 
 // What the broadcaster knows of the present: for hello, for plain HTTP, for metrics.
 
 // Hello is what a client is greeted with.
-func (b *broadcaster) Hello() wire.Hello {
+func (b *broadcaster) Hello(id *access.Identity) wire.Hello {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.hello()
+	return b.hello(id)
 }
 
 // hello is Hello. b.mu is held.
-func (b *broadcaster) hello() wire.Hello {
+func (b *broadcaster) hello(id *access.Identity) wire.Hello {
 	hello := wire.Hello{
-		Server: "gateway", Name: b.s.opts.Name, Version: b.s.opts.Version, Epoch: b.epoch, Time: time.Now().UnixMilli(),
+		Server: "gateway", Name: b.s.opts.Name, You: id.You(), Version: b.s.opts.Version, Epoch: b.epoch, Time: time.Now().UnixMilli(),
 		Simulated: b.s.opts.Simulated, ClockSynced: b.s.opts.ClockSynced(),
-		Sensors: slices.Clone(b.s.opts.Sensors), Motors: b.s.opts.Motors.States(),
-		Warnings: b.s.opts.Warnings,
+		Sensors: []wire.SensorInfo{}, Motors: b.s.motorsOf(id), Warnings: b.s.opts.Warnings,
 	}
-	for i := range hello.Sensors {
-		hello.Sensors[i].NextSeq = b.next(i)
-		hello.Sensors[i].Values = hello.Sensors[i].Quantities()
+	for i, info := range b.s.opts.Sensors {
+		if id.Sensors.Has(info.Name) {
+			info.NextSeq, info.Values = b.next(i), info.Quantities()
+			hello.Sensors = append(hello.Sensors, info)
+		}
 	}
 	return hello
 }
@@ -41,9 +43,6 @@ func (b *broadcaster) next(i int) uint32 {
 	}
 	return b.s.opts.Sensors[i].NextSeq
 }
-
-// all is the set of all sensors.
-func (b *broadcaster) all() sensorSet { return sensorSet(1)<<len(b.s.opts.Sensors) - 1 }
 
 // index returns a sensor's index by its name, -1 if there is none.
 func (b *broadcaster) index(name string) int {

@@ -5,13 +5,18 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/gorilla/websocket"
 
+	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/api"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
+
+// bodyTime is how long the body of a login may take.
+const bodyTime = 5 * time.Second
 
 // routes answers everything that a client may ask for, plain or by upgrade:
 // wire/README.md, "Addresses".
@@ -20,10 +25,9 @@ func (s *Server) routes() http.Handler {
 	plain.Handle("/", api.New(api.Options{
 		Sensors: s.opts.Sensors, Live: s.broadcaster, History: s.opts.History, Alive: s.opts.Alive,
 		Exposition: s.opts.Exposition, Else: s.opts.Page, Log: s.opts.Log, Share: s.share,
-		Host: func(r *http.Request) string { addr, _ := s.opts.Access.From(r); return limit.Host(addr).String() },
+		Host: func(r *http.Request) string { return limit.Host(access.Of(r).Addr).String() },
 		Refused: func(r *http.Request, reason, why string) {
-			_, from := s.opts.Access.From(r)
-			s.opts.Refused(reason, from, why)
+			s.opts.Refused(reason, access.Of(r).Label(), why)
 		},
 	}))
 	for path := range s.opts.Endpoints {
@@ -34,18 +38,35 @@ func (s *Server) routes() http.Handler {
 		plain.HandleFunc("/relay", needsUpgrade)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		dropBody(w, r)
+		upgrade := websocket.IsWebSocketUpgrade(r)
+		page := s.opts.Pages[r.URL.Path]
+		if upgrade || page == nil {
+			dropBody(w, r)
+		} else {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // it is a TCP connection
+		}
 		if r.TLS != nil && s.opts.HSTS {
 			w.Header().Set("Strict-Transport-Security", "max-age=2592000") // 30 days (RFC 6797)
 		}
-		upgrade := websocket.IsWebSocketUpgrade(r)
-		// A load balancer asks for the health by whatever name it has, or by none.
-		if reason, err := s.opts.Access.Check(r); err != nil && (upgrade || r.URL.Path != "/healthz") {
-			s.refused(w, r, http.StatusForbidden, reason, err.Error())
+		switch {
+		case !upgrade && page != nil:
+			page.ServeHTTP(w, r)
+			return
+		case !upgrade && r.URL.Path == "/healthz":
+			// A load balancer asks by whatever name it has, or by none.
+			plain.ServeHTTP(w, r)
 			return
 		}
+		id, refusal := s.opts.Access.Identify(r)
+		if refusal != nil {
+			s.opts.Refused(refusal.Reason, refusal.From, refusal.Err.Error())
+			refusal.ServeHTTP(w, r)
+			return
+		}
+		r, done := id.With(r)
+		defer done()
 		if upgrade {
-			s.upgrade(w, r)
+			s.upgrade(w, r, id)
 			return
 		}
 		plain.ServeHTTP(w, r)
@@ -101,12 +122,12 @@ func (s *Server) streamOf(path string) (sensor int, ok bool) {
 func (s *Server) routeStream(c *session, u *url.URL, sensor int) {
 	t := &stream{own: sensor}
 	if sensor < 0 {
-		t.own = s.opts.Primary
+		t.own = s.broadcaster.primary(c)
 	}
 	if c.protocol == "" {
 		c.protocol = wire.ReadingsV1
 	}
-	one := sensor >= 0 || c.protocol == wire.ReadingsV1 || len(s.opts.Sensors) == 1
+	one := sensor >= 0 || c.protocol == wire.ReadingsV1 || c.scope.single()
 	var err error
 	if t.since, t.past, err = sinceOf(u); err == nil && t.past && !one {
 		err = errors.New("since goes with one sensor: /sensors/NAME?since=UNIXMS")
@@ -124,7 +145,7 @@ func (s *Server) routeStream(c *session, u *url.URL, sensor int) {
 	case one:
 		c.sensors = 1 << t.own
 	default:
-		c.sensors = s.broadcaster.all()
+		c.sensors = c.scope
 	}
 	c.endpoint, c.rules = t, streamRules
 }

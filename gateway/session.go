@@ -29,9 +29,11 @@ type session struct {
 	rules    *rules
 
 	// The broadcaster's, under its lock.
-	feedKey                      // which readings it gets
-	motors, events, metrics bool // what else
-	slot                    int  // in broadcaster.sessions
+	feedKey                           // which readings it gets
+	scope                   sensorSet // which it may get; never changes
+	ended                   bool      // its identity
+	motors, events, metrics bool      // what else
+	slot                    int       // in broadcaster.sessions
 	heartbeat
 	account
 	replay *replay // brings what it missed; nil when there is nothing to bring

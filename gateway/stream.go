@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"sensorgateway/gateway/access"
 	"sensorgateway/wire"
 )
 
@@ -34,7 +35,7 @@ func (t *stream) begin(c *session) {
 
 func (*stream) end(c *session) {
 	if c.commanded.Load() {
-		c.s.opts.Motors.Lost(c.ID)
+		c.s.opts.Motors.Lost(c.ID, c.lossReason())
 	}
 }
 
@@ -83,13 +84,12 @@ func (t *stream) command(c *session, r wire.Request) (string, any, error) {
 		return "", nil, wire.Errorf(http.StatusUnprocessableEntity, "payload is missing")
 	}
 	cmd, err := wire.ParseCommand(r.Payload)
+	if denied := c.Identity.MayNot(cmd); denied != nil { // whatever else is wrong with it
+		c.s.opts.Refused("commands", c.Name, denied.Error())
+		return "", nil, wire.Errorf(http.StatusForbidden, "%v", denied)
+	}
 	if err != nil {
 		return "", nil, err
-	}
-	// How the motors are is shown to everybody.
-	if c.Denied != nil && cmd.Action != wire.Status {
-		c.s.opts.Refused("commands", c.Name, c.Denied.Error())
-		return "", nil, wire.Errorf(http.StatusForbidden, "%v", c.Denied)
 	}
 	cmd.ID = string(r.ID)
 	result, err := c.carryOut(cmd)
@@ -101,8 +101,18 @@ func (c *session) carryOut(cmd wire.Command) (any, error) {
 	if !known {
 		return nil, wire.Errorf(http.StatusNotFound, "Unknown command")
 	}
+	cmd, err := c.Identity.Within(cmd, c.s.opts.Motors.States)
+	if err != nil {
+		c.s.opts.Refused(access.ReasonScope, c.Name, err.Error())
+		return nil, err
+	}
 	c.commanded.Store(true) // before it drives: from now on its loss has to be noticed
-	return handle(c.s.ctx, c.Client, cmd)
+	result, err := handle(c.s.ctx, c.Client, cmd)
+	if ack, ok := result.(wire.Ack); ok {
+		ack.Motors = c.Identity.InScope(ack.Motors)
+		result = ack
+	}
+	return result, err
 }
 
 // ping answers with the payload and the time: a browser cannot send a ping frame.
@@ -137,9 +147,9 @@ type topic struct {
 	motors, events bool
 }
 
-// topic returns what name stands for, 404 if nothing.
-func (b *broadcaster) topic(name string) (topic, error) {
-	all := b.all()
+// topic returns what name stands for, of what the client may see; 404 if nothing.
+func (b *broadcaster) topic(c *session, name string) (topic, error) {
+	all := c.scope
 	switch name {
 	case wire.TopicAll:
 		return topic{all, true, true}, nil
@@ -151,8 +161,11 @@ func (b *broadcaster) topic(name string) (topic, error) {
 		return topic{events: true}, nil
 	}
 	if sensor, ok := strings.CutPrefix(name, wire.TopicSensors+"/"); ok {
-		if i := b.index(sensor); i >= 0 {
+		switch i := b.index(sensor); {
+		case i >= 0 && c.scope.has(uint16(i)):
 			return topic{sensors: 1 << i}, nil
+		case i >= 0:
+			return topic{}, wire.Errorf(http.StatusForbidden, "%s is not in the scope of %s", sensor, c.Name)
 		}
 	}
 	return topic{}, wire.Errorf(http.StatusNotFound, "Unknown topic: %s", name)
@@ -161,7 +174,7 @@ func (b *broadcaster) topic(name string) (topic, error) {
 // subscribe adds a topic and answers. Nothing comes between the answer and what
 // follows from it.
 func (b *broadcaster) subscribe(c *session, t *stream, sub wire.Subscription, id json.RawMessage) error {
-	add, err := b.topic(sub.Topic)
+	add, err := b.topic(c, sub.Topic)
 	if err != nil {
 		return err
 	}
@@ -169,7 +182,7 @@ func (b *broadcaster) subscribe(c *session, t *stream, sub wire.Subscription, id
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if add.motors {
-		answer.Motors = b.s.opts.Motors.States()
+		answer.Motors = b.s.motorsOf(c.Identity)
 	}
 	if sub.Since != nil && c.protocol == wire.ReadingsV1 {
 		return wire.Errorf(http.StatusUnprocessableEntity, "since: %s has no numbers (connect to /sensors/NAME?since=UNIXMS, or use %s)", c.protocol, wire.ReadingsV2)
@@ -199,7 +212,7 @@ func (b *broadcaster) subscribe(c *session, t *stream, sub wire.Subscription, id
 }
 
 func (b *broadcaster) unsubscribe(c *session, name string) error {
-	drop, err := b.topic(name)
+	drop, err := b.topic(c, name)
 	if err != nil {
 		return err
 	}

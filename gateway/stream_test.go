@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"sensorgateway/gateway/access"
 	"sensorgateway/wire"
 )
 
@@ -70,7 +70,7 @@ func (m *motors) Running(string) bool {
 	return m.driving
 }
 
-func (m *motors) Lost(id string) {
+func (m *motors) Lost(id, _ string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lost = append(m.lost, id)
@@ -234,15 +234,14 @@ func TestResumeWithoutALog(t *testing.T) {
 // keeps its readings. One that may not connect gets 403 at the handshake.
 type visitorsOnly struct{}
 
-func (visitorsOnly) Check(r *http.Request) (string, error) {
-	if r.Header.Get("Origin") != "" {
-		return "origin", fmt.Errorf("origin %q is not one of ours", r.Header.Get("Origin"))
+func (visitorsOnly) Identify(r *http.Request) (*access.Identity, *access.Refusal) {
+	const from = "192.0.2.7, through a proxy"
+	if origin := r.Header.Get("Origin"); origin != "" {
+		return nil, &access.Refusal{Status: http.StatusForbidden, Reason: "origin", From: from, Err: fmt.Errorf("origin %q is not one of ours", origin)}
 	}
-	return "", nil
-}
-func (visitorsOnly) MayCommand(*http.Request) error { return errors.New("visitors only") }
-func (visitorsOnly) From(*http.Request) (netip.Addr, string) {
-	return netip.MustParseAddr("192.0.2.7"), "192.0.2.7, through a proxy"
+	id := access.Anybody(from)
+	id.Denied = errors.New("visitors only")
+	return id, nil
 }
 
 func TestAccess(t *testing.T) {

@@ -5,13 +5,14 @@ import (
 	"strconv"
 	"strings"
 
+	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/conn"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
 // upgrade makes a session of a request, or refuses it.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id *access.Identity) {
 	if code, reason := s.refuse(r); code != 0 {
 		switch code {
 		case http.StatusServiceUnavailable:
@@ -25,10 +26,12 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	protocol := choose(r)
-	addr, name := s.opts.Access.From(r)
-	c := &session{s: s, host: limit.Host(addr), Client: Client{
-		ID: "c" + strconv.FormatInt(s.ids.Add(1), 10), Name: name, Denied: s.opts.Access.MayCommand(r),
-	}}
+	c := &session{s: s, host: limit.Host(id.Addr), Client: Client{ID: "c" + strconv.FormatInt(s.ids.Add(1), 10), Name: id.Label(), Identity: id}}
+	c.scope = s.broadcaster.scope(id)
+	if err := s.outOfScope(c, r.URL.Path); err != nil {
+		s.refused(w, r, http.StatusForbidden, access.ReasonScope, err.Error())
+		return
+	}
 	s.route(c, r.URL, protocol)
 	s.sessions.Add(1)
 	if err := s.admit(c, r.URL.Path); err != nil {
@@ -57,8 +60,7 @@ func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, reason, why
 
 // refused answers a request that is refused, and counts it.
 func (s *Server) refused(w http.ResponseWriter, r *http.Request, code int, reason, why string) {
-	_, from := s.opts.Access.From(r)
-	s.opts.Refused(reason, from, why)
+	s.opts.Refused(reason, access.Of(r).Label(), why)
 	http.Error(w, why, code)
 }
 

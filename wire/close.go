@@ -24,6 +24,9 @@ const (
 	CloseReasonInternal  = "Internal error"
 	CloseReasonTooSlow   = "Too slow to follow"
 	CloseReasonNoPong    = "Too slow to follow: no pong in time"
+	CloseReasonRevoked   = "Token revoked" // or changed
+	CloseReasonExpired   = "Token expired"
+	CloseReasonNeeded    = "Token needed" // from now on: the first was made
 )
 
 // CloseReasonRestart is the reason of a [CloseServiceRestart]: the client is to

@@ -79,6 +79,7 @@ const (
 	ReasonRunMS      = "run_ms"     // the time of the command is up
 	ReasonMaxRun     = "max_run"    // the configured time is up
 	ReasonDisconnect = "disconnect" // the connection of its operator ended
+	ReasonRevoked    = "revoked"    // the token of its operator was revoked, changed or has expired
 	ReasonInterlock  = "interlock"  // does not hold; ":" and its condition follow
 	ReasonEStop      = EStop
 	ReasonFault      = "fault"    // of the hardware

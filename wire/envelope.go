@@ -68,6 +68,14 @@ type Hello struct {
 	Sensors     []SensorInfo `json:"sensors"`
 	Motors      []MotorState `json:"motors"`
 	Warnings    []string     `json:"warnings,omitempty"` // for people: what the configuration allows to everybody
+	You         You          `json:"you"`
+}
+
+// You is what a client is told of itself.
+type You struct {
+	Name string   `json:"name"` // of its token's holder; "" for who has none
+	Role string   `json:"role"` // viewer, operator or admin
+	May  []string `json:"may"`  // see, stop, estop, chat, command, tokens
 }
 
 // SensorInfo describes one sensor in [Hello].

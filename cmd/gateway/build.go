@@ -19,8 +19,10 @@ import (
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/metrics"
 	"sensorgateway/cmd/gateway/internal/notify"
+	"sensorgateway/cmd/gateway/internal/supervise"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/gateway/audit"
 	"sensorgateway/gateway/chat"
 	"sensorgateway/gateway/dashboard"
@@ -43,7 +45,7 @@ type running struct {
 	log      *slog.Logger
 	simulate *machine.Simulation // nil: real chips and pins
 	player   *trace.Player       // nil: chips are not replayed
-	systemd  supervisor
+	systemd  supervise.Systemd
 	memory   string               // directory of files in memory, see [state.Options]
 	announce func(announce.Start) // that it is ready
 
@@ -58,10 +60,14 @@ type running struct {
 	first        *announce.Firsts
 	auditor      *auditor.Auditor
 	sampler      *sensors.Sampler
-	pulse        pulse
+	pulse        supervise.Pulse
 	refusals     *access.Refusals
-	server       *gateway.Server
-	metrics      *metrics.Collector
+	tokens       *tokens.Store
+	access       *access.Guard
+	// demonstration lets whoever connects do everything: --insecure with --simulate.
+	demonstration bool
+	server        *gateway.Server
+	metrics       *metrics.Collector
 
 	homeAssistant *homeassistant.Bridge // nil: there is none
 }
@@ -96,8 +102,7 @@ func (g *running) build(ctx context.Context) (err error) {
 	g.first = announce.NewFirsts(len(g.sensors))
 	g.auditor = g.newAuditor()
 	g.sampler = g.newSampler()
-	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, "commands", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong,
-		gateway.ReasonLimit, gateway.ReasonHandshake, gateway.ReasonConnections, gateway.ReasonHost, gateway.ReasonDescriptors, gateway.ReasonQueues, gateway.ReasonQueries)
+	g.buildAccess()
 	g.server = gateway.New(g.serverOptions())
 	g.metrics = g.newMetrics()
 	g.homeAssistant = g.newHomeAssistant()
@@ -130,9 +135,10 @@ func (g *running) tasks() []task {
 		task{name: "sampler", run: g.sampler.Run},
 		task{name: "metrics", run: g.metrics.Run},
 		task{name: "home assistant", run: homeAssistant{g.homeAssistant}.run},
-		task{name: "pulse", run: func(ctx context.Context) error { return g.pulse.watch(ctx, g.beats()) }},
+		task{name: "pulse", run: func(ctx context.Context) error { return g.pulse.Watch(ctx, g.beats()) }},
 		task{name: "certificates", run: g.watchCertificates},
 		task{name: "memory", run: machine.FreeMemory},
+		task{name: "tokens", run: g.followTokens, last: true},
 		task{name: "systemd", run: g.supervise},
 	)
 }
@@ -149,10 +155,10 @@ func (g *running) beats() map[string]func() int64 {
 func (g *running) supervise(ctx context.Context) error {
 	if g.first.Wait(ctx) {
 		g.announce(g.start())
-		g.systemd.ready(g.status())
+		g.systemd.Ready(g.status())
 	}
-	g.systemd.watchdog(ctx, g.status, g.beats())
-	g.systemd.stopping()
+	g.systemd.Watchdog(ctx, g.status, g.beats())
+	g.systemd.Stopping()
 	return nil
 }
 
@@ -166,6 +172,7 @@ func (g *running) start() announce.Start {
 	return announce.Start{
 		Version: version, Config: g.cfg, Simulated: g.simulate != nil, Port: port,
 		Sensors: g.sensors, Firsts: g.first, Err: g.sampler.Err, Motors: g.motors.States(),
+		Tokens: g.tokens.Made(), Closed: g.access.Closed(), Open: g.demonstration,
 	}
 }
 
@@ -237,23 +244,24 @@ func (g *running) name() string { return cmp.Or(g.cfg.Name, machine.Name()) }
 
 // serverOptions is what the server is made of.
 func (g *running) serverOptions() gateway.Options {
-	room, policy := chat.NewRoom(g.log), g.cfg.Policy(g.simulate != nil)
+	room := chat.NewRoom(g.log)
 	o := gateway.Options{
 		Name: g.name(), Version: version, Epoch: g.storage.state.Epoch(), Simulated: g.simulate != nil, Sensors: g.sensors,
 		Primary:     slices.IndexFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Primary }),
-		ClockSynced: g.clock.Synced, Alive: g.pulse.check, Page: dashboard.Handler(), Log: g.log,
-		History:  g.storage.history,
-		Access:   policy,
-		Proxy:    policy.IsProxy,
-		Limits:   g.cfg.Limits,
-		Refused:  g.refusals.Refused,
+		ClockSynced: g.clock.Synced, Alive: g.pulse.Check, Page: dashboard.Handler(), Log: g.log,
+		History: g.storage.history,
+		Access:  g.access, Pages: g.access.Pages(),
+		Proxy: g.access.Policy.IsProxy, Limits: g.cfg.Limits,
+		Refused:  g.refused,
 		Handlers: g.handlers(), Motors: g.motors, Diagnostics: g.cfg.Diagnostics || g.simulate != nil,
-		Endpoints: map[string]func(gateway.Sender, url.Values) gateway.Receiver{"/chat": func(c gateway.Sender, query url.Values) gateway.Receiver {
-			return room.Enter(c, query.Get("history"))
-		}},
+		Endpoints: map[string]func(gateway.Sender, url.Values, *access.Identity) gateway.Receiver{
+			"/chat": func(c gateway.Sender, query url.Values, id *access.Identity) gateway.Receiver {
+				return room.Enter(c, query.Get("history"), id.Silence())
+			},
+		},
 		Metrics:    func() any { return g.metrics.Payload() },
-		Exposition: func(w io.Writer) { g.metrics.Expose(w) },
-		Crashed:    g.motors.Off, Warnings: g.cfg.Warnings(),
+		Exposition: func(w io.Writer, id *access.Identity) { g.metrics.Expose(w, id.Sensors.Has, id.Motors.Has) },
+		Crashed:    g.motors.Off, Warnings: g.warnings(),
 	}
 	if g.certificates != nil {
 		o.TLS, o.HSTS = g.certificates.Config(), g.cfg.TLS.HSTS

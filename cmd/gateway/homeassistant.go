@@ -5,6 +5,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/gateway"
+	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/homeassistant"
 	"sensorgateway/wire"
 )
@@ -38,12 +39,12 @@ func (g *running) newHomeAssistant() *homeassistant.Bridge {
 	if c == nil {
 		return nil
 	}
-	operator, act := gateway.Client{ID: homeassistant.Operator, Name: homeassistant.Operator}, g.act()
+	operator, act := gateway.Client{ID: homeassistant.Operator, Name: homeassistant.Operator, Identity: &access.Identity{Name: homeassistant.Operator, How: "mqtt", From: c.Broker.Host}}, g.act()
 	o := homeassistant.Options{
 		Broker: c.Broker, User: c.User, PasswordFile: c.PasswordFile, MaxRun: c.MaxRun,
 		ID: "gateway-" + machine.ID(), Name: g.name(), Version: version, Simulated: g.simulate != nil, Sensors: g.sensors, Motors: g.motors.States,
 		Command: func(cmd wire.Command) error { _, err := act(context.Background(), operator, cmd); return err },
-		Lost:    func() { g.motors.Lost(operator.ID) },
+		Lost:    func() { g.motors.Lost(operator.ID, wire.ReasonDisconnect) },
 		Log:     g.log,
 	}
 	if g.simulate != nil { // its readings are not those of the real device

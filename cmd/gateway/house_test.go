@@ -34,7 +34,11 @@ var arrows = []arrow{
 	{"gateway", "gateway/window", "what slow clients have not taken is theirs to send"},
 	{"gateway/window", "wire", "it has records in it"},
 	{"gateway/api", "wire", "its answers are records and messages"},
-	{"gateway/access/tokens", "gateway/atomicfile", "the file of tokens is replaced as a whole"},
+	{"gateway", "gateway/access", "who a client is, and what it may see and do, is settled with its request"},
+	{"gateway/api", "gateway/access", "an answer has what its client may see"},
+	{"gateway/access", "gateway/access/tokens", "who presents a token is its holder"},
+	{"gateway/access", "wire", "it says who a client is, and why its identity ended, in the protocol's words"},
+	{"gateway/access/tokens", "gateway/atomicfile", "the tokens are replaced as a whole"},
 	{"gateway/audit", "wire", "a record has the interlocks of that moment"},
 	{"gateway/audit", "gateway/atomicfile", "the key and the anchor are replaced as a whole"},
 	{"cmd/gateway/internal/auditor", "wire", "commands, events and motors' states become records"},
@@ -129,7 +133,7 @@ var strangers = []arrow{
 // only are the packages outside the module that some packages alone may import.
 var only = []arrow{
 	{"cmd/gateway/internal/config", "gopkg.in/yaml.v3", "whatever holds a configuration has a checked one"},
-	{"cmd/gateway", "github.com/coreos/go-systemd/...", "one file knows systemd"},
+	{"cmd/gateway/internal/supervise", "github.com/coreos/go-systemd/...", "one file knows systemd"},
 	{"gateway/...", "github.com/gorilla/websocket", "the server and the client"},
 	{"gateway/homeassistant", "github.com/eclipse/paho.golang/...", "one file knows MQTT"},
 	{"sensors/...", "periph.io/...", "chips and buses"},

@@ -81,6 +81,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	f.Lookup("simulate").NoOptDefVal = "steady"
 	f.StringVar(&o.replay, "replay", "", "serve a recording, `file`, that gateway record made, at the speed it was made")
 	f.StringVar(&o.listen, "listen", "", "`address` to listen on (default "+config.DefaultListen+"; with TLS "+config.DefaultListenTLS+")")
+	f.BoolVar(&o.insecure, "insecure", false, "with --simulate: let other machines connect, and whoever does command the motors, which are not real")
 	f.StringVar(&o.state, "state", "", "`directory` of what must survive a restart (default: in memory only)")
 	f.StringVar(&o.logFormat, "log-format", "", "auto, text, journal or json (default auto)")
 	o.origin = func(flag string) string { return origin(f.Lookup(flag)) }

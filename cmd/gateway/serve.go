@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"runtime/debug"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/logging"
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/state"
+	"sensorgateway/cmd/gateway/internal/supervise"
 	"sensorgateway/sensors"
 	"sensorgateway/sensors/trace"
 )
@@ -33,6 +35,8 @@ type serveOptions struct {
 
 	replayed []byte // the configuration of what is replayed; nil: nothing is
 
+	insecure bool // a demonstration for whoever reaches the port
+
 	origin func(flag string) string // of its value, as [origin] has it
 }
 
@@ -45,6 +49,9 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	simulate, err := machine.ParseSimulation(o.simulate)
 	if err != nil {
 		return console.UsageError{Err: fmt.Errorf("%s=%w", o.origin("simulate"), err)}
+	}
+	if o.insecure && simulate == nil && o.replay == "" {
+		return console.UsageError{Err: errors.New("--insecure is for --simulate, whose motors are not real; for real ones write insecure: true in the configuration, and make a token: gateway token add")}
 	}
 	var player *trace.Player
 	if o.replay != "" {
@@ -61,7 +68,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 		return err
 	}
 	log := logging.New(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
-	g := &running{cfg: cfg, log: log, simulate: simulate, player: player, systemd: supervisor{log}, memory: state.MemoryDir(getenv)}
+	g := &running{cfg: cfg, log: log, simulate: simulate, player: player, demonstration: o.insecure, systemd: supervise.Systemd{Log: log}, memory: state.MemoryDir(getenv)}
 	g.announce = func(s announce.Start) { s.Log(log, time.Since(begin)) }
 	if isTerminal(stdout) && cfg.LogFormat == "auto" {
 		g.announce = func(s announce.Start) { s.Print(stdout, time.Since(begin)) }
@@ -70,7 +77,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	if err := g.build(ctx); err != nil {
 		return err
 	}
-	for _, warning := range g.cfg.Warnings() {
+	for _, warning := range g.warnings() {
 		log.Warn(warning)
 	}
 	err = runTasks(ctx, g.tasks(), g.guard)
@@ -108,6 +115,13 @@ func (o serveOptions) configuration(simulate *machine.Simulation) (cfg *config.C
 	}
 	if err != nil {
 		return nil, err
+	}
+	if o.insecure {
+		cfg.Insecure = true
+		if o.listen == "" {
+			_, port, _ := net.SplitHostPort(cfg.Listen) // it is checked
+			o.listen = ":" + port
+		}
 	}
 	if o.listen != "" {
 		if cfg.Listen, err = config.CheckListen(o.listen, cfg.Insecure || cfg.TLS != nil); err != nil {

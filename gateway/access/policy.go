@@ -53,17 +53,24 @@ type Policy struct {
 // That the Origin equals the Host is not enough: with DNS rebinding, both are the
 // other site's name for our address. So the Host has to be a name of this gateway.
 func (p *Policy) Check(r *http.Request) (reason string, err error) {
-	h, ok := parseHost(r.Host)
-	if !ok {
-		return ReasonHost, fmt.Errorf("host %s is neither a name nor an address; fix: send host and port of the URL, such as localhost:8765", quote(r.Host))
-	}
-	if !p.isOurs(h, localAddr(r)) {
-		return ReasonHost, fmt.Errorf("host %s is not one of ours; fix: add it to hosts: in the configuration, hosts: [%[1]s]", quote(h.String()))
+	if err := p.checkHost(r); err != nil {
+		return ReasonHost, err
 	}
 	if err := p.checkOrigin(r); err != nil {
 		return ReasonOrigin, err
 	}
 	return "", nil
+}
+
+func (p *Policy) checkHost(r *http.Request) error {
+	h, ok := parseHost(r.Host)
+	if !ok {
+		return fmt.Errorf("host %s is neither a name nor an address; fix: send host and port of the URL, such as localhost:8765", quote(r.Host))
+	}
+	if !p.isOurs(h, localAddr(r)) {
+		return fmt.Errorf("host %s is not one of ours; fix: add it to hosts: in the configuration, hosts: [%[1]s]", quote(h.String()))
+	}
+	return nil
 }
 
 // MayCommand returns why the sender of the request may not drive the motors, nil if

@@ -6,10 +6,13 @@ import (
 	"time"
 )
 
-// The reasons of a [Policy].
+// The reasons of a [Guard].
 const (
 	ReasonHost   = "host"
 	ReasonOrigin = "origin"
+	ReasonForm   = "form"  // what is presented cannot be understood
+	ReasonScope  = "scope" // not what its sender may see
+	ReasonToken  = "token" // none, or a wrong one
 )
 
 // refusalPeriod is how long the log says nothing more of a reason: whoever is

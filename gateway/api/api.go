@@ -13,13 +13,14 @@ import (
 	"slices"
 	"time"
 
+	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
 // Live is the gateway as it is now.
 type Live interface {
-	Hello() wire.Hello
+	Hello(*access.Identity) wire.Hello          // what that client may see
 	Newest(sensor int) (r wire.Record, ok bool) // not ok: none has been made yet
 	Ready() (reason string, ok bool)            // whether a client would get readings
 }
@@ -49,12 +50,13 @@ type Storage interface {
 
 // Options are an API's.
 type Options struct {
-	Sensors    []wire.SensorInfo
-	Live       Live
-	History    History         // nil: nothing is retained
-	Alive      func() error    // nil while records are made and broadcast
-	Exposition func(io.Writer) // Prometheus text; nil: none
-	Else       http.Handler    // answers whatever the API does not
+	Sensors []wire.SensorInfo
+	Live    Live
+	History History      // nil: nothing is retained
+	Alive   func() error // nil while records are made and broadcast
+	// Exposition writes the Prometheus text of what a client may see; nil: there is none.
+	Exposition func(io.Writer, *access.Identity)
+	Else       http.Handler // answers whatever the API does not
 	// Host names the host that a request counts for.
 	Host func(*http.Request) string
 	// Refused counts a request that is refused: reason is one word for why.
@@ -117,8 +119,8 @@ func toPages(answer http.HandlerFunc) http.HandlerFunc {
 }
 
 // sensors answers what sensors there are.
-func (a *API) sensors(w http.ResponseWriter, _ *http.Request) {
-	hello := a.opts.Live.Hello()
+func (a *API) sensors(w http.ResponseWriter, r *http.Request) {
+	hello := a.opts.Live.Hello(access.Of(r))
 	writeJSON(w, http.StatusOK, struct {
 		Epoch     string            `json:"epoch"`
 		Time      int64             `json:"time"` // Unix milliseconds
@@ -128,20 +130,28 @@ func (a *API) sensors(w http.ResponseWriter, _ *http.Request) {
 }
 
 // motors answers what motors there are, as they are now.
-func (a *API) motors(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, map[string]any{"motors": a.opts.Live.Hello().Motors})
+func (a *API) motors(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]any{"motors": a.opts.Live.Hello(access.Of(r)).Motors})
 }
 
-// index returns a sensor's index by its name, -1 if there is none.
-func (a *API) index(name string) int {
-	return slices.IndexFunc(a.opts.Sensors, func(s wire.SensorInfo) bool { return s.Name == name })
+// index returns a sensor's index by its name, 404 if there is none, 403 if the
+// client may not see it.
+func (a *API) index(r *http.Request, name string) (int, error) {
+	i := slices.IndexFunc(a.opts.Sensors, func(s wire.SensorInfo) bool { return s.Name == name })
+	if i < 0 {
+		return i, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", name)
+	}
+	if id := access.Of(r); !id.Sensors.Has(name) {
+		return i, wire.Errorf(http.StatusForbidden, "%s is not in the scope of %s", name, id.Label())
+	}
+	return i, nil
 }
 
 // newest answers with the last record of a sensor as a readings.json message.
 func (a *API) newest(w http.ResponseWriter, r *http.Request) {
-	i := a.index(r.PathValue("name"))
-	if i < 0 {
-		writeError(w, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", r.PathValue("name")))
+	i, err := a.index(r, r.PathValue("name"))
+	if err != nil {
+		writeError(w, wire.AsError(err))
 		return
 	}
 	record, ok := a.opts.Live.Newest(i)
@@ -162,7 +172,7 @@ func (a *API) metrics(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	a.opts.Exposition(w)
+	a.opts.Exposition(w, access.Of(r))
 }
 
 // healthz says whether the process does its work: ticks are made and broadcast.
@@ -176,14 +186,14 @@ func (a *API) healthz(w http.ResponseWriter, _ *http.Request) {
 
 // readyz says whether a client would get something worth having, which takes at
 // least one sensor that measures, and whether that is stored durably.
-func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
+func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
 	reason, ok := a.opts.Live.Ready()
 	code := http.StatusOK
 	if !ok {
 		code = http.StatusServiceUnavailable
 	}
 	answer := map[string]any{"ok": ok, "reason": reason, "durable": false, "storage": "no readings are retained"}
-	if warnings := a.opts.Live.Hello().Warnings; len(warnings) > 0 {
+	if warnings := a.opts.Live.Hello(access.Of(r)).Warnings; len(warnings) > 0 {
 		answer["warnings"] = warnings
 	}
 	if a.opts.History != nil {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
@@ -27,7 +28,7 @@ type gateway struct {
 	refused atomic.Int64
 }
 
-func (*gateway) Hello() wire.Hello {
+func (*gateway) Hello(*access.Identity) wire.Hello {
 	return wire.Hello{Epoch: "e1", Time: 1, Sensors: sensors, Motors: []wire.MotorState{}}
 }
 

@@ -74,7 +74,10 @@ func (a *API) readings(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := bufio.NewWriterSize(&patientWriter{ctx: r.Context(), w: w, c: http.NewResponseController(w), place: place}, queryBuffer)
+	controller := http.NewResponseController(w)
+	// A client that takes nothing must not get the rest when its token is revoked.
+	defer context.AfterFunc(r.Context(), func() { _ = controller.SetWriteDeadline(time.Now()) })()
+	out := bufio.NewWriterSize(&patientWriter{ctx: r.Context(), w: w, c: controller, place: place}, queryBuffer)
 	if err := a.answer(r.Context(), out, q, place); err != nil {
 		if r.Context().Err() == nil {
 			a.opts.Log.Warn("readings could not be read: the answer is cut off", "client", r.RemoteAddr, "sensor", q.sensor.Name, "err", err)
@@ -149,6 +152,9 @@ func (p *patientWriter) Write(b []byte) (int, error) {
 	if err := p.c.SetWriteDeadline(time.Now().Add(queryWrite)); err != nil {
 		return 0, err
 	}
+	if err := p.ctx.Err(); err != nil { // from now on its end interrupts the write
+		return 0, err
+	}
 	n, err := p.w.Write(b)
 	if err == nil {
 		p.place.take(p.ctx) // if there is none, the client has left, which WriteRows sees
@@ -175,9 +181,9 @@ func (a *API) parseQuery(r *http.Request) (q query, err error) {
 	if name == "" {
 		return bad(errors.New("sensor is missing: its name"))
 	}
-	i := a.index(name)
-	if i < 0 {
-		return q, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", name)
+	i, err := a.index(r, name)
+	if err != nil {
+		return q, err
 	}
 	q.sensor, q.to = &a.opts.Sensors[i], time.Now().UnixMilli()
 	if of, ok := values["to"]; ok {

@@ -51,8 +51,9 @@ func NewRoom(log *slog.Logger) *Room { return &Room{log: log} }
 
 // A Member is one client in the room. It takes part once it has joined.
 type Member struct {
-	room   *Room
-	client Client
+	room    *Room
+	client  Client
+	silence string // why it may not write; "": it may
 
 	// Guarded by room.mu.
 	nick string // "" before joining, the same ever after
@@ -61,10 +62,11 @@ type Member struct {
 }
 
 // Enter returns the member for a new client, which has not joined yet. It is sent
-// the last lines, as many of them as history says, "" for none. The caller calls Left
-// when the client's connection has ended.
-func (r *Room) Enter(c Client, history string) *Member {
-	m := &Member{room: r, client: c, seen: math.MaxInt}
+// the last lines, as many of them as history says, "" for none. With a silence, the
+// reason for it, it only reads. The caller calls Left when the client's connection
+// has ended.
+func (r *Room) Enter(c Client, history, silence string) *Member {
+	m := &Member{room: r, client: c, silence: silence, seen: math.MaxInt}
 	if history == "" {
 		return m
 	}
@@ -147,6 +149,8 @@ func (m *Member) handle(msg message) complaint {
 		return complain("Unknown type: %s", quotable(msg.Type))
 	case m.nick == "":
 		return "Join first"
+	case m.silence != "":
+		return complain("%s", m.silence)
 	}
 	text := cleanText(msg.Text)
 	if text == "" {

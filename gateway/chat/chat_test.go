@@ -23,7 +23,7 @@ type client struct {
 
 func enter(t *testing.T, r *Room) *client {
 	c := &client{t: t}
-	c.Member = r.Enter(c, "")
+	c.Member = r.Enter(c, "", "")
 	return c
 }
 
@@ -299,11 +299,11 @@ func TestHistory(t *testing.T) {
 		{"-1", []message{{"error", "server", "history is not a number: -1"}}},
 	} {
 		c := &client{t: t}
-		c.Member = r.Enter(c, tt.history)
+		c.Member = r.Enter(c, tt.history, "")
 		c.expect(tt.want...)
 	}
 	c := &client{t: t}
-	c.Member = r.Enter(c, "1")
+	c.Member = r.Enter(c, "1", "")
 	c.expect(lines(149, 150)...)
 	ahmet.say("chat", "", "150")
 	ahmet.say("chat", "", "151")

@@ -107,10 +107,10 @@ func (c *Controller) every(Client, wire.Command) ([]*motor, error) { return c.mo
 
 // named returns the motors that a command's target names.
 func (c *Controller) named(_ Client, cmd wire.Command) ([]*motor, error) {
-	if cmd.Target == wire.All {
+	if cmd.Target == wire.All && cmd.Targets == nil {
 		return c.motors, nil
 	}
-	names := cmd.Targets
+	names := cmd.Targets // those of all that the client may have
 	if names == nil {
 		names = []string{cmd.Target}
 	}
@@ -210,7 +210,7 @@ func hardwareError(errs ...error) error {
 // answer acknowledges a command with the state of its targets.
 func (c *Controller) answer(cmd wire.Command, targets []*motor) wire.Ack {
 	ack := wire.Ack{Action: cmd.Action, Target: cmd.Target, Status: "ok", Warning: cmd.Warning}
-	if cmd.Targets != nil {
+	if cmd.Targets != nil && cmd.Target != wire.All {
 		ack.Target = cmd.Targets
 	}
 	if cmd.Targets != nil || cmd.Target == wire.All {

@@ -112,16 +112,17 @@ func New(motors []Config, notify func(wire.MotorState), log *slog.Logger) *Contr
 // clock is synchronised: while it is not, an expires of a command may be wrong.
 func (c *Controller) SetClockSynced(synced func() bool) { c.synced = synced }
 
-// Lost stops what a client has started or holds, unless the configuration keeps
-// it on: its connection has ended, and its last Command has returned.
-func (c *Controller) Lost(clientID string) {
+// Lost stops what a client has started or holds: its connection has ended, and its
+// last Command has returned. What the configuration keeps on when its operator is
+// lost is stopped only for another reason than that.
+func (c *Controller) Lost(clientID, reason string) {
 	defer c.poke()
 	defer c.lock(true)()
 	delete(c.repeats, clientID)
 	now := time.Now()
 	for _, m := range c.motors {
-		if by, is := m.operator(clientID); is && !m.cfg.KeepOnLoss {
-			_ = c.off(m, wire.ReasonDisconnect, by, now) // a failure is the motor's fault
+		if by, is := m.operator(clientID); is && !(m.cfg.KeepOnLoss && reason == wire.ReasonDisconnect) {
+			_ = c.off(m, reason, by, now) // a failure is the motor's fault
 		}
 	}
 }

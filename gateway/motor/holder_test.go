@@ -219,7 +219,7 @@ func TestConcurrently(t *testing.T) {
 				c.States()
 				c.Running(cl.ID)
 				if i%50 == 0 {
-					c.Lost(cl.ID)
+					c.Lost(cl.ID, wire.ReasonDisconnect)
 				}
 			}
 		})

@@ -121,7 +121,7 @@ func (w *world) event() {
 	case n < 96:
 		i := w.IntN(len(w.clients))
 		w.note("lost %s", w.clients[i].ID)
-		w.Lost(w.clients[i].ID)
+		w.Lost(w.clients[i].ID, wire.ReasonDisconnect)
 		for _, a := range w.accounts {
 			if (a.owner == w.clients[i].ID || a.holder == w.clients[i].ID) && !a.cfg.KeepOnLoss {
 				a.end()

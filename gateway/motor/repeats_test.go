@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"sensorgateway/wire"
 )
 
 func TestRepeats(t *testing.T) {
@@ -50,7 +52,7 @@ func TestRepeats(t *testing.T) {
 		r.do(anna, "estop")
 		r.do(anna, "reset")
 		repeat("after one's own e-stop", anna, "3", text, false)
-		r.Lost("ANNA")
+		r.Lost("ANNA", wire.ReasonDisconnect)
 		repeat("on another connection", anna, "3", text, false)
 	})
 }

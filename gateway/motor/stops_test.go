@@ -61,14 +61,14 @@ func TestStopReasons(t *testing.T) {
 				r.do(anna, "start")
 			}
 		}, time.Second, "max_run", ""},
-		{"disconnect", nil, `start`, func(r *rig) { r.pass(90 * ms); r.Lost("ANNA") }, 90 * ms, "disconnect", anna},
+		{"disconnect", nil, `start`, func(r *rig) { r.pass(90 * ms); r.Lost("ANNA", wire.ReasonDisconnect) }, 90 * ms, "disconnect", anna},
 		{"disconnect of the holder", nil, `start`, func(r *rig) {
 			r.do(ben, `set "lease_ms":1000`)
 			r.pass(90 * ms)
-			r.Lost("BEN")
+			r.Lost("BEN", wire.ReasonDisconnect)
 		}, 90 * ms, "disconnect", ben},
 		{"lease after a disconnect", func(c *Config) { c.KeepOnLoss = true }, `start "lease_ms":300`,
-			func(r *rig) { r.pass(90 * ms); r.Lost("ANNA") }, 300 * ms, "lease", ""},
+			func(r *rig) { r.pass(90 * ms); r.Lost("ANNA", wire.ReasonDisconnect) }, 300 * ms, "lease", ""},
 		{"interlock", func(c *Config) { c.Interlocks = indoor }, `start`, func(r *rig) {
 			r.pass(90 * ms)
 			r.reading(0, 60)
@@ -134,7 +134,7 @@ func TestShutdown(t *testing.T) {
 		r.refused(anna, "status", 503, "shutting down: all motors are off")
 		r.Off() // harmless by now, and so are these
 		r.EStop(ben)
-		r.Lost("ANNA")
+		r.Lost("ANNA", wire.ReasonDisconnect)
 		if after := r.States(); !reflect.DeepEqual(after, s) {
 			t.Errorf("changed %+v\n     to %+v", s, after)
 		}
@@ -184,19 +184,19 @@ func TestLoss(t *testing.T) {
 		if !r.Running("ANNA") || r.Running("BEN") {
 			t.Error("anna runs it, ben does not")
 		}
-		r.Lost("BEN")
+		r.Lost("BEN", wire.ReasonDisconnect)
 		r.runs(0.5)
 		r.do(ben, `start`)
 		if r.Running("ANNA") || !r.Running("BEN") {
 			t.Error("ben runs it now")
 		}
-		r.Lost("ANNA")
+		r.Lost("ANNA", wire.ReasonDisconnect)
 		r.runs(0.5)
 		r.do(anna, `set "lease_ms":1000`)
 		if !r.Running("ANNA") || !r.Running("BEN") {
 			t.Error("both count")
 		}
-		r.Lost("BEN")
+		r.Lost("BEN", wire.ReasonDisconnect)
 		r.stopped("disconnect", ben)
 		if r.Running("ANNA") || r.Running("BEN") {
 			t.Error("nobody runs it")
@@ -204,7 +204,7 @@ func TestLoss(t *testing.T) {
 	})
 	bubble(t, m1(func(c *Config) { c.KeepOnLoss = true }), func(r *rig) {
 		r.do(anna, "start")
-		r.Lost("ANNA")
+		r.Lost("ANNA", wire.ReasonDisconnect)
 		r.pass(time.Hour)
 		r.runs(1)
 	})

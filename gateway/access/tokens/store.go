@@ -26,6 +26,7 @@ const checkEvery = 250 * time.Millisecond
 var (
 	ErrRevoked = errors.New("the token was revoked or changed")
 	ErrExpired = errors.New("the token has expired")
+	ErrNeeded  = errors.New("a token is needed now") // the end of [Store.NoneMade]
 )
 
 // An Entry is a token, or the login of a browser with one, for as long as it holds
@@ -45,7 +46,9 @@ type Store struct {
 
 	mu      sync.RWMutex
 	file    *File
-	made    bool // a token was made once: the gateway is no longer open to whoever comes
+	made    bool            // a token was made once: the gateway is no longer open to whoever comes
+	none    context.Context // ends when made is set
+	set     context.CancelCauseFunc
 	entries map[hash]*Entry
 	seen    fs.FileInfo // of the file when it was last read; nil: it was missing
 	failed  bool        // it could not be read
@@ -56,6 +59,7 @@ type Store struct {
 // token, and the gateway is not open because of that.
 func Open(dir string, log *slog.Logger) *Store {
 	s := &Store{dir: dir, log: log, file: &File{}, entries: map[hash]*Entry{}}
+	s.none, s.set = context.WithCancelCause(context.Background())
 	if dir == "" {
 		return s
 	}
@@ -70,6 +74,9 @@ func (s *Store) Made() bool {
 	defer s.mu.RUnlock()
 	return s.made
 }
+
+// NoneMade returns a context that ends when the first token is made.
+func (s *Store) NoneMade() context.Context { return s.none }
 
 // Gateway returns the gateway's ID, "" before the first token is made.
 func (s *Store) Gateway() string {
@@ -149,12 +156,12 @@ func (s *Store) read(info fs.FileInfo, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		file, info = &File{Gateway: s.file.Gateway}, nil
 	case err == nil:
-		s.made = true // whatever is in it
+		s.setMade() // whatever is in it
 		file, err = Read(s.dir)
 	}
 	s.seen = info
 	if file == nil {
-		s.made = true // in doubt
+		s.setMade() // in doubt
 		if !s.failed {
 			s.log.Error("the tokens cannot be read: those that are known stay as they are", "err", err)
 		}
@@ -166,6 +173,12 @@ func (s *Store) read(info fs.FileInfo, err error) {
 	}
 	s.failed, s.file = false, file
 	s.replace(file)
+}
+
+// setMade closes the gateway to those without a token. s.mu is held.
+func (s *Store) setMade() {
+	s.made = true
+	s.set(ErrNeeded)
 }
 
 // replace takes over the entries of a file. One that has changed in any way ends, so

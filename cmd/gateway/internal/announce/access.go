@@ -16,6 +16,13 @@ func (s Start) access() []permission {
 	local := config.IsLoopback(host)
 	open := "whoever reaches the port: no password, no encryption; readings and the operators' room are not private"
 	switch {
+	case s.Tokens && !s.Config.OpenAccess:
+		open = "who has a token"
+		if !local && s.Config.TLS == nil {
+			open += ", which others on the way can read: there is no encryption"
+		}
+	case s.Closed != nil:
+		open = "programs on this machine; other machines are refused: " + s.Closed.Error()
 	case local && (s.Config.URL != nil || len(s.Config.Proxies) > 0):
 		open = "programs on this machine, and whoever its proxy lets in"
 	case local:
@@ -26,6 +33,12 @@ func (s Start) access() []permission {
 	all := []permission{{"open to", open}}
 	if len(s.Motors) == 0 {
 		return all
+	}
+	if s.Tokens {
+		return append(all, permission{"motors", "started by who has an operator's token, stopped by whoever may connect"})
+	}
+	if s.Open {
+		return append(all, permission{"motors", "started and stopped by whoever reaches the port: they are simulated"})
 	}
 	starts := map[access.Commands]string{
 		access.NobodyCommands:  "nobody (see commands: in the configuration)",

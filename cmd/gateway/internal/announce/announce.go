@@ -28,6 +28,9 @@ type Start struct {
 	Firsts    *Firsts           // of these sensors
 	Err       func(i int) error // why the sensor's last measurement failed
 	Motors    []wire.MotorState // as configured
+	Tokens    bool              // one was made: who has none may do what the configuration says
+	Closed    error             // why nobody can connect from another machine, nil if somebody can
+	Open      bool              // --insecure: whoever connects may do everything
 }
 
 // source returns where the configuration came from.

@@ -87,6 +87,14 @@ func (a *Auditor) Event(e wire.Event) {
 	a.Log.Append(r, 0)
 }
 
+// Refused records that a client or its command was refused, for one of few reasons.
+func (a *Auditor) Refused(reason, client, why string) {
+	if a.Log == nil {
+		return
+	}
+	a.Log.Count(audit.Record{Kind: audit.KindRefused, Name: client, What: fact("reason", reason), Result: why}, reason+" "+client)
+}
+
 // Recorded carries commands out, and records them before they are acknowledged.
 func (a *Auditor) Recorded(carryOut gateway.Handler, states func() []wire.MotorState) gateway.Handler {
 	if a.Log == nil {
@@ -96,7 +104,7 @@ func (a *Auditor) Recorded(carryOut gateway.Handler, states func() []wire.MotorS
 		moves := !cmd.Stops() || wouldStop(cmd, states())
 		begin := time.Now()
 		result, err := carryOut(ctx, c, cmd)
-		r := audit.Record{Kind: audit.KindCommand, Name: c.Name, What: describe(cmd), Result: "ok",
+		r := audit.Record{Kind: audit.KindCommand, ID: c.Identity.Token, Name: c.Name, How: c.Identity.How, From: c.Identity.From, What: describe(cmd), Result: "ok",
 			Took: float64(time.Since(begin).Microseconds()) / 1000}
 		ack, _ := result.(wire.Ack)
 		if ack.State != nil {

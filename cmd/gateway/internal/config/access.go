@@ -233,6 +233,17 @@ func (s *section) commands() access.Commands {
 	return access.Commands(policy)
 }
 
+// open reads a key that can say one thing: open to whoever connects.
+func (s *section) open(key string) bool {
+	const open = "open"
+	var value string
+	n := s.text(key, &value)
+	if n != nil && value != open {
+		s.fault(n, key, "unknown value %s (write %s, or remove the line: then it takes a token)", phrase.Quote(value), open)
+	}
+	return n != nil && value == open
+}
+
 // Policy returns what the file says about clients. Where it says nothing of
 // commands, those for simulated motors come from this machine.
 func (c *Config) Policy(simulated bool) *access.Policy {

@@ -27,16 +27,20 @@ import (
 
 // Config is a checked configuration: whatever holds one need not check again.
 type Config struct {
-	File          string // the path it was read from; "" if it came from no file
-	Name          string // of the gateway, for people; "" is that of the machine
-	Listen        string // host:port as [CheckListen] returns it
-	TLS           *TLS
-	Insecure      bool     // may be reached from other machines without TLS
-	Hosts         []string // further names and addresses of this machine, as [ParseHostName] returns them
-	Origins       []string // of further pages and programs that may connect, as [access.ParseOrigin] returns them
-	URL           *url.URL // by which browsers reach it through a proxy, with a path that ends in a slash; nil: by its own
-	Proxies       []access.Proxy
-	Commands      access.Commands
+	File     string // the path it was read from; "" if it came from no file
+	Name     string // of the gateway, for people; "" is that of the machine
+	Listen   string // host:port as [CheckListen] returns it
+	TLS      *TLS
+	Insecure bool     // may be reached from other machines without TLS
+	Hosts    []string // further names and addresses of this machine, as [ParseHostName] returns them
+	Origins  []string // of further pages and programs that may connect, as [access.ParseOrigin] returns them
+	URL      *url.URL // by which browsers reach it through a proxy, with a path that ends in a slash; nil: by its own
+	Proxies  []access.Proxy
+	Commands access.Commands
+	// OpenAccess lets whoever connects see readings, OpenMetrics only /metrics; else it
+	// takes a token once there is one, or from another machine.
+	OpenAccess, OpenMetrics bool
+
 	Diagnostics   bool // /echo and /relay are there
 	Limits        gateway.Limits
 	State         string // directory of what must survive a restart; "" is none
@@ -164,6 +168,7 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 	c.Proxies = s.proxies()
 	c.Commands = s.commands()
 	s.truth("diagnostics", &c.Diagnostics)
+	c.OpenAccess, c.OpenMetrics = s.open("access"), s.open("metrics")
 	c.Limits = s.limits()
 	if n := s.text("state", &c.State); n != nil && !isFullPath(c.State) {
 		s.fault(n, "state", "%s is not the full path of a directory (begin it at the root, such as /var/lib/gateway)", phrase.Quote(c.State))

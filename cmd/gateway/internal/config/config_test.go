@@ -325,6 +325,12 @@ func written(c *Config) string {
 		fmt.Fprintf(&b, "name: %q\n", c.Name)
 	}
 	fmt.Fprintf(&b, "diagnostics: %v\n", c.Diagnostics)
+	if c.OpenAccess {
+		b.WriteString("access: open\n")
+	}
+	if c.OpenMetrics {
+		b.WriteString("metrics: open\n")
+	}
 	if c.State != "" {
 		fmt.Fprintf(&b, "state: %q\n", c.State)
 	}

@@ -86,7 +86,7 @@ func TestWhatIsOpen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if w := c.Warnings(); len(w) != tt.warnings {
+		if w := c.Warnings(false); len(w) != tt.warnings {
 			t.Errorf("%q: warnings %q, want %d", tt.file, w, tt.warnings)
 		}
 		for i, simulated := range []bool{false, true} {
@@ -111,7 +111,7 @@ func TestInsecureWithoutEffect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if w := c.Warnings(); len(w) != 1 || !strings.Contains(w[0], tt.want) {
+		if w := c.Warnings(false); len(w) != 1 || !strings.Contains(w[0], tt.want) {
 			t.Errorf("%q: %q, want %q", tt.file, w, tt.want)
 		}
 	}

@@ -130,7 +130,7 @@ func TestReplayOverASlowLink(t *testing.T) {
 	missed := tenth(t, 36_000, "missed readings")
 	run, host, dial := slowLink(t, "64kbit")
 	state := storePast(t, "indoor", missed)
-	p := startGateway(t, append(run, buildGateway(t), "--simulate", "--config", oneSensorFile(t, "insecure: true\n"), "--listen", host+":0", "--state", state)...)
+	p := startGateway(t, append(run, buildGateway(t), "--simulate", "--config", oneSensorFile(t, "insecure: true\naccess: open\n"), "--listen", host+":0", "--state", state)...)
 	d := websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}, NetDial: dial}
 	c, _, err := d.Dial(p.URL, nil)
 	if err != nil {

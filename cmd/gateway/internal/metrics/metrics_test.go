@@ -87,7 +87,7 @@ func fixedMetrics() *Collector {
 
 func exposition(m *Collector) string {
 	var b strings.Builder
-	m.Expose(&b)
+	m.Expose(&b, everything, everything)
 	return b.String()
 }
 
@@ -384,6 +384,8 @@ func BenchmarkMetricsText(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		buf.Reset()
-		m.Expose(&buf)
+		m.Expose(&buf, everything, everything)
 	}
 }
+
+func everything(string) bool { return true }

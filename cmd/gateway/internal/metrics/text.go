@@ -15,9 +15,10 @@ import (
 
 // expositionText is a text in the expositionText format of Prometheus, version 0.0.4.
 type expositionText struct {
-	b    []byte
-	name string // of the family that is written
-	head string // of it, until its first sample
+	b      []byte
+	name   string          // of the family that is written
+	head   string          // of it, until its first sample
+	hidden map[string]bool // labels whose samples are left out
 }
 
 // family begins a metric with all its samples. One without samples is not
@@ -30,6 +31,9 @@ func (t *expositionText) family(name, kind, help string) {
 // sample adds a value to the family; labels as [label] returns them, separated
 // by commas.
 func (t *expositionText) sample(suffix, labels string, value float64) {
+	if first, _, _ := strings.Cut(labels, ","); t.hidden[first] {
+		return
+	}
 	t.b = append(append(append(t.b, t.head...), t.name...), suffix...)
 	t.head = ""
 	if labels != "" {
@@ -56,9 +60,10 @@ func optional[T uint64 | float64](write func(name, help string, value float64), 
 	}
 }
 
-// Expose writes all metrics for Prometheus. What is not known is left out.
-func (m *Collector) Expose(w io.Writer) {
-	t := &expositionText{}
+// Expose writes all metrics for Prometheus, of the sensors and motors that the client
+// may see. What is not known is left out.
+func (m *Collector) Expose(w io.Writer, sensor, motor func(name string) bool) {
+	t := &expositionText{hidden: m.hidden(sensor, motor)}
 	t.family("gateway_build_info", "gauge", "The version that runs.")
 	t.sample("", label("version", m.source.Version)+","+label("goversion", runtime.Version()), 1)
 	t.gauge("gateway_start_time_seconds", "When the gateway started, Unix time.", float64(m.started().UnixMilli())/1000)
@@ -87,6 +92,24 @@ func (m *Collector) Expose(w io.Writer) {
 	t.gauge("go_goroutines", "Goroutines of the gateway.", float64(runtime.NumGoroutine()))
 	writeHost(t, m.stats())
 	_, _ = w.Write(t.b) // an error means that the client has left
+}
+
+// hidden are the labels of what a client may not see.
+func (m *Collector) hidden(sensor, motor func(name string) bool) map[string]bool {
+	hidden := map[string]bool{}
+	for _, s := range m.sensors {
+		if !sensor(s.info.Name) {
+			hidden[label("sensor", s.info.Name)] = true
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name := range m.motors {
+		if !motor(name) {
+			hidden[label("motor", name)] = true
+		}
+	}
+	return hidden
 }
 
 func (m *Collector) writeSensors(t *expositionText) {

@@ -1,4 +1,4 @@
-package main
+package supervise
 
 import (
 	"context"
@@ -11,20 +11,20 @@ import (
 // A part that makes no progress for 5 s has stopped, and until it goes on.
 func TestPulse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p pulse
-		if err := p.check(); err != nil {
+		var p Pulse
+		if err := p.Check(); err != nil {
 			t.Errorf("before it runs: %v", err)
 		}
 		var ticks, broadcasts atomic.Int64
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() {
-			done <- p.watch(ctx, map[string]func() int64{"the scheduler": ticks.Load, "the broadcast": broadcasts.Load})
+			done <- p.Watch(ctx, map[string]func() int64{"the scheduler": ticks.Load, "the broadcast": broadcasts.Load})
 		}()
 		for second, want := range []string{"", "", "", "", "", "the broadcast has stopped", "the broadcast has stopped"} {
 			synctest.Wait()
 			got := ""
-			if err := p.check(); err != nil {
+			if err := p.Check(); err != nil {
 				got = err.Error()
 			}
 			if got != want {
@@ -36,7 +36,7 @@ func TestPulse(t *testing.T) {
 		broadcasts.Add(1)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if err := p.check(); err != nil {
+		if err := p.Check(); err != nil {
 			t.Errorf("it goes on, but %v", err)
 		}
 		cancel()

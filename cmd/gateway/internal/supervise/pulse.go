@@ -1,4 +1,4 @@
-package main
+package supervise
 
 import (
 	"context"
@@ -10,13 +10,13 @@ import (
 // stoppedAfter is how long a part may make no progress before /healthz fails.
 const stoppedAfter = 5 * time.Second
 
-// pulse checks counters that grow at least once a second while their parts work.
-type pulse struct {
+// Pulse checks counters that grow at least once a second while their parts work.
+type Pulse struct {
 	err atomic.Pointer[error]
 }
 
-// watch checks the counters once a second until ctx ends.
-func (p *pulse) watch(ctx context.Context, parts map[string]func() int64) error {
+// Watch checks the counters once a second until ctx ends.
+func (p *Pulse) Watch(ctx context.Context, parts map[string]func() int64) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	last, since := map[string]int64{}, map[string]time.Time{}
@@ -39,8 +39,8 @@ func (p *pulse) watch(ctx context.Context, parts map[string]func() int64) error 
 	}
 }
 
-// check returns which part has stopped, nil if all work.
-func (p *pulse) check() error {
+// Check returns which part has stopped, nil if all work.
+func (p *Pulse) Check() error {
 	if err := p.err.Load(); err != nil {
 		return *err
 	}

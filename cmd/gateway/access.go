@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/gateway"
+	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/access/tokens"
+)
+
+// buildAccess makes what decides who a client is.
+func (g *running) buildAccess() {
+	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, access.ReasonForm, access.ReasonScope, access.ReasonToken,
+		"commands", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong,
+		gateway.ReasonLimit, gateway.ReasonHandshake, gateway.ReasonConnections, gateway.ReasonHost, gateway.ReasonDescriptors, gateway.ReasonQueues, gateway.ReasonQueries)
+	g.tokens = tokens.Open(g.cfg.State, g.log)
+	host, _, _ := net.SplitHostPort(g.cfg.Listen) // it was checked
+	exposed := !config.IsLoopback(host)
+	g.access = access.NewGuard(access.Options{
+		Policy: g.cfg.Policy(g.simulate != nil && !g.demonstration), Tokens: g.tokens, Exposed: exposed, Open: g.cfg.OpenAccess, Metrics: g.cfg.OpenMetrics,
+		Demonstration: g.simulate != nil && g.demonstration, Refused: g.refused, Log: g.log,
+	})
+}
+
+// refused counts a refusal, logs it and records it.
+func (g *running) refused(reason, client, why string) {
+	g.refusals.Refused(reason, client, why)
+	g.auditor.Refused(reason, client, why)
+}
+
+// followTokens follows the file of tokens, and reads it again on SIGHUP.
+func (g *running) followTokens(ctx context.Context) error {
+	hangup := make(chan os.Signal, 1) // more while one is handled mean the same
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	return g.tokens.Run(ctx, hangup)
+}
+
+// warnings are what the configuration allows to everybody, or to nobody, and what to
+// do about it.
+func (g *running) warnings() []string {
+	all := g.cfg.Warnings(g.tokens.Made())
+	if g.demonstration {
+		all = append(all, "--insecure lets whoever reaches the port do everything, without encryption: it is for demonstrations")
+	}
+	if err := g.access.Closed(); err != nil {
+		all = append(all, err.Error())
+	}
+	return all
+}

@@ -1,0 +1,57 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"sensorgateway/wire"
+)
+
+// InScope returns those motors that the client may see.
+func (id *Identity) InScope(motors []wire.MotorState) []wire.MotorState {
+	if len(id.Motors) == 0 {
+		return motors
+	}
+	return slices.DeleteFunc(slices.Clone(motors), func(m wire.MotorState) bool { return !id.Motors.Has(m.Target) })
+}
+
+// MayNot returns why a command that is no stop is not for the client, nil if it is.
+// How the motors are is shown to whoever may see.
+func (id *Identity) MayNot(cmd wire.Command) error {
+	switch reason := id.Ended(); {
+	case reason != "":
+		return errors.New(reason)
+	case cmd.Action == wire.Status:
+		return nil
+	case cmd.Action == wire.Reset && len(id.Motors) > 0:
+		return fmt.Errorf("a reset is for all motors, and the scope of %s is not", id.Label())
+	}
+	return id.Denied
+}
+
+// Within limits a command to those of the motors that are in the client's scope, stops
+// among them. An e-stop is for all motors, whoever presses it.
+func (id *Identity) Within(cmd wire.Command, motors func() []wire.MotorState) (wire.Command, error) {
+	if len(id.Motors) == 0 || cmd.Action == wire.EStop || cmd.Action == wire.Reset {
+		return cmd, nil
+	}
+	if cmd.Target == wire.All {
+		if cmd.Action != wire.Keepalive { // which is for those that the client holds
+			cmd.Targets = []string{}
+			for _, m := range id.InScope(motors()) {
+				cmd.Targets = append(cmd.Targets, m.Target)
+			}
+		}
+		return cmd, nil
+	}
+	names := cmd.Targets
+	if names == nil {
+		names = []string{cmd.Target}
+	}
+	if i := slices.IndexFunc(names, func(name string) bool { return !id.Motors.Has(name) }); i >= 0 {
+		return cmd, wire.Errorf(http.StatusForbidden, "%s is not in the scope of %s", names[i], id.Label())
+	}
+	return cmd, nil
+}

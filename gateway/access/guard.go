@@ -1,0 +1,209 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"sensorgateway/gateway/access/tokens"
+)
+
+// Options are a Guard's.
+type Options struct {
+	Policy  *Policy
+	Tokens  *tokens.Store
+	Exposed bool // it listens beyond this machine
+	Open    bool // whoever connects may see
+	Metrics bool // whoever connects may see /metrics
+	// Demonstration lets whoever connects do everything until a token is made:
+	// nothing real moves.
+	Demonstration bool
+	Refused       func(reason, client, why string) // as in [Refusals.Refused]
+	Log           *slog.Logger
+}
+
+// A Guard says who sends a request.
+type Guard struct {
+	Options
+	tries   tries
+	tickets tickets
+}
+
+// NewGuard returns a guard.
+func NewGuard(o Options) *Guard { return &Guard{Options: o} }
+
+// Refusal is why a request is not answered.
+type Refusal struct {
+	Status     int
+	Reason     string // one of few words, for it is counted and logged by it
+	From       string // where it comes from, for people
+	Err        error  // for people
+	RetryAfter time.Duration
+	invalid    bool // something was presented
+}
+
+// Identify returns who sends a request, or why it is refused. A right secret is
+// looked up first: whoever else tries from its address, it is never locked out.
+func (g *Guard) Identify(r *http.Request) (*Identity, *Refusal) {
+	addr, from := g.Policy.From(r)
+	refuse := func(status int, reason string, err error) (*Identity, *Refusal) {
+		return nil, &Refusal{Status: status, Reason: reason, From: from, Err: err}
+	}
+	if err := g.Policy.checkHost(r); err != nil {
+		return refuse(http.StatusForbidden, ReasonHost, err)
+	}
+	p, err := present(r, g.cookie(r))
+	if err != nil {
+		return refuse(http.StatusBadRequest, ReasonForm, err)
+	}
+	// No page of another site can send what a browser does not send unasked.
+	if p.ambient() || p.how == byNothing {
+		if err := g.Policy.checkOrigin(r); err != nil {
+			return refuse(http.StatusForbidden, ReasonOrigin, err)
+		}
+	}
+	id, err := g.find(p, r.URL.Path)
+	if err == nil {
+		id.From, id.Addr = from, addr
+		return id, nil
+	}
+	if err := g.Policy.checkOrigin(r); err != nil && g.anonymous(r, from) != nil {
+		return refuse(http.StatusForbidden, ReasonOrigin, err)
+	}
+	if id := g.anonymous(r, from); id != nil {
+		id.Addr = addr
+		return id, nil
+	}
+	f := &Refusal{Status: http.StatusUnauthorized, Reason: ReasonToken, From: from, Err: err}
+	if p.how != byNothing {
+		f.invalid, f.RetryAfter = true, g.tries.fail(addr, time.Now())
+	}
+	return nil, f
+}
+
+// find returns whose secret is presented.
+func (g *Guard) find(p presented, path string) (*Identity, error) {
+	switch p.how {
+	case byNothing:
+		return nil, g.needed()
+	case byTicket:
+		id, err := g.tickets.take(p.secret, path, time.Now())
+		if err == nil && id.Ended() != "" {
+			err = errTicket
+		}
+		return id, err
+	case byCookie:
+	default:
+		if err := tokens.CheckText(p.secret); err != nil {
+			return nil, err
+		}
+	}
+	e, err := g.Tokens.Find(p.secret)
+	switch {
+	case e == nil, (e.Login != nil) != (p.how == byCookie):
+		if p.how == byCookie {
+			return nil, errors.New("you are not logged in any more; fix: log in at /login")
+		}
+		return nil, errors.New("the token is not one of this gateway: it was revoked, or it is another gateway's")
+	case errors.Is(err, tokens.ErrExpired):
+		return nil, fmt.Errorf("the token of %s has expired; fix: have another one made", e.Name)
+	case err != nil:
+		return nil, err
+	}
+	return identityOf(e, p.how), nil
+}
+
+// identityOf returns that of an entry.
+func identityOf(e *tokens.Entry, how string) *Identity {
+	id := &Identity{
+		Token: e.ID, Name: e.Name, How: how, Role: tokens.Admin, Chats: true, Sensors: e.Sensors, Motors: e.Motors, Valid: e.Valid,
+	}
+	id.limit(e.Role)
+	return id
+}
+
+// limit takes from an identity what a role may not.
+func (id *Identity) limit(role tokens.Role) {
+	id.Role = role
+	if !role.AtLeast(tokens.Operator) {
+		id.Chats = false
+		id.Denied = fmt.Errorf("%s is a %s, who may see and stop; fix: have an operator's token made: gateway token add NAME --role operator", id.Label(), role)
+	}
+}
+
+// needed says how to get in.
+func (g *Guard) needed() error {
+	if g.Tokens.Made() {
+		return errors.New("this gateway asks for a token; fix: log in at /login, or send it as Authorization: Bearer (gateway token add NAME makes one)")
+	}
+	return errors.New("nobody may connect from another machine yet; fix: make a token on the gateway's own machine, gateway token add me --role operator, or write access: open in its configuration to let everybody see the readings")
+}
+
+// Closed returns why nobody can connect from another machine, nil if somebody can.
+func (g *Guard) Closed() error {
+	if g.Exposed && !g.Tokens.Made() && !g.everybody() {
+		return g.needed()
+	}
+	return nil
+}
+
+// everybody returns whether whoever connects may see, as long as no token is made.
+func (g *Guard) everybody() bool {
+	return g.Demonstration || !g.Exposed || g.Open || g.Policy.Commands == AnybodyCommands
+}
+
+// anonymous returns the identity of a sender without a token, nil if it needs one.
+func (g *Guard) anonymous(r *http.Request, from string) *Identity {
+	id := Anybody(from)
+	id.Valid = g.Tokens.NoneMade()
+	switch made := g.Tokens.Made(); {
+	case made && g.Open:
+		id.Valid = context.Background()
+		id.Denied = errors.New("commands need the token of an operator; fix: log in at /login, or send it as Authorization: Bearer")
+	case !made && g.Demonstration && g.Policy.Commands == NobodyCommands: // it says nothing else
+	case !made && (g.everybody() || g.Policy.checkLocal(r) == nil):
+		id.Denied = g.Policy.MayCommand(r)
+	case g.Metrics && r.URL.Path == "/metrics":
+		id.Valid = context.Background()
+		id.Denied, id.Chats = g.needed(), false
+	default:
+		return nil
+	}
+	if id.Denied != nil {
+		id.Role = tokens.Viewer
+	}
+	return id
+}
+
+// refuse counts a refusal and answers it.
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, f *Refusal) {
+	g.Refused(f.Reason, f.From, f.Err.Error())
+	f.ServeHTTP(w, r)
+}
+
+// ServeHTTP answers a request that is refused; a browser that wants to see the page
+// gets the one to log in.
+func (f *Refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if f.Status == http.StatusUnauthorized {
+		// Never Basic: browsers would ask for it, and keep it.
+		challenge := `Bearer realm="gateway"`
+		if f.invalid {
+			challenge += `, error="invalid_token"` // RFC 6750, section 3.1
+		}
+		h.Set("WWW-Authenticate", challenge)
+		if f.RetryAfter > 0 {
+			h.Set("Retry-After", fmt.Sprint(int64((f.RetryAfter+time.Second-1)/time.Second)))
+		}
+		if r.URL.Path == "/" && r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") {
+			servePage(w, f.Status, f.Err.Error())
+			return
+		}
+	}
+	http.Error(w, f.Err.Error(), f.Status)
+}

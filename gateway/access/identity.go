@@ -1,0 +1,110 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"slices"
+
+	"sensorgateway/gateway/access/tokens"
+	"sensorgateway/wire"
+)
+
+// Identity is who a client is, and what it may. It is settled with its request, and
+// never changes after that: it ends.
+type Identity struct {
+	Token   string     // the ID of its token; "" for who has none
+	Name    string     // of the token's holder; "" for who has none
+	From    string     // where it is, for people
+	Addr    netip.Addr // by which it is limited
+	How     string     // how it was known, one of few words
+	Role    tokens.Role
+	Chats   bool  // may write in the operators' room
+	Denied  error // why it may not command motors; nil: it may
+	Sensors Scope // that it may see
+	Motors  Scope // that it may see and command
+
+	Valid context.Context // ends when the identity no longer holds; see Ended
+}
+
+// Scope is the names that an identity is limited to. An empty one is no limit.
+type Scope []string
+
+// Has returns whether a name is in the scope.
+func (s Scope) Has(name string) bool { return len(s) == 0 || slices.Contains(s, name) }
+
+// Anybody is the identity of a client of a gateway that asks nobody.
+func Anybody(from string) *Identity {
+	return &Identity{From: from, Addr: parseAddrPort(from), How: "nothing", Role: tokens.Operator, Chats: true, Valid: context.Background()}
+}
+
+// Label names the client for people.
+func (id *Identity) Label() string {
+	if id.Name != "" {
+		return id.Name
+	}
+	return id.From
+}
+
+// You is what the client is told of itself.
+func (id *Identity) You() wire.You {
+	may := []string{"see", wire.Stop, wire.EStop}
+	if id.Chats {
+		may = append(may, "chat")
+	}
+	if id.Denied == nil {
+		may = append(may, "command")
+	}
+	if id.Role.AtLeast(tokens.Admin) {
+		may = append(may, "tokens")
+	}
+	return wire.You{Name: id.Name, Role: string(id.Role), May: may}
+}
+
+// Ended returns the reason with which the connections of an identity are closed that
+// no longer holds, "" while it does.
+func (id *Identity) Ended() string {
+	if id.Valid.Err() == nil {
+		return ""
+	}
+	switch cause := context.Cause(id.Valid); {
+	case errors.Is(cause, tokens.ErrExpired):
+		return wire.CloseReasonExpired
+	case errors.Is(cause, tokens.ErrNeeded):
+		return wire.CloseReasonNeeded
+	}
+	return wire.CloseReasonRevoked
+}
+
+type contextKey struct{}
+
+// With returns a request whose handlers find the identity with [Of]; what it was
+// known by is no longer in its address. Its context
+// ends when the identity does; the caller calls the function when it is answered.
+func (id *Identity) With(r *http.Request) (*http.Request, func()) {
+	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), contextKey{}, id))
+	stop := context.AfterFunc(id.Valid, func() { cancel(context.Cause(id.Valid)) })
+	r = r.WithContext(ctx)
+	if id.How == byTicket {
+		r = withoutTicket(r)
+	}
+	return r, func() { stop(); cancel(nil) }
+}
+
+// Of returns the identity of a request's sender; of one that nobody has identified,
+// that of anybody.
+func Of(r *http.Request) *Identity {
+	if id, ok := r.Context().Value(contextKey{}).(*Identity); ok {
+		return id
+	}
+	return Anybody(r.RemoteAddr)
+}
+
+// Silence returns why the client may not write in the operators' room, "" if it may.
+func (id *Identity) Silence() string {
+	if id.Chats {
+		return ""
+	}
+	return "You may read along: writing here needs the token of an operator"
+}
