@@ -75,6 +75,9 @@ func (p *part) check(chip Sensor, values []float32, stuckAfter time.Duration) er
 	var same [2]uint32
 	for i, v := range own {
 		same[i] = math.Float32bits(v)
+		if m := p.measures[i]; v == m.Min || v == m.Max { // in fog 100 % is what there is, for hours
+			p.sameSince = time.Time{}
+		}
 	}
 	now := time.Now()
 	if same != p.same || p.sameSince.IsZero() {

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"periph.io/x/conn/v3/i2c"
+
 	"sensorgateway/wire"
 )
 
@@ -240,6 +242,26 @@ func TestSlowSensorMeasuresAgain(t *testing.T) {
 					t.Errorf("measured %d times in tick 2, want %d", measured, tt.measured)
 				}
 			})
+		})
+	}
+}
+
+// Fog is 100 % for hours, which a chip says as the same number again and again; also
+// its temperature, where it has few steps.
+func TestSaturatedIsNotStuck(t *testing.T) {
+	for humidity, want := range map[float32]wire.Fault{100: wire.Good, 0: wire.Good, 99.9: wire.Stuck} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{}
+			cfg := f.config(0, 100*time.Millisecond)
+			cfg.StuckAfter = 2 * time.Second
+			cfg.Chip.Open = func(i2c.Bus, uint16) (Sensor, error) {
+				return senseFunc(func(values []float32) error { values[0], values[1] = 5.5, humidity; return nil }), nil
+			}
+			got, _ := sample(time.Minute, cfg)
+			records := bySensor(got, 0)
+			if last := records[len(records)-1]; last.Fault != want {
+				t.Errorf("%v %%: %v, want %v", humidity, last.Fault, want)
+			}
 		})
 	}
 }

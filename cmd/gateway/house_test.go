@@ -139,7 +139,6 @@ var only = []arrow{
 	{"sensors/...", "periph.io/...", "chips and buses"},
 	{"gateway/motor", "periph.io/x/conn/v3/gpio", "the type of a level"},
 	{"gateway/pins", "periph.io/x/conn/v3/gpio", "the type of a level"},
-	{"cmd/gateway", "periph.io/x/conn/v3/gpio", "the e-stop's input"},
 	{"cmd/gateway/internal/machine", "periph.io/...", "it opens them"},
 	{"cmd/gateway/internal/field", "periph.io/x/conn/v3/i2c", "the type of a bus"},
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"periph.io/x/conn/v3/gpio"
-
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/motor"
@@ -13,8 +11,8 @@ import (
 )
 
 // buildMotors claims the motors' pins, which are off and safe from then on. The
-// gateway starts also without a pin that cannot be claimed: its motor has a fault,
-// and a reset tries again.
+// gateway starts also without a pin that cannot be claimed: its motor has a fault
+// until it can.
 func (g *running) buildMotors() {
 	hw := machine.Pins(g.cfg, g.simulate)
 	var configs []motor.Config
@@ -25,7 +23,7 @@ func (g *running) buildMotors() {
 			Ramp: m.Ramp, Dwell: m.Dwell, MinPause: m.MinPause, MaxRun: m.MaxRun, KeepOnLoss: m.KeepOnLoss, Interlocks: m.Needs,
 		})
 		if err := out.Drive(0); err != nil {
-			g.log.Warn("motor cannot be driven: it has a fault until a reset", "motor", m.Name, "err", err)
+			g.log.Warn("motor cannot be driven: it has a fault until it can", "motor", m.Name, "err", err)
 		}
 	}
 	g.motors = motor.New(configs, g.notify.MotorChanged, g.log)
@@ -33,16 +31,7 @@ func (g *running) buildMotors() {
 	if g.cfg.EStopPin == "" {
 		return
 	}
-	input, err := hw.Input(g.cfg.EStopPin, gpio.PullUp)
-	if err != nil {
-		g.log.Error("the e-stop input cannot be read, so it counts as pressed: no motor will start", "err", err)
-		g.motors.SetEStopInput(func() (bool, error) { return true, err })
-		return
-	}
-	g.motors.SetEStopInput(func() (bool, error) {
-		level, err := input.Level()
-		return level == gpio.High, err // closed to ground is released
-	})
+	g.motors.SetEStopInput(machine.EStopInput(hw, g.cfg.EStopPin, g.log))
 }
 
 // estopChanged makes an event of an e-stop, or of its reset.

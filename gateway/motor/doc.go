@@ -41,7 +41,7 @@
 //	disconnect         the connection of its operator ended
 //	interlock:TEXT     the condition does not hold
 //	estop              latches all motors until a reset
-//	fault              the hardware failed; latches its motor until a reset
+//	fault              the hardware failed; latches its motor until a reset, or until pins exist that did not yet
 //	shutdown           the program ends
 //
 // These are the reasons in a [wire.MotorState]; "boot" is the reason of a motor

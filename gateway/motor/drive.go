@@ -1,6 +1,7 @@
 package motor
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -51,6 +52,13 @@ func (c *Controller) off(m *motor, reason, by string, now time.Time) error {
 		return err
 	}
 	m.retry = time.Time{}
+	if m.unclaimed { // its pins are there now, off and untouched since the start
+		m.fault, m.unclaimed = "", false
+		reason, by, changes = wire.ReasonBoot, "", true
+		if c.estop {
+			reason, by = wire.ReasonEStop, c.estopBy
+		}
+	}
 	if !changes {
 		c.show(m)
 		return nil
@@ -62,7 +70,7 @@ func (c *Controller) off(m *motor, reason, by string, now time.Time) error {
 
 // fail latches a failure of the motor's output, and drives it off; if that fails
 // too, Run tries again until it succeeds. The fault is the first failure since
-// the last reset.
+// the last reset. That of pins which do not exist yet ends when they do.
 func (c *Controller) fail(m *motor, err error, now time.Time) {
 	m.release()
 	m.retry = time.Time{}
@@ -74,6 +82,7 @@ func (c *Controller) fail(m *motor, err error, now time.Time) {
 		return
 	}
 	m.fault = oneLine(err)
+	_, m.unclaimed = errors.AsType[unclaimed](err)
 	m.change(wire.ReasonFault, "", now)
 	c.notify(m)
 }

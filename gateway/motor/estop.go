@@ -130,7 +130,7 @@ func (c *Controller) reset(targets []*motor, cl Client, _ wire.Command, now time
 			errs = append(errs, failed)
 			continue
 		}
-		m.fault, m.retry = "", time.Time{}
+		m.fault, m.unclaimed, m.retry = "", false, time.Time{}
 		m.change(wire.ReasonCommand, cl.Name, now)
 		c.notify(m)
 	}

@@ -12,6 +12,15 @@ const claimTime = 20 * time.Millisecond
 // waits for it.
 const firstClaim = 2 * time.Second
 
+// errClaiming is why an output cannot be driven while its pins are being claimed.
+var errClaiming = errors.New("its pins are being claimed")
+
+// unclaimed is why an output has no pins yet: nothing was driven, so nothing that
+// was driven has failed.
+type unclaimed struct{ error }
+
+func (u unclaimed) Unwrap() error { return u.error }
+
 // LateOutput is an output whose pins may not exist yet: each attempt to drive it
 // is an attempt to claim them. That can take a second, for which the other motors
 // must not wait, so a goroutine does it. The controller makes one call at a time.
@@ -61,9 +70,9 @@ func (l *LateOutput) Drive(speed float64) error {
 	case l.out != nil:
 		return l.out.Drive(speed)
 	case l.err != nil:
-		return l.err
+		return unclaimed{l.err}
 	}
-	return errors.New("its pins are being claimed")
+	return unclaimed{errClaiming}
 }
 
 // State returns what the output is driven with.

@@ -1,18 +1,30 @@
 package motor
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sensorgateway/wire"
 )
 
 // present is an output that is there.
-type present struct{ speed float64 }
+type present struct {
+	speed  float64
+	broken error
+}
 
-func (s *present) Drive(speed float64) error { s.speed = speed; return nil }
-func (s *present) State() (float64, error)   { return s.speed, nil }
-func (s *present) Close() error              { s.speed = 0; return nil }
+func (s *present) Drive(speed float64) error {
+	if s.broken == nil {
+		s.speed = speed
+	}
+	return s.broken
+}
+func (s *present) State() (float64, error) { return s.speed, s.broken }
+func (s *present) Close() error            { s.speed = 0; return nil }
 
 // A motor whose pins take their time holds up nobody, and is there when they are.
 func TestLateOutput(t *testing.T) {
@@ -51,6 +63,48 @@ func TestLateOutput(t *testing.T) {
 			t.Errorf("a line that is not there: %v", err)
 		}
 		if err := gone.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A motor whose pins appear after the start has a fault until then, and is as after
+// a start from then on: nothing that was driven has failed. A pin that fails later
+// latches it.
+func TestFaultOfPinsThatAppearEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out, there := &present{}, false
+		late := NewLateOutput(func() (Output, error) {
+			if !there {
+				return nil, errors.New("no such chip")
+			}
+			return out, nil
+		})
+		c := New([]Config{{Name: "m1", Output: late}}, func(wire.MotorState) {}, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- c.Run(ctx) }()
+		time.Sleep(time.Minute)
+		if s := c.States()[0]; s.Fault != "m1: drive with speed 0: no such chip; it cannot be driven off" || !s.Latched {
+			t.Errorf("without pins: %+v", s)
+		}
+		there = true
+		time.Sleep(time.Second)
+		if s := c.States()[0]; s.Fault != "" || s.Latched || s.Running || s.Reason != wire.ReasonBoot {
+			t.Errorf("with pins: %+v", s)
+		}
+		if _, err := c.Command(Client{ID: "1", Name: "anna"}, wire.Command{Action: wire.Start, Target: "m1"}); err != nil || out.speed != 1 {
+			t.Errorf("start: %v, speed %v", err, out.speed)
+		}
+		out.broken = errors.New("input/output error")
+		time.Sleep(time.Second)
+		out.broken = nil
+		time.Sleep(time.Second)
+		if s := c.States()[0]; s.Fault == "" || !s.Latched || out.speed != 0 {
+			t.Errorf("a pin that failed: %+v", s)
+		}
+		cancel()
+		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})

@@ -29,10 +29,11 @@ type motor struct {
 	checked time.Time // when it was last read back
 	retry   time.Time // of an output that could not be driven off: the next attempt; else zero
 
-	fault   string // latched; "" is none
-	reason  string // of the last change
-	by      string
-	changed time.Time
+	fault     string // latched; "" is none
+	unclaimed bool   // it is that the output has no pins yet
+	reason    string // of the last change
+	by        string
+	changed   time.Time
 }
 
 func newMotor(index int, cfg Config) *motor {

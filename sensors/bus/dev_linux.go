@@ -50,7 +50,7 @@ type system struct {
 	stat   func(path string) (node, error)
 	user   func() string
 	others func() []string // the I²C devices that there are
-	isPi   func() bool     // a Raspberry Pi
+	root   string          // of what the machine says of itself
 }
 
 var linux = system{
@@ -67,7 +67,7 @@ var linux = system{
 	watch:  watchNode,
 	stat:   statNode,
 	user:   busUser,
-	isPi:   isRaspberryPi,
+	root:   "/",
 	others: deviceFiles,
 }
 

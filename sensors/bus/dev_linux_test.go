@@ -2,11 +2,13 @@ package bus
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -275,7 +277,30 @@ func TestDeviceTxAllocatesNothing(t *testing.T) {
 	}
 }
 
+// machine returns the root directory of a machine that says this of itself.
+func machine(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	for path, content := range files {
+		path = filepath.Join(root, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
 func TestOpen(t *testing.T) {
+	const tree = "proc/device-tree/"
+	piFiles := map[string]string{tree + "model": "Raspberry Pi 4 Model B Rev 1.4\x00", tree + "aliases/i2c1": "/soc/i2c@7e804000\x00", tree + "soc/i2c@7e804000/status": "disabled\x00"}
+	pi := machine(t, piFiles)
+	piFiles[tree+"soc/i2c@7e804000/status"] = "okay\x00"
+	enabled := machine(t, piFiles)
+	orange := machine(t, map[string]string{tree + "model": "Orange Pi Zero 3\x00"})
+	laptop := machine(t, nil)
 	for _, c := range []struct {
 		name       string
 		open       error
@@ -285,7 +310,7 @@ func TestOpen(t *testing.T) {
 		number     int
 		node       node
 		nodeErr    error
-		laptop     bool
+		root       string // "": a Raspberry Pi
 		want       string // the error; "" opens
 		is         error
 	}{
@@ -305,8 +330,14 @@ func TestOpen(t *testing.T) {
 			want: "open /dev/i2c-1: operation not permitted: this service may not use the device; fix: DeviceAllow=/dev/i2c-1 rw in its systemd unit"},
 		{name: "not enabled", number: 1, open: syscall.ENOENT, others: []string{"/dev/i2c-20"}, is: fs.ErrNotExist,
 			want: "open /dev/i2c-1: no such file or directory: I²C is not enabled; fix: sudo raspi-config nonint do_i2c 0 && sudo reboot"},
-		{name: "a laptop", number: 1, open: syscall.ENOENT, laptop: true, is: fs.ErrNotExist,
-			want: "open /dev/i2c-1: no such file or directory: this machine has no I²C bus; fix: try --simulate, or sudo modprobe i2c-dev if it has an adapter"},
+		{name: "a laptop", number: 1, open: syscall.ENOENT, root: laptop, is: fs.ErrNotExist,
+			want: "open /dev/i2c-1: no such file or directory: this machine has no I²C bus; fix: if it has an adapter: sudo modprobe i2c-dev; echo i2c-dev | sudo tee /etc/modules-load.d/i2c.conf; without hardware: --simulate"},
+		{name: "enabled, without the module", number: 1, open: syscall.ENOENT, root: enabled, is: fs.ErrNotExist,
+			want: "open /dev/i2c-1: no such file or directory: I²C is enabled, but the module i2c-dev is not loaded; fix: sudo modprobe i2c-dev; echo i2c-dev | sudo tee /etc/modules-load.d/i2c.conf"},
+		{name: "another board", number: 1, open: syscall.ENOENT, root: orange, is: fs.ErrNotExist,
+			want: "open /dev/i2c-1: no such file or directory: Orange Pi Zero 3 has no I²C bus enabled; fix: enable one as its maker says, mostly by a device tree overlay, then sudo modprobe i2c-dev; echo i2c-dev | sudo tee /etc/modules-load.d/i2c.conf"},
+		{name: "a laptop with other buses", number: 1, open: syscall.ENOENT, root: laptop, others: []string{"/dev/i2c-20"}, is: fs.ErrNotExist,
+			want: "open /dev/i2c-1: no such file or directory: there is no such bus; see which there are: ls /dev/i2c-*"},
 		{name: "no bus at all", number: 3, open: syscall.ENOENT, is: syscall.ENOENT,
 			want: "open /dev/i2c-3: no such file or directory: I²C is not enabled; fix: sudo raspi-config nonint do_i2c 0 && sudo reboot"},
 		{name: "another bus", number: 3, open: syscall.ENOENT, others: []string{"/dev/i2c-1", "/dev/i2c-20"}, is: syscall.ENOENT,
@@ -339,7 +370,7 @@ func TestOpen(t *testing.T) {
 				stat:   func(string) (node, error) { return c.node, c.nodeErr },
 				user:   func() string { return "alice" },
 				others: func() []string { return c.others },
-				isPi:   func() bool { return !c.laptop },
+				root:   cmp.Or(c.root, pi),
 			}
 			b, err := s.openDevice(fmt.Sprint(c.number), fmt.Sprintf("/dev/i2c-%d", c.number))
 			if c.want == "" {

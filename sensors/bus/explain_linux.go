@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,12 +30,37 @@ func (s *system) explain(path string, err error) error {
 		if others := s.others(); path != "/dev/i2c-1" && len(others) > 0 {
 			return fmt.Errorf("%w: there is no such bus; there are %s", err, strings.Join(others, ", "))
 		}
-		if s.isPi() {
-			return fmt.Errorf("%w: I²C is not enabled; fix: sudo raspi-config nonint do_i2c 0 && sudo reboot", err)
-		}
-		return fmt.Errorf("%w: this machine has no I²C bus; fix: try --simulate, or sudo modprobe i2c-dev if it has an adapter", err)
+		return fmt.Errorf("%w: %s", err, noBus(s.root, len(s.others()) > 0))
 	}
 	return err
+}
+
+// noBus says why a machine whose root directory is root has no /dev/i2c-N, or only
+// others, and what to do.
+func noBus(root string, others bool) string {
+	const load = "sudo modprobe i2c-dev; echo i2c-dev | sudo tee /etc/modules-load.d/i2c.conf"
+	read := func(path string) string {
+		b, _ := os.ReadFile(filepath.Join(root, path)) // "" where there is none
+		return strings.Trim(string(b), "\x00\n")
+	}
+	status := "" // of the header's bus, as the device tree has it
+	if node := read("proc/device-tree/aliases/i2c1"); node != "" {
+		status = read(filepath.Join("proc/device-tree", node, "status"))
+	}
+	_, missing := os.Stat(filepath.Join(root, "sys/module/i2c_dev"))
+	model := read("proc/device-tree/model")
+	pi := strings.Contains(model, "Raspberry Pi")
+	switch {
+	case pi && status == "okay" && missing != nil && !others:
+		return "I²C is enabled, but the module i2c-dev is not loaded; fix: " + load
+	case pi:
+		return "I²C is not enabled; fix: sudo raspi-config nonint do_i2c 0 && sudo reboot"
+	case others:
+		return "there is no such bus; see which there are: ls /dev/i2c-*"
+	case model != "": // another board
+		return model + " has no I²C bus enabled; fix: enable one as its maker says, mostly by a device tree overlay, then " + load
+	}
+	return "this machine has no I²C bus; fix: if it has an adapter: " + load + "; without hardware: --simulate"
 }
 
 // explainPermission says how to get into the device's group, which is i2c
@@ -53,12 +77,6 @@ func (s *system) explainPermission(path string, err error) error {
 			"then sudo usermod -aG i2c %s && sudo reboot", err, who)
 	}
 	return fmt.Errorf("%w; fix: sudo usermod -aG %s %s, then log in again", err, n.group, who)
-}
-
-// isRaspberryPi reports whether raspi-config is what enables I²C here.
-func isRaspberryPi() bool {
-	model, err := os.ReadFile("/proc/device-tree/model")
-	return err == nil && bytes.Contains(model, []byte("Raspberry Pi"))
 }
 
 func statNode(path string) (node, error) {
