@@ -114,4 +114,8 @@ func (j *Journal) holes(through, until uint64) (n int) {
 	return n
 }
 
-func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
+// isZero returns whether a page, or what there is of one, is of zeros. Most of a new
+// journal is, so it is compared as a whole.
+func isZero(b []byte) bool { return bytes.Equal(b, zeros[:len(b)]) }
+
+var zeros [1 << PageShift]byte
