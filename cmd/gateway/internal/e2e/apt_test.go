@@ -75,11 +75,9 @@ func emptyPackage(t *testing.T, version string) string {
 	return file
 }
 
-// A repository is followed by apt, by the signature that is made with it and by no
-// other; a second suite has what was tried in the first.
-func TestAptRepository(t *testing.T) {
-	t.Parallel()
-	findTool(t, "dpkg-scanpackages", "dpkg-dev")
+// gnupgHome returns the environment for a keyring of its own, which is empty.
+func gnupgHome(t *testing.T) []string {
+	t.Helper()
 	home, err := os.MkdirTemp("/tmp", "gnupg") // its sockets need a short path
 	if err != nil {
 		t.Fatal(err)
@@ -88,18 +86,53 @@ func TestAptRepository(t *testing.T) {
 		exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run()
 		os.RemoveAll(home)
 	})
-	env := []string{"GNUPGHOME=" + home}
+	return []string{"GNUPGHOME=" + home}
+}
+
+// makeKey makes a key to sign with.
+func makeKey(t *testing.T, env []string) {
+	t.Helper()
+	key := exec.Command(findTool(t, "gpg", "gpg"), "--batch", "--passphrase", "", "--quick-generate-key", "gateway packages", "ed25519", "sign", "never")
+	key.Env = append(os.Environ(), env...)
+	if out, err := key.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// The packages of the project, as apt finds them.
+func TestAptRepositoryOfTheProject(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("slow: builds the program")
+	}
+	findTool(t, "dpkg-scanpackages", "dpkg-dev")
+	env, dir := append(gnupgHome(t), "VERSION=v1.2.3"), t.TempDir()
+	makeKey(t, env)
+	project := copyProject(t, projectRoot)
+	out, err := runScript(t, dir, env, filepath.Join(project, "scripts/build"), "--apt", "staging", "amd64")
+	if err != nil || !strings.Contains(out, "staging: gateway 1.2.3 amd64") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	a := newAptClient(t, dir+"/staging")
+	a.args = append(a.args, "-o", "APT::Architecture=amd64")
+	if got := a.candidate(); got != "1.2.3" {
+		t.Errorf("apt finds %s", got)
+	}
+}
+
+// A repository is followed by apt, by the signature that is made with it and by no
+// other; a second suite has what was tried in the first.
+func TestAptRepository(t *testing.T) {
+	t.Parallel()
+	findTool(t, "dpkg-scanpackages", "dpkg-dev")
+	env := gnupgHome(t)
 	dir := t.TempDir()
 	staging, stable := dir+"/staging", dir+"/stable"
 	v1, v2 := emptyPackage(t, "1.0"), emptyPackage(t, "2.0")
 	if out, err := runScript(t, projectRoot, env, "scripts/apt", staging, v1); err == nil || !strings.Contains(out, "gpg --quick-generate-key") {
 		t.Errorf("without a key: %v %s", err, out)
 	}
-	key := exec.Command(findTool(t, "gpg", "gpg"), "--batch", "--passphrase", "", "--quick-generate-key", "gateway packages", "ed25519", "sign", "never")
-	key.Env = append(os.Environ(), env...)
-	if out, err := key.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	makeKey(t, env)
 	publish := func(args ...string) {
 		t.Helper()
 		if out, err := runScript(t, projectRoot, env, append([]string{"scripts/apt"}, args...)...); err != nil {
