@@ -84,7 +84,19 @@ type Bus struct {
 	cause     error           // for being down
 	retry     backoff.Backoff // nothing is tried while it waits
 
-	repeats atomic.Int64
+	// A bus on which nobody answered is opened anew.
+	mute      bool // it is to be
+	reopening bool // it was, and has not answered since
+	advised   bool // it was in vain, and what helps was logged
+
+	repeats, reopened, helped atomic.Int64
+}
+
+// Counts are what a bus has done about failures.
+type Counts struct {
+	Repeats  int64 // transactions that were made again
+	Reopened int64 // how often it was opened anew because nobody answered
+	Helped   int64 // how often somebody answered then
 }
 
 // rest is why a chip is left alone, and for how long.
@@ -108,9 +120,10 @@ func New(name string, open func() (i2c.BusCloser, error), log *slog.Logger) *Bus
 	}
 }
 
-// Repeats is how many transactions were made again because they were not
-// acknowledged or lost the bus to another master.
-func (b *Bus) Repeats() int64 { return b.repeats.Load() }
+// Counts returns what the bus has done about failures so far.
+func (b *Bus) Counts() Counts {
+	return Counts{b.repeats.Load(), b.reopened.Load(), b.helped.Load()}
+}
 
 // String returns the bus's name.
 func (b *Bus) String() string { return b.name }
@@ -182,7 +195,7 @@ func (b *Bus) transact(addr uint16, w, r []byte) (wire.Fault, error) {
 			}
 			b.rest(late)
 			if !late.open {
-				b.lost(late.err.Err, late.took)
+				b.lost(late)
 			}
 		default:
 			return wire.BusDown, b.cause
@@ -197,6 +210,11 @@ func (b *Bus) transact(addr uint16, w, r []byte) (wire.Fault, error) {
 	if b.worker == nil {
 		b.worker = startWorker(b.name, b.open, &b.repeats)
 	}
+	if b.mute {
+		b.mute, b.reopening = false, true
+		b.reopened.Add(1)
+		b.log.Info("I²C bus is opened anew, because nobody answered")
+	}
 	b.w = append(b.w[:0], w...)
 	b.r = append(b.r[:0], r...) // the length counts
 	clear(b.r)                  // a transport that lies about success must not repeat another chip's answer
@@ -209,7 +227,7 @@ func (b *Bus) transact(addr uint16, w, r []byte) (wire.Fault, error) {
 	}
 	switch {
 	case !res.open:
-		b.lost(res.err.Err, res.took)
+		b.lost(res)
 	case answered(res.err):
 		b.up()
 	}
@@ -247,11 +265,17 @@ func (b *Bus) down(cause error) {
 	}
 }
 
-// lost notes that the transport was closed or did not open, which took cost.
-func (b *Bus) lost(cause error, cost time.Duration) {
+// lost notes that the transport was closed or did not open.
+func (b *Bus) lost(res result) {
 	clear(b.resting) // the next transport may do better
-	b.retry.Fail(max(cost, minCost))
-	b.down(cause)
+	b.retry.Fail(max(res.took, minCost))
+	b.down(res.err.Err)
+	b.mute = res.mute
+	if b.reopening && res.mute && !b.advised {
+		b.advised = true
+		b.log.Warn("I²C bus does not answer, also after it was opened anew: a chip holds SDA or SCL low",
+			"fix", "take the sensors' power away for a second; if that does not help, look for a short circuit or a chip without power")
+	}
 }
 
 // rest leaves the chip of a transaction alone if it failed and held the bus.
@@ -278,7 +302,11 @@ func (b *Bus) up() {
 		return
 	}
 	b.log.Info("I²C bus is back", "after", time.Since(b.downSince).Round(time.Millisecond))
+	if b.reopening {
+		b.helped.Add(1)
+	}
 	b.downSince, b.cause = time.Time{}, nil
+	b.reopening, b.advised = false, false
 	b.retry.Reset()
 }
 

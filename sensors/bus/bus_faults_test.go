@@ -200,7 +200,7 @@ func TestSilentBusIsReopened(t *testing.T) {
 			}
 			err := tx()
 			wantFault(t, err, wire.BusDown)
-			if want := "0x44 on bus 1: read: no answer 10 times in a row: " + syscall.ETIMEDOUT.Error(); err.Error() != want {
+			if want := "0x44 on bus 1: read: no answer 3 times in a row: " + syscall.ETIMEDOUT.Error(); err.Error() != want {
 				t.Errorf("got %v, want %s", err, want)
 			}
 		}
@@ -215,7 +215,10 @@ func TestSilentBusIsReopened(t *testing.T) {
 		}
 		f.tx = func(uint16, []byte, []byte) error { return syscall.ENXIO } // no chip, but a bus
 		wantFault(t, tx(), wire.NoAck)
-		wantLog(t, log, "is down", "is back")
+		if got, want := b.Counts(), (Counts{Repeats: 2, Reopened: 2, Helped: 1}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		wantLog(t, log, "is down", "is opened anew", "does not answer, also after it was opened anew", "is opened anew", "is back")
 	})
 }
 
@@ -291,8 +294,8 @@ func TestRepeats(t *testing.T) {
 			var err error
 			d := took(func() { err = b.Tx(0x44, []byte{0x55}, r) })
 			wantFault(t, err, c.want)
-			if tries != c.tries || d != time.Duration(tries-1)*repeatPause || int(b.Repeats()) != tries-1 {
-				t.Errorf("%v: tried %d times in %v, want %d; counted %d", c.err, tries, d, c.tries, b.Repeats())
+			if tries != c.tries || d != time.Duration(tries-1)*repeatPause || int(b.Counts().Repeats) != tries-1 {
+				t.Errorf("%v: tried %d times in %v, want %d; counted %d", c.err, tries, d, c.tries, b.Counts().Repeats)
 			}
 			if c.want == wire.Good && r[0] != 0x55 {
 				t.Errorf("%v: read % x", c.err, r)

@@ -13,8 +13,9 @@ import (
 )
 
 // maxUnanswered is how many transactions in a row may fail without a sign of
-// life before the transport is opened anew.
-const maxUnanswered = 10
+// life before the transport is opened anew. On a stuck bus each takes an adapter up to
+// a second.
+const maxUnanswered = 3
 
 // A transaction that was not acknowledged, or lost the bus to another master, is
 // made again: that costs 0.2 ms, and with 10 % of them lost by bad wiring, 0.1 %
@@ -47,6 +48,7 @@ type result struct {
 	addr uint16
 	err  *Error
 	open bool          // the transport still is
+	mute bool          // it was closed because nobody answered
 	took time.Duration // of the bus's time
 }
 
@@ -85,13 +87,14 @@ func (w *worker) do(j job) result {
 		return result{err: e, open: true}
 	}
 	w.unanswered++
-	if w.unanswered == maxUnanswered {
+	mute := w.unanswered == maxUnanswered
+	if mute {
 		e = w.fail(j, e.Fault, fmt.Errorf("no answer %d times in a row: %w", w.unanswered, e.Err))
 	} else if !transportLost(e) {
 		return result{err: e, open: true}
 	}
 	_ = w.shut() // it is closed; e says why
-	return result{err: e}
+	return result{err: e, mute: mute && !transportLost(e)}
 }
 
 // transact does a transaction, again if that may help.

@@ -6,6 +6,8 @@ package machine
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 
 	"periph.io/x/conn/v3/i2c"
 
@@ -35,6 +37,14 @@ func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buse
 		all[s.Bus] = bus.New(bus.Name(s.Bus), opener, log)
 	}
 	return all, nil
+}
+
+// Counts calls f for each bus, by name, with what it has done about failures.
+func (b Buses) Counts(f func(bus string, repeats, reopened, helped int64)) {
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		c := b[name].Counts()
+		f(name, c.Repeats, c.Reopened, c.Helped)
+	}
 }
 
 // Close closes all buses.

@@ -29,11 +29,14 @@ const (
 
 // Source is where the numbers come from that others have.
 type Source struct {
-	Version     string
-	Sensors     []wire.SensorInfo // by the sensor number of their records
-	Host        func() host.Stats
-	Lateness    Histogram                // of ticks
-	Missed      func() int64             // ticks
+	Version  string
+	Sensors  []wire.SensorInfo // by the sensor number of their records
+	Host     func() host.Stats
+	Lateness Histogram    // of ticks
+	Missed   func() int64 // ticks
+	// Buses calls f for each I²C bus with its counts: transfers made again, and how
+	// often it was opened anew and that helped.
+	Buses       func(f func(bus string, repeats, reopened, helped int64))
 	Clients     func() int               // WebSocket clients now
 	Frames      func() int64             // sent to them
 	Refused     func() map[string]uint64 // clients, by reason

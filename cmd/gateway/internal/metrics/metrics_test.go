@@ -39,8 +39,12 @@ func fixedSource() Source {
 		},
 		Lateness: &sensors.Histogram{},
 		Missed:   func() int64 { return 3 },
-		Clients:  func() int { return 2 },
-		Frames:   func() int64 { return 12345678901 },
+		Buses: func(f func(bus string, repeats, reopened, helped int64)) {
+			f("1", 12, 2, 1)
+			f("1-1.2", 0, 0, 0)
+		},
+		Clients: func() int { return 2 },
+		Frames:  func() int64 { return 12345678901 },
 		Accounts: func() (wire.Stats, uint64) {
 			return wire.Stats{Produced: 115, Delivered: 100, Conflated: 7, Missed: 5, Queued: 2}, 1
 		},

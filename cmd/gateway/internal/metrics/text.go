@@ -70,6 +70,7 @@ func (m *Collector) Expose(w io.Writer, sensor, motor func(name string) bool) {
 	m.writeSensors(t)
 	t.counter("gateway_ticks_missed_total", "Ticks that were not made because the machine was late.", float64(m.source.Missed()))
 	m.writeLateness(t)
+	m.writeBuses(t)
 	t.gauge("gateway_ws_clients", "WebSocket clients that are connected.", float64(m.source.Clients()))
 	t.counter("gateway_ws_frames_total", "Frames of readings that were sent to WebSocket clients.", float64(m.source.Frames()))
 	m.writeAccounts(t)
@@ -110,6 +111,15 @@ func (m *Collector) hidden(sensor, motor func(name string) bool) map[string]bool
 		}
 	}
 	return hidden
+}
+
+func (m *Collector) writeBuses(t *expositionText) {
+	t.family("gateway_bus_repeats_total", "counter", "Transfers of an I²C bus that were made again because no chip acknowledged them.")
+	m.source.Buses(func(bus string, repeats, _, _ int64) { t.sample("", label("bus", bus), float64(repeats)) })
+	t.family("gateway_bus_reopened_total", "counter", "How often an I²C bus was opened anew because nobody answered.")
+	m.source.Buses(func(bus string, _, reopened, _ int64) { t.sample("", label("bus", bus), float64(reopened)) })
+	t.family("gateway_bus_reopened_helped_total", "counter", "How often somebody answered then.")
+	m.source.Buses(func(bus string, _, _, helped int64) { t.sample("", label("bus", bus), float64(helped)) })
 }
 
 func (m *Collector) writeSensors(t *expositionText) {
