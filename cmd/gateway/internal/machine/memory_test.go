@@ -22,13 +22,17 @@ func TestFreeMemory(t *testing.T) {
 			})
 			close(done)
 		}()
-		time.Sleep(time.Minute + time.Second) // at rest
-		taken = 60 << 20                      // a storm that is over
-		time.Sleep(30 * time.Second)
+		pass := func(d time.Duration) {
+			time.Sleep(d)
+			synctest.Wait()
+		}
+		pass(time.Minute + time.Second) // at rest
+		taken = 60 << 20                // a storm that is over
+		pass(30 * time.Second)
 		live, taken = 50<<20, 50<<20 // many clients
-		time.Sleep(3 * time.Minute)
+		pass(3 * time.Minute)
 		live = 12 << 20 // that leave
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		cancel()
 		<-done
 		if want := []int{70, 100, 120, 160, 200, 240, 280}; !slices.Equal(at, want) {
