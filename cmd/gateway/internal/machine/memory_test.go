@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,27 +13,27 @@ import (
 func TestFreeMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		begin, taken, live := time.Now(), int64(12<<20), int64(12<<20)
+		begin := time.Now()
+		var taken, live atomic.Int64
+		taken.Store(12 << 20)
+		live.Store(12 << 20)
 		var at []int
 		done := make(chan struct{})
 		go func() {
-			freeMemory(ctx, func() int64 { return taken }, func() {
+			freeMemory(ctx, taken.Load, func() {
 				at = append(at, int(time.Since(begin).Seconds()))
-				taken = live
+				taken.Store(live.Load())
 			})
 			close(done)
 		}()
-		pass := func(d time.Duration) {
-			time.Sleep(d)
-			synctest.Wait()
-		}
-		pass(time.Minute + time.Second) // at rest
-		taken = 60 << 20                // a storm that is over
-		pass(30 * time.Second)
-		live, taken = 50<<20, 50<<20 // many clients
-		pass(3 * time.Minute)
-		live = 12 << 20 // that leave
-		pass(time.Minute)
+		time.Sleep(time.Minute + time.Second) // at rest
+		taken.Store(60 << 20)                 // a storm that is over
+		time.Sleep(30 * time.Second)
+		live.Store(50 << 20) // many clients
+		taken.Store(50 << 20)
+		time.Sleep(3 * time.Minute)
+		live.Store(12 << 20) // that leave
+		time.Sleep(time.Minute)
 		cancel()
 		<-done
 		if want := []int{70, 100, 120, 160, 200, 240, 280}; !slices.Equal(at, want) {
