@@ -224,7 +224,7 @@ func (l *link) begin(ctx context.Context) error {
 		{Topic: status, QoS: 1},
 		{Topic: l.topics.config, QoS: 1, NoLocal: true, RetainAsPublished: true},
 	}}
-	if l.opts.MaxRun > 0 { // no command that was retained is sent, and one that is to be retained can be told
+	if l.opts.MaxRun > 0 { // the broker sends none that it has retained, and marks those that it will retain
 		subscribe.Subscriptions = append(subscribe.Subscriptions, paho.SubscribeOptions{Topic: l.topics.commands(), QoS: 1, RetainHandling: 2, RetainAsPublished: true})
 	}
 	if _, err := l.client.Subscribe(ctx, subscribe); err != nil {
@@ -252,7 +252,7 @@ func (l *link) news(ctx context.Context) error {
 	l.begun, l.earlier = false, nil
 	l.mu.Unlock()
 	if earlier != nil {
-		if d, gone := withRemovals(l.announcement(), earlier); gone {
+		if d, some := withRemovals(l.announcement(), earlier); some {
 			if err := l.retain(ctx, l.topics.config, marshal(d)); err != nil {
 				return err
 			}

@@ -48,7 +48,7 @@ type Config struct {
 	LogFormat     string // one of [logging.Formats]
 	Primary       string // name of the sensor that readings.v1 shows on "/"
 	Sensors       []Sensor
-	HomeAssistant *HomeAssistant // nil: it has no part in it
+	HomeAssistant *HomeAssistant // nil: it is not shown there
 	EStopPin      string         // of the normally closed e-stop input; "" is none
 	Motors        []Motor
 }

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -173,7 +174,7 @@ func TestClientsMissNothing(t *testing.T) {
 
 			slices.Sort(out.times) // those of a replay come beside the live ones
 			first, last := out.times[0], out.times[len(out.times)-1]
-			want := storedTimes(t, address, first, last)
+			want := stored(t, address, "unix_ms", first, last)
 			if diff := cmp.Diff(want, out.times); diff != "" {
 				t.Errorf("times of readings (-stored +printed):\n%s", diff)
 			}
@@ -181,10 +182,11 @@ func TestClientsMissNothing(t *testing.T) {
 	}
 }
 
-// storedTimes returns the times of the stored readings of indoor from first to last.
-func storedTimes(t *testing.T, address, first, last string) (times []string) {
+// stored returns a column of the stored readings of indoor, from first to last by this
+// column.
+func stored(t *testing.T, address, name, first, last string) (all []string) {
 	t.Helper()
-	answer, err := http.Get("http://" + address + "/api/v1/readings?sensor=indoor&format=csv&from=" + first)
+	answer, err := http.Get("http://" + address + "/api/v1/readings?sensor=indoor&format=csv")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,13 +195,20 @@ func storedTimes(t *testing.T, address, first, last string) (times []string) {
 	if err != nil || len(rows) < 2 {
 		t.Fatalf("%d rows: %v", len(rows), err)
 	}
-	column := slices.Index(rows[0], "unix_ms")
+	number := func(text string) int64 {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	column := slices.Index(rows[0], name)
 	for _, row := range rows[1:] {
-		if row[column] <= last {
-			times = append(times, row[column])
+		if n := number(row[column]); n >= number(first) && n <= number(last) {
+			all = append(all, row[column])
 		}
 	}
-	return times
+	return all
 }
 
 // The sketch for microcontrollers, compiled for this machine with the declarations
