@@ -85,18 +85,20 @@ type Bus struct {
 	retry     backoff.Backoff // nothing is tried while it waits
 
 	// A bus on which nobody answered is opened anew.
-	mute      bool // it is to be
-	reopening bool // it was, and has not answered since
-	advised   bool // it was in vain, and what helps was logged
+	mute    bool      // it is to be
+	taken   *Recovery // the last step, if nobody has answered since
+	advised bool      // it was in vain, and what helps was logged
 
-	repeats, reopened, helped atomic.Int64
+	power     func(cut bool) error
+	repeats   atomic.Int64
+	reopened  Recovery
+	repowered Recovery
 }
 
-// Counts are what a bus has done about failures.
-type Counts struct {
-	Repeats  int64 // transactions that were made again
-	Reopened int64 // how often it was opened anew because nobody answered
-	Helped   int64 // how often somebody answered then
+// Recovery counts a step that was taken because nobody answered.
+type Recovery struct {
+	Taken  atomic.Int64
+	Helped atomic.Int64 // how often somebody answered then
 }
 
 // rest is why a chip is left alone, and for how long.
@@ -120,10 +122,23 @@ func New(name string, open func() (i2c.BusCloser, error), log *slog.Logger) *Bus
 	}
 }
 
-// Counts returns what the bus has done about failures so far.
-func (b *Bus) Counts() Counts {
-	return Counts{b.repeats.Load(), b.reopened.Load(), b.helped.Load()}
+// Repeats is how many transactions were made again because they were not
+// acknowledged or lost the bus to another master.
+func (b *Bus) Repeats() int64 { return b.repeats.Load() }
+
+// Recoveries calls f for each step that is taken when nobody answers, in their
+// order, as far as the bus has it.
+func (b *Bus) Recoveries(f func(step string, r *Recovery)) {
+	f("reopen", &b.reopened)
+	if b.power != nil {
+		f("power", &b.repowered)
+	}
 }
+
+// SetPower sets, before the first transaction, what feeds the chips of the bus. It
+// is called before the transport is opened, with cut if they shall be without power
+// for a while: when nobody answers and opening the transport anew has not helped.
+func (b *Bus) SetPower(feed func(cut bool) error) { b.power = feed }
 
 // String returns the bus's name.
 func (b *Bus) String() string { return b.name }
@@ -209,16 +224,13 @@ func (b *Bus) transact(addr uint16, w, r []byte) (wire.Fault, error) {
 	}
 	if b.worker == nil {
 		b.worker = startWorker(b.name, b.open, &b.repeats)
+		b.worker.power = b.power // it is read when a job is there
 	}
-	if b.mute {
-		b.mute, b.reopening = false, true
-		b.reopened.Add(1)
-		b.log.Info("I²C bus is opened anew, because nobody answered")
-	}
+	cut := b.nextStep()
 	b.w = append(b.w[:0], w...)
 	b.r = append(b.r[:0], r...) // the length counts
 	clear(b.r)                  // a transport that lies about success must not repeat another chip's answer
-	b.worker.jobs <- job{addr: addr, w: b.w, r: b.r}
+	b.worker.jobs <- job{addr: addr, cut: cut, w: b.w, r: b.r}
 	res, ok := b.await()
 	if !ok {
 		b.hanging = true
@@ -271,11 +283,29 @@ func (b *Bus) lost(res result) {
 	b.retry.Fail(max(res.took, minCost))
 	b.down(res.err.Err)
 	b.mute = res.mute
-	if b.reopening && res.mute && !b.advised {
+	if b.taken != nil && res.mute && !b.advised {
 		b.advised = true
 		b.log.Warn("I²C bus does not answer, also after it was opened anew: a chip holds SDA or SCL low",
 			"fix", "take the sensors' power away for a second; if that does not help, look for a short circuit or a chip without power")
 	}
+}
+
+// nextStep takes the next step if nobody answered: the transport is opened anew, and
+// if that was in vain, after the chips' power was cut.
+func (b *Bus) nextStep() (cut bool) {
+	if !b.mute {
+		return false
+	}
+	b.mute = false
+	if cut = b.taken != nil && b.power != nil; cut {
+		b.taken = &b.repowered
+		b.log.Info("power of the I²C bus's chips is cut for a while, because nobody answered")
+	} else {
+		b.taken = &b.reopened
+		b.log.Info("I²C bus is opened anew, because nobody answered")
+	}
+	b.taken.Taken.Add(1)
+	return cut
 }
 
 // rest leaves the chip of a transaction alone if it failed and held the bus.
@@ -302,11 +332,11 @@ func (b *Bus) up() {
 		return
 	}
 	b.log.Info("I²C bus is back", "after", time.Since(b.downSince).Round(time.Millisecond))
-	if b.reopening {
-		b.helped.Add(1)
+	if b.taken != nil {
+		b.taken.Helped.Add(1)
 	}
 	b.downSince, b.cause = time.Time{}, nil
-	b.reopening, b.advised = false, false
+	b.taken, b.advised = nil, false
 	b.retry.Reset()
 }
 

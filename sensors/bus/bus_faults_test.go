@@ -215,10 +215,66 @@ func TestSilentBusIsReopened(t *testing.T) {
 		}
 		f.tx = func(uint16, []byte, []byte) error { return syscall.ENXIO } // no chip, but a bus
 		wantFault(t, tx(), wire.NoAck)
-		if got, want := b.Counts(), (Counts{Repeats: 2, Reopened: 2, Helped: 1}); got != want {
-			t.Errorf("%+v, want %+v", got, want)
+		if got, want := recoveries(b), "reopen 2 1;"; got != want || b.Repeats() != 2 {
+			t.Errorf("%s, want %s; %d repeats", got, want, b.Repeats())
 		}
 		wantLog(t, log, "is down", "is opened anew", "does not answer, also after it was opened anew", "is opened anew", "is back")
+	})
+}
+
+// recoveries is each step, how often it was taken and how often it helped.
+func recoveries(b *Bus) (all string) {
+	b.Recoveries(func(step string, r *Recovery) { all += fmt.Sprintf("%s %d %d;", step, r.Taken.Load(), r.Helped.Load()) })
+	return all
+}
+
+// Where opening anew does not help, the chips' power is cut, and that is not done
+// before, nor for a chip that does not acknowledge.
+func TestSilentBusIsPowerCycled(t *testing.T) {
+	held := false
+	f := &fake{tx: func(addr uint16, _, _ []byte) error {
+		switch {
+		case held:
+			time.Sleep(100 * time.Millisecond)
+			return syscall.ETIMEDOUT
+		case addr == 0x45:
+			return eRemoteIO
+		}
+		return nil
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		b := New("bus 1", f.open, slog.New(slog.NewTextHandler(&log, nil)))
+		defer b.Close()
+		fed, cuts := 0, 0
+		b.SetPower(func(cut bool) error {
+			fed++
+			if cut {
+				cuts++
+				time.Sleep(500 * time.Millisecond)
+				held = cuts < 2 // the first time the chip's capacitors hold it
+			}
+			return nil
+		})
+		tick := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+				_ = b.Tx(0x44, []byte{1}, nil)
+				_ = b.Tx(0x45, []byte{1}, nil)
+			}
+		}
+		tick(time.Minute)
+		if fed != 1 || cuts != 0 || len(f.opened) != 1 {
+			t.Errorf("fed %d times, cut %d times, opened %d times while all is well", fed, cuts, len(f.opened))
+		}
+		held = true
+		tick(time.Minute)
+		if got, want := recoveries(b), "reopen 1 0;power 2 1;"; got != want || held {
+			t.Errorf("%s, want %s; held %v", got, want, held)
+		}
+		if err := b.Tx(0x44, []byte{1}, nil); err != nil {
+			t.Error(err)
+		}
+		wantLog(t, &log, "is down", "is opened anew", "does not answer", "power of the", "power of the", "is back")
 	})
 }
 
@@ -294,8 +350,8 @@ func TestRepeats(t *testing.T) {
 			var err error
 			d := took(func() { err = b.Tx(0x44, []byte{0x55}, r) })
 			wantFault(t, err, c.want)
-			if tries != c.tries || d != time.Duration(tries-1)*repeatPause || int(b.Counts().Repeats) != tries-1 {
-				t.Errorf("%v: tried %d times in %v, want %d; counted %d", c.err, tries, d, c.tries, b.Counts().Repeats)
+			if tries != c.tries || d != time.Duration(tries-1)*repeatPause || int(b.Repeats()) != tries-1 {
+				t.Errorf("%v: tried %d times in %v, want %d; counted %d", c.err, tries, d, c.tries, b.Repeats())
 			}
 			if c.want == wire.Good && r[0] != 0x55 {
 				t.Errorf("%v: read % x", c.err, r)

@@ -31,9 +31,10 @@ const (
 type worker struct {
 	name       string
 	open       func() (i2c.BusCloser, error)
-	jobs       chan job    // holds 1; at most one job is out
-	done       chan result // holds 1, so a result that nobody awaits blocks nothing
-	exit       chan error  // holds 1; how closing the transport ended, after jobs was closed
+	power      func(cut bool) error // see Bus.SetPower; nil: there is none
+	jobs       chan job             // holds 1; at most one job is out
+	done       chan result          // holds 1, so a result that nobody awaits blocks nothing
+	exit       chan error           // holds 1; how closing the transport ended, after jobs was closed
 	transport  i2c.BusCloser
 	unanswered int           // in a row
 	repeats    *atomic.Int64 // of all transactions
@@ -41,6 +42,7 @@ type worker struct {
 
 type job struct {
 	addr uint16
+	cut  bool // the chips' power is cut first
 	w, r []byte
 }
 
@@ -70,6 +72,11 @@ func (w *worker) run() {
 
 func (w *worker) do(j job) result {
 	if w.transport == nil {
+		if w.power != nil {
+			if err := w.power(j.cut); err != nil {
+				return result{err: w.fail(j, wire.BusDown, err)}
+			}
+		}
 		t, err := w.open()
 		if err != nil {
 			return result{err: w.fail(j, wire.BusDown, err)}

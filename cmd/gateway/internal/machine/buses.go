@@ -39,11 +39,17 @@ func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buse
 	return all, nil
 }
 
-// Counts calls f for each bus, by name, with what it has done about failures.
-func (b Buses) Counts(f func(bus string, repeats, reopened, helped int64)) {
+// Repeats calls f for each bus with how many transactions were made again.
+func (b Buses) Repeats(f func(bus string, n int64)) {
 	for _, name := range slices.Sorted(maps.Keys(b)) {
-		c := b[name].Counts()
-		f(name, c.Repeats, c.Reopened, c.Helped)
+		f(name, b[name].Repeats())
+	}
+}
+
+// Recoveries calls f for each bus and step that it takes when nobody answers.
+func (b Buses) Recoveries(f func(bus, step string, taken, helped int64)) {
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		b[name].Recoveries(func(step string, r *bus.Recovery) { f(name, step, r.Taken.Load(), r.Helped.Load()) })
 	}
 }
 

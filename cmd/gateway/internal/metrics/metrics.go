@@ -34,9 +34,10 @@ type Source struct {
 	Host     func() host.Stats
 	Lateness Histogram    // of ticks
 	Missed   func() int64 // ticks
-	// Buses calls f for each I²C bus with its counts: transfers made again, and how
-	// often it was opened anew and that helped.
-	Buses       func(f func(bus string, repeats, reopened, helped int64))
+	// Repeats calls f for each I²C bus with how many transfers were made again, and
+	// Recoveries with each step against a bus that does not answer.
+	Repeats     func(f func(bus string, n int64))
+	Recoveries  func(f func(bus, step string, taken, helped int64))
 	Clients     func() int               // WebSocket clients now
 	Frames      func() int64             // sent to them
 	Refused     func() map[string]uint64 // clients, by reason

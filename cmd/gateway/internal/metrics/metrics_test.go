@@ -39,9 +39,10 @@ func fixedSource() Source {
 		},
 		Lateness: &sensors.Histogram{},
 		Missed:   func() int64 { return 3 },
-		Buses: func(f func(bus string, repeats, reopened, helped int64)) {
-			f("1", 12, 2, 1)
-			f("1-1.2", 0, 0, 0)
+		Repeats:  func(f func(string, int64)) { f("1", 12); f("1-1.2", 0) },
+		Recoveries: func(f func(bus, step string, taken, helped int64)) {
+			f("1", "reopen", 2, 1)
+			f("1", "power", 0, 0)
 		},
 		Clients: func() int { return 2 },
 		Frames:  func() int64 { return 12345678901 },

@@ -115,11 +115,15 @@ func (m *Collector) hidden(sensor, motor func(name string) bool) map[string]bool
 
 func (m *Collector) writeBuses(t *expositionText) {
 	t.family("gateway_bus_repeats_total", "counter", "Transfers of an I²C bus that were made again because no chip acknowledged them.")
-	m.source.Buses(func(bus string, repeats, _, _ int64) { t.sample("", label("bus", bus), float64(repeats)) })
-	t.family("gateway_bus_reopened_total", "counter", "How often an I²C bus was opened anew because nobody answered.")
-	m.source.Buses(func(bus string, _, reopened, _ int64) { t.sample("", label("bus", bus), float64(reopened)) })
-	t.family("gateway_bus_reopened_helped_total", "counter", "How often somebody answered then.")
-	m.source.Buses(func(bus string, _, _, helped int64) { t.sample("", label("bus", bus), float64(helped)) })
+	m.source.Repeats(func(bus string, n int64) { t.sample("", label("bus", bus), float64(n)) })
+	t.family("gateway_bus_recoveries_total", "counter", "Steps against an I²C bus that did not answer.")
+	m.source.Recoveries(func(bus, step string, taken, _ int64) {
+		t.sample("", label("bus", bus)+","+label("step", step), float64(taken))
+	})
+	t.family("gateway_bus_recoveries_helped_total", "counter", "Those after which it answered.")
+	m.source.Recoveries(func(bus, step string, _, helped int64) {
+		t.sample("", label("bus", bus)+","+label("step", step), float64(helped))
+	})
 }
 
 func (m *Collector) writeSensors(t *expositionText) {
