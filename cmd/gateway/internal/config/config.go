@@ -62,6 +62,7 @@ type Sensor struct {
 	Address    uint16 // 7 bits
 	Interval   time.Duration
 	StuckAfter time.Duration // unchanged in every bit for so long, a reading counts as stuck; 0 is never
+	Power      string        // the pin that feeds the chip; "" is none
 	Further    string        // the further quantity that it is; "" for a chip's own sensor
 }
 

@@ -384,8 +384,12 @@ func written(c *Config) string {
 			}
 			also = append(also, further.Further)
 		}
-		fmt.Fprintf(&b, "  - {name: %q, chip: %q, bus: %q, address: %#x, interval: %v, stuck_after: %v, %s}\n",
-			s.Name, s.Chip, s.Bus, s.Address, s.Interval, s.StuckAfter, list("also", also))
+		var power string
+		if s.Power != "" {
+			power = fmt.Sprintf("power: %q, ", s.Power)
+		}
+		fmt.Fprintf(&b, "  - {name: %q, chip: %q, bus: %q, address: %#x, interval: %v, stuck_after: %v, %s%s}\n",
+			s.Name, s.Chip, s.Bus, s.Address, s.Interval, s.StuckAfter, power, list("also", also))
 	}
 	if len(c.Motors) > 0 {
 		b.WriteString("motors:\n")

@@ -125,6 +125,20 @@ gateway.yaml:12: motors[4].pwm: "gpiochip0/9" is in use by motors[4].dir on line
 estop: {pin: GPIO17}
 `,
 		`gateway.yaml:3: estop.pin: "GPIO17" is in use by motors[0].pin on line 2 (choose another)`},
+	{"pins that feed sensors", `sensors:
+  - {name: a, chip: sht3x, power: GPIO26}
+  - {name: b, chip: bme280, power: gpiochip0/26}
+  - {name: c, chip: sht3x, bus: 3, power: GPIO26}
+  - {name: d, chip: sht3x, bus: 4, power: gpio27}
+  - {name: e, chip: sht3x, bus: 5, power: pwmchip0/0}
+  - {name: f, chip: sht3x, bus: 6, power: ""}
+motors: [{name: m, kind: on_off, pin: GPIO26}]
+`,
+		`gateway.yaml:4: sensors[2].power: "GPIO26" feeds sensors of bus 1 too (a pin feeds those of one bus)
+gateway.yaml:5: sensors[3].power: "gpio27" is not a pin (write GPIO27)
+gateway.yaml:6: sensors[4].power: "pwmchip0/0" is a PWM channel; write a line, such as GPIO17
+gateway.yaml:7: sensors[5].power: "" is not a pin (write one, such as GPIO17, or remove the line)
+gateway.yaml:8: motors[0].pin: "GPIO26" feeds sensor a (choose another)`},
 	{"pins of I²C buses", `sensors:
   - {name: a, chip: sht3x, bus: 1}
   - {name: b, chip: sht3x, bus: 0}

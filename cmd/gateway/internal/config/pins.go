@@ -60,6 +60,15 @@ var i2cPins = map[string][]string{
 	"1": {"GPIO2", "GPIO3"},
 }
 
+// headerPin returns the header's name of a pin: its lines are those of the first chip,
+// on all but rare systems.
+func headerPin(pin string) string {
+	if n, first := strings.CutPrefix(pin, "gpiochip0/"); first {
+		return "GPIO" + n
+	}
+	return pin
+}
+
 // check notes pins that two motors use, or the e-stop and a motor, or a motor
 // and an I²C bus. Two keys of one motor with the same are for [motor.Spec.Validate].
 func (uses pinUses) check(sensors []Sensor) {
@@ -69,11 +78,7 @@ func (uses pinUses) check(sensors []Sensor) {
 	})
 	owners := map[string]pinUse{}
 	for _, use := range uses {
-		// The header's lines are those of the first chip, on all but rare systems.
-		pin := use.pin
-		if n, first := strings.CutPrefix(pin, "gpiochip0/"); first {
-			pin = "GPIO" + n
-		}
+		pin := headerPin(use.pin)
 		if owner, taken := owners[pin]; taken {
 			if owner.s != use.s || owner.pin != use.pin {
 				use.s.fault(use.n, use.key, "%s is in use by %s on line %d (choose another)", phrase.Quote(use.n.Value), owner.s.at(owner.key), owner.n.Line)
@@ -82,6 +87,10 @@ func (uses pinUses) check(sensors []Sensor) {
 		}
 		owners[pin] = use
 		for _, sensor := range sensors {
+			if sensor.Power == pin {
+				use.s.fault(use.n, use.key, "%s feeds sensor %s (choose another)", phrase.Quote(use.n.Value), sensor.Name)
+				break
+			}
 			if slices.Contains(i2cPins[sensor.Bus], pin) {
 				use.s.fault(use.n, use.key, "%s is a wire of I²C bus %s, which sensor %s needs (choose another, best one of GPIO9 to GPIO27)",
 					phrase.Quote(use.n.Value), sensor.Bus, sensor.Name)

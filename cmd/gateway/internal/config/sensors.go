@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/phrase"
+	"sensorgateway/gateway/motor"
 
 	"gopkg.in/yaml.v3"
 )
@@ -34,7 +35,7 @@ func (s *section) sensors(chips map[string]Chip) []Sensor {
 	}
 	var sensors []Sensor
 	var over *yaml.Node // the first that is too many
-	seen := owners{names: map[string]*section{}, places: map[place]*section{}}
+	seen := owners{names: map[string]*section{}, places: map[place]*section{}, powers: map[string]string{}}
 	for i, n := range list.Content {
 		if entry := s.section(n, fmt.Sprintf("sensors[%d]", i)); entry != nil {
 			sensors = entry.sensor(chips, seen, sensors)
@@ -53,6 +54,7 @@ func (s *section) sensors(chips map[string]Chip) []Sensor {
 type owners struct {
 	names  map[string]*section
 	places map[place]*section
+	powers map[string]string // by pin: the bus whose chips it feeds
 }
 
 // place is where a chip is.
@@ -91,6 +93,7 @@ func (s *section) sensor(chips map[string]Chip, seen owners, sensors []Sensor) [
 
 	s.interval(c.Chip, spec, &c.Interval)
 	s.stuckAfter(c.Interval, spec, &c.StuckAfter)
+	s.power(c.Bus, seen.powers, &c.Power)
 	return s.also(c, spec, seen.names, append(sensors, c))
 }
 
@@ -218,6 +221,25 @@ func (s *section) bus(into *string) *yaml.Node {
 	}
 	*into = text
 	return n
+}
+
+// power reads the pin that feeds the chip, and others of its bus too if they name it.
+func (s *section) power(bus string, buses map[string]string, into *string) {
+	var uses pinUses
+	n := s.pin("power", &uses, into)
+	if n == nil {
+		return
+	}
+	// What one pin can be, a relay's or a chip's power, is the same.
+	for _, err := range keyErrors(motor.Spec{Kind: motor.OnOff, Pin: *into}.Validate()) {
+		s.fault(n, "power", "%s", phrase.Brief(err.Err))
+		return
+	}
+	*into = headerPin(uses[0].pin)
+	if other, taken := buses[*into]; taken && other != bus {
+		s.fault(n, "power", "%s feeds sensors of bus %s too (a pin feeds those of one bus)", phrase.Quote(n.Value), other)
+	}
+	buses[*into] = bus
 }
 
 // takePlace gives the sensor its place on the bus, unless another has it.

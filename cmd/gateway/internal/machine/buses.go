@@ -25,7 +25,7 @@ func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buse
 	if simulate != nil {
 		open = simulate.bus(cfg)
 	}
-	all := Buses{}
+	hw, all := Pins(cfg, simulate), Buses{}
 	for _, s := range cfg.Sensors {
 		if all[s.Bus] != nil {
 			continue
@@ -35,6 +35,9 @@ func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buse
 			return nil, err
 		}
 		all[s.Bus] = bus.New(bus.Name(s.Bus), opener, log)
+		if p := powerOf(cfg, s.Bus, hw); len(p.names) > 0 {
+			all[s.Bus].SetPower(p.feed)
+		}
 	}
 	return all, nil
 }
