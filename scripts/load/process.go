@@ -37,6 +37,36 @@ func (p process) cpu() (time.Duration, error) {
 	return time.Duration(user+system) * clockTick, errors.Join(err1, err2)
 }
 
+// processors is how long all processors together have worked and have been idle,
+// in units of clockTick.
+type processors struct{ busy, idle float64 }
+
+// processorTime returns that since the machine has started; zero if it cannot be read.
+func processorTime() (t processors) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return t
+	}
+	line, _, _ := strings.Cut(string(stat), "\n")
+	for i, field := range strings.Fields(line) {
+		n, err := strconv.ParseFloat(field, 64)
+		switch {
+		case i < 1 || i > 8 || err != nil: // "cpu"; guests are in user
+		case i == 4 || i == 5: // idle, iowait
+			t.idle += n
+		default:
+			t.busy += n
+		}
+	}
+	return t
+}
+
+// since returns the part of the time since before that was work.
+func (t processors) since(before processors) float64 {
+	busy, idle := t.busy-before.busy, t.idle-before.idle
+	return busy / max(busy+idle, 1)
+}
+
 // rss returns its resident memory in bytes.
 func (p process) rss() (int, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p))

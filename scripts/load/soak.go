@@ -18,8 +18,11 @@ const (
 	mayTake     = 64 << 20 // bytes above rest
 	stopWithin  = 50 * time.Millisecond
 	enterWithin = 2 * time.Second
-	soakTime    = 10 * time.Minute
-	shortSoak   = 20 * time.Second
+	// mayBeBusy is the part of the processors that others may take: the times are those
+	// of a machine that is otherwise idle.
+	mayBeBusy = 0.1
+	soakTime  = 10 * time.Minute
+	shortSoak = 20 * time.Second
 	// recovers is how long the gateway has to give memory back.
 	recovers = 15 * time.Second
 	// loads is how long it has before the attack: it gives memory back that reading a
@@ -62,6 +65,7 @@ type soaked struct {
 	missed                          int
 	tries                           int64
 	attackErr                       error
+	busy                            float64 // part of the processors that others took before the attack
 	alone, stops, entries, failures durations
 }
 
@@ -71,9 +75,11 @@ func (b *bench) measureSoak(g *gateway, d time.Duration) (s soaked, err error) {
 		return s, err
 	}
 	defer o.ws.Close()
+	idle := processorTime()
 	if s.alone, err = stopsFor(b.ctx, o, loads, func() {}); err != nil {
 		return s, err
 	}
+	s.busy = processorTime().since(idle)
 	if s.rest, err = g.rss(); err != nil {
 		return s, err
 	}
@@ -164,8 +170,12 @@ func (s soaked) print(b *bench, limited string) error {
 	b.row("stop, p99", ms(s.stops.percentile(0.99)), ms(stopWithin))
 	b.row("a new operator has stopped the motor, at most", ms(s.entries.percentile(1)), ms(enterWithin))
 	b.row("new operators that did not get in", fmt.Sprintf("%d of %d", len(s.failures), len(s.failures)+len(s.entries)), "0")
-	if s.most-s.rest > mayTake || s.missed > 0 || s.stops.percentile(0.99) > stopWithin || len(s.entries) == 0 ||
-		s.entries.percentile(1) > enterWithin || len(s.failures) > 0 {
+	late := s.missed > 0 || s.stops.percentile(0.99) > stopWithin
+	if s.busy > mayBeBusy {
+		fmt.Fprintf(b.out, "\nOthers took %.0f %% of the processors before the attack: ticks and stops say nothing here.\n", 100*s.busy)
+		late = false
+	}
+	if s.most-s.rest > mayTake || late || len(s.entries) == 0 || s.entries.percentile(1) > enterWithin || len(s.failures) > 0 {
 		return errors.New("the attack costs more than it may")
 	}
 	return nil
