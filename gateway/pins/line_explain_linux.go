@@ -23,7 +23,7 @@ func (k *kernel) explainOpen(path string, err error) error {
 	case errors.Is(err, syscall.ENOENT):
 		chips := k.chips()
 		if len(chips) == 0 {
-			return fmt.Errorf("%w: this machine has no GPIO chip; fix: --simulate emulates one", err)
+			return fmt.Errorf("%w: this machine has no GPIO chip: the pins are another machine's, or their driver is not loaded (gpiodetect lists chips); without hardware: --simulate", err)
 		}
 		for i := range chips {
 			chips[i] = filepath.Base(chips[i])

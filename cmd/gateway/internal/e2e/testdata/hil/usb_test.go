@@ -21,6 +21,8 @@ func TestUSBAdapter(t *testing.T) {
 			t.Fatalf("modprobe %s: %v: %s", module, err, b)
 		}
 	}
+	systemctl(t, "stop") // the adapters may get the number of its bus
+	t.Cleanup(func() { systemctl(t, "start") })
 	for _, interval := range []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, time.Second, 20 * time.Second} {
 		t.Run(interval.String(), func(t *testing.T) {
 			adapter := plugUSB(t, 0)
@@ -43,7 +45,11 @@ func TestUSBAdapter(t *testing.T) {
 			before = readings(ask("/metrics"))
 			again := plugUSB(t, 0)
 			within(t, 5*time.Second, "the adapter is there again", func() bool { return again.bus() != "" })
-			back := within(t, interval+slack*5*time.Second, "a reading again", newReading)
+			limit := interval + slack*5*time.Second
+			if interval < 100*time.Millisecond { // which an emulated processor rarely meets
+				limit = time.Minute
+			}
+			back := within(t, limit, "a reading again", newReading)
 			t.Logf("%s, then %s: let go of after %v, another device after %v, a reading after %v", number, again.bus(), took, seen, back)
 			if again.bus() == number {
 				t.Errorf("it is %s again: nothing is proved", number)
