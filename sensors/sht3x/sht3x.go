@@ -47,6 +47,7 @@ var (
 	cmdBreak     = [2]byte{0x30, 0x93} // ends periodic mode (section 4.8)
 	cmdStatus    = [2]byte{0xF3, 0x2D} // reads the status register (section 4.11)
 	cmdHeaterOff = [2]byte{0x30, 0x66} // (section 4.10)
+	cmdReset     = [2]byte{0x30, 0xA2} // (section 4.9)
 
 	cmdSHT4xSerial = [1]byte{0x89}
 )
@@ -78,6 +79,7 @@ type Dev struct {
 	command [2]byte
 	wait    time.Duration
 	doubt   bool    // another chip may stand there now
+	acked   bool    // it took the last break
 	buf     [6]byte // here, because what goes through the i2c.Bus interface would be allocated
 }
 
@@ -125,6 +127,9 @@ func (d *Dev) identify() error {
 			return nil // a clone
 		}
 	}
+	if d.acked {
+		_ = d.tx(cmdReset[:], nil) // it hangs, perhaps: it is identified again, and err says what was seen
+	}
 	return err
 }
 
@@ -151,7 +156,7 @@ func (d *Dev) calm() (status uint16, err error) {
 		time.Sleep(longestConversion)
 		err = d.tx(cmdBreak[:], nil)
 	}
-	if err != nil {
+	if d.acked = err == nil; err != nil {
 		return 0, err
 	}
 	time.Sleep(breakTime)

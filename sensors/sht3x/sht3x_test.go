@@ -23,6 +23,8 @@ var (
 	read       = i2ctest.IO{Addr: 0x44, R: []byte{0x63, 0x80, 0x83, 0x73, 0x33, 0x01}}
 )
 
+var reset = i2ctest.IO{Addr: 0x44, W: []byte{0x30, 0xA2}}
+
 // serial asks an SHT4x for its number: the datasheet's example of a checksum, twice.
 var (
 	askSerial  = i2ctest.IO{Addr: 0x44, W: []byte{0x89}}
@@ -61,11 +63,11 @@ func TestNewI2C(t *testing.T) {
 		{name: "a clone whose status is nothing", ops: []i2ctest.IO{sendBreak, with(readStatus, 0xFF, 0xFF, 0xFF), askSerial, start, read}, fail: noAck(2)},
 		{name: "bus hangs", ops: []i2ctest.IO{sendBreak}, fail: map[int]error{0: bustest.Timeout},
 			fault: wire.Timeout, text: "sht3x 0x44 on bus 1: write: connection timed out"},
-		{name: "another chip", ops: []i2ctest.IO{sendBreak, readStatus, askSerial, start, with(read, 1, 2, 3, 4, 5, 6)}, fail: noAck(1, 2),
+		{name: "another chip", ops: []i2ctest.IO{sendBreak, readStatus, askSerial, start, with(read, 1, 2, 3, 4, 5, 6), reset}, fail: noAck(1, 2),
 			fault: wire.NoAck, text: "sht3x 0x44 on bus 1: write: remote I/O error"},
-		{name: "checksum", ops: []i2ctest.IO{sendBreak, with(readStatus, 0x80, 0x10, 0xE0), askSerial, start}, fail: noAck(2, 3),
+		{name: "checksum", ops: []i2ctest.IO{sendBreak, with(readStatus, 0x80, 0x10, 0xE0), askSerial, start, reset}, fail: noAck(2, 3),
 			fault: wire.Checksum, text: "sht3x 0x44 on bus 1: read status: 8010 came with CRC E0, not E1: checksum"},
-		{name: "all ones", ops: []i2ctest.IO{sendBreak, with(readStatus, 0xFF, 0xFF, 0xFF), askSerial, start}, fail: noAck(2, 3),
+		{name: "all ones", ops: []i2ctest.IO{sendBreak, with(readStatus, 0xFF, 0xFF, 0xFF), askSerial, start, reset}, fail: noAck(2, 3),
 			fault: wire.Checksum, text: "sht3x 0x44 on bus 1: read status: FFFF came with CRC FF, not AC: checksum"},
 		{name: "heater stays on", ops: []i2ctest.IO{sendBreak, heaterIsOn, heaterOff}, fail: map[int]error{2: bustest.NoAck},
 			fault: wire.NoAck, text: "sht3x 0x44 on bus 1: write: remote I/O error"},
