@@ -15,6 +15,30 @@ import (
 // real systemd; what happens there is in testdata/hil. It runs when scripts/test
 // asks.
 func TestHIL(t *testing.T) {
+	hil := virtualMachine(t)
+	payload := t.TempDir()
+	guest := []string{"GOOS=linux", "GOARCH=amd64"}
+	scenarios := exec.Command("go", "test", "-c", "-o", filepath.Join(payload, "scenarios"), "./testdata/hil")
+	scenarios.Env = append(append(os.Environ(), "CGO_ENABLED=0"), guest...)
+	if out, err := scenarios.CombinedOutput(); err != nil {
+		t.Fatalf("go test -c: %v\n%s", err, out)
+	}
+	hil.run(t, payload, map[string]string{
+		"gateway":                 buildGateway(t, guest...),
+		"run":                     "testdata/hil/run",
+		"gateway.yaml":            "testdata/hil/gateway.yaml",
+		"scripts/install":         projectRoot + "/scripts/install",
+		"systemd/gateway.service": unitFile,
+		"configs/gateway.yaml":    projectRoot + "/configs/gateway.yaml",
+	})
+}
+
+// machineHIL is the command that starts the virtual machine.
+type machineHIL string
+
+// virtualMachine skips the test where there is none, or nobody asked for it.
+func virtualMachine(t *testing.T) machineHIL {
+	t.Helper()
 	if testing.Short() || os.Getenv("GATEWAY_TEST_HIL") == "" {
 		t.Skip("the virtual machine is started by scripts/test (GATEWAY_TEST_HIL=1) only")
 	}
@@ -29,22 +53,13 @@ func TestHIL(t *testing.T) {
 		t.Skip("the virtual machine needs root on Linux")
 	}
 	t.Parallel() // most of its time it waits for the machine
+	return machineHIL(hil)
+}
 
-	payload := t.TempDir()
-	guest := []string{"GOOS=linux", "GOARCH=amd64"}
-	scenarios := exec.Command("go", "test", "-c", "-o", filepath.Join(payload, "scenarios"), "./testdata/hil")
-	scenarios.Env = append(append(os.Environ(), "CGO_ENABLED=0"), guest...)
-	if out, err := scenarios.CombinedOutput(); err != nil {
-		t.Fatalf("go test -c: %v\n%s", err, out)
-	}
-	for to, from := range map[string]string{
-		"gateway":                 buildGateway(t, guest...),
-		"run":                     "testdata/hil/run",
-		"gateway.yaml":            "testdata/hil/gateway.yaml",
-		"scripts/install":         projectRoot + "/scripts/install",
-		"systemd/gateway.service": unitFile,
-		"configs/gateway.yaml":    projectRoot + "/configs/gateway.yaml",
-	} {
+// run copies files into the payload and runs its file run in the machine.
+func (hil machineHIL) run(t *testing.T, payload string, files map[string]string) {
+	t.Helper()
+	for to, from := range files {
 		to = filepath.Join(payload, to)
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			t.Fatal(err)
@@ -53,10 +68,9 @@ func TestHIL(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-
 	ctx, cancel := context.WithTimeout(t.Context(), 14*time.Minute)
 	defer cancel()
-	run := exec.CommandContext(ctx, hil, "run", payload)
+	run := exec.CommandContext(ctx, string(hil), "run", payload)
 	run.Env = append(os.Environ(), "LIMIT=800")
 	run.WaitDelay = 30 * time.Second
 	out, err := run.CombinedOutput()

@@ -50,7 +50,9 @@ func (p *patient) checkAsked(ctx context.Context, r *report, name, where string)
 // faultFix is what to look for when the gateway names a cause.
 func faultFix(fault string) string {
 	switch fault {
-	case wire.Timeout.String(), wire.BusDown.String():
+	case wire.BusDown.String(): // it is missing, closed to the service, or held
+		return "see why: journalctl -u gateway"
+	case wire.Timeout.String():
 		return stuckFix
 	case wire.Checksum.String():
 		return "interference, or a bus that is too fast for its cable: dtparam=i2c_arm_baudrate=50000 in /boot/firmware/config.txt"

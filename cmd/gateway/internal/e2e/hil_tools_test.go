@@ -1,0 +1,28 @@
+package e2e
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestHILTools tries what a person has before a machine without readings against the
+// faults that the virtual machine can make, and the Debian package: installed, upgraded
+// over a motor that runs, downgraded, removed, purged. What is recorded there is
+// replayed here.
+func TestHILTools(t *testing.T) {
+	hil := virtualMachine(t)
+	payload := t.TempDir()
+	hil.run(t, payload, map[string]string{
+		"run":         "testdata/hiltools/run",
+		"gateway":     buildGateway(t, "GOOS=linux", "GOARCH=amd64"),
+		"old.deb":     buildPackage(t, "v1.0.0"),
+		"new.deb":     buildPackage(t, "v1.1.0"),
+		"motors.yaml": "testdata/hiltools/motors.yaml",
+	})
+	out, err := exec.Command(buildGateway(t), "replay", filepath.Join(payload, "out/bus.trace")).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), " 0 end otherwise now") || strings.Contains(string(out), " 0 of them failed") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
