@@ -52,6 +52,7 @@ type Budget struct {
 type seat struct {
 	element *list.Element // nil: it is upgraded, or has ended
 	host    netip.Prefix
+	since   time.Time
 	waits   bool // for its client
 	served  bool // its request is being answered
 }
@@ -94,7 +95,7 @@ func (b *Budget) admit(s *socket) bool {
 	}
 	admitted := reason == "" || evicted != nil
 	if admitted {
-		s.seat = seat{element: b.order.PushBack(s), host: host}
+		s.seat = seat{element: b.order.PushBack(s), host: host, since: time.Now()}
 		b.hosts[host]++
 	}
 	b.mu.Unlock()

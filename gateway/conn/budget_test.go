@@ -178,6 +178,8 @@ func TestOutOfDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := receive(Limits{})
 		all := r.come("192.0.2.1:1", "192.0.2.2:1")
+		time.Sleep(requestTime)
+		all = append(all, r.come("192.0.2.4:1")...)
 		for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 			r.in <- &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", errno)}
 			synctest.Wait()
@@ -185,9 +187,9 @@ func TestOutOfDescriptors(t *testing.T) {
 				t.Errorf("%v is reported as %v", errno, err)
 			}
 		}
-		r.want(t, "who waits gives its descriptor back", all)
-		all = r.come("192.0.2.3:1")
-		r.want(t, "the next is accepted", all, 0)
+		r.want(t, "who has waited for long gives its descriptor back, not who has just come", all, 2)
+		all = append(all, r.come("192.0.2.3:1")...)
+		r.want(t, "the next is accepted", all, 2, 3)
 		time.Sleep(exhaustedFor)
 		if err := r.Exhausted(); err != nil {
 			t.Errorf("it lasts: %v", err)
@@ -195,7 +197,8 @@ func TestOutOfDescriptors(t *testing.T) {
 		if r.refused[ReasonDescriptors] != 4 {
 			t.Errorf("refused %v", r.refused)
 		}
-		all[0].Close()
+		all[2].Close()
+		all[3].Close()
 		r.in.Close()
 	})
 }

@@ -16,6 +16,10 @@ const (
 	longestPause  = time.Second
 	// exhaustedFor is how long the want is reported after it last showed.
 	exhaustedFor = 5 * time.Second
+	// requestTime is what a connection may take for its request while descriptors are
+	// wanting. (Accepting fails then even if nobody waits to be accepted, so this is no
+	// reason to end one that has just come.)
+	requestTime = time.Second
 )
 
 // listener makes each of its connections the socket of a Conn.
@@ -83,7 +87,7 @@ func exhausted(err error) bool {
 func (b *Budget) exhausted(err error, at net.Addr) {
 	b.mu.Lock()
 	b.failed, b.why = time.Now(), err
-	evicted := b.evict(func(*socket) bool { return true })
+	evicted := b.evict(func(s *socket) bool { return b.failed.Sub(s.seat.since) >= requestTime })
 	b.mu.Unlock()
 	why := fmt.Sprintf("accept: %v; fix: fewer clients, or a higher LimitNOFILE in the unit, or ulimit -n", err)
 	if evicted != nil {
