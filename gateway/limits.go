@@ -16,8 +16,8 @@ type Limits struct {
 	Connections           int // that are no WebSocket, or none yet
 	ConnectionsPerAddress int // of them; IPv6 counts by /64, here and below
 	Clients               int // WebSocket
-	ClientsPerAddress     int // of them, for those who may not command
-	Reserved              int // of Clients, for those who may
+	ClientsPerAddress     int // of them, for those who may not command and have no token
+	Reserved              int // of Clients, for those who may or have
 	// Queues is how many bytes may wait in memory for all clients together.
 	Queues int64
 }
@@ -59,7 +59,7 @@ func (s *Server) Limits() []limit.Count {
 // admit takes the places of a client, unless one is missing: then it says which.
 // One for each that is admitted is given back by left.
 func (s *Server) admit(c *session, path string) error {
-	if full, ok := s.clients.Take(c.host, c.Identity.Denied == nil); !ok {
+	if full, ok := s.clients.Take(c.host, c.Identity.Denied == nil || c.Identity.Token != ""); !ok {
 		return fmt.Errorf("too many clients %s", full)
 	}
 	if p := c.rules.places; p != nil {

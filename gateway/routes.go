@@ -40,7 +40,7 @@ func (s *Server) routes() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		upgrade := websocket.IsWebSocketUpgrade(r)
 		page := s.opts.Pages[r.URL.Path]
-		if upgrade || page == nil {
+		if upgrade || page == nil || r.Method != http.MethodPost {
 			dropBody(w, r)
 		} else {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // it is a TCP connection

@@ -12,6 +12,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/auditor"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/cmd/gateway/internal/setup"
 	"sensorgateway/gateway/history"
 	"sensorgateway/sensors"
 	"sensorgateway/wire"
@@ -51,6 +52,16 @@ func auditLog(getenv func(string) string) console.AuditLog {
 		dir, key, anchor = auditor.Files(filepath.Dir(dir))
 		return dir, key, anchor, err
 	}}
+}
+
+// installed is this machine's gateway, for commands that set it up.
+func installed(getenv func(string) string) setup.Installed {
+	readings := logOfReadings(getenv)
+	return setup.Installed{
+		Flags: readings.Flags,
+		State: func() (string, error) { dir, _, err := readings.Find(); return filepath.Dir(dir), err },
+		Read:  func(file string) (*config.Config, error) { return serveOptions{config: file}.configuration(nil) },
+	}
 }
 
 // findLog returns the directory of the log, below the state directory: that one,

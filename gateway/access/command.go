@@ -50,8 +50,15 @@ func (id *Identity) Within(cmd wire.Command, motors func() []wire.MotorState) (w
 	if names == nil {
 		names = []string{cmd.Target}
 	}
-	if i := slices.IndexFunc(names, func(name string) bool { return !id.Motors.Has(name) }); i >= 0 {
+	i := slices.IndexFunc(names, func(name string) bool { return !id.Motors.Has(name) })
+	if i < 0 {
+		return cmd, nil
+	}
+	within := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !id.Motors.Has(name) })
+	if !cmd.Stops() || len(within) == 0 {
 		return cmd, wire.Errorf(http.StatusForbidden, "%s is not in the scope of %s", names[i], id.Label())
 	}
+	cmd.Targets = within // what stands beside it is no reason not to stop a motor
+	cmd.Warning = fmt.Sprintf("%s is not in the scope of %s", names[i], id.Label())
 	return cmd, nil
 }

@@ -82,7 +82,7 @@ func (p *Policy) MayCommand(r *http.Request) error {
 	case LocalCommands:
 		return p.checkLocal(r)
 	}
-	return errors.New("the configuration lets nobody command motors, but anybody stop them; fix: write commands: local in it for programs on this machine (an address is no identity: behind a proxy that adds no header everybody is local), or commands: unauthenticated for whoever reaches the port")
+	return errors.New("nobody may command motors yet, but anybody stop them; fix: make a token, gateway token add me --role operator, and send it; or write in the configuration commands: local for programs on this machine (an address is no identity: behind a proxy that adds no header everybody is local), or commands: unauthenticated for whoever reaches the port")
 }
 
 // checkLocal refuses whoever is not a program on this machine, as far as can be

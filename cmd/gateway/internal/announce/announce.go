@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -42,6 +43,21 @@ func (s Start) source() string {
 		return s.Config.File + ", its chips emulated"
 	}
 	return s.Config.File
+}
+
+// Page is the address of the page for other machines, or the only one.
+func (s Start) Page() string {
+	if s.Port == "" {
+		_, s.Port, _ = net.SplitHostPort(s.Config.Listen) // it is checked
+	}
+	all := s.pages()
+	switch {
+	case s.Config.URL != nil:
+		return s.Config.URL.String()
+	case len(all) > 1:
+		return all[1]
+	}
+	return all[0]
 }
 
 func (s Start) pages() []string { return pages(s.Config, s.Port, ofMachine) }
