@@ -52,12 +52,9 @@ func (c *Controller) off(m *motor, reason, by string, now time.Time) error {
 		return err
 	}
 	m.retry = time.Time{}
-	if m.unclaimed { // its pins are there now, off and untouched since the start
-		m.fault, m.unclaimed = "", false
-		reason, by, changes = wire.ReasonBoot, "", true
-		if c.estop {
-			reason, by = wire.ReasonEStop, c.estopBy
-		}
+	if m.unclaimed {
+		c.claimed(m, now)
+		return nil
 	}
 	if !changes {
 		c.show(m)
@@ -74,16 +71,35 @@ func (c *Controller) off(m *motor, reason, by string, now time.Time) error {
 func (c *Controller) fail(m *motor, err error, now time.Time) {
 	m.release()
 	m.retry = time.Time{}
-	if m.put(0, now) != nil {
+	stuck := m.put(0, now) != nil
+	if stuck {
 		m.retry = now.Add(retryOff)
 	}
-	if m.fault != "" {
-		c.show(m)
-		return
+	_, late := errors.AsType[unclaimed](err)
+	if m.unclaimed && !late {
+		m.fault = "" // its pins were there, and have failed
 	}
-	m.fault = oneLine(err)
-	_, m.unclaimed = errors.AsType[unclaimed](err)
-	m.change(wire.ReasonFault, "", now)
+	switch {
+	case m.fault != "" && !m.unclaimed, m.fault != "" && stuck:
+		c.show(m)
+	case late && !stuck:
+		c.claimed(m, now)
+	default:
+		m.fault, m.unclaimed = oneLine(err), late
+		m.change(wire.ReasonFault, "", now)
+		c.notify(m)
+	}
+}
+
+// claimed ends the fault of a motor whose pins did not exist: they do now, off and
+// untouched since the start.
+func (c *Controller) claimed(m *motor, now time.Time) {
+	m.fault, m.unclaimed = "", false
+	reason, by := wire.ReasonBoot, ""
+	if c.estop {
+		reason, by = wire.ReasonEStop, c.estopBy
+	}
+	m.change(reason, by, now)
 	c.notify(m)
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,18 +15,35 @@ import (
 
 // present is an output that is there.
 type present struct {
+	mu     sync.Mutex
 	speed  float64
 	broken error
 }
 
 func (s *present) Drive(speed float64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.broken == nil {
 		s.speed = speed
 	}
 	return s.broken
 }
-func (s *present) State() (float64, error) { return s.speed, s.broken }
-func (s *present) Close() error            { s.speed = 0; return nil }
+
+func (s *present) State() (float64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.speed, s.broken
+}
+
+func (s *present) Close() error { return s.Drive(0) }
+
+func (s *present) now() float64 { speed, _ := s.State(); return speed }
+
+func (s *present) breaks(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = err
+}
 
 // A motor whose pins take their time holds up nobody, and is there when they are.
 func TestLateOutput(t *testing.T) {
@@ -73,9 +92,9 @@ func TestLateOutput(t *testing.T) {
 // latches it.
 func TestFaultOfPinsThatAppearEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		out, there := &present{}, false
+		out, there := &present{}, atomic.Bool{}
 		late := NewLateOutput(func() (Output, error) {
-			if !there {
+			if !there.Load() {
 				return nil, errors.New("no such chip")
 			}
 			return out, nil
@@ -88,19 +107,19 @@ func TestFaultOfPinsThatAppearEnds(t *testing.T) {
 		if s := c.States()[0]; s.Fault != "m1: drive with speed 0: no such chip; it cannot be driven off" || !s.Latched {
 			t.Errorf("without pins: %+v", s)
 		}
-		there = true
+		there.Store(true)
 		time.Sleep(time.Second)
 		if s := c.States()[0]; s.Fault != "" || s.Latched || s.Running || s.Reason != wire.ReasonBoot {
 			t.Errorf("with pins: %+v", s)
 		}
-		if _, err := c.Command(Client{ID: "1", Name: "anna"}, wire.Command{Action: wire.Start, Target: "m1"}); err != nil || out.speed != 1 {
-			t.Errorf("start: %v, speed %v", err, out.speed)
+		if _, err := c.Command(Client{ID: "1", Name: "anna"}, wire.Command{Action: wire.Start, Target: "m1"}); err != nil || out.now() != 1 {
+			t.Errorf("start: %v, speed %v", err, out.now())
 		}
-		out.broken = errors.New("input/output error")
+		out.breaks(errors.New("input/output error"))
 		time.Sleep(time.Second)
-		out.broken = nil
+		out.breaks(nil)
 		time.Sleep(time.Second)
-		if s := c.States()[0]; s.Fault == "" || !s.Latched || out.speed != 0 {
+		if s := c.States()[0]; s.Fault == "" || !s.Latched || out.now() != 0 {
 			t.Errorf("a pin that failed: %+v", s)
 		}
 		cancel()

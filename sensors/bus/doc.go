@@ -1,6 +1,7 @@
 // Package bus carries I²C transactions between the program and its chips, for
-// years: the /dev/i2c-N transport of Linux, and the managed [Bus] that all
-// chips of one bus share, which bounds every transaction in time and survives
+// years: the /dev/i2c-N transport of Linux, which lets go of an adapter that is
+// unplugged, and the managed [Bus] that all chips of one bus share, which bounds
+// every transaction in time, repeats those that were not acknowledged, and survives
 // a bus that is missing, disappears, comes back or hangs.
 //
 // It knows addresses, bytes and errors. It refuses to know which chip stands
@@ -18,7 +19,7 @@
 // from freed memory, and writes what a chip answered to wherever they point.
 // Besides, it flattens errors with %v, so that no caller can tell a chip that
 // does not acknowledge from a bus that is missing; cuts a message's length to 16
-// bits without a word; retries no EINTR; exposes no I2C_TIMEOUT; and sends
+// bits without a word; retries no EINTR; and sends
 // people without permission to the group plugdev. The transport here
 // implements the same i2c.BusCloser, so periph's drivers work on it unchanged.
 package bus
