@@ -77,6 +77,8 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/config", "gateway/motor", "only the motors know what an output and a condition can be"},
 	{"cmd/gateway/internal/config", "gateway/history", "how much is retained by default is the log's to say"},
 	{"cmd/gateway/internal/config", "wire", "a condition names a quantity"},
+	{"cmd/gateway/internal/credential", "gateway/access/tokens", "a typo is found before the token is sent"},
+	{"cmd/gateway/internal/console", "cmd/gateway/internal/credential", "watch, chat and motor show a token"},
 	{"cmd/gateway/internal/console", "cmd/gateway/internal/phrase", "its errors are for people"},
 	{"cmd/gateway/internal/console", "cmd/gateway/internal/spreadsheet", "export writes for spreadsheets too"},
 	{"cmd/gateway/internal/console", "gateway/access", "cert makes the certificate that access serves"},

@@ -48,7 +48,7 @@ func Chat(env Env) *cobra.Command {
 			return r.explain(s.run(cmd.Context(), o, env.Stdin))
 		},
 	}
-	r.flags(cmd.Flags())
+	r.flags(env, cmd.Flags())
 	cmd.Flags().StringVar(&nick, "nick", "", "your `name`, 20 characters at most (default anonim)")
 	return cmd
 }

@@ -61,7 +61,7 @@ up to that server.`,
 			return r.explain(newOperator(payload, p, env.Stderr).run(cmd.Context(), o))
 		},
 	}
-	r.flags(cmd.Flags())
+	r.flags(env, cmd.Flags())
 	f.flags(cmd)
 	subprotocol.flag(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "show states as JSON, one a line, as when the output is no terminal")

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sensorgateway/cmd/gateway/internal/credential"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/client"
 	"sensorgateway/wire"
@@ -26,12 +27,15 @@ const defaultPort = "8765" // of a gateway without TLS
 
 // remote are the flags of the commands that connect to a gateway.
 type remote struct {
-	ca                        string
+	ca, tokenFile             string
+	getenv                    func(string) string
 	headers                   []string
 	openTimeout, closeTimeout time.Duration
 }
 
-func (r *remote) flags(f *pflag.FlagSet) {
+func (r *remote) flags(env Env, f *pflag.FlagSet) {
+	r.getenv = env.Getenv
+	f.StringVar(&r.tokenFile, "token-file", "", "`file` with the token to show (default: $GATEWAY_TOKEN, else the gateway's line HOST:PORT TOKEN in ~/.config/gateway/tokens)")
 	f.StringVar(&r.ca, "ca", "", "PEM `file` of a certificate authority to trust besides the system's, for wss://")
 	f.StringArrayVar(&r.headers, "header", nil, "`'Name: value'` to send with the handshake; can be given again")
 	f.DurationVar(&r.openTimeout, "open-timeout", 10*time.Second, "for connecting, until the gateway's first message")
@@ -48,6 +52,13 @@ func (r *remote) options(address string) (client.Options, error) {
 	o.URL = u.String()
 	if o.Header, err = parseHeaders(r.headers); err != nil {
 		return o, UsageError{err}
+	}
+	if o.Header.Get("Authorization") == "" {
+		if token, err := credential.Find(r.tokenFile, u, r.getenv); err != nil {
+			return o, UsageError{err}
+		} else if token != "" {
+			o.Header.Set("Authorization", "Bearer "+token)
+		}
 	}
 	switch {
 	case r.openTimeout <= 0 || r.closeTimeout <= 0:

@@ -71,7 +71,7 @@ func TestRemoteOptions(t *testing.T) {
 	if err := os.WriteFile(noPEM, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	timely := remote{openTimeout: time.Second, closeTimeout: time.Second}
+	timely := remote{openTimeout: time.Second, closeTimeout: time.Second, getenv: func(string) string { return "" }}
 	for _, tt := range []struct {
 		name, url string
 		change    func(*remote)
@@ -82,6 +82,8 @@ func TestRemoteOptions(t *testing.T) {
 		{"a bad header", "pi", func(r *remote) { r.headers = []string{"x"} }, true, "--header"},
 		{"no time to open", "pi", func(r *remote) { r.openTimeout = 0 }, true, "--open-timeout"},
 		{"no time to close", "pi", func(r *remote) { r.closeTimeout = -1 }, true, "--close-timeout"},
+		{"no token file", "pi", func(r *remote) { r.tokenFile = filepath.Join(dir, "none") }, true, "--token-file"},
+		{"no token in the file", "pi", func(r *remote) { r.tokenFile = noPEM }, true, "that is no token"},
 		{"a CA without TLS", "pi", func(r *remote) { r.ca = noPEM }, true, "wss://"},
 		{"no CA file", "wss://pi", func(r *remote) { r.ca = filepath.Join(dir, "none") }, false, "--ca"},
 		{"no CA in the file", "wss://pi", func(r *remote) { r.ca = noPEM }, false, "PEM"},

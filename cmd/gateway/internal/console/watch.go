@@ -51,7 +51,7 @@ func Watch(env Env) *cobra.Command {
 			return r.explain(err)
 		},
 	}
-	r.flags(cmd.Flags())
+	r.flags(env, cmd.Flags())
 	subprotocol.flag(cmd.Flags())
 	return cmd
 }

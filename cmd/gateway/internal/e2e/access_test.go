@@ -1,11 +1,14 @@
 package e2e
 
 import (
+	"bufio"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -404,6 +407,57 @@ func TestRevoked(t *testing.T) {
 func tryToken(base, token string) int {
 	code, _ := present(base, "bearer", credential{token: token}, "/api/v1/sensors", "")
 	return code
+}
+
+// TestCommandsShowTheirToken holds that the commands take a token from a file or the
+// environment, and say what helps without one.
+func TestCommandsShowTheirToken(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0", "--state", state)
+	out, err := exec.Command(buildGateway(t), "token", "add", "watcher", "--state", state).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := strings.TrimSpace(string(out))
+	awaitToken(t, strings.TrimSuffix("http"+strings.TrimPrefix(p.URL, "ws"), "/"), token)
+	file := writeFile(t, "token", token+"\n")
+	if err := os.Chmod(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		args        []string
+		environment string
+		want        string
+	}{
+		"nothing":        {nil, "", "this gateway asks for a token"},
+		"a file":         {[]string{"--token-file", file}, "", `"sensor":"indoor"`},
+		"environment":    {nil, "GATEWAY_TOKEN=" + token, `"sensor":"indoor"`},
+		"a wrong one":    {nil, "GATEWAY_TOKEN=" + token[:40], "the token is cut off"},
+		"it is no flag":  {[]string{"--token", token}, "", "unknown flag"},
+		"the file first": {[]string{"--token-file", file}, "GATEWAY_TOKEN=x", `"sensor":"indoor"`},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		cmd := exec.CommandContext(ctx, buildGateway(t), append([]string{"watch", p.URL}, tt.args...)...)
+		cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GATEWAY_") }), "HOME="+t.TempDir(), tt.environment)
+		pipe, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Stderr = cmd.Stdout
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		seen := ""
+		for lines := bufio.NewScanner(pipe); !strings.Contains(seen, tt.want) && lines.Scan(); {
+			seen += lines.Text() + "\n"
+		}
+		cancel()
+		_ = cmd.Wait() // it was killed, or has failed as it should
+		if !strings.Contains(seen, tt.want) || strings.Contains(seen, token[:20]) && name != "it is no flag" {
+			t.Errorf("%s: no %q in\n%s", name, tt.want, seen)
+		}
+	}
 }
 
 // tokenClient is a client with a token.
