@@ -77,7 +77,11 @@ func at40(p *prober) (Answer, bool) {
 // same address, takes whatever is written for its outputs, and reads as the same byte
 // again and again.
 func aht(p *prober) (Answer, bool) {
-	const busy, calibrated = 1 << 7, 1 << 3
+	const (
+		busy, calibrated = 1 << 7, 1 << 3
+		noCRC            = 0xFF // what is read behind the last byte; one CRC in 256 is the same
+		measurements     = 3
+	)
 	r, ok := p.get(nil, 7)
 	if !ok || same(r) {
 		return Answer{}, false
@@ -85,7 +89,8 @@ func aht(p *prober) (Answer, bool) {
 	if r[0]&calibrated == 0 && !bytes.Equal(r[1:6], make([]byte, 5)) { // not one that was only just switched on either
 		return Answer{}, false
 	}
-	if CRC8(r[:6]) != r[6] && r[0]&busy == 0 { // it has not measured yet, or has no CRC
+	right := func() bool { return CRC8(r[:6]) == r[6] && r[6] != noCRC }
+	for n := 0; !right() && r[0]&busy == 0 && n < measurements; n++ {
 		if !p.send(0xAC, 0x33, 0x00) {
 			return Answer{}, false
 		}
@@ -95,9 +100,9 @@ func aht(p *prober) (Answer, bool) {
 		}
 	}
 	switch {
-	case CRC8(r[:6]) == r[6]:
+	case right():
 		return Answer{"AHT20", "aht20", fmt.Sprintf("status 0x%02x, with the right CRC", r[0])}, true
-	case r[6] == 0xFF:
+	case r[6] == noCRC:
 		return Answer{"AHT10", "aht10", fmt.Sprintf("status 0x%02x, no CRC", r[0])}, true
 	}
 	return Answer{}, false

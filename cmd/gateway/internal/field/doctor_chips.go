@@ -2,6 +2,7 @@ package field
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,7 +98,9 @@ func count(ctx context.Context, b *bus.Bus, t config.Sensor, reads int) tally {
 	values := make([]float32, len(chip.All()))
 	for end := time.Now().Add(chipTime); reads > 0 && time.Now().Before(end) && ctx.Err() == nil; reads-- {
 		begin := time.Now()
-		if err := device.Sense(values); err != nil {
+		if err := device.Sense(values); c.good == 0 && errors.Is(err, wire.WarmingUp) {
+			reads++ // it measures by itself, and has nothing yet
+		} else if err != nil {
 			c.faults[wire.FaultOf(err)]++
 		} else {
 			c.good++

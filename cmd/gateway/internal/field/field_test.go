@@ -294,3 +294,23 @@ func TestScanGoesOn(t *testing.T) {
 		wantAll(t, out.String(), "0x45  the kernel's driver sht3x has it\n", "0x50  ?  read 07\n", "0x76  BME280, id 0x60\n")
 	})
 }
+
+// A chip that measures by itself, and has nothing yet, is waited for.
+func TestReadWaitsForTheFirstMeasurement(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		emulated := sim.NewBus("bus 1", sim.NewEnvironment(1), 1)
+		if err := emulated.Add("scd4x", 0x62, sim.Indoor); err != nil {
+			t.Fatal(err)
+		}
+		b := bus.New("bus 1", emulated.Open, quiet)
+		defer b.Close()
+		r := readOnce(b, config.Sensor{Name: "air", Chip: "scd4x", Bus: "1", Address: 0x62})
+		if r.Error != "" || !strings.HasSuffix(r.Text, " ppm") {
+			t.Errorf("%+v", r)
+		}
+		c := count(t.Context(), b, config.Sensor{Chip: "scd4x", Address: 0x62}, 3)
+		if len(c.faults) > 0 || c.err != nil {
+			t.Errorf("%+v", c)
+		}
+	})
+}

@@ -151,6 +151,9 @@ func chipsOf(cfg *config.Config) (own []config.Sensor) {
 	return own
 }
 
+// warmUp is how much longer than its interval a chip may take for its first measurement.
+const warmUp = 500 * time.Millisecond
+
 // readOnce opens a chip, has it measure once, and lets go of it.
 func readOnce(b *bus.Bus, t config.Sensor) reading {
 	r := reading{Sensor: t.Name, Chip: t.Chip, Bus: t.Bus, Address: fmt.Sprintf("0x%02x", t.Address)}
@@ -162,7 +165,12 @@ func readOnce(b *bus.Bus, t config.Sensor) reading {
 	if err == nil {
 		begin := time.Now()
 		values := make([]float32, len(chip.All()))
-		err = errors.Join(device.Sense(values), device.Halt())
+		err = device.Sense(values)
+		if errors.Is(err, wire.WarmingUp) { // some measure by themselves, and have nothing yet
+			time.Sleep(chip.MinInterval + warmUp)
+			err = device.Sense(values)
+		}
+		err = errors.Join(err, device.Halt())
 		r.SenseMS = milliseconds(time.Since(begin))
 		if err == nil {
 			err = r.set(&chip, values)
