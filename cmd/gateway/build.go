@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -248,7 +249,7 @@ func (g *running) serverOptions() gateway.Options {
 	o := gateway.Options{
 		Name: g.name(), Version: version, Epoch: g.storage.state.Epoch(), Simulated: g.simulate != nil, Sensors: g.sensors,
 		Primary:     slices.IndexFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Primary }),
-		ClockSynced: g.clock.Synced, Alive: g.pulse.Check, Page: dashboard.Handler(), Log: g.log,
+		ClockSynced: g.clock.Synced, Alive: g.pulse.Check, Page: g.page(), Log: g.log,
 		History: g.storage.history,
 		Access:  g.access, Pages: g.access.Pages(),
 		Proxy: g.access.Policy.IsProxy, Limits: g.cfg.Limits,
@@ -267,6 +268,14 @@ func (g *running) serverOptions() gateway.Options {
 		o.TLS, o.HSTS = g.certificates.Config(), g.cfg.TLS.HSTS
 	}
 	return o
+}
+
+// page answers what is neither a client's connection nor a reading.
+func (g *running) page() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(auditor.Path, &auditor.Records{State: g.cfg.State, Log: g.log})
+	mux.Handle("/", dashboard.Handler())
+	return mux
 }
 
 func (g *running) newAuditor() *auditor.Auditor {

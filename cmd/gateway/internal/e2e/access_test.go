@@ -22,6 +22,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"sensorgateway/gateway/access/tokens"
+	"sensorgateway/gateway/audit"
 	"sensorgateway/wire"
 )
 
@@ -72,6 +73,27 @@ func TestRoles(t *testing.T) {
 			}
 		}
 	}
+	base := strings.TrimSuffix("http"+strings.TrimPrefix(p.URL, "ws"), "/")
+	for role, token := range roles {
+		want := http.StatusForbidden
+		if role == "admin" {
+			want = http.StatusOK
+		}
+		if got, err := present(base, "bearer", credential{token: token}, "/api/v1/audit", ""); got != want || err != nil {
+			t.Errorf("%s, audit: %d, %v", role, got, err)
+		}
+	}
+	if records := administratorsRecords(t, base, roles["admin"]); !slices.ContainsFunc(records, func(r audit.Record) bool {
+		return r.Kind == audit.KindCommand && r.Name == "operator" && r.How == "basic" && r.ID != "" && r.From != "" && strings.Contains(string(r.What), "start")
+	}) {
+		t.Errorf("the operator's start is not among %+v", records)
+	}
+	for _, query := range []string{"limit=0", "limit=10001", "since=x", "limit=1&limit=2", "from=1", "%"} {
+		if got, err := present(base, "bearer", credential{token: roles["admin"]}, "/api/v1/audit?"+query, ""); got != http.StatusUnprocessableEntity || err != nil {
+			t.Errorf("audit?%s: %d, %v", query, got, err)
+		}
+	}
+
 	c := dialWith(t, p.URL, last)
 	var hello wire.Hello
 	if c.read("hello", &hello); len(hello.Motors) > 0 {
@@ -85,6 +107,26 @@ func TestRoles(t *testing.T) {
 	if got := c.command(`{"action":"estop"}`); got != "ack" {
 		t.Errorf("an e-stop is for everybody: %s", got)
 	}
+}
+
+// administratorsRecords returns what the gateway shows an administrator.
+func administratorsRecords(t *testing.T, base, token string) []audit.Record {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, base+"/api/v1/audit?limit=1000", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var got struct{ Records []audit.Record }
+	if err := json.NewDecoder(answer.Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	return got.Records
 }
 
 // TestRevoked holds that who is revoked while it drives a motor and reads is closed

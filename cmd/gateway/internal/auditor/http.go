@@ -1,0 +1,95 @@
+package auditor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+
+	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/access/tokens"
+	"sensorgateway/gateway/audit"
+	"sensorgateway/wire"
+)
+
+// Path is where administrators read the audit log.
+const Path = "/api/v1/audit"
+
+// How many records an answer has: each is some 500 bytes.
+const (
+	usualRecords = 100
+	maxRecords   = 10_000
+)
+
+// Records answers with the newest records of a state directory, to administrators.
+type Records struct {
+	State string // "": nothing is recorded
+	Log   *slog.Logger
+
+	reads sync.Mutex // the whole log is read for an answer: one at a time
+}
+
+// ServeHTTP answers GET /api/v1/audit?since=MS&limit=N.
+func (h *Records) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	id := access.Of(r)
+	query, err := parseQuery(r)
+	switch {
+	case r.Method != http.MethodGet:
+		w.Header().Set("Allow", http.MethodGet)
+		http.Error(w, "only GET here", http.StatusMethodNotAllowed)
+		return
+	case id.Token == "" || !id.Role.AtLeast(tokens.Admin):
+		http.Error(w, "who did what is for administrators; fix: log in with an admin's token (gateway token add NAME --role admin)", http.StatusForbidden)
+		return
+	case h.State == "":
+		http.Error(w, "nothing is recorded without a state directory", http.StatusNotFound)
+		return
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	case !h.reads.TryLock():
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "another answer is being read", http.StatusServiceUnavailable)
+		return
+	}
+	defer h.reads.Unlock()
+	dir, key, _ := Files(h.State)
+	records, err := audit.Read(dir, key, query)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // there is no record yet
+		h.Log.Error("the audit log cannot be read", "err", err)
+		http.Error(w, "the audit log cannot be read: the gateway's log says why", http.StatusInternalServerError)
+		return
+	}
+	if records == nil {
+		records = []audit.Record{}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(wire.JSON(map[string]any{"records": records}), '\n')) // it fails if the client has left
+}
+
+func parseQuery(r *http.Request) (q audit.Query, err error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return q, err
+	}
+	q.Limit = usualRecords
+	for name, all := range values {
+		n, err := strconv.ParseInt(all[0], 10, 64)
+		switch {
+		case err != nil || len(all) > 1 || n < 0:
+			return q, fmt.Errorf("%s: it is one number", name)
+		case name == "since":
+			q.Since = n
+		case name == "limit" && n >= 1 && n <= maxRecords:
+			q.Limit = int(n)
+		default:
+			return q, fmt.Errorf("%s=%d: there are since, in Unix milliseconds, and limit, 1 to %d", name, n, maxRecords)
+		}
+	}
+	return q, nil
+}
