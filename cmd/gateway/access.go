@@ -19,11 +19,12 @@ func (g *running) buildAccess() {
 		"commands", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong,
 		gateway.ReasonLimit, gateway.ReasonHandshake, gateway.ReasonConnections, gateway.ReasonHost, gateway.ReasonDescriptors, gateway.ReasonQueues, gateway.ReasonQueries)
 	g.tokens = tokens.Open(g.cfg.State, g.log)
+	g.tokens.Changed = g.auditor.TokenChanged
 	host, _, _ := net.SplitHostPort(g.cfg.Listen) // it was checked
 	exposed := !config.IsLoopback(host)
 	g.access = access.NewGuard(access.Options{
 		Policy: g.cfg.Policy(g.simulate != nil && !g.demonstration), Tokens: g.tokens, Exposed: exposed, Open: g.cfg.OpenAccess, Metrics: g.cfg.OpenMetrics,
-		Demonstration: g.simulate != nil && g.demonstration, Refused: g.refused, Log: g.log,
+		Demonstration: g.simulate != nil && g.demonstration, Refused: g.refused, Logged: g.auditor.Logged, Log: g.log,
 	})
 }
 

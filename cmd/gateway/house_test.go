@@ -44,7 +44,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/auditor", "wire", "commands, events and motors' states become records"},
 	{"cmd/gateway/internal/auditor", "gateway", "it carries commands out as the server does"},
 	{"cmd/gateway/internal/auditor", "gateway/access", "who may read its records"},
-	{"cmd/gateway/internal/auditor", "gateway/access/tokens", "an administrator may"},
+	{"cmd/gateway/internal/auditor", "gateway/access/tokens", "an administrator may; a token that changes is recorded"},
 	{"cmd/gateway/internal/auditor", "gateway/audit", "it makes its records"},
 	{"cmd/gateway/internal/auditor", "cmd/gateway/internal/notify", "it is a listener"},
 	{"cmd/gateway/internal/console", "gateway/audit", "its records are shown and verified"},

@@ -23,7 +23,10 @@ type Options struct {
 	// nothing real moves.
 	Demonstration bool
 	Refused       func(reason, client, why string) // as in [Refusals.Refused]
-	Log           *slog.Logger
+	// Logged is called when somebody has logged in or out with a browser, with the words
+	// "in" and "out"; nil: nobody is to know.
+	Logged func(what, token, name, from string)
+	Log    *slog.Logger
 }
 
 // A Guard says who sends a request.
@@ -34,7 +37,12 @@ type Guard struct {
 }
 
 // NewGuard returns a guard.
-func NewGuard(o Options) *Guard { return &Guard{Options: o} }
+func NewGuard(o Options) *Guard {
+	if o.Logged == nil {
+		o.Logged = func(string, string, string, string) {}
+	}
+	return &Guard{Options: o}
+}
 
 // Refusal is why a request is not answered.
 type Refusal struct {

@@ -133,6 +133,9 @@ func (g *Guard) logIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.Log.Info("logged in", "name", name, "client", from)
+	if e, _ := g.Tokens.Find(cookie); e != nil {
+		g.Logged("in", e.ID, name, from)
+	}
 	g.setCookie(w, r, cookie, cookieTime)
 	writeJSON(w, map[string]string{"name": name})
 }
@@ -149,6 +152,7 @@ func (g *Guard) logOut(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 			g.Log.Info("logged out", "name", e.Name, "client", from)
+			g.Logged("out", e.ID, e.Name, from)
 		}
 	}
 	g.setCookie(w, r, "", -1)

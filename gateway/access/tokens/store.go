@@ -41,6 +41,11 @@ type Entry struct {
 
 // Store is what is stored in a directory, in memory.
 type Store struct {
+	// Changed is called for each token that was made, changed or revoked while the store
+	// is followed, with one of these words; nil: nobody is to know. It must be set before
+	// Run.
+	Changed func(what string, t Token)
+
 	dir string // "": nothing is stored, and nobody has a token
 	log *slog.Logger
 
@@ -135,7 +140,14 @@ func (s *Store) check(anyway bool) {
 	}
 	info, err := os.Stat(filepath.Join(s.dir, fileName))
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	before := s.file
+	defer func() {
+		after := s.file
+		s.mu.Unlock()
+		if s.Changed != nil && before != after {
+			before.compare(after, s.Changed)
+		}
+	}()
 	if anyway || !sameFile(info, s.seen) {
 		s.read(info, err)
 	}
@@ -143,6 +155,23 @@ func (s *Store) check(anyway bool) {
 	for _, e := range s.entries {
 		if s.expired(e, now) {
 			e.end(ErrExpired)
+		}
+	}
+}
+
+// compare calls changed for each token that is not the same after.
+func (f *File) compare(after *File, changed func(what string, t Token)) {
+	for _, t := range f.Tokens {
+		switch other := after.byID(t.ID); {
+		case other == nil:
+			changed("revoked", t)
+		case !reflect.DeepEqual(*other, t):
+			changed("changed", *other)
+		}
+	}
+	for _, t := range after.Tokens {
+		if f.byID(t.ID) == nil {
+			changed("made", t)
 		}
 	}
 }

@@ -61,6 +61,7 @@ func TestFollows(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dir := t.TempDir()
 				text := makeToken(t, dir, Token{Name: "ayşe", Role: Operator})
+				var changes []string
 				other := makeToken(t, dir, Token{Name: "mehmet", Role: Operator})
 				s, _ := run(t, dir, slog.Default())
 				a, err := s.Find(text)
@@ -80,8 +81,19 @@ func TestFollows(t *testing.T) {
 				if ended(a) != nil || ended(b) != nil || ended(login) != nil {
 					t.Fatal("ended without a change")
 				}
+				s.mu.Lock() // Run checks meanwhile
+				s.Changed = func(what string, t Token) { changes = append(changes, t.Name+" "+what) }
+				s.mu.Unlock()
 				edit(t, dir, change)
+				makeToken(t, dir, Token{Name: "zeynep", Role: Viewer})
 				wait(checkEvery)
+				want := "ayşe changed, zeynep made"
+				if name == "revoked" {
+					want = "ayşe revoked, zeynep made"
+				}
+				if got := strings.Join(changes, ", "); got != want {
+					t.Errorf("notified of %q, want %q", got, want)
+				}
 				if !errors.Is(ended(a), ErrRevoked) || !errors.Is(ended(login), ErrRevoked) {
 					t.Errorf("the token: %v, its login: %v", ended(a), ended(login))
 				}

@@ -16,6 +16,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/notify"
 	"sensorgateway/gateway"
+	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/gateway/audit"
 	"sensorgateway/wire"
 )
@@ -93,6 +94,20 @@ func (a *Auditor) Refused(reason, client, why string) {
 		return
 	}
 	a.Log.Count(audit.Record{Kind: audit.KindRefused, Name: client, What: fact("reason", reason), Result: why}, reason+" "+client)
+}
+
+// Logged records that somebody has logged in or out with a browser.
+func (a *Auditor) Logged(what, token, name, from string) {
+	if a.Log != nil {
+		a.Log.Append(audit.Record{Kind: audit.KindLogin, ID: token, Name: name, How: "cookie", From: from, What: fact("logged", what), Result: "ok"}, 0)
+	}
+}
+
+// TokenChanged records that a token was made, changed or revoked.
+func (a *Auditor) TokenChanged(what string, t tokens.Token) {
+	if a.Log != nil {
+		a.Log.Append(audit.Record{Kind: audit.KindToken, ID: t.ID, Name: t.Name, What: fact("token", what), Result: "ok"}, 0)
+	}
 }
 
 // Recorded carries commands out, and records them before they are acknowledged.

@@ -74,6 +74,7 @@ func TestRoles(t *testing.T) {
 		}
 	}
 	base := strings.TrimSuffix("http"+strings.TrimPrefix(p.URL, "ws"), "/")
+	logIn(t, base, roles["viewer"])
 	for role, token := range roles {
 		want := http.StatusForbidden
 		if role == "admin" {
@@ -87,6 +88,13 @@ func TestRoles(t *testing.T) {
 		return r.Kind == audit.KindCommand && r.Name == "operator" && r.How == "basic" && r.ID != "" && r.From != "" && strings.Contains(string(r.What), "start")
 	}) {
 		t.Errorf("the operator's start is not among %+v", records)
+	}
+	for kind, what := range map[string]string{audit.KindLogin: `{"logged":"in"}`, audit.KindToken: `{"token":"made"}`} {
+		if !slices.ContainsFunc(administratorsRecords(t, base, roles["admin"]), func(r audit.Record) bool {
+			return r.Kind == kind && r.Name == "viewer" && r.ID != "" && string(r.What) == what
+		}) {
+			t.Errorf("no record %s of the viewer", what)
+		}
 	}
 	for _, query := range []string{"limit=0", "limit=10001", "since=x", "limit=1&limit=2", "from=1", "%"} {
 		if got, err := present(base, "bearer", credential{token: roles["admin"]}, "/api/v1/audit?"+query, ""); got != http.StatusUnprocessableEntity || err != nil {
