@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"regexp"
 	"slices"
@@ -118,7 +119,7 @@ func value(n *yaml.Node) any {
 		if i, ok := v.(int); ok {
 			return i
 		}
-		return 1 << 40 // some number beyond all limits
+		return math.MaxInt // some number beyond all limits
 	case "!!float":
 		return 0.5
 	case "!!bool":

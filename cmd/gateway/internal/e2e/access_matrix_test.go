@@ -242,15 +242,16 @@ func logIn(t *testing.T, base, token string) string {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	for _, c := range answer.Cookies() {
-		if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode {
-			t.Errorf("the cookie is %v", c)
-		}
-		gatewayCookie = c.Name
-		return c.Value
+	cookies := answer.Cookies()
+	if len(cookies) != 1 {
+		t.Fatalf("%d cookies: %s", len(cookies), answer.Status)
 	}
-	t.Fatalf("no cookie: %s", answer.Status)
-	return ""
+	c := cookies[0]
+	if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode {
+		t.Errorf("the cookie is %v", c)
+	}
+	gatewayCookie = c.Name
+	return c.Value
 }
 
 func fetchTicket(base, token, path string) (string, error) {
