@@ -70,15 +70,7 @@ func New(o Options) *Log {
 func (l *Log) Append(r Record, patience time.Duration) (written bool) {
 	r.Chain = Done
 	e := l.enqueue(r)
-	if e == nil {
-		return false
-	}
-	select {
-	case <-e.written:
-		return true
-	default:
-	}
-	if l.late.Load() {
+	if e == nil || l.late.Load() {
 		return false
 	}
 	timer := time.NewTimer(patience)
@@ -87,9 +79,21 @@ func (l *Log) Append(r Record, patience time.Duration) (written bool) {
 	case <-e.written:
 		return true
 	case <-timer.C:
-		l.late.Store(true)
+	}
+	l.late.Store(true)
+	select {
+	case <-e.written: // just now, and nothing after it says so
+		l.late.Store(false)
+		return true
+	default:
 		return false
 	}
+}
+
+// Note adds a record of what happened without a command, and waits for nothing.
+func (l *Log) Note(r Record) {
+	r.Chain = Done
+	l.enqueue(r)
 }
 
 // enqueue returns nil if the queue is full.
@@ -241,17 +245,17 @@ func (l *Log) syncRegularly(ctx context.Context, d *disk) error {
 // writes the anchor of what is durable.
 func (l *Log) syncOnce(d *disk, last bool) {
 	now := time.Now()
-	marks, changed := map[string]mark{}, false
+	marks := map[string]mark{}
 	for _, w := range d.writers {
 		m, dirty, err := w.sync()
 		if err != nil {
 			l.opts.Log.Warn("the audit log is not durable", "err", err)
 			return
 		}
-		marks[w.chain], changed = m, changed || dirty
+		marks[w.chain] = m
+		d.anchorDue = d.anchorDue || dirty // also if the other chain fails now
 	}
 	l.evict(d, marks)
-	d.anchorDue = d.anchorDue || changed
 	if !d.anchorDue || !last && now.Sub(d.anchored) < anchorPause {
 		return
 	}

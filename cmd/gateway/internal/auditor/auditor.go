@@ -47,7 +47,7 @@ func New(log *audit.Log, version, epoch string, sensors []wire.SensorInfo) *Audi
 		a.newest[i].Store(-1)
 	}
 	if log != nil {
-		log.Append(audit.Record{Kind: audit.KindStart, What: fact("version", version), Result: "ok", Epoch: epoch}, 0)
+		log.Note(audit.Record{Kind: audit.KindStart, What: fact("version", version), Result: "ok", Epoch: epoch})
 	}
 	return a
 }
@@ -68,14 +68,14 @@ func (a *Auditor) Tick(records []wire.Record, _ int64) {
 	}
 }
 
-// MotorChanged records what nobody commanded: the end of a lease, an interlock.
+// MotorChanged records a stop that nobody commanded: the end of a lease, an interlock.
 func (a *Auditor) MotorChanged(m wire.MotorState) {
-	if a.Log == nil || m.Reason == wire.ReasonCommand || m.Reason == wire.ReasonEStop || m.Reason == wire.ReasonBoot {
+	if a.Log == nil || m.Running || m.Reason == wire.ReasonCommand || m.Reason == wire.ReasonEStop || m.Reason == wire.ReasonBoot {
 		return
 	}
 	r := audit.Record{Kind: audit.KindMotor, Name: m.By, What: fact("target", m.Target), Result: m.Reason}
 	a.complete(&r, []wire.MotorState{m})
-	a.Log.Count(r, m.Target+" "+m.Reason)
+	a.Log.Note(r)
 }
 
 // Event records an e-stop and its reset, whoever or whatever made them.
@@ -85,7 +85,7 @@ func (a *Auditor) Event(e wire.Event) {
 	}
 	r := audit.Record{Kind: audit.KindLatch, Name: e.By, What: fact("event", e.Kind), Result: "ok"}
 	a.complete(&r, nil)
-	a.Log.Append(r, 0)
+	a.Log.Note(r)
 }
 
 // Refused records that a client or its command was refused, for one of few reasons.
@@ -99,14 +99,14 @@ func (a *Auditor) Refused(reason, client, why string) {
 // Logged records that somebody has logged in or out with a browser.
 func (a *Auditor) Logged(what, token, name, from string) {
 	if a.Log != nil {
-		a.Log.Append(audit.Record{Kind: audit.KindLogin, ID: token, Name: name, How: "cookie", From: from, What: fact("logged", what), Result: "ok"}, 0)
+		a.Log.Note(audit.Record{Kind: audit.KindLogin, ID: token, Name: name, How: "cookie", From: from, What: fact("logged", what), Result: "ok"})
 	}
 }
 
 // TokenChanged records that a token was made, changed or revoked.
 func (a *Auditor) TokenChanged(what string, t tokens.Token) {
 	if a.Log != nil {
-		a.Log.Append(audit.Record{Kind: audit.KindToken, ID: t.ID, Name: t.Name, What: fact("token", what), Result: "ok"}, 0)
+		a.Log.Note(audit.Record{Kind: audit.KindToken, ID: t.ID, Name: t.Name, What: fact("token", what), Result: "ok"})
 	}
 }
 

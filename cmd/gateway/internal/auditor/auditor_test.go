@@ -1,0 +1,44 @@
+package auditor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"sensorgateway/gateway/audit"
+	"sensorgateway/wire"
+)
+
+// A stop that nobody commanded is recorded among what was done, whatever is refused
+// beside it, and says what the sensors had said.
+func TestStopsBesideRefusals(t *testing.T) {
+	dir, key, anchor := Files(t.TempDir())
+	a := New(audit.New(audit.Options{Dir: dir, Key: key, Anchor: anchor, Log: slog.New(slog.DiscardHandler)}), "v1", "e1", []wire.SensorInfo{{Name: "indoor"}, {Name: "outdoor"}})
+	a.Tick([]wire.Record{{Sensor: 0, Seq: 7}}, 0)
+	for i := range 100 {
+		a.Refused("origin", fmt.Sprint("192.0.2.", i), "no")
+	}
+	a.MotorChanged(wire.MotorState{Target: "fan", Running: true, Reason: wire.ReasonLease}) // still slowing down
+	a.MotorChanged(wire.MotorState{Target: "fan", Reason: wire.ReasonLease, Interlocks: []wire.Interlock{{Condition: "indoor.temperature < 60", Holds: true}}})
+	a.MotorChanged(wire.MotorState{Target: "fan", Reason: wire.ReasonCommand}) // its command is a record
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // what waits is written before the end
+	if err := a.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	records, err := audit.Read(dir, key, audit.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stops []audit.Record
+	for _, r := range records {
+		if r.Kind == audit.KindMotor {
+			stops = append(stops, r)
+		}
+	}
+	if len(stops) != 1 || stops[0].Chain != audit.Done || stops[0].Result != wire.ReasonLease || len(stops[0].Interlocks) != 1 ||
+		stops[0].Epoch != "e1" || len(stops[0].Newest) != 1 || stops[0].Newest["indoor"] != 7 {
+		t.Errorf("%+v", stops)
+	}
+}

@@ -1,0 +1,120 @@
+package audit
+
+import (
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A disk that hangs: nobody waits more than once, the motors' stops never, and all is
+// written in order once it answers; what did not fit is counted.
+func TestDiskHangs(t *testing.T) {
+	p := newPlace(t)
+	var hangs atomic.Bool
+	released, entered := make(chan struct{}), make(chan struct{}, 1)
+	l, stop := p.start(t, func(f *os.File, b []byte) (int, error) {
+		if hangs.Load() {
+			select {
+			case entered <- struct{}{}:
+			default:
+			}
+			<-released
+		}
+		return f.Write(b)
+	})
+	if !l.Append(command(0), patience) {
+		t.Fatal("not written")
+	}
+	hangs.Store(true)
+	l.Note(command(0)) // it waits for nothing, so it has not waited in vain
+	if l.late.Load() {
+		t.Error("after a record that nobody waits for, nobody waits for the next")
+	}
+	if l.Append(command(1), time.Millisecond) {
+		t.Error("written to a disk that hangs")
+	}
+	<-entered
+	begin := time.Now()
+	for i := range 2000 {
+		if l.Append(command(2+i), time.Minute) {
+			t.Fatal("written to a disk that hangs")
+		}
+	}
+	if took := time.Since(begin); took > 30*time.Second {
+		t.Errorf("2,000 records waited for %v", took)
+	}
+	if l.Lost() == 0 {
+		t.Error("no record is lost")
+	}
+	lost := l.Lost()
+	hangs.Store(false)
+	close(released)
+	for !l.Append(command(0), patience) {
+		if t.Context().Err() != nil {
+			t.Fatal("never written again")
+		}
+	}
+	stop()
+	records, err := Read(p.dir, p.key, Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := int64(0)
+	for _, r := range records {
+		if r.Kind == KindLost {
+			told += r.Count
+		}
+	}
+	if told < lost || told != l.Lost() {
+		t.Errorf("%d are told to be lost, %d were", told, l.Lost())
+	}
+	if done, _ := p.verify(t); done.Bad != "" {
+		t.Errorf("%+v", done)
+	}
+}
+
+// A disk that is full: the records wait, and what was written of one is taken back.
+func TestDiskFull(t *testing.T) {
+	p := newPlace(t)
+	var full atomic.Bool
+	tried := make(chan struct{}, 1)
+	l, stop := p.start(t, func(f *os.File, b []byte) (int, error) {
+		if full.Load() {
+			n, _ := f.Write(b[:len(b)/2])
+			select {
+			case tried <- struct{}{}:
+			default:
+			}
+			return n, syscall.ENOSPC
+		}
+		return f.Write(b)
+	})
+	if !l.Append(command(0), patience) {
+		t.Fatal("not written")
+	}
+	full.Store(true)
+	if l.Append(command(1), time.Millisecond) {
+		t.Error("written to a full disk")
+	}
+	<-tried
+	<-tried // again
+	if err := l.Err(); err == nil || !strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
+		t.Errorf("%v", err)
+	}
+	full.Store(false)
+	for !l.Append(command(2), patience) {
+		if t.Context().Err() != nil {
+			t.Fatal("never written again")
+		}
+	}
+	if err := l.Err(); err != nil {
+		t.Error(err)
+	}
+	stop()
+	if done, _ := p.verify(t); done.Bad != "" || done.Last < 3 {
+		t.Errorf("%+v", done)
+	}
+}
