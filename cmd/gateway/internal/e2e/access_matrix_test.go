@@ -206,32 +206,50 @@ func makeCredentials(t *testing.T, state, base string) (all []credential) {
 	if out, err := exec.Command(buildGateway(t), "token", "revoke", "revoked", "--state", state).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	time.Sleep(max(time.Second, time.Until(soon)+time.Second)) // what was changed holds within a second
+	for _, c := range all[5:8] {
+		await(t, "the token that is "+c.name+" is refused", func() bool { return answered(t, base, c.token) == http.StatusUnauthorized })
+	}
 	return all
 }
 
-// awaitToken waits until a running gateway knows a token.
-func awaitToken(t *testing.T, base, token string) {
+// await polls a running gateway, which looks at the file of tokens every 250 ms.
+func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for late := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		r, _ := http.NewRequest(http.MethodPost, base+"/api/v1/tickets", nil)
-		r.Header.Set("Authorization", "Bearer "+token)
-		if answer, err := http.DefaultClient.Do(r); err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				r, _ := http.NewRequest(http.MethodGet, base+"/api/v1/sensors", nil)
-				if answer, err := http.DefaultClient.Do(r); err == nil {
-					answer.Body.Close()
-					if answer.StatusCode == http.StatusUnauthorized {
-						return
-					}
-				}
-			}
-		}
-		if time.Now().After(late) {
-			t.Fatal("a new token is not known")
+	tick, late := time.NewTicker(20*time.Millisecond), time.After(patience)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("not after %v: %s", patience, what)
 		}
 	}
+}
+
+// answered returns the status that the bearer of a token gets, of nobody's with "".
+func answered(t *testing.T, base, token string) int {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, base+"/api/v1/sensors", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	return answer.StatusCode
+}
+
+// awaitToken waits until a running gateway knows a token, and asks everybody for one.
+func awaitToken(t *testing.T, base, token string) {
+	t.Helper()
+	await(t, "the new token is known", func() bool {
+		return answered(t, base, token) == http.StatusOK && answered(t, base, "") == http.StatusUnauthorized
+	})
 }
 
 func logIn(t *testing.T, base, token string) string {

@@ -126,21 +126,26 @@ func tokenRotate(env console.Env, here Installed) *cobra.Command {
 	}
 }
 
-// shown makes a token's text, and shows it: alone where a program reads it.
-func shown(env console.Env, here Installed, make func(*tokens.File) (string, error)) error {
+// edit changes the file of tokens.
+func (here Installed) edit(change func(*tokens.File) error) error {
 	dir, err := here.State()
 	if err != nil {
 		return err
 	}
+	return tokens.Edit(dir, change)
+}
+
+// shown makes a token's text, and shows it: alone where a program reads it.
+func shown(env console.Env, here Installed, make func(*tokens.File) (string, error)) error {
 	var text string
-	if err := tokens.Edit(dir, func(f *tokens.File) (err error) { text, err = make(f); return err }); err != nil {
+	if err := here.edit(func(f *tokens.File) (err error) { text, err = make(f); return err }); err != nil {
 		return err
 	}
 	if !env.Terminal {
-		_, err = fmt.Fprintln(env.Stdout, text)
+		_, err := fmt.Fprintln(env.Stdout, text)
 		return err
 	}
-	_, err = fmt.Fprintf(env.Stdout, "%s\n\nIt is shown this once. Programs send it as Authorization: Bearer, people enter it at /login.\n"+
+	_, err := fmt.Fprintf(env.Stdout, "%s\n\nIt is shown this once. Programs send it as Authorization: Bearer, people enter it at /login.\n"+
 		"A link and a QR code for a browser: gateway token link NAME\n", text)
 	return err
 }
@@ -154,16 +159,12 @@ func tokenLink(env console.Env, here Installed) *cobra.Command {
 			"code. The code is behind the # of the link: browsers do not send that, so it is in no log.",
 		Args: oneName,
 		RunE: func(_ *cobra.Command, args []string) error {
-			dir, err := here.State()
-			if err != nil {
-				return err
-			}
 			u, err := url.Parse(cmp.Or(page, here.page()))
 			if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 				return console.UsageError{Err: fmt.Errorf("--page %q: it is the address of the gateway's page, such as https://pi.local:8443/", page)}
 			}
 			var code string
-			if err := tokens.Edit(dir, func(f *tokens.File) (err error) { code, err = f.AddCode(args[0]); return err }); err != nil {
+			if err := here.edit(func(f *tokens.File) (err error) { code, err = f.AddCode(args[0]); return err }); err != nil {
 				return err
 			}
 			link := strings.TrimSuffix(u.Scheme+"://"+u.Host+u.EscapedPath(), "/") + "/login#" + code
@@ -190,14 +191,10 @@ func tokenRevoke(env console.Env, here Installed) *cobra.Command {
 		Short: "Revoke a token: whoever uses it is sent away within a second",
 		Args:  oneName,
 		RunE: func(_ *cobra.Command, args []string) error {
-			dir, err := here.State()
-			if err != nil {
+			if err := here.edit(func(f *tokens.File) error { return f.Revoke(args[0]) }); err != nil {
 				return err
 			}
-			if err := tokens.Edit(dir, func(f *tokens.File) error { return f.Revoke(args[0]) }); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(env.Stdout, "%s is revoked\n", args[0])
+			_, err := fmt.Fprintf(env.Stdout, "%s is revoked\n", args[0])
 			return err
 		},
 	}
