@@ -127,7 +127,7 @@ type Sender interface {
 }
 
 // A Receiver is the other side of such an endpoint: it is given what the client
-// sends, and told when it has left.
+// sends, and called when it has left.
 type Receiver interface {
 	Message(text []byte)
 	Left()

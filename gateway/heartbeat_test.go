@@ -68,7 +68,7 @@ func TestHeartbeat(t *testing.T) {
 	s.wantClients(1)
 }
 
-// A client that answers no ping is closed with a reason, and somebody is told; the
+// A client that answers no ping is closed with a reason, which is logged; the
 // early pings of who gets readings are only for those who answer.
 func TestNoPong(t *testing.T) {
 	refused := make(chan string, 8)

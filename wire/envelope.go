@@ -71,7 +71,7 @@ type Hello struct {
 	You         You          `json:"you"`
 }
 
-// You is what a client is told of itself.
+// You is what a client learns about itself.
 type You struct {
 	Name string   `json:"name"` // of its token's holder; "" for who has none
 	Role string   `json:"role"` // viewer, operator or admin

@@ -14,7 +14,7 @@ import (
 var forwardingWords = []string{"forward", "proxy", "proxied", "-ip", "clientip", "realip", "remote-addr", "x-original-", "envoy", "ingress"}
 
 // forwardingPrefixes are those of single ones, and of content networks and tunnels
-// that have more than addresses to tell.
+// that forward more than addresses.
 var forwardingPrefixes = []string{
 	"via", "client-ip", "x-host", "x-scheme", "x-url-scheme", "front-end-https", "max-forwards", "cdn-loop", "x-varnish", "x-haproxy",
 	"cf-", "fastly-", "fly-", "akamai-", "x-akamai-", "x-azure-", "x-amz", "x-appengine-", "x-cloud-trace-", "x-arr-", "x-ms-",

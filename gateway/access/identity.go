@@ -47,7 +47,7 @@ func (id *Identity) Label() string {
 	return id.From
 }
 
-// You is what the client is told of itself.
+// You is what the client learns about itself.
 func (id *Identity) You() wire.You {
 	may := []string{"see", wire.Stop, wire.EStop}
 	if id.Chats {

@@ -85,8 +85,8 @@ func (p *Policy) MayCommand(r *http.Request) error {
 	return errors.New("nobody may command motors yet, but anybody stop them; fix: make a token, gateway token add me --role operator, and send it; or write in the configuration commands: local for programs on this machine (an address is no identity: behind a proxy that adds no header everybody is local), or commands: unauthenticated for whoever reaches the port")
 }
 
-// checkLocal refuses whoever is not a program on this machine, as far as can be
-// told: a connection that was forwarded, by whomever, is remote.
+// checkLocal refuses whoever is not a program on this machine, as far as the
+// connection shows: one that was forwarded, by whomever, is remote.
 func (p *Policy) checkLocal(r *http.Request) error {
 	const only = "commands: local in the configuration lets only programs on this machine command, "
 	const fix = "; fix: run it there and connect to an address that is no proxy's, or write commands: unauthenticated, which lets whoever reaches the port command"

@@ -114,7 +114,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// What is beyond the anchor is told as such, and what is missing there at the next
+// What is beyond the anchor is reported as such, and what is missing there at the next
 // start goes unseen: that is what the anchor is for.
 func TestMissingAtTheStart(t *testing.T) {
 	p := newPlace(t)

@@ -62,14 +62,14 @@ func TestDiskHangs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := int64(0)
+	reported := int64(0)
 	for _, r := range records {
 		if r.Kind == KindLost {
-			told += r.Count
+			reported += r.Count
 		}
 	}
-	if told < lost || told != l.Lost() {
-		t.Errorf("%d are told to be lost, %d were", told, l.Lost())
+	if reported < lost || reported != l.Lost() {
+		t.Errorf("%d are reported as lost, %d were", reported, l.Lost())
 	}
 	if done, _ := p.verify(t); done.Bad != "" {
 		t.Errorf("%+v", done)

@@ -14,5 +14,5 @@
 // nothing out of the first.
 //
 // The package knows files and records. It refuses to know who may do what, what a
-// command means and how a client is connected: it is told.
+// command means and how a client is connected: its callers know.
 package audit

@@ -119,7 +119,7 @@ func (v *verifier) file(path string, first uint64, oldest, newest bool) error {
 	return nil
 }
 
-// see counts a record. Behind records that went missing, and were told so, numbers go on.
+// see counts a record. Behind missing records that a record of the log reports, the numbers continue.
 func (v *verifier) see(path string, r Record, c code, expected *uint64) {
 	if v.First == 0 {
 		v.First, *expected = r.N, r.N

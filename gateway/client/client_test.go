@@ -22,7 +22,7 @@ func record(sensor uint16, seq uint32) wire.Record {
 
 func TestReadings(t *testing.T) {
 	v2 := Options{Subprotocol: wire.ReadingsV2}
-	bubble(t, v2, func(p *peer) {
+	bubble(t, v2, func(p *serverConn) {
 		p.hello()
 		p.records(record(0, 7), record(1, 7))
 		p.records(record(0, 10), record(2, 1))
@@ -48,7 +48,7 @@ func TestReadingsV1(t *testing.T) {
 		{"", "ws://gateway.test", "primary"},
 		{wire.ReadingsV1, "ws://gateway.test/sensors/attic?since=5", "attic"},
 	} {
-		bubble(t, Options{URL: tt.url, Subprotocol: tt.protocol}, func(p *peer) {
+		bubble(t, Options{URL: tt.url, Subprotocol: tt.protocol}, func(p *serverConn) {
 			if p.Subprotocol() != tt.protocol {
 				t.Errorf("subprotocol %q, want %q", p.Subprotocol(), tt.protocol)
 			}
@@ -65,7 +65,7 @@ func TestReadingsV1(t *testing.T) {
 }
 
 func TestReadingsJSON(t *testing.T) {
-	bubble(t, Options{Subprotocol: wire.ReadingsJSON}, func(p *peer) {
+	bubble(t, Options{Subprotocol: wire.ReadingsJSON}, func(p *serverConn) {
 		p.hello()
 		failed := wire.Record{Seq: 9, Fault: wire.Checksum, Reading: wire.Failed(wire.Checksum, 1712345678901)}
 		conflated := record(0, 12)
@@ -92,7 +92,7 @@ func TestReadingsJSON(t *testing.T) {
 // A restart: the server asks for a wait, and the client subscribes again.
 func TestReconnects(t *testing.T) {
 	o := Options{Subprotocol: wire.ReadingsV2, Subscribe: []string{"motors", "events"}}
-	bubble(t, o, func(p *peer) {
+	bubble(t, o, func(p *serverConn) {
 		p.hello()
 		if p.n > 0 {
 			p.resumption(`{"epoch":"e1","since":{"indoor":7,"outdoor":4294967295},"topic":"sensors"}`)
@@ -127,7 +127,7 @@ func TestReconnects(t *testing.T) {
 func TestCircuitOpens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-		serve(t, p, func(p *peer) { p.hello(); p.wait() })
+		serve(t, p, func(p *serverConn) { p.hello(); p.wait() })
 		begin, tries := time.Now(), 0
 		dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if tries++; tries <= 11 {
@@ -157,7 +157,7 @@ func TestCircuitOpens(t *testing.T) {
 
 func TestSilence(t *testing.T) {
 	t.Run("is a loss", func(t *testing.T) {
-		bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *peer) { p.hello(); p.wait() }, func(c *run) {
+		bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *serverConn) { p.hello(); p.wait() }, func(c *run) {
 			next[Connected](c)
 			at := time.Now()
 			lost := next[Disconnected](c)
@@ -167,7 +167,7 @@ func TestSilence(t *testing.T) {
 		})
 	})
 	t.Run("but for pings", func(t *testing.T) {
-		bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *peer) {
+		bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *serverConn) {
 			p.hello()
 			for range 5 {
 				time.Sleep(30 * time.Second)
@@ -188,7 +188,7 @@ func TestSilence(t *testing.T) {
 		})
 	})
 	t.Run("before hello", func(t *testing.T) {
-		bubble(t, Options{Subprotocol: wire.ReadingsV2, OpenTimeout: 3 * time.Second}, func(p *peer) {
+		bubble(t, Options{Subprotocol: wire.ReadingsV2, OpenTimeout: 3 * time.Second}, func(p *serverConn) {
 			for p.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second)) == nil { // no excuse
 				time.Sleep(time.Second)
 			}
@@ -242,7 +242,7 @@ func TestSlowHandshake(t *testing.T) {
 func TestLeaves(t *testing.T) {
 	t.Run("with a close handshake", func(t *testing.T) {
 		code := make(chan int, 1)
-		bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *peer) {
+		bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *serverConn) {
 			p.hello()
 			code <- p.wait()
 		}, func(c *run) {
@@ -261,7 +261,7 @@ func TestLeaves(t *testing.T) {
 		})
 	})
 	t.Run("a server that does not answer", func(t *testing.T) {
-		bubble(t, Options{Subprotocol: wire.ReadingsV2, CloseTimeout: 2 * time.Second}, func(p *peer) {
+		bubble(t, Options{Subprotocol: wire.ReadingsV2, CloseTimeout: 2 * time.Second}, func(p *serverConn) {
 			p.rude.Store(true)
 			p.hello()
 			for p.WriteMessage(websocket.BinaryMessage, record(0, 1).Append(nil)) == nil {
@@ -294,14 +294,14 @@ func TestLeaves(t *testing.T) {
 // What another try would not change ends Run, though it was asked to leave too.
 func TestFinalCloses(t *testing.T) {
 	for _, reason := range []string{"Unknown endpoint", "Nick taken", "Rate limit exceeded"} {
-		bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *peer) { p.bye(wire.ClosePolicy, reason) }, func(c *run) {
+		bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *serverConn) { p.bye(wire.ClosePolicy, reason) }, func(c *run) {
 			var why *ServerError
 			if err := c.end(); !errors.As(err, &why) || why.Code != 1008 || why.Reason != reason {
 				t.Errorf("%v, want 1008 %s", err, reason)
 			}
 		})
 	}
-	bubble(t, Options{}, func(p *peer) {
+	bubble(t, Options{}, func(p *serverConn) {
 		p.rude.Store(true) // the close frames cross
 		p.wait()
 		p.bye(wire.ClosePolicy, "Nick taken")
@@ -350,7 +350,7 @@ func TestHandshakeAnswers(t *testing.T) {
 }
 
 func TestUnknownSensor(t *testing.T) {
-	bubble(t, Options{URL: "ws://gateway.test/sensors/nope", Subprotocol: wire.ReadingsV2}, func(p *peer) { p.bye(wire.ClosePolicy, wire.CloseReasonEndpoint) }, func(c *run) {
+	bubble(t, Options{URL: "ws://gateway.test/sensors/nope", Subprotocol: wire.ReadingsV2}, func(p *serverConn) { p.bye(wire.ClosePolicy, wire.CloseReasonEndpoint) }, func(c *run) {
 		var why *ServerError
 		if err := c.end(); !errors.As(err, &why) || !strings.HasPrefix(err.Error(), `unknown sensor "nope": `) {
 			t.Errorf("%v", err)

@@ -38,7 +38,7 @@ type step struct {
 type tally struct{ Received, Recovered, Conflated, Missing uint32 }
 
 // play plays one connection of the conversation, and returns the rest of it.
-func (p *peer) play(steps []step) []step {
+func (p *serverConn) play(steps []step) []step {
 	var answer func(kind, payload string)
 	for i, s := range steps {
 		switch {
@@ -134,7 +134,7 @@ func TestConversations(t *testing.T) {
 			var rest atomic.Pointer[[]step] // each connection goes on where the one before ended
 			rest.Store(&c.Steps)
 			var played atomic.Bool
-			bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *peer) {
+			bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *serverConn) {
 				steps := p.play(*rest.Load())
 				if rest.Store(&steps); steps == nil {
 					played.Store(true)

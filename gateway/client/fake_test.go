@@ -54,8 +54,8 @@ func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-// peer is the server's end of a connection.
-type peer struct {
+// serverConn is the server's end of a connection.
+type serverConn struct {
 	*websocket.Conn
 	t        *testing.T
 	n        int         // of the connection, from 0
@@ -65,15 +65,15 @@ type peer struct {
 	rude     atomic.Bool // answers no close frame
 }
 
-func (p *peer) say(v any) {
+func (p *serverConn) say(v any) {
 	if err := p.WriteJSON(v); err != nil {
 		p.t.Errorf("connection %d: %v", p.n, err)
 	}
 }
 
-func (p *peer) hello() { p.helloOf("e1") }
+func (p *serverConn) hello() { p.helloOf("e1") }
 
-func (p *peer) helloOf(epoch string) {
+func (p *serverConn) helloOf(epoch string) {
 	p.say(wire.Envelope{Type: "hello", Payload: wire.Hello{Server: "gateway", Epoch: epoch, Sensors: []wire.SensorInfo{
 		{ID: 0, Name: "indoor"}, {ID: 1, Name: "outdoor"},
 	}}})
@@ -81,7 +81,7 @@ func (p *peer) helloOf(epoch string) {
 
 // resumption takes the request to replay, which must be as it is said, and
 // returns what answers it.
-func (p *peer) resumption(want string) (answer func(kind, payload string)) {
+func (p *serverConn) resumption(want string) (answer func(kind, payload string)) {
 	e := p.next()
 	if e.Type != "subscribe" || string(e.Payload) != want || e.ID == "" {
 		p.t.Errorf("connection %d: %s %s %s, want subscribe with an id and %s", p.n, e.Type, e.ID, e.Payload, want)
@@ -91,7 +91,7 @@ func (p *peer) resumption(want string) (answer func(kind, payload string)) {
 	}
 }
 
-func (p *peer) records(records ...wire.Record) {
+func (p *serverConn) records(records ...wire.Record) {
 	var b []byte
 	for _, r := range records {
 		b = r.Append(b)
@@ -101,13 +101,13 @@ func (p *peer) records(records ...wire.Record) {
 	}
 }
 
-func (p *peer) bye(code int, reason string) {
+func (p *serverConn) bye(code int, reason string) {
 	_ = p.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(time.Second))
 	p.wait()
 }
 
 // wait reads until the connection ends, and returns the close code.
-func (p *peer) wait() int {
+func (p *serverConn) wait() int {
 	for range p.received {
 	}
 	var closed *websocket.CloseError
@@ -118,7 +118,7 @@ func (p *peer) wait() int {
 }
 
 // next is the next message of the client.
-func (p *peer) next() (e struct {
+func (p *serverConn) next() (e struct {
 	Type, ID string
 	Payload  json.RawMessage
 }) {
@@ -134,7 +134,7 @@ func (p *peer) next() (e struct {
 }
 
 // serve is a fake gateway in front of l, whose connections talk.
-func serve(t *testing.T, l net.Listener, talk func(*peer)) {
+func serve(t *testing.T, l net.Listener, talk func(*serverConn)) {
 	var mu sync.Mutex
 	n := 0
 	var talks sync.WaitGroup
@@ -147,7 +147,7 @@ func serve(t *testing.T, l net.Listener, talk func(*peer)) {
 		}
 		defer talks.Done()
 		mu.Lock()
-		p := &peer{Conn: ws, t: t, n: n, received: make(chan string, 64), pongs: make(chan string, 64)}
+		p := &serverConn{Conn: ws, t: t, n: n, received: make(chan string, 64), pongs: make(chan string, 64)}
 		n++
 		mu.Unlock()
 		defer ws.Close()
@@ -187,7 +187,7 @@ func serve(t *testing.T, l net.Listener, talk func(*peer)) {
 
 // bubble runs a client against talk, on fake time, and check with it. The client
 // ends with check, if not before.
-func bubble(t *testing.T, o Options, talk func(*peer), check func(c *run)) {
+func bubble(t *testing.T, o Options, talk func(*serverConn), check func(c *run)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}

@@ -33,7 +33,7 @@ func TestViolations(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code := make(chan int, 1)
-			bubble(t, Options{Subprotocol: tt.protocol}, func(p *peer) {
+			bubble(t, Options{Subprotocol: tt.protocol}, func(p *serverConn) {
 				if tt.hello {
 					p.hello()
 				}
@@ -65,13 +65,13 @@ func TestViolations(t *testing.T) {
 
 // A room without hello: its first message, or the server's ping, is the success.
 func TestSuccessWithoutHello(t *testing.T) {
-	for name, sign := range map[string]func(*peer){
-		"a message": func(p *peer) { p.say(map[string]string{"type": "join", "nick": "a", "text": ""}) },
-		"a ping":    func(p *peer) { _ = p.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second)) },
-		"nothing":   func(*peer) {},
+	for name, sign := range map[string]func(*serverConn){
+		"a message": func(p *serverConn) { p.say(map[string]string{"type": "join", "nick": "a", "text": ""}) },
+		"a ping":    func(p *serverConn) { _ = p.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second)) },
+		"nothing":   func(*serverConn) {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, Options{}, func(p *peer) { sign(p); p.bye(1000, "") }, func(c *run) {
+			bubble(t, Options{}, func(p *serverConn) { sign(p); p.bye(1000, "") }, func(c *run) {
 				var waits []time.Duration
 				for len(waits) < 3 {
 					if lost, ok := (<-c.events).(Disconnected); ok {

@@ -26,7 +26,7 @@ func TestTLS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		serve(t, tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}}), func(p *peer) {
+		serve(t, tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}}), func(p *serverConn) {
 			p.hello()
 			p.records(record(0, 7))
 			p.wait()

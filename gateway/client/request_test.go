@@ -22,7 +22,7 @@ func quoted(s string) json.RawMessage { return json.RawMessage(fmt.Sprintf("%q",
 
 // Answers in the other order find their requests.
 func TestRequestsAreCorrelated(t *testing.T) {
-	bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *peer) {
+	bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *serverConn) {
 		p.hello()
 		first, second := p.next(), p.next()
 		if first.ID == second.ID || first.ID == "" {
@@ -66,7 +66,7 @@ func TestRequestsAreCorrelated(t *testing.T) {
 }
 
 func TestRequestErrors(t *testing.T) {
-	bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *peer) {
+	bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *serverConn) {
 		if p.n > 0 {
 			p.wait()
 			return
@@ -103,7 +103,7 @@ func TestRequestErrors(t *testing.T) {
 
 func TestRoundTrip(t *testing.T) {
 	o := Options{Subprotocol: wire.ReadingsV2, PingEvery: 5 * time.Second}
-	bubble(t, o, func(p *peer) {
+	bubble(t, o, func(p *serverConn) {
 		p.hello()
 		for i := range 3 {
 			e := p.next()

@@ -52,7 +52,7 @@ type counts = map[string]uint32
 // The line breaks after 10; 11 to 14 are missed, of which 11 and 12 are gone.
 // What comes before the answer is not delayed by it, and comes once.
 func TestResumes(t *testing.T) {
-	bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *peer) {
+	bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *serverConn) {
 		p.hello()
 		if p.n == 0 {
 			p.records(record(0, 9), record(1, 70))
@@ -92,7 +92,7 @@ func TestResumes(t *testing.T) {
 // readings.json, one sensor, and the position of an earlier client.
 func TestResumesFromAPosition(t *testing.T) {
 	o := Options{URL: "ws://gateway.test/sensors/outdoor", Subprotocol: wire.ReadingsJSON, Epoch: "e1", Since: counts{"outdoor": 3, "gone": 9}}
-	bubble(t, o, func(p *peer) {
+	bubble(t, o, func(p *serverConn) {
 		p.hello()
 		p.resumption(`{"epoch":"e1","since":{"outdoor":3},"topic":"sensors/outdoor"}`)("subscribed", `{"topic":"sensors/outdoor","recovered":true}`)
 		const reading = `{"type":"sensor","payload":{"sensor":"outdoor","temp":1,"unit":"C","humidity":2,"ts":3,"seq":%d%s}}`
@@ -134,7 +134,7 @@ func TestCannotResume(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := Options{URL: "ws://gateway.test/sensors/indoor", Subprotocol: wire.ReadingsV2, Epoch: "e1", Since: counts{"indoor": 10}}
-			bubble(t, o, func(p *peer) {
+			bubble(t, o, func(p *serverConn) {
 				p.hello()
 				answer := p.resumption(asks)
 				for _, n := range tt.early {
@@ -180,7 +180,7 @@ func TestCannotResume(t *testing.T) {
 
 // The server began another epoch: what came in that is replayed from its begin.
 func TestResumesInAnotherEpoch(t *testing.T) {
-	bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *peer) {
+	bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *serverConn) {
 		if p.n == 0 {
 			p.hello()
 			p.records(record(0, 4_000_000_000), record(1, 0))
@@ -222,7 +222,7 @@ func TestReplayEndsInSilence(t *testing.T) {
 			last += 2 // two thirds of a minute later
 		}
 		o := Options{Subprotocol: wire.ReadingsV2, Epoch: "e1", Since: counts{"indoor": base, "outdoor": 5}}
-		bubble(t, o, func(p *peer) {
+		bubble(t, o, func(p *serverConn) {
 			p.hello()
 			answer := p.resumption(`{"epoch":"e1","since":{"indoor":3000000000,"outdoor":5},"topic":"sensors"}`)
 			if answered {
@@ -263,7 +263,7 @@ func TestReplayEndsInSilence(t *testing.T) {
 // A link that breaks in the middle of a replay: the next one goes on there.
 func TestResumesAReplay(t *testing.T) {
 	o := Options{Subprotocol: wire.ReadingsV2, Epoch: "e1", Since: counts{"indoor": 0}}
-	bubble(t, o, func(p *peer) {
+	bubble(t, o, func(p *serverConn) {
 		p.hello()
 		if p.n == 0 {
 			p.resumption(`{"epoch":"e1","since":{"indoor":0},"topic":"sensors"}`)("subscribed", `{"topic":"sensors","recovered":true}`)
@@ -299,7 +299,7 @@ func TestResumesAReplay(t *testing.T) {
 // stand for it.
 func TestNothingWasMissed(t *testing.T) {
 	o := Options{Subprotocol: wire.ReadingsV2, Epoch: "e1", Since: counts{"indoor": 10}}
-	bubble(t, o, func(p *peer) {
+	bubble(t, o, func(p *serverConn) {
 		p.hello()
 		answer := p.resumption(`{"epoch":"e1","since":{"indoor":10},"topic":"sensors"}`)
 		p.records(record(0, 11))
@@ -320,7 +320,7 @@ func TestNothingWasMissed(t *testing.T) {
 // A replay that takes long is not over while something comes of it.
 func TestSlowReplay(t *testing.T) {
 	o := Options{Subprotocol: wire.ReadingsV2, Epoch: "e1", Since: counts{"indoor": 10}}
-	bubble(t, o, func(p *peer) {
+	bubble(t, o, func(p *serverConn) {
 		p.hello()
 		p.resumption(`{"epoch":"e1","since":{"indoor":10},"topic":"sensors"}`)("subscribed", `{"topic":"sensors","recovered":true}`)
 		for i := range uint32(10) {

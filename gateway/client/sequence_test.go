@@ -127,7 +127,7 @@ func TestPositions(t *testing.T) {
 }
 
 // The link breaks before anything of another epoch came: it is asked for all of
-// that again, and what was lost before, but not told, is not forgotten.
+// that again, and what was lost before, but not reported, is not forgotten.
 func TestAnotherEpochTwice(t *testing.T) {
 	var s sequences
 	now, recovered := time.Unix(0, 0), false
@@ -154,7 +154,7 @@ func TestAnotherEpochTwice(t *testing.T) {
 }
 
 // Links that always break before the replay ends: what is remembered is bounded,
-// and what is given up for it is told.
+// and what is given up for it is reported.
 func TestReplayThatNeverEnds(t *testing.T) {
 	var s sequences
 	s.from("e1", map[string]uint32{"a": 0})
@@ -170,12 +170,12 @@ func TestReplayThatNeverEnds(t *testing.T) {
 	}
 	a := s.tracks["a"]
 	if want := a.settled / each * (each - 1); a.lost != want || a.settled < (connections-maxAhead-1)*each {
-		t.Errorf("settled up to %d of %d; %d are to be told as lost, want %d", a.settled, connections*each, a.lost, want)
+		t.Errorf("settled up to %d of %d; %d are to be reported as lost, want %d", a.settled, connections*each, a.lost, want)
 	}
 }
 
 // A server whose log has holes, links that break at any moment, and answers that
-// come late: each number is delivered once or told to be lost once, and whatever is
+// come late: each number is delivered once or reported as lost once, and whatever is
 // still kept is delivered.
 func TestNothingTwiceNothingUntold(t *testing.T) {
 	for seed := range uint64(3000) {
@@ -198,22 +198,22 @@ func TestNothingTwiceNothingUntold(t *testing.T) {
 			}
 		}
 		track := m.s.tracks["a"]
-		if m.twice != 0 || m.told != missing || track.settled != m.next-1 || len(track.ahead) > 0 || track.lost != 0 || m.s.asked != nil {
-			t.Fatalf("seed %d: %d came twice; %d were told as lost, %d are; %+v, next %d", seed, m.twice, m.told, missing, track, m.next)
+		if m.twice != 0 || m.reported != missing || track.settled != m.next-1 || len(track.ahead) > 0 || track.lost != 0 || m.s.asked != nil {
+			t.Fatalf("seed %d: %d came twice; %d were reported as lost, %d are; %+v, next %d", seed, m.twice, m.reported, missing, track, m.next)
 		}
 	}
 }
 
 type model struct {
-	rnd   *rand.Rand
-	now   time.Time
-	s     sequences
-	next  uint32 // number
-	kept  []bool // by number, from the first: there is a record in the log
-	begin uint32 // what is before it was evicted
-	came  map[uint32]bool
-	twice int
-	told  uint32 // as lost
+	rnd      *rand.Rand
+	now      time.Time
+	s        sequences
+	next     uint32 // number
+	kept     []bool // by number, from the first: there is a record in the log
+	begin    uint32 // what is before it was evicted
+	came     map[uint32]bool
+	twice    int
+	reported uint32 // as lost
 }
 
 func (m *model) gone(n uint32) bool { return wire.Before(n, m.begin) }
@@ -234,7 +234,7 @@ func (m *model) tick(count int, send func(uint32)) {
 
 func (m *model) see(n uint32, flags wire.Flags) {
 	missed, isNew := m.s.see("a", wire.Record{Seq: n, Flags: flags}, m.now)
-	m.told += missed
+	m.reported += missed
 	if isNew {
 		if m.came[n] {
 			m.twice++
@@ -246,7 +246,7 @@ func (m *model) see(n uint32, flags wire.Flags) {
 
 func (m *model) end() {
 	if r, ended := m.s.end(m.now); ended {
-		m.told += r.Lost["a"]
+		m.reported += r.Lost["a"]
 	}
 }
 

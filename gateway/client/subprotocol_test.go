@@ -17,7 +17,7 @@ import (
 // A server that knows no subprotocol, as in many a tutorial: its binary messages
 // are readings.v1, its texts are messages.
 func TestServerWithoutSubprotocols(t *testing.T) {
-	bubble(t, Options{URL: "ws://gateway.test/sensors/attic", Subprotocol: "readings.v9"}, func(p *peer) {
+	bubble(t, Options{URL: "ws://gateway.test/sensors/attic", Subprotocol: "readings.v9"}, func(p *serverConn) {
 		_ = p.WriteMessage(websocket.BinaryMessage, wire.Failed(wire.NoAck, 5).Append(nil))
 		p.say(map[string]string{"type": "hello"})
 		p.wait()
@@ -38,7 +38,7 @@ func TestServerWithoutSubprotocols(t *testing.T) {
 // text without their time.
 func TestStrangeServer(t *testing.T) {
 	o := Options{Subprotocol: "readings.v9", Subscribe: []string{"motors"}, PingEvery: time.Second}
-	bubble(t, o, func(p *peer) {
+	bubble(t, o, func(p *serverConn) {
 		p.say(map[string]any{"type": "sensor", "payload": map[string]any{"temp": 42.5, "unit": "C"}})
 		p.say(map[string]any{"type": "sensor", "payload": map[string]any{"speed": 7}})
 		if e := p.next(); e.Type != "command" {

@@ -87,7 +87,7 @@ var pi5 = map[string]string{
 	"sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled": "80008\n",
 }
 
-// A PC: no firmware that tells of its supply.
+// A PC: no firmware that reports its supply.
 var pc = map[string]string{
 	"proc/stat":                            "cpu  100 0 100 800 0 0 0 0 0 0\n",
 	"proc/meminfo":                         "MemTotal:       16303184 kB\nMemAvailable:   12000000 kB\n",
@@ -125,7 +125,7 @@ func TestMachines(t *testing.T) {
 		{"none", nil, Stats{}},
 		{"it was throttled, and is not", map[string]string{"sys/devices/platform/soc/soc:firmware/get_throttled": "0x60000\n"},
 			Stats{Throttled: &Throttled{UnderVoltage: no, FrequencyCapped: was, Throttled: was, SoftTemperatureLimit: no}}},
-		{"only the voltage is told", map[string]string{
+		{"only the voltage is reported", map[string]string{
 			"sys/class/hwmon/hwmon3/name": "rpi_volt\n", "sys/class/hwmon/hwmon3/in0_lcrit_alarm": "1\n",
 		}, Stats{Throttled: &Throttled{UnderVoltage: yes}}},
 		{"a zone that cannot measure", map[string]string{
@@ -251,7 +251,7 @@ func TestJSON(t *testing.T) {
 		t.Error(diff)
 	}
 	if got, _ := json.Marshal(NewReader(tree(nil), "").Read()); string(got) != "{}" {
-		t.Errorf("a machine that tells nothing is %s", got)
+		t.Errorf("a machine that reports nothing is %s", got)
 	}
 }
 

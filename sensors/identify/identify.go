@@ -18,9 +18,9 @@ import (
 
 // Answer is who answers at an address.
 type Answer struct {
-	Model string // as its maker calls it; "" if it could not be told
+	Model string // as its maker calls it; "" if unknown
 	Chip  string // what a configuration calls it; "" if Model is none that measures
-	Seen  string // what it was told by, such as "id 0x60"
+	Seen  string // what identified it, such as "id 0x60"
 }
 
 // At asks who is at an address of b. Its error is the bus's: one that carries

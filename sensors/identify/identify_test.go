@@ -97,7 +97,7 @@ func TestAt(t *testing.T) {
 	}
 }
 
-// All chips that there are drivers for are told, in whatever state they are, by the
+// All chips that there are drivers for are identified, in whatever state they are, by the
 // name that a configuration has for them; and they measure afterwards.
 func TestEmulatedChips(t *testing.T) {
 	for name, chip := range sensors.Chips() {

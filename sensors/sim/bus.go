@@ -152,7 +152,7 @@ func (b *Bus) at(addr uint16) (*device, <-chan struct{}) {
 //
 // It does not take the time that the bits would take on the wire, well under a
 // millisecond: waking up that often would cost a small machine more than
-// everything else here, and no driver can tell.
+// everything else here, and no driver notices.
 func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	d, closed := b.at(addr)
 	select {

@@ -16,7 +16,7 @@ type chip interface {
 	// read fills b with the chip's answer.
 	read(now time.Time, b []byte) reply
 	// corrupt spoils an answer that carries a measurement, so that a careful
-	// driver can tell: by its checksum, or by values that no chip measures.
+	// driver notices: by its checksum, or by values that no chip measures.
 	corrupt(b []byte, chance *rand.Rand)
 }
 

@@ -21,7 +21,7 @@ type wordChip struct {
 	// store sets the registers of a measurement, of which the first is data.
 	data    byte
 	store   func(c *words, air Air)
-	garbage byte // what a spoiled answer is full of; a careful driver can tell
+	garbage byte // what a spoiled answer is full of; a careful driver notices
 }
 
 // words is an emulated chip of such a kind.
@@ -155,7 +155,7 @@ var mcp9808Chip = wordChip{
 }
 
 // Texas Instruments TMP117 (datasheet SNOSD82, sections 7.3.2 and 7.6). Spoiled
-// answers are of 255 °C, which it cannot measure: it has nothing else to tell by.
+// answers are of 255 °C, which it cannot measure: nothing else shows it.
 var tmp117Chip = wordChip{
 	registers: map[byte]uint16{0x00: 0x8000, 0x01: 0x0220, 0x0F: 0x0117},
 	writable:  map[byte]uint16{0x01: 0x0FFC},

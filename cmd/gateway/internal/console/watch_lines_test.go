@@ -119,7 +119,7 @@ func TestWatchV1(t *testing.T) {
 	c.stdout.await(t, `{"sensor":"attic","temp":1,"humidity":2,"ts":1.5,"seq":null,"fault":null,"flags":0}`+"\n")
 }
 
-// A server that knows no subprotocol is told of, and read.
+// A server that knows no subprotocol is read, and a note says so.
 func TestWatchWithoutSubprotocols(t *testing.T) {
 	url := strangeServer(t, func(ws *websocket.Conn) {
 		_ = ws.WriteMessage(websocket.BinaryMessage, wire.Reading{Values: [2]float32{1, 2}, UnixMilli: 1500}.Append(nil))

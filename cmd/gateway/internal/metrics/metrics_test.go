@@ -295,7 +295,7 @@ func TestMetricsOfTheMachine(t *testing.T) {
 			}
 			for name := range values {
 				if strings.HasPrefix(name, "process_") || strings.HasPrefix(name, "gateway_host_") && name != "gateway_host_load1" {
-					t.Errorf("%s is there, and nobody told it", name)
+					t.Errorf("%s is there, and nothing reported it", name)
 				}
 			}
 		}

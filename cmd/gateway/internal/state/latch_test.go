@@ -200,7 +200,7 @@ func (f *fakeStore) InPlace() error {
 	return f.gone
 }
 
-// A latch that cannot be stored is tried again until it is, and who set it is told
+// A latch that cannot be stored is tried again until it is, and who set it is answered
 // in time whatever the disk does.
 func TestLatchIsTriedAgain(t *testing.T) {
 	dir := t.TempDir()
