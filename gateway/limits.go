@@ -68,16 +68,25 @@ func (s *Server) admit(c *session, path string) error {
 			return fmt.Errorf("too many clients of %s", path)
 		}
 	}
+	if err := c.Identity.Connect(c.ID, path); err != nil {
+		s.freePlaces(c)
+		return err
+	}
 	return nil
 }
 
 // left ends what an upgrade began.
 func (s *Server) left(c *session) {
+	c.Identity.Disconnect()
+	s.freePlaces(c)
+	s.sessions.Done()
+}
+
+func (s *Server) freePlaces(c *session) {
 	if p := c.rules.places; p != nil {
 		p.Leave(netip.Prefix{})
 	}
 	s.clients.Leave(c.host)
-	s.sessions.Done()
 }
 
 // dropBody lets the connection of a request with a body end with its answer, without

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"sensorgateway/cmd/gateway/internal/admin"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
@@ -26,6 +27,11 @@ func (g *running) buildAccess() {
 		Policy: g.cfg.Policy(g.simulate != nil && !g.demonstration), Tokens: g.tokens, Exposed: exposed, Open: g.cfg.OpenAccess, Metrics: g.cfg.OpenMetrics,
 		Demonstration: g.simulate != nil && g.demonstration, Refused: g.refused, Logged: g.auditor.Logged, Log: g.log,
 	})
+}
+
+// administrators answers who may say who has a token.
+func (g *running) administrators() *admin.API {
+	return &admin.API{Guard: g.access, Sensors: g.sensors, Motors: g.motors.States, Ended: g.auditor.SessionEnded}
 }
 
 // refused counts a refusal, logs it and records it.

@@ -251,7 +251,7 @@ func (g *running) serverOptions() gateway.Options {
 		Primary:     slices.IndexFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Primary }),
 		ClockSynced: g.clock.Synced, Alive: g.pulse.Check, Page: g.page(), Log: g.log,
 		History: g.storage.history,
-		Access:  g.access, Pages: g.access.Pages(),
+		Access:  g.access, Pages: g.administrators().Pages(g.access.Pages()),
 		Proxy: g.access.Policy.IsProxy, Limits: g.cfg.Limits,
 		Refused:  g.refused,
 		Handlers: g.handlers(), Motors: g.motors, Diagnostics: g.cfg.Diagnostics || g.simulate != nil,
@@ -274,6 +274,7 @@ func (g *running) serverOptions() gateway.Options {
 func (g *running) page() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(auditor.Path, &auditor.Records{State: g.cfg.State, Log: g.log})
+	g.administrators().Mount(mux)
 	mux.Handle("/", dashboard.Handler())
 	return mux
 }

@@ -66,6 +66,9 @@ var arrows = []arrow{
 	{"gateway/history/disk", "gateway/atomicfile", "it is the directory in which files are replaced"},
 
 	{"cmd/gateway", "...", "it alone has met everyone"},
+	{"cmd/gateway/internal/admin", "gateway/access", "who is connected, and who administers, is access's to know"},
+	{"cmd/gateway/internal/admin", "gateway/access/tokens", "it lists and changes the tokens"},
+	{"cmd/gateway/internal/admin", "wire", "its errors are those of the API"},
 	{"cmd/gateway/internal/announce", "cmd/gateway/internal/config", "it says what is configured"},
 	{"cmd/gateway/internal/announce", "cmd/gateway/internal/machine", "it says what this runs on"},
 	{"cmd/gateway/internal/announce", "cmd/gateway/internal/notify", "it listens for the first readings"},

@@ -22,6 +22,7 @@ type Options struct {
 	// Demonstration lets whoever connects do everything until a token is made:
 	// nothing real moves.
 	Demonstration bool
+	PerToken      int                              // clients that are connected with one token; 0: any number
 	Refused       func(reason, client, why string) // as in [Refusals.Refused]
 	// Logged is called when somebody has logged in or out with a browser, with the words
 	// "in" and "out"; nil: nobody is to know.
@@ -32,8 +33,9 @@ type Options struct {
 // A Guard says who sends a request.
 type Guard struct {
 	Options
-	tries   tries
-	tickets tickets
+	tries     tries
+	tickets   tickets
+	connected connected
 }
 
 // NewGuard returns a guard.
@@ -41,7 +43,7 @@ func NewGuard(o Options) *Guard {
 	if o.Logged == nil {
 		o.Logged = func(string, string, string, string) {}
 	}
-	return &Guard{Options: o}
+	return &Guard{Options: o, connected: connected{most: o.PerToken, of: map[string]*Connection{}, byToken: map[string]int{}}}
 }
 
 // Refusal is why a request is not answered.
@@ -69,21 +71,21 @@ func (g *Guard) Identify(r *http.Request) (*Identity, *Refusal) {
 		return refuse(http.StatusBadRequest, ReasonForm, err)
 	}
 	// No page of another site can send what a browser does not send unasked.
-	if p.ambient() || p.how == byNothing {
+	if ambient(p.how) || p.how == byNothing {
 		if err := g.Policy.checkOrigin(r); err != nil {
 			return refuse(http.StatusForbidden, ReasonOrigin, err)
 		}
 	}
-	id, err := g.find(p, r.URL.Path)
+	id, err := g.find(p, r.URL.Path, from)
 	if err == nil {
-		id.From, id.Addr = from, addr
+		id.From, id.Addr, id.connected = from, addr, &g.connected
 		return id, nil
 	}
 	if err := g.Policy.checkOrigin(r); err != nil && g.anonymous(r, from) != nil {
 		return refuse(http.StatusForbidden, ReasonOrigin, err)
 	}
 	if id := g.anonymous(r, from); id != nil {
-		id.Addr = addr
+		id.Addr, id.connected = addr, &g.connected
 		return id, nil
 	}
 	f := &Refusal{Status: http.StatusUnauthorized, Reason: ReasonToken, From: from, Err: err}
@@ -94,7 +96,7 @@ func (g *Guard) Identify(r *http.Request) (*Identity, *Refusal) {
 }
 
 // find returns whose secret is presented.
-func (g *Guard) find(p presented, path string) (*Identity, error) {
+func (g *Guard) find(p presented, path, from string) (*Identity, error) {
 	switch p.how {
 	case byNothing:
 		return nil, g.needed()
@@ -110,7 +112,7 @@ func (g *Guard) find(p presented, path string) (*Identity, error) {
 			return nil, err
 		}
 	}
-	e, err := g.Tokens.Find(p.secret)
+	e, err := g.Tokens.Find(p.secret, from)
 	switch {
 	case e == nil, (e.Login != nil) != (p.how == byCookie):
 		if p.how == byCookie {
@@ -129,6 +131,9 @@ func (g *Guard) find(p presented, path string) (*Identity, error) {
 func identityOf(e *tokens.Entry, how string) *Identity {
 	id := &Identity{
 		Token: e.ID, Name: e.Name, How: how, Role: tokens.Admin, Chats: true, Sensors: e.Sensors, Motors: e.Motors, Valid: e.Valid,
+	}
+	if e.Login != nil {
+		id.Login = e.Login.ID
 	}
 	id.limit(e.Role)
 	return id

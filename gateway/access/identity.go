@@ -15,6 +15,7 @@ import (
 // never changes after that: it ends.
 type Identity struct {
 	Token   string     // the ID of its token; "" for who has none
+	Login   string     // the ID of the browser's login; "" for who has none
 	Name    string     // of the token's holder; "" for who has none
 	From    string     // where it is, for people
 	Addr    netip.Addr // by which it is limited
@@ -26,6 +27,10 @@ type Identity struct {
 	Motors  Scope // that it may see and command
 
 	Valid context.Context // ends when the identity no longer holds; see Ended
+
+	connected *connected // that count it; nil: nobody does
+	client    string     // as which it is connected
+	dismiss   context.CancelCauseFunc
 }
 
 // Scope is the names that an identity is limited to. An empty one is no limit.
@@ -73,6 +78,8 @@ func (id *Identity) Ended() string {
 		return wire.CloseReasonExpired
 	case errors.Is(cause, tokens.ErrNeeded):
 		return wire.CloseReasonNeeded
+	case errors.Is(cause, errDismissed):
+		return wire.CloseReasonDismissed
 	}
 	return wire.CloseReasonRevoked
 }

@@ -112,7 +112,7 @@ func (g *Guard) logIn(w http.ResponseWriter, r *http.Request) {
 		secret = q.Code
 	}
 	if name := g.Tokens.CodeName(q.Code); err == nil && q.Ask && name != "" {
-		writeJSON(w, map[string]string{"name": name})
+		WriteJSON(w, http.StatusOK, map[string]string{"name": name})
 		return
 	}
 	cookie, name := "", ""
@@ -133,11 +133,11 @@ func (g *Guard) logIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.Log.Info("logged in", "name", name, "client", from)
-	if e, _ := g.Tokens.Find(cookie); e != nil {
+	if e, _ := g.Tokens.Find(cookie, from); e != nil {
 		g.Logged("in", e.ID, name, from)
 	}
 	g.setCookie(w, r, cookie, cookieTime)
-	writeJSON(w, map[string]string{"name": name})
+	WriteJSON(w, http.StatusOK, map[string]string{"name": name})
 }
 
 // logOut ends the login whose cookie the browser sends.
@@ -145,7 +145,7 @@ func (g *Guard) logOut(w http.ResponseWriter, r *http.Request) {
 	_, from := g.Policy.From(r)
 	c, err := r.Cookie(g.cookie(r))
 	if err == nil {
-		if e, _ := g.Tokens.Find(c.Value); e != nil && e.Login != nil {
+		if e, _ := g.Tokens.Find(c.Value, from); e != nil && e.Login != nil {
 			if err := g.Tokens.LogOut(e.Login); err != nil {
 				g.Log.Error("a login could not be ended", "name", e.Name, "err", err)
 				answer(w, http.StatusInternalServerError, "the login could not be ended: "+err.Error())

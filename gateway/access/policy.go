@@ -132,12 +132,10 @@ func (p *Policy) checkOrigin(r *http.Request) error {
 	}
 	sent, scheme := strings.ToLower(origins[0]), p.scheme(r)
 	own := origin(scheme, r.Host)
-	theirs, authority, _ := strings.Cut(sent, "://")
+	theirs, _, _ := strings.Cut(sent, "://")
 	entry, err := entryOf(sent)
 	switch {
-	case origin(theirs, authority) == own,
-		p.URL != nil && sent == originOf(p.URL),
-		err == nil && slices.Contains(p.Origins, entry):
+	case p.isOwn(r, sent), err == nil && slices.Contains(p.Origins, entry):
 		return nil
 	case err != nil:
 		return fmt.Errorf("origin %s is not %s, nor one that the configuration could name; fix: send none, or that of a page, such as %[2]s", quote(origins[0]), quote(own))
@@ -152,6 +150,31 @@ func (p *Policy) checkOrigin(r *http.Request) error {
 		fix += fmt.Sprintf("; if that is this gateway's own page behind a proxy, write url: %s", quote(entry))
 	}
 	return fmt.Errorf("origin %s is not %s; fix: %s", quote(origins[0]), quote(own), fix)
+}
+
+// Page returns the address of the gateway's page as the sender of a request reaches it,
+// with a slash at its end. The Host of r has been checked.
+func (p *Policy) Page(r *http.Request) string {
+	if p.URL != nil {
+		return p.URL.String()
+	}
+	return p.scheme(r) + "://" + r.Host + "/"
+}
+
+// isOwn reports whether an origin, in lower case, is that of the gateway's own page.
+func (p *Policy) isOwn(r *http.Request, sent string) bool {
+	scheme, authority, _ := strings.Cut(sent, "://")
+	return origin(scheme, authority) == origin(p.scheme(r), r.Host) || p.URL != nil && sent == originOf(p.URL)
+}
+
+// checkOwnOrigin refuses a page that is not the gateway's own. The origin of r has been
+// checked, so there is one at most.
+func (p *Policy) checkOwnOrigin(r *http.Request) error {
+	sent := r.Header.Get("Origin")
+	if len(r.Header.Values("Origin")) == 0 || p.isOwn(r, strings.ToLower(sent)) {
+		return nil
+	}
+	return fmt.Errorf("origin %s is not this gateway's own page, and what a browser sends unasked changes nothing for another; fix: send the token as Authorization: Bearer", quote(sent))
 }
 
 // schemeFix says how to make known that a proxy before us has TLS, or has not.

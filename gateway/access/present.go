@@ -28,7 +28,7 @@ type presented struct {
 }
 
 // ambient returns whether browsers send it unasked, for a page of whatever site.
-func (p presented) ambient() bool { return p.how == byBasic || p.how == byCookie }
+func ambient(how string) bool { return how == byBasic || how == byCookie }
 
 // present returns what a request presents first, in the order of protocol.md,
 // section 9; an error is 400. cookie is the name of the gateway's own.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"sensorgateway/gateway/access/tokens"
-	"sensorgateway/wire"
 )
 
 const (
@@ -110,7 +109,7 @@ func (g *Guard) serveTickets(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	writeJSON(w, map[string]any{"ticket": text, "expires_ms": ticketTime.Milliseconds()})
+	WriteJSON(w, http.StatusOK, map[string]any{"ticket": text, "expires_ms": ticketTime.Milliseconds()})
 }
 
 // readJSON reads the body of a POST. A page of another site cannot send JSON without
@@ -130,12 +129,6 @@ func readJSON(r *http.Request, into any) error {
 		return errors.New("the body is no JSON of that form") // what is in it may be secret
 	}
 	return nil
-}
-
-func writeJSON(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(append(wire.JSON(v), '\n')) // it fails if the client has left
 }
 
 func answer(w http.ResponseWriter, code int, text string) {

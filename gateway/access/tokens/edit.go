@@ -18,7 +18,9 @@ const (
 	fileName = "tokens.json"
 	usedName = "tokens-used.json"
 
-	codeTime  = 15 * time.Minute
+	// CodeTime is how long a login code is good.
+	CodeTime = 15 * time.Minute
+
 	loginTime = 30 * 24 * time.Hour // without use
 	// lockTime is how long another process may take to change the file.
 	lockTime = 5 * time.Second
@@ -132,20 +134,27 @@ func (f *File) unknown(name string) error {
 	return fmt.Errorf("there is no token %q: there are %s", name, strings.Join(names, ", "))
 }
 
+// LogOut removes a login, and returns whether it was there.
+func (f *File) LogOut(id string) bool {
+	before := len(f.Logins)
+	f.Logins = slices.DeleteFunc(f.Logins, func(l Login) bool { return l.ID == id })
+	return len(f.Logins) < before
+}
+
 // logOut removes the logins and the codes of a token.
 func (f *File) logOut(id string) {
 	f.Logins = slices.DeleteFunc(f.Logins, func(l Login) bool { return l.Token == id })
 	f.Codes = slices.DeleteFunc(f.Codes, func(c Code) bool { return c.Token == id })
 }
 
-// AddCode returns a code that logs in the holder of a token once, soon.
+// AddCode returns a code that logs in the holder of a token once, within [CodeTime].
 func (f *File) AddCode(name string) (text string, err error) {
 	t := f.Find(name)
 	if t == nil {
 		return "", f.unknown(name)
 	}
 	text = random()
-	f.Codes = append(f.Codes, Code{Token: t.ID, Expires: now().Add(codeTime), Hash: hashOf(text)})
+	f.Codes = append(f.Codes, Code{Token: t.ID, Expires: now().Add(CodeTime), Hash: hashOf(text)})
 	return text, nil
 }
 

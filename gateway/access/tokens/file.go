@@ -146,12 +146,12 @@ func (f *File) check() error {
 		if err := one(l.ID, l.Hash); err != nil {
 			return err
 		}
-		if f.byID(l.Token) == nil {
+		if f.ByID(l.Token) == nil {
 			return fmt.Errorf("login %q is of no token", l.ID)
 		}
 	}
 	for _, c := range f.Codes {
-		if hashes[c.Hash] || c.Hash == (hash{}) || f.byID(c.Token) == nil {
+		if hashes[c.Hash] || c.Hash == (hash{}) || f.ByID(c.Token) == nil {
 			return errors.New("a login code is of no token, or given twice")
 		}
 		hashes[c.Hash] = true
@@ -183,7 +183,8 @@ func nonNil[T any](list []T) []T {
 	return list
 }
 
-func (f *File) byID(id string) *Token {
+// ByID returns the token of that ID, nil if there is none.
+func (f *File) ByID(id string) *Token {
 	if i := slices.IndexFunc(f.Tokens, func(t Token) bool { return t.ID == id }); i >= 0 {
 		return &f.Tokens[i]
 	}

@@ -41,23 +41,24 @@ type Entry struct {
 
 // Store is what is stored in a directory, in memory.
 type Store struct {
-	// Changed is called for each token that was made, changed or revoked while the store
-	// is followed, with one of these words; nil: nobody is to know. It must be set before
-	// Run.
-	Changed func(what string, t Token)
+	// Changed is called for each token that was made, changed, rotated or revoked while
+	// the store is followed; nil: nobody is to know. It must be set before Run.
+	Changed func(Change)
 
-	dir string // "": nothing is stored, and nobody has a token
-	log *slog.Logger
+	dir   string // "": nothing is stored, and nobody has a token
+	log   *slog.Logger
+	edits sync.Mutex // held by Edit: its changes are noticed before the next ones are made
 
-	mu      sync.RWMutex
-	file    *File
-	made    bool            // a token was made once: the gateway is no longer open to whoever comes
-	none    context.Context // ends when made is set
-	set     context.CancelCauseFunc
-	entries map[hash]*Entry
-	seen    fs.FileInfo // of the file when it was last read; nil: it was missing
-	failed  bool        // it could not be read
-	used    used
+	mu       sync.RWMutex
+	file     *File
+	expected []Change        // of an Edit, to be noticed
+	made     bool            // a token was made once: the gateway is no longer open to whoever comes
+	none     context.Context // ends when made is set
+	set      context.CancelCauseFunc
+	entries  map[hash]*Entry
+	seen     fs.FileInfo // of the file when it was last read; nil: it was missing
+	failed   bool        // it could not be read
+	used     used
 }
 
 // Open reads the tokens in a state directory. If they cannot be read nobody has a
@@ -95,12 +96,17 @@ func (s *Store) Gateway() string {
 // one that has expired [ErrExpired], with its entry.
 //
 // It looks up the hash: how long that takes says nothing about how much of the
-// secret was right.
-func (s *Store) Find(secret string) (*Entry, error) {
+// secret was right. from is where it was presented, for people.
+func (s *Store) Find(secret, from string) (*Entry, error) {
 	h := hashOf(secret)
 	s.mu.RLock()
 	e := s.entries[h]
 	s.mu.RUnlock()
+	return s.use(e, from)
+}
+
+// use returns an entry that was presented, nil for none, and notes that.
+func (s *Store) use(e *Entry, from string) (*Entry, error) {
 	if e == nil {
 		return nil, ErrRevoked
 	}
@@ -110,7 +116,7 @@ func (s *Store) Find(secret string) (*Entry, error) {
 	if err := context.Cause(e.Valid); err != nil {
 		return e, err
 	}
-	s.used.note(e.id)
+	s.used.note(e.id, from)
 	return e, nil
 }
 
@@ -142,10 +148,14 @@ func (s *Store) check(anyway bool) {
 	s.mu.Lock()
 	before := s.file
 	defer func() {
-		after := s.file
+		var changes []Change
+		if s.Changed != nil && before != s.file {
+			changes = before.compare(s.file)
+			s.attribute(changes)
+		}
 		s.mu.Unlock()
-		if s.Changed != nil && before != after {
-			before.compare(after, s.Changed)
+		for _, c := range changes {
+			s.Changed(c)
 		}
 	}()
 	if anyway || !sameFile(info, s.seen) {
@@ -155,23 +165,6 @@ func (s *Store) check(anyway bool) {
 	for _, e := range s.entries {
 		if s.expired(e, now) {
 			e.end(ErrExpired)
-		}
-	}
-}
-
-// compare calls changed for each token that is not the same after.
-func (f *File) compare(after *File, changed func(what string, t Token)) {
-	for _, t := range f.Tokens {
-		switch other := after.byID(t.ID); {
-		case other == nil:
-			changed("revoked", t)
-		case !reflect.DeepEqual(*other, t):
-			changed("changed", *other)
-		}
-	}
-	for _, t := range after.Tokens {
-		if f.byID(t.ID) == nil {
-			changed("made", t)
 		}
 	}
 }
@@ -229,7 +222,7 @@ func (s *Store) replace(file *File) {
 		add(t.Hash, t, nil, t.ID)
 	}
 	for _, l := range file.Logins {
-		add(l.Hash, *file.byID(l.Token), &l, l.ID)
+		add(l.Hash, *file.ByID(l.Token), &l, l.ID)
 	}
 	for _, e := range before {
 		e.end(ErrRevoked)
@@ -250,7 +243,7 @@ func (s *Store) expired(e *Entry, now time.Time) bool {
 	if e.Login == nil {
 		return false
 	}
-	last := s.used.last(e.id)
+	last := s.used.last(e.id).At
 	if last.Before(e.Login.Created) {
 		last = e.Login.Created
 	}
@@ -279,7 +272,7 @@ func (s *Store) LogIn(secret, from string) (cookie, name string, err error) {
 				break
 			}
 		}
-		t := f.byID(id)
+		t := f.ByID(id)
 		switch {
 		case t == nil:
 			return ErrRevoked
@@ -303,7 +296,7 @@ func (s *Store) CodeName(code string) string {
 	defer s.mu.RUnlock()
 	for _, c := range s.file.Codes {
 		if c.Hash == h && time.Now().Before(c.Expires) {
-			return s.file.byID(c.Token).Name
+			return s.file.ByID(c.Token).Name
 		}
 	}
 	return ""
@@ -311,15 +304,7 @@ func (s *Store) CodeName(code string) string {
 
 // LogOut ends a login.
 func (s *Store) LogOut(l *Login) error {
-	err := Edit(s.dir, func(f *File) error {
-		for i := range f.Logins {
-			if f.Logins[i].ID == l.ID {
-				f.Logins = append(f.Logins[:i:i], f.Logins[i+1:]...)
-				break
-			}
-		}
-		return nil
-	})
+	err := Edit(s.dir, func(f *File) error { f.LogOut(l.ID); return nil })
 	s.check(true)
 	return err
 }

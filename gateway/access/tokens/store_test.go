@@ -64,8 +64,8 @@ func TestFollows(t *testing.T) {
 				var changes []string
 				other := makeToken(t, dir, Token{Name: "mehmet", Role: Operator})
 				s, _ := run(t, dir, slog.Default())
-				a, err := s.Find(text)
-				b, err2 := s.Find(other)
+				a, err := s.Find(text, "")
+				b, err2 := s.Find(other, "")
 				if err != nil || err2 != nil || a.Name != "ayşe" || b.Name != "mehmet" {
 					t.Fatal(a, b, err, err2)
 				}
@@ -73,7 +73,7 @@ func TestFollows(t *testing.T) {
 				if err != nil || who != "ayşe" {
 					t.Fatal(who, err)
 				}
-				login, err := s.Find(cookie)
+				login, err := s.Find(cookie, "")
 				if err != nil || login.Login == nil || login.Name != "ayşe" {
 					t.Fatal(login, err)
 				}
@@ -82,14 +82,14 @@ func TestFollows(t *testing.T) {
 					t.Fatal("ended without a change")
 				}
 				s.mu.Lock() // Run checks meanwhile
-				s.Changed = func(what string, t Token) { changes = append(changes, t.Name+" "+what) }
+				s.Changed = func(c Change) { changes = append(changes, c.Token.Name+" "+c.What) }
 				s.mu.Unlock()
 				edit(t, dir, change)
 				makeToken(t, dir, Token{Name: "zeynep", Role: Viewer})
 				wait(checkEvery)
 				want := "ayşe changed, zeynep made"
-				if name == "revoked" {
-					want = "ayşe revoked, zeynep made"
+				if name == "revoked" || name == "rotated" {
+					want = "ayşe " + name + ", zeynep made"
 				}
 				if got := strings.Join(changes, ", "); got != want {
 					t.Errorf("notified of %q, want %q", got, want)
@@ -100,11 +100,11 @@ func TestFollows(t *testing.T) {
 				if ended(b) != nil {
 					t.Errorf("another token: %v", ended(b))
 				}
-				again, err := s.Find(text)
+				again, err := s.Find(text, "")
 				if strings.HasPrefix(name, "another") != (err == nil) {
 					t.Errorf("%v, %v", again, err)
 				}
-				if _, err := s.Find(other); err != nil {
+				if _, err := s.Find(other, ""); err != nil {
 					t.Error(err)
 				}
 			})
@@ -117,7 +117,7 @@ func TestExpires(t *testing.T) {
 		dir := t.TempDir()
 		text := makeToken(t, dir, Token{Name: "guest", Role: Viewer, Expires: time.Now().Add(time.Hour)})
 		s, _ := run(t, dir, slog.Default())
-		e, err := s.Find(text)
+		e, err := s.Find(text, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +129,7 @@ func TestExpires(t *testing.T) {
 		if !errors.Is(ended(e), ErrExpired) {
 			t.Errorf("an hour later: %v", ended(e))
 		}
-		if e, err := s.Find(text); !errors.Is(err, ErrExpired) || e == nil || e.Name != "guest" {
+		if e, err := s.Find(text, ""); !errors.Is(err, ErrExpired) || e == nil || e.Name != "guest" {
 			t.Errorf("found: %v, %v", e, err)
 		}
 		if _, _, err := s.LogIn(text, ""); !errors.Is(err, ErrExpired) {
@@ -165,26 +165,26 @@ func TestLogins(t *testing.T) {
 		if _, _, err := s.LogIn(first, ""); !errors.Is(err, ErrRevoked) {
 			t.Errorf("a code is good twice: %v", err)
 		}
-		if _, err := s.Find(late); err == nil {
+		if _, err := s.Find(late, ""); err == nil {
 			t.Error("a code is taken for a token")
 		}
-		wait(codeTime)
+		wait(CodeTime)
 		if _, _, err := s.LogIn(late, ""); !errors.Is(err, ErrRevoked) || s.CodeName(late) != "" {
 			t.Errorf("a code is good for longer than 15 minutes: %v", err)
 		}
 
-		e, err := s.Find(cookie)
+		e, err := s.Find(cookie, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range 3 { // it slides
 			wait(loginTime - time.Hour)
-			if _, err := s.Find(cookie); err != nil {
+			if _, err := s.Find(cookie, ""); err != nil {
 				t.Fatal(err)
 			}
 		}
 		wait(loginTime + time.Hour)
-		if _, err := s.Find(cookie); !errors.Is(err, ErrExpired) || !errors.Is(ended(e), ErrExpired) {
+		if _, err := s.Find(cookie, ""); !errors.Is(err, ErrExpired) || !errors.Is(ended(e), ErrExpired) {
 			t.Errorf("a month without use: %v, %v", err, ended(e))
 		}
 
@@ -193,15 +193,15 @@ func TestLogins(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, _ = s.Find(one)
+		e, _ = s.Find(one, "")
 		if err := s.LogOut(e.Login); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Find(one); err == nil || !errors.Is(ended(e), ErrRevoked) {
+		if _, err := s.Find(one, ""); err == nil || !errors.Is(ended(e), ErrRevoked) {
 			t.Error("it is still logged in")
 		}
 		for _, secret := range []string{two, text} {
-			if _, err := s.Find(secret); err != nil {
+			if _, err := s.Find(secret, ""); err != nil {
 				t.Error(err)
 			}
 		}
@@ -216,8 +216,8 @@ func TestUsed(t *testing.T) {
 		text := makeToken(t, dir, Token{Name: "ayşe", Role: Operator})
 		gone := makeToken(t, dir, Token{Name: "mehmet", Role: Operator})
 		s, _ := run(t, dir, slog.Default())
-		e, _ := s.Find(text)
-		if _, err := s.Find(gone); err != nil {
+		e, _ := s.Find(text, "192.0.2.7")
+		if _, err := s.Find(gone, ""); err != nil {
 			t.Fatal(err)
 		}
 		edit(t, dir, func(f *File) error { return f.Revoke("mehmet") })
@@ -226,13 +226,13 @@ func TestUsed(t *testing.T) {
 			t.Error("it is written within the hour")
 		}
 		wait(2 * time.Second)
-		if at := LastUsed(dir); len(at) != 1 || at[e.ID].IsZero() {
+		if at := LastUsed(dir); len(at) != 1 || at[e.ID].At.IsZero() || at[e.ID].From != "192.0.2.7" {
 			t.Errorf("after an hour: %v", at)
 		}
 		if f, err := Read(dir); err != nil || f.Find("mehmet") != nil {
 			t.Errorf("the revoked token is back: %v", err)
 		}
-		if last := open(t, dir).used.last(e.ID); last.IsZero() {
+		if last := open(t, dir).used.last(e.ID); last.At.IsZero() {
 			t.Error("it is forgotten over a restart")
 		}
 	})
@@ -247,7 +247,7 @@ func TestDamaged(t *testing.T) {
 		text := makeToken(t, dir, Token{Name: "ayşe", Role: Operator})
 		var log bytes.Buffer
 		s, hangup := run(t, dir, slog.New(slog.NewTextHandler(&log, nil)))
-		e, err := s.Find(text)
+		e, err := s.Find(text, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -258,7 +258,7 @@ func TestDamaged(t *testing.T) {
 		wait(time.Second)
 		hangup <- nil
 		wait(time.Minute)
-		if _, err := s.Find(text); err != nil || ended(e) != nil || !s.Made() {
+		if _, err := s.Find(text, ""); err != nil || ended(e) != nil || !s.Made() {
 			t.Errorf("a damaged file: %v, %v", err, ended(e))
 		}
 		if n := strings.Count(log.String(), "cannot be read"); n != 1 {
@@ -269,14 +269,14 @@ func TestDamaged(t *testing.T) {
 		}
 		if begun := open(t, dir); !begun.Made() {
 			t.Error("a gateway that starts with a damaged file is open")
-		} else if _, err := begun.Find(text); err == nil {
+		} else if _, err := begun.Find(text, ""); err == nil {
 			t.Error("a token out of a damaged file")
 		}
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
 		wait(checkEvery)
-		if _, err := s.Find(text); err == nil || ended(e) == nil || !s.Made() {
+		if _, err := s.Find(text, ""); err == nil || ended(e) == nil || !s.Made() {
 			t.Errorf("a file that was removed: %v, %v, made %t", err, ended(e), s.Made())
 		}
 	})
@@ -285,7 +285,7 @@ func TestDamaged(t *testing.T) {
 // TestNothingStored holds that a gateway without a state directory has no tokens.
 func TestNothingStored(t *testing.T) {
 	s := open(t, "")
-	if _, err := s.Find(newText()); err == nil || s.Made() || s.Gateway() != "" {
+	if _, err := s.Find(newText(), ""); err == nil || s.Made() || s.Gateway() != "" {
 		t.Error("there is something")
 	}
 	if _, _, err := s.LogIn(newText(), ""); err == nil {
@@ -314,7 +314,7 @@ func BenchmarkFind(b *testing.B) {
 				if CheckText(wrong) != nil {
 					b.Fatal("it has a typo")
 				}
-				if e, _ := s.Find(wrong); e != nil {
+				if e, _ := s.Find(wrong, ""); e != nil {
 					b.Fatal("it is found")
 				}
 			}

@@ -134,6 +134,7 @@ func FuzzFile(f *testing.F) {
 
 func FuzzUsed(f *testing.F) {
 	f.Add([]byte(`{"aaaaaaaaaaaa":"2026-05-17T08:30:00Z"}`))
+	f.Add([]byte(`{"aaaaaaaaaaaa":{"at":"2026-05-17T08:30:00Z","from":"192.0.2.7"}}`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		at, err := parseUsed(data)
@@ -228,7 +229,7 @@ func TestNoSecretIsStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Find(cookie); err != nil {
+	if _, err := s.Find(cookie, ""); err != nil {
 		t.Fatal(err)
 	}
 	s.used.write(dir, s.log)

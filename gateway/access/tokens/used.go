@@ -17,43 +17,59 @@ import (
 // revoked meanwhile.
 const usedEvery = time.Hour
 
-// used is when each entry was last used, by its ID.
+// Use is the last use of a token or a login.
+type Use struct {
+	At   time.Time `json:"at"`
+	From string    `json:"from,omitempty"` // where it was presented, for people
+}
+
+// UnmarshalJSON reads a use; a time alone is one without a place, as older files have it.
+func (u *Use) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		*u = Use{}
+		return json.Unmarshal(data, &u.At)
+	}
+	type plain Use
+	return json.Unmarshal(data, (*plain)(u))
+}
+
+// used is the last use of each entry, by its ID.
 type used struct {
 	mu      sync.Mutex
-	at      map[string]time.Time
+	at      map[string]Use
 	written time.Time
 	changed bool
 	failed  bool // to be written
 }
 
-// LastUsed returns when each token and login of a state directory was last used, by
-// ID, as it was written last.
-func LastUsed(dir string) map[string]time.Time {
+// LastUsed returns the last use of each token and login of a state directory, by ID, as
+// it was written last.
+func LastUsed(dir string) map[string]Use {
 	at, _ := readUsed(dir) // without it, nothing is known
 	return at
 }
 
-func readUsed(dir string) (map[string]time.Time, error) {
+func readUsed(dir string) (map[string]Use, error) {
 	data, err := os.ReadFile(filepath.Join(dir, usedName))
 	if err != nil {
-		return map[string]time.Time{}, err
+		return map[string]Use{}, err
 	}
 	return parseUsed(data)
 }
 
 // parseUsed reads a file of last uses. With an error nothing of it is known.
-func parseUsed(data []byte) (map[string]time.Time, error) {
-	at := map[string]time.Time{}
+func parseUsed(data []byte) (map[string]Use, error) {
+	at := map[string]Use{}
 	if err := json.Unmarshal(data, &at); err != nil {
-		return map[string]time.Time{}, err
+		return map[string]Use{}, err
 	}
 	for id := range at {
 		if !idForm.MatchString(id) {
-			return map[string]time.Time{}, errors.New("an entry's id is wrong")
+			return map[string]Use{}, errors.New("an entry's id is wrong")
 		}
 	}
 	if at == nil { // null
-		at = map[string]time.Time{}
+		at = map[string]Use{}
 	}
 	return at, nil
 }
@@ -66,23 +82,30 @@ func (u *used) load(dir string, log *slog.Logger) {
 	u.at, u.written = at, time.Now()
 }
 
-func (u *used) note(id string) {
+func (u *used) note(id, from string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.at[id], u.changed = now(), true
+	u.at[id], u.changed = Use{now(), from}, true
 }
 
 // retain forgets all entries but some.
 func (u *used) retain(known map[string]bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	maps.DeleteFunc(u.at, func(id string, _ time.Time) bool { return !known[id] })
+	maps.DeleteFunc(u.at, func(id string, _ Use) bool { return !known[id] })
 }
 
-func (u *used) last(id string) time.Time {
+func (u *used) last(id string) Use {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.at[id]
+}
+
+// all returns all of them, a copy.
+func (u *used) all() map[string]Use {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return maps.Clone(u.at)
 }
 
 func (u *used) writeHourly(dir string, log *slog.Logger) {

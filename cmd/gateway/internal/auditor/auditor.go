@@ -103,11 +103,43 @@ func (a *Auditor) Logged(what, token, name, from string) {
 	}
 }
 
-// TokenChanged records that a token was made, changed or revoked.
-func (a *Auditor) TokenChanged(what string, t tokens.Token) {
-	if a.Log != nil {
-		a.Log.Note(audit.Record{Kind: audit.KindToken, ID: t.ID, Name: t.Name, What: fact("token", what), Result: "ok"})
+// TokenChanged records that a token was made, changed, rotated or revoked: by whom, if
+// the gateway knows, else by whoever changed the file of tokens.
+func (a *Auditor) TokenChanged(c tokens.Change) {
+	if a.Log == nil {
+		return
 	}
+	by := c.By
+	if by == (tokens.Author{}) {
+		by.How = "file"
+		if c.What == tokens.WasMade {
+			by.Name = c.Token.By
+		}
+	}
+	what := map[string]any{"token": c.What, "id": c.Token.ID, "name": c.Token.Name, "role": c.Token.Role}
+	if len(c.Token.Sensors) > 0 {
+		what["sensors"] = c.Token.Sensors
+	}
+	if len(c.Token.Motors) > 0 {
+		what["motors"] = c.Token.Motors
+	}
+	if !c.Token.Expires.IsZero() {
+		what["expires"] = c.Token.Expires
+	}
+	a.note(audit.KindToken, by, what)
+}
+
+// SessionEnded records that an administrator has ended the session of somebody.
+func (a *Auditor) SessionEnded(by tokens.Author, kind, id, name string) {
+	if a.Log != nil {
+		a.note(audit.KindLogin, by, map[string]any{"ended": kind, "id": id, "name": name})
+	}
+}
+
+// note records what somebody did to tokens and sessions.
+func (a *Auditor) note(kind string, by tokens.Author, what map[string]any) {
+	text, _ := json.Marshal(what) // of strings and times
+	a.Log.Note(audit.Record{Kind: kind, ID: by.ID, Name: by.Name, How: by.How, From: by.From, What: text, Result: "ok"})
 }
 
 // Recorded carries commands out, and records them before they are acknowledged.

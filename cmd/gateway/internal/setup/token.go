@@ -212,6 +212,7 @@ type listed struct {
 	By       string    `json:"by"`
 	Browsers int       `json:"browsers"` // that are logged in with it
 	Used     time.Time `json:"used,omitzero"`
+	UsedFrom string    `json:"used_from,omitempty"`
 }
 
 func tokenList(env console.Env, here Installed) *cobra.Command {
@@ -247,21 +248,12 @@ func tokenList(env console.Env, here Installed) *cobra.Command {
 	return cmd
 }
 
-func listTokens(f *tokens.File, used map[string]time.Time) (list []listed) {
-	for _, t := range f.Tokens {
-		l := listed{
-			ID: t.ID, Name: t.Name, Role: string(t.Role), Sensors: t.Sensors, Motors: t.Motors, Expires: t.Expires,
-			Created: t.Created, By: t.By, Used: used[t.ID],
-		}
-		for _, login := range f.Logins {
-			if login.Token == t.ID {
-				l.Browsers++
-				if at := used[login.ID]; at.After(l.Used) {
-					l.Used = at
-				}
-			}
-		}
-		list = append(list, l)
+func listTokens(f *tokens.File, used map[string]tokens.Use) (list []listed) {
+	for _, s := range f.Summaries(used) {
+		list = append(list, listed{
+			ID: s.ID, Name: s.Name, Role: string(s.Role), Sensors: s.Sensors, Motors: s.Motors, Expires: s.Expires,
+			Created: s.Created, By: s.By, Browsers: len(s.Logins), Used: s.Used.At, UsedFrom: s.Used.From,
+		})
 	}
 	return list
 }

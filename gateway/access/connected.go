@@ -1,0 +1,104 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// errDismissed ends the identity of one client alone.
+var errDismissed = errors.New("an administrator ended the session")
+
+// A Connection is a client that is connected now.
+type Connection struct {
+	ID       string // unique in this process
+	Path     string
+	Since    time.Time
+	Identity *Identity
+}
+
+// connected are the clients that are connected now.
+type connected struct {
+	most int // of one token; 0: any number
+
+	mu      sync.Mutex
+	of      map[string]*Connection
+	byToken map[string]int
+}
+
+// Connect counts a client as connected, for [Guard.Connected], until Disconnect. It is an
+// error if its token has too many.
+func (id *Identity) Connect(client, path string) error {
+	c := id.connected
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if id.Token != "" {
+		if c.most > 0 && c.byToken[id.Token] >= c.most {
+			return fmt.Errorf("too many clients with the token of %s", id.Name)
+		}
+		c.byToken[id.Token]++
+	}
+	id.client = client
+	id.Valid, id.dismiss = context.WithCancelCause(id.Valid)
+	c.of[client] = &Connection{ID: client, Path: path, Since: time.Now(), Identity: id}
+	return nil
+}
+
+// Disconnect ends what Connect began; without it, it does nothing.
+func (id *Identity) Disconnect() {
+	if id.client == "" {
+		return
+	}
+	c := id.connected
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.of, id.client)
+	if id.Token != "" {
+		if c.byToken[id.Token]--; c.byToken[id.Token] == 0 {
+			delete(c.byToken, id.Token)
+		}
+	}
+	id.dismiss(nil) // else Valid would keep it for as long as the token is good
+}
+
+// Connected returns the clients that are connected, those that came last first.
+func (g *Guard) Connected() []*Connection {
+	c := &g.connected
+	c.mu.Lock()
+	all := make([]*Connection, 0, len(c.of))
+	for _, one := range c.of {
+		all = append(all, one)
+	}
+	c.mu.Unlock()
+	slices.SortFunc(all, func(a, b *Connection) int { return b.Since.Compare(a.Since) })
+	return all
+}
+
+// MostOfOneToken returns how many clients the token has that has most of them.
+func (g *Guard) MostOfOneToken() (most int) {
+	g.connected.mu.Lock()
+	defer g.connected.mu.Unlock()
+	for _, n := range g.connected.byToken {
+		most = max(most, n)
+	}
+	return most
+}
+
+// Dismiss ends the identity of a connected client, nobody else's, and returns it; nil if
+// there is no such client.
+func (g *Guard) Dismiss(client string) *Identity {
+	g.connected.mu.Lock()
+	defer g.connected.mu.Unlock()
+	one := g.connected.of[client]
+	if one == nil {
+		return nil
+	}
+	one.Identity.dismiss(errDismissed)
+	return one.Identity
+}

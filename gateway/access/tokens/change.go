@@ -1,0 +1,107 @@
+package tokens
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+)
+
+// What can happen to a token.
+const (
+	WasMade    = "made"
+	WasChanged = "changed" // its role, its scopes or its expiry
+	WasRotated = "rotated"
+	WasRevoked = "revoked"
+)
+
+// Author is whom the running gateway knows who changed a token. The zero Author is
+// whoever else changed the file.
+type Author struct {
+	ID   string // of the author's own token
+	Name string
+	How  string // the author was known
+	From string // where the author was
+}
+
+// A Change is what happened to a token.
+type Change struct {
+	What  string
+	Token Token // as it is now; as it was if it was revoked
+	By    Author
+}
+
+// errNothingStored is that of changes where no directory is.
+var errNothingStored = errors.New("this gateway has no state directory, and so no tokens; fix: name one, state: in its configuration or --state")
+
+// Edit changes the file as [Edit] does, on behalf of a client, and follows the change at
+// once.
+func (s *Store) Edit(by Author, change func(*File) error) error {
+	if s.dir == "" {
+		return errNothingStored
+	}
+	s.edits.Lock()
+	defer s.edits.Unlock()
+	err := Edit(s.dir, func(f *File) error {
+		before := &File{Tokens: slices.Clone(f.Tokens)}
+		if err := change(f); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.expected = before.compare(f)
+		for i := range s.expected {
+			s.expected[i].By = by
+		}
+		return nil
+	})
+	s.check(true) // also after an error: the file may be replaced all the same
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expected = nil
+	return err
+}
+
+// compare returns what happened to the tokens of a file until it was another.
+func (f *File) compare(after *File) (all []Change) {
+	for _, t := range f.Tokens {
+		now := after.ByID(t.ID)
+		if now == nil {
+			all = append(all, Change{What: WasRevoked, Token: t})
+			continue
+		}
+		if reflect.DeepEqual(*now, t) {
+			continue
+		}
+		what := WasChanged
+		if t.Hash = now.Hash; reflect.DeepEqual(*now, t) {
+			what = WasRotated
+		}
+		all = append(all, Change{What: what, Token: *now})
+	}
+	for _, t := range after.Tokens {
+		if f.ByID(t.ID) == nil {
+			all = append(all, Change{What: WasMade, Token: t})
+		}
+	}
+	return all
+}
+
+// attribute names the author of those changes that are expected of one. s.mu is held.
+func (s *Store) attribute(changes []Change) {
+	for i, c := range changes {
+		at := slices.IndexFunc(s.expected, func(e Change) bool { return e.What == c.What && sameToken(e.Token, c.Token) })
+		if at >= 0 {
+			changes[i].By = s.expected[at].By
+			s.expected = slices.Delete(s.expected, at, at+1)
+		}
+	}
+}
+
+// sameToken compares tokens as they are stored.
+func sameToken(a, b Token) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
