@@ -76,6 +76,8 @@ type You struct {
 	Name string   `json:"name"` // of its token's holder; "" for who has none
 	Role string   `json:"role"` // viewer, operator or admin
 	May  []string `json:"may"`  // see, stop, estop, chat, command, tokens
+	// Denied is why it may not command, for people; "" if it may.
+	Denied string `json:"denied,omitempty"`
 }
 
 // SensorInfo describes one sensor in [Hello].

@@ -64,7 +64,11 @@ func (id *Identity) You() wire.You {
 	if id.Role.AtLeast(tokens.Admin) {
 		may = append(may, "tokens")
 	}
-	return wire.You{Name: id.Name, Role: string(id.Role), May: may}
+	you := wire.You{Name: id.Name, Role: string(id.Role), May: may}
+	if id.Denied != nil {
+		you.Denied = id.Denied.Error()
+	}
+	return you
 }
 
 // Ended returns the reason with which the connections of an identity are closed that

@@ -307,6 +307,12 @@ func (p *Page) Nameless() (wrong []string) {
 	return wrong
 }
 
+// Cookies returns those that the browser has for the page's address.
+func (p *Page) Cookies() []*network.Cookie {
+	p.t.Helper()
+	return call(p, network.GetCookies, network.GetCookiesParams{}).Cookies
+}
+
 // Screenshot returns what is in sight, or the whole page, as PNG.
 func (p *Page) Screenshot(whole bool) []byte {
 	p.t.Helper()

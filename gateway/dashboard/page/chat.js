@@ -1,7 +1,7 @@
 // @ts-check
 // The client of the operators' room.
 
-import { Link } from "./link.js";
+import { Link, isEnd } from "./link.js";
 
 const POLICY = 1008;
 
@@ -40,8 +40,8 @@ export class Room extends Link {
     this.emit("message", message);
   }
 
-  /** After a loss the nick may still be taken by the lost connection, so a room that was joined tries again. @param {number} code */
-  returns(code) {
-    return code !== POLICY || this.#joined;
+  /** After a loss the nick may still be taken by the lost connection, so a room that was joined tries again. @param {number} code @param {string} reason */
+  returns(code, reason) {
+    return code !== POLICY || (this.#joined && !isEnd(reason));
   }
 }

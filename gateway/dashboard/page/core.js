@@ -16,6 +16,7 @@ export const gateway = new Gateway(base, { topics: ["motors", "events"], replay:
 stopAll(gateway);
 showLatch(gateway);
 get("lifeless").remove();
+get("plain").hidden = isSecureContext; // by https, or from this machine
 
 // What gets the focus, or is scrolled to, does not end up under the header.
 const header = /** @type {HTMLElement} */ (document.querySelector("body > header"));
@@ -42,6 +43,7 @@ let room;
 
 const parts = [
   part("The readings are missing", "main .now", import("./page.js"), () => {}),
+  part("Who you are is missing", "#account", import("./account.js"), ({ showAccount }) => showAccount(gateway)),
   part("The motors’ controls are missing", "#motors-section", import("./motors.js"), ({ Motors }) => void new Motors(gateway)),
   part("The operators’ room is missing", "main .room", import("./room.js"), ({ openRoom }) => (room = openRoom(gateway))),
 ];
@@ -62,7 +64,10 @@ gateway.addEventListener("phase", ({ detail }) => {
     clearTimeout(waiting);
     waiting = undefined;
   }
-  if (detail === "connected") say("");
+  if (detail === "connected") {
+    say("");
+    get("enter").hidden = true;
+  }
   else if (failed) ask();
   else waiting ??= setTimeout(ask, SOON);
 });
@@ -74,9 +79,16 @@ gateway.addEventListener("hello", ({ detail }) => {
     return item;
   }));
 });
+/** Why who this is no longer holds. @type {Record<string, string>} */
+const ends = {
+  "Token revoked": "Your session has ended: the token was revoked or changed, or this browser was logged out",
+  "Token expired": "Your session has ended: the token or the login has expired",
+  "Token needed": "This gateway asks for a token now",
+};
 gateway.addEventListener("refused", ({ detail }) => {
   clearTimeout(waiting);
-  say(`The gateway closed the connection for good: ${detail}. Reload the page to try again.`);
+  get("enter").hidden = !ends[detail];
+  say(ends[detail] ? `${ends[detail]}. Nothing here is live, and STOP ALL does not work, until you log in again.` : `The gateway closed the connection for good: ${detail}. Reload the page to try again.`);
 });
 
 // A page that is left closes its connections: the browser may hold it in its cache

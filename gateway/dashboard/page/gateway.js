@@ -50,7 +50,8 @@ export { cause, decode, quantities } from "./readings.js";
  *   ts: number, holder?: string, latched?: boolean, fault?: string, reversible?: boolean, proportional?: boolean,
  *   interlocks?: {condition: string, holds: boolean}[]}} MotorState what is left out is not so
  * @typedef {{server: string, version: string, epoch: string, time: number, simulated: boolean, clock_synced: boolean,
- *   name?: string, sensors: SensorInfo[], motors: MotorState[], warnings?: string[], you?: {name: string, role: string, may: string[]}}} Hello
+ *   name?: string, sensors: SensorInfo[], motors: MotorState[], warnings?: string[], you: You}} Hello
+ * @typedef {{name: string, role: string, may: string[], denied?: string}} You who the client is; without a name it is anonymous. denied is why it may not command
  * @typedef {{action: string, target: string | string[], status: "ok", state?: MotorState, motors?: MotorState[], kept?: boolean}} Ack kept is false if an e-stop or a reset is not stored yet
  */
 

@@ -58,7 +58,9 @@ export function showLatch(gateway) {
     }
   });
   gateway.addEventListener("motor", show);
-  gateway.addEventListener("hello", ({ detail }) => {
-    if (!detail.motors.length) show();
+  gateway.addEventListener("hello", ({ detail: { motors, you } }) => {
+    reset.disabled = !!you.denied;
+    find(bar, ".denied").hidden = !you.denied;
+    if (!motors.length) show();
   });
 }

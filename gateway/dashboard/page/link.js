@@ -28,6 +28,9 @@ export function askedWait(code, reason) {
   return match ? Math.min(Number(match[1]), LONGEST) : undefined;
 }
 
+/** Whether a connection was closed because who the client is no longer holds. @param {string} reason */
+export const isEnd = (reason) => /^Token (revoked|expired|needed)$/.test(reason);
+
 /** A WebSocket that is opened again whenever it is lost. */
 export class Link extends EventTarget {
   /** @type {Phase} */

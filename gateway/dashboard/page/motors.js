@@ -66,7 +66,7 @@ export class Motors {
       this.#motors = new Map(states.map((state) => [state.target, new Motor(this.#gateway, state, deny)]));
       get("motors").replaceChildren(...[...this.#motors.values()].map(({ element }) => element));
     }
-    this.#deny(!you || you.may.includes("command") ? "" : `${you.name || "this client"} is ${you.role}`);
+    this.#deny(you.denied ?? "");
   }
 
   /** Disables what starts and changes motors, until the next hello; whoever may connect may stop. @param {string} reason "" if there is none */

@@ -18,6 +18,7 @@ export function openRoom(gateway) {
   let room;
   /** @type {Map<string, boolean>} whether each motor runs, as the last line about it said */
   let running = new Map();
+  let silent = false; // who is here only reads along
 
   /** @param {string} kind @param {string} nick @param {string} words @param {boolean} [now] false if it was said before the page came */
   function line(kind, nick, words, now = true) {
@@ -39,6 +40,13 @@ export function openRoom(gateway) {
     running.set(detail.target, detail.running);
     if (before !== undefined && before !== detail.running) line("motor", detail.target, detail.running ? `${does(detail)}, ${why(detail)}` : why(detail));
   });
+  const mayWrite = (/** @type {boolean} */ may) => {
+    silent = !may;
+    get("text").disabled = find(say, "button").disabled = silent;
+    get("room-silent").hidden = may;
+  };
+  if (gateway.hello) mayWrite(gateway.hello.you.may.includes("chat")); // it was quicker than this part of the page
+  gateway.addEventListener("hello", ({ detail }) => mayWrite(detail.you.may.includes("chat")));
   gateway.addEventListener("event", ({ detail }) => {
     if (!detail.sensor) line("event", "", event(detail)); // a sensor's state is on its card; one that fails often would fill the log
   });
@@ -63,7 +71,7 @@ export function openRoom(gateway) {
         show(true);
       }
       text(get("room-state"), inside ? "" : "Not in the room: reconnecting …");
-      find(say, "button").disabled = !inside;
+      find(say, "button").disabled = !inside || silent;
     });
     mine.addEventListener("message", ({ detail: { type, nick, text: words } }) => {
       const now = mine.phase === "connected";

@@ -24,6 +24,7 @@
     };
     try {
       const page = await ask(".", "GET");
+      /** @type {HTMLElement} */ (document.getElementById("enter")).hidden = page.status !== 401;
       if (!page.ok) return `${host} answers ${await said(page)}`;
       const named = await ask(".", "OPTIONS"); // with the page's origin, unlike GET
       return named.status === 403 ? `${host} refuses this page: ${await said(named)}` : "";
@@ -79,7 +80,7 @@
     if (missing.size === 1) void loadAgain();
   };
 
-  const modules = ["core", "page", "address", "cards", "chart", "chat", "columns", "dom", "export", "format", "gateway", "gestures", "history", "latch", "leases", "link",
+  const modules = ["core", "page", "account", "address", "cards", "chart", "chat", "columns", "dom", "export", "format", "gateway", "gestures", "history", "latch", "leases", "link",
     "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "uPlot", "view"];
   let begun = false;
   const begin = () => {

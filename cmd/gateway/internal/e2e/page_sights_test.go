@@ -9,20 +9,20 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
 // readmeShot is the picture in the README; it is not compiled in.
 const readmeShot = projectRoot + "/gateway/dashboard/screenshot.png"
 
-// TestPageSights takes the pictures that people look at before a change of the
-// page is done, and the README's, when GATEWAY_TEST_SIGHTS names a directory:
-//
-//	GATEWAY_TEST_SIGHTS=/tmp/sights go test -run TestPageSights ./cmd/gateway/internal/e2e
-func TestPageSights(t *testing.T) {
-	t.Parallel()
+// sightsDir returns where pictures of the page are wanted, and skips the test if
+// nowhere.
+func sightsDir(t *testing.T) string {
+	t.Helper()
 	dir := os.Getenv("GATEWAY_TEST_SIGHTS")
 	if dir == "" {
 		t.Skip("pictures of the page: GATEWAY_TEST_SIGHTS=DIRECTORY takes them")
@@ -30,12 +30,61 @@ func TestPageSights(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	save := func(path string, content []byte) {
-		t.Helper()
-		if err := os.WriteFile(path, content, 0o644); err != nil {
-			t.Fatal(err)
+	return dir
+}
+
+// saveSight writes a picture.
+func saveSight(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPageSightsAccount takes pictures of who is logged in, over a connection that
+// others can read: of a viewer after an e-stop, and when its session has ended.
+func TestPageSightsAccount(t *testing.T) {
+	t.Parallel()
+	dir, state := sightsDir(t), t.TempDir()
+	config := string(simulatedWithoutInterlocks(t)) + "hosts: [greenhouse.example]\n"
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", writeFile(t, "gateway.yaml", config), "--listen", "127.0.0.1:0", "--state", state)
+	token := addToken(t, state, strings.TrimSuffix(pageOf(p), "/"), tokens.Token{Name: "display at the door", Role: tokens.Viewer})
+	b, pages := browsertest.Start(t), map[string]*browsertest.Page{}
+	address := strings.Replace(pageOf(p), "127.0.0.1", "greenhouse.example", 1)
+	for name, options := range sights {
+		if page := b.Open(t, address+"login", options); len(pages) == 0 {
+			saveSight(t, filepath.Join(dir, "login-"+name+".png"), page.Screenshot(false))
+			page.Type("#token", token+"\n")
+			page.Wait(`document.querySelector("#status")`)
+			pages[name] = page
+		} else {
+			pages[name] = b.Open(t, address, options)
+		}
+		pages[name].Wait(live)
+		typeNick(pages[name], name)
+	}
+	take := func(what, condition string) {
+		for name, page := range pages {
+			page.Wait(condition)
+			browsertest.Eval[bool](page, `(document.activeElement.blur(), scrollTo(0, 0), true)`)
+			saveSight(t, filepath.Join(dir, what+"-"+name+".png"), page.Screenshot(false))
 		}
 	}
+	pages["desktop-light"].Click("#stop-all")
+	take("viewer", `document.querySelector("#reset:disabled").checkVisibility()`)
+	if err := tokens.Edit(state, func(f *tokens.File) error { return f.Revoke("display at the door") }); err != nil {
+		t.Fatal(err)
+	}
+	take("ended", ended)
+}
+
+// TestPageSights takes the pictures that people look at before a change of the
+// page is done, and the README's, when GATEWAY_TEST_SIGHTS names a directory:
+//
+//	GATEWAY_TEST_SIGHTS=/tmp/sights go test -run TestPageSights ./cmd/gateway/internal/e2e
+func TestPageSights(t *testing.T) {
+	t.Parallel()
+	dir := sightsDir(t)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	ann, bob := openPage(t, b, p, browsertest.Options{}), openPage(t, b, p, browsertest.Options{})
@@ -63,24 +112,24 @@ func TestPageSights(t *testing.T) {
 	for name, page := range pages {
 		page.Wait(coloured + `("humidity") > 100`)
 		browsertest.Eval[bool](page, `(document.activeElement.blur(), scrollTo(0, 0), true)`)
-		save(filepath.Join(dir, name+".png"), page.Screenshot(false))
-		save(filepath.Join(dir, name+"-whole.png"), page.Screenshot(true))
+		saveSight(t, filepath.Join(dir, name+".png"), page.Screenshot(false))
+		saveSight(t, filepath.Join(dir, name+"-whole.png"), page.Screenshot(true))
 	}
-	save(readmeShot, palette(t, pages["desktop-light"].Screenshot(false)))
+	saveSight(t, readmeShot, palette(t, pages["desktop-light"].Screenshot(false)))
 
 	many := startGateway(t, buildGateway(t), "--simulate", "--config", manyConfig(t, 16, 5), "--listen", "127.0.0.1:0")
 	for name, options := range sights {
 		page := openPage(t, b, many, options)
 		page.Wait(received + fmt.Sprintf(" > %d", 10*16*seconds))
-		save(filepath.Join(dir, "many-"+name+".png"), page.Screenshot(false))
-		save(filepath.Join(dir, "many-"+name+"-whole.png"), page.Screenshot(true))
+		saveSight(t, filepath.Join(dir, "many-"+name+".png"), page.Screenshot(false))
+		saveSight(t, filepath.Join(dir, "many-"+name+"-whole.png"), page.Screenshot(true))
 	}
 
 	flaky := startGateway(t, buildGateway(t), "--simulate=flaky", "--listen", "127.0.0.1:0")
 	page := openPage(t, b, flaky, sights["desktop-dark"])
 	page.Wait(received + fmt.Sprintf(" > %d", 40*3*seconds))
 	page.Wait(`document.querySelector(".sensor[data-state=failed]")`)
-	save(filepath.Join(dir, "flaky.png"), page.Screenshot(false))
+	saveSight(t, filepath.Join(dir, "flaky.png"), page.Screenshot(false))
 }
 
 // palette packs a picture of few colours: the most frequent 255 of them.

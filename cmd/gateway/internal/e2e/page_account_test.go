@@ -1,0 +1,172 @@
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"sensorgateway/gateway/access/tokens"
+	"sensorgateway/gateway/dashboard/browsertest"
+)
+
+// addToken makes a token in a state directory, and waits until the gateway at base
+// knows it.
+func addToken(t *testing.T, state, base string, token tokens.Token) (text string) {
+	t.Helper()
+	if err := tokens.Edit(state, func(f *tokens.File) (err error) { text, err = f.Add(token); return err }); err != nil {
+		t.Fatal(err)
+	}
+	awaitToken(t, base, text)
+	return text
+}
+
+// logInPage opens the page of a gateway that asks for a token, and logs in with one.
+func logInPage(t *testing.T, b *browsertest.Browser, address, token string, o browsertest.Options) *browsertest.Page {
+	t.Helper()
+	page := b.Open(t, address, o)
+	page.Wait(`document.querySelector("#token")`)
+	page.Type("#token", token+"\n")
+	page.Wait(`document.querySelector("#status")`)
+	page.Wait(live)
+	return page
+}
+
+// checkCookie holds what the cookie of a login is like: no script reads it, no other
+// site's request carries it, and with TLS no other host has set it.
+func checkCookie(t *testing.T, page *browsertest.Page, secure bool) {
+	t.Helper()
+	cookies := page.Cookies()
+	if len(cookies) != 1 {
+		t.Fatalf("%d cookies", len(cookies))
+	}
+	c := cookies[0]
+	if !c.HTTPOnly || c.SameSite != "Strict" || c.Path != "/" || c.Session || c.Secure != secure || strings.HasPrefix(c.Name, "__Host-gw-") != secure {
+		t.Errorf("the cookie is %+v", c)
+	}
+	if got := browsertest.Eval[string](page, `document.cookie`); got != "" {
+		t.Errorf("scripts read %q", got)
+	}
+}
+
+const (
+	who   = `document.querySelector("#who").textContent`
+	ended = `document.querySelector("#trouble").textContent.startsWith("Your session has ended: ") && document.querySelector("#enter a").checkVisibility()`
+)
+
+// Somebody logs in with a token or a link, sees who that is and what it may, and logs
+// out; whose token is revoked or expires is told so at once, and may log in again.
+func TestPageAccount(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0", "--state", state)
+	base := strings.TrimSuffix(pageOf(p), "/")
+	operator := addToken(t, state, base, tokens.Token{Name: "ahmet", Role: tokens.Operator})
+	addToken(t, state, base, tokens.Token{Name: "display", Role: tokens.Viewer})
+
+	b := browsertest.Start(t)
+	page := logInPage(t, b, pageOf(p), operator, browsertest.Options{})
+	page.Wait(who + ` === "ahmet · operator"`)
+	checkCookie(t, page, false)
+	page.Wait(`document.querySelector("#plain").hidden`) // nobody reads this machine's own connections
+	page.Wait(`document.querySelector(".motor .start:enabled") && document.querySelector("#denied").textContent === ""`)
+
+	var code string
+	if err := tokens.Edit(state, func(f *tokens.File) (err error) { code, err = f.AddCode("display"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	viewer := browsertest.Start(t).Open(t, pageOf(p)+"login#"+code, sights["phone-light"])
+	viewer.Wait(`document.querySelector("button").textContent === "Log in as display"`)
+	if address := browsertest.Eval[string](viewer, `location.href`); strings.Contains(address, code) {
+		t.Errorf("the code stays in the address: %s", address)
+	}
+	viewer.Click("button")
+	viewer.Wait(`document.querySelector("#status")`)
+	viewer.Wait(live + ` && ` + who + ` === "display · viewer"`)
+	page.Click(".motor .start")
+	mayNot(t, viewer)
+	if err := tokens.Edit(state, func(f *tokens.File) error { return f.Revoke("display") }); err != nil {
+		t.Fatal(err)
+	}
+	viewer.Wait(ended)
+	viewer.Wait(`document.querySelector("#status-text").textContent === "not connected"`)
+	viewer.Wait(`document.querySelectorAll("main button:enabled.start, main .motor input:enabled").length === 0`)
+	viewer.Click("#retry") // what is said must not give way to "connecting"
+	viewer.Wait(`document.querySelector("#trouble").textContent.includes("401 Unauthorized: ") && document.querySelector("#enter a").checkVisibility()`)
+
+	second := openPage(t, b, p, browsertest.Options{}) // of the same browser
+	page.Click("#log-out")
+	page.Wait(`document.querySelector("#token")`)
+	second.Wait(ended)
+	if cookies := page.Cookies(); len(cookies) > 0 {
+		t.Errorf("after logging out, cookies are left: %d", len(cookies))
+	}
+	second.Click("#enter a")
+	second.Wait(`document.querySelector("#token")`)
+}
+
+// mayNot holds that what a viewer may not do is disabled and says why, and that it can
+// stop.
+func mayNot(t *testing.T, page *browsertest.Page) {
+	t.Helper()
+	page.Wait(`document.querySelector("#denied").textContent.includes("display is a viewer")`)
+	page.Wait(`document.querySelectorAll(".motor .start:enabled, .motor input:enabled").length === 0 && document.querySelectorAll(".motor .stop:enabled").length === 1`)
+	typeNick(page, "display")
+	page.Wait(`!document.querySelector("#say").hidden`)
+	page.Wait(`document.querySelector("#text").disabled && document.querySelector("#say button").disabled && document.querySelector("#room-silent").checkVisibility()`)
+	page.Wait(card + `.dataset.running === "true"`)
+	page.Click(".motor .stop")
+	page.Wait(`document.querySelector(".motor .why").textContent === "stopped by display"`)
+	stops(page)
+	page.Wait(`document.querySelector("#latched p").textContent.startsWith("Emergency stop by display, ")`)
+	page.Wait(`document.querySelector("#reset:disabled").checkVisibility() && document.querySelector("#latched .denied").checkVisibility()`)
+}
+
+// Over a connection that is not encrypted, from elsewhere, a bar says so for as long as
+// the page is open; with TLS there is none, and the cookie is bound to the host.
+func TestPageSaysWhoCanRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	makeCert(t, dir)
+	for name, tt := range map[string]struct {
+		config string
+		secure bool
+	}{
+		"plain": {"hosts: [greenhouse.example]\n", false},
+		"TLS":   {fmt.Sprintf("hosts: [greenhouse.example]\ntls: {cert: %q, key: %q}\n", filepath.Join(dir, "gateway.crt"), filepath.Join(dir, "gateway.key")), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			state := t.TempDir()
+			// Every network of a machine that has none but loopback is loopback.
+			p := startGateway(t, buildGateway(t), "--simulate", "--config", writeFile(t, "gateway.yaml", string(simulatedWithoutInterlocks(t))+tt.config), "--listen", "127.0.0.1:0", "--state", state)
+			var token string
+			if err := tokens.Edit(state, func(f *tokens.File) (err error) {
+				token, err = f.Add(tokens.Token{Name: "ahmet", Role: tokens.Operator})
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			address := strings.Replace(pageOf(p), "127.0.0.1", "greenhouse.example", 1)
+			page := browsertest.Start(t).Open(t, address, sights["phone-light"])
+			page.Wait(`document.querySelector("#token, #status")`)
+			page.Do(chromedp.Navigate(address + "login")) // also while the gateway does not know the token yet
+			page.Wait(`document.querySelector("#plain").hidden === ` + fmt.Sprint(tt.secure))
+			await(t, "the token is good", func() bool {
+				browsertest.Eval[bool](page, `(document.querySelector("#token").value = "", true)`)
+				page.Type("#token", token+"\n")
+				page.Wait(`document.querySelector("#status") || document.querySelector("#error").textContent`)
+				return browsertest.Eval[bool](page, `!!document.querySelector("#status")`)
+			})
+			page.Wait(live)
+			checkCookie(t, page, tt.secure)
+			page.Wait(`document.querySelector("#plain").checkVisibility() === ` + fmt.Sprint(!tt.secure))
+			browsertest.Eval[bool](page, `(scrollTo(0, document.documentElement.scrollHeight), true)`)
+			if !tt.secure {
+				page.Wait(inSight + `("#plain")`)
+			}
+		})
+	}
+}
