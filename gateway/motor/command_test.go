@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/condition"
 	"sensorgateway/wire"
 )
 
@@ -40,9 +41,9 @@ func TestRefusals(t *testing.T) {
 		{"keepalive of what another holds", relay, func(r *rig) { r.do(ben, `start "lease_ms":100`) }, `keepalive`, 409, "m1 is held by ben"},
 		{"e-stop", relay, func(r *rig) { r.do(ben, "estop") }, `start`, 409, "e-stop by ben: reset it first"},
 		{"e-stop again", relay, func(r *rig) { r.do(ben, "estop"); r.do(anna, "estop") }, `set "speed":1`, 409, "e-stop by ben: reset it first"},
-		{"interlock, never seen", Config{Name: "m1", Interlocks: []Condition{mustParse(t, "indoor.temperature < 60")}}, nothing,
+		{"interlock, never seen", Config{Name: "m1", Interlocks: []condition.Condition{mustParse(t, "indoor.temperature < 60")}}, nothing,
 			`start`, 409, "interlock: indoor.temperature < 60 (no reading yet)"},
-		{"interlock", Config{Name: "m1", Interlocks: []Condition{mustParse(t, "indoor.temperature < 60")}},
+		{"interlock", Config{Name: "m1", Interlocks: []condition.Condition{mustParse(t, "indoor.temperature < 60")}},
 			func(r *rig) { r.reading(0, 61.2) }, `start`, 409, "interlock: indoor.temperature < 60 (is 61.2)"},
 		{"pause", Config{Name: "m1", MinPause: time.Second}, func(r *rig) {
 			r.pass(time.Second)

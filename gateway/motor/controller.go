@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sensorgateway/gateway/condition"
 	"sensorgateway/wire"
 )
 
@@ -26,14 +27,14 @@ type Output interface {
 type Config struct {
 	Name         string // a command's target
 	Output       Output
-	Reversible   bool          // can turn both ways
-	Proportional bool          // has speeds between 0 and 1, and ramps; else it is on or off
-	Ramp         time.Duration // from speed 0 to 1, and from 1 to 0; a stop is never ramped
-	Dwell        time.Duration // at 0 before the other direction
-	MinPause     time.Duration // off at least so long before it is on again, also after the program's start
-	MaxRun       time.Duration // on at most so long
-	KeepOnLoss   bool          // stays on when its operator's connection ends; a lease still ends it
-	Interlocks   []Condition   // it runs only while all of them hold
+	Reversible   bool                  // can turn both ways
+	Proportional bool                  // has speeds between 0 and 1, and ramps; else it is on or off
+	Ramp         time.Duration         // from speed 0 to 1, and from 1 to 0; a stop is never ramped
+	Dwell        time.Duration         // at 0 before the other direction
+	MinPause     time.Duration         // off at least so long before it is on again, also after the program's start
+	MaxRun       time.Duration         // on at most so long
+	KeepOnLoss   bool                  // stays on when its operator's connection ends; a lease still ends it
+	Interlocks   []condition.Condition // it runs only while all of them hold
 }
 
 // Client is who sends a command.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/condition"
 	"sensorgateway/wire"
 )
 
@@ -196,7 +197,7 @@ func TestConcurrently(t *testing.T) {
 	c := serve(t, m1(func(c *Config) {
 		c.Output = &fakeOutput{born: time.Now()}
 		c.Ramp = ms
-		c.Interlocks = []Condition{mustParse(t, "indoor.temperature < 60")}
+		c.Interlocks = []condition.Condition{mustParse(t, "indoor.temperature < 60")}
 	}))
 	commands := []wire.Command{
 		command(t, `{"action":"start","target":"m1","speed":0.5,"lease_ms":100}`),

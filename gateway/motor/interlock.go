@@ -3,138 +3,57 @@ package motor
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
+	"sensorgateway/gateway/condition"
 	"sensorgateway/wire"
 )
 
-const (
-	// staleAfter is the age at which a reading fails a condition on its value,
-	// unless the motor has a condition on that sensor's age.
-	staleAfter = 3 * time.Second
-	// maxBound is the largest age that a condition can ask for.
-	maxBound = 24 * time.Hour
-)
+// staleAfter is the age at which a reading fails a condition on its value,
+// unless the motor has a condition on that sensor's age.
+const staleAfter = 3 * time.Second
 
-// age is the name of a condition on the age of a sensor's last good reading, on
-// the monotonic clock; all other names are quantities.
-const age = "age"
-
-// Condition is what an interlock requires of a sensor; [ParseCondition] makes it.
-type Condition struct {
-	text   string
-	sensor int
-	onAge  bool
-	value  int    // which of the reading's values, unless it is on the age
-	op     string // <, <=, > or >=
-	limit  float32
-	bound  time.Duration // of the age
-}
-
-// String returns the condition as clients see it: "indoor.temperature < 60".
-func (c Condition) String() string { return c.text }
-
-// ParseCondition reads a condition: SENSOR.QUANTITY OP LIMIT. A quantity that the
-// sensor measures takes <, <=, > and >= and a number in its unit; age, that of
-// the sensor's last good reading, takes < and <= and a duration. find returns the
-// sensor of a name.
-//
-//	indoor.temperature < 60
-//	indoor.age < 500ms
+// ParseInterlock reads the condition of an interlock. The age of a sensor's last good
+// reading takes < and <= only.
 //
 // A failed reading fails a condition on its value, and so does one that is
 // older than 3 s, unless the motor has a condition on that sensor's age, which
 // then decides (and is needed for a sensor that measures more rarely). A sensor
 // that has not been heard yet fails all its conditions.
-func ParseCondition(text string, find func(name string) (*wire.SensorInfo, bool)) (Condition, error) {
-	fail := func(format string, args ...any) (Condition, error) {
-		return Condition{}, fmt.Errorf("interlock %q: "+format, append([]any{text}, args...)...)
+func ParseInterlock(text string, find condition.Find) (condition.Condition, error) {
+	c, err := condition.Parse(text, find)
+	if err == nil && c.OnAge && c.Above() {
+		err = errors.New("an age takes < or <=")
 	}
-	at := strings.IndexAny(text, "<>=!")
-	if at < 0 {
-		return fail("want SENSOR.QUANTITY < LIMIT, such as indoor.temperature < 60")
-	}
-	rest := strings.TrimLeft(text[at:], "<>=!")
-	op := text[at : len(text)-len(rest)]
-	subject, limit := strings.TrimSpace(text[:at]), strings.TrimSpace(rest)
-	dot := strings.LastIndexByte(subject, '.')
-	if dot < 0 {
-		return fail("%q names no quantity: write SENSOR.QUANTITY or SENSOR.age, such as indoor.temperature", subject)
-	}
-	sensor, known := find(subject[:dot])
-	if !known {
-		return fail("unknown sensor %q", subject[:dot])
-	}
-	quantity := subject[dot+1:]
-	c := Condition{sensor: int(sensor.ID), onAge: quantity == age, op: op, text: subject + " " + op + " " + limit}
-	switch op {
-	case "<", "<=", ">", ">=":
-	default:
-		return fail("unknown comparison %q: write <, <=, > or >=", op)
-	}
-	var err error
-	if c.onAge {
-		if op == ">" || op == ">=" {
-			return fail("an age takes < or <=")
-		}
-		if c.bound, err = time.ParseDuration(limit); err != nil {
-			return fail("%q is not a duration such as 500ms", limit)
-		}
-		if c.bound <= 0 || c.bound > maxBound {
-			return fail("an age must be above 0 and at most %v", maxBound)
-		}
-		return c, nil
-	}
-	c.value = slices.IndexFunc(sensor.Quantities(), func(q wire.Quantity) bool { return q.Name == quantity })
-	if c.value < 0 {
-		var names []string
-		for _, q := range sensor.Quantities() {
-			names = append(names, q.Name)
-		}
-		return fail("unknown quantity %q: write %s or %s", quantity, strings.Join(names, ", "), age)
-	}
-	if c.limit, err = number(limit); err != nil {
-		return fail("%q is not a number", limit)
+	if err != nil {
+		return condition.Condition{}, fmt.Errorf("interlock %q: %w", text, err)
 	}
 	return c, nil
 }
 
-var errNotFinite = errors.New("not finite")
-
-// number reads a plain decimal number.
-func number(text string) (float32, error) {
-	v, err := strconv.ParseFloat(text, 32)
-	if err == nil && strings.ContainsAny(text, "xXnNiI") { // hexadecimal, NaN, infinite
-		err = errNotFinite
-	}
-	return float32(v), err
-}
-
 // interlock is a condition of one motor.
 type interlock struct {
-	Condition
+	condition.Condition
 	maxAge  time.Duration // a good reading of this age fails it; 0: none does
 	tripped bool          // a record failed it since the motor was started; the lock of [interlocks] guards it
 }
 
-func interlocksOf(conditions []Condition) []*interlock {
+func interlocksOf(conditions []condition.Condition) []*interlock {
 	aged := map[int]bool{} // sensors with a condition on their age
 	for _, c := range conditions {
-		aged[c.sensor] = aged[c.sensor] || c.onAge
+		aged[c.Sensor] = aged[c.Sensor] || c.OnAge
 	}
 	var list []*interlock
 	for _, c := range conditions {
 		i := &interlock{Condition: c}
 		switch {
-		case !c.onAge && !aged[c.sensor]:
+		case !c.OnAge && !aged[c.Sensor]:
 			i.maxAge = staleAfter
-		case c.op == "<":
-			i.maxAge = c.bound
-		case c.onAge: // <=
-			i.maxAge = c.bound + 1
+		case c.Op == "<":
+			i.maxAge = c.Bound
+		case c.OnAge: // <=
+			i.maxAge = c.Bound + 1
 		}
 		list = append(list, i)
 	}
@@ -154,22 +73,13 @@ func (i *interlock) holds(s sensorState, now time.Time) bool {
 	if s.good.IsZero() || i.maxAge > 0 && now.Sub(s.good) >= i.maxAge {
 		return false
 	}
-	if i.onAge {
+	if i.OnAge {
 		return true
 	}
 	if s.fault != wire.Good {
 		return false
 	}
-	switch v := s.values[i.value]; i.op {
-	case "<":
-		return v < i.limit
-	case "<=":
-		return v <= i.limit
-	case ">":
-		return v > i.limit
-	default:
-		return v >= i.limit
-	}
+	return i.Meets(s.values[i.Value])
 }
 
 // why returns why the condition does not hold.
@@ -177,10 +87,10 @@ func (i *interlock) why(s sensorState, now time.Time) string {
 	switch {
 	case !s.heard:
 		return "no reading yet"
-	case s.good.IsZero() || s.fault != wire.Good && !i.onAge:
+	case s.good.IsZero() || s.fault != wire.Good && !i.OnAge:
 		return "failed: " + s.fault.String()
 	case i.maxAge > 0 && now.Sub(s.good) >= i.maxAge:
 		return fmt.Sprintf("age is %v", now.Sub(s.good).Round(time.Millisecond))
 	}
-	return "is " + strconv.FormatFloat(float64(s.values[i.value]), 'f', -1, 32)
+	return "is " + strconv.FormatFloat(float64(s.values[i.Value]), 'f', -1, 32)
 }

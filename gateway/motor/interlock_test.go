@@ -3,10 +3,10 @@ package motor
 import (
 	"math"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/condition"
 	"sensorgateway/wire"
 )
 
@@ -24,9 +24,9 @@ func findSensor(name string) (*wire.SensorInfo, bool) {
 	return nil, false
 }
 
-func mustParse(t testing.TB, text string) Condition {
+func mustParse(t testing.TB, text string) condition.Condition {
 	t.Helper()
-	c, err := ParseCondition(text, findSensor)
+	c, err := ParseInterlock(text, findSensor)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,83 +42,24 @@ func (r *rig) failure(sensor uint16, f wire.Fault) {
 	r.Observe([]wire.Record{{Sensor: sensor, Fault: f, Reading: wire.Failed(f, 0)}})
 }
 
-func TestParseCondition(t *testing.T) {
-	good := map[string]Condition{
-		"indoor.temperature < 60":      {sensor: 0, op: "<", limit: 60},
-		"  outdoor.humidity>=-.5 ":     {text: "outdoor.humidity >= -.5", sensor: 1, value: 1, op: ">=", limit: -0.5},
-		"a.b.temperature <= 1e1":       {sensor: 2, op: "<=", limit: 10},
-		"indoor.humidity > 0":          {sensor: 0, value: 1, op: ">"},
-		"indoor.age < 500ms":           {sensor: 0, onAge: true, op: "<", bound: 500 * ms},
-		"indoor.age  <=\t1m30s":        {text: "indoor.age <= 1m30s", sensor: 0, onAge: true, op: "<=", bound: 90 * time.Second},
-		"indoor.temperature < +36.6":   {sensor: 0, op: "<", limit: 36.6},
-		"air.co2 < 1500":               {sensor: 3, op: "<", limit: 1500},
-		"indoor.temperature <= 60.000": {sensor: 0, op: "<=", limit: 60},
-	}
-	for text, want := range good {
-		if want.text == "" {
-			want.text = text
-		}
-		if got, err := ParseCondition(text, findSensor); err != nil || got != want {
-			t.Errorf("%s: got %+v, %v", text, got, err)
-		}
-	}
-	bad := map[string]string{
-		"":                            "want SENSOR.QUANTITY < LIMIT, such as indoor.temperature < 60",
-		"indoor.temperature":          "want SENSOR.QUANTITY < LIMIT, such as indoor.temperature < 60",
-		"< 60":                        `"" names no quantity: write SENSOR.QUANTITY or SENSOR.age, such as indoor.temperature`,
-		"indoor < 60":                 `"indoor" names no quantity: write SENSOR.QUANTITY or SENSOR.age, such as indoor.temperature`,
-		"attic.temperature < 60":      `unknown sensor "attic"`,
-		"indoor.pressure < 60":        `unknown quantity "pressure": write temperature, humidity or age`,
-		"air.temperature < 60":        `unknown quantity "temperature": write co2 or age`,
-		"indoor.temperature == 60":    `unknown comparison "==": write <, <=, > or >=`,
-		"indoor.temperature << 60":    `unknown comparison "<<": write <, <=, > or >=`,
-		"indoor.temperature < warm":   `"warm" is not a number`,
-		"indoor.temperature <":        `"" is not a number`,
-		"indoor.temperature < 60 C":   `"60 C" is not a number`,
-		"indoor.temperature < NaN":    `"NaN" is not a number`,
-		"indoor.temperature < inf":    `"inf" is not a number`,
-		"indoor.temperature < 0x10p0": `"0x10p0" is not a number`,
-		"indoor.temperature < 1e99":   `"1e99" is not a number`,
-		"20 < indoor.temperature":     `"20" names no quantity: write SENSOR.QUANTITY or SENSOR.age, such as indoor.temperature`,
-		"indoor.age > 1s":             "an age takes < or <=",
-		"indoor.age < 500":            `"500" is not a duration such as 500ms`,
-		"indoor.age < 0s":             "an age must be above 0 and at most 24h0m0s",
-		"indoor.age < -1s":            "an age must be above 0 and at most 24h0m0s",
-		"indoor.age < 25h":            "an age must be above 0 and at most 24h0m0s",
-	}
-	for text, want := range bad {
-		_, err := ParseCondition(text, findSensor)
-		if err == nil || !strings.HasPrefix(err.Error(), "interlock \"") || !strings.HasSuffix(err.Error(), `": `+want) {
+// An interlock asks for youth: what is old is no reason to run.
+func TestParseInterlock(t *testing.T) {
+	for text, want := range map[string]string{
+		"indoor.age > 1s":        `interlock "indoor.age > 1s": an age takes < or <=`,
+		"indoor.age >= 1s":       `interlock "indoor.age >= 1s": an age takes < or <=`,
+		"attic.temperature < 60": `interlock "attic.temperature < 60": unknown sensor "attic"`,
+	} {
+		if _, err := ParseInterlock(text, findSensor); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
-}
-
-func FuzzParseCondition(f *testing.F) {
-	for _, text := range []string{"indoor.temperature < 60", "indoor.age<=500ms", "a.b.humidity >= -.5e1", "indoor.age < 0", "<<", "..<1"} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		c, err := ParseCondition(text, findSensor)
-		if err != nil {
-			if !strings.HasPrefix(err.Error(), "interlock ") {
-				t.Errorf("%q: %v", text, err)
-			}
-			return
-		}
-		again, err := ParseCondition(c.String(), findSensor)
-		if err != nil || again != c {
-			t.Errorf("%q has the text %q, which is %+v, %v", text, c, again, err)
-		}
-		if l := float64(c.limit); math.IsNaN(l) || math.IsInf(l, 0) || c.bound < 0 || c.bound > maxBound {
-			t.Errorf("%q: %+v", text, c)
-		}
-		for _, n := range interlocksOf([]Condition{c}) {
+	for _, text := range []string{"indoor.temperature < 60", "indoor.humidity >= 1", "indoor.age < 500ms"} {
+		for _, n := range interlocksOf([]condition.Condition{mustParse(t, text)}) {
 			if n.holds(sensorState{}, time.Now()) || n.why(sensorState{}, time.Now()) != "no reading yet" {
 				t.Errorf("%q holds without a reading", text)
 			}
 		}
-	})
+	}
 }
 
 func TestInterlocks(t *testing.T) {
@@ -197,7 +138,7 @@ func TestInterlocks(t *testing.T) {
 
 func TestInterlockRefusals(t *testing.T) {
 	bubble(t, m1(func(c *Config) {
-		c.Interlocks = []Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "outdoor.age < 500ms")}
+		c.Interlocks = []condition.Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "outdoor.age < 500ms")}
 	}), func(r *rig) {
 		const inner, outer = "interlock: indoor.temperature < 60 ", "interlock: outdoor.age < 500ms "
 		r.refused(anna, "start", 409, inner+"(no reading yet)")
@@ -227,7 +168,7 @@ func TestInterlockRefusals(t *testing.T) {
 
 func TestObserveAllocatesNothing(t *testing.T) {
 	bubble(t, m1(func(c *Config) {
-		c.Interlocks = []Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "indoor.age < 500ms")}
+		c.Interlocks = []condition.Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "indoor.age < 500ms")}
 	}), func(r *rig) {
 		records := []wire.Record{{Reading: wire.Reading{Values: [2]float32{20}}}, {Sensor: 9}}
 		hot := []wire.Record{{Reading: wire.Reading{Values: [2]float32{90}}}}
@@ -242,8 +183,8 @@ func TestObserveAllocatesNothing(t *testing.T) {
 func TestInterlockStates(t *testing.T) {
 	const value, youth, other = "indoor.temperature < 60", "outdoor.age < 500ms", "indoor.humidity > 1"
 	motors := append(m1(func(c *Config) {
-		c.Interlocks = []Condition{mustParse(t, value), mustParse(t, youth)}
-	}), Config{Name: "m2", Interlocks: []Condition{mustParse(t, other)}}, Config{Name: "m3"})
+		c.Interlocks = []condition.Condition{mustParse(t, value), mustParse(t, youth)}
+	}), Config{Name: "m2", Interlocks: []condition.Condition{mustParse(t, other)}}, Config{Name: "m3"})
 	bubble(t, motors, func(r *rig) {
 		want := func(when string, first, second, third bool) {
 			t.Helper()

@@ -21,10 +21,10 @@ type interlocks struct {
 func newInterlocks(byMotor [][]*interlock) *interlocks {
 	all := &interlocks{byMotor: byMotor}
 	for _, i := range slices.Concat(byMotor...) {
-		for len(all.bySensor) <= i.sensor {
+		for len(all.bySensor) <= i.Sensor {
 			all.bySensor = append(all.bySensor, nil)
 		}
-		all.bySensor[i.sensor] = append(all.bySensor[i.sensor], i)
+		all.bySensor[i.Sensor] = append(all.bySensor[i.Sensor], i)
 	}
 	all.sensors = make([]sensorState, len(all.bySensor))
 	return all
@@ -59,7 +59,7 @@ func (all *interlocks) permit(motor int, now time.Time) (first *interlock, why s
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	for _, i := range all.byMotor[motor] {
-		if s := all.sensors[i.sensor]; !i.holds(s, now) {
+		if s := all.sensors[i.Sensor]; !i.holds(s, now) {
 			return i, i.why(s, now)
 		}
 	}
@@ -76,7 +76,7 @@ func (all *interlocks) violated(motor int, now time.Time) (first *interlock, unt
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	for _, i := range all.byMotor[motor] {
-		s := all.sensors[i.sensor]
+		s := all.sensors[i.Sensor]
 		if i.tripped || !i.holds(s, now) {
 			return i, time.Time{}
 		}
@@ -93,7 +93,7 @@ func (all *interlocks) states(motor int, now time.Time) []wire.Interlock {
 	defer all.mu.Unlock()
 	var states []wire.Interlock
 	for _, i := range all.byMotor[motor] {
-		states = append(states, wire.Interlock{Condition: i.text, Holds: i.holds(all.sensors[i.sensor], now)})
+		states = append(states, wire.Interlock{Condition: i.Text, Holds: i.holds(all.sensors[i.Sensor], now)})
 	}
 	return states
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/condition"
 	"sensorgateway/wire"
 )
 
@@ -66,7 +67,7 @@ func randomSequence(t *testing.T, seed uint64) int {
 		{Name: "m2", MaxRun: some(0, time.Second)},
 	}
 	if w.IntN(2) == 0 {
-		motors[0].Interlocks = []Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "indoor.age < 500ms")}
+		motors[0].Interlocks = []condition.Condition{mustParse(t, "indoor.temperature < 60"), mustParse(t, "indoor.age < 500ms")}
 	}
 	bubble(t, motors, func(r *rig) {
 		w.rig = r

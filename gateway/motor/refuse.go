@@ -28,7 +28,7 @@ func (c *Controller) refusal(m *motor, cl Client, cmd wire.Command, now time.Tim
 		return nil // what follows holds for a motor that is off
 	}
 	if i, why := c.interlocks.permit(m.index, now); i != nil {
-		return wire.Errorf(409, "interlock: %s (%s)", i.text, why)
+		return wire.Errorf(409, "interlock: %s (%s)", i.Text, why)
 	}
 	if wait := m.zeroSince.Add(m.pause).Sub(now); m.pause > 0 && wait > 0 {
 		return wire.Errorf(409, "%s pauses between runs: %v more", name, (wait + time.Millisecond - 1).Truncate(time.Millisecond))

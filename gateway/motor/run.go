@@ -125,7 +125,7 @@ func (c *Controller) advance(m *motor, now time.Time) (next time.Time) {
 	if reason == "" {
 		i, until := c.interlocks.violated(m.index, now)
 		if i != nil {
-			reason = wire.ReasonInterlock + ":" + i.text
+			reason = wire.ReasonInterlock + ":" + i.Text
 		}
 		ends = earlier(ends, until)
 	}

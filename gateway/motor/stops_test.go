@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sensorgateway/gateway/condition"
 	"sensorgateway/wire"
 )
 
@@ -13,7 +14,7 @@ const ms = time.Millisecond
 
 // TestStopReasons: each way to stop, at its moment, and with its reason.
 func TestStopReasons(t *testing.T) {
-	indoor := []Condition{mustParse(t, "indoor.temperature < 60")}
+	indoor := []condition.Condition{mustParse(t, "indoor.temperature < 60")}
 	tests := []struct {
 		name   string
 		cfg    func(*Config)

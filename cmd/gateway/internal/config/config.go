@@ -21,6 +21,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/condition"
 	"sensorgateway/gateway/motor"
 	"sensorgateway/wire"
 )
@@ -75,7 +76,7 @@ type Motor struct {
 	MinPause   time.Duration // off before it is on again
 	MaxRun     time.Duration
 	KeepOnLoss bool // runs on when the operator who started it is lost
-	Needs      []motor.Condition
+	Needs      []condition.Condition
 }
 
 // Chip is what the configuration must know about a chip to refuse what

@@ -17,7 +17,7 @@ import (
 
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
-	"sensorgateway/gateway/motor"
+	"sensorgateway/gateway/condition"
 	"sensorgateway/wire"
 )
 
@@ -418,7 +418,7 @@ func written(c *Config) string {
 }
 
 // compareConditions compares conditions, whose fields are their package's own.
-var compareConditions = cmp.Comparer(func(a, b motor.Condition) bool { return a == b })
+var compareConditions = cmp.Comparer(func(a, b condition.Condition) bool { return a == b })
 
 // Values with wide steps stay the same for long, unless the file says how long.
 func TestCoarseValuesAreNotStuck(t *testing.T) {

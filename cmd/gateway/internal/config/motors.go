@@ -9,6 +9,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"sensorgateway/cmd/gateway/internal/phrase"
+	"sensorgateway/gateway/condition"
 	"sensorgateway/gateway/motor"
 	"sensorgateway/wire"
 )
@@ -165,10 +166,10 @@ func (s *section) operatorLoss(keep *bool) {
 }
 
 // needs reads the interlocks.
-func (s *section) needs(sensors []wire.SensorInfo) (needs []motor.Condition) {
+func (s *section) needs(sensors []wire.SensorInfo) (needs []condition.Condition) {
 	for at, n := range s.texts("needs") {
 		unknown := ""
-		condition, err := motor.ParseCondition(n.Value, func(name string) (*wire.SensorInfo, bool) {
+		need, err := motor.ParseInterlock(n.Value, func(name string) (*wire.SensorInfo, bool) {
 			for i := range sensors {
 				if sensors[i].Name == name {
 					return &sensors[i], true
@@ -179,7 +180,7 @@ func (s *section) needs(sensors []wire.SensorInfo) (needs []motor.Condition) {
 		})
 		switch {
 		case err == nil:
-			needs = append(needs, condition)
+			needs = append(needs, need)
 		case unknown == "":
 			s.fault(n, at, "%s", phrase.Brief(err))
 		case len(sensors) > 0: // none at all is noted already

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sensorgateway/gateway/condition"
 	"sensorgateway/gateway/motor"
 	"sensorgateway/wire"
 )
@@ -222,9 +223,9 @@ motors: [{name: a, kind: on_off, pin: 9, needs: [attic.age < 5s]}]
 		`gateway.yaml:2: motors[0].needs[0]: interlock "indoor.` + strings.Repeat("x", 182) + `…`},
 }
 
-func condition(t *testing.T, text string) motor.Condition {
+func need(t *testing.T, text string) condition.Condition {
 	t.Helper()
-	c, err := motor.ParseCondition(text, func(name string) (*wire.SensorInfo, bool) {
+	c, err := motor.ParseInterlock(text, func(name string) (*wire.SensorInfo, bool) {
 		return &wire.SensorInfo{ID: 1}, name == "outdoor"
 	})
 	if err != nil {
@@ -258,7 +259,7 @@ motors:
 		{
 			Name: "relay", Output: motor.Spec{Kind: "on_off", Pin: "gpiochip2/3", ActiveLow: true},
 			MinPause: 2 * time.Second, MaxRun: 24 * time.Hour, KeepOnLoss: true,
-			Needs: []motor.Condition{condition(t, "outdoor.temperature < 60"), condition(t, "outdoor.age < 500ms")},
+			Needs: []condition.Condition{need(t, "outdoor.temperature < 60"), need(t, "outdoor.age < 500ms")},
 		},
 		{
 			Name:   "gate",
