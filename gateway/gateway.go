@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,7 +107,7 @@ type Handler func(ctx context.Context, c Client, cmd wire.Command) (result any, 
 // Motors are what commands move. A client is named by its ID.
 type Motors interface {
 	States() []wire.MotorState  // of all, as they are now
-	Running(client string) bool // whether it has a motor running; called with a lock held
+	Running(client string) bool // whether its loss has to be noticed soon: it has a motor running; called with a lock held
 	Lost(client, reason string) // its connection ended, or its identity did
 }
 
@@ -218,10 +219,12 @@ func (s *Server) State(m wire.MotorState) {
 	s.broadcaster.send(wire.Envelope{Type: wire.TypeState, Payload: m}, func(c *session) bool { return c.motors && c.Identity.Motors.Has(m.Target) })
 }
 
-// Event sends an event to all clients that subscribe to events.
+// Event sends an event to all clients that subscribe to events, and to those whom it
+// concerns; but on readings.v1 nothing is sent unasked.
 func (s *Server) Event(e wire.Event) {
 	s.broadcaster.send(wire.Envelope{Type: wire.TypeEvent, Payload: e}, func(c *session) bool {
-		return c.events && (e.Sensor == "" || c.Identity.Sensors.Has(e.Sensor))
+		concerns := (c.protocol != wire.ReadingsV1 || c.controls.Load()) && slices.Contains(e.Clients, c.ID)
+		return (c.events || concerns) && (e.Sensor == "" || c.Identity.Sensors.Has(e.Sensor)) && (e.Target == "" || c.Identity.Motors.Has(e.Target))
 	})
 }
 

@@ -39,6 +39,7 @@ type session struct {
 	replay *replay // brings what it missed; nil when there is nothing to bring
 
 	commanded atomic.Bool // ever: only then it can have a motor running
+	controls  atomic.Bool // it has sent a control message: what becomes of it is not unasked
 }
 
 // run is the session's life. It goes on in steps, one goroutine at a time: this

@@ -21,7 +21,8 @@ type stream struct {
 // requests is what a client can ask for, by type. A handler returns the type and
 // the payload of the answer.
 var requests = map[string]func(*stream, *session, wire.Request) (string, any, error){
-	wire.TypeCommand:     (*stream).command,
+	wire.TypeCommand:     commands(wire.ParseCommand),
+	wire.TypeControl:     commands(wire.ParseControl),
 	wire.TypeSubscribe:   (*stream).subscribe,
 	wire.TypeUnsubscribe: (*stream).unsubscribe,
 	wire.TypePing:        (*stream).ping,
@@ -79,21 +80,27 @@ func (c *session) stop(message []byte) bool {
 	return found
 }
 
-func (t *stream) command(c *session, r wire.Request) (string, any, error) {
-	if r.Payload == nil {
-		return "", nil, wire.Errorf(http.StatusUnprocessableEntity, "payload is missing")
+// commands carries out commands and control messages, which one parser reads.
+func commands(parse func(payload []byte) (wire.Command, error)) func(*stream, *session, wire.Request) (string, any, error) {
+	return func(_ *stream, c *session, r wire.Request) (string, any, error) {
+		if r.Payload == nil {
+			return "", nil, wire.Errorf(http.StatusUnprocessableEntity, "payload is missing")
+		}
+		cmd, err := parse(r.Payload)
+		if denied := c.Identity.MayNot(cmd); denied != nil { // whatever else is wrong with it
+			c.s.opts.Refused("commands", c.Name, denied.Error())
+			return "", nil, wire.Errorf(http.StatusForbidden, "%v", denied)
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		cmd.ID = string(r.ID)
+		if r.Type == wire.TypeControl {
+			c.controls.Store(true)
+		}
+		result, err := c.carryOut(cmd)
+		return wire.TypeAck, result, err
 	}
-	cmd, err := wire.ParseCommand(r.Payload)
-	if denied := c.Identity.MayNot(cmd); denied != nil { // whatever else is wrong with it
-		c.s.opts.Refused("commands", c.Name, denied.Error())
-		return "", nil, wire.Errorf(http.StatusForbidden, "%v", denied)
-	}
-	if err != nil {
-		return "", nil, err
-	}
-	cmd.ID = string(r.ID)
-	result, err := c.carryOut(cmd)
-	return wire.TypeAck, result, err
 }
 
 func (c *session) carryOut(cmd wire.Command) (any, error) {

@@ -20,6 +20,14 @@ const (
 	Reset     = "reset"
 )
 
+// Actions of a control message: who may drive a motor.
+const (
+	RequestControl = "request"
+	GrantControl   = "grant"
+	DenyControl    = "deny"
+	ReleaseControl = "release"
+)
+
 // Directions of a motor.
 const (
 	Forward = "forward"
@@ -35,21 +43,28 @@ const (
 	MaxRunMS   = 24 * 60 * 60 * 1000
 	MinLeaseMS = 100
 	MaxLeaseMS = 60 * 60 * 1000
+
+	MinControlMS = 3 * 1000
+	MaxControlMS = 60 * 1000
 )
 
-// Command is the payload of a command message. A pointer is nil where the
+// Command is the payload of a command or a control message. A pointer is nil where the
 // parameter was not given.
 type Command struct {
 	ID        string // of its message, as it stands in the JSON; "" if it has none
 	Action    string
 	Target    string
-	Targets   []string // in place of Target: the motors of a keepalive for several
+	Targets   []string // in place of Target: the motors of a message for several
 	Speed     *float64 // 0…1
 	Direction string   // Forward, Reverse or not given
 	RunMS     *int64   // stop after
 	LeaseMS   *int64   // stop unless a keepalive or another command comes in time
 	Expires   *int64   // Unix ms; later it is refused
-	Warning   string   // of a stop: what is wrong with its message; see [ParseStop]
+
+	TimeoutMS     *int64 // how long a request for control waits for its answer
+	AllowTakeover *bool  // who gets control by it passes it on to whom it does not answer
+
+	Warning string // of a stop: what is wrong with its message; see [ParseStop]
 }
 
 // MotorState is the state of a motor: in hello, in acknowledgements, in state
@@ -64,11 +79,27 @@ type MotorState struct {
 	By           string      `json:"by"`                   // who caused it; "" where nobody did
 	TS           float64     `json:"ts"`                   // of the last change, Unix seconds
 	Holder       string      `json:"holder,omitempty"`     // whose lease runs
+	Control      *Control    `json:"control,omitempty"`    // nil: nobody has control
 	Latched      bool        `json:"latched,omitempty"`    // by an e-stop or a fault, until reset
 	Fault        string      `json:"fault,omitempty"`      // the failure of the hardware
 	Reversible   bool        `json:"reversible"`           // can turn both ways
 	Proportional bool        `json:"proportional"`         // has speeds between 0 and 1; else it is on or off
 	Interlocks   []Interlock `json:"interlocks,omitempty"` // all of these must hold for it to start, and to run
+
+	ControlRequest *ControlRequest `json:"control_request,omitempty"` // nil: nobody requests it
+}
+
+// Control is who has control of a motor: others neither start nor set it.
+type Control struct {
+	By            string  `json:"by"`
+	Since         float64 `json:"since"`                    // Unix seconds
+	AllowTakeover bool    `json:"allow_takeover,omitempty"` // a request that it does not answer is granted
+}
+
+// ControlRequest is who waits for control of a motor.
+type ControlRequest struct {
+	By    string  `json:"by"`
+	Until float64 `json:"until"` // Unix seconds
 }
 
 // Reasons of a motor's last change ([MotorState]).
@@ -86,6 +117,13 @@ const (
 	ReasonShutdown   = "shutdown" // of the program
 )
 
+// Reasons of control being passed or denied, beside command, disconnect and revoked
+// ([Event]).
+const (
+	ReasonTimeout = "timeout" // nobody answered in time
+	ReasonFree    = "free"    // nobody holds the motor any more
+)
+
 // Interlock is a condition of a motor, evaluated when the state was made. It may
 // change without a state message, unless it stops the motor: a client that needs
 // the present value asks for the motors again.
@@ -101,9 +139,10 @@ type Ack struct {
 	Status      string       `json:"status"` // "ok"
 	State       *MotorState  `json:"state,omitempty"`
 	Motors      []MotorState `json:"motors,omitempty"`       // for target "all", several targets, estop and reset
-	Repeat      bool         `json:"repeat,omitempty"`       // of the client's last command: nothing was done, and this is the state of now
+	Repeat      bool         `json:"repeat,omitempty"`       // of the client's last command, or a request for control that it has or waits for: nothing was done, and this is the state of now
 	Kept        *bool        `json:"kept,omitempty"`         // false: the e-stop or the reset is not stored yet, and would not survive a restart
 	ClockSynced *bool        `json:"clock_synced,omitempty"` // false: the expires of the command was checked against a clock that is not synchronised
+	Pending     []string     `json:"pending,omitempty"`      // the motors whose holder has yet to answer the request for control
 	Audited     *bool        `json:"audited,omitempty"`      // false: the disk has not taken the record of this command in the audit log yet
 	Warning     string       `json:"warning,omitempty"`      // what is wrong with the message of a stop that was carried out
 }
@@ -139,6 +178,7 @@ type action struct {
 	parameters []string // besides action and expires, which every command may have
 	check      func(*Command) error
 	several    bool // target may be an array
+	control    bool // it is one of a control message
 	// It is not refused for what it does not take: who asks for a stop must get it.
 	stops bool
 }
@@ -151,7 +191,16 @@ var actions = map[string]action{
 	Status:    {parameters: []string{"target"}, check: oneMotorOrAll},
 	EStop:     {check: allMotors, stops: true},
 	Reset:     {parameters: []string{"target"}, check: allMotors},
+
+	RequestControl: ofControl,
+	GrantControl:   ofControl,
+	DenyControl:    ofControl,
+	ReleaseControl: ofControl,
 }
+
+// ofControl is each action of a control message. All have the parameters of a request,
+// for which alone they count.
+var ofControl = action{parameters: []string{"target", "timeout_ms", "allow_takeover"}, check: someMotors, several: true, control: true}
 
 func oneMotorOrAll(c *Command) error {
 	if c.Target == "" {
@@ -227,17 +276,35 @@ var parameters = map[string]func(*Command, json.RawMessage) error{
 		return whole("lease_ms", raw, MinLeaseMS, MaxLeaseMS, &c.LeaseMS)
 	},
 	"expires": func(c *Command, raw json.RawMessage) error { return whole("expires", raw, 0, 1<<53, &c.Expires) },
+	"timeout_ms": func(c *Command, raw json.RawMessage) error {
+		return whole("timeout_ms", raw, MinControlMS, MaxControlMS, &c.TimeoutMS)
+	},
+	"allow_takeover": func(c *Command, raw json.RawMessage) error {
+		if json.Unmarshal(raw, &c.AllowTakeover) != nil {
+			return Errorf(422, "allow_takeover must be true or false")
+		}
+		return nil
+	},
 }
 
 // Stops returns whether the command is one that stops motors, which is never
 // refused to anybody who may connect.
 func (c Command) Stops() bool { return actions[c.Action].stops }
 
+// Control returns whether it is a control message.
+func (c Command) Control() bool { return actions[c.Action].control }
+
 // ParseCommand reads the payload of a command message. Its errors are [*Error]:
 // 404 for an unknown action, 422 for a parameter that is missing, unknown,
 // null, given twice or out of range. A stop or an e-stop is not refused for
 // parameters that it does not take.
-func ParseCommand(payload []byte) (Command, error) {
+func ParseCommand(payload []byte) (Command, error) { return parseCommand(payload, false) }
+
+// ParseControl reads the payload of a control message, as [ParseCommand] that of a
+// command.
+func ParseControl(payload []byte) (Command, error) { return parseCommand(payload, true) }
+
+func parseCommand(payload []byte, control bool) (Command, error) {
 	var c Command
 	all, err := members(payload)
 	if err != nil {
@@ -249,7 +316,7 @@ func ParseCommand(payload []byte) (Command, error) {
 		return c, err
 	}
 	action, known := actions[c.Action]
-	if !known {
+	if !known || action.control != control {
 		return c, Errorf(404, "Unknown command")
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {

@@ -23,6 +23,7 @@ type Envelope struct {
 // Types of an [Envelope] from a client.
 const (
 	TypeCommand     = "command"
+	TypeControl     = "control"
 	TypeSubscribe   = "subscribe"
 	TypeUnsubscribe = "unsubscribe"
 	TypePing        = "ping"
@@ -75,7 +76,7 @@ type Hello struct {
 type You struct {
 	Name string   `json:"name"` // of its token's holder; "" for who has none
 	Role string   `json:"role"` // viewer, operator or admin
-	May  []string `json:"may"`  // see, stop, estop, chat, command, tokens
+	May  []string `json:"may"`  // see, stop, estop, chat, command, control, tokens
 	// Denied is why it may not command, for people; "" if it may.
 	Denied string `json:"denied,omitempty"`
 }

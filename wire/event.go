@@ -7,6 +7,7 @@ const (
 	EventClockCorrected = "clock_corrected" // the system clock was set
 	EventEStop          = EStop
 	EventReset          = Reset
+	EventControl        = TypeControl      // control of a motor was requested, passed, denied or released
 	EventStorageFailed  = "storage_failed" // readings are not durable
 	EventStorageBack    = "storage_back"
 	EventStorageDamaged = "storage_damaged" // stored readings were found to be lost
@@ -15,12 +16,25 @@ const (
 
 // Event is the payload of an event message.
 type Event struct {
-	Kind     string  `json:"kind"`
-	Sensor   string  `json:"sensor,omitempty"`
-	Fault    string  `json:"fault,omitempty"`
-	By       string  `json:"by,omitempty"`
-	Reason   string  `json:"reason,omitempty"`   // why storage failed, or readings were lost or evicted
-	Readings int     `json:"readings,omitempty"` // how many readings it concerns
-	StepMS   int64   `json:"step_ms,omitempty"`  // by how much the clock was corrected, forward if positive
-	TS       float64 `json:"ts"`                 // Unix seconds
+	Kind     string `json:"kind"`
+	Sensor   string `json:"sensor,omitempty"`
+	Fault    string `json:"fault,omitempty"`
+	By       string `json:"by,omitempty"`
+	Reason   string `json:"reason,omitempty"`   // why storage failed, or readings were lost or evicted
+	Readings int    `json:"readings,omitempty"` // how many readings it concerns
+	StepMS   int64  `json:"step_ms,omitempty"`  // by how much the clock was corrected, forward if positive
+
+	// Of control: who did what (By is empty if time did), who has it now, or the motor's
+	// lease, and who had it and gets it, or does not.
+	Action    string `json:"action,omitempty"` // as in a control message
+	Target    string `json:"target,omitempty"` // the motor
+	Holder    string `json:"holder,omitempty"`
+	From      string `json:"from,omitempty"`
+	To        string `json:"to,omitempty"`
+	TimeoutMS int64  `json:"timeout_ms,omitempty"` // the time left for the answer
+
+	// Clients are the IDs of those whom it concerns: they get it without subscribing.
+	Clients []string `json:"-"`
+
+	TS float64 `json:"ts"` // Unix seconds
 }

@@ -118,6 +118,51 @@ func TestParseCommand(t *testing.T) {
 	}
 }
 
+func TestParseControl(t *testing.T) {
+	for _, tt := range []struct {
+		payload string
+		code    int
+		says    string
+	}{
+		{`{"action":"request","target":"motor_1","timeout_ms":10000,"allow_takeover":false}`, 0, ""},
+		{`{"action":"grant","target":"motor_1","timeout_ms":10000,"allow_takeover":false}`, 0, ""},
+		{`{"action":"request","target":"m"}`, 0, ""},
+		{`{"action":"request","target":["m","n"],"timeout_ms":3000}`, 0, ""},
+		{`{"action":"request","target":"m","timeout_ms":60000,"allow_takeover":true,"expires":1712345678901}`, 0, ""},
+		{`{"action":"deny","target":"m"}`, 0, ""},
+		{`{"action":"release","target":"all"}`, 0, ""},
+		{`{"action":"request"}`, 422, "target is missing"},
+		{`{"action":"request","target":[]}`, 422, "target must be a string or an array of strings"},
+		{`{"action":"request","target":["m","all"]}`, 422, `target "all" stands alone`},
+		{`{"action":"request","target":null}`, 422, "target is null"},
+		{`{"action":"request","target":"m","timeout_ms":2999}`, 422, "timeout_ms must be a whole number from 3000 to 60000"},
+		{`{"action":"request","target":"m","timeout_ms":60001}`, 422, "timeout_ms must be a whole number from 3000 to 60000"},
+		{`{"action":"request","target":"m","timeout_ms":"10000"}`, 422, "timeout_ms must be"},
+		{`{"action":"request","target":"m","allow_takeover":1}`, 422, "allow_takeover must be true or false"},
+		{`{"action":"request","target":"m","allow_takeover":null}`, 422, "allow_takeover is null"},
+		{`{"action":"request","target":"m","speed":1}`, 422, "request takes no speed"},
+		{`{"action":"request","target":"m","target":"n"}`, 422, "appears twice"},
+		{`{"action":"request","target":"m","why":1}`, 422, `unknown parameter "why"`},
+		{`{"action":"start","target":"m"}`, 404, "Unknown command"},
+		{`{"action":"take","target":"m"}`, 404, "Unknown command"},
+		{`{"target":"m"}`, 422, "action is missing"},
+		{`[]`, 422, "not a JSON object"},
+	} {
+		if c, err := ParseControl([]byte(tt.payload)); codeOf(err) != tt.code || err != nil && !strings.Contains(err.Error(), tt.says) || err == nil && !c.Control() {
+			t.Errorf("%s: %v, want %d %q", tt.payload, err, tt.code, tt.says)
+		}
+	}
+	for _, action := range []string{RequestControl, GrantControl, DenyControl, ReleaseControl} {
+		if _, err := ParseCommand([]byte(`{"action":"` + action + `","target":"m"}`)); codeOf(err) != 404 {
+			t.Errorf("%s as a command: %v", action, err)
+		}
+	}
+	c, err := ParseControl([]byte(`{"action":"request","target":"m","timeout_ms":4000,"allow_takeover":true}`))
+	if err != nil || c.Action != RequestControl || c.Target != "m" || *c.TimeoutMS != 4000 || !*c.AllowTakeover || c.Stops() {
+		t.Errorf("%+v %v", c, err)
+	}
+}
+
 func TestParseSubscription(t *testing.T) {
 	for _, tt := range []struct {
 		payload string
@@ -154,6 +199,7 @@ func TestParseSubscription(t *testing.T) {
 // what encoding/json reads in it too.
 func FuzzRequest(f *testing.F) {
 	for _, s := range []string{`{"type":"command","id":1,"payload":{"action":"start","target":"m","speed":0.5}}`,
+		`{"type":"control","payload":{"action":"request","target":["m"],"timeout_ms":10000,"allow_takeover":false}}`,
 		`{"type":"subscribe","payload":{"topic":"sensors","epoch":"e","since":{"a":1}}}`, `{"type":"ping","payload":{"a":[1,{"b":null}]}}`,
 		`{"a":{"b":{"c":[[[[]]]]}}}`, "{\"type\":\"\xff\"}", `{"type":"x","type":"y"}`} {
 		f.Add([]byte(s))
@@ -176,7 +222,14 @@ func FuzzRequest(f *testing.F) {
 		if r.Payload == nil {
 			return
 		}
-		c, err := ParseCommand(r.Payload)
+		c, err := ParseControl(r.Payload)
+		if err != nil && codeOf(err) == 0 {
+			t.Fatalf("an error without a code: %v", err)
+		}
+		if err == nil && (!c.Control() || c.TimeoutMS != nil && (*c.TimeoutMS < MinControlMS || *c.TimeoutMS > MaxControlMS)) {
+			t.Fatalf("taken: %+v", c)
+		}
+		c, err = ParseCommand(r.Payload)
 		if err != nil && codeOf(err) == 0 {
 			t.Fatalf("an error without a code: %v", err)
 		}

@@ -202,10 +202,15 @@ func TestGoldenMotorState(t *testing.T) {
 	}{
 		{MotorState{Target: "motor_1", Direction: Forward, Reason: "boot", TS: 1712345678.901},
 			`{"target":"motor_1","running":false,"speed":0,"direction":"forward","reason":"boot","by":"","ts":1712345678.901,"reversible":false,"proportional":false}`},
-		{MotorState{"gate", true, 0.5, Reverse, "command", "anna", 1.5, "anna", true, "pin 4", true, true,
-			[]Interlock{{"indoor.temperature <= 60", true}, {"indoor.age < 1s", false}}},
+		{MotorState{"gate", true, 0.5, Reverse, "command", "anna", 1.5, "anna", nil, true, "pin 4", true, true,
+			[]Interlock{{"indoor.temperature <= 60", true}, {"indoor.age < 1s", false}}, nil},
 			`{"target":"gate","running":true,"speed":0.5,"direction":"reverse","reason":"command","by":"anna","ts":1.5,"holder":"anna","latched":true,"fault":"pin 4",` +
 				`"reversible":true,"proportional":true,"interlocks":[{"condition":"indoor.temperature <= 60","holds":true},{"condition":"indoor.age < 1s","holds":false}]}`},
+		{MotorState{Target: "motor_1", Direction: Forward, Reason: "boot", TS: 1.5, Control: &Control{By: "anna", Since: 1712345678.901}},
+			`{"target":"motor_1","running":false,"speed":0,"direction":"forward","reason":"boot","by":"","ts":1.5,"control":{"by":"anna","since":1712345678.901},"reversible":false,"proportional":false}`},
+		{MotorState{Target: "motor_1", Direction: Forward, Reason: "boot", TS: 1.5, Control: &Control{"anna", 2.5, true}, ControlRequest: &ControlRequest{"ben", 12.5}},
+			`{"target":"motor_1","running":false,"speed":0,"direction":"forward","reason":"boot","by":"","ts":1.5,"control":{"by":"anna","since":2.5,"allow_takeover":true},` +
+				`"reversible":false,"proportional":false,"control_request":{"by":"ben","until":12.5}}`},
 	} {
 		got := JSON(tt.s)
 		if string(got) != tt.want {
@@ -219,5 +224,26 @@ func TestGoldenMotorState(t *testing.T) {
 	var old MotorState // of a server that does not know them
 	if err := json.Unmarshal([]byte(`{"target":"motor_1"}`), &old); err != nil || old.Reversible || old.Proportional || old.Interlocks != nil {
 		t.Errorf("%+v, %v", old, err)
+	}
+}
+
+// What becomes of the control of a motor.
+func TestGoldenControlEvents(t *testing.T) {
+	for _, tt := range []struct {
+		e    Event
+		want string
+	}{
+		{Event{Kind: EventControl, Action: RequestControl, Target: "motor_1", By: "ben", Holder: "anna", TimeoutMS: 10000, TS: 1.5, Clients: []string{"1", "2"}},
+			`{"kind":"control","by":"ben","action":"request","target":"motor_1","holder":"anna","timeout_ms":10000,"ts":1.5}`},
+		{Event{Kind: EventControl, Action: GrantControl, Target: "motor_1", By: "anna", From: "anna", To: "ben", Holder: "ben", Reason: ReasonCommand, TS: 1.5},
+			`{"kind":"control","by":"anna","reason":"command","action":"grant","target":"motor_1","holder":"ben","from":"anna","to":"ben","ts":1.5}`},
+		{Event{Kind: EventControl, Action: DenyControl, Target: "motor_1", To: "ben", Holder: "anna", Reason: ReasonTimeout, TS: 1.5},
+			`{"kind":"control","reason":"timeout","action":"deny","target":"motor_1","holder":"anna","to":"ben","ts":1.5}`},
+		{Event{Kind: EventControl, Action: ReleaseControl, Target: "motor_1", By: "anna", From: "anna", Reason: ReasonDisconnect, TS: 1.5},
+			`{"kind":"control","by":"anna","reason":"disconnect","action":"release","target":"motor_1","from":"anna","ts":1.5}`},
+	} {
+		if got := string(JSON(tt.e)); got != tt.want {
+			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
 	}
 }

@@ -55,6 +55,8 @@ var arrows = []arrow{
 	{"gateway/motor", "gateway/condition", "an interlock is a condition"},
 	{"gateway/condition", "wire", "a condition is on a sensor's quantity"},
 	{"gateway/motor", "gateway/pins", "an output is made of lines and PWM"},
+	{"gateway/motor", "gateway/control", "who has control of a motor is part of its state, and another's start is refused"},
+	{"gateway/control", "wire", "it carries out control messages and returns events"},
 	{"gateway/history", "wire", "it stores records"},
 	{"gateway/history", "gateway/history/...", "a log is made of files, these of blocks, found by an index"},
 	{"gateway/history/...", "wire", "they code, lay out and find records"},

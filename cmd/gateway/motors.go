@@ -28,6 +28,7 @@ func (g *running) buildMotors() {
 	}
 	g.motors = motor.New(configs, g.notify.MotorChanged, g.log)
 	g.motors.OnEStop(g.estopChanged)
+	g.motors.OnControl(g.notify.Event)
 	if g.cfg.EStopPin == "" {
 		return
 	}
@@ -56,7 +57,7 @@ func (g *running) handlers() map[string]gateway.Handler {
 func (g *running) act() gateway.Handler { return g.auditor.Recorded(g.command, g.motors.States) }
 
 func (g *running) command(_ context.Context, c gateway.Client, cmd wire.Command) (any, error) {
-	return g.motors.Command(motor.Client{ID: c.ID, Name: c.Name}, cmd)
+	return g.motors.Command(motor.Client{ID: c.ID, Token: c.Identity.Token, Name: c.Name}, cmd)
 }
 
 // guard is the [guard] of all goroutines of the gateway: no motor runs on while the

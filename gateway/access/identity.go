@@ -59,7 +59,7 @@ func (id *Identity) You() wire.You {
 		may = append(may, "chat")
 	}
 	if id.Denied == nil {
-		may = append(may, "command")
+		may = append(may, wire.TypeCommand, wire.TypeControl)
 	}
 	if id.Role.AtLeast(tokens.Admin) {
 		may = append(may, "tokens")

@@ -26,6 +26,11 @@ var handlers = map[string]handler{
 	wire.Stop:      {targets: (*Controller).named, handle: (*Controller).stop},
 	wire.EStop:     {targets: (*Controller).every, handle: (*Controller).stopAll},
 	wire.Reset:     {targets: (*Controller).every, handle: (*Controller).reset, once: true},
+
+	wire.RequestControl: passing,
+	wire.GrantControl:   passing,
+	wire.DenyControl:    passing,
+	wire.ReleaseControl: passing,
 }
 
 // Actions returns the actions that [Controller.Command] carries out.
@@ -76,13 +81,13 @@ func (c *Controller) command(cl Client, cmd wire.Command, unsynced bool) (wire.A
 	} else {
 		late := expired(cmd, now, unsynced && action.once)
 		for _, m := range targets {
-			c.advance(m, now)
+			c.due(m, now)
 			if late == nil {
 				m.renew(cl, now)
 			}
 		}
-		if c.repeats.has(cl, cmd, now) {
-			ack := c.answer(cmd, targets)
+		if c.repeats.has(cl, cmd, now) || cmd.Control() && repeated(targets, cl, cmd) {
+			ack := c.answer(cmd, cl, targets)
 			ack.Repeat = true
 			return ack, nil
 		}
@@ -100,7 +105,7 @@ func (c *Controller) command(cl Client, cmd wire.Command, unsynced bool) (wire.A
 	if err != nil {
 		return wire.Ack{}, err
 	}
-	return c.answer(cmd, targets), nil
+	return c.answer(cmd, cl, targets), nil
 }
 
 func (c *Controller) every(Client, wire.Command) ([]*motor, error) { return c.motors, nil }
@@ -208,8 +213,11 @@ func hardwareError(errs ...error) error {
 }
 
 // answer acknowledges a command with the state of its targets.
-func (c *Controller) answer(cmd wire.Command, targets []*motor) wire.Ack {
+func (c *Controller) answer(cmd wire.Command, cl Client, targets []*motor) wire.Ack {
 	ack := wire.Ack{Action: cmd.Action, Target: cmd.Target, Status: "ok", Warning: cmd.Warning}
+	if cmd.Action == wire.RequestControl {
+		ack.Pending = pending(targets, cl)
+	}
 	if cmd.Targets != nil && cmd.Target != wire.All {
 		ack.Target = cmd.Targets
 	}

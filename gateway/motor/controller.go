@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/condition"
+	"sensorgateway/gateway/control"
 	"sensorgateway/wire"
 )
 
@@ -37,11 +38,8 @@ type Config struct {
 	Interlocks   []condition.Condition // it runs only while all of them hold
 }
 
-// Client is who sends a command.
-type Client struct {
-	ID   string // of the connection; unique
-	Name string // as in "by" and "holder" of a state
-}
+// Client is who sends a command. Its name is that in "by" and "holder" of a state.
+type Client = control.Client
 
 // Controller carries out commands, and stops motors when something ends what
 // keeps them running. Its methods may be called from any goroutine.
@@ -113,8 +111,8 @@ func New(motors []Config, notify func(wire.MotorState), log *slog.Logger) *Contr
 // clock is synchronised: while it is not, an expires of a command may be wrong.
 func (c *Controller) SetClockSynced(synced func() bool) { c.synced = synced }
 
-// Lost stops what a client has started or holds: its connection has ended, and its
-// last Command has returned. What the configuration keeps on when its operator is
+// Lost stops what a client has started or holds, and ends its control: its connection
+// has ended, and its last Command has returned. What the configuration keeps on when its operator is
 // lost is stopped only for another reason than that.
 func (c *Controller) Lost(clientID, reason string) {
 	defer c.poke()
@@ -125,11 +123,13 @@ func (c *Controller) Lost(clientID, reason string) {
 		if by, is := m.operator(clientID); is && !(m.cfg.KeepOnLoss && reason == wire.ReasonDisconnect) {
 			_ = c.off(m, reason, by, now) // a failure is the motor's fault
 		}
+		c.passed(m, m.baton.Lost(clientID, m.holder, reason, now))
 	}
 }
 
 // Running returns whether the client is the operator of a motor that runs: it
-// started it, or holds it. It never waits for a pin.
+// started it, or holds it; or has control of one that another waits for. It never
+// waits for a pin.
 func (c *Controller) Running(clientID string) bool { return c.publisher.operates(clientID) }
 
 // States returns the motors' states in the order of the configuration, with their
@@ -180,8 +180,10 @@ func (c *Controller) poke() {
 
 // notify publishes the motor's state as a change, of which the listener is
 // notified; show publishes it only.
-func (c *Controller) notify(m *motor) { c.publisher.publish(m.index, c.state(m), m.operators(), true) }
-func (c *Controller) show(m *motor)   { c.publisher.publish(m.index, c.state(m), m.operators(), false) }
+func (c *Controller) notify(m *motor) {
+	c.publisher.publish(m.index, change{MotorState: c.state(m)}, m.operators())
+}
+func (c *Controller) show(m *motor) { c.publisher.show(m.index, c.state(m), m.operators()) }
 
 func (c *Controller) state(m *motor) wire.MotorState {
 	s := m.state(c.estop)

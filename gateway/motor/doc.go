@@ -13,8 +13,8 @@
 //     first, so that no command rests on what no longer holds.
 //  4. The client's lease of that motor, if it has one, restarts.
 //  5. A repeat is answered with the state of now, and the path ends here.
-//  6. A command that has expired, or that the motor, a latch, another's lease, an
-//     interlock or a pause forbids, is refused (refuse.go).
+//  6. A command that has expired, or that the motor, a latch, another's lease or
+//     control, an interlock or a pause forbids, is refused (refuse.go).
 //  7. The action's handler carries it out (command.go). A start or a set becomes
 //     the motor's order (order.go): how fast, in which direction, for whom, until
 //     when.

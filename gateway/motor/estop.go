@@ -111,10 +111,16 @@ func (c *Controller) stored() bool {
 }
 
 // reset releases the latches of the e-stop and of faults; it starts nothing. A
-// motor whose output still fails keeps its fault.
+// motor whose output still fails keeps its fault. It is for all motors, so it is
+// refused to whom one of them is.
 func (c *Controller) reset(targets []*motor, cl Client, _ wire.Command, now time.Time) error {
 	if c.pressed {
 		return wire.Errorf(409, "the e-stop input is pressed, open or unreadable: release it first")
+	}
+	for _, m := range targets {
+		if err := m.baton.Refusal(cl); err != nil {
+			return wire.Errorf(409, "a reset is for all motors, and %v", err)
+		}
 	}
 	was := c.estop
 	if was {

@@ -207,6 +207,9 @@ func TestConcurrently(t *testing.T) {
 		command(t, `{"action":"status","target":"all"}`),
 		command(t, `{"action":"estop"}`),
 		command(t, `{"action":"reset"}`),
+		{Action: wire.RequestControl, Target: "m1"},
+		{Action: wire.GrantControl, Target: "m1"},
+		{Action: wire.ReleaseControl, Target: "m1"},
 	}
 	var all sync.WaitGroup
 	for w := range 4 {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"sensorgateway/gateway/control"
 	"sensorgateway/wire"
 )
 
@@ -13,6 +14,7 @@ type motor struct {
 	cfg   Config
 	index int
 	profile
+	baton control.Baton
 
 	running   bool    // it has an order: all below up to maxEnds
 	magnitude float64 // of the speed wanted
@@ -37,7 +39,7 @@ type motor struct {
 }
 
 func newMotor(index int, cfg Config) *motor {
-	m := &motor{cfg: cfg, index: index}
+	m := &motor{cfg: cfg, index: index, baton: control.Baton{Motor: cfg.Name}}
 	m.profile = profile{dwell: cfg.Dwell, pause: cfg.MinPause}
 	if cfg.Proportional {
 		m.ramp = cfg.Ramp
@@ -48,6 +50,9 @@ func newMotor(index int, cfg Config) *motor {
 // accept makes a command the motor's order. A start of a motor that runs changes
 // what it names, as a set does, and makes its sender the one who started it.
 func (m *motor) accept(cl Client, cmd wire.Command, now time.Time) {
+	if m.held() && m.holder.ID != cl.ID { // who has control takes over from who holds it
+		m.startedBy, m.holder, m.lease, m.leaseEnds = cl, Client{}, 0, time.Time{}
+	}
 	if cmd.Action == wire.Start {
 		if !m.running {
 			m.running, m.magnitude, m.reverse = true, 1, false
@@ -84,7 +89,7 @@ func (m *motor) renew(cl Client, now time.Time) {
 	}
 }
 
-func (m *motor) held() bool { return m.holder != Client{} }
+func (m *motor) held() bool { return !m.holder.None() }
 
 // release ends the order. The direction stays, for the state.
 func (m *motor) release() {
@@ -120,11 +125,13 @@ func (m *motor) operator(clientID string) (name string, is bool) {
 	return "", false
 }
 
-// operators returns the IDs of who started the running motor and who holds it.
-func (m *motor) operators() (ids [2]string) {
+// operators returns the IDs of who started the running motor and who holds it, and
+// of who has control of it and is asked for it.
+func (m *motor) operators() (ids [3]string) {
 	if m.running {
-		ids = [2]string{m.startedBy.ID, m.holder.ID}
+		ids = [3]string{m.startedBy.ID, m.holder.ID}
 	}
+	ids[2] = m.baton.Asked()
 	return ids
 }
 
@@ -150,6 +157,7 @@ func (m *motor) state(estop bool) wire.MotorState {
 	if m.stuck() {
 		s.Fault += "; it cannot be driven off"
 	}
+	m.baton.Show(&s)
 	return s
 }
 

@@ -20,43 +20,55 @@ const maxPending = 256
 // over a call of the listener: a reader waits for no hardware, and a slow
 // listener delays no motor.
 type publisher struct {
-	notify  func(wire.MotorState)
-	onEStop func(latched bool, by string) // nil: nobody listens
-	log     *slog.Logger
-	wake    chan struct{} // size 1: one wake-up stands for all
+	notify    func(wire.MotorState)
+	onEStop   func(latched bool, by string) // nil: nobody listens
+	onControl func(wire.Event)              // nil: nobody listens
+	log       *slog.Logger
+	wake      chan struct{} // size 1: one wake-up stands for all
 
 	mu        sync.Mutex
 	states    []wire.MotorState
-	operators [][2]string       // IDs of clients, by motor
-	pending   []wire.MotorState // changes; one without a target is the e-stop's
+	operators [][3]string // IDs of clients, by motor
+	pending   []change
+}
+
+// change is a motor's new state; one without a target is the e-stop's.
+type change struct {
+	wire.MotorState
+	control *wire.Event // nil: its control has not changed
 }
 
 func newPublisher(motors int, notify func(wire.MotorState), log *slog.Logger) *publisher {
 	return &publisher{
 		notify: notify, log: log, wake: make(chan struct{}, 1),
-		states: make([]wire.MotorState, motors), operators: make([][2]string, motors),
+		states: make([]wire.MotorState, motors), operators: make([][3]string, motors),
 	}
 }
 
-// publish makes s the motor's state; if it is a change, the listener is notified.
-func (p *publisher) publish(motor int, s wire.MotorState, operators [2]string, change bool) {
+// show makes s the motor's state.
+func (p *publisher) show(motor int, s wire.MotorState, operators [3]string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.states[motor], p.operators[motor] = s, operators
-	if change {
-		p.add(s)
-	}
+}
+
+// publish shows a change, of which the listener is notified.
+func (p *publisher) publish(motor int, s change, operators [3]string) {
+	p.show(motor, s.MotorState, operators)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.add(s)
 }
 
 func (p *publisher) estop(latched bool, by string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.add(wire.MotorState{Latched: latched, By: by})
+	p.add(change{MotorState: wire.MotorState{Latched: latched, By: by}})
 }
 
-func (p *publisher) add(s wire.MotorState) {
+func (p *publisher) add(s change) {
 	if len(p.pending) >= maxPending {
-		same := func(old wire.MotorState) bool { return old.Target == s.Target }
+		same := func(old change) bool { return old.Target == s.Target && (old.control == nil) == (s.control == nil) }
 		if i := slices.IndexFunc(p.pending, same); i >= 0 {
 			p.pending = slices.Delete(p.pending, i, i+1)
 		}
@@ -78,9 +90,7 @@ func (p *publisher) list() []wire.MotorState {
 func (p *publisher) operates(clientID string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.ContainsFunc(p.operators, func(ids [2]string) bool {
-		return ids[0] == clientID || ids[1] == clientID
-	})
+	return slices.ContainsFunc(p.operators, func(ids [3]string) bool { return slices.Contains(ids[:], clientID) })
 }
 
 // run notifies the listener until quit is closed, and then of what is pending.
@@ -102,13 +112,24 @@ func (p *publisher) notifyPending() {
 	p.pending = nil
 	p.mu.Unlock()
 	for _, s := range pending {
-		if s.Target == "" {
+		switch {
+		case s.Target == "":
 			p.notifyEStop(s.Latched, s.By)
-			continue
+		case s.control != nil:
+			p.notifyControl(*s.control)
+			p.notify(s.MotorState)
+		default:
+			p.log.Log(context.Background(), level(s.MotorState), "motor "+s.Target, "running", s.Running, "speed", s.Speed,
+				"direction", s.Direction, "reason", s.Reason, "by", s.By, "fault", s.Fault)
+			p.notify(s.MotorState)
 		}
-		p.log.Log(context.Background(), level(s), "motor "+s.Target, "running", s.Running, "speed", s.Speed,
-			"direction", s.Direction, "reason", s.Reason, "by", s.By, "fault", s.Fault)
-		p.notify(s)
+	}
+}
+
+func (p *publisher) notifyControl(e wire.Event) {
+	p.log.Info("control of motor "+e.Target, "action", e.Action, "by", e.By, "from", e.From, "to", e.To, "holder", e.Holder, "reason", e.Reason)
+	if p.onControl != nil {
+		p.onControl(e)
 	}
 }
 

@@ -12,11 +12,11 @@ import (
 func TestPendingIsBounded(t *testing.T) {
 	var notified []wire.MotorState
 	p := newPublisher(2, func(s wire.MotorState) { notified = append(notified, s) }, slog.New(slog.DiscardHandler))
-	p.publish(0, wire.MotorState{Target: "m1"}, [2]string{}, true)
+	p.publish(0, change{MotorState: wire.MotorState{Target: "m1"}}, [3]string{})
 	for i := range 10 * maxPending {
-		p.publish(1, wire.MotorState{Target: "m2", TS: float64(i)}, [2]string{}, true)
+		p.publish(1, change{MotorState: wire.MotorState{Target: "m2", TS: float64(i)}}, [3]string{})
 	}
-	p.publish(0, wire.MotorState{Target: "m1", TS: 1}, [2]string{}, true)
+	p.publish(0, change{MotorState: wire.MotorState{Target: "m1", TS: 1}}, [3]string{})
 	p.notifyPending()
 	if len(notified) != maxPending {
 		t.Fatalf("notified %d", len(notified))

@@ -18,7 +18,9 @@ func (c *Controller) refusal(m *motor, cl Client, cmd wire.Command, now time.Tim
 		return wire.Errorf(409, "e-stop by %s: reset it first", c.estopBy)
 	case m.fault != "":
 		return wire.Errorf(503, "fault, reset it first: %s", m.fault)
-	case m.held() && m.holder.ID != cl.ID:
+	case cmd.Action != wire.Keepalive && m.baton.Refusal(cl) != nil:
+		return m.baton.Refusal(cl)
+	case m.held() && m.holder.ID != cl.ID && (cmd.Action == wire.Keepalive || !m.baton.Has(cl)):
 		return wire.Errorf(409, "%s is held by %s", name, m.holder.Name)
 	case cmd.Action != wire.Start && !m.running:
 		return wire.Errorf(409, "%s is not running", name)

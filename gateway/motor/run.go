@@ -106,7 +106,16 @@ func (c *Controller) allOff() (err error) {
 // for no more.
 func (c *Controller) tend(m *motor) (next time.Time) {
 	defer c.lock(true)()
-	return c.advance(m, time.Now())
+	return c.due(m, time.Now())
+}
+
+// due does what is due for a motor and its control, and returns when something is
+// due again; zero is never.
+func (c *Controller) due(m *motor, now time.Time) (next time.Time) {
+	next = c.advance(m, now) // it may end the lease of who is asked for control
+	event, ends := m.baton.Due(m.holder, now)
+	c.passed(m, event)
+	return earlier(next, ends)
 }
 
 // advance does what is due for a motor: it ends its order, or drives it along its

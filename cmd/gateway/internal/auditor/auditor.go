@@ -37,11 +37,20 @@ type Auditor struct {
 	epoch  string
 	names  []string
 	newest []atomic.Int64 // number of each sensor's newest record, -1 before the first
+
+	changed map[string]change // the last of each motor; MotorChanged's
+}
+
+// change is that of a motor, but for its speed and its control.
+type change struct {
+	ts      float64 // Unix seconds
+	running bool
+	reason  string
 }
 
 // New returns an auditor of a gateway of this version, whose numbers are of this epoch.
 func New(log *audit.Log, version, epoch string, sensors []wire.SensorInfo) *Auditor {
-	a := &Auditor{Log: log, epoch: epoch, newest: make([]atomic.Int64, len(sensors))}
+	a := &Auditor{Log: log, epoch: epoch, newest: make([]atomic.Int64, len(sensors)), changed: map[string]change{}}
 	for i, s := range sensors {
 		a.names = append(a.names, s.Name)
 		a.newest[i].Store(-1)
@@ -69,7 +78,13 @@ func (a *Auditor) Tick(records []wire.Record, _ int64) {
 }
 
 // MotorChanged records a stop that nobody commanded: the end of a lease, an interlock.
+// One goroutine calls it.
 func (a *Auditor) MotorChanged(m wire.MotorState) {
+	now := change{m.TS, m.Running, m.Reason}
+	if last, known := a.changed[m.Target]; known && last == now { // only its control has changed
+		return
+	}
+	a.changed[m.Target] = now
 	if a.Log == nil || m.Running || m.Reason == wire.ReasonCommand || m.Reason == wire.ReasonEStop || m.Reason == wire.ReasonBoot {
 		return
 	}
@@ -78,8 +93,16 @@ func (a *Auditor) MotorChanged(m wire.MotorState) {
 	a.Log.Note(r)
 }
 
-// Event records an e-stop and its reset, whoever or whatever made them.
+// Event records an e-stop and its reset, whoever or whatever made them, and what
+// became of the control of a motor without a message.
 func (a *Auditor) Event(e wire.Event) {
+	if a.Log != nil && e.Kind == wire.EventControl && e.Reason != "" && e.Reason != wire.ReasonCommand {
+		what, _ := json.Marshal(map[string]string{"control": e.Action, "target": e.Target, "from": e.From, "to": e.To}) // of strings
+		r := audit.Record{Kind: audit.KindMotor, Name: e.By, What: what, Result: e.Reason}
+		a.complete(&r, nil)
+		a.Log.Note(r)
+		return
+	}
 	if a.Log == nil || e.Kind != wire.EventEStop && e.Kind != wire.EventReset {
 		return
 	}
@@ -201,6 +224,9 @@ func (a *Auditor) complete(r *audit.Record, motors []wire.MotorState) {
 // describe is a command in a record: what was given of it.
 func describe(cmd wire.Command) json.RawMessage {
 	said := map[string]any{"action": cmd.Action}
+	if cmd.Control() {
+		said = map[string]any{"control": cmd.Action}
+	}
 	if cmd.Target != "" {
 		said["target"] = cmd.Target
 	}
@@ -218,6 +244,12 @@ func describe(cmd wire.Command) json.RawMessage {
 	}
 	if cmd.LeaseMS != nil {
 		said["lease_ms"] = *cmd.LeaseMS
+	}
+	if cmd.TimeoutMS != nil {
+		said["timeout_ms"] = *cmd.TimeoutMS
+	}
+	if cmd.AllowTakeover != nil {
+		said["allow_takeover"] = *cmd.AllowTakeover
 	}
 	text, _ := json.Marshal(said) // of strings and finite numbers
 	return text

@@ -21,7 +21,9 @@ func TestStopsBesideRefusals(t *testing.T) {
 	}
 	a.MotorChanged(wire.MotorState{Target: "fan", Running: true, Reason: wire.ReasonLease}) // still slowing down
 	a.MotorChanged(wire.MotorState{Target: "fan", Reason: wire.ReasonLease, Interlocks: []wire.Interlock{{Condition: "indoor.temperature < 60", Holds: true}}})
-	a.MotorChanged(wire.MotorState{Target: "fan", Reason: wire.ReasonCommand}) // its command is a record
+	a.MotorChanged(wire.MotorState{Target: "fan", Reason: wire.ReasonLease, Control: &wire.Control{By: "anna"}})
+	a.MotorChanged(wire.MotorState{Target: "fan", Reason: wire.ReasonCommand})                                                                 // its command is a record
+	a.Event(wire.Event{Kind: wire.EventControl, Action: wire.GrantControl, Target: "fan", By: "anna", To: "anna", Reason: wire.ReasonCommand}) // so is that
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // what waits is written before the end
 	if err := a.Run(ctx); err != nil {

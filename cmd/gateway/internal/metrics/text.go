@@ -235,6 +235,10 @@ func (m *Collector) writeMotors(t *expositionText) {
 	for _, name := range names {
 		t.sample("", label("motor", name), m.motors[name].Speed)
 	}
+	t.family("gateway_motor_controlled", "gauge", "Whether somebody has control of the motor.")
+	for _, name := range names {
+		t.sample("", label("motor", name), oneIf(m.motors[name].Control != nil))
+	}
 	t.family("gateway_motor_stops_total", "counter", "Stops of a motor that ran.")
 	for _, name := range names {
 		stops := m.motors[name].stops
