@@ -1,11 +1,10 @@
 package e2e
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -13,43 +12,78 @@ import (
 	"time"
 
 	"sensorgateway/gateway/access/tokens"
+	"sensorgateway/wire"
 )
 
 // A credential is what somebody may present, and what is known of it here.
 type credential struct {
 	name, token string
 	cookie      string // of a browser that logged in with it; the token itself where that failed
+	role        string // of one that is good
 	good        bool
 	blind       bool // may not see the sensor indoor
 }
 
 // TestAccessMatrix asks the built program in each way with each credential for each
-// path, from pages and from none, and compares with rules, which are those of
-// wire/README.md and not the implementation.
+// path and action, from pages and from none, through each route, and compares with
+// rules, which are those of wire/README.md and not the implementation.
 func TestAccessMatrix(t *testing.T) {
 	t.Parallel()
-	state := t.TempDir()
-	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0", "--state", state)
-	base := strings.TrimSuffix("http"+strings.TrimPrefix(p.URL, "ws"), "/")
-	all := makeCredentials(t, state, base)
+	for _, l := range []struct {
+		name  string
+		start func(t *testing.T, state string) (*gatewayProcess, route)
+		full  bool // outside scripts/soak too
+	}{
+		{"loopback", startOnLoopback, true},
+		{"another host", startForAnotherHost, false},
+		{"TLS", startWithTLS, false},
+		{"behind nginx", startBehindNginx, false},
+	} {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			state := t.TempDir()
+			p, r := l.start(t, state)
+			all := makeCredentials(t, state, &r)
+			step := 1
+			if testing.Short() || !l.full && os.Getenv("GATEWAY_TEST_SOAK") == "" {
+				step = 7 // no divisor of a dimension
+			}
+			cells, wrong := checkPaths(t, r, all, step)
+			actions, wrongActions := checkActions(t, r, all, step)
+			t.Logf("%d cells, %d wrong; one in %d was asked", cells+actions, wrong+wrongActions, step)
+			if cells < 5000 || actions < 300 {
+				t.Errorf("%d cells of paths and %d of actions are too few", cells, actions)
+			}
+			for _, c := range all {
+				if len(c.token) > 20 && (strings.Contains(p.Output(), c.token) || c.cookie != c.token && strings.Contains(p.Output(), c.cookie)) {
+					t.Errorf("the token of %s is in the log", c.name)
+				}
+			}
+		})
+	}
+}
+
+var waysToPresent = []string{"nothing", "bearer", "basic", "subprotocol", "cookie", "ticket", "query", "bearer beside a wrong cookie", "cookie beside a wrong bearer", "basic of a proxy beside the cookie"}
+
+// checkPaths asks for each path.
+func checkPaths(t *testing.T, l route, all []credential, step int) (cells, wrong int) {
+	t.Helper()
 	paths := []string{
 		"/", "/sensors/indoor", "/sensors/outdoor", "/api/v1/sensors", "/api/v1/motors", "/api/v1/readings?sensor=indoor", "/metrics", "/readyz", "/nope",
 		"/healthz", "/login", "ws /", "ws /sensors/indoor", "ws /chat", "ws /metrics", "ws /nope",
 	}
-	ways := []string{"nothing", "bearer", "basic", "subprotocol", "cookie", "ticket", "query", "bearer beside a wrong cookie", "cookie beside a wrong bearer", "basic of a proxy beside the cookie"}
-	cells, wrong := 0, 0
-	for _, way := range ways {
+	for _, way := range waysToPresent {
 		for _, c := range all {
 			for _, path := range paths {
-				for _, origin := range []string{"", base, "https://evil.example", "null"} {
-					if cells++; testing.Short() && cells%7 != 0 { // no multiple of a dimension
+				for _, origin := range []string{"", l.base, "https://evil.example", "null"} {
+					if cells++; cells%step != 0 {
 						continue
 					}
-					got, err := present(base, way, c, path, origin)
+					got, err := present(l, way, c, path, origin)
 					if err != nil {
 						t.Fatal(err)
 					}
-					if want := expected(way, c, path, origin, base); !slices.Contains(want, got) {
+					if want := expected(way, c, path, origin, l.base); !slices.Contains(want, got) {
 						if wrong++; wrong < 20 {
 							t.Errorf("%s, %s, %s, origin %q: %d, want %v", way, c.name, path, origin, got, want)
 						}
@@ -58,14 +92,81 @@ func TestAccessMatrix(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d cells, %d wrong", cells, wrong)
-	if cells < 5000 {
-		t.Errorf("%d cells are too few", cells)
-	}
-	for _, c := range all {
-		if len(c.token) > 20 && (strings.Contains(p.Output(), c.token) || c.cookie != c.token && strings.Contains(p.Output(), c.cookie)) {
-			t.Errorf("the token of %s is in the log", c.name)
+	return cells, wrong
+}
+
+// checkActions gives commands on each connection that the rules allow.
+func checkActions(t *testing.T, l route, all []credential, step int) (cells, wrong int) {
+	t.Helper()
+	connections := 0
+	for _, way := range waysToPresent {
+		for _, c := range all {
+			for _, origin := range []string{"", l.base} {
+				if !slices.Contains(expected(way, c, "ws /", origin, l.base), http.StatusSwitchingProtocols) {
+					continue
+				}
+				steps := stepsOf(c)
+				cells += len(steps) + 1
+				if connections++; connections%step != 0 {
+					continue
+				}
+				conn, err := l.dial(t, way, c, origin)
+				if err != nil {
+					t.Errorf("%s, %s, origin %q: %v", way, c.name, origin, err)
+					wrong += len(steps) + 1
+					continue
+				}
+				var hello wire.Hello
+				if conn.read("hello", &hello); hello.You.Role != c.role || slices.Contains(hello.You.May, "command") != c.operates() {
+					t.Errorf("%s, %s: hello says %+v", way, c.name, hello.You)
+					wrong++
+				}
+				for _, s := range steps {
+					if got := conn.command(s.command); got != s.want {
+						t.Errorf("%s, %s, origin %q, %s: %s, want %s", way, c.name, origin, s.command, got, s.want)
+						wrong++
+					}
+				}
+				conn.Close()
+				if !c.operates() {
+					l.resetEStop(t, all[2])
+				}
+			}
 		}
+	}
+	return cells, wrong
+}
+
+// resetEStop resets it as an administrator.
+func (l route) resetEStop(t *testing.T, admin credential) {
+	t.Helper()
+	conn, err := l.dial(t, "bearer", admin, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got := conn.command(`{"action":"reset"}`); got != "ack" {
+		t.Fatalf("reset: %s", got)
+	}
+}
+
+func (c credential) operates() bool { return c.role != "viewer" }
+
+// A stepOf is a command and the answer's type by the rules.
+type stepOf struct{ command, want string }
+
+// stepsOf are the commands on one connection: who may connect may stop, an operator starts too.
+func stepsOf(c credential) []stepOf {
+	operates := map[bool]string{true: "ack", false: "error"}[c.operates()]
+	return []stepOf{
+		{`{"action":"status","target":"motor_1"}`, "ack"},
+		{`{"action":"start","target":"motor_1"}`, operates},
+		{`{"action":"set","target":"motor_1","speed":0.5}`, operates},
+		{`{"action":"stop","target":"motor_1"}`, "ack"},
+		{`{"action":"estop"}`, "ack"},
+		{`{"action":"start","target":"motor_1"}`, "error"},
+		{`{"action":"reset"}`, operates},
+		{`{"action":"fly","target":"motor_1"}`, "error"},
 	}
 }
 
@@ -100,55 +201,12 @@ func expected(way string, c credential, path, origin, base string) []int {
 }
 
 // present asks for a path, and returns the status.
-func present(base, way string, c credential, path, origin string) (int, error) {
-	path, upgrade := strings.CutPrefix(path, "ws ")
-	r, err := http.NewRequest(http.MethodGet, base+path, nil)
+func present(l route, way string, c credential, path, origin string) (int, error) {
+	r, err := l.request(way, c, path, origin)
 	if err != nil {
 		return 0, err
 	}
-	if origin != "" {
-		r.Header.Set("Origin", origin)
-	}
-	if upgrade {
-		for name, value := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} {
-			r.Header.Set(name, value)
-		}
-	}
-	cookie := func(value string) { r.Header.Set("Cookie", gatewayCookie+"="+value) }
-	switch way {
-	case "bearer":
-		r.Header.Set("Authorization", "Bearer "+c.token)
-	case "basic":
-		r.SetBasicAuth("anybody", c.token)
-	case "subprotocol":
-		r.Header.Set("Sec-WebSocket-Protocol", "readings.v2, gateway.token."+c.token)
-	case "cookie":
-		cookie(c.cookie)
-	case "ticket":
-		ticket := "WRONG" + c.token
-		if c.good {
-			if ticket, err = fetchTicket(base, c.token, r.URL.Path); err != nil {
-				return 0, err
-			}
-		}
-		q := r.URL.Query()
-		q.Set("ticket", ticket)
-		r.URL.RawQuery = q.Encode()
-	case "query":
-		q := r.URL.Query()
-		q.Set("token", c.token)
-		r.URL.RawQuery = q.Encode()
-	case "bearer beside a wrong cookie":
-		r.Header.Set("Authorization", "Bearer "+c.token)
-		cookie("wrong")
-	case "cookie beside a wrong bearer":
-		r.Header.Set("Authorization", "Bearer wrong")
-		cookie(c.cookie)
-	case "basic of a proxy beside the cookie":
-		r.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("user:password")))
-		cookie(c.cookie)
-	}
-	answer, err := http.DefaultTransport.RoundTrip(r)
+	answer, err := l.transport.RoundTrip(r)
 	if err != nil {
 		return 0, fmt.Errorf("%s, %s, %s: %w", way, c.name, path, err)
 	}
@@ -163,10 +221,8 @@ func present(base, way string, c credential, path, origin string) (int, error) {
 	return answer.StatusCode, err
 }
 
-var gatewayCookie string // its name, once it is known
-
 // makeCredentials makes tokens of all kinds, and what is none.
-func makeCredentials(t *testing.T, state, base string) (all []credential) {
+func makeCredentials(t *testing.T, state string, l *route) (all []credential) {
 	t.Helper()
 	make := func(dir string, token tokens.Token) (text string) {
 		if err := tokens.Edit(dir, func(f *tokens.File) (err error) { text, err = f.Add(token); return err }); err != nil {
@@ -177,24 +233,24 @@ func makeCredentials(t *testing.T, state, base string) (all []credential) {
 	soon := time.Now().Add(3 * time.Second)
 	viewer := make(state, tokens.Token{Name: "viewer", Role: tokens.Viewer})
 	all = []credential{
-		{name: "viewer", token: viewer, good: true},
-		{name: "operator", token: make(state, tokens.Token{Name: "operator", Role: tokens.Operator}), good: true},
-		{name: "admin", token: make(state, tokens.Token{Name: "admin", Role: tokens.Admin}), good: true},
-		{name: "outdoor only", token: make(state, tokens.Token{Name: "outdoor", Role: tokens.Operator, Sensors: []string{"outdoor"}}), good: true, blind: true},
-		{name: "until tomorrow", token: make(state, tokens.Token{Name: "tomorrow", Role: tokens.Viewer, Expires: time.Now().Add(24 * time.Hour)}), good: true},
+		{name: "viewer", token: viewer, good: true, role: "viewer"},
+		{name: "operator", token: make(state, tokens.Token{Name: "operator", Role: tokens.Operator}), good: true, role: "operator"},
+		{name: "admin", token: make(state, tokens.Token{Name: "admin", Role: tokens.Admin}), good: true, role: "admin"},
+		{name: "outdoor only", token: make(state, tokens.Token{Name: "outdoor", Role: tokens.Operator, Sensors: []string{"outdoor"}}), good: true, role: "operator", blind: true},
+		{name: "until tomorrow", token: make(state, tokens.Token{Name: "tomorrow", Role: tokens.Viewer, Expires: time.Now().Add(24 * time.Hour)}), good: true, role: "viewer"},
 		{name: "expired", token: make(state, tokens.Token{Name: "expired", Role: tokens.Admin, Expires: soon})},
 		{name: "revoked", token: make(state, tokens.Token{Name: "revoked", Role: tokens.Admin})},
 		{name: "rotated", token: make(state, tokens.Token{Name: "rotated", Role: tokens.Admin})},
 		{name: "another gateway's", token: make(t.TempDir(), tokens.Token{Name: "admin", Role: tokens.Admin})},
-		{name: "a typo", token: viewer[:20] + "x" + viewer[21:]},
+		{name: "a typo", token: viewer[:20] + map[bool]string{true: "y", false: "x"}[viewer[20] == 'x'] + viewer[21:]},
 		{name: "cut", token: viewer[:40]},
 		{name: "empty", token: ""},
 	}
-	awaitToken(t, base, all[7].token)
+	awaitToken(t, *l, all[7].token)
 	for i := range all {
 		c := &all[i]
 		if c.cookie = c.token; i < 8 {
-			c.cookie = logIn(t, base, c.token)
+			c.cookie = l.logIn(t, c.token)
 		}
 	}
 	if err := tokens.Edit(state, func(f *tokens.File) error {
@@ -207,7 +263,7 @@ func makeCredentials(t *testing.T, state, base string) (all []credential) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for _, c := range all[5:8] {
-		await(t, "the token that is "+c.name+" is refused", func() bool { return answered(t, base, c.token) == http.StatusUnauthorized })
+		await(t, "the token that is "+c.name+" is refused", func() bool { return answered(t, *l, c.token) == http.StatusUnauthorized })
 	}
 	return all
 }
@@ -227,65 +283,23 @@ func await(t *testing.T, what string, holds func() bool) {
 }
 
 // answered returns the status that the bearer of a token gets, of nobody's with "".
-func answered(t *testing.T, base, token string) int {
+func answered(t *testing.T, l route, token string) int {
 	t.Helper()
-	r, err := http.NewRequest(http.MethodGet, base+"/api/v1/sensors", nil)
+	way := "bearer"
+	if token == "" {
+		way = "nothing"
+	}
+	code, err := present(l, way, credential{token: token}, "/api/v1/sensors", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer.Body.Close()
-	return answer.StatusCode
+	return code
 }
 
 // awaitToken waits until a running gateway knows a token, and asks everybody for one.
-func awaitToken(t *testing.T, base, token string) {
+func awaitToken(t *testing.T, l route, token string) {
 	t.Helper()
 	await(t, "the new token is known", func() bool {
-		return answered(t, base, token) == http.StatusOK && answered(t, base, "") == http.StatusUnauthorized
+		return answered(t, l, token) == http.StatusOK && answered(t, l, "") == http.StatusUnauthorized
 	})
-}
-
-func logIn(t *testing.T, base, token string) string {
-	t.Helper()
-	body, _ := json.Marshal(map[string]string{"token": token})
-	answer, err := http.Post(base+"/login", "application/json", strings.NewReader(string(body)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	cookies := answer.Cookies()
-	if len(cookies) != 1 {
-		t.Fatalf("%d cookies: %s", len(cookies), answer.Status)
-	}
-	c := cookies[0]
-	if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode {
-		t.Errorf("the cookie is %v", c)
-	}
-	gatewayCookie = c.Name
-	return c.Value
-}
-
-func fetchTicket(base, token, path string) (string, error) {
-	body, _ := json.Marshal(map[string]string{"path": path})
-	r, err := http.NewRequest(http.MethodPost, base+"/api/v1/tickets", strings.NewReader(string(body)))
-	if err != nil {
-		return "", err
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	r.Header.Set("Content-Type", "application/json")
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return "", err
-	}
-	defer answer.Body.Close()
-	var got struct{ Ticket string }
-	err = json.NewDecoder(answer.Body).Decode(&got)
-	return got.Ticket, err
 }

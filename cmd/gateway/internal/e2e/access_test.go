@@ -42,7 +42,8 @@ func TestRoles(t *testing.T) {
 		"viewer": add("viewer"), "operator": add("operator", "--role", "operator"), "admin": add("admin", "--role", "admin"),
 	}
 	last := add("no motors", "--role", "operator", "--motors", "another")
-	awaitToken(t, strings.TrimSuffix("http"+strings.TrimPrefix(p.URL, "ws"), "/"), last)
+	l := routeTo(p)
+	awaitToken(t, l, last)
 	for role, token := range roles {
 		c := dialWith(t, p.URL, token)
 		var hello wire.Hello
@@ -73,23 +74,22 @@ func TestRoles(t *testing.T) {
 			}
 		}
 	}
-	base := strings.TrimSuffix("http"+strings.TrimPrefix(p.URL, "ws"), "/")
-	logIn(t, base, roles["viewer"])
+	l.logIn(t, roles["viewer"])
 	for role, token := range roles {
 		want := http.StatusForbidden
 		if role == "admin" {
 			want = http.StatusOK
 		}
-		if got, err := present(base, "bearer", credential{token: token}, "/api/v1/audit", ""); got != want || err != nil {
+		if got, err := present(l, "bearer", credential{token: token}, "/api/v1/audit", ""); got != want || err != nil {
 			t.Errorf("%s, audit: %d, %v", role, got, err)
 		}
 	}
-	if records := administratorsRecords(t, base, roles["admin"]); !slices.ContainsFunc(records, func(r audit.Record) bool {
+	if records := administratorsRecords(t, l, roles["admin"]); !slices.ContainsFunc(records, func(r audit.Record) bool {
 		return r.Kind == audit.KindCommand && r.Name == "operator" && r.How == "basic" && r.ID != "" && r.From != "" && strings.Contains(string(r.What), "start")
 	}) {
 		t.Errorf("the operator's start is not among %+v", records)
 	}
-	records := administratorsRecords(t, base, roles["admin"])
+	records := administratorsRecords(t, l, roles["admin"])
 	if !slices.ContainsFunc(records, func(r audit.Record) bool {
 		return r.Kind == audit.KindLogin && r.Name == "viewer" && r.ID != "" && string(r.What) == `{"logged":"in"}`
 	}) {
@@ -101,7 +101,7 @@ func TestRoles(t *testing.T) {
 		t.Error("no record that the viewer's token was made")
 	}
 	for _, query := range []string{"limit=0", "limit=10001", "since=x", "limit=1&limit=2", "from=1", "%"} {
-		if got, err := present(base, "bearer", credential{token: roles["admin"]}, "/api/v1/audit?"+query, ""); got != http.StatusUnprocessableEntity || err != nil {
+		if got, err := present(l, "bearer", credential{token: roles["admin"]}, "/api/v1/audit?"+query, ""); got != http.StatusUnprocessableEntity || err != nil {
 			t.Errorf("audit?%s: %d, %v", query, got, err)
 		}
 	}
@@ -122,9 +122,9 @@ func TestRoles(t *testing.T) {
 }
 
 // administratorsRecords returns what the gateway shows an administrator.
-func administratorsRecords(t *testing.T, base, token string) []audit.Record {
+func administratorsRecords(t *testing.T, l route, token string) []audit.Record {
 	t.Helper()
-	r, err := http.NewRequest(http.MethodGet, base+"/api/v1/audit?limit=1000", nil)
+	r, err := http.NewRequest(http.MethodGet, l.base+"/api/v1/audit?limit=1000", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestRevoked(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0", "--state", state)
-	base := strings.TrimSuffix("http"+strings.TrimPrefix(p.URL, "ws"), "/")
+	l := routeTo(p)
 	var watcher string
 	edit := func(change func(f *tokens.File) error) {
 		if err := tokens.Edit(state, change); err != nil {
@@ -158,7 +158,7 @@ func TestRevoked(t *testing.T) {
 		watcher, err = f.Add(tokens.Token{Name: "watcher", Role: tokens.Viewer})
 		return err
 	})
-	awaitToken(t, base, watcher)
+	awaitToken(t, l, watcher)
 	w := dialWith(t, p.URL, watcher)
 	w.read("hello", nil)
 	w.write(`{"type":"subscribe","payload":{"topic":"motors"}}`)
@@ -173,7 +173,7 @@ func TestRevoked(t *testing.T) {
 			token, err = f.Add(tokens.Token{Name: name, Role: tokens.Operator, Expires: expires})
 			return err
 		})
-		awaitToken(t, base, token)
+		awaitToken(t, l, token)
 		c := dialWith(t, p.URL, token)
 		c.read("hello", nil)
 		if got := c.command(`{"action":"start","target":"motor_1"}`); got != "ack" {
@@ -200,14 +200,14 @@ func TestRevoked(t *testing.T) {
 		for state.Running || state.Reason != wire.ReasonRevoked || state.By != name {
 			w.read("state", &state)
 		}
-		if got := tryToken(base, token); got != http.StatusUnauthorized {
+		if got := tryToken(l, token); got != http.StatusUnauthorized {
 			t.Errorf("%s is let in again: %d", name, got)
 		}
 	}
 }
 
-func tryToken(base, token string) int {
-	code, _ := present(base, "bearer", credential{token: token}, "/api/v1/sensors", "")
+func tryToken(l route, token string) int {
+	code, _ := present(l, "bearer", credential{token: token}, "/api/v1/sensors", "")
 	return code
 }
 
@@ -222,7 +222,7 @@ func TestCommandsShowTheirToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := strings.TrimSpace(string(out))
-	awaitToken(t, strings.TrimSuffix("http"+strings.TrimPrefix(p.URL, "ws"), "/"), token)
+	awaitToken(t, routeTo(p), token)
 	file := writeFile(t, "token", token+"\n")
 	if err := os.Chmod(file, 0o600); err != nil {
 		t.Fatal(err)
@@ -271,7 +271,7 @@ func TestWrongTokens(t *testing.T) {
 	}
 	state := t.TempDir()
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0", "--state", state)
-	base := strings.TrimSuffix("http"+strings.TrimPrefix(p.URL, "ws"), "/")
+	l := routeTo(p)
 	var token, wrong string
 	if err := tokens.Edit(state, func(f *tokens.File) (err error) {
 		token, err = f.Add(tokens.Token{Name: "ahmet", Role: tokens.Operator})
@@ -285,7 +285,7 @@ func TestWrongTokens(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	awaitToken(t, base, token)
+	awaitToken(t, l, token)
 	var storm sync.WaitGroup
 	var refused, others atomic.Int64
 	each := tenth(t, 500, "wrong tokens of each address")
@@ -295,7 +295,7 @@ func TestWrongTokens(t *testing.T) {
 			transport := &http.Transport{DialContext: from.DialContext}
 			defer transport.CloseIdleConnections()
 			for range each {
-				r, _ := http.NewRequest(http.MethodGet, base+"/api/v1/sensors", nil) // its form is right
+				r, _ := http.NewRequest(http.MethodGet, l.base+"/api/v1/sensors", nil) // its form is right
 				r.Header.Set("Authorization", "Bearer "+wrong)
 				answer, err := transport.RoundTrip(r)
 				if err != nil {
@@ -312,7 +312,7 @@ func TestWrongTokens(t *testing.T) {
 		})
 	}
 	for range 20 {
-		if code := tryToken(base, token); code != http.StatusOK {
+		if code := tryToken(l, token); code != http.StatusOK {
 			t.Errorf("the right token gets %d", code)
 		}
 	}
@@ -320,7 +320,7 @@ func TestWrongTokens(t *testing.T) {
 	if refused.Load() < int64(100*each) || others.Load() > 0 {
 		t.Errorf("%d are refused, %d get another answer", refused.Load(), others.Load())
 	}
-	if code := tryToken(base, token); code != http.StatusOK {
+	if code := tryToken(l, token); code != http.StatusOK {
 		t.Errorf("afterwards, the right token gets %d", code)
 	}
 	if lines := strings.Count(p.Output(), "a client was refused"); lines > 5 {

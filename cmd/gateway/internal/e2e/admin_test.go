@@ -176,14 +176,14 @@ func TestTokensOverHTTP(t *testing.T) {
 	for motor.Running || motor.Reason != wire.ReasonRevoked {
 		watcher.read("state", &motor)
 	}
-	if answered(t, boss.base, ahmet.Token) != http.StatusUnauthorized || answered(t, boss.base, rotated.Token) != http.StatusOK {
+	if answered(t, routeAt(boss.base), ahmet.Token) != http.StatusUnauthorized || answered(t, routeAt(boss.base), rotated.Token) != http.StatusOK {
 		t.Error("the old text is good, or the new one is not")
 	}
 	if link := boss.want(http.StatusOK, "POST", "/api/v1/tokens/"+ahmet.ID+"/link", ""); link.Token != "" || link.Link == "" {
 		t.Errorf("%+v", link)
 	}
 	boss.want(http.StatusNoContent, "DELETE", "/api/v1/tokens/"+ahmet.ID, "")
-	if answered(t, boss.base, rotated.Token) != http.StatusUnauthorized {
+	if answered(t, routeAt(boss.base), rotated.Token) != http.StatusUnauthorized {
 		t.Error("a revoked token is good")
 	}
 	boss.want(http.StatusNotFound, "DELETE", "/api/v1/tokens/"+ahmet.ID, "")

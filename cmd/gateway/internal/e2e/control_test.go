@@ -165,7 +165,7 @@ func TestControl(t *testing.T) {
 		tokens[name] = last
 	}
 	base := strings.TrimSuffix("http"+strings.TrimPrefix(p.URL, "ws"), "/")
-	awaitToken(t, base, last)
+	awaitToken(t, routeAt(base), last)
 
 	// ben speaks readings.v1, as does who offers no subprotocol: it has asked for what comes.
 	anna, ben, watcher := joinParty(t, p.URL, tokens["anna"], wire.ReadingsV2), joinParty(t, p.URL, tokens["ben"], ""), joinParty(t, p.URL, tokens["viewer"], wire.ReadingsJSON)

@@ -19,7 +19,7 @@ func addToken(t *testing.T, state, base string, token tokens.Token) (text string
 	if err := tokens.Edit(state, func(f *tokens.File) (err error) { text, err = f.Add(token); return err }); err != nil {
 		t.Fatal(err)
 	}
-	awaitToken(t, base, text)
+	awaitToken(t, routeAt(base), text)
 	return text
 }
 

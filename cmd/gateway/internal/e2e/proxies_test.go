@@ -69,6 +69,29 @@ func (x proxyProgram) start(t *testing.T, text, dir, address string) {
 	}
 }
 
+// text is its file in configs/.
+func (x proxyProgram) text(t *testing.T) string {
+	t.Helper()
+	return mustRead(t, filepath.Join(projectRoot, "configs", x.file))
+}
+
+// startFor runs the program with its file in configs/, but for addresses and paths,
+// before a gateway; dir has the certificate. It returns where it listens.
+func (x proxyProgram) startFor(t *testing.T, p *gatewayProcess, dir string) (address string) {
+	t.Helper()
+	text, address := x.text(t), freeAddress(t)
+	_, port, _ := net.SplitHostPort(address)
+	changes := append([]string{"127.0.0.1:8765", strings.Trim(strings.TrimPrefix(p.URL, "ws:"), "/"), "/etc/gateway/", dir + "/"}, x.change...)
+	for i := 0; i < len(changes); i += 2 {
+		if !strings.Contains(text, changes[i]) && changes[i] != "/etc/gateway/" {
+			t.Fatalf("no %q in %s", changes[i], x.file)
+		}
+		text = strings.ReplaceAll(text, changes[i], strings.NewReplacer("PORT", port, "DIR", dir).Replace(changes[i+1]))
+	}
+	x.start(t, text, dir, address)
+	return address
+}
+
 // gatewayLines returns the lines of gateway.yaml that a file of configs/ names, but for
 // where to listen.
 func gatewayLines(t *testing.T, text string) (lines string) {
@@ -116,20 +139,10 @@ func TestBehindProxies(t *testing.T) {
 			findTool(t, x.name, x.pkg)
 			b, dir := browsertest.Start(t), t.TempDir()
 			trusted := makeCert(t, dir)
-			text := mustRead(t, filepath.Join(projectRoot, "configs", x.file))
-			config := writeFile(t, "gateway.yaml", string(simulatedWithoutInterlocks(t))+gatewayLines(t, text)+"commands: unauthenticated\n")
+			config := writeFile(t, "gateway.yaml", string(simulatedWithoutInterlocks(t))+gatewayLines(t, x.text(t))+"commands: unauthenticated\n")
 			p := startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0")
-
-			address := freeAddress(t)
+			address := x.startFor(t, p, dir)
 			_, port, _ := net.SplitHostPort(address)
-			changes := append([]string{"127.0.0.1:8765", strings.Trim(strings.TrimPrefix(p.URL, "ws:"), "/"), "/etc/gateway/", dir + "/"}, x.change...)
-			for i := 0; i < len(changes); i += 2 {
-				if !strings.Contains(text, changes[i]) && changes[i] != "/etc/gateway/" {
-					t.Fatalf("no %q in %s", changes[i], x.file)
-				}
-				text = strings.ReplaceAll(text, changes[i], strings.NewReplacer("PORT", port, "DIR", dir).Replace(changes[i+1]))
-			}
-			x.start(t, text, dir, address)
 
 			for _, path := range []string{"/", "/gateway/"} {
 				host := net.JoinHostPort("greenhouse.example", port)

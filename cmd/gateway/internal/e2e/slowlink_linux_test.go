@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,18 +24,21 @@ import (
 	"sensorgateway/wire"
 )
 
-// slowLink makes two hosts with a link between them that carries so much towards the
+// hosts numbers the hosts that linkedHosts has made.
+var hosts atomic.Int32
+
+// linkedHosts makes two hosts with a link between them that carries so much towards the
 // second. It returns the command that runs a program on the first host, the first
 // host's address, and a dialer from the second. No interface of the machine itself
 // changes: a browser ends all that it fetches when one does (ERR_NETWORK_CHANGED).
-func slowLink(t *testing.T, rate string) (run []string, addr string, dial func(network, addr string) (net.Conn, error)) {
+func linkedHosts(t *testing.T, rate string) (run []string, addr string, dial func(network, addr string) (net.Conn, error)) {
 	t.Helper()
 	for _, tool := range []string{"ip", "tc"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			unavailable(t, "no %s here (Debian package iproute2)", tool)
 		}
 	}
-	near := fmt.Sprintf("gw%d", os.Getpid()%100000)
+	near := fmt.Sprintf("gw%dn%d", os.Getpid()%100000, hosts.Add(1))
 	far := near + "far"
 	call := func(line string) error {
 		argv := strings.Fields(line)
@@ -128,7 +132,7 @@ func storePast(t *testing.T, sensor string, n int) (state string) {
 func TestReplayOverASlowLink(t *testing.T) {
 	t.Parallel()
 	missed := tenth(t, 36_000, "missed readings")
-	run, host, dial := slowLink(t, "64kbit")
+	run, host, dial := linkedHosts(t, "64kbit")
 	state := storePast(t, "indoor", missed)
 	p := startGateway(t, append(run, buildGateway(t), "--simulate", "--config", oneSensorFile(t, "insecure: true\naccess: open\n"), "--listen", host+":0", "--state", state)...)
 	d := websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}, NetDial: dial}
