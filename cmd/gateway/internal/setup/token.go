@@ -1,4 +1,5 @@
-// Package setup has the commands for who sets a gateway up: who may use it.
+// Package setup has the commands for who sets a gateway up: who may use it, and a
+// certificate for a first try.
 //
 // It refuses to know how the gateway runs, which need not run for it.
 package setup

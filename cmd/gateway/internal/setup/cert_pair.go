@@ -1,4 +1,4 @@
-package console
+package setup
 
 import (
 	"crypto/ecdsa"

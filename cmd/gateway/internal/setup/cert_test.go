@@ -1,4 +1,4 @@
-package console
+package setup
 
 import (
 	"bytes"
@@ -21,6 +21,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/gateway/access"
 )
 
@@ -37,7 +38,7 @@ func makeCert(t *testing.T, args ...string) (dir, output string) {
 
 func runCert(args ...string) (output string, err error) {
 	var stdout bytes.Buffer
-	cmd := Cert(Env{Stdout: &stdout}, hostForTest)
+	cmd := Cert(console.Env{Stdout: &stdout}, hostForTest)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetArgs(args)
 	err = cmd.Execute()
@@ -225,7 +226,7 @@ func TestCertFlags(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		output, err := runCert(append(args, "--out", dir)...)
-		var usage UsageError
+		var usage console.UsageError
 		if !errors.As(err, &usage) || output != "" {
 			t.Errorf("%q: %v, %s", args, err, output)
 		}

@@ -1,4 +1,4 @@
-package console
+package setup
 
 import (
 	"errors"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/atomicfile"
 )
@@ -37,7 +38,7 @@ type certOptions struct {
 
 // Cert makes a certificate for a first try of TLS. parseHost checks a name or an
 // address of this machine, and returns it as a browser shows it.
-func Cert(env Env, parseHost func(string) (string, error)) *cobra.Command {
+func Cert(env console.Env, parseHost func(string) (string, error)) *cobra.Command {
 	var o certOptions
 	cmd := &cobra.Command{
 		Use:   "cert",
@@ -45,10 +46,10 @@ func Cert(env Env, parseHost func(string) (string, error)) *cobra.Command {
 		Long: "Makes a certificate that nobody has signed but itself, and its key, for a first try of TLS. It is\n" +
 			"for this machine's names and addresses; clients have to be told to trust it.",
 		Example: "  sudo gateway cert --out /etc/gateway --host greenhouse.example",
-		Args:    NoArgs,
+		Args:    console.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := o.check(parseHost); err != nil {
-				return UsageError{err}
+				return console.UsageError{Err: err}
 			}
 			return o.make(env.Stdout)
 		},
