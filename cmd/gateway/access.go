@@ -26,6 +26,7 @@ func (g *running) buildAccess() {
 	g.access = access.NewGuard(access.Options{
 		Policy: g.cfg.Policy(g.simulate != nil && !g.demonstration), Tokens: g.tokens, Exposed: exposed, Open: g.cfg.OpenAccess, Metrics: g.cfg.OpenMetrics,
 		Demonstration: g.simulate != nil && g.demonstration, Refused: g.refused, Logged: g.auditor.Logged, Log: g.log,
+		Client: g.certificates.Client,
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -19,29 +20,37 @@ const (
 	remindEvery = 24 * time.Hour
 )
 
-// Certificates is the certificate of the gateway's TLS listeners, which can be
-// replaced while the gateway runs.
+// Certificates is the certificate of the gateway's TLS listeners, and the authorities
+// whose certificates identify clients. Both can be replaced while the gateway runs.
 type Certificates struct {
 	certFile, keyFile string
+	clientsFile       string // "": clients are not asked for one
 	log               *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
+	clients           atomic.Pointer[x509.CertPool]
 
 	mu    sync.Mutex // held while files are read
-	tried pairState  // of the files when they were last read, successfully or not
+	tried fileStates // when they were last read, successfully or not
 }
 
-// NewCertificates reads a certificate, with its chain, and its key, both PEM.
+// NewCertificates reads a certificate, with its chain, and its key, both PEM, and a file
+// with the certificates of the clients' authorities, "" for none.
 //
 // One that has expired is accepted: a gateway that starts must measure, and the
 // clock may be wrong. Clients refuse it, and Watch warns.
-func NewCertificates(certFile, keyFile string, log *slog.Logger) (*Certificates, error) {
-	c := &Certificates{certFile: certFile, keyFile: keyFile, log: log}
+func NewCertificates(certFile, keyFile, clientsFile string, log *slog.Logger) (*Certificates, error) {
+	c := &Certificates{certFile: certFile, keyFile: keyFile, clientsFile: clientsFile, log: log}
 	c.tried = c.stat()
 	pair, err := c.read()
 	if err != nil {
 		return nil, err
 	}
+	clients, err := c.readClients()
+	if err != nil {
+		return nil, err
+	}
 	c.current.Store(pair)
+	c.clients.Store(clients)
 	return c, nil
 }
 
@@ -49,19 +58,35 @@ func NewCertificates(certFile, keyFile string, log *slog.Logger) (*Certificates,
 // HTTP/1.1 only, because WebSocket needs it. Connections that begin after a reload
 // get the new certificate.
 func (c *Certificates) Config() *tls.Config {
-	return &tls.Config{
+	config := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
 	}
+	if c.clientsFile != "" {
+		c.askClients(config)
+	}
+	return config
 }
 
-// Reload reads both files again. After an error the old certificate stays in use; a
-// new one that clients would refuse for its dates is an error too.
+// Reload reads the files again. After an error the old certificate stays in use, or the
+// old authorities; a new certificate that clients would refuse for its dates is an error
+// too.
 func (c *Certificates) Reload() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tried = c.stat() // before reading: what changes meanwhile is a change
+	clients, err := c.readClients()
+	if err == nil {
+		c.clients.Store(clients)
+	} else {
+		err = fmt.Errorf("%w; until then the old authorities are used", err)
+	}
+	return errors.Join(c.reloadPair(), err)
+}
+
+// reloadPair reads the certificate and its key. c.mu is held.
+func (c *Certificates) reloadPair() error {
 	old := c.current.Load()
 	pair, err := c.read()
 	if err == nil {
@@ -135,23 +160,26 @@ func (c *Certificates) checkDates(leaf *x509.Certificate) error {
 
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// pairState is what shows that the two files have changed; nil is a missing file.
-type pairState struct{ cert, key fs.FileInfo }
+// fileStates is what shows that files have changed; nil is a missing file.
+type fileStates [3]fs.FileInfo
 
-func (c *Certificates) stat() (s pairState) {
-	s.cert, _ = os.Stat(c.certFile) // reading says what is wrong
-	s.key, _ = os.Stat(c.keyFile)
+func (c *Certificates) stat() (s fileStates) {
+	for i, file := range []string{c.certFile, c.keyFile, c.clientsFile} {
+		if file != "" {
+			s[i], _ = os.Stat(file) // reading says what is wrong
+		}
+	}
 	return s
 }
 
-func (c *Certificates) lastTried() pairState {
+func (c *Certificates) lastTried() fileStates {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.tried
 }
 
-func (s pairState) equal(other pairState) bool {
-	return sameFile(s.cert, other.cert) && sameFile(s.key, other.key)
+func (s fileStates) equal(other fileStates) bool {
+	return sameFile(s[0], other[0]) && sameFile(s[1], other[1]) && sameFile(s[2], other[2])
 }
 
 func sameFile(a, b fs.FileInfo) bool {

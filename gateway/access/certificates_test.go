@@ -97,7 +97,7 @@ func (l *logged) take() []string {
 func (f files) load() (*Certificates, *logged) {
 	f.t.Helper()
 	l := &logged{}
-	c, err := NewCertificates(f.cert, f.key, slog.New(slog.NewTextHandler(l, nil)))
+	c, err := NewCertificates(f.cert, f.key, "", slog.New(slog.NewTextHandler(l, nil)))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestBadPairs(t *testing.T) {
 			if got := shown(t, c); got != "good.example" {
 				t.Errorf("%s is shown", got)
 			}
-			_, err = NewCertificates(f.cert, f.key, c.log)
+			_, err = NewCertificates(f.cert, f.key, "", c.log)
 			if (err == nil) != tt.starts || err != nil && !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("NewCertificates: %v, want %q", err, tt.err)
 			}
@@ -279,10 +279,10 @@ func TestBadPairs(t *testing.T) {
 func TestFilesThatAreNone(t *testing.T) {
 	f := newFiles(t)
 	f.putPair(pair(t, "good.example", 0, day))
-	if _, err := NewCertificates(f.dir, f.key, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := NewCertificates(f.dir, f.key, "", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a directory: %v", err)
 	}
-	_, err := NewCertificates(f.cert, f.key+"x", slog.New(slog.DiscardHandler))
+	_, err := NewCertificates(f.cert, f.key+"x", "", slog.New(slog.DiscardHandler))
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "; fix: ") {
 		t.Errorf("a missing key: %v", err)
 	}

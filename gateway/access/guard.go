@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,8 +23,11 @@ type Options struct {
 	// Demonstration lets whoever connects do everything until a token is made:
 	// nothing real moves.
 	Demonstration bool
-	PerToken      int                              // clients that are connected with one token; 0: any number
-	Refused       func(reason, client, why string) // as in [Refusals.Refused]
+	// Client returns the name in the certificate of a client; it is called where the
+	// listener has asked for one.
+	Client   func(*tls.ConnectionState) (name string, err error)
+	PerToken int                              // clients that are connected with one token; 0: any number
+	Refused  func(reason, client, why string) // as in [Refusals.Refused]
 	// Logged is called when somebody has logged in or out with a browser, with the words
 	// "in" and "out"; nil: nobody is to know.
 	Logged func(what, token, name, from string)
@@ -70,23 +74,28 @@ func (g *Guard) Identify(r *http.Request) (*Identity, *Refusal) {
 	if err != nil {
 		return refuse(http.StatusBadRequest, ReasonForm, err)
 	}
+	if p.how == byCertificate && g.Policy.proxy(parseAddrPort(r.RemoteAddr)) != nil {
+		p.how = byNothing // the certificate is the proxy's, not its clients'
+	}
 	// No page of another site can send what a browser does not send unasked.
 	if ambient(p.how) || p.how == byNothing {
 		if err := g.Policy.checkOrigin(r); err != nil {
 			return refuse(http.StatusForbidden, ReasonOrigin, err)
 		}
 	}
-	id, err := g.find(p, r.URL.Path, from)
+	id, err := g.find(p, r, from)
 	if err == nil {
 		id.From, id.Addr, id.connected = from, addr, &g.connected
 		return id, nil
 	}
-	if err := g.Policy.checkOrigin(r); err != nil && g.anonymous(r, from) != nil {
-		return refuse(http.StatusForbidden, ReasonOrigin, err)
-	}
-	if id := g.anonymous(r, from); id != nil {
-		id.Addr, id.connected = addr, &g.connected
-		return id, nil
+	if !errors.Is(err, errClient) { // if one is shown it has to verify, as TLS has it
+		if err := g.Policy.checkOrigin(r); err != nil && g.anonymous(r, from) != nil {
+			return refuse(http.StatusForbidden, ReasonOrigin, err)
+		}
+		if id := g.anonymous(r, from); id != nil {
+			id.Addr, id.connected = addr, &g.connected
+			return id, nil
+		}
 	}
 	f := &Refusal{Status: http.StatusUnauthorized, Reason: ReasonToken, From: from, Err: err}
 	if p.how != byNothing {
@@ -96,16 +105,18 @@ func (g *Guard) Identify(r *http.Request) (*Identity, *Refusal) {
 }
 
 // find returns whose secret is presented.
-func (g *Guard) find(p presented, path, from string) (*Identity, error) {
+func (g *Guard) find(p presented, r *http.Request, from string) (*Identity, error) {
 	switch p.how {
 	case byNothing:
 		return nil, g.needed()
 	case byTicket:
-		id, err := g.tickets.take(p.secret, path, time.Now())
+		id, err := g.tickets.take(p.secret, r.URL.Path, time.Now())
 		if err == nil && id.Ended() != "" {
 			err = errTicket
 		}
 		return id, err
+	case byCertificate:
+		return g.findNamed(r, from)
 	case byCookie:
 	default:
 		if err := tokens.CheckText(p.secret); err != nil {
@@ -119,12 +130,34 @@ func (g *Guard) find(p presented, path, from string) (*Identity, error) {
 			return nil, errors.New("you are not logged in any more; fix: log in at /login")
 		}
 		return nil, errors.New("the token is not one of this gateway: it was revoked, or it is another gateway's")
-	case errors.Is(err, tokens.ErrExpired):
-		return nil, fmt.Errorf("the token of %s has expired; fix: have another one made", e.Name)
 	case err != nil:
-		return nil, err
+		return nil, expired(e, err)
 	}
 	return identityOf(e, p.how), nil
+}
+
+// findNamed returns who the name in a client's certificate is.
+func (g *Guard) findNamed(r *http.Request, from string) (*Identity, error) {
+	name, err := g.Client(r.TLS)
+	if err != nil {
+		return nil, err
+	}
+	e, err := g.Tokens.Named(name, from)
+	switch {
+	case e == nil:
+		return nil, fmt.Errorf("the client certificate is that of %s, and there is no such token, or no longer; fix: gateway token add NAME, with the name in it", quote(name))
+	case err != nil:
+		return nil, expired(e, err)
+	}
+	return identityOf(e, byCertificate), nil
+}
+
+// expired says whose token it is that has expired.
+func expired(e *tokens.Entry, err error) error {
+	if errors.Is(err, tokens.ErrExpired) {
+		return fmt.Errorf("the token of %s has expired; fix: have another one made", e.Name)
+	}
+	return err
 }
 
 // identityOf returns that of an entry.

@@ -18,6 +18,9 @@ import (
 // maxPEM is how many bytes a certificate or key has at most.
 const maxPEM = 1 << 20
 
+// kindClients is the file of the clients' authorities, in errors.
+const kindClients = "clients"
+
 // read returns the pair of files as a certificate that a server can show.
 func (c *Certificates) read() (*tls.Certificate, error) {
 	cert, err := readPEM("certificate", c.certFile)
@@ -89,6 +92,8 @@ func readPEM(kind, path string) ([]byte, error) {
 
 func explain(kind string, err error) error {
 	switch {
+	case kind == kindClients && errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: %w; fix: correct tls.clients in the configuration, or make an authority for a first try: gateway cert --client NAME", kind, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s: %w; fix: correct tls: in the configuration, or make a pair for a first try: gateway cert", kind, err)
 	case errors.Is(err, fs.ErrPermission):

@@ -15,6 +15,7 @@ const (
 	bySubprotocol = "subprotocol"
 	byCookie      = "cookie"
 	byTicket      = "ticket"
+	byCertificate = "certificate" // nothing secret is sent
 	byNothing     = "nothing"
 )
 
@@ -28,7 +29,7 @@ type presented struct {
 }
 
 // ambient returns whether browsers send it unasked, for a page of whatever site.
-func ambient(how string) bool { return how == byBasic || how == byCookie }
+func ambient(how string) bool { return how == byBasic || how == byCookie || how == byCertificate }
 
 // present returns what a request presents first, in the order of protocol.md,
 // section 9; an error is 400. cookie is the name of the gateway's own.
@@ -68,6 +69,9 @@ func present(r *http.Request, cookie string) (presented, error) {
 			return presented{}, errors.New("there are several tickets in the address, or it is malformed; fix: send one")
 		}
 		all = append(all, presented{byTicket, tickets[0]})
+	}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		all = append(all, presented{how: byCertificate})
 	}
 	return append(all, foreign)[0], nil
 }

@@ -105,6 +105,22 @@ func (s *Store) Find(secret, from string) (*Entry, error) {
 	return s.use(e, from)
 }
 
+// Named returns the entry of the token that has a name, or else an ID, for whoever was
+// identified otherwise. Its errors are those of Find.
+func (s *Store) Named(name, from string) (*Entry, error) {
+	s.mu.RLock()
+	t := s.file.Find(name)
+	if t == nil {
+		t = s.file.ByID(name)
+	}
+	var e *Entry
+	if t != nil {
+		e = s.entries[t.Hash]
+	}
+	s.mu.RUnlock()
+	return s.use(e, from)
+}
+
 // use returns an entry that was presented, nil for none, and notes that.
 func (s *Store) use(e *Entry, from string) (*Entry, error) {
 	if e == nil {

@@ -16,6 +16,7 @@ import (
 // TLS names the files of the gateway's certificate.
 type TLS struct {
 	Cert, Key string // full paths of PEM files: the chain, the gateway's own first, and its private key
+	Clients   string // likewise, of the authorities whose certificates identify clients; "": none do
 	Line      int    // of the file that names them
 	HSTS      bool   // browsers come by https alone from then on
 }
@@ -35,19 +36,25 @@ func (s *section) tls() *TLS {
 	t.must("cert", "key")
 	t.pemPath("cert", "/etc/gateway/gateway.crt", &c.Cert)
 	t.pemPath("key", "/etc/gateway/gateway.key", &c.Key)
+	t.fullPath("clients", "/etc/gateway/clients.crt", &c.Clients)
 	t.truth("hsts", &c.HSTS)
 	return c
 }
 
 // pemPath reads the path of a file that must be named.
 func (s *section) pemPath(key, example string, into *string) {
-	switch n := s.text(key, into); {
-	case n == nil && !s.has(key):
+	if s.fullPath(key, example, into) == nil && !s.has(key) {
 		s.problem(s.node, "%s: no %s (add one, such as %s: %s)", s.path, key, key, example)
-	case n == nil: // noted
-	case !isFullPath(*into):
+	}
+}
+
+// fullPath reads the path of a file that may be named.
+func (s *section) fullPath(key, example string, into *string) *yaml.Node {
+	n := s.text(key, into)
+	if n != nil && !isFullPath(*into) {
 		s.fault(n, key, "%s is not the full path of a file (begin it at the root, such as %s)", phrase.Quote(*into), example)
 	}
+	return n
 }
 
 // hosts reads the further names of this machine, as they are compared: in lower

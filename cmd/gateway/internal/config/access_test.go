@@ -19,7 +19,9 @@ var badAccess = []struct{ name, file, want string }{
 gateway.yaml:2: tls: no key (add one, such as key: /etc/gateway/gateway.key)`},
 	{"tls, unknown key", oneSensor + "tls: {certificate: /a, key: /b}\n",
 		`gateway.yaml:2: tls: no cert (add one, such as cert: /etc/gateway/gateway.crt)
-gateway.yaml:2: unknown key "certificate" in tls (known: cert, key, hsts)`},
+gateway.yaml:2: unknown key "certificate" in tls (known: cert, key, clients, hsts)`},
+	{"tls, clients", oneSensor + "tls: {cert: /a, key: /b, clients: clients.crt}\n",
+		`gateway.yaml:2: tls.clients: "clients.crt" is not the full path of a file (begin it at the root, such as /etc/gateway/clients.crt)`},
 	{"tls, paths", oneSensor + `tls:
   cert: gateway.crt
   key: [a]

@@ -318,7 +318,11 @@ const tlsLine = 1
 func written(c *Config) string {
 	var b strings.Builder
 	if c.TLS != nil {
-		fmt.Fprintf(&b, "tls: {cert: %q, key: %q, hsts: %v}\n", c.TLS.Cert, c.TLS.Key, c.TLS.HSTS)
+		fmt.Fprintf(&b, "tls: {cert: %q, key: %q, hsts: %v", c.TLS.Cert, c.TLS.Key, c.TLS.HSTS)
+		if c.TLS.Clients != "" {
+			fmt.Fprintf(&b, ", clients: %q", c.TLS.Clients)
+		}
+		b.WriteString("}\n")
 	}
 	fmt.Fprintf(&b, "listen: %q\ninsecure: %v\nlog_format: %q\nprimary: %q\n", c.Listen, c.Insecure, c.LogFormat, c.Primary)
 	if c.Name != "" {

@@ -34,6 +34,8 @@ type certOptions struct {
 	hosts []string
 	days  int
 	force bool
+
+	client string // "": the pair is the gateway's
 }
 
 // Cert makes a certificate for a first try of TLS. parseHost checks a name or an
@@ -44,8 +46,10 @@ func Cert(env console.Env, parseHost func(string) (string, error)) *cobra.Comman
 		Use:   "cert",
 		Short: "Make a certificate for a first try of wss://",
 		Long: "Makes a certificate that nobody has signed but itself, and its key, for a first try of TLS. It is\n" +
-			"for this machine's names and addresses; clients have to be told to trust it.",
-		Example: "  sudo gateway cert --out /etc/gateway --host greenhouse.example",
+			"for this machine's names and addresses; clients have to be told to trust it.\n\n" +
+			"With --client, makes a certificate by which a client is known as the holder of the token of that name, and\n" +
+			"for the first one an authority, " + authorityCert + ", which the gateway is told to trust.",
+		Example: "  sudo gateway cert --out /etc/gateway --host greenhouse.example\n  gateway cert --client ahmet",
 		Args:    console.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := o.check(parseHost); err != nil {
@@ -55,7 +59,8 @@ func Cert(env console.Env, parseHost func(string) (string, error)) *cobra.Comman
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.dir, "out", ".", "`directory` to write "+certName+" and "+keyName+" to")
+	f.StringVar(&o.dir, "out", ".", "`directory` to write "+certName+" and "+keyName+" to, or those of a client")
+	f.StringVar(&o.client, "client", "", "make a certificate for the holder of the token of that `name`")
 	f.StringArrayVar(&o.hosts, "host", nil, "one more `name` or address of this machine; can be given again")
 	f.IntVar(&o.days, "days", 825, "how long it is valid; Apple's devices refuse more than 825")
 	f.BoolVar(&o.force, "force", false, "replace the files if they are there")
@@ -66,6 +71,9 @@ func Cert(env console.Env, parseHost func(string) (string, error)) *cobra.Comman
 func (o *certOptions) check(parseHost func(string) (string, error)) error {
 	if o.days < 1 || o.days > maxCertDays {
 		return fmt.Errorf("--days %d: it is a number from 1 to %d", o.days, maxCertDays)
+	}
+	if o.client != "" {
+		return o.checkClient()
 	}
 	for i, host := range o.hosts {
 		name, err := parseHost(host)
@@ -83,6 +91,9 @@ func (o *certOptions) make(stdout io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--out: %w", err)
 	}
+	if o.client != "" {
+		return o.makeClient(dir, stdout)
+	}
 	own, err := ownHosts()
 	if err != nil {
 		return err
@@ -91,7 +102,7 @@ func (o *certOptions) make(stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := pair.write(dir, o.force); err != nil {
+	if err := pair.write(dir, certName, keyName, o.force); err != nil {
 		return err
 	}
 	_, err = io.WriteString(stdout, pair.instructions(dir, own, o.hosts))
@@ -116,8 +127,8 @@ func ownHosts() ([]string, error) {
 
 // write writes the pair to dir; only its owner may read the key. After a failure,
 // each file is the old one or the new one.
-func (p *certPair) write(dir string, force bool) error {
-	cert, key := filepath.Join(dir, certName), filepath.Join(dir, keyName)
+func (p *certPair) write(dir, cert, key string, force bool) error {
+	cert, key = filepath.Join(dir, cert), filepath.Join(dir, key)
 	for _, path := range []string{cert, key} {
 		if _, err := os.Lstat(path); err == nil && !force {
 			return fmt.Errorf("%s is there already; fix: name another directory with --out, or replace it with --force", path)

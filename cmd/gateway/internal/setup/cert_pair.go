@@ -1,10 +1,12 @@
 package setup
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -15,7 +17,7 @@ import (
 	"time"
 )
 
-// certPair is a certificate that is its own authority, and its key, both PEM.
+// certPair is a certificate and its key, both PEM.
 type certPair struct {
 	cert, key []byte
 	der       []byte // the certificate
@@ -31,19 +33,8 @@ type certPair struct {
 // 4.2.1.10): with a stolen key, somebody can pretend to be this gateway, but not a
 // bank.
 func makePair(hosts []string, now time.Time, days int) (*certPair, error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
-	}
-	from := now.UTC().Add(-time.Hour) // clocks differ
 	template := &x509.Certificate{
 		Subject:                     pkix.Name{Organization: []string{"Sensor gateway"}, CommonName: hosts[0]},
-		NotBefore:                   from,
-		NotAfter:                    from.AddDate(0, 0, days),
 		KeyUsage:                    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage:                 []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid:       true,
@@ -64,7 +55,27 @@ func makePair(hosts []string, now time.Time, days int) (*certPair, error) {
 		template.DNSNames = append(template.DNSNames, host)
 	}
 	template.PermittedDNSDomains = template.DNSNames
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	return signedPair(template, nil, now, days)
+}
+
+// signedPair makes a key, and its certificate as a template has it, valid from now for a
+// number of days. The authority signs it; without one it is its own.
+func signedPair(template *x509.Certificate, authority *tls.Certificate, now time.Time, days int) (*certPair, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	template.NotBefore = now.UTC().Add(-time.Hour) // clocks differ
+	template.NotAfter = template.NotBefore.AddDate(0, 0, days)
+	parent, signer := template, crypto.PrivateKey(private)
+	if authority != nil {
+		parent, signer = authority.Leaf, authority.PrivateKey
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, private.Public(), signer)
 	if err != nil {
 		return nil, fmt.Errorf("make a certificate: %w", err)
 	}

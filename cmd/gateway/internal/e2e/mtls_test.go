@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/gateway/access/tokens"
+	"sensorgateway/wire"
+)
+
+// TestClientCertificates holds that the gateway knows its clients by certificates that
+// "gateway cert" makes, by curl and over WebSocket, for as long as the token holds.
+func TestClientCertificates(t *testing.T) {
+	t.Parallel()
+	curl := findTool(t, "curl", "curl")
+	ours, foreign, state, bin := t.TempDir(), t.TempDir(), t.TempDir(), buildGateway(t)
+	for _, args := range [][]string{{"--out", ours}, {"--out", ours, "--client", "ahmet"}, {"--out", foreign, "--client", "ahmet"}} {
+		if out, err := exec.Command(bin, append([]string{"cert"}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	in := func(dir, name string) string { return filepath.Join(dir, name) }
+	config := writeFile(t, "gateway.yaml", fmt.Sprintf("tls: {cert: %s, key: %s, clients: %s}\nsensors:\n  - {name: a, chip: sht3x}\nmotors:\n  - {name: fan, kind: on_off, pin: GPIO17}\n",
+		in(ours, "gateway.crt"), in(ours, "gateway.key"), in(ours, "clients.crt")))
+	edit := func(change func(f *tokens.File) error) {
+		t.Helper()
+		if err := tokens.Edit(state, change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit(func(f *tokens.File) error {
+		_, err := f.Add(tokens.Token{Name: "ahmet", Role: tokens.Operator})
+		return err
+	})
+	p := startGateway(t, bin, "--config", config, "--simulate", "--listen", "127.0.0.1:0", "--state", state)
+	base := "https" + strings.TrimSuffix(strings.TrimPrefix(p.URL, "wss"), "/")
+	get := func(args ...string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), curl, append([]string{"-sS", "--cacert", in(ours, "gateway.crt"), "-w", "\n%{http_code}"}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("curl: %v: %s", err, out)
+		}
+		return string(out)
+	}
+	identified := func(dir string) []string {
+		return []string{"--cert", in(dir, "ahmet.client.crt"), "--key", in(dir, "ahmet.client.key")}
+	}
+	for _, tt := range []struct {
+		args []string
+		want []string
+	}{
+		{identified(ours), []string{`"sensors"`, "\n200"}},
+		{nil, []string{"asks for a token", "\n401"}},
+		{identified(foreign), []string{"not of an authority in tls.clients", "CN=Clients", "\n401"}},
+		{append(identified(ours), "-H", "Origin: https://evil.example"), []string{"evil.example", "\n403"}},
+	} {
+		got := get(append(tt.args, base+"/api/v1/sensors")...)
+		for _, want := range tt.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%v: %s, want %q", tt.args, got, want)
+			}
+		}
+	}
+	if got := get(append(identified(foreign), base+"/healthz")...); !strings.HasSuffix(got, "\n200") {
+		t.Errorf("/healthz is open to all: %s", got)
+	}
+
+	pair, err := tls.LoadX509KeyPair(in(ours, "ahmet.client.crt"), in(ours, "ahmet.client.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(mustRead(t, in(ours, "gateway.crt"))))
+	dialer := websocket.Dialer{Subprotocols: []string{wire.ReadingsJSON}, TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}}}
+	dial := func() tokenClient {
+		t.Helper()
+		ws, _, err := dialer.Dial(p.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ws.Close() })
+		return tokenClient{ws, t}
+	}
+	driver, watcher := dial(), dial()
+	var hello wire.Hello
+	if driver.read("hello", &hello); hello.You.Name != "ahmet" || hello.You.Role != "operator" {
+		t.Errorf("%+v", hello.You)
+	}
+	if got := driver.command(`{"action":"start","target":"fan"}`); got != "ack" {
+		t.Fatal(got)
+	}
+	// Another authority: who is connected stays so, the next one is refused.
+	if err := os.WriteFile(in(ours, "clients.crt"), []byte(mustRead(t, in(foreign, "clients.crt"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	p.await(t, "certificate reloaded")
+	if got := get(append(identified(ours), base+"/api/v1/sensors")...); !strings.HasSuffix(got, "\n401") {
+		t.Errorf("of the authority that was removed: %s", got)
+	}
+	if got := get(append(identified(foreign), base+"/api/v1/sensors")...); !strings.HasSuffix(got, "\n200") {
+		t.Errorf("of the new authority: %s", got)
+	}
+	edit(func(f *tokens.File) error { return f.Revoke("ahmet") })
+	driver.closedWith("Token revoked")
+	watcher.closedWith("Token revoked")
+	p.await(t, "reason=revoked")
+	if got := get(append(identified(foreign), base+"/api/v1/sensors")...); !strings.Contains(got, "no such token") || !strings.HasSuffix(got, "\n401") {
+		t.Errorf("revoked: %s", got)
+	}
+}

@@ -1,0 +1,99 @@
+package access
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// maxChain is how many certificates a client may show: each costs signatures to check,
+// before anybody knows who it is.
+const maxChain = 5
+
+// errClient is that of a client certificate that does not verify.
+var errClient = errors.New("the client certificate is not good")
+
+// readClients returns the authorities whose certificates identify clients, nil without
+// a file of them.
+func (c *Certificates) readClients() (*x509.CertPool, error) {
+	if c.clientsFile == "" {
+		return nil, nil
+	}
+	data, err := readPEM(kindClients, c.clientsFile)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("clients %s: a %s is in it; fix: only the certificates of the authorities belong there", c.clientsFile, block.Type)
+		}
+		authority, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("clients %s: %w; fix: write it again", c.clientsFile, err)
+		}
+		pool.AddCert(authority)
+	}
+	return pool, nil
+}
+
+// askClients makes a listener ask for a certificate of one of the authorities, as they
+// are then. Whether it is one is seen with each request: so that the refusal can say what
+// is wrong, and an authority that is taken out of the file counts no longer, on no
+// connection.
+func (c *Certificates) askClients(config *tls.Config) {
+	with := config.Clone()
+	with.ClientAuth = tls.RequestClientCert
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := with.Clone()
+		now.ClientCAs = c.clients.Load() // by their names, browsers find one that fits
+		return now, nil
+	}
+}
+
+// Client returns the common name of the certificate that a client has shown, and proved
+// to have the key of, on a connection.
+func (c *Certificates) Client(state *tls.ConnectionState) (name string, err error) {
+	shown, roots := state.PeerCertificates, c.clients.Load()
+	switch {
+	case roots == nil: // else the system's would do
+		return "", fmt.Errorf("%w: this gateway asks for none", errClient)
+	case len(shown) > maxChain:
+		return "", fmt.Errorf("%w: it comes with %d others; fix: send its chain alone", errClient, len(shown)-1)
+	}
+	options := x509.VerifyOptions{
+		Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: time.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, cert := range shown[1:] {
+		options.Intermediates.AddCert(cert)
+	}
+	leaf := shown[0]
+	if _, err := leaf.Verify(options); err != nil {
+		return "", clientError(leaf, err)
+	}
+	if leaf.Subject.CommonName == "" {
+		return "", fmt.Errorf("%w: it has no common name (CN), which is that of its token", errClient)
+	}
+	return leaf.Subject.CommonName, nil
+}
+
+// clientError says why a client's certificate does not verify.
+func clientError(leaf *x509.Certificate, err error) error {
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		return fmt.Errorf("%w: it is not of an authority in tls.clients (it was issued by %s); fix: have one made by that, or show none", errClient, quote(leaf.Issuer.String()))
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && time.Now().Before(leaf.NotBefore):
+		return fmt.Errorf("%w: it is valid from %s only, and it is %s; fix: check the clocks", errClient,
+			leaf.NotBefore.UTC().Format(time.DateTime), time.Now().UTC().Format(time.DateTime))
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && time.Now().After(leaf.NotAfter):
+		return fmt.Errorf("%w: it has expired on %s; fix: renew it", errClient, date(leaf.NotAfter))
+	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
+		return fmt.Errorf("%w: it is not for clients; fix: have one made with the extended key usage clientAuth", errClient)
+	}
+	return fmt.Errorf("%w: %s", errClient, bytes.ToValidUTF8([]byte(err.Error()), nil))
+}

@@ -1,0 +1,290 @@
+package access
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sensorgateway/gateway/access/tokens"
+)
+
+// authority makes certificates.
+type authority struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T, name string) *authority {
+	t.Helper()
+	a := &authority{t: t}
+	made := a.make(&x509.Certificate{Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	a.cert, a.key = made.Leaf, made.PrivateKey.(*ecdsa.PrivateKey)
+	return a
+}
+
+// make makes a certificate; what the template has not is usual.
+func (a *authority) make(template *x509.Certificate) tls.Certificate {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	template.SerialNumber = big.NewInt(time.Now().UnixNano())
+	if template.NotAfter.IsZero() {
+		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	}
+	parent, signer := a.cert, a.key
+	if parent == nil {
+		parent, signer = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+// client makes a certificate for a client.
+func (a *authority) client(name string) tls.Certificate {
+	return a.make(&x509.Certificate{Subject: pkix.Name{CommonName: name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+}
+
+func (a *authority) pem() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
+}
+
+// withClients writes a pair, and the authorities of clients, and loads them.
+func withClients(t *testing.T, authorities ...*authority) (files, *Certificates) {
+	t.Helper()
+	f := newFiles(t)
+	f.putPair(pair(t, "gateway.example", -time.Hour, 90*day))
+	clients := filepath.Join(f.dir, "clients.crt")
+	var all []byte
+	for _, a := range authorities {
+		all = append(all, a.pem()...)
+	}
+	f.put(clients, all)
+	c, err := NewCertificates(f.cert, f.key, clients, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, c
+}
+
+// handshake connects with a certificate, nil for none, and returns what the gateway
+// knows of the connection.
+func handshake(t *testing.T, c *Certificates, cert *tls.Certificate) *tls.ConnectionState {
+	t.Helper()
+	near, far := net.Pipe()
+	defer near.Close()
+	config := &tls.Config{InsecureSkipVerify: true}
+	if cert != nil { // whatever authorities the gateway names
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		client := tls.Client(far, config)
+		_ = client.Handshake() // the server's result counts
+		_, _ = io.Copy(io.Discard, client)
+	}()
+	server := tls.Server(near, c.Config())
+	if err := server.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	state := server.ConnectionState()
+	_ = server.Close()
+	<-done
+	return &state
+}
+
+// TestClientCertificates holds which certificates name a client, and what is said of the
+// others.
+func TestClientCertificates(t *testing.T) {
+	ours, also, foreign := newAuthority(t, "Our clients"), newAuthority(t, "Others of ours"), newAuthority(t, "Our clients")
+	_, c := withClients(t, ours, also)
+	middle := ours.make(&x509.Certificate{Subject: pkix.Name{CommonName: "Middle"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	below := (&authority{t, middle.Leaf, middle.PrivateKey.(*ecdsa.PrivateKey)}).client("ayşe")
+	alone := below
+	below.Certificate = append(below.Certificate, middle.Certificate...)
+	long := below
+	long.Certificate = slices.Concat(below.Certificate, below.Certificate, below.Certificate)
+	for name, tt := range map[string]struct {
+		tls.Certificate
+		want, err string
+	}{
+		"of ours":               {ours.client("ayşe"), "ayşe", ""},
+		"of another of ours":    {also.client("mehmet"), "mehmet", ""},
+		"of one below ours":     {below, "ayşe", ""},
+		"for anything":          {ours.make(&x509.Certificate{Subject: pkix.Name{CommonName: "x"}}), "x", ""},
+		"without the one above": {alone, "", "not of an authority in tls.clients"},
+		"of another's":          {foreign.client("ayşe"), "", "not of an authority in tls.clients (it was issued by \"CN=Our clients\")"},
+		"of nobody":             {(&authority{t: t}).client("ayşe"), "", "not of an authority in tls.clients"},
+		"with a long chain":     {long, "", "5 others"},
+		"for servers":           {ours.make(&x509.Certificate{Subject: pkix.Name{CommonName: "x"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}), "", "extended key usage clientAuth"},
+		"expired":               {ours.make(&x509.Certificate{Subject: pkix.Name{CommonName: "x"}, NotBefore: time.Now().Add(-2 * day), NotAfter: time.Now().Add(-day)}), "", "has expired on"},
+		"of tomorrow":           {ours.make(&x509.Certificate{Subject: pkix.Name{CommonName: "x"}, NotBefore: time.Now().Add(day), NotAfter: time.Now().Add(2 * day)}), "", "check the clocks"},
+		"without a name":        {ours.client(""), "", "no common name"},
+	} {
+		got, err := c.Client(handshake(t, c, &tt.Certificate))
+		if got != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%s: %q, %v; want %q, %q", name, got, err, tt.want, tt.err)
+		}
+	}
+	if state := handshake(t, c, nil); len(state.PeerCertificates) != 0 {
+		t.Error("a client without a certificate has one")
+	}
+	f := newFiles(t)
+	f.putPair(pair(t, "gateway.example", -time.Hour, 90*day))
+	plain, _ := f.load()
+	mine := ours.client("ayşe")
+	if state := handshake(t, plain, &mine); len(state.PeerCertificates) != 0 {
+		t.Error("one is asked for without tls.clients")
+	}
+	if _, err := plain.Client(handshake(t, c, &mine)); err == nil {
+		t.Error("without authorities, those of the system would do")
+	}
+}
+
+// TestClientsReloaded holds that the file of authorities is taken over like the pair, on
+// connections that are there too, and that a bad one changes nothing.
+func TestClientsReloaded(t *testing.T) {
+	first, second := newAuthority(t, "first"), newAuthority(t, "second")
+	f, c := withClients(t, first)
+	old, young := first.client("ayşe"), second.client("ayşe")
+	connected := handshake(t, c, &old)
+	good := func(state *tls.ConnectionState) bool { _, err := c.Client(state); return err == nil }
+	if !good(connected) || good(handshake(t, c, &young)) {
+		t.Fatal("it begins with another authority")
+	}
+	_, key := pair(t, "x", -time.Hour, day)
+	for name, bad := range map[string][]byte{
+		"empty": nil, "no PEM": []byte("clients"), "cut off": first.pem()[:100], "a key": append(second.pem(), key...),
+		"no certificate": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}),
+	} {
+		f.put(c.clientsFile, bad)
+		if err := c.Reload(); err == nil || !strings.Contains(err.Error(), "clients") || !strings.Contains(err.Error(), "the old authorities are used") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !good(connected) {
+			t.Errorf("%s: the old authority is lost", name)
+		}
+		if _, err := NewCertificates(f.cert, f.key, c.clientsFile, c.log); err == nil || !strings.Contains(err.Error(), c.clientsFile) {
+			t.Errorf("%s, at the start: %v", name, err)
+		}
+	}
+	f.put(c.clientsFile, second.pem())
+	if err := c.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if good(connected) || good(handshake(t, c, &old)) || !good(handshake(t, c, &young)) {
+		t.Error("the new authority does not count, or the old one still does")
+	}
+	if err := os.Remove(c.clientsFile); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Reload(); err == nil || !good(handshake(t, c, &young)) {
+		t.Errorf("without the file: %v", err)
+	}
+}
+
+// TestGuardCertificate holds that a certificate is its token's holder, that it comes
+// last, and counts only where a browser does not send it for somebody else.
+func TestGuardCertificate(t *testing.T) {
+	ours, foreign := newAuthority(t, "ours"), newAuthority(t, "foreign")
+	_, c := withClients(t, ours)
+	dir := t.TempDir()
+	viewer := addToken(t, dir, tokens.Token{Name: "viewer", Role: tokens.Viewer})
+	addToken(t, dir, tokens.Token{Name: "ayşe", Role: tokens.Operator, Sensors: []string{"indoor"}})
+	addToken(t, dir, tokens.Token{Name: "gone", Role: tokens.Operator, Expires: time.Now().Add(-time.Hour)})
+	file, err := tokens.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := Proxy{From: netip.MustParsePrefix("192.0.2.9/32"), Header: "X-Forwarded-For"}
+	policy := &Policy{Origins: []string{"https://scada.example"}, Proxies: []Proxy{proxy}}
+	g := newGuard(t, dir, Options{Exposed: true, Policy: policy, Client: c.Client})
+	open := newGuard(t, dir, Options{Exposed: true, Open: true, Policy: &Policy{}, Client: c.Client})
+	state := func(cert tls.Certificate) *tls.ConnectionState { return handshake(t, c, &cert) }
+	by := func(cert tls.Certificate, header ...string) *http.Request {
+		r := requestFrom("192.0.2.7", "/")
+		r.TLS = state(cert)
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		return r
+	}
+	for name, tt := range map[string]struct {
+		*http.Request
+		name, how string
+		status    int
+	}{
+		"by name":                   {by(ours.client("ayşe")), "ayşe", "certificate", 0},
+		"by ID":                     {by(ours.client(file.Find("ayşe").ID)), "ayşe", "certificate", 0},
+		"a token goes first":        {by(ours.client("ayşe"), "Authorization", "Bearer "+viewer), "viewer", "bearer", 0},
+		"a wrong token goes first":  {by(ours.client("ayşe"), "Authorization", "Bearer "+viewer[:20]), "", "", 401},
+		"somebody's Basic does not": {by(ours.client("ayşe"), "Authorization", "Basic dXNlcjpwYXNzd29yZA=="), "ayşe", "certificate", 0},
+		"from our page":             {by(ours.client("ayşe"), "Origin", "https://192.0.2.1:8765"), "ayşe", "certificate", 0},
+		"from an allowed page":      {by(ours.client("ayşe"), "Origin", "https://scada.example"), "ayşe", "certificate", 0},
+		"from another page":         {by(ours.client("ayşe"), "Origin", "https://evil.example"), "", "", 403},
+		"of another authority":      {by(foreign.client("ayşe")), "", "", 401},
+		"of nobody who is known":    {by(ours.client("zeynep")), "", "", 401},
+		"of one who has expired":    {by(ours.client("gone")), "", "", 401},
+	} {
+		id, refusal := g.Identify(tt.Request)
+		switch {
+		case tt.status != 0 && (refusal == nil || refusal.Status != tt.status || refusal.Err == nil):
+			t.Errorf("%s: %+v, want %d", name, refusal, tt.status)
+		case tt.status == 0 && (refusal != nil || id.Name != tt.name || id.How != tt.how):
+			t.Errorf("%s: %+v, %+v", name, id, refusal)
+		}
+	}
+	id, _ := g.Identify(by(ours.client("ayşe")))
+	if id.Role != tokens.Operator || !slices.Equal(id.Sensors, []string{"indoor"}) || id.Denied != nil {
+		t.Errorf("%+v", id)
+	}
+	through := by(ours.client("ayşe"), "X-Forwarded-For", "198.51.100.1")
+	through.RemoteAddr = "192.0.2.9:50000"
+	if id, refusal := g.Identify(through); refusal == nil {
+		t.Errorf("the certificate of a proxy is not its clients': %+v", id)
+	}
+	if _, refusal := open.Identify(by(foreign.client("ayşe"))); refusal == nil || refusal.Status != http.StatusUnauthorized || !strings.Contains(refusal.Err.Error(), "tls.clients") {
+		t.Errorf("a foreign certificate, where all may see: %+v", refusal)
+	}
+	if id, refusal := open.Identify(by(ours.client("zeynep"))); refusal != nil || id.Name != "" {
+		t.Errorf("nobody who is known, where all may see: %+v %+v", id, refusal)
+	}
+	if _, _, err := g.Tokens.LogIn(viewer, ""); err != nil { // nothing that concerns her
+		t.Fatal(err)
+	}
+	if id.Ended() != "" {
+		t.Error("it ended without a reason")
+	}
+	if err := g.Tokens.Edit(tokens.Author{}, func(f *tokens.File) error { return f.Revoke("ayşe") }); err != nil {
+		t.Fatal(err)
+	}
+	if id.Ended() != "Token revoked" {
+		t.Errorf("its token is revoked: %q", id.Ended())
+	}
+}
