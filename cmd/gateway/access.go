@@ -12,6 +12,7 @@ import (
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/access/tokens"
+	"sensorgateway/gateway/limit"
 )
 
 // buildAccess makes what decides who a client is.
@@ -26,13 +27,18 @@ func (g *running) buildAccess() {
 	g.access = access.NewGuard(access.Options{
 		Policy: g.cfg.Policy(g.simulate != nil && !g.demonstration), Tokens: g.tokens, Exposed: exposed, Open: g.cfg.OpenAccess, Metrics: g.cfg.OpenMetrics,
 		Demonstration: g.simulate != nil && g.demonstration, Refused: g.refused, Logged: g.auditor.Logged, Log: g.log,
-		Client: g.certificates.Client,
+		Client: g.certificates.Client, PerToken: g.cfg.Limits.ClientsPerToken,
 	})
 }
 
 // administrators answers who may say who has a token.
 func (g *running) administrators() *admin.API {
 	return &admin.API{Guard: g.access, Sensors: g.sensors, Motors: g.motors.States, Ended: g.auditor.SessionEnded}
+}
+
+// limits are how much clients take of what is limited.
+func (g *running) limits() []limit.Count {
+	return append(g.server.Limits(), limit.Count{Name: "clients_per_token", Current: int64(g.access.MostOfOneToken()), Maximum: int64(g.cfg.Limits.ClientsPerToken)})
 }
 
 // refused counts a refusal, logs it and records it.

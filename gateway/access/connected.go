@@ -40,7 +40,7 @@ func (id *Identity) Connect(client, path string) error {
 	defer c.mu.Unlock()
 	if id.Token != "" {
 		if c.most > 0 && c.byToken[id.Token] >= c.most {
-			return fmt.Errorf("too many clients with the token of %s", id.Name)
+			return fmt.Errorf("too many clients with the token of %s: %d (clients_per_token: under limits: in the configuration)", id.Name, c.most)
 		}
 		c.byToken[id.Token]++
 	}

@@ -30,7 +30,7 @@ gateway.yaml:2: limits.clients: "many" is not a whole number from 0 to 1048576 (
 gateway.yaml:2: limits.clients_per_address: "1000000000" is not a whole number from 0 to 1048576 (how many there may be at a time)
 gateway.yaml:2: limits.reserved: 10000 of 10000 clients leave none for the others (write a tenth of clients, such as 1000)
 gateway.yaml:2: limits.queues: "12" is not a size (write 256MiB or 1GiB)
-gateway.yaml:2: unknown key "max" in limits (known: connections, connections_per_address, clients, clients_per_address, reserved, queues)`},
+gateway.yaml:2: unknown key "max" in limits (known: connections, connections_per_address, clients, clients_per_address, clients_per_token, reserved, queues)`},
 	{"limits out of bounds", oneSensor + "limits: {queues: 2GiB}\n",
 		`gateway.yaml:2: limits.queues: "2GiB" is not between 1MiB and 1GiB`},
 	{"history alone", oneSensor + "history: 1GiB\n",

@@ -82,7 +82,7 @@ listen: 192.168.1.5:80
 insecure: true
 state: /var/lib/gateway
 history: {size: 2GiB, age: 36h}
-limits: {connections: 64, connections_per_address: 8, clients: 50, clients_per_address: 20, queues: 8MiB}
+limits: {connections: 64, connections_per_address: 8, clients: 50, clients_per_address: 20, clients_per_token: 7, queues: 8MiB}
 log_format: json
 primary: out-door_2
 sensors:
@@ -99,7 +99,7 @@ sensors:
     interval: 24h
     stuck_after: 48h
 `, Config{Listen: "192.168.1.5:80", Limits: gateway.Limits{
-			Connections: 64, ConnectionsPerAddress: 8, Clients: 50, ClientsPerAddress: 20, Reserved: 5, Queues: 8 << 20}, Insecure: true, State: "/var/lib/gateway", History: History{2 << 30, 36 * time.Hour}, LogFormat: "json", Primary: "out-door_2",
+			Connections: 64, ConnectionsPerAddress: 8, Clients: 50, ClientsPerAddress: 20, ClientsPerToken: 7, Reserved: 5, Queues: 8 << 20}, Insecure: true, State: "/var/lib/gateway", History: History{2 << 30, 36 * time.Hour}, LogFormat: "json", Primary: "out-door_2",
 			Sensors: []Sensor{sensor("indoor", "sht3x", "0", 0x45, 20*ms, 0), sensor("out-door_2", "bme280", "255", 0x77, 24*time.Hour, 48*time.Hour)}}},
 		{"each chip has its own first address", "sensors: [{name: a, chip: sht3x}, {name: b, chip: bme280}, {name: c, chip: aht20}]",
 			with(func(c *Config) {
@@ -339,8 +339,8 @@ func written(c *Config) string {
 		fmt.Fprintf(&b, "state: %q\n", c.State)
 	}
 	fmt.Fprintf(&b, "history: {size: %dMiB, age: %v}\n", c.History.Size>>20, c.History.Age)
-	fmt.Fprintf(&b, "limits: {connections: %d, connections_per_address: %d, clients: %d, clients_per_address: %d, reserved: %d, queues: %dMiB}\n",
-		c.Limits.Connections, c.Limits.ConnectionsPerAddress, c.Limits.Clients, c.Limits.ClientsPerAddress, c.Limits.Reserved, c.Limits.Queues>>20)
+	fmt.Fprintf(&b, "limits: {connections: %d, connections_per_address: %d, clients: %d, clients_per_address: %d, clients_per_token: %d, reserved: %d, queues: %dMiB}\n",
+		c.Limits.Connections, c.Limits.ConnectionsPerAddress, c.Limits.Clients, c.Limits.ClientsPerAddress, c.Limits.ClientsPerToken, c.Limits.Reserved, c.Limits.Queues>>20)
 	if c.Commands != access.NobodyCommands {
 		fmt.Fprintf(&b, "commands: %s\n", c.Commands)
 	}

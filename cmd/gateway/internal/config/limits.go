@@ -29,6 +29,7 @@ func (s *section) limits() gateway.Limits {
 	l.count("connections_per_address", &c.ConnectionsPerAddress)
 	l.count("clients", &c.Clients)
 	l.count("clients_per_address", &c.ClientsPerAddress)
+	l.count("clients_per_token", &c.ClientsPerToken)
 	reserved := l.number("reserved", maxConnections, "that many of clients", &c.Reserved)
 	switch {
 	case c.Reserved < c.Clients:

@@ -331,3 +331,53 @@ func TestSessionsOverHTTP(t *testing.T) {
 		t.Errorf("%d of 2 ends are recorded", ended)
 	}
 }
+
+// TestClientsPerToken holds that one token cannot take the places of the others, how it is
+// told and where it is counted.
+func TestClientsPerToken(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	var token string
+	if err := tokens.Edit(state, func(f *tokens.File) (err error) {
+		token, err = f.Add(tokens.Token{Name: "display", Role: tokens.Viewer})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	config := writeFile(t, "gateway.yaml", "limits: {clients_per_token: 2}\nsensors:\n  - {name: a, chip: sht3x}\n")
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0", "--state", state)
+	first := dialWith(t, p.URL, token)
+	first.read("hello", nil)
+	dialWith(t, p.URL, token).read("hello", nil)
+	header := http.Header{"Authorization": {"Bearer " + token}}
+	_, answer, err := websocket.DefaultDialer.Dial(p.URL, header)
+	if err == nil || answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
+		t.Fatalf("the third: %v, %+v", err, answer)
+	}
+	text, _ := io.ReadAll(answer.Body)
+	if !strings.Contains(string(text), "display: 2 (clients_per_token: under limits:") {
+		t.Errorf("it is told %s", text)
+	}
+	base := strings.TrimSuffix("http"+strings.TrimPrefix(p.URL, "ws"), "/")
+	r, _ := http.NewRequest(http.MethodGet, base+"/metrics", nil)
+	r.Header = header
+	metrics, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer metrics.Body.Close()
+	exposed, _ := io.ReadAll(metrics.Body)
+	for _, want := range []string{`gateway_limit_current{limit="clients_per_token"} 2`, `gateway_limit_maximum{limit="clients_per_token"} 2`, `gateway_refused_total{reason="limit"} 1`} {
+		if !strings.Contains(string(exposed), want+"\n") {
+			t.Errorf("/metrics has no %s", want)
+		}
+	}
+	first.Close()
+	await(t, "a place is free again", func() bool {
+		c, _, err := websocket.DefaultDialer.Dial(p.URL, header)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
