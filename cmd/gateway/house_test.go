@@ -154,6 +154,7 @@ var only = []arrow{
 	{"cmd/gateway/internal/supervise", "github.com/coreos/go-systemd/...", "one file knows systemd"},
 	{"gateway/...", "github.com/gorilla/websocket", "the server and the client"},
 	{"cmd/gateway/internal/setup", "rsc.io/qr", "a link for a telephone is a picture"},
+	{"cmd/gateway/internal/admin", "rsc.io/qr", "the page shows such a link too"},
 	{"gateway/homeassistant", "github.com/eclipse/paho.golang/...", "one file knows MQTT"},
 	{"sensors/...", "periph.io/...", "chips and buses"},
 	{"gateway/motor", "periph.io/x/conn/v3/gpio", "the type of a level"},

@@ -44,6 +44,7 @@ let room;
 const parts = [
   part("The readings are missing", "main .now", import("./page.js"), () => {}),
   part("Who you are is missing", "#account", import("./account.js"), ({ showAccount }) => showAccount(gateway)),
+  part("The administrator’s view is missing", "#admin", import("./admin.js"), ({ openAdmin }) => openAdmin(gateway, base)),
   part("The motors’ controls are missing", "#motors-section", import("./motors.js"), ({ Motors }) => void new Motors(gateway)),
   part("The operators’ room is missing", "main .room", import("./room.js"), ({ openRoom }) => (room = openRoom(gateway))),
 ];
@@ -84,6 +85,7 @@ const ends = {
   "Token revoked": "Your session has ended: the token was revoked or changed, or this browser was logged out",
   "Token expired": "Your session has ended: the token or the login has expired",
   "Token needed": "This gateway asks for a token now",
+  "Session ended": "An administrator has ended this session",
 };
 gateway.addEventListener("refused", ({ detail }) => {
   clearTimeout(waiting);

@@ -29,7 +29,7 @@ export function askedWait(code, reason) {
 }
 
 /** Whether a connection was closed because who the client is no longer holds. @param {string} reason */
-export const isEnd = (reason) => /^Token (revoked|expired|needed)$/.test(reason);
+export const isEnd = (reason) => /^(Token (revoked|expired|needed)|Session ended)$/.test(reason);
 
 /** A WebSocket that is opened again whenever it is lost. */
 export class Link extends EventTarget {

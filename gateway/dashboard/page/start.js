@@ -80,7 +80,7 @@
     if (missing.size === 1) void loadAgain();
   };
 
-  const modules = ["core", "page", "account", "address", "cards", "chart", "chat", "columns", "dom", "export", "format", "gateway", "gestures", "history", "latch", "leases", "link",
+  const modules = ["core", "page", "account", "address", "admin", "audit", "cards", "chart", "chat", "columns", "dom", "export", "format", "gateway", "gestures", "history", "latch", "leases", "link",
     "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "uPlot", "view"];
   let begun = false;
   const begin = () => {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"rsc.io/qr"
+
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/wire"
@@ -151,9 +153,10 @@ type tokenRequest struct {
 
 // made is a token that was made: its text is shown this once.
 type made struct {
-	Token         string `json:"token,omitempty"`
-	Link          string `json:"link"` // logs a browser in, once
-	LinkExpiresMS int64  `json:"link_expires_ms"`
+	Token         string   `json:"token,omitempty"`
+	Link          string   `json:"link"`              // logs a browser in, once
+	LinkQR        []string `json:"link_qr,omitempty"` // its QR code, a text a row, "1" for dark; without the light border
+	LinkExpiresMS int64    `json:"link_expires_ms"`
 	token
 }
 
@@ -251,10 +254,30 @@ func (a *API) make(r *http.Request, change func(*tokens.File) (string, *tokens.T
 			return err
 		}
 		m.Token, m.Link, m.LinkExpiresMS = text, a.Guard.Policy.Page(r)+"login#"+code, tokens.CodeTime.Milliseconds()
+		m.LinkQR = qrRows(m.Link)
 		m.token = tokenOf(tokens.Summary{Token: *t}, 0)
 		return nil
 	})
 	return m, stored(err)
+}
+
+// qrRows returns the QR code of a text, nil if it is too long for one.
+func qrRows(text string) (rows []string) {
+	code, err := qr.Encode(text, qr.M)
+	if err != nil {
+		return nil
+	}
+	for y := range code.Size {
+		row := make([]byte, code.Size)
+		for x := range row {
+			row[x] = '0'
+			if code.Black(x, y) {
+				row[x] = '1'
+			}
+		}
+		rows = append(rows, string(row))
+	}
+	return rows
 }
 
 func (a *API) rotateToken(r *http.Request) (int, any, error) {

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"os"
 	"testing"
 
 	"sensorgateway/gateway/dashboard/browsertest"
@@ -18,28 +17,27 @@ var sights = map[string]browsertest.Options{
 // stopAt is how far down the page the first motor's Stop is.
 const stopAt = `document.querySelector(".motor .stop").getBoundingClientRect().top + scrollY`
 
+// checkAccess computes whether the page is for everybody, as it is now.
+func checkAccess(t *testing.T, page *browsertest.Page, when string) {
+	t.Helper()
+	for _, wrong := range browsertest.Eval[[]string](page, mustRead(t, "testdata/page/access.js")) {
+		t.Errorf("%s: %s", when, wrong)
+	}
+	for _, wrong := range page.Nameless() {
+		t.Errorf("%s: %s", when, wrong)
+	}
+}
+
 // The page is usable with a keyboard, a screen reader, a phone, and in bright light,
 // as far as that can be computed.
 func TestPageForEverybody(t *testing.T) {
 	t.Parallel()
-	script, err := os.ReadFile("testdata/page/access.js")
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate=flaky", "--listen", "127.0.0.1:0")
 	for name, options := range sights {
 		t.Run(name, func(t *testing.T) {
 			page := openPage(t, b, p, options)
-			check := func(when string) {
-				t.Helper()
-				for _, wrong := range browsertest.Eval[[]string](page, string(script)) {
-					t.Errorf("%s: %s", when, wrong)
-				}
-				for _, wrong := range page.Nameless() {
-					t.Errorf("%s: %s", when, wrong)
-				}
-			}
+			check := func(when string) { t.Helper(); checkAccess(t, page, when) }
 			page.Wait(`document.querySelector(".sensor[data-state=live]")`)
 			check("live")
 			page.Wait(`document.querySelector(".sensor[data-state=failed]")`)

@@ -12,14 +12,13 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// addToken makes a token in a state directory, and waits until the gateway at base
-// knows it.
-func addToken(t *testing.T, state, base string, token tokens.Token) (text string) {
+// addToken makes a token in a state directory, and waits until its gateway knows it.
+func addToken(t *testing.T, state string, p *gatewayProcess, token tokens.Token) (text string) {
 	t.Helper()
 	if err := tokens.Edit(state, func(f *tokens.File) (err error) { text, err = f.Add(token); return err }); err != nil {
 		t.Fatal(err)
 	}
-	awaitToken(t, routeAt(base), text)
+	awaitToken(t, routeTo(p), text)
 	return text
 }
 
@@ -62,9 +61,8 @@ func TestPageAccount(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0", "--state", state)
-	base := strings.TrimSuffix(pageOf(p), "/")
-	operator := addToken(t, state, base, tokens.Token{Name: "ahmet", Role: tokens.Operator})
-	addToken(t, state, base, tokens.Token{Name: "display", Role: tokens.Viewer})
+	operator := addToken(t, state, p, tokens.Token{Name: "ahmet", Role: tokens.Operator})
+	addToken(t, state, p, tokens.Token{Name: "display", Role: tokens.Viewer})
 
 	b := browsertest.Start(t)
 	page := logInPage(t, b, pageOf(p), operator, browsertest.Options{})
@@ -121,6 +119,7 @@ func mayNot(t *testing.T, page *browsertest.Page) {
 	page.Wait(`document.querySelector(".motor .why").textContent === "stopped by display"`)
 	stops(page)
 	page.Wait(`document.querySelector("#latched p").textContent.startsWith("Emergency stop by display, ")`)
+	checkAccess(t, page, "a viewer")
 	page.Wait(`document.querySelector("#reset:disabled").checkVisibility() && document.querySelector("#latched .denied").checkVisibility()`)
 }
 

@@ -48,7 +48,7 @@ func TestPageSightsAccount(t *testing.T) {
 	dir, state := sightsDir(t), t.TempDir()
 	config := string(simulatedWithoutInterlocks(t)) + "hosts: [greenhouse.example]\n"
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", writeFile(t, "gateway.yaml", config), "--listen", "127.0.0.1:0", "--state", state)
-	token := addToken(t, state, strings.TrimSuffix(pageOf(p), "/"), tokens.Token{Name: "display at the door", Role: tokens.Viewer})
+	token := addToken(t, state, p, tokens.Token{Name: "display at the door", Role: tokens.Viewer})
 	b, pages := browsertest.Start(t), map[string]*browsertest.Page{}
 	address := strings.Replace(pageOf(p), "127.0.0.1", "greenhouse.example", 1)
 	for name, options := range sights {
@@ -76,6 +76,29 @@ func TestPageSightsAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	take("ended", ended)
+}
+
+// TestPageSightsAdmin takes pictures of the administrator's view, with a token that was
+// just made.
+func TestPageSightsAdmin(t *testing.T) {
+	t.Parallel()
+	dir, state := sightsDir(t), t.TempDir()
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0", "--state", state)
+	root := addToken(t, state, p, tokens.Token{Name: "root", Role: tokens.Admin, By: "pi"})
+	addToken(t, state, p, tokens.Token{Name: "display at the door", Role: tokens.Viewer, By: "pi", Sensors: []string{"indoor", "outdoor"}})
+	for name, options := range sights {
+		page := logInPage(t, browsertest.Start(t), pageOf(p), root, options)
+		administer(page)
+		page.Click("#add-token")
+		saveSight(t, filepath.Join(dir, "admin-add-"+name+".png"), page.Screenshot(false))
+		page.Type("#token-name", "ahmet "+name+"\n")
+		page.Wait(`document.querySelector("#made").checkVisibility()`)
+		saveSight(t, filepath.Join(dir, "admin-made-"+name+".png"), page.Screenshot(false))
+		page.Click("#made-done")
+		page.Wait(entryOf("tokens", "ahmet "+name))
+		browsertest.Eval[bool](page, `(document.querySelector("#administer").click(), true)`)
+		saveSight(t, filepath.Join(dir, "admin-"+name+".png"), page.Screenshot(false))
+	}
 }
 
 // TestPageSights takes the pictures that people look at before a change of the

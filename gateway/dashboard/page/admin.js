@@ -1,0 +1,243 @@
+// @ts-check
+// What an administrator sees and changes: who has a token, who is connected or logged
+// in, and the newest records of who did what.
+
+import { auditLine } from "./audit.js";
+import { copy, find, get, text } from "./dom.js";
+import { moment } from "./format.js";
+
+/** @typedef {import("./gateway.js").Gateway} Gateway */
+/**
+ * @typedef {{id: string, name: string, role: string, sensors?: string[], motors?: string[], expires?: number, expired?: boolean, created: number,
+ *   by: string, used?: number, used_from?: string, browsers: number, connected: number}} Token
+ * @typedef {{id: string, kind: "client" | "login", login?: string, name: string, role: string, how: string, from: string, path?: string,
+ *   since: number, used: number, used_from?: string, you?: boolean}} Session
+ * @typedef {Token & {token?: string, link: string, link_qr?: string[], link_expires_ms: number}} Made
+ */
+
+const POLL = 5_000; // ms between two looks at tokens and sessions, while they are in view
+const ASKED = 5_000; // ms after which a question that nobody answered is withdrawn
+const RECORDS = 100; // of the audit log
+const DAY = 86_400_000; // ms
+const QUIET = 4; // modules of light border that a reader of QR codes needs (ISO/IEC 18004)
+
+/** Several of a thing in words. @param {number} n @param {string} one */
+const several = (n, one) => `${n || "no"} ${one}${n === 1 ? "" : "s"}`;
+
+/** @param {string[] | undefined} names @param {string} all */
+const scope = (names, all) => names?.join(", ") ?? `all ${all}`;
+
+/** @param {Token} t */
+export const tokenFacts = (t) => [
+  `${scope(t.sensors, "sensors")}; ${scope(t.motors, "motors")}`,
+  t.expired ? "expired" : t.expires ? `expires ${moment(t.expires)}` : "never expires",
+  `made by ${t.by || "somebody"}, ${moment(t.created)}`,
+  t.used ? `last used ${moment(t.used)}${t.used_from ? ` from ${t.used_from}` : ""}` : "never used",
+  `${several(t.browsers, "browser")} logged in, ${several(t.connected, "client")} connected`,
+].join(" · ");
+
+/** @param {Session} s */
+export const sessionFacts = (s) => (s.kind === "client" ?
+  `connected to ${s.path} from ${s.from} since ${moment(s.since)}, known by ${s.how}` :
+  `browser that logged in from ${s.from}, ${moment(s.since)}; last used ${moment(s.used)}${s.used_from && s.used_from !== s.from ? ` from ${s.used_from}` : ""}`);
+
+/** @param {Gateway} gateway @param {URL} base */
+export function openAdmin(gateway, base) {
+  const fold = get("admin-fold"), form = get("new-token"), made = get("made");
+  let may = false;
+
+  /** Asks the gateway. @param {string} path @param {string} [method] @param {object} [body] @returns {Promise<any>} */
+  async function ask(path, method = "GET", body) {
+    const json = body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+    const answer = await fetch(new URL(`api/v1/${path}`, base), { method, cache: "no-store", ...json }), content = await answer.text();
+    if (answer.ok) return content && JSON.parse(content);
+    let words = content.trim();
+    try {
+      words = JSON.parse(content).payload.message;
+    } catch { /* it is text */ }
+    throw new Error(words || `${answer.status} ${answer.statusText}`);
+  }
+
+  /** Does something, and says why if it fails. @param {() => Promise<unknown>} act */
+  async function attempt(act) {
+    try {
+      await act();
+      text(get("admin-error"), "");
+    } catch (error) {
+      text(get("admin-error"), /** @type {Error} */ (error).message);
+    }
+  }
+
+  /** A button that asks once more, in its own words. @param {string} label @param {string} of @param {string} sure @param {() => Promise<unknown>} act */
+  function button(label, of, sure, act) {
+    const element = document.createElement("button");
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let asked;
+    const show = (/** @type {string} */ words) => {
+      element.textContent = words;
+      element.setAttribute("aria-label", `${words}: ${of}`);
+      element.className = words === label ? "" : "sure";
+    };
+    const withdraw = () => {
+      clearTimeout(asked);
+      asked = undefined;
+      show(label);
+    };
+    element.type = "button";
+    element.addEventListener("blur", withdraw);
+    element.addEventListener("click", async ({ detail }) => {
+      if (detail > 1) return; // a double click is one answer
+      if (sure && !asked) {
+        asked = setTimeout(withdraw, ASKED);
+        return show(sure);
+      }
+      withdraw();
+      element.disabled = true;
+      await attempt(act);
+      element.disabled = false;
+      await look(true);
+    });
+    withdraw();
+    return element;
+  }
+
+  /**
+   * A list whose elements stay while their entries do: one may have the focus.
+   * @template {{id: string, name: string, role: string}} T
+   * @param {HTMLElement} element @param {(entry: T) => HTMLButtonElement[]} buttons @param {(entry: T) => [title: string, facts: string]} words
+   * @returns {(entries: T[]) => void} shows entries
+   */
+  function list(element, buttons, words) {
+    /** @type {Map<string, HTMLElement>} */
+    const known = new Map();
+    return (entries) => {
+      for (const [id, item] of known) {
+        if (entries.some((entry) => entry.id === id)) continue;
+        item.remove();
+        known.delete(id);
+      }
+      entries.forEach((entry, i) => {
+        const item = known.get(entry.id) ?? copy("entry"), [title, facts] = words(entry);
+        if (!known.has(entry.id)) find(item, ".row").append(...buttons(entry));
+        known.set(entry.id, item);
+        text(find(item, "h4"), title);
+        text(find(item, ".state"), entry.role);
+        text(find(item, ".soft"), facts);
+        if (element.children[i] !== item) element.insertBefore(item, element.children[i] ?? null);
+      });
+    };
+  }
+
+  const showTokens = list(get("tokens"), (/** @type {Token} */ { id, name }) => [
+    button("Link", name, "", async () => show(await ask(`tokens/${id}/link`, "POST"))),
+    button("Rotate", name, "Rotate now: the old text ends", async () => show(await ask(`tokens/${id}/rotate`, "POST"))),
+    button("Revoke", name, "Revoke now: all with it are cut off", () => ask(`tokens/${id}`, "DELETE")),
+  ], (t) => [t.name, tokenFacts(t)]);
+  const showSessions = list(get("sessions"), (/** @type {Session} */ { id, kind, name, from }) => [
+    button(kind === "login" ? "Log out" : "End", `${name || "no token"}, ${from}`, kind === "login" ? "Log it out now" : "End it now", () => ask(`sessions/${id}`, "DELETE")),
+  ], (s) => [`${s.name || "no token"}${s.you ? " (this browser)" : ""}`, sessionFacts(s)]);
+
+  /** Looks at tokens and sessions, while they are in view. @param {boolean} [records] whether at the audit log too */
+  async function look(records = false) {
+    if (!may || !fold.open || document.hidden || gateway.phase !== "connected") return;
+    await attempt(async () => {
+      const [{ tokens }, { sessions, total }] = await Promise.all([ask("tokens"), ask("sessions")]);
+      showTokens(tokens);
+      showSessions(sessions);
+      text(get("tokens-none"), tokens.length ? "" : "There are no tokens.");
+      text(get("sessions-more"), total > sessions.length ? `The newest ${sessions.length} of ${total}.` : "");
+      if (records) get("records").replaceChildren(...(await ask(`audit?limit=${RECORDS}`)).records.reverse().map(auditLine));
+    });
+  }
+
+  /** Shows what is shown once. @param {Made} of */
+  function show({ name, token = "", link, link_qr = [] }) {
+    text(get("made-title"), token ? `The token of ${name}` : `A link for ${name}`);
+    find(made, ".token").hidden = !token;
+    get("made-token").value = token;
+    get("made-link").value = link;
+    const size = link_qr.length, picture = get("made-qr");
+    picture.toggleAttribute("hidden", !size);
+    picture.setAttribute("viewBox", `${-QUIET} ${-QUIET} ${size + 2 * QUIET} ${size + 2 * QUIET}`);
+    find(picture, "path").setAttribute("d", link_qr.flatMap((row, y) => [...row].map((dark, x) => (dark === "1" ? `M${x} ${y}h1v1h-1z` : ""))).join(""));
+    made.hidden = false;
+    made.focus();
+  }
+
+  made.addEventListener("click", ({ target }) => {
+    const input = target.dataset.copies && get(target.dataset.copies);
+    if (!input) return;
+    input.select();
+    // Over plain http a browser has no clipboard for scripts, but for what is selected.
+    if (navigator.clipboard) void navigator.clipboard.writeText(input.value).then(() => text(target, "Copied"), () => {});
+    else if (document.execCommand("copy")) text(target, "Copied");
+  });
+  get("made-done").addEventListener("click", () => {
+    for (const id of ["made-token", "made-link"]) get(id).value = "";
+    for (const element of made.querySelectorAll("[data-copies]")) text(element, "Copy");
+    find(made, "path").setAttribute("d", "");
+    made.hidden = true;
+    get("add-token").focus();
+  });
+
+  /** @param {boolean} open */
+  function showForm(open) {
+    form.hidden = !open;
+    get("add-token").setAttribute("aria-expanded", String(open));
+    if (open) get("token-name").focus();
+  }
+
+  /** Offers names to choose from. @param {HTMLElement} group @param {string[]} names */
+  function offer(group, names) {
+    group.hidden = !names.length;
+    find(group, "div").replaceChildren(...names.map((name) => {
+      const label = document.createElement("label"), box = document.createElement("input");
+      box.type = "checkbox";
+      box.value = name;
+      label.append(box, ` ${name}`);
+      return label;
+    }));
+  }
+
+  /** The names that are chosen; undefined is all. @param {HTMLElement} group */
+  function chosen(group) {
+    const names = [...group.querySelectorAll("input:checked")].map((box) => /** @type {HTMLInputElement} */ (box).value);
+    return names.length ? names : undefined;
+  }
+
+  get("add-token").addEventListener("click", () => showForm(form.hidden));
+  form.addEventListener("submit", async (/** @type {Event} */ submitted) => {
+    submitted.preventDefault();
+    await attempt(async () => {
+      const days = Number(get("token-days").value);
+      show(await ask("tokens", "POST", {
+        name: get("token-name").value.trim(), role: get("token-role").value, expires: days ? Date.now() + days * DAY : undefined,
+        sensors: chosen(get("token-sensors")), motors: chosen(get("token-motors")),
+      }));
+      form.reset();
+      showForm(false);
+    });
+    await look(true);
+  });
+  get("administer").addEventListener("click", () => {
+    fold.open = true;
+    find(fold, "summary").focus();
+    get("admin").scrollIntoView();
+  });
+
+  /** @param {import("./gateway.js").Hello} hello */
+  function greet({ you, sensors, motors }) {
+    may = you.may.includes("tokens");
+    get("admin").hidden = get("administer").hidden = !may;
+    if (!may) return;
+    offer(get("token-sensors"), sensors.map(({ name }) => name));
+    offer(get("token-motors"), motors.map(({ target }) => target));
+    void look(true);
+  }
+  fold.addEventListener("toggle", () => look(true));
+  get("records-again").addEventListener("click", () => look(true));
+  document.addEventListener("visibilitychange", () => look());
+  setInterval(look, POLL);
+  gateway.addEventListener("hello", ({ detail }) => setTimeout(greet, 0, detail)); // it is connected when all have heard of it
+  if (gateway.hello) greet(gateway.hello);
+}
