@@ -45,9 +45,9 @@ func logOfReadings(getenv func(string) string) console.Log {
 }
 
 // auditLog is the audit log of this machine's gateway, for commands.
-func auditLog(getenv func(string) string) console.AuditLog {
+func auditLog(getenv func(string) string) setup.AuditLog {
 	readings := logOfReadings(getenv)
-	return console.AuditLog{Flags: readings.Flags, Find: func() (dir, key, anchor string, err error) {
+	return setup.AuditLog{Flags: readings.Flags, Find: func() (dir, key, anchor string, err error) {
 		dir, _, err = readings.Find()
 		dir, key, anchor = auditor.Files(filepath.Dir(dir))
 		return dir, key, anchor, err

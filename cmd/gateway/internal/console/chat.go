@@ -188,7 +188,7 @@ func (s *chatSession) print(raw []byte) {
 	if json.Unmarshal(raw, &m) != nil {
 		return
 	}
-	nick, text := printable(m.Nick), printable(m.Text)
+	nick, text := Printable(m.Nick), Printable(m.Text)
 	switch m.Type {
 	case "chat":
 		fmt.Fprintf(s.stdout, "%s %s: %s\n", s.now().Format(time.TimeOnly), nick, text)

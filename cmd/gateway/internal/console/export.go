@@ -104,12 +104,12 @@ func (o *exportOptions) parse(now time.Time) (e *export, err error) {
 		return nil, err
 	}
 	if o.from != "" {
-		if e.from, err = parseTime(o.from, now); err != nil {
+		if e.from, err = ParseTime(o.from, now); err != nil {
 			return nil, fmt.Errorf("--from %w", err)
 		}
 	}
 	if o.to != "" {
-		if e.to, err = parseTime(o.to, now); err != nil {
+		if e.to, err = ParseTime(o.to, now); err != nil {
 			return nil, fmt.Errorf("--to %w", err)
 		}
 	}

@@ -86,8 +86,8 @@ const (
 
 var wholeNumber = regexp.MustCompile(`^[0-9]+$`)
 
-// parseTime reads a moment as people write it, as Unix ms.
-func parseTime(text string, now time.Time) (ms int64, err error) {
+// ParseTime reads a moment as people write it, as Unix ms.
+func ParseTime(text string, now time.Time) (ms int64, err error) {
 	if wholeNumber.MatchString(text) {
 		ms, err = strconv.ParseInt(text, 10, 64)
 	} else if d, notOne := phrase.ParseDuration(text); notOne == nil {

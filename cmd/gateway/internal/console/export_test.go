@@ -214,12 +214,12 @@ func TestParseTime(t *testing.T) {
 		"0": 0, "1712345678901": 1712345678901, "2024-04-05T19:34:38Z": 1712345678000, "2024-04-05T21:34:38.5+02:00": 1712345678500,
 		"-1h": 1712345678901 - 3600_000, "-7d": 1712345678901 - 7*86400_000, "-0s": 1712345678901, "0s": 1712345678901,
 	} {
-		if got, err := parseTime(text, now); got != want || err != nil {
+		if got, err := ParseTime(text, now); got != want || err != nil {
 			t.Errorf("%s: %d, %v, want %d", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "now", "-1", "5d", "1969-12-31T23:59:59Z", "253402300800001", "-99999d", "2024-04-05", "١"} {
-		if got, err := parseTime(text, now); err == nil {
+		if got, err := ParseTime(text, now); err == nil {
 			t.Errorf("%q: %d, want an error", text, got)
 		}
 	}
@@ -311,7 +311,7 @@ func FuzzParseTime(f *testing.F) {
 	}
 	now := time.UnixMilli(1712345678901)
 	f.Fuzz(func(t *testing.T, text string) {
-		ms, err := parseTime(text, now)
+		ms, err := ParseTime(text, now)
 		if err != nil {
 			return
 		}
@@ -321,7 +321,7 @@ func FuzzParseTime(f *testing.F) {
 		if ms == endTime {
 			return // the first moment that RFC 3339 cannot say
 		}
-		if back, err := parseTime(formatTime(ms), now); err != nil || back != ms-ms%1000 {
+		if back, err := ParseTime(formatTime(ms), now); err != nil || back != ms-ms%1000 {
 			t.Errorf("%q is %d, %v after printing %s", text, back, err, formatTime(ms))
 		}
 	})

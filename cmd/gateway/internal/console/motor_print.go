@@ -33,7 +33,7 @@ func (p statePrinter) acknowledged(ack wire.Ack) error {
 	if p.json {
 		return p.write(string(phrase.EscapeJSON(wire.JSON(ack))))
 	}
-	return p.write(printable(fmt.Sprintf("%v: %s %s", ack.Target, ack.Action, ack.Status)))
+	return p.write(Printable(fmt.Sprintf("%v: %s %s", ack.Target, ack.Action, ack.Status)))
 }
 
 func (p statePrinter) write(lines ...string) error {
@@ -72,7 +72,7 @@ func describeMotor(s wire.MotorState) string {
 		}
 		text += ", " + i.Condition + " " + holds
 	}
-	return printable(text)
+	return Printable(text)
 }
 
 // whyMotor is the reason of the last change and who caused it.

@@ -5,11 +5,11 @@ import (
 	"unicode"
 )
 
-// printable is s without what would move the cursor of a terminal, change colours,
+// Printable is s without what would move the cursor of a terminal, change colours,
 // make the terminal answer as if somebody typed, or make a text look like another
 // one. It is for all text that comes from the network. White space becomes blanks,
 // the rest U+FFFD. The two joiners remain, because some scripts need them.
-func printable(s string) string {
+func Printable(s string) string {
 	const nonJoiner, joiner = '\u200c', '\u200d'
 	return strings.Map(func(r rune) rune {
 		switch {

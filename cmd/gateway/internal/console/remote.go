@@ -154,7 +154,7 @@ func subprotocolNote(asked, chosen string) string {
 // shownError is an error that may have text from the network in it.
 type shownError struct{ error }
 
-func (e shownError) Error() string { return printable(e.error.Error()) }
+func (e shownError) Error() string { return Printable(e.error.Error()) }
 func (e shownError) Unwrap() error { return e.error }
 
 var hasScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)

@@ -198,7 +198,7 @@ func TestPrintable(t *testing.T) {
 		"\xff\xfe":                 "��",
 		"del\x7f soft\u00adhyphen": "del� soft�hyphen",
 	} {
-		if got := printable(in); got != want {
+		if got := Printable(in); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
 		}
 	}
@@ -207,7 +207,7 @@ func TestPrintable(t *testing.T) {
 func FuzzPrintable(f *testing.F) {
 	f.Add("\x1b[2J\u009b\u202e\r\n\xff")
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, r := range printable(s) {
+		for _, r := range Printable(s) {
 			if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
 				t.Errorf("%q lets %U through", s, r)
 			}

@@ -137,15 +137,15 @@ func connectionLine(url string, e client.Event) string {
 				text += ", clock not synchronised"
 			}
 		}
-		return printable(text)
+		return Printable(text)
 	case client.Disconnected:
-		return printable(fmt.Sprintf("%v; reconnecting in %s", e.Err, countdown(e.Wait)))
+		return Printable(fmt.Sprintf("%v; reconnecting in %s", e.Err, countdown(e.Wait)))
 	case client.Resumed:
 		switch {
 		case e.Anew:
 			return "another epoch: what was lost before it cannot be counted"
 		case len(e.Gone) > 0:
-			return printable("not all that was missed is kept; gone, at most: " + countsText(e.Gone))
+			return Printable("not all that was missed is kept; gone, at most: " + countsText(e.Gone))
 		}
 	case client.Replayed:
 		var parts []string
@@ -155,7 +155,7 @@ func connectionLine(url string, e client.Event) string {
 		if len(e.Lost) > 0 {
 			parts = append(parts, "lost: "+countsText(e.Lost))
 		}
-		return printable(strings.Join(parts, "; "))
+		return Printable(strings.Join(parts, "; "))
 	}
 	return ""
 }

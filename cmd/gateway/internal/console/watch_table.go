@@ -49,7 +49,7 @@ func (b *board) table(now time.Time, colour bool) []string {
 	quantities := b.quantities()
 	cells := [][]cell{{{"sensor", faint}}}
 	for _, q := range quantities {
-		cells[0] = append(cells[0], cell{printable(q.Name), faint})
+		cells[0] = append(cells[0], cell{Printable(q.Name), faint})
 	}
 	for _, name := range []string{"rate/s", "age", "quality", "recovered", "lost"} {
 		cells[0] = append(cells[0], cell{name, faint})
@@ -79,7 +79,7 @@ func (b *board) table(now time.Time, colour bool) []string {
 
 // status is the line above the table.
 func (b *board) status(now time.Time, colour bool) string {
-	parts := []cell{{printable(b.url), plain}}
+	parts := []cell{{Printable(b.url), plain}}
 	switch {
 	case b.connected && b.roundTrip > 0:
 		parts = append(parts, cell{"connected", green}, cell{"round trip " + span(b.roundTrip), plain})
@@ -88,9 +88,9 @@ func (b *board) status(now time.Time, colour bool) string {
 	case b.lost == nil:
 		parts = append(parts, cell{"connecting", yellow})
 	case now.Before(b.retryAt):
-		parts = append(parts, cell{"reconnecting in " + countdown(b.retryAt.Sub(now)), yellow}, cell{printable(b.lost.Err.Error()), plain})
+		parts = append(parts, cell{"reconnecting in " + countdown(b.retryAt.Sub(now)), yellow}, cell{Printable(b.lost.Err.Error()), plain})
 	default:
-		parts = append(parts, cell{"reconnecting", yellow}, cell{printable(b.lost.Err.Error()), plain})
+		parts = append(parts, cell{"reconnecting", yellow}, cell{Printable(b.lost.Err.Error()), plain})
 	}
 	if b.simulated {
 		parts = append(parts, cell{"SIMULATED", inverse})
@@ -132,7 +132,7 @@ func (r *row) value(q wire.Quantity) string {
 	if i < 0 || !r.seen || r.last.Fault != wire.Good || wire.IsNotMeasured(r.last.Values[i]) {
 		return none
 	}
-	return printable(q.Text(r.last.Values[i]))
+	return Printable(q.Text(r.last.Values[i]))
 }
 
 // none is shown where there is no value.
@@ -162,7 +162,7 @@ func (r *row) cells(quantities []wire.Quantity, now time.Time) []cell {
 	if r.seen && r.stale(now) {
 		quality.text = "stale"
 	}
-	line := []cell{{printable(r.name), plain}}
+	line := []cell{{Printable(r.name), plain}}
 	for _, q := range quantities {
 		line = append(line, cell{r.value(q), plain})
 	}

@@ -1,4 +1,4 @@
-package console
+package setup
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/audit"
 	"sensorgateway/wire"
@@ -24,7 +25,7 @@ type AuditLog struct {
 }
 
 // Audit shows who did what.
-func Audit(env Env, log AuditLog) *cobra.Command {
+func Audit(env console.Env, log AuditLog) *cobra.Command {
 	var since string
 	var asJSON bool
 	var limit int
@@ -36,13 +37,13 @@ func Audit(env Env, log AuditLog) *cobra.Command {
 			"It reads the log's files, so the gateway may be running or not.\n\n" +
 			"A TIME is RFC 3339 (2026-03-01T06:00:00Z), Unix milliseconds, or a duration back from now (-90m, -7d).",
 		Example: "  sudo gateway audit --since -24h\n  sudo gateway audit verify",
-		Args:    NoArgs,
+		Args:    console.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			q := audit.Query{Limit: limit}
 			if since != "" {
 				var err error
-				if q.Since, err = parseTime(since, time.Now()); err != nil {
-					return UsageError{fmt.Errorf("--since %w", err)}
+				if q.Since, err = console.ParseTime(since, time.Now()); err != nil {
+					return console.UsageError{Err: fmt.Errorf("--since %w", err)}
 				}
 			}
 			dir, key, _, err := log.Find()
@@ -83,11 +84,11 @@ func writeAudit(w io.Writer, r audit.Record, asJSON bool) error {
 		who = strings.TrimSpace(who + " from " + r.From)
 	}
 	_, err := fmt.Fprintf(w, "%s %-8s %s: %s: %s%s\n", time.UnixMilli(r.At).UTC().Format("2006-01-02T15:04:05.000Z"), r.Kind,
-		printable(who), printable(string(r.What)), printable(r.Result), count)
+		console.Printable(who), console.Printable(string(r.What)), console.Printable(r.Result), count)
 	return err
 }
 
-func auditVerify(env Env, log AuditLog) *cobra.Command {
+func auditVerify(env console.Env, log AuditLog) *cobra.Command {
 	var outside string
 	cmd := &cobra.Command{
 		Use:   "verify",
@@ -96,11 +97,11 @@ func auditVerify(env Env, log AuditLog) *cobra.Command {
 			"one that was changed, moved or dropped; then the exit status is 1. What is beyond the anchor is whole, but that\n" +
 			"nothing was removed behind it cannot be proved. --anchor gives an anchor that was kept elsewhere: the gateway\n" +
 			"logs one an hour (msg=\"audit anchor\" n=… code=…).",
-		Args: NoArgs,
+		Args: console.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			kept, err := parseAnchor(outside)
 			if err != nil {
-				return UsageError{err}
+				return console.UsageError{Err: err}
 			}
 			dir, key, anchor, err := log.Find()
 			if err != nil {
