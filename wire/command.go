@@ -20,14 +20,6 @@ const (
 	Reset     = "reset"
 )
 
-// Actions of a control message: who may drive a motor.
-const (
-	RequestControl = "request"
-	GrantControl   = "grant"
-	DenyControl    = "deny"
-	ReleaseControl = "release"
-)
-
 // Directions of a motor.
 const (
 	Forward = "forward"
@@ -43,9 +35,6 @@ const (
 	MaxRunMS   = 24 * 60 * 60 * 1000
 	MinLeaseMS = 100
 	MaxLeaseMS = 60 * 60 * 1000
-
-	MinControlMS = 3 * 1000
-	MaxControlMS = 60 * 1000
 )
 
 // Command is the payload of a command or a control message. A pointer is nil where the
@@ -89,19 +78,6 @@ type MotorState struct {
 	ControlRequest *ControlRequest `json:"control_request,omitempty"` // nil: nobody requests it
 }
 
-// Control is who has control of a motor: others neither start nor set it.
-type Control struct {
-	By            string  `json:"by"`
-	Since         float64 `json:"since"`                    // Unix seconds
-	AllowTakeover bool    `json:"allow_takeover,omitempty"` // a request that it does not answer is granted
-}
-
-// ControlRequest is who waits for control of a motor.
-type ControlRequest struct {
-	By    string  `json:"by"`
-	Until float64 `json:"until"` // Unix seconds
-}
-
 // Reasons of a motor's last change ([MotorState]).
 const (
 	ReasonBoot       = "boot"       // it has not been commanded since the program started
@@ -115,13 +91,6 @@ const (
 	ReasonEStop      = EStop
 	ReasonFault      = "fault"    // of the hardware
 	ReasonShutdown   = "shutdown" // of the program
-)
-
-// Reasons of control being passed or denied, beside command, disconnect and revoked
-// ([Event]).
-const (
-	ReasonTimeout = "timeout" // nobody answered in time
-	ReasonFree    = "free"    // nobody holds the motor any more
 )
 
 // Interlock is a condition of a motor, evaluated when the state was made. It may

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,18 +11,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"sensorgateway/cmd/gateway/internal/phrase"
+	"sensorgateway/gateway/client"
 	"sensorgateway/wire"
 )
 
 const defaultLease = 2 * time.Second
 
 // motorActions are the actions that can be asked for; keepalive is not.
-var motorActions = []string{wire.Start, wire.Set, wire.Stop, wire.Status, wire.EStop, wire.Reset}
+var motorActions = []string{wire.Start, wire.Set, wire.Stop, wire.Status, wire.EStop, wire.Reset, wire.TypeControl}
 
 // Motor commands the motors of a gateway.
 func Motor(env Env) *cobra.Command {
 	var r remote
 	var f motorFlags
+	var c controlFlags
 	var subprotocol subprotocolFlag
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -36,17 +39,28 @@ func Motor(env Env) *cobra.Command {
   status [MOTOR]
   estop         stops all motors and keeps them from starting until a reset
   reset         allows starts again after an estop or a fault
+  control request MOTOR   so that nobody else starts, sets or resets it, until you press
+                Ctrl-C. Who has it is asked; when you are, write grant or deny.
+  control grant|deny|release MOTOR   for who shows the same token
 
 A server that is no gateway may know no subprotocol, no leases and no states. Then a
 motor is stopped by this program, and whether it stops when the connection is lost is
 up to that server.`,
 		Example: "  gateway motor localhost:8765 start motor_1 --speed 0.5 --for 5s\n  gateway motor localhost:8765 estop",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) < 2 || len(args) > 3 {
+			control := len(args) > 1 && args[1] == wire.TypeControl
+			if len(args) < 2 || len(args) > 3 && !control {
 				return UsageError{errors.New("motor takes the URL of a gateway, an action and, for most, a motor: see gateway motor --help")}
 			}
-			f.given = cmd.Flags().Changed
-			payload, err := f.payload(args[1:])
+			f.given, c.given = cmd.Flags().Changed, cmd.Flags().Changed
+			p := statePrinter{env.Stdout, asJSON || !env.Terminal}
+			var run func(context.Context, client.Options) error
+			var err error
+			if control {
+				run, err = c.session(args[2:], p, env)
+			} else {
+				run, err = f.operator(args[1:], p, env)
+			}
 			if err != nil {
 				return UsageError{err}
 			}
@@ -57,12 +71,12 @@ up to that server.`,
 			if o.Subprotocol, err = subprotocol.option(); err != nil {
 				return UsageError{err}
 			}
-			p := statePrinter{env.Stdout, asJSON || !env.Terminal}
-			return r.explain(newOperator(payload, p, env.Stderr).run(cmd.Context(), o))
+			return r.explain(run(cmd.Context(), o))
 		},
 	}
 	r.flags(env, cmd.Flags())
 	f.flags(cmd)
+	c.flags(cmd)
 	subprotocol.flag(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "show states as JSON, one a line, as when the output is no terminal")
 	return cmd
@@ -85,6 +99,15 @@ func (f *motorFlags) flags(cmd *cobra.Command) {
 	flags.DurationVar(&f.lease, "lease", defaultLease, "`time` without a sign of life from here after which the gateway stops the motor (with --for: none unless given)")
 }
 
+// operator is who sends the command that the arguments and the flags mean.
+func (f *motorFlags) operator(args []string, p statePrinter, env Env) (func(context.Context, client.Options) error, error) {
+	payload, err := f.payload(args)
+	if err != nil {
+		return nil, err
+	}
+	return newOperator(payload, p, env.Stderr).run, nil
+}
+
 // motorPayload is a command as it is sent. To the gateway, a parameter that is
 // missing is not zero.
 type motorPayload struct {
@@ -105,6 +128,9 @@ func (f *motorFlags) payload(args []string) (motorPayload, error) {
 	} else if p.Action == wire.Status {
 		p.Target = wire.All
 	}
+	if slices.Contains(controlActions, p.Action) {
+		return p, fmt.Errorf("unknown action %s: did you mean \"control %s\"?", phrase.Quote(p.Action), p.Action)
+	}
 	if !slices.Contains(motorActions, p.Action) && p.Action != wire.Keepalive {
 		if near := phrase.Nearest(p.Action, motorActions); near != "" {
 			return p, fmt.Errorf("unknown action %s: did you mean %q?", phrase.Quote(p.Action), near)
@@ -116,6 +142,9 @@ func (f *motorFlags) payload(args []string) (motorPayload, error) {
 	}
 	if p.Action == wire.Set && (f.given("for") || f.given("lease")) {
 		return p, errors.New("--for and --lease go with start, which stays to see to them")
+	}
+	if f.given("timeout") || f.given("allow-takeover") {
+		return p, errors.New("--timeout and --allow-takeover go with control request")
 	}
 	if f.given("speed") {
 		p.Speed = &f.speed

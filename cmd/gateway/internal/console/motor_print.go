@@ -65,6 +65,12 @@ func describeMotor(s wire.MotorState) string {
 	if s.Holder != "" {
 		text += ", held by " + s.Holder
 	}
+	if s.Control != nil {
+		text += ", under the control of " + s.Control.By
+	}
+	if s.ControlRequest != nil {
+		text += ", which " + s.ControlRequest.By + " requests"
+	}
 	for _, i := range s.Interlocks {
 		holds := "holds"
 		if !i.Holds {

@@ -47,9 +47,11 @@ func TestMotorPayload(t *testing.T) {
 		{"set motor_1 --lease 5s", "go with start"},
 		{"reset motor_1", "for all motors"},
 		{"keepalive motor_1", "start does it"},
-		{"dance motor_1", `unknown action "dance": write start, set, stop, status, estop or reset`},
+		{"dance motor_1", `unknown action "dance": write start, set, stop, status, estop, reset or control`},
 		{"strat motor_1", `unknown action "strat": did you mean "start"?`},
 		{"e-stop", `did you mean "estop"?`},
+		{"cotrol request motor_1", `did you mean "control"?`},
+		{"grant motor_1", `did you mean "control grant"?`},
 		{"statsu", `did you mean "status"?`},
 	} {
 		if got, err := parseMotor(t, tt.args); err == nil || !strings.Contains(err.Error(), tt.want) {
