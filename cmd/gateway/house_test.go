@@ -95,6 +95,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/console", "wire", "it prints records and messages"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/config", "what is configured is what it reads"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/console", "its commands have the same surroundings"},
+	{"cmd/gateway/internal/field", "cmd/gateway/internal/credential", "a running gateway may ask for a token"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/machine", "it opens the buses as the gateway does"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/phrase", "its texts are for people"},
 	{"cmd/gateway/internal/field", "gateway/host", "a weak supply spoils readings"},

@@ -4,14 +4,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"sensorgateway/gateway/access/tokens"
 )
 
 // What was recorded here is replayed anywhere: as fast as it goes and compared, or
@@ -110,5 +114,114 @@ func TestReadAsksTheRunningGateway(t *testing.T) {
 	out, err = exec.Command(bin, "read", "--config", cfg).CombinedOutput()
 	if exitCode(err) != 1 || !strings.Contains(string(out), "FAIL: ") || strings.Contains(string(out), "the gateway that runs") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// A gateway that asks for a token is shown one, by each of the commands and from each
+// place; without a good one they say how to give it, and leave the bus alone.
+func TestReadShowsAToken(t *testing.T) {
+	t.Parallel()
+	bin, address, state := buildGateway(t), freeAddress(t), t.TempDir()
+	cfg := writeFile(t, "gateway.yaml", "listen: "+address+"\nsensors:\n  - {name: indoor, chip: sht3x}\n  - {name: greenhouse, chip: aht20}\n")
+	var token, narrow, revoked string
+	if err := tokens.Edit(state, func(f *tokens.File) (err error) {
+		token, _ = f.Add(tokens.Token{Name: "technician", Role: tokens.Viewer})
+		narrow, _ = f.Add(tokens.Token{Name: "indoors", Role: tokens.Viewer, Sensors: []string{"indoor"}})
+		revoked, _ = f.Add(tokens.Token{Name: "gone", Role: tokens.Viewer})
+		return f.Revoke("gone")
+	}); err != nil || token == "" || narrow == "" || revoked == "" {
+		t.Fatal(err)
+	}
+	startGateway(t, bin, "--simulate", "--config", cfg, "--state", state)
+	home := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(home, "gateway"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(home, "gateway", "tokens"), []byte(address+" "+token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := writeFile(t, "token", token+"\n")
+	if err := os.Chmod(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		env  string
+		args []string
+		want []string
+	}{
+		{"", []string{"read", "--token-file", file}, []string{"indoor  2", "greenhouse  2", " ms ago"}},
+		{"GATEWAY_TOKEN=" + token, []string{"read"}, []string{"indoor  2", "greenhouse  2", " ms ago"}},
+		{"XDG_CONFIG_HOME=" + home, []string{"read"}, []string{"indoor  2", "greenhouse  2", " ms ago"}},
+		{"GATEWAY_TOKEN=" + token, []string{"doctor", "--json"}, []string{" ms ago, says the gateway"}},
+		{"", []string{"read"}, []string{"asks for a token", "--token-file FILE", "GATEWAY_TOKEN", "gateway token add"}},
+		{"", []string{"doctor", "--json"}, []string{`"check":"indoor","verdict":"SKIP"`, "asks for a token", "gateway token add"}},
+		{"GATEWAY_TOKEN=" + revoked, []string{"read"}, []string{"401 Unauthorized: the token is not one of this gateway", "gateway token add"}},
+		{"GATEWAY_TOKEN=" + token[:20], []string{"read"}, []string{"GATEWAY_TOKEN: the token is cut off", "gateway token add"}},
+		{"GATEWAY_TOKEN=" + narrow, []string{"read"}, []string{"indoor  2", "greenhouse is not in the scope of the token", "show another token"}},
+	} {
+		await(t, strings.Join(tt.want, ", "), func() bool { // a busy machine may fail a reading
+			cmd := exec.Command(bin, append(tt.args, "--config", cfg)...)
+			cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+t.TempDir(), tt.env)
+			out, _ := cmd.CombinedOutput()
+			if strings.Contains(string(out), "gwt_") {
+				t.Fatalf("%v, %v shows a token: %s", tt.env, tt.args, out)
+			}
+			missing := slices.IndexFunc(tt.want, func(text string) bool { return !strings.Contains(string(out), text) })
+			if missing >= 0 && !strings.Contains(string(out), "newest reading failed") {
+				t.Fatalf("%v: no %q in\n%s", tt.args, tt.want[missing], out)
+			}
+			return missing < 0
+		})
+	}
+}
+
+// TestReadShowsATokenToTheGatewayAlone holds that whoever else listens at its address
+// is shown none.
+func TestReadShowsATokenToTheGatewayAlone(t *testing.T) {
+	t.Parallel()
+	bin, address, dir, other := buildGateway(t), freeAddress(t), t.TempDir(), t.TempDir()
+	for _, out := range []string{dir, other} {
+		if text, err := exec.Command(bin, "cert", "--out", out).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var presented atomic.Value
+	presented.Store("")
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if got := r.Header.Get("Authorization"); got != "" {
+			presented.Store(got)
+		}
+		http.Error(w, "a token", http.StatusUnauthorized)
+	})}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.ServeTLS(l, filepath.Join(other, "gateway.crt"), filepath.Join(other, "gateway.key"))
+	}()
+	defer func() { _ = server.Close(); <-done }()
+	state := t.TempDir()
+	var token string
+	if err := tokens.Edit(state, func(f *tokens.File) (err error) {
+		token, err = f.Add(tokens.Token{Name: "technician", Role: tokens.Viewer})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ dir, want string }{{dir, "has another certificate than " + dir}, {other, "401 Unauthorized: a token"}} {
+		cfg := writeFile(t, "gateway.yaml", fmt.Sprintf("listen: %q\ntls: {cert: %s, key: %s}\nsensors:\n  - {name: indoor, chip: sht3x}\n",
+			address, filepath.Join(tt.dir, "gateway.crt"), filepath.Join(tt.dir, "gateway.key")))
+		cmd := exec.Command(bin, "read", "--config", cfg)
+		cmd.Env = append(os.Environ(), "GATEWAY_TOKEN="+token)
+		out, err := cmd.CombinedOutput()
+		if exitCode(err) != 1 || !strings.Contains(string(out), tt.want) {
+			t.Errorf("%v\n%s, want %q", err, out, tt.want)
+		}
+		if got := presented.Load(); (got != "") != (tt.dir == other) {
+			t.Errorf("it was shown %q", got)
+		}
 	}
 }

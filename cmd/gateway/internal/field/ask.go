@@ -1,18 +1,26 @@
 package field
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/cmd/gateway/internal/credential"
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/wire"
 )
 
@@ -24,13 +32,16 @@ type gateway struct {
 	base    string // of its URLs
 	client  http.Client
 	cfg     *config.Config
+	token   string // that it is shown; "" while it asks for none
 	sensors []wire.SensorInfo
-	refused string // why it does not say what it reads; "" if it does
+	beyond  []string // sensors that the token may not see
+	refused string   // why it does not say what it reads; "" if it does
 }
 
 // findGateway returns the gateway that runs on this machine with the configuration,
-// nil if there is none.
-func findGateway(ctx context.Context, cfg *config.Config) *gateway {
+// nil if there is none. If it asks for a token, it is shown the one that findToken finds
+// for its address.
+func findGateway(ctx context.Context, cfg *config.Config, findToken func(*url.URL) (string, error)) *gateway {
 	host, port, err := net.SplitHostPort(cfg.Listen)
 	if err != nil {
 		return nil
@@ -40,15 +51,29 @@ func findGateway(ctx context.Context, cfg *config.Config) *gateway {
 	}
 	g := &gateway{base: "http://" + net.JoinHostPort(host, port), cfg: cfg}
 	g.client = http.Client{Timeout: askTime, Transport: &http.Transport{
-		// It is asked for readings, by its own machine: nothing secret is sent, and the
-		// certificate need not name localhost.
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		// It is asked by its own machine, where the certificate need not name localhost.
+		// What matters is that a token is shown to nobody else.
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, VerifyConnection: g.verify},
+		DisableKeepAlives: true, // before there was a token, nothing was verified
 	}}
 	if cfg.TLS != nil {
 		g.base = "https://" + net.JoinHostPort(host, port)
 	}
 	var answer struct{ Sensors []wire.SensorInfo }
 	status, err := g.get(ctx, "/api/v1/sensors", &answer)
+	if status == http.StatusUnauthorized {
+		u, _ := url.Parse(g.base) // it is ours
+		switch g.token, err = findToken(u); {
+		case err != nil:
+		case g.token == "":
+			err = errors.New("the gateway asks for a token")
+		default:
+			status, err = g.get(ctx, "/api/v1/sensors", &answer)
+		}
+		if err != nil {
+			status = http.StatusUnauthorized // whatever it is, there is a gateway
+		}
+	}
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		g.refused = err.Error()
@@ -57,7 +82,37 @@ func findGateway(ctx context.Context, cfg *config.Config) *gateway {
 		return nil
 	}
 	g.sensors = answer.Sensors
+	g.findBeyond(ctx)
 	return g
+}
+
+// findBeyond finds the configured sensors that the gateway reads and does not list,
+// because the token may not see them.
+func (g *gateway) findBeyond(ctx context.Context) {
+	for _, c := range g.cfg.Sensors {
+		if g.token == "" || g.has(c.Name) {
+			continue
+		}
+		if status, _ := g.get(ctx, "/sensors/"+c.Name, new(any)); status == http.StatusForbidden {
+			g.beyond = append(g.beyond, c.Name)
+		}
+	}
+}
+
+// verify lets a token be shown to whoever has the gateway's certificate, and to nobody
+// else who listens at its address.
+func (g *gateway) verify(state tls.ConnectionState) error {
+	if g.token == "" {
+		return nil
+	}
+	text, err := os.ReadFile(g.cfg.TLS.Cert)
+	if err != nil {
+		return fmt.Errorf("the token is not shown: %w", err)
+	}
+	if own, _ := pem.Decode(text); own == nil || !bytes.Equal(own.Bytes, state.PeerCertificates[0].Raw) {
+		return fmt.Errorf("the token is not shown: who listens has another certificate than %s; fix: sudo systemctl reload gateway, if that is new", g.cfg.TLS.Cert)
+	}
+	return nil
 }
 
 // get asks for JSON.
@@ -65,6 +120,9 @@ func (g *gateway) get(ctx context.Context, path string, into any) (status int, e
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, g.base+path, nil)
 	if err != nil {
 		return 0, err
+	}
+	if g.token != "" {
+		r.Header.Set("Authorization", "Bearer "+g.token)
 	}
 	response, err := g.client.Do(r)
 	if err != nil {
@@ -76,9 +134,28 @@ func (g *gateway) get(ctx context.Context, path string, into any) (status int, e
 		return 0, err
 	}
 	if response.StatusCode != http.StatusOK {
-		return response.StatusCode, fmt.Errorf("the gateway answers %s", response.Status)
+		return response.StatusCode, fmt.Errorf("the gateway answers %s%s", response.Status, said(body))
 	}
 	return response.StatusCode, json.Unmarshal(body, into)
+}
+
+// said is what an answer says of a refusal, for people.
+func said(body []byte) string {
+	var answer struct{ Payload struct{ Message string } }
+	text := string(body)
+	if json.Unmarshal(body, &answer) == nil {
+		text = answer.Payload.Message
+	}
+	if text, _, _ = strings.Cut(strings.TrimSpace(text), "; fix: "); text == "" { // how clients show a token is no help here
+		return ""
+	}
+	printable := func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}
+	return ": " + phrase.Brief(errors.New(strings.Map(printable, text)))
 }
 
 // reads returns the name of a sensor, or of the one that is at its place, if the gateway
@@ -102,14 +179,19 @@ func (g *gateway) reads(t config.Sensor) (name string, ok bool) {
 
 // has returns whether the gateway has the sensor, or does not say.
 func (g *gateway) has(name string) bool {
-	return g.refused != "" || slices.ContainsFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Name == name })
+	return g.refused != "" || slices.Contains(g.beyond, name) || slices.ContainsFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Name == name })
 }
 
 // newest asks for the newest reading of a sensor.
 func (g *gateway) newest(ctx context.Context, name string) reading {
 	r := reading{Sensor: name, Gateway: g.base}
-	if g.refused != "" {
-		r.Error, r.Fix = g.refused, "it has the bus; stop it to read the chip: sudo systemctl stop gateway"
+	const stop = "stop it, which has the bus, to read the chip: sudo systemctl stop gateway"
+	switch {
+	case g.refused != "":
+		r.Error, r.Fix = g.refused, "give a good token with --token-file FILE, in "+credential.Variable+", or in ~/.config/gateway/tokens (sudo gateway token add NAME makes one); or "+stop
+		return r
+	case slices.Contains(g.beyond, name):
+		r.Error, r.Fix = name+" is not in the scope of the token", "show another token; or "+stop
 		return r
 	}
 	var answer struct{ Payload map[string]any }

@@ -86,7 +86,7 @@ func doctorCommand(env console.Env, load Load) *cobra.Command {
 			return runDoctor(cmd.Context(), env, load, &s, reads)
 		},
 	}
-	s.flags(cmd)
+	s.flags(cmd, env)
 	cmd.Flags().IntVar(&reads, "reads", reads, "how often to read each chip, at most for five seconds")
 	return cmd
 }
@@ -104,7 +104,7 @@ func runDoctor(ctx context.Context, env console.Env, load Load, s *source, reads
 	if err != nil {
 		p.cfg = &config.Config{}
 	} else if simulate == nil {
-		p.gateway = findGateway(ctx, cfg)
+		p.gateway = s.running(ctx, cfg)
 	}
 	if p.buses, err = openBuses(p.cfg.Sensors, simulate); err != nil {
 		return err

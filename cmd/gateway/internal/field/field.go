@@ -9,10 +9,12 @@
 package field
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -22,6 +24,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/cmd/gateway/internal/credential"
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/sensors"
@@ -41,10 +44,14 @@ type source struct {
 	config, simulate string
 	root             string // where /sys and /proc are
 	json             bool
+	tokenFile        string
+	getenv           func(string) string
 }
 
-func (s *source) flags(cmd *cobra.Command) {
+func (s *source) flags(cmd *cobra.Command, env console.Env) {
 	f := cmd.Flags()
+	s.getenv = env.Getenv
+	f.StringVar(&s.tokenFile, "token-file", "", "`file` with the token to show to a running gateway that asks for one (default: $GATEWAY_TOKEN, else its line HOST:PORT TOKEN in ~/.config/gateway/tokens)")
 	f.StringVar(&s.config, "config", "", "configuration `file` (default "+config.DefaultFile+"; none when simulating)")
 	f.StringVar(&s.simulate, "simulate", "", "emulate the chips, as the gateway does: \"steady\" or \"flaky\", and \":SEED\"")
 	f.Lookup("simulate").NoOptDefVal = "steady"
@@ -64,6 +71,11 @@ func (s *source) open(load Load, optional bool) (*config.Config, *machine.Simula
 	}
 	cfg, err := load(s.config, simulate)
 	return cfg, simulate, err
+}
+
+// running returns the gateway that runs with a configuration, nil if none does.
+func (s *source) running(ctx context.Context, cfg *config.Config) *gateway {
+	return findGateway(ctx, cfg, func(u *url.URL) (string, error) { return credential.Find(s.tokenFile, u, s.getenv) })
 }
 
 // quiet is for what reports its errors itself.

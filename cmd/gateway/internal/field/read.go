@@ -64,7 +64,7 @@ func readCommand(env console.Env, load Load) *cobra.Command {
 			return runRead(cmd.Context(), env, load, &s, args)
 		},
 	}
-	s.flags(cmd)
+	s.flags(cmd, env)
 	return cmd
 }
 
@@ -80,7 +80,7 @@ func runRead(ctx context.Context, env console.Env, load Load, s *source, args []
 	}
 	var running *gateway
 	if simulate == nil {
-		running = findGateway(ctx, cfg)
+		running = s.running(ctx, cfg)
 	}
 	buses, err := openBuses(targets, simulate)
 	if err != nil {

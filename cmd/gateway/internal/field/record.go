@@ -45,7 +45,7 @@ func recordCommand(env console.Env, load Load) *cobra.Command {
 			return o.run(cmd.Context(), env, load, args[0])
 		},
 	}
-	o.flags(cmd)
+	o.flags(cmd, env)
 	_ = cmd.Flags().MarkHidden("json") // it prints one line; it fails for a flag that there is not
 	cmd.Flags().StringVar(&o.size, "size", "64MiB", "how much to keep, as 64MiB or 1GiB")
 	cmd.Flags().DurationVar(&o.time, "for", 0, "how long to record, such as 10m (default: until Ctrl-C)")
@@ -84,7 +84,7 @@ func (o *recording) run(ctx context.Context, env console.Env, load Load, path st
 		return err
 	}
 	if simulate == nil {
-		if g := findGateway(ctx, cfg); g != nil {
+		if g := o.running(ctx, cfg); g != nil {
 			return fmt.Errorf("the gateway that runs at %s has the buses; fix: sudo systemctl stop gateway", g.base)
 		}
 	}

@@ -71,7 +71,7 @@ func scanCommand(env console.Env, load Load) *cobra.Command {
 			return runScan(cmd.Context(), env, load, &s, args, all)
 		},
 	}
-	s.flags(cmd)
+	s.flags(cmd, env)
 	cmd.Flags().BoolVar(&all, "all", false, "scan the buses of displays, cameras and the main board too")
 	return cmd
 }
@@ -86,7 +86,7 @@ func runScan(ctx context.Context, env console.Env, load Load, s *source, args []
 	}
 	var running *gateway
 	if simulate == nil {
-		running = findGateway(ctx, cfg)
+		running = s.running(ctx, cfg)
 	}
 	results := s.whichBuses(cfg, simulate != nil, args, all)
 	buses, err := openScanned(results, cfg, simulate)
