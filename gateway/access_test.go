@@ -3,11 +3,14 @@ package gateway
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"sensorgateway/gateway/access"
 )
 
 // raw sends a request as it stands, and returns the answer and its body.
@@ -100,4 +103,44 @@ func TestStrictTransportSecurity(t *testing.T) {
 			t.Errorf("%+v: %q", tt, got)
 		}
 	}
+}
+
+// A page of any origin may show a token in a header, and read the answer to it; without
+// one it may not, nor send anything else.
+func TestPagesWithAToken(t *testing.T) {
+	s := start(t, func(o *Options) {
+		o.Access = refuse401{}
+	})
+	ask := func(request string) *http.Response {
+		answer, _ := raw(t, s.addr, request+" HTTP/1.1\r\nHost: x\r\nOrigin: https://elsewhere.example")
+		return answer
+	}
+	preflight := func(method, headers string) *http.Response {
+		answer, _ := raw(t, s.addr, "OPTIONS /api/v1/sensors HTTP/1.1\r\nHost: x\r\nOrigin: https://elsewhere.example\r\nAccess-Control-Request-Method: "+method+"\r\nAccess-Control-Request-Headers: "+headers)
+		return answer
+	}
+	if got := preflight("GET", "authorization"); got.StatusCode != http.StatusNoContent || got.Header.Get("Access-Control-Allow-Origin") != "*" || got.Header.Get("Access-Control-Allow-Headers") != "authorization" || got.Header.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("may it send a token: %s %v", got.Status, got.Header)
+	}
+	for _, asked := range [][2]string{{"POST", "authorization"}, {"DELETE", "authorization"}, {"GET", "x-other"}, {"GET", "authorization,x-other"}, {"GET", ""}} {
+		if got := preflight(asked[0], asked[1]); got.StatusCode < 400 || got.Header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("may it %v: %s %v", asked, got.Status, got.Header)
+		}
+	}
+	for header, want := range map[string]string{"Authorization: Bearer gwt_x": "*", "Authorization: Basic Og==": "", "Cookie: gw-x=y": ""} {
+		answer, _ := raw(t, s.addr, "GET /api/v1/sensors HTTP/1.1\r\nHost: x\r\nOrigin: https://elsewhere.example\r\n"+header)
+		if got := answer.Header.Get("Access-Control-Allow-Origin"); answer.StatusCode != http.StatusUnauthorized || got != want {
+			t.Errorf("%s: %s, to be read by %q, want %q", header, answer.Status, got, want)
+		}
+	}
+	if got := ask("GET /api/v1/sensors").Header.Get("Access-Control-Allow-Origin"); got != "" {
+		t.Errorf("without a token, the refusal may be read by %q", got)
+	}
+}
+
+// refuse401 knows nobody.
+type refuse401 struct{}
+
+func (refuse401) Identify(*http.Request) (*access.Identity, *access.Refusal) {
+	return nil, &access.Refusal{Status: http.StatusUnauthorized, Reason: access.ReasonToken, Err: errors.New("who are you")}
 }

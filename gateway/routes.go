@@ -56,6 +56,8 @@ func (s *Server) routes() http.Handler {
 			// A load balancer asks by whatever name it has, or by none.
 			plain.ServeHTTP(w, r)
 			return
+		case !upgrade && access.MaySendToken(w, r):
+			return
 		}
 		id, refusal := s.opts.Access.Identify(r)
 		if refusal != nil {

@@ -251,7 +251,7 @@ func (g *running) serverOptions() gateway.Options {
 		Primary:     slices.IndexFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Primary }),
 		ClockSynced: g.clock.Synced, Alive: g.pulse.Check, Page: g.page(), Log: g.log,
 		History: g.storage.history,
-		Access:  g.access, Pages: g.administrators().Pages(g.access.Pages()),
+		Access:  g.access, Pages: g.administrators().Pages(g.pages()),
 		Proxy: g.access.Policy.IsProxy, Limits: g.cfg.Limits,
 		Refused:  g.refused,
 		Handlers: g.handlers(), Motors: g.motors, Diagnostics: g.cfg.Diagnostics || g.simulate != nil,
@@ -277,6 +277,15 @@ func (g *running) page() http.Handler {
 	g.administrators().Mount(mux)
 	mux.Handle("/", dashboard.Handler())
 	return mux
+}
+
+// pages answer whoever asks.
+func (g *running) pages() map[string]http.Handler {
+	pages := g.access.Pages()
+	for path, file := range dashboard.Client() {
+		pages[path] = g.access.Ours(file)
+	}
+	return pages
 }
 
 func (g *running) newAuditor() *auditor.Auditor {

@@ -236,6 +236,9 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, f *Refusal) {
 func (f *Refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
+	if sendsToken(r) {
+		h.Set("Access-Control-Allow-Origin", "*") // who has sent a token may read why it is refused
+	}
 	if f.Status == http.StatusUnauthorized {
 		// Never Basic: browsers would ask for it, and keep it.
 		challenge := `Bearer realm="gateway"`

@@ -78,6 +78,10 @@ func page(serve http.HandlerFunc, methods ...string) http.Handler {
 	})
 }
 
+// Ours lets requests through that no page of another site can have caused, whoever sends
+// them.
+func (g *Guard) Ours(h http.Handler) http.Handler { return g.ours(h.ServeHTTP) }
+
 // ours lets requests through that no page of another site can have caused.
 func (g *Guard) ours(serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -47,6 +47,17 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // pages, the server decides when it looks at their Origin.
 var client = map[string]bool{"/gateway.js": true, "/chat.js": true, "/leases.js": true, "/link.js": true, "/readings.js": true, "/sequence.js": true}
 
+// Client returns the client for pages of other origins, by path. It has to be served to
+// whoever asks: where the gateway asks for a token, a page that imports a module can send
+// none.
+func Client() map[string]http.Handler {
+	files := map[string]http.Handler{}
+	for path := range client {
+		files[path] = Handler()
+	}
+	return files
+}
+
 // file is one file of the page as it is served.
 type file struct {
 	content     []byte

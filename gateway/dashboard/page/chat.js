@@ -2,6 +2,7 @@
 // The client of the operators' room.
 
 import { Link, isEnd } from "./link.js";
+import { SUBPROTOCOL } from "./readings.js";
 
 const POLICY = 1008;
 
@@ -15,9 +16,13 @@ export class Room extends Link {
   #joined = false;
   #nick;
 
-  /** @param {string} nick 20 characters at most @param {string | URL} [url] of /chat; next to this file if not given */
-  constructor(nick, url = new URL("chat", import.meta.url)) {
-    super(url, []);
+  /**
+   * @param {string} nick 20 characters at most @param {string | URL} [url] of /chat; next to this file if not given
+   * @param {object} [options]
+   * @param {string} [options.token] as of a Gateway
+   */
+  constructor(nick, url = new URL("chat", import.meta.url), { token } = {}) {
+    super(url, token === undefined ? [] : [SUBPROTOCOL], token); // a browser fails if none of its subprotocols is chosen, which a token never is
     this.#nick = nick;
   }
 

@@ -14,7 +14,12 @@
  *     gateway.open();
  *
  * A page from another origin needs that origin in `origins:` of the gateway's
- * configuration. The client speaks readings.v2: every tick of every sensor
+ * configuration, and a token where the gateway asks for one:
+ *
+ *     const gateway = new Gateway("wss://greenhouse.example:8443/", { token });
+ *
+ * Whoever can read the page can read a token that is written in it: make one for
+ * that page alone, with the role and the sensors that it needs. The client speaks readings.v2: every tick of every sensor
  * arrives with its number, a failed measurement with its cause. After a lost
  * connection it asks for what it missed, so that each number arrives once, in
  * two lanes (live and historical), or is accounted for in `counts`.
@@ -22,7 +27,8 @@
  * Events, each a CustomEvent with its `detail`:
  *
  * - `phase` Phase: "connecting", "connected", "waiting" (until `due`), "closed"
- * - `refused` string: why the gateway closed the connection for good; no other is tried
+ * - `refused` string: why the gateway closed the connection for good, such as "Token revoked",
+ *   or takes the token not at all, such as "401: the token of fence has expired"; no other is tried
  * - `hello` Hello: who the gateway is, its sensors and motors; after each connect
  * - `resumed` {skipped}: what was missed is asked for, but for what is older than `replay`
  * - `readings` Reading[]: those of one message that are new
@@ -102,9 +108,10 @@ export class Gateway extends Link {
    * @param {object} [options]
    * @param {("motors" | "events")[]} [options.topics] what to subscribe to besides readings
    * @param {number} [options.replay] ms: of what was missed, nothing older is asked for
+   * @param {string} [options.token] of who connects, gwt_…; the gateway's own page has a cookie instead
    */
-  constructor(url = new URL(".", import.meta.url), { topics = [], replay = Infinity } = {}) {
-    super(url, [SUBPROTOCOL]);
+  constructor(url = new URL(".", import.meta.url), { topics = [], replay = Infinity, token } = {}) {
+    super(url, [SUBPROTOCOL], token);
     const one = /\/(sensors\/[^/]+)$/.exec(new URL(url).pathname);
     this.#topic = one ? one[1] : "sensors";
     this.#options = { topics, replay };

@@ -7,6 +7,8 @@ const OPENING = 10_000; // ms for the handshake and the first message
 const SILENCE = 12_000; // ms without a message, after which the connection counts as lost
 const LONGEST = 60_000, CIRCUIT_TRIES = 10, CIRCUIT_PAUSE = 5 * 60_000;
 const SERVICE_RESTART = 1012;
+const REFUSED = [401, 403]; // statuses of an answer to who is known, or not
+const TOKEN = /^gwt_[A-Za-z0-9_-]{43}[A-Za-z0-9]{6}$/;
 
 /**
  * How long to wait before the next try, in ms.
@@ -47,13 +49,17 @@ export class Link extends EventTarget {
   #heard = 0;
   #url;
   #protocols;
+  #token;
 
-  /** @param {string | URL} url @param {string[]} protocols */
-  constructor(url, protocols) {
+  /** @param {string | URL} url @param {string[]} protocols @param {string} [token] of who connects; protocols must not be empty then */
+  constructor(url, protocols, token) {
     super();
     this.#url = new URL(url);
     this.#url.protocol = this.#url.protocol.replace(/^http/, "ws");
-    this.#protocols = protocols;
+    // As a subprotocol of one that is no form of a token a browser would show all of it.
+    if (token !== undefined && !TOKEN.test(token)) throw new TypeError("this is no token: one is gwt_ and 49 letters, digits, - and _");
+    this.#token = token;
+    this.#protocols = token === undefined ? protocols : [...protocols, `gateway.token.${token}`];
   }
 
   /** Connects now, unless it is connected or connecting. */
@@ -148,6 +154,20 @@ export class Link extends EventTarget {
     this.due = performance.now() + wait;
     this.#after(wait, () => this.open());
     this.#enter("waiting");
+    if (!established && this.#token !== undefined) void this.#explain();
+  }
+
+  /** Ends the tries if it is the token that is refused: a WebSocket does not say why a handshake failed, a plain request does. */
+  async #explain() {
+    const address = new URL(/\/sensors\/[^/]+$/.test(this.#url.pathname) ? this.#url : new URL("api/v1/sensors", this.#url));
+    address.protocol = address.protocol.replace(/^ws/, "http");
+    try {
+      const answer = await fetch(address, { headers: { Authorization: `Bearer ${this.#token}` }, cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(OPENING) });
+      const words = (await answer.text()).trim();
+      if (!REFUSED.includes(answer.status) || this.phase === "connected" || this.phase === "closed") return;
+      this.close();
+      this.emit("refused", `${answer.status}: ${words.slice(0, 300)}`);
+    } catch { /* no answer: the tries go on */ }
   }
 
   #drop() {

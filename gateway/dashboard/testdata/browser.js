@@ -14,7 +14,7 @@ export class Browser {
   sockets = [];
   /** @type {{id: number, then: () => void, ms: number}[]} */
   timers = [];
-  #kept = { WebSocket: globalThis.WebSocket, setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout, setInterval: globalThis.setInterval, clearInterval: globalThis.clearInterval };
+  #kept = { fetch: globalThis.fetch, WebSocket: globalThis.WebSocket, setTimeout: globalThis.setTimeout, clearTimeout: globalThis.clearTimeout, setInterval: globalThis.setInterval, clearInterval: globalThis.clearInterval };
   #random = Math.random;
   #ids = 0;
   now = 1000; // ms

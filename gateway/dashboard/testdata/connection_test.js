@@ -3,7 +3,7 @@
 
 import { Gateway, Room } from "/page/gateway.js";
 import { inBrowser, log, promises, record } from "./browser.js";
-import { equal } from "./harness.js";
+import { equal, throws } from "./harness.js";
 
 /** @typedef {import("./browser.js").Browser} Browser */
 
@@ -160,4 +160,84 @@ inBrowser("a room is joined, again after a loss, and not under a name that is ta
   browser.accept();
   browser.lose(1008, "Nick taken");
   equal([other.phase, heard], ["closed", ["info server", "refused Nick taken"]]);
+});
+
+const token = `gwt_${"A".repeat(43)}2x1kK3`;
+
+/** An answer to a plain request. @param {number} status @param {string} [words] */
+const answered = (status, words = "") => /** @type {any} */ ({ status, text: async () => words });
+
+/** Answers plain requests, which it lists. @param {() => Response | Promise<Response>} answer @returns {string[]} */
+function serve(answer) {
+  /** @type {string[]} */
+  const asked = [];
+  globalThis.fetch = async (address, init) => {
+    asked.push(`${address} ${/** @type {any} */ (init?.headers).Authorization === `Bearer ${token}`}`);
+    return answer();
+  };
+  return asked;
+}
+
+inBrowser("a token goes along as a subprotocol beside a real one, on every connection, and never in an address", (browser) => {
+  const gateway = new Gateway("https://gateway/gw/", { token }), room = new Room("eve", "https://gateway/gw/chat", { token });
+  gateway.open();
+  browser.greet();
+  browser.lose();
+  browser.run(1250);
+  room.open();
+  equal(browser.sockets.map(({ url, protocols }) => [url, protocols]), ["", "", "chat"].map((path) => [`wss://gateway/gw/${path}`, ["readings.v2", `gateway.token.${token}`]]));
+  for (const wrong of ["", "gwt_", `${token} `, token.slice(1), `${token.slice(0, -1)},`]) throws(() => new Gateway("ws://gateway/", { token: wrong }), TypeError);
+  room.close();
+  gateway.close();
+});
+
+inBrowser("a token that is refused ends the tries, in the gateway's words", async (browser) => {
+  for (const [url, address] of [["ws://gateway/", "http://gateway/api/v1/sensors"], ["wss://gateway/gw/sensors/indoor", "https://gateway/gw/sensors/indoor"]]) {
+    const gateway = new Gateway(url, { token }), asked = serve(() => answered(401, "the token of fence has expired\n"));
+    /** @type {string[]} */
+    const heard = [];
+    gateway.addEventListener("refused", ({ detail }) => heard.push(`${gateway.phase}: ${detail}`));
+    gateway.open();
+    browser.lose();
+    await promises();
+    equal([asked, heard, browser.timers], [[`${address} true`], ["closed: 401: the token of fence has expired"], []]);
+  }
+});
+
+inBrowser("a handshake that fails for another reason is tried again, and so is one of whom nothing is known", async (browser) => {
+  for (const answer of [() => answered(200, "{}"), () => answered(503, "busy"), () => Promise.reject(new TypeError("Failed to fetch"))]) {
+    const gateway = new Gateway("ws://gateway/", { token }), asked = serve(answer);
+    gateway.open();
+    browser.lose();
+    await promises();
+    equal([gateway.phase, asked.length], ["waiting", 1]);
+    browser.run(2250);
+    browser.greet();
+    browser.lose(); // it had been let in: nothing is to be asked
+    await promises();
+    equal([gateway.phase, asked.length], ["waiting", 1]);
+    gateway.close();
+  }
+  const anonymous = new Gateway("ws://gateway/"), asked = serve(() => answered(401));
+  anonymous.open();
+  browser.lose();
+  await promises();
+  equal([anonymous.phase, asked], ["waiting", []]); // the page says why, and may be let in after a login
+});
+
+inBrowser("whose token is revoked while connected is told so, and not let in again", (browser) => {
+  for (const reason of ["Token revoked", "Token expired", "Session ended"]) {
+    const gateway = new Gateway("ws://gateway/", { token }), room = new Room("eve", "ws://gateway/chat", { token });
+    /** @type {string[]} */
+    const heard = [];
+    for (const link of [gateway, room]) link.addEventListener("refused", ({ detail }) => heard.push(detail));
+    gateway.open();
+    browser.greet();
+    browser.lose(1008, reason);
+    room.open();
+    browser.accept();
+    browser.say({ type: "info", nick: "server", text: "You are eve, alone here" });
+    browser.lose(1008, reason);
+    equal([heard, gateway.phase, room.phase, browser.timers], [[reason, reason], "closed", "closed", []]);
+  }
 });

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
+	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
@@ -61,4 +65,60 @@ func TestPageOfOthers(t *testing.T) {
 		t.Errorf("started: %+v", a)
 	}
 	watcher.state("run_ms")
+}
+
+// A page of somebody else shows a token: from an origin that is allowed it imports the
+// client from the gateway, from any other it has one of its own. A token that is refused,
+// or no longer good, is told in words.
+func TestPageOfOthersWithAToken(t *testing.T) {
+	t.Parallel()
+	var p *gatewayProcess
+	token := ""
+	theirs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, ".js"):
+			file, err := http.Get(strings.TrimSuffix(pageOf(p), "/") + r.URL.Path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer file.Body.Close()
+			w.Header().Set("Content-Type", "text/javascript")
+			_, _ = io.Copy(w, file.Body)
+		case r.URL.Path != "/":
+			w.WriteHeader(http.StatusNoContent) // no icon
+		default:
+			from := pageOf(p)
+			if r.URL.RawQuery == "own" {
+				from = "/"
+			}
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			fmt.Fprintf(w, `<!doctype html><p id="value"></p><p id="refused"></p><script type="module">
+				import { Gateway } from "%sgateway.js";
+				const gateway = new Gateway(%q, { token: %q }), show = (id, text) => document.querySelector(id).textContent = text;
+				gateway.addEventListener("readings", ({ detail }) => show("#value", detail[0].name));
+				gateway.addEventListener("refused", ({ detail }) => show("#refused", detail));
+				gateway.open();
+			</script>`, from, pageOf(p), token)
+		}
+	}))
+	defer theirs.Close()
+	state := t.TempDir()
+	config := writeFile(t, "gateway.yaml", string(simulatedWithoutInterlocks(t))+fmt.Sprintf("origins: [%q]\n", theirs.URL))
+	p = startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0", "--state", state)
+	token = addToken(t, state, p, tokens.Token{Name: "panel", Role: tokens.Viewer, Sensors: []string{"outdoor"}})
+	b := browsertest.Start(t)
+	allowed := b.Open(t, theirs.URL, browsertest.Options{})
+	other := b.Open(t, strings.Replace(theirs.URL, "127.0.0.1", "greenhouse.example", 1)+"/?own", browsertest.Options{})
+	for _, page := range []*browsertest.Page{allowed, other} {
+		page.Wait(`document.querySelector("#value").textContent === "outdoor"`)
+	}
+	if err := tokens.Edit(state, func(f *tokens.File) error { return f.Revoke("panel") }); err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range []*browsertest.Page{allowed, other} {
+		page.Wait(`document.querySelector("#refused").textContent === "Token revoked"`)
+		page.Do(chromedp.Reload())
+		page.Wait(`document.querySelector("#refused").textContent === "401: the token is not one of this gateway: it was revoked, or it is another gateway's"`)
+	}
 }
