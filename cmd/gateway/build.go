@@ -21,6 +21,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/metrics"
 	"sensorgateway/cmd/gateway/internal/notify"
 	"sensorgateway/cmd/gateway/internal/supervise"
+	"sensorgateway/cmd/gateway/internal/trouble"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/access/tokens"
@@ -89,11 +90,11 @@ func (g *running) build(ctx context.Context) (err error) {
 	}
 	g.clock = g.newClock()
 	g.motors.SetClockSynced(g.clock.Synced)
-	trouble := &storageTrouble{notify: g.notify.Event}
+	trouble := &trouble.Storage{Notify: g.notify.Event}
 	g.motors.DoubtEStop()
 	g.storage, err = openStorage(ctx, storageOptions{
-		cfg: g.cfg, memory: g.memory, changed: trouble.readings, latchChanged: trouble.latch, latchRead: g.motors.RestoreEStop,
-		damaged: g.storageDamaged, evicted: g.historyEvicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
+		cfg: g.cfg, memory: g.memory, changed: trouble.Readings, latchChanged: trouble.Latch, latchRead: g.motors.RestoreEStop,
+		damaged: trouble.Damaged, evicted: trouble.Evicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
 	})
 	if err != nil {
 		return err
@@ -135,7 +136,7 @@ func (g *running) tasks() []task {
 		task{name: "audit log", run: g.auditor.Run, last: true},
 		task{name: "sampler", run: g.sampler.Run},
 		task{name: "metrics", run: g.metrics.Run},
-		task{name: "home assistant", run: homeAssistant{g.homeAssistant}.run},
+		task{name: "home assistant", run: g.homeAssistant.Run},
 		task{name: "pulse", run: func(ctx context.Context) error { return g.pulse.Watch(ctx, g.beats()) }},
 		task{name: "certificates", run: g.watchCertificates},
 		task{name: "memory", run: machine.FreeMemory},

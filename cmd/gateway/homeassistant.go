@@ -10,29 +10,6 @@ import (
 	"sensorgateway/wire"
 )
 
-// homeAssistant shows everything to Home Assistant, if the configuration says so.
-type homeAssistant struct{ *homeassistant.Bridge }
-
-func (h homeAssistant) Tick(records []wire.Record, offset int64) {
-	if h.Bridge != nil {
-		h.Bridge.Tick(records, offset)
-	}
-}
-
-func (h homeAssistant) MotorChanged(m wire.MotorState) {
-	if h.Bridge != nil {
-		h.Bridge.MotorChanged(m)
-	}
-}
-
-// run is its task.
-func (h homeAssistant) run(ctx context.Context) error {
-	if h.Bridge == nil {
-		return nil
-	}
-	return h.Bridge.Run(ctx)
-}
-
 // newHomeAssistant returns the bridge to Home Assistant, nil if there is to be none.
 func (g *running) newHomeAssistant() *homeassistant.Bridge {
 	c := g.cfg.HomeAssistant

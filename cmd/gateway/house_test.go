@@ -127,6 +127,8 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/state", "cmd/gateway/internal/notify", "it listens"},
 	{"cmd/gateway/internal/state", "gateway/atomicfile", "the numbers are replaced as a whole"},
 	{"cmd/gateway/internal/state", "wire", "it follows the records' numbers"},
+	{"cmd/gateway/internal/trouble", "gateway/history", "stored readings that are damaged or evicted"},
+	{"cmd/gateway/internal/trouble", "wire", "it makes events"},
 
 	{"scripts/load", "gateway/history", "a soak needs a day of readings"},
 	{"scripts/load", "wire", "they are records"},

@@ -17,7 +17,7 @@ func (g *running) listeners() []notify.Listener {
 		g.auditor,
 		g.metrics,
 		interlocks{motors: g.motors}, // a motor stops before its clients see why
-		homeAssistant{g.homeAssistant},
+		g.homeAssistant,
 		broadcast{g.server},
 	}
 }

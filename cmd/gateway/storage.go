@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -177,46 +176,4 @@ func (r *storedReadings) readingsDurable() error {
 		return errors.New("readings are in memory only: there is no state directory")
 	}
 	return r.Log.Durable()
-}
-
-// storageTrouble makes events of it that the readings or the e-stop's latch are not
-// stored durably, and that both are again.
-type storageTrouble struct {
-	notify func(wire.Event)
-
-	mu    sync.Mutex // held over notify, so that events come in order
-	where [2]error   // of the readings, of the latch
-}
-
-func (t *storageTrouble) readings(err error) { t.change(0, err) }
-func (t *storageTrouble) latch(err error)    { t.change(1, err) }
-
-func (t *storageTrouble) change(i int, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.where[i] = err
-	e := wire.Event{Kind: wire.EventStorageBack, TS: float64(time.Now().UnixMilli()) / 1000}
-	switch {
-	case err != nil:
-		e.Kind, e.Reason = wire.EventStorageFailed, err.Error()
-	case errors.Join(t.where[:]...) != nil:
-		return // the other one is not stored yet
-	}
-	t.notify(e)
-}
-
-// storageDamaged makes an event of it that stored readings were found to be lost. The
-// log of readings has logged it.
-func (g *running) storageDamaged(d history.Damage) {
-	g.notify.Event(wire.Event{
-		Kind: wire.EventStorageDamaged, Reason: d.Reason, Readings: d.Readings, TS: float64(time.Now().UnixMilli()) / 1000,
-	})
-}
-
-// historyEvicted makes an event of it that stored readings were evicted beyond the
-// ordinary. The log of readings has logged it.
-func (g *running) historyEvicted(e history.Eviction) {
-	g.notify.Event(wire.Event{
-		Kind: wire.EventHistoryEvicted, Reason: e.Reason, Readings: e.Readings, TS: float64(time.Now().UnixMilli()) / 1000,
-	})
 }

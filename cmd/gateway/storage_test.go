@@ -97,22 +97,6 @@ func TestStorageEnds(t *testing.T) {
 	}
 }
 
-// Storage is back when the readings and the e-stop's latch are both stored.
-func TestStorageTrouble(t *testing.T) {
-	var events []string
-	s := storageTrouble{notify: func(e wire.Event) { events = append(events, strings.TrimSpace(e.Kind+" "+e.Reason)) }}
-	s.readings(errors.New("disk full"))
-	s.latch(errors.New("read-only"))
-	s.latch(nil)
-	s.latch(errors.New("read-only"))
-	s.readings(nil)
-	s.latch(nil)
-	want := "storage_failed disk full, storage_failed read-only, storage_failed read-only, storage_back"
-	if got := strings.Join(events, ", "); got != want {
-		t.Errorf("events %s\nwant   %s", got, want)
-	}
-}
-
 // stuckDisk is a directory that cannot be read until it goes on.
 type stuckDisk struct {
 	*disk.Memory

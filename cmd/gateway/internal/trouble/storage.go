@@ -1,0 +1,56 @@
+// Package trouble makes events of what is wrong with the gateway itself.
+//
+// It refuses to know who listens to them, and why something fails.
+package trouble
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"sensorgateway/gateway/history"
+	"sensorgateway/wire"
+)
+
+// Storage makes events of it that the readings or the e-stop's latch are not stored
+// durably, and that both are again; and of stored readings that are lost.
+type Storage struct {
+	Notify func(wire.Event)
+
+	mu    sync.Mutex // held over Notify, so that events come in order
+	where [2]error   // of the readings, of the latch
+}
+
+// Readings notes why readings are not stored durably, nil if they are.
+func (t *Storage) Readings(err error) { t.change(0, err) }
+
+// Latch notes why the e-stop's latch is not stored durably, nil if it is.
+func (t *Storage) Latch(err error) { t.change(1, err) }
+
+func (t *Storage) change(i int, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.where[i] = err
+	e := wire.Event{Kind: wire.EventStorageBack, TS: now()}
+	switch {
+	case err != nil:
+		e.Kind, e.Reason = wire.EventStorageFailed, err.Error()
+	case errors.Join(t.where[:]...) != nil:
+		return // the other one is not stored yet
+	}
+	t.Notify(e)
+}
+
+// Damaged makes an event of it that stored readings were found to be lost. The log of
+// readings has logged it.
+func (t *Storage) Damaged(d history.Damage) {
+	t.Notify(wire.Event{Kind: wire.EventStorageDamaged, Reason: d.Reason, Readings: d.Readings, TS: now()})
+}
+
+// Evicted makes an event of it that stored readings were evicted beyond the ordinary. The
+// log of readings has logged it.
+func (t *Storage) Evicted(e history.Eviction) {
+	t.Notify(wire.Event{Kind: wire.EventHistoryEvicted, Reason: e.Reason, Readings: e.Readings, TS: now()})
+}
+
+func now() float64 { return float64(time.Now().UnixMilli()) / 1000 }
