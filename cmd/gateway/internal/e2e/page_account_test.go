@@ -169,3 +169,31 @@ func TestPageSaysWhoCanRead(t *testing.T) {
 		})
 	}
 }
+
+// Who has not logged in is offered to where a token would give more, and is told when the
+// gateway begins to ask for one.
+func TestPageAnonymous(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	args := []string{buildGateway(t), "--simulate", "--listen", freeAddress(t), "--state", state, "--config"}
+	p := startGateway(t, append(args, withoutInterlocks(t))...)
+	b := browsertest.Start(t)
+	page := openPage(t, b, p, browsertest.Options{}, refused, "401 (Unauthorized)")
+	page.Wait(`document.querySelector(".motor .start:enabled")`)
+	page.Wait(`document.querySelector("#account").hidden`) // a token would give nothing more
+	operator := addToken(t, state, p, tokens.Token{Name: "ahmet", Role: tokens.Operator})
+	page.Wait(`document.querySelector("#trouble").textContent.startsWith("This gateway asks for a token now.") && document.querySelector("#enter a").checkVisibility()`)
+	p.Kill(t)
+
+	p = startGateway(t, append(args, writeFile(t, "gateway.yaml", string(simulatedWithoutInterlocks(t))+"access: open\n"))...)
+	page.Do(chromedp.Reload())
+	page.Wait(live + ` && ` + who + ` === "not logged in" && document.querySelector("#log-in").checkVisibility() && document.querySelector("#log-out").hidden`)
+	page.Wait(`document.querySelector("#denied").textContent.includes("commands need the token of an operator") && !document.querySelector(".motor .start:enabled")`)
+	page.Click("#log-in")
+	page.Wait(`document.querySelector("#token")`)
+	page.Type("#token", operator+"\n")
+	page.Wait(`document.querySelector("#status")`)
+	page.Wait(live + ` && ` + who + ` === "ahmet · operator" && document.querySelector(".motor .start:enabled")`)
+	page.Click("#log-out")
+	page.Wait(live + ` && ` + who + ` === "not logged in"`)
+}
