@@ -2,8 +2,13 @@ package tokens
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 )
@@ -104,4 +109,36 @@ func sameToken(a, b Token) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
 	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// knownName is the file of the tokens as Changed was last told, with which a change is
+// noticed that is made while no gateway runs.
+const knownName = "tokens-known.json"
+
+// readKnown returns what Changed was last told, nothing if that was nothing.
+func readKnown(dir string, log *slog.Logger) *File {
+	data, err := os.ReadFile(filepath.Join(dir, knownName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &File{}
+	}
+	f := &File{}
+	if err == nil {
+		f, err = parse(data)
+	}
+	if err != nil {
+		log.Warn("which tokens were known cannot be read: all count as made now", "file", filepath.Join(dir, knownName), "err", err)
+		return &File{}
+	}
+	return f
+}
+
+func (s *Store) writeKnown() {
+	s.knownWrite.Lock()
+	defer s.knownWrite.Unlock()
+	s.mu.RLock()
+	known := File{Gateway: cmp.Or(s.known.Gateway, newID()), Tokens: s.known.Tokens} // any will do
+	s.mu.RUnlock()
+	if err := write(s.dir, knownName, known.format()); err != nil {
+		s.log.Warn("which tokens are known cannot be written: their changes are recorded again after a start", "err", err)
+	}
 }

@@ -41,16 +41,19 @@ type Entry struct {
 
 // Store is what is stored in a directory, in memory.
 type Store struct {
-	// Changed is called for each token that was made, changed, rotated or revoked while
-	// the store is followed; nil: nobody is to know. It must be set before Run.
+	// Changed is called for each token that was made, changed, rotated or revoked, also
+	// while no gateway ran; nil: nobody is to know. It must be set before Run.
 	Changed func(Change)
 
 	dir   string // "": nothing is stored, and nobody has a token
 	log   *slog.Logger
 	edits sync.Mutex // held by Edit: its changes are noticed before the next ones are made
 
+	knownWrite sync.Mutex // held while known is written
+
 	mu       sync.RWMutex
 	file     *File
+	known    *File           // as Changed was last told
 	expected []Change        // of an Edit, to be noticed
 	made     bool            // a token was made once: the gateway is no longer open to whoever comes
 	none     context.Context // ends when made is set
@@ -70,6 +73,7 @@ func Open(dir string, log *slog.Logger) *Store {
 		return s
 	}
 	s.used.load(dir, log)
+	s.known = readKnown(dir, log)
 	s.check(true)
 	return s
 }
@@ -141,6 +145,7 @@ func (s *Store) use(e *Entry, from string) (*Entry, error) {
 func (s *Store) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
+	s.check(false) // what has changed since a gateway ran here
 	for {
 		select {
 		case <-tick.C:
@@ -162,16 +167,19 @@ func (s *Store) check(anyway bool) {
 	}
 	info, err := os.Stat(filepath.Join(s.dir, fileName))
 	s.mu.Lock()
-	before := s.file
 	defer func() {
 		var changes []Change
-		if s.Changed != nil && before != s.file {
-			changes = before.compare(s.file)
+		if s.Changed != nil && !s.failed && s.known != s.file {
+			changes = s.known.compare(s.file)
 			s.attribute(changes)
+			s.known = s.file
 		}
 		s.mu.Unlock()
 		for _, c := range changes {
 			s.Changed(c)
+		}
+		if len(changes) > 0 { // not before: rather twice than never
+			s.writeKnown()
 		}
 	}()
 	if anyway || !sameFile(info, s.seen) {

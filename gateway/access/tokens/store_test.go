@@ -84,6 +84,11 @@ func TestFollows(t *testing.T) {
 				s.mu.Lock() // Run checks meanwhile
 				s.Changed = func(c Change) { changes = append(changes, c.Token.Name+" "+c.What) }
 				s.mu.Unlock()
+				wait(checkEvery)
+				if got := strings.Join(changes, ", "); got != "ayşe made, mehmet made" {
+					t.Errorf("of those that are there it is notified of %q", got)
+				}
+				changes = nil
 				edit(t, dir, change)
 				makeToken(t, dir, Token{Name: "zeynep", Role: Viewer})
 				wait(checkEvery)

@@ -149,6 +149,9 @@ func (a *Auditor) TokenChanged(c tokens.Change) {
 	if !c.Token.Expires.IsZero() {
 		what["expires"] = c.Token.Expires
 	}
+	if c.What == tokens.WasMade { // it may be noticed much later
+		what["created"] = c.Token.Created
+	}
 	a.note(audit.KindToken, by, what)
 }
 

@@ -2,9 +2,13 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -380,4 +384,51 @@ func TestClientsPerToken(t *testing.T) {
 		}
 		return err == nil
 	})
+}
+
+// TestTokensChangedOffline holds that what "gateway token" does is recorded, while the
+// gateway runs and while it does not, once, with what is known of it.
+func TestTokensChangedOffline(t *testing.T) {
+	t.Parallel()
+	state, bin := t.TempDir(), buildGateway(t)
+	token := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command(bin, append(append([]string{"token"}, args...), "--state", state)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	start := func() *gatewayProcess {
+		return startGateway(t, bin, "--simulate", "--listen", "127.0.0.1:0", "--state", state)
+	}
+	recorded := func() (list []string) {
+		for _, r := range auditRecords(t, state) {
+			var what struct {
+				Token, Name, Role string
+				Motors            []string
+			}
+			if r.Kind == audit.KindToken && r.How == "file" && json.Unmarshal(r.What, &what) == nil {
+				list = append(list, fmt.Sprintln(what.Token, what.Name, what.Role, what.Motors, r.Name != ""))
+			}
+		}
+		return list
+	}
+	token("add", "ahmet", "--role", "operator", "--motors", "fan")
+	p := start()
+	want := []string{"made ahmet operator [fan] true\n"}
+	await(t, "what was done before it ran is recorded", func() bool { return slices.Equal(recorded(), want) })
+	token("rotate", "ahmet")
+	want = append(want, "rotated ahmet operator [fan] false\n")
+	await(t, "what is done while it runs is recorded", func() bool { return slices.Equal(recorded(), want) })
+	await(t, "what was recorded is known as such", func() bool { // a death before that records it twice
+		f, err := tokens.Read(state)
+		known, err2 := os.ReadFile(filepath.Join(state, "tokens-known.json"))
+		sum, err3 := f.Find("ahmet").Hash.MarshalText()
+		return errors.Join(err, err2, err3) == nil && strings.Contains(string(known), string(sum))
+	})
+	p.Kill(t)
+	token("revoke", "ahmet")
+	token("add", "display")
+	start()
+	want = append(want, "revoked ahmet operator [fan] false\n", "made display viewer [] true\n")
+	await(t, "what was done meanwhile is recorded, and nothing twice", func() bool { return slices.Equal(recorded(), want) })
 }
