@@ -52,6 +52,19 @@ func (id *Identity) Label() string {
 	return id.From
 }
 
+// Whence names the client and the machine on which it is, for people. A port tells them
+// nothing.
+func (id *Identity) Whence() string {
+	where := id.From
+	if peer, err := netip.ParseAddrPort(where); err == nil {
+		where = peer.Addr().Unmap().String()
+	}
+	if id.Name == "" {
+		return where
+	}
+	return id.Name + ", " + where
+}
+
 // You is what the client learns about itself.
 func (id *Identity) You() wire.You {
 	may := []string{"see", wire.Stop, wire.EStop}

@@ -42,18 +42,26 @@ type Room struct {
 
 	mu      sync.Mutex
 	members []*Member // those that have joined, in that order
-	lines   [][]byte  // the last messages of the type chat, the oldest first
+	lines   []line    // the last messages of the type chat, the oldest first
 	said    int       // of them, ever
 }
 
 // NewRoom returns an empty room.
 func NewRoom(log *slog.Logger) *Room { return &Room{log: log} }
 
+// Options say who a new client is, and what it wants.
+type Options struct {
+	History string // how many of the last lines it wants; "": none
+	Signed  bool   // it wants to know who its messages are from, and from where, in a fourth field
+	From    string // who it is itself, and where, for those that want to know
+	Silence string // why it may not write; "": it may
+}
+
 // A Member is one client in the room. It takes part once it has joined.
 type Member struct {
-	room    *Room
-	client  Client
-	silence string // why it may not write; "": it may
+	Options
+	room   *Room
+	client Client
 
 	// Guarded by room.mu.
 	nick string // "" before joining, the same ever after
@@ -61,18 +69,16 @@ type Member struct {
 	seen int    // of all lines that were ever said, those that are not to be sent to it when it joins
 }
 
-// Enter returns the member for a new client, which has not joined yet. It is sent
-// the last lines, as many of them as history says, "" for none. With a silence, the
-// reason for it, it only reads. The caller calls Left when the client's connection
-// has ended.
-func (r *Room) Enter(c Client, history, silence string) *Member {
-	m := &Member{room: r, client: c, silence: silence, seen: math.MaxInt}
-	if history == "" {
+// Enter returns the member for a new client, which has not joined yet, and sends it
+// the last lines. The caller calls Left when the client's connection has ended.
+func (r *Room) Enter(c Client, o Options) *Member {
+	m := &Member{Options: o, room: r, client: c, seen: math.MaxInt}
+	if o.History == "" {
 		return m
 	}
-	n, err := strconv.ParseUint(history, 10, 31)
+	n, err := strconv.ParseUint(o.History, 10, 31)
 	if err != nil {
-		m.complain(complain("history is not a number: %s", quotable(history)))
+		m.complain(complain("history is not a number: %s", quotable(o.History)))
 		return m
 	}
 	r.mu.Lock()
@@ -80,13 +86,13 @@ func (r *Room) Enter(c Client, history, silence string) *Member {
 	m.seen = r.said
 	r.mu.Unlock()
 	for _, line := range lines {
-		c.SendLong(line)
+		c.SendLong(line.to(m))
 	}
 	return m
 }
 
 // last returns the last n lines, or as many as there are.
-func (r *Room) last(n int) [][]byte { return r.lines[len(r.lines)-min(max(n, 0), len(r.lines)):] }
+func (r *Room) last(n int) []line { return r.lines[len(r.lines)-min(max(n, 0), len(r.lines)):] }
 
 // Message takes a text message from the member's client: valid UTF-8 of at most 4 KiB.
 // What cannot be done is answered with an error message.
@@ -133,7 +139,7 @@ func (m *Member) leave() bool {
 		return false
 	}
 	m.room.members = slices.Delete(m.room.members, i, i+1)
-	m.room.broadcast(message{"leave", m.nick, ""})
+	m.room.broadcast(message{"leave", m.nick, ""}.from(m))
 	return true
 }
 
@@ -149,15 +155,16 @@ func (m *Member) handle(msg message) complaint {
 		return complain("Unknown type: %s", quotable(msg.Type))
 	case m.nick == "":
 		return "Join first"
-	case m.silence != "":
-		return complain("%s", m.silence)
+	case m.Silence != "":
+		return complain("%s", m.Silence)
 	}
 	text := cleanText(msg.Text)
 	if text == "" {
 		return "text is empty"
 	}
 	// The nick is the one it joined under, whatever the message has.
-	line := m.room.broadcast(message{"chat", m.nick, text})
+	line := message{"chat", m.nick, text}.from(m)
+	m.room.broadcast(line)
 	m.room.lines = append(m.room.last(maxLines-1), line)
 	m.room.said++
 	return ""
@@ -180,9 +187,9 @@ func (m *Member) join(wanted string) {
 	}
 	m.nick = nick
 	for _, line := range r.last(r.said - m.seen) { // since it entered
-		m.client.Send(line)
+		m.client.Send(line.to(m))
 	}
-	r.broadcast(message{"join", nick, ""})
+	r.broadcast(message{"join", nick, ""}.from(m))
 	r.members = append(r.members, m)
 	m.client.Send(message{"info", server, r.welcome(nick)}.encode())
 }
@@ -227,12 +234,10 @@ func (r *Room) welcome(nick string) string {
 	return text
 }
 
-// broadcast sends msg to all members, and returns it as it is sent. The room is
-// locked, so that all receive the messages in the same order.
-func (r *Room) broadcast(msg message) (text []byte) {
-	text = msg.encode()
+// broadcast sends a line to all members. The room is locked, so that all receive the
+// messages in the same order.
+func (r *Room) broadcast(l line) {
 	for _, member := range r.members {
-		member.client.Send(text)
+		member.client.Send(l.to(member))
 	}
-	return text
 }

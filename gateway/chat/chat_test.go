@@ -23,7 +23,7 @@ type client struct {
 
 func enter(t *testing.T, r *Room) *client {
 	c := &client{t: t}
-	c.Member = r.Enter(c, "", "")
+	c.Member = r.Enter(c, Options{From: "ada, 192.0.2.7"})
 	return c
 }
 
@@ -299,11 +299,11 @@ func TestHistory(t *testing.T) {
 		{"-1", []message{{"error", "server", "history is not a number: -1"}}},
 	} {
 		c := &client{t: t}
-		c.Member = r.Enter(c, tt.history, "")
+		c.Member = r.Enter(c, Options{History: tt.history})
 		c.expect(tt.want...)
 	}
 	c := &client{t: t}
-	c.Member = r.Enter(c, "1", "")
+	c.Member = r.Enter(c, Options{History: "1"})
 	c.expect(lines(149, 150)...)
 	ahmet.say("chat", "", "150")
 	ahmet.say("chat", "", "151")
@@ -311,6 +311,40 @@ func TestHistory(t *testing.T) {
 	c.expect(append(lines(150, 152), message{"info", "server", "You are zeynep; here are ahmet"})...)
 	ahmet.say("chat", "", "152")
 	c.expect(lines(152, 153)...)
+}
+
+// raw is what a client is sent, as it is.
+type raw struct{ received []string }
+
+func (c *raw) Send(text []byte)     { c.received = append(c.received, string(text)) }
+func (c *raw) SendLong(text []byte) { c.Send(text) }
+func (c *raw) Close(int, string)    {}
+
+// Who asks is told who has sent what, and from where; all others get the three fields.
+func TestSigned(t *testing.T) {
+	r := newRoom()
+	ada := r.Enter(&raw{}, Options{From: "ada, 192.0.2.7"})
+	ada.Message([]byte(`{"type":"join","nick":"eve","text":""}`))
+	ada.Message([]byte(`{"type":"chat","nick":"","text":"before"}`))
+	plain, signed := &raw{}, &raw{}
+	r.Enter(plain, Options{History: "9", From: "192.0.2.8"}).Message([]byte(`{"type":"join","nick":"p","text":""}`))
+	r.Enter(signed, Options{History: "9", From: "192.0.2.9", Signed: true}).Message([]byte(`{"type":"join","nick":"s","text":""}`))
+	ada.Message([]byte(`{"type":"chat","nick":"","text":"<now>"}`))
+	ada.Left()
+	for _, tt := range []struct{ got, want []string }{
+		{plain.received, []string{
+			`{"type":"chat","nick":"eve","text":"before"}`, `{"type":"info","nick":"server","text":"You are p; here are eve"}`,
+			`{"type":"join","nick":"s","text":""}`, `{"type":"chat","nick":"eve","text":"<now>"}`, `{"type":"leave","nick":"eve","text":""}`,
+		}},
+		{signed.received, []string{
+			`{"type":"chat","nick":"eve","text":"before","from":"ada, 192.0.2.7"}`, `{"type":"info","nick":"server","text":"You are s; here are eve, p"}`,
+			`{"type":"chat","nick":"eve","text":"<now>","from":"ada, 192.0.2.7"}`, `{"type":"leave","nick":"eve","text":"","from":"ada, 192.0.2.7"}`,
+		}},
+	} {
+		if !slices.Equal(tt.got, tt.want) {
+			t.Errorf("got  %q\nwant %q", tt.got, tt.want)
+		}
+	}
 }
 
 // Everybody hears the same in the same order, with members coming and going.

@@ -19,6 +19,28 @@ type message struct {
 
 func (m message) encode() []byte { return wire.JSON(m) }
 
+// A line is a message of a member as it is sent: the three fields, and for those that
+// want to know a fourth, for a nick is whatever its owner likes.
+type line struct {
+	plain, signed []byte
+}
+
+// from returns the message as the line of a member.
+func (m message) from(member *Member) line {
+	return line{m.encode(), wire.JSON(struct {
+		message
+		From string `json:"from"`
+	}{m, member.From})}
+}
+
+// to returns what a member is sent of a line.
+func (l line) to(member *Member) []byte {
+	if member.Signed {
+		return l.signed
+	}
+	return l.plain
+}
+
 // complaint is the text of the error for a message; "" if there is none.
 type complaint string
 

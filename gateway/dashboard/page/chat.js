@@ -8,7 +8,8 @@ const POLICY = 1008;
 
 /**
  * The operators' room. Events: `phase`; `message` {type, nick, text}, of type
- * join, leave, chat, info or error; `refused` with the reason, when the nick is
+ * join, leave, chat, info or error, with `from`, who that is to the gateway and
+ * where, if the address ends with ?from=1; `refused` with the reason, when the nick is
  * taken or the room full.
  */
 export class Room extends Link {

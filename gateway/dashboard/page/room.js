@@ -20,15 +20,16 @@ export function openRoom(gateway) {
   let running = new Map();
   let silent = false; // who is here only reads along
 
-  /** @param {string} kind @param {string} nick @param {string} words @param {boolean} [now] false if it was said before the page came */
-  function line(kind, nick, words, now = true) {
+  /** @param {string} kind @param {string} nick @param {string} words @param {{now?: boolean, from?: string}} [more] now is false if it was said before the page came */
+  function line(kind, nick, words, { now = true, from } = {}) {
     const reading = log.scrollHeight - log.scrollTop - log.clientHeight > FAR;
-    const item = document.createElement("li"), time = document.createElement("time"), who = document.createElement("b"), what = document.createElement("span");
+    const item = document.createElement("li"), time = document.createElement("time"), who = document.createElement("b"), where = document.createElement("small"), what = document.createElement("span");
     item.className = kind;
     time.textContent = now ? clock(Date.now()) : "earlier";
     who.textContent = nick;
     what.textContent = words;
-    item.append(time, " ", ...(nick ? [who, " "] : []), what);
+    where.textContent = from ? `(${from})` : "";
+    item.append(time, " ", ...(nick ? [who, " "] : []), ...(from ? [where, " "] : []), what);
     log.append(item);
     text(get("room-last"), `${nick} ${words}`.trim());
     while (log.children.length > KEPT) log.firstChild.remove();
@@ -58,7 +59,7 @@ export function openRoom(gateway) {
   /** @param {string} nick */
   function enter(nick) {
     // The last lines, which come before the answer to the join, are wanted once.
-    const mine = (room = new Room(nick, new URL("chat?history=100", import.meta.url)));
+    const mine = (room = new Room(nick, new URL("chat?history=100&from=1", import.meta.url)));
     let known = false;
     get("room-fold").open = true;
     text(get("join-error"), "");
@@ -73,12 +74,12 @@ export function openRoom(gateway) {
       text(get("room-state"), inside ? "" : "Not in the room: reconnecting …");
       find(say, "button").disabled = !inside || silent;
     });
-    mine.addEventListener("message", ({ detail: { type, nick, text: words } }) => {
+    mine.addEventListener("message", ({ detail: { type, nick, text: words, from } }) => {
       const now = mine.phase === "connected";
       if (type === "chat") {
-        if (now || !known) line("chat", nick, words, now);
+        if (now || !known) line("chat", nick, words, { now, from });
       }
-      else if (type === "join" || type === "leave") line("info", nick, type === "join" ? "came in" : "left");
+      else if (type === "join" || type === "leave") line("info", nick, type === "join" ? "came in" : "left", { from });
       else if (type === "info" || mine.phase === "connected") line("info", "", words);
     });
     mine.addEventListener("refused", ({ detail }) => {

@@ -311,18 +311,18 @@ func TestPageRoom(t *testing.T) {
 	bob.Wait(`document.querySelector("#join-error").textContent.includes("is here already")`)
 	join(bob, "2") // "ann2"
 	bob.Wait(`!document.querySelector("#say").hidden`)
-	ann.Wait(`document.querySelector("#log").textContent.includes("ann2 came in")`)
+	ann.Wait(`document.querySelector("#log").textContent.includes("ann2 (127.0.0.1) came in")`)
 	bob.Type("#text", "<b>hello</b>\n")
 	for _, page := range []*browsertest.Page{ann, bob} {
-		page.Wait(`[...document.querySelectorAll("#log .chat")].some((li) => / ann2 <b>hello<\/b>$/.test(li.textContent))`)
+		page.Wait(`[...document.querySelectorAll("#log .chat")].some((li) => / ann2 \(127\.0\.0\.1\) <b>hello<\/b>$/.test(li.textContent))`)
 	}
 	ann.Do(chromedp.Navigate(pageOf(p))) // who was inside is inside again, and sees what was said
-	ann.Wait(`!document.querySelector("#say").hidden && / ann2 <b>hello<\/b>$/.test(document.querySelector("#log .chat").textContent)`)
+	ann.Wait(`!document.querySelector("#say").hidden && / ann2 \(127\.0\.0\.1\) <b>hello<\/b>$/.test(document.querySelector("#log .chat").textContent)`)
 	ann.Wait(live)
 	bob.Click(".motor .start")
 	ann.Wait(`/motor_1 running, \d+ % forward, started by/.test(document.querySelector("#log").textContent)`)
 	bob.Do(chromedp.Navigate("about:blank"))
-	ann.Wait(`document.querySelector("#log").textContent.includes("ann2 left")`)
+	ann.Wait(`document.querySelector("#log").textContent.includes("ann2 (127.0.0.1) left")`)
 	ann.Wait(`/motor_1 stopped: its operator/.test(document.querySelector("#log").textContent)`)
 }
 
