@@ -224,7 +224,7 @@ func (s *Server) State(m wire.MotorState) {
 func (s *Server) Event(e wire.Event) {
 	s.broadcaster.send(wire.Envelope{Type: wire.TypeEvent, Payload: e}, func(c *session) bool {
 		concerns := (c.protocol != wire.ReadingsV1 || c.controls.Load()) && slices.Contains(e.Clients, c.ID)
-		return (c.events || concerns) && (e.Sensor == "" || c.Identity.Sensors.Has(e.Sensor)) && (e.Target == "" || c.Identity.Motors.Has(e.Target))
+		return (c.events || concerns) && (e.Sensor == "" || c.Identity.Sensors.Has(e.Sensor)) && (e.Target == "" || c.Identity.Motors.Has(e.Target)) && (e.Motor == "" || c.Identity.Motors.Has(e.Motor))
 	})
 }
 

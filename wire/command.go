@@ -11,13 +11,14 @@ import (
 
 // Actions of a command (wire/README.md, "Commands").
 const (
-	Start     = "start"
-	Stop      = "stop"
-	Set       = "set"
-	Keepalive = "keepalive"
-	Status    = "status"
-	EStop     = "estop"
-	Reset     = "reset"
+	Start       = "start"
+	Stop        = "stop"
+	Set         = "set"
+	Keepalive   = "keepalive"
+	Status      = "status"
+	EStop       = "estop"
+	Reset       = "reset"
+	Acknowledge = "acknowledge" // of an alarm
 )
 
 // Directions of a motor.
@@ -107,6 +108,7 @@ type Ack struct {
 	Target      any          `json:"target"` // as in the command: a string, or strings
 	Status      string       `json:"status"` // "ok"
 	State       *MotorState  `json:"state,omitempty"`
+	Alarm       *Alarm       `json:"alarm,omitempty"`
 	Motors      []MotorState `json:"motors,omitempty"`       // for target "all", several targets, estop and reset
 	Repeat      bool         `json:"repeat,omitempty"`       // of the client's last command, or a request for control that it has or waits for: nothing was done, and this is the state of now
 	Kept        *bool        `json:"kept,omitempty"`         // false: the e-stop or the reset is not stored yet, and would not survive a restart
@@ -155,11 +157,13 @@ type action struct {
 var actions = map[string]action{
 	Start:     {parameters: []string{"target", "speed", "direction", "run_ms", "lease_ms"}, check: oneMotor},
 	Set:       {parameters: []string{"target", "speed", "direction", "run_ms", "lease_ms"}, check: someChange},
-	Stop:      {parameters: []string{"target"}, check: oneMotorOrAll, stops: true},
+	Stop:      {parameters: []string{"target"}, check: someTarget, stops: true},
 	Keepalive: {parameters: []string{"target", "lease_ms"}, check: someMotors, several: true},
-	Status:    {parameters: []string{"target"}, check: oneMotorOrAll},
+	Status:    {parameters: []string{"target"}, check: someTarget},
 	EStop:     {check: allMotors, stops: true},
 	Reset:     {parameters: []string{"target"}, check: allMotors},
+
+	Acknowledge: {parameters: []string{"target"}, check: someTarget},
 
 	RequestControl: ofControl,
 	GrantControl:   ofControl,
@@ -171,7 +175,7 @@ var actions = map[string]action{
 // for which alone they count.
 var ofControl = action{parameters: []string{"target", "timeout_ms", "allow_takeover"}, check: someMotors, several: true, control: true}
 
-func oneMotorOrAll(c *Command) error {
+func someTarget(c *Command) error {
 	if c.Target == "" {
 		return Errorf(422, "target is missing")
 	}
@@ -185,14 +189,14 @@ func someMotors(c *Command) error {
 	if c.Targets != nil {
 		return nil
 	}
-	return oneMotorOrAll(c)
+	return someTarget(c)
 }
 
 func oneMotor(c *Command) error {
 	if c.Target == All {
 		return Errorf(422, "target %q goes with stop, status and keepalive", All)
 	}
-	return oneMotorOrAll(c)
+	return someTarget(c)
 }
 
 func someChange(c *Command) error {

@@ -12,6 +12,7 @@ const (
 	EventStorageBack    = "storage_back"
 	EventStorageDamaged = "storage_damaged" // stored readings were found to be lost
 	EventHistoryEvicted = "history_evicted" // stored readings were evicted beyond the ordinary
+	EventAlarm          = "alarm"           // an alarm was raised, acknowledged or cleared
 )
 
 // Event is the payload of an event message.
@@ -20,7 +21,7 @@ type Event struct {
 	Sensor   string `json:"sensor,omitempty"`
 	Fault    string `json:"fault,omitempty"`
 	By       string `json:"by,omitempty"`
-	Reason   string `json:"reason,omitempty"`   // why storage failed, or readings were lost or evicted
+	Reason   string `json:"reason,omitempty"`   // why storage failed, readings were lost or evicted, or an alarm was raised
 	Readings int    `json:"readings,omitempty"` // how many readings it concerns
 	StepMS   int64  `json:"step_ms,omitempty"`  // by how much the clock was corrected, forward if positive
 
@@ -32,6 +33,15 @@ type Event struct {
 	From      string `json:"from,omitempty"`
 	To        string `json:"to,omitempty"`
 	TimeoutMS int64  `json:"timeout_ms,omitempty"` // the time left for the answer
+
+	// Of an alarm, as in [Alarm].
+	Alarm     string   `json:"alarm,omitempty"` // its name
+	State     string   `json:"state,omitempty"`
+	Severity  string   `json:"severity,omitempty"`
+	Condition string   `json:"condition,omitempty"`
+	Motor     string   `json:"motor,omitempty"`
+	Value     *float32 `json:"value,omitempty"`
+	Since     float64  `json:"since,omitempty"`
 
 	// Clients are the IDs of those whom it concerns: they get it without subscribing.
 	Clients []string `json:"-"`

@@ -25,6 +25,8 @@ import (
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/access/tokens"
+	"sensorgateway/gateway/alarm"
+	"sensorgateway/gateway/api"
 	"sensorgateway/gateway/audit"
 	"sensorgateway/gateway/chat"
 	"sensorgateway/gateway/dashboard"
@@ -57,11 +59,13 @@ type running struct {
 	buses        machine.Buses
 	sockets      []net.Listener
 	clock        *sensors.Clock
+	trouble      trouble.Storage
 	storage      *storage
 	sensors      []wire.SensorInfo // by their numbers
 	first        *announce.Firsts
 	auditor      *auditor.Auditor
 	sampler      *sensors.Sampler
+	alarms       *alarm.Alarms
 	pulse        supervise.Pulse
 	refusals     *access.Refusals
 	tokens       *tokens.Store
@@ -90,11 +94,11 @@ func (g *running) build(ctx context.Context) (err error) {
 	}
 	g.clock = g.newClock()
 	g.motors.SetClockSynced(g.clock.Synced)
-	trouble := &trouble.Storage{Notify: g.notify.Event}
+	g.trouble.Notify = g.notify.Event
 	g.motors.DoubtEStop()
 	g.storage, err = openStorage(ctx, storageOptions{
-		cfg: g.cfg, memory: g.memory, changed: trouble.Readings, latchChanged: trouble.Latch, latchRead: g.motors.RestoreEStop,
-		damaged: trouble.Damaged, evicted: trouble.Evicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
+		cfg: g.cfg, memory: g.memory, changed: g.trouble.Readings, latchChanged: g.trouble.Latch, latchRead: g.motors.RestoreEStop,
+		damaged: g.trouble.Damaged, evicted: g.trouble.Evicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
 	})
 	if err != nil {
 		return err
@@ -104,6 +108,7 @@ func (g *running) build(ctx context.Context) (err error) {
 	g.first = announce.NewFirsts(len(g.sensors))
 	g.auditor = g.newAuditor()
 	g.sampler = g.newSampler()
+	g.alarms = g.newAlarms()
 	g.buildAccess()
 	g.server = gateway.New(g.serverOptions())
 	g.metrics = g.newMetrics()
@@ -134,6 +139,7 @@ func (g *running) tasks() []task {
 		task{name: "shutdown of the server", run: g.shutdownServer, last: true},
 		task{name: "storage", run: g.storage.run, last: true},
 		task{name: "audit log", run: g.auditor.Run, last: true},
+		task{name: "alarms", run: g.alarms.Run, ready: g.alarms.Ready()}, // what was raised is known before the first tick
 		task{name: "sampler", run: g.sampler.Run},
 		task{name: "metrics", run: g.metrics.Run},
 		task{name: "home assistant", run: g.homeAssistant.Run},
@@ -275,6 +281,7 @@ func (g *running) serverOptions() gateway.Options {
 func (g *running) page() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(auditor.Path, &auditor.Records{State: g.cfg.State, Log: g.log})
+	mux.Handle("/api/v1/alarms", api.JSON(g.listAlarms))
 	g.administrators().Mount(mux)
 	mux.Handle("/", dashboard.Handler())
 	return mux
@@ -306,7 +313,7 @@ func (g *running) newMetrics() *metrics.Collector {
 		Clients: g.server.Clients, Frames: g.server.Frames, Refused: g.refusals.Counts, Limits: g.limits, Accounts: g.server.Accounts,
 		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.readingsDurable, DurableAge: g.storage.history.DurableAge, EStopStored: g.storage.latch.Stored, Stored: g.storage.history.Size,
 		Lost: func() int { _, n := g.storage.history.Lost(); return n },
-		Late: g.storage.history.Late,
+		Late: g.storage.history.Late, Alarms: g.alarms,
 	}
 	if g.auditor.Log != nil {
 		source.Audit = g.auditor.Log

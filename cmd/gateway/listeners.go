@@ -17,6 +17,7 @@ func (g *running) listeners() []notify.Listener {
 		g.auditor,
 		g.metrics,
 		interlocks{motors: g.motors}, // a motor stops before its clients see why
+		g.alarms,
 		g.homeAssistant,
 		broadcast{g.server},
 	}

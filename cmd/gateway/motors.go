@@ -50,6 +50,7 @@ func (g *running) handlers() map[string]gateway.Handler {
 	for _, action := range motor.Actions() {
 		all[action] = act
 	}
+	all[wire.Acknowledge] = g.auditor.Recorded(g.acknowledge, g.motors.States)
 	return all
 }
 

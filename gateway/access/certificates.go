@@ -146,6 +146,16 @@ func (c *Certificates) remind(last time.Time) time.Time {
 	return now
 }
 
+// Expires returns why clients refuse the certificate, or soon will, for its end; nil if
+// that is far.
+func (c *Certificates) Expires() error {
+	leaf := c.current.Load().Leaf
+	if time.Until(leaf.NotAfter) > expiresSoon {
+		return nil
+	}
+	return fmt.Errorf("certificate %s expires on %s; fix: renew it; a new one is used without a restart", c.certFile, date(leaf.NotAfter))
+}
+
 // checkDates refuses a certificate that clients would refuse now.
 func (c *Certificates) checkDates(leaf *x509.Certificate) error {
 	switch now := time.Now(); {

@@ -32,9 +32,9 @@ func (id *Identity) MayNot(cmd wire.Command) error {
 }
 
 // Within limits a command to those of the motors that are in the client's scope, stops
-// among them. An e-stop is for all motors, whoever presses it.
+// among them. An e-stop is for all motors, whoever presses it, and an acknowledge for none.
 func (id *Identity) Within(cmd wire.Command, motors func() []wire.MotorState) (wire.Command, error) {
-	if len(id.Motors) == 0 || cmd.Action == wire.EStop || cmd.Action == wire.Reset {
+	if len(id.Motors) == 0 || cmd.Action == wire.EStop || cmd.Action == wire.Reset || cmd.Action == wire.Acknowledge {
 		return cmd, nil
 	}
 	if cmd.Target == wire.All {

@@ -106,6 +106,11 @@ func getOnly(answer http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// JSON answers with a value, as the API does.
+func JSON(value func(*http.Request) any) http.Handler {
+	return getOnly(toPages(func(w http.ResponseWriter, r *http.Request) { writeJSON(w, http.StatusOK, value(r)) }))
+}
+
 // toPages lets pages of other origins read the answer (Fetch, section 3.2). The
 // server has refused all but those that may have readings by WebSocket too.
 func toPages(answer http.HandlerFunc) http.HandlerFunc {

@@ -21,6 +21,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/alarm"
 	"sensorgateway/gateway/condition"
 	"sensorgateway/gateway/motor"
 	"sensorgateway/wire"
@@ -52,6 +53,8 @@ type Config struct {
 	HomeAssistant *HomeAssistant // nil: it is not shown there
 	EStopPin      string         // of the normally closed e-stop input; "" is none
 	Motors        []Motor
+	Alarms        []alarm.Rule
+	Webhook       *Webhook // nil: alarms are not posted
 }
 
 // Sensor is one chip on one bus, or a further quantity of the chip of the sensor
@@ -194,6 +197,8 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 	var uses pinUses
 	c.EStopPin = s.estop(&uses)
 	c.Motors = s.motors(sensors, &uses)
+	c.Alarms = s.alarms(sensors)
+	c.Webhook = s.webhook()
 	c.HomeAssistant = s.homeAssistant()
 	uses.check(c.Sensors)
 }

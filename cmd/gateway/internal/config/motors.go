@@ -168,29 +168,12 @@ func (s *section) operatorLoss(keep *bool) {
 // needs reads the interlocks.
 func (s *section) needs(sensors []wire.SensorInfo) (needs []condition.Condition) {
 	for at, n := range s.texts("needs") {
-		unknown := ""
-		need, err := motor.ParseInterlock(n.Value, func(name string) (*wire.SensorInfo, bool) {
-			for i := range sensors {
-				if sensors[i].Name == name {
-					return &sensors[i], true
-				}
-			}
-			unknown = name
-			return nil, false
-		})
-		switch {
-		case err == nil:
-			needs = append(needs, need)
-		case unknown == "":
+		need, err := parseWith(sensors, func(find condition.Find) (condition.Condition, error) { return motor.ParseInterlock(n.Value, find) })
+		if err != nil {
 			s.fault(n, at, "%s", phrase.Brief(err))
-		case len(sensors) > 0: // none at all is noted already
-			names := sensorNames(sensors)
-			fix := "write " + phrase.OneOf(names)
-			if near := phrase.Nearest(unknown, names); near != "" {
-				fix = fmt.Sprintf("did you mean %q?", near)
-			}
-			s.fault(n, at, "no sensor is named %s (%s)", phrase.Quote(unknown), fix)
+			continue
 		}
+		needs = append(needs, need)
 	}
 	return needs
 }

@@ -268,7 +268,7 @@ motors:
 		},
 		{Name: "fan", Output: motor.Spec{Kind: "dir_pwm", Dir: "GPIO26", PWM: "GPIO18", PWMFrequency: 200}},
 	}
-	if diff := cmp.Diff(want, c.Motors, compareConditions); diff != "" {
+	if diff := cmp.Diff(want, c.Motors); diff != "" {
 		t.Errorf("motors (-want +got):\n%s", diff)
 	}
 	if c.EStopPin != "22" {

@@ -91,11 +91,13 @@ limits: {queues: 16MiB, zzzzzz: 1}
 estop: {pin: GPIO22, zzzzzz: 1}
 home_assistant: {broker: mqtt://a, zzzzzz: 1}
 motors: [{name: a, kind: on_off, pin: GPIO17, zzzzzz: 1}]
+alarms: [{name: a, condition: a.temperature > 3, zzzzzz: 1}]
+webhook: {url: "http://a", secret_file: /a, zzzzzz: 1}
 zzzzzz: 1
 `)
 	lists := regexp.MustCompile(`\(known: ([^)]+)\)`).FindAllStringSubmatch(err.Error(), -1)
-	if len(lists) != 8 {
-		t.Fatalf("%v: want eight lists of keys", err)
+	if len(lists) != 10 {
+		t.Fatalf("%v: want ten lists of keys", err)
 	}
 	text := uncomment(reference(t))
 	for _, list := range lists {

@@ -51,6 +51,7 @@ func NewSchema(example []byte, chips map[string]Chip) (*Schema, error) {
 	schema.Version, schema.Title = "http://json-schema.org/draft-07/schema#", "gateway.yaml"
 	schema.Properties["sensors"].MinItems, schema.Properties["sensors"].MaxItems = 1, maxSensors
 	schema.Properties["motors"].MaxItems = maxMotors
+	schema.Properties["alarms"].MaxItems = maxAlarms
 	return schema, nil
 }
 

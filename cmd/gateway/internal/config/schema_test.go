@@ -160,7 +160,7 @@ func parse(t testing.TB, text string) (*Config, error) {
 func TestSchemaRefusesBadFiles(t *testing.T) {
 	s := schema(t)
 	refused, total := 0, 0
-	for _, c := range slices.Concat(badConfigs, badSensors, badAccess, badMotors) {
+	for _, c := range slices.Concat(badConfigs, badSensors, badAccess, badMotors, badAlarms) {
 		if v, ok := inEditor(c.file); ok {
 			total++
 			if refuses(s, v, "") != "" {

@@ -221,6 +221,8 @@ sensors:
   - {name: outdoor, chip: bme280}
 motors: # no interlock: on a busy machine it may not hold
   - {name: motor_1, kind: dir_pwm, dir: GPIO23, pwm: GPIO18}
+alarms: # raised by the first reading
+  - {name: hot, condition: indoor.temperature > -40}
 `)
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0")
 	dialer := websocket.Dialer{Subprotocols: []string{wire.ReadingsJSON}}

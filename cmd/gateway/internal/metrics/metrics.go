@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/notify"
+	"sensorgateway/gateway/alarm"
 	"sensorgateway/gateway/host"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
@@ -52,6 +53,13 @@ type Source struct {
 	Late        func() uint64        // readings that were broadcast before they were written
 	Audit       Audit                // nil without an audit log
 	EStopStored func() error         // why the e-stop's latch is not stored durably
+	Alarms      Alarms
+}
+
+// Alarms are those that there are, and what became of what was posted of them.
+type Alarms interface {
+	All(f func(wire.Alarm))
+	Deliveries() (d alarm.Deliveries, ok bool)
 }
 
 // Audit counts the records of the audit log.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sensorgateway/gateway/alarm"
 	"sensorgateway/gateway/host"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/sensors"
@@ -58,8 +59,21 @@ func fixedSource() Source {
 		Durable: func() error { return nil }, EStopStored: func() error { return nil },
 		Stored: func() int64 { return 12345678 }, DurableAge: func() time.Duration { return 750 * time.Millisecond },
 		Lost: func() int { return 321 },
-		Late: func() uint64 { return 16 },
+		Late: func() uint64 { return 16 }, Alarms: fixedAlarms{},
 	}
+}
+
+// fixedAlarms are alarms of which one is raised, and a webhook.
+type fixedAlarms struct{}
+
+func (fixedAlarms) All(f func(wire.Alarm)) {
+	f(wire.Alarm{Name: "hot", Severity: wire.SeverityCritical, State: wire.AlarmAcknowledged, Sensor: "outdoor"})
+	f(wire.Alarm{Name: "motor_fault:motor_1", Severity: wire.SeverityCritical, State: wire.AlarmCleared, Motor: "motor_1"})
+	f(wire.Alarm{Name: "clock_unsynced", Severity: wire.SeverityWarning, State: wire.AlarmCleared})
+}
+
+func (fixedAlarms) Deliveries() (alarm.Deliveries, bool) {
+	return alarm.Deliveries{Delivered: 4, Failed: 3, Dropped: 2, Waiting: 1}, true
 }
 
 func goodRecord(sensor uint16, temperature, humidity float32) wire.Record {

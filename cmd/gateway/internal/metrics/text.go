@@ -90,6 +90,7 @@ func (m *Collector) Expose(w io.Writer, sensor, motor func(name string) bool) {
 		t.gauge("gateway_audit_writable", "Whether the disk takes the records of the audit log.", oneIf(audit.Err() == nil))
 	}
 	m.writeMotors(t)
+	m.writeAlarms(t)
 	t.gauge("go_goroutines", "Goroutines of the gateway.", float64(runtime.NumGoroutine()))
 	writeHost(t, m.stats())
 	_, _ = w.Write(t.b) // an error means that the client has left
@@ -103,6 +104,11 @@ func (m *Collector) hidden(sensor, motor func(name string) bool) map[string]bool
 			hidden[label("sensor", s.info.Name)] = true
 		}
 	}
+	m.source.Alarms.All(func(a wire.Alarm) {
+		if a.Sensor != "" && !sensor(a.Sensor) || a.Motor != "" && !motor(a.Motor) {
+			hidden[label("name", a.Name)] = true
+		}
+	})
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name := range m.motors {
@@ -246,6 +252,22 @@ func (m *Collector) writeMotors(t *expositionText) {
 			t.sample("", label("motor", name)+","+label("reason", reason), float64(stops[reason]))
 		}
 	}
+}
+
+func (m *Collector) writeAlarms(t *expositionText) {
+	t.family("gateway_alarm", "gauge", "Whether the alarm is raised, acknowledged or not.")
+	m.source.Alarms.All(func(a wire.Alarm) {
+		t.sample("", label("name", a.Name)+","+label("severity", a.Severity), oneIf(a.Raised()))
+	})
+	d, ok := m.source.Alarms.Deliveries()
+	if !ok {
+		return
+	}
+	t.family("gateway_webhook_deliveries_total", "counter", "Alarms that were to be posted; failed ones are tries, dropped ones were the oldest of too many.")
+	t.sample("", label("outcome", "delivered"), float64(d.Delivered))
+	t.sample("", label("outcome", "failed"), float64(d.Failed))
+	t.sample("", label("outcome", "dropped"), float64(d.Dropped))
+	t.gauge("gateway_webhook_waiting", "Alarms that wait for the webhook to take them.", float64(d.Waiting))
 }
 
 func writeHost(t *expositionText, s host.Stats) {

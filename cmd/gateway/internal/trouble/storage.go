@@ -1,9 +1,11 @@
-// Package trouble makes events of what is wrong with the gateway itself.
+// Package trouble is what is wrong with the gateway itself: the storage's events, and the
+// checks of the built-in alarms.
 //
-// It refuses to know who listens to them, and why something fails.
+// It refuses to know who listens, and why something fails.
 package trouble
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 	"time"
@@ -26,6 +28,14 @@ func (t *Storage) Readings(err error) { t.change(0, err) }
 
 // Latch notes why the e-stop's latch is not stored durably, nil if it is.
 func (t *Storage) Latch(err error) { t.change(1, err) }
+
+// Err returns why the readings or the latch are not stored durably, as the last event
+// says.
+func (t *Storage) Err() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return cmp.Or(t.where[0], t.where[1])
+}
 
 func (t *Storage) change(i int, err error) {
 	t.mu.Lock()

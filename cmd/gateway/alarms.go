@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+
+	"sensorgateway/cmd/gateway/internal/trouble"
+	"sensorgateway/gateway"
+	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/alarm"
+	"sensorgateway/wire"
+)
+
+// alarmsFile has what is raised, in the state directory.
+const alarmsFile = "alarms.json"
+
+// newAlarms returns the configured alarms and the built-in ones.
+func (g *running) newAlarms() *alarm.Alarms {
+	o := alarm.Options{
+		Rules: g.cfg.Alarms, Sensors: g.sensors, Notify: g.notify.Event, Claimed: g.storage.claimed, Log: g.log, Guard: g.guard,
+	}
+	known := trouble.Checked{Motors: g.motors.States, Synced: g.clock.Synced}
+	if g.cfg.State != "" {
+		o.File = filepath.Join(g.cfg.State, alarmsFile)
+		known.Storage, known.Durable = &g.trouble, g.storage.history.Durable
+	}
+	if g.certificates != nil {
+		known.Expires = g.certificates.Expires
+	}
+	if w := g.cfg.Webhook; w != nil {
+		o.Webhook = &alarm.Webhook{URL: w.URL.String(), SecretFile: w.SecretFile, Gateway: g.name()}
+	}
+	o.Checks = known.Checks()
+	return alarm.New(o)
+}
+
+// acknowledge carries out the acknowledgement of an alarm.
+func (g *running) acknowledge(_ context.Context, c gateway.Client, cmd wire.Command) (any, error) {
+	return g.alarms.Acknowledge(alarm.Client{ID: c.ID, Name: c.Name, May: maySee(c.Identity)}, cmd)
+}
+
+// listAlarms answers which alarms are raised and were, of what the client may see.
+func (g *running) listAlarms(r *http.Request) any { return g.alarms.List(maySee(access.Of(r))) }
+
+// maySee returns whether a client may see what concerns a sensor, a motor, or neither.
+func maySee(id *access.Identity) func(sensor, motor string) bool {
+	return func(sensor, motor string) bool {
+		return (sensor == "" || id.Sensors.Has(sensor)) && (motor == "" || id.Motors.Has(motor))
+	}
+}

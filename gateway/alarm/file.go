@@ -1,0 +1,191 @@
+package alarm
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"time"
+
+	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/wire"
+)
+
+const (
+	// fileBurst is how many times the file is written as soon as an alarm changes, and then
+	// once in filePause: an alarm that comes and goes must not wear an SD card out. An
+	// acknowledgement is stored at once.
+	fileBurst = 30
+	filePause = 30 * time.Second
+	// retryPause follows a write that failed.
+	retryPause = 10 * time.Second
+)
+
+// saved is the file: a line of JSON, and one with its CRC-32C.
+type saved struct {
+	Raised     []wire.Alarm `json:"raised"`
+	Recent     []wire.Alarm `json:"recent"`     // cleared, the newest last
+	Deliveries []delivery   `json:"deliveries"` // not posted yet, the oldest first
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (s saved) format() []byte { return appendSum(wire.JSON(s)) }
+
+func appendSum(line []byte) []byte {
+	return fmt.Appendf(line, "\n%08x\n", crc32.Checksum(line, castagnoli))
+}
+
+// parse returns what a file says, and whether a newer version of the gateway wrote it,
+// which knows more than this one.
+func parse(data []byte) (s saved, newer bool, err error) {
+	line, sum, _ := bytes.Cut(data, []byte("\n"))
+	if want := fmt.Sprintf("%08x\n", crc32.Checksum(line, castagnoli)); string(sum) != want {
+		return s, false, errors.New("its checksum does not match")
+	}
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if d.Decode(&s) != nil {
+		s, newer = saved{}, true
+		err = json.Unmarshal(line, &s)
+	}
+	return s, newer && err == nil, err
+}
+
+// keep reads the file when the directory is this gateway's, closes loaded, and writes
+// it when something has changed, until ctx ends.
+func (a *Alarms) keep(ctx context.Context, loaded chan<- struct{}) {
+	if a.opts.File == "" {
+		close(loaded)
+		return
+	}
+	select {
+	case <-a.opts.Claimed:
+	case <-ctx.Done():
+		return
+	}
+	a.load()
+	close(loaded)
+	refill := time.NewTicker(filePause)
+	defer refill.Stop()
+	left, changed, failed := fileBurst, false, false
+	for ctx.Err() == nil {
+		var retry <-chan time.Time
+		if failed {
+			retry = time.After(retryPause)
+		}
+		select {
+		case <-a.dirty:
+			changed = true
+		case <-refill.C:
+			left = min(left+1, fileBurst)
+		case <-retry:
+		case <-ctx.Done():
+		}
+		if changed && (left > 0 || a.urgent.Swap(false)) && ctx.Err() == nil {
+			left = max(left-1, 0)
+			changed, failed = a.save(failed)
+		}
+	}
+	select {
+	case <-a.dirty:
+		changed = true
+	default:
+	}
+	if changed {
+		a.save(failed)
+	}
+}
+
+// save writes the file, and logs the first failure of several.
+func (a *Alarms) save(failed bool) (changed, fails bool) {
+	a.mu.Lock()
+	s := saved{Raised: []wire.Alarm{}, Recent: append([]wire.Alarm{}, a.recent...), Deliveries: append([]delivery{}, a.queue...)}
+	for _, one := range a.all {
+		if one.Raised() {
+			s.Raised = append(s.Raised, one.Alarm)
+		}
+	}
+	a.mu.Unlock()
+	err := atomicfile.Write(a.opts.File, 0o640, func(f *os.File) error {
+		_, err := f.Write(s.format())
+		return err
+	})
+	switch {
+	case err != nil && !failed:
+		a.opts.Log.Warn("the alarms cannot be stored: after a restart they may be others (it is tried again until they are)", "file", a.opts.File, "err", err)
+	case err == nil && failed:
+		a.opts.Log.Info("the alarms are stored again", "file", a.opts.File)
+	}
+	return err != nil, err != nil
+}
+
+// load reads the file, once. What it cannot use it sets aside.
+func (a *Alarms) load() {
+	path := a.opts.File
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var s saved
+	if err == nil {
+		var newer bool
+		if s, newer, err = parse(data); err != nil {
+			aside := fmt.Sprintf("%s.damaged-%d", path, time.Now().Unix())
+			err = errors.Join(fmt.Errorf("damaged, set aside as %s: %w", aside, err), os.Rename(path, aside))
+		} else if newer {
+			a.keepNewer(data)
+		}
+	}
+	if err != nil {
+		a.opts.Log.Warn("which alarms were raised before the start is not known", "file", path, "err", err)
+		return
+	}
+	a.restore(s)
+}
+
+// keepNewer keeps a copy of a file that a newer version of the gateway wrote, for that
+// version: this one overwrites it with what it knows.
+func (a *Alarms) keepNewer(data []byte) {
+	path := a.opts.File
+	kept := fmt.Sprintf("%s.newer-%d", path, time.Now().Unix())
+	if err := os.WriteFile(kept, data, 0o640); err != nil {
+		a.opts.Log.Warn("written by a newer version of the gateway: what this one does not know is lost", "file", path, "err", err)
+		return
+	}
+	a.opts.Log.Warn("written by a newer version of the gateway: this one uses what it knows of it", "file", path, "copy", kept)
+}
+
+// restore goes on with what was stored. An alarm that is configured otherwise now is
+// raised until its condition clears it; one that is not configured any more is cleared.
+func (a *Alarms) restore(s saved) {
+	a.order.Lock()
+	defer a.order.Unlock()
+	now := time.Now()
+	a.mu.Lock()
+	a.recent = append(s.Recent, a.recent...)
+	a.recent = a.recent[max(len(a.recent)-maxRecent, 0):]
+	if a.opts.Webhook != nil {
+		a.queue = append(s.Deliveries, a.queue...)
+		a.queue = a.queue[max(len(a.queue)-maxQueue, 0):]
+	}
+	for _, w := range s.Raised {
+		if !w.Raised() || w.State == wire.AlarmAcknowledged && w.Acknowledged == nil {
+			continue // it was not written by this program
+		}
+		if one := a.byName[w.Name]; one != nil {
+			one.State, one.Since, one.Acknowledged, one.Value, one.Reason, one.Cleared = w.State, w.Since, w.Acknowledged, w.Value, w.Reason, 0
+			continue
+		}
+		w.State, w.Cleared, w.Reason = wire.AlarmCleared, unix(now), "it is not configured any more"
+		a.remember(w)
+		a.changes = append(a.changes, w)
+	}
+	a.mu.Unlock()
+	signal(a.posts)
+	a.publish()
+}
