@@ -280,7 +280,7 @@ func (g *running) serverOptions() gateway.Options {
 // page answers what is neither a client's connection nor a reading.
 func (g *running) page() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(auditor.Path, &auditor.Records{State: g.cfg.State, Log: g.log})
+	mux.Handle(auditor.Path, g.access.Administrators(&auditor.Records{State: g.cfg.State, Log: g.log}))
 	mux.Handle("/api/v1/alarms", api.JSON(g.listAlarms))
 	g.administrators().Mount(mux)
 	mux.Handle("/", dashboard.Handler())

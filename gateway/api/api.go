@@ -7,6 +7,7 @@
 package api
 
 import (
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -99,7 +100,7 @@ func getOnly(answer http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			writeError(w, wire.Errorf(http.StatusMethodNotAllowed, "Only GET here"))
+			access.WriteError(w, wire.Errorf(http.StatusMethodNotAllowed, "Only GET here"))
 			return
 		}
 		answer(w, r)
@@ -108,7 +109,7 @@ func getOnly(answer http.HandlerFunc) http.HandlerFunc {
 
 // JSON answers with a value, as the API does.
 func JSON(value func(*http.Request) any) http.Handler {
-	return getOnly(toPages(func(w http.ResponseWriter, r *http.Request) { writeJSON(w, http.StatusOK, value(r)) }))
+	return getOnly(toPages(func(w http.ResponseWriter, r *http.Request) { access.WriteJSON(w, http.StatusOK, value(r)) }))
 }
 
 // toPages lets pages of other origins read the answer (Fetch, section 3.2). The
@@ -126,7 +127,7 @@ func toPages(answer http.HandlerFunc) http.HandlerFunc {
 // sensors answers what sensors there are.
 func (a *API) sensors(w http.ResponseWriter, r *http.Request) {
 	hello := a.opts.Live.Hello(access.Of(r))
-	writeJSON(w, http.StatusOK, struct {
+	access.WriteJSON(w, http.StatusOK, struct {
 		Epoch     string            `json:"epoch"`
 		Time      int64             `json:"time"` // Unix milliseconds
 		Simulated bool              `json:"simulated"`
@@ -136,7 +137,7 @@ func (a *API) sensors(w http.ResponseWriter, r *http.Request) {
 
 // motors answers what motors there are, as they are now.
 func (a *API) motors(w http.ResponseWriter, r *http.Request) {
-	writeJSON(w, http.StatusOK, map[string]any{"motors": a.opts.Live.Hello(access.Of(r)).Motors})
+	access.WriteJSON(w, http.StatusOK, map[string]any{"motors": a.opts.Live.Hello(access.Of(r)).Motors})
 }
 
 // index returns a sensor's index by its name, 404 if there is none, 403 if the
@@ -156,17 +157,16 @@ func (a *API) index(r *http.Request, name string) (int, error) {
 func (a *API) newest(w http.ResponseWriter, r *http.Request) {
 	i, err := a.index(r, r.PathValue("name"))
 	if err != nil {
-		writeError(w, wire.AsError(err))
+		access.WriteError(w, wire.AsError(err))
 		return
 	}
 	record, ok := a.opts.Live.Newest(i)
 	if !ok {
 		w.Header().Set("Retry-After", "1")
-		writeError(w, wire.Errorf(http.StatusServiceUnavailable, "No reading yet"))
+		access.WriteError(w, wire.Errorf(http.StatusServiceUnavailable, "No reading yet"))
 		return
 	}
-	jsonHeaders(w, http.StatusOK)
-	write(w, wire.AppendSensorJSON(nil, &a.opts.Sensors[i], record))
+	access.WriteJSON(w, http.StatusOK, json.RawMessage(wire.AppendSensorJSON(nil, &a.opts.Sensors[i], record)))
 }
 
 // metrics answers Prometheus.
@@ -186,7 +186,7 @@ func (a *API) healthz(w http.ResponseWriter, _ *http.Request) {
 	if err := a.opts.Alive(); err != nil {
 		code, reason = http.StatusServiceUnavailable, err.Error()
 	}
-	writeJSON(w, code, map[string]any{"ok": code == http.StatusOK, "reason": reason})
+	access.WriteJSON(w, code, map[string]any{"ok": code == http.StatusOK, "reason": reason})
 }
 
 // readyz says whether a client would get something worth having, which takes at
@@ -213,24 +213,5 @@ func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
 			answer["lost"] = map[string]any{"reason": reason, "readings": readings}
 		}
 	}
-	writeJSON(w, code, answer)
+	access.WriteJSON(w, code, answer)
 }
-
-func jsonHeaders(w http.ResponseWriter, code int) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(code)
-}
-
-func writeJSON(w http.ResponseWriter, code int, v any) {
-	jsonHeaders(w, code)
-	write(w, wire.JSON(v))
-}
-
-func writeError(w http.ResponseWriter, e *wire.Error) {
-	writeJSON(w, e.Code, wire.Envelope{Type: wire.TypeError, Payload: e})
-}
-
-// write writes an answer. It fails if the client has left, which is no error.
-func write(w io.Writer, text []byte) { _, _ = w.Write(append(text, '\n')) }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"sensorgateway/gateway/access"
 	"sensorgateway/wire"
 )
 
@@ -51,7 +52,7 @@ const (
 func (a *API) readings(w http.ResponseWriter, r *http.Request) {
 	q, err := a.parseQuery(r)
 	if err != nil {
-		writeError(w, wire.AsError(err))
+		access.WriteError(w, wire.AsError(err))
 		return
 	}
 	place, ok := a.queries.enter(r.Context(), a.opts.Host(r))
@@ -60,7 +61,7 @@ func (a *API) readings(w http.ResponseWriter, r *http.Request) {
 		refusal := wire.Errorf(http.StatusTooManyRequests,
 			"too many queries at once: %d of a host and %d in all may be open, and wait %v for their turn", hostOpen, maxOpen, queryWait)
 		a.opts.Refused(r, ReasonQueries, refusal.Message)
-		writeError(w, refusal)
+		access.WriteError(w, refusal)
 		return
 	}
 	defer place.leave()

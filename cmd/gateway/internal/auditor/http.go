@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"sensorgateway/gateway/access"
-	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/gateway/audit"
 	"sensorgateway/wire"
 )
@@ -25,7 +24,8 @@ const (
 	maxRecords   = 10_000
 )
 
-// Records answers with the newest records of a state directory, to administrators.
+// Records answers administrators, whom others know, with the newest records of a state
+// directory.
 type Records struct {
 	State string // "": nothing is recorded
 	Log   *slog.Logger
@@ -35,26 +35,21 @@ type Records struct {
 
 // ServeHTTP answers GET /api/v1/audit?since=MS&limit=N.
 func (h *Records) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	id := access.Of(r)
 	query, err := parseQuery(r)
 	switch {
-	case r.Method != http.MethodGet:
-		w.Header().Set("Allow", http.MethodGet)
-		http.Error(w, "only GET here", http.StatusMethodNotAllowed)
-		return
-	case id.Token == "" || !id.Role.AtLeast(tokens.Admin):
-		http.Error(w, "who did what is for administrators; fix: log in with an admin's token (gateway token add NAME --role admin)", http.StatusForbidden)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		access.WriteError(w, wire.Errorf(http.StatusMethodNotAllowed, "Only GET here"))
 		return
 	case h.State == "":
-		http.Error(w, "nothing is recorded without a state directory", http.StatusNotFound)
+		access.WriteError(w, wire.Errorf(http.StatusNotFound, "nothing is recorded without a state directory"))
 		return
 	case err != nil:
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		access.WriteError(w, wire.Errorf(http.StatusUnprocessableEntity, "%v", err))
 		return
 	case !h.reads.TryLock():
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, "another answer is being read", http.StatusServiceUnavailable)
+		access.WriteError(w, wire.Errorf(http.StatusServiceUnavailable, "another answer is being read"))
 		return
 	}
 	defer h.reads.Unlock()
@@ -62,14 +57,13 @@ func (h *Records) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	records, err := audit.Read(dir, key, query)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // there is no record yet
 		h.Log.Error("the audit log cannot be read", "err", err)
-		http.Error(w, "the audit log cannot be read: the gateway's log says why", http.StatusInternalServerError)
+		access.WriteError(w, wire.Errorf(http.StatusInternalServerError, "the audit log cannot be read: the gateway's log says why"))
 		return
 	}
 	if records == nil {
 		records = []audit.Record{}
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(wire.JSON(map[string]any{"records": records}), '\n')) // it fails if the client has left
+	access.WriteJSON(w, http.StatusOK, map[string]any{"records": records})
 }
 
 func parseQuery(r *http.Request) (q audit.Query, err error) {

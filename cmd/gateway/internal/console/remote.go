@@ -27,7 +27,7 @@ const defaultPort = "8765" // of a gateway without TLS
 
 // remote are the flags of the commands that connect to a gateway.
 type remote struct {
-	ca, tokenFile             string
+	ca, cert, key, tokenFile  string
 	getenv                    func(string) string
 	headers                   []string
 	openTimeout, closeTimeout time.Duration
@@ -37,6 +37,8 @@ func (r *remote) flags(env Env, f *pflag.FlagSet) {
 	r.getenv = env.Getenv
 	f.StringVar(&r.tokenFile, "token-file", "", "`file` with the token to show (default: $GATEWAY_TOKEN, else the gateway's line HOST:PORT TOKEN in ~/.config/gateway/tokens)")
 	f.StringVar(&r.ca, "ca", "", "PEM `file` of a certificate authority to trust besides the system's, for wss://")
+	f.StringVar(&r.cert, "client-cert", "", "PEM `file` of a certificate to show, for wss://")
+	f.StringVar(&r.key, "client-key", "", "PEM `file` of its key")
 	f.StringArrayVar(&r.headers, "header", nil, "`'Name: value'` to send with the handshake; can be given again")
 	f.DurationVar(&r.openTimeout, "open-timeout", 10*time.Second, "for connecting, until the gateway's first message")
 	f.DurationVar(&r.closeTimeout, "close-timeout", 5*time.Second, "for the gateway to confirm the close")
@@ -60,27 +62,45 @@ func (r *remote) options(address string) (client.Options, error) {
 			o.Header.Set("Authorization", "Bearer "+token)
 		}
 	}
-	switch {
-	case r.openTimeout <= 0 || r.closeTimeout <= 0:
+	if r.openTimeout <= 0 || r.closeTimeout <= 0 {
 		return o, UsageError{errors.New("--open-timeout and --close-timeout must be longer than nothing")}
-	case r.ca == "":
-		return o, nil
+	}
+	o.TLS, err = r.tls(u)
+	return o, err
+}
+
+// tls is what the flags say of TLS with the gateway at u, nil if nothing.
+func (r *remote) tls(u *url.URL) (*tls.Config, error) {
+	switch {
+	case (r.cert == "") != (r.key == ""):
+		return nil, UsageError{errors.New("--client-cert and --client-key go together")}
+	case r.ca == "" && r.cert == "":
+		return nil, nil
 	case u.Scheme != "wss":
-		return o, UsageError{fmt.Errorf("--ca goes with wss://, and %s is not encrypted", o.URL)}
+		return nil, UsageError{fmt.Errorf("--ca and --client-cert go with wss://, and %s is not encrypted", u)}
+	}
+	config := &tls.Config{}
+	if r.cert != "" {
+		pair, err := tls.LoadX509KeyPair(r.cert, r.key)
+		if err != nil {
+			return nil, fmt.Errorf("--client-cert, --client-key: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	if r.ca == "" {
+		return config, nil
 	}
 	pem, err := os.ReadFile(r.ca)
 	if err != nil {
-		return o, fmt.Errorf("--ca: %w", err)
+		return nil, fmt.Errorf("--ca: %w", err)
 	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool() // a system that has none
+	if config.RootCAs, err = x509.SystemCertPool(); err != nil {
+		config.RootCAs = x509.NewCertPool() // a system that has none
 	}
-	if !roots.AppendCertsFromPEM(pem) {
-		return o, fmt.Errorf("--ca %s: no certificate in PEM form in it", r.ca)
+	if !config.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--ca %s: no certificate in PEM form in it", r.ca)
 	}
-	o.TLS = &tls.Config{RootCAs: roots}
-	return o, nil
+	return config, nil
 }
 
 // explain makes an error of the client fit for a terminal, and adds the fix if

@@ -85,6 +85,9 @@ func TestRemoteOptions(t *testing.T) {
 		{"no token file", "pi", func(r *remote) { r.tokenFile = filepath.Join(dir, "none") }, true, "--token-file"},
 		{"no token in the file", "pi", func(r *remote) { r.tokenFile = noPEM }, true, "that is no token"},
 		{"a CA without TLS", "pi", func(r *remote) { r.ca = noPEM }, true, "wss://"},
+		{"a client's certificate without its key", "wss://pi", func(r *remote) { r.cert = "x" }, true, "go together"},
+		{"a client's certificate without TLS", "ws://pi", func(r *remote) { r.cert, r.key = "x", "y" }, true, "not encrypted"},
+		{"no client's certificate file", "wss://pi", func(r *remote) { r.cert, r.key = filepath.Join(dir, "none"), "y" }, false, "--client-cert"},
 		{"no CA file", "wss://pi", func(r *remote) { r.ca = filepath.Join(dir, "none") }, false, "--ca"},
 		{"no CA in the file", "wss://pi", func(r *remote) { r.ca = noPEM }, false, "PEM"},
 	} {

@@ -90,6 +90,11 @@ func TestClientCertificates(t *testing.T) {
 		t.Cleanup(func() { ws.Close() })
 		return tokenClient{ws, t}
 	}
+	watch := launchGateway(t, bin, "watch", p.URL, "--ca", in(ours, "gateway.crt"), "--client-cert", in(ours, "ahmet.client.crt"), "--client-key", in(ours, "ahmet.client.key"))
+	watch.await(t, `"sensor":"a"`)
+	if err := watch.Stop(t); err != nil {
+		t.Errorf("gateway watch: %v", err)
+	}
 	driver, watcher := dial(), dial()
 	var hello wire.Hello
 	if driver.read("hello", &hello); hello.You.Name != "ahmet" || hello.You.Role != "operator" {
