@@ -23,7 +23,7 @@ export function openRoom(gateway) {
   /** @param {string} kind @param {string} nick @param {string} words @param {{now?: boolean, from?: string}} [more] now is false if it was said before the page came */
   function line(kind, nick, words, { now = true, from } = {}) {
     const reading = log.scrollHeight - log.scrollTop - log.clientHeight > FAR;
-    const item = document.createElement("li"), time = document.createElement("time"), who = document.createElement("b"), where = document.createElement("small"), what = document.createElement("span");
+    const item = document.createElement("p"), time = document.createElement("time"), who = document.createElement("b"), where = document.createElement("small"), what = document.createElement("span");
     item.className = kind;
     time.textContent = now ? clock(Date.now()) : "earlier";
     who.textContent = nick;

@@ -96,7 +96,7 @@ motors:
 	}
 	page.Click(".motor .stop")
 	page.Wait(relay(cool + " does not hold: blocks start,indoor.age < 1m holds"))
-	lines := browsertest.Eval[[]string](page, `[...document.querySelectorAll("#log li")].map((li) => li.className + " " + li.querySelector("b").textContent)`)
+	lines := browsertest.Eval[[]string](page, `[...document.querySelectorAll("#log p")].map((li) => li.className + " " + li.querySelector("b").textContent)`)
 	if want := []string{"motor fan", "motor fan"}; !slices.Equal(lines, want) {
 		t.Errorf("the log of the page has %q, want %q", lines, want)
 	}
