@@ -295,9 +295,15 @@ func TestControlOfWhoHasTheLease(t *testing.T) {
 		if a := other.ask("command", `{"action":"set","target":"motor_1","speed":0.5}`); a.Payload.Code != 409 || !strings.Contains(a.Payload.Message, "is held by") {
 			t.Errorf("%s: %+v", subprotocol, a)
 		}
-		holder.ask("ping", `{}`)
-		if (len(holder.events) > 0) != asked {
-			t.Errorf("%s: %+v", subprotocol, holder.events)
+		if asked {
+			if got := holder.told(); !strings.HasPrefix(got, "request motor_1 by ") {
+				t.Errorf("%s: %s", subprotocol, got)
+			}
+		} else {
+			other.told() // the event has been sent to all who get it
+			if holder.ask("ping", `{}`); len(holder.events) > 0 {
+				t.Errorf("%s: %+v", subprotocol, holder.events)
+			}
 		}
 		if a := holder.control("grant"); a.Type != "ack" {
 			t.Fatalf("%s: %+v", subprotocol, a)
