@@ -80,13 +80,17 @@ func (a *API) readings(w http.ResponseWriter, r *http.Request) {
 	defer context.AfterFunc(r.Context(), func() { _ = controller.SetWriteDeadline(time.Now()) })()
 	out := bufio.NewWriterSize(&patientWriter{ctx: r.Context(), w: w, c: controller, place: place}, queryBuffer)
 	if err := a.answer(r.Context(), out, q, place); err != nil {
-		if r.Context().Err() == nil {
+		if r.Context().Err() == nil && !errors.Is(err, errLeft) {
 			a.opts.Log.Warn("readings could not be read: the answer is cut off", "client", r.RemoteAddr, "sensor", q.sensor.Name, "err", err)
 		}
 		// The status is sent already: only a broken connection shows that this is not all.
 		panic(http.ErrAbortHandler)
 	}
 }
+
+// errLeft is of a client that has left, or seems to have: who half-closes its
+// connection, or may not read on, must see that the answer is not complete.
+var errLeft = errors.New("the client has left")
 
 func (a *API) answer(ctx context.Context, out *bufio.Writer, q query, p *place) error {
 	head, separator, tail := []byte(nil), "", ""
@@ -102,14 +106,14 @@ func (a *API) answer(ctx context.Context, out *bufio.Writer, q query, p *place) 
 	_, _ = out.Write(head) // bufio keeps the error for Flush
 	if err := a.rows(ctx, out, q, p, separator); err != nil {
 		if _, left := out.Write(nil); left != nil {
-			return nil // the client has left, which is no error
+			return errLeft
 		}
-		// The end of ctx is one: a client that half-closes its connection only seems to
-		// have left, and must see that the answer is not complete.
 		return err
 	}
 	_, _ = out.WriteString(tail)
-	_ = out.Flush() // it fails if the client has left
+	if out.Flush() != nil {
+		return errLeft
+	}
 	return nil
 }
 

@@ -56,3 +56,34 @@ func TestRevokedWhileDownloading(t *testing.T) {
 		}
 	}
 }
+
+// revokedBefore ends the identity before a write of the answer.
+type revokedBefore struct {
+	*httptest.ResponseRecorder
+	writes int
+	revoke func()
+}
+
+func (w *revokedBefore) SetWriteDeadline(time.Time) error {
+	if w.writes--; w.writes == 0 {
+		w.revoke()
+	}
+	return nil
+}
+
+// An identity that ends between two writes cuts the answer off too, also where each
+// write that was made has succeeded.
+func TestRevokedBetweenWrites(t *testing.T) {
+	for writes := 1; writes < 10; writes++ {
+		ctx, revoke := context.WithCancel(t.Context())
+		w := &revokedBefore{httptest.NewRecorder(), writes, revoke}
+		func() {
+			defer func() {
+				if got := recover(); got != http.ErrAbortHandler {
+					t.Errorf("before write %d: it ended with %v, want the connection to break off", writes, got)
+				}
+			}()
+			(&gateway{endless: true}).api().ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/v1/readings?sensor=indoor", nil))
+		}()
+	}
+}

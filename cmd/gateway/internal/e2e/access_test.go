@@ -162,11 +162,11 @@ func TestRevoked(t *testing.T) {
 	w := dialWith(t, p.URL, watcher)
 	w.read("hello", nil)
 	w.write(`{"type":"subscribe","payload":{"topic":"motors"}}`)
-	for i := range tenth(t, 100, "revocations") {
+	for i := range tenth(t, 400, "revocations") {
 		var token string
 		name := fmt.Sprint("driver ", i)
 		expires := time.Time{}
-		if i%2 == 1 {
+		if i%10 == 1 {
 			expires = time.Now().Add(2 * time.Second)
 		}
 		edit(func(f *tokens.File) (err error) {
