@@ -197,3 +197,20 @@ func TestPageAnonymous(t *testing.T) {
 	page.Click("#log-out")
 	page.Wait(live + ` && ` + who + ` === "not logged in"`)
 }
+
+// A link to a view that is opened before somebody has logged in leads there afterwards.
+func TestPageLogInKeepsTheView(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0", "--state", state)
+	token := addToken(t, state, p, tokens.Token{Name: "ahmet", Role: tokens.Viewer})
+	const view = "?x=1#range=24h&sensors=outdoor"
+	page := logInPage(t, browsertest.Start(t), pageOf(p)+view, token, browsertest.Options{})
+	page.Wait(`document.querySelector("#ranges [aria-pressed=true]").dataset.range === "86400000" && document.querySelectorAll("#legend [aria-pressed=true]").length === 1`)
+	if address := browsertest.Eval[string](page, `location.href`); address != pageOf(p)+view {
+		t.Errorf("it leads to %s", address)
+	}
+	if strings.Contains(p.Output(), "the link is not good") {
+		t.Error("what the address says was taken for a code")
+	}
+}
