@@ -27,7 +27,7 @@ type Certificates struct {
 	clientsFile       string // "": clients are not asked for one
 	log               *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
-	clients           atomic.Pointer[x509.CertPool]
+	clients           atomic.Pointer[authorities]
 
 	mu    sync.Mutex // held while files are read
 	tried fileStates // when they were last read, successfully or not
@@ -108,9 +108,10 @@ func (c *Certificates) reloadPair() error {
 func (c *Certificates) Watch(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	seen, reminded := c.lastTried(), time.Time{}
+	seen := c.lastTried()
+	var reminded, remindedClients time.Time
 	for {
-		reminded = c.remind(reminded)
+		reminded, remindedClients = c.remind(reminded), c.remindClients(remindedClients)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -17,17 +17,22 @@ const maxChain = 5
 // errClient is that of a client certificate that does not verify.
 var errClient = errors.New("the client certificate is not good")
 
-// readClients returns the authorities whose certificates identify clients, nil without
-// a file of them.
-func (c *Certificates) readClients() (*x509.CertPool, error) {
+// authorities are those whose certificates identify clients.
+type authorities struct {
+	pool  *x509.CertPool
+	first *x509.Certificate // to expire
+}
+
+// readClients reads the authorities; without a file of them there are none.
+func (c *Certificates) readClients() (*authorities, error) {
 	if c.clientsFile == "" {
-		return nil, nil
+		return &authorities{}, nil
 	}
 	data, err := readPEM(kindClients, c.clientsFile)
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
+	all := &authorities{pool: x509.NewCertPool()}
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
 			return nil, fmt.Errorf("clients %s: a %s is in it; fix: only the certificates of the authorities belong there", c.clientsFile, block.Type)
@@ -36,9 +41,27 @@ func (c *Certificates) readClients() (*x509.CertPool, error) {
 		if err != nil {
 			return nil, fmt.Errorf("clients %s: %w; fix: write it again", c.clientsFile, err)
 		}
-		pool.AddCert(authority)
+		all.pool.AddCert(authority)
+		if all.first == nil || authority.NotAfter.Before(all.first.NotAfter) {
+			all.first = authority
+		}
 	}
-	return pool, nil
+	return all, nil
+}
+
+// remindClients warns as remind does, of an authority that expires: with it, all of its
+// certificates do.
+func (c *Certificates) remindClients(last time.Time) time.Time {
+	first, now := c.clients.Load().first, time.Now()
+	switch {
+	case first == nil || first.NotAfter.Sub(now) > expiresSoon:
+		return time.Time{}
+	case !last.IsZero() && now.Sub(last) < remindEvery:
+		return last
+	}
+	c.log.Warn("an authority of clients' certificates expires, and with it all of its certificates", "file", c.clientsFile,
+		"authority", first.Subject.String(), "expires", date(first.NotAfter), "fix", "renew it; a new one is used without a restart")
+	return now
 }
 
 // askClients makes a listener ask for a certificate of one of the authorities, as they
@@ -50,7 +73,7 @@ func (c *Certificates) askClients(config *tls.Config) {
 	with.ClientAuth = tls.RequestClientCert
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		now := with.Clone()
-		now.ClientCAs = c.clients.Load() // by their names, browsers find one that fits
+		now.ClientCAs = c.clients.Load().pool // by their names, browsers find one that fits
 		return now, nil
 	}
 }
@@ -58,7 +81,7 @@ func (c *Certificates) askClients(config *tls.Config) {
 // Client returns the common name of the certificate that a client has shown, and proved
 // to have the key of, on a connection.
 func (c *Certificates) Client(state *tls.ConnectionState) (name string, err error) {
-	shown, roots := state.PeerCertificates, c.clients.Load()
+	shown, roots := state.PeerCertificates, c.clients.Load().pool
 	switch {
 	case roots == nil: // else the system's would do
 		return "", fmt.Errorf("%w: this gateway asks for none", errClient)

@@ -1,16 +1,12 @@
 package access
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
-
-// errDismissed ends the identity of one client alone.
-var errDismissed = errors.New("an administrator ended the session")
 
 // A Connection is a client that is connected now.
 type Connection struct {
@@ -18,6 +14,8 @@ type Connection struct {
 	Path     string
 	Since    time.Time
 	Identity *Identity
+
+	dismissed atomic.Bool
 }
 
 // connected are the clients that are connected now.
@@ -44,27 +42,25 @@ func (id *Identity) Connect(client, path string) error {
 		}
 		c.byToken[id.Token]++
 	}
-	id.client = client
-	id.Valid, id.dismiss = context.WithCancelCause(id.Valid)
-	c.of[client] = &Connection{ID: client, Path: path, Since: time.Now(), Identity: id}
+	id.connection = &Connection{ID: client, Path: path, Since: time.Now(), Identity: id}
+	c.of[client] = id.connection
 	return nil
 }
 
 // Disconnect ends what Connect began; without it, it does nothing.
 func (id *Identity) Disconnect() {
-	if id.client == "" {
+	if id.connection == nil {
 		return
 	}
 	c := id.connected
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.of, id.client)
+	delete(c.of, id.connection.ID)
 	if id.Token != "" {
 		if c.byToken[id.Token]--; c.byToken[id.Token] == 0 {
 			delete(c.byToken, id.Token)
 		}
 	}
-	id.dismiss(nil) // else Valid would keep it for as long as the token is good
 }
 
 // Connected returns the clients that are connected, those that came last first.
@@ -99,6 +95,6 @@ func (g *Guard) Dismiss(client string) *Identity {
 	if one == nil {
 		return nil
 	}
-	one.Identity.dismiss(errDismissed)
+	one.dismissed.Store(true)
 	return one.Identity
 }

@@ -26,11 +26,10 @@ type Identity struct {
 	Sensors Scope // that it may see
 	Motors  Scope // that it may see and command
 
-	Valid context.Context // ends when the identity no longer holds; see Ended
+	Valid context.Context // ends when the identity no longer holds, for whomever; see Ended
 
-	connected *connected // that count it; nil: nobody does
-	client    string     // as which it is connected
-	dismiss   context.CancelCauseFunc
+	connected  *connected  // that count it; nil: nobody does
+	connection *Connection // nil: it is not connected
 }
 
 // Scope is the names that an identity is limited to. An empty one is no limit.
@@ -87,7 +86,10 @@ func (id *Identity) You() wire.You {
 // Ended returns the reason with which the connections of an identity are closed that
 // no longer holds, "" while it does.
 func (id *Identity) Ended() string {
-	if id.Valid.Err() == nil {
+	switch {
+	case id.connection != nil && id.connection.dismissed.Load():
+		return wire.CloseReasonDismissed
+	case id.Valid.Err() == nil:
 		return ""
 	}
 	switch cause := context.Cause(id.Valid); {
@@ -95,8 +97,6 @@ func (id *Identity) Ended() string {
 		return wire.CloseReasonExpired
 	case errors.Is(cause, tokens.ErrNeeded):
 		return wire.CloseReasonNeeded
-	case errors.Is(cause, errDismissed):
-		return wire.CloseReasonDismissed
 	}
 	return wire.CloseReasonRevoked
 }

@@ -2,7 +2,13 @@ package access
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -161,6 +167,45 @@ func TestReminder(t *testing.T) {
 		pass(25 * time.Hour)
 		if lines := l.take(); len(lines) != 2 || !strings.Contains(lines[1], "has expired on 2000-01-01") {
 			t.Errorf("after its end: %q", lines)
+		}
+	})
+}
+
+// TestWatchClients holds that a new file of authorities is taken over without a signal,
+// and that one that expires is told once a day.
+func TestWatchClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := newAuthority(t, "first")
+		f := newFiles(t)
+		f.putPair(pair(t, "gateway.example", -time.Hour, 900*day))
+		clients, l := filepath.Join(f.dir, "clients.crt"), &logged{}
+		f.put(clients, first.pem())
+		c, err := NewCertificates(f.cert, f.key, clients, slog.New(slog.NewTextHandler(l, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); c.Watch(ctx) }()
+		defer func() { cancel(); <-done }()
+		pass(2*day + time.Minute) // an authority of the tests is good for an hour
+		if lines := l.take(); len(lines) != 3 || !strings.Contains(lines[0], "an authority of clients' certificates expires") || !strings.Contains(lines[0], "CN=first") {
+			t.Errorf("%d lines: %q", len(lines), lines)
+		}
+		second := &authority{t: t}
+		made := second.make(&x509.Certificate{Subject: pkix.Name{CommonName: "second"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+			NotBefore: time.Now(), NotAfter: time.Now().Add(900 * day)})
+		second.cert, second.key = made.Leaf, made.PrivateKey.(*ecdsa.PrivateKey)
+		f.put(clients, second.pem())
+		pass(2 * watchEvery)
+		young := second.client("ayşe")
+		if name, err := c.Client(&tls.ConnectionState{PeerCertificates: []*x509.Certificate{young.Leaf}}); name != "ayşe" {
+			t.Errorf("the new authority's: %q, %v", name, err)
+		}
+		f.put(clients, []byte("no PEM"))
+		pass(2*day + time.Minute)
+		if lines := l.take(); len(lines) != 1 || !strings.Contains(lines[0], "the old authorities are used") {
+			t.Errorf("%d lines: %q", len(lines), lines)
 		}
 	})
 }

@@ -21,15 +21,15 @@ type LoginUse struct {
 // Summaries returns the tokens of a file in the order in which they were made. used is
 // the last use of each token and login, by ID.
 func (f *File) Summaries(used map[string]Use) (all []Summary) {
+	logins := map[string][]LoginUse{}
+	for _, l := range f.Logins {
+		logins[l.Token] = append(logins[l.Token], LoginUse{l, used[l.ID]})
+	}
 	for _, t := range f.Tokens {
-		s := Summary{Token: t, Used: used[t.ID]}
-		for _, l := range f.Logins {
-			if l.Token != t.ID {
-				continue
-			}
-			s.Logins = append(s.Logins, LoginUse{l, used[l.ID]})
-			if used[l.ID].At.After(s.Used.At) {
-				s.Used = used[l.ID]
+		s := Summary{Token: t, Logins: logins[t.ID], Used: used[t.ID]}
+		for _, l := range s.Logins {
+			if l.Used.At.After(s.Used.At) {
+				s.Used = l.Used
 			}
 		}
 		all = append(all, s)

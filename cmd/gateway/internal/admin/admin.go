@@ -69,7 +69,11 @@ func (a *API) handler() http.Handler {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			switch status, body, err := answer(r); {
 			case err != nil:
-				access.WriteError(w, wire.AsError(err))
+				e := wire.AsError(err)
+				if e.Code == http.StatusForbidden {
+					a.Guard.Refused(access.ReasonScope, access.Of(r).Label(), e.Message)
+				}
+				access.WriteError(w, e)
 			case body == nil:
 				w.WriteHeader(status)
 			default:

@@ -87,6 +87,16 @@ func (p *patient) checkCertificate(r *report) {
 		r.add("certificate", fail, "give it to the user of the service, mode 0640; gateway cert makes one for a first try", "%v", err)
 		return
 	}
+	if t.Clients != "" {
+		text, err := os.ReadFile(t.Clients)
+		if err == nil && !x509.NewCertPool().AppendCertsFromPEM(text) {
+			err = fmt.Errorf("%s: no certificate in PEM form in it", t.Clients)
+		}
+		if err != nil {
+			r.add("certificate", fail, "name the certificates of the clients' authorities, or remove tls.clients", "%v", err)
+			return
+		}
+	}
 	info, err := os.Stat(t.Key)
 	left := leaf.NotAfter.Sub(p.now)
 	switch {

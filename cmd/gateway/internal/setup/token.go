@@ -76,7 +76,7 @@ func Token(env console.Env, here Installed) *cobra.Command {
 			"within a second, and closes the connections of a token that was revoked. A token is shown once; the gateway\n" +
 			"stores its hash only.\n\n" +
 			"A viewer sees, stops motors and presses the e-stop. An operator commands motors and writes in the operators'\n" +
-			"room. An admin does so too, and asks who did what.",
+			"room. An admin does so too, makes and revokes tokens on the page, and asks who did what.",
 		Example: "  sudo gateway token add ahmet --role operator\n  sudo gateway token add display --sensors indoor,outdoor --expires 90d\n  sudo gateway token revoke ahmet",
 		Args:    console.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
