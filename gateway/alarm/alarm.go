@@ -78,6 +78,8 @@ type Alarms struct {
 	recent  []wire.Alarm // cleared, the newest last
 	queue   []delivery   // to be posted, the oldest first
 	counts  Deliveries
+	writes  uint64        // of the file
+	waits   chan struct{} // closed when what has changed is stored; nil: nobody waits
 }
 
 // alarm is one alarm and how it is. [Alarms].mu guards what changes.

@@ -42,31 +42,36 @@ func (a *Alarms) Acknowledge(cl Client, cmd wire.Command) (wire.Ack, error) {
 			return wire.Ack{}, wire.Errorf(http.StatusRequestTimeout, "the command expired %d ms ago", late)
 		}
 	}
-	a.order.Lock()
-	defer a.order.Unlock()
-	a.mu.Lock()
-	repeat := cmd.ID != "" && one.command.client == cl.ID && one.command.id == cmd.ID && now.Sub(one.command.at) < repeatTime
-	if !repeat {
-		one.acknowledge(a, cl, cmd.ID, now)
-	}
-	w := one.Alarm
-	a.mu.Unlock()
+	w, repeat, stored := a.acknowledge(one, cl, cmd.ID, now)
 	if !repeat && !w.Raised() {
 		return wire.Ack{}, wire.Errorf(http.StatusConflict, "%s is not raised", cmd.Target)
 	}
-	if len(a.changes) > 0 {
-		a.urgent.Store(true) // nobody acknowledges it again after a restart
+	if stored != nil && a.opts.File != "" { // nobody acknowledges it again after a restart
+		timer := time.NewTimer(storeTime)
+		defer timer.Stop()
+		select {
+		case <-stored:
+		case <-timer.C:
+		}
 	}
-	a.publish()
 	return wire.Ack{Action: cmd.Action, Target: cmd.Target, Status: "ok", Alarm: &w, Repeat: repeat}, nil
 }
 
-// acknowledge notes who knows of an alarm that is raised. a.mu and a.order are held.
-func (one *alarm) acknowledge(a *Alarms, cl Client, id string, now time.Time) {
-	if one.State != wire.AlarmRaised {
-		return
+// acknowledge notes who knows of an alarm that is raised, and returns how it is then. If
+// that is news, stored is closed when it is stored.
+func (a *Alarms) acknowledge(one *alarm, cl Client, id string, now time.Time) (w wire.Alarm, repeat bool, stored <-chan struct{}) {
+	a.order.Lock()
+	defer a.order.Unlock()
+	a.mu.Lock()
+	repeat = id != "" && one.command.client == cl.ID && one.command.id == id && now.Sub(one.command.at) < repeatTime
+	if !repeat && one.State == wire.AlarmRaised {
+		one.State, one.Acknowledged = wire.AlarmAcknowledged, &wire.Acknowledgement{By: cl.Name, TS: unix(now)}
+		one.command = command{cl.ID, id, now}
+		a.changes = append(a.changes, one.Alarm)
+		stored = a.waiter()
 	}
-	one.State, one.Acknowledged = wire.AlarmAcknowledged, &wire.Acknowledgement{By: cl.Name, TS: unix(now)}
-	one.command = command{cl.ID, id, now}
-	a.changes = append(a.changes, one.Alarm)
+	w = one.Alarm
+	a.mu.Unlock()
+	a.publish()
+	return w, repeat, stored
 }

@@ -23,10 +23,17 @@ const (
 	filePause = 30 * time.Second
 	// retryPause follows a write that failed.
 	retryPause = 10 * time.Second
+	// storeTime is how long an acknowledgement waits until no death of the process loses it.
+	storeTime = 20 * time.Millisecond
+	// quickSuffix ends the name of a file that is written first and not synced: to sync takes
+	// long on a card, and SIGKILL may come meanwhile. It is there until the file itself is
+	// written.
+	quickSuffix = ".quick"
 )
 
 // saved is the file: a line of JSON, and one with its CRC-32C.
 type saved struct {
+	N          uint64       `json:"n"` // grows with each write
 	Raised     []wire.Alarm `json:"raised"`
 	Recent     []wire.Alarm `json:"recent"`     // cleared, the newest last
 	Deliveries []delivery   `json:"deliveries"` // not posted yet, the oldest first
@@ -103,35 +110,78 @@ func (a *Alarms) keep(ctx context.Context, loaded chan<- struct{}) {
 
 // save writes the file, and logs the first failure of several.
 func (a *Alarms) save(failed bool) (changed, fails bool) {
+	path := a.opts.File
+	text, waits := a.snapshot()
+	if os.WriteFile(path+quickSuffix, text, 0o640) == nil && waits != nil {
+		close(waits)
+	}
+	err := atomicfile.Write(path, 0o640, func(f *os.File) error {
+		_, err := f.Write(text)
+		return err
+	})
+	switch {
+	case err != nil && !failed:
+		a.opts.Log.Warn("the alarms cannot be stored: after a restart they may be others (it is tried again until they are)", "file", path, "err", err)
+	case err == nil && failed:
+		a.opts.Log.Info("the alarms are stored again", "file", path)
+	}
+	if err == nil {
+		_ = os.Remove(path + quickSuffix) // of two that are there, the newer one counts
+	}
+	return err != nil, err != nil
+}
+
+// snapshot returns the text of the file, and what is to be closed when it is stored.
+func (a *Alarms) snapshot() (text []byte, waits chan struct{}) {
 	a.mu.Lock()
-	s := saved{Raised: []wire.Alarm{}, Recent: append([]wire.Alarm{}, a.recent...), Deliveries: append([]delivery{}, a.queue...)}
+	defer a.mu.Unlock()
+	a.writes++
+	s := saved{N: a.writes, Raised: []wire.Alarm{}, Recent: append([]wire.Alarm{}, a.recent...), Deliveries: append([]delivery{}, a.queue...)}
 	for _, one := range a.all {
 		if one.Raised() {
 			s.Raised = append(s.Raised, one.Alarm)
 		}
 	}
-	a.mu.Unlock()
-	err := atomicfile.Write(a.opts.File, 0o640, func(f *os.File) error {
-		_, err := f.Write(s.format())
-		return err
-	})
-	switch {
-	case err != nil && !failed:
-		a.opts.Log.Warn("the alarms cannot be stored: after a restart they may be others (it is tried again until they are)", "file", a.opts.File, "err", err)
-	case err == nil && failed:
-		a.opts.Log.Info("the alarms are stored again", "file", a.opts.File)
+	waits, a.waits = a.waits, nil
+	return s.format(), waits
+}
+
+// waiter returns what is closed when a change that is about to be published is stored,
+// which is done at once. a.mu is held.
+func (a *Alarms) waiter() <-chan struct{} {
+	if a.waits == nil {
+		a.waits = make(chan struct{})
 	}
-	return err != nil, err != nil
+	a.urgent.Store(true)
+	return a.waits
 }
 
 // load reads the file, once. What it cannot use it sets aside.
 func (a *Alarms) load() {
-	path := a.opts.File
+	s, some := a.read(a.opts.File)
+	if quick, ok := a.readQuick(); ok && (!some || quick.N > s.N) {
+		s, some = quick, true
+	}
+	if some {
+		a.restore(s)
+	}
+}
+
+// readQuick reads the file that was not synced. One that is not whole is of no use, and
+// no loss: it was being written.
+func (a *Alarms) readQuick() (s saved, ok bool) {
+	data, err := os.ReadFile(a.opts.File + quickSuffix)
+	if err == nil {
+		s, _, err = parse(data)
+	}
+	return s, err == nil
+}
+
+func (a *Alarms) read(path string) (s saved, ok bool) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return
+		return s, false
 	}
-	var s saved
 	if err == nil {
 		var newer bool
 		if s, newer, err = parse(data); err != nil {
@@ -143,9 +193,8 @@ func (a *Alarms) load() {
 	}
 	if err != nil {
 		a.opts.Log.Warn("which alarms were raised before the start is not known", "file", path, "err", err)
-		return
 	}
-	a.restore(s)
+	return s, err == nil
 }
 
 // keepNewer keeps a copy of a file that a newer version of the gateway wrote, for that
@@ -167,6 +216,7 @@ func (a *Alarms) restore(s saved) {
 	defer a.order.Unlock()
 	now := time.Now()
 	a.mu.Lock()
+	a.writes = s.N
 	a.recent = append(s.Recent, a.recent...)
 	a.recent = a.recent[max(len(a.recent)-maxRecent, 0):]
 	if a.opts.Webhook != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // golden is a file as this version writes it: later ones must read it.
-const golden = `{"raised":[{"name":"a","state":"acknowledged","severity":"warning","condition":"indoor.temperature > 35 until indoor.temperature < 33","sensor":"indoor","value":36.1,` +
+const golden = `{"n":4,"raised":[{"name":"a","state":"acknowledged","severity":"warning","condition":"indoor.temperature > 35 until indoor.temperature < 33","sensor":"indoor","value":36.1,` +
 	`"since":946684800,"acknowledged":{"by":"anna","ts":946684801}}],"recent":[{"name":"b","state":"cleared","severity":"warning","condition":"outdoor.temperature > 35",` +
 	`"sensor":"outdoor","value":20,"since":946684800,"cleared":946684800}],"deliveries":[]}` + "\n"
 
@@ -260,6 +260,51 @@ func TestDiskThatFails(t *testing.T) {
 			t.Errorf("it is not stored: %s", r.log.String())
 		}
 	})
+}
+
+// SIGKILL comes while the disk syncs: what was written before that counts, if it is whole
+// and newer.
+func TestKilledWhileSyncing(t *testing.T) {
+	file := func(n uint64, name string) []byte {
+		return saved{N: n, Raised: []wire.Alarm{{Name: name, State: wire.AlarmRaised, Since: 1}}}.format()
+	}
+	for _, tt := range []struct {
+		name          string
+		synced, quick []byte // nil: there is none
+		want          string
+	}{
+		{"only the quick one", nil, file(1, "a"), "a"},
+		{"the newer one", file(1, "a"), file(2, "b"), "b"},
+		{"an old one", file(3, "a"), file(2, "b"), "a"},
+		{"half of it", file(1, "a"), file(2, "b")[:20], "a"},
+		{"nothing of it", file(1, "a"), []byte{}, "a"},
+		{"the synced one is damaged", []byte("x"), file(2, "b"), "b"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "alarms.json")
+				for name, text := range map[string][]byte{path: tt.synced, path + quickSuffix: tt.quick} {
+					if text == nil {
+						continue
+					}
+					if err := os.WriteFile(name, text, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r := newRig(t, Options{File: path}, "indoor.temperature > 35", "outdoor.temperature > 35")
+				defer r.end()
+				if l := r.List(everything).Alarms; len(l) != 1 || l[0].Name != tt.want {
+					t.Errorf("%+v", l)
+				}
+				r.acknowledge("anna", "1", tt.want)
+				r.pass(0)
+				s, _, err := parse([]byte(read(t, path)))
+				if err != nil || s.N < 2 || s.Raised[0].Acknowledged == nil || read(t, path+quickSuffix) != "" {
+					t.Errorf("%+v, %v", s, err)
+				}
+			})
+		})
+	}
 }
 
 func FuzzFile(f *testing.F) {

@@ -69,7 +69,7 @@ var waysToPresent = []string{"nothing", "bearer", "basic", "subprotocol", "cooki
 func checkPaths(t *testing.T, l route, all []credential, step int) (cells, wrong int) {
 	t.Helper()
 	paths := []string{
-		"/", "/sensors/indoor", "/sensors/outdoor", "/api/v1/sensors", "/api/v1/motors", "/api/v1/readings?sensor=indoor", "/metrics", "/readyz", "/nope",
+		"/", "/sensors/indoor", "/sensors/outdoor", "/api/v1/sensors", "/api/v1/motors", "/api/v1/alarms", "/api/v1/readings?sensor=indoor", "/metrics", "/readyz", "/nope",
 		"/healthz", "/login", "ws /", "ws /sensors/indoor", "ws /chat", "ws /metrics", "ws /nope",
 	}
 	for _, way := range waysToPresent {
