@@ -50,13 +50,20 @@ type prometheus struct {
 }
 
 // startPrometheus starts Debian's Prometheus with the file as it is, but for the
-// gateway's address.
-func startPrometheus(t *testing.T, gateway string) prometheus {
+// gateway's address, and for the line of the token if there is one.
+func startPrometheus(t *testing.T, gateway, token string) prometheus {
 	t.Helper()
 	dir := t.TempDir()
 	config := strings.NewReplacer("localhost:8765", gateway, "15s", "1s").Replace(mustRead(t, configDir+"/prometheus/prometheus.yml"))
+	if token != "" {
+		line := "# authorization: {credentials_file: /etc/prometheus/gateway.token}"
+		if !strings.Contains(config, line) {
+			t.Fatalf("no line of the token in\n%s", config)
+		}
+		config = strings.ReplaceAll(config, line, strings.ReplaceAll(line[2:], "/etc/prometheus", dir))
+	}
 	rules := mustRead(t, configDir+"/prometheus/gateway.rules.yml")
-	for name, text := range map[string]string{"prometheus.yml": config, "gateway.rules.yml": rules} {
+	for name, text := range map[string]string{"prometheus.yml": config, "gateway.rules.yml": rules, "gateway.token": token} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -91,19 +98,25 @@ func (p prometheus) query(query string) (series int, why string) {
 	return len(got.Data.Result), ""
 }
 
+// await waits until a query has a series, which takes another program's start and scrapes.
+func (p prometheus) await(query string) {
+	p.t.Helper()
+	for late := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) {
+		if n, why := p.query(query); n == 1 {
+			return
+		} else if time.Now().After(late) {
+			p.t.Fatalf("Prometheus has no gateway after %v: %d, %s", patience, n, why)
+		}
+	}
+}
+
 // Prometheus scrapes the gateway with the file as it is, and has an answer to each
 // query of the dashboard for Grafana, as to each expression of the alerts.
 func TestPrometheusAndDashboard(t *testing.T) {
 	t.Parallel()
 	gw := startGateway(t, buildGateway(t), "--simulate=flaky", "--state", t.TempDir(), "--listen", "127.0.0.1:0")
-	p := startPrometheus(t, strings.TrimSuffix(strings.TrimPrefix(gw.URL, "ws://"), "/"))
-	for late := time.Now().Add(patience); ; <-time.After(100 * time.Millisecond) { // another program's start and its scrapes
-		if n, why := p.query(`up{job="gateway"} == 1 and on() count_over_time(gateway_ws_clients[1m]) > 3`); n == 1 {
-			break
-		} else if time.Now().After(late) {
-			t.Fatalf("Prometheus has no gateway after %v: %d, %s", patience, n, why)
-		}
-	}
+	p := startPrometheus(t, strings.TrimSuffix(strings.TrimPrefix(gw.URL, "ws://"), "/"), "")
+	p.await(`up{job="gateway"} == 1 and on() count_over_time(gateway_ws_clients[1m]) > 3`)
 	var dashboard struct {
 		Panels []struct {
 			Title   string
@@ -168,15 +181,21 @@ func TestTelegrafConfig(t *testing.T) {
 // nodeRED is the version that the flow is tested with.
 const nodeRED = "4.1.15"
 
-// startNodeRED starts Node-RED with the flow as it is, but for the gateway's address,
-// and returns where it is and what it writes.
-func startNodeRED(t *testing.T, gateway string) (address string, lines <-chan string) {
+// nodeREDDir is where Node-RED is installed for the tests.
+func nodeREDDir(t *testing.T) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Skipf("no place to install Node-RED in: %v", err)
 	}
-	dir := filepath.Join(cache, "gateway-test", "node-red-"+nodeRED)
+	return filepath.Join(cache, "gateway-test", "node-red-"+nodeRED)
+}
+
+// startNodeRED starts Node-RED with the flow as it is, but for the gateway's address,
+// and returns where it is and what it writes.
+func startNodeRED(t *testing.T, gateway string) (address string, lines <-chan string) {
+	t.Helper()
+	dir := nodeREDDir(t)
 	program := filepath.Join(dir, "node_modules", "node-red", "red.js")
 	if _, err := os.Stat(program); err != nil {
 		out, err := exec.CommandContext(t.Context(), findTool(t, "npm", "npm"), "install", "--no-audit", "--no-fund", "--prefix", dir, "node-red@"+nodeRED).CombinedOutput()
