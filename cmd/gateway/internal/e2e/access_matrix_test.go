@@ -68,11 +68,16 @@ var waysToPresent = []string{"nothing", "bearer", "basic", "subprotocol", "cooki
 // checkPaths asks for each path.
 func checkPaths(t *testing.T, l route, all []credential, step int) (cells, wrong int) {
 	t.Helper()
+	return checkWays(t, l, waysToPresent, all, step)
+}
+
+func checkWays(t *testing.T, l route, ways []string, all []credential, step int) (cells, wrong int) {
+	t.Helper()
 	paths := []string{
 		"/", "/sensors/indoor", "/sensors/outdoor", "/api/v1/sensors", "/api/v1/motors", "/api/v1/alarms", "/api/v1/readings?sensor=indoor", "/metrics", "/readyz", "/nope",
-		"/healthz", "/login", "ws /", "ws /sensors/indoor", "ws /chat", "ws /metrics", "ws /nope",
+		"/healthz", "/login", "/api/v1/tokens", "/api/v1/sessions", "/api/v1/audit", "ws /", "ws /sensors/indoor", "ws /chat", "ws /metrics", "ws /nope",
 	}
-	for _, way := range waysToPresent {
+	for _, way := range ways {
 		for _, c := range all {
 			for _, path := range paths {
 				for _, origin := range []string{"", l.base, "https://evil.example", "null"} {
@@ -174,7 +179,7 @@ func stepsOf(c credential) []stepOf {
 func expected(way string, c credential, path, origin, base string) []int {
 	path, upgrade := strings.CutPrefix(path, "ws ")
 	foreign := origin != "" && origin != base
-	unasked := way == "nothing" || way == "basic" || strings.Contains(way, "cookie") && way != "bearer beside a wrong cookie" && way != "cookie beside a wrong bearer"
+	unasked := way == "nothing" || way == "basic" || way == "certificate" || strings.Contains(way, "cookie") && way != "bearer beside a wrong cookie" && way != "cookie beside a wrong bearer"
 	switch {
 	case path == "/healthz":
 		return []int{200}
@@ -188,7 +193,7 @@ func expected(way string, c credential, path, origin, base string) []int {
 		return []int{403}
 	case way == "nothing", way == "cookie beside a wrong bearer", !c.good:
 		return []int{401}
-	case c.blind && strings.Contains(path, "indoor"):
+	case c.blind && strings.Contains(path, "indoor"), c.role != "admin" && slices.Contains([]string{"/api/v1/tokens", "/api/v1/sessions", "/api/v1/audit"}, path):
 		return []int{403}
 	case upgrade:
 		return []int{101}

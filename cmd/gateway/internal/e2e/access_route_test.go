@@ -40,11 +40,14 @@ func startOnLoopback(t *testing.T, state string) (*gatewayProcess, route) {
 }
 
 // startWithTLS starts a gateway with a certificate of its own.
-func startWithTLS(t *testing.T, state string) (*gatewayProcess, route) {
+func startWithTLS(t *testing.T, state string) (*gatewayProcess, route) { return startTLS(t, state, "") }
+
+// startTLS does so with more lines of tls: in its configuration.
+func startTLS(t *testing.T, state, more string) (*gatewayProcess, route) {
 	dir := t.TempDir()
 	trusted := makeCert(t, dir)
-	config := writeFile(t, "gateway.yaml", fmt.Sprintf("%s\nhosts: [greenhouse.example]\ntls: {cert: %s, key: %s}\n", simulatedWithoutInterlocks(t),
-		filepath.Join(dir, "gateway.crt"), filepath.Join(dir, "gateway.key")))
+	config := writeFile(t, "gateway.yaml", fmt.Sprintf("%s\nhosts: [greenhouse.example]\ntls: {cert: %s, key: %s%s}\n", simulatedWithoutInterlocks(t),
+		filepath.Join(dir, "gateway.crt"), filepath.Join(dir, "gateway.key"), more))
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0", "--state", state)
 	l := routeTo(p)
 	address := strings.TrimPrefix(l.base, "https://")

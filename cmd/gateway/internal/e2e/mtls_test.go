@@ -125,3 +125,54 @@ func TestClientCertificates(t *testing.T) {
 		t.Errorf("revoked: %s", got)
 	}
 }
+
+// TestAccessMatrixOfCertificates asks as TestAccessMatrix does, with a certificate in the
+// name of each credential.
+func TestAccessMatrixOfCertificates(t *testing.T) {
+	t.Parallel()
+	ours, foreign, state := t.TempDir(), t.TempDir(), t.TempDir()
+	clientCert := func(dir, name string, args ...string) tls.Certificate {
+		t.Helper()
+		if out, err := exec.Command(buildGateway(t), append([]string{"cert", "--out", dir, "--client", name}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		pair, err := tls.LoadX509KeyPair(filepath.Join(dir, name+".client.crt"), filepath.Join(dir, name+".client.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pair
+	}
+	first := clientCert(ours, "somebody")
+	_, l := startTLS(t, state, ", clients: "+filepath.Join(ours, "clients.crt"))
+	all := makeCredentials(t, state, &l)
+	names := map[string]string{"outdoor only": "outdoor", "until tomorrow": "tomorrow"} // of tokens; else as the credential
+	cells, wrong := 0, 0
+	for _, c := range all {
+		pair, name := first, c.name
+		switch {
+		case c.name == "another gateway's":
+			pair = clientCert(foreign, "admin")
+		case c.name == "a typo", c.name == "cut", c.name == "empty": // somebody is no token
+		default:
+			if names[c.name] != "" {
+				name = names[c.name]
+			}
+			pair = clientCert(ours, name)
+		}
+		holder := c
+		if c.name == "rotated" { // that has another text, and the same name
+			holder.good, holder.role = true, "admin"
+		}
+		with := l
+		with.transport = l.transport.Clone()
+		with.transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+		t.Cleanup(with.transport.CloseIdleConnections)
+		n, bad := checkWays(t, with, []string{"certificate"}, []credential{holder}, 1)
+		m, worse := checkWays(t, with, []string{"bearer beside a wrong cookie"}, []credential{c}, 1) // which goes first
+		cells, wrong = cells+n+m, wrong+bad+worse
+	}
+	t.Logf("%d cells, %d wrong", cells, wrong)
+	if cells < 1500 {
+		t.Errorf("%d cells are too few", cells)
+	}
+}
