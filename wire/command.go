@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -160,7 +161,7 @@ var actions = map[string]action{
 	Stop:      {parameters: []string{"target"}, check: someTarget, stops: true},
 	Keepalive: {parameters: []string{"target", "lease_ms"}, check: someMotors, several: true},
 	Status:    {parameters: []string{"target"}, check: someTarget},
-	EStop:     {check: allMotors, stops: true},
+	EStop:     {parameters: []string{"target"}, check: allMotors, stops: true},
 	Reset:     {parameters: []string{"target"}, check: allMotors},
 
 	Acknowledge: {parameters: []string{"target"}, check: someTarget},
@@ -211,7 +212,11 @@ func someChange(c *Command) error {
 
 func allMotors(c *Command) error {
 	if c.Target != "" && c.Target != All {
-		return Errorf(422, "%s is for all motors: leave target out", c.Action)
+		wrong := Errorf(422, "%s is for all motors: leave target out", c.Action)
+		if c.Action != EStop {
+			return wrong
+		}
+		c.Warning = cmp.Or(c.Warning, wrong.Message)
 	}
 	c.Target = All
 	return nil
@@ -270,7 +275,7 @@ func (c Command) Control() bool { return actions[c.Action].control }
 // ParseCommand reads the payload of a command message. Its errors are [*Error]:
 // 404 for an unknown action, 422 for a parameter that is missing, unknown,
 // null, given twice or out of range. A stop or an e-stop is not refused for
-// parameters that it does not take.
+// parameters that it does not take: they are its Warning.
 func ParseCommand(payload []byte) (Command, error) { return parseCommand(payload, false) }
 
 // ParseControl reads the payload of a control message, as [ParseCommand] that of a
@@ -295,19 +300,24 @@ func parseCommand(payload []byte, control bool) (Command, error) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		parse, known := parameters[name]
 		takes := name == "action" || name == "expires" || slices.Contains(action.parameters, name)
+		var wrong error
 		switch {
-		case !takes && action.stops:
-			continue
 		case !known:
-			return c, Errorf(422, "unknown parameter %q", name)
+			wrong = Errorf(422, "unknown parameter %q", name)
 		case !takes:
-			return c, Errorf(422, "%s takes no %s", c.Action, name)
+			wrong = Errorf(422, "%s takes no %s", c.Action, name)
 		case isNull(all[name]):
-			return c, Errorf(422, "%s is null: leave it out instead", name)
+			wrong = Errorf(422, "%s is null: leave it out instead", name)
+		default:
+			wrong = parse(&c, all[name])
 		}
-		if err := parse(&c, all[name]); err != nil {
-			return c, err
+		if wrong == nil {
+			continue
 		}
+		if takes || !action.stops {
+			return c, wrong
+		}
+		c.Warning = cmp.Or(c.Warning, wrong.Error())
 	}
 	return c, action.check(&c)
 }

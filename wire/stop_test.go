@@ -23,6 +23,11 @@ func TestParseStop(t *testing.T) {
 		{`{"type":"command","payload":{"action":"stop"}}`, `stop all  target is missing`},
 		{`{"type":"command","payload":{"action":"stop","target":null}}`, `stop all  target is null: leave it out instead`},
 		{`{"type":"command","payload":{"action":"stop","target":["m1"]}}`, `stop all  target must be a string`},
+		{`{"type":"command","payload":{"action":"stop","target":"m1","speed":"fast","why":null}}`, `stop m1  stop takes no speed`},
+		{`{"type":"command","payload":{"action":"stop","target":"m1","ts":{"a":[1e999]}}}`, `stop m1  unknown parameter "ts"`},
+		{`{"type":"command","payload":{"action":"estop","target":"all"}}`, `estop all  `},
+		{`{"type":"command","payload":{"action":"estop","target":"m1"}}`, `estop all  estop is for all motors: leave target out`},
+		{`{"type":"command","payload":{"action":"estop","target":7}}`, `estop all  target must be a string`},
 		{`{"type":"command","payload":{"action":"start","target":"stop"}}`, ``},
 		{`{"type":"command","payload":{"action":"start","target":"m1","why":{"action":"stop"}}}`, ``},
 		{`{"type":"command","payload":{"action":"start","action":"set","target":"m1"}}`, ``},
@@ -77,7 +82,7 @@ func FuzzStop(f *testing.F) {
 		if stops := action == Stop || action == EStop; stops != found {
 			t.Fatalf("%q: found %v: %+v", message, found, c)
 		}
-		if strict, err := ParseCommand(r.Payload); found && err == nil && (strict.Action != c.Action || strict.Target != c.Target || c.Warning != "") {
+		if strict, err := ParseCommand(r.Payload); found && err == nil && (strict.Action != c.Action || strict.Target != c.Target || strict.Warning != c.Warning) {
 			t.Fatalf("%q: %+v, but it asks for %+v", message, c, strict)
 		}
 	})
