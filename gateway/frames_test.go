@@ -76,8 +76,11 @@ func (c rawConn) frame() (op byte, payload []byte, err error) {
 
 // masked returns a client's frame with a mask of zeros.
 func masked(op byte, payload string) []byte {
-	b := []byte{op, 0x80 | byte(len(payload)), 0, 0, 0, 0}
-	return append(b, payload...)
+	b := []byte{op, 0x80 | byte(len(payload))}
+	if len(payload) > 125 {
+		b = binary.BigEndian.AppendUint16([]byte{op, 0x80 | 126}, uint16(len(payload)))
+	}
+	return append(append(b, 0, 0, 0, 0), payload...)
 }
 
 func TestFramesFromTheWire(t *testing.T) {
@@ -95,8 +98,9 @@ func TestFramesFromTheWire(t *testing.T) {
 		{"ping over 125", append([]byte{0x89, 0xFE, 0, 126, 0, 0, 0, 0}, make([]byte, 126)...), 1002},
 		{"length with the top bit", []byte{0x81, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0}, 1002},
 		{"close with a bad code", masked(0x88, "\x03\xee"), 1002},
-		{"too long", []byte{0x81, 0xFE, 0x10, 0x01, 0, 0, 0, 0}, 1009},
-		{"too long in fragments", append(append([]byte{0x01, 0xFE, 0x10, 0, 0, 0, 0, 0}, make([]byte, 4096)...), masked(0x80, "x")...), 1009},
+		{"too long", masked(0x81, strings.Repeat("x", 4097)), 1009},
+		{"a length that is too long by far", []byte{0x81, 0xFF, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0}, 1009},
+		{"too long in fragments", append(masked(0x01, strings.Repeat("x", 4096)), masked(0x80, "x")...), 1009},
 		{"code point split by the end", append(masked(0x01, "\xc3"), masked(0x80, "x")...), 1007},
 		{"normal close", masked(0x88, "\x03\xe8bye"), 1000},
 	} {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,6 +101,52 @@ func TestStopBehindTheRate(t *testing.T) {
 				t.Errorf("%s: the e-stop is answered %s", tt.name, got)
 			}
 			c.wantClose(wire.ClosePolicy, "Rate limit exceeded")
+			m.mu.Lock()
+			if want := "[estop all ]"; fmt.Sprint(m.commands) != want {
+				t.Errorf("%s: the motors saw %v, want %s", tt.name, m.commands, want)
+			}
+			m.commands = nil
+			m.mu.Unlock()
+		}
+	}, m.options)
+}
+
+// A stop that comes in what ends the connection for another reason, or behind that, is
+// carried out and answered too.
+func TestStopBehindWhatIsRefused(t *testing.T) {
+	const estop = `{"type":"command","payload":{"action":"estop"}}`
+	burst := bytes.Repeat(masked(0x81, "{}"), 21)
+	long := strings.Repeat("x", 5000)
+	m := &motors{}
+	withAndWithoutTLS(t, func(t *testing.T, s *testServer) {
+		for _, tt := range []struct {
+			name    string
+			sent    []byte
+			answers int // before that to the stop
+			code    int
+		}{
+			{"in a binary message", masked(0x82, estop), 0, wire.CloseUnsupported},
+			{"behind one", append(masked(0x82, "x"), masked(0x81, estop)...), 0, wire.CloseUnsupported},
+			{"behind the begin of one", append(masked(0x02, "x"), append(masked(0x80, "y"), masked(0x81, estop)...)...), 0, wire.CloseUnsupported},
+			{"behind what is not UTF-8", append(masked(0x81, "\xff"), masked(0x81, estop)...), 0, wire.CloseInvalidText},
+			{"behind what is too long", append(masked(0x81, long), masked(0x81, estop)...), 0, wire.CloseTooBig},
+			{"in what is too long", masked(0x81, estop[:len(estop)-1]+`,"note":"`+long+`"}`), 0, wire.CloseTooBig},
+			{"in fragments behind it", append(masked(0x81, long), append(masked(0x01, estop[:9]), masked(0x80, estop[9:])...)...), 0, wire.CloseTooBig},
+			{"behind a binary message behind the rate", slices.Concat(burst, masked(0x82, "x"), masked(0x81, estop)), 20, wire.ClosePolicy},
+			{"behind one that is too long behind the rate", slices.Concat(burst, masked(0x81, long), masked(0x81, estop)), 20, wire.ClosePolicy},
+			{"in a binary message behind the rate", append(burst, masked(0x82, estop)...), 20, wire.ClosePolicy},
+		} {
+			c := s.dial("/")
+			if _, err := c.NetConn().Write(tt.sent); err != nil {
+				t.Fatal(err)
+			}
+			for range tt.answers {
+				c.read(websocket.TextMessage)
+			}
+			if got := string(c.read(websocket.TextMessage)); !strings.Contains(got, `{"type":"ack","payload":{"action":"estop"`) {
+				t.Errorf("%s: the e-stop is answered %s", tt.name, got)
+			}
+			c.wantClose(tt.code, "")
 			m.mu.Lock()
 			if want := "[estop all ]"; fmt.Sprint(m.commands) != want {
 				t.Errorf("%s: the motors saw %v, want %s", tt.name, m.commands, want)

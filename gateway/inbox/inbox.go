@@ -34,7 +34,7 @@ type Rules struct {
 	Size   int           // bytes in a message from it
 	Binary bool          // binary messages are taken too
 	Rate   bool          // it may send so many messages a second and no more
-	Stops  bool          // a stop is carried out even in the message that exceeds the rate
+	Stops  bool          // a stop is carried out even in what breaks these rules, or comes behind it
 	Long   chan struct{} // holds one while a message over LongMessage is under way; nil if there are none
 }
 
@@ -42,9 +42,9 @@ type Rules struct {
 type Owner interface {
 	// Message is given a message: UTF-8 if kind is text. It must not retain data.
 	Message(kind int, data []byte)
-	// Stop carries out the stop in a message, if there is one.
+	// Stop carries out the stop in a message of any kind and length, if there is one.
 	Stop(message []byte) bool
-	// Exceeded is called before the connection of a client is closed that sends more
+	// Exceeded is called when the connection of a client is closed that sends more
 	// than it may.
 	Exceeded()
 }
@@ -58,7 +58,7 @@ type Inbox struct {
 	out      *conn.Conn      // what is sent to it
 	rate     *limiter        // of messages; nil before the first
 	controls *limiter        // of pings and pongs
-	exceeded bool            // the rate: nothing but stops is taken any more
+	refused  bool            // it broke a rule: nothing but stops is taken any more
 
 	pongs atomic.Int64 // how many came
 	until atomic.Int64 // Unix nanoseconds: when the client must have answered our close frame; 0: none was sent
@@ -68,6 +68,9 @@ type Inbox struct {
 func (in *Inbox) Open(owner Owner, rules *Rules, ws *websocket.Conn, out *conn.Conn) {
 	in.owner, in.rules, in.ws, in.out = owner, rules, ws, out
 	ws.SetReadLimit(int64(rules.Size))
+	if rules.Stops { // gorilla would close at once: see receive
+		ws.SetReadLimit(int64(max(rules.Size, lastBytes)))
+	}
 	ws.SetPongHandler(func(string) error { return in.ponged() })
 	ws.SetPingHandler(in.pong)
 }
@@ -111,17 +114,18 @@ func (in *Inbox) Read() error {
 			return err
 		}
 		if kind == websocket.BinaryMessage && !in.rules.Binary {
-			in.Close(wire.CloseUnsupported, "Binary messages are not taken here", CloseTimeout)
-			return ErrClosing
+			return in.refuse(nil, r, wire.CloseUnsupported, "Binary messages are not taken here")
 		}
 		var done func()
 		if message, done, err = in.receive(message[:0], r); err != nil {
 			return err
 		}
+		if len(message) > in.rules.Size {
+			return in.refuse(message, r, wire.CloseTooBig, "")
+		}
 		if kind == websocket.TextMessage && !utf8.Valid(message) {
 			done()
-			in.Close(wire.CloseInvalidText, "Text is not UTF-8", CloseTimeout)
-			return ErrClosing
+			return in.refuse(message, nil, wire.CloseInvalidText, "Text is not UTF-8")
 		}
 		if in.rate == nil {
 			in.rate = new(limiter)
@@ -141,28 +145,42 @@ func (in *Inbox) Read() error {
 	}
 }
 
-// lastBytes is how much of what a client has sent behind the message that exceeds
-// the rate is searched for a stop.
+// lastBytes is how much of what a client has sent is searched for a stop, from the
+// message on that breaks a rule.
 const lastBytes = 64 << 10
 
-// lastStops carries out a stop in the message that exceeds the rate, and those in
-// the messages that have been received behind it: a slider that was dragged must
-// not cost the e-stop that follows.
-func (in *Inbox) lastStops(message []byte) {
+// refuse closes the connection of a client whose message breaks a rule. r, unless it
+// is nil, has the rest of that message. Before that, the stops in it are carried out,
+// and those in the messages that have been received behind it: a slider that was
+// dragged must not cost the e-stop that follows.
+func (in *Inbox) refuse(message []byte, r io.Reader, code int, reason string) error {
+	in.refused = true
+	if in.rules.Stops {
+		in.lastStops(message, r)
+	}
+	in.Close(code, reason, CloseTimeout)
+	return ErrClosing
+}
+
+func (in *Inbox) lastStops(message []byte, r io.Reader) {
+	in.ws.SetReadLimit(0) // what has been received is limited
 	in.out.Receive(lastBytes)
 	for left := lastBytes; left > 0; left -= len(message) + 1 {
+		var err error
+		if r != nil {
+			if message, err = appendAll(message, r); err != nil {
+				return // an incomplete message, or the end
+			}
+		}
 		in.owner.Stop(message)
 		if !in.out.Buffered() {
 			return
 		}
 		in.allowMessage()
-		kind, r, err := in.ws.NextReader()
-		if err != nil || kind != websocket.TextMessage {
-			return // an incomplete message, or the end
+		if _, r, err = in.ws.NextReader(); err != nil {
+			return // likewise
 		}
-		if message, err = appendAll(message[:0], r); err != nil {
-			return
-		}
+		message = message[:0]
 	}
 }
 
@@ -172,7 +190,7 @@ func (in *Inbox) allowMessage() { in.out.Allow(7*in.rules.Size + 8<<10) }
 
 // pong answers a ping with its payload (RFC 6455, section 5.5.3).
 func (in *Inbox) pong(payload string) error {
-	if err := in.control(); err != nil || in.exceeded {
+	if err := in.control(); err != nil || in.refused {
 		return err
 	}
 	_, _ = in.out.Write(conn.AppendFrame(nil, conn.OpPong, []byte(payload))) // if its queue is full, that ends the connection
@@ -192,7 +210,7 @@ func (in *Inbox) control() error {
 // client may send as many of them as it may send messages. The bytes that it may
 // send for one message are counted anew.
 func (in *Inbox) count() bool {
-	if in.exceeded {
+	if in.refused {
 		return true // lastStops reads what came behind
 	}
 	in.allowMessage()
@@ -205,12 +223,8 @@ func (in *Inbox) count() bool {
 // exceed closes the connection of a client whose message, or ping or pong,
 // exceeds the rate.
 func (in *Inbox) exceed(message []byte) {
-	in.exceeded = true
-	if in.rules.Stops {
-		in.lastStops(message)
-	}
+	_ = in.refuse(message, nil, wire.ClosePolicy, wire.CloseReasonRateLimit) // the caller ends the reading
 	in.owner.Exceeded()
-	in.Close(wire.ClosePolicy, wire.CloseReasonRateLimit, CloseTimeout)
 }
 
 // Linger ends the reading for err. Unless the closing handshake is complete, what
@@ -239,12 +253,12 @@ func (in *Inbox) Linger(err error) {
 	in.out.Drain(1 << 20)
 }
 
-// receive appends a message to b. Beyond LongMessage it waits until no other is under
-// way, and this one is until done is called.
+// receive appends a message to b, of one that is too long only the beginning. Beyond
+// LongMessage it waits until no other is under way, and this one is until done is called.
 func (in *Inbox) receive(b []byte, r io.Reader) (message []byte, done func(), err error) {
 	done = func() {}
 	if in.rules.Long == nil {
-		b, err = appendAll(b, r)
+		b, err = appendAll(b, io.LimitReader(r, int64(in.rules.Size)+1))
 		return b, done, err
 	}
 	if b, err = appendAll(b, io.LimitReader(r, LongMessage)); err != nil || len(b) < LongMessage {
