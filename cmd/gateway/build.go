@@ -103,7 +103,7 @@ func (g *running) build(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	g.motors.SetLatch(g.storage.latch.Set)
+	g.motors.SetLatch(g.storage.latch)
 	g.sensors = g.sensorInfos()
 	g.first = announce.NewFirsts(len(g.sensors))
 	g.auditor = g.newAuditor()

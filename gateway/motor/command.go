@@ -43,7 +43,7 @@ func (c *Controller) Command(cl Client, cmd wire.Command) (wire.Ack, error) {
 	defer c.poke()
 	unsynced := cmd.Expires != nil && c.synced != nil && !c.synced()
 	ack, err := c.command(cl, cmd, unsynced)
-	if (cmd.Action == wire.EStop || cmd.Action == wire.Reset) && err == nil && !c.stored() {
+	if (cmd.Action == wire.EStop || cmd.Action == wire.Reset) && err == nil && c.stored != nil && !c.stored.Kept() {
 		ack.Kept = new(bool)
 	}
 	if !unsynced {

@@ -50,8 +50,8 @@ type Controller struct {
 	ready      chan struct{}
 	wake       chan struct{} // Run has new deadlines; size 1: one wake-up stands for all
 	input      func() (pressed bool, err error)
-	store      func(latched bool, by string, at time.Time) (kept func() bool) // nil: the latch is not stored
-	synced     func() bool                                                    // whether the system clock is synchronised; nil: always
+	stored     Latch       // nil: the latch is not stored
+	synced     func() bool // whether the system clock is synchronised; nil: always
 
 	// Whatever drives off waits for the present write to a pin, and for no other
 	// command: commands queue for mu one behind the other, and the first of the
@@ -61,15 +61,14 @@ type Controller struct {
 
 	mu sync.Mutex // guards all below; held over a decision and its writes to pins
 
-	motors    []*motor
-	byName    map[string]*motor
-	phase     phase
-	estop     bool        // latched
-	estopBy   string      // by whom
-	doubt     bool        // it is latched until it is known whether it was before the restart
-	latchKept func() bool // whether that is stored; nil: there is nothing to store
-	pressed   bool        // the e-stop input, as last polled
-	repeats   repeats
+	motors  []*motor
+	byName  map[string]*motor
+	phase   phase
+	estop   bool   // latched
+	estopBy string // by whom
+	doubt   bool   // it is latched until it is known whether it was before the restart
+	pressed bool   // the e-stop input, as last polled
+	repeats repeats
 }
 
 // phase is where a controller is in its life.

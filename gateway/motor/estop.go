@@ -25,13 +25,19 @@ func (c *Controller) SetEStopInput(pressed func() (bool, error)) { c.input = pre
 // and reset, in order with the changes of motors.
 func (c *Controller) OnEStop(f func(latched bool, by string)) { c.publisher.onEStop = f }
 
-// SetLatch sets, before Run, the function that stores the e-stop's latch over a
-// restart. It is called for each e-stop (latched) and reset, in their order, and
-// returns at once; kept waits for a short time until that is stored, and returns
-// whether it is.
-func (c *Controller) SetLatch(store func(latched bool, by string, at time.Time) (kept func() bool)) {
-	c.store = store
+// A Latch stores that of the e-stop over a restart.
+type Latch interface {
+	// Set is called for each e-stop (latched) and reset, in their order, and returns
+	// at once.
+	Set(latched bool, by string, at time.Time)
+	// Kept waits for a short time until what was set last, or was there at the start,
+	// is stored, and returns whether it is.
+	Kept() bool
 }
+
+// SetLatch sets, before Run, what stores the e-stop's latch; without it nothing does,
+// and no answer says so.
+func (c *Controller) SetLatch(l Latch) { c.stored = l }
 
 // DoubtEStop latches, before Run, an e-stop of which it is not known yet whether it
 // was latched before the restart: until [Controller.RestoreEStop] or a reset.
@@ -95,19 +101,10 @@ func (c *Controller) latch(by string, now time.Time) (err error) {
 
 func (c *Controller) setLatch(latched bool, by string, at time.Time) {
 	c.estop, c.estopBy, c.doubt = latched, by, false
-	if c.store != nil {
-		c.latchKept = c.store(latched, by, at)
+	if c.stored != nil {
+		c.stored.Set(latched, by, at)
 	}
 	c.publisher.estop(latched, by)
-}
-
-// stored returns whether the last e-stop or reset is stored. It waits for the
-// store, and so without the lock.
-func (c *Controller) stored() bool {
-	unlock := c.lock(true)
-	kept := c.latchKept
-	unlock()
-	return kept == nil || kept()
 }
 
 // reset releases the latches of the e-stop and of faults; it starts nothing. A

@@ -41,21 +41,31 @@ func TestEStop(t *testing.T) {
 	})
 }
 
+// fakeLatch notes what it is to store.
+type fakeLatch struct {
+	set    []string
+	stored bool
+	during func() // while somebody waits for it
+}
+
+func (l *fakeLatch) Set(latched bool, by string, _ time.Time) {
+	l.set = append(l.set, fmt.Sprint(latched, " ", by))
+}
+
+func (l *fakeLatch) Kept() bool {
+	if l.during != nil {
+		l.during()
+	}
+	return l.stored
+}
+
 // TestEStopIsStored: an e-stop and a reset are given to the store once each, in
 // their order; the answer says if they are not stored, and nothing waits for that
 // but the answer.
 func TestEStopIsStored(t *testing.T) {
-	var set []string
-	stored := true
-	var during func()
-	prepare := func(c *Controller) {
-		c.SetLatch(func(latched bool, by string, _ time.Time) func() bool {
-			set = append(set, fmt.Sprint(latched, " ", by))
-			return func() bool { during(); return stored }
-		})
-	}
-	bubbleWith(t, m1(nil), prepare, func(r *rig) {
-		during = func() {
+	latch := &fakeLatch{stored: true}
+	bubbleWith(t, m1(nil), func(c *Controller) { c.SetLatch(latch) }, func(r *rig) {
+		latch.during = func() {
 			if now := r.out(0).now(); now != 0 {
 				t.Errorf("driven with %v while the e-stop is stored", now)
 			}
@@ -71,16 +81,16 @@ func TestEStopIsStored(t *testing.T) {
 		r.do(anna, "start")
 		press(ben, "estop", true)
 		press(anna, "estop", true)
-		stored = false
+		latch.stored = false
 		press(anna, "estop", false)
 		press(anna, "reset", false)
 		press(ben, "estop", false)
-		stored = true
+		latch.stored = true
 		press(ben, "estop", true)
 		press(ben, "reset", true)
 		r.EStop("the input")
-		if want := "[true ben false anna true ben false ben true the input]"; fmt.Sprint(set) != want {
-			t.Errorf("stored %v, want %v", set, want)
+		if want := "[true ben false anna true ben false ben true the input]"; fmt.Sprint(latch.set) != want {
+			t.Errorf("stored %v, want %v", latch.set, want)
 		}
 	})
 }
@@ -169,13 +179,10 @@ func TestEStopInDoubt(t *testing.T) {
 		"was not, presse": {"estop", "", anna, "[true anna]"},
 		"it was, reset":   {"reset", "zeynep", "", "[false anna]"},
 	} {
-		set := []string{}
+		latch := &fakeLatch{stored: true}
 		prepare := func(c *Controller) {
 			c.DoubtEStop()
-			c.SetLatch(func(latched bool, by string, _ time.Time) func() bool {
-				set = append(set, fmt.Sprint(latched, " ", by))
-				return func() bool { return true }
-			})
+			c.SetLatch(latch)
 		}
 		bubbleWith(t, m1(nil), prepare, func(r *rig) {
 			r.refused(anna, "start", 409, "e-stop by "+doubtName+": reset it first")
@@ -195,9 +202,15 @@ func TestEStopInDoubt(t *testing.T) {
 				t.Errorf("%s: pressed at %v", name, s.TS)
 			}
 			if s.Latched {
+				latch.stored = false // of an e-stop that was found latched, too
+				if ack, err := r.try(anna, "", "estop"); err != nil || ack.Kept == nil || *ack.Kept {
+					t.Errorf("%s: pressed again: %+v, %v", name, ack, err)
+				}
+				latch.stored = true
 				r.refused(anna, "start", 409, "e-stop by "+test.latchedBy+": reset it first")
 				r.do(anna, "reset")
 			}
+			set := latch.set
 			if got := fmt.Sprint(set[:min(len(set), 1)]); len(set) > 0 && test.meanwhile != "" && got != test.stored {
 				t.Errorf("%s: stored %v, want %v", name, got, test.stored)
 			}

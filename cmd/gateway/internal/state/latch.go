@@ -41,7 +41,7 @@ type Latch struct {
 
 	mu      sync.Mutex
 	text    string        // to be stored; "": what is in the file
-	pending chan struct{} // closed when text was written; nil: it was
+	pending chan struct{} // closed when text was written to a file in place; nil: it was
 	file    latchStore    // nil: not open yet
 	created bool          // the directory may not have it durably
 	err     error         // why the latch is not stored durably; nil: it is
@@ -90,11 +90,10 @@ func (l *Latch) Read() (by string, at time.Time) {
 	return by, at
 }
 
-// Set has [Latch.Run] store an e-stop or a reset, and returns at once. kept waits
-// for a short time until it is written, and returns whether it is.
-func (l *Latch) Set(latched bool, by string, at time.Time) (kept func() bool) {
+// Set has [Latch.Run] store an e-stop or a reset, and returns at once.
+func (l *Latch) Set(latched bool, by string, at time.Time) {
 	if l.path == "" {
-		return func() bool { return false }
+		return
 	}
 	if !latched {
 		by = ""
@@ -105,15 +104,24 @@ func (l *Latch) Set(latched bool, by string, at time.Time) (kept func() bool) {
 	written := l.set(latchText(by, at))
 	l.mu.Unlock()
 	time.AfterFunc(keepTime, func() { l.reportSlow(written) })
-	return func() bool {
-		timer := time.NewTimer(keepTime)
-		defer timer.Stop()
-		select {
-		case <-written:
-			return true
-		case <-timer.C:
-			return false
-		}
+}
+
+// Kept waits for a short time until what was set last, or what Read has found, is
+// written, and returns whether it is.
+func (l *Latch) Kept() bool {
+	l.mu.Lock()
+	written := l.pending
+	l.mu.Unlock()
+	if written == nil {
+		return l.path != ""
+	}
+	timer := time.NewTimer(keepTime)
+	defer timer.Stop()
+	select {
+	case <-written:
+		return true
+	case <-timer.C:
+		return false
 	}
 }
 
@@ -214,6 +222,11 @@ func (l *Latch) write() error {
 		}
 	}
 	if err != nil {
+		l.mu.Lock()
+		if l.pending == nil { // it was written, to a file that is not in place any more
+			l.pending = make(chan struct{})
+		}
+		l.mu.Unlock()
 		l.report(err)
 		return err
 	}

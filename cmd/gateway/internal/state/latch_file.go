@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -35,15 +37,21 @@ func latchText(by string, at time.Time) string {
 
 // latchName returns what the file has of a name.
 func latchName(by string) string {
-	by = strings.ToValidUTF8(strings.ReplaceAll(by, "\n", " "), "")
+	by = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return ' '
+		}
+		return c
+	}, strings.ToValidUTF8(by, ""))
 	return strings.ToValidUTF8(by[:min(len(by), nameMax)], "")
 }
 
-// parseLatch reads the content of a file. One without a line was cut short, and
-// counts as latched; one of an older gateway has no time, which is then now.
+// parseLatch reads the content of a file. One without a line was cut short, and one
+// whose name is none was damaged: they count as latched; one of an older gateway has
+// no time, which is then now.
 func parseLatch(text string) (by string, at time.Time) {
 	lines := strings.Split(strings.Trim(text, "\x00"), "\n")
-	if by = lines[0]; by == "" && len(lines) == 1 {
+	if by = lines[0]; by == "" && len(lines) == 1 || !utf8.ValidString(by) || strings.ContainsFunc(by, unicode.IsControl) {
 		by = unknownPresser
 	}
 	at = time.Now()

@@ -33,14 +33,15 @@ func TestLatchInDoubt(t *testing.T) {
 		"zeros, after a cut of power": func(path string) error { return os.WriteFile(path, make([]byte, 128), 0o640) },
 		"unreadable":                  func(path string) error { return os.Mkdir(path, 0o750) },
 		"of an older gateway":         func(path string) error { return os.WriteFile(path, []byte("ahmet"), 0o640) },
+		"damaged":                     func(path string) error { return os.WriteFile(path, []byte("\x17a\xff\x1b[2J\n1\n"), 0o640) },
 		"of a newer one":              func(path string) error { return os.WriteFile(path, []byte("x\n"), 0o640) },
 	} {
 		dir := t.TempDir()
 		if err := spoil(filepath.Join(dir, latchFile)); err != nil {
 			t.Fatal(err)
 		}
-		if storedIn(dir) == "" {
-			t.Errorf("%s: not latched", name)
+		if by := storedIn(dir); by == "" || strings.Contains(by, "\x1b") {
+			t.Errorf("%s: latched by %q", name, by)
 		}
 	}
 	if by := storedIn(""); by != "" {
@@ -59,7 +60,8 @@ func TestLatchSurvives(t *testing.T) {
 	defer run.Wait()
 	defer cancel()
 	for _, by := range []string{"ahmet", "", "zeynep\nof the night shift", "", strings.Repeat("é", 200), "x"} {
-		for kept := l.Set(by != "", by, time.Now()); !kept(); { // a slow disk's answer is false
+		l.Set(by != "", by, time.Now())
+		for !l.Kept() { // a slow disk's answer is false
 		}
 		want := strings.ReplaceAll(by, "\n", " ")
 		want = want[:min(len(want), 106)]
@@ -119,6 +121,29 @@ func TestLatchOfNobody(t *testing.T) {
 	}
 }
 
+// What was found at the start and cannot be written is not kept either.
+func TestLatchThatWasFound(t *testing.T) {
+	for _, name := range []string{latchFile, latchFile + "/x"} { // the file, a directory in its place
+		synctest.Test(t, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o750); err != nil {
+				t.Fatal(err)
+			}
+			l := latchIn(dir)
+			l.Read()
+			ctx, cancel := context.WithCancel(t.Context())
+			var run sync.WaitGroup
+			run.Go(func() { _ = l.Run(ctx) })
+			synctest.Wait()
+			if want := name == latchFile; l.Kept() != want {
+				t.Errorf("%s: kept %v", name, !want)
+			}
+			cancel()
+			run.Wait()
+		})
+	}
+}
+
 // A press or a reset before the file could be read is newer than the file.
 func TestLatchIsSetBeforeItIsRead(t *testing.T) {
 	dir := t.TempDir()
@@ -146,12 +171,14 @@ func TestLatchOfARemovedDirectory(t *testing.T) {
 	run.Go(func() { _ = l.Run(ctx) })
 	defer run.Wait()
 	defer cancel()
-	for kept := l.Set(true, "ahmet", time.Now()); !kept(); {
+	l.Set(true, "ahmet", time.Now())
+	for !l.Kept() {
 	}
 	if err := os.Rename(dir, dir+".old"); err != nil {
 		t.Fatal(err)
 	}
-	for kept := l.Set(true, "zeynep", time.Now()); !kept(); {
+	l.Set(true, "zeynep", time.Now())
+	for !l.Kept() {
 	}
 	if by := storedIn(dir); by != "zeynep" {
 		t.Errorf("latched by %q", by)
@@ -215,8 +242,15 @@ func TestLatchIsTriedAgain(t *testing.T) {
 		set := func(by string, want bool) {
 			t.Helper()
 			start := time.Now()
-			if kept := l.Set(by != "", by, time.Now())(); kept != want || time.Since(start) > keepTime {
+			l.Set(by != "", by, time.Now())
+			if kept := l.Kept(); kept != want || time.Since(start) > keepTime {
 				t.Errorf("%s: kept %v after %v", by, kept, time.Since(start))
+			}
+		}
+		kept := func(want bool) {
+			t.Helper()
+			if l.Kept() != want {
+				t.Errorf("kept %v without another set", !want)
 			}
 		}
 		reported := func(want ...error) {
@@ -236,6 +270,7 @@ func TestLatchIsTriedAgain(t *testing.T) {
 		f.alter(func() { f.write, opens = syscall.EROFS, syscall.EMFILE })
 		set("b", false)
 		set("c", false)
+		kept(false)
 		time.Sleep(10 * time.Second)
 		reported(syscall.EMFILE)
 		f.alter(func() { f.write, opens = nil, nil })
@@ -265,9 +300,11 @@ func TestLatchIsTriedAgain(t *testing.T) {
 		f.alter(func() { f.gone, opens = fs.ErrNotExist, fs.ErrNotExist })
 		time.Sleep(latchCheck)
 		reported(fs.ErrNotExist)
+		kept(false) // although it was written once
 		f.alter(func() { f.gone, opens = nil, nil })
 		time.Sleep(latchRetry)
 		reported(nil)
+		kept(true)
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
