@@ -28,6 +28,7 @@ import (
 	"sensorgateway/gateway/alarm"
 	"sensorgateway/gateway/api"
 	"sensorgateway/gateway/audit"
+	"sensorgateway/gateway/certificates"
 	"sensorgateway/gateway/chat"
 	"sensorgateway/gateway/dashboard"
 	"sensorgateway/gateway/homeassistant"
@@ -55,7 +56,7 @@ type running struct {
 
 	notify       notify.Notifier
 	motors       *motor.Controller
-	certificates *access.Certificates // nil without TLS
+	certificates *certificates.Set // nil without TLS
 	buses        machine.Buses
 	sockets      []net.Listener
 	clock        *sensors.Clock

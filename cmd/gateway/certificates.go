@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sensorgateway/cmd/gateway/internal/config"
-	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/certificates"
 )
 
 // buildCertificates loads the certificate; without TLS there is none.
@@ -17,7 +17,7 @@ func (g *running) buildCertificates() (err error) {
 	if g.cfg.TLS == nil {
 		return nil
 	}
-	if g.certificates, err = access.NewCertificates(g.cfg.TLS.Cert, g.cfg.TLS.Key, g.cfg.TLS.Clients, g.log); err != nil {
+	if g.certificates, err = certificates.Read(g.cfg.TLS.Cert, g.cfg.TLS.Key, g.cfg.TLS.Clients, g.log); err != nil {
 		return config.Error{{File: g.cfg.File, Line: g.cfg.TLS.Line, Text: "tls: " + err.Error()}}
 	}
 	return nil

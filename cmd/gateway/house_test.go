@@ -123,7 +123,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/setup", "cmd/gateway/internal/announce", "a link begins with the address of the page"},
 	{"cmd/gateway/internal/setup", "cmd/gateway/internal/config", "it reads which sensors and motors there are"},
 	{"cmd/gateway/internal/setup", "cmd/gateway/internal/console", "its commands have the same surroundings"},
-	{"cmd/gateway/internal/setup", "gateway/access", "cert makes the certificate that access serves"},
+	{"cmd/gateway/internal/setup", "gateway/access", "a certificate is for the machine's names"},
 	{"cmd/gateway/internal/setup", "gateway/atomicfile", "a certificate is replaced as a whole"},
 	{"cmd/gateway/internal/setup", "gateway/access/tokens", "token changes the file of tokens"},
 	{"cmd/gateway/internal/setup", "gateway/audit", "its records are shown and verified"},

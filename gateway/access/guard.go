@@ -136,11 +136,14 @@ func (g *Guard) find(p presented, r *http.Request, from string) (*Identity, erro
 	return identityOf(e, p.how), nil
 }
 
+// errClient is that of a client's certificate that does not verify.
+var errClient = errors.New("the client certificate is not good")
+
 // findNamed returns who the name in a client's certificate is.
 func (g *Guard) findNamed(r *http.Request, from string) (*Identity, error) {
 	name, err := g.Client(r.TLS)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errClient, err)
 	}
 	e, err := g.Tokens.Named(name, from)
 	switch {

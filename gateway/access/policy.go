@@ -1,6 +1,5 @@
 // Package access decides who may connect and who may command: a [Policy] checks a
-// request's host, origin and address, and [Certificates] identify the gateway to
-// TLS clients.
+// request's host, origin and address, and a [Guard] says whose request it is.
 //
 // It refuses to know what a request is for, and which routes and motors there
 // are: its answers are yes, or no, why, and the line of the configuration that

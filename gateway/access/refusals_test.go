@@ -3,6 +3,7 @@ package access
 import (
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,11 +14,12 @@ import (
 // many there were since the last one.
 func TestRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &logged{}
-		r := NewRefusals(slog.New(slog.NewTextHandler(l, nil)), ReasonHost, "limit")
+		var log strings.Builder
+		r := NewRefusals(slog.New(slog.NewTextHandler(&log, nil)), ReasonHost, "limit")
 		line := func(n int, want string) {
 			t.Helper()
-			lines := l.take()
+			lines := slices.Collect(strings.Lines(log.String()))
+			log.Reset()
 			if len(lines) != n || n > 0 && !strings.Contains(lines[n-1], want) {
 				t.Errorf("logged %q, want %d lines with %q", lines, n, want)
 			}

@@ -1,4 +1,4 @@
-package access
+package certificates
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 )
 
 // watch runs test in a bubble in which the pair of first.example is watched.
-func watch(t *testing.T, validFor time.Duration, test func(f files, c *Certificates, l *logged)) {
+func watch(t *testing.T, validFor time.Duration, test func(f files, c *Set, l *logged)) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFiles(t)
 		f.putPair(pair(t, "first.example", -time.Hour, validFor))
@@ -38,7 +38,7 @@ func pass(d time.Duration) {
 }
 
 func TestWatch(t *testing.T) {
-	expect := func(t *testing.T, c *Certificates, l *logged, name string, lines ...string) {
+	expect := func(t *testing.T, c *Set, l *logged, name string, lines ...string) {
 		t.Helper()
 		if got := shown(t, c); got != name {
 			t.Errorf("%s is shown, want %s", got, name)
@@ -55,7 +55,7 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	t.Run("replaced", func(t *testing.T) {
-		watch(t, 90*day, func(f files, c *Certificates, l *logged) {
+		watch(t, 90*day, func(f files, c *Set, l *logged) {
 			pass(time.Hour)
 			expect(t, c, l, "first.example")
 			f.putPair(pair(t, "second.example", 0, 90*day))
@@ -68,7 +68,7 @@ func TestWatch(t *testing.T) {
 		})
 	})
 	t.Run("one after the other", func(t *testing.T) {
-		watch(t, 90*day, func(f files, c *Certificates, l *logged) {
+		watch(t, 90*day, func(f files, c *Set, l *logged) {
 			cert, key := pair(t, "second.example", 0, 90*day)
 			f.put(f.cert, cert)
 			pass(time.Hour)
@@ -79,7 +79,7 @@ func TestWatch(t *testing.T) {
 		})
 	})
 	t.Run("written in place, slowly", func(t *testing.T) {
-		watch(t, 90*day, func(f files, c *Certificates, l *logged) {
+		watch(t, 90*day, func(f files, c *Set, l *logged) {
 			cert, key := pair(t, "second.example", 0, 90*day)
 			f.put(f.key, key)
 			for n := 0; n < len(cert); n += 100 {
@@ -95,7 +95,7 @@ func TestWatch(t *testing.T) {
 		})
 	})
 	t.Run("gone and back", func(t *testing.T) {
-		watch(t, 90*day, func(f files, c *Certificates, l *logged) {
+		watch(t, 90*day, func(f files, c *Set, l *logged) {
 			for _, path := range []string{f.cert, f.key} {
 				if err := os.Rename(path, path+".away"); err != nil {
 					t.Fatal(err)
@@ -113,7 +113,7 @@ func TestWatch(t *testing.T) {
 		})
 	})
 	t.Run("after a reload by hand", func(t *testing.T) {
-		watch(t, 90*day, func(f files, c *Certificates, l *logged) {
+		watch(t, 90*day, func(f files, c *Set, l *logged) {
 			f.put(f.key, []byte("nonsense"))
 			if err := c.Reload(); err == nil {
 				t.Error("nonsense is taken for a key")
@@ -126,7 +126,7 @@ func TestWatch(t *testing.T) {
 		if runtime.GOOS == "windows" {
 			t.Skip("needs a privilege")
 		}
-		watch(t, 90*day, func(f files, c *Certificates, l *logged) {
+		watch(t, 90*day, func(f files, c *Set, l *logged) {
 			cert, key := pair(t, "second.example", 0, 90*day)
 			archive := newFiles(t)
 			archive.putPair(cert, key)
@@ -148,7 +148,7 @@ func TestWatch(t *testing.T) {
 }
 
 func TestReminder(t *testing.T) {
-	watch(t, 15*day, func(f files, c *Certificates, l *logged) {
+	watch(t, 15*day, func(f files, c *Set, l *logged) {
 		pass(day - time.Minute)
 		if lines := l.take(); len(lines) != 0 {
 			t.Errorf("15 days before the end: %q", lines)
@@ -163,7 +163,7 @@ func TestReminder(t *testing.T) {
 			t.Errorf("renewed: %q", lines)
 		}
 	})
-	watch(t, time.Hour, func(f files, c *Certificates, l *logged) {
+	watch(t, time.Hour, func(f files, c *Set, l *logged) {
 		pass(25 * time.Hour)
 		if lines := l.take(); len(lines) != 2 || !strings.Contains(lines[1], "has expired on 2000-01-01") {
 			t.Errorf("after its end: %q", lines)
@@ -180,7 +180,7 @@ func TestWatchClients(t *testing.T) {
 		f.putPair(pair(t, "gateway.example", -time.Hour, 900*day))
 		clients, l := filepath.Join(f.dir, "clients.crt"), &logged{}
 		f.put(clients, first.pem())
-		c, err := NewCertificates(f.cert, f.key, clients, slog.New(slog.NewTextHandler(l, nil)))
+		c, err := Read(f.cert, f.key, clients, slog.New(slog.NewTextHandler(l, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package access
+package certificates
 
 import (
 	"bytes"
@@ -94,10 +94,10 @@ func (l *logged) take() []string {
 	return strings.Split(strings.TrimSuffix(l.text.String(), "\n"), "\n")[:bytes.Count(l.text.Bytes(), []byte("\n"))]
 }
 
-func (f files) load() (*Certificates, *logged) {
+func (f files) load() (*Set, *logged) {
 	f.t.Helper()
 	l := &logged{}
-	c, err := NewCertificates(f.cert, f.key, "", slog.New(slog.NewTextHandler(l, nil)))
+	c, err := Read(f.cert, f.key, "", slog.New(slog.NewTextHandler(l, nil)))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func (f files) load() (*Certificates, *logged) {
 }
 
 // shown is the name on the certificate that clients are shown.
-func shown(t *testing.T, c *Certificates) string {
+func shown(t *testing.T, c *Set) string {
 	t.Helper()
 	cert, err := c.Config().GetCertificate(&tls.ClientHelloInfo{})
 	if err != nil {
@@ -261,9 +261,9 @@ func TestBadPairs(t *testing.T) {
 			if got := shown(t, c); got != "good.example" {
 				t.Errorf("%s is shown", got)
 			}
-			_, err = NewCertificates(f.cert, f.key, "", c.log)
+			_, err = Read(f.cert, f.key, "", c.log)
 			if (err == nil) != tt.starts || err != nil && !strings.Contains(err.Error(), tt.err) {
-				t.Errorf("NewCertificates: %v, want %q", err, tt.err)
+				t.Errorf("Read: %v, want %q", err, tt.err)
 			}
 			f.putPair(goodCert, goodKey)
 			if err := c.Reload(); err != nil {
@@ -279,10 +279,10 @@ func TestBadPairs(t *testing.T) {
 func TestFilesThatAreNone(t *testing.T) {
 	f := newFiles(t)
 	f.putPair(pair(t, "good.example", 0, day))
-	if _, err := NewCertificates(f.dir, f.key, "", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := Read(f.dir, f.key, "", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a directory: %v", err)
 	}
-	_, err := NewCertificates(f.cert, f.key+"x", "", slog.New(slog.DiscardHandler))
+	_, err := Read(f.cert, f.key+"x", "", slog.New(slog.DiscardHandler))
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "; fix: ") {
 		t.Errorf("a missing key: %v", err)
 	}

@@ -1,21 +1,18 @@
-package access
+package certificates
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
 // maxChain is how many certificates a client may show: each costs signatures to check,
 // before anybody knows who it is.
 const maxChain = 5
-
-// errClient is that of a client certificate that does not verify.
-var errClient = errors.New("the client certificate is not good")
 
 // authorities are those whose certificates identify clients.
 type authorities struct {
@@ -24,7 +21,7 @@ type authorities struct {
 }
 
 // readClients reads the authorities; without a file of them there are none.
-func (c *Certificates) readClients() (*authorities, error) {
+func (c *Set) readClients() (*authorities, error) {
 	if c.clientsFile == "" {
 		return &authorities{}, nil
 	}
@@ -51,7 +48,7 @@ func (c *Certificates) readClients() (*authorities, error) {
 
 // remindClients warns as remind does, of an authority that expires: with it, all of its
 // certificates do.
-func (c *Certificates) remindClients(last time.Time) time.Time {
+func (c *Set) remindClients(last time.Time) time.Time {
 	first, now := c.clients.Load().first, time.Now()
 	switch {
 	case first == nil || first.NotAfter.Sub(now) > expiresSoon:
@@ -68,7 +65,7 @@ func (c *Certificates) remindClients(last time.Time) time.Time {
 // are then. Whether it is one is seen with each request: so that the refusal can say what
 // is wrong, and an authority that is taken out of the file counts no longer, on no
 // connection.
-func (c *Certificates) askClients(config *tls.Config) {
+func (c *Set) askClients(config *tls.Config) {
 	with := config.Clone()
 	with.ClientAuth = tls.RequestClientCert
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -79,14 +76,14 @@ func (c *Certificates) askClients(config *tls.Config) {
 }
 
 // Client returns the common name of the certificate that a client has shown, and proved
-// to have the key of, on a connection.
-func (c *Certificates) Client(state *tls.ConnectionState) (name string, err error) {
+// to have the key of, on a connection; the error says what is wrong with it.
+func (c *Set) Client(state *tls.ConnectionState) (name string, err error) {
 	shown, roots := state.PeerCertificates, c.clients.Load().pool
 	switch {
 	case roots == nil: // else the system's would do
-		return "", fmt.Errorf("%w: this gateway asks for none", errClient)
+		return "", errors.New("this gateway asks for none")
 	case len(shown) > maxChain:
-		return "", fmt.Errorf("%w: it comes with %d others; fix: send its chain alone", errClient, len(shown)-1)
+		return "", fmt.Errorf("it comes with %d others; fix: send its chain alone", len(shown)-1)
 	}
 	options := x509.VerifyOptions{
 		Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: time.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
@@ -99,7 +96,7 @@ func (c *Certificates) Client(state *tls.ConnectionState) (name string, err erro
 		return "", clientError(leaf, err)
 	}
 	if leaf.Subject.CommonName == "" {
-		return "", fmt.Errorf("%w: it has no common name (CN), which is that of its token", errClient)
+		return "", errors.New("it has no common name (CN), which is that of its token")
 	}
 	return leaf.Subject.CommonName, nil
 }
@@ -109,14 +106,14 @@ func clientError(leaf *x509.Certificate, err error) error {
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, new(x509.UnknownAuthorityError)):
-		return fmt.Errorf("%w: it is not of an authority in tls.clients (it was issued by %s); fix: have one made by that, or show none", errClient, quote(leaf.Issuer.String()))
+		return fmt.Errorf("it is not of an authority in tls.clients (it was issued by %s); fix: have one made by that, or show none", strconv.QuoteToASCII(leaf.Issuer.String()))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && time.Now().Before(leaf.NotBefore):
-		return fmt.Errorf("%w: it is valid from %s only, and it is %s; fix: check the clocks", errClient,
+		return fmt.Errorf("it is valid from %s only, and it is %s; fix: check the clocks",
 			leaf.NotBefore.UTC().Format(time.DateTime), time.Now().UTC().Format(time.DateTime))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && time.Now().After(leaf.NotAfter):
-		return fmt.Errorf("%w: it has expired on %s; fix: renew it", errClient, date(leaf.NotAfter))
+		return fmt.Errorf("it has expired on %s; fix: renew it", date(leaf.NotAfter))
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-		return fmt.Errorf("%w: it is not for clients; fix: have one made with the extended key usage clientAuth", errClient)
+		return errors.New("it is not for clients; fix: have one made with the extended key usage clientAuth")
 	}
-	return fmt.Errorf("%w: %s", errClient, bytes.ToValidUTF8([]byte(err.Error()), nil))
+	return err
 }

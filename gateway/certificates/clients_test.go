@@ -1,4 +1,4 @@
-package access
+package certificates
 
 import (
 	"crypto/ecdsa"
@@ -12,16 +12,12 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
-	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"sensorgateway/gateway/access/tokens"
 )
 
 // authority makes certificates.
@@ -75,7 +71,7 @@ func (a *authority) pem() []byte {
 }
 
 // withClients writes a pair, and the authorities of clients, and loads them.
-func withClients(t *testing.T, authorities ...*authority) (files, *Certificates) {
+func withClients(t *testing.T, authorities ...*authority) (files, *Set) {
 	t.Helper()
 	f := newFiles(t)
 	f.putPair(pair(t, "gateway.example", -time.Hour, 90*day))
@@ -85,7 +81,7 @@ func withClients(t *testing.T, authorities ...*authority) (files, *Certificates)
 		all = append(all, a.pem()...)
 	}
 	f.put(clients, all)
-	c, err := NewCertificates(f.cert, f.key, clients, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	c, err := Read(f.cert, f.key, clients, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +90,7 @@ func withClients(t *testing.T, authorities ...*authority) (files, *Certificates)
 
 // handshake connects with a certificate, nil for none, and returns what the gateway
 // knows of the connection.
-func handshake(t *testing.T, c *Certificates, cert *tls.Certificate) *tls.ConnectionState {
+func handshake(t *testing.T, c *Set, cert *tls.Certificate) *tls.ConnectionState {
 	t.Helper()
 	near, far := net.Pipe()
 	defer near.Close()
@@ -190,7 +186,7 @@ func TestClientsReloaded(t *testing.T) {
 		if !good(connected) {
 			t.Errorf("%s: the old authority is lost", name)
 		}
-		if _, err := NewCertificates(f.cert, f.key, c.clientsFile, c.log); err == nil || !strings.Contains(err.Error(), c.clientsFile) {
+		if _, err := Read(f.cert, f.key, c.clientsFile, c.log); err == nil || !strings.Contains(err.Error(), c.clientsFile) {
 			t.Errorf("%s, at the start: %v", name, err)
 		}
 	}
@@ -206,85 +202,5 @@ func TestClientsReloaded(t *testing.T) {
 	}
 	if err := c.Reload(); err == nil || !good(handshake(t, c, &young)) {
 		t.Errorf("without the file: %v", err)
-	}
-}
-
-// TestGuardCertificate holds that a certificate is its token's holder, that it comes
-// last, and counts only where a browser does not send it for somebody else.
-func TestGuardCertificate(t *testing.T) {
-	ours, foreign := newAuthority(t, "ours"), newAuthority(t, "foreign")
-	_, c := withClients(t, ours)
-	dir := t.TempDir()
-	viewer := addToken(t, dir, tokens.Token{Name: "viewer", Role: tokens.Viewer})
-	addToken(t, dir, tokens.Token{Name: "ayşe", Role: tokens.Operator, Sensors: []string{"indoor"}})
-	addToken(t, dir, tokens.Token{Name: "gone", Role: tokens.Operator, Expires: time.Now().Add(-time.Hour)})
-	file, err := tokens.Read(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := Proxy{From: netip.MustParsePrefix("192.0.2.9/32"), Header: "X-Forwarded-For"}
-	policy := &Policy{Origins: []string{"https://scada.example"}, Proxies: []Proxy{proxy}}
-	g := newGuard(t, dir, Options{Exposed: true, Policy: policy, Client: c.Client})
-	open := newGuard(t, dir, Options{Exposed: true, Open: true, Policy: &Policy{}, Client: c.Client})
-	state := func(cert tls.Certificate) *tls.ConnectionState { return handshake(t, c, &cert) }
-	by := func(cert tls.Certificate, header ...string) *http.Request {
-		r := requestFrom("192.0.2.7", "/")
-		r.TLS = state(cert)
-		for i := 0; i < len(header); i += 2 {
-			r.Header.Set(header[i], header[i+1])
-		}
-		return r
-	}
-	for name, tt := range map[string]struct {
-		*http.Request
-		name, how string
-		status    int
-	}{
-		"by name":                   {by(ours.client("ayşe")), "ayşe", "certificate", 0},
-		"by ID":                     {by(ours.client(file.Find("ayşe").ID)), "ayşe", "certificate", 0},
-		"a token goes first":        {by(ours.client("ayşe"), "Authorization", "Bearer "+viewer), "viewer", "bearer", 0},
-		"a wrong token goes first":  {by(ours.client("ayşe"), "Authorization", "Bearer "+viewer[:20]), "", "", 401},
-		"somebody's Basic does not": {by(ours.client("ayşe"), "Authorization", "Basic dXNlcjpwYXNzd29yZA=="), "ayşe", "certificate", 0},
-		"from our page":             {by(ours.client("ayşe"), "Origin", "https://192.0.2.1:8765"), "ayşe", "certificate", 0},
-		"from an allowed page":      {by(ours.client("ayşe"), "Origin", "https://scada.example"), "ayşe", "certificate", 0},
-		"from another page":         {by(ours.client("ayşe"), "Origin", "https://evil.example"), "", "", 403},
-		"of another authority":      {by(foreign.client("ayşe")), "", "", 401},
-		"of nobody who is known":    {by(ours.client("zeynep")), "", "", 401},
-		"of one who has expired":    {by(ours.client("gone")), "", "", 401},
-	} {
-		id, refusal := g.Identify(tt.Request)
-		switch {
-		case tt.status != 0 && (refusal == nil || refusal.Status != tt.status || refusal.Err == nil):
-			t.Errorf("%s: %+v, want %d", name, refusal, tt.status)
-		case tt.status == 0 && (refusal != nil || id.Name != tt.name || id.How != tt.how):
-			t.Errorf("%s: %+v, %+v", name, id, refusal)
-		}
-	}
-	id, _ := g.Identify(by(ours.client("ayşe")))
-	if id.Role != tokens.Operator || !slices.Equal(id.Sensors, []string{"indoor"}) || id.Denied != nil {
-		t.Errorf("%+v", id)
-	}
-	through := by(ours.client("ayşe"), "X-Forwarded-For", "198.51.100.1")
-	through.RemoteAddr = "192.0.2.9:50000"
-	if id, refusal := g.Identify(through); refusal == nil {
-		t.Errorf("the certificate of a proxy is not its clients': %+v", id)
-	}
-	if _, refusal := open.Identify(by(foreign.client("ayşe"))); refusal == nil || refusal.Status != http.StatusUnauthorized || !strings.Contains(refusal.Err.Error(), "tls.clients") {
-		t.Errorf("a foreign certificate, where all may see: %+v", refusal)
-	}
-	if id, refusal := open.Identify(by(ours.client("zeynep"))); refusal != nil || id.Name != "" {
-		t.Errorf("nobody who is known, where all may see: %+v %+v", id, refusal)
-	}
-	if _, _, err := g.Tokens.LogIn(viewer, ""); err != nil { // nothing that concerns her
-		t.Fatal(err)
-	}
-	if id.Ended() != "" {
-		t.Error("it ended without a reason")
-	}
-	if err := g.Tokens.Edit(tokens.Author{}, func(f *tokens.File) error { return f.Revoke("ayşe") }); err != nil {
-		t.Fatal(err)
-	}
-	if id.Ended() != "Token revoked" {
-		t.Errorf("its token is revoked: %q", id.Ended())
 	}
 }

@@ -1,4 +1,9 @@
-package access
+// Package certificates has the certificate that the gateway shows to TLS clients, and
+// the authorities of the certificates that clients show: both are files that can be
+// replaced while it runs.
+//
+// It refuses to know what a client whose certificate it has verified may do.
+package certificates
 
 import (
 	"context"
@@ -20,9 +25,9 @@ const (
 	remindEvery = 24 * time.Hour
 )
 
-// Certificates is the certificate of the gateway's TLS listeners, and the authorities
+// Set is the certificate of the gateway's TLS listeners, and the authorities
 // whose certificates identify clients. Both can be replaced while the gateway runs.
-type Certificates struct {
+type Set struct {
 	certFile, keyFile string
 	clientsFile       string // "": clients are not asked for one
 	log               *slog.Logger
@@ -33,13 +38,13 @@ type Certificates struct {
 	tried fileStates // when they were last read, successfully or not
 }
 
-// NewCertificates reads a certificate, with its chain, and its key, both PEM, and a file
+// Read reads a certificate, with its chain, and its key, both PEM, and a file
 // with the certificates of the clients' authorities, "" for none.
 //
 // One that has expired is accepted: a gateway that starts must measure, and the
 // clock may be wrong. Clients refuse it, and Watch warns.
-func NewCertificates(certFile, keyFile, clientsFile string, log *slog.Logger) (*Certificates, error) {
-	c := &Certificates{certFile: certFile, keyFile: keyFile, clientsFile: clientsFile, log: log}
+func Read(certFile, keyFile, clientsFile string, log *slog.Logger) (*Set, error) {
+	c := &Set{certFile: certFile, keyFile: keyFile, clientsFile: clientsFile, log: log}
 	c.tried = c.stat()
 	pair, err := c.read()
 	if err != nil {
@@ -57,7 +62,7 @@ func NewCertificates(certFile, keyFile, clientsFile string, log *slog.Logger) (*
 // Config returns the configuration of a listener, for [tls.NewListener]:
 // HTTP/1.1 only, because WebSocket needs it. Connections that begin after a reload
 // get the new certificate.
-func (c *Certificates) Config() *tls.Config {
+func (c *Set) Config() *tls.Config {
 	config := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"http/1.1"},
@@ -72,7 +77,7 @@ func (c *Certificates) Config() *tls.Config {
 // Reload reads the files again. After an error the old certificate stays in use, or the
 // old authorities; a new certificate that clients would refuse for its dates is an error
 // too.
-func (c *Certificates) Reload() error {
+func (c *Set) Reload() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tried = c.stat() // before reading: what changes meanwhile is a change
@@ -86,7 +91,7 @@ func (c *Certificates) Reload() error {
 }
 
 // reloadPair reads the certificate and its key. c.mu is held.
-func (c *Certificates) reloadPair() error {
+func (c *Set) reloadPair() error {
 	old := c.current.Load()
 	pair, err := c.read()
 	if err == nil {
@@ -105,7 +110,7 @@ func (c *Certificates) reloadPair() error {
 // Watch reloads the files when they have changed and then stayed as they are
 // for a while, and warns once a day of a certificate that clients refuse, or
 // soon will. It returns when ctx ends.
-func (c *Certificates) Watch(ctx context.Context) {
+func (c *Set) Watch(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	seen := c.lastTried()
@@ -130,7 +135,7 @@ func (c *Certificates) Watch(ctx context.Context) {
 
 // remind warns before the certificate expires, unless it did less than a day ago,
 // and returns when it last did.
-func (c *Certificates) remind(last time.Time) time.Time {
+func (c *Set) remind(last time.Time) time.Time {
 	now, leaf := time.Now(), c.current.Load().Leaf
 	invalid := c.checkDates(leaf)
 	switch {
@@ -149,7 +154,7 @@ func (c *Certificates) remind(last time.Time) time.Time {
 
 // Expires returns why clients refuse the certificate, or soon will, for its end; nil if
 // that is far.
-func (c *Certificates) Expires() error {
+func (c *Set) Expires() error {
 	leaf := c.current.Load().Leaf
 	if time.Until(leaf.NotAfter) > expiresSoon {
 		return nil
@@ -158,7 +163,7 @@ func (c *Certificates) Expires() error {
 }
 
 // checkDates refuses a certificate that clients would refuse now.
-func (c *Certificates) checkDates(leaf *x509.Certificate) error {
+func (c *Set) checkDates(leaf *x509.Certificate) error {
 	switch now := time.Now(); {
 	case now.After(leaf.NotAfter):
 		return fmt.Errorf("certificate %s has expired on %s; fix: renew it", c.certFile, date(leaf.NotAfter))
@@ -174,7 +179,7 @@ func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 // fileStates is what shows that files have changed; nil is a missing file.
 type fileStates [3]fs.FileInfo
 
-func (c *Certificates) stat() (s fileStates) {
+func (c *Set) stat() (s fileStates) {
 	for i, file := range []string{c.certFile, c.keyFile, c.clientsFile} {
 		if file != "" {
 			s[i], _ = os.Stat(file) // reading says what is wrong
@@ -183,7 +188,7 @@ func (c *Certificates) stat() (s fileStates) {
 	return s
 }
 
-func (c *Certificates) lastTried() fileStates {
+func (c *Set) lastTried() fileStates {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.tried

@@ -1,4 +1,4 @@
-package access
+package certificates
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ const maxPEM = 1 << 20
 const kindClients = "clients"
 
 // read returns the pair of files as a certificate that a server can show.
-func (c *Certificates) read() (*tls.Certificate, error) {
+func (c *Set) read() (*tls.Certificate, error) {
 	cert, err := readPEM("certificate", c.certFile)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func isForServers(leaf *x509.Certificate) bool {
 
 // warnReadable warns of a key that every user of this machine can read. (A group
 // may read it, such as Debian's ssl-cert. On Windows the mode has no meaning.)
-func (c *Certificates) warnReadable() {
+func (c *Set) warnReadable() {
 	info, err := os.Stat(c.keyFile)
 	if err == nil && info.Mode()&0o004 != 0 && runtime.GOOS != "windows" {
 		c.log.Warn("everybody on this machine can read the key", "file", c.keyFile, "fix", "chmod o= "+c.keyFile)
