@@ -21,20 +21,31 @@ func sameAs(a, b string) bool {
 // skeleton returns what nicks that look alike have in common: UTS #39, section 4,
 // for letters and digits that look like ASCII. s is in NFKC.
 func skeleton(s string) string {
-	s = strings.Map(func(c rune) rune {
-		if unicode.IsSpace(c) || unicode.IsPunct(c) && c != '|' {
+	return alikeInTwo.Replace(strings.Map(func(c rune) rune {
+		if c != '|' && isOrnament(c) {
 			return -1 // "ali veli", "ali_veli" and "ali.veli" are too much alike
 		}
-		if ascii, ok := confusables()[c]; ok {
-			return ascii
+		forms := []rune{c, unicode.ToLower(c)}
+		if c > unicode.MaxASCII {
+			forms = append(forms, unicode.ToUpper(c)) // in whatever letter case
 		}
-		c = unicode.ToLower(c)
-		if ascii, ok := confusables()[c]; ok {
-			return ascii
+		for _, form := range forms {
+			if ascii, ok := confusables()[form]; ok {
+				return ascii
+			}
 		}
-		return c
-	}, s)
-	return alikeInTwo.Replace(s)
+		return forms[1]
+	}, s))
+}
+
+// isOrnament reports whether c makes no nick another one: blanks, punctuation and the
+// signs that look like it, and marks that are part of no letter, for those of letters
+// are in NFKC.
+func isOrnament(c rune) bool {
+	const tatweel = '\u0640' // makes a word wider
+	return unicode.IsSpace(c) || unicode.IsPunct(c) || unicode.In(c, unicode.Sm, unicode.Sk) ||
+		unicode.Is(unicode.Mn, c) && unicode.Is(unicode.Inherited, c) ||
+		unicode.Is(unicode.Lm, c) && c >= '\u02b0' && c <= '\u02ff' || c == tatweel
 }
 
 // alikeInTwo are letters that look like two.

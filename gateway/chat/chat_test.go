@@ -130,6 +130,8 @@ func TestNicks(t *testing.T) {
 		{strings.Repeat("x", 19) + " yz", strings.Repeat("x", 19)},
 		{"\u200b" + strings.Repeat("x", 30), strings.Repeat("x", 20)},
 		{`"\<`, `"\<`},
+		{"\u0301\u0336", "anonim"},
+		{"c\u0327a", "c\u0327a"},
 	} {
 		c := enter(t, newRoom())
 		c.say("join", tt.wanted, "")
@@ -161,6 +163,15 @@ func TestNickTaken(t *testing.T) {
 		{"someone", "\u0455erv\u0435r"},
 		{"someone", "server."},
 		{"Anonim", " "},
+		{"ahmet", "ahmet\u0301"}, // a mark that is part of no letter
+		{"ahmet", "a\u0336h\u0336met"},
+		{"zeynep", "zey\u02bcnep\u02b9"},
+		{"ali-veli", "ali\u2212veli"}, // minus
+		{"ali veli", "ali\u02d7veli"},
+		{"ahmet", "ahme\u03c4"},        // in upper case a T
+		{"mehmet", "\u043c\u0435hmet"}, // likewise
+		{"محمد", "محـمد"},              // wider
+		{"", "\u0301"},                 // nothing that could be seen by itself
 		{strings.Repeat("x", 20), strings.Repeat("x", 20) + "y"},
 	} {
 		r := newRoom()
@@ -273,7 +284,7 @@ func TestRoomFull(t *testing.T) {
 // Nicks of their own are not taken for one another.
 func TestNicksApart(t *testing.T) {
 	r := newRoom()
-	for _, nick := range []string{"ahmet", "ahmed", "Mehmet", "zeynep", "Иван", "Ιωάννης", "李", "李雷", "operator 1", "operator 2", "0", "8", "servant", "🌡", "💧", "...", "!!!"} {
+	for _, nick := range []string{"ahmet", "ahmed", "Mehmet", "zeynep", "Иван", "Ива", "José", "Jose", "Ayşe", "Ayse", "कमल", "कमला", "किमल", "Ιωάννης", "李", "李雷", "operator 1", "operator 2", "0", "8", "servant", "🌡", "💧", "...", "!!!"} {
 		enterAs(t, r, nick)
 	}
 }

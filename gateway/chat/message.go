@@ -97,7 +97,11 @@ func cleanNick(s string) string {
 		}
 		return c
 	}, clean(s, isInvisible))
-	return strings.TrimSpace(cut(strings.TrimSpace(s), maxNick))
+	s = strings.TrimSpace(cut(strings.TrimSpace(s), maxNick))
+	if strings.TrimFunc(s, unicode.IsMark) == "" {
+		return "" // a mark shows on a letter only
+	}
+	return s
 }
 
 // lineBreaks are those of UAX #14, class BK, CR, LF and NL: what follows one would look
