@@ -11,12 +11,17 @@ import (
 // makes strangers local, one too many only costs a right: so whole families are
 // named, and any header for somebody's IP address counts (X-Real-IP, True-Client-IP,
 // CF-Connecting-IP, X-Cluster-Client-IP, Fastly-Client-IP …).
-var forwardingWords = []string{"forward", "proxy", "proxied", "-ip", "clientip", "realip", "remote-addr", "x-original-", "envoy", "ingress"}
+var forwardingWords = []string{
+	"forward", "proxy", "proxied", "-ip", "-via", "clientip", "realip", "remote-", "x-original-", "envoy", "ingress", "coming-from",
+	"client-addr", "client-host", "client-port", "client-cert", "client-verify", "host-override",
+}
 
 // forwardingPrefixes are those of single ones, and of content networks and tunnels
 // that forward more than addresses.
 var forwardingPrefixes = []string{
-	"via", "client-ip", "x-host", "x-scheme", "x-url-scheme", "front-end-https", "max-forwards", "cdn-loop", "x-varnish", "x-haproxy",
+	"via", "client-ip", "x-host", "x-scheme", "x-url-scheme", "x-rewrite-url", "x-real-", "x-ssl", "x-https", "front-end-", "max-forwards",
+	"x-external-", "x-server-", "x-served-by", "x-request-start", "x-webauth-", "x-auth-request-", "surrogate-capability", "cdn-", "x-cdn",
+	"x-edge", "x-varnish", "x-haproxy", "x-traefik", "x-accel-", "x-hass-", "x-zscaler-", "x-sucuri-", "x-cloudflare", "cloudfront-",
 	"cf-", "fastly-", "fly-", "akamai-", "x-akamai-", "x-azure-", "x-amz", "x-appengine-", "x-cloud-trace-", "x-arr-", "x-ms-",
 	"x-vercel-", "x-nf-", "x-tailscale-", "tailscale-", "x-ngrok-", "ngrok-",
 }

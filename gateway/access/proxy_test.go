@@ -127,6 +127,11 @@ func TestForwardedBy(t *testing.T) {
 		"X-RealIP", "CF-Connecting-IP", "CF-Connecting-IPv6", "CF-Ray", "CF-Visitor", "True-Client-IP", "X-Client-IP", "Client-IP", "X-Cluster-Client-IP",
 		"Fastly-Client-IP", "Fly-Client-IP", "X-ProxyUser-Ip", "X-Azure-ClientIP", "X-Azure-SocketIP", "X-Appengine-User-IP", "X-Envoy-External-Address",
 		"X-Remote-IP", "X-Remote-Addr", "X-Originating-IP", "Via", "via", "CDN-Loop", "Proxy-Connection", "WL-Proxy-Client-IP", "X-Ingress-Path",
+		"X-Via", "X-BlueCoat-Via", "Remote-User", "X-Remote-Port", "X-Client-Cert", "SSL-Client-Cert", "X-SSL-Client-Verify", "X-SSL", "X-Https",
+		"Front-End-SSL", "X-Real-Port", "X-Real-Proto", "X-Rewrite-URL", "X-HTTP-Host-Override", "X-External-Address", "X-Coming-From",
+		"CloudFront-Viewer-Address", "CDN-Src-Ip", "X-Edge-Connect-Cache", "Surrogate-Capability", "X-Served-By", "X-Request-Start",
+		"X-Traefik-Router", "X-Accel-Internal", "X-Hass-Source", "X-WEBAUTH-USER", "X-Auth-Request-User", "X-Cloudflare", "X-Server-Name",
+		"X-Client-Address", "X-Client-Port", "X-Sucuri-Country",
 		"X-Amzn-Trace-Id", "X-Amz-Cf-Id", "X-ARR-SSL", "Front-End-Https", "X-Url-Scheme", "X-Scheme", "X-Host", "Max-Forwards", "Tailscale-User-Login",
 	} {
 		r := request(loop4, "localhost", name, "")
