@@ -44,6 +44,7 @@ func TestHealthIsOpen(t *testing.T) {
 		"GET /healthz HTTP/1.0":                                             200,
 		"GET /healthz HTTP/1.0" + stranger:                                  200,
 		"GET /healthz HTTP/1.1\r\nHost: 10.1.2.3" + stranger:                200,
+		"OPTIONS /healthz HTTP/1.0":                                         200, // haproxy's "option httpchk /healthz"
 		"GET /readyz HTTP/1.1\r\nHost: x" + stranger:                        403,
 		"GET /healthz/../readyz HTTP/1.1\r\nHost: x" + stranger:             403,
 		"GET /api/v1/sensors HTTP/1.1\r\nHost: x" + stranger:                403,

@@ -87,6 +87,7 @@ func New(o Options) *API {
 	} {
 		a.mux.HandleFunc(path, getOnly(answer))
 	}
+	a.mux.HandleFunc("OPTIONS /healthz", a.healthz) // as haproxy asks that was given a path and no method
 	a.mux.Handle("/", o.Else)
 	return a
 }
