@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,9 +39,11 @@ var contentTypes = map[string]string{
 
 // policy lets the page load from its own origin and from nowhere else. 'self'
 // in connect-src includes ws: and wss: of the same host and port (CSP Level 3,
-// section 6.7.2.8; Chromium 70, Firefox 64, Safari 16).
+// section 6.7.2.8; Chromium 70, Firefox 64, Safari 16). Where it is embedded, who
+// embeds it could have its clicks hit what they like (section 6.4.2): frame-ancestors
+// comes with each answer.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+	"base-uri 'none'; form-action 'none'; " +
 	"require-trusted-types-for 'script'; trusted-types 'none'"
 
 // client is what other pages may import: gateway.js and its imports. Which
@@ -53,7 +56,7 @@ var client = map[string]bool{"/gateway.js": true, "/chat.js": true, "/leases.js"
 func Client() map[string]http.Handler {
 	files := map[string]http.Handler{}
 	for path := range client {
-		files[path] = Handler()
+		files[path] = Handler(nil)
 	}
 	return files
 }
@@ -70,10 +73,20 @@ type file struct {
 // to it. Any other path is 404, any method but GET and HEAD 405. Browsers may
 // keep the files but ask each time whether they still hold, so that a new
 // version of the gateway shows its own page at once.
-func Handler() http.Handler {
+//
+// Pages of the origins may embed the view without controls, /?kiosk, and nothing else.
+func Handler(origins []string) http.Handler {
+	ancestors := "'none'"
+	if web := webOrigins(origins); len(web) > 0 {
+		ancestors = strings.Join(web, " ")
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
+		if r.URL.Path == "/" && r.URL.Query().Has("kiosk") {
+			h.Set("Content-Security-Policy", policy+"; frame-ancestors "+ancestors)
+		} else {
+			h.Set("Content-Security-Policy", policy+"; frame-ancestors 'none'")
+		}
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -92,6 +105,13 @@ func Handler() http.Handler {
 			}
 			f.serve(w, r)
 		}
+	})
+}
+
+// webOrigins returns those that a page can have: others are programs'.
+func webOrigins(origins []string) []string {
+	return slices.DeleteFunc(slices.Clone(origins), func(o string) bool {
+		return !strings.HasPrefix(o, "https://") && !strings.HasPrefix(o, "http://")
 	})
 }
 

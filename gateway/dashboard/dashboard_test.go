@@ -20,7 +20,7 @@ func do(t *testing.T, method, target string, header ...string) *http.Response {
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	Handler().ServeHTTP(w, r)
+	Handler([]string{"https://scada.example", "http://10.0.0.9:81", "null", "", "file://"}).ServeHTTP(w, r)
 	return w.Result()
 }
 
@@ -107,6 +107,25 @@ func TestSecurityHeadersOnEveryAnswer(t *testing.T) {
 				t.Errorf("%s: no %s in the policy: %s", resp.Status, directive, csp)
 			}
 		}
+	}
+}
+
+// The view without controls may be embedded by the pages that may connect, and nothing
+// else by anybody.
+func TestEmbedding(t *testing.T) {
+	for target, want := range map[string]string{
+		"/?kiosk": "https://scada.example http://10.0.0.9:81", "/?kiosk=1&x": "https://scada.example http://10.0.0.9:81",
+		"/": "'none'", "/?x=kiosk": "'none'", "/page.js?kiosk": "'none'", "/nothing?kiosk": "'none'",
+	} {
+		csp := do(t, http.MethodGet, target).Header.Get("Content-Security-Policy")
+		if _, got, _ := strings.Cut(csp, "frame-ancestors "); got != want {
+			t.Errorf("GET %s: it may be embedded by %q, want %q", target, got, want)
+		}
+	}
+	w := httptest.NewRecorder()
+	Handler(nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/?kiosk", nil))
+	if csp := w.Header().Get("Content-Security-Policy"); !strings.HasSuffix(csp, "frame-ancestors 'none'") {
+		t.Errorf("without origins: %s", csp)
 	}
 }
 

@@ -15,7 +15,7 @@ func TestModules(t *testing.T) {
 	browser := browsertest.Start(t)
 	mux := http.NewServeMux()
 	mux.Handle("/page/", http.FileServerFS(files))
-	mux.Handle("/page/uPlot.js", http.StripPrefix("/page", Handler()))
+	mux.Handle("/page/uPlot.js", http.StripPrefix("/page", Handler(nil)))
 	mux.Handle("/testdata/", http.FileServer(http.Dir(".")))
 	mux.Handle("/client/", http.StripPrefix("/client/", http.FileServer(http.Dir("../client/testdata"))))
 	mux.Handle("/wire/", http.StripPrefix("/wire/", http.FileServer(http.Dir("../../wire/testdata"))))

@@ -5,6 +5,7 @@
 
 import { get, text } from "./dom.js";
 import { Gateway } from "./gateway.js";
+import { kiosk } from "./kiosk.js";
 import { showLatch } from "./latch.js";
 import { KEPT } from "./ring.js";
 import { stopAll } from "./stop.js";
@@ -13,7 +14,7 @@ const SOON = 3_000; // ms without a connection before start.js is to find out wh
 
 export const base = new URL(".", location.href);
 export const gateway = new Gateway(base, { topics: ["motors", "events"], replay: KEPT });
-stopAll(gateway);
+if (!kiosk) stopAll(gateway);
 showLatch(gateway);
 get("lifeless").remove();
 get("plain").hidden = isSecureContext; // by https, or from this machine

@@ -7,6 +7,9 @@
 // module, and imports none: a browser names the page's origin when it fetches
 // modules, so a gateway that refuses the origin refuses these too.
 {
+  // For a screen on a wall, without controls; page.css hides them.
+  document.documentElement.toggleAttribute("data-kiosk", new URLSearchParams(location.search).has("kiosk"));
+
   const ANSWERS = 1_500; // ms for all of them
   const AGAIN = 5_000; // ms between two looks at whether a module can be had now
   const host = location.host;
@@ -80,8 +83,8 @@
     if (missing.size === 1) void loadAgain();
   };
 
-  const modules = ["core", "page", "account", "address", "admin", "audit", "cards", "chart", "chat", "columns", "dom", "export", "format", "gateway", "gestures", "history", "latch", "leases", "link",
-    "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "uPlot", "view"];
+  const modules = ["core", "page", "account", "address", "admin", "audit", "cards", "chart", "chat", "columns", "dom", "export", "format", "gateway", "gestures", "history", "kiosk", "latch", "leases", "link",
+    "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "table", "uPlot", "view"];
   let begun = false;
   const begin = () => {
     if (begun) return;

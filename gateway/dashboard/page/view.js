@@ -5,12 +5,13 @@
 import { read, write } from "./address.js";
 import { Charts } from "./chart.js";
 import { Columns, stepOf } from "./columns.js";
-import { breakable, get, press, text } from "./dom.js";
+import { breakable, find, get, press, text } from "./dom.js";
 import { csv, download } from "./export.js";
 import { clock, inUnit, measured } from "./format.js";
 import { gestures } from "./gestures.js";
 import { History } from "./history.js";
 import { cause } from "./readings.js";
+import { fillTable } from "./table.js";
 
 /** @typedef {import("./sensor.js").Sensor} Sensor */
 /** @typedef {import("./readings.js").Quantity} Quantity */
@@ -35,6 +36,7 @@ export class HistoryView {
   /** @type {View | undefined} zoomed into; while there is one, nothing moves */
   #zoom;
   #drawn = -Infinity;
+  #tabled = -Infinity;
   #step = 100;
   /** @type {Map<string, Columns>} as drawn, by sensor */
   #columns = new Map();
@@ -56,7 +58,7 @@ export class HistoryView {
     this.#base = base;
     this.now = now;
     this.#redraw = () => {
-      this.#drawn = -Infinity;
+      this.#drawn = this.#tabled = -Infinity;
       redraw();
     };
     this.#history = new History(base, this.#redraw);
@@ -90,6 +92,12 @@ export class HistoryView {
     get("live").addEventListener("click", () => {
       this.#show(undefined);
       get("charts").focus();
+    });
+    get("as-table").addEventListener("click", () => {
+      const shown = get("table").hidden;
+      get("table").hidden = !shown;
+      get("as-table").setAttribute("aria-pressed", String(shown));
+      this.#redraw();
     });
     get("export").addEventListener("click", () => this.#export());
     get("charts").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
@@ -208,9 +216,19 @@ export class HistoryView {
       this.#columns = new Map(shown.map(({ info, ring }) => [info.name,
         new Columns(begin, step, count, ring.names.length).fill(ring, this.#history.slabs.get(info.name), info.interval_ms)]));
       this.#charts.draw(this.#columns, view);
+      if (!get("table").hidden && at - this.#tabled >= AT_MOST) this.#fillTable(at);
     }
     if (refresh || this.#moved) this.#read();
     this.#moved = false;
+  }
+
+  /** @param {number} at performance.now() */
+  #fillTable(at) {
+    const { from, to } = this.view;
+    this.#tabled = at;
+    text(get("table-title"), `From ${stamp(from, this.#step)} to ${stamp(to, this.#step)}`);
+    fillTable(find(get("table"), "tbody"), this.#shown.flatMap(({ info: { name }, quantities }) =>
+      quantities.map((of, value) => ({ name, ...of, value, columns: this.#columns.get(name) }))));
   }
 
   /** Writes what is under the cursor beside the lines. */

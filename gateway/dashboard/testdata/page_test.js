@@ -11,6 +11,7 @@ import { History } from "/page/history.js";
 import { Ring } from "/page/ring.js";
 import { Sensor } from "/page/sensor.js";
 import { stopAll } from "/page/stop.js";
+import { fillTable, total } from "/page/table.js";
 import { equal, rejection, test } from "./harness.js";
 
 test("formats ages rounded down, waits rounded up", () => {
@@ -294,4 +295,23 @@ test("an e-stop that the gateway could not store says so", async () => {
       alert.remove();
     }
   }
+});
+
+test("a table says of each value what the charts show, and that there is nothing", () => {
+  const columns = new Columns(0, 1000, 4, 2);
+  columns.counts.set([10, 0, 2, 0]);
+  columns.failed.set([0, 5, 1, 0]);
+  columns.spans[0].sum.set([200, 0, 44, 0]);
+  columns.spans[0].min.set([19], 0);
+  columns.spans[0].min.set([21], 2);
+  columns.spans[0].max.set([21], 0);
+  columns.spans[0].max.set([23], 2);
+  equal(total(columns, 0), { good: 12, failed: 6, low: 19, high: 23, mean: 244 / 12, last: 22 });
+  const body = document.createElement("tbody"), row = { name: "indoor", quantity: "temperature", unit: "°C", columns, value: 0 };
+  const shown = () => [...body.rows].map((line) => [...line.cells].map(({ textContent }) => textContent));
+  fillTable(body, [row, { ...row, quantity: "humidity", unit: "%", value: 1 }]);
+  equal(shown(), [["indoor", "Temperature, °C", "22.00", "19.00", "20.33", "23.00", "12", "6"], ["indoor", "Humidity, %", "–", "–", "–", "–", "12", "6"]]);
+  const first = body.rows[0];
+  fillTable(body, [{ ...row, name: "outdoor", columns: undefined }]);
+  equal([shown(), body.rows[0] === first], [[["outdoor", "Temperature, °C", "–", "–", "–", "–", "0", "0"]], true]);
 });

@@ -140,6 +140,10 @@ func TestPageSights(t *testing.T) {
 	}
 	saveSight(t, readmeShot, palette(t, pages["desktop-light"].Screenshot(false)))
 
+	wall := openAddress(t, b, pageOf(p)+"?kiosk", browsertest.Options{Width: 1920, Height: 1080, Dark: true})
+	wall.Wait(coloured + `("humidity") > 100`)
+	saveSight(t, filepath.Join(dir, "kiosk.png"), wall.Screenshot(false))
+
 	many := startGateway(t, buildGateway(t), "--simulate", "--config", manyConfig(t, 16, 5), "--listen", "127.0.0.1:0")
 	for name, options := range sights {
 		page := openPage(t, b, many, options)

@@ -152,6 +152,10 @@ func TestPageCharts(t *testing.T) {
 
 	page.Click("#legend .trace:nth-child(2)")
 	page.Wait(`document.querySelector("#legend .trace:nth-child(2)").ariaPressed === "false"`)
+	page.Click("#as-table")
+	page.Wait(`/^From \d\d:\d\d:\d\d to \d\d:\d\d:\d\d$/.test(document.querySelector("#table caption").textContent)`)
+	page.Wait(`document.querySelectorAll("#table tbody tr").length === 4 && /^indoor,Temperature, °C,-?\d+\.\d\d,/.test([...document.querySelector("#table tbody tr").cells].map((c) => c.textContent).join())`)
+	checkAccess(t, page, "with the table")
 	page.Click("#export")
 	page.Wait(`globalThis.exported`)
 	csv := browsertest.Eval[string](page, "exported")
