@@ -1,5 +1,5 @@
 // Package setup has the commands for who sets a gateway up and looks after it: who may
-// use it, who did what, and a certificate for a first try.
+// use it, who did what, backups, and a certificate for a first try.
 //
 // It refuses to know how the gateway runs, which need not run for it.
 package setup
