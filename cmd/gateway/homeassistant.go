@@ -19,7 +19,7 @@ func (g *running) newHomeAssistant() *homeassistant.Bridge {
 	operator, act := gateway.Client{ID: homeassistant.Operator, Name: homeassistant.Operator, Identity: &access.Identity{Name: homeassistant.Operator, How: "mqtt", From: c.Broker.Host}}, g.act()
 	o := homeassistant.Options{
 		Broker: c.Broker, User: c.User, PasswordFile: c.PasswordFile, MaxRun: c.MaxRun,
-		ID: "gateway-" + machine.ID(), Name: g.name(), Version: version, Simulated: g.simulate != nil, Sensors: g.sensors, Motors: g.motors.States,
+		ID: "gateway-" + machine.ID(), Name: g.name(), Version: version, Simulated: g.simulate != nil, Sensors: g.sensors, Motors: g.motors.States, Alarms: g.alarms.All,
 		Command: func(cmd wire.Command) error { _, err := act(context.Background(), operator, cmd); return err },
 		Lost:    func() { g.motors.Lost(operator.ID, wire.ReasonDisconnect) },
 		Log:     g.log,

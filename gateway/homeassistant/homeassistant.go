@@ -33,6 +33,7 @@ type Options struct {
 
 	Sensors []wire.SensorInfo // by their numbers
 	Motors  func() []wire.MotorState
+	Alarms  func(f func(wire.Alarm)) // calls f with each there is
 
 	// MaxRun is for how long Home Assistant may start a motor; 0: it may not.
 	MaxRun time.Duration
@@ -86,8 +87,12 @@ func (b *Bridge) Tick(records []wire.Record, _ int64) {
 	}
 }
 
-// Event has nothing that is shown.
-func (b *Bridge) Event(wire.Event) {}
+// Event has the alarms' states published soon, if one has changed.
+func (b *Bridge) Event(e wire.Event) {
+	if e.Kind == wire.EventAlarm {
+		b.poke()
+	}
+}
 
 // MotorChanged has the motors' states published soon.
 func (b *Bridge) MotorChanged(wire.MotorState) { b.poke() }

@@ -28,6 +28,7 @@ type rig struct {
 	*Bridge
 	log      bytes.Buffer
 	motors   []wire.MotorState
+	alarms   []wire.Alarm
 	commands []string
 	lost     int
 	refuse   error
@@ -38,6 +39,11 @@ func newRig(maxRun time.Duration) *rig {
 		{Target: "fan", Reversible: true, Proportional: true, Direction: wire.Forward},
 		{Target: "gate", Reversible: true, Direction: wire.Forward},
 		{Target: "pump", Direction: wire.Forward},
+	}, alarms: []wire.Alarm{
+		{Name: "hot", Severity: wire.SeverityCritical, State: wire.AlarmAcknowledged, Condition: "indoor.temperature > 35", Sensor: "indoor", Value: new(float32(35.5)), Since: 12, Acknowledged: &wire.Acknowledgement{By: "anna", TS: 13}},
+		{Name: "sensor_lost:indoor", State: wire.AlarmRaised, Sensor: "indoor"},
+		{Name: "motor_fault:fan", State: wire.AlarmRaised, Motor: "fan"},
+		{Name: "storage_failed", Severity: wire.SeverityCritical, State: wire.AlarmCleared},
 	}}
 	broker, err := url.Parse("mqtt://ha")
 	if err != nil {
@@ -50,6 +56,11 @@ func newRig(maxRun time.Duration) *rig {
 			{ID: 1, Name: "air", Values: []wire.Quantity{wire.CO2}},
 		},
 		Motors: func() []wire.MotorState { return r.motors }, MaxRun: maxRun,
+		Alarms: func(f func(wire.Alarm)) {
+			for _, a := range r.alarms {
+				f(a)
+			}
+		},
 		Command: func(c wire.Command) error {
 			text := c.Action + " " + c.Target
 			if c.Speed != nil {
@@ -109,7 +120,7 @@ var documented = map[string]string{
 
 // classes are device classes with the units that Home Assistant takes for each.
 var classes = map[string]string{
-	"temperature": "°C", "humidity": "%", "atmospheric_pressure": "hPa", "carbon_dioxide": "ppm", "running": "", "safety": "",
+	"temperature": "°C", "humidity": "%", "atmospheric_pressure": "hPa", "carbon_dioxide": "ppm", "running": "", "safety": "", "problem": "",
 }
 
 func TestComponentsAreComplete(t *testing.T) {
@@ -139,7 +150,7 @@ func TestComponentsAreComplete(t *testing.T) {
 				t.Errorf("%s has the ID of another: %s", key, c.UniqueID)
 			}
 			ids[c.UniqueID] = true
-			if commands := strings.Contains(marshal(c), "command_topic"); commands != (maxRun > 0 && c.Platform != "sensor" && key != "estop") {
+			if commands := strings.Contains(marshal(c), "command_topic"); commands != (maxRun > 0 && c.Platform != "sensor" && key != "estop" && !strings.HasPrefix(key, "alarm_")) {
 				t.Errorf("%s takes commands: %t, with max_run %v", key, commands, maxRun)
 			}
 		}
@@ -305,6 +316,27 @@ func TestEStopState(t *testing.T) {
 		if r.motors[0].Fault = tt.fault; state() != tt.want {
 			t.Errorf("%+v: %s", tt, state())
 		}
+	}
+}
+
+// What is published of alarms, and when: at once, and only if one has changed.
+func TestAlarmStates(t *testing.T) {
+	r := newRig(0)
+	base := "gateway/gateway-0123456789ab/alarms/"
+	want := []message{
+		{base + "hot", `{"state":"ON","severity":"critical","condition":"indoor.temperature > 35","value":35.5,"since":12,"acknowledged":"anna"}`},
+		{base + "storage_failed", `{"state":"OFF","severity":"critical"}`},
+	}
+	if diff := cmp.Diff(want, r.alarmStates(), cmp.AllowUnexported(message{})); diff != "" {
+		t.Error(diff)
+	}
+	r.Event(wire.Event{Kind: wire.EventReset})
+	if len(r.wake) != 0 {
+		t.Error("another event wakes it")
+	}
+	r.Event(wire.Event{Kind: wire.EventAlarm})
+	if len(r.wake) != 1 {
+		t.Error("an alarm does not wake it")
 	}
 }
 

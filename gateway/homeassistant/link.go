@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -204,7 +205,7 @@ func (l *link) serve(ctx context.Context, failed <-chan error) error {
 		case <-wake:
 			wake, rest = nil, time.After(soon)
 			if err = l.news(ctx); err == nil {
-				err = l.publishAll(ctx, l.motorStates())
+				err = l.publishAll(ctx, slices.Concat(l.motorStates(), l.alarmStates()))
 			}
 		case <-rest:
 			wake = l.wake
@@ -242,7 +243,7 @@ func (l *link) introduce(ctx context.Context) error {
 	if err := l.retain(ctx, l.topics.availability, online); err != nil {
 		return err
 	}
-	return l.publishAll(ctx, append(l.sensorStates(), l.motorStates()...))
+	return l.publishAll(ctx, slices.Concat(l.sensorStates(), l.motorStates(), l.alarmStates()))
 }
 
 // news does what the broker or Home Assistant gave reason for.

@@ -1,7 +1,6 @@
 package homeassistant
 
 import (
-	"encoding/json"
 	"maps"
 	"math"
 	"slices"
@@ -20,6 +19,17 @@ type motorState struct {
 	Latched   bool    `json:"latched"`
 	Fault     string  `json:"fault,omitempty"`
 	Changed   float64 `json:"changed"` // Unix seconds
+}
+
+// alarmState is what is published of an alarm, and shown as its attributes.
+type alarmState struct {
+	State        string   `json:"state"` // ON or OFF
+	Severity     string   `json:"severity"`
+	Condition    string   `json:"condition,omitempty"`
+	Value        *float32 `json:"value,omitempty"` // that raised it, or cleared it
+	Reason       string   `json:"reason,omitempty"`
+	Since        float64  `json:"since,omitempty"` // Unix seconds
+	Acknowledged string   `json:"acknowledged,omitempty"`
 }
 
 // A message is published on a topic.
@@ -87,11 +97,20 @@ func (b *Bridge) motorStates() (all []message) {
 	return append(all, message{b.topics.estop(), latched})
 }
 
-// marshal returns v, which is made to be JSON, as such.
-func marshal(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return string(text)
+// alarmStates returns what is to be published of the alarms.
+func (b *Bridge) alarmStates() (all []message) {
+	b.eachAlarm(func(a wire.Alarm) {
+		s := alarmState{State: "OFF", Severity: a.Severity, Condition: a.Condition, Value: a.Value, Reason: a.Reason, Since: a.Since}
+		if a.Raised() {
+			s.State = "ON"
+		}
+		if a.Acknowledged != nil {
+			s.Acknowledged = a.Acknowledged.By
+		}
+		all = append(all, message{b.topics.alarm(a.Name), marshal(s)})
+	})
+	return all
 }
+
+// marshal returns v, which is made to be JSON, as such.
+func marshal(v any) string { return string(wire.JSON(v)) }

@@ -26,6 +26,7 @@ func newTopics(id string) topics {
 func (t topics) sensor(name string) string          { return t.base + "/sensors/" + name }
 func (t topics) sensorAvailable(name string) string { return t.sensor(name) + "/availability" }
 func (t topics) estop() string                      { return t.base + "/estop" }
+func (t topics) alarm(name string) string           { return t.base + "/alarms/" + name }
 func (t topics) motor(name string) string           { return t.base + "/motors/" + name }
 
 // A motor's commands are below its topic.
