@@ -45,11 +45,11 @@ const (
 // have ended long ago.
 type hangError struct {
 	since time.Time
-	addr  uint16
+	at    place
 }
 
 func (e hangError) Error() string {
-	return fmt.Sprintf("hangs since %s, at chip 0x%02x", e.since.Format(time.DateTime), e.addr)
+	return fmt.Sprintf("hangs since %s, at %s", e.since.Format(time.DateTime), e.at.on(fmt.Sprintf("chip 0x%02x", e.at.addr)))
 }
 
 // Bus is an i2c.BusCloser that outlives its transport. It opens the transport
@@ -78,7 +78,7 @@ type Bus struct {
 	limit   *time.Timer // stopped when nobody has the bus
 	w, r    []byte      // the worker's while a job is out
 	hanging bool        // a job is out and late
-	resting map[uint16]*rest
+	resting map[place]*rest
 
 	downSince time.Time       // zero while the bus answers
 	cause     error           // for being down
@@ -89,6 +89,7 @@ type Bus struct {
 	taken   *Recovery // the last step, if nobody has answered since
 	advised bool      // it was in vain, and what helps was logged
 
+	muxes     atomic.Uint32 // a bit for each multiplexer, from [FirstMux] on
 	power     func(cut bool) error
 	repeats   atomic.Int64
 	reopened  Recovery
@@ -118,7 +119,7 @@ func New(name string, open func() (i2c.BusCloser, error), log *slog.Logger) *Bus
 		token:   make(chan struct{}, 1),
 		waiting: sync.Pool{New: func() any { return stoppedTimer() }},
 		limit:   stoppedTimer(),
-		resting: map[uint16]*rest{},
+		resting: map[place]*rest{},
 	}
 }
 
@@ -151,14 +152,19 @@ func (b *Bus) SetSpeed(physic.Frequency) error { return fmt.Errorf("%s: %w", b.n
 // afterwards. The faults that Tx itself finds are wire.Timeout for
 // a transaction, or a wait for the bus, that took too long, and wire.BusDown, at once, while
 // the bus is missing or hangs.
-func (b *Bus) Tx(addr uint16, w, r []byte) error {
+func (b *Bus) Tx(addr uint16, w, r []byte) error { return b.tx(place{addr: addr}, w, r) }
+
+func (b *Bus) tx(at place, w, r []byte) error {
 	if len(w) == 0 && len(r) == 0 {
 		return nil
 	}
-	fault, err := wire.Other, check(addr, w, r)
+	fault, err := wire.Other, check(at.addr, w, r)
+	if err == nil {
+		err = at.check(b.muxes.Load())
+	}
 	if err == nil {
 		if b.acquire() {
-			fault, err = b.transact(addr, w, r)
+			fault, err = b.transact(at, w, r)
 			<-b.token
 		} else {
 			fault, err = wire.Timeout, errBusy
@@ -170,7 +176,7 @@ func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	if e, ok := err.(*Error); ok {
 		return e
 	}
-	return &Error{Bus: b.name, Addr: addr, Op: operation(w, r), Fault: fault, Err: err}
+	return &Error{Bus: at.on(b.name), Addr: at.addr, Op: operation(w, r), Fault: fault, Err: err}
 }
 
 // acquire waits for the bus, but not for long.
@@ -196,7 +202,7 @@ func (b *Bus) acquire() bool {
 
 // transact does one transaction for the caller that has the bus. The fault goes with an
 // error that is no *Error yet.
-func (b *Bus) transact(addr uint16, w, r []byte) (wire.Fault, error) {
+func (b *Bus) transact(at place, w, r []byte) (wire.Fault, error) {
 	if b.closing.Load() {
 		return wire.BusDown, errClosed
 	}
@@ -205,7 +211,7 @@ func (b *Bus) transact(addr uint16, w, r []byte) (wire.Fault, error) {
 		case late := <-b.worker.done: // its caller has left: only the transport's state counts
 			b.hanging = false
 			if late.err == nil {
-				late.err = &Error{Bus: b.name, Addr: late.addr, Op: "transaction", Fault: wire.Timeout,
+				late.err = &Error{Bus: late.at.on(b.name), Addr: late.at.addr, Op: "transaction", Fault: wire.Timeout,
 					Err: fmt.Errorf("it held the bus for %v", late.took.Round(time.Millisecond))}
 			}
 			b.rest(late)
@@ -219,22 +225,22 @@ func (b *Bus) transact(addr uint16, w, r []byte) (wire.Fault, error) {
 	if b.retry.Waiting() {
 		return wire.BusDown, b.cause
 	}
-	if r := b.resting[addr]; r != nil && r.Waiting() {
+	if r := b.resting[at]; r != nil && r.Waiting() {
 		return r.err.Fault, r.err
 	}
 	if b.worker == nil {
-		b.worker = startWorker(b.name, b.open, &b.repeats)
+		b.worker = startWorker(b.name, b.open, &b.muxes, &b.repeats)
 		b.worker.power = b.power // it is read when a job is there
 	}
 	cut := b.nextStep()
 	b.w = append(b.w[:0], w...)
 	b.r = append(b.r[:0], r...) // the length counts
 	clear(b.r)                  // a transport that lies about success must not repeat another chip's answer
-	b.worker.jobs <- job{addr: addr, cut: cut, w: b.w, r: b.r}
+	b.worker.jobs <- job{at: at, cut: cut, w: b.w, r: b.r}
 	res, ok := b.await()
 	if !ok {
 		b.hanging = true
-		b.down(hangError{since: time.Now().Add(-transactionLimit), addr: addr})
+		b.down(hangError{since: time.Now().Add(-transactionLimit), at: at})
 		return wire.Timeout, errNoAnswer
 	}
 	switch {
@@ -311,16 +317,16 @@ func (b *Bus) nextStep() (cut bool) {
 // rest leaves the chip of a transaction alone if it failed and held the bus.
 func (b *Bus) rest(res result) {
 	if answered(res.err) {
-		delete(b.resting, res.addr)
+		delete(b.resting, res.at)
 		return
 	}
 	if !res.open || res.took < costly {
 		return
 	}
-	r := b.resting[res.addr]
+	r := b.resting[res.at]
 	if r == nil {
 		r = &rest{}
-		b.resting[res.addr] = r
+		b.resting[res.at] = r
 	}
 	r.err = res.err
 	r.Fail(res.took)

@@ -15,7 +15,9 @@ import (
 // name. That is the N of /dev/i2c-N; or, for buses whose number changes from boot
 // to boot or from plug to plug, a path such as /dev/i2c-sensors, which a udev rule
 // makes; the port of a USB adapter, such as 1-1.2; or the adapter's name, such as
-// i2c-tiny-usb, as /sys/class/i2c-dev/i2c-N/name has it, or how it begins.
+// i2c-tiny-usb, as /sys/class/i2c-dev/i2c-N/name has it, or how it begins. That of a
+// multiplexer's channel, where the kernel has the multiplexer, is such as
+// "i2c-1-mux (chan_id 3)".
 func Name(name string) string { return "bus " + name }
 
 // classDir has a directory for each bus.
@@ -23,6 +25,9 @@ const classDir = "/sys/class/i2c-dev"
 
 // usbPort is how the kernel calls a USB device: the bus, and the ports to it.
 var usbPort = regexp.MustCompile(`^[0-9]+-[0-9]+(\.[0-9]+)*$`)
+
+// busDir is how the kernel calls the directory of a bus.
+var busDir = regexp.MustCompile(`^i2c-[0-9]+$`)
 
 // adapter is a bus of this machine.
 type adapter struct {
@@ -92,13 +97,19 @@ func adapters(class string) []adapter {
 	return all
 }
 
+// channel returns whether the bus is a channel of a multiplexer on another one, whose
+// directory it is in.
+func (a adapter) channel() bool {
+	return slices.ContainsFunc(a.path, func(dir string) bool { return busDir.MatchString(dir) && dir != a.device })
+}
+
 // matching returns the adapters at a USB port, or those that have the name, or
 // else those whose names begin with it: drivers of USB adapters put a device
 // number behind it.
 func matching(all []adapter, name string) []adapter {
 	var port, exact, begins []adapter
 	for _, a := range all {
-		if usbPort.MatchString(name) && slices.Contains(a.path, name) {
+		if usbPort.MatchString(name) && slices.Contains(a.path, name) && !a.channel() {
 			port = append(port, a)
 		}
 		if a.name == name {

@@ -36,26 +36,28 @@ type worker struct {
 	done       chan result          // holds 1, so a result that nobody awaits blocks nothing
 	exit       chan error           // holds 1; how closing the transport ended, after jobs was closed
 	transport  i2c.BusCloser
+	switches   switches
 	unanswered int           // in a row
 	repeats    *atomic.Int64 // of all transactions
 }
 
 type job struct {
-	addr uint16
+	at   place
 	cut  bool // the chips' power is cut first
 	w, r []byte
 }
 
 type result struct {
-	addr uint16
+	at   place
 	err  *Error
 	open bool          // the transport still is
 	mute bool          // it was closed because nobody answered
 	took time.Duration // of the bus's time
 }
 
-func startWorker(name string, open func() (i2c.BusCloser, error), repeats *atomic.Int64) *worker {
-	w := &worker{name: name, open: open, repeats: repeats, jobs: make(chan job, 1), done: make(chan result, 1), exit: make(chan error, 1)}
+func startWorker(name string, open func() (i2c.BusCloser, error), muxes *atomic.Uint32, repeats *atomic.Int64) *worker {
+	w := &worker{name: name, open: open, switches: switches{present: muxes}, repeats: repeats,
+		jobs: make(chan job, 1), done: make(chan result, 1), exit: make(chan error, 1)}
 	go w.run()
 	return w
 }
@@ -64,9 +66,10 @@ func (w *worker) run() {
 	for j := range w.jobs {
 		start := time.Now()
 		res := w.do(j)
-		res.addr, res.took = j.addr, time.Since(start)
+		res.at, res.took = j.at, time.Since(start)
 		w.done <- res
 	}
+	w.disconnectAll()
 	w.exit <- w.shut()
 }
 
@@ -74,21 +77,17 @@ func (w *worker) do(j job) result {
 	if w.transport == nil {
 		if w.power != nil {
 			if err := w.power(j.cut); err != nil {
-				return result{err: w.fail(j, wire.BusDown, err)}
+				return result{err: w.fail(j.at, operation(j.w, j.r), wire.BusDown, err)}
 			}
 		}
 		t, err := w.open()
 		if err != nil {
-			return result{err: w.fail(j, wire.BusDown, err)}
+			return result{err: w.fail(j.at, operation(j.w, j.r), wire.BusDown, err)}
 		}
 		w.transport, w.unanswered = t, 0
+		w.switches.state = [len(w.switches.state)]selection{}
 	}
-	err := w.transact(j)
-	if err == nil {
-		w.unanswered = 0
-		return result{open: true}
-	}
-	e := w.wrap(j, err)
+	e := w.transact(j)
 	if answered(e) {
 		w.unanswered = 0
 		return result{err: e, open: true}
@@ -96,7 +95,7 @@ func (w *worker) do(j job) result {
 	w.unanswered++
 	mute := w.unanswered == maxUnanswered
 	if mute {
-		e = w.fail(j, e.Fault, fmt.Errorf("no answer %d times in a row: %w", w.unanswered, e.Err))
+		e = w.fail(j.at, e.Op, e.Fault, fmt.Errorf("no answer %d times in a row: %w", w.unanswered, e.Err))
 	} else if !transportLost(e) {
 		return result{err: e, open: true}
 	}
@@ -105,15 +104,27 @@ func (w *worker) do(j job) result {
 }
 
 // transact does a transaction, again if that may help.
-func (w *worker) transact(j job) error {
+func (w *worker) transact(j job) *Error {
 	for n := 0; ; n++ {
-		err := w.transport.Tx(j.addr, j.w, j.r)
-		if err == nil || n == maxRepeats || !passing(err) {
-			return err
+		if err := w.connect(j.at); err != nil {
+			return err // it has tried that again
 		}
-		w.repeats.Add(1)
-		time.Sleep(repeatPause)
+		err := w.transport.Tx(j.at.addr, j.w, j.r)
+		if err == nil {
+			return nil
+		}
+		w.switches.forget(j.at)
+		if n == maxRepeats || !passing(err) {
+			return w.fail(j.at, operation(j.w, j.r), faultOf(err), err)
+		}
+		w.pause()
 	}
+}
+
+// pause goes before a transaction that is made again.
+func (w *worker) pause() {
+	w.repeats.Add(1)
+	time.Sleep(repeatPause)
 }
 
 // passing returns whether err costs no time and may not come again.
@@ -128,16 +139,12 @@ func answered(e *Error) bool {
 	return e == nil || e.Fault == wire.NoAck || e.Fault == wire.Checksum
 }
 
-// wrap makes a transport's error an Error; ours are Errors already.
-func (w *worker) wrap(j job, err error) *Error {
-	if e, ok := err.(*Error); ok {
-		return e
+// fail is why a transaction with the chip at a place failed.
+func (w *worker) fail(at place, op string, f wire.Fault, err error) *Error {
+	if e, ok := err.(*Error); ok { // of the transport: it knows no multiplexers
+		err = e.Err
 	}
-	return w.fail(j, faultOf(err), err)
-}
-
-func (w *worker) fail(j job, f wire.Fault, err error) *Error {
-	return &Error{Bus: w.name, Addr: j.addr, Op: operation(j.w, j.r), Fault: f, Err: err}
+	return &Error{Bus: at.on(w.name), Addr: at.addr, Op: op, Fault: f, Err: err}
 }
 
 func (w *worker) shut() error {
