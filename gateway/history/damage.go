@@ -16,7 +16,7 @@ import (
 type Damage = recovery.Damage
 
 // searchEvery is how often the directory is searched for files that are missing.
-const searchEvery = time.Minute
+const searchEvery = 10 * time.Second
 
 // damages are those that were found. Log.mu guards them.
 type damages struct {
@@ -130,15 +130,15 @@ func (l *Log) unreadable(c *index.Chapter, first, last uint32, err error) {
 	}
 }
 
-// checkFiles notices files that something else has removed: the log does not hold
-// their readings from then on.
+// checkFiles notices files that something else has removed or changed: the log does not
+// hold their readings from then on.
 func (l *Log) checkFiles(now time.Time) {
 	k := &l.maintainer
 	l.mu.Lock()
 	search := l.search
 	l.search = false
 	l.mu.Unlock()
-	if !search && now.Sub(k.checkedAt) < searchEvery {
+	if !l.checkJournalFile() && !search && now.Sub(k.checkedAt) < searchEvery {
 		return
 	}
 	k.checkedAt = now
@@ -146,23 +146,14 @@ func (l *Log) checkFiles(now time.Time) {
 	if err != nil {
 		return // no file is known to be missing
 	}
-	exists := func(name string) bool {
-		_, found := slices.BinarySearchFunc(files, name, func(f disk.Info, name string) int { return strings.Compare(f.Name, name) })
-		return found
+	exists := func(name string, size int64) bool {
+		i, found := slices.BinarySearchFunc(files, name, func(f disk.Info, name string) int { return strings.Compare(f.Name, name) })
+		return found && files[i].Size == size
 	}
-	l.disk.Lock()
-	if l.journal != nil && !exists(l.journal.name) {
-		l.mu.Lock()
-		l.size -= l.journal.size
-		l.mu.Unlock()
-		l.abandon(fmt.Errorf("%s was removed: something else uses the directory", l.journal.name))
-		k.oldJournals = k.oldJournals[:len(k.oldJournals)-1] // it cannot be removed again
-	}
-	l.disk.Unlock()
 	l.mu.Lock()
 	var missing []*index.Segment
 	for _, g := range l.index.Segments {
-		if !exists(g.Name) {
+		if !exists(g.Name, g.Size) {
 			missing = append(missing, g)
 		}
 	}
@@ -176,6 +167,31 @@ func (l *Log) checkFiles(now time.Time) {
 	if len(missing) > 0 {
 		l.damaged(Damage{Reason: fmt.Sprintf("%d segments were removed by something else, the first is %s", len(missing), missing[0].Name), Readings: n})
 	}
+}
+
+// checkJournalFile ends the use of a journal that the next start would not find as it
+// is, and returns whether it did: the directory may have been renamed, unmounted, or
+// replaced by a copy.
+func (l *Log) checkJournalFile() bool {
+	l.disk.Lock()
+	j := l.journal
+	l.disk.Unlock()
+	if j == nil {
+		return false
+	}
+	err := disk.InPlace(j.file, j.size)
+	if err == nil {
+		return false
+	}
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	if l.journal != j { // abandoned meanwhile, and closed
+		return false
+	}
+	l.abandon(fmt.Errorf("%s is not the journal any more: %w; something else uses the directory", j.name, err))
+	old := l.maintainer.oldJournals
+	old[len(old)-1].damaged = true // what has its name now is something else's
+	return true
 }
 
 // removed notes that the file of a chapter does not exist. Unless it was evicted,

@@ -195,6 +195,70 @@ func TestFilesAreRemovedMeanwhile(t *testing.T) {
 	same(t, all(t, l.Since(0, ^uint32(0))), m.of(0)[last+1:])
 }
 
+// The directory is replaced by a copy, or the journal cut off, while the log runs: what
+// is written to the file that is open is not there at the next start. So within a
+// second it is written again.
+func TestJournalIsReplacedMeanwhile(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(d *testDisk, journal string)
+	}{
+		{"the directory is renamed, and a copy has its name", func(d *testDisk, _ string) {
+			for name, f := range d.names {
+				d.names[name] = f.copy()
+			}
+		}},
+		{"the journal is replaced by a copy", func(d *testDisk, journal string) { d.names[journal] = d.names[journal].copy() }},
+		{"the journal is cut off", func(d *testDisk, journal string) { d.names[journal].now = d.names[journal].now[:4096] }},
+		{"the journal is emptied", func(d *testDisk, journal string) { d.names[journal].now = nil }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, m := newTestDisk(), newMaker(len(rigSensors))
+			r := newRig(t, d, m)
+			r.Begin("epoch", m.next)
+			for range 28 {
+				r.second()
+			}
+			before := d.size()
+			tt.change(d, filesOf(d, format.JournalSuffix)[0])
+			for range 3 {
+				r.second()
+			}
+			if err := r.durable(); err != nil {
+				t.Error(err)
+			}
+			if d.size() > before+before/2 {
+				t.Errorf("%d bytes are left, before %d", d.size(), before)
+			}
+			l := open(t, Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages})
+			same(t, all(t, l.Since(0, ^uint32(0))), m.of(0))
+			if reason, n := l.Lost(); reason != "" || n != 0 {
+				t.Errorf("lost %d: %s", n, reason)
+			}
+		})
+	}
+}
+
+// A segment that is cut off while the log runs is a loss from that moment on.
+func TestSegmentIsCutOffMeanwhile(t *testing.T) {
+	d, m := newTestDisk(), newMaker(len(rigSensors))
+	r := newRig(t, d, m)
+	r.Begin("epoch", m.next)
+	for range 56 {
+		r.second()
+	}
+	g := r.index.Segments[1]
+	d.names[g.Name].now = nil
+	r.now = r.now.Add(searchEvery)
+	r.second()
+	if reason, n := r.Lost(); !strings.Contains(reason, g.Name) || n != g.Readings() {
+		t.Errorf("lost %d: %s", n, reason)
+	}
+	if from, want := r.Kept(0, ^uint32(0)), g.Chapters[0].Last+1; from != want {
+		t.Errorf("kept from %d on, want %d", from, want)
+	}
+}
+
 // A reader that finds the file missing does not take that for eviction.
 func TestReaderFindsAFileMissing(t *testing.T) {
 	d, m := newTestDisk(), newMaker(len(rigSensors))

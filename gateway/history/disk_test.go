@@ -1,6 +1,7 @@
 package history
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"maps"
@@ -257,6 +258,19 @@ func (f *testFile) Sync() error {
 
 func (f *testFile) Close() error { return nil }
 
+// InPlace is as that of the operating system's files.
+func (f *testFile) InPlace(size int64) error {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	if f.d.names[f.name] != f.f {
+		return errors.New("it was removed or replaced")
+	}
+	if int64(len(f.f.now)) < size {
+		return errors.New("it was cut off")
+	}
+	return nil
+}
+
 // cut returns what is on the disk when power is cut now: of what was not synced,
 // chance takes or leaves each sector and each change of the directory. d.mu is held.
 func (d *testDisk) cut(chance *rand.Rand) *testDisk {
@@ -274,6 +288,9 @@ func (d *testDisk) cut(chance *rand.Rand) *testDisk {
 	after.durable = maps.Clone(after.names)
 	return after
 }
+
+// copy returns another file of the same content.
+func (f *inode) copy() *inode { return &inode{now: slices.Clone(f.now), dirty: map[int64]bool{}} }
 
 func (f *inode) cut(chance *rand.Rand) *inode {
 	b := slices.Clone(f.durable)

@@ -20,6 +20,21 @@ type File interface {
 	Close() error
 }
 
+var (
+	errRemoved  = errors.New("it was removed")
+	errReplaced = errors.New("it was replaced by another file")
+	errCutOff   = errors.New("it was cut off")
+)
+
+// InPlace returns nil if a file that is open still has its name and so many bytes: what
+// is written to it is there at the next start. Where the system does not say, it has.
+func InPlace(f File, size int64) error {
+	if f, ok := f.(interface{ InPlace(size int64) error }); ok {
+		return f.InPlace(size)
+	}
+	return nil
+}
+
 // Info is a file in a directory.
 type Info struct {
 	Name string

@@ -81,3 +81,22 @@ func (d OS) List(name string) ([]Info, error) {
 }
 
 type osFile struct{ *os.File }
+
+// InPlace returns nil if what has the file's name is this file.
+func (f osFile) InPlace(size int64) error {
+	there, err := os.Stat(f.Name())
+	if errors.Is(err, fs.ErrNotExist) {
+		return errRemoved
+	}
+	if err != nil {
+		return nil // it is not known; whatever uses the directory next reports it
+	}
+	mine, err := f.Stat()
+	switch {
+	case err == nil && !os.SameFile(mine, there):
+		return errReplaced
+	case err == nil && mine.Size() < size:
+		return errCutOff
+	}
+	return nil
+}
