@@ -45,7 +45,8 @@ func (s *storage) start(ctx context.Context, open func() error) error {
 		s.log.Warn("the disk does not answer: the start goes on without what is stored, which comes when it does", "state", s.dir)
 	}
 	s.state.Start()
-	s.history.Expect(s.state.Epoch(), s.state.Used())
+	used, skipped := s.state.Used()
+	s.history.Expect(s.state.Epoch(), used, skipped)
 	s.history.Begin(s.state.Epoch(), s.state.First())
 	return nil
 }

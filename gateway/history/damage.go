@@ -24,9 +24,10 @@ type damages struct {
 	last     string   // the reason of the last
 	report   []Damage // not reported yet
 
-	found *recovery.Found // at the start, until it is compared with the expected numbers
-	epoch string          // of the expected numbers
-	used  []uint32        // the expected numbers: those before these
+	found   *recovery.Found // at the start, until it is compared with the expected numbers
+	epoch   string          // of the expected numbers
+	used    []uint32        // the expected numbers: those before these
+	skipped bool            // perhaps some of them were never used
 }
 
 const damagesMax = 64 // that wait to be reported
@@ -75,11 +76,12 @@ func (l *Log) reportDamage() {
 }
 
 // Expect says which numbers of an epoch were used by earlier runs, by sensor: those
-// before used. What of the newest is not stored is lost. It is called before Begin.
-func (l *Log) Expect(epoch string, used []uint32) {
+// before used; or skipped, if that is possible. What of the newest is not stored is
+// lost. It is called before Begin.
+func (l *Log) Expect(epoch string, used []uint32, skipped bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.damages.epoch, l.damages.used = epoch, slices.Clone(used)
+	l.damages.epoch, l.damages.used, l.damages.skipped = epoch, slices.Clone(used), skipped
 }
 
 // lostTail returns the damage of the newest records, if it is known what is stored, but
@@ -93,8 +95,8 @@ func (l *Log) lostTail() (d Damage) {
 	for i, t := range l.streams[:min(len(l.streams), len(k.used))] {
 		t = found.Index.Streams[t.Name]
 		switch {
-		case t != nil && t.Any && t.Epoch == k.epoch && wire.Before(t.Last+1, k.used[i]):
-			d.Readings += int(k.used[i] - t.Last - 1)
+		case t != nil && t.Any && t.Epoch == k.epoch && wire.Before(t.Prev+1, k.used[i]):
+			d.Readings += int(k.used[i] - t.Prev - 1)
 		case found.Index.Newest.Epoch == "": // there is no reading at all
 			d.Readings += int(k.used[i])
 		}
@@ -107,6 +109,8 @@ func (l *Log) lostTail() (d Damage) {
 		d.Reason = "the newest pages of the journal are damaged"
 	case found.Empty():
 		d.Reason = "the directory has no file of the log"
+	case !k.skipped:
+		d.Reason = "the newest readings are not in the journal: it is of an earlier time, or the disk did not work at the end"
 	}
 	return d
 }

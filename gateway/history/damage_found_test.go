@@ -64,8 +64,7 @@ func TestDamageAtTheStart(t *testing.T) {
 			for n := range 56 {
 				r.second()
 				if n == 20 {
-					f := d.names[filesOf(d, format.JournalSuffix)[0]]
-					early = &inode{now: slices.Clone(f.now), dirty: map[int64]bool{}}
+					early = d.names[filesOf(d, format.JournalSuffix)[0]].copy()
 				}
 			}
 			for r.journal.seq-r.journal.through < 7 {
@@ -75,7 +74,7 @@ func TestDamageAtTheStart(t *testing.T) {
 			var log strings.Builder
 			var reports []Damage
 			l := open(t, Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages, Log: textLog(&log), Damaged: func(x Damage) { reports = append(reports, x) }})
-			l.Expect("epoch", m.next)
+			l.Expect("epoch", m.next, false)
 			l.Begin("epoch", m.next)
 			l.reportDamage()
 			if tt.want == "" {
@@ -100,12 +99,23 @@ func TestDamageAtTheStart(t *testing.T) {
 // In the first hour there is no segment that shows what the journal had; a directory that
 // was never used, or that lost power before the first sync, has nothing to lose.
 func TestDamageInTheFirstHour(t *testing.T) {
+	var early *inode // the journal as it was early on
 	for _, tt := range []struct {
 		name   string
 		damage func(d *testDisk, journal string)
 		want   string // part of the reason; "": none
 	}{
 		{"none", func(*testDisk, string) {}, ""},
+		{"the journal is an earlier one", func(d *testDisk, journal string) { d.names[journal] = early }, "earlier time"},
+		{"the newest pages are of zeros", func(d *testDisk, journal string) {
+			for n := range uint64(2) {
+				clear(d.names[journal].now[(newestPage(d, journal)-n)%rigPages*4096:][:4096])
+			}
+		}, "earlier time"},
+		{"the newest page is as it was when it was begun", func(d *testDisk, journal string) {
+			at := newestPage(d, journal) % rigPages * 4096
+			copy(d.names[journal].now[at:][:4096], early.now[at:])
+		}, "earlier time"},
 		{"the journal is emptied", func(d *testDisk, journal string) { d.names[journal].now = nil }, "is empty"},
 		{"the journal is of zeros", func(d *testDisk, journal string) { clear(d.names[journal].now) }, "is empty"},
 		{"the journal is a stranger's file", func(d *testDisk, journal string) {
@@ -121,17 +131,20 @@ func TestDamageInTheFirstHour(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d, m := newTestDisk(), newMaker(len(rigSensors))
 			r := newRig(t, d, m)
-			r.Expect("epoch", m.next)
+			r.Expect("epoch", m.next, false)
 			r.Begin("epoch", m.next)
-			for range 5 {
+			for n := range 5 {
 				r.second()
+				if n == 2 {
+					early = d.names[filesOf(d, format.JournalSuffix)[0]].copy()
+				}
 			}
 			if err := r.Close(); err != nil {
 				t.Fatal(err)
 			}
 			tt.damage(d, filesOf(d, format.JournalSuffix)[0])
 			l := open(t, Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages})
-			l.Expect("epoch", m.next)
+			l.Expect("epoch", m.next, false)
 			l.Begin("epoch", m.next)
 			switch reason, n := l.Lost(); {
 			case !strings.Contains(reason, tt.want) || tt.want == "" && reason != "":
@@ -147,7 +160,7 @@ func TestDamageInTheFirstHour(t *testing.T) {
 	r.maintain(r.now) // a journal is created
 	d = d.cut(m.rnd)
 	l := open(t, Options{FS: d, Sensors: rigSensors, Boot: "next boot", pages: rigPages})
-	l.Expect("epoch", m.next) // as the numbers were last stored
+	l.Expect("epoch", m.next, true) // as the numbers were last stored
 	l.Begin("epoch", []uint32{6000, 6000})
 	if reason, n := l.Lost(); reason != "" || len(filesOf(d, format.JournalSuffix)) != 1 {
 		t.Errorf("before the first reading: lost %q, %d readings; files %v", reason, n, filesOf(d, ""))

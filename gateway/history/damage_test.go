@@ -65,7 +65,7 @@ func readDamaged(d *testDisk, made [][]wire.Record) error {
 	}
 	defer l.finish()
 	used := []uint32{uint32(len(made[0])), uint32(len(made[1]))}
-	l.Expect("epoch", used)
+	l.Expect("epoch", used, false)
 	l.Begin("epoch", used)
 	lost := 0
 	for i := range rigSensors {

@@ -64,15 +64,20 @@ func (s *State) adopt(saved savedState) {
 			s.opts.Log.Info("the last stop was unclean: sequence numbers that may have been used are skipped")
 		}
 	}
-	s.epoch = saved.Epoch
+	s.epoch, s.skipped = saved.Epoch, saved.Reached != nil && counted == nil
 	var first []uint32
 	for i, c := range s.opts.Sensors {
 		n := saved.Next[c.Name] // after an unclean stop, the end of a reservation
 		if counted != nil {
 			n = counted[i]
 		}
-		if s.used[i] = n; saved.Reached != nil && counted == nil {
-			s.used[i] = saved.Reached[c.Name]
+		switch {
+		case saved.Reached == nil:
+			s.used[i] = n
+		case s.skipped:
+			s.used[i] = s.synced(i, saved.Reached[c.Name])
+		default:
+			s.used[i] = s.synced(i, n)
 		}
 		first = append(first, s.unused(saved.Epoch, uint16(i), n))
 	}
@@ -110,8 +115,11 @@ func (s *State) Start() {
 		return
 	}
 	if epoch, next, limit := s.counters.load(s.opts.Sensors); s.others == nil && next != nil {
-		s.epoch, s.used = epoch, next
-		s.begin(slices.Clone(next))
+		s.epoch = epoch
+		for i, n := range next {
+			s.used[i] = s.synced(i, n)
+		}
+		s.begin(next)
 		s.limit = limit
 		if s.resume(); s.durable {
 			s.opts.Log.Warn("the disk has not answered yet: sequence numbers go on from those in memory", "state", s.opts.Dir)
@@ -119,6 +127,12 @@ func (s *State) Start() {
 		}
 	}
 	s.beginEpoch() // a later run could read the file's, and use its numbers again
+}
+
+// synced returns the number of a sensor before which the records were synced, if the
+// disk worked, when a crash came and next was the next one.
+func (s *State) synced(sensor int, next uint32) uint32 {
+	return next - min(next, uint32(syncTime/s.opts.Sensors[sensor].Interval)+1)
 }
 
 // counted returns the next numbers of the last run from the file in memory, nil

@@ -3,9 +3,12 @@ package state
 import (
 	"bytes"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A disk that has not answered when the ticks begin: after a kill the numbers in
@@ -74,5 +77,36 @@ func TestStartBeforeTheDiskAnswers(t *testing.T) {
 	s.Start()
 	if s.Epoch() == "" || len(s.First()) != 2 {
 		t.Errorf("a new state begins at %v in epoch %q", s.First(), s.Epoch())
+	}
+}
+
+// What earlier runs used is known exactly after an orderly end; after a crash as far as
+// the disk must have it; and after a power cut, numbers may have been skipped besides.
+func TestUsed(t *testing.T) {
+	needsMemory(t)
+	sensors := []Sensor{{"fast", 100 * time.Millisecond}, {"slow", time.Hour}}
+	for _, tt := range []struct {
+		name    string
+		end     func(s *State) error
+		want    []uint32
+		skipped bool
+	}{
+		{"an orderly end", (*State).Close, []uint32{50, 3}, false},
+		{"SIGKILL", func(s *State) error { s.die(); return nil }, []uint32{29, 2}, false},
+		{"a power cut", func(s *State) error { s.die(); return os.Remove(s.counters.path) }, []uint32{0, 0}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			options := Options{Dir: t.TempDir(), Boot: "boot", Sensors: sensors, Memory: t.TempDir(), Log: quiet()}
+			s := mustOpenWith(t, options)
+			s.use(0, 50)
+			s.use(1, 3)
+			if err := tt.end(s); err != nil {
+				t.Fatal(err)
+			}
+			again := mustOpenWith(t, options)
+			if used, skipped := again.Used(); !slices.Equal(used, tt.want) || skipped != tt.skipped {
+				t.Errorf("%v, skipped %v; want %v, %v", used, skipped, tt.want, tt.skipped)
+			}
+		})
 	}
 }

@@ -29,6 +29,8 @@ const (
 	reserveTime = 10 * time.Minute
 	reserveMin  = 64
 	checkEvery  = time.Minute
+	// syncTime is how long a record may not be synced without being said not to be.
+	syncTime = 2 * time.Second
 )
 
 // State is the epoch, and the next sequence number of each sensor by its name.
@@ -45,7 +47,8 @@ type State struct {
 	started  bool
 	others   map[string]uint32 // next numbers of sensors that are not configured now; nil: not read yet
 	first    []uint32          // of the first tick, by sensor
-	used     []uint32          // those before were used by earlier runs, by sensor
+	used     []uint32          // those before were used by earlier runs, and synced, by sensor
+	skipped  bool              // or skipped by them
 	epoch    string
 	durable  bool     // the file has this epoch; else no limit holds, for nobody can continue it
 	next     []uint32 // one more than the last one used
@@ -111,12 +114,13 @@ func (s *State) First() []uint32 {
 	return slices.Clone(s.first)
 }
 
-// Used returns the numbers before which all were used by earlier runs, by sensor. After
-// a power cut, more may have been.
-func (s *State) Used() []uint32 {
+// Used returns the numbers before which all were used by earlier runs, by sensor, long
+// enough before their end to be on the disk. After a crash, more may have been used; after
+// a power cut, some of them may have been skipped.
+func (s *State) Used() (next []uint32, skipped bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.used)
+	return slices.Clone(s.used), s.skipped
 }
 
 // Tick makes sure that the records' numbers are reserved: it is called before
