@@ -37,11 +37,12 @@ func (s *storage) start(ctx context.Context, open func() error) error {
 		defer close(s.opened)
 		s.openErr = open()
 	}()
-	if s.await(ctx, stallTime, openTime) {
-		if s.openErr != nil {
-			return s.openErr
-		}
-	} else if ctx.Err() == nil {
+	switch opened := s.await(ctx, stallTime, openTime); {
+	case opened && s.openErr != nil:
+		return s.openErr
+	case !opened && ctx.Err() != nil: // no tick will come: the numbers that are stored stay as they are
+		return nil
+	case !opened:
 		s.log.Warn("the disk does not answer: the start goes on without what is stored, which comes when it does", "state", s.dir)
 	}
 	s.state.Start()

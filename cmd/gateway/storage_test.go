@@ -190,6 +190,59 @@ func TestStorageEndsUnopened(t *testing.T) {
 	}
 }
 
+// A start that is interrupted before the disk has answered costs no numbers.
+func TestStartIsInterrupted(t *testing.T) {
+	dir, fs := t.TempDir(), disk.NewMemory()
+	inDir := func() *storage {
+		s := storageIn(t, fs, slog.New(slog.DiscardHandler))
+		s.state = state.New(state.Options{Dir: dir, Sensors: []state.Sensor{{Name: "a", Interval: time.Second}, {Name: "b", Interval: time.Second}},
+			Log: slog.New(slog.DiscardHandler)})
+		return s
+	}
+	tick := func(s *storage, seq uint32) {
+		s.state.Tick([]wire.Record{{Sensor: 0, Seq: seq}, {Sensor: 1, Seq: seq}}, 0)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	first := inDir()
+	if err := first.start(t.Context(), openFrom(first)); err != nil {
+		t.Fatal(err)
+	}
+	tick(first, 49)
+	if err := first.run(ended); err != nil {
+		t.Fatal(err)
+	}
+	interrupted := inDir()
+	answers, opening := make(chan struct{}), openFrom(interrupted)
+	if err := interrupted.start(ended, func() error { <-answers; return opening() }); err != nil {
+		t.Fatal(err)
+	}
+	close(answers)
+	if err := interrupted.run(ended); err != nil {
+		t.Fatal(err)
+	}
+	s := inDir()
+	if err := s.start(t.Context(), openFrom(s)); err != nil {
+		t.Fatal(err)
+	}
+	if s.state.Epoch() != first.state.Epoch() || s.state.First()[0] != 50 {
+		t.Errorf("epoch %q from %d on, want %q from 50 on", s.state.Epoch(), s.state.First()[0], first.state.Epoch())
+	}
+	if err := s.run(ended); err != nil {
+		t.Fatal(err)
+	}
+
+	// Should a tick come all the same, its number may have been used.
+	s = inDir()
+	if err := s.start(ended, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	s.state.Load(nil)
+	if tick(s, 7); s.state.Epoch() == first.state.Epoch() {
+		t.Error("a number that was used is used again")
+	}
+}
+
 // A directory that turns out to be another gateway's ends this one, also late.
 func TestStorageOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

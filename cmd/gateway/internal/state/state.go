@@ -128,7 +128,8 @@ func (s *State) Used() (next []uint32, skipped bool) {
 // machine, it begins a new epoch: a tick does not wait for a disk.
 func (s *State) Tick(records []wire.Record, _ int64) {
 	s.mu.Lock()
-	leap := false
+	leap := !s.started // the start was interrupted before the numbers were settled
+	s.started = true
 	for _, r := range records {
 		leap = leap || s.durable && wire.Before(s.limit[r.Sensor], r.Seq+1)
 	}
