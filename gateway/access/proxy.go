@@ -103,10 +103,14 @@ search:
 	return h
 }
 
-// knownProto returns the scheme of a page that s names, "" if none.
+// knownProto returns the scheme of a page that s names, "" if none. Some proxies, such
+// as Traefik, name that of the WebSocket.
 func knownProto(s string) string {
-	if s = strings.ToLower(strings.TrimSpace(s)); s == "http" || s == "https" {
-		return s
+	switch strings.ToLower(strings.TrimSpace(s)) {
+	case "http", "ws":
+		return "http"
+	case "https", "wss":
+		return "https"
 	}
 	return ""
 }

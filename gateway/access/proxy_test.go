@@ -164,6 +164,10 @@ func TestOriginBehindAProxy(t *testing.T) {
 	}{
 		{"a listed proxy says https", &Policy{Proxies: proxies("X-Forwarded-For", "192.168.1.20/32")}, false, "gw.example",
 			[]string{"Origin", "https://gw.example", "X-Forwarded-For", "192.0.2.7", "X-Forwarded-Proto", "https"}, ""},
+		{"a listed proxy says wss", &Policy{Proxies: proxies("X-Forwarded-For", "192.168.1.20/32")}, false, "gw.example",
+			[]string{"Origin", "https://gw.example", "X-Forwarded-For", "192.0.2.7", "X-Forwarded-Proto", "WSS"}, ""},
+		{"ws behind TLS", &Policy{Proxies: proxies("X-Forwarded-For", "192.168.1.20/32")}, true, "gw.example",
+			[]string{"Origin", "http://gw.example", "X-Forwarded-For", "192.0.2.7", "X-Forwarded-Proto", "ws"}, ""},
 		{"as Forwarded", &Policy{Proxies: proxies("Forwarded", "192.168.1.20/32")}, false, "gw.example",
 			[]string{"Origin", "https://gw.example", "Forwarded", "for=192.0.2.7;proto=https"}, ""},
 		{"http behind TLS", &Policy{Proxies: proxies("X-Forwarded-For", "192.168.1.20/32")}, true, "gw.example",
