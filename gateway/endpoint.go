@@ -39,7 +39,7 @@ const (
 )
 
 var (
-	streamRules   = &rules{Rules: inbox.Rules{Size: readLimit, Rate: true, Stops: true}}
+	streamRules   = &rules{Rules: inbox.Rules{Size: readLimit, Rate: true, Stops: make(chan struct{}, 32)}}
 	listenerRules = &rules{Rules: inbox.Rules{Size: readLimit, Rate: true}}
 )
 

@@ -34,8 +34,10 @@ type Rules struct {
 	Size   int           // bytes in a message from it
 	Binary bool          // binary messages are taken too
 	Rate   bool          // it may send so many messages a second and no more
-	Stops  bool          // a stop is carried out even in what breaks these rules, or comes behind it
 	Long   chan struct{} // holds one while a message over LongMessage is under way; nil if there are none
+	// Stops are carried out even in what breaks these rules, or comes behind it, if it is
+	// not nil. It holds one for each client of which that is searched, for it is buffered.
+	Stops chan struct{}
 }
 
 // An Owner is whom a client's messages are for. The goroutine that reads calls it.
@@ -68,7 +70,7 @@ type Inbox struct {
 func (in *Inbox) Open(owner Owner, rules *Rules, ws *websocket.Conn, out *conn.Conn) {
 	in.owner, in.rules, in.ws, in.out = owner, rules, ws, out
 	ws.SetReadLimit(int64(rules.Size))
-	if rules.Stops { // gorilla would close at once: see receive
+	if rules.Stops != nil { // gorilla would close at once: see receive
 		ws.SetReadLimit(int64(max(rules.Size, lastBytes)))
 	}
 	ws.SetPongHandler(func(string) error { return in.ponged() })
@@ -155,7 +157,7 @@ const lastBytes = 64 << 10
 // dragged must not cost the e-stop that follows.
 func (in *Inbox) refuse(message []byte, r io.Reader, code int, reason string) error {
 	in.refused = true
-	if in.rules.Stops {
+	if in.rules.Stops != nil {
 		in.lastStops(message, r)
 	}
 	in.Close(code, reason, CloseTimeout)
@@ -163,6 +165,8 @@ func (in *Inbox) refuse(message []byte, r io.Reader, code int, reason string) er
 }
 
 func (in *Inbox) lastStops(message []byte, r io.Reader) {
+	in.rules.Stops <- struct{}{} // each holds it for a moment: see [conn.Conn.Receive]
+	defer func() { <-in.rules.Stops }()
 	in.ws.SetReadLimit(0) // what has been received is limited
 	in.out.Receive(lastBytes)
 	for left := lastBytes; left > 0; left -= len(message) + 1 {

@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +13,31 @@ import (
 	"sensorgateway/gateway/conn"
 )
 
+// TestSearchesAreBounded: what clients sent behind what is refused is buffered for so
+// many of them at a time.
+func TestSearchesAreBounded(t *testing.T) {
+	rules := &Rules{Size: 4 << 10, Stops: make(chan struct{})}
+	in, client := pair(t, rules)
+	read := make(chan error)
+	go func() { read <- in.Read() }()
+	if err := client.WriteMessage(websocket.BinaryMessage, nil); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-rules.Stops: // the place is taken
+	case err := <-read:
+		t.Fatalf("%v, without a place", err)
+	}
+	select {
+	case rules.Stops <- struct{}{}: // and given back
+	case err := <-read:
+		t.Fatalf("%v, with the place", err)
+	}
+	if err := <-read; !errors.Is(err, ErrClosing) {
+		t.Error(err)
+	}
+}
+
 // nobody is an owner that answers nothing.
 type nobody struct{}
 
@@ -22,26 +48,7 @@ func (nobody) Exceeded()           {}
 // A client that only listens and answers pings may do so for ever: each pong
 // gives it room for the next.
 func TestPongsForEver(t *testing.T) {
-	upgraded := make(chan *Inbox, 1)
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ws, out, err := conn.Upgrade(w, r, nil)
-		if err != nil {
-			t.Error(err)
-		}
-		in := new(Inbox)
-		in.Open(nobody{}, &Rules{Size: 4 << 10}, ws, out)
-		upgraded <- in
-	}))
-	server.Listener = conn.NewBudget(conn.Limits{}).Listen(server.Listener)
-	server.Start()
-	defer server.Close()
-	client, _, err := websocket.DefaultDialer.Dial(strings.Replace(server.URL, "http", "ws", 1), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := <-upgraded
-	defer in.out.End(0)
-	defer client.Close()
+	in, client := pair(t, &Rules{Size: 4 << 10})
 	const pongs = 2000
 	go func() {
 		payload := make([]byte, 125)
@@ -55,6 +62,30 @@ func TestPongsForEver(t *testing.T) {
 	if err := in.Read(); err != nil || in.Pongs() != pongs {
 		t.Errorf("after %d pongs: %v", in.Pongs(), err)
 	}
+}
+
+// pair returns the two ends of a connection.
+func pair(t *testing.T, rules *Rules) (*Inbox, *websocket.Conn) {
+	upgraded := make(chan *Inbox, 1)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, out, err := conn.Upgrade(w, r, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		in := new(Inbox)
+		in.Open(nobody{}, rules, ws, out)
+		upgraded <- in
+	}))
+	server.Listener = conn.NewBudget(conn.Limits{}).Listen(server.Listener)
+	server.Start()
+	t.Cleanup(server.Close)
+	client, _, err := websocket.DefaultDialer.Dial(strings.Replace(server.URL, "http", "ws", 1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := <-upgraded
+	t.Cleanup(func() { _ = client.Close(); in.out.End(0) })
+	return in, client
 }
 
 func TestLimiter(t *testing.T) {
