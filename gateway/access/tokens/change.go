@@ -133,8 +133,6 @@ func readKnown(dir string, log *slog.Logger) *File {
 }
 
 func (s *Store) writeKnown() {
-	s.knownWrite.Lock()
-	defer s.knownWrite.Unlock()
 	s.mu.RLock()
 	known := File{Gateway: cmp.Or(s.known.Gateway, newID()), Tokens: s.known.Tokens} // any will do
 	s.mu.RUnlock()

@@ -49,7 +49,8 @@ type Store struct {
 	log   *slog.Logger
 	edits sync.Mutex // held by Edit: its changes are noticed before the next ones are made
 
-	knownWrite sync.Mutex // held while known is written
+	checks  sync.Mutex    // held by check: Changed is called in the order of the changes
+	unknown chan struct{} // 1: known has changed, and is to be written
 
 	mu       sync.RWMutex
 	file     *File
@@ -67,7 +68,7 @@ type Store struct {
 // Open reads the tokens in a state directory. If they cannot be read nobody has a
 // token, and the gateway is not open because of that.
 func Open(dir string, log *slog.Logger) *Store {
-	s := &Store{dir: dir, log: log, file: &File{}, entries: map[hash]*Entry{}}
+	s := &Store{dir: dir, log: log, file: &File{}, entries: map[hash]*Entry{}, unknown: make(chan struct{}, 1)}
 	s.none, s.set = context.WithCancelCause(context.Background())
 	if dir == "" {
 		return s
@@ -143,6 +144,11 @@ func (s *Store) use(e *Entry, from string) (*Entry, error) {
 // Run follows the file until ctx ends, reads it again at each hangup, and writes
 // when each entry was last used.
 func (s *Store) Run(ctx context.Context, hangup <-chan os.Signal) error {
+	written, stop := context.WithCancel(context.WithoutCancel(ctx)) // after the last check
+	var writer sync.WaitGroup
+	writer.Go(func() { s.write(written) })
+	defer writer.Wait()
+	defer stop()
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	s.check(false) // what has changed since a gateway ran here
@@ -153,10 +159,31 @@ func (s *Store) Run(ctx context.Context, hangup <-chan os.Signal) error {
 		case <-hangup:
 			s.check(true)
 		case <-ctx.Done():
-			s.used.write(s.dir, s.log)
 			return nil
 		}
-		s.used.writeHourly(s.dir, s.log)
+	}
+}
+
+// write writes what is known of the tokens until ctx ends. A disk that hangs delays no
+// check.
+func (s *Store) write(ctx context.Context) {
+	tick := time.NewTicker(usedEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.unknown:
+			s.writeKnown()
+		case <-tick.C:
+			s.used.write(s.dir, s.log)
+		case <-ctx.Done():
+			select {
+			case <-s.unknown:
+				s.writeKnown()
+			default:
+			}
+			s.used.write(s.dir, s.log)
+			return
+		}
 	}
 }
 
@@ -165,6 +192,8 @@ func (s *Store) check(anyway bool) {
 	if s.dir == "" {
 		return
 	}
+	s.checks.Lock()
+	defer s.checks.Unlock()
 	info, err := os.Stat(filepath.Join(s.dir, fileName))
 	s.mu.Lock()
 	defer func() {
@@ -179,7 +208,10 @@ func (s *Store) check(anyway bool) {
 			s.Changed(c)
 		}
 		if len(changes) > 0 { // not before: rather twice than never
-			s.writeKnown()
+			select {
+			case s.unknown <- struct{}{}:
+			default: // it will be written as it is then
+			}
 		}
 	}()
 	if anyway || !sameFile(info, s.seen) {

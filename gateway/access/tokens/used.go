@@ -37,7 +37,6 @@ func (u *Use) UnmarshalJSON(data []byte) error {
 type used struct {
 	mu      sync.Mutex
 	at      map[string]Use
-	written time.Time
 	changed bool
 	failed  bool // to be written
 }
@@ -79,7 +78,7 @@ func (u *used) load(dir string, log *slog.Logger) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		log.Warn("when tokens were last used cannot be read", "file", filepath.Join(dir, usedName), "err", err)
 	}
-	u.at, u.written = at, time.Now()
+	u.at = at
 }
 
 func (u *used) note(id, from string) {
@@ -108,19 +107,9 @@ func (u *used) all() map[string]Use {
 	return maps.Clone(u.at)
 }
 
-func (u *used) writeHourly(dir string, log *slog.Logger) {
-	u.mu.Lock()
-	due := time.Since(u.written) >= usedEvery
-	u.mu.Unlock()
-	if due {
-		u.write(dir, log)
-	}
-}
-
 // write writes the file if something has changed.
 func (u *used) write(dir string, log *slog.Logger) {
 	u.mu.Lock()
-	u.written = time.Now()
 	data, err := json.MarshalIndent(u.at, "", "\t")
 	changed := u.changed
 	u.changed = false

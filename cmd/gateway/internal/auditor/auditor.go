@@ -165,7 +165,12 @@ func (a *Auditor) SessionEnded(by tokens.Author, kind, id, name string) {
 // note records what somebody did to tokens and sessions.
 func (a *Auditor) note(kind string, by tokens.Author, what map[string]any) {
 	text, _ := json.Marshal(what) // of strings and times
-	a.Log.Note(audit.Record{Kind: kind, ID: by.ID, Name: by.Name, How: by.How, From: by.From, What: text, Result: "ok"})
+	r := audit.Record{Kind: kind, ID: by.ID, Name: by.Name, How: by.How, From: by.From, What: text, Result: "ok"}
+	if by.ID == "" { // nobody waits for an answer
+		a.Log.Note(r)
+		return
+	}
+	a.Log.Append(r, patience)
 }
 
 // Recorded carries commands out, and records them before they are acknowledged.

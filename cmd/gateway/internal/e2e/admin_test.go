@@ -127,7 +127,7 @@ func cookieOf(t *testing.T, base, token string) string {
 	return answer.Cookies()[0].Name + "=" + answer.Cookies()[0].Value
 }
 
-// closedWith reads until the connection is closed, within a second.
+// closedWith reads until the connection is closed, soon: TestRevoked holds how soon.
 func (c tokenClient) closedWith(reason string) {
 	c.t.Helper()
 	begin := time.Now()
@@ -140,7 +140,7 @@ func (c tokenClient) closedWith(reason string) {
 			break
 		}
 	}
-	if took := time.Since(begin); took > 1200*time.Millisecond {
+	if took := time.Since(begin); took > 5*time.Second {
 		c.t.Errorf("closed after %v", took)
 	}
 }
