@@ -1,11 +1,6 @@
 package sim
 
 import (
-	"fmt"
-	"maps"
-	"math/rand/v2"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,79 +17,42 @@ type Bus struct {
 
 	token chan struct{} // holds a token during a transaction. A channel, not a mutex: a test's clock goes on while goroutines wait for it
 
-	mu      sync.Mutex
-	closed  chan struct{} // closed by Close
-	devices map[uint16]*device
-	flaky   *flaky // nil: nothing fails by itself
+	mu     sync.Mutex
+	closed chan struct{} // closed by Close
+	wires  *Wires        // of the bus itself
+	muxes  []*mux
+	flaky  *flaky // nil: nothing fails by itself
 }
 
 var _ i2c.BusCloser = (*Bus)(nil)
 
-// device is a chip on the bus.
-type device struct {
-	model    string
-	chip     chip
-	chance   *rand.Rand // its noise and which bits get corrupted
-	failures failures
-	had      [len(flakyFailures)]int64 // flaky mode: how many cycles' flakyFailures it had
-}
-
 // NewBus returns a bus without chips, open. The seed decides the chips' noise
 // and what fails in flaky mode; name is what errors call it, such as "bus 1".
 func NewBus(name string, environment *Environment, seed uint64) *Bus {
-	return &Bus{
+	b := &Bus{
 		name: name, environment: environment, seed: seed,
-		token:   make(chan struct{}, 1),
-		closed:  make(chan struct{}),
-		devices: make(map[uint16]*device),
+		token:  make(chan struct{}, 1),
+		closed: make(chan struct{}),
 	}
+	b.wires = newWires(b, name, 0)
+	return b
 }
 
-// Add puts a chip on the bus, powered for a while already, by the name that a
+// Add puts a chip on the bus itself, powered for a while already, by the name that a
 // configuration has for it: "sht3x".
 func (b *Bus) Add(model string, addr uint16, place Place) error {
-	m, ok := models[model]
-	if !ok {
-		return fmt.Errorf("chip %q on %s: not emulated, only %s", model, b.name, strings.Join(slices.Sorted(maps.Keys(models)), ", "))
-	}
-	if !slices.Contains(m.addrs, addr) {
-		return fmt.Errorf("%s 0x%02x on %s: no address of this chip, use one of %#02x", model, addr, b.name, m.addrs)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if d := b.devices[addr]; d != nil {
-		return fmt.Errorf("%s 0x%02x on %s: address taken by %s", model, addr, b.name, d.model)
-	}
-	d := &device{model: model, chance: rand.New(rand.NewPCG(b.seed, uint64(addr)))}
-	d.failures.chance = rand.New(rand.NewPCG(uint64(addr), b.seed))
-	p := &probe{environment: b.environment, place: place, chance: d.chance, frozen: func(now time.Time) bool {
-		_, frozen := d.failures.strike(now, Freeze)
-		return frozen
-	}}
-	d.chip = m.make(p, uint32(mix(b.seed, uint64(addr))))
-	d.chip.powerOn(time.Now().Add(-time.Second))
-	b.devices[addr] = d
-	return nil
+	return b.wires.Add(model, addr, place)
 }
 
-// Inject makes the chip at addr fail from now on. Failures add up; it returns
-// an error if there is no chip.
+// Inject makes the chip at addr of the bus itself, or a multiplexer, fail from now on.
+// Failures add up; it returns an error if there is no chip.
 func (b *Bus) Inject(addr uint16, failures ...Failure) error {
-	d, _ := b.at(addr)
-	if d == nil {
-		return fmt.Errorf("0x%02x on %s: no chip to fail", addr, b.name)
-	}
-	d.failures.add(time.Now(), failures...)
-	return nil
+	return b.wires.Inject(addr, failures...)
 }
 
 // Repair ends what was injected into the chip at addr; one that was unplugged
 // is plugged in again. A transaction that stands goes on standing.
-func (b *Bus) Repair(addr uint16) {
-	if d, _ := b.at(addr); d != nil {
-		d.failures.repair(time.Now())
-	}
-}
+func (b *Bus) Repair(addr uint16) { b.wires.Repair(addr) }
 
 // SetFlaky lets the chips fail by themselves from now on, as the bus's seed has
 // it: within any ten seconds each vanishes for 0.5 s, spoils three answers and
@@ -139,14 +97,6 @@ func (b *Bus) Open() (i2c.BusCloser, error) {
 	return b, nil
 }
 
-// at returns the chip at addr, nil if there is none, and what says that the
-// bus was closed.
-func (b *Bus) at(addr uint16) (*device, <-chan struct{}) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.devices[addr], b.closed
-}
-
 // Tx writes w to the chip at addr, then reads r from it; either may be empty.
 // Its errors carry [wire.NoAck], [wire.Timeout] or, once closed, [wire.BusDown].
 //
@@ -154,7 +104,9 @@ func (b *Bus) at(addr uint16) (*device, <-chan struct{}) {
 // millisecond: waking up that often would cost a small machine more than
 // everything else here, and no driver notices.
 func (b *Bus) Tx(addr uint16, w, r []byte) error {
-	d, closed := b.at(addr)
+	b.mu.Lock()
+	closed := b.closed
+	b.mu.Unlock()
 	select {
 	case <-closed: // also when the bus is free
 		return busClosed
@@ -166,19 +118,23 @@ func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	case b.token <- struct{}{}:
 	}
 	defer func() { <-b.token }()
-	if d == nil {
+	first, others := b.connected(addr)
+	if first == nil {
 		return noAck
 	}
-
-	now := time.Now()
-	b.failIfDue(addr, d, now)
-	if powered := d.failures.settle(now); !powered.IsZero() {
-		d.chip.powerOn(powered)
+	err := b.ask(first, w, r, closed)
+	for _, d := range others {
+		err = b.collide(err, d, w, r, closed)
 	}
-	for _, kind := range [...]Kind{Unplug, Vanish} {
-		if _, gone := d.failures.strike(now, kind); gone {
-			return noAck
-		}
+	return err
+}
+
+// ask does a transaction with one chip.
+func (b *Bus) ask(d *device, w, r []byte, closed <-chan struct{}) error {
+	now := time.Now()
+	b.failIfDue(d, now)
+	if d.missing(now) {
+		return noAck
 	}
 	if f, hangs := d.failures.strike(now, Hang); hangs {
 		if !stand(f.For, closed) {
@@ -189,11 +145,11 @@ func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	if f, stalls := d.failures.strike(now, Stall); stalls && !stand(f.For, closed) {
 		return busClosed
 	}
-	return b.transfer(d, addr, w, r, closed)
+	return b.transfer(d, w, r, closed)
 }
 
 // transfer does a transaction with a chip that takes part in it.
-func (b *Bus) transfer(d *device, addr uint16, w, r []byte, closed <-chan struct{}) error {
+func (b *Bus) transfer(d *device, w, r []byte, closed <-chan struct{}) error {
 	if (len(w) > 0 || len(r) == 0) && !d.chip.write(time.Now(), w) {
 		return noAck
 	}

@@ -58,18 +58,18 @@ func (f *flaky) due(now time.Time, who, failure uint64, onset time.Duration, had
 	return max(had, cycle+1), cycle >= had
 }
 
-// failIfDue gives the chip at addr what is due at the time now. It is called
-// within a transaction.
-func (b *Bus) failIfDue(addr uint16, d *device, now time.Time) {
+// failIfDue gives a chip what is due at the time now. It is called within a
+// transaction. A multiplexer never fails by itself: all chips behind it would.
+func (b *Bus) failIfDue(d *device, now time.Time) {
 	b.mu.Lock()
 	f := b.flaky
 	b.mu.Unlock()
-	if f == nil {
+	if _, switches := d.chip.(*mux); f == nil || switches {
 		return
 	}
 	for i, failure := range flakyFailures {
 		var due bool
-		if d.had[i], due = f.due(now, uint64(addr), uint64(i), failure.onset, d.had[i]); due {
+		if d.had[i], due = f.due(now, d.who, uint64(i), failure.onset, d.had[i]); due {
 			d.failures.add(now, failure.Failure)
 		}
 	}
