@@ -3,7 +3,7 @@
 // in, and the newest records of who did what.
 
 import { auditLine } from "./audit.js";
-import { copy, find, get, text } from "./dom.js";
+import { copy, find, get, keyed, text } from "./dom.js";
 import { moment } from "./format.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
@@ -102,31 +102,19 @@ export function openAdmin(gateway, base) {
   }
 
   /**
-   * A list whose elements stay while their entries do: one may have the focus.
-   * @template {{id: string, name: string, role: string}} T
+   * @template {{id: string, role: string}} T
    * @param {HTMLElement} element @param {(entry: T) => HTMLButtonElement[]} buttons @param {(entry: T) => [title: string, facts: string]} words
-   * @returns {(entries: T[]) => void} shows entries
    */
-  function list(element, buttons, words) {
-    /** @type {Map<string, HTMLElement>} */
-    const known = new Map();
-    return (entries) => {
-      for (const [id, item] of known) {
-        if (entries.some((entry) => entry.id === id)) continue;
-        item.remove();
-        known.delete(id);
-      }
-      entries.forEach((entry, i) => {
-        const item = known.get(entry.id) ?? copy("entry"), [title, facts] = words(entry);
-        if (!known.has(entry.id)) find(item, ".row").append(...buttons(entry));
-        known.set(entry.id, item);
-        text(find(item, "h4"), title);
-        text(find(item, ".state"), entry.role);
-        text(find(item, ".soft"), facts);
-        if (element.children[i] !== item) element.insertBefore(item, element.children[i] ?? null);
-      });
-    };
-  }
+  const list = (element, buttons, words) => keyed(element, (/** @type {T} */ { id }) => id, (entry) => {
+    const item = copy("entry");
+    find(item, ".row").append(...buttons(entry));
+    return item;
+  }, (item, entry) => {
+    const [title, facts] = words(entry);
+    text(find(item, "h4"), title);
+    text(find(item, ".state"), entry.role);
+    text(find(item, ".soft"), facts);
+  });
 
   const showTokens = list(get("tokens"), (/** @type {Token} */ { id, name }) => [
     button("Link", name, "", async () => show(await ask(`tokens/${id}/link`, "POST"))),

@@ -46,6 +46,7 @@ const parts = [
   part("The readings are missing", "main .now", import("./page.js"), () => {}),
   part("Who you are is missing", "#account", import("./account.js"), ({ showAccount }) => showAccount(gateway)),
   part("The administrator’s view is missing", "#admin", import("./admin.js"), ({ openAdmin }) => openAdmin(gateway, base)),
+  part("The alarms are missing", "#alarms-section", import("./alarms.js"), ({ showAlarms }) => showAlarms(gateway, base)),
   part("The motors’ controls are missing", "#motors-section", import("./motors.js"), ({ Motors }) => void new Motors(gateway)),
   part("The operators’ room is missing", "main .room", import("./room.js"), ({ openRoom }) => (room = openRoom(gateway))),
 ];

@@ -27,5 +27,30 @@ export function press(group, is) {
   for (const button of group.querySelectorAll("button")) button.setAttribute("aria-pressed", String(is(button)));
 }
 
+/**
+ * A list whose elements stay while their entries do: one may have the focus.
+ * @template T
+ * @param {HTMLElement} list @param {(entry: T) => string} key @param {(entry: T) => HTMLElement} make @param {(element: HTMLElement, entry: T) => void} fill
+ * @returns {(entries: T[]) => void} shows entries
+ */
+export function keyed(list, key, make, fill) {
+  /** @type {Map<string, HTMLElement>} */
+  const known = new Map();
+  return (entries) => {
+    const keys = new Set(entries.map(key));
+    for (const [name, element] of known) {
+      if (keys.has(name)) continue;
+      element.remove();
+      known.delete(name);
+    }
+    entries.forEach((entry, i) => {
+      const name = key(entry), element = known.get(name) ?? make(entry);
+      known.set(name, element);
+      fill(element, entry);
+      if (list.children[i] !== element) list.insertBefore(element, list.children[i] ?? null);
+    });
+  };
+}
+
 /** A name that a browser breaks between its words, not within them. @param {string} name @returns {(string | Element)[]} */
 export const breakable = (name) => name.split(/(?<=[_-])/).flatMap((part, i) => (i ? [document.createElement("wbr"), part] : [part]));

@@ -58,7 +58,9 @@ export { cause, decode, quantities } from "./readings.js";
  * @typedef {{server: string, version: string, epoch: string, time: number, simulated: boolean, clock_synced: boolean,
  *   name?: string, sensors: SensorInfo[], motors: MotorState[], warnings?: string[], you: You}} Hello
  * @typedef {{name: string, role: string, may: string[], denied?: string}} You who the client is; without a name it is anonymous. denied is why it may not command
- * @typedef {{action: string, target: string | string[], status: "ok", state?: MotorState, motors?: MotorState[], kept?: boolean}} Ack kept is false if an e-stop or a reset is not stored yet
+ * @typedef {{name: string, state: "raised" | "acknowledged" | "cleared", severity: "info" | "warning" | "critical", condition?: string, sensor?: string,
+ *   motor?: string, value?: number, reason?: string, since?: number, acknowledged?: {by: string, ts: number}, cleared?: number}} Alarm times in Unix seconds
+ * @typedef {{action: string, target: string | string[], status: "ok", state?: MotorState, motors?: MotorState[], kept?: boolean, alarm?: Alarm}} Ack kept is false if an e-stop or a reset is not stored yet
  */
 
 const PING_EVERY = 5_000;
@@ -131,11 +133,11 @@ export class Gateway extends Link {
   }
 
   /**
-   * Commands a motor. Resolves with the acknowledgement, which comes after the
+   * Commands a motor, or acknowledges an alarm. Resolves with the acknowledgement, which comes after the
    * pin was driven. Rejects with a GatewayError: refused, not connected, or no
    * answer; then nothing is sent later, but the command may have been carried out.
-   * @param {"start" | "stop" | "set" | "keepalive" | "status" | "estop" | "reset"} action
-   * @param {string | string[]} [target] a motor, or "all" for stop, status and keepalive; several for keepalive; none for estop and reset
+   * @param {"start" | "stop" | "set" | "keepalive" | "status" | "estop" | "reset" | "acknowledge"} action
+   * @param {string | string[]} [target] a motor, the alarm to acknowledge, or "all" for stop, status and keepalive; several for keepalive; none for estop and reset
    * @param {{speed?: number, direction?: "forward" | "reverse", run_ms?: number, lease_ms?: number, expires?: number}} [parameters]
    * @param {number} [timeout] ms
    * @returns {Promise<Ack>}

@@ -13,7 +13,7 @@ async function stayOn() {
 }
 
 if (kiosk) {
-  get("charts").inert = true;
+  get("charts").inert = get("alarm-chip").inert = true;
   document.addEventListener("visibilitychange", stayOn);
   void stayOn();
 }

@@ -1,0 +1,165 @@
+// @ts-check
+// The alarms: how many in the bar that stays, all of them in a list, who acknowledged
+// which, and what was cleared lately; with a sound and a notification for who wants them.
+
+import { copy, find, get, keyed, mark, text } from "./dom.js";
+import { moment } from "./format.js";
+import { message } from "./stop.js";
+
+/** @typedef {import("./gateway.js").Gateway} Gateway */
+/** @typedef {import("./gateway.js").Alarm} Alarm */
+
+const SOON = 200; // ms in which several changes are one look
+const AGAIN = 10_000; // ms after a look that failed
+const TONE = { hertz: 880, seconds: 0.15, times: 3 };
+
+/** @param {number} n @param {string} [kind] */
+const several = (n, kind = "") => `${n} ${kind}alarm${n === 1 ? "" : "s"}`;
+
+/** What an alarm is about. @param {Alarm} alarm */
+const about = ({ condition, reason, value }) => `${condition ?? reason ?? ""}${value === undefined ? "" : ` (${Number(value.toPrecision(6))})`}`;
+
+/** @param {Alarm} alarm */
+export function alarmFacts(alarm) {
+  const { since = 0, acknowledged } = alarm;
+  return [about(alarm), `since ${moment(since * 1000)}`, acknowledged ? `acknowledged by ${acknowledged.by}, ${moment(acknowledged.ts * 1000)}` : ""].filter(Boolean).join("; ");
+}
+
+/** @param {Alarm} alarm that was cleared */
+const past = (alarm) => `${alarm.name}: ${[about(alarm), `${moment((alarm.since ?? 0) * 1000)} to ${moment((alarm.cleared ?? 0) * 1000)}`].filter(Boolean).join("; ")}`;
+
+/** Beeps, if the browser lets a page that somebody has touched. @param {AudioContext} audio */
+function beep(audio) {
+  const { hertz, seconds, times } = TONE;
+  for (let i = 0; i < times; i++) {
+    const tone = audio.createOscillator(), begin = audio.currentTime + 2 * i * seconds;
+    tone.frequency.value = hertz;
+    tone.connect(audio.destination);
+    tone.start(begin);
+    tone.stop(begin + seconds);
+  }
+}
+
+/** @param {Gateway} gateway @param {URL} base */
+export function showAlarms(gateway, base) {
+  const chip = get("alarm-chip"), sound = get("alarm-sound"), notice = get("alarm-notify");
+  /** @type {Set<string> | undefined} raised, as far as was known; nothing is news to a page that has just come */
+  let known;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let soon;
+  /** @type {AudioContext | undefined} */
+  let audio;
+  let denied = false;
+  let subscribed = false; // on this connection
+
+  const show = keyed(get("alarms"), (/** @type {Alarm} */ { name }) => name, ({ name }) => {
+    const item = copy("alarm"), button = find(item, "button"), error = find(item, ".error");
+    text(find(item, "h3"), name);
+    button.setAttribute("aria-label", `Acknowledge ${name}`);
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      try {
+        await gateway.command("acknowledge", name);
+        text(error, "");
+      } catch (refused) {
+        text(error, message(refused));
+      }
+      button.disabled = denied;
+      later(0);
+    });
+    return item;
+  }, (item, alarm) => {
+    mark(item, "severity", alarm.severity);
+    text(find(item, ".state"), alarm.severity);
+    text(find(item, ".soft"), alarmFacts(alarm));
+    find(item, "button").hidden = alarm.state !== "raised";
+    find(item, "button").disabled = denied;
+  });
+
+  /** @param {{alarms: Alarm[], recent: Alarm[]}} all */
+  function receive({ alarms, recent }) {
+    const open = alarms.filter(({ state }) => state === "raised");
+    show(alarms);
+    chip.hidden = !alarms.length;
+    text(chip, several(alarms.length));
+    chip.setAttribute("aria-label", `${several(alarms.length)}, ${open.length} not acknowledged: show`);
+    mark(chip, "severity", !open.length ? "known" : open.some(({ severity }) => severity === "critical") ? "critical" : "warning");
+    text(get("alarms-none"), alarms.length ? "" : "No alarm.");
+    get("alarms-past").hidden = !recent.length;
+    get("alarms-recent").replaceChildren(...recent.map((alarm) => {
+      const item = document.createElement("li");
+      item.textContent = past(alarm);
+      return item;
+    }));
+    const before = known;
+    known = new Set(alarms.map(({ name }) => name));
+    const news = before ? open.filter(({ name }) => !before.has(name)) : [];
+    if (news.length) text(get("alarm-said"), `Alarm: ${news.map(({ name }) => name).join(", ")}`);
+    for (const alarm of news.filter(({ severity }) => severity !== "info")) call(alarm);
+  }
+
+  /** Calls somebody, as far as somebody wanted that. @param {Alarm} alarm */
+  function call(alarm) {
+    if (sound.checked) beep(audio ??= new AudioContext());
+    if (!notice.checked) return;
+    try {
+      new Notification(`${alarm.name}: ${document.title}`, { body: about(alarm), tag: alarm.name });
+    } catch { /* some browsers, those of telephones, take none from a page */ }
+  }
+
+  /** Asks what is raised. */
+  async function look() {
+    try {
+      if (!subscribed) await gateway.request("subscribe", { topic: "events" }); // from then on, each change is heard of
+      subscribed = true;
+      const answer = await fetch(new URL("api/v1/alarms", base), { cache: "no-store" });
+      if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
+      receive(await answer.json());
+    } catch {
+      if (gateway.phase === "connected") later(AGAIN); // a lost connection shows elsewhere, and is followed by a hello
+    }
+  }
+
+  /** @param {number} ms */
+  function later(ms) {
+    clearTimeout(soon);
+    soon = setTimeout(look, ms);
+  }
+
+  gateway.addEventListener("event", ({ detail }) => {
+    if (detail.kind === "alarm") later(SOON);
+  });
+  gateway.addEventListener("phase", ({ detail }) => mark(get("alarms-section"), "stale", String(detail !== "connected")));
+  /** @param {import("./gateway.js").Hello} hello */
+  function greet({ you }) {
+    denied = !!you.denied;
+    subscribed = false;
+    later(0);
+  }
+  gateway.addEventListener("hello", ({ detail }) => greet(detail));
+  if (gateway.hello) greet(gateway.hello);
+
+  chip.addEventListener("click", () => {
+    get("alarms-section").focus();
+  });
+  remembered(sound, () => {
+    audio ??= new AudioContext(); // which somebody has to touch the page for
+    beep(audio);
+    return true;
+  });
+  find(get("alarms-section"), ".notify").hidden = !("Notification" in globalThis) || !isSecureContext;
+  remembered(notice, async () => (await Notification.requestPermission()) === "granted");
+}
+
+/** A box that stays as it is set, in this browser. @param {HTMLInputElement} box @param {() => boolean | Promise<boolean>} set called when it was set: whether it can be */
+function remembered(box, set) {
+  try {
+    box.checked = localStorage.getItem(box.id) === "yes";
+  } catch { /* a browser may forbid it: then it is set again */ }
+  box.addEventListener("change", async () => {
+    box.checked = box.checked && (await set());
+    try {
+      localStorage.setItem(box.id, box.checked ? "yes" : "");
+    } catch { /* as above */ }
+  });
+}
