@@ -2,6 +2,8 @@ package history
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -95,5 +97,25 @@ func TestSetAsideIsBounded(t *testing.T) {
 	}
 	if err := r.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A file that has the name of the directory of what is set aside is moved out of the way.
+func TestSetAsideInTheWay(t *testing.T) {
+	dir := t.TempDir()
+	segment := format.SegmentName(1)
+	for _, name := range []string{segment, recovery.DamagedDir} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("not ours"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := open(t, Options{Dir: dir, Sensors: rigSensors})
+	if err := l.Durable(); err != errStarting {
+		t.Errorf("durable: %v", err)
+	}
+	for _, pattern := range []string{filepath.Join(recovery.DamagedDir, segment), recovery.DamagedDir + ".file-*"} {
+		if found, _ := filepath.Glob(filepath.Join(dir, pattern)); len(found) != 1 {
+			t.Errorf("%s: %v", pattern, found)
+		}
 	}
 }

@@ -44,6 +44,23 @@ func TestDamageAtTheStart(t *testing.T) {
 		{"the newest segment is missing", func(d *testDisk, _ string, segments []string) {
 			delete(d.names, segments[len(segments)-1])
 		}, "newest segment is missing", 100},
+		{"all segments are missing", func(d *testDisk, _ string, segments []string) {
+			for _, name := range segments {
+				delete(d.names, name)
+			}
+		}, "all segments are missing", 600},
+		{"a segment is replaced by a copy of the one before", func(d *testDisk, _ string, segments []string) {
+			d.names[segments[2]] = d.names[segments[1]].copy()
+		}, "the same readings", 60},
+		{"a segment is replaced by a copy of the next one", func(d *testDisk, _ string, segments []string) {
+			d.names[segments[1]] = d.names[segments[2]].copy()
+		}, "the same readings", 60},
+		{"a segment is replaced by a copy of a later one", func(d *testDisk, _ string, segments []string) {
+			d.names[segments[1]] = d.names[segments[4]].copy()
+		}, "the same readings", 60},
+		{"a segment is replaced by a copy of an earlier one", func(d *testDisk, _ string, segments []string) {
+			d.names[segments[4]] = d.names[segments[1]].copy()
+		}, "the same readings", 60},
 		{"a segment is damaged altogether", func(d *testDisk, _ string, segments []string) { clear(d.names[segments[1]].now) }, "set aside", 100},
 		{"a segment is cut off", func(d *testDisk, _ string, segments []string) {
 			f := d.names[segments[1]]

@@ -13,6 +13,7 @@ import (
 // Files that have wrong names, exist twice or are not the log's are no loss: all
 // readings come out, once and in order, and none is evicted for them.
 func TestFilesInTheWrongPlace(t *testing.T) {
+	var early *inode // the journal as it was five seconds before
 	for _, tt := range []struct {
 		name     string
 		misplace func(d *testDisk, journal string, segments []string)
@@ -30,6 +31,10 @@ func TestFilesInTheWrongPlace(t *testing.T) {
 		{"an empty journal", func(d *testDisk, _ string, _ []string) {
 			d.names["fffffffffffffff9.journal"] = &inode{now: make([]byte, rigPages*4096), dirty: map[int64]bool{}}
 		}, 0},
+		{"a copy of the journal", func(d *testDisk, journal string, _ []string) {
+			d.names["fffffffffffffff9.journal"] = d.names[journal].copy()
+		}, 0},
+		{"an earlier copy of the journal", func(d *testDisk, _ string, _ []string) { d.names["fffffffffffffff9.journal"] = early }, 0},
 		{"a segment that is too large", func(d *testDisk, _ string, _ []string) {
 			d.names["fffffffffffffff9.segment"] = &inode{now: make([]byte, 65<<20), dirty: map[int64]bool{}}
 		}, 1},
@@ -38,8 +43,10 @@ func TestFilesInTheWrongPlace(t *testing.T) {
 			d, m := newTestDisk(), newMaker(len(rigSensors))
 			r := newRig(t, d, m)
 			r.Begin("epoch", m.next)
-			for range 60 {
-				r.second()
+			for n := range 60 {
+				if r.second(); n == 54 {
+					early = d.names[filesOf(d, format.JournalSuffix)[0]].copy()
+				}
 			}
 			tt.misplace(d, filesOf(d, format.JournalSuffix)[0], filesOf(d, format.SegmentSuffix))
 			var log strings.Builder
@@ -59,6 +66,9 @@ func TestFilesInTheWrongPlace(t *testing.T) {
 				}
 				if err := r.durable(); err != nil {
 					t.Error(err)
+				}
+				if reason, n := r.Lost(); n != 0 || strings.Contains(reason, "missing") {
+					t.Errorf("start %d: lost %d: %s", start, n, reason)
 				}
 				if files, _ := d.List(recovery.DamagedDir); len(files) != tt.aside {
 					t.Errorf("set aside are %v, want %d", files, tt.aside)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/gateway/history/disk"
@@ -30,6 +32,9 @@ const DamagedDir = "damaged"
 // power cut may undo that.
 func SetAside(fs FS, name string) (to string, err error) {
 	there, err := fs.List(DamagedDir)
+	if errors.Is(err, syscall.ENOTDIR) { // a file that is not ours has its name
+		err = fs.Rename(DamagedDir, fmt.Sprintf("%s.file-%d", DamagedDir, time.Now().UnixNano()))
+	}
 	if err != nil {
 		return "", err
 	}

@@ -36,25 +36,76 @@ func (r *recovery) checkSegments() {
 	}
 }
 
-// checkGaps notices segments whose numbers are missing.
-func (r *recovery) checkGaps() {
-	for i := 1; i < len(r.segments); i++ {
-		g, before := r.segments[i].Segment, r.segments[i-1].Segment
+// checkGaps notices segments whose numbers are missing. What lies between their
+// neighbours may have another name.
+func (r *recovery) checkGaps(byName []placed) {
+	place := map[*index.Segment]int{}
+	for i, g := range r.Index.Segments {
+		place[g] = i
+	}
+	byName = slices.DeleteFunc(byName, func(s placed) bool { _, used := place[s.Segment]; return !used })
+	for i := 1; i < len(byName); i++ {
+		g, before := byName[i].Segment, byName[i-1].Segment
 		number := before.Number + 1
 		for number < g.Number && slices.ContainsFunc(r.Aside, func(f disk.Info) bool {
 			return strings.HasPrefix(f.Name, DamagedDir+"/"+format.SegmentName(number))
 		}) {
 			number++
 		}
-		if number >= g.Number || g.Through < before.Through {
+		n, between := r.between(place[before], place[g])
+		if number >= g.Number || between < 0 || between > 0 && n == 0 {
 			continue
 		}
-		if n := len(r.Damages); n > 0 && slices.Contains(r.asideNow, format.SegmentName(number)) {
-			r.Damages[n-1].Readings += before.Between(g)
-			continue
+		name := format.SegmentName(number)
+		if !r.count(name, n) {
+			r.lose(fmt.Sprintf("segment %s is missing", name), n)
 		}
-		r.lose(fmt.Sprintf("segment %s is missing", format.SegmentName(number)), before.Between(g))
 	}
+}
+
+// between returns how many numbers are between the records of segments, counted from one
+// place in the index to another, and how many segments are between these.
+func (r *recovery) between(from, to int) (n, segments int) {
+	for i := from; i < to; i++ {
+		n += r.Index.Segments[i].Between(r.Index.Segments[i+1])
+	}
+	return n, to - from - 1
+}
+
+// orderCopy swaps segment i and the one before if they have the same content, and only
+// the name of i fits between those of its neighbours: the other is set aside.
+func (r *recovery) orderCopy(i int) {
+	if i < 1 || i >= len(r.segments) || !r.segments[i].SameAs(r.segments[i-1].Segment) {
+		return
+	}
+	fits := func(s placed) bool {
+		return (i < 2 || r.segments[i-2].Number < s.Number) && (i+1 >= len(r.segments) || s.Number < r.segments[i+1].Number)
+	}
+	if !fits(r.segments[i-1]) && fits(r.segments[i]) {
+		r.segments[i-1], r.segments[i] = r.segments[i], r.segments[i-1]
+	}
+}
+
+// countCopy counts what is lost by segment i, which was just set aside as a copy of the
+// one before: what had its name may have been before both. What was behind them,
+// checkGaps finds.
+func (r *recovery) countCopy(i int) {
+	if i >= 2 {
+		r.count(r.segments[i].Name, r.segments[i-2].Between(r.segments[i-1].Segment))
+	}
+}
+
+// count adds readings to the damage that a file is, which this recovery set aside, and
+// returns whether there is such a file.
+func (r *recovery) count(name string, readings int) bool {
+	i := slices.IndexFunc(r.Damages, func(d Damage) bool { return d.Reason == r.asideNow[name] })
+	if i < 0 {
+		return false
+	}
+	if r.Damages[i].Readings += readings; readings > 0 {
+		r.Log.Warn("stored readings are lost", "why", r.Damages[i].Reason, "readings", readings)
+	}
+	return true
 }
 
 // checkJournal notices that the journal does not have what it must have.
@@ -76,6 +127,11 @@ func (r *recovery) checkJournal() {
 		r.loseTail(fmt.Sprintf("the journal %s is empty", r.Journals[n-1].Name))
 	case len(r.Journals[n-1].Pages) > 0 && r.Journals[n-1].Newest+unsynced < r.Through:
 		r.loseTail(fmt.Sprintf("the journal %s is of an earlier time", r.Journals[n-1].Name))
+	case len(r.Index.Segments)+len(r.Aside) == 0 && r.Journals[0].Overwritten() > 0: // the newest one is never evicted
+		if n := r.beforeJournals(); n > 0 {
+			r.lose("all segments are missing; of the readings, some may have been evicted before", n)
+		}
+		return
 	case r.missing == 0 && r.Index.Gaps > 0 && r.Journals[0].Overwritten() > r.Through:
 		r.lose(r.newestLost(), r.Index.Gaps)
 		return
@@ -83,6 +139,20 @@ func (r *recovery) checkJournal() {
 		return
 	}
 	r.Tail = true
+}
+
+// beforeJournals returns how many numbers of the newest epoch were before those in the
+// journals. Some of them may have been evicted.
+func (r *recovery) beforeJournals() (n int) {
+	for _, t := range r.Index.Streams {
+		for _, b := range t.Blocks {
+			if b.Origin.Epoch == t.Epoch {
+				n += int(b.Prev + 1)
+				break
+			}
+		}
+	}
+	return n
 }
 
 // newestLost says what the readings were in that neither segments nor journals have.

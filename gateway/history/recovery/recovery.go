@@ -55,6 +55,14 @@ type Journal struct {
 	format.Journal
 }
 
+// end is the newest page of a journal, whatever its name: a copy may have another.
+func (j Journal) end() uint64 {
+	if len(j.Pages) == 0 {
+		return j.First - min(j.First, 1)
+	}
+	return j.Newest
+}
+
 // Empty returns whether there is no file of a log.
 func (f *Found) Empty() bool {
 	return len(f.Journals)+len(f.Index.Segments)+len(f.Aside)+len(f.Damages) == 0
@@ -64,15 +72,15 @@ func (f *Found) Empty() bool {
 type recovery struct {
 	Options
 	Found
-	missing  int      // pages whose records are lost
-	segments []placed // in the order of their names, then of their content
-	asideNow []string // names of those that this recovery set aside
+	missing  int               // pages whose records are lost
+	segments []placed          // in the order of their names, then of their content
+	asideNow map[string]string // why this recovery set files aside, by their names
 }
 
 // Read reads the directory. It fails if that is not possible now. Damage is logged,
 // and costs what is damaged.
 func Read(o Options) (*Found, error) {
-	r := &recovery{Options: o, Found: Found{Index: index.New()}}
+	r := &recovery{Options: o, Found: Found{Index: index.New()}, asideNow: map[string]string{}}
 	if err := r.read(); err != nil {
 		return nil, err
 	}
@@ -91,6 +99,7 @@ func (r *recovery) read() error {
 	if err := r.eachFile(format.JournalSuffix, r.findJournal); err != nil {
 		return err
 	}
+	slices.SortStableFunc(r.Journals, func(a, b Journal) int { return cmp.Compare(a.end(), b.end()) })
 	if err := r.eachFile(format.SegmentSuffix, r.findSegment); err != nil {
 		return err
 	}
@@ -189,7 +198,6 @@ func (r *recovery) findSegment(f disk.File, info disk.Info, number uint64) error
 		}
 		r.Log.Warn("a file of readings is damaged: the blocks of it that are intact are used", "file", info.Name, "err", damage)
 	}
-	r.NextSegment = max(r.NextSegment, number+1)
 	r.segments = append(r.segments, placed{index.NewSegment(info.Name, number, s), s.Through > 0 || damage == nil, damage != nil})
 	return nil
 }
@@ -205,7 +213,6 @@ type placed struct {
 // their names: each says how many pages of the journal were sealed then. One that
 // does not is placed by its number. A second one of the same content is set aside.
 func (r *recovery) placeSegments() error {
-	r.checkGaps()
 	var through uint64
 	for i := range r.segments {
 		s := &r.segments[i]
@@ -217,18 +224,23 @@ func (r *recovery) placeSegments() error {
 	}
 	byName := slices.Clone(r.segments)
 	slices.SortStableFunc(r.segments, func(a, b placed) int { return cmp.Compare(a.Through, b.Through) })
-	for i, s := range r.segments {
+	for i := range r.segments {
+		r.orderCopy(i + 1)
+		s := r.segments[i]
 		if i > 0 && s.SameAs(r.segments[i-1].Segment) {
 			if err := r.setAside(s.Name, fmt.Errorf("%s has the same readings", r.segments[i-1].Name)); err != nil {
 				return err
 			}
+			r.countCopy(i)
 			continue
 		}
 		if s.Segment != byName[i].Segment {
 			r.Log.Warn("a file of readings has the name of another: it is used by its content", "file", s.Name)
 		}
+		r.NextSegment = max(r.NextSegment, s.Number+1)
 		r.Index.Load(s.Segment)
 	}
+	r.checkGaps(byName)
 	r.checkSegments()
 	return nil
 }
@@ -242,8 +254,8 @@ func (r *recovery) setAside(name string, why error) error {
 		return err
 	}
 	r.Log.Warn("a file of readings is set aside", "file", name, "as", to, "why", why)
-	r.asideNow = append(r.asideNow, name)
 	r.report(name, why)
+	r.asideNow[name] = r.Damages[len(r.Damages)-1].Reason
 	return nil
 }
 

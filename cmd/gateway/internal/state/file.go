@@ -40,7 +40,10 @@ func (s *State) load() savedState {
 	path := filepath.Join(s.opts.Dir, stateFile)
 	data, born, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fresh
+		if s.opts.Numbers == nil || s.opts.Numbers.Epoch() == "" {
+			return fresh
+		}
+		err = errors.New("it is missing, and there are readings: something else has removed it")
 	}
 	var saved savedState
 	if err == nil {
