@@ -225,6 +225,7 @@ alarms: # raised by the first reading
   - {name: hot, condition: indoor.temperature > -40}
 `)
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0")
+	await(t, "the alarm is raised", func() bool { return len(alarmsOf(t, p, "").Alarms) == 1 })
 	dialer := websocket.Dialer{Subprotocols: []string{wire.ReadingsJSON}}
 	c, _, err := dialer.Dial(p.URL, nil)
 	if err != nil {
