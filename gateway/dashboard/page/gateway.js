@@ -54,13 +54,14 @@ export { cause, decode, quantities } from "./readings.js";
  *   values?: import("./readings.js").Quantity[]}} SensorInfo; without values it measures temperature and humidity
  * @typedef {{target: string, running: boolean, speed: number, direction: "forward" | "reverse", reason: string, by: string,
  *   ts: number, holder?: string, latched?: boolean, fault?: string, reversible?: boolean, proportional?: boolean,
- *   interlocks?: {condition: string, holds: boolean}[]}} MotorState what is left out is not so
+ *   interlocks?: {condition: string, holds: boolean}[], control?: {by: string, since: number, allow_takeover?: boolean},
+ *   control_request?: {by: string, until: number}}} MotorState what is left out is not so; times are in Unix seconds
  * @typedef {{server: string, version: string, epoch: string, time: number, simulated: boolean, clock_synced: boolean,
  *   name?: string, sensors: SensorInfo[], motors: MotorState[], warnings?: string[], you: You}} Hello
  * @typedef {{name: string, role: string, may: string[], denied?: string}} You who the client is; without a name it is anonymous. denied is why it may not command
  * @typedef {{name: string, state: "raised" | "acknowledged" | "cleared", severity: "info" | "warning" | "critical", condition?: string, sensor?: string,
  *   motor?: string, value?: number, reason?: string, since?: number, acknowledged?: {by: string, ts: number}, cleared?: number}} Alarm times in Unix seconds
- * @typedef {{action: string, target: string | string[], status: "ok", state?: MotorState, motors?: MotorState[], kept?: boolean, alarm?: Alarm}} Ack kept is false if an e-stop or a reset is not stored yet
+ * @typedef {{action: string, target: string | string[], status: "ok", state?: MotorState, motors?: MotorState[], kept?: boolean, pending?: string[], alarm?: Alarm}} Ack kept is false if an e-stop or a reset is not stored yet
  */
 
 const PING_EVERY = 5_000;
@@ -149,6 +150,26 @@ export class Gateway extends Link {
       // A state message of what came after this command may have come before its answer.
       const known = this.motors.get(state.target);
       if (!known || known.ts <= state.ts) this.#motor(state);
+    }
+    return ack;
+  }
+
+  /**
+   * Requests control of a motor, so that nobody else starts, sets or resets it; or
+   * answers who requests it, or gives it back. Resolves with the acknowledgement: its
+   * `pending` has the motors whose holder has yet to answer. What becomes of control
+   * comes as `motor`, and as `event` of the kind "control". Rejects as a command does.
+   * @param {"request" | "grant" | "deny" | "release" | string} action
+   * @param {string | string[]} target
+   * @param {{timeout_ms?: number, allow_takeover?: boolean}} [parameters] of a request
+   * @returns {Promise<Ack>}
+   */
+  async control(action, target, parameters = {}) {
+    const before = new Map(this.motors);
+    /** @type {Ack} */
+    const ack = await this.request("control", { action, target, ...parameters });
+    for (const state of ack.motors ?? (ack.state ? [ack.state] : [])) {
+      if (before.get(state.target) === this.motors.get(state.target)) this.#motor(state); // else something newer is known
     }
     return ack;
   }

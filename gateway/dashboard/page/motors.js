@@ -4,6 +4,7 @@
 // motor that this page starts runs under a lease, which is kept alive only while the
 // page is open and can be seen.
 
+import { Control } from "./control.js";
 import { copy, find, get, mark, press, text } from "./dom.js";
 import { percent } from "./format.js";
 import { message } from "./stop.js";
@@ -50,6 +51,9 @@ export class Motors {
     this.#gateway = gateway;
     gateway.addEventListener("hello", ({ detail }) => this.#begin(detail));
     gateway.addEventListener("motor", ({ detail }) => this.#show(detail));
+    gateway.addEventListener("event", ({ detail }) => {
+      if (detail.kind === "control") this.#motors.get(detail.target)?.control.event(detail);
+    });
     gateway.addEventListener("phase", () => this.#motors.forEach((motor) => motor.show()));
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.#poll();
@@ -66,6 +70,7 @@ export class Motors {
       this.#motors = new Map(states.map((state) => [state.target, new Motor(this.#gateway, state, deny)]));
       get("motors").replaceChildren(...[...this.#motors.values()].map(({ element }) => element));
     }
+    this.#motors.forEach(({ control }) => control.begin());
     this.#deny(you.denied ?? "");
   }
 
@@ -106,6 +111,9 @@ class Motor {
     this.#deny = deny;
     this.#state = state;
     const element = (this.element = copy("motor"));
+    this.control = new Control(gateway, state.target);
+    element.append(this.control.element);
+    element.addEventListener("change", () => this.show());
     const part = (/** @type {string} */ selector) => find(element, selector);
     const name = state.target;
     text(part("h3"), name);
@@ -171,8 +179,9 @@ class Motor {
     text(part(".state"), connected ? does(state) : "unknown while disconnected");
     const holder = state.holder ? `; held by ${mine ? "this page" : state.holder}` : "";
     text(part(".why"), why(state) + holder);
-    part(".start").disabled = !connected || state.running || !!state.latched || this.#busy || this.denied;
-    part("fieldset").disabled = this.denied;
+    this.control.show(state, connected && !this.denied);
+    part(".start").disabled = !connected || state.running || !!state.latched || this.#busy || this.denied || this.control.others;
+    part("fieldset").disabled = this.denied || this.control.others;
     part(".speed").hidden = !state.proportional;
     part(".direction").hidden = !state.reversible;
     part("fieldset").hidden = !state.proportional && !state.reversible;

@@ -1,6 +1,7 @@
 // @ts-check
 // The operators' room: the chat, with a line for each change of a motor.
 
+import { controlWords } from "./control.js";
 import { find, get, text } from "./dom.js";
 import { age, clock } from "./format.js";
 import { Room } from "./gateway.js";
@@ -49,7 +50,8 @@ export function openRoom(gateway) {
   if (gateway.hello) mayWrite(gateway.hello.you.may.includes("chat")); // it was quicker than this part of the page
   gateway.addEventListener("hello", ({ detail }) => mayWrite(detail.you.may.includes("chat")));
   gateway.addEventListener("event", ({ detail }) => {
-    if (!detail.sensor || detail.kind === "alarm") line("event", "", event(detail)); // a sensor's state is on its card; one that fails often would fill the log
+    if (detail.kind === "control") line("motor", detail.target, controlWords(detail));
+    else if (!detail.sensor || detail.kind === "alarm") line("event", "", event(detail)); // a sensor's state is on its card; one that fails often would fill the log
   });
   gateway.addEventListener("phase", ({ detail }) => {
     if (detail === "waiting") room?.abandon(); // both connections go the same way: if one is lost, the other is

@@ -212,3 +212,24 @@ inBrowser("an e-stop goes out as soon as there is a connection, and never after 
   browser.greet();
   equal(browser.socket.sent.some((/** @type {any} */ m) => m.payload.action === "estop"), false);
 });
+
+inBrowser("control is requested and answered; its acknowledgement does not hide what came after it", async (browser) => {
+  const gateway = new Gateway("ws://gateway/");
+  gateway.open();
+  browser.greet();
+  const state = (/** @type {object} */ more) => ({ target: "m", running: false, ts: 5, ...more });
+  browser.say({ type: "state", payload: state({}) });
+  const asked = gateway.control("request", "m", { timeout_ms: 5000, allow_takeover: true }), sent = browser.socket.sent.at(-1);
+  equal([sent.type, sent.payload], ["control", { action: "request", target: "m", timeout_ms: 5000, allow_takeover: true }]);
+  browser.say({ type: "ack", id: sent.id, payload: { action: "request", target: "m", status: "ok", pending: ["m"], state: state({ control: { by: "anna", since: 4 } }) } });
+  equal((await asked).pending, ["m"]);
+  equal(gateway.motors.get("m")?.control?.by, "anna");
+  const again = gateway.control("request", "m"), { id } = browser.socket.sent.at(-1);
+  browser.say({ type: "state", payload: state({ control: { by: "me", since: 6 } }) }); // granted meanwhile
+  browser.say({ type: "ack", id, payload: { action: "request", target: "m", status: "ok", repeat: true, state: state({ control: { by: "anna", since: 4 } }) } });
+  await again;
+  equal(gateway.motors.get("m")?.control?.by, "me");
+  const refused = gateway.control("grant", "m");
+  browser.say({ type: "error", id: browser.socket.sent.at(-1).id, payload: { code: 409, message: "nobody requests control of m" } });
+  equal((await rejection(refused)).code, 409);
+});

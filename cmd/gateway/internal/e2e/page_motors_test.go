@@ -71,9 +71,9 @@ motors:
 	offered := browsertest.Eval[[]string](page, `[...document.querySelectorAll(".motor")].map((motor) => [motor.querySelector("h3").textContent,
 		...[...motor.querySelectorAll("button, input, ul")].filter((e) => e.checkVisibility()).map((e) => e.ariaLabel ?? e.textContent)].join(", "))`)
 	if want := []string{
-		"fan, Speed of fan in percent, Forward, Reverse, Start fan, Stop fan",
-		"relay, Start relay, Stop relay, Interlocks of relay",
-		"bridge, Forward, Reverse, Start bridge, Stop bridge",
+		"fan, Speed of fan in percent, Forward, Reverse, Start fan, Stop fan, Request control of fan",
+		"relay, Start relay, Stop relay, Interlocks of relay, Request control of relay",
+		"bridge, Forward, Reverse, Start bridge, Stop bridge, Request control of bridge",
 	}; !slices.Equal(offered, want) {
 		t.Errorf("offered %q\n   want %q", offered, want)
 	}
