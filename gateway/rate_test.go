@@ -129,6 +129,7 @@ func TestStopBehindWhatIsRefused(t *testing.T) {
 			{"behind one", append(masked(0x82, "x"), masked(0x81, estop)...), 0, wire.CloseUnsupported},
 			{"behind the begin of one", append(masked(0x02, "x"), append(masked(0x80, "y"), masked(0x81, estop)...)...), 0, wire.CloseUnsupported},
 			{"behind what is not UTF-8", append(masked(0x81, "\xff"), masked(0x81, estop)...), 0, wire.CloseInvalidText},
+			{"in what is not UTF-8", masked(0x81, estop[:len(estop)-2]+`,"by":"M`+"\xfc"+`ller"}}`), 0, wire.CloseInvalidText},
 			{"behind what is too long", append(masked(0x81, long), masked(0x81, estop)...), 0, wire.CloseTooBig},
 			{"in what is too long", masked(0x81, estop[:len(estop)-1]+`,"note":"`+long+`"}`), 0, wire.CloseTooBig},
 			{"in fragments behind it", append(masked(0x81, long), append(masked(0x01, estop[:9]), masked(0x80, estop[9:])...)...), 0, wire.CloseTooBig},

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
 )
@@ -28,6 +29,10 @@ func TestParseStop(t *testing.T) {
 		{`{"type":"command","payload":{"action":"estop","target":"all"}}`, `estop all  `},
 		{`{"type":"command","payload":{"action":"estop","target":"m1"}}`, `estop all  estop is for all motors: leave target out`},
 		{`{"type":"command","payload":{"action":"estop","target":7}}`, `estop all  target must be a string`},
+		{`{"type":"command","payload":{"action":"stop","target":"m1","by":"M` + "\xfc" + `ller"}}`, `stop m1  not UTF-8`},
+		{"\ufeff" + `{"type":"command","payload":{"action":"estop"}}`, `estop all  begins with a byte order mark`},
+		{`{"type":"command","payload":{"action":"est` + "\xff" + `op"}}`, ``},
+		{`{"type":"command","payload":{"action":"estop"}}` + "\xff", ``},
 		{`{"type":"command","payload":{"action":"start","target":"stop"}}`, ``},
 		{`{"type":"command","payload":{"action":"start","target":"m1","why":{"action":"stop"}}}`, ``},
 		{`{"type":"command","payload":{"action":"start","action":"set","target":"m1"}}`, ``},
@@ -60,7 +65,7 @@ func FuzzStop(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, message []byte) {
 		c, found := ParseStop(message)
-		if found && (!c.Stops() || c.Target == "" || !json.Valid(message)) {
+		if found && (!c.Stops() || c.Target == "" || !json.Valid(bytes.TrimPrefix(message, []byte("\ufeff")))) {
 			t.Fatalf("%q: %+v", message, c)
 		}
 		r, err := ParseRequest(message)
