@@ -33,6 +33,8 @@ func TestRevokedMeanwhile(t *testing.T) {
 	}{
 		{"a stream", revokedInStream}, {"a replay", revokedInReplay}, {"a download", revokedInDownload},
 	}
+	var took []time.Duration
+	defer func() { withinASecond(t, took) }()
 	for i := range tenth(t, 600, "revocations") {
 		s, name, token := situations[i%len(situations)], fmt.Sprint("viewer ", i), ""
 		if err := tokens.Edit(state, func(f *tokens.File) (err error) {
@@ -50,9 +52,7 @@ func TestRevokedMeanwhile(t *testing.T) {
 		if err := end(); err != nil {
 			t.Errorf("%s: %v", s.name, err)
 		}
-		if took := time.Since(begin); took > time.Second {
-			t.Errorf("%s: cut off after %v", s.name, took)
-		}
+		took = append(took, time.Since(begin))
 	}
 }
 
