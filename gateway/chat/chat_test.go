@@ -168,10 +168,15 @@ func TestNickTaken(t *testing.T) {
 		{"zeynep", "zey\u02bcnep\u02b9"},
 		{"ali-veli", "ali\u2212veli"}, // minus
 		{"ali veli", "ali\u02d7veli"},
-		{"ahmet", "ahme\u03c4"},        // in upper case a T
-		{"mehmet", "\u043c\u0435hmet"}, // likewise
-		{"محمد", "محـمد"},              // wider
-		{"", "\u0301"},                 // nothing that could be seen by itself
+		{"ahmet", "ahme\u03c4"},                // in upper case a T
+		{"mehmet", "\u043c\u0435hmet"},         // likewise
+		{"محمد", "محـمد"},                      // wider
+		{"ahm\u00ebt", "ahm\u0451t"},           // e with two dots, Latin and Cyrillic
+		{"ahmet", "\u1d00h\u1d0d\u1d07\u1d1b"}, // small capitals
+		{"ahmet", "\U0001f170hmet\u20e3"},      // in a square, under a key
+		{"ulli", "\u222alli"},                  // a sign of mathematics
+		{"ihsan", "\u0130hsan"},
+		{"", "\u0301"}, // nothing that could be seen by itself
 		{strings.Repeat("x", 20), strings.Repeat("x", 20) + "y"},
 	} {
 		r := newRoom()
