@@ -55,6 +55,7 @@ type world struct {
 	hot      bool                    // the last reading was too hot, or failed
 	latched  bool
 	started  int
+	others   [2]string       // who else has control, by motor
 	log      []func() string // what happened, printed only after a failure
 }
 
@@ -104,6 +105,8 @@ func (w *world) note(format string, args ...any) {
 
 func (w *world) event() {
 	switch n := w.IntN(100); {
+	case n < 8:
+		w.control(w.clients[w.IntN(len(w.clients))])
 	case n < 60:
 		w.send(w.clients[w.IntN(len(w.clients))])
 	case n < 80:
@@ -123,6 +126,11 @@ func (w *world) event() {
 		i := w.IntN(len(w.clients))
 		w.note("lost %s", w.clients[i].ID)
 		w.Lost(w.clients[i].ID, wire.ReasonDisconnect)
+		for k := range w.accounts {
+			if has, asks := w.controls(k); has == w.clients[i].Name || asks == w.clients[i].Name {
+				w.Errorf("%s is lost, and has or requests control of motor %d", w.clients[i].Name, k)
+			}
+		}
 		for _, a := range w.accounts {
 			if (a.owner == w.clients[i].ID || a.holder == w.clients[i].ID) && !a.cfg.KeepOnLoss {
 				a.end()
@@ -180,6 +188,54 @@ func (w *world) settle() {
 	}
 }
 
+// controls returns who has control of a motor, and who requests it.
+func (w *world) controls(i int) (has, asks string) {
+	s := w.States()[i]
+	if s.Control != nil {
+		has = s.Control.By
+	}
+	if s.ControlRequest != nil {
+		asks = s.ControlRequest.By
+	}
+	return has, asks
+}
+
+// control sends a random control message, and sometimes waits for what becomes of it.
+func (w *world) control(cl Client) {
+	w.settle()
+	i := w.IntN(2)
+	allow := w.IntN(2) == 0
+	cmd := wire.Command{
+		Action: []string{wire.RequestControl, wire.RequestControl, wire.GrantControl, wire.DenyControl, wire.ReleaseControl}[w.IntN(5)],
+		Target: w.accounts[i].cfg.Name, TimeoutMS: new(int64), AllowTakeover: &allow,
+	}
+	*cmd.TimeoutMS = wire.MinControlMS
+	had, asked := w.controls(i)
+	ack, err := w.Command(cl, cmd)
+	has, asks := w.controls(i)
+	w.note("%s: %s → %+v, %v: control was %q < %q, is %q < %q", cl.ID, cmd.Action, ack.State, err, had, asked, has, asks)
+	w.accounts[i].renew(cl, time.Now())
+	switch {
+	case err != nil && (has != had || asks != asked):
+		w.Errorf("refused, and control has changed")
+	case has != had && had != "" && had != cl.Name:
+		w.Errorf("%s has taken control from %s", cl.Name, had)
+	case has != "" && has == asks:
+		w.Errorf("%s requests what it has", has)
+	}
+	if asks == "" || w.IntN(3) > 0 {
+		return
+	}
+	allowed := has != "" && w.States()[i].Control.AllowTakeover
+	held := has != "" || w.accounts[i].holder != ""
+	w.pass(wire.MinControlMS * ms)
+	then, waits := w.controls(i)
+	w.note("after its time: %q < %q", then, waits)
+	if waits != "" || allowed && then != asks || has != "" && !allowed && then != has || !held && then != asks {
+		w.Errorf("allowed %v, control of %q, %q requested it: now it is %q < %q", allowed, has, asks, then, waits)
+	}
+}
+
 // send sends a random command, and accounts for it.
 func (w *world) send(cl Client) {
 	w.settle()
@@ -223,6 +279,12 @@ func (w *world) send(cl Client) {
 		cmd.Expires = number(time.Now().UnixMilli() - 1)
 	}
 	cmd.ID = fmt.Sprint(len(w.log))
+	w.others = [2]string{}
+	for k := range w.accounts {
+		if has, _ := w.controls(k); has != cl.Name {
+			w.others[k] = has
+		}
+	}
 	ack, err := w.Command(cl, cmd)
 	text, _ := json.Marshal(cmd)
 	w.note("%s: %s → %+v, %v", cl.ID, text, ack.State, err)
@@ -239,6 +301,12 @@ func (w *world) send(cl Client) {
 	w.account(cl, i, cmd, late, err)
 }
 
+// mine returns whether a client has control of a motor.
+func (w *world) mine(cl Client, i int) bool {
+	has, _ := w.controls(i)
+	return has == cl.Name
+}
+
 // account accounts for the answer to a command.
 func (w *world) account(cl Client, i int, cmd wire.Command, late bool, err error) {
 	now, a := time.Now(), w.accounts[i]
@@ -251,7 +319,11 @@ func (w *world) account(cl Client, i int, cmd wire.Command, late bool, err error
 	case cmd.Action == wire.Stop:
 		a.end()
 	case cmd.Action == wire.Reset && !late:
-		w.latched = false
+		others := w.others != [2]string{}
+		if refused := wire.AsError(err); err != nil && refused.Code == 409 != others || err == nil && others {
+			w.Errorf("a reset while others have control %v: %v", w.others, err)
+		}
+		w.latched = w.latched && others
 		for _, a := range w.accounts {
 			a.renew(cl, now)
 		}
@@ -264,7 +336,14 @@ func (w *world) account(cl Client, i int, cmd wire.Command, late bool, err error
 		return
 	}
 	cold := a.cfg.Interlocks == nil || !w.hot && now.Before(w.good.Add(500*ms))
-	if w.latched || a.holder != "" && a.holder != cl.ID || !cold || cmd.Action != wire.Start && !a.on {
+	takes := a.holder != "" && a.holder != cl.ID
+	if takes && cmd.Action != wire.Keepalive && w.mine(cl, i) { // over from who holds it
+		a.owner, a.holder, a.leaseEnds, takes = cl.ID, "", time.Time{}, false
+	}
+	if cmd.Action != wire.Keepalive && w.others[i] != "" {
+		w.Errorf("taken, though %s has control", w.others[i])
+	}
+	if w.latched || takes || !cold || cmd.Action != wire.Start && !a.on {
 		w.Errorf("taken, though latched %v, held by %q, cold %v, on %v", w.latched, a.holder, cold, a.on)
 	}
 	if cmd.Action == wire.Start {
@@ -326,6 +405,10 @@ func (w *world) check() {
 	}
 	for _, cl := range w.clients {
 		mine := slices.ContainsFunc(w.accounts, func(a *account) bool { return a.owner == cl.ID || a.holder == cl.ID })
+		for i := range w.accounts {
+			_, asks := w.controls(i)
+			mine = mine || asks != "" && w.mine(cl, i) // it has to be noticed if it is lost
+		}
 		if w.Running(cl.ID) != mine {
 			w.Errorf("%s has a motor running: %v, on the account %v", cl.ID, !mine, mine)
 		}

@@ -185,7 +185,7 @@ func TestPageAnonymous(t *testing.T) {
 	page.Wait(`document.querySelector("#trouble").textContent.startsWith("This gateway asks for a token now.") && document.querySelector("#enter a").checkVisibility()`)
 	p.Kill(t)
 
-	p = startGateway(t, append(args, writeFile(t, "gateway.yaml", string(simulatedWithoutInterlocks(t))+"access: open\n"))...)
+	startGateway(t, append(args, writeFile(t, "gateway.yaml", string(simulatedWithoutInterlocks(t))+"access: open\n"))...)
 	page.Do(chromedp.Reload())
 	page.Wait(live + ` && ` + who + ` === "not logged in" && document.querySelector("#log-in").checkVisibility() && document.querySelector("#log-out").hidden`)
 	page.Wait(`document.querySelector("#denied").textContent.includes("commands need the token of an operator") && !document.querySelector(".motor .start:enabled")`)
