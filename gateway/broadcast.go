@@ -237,7 +237,7 @@ func (b *broadcaster) each(f func(*session)) {
 }
 
 // send sends a message to the sessions that subscribe to its kind.
-func (b *broadcaster) send(e wire.Envelope, subscribed func(*session) bool) {
+func (b *broadcaster) send(e wire.Envelope, subscribed func(*session) bool) (sent bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var frame []byte
@@ -249,6 +249,7 @@ func (b *broadcaster) send(e wire.Envelope, subscribed func(*session) bool) {
 			_, _ = c.out.Write(frame) // as in session.send
 		}
 	}
+	return frame != nil
 }
 
 // setEpoch is rare enough to close every client that counts numbers.

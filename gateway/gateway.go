@@ -220,9 +220,9 @@ func (s *Server) State(m wire.MotorState) {
 }
 
 // Event sends an event to all clients that subscribe to events, and to those whom it
-// concerns; but on readings.v1 nothing is sent unasked.
-func (s *Server) Event(e wire.Event) {
-	s.broadcaster.send(wire.Envelope{Type: wire.TypeEvent, Payload: e}, func(c *session) bool {
+// concerns; but on readings.v1 nothing is sent unasked. It returns whether there are any.
+func (s *Server) Event(e wire.Event) (heard bool) {
+	return s.broadcaster.send(wire.Envelope{Type: wire.TypeEvent, Payload: e}, func(c *session) bool {
 		concerns := (c.protocol != wire.ReadingsV1 || c.controls.Load()) && slices.Contains(e.Clients, c.ID)
 		return (c.events || concerns) && (e.Sensor == "" || c.Identity.Sensors.Has(e.Sensor)) && (e.Target == "" || c.Identity.Motors.Has(e.Target)) && (e.Motor == "" || c.Identity.Motors.Has(e.Motor))
 	})

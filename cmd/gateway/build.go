@@ -142,6 +142,7 @@ func (g *running) tasks() []task {
 		task{name: "audit log", run: g.auditor.Run, last: true},
 		task{name: "alarms", run: g.alarms.Run, ready: g.alarms.Ready()}, // what was raised is known before the first tick
 		task{name: "sampler", run: g.sampler.Run},
+		task{name: "events of the storage", run: func(ctx context.Context) error { return g.trouble.Resend(ctx, g.server.Event) }},
 		task{name: "metrics", run: g.metrics.Run},
 		task{name: "home assistant", run: g.homeAssistant.Run},
 		task{name: "pulse", run: func(ctx context.Context) error { return g.pulse.Watch(ctx, g.beats()) }},

@@ -25,7 +25,7 @@ func TestClockStep(t *testing.T) {
 		Epoch: "e", Sensors: []wire.SensorInfo{{Name: "a", Primary: true}}, ClockSynced: func() bool { return true },
 		Page: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler),
 	})}
-	g.notify.Listen(broadcast{g.server})
+	g.notify.Listen(broadcast{g})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"sensorgateway/cmd/gateway/internal/notify"
-	"sensorgateway/gateway"
 	"sensorgateway/gateway/motor"
 	"sensorgateway/wire"
 )
@@ -19,7 +18,7 @@ func (g *running) listeners() []notify.Listener {
 		interlocks{motors: g.motors}, // a motor stops before its clients see why
 		g.alarms,
 		g.homeAssistant,
-		broadcast{g.server},
+		broadcast{g},
 	}
 }
 
@@ -32,7 +31,8 @@ type interlocks struct {
 func (i interlocks) Tick(records []wire.Record, _ int64) { i.motors.Observe(records) }
 
 // broadcast sends everything to the clients who subscribed to it.
-type broadcast struct{ *gateway.Server }
+type broadcast struct{ g *running }
 
-func (b broadcast) Tick(records []wire.Record, _ int64) { b.Publish(records) }
-func (b broadcast) MotorChanged(m wire.MotorState)      { b.State(m) }
+func (b broadcast) Tick(records []wire.Record, _ int64) { b.g.server.Publish(records) }
+func (b broadcast) MotorChanged(m wire.MotorState)      { b.g.server.State(m) }
+func (b broadcast) Event(e wire.Event)                  { b.g.trouble.Send(e, b.g.server.Event) }

@@ -21,6 +21,8 @@ type Storage struct {
 
 	mu    sync.Mutex // held over Notify, so that events come in order
 	where [2]error   // of the readings, of the latch
+
+	unheard unheard
 }
 
 // Readings notes why readings are not stored durably, nil if they are.

@@ -1,0 +1,58 @@
+package trouble
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+const (
+	unheardMax  = 16 // events that wait for a client; beyond, the oldest is dropped
+	resendEvery = time.Second
+)
+
+// unheard are events of the storage that no client was there to hear: most of what is
+// found at the start comes before anybody can have connected.
+type unheard struct {
+	mu     sync.Mutex
+	events []wire.Event
+}
+
+// Send sends an event to the clients. If none of them hears one of the storage, it is
+// sent again when one does.
+func (t *Storage) Send(e wire.Event, send func(wire.Event) (heard bool)) {
+	kinds := []string{wire.EventStorageDamaged, wire.EventStorageFailed, wire.EventStorageBack, wire.EventHistoryEvicted}
+	if send(e) || !slices.Contains(kinds, e.Kind) {
+		return
+	}
+	t.unheard.mu.Lock()
+	defer t.unheard.mu.Unlock()
+	if t.unheard.events = append(t.unheard.events, e); len(t.unheard.events) > unheardMax {
+		t.unheard.events = slices.Delete(t.unheard.events, 0, 1)
+	}
+}
+
+// Resend sends what was not heard, once a second, until ctx ends.
+func (t *Storage) Resend(ctx context.Context, send func(wire.Event) (heard bool)) error {
+	tick := time.NewTicker(resendEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			t.resend(send)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (t *Storage) resend(send func(wire.Event) (heard bool)) {
+	t.unheard.mu.Lock()
+	defer t.unheard.mu.Unlock()
+	for len(t.unheard.events) > 0 && send(t.unheard.events[0]) {
+		t.unheard.events = slices.Delete(t.unheard.events, 0, 1)
+	}
+}
