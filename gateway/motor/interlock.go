@@ -10,9 +10,9 @@ import (
 	"sensorgateway/wire"
 )
 
-// staleAfter is the age at which a reading fails a condition on its value,
+// StaleAfter is the age at which a reading fails a condition on its value,
 // unless the motor has a condition on that sensor's age.
-const staleAfter = 3 * time.Second
+const StaleAfter = 3 * time.Second
 
 // ParseInterlock reads the condition of an interlock. The age of a sensor's last good
 // reading takes < and <= only.
@@ -49,7 +49,7 @@ func interlocksOf(conditions []condition.Condition) []*interlock {
 		i := &interlock{Condition: c}
 		switch {
 		case !c.OnAge && !aged[c.Sensor]:
-			i.maxAge = staleAfter
+			i.maxAge = StaleAfter
 		case c.Op == "<":
 			i.maxAge = c.Bound
 		case c.OnAge: // <=

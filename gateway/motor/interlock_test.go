@@ -98,7 +98,7 @@ func TestInterlocks(t *testing.T) {
 		{"silent", []string{value, youth}, func(r *rig) { r.pass(500*ms - 1); r.runs(1); r.pass(1) }, 500 * ms, youth},
 		{"at most so old", []string{"indoor.age <= 500ms"}, func(r *rig) { r.pass(500 * ms); r.runs(1); r.pass(1) },
 			500*ms + 1, "indoor.age <= 500ms"},
-		{"silent without a bound", []string{value}, func(r *rig) { r.pass(staleAfter - 1); r.runs(1); r.pass(1) }, staleAfter, value},
+		{"silent without a bound", []string{value}, func(r *rig) { r.pass(StaleAfter - 1); r.runs(1); r.pass(1) }, StaleAfter, value},
 		{"a generous bound", []string{value, "indoor.age < 10s"}, func(r *rig) { r.pass(10*time.Second - 1); r.runs(1); r.pass(1) },
 			10 * time.Second, "indoor.age < 10s"},
 		{"bad for one tick", []string{value}, func(r *rig) { r.reading(0, 99); r.reading(0, 20) }, 0, value},
@@ -212,7 +212,7 @@ func TestInterlockStates(t *testing.T) {
 		r.reading(0, 20)
 		r.pass(500 * ms)
 		want("an old one", true, false, true)
-		r.pass(staleAfter)
+		r.pass(StaleAfter)
 		want("all old", false, false, false)
 		if changes := r.notified(); len(changes) != 0 {
 			t.Errorf("notified of %+v", changes)

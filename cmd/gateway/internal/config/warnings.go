@@ -5,9 +5,11 @@ import (
 	"net"
 
 	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/motor"
 )
 
-// Warnings returns what the file allows to everybody, and what to do about it.
+// Warnings returns what the file allows to everybody, and what cannot work as it is
+// meant, and what to do about it.
 func (c *Config) Warnings(tokens bool) (all []string) {
 	host, port, _ := net.SplitHostPort(c.Listen) // it is checked
 	switch {
@@ -25,6 +27,30 @@ func (c *Config) Warnings(tokens bool) (all []string) {
 		all = append(all, "commands: unauthenticated counts no longer, since there are tokens; fix: remove the line")
 	default:
 		all = append(all, "commands: unauthenticated lets whoever reaches the port drive the motors; fix: make a token, gateway token add NAME --role operator, or keep others from the port")
+	}
+	for _, m := range c.Motors {
+		all = append(all, c.rare(m)...)
+	}
+	return all
+}
+
+// rare returns which of a motor's needs mostly fail, since the sensor measures too
+// rarely for them.
+func (c *Config) rare(m Motor) (all []string) {
+	aged := map[int]bool{} // sensors with a condition on their age, which decides for their values too
+	for _, need := range m.Needs {
+		aged[need.Sensor] = aged[need.Sensor] || need.OnAge
+	}
+	for _, need := range m.Needs {
+		sensor, bound := c.Sensors[need.Sensor], motor.StaleAfter
+		fix := fmt.Sprintf("add %q to its needs", fmt.Sprintf("%s.age < %v", sensor.Name, 2*sensor.Interval))
+		if need.OnAge {
+			bound, fix = need.Bound, fmt.Sprintf("let it be older, such as %q", fmt.Sprintf("%s.age < %v", sensor.Name, 2*sensor.Interval))
+		}
+		if (need.OnAge || !aged[need.Sensor]) && bound < sensor.Interval {
+			all = append(all, fmt.Sprintf("motor %s: %q fails %v after each reading, and the next one comes after %v; fix: %s",
+				m.Name, need, bound, sensor.Interval, fix))
+		}
 	}
 	return all
 }
