@@ -2,16 +2,19 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"testing"
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/machine"
+	"sensorgateway/gateway/alarm"
 	"sensorgateway/wire"
 )
 
-// newSimulation returns a gateway on emulated hardware, built and not running.
+// newSimulation returns a gateway on emulated hardware with 50 alarms, built and not
+// running.
 func newSimulation(t *testing.T) *running {
 	t.Helper()
 	simulate, err := machine.ParseSimulation("steady")
@@ -21,6 +24,13 @@ func newSimulation(t *testing.T) *running {
 	cfg, err := serveOptions{listen: "127.0.0.1:0", origin: func(flag string) string { return flag }}.configuration(simulate)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := range 50 {
+		c, err := alarm.ParseCondition("indoor.temperature > 35 for 30s until indoor.temperature < 33", func(string) (*wire.SensorInfo, bool) { return &wire.SensorInfo{}, true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Alarms = append(cfg.Alarms, alarm.Rule{Name: fmt.Sprint("hot", i), Severity: wire.SeverityCritical, Condition: c})
 	}
 	g := &running{cfg: cfg, log: slog.New(slog.NewTextHandler(io.Discard, nil)), simulate: simulate}
 	t.Cleanup(g.close)

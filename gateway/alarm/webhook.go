@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -82,7 +83,7 @@ func (a *Alarms) post(e wire.Event) {
 	first := a.counts.Dropped%maxQueue == 1
 	a.mu.Unlock()
 	if full && first {
-		a.opts.Log.Warn("the webhook takes nothing, and too many alarms wait for it: the oldest are dropped", "url", a.opts.Webhook.URL, "waiting", maxQueue)
+		a.opts.Log.Warn("the webhook takes nothing, and too many alarms wait for it: the oldest are dropped", "waiting", maxQueue)
 	}
 	signal(a.posts)
 }
@@ -116,6 +117,9 @@ func (a *Alarms) delivered(d delivery, err error) {
 func (a *Alarms) deliver(ctx context.Context) {
 	if a.opts.Webhook == nil {
 		return
+	}
+	if _, err := a.opts.Webhook.secret(); err != nil { // not only when it is needed
+		a.opts.Log.Warn("alarms cannot be posted to the webhook", "err", err)
 	}
 	client := a.opts.Webhook.client()
 	defer client.CloseIdleConnections()
@@ -190,15 +194,18 @@ func (w *Webhook) post(ctx context.Context, client *http.Client, d delivery) err
 	r.Header.Set("Webhook-Signature", sign(secret, d.ID, at, body))
 	answer, err := client.Do(r)
 	if err != nil {
-		return err
+		if whole, ok := errors.AsType[*url.Error](err); ok {
+			err = whole.Err
+		}
+		return fmt.Errorf("%s: %w", r.URL.Host, err) // a path or a query can be a secret
 	}
 	defer answer.Body.Close()
 	_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer) // its status says all
 	switch {
 	case answer.StatusCode >= 300 && answer.StatusCode < 400:
-		return fmt.Errorf("%s answers %s, and no redirect is followed; fix: write the address that it leads to (%s) into the configuration", w.URL, answer.Status, answer.Header.Get("Location"))
+		return fmt.Errorf("%s answers %s, and no redirect is followed; fix: write the address that it leads to into the configuration", r.URL.Host, answer.Status)
 	case answer.StatusCode < 200 || answer.StatusCode >= 300:
-		return fmt.Errorf("%s answers %s", w.URL, answer.Status)
+		return fmt.Errorf("%s answers %s", r.URL.Host, answer.Status)
 	}
 	return nil
 }

@@ -302,9 +302,33 @@ func TestPost(t *testing.T) {
 	if got := post(plain.URL, filepath.Join(t.TempDir(), "none")); !strings.Contains(got, "fix: let the user who runs the gateway read it") {
 		t.Error(got)
 	}
-	if got := post("http://127.0.0.1:1/", file); !strings.Contains(got, "refused") {
+	if got := post("http://127.0.0.1:1/path-secret?query-secret", file); !strings.Contains(got, "127.0.0.1:1: ") || !strings.Contains(got, "refused") || strings.Contains(got, "-secret") {
 		t.Error(got)
 	}
+}
+
+// A secret that cannot be read is in the log before an alarm is lost by it, and read
+// when it is there.
+func TestSecretThatComesLater(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		to := &receiver{}
+		hook := to.webhook(t)
+		hook.SecretFile = filepath.Join(t.TempDir(), "secret")
+		r := newRig(t, Options{Webhook: hook}, "indoor.temperature > 35")
+		defer r.end()
+		r.pass(0)
+		if !strings.Contains(r.log.String(), "no such file") {
+			t.Errorf("log: %s", r.log.String())
+		}
+		r.reading(0, 36)
+		if err := os.WriteFile(hook.SecretFile, []byte("secret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.pass(time.Second)
+		if got := to.taken(t); len(got) != 1 {
+			t.Errorf("%q", got)
+		}
+	})
 }
 
 // Without a webhook nothing is queued, and what was is forgotten.
