@@ -67,6 +67,19 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
+// A value that is none does nothing, also where no cause says that it failed.
+func TestNaNThatClaimsToBeGood(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, Options{}, "indoor.temperature > 35", "indoor.temperature < 5")
+		defer r.end()
+		r.reading(0, nan)
+		r.news()
+		r.reading(0, 36)
+		r.reading(0, nan)
+		r.news("a raised")
+	})
+}
+
 // A step of the system clock changes no time that a condition must hold: only the
 // records' times step with it.
 func TestClockSteps(t *testing.T) {
@@ -147,8 +160,10 @@ func TestBuiltIn(t *testing.T) {
 		check.set(ErrUnknown)
 		r.pass(time.Hour)
 		r.news()
-		check.set(errors.New("again"))
-		r.pass(5 * time.Second)
+		check.set(errors.New("again")) // the time in between does not count
+		r.pass(time.Second)
+		r.news()
+		r.pass(4 * time.Second)
 		r.news("clock_unsynced raised")
 		list := r.List(func(_, motor string) bool { return motor == "" })
 		if len(list.Alarms) != 2 || list.Alarms[0].Name != ClockUnsynced || list.Alarms[1].Reason != "no space left on device" {
