@@ -11,7 +11,7 @@ import { uPlot } from "./uPlot.js";
 
 /** @typedef {import("./columns.js").Columns} Columns */
 /** @typedef {{from: number, to: number}} View Unix ms on the gateway's clock */
-/** @typedef {{name: string, value: number, colour: number}} Trace one value of a sensor: which of them */
+/** @typedef {{name: string, value: number, colour: number, limits: number[]}} Trace one value of a sensor: which of them, and the limits that it has */
 /** @typedef {{quantity: string, unit: string, traces: Trace[]}} Group what one chart shows */
 
 const SERIES = 3; // a trace: mean, lowest, highest
@@ -207,7 +207,10 @@ class Plot {
         drawAxes: [(/** @type {any} */ plot) => {
           for (let i = 0; i < strips; i++) drawScale(plot, scaleOf(i), i, strips, axis);
         }],
-        draw: [(/** @type {any} */ plot) => this.#mark(plot, colour("--bad"))],
+        draw: [(/** @type {any} */ plot) => {
+          this.#mark(plot, colour("--bad"));
+          traces.forEach((trace, i) => drawLimits(plot, scaleOf(i), this.#together ? 0 : i, strips, trace.limits, { ...axis, stroke: colour(`--series-${trace.colour}`) }));
+        }],
         setSelect: [on.select],
         setCursor: [(/** @type {any} */ plot) => on.cursor(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, "x") : undefined)],
       },
@@ -265,6 +268,31 @@ function drawScale({ ctx, bbox, scales, valToPos }, scale, which, of, axis) {
       line(y);
       ctx.fillText(fixed(value, digits), bbox.left - 6 * ratio, y);
     }
+  }
+  ctx.restore();
+}
+
+/**
+ * Draws the limits that are in one of the strips of a chart.
+ * @param {any} plot @param {string} scale @param {number} which @param {number} of how many @param {number[]} limits @param {any} axis
+ */
+function drawLimits({ ctx, bbox, valToPos }, scale, which, of, limits, axis) {
+  const ratio = devicePixelRatio, height = bbox.height / of, top = bbox.top + which * height;
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = axis.stroke;
+  ctx.lineWidth = ratio;
+  ctx.setLineDash([6 * ratio, 4 * ratio]);
+  ctx.font = axis.font.replace("12px", `${11 * ratio}px`);
+  ctx.textAlign = "right";
+  ctx.textBaseline = "bottom";
+  for (const limit of limits) {
+    const y = Math.round(valToPos(limit, scale, true));
+    if (!(y > top && y < top + height)) continue; // nothing was measured, or it is far away
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.fillText(`limit ${limit}`, bbox.left + bbox.width - 4 * ratio, y);
   }
   ctx.restore();
 }

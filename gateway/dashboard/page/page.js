@@ -7,6 +7,7 @@ import { base, gateway, part } from "./core.js";
 import { get, mark, text } from "./dom.js";
 import { age, count, wait } from "./format.js";
 import { stored } from "./history.js";
+import { limitsOf } from "./limits.js";
 import { Sensor, patience } from "./sensor.js";
 
 /** @typedef {import("./gateway.js").Hello} Hello */
@@ -33,6 +34,7 @@ let charts;
 part("The charts are missing", "main .charts", import("./view.js"), ({ HistoryView }) => {
   charts = new HistoryView(base, () => newest + performance.now() - newestAt, schedule);
   charts.begin([...cards.values()].map(({ sensor }) => sensor));
+  charts.limit(limitsOf(gateway.hello?.motors ?? []));
 });
 
 gateway.addEventListener("phase", schedule);
@@ -66,6 +68,7 @@ function greet(hello) {
     filter();
     charts?.begin([...cards.values()].map(({ sensor }) => sensor));
   }
+  charts?.limit(limitsOf(hello.motors));
   get("empty").hidden = cards.size > 0;
   text(get("version"), `${hello.server} ${hello.version}`);
   const name = hello.name || location.host; // two gateways in two tabs

@@ -83,7 +83,7 @@
     if (missing.size === 1) void loadAgain();
   };
 
-  const modules = ["core", "page", "account", "address", "admin", "alarms", "audit", "cards", "chart", "chat", "columns", "control", "dom", "export", "format", "gateway", "gestures", "history", "kiosk", "latch", "leases", "link",
+  const modules = ["core", "page", "account", "address", "admin", "alarms", "audit", "cards", "chart", "chat", "columns", "control", "dom", "export", "format", "gateway", "gestures", "history", "kiosk", "latch", "leases", "limits", "link",
     "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "table", "uPlot", "view"];
   let begun = false;
   const begin = () => {

@@ -42,6 +42,8 @@ export class HistoryView {
   #columns = new Map();
   /** @type {number | undefined} where the cursor is, Unix ms */
   #cursor;
+  /** @type {import("./limits.js").Limit[]} */
+  #limits = [];
   #moved = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #settling;
@@ -113,6 +115,13 @@ export class HistoryView {
     this.#choose(known ? undefined : read(location.hash).sensors);
   }
 
+  /** Shows these limits where they are in a chart. @param {import("./limits.js").Limit[]} limits */
+  limit(limits) {
+    if (JSON.stringify(limits) === JSON.stringify(this.#limits)) return;
+    this.#limits = limits;
+    this.#rebuild();
+  }
+
   /** Shows these sensors; without a choice, those that were shown, or the first few. @param {string[]} [names] */
   #choose(names) {
     const chosen = names?.some((name) => this.#sensors.some(({ info }) => info.name === name));
@@ -143,7 +152,8 @@ export class HistoryView {
       quantities.forEach(({ quantity, unit }, value) => {
         let group = groups.find((g) => g.quantity === quantity);
         if (!group) groups.push(group = { quantity, unit, traces: [] });
-        group.traces.push({ name: info.name, value, colour });
+        const limits = this.#limits.filter((l) => l.sensor === info.name && l.quantity === quantity).map(({ limit }) => limit);
+        group.traces.push({ name: info.name, value, colour, limits });
       });
     }
     this.#charts.begin(groups, this.#together);

@@ -8,6 +8,7 @@ import { csv } from "/page/export.js";
 import { age, measured, trend, wait } from "/page/format.js";
 import { held } from "/page/gestures.js";
 import { History } from "/page/history.js";
+import { limitsOf } from "/page/limits.js";
 import { Ring } from "/page/ring.js";
 import { Sensor } from "/page/sensor.js";
 import { stopAll } from "/page/stop.js";
@@ -314,4 +315,10 @@ test("a table says of each value what the charts show, and that there is nothing
   const first = body.rows[0];
   fillTable(body, [{ ...row, name: "outdoor", columns: undefined }]);
   equal([shown(), body.rows[0] === first], [[["outdoor", "Temperature, °C", "–", "–", "–", "–", "0", "0"]], true]);
+});
+
+test("limits are those of interlocks on values, each once", () => {
+  const motor = (/** @type {string[]} */ ...conditions) => ({ interlocks: conditions.map((condition) => ({ condition, holds: true })) });
+  equal(limitsOf([motor("indoor.temperature < 60", "indoor.age < 500ms", "indoor.temperature < 60"), {}, motor("indoor.temperature < 60.0", "a_b.co2 >= -1.5", "nonsense", "a.age < 5")]),
+    [{ sensor: "indoor", quantity: "temperature", limit: 60 }, { sensor: "a_b", quantity: "co2", limit: -1.5 }]);
 });

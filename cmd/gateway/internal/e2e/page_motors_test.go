@@ -151,3 +151,25 @@ func TestPageHoldsManyMotors(t *testing.T) {
 		t.Errorf("%d of 32 motors run", running)
 	}
 }
+
+// The limit of an interlock is a line in the chart of its sensor, if it is near; one that
+// is far away is not.
+func TestPageLimits(t *testing.T) {
+	t.Parallel()
+	celsius := emulatedCelsius(t)
+	config := writeFile(t, "gateway.yaml", fmt.Sprintf(`
+sensors:
+  - {name: indoor, chip: sht3x}
+motors:
+  - {name: fan, kind: dir_pwm, dir: GPIO23, pwm: GPIO18, needs: [indoor.temperature < %.2f, indoor.temperature > -30, indoor.age < 1m]}
+`, celsius+0.1))
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0")
+	page := openPage(t, browsertest.Start(t), p, browsertest.Options{Script: `
+		globalThis.written = new Set();
+		const { fillText } = CanvasRenderingContext2D.prototype;
+		CanvasRenderingContext2D.prototype.fillText = function (text, ...at) {
+			if (this.getLineDash().length) written.add(text);
+			return fillText.call(this, text, ...at);
+		};`})
+	page.Wait(fmt.Sprintf(`[...written].join() === "limit " + %.2f`, celsius+0.1))
+}
