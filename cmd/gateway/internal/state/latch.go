@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -72,7 +71,7 @@ func (l *Latch) Read() (by string, at time.Time) {
 	if l.path == "" {
 		return "", at
 	}
-	text, err := os.ReadFile(l.path)
+	text, _, err := readFile(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		at = time.Now()
 	} else if by, at = parseLatch(string(text)); err != nil {

@@ -85,6 +85,9 @@ type latchOSFile struct {
 }
 
 func openLatch(path string) (latchStore, error) {
+	if err := regular(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) { // creating waits for a file system that is frozen, opening does not
 		if err = os.MkdirAll(filepath.Dir(path), 0o750); err == nil {
