@@ -218,9 +218,14 @@ func Restore(path, dir string) (s Summary, err error) {
 	return s, own(filepath.Join(dir, lockFile), dir) // a file that root made would lock the service out
 }
 
-// put writes a file, and makes the directories that it is in.
+// put writes a file, and makes the directories that it is in: who may not read the file
+// may not see its name.
 func put(path string, mode fs.FileMode, content io.Reader) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+	private := fs.FileMode(0o700)
+	if mode&0o070 != 0 {
+		private = 0o750
+	}
+	if err := os.MkdirAll(filepath.Dir(path), private); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

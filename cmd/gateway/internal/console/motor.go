@@ -46,7 +46,7 @@ func Motor(env Env) *cobra.Command {
 A server that is no gateway may know no subprotocol, no leases and no states. Then a
 motor is stopped by this program, and whether it stops when the connection is lost is
 up to that server.`,
-		Example: "  gateway motor localhost:8765 start motor_1 --speed 0.5 --for 5s\n  gateway motor localhost:8765 estop",
+		Example: "  gateway motor localhost:8765 start motor_1 --speed 0.5 --for 5s\n  gateway motor localhost:8765 control request motor_1\n  gateway motor localhost:8765 estop",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			control := len(args) > 1 && args[1] == wire.TypeControl
 			if len(args) < 2 || len(args) > 3 && !control {

@@ -76,6 +76,8 @@ func TestBackup(t *testing.T) {
 	}
 	refusedCommand(t, "is there already; fix: ", "backup", running, "--state", state)
 	refusedCommand(t, "is in the state directory itself", "backup", filepath.Join(state, "x"), "--state", state)
+	refusedCommand(t, "is no directory; fix: mount the disk that it is on, or mkdir -p ", "backup", filepath.Join(dir, "missing", "x"), "--state", state)
+	refusedCommand(t, "no such file or directory; fix: name the gateway's state directory with --state", "backup", filepath.Join(dir, "x"), "--state", filepath.Join(dir, "missing"))
 	refusedCommand(t, "takes the name of one file", "backup", "--state", state)
 	refusedCommand(t, "a gateway runs with this state: ", "restore", running, "--state", state, "--force")
 	inTheMiddle := exec.Command(buildGateway(t), "backup", killed, "--state", state)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,11 +35,8 @@ func Backup(env console.Env, here Installed, name string) *cobra.Command {
 				return err
 			}
 			path := args[0]
-			if _, err := os.Lstat(path); err == nil && !force {
-				return fmt.Errorf("%s is there already; fix: name another file, or replace it with --force", phrase.Quote(path))
-			}
-			if inside(path, dir) {
-				return fmt.Errorf("%s is in the state directory itself; fix: name a file elsewhere, on another disk if there is one", phrase.Quote(path))
+			if err := checkPaths(path, dir, force); err != nil {
+				return err
 			}
 			s, err := backup.Write(path, dir, backup.Head{Gateway: name, Version: env.Version, Made: time.Now().UTC()})
 			if err != nil {
@@ -112,6 +110,29 @@ func size(s backup.Summary) string {
 	return fmt.Sprintf("%d files, %.1f MiB", s.Files, float64(s.Bytes)/(1<<20))
 }
 
+// checkPaths returns why a backup of a state directory is not written to path, nil if
+// it may be.
+func checkPaths(path, dir string, force bool) error {
+	if _, err := os.ReadDir(dir); err != nil {
+		return explainBackup(dir, err)
+	}
+	if _, err := os.Lstat(path); err == nil && !force {
+		return fmt.Errorf("%s is there already; fix: name another file, or replace it with --force", phrase.Quote(path))
+	}
+	if inside(path, dir) {
+		return fmt.Errorf("%s is in the state directory itself; fix: name a file elsewhere, on another disk if there is one", phrase.Quote(path))
+	}
+	if into := filepath.Dir(path); !isDir(into) {
+		return fmt.Errorf("%s is no directory; fix: mount the disk that it is on, or mkdir -p %[1]s", into)
+	}
+	return nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
 // inside reports whether a file would be in a directory.
 func inside(path, dir string) bool {
 	path, err := filepath.Abs(path)
@@ -125,6 +146,8 @@ func inside(path, dir string) bool {
 
 func explainBackup(dir string, err error) error {
 	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w; fix: make room on that disk (a restore needs as much again as the state that it replaces); nothing was replaced", err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w; fix: run this as the owner of %s, or as root (sudo)", err, dir)
 	case errors.Is(err, fs.ErrNotExist):
