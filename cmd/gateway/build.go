@@ -35,7 +35,6 @@ import (
 	"sensorgateway/gateway/host"
 	"sensorgateway/gateway/motor"
 	"sensorgateway/sensors"
-	"sensorgateway/sensors/bus"
 	"sensorgateway/sensors/trace"
 	"sensorgateway/wire"
 )
@@ -214,15 +213,14 @@ func (g *running) newSampler() *sensors.Sampler {
 			own.Also = append(own.Also, sensors.Further{ID: uint16(i), Name: c.Name, Value: chip.Further(c.Further), FirstSeq: first[i]})
 			continue
 		}
-		if driver, device, ok := bus.Claimed(c.Bus, c.Address); ok && g.simulate == nil {
-			g.log.Warn("the kernel's own driver holds this chip, and both will disturb each other", "sensor", c.Name,
-				"driver", driver, "fix", fmt.Sprintf("echo %s | sudo tee /sys/bus/i2c/drivers/%s/unbind", device, driver))
+		if g.simulate == nil {
+			machine.WarnClaimed(c, g.log)
 		}
 		if g.player != nil {
 			chip = g.player.Chip(len(configs), chip)
 		}
 		configs = append(configs, sensors.Config{
-			ID: uint16(i), Name: c.Name, Chip: chip, Bus: g.buses[c.Bus], Address: c.Address,
+			ID: uint16(i), Name: c.Name, Chip: chip, Bus: g.buses.Of(c), Address: c.Address,
 			Interval: c.Interval, StuckAfter: c.StuckAfter, FirstSeq: first[i],
 		})
 	}

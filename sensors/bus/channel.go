@@ -74,6 +74,12 @@ func (b *Bus) Channel(mux uint16, channel uint8) *Channel {
 	return &Channel{b, place{mux: mux, channel: channel}}
 }
 
+// ChannelName returns what errors and log lines call a channel on the bus that a
+// configuration calls name.
+func ChannelName(name string, mux uint16, channel uint8) string {
+	return place{mux: mux, channel: channel}.on(Name(name))
+}
+
 // String returns "bus 1, channel 3 of multiplexer 0x70".
 func (c *Channel) String() string { return c.at.on(c.bus.name) }
 

@@ -21,6 +21,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"sensorgateway/sensors/bus"
 )
 
 // Version is that of the format.
@@ -45,10 +47,25 @@ type Chip struct {
 	Name       string   `json:"name"`
 	Chip       string   `json:"chip"`
 	Bus        string   `json:"bus"`
+	Mux        *Mux     `json:"mux,omitempty"` // that the chip is behind
 	Address    uint16   `json:"address"`
 	IntervalMS int64    `json:"interval_ms"`
 	StuckMS    int64    `json:"stuck_after_ms"`
 	Also       []string `json:"also,omitempty"`
+}
+
+// Mux is a channel of a multiplexer.
+type Mux struct {
+	Address uint16 `json:"address"`
+	Channel uint8  `json:"channel"`
+}
+
+// Wires is what errors call the wires that the chip is on.
+func (c *Chip) Wires() string {
+	if c.Mux == nil {
+		return bus.Name(c.Bus)
+	}
+	return bus.ChannelName(c.Bus, c.Mux.Address, c.Mux.Channel)
 }
 
 // What a driver can be called for.

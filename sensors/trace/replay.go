@@ -125,7 +125,7 @@ func (p *Player) Chip(i int, chip sensors.Chip) sensors.Chip {
 		if !ok {
 			return nil, fmt.Errorf("%s 0x%02x: %w", chip.Model, addr, ErrEnd)
 		}
-		b := &tape{name: bus.Name(p.header.Chips[i].Bus), atSpeed: p.atSpeed, rest: c.Transfers}
+		b := &tape{name: p.header.Chips[i].Wires(), atSpeed: p.atSpeed, rest: c.Transfers}
 		device, err := open(b, addr)
 		p.note(c, nil, err)
 		if err != nil {

@@ -67,7 +67,7 @@ func (s Start) Print(w io.Writer, took time.Duration) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "gateway %s on %s · %s\n\n", s.Version, machine.Model(), s.source())
 	for i, c := range s.Config.Sensors {
-		fmt.Fprintf(&b, "  %-12s %-7s bus %s 0x%02x   ", c.Name, c.Chip, c.Bus, c.Address)
+		fmt.Fprintf(&b, "  %-12s %-7s %s 0x%02x   ", c.Name, c.Chip, c.Wires(), c.Address)
 		switch r, ok := s.Firsts.of(i); {
 		case !ok:
 			fmt.Fprintf(&b, "no reading yet, %s\n", schedule(c.Interval, time.Now()))
@@ -101,6 +101,9 @@ func (s Start) Print(w io.Writer, took time.Duration) {
 func (s Start) Log(log *slog.Logger, took time.Duration) {
 	for i, c := range s.Config.Sensors {
 		args := []any{"sensor", c.Name, "chip", c.Chip, "bus", c.Bus, "address", fmt.Sprintf("0x%02x", c.Address), "interval", c.Interval}
+		if c.Mux != (config.Mux{}) {
+			args = append(args, "multiplexer", fmt.Sprintf("0x%02x", c.Mux.Address), "channel", c.Mux.Channel)
+		}
 		if at, slow := due(c.Interval, time.Now()); slow {
 			args = append(args, "next", at.Format(time.TimeOnly))
 		}

@@ -187,4 +187,52 @@ gateway.yaml:3: sensors[1].stuck_after: "-1s" is less than two intervals of 100m
 gateway.yaml:4: sensors[2].stuck_after: "199ms" is less than two intervals of 100ms (write at least 200ms, or 0s for never)
 gateway.yaml:5: sensors[3].stuck_after: "241h" is too long (at most 240h, or 0s for never)
 gateway.yaml:6: sensors[4].stuck_after: "never" is not a duration (write a number with a unit, such as 100ms, 5s or 1m30s)`},
+	{"multiplexers", `sensors:
+  - {name: a, chip: sht3x, mux: 3}
+  - {name: b, chip: sht3x, mux: {}}
+  - {name: c, chip: sht3x, mux: {address: 0x6f, channel: 8}}
+  - {name: d, chip: sht3x, mux: {address: 0x78, channel: -1}}
+  - {name: e, chip: sht3x, mux: {address: 70, channel: a, port: 1}}
+  - {name: f, chip: sht3x, mux: {address: 0x70, chanel: 1}}
+  - {name: g, chip: sht3x, mux: [0x70, 3]}
+  - {name: h, chip: sht3x, mux: }
+`,
+		`gateway.yaml:2: sensors[0].mux: "3" where keys with values must be (write key: value)
+gateway.yaml:3: sensors[1].mux: no address (add that of the multiplexer, mostly address: 0x70)
+gateway.yaml:3: sensors[1].mux: no channel (add the one that the chip is connected to, such as channel: 0)
+gateway.yaml:4: sensors[2].mux.address: "0x6f" is no address of a multiplexer (write 0x70 to 0x77)
+gateway.yaml:4: sensors[2].mux.channel: "8" is not a whole number from 0 to 7 (write 0 to 7)
+gateway.yaml:5: sensors[3].mux.address: "0x78" is no address of a multiplexer (write 0x70 to 0x77)
+gateway.yaml:5: sensors[3].mux.channel: "-1" is not a whole number from 0 to 7 (write 0 to 7)
+gateway.yaml:6: sensors[4].mux.address: "70" is no address of a multiplexer (write 0x70 to 0x77)
+gateway.yaml:6: sensors[4].mux.channel: "a" is not a whole number from 0 to 7 (write 0 to 7)
+gateway.yaml:6: unknown key "port" in sensors[4].mux (known: address, channel)
+gateway.yaml:7: sensors[5].mux: no channel (add the one that the chip is connected to, such as channel: 0)
+gateway.yaml:7: unknown key "chanel" in sensors[5].mux (did you mean "channel"?)
+gateway.yaml:8: sensors[6].mux: a list where keys with values must be (write key: value)
+gateway.yaml:9: sensors[7].mux: no value (give it one, or remove the line)`},
+	{"places behind multiplexers", `sensors:
+  - {name: a, chip: sht3x, mux: {address: 0x70, channel: 0}}
+  - {name: b, chip: sht3x, mux: {address: 0x70, channel: 1}}
+  - {name: c, chip: sht3x, mux: {address: 0x71, channel: 0}}
+  - {name: d, chip: sht3x, mux: {address: 0x71, channel: 0}}
+  - {name: e, chip: sht3x}
+  - {name: f, chip: aht20}
+  - {name: g, chip: aht20, mux: {address: 0x70, channel: 0}}
+  - {name: h, chip: sht3x, bus: 2}
+`,
+		`gateway.yaml:5: sensors[3].address: 0x44 on channel 0 of multiplexer 0x71 on bus 1 is the place of sensors[2] on line 4 too (set one of the chips to 0x45, or connect one of them to another channel or bus)
+gateway.yaml:6: sensors[4].address: 0x44 is the address of sensors[0] on line 2 too, and that one is behind a multiplexer of bus 1: while its channel is connected, both would answer (set one of the chips to 0x45, or connect one of them to another bus)
+gateway.yaml:8: sensors[6].address: 0x38 is the address of sensors[5] on line 7 too, and this one is behind a multiplexer of bus 1: while its channel is connected, both would answer (connect one of them to another channel or bus)`},
+	{"multiplexers' own addresses", `sensors:
+  - {name: a, chip: bme280, address: 0x77, mux: {address: 0x77, channel: 0}}
+  - {name: b, chip: bme280, mux: {address: 0x70, channel: 0}}
+  - {name: c, chip: sht3x, mux: {address: 0x76, channel: 0}}
+  - {name: d, chip: aht20, mux: {address: 0x77, channel: 0}}
+  - {name: e, chip: bme280, address: 0x77, mux: {address: 0x70, channel: 0}}
+  - {name: f, chip: bme280, address: 0x77, bus: 2}
+`,
+		`gateway.yaml:2: sensors[0].address: 0x77 is the address of the multiplexer itself (set one of the two to another address)
+gateway.yaml:4: sensors[2].mux.address: 0x76 on bus 1 is the address of sensors[1] on line 3 too (set one of the two to another address)
+gateway.yaml:6: sensors[4].address: 0x77 on bus 1 is the address of a multiplexer, that of sensors[3].mux on line 5 (set one of the two to another address)`},
 }

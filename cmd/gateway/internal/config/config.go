@@ -24,6 +24,7 @@ import (
 	"sensorgateway/gateway/alarm"
 	"sensorgateway/gateway/condition"
 	"sensorgateway/gateway/motor"
+	"sensorgateway/sensors/bus"
 	"sensorgateway/wire"
 )
 
@@ -63,11 +64,27 @@ type Sensor struct {
 	Name       string // matches [nameForm], so it needs no escaping in a URL, a metric label or JSON
 	Chip       string // a key of the chip table
 	Bus        string // the N of /dev/i2c-N, or what else names a bus ([bus.Name])
+	Mux        Mux    // that the chip is behind, on that bus; its zero value is none
 	Address    uint16 // 7 bits
 	Interval   time.Duration
 	StuckAfter time.Duration // unchanged in every bit for so long, a reading counts as stuck; 0 is never
 	Power      string        // the pin that feeds the chip; "" is none
 	Further    string        // the further quantity that it is; "" for a chip's own sensor
+}
+
+// Mux is a channel of a multiplexer.
+type Mux struct {
+	Address uint16 `json:"address"` // 7 bits
+	Channel uint8  `json:"channel"`
+}
+
+// Wires says on which wires the chip is, for people: "bus 1", or "bus 1, channel 3 of
+// multiplexer 0x70".
+func (s *Sensor) Wires() string {
+	if s.Mux == (Mux{}) {
+		return bus.Name(s.Bus)
+	}
+	return bus.ChannelName(s.Bus, s.Mux.Address, s.Mux.Channel)
 }
 
 // Motor is one motor and what it is connected to. Its zero times ask for nothing.

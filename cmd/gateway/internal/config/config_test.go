@@ -76,6 +76,21 @@ func TestGoodConfig(t *testing.T) {
 		{"no newline at the end", strings.TrimSpace(oneSensor), defaults},
 		{"document markers", "---\n" + oneSensor + "...\n", defaults},
 		{"quoted keys and values", `"sensors": [{'name': "indoor", "chip": 'sht3x', bus: "1"}]`, defaults},
+		{"behind multiplexers", `sensors:
+- {name: indoor, chip: sht3x}
+- {name: a, chip: sht3x, address: 0x45, mux: {address: 0x70, channel: 0}}
+- {name: b, chip: sht3x, address: 0x45, mux: {address: 0x70, channel: 7}}
+- {name: c, chip: sht3x, address: 0x45, mux: {address: 119, channel: 0x7}}
+- {name: d, chip: sht3x, address: 0x45, bus: i2c-1-mux (chan_id 3)}`,
+			with(func(c *Config) {
+				for _, s := range []Sensor{
+					{Name: "a", Bus: "1", Mux: Mux{0x70, 0}}, {Name: "b", Bus: "1", Mux: Mux{0x70, 7}}, {Name: "c", Bus: "1", Mux: Mux{0x77, 7}},
+					{Name: "d", Bus: "i2c-1-mux (chan_id 3)"},
+				} {
+					s.Chip, s.Address, s.Interval, s.StuckAfter = "sht3x", 0x45, 100*ms, time.Minute
+					c.Sensors = append(c.Sensors[:len(c.Sensors):len(c.Sensors)], s)
+				}
+			})},
 		{"everything", `
 listen: 192.168.1.5:80
 insecure: true
@@ -390,6 +405,9 @@ func written(c *Config) string {
 		var power string
 		if s.Power != "" {
 			power = fmt.Sprintf("power: %q, ", s.Power)
+		}
+		if s.Mux != (Mux{}) {
+			power += fmt.Sprintf("mux: {address: %d, channel: %d}, ", s.Mux.Address, s.Mux.Channel)
 		}
 		fmt.Fprintf(&b, "  - {name: %q, chip: %q, bus: %q, address: %#x, interval: %v, stuck_after: %v, %s%s}\n",
 			s.Name, s.Chip, s.Bus, s.Address, s.Interval, s.StuckAfter, power, list("also", also))

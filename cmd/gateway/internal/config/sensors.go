@@ -35,7 +35,7 @@ func (s *section) sensors(chips map[string]Chip) []Sensor {
 	}
 	var sensors []Sensor
 	var over *yaml.Node // the first that is too many
-	seen := owners{names: map[string]*section{}, places: map[place]*section{}, powers: map[string]string{}}
+	seen := owners{names: map[string]*section{}, places: map[string][]place{}, powers: map[string]string{}}
 	for i, n := range list.Content {
 		if entry := s.section(n, fmt.Sprintf("sensors[%d]", i)); entry != nil {
 			sensors = entry.sensor(chips, seen, sensors)
@@ -53,14 +53,8 @@ func (s *section) sensors(chips map[string]Chip) []Sensor {
 // owners are the sensors that have what only one can have.
 type owners struct {
 	names  map[string]*section
-	places map[place]*section
-	powers map[string]string // by pin: the bus whose chips it feeds
-}
-
-// place is where a chip is.
-type place struct {
-	bus     string
-	address uint16
+	places map[string][]place // by bus
+	powers map[string]string  // by pin: the bus whose chips it feeds
 }
 
 // sensor reads one sensor and appends it to sensors, and with it the further ones of
@@ -86,9 +80,10 @@ func (s *section) sensor(chips map[string]Chip, seen owners, sensors []Sensor) [
 	}
 
 	bus := s.bus(&c.Bus)
+	mux := s.mux(&c.Mux)
 	address := s.address(c.Chip, spec, &c.Address)
-	if known && (bus != nil || !s.has("bus")) && (address != nil || !s.has("address")) {
-		s.takePlace(place{c.Bus, c.Address}, spec, seen.places)
+	if known && (bus != nil || !s.has("bus")) && (mux != nil || !s.has("mux")) && (address != nil || !s.has("address")) {
+		s.takePlace(place{s, mux, c.Mux, c.Address}, c.Bus, spec, seen.places)
 	}
 
 	s.interval(c.Chip, spec, &c.Interval)
@@ -240,27 +235,6 @@ func (s *section) power(bus string, buses map[string]string, into *string) {
 		s.fault(n, "power", "%s feeds sensors of bus %s too (a pin feeds those of one bus)", phrase.Quote(n.Value), other)
 	}
 	buses[*into] = bus
-}
-
-// takePlace gives the sensor its place on the bus, unless another has it.
-func (s *section) takePlace(p place, spec Chip, taken map[place]*section) {
-	other := taken[p]
-	if other == nil {
-		taken[p] = s
-		return
-	}
-	n := s.values["address"]
-	if n == nil {
-		n = s.node
-	}
-	fix := "connect one of them to another bus"
-	for _, a := range spec.Addresses {
-		if taken[place{p.bus, a}] == nil {
-			fix = fmt.Sprintf("set one of the chips to 0x%02x, or %s", a, fix)
-			break
-		}
-	}
-	s.fault(n, "address", "0x%02x on bus %s is the place of %s too (%s)", p.address, p.bus, other.where("address"), fix)
 }
 
 // interval reads the time from one measurement to the next.

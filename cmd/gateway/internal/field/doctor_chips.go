@@ -8,9 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"periph.io/x/conn/v3/i2c"
+
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/sensors"
-	"sensorgateway/sensors/bus"
 	"sensorgateway/wire"
 )
 
@@ -20,12 +21,12 @@ const chipTime = 5 * time.Second
 // checkChips reads each sensor: from the gateway that has it, else from its bus.
 func (p *patient) checkChips(ctx context.Context, r *report) {
 	for _, t := range chipsOf(p.cfg) {
-		where := fmt.Sprintf("%s at 0x%02x of bus %s", model(t.Chip), t.Address, t.Bus)
+		where := fmt.Sprintf("%s at 0x%02x of %s", model(t.Chip), t.Address, t.Wires())
 		kernel := driverOf(p.root, t, p.emulated)
 		name, asked := p.gateway.reads(t)
 		switch {
 		case kernel.name != "":
-			r.add(t.Name, fail, kernel.fix(), "%s: the kernel's driver %s has the chip, and both would disturb each other", where, kernel.name)
+			r.add(t.Name, fail, kernel.fix(), "%s: the kernel's driver %s has %s, and both would disturb each other", where, kernel.name, kernel.what())
 		case asked:
 			p.checkAsked(ctx, r, name, where)
 		case !p.emulated && !p.exists("/dev/i2c-"+numberOf(t.Bus)):
@@ -65,7 +66,7 @@ func faultFix(fault string) string {
 
 // checkChip reads a chip again and again, and counts what fails.
 func (p *patient) checkChip(ctx context.Context, r *report, t config.Sensor, where string) {
-	b := p.buses[t.Bus]
+	b := p.buses.Of(t)
 	first := readOnce(b, t)
 	if first.failure != nil {
 		// Once may be a lost transfer: who answers there says whether the chip is the right one.
@@ -86,7 +87,7 @@ type tally struct {
 	err    error           // why it could not be opened
 }
 
-func count(ctx context.Context, b *bus.Bus, t config.Sensor, reads int) tally {
+func count(ctx context.Context, b i2c.Bus, t config.Sensor, reads int) tally {
 	c := tally{faults: map[wire.Fault]int{}}
 	chip := sensors.Chips()[t.Chip]
 	device, err := chip.Open(b, t.Address)

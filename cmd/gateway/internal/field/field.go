@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,8 +82,12 @@ func (s *source) running(ctx context.Context, cfg *config.Config) *gateway {
 // quiet is for what reports its errors itself.
 var quiet = slog.New(slog.DiscardHandler)
 
-// parseTarget reads CHIP@BUS:ADDRESS, such as sht3x@1:0x44. The bus may have a colon
-// in its name; without an address it is the chip's usual one.
+// channelForm is the end of a target's bus that is a channel of a multiplexer.
+var channelForm = regexp.MustCompile(`^(.+):(0x7[0-7])/([0-7])$`)
+
+// parseTarget reads CHIP@BUS:ADDRESS, such as sht3x@1:0x44, or CHIP@BUS:MUX/CHANNEL:ADDRESS,
+// such as sht3x@1:0x70/3:0x44. The bus may have a colon in its name; without an address
+// it is the chip's usual one.
 func parseTarget(s string) (config.Sensor, error) {
 	chipName, place, _ := strings.Cut(s, "@")
 	var names []string
@@ -98,8 +103,16 @@ func parseTarget(s string) (config.Sensor, error) {
 		return config.Sensor{}, fmt.Errorf("%s: there is no chip %s (write %s)", phrase.Quote(s), phrase.Quote(chipName), fix)
 	}
 	name, text := place, ""
-	if at := strings.LastIndex(place, ":"); at >= 0 {
+	if at := strings.LastIndex(place, ":"); at >= 0 && !channelForm.MatchString(place) {
 		name, text = place[:at], place[at+1:]
+	}
+	var mux config.Mux
+	if m := channelForm.FindStringSubmatch(name); m != nil {
+		number, _ := strconv.ParseUint(m[2], 0, 7) // the form is that of numbers
+		name, mux = m[1], config.Mux{Address: uint16(number), Channel: m[3][0] - '0'}
+	}
+	if strings.Contains(name, ":0x") {
+		return config.Sensor{}, fmt.Errorf("%s: %s is no channel of a multiplexer (write %s@1:0x70/3:0x%02x for channel 3 of the one at 0x70)", phrase.Quote(s), phrase.Quote(name), chipName, chip.Addresses[0])
 	}
 	if name == "" {
 		return config.Sensor{}, fmt.Errorf("%s: no bus (write %s@1:0x%02x for bus 1)", phrase.Quote(s), chipName, chip.Addresses[0])
@@ -111,7 +124,7 @@ func parseTarget(s string) (config.Sensor, error) {
 			return config.Sensor{}, fmt.Errorf("%s: %s is no address of a chip (write it with 0x in front, such as 0x%02x)", phrase.Quote(s), phrase.Quote(text), chip.Addresses[0])
 		}
 	}
-	return config.Sensor{Name: s, Chip: chipName, Bus: name, Address: uint16(addr)}, nil
+	return config.Sensor{Name: s, Chip: chipName, Bus: name, Mux: mux, Address: uint16(addr)}, nil
 }
 
 // openBuses opens the buses of sensors, real or emulated. The caller closes them.

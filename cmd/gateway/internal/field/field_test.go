@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,23 +70,24 @@ func TestReadEachSensor(t *testing.T) {
 }
 
 func TestReadOne(t *testing.T) {
-	out, err := run(t, "read", "--simulate", "--json", "outdoor", "sht3x@7:0x45")
+	out, err := run(t, "read", "--simulate", "--json", "outdoor", "sht3x@7:0x45", "sht3x@8:0x77/3:0x45")
 	if err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if len(lines) != 2 {
+	if len(lines) != 3 {
 		t.Fatal(out)
 	}
 	for i, want := range []reading{
 		{Sensor: "outdoor", Chip: "bme280", Bus: "1", Address: "0x76"},
 		{Sensor: "sht3x@7:0x45", Chip: "sht3x", Bus: "7", Address: "0x45"},
+		{Sensor: "sht3x@8:0x77/3:0x45", Chip: "sht3x", Bus: "8", Address: "0x45", Mux: &config.Mux{Address: 0x77, Channel: 3}},
 	} {
 		var r reading
 		if err := json.Unmarshal([]byte(lines[i]), &r); err != nil {
 			t.Fatal(err)
 		}
-		if r.Sensor != want.Sensor || r.Chip != want.Chip || r.Bus != want.Bus || r.Address != want.Address || len(r.Values) != map[string]int{"sht3x": 2, "bme280": 3}[want.Chip] ||
+		if r.Sensor != want.Sensor || r.Chip != want.Chip || r.Bus != want.Bus || !reflect.DeepEqual(r.Mux, want.Mux) || r.Address != want.Address || len(r.Values) != map[string]int{"sht3x": 2, "bme280": 3}[want.Chip] ||
 			r.SenseMS < 5 || len(r.Transfers) < 4 || r.Error != "" {
 			t.Errorf("%+v", r)
 		}
@@ -94,13 +96,16 @@ func TestReadOne(t *testing.T) {
 
 func TestTargets(t *testing.T) {
 	for arg, want := range map[string]string{
-		"nope":              `no sensor is named "nope" (write indoor, outdoor or greenhouse, or a chip such as sht3x@1:0x44)`,
-		"sht31@1:0x44":      `"sht31@1:0x44": there is no chip "sht31" (write sht3x)`,
-		"sht3x@":            `"sht3x@": no bus (write sht3x@1:0x44 for bus 1)`,
-		"sht3x@1:44":        `"sht3x@1:44": "44" is no address of a chip (write it with 0x in front, such as 0x44)`,
-		"sht3x@1:0x88":      `"sht3x@1:0x88": "0x88" is no address of a chip (write it with 0x in front, such as 0x44)`,
-		"bme280@1:":         "",
-		"bme280@1-1.2:0x77": "",
+		"nope":                `no sensor is named "nope" (write indoor, outdoor or greenhouse, or a chip such as sht3x@1:0x44)`,
+		"sht31@1:0x44":        `"sht31@1:0x44": there is no chip "sht31" (write sht3x)`,
+		"sht3x@":              `"sht3x@": no bus (write sht3x@1:0x44 for bus 1)`,
+		"sht3x@1:44":          `"sht3x@1:44": "44" is no address of a chip (write it with 0x in front, such as 0x44)`,
+		"sht3x@1:0x88":        `"sht3x@1:0x88": "0x88" is no address of a chip (write it with 0x in front, such as 0x44)`,
+		"bme280@1:":           "",
+		"bme280@1-1.2:0x77":   "",
+		"sht3x@1:0x70/3":      "",
+		"sht3x@1:0x70/8":      `"sht3x@1:0x70/8": "0x70/8" is no address of a chip (write it with 0x in front, such as 0x44)`,
+		"sht3x@1:0x6f/3:0x44": `"sht3x@1:0x6f/3:0x44": "1:0x6f/3" is no channel of a multiplexer (write sht3x@1:0x70/3:0x44 for channel 3 of the one at 0x70)`,
 	} {
 		_, err := run(t, "read", "--simulate", arg)
 		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want || !errors.As(err, new(console.UsageError))) {
@@ -187,6 +192,8 @@ func TestFix(t *testing.T) {
 	}
 	noAck, checksum := failure(0x44, wire.NoAck, syscall.Errno(121)), fmt.Errorf("read: %w", wire.Checksum)
 	sht, bme := config.Sensor{Chip: "sht3x", Bus: "1", Address: 0x44}, config.Sensor{Chip: "bme280", Bus: "1", Address: 0x76}
+	behind := sht
+	behind.Mux = config.Mux{Address: 0x70, Channel: 3}
 	for _, tt := range []struct {
 		name    string
 		bus     i2c.Bus // nil: emulated, with an SHT3x at 0x45
@@ -204,8 +211,11 @@ func TestFix(t *testing.T) {
 		{"now and then", nil, config.Sensor{Chip: "sht3x", Bus: "1", Address: 0x45}, checksum, kernelDriver{},
 			"the chip answers now: a loose contact, a cable that is too long, or a bus that is too fast for it (dtparam=i2c_arm_baudrate=50000 in /boot/firmware/config.txt)"},
 		{"stuck", stuck, sht, failure(0x44, wire.Timeout, syscall.Errno(110)), kernelDriver{}, stuckFix},
-		{"the kernel's", answers{}, sht, failure(0x44, wire.Other, syscall.EBUSY), kernelDriver{"sht3x", "1-0044"},
+		{"the kernel's", answers{}, sht, failure(0x44, wire.Other, syscall.EBUSY), kernelDriver{name: "sht3x", device: "1-0044"},
 			"the kernel's driver sht3x has the chip: echo 1-0044 | sudo tee /sys/bus/i2c/drivers/sht3x/unbind, and take its overlay out of /boot/firmware/config.txt"},
+		{"the kernel's multiplexer", answers{}, behind, failure(0x44, wire.Other, syscall.EBUSY), kernelDriver{"pca954x", "1-0070", "i2c-1-mux (chan_id 3)"},
+			"the kernel's driver pca954x has the multiplexer, and each channel is a bus: instead of mux write bus: i2c-1-mux (chan_id 3)"},
+		{"nobody behind a channel", answers{}, behind, noAck, kernelDriver{}, "nothing answers at 0x44 of bus 1, channel 3 of multiplexer 0x70: check power and wiring (SDA and SCL may be swapped), and look at the other channels: gateway scan"},
 		{"no bus", answers{}, sht, failure(0x44, wire.BusDown, os.ErrNotExist), kernelDriver{}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

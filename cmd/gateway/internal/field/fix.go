@@ -15,12 +15,24 @@ import (
 )
 
 // kernelDriver is a driver of the kernel that has a chip; its zero value is none.
-type kernelDriver struct{ name, device string }
+type kernelDriver struct {
+	name, device string
+	channel      string // it has the multiplexer that the chip is behind: what it calls the channel's bus
+}
 
-// driverOf returns the kernel's driver that has a sensor's chip.
+// driverOf returns the kernel's driver that has a sensor's chip, or the multiplexer that
+// the chip is behind.
 func driverOf(root string, t config.Sensor, emulated bool) (k kernelDriver) {
-	if !emulated {
-		k.name, k.device, _ = bus.ClaimedIn(root, numberOf(t.Bus), t.Address)
+	number := numberOf(t.Bus)
+	switch {
+	case emulated:
+	case t.Mux == (config.Mux{}):
+		k.name, k.device, _ = bus.ClaimedIn(root, number, t.Address)
+	default:
+		var ok bool
+		if k.name, k.device, ok = bus.ClaimedIn(root, number, t.Mux.Address); ok {
+			k.channel = fmt.Sprintf("i2c-%s-mux (chan_id %d)", number, t.Mux.Channel)
+		}
 	}
 	return k
 }
@@ -33,7 +45,18 @@ func numberOf(name string) string {
 	return name
 }
 
+// what names what the driver has.
+func (k kernelDriver) what() string {
+	if k.channel != "" {
+		return "the multiplexer"
+	}
+	return "the chip"
+}
+
 func (k kernelDriver) fix() string {
+	if k.channel != "" {
+		return fmt.Sprintf("the kernel's driver %s has the multiplexer, and each channel is a bus: instead of mux write bus: %s", k.name, k.channel)
+	}
 	return fmt.Sprintf("the kernel's driver %s has the chip: echo %s | sudo tee /sys/bus/i2c/drivers/%[1]s/unbind, and take its overlay out of /boot/firmware/config.txt",
 		k.name, k.device)
 }
@@ -61,12 +84,16 @@ func fixFor(b i2c.Bus, t config.Sensor, failure error, kernel kernelDriver) stri
 	case wire.FaultOf(err) != wire.NoAck:
 		return stuckFix
 	}
+	others := "buses"
+	if t.Mux != (config.Mux{}) {
+		others = "channels"
+	}
 	for _, other := range sensors.Chips()[t.Chip].Addresses {
 		if who, err := identify.At(b, other); other != t.Address && err == nil && who.Chip == t.Chip {
 			return fmt.Sprintf("nothing answers at 0x%02x, but %s %s does at 0x%02x: write address: 0x%02[4]x", t.Address, article(who.Model), who.Model, other)
 		}
 	}
-	return fmt.Sprintf("nothing answers at 0x%02x of bus %s: check power and wiring (SDA and SCL may be swapped), and look at the other buses: gateway scan", t.Address, t.Bus)
+	return fmt.Sprintf("nothing answers at 0x%02x of %s: check power and wiring (SDA and SCL may be swapped), and look at the other %s: gateway scan", t.Address, t.Wires(), others)
 }
 
 // stuckFix is what helps a bus whose lines are held low.

@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"periph.io/x/conn/v3/i2c"
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/cmd/gateway/internal/meaning"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/sensors"
 	"sensorgateway/sensors/bus"
@@ -25,6 +27,7 @@ type reading struct {
 	Sensor    string             `json:"sensor"`
 	Chip      string             `json:"chip,omitempty"`
 	Bus       string             `json:"bus,omitempty"`
+	Mux       *config.Mux        `json:"mux,omitempty"`
 	Address   string             `json:"address,omitempty"`
 	Values    map[string]float32 `json:"values,omitempty"`
 	Text      string             `json:"text,omitempty"` // the values for people
@@ -38,6 +41,15 @@ type reading struct {
 	AgeMS     int64              `json:"age_ms,omitempty"`  // of its newest reading
 
 	failure error
+	wires   string // for people
+}
+
+// muxOf returns the channel that a sensor's chip is behind, nil if it is behind none.
+func muxOf(t config.Sensor) *config.Mux {
+	if t.Mux == (config.Mux{}) {
+		return nil
+	}
+	return &t.Mux
 }
 
 // transfer is one transaction for people.
@@ -57,7 +69,7 @@ func readCommand(env console.Env, load Load) *cobra.Command {
 		Use:   "read [SENSOR | CHIP@BUS:ADDRESS]...",
 		Short: "Read each sensor once, and show the transfers, raw words and status bits",
 		Long: "Reads each sensor of the configuration once, or those that are named, or any chip: sht3x@1:0x44 is an\n" +
-			"SHT3x at 0x44 of bus 1. It shows each transfer with its duration, the raw bytes and what they mean. A\n" +
+			"SHT3x at 0x44 of bus 1, sht3x@1:0x70/3:0x44 one behind channel 3 of the multiplexer at 0x70. It shows each transfer with its duration, the raw bytes and what they mean. A\n" +
 			"sensor that a running gateway reads, it asks that one for. The exit status is 1 if one cannot be read.",
 		Example: "  gateway read\n  gateway read indoor bme280@1:0x76\n  gateway read --simulate",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -94,9 +106,9 @@ func runRead(ctx context.Context, env console.Env, load Load, s *source, args []
 		if name, ok := running.reads(t); ok {
 			r = running.newest(ctx, name)
 		} else {
-			r = readOnce(buses[t.Bus], t)
+			r = readOnce(buses.Of(t), t)
 			if r.failure != nil {
-				r.Fix = fixFor(buses[t.Bus], t, r.failure, driverOf(s.root, t, simulate != nil))
+				r.Fix = fixFor(buses.Of(t), t, r.failure, driverOf(s.root, t, simulate != nil))
 			}
 		}
 		failed = failed || r.Error != ""
@@ -155,8 +167,8 @@ func chipsOf(cfg *config.Config) (own []config.Sensor) {
 const warmUp = 500 * time.Millisecond
 
 // readOnce opens a chip, has it measure once, and lets go of it.
-func readOnce(b *bus.Bus, t config.Sensor) reading {
-	r := reading{Sensor: t.Name, Chip: t.Chip, Bus: t.Bus, Address: fmt.Sprintf("0x%02x", t.Address)}
+func readOnce(b i2c.Bus, t config.Sensor) reading {
+	r := reading{Sensor: t.Name, Chip: t.Chip, Bus: t.Bus, Mux: muxOf(t), Address: fmt.Sprintf("0x%02x", t.Address), wires: t.Wires()}
 	begin := time.Now()
 	tap := bus.NewTap(b, func(x bus.Transfer) { r.Transfers = append(r.Transfers, show(t.Chip, x, begin)) })
 	chip := sensors.Chips()[t.Chip]
@@ -212,7 +224,7 @@ func show(chip string, x bus.Transfer, begin time.Time) transfer {
 		t.Error = cause(x.Err).Error()
 		return t
 	}
-	t.Read, t.Means = hex.EncodeToString(x.R), meaning(chip, x.W, x.R)
+	t.Read, t.Means = hex.EncodeToString(x.R), meaning.Of(chip, x.W, x.R)
 	return t
 }
 
@@ -220,7 +232,7 @@ func show(chip string, x bus.Transfer, begin time.Time) transfer {
 func printReading(out *printer, r reading) {
 	where := ""
 	if r.Chip != "" {
-		where = fmt.Sprintf("  %s %s on bus %s", r.Chip, r.Address, r.Bus)
+		where = fmt.Sprintf("  %s %s on %s", r.Chip, r.Address, r.wires)
 	}
 	switch {
 	case r.Error != "":

@@ -145,10 +145,17 @@ func headerOf(cfg *config.Config, version string) trace.Header {
 			own.Also = append(own.Also, c.Further)
 			continue
 		}
-		h.Chips = append(h.Chips, trace.Chip{Name: c.Name, Chip: c.Chip, Bus: c.Bus, Address: c.Address,
+		h.Chips = append(h.Chips, trace.Chip{Name: c.Name, Chip: c.Chip, Bus: c.Bus, Mux: traceMux(c), Address: c.Address,
 			IntervalMS: c.Interval.Milliseconds(), StuckMS: c.StuckAfter.Milliseconds()})
 	}
 	return h
+}
+
+func traceMux(c config.Sensor) *trace.Mux {
+	if c.Mux == (config.Mux{}) {
+		return nil
+	}
+	return &trace.Mux{Address: c.Mux.Address, Channel: c.Mux.Channel}
 }
 
 // sampler reads the chips, recorded.
@@ -156,7 +163,7 @@ func sampler(cfg *config.Config, buses machine.Buses, recorder *trace.Recorder) 
 	var configs []sensors.Config
 	for i, c := range chipsOf(cfg) {
 		configs = append(configs, sensors.Config{
-			ID: uint16(i), Name: c.Name, Chip: recorder.Chip(i, sensors.Chips()[c.Chip]), Bus: buses[c.Bus], Address: c.Address,
+			ID: uint16(i), Name: c.Name, Chip: recorder.Chip(i, sensors.Chips()[c.Chip]), Bus: buses.Of(c), Address: c.Address,
 			Interval: c.Interval, StuckAfter: c.StuckAfter,
 		})
 	}

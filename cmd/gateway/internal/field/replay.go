@@ -33,8 +33,12 @@ func OpenReplay(path string) (p *trace.Player, configuration []byte, err error) 
 		for _, q := range c.Also {
 			also = append(also, strconv.Quote(q))
 		}
-		fmt.Fprintf(&b, "  - {name: %q, chip: %q, bus: %q, address: %d, interval: %dms, stuck_after: %dms, also: [%s]}\n",
-			c.Name, c.Chip, c.Bus, c.Address, c.IntervalMS, c.StuckMS, strings.Join(also, ", "))
+		mux := ""
+		if c.Mux != nil {
+			mux = fmt.Sprintf("mux: {address: %d, channel: %d}, ", c.Mux.Address, c.Mux.Channel)
+		}
+		fmt.Fprintf(&b, "  - {name: %q, chip: %q, bus: %q, %saddress: %d, interval: %dms, stuck_after: %dms, also: [%s]}\n",
+			c.Name, c.Chip, c.Bus, mux, c.Address, c.IntervalMS, c.StuckMS, strings.Join(also, ", "))
 	}
 	return trace.NewPlayer(h, calls, true), []byte(b.String()), nil
 }
@@ -61,7 +65,7 @@ func replayCommand(env console.Env) *cobra.Command {
 			out := printer{w: env.Stdout}
 			out.printf("recorded %s by gateway %s\n", time.UnixMilli(h.Time).Format(time.RFC3339), h.Gateway)
 			for _, c := range h.Chips {
-				out.printf("  %s  %s 0x%02x on bus %s, every %v\n", c.Name, c.Chip, c.Address, c.Bus, time.Duration(c.IntervalMS)*time.Millisecond)
+				out.printf("  %s  %s 0x%02x on %s, every %v\n", c.Name, c.Chip, c.Address, c.Wires(), time.Duration(c.IntervalMS)*time.Millisecond)
 			}
 			for _, d := range r.Differences {
 				out.printf("%s\n", d)

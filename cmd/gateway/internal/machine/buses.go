@@ -5,6 +5,7 @@
 package machine
 
 import (
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -40,6 +41,32 @@ func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buse
 		}
 	}
 	return all, nil
+}
+
+// Of returns what the chip of a sensor is on: one of the buses, or a channel on it.
+func (b Buses) Of(s config.Sensor) i2c.Bus {
+	if s.Mux == (config.Mux{}) {
+		return b[s.Bus]
+	}
+	return b[s.Bus].Channel(s.Mux.Address, s.Mux.Channel)
+}
+
+// WarnClaimed warns of a kernel's driver that has a sensor's chip, or the multiplexer
+// that the chip is behind.
+func WarnClaimed(s config.Sensor, log *slog.Logger) {
+	what, address := "chip", s.Address
+	if s.Mux != (config.Mux{}) {
+		what, address = "chip's multiplexer", s.Mux.Address
+	}
+	driver, device, ok := bus.Claimed(s.Bus, address)
+	if !ok {
+		return
+	}
+	fix := fmt.Sprintf("echo %s | sudo tee /sys/bus/i2c/drivers/%s/unbind", device, driver)
+	if s.Mux != (config.Mux{}) {
+		fix = fmt.Sprintf("instead of mux write bus: i2c-%s-mux (chan_id %d), which is the kernel's for the channel", bus.Number(s.Bus), s.Mux.Channel)
+	}
+	log.Warn("the kernel's own driver holds this "+what+", and both will disturb each other", "sensor", s.Name, "driver", driver, "fix", fix)
 }
 
 // Repeats calls f for each bus with how many transactions were made again.

@@ -62,7 +62,7 @@ func (s *Simulation) bus(cfg *config.Config) func(name string) (opener, error) {
 			if strings.HasPrefix(chip.Name, "out") {
 				place = sim.Outdoor
 			}
-			if err := b.Add(chip.Chip, chip.Address, place); err != nil {
+			if err := add(b, chip, place); err != nil {
 				return nil, err
 			}
 		}
@@ -71,6 +71,21 @@ func (s *Simulation) bus(cfg *config.Config) func(name string) (opener, error) {
 		}
 		return b.Open, nil
 	}
+}
+
+// add puts a sensor's chip on the bus or behind its multiplexer, which may be there.
+func add(b *sim.Bus, s config.Sensor, place sim.Place) error {
+	if s.Mux == (config.Mux{}) {
+		return b.Add(s.Chip, s.Address, place)
+	}
+	channel := b.Channel(s.Mux.Address, s.Mux.Channel)
+	if channel == nil {
+		if err := b.AddMux(s.Mux.Address); err != nil {
+			return err
+		}
+		channel = b.Channel(s.Mux.Address, s.Mux.Channel)
+	}
+	return channel.Add(s.Chip, s.Address, place)
 }
 
 // busSeed makes emulated buses differ: it is a bus's number, or made of its name.

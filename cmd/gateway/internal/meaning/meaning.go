@@ -1,4 +1,9 @@
-package field
+// Package meaning says what the bytes mean that chips answer with: status bits, raw
+// words, checksums, trimming values.
+//
+// It refuses to know how they were read, and to compute what was measured: the drivers
+// do.
+package meaning
 
 import (
 	"encoding/binary"
@@ -8,9 +13,9 @@ import (
 	"sensorgateway/sensors/identify"
 )
 
-// meaning says what was read after w, as the chip's datasheet has it; "" if there is
+// Of says what was read after w, as the chip's datasheet has it; "" if there is
 // nothing to say.
-func meaning(chip string, w, r []byte) string {
+func Of(chip string, w, r []byte) string {
 	if explain := meanings[chip]; explain != nil {
 		return explain(w, r)
 	}
