@@ -130,7 +130,8 @@ func (g *running) close() {
 // in: the motors are off at once and the sampler finishes its ticks; then the
 // clients are sent away, and what was reached is written to the disk.
 func (g *running) tasks() []task {
-	tasks := []task{{name: "motors", run: g.motors.Run, ready: g.motors.Ready()}} // off, before anybody can connect
+	tasks := []task{{name: "motors", run: g.motors.Run, ready: g.motors.Ready()}, // off, before anybody can connect
+		{name: "alarms", run: g.alarms.Run, ready: g.alarms.Ready()}} // and what was raised is known
 	for _, l := range g.sockets {
 		tasks = append(tasks, task{name: "clients of " + l.Addr().String(), last: true,
 			run: func(context.Context) error { return g.server.Serve(l) }}) // until the shutdown
@@ -139,7 +140,6 @@ func (g *running) tasks() []task {
 		task{name: "shutdown of the server", run: g.shutdownServer, last: true},
 		task{name: "storage", run: g.storage.run, last: true},
 		task{name: "audit log", run: g.auditor.Run, last: true},
-		task{name: "alarms", run: g.alarms.Run, ready: g.alarms.Ready()}, // what was raised is known before the first tick
 		task{name: "sampler", run: g.sampler.Run},
 		task{name: "events of the storage", run: func(ctx context.Context) error { return g.trouble.Resend(ctx, g.server.Event) }},
 		task{name: "metrics", run: g.metrics.Run},

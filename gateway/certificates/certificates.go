@@ -159,7 +159,7 @@ func (c *Set) Expires() error {
 	if time.Until(leaf.NotAfter) > expiresSoon {
 		return nil
 	}
-	return fmt.Errorf("certificate %s expires on %s; fix: renew it; a new one is used without a restart", c.certFile, date(leaf.NotAfter))
+	return fmt.Errorf("the certificate expires on %s; fix: renew it; a new one is used without a restart", date(leaf.NotAfter))
 }
 
 // checkDates refuses a certificate that clients would refuse now.
