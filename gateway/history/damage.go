@@ -163,7 +163,9 @@ func (l *Log) checkFiles(now time.Time) {
 	}
 	n := 0
 	for _, g := range missing {
-		n += g.Readings()
+		for _, c := range g.Chapters {
+			n += c.Lose(c.First, c.Last) // a reader may have found some of it
+		}
 		l.size -= g.Size
 		l.index.Evict(g)
 	}

@@ -279,6 +279,10 @@ func TestSegmentIsCutOffMeanwhile(t *testing.T) {
 	}
 	g := r.index.Segments[1]
 	d.names[g.Name].now = nil
+	all(t, r.Since(0, ^uint32(0))) // a reader finds a part of it first
+	if _, n := r.Lost(); n == 0 || n >= g.Readings() {
+		t.Errorf("the reader found %d of %d", n, g.Readings())
+	}
 	r.now = r.now.Add(searchEvery)
 	r.second()
 	if reason, n := r.Lost(); !strings.Contains(reason, g.Name) || n != g.Readings() {
