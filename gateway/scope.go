@@ -62,9 +62,7 @@ func (c *session) lossReason() string {
 	return wire.ReasonDisconnect
 }
 
-// checkIdentity closes a session whose identity no longer holds. Its motors stop
-// now, not when the client has answered; the broadcaster, whose lock is held, does
-// not wait for them.
+// checkIdentity closes a session whose identity no longer holds.
 func (c *session) checkIdentity() {
 	if c.ended {
 		return
@@ -75,7 +73,4 @@ func (c *session) checkIdentity() {
 	}
 	c.ended = true
 	c.close(wire.ClosePolicy, reason)
-	if c.commanded.Load() {
-		c.s.sessions.Go(func() { c.s.opts.Motors.Lost(c.ID, wire.ReasonRevoked) })
-	}
 }

@@ -120,7 +120,9 @@ func (c *session) close(code int, reason string) { c.closeWithin(code, reason, i
 
 func (c *session) closeWithin(code int, reason string, timeout time.Duration) {
 	if c.inbox.Close(code, reason, timeout) && c.commanded.Load() {
-		_ = c.out.SetReadDeadline(time.Now()) // an operator is lost now, not when it has answered
+		// An operator is lost now, not when it has answered: until then its stops are taken.
+		// The broadcaster, whose lock may be held, does not wait for its motors.
+		c.s.sessions.Go(func() { c.s.opts.Motors.Lost(c.ID, c.lossReason()) })
 	}
 }
 

@@ -42,7 +42,7 @@ func (*stream) end(c *session) {
 
 // message answers a request.
 func (t *stream) message(c *session, _ int, message []byte) {
-	if c.stop(message) {
+	if c.stop(message) || c.inbox.Closing() {
 		return
 	}
 	request, err := wire.ParseRequest(message)
@@ -115,6 +115,9 @@ func (c *session) carryOut(cmd wire.Command) (any, error) {
 	}
 	c.commanded.Store(true) // before it drives: from now on its loss has to be noticed
 	result, err := handle(c.s.ctx, c.Client, cmd)
+	if c.inbox.Closing() && !cmd.Stops() { // it may have come after the loss
+		c.s.opts.Motors.Lost(c.ID, c.lossReason())
+	}
 	if ack, ok := result.(wire.Ack); ok {
 		ack.Motors = c.Identity.InScope(ack.Motors)
 		result = ack

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -313,10 +314,39 @@ func TestOperatorIsWatchedClosely(t *testing.T) {
 		t.Fatalf("%d clients: lost too early", n)
 	}
 	s.broadcaster.check(now.Add(2*time.Second), false)
-	s.wantClients(0)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.lost) != 1 {
-		t.Errorf("lost %v", m.lost)
+	lost := func() []string {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return slices.Clone(m.lost)
 	}
+	s.until("it is lost", func() bool { return len(lost()) > 0 })
+	if n := s.Clients(); n != 1 {
+		t.Errorf("%d clients: the loss has waited for the end of the connection", n)
+	}
+	s.wantClients(0)
+	if all := slices.Compact(lost()); len(all) != 1 {
+		t.Errorf("lost %v", all)
+	}
+}
+
+// What an operator has sent before it saw our close frame: a stop is carried out,
+// nothing else is.
+func TestStopOfAnOperatorThatIsClosed(t *testing.T) {
+	m := &motors{}
+	s := start(t, m.options)
+	c := s.dial("/")
+	c.ask(`{"type":"command","payload":{"action":"start","target":"motor_1"}}`)
+	s.broadcaster.each(func(c *session) { c.close(wire.CloseTooSlow, wire.CloseReasonNoPong) })
+	late := append(masked(0x81, `{"type":"command","payload":{"action":"set","target":"motor_1","speed":1}}`),
+		masked(0x81, `{"type":"command","payload":{"action":"estop"}}`)...)
+	if _, err := c.NetConn().Write(late); err != nil {
+		t.Fatal(err)
+	}
+	s.until("the e-stop is carried out", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return fmt.Sprint(m.commands) == "[start motor_1  estop all ]"
+	})
+	c.wantClose(wire.CloseTooSlow, "")
+	s.wantClients(0)
 }
