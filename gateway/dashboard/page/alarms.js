@@ -10,6 +10,7 @@ import { message } from "./stop.js";
 /** @typedef {import("./gateway.js").Alarm} Alarm */
 
 const SOON = 200; // ms in which several changes are one look
+const CALLED = 60_000; // ms in which an alarm that comes and goes calls once
 const AGAIN = 10_000; // ms after a look that failed
 const TONE = { hertz: 880, seconds: 0.15, times: 3 };
 
@@ -45,6 +46,8 @@ export function showAlarms(gateway, base) {
   const chip = get("alarm-chip"), sound = get("alarm-sound"), notice = get("alarm-notify");
   /** @type {Set<string> | undefined} raised, as far as was known; nothing is news to a page that has just come */
   let known;
+  /** @type {Map<string, number>} when each last called somebody, on performance.now() */
+  const called = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let soon;
   /** @type {AudioContext | undefined} */
@@ -93,7 +96,9 @@ export function showAlarms(gateway, base) {
     }));
     const before = known;
     known = new Set(alarms.map(({ name }) => name));
-    const news = before ? open.filter(({ name }) => !before.has(name)) : [];
+    const now = performance.now();
+    const news = before ? open.filter(({ name }) => !before.has(name) && now - (called.get(name) ?? -Infinity) >= CALLED) : [];
+    for (const { name } of news) called.set(name, now);
     if (news.length) text(get("alarm-said"), `Alarm: ${news.map(({ name }) => name).join(", ")}`);
     for (const alarm of news.filter(({ severity }) => severity !== "info")) call(alarm);
   }

@@ -51,7 +51,9 @@ export function openRoom(gateway) {
   gateway.addEventListener("hello", ({ detail }) => mayWrite(detail.you.may.includes("chat")));
   gateway.addEventListener("event", ({ detail }) => {
     if (detail.kind === "control") line("motor", detail.target, controlWords(detail));
-    else if (!detail.sensor || detail.kind === "alarm") line("event", "", event(detail)); // a sensor's state is on its card; one that fails often would fill the log
+    // A sensor's state is on its card; one that fails often would fill the log. Alarms that
+    // somebody configured or acknowledged are told.
+    else if (!detail.sensor || detail.condition || detail.by) line("event", "", event(detail));
   });
   gateway.addEventListener("phase", ({ detail }) => {
     if (detail === "waiting") room?.abandon(); // both connections go the same way: if one is lost, the other is
@@ -128,11 +130,10 @@ function remember(key, value) {
 }
 
 /** An event in words. @param {any} e */
-function event({ kind, by, reason, readings = 0, step_ms = 0, alarm, state, action, target, to, from }) {
+function event({ kind, by, reason, readings = 0, step_ms = 0, alarm, state }) {
   switch (kind) {
     case "clock_corrected": return `the gateway’s clock was corrected by ${step_ms < 0 ? "−" : "+"}${age(Math.abs(step_ms))}`;
     case "alarm": return `alarm ${alarm} ${state}${by ? ` by ${by}` : ""}`;
-    case "control": return `control of ${target}: ${{ request: `requested by ${by}`, grant: `granted to ${to}`, deny: `denied to ${to}`, release: `released by ${from}` }[/** @type {string} */ (action)] ?? action}`;
     case "estop": return `emergency stop by ${by || "the gateway"}`;
     case "reset": return `reset by ${by || "the gateway"}: motors may start`;
     case "storage_failed": return `readings are not stored${reason ? `: ${reason}` : ""}`;
