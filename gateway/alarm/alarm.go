@@ -29,8 +29,13 @@ import (
 	"sensorgateway/wire"
 )
 
-// maxRecent is how many alarms are listed that were cleared.
-const maxRecent = 50
+const (
+	// maxRecent is how many alarms are listed that were cleared.
+	maxRecent = 50
+	// maxOutbox is how many changes wait to be notified of, which they do for 20 ms at most.
+	// Of more, the oldest are dropped: they are over.
+	maxOutbox = 1000
+)
 
 // Options are what alarms are made of.
 type Options struct {
@@ -66,10 +71,11 @@ type Alarms struct {
 	posts chan struct{} // there is something to post; size 1 likewise
 
 	urgent atomic.Bool // what there is to store is stored at once
+	loaded atomic.Bool // the file is read, and written from now on
 	ended  atomic.Bool // nothing is stored any more
 
-	// order is held while an alarm changes and its event is notified, so that events come
-	// in their order. Nothing that listens to an event waits for it.
+	// order is held while alarms change, until that is in the outbox: events come in their
+	// order.
 	order   sync.Mutex
 	changes []wire.Alarm // of the evaluation that runs
 
@@ -79,7 +85,9 @@ type Alarms struct {
 	queue   []delivery   // to be posted, the oldest first
 	counts  Deliveries
 	writes  uint64        // of the file
-	waits   chan struct{} // closed when what has changed is stored; nil: nobody waits
+	outbox  []wire.Alarm  // changes that are not notified of yet
+	waits   chan struct{} // closed when what has changed is stored; nil: nothing has
+	stored  chan struct{} // closed when the last change is stored; nil: there was none
 }
 
 // alarm is one alarm and how it is. [Alarms].mu guards what changes.
@@ -250,6 +258,7 @@ func (a *Alarms) change(one *alarm, value *float32, reason string, at float64) {
 		one.Cleared, one.Acknowledged = 0, nil
 	}
 	a.changes = append(a.changes, one.Alarm)
+	a.waiter()
 }
 
 // remember lists an alarm among the recent ones. a.mu is held.
@@ -258,22 +267,42 @@ func (a *Alarms) remember(cleared wire.Alarm) {
 	a.recent = slices.Delete(a.recent, 0, max(len(a.recent)-maxRecent, 0))
 }
 
-// publish notifies of what has changed, logs it, and has it stored and posted. a.order
-// is held.
+// publish has what has changed stored and posted, and then notified of. a.order is held.
 func (a *Alarms) publish() {
+	if len(a.changes) == 0 {
+		return
+	}
 	for _, w := range a.changes {
+		a.post(w.Event())
+	}
+	a.mu.Lock()
+	a.outbox = append(a.outbox, a.changes...)
+	a.outbox = a.outbox[max(len(a.outbox)-maxOutbox, 0):]
+	a.mu.Unlock()
+	a.changes = a.changes[:0]
+	signal(a.dirty)
+	signal(a.wake)
+}
+
+// release logs and notifies of what was published, once no death of the process loses
+// it, or the disk takes too long: what was shown is known after the restart.
+func (a *Alarms) release() {
+	a.mu.Lock()
+	outbox, stored := a.outbox, a.stored
+	a.outbox = nil
+	a.mu.Unlock()
+	if len(outbox) == 0 {
+		return
+	}
+	a.awaitStored(stored)
+	for _, w := range outbox {
 		e := w.Event()
 		level := slog.LevelWarn
 		if w.State != wire.AlarmRaised {
 			level = slog.LevelInfo
 		}
 		a.opts.Log.Log(context.Background(), level, "alarm "+w.State, attributes(w, e)...)
-		a.post(e)
 		a.opts.Notify(e)
-	}
-	if len(a.changes) > 0 {
-		a.changes = a.changes[:0]
-		signal(a.dirty)
 	}
 }
 

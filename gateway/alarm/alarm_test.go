@@ -95,6 +95,7 @@ func TestClockSteps(t *testing.T) {
 				r.pass(time.Second)
 			}
 		}
+		r.pass(0)
 		r.news("a raised")
 		if got := r.List(everything).Alarms[0].Since; got != seconds(at) {
 			t.Errorf("raised at %v, the record says %v", got, seconds(at))

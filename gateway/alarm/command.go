@@ -46,14 +46,7 @@ func (a *Alarms) Acknowledge(cl Client, cmd wire.Command) (wire.Ack, error) {
 	if !repeat && !w.Raised() {
 		return wire.Ack{}, wire.Errorf(http.StatusConflict, "%s is not raised", cmd.Target)
 	}
-	if stored != nil && a.opts.File != "" { // nobody acknowledges it again after a restart
-		timer := time.NewTimer(storeTime)
-		defer timer.Stop()
-		select {
-		case <-stored:
-		case <-timer.C:
-		}
-	}
+	a.awaitStored(stored) // nobody acknowledges it again after a restart
 	return wire.Ack{Action: cmd.Action, Target: cmd.Target, Status: "ok", Alarm: &w, Repeat: repeat}, nil
 }
 
@@ -68,7 +61,9 @@ func (a *Alarms) acknowledge(one *alarm, cl Client, id string, now time.Time) (w
 		one.State, one.Acknowledged = wire.AlarmAcknowledged, &wire.Acknowledgement{By: cl.Name, TS: unix(now)}
 		one.command = command{cl.ID, id, now}
 		a.changes = append(a.changes, one.Alarm)
-		stored = a.waiter()
+		a.waiter()
+		stored = a.stored
+		a.urgent.Store(true)
 	}
 	w = one.Alarm
 	a.mu.Unlock()

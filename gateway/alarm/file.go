@@ -23,7 +23,8 @@ const (
 	filePause = 30 * time.Second
 	// retryPause follows a write that failed.
 	retryPause = 10 * time.Second
-	// storeTime is how long an acknowledgement waits until no death of the process loses it.
+	// storeTime is how long an acknowledgement, and each event, waits until no death of the
+	// process loses it.
 	storeTime = 20 * time.Millisecond
 	// quickSuffix ends the name of a file that is written first and not synced: to sync takes
 	// long on a card, and SIGKILL may come meanwhile. It is there until the file itself is
@@ -76,6 +77,7 @@ func (a *Alarms) keep(ctx context.Context, loaded chan<- struct{}) {
 		return
 	}
 	a.load()
+	a.loaded.Store(true)
 	close(loaded)
 	refill := time.NewTicker(filePause)
 	defer refill.Stop()
@@ -146,14 +148,26 @@ func (a *Alarms) snapshot() (text []byte, waits chan struct{}) {
 	return s.format(), waits
 }
 
-// waiter returns what is closed when a change that is about to be published is stored,
-// which is done at once. a.mu is held.
-func (a *Alarms) waiter() <-chan struct{} {
+// waiter makes what is closed when a change that is about to be published is stored.
+// a.mu is held.
+func (a *Alarms) waiter() {
 	if a.waits == nil {
 		a.waits = make(chan struct{})
 	}
-	a.urgent.Store(true)
-	return a.waits
+	a.stored = a.waits
+}
+
+// awaitStored waits until a change is stored, but not for long.
+func (a *Alarms) awaitStored(stored <-chan struct{}) {
+	if stored == nil || !a.loaded.Load() {
+		return
+	}
+	timer := time.NewTimer(storeTime)
+	defer timer.Stop()
+	select {
+	case <-stored:
+	case <-timer.C:
+	}
 }
 
 // load reads the file, once. What it cannot use it sets aside.

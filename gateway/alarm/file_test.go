@@ -67,6 +67,22 @@ func TestKeptOverRestart(t *testing.T) {
 	})
 }
 
+// What was shown is in a file: an event comes after it, if the disk answers in time.
+func TestStoredBeforeShown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "alarms.json")
+		shown := ""
+		r := newRig(t, Options{File: file}, "indoor.temperature > 35")
+		defer r.end()
+		r.shown = func() { shown = read(t, file) + read(t, file+quickSuffix) }
+		r.reading(0, 36)
+		r.news("a raised")
+		if !strings.Contains(shown, `"name":"a","state":"raised"`) {
+			t.Errorf("when the event came, there was %q", shown)
+		}
+	})
+}
+
 // What is not known at the start clears nothing: a sensor that is not heard, a check
 // whose result is not known, an age.
 func TestRestartWhileUnknown(t *testing.T) {

@@ -28,6 +28,8 @@ type rig struct {
 	log logBuffer
 	end func()
 
+	shown func() // called with each event
+
 	mu     sync.Mutex
 	events []string // taken by [rig.news]
 }
@@ -77,6 +79,9 @@ func newRig(t *testing.T, o Options, conditions ...string) *rig {
 		if e.By != "" {
 			text += " by " + e.By
 		}
+		if r.shown != nil {
+			r.shown()
+		}
 		r.mu.Lock()
 		r.events = append(r.events, text)
 		r.mu.Unlock()
@@ -86,6 +91,7 @@ func newRig(t *testing.T, o Options, conditions ...string) *rig {
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.Run(ctx) }()
 	<-r.Ready()
+	synctest.Wait()
 	var once sync.Once
 	r.end = func() {
 		once.Do(func() {
@@ -143,6 +149,7 @@ func (r *rig) news(want ...string) {
 
 // acknowledge returns the state of the answer, or the error.
 func (r *rig) acknowledge(client, id, name string) string {
+	defer synctest.Wait()
 	ack, err := r.Acknowledge(Client{ID: client, Name: client, May: everything}, wire.Command{Action: wire.Acknowledge, ID: id, Target: name})
 	var refused *wire.Error
 	switch {

@@ -52,7 +52,7 @@ func (a *Alarms) Run(ctx context.Context) error {
 	return nil
 }
 
-// watch makes the checks until ctx ends.
+// watch makes the checks, and notifies of what has changed, until ctx ends.
 func (a *Alarms) watch(ctx context.Context) {
 	every := checkEvery
 	if len(a.onAge) > 0 {
@@ -62,10 +62,12 @@ func (a *Alarms) watch(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		a.check()
+		a.release()
 		select {
 		case <-tick.C:
 		case <-a.wake:
 		case <-ctx.Done():
+			a.release()
 			return
 		}
 	}
