@@ -61,6 +61,7 @@ func TestPageKeepsAxesRules(t *testing.T) {
 			page.Type("#token", root+"\n")
 			page.Wait(`document.querySelector("#status")`)
 			page.Wait(live + ` && document.querySelectorAll(".sensor[data-state=live]").length > 10`)
+			page.Wait(`document.querySelector("#temperature canvas")`) // the charts have come, which are a part of their own
 			page.Click("#as-table")
 			page.Wait(`document.querySelectorAll("#table tbody tr").length > 3`)
 			check(page, "live, with the table")
