@@ -17,7 +17,7 @@ import (
 func TestACMEHook(t *testing.T) {
 	t.Parallel()
 	readme := mustRead(t, filepath.Join(projectRoot, "systemd/README.md"))
-	block := regexp.MustCompile("(?s)```sh\n(#!/bin/sh\n.*?LEGO_CERT_PATH.*?)```").FindStringSubmatch(readme)
+	block := regexp.MustCompile("(?s)```shell\n(#!/bin/sh\n.*?LEGO_CERT_PATH.*?)```").FindStringSubmatch(readme)
 	if block == nil {
 		t.Fatal("no hook in systemd/README.md")
 	}

@@ -360,6 +360,7 @@ func TestControlFromTerminals(t *testing.T) {
 		}
 		output = new(bytes.Buffer)
 		said, read := make(chan struct{}), make(chan struct{})
+		ready := said
 		go func() {
 			defer close(read)
 			for lines := bufio.NewScanner(r); lines.Scan(); {
@@ -370,7 +371,6 @@ func TestControlFromTerminals(t *testing.T) {
 			}
 		}()
 		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait(); w.Close(); <-read })
-		ready := said
 		select {
 		case <-ready:
 		case <-time.After(patience):

@@ -17,7 +17,7 @@ import (
 
 // outside are commands that are not the project's.
 var outside = map[string]bool{
-	"apt": true, "git": true, "i2cdetect": true, "journalctl": true, "jq": true, "modprobe": true, "raspi-config": true, "reboot": true, "rm": true, "rsync": true, "systemctl": true,
+	"apt": true, "git": true, "i2cdetect": true, "journalctl": true, "jq": true, "lego": true, "modprobe": true, "raspi-config": true, "reboot": true, "rm": true, "rsync": true, "systemctl": true,
 }
 
 // Each command in a README, in a block or in the text, is one that works: programs

@@ -3,9 +3,12 @@ package trouble
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"sensorgateway/gateway/history"
 	"sensorgateway/wire"
@@ -15,13 +18,14 @@ import (
 // and in order; what clients can see for themselves is not.
 func TestUnheard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var heard []string
-		client := false
+		heard := make(chan string, 2*unheardMax)
+		var client atomic.Bool
 		send := func(e wire.Event) bool {
-			if client {
-				heard = append(heard, e.Kind+" "+e.Reason)
+			if !client.Load() {
+				return false
 			}
-			return client
+			heard <- e.Kind + " " + e.Reason
+			return true
 		}
 		s := &Storage{}
 		s.Notify = func(e wire.Event) { s.Send(e, send) }
@@ -34,21 +38,34 @@ func TestUnheard(t *testing.T) {
 		s.Evicted(history.Eviction{Reason: "e"})
 		s.Notify(wire.Event{Kind: wire.EventSensorLost})
 		time.Sleep(time.Hour)
-		client = true
+		client.Store(true)
 		time.Sleep(2 * resendEvery)
 		synctest.Wait()
-		if len(heard) != unheardMax || heard[0] != wire.EventStorageDamaged+" 1" || heard[unheardMax-1] != wire.EventHistoryEvicted+" e" {
-			t.Errorf("heard %q", heard)
+		want := []string{}
+		for n := 1; n < unheardMax; n++ { // the oldest was dropped
+			want = append(want, fmt.Sprint(wire.EventStorageDamaged, " ", n))
 		}
-		heard = nil
+		want = append(want, wire.EventHistoryEvicted+" e")
+		if diff := cmp.Diff(want, drain(heard)); diff != "" {
+			t.Error(diff)
+		}
 		s.Damaged(history.Damage{Reason: "later"})
 		time.Sleep(time.Minute)
-		if len(heard) != 1 {
-			t.Errorf("heard %q", heard)
+		synctest.Wait()
+		if got := drain(heard); len(got) != 1 {
+			t.Errorf("heard %q", got)
 		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// drain returns what is in a channel.
+func drain(c chan string) (all []string) {
+	for len(c) > 0 {
+		all = append(all, <-c)
+	}
+	return all
 }
