@@ -22,10 +22,12 @@ type unheard struct {
 }
 
 // Send sends an event to the clients. If none of them hears one of the storage, it is
-// sent again when one does.
+// sent again when one does, before those that come later: a failure behind its end
+// would look like one that lasts.
 func (t *Storage) Send(e wire.Event, send func(wire.Event) (heard bool)) {
 	kinds := []string{wire.EventStorageDamaged, wire.EventStorageFailed, wire.EventStorageBack, wire.EventHistoryEvicted}
-	if send(e) || !slices.Contains(kinds, e.Kind) {
+	if !slices.Contains(kinds, e.Kind) {
+		send(e)
 		return
 	}
 	t.unheard.mu.Lock()
@@ -33,6 +35,7 @@ func (t *Storage) Send(e wire.Event, send func(wire.Event) (heard bool)) {
 	if t.unheard.events = append(t.unheard.events, e); len(t.unheard.events) > unheardMax {
 		t.unheard.events = slices.Delete(t.unheard.events, 0, 1)
 	}
+	t.unheard.send(send)
 }
 
 // Resend sends what was not heard, once a second, until ctx ends.
@@ -42,17 +45,18 @@ func (t *Storage) Resend(ctx context.Context, send func(wire.Event) (heard bool)
 	for {
 		select {
 		case <-tick.C:
-			t.resend(send)
+			t.unheard.mu.Lock()
+			t.unheard.send(send)
+			t.unheard.mu.Unlock()
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-func (t *Storage) resend(send func(wire.Event) (heard bool)) {
-	t.unheard.mu.Lock()
-	defer t.unheard.mu.Unlock()
-	for len(t.unheard.events) > 0 && send(t.unheard.events[0]) {
-		t.unheard.events = slices.Delete(t.unheard.events, 0, 1)
+// send sends what is waiting, in its order, as long as it is heard. mu is held.
+func (u *unheard) send(send func(wire.Event) (heard bool)) {
+	for len(u.events) > 0 && send(u.events[0]) {
+		u.events = slices.Delete(u.events, 0, 1)
 	}
 }

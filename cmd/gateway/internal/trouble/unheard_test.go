@@ -55,6 +55,16 @@ func TestUnheard(t *testing.T) {
 		if got := drain(heard); len(got) != 1 {
 			t.Errorf("heard %q", got)
 		}
+		// What was not heard comes first, whoever sends: a failure behind its end would
+		// look like one that lasts.
+		client.Store(false)
+		s.Damaged(history.Damage{Reason: "before"})
+		synctest.Wait()
+		client.Store(true)
+		s.Damaged(history.Damage{Reason: "behind"})
+		if diff := cmp.Diff([]string{wire.EventStorageDamaged + " before", wire.EventStorageDamaged + " behind"}, drain(heard)); diff != "" {
+			t.Error(diff)
+		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
