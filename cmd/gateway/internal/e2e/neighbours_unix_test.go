@@ -217,12 +217,17 @@ func startNodeRED(t *testing.T, gateway string) (address string, lines <-chan st
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	lines = readLines(r)
 	t.Cleanup(func() {
 		cmd.Process.Kill()
+		go func() {
+			for range lines { // Wait waits until all output is read
+			}
+		}()
 		cmd.Wait()
 		w.Close()
 	})
-	return address, readLines(r)
+	return address, lines
 }
 
 // The flow for Node-RED has each reading once, over a restart of the gateway, and
