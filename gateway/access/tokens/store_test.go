@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,24 @@ func run(t *testing.T, dir string, log *slog.Logger) (s *Store, hangup chan os.S
 		}
 	})
 	return s, hangup
+}
+
+// lockedBuffer is what a store logs meanwhile.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func wait(d time.Duration) {
@@ -250,7 +269,7 @@ func TestDamaged(t *testing.T) {
 		dir := t.TempDir()
 		file := filepath.Join(dir, fileName)
 		text := makeToken(t, dir, Token{Name: "ayşe", Role: Operator})
-		var log bytes.Buffer
+		var log lockedBuffer
 		s, hangup := run(t, dir, slog.New(slog.NewTextHandler(&log, nil)))
 		e, err := s.Find(text, "")
 		if err != nil {
@@ -267,7 +286,7 @@ func TestDamaged(t *testing.T) {
 			t.Errorf("a damaged file: %v, %v", err, ended(e))
 		}
 		if n := strings.Count(log.String(), "cannot be read"); n != 1 {
-			t.Errorf("%d log lines: %s", n, &log)
+			t.Errorf("%d log lines: %s", n, log.String())
 		}
 		if err := Edit(dir, func(*File) error { return nil }); err == nil || !strings.Contains(err.Error(), "fix: ") {
 			t.Errorf("it is changed: %v", err)

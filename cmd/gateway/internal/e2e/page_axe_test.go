@@ -62,7 +62,8 @@ func TestPageKeepsAxesRules(t *testing.T) {
 			page.Wait(`document.querySelector("#status")`)
 			page.Wait(live + ` && document.querySelectorAll(".sensor[data-state=live]").length > 10`)
 			page.Wait(`document.querySelector("#temperature canvas")`) // the charts have come, which are a part of their own
-			page.Click("#as-table")
+			// Under a mouse it may move while the rest of the page comes.
+			page.Wait(`document.querySelector("#as-table").ariaPressed === "true" || document.querySelector("#as-table").click()`)
 			page.Wait(`document.querySelectorAll("#table tbody tr").length > 3`)
 			check(page, "live, with the table")
 			administer(page)
