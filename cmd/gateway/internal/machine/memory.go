@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -10,8 +11,9 @@ import (
 const (
 	// memoryEvery is how often memory is given back while there is some to give.
 	memoryEvery = 10 * time.Second
-	// memoryAtMost is how rarely it is looked for where the last time there was none:
-	// that costs a collection of all garbage.
+	// memoryAtMost is how rarely it is looked for where the last time there was none: that
+	// costs a collection of all garbage. When most of the goroutines have ended that there
+	// were since, which are the clients', it is looked for at once.
 	memoryAtMost = 40 * time.Second
 	// memoryRest is what a gateway at rest takes: below that nothing is looked for.
 	memoryRest = 16 << 20
@@ -24,26 +26,31 @@ const (
 // within minutes, for its next collection is due when the heap has grown by half; on a
 // machine with little memory others need it sooner.
 func FreeMemory(ctx context.Context) error {
-	freeMemory(ctx, memoryTaken, debug.FreeOSMemory)
+	freeMemory(ctx, memoryTaken, runtime.NumGoroutine, debug.FreeOSMemory)
 	return nil
 }
 
-func freeMemory(ctx context.Context, taken func() int64, free func()) {
-	wait := memoryEvery
+func freeMemory(ctx context.Context, taken func() int64, goroutines func() int, free func()) {
+	tick := time.NewTicker(memoryEvery)
+	defer tick.Stop()
+	wait, waited, most := memoryEvery, time.Duration(0), 0
 	for {
-		timer := time.NewTimer(wait)
 		select {
-		case <-timer.C:
+		case <-tick.C:
 		case <-ctx.Done():
-			timer.Stop()
 			return
 		}
-		before := taken()
+		n, before := goroutines(), taken()
+		most, waited = max(most, n), waited+memoryEvery
 		if before <= memoryRest {
-			wait = memoryEvery
+			wait, waited = memoryEvery, 0
+			continue
+		}
+		if waited < wait && n > most/2 {
 			continue
 		}
 		free()
+		waited, most = 0, n
 		if wait = min(2*wait, memoryAtMost); before-taken() >= memoryWorth {
 			wait = memoryEvery
 		}

@@ -20,7 +20,7 @@ func TestFreeMemory(t *testing.T) {
 		var at []int
 		done := make(chan struct{})
 		go func() {
-			freeMemory(ctx, taken.Load, func() {
+			freeMemory(ctx, taken.Load, func() int { return 20 }, func() {
 				at = append(at, int(time.Since(begin).Seconds()))
 				taken.Store(live.Load())
 			})
@@ -37,6 +37,39 @@ func TestFreeMemory(t *testing.T) {
 		cancel()
 		<-done
 		if want := []int{70, 100, 120, 160, 200, 240, 280}; !slices.Equal(at, want) {
+			t.Errorf("freed at %v s, want %v", at, want)
+		}
+	})
+}
+
+// When most clients leave after a long time, what they took is given back at the next
+// look, however rarely there was something to give until then.
+func TestFreeMemoryWhenClientsLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		begin := time.Now()
+		var taken, live, running atomic.Int64
+		taken.Store(60 << 20) // many clients, for minutes
+		live.Store(60 << 20)
+		running.Store(10_000)
+		var at []int
+		done := make(chan struct{})
+		go func() {
+			freeMemory(ctx, taken.Load, func() int { return int(running.Load()) }, func() {
+				at = append(at, int(time.Since(begin).Seconds()))
+				taken.Store(live.Load())
+			})
+			close(done)
+		}()
+		time.Sleep(155 * time.Second)
+		running.Store(9_000) // some leave, which is nothing special
+		time.Sleep(20 * time.Second)
+		running.Store(20)
+		live.Store(20 << 20)
+		time.Sleep(10 * time.Second)
+		cancel()
+		<-done
+		if want := []int{10, 30, 70, 110, 150, 180}; !slices.Equal(at, want) {
 			t.Errorf("freed at %v s, want %v", at, want)
 		}
 	})
