@@ -94,21 +94,28 @@ func TestStopBehindTheRate(t *testing.T) {
 			if _, err := c.NetConn().Write(append(burst, tt.end...)); err != nil {
 				t.Fatal(err)
 			}
-			for range tt.answers {
-				c.read(websocket.TextMessage)
-			}
-			if got := string(c.read(websocket.TextMessage)); !strings.Contains(got, `{"type":"ack","payload":{"action":"estop"`) {
-				t.Errorf("%s: the e-stop is answered %s", tt.name, got)
-			}
-			c.wantClose(wire.ClosePolicy, "Rate limit exceeded")
-			m.mu.Lock()
-			if want := "[estop all ]"; fmt.Sprint(m.commands) != want {
-				t.Errorf("%s: the motors saw %v, want %s", tt.name, m.commands, want)
-			}
-			m.commands = nil
-			m.mu.Unlock()
+			wantLastStop(t, c, m, tt.name, tt.answers, wire.ClosePolicy, "Rate limit exceeded")
 		}
 	}, m.options)
+}
+
+// wantLastStop wants an e-stop to be answered after so many other answers, before the
+// connection is closed, and to be the only command that the motors see.
+func wantLastStop(t *testing.T, c *client, m *motors, name string, answers, code int, reason string) {
+	t.Helper()
+	for range answers {
+		c.read(websocket.TextMessage)
+	}
+	if got := string(c.read(websocket.TextMessage)); !strings.Contains(got, `{"type":"ack","payload":{"action":"estop"`) {
+		t.Errorf("%s: the e-stop is answered %s", name, got)
+	}
+	c.wantClose(code, reason)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if want := "[estop all ]"; fmt.Sprint(m.commands) != want {
+		t.Errorf("%s: the motors saw %v, want %s", name, m.commands, want)
+	}
+	m.commands = nil
 }
 
 // A stop that comes in what ends the connection for another reason, or behind that, is
@@ -141,19 +148,7 @@ func TestStopBehindWhatIsRefused(t *testing.T) {
 			if _, err := c.NetConn().Write(tt.sent); err != nil {
 				t.Fatal(err)
 			}
-			for range tt.answers {
-				c.read(websocket.TextMessage)
-			}
-			if got := string(c.read(websocket.TextMessage)); !strings.Contains(got, `{"type":"ack","payload":{"action":"estop"`) {
-				t.Errorf("%s: the e-stop is answered %s", tt.name, got)
-			}
-			c.wantClose(tt.code, "")
-			m.mu.Lock()
-			if want := "[estop all ]"; fmt.Sprint(m.commands) != want {
-				t.Errorf("%s: the motors saw %v, want %s", tt.name, m.commands, want)
-			}
-			m.commands = nil
-			m.mu.Unlock()
+			wantLastStop(t, c, m, tt.name, tt.answers, tt.code, "")
 		}
 	}, m.options)
 }

@@ -264,7 +264,7 @@ func (g *running) serverOptions() gateway.Options {
 		Handlers: g.handlers(), Motors: g.motors, Diagnostics: g.cfg.Diagnostics || g.simulate != nil,
 		Endpoints: map[string]func(gateway.Sender, url.Values, *access.Identity) gateway.Receiver{
 			"/chat": func(c gateway.Sender, query url.Values, id *access.Identity) gateway.Receiver {
-				return room.Enter(c, chat.Options{History: query.Get("history"), Signed: query.Get("from") == "1", From: id.Whence(), Silence: id.Silence()})
+				return room.Enter(c, chat.Options{History: query.Get("history"), Signed: query.Get("from") == "1", From: id.Source(), Silence: id.Silence()})
 			},
 		},
 		Metrics:    func() any { return g.metrics.Payload() },

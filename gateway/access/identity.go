@@ -51,9 +51,9 @@ func (id *Identity) Label() string {
 	return id.From
 }
 
-// Whence names the client and the machine on which it is, for people. A port tells them
+// Source names the client and the machine on which it is, for people. A port tells them
 // nothing.
-func (id *Identity) Whence() string {
+func (id *Identity) Source() string {
 	where := id.From
 	if peer, err := netip.ParseAddrPort(where); err == nil {
 		where = peer.Addr().Unmap().String()

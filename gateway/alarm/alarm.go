@@ -188,7 +188,7 @@ func (c *rule) evaluate(a *Alarms, r *wire.Record, now time.Time) {
 	if c.Until.Text != "" {
 		clears = c.Until.Meets(v)
 	}
-	if c.turns(holds, clears, now) {
+	if c.decide(holds, clears, now) {
 		value := v
 		a.change(c.alarm, &value, "", seconds(r.UnixMilli))
 	}
@@ -212,7 +212,7 @@ func (c *rule) evaluateAge(a *Alarms, now time.Time) {
 		c.doubt(now)
 		return
 	}
-	if c.turns(holds, clears, now) {
+	if c.decide(holds, clears, now) {
 		value := float32(age.Seconds())
 		a.change(c.alarm, &value, "", unix(now))
 	}
@@ -225,9 +225,9 @@ func (a *alarm) doubt(now time.Time) {
 	}
 }
 
-// turns notes whether the condition holds that raises the alarm, and the one that
+// decide notes whether the condition holds that raises the alarm, and the one that
 // clears it, and returns whether that raises or clears it now.
-func (a *alarm) turns(holds, clears bool, now time.Time) bool {
+func (a *alarm) decide(holds, clears bool, now time.Time) bool {
 	if !a.unknown.IsZero() { // that time does not count
 		if !a.since.IsZero() {
 			a.since = a.since.Add(now.Sub(a.unknown))

@@ -96,7 +96,7 @@ func (a *Alarms) check() {
 		switch err := failures[i]; {
 		case errors.Is(err, ErrUnknown):
 			c.doubt(now)
-		case c.turns(err != nil, err == nil, now):
+		case c.decide(err != nil, err == nil, now):
 			a.change(c.alarm, nil, text(err), unix(now))
 		}
 	}

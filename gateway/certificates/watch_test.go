@@ -172,7 +172,7 @@ func TestReminder(t *testing.T) {
 }
 
 // TestWatchClients holds that a new file of authorities is taken over without a signal,
-// and that one that expires is told once a day.
+// and that one that expires is logged once a day.
 func TestWatchClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := newAuthority(t, "first")

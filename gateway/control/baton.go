@@ -2,9 +2,9 @@
 // it grants or denies that, and a request that nobody answers ends by itself. A
 // [Baton] is the control of one motor.
 //
-// It refuses to know what control is good for, motors, leases and sockets. It is
-// told who holds the motor without control, who is lost and what the time is, and
-// has no lock and no goroutine.
+// It refuses to know what control is good for, motors, leases and sockets. Its
+// callers say who holds the motor without control, who is lost and what the time is;
+// it has no lock and no goroutine.
 package control
 
 import (
@@ -34,7 +34,7 @@ func (c Client) Same(d Client) bool {
 }
 
 // Baton is the control of one motor. All connections of who has control share it, but
-// it ends with the connection that requested it: nobody has it who is gone. Whoever
+// it ends with the connection that requested it: nobody keeps it whose connection has ended. Whoever
 // holds the motor without control, by a lease, is asked like one who has it.
 //
 // Its methods return the event of what they changed, nil if that is nothing for others.

@@ -237,7 +237,7 @@ func TestShow(t *testing.T) {
 }
 
 // TestRandomly: whatever happens, nobody has control or waits for it who is lost, who
-// waits is not who has it, and each change of hands is told.
+// waits is not who has it, and each passing on is an event.
 func TestRandomly(t *testing.T) {
 	names := []string{"anna", "phone", "ben", "carl"}
 	for seed := range uint64(2000) {

@@ -68,8 +68,8 @@ func (b *baton) has(want string) {
 	}
 }
 
-// told checks which events came since the last call.
-func (b *baton) told(want ...string) {
+// wantEvents checks which events came since the last call.
+func (b *baton) wantEvents(want ...string) {
 	b.Helper()
 	b.pass(0)
 	b.mu.Lock()
@@ -87,7 +87,7 @@ func TestControl(t *testing.T) {
 		if ack := b.asks(anna, "request", anna); ack.State == nil || ack.State.Control == nil || ack.State.Control.By != anna || ack.Pending != nil || ack.Status != "ok" {
 			t.Errorf("%+v", ack)
 		}
-		b.told("m1,grant,anna,,anna,command,anna")
+		b.wantEvents("m1,grant,anna,,anna,command,anna")
 		b.refused(ben, "start", 409, held)
 		b.refused(ben, `start "lease_ms":500`, 409, held)
 		b.do(anna, "start")
@@ -103,7 +103,7 @@ func TestControl(t *testing.T) {
 		b.do(anna, "reset")
 		b.has(anna)
 		b.asks(anna, "release", "")
-		b.told("m1,release,anna,anna,,command,")
+		b.wantEvents("m1,release,anna,anna,,command,")
 		b.do(ben, "start")
 	})
 }
@@ -112,14 +112,14 @@ func TestControl(t *testing.T) {
 func TestControlIsPassed(t *testing.T) {
 	controlled(t, m1(nil), func(b *baton) {
 		b.asks(anna, "request", anna)
-		b.told("m1,grant,anna,,anna,command,anna")
+		b.wantEvents("m1,grant,anna,,anna,command,anna")
 		if ack := b.asks(anna, "request", anna); !ack.Repeat {
 			t.Errorf("%+v", ack)
 		}
 		if ack := b.asks(ben, `request "timeout_ms":3000`, "anna < ben"); ack.Repeat || fmt.Sprint(ack.Pending) != "[m1]" || ack.State.ControlRequest.Until != ack.State.TS+3 {
 			t.Errorf("%+v %+v", ack, ack.State)
 		}
-		b.told("m1,request,ben,,,,anna")
+		b.wantEvents("m1,request,ben,,,,anna")
 		if ack := b.asks(ben, `request "timeout_ms":60000`, "anna < ben"); !ack.Repeat || fmt.Sprint(ack.Pending) != "[m1]" {
 			t.Errorf("%+v", ack)
 		}
@@ -127,18 +127,18 @@ func TestControlIsPassed(t *testing.T) {
 		b.has("anna < ben")
 		b.pass(1)
 		b.has(anna)
-		b.told("m1,deny,,,ben,timeout,anna")
+		b.wantEvents("m1,deny,,,ben,timeout,anna")
 
 		b.asks(ben, "request", "anna < ben")
 		b.pass(10*time.Second - 1)
 		b.has("anna < ben")
 		b.asks(anna, "grant", ben)
-		b.told("m1,request,ben,,,,anna", "m1,grant,anna,anna,ben,command,ben")
+		b.wantEvents("m1,request,ben,,,,anna", "m1,grant,anna,anna,ben,command,ben")
 		b.asks(ben, `request "allow_takeover":true`, ben)
 		b.asks(anna, "request", "ben < anna")
 		b.pass(10 * time.Second)
 		b.has(anna)
-		b.told("m1,request,anna,,,,ben", "m1,grant,,ben,anna,timeout,anna")
+		b.wantEvents("m1,request,anna,,,,ben", "m1,grant,,ben,anna,timeout,anna")
 		if _, err := b.ask(client(ben), "release"); err == nil || err.Error() != "anna has control of m1, and not you" {
 			t.Error(err)
 		}
@@ -168,7 +168,7 @@ func TestControlOfWhoIsLost(t *testing.T) {
 		b.has(ben)
 		b.Lost(client(ben).ID, wire.ReasonRevoked)
 		b.has("")
-		b.told("m1,grant,anna,,anna,command,anna", "m1,request,ben,,,,anna", "m1,grant,anna,anna,ben,disconnect,ben",
+		b.wantEvents("m1,grant,anna,,anna,command,anna", "m1,request,ben,,,,anna", "m1,grant,anna,anna,ben,disconnect,ben",
 			"m1,request,anna,,,,ben", "m1,release,anna,,,revoked,ben", "m1,release,ben,ben,,revoked,")
 		b.do(carl, "start")
 	})
@@ -182,7 +182,7 @@ func TestControlAndLease(t *testing.T) {
 	controlled(t, m1(nil), func(b *baton) {
 		b.do(anna, `start "speed":0.5,"lease_ms":1000`)
 		b.asks(ben, "request", " < ben")
-		b.told("m1,request,ben,,,,anna")
+		b.wantEvents("m1,request,ben,,,,anna")
 		b.refused(ben, `set "speed":1`, 409, "m1 is held by anna")
 		b.asks(anna, "grant", ben)
 		b.pass(900 * ms)
@@ -243,7 +243,7 @@ func TestControlOfOneToken(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		b.told("m1,grant,anna,,anna,command,anna", "m1,grant,anna,anna,anna,command,anna")
+		b.wantEvents("m1,grant,anna,,anna,command,anna", "m1,grant,anna,anna,anna,command,anna")
 		for _, cl := range []Client{page, phone, page} { // also while the other's lease runs
 			if ack, err := b.Command(cl, start); err != nil || ack.State.Holder != anna {
 				t.Errorf("%+v, %v", ack, err)

@@ -111,11 +111,11 @@ func sameToken(a, b Token) bool {
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
-// knownName is the file of the tokens as Changed was last told, with which a change is
+// knownName is the file of the tokens as Changed was last called with, with which a change is
 // noticed that is made while no gateway runs.
 const knownName = "tokens-known.json"
 
-// readKnown returns what Changed was last told, nothing if that was nothing.
+// readKnown returns what Changed was last called with, nothing if it never was.
 func readKnown(dir string, log *slog.Logger) *File {
 	data, err := os.ReadFile(filepath.Join(dir, knownName))
 	if errors.Is(err, fs.ErrNotExist) {

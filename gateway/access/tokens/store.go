@@ -54,7 +54,7 @@ type Store struct {
 
 	mu       sync.RWMutex
 	file     *File
-	known    *File           // as Changed was last told
+	known    *File           // as Changed was last called with
 	expected []Change        // of an Edit, to be noticed
 	made     bool            // a token was made once: the gateway is no longer open to whoever comes
 	none     context.Context // ends when made is set

@@ -162,7 +162,10 @@ type stepOf struct{ command, want string }
 
 // stepsOf are the commands on one connection: who may connect may stop, an operator starts too.
 func stepsOf(c credential) []stepOf {
-	operates := map[bool]string{true: "ack", false: "error"}[c.operates()]
+	operates := "error"
+	if c.operates() {
+		operates = "ack"
+	}
 	return []stepOf{
 		{`{"action":"status","target":"motor_1"}`, "ack"},
 		{`{"action":"start","target":"motor_1"}`, operates},
@@ -237,6 +240,10 @@ func makeCredentials(t *testing.T, state string, l *route) (all []credential) {
 	}
 	soon := time.Now().Add(3 * time.Second)
 	viewer := make(state, tokens.Token{Name: "viewer", Role: tokens.Viewer})
+	typo := "x"
+	if viewer[20] == 'x' {
+		typo = "y"
+	}
 	all = []credential{
 		{name: "viewer", token: viewer, good: true, role: "viewer"},
 		{name: "operator", token: make(state, tokens.Token{Name: "operator", Role: tokens.Operator}), good: true, role: "operator"},
@@ -247,7 +254,7 @@ func makeCredentials(t *testing.T, state string, l *route) (all []credential) {
 		{name: "revoked", token: make(state, tokens.Token{Name: "revoked", Role: tokens.Admin})},
 		{name: "rotated", token: make(state, tokens.Token{Name: "rotated", Role: tokens.Admin})},
 		{name: "another gateway's", token: make(t.TempDir(), tokens.Token{Name: "admin", Role: tokens.Admin})},
-		{name: "a typo", token: viewer[:20] + map[bool]string{true: "y", false: "x"}[viewer[20] == 'x'] + viewer[21:]},
+		{name: "a typo", token: viewer[:20] + typo + viewer[21:]},
 		{name: "cut", token: viewer[:40]},
 		{name: "empty", token: ""},
 	}

@@ -160,9 +160,13 @@ func tokenLink(env console.Env, here Installed) *cobra.Command {
 			"code. The code is behind the # of the link: browsers do not send that, so it is in no log.",
 		Args: oneName,
 		RunE: func(_ *cobra.Command, args []string) error {
-			u, err := url.Parse(cmp.Or(page, here.page()))
+			address := cmp.Or(page, here.page())
+			if address == "" {
+				return console.UsageError{Err: errors.New("without its configuration, the address of the gateway's page is not known; fix: name it, such as --page https://pi.local:8443/")}
+			}
+			u, err := url.Parse(address)
 			if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-				return console.UsageError{Err: fmt.Errorf("--page %q: it is the address of the gateway's page, such as https://pi.local:8443/", page)}
+				return console.UsageError{Err: fmt.Errorf("--page %q: that is no address of a page, such as https://pi.local:8443/", address)}
 			}
 			var code string
 			if err := here.edit(func(f *tokens.File) (err error) { code, err = f.AddCode(args[0]); return err }); err != nil {
