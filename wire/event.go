@@ -15,6 +15,9 @@ const (
 	EventAlarm          = "alarm"           // an alarm was raised, acknowledged or cleared
 )
 
+// Seconds returns Unix milliseconds as JSON messages have times: in seconds.
+func Seconds(unixMilli int64) float64 { return float64(unixMilli) / 1000 }
+
 // Event is the payload of an event message.
 type Event struct {
 	Kind     string `json:"kind"`

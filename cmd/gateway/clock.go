@@ -18,7 +18,7 @@ func (g *running) newClock() *sensors.Clock {
 // readings: times never run backwards within one.
 func (g *running) clockStepped(step sensors.Step) {
 	g.log.Warn("the system clock was set", "by", step.By.Round(time.Millisecond))
-	g.notify.Event(wire.Event{Kind: wire.EventClockCorrected, StepMS: step.By.Milliseconds(), TS: float64(step.At.UnixMilli()) / 1000})
+	g.notify.Event(wire.Event{Kind: wire.EventClockCorrected, StepMS: step.By.Milliseconds(), TS: wire.Seconds(step.At.UnixMilli())})
 	if step.Back {
 		g.server.RestartStreams()
 	}

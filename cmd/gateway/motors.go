@@ -41,7 +41,7 @@ func (g *running) estopChanged(latched bool, by string) {
 	if latched {
 		kind = wire.EventEStop
 	}
-	g.notify.Event(wire.Event{Kind: kind, By: by, TS: float64(time.Now().UnixMilli()) / 1000})
+	g.notify.Event(wire.Event{Kind: kind, By: by, TS: wire.Seconds(time.Now().UnixMilli())})
 }
 
 // handlers are what carries out each action of a command.

@@ -190,7 +190,7 @@ func (c *rule) evaluate(a *Alarms, r *wire.Record, now time.Time) {
 	}
 	if c.decide(holds, clears, now) {
 		value := v
-		a.change(c.alarm, &value, "", seconds(r.UnixMilli))
+		a.change(c.alarm, &value, "", wire.Seconds(r.UnixMilli))
 	}
 }
 
@@ -364,8 +364,7 @@ func (a *Alarms) List(may func(sensor, motor string) bool) List {
 	return l
 }
 
-func seconds(unixMilli int64) float64 { return float64(unixMilli) / 1000 }
-func unix(t time.Time) float64        { return seconds(t.UnixMilli()) }
+func unix(t time.Time) float64 { return wire.Seconds(t.UnixMilli()) }
 
 func signal(c chan struct{}) {
 	select {

@@ -97,8 +97,8 @@ func TestClockSteps(t *testing.T) {
 		}
 		r.pass(0)
 		r.news("a raised")
-		if got := r.List(everything).Alarms[0].Since; got != seconds(at) {
-			t.Errorf("raised at %v, the record says %v", got, seconds(at))
+		if got := r.List(everything).Alarms[0].Since; got != wire.Seconds(at) {
+			t.Errorf("raised at %v, the record says %v", got, wire.Seconds(at))
 		}
 	})
 }

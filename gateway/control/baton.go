@@ -193,7 +193,7 @@ func (b *Baton) left(now time.Time) time.Duration { return max(b.ends.Sub(now), 
 
 // event is one that all see, and those in any case whom it concerns.
 func (b *Baton) event(action string, owner Client, now time.Time, others ...Client) *wire.Event {
-	e := &wire.Event{Kind: wire.EventControl, Action: action, Target: b.Motor, Holder: owner.Name, TS: seconds(now)}
+	e := &wire.Event{Kind: wire.EventControl, Action: action, Target: b.Motor, Holder: owner.Name, TS: wire.Seconds(now.UnixMilli())}
 	for _, c := range append(others, owner, b.asks) {
 		if !c.None() && !slices.Contains(e.Clients, c.ID) {
 			e.Clients = append(e.Clients, c.ID)
@@ -228,11 +228,9 @@ func (b *Baton) Asked() string {
 // Show adds who has control, and who requests it, to a state.
 func (b *Baton) Show(s *wire.MotorState) {
 	if !b.has.None() {
-		s.Control = &wire.Control{By: b.has.Name, Since: seconds(b.since), AllowTakeover: b.allow}
+		s.Control = &wire.Control{By: b.has.Name, Since: wire.Seconds(b.since.UnixMilli()), AllowTakeover: b.allow}
 	}
 	if !b.asks.None() {
-		s.ControlRequest = &wire.ControlRequest{By: b.asks.Name, Until: seconds(b.ends)}
+		s.ControlRequest = &wire.ControlRequest{By: b.asks.Name, Until: wire.Seconds(b.ends.UnixMilli())}
 	}
 }
-
-func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -147,7 +147,7 @@ func (m *motor) change(reason, by string, now time.Time) {
 func (m *motor) state(estop bool) wire.MotorState {
 	s := wire.MotorState{
 		Target: m.cfg.Name, Running: m.running, Speed: math.Abs(m.read), Direction: wire.Forward,
-		Reason: m.reason, By: m.by, TS: float64(m.changed.UnixMilli()) / 1000,
+		Reason: m.reason, By: m.by, TS: wire.Seconds(m.changed.UnixMilli()),
 		Holder: m.holder.Name, Latched: estop || m.fault != "", Fault: m.fault,
 		Reversible: m.cfg.Reversible, Proportional: m.cfg.Proportional,
 	}

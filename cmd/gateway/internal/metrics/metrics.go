@@ -258,7 +258,7 @@ type sensorPayload struct {
 func (m *Collector) Payload() any {
 	now := time.Now()
 	p := payload{
-		TS: float64(now.UnixMilli()) / 1000, Stats: m.stats(), Goroutines: runtime.NumGoroutine(),
+		TS: wire.Seconds(now.UnixMilli()), Stats: m.stats(), Goroutines: runtime.NumGoroutine(),
 		Clients: m.source.Clients(), Frames: m.source.Frames(), TicksMissed: m.source.Missed(), ClockSynced: m.source.Synced(),
 		Running: now.Sub(m.begin).Truncate(time.Millisecond).Seconds(), Sensors: map[string]sensorPayload{},
 	}

@@ -65,4 +65,4 @@ func (t *Storage) Evicted(e history.Eviction) {
 	t.Notify(wire.Event{Kind: wire.EventHistoryEvicted, Reason: e.Reason, Readings: e.Readings, TS: now()})
 }
 
-func now() float64 { return float64(time.Now().UnixMilli()) / 1000 }
+func now() float64 { return wire.Seconds(time.Now().UnixMilli()) }
