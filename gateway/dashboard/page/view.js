@@ -113,6 +113,7 @@ export class HistoryView {
     this.#columns = new Map();
     get("legend").replaceChildren(...sensors.map((sensor) => this.#chip(sensor)));
     this.#choose(known ? undefined : read(location.hash).sensors);
+    this.#note();
   }
 
   /** Shows these limits where they are in a chart. @param {import("./limits.js").Limit[]} limits */
@@ -181,10 +182,11 @@ export class HistoryView {
     this.#show(from !== undefined && to !== undefined ? { from, to } : undefined);
   }
 
-  /** Has the address say what is shown, in a while. */
+  /** Has the address say what is shown, in a while; before the sensors are known, it still says which to show. */
   #note() {
     clearTimeout(this.#settling);
     this.#settling = setTimeout(() => {
+      if (!this.#sensors.length) return;
       const shown = this.#shown, usual = this.#sensors.every((sensor, i) => sensor.shown === i < SHOWN);
       const hash = write({
         range: this.#range === RANGE ? undefined : this.#range, ...this.#zoom,
