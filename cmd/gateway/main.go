@@ -22,6 +22,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/cmd/gateway/internal/export"
 	"sensorgateway/cmd/gateway/internal/field"
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/setup"
@@ -67,7 +68,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, getenv, stdout, stderr) },
 	}
 	env := console.Env{Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal(stdout), Getenv: getenv, Version: version}
-	root.AddCommand(console.Watch(env), console.Export(env, logOfReadings(getenv)), console.Chat(env),
+	root.AddCommand(console.Watch(env), export.Command(env, logOfReadings(getenv)), console.Chat(env),
 		console.Motor(env), console.Version(env, version), checkCommand(stdout), configCommand(stdout), outputsOffCommand())
 	root.AddCommand(setup.Token(env, installed(getenv)), setup.Audit(env, auditLog(getenv)), setup.Cert(env, config.ParseHostName),
 		setup.Backup(env, installed(getenv), machine.Name()), setup.Restore(env, installed(getenv)))

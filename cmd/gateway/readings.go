@@ -11,7 +11,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/auditor"
 	"sensorgateway/cmd/gateway/internal/config"
-	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/cmd/gateway/internal/export"
 	"sensorgateway/cmd/gateway/internal/setup"
 	"sensorgateway/gateway/history"
 	"sensorgateway/sensors"
@@ -25,12 +25,12 @@ const (
 
 // logOfReadings is the log of this machine's gateway, for commands. Flags and the
 // environment say where it is, as they do for the gateway itself.
-func logOfReadings(getenv func(string) string) console.Log {
+func logOfReadings(getenv func(string) string) export.Log {
 	var path, state string
 	f := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.StringVar(&path, "config", "", "configuration `file`, which says where the state is (default "+config.DefaultFile+")")
 	f.StringVar(&state, "state", "", "the gateway's state `directory` (default: as the configuration says, else "+defaultState+")")
-	return console.Log{
+	return export.Log{
 		Flags: f,
 		Find: func() (string, []wire.SensorInfo, error) {
 			if err := fromEnvironment(f, getenv); err != nil {
@@ -38,7 +38,7 @@ func logOfReadings(getenv func(string) string) console.Log {
 			}
 			return findLog(path, state)
 		},
-		Open: func(dir string, damaged func(why string, readings int)) (console.LogReader, error) {
+		Open: func(dir string, damaged func(why string, readings int)) (export.LogReader, error) {
 			return history.OpenReader(dir, func(d history.Damage) { damaged(d.Reason, d.Readings) })
 		},
 	}

@@ -1,6 +1,6 @@
-// Package console has the subcommands for people: they watch a gateway, chat in
-// its operators' room, command its motors, export its log of readings, and make a
-// certificate for it.
+// Package console has the subcommands for people on a terminal: they watch a gateway,
+// chat in its operators' room and command its motors. It also has what all subcommands
+// share.
 //
 // It refuses to know how a gateway is built, configured and run: no sensors, no
 // hardware, no YAML, no directories of a service. What a command needs of these,

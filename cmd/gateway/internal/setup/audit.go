@@ -42,7 +42,7 @@ func Audit(env console.Env, log AuditLog) *cobra.Command {
 			q := audit.Query{Limit: limit}
 			if since != "" {
 				var err error
-				if q.Since, err = console.ParseTime(since, time.Now()); err != nil {
+				if q.Since, err = phrase.ParseTime(since, time.Now()); err != nil {
 					return console.UsageError{Err: fmt.Errorf("--since %w", err)}
 				}
 			}

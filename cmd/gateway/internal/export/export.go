@@ -1,4 +1,8 @@
-package console
+// Package export has the subcommand that writes the log of readings of this machine's
+// gateway, as a whole or summed up, for programs and for spreadsheets.
+//
+// It refuses to know where the log is and how its files are read: main passes that in.
+package export
 
 import (
 	"bufio"
@@ -15,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/cmd/gateway/internal/spreadsheet"
 	"sensorgateway/gateway/atomicfile"
@@ -46,8 +51,8 @@ type exportOptions struct {
 	from, to, step string
 }
 
-// Export writes the readings that are in the log on this machine.
-func Export(env Env, log Log) *cobra.Command {
+// Command writes the readings that are in the log on this machine.
+func Command(env console.Env, log Log) *cobra.Command {
 	var o exportOptions
 	cmd := &cobra.Command{
 		Use:   "export",
@@ -59,11 +64,11 @@ func Export(env Env, log Log) *cobra.Command {
 			"sensors of the log are numbered from 0 in alphabetical order.",
 		Example: "  gateway export --from -24h --step 1m > day.csv\n" +
 			"  sudo -u gateway gateway export --sensor indoor --format json | jq .readings[0]",
-		Args: NoArgs,
+		Args: console.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			e, err := o.parse(time.Now())
 			if err != nil {
-				return UsageError{err}
+				return console.UsageError{Err: err}
 			}
 			dir, configured, err := log.Find()
 			if err != nil {
@@ -96,7 +101,7 @@ func Export(env Env, log Log) *cobra.Command {
 
 // parse checks what can be checked before the log is there.
 func (o *exportOptions) parse(now time.Time) (e *export, err error) {
-	e = &export{from: firstTime, to: endTime}
+	e = &export{from: phrase.FirstTime, to: phrase.EndTime}
 	if e.format, err = parseFormat(o.format); err != nil {
 		return nil, err
 	}
@@ -104,17 +109,17 @@ func (o *exportOptions) parse(now time.Time) (e *export, err error) {
 		return nil, err
 	}
 	if o.from != "" {
-		if e.from, err = ParseTime(o.from, now); err != nil {
+		if e.from, err = phrase.ParseTime(o.from, now); err != nil {
 			return nil, fmt.Errorf("--from %w", err)
 		}
 	}
 	if o.to != "" {
-		if e.to, err = ParseTime(o.to, now); err != nil {
+		if e.to, err = phrase.ParseTime(o.to, now); err != nil {
 			return nil, fmt.Errorf("--to %w", err)
 		}
 	}
 	if e.from >= e.to {
-		return nil, fmt.Errorf("--from %s is not before --to %s", formatTime(e.from), formatTime(e.to))
+		return nil, fmt.Errorf("--from %s is not before --to %s", phrase.FormatTime(e.from), phrase.FormatTime(e.to))
 	}
 	if o.step == "" {
 		return e, nil

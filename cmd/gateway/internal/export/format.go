@@ -1,11 +1,7 @@
-package console
+package export
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
-	"time"
 
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/cmd/gateway/internal/spreadsheet"
@@ -77,36 +73,3 @@ func (f *exportFormat) begin(sensor *wire.SensorInfo, from, to, step int64) []by
 	}
 	return phrase.EscapeJSON(wire.AppendHeadJSON(nil, sensor, from, to, step)) // the rest has no text but units and causes
 }
-
-// The whole log: all times that RFC 3339 can say, from 1970 on.
-const (
-	firstTime = int64(0)
-	endTime   = int64(253402300800000) // the year 10000
-)
-
-var wholeNumber = regexp.MustCompile(`^[0-9]+$`)
-
-// ParseTime reads a moment as people write it, as Unix ms.
-func ParseTime(text string, now time.Time) (ms int64, err error) {
-	if wholeNumber.MatchString(text) {
-		ms, err = strconv.ParseInt(text, 10, 64)
-	} else if d, notOne := phrase.ParseDuration(text); notOne == nil {
-		if d > 0 {
-			return 0, fmt.Errorf("%s is not back from now (write -%s)", phrase.Quote(text), text)
-		}
-		ms = now.Add(d).UnixMilli()
-	} else {
-		var at time.Time
-		at, err = time.Parse(time.RFC3339, text)
-		ms = at.UnixMilli()
-	}
-	switch {
-	case errors.Is(err, strconv.ErrRange) || err == nil && (ms < firstTime || ms > endTime):
-		return 0, fmt.Errorf("%s is not between 1970 and the year 10000", phrase.Quote(text))
-	case err != nil:
-		return 0, fmt.Errorf("%s is no time (write 2026-03-01T06:00:00Z, Unix milliseconds, or -90m for ninety minutes ago)", phrase.Quote(text))
-	}
-	return ms, nil
-}
-
-func formatTime(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }

@@ -1,4 +1,4 @@
-package console
+package export
 
 import (
 	"bytes"
@@ -13,11 +13,11 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 
+	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/wire"
 )
 
@@ -77,13 +77,13 @@ func runExport(ctx context.Context, log *fakeLog, args ...string) (stdout string
 }
 
 func exportTo(ctx context.Context, stdout io.Writer, log *fakeLog, args ...string) error {
-	return exportWith(ctx, Env{Stdout: stdout, Stderr: io.Discard}, log, args...)
+	return exportWith(ctx, console.Env{Stdout: stdout, Stderr: io.Discard}, log, args...)
 }
 
-func exportWith(ctx context.Context, env Env, log *fakeLog, args ...string) error {
+func exportWith(ctx context.Context, env console.Env, log *fakeLog, args ...string) error {
 	place := pflag.NewFlagSet("", pflag.ContinueOnError)
 	dir := place.String("dir", "", "")
-	cmd := Export(env, Log{Flags: place, Find: func() (string, []wire.SensorInfo, error) { return *dir, log.configured, nil }, Open: func(dir string, damaged func(string, int)) (LogReader, error) {
+	cmd := Command(env, Log{Flags: place, Find: func() (string, []wire.SensorInfo, error) { return *dir, log.configured, nil }, Open: func(dir string, damaged func(string, int)) (LogReader, error) {
 		if log.damage > 0 {
 			damaged("1.segment cannot be read: a block is damaged", log.damage)
 		}
@@ -99,7 +99,7 @@ func exportWith(ctx context.Context, env Env, log *fakeLog, args ...string) erro
 func TestExportReportsDamage(t *testing.T) {
 	var out, errs strings.Builder
 	log := fakeLog{damage: 600}
-	if err := exportWith(t.Context(), Env{Stdout: &out, Stderr: &errs}, &log, "--dir", "/somewhere"); err != nil || !strings.HasPrefix(out.String(), "time,") {
+	if err := exportWith(t.Context(), console.Env{Stdout: &out, Stderr: &errs}, &log, "--dir", "/somewhere"); err != nil || !strings.HasPrefix(out.String(), "time,") {
 		t.Errorf("%v: %s", err, &out)
 	}
 	if want := "600 readings are left out: 1.segment cannot be read: a block is damaged\n"; errs.String() != want {
@@ -197,7 +197,7 @@ func TestExportRefuses(t *testing.T) {
 		{"more", "more"},
 	} {
 		_, err := runExport(t.Context(), &fakeLog{}, append(strings.Fields(tt.args), "--dir", "/somewhere")...)
-		var usage UsageError
+		var usage console.UsageError
 		if !errors.As(err, &usage) || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.args, err, tt.want)
 		}
@@ -205,23 +205,6 @@ func TestExportRefuses(t *testing.T) {
 	_, err := runExport(t.Context(), &fakeLog{}, "--dir", "/somewhere", "--sensor", "attic")
 	if err == nil || !strings.Contains(err.Error(), "indoor, outdoor") {
 		t.Errorf("an unknown sensor: %v", err)
-	}
-}
-
-func TestParseTime(t *testing.T) {
-	now := time.UnixMilli(1712345678901)
-	for text, want := range map[string]int64{
-		"0": 0, "1712345678901": 1712345678901, "2024-04-05T19:34:38Z": 1712345678000, "2024-04-05T21:34:38.5+02:00": 1712345678500,
-		"-1h": 1712345678901 - 3600_000, "-7d": 1712345678901 - 7*86400_000, "-0s": 1712345678901, "0s": 1712345678901,
-	} {
-		if got, err := ParseTime(text, now); got != want || err != nil {
-			t.Errorf("%s: %d, %v, want %d", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "now", "-1", "5d", "1969-12-31T23:59:59Z", "253402300800001", "-99999d", "2024-04-05", "١"} {
-		if got, err := ParseTime(text, now); err == nil {
-			t.Errorf("%q: %d, want an error", text, got)
-		}
 	}
 }
 
@@ -301,28 +284,4 @@ func TestExportStreams(t *testing.T) {
 	if few, many := allocated(1000), allocated(101000); many > few+1<<20 {
 		t.Errorf("%d bytes for 2000 records, %d for 202000", few, many)
 	}
-}
-
-// Whatever is written as a time is refused or is one, and a time that is printed
-// is read back.
-func FuzzParseTime(f *testing.F) {
-	for _, text := range []string{"0", "1712345678901", "2024-04-05T19:34:38Z", "-1h30m", "-7d", "1h", "-99999d", "٣", "-9223372036854775808ns"} {
-		f.Add(text)
-	}
-	now := time.UnixMilli(1712345678901)
-	f.Fuzz(func(t *testing.T, text string) {
-		ms, err := ParseTime(text, now)
-		if err != nil {
-			return
-		}
-		if ms < firstTime || ms > endTime {
-			t.Fatalf("%q is %d", text, ms)
-		}
-		if ms == endTime {
-			return // the first moment that RFC 3339 cannot say
-		}
-		if back, err := ParseTime(formatTime(ms), now); err != nil || back != ms-ms%1000 {
-			t.Errorf("%q is %d, %v after printing %s", text, back, err, formatTime(ms))
-		}
-	})
 }
