@@ -7,8 +7,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/admin"
-	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/access/tokens"
@@ -23,7 +23,7 @@ func (g *running) buildAccess() {
 	g.tokens = tokens.Open(g.cfg.State, g.log)
 	g.tokens.Changed = g.auditor.TokenChanged
 	host, _, _ := net.SplitHostPort(g.cfg.Listen) // it was checked
-	exposed := !config.IsLoopback(host)
+	exposed := !address.IsLoopback(host)
 	g.access = access.NewGuard(access.Options{
 		Policy: g.cfg.Policy(g.simulate != nil && !g.demonstration), Tokens: g.tokens, Exposed: exposed, Open: g.cfg.OpenAccess, Metrics: g.cfg.OpenMetrics,
 		Demonstration: g.simulate != nil && g.demonstration, Refused: g.refused, Logged: g.auditor.Logged, Log: g.log,

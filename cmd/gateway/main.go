@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/export"
@@ -70,7 +71,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	env := console.Env{Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal(stdout), Getenv: getenv, Version: version}
 	root.AddCommand(console.Watch(env), export.Command(env, logOfReadings(getenv)), console.Chat(env),
 		console.Motor(env), console.Version(env, version), checkCommand(stdout), configCommand(stdout), outputsOffCommand())
-	root.AddCommand(setup.Token(env, installed(getenv)), setup.Audit(env, auditLog(getenv)), setup.Cert(env, config.ParseHostName),
+	root.AddCommand(setup.Token(env, installed(getenv)), setup.Audit(env, auditLog(getenv)), setup.Cert(env, address.ParseHost),
 		setup.Backup(env, installed(getenv), machine.Name()), setup.Restore(env, installed(getenv)))
 	root.AddCommand(field.Commands(env, func(path string, simulate *machine.Simulation) (*config.Config, error) {
 		return serveOptions{config: path}.configuration(simulate)
@@ -84,7 +85,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	f.StringVar(&o.simulate, "simulate", "", "emulate the chips: \"steady\", or \"flaky\" for chips that fail; \":SEED\" behind it for another environment")
 	f.Lookup("simulate").NoOptDefVal = "steady"
 	f.StringVar(&o.replay, "replay", "", "serve a recording, `file`, that gateway record made, at the speed it was made")
-	f.StringVar(&o.listen, "listen", "", "`address` to listen on (default "+config.DefaultListen+"; with TLS "+config.DefaultListenTLS+")")
+	f.StringVar(&o.listen, "listen", "", "`address` to listen on (default "+address.DefaultListen+"; with TLS "+address.DefaultListenTLS+")")
 	f.BoolVar(&o.insecure, "insecure", false, "with --simulate: let other machines connect, and whoever does command the motors, which are not real")
 	f.StringVar(&o.state, "state", "", "`directory` of what must survive a restart (default: in memory only)")
 	f.StringVar(&o.logFormat, "log-format", "", "auto, text, journal or json (default auto)")

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/announce"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
@@ -124,7 +125,7 @@ func (o serveOptions) configuration(simulate *machine.Simulation) (cfg *config.C
 		}
 	}
 	if o.listen != "" {
-		if cfg.Listen, err = config.CheckListen(o.listen, cfg.Insecure || cfg.TLS != nil); err != nil {
+		if cfg.Listen, err = address.CheckListen(o.listen, cfg.Insecure || cfg.TLS != nil); err != nil {
 			return nil, config.Error{{Text: o.origin("listen") + ": " + err.Error()}}
 		}
 	}

@@ -3,7 +3,7 @@ package announce
 import (
 	"net"
 
-	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/gateway/access"
 )
 
@@ -13,7 +13,7 @@ type permission struct{ what, who string }
 // access says who may connect, and who may command motors if there are any.
 func (s Start) access() []permission {
 	host, _, _ := net.SplitHostPort(s.Config.Listen) // it is checked
-	local := config.IsLoopback(host)
+	local := address.IsLoopback(host)
 	open := "whoever reaches the port: no password, no encryption; readings and the operators' room are not private"
 	switch {
 	case s.Tokens && !s.Config.OpenAccess:

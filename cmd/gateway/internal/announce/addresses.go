@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway/access"
 )
@@ -37,7 +38,7 @@ func pages(cfg *config.Config, port string, machine func() (names []string, addr
 			}
 		}
 	}
-	if !config.IsLoopback(host) {
+	if !address.IsLoopback(host) {
 		hosts = append(hosts, cfg.Hosts...)
 	}
 	var pages []string

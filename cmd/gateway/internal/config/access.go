@@ -9,6 +9,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/access"
 )
@@ -61,7 +62,7 @@ func (s *section) fullPath(key, example string, into *string) *yaml.Node {
 // case, addresses without brackets and in their shortest form.
 func (s *section) hosts() (hosts []string) {
 	for at, n := range s.texts("hosts") {
-		host, err := ParseHostName(n.Value)
+		host, err := address.ParseHost(n.Value)
 		if err != nil {
 			s.fault(n, at, "%v", err)
 			continue
@@ -69,27 +70,6 @@ func (s *section) hosts() (hosts []string) {
 		hosts = append(hosts, host)
 	}
 	return hosts
-}
-
-// ParseHostName returns the name or address that a browser shows without its port.
-func ParseHostName(text string) (string, error) {
-	name := strings.ToLower(text)
-	if addr, err := netip.ParseAddr(name); err == nil && addr.Zone() != "" {
-		return "", fmt.Errorf("%s has a zone, which browsers do not send (write %s)", phrase.Quote(text), addr.WithZone(""))
-	}
-	host, ok := access.ParseHost(name)
-	switch {
-	case ok:
-		return host, nil
-	case strings.Contains(name, "*"):
-		return "", fmt.Errorf("%s: no name stands for others (write each one, such as greenhouse.example)", phrase.Quote(text))
-	}
-	for _, rawURL := range []string{name, "//" + name} {
-		if u, err := url.Parse(rawURL); err == nil && isHost(u.Hostname()) {
-			return "", fmt.Errorf("%s is more than a host (write %s)", phrase.Quote(text), u.Hostname())
-		}
-	}
-	return "", fmt.Errorf("%s is neither a host name nor an address (write it as browsers show it, such as greenhouse.example)", phrase.Quote(text))
 }
 
 // origins reads the further pages and programs that may connect, by what they

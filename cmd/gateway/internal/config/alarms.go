@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 
+	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/alarm"
 	"sensorgateway/gateway/condition"
@@ -93,7 +94,7 @@ func (s *section) receiver(into **url.URL) {
 	}
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || !isHost(u.Hostname()) || u.Port() != "" && !isPort(u.Port()):
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || !address.IsHost(u.Hostname()) || u.Port() != "" && !address.IsPort(u.Port()):
 		s.fault(n, "url", "%s is not an http or https address (write it in full, such as https://alerts.example/gateway)", phrase.Quote(text))
 	case u.User != nil:
 		s.fault(n, "url", "a user or password in the address is seen by whoever reads the log (the receiver knows the gateway by its signature: remove it)")

@@ -17,6 +17,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/logging"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway"
@@ -32,10 +33,10 @@ import (
 type Config struct {
 	File     string // the path it was read from; "" if it came from no file
 	Name     string // of the gateway, for people; "" is that of the machine
-	Listen   string // host:port as [CheckListen] returns it
+	Listen   string // host:port as [address.CheckListen] returns it
 	TLS      *TLS
 	Insecure bool     // may be reached from other machines without TLS
-	Hosts    []string // further names and addresses of this machine, as [ParseHostName] returns them
+	Hosts    []string // further names and addresses of this machine, as [address.ParseHost] returns them
 	Origins  []string // of further pages and programs that may connect, as [access.ParseOrigin] returns them
 	URL      *url.URL // by which browsers reach it through a proxy, with a path that ends in a slash; nil: by its own
 	Proxies  []access.Proxy
@@ -124,10 +125,6 @@ const DefaultFile = "/etc/gateway/gateway.yaml"
 
 // What holds where the file is silent.
 const (
-	// DefaultListen is where a gateway without TLS listens.
-	DefaultListen = "localhost:8765"
-	// DefaultListenTLS is where one with TLS listens: on all interfaces.
-	DefaultListenTLS  = ":8443"
 	defaultBus        = "1"
 	defaultInterval   = 100 * time.Millisecond
 	defaultStuckAfter = 60 * time.Second
@@ -150,7 +147,7 @@ const (
 // that is wrong.
 func Parse(name string, data []byte, chips map[string]Chip) (*Config, error) {
 	d := &decoder{file: name}
-	c := &Config{Listen: DefaultListen, LogFormat: logging.Formats[0]}
+	c := &Config{Listen: address.DefaultListen, LogFormat: logging.Formats[0]}
 	if root := d.parseYAML(data); root != nil {
 		if s := d.section(root, ""); s != nil {
 			s.config(c, chips)
@@ -176,13 +173,13 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 	case listen != nil:
 		// What a mistaken insecure or tls was meant to be is not known: no second complaint.
 		unclear := insecure == nil && s.has("insecure")
-		checked, err := CheckListen(c.Listen, c.Insecure || s.has("tls") || unclear)
+		checked, err := address.CheckListen(c.Listen, c.Insecure || s.has("tls") || unclear)
 		if err != nil {
 			s.fault(listen, "listen", "%v", err)
 		}
 		c.Listen = checked
 	case c.TLS != nil:
-		c.Listen = DefaultListenTLS
+		c.Listen = address.DefaultListenTLS
 	}
 	c.Hosts = s.hosts()
 	c.Origins = s.origins()

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
@@ -56,11 +57,11 @@ func (s *section) broker(into **url.URL) {
 	}
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Scheme != "mqtt" && u.Scheme != "mqtts" || !isHost(u.Hostname()):
+	case err != nil || u.Scheme != "mqtt" && u.Scheme != "mqtts" || !address.IsHost(u.Hostname()):
 		s.fault(n, "broker", "%s is not the address of an MQTT broker %s", phrase.Quote(text), form)
 	case u.User != nil:
 		s.fault(n, "broker", "a user or password in the address is seen by whoever reads the log (write user: and password_file:)")
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.Port() != "" && !isPort(u.Port()):
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.Port() != "" && !address.IsPort(u.Port()):
 		s.fault(n, "broker", "%s has more than a host and a port %s", phrase.Quote(text), form)
 	default:
 		*into = u

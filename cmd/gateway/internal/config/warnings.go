@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 
+	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/motor"
 )
@@ -16,7 +17,7 @@ func (c *Config) Warnings(tokens bool) (all []string) {
 	case !c.Insecure:
 	case c.TLS != nil:
 		all = append(all, "insecure: true changes nothing beside tls:, all connections are encrypted; fix: remove it")
-	case IsLoopback(host):
+	case address.IsLoopback(host):
 		all = append(all, fmt.Sprintf("insecure: true changes nothing while it listens on %s: no other machine reaches it; fix: write listen: %q to be reached, or remove insecure", c.Listen, ":"+port))
 	default:
 		all = append(all, "insecure: true lets other machines connect without encryption, and anybody on the way read and change what is sent; fix: set tls: in the configuration")

@@ -1,4 +1,4 @@
-package config
+package address
 
 import (
 	"strings"

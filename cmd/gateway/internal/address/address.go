@@ -1,15 +1,27 @@
-package config
+// Package address reads the addresses of machines: where to listen, what a host is called.
+// It refuses to know who writes them, and opens none.
+package address
 
 import (
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"sensorgateway/cmd/gateway/internal/phrase"
+	"sensorgateway/gateway/access"
+)
+
+// Where a gateway listens unless it is told.
+const (
+	// DefaultListen is where one without TLS does.
+	DefaultListen = "localhost:8765"
+	// DefaultListenTLS is where one with TLS does: on all interfaces.
+	DefaultListenTLS = ":8443"
 )
 
 // CheckListen returns the address to listen on that listen asks for, as
@@ -37,22 +49,23 @@ func splitListen(listen string) (host, port string, err error) {
 	switch {
 	case strings.Contains(listen, "://"):
 		return "", "", fmt.Errorf("%s is a URL (write host:port, such as %s)", phrase.Quote(listen), DefaultListen)
-	case err != nil && isPort(listen):
+	case err != nil && IsPort(listen):
 		return "", "", fmt.Errorf("%s is only a port (write localhost:%s, or :%[2]s for all interfaces)", phrase.Quote(listen), listen)
 	case err != nil && strings.Count(listen, ":") > 1:
 		return "", "", fmt.Errorf("%s is not host:port (an IPv6 address needs brackets: [::1]:8765)", phrase.Quote(listen))
 	case err != nil:
 		return "", "", fmt.Errorf("%s has no port (write host:port, such as %s)", phrase.Quote(listen), DefaultListen)
-	case !isPort(port):
+	case !IsPort(port):
 		return "", "", fmt.Errorf("port %s is not a number from 0 to 65535", phrase.Quote(port))
-	case host != "" && !isHost(host):
+	case host != "" && !IsHost(host):
 		return "", "", errors.New(phrase.Quote(host) + " is neither a host name nor an address (write localhost, an address of this machine, or nothing for all interfaces)")
 	}
 	n, _ := strconv.ParseUint(port, 10, 16)
 	return host, strconv.FormatUint(n, 10), nil
 }
 
-func isPort(s string) bool {
+// IsPort reports whether s is the number of a port.
+func IsPort(s string) bool {
 	_, err := strconv.ParseUint(s, 10, 16)
 	return err == nil
 }
@@ -61,7 +74,8 @@ func isPort(s string) bool {
 // hyphens, the last not all digits, or it would be a mistaken IPv4 address.
 var hostForm = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 
-func isHost(host string) bool {
+// IsHost reports whether host is a host's name or address.
+func IsHost(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
@@ -74,4 +88,25 @@ func IsLoopback(host string) bool {
 		return addr.Unmap().IsLoopback()
 	}
 	return strings.EqualFold(host, "localhost")
+}
+
+// ParseHost returns the name or address that a browser shows without its port.
+func ParseHost(text string) (string, error) {
+	name := strings.ToLower(text)
+	if addr, err := netip.ParseAddr(name); err == nil && addr.Zone() != "" {
+		return "", fmt.Errorf("%s has a zone, which browsers do not send (write %s)", phrase.Quote(text), addr.WithZone(""))
+	}
+	host, ok := access.ParseHost(name)
+	switch {
+	case ok:
+		return host, nil
+	case strings.Contains(name, "*"):
+		return "", fmt.Errorf("%s: no name stands for others (write each one, such as greenhouse.example)", phrase.Quote(text))
+	}
+	for _, rawURL := range []string{name, "//" + name} {
+		if u, err := url.Parse(rawURL); err == nil && IsHost(u.Hostname()) {
+			return "", fmt.Errorf("%s is more than a host (write %s)", phrase.Quote(text), u.Hostname())
+		}
+	}
+	return "", fmt.Errorf("%s is neither a host name nor an address (write it as browsers show it, such as greenhouse.example)", phrase.Quote(text))
 }
