@@ -108,6 +108,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/config", "what is configured is what it reads"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/console", "its commands have the same surroundings"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/credential", "a running gateway may ask for a token"},
+	{"cmd/gateway/internal/field", "cmd/gateway/internal/field/lines", "a bus's lines must be high when idle"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/machine", "it opens the buses as the gateway does"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/meaning", "it says what a chip's answer means"},
 	{"cmd/gateway/internal/meaning", "sensors/identify", "the checksum is the same"},

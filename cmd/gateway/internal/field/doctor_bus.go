@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sensorgateway/cmd/gateway/internal/field/lines"
 	"sensorgateway/sensors/bus"
 )
 
@@ -132,20 +133,20 @@ func (p *patient) checkPermission(r *report, title, path string) {
 // through the GPIO chip would take its pin from the I²C bus until that is bound again.
 func (p *patient) checkLines(r *report, title string) {
 	pi5 := strings.Contains(p.text("proc/device-tree/compatible"), "bcm2712")
-	l, err := watchLines(p.root, pi5)
+	l, err := lines.Watch(p.root, pi5)
 	if err != nil {
 		r.add(title+" lines", skip, "", "%v; pinctrl get 2,3 prints them", err)
 		return
 	}
 	const power = "take the sensors' power away for a second; if a line stays low with them unplugged, it is a short or a wrong pin"
 	switch {
-	case l.function != "":
-		r.add(title+" lines", fail, "stop the program that took the pins (pigpiod, rpio), then: pinctrl set 2,3 "+l.want+", or reboot", "the pins are not the bus's: %s", l.function)
-	case !l.sda && !l.scl:
+	case l.Function != "":
+		r.add(title+" lines", fail, "stop the program that took the pins (pigpiod, rpio), then: pinctrl set 2,3 "+l.Want+", or reboot", "the pins are not the bus's: %s", l.Function)
+	case !l.SDA && !l.SCL:
 		r.add(title+" lines", fail, "connect 3.3 V (pin 1) to the module", "SDA and SCL are both low: no 3.3 V on the pull-ups, or a module without power")
-	case !l.sda:
+	case !l.SDA:
 		r.add(title+" lines", fail, power, "SDA is low all the time: a chip holds it, most often one that was cut off in the middle of a read or has no power")
-	case !l.scl:
+	case !l.SCL:
 		r.add(title+" lines", fail, power, "SCL is low all the time: a chip stretches the clock for ever, or has no power")
 	default:
 		r.add(title+" lines", pass, "", "SDA and SCL are high when idle")
@@ -181,4 +182,13 @@ func (p *patient) checkUsers(r *report) {
 	}
 	slices.Sort(names)
 	r.add("users", warn, "stop it, or give its device a bus of its own: a display's long transfers make readings late", "%s", strings.Join(slices.Compact(names), "\n"))
+}
+
+// groupOf returns the group of a file, "i2c" if it cannot be told.
+func groupOf(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "i2c"
+	}
+	return groupName(info)
 }

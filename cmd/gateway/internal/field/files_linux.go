@@ -2,26 +2,12 @@ package field
 
 import (
 	"io/fs"
-	"os"
 	"os/user"
 	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
-
-// mapRegisters maps a file of registers for reading.
-func mapRegisters(path string, size int) (memory []byte, unmap func(), err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	if memory, err = unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED); err != nil {
-		return nil, nil, &fs.PathError{Op: "map", Path: path, Err: err}
-	}
-	return memory, func() { _ = unix.Munmap(memory) }, nil // it fails only for memory that is not mapped
-}
 
 func groupName(info fs.FileInfo) string {
 	st, ok := info.Sys().(*syscall.Stat_t)

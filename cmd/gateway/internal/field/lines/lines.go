@@ -1,19 +1,20 @@
-package field
+// Package lines looks at the levels and functions of the I²C pins of a Raspberry Pi's
+// header. It refuses to claim or to change them.
+package lines
 
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"time"
 )
 
-// lines are GPIO 2 and 3 of a Raspberry Pi's header, as they were over 20 ms.
-type lines struct {
-	sda, scl bool   // it was high at some time
-	function string // what the pins are, if they are not the bus's; "" if they are
-	want     string // the function that would be right, as pinctrl calls it
+// Lines are GPIO 2 and 3 of a Raspberry Pi's header, as they were over 20 ms.
+type Lines struct {
+	SDA, SCL bool   // it was high at some time
+	Function string // what the pins are, if they are not the bus's; "" if they are
+	Want     string // the function that would be right, as pinctrl calls it
 }
 
 // registers of the pins, offsets in bytes.
@@ -42,26 +43,26 @@ const (
 	sclLine     = 1 << 3
 )
 
-// watchLines reads the registers of the pins, which neither claims nor changes them.
-func watchLines(root string, pi5 bool) (lines, error) {
+// Watch reads the registers of the pins, which neither claims nor changes them.
+func Watch(root string, pi5 bool) (Lines, error) {
 	chosen := bcm2835
 	if pi5 {
 		chosen = rp1
 	}
 	memory, unmap, err := mapRegisters(filepath.Join(root, chosen.device), chosen.size)
 	if err != nil {
-		return lines{}, fmt.Errorf("the levels of SDA and SCL cannot be read: %w", err)
+		return Lines{}, fmt.Errorf("the levels of SDA and SCL cannot be read: %w", err)
 	}
 	defer unmap()
-	l := lines{want: chosen.want}
+	l := Lines{Want: chosen.want}
 	for i, at := range chosen.functions {
 		if f := load(memory, at) >> chosen.shifts[i] & chosen.mask; f != chosen.i2c {
-			l.function += fmt.Sprintf("GPIO %d has function %d, not %s; ", i+2, f, chosen.want)
+			l.Function += fmt.Sprintf("GPIO %d has function %d, not %s; ", i+2, f, chosen.want)
 		}
 	}
 	for range lineSamples {
 		levels := load(memory, chosen.levels)
-		l.sda, l.scl = l.sda || levels&sdaLine != 0, l.scl || levels&sclLine != 0
+		l.SDA, l.SCL = l.SDA || levels&sdaLine != 0, l.SCL || levels&sclLine != 0
 		time.Sleep(linePause)
 	}
 	return l, nil
@@ -74,13 +75,4 @@ func load(memory []byte, at int) uint32 {
 	v := binary.NativeEndian.Uint32(memory[at : at+4])
 	runtime.KeepAlive(memory)
 	return v
-}
-
-// groupOf returns the group of a file, "i2c" if it cannot be told.
-func groupOf(path string) string {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "i2c"
-	}
-	return groupName(info)
 }

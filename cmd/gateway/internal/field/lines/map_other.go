@@ -1,0 +1,8 @@
+//go:build !linux
+
+package lines
+
+import "errors"
+
+// mapRegisters fails: only Linux shows a Raspberry Pi's registers.
+func mapRegisters(string, int) ([]byte, func(), error) { return nil, nil, errors.ErrUnsupported }
