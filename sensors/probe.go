@@ -9,12 +9,13 @@ import (
 )
 
 // A sensor whose ticks are slowTick apart repeats a measurement that failed, at most
-// maxRepeats times, while there is time for it in the tick (see maxRead).
+// maxRepeats times, while there is time for it in the tick: repeatPart of what a read may
+// take is not over.
 const (
-	slowTick     = time.Second
-	maxRepeats   = 2
-	repeatPause  = 100 * time.Millisecond
-	repeatWithin = 400 * time.Millisecond
+	slowTick    = time.Second
+	maxRepeats  = 2
+	repeatPause = 100 * time.Millisecond
+	repeatPart  = 0.4
 )
 
 // A probe is one chip's goroutine: it opens the chip, has it measure for each job,
@@ -76,9 +77,10 @@ func (p *probe) run(results chan<- job) {
 // it: a slow sensor does not lose its minute to one disturbance of its wires.
 func (p *probe) measureInTick() error {
 	start := time.Now()
+	within := time.Duration(repeatPart * float64(p.cfg.maxRead()))
 	for n := 0; ; n++ {
 		err := p.measure()
-		if err == nil || p.cfg.Interval < slowTick || n == maxRepeats || time.Since(start) > repeatWithin || !passing(wire.FaultOf(err)) {
+		if err == nil || p.cfg.Interval < slowTick || n == maxRepeats || time.Since(start) > within || !passing(wire.FaultOf(err)) {
 			return err
 		}
 		time.Sleep(repeatPause)
@@ -138,7 +140,7 @@ func (p *probe) open() error {
 func (p *probe) guard(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%s 0x%02x: driver panicked: %v: %w", p.cfg.Chip.Model, p.cfg.Address, r, wire.Other)
+			err = fmt.Errorf("%s: driver panicked: %v: %w", p.cfg.title(), r, wire.Other)
 		}
 	}()
 	return f()

@@ -18,7 +18,8 @@ const (
 	// closeAfter is when a tick's message leaves although a sensor's record is
 	// still missing (wire/README.md, "Readings").
 	closeAfter = 90 * time.Millisecond
-	// maxRead is how long a read may take at most; the next tick ends it too.
+	// maxRead is how long a read may take at most, of a chip that does not need longer;
+	// the next tick ends it too.
 	maxRead = time.Second
 	// maxIdle bounds the scheduler's sleep, so that a watchdog can tell a slow
 	// sensor from a scheduler that has stopped.
@@ -39,6 +40,19 @@ type Config struct {
 	StuckAfter time.Duration // a value that stays the same for so long is a failure; 0: it never is
 	FirstSeq   uint32        // sequence number of the first tick
 	Also       []Further
+}
+
+// maxRead is how long a read may take.
+func (c *Config) maxRead() time.Duration {
+	return min(c.Interval, max(maxRead, c.Chip.MaxRead))
+}
+
+// title is the chip and where it is, for an error when no driver says so.
+func (c *Config) title() string {
+	if c.Chip.Kernel != nil {
+		return c.Chip.Model
+	}
+	return fmt.Sprintf("%s 0x%02x", c.Chip.Model, c.Address)
 }
 
 // Further is a sensor that is made of a further value of a chip: it has the ticks,
@@ -195,6 +209,7 @@ func (s *Sampler) schedule(ctx context.Context) {
 			s.arrived(j)
 		case <-done:
 			stopping, done = true, nil
+			s.hurry(s.clock.Boot())
 		}
 		now := s.clock.Boot()
 		s.expire(now)
@@ -246,7 +261,7 @@ func (s *Sampler) begin(now time.Duration) {
 		sl.batch.pending++
 		sl.due = sl.next
 		sl.pending = true
-		sl.expires = sl.next + min(sl.cfg.Interval, maxRead)
+		sl.expires = sl.next + sl.cfg.maxRead()
 		sl.next += sl.cfg.Interval
 		if sl.then != 0 {
 			sl.next, sl.then = sl.then, 0
@@ -315,8 +330,7 @@ func (s *Sampler) arrived(j job) {
 func (s *Sampler) expire(now time.Duration) {
 	for _, sl := range s.slots {
 		if sl.pending && now >= sl.expires {
-			err := fmt.Errorf("%s 0x%02x: no reading within %v: %w", sl.cfg.Chip.Model, sl.cfg.Address,
-				min(sl.cfg.Interval, maxRead), wire.Timeout)
+			err := fmt.Errorf("%s: no reading within %v: %w", sl.cfg.title(), sl.cfg.maxRead(), wire.Timeout)
 			for _, p := range sl.parts {
 				p.note(err)
 			}
@@ -339,6 +353,13 @@ func (s *Sampler) finish(sl *slot, j *job) {
 			Reading: wire.Reading{Values: o.values, UnixMilli: stamp},
 		})
 		s.detect(p, lostAfter(sl.cfg.Interval), o.fault, stamp)
+	}
+}
+
+// hurry lets no pending tick outlast the stop, however slow its chip.
+func (s *Sampler) hurry(now time.Duration) {
+	for _, sl := range s.slots {
+		sl.expires = min(sl.expires, now+maxRead)
 	}
 }
 

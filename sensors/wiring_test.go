@@ -32,7 +32,7 @@ func (c *counter) Tx(addr uint16, w, r []byte) error {
 // them at most n·p³ and half a percent: each is made three times.
 func TestBadWiring(t *testing.T) {
 	const ticks = 4000
-	for name, chip := range sensors.Chips() {
+	for name, chip := range onI2C() {
 		for _, p := range []float64{0.05, 0.1, 0.2, 0.3} {
 			t.Run(fmt.Sprintf("%s/%.0f", name, 100*p), func(t *testing.T) {
 				t.Parallel()

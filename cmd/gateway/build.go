@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -57,6 +58,7 @@ type running struct {
 	motors       *motor.Controller
 	certificates *certificates.Set // nil without TLS
 	buses        machine.Buses
+	tree         fs.FS // where the kernel shows the sensors that it reads
 	sockets      []net.Listener
 	clock        *sensors.Clock
 	trouble      trouble.Storage
@@ -89,6 +91,9 @@ func (g *running) build(ctx context.Context) (err error) {
 	if g.buses, err = machine.OpenBuses(g.cfg, g.simulate, g.log); err != nil {
 		return err
 	}
+	if g.tree, err = machine.Tree(g.cfg, g.simulate, "/"); err != nil {
+		return err
+	}
 	if g.sockets, err = machine.Listen(g.cfg.Listen); err != nil {
 		return err
 	}
@@ -107,7 +112,7 @@ func (g *running) build(ctx context.Context) (err error) {
 	g.sensors = g.sensorInfos()
 	g.first = announce.NewFirsts(len(g.sensors))
 	g.auditor = g.newAuditor()
-	g.sampler = g.newSampler()
+	g.sampler = g.newSampler(ctx)
 	g.alarms = g.newAlarms()
 	g.buildAccess()
 	g.server = gateway.New(g.serverOptions())
@@ -202,20 +207,21 @@ func (g *running) epochChanged(epoch string, next []uint32) {
 	g.server.SetEpoch(epoch)
 }
 
-// newSampler returns what reads the configured chips.
-func (g *running) newSampler() *sensors.Sampler {
-	chips, first := sensors.Chips(), g.storage.state.First()
+// newSampler returns what reads the configured chips, until ctx ends.
+func (g *running) newSampler(ctx context.Context) *sensors.Sampler {
+	first := g.storage.state.First()
 	var configs []sensors.Config
 	for i, c := range g.cfg.Sensors {
-		chip := chips[c.Chip]
+		chip, _ := sensors.Lookup(c.Chip, c.Device) // it is checked
 		if c.Further != "" {
 			own := &configs[len(configs)-1]
 			own.Also = append(own.Also, sensors.Further{ID: uint16(i), Name: c.Name, Value: chip.Further(c.Further), FirstSeq: first[i]})
 			continue
 		}
-		if g.simulate == nil {
+		if g.simulate == nil && c.Class == "" {
 			machine.WarnClaimed(c, g.log)
 		}
+		chip = chip.Of(ctx, g.tree, c.ID, c.Interval)
 		if g.player != nil {
 			chip = g.player.Chip(len(configs), chip)
 		}
@@ -235,10 +241,10 @@ func (g *running) newSampler() *sensors.Sampler {
 
 // sensorInfos are the configured sensors as clients see them, by their numbers.
 func (g *running) sensorInfos() []wire.SensorInfo {
-	chips, first := sensors.Chips(), g.storage.state.First()
+	first := g.storage.state.First()
 	var infos []wire.SensorInfo
 	for i, c := range g.cfg.Sensors {
-		chip := chips[c.Chip]
+		chip, _ := sensors.Lookup(c.Chip, c.Device) // it is checked
 		infos = append(infos, wire.SensorInfo{
 			ID: uint16(i), Name: c.Name, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(),
 			NextSeq: first[i], Values: chip.Quantities(c.Further), Primary: c.Name == g.cfg.Primary,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sensorgateway/cmd/gateway/internal/chips"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/configs"
@@ -34,7 +35,7 @@ func configCommand(stdout io.Writer) *cobra.Command {
 		Short: "Print the JSON Schema of the configuration, with which editors complete and check it",
 		Args:  console.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			schema, err := config.NewSchema(configs.Example, configChips())
+			schema, err := config.NewSchema(configs.Example, chips.Table())
 			if err != nil {
 				return err
 			}

@@ -75,9 +75,8 @@ func findLog(path, state string) (dir string, configured []wire.SensorInfo, err 
 			return "", nil, err
 		}
 		state = cmp.Or(state, cfg.State)
-		chips := sensors.Chips()
 		for _, c := range cfg.Sensors {
-			chip := chips[c.Chip]
+			chip, _ := sensors.Lookup(c.Chip, c.Device) // it is checked
 			configured = append(configured, wire.SensorInfo{Name: c.Name, Values: chip.Quantities(c.Further)})
 		}
 	}

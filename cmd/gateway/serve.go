@@ -12,6 +12,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/announce"
+	"sensorgateway/cmd/gateway/internal/chips"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/field"
@@ -19,7 +20,6 @@ import (
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/state"
 	"sensorgateway/cmd/gateway/internal/supervise"
-	"sensorgateway/sensors"
 	"sensorgateway/sensors/trace"
 )
 
@@ -86,33 +86,20 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	return err
 }
 
-// configChips are the chips as a configuration knows them.
-func configChips() map[string]config.Chip {
-	chips := map[string]config.Chip{}
-	for name, c := range sensors.Chips() {
-		chip := config.Chip{Addresses: c.Addresses, MinInterval: c.MinInterval, Values: c.Quantities(""), Coarse: c.Measures[0].Coarse}
-		for _, m := range c.Also {
-			chip.Also = append(chip.Also, m.Quantity)
-		}
-		chips[name] = chip
-	}
-	return chips
-}
-
 // configuration reads the file, or what stands for it, and applies the flags.
 func (o serveOptions) configuration(simulate *machine.Simulation) (cfg *config.Config, err error) {
-	chips := configChips()
+	known := chips.Table()
 	if o.replayed != nil {
-		if cfg, err = config.Parse(o.replay, o.replayed, chips); err == nil {
+		if cfg, err = config.Parse(o.replay, o.replayed, known); err == nil {
 			cfg.File = o.replay // it says which chips there are
 		}
 	} else if o.config == "" && simulate != nil {
-		cfg, err = config.Parse("simulate.yaml", simulateYAML, chips)
+		cfg, err = config.Parse("simulate.yaml", simulateYAML, known)
 	} else {
 		if o.config == "" {
 			o.config = config.DefaultFile
 		}
-		cfg, err = config.Read(o.config, chips)
+		cfg, err = config.Read(o.config, known)
 	}
 	if err != nil {
 		return nil, err

@@ -2,7 +2,7 @@
 // emulated environment. It takes the place of the real bus and of nothing above it:
 // the same drivers talk to it, and it answers as the chips' datasheets say,
 // with their conversion times, checksums, calibration words and noise, and
-// with their faults when asked for.
+// with their faults when asked for. A [Sensor] is on no bus.
 //
 // It knows datasheets and weather. It refuses to know the drivers that talk
 // to it, how often they do, how a fault is named to those who listen, and any

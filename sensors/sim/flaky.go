@@ -58,6 +58,16 @@ func (f *flaky) due(now time.Time, who, failure uint64, onset time.Duration, had
 	return max(had, cycle+1), cycle >= had
 }
 
+// give gives a chip the failures of its own that are due at the time now.
+func (f *flaky) give(d *device, now time.Time) {
+	for i, failure := range flakyFailures {
+		var due bool
+		if d.had[i], due = f.due(now, d.who, uint64(i), failure.onset, d.had[i]); due {
+			d.failures.add(now, failure.Failure)
+		}
+	}
+}
+
 // failIfDue gives a chip what is due at the time now. It is called within a
 // transaction. A multiplexer never fails by itself: all chips behind it would.
 func (b *Bus) failIfDue(d *device, now time.Time) {
@@ -67,12 +77,7 @@ func (b *Bus) failIfDue(d *device, now time.Time) {
 	if _, switches := d.chip.(*mux); f == nil || switches {
 		return
 	}
-	for i, failure := range flakyFailures {
-		var due bool
-		if d.had[i], due = f.due(now, d.who, uint64(i), failure.onset, d.had[i]); due {
-			d.failures.add(now, failure.Failure)
-		}
-	}
+	f.give(d, now)
 	const bus = 0 // an address that no chip has
 	var due bool
 	if f.stalls, due = f.due(now, bus, uint64(len(flakyFailures)), stallOnset, f.stalls); due {

@@ -223,7 +223,7 @@ func Run(trace io.Reader, chips map[string]sensors.Chip) (Header, Result, error)
 	var all sync.WaitGroup
 	for i, c := range h.Chips {
 		chip, ok := chips[c.Chip]
-		if !ok {
+		if !ok || chip.Kernel != nil { // what the kernel reads has no transfers
 			return h, Result{}, fmt.Errorf("chip %s of %s: this program has no driver for it", c.Chip, c.Name)
 		}
 		all.Go(func() { p.run(i, c.Address, p.Chip(i, chip)) })

@@ -67,7 +67,7 @@ func (s Start) Print(w io.Writer, took time.Duration) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "gateway %s on %s · %s\n\n", s.Version, machine.Model(), s.source())
 	for i, c := range s.Config.Sensors {
-		fmt.Fprintf(&b, "  %-12s %-7s %s 0x%02x   ", c.Name, c.Chip, c.Wires(), c.Address)
+		fmt.Fprintf(&b, "  %-12s %-7s %s   ", c.Name, c.Chip, c.Place())
 		switch r, ok := s.Firsts.of(i); {
 		case !ok:
 			fmt.Fprintf(&b, "no reading yet, %s\n", schedule(c.Interval, time.Now()))
@@ -97,13 +97,23 @@ func (s Start) Print(w io.Writer, took time.Duration) {
 	_, _ = io.WriteString(w, b.String()) // a closed terminal is no reason to stop
 }
 
+// where is where a chip is, for a log line.
+func where(c config.Sensor) []any {
+	if c.Class != "" {
+		return []any{"place", c.Place()}
+	}
+	args := []any{"bus", c.Bus, "address", fmt.Sprintf("0x%02x", c.Address)}
+	if c.Mux != (config.Mux{}) {
+		args = append(args, "multiplexer", fmt.Sprintf("0x%02x", c.Mux.Address), "channel", c.Mux.Channel)
+	}
+	return args
+}
+
 // Log writes the same as log lines.
 func (s Start) Log(log *slog.Logger, took time.Duration) {
 	for i, c := range s.Config.Sensors {
-		args := []any{"sensor", c.Name, "chip", c.Chip, "bus", c.Bus, "address", fmt.Sprintf("0x%02x", c.Address), "interval", c.Interval}
-		if c.Mux != (config.Mux{}) {
-			args = append(args, "multiplexer", fmt.Sprintf("0x%02x", c.Mux.Address), "channel", c.Mux.Channel)
-		}
+		args := append([]any{"sensor", c.Name, "chip", c.Chip}, where(c)...)
+		args = append(args, "interval", c.Interval)
 		if at, slow := due(c.Interval, time.Now()); slow {
 			args = append(args, "next", at.Format(time.TimeOnly))
 		}

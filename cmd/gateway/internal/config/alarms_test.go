@@ -55,7 +55,7 @@ gateway.yaml:6: alarms[3].condition: until: "indoor.temperature < 36" would clea
 gateway.yaml:7: alarms[4].condition: no value (give it one, or remove the line)
 gateway.yaml:8: alarms[5].condition: a list where a single value must be (write condition: value)`},
 	{"no sensor at all", "sensors: []\nalarms: [{name: hot, condition: indoor.temperature > 35}]\n",
-		`gateway.yaml:1: sensors: an empty list (add sensors: each has a name and a chip, aht20, bme280 or sht3x)`},
+		`gateway.yaml:1: sensors: an empty list (add sensors: each has a name and a chip, aht20, bme280, ds18b20, hwmon or sht3x)`},
 	{"too many", oneSensor + "alarms:\n" + manyAlarms(maxAlarms+1),
 		`gateway.yaml:103: alarms: 101 alarms are too many (at most 100)`},
 	{"webhook is a word", oneSensor + "webhook: http://a\n",

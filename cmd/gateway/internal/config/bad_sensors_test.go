@@ -21,14 +21,14 @@ gateway.yaml:5: sensors[0].address: a list where a single value must be (write a
 gateway.yaml:6: sensors[0].interval: a mapping where a single value must be (write interval: value)
 gateway.yaml:7: sensors[0].stuck_after: a list where a single value must be (write stuck_after: value)`},
 	{"no sensors key", "listen: localhost:8765\n",
-		"gateway.yaml:1: no sensors (add them: each has a name and a chip, aht20, bme280 or sht3x)"},
+		"gateway.yaml:1: no sensors (add them: each has a name and a chip, aht20, bme280, ds18b20, hwmon or sht3x)"},
 	{"empty list of sensors", "sensors: []\n",
-		"gateway.yaml:1: sensors: an empty list (add sensors: each has a name and a chip, aht20, bme280 or sht3x)"},
+		"gateway.yaml:1: sensors: an empty list (add sensors: each has a name and a chip, aht20, bme280, ds18b20, hwmon or sht3x)"},
 	{"no name and no chip", `sensors:
   - bus: 1
 `,
 		`gateway.yaml:2: sensors[0]: no name (add one, such as name: indoor)
-gateway.yaml:2: sensors[0]: no chip (add one: chip: aht20, bme280 or sht3x)`},
+gateway.yaml:2: sensors[0]: no chip (add one: chip: aht20, bme280, ds18b20, hwmon or sht3x)`},
 	{"bad names", `sensors:
   - {name: Indoor, chip: aht20, bus: 0}
   - {name: 1st, chip: aht20, bus: 1}
@@ -69,9 +69,9 @@ gateway.yaml:4: sensors[2].name: "b_pressure" is the name of sensors[1] on line 
 gateway.yaml:6: sensors[4].also[0]: the name of this sensor would be "d_pressure", as is that of sensors[3] on line 5 (choose another name there)
 gateway.yaml:7: sensors[5].also[0]: the name of this sensor would be "bbbbbbbbbbbbbbbbbbbbbbbb_pressure", of at most 32 characters (shorten the name "bbbbbbbbbbbbbbbbbbbbbbbb")
 gateway.yaml:8: sensors[6].also: "pressure" where a list must be (write also: ["pressure"])
-gateway.yaml:9: sensors[7].chip: unknown chip "bmx280" (write aht20, bme280 or sht3x)`},
+gateway.yaml:9: sensors[7].chip: unknown chip "bmx280" (write aht20, bme280, ds18b20, hwmon or sht3x)`},
 	{"unknown chip", "sensors: [{name: a, chip: sht31, address: 0x99, interval: 1ms}]\n",
-		`gateway.yaml:1: sensors[0].chip: unknown chip "sht31" (write aht20, bme280 or sht3x)`},
+		`gateway.yaml:1: sensors[0].chip: unknown chip "sht31" (write aht20, bme280, ds18b20, hwmon or sht3x)`},
 	{"buses", `sensors:
   - {name: a, chip: sht3x, bus: -1}
   - {name: b, chip: sht3x, bus: 256}
@@ -171,7 +171,7 @@ gateway.yaml:14: sensors[12].interval: "1500us" is too short: one measurement of
 gateway.yaml:15: sensors[13].interval: "24h1ms" is out of range (1ms to 24h)
 gateway.yaml:16: sensors[14].interval: "9999999h" is not a duration (write a number with a unit, such as 100ms, 5s or 1m30s)`},
 	{"interval of an unknown chip", "sensors: [{name: a, chip: x, interval: 100us}]\n",
-		`gateway.yaml:1: sensors[0].chip: unknown chip "x" (write aht20, bme280 or sht3x)
+		`gateway.yaml:1: sensors[0].chip: unknown chip "x" (write aht20, bme280, ds18b20, hwmon or sht3x)
 gateway.yaml:1: sensors[0].interval: "100us" is out of range (1ms to 24h)`},
 	{"below an AHT20's minimum", "sensors: [{name: a, chip: aht20, interval: 50ms}]\n",
 		`gateway.yaml:1: sensors[0].interval: "50ms" is too short: one measurement of aht20 takes up to 100ms (write 100ms or more)`},

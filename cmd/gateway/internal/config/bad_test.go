@@ -168,7 +168,7 @@ gateway.yaml:4: unknown key "sensor" (did you mean "sensors"?)`},
     chip: sht3x
     colour: red
 `,
-		`gateway.yaml:4: unknown key "colour" in sensors[0] (known: name, chip, bus, mux, address, interval, stuck_after, power, also)`},
+		`gateway.yaml:4: unknown key "colour" in sensors[0] (known: name, chip, bus, mux, address, device, id, interval, stuck_after, power, also)`},
 	{"null values", `listen:
 insecure: null
 state: ~
@@ -294,7 +294,7 @@ colour: red
 		`gateway.yaml:1: primary: no sensor is named "x" (write A or b)
 gateway.yaml:2: listen: "nowhere" has no port (write host:port, such as localhost:8765)
 gateway.yaml:4: sensors[0].name: "A" is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)
-gateway.yaml:5: sensors[0].chip: unknown chip "y" (write aht20, bme280 or sht3x)
+gateway.yaml:5: sensors[0].chip: unknown chip "y" (write aht20, bme280, ds18b20, hwmon or sht3x)
 gateway.yaml:6: unknown key "adress" in sensors[0] (did you mean "address"?)
 gateway.yaml:7: sensors[0].interval: "5" has no unit (write 5ms)
 gateway.yaml:10: sensors[1].stuck_after: "1" has no unit (write 1s)

@@ -7,6 +7,7 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -64,9 +65,12 @@ type Config struct {
 type Sensor struct {
 	Name       string // matches [nameForm], so it needs no escaping in a URL, a metric label or JSON
 	Chip       string // a key of the chip table
-	Bus        string // the N of /dev/i2c-N, or what else names a bus ([bus.Name])
+	Bus        string // the N of /dev/i2c-N, or what else names a bus ([bus.Name]); "" if the kernel reads the chip
 	Mux        Mux    // that the chip is behind, on that bus; its zero value is none
 	Address    uint16 // 7 bits
+	Class      string // the part of the kernel that reads the chip, such as hwmon; "" for one on a bus
+	Device     string // what the kernel calls it
+	ID         string // which of those that it calls so; "": there is one
 	Interval   time.Duration
 	StuckAfter time.Duration // unchanged in every bit for so long, a reading counts as stuck; 0 is never
 	Power      string        // the pin that feeds the chip; "" is none
@@ -86,6 +90,17 @@ func (s *Sensor) Wires() string {
 		return bus.Name(s.Bus)
 	}
 	return bus.ChannelName(s.Bus, s.Mux.Address, s.Mux.Channel)
+}
+
+// Place says where the chip is, for people.
+func (s Sensor) Place() string {
+	switch {
+	case s.Class == "":
+		return fmt.Sprintf("%s 0x%02x", s.Wires(), s.Address)
+	case s.ID != "":
+		return s.Class + " " + s.ID
+	}
+	return s.Class + " " + s.Device
 }
 
 // Motor is one motor and what it is connected to. Its zero times ask for nothing.
@@ -108,6 +123,18 @@ type Chip struct {
 	Values      []wire.Quantity // that its sensor measures
 	Also        []wire.Quantity // further ones, of which each can be a sensor
 	Coarse      bool            // its values may stay the same for long
+	Class       string          // the part of the kernel that reads it, such as hwmon; "": it is on an I²C bus
+	Device      string          // what the kernel calls it; "" if Named tells
+	// Named returns the chip that is whatever the kernel calls device; nil: there is one.
+	Named func(device string) Chip
+}
+
+// as returns the chip that a configured sensor is.
+func (c Chip) as(device string) Chip {
+	if c.Named == nil {
+		return c
+	}
+	return c.Named(device)
 }
 
 // Quantities returns what a sensor measures that is the chip's own, or a further one.
@@ -204,7 +231,7 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 
 	sensors := make([]wire.SensorInfo, len(c.Sensors))
 	for i, sensor := range c.Sensors {
-		sensors[i] = wire.SensorInfo{ID: uint16(i), Name: sensor.Name, Values: chips[sensor.Chip].Quantities(sensor.Further)}
+		sensors[i] = wire.SensorInfo{ID: uint16(i), Name: sensor.Name, Values: chips[sensor.Chip].as(sensor.Device).Quantities(sensor.Further)}
 	}
 	s.primary(primary, sensors, &c.Primary)
 

@@ -23,9 +23,16 @@ import (
 var climate = []wire.Quantity{wire.Temperature, wire.Humidity}
 
 var testChips = map[string]Chip{
-	"sht3x":  {[]uint16{0x44, 0x45}, 20 * time.Millisecond, climate, nil, false},
-	"bme280": {[]uint16{0x76, 0x77}, 20 * time.Millisecond, climate, []wire.Quantity{wire.Pressure}, false},
-	"aht20":  {[]uint16{0x38}, 100 * time.Millisecond, climate, nil, false},
+	"sht3x":   {Addresses: []uint16{0x44, 0x45}, MinInterval: 20 * time.Millisecond, Values: climate, Also: nil, Coarse: false},
+	"bme280":  {Addresses: []uint16{0x76, 0x77}, MinInterval: 20 * time.Millisecond, Values: climate, Also: []wire.Quantity{wire.Pressure}, Coarse: false},
+	"aht20":   {Addresses: []uint16{0x38}, MinInterval: 100 * time.Millisecond, Values: climate, Also: nil, Coarse: false},
+	"ds18b20": {MinInterval: time.Second, Values: climate[:1], Coarse: true, Class: "w1", Device: "ds18b20"},
+	"hwmon": {MinInterval: time.Second, Values: climate[:1], Coarse: true, Class: "hwmon", Named: func(device string) Chip {
+		if device == "sht4x" {
+			return Chip{MinInterval: 2100 * time.Millisecond, Values: climate, Class: "hwmon", Device: device}
+		}
+		return Chip{MinInterval: time.Second, Values: climate[:1], Coarse: true, Class: "hwmon", Device: device}
+	}},
 }
 
 // sensor is one that is a chip's own.
@@ -170,7 +177,7 @@ sensors:
 
 // A chip slower than the usual interval has its own.
 func TestSlowChipHasItsOwnInterval(t *testing.T) {
-	chips := map[string]Chip{"slow": {[]uint16{0x5C}, 2 * time.Second, climate, nil, false}}
+	chips := map[string]Chip{"slow": {Addresses: []uint16{0x5C}, MinInterval: 2 * time.Second, Values: climate, Also: nil, Coarse: false}}
 	c, err := Parse("gateway.yaml", []byte("sensors: [{name: a, chip: slow}]"), chips)
 	if err != nil {
 		t.Fatal(err)
@@ -409,8 +416,18 @@ func written(c *Config) string {
 		if s.Mux != (Mux{}) {
 			power += fmt.Sprintf("mux: {address: %d, channel: %d}, ", s.Mux.Address, s.Mux.Channel)
 		}
-		fmt.Fprintf(&b, "  - {name: %q, chip: %q, bus: %q, address: %#x, interval: %v, stuck_after: %v, %s%s}\n",
-			s.Name, s.Chip, s.Bus, s.Address, s.Interval, s.StuckAfter, power, list("also", also))
+		place := fmt.Sprintf("bus: %q, address: %#x, ", s.Bus, s.Address)
+		if s.Class != "" {
+			place = ""
+			if s.Chip == "hwmon" {
+				place = fmt.Sprintf("device: %q, ", s.Device)
+			}
+			if s.ID != "" {
+				place += fmt.Sprintf("id: %q, ", s.ID)
+			}
+		}
+		fmt.Fprintf(&b, "  - {name: %q, chip: %q, %sinterval: %v, stuck_after: %v, %s%s}\n",
+			s.Name, s.Chip, place, s.Interval, s.StuckAfter, power, list("also", also))
 	}
 	if len(c.Motors) > 0 {
 		b.WriteString("motors:\n")
@@ -449,7 +466,7 @@ func written(c *Config) string {
 
 // Values with wide steps stay the same for long, unless the file says how long.
 func TestCoarseValuesAreNotStuck(t *testing.T) {
-	chips := map[string]Chip{"mcp9808": {[]uint16{0x18, 0x19}, 250 * time.Millisecond, []wire.Quantity{wire.Temperature}, nil, true}}
+	chips := map[string]Chip{"mcp9808": {Addresses: []uint16{0x18, 0x19}, MinInterval: 250 * time.Millisecond, Values: []wire.Quantity{wire.Temperature}, Also: nil, Coarse: true}}
 	c, err := Parse("gateway.yaml", []byte("sensors: [{name: a, chip: mcp9808}, {name: b, chip: mcp9808, address: 0x19, stuck_after: 10m}]"), chips)
 	if err != nil || c.Sensors[0].StuckAfter != 0 || c.Sensors[1].StuckAfter != 10*time.Minute {
 		t.Errorf("%v, %+v", err, c)
@@ -460,7 +477,7 @@ func TestCoarseValuesAreNotStuck(t *testing.T) {
 // the file says otherwise.
 func TestPrimaryMeasuresTemperature(t *testing.T) {
 	chips := maps.Clone(testChips)
-	chips["scd41"] = Chip{[]uint16{0x62}, 5 * time.Second, []wire.Quantity{wire.CO2}, nil, false}
+	chips["scd41"] = Chip{Addresses: []uint16{0x62}, MinInterval: 5 * time.Second, Values: []wire.Quantity{wire.CO2}, Also: nil, Coarse: false}
 	const three = "sensors: [{name: air, chip: scd41}, {name: b, chip: aht20}, {name: a, chip: sht3x}]\n"
 	const alone = "sensors: [{name: air, chip: scd41}]\n"
 	for file, want := range map[string]string{three: "b", three + "primary: a": "a", alone: "air"} {

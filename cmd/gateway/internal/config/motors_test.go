@@ -218,7 +218,7 @@ motors: [{name: a, kind: on_off, pin: 9, needs: [attic.age < 5s]}]
 `,
 		`gateway.yaml:4: motors[0].needs[0]: no sensor is named "attic" (write hall or kitchen)`},
 	{"needs, without sensors", "motors: [{name: a, kind: on_off, pin: 9, needs: [attic.age < 5s]}]\n",
-		`gateway.yaml:1: no sensors (add them: each has a name and a chip, aht20, bme280 or sht3x)`},
+		`gateway.yaml:1: no sensors (add them: each has a name and a chip, aht20, bme280, ds18b20, hwmon or sht3x)`},
 	{"a long need is cut", oneSensor + "motors: [{name: a, kind: on_off, pin: 9, needs: [indoor." + strings.Repeat("x", 300) + " < 5]}]\n",
 		`gateway.yaml:2: motors[0].needs[0]: interlock "indoor.` + strings.Repeat("x", 182) + `…`},
 }

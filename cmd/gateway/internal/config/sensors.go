@@ -35,7 +35,7 @@ func (s *section) sensors(chips map[string]Chip) []Sensor {
 	}
 	var sensors []Sensor
 	var over *yaml.Node // the first that is too many
-	seen := owners{names: map[string]*section{}, places: map[string][]place{}, powers: map[string]string{}}
+	seen := owners{names: map[string]*section{}, places: map[string][]place{}, kernel: map[string]*section{}, powers: map[string]string{}}
 	for i, n := range list.Content {
 		if entry := s.section(n, fmt.Sprintf("sensors[%d]", i)); entry != nil {
 			sensors = entry.sensor(chips, seen, sensors)
@@ -53,15 +53,16 @@ func (s *section) sensors(chips map[string]Chip) []Sensor {
 // owners are the sensors that have what only one can have.
 type owners struct {
 	names  map[string]*section
-	places map[string][]place // by bus
-	powers map[string]string  // by pin: the bus whose chips it feeds
+	places map[string][]place  // by bus
+	kernel map[string]*section // by class, device and id; without an id by the first two
+	powers map[string]string   // by pin: the bus whose chips it feeds
 }
 
 // sensor reads one sensor and appends it to sensors, and with it the further ones of
 // its chip.
 func (s *section) sensor(chips map[string]Chip, seen owners, sensors []Sensor) []Sensor {
 	defer s.done()
-	c := Sensor{Bus: defaultBus}
+	var c Sensor
 
 	s.must("name", "chip")
 	s.name("indoor", seen.names, &c.Name)
@@ -79,17 +80,43 @@ func (s *section) sensor(chips map[string]Chip, seen owners, sensors []Sensor) [
 		}
 	}
 
+	spec = s.location(&c, spec, known, seen)
+	s.interval(c.Chip, spec, &c.Interval)
+	s.stuckAfter(c.Interval, spec, &c.StuckAfter)
+	if c.Class == "" {
+		s.power(c.Bus, seen.powers, &c.Power)
+	}
+	return s.also(c, spec, seen.names, append(sensors, c))
+}
+
+// onBusOnly are the keys of chips on I²C buses.
+var onBusOnly = []string{"bus", "mux", "address", "power"}
+
+// location reads where the chip is, and returns what it is there: on an I²C bus, or
+// whatever the kernel has.
+func (s *section) location(c *Sensor, spec Chip, known bool, seen owners) Chip {
+	if known && spec.Class != "" {
+		for _, key := range onBusOnly {
+			s.stray(key, fmt.Sprintf("%s is on no I²C bus, the kernel reads it", c.Chip))
+		}
+		return s.inKernel(c, spec, seen.kernel)
+	}
+	c.Bus = defaultBus
 	bus := s.bus(&c.Bus)
 	mux := s.mux(&c.Mux)
 	address := s.address(c.Chip, spec, &c.Address)
 	if known && (bus != nil || !s.has("bus")) && (mux != nil || !s.has("mux")) && (address != nil || !s.has("address")) {
 		s.takePlace(place{s, mux, c.Mux, c.Address}, c.Bus, spec, seen.places)
 	}
-
-	s.interval(c.Chip, spec, &c.Interval)
-	s.stuckAfter(c.Interval, spec, &c.StuckAfter)
-	s.power(c.Bus, seen.powers, &c.Power)
-	return s.also(c, spec, seen.names, append(sensors, c))
+	if known {
+		for _, key := range []string{"device", "id"} {
+			s.stray(key, fmt.Sprintf("%s is on an I²C bus, the kernel does not read it", c.Chip))
+		}
+	} else { // of an unknown chip nobody knows
+		s.value("device")
+		s.value("id")
+	}
+	return spec
 }
 
 // also reads which further quantities of a chip are sensors too, and appends these.
@@ -244,6 +271,8 @@ func (s *section) interval(chip string, spec Chip, into *time.Duration) {
 	n := s.duration("interval", max(spec.MinInterval, time.Millisecond), &v)
 	switch {
 	case n == nil: // the default, or noted
+	case spec.Class != "" && v < spec.MinInterval:
+		s.fault(n, "interval", "%s is too short: the kernel has a new value of %s every %v at best (write %v or more)", phrase.Quote(n.Value), cmp.Or(spec.Device, chip), spec.MinInterval, spec.MinInterval)
 	case spec.MinInterval > 0 && v < spec.MinInterval:
 		s.fault(n, "interval", "%s is too short: one measurement of %s takes up to %v (write %v or more)", phrase.Quote(n.Value), chip, spec.MinInterval, spec.MinInterval)
 	case v < time.Millisecond || v > maxInterval:

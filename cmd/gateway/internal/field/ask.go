@@ -170,7 +170,7 @@ func (g *gateway) reads(t config.Sensor) (name string, ok bool) {
 		}
 	}
 	for _, c := range g.cfg.Sensors {
-		if c.Bus == t.Bus && c.Mux == t.Mux && c.Address == t.Address && c.Further == t.Further && g.has(c.Name) {
+		if c.Place() == t.Place() && c.Further == t.Further && g.has(c.Name) {
 			return c.Name, true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,6 +62,7 @@ type patient struct {
 	cfgErr   error
 	gateway  *gateway // that runs, nil if none does
 	buses    machine.Buses
+	tree     fs.FS // where the kernel shows the sensors that it reads
 	reads    int
 
 	open    func(path string) error                           // for reading and writing
@@ -110,6 +112,9 @@ func runDoctor(ctx context.Context, env console.Env, load Load, s *source, reads
 		return err
 	}
 	defer p.buses.Close()
+	if p.tree, err = machine.Tree(p.cfg, simulate, s.root); err != nil {
+		return err
+	}
 	return printReport(env.Stdout, p.examine(ctx), s.json)
 }
 
@@ -212,7 +217,7 @@ func runProgram(ctx context.Context) func(name string, args ...string) (string, 
 func (p *patient) onBuses() (names []string) {
 	seen := map[string]bool{}
 	for _, c := range p.cfg.Sensors {
-		if !seen[c.Bus] {
+		if !seen[c.Bus] && c.Class == "" {
 			names = append(names, c.Bus)
 		}
 		seen[c.Bus] = true

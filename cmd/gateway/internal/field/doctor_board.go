@@ -36,6 +36,8 @@ func (p *patient) checkBoard(r *report) {
 		devices[i] = filepath.Base(devices[i])
 	}
 	switch {
+	case len(p.cfg.Sensors) > 0 && len(p.onBuses()) == 0:
+		r.add("i2c", skip, "", "the kernel reads all sensors, none is on an I²C bus")
 	case node != "" && status != "" && status != "okay" && status != "ok":
 		r.add("i2c", fail, enableI2C, "the header's bus %s is %s in the device tree", node, status)
 	case len(devices) == 0 && (node != "" && status != "" || len(bus.Adapters(p.root)) > 0) && !p.exists("sys/module/i2c_dev"):

@@ -22,6 +22,9 @@ const chipTime = 5 * time.Second
 func (p *patient) checkChips(ctx context.Context, r *report) {
 	for _, t := range chipsOf(p.cfg) {
 		where := fmt.Sprintf("%s at 0x%02x of %s", model(t.Chip), t.Address, t.Wires())
+		if t.Class != "" {
+			where = t.Chip + ", " + t.Place()
+		}
 		kernel := driverOf(p.root, t, p.emulated)
 		name, asked := p.gateway.reads(t)
 		switch {
@@ -29,7 +32,7 @@ func (p *patient) checkChips(ctx context.Context, r *report) {
 			r.add(t.Name, fail, kernel.fix(), "%s: the kernel's driver %s has %s, and both would disturb each other", where, kernel.name, kernel.what())
 		case asked:
 			p.checkAsked(ctx, r, name, where)
-		case !p.emulated && !p.exists("/dev/i2c-"+numberOf(t.Bus)):
+		case t.Class == "" && !p.emulated && !p.exists("/dev/i2c-"+numberOf(t.Bus)):
 			r.add(t.Name, skip, "", "%s: the bus is not there", where)
 		default:
 			p.checkChip(ctx, r, t, where)
@@ -66,16 +69,20 @@ func faultFix(fault string) string {
 
 // checkChip reads a chip again and again, and counts what fails.
 func (p *patient) checkChip(ctx context.Context, r *report, t config.Sensor, where string) {
-	b := p.buses.Of(t)
-	first := readOnce(b, t)
+	b, chip := p.buses.Of(t), chipOf(ctx, p.tree, t)
+	first := readOnce(chip, b, t)
 	if first.failure != nil {
 		// Once may be a lost transfer: who answers there says whether the chip is the right one.
-		if first = readOnce(b, t); first.failure != nil {
+		if first = readOnce(chip, b, t); first.failure != nil {
+			if t.Class != "" {
+				r.add(t.Name, fail, "", "%s: %v", where, first.failure)
+				return
+			}
 			r.add(t.Name, fail, fixFor(b, t, first.failure, kernelDriver{}), "%s: %v", where, first.failure)
 			return
 		}
 	}
-	c := count(ctx, b, t, p.reads)
+	c := count(ctx, chip, b, t.Address, p.reads)
 	p.evaluate(r, t, where, first, c)
 }
 
@@ -87,10 +94,9 @@ type tally struct {
 	err    error           // why it could not be opened
 }
 
-func count(ctx context.Context, b i2c.Bus, t config.Sensor, reads int) tally {
+func count(ctx context.Context, chip sensors.Chip, b i2c.Bus, addr uint16, reads int) tally {
 	c := tally{faults: map[wire.Fault]int{}}
-	chip := sensors.Chips()[t.Chip]
-	device, err := chip.Open(b, t.Address)
+	device, err := chip.Open(b, addr)
 	if err != nil {
 		c.err = err
 		return c
@@ -127,7 +133,7 @@ func (p *patient) evaluate(r *report, t config.Sensor, where string, first readi
 	slices.Sort(causes)
 	speed := p.speedOf(numberOf(t.Bus))
 	wiring := "a loose contact, a cable that is too long, or a bus that is too fast for it: dtparam=i2c_arm_baudrate=50000 in /boot/firmware/config.txt"
-	if speed > 0 && speed <= 50_000 {
+	if t.Class != "" || speed > 0 && speed <= 50_000 {
 		wiring = "a loose contact, or a cable that is too long"
 	}
 	switch {

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -87,7 +88,8 @@ var channelForm = regexp.MustCompile(`^(.+):(0x7[0-7])/([0-7])$`)
 
 // parseTarget reads CHIP@BUS:ADDRESS, such as sht3x@1:0x44, or CHIP@BUS:MUX/CHANNEL:ADDRESS,
 // such as sht3x@1:0x70/3:0x44. The bus may have a colon in its name; without an address
-// it is the chip's usual one.
+// it is the chip's usual one. Of what the kernel reads it is CHIP@ID or hwmon@DEVICE:ID,
+// the id left out if there is one.
 func parseTarget(s string) (config.Sensor, error) {
 	chipName, place, _ := strings.Cut(s, "@")
 	var names []string
@@ -101,6 +103,9 @@ func parseTarget(s string) (config.Sensor, error) {
 			fix = near
 		}
 		return config.Sensor{}, fmt.Errorf("%s: there is no chip %s (write %s)", phrase.Quote(s), phrase.Quote(chipName), fix)
+	}
+	if chip.Kernel != nil {
+		return kernelTarget(s, chipName, place)
 	}
 	name, text := place, ""
 	if at := strings.LastIndex(place, ":"); at >= 0 && !channelForm.MatchString(place) {
@@ -125,6 +130,25 @@ func parseTarget(s string) (config.Sensor, error) {
 		}
 	}
 	return config.Sensor{Name: s, Chip: chipName, Bus: name, Mux: mux, Address: uint16(addr)}, nil
+}
+
+// kernelTarget returns the target s, a chip that the kernel reads and its place.
+func kernelTarget(s, chipName, place string) (config.Sensor, error) {
+	t := config.Sensor{Name: s, Chip: chipName, ID: place}
+	if sensors.NamesDevice(chipName) {
+		if t.Device, t.ID, _ = strings.Cut(place, ":"); t.Device == "" {
+			return t, fmt.Errorf("%s: no device (write %s@NAME, as gateway scan shows it)", phrase.Quote(s), chipName)
+		}
+	}
+	chip, _ := sensors.Lookup(chipName, t.Device) // there is one
+	t.Class, t.Device = string(chip.Kernel.Class), chip.Kernel.Name
+	return t, nil
+}
+
+// chipOf returns the chip of a target: its readings, if the kernel makes them, end with ctx.
+func chipOf(ctx context.Context, tree fs.FS, t config.Sensor) sensors.Chip {
+	chip, _ := sensors.Lookup(t.Chip, t.Device) // it is checked
+	return chip.Of(ctx, tree, t.ID, max(t.Interval, chip.MinInterval))
 }
 
 // openBuses opens the buses of sensors, real or emulated. The caller closes them.

@@ -20,6 +20,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/machine"
+	"sensorgateway/sensors"
 	"sensorgateway/sensors/bus"
 	"sensorgateway/sensors/sim"
 	"sensorgateway/wire"
@@ -314,11 +315,12 @@ func TestReadWaitsForTheFirstMeasurement(t *testing.T) {
 		}
 		b := bus.New("bus 1", emulated.Open, quiet)
 		defer b.Close()
-		r := readOnce(b, config.Sensor{Name: "air", Chip: "scd4x", Bus: "1", Address: 0x62})
+		chip := sensors.Chips()["scd4x"]
+		r := readOnce(chip, b, config.Sensor{Name: "air", Chip: "scd4x", Bus: "1", Address: 0x62})
 		if r.Error != "" || !strings.HasSuffix(r.Text, " ppm") {
 			t.Errorf("%+v", r)
 		}
-		c := count(t.Context(), b, config.Sensor{Chip: "scd4x", Address: 0x62}, 3)
+		c := count(t.Context(), chip, b, 0x62, 3)
 		if len(c.faults) > 0 || c.err != nil {
 			t.Errorf("%+v", c)
 		}

@@ -25,7 +25,7 @@ type kernelDriver struct {
 func driverOf(root string, t config.Sensor, emulated bool) (k kernelDriver) {
 	number := numberOf(t.Bus)
 	switch {
-	case emulated:
+	case emulated, t.Class != "":
 	case t.Mux == (config.Mux{}):
 		k.name, k.device, _ = bus.ClaimedIn(root, number, t.Address)
 	default:

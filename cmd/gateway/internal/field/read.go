@@ -15,6 +15,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/meaning"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/sensors"
@@ -29,6 +30,7 @@ type reading struct {
 	Bus       string             `json:"bus,omitempty"`
 	Mux       *config.Mux        `json:"mux,omitempty"`
 	Address   string             `json:"address,omitempty"`
+	Place     string             `json:"place,omitempty"` // of what the kernel reads
 	Values    map[string]float32 `json:"values,omitempty"`
 	Text      string             `json:"text,omitempty"` // the values for people
 	Fault     string             `json:"fault,omitempty"`
@@ -66,10 +68,12 @@ type transfer struct {
 func readCommand(env console.Env, load Load) *cobra.Command {
 	var s source
 	cmd := &cobra.Command{
-		Use:   "read [SENSOR | CHIP@BUS:ADDRESS]...",
+		Use:   "read [SENSOR | CHIP@BUS:ADDRESS | CHIP@ID]...",
 		Short: "Read each sensor once, and show the transfers, raw words and status bits",
 		Long: "Reads each sensor of the configuration once, or those that are named, or any chip: sht3x@1:0x44 is an\n" +
-			"SHT3x at 0x44 of bus 1, sht3x@1:0x70/3:0x44 one behind channel 3 of the multiplexer at 0x70. It shows each transfer with its duration, the raw bytes and what they mean. A\n" +
+			"SHT3x at 0x44 of bus 1, sht3x@1:0x70/3:0x44 one behind channel 3 of the multiplexer at 0x70. It shows each\n" +
+			"transfer with its duration, the raw bytes and what they mean. What the kernel reads has an id for a place,\n" +
+			"ds18b20@28-0123456789ab, or its name, hwmon@cpu_thermal. A\n" +
 			"sensor that a running gateway reads, it asks that one for. The exit status is 1 if one cannot be read.",
 		Example: "  gateway read\n  gateway read indoor bme280@1:0x76\n  gateway read --simulate",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -99,6 +103,10 @@ func runRead(ctx context.Context, env console.Env, load Load, s *source, args []
 		return err
 	}
 	defer buses.Close()
+	tree, err := machine.Tree(&config.Config{Sensors: targets}, simulate, s.root)
+	if err != nil {
+		return err
+	}
 	out := printer{w: env.Stdout}
 	failed := false
 	for _, t := range targets {
@@ -106,8 +114,8 @@ func runRead(ctx context.Context, env console.Env, load Load, s *source, args []
 		if name, ok := running.reads(t); ok {
 			r = running.newest(ctx, name)
 		} else {
-			r = readOnce(buses.Of(t), t)
-			if r.failure != nil {
+			r = readOnce(chipOf(ctx, tree, t), buses.Of(t), t)
+			if r.failure != nil && t.Class == "" { // the kernel's says the fix itself
 				r.Fix = fixFor(buses.Of(t), t, r.failure, driverOf(s.root, t, simulate != nil))
 			}
 		}
@@ -167,11 +175,13 @@ func chipsOf(cfg *config.Config) (own []config.Sensor) {
 const warmUp = 500 * time.Millisecond
 
 // readOnce opens a chip, has it measure once, and lets go of it.
-func readOnce(b i2c.Bus, t config.Sensor) reading {
+func readOnce(chip sensors.Chip, b i2c.Bus, t config.Sensor) reading {
 	r := reading{Sensor: t.Name, Chip: t.Chip, Bus: t.Bus, Mux: muxOf(t), Address: fmt.Sprintf("0x%02x", t.Address), wires: t.Wires()}
+	if t.Class != "" {
+		r.Address, r.Place = "", t.Place()
+	}
 	begin := time.Now()
 	tap := bus.NewTap(b, func(x bus.Transfer) { r.Transfers = append(r.Transfers, show(t.Chip, x, begin)) })
-	chip := sensors.Chips()[t.Chip]
 	device, err := chip.Open(tap, t.Address)
 	r.OpenMS = milliseconds(time.Since(begin))
 	if err == nil {
@@ -233,6 +243,9 @@ func printReading(out *printer, r reading) {
 	where := ""
 	if r.Chip != "" {
 		where = fmt.Sprintf("  %s %s on %s", r.Chip, r.Address, r.wires)
+	}
+	if r.Place != "" {
+		where = fmt.Sprintf("  %s, %s", r.Chip, r.Place)
 	}
 	switch {
 	case r.Error != "":

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -88,6 +89,9 @@ func (o *recording) run(ctx context.Context, env console.Env, load Load, path st
 			return fmt.Errorf("the gateway that runs at %s has the buses; fix: sudo systemctl stop gateway", g.base)
 		}
 	}
+	if len(recordable(cfg)) == 0 {
+		return errors.New("the kernel reads all sensors: there are no transfers to record")
+	}
 	file, err := trace.NewFile(path, size)
 	if err != nil {
 		return err
@@ -109,7 +113,7 @@ func (o *recording) run(ctx context.Context, env console.Env, load Load, path st
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	fmt.Fprintf(env.Stderr, "recording %d chips into %s; Ctrl-C ends it\n", len(chipsOf(cfg)), path)
+	fmt.Fprintf(env.Stderr, "recording %d chips into %s; Ctrl-C ends it\n", len(recordable(cfg)), path)
 	var flushing sync.WaitGroup
 	flushing.Go(func() { flush(ctx, stop, file, recorder) })
 	err = sampler(cfg, buses, recorder).Run(ctx)
@@ -136,10 +140,18 @@ func flush(ctx context.Context, stop func(), file *trace.File, recorder *trace.R
 	}
 }
 
+// recordable returns the chips on buses: what the kernel reads makes no transfers of ours.
+func recordable(cfg *config.Config) []config.Sensor {
+	return slices.DeleteFunc(chipsOf(cfg), func(c config.Sensor) bool { return c.Class != "" })
+}
+
 // headerOf is what a trace says of the configuration.
 func headerOf(cfg *config.Config, version string) trace.Header {
 	h := trace.Header{Gateway: version}
 	for _, c := range cfg.Sensors {
+		if c.Class != "" { // there are no transfers
+			continue
+		}
 		if c.Further != "" {
 			own := &h.Chips[len(h.Chips)-1]
 			own.Also = append(own.Also, c.Further)
@@ -161,7 +173,7 @@ func traceMux(c config.Sensor) *trace.Mux {
 // sampler reads the chips, recorded.
 func sampler(cfg *config.Config, buses machine.Buses, recorder *trace.Recorder) *sensors.Sampler {
 	var configs []sensors.Config
-	for i, c := range chipsOf(cfg) {
+	for i, c := range recordable(cfg) {
 		configs = append(configs, sensors.Config{
 			ID: uint16(i), Name: c.Name, Chip: recorder.Chip(i, sensors.Chips()[c.Chip]), Bus: buses.Of(c), Address: c.Address,
 			Interval: c.Interval, StuckAfter: c.StuckAfter,

@@ -62,10 +62,10 @@ func scanCommand(env console.Env, load Load) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "scan [BUS]...",
-		Short: "Find the chips on the I²C buses, by name, and print the configuration for them",
+		Short: "Find the sensors on the I²C buses and those of the kernel, and print the configuration for them",
 		Long: "Asks every address of all buses where sensors can be, or of those that are named, who is there, with\n" +
 			"transfers that do no harm to the chips known at each address. Chips that the kernel or a running gateway\n" +
-			"has are left alone. It stops on a bus that is stuck. The exit status is 1 if a bus could not be scanned.",
+			"has are left alone. Without a BUS it lists the 1-wire, hwmon and IIO sensors of the kernel too. It stops on a bus that is stuck. The exit status is 1 if a bus could not be scanned.",
 		Example: "  gateway scan\n  gateway scan 1 --json\n  gateway scan --simulate",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runScan(cmd.Context(), env, load, &s, args, all)
@@ -95,8 +95,14 @@ func runScan(ctx context.Context, env console.Env, load Load, s *source, args []
 	}
 	defer buses.Close()
 	out := printer{w: env.Stdout}
-	failed := len(results) == 0
-	if failed {
+	var known []kernelScanned
+	if len(args) == 0 {
+		if known, err = scanKernel(cfg, simulate, s.root); err != nil {
+			return err
+		}
+	}
+	failed := len(results)+len(known) == 0
+	if len(results) == 0 {
 		out.printf("no I²C bus for sensors here; gateway doctor says why (gateway scan --all scans the others)\n")
 	}
 	for i := range results {
@@ -113,8 +119,11 @@ func runScan(ctx context.Context, env console.Env, load Load, s *source, args []
 			printScanned(&out, r)
 		}
 	}
+	if err := printKernel(&out, known, s.json); err != nil {
+		return err
+	}
 	if !s.json {
-		printYAML(&out, results)
+		printYAML(&out, results, known)
 	}
 	return out.end(failed)
 }
@@ -124,7 +133,7 @@ func (s *source) whichBuses(cfg *config.Config, emulated bool, args []string, al
 	if emulated {
 		seen := map[string]bool{}
 		for _, c := range cfg.Sensors {
-			if !seen[c.Bus] && (len(args) == 0 || slices.Contains(args, c.Bus)) {
+			if !seen[c.Bus] && c.Class == "" && (len(args) == 0 || slices.Contains(args, c.Bus)) {
 				list = append(list, scanned{Bus: c.Bus, Kind: "emulated", emulate: true})
 			}
 			seen[c.Bus] = true
@@ -278,7 +287,7 @@ func printScanned(out *printer, r *scanned) {
 }
 
 // printYAML prints what to write into the configuration for what was found.
-func printYAML(out *printer, results []scanned) {
+func printYAML(out *printer, results []scanned, known []kernelScanned) {
 	var b strings.Builder
 	counts := map[string]int{}
 	for _, r := range results {
@@ -286,12 +295,12 @@ func printYAML(out *printer, results []scanned) {
 			if a.Chip == "" {
 				continue
 			}
-			counts[a.Chip]++
-			name := a.Chip
-			if counts[a.Chip] > 1 {
-				name = fmt.Sprintf("%s_%d", a.Chip, counts[a.Chip])
-			}
-			fmt.Fprintf(&b, "  - name: %s\n    chip: %s\n    bus: %s\n    address: %s\n", name, a.Chip, r.Bus, a.Address)
+			fmt.Fprintf(&b, "  - name: %s\n    chip: %s\n    bus: %s\n    address: %s\n", numbered(a.Chip, counts), a.Chip, r.Bus, a.Address)
+		}
+	}
+	for _, k := range known {
+		for _, d := range k.Found {
+			b.WriteString(d.yaml(counts))
 		}
 	}
 	if b.Len() > 0 {

@@ -1,4 +1,4 @@
-// Package machine is what the gateway runs on: I²C buses, pins and clocks, the real
+// Package machine is what the gateway runs on: I²C buses, the kernel's sensors, pins and clocks, the real
 // ones or emulated ones, and sockets. Above it nothing differs between the two.
 //
 // It refuses to know what is read from the buses and who drives the pins.
@@ -28,7 +28,7 @@ func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buse
 	}
 	hw, all := Pins(cfg, simulate), Buses{}
 	for _, s := range cfg.Sensors {
-		if all[s.Bus] != nil {
+		if all[s.Bus] != nil || s.Class != "" {
 			continue
 		}
 		opener, err := open(s.Bus)

@@ -49,8 +49,7 @@ func Replayed() *Simulation {
 }
 
 // bus returns what opens the emulated bus with a name: the chips that the
-// configuration puts there, in one environment. A sensor whose name begins with "out"
-// is outdoors.
+// configuration puts there, in one environment.
 func (s *Simulation) bus(cfg *config.Config) func(name string) (opener, error) {
 	return func(name string) (opener, error) {
 		b := sim.NewBus(bus.Name(name), s.environment, s.seed+busSeed(name))
@@ -58,11 +57,7 @@ func (s *Simulation) bus(cfg *config.Config) func(name string) (opener, error) {
 			if s.replayed || chip.Bus != name || chip.Further != "" {
 				continue
 			}
-			place := sim.Indoor
-			if strings.HasPrefix(chip.Name, "out") {
-				place = sim.Outdoor
-			}
-			if err := add(b, chip, place); err != nil {
+			if err := add(b, chip, placeOf(chip.Name)); err != nil {
 				return nil, err
 			}
 		}
@@ -86,6 +81,14 @@ func add(b *sim.Bus, s config.Sensor, place sim.Place) error {
 		channel = b.Channel(s.Mux.Address, s.Mux.Channel)
 	}
 	return channel.Add(s.Chip, s.Address, place)
+}
+
+// placeOf returns where a sensor is: outdoors, if its name begins with "out".
+func placeOf(sensor string) sim.Place {
+	if strings.HasPrefix(sensor, "out") {
+		return sim.Outdoor
+	}
+	return sim.Indoor
 }
 
 // busSeed makes emulated buses differ: it is a bus's number, or made of its name.

@@ -1,0 +1,239 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"syscall"
+	"time"
+
+	"sensorgateway/wire"
+)
+
+// grace is how long a reading that is under way may go on when the program stops.
+const grace = 900 * time.Millisecond
+
+// eRemoteIO is Linux's EREMOTEIO, which other systems do not have.
+const eRemoteIO = syscall.Errno(121)
+
+// faults are what errors of the kernel mean. Of a DS18B20 and a DHT22, EIO says that
+// what it answered was incomplete or wrong.
+var faults = map[error]wire.Fault{
+	fs.ErrNotExist: wire.Absent, syscall.ENODEV: wire.Absent,
+	syscall.ENXIO: wire.NoAck, eRemoteIO: wire.NoAck, syscall.EIO: wire.NoAck,
+	syscall.ETIMEDOUT: wire.Timeout, syscall.EAGAIN: wire.Timeout,
+	syscall.EBADMSG: wire.Checksum,
+}
+
+// Dev is a device that is read. One goroutine uses it.
+//
+// What blocks in the kernel cannot be ended: a goroutine of its own makes the readings, one
+// at a time.
+type Dev struct {
+	ctx      context.Context
+	tree     fs.FS
+	kind     Kind
+	id       string
+	interval time.Duration
+	title    string
+	values   []float64 // the reader's, while it reads
+
+	asks    chan struct{} // room for one: there is one reading at a time
+	answers chan error    // room for one
+	reading bool          // one is under way
+
+	device Device // the reader's
+}
+
+// Open finds the device of a kind, that with an id if it is not "", and says so if the
+// kernel measures less often than each interval. When ctx ends, a reading under way has
+// another 0.9 s.
+func Open(ctx context.Context, tree fs.FS, kind Kind, id string, interval time.Duration) (*Dev, error) {
+	d := &Dev{
+		ctx: ctx, tree: tree, kind: kind, id: id, interval: interval, title: kind.title(id),
+		values: make([]float64, len(kind.Quantities)), asks: make(chan struct{}, 1), answers: make(chan error, 1),
+	}
+	if err := d.locate(); err != nil {
+		return nil, err
+	}
+	go d.run()
+	return d, nil
+}
+
+// locate finds the device, under whatever number it has now.
+func (d *Dev) locate() (err error) {
+	if d.device, err = d.kind.Find(d.tree, d.id); err != nil {
+		return err
+	}
+	if d.kind.Class != Hwmon {
+		return nil
+	}
+	name := path.Join(d.device.Dir, "update_interval")
+	ms, err := d.number(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it measures at each reading, or does not say
+	}
+	if period := time.Duration(ms) * time.Millisecond; err == nil && period >= d.interval {
+		err = &fixable{wire.Other, fmt.Sprintf("%s: the kernel measures every %v and gives the same value meanwhile; fix: write interval: %v, or echo %d | sudo tee /%s",
+			d.title, period, period+margin, (d.interval - margin).Milliseconds(), name)}
+	}
+	return err
+}
+
+// margin is how much longer than the kernel's an interval must be, so that each reading
+// finds the value before too old.
+const margin = 100 * time.Millisecond
+
+// Sense sets values to the quantities of the kind. What the kernel has not answered in
+// time is left behind, and what it gives then is of no reading.
+func (d *Dev) Sense(values []float32) error {
+	timer := time.NewTimer(d.kind.MaxRead)
+	defer timer.Stop()
+	if d.reading {
+		if err := d.wait(timer); d.reading {
+			return err
+		}
+	}
+	d.asks <- struct{}{}
+	d.reading = true
+	if err := d.wait(timer); err != nil {
+		return err
+	}
+	for i, v := range d.values {
+		values[i] = float32(v)
+	}
+	return nil
+}
+
+// wait waits for the reading under way.
+func (d *Dev) wait(timer *time.Timer) error {
+	stop := d.ctx.Done()
+	for {
+		select {
+		case err := <-d.answers:
+			d.reading = false
+			return err
+		case <-stop:
+			stop = nil
+			timer.Reset(grace)
+		case <-timer.C:
+			return d.errorf(wire.Timeout, "the kernel has not answered")
+		}
+	}
+}
+
+// run makes readings until the device is closed.
+func (d *Dev) run() {
+	for range d.asks {
+		err := d.read()
+		if faultOf(err) == wire.Absent { // or it is there with another number
+			if err = d.locate(); err == nil {
+				err = d.read()
+			}
+		}
+		d.answers <- err
+	}
+	close(d.answers)
+}
+
+// read reads all quantities.
+func (d *Dev) read() (err error) {
+	for i, q := range d.kind.Quantities {
+		if d.values[i], err = d.quantity(q); err != nil {
+			return d.failed(q, err)
+		}
+	}
+	return nil
+}
+
+// failed is the error of a quantity's file, or of what is in it.
+func (d *Dev) failed(q wire.Quantity, err error) error {
+	f := faultOf(err)
+	if errors.Is(err, f) {
+		return fmt.Errorf("%s: %s: %w", d.title, q.Name, err)
+	}
+	return d.errorf(f, "%s: %w", q.Name, err)
+}
+
+func (d *Dev) quantity(q wire.Quantity) (float64, error) {
+	switch d.kind.Class {
+	case W1:
+		return d.w1()
+	case Hwmon:
+		v, err := d.number(path.Join(d.device.Dir, hwmonChannels[q.Name]+"_input"))
+		return v / 1000, err
+	}
+	c := iioChannels[q.Name]
+	v, err := d.iio(path.Join(d.device.Dir, c.name))
+	return v * c.unit, err
+}
+
+// w1 reads a DS18B20. The file w1_slave is asked first, because it says why.
+func (d *Dev) w1() (float64, error) {
+	b, err := fs.ReadFile(d.tree, path.Join(d.device.Dir, "w1_slave"))
+	if err == nil {
+		return parseW1(b)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	if b, err = fs.ReadFile(d.tree, path.Join(d.device.Dir, "temperature")); err != nil {
+		return 0, err
+	}
+	return parseW1Temperature(b)
+}
+
+// iio reads a channel: what its driver has computed, or else the raw value.
+func (d *Dev) iio(channel string) (float64, error) {
+	v, err := d.number(channel + "_input")
+	if !errors.Is(err, fs.ErrNotExist) {
+		return v, err
+	}
+	raw, err := d.number(channel + "_raw")
+	if err != nil {
+		return 0, err
+	}
+	offset, err := d.optional(channel+"_offset", 0)
+	if err != nil {
+		return 0, err
+	}
+	scale, err := d.optional(channel+"_scale", 1)
+	return processed(raw, offset, scale), err
+}
+
+func (d *Dev) number(name string) (float64, error) {
+	b, err := fs.ReadFile(d.tree, name)
+	if err != nil {
+		return 0, err
+	}
+	return parseNumber(b)
+}
+
+// optional is v where there is no such file.
+func (d *Dev) optional(name string, v float64) (float64, error) {
+	n, err := d.number(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return v, nil
+	}
+	return n, err
+}
+
+// errorf returns an error that begins with the device and carries a fault.
+func (d *Dev) errorf(f wire.Fault, format string, args ...any) error {
+	return fmt.Errorf("%s: %w: %w", d.title, fmt.Errorf(format, args...), f)
+}
+
+// Halt ends the use of the device. It waits for the goroutine, unless that is held in the
+// kernel: then it ends with its reading.
+func (d *Dev) Halt() error {
+	close(d.asks)
+	if !d.reading {
+		<-d.answers // closed
+	}
+	return nil
+}
+
+// String returns what it is: "ds18b20 28-0123456789ab", "hwmon sht3x".
+func (d *Dev) String() string { return d.title }
