@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 
 	"sensorgateway/wire"
 )
@@ -307,24 +308,25 @@ func (u *Unpacker) Records(dst []wire.Record, h Block, sensor uint16) ([]wire.Re
 		}
 	}
 	begin, seq, at, numbers := len(dst), h.Summary.First, h.Summary.From, 0
-	for i := range n {
+	dst = slices.Grow(dst, n)[:begin+n]
+	out := dst[begin:]
+	for i := range out {
 		seq, at = seq+uint32(u.seq[i]), at+u.time[i]
-		r := wire.Record{Sensor: sensor, Flags: wire.Flags(u.flags[i]), Fault: wire.Fault(u.fault[i]), Seq: seq}
-		r.UnixMilli = at
+		r := &out[i]
+		r.Sensor, r.Flags, r.Fault, r.Seq, r.UnixMilli = sensor, wire.Flags(u.flags[i]), wire.Fault(u.fault[i]), seq, at
 		if r.Fault == wire.Good || u.flags[i]&oddValues != 0 {
 			numbers++
 		} else {
 			r.Values[0], r.Values[1] = r.Fault.NaN(), r.Fault.NaN()
 		}
-		dst = append(dst, r)
 	}
 	for k := range 2 {
 		v := u.floats[:numbers]
 		if b, err = decodeFloats(b, v, u.ints[:numbers]); err != nil {
 			return dst[:begin], err
 		}
-		for i := range dst[begin:] {
-			r := &dst[begin+i]
+		for i := range out {
+			r := &out[i]
 			if r.Fault != wire.Good && u.flags[i]&oddValues == 0 {
 				continue
 			}

@@ -269,7 +269,7 @@ func (r *reader) unpackBlock(b []byte) ([]wire.Record, error) {
 }
 
 // all returns a next function for the records that match.
-func (r *reader) all(match func(wire.Record) bool) func() ([]wire.Record, error) {
+func (r *reader) all(match func(*wire.Record) bool) func() ([]wire.Record, error) {
 	return func() ([]wire.Record, error) {
 		for {
 			p := r.next()
@@ -280,14 +280,17 @@ func (r *reader) all(match func(wire.Record) bool) func() ([]wire.Record, error)
 			if err != nil {
 				continue // its records are missing now
 			}
-			matching := records[:0]
-			for _, x := range records {
-				if match(x) {
-					matching = append(matching, x)
+			n := 0
+			for i := range records {
+				if match(&records[i]) {
+					if n != i {
+						records[n] = records[i]
+					}
+					n++
 				}
 			}
-			if len(matching) > 0 {
-				return matching, nil
+			if n > 0 {
+				return records[:n], nil
 			}
 		}
 	}
@@ -298,14 +301,14 @@ func (l Source) Since(name string, sensor uint16, epoch string, after uint32) fu
 	newer := func(seq uint32) bool { return wire.Before(after, seq) }
 	r := &reader{Source: l, name: name, sensor: sensor,
 		wants: func(o codec.Origin, s span) bool { return o.Epoch == epoch && newer(s.last) }}
-	return r.all(func(x wire.Record) bool { return newer(x.Seq) })
+	return r.all(func(x *wire.Record) bool { return newer(x.Seq) })
 }
 
 // Between returns the records that were made from from to before to.
 func (l Source) Between(name string, sensor uint16, from, to int64) func() ([]wire.Record, error) {
 	r := &reader{Source: l, name: name, sensor: sensor,
 		wants: func(_ codec.Origin, s span) bool { return s.from < to && s.to >= from }}
-	return r.all(func(x wire.Record) bool { return from <= x.UnixMilli && x.UnixMilli < to })
+	return r.all(func(x *wire.Record) bool { return from <= x.UnixMilli && x.UnixMilli < to })
 }
 
 // Follow returns the records that were made at from or later, and a mark with each
@@ -313,7 +316,7 @@ func (l Source) Between(name string, sensor uint16, from, to int64) func() ([]wi
 func (l Source) Follow(name string, sensor uint16, from, mark int64, after uint32) func() ([]wire.Record, int64, error) {
 	r := &reader{Source: l, name: name, sensor: sensor, ordinal: max(mark-1, 0),
 		wants: func(_ codec.Origin, s span) bool { return s.to >= from }}
-	read := r.all(func(x wire.Record) bool {
+	read := r.all(func(x *wire.Record) bool {
 		return x.UnixMilli >= from && (r.last != mark-1 || wire.Before(after, x.Seq))
 	})
 	return func() ([]wire.Record, int64, error) {
