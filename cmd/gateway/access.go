@@ -9,6 +9,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/admin"
+	"sensorgateway/cmd/gateway/internal/warnings"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/access/tokens"
@@ -58,7 +59,7 @@ func (g *running) followTokens(ctx context.Context) error {
 // warnings are what the configuration allows to everybody, or to nobody, and what to
 // do about it.
 func (g *running) warnings() []string {
-	all := g.cfg.Warnings(g.tokens.Made())
+	all := warnings.Of(g.cfg, g.tokens.Made())
 	if g.demonstration {
 		all = append(all, "--insecure lets whoever reaches the port do everything, without encryption: it is for demonstrations")
 	}

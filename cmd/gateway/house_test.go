@@ -157,6 +157,11 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/trouble", "gateway/history", "stored readings that are damaged or evicted"},
 	{"cmd/gateway/internal/trouble", "wire", "it makes events"},
 
+	{"cmd/gateway/internal/warnings", "cmd/gateway/internal/config", "it finds what is odd in it"},
+	{"cmd/gateway/internal/warnings", "cmd/gateway/internal/address", "what listens on this machine only is no danger"},
+	{"cmd/gateway/internal/warnings", "gateway/access", "who may command is access's to say"},
+	{"cmd/gateway/internal/warnings", "gateway/motor", "how old an interlock's reading may be is the motors' to say"},
+
 	{"scripts/load", "gateway/history", "a soak needs a day of readings"},
 	{"scripts/load", "wire", "they are records"},
 	{"scripts/load", "scripts/load/swarm", "its clients are a swarm"},

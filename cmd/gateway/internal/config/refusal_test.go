@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"regexp"
-	"strings"
 	"testing"
 )
 
@@ -64,55 +63,6 @@ func TestRefusalsNameWhatHelps(t *testing.T) {
 		refusals := follow(t, host, http.Header{"Origin": {origin}})
 		if len(refusals) != 1 || fixForm.MatchString(refusals[0]) {
 			t.Errorf("origin %q: %q, want no line", origin, refusals)
-		}
-	}
-}
-
-// What is open to everybody is warned of, and commands are nobody's unless the file
-// or a simulation says so.
-func TestWhatIsOpen(t *testing.T) {
-	for _, tt := range []struct {
-		file     string
-		warnings int
-		local    [2]bool // may a program on this machine command: real motors, simulated ones
-		remote   bool
-	}{
-		{"", 0, [2]bool{false, true}, false},
-		{"commands: local\n", 0, [2]bool{true, true}, false},
-		{"insecure: true\n", 1, [2]bool{false, true}, false},
-		{"commands: unauthenticated\ninsecure: true\n", 2, [2]bool{true, true}, true},
-	} {
-		c, err := parse(t, oneSensor+tt.file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if w := c.Warnings(false); len(w) != tt.warnings {
-			t.Errorf("%q: warnings %q, want %d", tt.file, w, tt.warnings)
-		}
-		for i, simulated := range []bool{false, true} {
-			for from, want := range map[string]bool{"127.0.0.1:50000": tt.local[i], "192.0.2.7:50000": tt.remote} {
-				if err := c.Policy(simulated).MayCommand(&http.Request{RemoteAddr: from}); (err == nil) != want {
-					t.Errorf("%q, simulated %t, from %s: %v", tt.file, simulated, from, err)
-				}
-			}
-		}
-	}
-}
-
-// What has no effect as the file is says so, and with what it would have one.
-func TestInsecureWithoutEffect(t *testing.T) {
-	for _, tt := range []struct{ file, want string }{
-		{"insecure: true\n", `no other machine reaches it; fix: write listen: ":8765"`},
-		{"insecure: true\nlisten: '[::1]:80'\n", `no other machine reaches it; fix: write listen: ":80"`},
-		{"insecure: true\ntls: {cert: /a.crt, key: /a.key}\n", "changes nothing beside tls:"},
-		{"insecure: true\nlisten: :80\n", "lets other machines connect without encryption"},
-	} {
-		c, err := parse(t, oneSensor+tt.file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if w := c.Warnings(false); len(w) != 1 || !strings.Contains(w[0], tt.want) {
-			t.Errorf("%q: %q, want %q", tt.file, w, tt.want)
 		}
 	}
 }

@@ -1,17 +1,20 @@
-package config
+// Package warnings finds what a valid configuration allows to everybody, and what in it
+// cannot work as it is meant. It changes nothing and refuses nothing.
+package warnings
 
 import (
 	"fmt"
 	"net"
 
 	"sensorgateway/cmd/gateway/internal/address"
+	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/motor"
 )
 
-// Warnings returns what the file allows to everybody, and what cannot work as it is
-// meant, and what to do about it.
-func (c *Config) Warnings(tokens bool) (all []string) {
+// Of returns what the file allows to everybody, and what cannot work as it is meant, and
+// what to do about it. tokens: there are some.
+func Of(c *config.Config, tokens bool) (all []string) {
 	host, port, _ := net.SplitHostPort(c.Listen) // it is checked
 	switch {
 	case !c.Insecure:
@@ -30,14 +33,14 @@ func (c *Config) Warnings(tokens bool) (all []string) {
 		all = append(all, "commands: unauthenticated lets whoever reaches the port drive the motors; fix: make a token, gateway token add NAME --role operator, or keep others from the port")
 	}
 	for _, m := range c.Motors {
-		all = append(all, c.rare(m)...)
+		all = append(all, rare(c, m)...)
 	}
 	return all
 }
 
 // rare returns which of a motor's needs mostly fail, since the sensor measures too
 // rarely for them.
-func (c *Config) rare(m Motor) (all []string) {
+func rare(c *config.Config, m config.Motor) (all []string) {
 	aged := map[int]bool{} // sensors with a condition on their age, which decides for their values too
 	for _, need := range m.Needs {
 		aged[need.Sensor] = aged[need.Sensor] || need.OnAge
