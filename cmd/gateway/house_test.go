@@ -117,6 +117,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/meaning", "it says what a chip's answer means"},
 	{"cmd/gateway/internal/meaning", "sensors/identify", "the checksum is the same"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/phrase", "its texts are for people"},
+	{"cmd/gateway/internal/field", "cmd/gateway/internal/field/scan", "it shows what a scan found"},
 	{"cmd/gateway/internal/field", "gateway/host", "a weak supply spoils readings"},
 	{"cmd/gateway/internal/field", "gateway/pins", "it asks who holds a motor's line"},
 	{"cmd/gateway/internal/field", "sensors", "it reads chips with their drivers"},
@@ -125,6 +126,10 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/field", "sensors/kernel", "it lists the sensors that the kernel reads"},
 	{"cmd/gateway/internal/field", "sensors/trace", "it records what the chips answer"},
 	{"cmd/gateway/internal/field", "wire", "a failure has a cause, a value a quantity"},
+	{"cmd/gateway/internal/field/scan", "sensors", "for some chips there is a driver"},
+	{"cmd/gateway/internal/field/scan", "sensors/bus", "it says why a bus cannot be used"},
+	{"cmd/gateway/internal/field/scan", "sensors/identify", "it names who answers"},
+	{"cmd/gateway/internal/field/scan", "wire", "a failure has a cause"},
 	{"cmd/gateway/internal/logging", "cmd/gateway/internal/phrase", "its errors are for people"},
 	{"cmd/gateway/internal/machine", "cmd/gateway/internal/config", "it opens and emulates what is configured"},
 	{"cmd/gateway/internal/machine", "gateway/pins", "it opens the real pins or emulated ones"},
@@ -197,6 +202,7 @@ var only = []arrow{
 	{"gateway/pins", "periph.io/x/conn/v3/gpio", "the type of a level"},
 	{"cmd/gateway/internal/machine", "periph.io/...", "it opens them"},
 	{"cmd/gateway/internal/field", "periph.io/x/conn/v3/i2c", "the type of a bus"},
+	{"cmd/gateway/internal/field/scan", "periph.io/x/conn/v3/i2c", "the type of a bus"},
 }
 
 // std is what wire may import beyond nothing: it is the published protocol.

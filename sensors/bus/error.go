@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"syscall"
 
 	"sensorgateway/wire"
@@ -62,6 +63,27 @@ func transportLost(err error) bool {
 	}
 	return false
 }
+
+// Cause is the error of a transaction without the chip's address.
+func Cause(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// CannotOpen returns whether there is no bus to make transactions on.
+func CannotOpen(err error) bool {
+	for _, why := range []error{fs.ErrNotExist, fs.ErrPermission, errors.ErrUnsupported, syscall.ENODEV, syscall.ENOTTY} {
+		if errors.Is(err, why) {
+			return true
+		}
+	}
+	return false
+}
+
+// StuckFix is what helps a bus whose lines are held low.
+const StuckFix = "SDA or SCL is held low: take the sensors' power away for a second; if that does not help, take them off one by one"
 
 // maxLength is the longest message that the kernel's i2c-dev takes, in bytes.
 const maxLength = 8192

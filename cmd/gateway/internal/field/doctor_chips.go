@@ -12,6 +12,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/sensors"
+	"sensorgateway/sensors/bus"
 	"sensorgateway/wire"
 )
 
@@ -58,7 +59,7 @@ func faultFix(fault string) string {
 	case wire.BusDown.String(): // it is missing, closed to the service, or held
 		return "see why: journalctl -u gateway"
 	case wire.Timeout.String():
-		return stuckFix
+		return bus.StuckFix
 	case wire.Checksum.String():
 		return "interference, or a bus that is too fast for its cable: dtparam=i2c_arm_baudrate=50000 in /boot/firmware/config.txt"
 	case wire.Stuck.String():

@@ -12,13 +12,13 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/physic"
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/cmd/gateway/internal/field/scan"
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/sensors"
 	"sensorgateway/sensors/bus"
@@ -132,7 +132,7 @@ func TestScanPrintsWhatToWrite(t *testing.T) {
 		t.Errorf("%v\n%s", err, yaml)
 	}
 	out, err = run(t, "scan", "--simulate", "--json", "2")
-	var r scanned
+	var r scan.Result
 	if err := errors.Join(err, json.Unmarshal([]byte(out), &r)); err != nil || r.Bus != "2" || len(r.Found) != 1 || r.Found[0].Chip != "aht20" {
 		t.Errorf("%v %+v", err, r)
 	}
@@ -211,7 +211,7 @@ func TestFix(t *testing.T) {
 			"0x76 answers, but not as BME280 (it acknowledges, and is none of the chips that are known at this address): is that the chip?"},
 		{"now and then", nil, config.Sensor{Chip: "sht3x", Bus: "1", Address: 0x45}, checksum, kernelDriver{},
 			"the chip answers now: a loose contact, a cable that is too long, or a bus that is too fast for it (dtparam=i2c_arm_baudrate=50000 in /boot/firmware/config.txt)"},
-		{"stuck", stuck, sht, failure(0x44, wire.Timeout, syscall.Errno(110)), kernelDriver{}, stuckFix},
+		{"stuck", stuck, sht, failure(0x44, wire.Timeout, syscall.Errno(110)), kernelDriver{}, bus.StuckFix},
 		{"the kernel's", answers{}, sht, failure(0x44, wire.Other, syscall.EBUSY), kernelDriver{name: "sht3x", device: "1-0044"},
 			"the kernel's driver sht3x has the chip: echo 1-0044 | sudo tee /sys/bus/i2c/drivers/sht3x/unbind, and take its overlay out of /boot/firmware/config.txt"},
 		{"the kernel's multiplexer", answers{}, behind, failure(0x44, wire.Other, syscall.EBUSY), kernelDriver{"pca954x", "1-0070", "i2c-1-mux (chan_id 3)"},
@@ -236,48 +236,6 @@ func TestFix(t *testing.T) {
 	}
 }
 
-func TestScanOfABadBus(t *testing.T) {
-	slow := func(_, _ []byte) error {
-		time.Sleep(100 * time.Millisecond)
-		return failure(0, wire.Timeout, syscall.Errno(110))
-	}
-	always := func(_, r []byte) error { clear(r); return nil }
-	all := func(chip func(w, r []byte) error) answers {
-		a := answers{}
-		for addr := uint16(0); addr < 0x80; addr++ {
-			a[addr] = chip
-		}
-		return a
-	}
-	for _, tt := range []struct {
-		name string
-		bus  answers
-		want string
-		took time.Duration
-	}{
-		{"stuck", all(slow), "an address takes up to 100 ms and fails (" + syscall.Errno(110).Error() + ")", 500 * time.Millisecond},
-		{"SDA low reads as an answer", all(always), "112 of 112 addresses answer, as on no real bus", 2 * time.Second},
-		{"no permission", all(func(_, _ []byte) error {
-			return failure(0x08, wire.BusDown, fmt.Errorf("open /dev/i2c-1: %w; fix: it", os.ErrPermission))
-		}),
-			"open /dev/i2c-1: permission denied; fix: it", 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				begin := time.Now()
-				r := scanned{Bus: "1"}
-				r.scan(tt.bus, t.TempDir(), nil)
-				if r.Error != tt.want || len(r.Found) != 0 {
-					t.Errorf("%+v", r)
-				}
-				if took := time.Since(begin); took > tt.took {
-					t.Errorf("it took %v", took)
-				}
-			})
-		})
-	}
-}
-
 // One chip that fails alone is no stuck bus, and what the kernel has is left alone.
 func TestScanGoesOn(t *testing.T) {
 	root := t.TempDir()
@@ -295,8 +253,8 @@ func TestScanGoesOn(t *testing.T) {
 		0x76: chipWith(map[byte]byte{0xD0: 0x60}),
 	}
 	synctest.Test(t, func(t *testing.T) {
-		r := scanned{Bus: "1"}
-		r.scan(b, root, nil)
+		r := scan.Result{Bus: "1"}
+		r.Ask(b, (&source{root: root}).owner("1", false, nil))
 		if r.Error != "" || len(r.Found) != 3 {
 			t.Fatalf("%+v", r)
 		}

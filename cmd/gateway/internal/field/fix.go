@@ -71,7 +71,7 @@ func fixFor(b i2c.Bus, t config.Sensor, failure error, kernel kernelDriver) stri
 	}
 	switch wire.FaultOf(failure) {
 	case wire.Timeout, wire.BusDown:
-		return stuckFix
+		return bus.StuckFix
 	}
 	who, err := identify.At(b, t.Address)
 	switch {
@@ -82,7 +82,7 @@ func fixFor(b i2c.Bus, t config.Sensor, failure error, kernel kernelDriver) stri
 	case err == nil: // the chip itself, which has failed now and then
 		return "the chip answers now: a loose contact, a cable that is too long, or a bus that is too fast for it (dtparam=i2c_arm_baudrate=50000 in /boot/firmware/config.txt)"
 	case wire.FaultOf(err) != wire.NoAck:
-		return stuckFix
+		return bus.StuckFix
 	}
 	others := "buses"
 	if t.Mux != (config.Mux{}) {
@@ -95,9 +95,6 @@ func fixFor(b i2c.Bus, t config.Sensor, failure error, kernel kernelDriver) stri
 	}
 	return fmt.Sprintf("nothing answers at 0x%02x of %s: check power and wiring (SDA and SCL may be swapped), and look at the other %s: gateway scan", t.Address, t.Wires(), others)
 }
-
-// stuckFix is what helps a bus whose lines are held low.
-const stuckFix = "SDA or SCL is held low: take the sensors' power away for a second; if that does not help, take them off one by one"
 
 // isAnother says that a chip is not what the configuration says.
 func isAnother(addr uint16, who identify.Answer) string {

@@ -199,7 +199,7 @@ func readOnce(chip sensors.Chip, b i2c.Bus, t config.Sensor) reading {
 		}
 	}
 	if err != nil {
-		if cannotOpen(err) {
+		if bus.CannotOpen(err) {
 			r.Transfers = nil // none was made
 		}
 		r.failure, r.Error, r.Fault = err, err.Error(), wire.FaultOf(err).String()
@@ -231,7 +231,7 @@ func milliseconds(d time.Duration) float64 {
 func show(chip string, x bus.Transfer, begin time.Time) transfer {
 	t := transfer{AtMS: milliseconds(x.At.Sub(begin)), TookMS: milliseconds(x.Took), Write: hex.EncodeToString(x.W)}
 	if x.Err != nil {
-		t.Error = cause(x.Err).Error()
+		t.Error = bus.Cause(x.Err).Error()
 		return t
 	}
 	t.Read, t.Means = hex.EncodeToString(x.R), meaning.Of(chip, x.W, x.R)

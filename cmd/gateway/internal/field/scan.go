@@ -5,57 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
-	"periph.io/x/conn/v3/i2c"
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/cmd/gateway/internal/field/scan"
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/phrase"
-	"sensorgateway/sensors"
 	"sensorgateway/sensors/bus"
-	"sensorgateway/sensors/identify"
-	"sensorgateway/wire"
 )
-
-const (
-	// Addresses below and above are reserved (NXP UM10204, section 3.1.12).
-	firstAddress, lastAddress = 0x08, 0x77
-	// maxStuck is how many addresses may fail in a row, other than by nobody being
-	// there, before the bus is taken for one that is held.
-	maxStuck = 5
-	// manyAnswers is how many addresses answer on no real bus.
-	manyAnswers = 64
-)
-
-// scanned is what scan found on one bus.
-type scanned struct {
-	Bus     string   `json:"bus"`
-	Name    string   `json:"name,omitempty"`
-	Kind    string   `json:"kind,omitempty"`
-	Found   []answer `json:"found"`
-	TookMS  float64  `json:"took_ms"`
-	Error   string   `json:"error,omitempty"` // why the scan ended before the last address
-	Fix     string   `json:"fix,omitempty"`
-	emulate bool
-}
-
-// answer is an address where something is.
-type answer struct {
-	Address string  `json:"address"`
-	Model   string  `json:"model,omitempty"`
-	Chip    string  `json:"chip,omitempty"`   // what to write in the configuration; "": there is no driver
-	Driver  string  `json:"driver,omitempty"` // of the kernel, which has it
-	Sensor  string  `json:"sensor,omitempty"` // of the gateway that runs, which has it
-	Seen    string  `json:"seen,omitempty"`
-	TookMS  float64 `json:"took_ms"`
-}
 
 func scanCommand(env console.Env, load Load) *cobra.Command {
 	var s source
@@ -107,7 +68,7 @@ func runScan(ctx context.Context, env console.Env, load Load, s *source, args []
 	}
 	for i := range results {
 		r := &results[i]
-		r.scan(buses[r.Bus], s.root, running)
+		r.Ask(buses[r.Bus], s.owner(r.Bus, simulate != nil, running))
 		failed = failed || r.Error != ""
 		if s.json {
 			line, err := json.Marshal(r)
@@ -129,12 +90,12 @@ func runScan(ctx context.Context, env console.Env, load Load, s *source, args []
 }
 
 // whichBuses returns the buses to scan.
-func (s *source) whichBuses(cfg *config.Config, emulated bool, args []string, all bool) (list []scanned) {
+func (s *source) whichBuses(cfg *config.Config, emulated bool, args []string, all bool) (list []scan.Result) {
 	if emulated {
 		seen := map[string]bool{}
 		for _, c := range cfg.Sensors {
 			if !seen[c.Bus] && c.Class == "" && (len(args) == 0 || slices.Contains(args, c.Bus)) {
-				list = append(list, scanned{Bus: c.Bus, Kind: "emulated", emulate: true})
+				list = append(list, scan.Result{Bus: c.Bus, Kind: "emulated"})
 			}
 			seen[c.Bus] = true
 		}
@@ -144,13 +105,13 @@ func (s *source) whichBuses(cfg *config.Config, emulated bool, args []string, al
 	if len(args) == 0 {
 		for _, a := range known {
 			if all || a.Kind.ForSensors() {
-				list = append(list, scanned{Bus: a.Number, Name: a.Name, Kind: string(a.Kind)})
+				list = append(list, scan.Result{Bus: a.Number, Name: a.Name, Kind: string(a.Kind)})
 			}
 		}
 		return list
 	}
 	for _, arg := range args {
-		r := scanned{Bus: arg}
+		r := scan.Result{Bus: arg}
 		for _, a := range known {
 			if a.Number == numberOf(arg) {
 				r.Name, r.Kind = a.Name, string(a.Kind)
@@ -162,7 +123,7 @@ func (s *source) whichBuses(cfg *config.Config, emulated bool, args []string, al
 }
 
 // openScanned opens the buses. The emulated ones have the chips of cfg.
-func openScanned(list []scanned, cfg *config.Config, simulate *machine.Simulation) (machine.Buses, error) {
+func openScanned(list []scan.Result, cfg *config.Config, simulate *machine.Simulation) (machine.Buses, error) {
 	if simulate != nil {
 		return openBuses(cfg.Sensors, simulate)
 	}
@@ -173,86 +134,21 @@ func openScanned(list []scanned, cfg *config.Config, simulate *machine.Simulatio
 	return openBuses(places, nil)
 }
 
-// scan asks all addresses.
-func (r *scanned) scan(b i2c.Bus, root string, running *gateway) {
-	r.Found = []answer{}
-	begin := time.Now()
-	defer func() { r.TookMS = milliseconds(time.Since(begin)) }()
-	stuck, longest := 0, time.Duration(0)
-	for addr := uint16(firstAddress); addr <= lastAddress; addr++ {
-		if a, ok := r.owned(root, addr, running); ok {
-			r.Found = append(r.Found, a)
-			continue
+// owner returns who has the chips of a bus.
+func (s *source) owner(name string, emulated bool, running *gateway) scan.Owner {
+	return func(addr uint16) (driver, sensor string) {
+		if emulated {
+			return "", ""
 		}
-		begin := time.Now()
-		who, err := identify.At(b, addr)
-		took := time.Since(begin)
-		switch fault := wire.FaultOf(err); {
-		case err == nil:
-			stuck, r.Error = 0, ""
-			a := answer{Address: fmt.Sprintf("0x%02x", addr), Model: who.Model, Seen: who.Seen, TookMS: milliseconds(took)}
-			if _, ok := sensors.Chips()[who.Chip]; ok {
-				a.Chip = who.Chip
-			}
-			r.Found = append(r.Found, a)
-		case fault == wire.NoAck:
-			stuck, r.Error = 0, ""
-		case cannotOpen(err):
-			r.Error = cause(err).Error()
-			return
-		default:
-			if longest = max(longest, took); stuck == 0 {
-				r.Error = cause(err).Error() // those after it may only say that this one has not ended
-			}
-			if stuck++; stuck == maxStuck {
-				r.Error = fmt.Sprintf("an address takes up to %.0f ms and fails (%s)", milliseconds(longest), r.Error)
-				r.Fix = stuckFix
-				return
-			}
+		if driver, _, ok := bus.ClaimedIn(s.root, numberOf(name), addr); ok {
+			return driver, ""
 		}
-	}
-	if len(r.Found) >= manyAnswers {
-		r.Error, r.Found = fmt.Sprintf("%d of %d addresses answer, as on no real bus", len(r.Found), lastAddress-firstAddress+1), []answer{}
-		r.Fix = "SDA is held low, which reads as an answer: take the sensors' power away for a second; if that does not help, take them off one by one"
+		sensor, _ = running.reads(config.Sensor{Bus: name, Address: addr})
+		return "", sensor
 	}
 }
 
-// cause is the error of a transfer without its address.
-func cause(err error) error {
-	if e, ok := errors.AsType[*bus.Error](err); ok {
-		return e.Err
-	}
-	return err
-}
-
-// cannotOpen returns whether there is no bus to make transfers on.
-func cannotOpen(err error) bool {
-	for _, why := range []error{fs.ErrNotExist, fs.ErrPermission, errors.ErrUnsupported, syscall.ENODEV, syscall.ENOTTY} {
-		if errors.Is(err, why) {
-			return true
-		}
-	}
-	return false
-}
-
-// owned returns a chip that somebody has, who would be disturbed.
-func (r *scanned) owned(root string, addr uint16, running *gateway) (a answer, ok bool) {
-	a.Address = fmt.Sprintf("0x%02x", addr)
-	if r.emulate {
-		return a, false
-	}
-	if driver, _, ok := bus.ClaimedIn(root, numberOf(r.Bus), addr); ok {
-		a.Driver = driver
-		return a, true
-	}
-	if name, ok := running.reads(config.Sensor{Bus: r.Bus, Address: addr}); ok {
-		a.Sensor = name
-		return a, true
-	}
-	return a, false
-}
-
-func printScanned(out *printer, r *scanned) {
+func printScanned(out *printer, r *scan.Result) {
 	title := "bus " + r.Bus
 	for _, more := range []string{r.Name, r.Kind} {
 		if more != "" {
@@ -287,7 +183,7 @@ func printScanned(out *printer, r *scanned) {
 }
 
 // printYAML prints what to write into the configuration for what was found.
-func printYAML(out *printer, results []scanned, known []kernelScanned) {
+func printYAML(out *printer, results []scan.Result, known []kernelScanned) {
 	var b strings.Builder
 	counts := map[string]int{}
 	for _, r := range results {
