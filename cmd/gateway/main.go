@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	env := console.Env{Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal(stdout), Getenv: getenv, Version: version}
 	root.AddCommand(console.Watch(env), export.Command(env, logOfReadings(getenv)), console.Chat(env),
-		console.Motor(env), console.Version(env, version), checkCommand(stdout), configCommand(stdout), outputsOffCommand())
+		console.Motor(env), console.Alarms(env), console.Version(env, version), checkCommand(stdout), configCommand(stdout), outputsOffCommand())
 	root.AddCommand(setup.Token(env, installed(getenv)), setup.Audit(env, auditLog(getenv)), setup.Cert(env, address.ParseHost),
 		setup.Backup(env, installed(getenv), machine.Name()), setup.Restore(env, installed(getenv)))
 	root.AddCommand(field.Commands(env, func(path string, simulate *machine.Simulation) (*config.Config, error) {

@@ -251,6 +251,8 @@ func (o *operator) show(ack wire.Ack) error {
 	switch {
 	case ack.State != nil:
 		return o.out.print(*ack.State)
+	case ack.Alarm != nil:
+		return o.out.printAlarms(*ack.Alarm)
 	case ack.Motors != nil:
 		return o.out.print(ack.Motors...)
 	}

@@ -10,7 +10,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// statePrinter shows states of motors, one a line.
+// statePrinter shows states of motors and alarms, one a line.
 type statePrinter struct {
 	w    io.Writer
 	json bool // for programs, else for people

@@ -30,8 +30,10 @@ func Watch(env Env) *cobra.Command {
 		Long: "Shows the readings of a gateway: a live table on a terminal, else one JSON object a line.\n" +
 			"The URL may end with /sensors/NAME. A connection that is lost is made again, and what was missed\n" +
 			"meanwhile is recovered as far as the gateway has kept it: those lines have \"historical\":true. The first\n" +
-			"line after a loss says how many readings of its sensor are gone: \"lost\":N. A server that is no gateway and\n" +
-			"knows no subprotocol is understood too, if it sends readings.v1 or readings as JSON.",
+			"line after a loss says how many readings of its sensor are gone: \"lost\":N. An alarm that is raised,\n" +
+			"acknowledged or cleared is a line with \"kind\":\"alarm\"; on a terminal, those that are raised are below the\n" +
+			"table. A server that is no gateway and knows no subprotocol is understood too, if it sends readings.v1 or\n" +
+			"readings as JSON.",
 		Example: "  gateway watch localhost:8765\n  gateway watch wss://pi.local:8443/sensors/indoor --ca ca.pem | jq .temp",
 		Args:    oneURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -41,6 +43,9 @@ func Watch(env Env) *cobra.Command {
 			}
 			if o.Subprotocol, err = subprotocol.option(); err != nil {
 				return UsageError{err}
+			}
+			if o.Subprotocol != "" {
+				o.Subscribe = []string{wire.TopicEvents}
 			}
 			if env.Terminal && env.Getenv("TERM") != "dumb" {
 				o.PingEvery = measureEvery
@@ -59,11 +64,18 @@ func Watch(env Env) *cobra.Command {
 // watchTable draws a table on a terminal, again and again, until ctx ends.
 func watchTable(ctx context.Context, o client.Options, terminal io.Writer, colour bool) error {
 	var mu sync.Mutex
+	changes := make(chan struct{}, 1)
 	b := board{url: o.URL, asked: o.Subprotocol, flagged: o.Subprotocol == wire.ReadingsV2}
 	o.Handle = func(e client.Event) {
 		mu.Lock()
 		defer mu.Unlock()
 		b.apply(e, time.Now())
+		if changesAlarms(e) {
+			select {
+			case changes <- struct{}{}:
+			default: // they are asked for soon
+			}
+		}
 	}
 	s := screen{w: terminal}
 	draw := func() error {
@@ -75,6 +87,16 @@ func watchTable(ctx context.Context, o client.Options, terminal io.Writer, colou
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		followAlarms(ctx, o, changes, func(list alarmList, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			b.alarms, b.alarmsErr = list.Alarms, err
+		})
+	}()
+	defer func() { cancel(); <-followed }()
 	ended := make(chan error, 1)
 	go func() { ended <- client.New(o).Run(ctx) }()
 	tick := time.NewTicker(redrawEvery)

@@ -21,6 +21,8 @@ type board struct {
 	unsynced  bool
 	anew      bool   // another epoch began: what was lost before is not counted
 	rows      []*row // in the order of hello, or of their first readings
+	alarms    []wire.Alarm
+	alarmsErr error // why they are not known
 }
 
 // row is one sensor.

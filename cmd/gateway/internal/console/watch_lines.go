@@ -16,14 +16,19 @@ import (
 	"sensorgateway/wire"
 )
 
-// watchLines writes each record as a line of JSON, and changes of the connection to
-// stderr, until ctx ends.
+// watchLines writes each record and each change of an alarm as a line of JSON, and
+// changes of the connection to stderr, until ctx ends.
 func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	numbered := false
 	lost := map[string]uint32{}              // by sensor, for its next line
 	sensors := map[string]*wire.SensorInfo{} // of hello
+	write := func(lines []byte) {
+		if _, err := stdout.Write(lines); err != nil {
+			cancel(fmt.Errorf("standard output: %w", err))
+		}
+	}
 	o.Handle = func(e client.Event) {
 		switch e := e.(type) {
 		case client.Connected:
@@ -37,8 +42,10 @@ func watchLines(ctx context.Context, o client.Options, stdout, stderr io.Writer)
 				lines.Write(recordLine(r, sensors[r.Name], numbered, lost[r.Name]+lostBefore(r)))
 				delete(lost, r.Name)
 			}
-			if _, err := stdout.Write(lines.Bytes()); err != nil {
-				cancel(fmt.Errorf("standard output: %w", err))
+			write(lines.Bytes())
+		case client.Message:
+			if event, ok := alarmEvent(e); ok {
+				write(alarmLine(event))
 			}
 		case client.Replayed:
 			for name, n := range e.Lost {

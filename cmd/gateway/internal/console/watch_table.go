@@ -74,7 +74,7 @@ func (b *board) table(now time.Time, colour bool) []string {
 		}
 		lines = append(lines, strings.Join(painted, "  "))
 	}
-	return lines
+	return append(lines, b.alarmLines(colour)...)
 }
 
 // status is the line above the table.
