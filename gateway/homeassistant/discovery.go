@@ -90,7 +90,7 @@ func (b *Bridge) announcement() device {
 	if len(o.Motors()) > 0 {
 		d.Components["estop"] = component{Platform: "binary_sensor", Name: "e-stop", DeviceClass: "safety", StateTopic: b.topics.estop(), ValueTemplate: "{{ value }}"}
 	}
-	b.eachAlarm(func(a wire.Alarm) {
+	b.opts.Alarms(func(a wire.Alarm) {
 		topic := b.topics.alarm(a.Name)
 		d.Components["alarm_"+a.Name] = component{
 			Platform: "binary_sensor", Name: "alarm " + a.Name, DeviceClass: "problem", StateTopic: topic, ValueTemplate: "{{ value_json.state }}", AttributesTopic: topic,
@@ -131,16 +131,6 @@ func (b *Bridge) motor(m wire.MotorState) component {
 		c.DirectionCommand, c.DirectionState, c.DirectionTemplate = b.topics.command(m.Target, direction), topic, "{{ value_json.direction }}"
 	}
 	return c
-}
-
-// eachAlarm calls f with each alarm that is shown. Those of lost sensors and faulty motors
-// are not: Home Assistant sees such a sensor as unavailable, and the motor's fault.
-func (b *Bridge) eachAlarm(f func(wire.Alarm)) {
-	b.opts.Alarms(func(a wire.Alarm) {
-		if a.Condition != "" || a.Sensor == "" && a.Motor == "" {
-			f(a)
-		}
-	})
 }
 
 // withRemovals returns the announcement with what an earlier one, as it is retained

@@ -41,8 +41,8 @@ func newRig(maxRun time.Duration) *rig {
 		{Target: "pump", Direction: wire.Forward},
 	}, alarms: []wire.Alarm{
 		{Name: "hot", Severity: wire.SeverityCritical, State: wire.AlarmAcknowledged, Condition: "indoor.temperature > 35", Sensor: "indoor", Value: new(float32(35.5)), Since: 12, Acknowledged: &wire.Acknowledgement{By: "anna", TS: 13}},
-		{Name: "sensor_lost:indoor", State: wire.AlarmRaised, Sensor: "indoor"},
-		{Name: "motor_fault:fan", State: wire.AlarmRaised, Motor: "fan"},
+		{Name: "sensor_lost:indoor", Severity: wire.SeverityWarning, State: wire.AlarmRaised, Sensor: "indoor", Reason: "no_ack", Since: 14},
+		{Name: "motor_fault:fan", Severity: wire.SeverityCritical, State: wire.AlarmCleared, Motor: "fan"},
 		{Name: "storage_failed", Severity: wire.SeverityCritical, State: wire.AlarmCleared},
 	}}
 	broker, err := url.Parse("mqtt://ha")
@@ -325,6 +325,8 @@ func TestAlarmStates(t *testing.T) {
 	base := "gateway/gateway-0123456789ab/alarms/"
 	want := []message{
 		{base + "hot", `{"state":"ON","severity":"critical","condition":"indoor.temperature > 35","value":35.5,"since":12,"acknowledged":"anna"}`},
+		{base + "sensor_lost:indoor", `{"state":"ON","severity":"warning","reason":"no_ack","since":14}`},
+		{base + "motor_fault:fan", `{"state":"OFF","severity":"critical"}`},
 		{base + "storage_failed", `{"state":"OFF","severity":"critical"}`},
 	}
 	if diff := cmp.Diff(want, r.alarmStates(), cmp.AllowUnexported(message{})); diff != "" {

@@ -99,7 +99,7 @@ func (b *Bridge) motorStates() (all []message) {
 
 // alarmStates returns what is to be published of the alarms.
 func (b *Bridge) alarmStates() (all []message) {
-	b.eachAlarm(func(a wire.Alarm) {
+	b.opts.Alarms(func(a wire.Alarm) {
 		s := alarmState{State: "OFF", Severity: a.Severity, Condition: a.Condition, Value: a.Value, Reason: a.Reason, Since: a.Since}
 		if a.Raised() {
 			s.State = "ON"

@@ -183,7 +183,7 @@ func TestHomeAssistantSees(t *testing.T) {
 	if err := json.Unmarshal([]byte(discovery), &d); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"indoor_temperature": "sensor", "indoor_humidity": "sensor", "fan_binary_sensor": "binary_sensor", "pump_binary_sensor": "binary_sensor", "estop": "binary_sensor", "alarm_always": "binary_sensor", "alarm_clock_unsynced": "binary_sensor"}
+	want := map[string]string{"indoor_temperature": "sensor", "indoor_humidity": "sensor", "fan_binary_sensor": "binary_sensor", "pump_binary_sensor": "binary_sensor", "estop": "binary_sensor", "alarm_always": "binary_sensor", "alarm_clock_unsynced": "binary_sensor", "alarm_sensor_lost:indoor": "binary_sensor", "alarm_motor_fault:fan": "binary_sensor", "alarm_motor_fault:pump": "binary_sensor"}
 	for key, platform := range want {
 		if c := d.Cmps[key]; c["p"] != platform || c["command_topic"] != nil {
 			t.Errorf("%s is %v, want a %s", key, c, platform)
@@ -193,7 +193,7 @@ func TestHomeAssistantSees(t *testing.T) {
 		t.Errorf("the device is %+v", d)
 	}
 	id := base(t, discovery)
-	missing := []string{id + "/availability online", id + "/sensors/indoor/availability online", id + "/sensors/indoor {", id + `/alarms/always {"state":"ON","severity":"info","condition":"indoor.temperature > -40"`}
+	missing := []string{id + "/availability online", id + "/sensors/indoor/availability online", id + "/sensors/indoor {", id + `/alarms/always {"state":"ON","severity":"info","condition":"indoor.temperature > -40"`, id + `/alarms/sensor_lost:indoor {"state":"OFF","severity":"warning"`, id + `/alarms/motor_fault:fan {"state":"OFF","severity":"critical"`}
 	for len(missing) > 0 { // in any order
 		l.until("", func(string) bool { return true })
 		missing = slices.DeleteFunc(missing, func(begin string) bool { return strings.HasPrefix(l.seen[len(l.seen)-1], begin) })
