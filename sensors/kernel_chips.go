@@ -114,7 +114,7 @@ func (c Chip) Of(ctx context.Context, tree fs.FS, id string, interval time.Durat
 	if c.Kernel == nil {
 		return c
 	}
-	kind := *c.Kernel
-	c.Open = open(func(i2c.Bus, uint16) (*kernel.Dev, error) { return kernel.Open(ctx, tree, kind, id, interval) })
+	source := kernel.NewSource(ctx, tree, *c.Kernel, id, interval)
+	c.Open = open(func(i2c.Bus, uint16) (*kernel.Dev, error) { return source.Open() })
 	return c
 }

@@ -18,13 +18,23 @@ const grace = 900 * time.Millisecond
 // eRemoteIO is Linux's EREMOTEIO, which other systems do not have.
 const eRemoteIO = syscall.Errno(121)
 
-// faults are what errors of the kernel mean. Of a DS18B20 and a DHT22, EIO says that
-// what it answered was incomplete or wrong.
-var faults = map[error]wire.Fault{
-	fs.ErrNotExist: wire.Absent, syscall.ENODEV: wire.Absent,
-	syscall.ENXIO: wire.NoAck, eRemoteIO: wire.NoAck, syscall.EIO: wire.NoAck,
-	syscall.ETIMEDOUT: wire.Timeout, syscall.EAGAIN: wire.Timeout,
-	syscall.EBADMSG: wire.Checksum,
+// faults are what errors of the kernel mean, and what to add to the words of an errno
+// that does not say it.
+var faults = []struct {
+	err   error
+	fault wire.Fault
+	means string
+}{
+	{fs.ErrNotExist, wire.Absent, ""},
+	{syscall.ENODEV, wire.Absent, ""},
+	{syscall.ENXIO, wire.NoAck, "nobody acknowledges at its address"},
+	{eRemoteIO, wire.NoAck, "nobody acknowledges at its address"},
+	// Linux, drivers/iio/humidity/dht11.c: too few edges are ETIMEDOUT, edges that make no
+	// bytes, or a wrong checksum of theirs, are EIO.
+	{syscall.ETIMEDOUT, wire.Timeout, "the chip has not answered, or only a part of it was seen"},
+	{syscall.EAGAIN, wire.Timeout, "the driver was busy"},
+	{syscall.EIO, wire.Checksum, "what the chip answered arrived incomplete or damaged"},
+	{syscall.EBADMSG, wire.Checksum, "the checksum is wrong"},
 }
 
 // Dev is a device that is read. One goroutine uses it.
@@ -32,13 +42,8 @@ var faults = map[error]wire.Fault{
 // What blocks in the kernel cannot be ended: a goroutine of its own makes the readings, one
 // at a time.
 type Dev struct {
-	ctx      context.Context
-	tree     fs.FS
-	kind     Kind
-	id       string
-	interval time.Duration
-	title    string
-	values   []float64 // the reader's, while it reads
+	*Source
+	values []float64 // the reader's, while it reads
 
 	asks    chan struct{} // room for one: there is one reading at a time
 	answers chan error    // room for one
@@ -47,14 +52,36 @@ type Dev struct {
 	device Device // the reader's
 }
 
-// Open finds the device of a kind, that with an id if it is not "", and says so if the
-// kernel measures less often than each interval. When ctx ends, a reading under way has
-// another 0.9 s.
-func Open(ctx context.Context, tree fs.FS, kind Kind, id string, interval time.Duration) (*Dev, error) {
-	d := &Dev{
-		ctx: ctx, tree: tree, kind: kind, id: id, interval: interval, title: kind.title(id),
-		values: make([]float64, len(kind.Quantities)), asks: make(chan struct{}, 1), answers: make(chan error, 1),
+// Source is where a device is read, whenever it is opened.
+type Source struct {
+	ctx      context.Context
+	tree     fs.FS
+	kind     Kind
+	id       string
+	interval time.Duration
+	title    string
+	free     chan struct{} // holds a token while nobody is in the kernel
+}
+
+// NewSource returns the source of a device of a kind, that with an id if it is not "". The
+// tree is the machine's root directory. When ctx ends, a reading under way has another 0.9 s.
+func NewSource(ctx context.Context, tree fs.FS, kind Kind, id string, interval time.Duration) *Source {
+	s := &Source{ctx: ctx, tree: tree, kind: kind, id: id, interval: interval, title: kind.title(id), free: make(chan struct{}, 1)}
+	s.free <- struct{}{}
+	return s
+}
+
+// Open finds the device, and says so if the kernel measures less often than each interval.
+// While a reading of the device that was open before is held in the kernel, it fails: each
+// further one would be held too, with an OS thread of its own.
+func (s *Source) Open() (*Dev, error) {
+	select {
+	case <-s.free:
+		s.free <- struct{}{}
+	default:
+		return nil, s.errorf(wire.Timeout, "a reading of before has not ended: the kernel holds it")
 	}
+	d := &Dev{Source: s, values: make([]float64, len(s.kind.Quantities)), asks: make(chan struct{}, 1), answers: make(chan error, 1)}
 	if err := d.locate(); err != nil {
 		return nil, err
 	}
@@ -75,11 +102,14 @@ func (d *Dev) locate() (err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // it measures at each reading, or does not say
 	}
-	if period := time.Duration(ms) * time.Millisecond; err == nil && period >= d.interval {
-		err = &fixable{wire.Other, fmt.Sprintf("%s: the kernel measures every %v and gives the same value meanwhile; fix: write interval: %v, or echo %d | sudo tee /%s",
-			d.title, period, period+margin, (d.interval - margin).Milliseconds(), name)}
+	if err != nil {
+		return d.errorf(faultOf(err), "update_interval: %w", err)
 	}
-	return err
+	if period := time.Duration(ms) * time.Millisecond; period >= d.interval {
+		return &fixable{wire.Other, fmt.Sprintf("%s: the kernel measures every %v and gives the same value meanwhile; fix: write interval: %v, or echo %d | sudo tee /%s",
+			d.title, period, period+margin, max(0, d.interval-margin).Milliseconds(), name)}
+	}
+	return nil
 }
 
 // margin is how much longer than the kernel's an interval must be, so that each reading
@@ -127,12 +157,14 @@ func (d *Dev) wait(timer *time.Timer) error {
 // run makes readings until the device is closed.
 func (d *Dev) run() {
 	for range d.asks {
+		<-d.free
 		err := d.read()
 		if faultOf(err) == wire.Absent { // or it is there with another number
 			if err = d.locate(); err == nil {
 				err = d.read()
 			}
 		}
+		d.free <- struct{}{}
 		d.answers <- err
 	}
 	close(d.answers)
@@ -150,11 +182,18 @@ func (d *Dev) read() (err error) {
 
 // failed is the error of a quantity's file, or of what is in it.
 func (d *Dev) failed(q wire.Quantity, err error) error {
-	f := faultOf(err)
-	if errors.Is(err, f) {
-		return fmt.Errorf("%s: %s: %w", d.title, q.Name, err)
+	if own, ok := errors.AsType[*fixable](err); ok {
+		return own
 	}
-	return d.errorf(f, "%s: %w", q.Name, err)
+	for _, m := range faults {
+		if errors.Is(err, m.err) {
+			if m.means != "" {
+				err = fmt.Errorf("%w (%s)", err, m.means)
+			}
+			return d.errorf(m.fault, "%s: %w", q.Name, err)
+		}
+	}
+	return fmt.Errorf("%s: %s: %w", d.title, q.Name, err)
 }
 
 func (d *Dev) quantity(q wire.Quantity) (float64, error) {
@@ -221,8 +260,8 @@ func (d *Dev) optional(name string, v float64) (float64, error) {
 }
 
 // errorf returns an error that begins with the device and carries a fault.
-func (d *Dev) errorf(f wire.Fault, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: %w", d.title, fmt.Errorf(format, args...), f)
+func (s *Source) errorf(f wire.Fault, format string, args ...any) error {
+	return fmt.Errorf("%s: %w: %w", s.title, fmt.Errorf(format, args...), f)
 }
 
 // Halt ends the use of the device. It waits for the goroutine, unless that is held in the

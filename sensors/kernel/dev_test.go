@@ -25,7 +25,7 @@ func sense(t *testing.T, d *kernel.Dev, n int) ([]float32, error) {
 
 func open(t *testing.T, m machine, kind kernel.Kind, id string) *kernel.Dev {
 	t.Helper()
-	d, err := kernel.Open(t.Context(), m.tree(), kind, id, 10*time.Second)
+	d, err := kernel.NewSource(t.Context(), m.tree(), kind, id, 10*time.Second).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestFaults(t *testing.T) {
 		{"checksum", scratchpad("72 01 4b 46 7f ff 0e 10 58", "NO", 23125), wire.Checksum, "the checksum of 72 01 4b 46 7f ff 0e 10 58 is wrong"},
 		{"nobody", scratchpad("ff ff ff ff ff ff ff ff ff", "NO", 23125), wire.NoAck, "does not answer"},
 		{"no presence", scratchpad("00 00 00 00 00 00 00 00 00", "NO", 0), wire.NoAck, "does not answer"},
-		{"empty", "", wire.NoAck, "does not answer"},
+		{"empty", "", wire.NoAck, "does not answer, or each answer's checksum was wrong"},
 		{"shorted", scratchpad("00 00 00 00 00 00 00 00 00", "YES", 0), wire.Implausible, "shorted to ground"},
 		{"power-up", scratchpad("50 05 4b 46 7f ff 0c 10 1c", "YES", 85000), wire.WarmingUp, "after power-up"},
 		{"power-up of a clone", scratchpad("50 05 4b 46 7f ff ff 10 1c", "YES", 85000), wire.WarmingUp, "after power-up"},
@@ -163,11 +163,11 @@ func newUnreliable() *unreliable {
 
 func TestErrno(t *testing.T) {
 	for errno, want := range map[syscall.Errno]wire.Fault{
-		syscall.EIO: wire.NoAck, syscall.ETIMEDOUT: wire.Timeout, syscall.ENODEV: wire.Absent, syscall.ENOENT: wire.Absent,
+		syscall.EIO: wire.Checksum, syscall.ENXIO: wire.NoAck, syscall.EAGAIN: wire.Timeout, syscall.ETIMEDOUT: wire.Timeout, syscall.ENODEV: wire.Absent, syscall.ENOENT: wire.Absent,
 		syscall.EBADMSG: wire.Checksum, syscall.EACCES: wire.Other,
 	} {
 		u := newUnreliable()
-		d, err := kernel.Open(t.Context(), u, ds18b20, "", time.Second)
+		d, err := kernel.NewSource(t.Context(), u, ds18b20, "", time.Second).Open()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestHeldInTheKernel(t *testing.T) {
 		u := newUnreliable()
 		u.takes = 5 * time.Second
 		ctx, stop := context.WithCancel(t.Context())
-		d, err := kernel.Open(ctx, u, ds18b20, "", time.Second)
+		d, err := kernel.NewSource(ctx, u, ds18b20, "", time.Second).Open()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -224,6 +224,47 @@ func TestHeldInTheKernel(t *testing.T) {
 	})
 }
 
+// A device that is opened again while the kernel holds a reading of it is not read: every
+// reading would keep an OS thread for ever.
+func TestHeldReadingIsTheOnlyOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUnreliable()
+		u.takes = time.Hour
+		source := kernel.NewSource(t.Context(), u, ds18b20, "", time.Second)
+		d, err := source.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sense(t, d, 1); wire.FaultOf(err) != wire.Timeout {
+			t.Error(err)
+		}
+		if err := d.Halt(); err != nil {
+			t.Error(err)
+		}
+		for range 100 {
+			if d, err := source.Open(); wire.FaultOf(err) != wire.Timeout || d != nil {
+				t.Fatalf("it is opened again while it is held: %v", err)
+			}
+		}
+		synctest.Wait()
+		if u.reads != 1 {
+			t.Errorf("%d readings", u.reads)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		u.takes = 0
+		if d, err = source.Open(); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := sense(t, d, 1); err != nil || v[0] != 23.125 {
+			t.Errorf("%v, %v", v, err)
+		}
+		if err := d.Halt(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // It is found by its name under another number, and never taken for another that has its
 // number now.
 func TestComesBackUnderAnotherNumber(t *testing.T) {
@@ -250,7 +291,7 @@ func TestUpdateInterval(t *testing.T) {
 	m := newMachine(t)
 	m.hwmon("hwmon2", i2c+"1-0044", "sht3x", "temp1_input", "21500", "humidity1_input", "45000", "update_interval", "2000")
 	for interval, ok := range map[time.Duration]bool{time.Second: false, 2 * time.Second: false, 2001 * time.Millisecond: true} {
-		d, err := kernel.Open(t.Context(), m.tree(), sht3x, "", interval)
+		d, err := kernel.NewSource(t.Context(), m.tree(), sht3x, "", interval).Open()
 		if ok != (err == nil) {
 			t.Errorf("%v: %v", interval, err)
 		}

@@ -32,14 +32,18 @@ const scratchpadSize = 9 // datasheet DS18B20, figure 9: 8 bytes and their CRC
 // the scratchpad twice, for the second line has those of the last reading that was good.
 var w1SlaveForm = regexp.MustCompile(`^((?:[0-9a-f]{2} ){9}): crc=[0-9a-f]{2} (YES|NO)\n(?:[0-9a-f]{2} ){9}t=(-?[0-9]{1,6})\n?$`)
 
-// errNoPresence is the cause of an empty answer: the kernel has read nothing.
+// errNoPresence is the cause when nobody drives the line.
 var errNoPresence = fmt.Errorf("the chip does not answer: %w", wire.NoAck)
+
+// errEmpty is the cause of an empty file: so ends every reading that failed, after up to
+// five attempts (Linux, drivers/w1/slaves/w1_therm.c). Only old kernels answer NO.
+var errEmpty = fmt.Errorf("the kernel has nothing: the chip does not answer, or each answer's checksum was wrong: %w", wire.NoAck)
 
 // parseW1 reads the file w1_slave of a DS18B20. Its second line stays as it was when the
 // first says NO.
 func parseW1(b []byte) (celsius float64, err error) {
 	if len(strings.TrimSpace(string(b))) == 0 {
-		return 0, errNoPresence
+		return 0, errEmpty
 	}
 	m := w1SlaveForm.FindStringSubmatch(string(b))
 	if m == nil {
@@ -87,7 +91,7 @@ var errPowerUp = fmt.Errorf("85 °C is what it says after power-up, before it ha
 // parseW1Temperature reads the file temperature, in m°C, which says nothing of checksums.
 func parseW1Temperature(b []byte) (celsius float64, err error) {
 	if len(strings.TrimSpace(string(b))) == 0 {
-		return 0, errNoPresence
+		return 0, errEmpty
 	}
 	milli, err := parseNumber(b)
 	if err == nil && milli == powerUp {
@@ -118,9 +122,9 @@ func processed(raw, offset, scale float64) float64 { return (raw + offset) * sca
 
 // faultOf is the fault that an error of a file means.
 func faultOf(err error) wire.Fault {
-	for errno, fault := range faults {
-		if errors.Is(err, errno) {
-			return fault
+	for _, m := range faults {
+		if errors.Is(err, m.err) {
+			return m.fault
 		}
 	}
 	return wire.FaultOf(err)
