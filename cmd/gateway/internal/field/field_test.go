@@ -255,12 +255,12 @@ func TestScanGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := scan.Result{Bus: "1"}
 		r.Ask(b, (&source{root: root}).owner("1", false, nil))
-		if r.Error != "" || len(r.Found) != 3 {
+		if r.Error != "" || len(r.Found) != 4 {
 			t.Fatalf("%+v", r)
 		}
 		var out bytes.Buffer
 		printScanned(&printer{w: &out}, &r)
-		wantAll(t, out.String(), "0x45  the kernel's driver sht3x has it\n", "0x50  ?  read 07\n", "0x76  BME280, id 0x60\n")
+		wantAll(t, out.String(), "0x44  ?  a transfer fails: "+syscall.Errno(110).Error()+"\n", "0x45  the kernel's driver sht3x has it\n", "0x50  ?  read 07\n", "0x76  BME280, id 0x60\n")
 	})
 }
 

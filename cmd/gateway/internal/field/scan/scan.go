@@ -6,6 +6,8 @@ package scan
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"periph.io/x/conn/v3/i2c"
@@ -22,6 +24,9 @@ const (
 	// maxStuck is how many addresses may fail in a row, other than by nobody being
 	// there, before the bus is taken for one that is held.
 	maxStuck = 5
+	// hangTime is how long the bus may be down for a transfer that has not ended: an
+	// adapter takes up to a second by default until it gives up.
+	hangTime = 2 * time.Second
 	// manyAnswers is how many addresses answer on no real bus.
 	manyAnswers = 64
 )
@@ -57,6 +62,8 @@ func (r *Result) Ask(b i2c.Bus, owner Owner) {
 	r.Found = []Answer{}
 	begin := time.Now()
 	defer func() { r.TookMS = milliseconds(time.Since(begin)) }()
+	var failed []uint16 // to be asked again
+	var since time.Time // when the first of them was asked
 	stuck, longest := 0, time.Duration(0)
 	for addr := uint16(firstAddress); addr <= lastAddress; addr++ {
 		a := Answer{Address: fmt.Sprintf("0x%02x", addr)}
@@ -65,36 +72,72 @@ func (r *Result) Ask(b i2c.Bus, owner Owner) {
 			continue
 		}
 		begin := time.Now()
-		who, err := identify.At(b, addr)
+		err := r.ask(b, addr)
 		took := time.Since(begin)
-		switch fault := wire.FaultOf(err); {
-		case err == nil:
-			stuck, r.Error = 0, ""
-			a.Model, a.Seen, a.TookMS = who.Model, who.Seen, milliseconds(took)
-			if _, ok := sensors.Chips()[who.Chip]; ok {
-				a.Chip = who.Chip
-			}
-			r.Found = append(r.Found, a)
-		case fault == wire.NoAck:
-			stuck, r.Error = 0, ""
+		switch {
+		case err == nil || wire.FaultOf(err) == wire.NoAck:
+			stuck = 0
+			continue
 		case bus.CannotOpen(err):
 			r.Error = bus.Cause(err).Error()
 			return
-		default:
-			if longest = max(longest, took); stuck == 0 {
-				r.Error = bus.Cause(err).Error() // those after it may only say that this one has not ended
-			}
-			if stuck++; stuck == maxStuck {
-				r.Error = fmt.Sprintf("an address takes up to %.0f ms and fails (%s)", milliseconds(longest), r.Error)
-				r.Fix = bus.StuckFix
-				return
-			}
+		}
+		if failed = append(failed, addr); len(failed) == 1 {
+			since = begin
+		}
+		if longest = max(longest, took); stuck == 0 {
+			r.Error = bus.Cause(err).Error() // those after it may only say that this one has not ended
+		}
+		if stuck++; stuck == maxStuck || wire.FaultOf(err) == wire.BusDown {
+			r.Error = fmt.Sprintf("an address takes up to %.0f ms and fails (%s)", milliseconds(longest), r.Error)
+			r.Fix = bus.StuckFix
+			return
 		}
 	}
+	r.Error = ""
 	if len(r.Found) >= manyAnswers {
 		r.Error, r.Found = fmt.Sprintf("%d of %d addresses answer, as on no real bus", len(r.Found), lastAddress-firstAddress+1), []Answer{}
 		r.Fix = "SDA is held low, which reads as an answer: take the sensors' power away for a second; if that does not help, take them off one by one"
+		return
 	}
+	r.askAgain(b, failed, since)
+}
+
+// askAgain asks the addresses that failed, since a time, up to twice more. The bus leaves
+// them alone for as long as they have held it. Those that fail again are answers.
+func (r *Result) askAgain(b i2c.Bus, failed []uint16, since time.Time) {
+	why := map[uint16]error{}
+	for n := 0; n < 2 && len(failed) > 0; n++ {
+		time.Sleep(time.Since(since))
+		failed = slices.DeleteFunc(failed, func(addr uint16) bool {
+			why[addr] = r.ask(b, addr)
+			return why[addr] == nil || wire.FaultOf(why[addr]) == wire.NoAck
+		})
+	}
+	for _, addr := range failed {
+		r.Found = append(r.Found, Answer{Address: fmt.Sprintf("0x%02x", addr), Seen: "a transfer fails: " + bus.Cause(why[addr]).Error()})
+	}
+	slices.SortStableFunc(r.Found, func(a, b Answer) int { return strings.Compare(a.Address, b.Address) })
+}
+
+// ask asks who is at an address, and adds the answer. A bus that is down because another
+// address's transfer has not ended is waited for.
+func (r *Result) ask(b i2c.Bus, addr uint16) error {
+	begin := time.Now()
+	who, err := identify.At(b, addr)
+	for wire.FaultOf(err) == wire.BusDown && !bus.CannotOpen(err) && time.Since(begin) < hangTime {
+		time.Sleep(hangTime / 100)
+		who, err = identify.At(b, addr)
+	}
+	if err != nil {
+		return err
+	}
+	a := Answer{Address: fmt.Sprintf("0x%02x", addr), Model: who.Model, Seen: who.Seen, TookMS: milliseconds(time.Since(begin))}
+	if _, ok := sensors.Chips()[who.Chip]; ok {
+		a.Chip = who.Chip
+	}
+	r.Found = append(r.Found, a)
+	return nil
 }
 
 func milliseconds(d time.Duration) float64 {

@@ -2,12 +2,14 @@ package scan
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/physic"
 
 	"sensorgateway/sensors/bus"
@@ -29,6 +31,8 @@ func (a answers) Tx(addr uint16, w, r []byte) error {
 func failure(addr uint16, f wire.Fault, cause error) error {
 	return &bus.Error{Bus: "bus 1", Addr: addr, Op: "write", Fault: f, Err: cause}
 }
+
+func (answers) Close() error { return nil }
 
 // nobody uses the bus.
 func nobody(uint16) (driver, sensor string) { return "", "" }
@@ -69,6 +73,55 @@ func TestScanOfABadBus(t *testing.T) {
 				}
 				if took := time.Since(begin); took > tt.took {
 					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// A transfer that takes longer than the bus waits for it, as on a machine with no time for
+// it or with a chip that stretches the clock, is not five addresses that fail: while it has
+// not ended, the bus has asked nobody. Its own address is asked again.
+func TestOneSlowTransferIsNoStuckBus(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		takes time.Duration
+		fails bool // always, not only the first time
+		want  string
+	}{
+		{"once", 900 * time.Millisecond, false, "[0x30 read 07] [0x50 read 07]"},
+		{"always", 900 * time.Millisecond, true, "[0x30 a transfer fails: it held the bus for 900ms] [0x50 read 07]"},
+		{"for long", time.Minute, false, "an address takes up to 2000 ms and fails (no answer within 250ms)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				asked := 0
+				echo := func(_, r []byte) error {
+					if len(r) > 0 {
+						r[0] = 7
+					}
+					return nil
+				}
+				transport := answers{0x50: echo, 0x30: func(w, r []byte) error {
+					if asked++; asked == 1 || tt.fails {
+						time.Sleep(tt.takes)
+					}
+					return echo(w, r)
+				}}
+				b := bus.New("bus 1", func() (i2c.BusCloser, error) { return transport, nil }, slog.New(slog.DiscardHandler))
+				defer time.Sleep(tt.takes) // the bus does not wait for a transfer that hangs
+				defer b.Close()
+				r := Result{Bus: "1"}
+				r.Ask(b, nobody)
+				got := r.Error
+				for i, a := range r.Found {
+					if i > 0 {
+						got += " "
+					}
+					got += "[" + a.Address + " " + a.Seen + "]"
+				}
+				if got != tt.want {
+					t.Errorf("%s, want %s", got, tt.want)
 				}
 			})
 		})
