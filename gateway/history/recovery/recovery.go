@@ -283,6 +283,7 @@ func (r *recovery) replay() {
 	r.LastEvents = format.NotKnown
 	var current format.Run
 	var description []byte
+	var sensors []unsealed
 	for _, p := range pages {
 		if p.Seq > expected || before != format.NotKnown && p.Before != format.NotKnown && p.Before != before { // pages or ticks between them are lost
 			for _, t := range r.Index.Streams {
@@ -294,25 +295,27 @@ func (r *recovery) replay() {
 			r.LastEvents = before
 		}
 		if description == nil || !slices.Equal(description, p.Run) {
-			var ok bool
-			if current, ok = format.ParseRun(p.Run); !ok { // its checksum matches, so the error is the writer's
+			run, ok := format.ParseRun(p.Run)
+			if !ok { // its checksum matches, so the error is the writer's
 				r.lose(fmt.Sprintf("page %d of the journal does not say of which sensors it is", p.Seq), 0)
 				continue
 			}
-			description = p.Run
+			current, description, sensors = run, p.Run, sensors[:0]
+			for _, name := range current.Sensors {
+				last, ok := have[sensorEpoch{name, current.Epoch}]
+				sensors = append(sensors, unsealed{name: name, last: last, any: !ok})
+			}
 		}
 		err := p.Replay(len(current.Sensors), func(next []uint32) {
 			for i, n := range next {
-				name := current.Sensors[i]
-				if last, ok := have[sensorEpoch{name, current.Epoch}]; !ok || wire.Before(last, n) {
-					r.Index.Stream(name).Begin(current.Epoch, n)
+				if t := sensors[i].stream(r.Index, n); t != nil {
+					t.Begin(current.Epoch, n)
 				}
 			}
 		}, func(records []wire.Record, offset int64) {
 			for _, rec := range records {
-				name := current.Sensors[rec.Sensor]
-				if last, ok := have[sensorEpoch{name, current.Epoch}]; !ok || wire.Before(last, rec.Seq) {
-					r.Index.Add(r.Index.Stream(name), current.Epoch, current.Boot, rec, offset)
+				if t := sensors[rec.Sensor].stream(r.Index, rec.Seq); t != nil {
+					r.Index.Add(t, current.Epoch, current.Boot, rec, offset)
 				}
 			}
 		})
@@ -320,6 +323,25 @@ func (r *recovery) replay() {
 			r.lose(fmt.Sprintf("page %d of the journal cannot be used: %v", p.Seq, err), 0)
 		}
 	}
+}
+
+// unsealed tells which numbers of a sensor's epoch are in no segment.
+type unsealed struct {
+	name  string
+	last  uint32 // the newest one in a segment
+	any   bool   // none is
+	known *index.Stream
+}
+
+// stream returns where a number that is in no segment belongs; nil if it is in one.
+func (u *unsealed) stream(in *index.Index, n uint32) *index.Stream {
+	if !u.any && !wire.Before(u.last, n) {
+		return nil
+	}
+	if u.known == nil {
+		u.known = in.Stream(u.name)
+	}
+	return u.known
 }
 
 // sensorEpoch is an epoch of a sensor.
