@@ -90,6 +90,9 @@ type SensorInfo struct {
 	NextSeq    uint32     `json:"next_seq"`
 	Primary    bool       `json:"primary,omitempty"` // what readings.v1 shows on "/"
 	Values     []Quantity `json:"values"`            // what a reading's values are, one or two; see [SensorInfo.Quantities]
+
+	Calibration map[string]Calibration `json:"calibration,omitempty"` // of those that are corrected, by quantity
+	Median      int                    `json:"median,omitempty"`      // of so many ticks; 0: the values are those of one
 }
 
 // AppendSensorJSON appends the readings.json message of r, a reading of the

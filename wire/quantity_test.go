@@ -81,7 +81,7 @@ func TestQuantitiesOfHello(t *testing.T) {
 		}
 	}
 	want := `{"id":1,"name":"pipe","model":"m","interval_ms":100,"next_seq":7,"values":[{"quantity":"temperature","unit":"°C"}]}`
-	if got := string(JSON(SensorInfo{1, "pipe", "m", 100, 7, false, pipe.Values})); got != want {
+	if got := string(JSON(SensorInfo{ID: 1, Name: "pipe", Model: "m", IntervalMS: 100, NextSeq: 7, Values: pipe.Values})); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

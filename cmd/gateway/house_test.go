@@ -63,6 +63,7 @@ var arrows = []arrow{
 	{"gateway/history", "wire", "it stores records"},
 	{"gateway/history", "gateway/history/...", "a log is made of files, these of blocks, found by an index"},
 	{"gateway/history/...", "wire", "they code, lay out and find records"},
+	{"gateway/history/values", "gateway/history/codec", "it makes the summary of values of that of what was measured"},
 	{"gateway/history/format", "gateway/history/codec", "a page and a segment have coded records in them"},
 	{"gateway/history/index", "gateway/history/codec", "it has blocks of coded records in memory"},
 	{"gateway/history/index", "gateway/history/format", "it is made of what the files say of their blocks"},

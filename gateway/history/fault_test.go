@@ -40,11 +40,13 @@ func TestEveryOperationFails(t *testing.T) {
 func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 	d, m := newTestDisk(), newMaker(len(rigSensors))
 	m.rnd = rand.New(rand.NewPCG(uint64(n), 1))
+	m.calibrate(rigSensors, m.rnd)
 	before, err := tryRig(d, m)
 	if err != nil {
 		return false, err
 	}
 	before.Begin("epoch", m.next)
+	before.maintain(before.now)
 	for range 20 {
 		before.second()
 	}
@@ -61,11 +63,13 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 	d.mu.Unlock()
 	// The process was killed; the next one starts.
 	durable := append(claim{}, m.next...)
+	m.calibrate(rigSensors, m.rnd)
 	r, err := tryRig(d, m)
 	if err != nil {
 		return false, err
 	}
 	r.Begin("epoch", m.next)
+	r.maintain(r.now)
 	for range 16 {
 		r.second()
 		if r.durable() == nil {
@@ -119,7 +123,7 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 }
 
 func tryRig(d *testDisk, m *maker) (*rig, error) {
-	l, err := Open(Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages})
+	l, err := Open(Options{FS: d, Sensors: rigSensors, Values: m.values, Boot: "boot", pages: rigPages})
 	if err != nil {
 		return nil, err
 	}

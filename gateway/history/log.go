@@ -10,6 +10,7 @@ import (
 
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/values"
 	"sensorgateway/wire"
 )
 
@@ -33,6 +34,7 @@ type Log struct {
 
 	mu       sync.Mutex
 	index    *index.Index
+	values   values.Table // what the records' values are
 	run      format.Run
 	paged    format.Run      // of the next page: Begin may be ahead of it
 	streams  []*index.Stream // by number
@@ -95,6 +97,9 @@ func (l *Log) Begin(epoch string, next []uint32) {
 	for i, t := range l.streams {
 		t.Begin(epoch, next[i])
 		next[i] = t.Prev + 1
+		if i < len(l.o.Values) {
+			l.values.Begin(l.o.Values[i], epoch, next[i])
+		}
 	}
 	l.run.Epoch = epoch
 	l.queue.push(tick{run: l.run, begin: next}, nil)

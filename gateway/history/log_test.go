@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +23,8 @@ type maker struct {
 	flags  wire.Flags
 	offset int64
 	rnd    *rand.Rand
-	ticks  [][]wire.Record // what was made
+	values []wire.SensorInfo
+	ticks  [][]wire.Record // what was made, as it is seen
 }
 
 func newMaker(sensors int) *maker {
@@ -50,8 +52,25 @@ func (m *maker) tick() []wire.Record {
 		records = append(records, r)
 	}
 	m.at += m.every
-	m.ticks = append(m.ticks, records)
+	seen := slices.Clone(records)
+	for i := range m.values {
+		c := m.values[i].Calibrations()
+		c.Apply(&seen[i])
+	}
+	m.ticks = append(m.ticks, seen)
 	return records
+}
+
+// calibrate gives the sensors other constants: now and then one has none.
+func (m *maker) calibrate(names []string, chance *rand.Rand) {
+	m.values = nil
+	for _, name := range names {
+		s := wire.SensorInfo{Name: name}
+		if chance.IntN(3) > 0 {
+			s.Calibration = map[string]wire.Calibration{"temperature": {Scale: 0.9 + float64(chance.IntN(3))/10, Offset: float64(chance.IntN(3)) - 1.3}}
+		}
+		m.values = append(m.values, s)
+	}
 }
 
 // of returns the records of a sensor that were made.

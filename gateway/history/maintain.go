@@ -41,6 +41,7 @@ type maintainer struct {
 	sealAfter    time.Time   // the next segment is not tried before, since one failed
 	fullReported bool        // that the disk is full
 	noneForFull  time.Time   // before then nothing is evicted because the disk is full
+	valuesSize   int64       // of the file of what the values are
 	unsynced     bool        // a removal may not be durable yet
 	removeFailed bool        // a file could not be removed, which has been logged
 	backoff      time.Duration
@@ -116,6 +117,14 @@ func (l *Log) maintain(now time.Time) {
 		l.maintainer.backoff, l.maintainer.retryAt = 0, time.Time{}
 		l.setFailure(nil)
 		signal(l.wakeWriter)
+		return
+	}
+	if err := l.saveValues(); err != nil {
+		l.disk.Lock()
+		if l.journal != nil {
+			l.abandon(err)
+		}
+		l.disk.Unlock()
 		return
 	}
 	l.checkFiles(now)
@@ -213,7 +222,7 @@ func (l *Log) adopt(r *recovery.Found) {
 		l.damages.add(d)
 	}
 	l.damages.found = r
-	l.size = 0
+	l.size, k.valuesSize = r.ValuesSize, r.ValuesSize
 	for _, g := range r.Index.Segments {
 		l.size += g.Size
 	}
@@ -264,6 +273,9 @@ func (l *Log) prepare(now time.Time) error {
 		if err := l.mergeDirectory(); err != nil {
 			return err
 		}
+	}
+	if err := l.saveValues(); err != nil {
+		return err
 	}
 	l.mu.Lock()
 	unsafe := k.incomplete || !l.queue.accepting

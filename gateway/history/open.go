@@ -15,20 +15,22 @@ import (
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
 	"sensorgateway/gateway/history/recovery"
+	"sensorgateway/wire"
 )
 
 // Options say what a [Log] retains, and where.
 type Options struct {
-	Dir      string          // created if it is missing
-	FS       FS              // nil: Dir
-	Sensors  []string        // names; a record's sensor number is the index
-	MaxBytes int64           // of all files together; 0: DefaultMaxBytes; at least 1 MiB
-	MaxAge   time.Duration   // of the readings that are retained; 0: DefaultMaxAge
-	Boot     string          // identifies the boot of the machine, whose clock the offsets are of; "": not known
-	Log      *slog.Logger    // nil: silent
-	Changed  func(err error) // called by Run when readings become durable (nil), or no longer are; must not block
-	Damaged  func(Damage)    // called by Run when stored readings are found to be lost; must not block
-	Evicted  func(Eviction)  // called by Run when more than the ordinary was evicted; must not block
+	Dir      string            // created if it is missing
+	FS       FS                // nil: Dir
+	Sensors  []string          // names; a record's sensor number is the index
+	Values   []wire.SensorInfo // what the values of each of them are, and what corrects them; nil: not known
+	MaxBytes int64             // of all files together; 0: DefaultMaxBytes; at least 1 MiB
+	MaxAge   time.Duration     // of the readings that are retained; 0: DefaultMaxAge
+	Boot     string            // identifies the boot of the machine, whose clock the offsets are of; "": not known
+	Log      *slog.Logger      // nil: silent
+	Changed  func(err error)   // called by Run when readings become durable (nil), or no longer are; must not block
+	Damaged  func(Damage)      // called by Run when stored readings are found to be lost; must not block
+	Evicted  func(Eviction)    // called by Run when more than the ordinary was evicted; must not block
 
 	pages int64 // of a journal; 0: as MaxBytes allows
 }
@@ -122,7 +124,7 @@ func (l *Log) begin(r *recovery.Found) bool {
 		return false
 	}
 	l.adopt(r)
-	l.index, l.streams = r.Index, nil
+	l.index, l.streams, l.values = r.Index, nil, r.Values
 	for _, name := range l.o.Sensors {
 		l.streams = append(l.streams, l.index.Stream(name))
 	}

@@ -201,6 +201,7 @@ func TestPowerCuts(t *testing.T) {
 	}
 	for made < cuts {
 		d.syncing = nil
+		m.calibrate(rigSensors, chance)
 		r = newRig(t, d, m)
 		for i, next := range m.next {
 			if last, ok := r.Last(uint16(i)); ok != (next > 0) || ok && last != next-1 {
@@ -210,6 +211,7 @@ func TestPowerCuts(t *testing.T) {
 		copy(durable, m.next)
 		r.o.MaxBytes = 60 << 10 // so that segments are removed, too
 		r.Begin("epoch", m.next)
+		r.maintain(r.now)
 		busy := false
 		d.syncing = func(name string) { // ticks come meanwhile
 			if strings.Contains(name, format.JournalSuffix) && !busy && chance.IntN(2) == 0 {

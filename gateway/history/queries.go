@@ -5,6 +5,7 @@ import (
 
 	"sensorgateway/gateway/history/index"
 	"sensorgateway/gateway/history/query"
+	"sensorgateway/gateway/history/values"
 	"sensorgateway/wire"
 )
 
@@ -13,7 +14,12 @@ func (l *Log) source() query.Source {
 	return query.Source{
 		Lock:  func() func() { l.mu.Lock(); return l.mu.Unlock },
 		Index: func() *index.Index { return l.index },
-		FS:    l.fs, Log: l.log, Removed: l.removed, Lose: l.unreadable,
+		Values: func(name, epoch string) values.Span {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.values.Of(name, epoch)
+		},
+		FS: l.fs, Log: l.log, Removed: l.removed, Lose: l.unreadable,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"sensorgateway/gateway/history/index"
 	"sensorgateway/gateway/history/query"
 	"sensorgateway/gateway/history/recovery"
+	"sensorgateway/gateway/history/values"
 	"sensorgateway/wire"
 )
 
@@ -21,6 +22,8 @@ import (
 type Reader struct {
 	mu      sync.Mutex
 	index   *index.Index
+	values  values.Table
+	unknown error // why it is not known what the values are
 	fs      FS
 	sensors []string
 	damaged func(Damage)
@@ -40,12 +43,28 @@ func openReader(fs FS, damaged func(Damage)) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the directory of readings cannot be read: %w", err)
 	}
-	return &Reader{index: r.Index, fs: fs, sensors: slices.Sorted(maps.Keys(r.Index.Streams)), damaged: damaged}, nil
+	return &Reader{index: r.Index, values: r.Values, unknown: r.ValuesErr, fs: fs, sensors: slices.Sorted(maps.Keys(r.Index.Streams)), damaged: damaged}, nil
 }
 
 // Sensors returns the names of all sensors of which there are records, sorted. A
 // record's sensor number is an index to it.
 func (r *Reader) Sensors() []string { return slices.Clone(r.sensors) }
+
+// Sensor returns what the newest values of a sensor are; unless the log is of a gateway
+// that did not say so, or err says why it cannot be read.
+func (r *Reader) Sensor(name string) (s wire.SensorInfo, ok bool, err error) {
+	e, ok := r.values.Newest(name)
+	return e.Info(), ok, r.unknown
+}
+
+// Entries returns what the values of a sensor were, each with the number of the epoch from
+// which on that held.
+func (r *Reader) Entries(name string) []values.Entry { return r.values.All(name) }
+
+// Measured returns a reader of what was measured, before what corrects it.
+func (r *Reader) Measured() *Reader {
+	return &Reader{index: r.index, fs: r.fs, sensors: r.sensors, damaged: r.damaged}
+}
 
 // Between is [Log.Between] for a sensor by its name.
 func (r *Reader) Between(sensor string, from, to int64) (next func() ([]wire.Record, error)) {
@@ -66,6 +85,7 @@ func (r *Reader) source() query.Source {
 		Lock:  func() func() { r.mu.Lock(); return r.mu.Unlock },
 		Index: func() *index.Index { return r.index },
 		FS:    r.fs, Log: slog.New(slog.DiscardHandler),
+		Values:  r.values.Of,
 		Removed: func(*index.Chapter) {},
 		Lose:    r.unreadable,
 	}

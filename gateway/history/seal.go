@@ -148,6 +148,7 @@ func (l *Log) merge(r *recovery.Found) {
 	lost := l.lostTail()
 	l.maintainer.unread, l.maintainer.incomplete = false, true
 	l.index.Prepend(r.Index)
+	l.values.Prepend(r.Values)
 	l.mu.Unlock()
 	l.disk.Unlock()
 	l.damaged(lost)
@@ -164,6 +165,9 @@ func (l *Log) finish() error {
 	var err error
 	if !ready && needed {
 		err = l.prepare(l.maintainer.sealedAt)
+	}
+	if err == nil {
+		err = l.saveValues()
 	}
 	if err == nil {
 		l.write()

@@ -13,6 +13,8 @@ import (
 
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/recovery"
+	"sensorgateway/gateway/history/values"
 )
 
 // snapshotTries is how often a directory is read that changes meanwhile. A segment is
@@ -97,6 +99,12 @@ func trySnapshot(files FS, damaged bool) (_ *Snapshot, err error) {
 		}
 		s.close = append(s.close, opened)
 		s.Files = append(s.Files, SnapshotFile{f.Name, f.Size, opened})
+	}
+	switch data, err := recovery.ReadValues(files); { // what is written before the records it is about
+	case err == nil:
+		s.Files = append(s.Files, SnapshotFile{values.FileName, int64(len(data)), bytes.NewReader(data)})
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
 	}
 	after, err := logFiles(files)
 	if slices.ContainsFunc(after, func(f disk.Info) bool { return !slices.Contains(names, f.Name) }) {

@@ -66,6 +66,10 @@ func (l *Log) fill() (some, full bool) {
 			if j.page.Events() > 0 {
 				return some, true
 			}
+			if l.values.Changed() { // no record is on the disk before what its values are
+				signal(l.wakeMaintainer)
+				return some, false
+			}
 			l.paged = t.run
 			j.page.Describe(t.run)
 			j.page.AppendBegin(t.begin)

@@ -102,8 +102,9 @@ func (g *aggregator) aggregate(from, to int64) []wire.Bucket {
 		wants: func(_ codec.Origin, s span) bool { return s.from < to && s.to >= from }}
 	for p := r.next(); p != nil; p = r.next() {
 		s := p.span()
-		if s.from >= from && s.to < to && floor(s.from, g.step) == floor(s.to, g.step) {
-			g.accumulator(s.from).addSummary(p.summary)
+		summary, alike := g.Values(g.name, p.origin.Epoch).ApplyTo(p.summary)
+		if alike && s.from >= from && s.to < to && floor(s.from, g.step) == floor(s.to, g.step) {
+			g.accumulator(s.from).addSummary(summary)
 			r.moveTo(r.ordinal + 1)
 			continue
 		}

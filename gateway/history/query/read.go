@@ -16,6 +16,7 @@ import (
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/values"
 	"sensorgateway/wire"
 )
 
@@ -30,7 +31,8 @@ type Source struct {
 	Index   func() *index.Index
 	FS      opener
 	Log     *slog.Logger
-	Removed func(c *index.Chapter) // notes that its file does not exist
+	Removed func(c *index.Chapter)               // notes that its file does not exist
+	Values  func(name, epoch string) values.Span // what the values of an epoch's records are; called without the lock
 	// Lose notes, and logs, that the numbers from first to last cannot be read.
 	Lose func(c *index.Chapter, first, last uint32, err error)
 }
@@ -226,6 +228,7 @@ func (r *reader) records(p *piece) ([]wire.Record, error) {
 	if r.record = len(all); !p.open {
 		r.moveTo(r.ordinal + 1)
 	}
+	r.Values(r.name, p.origin.Epoch).Apply(fresh)
 	for i := range fresh {
 		x := &fresh[i]
 		x.Sensor, x.Flags = r.sensor, x.Flags|wire.Historical

@@ -18,6 +18,7 @@ import (
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/values"
 	"sensorgateway/wire"
 )
 
@@ -47,6 +48,9 @@ type Found struct {
 	Damages     []Damage
 	Tail        bool // the last of Damages is of the newest records
 	Torn        bool // pages cannot be used, which a power cut may have left half written
+	Values      values.Table
+	ValuesErr   error // why it cannot be read
+	ValuesSize  int64 // of its file
 }
 
 // Journal is a journal on the disk.
@@ -103,6 +107,9 @@ func (r *recovery) read() error {
 	if err := r.eachFile(format.SegmentSuffix, r.findSegment); err != nil {
 		return err
 	}
+	if err := r.readValues(); err != nil { // what another process writes before its records
+		return err
+	}
 	if err := r.placeSegments(); err != nil {
 		return err
 	}
@@ -125,7 +132,7 @@ func (r *recovery) listAside() {
 func (r *recovery) removeUnfinished() error {
 	files, err := disk.Retry(func() ([]disk.Info, error) { return r.FS.List("") })
 	for _, f := range files {
-		if strings.HasSuffix(f.Name, format.SegmentSuffix+atomicfile.TempSuffix) || strings.HasSuffix(f.Name, format.JournalSuffix+atomicfile.TempSuffix) {
+		if strings.HasSuffix(f.Name, format.SegmentSuffix+atomicfile.TempSuffix) || strings.HasSuffix(f.Name, format.JournalSuffix+atomicfile.TempSuffix) || f.Name == values.FileName+atomicfile.TempSuffix {
 			if err := r.FS.Remove(f.Name); err != nil {
 				r.Log.Warn("an unfinished file cannot be removed", "file", f.Name, "err", err)
 			}
