@@ -50,6 +50,8 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/auditor", "cmd/gateway/internal/notify", "it is a listener"},
 	{"gateway/chat", "wire", "its messages are part of the protocol"},
 	{"gateway/client", "wire", "it is the other side of the protocol"},
+	{"gateway/fleet", "wire", "its news are the protocol's messages"},
+	{"gateway/fleet", "gateway/history/codec", "what goes up are blocks of the log"},
 	{"gateway/homeassistant", "wire", "it shows readings and motors, and commands these"},
 	{"gateway/motor", "wire", "it carries out commands and returns states"},
 	{"gateway/motor", "gateway/condition", "an interlock is a condition"},

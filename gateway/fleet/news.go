@@ -1,0 +1,123 @@
+package fleet
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"sensorgateway/wire"
+)
+
+// MaxNews is how long a message of news can be, in bytes.
+const MaxNews = 256 << 10
+
+// TypeAudit is the type of news of the audit log. The others are [wire.TypeHello],
+// [wire.TypeState] and [wire.TypeEvent].
+const TypeAudit = "audit"
+
+// TypeReadings is the type of the answer that ends those to [AskReadings].
+const TypeReadings = "readings"
+
+// Hello is what a gateway says of itself: when it has connected, and when any of it
+// has changed.
+type Hello struct {
+	wire.Hello // You is the hub's to say
+	// Nonce is random and new with each start of the gateway. An order has it, so one
+	// that was recorded before the start is none after it.
+	Nonce      string       `json:"nonce"`
+	Connection uint64       `json:"connection"` // as in [Presence]
+	UptimeMS   int64        `json:"uptime_ms"`  // since that start, when this was made: for [Order.UptimeMS]
+	Alarms     []wire.Alarm `json:"alarms"`
+}
+
+// AuditHead is the end of the audit log: whoever has it finds later that records before
+// it were changed or removed.
+type AuditHead struct {
+	Seq  uint64 `json:"seq"`
+	Hash string `json:"hash"` // hexadecimal
+}
+
+// Notice is a message of news: one of these is set.
+type Notice struct {
+	Hello *Hello
+	State *wire.MotorState
+	Event *wire.Event
+	Audit *AuditHead
+}
+
+// ParseNews reads a message of news. One of a type that this version does not know has
+// none set.
+func ParseNews(payload []byte) (n Notice, err error) {
+	if len(payload) > MaxNews {
+		return n, fmt.Errorf("news: %d bytes, of %d at most", len(payload), MaxNews)
+	}
+	r, err := wire.ParseRequest(payload)
+	if err != nil {
+		return n, fmt.Errorf("news: %w", err)
+	}
+	var into any
+	switch r.Type {
+	case wire.TypeHello:
+		n.Hello = &Hello{}
+		into = n.Hello
+	case wire.TypeState:
+		n.State = &wire.MotorState{}
+		into = n.State
+	case wire.TypeEvent:
+		n.Event = &wire.Event{}
+		into = n.Event
+	case TypeAudit:
+		n.Audit = &AuditHead{}
+		into = n.Audit
+	default:
+		return n, nil
+	}
+	if r.Payload == nil {
+		return Notice{}, fmt.Errorf("news: %s without payload", r.Type)
+	}
+	if err := json.Unmarshal(r.Payload, into); err != nil {
+		return Notice{}, fmt.Errorf("news: %s: %w", r.Type, err)
+	}
+	return n, nil
+}
+
+// Presence is the payload of [Here]. An offline counts for the connection of the newest
+// online only: the broker publishes a will after [WillDelay], when the gateway may be
+// back on another connection.
+type Presence struct {
+	Online     bool
+	Connection uint64 // a number that no other connection of the gateway has
+}
+
+const (
+	online  = "online"
+	offline = "offline"
+)
+
+// String returns the payload: "online 17".
+func (p Presence) String() string {
+	word := offline
+	if p.Online {
+		word = online
+	}
+	return word + " " + strconv.FormatUint(p.Connection, 10)
+}
+
+// ParsePresence reads the payload of [Here].
+func ParsePresence(payload []byte) (p Presence, err error) {
+	word, number, _ := strings.Cut(string(payload[:min(len(payload), 64)]), " ")
+	p.Online = word == online
+	p.Connection, err = strconv.ParseUint(number, 10, 64)
+	if err != nil || word != online && word != offline || p.String() != string(payload) {
+		return Presence{}, fmt.Errorf("here: want %q or %q and the number of the connection", online, offline)
+	}
+	return p, nil
+}
+
+// printable returns whether a text can be shown and logged as it is.
+func printable(text string) bool {
+	return utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+}
