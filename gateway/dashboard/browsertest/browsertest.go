@@ -35,6 +35,7 @@ type Options struct {
 	Width, Height int64 // CSS pixels; 0: 1280 by 900
 	Phone         bool  // touch, two device pixels a CSS pixel
 	Dark          bool
+	Language      string // as Accept-Language has it; "": that of launch
 	Script        string // runs before the page's own
 }
 
@@ -82,6 +83,9 @@ func (b *Browser) Open(t testing.TB, address string, o Options) *Page {
 	call(p, network.Enable, network.EnableParams{})
 	call(p, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: o.Width, Height: o.Height, DeviceScaleFactor: scale, Mobile: o.Phone})
 	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	if o.Language != "" {
+		call(p, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{AcceptLanguage: o.Language})
+	}
 	if o.Script != "" {
 		call(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: o.Script})
 	}

@@ -3,6 +3,7 @@
 
 import { get, text } from "./dom.js";
 import { isEnd } from "./link.js";
+import { words } from "./words.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
 
@@ -14,7 +15,7 @@ export function showAccount(gateway) {
   function show({ you: { name, role, may } }) {
     const limited = !may.includes("command"); // a token may give more
     get("account").hidden = !name && !limited;
-    text(get("who"), name ? `${name} · ${role}` : "not logged in");
+    text(get("who"), name ? `${name} · ${words.roles[role] ?? role}` : words.notLoggedIn);
     get("log-in").hidden = !!name;
     out.hidden = !name;
   }
@@ -27,7 +28,7 @@ export function showAccount(gateway) {
       if (!answer.ok) throw new Error(`${answer.status}: ${await answer.text()}`);
       location.reload();
     } catch (error) {
-      text(get("who"), `Not logged out: ${/** @type {Error} */ (error).message}`);
+      text(get("who"), words.notLoggedOut(/** @type {Error} */ (error).message));
       out.disabled = false;
       gateway.open();
     }

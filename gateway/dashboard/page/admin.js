@@ -5,6 +5,7 @@
 import { auditLine } from "./audit.js";
 import { copy, find, get, keyed, text } from "./dom.js";
 import { moment } from "./format.js";
+import { words } from "./words.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
 /**
@@ -21,25 +22,22 @@ const RECORDS = 100; // of the audit log
 const DAY = 86_400_000; // ms
 const QUIET = 4; // modules of light border that a reader of QR codes needs (ISO/IEC 18004)
 
-/** Several of a thing in words. @param {number} n @param {string} one */
-const several = (n, one) => `${n || "no"} ${one}${n === 1 ? "" : "s"}`;
-
 /** @param {string[] | undefined} names @param {string} all */
-const scope = (names, all) => names?.join(", ") ?? `all ${all}`;
+const scope = (names, all) => names?.join(", ") ?? all;
 
 /** @param {Token} t */
 export const tokenFacts = (t) => [
-  `${scope(t.sensors, "sensors")}; ${scope(t.motors, "motors")}`,
-  t.expired ? "expired" : t.expires ? `expires ${moment(t.expires)}` : "never expires",
-  `made by ${t.by || "somebody"}, ${moment(t.created)}`,
-  t.used ? `last used ${moment(t.used)}${t.used_from ? ` from ${t.used_from}` : ""}` : "never used",
-  `${several(t.browsers, "browser")} logged in, ${several(t.connected, "client")} connected`,
+  `${scope(t.sensors, words.allSensors)}; ${scope(t.motors, words.allMotors)}`,
+  t.expired ? words.expired : t.expires ? words.expires(moment(t.expires)) : words.neverExpires,
+  words.madeBy(t.by, moment(t.created)),
+  t.used ? words.lastUsed(moment(t.used), t.used_from) : words.neverUsed,
+  words.inUse(t.browsers, t.connected),
 ].join(" · ");
 
 /** @param {Session} s */
 export const sessionFacts = (s) => (s.kind === "client" ?
-  `connected to ${s.path} from ${s.from} since ${moment(s.since)}, known by ${s.how}` :
-  `browser that logged in from ${s.from}, ${moment(s.since)}; last used ${moment(s.used)}${s.used_from && s.used_from !== s.from ? ` from ${s.used_from}` : ""}`);
+  words.connectedTo(s.path ?? "", s.from, moment(s.since), s.how) :
+  words.loggedInFrom(s.from, moment(s.since), words.lastUsed(moment(s.used), s.used_from === s.from ? undefined : s.used_from)));
 
 /** @param {Gateway} gateway @param {URL} base */
 export function openAdmin(gateway, base) {
@@ -51,11 +49,11 @@ export function openAdmin(gateway, base) {
     const json = body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
     const answer = await fetch(new URL(`api/v1/${path}`, base), { method, cache: "no-store", ...json }), content = await answer.text();
     if (answer.ok) return content && JSON.parse(content);
-    let words = content.trim();
+    let why = content.trim();
     try {
-      words = JSON.parse(content).payload.message;
+      why = JSON.parse(content).payload.message;
     } catch { /* it is text */ }
-    throw new Error(words || `${answer.status} ${answer.statusText}`);
+    throw new Error(why || `${answer.status} ${answer.statusText}`);
   }
 
   /** Does something, and says why if it fails. @param {() => Promise<unknown>} act */
@@ -73,10 +71,10 @@ export function openAdmin(gateway, base) {
     const element = document.createElement("button");
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let asked;
-    const show = (/** @type {string} */ words) => {
-      element.textContent = words;
-      element.setAttribute("aria-label", `${words}: ${of}`);
-      element.className = words === label ? "" : "sure";
+    const show = (/** @type {string} */ said) => {
+      element.textContent = said;
+      element.setAttribute("aria-label", `${said}: ${of}`);
+      element.className = said === label ? "" : "sure";
     };
     const withdraw = () => {
       clearTimeout(asked);
@@ -103,27 +101,27 @@ export function openAdmin(gateway, base) {
 
   /**
    * @template {{id: string, role: string}} T
-   * @param {HTMLElement} element @param {(entry: T) => HTMLButtonElement[]} buttons @param {(entry: T) => [title: string, facts: string]} words
+   * @param {HTMLElement} element @param {(entry: T) => HTMLButtonElement[]} buttons @param {(entry: T) => [title: string, facts: string]} describe
    */
-  const list = (element, buttons, words) => keyed(element, (/** @type {T} */ { id }) => id, (entry) => {
+  const list = (element, buttons, describe) => keyed(element, (/** @type {T} */ { id }) => id, (entry) => {
     const item = copy("entry");
     find(item, ".row").append(...buttons(entry));
     return item;
   }, (item, entry) => {
-    const [title, facts] = words(entry);
+    const [title, facts] = describe(entry);
     text(find(item, "h4"), title);
-    text(find(item, ".state"), entry.role);
+    text(find(item, ".state"), words.roles[entry.role] ?? entry.role);
     text(find(item, ".soft"), facts);
   });
 
   const showTokens = list(get("tokens"), (/** @type {Token} */ { id, name }) => [
-    button("Link", name, "", async () => show(await ask(`tokens/${id}/link`, "POST"))),
-    button("Rotate", name, "Rotate now: the old text ends", async () => show(await ask(`tokens/${id}/rotate`, "POST"))),
-    button("Revoke", name, "Revoke now: all with it are cut off", () => ask(`tokens/${id}`, "DELETE")),
+    button(words.link, name, "", async () => show(await ask(`tokens/${id}/link`, "POST"))),
+    button(words.rotate, name, words.rotateNow, async () => show(await ask(`tokens/${id}/rotate`, "POST"))),
+    button(words.revoke, name, words.revokeNow, () => ask(`tokens/${id}`, "DELETE")),
   ], (t) => [t.name, tokenFacts(t)]);
   const showSessions = list(get("sessions"), (/** @type {Session} */ { id, kind, name, from }) => [
-    button(kind === "login" ? "Log out" : "End", `${name || "no token"}, ${from}`, kind === "login" ? "Log it out now" : "End it now", () => ask(`sessions/${id}`, "DELETE")),
-  ], (s) => [`${s.name || "no token"}${s.you ? " (this browser)" : ""}`, sessionFacts(s)]);
+    button(kind === "login" ? words.logOut : words.end, `${name || words.noToken}, ${from}`, kind === "login" ? words.logOutNow : words.endNow, () => ask(`sessions/${id}`, "DELETE")),
+  ], (s) => [(s.name || words.noToken) + (s.you ? words.thisBrowser : ""), sessionFacts(s)]);
 
   /** Looks at tokens and sessions, while they are in view. @param {boolean} [records] whether at the audit log too */
   async function look(records = false) {
@@ -132,15 +130,15 @@ export function openAdmin(gateway, base) {
       const [{ tokens }, { sessions, total }] = await Promise.all([ask("tokens"), ask("sessions")]);
       showTokens(tokens);
       showSessions(sessions);
-      text(get("tokens-none"), tokens.length ? "" : "There are no tokens.");
-      text(get("sessions-more"), total > sessions.length ? `The newest ${sessions.length} of ${total}.` : "");
+      text(get("tokens-none"), tokens.length ? "" : words.noTokens);
+      text(get("sessions-more"), total > sessions.length ? words.newestOf(sessions.length, total) : "");
       if (records) get("records").replaceChildren(...(await ask(`audit?limit=${RECORDS}`)).records.reverse().map(auditLine));
     });
   }
 
   /** Shows what is shown once. @param {Made} of */
   function show({ name, token = "", link, link_qr = [] }) {
-    text(get("made-title"), token ? `The token of ${name}` : `A link for ${name}`);
+    text(get("made-title"), token ? words.tokenOf(name) : words.linkFor(name));
     find(made, ".token").hidden = !token;
     get("made-token").value = token;
     get("made-link").value = link;
@@ -157,12 +155,12 @@ export function openAdmin(gateway, base) {
     if (!input) return;
     input.select();
     // Over plain http a browser has no clipboard for scripts, but for what is selected.
-    if (navigator.clipboard) void navigator.clipboard.writeText(input.value).then(() => text(target, "Copied"), () => {});
-    else if (document.execCommand("copy")) text(target, "Copied");
+    if (navigator.clipboard) void navigator.clipboard.writeText(input.value).then(() => text(target, words.copied), () => {});
+    else if (document.execCommand("copy")) text(target, words.copied);
   });
   get("made-done").addEventListener("click", () => {
     for (const id of ["made-token", "made-link"]) get(id).value = "";
-    for (const element of made.querySelectorAll("[data-copies]")) text(element, "Copy");
+    for (const element of made.querySelectorAll("[data-copies]")) text(element, words.copy);
     find(made, "path").setAttribute("d", "");
     made.hidden = true;
     get("add-token").focus();

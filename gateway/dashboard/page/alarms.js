@@ -5,6 +5,7 @@
 import { copy, find, get, keyed, mark, text } from "./dom.js";
 import { moment } from "./format.js";
 import { message } from "./stop.js";
+import { words } from "./words.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
 /** @typedef {import("./gateway.js").Alarm} Alarm */
@@ -14,20 +15,17 @@ const CALLED = 60_000; // ms in which an alarm that comes and goes calls once
 const AGAIN = 10_000; // ms after a look that failed
 const TONE = { hertz: 880, seconds: 0.15, times: 3 };
 
-/** @param {number} n @param {string} [kind] */
-const several = (n, kind = "") => `${n} ${kind}alarm${n === 1 ? "" : "s"}`;
-
 /** What an alarm is about. @param {Alarm} alarm */
 const about = ({ condition, reason, value }) => `${condition ?? reason ?? ""}${value === undefined ? "" : ` (${Number(value.toPrecision(6))})`}`;
 
 /** @param {Alarm} alarm */
 export function alarmFacts(alarm) {
   const { since = 0, acknowledged } = alarm;
-  return [about(alarm), `since ${moment(since * 1000)}`, acknowledged ? `acknowledged by ${acknowledged.by}, ${moment(acknowledged.ts * 1000)}` : ""].filter(Boolean).join("; ");
+  return [about(alarm), words.since(moment(since * 1000)), acknowledged ? words.acknowledgedBy(acknowledged.by, moment(acknowledged.ts * 1000)) : ""].filter(Boolean).join("; ");
 }
 
 /** @param {Alarm} alarm that was cleared */
-const past = (alarm) => `${alarm.name}: ${[about(alarm), `${moment((alarm.since ?? 0) * 1000)} to ${moment((alarm.cleared ?? 0) * 1000)}`].filter(Boolean).join("; ")}`;
+const past = (alarm) => `${alarm.name}: ${[about(alarm), words.fromTo(moment((alarm.since ?? 0) * 1000), moment((alarm.cleared ?? 0) * 1000))].filter(Boolean).join("; ")}`;
 
 /** Beeps, if the browser lets a page that somebody has touched. @param {AudioContext} audio */
 function beep(audio) {
@@ -58,7 +56,7 @@ export function showAlarms(gateway, base) {
   const show = keyed(get("alarms"), (/** @type {Alarm} */ { name }) => name, ({ name }) => {
     const item = copy("alarm"), button = find(item, "button"), error = find(item, ".error");
     text(find(item, "h3"), name);
-    button.setAttribute("aria-label", `Acknowledge ${name}`);
+    button.setAttribute("aria-label", words.acknowledge(name));
     button.addEventListener("click", async () => {
       button.disabled = true;
       try {
@@ -73,7 +71,7 @@ export function showAlarms(gateway, base) {
     return item;
   }, (item, alarm) => {
     mark(item, "severity", alarm.severity);
-    text(find(item, ".state"), alarm.severity);
+    text(find(item, ".state"), words.severities[alarm.severity] ?? alarm.severity);
     text(find(item, ".soft"), alarmFacts(alarm));
     find(item, "button").hidden = alarm.state !== "raised";
     find(item, "button").disabled = denied;
@@ -84,10 +82,10 @@ export function showAlarms(gateway, base) {
     const open = alarms.filter(({ state }) => state === "raised");
     show(alarms);
     chip.hidden = !alarms.length;
-    text(chip, several(alarms.length));
-    chip.setAttribute("aria-label", `${several(alarms.length)}, ${open.length} not acknowledged: show`);
+    text(chip, words.alarms(alarms.length));
+    chip.setAttribute("aria-label", words.alarmsAloud(alarms.length, open.length));
     mark(chip, "severity", !open.length ? "known" : open.some(({ severity }) => severity === "critical") ? "critical" : "warning");
-    text(get("alarms-none"), alarms.length ? "" : "No alarm.");
+    text(get("alarms-none"), alarms.length ? "" : words.noAlarm);
     get("alarms-past").hidden = !recent.length;
     get("alarms-recent").replaceChildren(...recent.map((alarm) => {
       const item = document.createElement("li");
@@ -99,7 +97,7 @@ export function showAlarms(gateway, base) {
     const now = performance.now();
     const news = before ? open.filter(({ name }) => !before.has(name) && now - (called.get(name) ?? -Infinity) >= CALLED) : [];
     for (const { name } of news) called.set(name, now);
-    if (news.length) text(get("alarm-said"), `Alarm: ${news.map(({ name }) => name).join(", ")}`);
+    if (news.length) text(get("alarm-said"), words.alarmAloud(news.map(({ name }) => name).join(", ")));
     for (const alarm of news.filter(({ severity }) => severity !== "info")) call(alarm);
   }
 

@@ -2,6 +2,7 @@
 // Records of the audit log in words.
 
 import { moment } from "./format.js";
+import { words } from "./words.js";
 
 /**
  * @typedef {{n: number, chain: string, at: number, kind: string, name?: string, from?: string, what?: any, result: string, count?: number}} Record
@@ -15,13 +16,13 @@ export function happened({ kind, what, result }) {
   const failed = result === "ok" ? "" : `: ${result}`;
   if (typeof what !== "object" || !what) return `${[kind, what].filter(Boolean).join(" ")}${failed}`;
   if (what.action) return given(what) + failed;
-  if (kind === "motor") return `${what.target} stopped${failed}`;
-  if (what.event) return what.event === "estop" ? "emergency stop" : what.event;
-  if (what.logged) return `logged ${what.logged}`;
-  if (what.ended) return `ended the session of ${what.name || "somebody without a token"}`;
-  if (what.token) return `token of ${what.name} (${what.role}) ${what.token}`;
-  if (what.version) return `the gateway started, version ${what.version}`;
-  if (what.reason) return `refused${failed}`;
+  if (kind === "motor") return words.motorStopped(what.target) + failed;
+  if (what.event) return words.latches[what.event] ?? what.event;
+  if (what.logged) return words.logged[what.logged] ?? what.logged;
+  if (what.ended) return words.endedSession(what.name);
+  if (what.token) return words.tokenWas(what.name, words.roles[what.role] ?? what.role, words.tokenChanges[what.token] ?? what.token);
+  if (what.version) return words.gatewayStarted(what.version);
+  if (what.reason) return words.refused + failed;
   return `${kind} ${JSON.stringify(what)}${failed}`;
 }
 
@@ -32,6 +33,6 @@ export function auditLine(record) {
   time.dateTime = new Date(at).toISOString();
   time.textContent = moment(at);
   who.textContent = name ?? "";
-  item.append(time, " ", who, from && from !== name ? ` from ${from} ` : " ", happened(record), count > 1 ? ` (${count} times)` : "");
+  item.append(time, " ", who, from && from !== name ? ` ${words.fromWhere(from)} ` : " ", happened(record), count > 1 ? ` ${words.times(count)}` : "");
   return item;
 }

@@ -3,8 +3,8 @@
 
 import { Columns } from "./columns.js";
 import { breakable, copy, find, mark, text } from "./dom.js";
-import { age, count, measured, shownAs, trend } from "./format.js";
-import { cause } from "./readings.js";
+import { age, count, fixed, measured, percent, shownAs, trend } from "./format.js";
+import { causeSaid, words } from "./words.js";
 
 /** @typedef {import("./sensor.js").Sensor} Sensor */
 /** @typedef {import("./sensor.js").State} State */
@@ -34,7 +34,7 @@ export class Card {
     });
     const json = find(this.element, "a");
     json.href = `sensors/${encodeURIComponent(sensor.info.name)}`;
-    json.setAttribute("aria-label", `${sensor.info.name}: newest reading as JSON`);
+    json.setAttribute("aria-label", words.asJSON(sensor.info.name));
   }
 
   /**
@@ -50,9 +50,9 @@ export class Card {
     const minute = sensor.minute();
     text(find(element, ".age"), valueAge(sensor, state, now));
     text(find(element, ".trend"), state === "live" ? trend(sensor.quantities[0], minute.slope) : "");
-    const [trouble, words] = note(sensor, state, minute, now);
+    const [trouble, said] = note(sensor, state, minute, now);
     text(find(element, ".note strong"), trouble && `${trouble}:`);
-    text(find(element, ".note span"), words);
+    text(find(element, ".note span"), said);
     if (now - this.#sparked < SPARK.redraw) return;
     this.#sparked = now;
     find(element, "path").setAttribute("d", spark(sensor));
@@ -85,25 +85,26 @@ function spark({ ring, quantities, info }) {
 
 /** @param {Sensor} sensor @param {State} state @param {number} now */
 function valueAge(sensor, state, now) {
-  if (!sensor.good) return "no value yet";
+  if (!sensor.good) return words.noValue;
   const passed = age(now - sensor.good.at);
-  return state === "live" ? passed : `last good ${passed} ago`;
+  return state === "live" ? passed : words.lastGood(passed);
 }
 
 /**
  * The trouble that a sensor has, and in words.
  * @param {Sensor} sensor @param {State} state @param {{all: number, failed: number, known: number}} minute @param {number} now
- * @returns {[trouble: string, words: string]}
+ * @returns {[trouble: string, said: string]}
  */
 function note(sensor, state, minute, now) {
-  if (state === "waiting") return ["", "waiting for the first reading"];
-  if (state === "stale") return ["stale", `nothing heard for ${age(now - (sensor.heard ?? now))}`];
+  if (state === "waiting") return ["", words.waitingForFirst];
+  if (state === "stale") return [words.stale, words.nothingHeard(age(now - (sensor.heard ?? now)))];
   if (state === "failed") {
-    const { words, meaning } = cause(sensor.fault);
-    return [words, meaning];
+    const { words: why, meaning } = causeSaid(sensor.fault);
+    return [why, meaning];
   }
-  const span = minute.known < 60_000 ? `last ${Math.ceil(minute.known / 1000)} s` : "last minute"; // it may not be kept for longer
-  if (!minute.failed) return ["", `100 % good in the ${span}`];
-  const good = Math.floor((1 - minute.failed / minute.all) * 1000) / 10;
-  return ["", `${good} % good, ${count(minute.failed)} failed in the ${span}${sensor.failed ? `; last: ${cause(sensor.failed.reading.fault).words}, ${age(now - sensor.failed.at)} ago` : ""}`];
+  const span = words.lately(minute.known < 60_000 ? Math.ceil(minute.known / 1000) : undefined); // it may not be kept for longer
+  if (!minute.failed) return ["", words.allGood(percent(1), span)];
+  const good = Math.floor((1 - minute.failed / minute.all) * 1000) / 10, digits = good % 1 ? 1 : 0;
+  const last = sensor.failed ? words.lastFailure(causeSaid(sensor.failed.reading.fault).words, age(now - sensor.failed.at)) : "";
+  return ["", words.someGood(words.percent(fixed(good, digits)), count(minute.failed), span) + last];
 }

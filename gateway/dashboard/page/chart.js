@@ -8,6 +8,7 @@ import { breakable } from "./dom.js";
 import { fixed, shownAs } from "./format.js";
 // @ts-ignore: uplot.go has it
 import { uPlot } from "./uPlot.js";
+import { words } from "./words.js";
 
 /** @typedef {import("./columns.js").Columns} Columns */
 /** @typedef {{from: number, to: number}} View Unix ms on the gateway's clock */
@@ -86,9 +87,9 @@ export class Charts {
     this.#plots.forEach((plot) => plot.draw(columns, view));
   }
 
-  /** Writes beside each name what its line is under the cursor. @param {(trace: Trace, group: Group) => string} words */
-  say(words) {
-    this.#plots.forEach((plot) => plot.say(words));
+  /** Writes beside each name what its line is under the cursor. @param {(trace: Trace, group: Group) => string} what */
+  say(what) {
+    this.#plots.forEach((plot) => plot.say(what));
   }
 
   /** Moves the cursor by so many CSS pixels; from now if it is nowhere. @param {number} pixels */
@@ -169,10 +170,10 @@ class Plot {
     })]);
   }
 
-  /** @param {(trace: Trace, group: Group) => string} words */
-  say(words) {
+  /** @param {(trace: Trace, group: Group) => string} what */
+  say(what) {
     this.#labels.forEach((label, i) => {
-      const said = words(this.group.traces[i], this.group);
+      const said = what(this.group.traces[i], this.group);
       if (label.textContent !== said) label.textContent = said;
     });
   }
@@ -292,7 +293,7 @@ function drawLimits({ ctx, bbox, valToPos }, scale, which, of, limits, axis) {
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
-    ctx.fillText(`limit ${limit}`, bbox.left + bbox.width - 4 * ratio, y);
+    ctx.fillText(words.limit(String(limit)), bbox.left + bbox.width - 4 * ratio, y);
   }
   ctx.restore();
 }

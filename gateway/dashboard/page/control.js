@@ -5,17 +5,18 @@
 import { copy, find, text } from "./dom.js";
 import { moment, wait } from "./format.js";
 import { message } from "./stop.js";
+import { words } from "./words.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
 /** @typedef {import("./gateway.js").MotorState} MotorState */
 
 /** What became of the control of a motor, in words. @param {any} event */
 export function controlWords({ action, by, from, to, holder, reason }) {
-  const lost = reason === "disconnect" ? ` (${by} is gone)` : reason === "revoked" ? ` (${by} may no longer)` : "";
-  if (action === "request") return `${by} requests control from ${holder}`;
-  if (action === "grant") return `${to} has control now${reason === "timeout" ? `: ${from} did not answer` : lost}`;
-  if (action === "deny") return reason === "timeout" ? `nobody answered ${to}, who requested control` : `${by} denied ${to} control`;
-  return from ? `nobody has control any more${lost || `: ${from} released it`}` : `${by} no longer requests control${lost}`;
+  const lost = reason === "disconnect" ? words.gone(by) : reason === "revoked" ? words.mayNoLonger(by) : "";
+  if (action === "request") return words.requests(by, holder);
+  if (action === "grant") return words.granted(to, reason === "timeout" ? words.didNotAnswer(from) : lost);
+  if (action === "deny") return reason === "timeout" ? words.nobodyAnswered(to) : words.denied(by, to);
+  return from ? words.nobodyHas(lost || words.released(from)) : words.withdrew(by, lost);
 }
 
 export class Control {
@@ -36,7 +37,7 @@ export class Control {
     this.element = copy("control");
     for (const action of ["grant", "deny"]) {
       const button = find(this.element, `.${action}`);
-      button.setAttribute("aria-label", `${button.textContent} control of ${name}`);
+      button.setAttribute("aria-label", action === "grant" ? words.grantOf(name) : words.denyOf(name));
       button.addEventListener("click", () => this.#send(action));
     }
     find(this.element, ".ask").addEventListener("click", () => this.#send(this.#has || this.#waits ? "release" : "request"));
@@ -89,21 +90,21 @@ export class Control {
     // Who holds the motor by a lease is asked too.
     const asked = able && !!request && (this.#has || !control && this.#gateway.holds(this.#name));
     text(part(".who"), [
-      control && `${this.#has ? "You have" : `${control.by} has`} control since ${moment(control.since * 1000)}.`,
-      request && !asked && `${this.#waits ? "You wait" : `${request.by} waits`} for control.`,
+      control && (this.#has ? words.youHave(moment(control.since * 1000)) : words.has(control.by, moment(control.since * 1000))),
+      request && !asked && (this.#waits ? words.youWait : words.waits(request.by)),
     ].filter(Boolean).join(" "));
-    const ask = part(".ask"), label = this.#has ? "Release control" : this.#waits ? "Withdraw request" : "Request control";
+    const ask = part(".ask"), label = this.#has ? words.releaseControl : this.#waits ? words.withdrawRequest : words.requestControl;
     text(ask, label);
-    ask.setAttribute("aria-label", `${label} of ${this.#name}`);
+    ask.setAttribute("aria-label", words.controlOf(label, this.#name));
     ask.disabled = !able || !!request && !this.#has && !this.#waits;
-    text(part(".asking"), asked ? `${request?.by} requests control of ${this.#name}.` : "");
+    text(part(".asking"), asked ? words.asks(request.by, this.#name) : "");
     part(".answer").hidden = !asked;
     this.#tick(asked);
   }
 
   /** Shows the time that is left for the answer. @param {boolean} asked */
   #tick(asked) {
-    const left = () => text(find(this.element, ".left"), asked ? `${wait(this.#ends - performance.now())} left` : "");
+    const left = () => text(find(this.element, ".left"), asked ? words.left(wait(this.#ends - performance.now())) : "");
     clearInterval(this.#ticks);
     left();
     if (asked) this.#ticks = setInterval(left, 1000);

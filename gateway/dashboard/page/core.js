@@ -9,6 +9,7 @@ import { kiosk } from "./kiosk.js";
 import { showLatch } from "./latch.js";
 import { KEPT } from "./ring.js";
 import { stopAll } from "./stop.js";
+import { spoken, words } from "./words.js";
 
 const SOON = 3_000; // ms without a connection before start.js is to find out why, which takes up to 1.5 s
 
@@ -26,15 +27,17 @@ new ResizeObserver(() => (document.documentElement.style.scrollPaddingTop = `${h
 /**
  * Brings a part of the page to life, or hides it and says that it is missing.
  * @template T
- * @param {string} missing what to say then @param {string} selector of the part @param {Promise<T>} module @param {(module: T) => void} begin
+ * @param {string} name as in the words for what is missing @param {string} selector of the part @param {Promise<T>} module @param {(module: T) => void} begin
  */
-export async function part(missing, selector, module, begin) {
+export async function part(name, selector, module, begin) {
   try {
-    begin(await module);
+    const loaded = await module;
+    await spoken;
+    begin(loaded);
   } catch (error) {
     const element = /** @type {HTMLElement | null} */ (document.querySelector(selector)), item = document.createElement("li");
     if (element) element.hidden = true;
-    item.textContent = `${missing}: ${/** @type {Error} */ (error).message}`;
+    item.textContent = `${words.missing[name]}: ${/** @type {Error} */ (error).message}`;
     get("missing").append(item);
   }
 }
@@ -43,18 +46,18 @@ export async function part(missing, selector, module, begin) {
 let room;
 
 const parts = [
-  part("The readings are missing", "main .now", import("./page.js"), () => {}),
-  part("Who you are is missing", "#account", import("./account.js"), ({ showAccount }) => showAccount(gateway)),
-  part("The administrator’s view is missing", "#admin", import("./admin.js"), ({ openAdmin }) => openAdmin(gateway, base)),
-  part("The alarms are missing", "#alarms-section", import("./alarms.js"), ({ showAlarms }) => showAlarms(gateway, base)),
-  part("The motors’ controls are missing", "#motors-section", import("./motors.js"), ({ Motors }) => void new Motors(gateway)),
-  part("The operators’ room is missing", "main .room", import("./room.js"), ({ openRoom }) => (room = openRoom(gateway))),
+  part("readings", "main .now", import("./page.js"), () => {}),
+  part("account", "#account", import("./account.js"), ({ showAccount }) => showAccount(gateway)),
+  part("admin", "#admin", import("./admin.js"), ({ openAdmin }) => openAdmin(gateway, base)),
+  part("alarms", "#alarms-section", import("./alarms.js"), ({ showAlarms }) => showAlarms(gateway, base)),
+  part("motors", "#motors-section", import("./motors.js"), ({ Motors }) => void new Motors(gateway)),
+  part("room", "main .room", import("./room.js"), ({ openRoom }) => (room = openRoom(gateway))),
 ];
 
-/** @param {string} words to show in place of what start.js finds out */
-function say(words) {
+/** @param {string} what to show in place of what start.js finds out */
+function say(what) {
   delete get("trouble").dataset.asked;
-  text(get("trouble"), words);
+  text(get("trouble"), what);
 }
 
 const ask = () => document.dispatchEvent(new Event("unconnected"));
@@ -76,23 +79,17 @@ gateway.addEventListener("phase", ({ detail }) => {
 });
 // What the configuration allows to everybody stays in view.
 gateway.addEventListener("hello", ({ detail }) => {
-  get("warnings").replaceChildren(...(detail.warnings ?? []).map((/** @type {string} */ words) => {
+  get("warnings").replaceChildren(...(detail.warnings ?? []).map((/** @type {string} */ warning) => {
     const item = document.createElement("li");
-    item.textContent = words;
+    item.textContent = warning;
     return item;
   }));
 });
-/** Why who this is no longer holds. @type {Record<string, string>} */
-const ends = {
-  "Token revoked": "Your session has ended: the token was revoked or changed, or this browser was logged out",
-  "Token expired": "Your session has ended: the token or the login has expired",
-  "Token needed": "This gateway asks for a token now",
-  "Session ended": "An administrator has ended this session",
-};
 gateway.addEventListener("refused", ({ detail }) => {
   clearTimeout(waiting);
-  get("enter").hidden = !ends[detail];
-  say(ends[detail] ? `${ends[detail]}. Nothing here is live, and STOP ALL does not work, until you log in again.` : `The gateway closed the connection for good: ${detail}. Reload the page to try again.`);
+  const end = words.ends[detail];
+  get("enter").hidden = !end;
+  say(end ? words.ended(end) : words.closed(detail));
 });
 
 // A page that is left closes its connections: the browser may hold it in its cache
@@ -106,4 +103,4 @@ window.addEventListener("pageshow", ({ persisted }) => {
 });
 
 // All parts hear of the first hello; one that takes long is not waited for.
-Promise.race([Promise.all(parts), new Promise((then) => setTimeout(then, SOON / 2))]).then(() => gateway.open());
+Promise.race([Promise.all([spoken, ...parts]), new Promise((then) => setTimeout(then, SOON / 2))]).then(() => gateway.open());

@@ -1,6 +1,8 @@
 // @ts-check
 // Numbers as people read them.
 
+import { words } from "./words.js";
+
 /** A number with so many decimals. @param {number} n @param {number} digits */
 export function fixed(n, digits) {
   if (!Number.isFinite(n)) return "–";
@@ -9,19 +11,19 @@ export function fixed(n, digits) {
 }
 
 /**
- * How a quantity is shown: its name, its decimals, the least height of its chart, which
+ * How a quantity is shown: its decimals, the least height of its chart, which
  * keeps noise small, and the change a minute up to which it is steady.
- * @type {Record<string, {name: string, decimals: number, least: number, steady: number}>}
+ * @type {Record<string, {decimals: number, least: number, steady: number}>}
  */
 const QUANTITIES = {
-  temperature: { name: "Temperature", decimals: 2, least: 0.5, steady: 0.05 },
-  humidity: { name: "Humidity", decimals: 1, least: 1, steady: 0.3 },
-  pressure: { name: "Air pressure", decimals: 2, least: 0.5, steady: 0.05 },
-  co2: { name: "CO₂", decimals: 0, least: 20, steady: 10 },
+  temperature: { decimals: 2, least: 0.5, steady: 0.05 },
+  humidity: { decimals: 1, least: 1, steady: 0.3 },
+  pressure: { decimals: 2, least: 0.5, steady: 0.05 },
+  co2: { decimals: 0, least: 20, steady: 10 },
 };
 
 /** How a quantity is shown, one that is not known here too. @param {string} quantity */
-export const shownAs = (quantity) => QUANTITIES[quantity] ?? { name: quantity, decimals: 2, least: 0, steady: 0.05 };
+export const shownAs = (quantity) => ({ name: words.quantities[quantity] ?? quantity, ...(QUANTITIES[quantity] ?? { decimals: 2, least: 0, steady: 0.05 }) });
 
 /** A value of a quantity. @param {string} quantity @param {number} value */
 export const measured = (quantity, value) => fixed(value, shownAs(quantity).decimals);
@@ -30,7 +32,7 @@ export const measured = (quantity, value) => fixed(value, shownAs(quantity).deci
 export const inUnit = ({ quantity, unit }, value) => (Number.isFinite(value) ? `${measured(quantity, value)} ${unit}` : "–");
 
 /** A part of a whole in percent. @param {number} part 0…1 */
-export const percent = (part) => `${Math.round(part * 100)} %`;
+export const percent = (part) => words.percent(fixed(part * 100, 0));
 
 /** A whole number with its thousands apart. @param {number} n */
 export const count = (n) => n.toLocaleString("en");
@@ -38,30 +40,32 @@ export const count = (n) => n.toLocaleString("en");
 /**
  * A time that has passed, as precisely as it matters: "94 ms", "3.2 s",
  * "4 min", "2 h 5 min", "3 d 7 h". Rounded down.
- * @param {number} ms
+ * @param {number} ms @param {number} [digits] of seconds
  */
-export function age(ms) {
-  if (ms < 1000) return `${Math.max(0, Math.floor(ms))} ms`;
-  if (ms < 60_000) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
+export function age(ms, digits = 1) {
+  const { units } = words, power = 10 ** digits;
+  if (ms < 1000) return `${Math.max(0, Math.floor(ms))} ${units.ms}`;
+  if (ms < 60_000) return `${fixed(Math.floor((ms / 1000) * power) / power, digits)} ${units.s}`;
   const minutes = Math.floor(ms / 60_000);
-  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 60) return `${minutes} ${units.min}`;
   const hours = Math.floor(minutes / 60);
-  if (hours < 24) return `${hours} h ${minutes % 60} min`;
-  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  if (hours < 24) return `${hours} ${units.h} ${minutes % 60} ${units.min}`;
+  return `${Math.floor(hours / 24)} ${units.d} ${hours % 24} ${units.h}`;
 }
 
 /** A time still to wait: "4 s", "4 min 10 s". Rounded up. @param {number} ms */
 export function wait(ms) {
   const seconds = Math.max(0, Math.ceil(ms / 1000));
-  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  const { units } = words;
+  return seconds < 60 ? `${seconds} ${units.s}` : `${Math.floor(seconds / 60)} ${units.min} ${seconds % 60} ${units.s}`;
 }
 
 /** How fast a value changes, "↗ +0.30 °C/min". @param {{quantity: string, unit: string}} of @param {number} perMinute */
 export function trend({ quantity, unit }, perMinute) {
   const { decimals, steady } = shownAs(quantity);
   if (!Number.isFinite(perMinute)) return "";
-  if (Math.abs(perMinute) < steady) return "→ steady";
-  return `${perMinute > 0 ? "↗ +" : "↘ "}${fixed(perMinute, decimals)} ${unit}/min`;
+  if (Math.abs(perMinute) < steady) return `→ ${words.steady}`;
+  return words.perMinute(`${perMinute > 0 ? "↗ +" : "↘ "}${fixed(perMinute, decimals)} ${unit}`);
 }
 
 /** A moment: the time of day, and the day if it is another one. @param {number} time Unix ms @param {number} [now] */

@@ -5,6 +5,7 @@
 import { find, get, text } from "./dom.js";
 import { moment } from "./format.js";
 import { message } from "./stop.js";
+import { words } from "./words.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
 /** @typedef {import("./gateway.js").MotorState} MotorState */
@@ -16,8 +17,8 @@ export function latchedWords(motors) {
   const latched = motors.filter((m) => m.latched), faults = latched.filter((m) => m.fault);
   const pressed = latched.find((m) => m.reason === "estop") ?? latched.find((m) => !m.fault);
   return [
-    pressed && `Emergency stop${pressed.by && ` by ${pressed.by}`}, ${moment(pressed.ts * 1000)}. All motors stay off until it is reset.`,
-    ...faults.map(({ target, fault }) => `Fault of ${target}: ${fault}. It stays off until a reset.`),
+    pressed && words.latched(pressed.by, moment(pressed.ts * 1000)),
+    ...faults.map(({ target, fault = "" }) => words.motorFault(target, fault)),
   ].filter(Boolean).join(" ");
 }
 
@@ -38,12 +39,12 @@ export function showLatch(gateway) {
   }
 
   function show() {
-    const words = latchedWords([...gateway.motors.values()]);
-    if (!words === bar.hidden && words === find(bar, "p").textContent) return;
-    bar.hidden = !words;
-    text(find(bar, "p"), words);
+    const latched = latchedWords([...gateway.motors.values()]);
+    if (!latched === bar.hidden && latched === find(bar, "p").textContent) return;
+    bar.hidden = !latched;
+    text(find(bar, "p"), latched);
     text(error, "");
-    if (!words) ask(false);
+    if (!latched) ask(false);
   }
 
   reset.addEventListener("click", () => ask(true));
@@ -54,7 +55,7 @@ export function showLatch(gateway) {
       await gateway.command("reset");
       text(error, "");
     } catch (refused) {
-      text(error, `Not reset: ${message(refused)}`);
+      text(error, words.notReset(message(refused)));
     }
   });
   gateway.addEventListener("motor", show);

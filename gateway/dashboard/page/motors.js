@@ -8,6 +8,7 @@ import { Control } from "./control.js";
 import { copy, find, get, mark, press, text } from "./dom.js";
 import { percent } from "./format.js";
 import { message } from "./stop.js";
+import { words } from "./words.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
 /** @typedef {import("./gateway.js").MotorState} MotorState */
@@ -18,28 +19,15 @@ const POLL = 2000; // ms between two polls of the interlocks
 const MANY = 3; // interlocks; more are folded
 const SETTLED = 150; // ms without a move of the slider, after which its value is sent
 
-/** Why a motor is as it is; what the gateway may say besides, it says in words. @type {Record<string, string>} */
-const reasons = {
-  boot: "not commanded since the gateway started",
-  lease: "stopped: its operator’s page was closed, hidden or cut off (lease ended)",
-  run_ms: "stopped: its run time was up",
-  max_run: "stopped: it had run for as long as it may",
-  disconnect: "stopped: its operator’s connection ended",
-  estop: "stopped: emergency stop",
-  fault: "stopped: fault",
-  shutdown: "stopped: the gateway shut down",
-};
-
 /** @param {MotorState} state */
 export function why({ running, reason, by }) {
-  const who = by ? ` by ${by}` : "";
-  if (reason === "command") return `${running ? "started" : "stopped"}${who}`;
-  if (reason.startsWith("interlock:")) return `stopped: interlock, ${reason.slice("interlock:".length)} does not hold`;
-  return (reasons[reason] ?? reason) + who;
+  if (reason === "command") return running ? words.startedBy(by) : words.stoppedBy(by);
+  if (reason.startsWith("interlock:")) return words.byInterlock(reason.slice("interlock:".length));
+  return words.reasonBy(words.reasons[reason] ?? reason, by);
 }
 
 /** What a motor does. @param {MotorState} state */
-export const does = ({ running, speed, direction, reversible }) => (running ? `running, ${percent(speed)}${reversible ? ` ${direction}` : ""}` : "off");
+export const does = ({ running, speed, direction, reversible }) => (running ? words.running(percent(speed), reversible && words.directions[direction] || undefined) : words.off);
 
 export class Motors {
   /** @type {Map<string, Motor>} */
@@ -76,7 +64,7 @@ export class Motors {
 
   /** Disables what starts and changes motors, until the next hello; whoever may connect may stop. @param {string} reason "" if there is none */
   #deny(reason) {
-    text(get("denied"), reason && `This page can stop motors, but not start them: ${reason}.`);
+    text(get("denied"), reason && words.stopOnly(reason));
     this.#motors.forEach((motor) => {
       motor.denied = reason !== "";
       motor.show();
@@ -117,16 +105,16 @@ class Motor {
     const part = (/** @type {string} */ selector) => find(element, selector);
     const name = state.target;
     text(part("h3"), name);
-    text(part("legend"), `How ${name} runs`);
-    part(".interlocks").setAttribute("aria-label", `Interlocks of ${name}`);
-    part(".start").setAttribute("aria-label", `Start ${name}`);
-    part(".stop").setAttribute("aria-label", `Stop ${name}`);
-    part("input").setAttribute("aria-label", `Speed of ${name} in percent`);
-    part(".direction").setAttribute("aria-label", `Direction of ${name}`);
+    text(part("legend"), words.howRuns(name));
+    part(".interlocks").setAttribute("aria-label", words.interlocksOf(name));
+    part(".start").setAttribute("aria-label", words.start(name));
+    part(".stop").setAttribute("aria-label", words.stop(name));
+    part("input").setAttribute("aria-label", words.speedOf(name));
+    part(".direction").setAttribute("aria-label", words.directionOf(name));
     part(".start").addEventListener("click", () => this.#do(() => gateway.hold(name, this.#wanted(), LEASE)));
     part(".stop").addEventListener("click", () => this.#do(() => gateway.command("stop", name)));
     part("input").addEventListener("input", () => {
-      text(part("output"), `${part("input").value} %`);
+      text(part("output"), percent(this.#speed));
       clearTimeout(this.#moved);
       this.#moved = setTimeout(() => this.#set({ speed: this.#speed }), SETTLED);
     });
@@ -176,8 +164,8 @@ class Motor {
     const part = (/** @type {string} */ selector) => find(this.element, selector);
     const connected = this.#gateway.phase === "connected", mine = this.#gateway.holds(state.target);
     if (mark(this.element, "running", String(connected ? state.running : "unknown")) && state.running) text(part(".error"), "");
-    text(part(".state"), connected ? does(state) : "unknown while disconnected");
-    const holder = state.holder ? `; held by ${mine ? "this page" : state.holder}` : "";
+    text(part(".state"), connected ? does(state) : words.unknownNow);
+    const holder = state.holder ? words.heldBy(mine ? words.thisPage : state.holder) : "";
     text(part(".why"), why(state) + holder);
     this.control.show(state, connected && !this.denied);
     part(".start").disabled = !connected || state.running || !!state.latched || this.#busy || this.denied || this.control.others;
@@ -200,13 +188,13 @@ function showInterlocks(fold, interlocks, connected) {
   const many = String(interlocks.length > MANY);
   if (mark(fold, "many", many)) fold.open = many === "false";
   mark(fold, "holds", connected ? String(!blocking.length) : "unknown");
-  text(find(fold, "summary"), `${interlocks.length} interlocks: ${!connected ? "unknown while disconnected" : blocking.length ? `${blocking.join(", ")} ${blocking.length > 1 ? "do" : "does"} not hold: blocks start` : "all hold"}`);
+  text(find(fold, "summary"), words.interlocks(interlocks.length, !connected ? words.unknownNow : blocking.length ? words.blocking(blocking.join(", "), blocking.length) : words.allHold));
   while (list.children.length > interlocks.length) list.lastElementChild?.remove();
   while (list.children.length < interlocks.length) list.append(copy("interlock"));
   interlocks.forEach(({ condition, holds }, i) => {
     const item = /** @type {HTMLElement} */ (list.children[i]);
     mark(item, "holds", connected ? String(holds) : "unknown");
     text(find(item, ".condition"), condition);
-    text(find(item, ".holds"), !connected ? "unknown while disconnected" : holds ? "holds" : "does not hold: blocks start");
+    text(find(item, ".holds"), !connected ? words.unknownNow : holds ? words.holds : words.doesNotHold);
   });
 }

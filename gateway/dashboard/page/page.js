@@ -5,10 +5,11 @@
 import { Card } from "./cards.js";
 import { base, gateway, part } from "./core.js";
 import { get, mark, text } from "./dom.js";
-import { age, count, wait } from "./format.js";
+import { age, count, fixed, wait } from "./format.js";
 import { stored } from "./history.js";
 import { limitsOf } from "./limits.js";
 import { Sensor, patience } from "./sensor.js";
+import { words } from "./words.js";
 
 /** @typedef {import("./gateway.js").Hello} Hello */
 /** @typedef {import("./gateway.js").Reading} Reading */
@@ -31,7 +32,7 @@ let refused = false; // for good
 
 /** @type {import("./view.js").HistoryView | undefined} */
 let charts;
-part("The charts are missing", "main .charts", import("./view.js"), ({ HistoryView }) => {
+part("charts", "main .charts", import("./view.js"), ({ HistoryView }) => {
   charts = new HistoryView(base, () => newest + performance.now() - newestAt, schedule);
   charts.begin([...cards.values()].map(({ sensor }) => sensor));
   charts.limit(limitsOf(gateway.hello?.motors ?? []));
@@ -73,7 +74,7 @@ function greet(hello) {
   text(get("version"), `${hello.server} ${hello.version}`);
   const name = hello.name || location.host; // two gateways in two tabs
   text(get("name"), name);
-  document.title = `${name} – Sensor gateway`;
+  document.title = words.title(name);
   remember(hello);
 }
 
@@ -98,15 +99,15 @@ async function remember({ time }) {
 
 /** Shows the cards whose sensors have the words in their names. */
 function filter() {
-  const words = get("filter").value.trim().toLowerCase().split(/\s+/);
-  for (const { sensor, element } of cards.values()) element.hidden = !words.every((/** @type {string} */ word) => sensor.info.name.toLowerCase().includes(word));
+  const wanted = get("filter").value.trim().toLowerCase().split(/\s+/);
+  for (const { sensor, element } of cards.values()) element.hidden = !wanted.every((/** @type {string} */ word) => sensor.info.name.toLowerCase().includes(word));
 }
 
 /** Puts what is wrong on top of many cards, unless somebody is about to hit one. */
 function arrange() {
   const list = get("sensors"), all = [...cards.values()];
-  const states = ["failed", "stale", "waiting"].map((state) => [all.filter(({ element }) => element.dataset.state === state).length, state]).filter(([n]) => n);
-  text(get("overview-text"), `${cards.size} sensors${states.length ? `: ${states.map((s) => s.join(" ")).join(", ")}` : ", all live"}`);
+  const states = Object.entries(words.states).map(([state, word]) => ({ n: all.filter(({ element }) => element.dataset.state === state).length, word })).filter(({ n }) => n);
+  text(get("overview-text"), words.overview(cards.size, states.map(({ n, word }) => `${n} ${word}`).join(", ")));
   if (cards.size <= MANY || list.matches(":hover, :focus-within")) return;
   const sorted = all.toSorted((a, b) => Number(b.wrong) - Number(a.wrong)).map(({ element }) => element);
   if (sorted.some((element, i) => element !== list.children[i])) list.append(...sorted);
@@ -159,9 +160,9 @@ function drawStatus(now) {
     text(get("status-text"), label);
     const { received, recovered, conflated, missed, lost } = gateway.counts, { roundTrip } = gateway;
     text(get("totals"), [
-      roundTrip === undefined ? "" : `round trip ${roundTrip < 10 ? roundTrip.toFixed(1) : Math.round(roundTrip)} ms`,
-      `${count(received)} received`, `${count(recovered)} recovered`, `${count(lost)} lost`,
-      missed ? `${count(missed)} not measured` : "", conflated ? `${count(conflated)} conflated` : "",
+      roundTrip === undefined ? "" : words.roundTrip(fixed(roundTrip, roundTrip < 10 ? 1 : 0)),
+      words.received(count(received)), words.recovered(count(recovered)), words.lost(count(lost)),
+      missed ? words.notMeasured(count(missed)) : "", conflated ? words.conflated(count(conflated)) : "",
     ].filter(Boolean).join(" · "));
     mark(get("totals"), "lost", String(lost > 0));
   }
@@ -170,13 +171,13 @@ function drawStatus(now) {
 
 /** @param {number} now @returns {[phase: string, label: string, spoken: string]} */
 function status(now) {
-  if (gateway.phase === "waiting") return ["waiting", `reconnecting in ${wait(gateway.due - now)}`, "Connection lost, reconnecting"];
-  if (gateway.phase === "closed" && refused) return ["waiting", "not connected", "Not connected"];
-  if (gateway.phase !== "connected") return ["connecting", gateway.due ? "reconnecting …" : "connecting …", ""];
-  if (heard === undefined) return ["connecting", "connected, no reading yet", "Connected"];
+  if (gateway.phase === "waiting") return ["waiting", words.reconnectingIn(wait(gateway.due - now)), words.connectionLost];
+  if (gateway.phase === "closed" && refused) return ["waiting", words.notConnected, words.notConnectedAloud];
+  if (gateway.phase !== "connected") return ["connecting", gateway.due ? words.reconnecting : words.connecting, ""];
+  if (heard === undefined) return ["connecting", words.connectedSilent, words.connectedAloud];
   const silent = now - heard, limit = Math.min(...[...cards.values()].map(({ sensor }) => patience(sensor.info.interval_ms)));
-  if (silent > limit) return ["stale", `stale ${age(silent).replace(/\.\d/, "")}`, "Stale: no readings arrive"];
-  return ["live", `live · ${age(silent)}`, "Live"];
+  if (silent > limit) return ["stale", words.staleFor(age(Math.floor(silent / 1000) * 1000, 0)), words.staleAloud];
+  return ["live", words.liveFor(age(silent)), words.liveAloud];
 }
 
 /** Connects without waiting: the page was shown, the network is back, or the button was pressed. */

@@ -6,6 +6,7 @@ import { find, get, text } from "./dom.js";
 import { age, clock } from "./format.js";
 import { Room } from "./gateway.js";
 import { does, why } from "./motors.js";
+import { words } from "./words.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
 
@@ -21,18 +22,18 @@ export function openRoom(gateway) {
   let running = new Map();
   let silent = false; // who is here only reads along
 
-  /** @param {string} kind @param {string} nick @param {string} words @param {{now?: boolean, from?: string}} [more] now is false if it was said before the page came */
-  function line(kind, nick, words, { now = true, from } = {}) {
+  /** @param {string} kind @param {string} nick @param {string} said @param {{now?: boolean, from?: string}} [more] now is false if it was said before the page came */
+  function line(kind, nick, said, { now = true, from } = {}) {
     const reading = log.scrollHeight - log.scrollTop - log.clientHeight > FAR;
     const item = document.createElement("p"), time = document.createElement("time"), who = document.createElement("b"), where = document.createElement("small"), what = document.createElement("span");
     item.className = kind;
-    time.textContent = now ? clock(Date.now()) : "earlier";
+    time.textContent = now ? clock(Date.now()) : words.earlier;
     who.textContent = nick;
-    what.textContent = words;
+    what.textContent = said;
     where.textContent = from ? `(${from})` : "";
     item.append(time, " ", ...(nick ? [who, " "] : []), ...(from ? [where, " "] : []), what);
     log.append(item);
-    text(get("room-last"), `${nick} ${words}`.trim());
+    text(get("room-last"), `${nick} ${said}`.trim());
     while (log.children.length > KEPT) log.firstChild.remove();
     if (!reading) log.scrollTop = log.scrollHeight;
   }
@@ -75,22 +76,22 @@ export function openRoom(gateway) {
         remember("inside", "yes");
         show(true);
       }
-      text(get("room-state"), inside ? "" : "Not in the room: reconnecting …");
+      text(get("room-state"), inside ? "" : words.notInRoom);
       find(say, "button").disabled = !inside || silent;
     });
-    mine.addEventListener("message", ({ detail: { type, nick, text: words, from } }) => {
+    mine.addEventListener("message", ({ detail: { type, nick, text: said, from } }) => {
       const now = mine.phase === "connected";
       if (type === "chat") {
-        if (now || !known) line("chat", nick, words, { now, from });
+        if (now || !known) line("chat", nick, said, { now, from });
       }
-      else if (type === "join" || type === "leave") line("info", nick, type === "join" ? "came in" : "left", { from });
-      else if (type === "info" || mine.phase === "connected") line("info", "", words);
+      else if (type === "join" || type === "leave") line("info", nick, type === "join" ? words.cameIn : words.leftRoom, { from });
+      else if (type === "info" || mine.phase === "connected") line("info", "", said);
     });
     mine.addEventListener("refused", ({ detail }) => {
       room = undefined;
       remember("inside", "");
       show(false);
-      text(get("join-error"), detail === "Nick taken" ? `“${nick || "anonim"}” is here already: take another name.` : detail);
+      text(get("join-error"), detail === "Nick taken" ? words.nickTaken(nick || "anonim") : detail);
     });
     mine.open();
   }
@@ -112,8 +113,8 @@ export function openRoom(gateway) {
   });
   say.addEventListener("submit", (/** @type {Event} */ submitted) => {
     submitted.preventDefault();
-    const words = get("text").value.trim();
-    if (words && room?.say(words)) get("text").value = "";
+    const said = get("text").value.trim();
+    if (said && room?.say(said)) get("text").value = "";
   });
   try {
     get("nick").value = sessionStorage.getItem("nick") ?? "";
@@ -132,14 +133,14 @@ function remember(key, value) {
 /** An event in words. @param {any} e */
 function event({ kind, by, reason, readings = 0, step_ms = 0, alarm, state }) {
   switch (kind) {
-    case "clock_corrected": return `the gateway’s clock was corrected by ${step_ms < 0 ? "−" : "+"}${age(Math.abs(step_ms))}`;
-    case "alarm": return `alarm ${alarm} ${state}${by ? ` by ${by}` : ""}`;
-    case "estop": return `emergency stop by ${by || "the gateway"}`;
-    case "reset": return `reset by ${by || "the gateway"}: motors may start`;
-    case "storage_failed": return `readings are not stored${reason ? `: ${reason}` : ""}`;
-    case "storage_back": return "readings are stored again";
-    case "storage_damaged": return `${readings || "some"} stored readings are lost: ${reason}`;
-    case "history_evicted": return `${readings} stored readings were removed: ${reason}`;
+    case "clock_corrected": return words.clockCorrected(`${step_ms < 0 ? "−" : "+"}${age(Math.abs(step_ms))}`);
+    case "alarm": return words.alarmIs(alarm, words.alarmStates[state] ?? state, by);
+    case "estop": return words.estopBy(by || words.theGateway);
+    case "reset": return words.resetBy(by || words.theGateway);
+    case "storage_failed": return words.notStored(reason ? `: ${reason}` : "");
+    case "storage_back": return words.storedAgain;
+    case "storage_damaged": return words.readingsLost(readings ? String(readings) : words.some, reason);
+    case "history_evicted": return words.readingsRemoved(String(readings), reason);
   }
   return kind;
 }

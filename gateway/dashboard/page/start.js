@@ -10,6 +10,10 @@
   // For a screen on a wall, without controls; page.css hides them.
   document.documentElement.toggleAttribute("data-kiosk", new URLSearchParams(location.search).has("kiosk"));
 
+  // The first of the browser's languages that the page has; English is the one of index.html.
+  const language = navigator.languages.map((tag) => tag.toLowerCase().split("-")[0]).find((tag) => ["en", "tr"].includes(tag)) ?? "en";
+  if (language !== "en") document.documentElement.dataset.language = language;
+
   const ANSWERS = 1_500; // ms for all of them
   const AGAIN = 5_000; // ms between two looks at whether a module can be had now
   const host = location.host;
@@ -18,6 +22,12 @@
 
   /** @param {string} address @param {string} method */
   const ask = (address, method) => fetch(address, { method, cache: "no-store", signal: AbortSignal.timeout(ANSWERS) });
+
+  /** A text of index.html, with its gaps filled. @param {string} of @param {Record<string, string>} gaps */
+  const words = (of, gaps) => {
+    const texts = /** @type {HTMLTemplateElement} */ (document.getElementById("unconnected")).content;
+    return /** @type {string} */ (texts.querySelector(`.${of}`)?.textContent).replace(/\{(\w+)\}/g, (_, gap) => gaps[gap]);
+  };
 
   /** What the gateway, or one before it, says against this page; nothing if it says nothing. */
   const refusal = async () => {
@@ -28,23 +38,22 @@
     try {
       const page = await ask(".", "GET");
       /** @type {HTMLElement} */ (document.getElementById("enter")).hidden = page.status !== 401;
-      if (!page.ok) return `${host} answers ${await said(page)}`;
+      if (!page.ok) return words("answers", { host, said: await said(page) });
       const named = await ask(".", "OPTIONS"); // with the page's origin, unlike GET
-      return named.status === 403 ? `${host} refuses this page: ${await said(named)}` : "";
+      return named.status === 403 ? words("refuses", { host, said: await said(named) }) : "";
     } catch {
-      return `no answer from ${host}`;
+      return words("silent", { host });
     }
   };
 
   const unexplained = () => missing.size > 0 ?
-    `${host} answers, but ${[...missing].map((name) => `${name}.js`).join(", ")} did not come` :
-    `${host} answers, but a WebSocket does not get through; a proxy between may not pass it on`;
+    words("incomplete", { host, files: [...missing].map((name) => `${name}.js`).join(", ") }) : words("blocked", { host });
 
   /** Shows why, unless there is a connection meanwhile; reports whether the gateway refuses the page, or does not answer. */
   const explain = async () => {
     const trouble = /** @type {HTMLElement} */ (document.getElementById("trouble")), asked = trouble.dataset.asked = String(performance.now());
-    const refused = await refusal(), words = `No connection: ${refused || unexplained()}.`;
-    if (trouble.dataset.asked === asked && trouble.textContent !== words) trouble.textContent = words;
+    const refused = await refusal(), text = words("why", { why: refused || unexplained() });
+    if (trouble.dataset.asked === asked && trouble.textContent !== text) trouble.textContent = text;
     return refused !== "";
   };
 
@@ -83,8 +92,9 @@
     if (missing.size === 1) void loadAgain();
   };
 
-  const modules = ["core", "page", "account", "address", "admin", "alarms", "audit", "cards", "chart", "chat", "columns", "control", "dom", "export", "format", "gateway", "gestures", "history", "kiosk", "latch", "leases", "limits", "link",
-    "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "table", "uPlot", "view"];
+  const modules = ["core", "page", "account", "address", "admin", "alarms", "audit", "cards", "chart", "chat", "columns", "control", "dom", "en", "export", "format", "gateway", "gestures", "history", "kiosk", "latch", "leases", "limits", "link",
+    "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "table", "uPlot", "view", "words"];
+  if (language !== "en") modules.unshift(language);
   let begun = false;
   const begin = () => {
     if (begun) return;

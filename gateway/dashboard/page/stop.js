@@ -4,6 +4,7 @@
 // for ten seconds, then says that it did not get through; nothing is sent after that.
 
 import { get, mark, text } from "./dom.js";
+import { words } from "./words.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
 
@@ -11,7 +12,7 @@ const TRIES = 10_000; // ms
 const TWICE = 1_000; // ms between two Escapes
 
 /** A refusal, or that nobody was there to refuse, in words. @param {any} error */
-export const message = (error) => (error.code === 0 ? `Did not get through: ${error.message}` : error.message);
+export const message = (error) => (error.code === 0 ? words.notThrough(words.unsent(error.message)) : error.message);
 
 /** @param {Gateway} gateway */
 export function stopAll(gateway) {
@@ -20,22 +21,22 @@ export function stopAll(gateway) {
 
   async function stop() {
     const press = ++presses, end = performance.now() + TRIES;
-    const say = (/** @type {string} */ state, /** @type {string} */ words) => {
+    const say = (/** @type {string} */ state, /** @type {string} */ what) => {
       if (press !== presses) return; // a later press shows its own state
       mark(button, "state", state);
       mark(alert, "state", state);
-      text(alert, words);
+      text(alert, what);
     };
-    say("trying", "Stopping all motors …");
+    say("trying", words.stopping);
     const ticking = setInterval(() => {
-      if (gateway.phase !== "connected") say("trying", `No connection. Trying to stop for ${Math.ceil((end - performance.now()) / 1000)} s more.`);
+      if (gateway.phase !== "connected") say("trying", words.tryingToStop(Math.ceil((end - performance.now()) / 1000)));
     }, 1000);
     try {
       const { kept } = await gateway.estop(TRIES);
-      say("done", kept === false ? "All motors are stopped, but this is not stored yet: the gateway would forget it in a restart." : ""); // latch.js says the rest
+      say("done", kept === false ? words.stopNotKept : ""); // latch.js says the rest
     } catch (error) {
       const code = /** @type {any} */ (error).code;
-      say("failed", `STOP DID NOT GET THROUGH: ${code ? message(error) : "no answer for 10 s"}. Use the stop at the machine. Nothing will be sent later.`);
+      say("failed", words.stopFailed(code ? message(error) : words.noAnswerFor10s));
     } finally {
       clearInterval(ticking);
     }

@@ -34,12 +34,12 @@ export function fillTable(body, rows) {
   while (body.rows.length > rows.length) body.deleteRow(-1);
   rows.forEach((row, i) => {
     const line = body.rows[i] ?? body.insertRow(), all = [row.name, ...cells(row)];
-    all.forEach((words, j) => {
+    all.forEach((said, j) => {
       if (!line.cells[j]) {
         const cell = line.appendChild(document.createElement(j ? "td" : "th"));
         if (!j) cell.scope = "row";
       }
-      if (line.cells[j].textContent !== words) line.cells[j].textContent = words;
+      if (line.cells[j].textContent !== said) line.cells[j].textContent = said;
     });
   });
 }

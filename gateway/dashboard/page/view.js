@@ -10,8 +10,8 @@ import { csv, download } from "./export.js";
 import { clock, inUnit, measured } from "./format.js";
 import { gestures } from "./gestures.js";
 import { History } from "./history.js";
-import { cause } from "./readings.js";
 import { fillTable } from "./table.js";
+import { causeSaid, words } from "./words.js";
 
 /** @typedef {import("./sensor.js").Sensor} Sensor */
 /** @typedef {import("./readings.js").Quantity} Quantity */
@@ -145,7 +145,7 @@ export class HistoryView {
       button.setAttribute("aria-pressed", String(shown));
     });
     const all = this.#sensors.length;
-    text(get("chosen"), shown.length === all ? "" : `${shown.length} of ${all} sensors are shown: choose.`);
+    text(get("chosen"), shown.length === all ? "" : words.shownOf(shown.length, all));
     get("together").hidden = shown.length < 2;
     /** @type {Group[]} */
     const groups = [];
@@ -166,7 +166,7 @@ export class HistoryView {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...breakable(sensor.info.name));
-    button.title = "Show or hide in the charts";
+    button.title = words.showOrHide;
     button.addEventListener("click", () => {
       sensor.shown = !sensor.shown;
       this.#rebuild();
@@ -238,7 +238,7 @@ export class HistoryView {
   #fillTable(at) {
     const { from, to } = this.view;
     this.#tabled = at;
-    text(get("table-title"), `From ${stamp(from, this.#step)} to ${stamp(to, this.#step)}`);
+    text(get("table-title"), words.table(stamp(from, this.#step), stamp(to, this.#step)));
     fillTable(find(get("table"), "tbody"), this.#shown.flatMap(({ info: { name }, quantities }) =>
       quantities.map((of, value) => ({ name, ...of, value, columns: this.#columns.get(name) }))));
   }
@@ -246,7 +246,7 @@ export class HistoryView {
   /** Writes what is under the cursor beside the lines. */
   #read() {
     const time = this.#cursor, { from, to } = this.view;
-    text(get("cursor-time"), time !== undefined ? stamp(time, this.#step) : this.#zoom ? `${stamp(from, this.#step)} to ${stamp(to, this.#step)}` : "");
+    text(get("cursor-time"), time !== undefined ? stamp(time, this.#step) : this.#zoom ? words.fromTo(stamp(from, this.#step), stamp(to, this.#step)) : "");
     this.#charts.say(({ name, value }, { quantity, unit }) => {
       const columns = this.#columns.get(name), sensor = this.#sensors.find(({ info }) => info.name === name);
       return time === undefined || !columns || !sensor ? "" : at(columns, value, { quantity, unit }, time, sensor.info.interval_ms);
@@ -293,11 +293,11 @@ export class HistoryView {
     const shown = this.#shown, view = this.view, button = get("export");
     try {
       download(`gateway-${new Date(view.from).toISOString().replace(/[:.]/g, "")}.csv`, await csv(this.#base, shown, view, this.#step));
-      text(get("announcement"), "Exported");
-      text(button, "Export CSV");
+      text(get("announcement"), words.exported);
+      text(button, words.exportCSV);
     } catch (error) {
-      text(button, "Export failed: try again");
-      text(get("announcement"), `Export failed: ${/** @type {Error} */ (error).message}`);
+      text(button, words.exportFailed);
+      text(get("announcement"), words.exportFailedAloud(/** @type {Error} */ (error).message));
     }
   }
 }
@@ -308,9 +308,9 @@ export class HistoryView {
  */
 function at(columns, value, of, time, interval) {
   const i = columns.nearest(Math.min(Math.floor((time - columns.from) / columns.step), columns.count - 1), interval);
-  if (i < 0) return "no record";
+  if (i < 0) return words.noRecord;
   const { counts, failed, spans, faults } = columns, { sum, min, max } = spans[value];
-  const trouble = failed[i] ? `${counts[i] ? `${failed[i]} of ${counts[i] + failed[i]} failed` : "failed"}: ${cause(faults[i]).words}` : "";
+  const trouble = failed[i] ? `${counts[i] ? words.failedOf(failed[i], counts[i] + failed[i]) : words.failed}: ${causeSaid(faults[i]).words}` : "";
   if (!counts[i]) return trouble;
   const low = measured(of.quantity, min[i]), high = measured(of.quantity, max[i]);
   return [inUnit(of, sum[i] / counts[i]), low === high || !Number.isFinite(min[i]) ? "" : `(${low} … ${high})`, trouble].filter(Boolean).join(" ");

@@ -1,0 +1,45 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"sensorgateway/gateway/dashboard/browsertest"
+)
+
+// A browser that prefers Turkish gets the page in Turkish: what it shows, what a screen
+// reader says, and how it is written in capitals.
+func TestPageInTurkish(t *testing.T) {
+	t.Parallel()
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	page := b.Open(t, pageOf(p), browsertest.Options{Language: "tr-TR,tr,en"})
+	page.Wait(`document.querySelector("#status").dataset.phase === "live"`)
+	for selector, want := range map[string]string{"#motors-title": "Motorlar", "#stop-text": "Tümünü durdur", ".motor .start": "Başlat", ".motor .state": "kapalı", "#charts-title": "Geçmiş"} {
+		if got := page.Text(selector); got != want {
+			t.Errorf("%s is %q, want %q", selector, got, want)
+		}
+	}
+	if got := page.Text("#status-text"); !strings.HasPrefix(got, "canlı · ") {
+		t.Errorf("the state of the connection is %q", got)
+	}
+	if got := browsertest.Eval[string](page, `document.documentElement.lang + document.querySelector(".motor .start").ariaLabel`); got != "trBaşlat: "+page.Text(".motor h3") {
+		t.Errorf("language and name of a button: %q", got)
+	}
+	page.Click("#stop-all")
+	page.Wait(`document.querySelector("#latched p").textContent.startsWith("Acil durdurma (")`)
+	page.Wait(`document.querySelector(".motor .why").textContent.startsWith("durdu: acil durdurma")`)
+	for languages, want := range map[string]string{"de,en": "en", "de-DE,tr": "tr", "en-GB,tr": "en"} {
+		other := b.Open(t, pageOf(p), browsertest.Options{Language: languages})
+		other.Wait(`document.querySelector("#status").dataset.phase === "live"`)
+		if got := browsertest.Eval[string](other, `document.documentElement.lang`); got != want {
+			t.Errorf("%s: the page is in %q, want %q", languages, got, want)
+		}
+		if fetched := browsertest.Eval[bool](other, `performance.getEntriesByType("resource").some(({ name }) => name.endsWith("/tr.js"))`); fetched != (want == "tr") {
+			t.Errorf("%s: Turkish was fetched: %t", languages, fetched)
+		}
+	}
+	if failures := page.Failures(); failures != nil {
+		t.Errorf("%q", failures)
+	}
+}
