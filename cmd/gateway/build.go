@@ -51,6 +51,7 @@ type running struct {
 	simulate *machine.Simulation // nil: real chips and pins
 	player   *trace.Player       // nil: chips are not replayed
 	systemd  supervise.Systemd
+	root     string               // where /sys is
 	memory   string               // directory of files in memory, see [state.Options]
 	announce func(announce.Start) // that it is ready
 
@@ -91,7 +92,7 @@ func (g *running) build(ctx context.Context) (err error) {
 	if g.buses, err = machine.OpenBuses(g.cfg, g.simulate, g.log); err != nil {
 		return err
 	}
-	if g.tree, err = machine.Tree(g.cfg, g.simulate, "/"); err != nil {
+	if g.tree, err = machine.Tree(g.cfg, g.simulate, g.root); err != nil {
 		return err
 	}
 	if g.sockets, err = machine.Listen(g.cfg.Listen); err != nil {

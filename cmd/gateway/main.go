@@ -89,6 +89,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	f.BoolVar(&o.insecure, "insecure", false, "with --simulate: let other machines connect, and whoever does command the motors, which are not real")
 	f.StringVar(&o.state, "state", "", "`directory` of what must survive a restart (default: in memory only)")
 	f.StringVar(&o.logFormat, "log-format", "", "auto, text, journal or json (default auto)")
+	f.StringVar(&o.root, "root", "/", "`directory` to look for /sys in")
+	_ = f.MarkHidden("root") // for tests; it fails for a flag that there is not
 	o.origin = func(flag string) string { return origin(f.Lookup(flag)) }
 	root.PreRunE = func(*cobra.Command, []string) error { return fromEnvironment(f, getenv) }
 	root.SetFlagErrorFunc(console.FlagError)
@@ -98,7 +100,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 // fromEnvironment sets the flags that were not given from GATEWAY_LISTEN and the like.
 func fromEnvironment(flags *pflag.FlagSet, getenv func(string) string) (err error) {
 	flags.VisitAll(func(f *pflag.Flag) {
-		if v := getenv(environmentName(f)); v != "" && !f.Changed && f.Value.Type() == "string" {
+		if v := getenv(environmentName(f)); v != "" && !f.Changed && !f.Hidden && f.Value.Type() == "string" {
 			err = errors.Join(err, f.Value.Set(v))
 		}
 	})

@@ -32,7 +32,7 @@ var simulateYAML []byte
 
 // serveOptions are the flags of the command without a subcommand.
 type serveOptions struct {
-	config, simulate, replay, listen, state, logFormat string
+	config, simulate, replay, listen, state, logFormat, root string
 
 	replayed []byte // the configuration of what is replayed; nil: nothing is
 
@@ -69,7 +69,7 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 		return err
 	}
 	log := logging.New(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
-	g := &running{cfg: cfg, log: log, simulate: simulate, player: player, demonstration: o.insecure, systemd: supervise.Systemd{Log: log}, memory: state.MemoryDir(getenv)}
+	g := &running{cfg: cfg, log: log, simulate: simulate, player: player, root: o.root, demonstration: o.insecure, systemd: supervise.Systemd{Log: log}, memory: state.MemoryDir(getenv)}
 	g.announce = func(s announce.Start) { s.Log(log, time.Since(begin)) }
 	if isTerminal(stdout) && cfg.LogFormat == "auto" {
 		g.announce = func(s announce.Start) { s.Print(stdout, time.Since(begin)) }

@@ -71,9 +71,8 @@ func NewSource(ctx context.Context, tree fs.FS, kind Kind, id string, interval t
 	return s
 }
 
-// Open finds the device, and says so if the kernel measures less often than each interval.
-// While a reading of the device that was open before is held in the kernel, it fails: each
-// further one would be held too, with an OS thread of its own.
+// Open finds the device. It fails while the kernel holds a reading of the device that was
+// open before: each further one would be held too, with an OS thread of its own.
 func (s *Source) Open() (*Dev, error) {
 	select {
 	case <-s.free:
@@ -90,10 +89,17 @@ func (s *Source) Open() (*Dev, error) {
 }
 
 // locate finds the device, under whatever number it has now.
-func (d *Dev) locate() (err error) {
-	if d.device, err = d.kind.Find(d.tree, d.id); err != nil {
-		return err
+func (d *Dev) locate() error {
+	device, err := d.kind.Find(d.tree, d.id)
+	if err == nil {
+		d.device = device
 	}
+	return err
+}
+
+// fresh returns an error if the driver gives one measurement to several readings. Anybody
+// may change how often it measures at any time.
+func (d *Dev) fresh() error {
 	if d.kind.Class != Hwmon {
 		return nil
 	}
@@ -106,8 +112,8 @@ func (d *Dev) locate() (err error) {
 		return d.errorf(faultOf(err), "update_interval: %w", err)
 	}
 	if period := time.Duration(ms) * time.Millisecond; period >= d.interval {
-		return &fixable{wire.Other, fmt.Sprintf("%s: the kernel measures every %v and gives the same value meanwhile; fix: write interval: %v, or echo %d | sudo tee /%s",
-			d.title, period, period+margin, max(0, d.interval-margin).Milliseconds(), name)}
+		return &Error{wire.Other, fmt.Sprintf("%s: the kernel measures every %v and gives the same value meanwhile", d.title, period),
+			fmt.Sprintf("write interval: %v, or echo %d | sudo tee /%s", period+margin, max(0, d.interval-margin).Milliseconds(), name)}
 	}
 	return nil
 }
@@ -170,8 +176,11 @@ func (d *Dev) run() {
 	close(d.answers)
 }
 
-// read reads all quantities.
+// read reads all quantities, unless they may be those of the reading before.
 func (d *Dev) read() (err error) {
+	if err := d.fresh(); err != nil {
+		return err
+	}
 	for i, q := range d.kind.Quantities {
 		if d.values[i], err = d.quantity(q); err != nil {
 			return d.failed(q, err)
@@ -182,9 +191,6 @@ func (d *Dev) read() (err error) {
 
 // failed is the error of a quantity's file, or of what is in it.
 func (d *Dev) failed(q wire.Quantity, err error) error {
-	if own, ok := errors.AsType[*fixable](err); ok {
-		return own
-	}
 	for _, m := range faults {
 		if errors.Is(err, m.err) {
 			if m.means != "" {

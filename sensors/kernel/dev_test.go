@@ -286,19 +286,37 @@ func TestComesBackUnderAnotherNumber(t *testing.T) {
 	}
 }
 
-// A value that the kernel has from before is no new measurement.
+// A value that the kernel has from before is no new measurement, also when the driver's
+// interval changes, and after the device was away.
 func TestUpdateInterval(t *testing.T) {
-	m := newMachine(t)
-	m.hwmon("hwmon2", i2c+"1-0044", "sht3x", "temp1_input", "21500", "humidity1_input", "45000", "update_interval", "2000")
 	for interval, ok := range map[time.Duration]bool{time.Second: false, 2 * time.Second: false, 2001 * time.Millisecond: true} {
+		m := newMachine(t)
+		dir := m.hwmon("hwmon2", i2c+"1-0044", "sht3x", "temp1_input", "21500", "humidity1_input", "45000", "update_interval", "2000")
 		d, err := kernel.NewSource(t.Context(), m.tree(), sht3x, "", interval).Open()
-		if ok != (err == nil) {
-			t.Errorf("%v: %v", interval, err)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if err == nil {
-			_ = d.Halt()
-		} else if want := "the kernel measures every 2s and gives the same value meanwhile; fix: write interval: 2.1s"; !strings.Contains(err.Error(), want) {
-			t.Errorf("%v: %v, want %s", interval, err, want)
+		is := func(what string, ok bool) {
+			t.Helper()
+			_, err := sense(t, d, 2)
+			if want := "the kernel measures every 2s and gives the same value meanwhile; fix: write interval: 2.1s, or echo "; ok != (err == nil) ||
+				err != nil && (!strings.Contains(err.Error(), want) || wire.FaultOf(err) != wire.Other) {
+				t.Errorf("%v, %s: %v", interval, what, err)
+			}
+		}
+		is("at first", ok)
+		m.write(dir+"/update_interval", "0")
+		is("measured at each reading", true)
+		m.write(dir+"/update_interval", "2000")
+		is("changed", ok)
+		m.remove(dir)
+		m.remove("sys/class/hwmon/hwmon2")
+		m.hwmon("hwmon3", i2c+"1-0044", "sht3x", "temp1_input", "21500", "humidity1_input", "45000", "update_interval", "2000")
+		for range 3 {
+			is("under another number", ok)
+		}
+		if err := d.Halt(); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -158,19 +158,24 @@ func (k Kind) Find(tree fs.FS, id string) (Device, error) {
 		}
 	}
 	if id == "" && len(named) > 1 {
-		return Device{}, &fixable{wire.Other, fmt.Sprintf("%s: there are %d: %s; fix: write id: %s, or another of them", k.title(id), len(named), list(named, Device.id), named[0].ID)}
+		return Device{}, &Error{wire.Other, fmt.Sprintf("%s: there are %d: %s", k.title(id), len(named), list(named, Device.id)),
+			"write id: " + named[0].ID + ", or another of them"}
 	}
-	return Device{}, &fixable{wire.Absent, k.title(id) + ": " + k.why(tree, err, all, named)}
+	why, fix := k.why(tree, err, all, named)
+	return Device{}, &Error{wire.Absent, k.title(id) + ": " + why, fix}
 }
 
-// fixable is an error whose text ends with what to do.
-type fixable struct {
-	fault wire.Fault
-	text  string
+// Error is why a device cannot be read, and what to do.
+type Error struct {
+	Fault wire.Fault
+	Text  string
+	Fix   string
 }
 
-func (f *fixable) Error() string { return f.text }
-func (f *fixable) Unwrap() error { return f.fault }
+func (e *Error) Error() string { return e.Text + "; fix: " + e.Fix }
+
+// Unwrap returns the fault.
+func (e *Error) Unwrap() error { return e.Fault }
 
 func (d Device) id() string   { return d.ID }
 func (d Device) name() string { return d.Name }
@@ -185,40 +190,40 @@ func list(all []Device, of func(Device) string) string {
 
 // why says why no device is the one that is wanted, and what to do. missing is set if the
 // kernel has no directory for the class.
-func (k Kind) why(tree fs.FS, missing error, all, named []Device) string {
+func (k Kind) why(tree fs.FS, missing error, all, named []Device) (why, fix string) {
 	overlay := "load the kernel's driver for it"
 	if k.Overlay != "" {
 		overlay = "write " + k.Overlay + " into /boot/firmware/config.txt, and reboot"
 	}
 	switch {
 	case len(named) > 0:
-		return fmt.Sprintf("there is no such id, but %s; fix: write id: %s, or check the wiring", list(named, Device.id), named[0].ID)
+		return "there is no such id, but " + list(named, Device.id), "write id: " + named[0].ID + ", or check the wiring"
 	case missing != nil:
-		return fmt.Sprintf("the kernel has no %s devices, /%s is missing; fix: %s", k.Class, dirs[k.Class].path, overlay)
+		return fmt.Sprintf("the kernel has no %s devices, /%s is missing", k.Class, dirs[k.Class].path), overlay
 	case k.Class == W1:
 		return whyNoW1(tree, overlay)
 	case len(all) > 0:
-		return fmt.Sprintf("no %s device has this name, there are %s; fix: %s", k.Class, list(all, Device.name), overlay)
+		return fmt.Sprintf("no %s device has this name, there are %s", k.Class, list(all, Device.name)), overlay
 	}
-	return fmt.Sprintf("the kernel has no %s device; fix: %s", k.Class, overlay)
+	return fmt.Sprintf("the kernel has no %s device", k.Class), overlay
 }
 
-// whyNoW1 says why there is no DS18B20.
-func whyNoW1(tree fs.FS, overlay string) string {
+// whyNoW1 says why there is no DS18B20, and what to do.
+func whyNoW1(tree fs.FS, overlay string) (why, fix string) {
 	entries, _ := fs.ReadDir(tree, dirs[W1].path) // it was read before
 	masters := 0
 	for _, e := range entries {
 		if w1Form.MatchString(e.Name()) {
-			return "the kernel has no driver for " + e.Name() + "; fix: sudo modprobe w1_therm"
+			return "the kernel has no driver for " + e.Name(), "sudo modprobe w1_therm"
 		}
 		if strings.HasPrefix(e.Name(), "w1_bus_master") {
 			masters++
 		}
 	}
 	if masters == 0 {
-		return "the kernel has no 1-wire bus; fix: " + overlay
+		return "the kernel has no 1-wire bus", overlay
 	}
-	return "nobody answers on the 1-wire bus; fix: check power and wiring, and the resistor of 4.7 kΩ from data to 3.3 V"
+	return "nobody answers on the 1-wire bus", "check power and wiring, and the resistor of 4.7 kΩ from data to 3.3 V"
 }
 
 // title names a kind of device for people: "ds18b20 28-0123456789ab", "hwmon sht3x 1-0044".

@@ -32,7 +32,11 @@ func (p *patient) checkChips(ctx context.Context, r *report) {
 		case kernel.name != "":
 			r.add(t.Name, fail, kernel.fix(), "%s: the kernel's driver %s has %s, and both would disturb each other", where, kernel.name, kernel.what())
 		case asked:
-			p.checkAsked(ctx, r, name, where)
+			fix := faultFix
+			if t.Class != "" {
+				fix = kernelFaultFix
+			}
+			p.checkAsked(ctx, r, name, where, fix)
 		case t.Class == "" && !p.emulated && !p.exists("/dev/i2c-"+numberOf(t.Bus)):
 			r.add(t.Name, skip, "", "%s: the bus is not there", where)
 		default:
@@ -41,13 +45,13 @@ func (p *patient) checkChips(ctx context.Context, r *report) {
 	}
 }
 
-func (p *patient) checkAsked(ctx context.Context, r *report, name, where string) {
+func (p *patient) checkAsked(ctx context.Context, r *report, name, where string, fix func(fault string) string) {
 	newest := p.gateway.newest(ctx, name)
 	switch {
 	case newest.Error != "" && newest.Fault == "":
 		r.add(name, skip, newest.Fix, "%s: %s", where, newest.Error)
 	case newest.Error != "":
-		r.add(name, fail, faultFix(newest.Fault), "%s: the gateway says %s", where, newest.Fault)
+		r.add(name, fail, fix(newest.Fault), "%s: the gateway says %s", where, newest.Fault)
 	default:
 		r.add(name, pass, "", "%s: %s, %d ms ago, says the gateway", where, newest.Text, newest.AgeMS)
 	}
@@ -75,11 +79,7 @@ func (p *patient) checkChip(ctx context.Context, r *report, t config.Sensor, whe
 	if first.failure != nil {
 		// Once may be a lost transfer: who answers there says whether the chip is the right one.
 		if first = readOnce(chip, b, t); first.failure != nil {
-			if t.Class != "" {
-				r.add(t.Name, fail, "", "%s: %v", where, first.failure)
-				return
-			}
-			r.add(t.Name, fail, fixFor(b, t, first.failure, kernelDriver{}), "%s: %v", where, first.failure)
+			r.add(t.Name, fail, fixFor(b, t, first.failure, kernelDriver{}), "%s: %s", where, first.Error)
 			return
 		}
 	}
@@ -104,6 +104,15 @@ func count(ctx context.Context, chip sensors.Chip, b i2c.Bus, addr uint16, reads
 	}
 	defer func() { _ = device.Halt() }() // its error would say nothing that the counts do not
 	values := make([]float32, len(chip.All()))
+	pause := func(d time.Duration) {
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+		}
+	}
+	if chip.Kernel != nil { // which would give the value of before again
+		pause(chip.MinInterval)
+	}
 	for end := time.Now().Add(chipTime); reads > 0 && time.Now().Before(end) && ctx.Err() == nil; reads-- {
 		begin := time.Now()
 		if err := device.Sense(values); c.good == 0 && errors.Is(err, wire.WarmingUp) {
@@ -114,10 +123,7 @@ func count(ctx context.Context, chip sensors.Chip, b i2c.Bus, addr uint16, reads
 			c.good++
 			c.took = append(c.took, time.Since(begin))
 		}
-		select {
-		case <-time.After(chip.MinInterval - min(time.Since(begin), chip.MinInterval)):
-		case <-ctx.Done():
-		}
+		pause(max(0, chip.MinInterval-time.Since(begin)))
 	}
 	slices.Sort(c.took)
 	return c

@@ -11,6 +11,7 @@ import (
 	"sensorgateway/sensors"
 	"sensorgateway/sensors/bus"
 	"sensorgateway/sensors/identify"
+	"sensorgateway/sensors/kernel"
 	"sensorgateway/wire"
 )
 
@@ -61,11 +62,13 @@ func (k kernelDriver) fix() string {
 		k.name, k.device)
 }
 
-// fixFor asks the bus who answers where a chip failed, and says what to do.
-func fixFor(b i2c.Bus, t config.Sensor, failure error, kernel kernelDriver) string {
+// fixFor says what to do about a failure; on a bus, it asks that who answers there.
+func fixFor(b i2c.Bus, t config.Sensor, failure error, driver kernelDriver) string {
 	switch {
-	case kernel.name != "":
-		return kernel.fix()
+	case t.Class != "":
+		return kernelFix(failure)
+	case driver.name != "":
+		return driver.fix()
 	case errors.Is(failure, fs.ErrNotExist), errors.Is(failure, fs.ErrPermission):
 		return "" // it says the fix itself
 	}
@@ -94,6 +97,37 @@ func fixFor(b i2c.Bus, t config.Sensor, failure error, kernel kernelDriver) stri
 		}
 	}
 	return fmt.Sprintf("nothing answers at 0x%02x of %s: check power and wiring (SDA and SCL may be swapped), and look at the other %s: gateway scan", t.Address, t.Wires(), others)
+}
+
+// kernelFix says what to do about a failure of what the kernel reads.
+func kernelFix(failure error) string {
+	if e, ok := errors.AsType[*kernel.Error](failure); ok {
+		return e.Fix
+	}
+	return kernelFaultFix(wire.FaultOf(failure).String())
+}
+
+// kernelFaultFix is what to look for when what the kernel reads failed with a cause.
+func kernelFaultFix(fault string) string {
+	switch fault {
+	case wire.NoAck.String(), wire.Absent.String(), wire.Timeout.String():
+		return "check its power and wiring, and of a DS18B20 or DHT22 the resistor from data to 3.3 V; gateway scan lists what the kernel has"
+	case wire.Checksum.String():
+		return "a loose contact, a cable that is too long, or a missing resistor from data to 3.3 V"
+	case wire.WarmingUp.String(), wire.Implausible.String():
+		return "the chip has too little power to measure: connect its VDD to 3.3 V"
+	case wire.Stuck.String():
+		return "take the chip's power away for a second"
+	}
+	return "see what the kernel says: journalctl -k"
+}
+
+// evidence is why something failed, without what to do about it.
+func evidence(failure error) string {
+	if e, ok := errors.AsType[*kernel.Error](failure); ok {
+		return e.Text
+	}
+	return failure.Error()
 }
 
 // isAnother says that a chip is not what the configuration says.

@@ -113,9 +113,12 @@ func runRead(ctx context.Context, env console.Env, load Load, s *source, args []
 		var r reading
 		if name, ok := running.reads(t); ok {
 			r = running.newest(ctx, name)
+			if t.Class != "" {
+				r.Chip, r.Place = t.Chip, t.Place()
+			}
 		} else {
 			r = readOnce(chipOf(ctx, tree, t), buses.Of(t), t)
-			if r.failure != nil && t.Class == "" { // the kernel's says the fix itself
+			if r.failure != nil {
 				r.Fix = fixFor(buses.Of(t), t, r.failure, driverOf(s.root, t, simulate != nil))
 			}
 		}
@@ -202,7 +205,7 @@ func readOnce(chip sensors.Chip, b i2c.Bus, t config.Sensor) reading {
 		if bus.CannotOpen(err) {
 			r.Transfers = nil // none was made
 		}
-		r.failure, r.Error, r.Fault = err, err.Error(), wire.FaultOf(err).String()
+		r.failure, r.Error, r.Fault = err, evidence(err), wire.FaultOf(err).String()
 	}
 	return r
 }
@@ -255,7 +258,10 @@ func printReading(out *printer, r reading) {
 	default:
 		out.printf("%s%s  %s, in %.1f ms\n", r.Sensor, where, r.Text, r.SenseMS)
 	}
-	if r.Gateway != "" {
+	switch {
+	case r.Gateway != "" && r.Place != "":
+		out.printf("  from the gateway that runs at %s\n", r.Gateway)
+	case r.Gateway != "":
 		out.printf("  from the gateway that runs at %s and has the bus; for the transfers, stop it first: sudo systemctl stop gateway\n", r.Gateway)
 	}
 	for _, t := range r.Transfers {
