@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+
+	"sensorgateway/gateway/statefile"
 )
 
 // What can happen to a token.
@@ -136,7 +138,7 @@ func (s *Store) writeKnown() {
 	s.mu.RLock()
 	known := File{Gateway: cmp.Or(s.known.Gateway, newID()), Tokens: s.known.Tokens} // any will do
 	s.mu.RUnlock()
-	if err := write(s.dir, knownName, known.format()); err != nil {
+	if err := statefile.Write(s.dir, knownName, known.format()); err != nil {
 		s.log.Warn("which tokens are known cannot be written: their changes are recorded again after a start", "err", err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/statefile"
 )
 
 const (
@@ -22,8 +22,6 @@ const (
 	CodeTime = 15 * time.Minute
 
 	loginTime = 30 * 24 * time.Hour // without use
-	// lockTime is how long another process may take to change the file.
-	lockTime = 5 * time.Second
 )
 
 // Read returns what is stored in a state directory; without a file that is nothing.
@@ -47,7 +45,7 @@ func Read(dir string) (*File, error) {
 // belongs to the owner of the directory, whoever calls: what root writes, the
 // service must be able to read.
 func Edit(dir string, change func(*File) error) error {
-	unlock, err := lock(dir)
+	unlock, err := statefile.Lock(dir)
 	if err != nil {
 		return err
 	}
@@ -66,18 +64,7 @@ func Edit(dir string, change func(*File) error) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	return write(dir, fileName, f.format())
-}
-
-// write replaces a file of the directory, for its owner.
-func write(dir, name string, data []byte) error {
-	return atomicfile.Write(filepath.Join(dir, name), 0o600, func(f *os.File) error {
-		if err := chown(dir, f); err != nil {
-			return err
-		}
-		_, err := f.Write(data)
-		return err
-	})
+	return statefile.Write(dir, fileName, f.format())
 }
 
 // newID returns a random ID.

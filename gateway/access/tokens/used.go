@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"sensorgateway/gateway/statefile"
 )
 
 // usedEvery is how often the last uses are written, at most. They are in a file of
@@ -118,7 +120,7 @@ func (u *used) write(dir string, log *slog.Logger) {
 		return
 	}
 	if err == nil {
-		err = write(dir, usedName, append(data, '\n'))
+		err = statefile.Write(dir, usedName, append(data, '\n'))
 	}
 	if err != nil && !u.failed {
 		log.Warn("when tokens were last used cannot be written", "err", err)

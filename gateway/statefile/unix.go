@@ -1,6 +1,6 @@
 //go:build unix
 
-package tokens
+package statefile
 
 import (
 	"errors"
@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock locks the directory against other processes that change its tokens. (Its
-// file "lock" is held by the gateway for as long as it runs.) It is the directory
+// Lock locks the directory against other processes that change its files with this
+// package. (Its file "lock" is held by the gateway for as long as it runs.) It is the directory
 // itself that is locked: a file of its own could be a link that root would follow.
-func lock(dir string) (unlock func(), err error) {
+func Lock(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, explain(dir, err)
@@ -29,7 +29,7 @@ func lock(dir string) (unlock func(), err error) {
 		case err == nil, errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENOSYS): // a file system without locks
 			return func() { _ = d.Close() }, nil
 		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR), time.Now().After(deadline):
-			return nil, errors.Join(fmt.Errorf("%s cannot be locked, another process may change its tokens: %w", dir, err), d.Close())
+			return nil, errors.Join(fmt.Errorf("%s cannot be locked, another process may change its files: %w", dir, err), d.Close())
 		}
 	}
 }
