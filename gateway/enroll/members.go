@@ -1,0 +1,311 @@
+package enroll
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"sensorgateway/gateway/statefile"
+)
+
+const (
+	membersFile    = "members.json"
+	membersVersion = 1
+	maxMembers     = 64 << 20 // bytes of the file: 200,000 gateways
+
+	// CodeTime is how long a code is good.
+	CodeTime = time.Hour
+	// checkEvery is how often the file is looked at: what is revoked is so within it.
+	checkEvery = 250 * time.Millisecond
+)
+
+// Member is a gateway of the fleet.
+type Member struct {
+	Name     string    `json:"name"` // unique in the fleet
+	Site     string    `json:"site"`
+	Key      string    `json:"key"`    // SHA-256 of its public key
+	Serial   string    `json:"serial"` // of its newest certificate
+	Enrolled time.Time `json:"enrolled"`
+	Expires  time.Time `json:"expires"` // of that certificate
+	Revoked  time.Time `json:"revoked,omitzero"`
+}
+
+// invitation is a code, of which only the hash of its secret is stored.
+type invitation struct {
+	Hash    string    `json:"sha256"`
+	Site    string    `json:"site"`
+	Gateway string    `json:"gateway,omitempty"` // the only name that it is for, which may be another device's
+	By      string    `json:"by"`                // who made it
+	Expires time.Time `json:"expires"`
+	Key     string    `json:"key,omitempty"` // of the device that has used it
+}
+
+// members is the content of the file.
+type members struct {
+	Version     int          `json:"version"`
+	Invitations []invitation `json:"codes"`
+	Gateways    []Member     `json:"gateways"`
+	Revoked     []revoked    `json:"revoked"` // certificates that have not expired
+	List        int64        `json:"list"`    // number of the list of those
+}
+
+type revoked struct {
+	Serial  string    `json:"serial"`
+	At      time.Time `json:"at"`
+	Expires time.Time `json:"expires"`
+}
+
+// Members is who belongs to the fleet, as a file has it that all hubs share.
+type Members struct {
+	dir string
+
+	mu      sync.Mutex
+	byName  map[string]Member
+	seen    fs.FileInfo
+	checked time.Time
+}
+
+// OpenMembers returns the members in a directory.
+func OpenMembers(dir string) *Members { return &Members{dir: dir} }
+
+// Get returns a member, also one that is revoked. The file is looked at again when it
+// was not for a moment; if it cannot be read, what was in it holds.
+func (m *Members) Get(name string) (Member, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refresh(time.Now())
+	g, ok := m.byName[name]
+	return g, ok
+}
+
+// All returns all members by name.
+func (m *Members) All() []Member {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refresh(time.Now())
+	all := make([]Member, 0, len(m.byName))
+	for _, g := range m.byName {
+		all = append(all, g)
+	}
+	slices.SortFunc(all, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+func (m *Members) refresh(now time.Time) {
+	if now.Sub(m.checked) < checkEvery && m.byName != nil {
+		return
+	}
+	m.checked = now
+	info, err := os.Stat(filepath.Join(m.dir, membersFile))
+	if err != nil || m.seen != nil && os.SameFile(info, m.seen) && info.ModTime().Equal(m.seen.ModTime()) {
+		return
+	}
+	f, err := readMembers(m.dir)
+	if err != nil {
+		return
+	}
+	m.seen, m.byName = info, make(map[string]Member, len(f.Gateways))
+	for _, g := range f.Gateways {
+		m.byName[g.Name] = g
+	}
+}
+
+// Invite returns a new code for a gateway of a site. If it is for one name alone, it
+// lets that gateway enroll again, with another key, and also after it was revoked.
+func (m *Members) Invite(authority *Authority, site, gateway, by string, now time.Time) (Code, error) {
+	c := newCode(authority.Pin())
+	return c, m.edit(now, func(f *members) error {
+		f.Invitations = append(f.Invitations, invitation{
+			Hash: hashOf(c.Secret[:]), Site: site, Gateway: gateway, By: by, Expires: stored(now.Add(CodeTime)),
+		})
+		return nil
+	})
+}
+
+// Revoke revokes a gateway, and writes the list of revoked certificates for brokers.
+func (m *Members) Revoke(authority *Authority, name string, now time.Time) error {
+	return m.edit(now, func(f *members) error {
+		g := f.gateway(name)
+		if g == nil {
+			return fmt.Errorf("there is no gateway %q in the fleet; fix: gateway hub list shows who is", name)
+		}
+		if g.Revoked.IsZero() {
+			g.Revoked = stored(now)
+			f.revokeCertificate(g, now)
+		}
+		return f.writeList(m.dir, authority, now)
+	})
+}
+
+// enroll lets a device in that has the secret of a code, and returns the certificate
+// that sign makes for its site. A device that repeats itself gets another one.
+func (m *Members) enroll(secret []byte, name, key string, now time.Time, sign func(site string) (*x509.Certificate, error)) (cert *x509.Certificate, site string, err error) {
+	err = m.edit(now, func(f *members) error {
+		i := f.invitation(secret)
+		switch {
+		case i == nil:
+			return &refusal{"there is no such code; fix: make one with gateway hub code"}
+		case now.After(i.Expires):
+			return &refusal{fmt.Sprintf("the code has expired at %s; fix: make another one with gateway hub code", i.Expires.Format(time.RFC3339))}
+		case i.Key != "" && i.Key != key:
+			return &refusal{"the code was used by another device; fix: make another one with gateway hub code"}
+		case i.Gateway != "" && i.Gateway != name:
+			return &refusal{fmt.Sprintf("the code is for the gateway %s alone", i.Gateway)}
+		}
+		g := f.gateway(name)
+		switch {
+		case g == nil:
+			f.Gateways = append(f.Gateways, Member{Name: name, Enrolled: stored(now)})
+			g = &f.Gateways[len(f.Gateways)-1]
+		case g.Key != key && i.Gateway == "":
+			return &refusal{fmt.Sprintf("there is a gateway %s in the fleet already, with another key; fix: take another name, or, if this device replaces it, make the code with --gateway %s", name, name)}
+		case !g.Revoked.IsZero() && i.Gateway == "":
+			return &refusal{fmt.Sprintf("the gateway %s was revoked; fix: to let it in again, make the code with --gateway %s", name, name)}
+		case g.Key != key:
+			f.revokeCertificate(g, now) // that of the device it replaces
+		}
+		cert, err = sign(i.Site)
+		if err != nil {
+			return err
+		}
+		i.Key, site = key, i.Site
+		g.Site, g.Key, g.Revoked = i.Site, key, time.Time{}
+		g.certified(cert)
+		return nil
+	})
+	return cert, site, err
+}
+
+// renew gives a member another certificate, which sign makes.
+func (m *Members) renew(name, key string, now time.Time, sign func(site string) (*x509.Certificate, error)) (cert *x509.Certificate, site string, err error) {
+	err = m.edit(now, func(f *members) error {
+		g := f.gateway(name)
+		switch {
+		case g == nil || g.Key != key:
+			return &refusal{fmt.Sprintf("the certificate is of no gateway of this fleet called %s; fix: enroll it", name)}
+		case !g.Revoked.IsZero():
+			return &refusal{fmt.Sprintf("the gateway %s was revoked", name)}
+		}
+		if cert, err = sign(g.Site); err != nil {
+			return err
+		}
+		site = g.Site
+		g.certified(cert)
+		return nil
+	})
+	return cert, site, err
+}
+
+// refusal is why a device is not let in: its text is sent to it.
+type refusal struct{ why string }
+
+func (r *refusal) Error() string { return r.why }
+
+func (g *Member) certified(cert *x509.Certificate) {
+	g.Serial, g.Expires = cert.SerialNumber.Text(16), cert.NotAfter
+}
+
+func (f *members) gateway(name string) *Member {
+	if i := slices.IndexFunc(f.Gateways, func(g Member) bool { return g.Name == name }); i >= 0 {
+		return &f.Gateways[i]
+	}
+	return nil
+}
+
+func (f *members) invitation(secret []byte) *invitation {
+	hash := []byte(hashOf(secret))
+	for i := range f.Invitations {
+		if subtle.ConstantTimeCompare([]byte(f.Invitations[i].Hash), hash) == 1 {
+			return &f.Invitations[i]
+		}
+	}
+	return nil
+}
+
+func (f *members) revokeCertificate(g *Member, now time.Time) {
+	f.Revoked = append(f.Revoked, revoked{g.Serial, stored(now), g.Expires})
+}
+
+// writeList writes the list of revoked certificates.
+func (f *members) writeList(dir string, authority *Authority, now time.Time) error {
+	serials := map[string]time.Time{}
+	for _, r := range f.Revoked {
+		serials[r.Serial] = r.At
+	}
+	f.List++
+	list, err := authority.revoke(serials, f.List, now)
+	if err != nil {
+		return err
+	}
+	return statefile.Write(dir, revokedList, list)
+}
+
+// edit changes the file, while no other process does.
+func (m *Members) edit(now time.Time, change func(*members) error) error {
+	unlock, err := statefile.Lock(m.dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	f, err := readMembers(m.dir)
+	if err != nil {
+		return err
+	}
+	if err := change(f); err != nil {
+		return err
+	}
+	// One that has expired is told apart from one that never was for a day.
+	f.Invitations = slices.DeleteFunc(f.Invitations, func(i invitation) bool { return now.After(i.Expires.AddDate(0, 0, 1)) })
+	f.Revoked = slices.DeleteFunc(f.Revoked, func(r revoked) bool { return now.After(r.Expires) })
+	data, err := json.MarshalIndent(f, "", "\t")
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.checked = time.Time{}
+	m.mu.Unlock()
+	return statefile.Write(m.dir, membersFile, append(data, '\n'))
+}
+
+func readMembers(dir string) (*members, error) {
+	f := &members{Version: membersVersion, Invitations: []invitation{}, Gateways: []Member{}, Revoked: []revoked{}}
+	path := filepath.Join(dir, membersFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	switch err := d.Decode(f); {
+	case len(data) > maxMembers:
+		return nil, fmt.Errorf("%s is larger than any fleet", path)
+	case err != nil:
+		return nil, fmt.Errorf("%s is damaged: %w; fix: restore it from a backup, or copy it from another hub", path, err)
+	case f.Version != membersVersion:
+		return nil, fmt.Errorf("%s has version %d, and this program knows %d", path, f.Version, membersVersion)
+	}
+	return f, nil
+}
+
+func hashOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// stored is a time as it is stored.
+func stored(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
