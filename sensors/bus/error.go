@@ -66,7 +66,7 @@ func transportLost(err error) bool {
 
 // Cause is the error of a transaction without the chip's address.
 func Cause(err error) error {
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := err.(*Error); ok {
 		return e.Err
 	}
 	return err

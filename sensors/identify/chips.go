@@ -11,15 +11,15 @@ import (
 // 0x15; datasheet SHT4x, table 8).
 func at44(p *prober) (Answer, bool) {
 	if id, ok := p.sensirion(0x3781); ok && id == 0x3000 { // datasheet HDC3020, section 8.5.7
-		return Answer{"HDC302x", "hdc302x", "maker's id 0x3000"}, true
+		return Answer{Model: "HDC302x", Chip: "hdc302x", Seen: "maker's id 0x3000"}, true
 	}
 	if status, ok := p.sensirion(0xF32D); ok {
-		return Answer{"SHT3x", "sht3x", fmt.Sprintf("status %04x, with the right CRC", status)}, true
+		return Answer{Model: "SHT3x", Chip: "sht3x", Seen: fmt.Sprintf("status %04x, with the right CRC", status)}, true
 	}
 	if p.send(0x89) { // the serial number of an SHT4x
 		time.Sleep(time.Millisecond)
 		if r, ok := p.get(nil, 6); ok && CRC8(r[:2]) == r[2] && CRC8(r[3:5]) == r[5] {
-			return Answer{"SHT4x", "sht4x", fmt.Sprintf("serial number %x%x", r[:2], r[3:5])}, true
+			return Answer{Model: "SHT4x", Chip: "sht4x", Seen: fmt.Sprintf("serial number %x%x", r[:2], r[3:5])}, true
 		}
 	}
 	if id, ok := p.word(0x7E); ok && id == 0x5449 {
@@ -43,9 +43,9 @@ func at40(p *prober) (Answer, bool) {
 	if ok && maker == 0x5449 {
 		switch device, _ := p.word(0xFF); device {
 		case 0x1050:
-			return Answer{"HDC1080", "hdc1080", "ids 0x5449 0x1050"}, true
+			return Answer{Model: "HDC1080", Chip: "hdc1080", Seen: "ids 0x5449 0x1050"}, true
 		case 0x1000:
-			return Answer{"HDC1000", "hdc1080", "ids 0x5449 0x1000"}, true
+			return Answer{Model: "HDC1000", Chip: "hdc1080", Seen: "ids 0x5449 0x1000"}, true
 		default:
 			return Answer{Model: "Texas Instruments", Seen: fmt.Sprintf("ids 0x5449 0x%04x", device)}, true
 		}
@@ -58,9 +58,9 @@ func at40(p *prober) (Answer, bool) {
 		if r, ok := p.get(nil, 6); ok {
 			switch r[0] {
 			case 0x15, 0x14, 0x0D:
-				return Answer{fmt.Sprintf("Si70%d", map[byte]int{0x15: 21, 0x14: 20, 0x0D: 13}[r[0]]), "si7021", fmt.Sprintf("id 0x%02x", r[0])}, true
+				return Answer{Model: fmt.Sprintf("Si70%d", map[byte]int{0x15: 21, 0x14: 20, 0x0D: 13}[r[0]]), Chip: "si7021", Seen: fmt.Sprintf("id 0x%02x", r[0])}, true
 			case 0x32:
-				return Answer{"HTU21D", "htu21d", "id 0x32"}, true
+				return Answer{Model: "HTU21D", Chip: "htu21d", Seen: "id 0x32"}, true
 			}
 		}
 	}
@@ -68,7 +68,7 @@ func at40(p *prober) (Answer, bool) {
 		return a, true
 	}
 	if r, ok := p.get([]byte{0xE7}, 1); ok && r[0]&0x3A == 0x02 || ok && r[0] == 0x3A { // the user register after a reset, OTP off
-		return Answer{"SHT2x", "sht2x", fmt.Sprintf("user register 0x%02x", r[0])}, true
+		return Answer{Model: "SHT2x", Chip: "sht2x", Seen: fmt.Sprintf("user register 0x%02x", r[0])}, true
 	}
 	return Answer{}, false
 }
@@ -101,9 +101,9 @@ func aht(p *prober) (Answer, bool) {
 	}
 	switch {
 	case right():
-		return Answer{"AHT20", "aht20", fmt.Sprintf("status 0x%02x, with the right CRC", r[0])}, true
+		return Answer{Model: "AHT20", Chip: "aht20", Seen: fmt.Sprintf("status 0x%02x, with the right CRC", r[0])}, true
 	case r[6] == noCRC:
-		return Answer{"AHT10", "aht10", fmt.Sprintf("status 0x%02x, no CRC", r[0])}, true
+		return Answer{Model: "AHT10", Chip: "aht10", Seen: fmt.Sprintf("status 0x%02x, no CRC", r[0])}, true
 	}
 	return Answer{}, false
 }
@@ -111,12 +111,8 @@ func aht(p *prober) (Answer, bool) {
 // same returns whether all bytes are alike.
 func same(b []byte) bool { return bytes.Count(b, b[:1]) == len(b) }
 
-// at70 is for 0x70: a TCA9548A, which answers a plain read with its mask and must
-// not be written to; an SHTC3, which sleeps and does not answer one.
+// at70 is for 0x70, where nobody answers a plain read: an SHTC3 sleeps.
 func at70(p *prober) (Answer, bool) {
-	if r, ok := p.get(nil, 1); ok {
-		return Answer{Model: "TCA9548A or HT16K33", Seen: fmt.Sprintf("read % x", r)}, true
-	}
 	if !p.send(0x35, 0x17) { // wake up
 		return Answer{}, false
 	}
@@ -127,9 +123,9 @@ func at70(p *prober) (Answer, bool) {
 		return Answer{}, false
 	}
 	if id&0x0800 != 0 {
-		return Answer{"SHTC3", "shtc3", fmt.Sprintf("id 0x%04x", id)}, true
+		return Answer{Model: "SHTC3", Chip: "shtc3", Seen: fmt.Sprintf("id 0x%04x", id)}, true
 	}
-	return Answer{"SHTC1", "shtc1", fmt.Sprintf("id 0x%04x", id)}, true
+	return Answer{Model: "SHTC1", Chip: "shtc1", Seen: fmt.Sprintf("id 0x%04x", id)}, true
 }
 
 // bosch is for 0x76 and 0x77, where registers say who it is.
@@ -138,11 +134,11 @@ func bosch(p *prober) (Answer, bool) {
 		seen := fmt.Sprintf("id 0x%02x", r[0])
 		switch r[0] {
 		case 0x60:
-			return Answer{"BME280", "bme280", seen}, true
+			return Answer{Model: "BME280", Chip: "bme280", Seen: seen}, true
 		case 0x58, 0x57, 0x56:
-			return Answer{"BMP280", "bmp280", seen}, true
+			return Answer{Model: "BMP280", Chip: "bmp280", Seen: seen}, true
 		case 0x61:
-			return Answer{"BME680 or BME688", "bme680", seen}, true
+			return Answer{Model: "BME680 or BME688", Chip: "bme680", Seen: seen}, true
 		case 0x55:
 			return Answer{Model: "BMP180", Seen: seen}, true
 		}
@@ -168,12 +164,12 @@ func mcp9808(p *prober) (Answer, bool) {
 	if !ok || device>>8 != 0x04 {
 		return Answer{}, false
 	}
-	return Answer{"MCP9808", "mcp9808", fmt.Sprintf("ids 0x0054 0x%04x", device)}, true
+	return Answer{Model: "MCP9808", Chip: "mcp9808", Seen: fmt.Sprintf("ids 0x0054 0x%04x", device)}, true
 }
 
 func tmp117(p *prober) (Answer, bool) {
 	if id, ok := p.word(0x0F); ok && id&0x0FFF == 0x0117 {
-		return Answer{"TMP117", "tmp117", fmt.Sprintf("id 0x%04x", id)}, true
+		return Answer{Model: "TMP117", Chip: "tmp117", Seen: fmt.Sprintf("id 0x%04x", id)}, true
 	}
 	return Answer{}, false
 }
@@ -181,7 +177,7 @@ func tmp117(p *prober) (Answer, bool) {
 // scd4x may be asked in any mode whether it has data.
 func scd4x(p *prober) (Answer, bool) {
 	if ready, ok := p.sensirion(0xE4B8); ok {
-		return Answer{"SCD40 or SCD41", "scd4x", fmt.Sprintf("data ready %04x, with the right CRC", ready)}, true
+		return Answer{Model: "SCD40 or SCD41", Chip: "scd4x", Seen: fmt.Sprintf("data ready %04x, with the right CRC", ready)}, true
 	}
 	return Answer{}, false
 }
@@ -198,7 +194,7 @@ func am2320(p *prober) (Answer, bool) {
 	}
 	time.Sleep(2 * time.Millisecond)
 	if r, ok := p.get(nil, 8); ok && r[0] == 0x03 && r[1] == 0x04 {
-		return Answer{"AM2320", "am2320", fmt.Sprintf("read % x", r)}, true
+		return Answer{Model: "AM2320", Chip: "am2320", Seen: fmt.Sprintf("read % x", r)}, true
 	}
 	return Answer{}, false
 }

@@ -21,18 +21,17 @@ type Answer struct {
 	Model string // as its maker calls it; "" if unknown
 	Chip  string // what a configuration calls it; "" if Model is none that measures
 	Seen  string // what identified it, such as "id 0x60"
+
+	Channels int // of a multiplexer; 0: it is none
 }
 
 // At asks who is at an address of b. Its error is the bus's: one that carries
-// [wire.NoAck] says that nobody answers.
+// [wire.NoAck] says that nobody answers. Of a multiplexer it asks nothing else: whatever
+// is written to one selects channels (see [MuxAt]).
 func At(b i2c.Bus, addr uint16) (Answer, error) {
 	p := &prober{bus: b, addr: addr}
-	if ask := asks[addr]; ask != nil {
-		if a, ok := ask(p); ok {
-			return a, nil
-		}
-	} else if r, ok := p.get(nil, 1); ok {
-		return Answer{Seen: fmt.Sprintf("read % x", r)}, nil
+	if a, ok := p.who(); ok {
+		return a, nil
 	}
 	switch {
 	case p.bad != nil:
@@ -51,6 +50,27 @@ var asks = map[uint16]func(*prober) (Answer, bool){
 	0x44: at44, 0x45: at44, 0x46: at44, 0x47: at44,
 	0x48: tmp117, 0x49: tmp117, 0x4A: tmp117, 0x4B: tmp117,
 	0x5C: am2320, 0x62: scd4x, 0x70: at70, 0x76: bosch, 0x77: bosch,
+}
+
+// who asks what there is to ask at the address.
+func (p *prober) who() (Answer, bool) {
+	ask := asks[p.addr]
+	if p.addr >= FirstMux && p.addr <= LastMux {
+		first, m, ok := p.mux()
+		switch {
+		case ok:
+			return m.Answer(), true
+		case p.acked && (ask == nil || p.addr == shtc3):
+			return Answer{Seen: fmt.Sprintf("read %02x", first)}, p.bad == nil
+		case !p.acked && p.addr != shtc3: // what is written might be heard
+			return Answer{}, false
+		}
+	}
+	if ask != nil {
+		return ask(p)
+	}
+	r, ok := p.get(nil, 1)
+	return Answer{Seen: fmt.Sprintf("read % x", r)}, ok
 }
 
 // prober makes transfers with one address and notes how they went.

@@ -20,6 +20,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/credential"
+	"sensorgateway/cmd/gateway/internal/field/scan"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/wire"
 )
@@ -175,6 +176,20 @@ func (g *gateway) reads(t config.Sensor) (name string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// on returns the sensors that the gateway reads on a bus, by where their chips are.
+func (g *gateway) on(name string) map[scan.Place]string {
+	if g == nil {
+		return nil
+	}
+	all := map[scan.Place]string{}
+	for _, c := range g.cfg.Sensors {
+		if c.Class == "" && c.Further == "" && numberOf(c.Bus) == numberOf(name) && g.has(c.Name) {
+			all[scan.Place{Mux: scan.Mux(c.Mux), Address: c.Address}] = c.Name
+		}
+	}
+	return all
 }
 
 // has returns whether the gateway has the sensor, or does not say.

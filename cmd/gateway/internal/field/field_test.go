@@ -154,14 +154,15 @@ func failure(addr uint16, f wire.Fault, cause error) error {
 	return &bus.Error{Bus: "bus 1", Addr: addr, Op: "write", Fault: f, Err: cause}
 }
 
-// chipWith is a chip whose registers are read one by one.
+// chipWith is a chip whose registers are read one by one, from a pointer on.
 func chipWith(values map[byte]byte) func(w, r []byte) error {
+	pointer := byte(0)
 	return func(w, r []byte) error {
-		if len(w) == 0 {
-			return failure(0, wire.NoAck, syscall.Errno(121))
+		if len(w) > 0 {
+			pointer = w[0]
 		}
 		for i := range r {
-			r[i] = values[w[0]+byte(i)]
+			r[i] = values[pointer+byte(i)]
 		}
 		return nil
 	}
@@ -254,7 +255,7 @@ func TestScanGoesOn(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		r := scan.Result{Bus: "1"}
-		r.Ask(b, (&source{root: root}).owner("1", false, nil))
+		r.Ask(t.Context(), b, (&source{root: root}).others("1", false, nil))
 		if r.Error != "" || len(r.Found) != 4 {
 			t.Fatalf("%+v", r)
 		}

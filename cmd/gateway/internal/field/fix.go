@@ -132,6 +132,9 @@ func evidence(failure error) string {
 
 // isAnother says that a chip is not what the configuration says.
 func isAnother(addr uint16, who identify.Answer) string {
+	if who.Channels > 0 {
+		return fmt.Sprintf("0x%02x answers as %s %s (%s): write mux: {address: 0x%02[1]x, channel: 0}, or the channel that the chip is behind; gateway scan shows it", addr, article(who.Model), who.Model, who.Seen)
+	}
 	if _, ok := sensors.Chips()[who.Chip]; !ok {
 		return fmt.Sprintf("0x%02x answers as %s %s (%s), for which the gateway has no driver", addr, article(who.Model), who.Model, who.Seen)
 	}

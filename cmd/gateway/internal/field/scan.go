@@ -68,7 +68,7 @@ func runScan(ctx context.Context, env console.Env, load Load, s *source, args []
 	}
 	for i := range results {
 		r := &results[i]
-		r.Ask(buses[r.Bus], s.owner(r.Bus, simulate != nil, running))
+		r.Ask(ctx, buses[r.Bus], s.others(r.Bus, simulate != nil, running))
 		failed = failed || r.Error != ""
 		if s.json {
 			line, err := json.Marshal(r)
@@ -134,18 +134,15 @@ func openScanned(list []scan.Result, cfg *config.Config, simulate *machine.Simul
 	return openBuses(places, nil)
 }
 
-// owner returns who has the chips of a bus.
-func (s *source) owner(name string, emulated bool, running *gateway) scan.Owner {
-	return func(addr uint16) (driver, sensor string) {
-		if emulated {
-			return "", ""
-		}
-		if driver, _, ok := bus.ClaimedIn(s.root, numberOf(name), addr); ok {
-			return driver, ""
-		}
-		sensor, _ = running.reads(config.Sensor{Bus: name, Address: addr})
-		return "", sensor
+// others returns who else uses a bus.
+func (s *source) others(name string, emulated bool, running *gateway) scan.Others {
+	if emulated {
+		return scan.Others{}
 	}
+	return scan.Others{Sensors: running.on(name), Driver: func(addr uint16) string {
+		driver, _, _ := bus.ClaimedIn(s.root, numberOf(name), addr)
+		return driver
+	}}
 }
 
 func printScanned(out *printer, r *scan.Result) {
@@ -156,19 +153,16 @@ func printScanned(out *printer, r *scan.Result) {
 		}
 	}
 	out.printf("%s\n", title)
+	var on scan.Mux
 	for _, a := range r.Found {
-		switch {
-		case a.Driver != "":
-			out.printf("  %s  the kernel's driver %s has it\n", a.Address, a.Driver)
-		case a.Sensor != "":
-			out.printf("  %s  the gateway that runs has it, as %s\n", a.Address, a.Sensor)
-		case a.Model == "":
-			out.printf("  %s  ?  %s\n", a.Address, a.Seen)
-		case a.Chip == "":
-			out.printf("  %s  %s, %s; the gateway has no driver for it\n", a.Address, a.Model, a.Seen)
-		default:
-			out.printf("  %s  %s, %s\n", a.Address, a.Model, a.Seen)
+		indent := "  "
+		if a.Mux != nil {
+			if indent = "    "; *a.Mux != on {
+				on = *a.Mux
+				out.printf("  %s\n", on)
+			}
 		}
+		out.printf("%s%s  %s\n", indent, a.Address, whoIs(a))
 	}
 	switch {
 	case r.Error != "":
@@ -182,6 +176,24 @@ func printScanned(out *printer, r *scan.Result) {
 	out.printf("  took %.0f ms\n", r.TookMS)
 }
 
+// whoIs says who answers.
+func whoIs(a scan.Answer) string {
+	who := a.Model + ", " + a.Seen
+	switch {
+	case a.Driver != "":
+		return "the kernel's driver " + a.Driver + " has it"
+	case a.Sensor != "":
+		return "the gateway that runs has it, as " + a.Sensor
+	case a.Model == "":
+		return "?  " + a.Seen
+	case a.Channels > 0 && a.Mux != nil:
+		return who + "; a multiplexer behind another is not supported"
+	case a.Channels == 0 && a.Chip == "":
+		return who + "; the gateway has no driver for it"
+	}
+	return who
+}
+
 // printYAML prints what to write into the configuration for what was found.
 func printYAML(out *printer, results []scan.Result, known []kernelScanned) {
 	var b strings.Builder
@@ -191,7 +203,11 @@ func printYAML(out *printer, results []scan.Result, known []kernelScanned) {
 			if a.Chip == "" {
 				continue
 			}
-			fmt.Fprintf(&b, "  - name: %s\n    chip: %s\n    bus: %s\n    address: %s\n", numbered(a.Chip, counts), a.Chip, r.Bus, a.Address)
+			mux := ""
+			if a.Mux != nil {
+				mux = fmt.Sprintf("    mux: {address: 0x%02x, channel: %d}\n", a.Mux.Address, a.Mux.Channel)
+			}
+			fmt.Fprintf(&b, "  - name: %s\n    chip: %s\n    bus: %s\n%s    address: %s\n", numbered(a.Chip, counts), a.Chip, lasting(r), mux, a.Address)
 		}
 	}
 	for _, k := range known {
@@ -202,4 +218,21 @@ func printYAML(out *printer, results []scan.Result, known []kernelScanned) {
 	if b.Len() > 0 {
 		out.printf("\nFor the configuration, with names of your own:\n\nsensors:\n%s", b.String())
 	}
+}
+
+// lasting returns what a configuration calls a bus: its number, or its name if the number
+// changes from boot to boot or from plug to plug, and there is no other with the name.
+func lasting(r scan.Result) string {
+	name := r.Name
+	switch bus.Kind(r.Kind) {
+	case bus.Mux:
+	case bus.USB:
+		name = firstWord(name)
+	default:
+		return r.Bus
+	}
+	if numberOf(r.Bus) == r.Bus && bus.Number(name) == r.Bus {
+		return name
+	}
+	return r.Bus
 }

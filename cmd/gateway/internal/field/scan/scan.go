@@ -1,21 +1,18 @@
-// Package scan asks all addresses of an I²C bus who is there.
+// Package scan asks all addresses of an I²C bus who is there, also behind multiplexers.
 //
 // It refuses to know how what it finds is shown, and how one finds out who uses a chip:
 // it is told, and leaves that chip alone.
 package scan
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"periph.io/x/conn/v3/i2c"
-
-	"sensorgateway/sensors"
-	"sensorgateway/sensors/bus"
-	"sensorgateway/sensors/identify"
-	"sensorgateway/wire"
 )
 
 const (
@@ -36,108 +33,103 @@ type Result struct {
 	Bus    string   `json:"bus"`
 	Name   string   `json:"name,omitempty"`
 	Kind   string   `json:"kind,omitempty"`
-	Found  []Answer `json:"found"`
+	Found  []Answer `json:"found"` // first on the bus itself, then behind each channel
 	TookMS float64  `json:"took_ms"`
-	Error  string   `json:"error,omitempty"` // why the scan ended before the last address
+	Error  string   `json:"error,omitempty"` // why not everybody was asked
 	Fix    string   `json:"fix,omitempty"`
 }
 
 // Answer is an address where something is.
 type Answer struct {
-	Address string  `json:"address"`
-	Model   string  `json:"model,omitempty"`
-	Chip    string  `json:"chip,omitempty"`   // what to write in the configuration; "": there is no driver
-	Driver  string  `json:"driver,omitempty"` // of the kernel, which has it
-	Sensor  string  `json:"sensor,omitempty"` // of the gateway that runs, which has it
-	Seen    string  `json:"seen,omitempty"`
-	TookMS  float64 `json:"took_ms"`
+	Mux      *Mux    `json:"mux,omitempty"` // nil: on the bus itself
+	Address  string  `json:"address"`
+	Model    string  `json:"model,omitempty"`
+	Chip     string  `json:"chip,omitempty"`     // what to write in the configuration; "": there is no driver
+	Channels int     `json:"channels,omitempty"` // of a multiplexer
+	Driver   string  `json:"driver,omitempty"`   // of the kernel, which has it
+	Sensor   string  `json:"sensor,omitempty"`   // of the gateway that runs, which has it
+	Seen     string  `json:"seen,omitempty"`
+	TookMS   float64 `json:"took_ms"`
 }
 
-// An Owner says who has the chip at an address, and would be disturbed: a driver of the
-// kernel, or a sensor of a gateway that runs. Both are "" if nobody has it.
-type Owner func(addr uint16) (driver, sensor string)
+// Mux is a channel of a multiplexer.
+type Mux struct {
+	Address uint16 `json:"address"`
+	Channel uint8  `json:"channel"`
+}
 
-// Ask asks all addresses of b that nobody owns.
-func (r *Result) Ask(b i2c.Bus, owner Owner) {
-	r.Found = []Answer{}
+// String is how errors call the wires behind the channel.
+func (m Mux) String() string {
+	return fmt.Sprintf("channel %d of multiplexer 0x%02x", m.Channel, m.Address)
+}
+
+// Place is where a chip is.
+type Place struct {
+	Mux     Mux // its zero value: on the bus itself
+	Address uint16
+}
+
+// Others are who else uses a bus, and would be disturbed. Its zero value is nobody.
+type Others struct {
+	Driver  func(addr uint16) string // the kernel's, of a chip on the bus itself; "" if none has it
+	Sensors map[Place]string         // of a gateway that runs, by where their chips are
+}
+
+// owner returns who has the chip at a place, as an answer.
+func (o *Others) owner(p Place) (a Answer, ok bool) {
+	a = answerAt(p)
+	if o.Driver != nil && p.Mux == (Mux{}) {
+		a.Driver = o.Driver(p.Address)
+	}
+	if a.Driver == "" {
+		a.Sensor = o.Sensors[p]
+	}
+	return a, a.Driver != "" || a.Sensor != ""
+}
+
+// switching returns the multiplexer that a gateway switches, 0 if none.
+func (o *Others) switching() (mux uint16) {
+	for p := range o.Sensors {
+		mux = max(mux, p.Mux.Address)
+	}
+	return mux
+}
+
+func answerAt(p Place) Answer {
+	a := Answer{Address: fmt.Sprintf("0x%02x", p.Address)}
+	if p.Mux != (Mux{}) {
+		a.Mux = &p.Mux
+	}
+	return a
+}
+
+// Ask asks all addresses of b, and those behind its multiplexers, except what others use.
+// At the end each multiplexer connects what it did before.
+func (r *Result) Ask(ctx context.Context, b i2c.Bus, others Others) {
 	begin := time.Now()
 	defer func() { r.TookMS = milliseconds(time.Since(begin)) }()
-	var failed []uint16 // to be asked again
-	var since time.Time // when the first of them was asked
-	stuck, longest := 0, time.Duration(0)
-	for addr := uint16(firstAddress); addr <= lastAddress; addr++ {
-		a := Answer{Address: fmt.Sprintf("0x%02x", addr)}
-		if a.Driver, a.Sensor = owner(addr); a.Driver != "" || a.Sensor != "" {
-			r.Found = append(r.Found, a)
-			continue
-		}
-		begin := time.Now()
-		err := r.ask(b, addr)
-		took := time.Since(begin)
-		switch {
-		case err == nil || wire.FaultOf(err) == wire.NoAck:
-			stuck = 0
-			continue
-		case bus.CannotOpen(err):
-			r.Error = bus.Cause(err).Error()
-			return
-		}
-		if failed = append(failed, addr); len(failed) == 1 {
-			since = begin
-		}
-		if longest = max(longest, took); stuck == 0 {
-			r.Error = bus.Cause(err).Error() // those after it may only say that this one has not ended
-		}
-		if stuck++; stuck == maxStuck || wire.FaultOf(err) == wire.BusDown {
-			r.Error = fmt.Sprintf("an address takes up to %.0f ms and fails (%s)", milliseconds(longest), r.Error)
-			r.Fix = bus.StuckFix
-			return
-		}
-	}
-	r.Error = ""
-	if len(r.Found) >= manyAnswers {
-		r.Error, r.Found = fmt.Sprintf("%d of %d addresses answer, as on no real bus", len(r.Found), lastAddress-firstAddress+1), []Answer{}
-		r.Fix = "SDA is held low, which reads as an answer: take the sensors' power away for a second; if that does not help, take them off one by one"
+	r.Found = []Answer{}
+	if mux := others.switching(); mux != 0 {
+		r.Found = others.all()
+		r.Error = fmt.Sprintf("the gateway that runs switches the multiplexer at 0x%02x: who answers now may be behind any channel", mux)
+		r.Fix = "stop it to scan this bus: sudo systemctl stop gateway"
 		return
 	}
-	r.askAgain(b, failed, since)
+	s := scanner{ctx: ctx, bus: patient{b}, others: others, result: r, own: map[uint16]bool{}}
+	s.askEverybody()
 }
 
-// askAgain asks the addresses that failed, since a time, up to twice more. The bus leaves
-// them alone for as long as they have held it. Those that fail again are answers.
-func (r *Result) askAgain(b i2c.Bus, failed []uint16, since time.Time) {
-	why := map[uint16]error{}
-	for n := 0; n < 2 && len(failed) > 0; n++ {
-		time.Sleep(time.Since(since))
-		failed = slices.DeleteFunc(failed, func(addr uint16) bool {
-			why[addr] = r.ask(b, addr)
-			return why[addr] == nil || wire.FaultOf(why[addr]) == wire.NoAck
-		})
+// all returns what a gateway has, in the order of an answer.
+func (o *Others) all() (found []Answer) {
+	places := slices.SortedFunc(maps.Keys(o.Sensors), func(p, q Place) int {
+		return cmp.Or(cmp.Compare(p.Mux.Address, q.Mux.Address), cmp.Compare(p.Mux.Channel, q.Mux.Channel), cmp.Compare(p.Address, q.Address))
+	})
+	for _, p := range places {
+		a := answerAt(p)
+		a.Sensor = o.Sensors[p]
+		found = append(found, a)
 	}
-	for _, addr := range failed {
-		r.Found = append(r.Found, Answer{Address: fmt.Sprintf("0x%02x", addr), Seen: "a transfer fails: " + bus.Cause(why[addr]).Error()})
-	}
-	slices.SortStableFunc(r.Found, func(a, b Answer) int { return strings.Compare(a.Address, b.Address) })
-}
-
-// ask asks who is at an address, and adds the answer. A bus that is down because another
-// address's transfer has not ended is waited for.
-func (r *Result) ask(b i2c.Bus, addr uint16) error {
-	begin := time.Now()
-	who, err := identify.At(b, addr)
-	for wire.FaultOf(err) == wire.BusDown && !bus.CannotOpen(err) && time.Since(begin) < hangTime {
-		time.Sleep(hangTime / 100)
-		who, err = identify.At(b, addr)
-	}
-	if err != nil {
-		return err
-	}
-	a := Answer{Address: fmt.Sprintf("0x%02x", addr), Model: who.Model, Seen: who.Seen, TookMS: milliseconds(time.Since(begin))}
-	if _, ok := sensors.Chips()[who.Chip]; ok {
-		a.Chip = who.Chip
-	}
-	r.Found = append(r.Found, a)
-	return nil
+	return found
 }
 
 func milliseconds(d time.Duration) float64 {

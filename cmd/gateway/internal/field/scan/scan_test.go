@@ -34,9 +34,6 @@ func failure(addr uint16, f wire.Fault, cause error) error {
 
 func (answers) Close() error { return nil }
 
-// nobody uses the bus.
-func nobody(uint16) (driver, sensor string) { return "", "" }
-
 func TestScanOfABadBus(t *testing.T) {
 	slow := func(_, _ []byte) error {
 		time.Sleep(100 * time.Millisecond)
@@ -67,7 +64,7 @@ func TestScanOfABadBus(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begin := time.Now()
 				r := Result{Bus: "1"}
-				r.Ask(tt.bus, nobody)
+				r.Ask(t.Context(), tt.bus, Others{})
 				if r.Error != tt.want || len(r.Found) != 0 {
 					t.Errorf("%+v", r)
 				}
@@ -112,7 +109,7 @@ func TestOneSlowTransferIsNoStuckBus(t *testing.T) {
 				defer time.Sleep(tt.takes) // the bus does not wait for a transfer that hangs
 				defer b.Close()
 				r := Result{Bus: "1"}
-				r.Ask(b, nobody)
+				r.Ask(t.Context(), b, Others{})
 				got := r.Error
 				for i, a := range r.Found {
 					if i > 0 {
