@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"net/url"
+	"net/http"
 	"sync"
 
 	"github.com/gorilla/websocket"
@@ -135,13 +135,13 @@ type Receiver interface {
 
 // external is an endpoint from outside.
 type external struct {
-	enter    func(Sender, url.Values, *access.Identity) Receiver
-	query    url.Values
+	enter    func(Sender, *http.Request, *access.Identity) Receiver
+	request  *http.Request // until it has begun
 	receiver Receiver
 }
 
 func (e *external) begin(c *session) {
-	e.receiver = e.enter(sender{c}, e.query, c.Identity)
+	e.receiver, e.request = e.enter(sender{c}, e.request, c.Identity), nil
 }
 func (e *external) message(_ *session, _ int, text []byte) { e.receiver.Message(text) }
 func (e *external) end(*session)                           { e.receiver.Left() }

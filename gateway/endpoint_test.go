@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -210,7 +209,7 @@ func (s shouter) Left() { close(s.left) }
 func TestEndpointsFromOutside(t *testing.T) {
 	left := make(chan struct{})
 	s := start(t, diagnostics, func(o *Options) {
-		o.Endpoints = map[string]func(Sender, url.Values, *access.Identity) Receiver{"/chat": func(c Sender, _ url.Values, _ *access.Identity) Receiver { return shouter{c, left} }}
+		o.Endpoints = map[string]func(Sender, *http.Request, *access.Identity) Receiver{"/chat": func(c Sender, _ *http.Request, _ *access.Identity) Receiver { return shouter{c, left} }}
 	})
 	c := s.dial("/chat")
 	if got := c.ask("hi"); got != "HI" {
@@ -238,9 +237,9 @@ func TestEndpointsFromOutside(t *testing.T) {
 func TestLongBegin(t *testing.T) {
 	const texts, size = 100, 2 << 10
 	s := start(t, func(o *Options) {
-		o.Endpoints = map[string]func(Sender, url.Values, *access.Identity) Receiver{"/chat": func(c Sender, query url.Values, _ *access.Identity) Receiver {
+		o.Endpoints = map[string]func(Sender, *http.Request, *access.Identity) Receiver{"/chat": func(c Sender, r *http.Request, _ *access.Identity) Receiver {
 			for range texts {
-				c.SendLong(bytes.Repeat([]byte(query.Get("letter")), size))
+				c.SendLong(bytes.Repeat([]byte(r.URL.Query().Get("letter")), size))
 			}
 			c.Send([]byte("all"))
 			return shouter{c, make(chan struct{})}
@@ -261,7 +260,7 @@ func TestLongBegin(t *testing.T) {
 // offered, whatever the path carries.
 func TestSubprotocolOnEveryPath(t *testing.T) {
 	s := start(t, diagnostics, func(o *Options) {
-		o.Endpoints = map[string]func(Sender, url.Values, *access.Identity) Receiver{"/chat": func(c Sender, _ url.Values, _ *access.Identity) Receiver { return shouter{c, make(chan struct{})} }}
+		o.Endpoints = map[string]func(Sender, *http.Request, *access.Identity) Receiver{"/chat": func(c Sender, _ *http.Request, _ *access.Identity) Receiver { return shouter{c, make(chan struct{})} }}
 		o.Metrics = func() any { return nil }
 	})
 	for _, path := range []string{"/", "/sensors/indoor", "/chat", "/echo", "/relay", "/metrics", "/nope"} {

@@ -22,7 +22,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -64,8 +63,8 @@ type Options struct {
 	Handlers map[string]Handler
 	Motors   Motors // nil: there are none
 	// Endpoints are further WebSocket endpoints, by path: each is called for a client
-	// that connects, with the query of its URL and its identity.
-	Endpoints map[string]func(Sender, url.Values, *access.Identity) Receiver
+	// that connects, with its request, of which the body is spent, and its identity.
+	Endpoints map[string]func(Sender, *http.Request, *access.Identity) Receiver
 	// Diagnostics are the endpoints /echo and /relay, for conformance suites and probes.
 	Diagnostics bool
 	// Metrics is the payload of /metrics for WebSocket clients, Exposition the

@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"fmt"
-	"net/url"
+	"net/http"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -25,7 +25,7 @@ func (s *testServer) dialRaw(path string) *client {
 
 func TestHeartbeat(t *testing.T) {
 	s := start(t, func(o *Options) {
-		o.Endpoints = map[string]func(Sender, url.Values, *access.Identity) Receiver{"/chat": func(c Sender, _ url.Values, _ *access.Identity) Receiver { return shouter{c, make(chan struct{})} }}
+		o.Endpoints = map[string]func(Sender, *http.Request, *access.Identity) Receiver{"/chat": func(c Sender, _ *http.Request, _ *access.Identity) Receiver { return shouter{c, make(chan struct{})} }}
 	})
 	pings := make(chan struct{}, 8)
 	answers, silent := s.dial("/chat"), s.dial("/chat")

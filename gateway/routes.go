@@ -83,7 +83,8 @@ func needsUpgrade(w http.ResponseWriter, _ *http.Request) {
 }
 
 // route gives a session the endpoint of its path.
-func (s *Server) route(c *session, u *url.URL, protocol string) {
+func (s *Server) route(c *session, r *http.Request, protocol string) {
+	u := r.URL
 	c.protocol = protocol
 	if sensor, ok := s.streamOf(u.Path); ok {
 		s.routeStream(c, u, sensor)
@@ -93,7 +94,7 @@ func (s *Server) route(c *session, u *url.URL, protocol string) {
 	enter := s.opts.Endpoints[u.Path]
 	switch {
 	case enter != nil:
-		c.endpoint, c.rules = &external{enter: enter, query: u.Query()}, listenerRules
+		c.endpoint, c.rules = &external{enter: enter, request: r}, listenerRules
 	case u.Path == "/echo" && s.opts.Diagnostics:
 		c.endpoint, c.rules = echo{}, s.echoRules
 	case u.Path == "/relay" && s.opts.Diagnostics:

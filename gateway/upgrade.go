@@ -32,7 +32,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id *access.Iden
 		s.refused(w, r, http.StatusForbidden, access.ReasonScope, err.Error())
 		return
 	}
-	s.route(c, r.URL, protocol)
+	s.route(c, r, protocol)
 	s.sessions.Add(1)
 	if err := s.admit(c, r.URL.Path); err != nil {
 		s.sessions.Done()

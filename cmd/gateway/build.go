@@ -10,9 +10,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/announce"
@@ -269,9 +269,11 @@ func (g *running) serverOptions() gateway.Options {
 		Proxy: g.access.Policy.IsProxy, Limits: g.cfg.Limits,
 		Refused:  g.refused,
 		Handlers: g.handlers(), Motors: g.motors, Diagnostics: g.cfg.Diagnostics || g.simulate != nil,
-		Endpoints: map[string]func(gateway.Sender, url.Values, *access.Identity) gateway.Receiver{
-			"/chat": func(c gateway.Sender, query url.Values, id *access.Identity) gateway.Receiver {
-				return room.Enter(c, chat.Options{History: query.Get("history"), Signed: query.Get("from") == "1", From: id.Source(), Silence: id.Silence()})
+		Endpoints: map[string]func(gateway.Sender, *http.Request, *access.Identity) gateway.Receiver{
+			"/chat": func(c gateway.Sender, r *http.Request, id *access.Identity) gateway.Receiver {
+				query := r.URL.Query()
+				return room.Enter(c, chat.Options{History: query.Get("history"), Signed: query.Get("from") == "1", From: id.Source(), Silence: id.Silence(),
+					Language: strings.Join(r.Header.Values("Accept-Language"), ",")})
 			},
 		},
 		Metrics:    func() any { return g.metrics.Payload() },

@@ -7,7 +7,6 @@
 package chat
 
 import (
-	"fmt"
 	"log/slog"
 	"math"
 	"slices"
@@ -55,6 +54,8 @@ type Options struct {
 	Signed  bool   // it wants to know who its messages are from, and from where, in a fourth field
 	From    string // who it is itself, and where, for those that want to know
 	Silence string // why it may not write; "": it may
+
+	Language string // Accept-Language of its request, for what the room says
 }
 
 // A Member is one client in the room. It takes part once it has joined.
@@ -190,8 +191,9 @@ func (m *Member) join(wanted string) {
 		m.client.Send(line.to(m))
 	}
 	r.broadcast(message{"join", nick, ""}.from(m))
+	others := r.members
 	r.members = append(r.members, m)
-	m.client.Send(message{"info", server, r.welcome(nick)}.encode())
+	m.client.Send(message{"info", server, textsFor(m.Language).welcome(nick, others)}.encode())
 }
 
 // complain answers the member's message with an error.
@@ -209,29 +211,6 @@ func (m *Member) reject(reason string, c complaint) {
 // taken reports whether nick, or one that looks like it, is in use.
 func (r *Room) taken(nick string) bool {
 	return sameAs(nick, server) || slices.ContainsFunc(r.members, func(m *Member) bool { return sameAs(nick, m.nick) })
-}
-
-// welcome is the text for a new member: its nick, and the nicks of the others, as
-// many as fit.
-func (r *Room) welcome(nick string) string {
-	if len(r.members) == 1 {
-		return fmt.Sprintf("You are %s, alone here", nick)
-	}
-	text := fmt.Sprintf("You are %s; here are", nick)
-	const more = len(" and 199 more")
-	length := len([]rune(text)) + more
-	for i, m := range r.members[:len(r.members)-1] { // without the new one
-		separator := ", "
-		if i == 0 {
-			separator = " "
-		}
-		length += len(separator) + len([]rune(m.nick))
-		if length > maxText {
-			return fmt.Sprintf("%s and %d more", text, len(r.members)-1-i)
-		}
-		text += separator + m.nick
-	}
-	return text
 }
 
 // broadcast sends a line to all members. The room is locked, so that all receive the
