@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +28,8 @@ func TestPageInTurkish(t *testing.T) {
 	if got := browsertest.Eval[string](page, `document.documentElement.lang + document.querySelector(".motor .start").ariaLabel`); got != "trBaşlat: "+page.Text(".motor h3") {
 		t.Errorf("language and name of a button: %q", got)
 	}
+	typeNick(page, "zeynep")
+	page.Wait(`document.querySelector("#log").textContent.includes("Adınız zeynep, burada yalnızsınız")`)
 	page.Click("#stop-all")
 	page.Wait(`document.querySelector("#latched p").textContent.startsWith("Acil durdurma (")`)
 	page.Wait(`document.querySelector(".motor .why").textContent.startsWith("durdu: acil durdurma")`)
@@ -40,6 +44,32 @@ func TestPageInTurkish(t *testing.T) {
 		}
 	}
 	if failures := page.Failures(); failures != nil {
+		t.Errorf("%q", failures)
+	}
+}
+
+// The page to log in, which stands alone, is in Turkish too: all of it, with no text too many.
+func TestPageLogInInTurkish(t *testing.T) {
+	t.Parallel()
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	page := b.Open(t, pageOf(p)+"login", browsertest.Options{Language: "tr"})
+	page.Wait(`document.documentElement.lang === "tr"`)
+	shown := browsertest.Eval[[]string](page, `[document.title, ...[...document.body.querySelectorAll("*")].filter((e) => !e.closest("script, noscript") && !e.children.length).map((e) => e.textContent.trim())].filter(Boolean)`)
+	known := browsertest.Eval[map[string]string](page, `turkish`)
+	for english, words := range known {
+		if !slices.Contains(shown, words) && !strings.Contains(english, "{") {
+			t.Errorf("%q is nowhere: %q", words, shown)
+		}
+	}
+	for _, text := range shown {
+		if !slices.Contains(slices.Collect(maps.Values(known)), text) {
+			t.Errorf("%q is not Turkish", text)
+		}
+	}
+	english := b.Open(t, pageOf(p)+"login", browsertest.Options{Language: "en-US,tr"})
+	english.Wait(`document.querySelector("button").textContent === "Log in"`)
+	if failures := append(page.Failures(), english.Failures()...); failures != nil {
 		t.Errorf("%q", failures)
 	}
 }
