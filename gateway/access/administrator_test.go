@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -23,7 +24,7 @@ func TestAdministrators(t *testing.T) {
 	var refused []string
 	g := newGuard(t, dir, Options{
 		Policy: &Policy{Origins: []string{"https://scada.example"}, URL: outside}, Open: true,
-		Client:  func(*tls.ConnectionState) (string, error) { return "boss", nil },
+		Client:  func(*tls.ConnectionState) (string, context.Context, error) { return "boss", t.Context(), nil },
 		Refused: func(reason, client, _ string) { refused = append(refused, reason+" "+client) },
 	})
 	cookie, _, err := g.Tokens.LogIn(admin, "")

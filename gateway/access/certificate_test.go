@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -13,17 +14,18 @@ import (
 	"time"
 
 	"sensorgateway/gateway/access/tokens"
+	"sensorgateway/wire"
 )
 
 // TestGuardCertificate holds that a certificate is its token's holder, that it comes
 // last, and counts only where a browser does not send it for somebody else.
 func TestGuardCertificate(t *testing.T) {
 	const foreign = "of another authority" // in the place of a name
-	client := func(state *tls.ConnectionState) (string, error) {
+	client := func(state *tls.ConnectionState) (string, context.Context, error) {
 		if name := state.PeerCertificates[0].Subject.CommonName; name != foreign {
-			return name, nil
+			return name, t.Context(), nil
 		}
-		return "", errors.New("it is not of an authority in tls.clients")
+		return "", nil, errors.New("it is not of an authority in tls.clients")
 	}
 	dir := t.TempDir()
 	viewer := addToken(t, dir, tokens.Token{Name: "viewer", Role: tokens.Viewer})
@@ -96,5 +98,39 @@ func TestGuardCertificate(t *testing.T) {
 	}
 	if id.Ended() != "Token revoked" {
 		t.Errorf("its token is revoked: %q", id.Ended())
+	}
+}
+
+// TestGuardCertificateEnds holds that who was known by a certificate, or by a ticket that
+// was fetched with one, is so for as long as both the certificate and the token are good.
+func TestGuardCertificateEnds(t *testing.T) {
+	dir := t.TempDir()
+	addToken(t, dir, tokens.Token{Name: "ayşe", Role: tokens.Operator})
+	for why, want := range map[error]string{context.Canceled: wire.CloseReasonRevoked, context.DeadlineExceeded: wire.CloseReasonExpired} {
+		good, end := context.WithCancelCause(t.Context())
+		g := newGuard(t, dir, Options{Exposed: true, Policy: &Policy{}, Client: func(*tls.ConnectionState) (string, context.Context, error) { return "ayşe", good, nil }})
+		r := requestFrom("192.0.2.7", "/")
+		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{}}}
+		id, refusal := g.Identify(r)
+		if refusal != nil {
+			t.Fatal(refusal.Err)
+		}
+		text, err := g.tickets.add(*id, "/", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		answered, done := id.With(r)
+		defer done()
+		if id.Ended() != "" || answered.Context().Err() != nil {
+			t.Fatal("it has ended at once")
+		}
+		end(why)
+		if got := id.Ended(); got != want {
+			t.Errorf("%v: ended with %q, want %q", why, got, want)
+		}
+		<-answered.Context().Done()
+		if _, refusal := g.Identify(requestFrom("192.0.2.7", "/?ticket="+text)); refusal == nil {
+			t.Error("a ticket is good after the certificate with which it was fetched")
+		}
 	}
 }

@@ -23,9 +23,9 @@ type Options struct {
 	// Demonstration lets whoever connects do everything until a token is made:
 	// nothing real moves.
 	Demonstration bool
-	// Client returns the name in the certificate of a client; it is called where the
-	// listener has asked for one.
-	Client   func(*tls.ConnectionState) (name string, err error)
+	// Client returns the name in the certificate of a client, and a context that ends when
+	// that is good no longer; it is called where the listener has asked for one.
+	Client   func(*tls.ConnectionState) (name string, valid context.Context, err error)
 	PerToken int                              // clients that are connected with one token; 0: any number
 	Refused  func(reason, client, why string) // as in [Refusals.Refused]
 	// Logged is called when somebody has logged in or out with a browser, with the words
@@ -141,7 +141,7 @@ var errClient = errors.New("the client certificate is not good")
 
 // findNamed returns who the name in a client's certificate is.
 func (g *Guard) findNamed(r *http.Request, from string) (*Identity, error) {
-	name, err := g.Client(r.TLS)
+	name, valid, err := g.Client(r.TLS)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errClient, err)
 	}
@@ -152,7 +152,9 @@ func (g *Guard) findNamed(r *http.Request, from string) (*Identity, error) {
 	case err != nil:
 		return nil, expired(e, err)
 	}
-	return identityOf(e, byCertificate), nil
+	id := identityOf(e, byCertificate)
+	id.Certificate = valid
+	return id, nil
 }
 
 // expired says whose token it is that has expired.

@@ -26,7 +26,8 @@ type Identity struct {
 	Sensors Scope // that it may see
 	Motors  Scope // that it may see and command
 
-	Valid context.Context // ends when the identity no longer holds, for whomever; see Ended
+	Valid       context.Context // ends when the identity no longer holds, for whomever; see Ended
+	Certificate context.Context // ends when the certificate by which it was known is good no longer; nil: there was none
 
 	connected  *connected  // that count it; nil: nobody does
 	connection *Connection // nil: it is not connected
@@ -86,14 +87,17 @@ func (id *Identity) You() wire.You {
 // Ended returns the reason with which the connections of an identity are closed that
 // no longer holds, "" while it does.
 func (id *Identity) Ended() string {
-	switch {
-	case id.connection != nil && id.connection.dismissed.Load():
+	if id.connection != nil && id.connection.dismissed.Load() {
 		return wire.CloseReasonDismissed
-	case id.Valid.Err() == nil:
-		return ""
 	}
-	switch cause := context.Cause(id.Valid); {
-	case errors.Is(cause, tokens.ErrExpired):
+	cause := context.Cause(id.Valid)
+	if cause == nil && id.Certificate != nil {
+		cause = context.Cause(id.Certificate)
+	}
+	switch {
+	case cause == nil:
+		return ""
+	case errors.Is(cause, tokens.ErrExpired), errors.Is(cause, context.DeadlineExceeded):
 		return wire.CloseReasonExpired
 	case errors.Is(cause, tokens.ErrNeeded):
 		return wire.CloseReasonNeeded
@@ -107,13 +111,16 @@ type contextKey struct{}
 // known by is no longer in its address. Its context
 // ends when the identity does; the caller calls the function when it is answered.
 func (id *Identity) With(r *http.Request) (*http.Request, func()) {
-	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), contextKey{}, id))
-	stop := context.AfterFunc(id.Valid, func() { cancel(context.Cause(id.Valid)) })
+	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), contextKey{}, id))
+	stop, stopCertificate := context.AfterFunc(id.Valid, cancel), func() bool { return true }
+	if id.Certificate != nil {
+		stopCertificate = context.AfterFunc(id.Certificate, cancel)
+	}
 	r = r.WithContext(ctx)
 	if id.How == byTicket {
 		r = withoutTicket(r)
 	}
-	return r, func() { stop(); cancel(nil) }
+	return r, func() { stop(); stopCertificate(); cancel() }
 }
 
 // Of returns the identity of a request's sender; of one that nobody has identified,

@@ -14,13 +14,18 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	watchEvery  = 10 * time.Second
+	// A pair is two files, of which the second may come some seconds after the first.
+	watchEvery = 10 * time.Second
+	// Whoever may connect no longer is disconnected within a second.
+	watchClientsEvery = 250 * time.Millisecond
+
 	expiresSoon = 14 * 24 * time.Hour
 	remindEvery = 24 * time.Hour
 )
@@ -33,9 +38,10 @@ type Set struct {
 	log               *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
 	clients           atomic.Pointer[authorities]
+	holders           holders
 
-	mu    sync.Mutex // held while files are read
-	tried fileStates // when they were last read, successfully or not
+	mu                      sync.Mutex // held while files are read
+	pairTried, clientsTried fileStates // when they were last read, successfully or not
 }
 
 // Read reads a certificate, with its chain, and its key, both PEM, and a file
@@ -45,7 +51,7 @@ type Set struct {
 // clock may be wrong. Clients refuse it, and Watch warns.
 func Read(certFile, keyFile, clientsFile string, log *slog.Logger) (*Set, error) {
 	c := &Set{certFile: certFile, keyFile: keyFile, clientsFile: clientsFile, log: log}
-	c.tried = c.stat()
+	c.pairTried, c.clientsTried = c.statPair(), c.statClients()
 	pair, err := c.read()
 	if err != nil {
 		return nil, err
@@ -80,18 +86,12 @@ func (c *Set) Config() *tls.Config {
 func (c *Set) Reload() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tried = c.stat() // before reading: what changes meanwhile is a change
-	clients, err := c.readClients()
-	if err == nil {
-		c.clients.Store(clients)
-	} else {
-		err = fmt.Errorf("%w; until then the old authorities are used", err)
-	}
-	return errors.Join(c.reloadPair(), err)
+	return errors.Join(c.reloadPair(), c.reloadClients())
 }
 
 // reloadPair reads the certificate and its key. c.mu is held.
 func (c *Set) reloadPair() error {
+	c.pairTried = c.statPair() // before reading: what changes meanwhile is a change
 	old := c.current.Load()
 	pair, err := c.read()
 	if err == nil {
@@ -111,26 +111,43 @@ func (c *Set) reloadPair() error {
 // for a while, and warns once a day of a certificate that clients refuse, or
 // soon will. It returns when ctx ends.
 func (c *Set) Watch(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	seen := c.lastTried()
-	var reminded, remindedClients time.Time
+	pairs, clients := time.NewTicker(watchEvery), time.NewTicker(watchClientsEvery)
+	defer pairs.Stop()
+	defer clients.Stop()
+	if c.clientsFile == "" {
+		clients.Stop()
+	}
+	c.mu.Lock()
+	pair, authorities := c.pairTried, c.clientsTried
+	c.mu.Unlock()
+	reminded, remindedClients := c.remind(time.Time{}), c.remindClients(time.Time{})
 	for {
-		reminded, remindedClients = c.remind(reminded), c.remindClients(remindedClients)
 		select {
-		case <-tick.C:
+		case <-pairs.C:
+			pair = c.follow(pair, &c.pairTried, c.statPair, c.reloadPair)
+			reminded, remindedClients = c.remind(reminded), c.remindClients(remindedClients)
+		case <-clients.C:
+			authorities = c.follow(authorities, &c.clientsTried, c.statClients, c.reloadClients)
+			c.holders.expire(c.clients.Load().pool)
 		case <-ctx.Done():
 			return
 		}
-		now := c.stat()
-		// Files that are still being written, or of which only one is new, are not read.
-		if settled := now.equal(seen); settled && !now.equal(c.lastTried()) {
-			if err := c.Reload(); err != nil {
-				c.log.Warn("the new certificate is not used", "err", err)
-			}
-		}
-		seen = now
 	}
+}
+
+// follow reloads files that have changed and are as they were seen last: those that are
+// still being written, or of which only one is new, are not read. It returns how they
+// are now.
+func (c *Set) follow(seen fileStates, tried *fileStates, stat func() fileStates, reload func() error) fileStates {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := stat()
+	if now.equal(seen) && !now.equal(*tried) {
+		if err := reload(); err != nil {
+			c.log.Warn("the new certificate is not used", "err", err)
+		}
+	}
+	return now
 }
 
 // remind warns before the certificate expires, unless it did less than a day ago,
@@ -177,26 +194,20 @@ func (c *Set) checkDates(leaf *x509.Certificate) error {
 func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 // fileStates is what shows that files have changed; nil is a missing file.
-type fileStates [3]fs.FileInfo
+type fileStates []fs.FileInfo
 
-func (c *Set) stat() (s fileStates) {
-	for i, file := range []string{c.certFile, c.keyFile, c.clientsFile} {
-		if file != "" {
-			s[i], _ = os.Stat(file) // reading says what is wrong
-		}
+func (c *Set) statPair() fileStates    { return stat(c.certFile, c.keyFile) }
+func (c *Set) statClients() fileStates { return stat(c.clientsFile) }
+
+func stat(files ...string) (s fileStates) {
+	for _, file := range files {
+		info, _ := os.Stat(file) // reading says what is wrong
+		s = append(s, info)
 	}
 	return s
 }
 
-func (c *Set) lastTried() fileStates {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.tried
-}
-
-func (s fileStates) equal(other fileStates) bool {
-	return sameFile(s[0], other[0]) && sameFile(s[1], other[1]) && sameFile(s[2], other[2])
-}
+func (s fileStates) equal(other fileStates) bool { return slices.EqualFunc(s, other, sameFile) }
 
 func sameFile(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {

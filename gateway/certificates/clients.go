@@ -1,11 +1,13 @@
 package certificates
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -46,6 +48,19 @@ func (c *Set) readClients() (*authorities, error) {
 	return all, nil
 }
 
+// reloadClients reads the authorities again, and ends what their certificates were good
+// for that are good no longer. c.mu is held.
+func (c *Set) reloadClients() error {
+	c.clientsTried = c.statClients() // before reading: what changes meanwhile is a change
+	clients, err := c.readClients()
+	if err != nil {
+		return fmt.Errorf("%w; until then the old authorities are used", err)
+	}
+	c.clients.Store(clients)
+	c.holders.recheck(clients.pool)
+	return nil
+}
+
 // remindClients warns as remind does, of an authority that expires: with it, all of its
 // certificates do.
 func (c *Set) remindClients(last time.Time) time.Time {
@@ -76,29 +91,47 @@ func (c *Set) askClients(config *tls.Config) {
 }
 
 // Client returns the common name of the certificate that a client has shown, and proved
-// to have the key of, on a connection; the error says what is wrong with it.
-func (c *Set) Client(state *tls.ConnectionState) (name string, err error) {
-	shown, roots := state.PeerCertificates, c.clients.Load().pool
-	switch {
-	case roots == nil: // else the system's would do
-		return "", errors.New("this gateway asks for none")
-	case len(shown) > maxChain:
-		return "", fmt.Errorf("it comes with %d others; fix: send its chain alone", len(shown)-1)
+// to have the key of, on a connection; the error says what is wrong with it. The context
+// ends when the certificate is good no longer, and its cause is [context.DeadlineExceeded]
+// if that is for its dates.
+func (c *Set) Client(state *tls.ConnectionState) (name string, valid context.Context, err error) {
+	shown := state.PeerCertificates
+	if len(shown) > maxChain {
+		return "", nil, fmt.Errorf("it comes with %d others; fix: send its chain alone", len(shown)-1)
 	}
+	for valid == nil {
+		now := c.clients.Load()
+		if now.pool == nil { // else the system's would do
+			return "", nil, errors.New("this gateway asks for none")
+		}
+		until, err := verify(shown, now.pool)
+		if err != nil {
+			return "", nil, clientError(shown[0], err)
+		}
+		if shown[0].Subject.CommonName == "" {
+			return "", nil, errors.New("it has no common name (CN), which is that of its token")
+		}
+		valid = c.holders.add(shown, until, func() bool { return c.clients.Load() == now })
+	}
+	return shown[0].Subject.CommonName, valid, nil
+}
+
+// verify returns until when a client's certificate, with its chain, is good.
+func verify(shown []*x509.Certificate, roots *x509.CertPool) (until time.Time, err error) {
 	options := x509.VerifyOptions{
 		Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: time.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	for _, cert := range shown[1:] {
 		options.Intermediates.AddCert(cert)
 	}
-	leaf := shown[0]
-	if _, err := leaf.Verify(options); err != nil {
-		return "", clientError(leaf, err)
+	chains, err := shown[0].Verify(options)
+	for _, chain := range chains {
+		end := slices.MinFunc(chain, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) }).NotAfter
+		if end.After(until) {
+			until = end
+		}
 	}
-	if leaf.Subject.CommonName == "" {
-		return "", errors.New("it has no common name (CN), which is that of its token")
-	}
-	return leaf.Subject.CommonName, nil
+	return until, err
 }
 
 // clientError says why a client's certificate does not verify.

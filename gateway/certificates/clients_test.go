@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -17,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -143,9 +145,12 @@ func TestClientCertificates(t *testing.T) {
 		"of tomorrow":           {ours.make(&x509.Certificate{Subject: pkix.Name{CommonName: "x"}, NotBefore: time.Now().Add(day), NotAfter: time.Now().Add(2 * day)}), "", "check the clocks"},
 		"without a name":        {ours.client(""), "", "no common name"},
 	} {
-		got, err := c.Client(handshake(t, c, &tt.Certificate))
+		got, valid, err := c.Client(handshake(t, c, &tt.Certificate))
 		if got != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%s: %q, %v; want %q, %q", name, got, err, tt.want, tt.err)
+		}
+		if err == nil && valid.Err() != nil {
+			t.Errorf("%s: good no longer", name)
 		}
 	}
 	if state := handshake(t, c, nil); len(state.PeerCertificates) != 0 {
@@ -158,7 +163,7 @@ func TestClientCertificates(t *testing.T) {
 	if state := handshake(t, plain, &mine); len(state.PeerCertificates) != 0 {
 		t.Error("one is asked for without tls.clients")
 	}
-	if _, err := plain.Client(handshake(t, c, &mine)); err == nil {
+	if _, _, err := plain.Client(handshake(t, c, &mine)); err == nil {
 		t.Error("without authorities, those of the system would do")
 	}
 }
@@ -170,7 +175,7 @@ func TestClientsReloaded(t *testing.T) {
 	f, c := withClients(t, first)
 	old, young := first.client("ayşe"), second.client("ayşe")
 	connected := handshake(t, c, &old)
-	good := func(state *tls.ConnectionState) bool { _, err := c.Client(state); return err == nil }
+	good := func(state *tls.ConnectionState) bool { _, _, err := c.Client(state); return err == nil }
 	if !good(connected) || good(handshake(t, c, &young)) {
 		t.Fatal("it begins with another authority")
 	}
@@ -203,4 +208,51 @@ func TestClientsReloaded(t *testing.T) {
 	if err := c.Reload(); err == nil || !good(handshake(t, c, &young)) {
 		t.Errorf("without the file: %v", err)
 	}
+}
+
+// TestClientsEnd holds that a certificate is good until its authority is taken out of the
+// file, which is seen within a second, or until its dates end, and that others stay.
+func TestClientsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := newAuthority(t, "first"), newAuthority(t, "second")
+		f, c := withClients(t, first, second)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); c.Watch(ctx) }()
+		defer func() { cancel(); <-done }()
+		good := func(a *authority, name string, until time.Duration) context.Context {
+			cert := a.make(&x509.Certificate{Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(until)})
+			_, valid, err := c.Client(handshake(t, c, &cert))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, again, err := c.Client(handshake(t, c, &cert))
+			if err != nil || again != valid {
+				t.Fatalf("the same certificate is another: %v", err)
+			}
+			return valid
+		}
+		removed, short, stays := good(first, "ayşe", 50*time.Minute), good(second, "mehmet", 30*time.Second), good(second, "ayşe", 50*time.Minute)
+		pass(29 * time.Second)
+		if removed.Err() != nil || short.Err() != nil || stays.Err() != nil {
+			t.Fatal("one has ended early")
+		}
+		pass(2 * time.Second)
+		if context.Cause(short) != context.DeadlineExceeded || stays.Err() != nil {
+			t.Errorf("after its end: %v; another: %v", context.Cause(short), stays.Err())
+		}
+		f.put(c.clientsFile, []byte("nonsense"))
+		pass(time.Second)
+		if removed.Err() != nil {
+			t.Error("nonsense in place of the authorities ends who is connected")
+		}
+		f.put(c.clientsFile, second.pem())
+		pass(time.Second)
+		if removed.Err() == nil || context.Cause(removed) == context.DeadlineExceeded || stays.Err() != nil {
+			t.Errorf("a second after its authority was taken out: %v; another's: %v", context.Cause(removed), stays.Err())
+		}
+		if n := len(c.holders.of); n != 1 {
+			t.Errorf("%d are stored, of which one is good", n)
+		}
+	})
 }
