@@ -17,6 +17,7 @@ import (
 
 	"rsc.io/qr"
 
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/wire"
@@ -152,7 +153,23 @@ type tokenRequest struct {
 	Role    tokens.Role `json:"role"` // viewer if not given
 	Sensors []string    `json:"sensors"`
 	Motors  []string    `json:"motors"`
-	Expires int64       `json:"expires"` // Unix milliseconds; 0 is never
+	Expires expiry      `json:"expires"`
+}
+
+// expiry is the end of a token as it is asked for: Unix milliseconds, or a text as
+// [phrase.ParseExpiry] reads it; "" if it is not given, or 0, which is never.
+type expiry struct {
+	text  string
+	given bool
+}
+
+// UnmarshalJSON takes a number or a text.
+func (e *expiry) UnmarshalJSON(data []byte) error {
+	e.text, e.given = string(data), string(data) != "0" && string(data) != "null"
+	if data[0] != '"' {
+		return nil
+	}
+	return json.Unmarshal(data, &e.text)
 }
 
 // made is a token that was made: its text is shown this once.
@@ -208,10 +225,9 @@ func (a *API) check(r *http.Request, q tokenRequest) (t tokens.Token, err error)
 			}
 		}
 	}
-	if q.Expires != 0 {
-		t.Expires = time.UnixMilli(q.Expires).UTC().Truncate(time.Second)
-		if !t.Expires.After(time.Now()) || t.Expires.Year() > 9999 { // which RFC 3339 cannot say
-			return t, unprocessable("expires: it is a time to come, in Unix milliseconds")
+	if q.Expires.given {
+		if t.Expires, err = phrase.ParseExpiry(q.Expires.text, time.Now()); err != nil {
+			return t, unprocessable("expires: %v", err)
 		}
 	}
 	return t, widens(access.Of(r), t)

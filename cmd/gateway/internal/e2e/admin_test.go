@@ -27,6 +27,7 @@ type asked struct {
 	Payload  struct{ Message string } // of an error
 	ID       string
 	Token    string
+	Expires  int64
 	Link     string
 	Tokens   []listedToken
 	Sessions []listedSession
@@ -251,13 +252,21 @@ func TestTokensOverHTTPRefused(t *testing.T) {
 		``: 415, `{}`: 422, `{"name":""}`: 422, `{"name":"a\u001bb"}`: 422, `{"name":"` + strings.Repeat("x", 41) + `"}`: 422,
 		`{"name":"eve","role":"owner"}`: 422, `{"name":"eve","role":"Admin"}`: 422, `{"name":"eve","sensor":["outdoor"]}`: 422,
 		`{"name":"eve","sensors":["nowhere"]}`: 422, `{"name":"eve","sensors":[]}`: 422, `{"name":"eve","motors":[""]}`: 422, `{"name":"eve","sensors":"outdoor"}`: 422,
-		`{"name":"eve","expires":1}`: 422, `{"name":"eve","expires":-1}`: 422, `{"name":"eve","expires":9223372036854775807}`: 422, `{"name":"eve","expires":"90d"}`: 422,
+		`{"name":"eve","expires":1}`: 422, `{"name":"eve","expires":-1}`: 422, `{"name":"eve","expires":9223372036854775807}`: 422,
+		`{"name":"eve","expires":"-90d"}`: 422, `{"name":"eve","expires":""}`: 422, `{"name":"eve","expires":"soon"}`: 422, `{"name":"eve","expires":true}`: 422, `{"name":"eve","expires":[90]}`: 422,
 		`[]`: 422, `null`: 422, `{"name":"eve"`: 422, `{"name":"eve"}{}`: 422, `{"name":"viewer"}`: 409,
 		`{"name":"eve","role":"` + strings.Repeat(" ", 1<<20) + `"}`: 413,
 	} {
 		if got := boss.ask("POST", "/api/v1/tokens", body); got.Status != want {
 			t.Errorf("%.100s: %d %s, want %d", body, got.Status, got.Payload.Message, want)
 		}
+	}
+	for _, expires := range []string{`"90d"`, `"2160h"`, fmt.Sprint(time.Now().AddDate(0, 0, 90).UnixMilli()), `"` + time.Now().AddDate(0, 0, 90).Format(time.RFC3339) + `"`} {
+		made := boss.want(http.StatusCreated, "POST", "/api/v1/tokens", `{"name":"guest","expires":`+expires+`}`)
+		if in := time.Until(time.UnixMilli(made.Expires)); in < 89*24*time.Hour || in > 91*24*time.Hour {
+			t.Errorf("expires %s: in %v", expires, in)
+		}
+		boss.want(http.StatusNoContent, "DELETE", "/api/v1/tokens/"+made.ID, "")
 	}
 	boss.want(http.StatusMethodNotAllowed, "PUT", "/api/v1/tokens", "")
 	boss.want(http.StatusMethodNotAllowed, "GET", "/api/v1/tokens/"+viewer.ID, "")

@@ -41,3 +41,19 @@ func ParseTime(text string, now time.Time) (ms int64, err error) {
 
 // FormatTime is a moment, Unix ms, as [ParseTime] reads it, in whole seconds.
 func FormatTime(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
+
+// ParseExpiry reads a moment to come as people write it: 90d is ninety days from now.
+func ParseExpiry(text string, now time.Time) (time.Time, error) {
+	var at time.Time
+	if d, err := ParseDuration(text); err == nil {
+		at = now.Add(d)
+	} else if ms, err := strconv.ParseInt(text, 10, 64); err == nil && ms <= EndTime {
+		at = time.UnixMilli(ms)
+	} else if at, err = time.Parse(time.RFC3339, text); err != nil {
+		return time.Time{}, fmt.Errorf("%s is no time to come (write 90d or 12h for so long from now, 2026-03-01T06:00:00Z, or Unix milliseconds)", Quote(text))
+	}
+	if at = at.UTC().Truncate(time.Second); !at.After(now) {
+		return time.Time{}, fmt.Errorf("%s is past", Quote(text))
+	}
+	return at, nil
+}

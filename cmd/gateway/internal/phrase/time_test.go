@@ -1,6 +1,7 @@
 package phrase
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -44,4 +45,24 @@ func FuzzParseTime(f *testing.F) {
 			t.Errorf("%q is %d, %v after printing %s", text, back, err, FormatTime(ms))
 		}
 	})
+}
+
+func TestParseExpiry(t *testing.T) {
+	now := time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC)
+	for in, want := range map[string]time.Time{
+		"90d": now.AddDate(0, 0, 90), "12h": now.Add(12 * time.Hour), "1500ms": now.Add(time.Second),
+		"2026-03-01T08:00:00+01:00": now.Add(time.Hour), "1772348400000": now.Add(time.Hour),
+	} {
+		if got, err := ParseExpiry(in, now); err != nil || !got.Equal(want) {
+			t.Errorf("%q: got %v, %v, want %v", in, got, err, want)
+		}
+	}
+	for in, want := range map[string]string{
+		"": "write 90d", "soon": "write 90d", "true": "write 90d", "1e15": "write 90d", "9223372036854775807": "write 90d", "10000-01-01T00:00:00Z": "write 90d",
+		"0": "is past", "-90d": "is past", "1": "is past", "999ms": "is past", "2026-03-01T06:00:00Z": "is past",
+	} {
+		if got, err := ParseExpiry(in, now); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, %v, want an error with %q", in, got, err, want)
+		}
+	}
 }

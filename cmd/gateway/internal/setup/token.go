@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"os/user"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/announce"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/wire"
 )
@@ -99,8 +99,10 @@ func tokenAdd(env console.Env, here Installed) *cobra.Command {
 			if !t.Role.AtLeast(tokens.Viewer) {
 				return console.UsageError{Err: fmt.Errorf("--role %q: it is viewer, operator or admin", role)}
 			}
-			if t.Expires, err = parseExpiry(expires, time.Now()); err != nil {
-				return console.UsageError{Err: fmt.Errorf("--expires %w", err)}
+			if expires != "" {
+				if t.Expires, err = phrase.ParseExpiry(expires, time.Now()); err != nil {
+					return console.UsageError{Err: fmt.Errorf("--expires: %w", err)}
+				}
 			}
 			sensors, motors := here.names()
 			if err := errors.Join(checkScope("sensors", t.Sensors, sensors), checkScope("motors", t.Motors, motors)); err != nil {
@@ -311,31 +313,6 @@ func checkScope(flag string, names, known []string) error {
 		}
 	}
 	return nil
-}
-
-// parseExpiry reads the end of a token; "" is none.
-func parseExpiry(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		var d time.Duration
-		if days, found := strings.CutSuffix(text, "d"); found {
-			n, parseErr := strconv.ParseUint(days, 10, 16)
-			d, err = time.Duration(n)*24*time.Hour, parseErr
-		} else {
-			d, err = time.ParseDuration(text)
-		}
-		if err != nil {
-			return time.Time{}, fmt.Errorf("%q: it is a time as RFC 3339, or a duration such as 12h or 90d", text)
-		}
-		at = now.Add(d)
-	}
-	if !at.After(now) {
-		return time.Time{}, fmt.Errorf("%q: that is past", text)
-	}
-	return at.UTC().Truncate(time.Second), nil
 }
 
 // maker names who makes a token, for the list.
