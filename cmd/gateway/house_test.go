@@ -78,6 +78,7 @@ var arrows = []arrow{
 	{"gateway/history/disk", "gateway/atomicfile", "it is the directory in which files are replaced"},
 
 	{"cmd/gateway", "...", "it alone has met everyone"},
+	{"cmd/gateway/internal/admin", "cmd/gateway/internal/phrase", "the expiry of a token is written as for the command"},
 	{"cmd/gateway/internal/admin", "gateway/access", "who is connected, and who administers, is access's to know"},
 	{"cmd/gateway/internal/admin", "gateway/access/tokens", "it lists and changes the tokens"},
 	{"cmd/gateway/internal/admin", "wire", "its errors are those of the API"},
