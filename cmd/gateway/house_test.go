@@ -154,6 +154,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/setup", "gateway/access", "a certificate is for the machine's names"},
 	{"cmd/gateway/internal/backup", "gateway/atomicfile", "a backup is a whole file or none"},
 	{"cmd/gateway/internal/backup", "gateway/history", "only the log of readings knows which of its files belong together"},
+	{"cmd/gateway/internal/backup", "gateway/history/format", "of a directory on another disk, it replaces what is named as files of the log"},
 	{"cmd/gateway/internal/setup", "cmd/gateway/internal/backup", "backup and restore are its commands"},
 	{"cmd/gateway/internal/setup", "cmd/gateway/internal/state", "nothing is restored into a directory that a gateway uses"},
 	{"cmd/gateway/internal/setup", "gateway/atomicfile", "a certificate is replaced as a whole"},

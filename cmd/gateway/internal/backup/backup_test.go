@@ -95,6 +95,39 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 }
 
+// TestRestoreLinked: a log that is on another disk stays there, with what else is on that
+// disk; a disk that is not mounted is no reason to write to the first.
+func TestRestoreLinked(t *testing.T) {
+	path, want := small(t)
+	dir, disk := filepath.Join(t.TempDir(), "state"), t.TempDir()
+	fill(t, dir, map[string]string{"tokens.json": "old", "lock": ""})
+	fill(t, disk, map[string]string{"audit/done-9.jsonl": "old", "audit/restore.new/half": "x", "audit/photo.jpg": "theirs", "log/0000000000000009.segment": "old", "log/lost+found/x": "theirs"})
+	for _, name := range []string{"audit", "log"} {
+		if err := os.Symlink(filepath.Join(disk, name), filepath.Join(dir, name)); err != nil {
+			t.Skip(err) // it needs a privilege on Windows
+		}
+	}
+	if _, err := Restore(path, dir); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "the disk", content(t, disk), map[string]string{"audit/done-1.jsonl": want["audit/done-1.jsonl"], "audit/photo.jpg": "theirs", "log/lost+found/x": "theirs"})
+	for _, name := range []string{"audit", "log"} {
+		if info, err := os.Lstat(filepath.Join(dir, name)); err != nil || info.Mode().Type() != fs.ModeSymlink {
+			t.Errorf("%s is no link any more: %v", name, err)
+		}
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "tokens.json")); err != nil || string(got) != "tokens" {
+		t.Errorf("%q, %v", got, err)
+	}
+
+	if err := os.Rename(disk, disk+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(path, dir); err == nil || !strings.Contains(err.Error(), "leads to no directory; fix: mount") {
+		t.Errorf("the disk is away: %v", err)
+	}
+}
+
 // TestDamaged: whichever byte is another, and wherever the file ends, it is refused with
 // a reason, and nothing was changed.
 func TestDamaged(t *testing.T) {

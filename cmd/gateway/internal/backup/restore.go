@@ -13,10 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
-
-	"sensorgateway/gateway/atomicfile"
 )
 
 // maxJSON bounds what the head and the sums of a backup take.
@@ -173,104 +170,4 @@ func damaged(where string, err error) error {
 		return fmt.Errorf("%w: it ends at %s", ErrDamaged, where)
 	}
 	return fmt.Errorf("%w: %s: %v", ErrDamaged, where, err)
-}
-
-const (
-	stageDir = "restore" + atomicfile.TempSuffix // what is not complete
-	oldDir   = "replaced" + atomicfile.TempSuffix
-)
-
-// InUse returns what a state directory has that a backup would replace.
-func InUse(dir string) (names []string, err error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	for _, e := range entries {
-		if name := e.Name(); name != lockFile && name != stageDir && name != oldDir {
-			names = append(names, name)
-		}
-	}
-	return names, err
-}
-
-// Restore replaces what a state directory has by a backup. The caller holds the
-// directory's lock, and has checked the file. Until all of it is on the disk, nothing is
-// replaced; after a crash later than that, restoring again ends it.
-func Restore(path, dir string) (s Summary, err error) {
-	stage, old := filepath.Join(dir, stageDir), filepath.Join(dir, oldDir)
-	if err := errors.Join(os.RemoveAll(stage), os.RemoveAll(old), os.MkdirAll(stage, 0o700), os.MkdirAll(old, 0o700)); err != nil {
-		return s, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(stage), os.RemoveAll(old)) }()
-	s, err = scan(path, func(name string, mode fs.FileMode, content io.Reader) error {
-		return put(filepath.Join(stage, filepath.FromSlash(name)), mode, content)
-	})
-	if err == nil {
-		err = own(stage, dir)
-	}
-	if err != nil {
-		return s, err
-	}
-	if err := exchange(dir, stage, old); err != nil {
-		return s, err
-	}
-	return s, own(filepath.Join(dir, lockFile), dir) // a file that root made would lock the service out
-}
-
-// put writes a file, and makes the directories that it is in: who may not read the file
-// may not see its name.
-func put(path string, mode fs.FileMode, content io.Reader) error {
-	private := fs.FileMode(0o700)
-	if mode&0o070 != 0 {
-		private = 0o750
-	}
-	if err := os.MkdirAll(filepath.Dir(path), private); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, content)
-	return errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-}
-
-// exchange moves what is restored into the directory. The numbers go first: whatever
-// happens from then on, a gateway that starts here begins another epoch.
-func exchange(dir, stage, old string) error {
-	if err := os.Remove(filepath.Join(dir, numbersFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	sync := func(dir string) error { return atomicfile.OS{}.SyncDir(dir) }
-	if err := sync(dir); err != nil {
-		return err
-	}
-	there, err := InUse(dir)
-	if err != nil {
-		return err
-	}
-	restored, err := os.ReadDir(stage)
-	if err != nil {
-		return err
-	}
-	fresh := map[string]bool{} // true for a file: it replaces one at once
-	for _, e := range restored {
-		fresh[e.Name()] = !e.IsDir()
-	}
-	for _, name := range there {
-		info, err := os.Lstat(filepath.Join(dir, name))
-		if err == nil && !(fresh[name] && info.Mode().IsRegular()) {
-			err = os.Rename(filepath.Join(dir, name), filepath.Join(old, name))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for name := range fresh {
-		if err := os.Rename(filepath.Join(stage, name), filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	return sync(dir)
 }
