@@ -153,6 +153,7 @@ func (g *running) tasks() []task {
 		task{name: "pulse", run: func(ctx context.Context) error { return g.pulse.Watch(ctx, g.beats()) }},
 		task{name: "certificates", run: g.watchCertificates},
 		task{name: "memory", run: machine.FreeMemory},
+		task{name: "certificate of the fleet", run: g.renewMembership},
 		task{name: "tokens", run: g.followTokens, last: true},
 		task{name: "systemd", run: g.supervise},
 	)

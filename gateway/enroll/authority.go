@@ -192,3 +192,15 @@ func writeKey(dir, name string, key crypto.PrivateKey) error {
 	}
 	return statefile.Write(dir, name, data)
 }
+
+// WritePair writes a certificate with its chain, and its key, as NAME.crt and NAME.key.
+func WritePair(dir, name string, pair *tls.Certificate) error {
+	if err := writeKey(dir, name+".key", pair.PrivateKey); err != nil {
+		return err
+	}
+	var chain []byte
+	for _, der := range pair.Certificate {
+		chain = append(chain, certPEM(der)...)
+	}
+	return statefile.Write(dir, name+".crt", chain)
+}

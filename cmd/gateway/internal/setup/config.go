@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"encoding/json"
@@ -12,8 +12,8 @@ import (
 	"sensorgateway/configs"
 )
 
-// configCommand prints what helps to write a configuration.
-func configCommand(stdout io.Writer) *cobra.Command {
+// Config prints what helps to write a configuration.
+func Config(stdout io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print an example of the configuration, or its schema for editors",
