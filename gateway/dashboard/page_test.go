@@ -9,10 +9,9 @@ import (
 )
 
 // TestModules runs the tests of the page's modules, those in testdata, where the
-// modules will run: in a browser. The bytes they decode are the wire package's, and
+// modules will run: in browsers. The bytes they decode are the wire package's, and
 // the conversations that they are played are the Go client's.
 func TestModules(t *testing.T) {
-	browser := browsertest.Start(t)
 	mux := http.NewServeMux()
 	mux.Handle("/page/", http.FileServerFS(files))
 	mux.Handle("/page/uPlot.js", http.StripPrefix("/page", Handler(nil)))
@@ -24,24 +23,26 @@ func TestModules(t *testing.T) {
 		_, _ = w.Write([]byte(`<!doctype html><link rel="icon" href="/page/favicon.svg"><title>Tests</title>`))
 	})
 	server := httptest.NewServer(mux)
-	defer server.Close()
+	t.Cleanup(server.Close)
 
-	page := browser.Open(t, server.URL+"/", browsertest.Options{})
-	results := browsertest.Eval[[]struct{ Name, Error string }](page, `(async () => {
-		await Promise.all(["page", "client", "connection", "motors", "admin", "alarms", "words"].map((name) => import("/testdata/" + name + "_test.js")));
-		return (await import("/testdata/harness.js")).run();
-	})()`)
-	if len(results) < 10 {
-		t.Errorf("only %d tests ran", len(results))
-	}
-	for _, result := range results {
-		t.Run(result.Name, func(t *testing.T) {
-			if result.Error != "" {
-				t.Error(result.Error)
-			}
-		})
-	}
-	if failures := page.Failures(); failures != nil {
-		t.Errorf("%q", failures)
-	}
+	browsertest.Each(t, func(t *testing.T, browser *browsertest.Browser) {
+		page := browser.Open(t, server.URL+"/", browsertest.Options{})
+		results := browsertest.Eval[[]struct{ Name, Error string }](page, `(async () => {
+			await Promise.all(["page", "client", "connection", "motors", "admin", "alarms", "words"].map((name) => import("/testdata/" + name + "_test.js")));
+			return (await import("/testdata/harness.js")).run();
+		})()`)
+		if len(results) < 10 {
+			t.Errorf("only %d tests ran", len(results))
+		}
+		for _, result := range results {
+			t.Run(result.Name, func(t *testing.T) {
+				if result.Error != "" {
+					t.Error(result.Error)
+				}
+			})
+		}
+		if failures := page.Failures(); failures != nil {
+			t.Errorf("%q", failures)
+		}
+	})
 }

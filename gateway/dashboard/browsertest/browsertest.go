@@ -1,29 +1,23 @@
-// Package browsertest drives a headless Chromium for tests of the page. Only
-// tests import it. It refuses to know what is tested: it opens pages, waits for
-// conditions, and remembers what must never happen, such as a word on the console.
+// Package browsertest drives headless browsers for tests of the page: Chromium and
+// Firefox. Only tests import it. It refuses to know what is tested: it opens pages,
+// waits for conditions, and remembers what must never happen, such as a word on the
+// console.
 package browsertest
 
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/chromedp/cdproto/accessibility"
-	"github.com/chromedp/cdproto/browser"
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/chromedp"
 )
 
 // patience is how long a condition may take on a busy machine: a browser that shares
@@ -32,11 +26,108 @@ const patience = 3 * time.Minute
 
 // Options is what a page is like; the zero value is a desktop in light colours.
 type Options struct {
-	Width, Height int64 // CSS pixels; 0: 1280 by 900
-	Phone         bool  // touch, two device pixels a CSS pixel
-	Dark          bool
-	Language      string // as Accept-Language has it; "": that of launch
+	Width, Height int64  // CSS pixels; 0: 1280 by 900
+	Phone         bool   // touch, two device pixels a CSS pixel; in Chromium only
+	Dark          bool   // in Chromium only
+	Language      string // as Accept-Language has it; "": en-GB, and nothing else in Firefox
 	Script        string // runs before the page's own
+}
+
+// Browser is a profile of its own in a browser, for one test: it shares nothing with
+// those of other tests but the machine.
+type Browser struct {
+	// newTab opens an empty tab for a page, whose watchers have ended once it is closed.
+	newTab func(p *Page, o Options) (tab tab, closeTab func(), err error)
+}
+
+// tab is one tab of a browser, as the browser's protocol drives it.
+type tab interface {
+	navigate(ctx context.Context, address string) error
+	// evaluate returns the string that a promise of the expression's value fulfils.
+	evaluate(ctx context.Context, expression string) (string, error)
+	perform(ctx context.Context, in input) error
+}
+
+// errLeft says that the page went to another document meanwhile.
+var errLeft = errors.New("the page went to another document")
+
+// input is what a person does, one of these.
+type input struct {
+	mouse []point // the button is pressed at the first and released at the last
+	wheel wheel
+	keys  string
+}
+
+// point is in CSS pixels of what is in sight.
+type point struct{ X, Y float64 }
+
+// wheel is a turn of the wheel at a point, in CSS pixels; down is positive.
+type wheel struct {
+	at   point
+	down float64
+}
+
+// Each runs a test in each of the browsers, side by side.
+func Each(t *testing.T, test func(t *testing.T, b *Browser)) {
+	t.Helper()
+	for name, start := range map[string]func(testing.TB) *Browser{"chromium": Start, "firefox": StartFirefox} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, start(t))
+		})
+	}
+}
+
+// find returns the path of a browser. Without it the test is skipped, or fails if
+// GATEWAY_TEST_ALL is set; with -short, which is for other processors, it is skipped
+// too: the page is the same on all of them.
+func find(t testing.TB, debian string, names ...string) (path string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("in a browser: not with -short")
+	}
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("GATEWAY_TEST_ALL") != "" {
+		t.Fatalf("no %s here (Debian package %s)", names[0], debian)
+	}
+	t.Skipf("no %s here (Debian package %s)", names[0], debian)
+	return ""
+}
+
+// process is a browser's: it starts with the first test that needs it and ends with the
+// last one of those that run at the same time.
+type process[T any] struct {
+	sync.Mutex
+	users   int
+	running T // valid while there are users
+	stop    func()
+}
+
+// use returns the process, which runs until the test ends at least.
+func (p *process[T]) use(t testing.TB, path string, launch func(path string) (running T, stop func(), err error)) T {
+	t.Helper()
+	p.Lock()
+	defer p.Unlock()
+	if p.users == 0 {
+		running, stop, err := launch(path)
+		if err != nil {
+			t.Fatalf("%s does not start: %v", path, err)
+		}
+		p.running, p.stop = running, stop
+	}
+	p.users++
+	t.Cleanup(func() {
+		p.Lock()
+		defer p.Unlock()
+		if p.users--; p.users == 0 {
+			p.stop()
+		}
+	})
+	return p.running
 }
 
 // Page is one tab.
@@ -45,7 +136,7 @@ type Page struct {
 	Close func()
 
 	t    testing.TB
-	ctx  context.Context
+	tab  tab
 	host string
 
 	mu       sync.Mutex
@@ -62,81 +153,17 @@ func (b *Browser) Open(t testing.TB, address string, o Options) *Page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := chromedp.NewContext(b.ctx)
-	p := &Page{t: t, ctx: ctx, host: u.Host}
-	var watchers sync.WaitGroup
-	p.Close = func() { cancel(); watchers.Wait() }
-	t.Cleanup(p.Close)
-	p.watch(&watchers)
 	if o.Width == 0 {
 		o.Width, o.Height = 1280, 900
 	}
-	scale, scheme := 1.0, "light"
-	if o.Phone {
-		scale = 2
+	p := &Page{t: t, host: u.Host}
+	if p.tab, p.Close, err = b.newTab(p, o); err != nil {
+		t.Fatalf("a new tab: %v", err)
 	}
-	if o.Dark {
-		scheme = "dark"
-	}
-	call(p, log.Enable, cdp.Empty{})
-	call(p, runtime.Enable, cdp.Empty{})
-	call(p, network.Enable, network.EnableParams{})
-	call(p, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: o.Width, Height: o.Height, DeviceScaleFactor: scale, Mobile: o.Phone})
-	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-	if o.Language != "" {
-		call(p, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{AcceptLanguage: o.Language})
-	}
-	if o.Script != "" {
-		call(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: o.Script})
-	}
-	p.Do(chromedp.Navigate(address))
+	p.Close = sync.OnceFunc(p.Close)
+	t.Cleanup(p.Close)
+	p.Navigate(address)
 	return p
-}
-
-// watch notes what must not happen.
-func (p *Page) watch(watchers *sync.WaitGroup) {
-	each(p, watchers, runtime.ExceptionThrown, func(e runtime.EventExceptionThrown) {
-		words := e.ExceptionDetails.Text
-		if e.ExceptionDetails.Exception != nil {
-			words += " " + e.ExceptionDetails.Exception.Description
-		}
-		p.fail("exception: %s", words)
-	})
-	each(p, watchers, runtime.ConsoleAPICalled, func(e runtime.EventConsoleAPICalled) {
-		if e.Type == "error" || e.Type == "warning" {
-			words := ""
-			for _, a := range e.Args {
-				words += " " + string(a.Value) + a.Description
-			}
-			p.fail("console.%s:%s", e.Type, words)
-		}
-	})
-	each(p, watchers, log.EntryAdded, func(e log.EventEntryAdded) { // violations of the policy too
-		if strings.Contains(e.Entry.Text, "ERR_NETWORK_CHANGED") {
-			p.mu.Lock()
-			p.networkChanged = true
-			p.mu.Unlock()
-			return
-		}
-		if e.Entry.Level == "error" || e.Entry.Level == "warning" {
-			p.fail("%s %s: %s %s", e.Entry.Source, e.Entry.Level, e.Entry.Text, e.Entry.URL)
-		}
-	})
-	each(p, watchers, network.RequestWillBeSent, func(e network.EventRequestWillBeSent) { p.sees(e.Request.URL) })
-	each(p, watchers, network.WebSocketCreated, func(e network.EventWebSocketCreated) { p.sees(e.URL) })
-}
-
-// each calls f with each event, until the page's context ends.
-func each[E any](p *Page, watchers *sync.WaitGroup, event cdp.Event[E], f func(E)) {
-	events := chromedp.Events(p.ctx, event)
-	watchers.Go(func() {
-		for e, err := range events {
-			if err != nil {
-				return
-			}
-			f(e)
-		}
-	})
 }
 
 func (p *Page) sees(address string) {
@@ -164,30 +191,13 @@ func (p *Page) Failures() []string {
 	return f
 }
 
-// bounded returns the page's context with a limit for one action.
-func (p *Page) bounded() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(p.ctx, patience)
-}
-
-// call sends a command of the browser's protocol.
-func call[P, R any](p *Page, command cdp.Command[P, R], params P) R {
+// Navigate opens another address in the tab.
+func (p *Page) Navigate(address string) {
 	p.t.Helper()
-	ctx, cancel := p.bounded()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	answer, err := chromedp.Call(ctx, command, params)
-	if err != nil {
-		p.t.Fatalf("%s: %v", command.Method, err)
-	}
-	return answer
-}
-
-// Do carries out actions of chromedp.
-func (p *Page) Do(steps ...chromedp.Action[chromedp.Void]) {
-	p.t.Helper()
-	ctx, cancel := p.bounded()
-	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		p.t.Fatalf("%v\nfailures: %q", err, p.Failures())
+	if err := p.tab.navigate(ctx, address); err != nil {
+		p.t.Fatalf("%s: %v\nfailures: %q", address, err, p.Failures())
 	}
 }
 
@@ -195,20 +205,31 @@ func (p *Page) Do(steps ...chromedp.Action[chromedp.Void]) {
 // returns its value, which must be a T in JSON.
 func Eval[T any](p *Page, expression string) T {
 	p.t.Helper()
-	ctx, cancel := p.bounded()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	value, err := evaluate[T](ctx, p.tab, expression)
 	if err != nil {
 		p.t.Fatalf("%s: %v\nfailures: %q", expression, err, p.Failures())
 	}
 	return value
 }
 
+func evaluate[T any](ctx context.Context, tab tab, expression string) (value T, err error) {
+	text, err := tab.evaluate(ctx, "Promise.resolve(("+expression+"\n)).then((value) => JSON.stringify(value) ?? \"\")")
+	if err != nil {
+		return value, err
+	}
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		return value, fmt.Errorf("%.200q is no %T: %w", text, value, err)
+	}
+	return value, nil
+}
+
 // Wait waits until the JavaScript condition holds. (chromedp's own Poll makes a
 // function from text, which the page's policy forbids.)
 func (p *Page) Wait(condition string) {
 	p.t.Helper()
-	ctx, cancel := p.bounded()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	script := `new Promise((then) => {
 		const end = Date.now() + 1000;
@@ -218,21 +239,18 @@ func (p *Page) Wait(condition string) {
 	for {
 		// A document that is left takes what waits in it along: then the next one is asked.
 		attempt, end := context.WithTimeout(ctx, 10*time.Second)
-		holds, err := chromedp.Run(attempt, chromedp.Evaluate[bool](script, chromedp.EvalAwaitPromise))
+		holds, err := evaluate[bool](attempt, p.tab, script)
 		end()
 		if err == nil && holds {
 			return
 		}
-		if ctx.Err() != nil || err != nil && !left(err) {
-			shown, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`document.body.innerText`)) // helps whoever reads the failure
+		if ctx.Err() != nil || err != nil && !errors.Is(err, errLeft) && !errors.Is(err, context.DeadlineExceeded) {
+			last, end := context.WithTimeout(context.Background(), 10*time.Second)
+			shown, _ := evaluate[string](last, p.tab, `document.body.innerText`) // helps whoever reads the failure
+			end()
 			p.t.Fatalf("waiting for %s: %v\nfailures: %q\npage:\n%s", condition, cmp.Or(err, ctx.Err()), p.Failures(), shown)
 		}
 	}
-}
-
-// left reports whether an error says that the page went to another document meanwhile.
-func left(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "navigated") || strings.Contains(err.Error(), "context")
 }
 
 // Text returns what an element shows.
@@ -241,94 +259,78 @@ func (p *Page) Text(selector string) string {
 	return Eval[string](p, fmt.Sprintf("document.querySelector(%q).textContent", selector))
 }
 
-// Click clicks on the first element that the selector finds.
+// reveal waits until an element is there to be used, scrolls it into sight if it is not,
+// and returns its box once that has not moved for a frame. Whether the next click hits it
+// is noted in clickHits.
+func (p *Page) reveal(selector string) (box struct{ X, Y, Width, Height float64 }) {
+	p.t.Helper()
+	p.Wait(fmt.Sprintf("document.querySelector(%q)?.checkVisibility({ visibilityProperty: true })", selector))
+	return Eval[struct{ X, Y, Width, Height float64 }](p, fmt.Sprintf(`(async () => {
+		const element = document.querySelector(%q), box = () => element.getBoundingClientRect().toJSON();
+		const { left, top, right, bottom } = box();
+		if (left < 0 || top < 0 || right > innerWidth || bottom > innerHeight) element.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
+		addEventListener("click", (event) => (globalThis.clickHits = event.composedPath().includes(element)), { capture: true, once: true });
+		globalThis.clickHits = undefined;
+		for (let last; JSON.stringify(last) !== JSON.stringify(box()); await new Promise(requestAnimationFrame)) last = box();
+		return box();
+	})()`, selector))
+}
+
+func (p *Page) perform(in input) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := p.tab.perform(ctx, in); err != nil {
+		p.t.Fatalf("%+v: %v\nfailures: %q", in, err, p.Failures())
+	}
+}
+
+// Click clicks on the first element that the selector finds: again if that has moved away
+// just then, as it may on a page that shows what happens.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	p.Do(chromedp.ScrollIntoView(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
+	for hits := false; !hits; {
+		box := p.reveal(selector)
+		p.perform(input{mouse: []point{{box.X + box.Width/2, box.Y + box.Height/2}}})
+		hits = Eval[bool](p, `globalThis.clickHits ?? true`) // nobody knows it in another document
+	}
 }
 
 // Drag drags the mouse across an element, between two parts of its width.
 func (p *Page) Drag(selector string, from, to float64) {
 	p.t.Helper()
-	p.Do(chromedp.ScrollIntoView(chromedp.CSS(selector)))
-	box := Eval[struct{ X, Y, Width, Height float64 }](p, fmt.Sprintf("document.querySelector(%q).getBoundingClientRect().toJSON()", selector))
-	y := box.Y + box.Height/2
-	p.Do(chromedp.DragAndDropXY(box.X+from*box.Width, y, box.X+to*box.Width, y))
+	box := p.reveal(selector)
+	var way []point
+	const steps = 5
+	for i := range steps + 1 {
+		way = append(way, point{box.X + (from+(to-from)*float64(i)/steps)*box.Width, box.Y + box.Height/2})
+	}
+	p.perform(input{mouse: way})
+}
+
+// Wheel turns the wheel over the middle of an element, by so many CSS pixels.
+func (p *Page) Wheel(selector string, down float64) {
+	p.t.Helper()
+	box := p.reveal(selector)
+	p.perform(input{wheel: wheel{point{box.X + box.Width/2, box.Y + box.Height/2}, down}})
+}
+
+// Focus gives the focus to the first element that the selector finds.
+func (p *Page) Focus(selector string) {
+	p.t.Helper()
+	p.reveal(selector)
+	Eval[bool](p, fmt.Sprintf("(document.querySelector(%q).focus(), true)", selector))
 }
 
 // Type types into the first element that the selector finds; "\n" is Enter.
 func (p *Page) Type(selector, text string) {
 	p.t.Helper()
-	p.Do(chromedp.SendKeys(chromedp.CSS(selector), text))
+	p.Focus(selector)
+	p.Keys(text)
 }
 
-// Keys presses keys, wherever the focus is.
+// Keys presses keys, wherever the focus is: characters, or those of chromedp's package kb.
 func (p *Page) Keys(keys string) {
 	p.t.Helper()
-	p.Do(chromedp.KeyEvent(keys))
-}
-
-// Hide minimises the window that the page is in.
-func (p *Page) Hide() {
-	p.t.Helper()
-	p.window(browser.WindowStateMinimized)
-}
-
-// Show is the opposite of Hide.
-func (p *Page) Show() {
-	p.t.Helper()
-	p.window(browser.WindowStateNormal)
-}
-
-func (p *Page) window(state browser.WindowState) {
-	p.t.Helper()
-	w := call(p, browser.GetWindowForTarget, browser.GetWindowForTargetParams{})
-	call(p, browser.SetWindowBounds, browser.SetWindowBoundsParams{WindowID: w.WindowID, Bounds: &browser.Bounds{WindowState: state}})
-}
-
-// Nameless returns what a screen reader could tell nothing of: what can have the
-// focus, and has no name or no role, as the browser computes both.
-func (p *Page) Nameless() (wrong []string) {
-	p.t.Helper()
-	tree := call(p, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
-	text := func(v *accessibility.Value) string {
-		if v == nil {
-			return ""
-		}
-		return strings.Trim(string(v.Value), `"`)
-	}
-	for _, node := range tree.Nodes {
-		role, name := text(node.Role), text(node.Name)
-		for _, property := range node.Properties {
-			if property.Name == "focusable" && text(property.Value) == "true" && (name == "" || role == "" || role == "generic") {
-				wrong = append(wrong, fmt.Sprintf("a %q with the name %q", role, name))
-			}
-		}
-	}
-	if len(tree.Nodes) < 10 {
-		wrong = append(wrong, "the browser computes no accessibility")
-	}
-	return wrong
-}
-
-// Cookies returns those that the browser has for the page's address.
-func (p *Page) Cookies() []*network.Cookie {
-	p.t.Helper()
-	return call(p, network.GetCookies, network.GetCookiesParams{}).Cookies
-}
-
-// Screenshot returns what is in sight, or the whole page, as PNG.
-func (p *Page) Screenshot(whole bool) []byte {
-	p.t.Helper()
-	ctx, cancel := p.bounded()
-	defer cancel()
-	take := chromedp.CaptureScreenshot()
-	if whole {
-		take = chromedp.FullScreenshot(100)
-	}
-	png, err := chromedp.Run(ctx, take)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return png
+	p.perform(input{keys: keys})
 }

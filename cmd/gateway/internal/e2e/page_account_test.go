@@ -94,7 +94,7 @@ func TestPageAccount(t *testing.T) {
 	viewer.Click("#retry") // what is said must not give way to "connecting"
 	viewer.Wait(`document.querySelector("#trouble").textContent.includes("401 Unauthorized: ") && document.querySelector("#enter a").checkVisibility()`)
 
-	second := openPage(t, b, p, browsertest.Options{}) // of the same browser
+	second := openPage(t, b, p, browsertest.Options{}, "401 (Unauthorized)") // of the same browser: what it asks for just then is refused
 	page.Click("#log-out")
 	page.Wait(`document.querySelector("#token")`)
 	second.Wait(ended)
@@ -151,7 +151,7 @@ func TestPageSaysWhoCanRead(t *testing.T) {
 			address := strings.Replace(pageOf(p), "127.0.0.1", "greenhouse.example", 1)
 			page := browsertest.Start(t).Open(t, address, sights["phone-light"])
 			page.Wait(`document.querySelector("#token, #status")`)
-			page.Do(chromedp.Navigate(address + "login")) // also while the gateway does not know the token yet
+			page.Navigate(address + "login") // also while the gateway does not know the token yet
 			page.Wait(`document.querySelector("#plain").hidden === ` + fmt.Sprint(tt.secure))
 			await(t, "the token is good", func() bool {
 				browsertest.Eval[bool](page, `(document.querySelector("#token").value = "", true)`)
@@ -201,20 +201,22 @@ func TestPageAnonymous(t *testing.T) {
 // A link to a view that is opened before somebody has logged in leads there afterwards.
 func TestPageLogInKeepsTheView(t *testing.T) {
 	t.Parallel()
-	state := t.TempDir()
-	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0", "--state", state)
-	token := addToken(t, state, p, tokens.Token{Name: "ahmet", Role: tokens.Viewer})
-	const view = "?x=1#range=24h&sensors=outdoor"
-	// Messages that come late: the address must not follow a page that knows no sensors yet.
-	page := logInPage(t, browsertest.Start(t), pageOf(p)+view, token, browsertest.Options{Script: `
+	browsertest.Each(t, func(t *testing.T, b *browsertest.Browser) {
+		state := t.TempDir()
+		p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0", "--state", state)
+		token := addToken(t, state, p, tokens.Token{Name: "ahmet", Role: tokens.Viewer})
+		const view = "?x=1#range=24h&sensors=outdoor"
+		// Messages that come late: the address must not follow a page that knows no sensors yet.
+		page := logInPage(t, b, pageOf(p)+view, token, browsertest.Options{Script: `
 		globalThis.WebSocket = class extends WebSocket {
 			set onmessage(receive) { super.onmessage = receive && ((event) => setTimeout(receive, 1000, event)); }
 		};`})
-	page.Wait(`document.querySelector("#ranges [aria-pressed=true]").dataset.range === "86400000" && document.querySelectorAll("#legend [aria-pressed=true]").length === 1`)
-	if address := browsertest.Eval[string](page, `location.href`); address != pageOf(p)+view {
-		t.Errorf("it leads to %s", address)
-	}
-	if strings.Contains(p.Output(), "the link is not good") {
-		t.Error("what the address says was taken for a code")
-	}
+		page.Wait(`document.querySelector("#ranges [aria-pressed=true]").dataset.range === "86400000" && document.querySelectorAll("#legend [aria-pressed=true]").length === 1`)
+		if address := browsertest.Eval[string](page, `location.href`); address != pageOf(p)+view {
+			t.Errorf("it leads to %s", address)
+		}
+		if strings.Contains(p.Output(), "the link is not good") {
+			t.Error("what the address says was taken for a code")
+		}
+	})
 }

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
@@ -86,7 +84,7 @@ func TestPageEStopForEverybody(t *testing.T) {
 			}
 			page.Wait(`document.querySelectorAll(".motor").length === 5 && !document.querySelector(".motor .start:enabled")`)
 		}
-		other.Do(chromedp.Navigate(pageOf(p)))
+		other.Navigate(pageOf(p))
 		other.Wait(live)
 	}
 	other.Click("#reset")

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
@@ -45,7 +43,7 @@ func BenchmarkPageFirstPaint(b *testing.B) {
 					return browser.Open(b, address, browsertest.Options{Script: liveAt})
 				}
 				page := browser.Open(b, bare, browsertest.Options{Script: liveAt})
-				page.Do(chromedp.Navigate(address))
+				page.Navigate(address)
 				return page
 			}
 			page := open(pageOf(p)) // the browser's first time is another matter

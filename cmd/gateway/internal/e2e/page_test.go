@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
 	"sensorgateway/gateway/dashboard/browsertest"
@@ -131,7 +130,7 @@ func TestPageCharts(t *testing.T) {
 		return mouse("mousedown", 0.2) && mouse("mousemove", 0.95) && mouse("mouseup", 0.95, document);
 	})()`)
 	page.Wait(`!document.querySelector("#live").hidden`)
-	page.Do(chromedp.Focus(chromedp.CSS("#charts")))
+	page.Focus("#charts")
 	page.Keys(kb.ArrowLeft)
 	page.Wait(`/^\d\d:\d\d:\d\d, indoor/.test(document.querySelector("#charts").ariaValueText)`) // of a day, not of years
 	page.Keys(kb.End)
@@ -142,7 +141,7 @@ func TestPageCharts(t *testing.T) {
 	page.Click("#live")
 	page.Wait(`document.querySelector("#live").hidden && document.querySelector("#ranges [aria-pressed=true]").dataset.range === "60000"`)
 
-	page.Do(chromedp.Focus(chromedp.CSS("#charts")))
+	page.Focus("#charts")
 	page.Keys(kb.ArrowLeft + kb.ArrowLeft)
 	page.Wait(`/^\d\d:\d\d:\d\d, indoor (\d|–|failed|no record)/.test(document.querySelector("#charts").ariaValueText)`) // it may have failed just then
 	page.Keys("+")
@@ -214,7 +213,7 @@ func TestPageMotor(t *testing.T) {
 	page.Wait(card + `.querySelector(".start:enabled")`)
 	page.Click(".motor .start")
 	page.Wait(card + `.dataset.running === "true"`)
-	page.Do(chromedp.Focus(chromedp.CSS("#export")))
+	page.Focus("#export")
 	page.Keys(kb.Escape + kb.Escape)
 	page.Wait(`document.querySelector("#stop-alert").dataset.state === "done" && ` + card + `.dataset.running === "false"`)
 	resetEStop(page)
@@ -320,12 +319,12 @@ func TestPageRoom(t *testing.T) {
 	for _, page := range []*browsertest.Page{ann, bob} {
 		page.Wait(`[...document.querySelectorAll("#log .chat")].some((li) => / ann2 \(127\.0\.0\.1\) <b>hello<\/b>$/.test(li.textContent))`)
 	}
-	ann.Do(chromedp.Navigate(pageOf(p))) // who was inside is inside again, and sees what was said
+	ann.Navigate(pageOf(p)) // who was inside is inside again, and sees what was said
 	ann.Wait(`!document.querySelector("#say").hidden && / ann2 \(127\.0\.0\.1\) <b>hello<\/b>$/.test(document.querySelector("#log .chat").textContent)`)
 	ann.Wait(live)
 	bob.Click(".motor .start")
 	ann.Wait(`/motor_1 running, \d+ % forward, started by/.test(document.querySelector("#log").textContent)`)
-	bob.Do(chromedp.Navigate("about:blank"))
+	bob.Navigate("about:blank")
 	ann.Wait(`document.querySelector("#log").textContent.includes("ann2 (127.0.0.1) left")`)
 	ann.Wait(`/motor_1 stopped: its operator/.test(document.querySelector("#log").textContent)`)
 }

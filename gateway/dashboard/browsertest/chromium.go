@@ -3,71 +3,29 @@ package browsertest
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 )
 
-// Browser is a profile of its own in a Chromium, for one test: it shares nothing
-// with those of other tests but the machine.
-type Browser struct {
-	ctx context.Context
-}
+// chromium is the process.
+var chromium process[context.Context]
 
-// chromium is the process. It starts with the first test that needs it and ends
-// with the last one of those that run at the same time.
-var chromium struct {
-	sync.Mutex
-	users int
-	ctx   context.Context // valid while there are users
-	stop  func()
-}
-
-// Start returns a browser that ends with the test. Without Chromium the test is
-// skipped, or fails if GATEWAY_TEST_ALL is set; with -short, which is for other
-// processors, it is skipped too: the page is the same on all of them.
+// Start returns a profile of a Chromium, which ends with the test.
 func Start(t testing.TB) *Browser {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("in a browser: not with -short")
-	}
-	path := find()
-	switch {
-	case path == "" && os.Getenv("GATEWAY_TEST_ALL") != "":
-		t.Fatal("no chromium here (Debian package chromium)")
-	case path == "":
-		t.Skip("no chromium here (Debian package chromium)")
-	}
-	chromium.Lock()
-	defer chromium.Unlock()
-	if chromium.users == 0 {
-		ctx, stop, err := launch(path)
-		if err != nil {
-			t.Fatalf("%s does not start: %v", path, err)
-		}
-		chromium.ctx, chromium.stop = ctx, stop
-	}
-	chromium.users++
-	ctx, cancel := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
-	t.Cleanup(func() {
-		cancel()
-		chromium.Lock()
-		defer chromium.Unlock()
-		if chromium.users--; chromium.users == 0 {
-			chromium.stop()
-		}
-	})
+	path := find(t, "chromium", "chromium", "chromium-browser", "google-chrome")
+	ctx, cancel := chromedp.NewContext(chromium.use(t, path, launchChromium), chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("%s has no new profile: %v", path, err)
 	}
-	return &Browser{ctx}
+	return &Browser{newTab: func(p *Page, o Options) (tab, func(), error) { return newChromiumTab(ctx, p, o) }}
 }
 
-// launch starts the Chromium at path; stop ends it and removes its files.
-func launch(path string) (ctx context.Context, stop func(), err error) {
+// launchChromium starts the Chromium at path; stop ends it and removes its files.
+func launchChromium(path string) (ctx context.Context, stop func(), err error) {
 	dir, err := os.MkdirTemp("", "gateway-test-browser-")
 	if err != nil {
 		return nil, nil, err
@@ -108,13 +66,4 @@ func writeFonts(dir string) (path string, err error) {
 		<match target="pattern"><test name="family"><string>sans-serif</string></test><edit name="family" mode="prepend" binding="strong"><string>Liberation Sans</string></edit></match>
 		<match target="pattern"><test name="family"><string>system-ui</string></test><edit name="family" mode="assign" binding="strong"><string>Liberation Sans</string></edit></match>
 	</fontconfig>`), 0o600)
-}
-
-func find() string {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	return ""
 }
