@@ -2,7 +2,7 @@
 // The alarms: how many in the bar that stays, all of them in a list, who acknowledged
 // which, and what was cleared lately; with a sound and a notification for who wants them.
 
-import { copy, find, get, keyed, mark, text } from "./dom.js";
+import { copy, find, get, keyed, mark, steadily, text } from "./dom.js";
 import { moment } from "./format.js";
 import { message } from "./stop.js";
 import { words } from "./words.js";
@@ -117,7 +117,8 @@ export function showAlarms(gateway, base) {
       subscribed = true;
       const answer = await fetch(new URL("api/v1/alarms", base), { cache: "no-store" });
       if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
-      receive(await answer.json());
+      const all = await answer.json();
+      steadily(() => receive(all));
     } catch {
       if (gateway.phase === "connected") later(AGAIN); // a lost connection shows elsewhere, and is followed by a hello
     }

@@ -27,6 +27,15 @@ export function press(group, is) {
   for (const button of group.querySelectorAll("button")) button.setAttribute("aria-pressed", String(is(button)));
 }
 
+/** Makes a change that may move what is below it, and keeps what has the focus where it is on the screen. @param {() => void} change */
+export function steadily(change) {
+  const held = document.activeElement ?? document.body, { top, bottom } = held.getBoundingClientRect();
+  change();
+  if (held === document.body || !held.isConnected || bottom < 0 || top > innerHeight) return;
+  const by = held.getBoundingClientRect().top - top;
+  if (by) scrollBy({ top: by, behavior: "instant" });
+}
+
 /**
  * A list whose elements stay while their entries do: one may have the focus.
  * @template T

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -39,11 +40,18 @@ alarms:
 		page.Wait(`document.querySelector("#alarms-none").textContent === "No alarm." && document.querySelector("#alarm-chip").hidden`)
 	}
 	before := browsertest.Eval[float64](vera, stopAt)
+	const focused = `document.activeElement.getBoundingClientRect().top`
+	vera.Focus("#export") // which is below the alarms
+	held := browsertest.Eval[float64](vera, focused)
 	fan := dialWith(t, p.URL, operator) // without a page's lease, which may end on a busy machine
 	if got := fan.command(`{"action":"start","target":"fan","speed":1}`); got != "ack" {
 		t.Fatalf("start: %s", got)
 	}
 	fan.Close()
+	vera.Wait(alarmEntry("cold") + `?.checkVisibility()`)
+	if now := browsertest.Eval[float64](vera, focused); math.Abs(now-held) > 1 {
+		t.Errorf("what has the focus moved by %g pixels when the alarm came", now-held)
+	}
 	for _, page := range both {
 		browsertest.Eval[bool](page, `(scrollTo(0, document.documentElement.scrollHeight), true)`)
 		page.Wait(inSight + `("#alarm-chip") && document.querySelector("#alarm-chip").textContent === "1 alarm" && document.querySelector("#alarm-chip").dataset.severity === "critical"`)
