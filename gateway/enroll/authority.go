@@ -156,14 +156,14 @@ func (a *Authority) sign(template *x509.Certificate, public any, now time.Time) 
 // revoke returns the list of the certificates that are revoked (RFC 5280, section 5), for
 // brokers. It is good for as long as the authority: a broker that has no newer one must
 // not refuse everybody.
-func (a *Authority) revoke(serials map[string]time.Time, number int64, now time.Time) ([]byte, error) {
+func (a *Authority) revoke(all []revoked, number int64, now time.Time) ([]byte, error) {
 	list := &x509.RevocationList{Number: big.NewInt(number), ThisUpdate: now.UTC().Add(-clockSkew), NextUpdate: a.cert.NotAfter}
-	for serial, at := range serials {
-		n, ok := new(big.Int).SetString(serial, 16)
+	for _, r := range all {
+		n, ok := new(big.Int).SetString(r.Serial, 16)
 		if !ok {
-			return nil, fmt.Errorf("serial number %q is no hexadecimal number", serial)
+			return nil, fmt.Errorf("serial number %q is no hexadecimal number", r.Serial)
 		}
-		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: n, RevocationTime: at.UTC()})
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: n, RevocationTime: r.At.UTC()})
 	}
 	der, err := x509.CreateRevocationList(rand.Reader, list, a.cert, a.key)
 	if err != nil {

@@ -120,7 +120,7 @@ func (h *Hub) enroll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := time.Now()
-	cert, site, err := h.o.Members.enroll(a.Secret, a.Name, keyHash(public), now, func(site string) (*x509.Certificate, error) {
+	cert, site, err := h.o.Members.enroll(h.o.Authority, a.Secret, a.Name, keyHash(public), now, func(site string) (*x509.Certificate, error) {
 		return h.o.Authority.gateway(a.Name, site, public, now)
 	})
 	h.answer(w, r, a.Name, site, cert, err)

@@ -151,7 +151,7 @@ func (m *Members) Revoke(authority *Authority, name string, now time.Time) error
 
 // enroll lets a device in that has the secret of a code, and returns the certificate
 // that sign makes for its site. A device that repeats itself gets another one.
-func (m *Members) enroll(secret []byte, name, key string, now time.Time, sign func(site string) (*x509.Certificate, error)) (cert *x509.Certificate, site string, err error) {
+func (m *Members) enroll(authority *Authority, secret []byte, name, key string, now time.Time, sign func(site string) (*x509.Certificate, error)) (cert *x509.Certificate, site string, err error) {
 	err = m.edit(now, func(f *members) error {
 		i := f.invitation(secret)
 		switch {
@@ -164,7 +164,7 @@ func (m *Members) enroll(secret []byte, name, key string, now time.Time, sign fu
 		case i.Gateway != "" && i.Gateway != name:
 			return &refusal{fmt.Sprintf("the code is for the gateway %s alone", i.Gateway)}
 		}
-		g := f.gateway(name)
+		g, replaced := f.gateway(name), false
 		switch {
 		case g == nil:
 			f.Gateways = append(f.Gateways, Member{Name: name, Enrolled: stored(now)})
@@ -175,6 +175,7 @@ func (m *Members) enroll(secret []byte, name, key string, now time.Time, sign fu
 			return &refusal{fmt.Sprintf("the gateway %s was revoked; fix: to let it in again, make the code with --gateway %s", name, name)}
 		case g.Key != key:
 			f.revokeCertificate(g, now) // that of the device it replaces
+			replaced = true
 		}
 		cert, err = sign(i.Site)
 		if err != nil {
@@ -183,6 +184,9 @@ func (m *Members) enroll(secret []byte, name, key string, now time.Time, sign fu
 		i.Key, site = key, i.Site
 		g.Site, g.Key, g.Revoked = i.Site, key, time.Time{}
 		g.certified(cert)
+		if replaced {
+			return f.writeList(m.dir, authority, now)
+		}
 		return nil
 	})
 	return cert, site, err
@@ -240,12 +244,8 @@ func (f *members) revokeCertificate(g *Member, now time.Time) {
 
 // writeList writes the list of revoked certificates.
 func (f *members) writeList(dir string, authority *Authority, now time.Time) error {
-	serials := map[string]time.Time{}
-	for _, r := range f.Revoked {
-		serials[r.Serial] = r.At
-	}
 	f.List++
-	list, err := authority.revoke(serials, f.List, now)
+	list, err := authority.revoke(f.Revoked, f.List, now)
 	if err != nil {
 		return err
 	}
