@@ -113,8 +113,7 @@ func (a *Authority) gateway(name, site string, public any, now time.Time) (*x509
 }
 
 // Server makes a key and a certificate for a hub, or a broker, and its hosts, which are
-// names and addresses. It is the hub's own name too, and good for its session with the
-// broker, where commonName is the user.
+// names and addresses.
 func (a *Authority) Server(commonName string, hosts []string, now time.Time) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -137,6 +136,18 @@ func (a *Authority) Server(commonName string, hosts []string, now time.Time) (*t
 		return nil, err
 	}
 	return &tls.Certificate{Certificate: [][]byte{leaf.Raw, a.cert.Raw}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// Client returns the configuration of a hub's connections to a broker: the hub shows a
+// certificate of its name, and the broker's is of the authority.
+func (a *Authority) Client(hub string, now time.Time) (*tls.Config, error) {
+	pair, err := a.Server(hub, nil, now)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(a.cert)
+	return &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // sign signs a certificate, which is valid from now on, since clocks differ from a little

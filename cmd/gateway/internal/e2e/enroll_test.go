@@ -18,14 +18,15 @@ type hubProcess struct {
 	program string
 	state   string
 	url     string
+	more    []string // flags
 }
 
 var hubAddressForm = regexp.MustCompile(`https://127\.0\.0\.1:[0-9]+`)
 
-// startHub starts the hub of a new fleet.
-func startHub(t *testing.T) *hubProcess {
+// startHub starts the hub of a new fleet, with more flags.
+func startHub(t *testing.T, more ...string) *hubProcess {
 	t.Helper()
-	h := &hubProcess{t: t, program: buildGateway(t), state: t.TempDir()}
+	h := &hubProcess{t: t, program: buildGateway(t), state: t.TempDir(), more: more}
 	h.want("ca.crt", "hub", "ca", "init", "--state", h.state)
 	h.start()
 	return h
@@ -33,7 +34,7 @@ func startHub(t *testing.T) *hubProcess {
 
 func (h *hubProcess) start() {
 	h.t.Helper()
-	h.gatewayProcess = launchGateway(h.t, h.program, "hub", "--state", h.state, "--name", "hub-a", "--listen", "127.0.0.1:0", "--broker", "mqtts://broker.example")
+	h.gatewayProcess = launchGateway(h.t, append([]string{h.program, "hub", "--state", h.state, "--name", "hub-a", "--listen", "127.0.0.1:0"}, h.more...)...)
 	h.await(h.t, "the hub is ready")
 	h.url = hubAddressForm.FindString(h.Output())
 }
@@ -79,7 +80,7 @@ func (h *hubProcess) enroll(device, name, code string, more ...string) []string 
 // nobody does with one that is wrong, used, or of another fleet.
 func TestEnrollment(t *testing.T) {
 	t.Parallel()
-	h := startHub(t)
+	h := startHub(t, "--broker", "mqtts://broker.example")
 	device, code := t.TempDir(), h.code("--site", "lab")
 	h.want("broker  mqtts://broker.example", h.enroll(device, "pi-1", code)...)
 	h.want("pi-1 of the site lab", h.enroll(device, "pi-1", strings.ToLower(code))...) // again, with the same code

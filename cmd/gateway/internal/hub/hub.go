@@ -42,10 +42,12 @@ func Command(env console.Env, machine string) *cobra.Command {
 	o := serveOptions{here: h}
 	cmd := &cobra.Command{
 		Use:   "hub",
-		Short: "Run the hub of a fleet, at which gateways enroll",
+		Short: "Run the hub of a fleet: gateways enroll there, and it stores their readings",
 		Long: "Runs a hub until it is stopped. Its state directory has the fleet's authority, which gateway hub ca init makes, and\n" +
-			"who belongs to the fleet. Devices enroll at the address where it listens, by TLS and nothing else.",
-		Example: "  sudo -u gateway-hub gateway hub ca init\n  sudo -u gateway-hub gateway hub code --site lab\n  gateway hub --listen :8443 --broker mqtts://broker.example",
+			"who belongs to the fleet. Devices enroll at the address where it listens, by TLS and nothing else.\n\n" +
+			"Of the sites that are named, it stores the readings of all gateways, as they come from the broker, in gateways/NAME\n" +
+			"of the state directory: gateway export --state reads them, up to an hour before now.",
+		Example: "  sudo -u gateway-hub gateway hub ca init\n  sudo -u gateway-hub gateway hub code --site lab\n  gateway hub --broker mqtts://broker.example --site lab",
 		Args:    console.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.serve(cmd.Context()) },
 	}

@@ -11,17 +11,24 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
 
 	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/logging"
 	"sensorgateway/gateway/enroll"
 	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/collect"
+	"sensorgateway/gateway/hub"
 )
+
+// gatewaysDir has a directory for each gateway, in the hub's state directory.
+const gatewaysDir = "gateways"
 
 // endTime is how long requests that are being answered have when the hub stops.
 const endTime = 3 * time.Second
@@ -30,13 +37,17 @@ const endTime = 3 * time.Second
 type serveOptions struct {
 	*here
 	listen, name, logFormat string
-	brokers                 []string
+	size                    int64 // MiB
+	brokers, sites          []string
+	urls                    []*url.URL // of the brokers
 }
 
 func (o *serveOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.listen, "listen", address.DefaultListenTLS, "`address` to listen on, by TLS")
 	f.StringVar(&o.name, "name", "", "`name` of this hub, which no other hub of the fleet has (default: the machine's)")
-	f.StringArrayVar(&o.brokers, "broker", nil, "`address` of a broker that gateways are told of, such as mqtts://broker.example; can be given again")
+	f.StringArrayVar(&o.brokers, "broker", nil, "`address` of a broker, of which gateways are told too, such as mqtts://broker.example; can be given again")
+	f.StringSliceVar(&o.sites, "site", nil, "`names` of the sites whose gateways' readings this hub stores (default: none)")
+	f.Int64Var(&o.size, "size", 1024, "most `MiB` of readings that are stored of a gateway: the oldest make room")
 	f.StringVar(&o.logFormat, "log-format", "auto", "auto, text, journal or json")
 }
 
@@ -58,6 +69,18 @@ func (o *serveOptions) check() (err error) {
 		if err != nil || u.Scheme != "mqtt" && u.Scheme != "mqtts" || u.Host == "" || u.User != nil || u.Path != "" {
 			return fmt.Errorf("--broker %q: that is no address of a broker, such as mqtts://broker.example", broker)
 		}
+		o.urls = append(o.urls, u)
+	}
+	for _, site := range o.sites {
+		if err := fleet.CheckName(site); err != nil {
+			return fmt.Errorf("--site: %w", err)
+		}
+	}
+	switch {
+	case len(o.sites) > 0 && len(o.brokers) == 0:
+		return errors.New("--site without --broker: name the broker that the gateways of the site use")
+	case o.size < 1 || o.size > 1<<30:
+		return fmt.Errorf("--size %d: it is a number of MiB from 1 on", o.size)
 	}
 	return nil
 }
@@ -75,8 +98,9 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	if _, err := enroll.SigningKey(o.dir(), func(key ed25519.PublicKey) string { return fleet.KeyLine(key, o.name) }); err != nil {
 		return explain(o.dir(), err)
 	}
+	members := enroll.OpenMembers(o.dir())
 	devices := enroll.NewHub(enroll.HubOptions{
-		Authority: authority, Members: enroll.OpenMembers(o.dir()), Brokers: o.brokers, CheckName: fleet.CheckName, Log: log,
+		Authority: authority, Members: members, Brokers: o.brokers, CheckName: fleet.CheckName, Log: log,
 		Keys: func() ([]byte, error) { return enroll.HubKeys(o.dir()) },
 	})
 	config, err := devices.TLS(nil)
@@ -87,11 +111,51 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stored, err := o.storage(log)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
 	if len(o.brokers) == 0 {
 		log.Warn("gateways that enroll are told of no broker; fix: name the brokers with --broker")
 	}
 	log.Info("the hub is ready", "hub", o.name, "state", o.dir(), "address", "https://"+l.Addr().String())
-	return answer(ctx, tls.NewListener(l, config), devices.Pages(), log)
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.Go(func() error { return answer(ctx, tls.NewListener(l, config), devices.Pages(), log) })
+	for _, site := range o.sites {
+		intake := hub.New(hub.Options{
+			Hub: o.name, Site: site, Brokers: o.urls, Log: log, Store: stored.Append, Check: known(members),
+			TLS: func() (*tls.Config, error) { return authority.Client(o.name, time.Now()) },
+		})
+		parts.Go(func() error { return intake.Run(ctx) })
+	}
+	if stored != nil {
+		parts.Go(func() error { return stored.Run(ctx) })
+	}
+	return parts.Wait()
+}
+
+// storage returns the logs of the gateways, nil if none are stored.
+func (o *serveOptions) storage(log *slog.Logger) (*collect.Collection, error) {
+	if len(o.sites) == 0 {
+		return nil, nil
+	}
+	return collect.Open(collect.Options{Dir: filepath.Join(o.dir(), gatewaysDir), MaxBytes: o.size << 20, Log: log})
+}
+
+// known returns what checks that a gateway belongs to the fleet, and to the site in whose
+// topic its message came.
+func known(members *enroll.Members) func(fleet.Gateway) error {
+	return func(g fleet.Gateway) error {
+		switch m, ok := members.Get(g.Name); {
+		case !ok:
+			return errors.New("there is no such gateway in the fleet")
+		case !m.Revoked.IsZero():
+			return fmt.Errorf("the gateway was revoked on %s", m.Revoked.Format(time.DateOnly))
+		case m.Site != g.Site:
+			return fmt.Errorf("the gateway is of the site %s", m.Site)
+		}
+		return nil
+	}
 }
 
 // answer answers requests until ctx ends.

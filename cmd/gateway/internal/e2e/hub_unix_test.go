@@ -1,0 +1,145 @@
+//go:build unix
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history"
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/wire"
+)
+
+// fleetDevice publishes what a gateway of the fleet does.
+type fleetDevice struct {
+	t       *testing.T
+	client  *paho.Client
+	at      fleet.Gateway
+	records []wire.Record
+}
+
+func newFleetDevice(t *testing.T, m *mosquitto, at fleet.Gateway, n int) *fleetDevice {
+	t.Helper()
+	conn, err := net.Dial("tcp", m.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &fleetDevice{t: t, at: at, client: paho.NewClient(paho.ClientConfig{Conn: conn})}
+	if _, err := d.client.Connect(context.Background(), &paho.Connect{ClientID: at.Name, CleanStart: true, KeepAlive: 60}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.client.Disconnect(&paho.Disconnect{}) })
+	random, now := rand.New(rand.NewPCG(1, 2)), time.Now().UnixMilli()
+	for i := range n {
+		d.records = append(d.records, wire.Record{
+			Reading: wire.Reading{UnixMilli: now + int64(i)*100, Values: [2]float32{20 + random.Float32(), 50 + random.Float32()}}, Seq: uint32(i + 1),
+		})
+	}
+	return d
+}
+
+// send publishes the records from one to another, cut into blocks of a size, and wants
+// the broker to have a subscriber for them.
+func (d *fleetDevice) send(from, to, size int) {
+	d.t.Helper()
+	var packer codec.Packer
+	for ; from < to; from += size {
+		part := d.records[from:min(from+size, to)]
+		var sum codec.Summary
+		for _, r := range part {
+			sum.Add(r)
+		}
+		payload := fleet.AppendUpHeader(nil, wire.Quantities()[:2])
+		payload = packer.AppendBlock(payload, codec.Origin{Sensor: "indoor", Epoch: "e", Boot: "b"}, part[0].Seq-1, sum, part)
+		d.publish(d.at.Topic(fleet.Up), payload)
+	}
+}
+
+func (d *fleetDevice) publish(topic string, payload []byte) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ack, err := d.client.Publish(ctx, &paho.Publish{Topic: topic, QoS: 1, Payload: payload})
+	if err != nil || ack.ReasonCode != 0 {
+		d.t.Fatalf("%s: %v, %+v", topic, err, ack)
+	}
+}
+
+// stored returns the records of a gateway in the log of a hub that has ended.
+func (h *hubProcess) stored(gateway, sensor string) (all []wire.Record) {
+	h.t.Helper()
+	r, err := history.OpenReader(filepath.Join(h.state, "gateways", gateway, "log"), func(d history.Damage) { h.t.Errorf("%+v", d) })
+	if err != nil {
+		return nil // nothing has come yet
+	}
+	for next := r.Between(sensor, 0, 1<<60); ; {
+		batch, err := next()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		for _, x := range batch {
+			x.Flags &^= wire.Historical
+			all = append(all, x)
+		}
+	}
+}
+
+// TestHubStores holds that a hub's log has what a gateway has sent record for record,
+// each once: although the gateway repeats itself in other blocks, the hub is killed and is
+// away for a while, and others send what is not theirs.
+func TestHubStores(t *testing.T) {
+	t.Parallel()
+	m := startMosquitto(t, "allow_anonymous true\n")
+	h := startHub(t, "--broker", "mqtt://"+m.address, "--site", "lab")
+	h.await(t, "connected to the broker")
+	h.want("pi-1", h.enroll(t.TempDir(), "pi-1", h.code("--site", "lab"))...)
+	h.want("pi-3", h.enroll(t.TempDir(), "pi-3", h.code("--site", "roof"))...)
+
+	d := newFleetDevice(t, m, fleet.Gateway{Site: "lab", Name: "pi-1"}, 6000)
+	stranger := newFleetDevice(t, m, fleet.Gateway{Site: "lab", Name: "pi-9"}, 100)
+	elsewhere := newFleetDevice(t, m, fleet.Gateway{Site: "lab", Name: "pi-3"}, 100)
+	stranger.send(0, 100, 100)
+	elsewhere.send(0, 100, 100)
+	d.publish(d.at.Topic(fleet.Up), []byte("nonsense"))
+	for _, why := range []string{"no such gateway", "of the site roof", "not a payload of blocks"} {
+		h.await(t, why)
+	}
+	d.send(0, 2000, 600)
+	h.Kill(t)
+	d.send(1500, 4000, 450) // the broker keeps it for the hub
+	h.start()
+	d.send(3900, 6000, 600)
+	var got []wire.Record
+	for late := time.Now().Add(patience); len(got) < len(d.records) && time.Now().Before(late); {
+		if err := h.Stop(t); err != nil {
+			t.Fatal(err)
+		}
+		if got = h.stored("pi-1", "indoor"); len(got) < len(d.records) { // more was under way
+			h.start()
+			h.await(t, "connected to the broker")
+		}
+	}
+	if !reflect.DeepEqual(got, d.records) {
+		t.Errorf("the hub has %d records, and they are not the %d of the gateway", len(got), len(d.records))
+	}
+	for _, gateway := range []string{"pi-3", "pi-9"} {
+		if n := len(h.stored(gateway, "indoor")); n > 0 {
+			t.Errorf("%d records of %s are stored", n, gateway)
+		}
+	}
+	h.want("indoor", "export", "--state", filepath.Join(h.state, "gateways", "pi-1"))
+}

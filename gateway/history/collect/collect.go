@@ -1,0 +1,140 @@
+// Package collect keeps the logs of readings of many gateways on one machine: blocks that
+// come from them, each record once. What is confirmed is durable.
+//
+// It knows blocks and files. It refuses to know how blocks come, and what the gateways
+// are to anybody.
+//
+// A block is durable in the intake first, one file for all gateways, of which one sync is
+// for many. Once an hour the blocks of each gateway go into a segment in its own
+// directory, which is a log as package history has it, and the intake begins anew.
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sensorgateway/gateway/history/codec"
+)
+
+const (
+	sealEvery  = time.Hour   // how long blocks stay in the intake
+	sealAt     = 32 << 20    // bytes of it, at which they do not stay so long: a segment has 64 MiB at most
+	checkEvery = time.Minute // whether it is time
+	// LogDir is the directory of a gateway's log, in the gateway's own: a state directory
+	// for the commands that read one.
+	LogDir = "log"
+)
+
+// Options are what a [Collection] is made of.
+type Options struct {
+	Dir      string // has a directory for each gateway, and the intake; it must be there
+	MaxBytes int64  // of the segments of each gateway; 0: no limit
+	Log      *slog.Logger
+}
+
+// Collection is the logs of many gateways.
+type Collection struct {
+	o      Options
+	intake *intake
+
+	mu   sync.Mutex
+	logs map[string]*log
+}
+
+// Open returns the logs in a directory. It reads the intake, and the directory of a
+// gateway once that sends something.
+func Open(o Options) (*Collection, error) {
+	in, err := openIntake(filepath.Join(o.Dir, intakeDir), o.Log)
+	if err != nil {
+		return nil, err
+	}
+	c := &Collection{o: o, intake: in, logs: map[string]*log{}}
+	err = in.read(func(gateway string, at place, _ codec.Block) {
+		l := c.log(gateway)
+		l.pending = append(l.pending, at)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the intake cannot be read: %w", err)
+	}
+	return c, nil
+}
+
+// log returns the log of a gateway.
+func (c *Collection) log(gateway string) *log {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.logs[gateway]
+	if l == nil {
+		l = &log{c: c, dir: filepath.Join(c.o.Dir, gateway, LogDir)}
+		c.logs[gateway] = l
+	}
+	return l
+}
+
+// Append stores blocks of a gateway, each record once, and returns when they are durable.
+// The gateway is the name of a directory. [Collection.Run] must run, or have ended. What
+// is begun before ctx ends is completed.
+func (c *Collection) Append(ctx context.Context, gateway string, blocks [][]byte) error {
+	l := c.log(gateway)
+	l.order.Lock()
+	defer l.order.Unlock()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return l.append(gateway, blocks)
+}
+
+// Run writes what is appended, and moves blocks from the intake to the gateways' logs,
+// until ctx ends; then it moves what is left.
+func (c *Collection) Run(ctx context.Context) error {
+	var parts errgroup.Group
+	parts.Go(func() error { return c.intake.run(ctx) })
+	parts.Go(func() error { c.maintain(ctx); return nil })
+	return errors.Join(parts.Wait(), c.seal())
+}
+
+func (c *Collection) maintain(ctx context.Context) {
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	for due := true; ; { // what a crash has left is due at once, and what could not be moved
+		if due {
+			err := c.seal()
+			if due = err != nil; due {
+				c.o.Log.Warn("readings stay in the intake: they cannot be moved to the gateways' logs; it is tried again", "err", err)
+			}
+		}
+		select {
+		case now := <-tick.C:
+			size, since, some := c.intake.state()
+			due = due || some && (size >= sealAt || now.Sub(since) >= sealEvery)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// seal moves the blocks that are in the intake now into the gateways' logs.
+func (c *Collection) seal() error {
+	last := c.intake.finish()
+	c.mu.Lock()
+	var logs []*log
+	for _, l := range c.logs {
+		logs = append(logs, l)
+	}
+	c.mu.Unlock()
+	var err error
+	for _, l := range logs {
+		err = errors.Join(err, l.seal(last))
+	}
+	if err != nil {
+		return err // the files of the intake stay
+	}
+	return c.intake.remove(last)
+}

@@ -1,0 +1,359 @@
+package collect
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/history/codec"
+)
+
+// The intake is where blocks of all gateways are durable first: one file that all of them
+// are appended to, so that one sync is for many. A frame in it is
+//
+//	offset  size
+//	0       4     magic "sgwi"
+//	4       4     CRC-32C of the rest of the frame
+//	8       4     length of the frame
+//	12            string: the gateway
+//	              blocks
+const (
+	intakeMagic  = 0x73677769 // "sgwi"
+	intakeHead   = 12
+	intakeSuffix = ".intake"
+	intakeDir    = "_intake" // is no name of a gateway
+	frameMax     = 1 << 20
+	groupBytes   = 8 << 20 // that are synced at once
+)
+
+// place is where a block is in the intake.
+type place struct {
+	file uint64
+	at   int64
+	size int32
+}
+
+// entry is what waits to be written.
+type entry struct {
+	frame []byte
+	head  int // bytes before the blocks
+	at    place
+	done  chan error // size 1
+}
+
+// intake appends. One goroutine runs write.
+type intake struct {
+	dir string
+	log *slog.Logger
+
+	mu    sync.Mutex
+	queue []*entry
+	ended error         // why nothing is written any more
+	wake  chan struct{} // size 1: there is something in the queue
+
+	file   *os.File // of the writer; nil: none is open
+	number uint64
+	size   int64
+	since  time.Time // of the first frame in it
+	rotate bool      // the next frame begins another file
+}
+
+func openIntake(dir string, log *slog.Logger) (*intake, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, err
+	}
+	return &intake{dir: dir, log: log, wake: make(chan struct{}, 1)}, nil
+}
+
+func (in *intake) path(number uint64) string {
+	return filepath.Join(in.dir, fmt.Sprintf("%016x%s", number, intakeSuffix))
+}
+
+// files returns the numbers of the files that are there, in order.
+func (in *intake) files() (numbers []uint64, err error) {
+	entries, err := os.ReadDir(in.dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		name, ours := strings.CutSuffix(e.Name(), intakeSuffix)
+		if n, err := strconv.ParseUint(name, 16, 64); ours && err == nil && len(name) == 16 {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+// read calls take for each block of each file, and begins another file after them. What
+// follows a frame that is not whole was never confirmed to anybody.
+func (in *intake) read(take func(gateway string, at place, b codec.Block)) error {
+	numbers, err := in.files()
+	if err != nil {
+		return err
+	}
+	for _, n := range numbers {
+		in.number = n
+		if err := in.readFile(n, take); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *intake) readFile(n uint64, take func(string, place, codec.Block)) error {
+	data, err := os.ReadFile(in.path(n))
+	if err != nil {
+		return err
+	}
+	for at := int64(0); at < int64(len(data)); {
+		gateway, head, size := cutFrame(data[at:])
+		if size == 0 {
+			in.log.Info("the newest blocks that came before a crash were not complete: gateways send them again", "file", in.path(n), "bytes", int64(len(data))-at)
+			return nil
+		}
+		for from := at + int64(head); from < at+int64(size); {
+			b, length, err := codec.ParseBlock(data[from : at+int64(size)])
+			if err != nil {
+				return fmt.Errorf("%s: block at %d: %w", in.path(n), from, err)
+			}
+			take(gateway, place{n, from, int32(length)}, b)
+			from += int64(length)
+		}
+		at += int64(size)
+	}
+	return nil
+}
+
+// cutFrame returns whose frame data begins with, where its blocks begin and its size, 0
+// if it is not whole.
+func cutFrame(data []byte) (gateway string, head, size int) {
+	if len(data) < intakeHead || binary.BigEndian.Uint32(data) != intakeMagic {
+		return "", 0, 0
+	}
+	size = int(binary.BigEndian.Uint32(data[8:]))
+	if size < intakeHead || size > frameMax || size > len(data) || codec.Checksum(data[8:size]) != binary.BigEndian.Uint32(data[4:]) {
+		return "", 0, 0
+	}
+	gateway, rest, ok := codec.CutString(data[intakeHead:size])
+	if !ok {
+		return "", 0, 0
+	}
+	return gateway, size - len(rest), size
+}
+
+// newEntry returns the frame of blocks.
+func newEntry(gateway string, blocks [][]byte) *entry {
+	b := codec.AppendString(make([]byte, intakeHead, 256), gateway)
+	e := &entry{head: len(b), done: make(chan error, 1)}
+	for _, x := range blocks {
+		b = append(b, x...)
+	}
+	binary.BigEndian.PutUint32(b, intakeMagic)
+	binary.BigEndian.PutUint32(b[8:], uint32(len(b)))
+	binary.BigEndian.PutUint32(b[4:], codec.Checksum(b[8:]))
+	e.frame = b
+	return e
+}
+
+// add returns when the blocks are durable, and where they begin, or why they are not
+// stored. Nobody waits less: what is being written may become durable.
+func (in *intake) add(e *entry) (place, error) {
+	in.mu.Lock()
+	if err := in.ended; err != nil {
+		in.mu.Unlock()
+		return place{}, err
+	}
+	in.queue = append(in.queue, e)
+	in.mu.Unlock()
+	select {
+	case in.wake <- struct{}{}:
+	default:
+	}
+	err := <-e.done
+	return e.at, err
+}
+
+// run writes what is added until ctx ends.
+func (in *intake) run(ctx context.Context) error {
+	for {
+		select {
+		case <-in.wake:
+		case <-ctx.Done():
+			in.fail(context.Cause(ctx))
+			return in.closeFile()
+		}
+		for group := in.take(); len(group) > 0; group = in.take() {
+			err := in.write(group)
+			if err != nil {
+				in.log.Warn("the intake of readings begins another file", "err", errors.Join(err, in.abandon()))
+			}
+			for _, e := range group {
+				e.done <- err
+			}
+		}
+	}
+}
+
+// take returns what is written at once.
+func (in *intake) take() (group []*entry) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	bytes := 0
+	for len(in.queue) > len(group) && (bytes == 0 || bytes+len(in.queue[len(group)].frame) <= groupBytes) {
+		bytes += len(in.queue[len(group)].frame)
+		group = in.queue[:len(group)+1]
+	}
+	in.queue = slices.Clone(in.queue[len(group):])
+	return group
+}
+
+// fail ends the intake: nothing that waits is written, and nothing that comes.
+func (in *intake) fail(err error) {
+	in.mu.Lock()
+	in.ended = err
+	in.mu.Unlock()
+	for group := in.take(); len(group) > 0; group = in.take() {
+		for _, e := range group {
+			e.done <- err
+		}
+	}
+}
+
+// write appends the frames of a group, and syncs them.
+func (in *intake) write(group []*entry) error {
+	if err := in.open(); err != nil {
+		return err
+	}
+	var b []byte
+	for _, e := range group {
+		e.at = place{in.number, in.size + int64(len(b)+e.head), int32(len(e.frame) - e.head)}
+		b = append(b, e.frame...)
+	}
+	if _, err := in.file.WriteAt(b, in.size); err != nil {
+		return fmt.Errorf("readings cannot be stored: %w", err)
+	}
+	if err := in.file.Sync(); err != nil {
+		return fmt.Errorf("readings cannot be stored: %w", err)
+	}
+	in.mu.Lock()
+	in.size += int64(len(b))
+	in.mu.Unlock()
+	return nil
+}
+
+// open begins a file, if there is none that may grow.
+func (in *intake) open() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.rotate && in.file != nil {
+		if err := in.file.Close(); err != nil {
+			return err
+		}
+		in.file = nil
+	}
+	in.rotate = false
+	if in.file != nil {
+		return nil
+	}
+	f, err := os.OpenFile(in.path(in.number+1), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	if err != nil {
+		return fmt.Errorf("readings cannot be stored: %w", err)
+	}
+	in.number++
+	in.file, in.size, in.since = f, 0, time.Now()
+	return atomicfile.OS{}.SyncDir(in.dir)
+}
+
+// abandon ends the file after an error. What was not confirmed is cut off: it comes again,
+// perhaps in other blocks.
+func (in *intake) abandon() error {
+	if in.file == nil {
+		return nil
+	}
+	return errors.Join(in.file.Truncate(in.size), in.closeFile())
+}
+
+func (in *intake) closeFile() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.file == nil {
+		return nil
+	}
+	err := in.file.Close()
+	in.file = nil
+	return err
+}
+
+// finish has the next frame begin another file, and returns the number of the last one
+// that is complete then.
+func (in *intake) finish() (last uint64) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.rotate = true
+	return in.number
+}
+
+// state returns how large the growing file is, and since when it grows.
+func (in *intake) state() (size int64, since time.Time, some bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.size, in.since, in.file != nil && !in.rotate
+}
+
+// remove removes the files up to a number.
+func (in *intake) remove(last uint64) error {
+	numbers, err := in.files()
+	if err != nil {
+		return err
+	}
+	for _, n := range numbers {
+		if n <= last {
+			err = errors.Join(err, os.Remove(in.path(n)))
+		}
+	}
+	return err
+}
+
+// load returns the blocks of places.
+func (in *intake) load(places []place) (blocks [][]byte, err error) {
+	var f *os.File
+	defer func() {
+		if f != nil {
+			_ = f.Close()
+		}
+	}()
+	open := uint64(0)
+	for _, p := range places {
+		if f == nil || open != p.file {
+			if f != nil {
+				_ = f.Close()
+			}
+			if f, err = os.Open(in.path(p.file)); err != nil {
+				return nil, err
+			}
+			open = p.file
+		}
+		b := make([]byte, p.size)
+		if _, err := f.ReadAt(b, p.at); err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		blocks = append(blocks, b)
+	}
+	return blocks, nil
+}
+
+// missing reports whether an error says that a file is not there.
+func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

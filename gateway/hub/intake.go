@@ -1,0 +1,255 @@
+// Package hub takes what gateways send out of the fleet's broker: blocks of their logs of
+// readings, which are stored before the broker may forget them.
+//
+// It knows MQTT and the fleet's topics. It refuses to know files, certificates, and who
+// belongs to the fleet: it has functions that store and that check.
+package hub
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+	"golang.org/x/sync/errgroup"
+
+	"sensorgateway/gateway/fleet"
+)
+
+const (
+	dialTimeout  = 10 * time.Second
+	writeTimeout = 10 * time.Second // of a packet, to a broker that no longer reads
+	keepAlive    = 30               // seconds
+	// received is how many messages may be under way: the broker sends no more until these
+	// are durable. RabbitMQ's mqtt.prefetch must be as large.
+	received = 500
+	// workers store: of a gateway one message at a time, of many gateways many at once.
+	workers = 64
+	// never is when the session expires: a hub that was off for a month has missed nothing
+	// that the broker has kept.
+	never = 0xFFFFFFFF
+
+	minPause = time.Second
+	maxPause = time.Minute
+	// A connection that lasted so long was a good one.
+	goodConnection = time.Minute
+)
+
+// Options are what an [Intake] is made of.
+type Options struct {
+	Hub     string                      // its name
+	Site    string                      // whose gateways it stores
+	Brokers []*url.URL                  // mqtt:// or mqtts://, to be tried in turn
+	TLS     func() (*tls.Config, error) // for mqtts
+	// Check returns why nothing is taken of a gateway, nil if it is one of the fleet.
+	Check func(fleet.Gateway) error
+	// Store returns when the blocks are durable.
+	Store func(ctx context.Context, gateway string, blocks [][]byte) error
+	Log   *slog.Logger
+}
+
+// Intake is the hub's durable session for a site.
+type Intake struct {
+	o    Options
+	seed maphash.Seed
+}
+
+// New returns an intake. [Intake.Run] connects it.
+func New(o Options) *Intake { return &Intake{o: o, seed: maphash.MakeSeed()} }
+
+// Run takes messages, from one broker after the other whenever a connection ends, until
+// ctx ends.
+func (in *Intake) Run(ctx context.Context) error {
+	pause, said := minPause, ""
+	for n := 0; ctx.Err() == nil; n++ {
+		broker, begin := in.o.Brokers[n%len(in.o.Brokers)], time.Now()
+		err := in.connection(ctx, broker)
+		if ctx.Err() != nil {
+			break
+		}
+		if time.Since(begin) > goodConnection {
+			pause, said = minPause, ""
+		}
+		if text := err.Error(); text != said { // the same every minute helps nobody
+			said = text
+			in.o.Log.Warn("nothing comes from the broker; it is tried again", "broker", broker.Redacted(), "site", in.o.Site, "err", err)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+		pause = min(2*pause, maxPause)
+	}
+	return nil
+}
+
+// message is one that came, and how it is confirmed.
+type message struct {
+	*paho.Publish
+	client *paho.Client
+}
+
+// connection takes messages until it fails or ctx ends.
+func (in *Intake) connection(ctx context.Context, broker *url.URL) error {
+	conn, err := in.dial(ctx, broker)
+	if err != nil {
+		return err
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	queues := make([]chan message, workers)
+	var storing errgroup.Group
+	for i := range queues {
+		queues[i] = make(chan message, received) // all that may be under way
+		storing.Go(func() error { in.store(ctx, queues[i], end); return nil })
+	}
+	defer func() {
+		for _, q := range queues {
+			close(q)
+		}
+		_ = storing.Wait() // returns no error
+	}()
+	client := paho.NewClient(paho.ClientConfig{
+		Conn: conn, PacketTimeout: writeTimeout, OnClientError: end, EnableManualAcknowledgment: true,
+		OnServerDisconnect: func(d *paho.Disconnect) {
+			end(fmt.Errorf("the broker ended the connection, reason 0x%02x", d.ReasonCode))
+		},
+		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
+			queues[in.queueOf(p.Packet.Topic)] <- message{p.Packet, p.Client}
+			return true, nil
+		}},
+	})
+	if err := in.begin(ctx, client, conn); err != nil {
+		return err
+	}
+	in.o.Log.Info("connected to the broker", "broker", broker.Redacted(), "site", in.o.Site)
+	select {
+	case <-ctx.Done():
+	case <-client.Done():
+		end(errors.New("the connection has ended"))
+	}
+	_ = client.Disconnect(&paho.Disconnect{}) // of one that failed, it fails too
+	<-client.Done()
+	return context.Cause(ctx)
+}
+
+// queueOf returns which worker has the messages of a topic, in their order.
+func (in *Intake) queueOf(topic string) int {
+	return int(maphash.String(in.seed, topic) % workers)
+}
+
+// begin connects the session, or a new one, and subscribes.
+func (in *Intake) begin(ctx context.Context, client *paho.Client, conn net.Conn) error {
+	maximum, packet, expiry := uint16(received), uint32(fleet.MaxUp+4096), uint32(never)
+	ack, err := client.Connect(ctx, &paho.Connect{
+		ClientID: in.o.Hub + "." + in.o.Site, KeepAlive: keepAlive, CleanStart: false,
+		Properties: &paho.ConnectProperties{ReceiveMaximum: &maximum, MaximumPacketSize: &packet, SessionExpiryInterval: &expiry},
+	})
+	if err != nil { // it has closed the connection
+		if ack != nil {
+			return fmt.Errorf("the broker refused the connection, reason 0x%02x; fix: check what the broker lets %s do", ack.ReasonCode, in.o.Hub)
+		}
+		return fmt.Errorf("connect: %w", err)
+	}
+	filter := fleet.Gateway{Site: in.o.Site, Name: "+"}.Topic(fleet.Up)
+	granted, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: filter, QoS: 1, RetainHandling: 2}}})
+	if err == nil && granted.Reasons[0] != 1 {
+		err = fmt.Errorf("the broker grants reason 0x%02x, and not QoS 1", granted.Reasons[0])
+	}
+	if err != nil {
+		_ = client.Disconnect(&paho.Disconnect{})
+		<-client.Done()
+		return fmt.Errorf("subscribe to %s: %w", filter, err)
+	}
+	return nil
+}
+
+// dial opens the connection to a broker.
+func (in *Intake) dial(ctx context.Context, broker *url.URL) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	port, secure := "1883", broker.Scheme == "mqtts"
+	if secure {
+		port = "8883"
+	}
+	if broker.Port() != "" {
+		port = broker.Port()
+	}
+	address := net.JoinHostPort(broker.Hostname(), port)
+	var conn net.Conn
+	var err error
+	if secure {
+		var config *tls.Config
+		if config, err = in.o.TLS(); err == nil {
+			conn, err = (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+		}
+	} else {
+		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &limitedConn{Conn: conn}, nil
+}
+
+// limitedConn is a connection whose packets come one after the other, and end.
+type limitedConn struct {
+	net.Conn
+	sync.Mutex // paho takes it for each packet
+}
+
+func (c *limitedConn) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+// store stores messages, and confirms each to the broker once it is durable. What cannot
+// be stored now is not confirmed: the connection ends, and on the next one it comes again.
+func (in *Intake) store(ctx context.Context, queue <-chan message, end context.CancelCauseFunc) {
+	for m := range queue {
+		if ctx.Err() != nil {
+			continue
+		}
+		blocks, gateway, err := in.open(m.Publish)
+		if err != nil { // it will never be better: it must not stop the others
+			in.o.Log.Warn("a message is not stored", "topic", m.Topic, "bytes", len(m.Payload), "err", err)
+		} else if err := in.o.Store(ctx, gateway, blocks); err != nil {
+			end(fmt.Errorf("readings of %s: %w", gateway, err))
+			continue
+		}
+		if err := m.client.Ack(m.Publish); err != nil {
+			end(fmt.Errorf("confirm: %w", err))
+		}
+	}
+}
+
+// open returns the blocks in a message, and whose they are, if they are that gateway's to
+// send.
+func (in *Intake) open(p *paho.Publish) (blocks [][]byte, gateway string, err error) {
+	t, err := fleet.ParseTopic(p.Topic)
+	if err != nil {
+		return nil, "", err
+	}
+	if p.Retain {
+		return nil, "", errors.New("it is retained: nothing of the fleet is")
+	}
+	if t.Kind != fleet.Up || t.Site != in.o.Site {
+		return nil, "", errors.New("it came on a topic that was not subscribed to")
+	}
+	if err := in.o.Check(t.Gateway); err != nil {
+		return nil, "", err
+	}
+	up, err := fleet.ParseUp(p.Payload)
+	return up.Blocks, t.Name, err
+}
