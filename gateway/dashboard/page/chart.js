@@ -263,8 +263,11 @@ function drawScale({ ctx, bbox, scales, valToPos }, scale, which, of, axis) {
     ctx.font = axis.font.replace("12px", `${12 * ratio}px`);
     ctx.textAlign = "right";
     ctx.textBaseline = "middle";
-    const step = ticks(span, height / ratio / 30), digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-    for (let value = Math.ceil((low + span * 0.08) / step) * step; value <= low + span * 0.92; value += step) {
+    const first = (/** @type {number} */ step) => Math.ceil((low + span * 0.08) / step) * step, last = low + span * 0.92;
+    let step = ticks(span, height / ratio / 30);
+    if (first(step) + step > last) step = ticks(span, height / ratio / 15); // of one value, nobody reads a scale
+    const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+    for (let value = first(step); value <= last; value += step) {
       const y = Math.round(valToPos(value, scale, true));
       line(y);
       ctx.fillText(fixed(value, digits), bbox.left - 6 * ratio, y);

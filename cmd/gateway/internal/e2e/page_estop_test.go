@@ -11,7 +11,7 @@ import (
 
 // manyConfig is a configuration of many sensors and motors, one of which has many
 // interlocks.
-func manyConfig(t *testing.T, sensors, motors int) (path string) {
+func manyConfig(t testing.TB, sensors, motors int) (path string) {
 	t.Helper()
 	chips := []struct {
 		name      string
@@ -25,7 +25,11 @@ func manyConfig(t *testing.T, sensors, motors int) (path string) {
 		for _, chip := range chips {
 			for _, address := range chip.addresses {
 				if n < sensors {
-					text = fmt.Appendf(text, "  - {name: %s, chip: %s, bus: %d, address: %#x}\n", places[n], chip.name, bus, address)
+					name := places[n%len(places)]
+					if again := n / len(places); again > 0 {
+						name += fmt.Sprintf("_%d", again+1)
+					}
+					text = fmt.Appendf(text, "  - {name: %s, chip: %s, bus: %d, address: %#x}\n", name, chip.name, bus, address)
 				}
 				n++
 			}
