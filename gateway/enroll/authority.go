@@ -71,8 +71,19 @@ func InitAuthority(dir string, now time.Time) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the authority's certificate: %w", err)
 	}
-	// The key first: a certificate without a key would be an authority that cannot sign.
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("make the authority's certificate: %w", err)
+	}
+	none, err := (&Authority{cert: cert, key: key}).revoke(nil, 0, now) // a broker does not start without the file
+	if err != nil {
+		return nil, err
+	}
+	// The certificate last: an authority that cannot sign, or revoke, would be none.
 	if err := writeKey(dir, authorityKey, key); err != nil {
+		return nil, err
+	}
+	if err := statefile.Write(dir, revokedList, none); err != nil {
 		return nil, err
 	}
 	if err := statefile.Write(dir, authorityCert, certPEM(der)); err != nil {
@@ -115,15 +126,7 @@ func (a *Authority) gateway(name, site string, public any, now time.Time) (*x509
 // Server makes a key and a certificate for a hub, or a broker, and its hosts, which are
 // names and addresses.
 func (a *Authority) Server(commonName string, hosts []string, now time.Time) (*tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make a key: %w", err)
-	}
-	template := &x509.Certificate{
-		Subject:  pkix.Name{CommonName: commonName},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		NotAfter: now.AddDate(gatewayYears, 0, 0),
-	}
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: commonName}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
@@ -131,6 +134,16 @@ func (a *Authority) Server(commonName string, hosts []string, now time.Time) (*t
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
+	return a.pair(template, now)
+}
+
+// pair makes a key and a certificate.
+func (a *Authority) pair(template *x509.Certificate, now time.Time) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	template.KeyUsage, template.NotAfter = x509.KeyUsageDigitalSignature, now.AddDate(gatewayYears, 0, 0)
 	leaf, err := a.sign(template, key.Public(), now)
 	if err != nil {
 		return nil, err
@@ -138,10 +151,14 @@ func (a *Authority) Server(commonName string, hosts []string, now time.Time) (*t
 	return &tls.Certificate{Certificate: [][]byte{leaf.Raw, a.cert.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// Client returns the configuration of a hub's connections to a broker: the hub shows a
-// certificate of its name, and the broker's is of the authority.
+// hubUser is before a hub's name as the broker's user. No gateway has a dot in its name,
+// so none can be taken for a hub.
+const hubUser = "hub."
+
+// Client returns the configuration of a hub's connections to a broker: the hub is the user
+// "hub.NAME" by its certificate, and the broker's is of the authority.
 func (a *Authority) Client(hub string, now time.Time) (*tls.Config, error) {
-	pair, err := a.Server(hub, nil, now)
+	pair, err := a.pair(&x509.Certificate{Subject: pkix.Name{CommonName: hubUser + hub}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, now)
 	if err != nil {
 		return nil, err
 	}

@@ -4,15 +4,20 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 
 	"sensorgateway/gateway/fleet"
@@ -35,7 +40,7 @@ func newFleetDevice(t *testing.T, m *mosquitto, at fleet.Gateway, n int) *fleetD
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &fleetDevice{t: t, at: at, client: paho.NewClient(paho.ClientConfig{Conn: conn})}
+	d := &fleetDevice{t: t, at: at, client: paho.NewClient(paho.ClientConfig{Conn: packets.NewThreadSafeConn(conn)})}
 	if _, err := d.client.Connect(context.Background(), &paho.Connect{ClientID: at.Name, CleanStart: true, KeepAlive: 60}); err != nil {
 		t.Fatal(err)
 	}
@@ -142,4 +147,78 @@ func TestHubStores(t *testing.T) {
 		}
 	}
 	h.want("indoor", "export", "--state", filepath.Join(h.state, "gateways", "pi-1"))
+}
+
+// TestMosquittoOfAFleet holds that configs/mosquitto.conf lets gateways and hubs in by
+// their certificates, each with its own rights, and nobody who was revoked.
+func TestMosquittoOfAFleet(t *testing.T) {
+	t.Parallel()
+	port := freeAddress(t)[len("127.0.0.1:"):]
+	h := startHub(t, "--broker", "mqtts://localhost:"+port, "--site", "lab")
+	dir := t.TempDir()
+	h.want("broker.crt", "hub", "ca", "broker", "--host", "localhost", "--out", dir, "--state", h.state)
+	install := func() {
+		t.Helper()
+		for _, name := range []string{"ca.crt", "ca.crl"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(mustRead(t, filepath.Join(h.state, name))), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		configured := strings.NewReplacer("/etc/mosquitto/", dir+"/", "/var/lib/mosquitto/", dir+"/", "listener 8883", "user root\nlistener "+port+" 127.0.0.1")
+		for _, name := range []string{"mosquitto.conf", "mosquitto.acl"} {
+			text := configured.Replace(mustRead(t, filepath.Join("..", "..", "..", "..", "configs", name)))
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	install()
+	m := &mosquitto{t: t, address: "127.0.0.1:" + port, config: filepath.Join(dir, "mosquitto.conf")}
+	m.start()
+	h.await(t, "connected to the broker")
+
+	device := t.TempDir()
+	h.want("pi-1", h.enroll(device, "pi-1", h.code("--site", "lab"))...)
+	connect := func() (*paho.Client, error) {
+		pair, err := tls.LoadX509KeyPair(filepath.Join(device, "fleet.crt"), filepath.Join(device, "fleet.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM([]byte(mustRead(t, filepath.Join(device, "fleet-ca.crt"))))
+		conn, err := tls.Dial("tcp", m.address, &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, ServerName: "localhost"})
+		if err != nil {
+			return nil, err
+		}
+		client := paho.NewClient(paho.ClientConfig{Conn: packets.NewThreadSafeConn(conn)})
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_, err = client.Connect(ctx, &paho.Connect{ClientID: "pi-1", CleanStart: true, KeepAlive: 60})
+		return client, err
+	}
+	for topic, reason := range map[string]byte{
+		"gw/v1/lab/pi-1/up": 0, "gw/v1/lab/pi-2/up": 0x87, "gw/v1/lab/pi-1/cmd": 0x87, "gw/v1/lab/hub.hub-a/up": 0x87, "anything": 0x87,
+	} {
+		client, err := connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ack, err := client.Publish(ctx, &paho.Publish{Topic: topic, QoS: 1, Payload: []byte("nonsense")})
+		if ack == nil || ack.ReasonCode != reason {
+			t.Errorf("%s: %+v, %v; want 0x%02x", topic, ack, err, reason)
+		}
+		_ = client.Disconnect(&paho.Disconnect{})
+		cancel()
+	}
+	h.await(t, "not a payload of blocks") // of its own topic
+
+	h.want("revoked", "hub", "revoke", "pi-1", "--state", h.state)
+	m.cmd.Process.Kill()
+	m.cmd.Wait()
+	install()
+	m.start()
+	if _, err := connect(); err == nil {
+		t.Error("a gateway that was revoked is let in")
+	}
 }
