@@ -341,13 +341,18 @@ func (a *Alarms) All(f func(wire.Alarm)) {
 type List struct {
 	Alarms []wire.Alarm `json:"alarms"` // that are raised, the newest first
 	Recent []wire.Alarm `json:"recent"` // that were cleared, the newest first
+
+	Conditions []string `json:"conditions"` // of all that are configured
 }
 
 // List returns the alarms that are raised and those that were, of the sensors and motors
 // that may is true for; an alarm that concerns none of them has no name for it.
 func (a *Alarms) List(may func(sensor, motor string) bool) List {
-	l := List{Alarms: []wire.Alarm{}, Recent: []wire.Alarm{}}
+	l := List{Alarms: []wire.Alarm{}, Recent: []wire.Alarm{}, Conditions: []string{}}
 	a.All(func(w wire.Alarm) {
+		if w.Condition != "" && may(w.Sensor, w.Motor) {
+			l.Conditions = append(l.Conditions, w.Condition)
+		}
 		if w.Raised() && may(w.Sensor, w.Motor) {
 			l.Alarms = append(l.Alarms, w)
 		}

@@ -170,6 +170,9 @@ func TestBuiltIn(t *testing.T) {
 		if len(list.Alarms) != 2 || list.Alarms[0].Name != ClockUnsynced || list.Alarms[1].Reason != "no space left on device" {
 			t.Errorf("%+v", list)
 		}
+		if len(list.Conditions) != 0 {
+			t.Errorf("conditions of alarms that are built in: %q", list.Conditions)
+		}
 		check.set(nil)
 		r.MotorChanged(wire.MotorState{})
 		r.pass(0)

@@ -29,13 +29,15 @@ let heard;
 let newest = Date.now(), newestAt = performance.now(); // the gateway's clock, and when it said so
 let simulated = false, unsynced = false;
 let refused = false; // for good
+/** @type {import("./limits.js").Limit[]} */
+let limits = [];
 
 /** @type {import("./view.js").HistoryView | undefined} */
 let charts;
 part("charts", "main .charts", import("./view.js"), ({ HistoryView }) => {
   charts = new HistoryView(base, () => newest + performance.now() - newestAt, schedule);
   charts.begin([...cards.values()].map(({ sensor }) => sensor));
-  charts.limit(limitsOf(gateway.hello?.motors ?? []));
+  charts.limit(limits);
 });
 
 gateway.addEventListener("phase", schedule);
@@ -69,13 +71,22 @@ function greet(hello) {
     filter();
     charts?.begin([...cards.values()].map(({ sensor }) => sensor));
   }
-  charts?.limit(limitsOf(hello.motors));
+  limit(hello);
   get("empty").hidden = cards.size > 0;
   text(get("version"), `${hello.server} ${hello.version}`);
   const name = hello.name || location.host; // two gateways in two tabs
   text(get("name"), name);
   document.title = words.title(name);
   remember(hello);
+}
+
+/** Has the charts show the limits of motors, and those of alarms once they are known. @param {Hello} hello */
+async function limit({ motors }) {
+  charts?.limit((limits = limitsOf(motors)));
+  try {
+    const answer = await fetch(new URL("api/v1/alarms", base), { cache: "no-store" });
+    if (answer.ok && gateway.hello?.motors === motors) charts?.limit((limits = limitsOf(motors, (await answer.json()).conditions)));
+  } catch { /* the connection is lost: after the next hello, it asks again */ }
 }
 
 let remembering = false;

@@ -322,3 +322,8 @@ test("limits are those of interlocks on values, each once", () => {
   equal(limitsOf([motor("indoor.temperature < 60", "indoor.age < 500ms", "indoor.temperature < 60"), {}, motor("indoor.temperature < 60.0", "a_b.co2 >= -1.5", "nonsense", "a.age < 5")]),
     [{ sensor: "indoor", quantity: "temperature", limit: 60 }, { sensor: "a_b", quantity: "co2", limit: -1.5 }]);
 });
+
+test("limits are those that raise alarms, too", () => {
+  equal(limitsOf([{ interlocks: [{ condition: "indoor.temperature < 60" }] }], ["indoor.temperature > 35 for 30s until indoor.temperature < 33", "a.co2 >= 1000 until a.co2 < 800", "a.humidity<9", "a.age > 10s for 1m", "indoor.temperature > 60"]),
+    [{ sensor: "indoor", quantity: "temperature", limit: 60 }, { sensor: "indoor", quantity: "temperature", limit: 35 }, { sensor: "a", quantity: "co2", limit: 1000 }, { sensor: "a", quantity: "humidity", limit: 9 }]);
+});

@@ -72,7 +72,10 @@ func (h *hookReceiver) of(alarm string) (states []string) {
 }
 
 // alarmsOf returns what /api/v1/alarms says to the holder of a token.
-func alarmsOf(t *testing.T, p *gatewayProcess, token string) (all struct{ Alarms, Recent []wire.Alarm }) {
+func alarmsOf(t *testing.T, p *gatewayProcess, token string) (all struct {
+	Alarms, Recent []wire.Alarm
+	Conditions     []string
+}) {
 	t.Helper()
 	answer, err := http.DefaultClient.Do(bearer(t, strings.Replace(p.URL, "ws", "http", 1)+"api/v1/alarms", token))
 	if err != nil {
@@ -178,8 +181,11 @@ webhook: {url: "%s/alarms", secret_file: %q}
 	if e := viewer.event("cold"); e.State != wire.AlarmAcknowledged || e.By != "otto" {
 		t.Errorf("acknowledged: %+v", e)
 	}
-	if all := alarmsOf(t, p, tokens["blind"]); len(all.Alarms)+len(all.Recent) != 0 {
+	if all := alarmsOf(t, p, tokens["blind"]); len(all.Alarms)+len(all.Recent)+len(all.Conditions) != 0 {
 		t.Errorf("out of the scope: %+v", all)
+	}
+	if all := alarmsOf(t, p, tokens["vera"]); len(all.Conditions) != 2 || all.Conditions[1] != "indoor.temperature > -40" {
+		t.Errorf("configured: %q", all.Conditions)
 	}
 
 	// Cleared, with hysteresis.

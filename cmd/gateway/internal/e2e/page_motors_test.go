@@ -162,7 +162,9 @@ sensors:
   - {name: indoor, chip: sht3x}
 motors:
   - {name: fan, kind: dir_pwm, dir: GPIO23, pwm: GPIO18, needs: [indoor.temperature < %.2f, indoor.temperature > -30, indoor.age < 1m]}
-`, celsius+0.1))
+alarms:
+  - {name: cold, condition: "indoor.temperature < %.2f for 10m until indoor.temperature > %.2f"}
+`, celsius+0.1, celsius-0.1, celsius))
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0")
 	page := openPage(t, browsertest.Start(t), p, browsertest.Options{Script: `
 		globalThis.written = new Set();
@@ -171,5 +173,5 @@ motors:
 			if (this.getLineDash().length) written.add(text);
 			return fillText.call(this, text, ...at);
 		};`})
-	page.Wait(fmt.Sprintf(`[...written].join() === "limit " + %.2f`, celsius+0.1))
+	page.Wait(fmt.Sprintf(`[...written].sort().join() === ["limit " + %.2f, "limit " + %.2f].sort().join()`, celsius+0.1, celsius-0.1))
 }
