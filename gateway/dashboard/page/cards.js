@@ -9,14 +9,21 @@ import { causeSaid, words } from "./words.js";
 /** @typedef {import("./sensor.js").Sensor} Sensor */
 /** @typedef {import("./sensor.js").State} State */
 
-const SPARK = { points: 60, height: 16, step: 1000, redraw: 1000 }; // step and redraw in ms
+const SPARK = { points: 60, height: 16, step: 1000 }; // step in ms
+const MINUTE_EVERY = 1000; // ms between two looks at what a minute was like, each card at its own time: all at once they would be a long frame
 const WRONG_AFTER = 1000, RIGHT_AFTER = 10_000; // ms in a state after which a card changes its place
 
 export class Card {
   wrong = false; // failed or stale for a while: it belongs on top
   /** @type {number | undefined} since when it is otherwise than `wrong` says */
   #turned;
-  #sparked = -Infinity;
+  /** @type {number | undefined} when the last minute was shown */
+  #shown;
+  #age;
+  #trend;
+  #trouble;
+  #said;
+  #path;
 
   /** @param {Sensor} sensor */
   constructor(sensor) {
@@ -32,30 +39,36 @@ export class Card {
       text(find(places[i], ".unit"), unit);
       return find(places[i], ".value");
     });
+    this.#age = find(this.element, ".age");
+    this.#trend = find(this.element, ".trend");
+    this.#trouble = find(this.element, ".note strong");
+    this.#said = find(this.element, ".note span");
+    this.#path = find(this.element, "path");
     const json = find(this.element, "a");
     json.href = `sensors/${encodeURIComponent(sensor.info.name)}`;
     json.setAttribute("aria-label", words.asJSON(sensor.info.name));
   }
 
   /**
-   * Values follow every message; words and the digits of an age, which change
-   * faster than they can be read, have their own pace.
+   * Values follow every message; the digits of an age, which change faster than they can
+   * be read, have their own pace, and so has the last minute.
    * @param {number} now @param {boolean} connected @param {boolean} refresh
    */
   draw(now, connected, refresh) {
     const { sensor, element } = this, reading = sensor.good?.reading, state = sensor.state(now, connected);
     sensor.quantities.forEach(({ quantity }, i) => text(this.values[i], measured(quantity, reading?.[/** @type {"temperature"} */ (quantity)] ?? NaN)));
-    if (!mark(element, "state", state) && !refresh) return;
+    const turned = mark(element, "state", state);
+    if (!turned && !refresh) return;
     this.#place(state === "failed" || state === "stale", now);
+    text(this.#age, valueAge(sensor, state, now));
+    if (!turned && this.#shown !== undefined && now - this.#shown < MINUTE_EVERY) return;
+    this.#shown = this.#shown === undefined ? now - Math.random() * MINUTE_EVERY : now;
     const minute = sensor.minute();
-    text(find(element, ".age"), valueAge(sensor, state, now));
-    text(find(element, ".trend"), state === "live" ? trend(sensor.quantities[0], minute.slope) : "");
+    text(this.#trend, state === "live" ? trend(sensor.quantities[0], minute.slope) : "");
     const [trouble, said] = note(sensor, state, minute, now);
-    text(find(element, ".note strong"), trouble && `${trouble}:`);
-    text(find(element, ".note span"), said);
-    if (now - this.#sparked < SPARK.redraw) return;
-    this.#sparked = now;
-    find(element, "path").setAttribute("d", spark(sensor));
+    text(this.#trouble, trouble && `${trouble}:`);
+    text(this.#said, said);
+    this.#path.setAttribute("d", spark(sensor));
   }
 
   /** @param {boolean} wrong @param {number} now */
