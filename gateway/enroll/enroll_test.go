@@ -125,6 +125,14 @@ func TestEnroll(t *testing.T) {
 	if keys, err := os.ReadFile(filepath.Join(d.Dir, HubKeysFile)); err != nil || string(keys) != "a key\n" {
 		t.Errorf("%s, %v", keys, err)
 	}
+	other := OpenMembers(f.dir) // another hub's
+	if _, ok := other.Get("pi-2"); ok {
+		t.Error("pi-2 is in the fleet")
+	}
+	f.want(f.enroll(f.device(), f.code("lab", ""), "pi-2"), "")
+	if _, ok := other.Get("pi-2"); !ok {
+		t.Error("another hub does not know who has just enrolled")
+	}
 	if g, ok := f.members.Get("pi-1"); !ok || g.Site != "lab" || g.Serial != cert.SerialNumber.Text(16) {
 		t.Errorf("%+v, %v", g, ok)
 	}

@@ -87,6 +87,11 @@ func (m *Members) Get(name string) (Member, bool) {
 	defer m.mu.Unlock()
 	m.refresh(time.Now())
 	g, ok := m.byName[name]
+	if !ok { // it may have enrolled at this moment, at another hub: what it sends must not be refused
+		m.checked = time.Time{}
+		m.refresh(time.Now())
+		g, ok = m.byName[name]
+	}
 	return g, ok
 }
 

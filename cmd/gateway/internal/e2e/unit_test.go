@@ -12,12 +12,26 @@ import (
 
 const unitFile = projectRoot + "/systemd/gateway.service"
 
+// hubUnitFile is the hub's, on another machine most often.
+const hubUnitFile = projectRoot + "/systemd/gateway-hub.service"
+
+// eachUnit runs a test for each unit.
+func eachUnit(t *testing.T, test func(t *testing.T, file string)) {
+	for _, file := range []string{unitFile, hubUnitFile} {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			test(t, file)
+		})
+	}
+}
+
 // maxExposure is what systemd-analyze may say of the unit, from 0 (nothing can
 // be harmed) to 10; a service with no hardening has 9.2.
 const maxExposure = 2.0
 
-func TestUnitIsValid(t *testing.T) {
-	t.Parallel()
+func TestUnitIsValid(t *testing.T) { eachUnit(t, unitIsValid) }
+
+func unitIsValid(t *testing.T, unitFile string) {
 	analyze := findTool(t, "systemd-analyze", "systemd")
 	unit, err := os.ReadFile(unitFile)
 	if err != nil {
@@ -38,8 +52,9 @@ func TestUnitIsValid(t *testing.T) {
 	}
 }
 
-func TestUnitIsHardened(t *testing.T) {
-	t.Parallel()
+func TestUnitIsHardened(t *testing.T) { eachUnit(t, unitIsHardened) }
+
+func unitIsHardened(t *testing.T, unitFile string) {
 	analyze := findTool(t, "systemd-analyze", "systemd")
 	cmd := exec.Command(analyze, "security", "--offline=true", "--no-pager", unitFile)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")

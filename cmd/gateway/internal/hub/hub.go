@@ -47,7 +47,7 @@ func Command(env console.Env, machine string) *cobra.Command {
 			"who belongs to the fleet. Devices enroll at the address where it listens, by TLS and nothing else.\n\n" +
 			"Of the sites that are named, it stores the readings of all gateways, as they come from the broker, in gateways/NAME\n" +
 			"of the state directory: gateway export --state reads them, up to an hour before now.",
-		Example: "  sudo -u gateway-hub gateway hub ca init\n  sudo -u gateway-hub gateway hub code --site lab\n  gateway hub --broker mqtts://broker.example --site lab",
+		Example: "  sudo gateway hub ca init\n  sudo gateway hub code --site lab\n  gateway hub --broker mqtts://broker.example --site lab",
 		Args:    console.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.serve(cmd.Context()) },
 	}
