@@ -25,6 +25,11 @@ type usbAdapter struct {
 	port string   // as the kernel calls it, such as "1-1"
 }
 
+// i2cBus is what has the chips of an adapter.
+type i2cBus interface {
+	Tx(addr uint16, w, r []byte) error
+}
+
 const (
 	vhci       = "/sys/devices/platform/vhci_hcd.0/"
 	i2cClass   = "/sys/class/i2c-dev"
@@ -33,6 +38,26 @@ const (
 
 // plugUSB plugs an adapter with an SHT31 at 0x44 into a port, from 0 on.
 func plugUSB(t *testing.T, port int) *usbAdapter {
+	t.Helper()
+	chips := sim.NewBus("usb", sim.NewEnvironment(1), 1)
+	if err := chips.Add("sht3x", 0x44, sim.Indoor); err != nil {
+		t.Fatal(err)
+	}
+	return plugUSBWith(t, port, chips)
+}
+
+// loadUSB loads the kernel's drivers of the emulated USB and of the adapter.
+func loadUSB(t *testing.T) {
+	t.Helper()
+	for _, module := range []string{"vhci-hcd", "i2c-dev", "i2c-tiny-usb"} {
+		if b, err := exec.Command("modprobe", module).CombinedOutput(); err != nil {
+			t.Fatalf("modprobe %s: %v: %s", module, err, b)
+		}
+	}
+}
+
+// plugUSBWith plugs an adapter with chips into a port.
+func plugUSBWith(t *testing.T, port int, chips i2cBus) *usbAdapter {
 	t.Helper()
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -50,10 +75,6 @@ func plugUSB(t *testing.T, port int) *usbAdapter {
 	a := &usbAdapter{
 		wire: os.NewFile(uintptr(pair[0]), "usb"),
 		port: fmt.Sprintf("%s-%d", strings.TrimPrefix(filepath.Base(root[0]), "usb"), port+1),
-	}
-	chips := sim.NewBus("usb", sim.NewEnvironment(1), 1)
-	if err := chips.Add("sht3x", 0x44, sim.Indoor); err != nil {
-		t.Fatal(err)
 	}
 	go a.serve(chips)
 	const fullSpeed = 2
@@ -88,7 +109,7 @@ func (a *usbAdapter) bus() string {
 const usbHeader = 48 // bytes: struct usbip_header
 
 // serve answers the kernel's requests until the connection ends.
-func (a *usbAdapter) serve(chips *sim.Bus) {
+func (a *usbAdapter) serve(chips i2cBus) {
 	status := byte(0) // of the last transfer
 	for {
 		request := make([]byte, usbHeader)
@@ -128,7 +149,7 @@ func (a *usbAdapter) serve(chips *sim.Bus) {
 
 // control carries out a control transfer (USB 2.0, section 9.4) and returns how
 // many bytes of data it has sent or taken.
-func (a *usbAdapter) control(chips *sim.Bus, setup [8]byte, data []byte, status *byte) (int, bool) {
+func (a *usbAdapter) control(chips i2cBus, setup [8]byte, data []byte, status *byte) (int, bool) {
 	device := []byte{18, 1, 0x10, 1, 0xFF, 0, 0, 8, 0x03, 0x04, 0x31, 0xC6, 0x05, 0x01, 0, 0, 0, 1} // 0403:c631
 	configuration := []byte{9, 2, 18, 0, 1, 1, 0, 0x80, 50, 9, 4, 0, 0, 0, 0xFF, 0, 0, 0}
 	value, index := binary.LittleEndian.Uint16(setup[2:]), binary.LittleEndian.Uint16(setup[4:])

@@ -2,7 +2,6 @@ package hil
 
 import (
 	"fmt"
-	"os/exec"
 	"regexp"
 	"testing"
 	"time"
@@ -16,11 +15,7 @@ const slack = 2
 // done with it soon, for until then it sees no other USB device. Plugged in again,
 // under another number, its chip is read on.
 func TestUSBAdapter(t *testing.T) {
-	for _, module := range []string{"vhci-hcd", "i2c-dev", "i2c-tiny-usb"} {
-		if b, err := exec.Command("modprobe", module).CombinedOutput(); err != nil {
-			t.Fatalf("modprobe %s: %v: %s", module, err, b)
-		}
-	}
+	loadUSB(t)
 	systemctl(t, "stop") // the adapters may get the number of its bus
 	t.Cleanup(func() { systemctl(t, "start") })
 	for _, interval := range []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, time.Second, 20 * time.Second} {
