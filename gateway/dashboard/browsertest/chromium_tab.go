@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -41,9 +42,7 @@ func newChromiumTab(browser context.Context, p *Page, o Options) (tab, func(), e
 		send(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}),
 		send(page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: o.Script}),
 	}
-	if o.Language != "" {
-		steps = append(steps, send(emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{AcceptLanguage: o.Language}))
-	}
+	steps = append(steps, send(emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{AcceptLanguage: cmp.Or(o.Language, "en-GB")}))
 	if err := chromedp.Do(limited, steps...); err != nil {
 		end()
 		return nil, nil, err

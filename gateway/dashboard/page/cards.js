@@ -3,7 +3,8 @@
 
 import { Columns } from "./columns.js";
 import { breakable, copy, find, mark, text } from "./dom.js";
-import { age, count, fixed, measured, percent, shownAs, trend } from "./format.js";
+import { age, count, fixed, inUnit, measured, percent, shownAs, trend } from "./format.js";
+import { derivedFrom, shownUnit } from "./units.js";
 import { causeSaid, words } from "./words.js";
 
 /** @typedef {import("./sensor.js").Sensor} Sensor */
@@ -21,6 +22,7 @@ export class Card {
   #shown;
   #age;
   #trend;
+  #derived;
   #trouble;
   #said;
   #path;
@@ -34,13 +36,13 @@ export class Card {
     text(find(this.element, ".model"), sensor.info.model);
     const places = [...this.element.querySelectorAll("dl > div")];
     places.slice(sensor.quantities.length).forEach((place) => place.remove());
-    this.values = sensor.quantities.map(({ quantity, unit }, i) => {
+    this.values = sensor.quantities.map(({ quantity }, i) => {
       text(find(places[i], "dt"), shownAs(quantity).name);
-      text(find(places[i], ".unit"), unit);
-      return find(places[i], ".value");
+      return { value: find(places[i], ".value"), unit: find(places[i], ".unit") };
     });
     this.#age = find(this.element, ".age");
     this.#trend = find(this.element, ".trend");
+    this.#derived = find(this.element, ".derived");
     this.#trouble = find(this.element, ".note strong");
     this.#said = find(this.element, ".note span");
     this.#path = find(this.element, "path");
@@ -56,11 +58,15 @@ export class Card {
    */
   draw(now, connected, refresh) {
     const { sensor, element } = this, reading = sensor.good?.reading, state = sensor.state(now, connected);
-    sensor.quantities.forEach(({ quantity }, i) => text(this.values[i], measured(quantity, reading?.[/** @type {"temperature"} */ (quantity)] ?? NaN)));
+    sensor.quantities.forEach((of, i) => {
+      text(this.values[i].value, measured(of, reading?.[/** @type {"temperature"} */ (of.quantity)] ?? NaN));
+      text(this.values[i].unit, shownUnit(of.unit));
+    });
     const turned = mark(element, "state", state);
     if (!turned && !refresh) return;
     this.#place(state === "failed" || state === "stale", now);
     text(this.#age, valueAge(sensor, state, now));
+    text(this.#derived, derivedFrom(sensor.quantities).map(({ of, ...each }) => `${shownAs(each.quantity).name} ${inUnit(each, of(reading?.temperature ?? NaN, reading?.humidity ?? NaN))}`).join(" · "));
     if (!turned && this.#shown !== undefined && now - this.#shown < MINUTE_EVERY) return;
     this.#shown = this.#shown === undefined ? now - Math.random() * MINUTE_EVERY : now;
     const minute = sensor.minute();

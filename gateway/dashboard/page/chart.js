@@ -5,7 +5,8 @@
 // 22 °C and 5 °C are not two flat lines; or all share one scale.
 
 import { breakable } from "./dom.js";
-import { fixed, shownAs } from "./format.js";
+import { fixed, locale, shownAs } from "./format.js";
+import { shownUnit, shownValue } from "./units.js";
 // @ts-ignore: uplot.go has it
 import { uPlot } from "./uPlot.js";
 import { words } from "./words.js";
@@ -22,7 +23,7 @@ const STRIP = { one: 160, least: 76, apart: 220 }; // px of height: alone, at le
 const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 
 /** @param {Intl.DateTimeFormatOptions} options */
-const clock = (options) => new Intl.DateTimeFormat(undefined, { hourCycle: "h23", ...options });
+const clock = (options) => new Intl.DateTimeFormat(locale, { hourCycle: "h23", ...options });
 const seconds = clock({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const minutes = clock({ hour: "2-digit", minute: "2-digit" });
 const days = clock({ day: "numeric", month: "short" });
@@ -132,7 +133,7 @@ class Plot {
     const root = (this.#root = document.createElement("div"));
     figure.className = "chart";
     head.append(`${shownAs(quantity).name} `, measure);
-    measure.textContent = unit;
+    measure.textContent = shownUnit(unit);
     root.id = quantity;
     root.className = "plot";
     const strips = together ? 1 : traces.length, lines = together ? STRIP.one : Math.max(STRIP.apart, STRIP.least * strips);
@@ -166,8 +167,14 @@ class Plot {
     const times = this.#columns.find((c) => c)?.times(view.to) ?? [];
     this.plot.setData([times, ...this.#columns.flatMap((c, i) => {
       const { mean, min, max } = c?.lines()[this.group.traces[i].value] ?? { mean: [], min: [], max: [] };
-      return [mean, min, max];
+      return [mean, min, max].map((line) => this.#shown(line));
     })]);
+  }
+
+  /** A line in the unit that is shown. @param {(number | null | undefined)[]} line */
+  #shown(line) {
+    const { unit } = this.group;
+    return shownUnit(unit) === unit ? line : line.map((value) => value && shownValue(unit, value));
   }
 
   /** @param {(trace: Trace, group: Group) => string} what */
@@ -210,7 +217,7 @@ class Plot {
         }],
         draw: [(/** @type {any} */ plot) => {
           this.#mark(plot, colour("--bad"));
-          traces.forEach((trace, i) => drawLimits(plot, scaleOf(i), this.#together ? 0 : i, strips, trace.limits, { ...axis, stroke: colour(`--series-${trace.colour}`) }));
+          traces.forEach((trace, i) => drawLimits(plot, scaleOf(i), this.#together ? 0 : i, strips, trace.limits.map((limit) => shownValue(this.group.unit, limit)), { ...axis, stroke: colour(`--series-${trace.colour}`) }));
         }],
         setSelect: [on.select],
         setCursor: [(/** @type {any} */ plot) => on.cursor(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, "x") : undefined)],
@@ -296,7 +303,7 @@ function drawLimits({ ctx, bbox, valToPos }, scale, which, of, limits, axis) {
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
-    ctx.fillText(words.limit(String(limit)), bbox.left + bbox.width - 4 * ratio, y);
+    ctx.fillText(words.limit(fixed(limit, [0, 1].find((digits) => Number(limit.toFixed(digits)) === limit) ?? 2)), bbox.left + bbox.width - 4 * ratio, y);
   }
   ctx.restore();
 }

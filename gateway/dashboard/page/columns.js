@@ -70,6 +70,24 @@ export class Columns {
     return this;
   }
 
+  /**
+   * Adds what follows from the first two values, of each column from their means: one
+   * value each, without a lowest and a highest.
+   * @param {{of: (temperature: number, humidity: number) => number}[]} derived
+   */
+  derive(derived) {
+    const [temperature, humidity] = this.spans;
+    for (const { of } of derived) {
+      const spans = newSpans(this.count);
+      for (let i = 0; i < this.count; i++) {
+        const count = this.counts[i], value = of(temperature.sum[i] / count, humidity.sum[i] / count);
+        if (Number.isFinite(value)) addSpan(spans, i, value, value, value, count);
+      }
+      this.spans.push(spans);
+    }
+    return this;
+  }
+
   /** @param {Bucket} b @param {boolean} broken */
   #addBucket(b, broken) {
     const column = this.#column(b.time);

@@ -11,7 +11,7 @@ const byWhom = (by) => (by ? ` by ${by}` : "");
 export const words = {
   // Numbers and times; a number comes as text where it is shown with decimals or thousands.
   /** @type {Record<string, string>} */
-  quantities: { temperature: "Temperature", humidity: "Humidity", pressure: "Air pressure", co2: "CO₂" },
+  quantities: { temperature: "Temperature", humidity: "Humidity", pressure: "Air pressure", co2: "CO₂", dew_point: "Dew point", absolute_humidity: "Absolute humidity" },
   percent: (/** @type {string} */ n) => `${n} %`,
   units: { ms: "ms", s: "s", min: "min", h: "h", d: "d" },
   perMinute: (/** @type {string} */ change) => `${change}/min`,
@@ -88,6 +88,7 @@ export const words = {
   exportCSV: "Export CSV",
   exportFailed: "Export failed: try again",
   exportFailedAloud: (/** @type {string} */ why) => `Export failed: ${why}`,
+  inCelsius: "The file has °C",
   noRecord: "no record",
   failed: "failed",
   /** @param {number} n @param {number} all */

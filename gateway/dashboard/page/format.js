@@ -1,13 +1,20 @@
 // @ts-check
 // Numbers as people read them.
 
+import { shownDifference, shownUnit, shownValue } from "./units.js";
 import { words } from "./words.js";
+
+/** The locale of numbers and dates: the browser's own, unless the page speaks another of its languages. */
+export const locale = document.documentElement.dataset.language;
+
+/** @type {Intl.NumberFormat[]} by decimals: making one takes much longer than using it */
+const formats = [];
 
 /** A number with so many decimals. @param {number} n @param {number} digits */
 export function fixed(n, digits) {
   if (!Number.isFinite(n)) return "–";
-  const text = n.toFixed(digits);
-  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
+  formats[digits] ??= new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false, signDisplay: /** @type {any} */ ("negative") });
+  return formats[digits].format(n).replace("-", "−");
 }
 
 /**
@@ -20,22 +27,24 @@ const QUANTITIES = {
   humidity: { decimals: 1, least: 1, steady: 0.3 },
   pressure: { decimals: 2, least: 0.5, steady: 0.05 },
   co2: { decimals: 0, least: 20, steady: 10 },
+  dew_point: { decimals: 1, least: 0.5, steady: 0.05 },
+  absolute_humidity: { decimals: 1, least: 0.5, steady: 0.05 },
 };
 
 /** How a quantity is shown, one that is not known here too. @param {string} quantity */
 export const shownAs = (quantity) => ({ name: words.quantities[quantity] ?? quantity, ...(QUANTITIES[quantity] ?? { decimals: 2, least: 0, steady: 0.05 }) });
 
-/** A value of a quantity. @param {string} quantity @param {number} value */
-export const measured = (quantity, value) => fixed(value, shownAs(quantity).decimals);
+/** A value of a quantity, without its unit. @param {{quantity: string, unit: string}} of @param {number} value */
+export const measured = ({ quantity, unit }, value) => fixed(shownValue(unit, value), shownAs(quantity).decimals);
 
 /** The same with its unit, unless there is none. @param {{quantity: string, unit: string}} of @param {number} value */
-export const inUnit = ({ quantity, unit }, value) => (Number.isFinite(value) ? `${measured(quantity, value)} ${unit}` : "–");
+export const inUnit = (of, value) => (Number.isFinite(value) ? `${measured(of, value)} ${shownUnit(of.unit)}` : "–");
 
 /** A part of a whole in percent. @param {number} part 0…1 */
 export const percent = (part) => words.percent(fixed(part * 100, 0));
 
 /** A whole number with its thousands apart. @param {number} n */
-export const count = (n) => n.toLocaleString("en");
+export const count = (n) => n.toLocaleString(locale);
 
 /**
  * A time that has passed, as precisely as it matters: "94 ms", "3.2 s",
@@ -65,14 +74,14 @@ export function trend({ quantity, unit }, perMinute) {
   const { decimals, steady } = shownAs(quantity);
   if (!Number.isFinite(perMinute)) return "";
   if (Math.abs(perMinute) < steady) return `→ ${words.steady}`;
-  return words.perMinute(`${perMinute > 0 ? "↗ +" : "↘ "}${fixed(perMinute, decimals)} ${unit}`);
+  return words.perMinute(`${perMinute > 0 ? "↗ +" : "↘ "}${fixed(shownDifference(unit, perMinute), decimals)} ${shownUnit(unit)}`);
 }
 
 /** A moment: the time of day, and the day if it is another one. @param {number} time Unix ms @param {number} [now] */
 export function moment(time, now = Date.now()) {
   const today = new Date(time).toDateString() === new Date(now).toDateString();
-  return (today ? "" : `${new Date(time).toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" })}, `) + clock(time);
+  return (today ? "" : `${new Date(time).toLocaleDateString(locale, { day: "numeric", month: "short", year: "numeric" })}, `) + clock(time);
 }
 
 /** A time of day. @param {number} time Unix ms */
-export const clock = (time) => new Date(time).toLocaleTimeString(undefined, { hourCycle: "h23", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const clock = (time) => new Date(time).toLocaleTimeString(locale, { hourCycle: "h23", hour: "2-digit", minute: "2-digit", second: "2-digit" });

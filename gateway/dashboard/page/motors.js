@@ -111,6 +111,7 @@ class Motor {
     part(".stop").setAttribute("aria-label", words.stop(name));
     part("input").setAttribute("aria-label", words.speedOf(name));
     part(".direction").setAttribute("aria-label", words.directionOf(name));
+    text(part("output"), percent(this.#speed));
     part(".start").addEventListener("click", () => this.#do(() => gateway.hold(name, this.#wanted(), LEASE)));
     part(".stop").addEventListener("click", () => this.#do(() => gateway.command("stop", name)));
     part("input").addEventListener("input", () => {

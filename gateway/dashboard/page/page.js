@@ -197,6 +197,10 @@ function retry() {
   schedule();
 }
 
+document.addEventListener("units", () => {
+  refresh = true;
+  schedule();
+});
 document.addEventListener("visibilitychange", retry);
 window.addEventListener("online", retry);
 get("retry").addEventListener("click", retry);

@@ -93,7 +93,7 @@
   };
 
   const modules = ["core", "page", "account", "address", "admin", "alarms", "audit", "cards", "chart", "chat", "columns", "control", "dom", "en", "export", "format", "gateway", "gestures", "history", "kiosk", "latch", "leases", "limits", "link",
-    "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "table", "uPlot", "view", "words"];
+    "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "table", "uPlot", "units", "view", "words"];
   if (language !== "en") modules.unshift(language);
   let begun = false;
   const begin = () => {

@@ -2,6 +2,7 @@
 // What the charts show, as a table: for who cannot see lines, and for who wants numbers.
 
 import { count, measured, shownAs } from "./format.js";
+import { shownUnit } from "./units.js";
 
 /** @typedef {import("./columns.js").Columns} Columns */
 /** @typedef {{name: string, quantity: string, unit: string, columns: Columns | undefined, value: number}} Row value is which of the sensor's */
@@ -26,7 +27,7 @@ export function total({ counts, failed, spans, count: n }, value) {
 /** The cells behind the sensor's name. @param {Row} row */
 function cells({ quantity, unit, columns, value }) {
   const { good, failed, low, high, mean, last } = columns ? total(columns, value) : { good: 0, failed: 0, low: NaN, high: NaN, mean: NaN, last: NaN };
-  return [`${shownAs(quantity).name}${unit ? `, ${unit}` : ""}`, ...[last, low, mean, high].map((n) => measured(quantity, n)), count(good), count(failed)];
+  return [`${shownAs(quantity).name}${unit ? `, ${shownUnit(unit)}` : ""}`, ...[last, low, mean, high].map((n) => measured({ quantity, unit }, n)), count(good), count(failed)];
 }
 
 /** Shows rows, and keeps the elements of those that were there: a reader stands in one. @param {HTMLTableSectionElement} body @param {Row[]} rows */

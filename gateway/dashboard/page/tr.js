@@ -29,7 +29,7 @@ const unsent = [
 
 /** @type {typeof import("./en.js").words} */
 export const words = {
-  quantities: { temperature: "Sıcaklık", humidity: "Nem", pressure: "Hava basıncı", co2: "CO₂" },
+  quantities: { temperature: "Sıcaklık", humidity: "Nem", pressure: "Hava basıncı", co2: "CO₂", dew_point: "Çiy noktası", absolute_humidity: "Mutlak nem" },
   percent: (n) => `%${n}`,
   units: { ms: "ms", s: "sn", min: "dk", h: "sa", d: "gün" },
   perMinute: (change) => `${change}/dk`,
@@ -90,6 +90,7 @@ export const words = {
   exportCSV: "CSV olarak aktar",
   exportFailed: "Aktarılamadı: yeniden dene",
   exportFailedAloud: (why) => `Dışa aktarılamadı: ${why}`,
+  inCelsius: "Dosyadaki sıcaklıklar °C cinsindendir",
   noRecord: "kayıt yok",
   failed: "başarısız",
   failedOf: (n, all) => `${all} ölçümden ${n} tanesi başarısız`,
@@ -284,6 +285,8 @@ export const page = {
   "7 d": "7 gün",
   "Back to live": "Canlıya dön",
   "One scale": "Tek ölçek",
+  "Temperatures in °F": "Sıcaklıklar °F cinsinden",
+  "Dew point": "Çiy noktası",
   "Table": "Tablo",
   "Export CSV": "CSV olarak aktar",
   "Sensors in the charts": "Grafiklerdeki sensörler",

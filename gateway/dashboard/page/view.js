@@ -7,10 +7,11 @@ import { Charts } from "./chart.js";
 import { Columns, stepOf } from "./columns.js";
 import { breakable, find, get, press, text } from "./dom.js";
 import { csv, download } from "./export.js";
-import { clock, inUnit, measured } from "./format.js";
+import { clock, inUnit, locale, measured } from "./format.js";
 import { gestures } from "./gestures.js";
 import { History } from "./history.js";
 import { fillTable } from "./table.js";
+import { derivedFrom, want, wanted } from "./units.js";
 import { causeSaid, words } from "./words.js";
 
 /** @typedef {import("./sensor.js").Sensor} Sensor */
@@ -101,6 +102,9 @@ export class HistoryView {
       get("as-table").setAttribute("aria-pressed", String(shown));
       this.#redraw();
     });
+    for (const what of /** @type {("fahrenheit" | "derived")[]} */ (["fahrenheit", "derived"])) get(what).addEventListener("click", () => want(what, !wanted[what]));
+    document.addEventListener("units", () => this.#units());
+    this.#units();
     get("export").addEventListener("click", () => this.#export());
     get("charts").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
     get("charts").addEventListener("blur", () => this.#charts.leave());
@@ -122,6 +126,16 @@ export class HistoryView {
     this.#limits = limits;
     this.#rebuild();
   }
+
+  /** Shows values in the units that are wanted, and those that follow from others. */
+  #units() {
+    for (const what of /** @type {("fahrenheit" | "derived")[]} */ (["fahrenheit", "derived"])) get(what).setAttribute("aria-pressed", String(wanted[what]));
+    get("export").title = wanted.fahrenheit ? words.inCelsius : "";
+    this.#rebuild();
+  }
+
+  /** What is shown of a sensor. @param {Sensor} sensor @returns {Quantity[]} */
+  #quantities = ({ quantities }) => [...quantities, ...derivedFrom(quantities)];
 
   /** Shows these sensors; without a choice, those that were shown, or the first few. @param {string[]} [names] */
   #choose(names) {
@@ -149,8 +163,9 @@ export class HistoryView {
     get("together").hidden = shown.length < 2;
     /** @type {Group[]} */
     const groups = [];
-    for (const { info, quantities, colour = 0 } of shown) {
-      quantities.forEach(({ quantity, unit }, value) => {
+    for (const sensor of shown) {
+      const { info, colour = 0 } = sensor;
+      this.#quantities(sensor).forEach(({ quantity, unit }, value) => {
         let group = groups.find((g) => g.quantity === quantity);
         if (!group) groups.push(group = { quantity, unit, traces: [] });
         const limits = this.#limits.filter((l) => l.sensor === info.name && l.quantity === quantity).map(({ limit }) => limit);
@@ -225,8 +240,8 @@ export class HistoryView {
       const begin = Math.floor(from / step) * step, count = Math.ceil((to - begin) / step) + 1;
       const shown = this.#shown;
       this.#history.want(shown.map(({ info: { name }, ring: { oldest, names } }) => ({ name, raw: oldest, names })), begin, to, step, this.#zoom ? (to - from) / 2 : 0);
-      this.#columns = new Map(shown.map(({ info, ring }) => [info.name,
-        new Columns(begin, step, count, ring.names.length).fill(ring, this.#history.slabs.get(info.name), info.interval_ms)]));
+      this.#columns = new Map(shown.map(({ info, ring, quantities }) => [info.name,
+        new Columns(begin, step, count, ring.names.length).fill(ring, this.#history.slabs.get(info.name), info.interval_ms).derive(derivedFrom(quantities))]));
       this.#charts.draw(this.#columns, view);
       if (!get("table").hidden && at - this.#tabled >= AT_MOST) this.#fillTable(at);
     }
@@ -239,8 +254,10 @@ export class HistoryView {
     const { from, to } = this.view;
     this.#tabled = at;
     text(get("table-title"), words.table(stamp(from, this.#step), stamp(to, this.#step)));
-    fillTable(find(get("table"), "tbody"), this.#shown.flatMap(({ info: { name }, quantities }) =>
-      quantities.map((of, value) => ({ name, ...of, value, columns: this.#columns.get(name) }))));
+    fillTable(find(get("table"), "tbody"), this.#shown.flatMap((sensor) => {
+      const { name } = sensor.info, columns = this.#columns.get(name);
+      return this.#quantities(sensor).map((of, value) => ({ name, ...of, value, columns }));
+    }));
   }
 
   /** Writes what is under the cursor beside the lines. */
@@ -258,9 +275,9 @@ export class HistoryView {
     this.#read();
     const { from, to } = this.view, slider = get("charts"), time = this.#cursor ?? to, part = Math.round(((time - from) / (to - from)) * 100);
     slider.setAttribute("aria-valuenow", String(Math.min(Math.max(part, 0), 100)));
-    slider.setAttribute("aria-valuetext", [stamp(time, this.#step), ...this.#shown.map(({ info, quantities }) => {
-      const columns = this.#columns.get(info.name);
-      return `${info.name} ${quantities.map((of, i) => (columns ? at(columns, i, of, time, info.interval_ms) : "–")).join(" ")}`;
+    slider.setAttribute("aria-valuetext", [stamp(time, this.#step), ...this.#shown.map((sensor) => {
+      const { info } = sensor, columns = this.#columns.get(info.name);
+      return `${info.name} ${this.#quantities(sensor).map((of, i) => (columns ? at(columns, i, of, time, info.interval_ms) : "–")).join(" ")}`;
     })].join(", "));
   }
 
@@ -309,12 +326,13 @@ export class HistoryView {
 function at(columns, value, of, time, interval) {
   const i = columns.nearest(Math.min(Math.floor((time - columns.from) / columns.step), columns.count - 1), interval);
   if (i < 0) return words.noRecord;
+  if (!columns.spans[value]) return words.noRecord; // just chosen, not drawn yet
   const { counts, failed, spans, faults } = columns, { sum, min, max } = spans[value];
   const trouble = failed[i] ? `${counts[i] ? words.failedOf(failed[i], counts[i] + failed[i]) : words.failed}: ${causeSaid(faults[i]).words}` : "";
   if (!counts[i]) return trouble;
-  const low = measured(of.quantity, min[i]), high = measured(of.quantity, max[i]);
+  const low = measured(of, min[i]), high = measured(of, max[i]);
   return [inUnit(of, sum[i] / counts[i]), low === high || !Number.isFinite(min[i]) ? "" : `(${low} … ${high})`, trouble].filter(Boolean).join(" ");
 }
 
 /** @param {number} time @param {number} step */
-const stamp = (time, step) => (step >= 60_000 ? `${new Date(time).toLocaleDateString(undefined, { weekday: "short", day: "numeric", month: "short" })} ` : "") + clock(time);
+const stamp = (time, step) => (step >= 60_000 ? `${new Date(time).toLocaleDateString(locale, { weekday: "short", day: "numeric", month: "short" })} ` : "") + clock(time);

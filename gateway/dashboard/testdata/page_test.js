@@ -12,6 +12,7 @@ import { limitsOf } from "/page/limits.js";
 import { Ring } from "/page/ring.js";
 import { Sensor } from "/page/sensor.js";
 import { stopAll } from "/page/stop.js";
+import { want } from "/page/units.js";
 import { fillTable, total } from "/page/table.js";
 import { equal, rejection, test } from "./harness.js";
 
@@ -22,9 +23,11 @@ test("formats ages rounded down, waits rounded up", () => {
   for (const [ms, want] of Object.entries(waits)) equal(wait(Number(ms)), want);
 });
 
+want("fahrenheit", false); // whatever the browser's locale
+
 test("formats values without a negative zero, and none that is no number", () => {
-  equal([21.456, -3.4, -0.001, NaN, Infinity].map((v) => measured("temperature", v)), ["21.46", "−3.40", "0.00", "–", "–"]);
-  equal([68.25, 100].map((v) => measured("humidity", v)), ["68.3", "100.0"]);
+  equal([21.456, -3.4, -0.001, NaN, Infinity].map((v) => measured({ quantity: "temperature", unit: "°C" }, v)), ["21.46", "−3.40", "0.00", "–", "–"]);
+  equal([68.25, 100].map((v) => measured({ quantity: "humidity", unit: "%" }, v)), ["68.3", "100.0"]);
   equal([0.3, -1.234, 0.04, NaN].map((v) => trend({ quantity: "temperature", unit: "°C" }, v)), ["↗ +0.30 °C/min", "↘ −1.23 °C/min", "→ steady", ""]);
 });
 

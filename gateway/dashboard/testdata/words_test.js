@@ -8,7 +8,7 @@ import { texts } from "/page/words.js";
 import { equal, test } from "./harness.js";
 
 const SAME = ["CO₂", "ms", "Alarm: 7"]; // in both languages
-const NO_WORDS = [".", "°C", "%", "–", "JSON", "100 %", "Esc Esc", "anonim"]; // of index.html
+const NO_WORDS = [".", "°C", "°F", "%", "–", "JSON", "100 %", "Esc Esc", "anonim"]; // of index.html
 const NO_TEXT = ["names together", "name series-…", "trace series-…", "Nick taken", "Content-Type", "Notification", "Escape"]; // literals like texts, which nobody sees
 const FOR_PROGRAMS = ["gateway", "link", "chat", "sequence", "readings", "leases"]; // what they throw, `unsent` and `cause` translate
 

@@ -159,6 +159,30 @@ func TestPageSights(t *testing.T) {
 	saveSight(t, filepath.Join(dir, "flaky.png"), page.Screenshot(false))
 }
 
+// TestPageSightsTurkish takes pictures of the page in Turkish, whose words are longer.
+func TestPageSightsTurkish(t *testing.T) {
+	t.Parallel()
+	dir, state := sightsDir(t), t.TempDir()
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0", "--state", state)
+	root := addToken(t, state, p, tokens.Token{Name: "ayşe", Role: tokens.Admin, By: "pi"})
+	for name, options := range sights {
+		options.Language = "tr"
+		page := logInPage(t, browsertest.Start(t), pageOf(p), root, options)
+		administer(page)
+		typeNick(page, name)
+		page.Wait(`document.querySelectorAll(".sensor[data-state=live]").length > 1 && /\d{3} alındı/.test(document.querySelector("#totals").textContent)`)
+		saveSight(t, filepath.Join(dir, "turkish-"+name+"-whole.png"), page.Screenshot(true))
+		page.Click("#stop-all")
+		page.Wait(`!document.querySelector("#latched").hidden`)
+		browsertest.Eval[bool](page, `(document.activeElement.blur(), scrollTo(0, 0), true)`)
+		saveSight(t, filepath.Join(dir, "turkish-"+name+".png"), page.Screenshot(false))
+		if wide := browsertest.Eval[[]string](page, `[...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX === "visible" && getComputedStyle(e).display !== "inline" && e.clientWidth > 1).map((e) => e.outerHTML.slice(0, 120))`); len(wide) > 0 {
+			t.Logf("%s: wider than their place: %q", name, wide)
+		}
+		resetEStop(page)
+	}
+}
+
 // palette packs a picture of few colours: the most frequent 255 of them.
 func palette(t *testing.T, shot []byte) []byte {
 	t.Helper()

@@ -1,10 +1,13 @@
 package e2e
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 
 	"sensorgateway/gateway/dashboard/browsertest"
 )
@@ -72,4 +75,38 @@ func TestPageLogInInTurkish(t *testing.T) {
 	if failures := append(page.Failures(), english.Failures()...); failures != nil {
 		t.Errorf("%q", failures)
 	}
+}
+
+// Where one is used to °F, cards, charts and table have them; a click changes that, for the
+// next visit too. What follows from temperature and humidity is shown to who wants it.
+func TestPageUnits(t *testing.T) {
+	t.Parallel()
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	units := func(page *browsertest.Page, unit string) {
+		t.Helper()
+		page.Wait(fmt.Sprintf(`document.querySelectorAll(".sensor[data-state=live]").length > 1 && [".sensor .unit", ".chart p span"].every((s) => document.querySelector(s)?.textContent === %q)`, unit))
+		if failures := page.Failures(); failures != nil {
+			t.Errorf("%q", failures)
+		}
+	}
+	celsius := b.Open(t, pageOf(p), browsertest.Options{Language: "en-CA"})
+	units(celsius, "°C")
+	page := b.Open(t, pageOf(p), browsertest.Options{Language: "en-US"})
+	units(page, "°F")
+	page.Wait(`(([, f, c]) => Math.abs(f - c) > 20)([0, document.querySelector(".sensor .value").textContent, ` + fmt.Sprint(indoorTemperature(t, p)) + `])`)
+	page.Click("#as-table")
+	page.Wait(`document.querySelector("#table td")?.textContent === "Temperature, °F"`)
+	page.Click("#derived")
+	page.Wait(`document.querySelectorAll(".chart").length === 4 && /^Dew point -?\d+\.\d °F · Absolute humidity \d+\.\d g\/m³$/.test(document.querySelector(".derived").textContent)`)
+	page.Wait(`[...document.querySelectorAll("#table tr")].some((row) => /^\S+Absolute humidity, g\/m³\d+\.\d/.test(row.textContent))`)
+	page.Click("#fahrenheit")
+	units(page, "°C")
+	page.Do(chromedp.Reload())
+	units(page, "°C")
+	page.Wait(`document.querySelectorAll(".chart").length === 4`)
+	forbidden := b.Open(t, pageOf(p), browsertest.Options{Language: "en-US", Script: `Object.defineProperty(window, "localStorage", { get() { throw new DOMException("denied", "SecurityError"); } });`})
+	units(forbidden, "°F")
+	forbidden.Click("#fahrenheit")
+	units(forbidden, "°C")
 }

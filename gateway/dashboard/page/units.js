@@ -1,0 +1,71 @@
+// @ts-check
+// In which units the page shows values, and whether it shows those that follow from what
+// was measured. Everything else of the page has °C, as the gateway sends it.
+
+/** @typedef {import("./readings.js").Quantity} Quantity */
+
+const FAHRENHEIT = ["BS", "BZ", "KY", "PR", "PW", "US"]; // regions: Unicode CLDR, unitPreferenceData, temperature, weather
+const KEYS = { fahrenheit: "fahrenheit", derived: "derived" }; // in the browser's storage
+
+/** Whether one is used to °F there. @param {string} locale */
+export function usesFahrenheit(locale) {
+  try {
+    return FAHRENHEIT.includes(new Intl.Locale(locale).region ?? "");
+  } catch {
+    return false; // a browser may name what is no locale
+  }
+}
+
+/** @param {string} key @returns {boolean | undefined} undefined if nobody has chosen, or the browser forbids to store it */
+function stored(key) {
+  try {
+    const value = localStorage.getItem(key);
+    return value === null ? undefined : value === "yes";
+  } catch {
+    return undefined;
+  }
+}
+
+/** What is to be seen. */
+export const wanted = { fahrenheit: stored(KEYS.fahrenheit) ?? usesFahrenheit(navigator.languages[0] ?? ""), derived: stored(KEYS.derived) ?? false };
+
+/** Changes it, for this page and, where it can be stored, for this browser. @param {keyof typeof wanted} what @param {boolean} is */
+export function want(what, is) {
+  wanted[what] = is;
+  try {
+    localStorage.setItem(KEYS[what], is ? "yes" : "no");
+  } catch { /* then it is chosen again */ }
+  document.dispatchEvent(new Event("units"));
+}
+
+/** The unit in which a value is shown. @param {string} unit of the value */
+export const shownUnit = (unit) => (unit === "°C" && wanted.fahrenheit ? "°F" : unit);
+
+/** A value in that unit. @param {string} unit of the value @param {number} value */
+export const shownValue = (unit, value) => (unit === "°C" && wanted.fahrenheit ? value * 1.8 + 32 : value);
+
+/** A difference of values in that unit. @param {string} unit @param {number} difference */
+export const shownDifference = (unit, difference) => (unit === "°C" && wanted.fahrenheit ? difference * 1.8 : difference);
+
+// Over water, in hPa, with t in °C from −45 to 60: WMO-No. 8, Guide to Instruments and
+// Methods of Observation, volume I, annex 4.B: 6.112 exp(17.62 t / (243.12 + t)).
+const MAGNUS = { pressure: 6.112, a: 17.62, b: 243.12 };
+const VAPOUR = 461.5; // J/(kg K), the gas constant of water vapour
+
+/** Vapour pressure in hPa. @param {number} temperature °C @param {number} humidity % */
+const vapour = (temperature, humidity) => (humidity / 100) * MAGNUS.pressure * Math.exp((MAGNUS.a * temperature) / (MAGNUS.b + temperature));
+
+/** The dew point in °C; NaN of air without water. @param {number} temperature °C @param {number} humidity % */
+export function dewPoint(temperature, humidity) {
+  const log = Math.log(vapour(temperature, humidity) / MAGNUS.pressure);
+  return (MAGNUS.b * log) / (MAGNUS.a - log);
+}
+
+/** The water in air, in g/m³, as of an ideal gas. @param {number} temperature °C @param {number} humidity % */
+export const absoluteHumidity = (temperature, humidity) => (vapour(temperature, humidity) * 100 * 1000) / (VAPOUR * (temperature + 273.15));
+
+/** @type {(Quantity & {of: (temperature: number, humidity: number) => number})[]} */
+const DERIVED = [{ quantity: "dew_point", unit: "°C", of: dewPoint }, { quantity: "absolute_humidity", unit: "g/m³", of: absoluteHumidity }];
+
+/** What follows from these values, if it is to be seen. @param {Quantity[]} quantities of a sensor */
+export const derivedFrom = (quantities) => (wanted.derived && quantities[0]?.quantity === "temperature" && quantities[1]?.quantity === "humidity" ? DERIVED : []);
