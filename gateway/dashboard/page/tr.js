@@ -246,7 +246,7 @@ export const page = {
   "connecting…": "bağlanıyor…",
   "Log in": "Oturum aç",
   "Administer": "Yönet",
-  "Log out": "Oturumu kapat",
+  "Log out": "Çıkış",
   "Try now": "Şimdi dene",
   "Stop all": "Tümünü durdur",
   "This connection can be read by others": "Bu bağlantıyı başkaları okuyabilir",
