@@ -23,7 +23,7 @@ func (g *running) newAlarms() *alarm.Alarms {
 	known := trouble.Checked{Motors: g.motors.States, Synced: g.clock.Synced}
 	if g.cfg.State != "" {
 		o.File = filepath.Join(g.cfg.State, alarmsFile)
-		known.Storage, known.Durable = &g.trouble, g.storage.history.Durable
+		known.Storage, known.Durable, known.Update = &g.trouble, g.storage.history.Durable, trouble.FailedUpdate(g.cfg.State)
 	}
 	if g.certificates != nil {
 		known.Expires = g.certificates.Expires

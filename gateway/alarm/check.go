@@ -15,12 +15,13 @@ const (
 	StorageFailed      = "storage_failed"
 	CertificateExpires = "certificate_expires"
 	ClockUnsynced      = "clock_unsynced"
+	UpdateFailed       = "update_failed"
 )
 
 // BuiltIn returns whether a name is that of a built-in alarm.
 func BuiltIn(name string) bool {
 	switch name {
-	case SensorLost, MotorFault, StorageFailed, CertificateExpires, ClockUnsynced:
+	case SensorLost, MotorFault, StorageFailed, CertificateExpires, ClockUnsynced, UpdateFailed:
 		return true
 	}
 	return false

@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -82,6 +85,67 @@ func TestDebianPackageOfNoSuchArchitecture(t *testing.T) {
 	findTool(t, "dpkg-deb", "dpkg")
 	out, err := runScript(t, projectRoot, nil, "scripts/build", "--deb", "vax")
 	if err == nil || !strings.Contains(out, `no architecture "vax"; there are: armhf arm64 amd64`) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// repackage returns a package with another version, and, if there is one, another program.
+func repackage(t *testing.T, deb, version, program string) string {
+	t.Helper()
+	root := filepath.Join(t.TempDir(), "root")
+	if out, err := exec.Command("dpkg-deb", "--raw-extract", deb, root).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	edit := func(path, pattern, by string) {
+		t.Helper()
+		path = filepath.Join(root, path)
+		text := regexp.MustCompile("(?m)"+pattern).ReplaceAllString(mustRead(t, path), by)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit("DEBIAN/control", "^Version: .*", "Version: "+version)
+	if program != "" {
+		if err := os.WriteFile(filepath.Join(root, "usr/bin/gateway"), []byte("#!/bin/sh\n"+program+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		major, _, _ := strings.Cut(version, ".")
+		edit("usr/lib/systemd/system/gateway.service", "^Description=.*", "Description=unit v"+major)
+	}
+	sums := exec.Command("sh", "-c", "find etc usr -type f -print0 | xargs -0 md5sum >DEBIAN/md5sums")
+	sums.Dir = root
+	file := filepath.Join(filepath.Dir(root), version+".deb")
+	for _, cmd := range []*exec.Cmd{sums, exec.Command("dpkg-deb", "--root-owner-group", "-Znone", "--build", root, file)} {
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	return file
+}
+
+// An update whose program does not get ready is replaced by the version before, with its
+// unit, and says so; dpkg knows of it as installed, and a fixed version replaces it as any
+// other. That a real systemd waits for the program is proven in the virtual machine.
+func TestDebianPackageGoesBack(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("slow: builds the program")
+	}
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		t.Skip("dpkg needs root on Linux, in an image of this machine")
+	}
+	packages, made := t.TempDir(), buildPackage(t, "v1.0")
+	for name, version := range map[string]string{"old": "1.0", "new": "2.0", "bad": "3.0", "fixed": "4.0"} {
+		says := map[bool]string{true: "starts,", false: "fails,"}[name != "bad"]
+		if err := copyFile(filepath.Join(packages, name+".deb"), repackage(t, made, version, fmt.Sprintf("echo v%s %s", version[:1], says))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), findTool(t, "unshare", "util-linux"), "--mount", "--", "bash", "testdata/package/run", packages).CombinedOutput()
+	if strings.Contains(string(out), "mount: ") {
+		t.Skipf("no image of this machine can be made: %s", out)
+	}
+	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -9,16 +9,18 @@ import (
 
 // TestHILTools tries what a person has before a machine without readings against the
 // faults that the virtual machine can make, and the Debian package: installed, upgraded
-// over a motor that runs, downgraded, removed, purged. What is recorded there is
+// over a motor that runs, downgraded, upgraded to a version that does not start, removed,
+// purged. What is recorded there is
 // replayed here.
 func TestHILTools(t *testing.T) {
 	hil := virtualMachine(t)
-	payload := t.TempDir()
+	payload, updated := t.TempDir(), buildPackage(t, "v1.1.0")
 	hil.run(t, payload, map[string]string{
 		"run":         "testdata/hiltools/run",
 		"gateway":     buildGateway(t, "GOOS=linux", "GOARCH=amd64"),
 		"old.deb":     buildPackage(t, "v1.0.0"),
-		"new.deb":     buildPackage(t, "v1.1.0"),
+		"new.deb":     updated,
+		"bad.deb":     repackage(t, updated, "1.0.5", "exec sleep 1000"),
 		"motors.yaml": "testdata/hiltools/motors.yaml",
 	})
 	out, err := exec.Command(buildGateway(t), "replay", filepath.Join(payload, "out/bus.trace")).CombinedOutput()

@@ -15,6 +15,7 @@ const unsyncedTime = time.Hour
 type Checked struct {
 	Storage *Storage     // nil: nothing is stored
 	Durable func() error // why what is stored is not durable
+	Update  error        // why an update failed, see [FailedUpdate]
 	Motors  func() []wire.MotorState
 	Expires func() error // why the certificate is near its end; nil: there is none
 	Synced  func() bool  // the clock
@@ -29,7 +30,8 @@ func (c Checked) Checks() []alarm.Check {
 		return nil
 	}}}
 	if c.Storage != nil {
-		checks = append(checks, alarm.Check{Name: alarm.StorageFailed, Severity: wire.SeverityCritical, Failure: c.storage})
+		checks = append(checks, alarm.Check{Name: alarm.StorageFailed, Severity: wire.SeverityCritical, Failure: c.storage},
+			alarm.Check{Name: alarm.UpdateFailed, Severity: wire.SeverityWarning, Failure: func() error { return c.Update }})
 	}
 	if c.Expires != nil {
 		checks = append(checks, alarm.Check{Name: alarm.CertificateExpires, Severity: wire.SeverityWarning, Failure: c.Expires})

@@ -3,6 +3,8 @@ package trouble
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,15 +18,27 @@ import (
 func TestChecks(t *testing.T) {
 	storage := &Storage{Notify: func(wire.Event) {}}
 	var durable, expires error
+	state := filepath.Join(t.TempDir(), "state")
+	if err := FailedUpdate(state + "/"); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(os.MkdirAll(state+"-update/failed", 0o700), os.WriteFile(state+"-update/failed/why", []byte("version 1.2.3 did not get ready\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	update := FailedUpdate(state + "/")
 	synced, motors := true, []wire.MotorState{{Target: "fan"}, {Target: "gate"}}
 	checks := Checked{
 		Storage: storage, Durable: func() error { return durable }, Motors: func() []wire.MotorState { return motors },
-		Expires: func() error { return expires }, Synced: func() bool { return synced },
+		Expires: func() error { return expires }, Synced: func() bool { return synced }, Update: update,
 	}.Checks()
 	failures := func() map[string]string {
 		failures := map[string]string{}
 		for _, c := range checks {
-			if err := c.Failure(); err != nil {
+			if err := c.Failure(); c.Name == alarm.UpdateFailed {
+				if err == nil || err.Error() != "version 1.2.3 did not get ready" {
+					t.Errorf("%s: %v", c.Name, err)
+				}
+			} else if err != nil {
 				failures[c.Name] = err.Error()
 			}
 		}
