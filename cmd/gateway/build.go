@@ -293,7 +293,7 @@ func (g *running) page() http.Handler {
 	mux.Handle(auditor.Path, g.access.Administrators(&auditor.Records{State: g.cfg.State, Log: g.log}))
 	mux.Handle("/api/v1/alarms", api.JSON(g.listAlarms))
 	g.administrators().Mount(mux)
-	mux.Handle("/", dashboard.Handler(g.cfg.Origins))
+	mux.Handle("/", g.access.Embedded(dashboard.Handler(g.cfg.Origins)))
 	return mux
 }
 

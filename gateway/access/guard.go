@@ -70,7 +70,7 @@ func (g *Guard) Identify(r *http.Request) (*Identity, *Refusal) {
 	if err := g.Policy.checkHost(r); err != nil {
 		return refuse(http.StatusForbidden, ReasonHost, err)
 	}
-	p, err := present(r, g.cookie(r))
+	p, err := present(r, g.cookie(r), viewCookie(g.cookie(r)))
 	if err != nil {
 		return refuse(http.StatusBadRequest, ReasonForm, err)
 	}
@@ -132,6 +132,9 @@ func (g *Guard) find(p presented, r *http.Request, from string) (*Identity, erro
 		return nil, errors.New("the token is not one of this gateway: it was revoked, or it is another gateway's")
 	case err != nil:
 		return nil, expired(e, err)
+	}
+	if e.Login != nil {
+		return identityOfLogin(e, p.secret), nil
 	}
 	return identityOf(e, p.how), nil
 }

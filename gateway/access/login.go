@@ -54,7 +54,7 @@ func (g *Guard) Pages() map[string]http.Handler {
 	return map[string]http.Handler{
 		"/login":          page(g.ours(g.serveLogin), http.MethodGet, http.MethodHead, http.MethodPost),
 		"/logout":         page(g.ours(g.logOut), http.MethodPost),
-		"/api/v1/tickets": page(g.serveTickets, http.MethodPost),
+		"/api/v1/tickets": pageOfOthers(page(g.serveTickets, http.MethodPost)),
 	}
 }
 

@@ -2,6 +2,7 @@ package access
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -10,13 +11,27 @@ import (
 // that. The page may: one that has a token is no hostile one, and one that guesses can do
 // so without a browser.
 func MaySendToken(w http.ResponseWriter, r *http.Request) bool {
-	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") != http.MethodGet ||
-		!strings.EqualFold(strings.TrimSpace(r.Header.Get("Access-Control-Request-Headers")), "authorization") {
+	return maySend(w, r, http.MethodGet, "authorization")
+}
+
+// maySend is MaySendToken for another method, with these headers.
+func maySend(w http.ResponseWriter, r *http.Request, method string, headers ...string) bool {
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") != method {
+		return false
+	}
+	asked := strings.Split(strings.ToLower(r.Header.Get("Access-Control-Request-Headers")), ",")
+	for i, name := range asked {
+		if asked[i] = strings.TrimSpace(name); !slices.Contains(headers, asked[i]) {
+			return false
+		}
+	}
+	if !slices.Contains(asked, "authorization") {
 		return false
 	}
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*") // never what a browser sends unasked, such as the cookie (section 3.2.5)
-	h.Set("Access-Control-Allow-Headers", "authorization")
+	h.Set("Access-Control-Allow-Methods", method)
+	h.Set("Access-Control-Allow-Headers", strings.Join(headers, ", "))
 	h.Set("Access-Control-Max-Age", "600") // s
 	w.WriteHeader(http.StatusNoContent)
 	return true

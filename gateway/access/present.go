@@ -32,8 +32,9 @@ type presented struct {
 func ambient(how string) bool { return how == byBasic || how == byCookie || how == byCertificate }
 
 // present returns what a request presents first, in the order of protocol.md,
-// section 9; an error is 400. cookie is the name of the gateway's own.
-func present(r *http.Request, cookie string) (presented, error) {
+// section 9; an error is 400. cookie is the name of the gateway's own, and view of that for
+// frames, which comes behind a ticket: another one replaces it.
+func present(r *http.Request, cookie, view string) (presented, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if _, ok := query["token"]; ok {
 		return presented{}, errors.New("a token in an address ends up in logs and histories; fix: send it as Authorization: Bearer, or fetch a ticket for the address from POST /api/v1/tickets")
@@ -69,6 +70,9 @@ func present(r *http.Request, cookie string) (presented, error) {
 			return presented{}, errors.New("there are several tickets in the address, or it is malformed; fix: send one")
 		}
 		all = append(all, presented{byTicket, tickets[0]})
+	}
+	if c, err := r.Cookie(view); err == nil && view != "" {
+		all = append(all, presented{byCookie, c.Value})
 	}
 	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		all = append(all, presented{how: byCertificate})

@@ -75,6 +75,19 @@ type ticketRequest struct {
 	Role tokens.Role `json:"role"` // the identity's own if not given
 }
 
+// pageOfOthers lets a page of whatever origin send its token to h, and read the answer.
+func pageOfOthers(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if maySend(w, r, http.MethodPost, "authorization", "content-type") {
+			return
+		}
+		if sendsToken(r) {
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // serveTickets answers POST /api/v1/tickets.
 func (g *Guard) serveTickets(w http.ResponseWriter, r *http.Request) {
 	id, refusal := g.Identify(r)

@@ -145,9 +145,9 @@ func (f *File) AddCode(name string) (text string, err error) {
 	return text, nil
 }
 
-// addLogin returns the secret of a new login of a token.
-func (f *File) addLogin(id, from string) (secret string) {
-	secret = random()
+// addLogin returns the secret of a new login of a token, which begins as given.
+func (f *File) addLogin(id, from, begin string) (secret string) {
+	secret = begin + random()
 	f.Logins = append(f.Logins, Login{ID: newID(), Token: id, Created: now(), From: from, Hash: hashOf(secret)})
 	return secret
 }

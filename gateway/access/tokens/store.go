@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 )
@@ -306,6 +307,29 @@ func (s *Store) expired(e *Entry, now time.Time) bool {
 	return now.Sub(last) > loginTime
 }
 
+// viewing begins the secret of a login that may do what a viewer may, and no more. The
+// hash is of all of the secret, so nobody can take it away.
+const viewing = "view."
+
+// ForViewing returns whether a login's secret is of [Store.LogInViewer].
+func ForViewing(secret string) bool { return strings.HasPrefix(secret, viewing) }
+
+// LogInViewer makes a login for the holder of a token, by its ID, which may do what a
+// viewer may, and returns what the browser is to keep.
+func (s *Store) LogInViewer(token, from string) (cookie string, err error) {
+	err = Edit(s.dir, func(f *File) error {
+		if f.ByID(token) == nil {
+			return ErrRevoked
+		}
+		cookie = f.addLogin(token, from, viewing)
+		return nil
+	})
+	if err == nil {
+		s.check(true)
+	}
+	return cookie, err
+}
+
 // LogIn makes a login for the holder of a token's text or of a login code, which is
 // good no longer, and returns what the browser is to keep, and the name of the
 // token. from is where the browser is.
@@ -336,7 +360,7 @@ func (s *Store) LogIn(secret, from string) (cookie, name string, err error) {
 			return ErrExpired
 		}
 		name = t.Name
-		cookie = f.addLogin(id, from)
+		cookie = f.addLogin(id, from, "")
 		return nil
 	})
 	if err == nil {

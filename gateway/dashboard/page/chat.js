@@ -21,9 +21,10 @@ export class Room extends Link {
    * @param {string} nick 20 characters at most @param {string | URL} [url] of /chat; next to this file if not given
    * @param {object} [options]
    * @param {string} [options.token] as of a Gateway
+   * @param {() => string | Promise<string>} [options.ticket] likewise, for the room's own path
    */
-  constructor(nick, url = new URL("chat", import.meta.url), { token } = {}) {
-    super(url, token === undefined ? [] : [SUBPROTOCOL], token); // a browser fails if none of its subprotocols is chosen, which a token never is
+  constructor(nick, url = new URL("chat", import.meta.url), { token, ticket } = {}) {
+    super(url, token === undefined ? [] : [SUBPROTOCOL], { token, ticket }); // a browser fails if none of its subprotocols is chosen, which a token never is
     this.#nick = nick;
   }
 

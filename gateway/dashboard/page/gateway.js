@@ -112,9 +112,10 @@ export class Gateway extends Link {
    * @param {("motors" | "events")[]} [options.topics] what to subscribe to besides readings
    * @param {number} [options.replay] ms: of what was missed, nothing older is asked for
    * @param {string} [options.token] of who connects, gwt_…; the gateway's own page has a cookie instead
+   * @param {() => string | Promise<string>} [options.ticket] in place of a token: gets a ticket for each connection, from who has the token
    */
-  constructor(url = new URL(".", import.meta.url), { topics = [], replay = Infinity, token } = {}) {
-    super(url, [SUBPROTOCOL], token);
+  constructor(url = new URL(".", import.meta.url), { topics = [], replay = Infinity, token, ticket } = {}) {
+    super(url, [SUBPROTOCOL], { token, ticket });
     const one = /\/(sensors\/[^/]+)$/.exec(new URL(url).pathname);
     this.#topic = one ? one[1] : "sensors";
     this.#options = { topics, replay };

@@ -42,7 +42,7 @@ export class Link extends EventTarget {
   due = 0;
   urgent = false; // failed tries are not counted: whoever sets this makes the next one itself
 
-  /** @type {WebSocket | undefined} */
+  /** @type {Pick<WebSocket, "readyState" | "send" | "close"> & {onopen: unknown, onmessage: unknown, onclose: unknown} | undefined} */
   #socket;
   /** @type {ReturnType<typeof setTimeout> | undefined} the handshake's, the silence's or the pause's, one at a time */
   #timer;
@@ -50,22 +50,49 @@ export class Link extends EventTarget {
   #url;
   #protocols;
   #token;
+  #ticket;
 
-  /** @param {string | URL} url @param {string[]} protocols @param {string} [token] of who connects; protocols must not be empty then */
-  constructor(url, protocols, token) {
+  /**
+   * @param {string | URL} url @param {string[]} protocols
+   * @param {{token?: string, ticket?: () => string | Promise<string>}} [known] by which who connects is; with a token, protocols must not be empty
+   */
+  constructor(url, protocols, { token, ticket } = {}) {
     super();
     this.#url = new URL(url);
     this.#url.protocol = this.#url.protocol.replace(/^http/, "ws");
     // As a subprotocol of one that is no form of a token a browser would show all of it.
     if (token !== undefined && !TOKEN.test(token)) throw new TypeError("this is no token: one is gwt_ and 49 letters, digits, - and _");
     this.#token = token;
+    this.#ticket = ticket;
     this.#protocols = token === undefined ? protocols : [...protocols, `gateway.token.${token}`];
   }
 
   /** Connects now, unless it is connected or connecting. */
   open() {
     if (this.#socket) return;
-    const socket = new WebSocket(this.#url, this.#protocols);
+    if (this.#ticket) void this.#fetchTicket(this.#ticket);
+    else this.#connect(this.#url);
+    this.#after(OPENING, () => this.#lost(0, ""));
+    this.#enter("connecting");
+  }
+
+  /** Connects with another ticket: each is good once. @param {() => string | Promise<string>} ticket */
+  async #fetchTicket(ticket) {
+    const none = this.#socket = { readyState: 0, onopen: null, onmessage: null, onclose: null, send() {}, close() {} }; // until there is one
+    const url = new URL(this.#url);
+    try {
+      url.searchParams.set("ticket", await Promise.resolve().then(ticket)); // not before open has returned
+    } catch (error) {
+      console.error("gateway: no ticket:", error);
+      if (this.#socket === none) this.#lost(0, "");
+      return;
+    }
+    if (this.#socket === none) this.#connect(url); // it was neither closed nor given up meanwhile
+  }
+
+  /** @param {URL} url */
+  #connect(url) {
+    const socket = new WebSocket(url, this.#protocols);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.opened();
     socket.onmessage = ({ data }) => {
@@ -74,8 +101,6 @@ export class Link extends EventTarget {
     };
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
     this.#socket = socket;
-    this.#after(OPENING, () => this.#lost(0, ""));
-    this.#enter("connecting");
   }
 
   /** Disconnects, for good. */

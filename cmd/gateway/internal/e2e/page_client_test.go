@@ -88,18 +88,26 @@ func TestPageOfOthersWithAToken(t *testing.T) {
 		case r.URL.Path != "/":
 			w.WriteHeader(http.StatusNoContent) // no icon
 		default:
-			from := pageOf(p)
-			if r.URL.RawQuery == "own" {
+			from, known := pageOf(p), fmt.Sprintf("token: %q", token)
+			switch r.URL.RawQuery {
+			case "own":
 				from = "/"
+			case "ticket":
+				known = fmt.Sprintf(`ticket: async () => {
+					const answer = await fetch("%sapi/v1/tickets", { method: "POST", headers: { Authorization: "Bearer %s" } });
+					window.tickets = (window.tickets ?? 0) + 1;
+					return (await answer.json()).ticket;
+				}`, pageOf(p), token)
 			}
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			fmt.Fprintf(w, `<!doctype html><p id="value"></p><p id="refused"></p><script type="module">
 				import { Gateway } from "%sgateway.js";
-				const gateway = new Gateway(%q, { token: %q }), show = (id, text) => document.querySelector(id).textContent = text;
+				const gateway = new Gateway(%q, { %s }), show = (id, text) => document.querySelector(id).textContent = text;
 				gateway.addEventListener("readings", ({ detail }) => show("#value", detail[0].name));
 				gateway.addEventListener("refused", ({ detail }) => show("#refused", detail));
 				gateway.open();
-			</script>`, from, pageOf(p), token)
+				window.gateway = gateway;
+			</script>`, from, pageOf(p), known)
 		}
 	}))
 	defer theirs.Close()
@@ -113,9 +121,16 @@ func TestPageOfOthersWithAToken(t *testing.T) {
 	for _, page := range []*browsertest.Page{allowed, other} {
 		page.Wait(`document.querySelector("#value").textContent === "outdoor"`)
 	}
+	// Each connection has a ticket of its own.
+	ticket := b.Open(t, theirs.URL+"/?ticket", browsertest.Options{})
+	ticket.Wait(`document.querySelector("#value").textContent === "outdoor" && window.tickets === 1`)
+	browsertest.Eval[any](ticket, `void (document.querySelector("#value").textContent = "", window.gateway.abandon())`)
+	ticket.Wait(`document.querySelector("#value").textContent === "outdoor" && window.tickets > 1`)
+
 	if err := tokens.Edit(state, func(f *tokens.File) error { return f.Revoke("panel") }); err != nil {
 		t.Fatal(err)
 	}
+	ticket.Wait(`document.querySelector("#refused").textContent === "Token revoked"`)
 	for _, page := range []*browsertest.Page{allowed, other} {
 		page.Wait(`document.querySelector("#refused").textContent === "Token revoked"`)
 		page.Do(chromedp.Reload())

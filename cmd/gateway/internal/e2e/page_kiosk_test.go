@@ -1,14 +1,19 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
@@ -54,4 +59,83 @@ func TestPageKiosk(t *testing.T) {
 			t.Errorf("%s, embedded %t, want %t:\n%s", address, !allowed, allowed, seen)
 		}
 	}
+}
+
+// A page of another site embeds the view of a gateway that asks for a token, with a
+// ticket in the address: it sees what a viewer may, over a cut and a reload too.
+func TestPageKioskInAForeignFrame(t *testing.T) {
+	t.Parallel()
+	token, base := "", ""
+	theirs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintf(w, `<!doctype html><iframe width="900" height="700"></iframe><script>
+			fetch("%[1]s/api/v1/tickets", { method: "POST", headers: { Authorization: "Bearer %[2]s" } })
+				.then((answer) => answer.json()).then(({ ticket }) => document.querySelector("iframe").src = "%[1]s/?kiosk&ticket=" + ticket);
+			</script>`, base, token)
+	}))
+	defer theirs.Close()
+	dir, state, address := t.TempDir(), t.TempDir(), freeAddress(t)
+	trusted := makeCert(t, dir)
+	config := writeFile(t, "gateway.yaml", fmt.Sprintf("%s\nhosts: [greenhouse.example]\ntls: {cert: %s/gateway.crt, key: %[2]s/gateway.key}\norigins: [%[3]q]\n", simulatedWithoutInterlocks(t), dir, theirs.URL))
+	run := func() *gatewayProcess {
+		return startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", address, "--state", state)
+	}
+	p := run()
+	_, port, _ := net.SplitHostPort(address)
+	base = "https://greenhouse.example:" + port
+	var boss string
+	if err := tokens.Edit(state, func(f *tokens.File) (err error) {
+		if token, err = f.Add(tokens.Token{Name: "scada", Role: tokens.Operator}); err == nil {
+			boss, err = f.Add(tokens.Token{Name: "boss", Role: tokens.Admin})
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	l := route{base: base, transport: dialing(t, address, trusted)}
+	awaitToken(t, l, boss)
+	client := http.Client{Transport: l.transport}
+	// sessions returns those of the frame that the gateway has now.
+	sessions := func(kind string) (all []listedSession) {
+		t.Helper()
+		r, _ := http.NewRequest(http.MethodGet, base+"/api/v1/sessions", nil)
+		r.Header.Set("Authorization", "Bearer "+boss)
+		answer, err := client.Do(r)
+		if err != nil {
+			return nil // it starts again
+		}
+		defer answer.Body.Close()
+		var list asked
+		if err := json.NewDecoder(answer.Body).Decode(&list); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range list.Sessions {
+			if s.Name == "scada" && s.Kind == kind {
+				all = append(all, s)
+			}
+		}
+		return all
+	}
+	connected := func(what string) {
+		t.Helper()
+		await(t, what, func() bool {
+			clients := sessions("client")
+			return slices.ContainsFunc(clients, func(s listedSession) bool { return s.Path == "/" && s.Role == "viewer" && s.How == "cookie" })
+		})
+	}
+	b := browsertest.Start(t)
+	page := b.Open(t, theirs.URL+"/", browsertest.Options{Width: 1000, Height: 800})
+	connected("the frame's connection")
+	p.Kill(t)
+	p = run()
+	connected("the frame's connection, after a restart")
+	page.Do(chromedp.Reload())
+	connected("the frame's connection, after a reload")
+	if logins := sessions("login"); len(logins) != 1 {
+		t.Errorf("the frame has %d logins: %+v", len(logins), logins)
+	}
+	if err := tokens.Edit(state, func(f *tokens.File) error { return f.Revoke("scada") }); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the frame's end", func() bool { return len(sessions("client")) == 0 })
 }

@@ -105,11 +105,13 @@ func TestPageInParts(t *testing.T) {
 		missing string
 	}{
 		"a locale that no browser knows": {script: `Object.defineProperty(Navigator.prototype, "language", { get: () => "C" });`, missing: "The charts are missing"},
+		"as of LANG=C":                   {script: `Object.defineProperty(Navigator.prototype, "language", { get: () => "en-US@posix" });`, missing: "The charts are missing"},
 		"the charts' library is blocked": {blocked: []string{"/uPlot.js"}, missing: "The charts are missing"},
 		"the readings are blocked":       {blocked: []string{"/cards.js"}, missing: "The readings are missing"},
 		"the motors are blocked":         {blocked: []string{"/motors.js"}, missing: "The motors’ controls are missing"},
 		"the room is blocked":            {blocked: []string{"/room.js"}, missing: "The operators’ room is missing"},
-		"no storage":                     {script: `Object.defineProperty(window, "sessionStorage", { get() { throw new DOMException("denied", "SecurityError"); } });`},
+		"no storage": {script: `for (const name of ["sessionStorage", "localStorage", "indexedDB"])
+			Object.defineProperty(window, name, { get() { throw new DOMException("denied", "SecurityError"); } });`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
