@@ -21,7 +21,7 @@ export const words = {
   /** @type {Record<string, string>} what to say of a part that did not come */
   missing: {
     readings: "The readings are missing", charts: "The charts are missing", account: "Who you are is missing", admin: "The administrator’s view is missing",
-    alarms: "The alarms are missing", motors: "The motors’ controls are missing", room: "The operators’ room is missing",
+    alarms: "The alarms are missing", motors: "The motors’ controls are missing", room: "The operators’ room is missing", machine: "The machine’s numbers are missing",
   },
   /** @type {Record<string, string>} why who this is no longer holds, by the reason of the close */
   ends: {
@@ -215,6 +215,14 @@ export const words = {
   readingsLost: (n, reason) => `${n} stored readings are lost: ${reason}`,
   /** @param {string} n @param {string} reason */
   readingsRemoved: (n, reason) => `${n} stored readings were removed: ${reason}`,
+
+  // machine.js
+  notKnown: "not known on this machine",
+  noThermometer: "this machine has no thermometer",
+  /** @param {string} used @param {string} all */
+  usedOf: (used, all) => `${used} of ${all} used`,
+  /** @param {string} received @param {string} sent a second */
+  network: (received, sent) => `${received} received, ${sent} sent`,
 
   // account.js
   /** @type {Record<string, string>} */

@@ -37,7 +37,7 @@ export const words = {
 
   missing: {
     readings: "Ölçümler bölümü yüklenemedi", charts: "Grafikler yüklenemedi", account: "Hesap bölümü yüklenemedi", admin: "Yönetim bölümü yüklenemedi",
-    alarms: "Alarmlar bölümü yüklenemedi", motors: "Motor denetimleri yüklenemedi", room: "Operatör odası yüklenemedi",
+    alarms: "Alarmlar bölümü yüklenemedi", motors: "Motor denetimleri yüklenemedi", room: "Operatör odası yüklenemedi", machine: "Makine bilgileri yüklenemedi",
   },
   ends: {
     "Token revoked": "Oturumunuz sona erdi: erişim anahtarı iptal edildi ya da değiştirildi veya bu tarayıcının oturumu kapatıldı",
@@ -192,6 +192,11 @@ export const words = {
   readingsLost: (n, reason) => `kayıtlı ${n} ölçüm kayboldu: ${reason}`,
   readingsRemoved: (n, reason) => `kayıtlı ${n} ölçüm silindi: ${reason}`,
 
+  notKnown: "bu makinede bilinmiyor",
+  noThermometer: "bu makinede sıcaklık sensörü yok",
+  usedOf: (used, all) => `${used} / ${all} kullanımda`,
+  network: (received, sent) => `${received} alınıyor, ${sent} gönderiliyor`,
+
   roles: { viewer: "izleyici", operator: "operatör", admin: "yönetici" },
   notLoggedIn: "oturum açılmadı",
   notLoggedOut: (why) => `Oturum kapatılamadı: ${why}`,
@@ -277,6 +282,13 @@ export const page = {
   "Sound": "Ses",
   "Notify": "Bildirim",
   "Cleared lately": "Son sona erenler",
+  "Machine": "Makine",
+  "Processor": "İşlemci",
+  "Its temperature": "İşlemci sıcaklığı",
+  "Memory": "Bellek",
+  "Network": "Ağ",
+  "Free disk": "Boş disk alanı",
+  "Running for": "Çalışma süresi",
   "History": "Geçmiş",
   "Time shown": "Gösterilen süre",
   "1 min": "1 dk",

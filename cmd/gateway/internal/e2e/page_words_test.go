@@ -110,3 +110,27 @@ func TestPageUnits(t *testing.T) {
 	forbidden.Click("#fahrenheit")
 	units(forbidden, "°C")
 }
+
+// The machine's numbers come while the panel is open, and nothing for it while it is folded.
+func TestPageMachine(t *testing.T) {
+	t.Parallel()
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	page := browsertest.Start(t).Open(t, pageOf(p), browsertest.Options{Script: `
+		globalThis.machines = [];
+		globalThis.WebSocket = class extends WebSocket { constructor(url, protocols) { super(url, protocols); if (new URL(url).pathname === "/metrics") machines.push(this); } };`})
+	page.Wait(live)
+	if n := browsertest.Eval[int](page, `machines.length`); n != 0 {
+		t.Errorf("%d connections for what is folded", n)
+	}
+	page.Click("#machine-fold summary")
+	row := func(of string) string {
+		return `document.querySelector("#machine-fold [data-of=` + of + `]").textContent`
+	}
+	page.Wait(`/^\d[\d.]* [kMG]B of \d[\d.]* [MGT]B used$/.test(` + row("memory") + `) && /^\d+ %$/.test(` + row("cpu") + `) && / received, /.test(` + row("network") + `)`)
+	page.Wait(`/^(-?\d+\.\d\d °C|this machine has no thermometer)$/.test(` + row("temperature") + `)`)
+	page.Click("#machine-fold summary")
+	page.Wait(`machines.length === 1 && machines[0].readyState === WebSocket.CLOSED`)
+	if failures := page.Failures(); failures != nil {
+		t.Errorf("%q", failures)
+	}
+}
