@@ -177,7 +177,7 @@ func TestPageSightsTurkish(t *testing.T) {
 		browsertest.Eval[bool](page, `(document.activeElement.blur(), scrollTo(0, 0), true)`)
 		saveSight(t, filepath.Join(dir, "turkish-"+name+".png"), page.Screenshot(false))
 		if wide := browsertest.Eval[[]string](page, `[...document.querySelectorAll("body *")].filter((e) => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX === "visible" && getComputedStyle(e).display !== "inline" && e.clientWidth > 1).map((e) => e.outerHTML.slice(0, 120))`); len(wide) > 0 {
-			t.Logf("%s: wider than their place: %q", name, wide)
+			t.Errorf("%s: wider than their place: %q", name, wide)
 		}
 		resetEStop(page)
 	}
