@@ -336,17 +336,3 @@ func TestJournalQueries(t *testing.T) {
 		}
 	}
 }
-
-// systemd takes the unit for a screen.
-func TestKioskUnit(t *testing.T) {
-	t.Parallel()
-	analyze := findTool(t, "systemd-analyze", "systemd")
-	unit := mustRead(t, configDir+"/kiosk.service")
-	staged := filepath.Join(t.TempDir(), "kiosk.service")
-	if err := os.WriteFile(staged, []byte(strings.ReplaceAll(unit, "/usr/bin/cage", "/bin/true")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(analyze, "verify", "--man=no", "--recursive-errors=no", staged).CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
-	}
-}
