@@ -135,8 +135,14 @@ func block(sensor, epoch string, first uint32, n int) []byte {
 	return p.AppendBlock(nil, codec.Origin{Sensor: sensor, Epoch: epoch, Boot: "boot", Offset: 1_699_999_999_000}, first-1, s, records)
 }
 
+// upValues change with a new calibration.
+var upValues = []Values{
+	{9, wire.SensorInfo{Name: "indoor", Values: []wire.Quantity{wire.Temperature, wire.Humidity}}},
+	{20, wire.SensorInfo{Name: "indoor", Median: 3, Values: []wire.Quantity{wire.Temperature, {Name: "ph", Unit: "", Decimals: 2}}, Calibration: map[string]wire.Calibration{"temperature": {Scale: 1.5, Offset: -0.4}}}},
+}
+
 func up(blocks ...[]byte) []byte {
-	return append(AppendUpHeader(nil, []wire.Quantity{wire.Temperature, wire.Humidity}), bytes.Join(blocks, nil)...)
+	return append(AppendUpHeader(nil, upValues), bytes.Join(blocks, nil)...)
 }
 
 func TestUp(t *testing.T) {
@@ -147,7 +153,7 @@ func TestUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Blocks{Sensor: "indoor", Epoch: "e1", Quantities: []wire.Quantity{wire.Temperature, wire.Humidity}, First: 10, Last: 22, Records: 7, Blocks: [][]byte{one, two}}
+	want := Blocks{Sensor: "indoor", Epoch: "e1", Values: upValues, First: 10, Last: 22, Records: 7, Blocks: [][]byte{one, two}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
@@ -158,21 +164,30 @@ func TestUp(t *testing.T) {
 	for name, bad := range map[string][]byte{
 		"empty": nil, "header only": up(), "another sensor": up(one, block("outdoor", "e1", 20, 3)), "another epoch": up(one, block("indoor", "e2", 20, 3)),
 		"backward": up(two, one), "twice": up(one, one), "cut": payload[:len(payload)-1], "more": append(bytes.Clone(payload), 0),
-		"no quantity": append(AppendUpHeader(nil, nil), one...), "three": append(AppendUpHeader(nil, wire.Quantities()[:3]), one...),
-		"control characters": append(AppendUpHeader(nil, []wire.Quantity{{Name: "a\nb"}}), one...), "no name": append(AppendUpHeader(nil, []wire.Quantity{{Unit: "V"}}), one...),
-		"too long": append(bytes.Clone(payload), make([]byte, MaxUp)...),
+		"control characters": append(values(wire.Quantity{Name: "a\nb"}), one...), "no name": append(values(wire.Quantity{Unit: "V"}), one...),
+		"values not in order": append(AppendUpHeader(nil, []Values{upValues[1], upValues[0]}), one...),
+		"scale below 0":       append(AppendUpHeader(nil, []Values{{0, wire.SensorInfo{Calibration: map[string]wire.Calibration{"humidity": {Scale: -1}}}}}), one...),
+		"too long":            append(bytes.Clone(payload), make([]byte, MaxUp)...),
 	} {
 		if got, err := ParseUp(bad); err == nil || !reflect.DeepEqual(got, Blocks{}) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
-	for i := range payload { // each byte counts, but in what values are called
+	if got, err := ParseUp(append(AppendUpHeader(nil, nil), one...)); err != nil || got.Values != nil {
+		t.Errorf("values that are not known: %+v, %v", got, err)
+	}
+	for i := range payload { // each byte counts
 		bad := bytes.Clone(payload)
 		bad[i] ^= 1
-		if got, err := ParseUp(bad); err == nil && reflect.DeepEqual(got.Quantities, want.Quantities) {
+		if got, err := ParseUp(bad); err == nil && reflect.DeepEqual(got, want) {
 			t.Errorf("byte %d may be wrong", i)
 		}
 	}
+}
+
+// values returns the beginning of a payload of a sensor of one quantity.
+func values(q wire.Quantity) []byte {
+	return AppendUpHeader(nil, []Values{{0, wire.SensorInfo{Values: []wire.Quantity{q}}}})
 }
 
 func FuzzUp(f *testing.F) {
@@ -182,7 +197,7 @@ func FuzzUp(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := ParseUp(append(AppendUpHeader(nil, u.Quantities), bytes.Join(u.Blocks, nil)...))
+		again, err := ParseUp(append(AppendUpHeader(nil, u.Values), bytes.Join(u.Blocks, nil)...))
 		if err != nil || !reflect.DeepEqual(again, u) {
 			t.Errorf("%+v became %+v, %v", u, again, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/wire"
@@ -17,24 +18,42 @@ const MaxUp = 64 << 10
 const upMagic = 0x73677775
 
 // Blocks is the payload of [Up], and of an answer that carries readings: one or more
-// blocks of one sensor and epoch, as they are in the sensor's log, in their order. The
-// log does not say what its values are, so they stand before the blocks.
+// blocks of one sensor and epoch, as they are in the sensor's log, in their order.
 type Blocks struct {
-	Sensor      string          // as in each block
-	Epoch       string          // as in each block
-	Quantities  []wire.Quantity // one or two: name and unit; the decimals are the table's
-	First, Last uint32          // numbers of the first and the last record
+	Sensor      string   // as in each block
+	Epoch       string   // as in each block
+	Values      []Values // what the values of the records are, in their order; none: not known
+	First, Last uint32   // numbers of the first and the last record
 	Records     int
 	Blocks      [][]byte // of the payload: to be copied if it is used again
 }
 
-// AppendUpHeader begins a payload in b with what the sensor's values are. Blocks follow
-// as they are.
-func AppendUpHeader(b []byte, quantities []wire.Quantity) []byte {
+// Values says what a sensor's values are from a number of the epoch on. The log stores
+// them as they were measured, and this beside them.
+type Values struct {
+	From   uint32
+	Sensor wire.SensorInfo // its name, Values, Calibration and Median
+}
+
+// valuesMax is how many of them a payload can have.
+const valuesMax = 255
+
+// AppendUpHeader begins a payload in b with what the values are. Blocks follow as they
+// are. The names need no check: the configuration has made it.
+func AppendUpHeader(b []byte, values []Values) []byte {
 	b = binary.BigEndian.AppendUint32(b, upMagic)
-	b = append(b, byte(len(quantities)))
-	for _, q := range quantities {
-		b = codec.AppendString(codec.AppendString(b, q.Name), q.Unit)
+	values = values[max(len(values)-valuesMax, 0):]
+	b = append(b, byte(len(values)))
+	for _, v := range values {
+		b = binary.BigEndian.AppendUint32(b, v.From)
+		quantities := v.Sensor.Quantities()
+		b = append(b, byte(v.Sensor.Median), byte(len(quantities)))
+		for _, q := range quantities {
+			b = codec.AppendString(codec.AppendString(b, q.Name), q.Unit)
+			c := v.Sensor.Calibration[q.Name]
+			b = binary.BigEndian.AppendUint64(b, math.Float64bits(c.Scale))
+			b = binary.BigEndian.AppendUint64(b, math.Float64bits(c.Offset))
+		}
 	}
 	return b
 }
@@ -62,6 +81,9 @@ func ParseUp(payload []byte) (u Blocks, err error) {
 	if len(u.Blocks) == 0 {
 		return Blocks{}, errors.New("up: no block")
 	}
+	for i := range u.Values {
+		u.Values[i].Sensor.Name = u.Sensor
+	}
 	return u, nil
 }
 
@@ -69,28 +91,59 @@ var errUpHeader = errors.New("up: not a payload of blocks of this version")
 
 // cutHeader reads what stands before the blocks, and returns these.
 func (u *Blocks) cutHeader(b []byte) ([]byte, error) {
-	if len(b) < 5 || binary.BigEndian.Uint32(b) != upMagic || b[4] < 1 || b[4] > 2 {
+	if len(b) < 5 || binary.BigEndian.Uint32(b) != upMagic {
 		return nil, errUpHeader
 	}
 	n, b := int(b[4]), b[5:]
 	for range n {
-		var q wire.Quantity
-		var ok bool
-		if q.Name, b, ok = codec.CutString(b); !ok || !printable(q.Name) || q.Name == "" {
+		v, rest, ok := cutValues(b)
+		if !ok || len(u.Values) > 0 && !wire.Before(u.Values[len(u.Values)-1].From, v.From) {
 			return nil, errUpHeader
 		}
-		if q.Unit, b, ok = codec.CutString(b); !ok || !printable(q.Unit) {
-			return nil, errUpHeader
-		}
-		q.Decimals = 2
-		for _, known := range wire.Quantities() {
-			if known.Name == q.Name && known.Unit == q.Unit {
-				q = known
-			}
-		}
-		u.Quantities = append(u.Quantities, q)
+		u.Values, b = append(u.Values, v), rest
 	}
 	return b, nil
+}
+
+func cutValues(b []byte) (v Values, rest []byte, ok bool) {
+	if len(b) < 6 || b[5] < 1 || b[5] > 2 {
+		return v, nil, false
+	}
+	v.From, v.Sensor.Median = binary.BigEndian.Uint32(b), int(b[4])
+	n, b := int(b[5]), b[6:]
+	for range n {
+		var name, unit string
+		if name, b, ok = codec.CutString(b); !ok || name == "" || !printable(name) {
+			return v, nil, false
+		}
+		if unit, b, ok = codec.CutString(b); !ok || !printable(unit) || len(b) < 16 {
+			return v, nil, false
+		}
+		v.Sensor.Values = append(v.Sensor.Values, quantityOf(name, unit))
+		c := wire.Calibration{Scale: math.Float64frombits(binary.BigEndian.Uint64(b)), Offset: math.Float64frombits(binary.BigEndian.Uint64(b[8:]))}
+		b = b[16:]
+		if c == (wire.Calibration{}) {
+			continue
+		}
+		if !(c.Scale > 0) || math.IsInf(c.Scale, 0) || math.IsNaN(c.Offset) || math.IsInf(c.Offset, 0) {
+			return v, nil, false
+		}
+		if v.Sensor.Calibration == nil {
+			v.Sensor.Calibration = map[string]wire.Calibration{}
+		}
+		v.Sensor.Calibration[name] = c
+	}
+	return v, b, true
+}
+
+// quantityOf returns the quantity of the table, or one with two decimals.
+func quantityOf(name, unit string) wire.Quantity {
+	for _, known := range wire.Quantities() {
+		if known.Name == name && known.Unit == unit {
+			return known
+		}
+	}
+	return wire.Quantity{Name: name, Unit: unit, Decimals: 2}
 }
 
 func (u *Blocks) add(block codec.Block, raw []byte) error {

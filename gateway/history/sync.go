@@ -38,10 +38,14 @@ func (l *Log) sync() error {
 		queued = l.waiting.since
 	}
 	l.waiting.syncing(queued)
+	covers := l.queue.accepting && l.queue.len() == 0 // else the next one does
+	if covers {
+		l.index.Syncing()
+	}
 	l.mu.Unlock()
 	if !j.dirty {
 		l.disk.Unlock()
-		l.synced(nil)
+		l.synced(nil, covers)
 		return nil
 	}
 	last := j.seq
@@ -53,7 +57,7 @@ func (l *Log) sync() error {
 	l.disk.Unlock()
 
 	err := j.file.Sync()
-	l.synced(err)
+	l.synced(err, covers)
 
 	l.disk.Lock()
 	defer l.disk.Unlock()
@@ -65,8 +69,11 @@ func (l *Log) sync() error {
 	return err
 }
 
-func (l *Log) synced(err error) {
+func (l *Log) synced(err error, covered bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting.synced(err)
+	if covered && err == nil {
+		l.index.Synced()
+	}
 }

@@ -44,6 +44,35 @@ type Stream struct {
 	Prev  uint32 // of the next block; it differs from last after a loss
 	Lost  uint32 // from here on no number is lost
 	Gap   bool   // records before the next one are lost
+
+	syncing, synced place // up to where a sync in progress, and the last one, covers
+}
+
+// place is a block, and how many of its records.
+type place struct {
+	ordinal int64
+	records int
+}
+
+// Syncing notes that a sync begins which covers all records that there are.
+func (s *Index) Syncing() {
+	for _, t := range s.Streams {
+		if n := len(t.Blocks); n > 0 {
+			t.syncing = place{t.Blocks[n-1].Ordinal, t.Blocks[n-1].Summary.Count()}
+		}
+	}
+}
+
+// Synced notes that what Syncing noted is on the disk.
+func (s *Index) Synced() {
+	for _, t := range s.Streams {
+		t.synced = t.syncing
+	}
+}
+
+// Durable returns whether so many records of a block in memory are on the disk.
+func (t *Stream) Durable(ordinal int64, records int) bool {
+	return ordinal < t.synced.ordinal || ordinal == t.synced.ordinal && records <= t.synced.records
 }
 
 // Block is a block that is in memory.

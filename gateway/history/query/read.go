@@ -45,6 +45,7 @@ type reader struct {
 	name   string
 	sensor uint16 // of the records that are returned
 	wants  func(codec.Origin, span) bool
+	whole  bool // blocks are returned as they are: records are not copied
 
 	ordinal int64
 	record  int   // the next record of that block
@@ -152,8 +153,10 @@ func (r *reader) seek() (*piece, *index.Chapter) {
 			continue
 		}
 		r.moveTo(b.Ordinal)
-		r.batch = append(r.batch[:0], b.Records...)
-		p.records = r.batch
+		if !r.whole {
+			r.batch = append(r.batch[:0], b.Records...)
+			p.records = r.batch
+		}
 		return p, nil
 	}
 	return nil, nil

@@ -53,6 +53,14 @@ func (s Span) at(seq uint32) int {
 	return -1
 }
 
+// Within returns the entries that hold for a number from first to last.
+func (s Span) Within(first, last uint32) (within Span) {
+	for i := max(s.at(first), 0); i < len(s) && !wire.Before(last, s[i].From); i++ {
+		within = append(within, s[i])
+	}
+	return within
+}
+
 // Apply makes values of what was measured.
 func (s Span) Apply(records []wire.Record) {
 	if len(s) == 0 {

@@ -65,7 +65,7 @@ func (d *fleetDevice) send(from, to, size int) {
 		for _, r := range part {
 			sum.Add(r)
 		}
-		payload := fleet.AppendUpHeader(nil, wire.Quantities()[:2])
+		payload := fleet.AppendUpHeader(nil, []fleet.Values{{Sensor: wire.SensorInfo{Values: wire.Quantities()[:2]}}})
 		payload = packer.AppendBlock(payload, codec.Origin{Sensor: "indoor", Epoch: "e", Boot: "b"}, part[0].Seq-1, sum, part)
 		d.publish(d.at.Topic(fleet.Up), payload)
 	}
