@@ -168,7 +168,7 @@ func TestRelay(t *testing.T) {
 
 func TestMetricsEndpoint(t *testing.T) {
 	s := start(t, func(o *Options) {
-		o.Metrics = func() any { return map[string]int{"clients": 1} }
+		o.Metrics = func(*access.Identity) any { return map[string]int{"clients": 1} }
 		o.Exposition = func(w io.Writer, _ *access.Identity) { _, _ = io.WriteString(w, "gateway_ws_clients 1\n") }
 	})
 	c := s.dial("/metrics")
@@ -261,7 +261,7 @@ func TestLongBegin(t *testing.T) {
 func TestSubprotocolOnEveryPath(t *testing.T) {
 	s := start(t, diagnostics, func(o *Options) {
 		o.Endpoints = map[string]func(Sender, *http.Request, *access.Identity) Receiver{"/chat": func(c Sender, _ *http.Request, _ *access.Identity) Receiver { return shouter{c, make(chan struct{})} }}
-		o.Metrics = func() any { return nil }
+		o.Metrics = func(*access.Identity) any { return nil }
 	})
 	for _, path := range []string{"/", "/sensors/indoor", "/chat", "/echo", "/relay", "/metrics", "/nope"} {
 		c := s.connect(path, websocket.Dialer{Subprotocols: []string{"mqtt", wire.ReadingsJSON, wire.ReadingsV2}})

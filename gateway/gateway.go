@@ -69,7 +69,7 @@ type Options struct {
 	Diagnostics bool
 	// Metrics is the payload of /metrics for WebSocket clients, Exposition the
 	// Prometheus text, of what the identity may see.
-	Metrics    func() any
+	Metrics    func(*access.Identity) any
 	Exposition func(io.Writer, *access.Identity)
 
 	// Warnings are what the configuration allows to everybody, for hello and /readyz.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"time"
 
+	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/conn"
 	"sensorgateway/wire"
 )
@@ -10,11 +11,10 @@ import (
 const (
 	pingEvery  = 25 * time.Second // common proxies cut at 30
 	pongWithin = 10 * time.Second
-	// How far a client is behind in reading what its own kernel holds shows in nothing
-	// but the age of its pong, which comes behind the readings. So a client that gets
-	// readings is pinged firstPing after its begin, too, and when that time has doubled.
-	// One whose pong takes longer than lagAfter gets nothing more until it answers at
-	// once, and then what it has missed, conflated.
+	// What a client's own kernel holds unread shows in nothing but the age of its pong, which
+	// comes behind the readings. So it is pinged firstPing after its begin, too, and when that
+	// time has doubled. One whose pong takes longer than lagAfter gets nothing more until it
+	// answers at once, and then what it has missed, conflated.
 	firstPing = 3 * time.Second
 	lagAfter  = 2 * time.Second
 	// A client that drives a motor is an operator, whose loss must be noticed soon.
@@ -51,10 +51,7 @@ const (
 // check is each session's heartbeat (no client has a timer of its own) and sends
 // what is sent once a second. all: once a second, every session is checked.
 func (b *broadcaster) check(now time.Time, all bool) {
-	var metrics []byte
-	if all {
-		metrics = b.metricsFrame()
-	}
+	metrics := b.metricsFrames(all)
 	b.each(func(c *session) {
 		c.checkIdentity()
 		if driving := c.commanded.Load() && b.s.opts.Motors.Running(c.ID); driving != c.driving {
@@ -66,30 +63,35 @@ func (b *broadcaster) check(now time.Time, all bool) {
 		if all || c.driving {
 			b.beat(c, now)
 		}
-		if c.metrics && metrics != nil {
-			c.out.Offer(metrics)
+		if frame := metrics[c.scope]; c.metrics && frame != nil {
+			c.out.Offer(frame)
 		}
 		if all && c.events {
 			c.sendJSON(wire.Envelope{Type: wire.TypeStats, Payload: b.statsOf(c)})
 		}
 	})
-	if all {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for _, f := range b.feeds {
-			f.retry() // for sensors whose next tick is far
-		}
+	if !all {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, f := range b.feeds {
+		f.retry() // for sensors whose next tick is far
 	}
 }
 
-// metricsFrame returns what the clients of /metrics get, nil if there are none.
-func (b *broadcaster) metricsFrame() []byte {
-	wanted := false
-	b.each(func(c *session) { wanted = wanted || c.metrics })
-	if !wanted {
-		return nil
+// metricsFrames returns what the clients of /metrics get if it is due, by the sensors that they may see.
+func (b *broadcaster) metricsFrames(due bool) map[sensorSet][]byte {
+	frames, viewers := map[sensorSet][]byte{}, map[sensorSet]*access.Identity{}
+	b.each(func(c *session) {
+		if c.metrics && due {
+			viewers[c.scope] = c.Identity
+		}
+	})
+	for scope, id := range viewers {
+		frames[scope] = conn.AppendFrame(nil, conn.OpText, wire.JSON(wire.Envelope{Type: wire.TypeMetrics, Payload: b.s.opts.Metrics(id)}))
 	}
-	return conn.AppendFrame(nil, conn.OpText, wire.JSON(wire.Envelope{Type: wire.TypeMetrics, Payload: b.s.opts.Metrics()}))
+	return frames
 }
 
 // overdue reports whether a client has taken nothing for too long although

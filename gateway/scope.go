@@ -7,9 +7,6 @@ import (
 	"sensorgateway/wire"
 )
 
-// What a client may see, and do to motors: the rights and the scopes of its identity,
-// for as long as that holds.
-
 // motorsOf returns the motors that a client may see, as they are now.
 func (s *Server) motorsOf(id *access.Identity) []wire.MotorState {
 	return id.InScope(s.opts.Motors.States())

@@ -277,7 +277,7 @@ func (g *running) serverOptions() gateway.Options {
 					Language: strings.Join(r.Header.Values("Accept-Language"), ",")})
 			},
 		},
-		Metrics:    func() any { return g.metrics.Payload() },
+		Metrics:    func(id *access.Identity) any { return g.metrics.Payload(id.Sensors.Has) },
 		Exposition: func(w io.Writer, id *access.Identity) { g.metrics.Expose(w, id.Sensors.Has, id.Motors.Has) },
 		Crashed:    g.motors.Off, Warnings: g.warnings(),
 	}

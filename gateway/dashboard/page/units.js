@@ -4,17 +4,7 @@
 
 /** @typedef {import("./readings.js").Quantity} Quantity */
 
-const FAHRENHEIT = ["BS", "BZ", "KY", "PR", "PW", "US"]; // regions: Unicode CLDR, unitPreferenceData, temperature, weather
 const KEYS = { fahrenheit: "fahrenheit", derived: "derived" }; // in the browser's storage
-
-/** Whether one is used to °F there. @param {string} locale */
-export function usesFahrenheit(locale) {
-  try {
-    return FAHRENHEIT.includes(new Intl.Locale(locale).region ?? "");
-  } catch {
-    return false; // a browser may name what is no locale
-  }
-}
 
 /** @param {string} key @returns {boolean | undefined} undefined if nobody has chosen, or the browser forbids to store it */
 function stored(key) {
@@ -26,8 +16,8 @@ function stored(key) {
   }
 }
 
-/** What is to be seen. */
-export const wanted = { fahrenheit: stored(KEYS.fahrenheit) ?? usesFahrenheit(navigator.languages[0] ?? ""), derived: stored(KEYS.derived) ?? false };
+/** What is to be seen: °C unless °F was chosen, for a browser's language is not where its sensors are. */
+export const wanted = { fahrenheit: stored(KEYS.fahrenheit) ?? false, derived: stored(KEYS.derived) ?? false };
 
 /** Changes it, for this page and, where it can be stored, for this browser. @param {keyof typeof wanted} what @param {boolean} is */
 export function want(what, is) {

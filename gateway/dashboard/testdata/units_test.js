@@ -4,7 +4,7 @@
 import { Columns } from "/page/columns.js";
 import { fixed, inUnit, measured, trend } from "/page/format.js";
 import { Ring } from "/page/ring.js";
-import { absoluteHumidity, derivedFrom, dewPoint, shownUnit, usesFahrenheit, want, wanted } from "/page/units.js";
+import { absoluteHumidity, derivedFrom, dewPoint, shownUnit, want, wanted } from "/page/units.js";
 import { equal, test } from "./harness.js";
 
 const temperature = { quantity: "temperature", unit: "°C" }, humidity = { quantity: "humidity", unit: "%" };
@@ -21,9 +21,7 @@ function wanting(what, body) {
   }
 }
 
-test("temperatures are in °F where one is used to that, or has chosen it", () => {
-  equal(["en-US", "es-PR", "en-KY", "en", "en-GB", "tr-TR", "en-CA", "", "C"].map(usesFahrenheit), [true, true, true, false, false, false, false, false, false]);
-  want("fahrenheit", false);
+test("temperatures are in °C, or in °F for who has chosen it", () => {
   equal(inUnit(temperature, 21.456), "21.46 °C");
   wanting("fahrenheit", () => {
     equal(localStorage.getItem("fahrenheit"), "yes");

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -255,6 +256,22 @@ func TestWrongTokens(t *testing.T) {
 	}
 	if lines := strings.Count(p.Output(), "a client was refused"); lines > 5 {
 		t.Errorf("%d log lines", lines)
+	}
+}
+
+// A stream of metrics names the sensors that its client may see, and each client's its own.
+func TestMetricsOfAScope(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0", "--state", state)
+	all := addToken(t, state, p, tokens.Token{Name: "all", Role: tokens.Viewer})
+	some := addToken(t, state, p, tokens.Token{Name: "some", Role: tokens.Viewer, Sensors: []string{"outdoor"}})
+	for token, want := range map[string]string{all: "greenhouse indoor outdoor", some: "outdoor"} {
+		var metrics struct{ Sensors map[string]any }
+		dialWith(t, p.URL+"metrics", token).read("metrics", &metrics)
+		if got := strings.Join(slices.Sorted(maps.Keys(metrics.Sensors)), " "); got != want {
+			t.Errorf("sensors %s, want %s", got, want)
+		}
 	}
 }
 

@@ -254,8 +254,8 @@ type sensorPayload struct {
 	Errors   uint64 `json:"errors"`
 }
 
-// Payload returns what WebSocket clients of /metrics get.
-func (m *Collector) Payload() any {
+// Payload returns what a WebSocket client of /metrics gets that may see these sensors.
+func (m *Collector) Payload(sees func(sensor string) bool) any {
 	now := time.Now()
 	p := payload{
 		TS: wire.Seconds(now.UnixMilli()), Stats: m.stats(), Goroutines: runtime.NumGoroutine(),
@@ -263,6 +263,9 @@ func (m *Collector) Payload() any {
 		Running: now.Sub(m.begin).Truncate(time.Millisecond).Seconds(), Sensors: map[string]sensorPayload{},
 	}
 	for _, s := range m.sensors {
+		if !sees(s.info.Name) {
+			continue
+		}
 		_, up := s.live(now.Sub(m.begin))
 		sensor := sensorPayload{Up: up, Readings: s.readings.Load()}
 		for i := range s.errors {

@@ -157,7 +157,7 @@ func TestMetricsOfOtherQuantities(t *testing.T) {
 
 func TestMetricsPayload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		got, err := json.Marshal(fixedMetrics().Payload())
+		got, err := json.Marshal(fixedMetrics().Payload(func(string) bool { return true }))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +363,7 @@ func TestMetricsTogether(t *testing.T) {
 		},
 		func(i int) { m.MotorChanged(wire.MotorState{Target: "a", Running: i%2 == 0, Reason: "command"}) },
 		func(i int) { m.readHost() },
-		func(i int) { m.Payload() },
+		func(i int) { m.Payload(func(string) bool { return true }) },
 	} {
 		all.Go(func() {
 			for i := range 100 {
