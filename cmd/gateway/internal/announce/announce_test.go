@@ -127,3 +127,27 @@ ready in 7 ms · stop with Ctrl-C
 		}
 	}
 }
+
+// A chip that opening made late in its first tick is waited for; one that does not answer
+// is not.
+func TestFirsts(t *testing.T) {
+	f := NewFirsts(2)
+	announced := func() bool {
+		select {
+		case <-f.all:
+			return true
+		default:
+			return false
+		}
+	}
+	f.Tick([]wire.Record{{Fault: wire.Timeout}, {Sensor: 1, Fault: wire.NoAck}}, 0)
+	if r, ok := f.of(0); announced() || !ok || r.Fault != wire.Timeout {
+		t.Errorf("after a tick in which it was late: announced %v, %v %v", announced(), r, ok)
+	}
+	f.Tick([]wire.Record{{Reading: wire.Reading{Values: [2]float32{21.5, 40}}}, {Sensor: 1}}, 0)
+	late, _ := f.of(0)
+	lost, _ := f.of(1)
+	if !announced() || late.Values[0] != 21.5 || lost.Fault != wire.NoAck {
+		t.Errorf("announced %v, %v, %v", announced(), late, lost)
+	}
+}

@@ -17,33 +17,38 @@ type Firsts struct {
 	notify.Nop
 	mu      sync.Mutex
 	records []wire.Record
-	missing map[uint16]bool // sensors
-	all     chan struct{}   // closed when none is missing
+	seen    map[uint16]bool // sensors that have a record
+	awaited map[uint16]bool // sensors
+	all     chan struct{}   // closed when none is awaited
 }
 
 // NewFirsts returns the first records of n sensors: none yet.
 func NewFirsts(n int) *Firsts {
-	f := &Firsts{records: make([]wire.Record, n), missing: map[uint16]bool{}, all: make(chan struct{})}
+	f := &Firsts{records: make([]wire.Record, n), seen: map[uint16]bool{}, awaited: map[uint16]bool{}, all: make(chan struct{})}
 	for i := range n {
-		f.missing[uint16(i)] = true
+		f.awaited[uint16(i)] = true
 	}
 	return f
 }
 
-// Tick takes the first record of each sensor.
+// Tick takes the first record of each sensor. One of a chip that was late is not the last
+// word: opening a chip takes some of them, such as an AHT20, longer than their first tick.
 func (f *Firsts) Tick(records []wire.Record, _ int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.missing) == 0 {
+	if len(f.awaited) == 0 {
 		return
 	}
 	for _, r := range records {
-		if f.missing[r.Sensor] {
-			f.records[r.Sensor] = r
-			delete(f.missing, r.Sensor)
+		if !f.awaited[r.Sensor] {
+			continue
+		}
+		f.records[r.Sensor], f.seen[r.Sensor] = r, true
+		if r.Fault != wire.Timeout && r.Fault != wire.WarmingUp {
+			delete(f.awaited, r.Sensor)
 		}
 	}
-	if len(f.missing) == 0 {
+	if len(f.awaited) == 0 {
 		close(f.all)
 	}
 }
@@ -66,5 +71,5 @@ func (f *Firsts) Wait(ctx context.Context) bool {
 func (f *Firsts) of(i int) (wire.Record, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.records[i], !f.missing[uint16(i)]
+	return f.records[i], f.seen[uint16(i)]
 }
