@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -22,9 +23,12 @@ func TestEmbedded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var certificate context.Context // of the ticket's owner
 	ask := func(query, dest string, header ...string) *httptest.ResponseRecorder {
 		t.Helper()
-		text, err := g.tickets.add(*identityOf(&tokens.Entry{Token: *file.Find("ayşe"), Valid: t.Context()}, byTicket), "/", time.Now())
+		owner := identityOf(&tokens.Entry{Token: *file.Find("ayşe"), Valid: t.Context()}, byTicket)
+		owner.Certificate = certificate
+		text, err := g.tickets.add(*owner, "/", time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,6 +52,11 @@ func TestEmbedded(t *testing.T) {
 			t.Errorf("%q: %d, %v", tt, w.Code, w.Header())
 		}
 	}
+	certificate = t.Context()
+	if w := ask("kiosk", "iframe"); w.Code != http.StatusOK || w.Header().Get("Set-Cookie") != "" {
+		t.Errorf("with a ticket of a certificate: %d, %v", w.Code, w.Header())
+	}
+	certificate = nil
 	w := ask("kiosk", "iframe")
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "./?kiosk" || len(w.Result().Cookies()) != 1 {
 		t.Fatalf("%d, %v", w.Code, w.Header())
