@@ -95,6 +95,8 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/chips", "what it proposes is named as in a configuration"},
 	{"cmd/gateway/internal/chips", "cmd/gateway/internal/config", "what it must know of a chip is the configuration's to say"},
 	{"cmd/gateway/internal/chips", "sensors", "the table of chips is theirs"},
+	{"cmd/gateway/internal/config", "cmd/gateway/internal/config/syntax", "the file is YAML"},
+	{"cmd/gateway/internal/config/syntax", "cmd/gateway/internal/phrase", "its errors are for people"},
 	{"cmd/gateway/internal/config", "cmd/gateway/internal/logging", "log_format is one of its formats"},
 	{"cmd/gateway/internal/config", "cmd/gateway/internal/phrase", "its errors are for people"},
 	{"cmd/gateway/internal/config", "gateway", "how many sensors a server can carry is the server's to say"},

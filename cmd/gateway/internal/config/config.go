@@ -159,11 +159,10 @@ const (
 
 // Limits of what a file can ask for.
 const (
-	maxConfigSize = 1 << 20 // bytes
-	maxSensors    = gateway.MaxSensors
-	maxMotors     = 32
-	maxBus        = 255
-	maxInterval   = 24 * time.Hour
+	maxSensors  = gateway.MaxSensors
+	maxMotors   = 32
+	maxBus      = 255
+	maxInterval = 24 * time.Hour
 	// A sensor gets ten measurements by default before it counts as stuck.
 	stuckIntervals = 10
 	maxStuckAfter  = stuckIntervals * maxInterval
@@ -175,7 +174,7 @@ const (
 func Parse(name string, data []byte, chips map[string]Chip) (*Config, error) {
 	d := &decoder{file: name}
 	c := &Config{Listen: address.DefaultListen, LogFormat: logging.Formats[0]}
-	if root := d.parseYAML(data); root != nil {
+	if root := d.parse(data); root != nil {
 		if s := d.section(root, ""); s != nil {
 			s.config(c, chips)
 		}

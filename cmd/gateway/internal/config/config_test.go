@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sensorgateway/cmd/gateway/internal/config/syntax"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
 	"sensorgateway/wire"
@@ -204,7 +205,7 @@ func TestConfigLimits(t *testing.T) {
 	_, err = parse(t, sensorLines(65))
 	wantConfigError(t, err, "gateway.yaml:66: sensors: 65 sensors are too many (at most 64)")
 
-	full := oneSensor + "#" + strings.Repeat("x", maxConfigSize-len(oneSensor)-1)
+	full := oneSensor + "#" + strings.Repeat("x", syntax.MaxSize-len(oneSensor)-1)
 	if _, err := parse(t, full); err != nil {
 		t.Errorf("1 MiB: %v", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"sensorgateway/cmd/gateway/internal/config/syntax"
 )
 
 // Read reads and checks the configuration file at path. What is wrong
@@ -42,7 +44,7 @@ func readConfigFile(path string) ([]byte, error) {
 		return nil, explainFileError(path, err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxConfigSize+1))
+	data, err := io.ReadAll(io.LimitReader(f, syntax.MaxSize+1))
 	if err != nil {
 		return nil, explainFileError(path, err)
 	}

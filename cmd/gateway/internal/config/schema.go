@@ -37,7 +37,7 @@ type Schema struct {
 func NewSchema(example []byte, chips map[string]Chip) (*Schema, error) {
 	whole := optionForm.ReplaceAllString(uncomment(string(example)), "$1$2")
 	d := &decoder{file: "example", schemas: map[string]*Schema{}}
-	root := d.parseYAML([]byte(whole))
+	root := d.parse([]byte(whole))
 	if root != nil {
 		if s := d.section(root, ""); s != nil {
 			s.config(&Config{}, chips)

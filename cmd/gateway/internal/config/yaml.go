@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/config/syntax"
 	"sensorgateway/cmd/gateway/internal/phrase"
 
 	"gopkg.in/yaml.v3"
@@ -24,6 +25,15 @@ type decoder struct {
 	file     string
 	problems Error
 	schemas  map[string]*Schema // by the path without indices; nil: none is drawn up
+}
+
+// parse returns what is in the file, or nil, and then noted why.
+func (d *decoder) parse(data []byte) *yaml.Node {
+	root, line, problem := syntax.Parse(data)
+	if problem != "" {
+		d.problem(&yaml.Node{Line: line}, "%s", problem)
+	}
+	return root
 }
 
 // problem notes what is wrong at n.

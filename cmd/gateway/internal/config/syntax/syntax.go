@@ -1,4 +1,6 @@
-package config
+// Package syntax parses YAML, and says in plain words where a text is none. It refuses to
+// know what the keys mean.
+package syntax
 
 import (
 	"bytes"
@@ -15,35 +17,32 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// parseYAML returns the only document in data, or nil, and then noted why.
-func (d *decoder) parseYAML(data []byte) *yaml.Node {
-	at := func(line int) *yaml.Node { return &yaml.Node{Line: line} }
-	if len(data) > maxConfigSize {
-		d.problem(at(1), "larger than 1 MiB (name the right file: no configuration is that large)")
-		return nil
+// MaxSize is how long a file can be, in bytes.
+const MaxSize = 1 << 20
+
+// Parse returns the only document in data, or why there is none, and on which line.
+func Parse(data []byte) (root *yaml.Node, line int, problem string) {
+	if len(data) > MaxSize {
+		return nil, 1, "larger than 1 MiB (name the right file: no configuration is that large)"
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff")) // editors on Windows write it
 	if n := validPrefix(data); n < len(data) {
-		d.problem(at(1+bytes.Count(data[:n], []byte("\n"))), "not UTF-8 text (save the file as UTF-8)")
-		return nil
+		return nil, 1 + bytes.Count(data[:n], []byte("\n")), "not UTF-8 text (save the file as UTF-8)"
 	}
 	first, second, err := parseDocuments(data)
 	switch {
 	case err != nil:
 		line := syntaxLine(data, err)
 		if tabIndented(data, line) {
-			d.problem(at(line), "a tab in the indentation (use spaces)")
-		} else {
-			d.problem(at(line), "%s", explainSyntax(syntaxText(err)))
+			return nil, line, "a tab in the indentation (use spaces)"
 		}
+		return nil, line, explainSyntax(syntaxText(err))
 	case first == nil || first.Content[0].Tag == "!!null":
-		d.problem(at(1), "the file is empty (it needs at least sensors, each with a name and a chip)")
+		return nil, 1, "the file is empty (it needs at least sensors, each with a name and a chip)"
 	case second != nil:
-		d.problem(second, "a second document (a configuration is one: remove the ---)")
-	default:
-		return first.Content[0]
+		return nil, second.Line, "a second document (a configuration is one: remove the ---)"
 	}
-	return nil
+	return first.Content[0], 0, ""
 }
 
 // validPrefix returns how many bytes of data are UTF-8 before the first that is not.
