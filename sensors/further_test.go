@@ -131,3 +131,29 @@ func TestFailuresOfFurtherSensors(t *testing.T) {
 		})
 	}
 }
+
+// All sensors of a chip have the median of their own values. A tick that fails is a
+// failure at once, and the next one shows nothing of before it.
+func TestMedianOfSensors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pressures := []float32{1000, 1001, 500, 1003, 1004, 0, 900, 901, 902}
+		chip := &station{sense: func(n int, values []float32) error {
+			if values[2] = pressures[n]; values[2] == 0 {
+				return fmt.Errorf("it does not answer: %w", wire.NoAck)
+			}
+			return nil
+		}}
+		c := chip.config()
+		c.Median = 3
+		got, _ := sample(900*time.Millisecond+time.Millisecond, c)
+		for i, want := range []float32{1000, 1001, 1000, 1001, 1003, 0, 900, 901, 901} {
+			r := got[i].records[0]
+			if want == 0 && r.Fault != wire.NoAck || want != 0 && (r.Fault != wire.Good || r.Values[0] != want || !wire.IsNotMeasured(r.Values[1])) {
+				t.Errorf("tick %d: %+v, want %v", i, r, want)
+			}
+		}
+		if own := got[4].records[1].Values; own != [2]float32{20.04, 50.04} {
+			t.Errorf("the chip's own sensor has %v in the fifth tick", own)
+		}
+	})
+}

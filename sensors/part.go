@@ -27,6 +27,8 @@ type part struct {
 	err       error     // of the measurement under way
 	same      [2]uint32 // the bits of the last good measurement
 	sameSince time.Time
+	median    int    // of so many ticks; 0: none
+	window    window // for that
 
 	// The scheduler's.
 	failed int       // ticks in a row
@@ -39,10 +41,10 @@ type part struct {
 // parts returns the sensors that a chip is: its own, and the further ones that are
 // asked for.
 func parts(cfg *Config) []*part {
-	all := []*part{{id: cfg.ID, name: cfg.Name, firstSeq: cfg.FirstSeq, measures: cfg.Chip.Measures}}
+	all := []*part{{id: cfg.ID, name: cfg.Name, firstSeq: cfg.FirstSeq, measures: cfg.Chip.Measures, median: cfg.Median}}
 	for _, f := range cfg.Also {
 		all = append(all, &part{
-			id: f.ID, name: f.Name, firstSeq: f.FirstSeq,
+			id: f.ID, name: f.Name, firstSeq: f.FirstSeq, median: cfg.Median,
 			first: len(cfg.Chip.Measures) + f.Value, measures: cfg.Chip.Also[f.Value : f.Value+1],
 		})
 	}
@@ -52,12 +54,16 @@ func parts(cfg *Config) []*part {
 // of returns the part's values among those of its chip.
 func (p *part) of(values []float32) []float32 { return values[p.first : p.first+len(p.measures)] }
 
-// outcome returns what was measured, if p.err does not say otherwise.
-func (p *part) outcome(values []float32) outcome {
+// outcome returns what was measured in a tick, or its median, if p.err does not say
+// otherwise.
+func (p *part) outcome(tick uint32, values []float32) outcome {
 	f := wire.FaultOf(p.err)
 	o := outcome{wire.Failed(f, 0).Values, f} // of a good one, the values are those that are not measured
 	if f == wire.Good {
 		copy(o.values[:], p.of(values))
+		if p.median > 0 {
+			o.values = p.window.median(p.median, tick, o.values)
+		}
 	}
 	return o
 }

@@ -67,7 +67,7 @@ func (p *probe) run(results chan<- job) {
 				part.err = err
 			}
 			part.note(part.err)
-			j.outcomes[i] = part.outcome(p.values[:])
+			j.outcomes[i] = part.outcome(j.tick, p.values[:])
 		}
 		results <- j // has room for every probe
 	}

@@ -38,6 +38,7 @@ type Config struct {
 	Address    uint16
 	Interval   time.Duration
 	StuckAfter time.Duration // a value that stays the same for so long is a failure; 0: it never is
+	Median     int           // the values are the median of so many ticks, an odd number up to [wire.MaxMedian]; 0: each tick's own
 	FirstSeq   uint32        // sequence number of the first tick
 	Also       []Further
 }

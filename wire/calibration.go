@@ -17,6 +17,9 @@ func (c Calibration) Of(measured float32) float32 {
 	return float32(float64(product) + c.Offset) // the conversion: some processors would add without rounding the product first
 }
 
+// MaxMedian is of how many ticks a value can be the median.
+const MaxMedian = 9
+
 // Calibrations are those of a sensor's values, in the order of its quantities.
 type Calibrations [2]Calibration
 

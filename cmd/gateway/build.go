@@ -17,6 +17,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/announce"
 	"sensorgateway/cmd/gateway/internal/auditor"
+	"sensorgateway/cmd/gateway/internal/chips"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/metrics"
@@ -229,7 +230,7 @@ func (g *running) newSampler(ctx context.Context) *sensors.Sampler {
 		}
 		configs = append(configs, sensors.Config{
 			ID: uint16(i), Name: c.Name, Chip: chip, Bus: g.buses.Of(c), Address: c.Address,
-			Interval: c.Interval, StuckAfter: c.StuckAfter, FirstSeq: first[i],
+			Interval: c.Interval, StuckAfter: c.StuckAfter, Median: c.Median, FirstSeq: first[i],
 		})
 	}
 	var flags wire.Flags
@@ -243,14 +244,9 @@ func (g *running) newSampler(ctx context.Context) *sensors.Sampler {
 
 // sensorInfos are the configured sensors as clients see them, by their numbers.
 func (g *running) sensorInfos() []wire.SensorInfo {
-	first := g.storage.state.First()
-	var infos []wire.SensorInfo
-	for i, c := range g.cfg.Sensors {
-		chip, _ := sensors.Lookup(c.Chip, c.Device) // it is checked
-		infos = append(infos, wire.SensorInfo{
-			ID: uint16(i), Name: c.Name, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(),
-			NextSeq: first[i], Values: chip.Quantities(c.Further), Primary: c.Name == g.cfg.Primary,
-		})
+	infos := chips.Infos(g.cfg)
+	for i, first := range g.storage.state.First() {
+		infos[i].NextSeq = first
 	}
 	return infos
 }

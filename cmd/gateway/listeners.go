@@ -10,8 +10,9 @@ import (
 // order. A new one is a file with a [notify.Listener] and a line here.
 func (g *running) listeners() []notify.Listener {
 	return []notify.Listener{
-		g.storage.state,   // no number is used before it is reserved
-		g.storage.history, // no record is seen before it is in the log
+		g.storage.state,                 // no number is used before it is reserved
+		g.storage.history,               // no record is seen before it is in the log
+		notify.NewCalibrated(g.sensors), // it stores what was measured; the others have the values
 		g.first,
 		g.auditor,
 		g.metrics,

@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"sensorgateway/cmd/gateway/internal/auditor"
+	"sensorgateway/cmd/gateway/internal/chips"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/export"
 	"sensorgateway/cmd/gateway/internal/setup"
 	"sensorgateway/gateway/history"
-	"sensorgateway/sensors"
 	"sensorgateway/wire"
 )
 
@@ -38,8 +38,15 @@ func logOfReadings(getenv func(string) string) export.Log {
 			}
 			return findLog(path, state)
 		},
-		Open: func(dir string, damaged func(why string, readings int)) (export.LogReader, error) {
-			return history.OpenReader(dir, func(d history.Damage) { damaged(d.Reason, d.Readings) })
+		Open: func(dir string, measured bool, damaged func(why string, readings int)) (export.LogReader, error) {
+			r, err := history.OpenReader(dir, func(d history.Damage) { damaged(d.Reason, d.Readings) })
+			if err != nil {
+				return nil, err
+			}
+			if measured {
+				r.Measured()
+			}
+			return r, nil
 		},
 	}
 }
@@ -74,11 +81,7 @@ func findLog(path, state string) (dir string, configured []wire.SensorInfo, err 
 		if err != nil {
 			return "", nil, err
 		}
-		state = cmp.Or(state, cfg.State)
-		for _, c := range cfg.Sensors {
-			chip, _ := sensors.Lookup(c.Chip, c.Device) // it is checked
-			configured = append(configured, wire.SensorInfo{Name: c.Name, Values: chip.Quantities(c.Further)})
-		}
+		state, configured = cmp.Or(state, cfg.State), chips.Infos(cfg)
 	}
 	return filepath.Join(cmp.Or(state, defaultState), logDir), configured, nil
 }

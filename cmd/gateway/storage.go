@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"sensorgateway/cmd/gateway/internal/chips"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/notify"
@@ -70,7 +71,7 @@ func newStorage(o storageOptions) (*storage, error) {
 	}
 	stored := history.Options{
 		MaxBytes: o.cfg.History.Size, MaxAge: o.cfg.History.Age, Boot: machine.BootID(), Log: o.log,
-		Changed: o.changed, Damaged: o.damaged, Evicted: o.evicted,
+		Changed: o.changed, Damaged: o.damaged, Evicted: o.evicted, Values: chips.Infos(o.cfg),
 	}
 	var sensors []state.Sensor
 	for _, c := range o.cfg.Sensors {

@@ -20,13 +20,14 @@ import (
 // another process writes it. It changes nothing. Records that are damaged, or that
 // the other process evicts meanwhile, are left out.
 type Reader struct {
-	mu      sync.Mutex
-	index   *index.Index
-	values  values.Table
-	unknown error // why it is not known what the values are
-	fs      FS
-	sensors []string
-	damaged func(Damage)
+	mu       sync.Mutex
+	index    *index.Index
+	values   values.Table
+	unknown  error // why it is not known what the values are
+	measured bool
+	fs       FS
+	sensors  []string
+	damaged  func(Damage)
 }
 
 // OpenReader opens a directory. damaged is called when records that were found cannot be
@@ -61,10 +62,8 @@ func (r *Reader) Sensor(name string) (s wire.SensorInfo, ok bool, err error) {
 // which on that held.
 func (r *Reader) Entries(name string) []values.Entry { return r.values.All(name) }
 
-// Measured returns a reader of what was measured, before what corrects it.
-func (r *Reader) Measured() *Reader {
-	return &Reader{index: r.index, fs: r.fs, sensors: r.sensors, damaged: r.damaged}
-}
+// Measured has the reader return what was measured, before what corrects it.
+func (r *Reader) Measured() { r.measured = true }
 
 // Between is [Log.Between] for a sensor by its name.
 func (r *Reader) Between(sensor string, from, to int64) (next func() ([]wire.Record, error)) {
@@ -85,7 +84,12 @@ func (r *Reader) source() query.Source {
 		Lock:  func() func() { r.mu.Lock(); return r.mu.Unlock },
 		Index: func() *index.Index { return r.index },
 		FS:    r.fs, Log: slog.New(slog.DiscardHandler),
-		Values:  r.values.Of,
+		Values: func(name, epoch string) values.Span {
+			if r.measured {
+				return nil
+			}
+			return r.values.Of(name, epoch)
+		},
 		Removed: func(*index.Chapter) {},
 		Lose:    r.unreadable,
 	}

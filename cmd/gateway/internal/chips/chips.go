@@ -7,6 +7,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/sensors"
+	"sensorgateway/wire"
 )
 
 // Table returns them by their names.
@@ -35,6 +36,28 @@ func of(c sensors.Chip) config.Chip {
 		chip.Class, chip.Device = string(c.Kernel.Class), c.Kernel.Name
 	}
 	return chip
+}
+
+// Infos returns the configured sensors as clients see them, by their numbers; what is not
+// configured, such as the next numbers, is not in it.
+func Infos(cfg *config.Config) (infos []wire.SensorInfo) {
+	for i, c := range cfg.Sensors {
+		chip, _ := sensors.Lookup(c.Chip, c.Device) // it is checked
+		s := wire.SensorInfo{
+			ID: uint16(i), Name: c.Name, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(),
+			Values: chip.Quantities(c.Further), Primary: c.Name == cfg.Primary, Median: c.Median,
+		}
+		for _, q := range s.Values {
+			if k, ok := c.Calibration[q.Name]; ok {
+				if s.Calibration == nil {
+					s.Calibration = map[string]wire.Calibration{}
+				}
+				s.Calibration[q.Name] = k
+			}
+		}
+		infos = append(infos, s)
+	}
+	return infos
 }
 
 // SensorName makes a sensor's name of a device's.

@@ -75,6 +75,9 @@ type Sensor struct {
 	StuckAfter time.Duration // unchanged in every bit for so long, a reading counts as stuck; 0 is never
 	Power      string        // the pin that feeds the chip; "" is none
 	Further    string        // the further quantity that it is; "" for a chip's own sensor
+	Median     int           // its values are the median of so many ticks; 0: each tick's own
+	// Calibration corrects what the chip's sensors measure, by quantity; nil: nothing is.
+	Calibration map[string]wire.Calibration
 }
 
 // Mux is a channel of a multiplexer.

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func sensor(name, chip, bus string, address uint16, interval, stuckAfter time.Du
 }
 
 func TestBadConfig(t *testing.T) {
-	for _, test := range slices.Concat(badConfigs, badSensors, badAccess, badMotors, badAlarms) {
+	for _, test := range slices.Concat(badConfigs, badSensors, badAccess, badMotors, badAlarms, badCalibrations) {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := parse(t, test.file)
 			wantConfigError(t, err, test.want)
@@ -294,7 +295,7 @@ func TestReadConfigUnreadable(t *testing.T) {
 // FuzzParseConfig: any error says where; a configuration written out in full
 // is the same configuration.
 func FuzzParseConfig(f *testing.F) {
-	for _, test := range slices.Concat(badConfigs, badSensors, badAccess, badMotors, badAlarms) {
+	for _, test := range slices.Concat(badConfigs, badSensors, badAccess, badMotors, badAlarms, badCalibrations) {
 		f.Add([]byte(test.file))
 	}
 	reference, err := os.ReadFile(referenceFile)
@@ -416,6 +417,16 @@ func written(c *Config) string {
 		}
 		if s.Mux != (Mux{}) {
 			power += fmt.Sprintf("mux: {address: %d, channel: %d}, ", s.Mux.Address, s.Mux.Channel)
+		}
+		if s.Median > 0 {
+			power += fmt.Sprintf("median: %d, ", s.Median)
+		}
+		if s.Calibration != nil {
+			power += "calibration: {"
+			for q, c := range s.Calibration {
+				power += fmt.Sprintf("%s: {scale: %s, offset: %s}, ", q, strconv.FormatFloat(c.Scale, 'f', -1, 64), strconv.FormatFloat(c.Offset, 'f', -1, 64))
+			}
+			power += "}, "
 		}
 		place := fmt.Sprintf("bus: %q, address: %#x, ", s.Bus, s.Address)
 		if s.Class != "" {

@@ -86,7 +86,10 @@ func (s *section) sensor(chips map[string]Chip, seen owners, sensors []Sensor) [
 	if c.Class == "" {
 		s.power(c.Bus, seen.powers, &c.Power)
 	}
-	return s.also(c, spec, seen.names, append(sensors, c))
+	first := len(sensors)
+	sensors = s.also(c, spec, seen.names, append(sensors, c))
+	s.calibration(spec, sensors[first:])
+	return sensors
 }
 
 // onBusOnly are the keys of chips on I²C buses.

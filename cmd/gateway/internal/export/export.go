@@ -23,12 +23,17 @@ import (
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/cmd/gateway/internal/spreadsheet"
 	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/history/values"
 	"sensorgateway/wire"
 )
 
 // LogReader is a log of readings on a disk, to which a gateway may be writing.
 type LogReader interface {
 	Sensors() []string
+	// Sensor returns what the newest values of a sensor are, unless a gateway wrote them
+	// that did not say so; err says why what corrected the values is not known.
+	Sensor(name string) (s wire.SensorInfo, ok bool, err error)
+	Entries(sensor string) []values.Entry // what its values were, from when on
 	Between(sensor string, from, to int64) (next func() ([]wire.Record, error))
 	Buckets(sensor string, from, to, step int64) (next func() ([]wire.Bucket, error))
 }
@@ -36,11 +41,12 @@ type LogReader interface {
 // Log is how the log of readings on this machine is found and read.
 type Log struct {
 	Flags *pflag.FlagSet // with which a user says where it is
-	// Find returns the directory that they say, and the sensors of the
-	// configuration, if one was read: the log does not say what its values are.
+	// Find returns the directory that they say, and the sensors of the configuration, if
+	// one was read: the log of an older gateway does not say what its values are.
 	Find func() (dir string, configured []wire.SensorInfo, err error)
-	// Open opens it. damaged is called with readings that are found to be unreadable.
-	Open func(dir string, damaged func(why string, readings int)) (LogReader, error)
+	// Open opens it, for the values or for what was measured. damaged is called with
+	// readings that are found to be unreadable.
+	Open func(dir string, measured bool, damaged func(why string, readings int)) (LogReader, error)
 }
 
 // exportOptions are the flags of export.
@@ -49,6 +55,7 @@ type exportOptions struct {
 	decimal, times string
 	sensors        []string
 	from, to, step string
+	measured       bool
 }
 
 // Command writes the readings that are in the log on this machine.
@@ -61,7 +68,9 @@ func Command(env console.Env, log Log) *cobra.Command {
 			"made. It reads the log's files, so the gateway may be running or not, and waits for nothing.\n\n" +
 			"A TIME is RFC 3339 (2026-03-01T06:00:00Z), Unix milliseconds, or a duration back from now (-90m, -7d).\n" +
 			"JSON is one object a sensor, each on a line; binary are the 24-byte records of readings.v2, where the\n" +
-			"sensors of the log are numbered from 0 in alphabetical order.",
+			"sensors of the log are numbered from 0 in alphabetical order.\n\n" +
+			"Values are as clients saw them, corrected as the configuration of then said; with --measured as the chips\n" +
+			"measured them. What corrected them is in the JSON, as \"corrections\", and otherwise on standard error.",
 		Example: "  gateway export --from -24h --step 1m > day.csv\n" +
 			"  sudo -u gateway gateway export --sensor indoor --format json | jq .readings[0]",
 		Args: console.NoArgs,
@@ -74,14 +83,17 @@ func Command(env console.Env, log Log) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e.log, err = log.Open(dir, func(why string, readings int) {
+			e.log, err = log.Open(dir, o.measured, func(why string, readings int) {
 				fmt.Fprintf(env.Stderr, "%d readings are left out: %s\n", readings, why)
 			})
 			if err != nil {
 				return explainLogError(dir, err)
 			}
-			if err = e.choose(dir, o.sensors, configured); err != nil {
+			if err = e.choose(dir, o.sensors, configured, env.Stderr); err != nil {
 				return err
+			}
+			if !e.format(nil).object {
+				e.tell(env.Stderr)
 			}
 			return writeOutput(o.output, env.Stdout, func(w *bufio.Writer) error { return e.write(cmd.Context(), w) })
 		},
@@ -95,13 +107,14 @@ func Command(env console.Env, log Log) *cobra.Command {
 	f.StringVar(&o.format, "format", "csv", "csv, json or binary")
 	f.StringVar(&o.decimal, "decimal", ".", "`sign` before decimals in CSV; a comma has columns separated by semicolons, as spreadsheets of such places want it")
 	f.StringVar(&o.times, "times", "utc", "of CSV: utc, or local, which is this machine's `zone`; the column unix_ms stays")
+	f.BoolVar(&o.measured, "measured", false, "values as the chips measured them, which nothing has corrected")
 	f.StringVar(&o.output, "output", "", "`file` to write; it appears once it is whole (default: standard output)")
 	return cmd
 }
 
 // parse checks what can be checked before the log is there.
 func (o *exportOptions) parse(now time.Time) (e *export, err error) {
-	e = &export{from: phrase.FirstTime, to: phrase.EndTime}
+	e = &export{from: phrase.FirstTime, to: phrase.EndTime, measured: o.measured}
 	if e.format, err = parseFormat(o.format); err != nil {
 		return nil, err
 	}
@@ -165,7 +178,7 @@ func explainLogError(dir string, err error) error {
 }
 
 // choose takes the sensors to export, all if none is named.
-func (e *export) choose(dir string, names []string, configured []wire.SensorInfo) error {
+func (e *export) choose(dir string, names []string, configured []wire.SensorInfo, stderr io.Writer) error {
 	there := e.log.Sensors()
 	if len(names) == 0 {
 		names = there
@@ -179,9 +192,13 @@ func (e *export) choose(dir string, names []string, configured []wire.SensorInfo
 			return fmt.Errorf("no sensor %s: the log in %s %s", phrase.Quote(name), dir, has)
 		}
 		sensor := wire.SensorInfo{Name: name}
-		for _, c := range configured {
-			if c.Name == name {
-				sensor.Values = c.Values
+		stored, known, err := e.log.Sensor(name)
+		if err != nil && len(e.sensors) == 0 { // it is the same for all
+			fmt.Fprintln(stderr, err)
+		}
+		for _, c := range append(slices.Clip(configured), stored) {
+			if c.Name == name && (known || len(c.Values) > 0) {
+				sensor.Values = c.Values // what is stored is the last
 			}
 		}
 		e.sensors = append(e.sensors, sensor)
@@ -227,6 +244,7 @@ type export struct {
 	sensors  []wire.SensorInfo
 	from, to int64 // Unix ms; to is not in it
 	step     int64 // ms; 0 is each reading
+	measured bool  // the values are not corrected
 	format   func(wire.CSV) exportFormat
 	form     spreadsheet.Form
 }
@@ -258,7 +276,7 @@ func (e *export) columns() (all wire.CSV) {
 }
 
 func (e *export) writeSensor(ctx context.Context, w *bufio.Writer, sensor *wire.SensorInfo, format exportFormat) error {
-	_, err := w.Write(format.begin(sensor, e.from, e.to, e.step))
+	_, err := w.Write(format.begin(sensor, e.from, e.to, e.step, e.corrections(sensor.Name)))
 	switch {
 	case err != nil:
 	case e.step > 0:

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/gateway/history/values"
 	"sensorgateway/wire"
 )
 
@@ -28,6 +29,25 @@ type fakeLog struct {
 	fail       error // at the end, instead of it
 	many       int   // so many records of each sensor, instead of two
 	damage     int   // readings that cannot be read
+	entries    []values.Entry
+	unknown    error
+	measured   bool
+}
+
+func (l *fakeLog) Entries(sensor string) (own []values.Entry) {
+	for _, e := range l.entries {
+		if e.Name == sensor {
+			own = append(own, e)
+		}
+	}
+	return own
+}
+
+func (l *fakeLog) Sensor(name string) (s wire.SensorInfo, ok bool, err error) {
+	for _, e := range l.Entries(name) {
+		s, ok = e.Info(), true
+	}
+	return s, ok, l.unknown
 }
 
 func (l *fakeLog) Sensors() []string { return []string{"indoor", "outdoor"} }
@@ -83,7 +103,8 @@ func exportTo(ctx context.Context, stdout io.Writer, log *fakeLog, args ...strin
 func exportWith(ctx context.Context, env console.Env, log *fakeLog, args ...string) error {
 	place := pflag.NewFlagSet("", pflag.ContinueOnError)
 	dir := place.String("dir", "", "")
-	cmd := Command(env, Log{Flags: place, Find: func() (string, []wire.SensorInfo, error) { return *dir, log.configured, nil }, Open: func(dir string, damaged func(string, int)) (LogReader, error) {
+	cmd := Command(env, Log{Flags: place, Find: func() (string, []wire.SensorInfo, error) { return *dir, log.configured, nil }, Open: func(dir string, measured bool, damaged func(string, int)) (LogReader, error) {
+		log.measured = measured
 		if log.damage > 0 {
 			damaged("1.segment cannot be read: a block is damaged", log.damage)
 		}
@@ -104,6 +125,47 @@ func TestExportReportsDamage(t *testing.T) {
 	}
 	if want := "600 readings are left out: 1.segment cannot be read: a block is damaged\n"; errs.String() != want {
 		t.Errorf("said is %q, want %q", &errs, want)
+	}
+}
+
+// What corrected the values is told with them, and what they are the log itself knows.
+func TestExportTellsCorrections(t *testing.T) {
+	climate := []wire.Quantity{wire.Temperature, wire.Humidity}
+	entries := []values.Entry{
+		{Name: "outdoor", Epoch: "E", Values: []wire.Quantity{wire.Pressure}},
+		{Name: "indoor", Epoch: "E", From: 5, Values: climate, Calibration: map[string]wire.Calibration{"temperature": {Scale: 1.02, Offset: -0.4}}, Median: 3},
+		{Name: "indoor", Epoch: "E", From: 9, Values: climate},
+	}
+	run := func(log *fakeLog, args ...string) (stdout, stderr string) {
+		var out, errs strings.Builder
+		if err := exportWith(t.Context(), console.Env{Stdout: &out, Stderr: &errs}, log, args...); err != nil {
+			t.Fatal(err)
+		}
+		return out.String(), errs.String()
+	}
+	out, errs := run(&fakeLog{entries: entries})
+	if want := "time,unix_ms,sensor,seq,temperature,humidity,pressure,fault\n"; !strings.HasPrefix(out, want) {
+		t.Errorf("%s", out)
+	}
+	if want := "indoor: from number 5 of epoch E on, values are corrected: temperature = measured * 1.02 - 0.4 °C, median of 3 ticks\n" +
+		"indoor: from number 9 of epoch E on, values are corrected: no more\n"; errs != want {
+		t.Errorf("said is\n%s", errs)
+	}
+	out, errs = run(&fakeLog{entries: entries}, "--format", "json")
+	for _, want := range []string{
+		`{"sensor":"indoor","corrections":{"applied":true,"from":[{"epoch":"E","seq":5,"calibration":{"temperature":{"scale":1.02,"offset":-0.4}},"median":3},{"epoch":"E","seq":9}]},"from":0,`,
+		`{"sensor":"outdoor","units":{"pressure":"hPa"},"from":0,`,
+	} {
+		if !strings.Contains(out, want) || errs != "" {
+			t.Errorf("%s\n%s\nwant %s", out, errs, want)
+		}
+	}
+	log := &fakeLog{entries: entries}
+	if out, errs = run(log, "--measured", "--format", "json"); !log.measured || !strings.Contains(out, `"applied":false`) {
+		t.Errorf("%s", out)
+	}
+	if _, errs = run(&fakeLog{unknown: errors.New("sensors.json cannot be used")}); errs != "sensors.json cannot be used\n" {
+		t.Errorf("said is %q", errs)
 	}
 }
 

@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"slices"
 
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/cmd/gateway/internal/spreadsheet"
@@ -67,9 +68,14 @@ func (f *exportFormat) header(step int64) string {
 }
 
 // begin is what comes before a sensor's readings.
-func (f *exportFormat) begin(sensor *wire.SensorInfo, from, to, step int64) []byte {
+func (f *exportFormat) begin(sensor *wire.SensorInfo, from, to, step int64, c *corrections) []byte {
 	if !f.object {
 		return nil
 	}
-	return phrase.EscapeJSON(wire.AppendHeadJSON(nil, sensor, from, to, step)) // the rest has no text but units and causes
+	head := wire.AppendHeadJSON(nil, sensor, from, to, step)
+	if c != nil {
+		name := len(`{"sensor":"",`) + len(sensor.Name)
+		head = slices.Insert(head, name, fmt.Appendf(nil, `"corrections":%s,`, wire.JSON(c))...)
+	}
+	return phrase.EscapeJSON(head) // the rest has no text but units and causes
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 	"unicode"
 
+	"sensorgateway/cmd/gateway/internal/calibration"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/credential"
 	"sensorgateway/cmd/gateway/internal/field/scan"
@@ -215,15 +216,14 @@ func (g *gateway) newest(ctx context.Context, name string) reading {
 		return r
 	}
 	i := slices.IndexFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Name == name })
-	info, texts := g.sensors[i], []string{}
-	r.Values = map[string]float32{}
-	for _, q := range info.Quantities() {
+	var quantities []wire.Quantity
+	var values []float32
+	for _, q := range g.sensors[i].Quantities() {
 		if v, ok := valueOf(answer.Payload, q); ok {
-			r.Values[q.Name] = float32(v)
-			texts = append(texts, q.Text(float32(v)))
+			quantities, values = append(quantities, q), append(values, float32(v))
 		}
 	}
-	r.Text = strings.Join(texts, ", ")
+	r.show(calibration.ShowAgain(g.sensors[i].Calibration, quantities, values))
 	if ts, ok := answer.Payload["ts"].(float64); ok {
 		r.AgeMS = time.Since(time.UnixMilli(int64(ts * 1000))).Milliseconds()
 	}

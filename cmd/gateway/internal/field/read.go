@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"periph.io/x/conn/v3/i2c"
 
+	"sensorgateway/cmd/gateway/internal/calibration"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/machine"
@@ -32,7 +33,8 @@ type reading struct {
 	Address   string             `json:"address,omitempty"`
 	Place     string             `json:"place,omitempty"` // of what the kernel reads
 	Values    map[string]float32 `json:"values,omitempty"`
-	Text      string             `json:"text,omitempty"` // the values for people
+	Measured  map[string]float32 `json:"measured,omitempty"` // before the calibration, if there is one
+	Text      string             `json:"text,omitempty"`     // the values for people
 	Fault     string             `json:"fault,omitempty"`
 	Error     string             `json:"error,omitempty"`
 	Fix       string             `json:"fix,omitempty"`
@@ -198,7 +200,7 @@ func readOnce(chip sensors.Chip, b i2c.Bus, t config.Sensor) reading {
 		err = errors.Join(err, device.Halt())
 		r.SenseMS = milliseconds(time.Since(begin))
 		if err == nil {
-			err = r.set(&chip, values)
+			err = r.set(&chip, t.Calibration, values)
 		}
 	}
 	if err != nil {
@@ -211,20 +213,22 @@ func readOnce(chip sensors.Chip, b i2c.Bus, t config.Sensor) reading {
 }
 
 // set notes values, unless the chip cannot have measured them.
-func (r *reading) set(chip *sensors.Chip, values []float32) error {
-	r.Values = map[string]float32{}
-	var texts []string
-	for i, m := range chip.All() {
-		r.Values[m.Name] = values[i]
-		texts = append(texts, m.Text(values[i]))
+func (r *reading) set(chip *sensors.Chip, c map[string]wire.Calibration, values []float32) error {
+	var quantities []wire.Quantity
+	for _, m := range chip.All() {
+		quantities = append(quantities, m.Quantity)
 	}
-	r.Text = strings.Join(texts, ", ")
+	r.show(calibration.Show(c, quantities, values))
 	for i, m := range chip.All() {
 		if !(values[i] >= m.Min && values[i] <= m.Max) {
 			return fmt.Errorf("%s is outside what the chip can measure: %w", m.Text(values[i]), wire.Implausible)
 		}
 	}
 	return nil
+}
+
+func (r *reading) show(s calibration.Shown) {
+	r.Values, r.Measured, r.Text = s.Values, s.Measured, s.Text
 }
 
 func milliseconds(d time.Duration) float64 {

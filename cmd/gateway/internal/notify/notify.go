@@ -48,8 +48,44 @@ func (n *Notifier) Listen(listeners ...Listener) { n.listeners = listeners }
 // Tick notifies all of a tick.
 func (n *Notifier) Tick(records []wire.Record, offset int64) {
 	for _, l := range n.listeners {
+		if c, ok := l.(*Calibrated); ok {
+			records = c.of(records)
+		}
 		l.Tick(records, offset)
 	}
+}
+
+// Calibrated stands among the listeners of a [Notifier]: those before it have what was
+// measured, those behind it the values that calibrations make of that.
+type Calibrated struct {
+	Nop
+	calibrations []wire.Calibrations // by sensor; nil: none is corrected
+	records      []wire.Record       // of the tick under way
+}
+
+// NewCalibrated returns a Calibrated for the sensors, by their numbers.
+func NewCalibrated(sensors []wire.SensorInfo) *Calibrated {
+	c := &Calibrated{records: make([]wire.Record, 0, len(sensors))}
+	all := make([]wire.Calibrations, len(sensors))
+	for i := range sensors {
+		if all[i] = sensors[i].Calibrations(); all[i] != (wire.Calibrations{}) {
+			c.calibrations = all
+		}
+	}
+	return c
+}
+
+// of returns the values of a tick, until the next one.
+func (c *Calibrated) of(measured []wire.Record) []wire.Record {
+	if c.calibrations == nil {
+		return measured
+	}
+	c.records = append(c.records[:0], measured...)
+	for i := range c.records {
+		r := &c.records[i]
+		c.calibrations[r.Sensor].Apply(r)
+	}
+	return c.records
 }
 
 // Event notifies all of an event.

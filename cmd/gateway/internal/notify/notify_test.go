@@ -51,6 +51,37 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// The log has what was measured, all others the values; nothing is changed for those before.
+func TestCalibrated(t *testing.T) {
+	var log, seen [][2]float32
+	var n Notifier
+	c := NewCalibrated([]wire.SensorInfo{{Name: "plain"}, {Name: "corrected", Calibration: map[string]wire.Calibration{"humidity": {Scale: 2, Offset: 1}}}})
+	n.Listen(values{all: &log}, c, values{all: &seen}, values{all: &seen})
+	records := []wire.Record{{Sensor: 1, Reading: wire.Reading{Values: [2]float32{20, 50}}}, {Sensor: 0, Reading: wire.Reading{Values: [2]float32{30, 60}}}}
+	n.Tick(records, 1)
+	if want := [][2]float32{{20, 50}, {30, 60}}; !slices.Equal(log, want) || records[0].Values != want[0] {
+		t.Errorf("the log has %v, the records are %v", log, records)
+	}
+	if want := [][2]float32{{20, 101}, {30, 60}, {20, 101}, {30, 60}}; !slices.Equal(seen, want) {
+		t.Errorf("seen is %v, want %v", seen, want)
+	}
+	n.Listen(c)
+	if allocs := testing.AllocsPerRun(100, func() { n.Tick(records, 1) }); allocs != 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+}
+
+type values struct {
+	Nop
+	all *[][2]float32
+}
+
+func (v values) Tick(records []wire.Record, _ int64) {
+	for _, r := range records {
+		*v.all = append(*v.all, r.Values)
+	}
+}
+
 // counter is a listener like those of the gateway: it has its own state.
 type counter struct {
 	Nop
