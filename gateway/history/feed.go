@@ -8,9 +8,6 @@ import (
 	"sensorgateway/gateway/history/query"
 )
 
-// Block is a block as it is in the log.
-type Block = query.Block
-
 // Names returns the names of all sensors of which there are records, sorted.
 func (l *Log) Names() []string {
 	l.mu.Lock()
@@ -20,14 +17,14 @@ func (l *Log) Names() []string {
 
 // Blocks returns the blocks of a sensor, oldest first, see [query.Source.Blocks]. None
 // is returned before the directory has been read: what is in it comes first.
-func (l *Log) Blocks(name string, wants func(epoch string, first, last uint32) bool) (next func() (Block, error)) {
+func (l *Log) Blocks(name string, wants func(epoch string, first, last uint32) bool) (next func() (query.Block, error)) {
 	read := l.source().Blocks(name, wants)
-	return func() (Block, error) {
+	return func() (query.Block, error) {
 		l.mu.Lock()
 		unread := l.maintainer.unread
 		l.mu.Unlock()
 		if unread {
-			return Block{}, io.EOF
+			return query.Block{}, io.EOF
 		}
 		return read()
 	}
