@@ -127,7 +127,7 @@ func TestPageKioskInAForeignFrame(t *testing.T) {
 	page := b.Open(t, theirs.URL+"/", browsertest.Options{Width: 1000, Height: 800})
 	connected("the frame's connection")
 	p.Kill(t)
-	p = run()
+	run()
 	connected("the frame's connection, after a restart")
 	page.Do(chromedp.Reload())
 	connected("the frame's connection, after a reload")

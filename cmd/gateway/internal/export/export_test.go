@@ -161,7 +161,7 @@ func TestExportTellsCorrections(t *testing.T) {
 		}
 	}
 	log := &fakeLog{entries: entries}
-	if out, errs = run(log, "--measured", "--format", "json"); !log.measured || !strings.Contains(out, `"applied":false`) {
+	if out, _ = run(log, "--measured", "--format", "json"); !log.measured || !strings.Contains(out, `"applied":false`) {
 		t.Errorf("%s", out)
 	}
 	if _, errs = run(&fakeLog{unknown: errors.New("sensors.json cannot be used")}); errs != "sensors.json cannot be used\n" {

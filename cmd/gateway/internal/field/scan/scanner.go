@@ -191,7 +191,12 @@ func (s *scanner) mustNotSwitch(addr uint16) bool {
 // for bad wiring.
 func (s *scanner) answers(addr uint16) bool {
 	var r [1]byte
-	return s.bus.Tx(addr, nil, r[:]) == nil || s.bus.Tx(addr, nil, r[:]) == nil
+	for range 2 {
+		if s.bus.Tx(addr, nil, r[:]) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // failed returns whether there is no use in going on.
