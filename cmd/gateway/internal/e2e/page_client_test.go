@@ -124,7 +124,7 @@ func TestPageOfOthersWithAToken(t *testing.T) {
 	// Each connection has a ticket of its own.
 	ticket := b.Open(t, theirs.URL+"/?ticket", browsertest.Options{})
 	ticket.Wait(`document.querySelector("#value").textContent === "outdoor" && window.tickets === 1`)
-	browsertest.Eval[any](ticket, `void (document.querySelector("#value").textContent = "", window.gateway.abandon())`)
+	browsertest.Eval[bool](ticket, `(document.querySelector("#value").textContent = "", window.gateway.abandon(), true)`)
 	ticket.Wait(`document.querySelector("#value").textContent === "outdoor" && window.tickets > 1`)
 
 	if err := tokens.Edit(state, func(f *tokens.File) error { return f.Revoke("panel") }); err != nil {
