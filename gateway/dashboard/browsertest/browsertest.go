@@ -292,8 +292,21 @@ func (p *Page) Click(selector string) {
 	for hits := false; !hits; {
 		box := p.reveal(selector)
 		p.perform(input{mouse: []point{{box.X + box.Width/2, box.Y + box.Height/2}}})
-		hits = Eval[bool](p, `globalThis.clickHits ?? true`) // nobody knows it in another document
+		hits = p.hit()
 	}
+}
+
+// hit reports whether the last click hit its element. If the page has gone to another
+// document, it did.
+func (p *Page) hit() bool {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	hits, err := evaluate[bool](ctx, p.tab, `globalThis.clickHits ?? true`)
+	if err != nil && !errors.Is(err, errLeft) {
+		p.t.Fatalf("whether a click has hit: %v\nfailures: %q", err, p.Failures())
+	}
+	return hits || err != nil
 }
 
 // Drag drags the mouse across an element, between two parts of its width.

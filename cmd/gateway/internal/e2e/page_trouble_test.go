@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -68,10 +69,8 @@ func TestPageWithoutAConnection(t *testing.T) {
 	trouble := func(address, script, want string) {
 		t.Helper()
 		page := b.Open(t, address, browsertest.Options{Script: script})
-		page.Wait(`document.querySelector("#trouble").textContent`)
-		if text := page.Text("#trouble"); !strings.Contains(text, want) {
-			t.Errorf("%q, want %q", text, want)
-		}
+		// On a machine that is too busy to answer in time it says that first.
+		page.Wait(fmt.Sprintf(`document.querySelector("#trouble").textContent.includes(%q)`, want))
 		if took := browsertest.Eval[float64](page, `globalThis.took ?? 0`); took > 5000 {
 			t.Errorf("it took %.0f ms", took)
 		}
