@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -121,7 +122,7 @@ func emulatedCelsius(t *testing.T) float64 {
 func TestAlarm(t *testing.T) {
 	t.Parallel()
 	celsius, state := emulatedCelsius(t), t.TempDir()
-	low, high := celsius-2, celsius-0.8
+	low, high := math.Round(celsius*100-200)/100, math.Round(celsius*100-80)/100 // as the configuration has them
 	hook := newHookReceiver(t, "a secret", 5)
 	secret := writeFile(t, "secret", "a secret\n")
 	config := writeFile(t, "gateway.yaml", fmt.Sprintf(`
