@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/values"
 	"sensorgateway/wire"
 )
 
@@ -100,9 +101,15 @@ func (g *aggregator) aggregate(from, to int64) []wire.Bucket {
 	g.accumulators = map[int64]*accumulator{}
 	r := &reader{Source: g.Source, name: g.name,
 		wants: func(_ codec.Origin, s span) bool { return s.from < to && s.to >= from }}
+	epochs := map[string]values.Span{} // to ask once for many blocks
 	for p := r.next(); p != nil; p = r.next() {
 		s := p.span()
-		summary, alike := g.Values(g.name, p.origin.Epoch).ApplyTo(p.summary)
+		corrections, known := epochs[p.origin.Epoch]
+		if !known {
+			corrections = g.Values(g.name, p.origin.Epoch)
+			epochs[p.origin.Epoch] = corrections
+		}
+		summary, alike := corrections.ApplyTo(p.summary)
 		if alike && s.from >= from && s.to < to && floor(s.from, g.step) == floor(s.to, g.step) {
 			g.accumulator(s.from).addSummary(summary)
 			r.moveTo(r.ordinal + 1)
