@@ -2,23 +2,21 @@ package homeassistant
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
+
+	"sensorgateway/gateway/mqtt"
 )
 
 // Times of a connection.
 const (
-	dialTimeout  = 10 * time.Second
 	writeTimeout = 5 * time.Second // of a packet, to a broker that no longer reads
 	// keepAlive is how often the broker is asked whether it is there, in seconds: what
 	// Home Assistant started stops a few seconds after the broker no longer answers.
@@ -44,7 +42,7 @@ type link struct {
 
 // connection connects, and publishes until ctx ends, which is no error.
 func (b *Bridge) connection(ctx context.Context) error {
-	conn, err := b.dial(ctx)
+	conn, err := mqtt.Dial(ctx, b.opts.Broker, nil, writeTimeout)
 	if err != nil {
 		return err
 	}
@@ -82,45 +80,6 @@ func (b *Bridge) connection(ctx context.Context) error {
 	_ = l.client.Disconnect(&paho.Disconnect{}) // of one that failed, it fails too
 	<-l.client.Done()
 	return err
-}
-
-// dial opens the connection to the broker.
-func (b *Bridge) dial(ctx context.Context) (net.Conn, error) {
-	secure := b.opts.Broker.Scheme == "mqtts"
-	port := b.opts.Broker.Port()
-	switch {
-	case port == "" && secure:
-		port = "8883"
-	case port == "":
-		port = "1883"
-	}
-	address := net.JoinHostPort(b.opts.Broker.Hostname(), port)
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	var conn net.Conn
-	var err error
-	if secure {
-		conn, err = (&tls.Dialer{}).DialContext(ctx, "tcp", address)
-	} else {
-		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", address)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &limitedConn{Conn: conn}, nil
-}
-
-// limitedConn is a connection whose writes come one after the other, and end.
-type limitedConn struct {
-	net.Conn
-	sync.Mutex // paho takes it for each packet
-}
-
-func (c *limitedConn) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(b)
 }
 
 // connectPacket introduces the gateway. What it leaves behind when it ends without a

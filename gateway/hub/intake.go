@@ -14,17 +14,16 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
 	"golang.org/x/sync/errgroup"
 
 	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/mqtt"
 )
 
 const (
-	dialTimeout  = 10 * time.Second
 	writeTimeout = 10 * time.Second // of a packet, to a broker that no longer reads
 	keepAlive    = 30               // seconds
 	// received is how many messages may be under way: the broker sends no more until these
@@ -175,43 +174,14 @@ func (in *Intake) begin(ctx context.Context, client *paho.Client, conn net.Conn)
 
 // dial opens the connection to a broker.
 func (in *Intake) dial(ctx context.Context, broker *url.URL) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	port, secure := "1883", broker.Scheme == "mqtts"
-	if secure {
-		port = "8883"
-	}
-	if broker.Port() != "" {
-		port = broker.Port()
-	}
-	address := net.JoinHostPort(broker.Hostname(), port)
-	var conn net.Conn
-	var err error
-	if secure {
-		var config *tls.Config
-		if config, err = in.o.TLS(); err == nil {
-			conn, err = (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+	var config *tls.Config
+	if broker.Scheme == "mqtts" {
+		var err error
+		if config, err = in.o.TLS(); err != nil {
+			return nil, err
 		}
-	} else {
-		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &limitedConn{Conn: conn}, nil
-}
-
-// limitedConn is a connection whose packets come one after the other, and end.
-type limitedConn struct {
-	net.Conn
-	sync.Mutex // paho takes it for each packet
-}
-
-func (c *limitedConn) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(b)
+	return mqtt.Dial(ctx, broker, config, writeTimeout)
 }
 
 // store stores messages, and confirms each to the broker once it is durable. What cannot
