@@ -78,40 +78,15 @@ func (s spans) fresh(b codec.Block, raw []byte) ([][]byte, error) {
 	if s.hasAll(b.Summary.First, b.Summary.Last) {
 		return nil, nil
 	}
-	var unpack codec.Unpacker
-	records, err := unpack.Records(nil, b, 0) // also one that is used as it is must be one that can be read
-	if err != nil {
-		return nil, err
-	}
 	if !s.touches(b.Summary.First, b.Summary.Last) {
-		return [][]byte{raw}, nil
+		var unpack codec.Unpacker
+		_, err := unpack.Records(nil, b, 0) // also one that is used as it is must be one that can be read
+		return [][]byte{raw}, err
 	}
-	var all [][]byte
-	var pack codec.Packer
-	var run []wire.Record
-	prev, before := b.Prev, b.Prev
-	flush := func() {
-		if len(run) == 0 {
-			return
-		}
-		var sum codec.Summary
-		for _, r := range run {
-			sum.Add(r)
-		}
-		all = append(all, pack.AppendBlock(nil, b.Origin, before, sum, run))
-		run = run[:0]
-	}
-	for _, r := range records {
+	return codec.Split(b, func(r wire.Record) int {
 		if s.has(r.Seq) {
-			flush()
-		} else {
-			if len(run) == 0 {
-				before = prev
-			}
-			run = append(run, r)
+			return -1
 		}
-		prev = r.Seq
-	}
-	flush()
-	return all, nil
+		return 0
+	})
 }
