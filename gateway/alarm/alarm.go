@@ -94,7 +94,8 @@ type Alarms struct {
 type alarm struct {
 	wire.Alarm
 	hold    time.Duration // it is raised after its condition has held for so long
-	since   time.Time     // the condition holds; zero: it does not
+	settle  time.Duration // and cleared after what clears it has held for so long
+	since   time.Time     // what would raise it, or clear it, holds; zero: it does not
 	unknown time.Time     // since then it is not known whether it holds; zero: it is
 	command command       // that acknowledged it
 }
@@ -107,8 +108,9 @@ type rule struct {
 
 // sensor is what is known of a sensor.
 type sensor struct {
-	good time.Time // when the last good reading came
-	lost string    // why it is lost; "" if it is not
+	good  time.Time // when the last good reading came
+	lost  string    // why it is lost; "" if it is not
+	fails bool      // the last reading failed
 }
 
 // New returns alarms that are all cleared. [Alarms.Run] reads what was stored.
@@ -122,7 +124,7 @@ func New(o Options) *Alarms {
 	}
 	for _, r := range o.Rules {
 		at := r.When.Sensor
-		c := &rule{a.add(wire.Alarm{Name: r.Name, Severity: r.Severity, Condition: r.String(), Sensor: o.Sensors[at].Name}, r.For), r.Condition}
+		c := &rule{a.add(wire.Alarm{Name: r.Name, Severity: r.Severity, Condition: r.String(), Sensor: o.Sensors[at].Name}, r.For, 0), r.Condition}
 		if r.When.OnAge {
 			a.onAge = append(a.onAge, c)
 		} else {
@@ -130,20 +132,20 @@ func New(o Options) *Alarms {
 		}
 	}
 	for i, s := range o.Sensors {
-		one := a.add(wire.Alarm{Name: SensorLost + ":" + s.Name, Severity: wire.SeverityWarning, Sensor: s.Name}, 0)
+		one := a.add(wire.Alarm{Name: SensorLost + ":" + s.Name, Severity: wire.SeverityWarning, Sensor: s.Name}, 0, Settle)
 		a.checks = append(a.checks, &check{one, func() error { return a.sensors[i].failure() }})
 	}
 	for _, c := range o.Checks {
-		one := a.add(wire.Alarm{Name: c.Name, Severity: c.Severity, Motor: c.Motor}, c.For)
+		one := a.add(wire.Alarm{Name: c.Name, Severity: c.Severity, Motor: c.Motor}, c.For, c.Settle)
 		a.checks = append(a.checks, &check{one, c.Failure})
 	}
 	a.changes = make([]wire.Alarm, 0, len(a.all))
 	return a
 }
 
-func (a *Alarms) add(w wire.Alarm, hold time.Duration) *alarm {
+func (a *Alarms) add(w wire.Alarm, hold, settle time.Duration) *alarm {
 	w.State = wire.AlarmCleared
-	one := &alarm{Alarm: w, hold: hold}
+	one := &alarm{Alarm: w, hold: hold, settle: settle}
 	a.all = append(a.all, one)
 	a.byName[w.Name] = one
 	return one
@@ -161,12 +163,9 @@ func (a *Alarms) Tick(records []wire.Record, _ int64) {
 		if int(r.Sensor) >= len(a.sensors) {
 			continue
 		}
-		if s := &a.sensors[r.Sensor]; r.Fault == wire.Good {
-			s.good = now
-			if s.lost != "" {
-				s.lost = ""
-				signal(a.wake)
-			}
+		s := &a.sensors[r.Sensor]
+		if s.fails = r.Fault != wire.Good; !s.fails {
+			s.good, s.lost = now, ""
 		}
 		for _, c := range a.bySensor[r.Sensor] {
 			c.evaluate(a, r, now)
@@ -234,17 +233,18 @@ func (a *alarm) decide(holds, clears bool, now time.Time) bool {
 		}
 		a.unknown = time.Time{}
 	}
+	changes, after := holds, a.hold
 	if a.Raised() {
-		return clears
+		changes, after = clears, a.settle
 	}
-	if !holds {
+	if !changes {
 		a.since = time.Time{}
 		return false
 	}
 	if a.since.IsZero() {
 		a.since = now
 	}
-	return now.Sub(a.since) >= a.hold
+	return now.Sub(a.since) >= after
 }
 
 // change raises an alarm, or clears one that is raised. a.mu and a.order are held.

@@ -186,7 +186,45 @@ func TestBuiltIn(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		r.reading(1, 20)
+		r.pass(Settle + time.Second)
 		r.news("sensor_lost:outdoor cleared")
+	})
+}
+
+// What is lost and back by turns is one alarm until it has worked for a while: for a
+// sensor that the last reading is good, also where the next one comes much later.
+func TestBuiltInAlarmsSettle(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		storage := newResult(nil)
+		r := newRig(t, Options{Checks: []Check{{Name: StorageFailed, Severity: wire.SeverityCritical, Settle: Settle, Failure: storage.failure}}})
+		defer r.end()
+		lost := func() {
+			r.failure(0, wire.Timeout)
+			r.Event(wire.Event{Kind: wire.EventSensorLost, Sensor: "indoor", Fault: "timeout"})
+			storage.set(errors.New("no space"))
+			r.pass(time.Second)
+		}
+		back := func() {
+			r.reading(0, 20)
+			storage.set(nil)
+		}
+		r.reading(0, 20)
+		lost()
+		r.news("sensor_lost:indoor raised", "storage_failed raised")
+		for range 5 {
+			back()
+			r.pass(Settle - time.Second)
+			lost()
+		}
+		back()
+		r.failure(0, wire.Checksum)
+		r.pass(Settle + time.Second)
+		r.news("storage_failed cleared") // whether the sensor is back is not known
+		r.reading(0, 20)
+		r.pass(Settle - time.Second)
+		r.news()
+		r.pass(2 * time.Second)
+		r.news("sensor_lost:indoor cleared")
 	})
 }
 

@@ -18,6 +18,10 @@ const (
 	UpdateFailed       = "update_failed"
 )
 
+// Settle is for how long what fails and works by turns must work before its alarm is
+// cleared: each time somebody is called, and there is something to store and to post.
+const Settle = 10 * time.Second
+
 // BuiltIn returns whether a name is that of a built-in alarm.
 func BuiltIn(name string) bool {
 	switch name {
@@ -32,6 +36,7 @@ type Check struct {
 	Name, Severity string
 	Motor          string        // that it concerns
 	For            time.Duration // it must fail for so long
+	Settle         time.Duration // and must not fail for so long to clear the alarm
 	// Failure returns why the alarm is to be raised, nil if it is not, and [ErrUnknown]
 	// if that is not known yet. It is called once a second, and after each event and
 	// motor's change.
@@ -72,7 +77,7 @@ func (s sensor) failure() error {
 	switch {
 	case s.lost != "":
 		return errors.New(s.lost)
-	case s.good.IsZero():
+	case s.good.IsZero() || s.fails:
 		return ErrUnknown
 	}
 	return nil

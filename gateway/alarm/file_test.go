@@ -110,7 +110,9 @@ func TestRestartWhileUnknown(t *testing.T) {
 		r.pass(time.Second)
 		r.reading(0, 20)
 		r.pass(time.Second)
-		r.news("storage_failed cleared", "a cleared", "sensor_lost:indoor cleared", "b cleared")
+		r.news("storage_failed cleared", "a cleared", "b cleared")
+		r.feed(20, Settle+time.Second)
+		r.news("sensor_lost:indoor cleared")
 	})
 }
 

@@ -30,7 +30,7 @@ func (c Checked) Checks() []alarm.Check {
 		return nil
 	}}}
 	if c.Storage != nil {
-		checks = append(checks, alarm.Check{Name: alarm.StorageFailed, Severity: wire.SeverityCritical, Failure: c.storage},
+		checks = append(checks, alarm.Check{Name: alarm.StorageFailed, Severity: wire.SeverityCritical, Settle: alarm.Settle, Failure: c.storage},
 			alarm.Check{Name: alarm.UpdateFailed, Severity: wire.SeverityWarning, Failure: func() error { return c.Update }})
 	}
 	if c.Expires != nil {
