@@ -7,70 +7,31 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"periph.io/x/conn/v3/i2c"
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
+	"sensorgateway/cmd/gateway/internal/field/doctor"
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/phrase"
-	"sensorgateway/gateway/pins"
+	"sensorgateway/sensors"
 	"sensorgateway/sensors/bus"
+	"sensorgateway/wire"
 )
 
-// verdict is what becomes of a check.
-type verdict string
-
-const (
-	pass verdict = "PASS"
-	warn verdict = "WARN" // it works, and may not for long
-	fail verdict = "FAIL"
-	skip verdict = "SKIP" // it could not be checked
-)
-
-// check is one thing that was looked at.
-type check struct {
-	Name     string  `json:"check"`
-	Verdict  verdict `json:"verdict"`
-	Evidence string  `json:"evidence"`
-	Fix      string  `json:"fix,omitempty"`
-}
-
-// report is all checks, in their order.
-type report []check
-
-// add adds a check. Errors say the fix themselves, behind "; fix: ".
-func (r *report) add(name string, v verdict, fix, format string, args ...any) {
-	evidence, said, found := strings.Cut(fmt.Sprintf(format, args...), "; fix: ")
-	if found && fix == "" {
-		fix = said
-	}
-	*r = append(*r, check{name, v, evidence, fix})
-}
-
-// patient is the machine that is examined. Its functions are the parts of it that
-// cannot be given as a directory.
+// patient is a machine and its chips.
 type patient struct {
-	root     string
-	emulated bool // the chips alone
-	cfg      *config.Config
-	cfgErr   error
+	*doctor.Patient
+	emulated bool     // the chips alone
 	gateway  *gateway // that runs, nil if none does
 	buses    machine.Buses
 	tree     fs.FS // where the kernel shows the sensors that it reads
 	reads    int
-
-	open    func(path string) error                           // for reading and writing
-	holder  func(line string) (string, error)                 // who has claimed it
-	command func(name string, args ...string) (string, error) // what a program prints
-	synced  func() bool                                       // whether the system clock is
-	user    identity
-	now     time.Time
 }
 
 func doctorCommand(env console.Env, load Load) *cobra.Command {
@@ -101,57 +62,193 @@ func runDoctor(ctx context.Context, env console.Env, load Load, s *source, reads
 	if _, usage := err.(console.UsageError); usage {
 		return err
 	}
-	p := &patient{root: s.root, emulated: simulate != nil, cfg: cfg, cfgErr: err, reads: reads,
-		open: openBoth, holder: pins.System().Holder, command: runProgram(ctx), synced: machine.ClockSynced, user: whoAmI(s.root), now: time.Now()}
+	p := &patient{Patient: doctor.New(ctx, s.root), emulated: simulate != nil, reads: reads}
+	p.Cfg, p.CfgErr = cfg, err
 	if err != nil {
-		p.cfg = &config.Config{}
+		p.Cfg = &config.Config{}
 	} else if simulate == nil {
 		p.gateway = s.running(ctx, cfg)
 	}
-	if p.buses, err = openBuses(p.cfg.Sensors, simulate); err != nil {
+	if p.buses, err = openBuses(p.Cfg.Sensors, simulate); err != nil {
 		return err
 	}
 	defer p.buses.Close()
-	if p.tree, err = machine.Tree(p.cfg, simulate, s.root); err != nil {
+	if p.tree, err = machine.Tree(p.Cfg, simulate, s.root); err != nil {
 		return err
 	}
 	return printReport(env.Stdout, p.examine(ctx), s.json)
 }
 
-// examine makes all checks: what others depend on comes first.
-func (p *patient) examine(ctx context.Context) (r report) {
-	p.checkConfig(&r)
-	if !p.emulated {
-		p.checkBoard(&r)
-		p.checkSupply(&r)
-		p.checkBuses(&r)
-		p.checkUsers(&r)
+// examine makes all checks; of an emulation those of the chips.
+func (p *patient) examine(ctx context.Context) (r doctor.Report) {
+	if p.emulated {
+		p.CheckConfig(&r)
+		p.checkChips(ctx, &r)
+		return r
 	}
-	p.checkChips(ctx, &r)
-	if !p.emulated {
-		p.checkKernelLog(&r)
-		p.checkClock(&r)
-		p.checkPins(&r)
-		p.checkListen(&r)
-		p.checkState(&r)
-		p.checkUnit(&r)
+	if p.gateway != nil {
+		p.Gateway = p.gateway.base
 	}
-	return r
+	p.Chips = func(r *doctor.Report) { p.checkChips(ctx, r) }
+	return p.Examine()
 }
 
-func printReport(w io.Writer, r report, asJSON bool) error {
-	counts := map[verdict]int{}
+// chipTime is how long one chip is read for its rate of errors.
+const chipTime = 5 * time.Second
+
+// checkChips reads each sensor: from the gateway that has it, else from its bus.
+func (p *patient) checkChips(ctx context.Context, r *doctor.Report) {
+	for _, t := range chipsOf(p.Cfg) {
+		where := fmt.Sprintf("%s at 0x%02x of %s", model(t.Chip), t.Address, t.Wires())
+		if t.Class != "" {
+			where = t.Chip + ", " + t.Place()
+		}
+		kernel := driverOf(p.Root, t, p.emulated)
+		name, asked := p.gateway.reads(t)
+		switch {
+		case kernel.name != "":
+			r.Add(t.Name, doctor.Fail, kernel.fix(), "%s: the kernel's driver %s has %s, and both would disturb each other", where, kernel.name, kernel.what())
+		case asked:
+			fix := faultFix
+			if t.Class != "" {
+				fix = kernelFaultFix
+			}
+			p.checkAsked(ctx, r, name, where, fix)
+		case t.Class == "" && !p.emulated && !p.Exists("/dev/i2c-"+numberOf(t.Bus)):
+			r.Add(t.Name, doctor.Skip, "", "%s: the bus is not there", where)
+		default:
+			p.checkChip(ctx, r, t, where)
+		}
+	}
+}
+
+func (p *patient) checkAsked(ctx context.Context, r *doctor.Report, name, where string, fix func(fault string) string) {
+	newest := p.gateway.newest(ctx, name)
+	switch {
+	case newest.Error != "" && newest.Fault == "":
+		r.Add(name, doctor.Skip, newest.Fix, "%s: %s", where, newest.Error)
+	case newest.Error != "":
+		r.Add(name, doctor.Fail, fix(newest.Fault), "%s: the gateway says %s", where, newest.Fault)
+	default:
+		r.Add(name, doctor.Pass, "", "%s: %s, %d ms ago, says the gateway", where, newest.Text, newest.AgeMS)
+	}
+}
+
+// faultFix is what to look for when the gateway names a cause.
+func faultFix(fault string) string {
+	switch fault {
+	case wire.BusDown.String(): // it is missing, closed to the service, or held
+		return "see why: journalctl -u gateway"
+	case wire.Timeout.String():
+		return bus.StuckFix
+	case wire.Checksum.String():
+		return "interference, or a bus that is too fast for its cable: dtparam=i2c_arm_baudrate=50000 in /boot/firmware/config.txt"
+	case wire.Stuck.String():
+		return "take the chip's power away for a second"
+	}
+	return "see who answers: sudo systemctl stop gateway && gateway scan"
+}
+
+// checkChip reads a chip again and again, and counts what fails.
+func (p *patient) checkChip(ctx context.Context, r *doctor.Report, t config.Sensor, where string) {
+	b, chip := p.buses.Of(t), chipOf(ctx, p.tree, t)
+	first := readOnce(chip, b, t)
+	if first.failure != nil {
+		// Once may be a lost transfer: who answers there says whether the chip is the right one.
+		if first = readOnce(chip, b, t); first.failure != nil {
+			r.Add(t.Name, doctor.Fail, fixFor(b, t, first.failure, kernelDriver{}), "%s: %s", where, first.Error)
+			return
+		}
+	}
+	c := count(ctx, chip, b, t.Address, p.reads)
+	p.evaluate(r, t, where, first, c)
+}
+
+// tally is how a chip's measurements went.
+type tally struct {
+	good   int
+	faults map[wire.Fault]int
+	took   []time.Duration // of the good ones, sorted
+	err    error           // why it could not be opened
+}
+
+func count(ctx context.Context, chip sensors.Chip, b i2c.Bus, addr uint16, reads int) tally {
+	c := tally{faults: map[wire.Fault]int{}}
+	device, err := chip.Open(b, addr)
+	if err != nil {
+		c.err = err
+		return c
+	}
+	defer func() { _ = device.Halt() }() // its error would say nothing that the counts do not
+	values := make([]float32, len(chip.All()))
+	pause := func(d time.Duration) {
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+		}
+	}
+	if chip.Kernel != nil { // which would give the value of before again
+		pause(chip.MinInterval)
+	}
+	for end := time.Now().Add(chipTime); reads > 0 && time.Now().Before(end) && ctx.Err() == nil; reads-- {
+		begin := time.Now()
+		if err := device.Sense(values); c.good == 0 && errors.Is(err, wire.WarmingUp) {
+			reads++ // it measures by itself, and has nothing yet
+		} else if err != nil {
+			c.faults[wire.FaultOf(err)]++
+		} else {
+			c.good++
+			c.took = append(c.took, time.Since(begin))
+		}
+		pause(max(0, chip.MinInterval-time.Since(begin)))
+	}
+	slices.Sort(c.took)
+	return c
+}
+
+// evaluate says what the counts mean.
+func (p *patient) evaluate(r *doctor.Report, t config.Sensor, where string, first reading, c tally) {
+	bad, total := 0, c.good
+	var causes []string
+	for fault, n := range c.faults {
+		bad, total = bad+n, total+n
+		causes = append(causes, fmt.Sprintf("%v %d", fault, n))
+	}
+	slices.Sort(causes)
+	speed := p.SpeedOf(numberOf(t.Bus))
+	wiring := "a loose contact, a cable that is too long, or a bus that is too fast for it: dtparam=i2c_arm_baudrate=50000 in /boot/firmware/config.txt"
+	if t.Class != "" || speed > 0 && speed <= 50_000 {
+		wiring = "a loose contact, or a cable that is too long"
+	}
+	switch {
+	case c.err != nil:
+		r.Add(t.Name, doctor.Warn, wiring, "%s: read once, then: %v", where, c.err)
+	case bad > 0:
+		r.Add(t.Name, doctor.Warn, wiring, "%s: %d of %d reads failed: %s", where, bad, total, strings.Join(causes, ", "))
+	default:
+		evidence := first.Text
+		if len(c.took) > 0 {
+			evidence = fmt.Sprintf("%s; %d reads good, %.1f ms at the median, %.1f ms at the 99th percentile", first.Text, c.good,
+				milliseconds(c.took[len(c.took)/2]), milliseconds(c.took[len(c.took)*99/100]))
+		}
+		r.Add(t.Name, doctor.Pass, "", "%s: %s", where, evidence)
+	}
+}
+
+// printReport ends with an error if a check has failed.
+func printReport(w io.Writer, r doctor.Report, asJSON bool) error {
+	counts := map[doctor.Verdict]int{}
 	for _, c := range r {
 		counts[c.Verdict]++
 	}
 	out := printer{w: w}
 	if asJSON {
-		line, err := json.Marshal(map[string]any{"ok": counts[fail] == 0, "checks": r})
+		line, err := json.Marshal(map[string]any{"ok": counts[doctor.Fail] == 0, "checks": r})
 		if err != nil {
 			return err
 		}
 		out.printf("%s\n", phrase.EscapeJSON(line))
-		return out.end(counts[fail] > 0)
+		return out.end(counts[doctor.Fail] > 0)
 	}
 	for _, c := range r {
 		out.printf("%s  %-12s %s\n", c.Verdict, c.Name, strings.ReplaceAll(c.Evidence, "\n", "\n"+strings.Repeat(" ", 19)))
@@ -159,78 +256,6 @@ func printReport(w io.Writer, r report, asJSON bool) error {
 			out.printf("%19sfix: %s\n", "", c.Fix)
 		}
 	}
-	out.printf("\n%d checks: %d pass, %d warn, %d fail, %d could not be made\n", len(r), counts[pass], counts[warn], counts[fail], counts[skip])
-	return out.end(counts[fail] > 0)
-}
-
-// text returns what is in a file of the machine, without NULs and white space
-// around it; "" if it cannot be read.
-func (p *patient) text(path string) string {
-	b, err := os.ReadFile(filepath.Join(p.root, path))
-	if err != nil {
-		return "" // every caller says so
-	}
-	return strings.Trim(string(b), "\x00\n\t ")
-}
-
-func (p *patient) exists(path string) bool {
-	_, err := os.Stat(filepath.Join(p.root, path))
-	return err == nil
-}
-
-// checkConfig says all that is wrong with the file.
-func (p *patient) checkConfig(r *report) {
-	var missing config.Error
-	switch {
-	case errors.As(p.cfgErr, &missing) && missing[0].Line == 0: // the file itself
-		r.add("config", fail, "gateway config example | sudo tee "+config.DefaultFile+", and name your sensors in it", "%v", p.cfgErr)
-	case p.cfgErr != nil:
-		r.add("config", fail, "mend the lines named here, then: gateway check", "%v", p.cfgErr)
-	case p.cfg.File == "":
-		r.add("config", pass, "", "the one of the simulation")
-	default:
-		r.add("config", pass, "", "%s: sensors %d, motors %d", p.cfg.File, len(p.cfg.Sensors), len(p.cfg.Motors))
-	}
-}
-
-// openBoth opens a device for reading and writing, as the gateway does, and closes
-// it. With an I²C bus that does nothing.
-func openBoth(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-// runProgram returns what runs a program of the system for a short time.
-func runProgram(ctx context.Context) func(name string, args ...string) (string, error) {
-	return func(name string, args ...string) (string, error) {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		defer cancel()
-		out, err := exec.CommandContext(ctx, name, args...).Output()
-		return string(out), err
-	}
-}
-
-// onBuses returns the names of the buses of the configuration, once each.
-func (p *patient) onBuses() (names []string) {
-	seen := map[string]bool{}
-	for _, c := range p.cfg.Sensors {
-		if !seen[c.Bus] && c.Class == "" {
-			names = append(names, c.Bus)
-		}
-		seen[c.Bus] = true
-	}
-	return names
-}
-
-// adapter returns what the machine knows of a bus; ok is false if it is not there.
-func (p *patient) adapter(name string) (a bus.Adapter, ok bool) {
-	for _, a := range bus.Adapters(p.root) {
-		if a.Number == numberOf(name) {
-			return a, true
-		}
-	}
-	return bus.Adapter{}, false
+	out.printf("\n%d checks: %d pass, %d warn, %d fail, %d could not be made\n", len(r), counts[doctor.Pass], counts[doctor.Warn], counts[doctor.Fail], counts[doctor.Skip])
+	return out.end(counts[doctor.Fail] > 0)
 }

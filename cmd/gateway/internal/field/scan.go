@@ -227,7 +227,7 @@ func lasting(r scan.Result) string {
 	switch bus.Kind(r.Kind) {
 	case bus.Mux:
 	case bus.USB:
-		name = firstWord(name)
+		name, _, _ = strings.Cut(name, " ")
 	default:
 		return r.Bus
 	}

@@ -1,4 +1,4 @@
-package field
+package doctor
 
 import (
 	"io/fs"

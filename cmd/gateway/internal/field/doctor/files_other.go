@@ -1,6 +1,6 @@
 //go:build !linux
 
-package field
+package doctor
 
 import (
 	"errors"

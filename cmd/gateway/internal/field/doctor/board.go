@@ -1,4 +1,4 @@
-package field
+package doctor
 
 import (
 	"encoding/binary"
@@ -16,7 +16,7 @@ import (
 const enableI2C = "sudo raspi-config nonint do_i2c 0 && sudo reboot"
 
 // checkBoard says what the machine is, and whether its I²C is there at all.
-func (p *patient) checkBoard(r *report) {
+func (p *Patient) checkBoard(r *Report) {
 	model, release := p.text("proc/device-tree/model"), p.text("proc/sys/kernel/osrelease")
 	if model == "" {
 		model = runtime.GOOS + "/" + runtime.GOARCH + ", no device tree"
@@ -24,30 +24,30 @@ func (p *patient) checkBoard(r *report) {
 	evidence := fmt.Sprintf("%s, Linux %s", model, release)
 	if strings.Contains(p.text("proc/device-tree/compatible"), "bcm2712") && older(release, 6, 6, 23) {
 		// raspberrypi/linux PR 6071, March 2024.
-		r.add("board", warn, "sudo apt full-upgrade", "%s: this kernel cannot free a stuck I²C bus", evidence)
+		r.Add("board", Warn, "sudo apt full-upgrade", "%s: this kernel cannot free a stuck I²C bus", evidence)
 	} else {
-		r.add("board", pass, "", "%s", evidence)
+		r.Add("board", Pass, "", "%s", evidence)
 	}
 
 	node := p.text("proc/device-tree/aliases/i2c1")
 	status := p.text(filepath.Join("proc/device-tree", node, "status"))
-	devices, _ := filepath.Glob(filepath.Join(p.root, "dev/i2c-*")) // fails for a malformed pattern only
+	devices, _ := filepath.Glob(filepath.Join(p.Root, "dev/i2c-*")) // fails for a malformed pattern only
 	for i := range devices {
 		devices[i] = filepath.Base(devices[i])
 	}
 	switch {
-	case len(p.cfg.Sensors) > 0 && len(p.onBuses()) == 0:
-		r.add("i2c", skip, "", "the kernel reads all sensors, none is on an I²C bus")
+	case len(p.Cfg.Sensors) > 0 && len(p.onBuses()) == 0:
+		r.Add("i2c", Skip, "", "the kernel reads all sensors, none is on an I²C bus")
 	case node != "" && status != "" && status != "okay" && status != "ok":
-		r.add("i2c", fail, enableI2C, "the header's bus %s is %s in the device tree", node, status)
-	case len(devices) == 0 && (node != "" && status != "" || len(bus.Adapters(p.root)) > 0) && !p.exists("sys/module/i2c_dev"):
-		r.add("i2c", fail, "sudo modprobe i2c-dev; echo i2c-dev | sudo tee /etc/modules-load.d/i2c.conf", "I²C is enabled, but the module i2c-dev is not loaded")
+		r.Add("i2c", Fail, enableI2C, "the header's bus %s is %s in the device tree", node, status)
+	case len(devices) == 0 && (node != "" && status != "" || len(bus.Adapters(p.Root)) > 0) && !p.Exists("sys/module/i2c_dev"):
+		r.Add("i2c", Fail, "sudo modprobe i2c-dev; echo i2c-dev | sudo tee /etc/modules-load.d/i2c.conf", "I²C is enabled, but the module i2c-dev is not loaded")
 	case len(devices) == 0 && strings.Contains(model, "Raspberry Pi"):
-		r.add("i2c", fail, enableI2C, "there is no /dev/i2c-*: I²C is not enabled")
+		r.Add("i2c", Fail, enableI2C, "there is no /dev/i2c-*: I²C is not enabled")
 	case len(devices) == 0:
-		r.add("i2c", fail, "sudo modprobe i2c-dev, if the machine has an adapter", "there is no /dev/i2c-*")
+		r.Add("i2c", Fail, "sudo modprobe i2c-dev, if the machine has an adapter", "there is no /dev/i2c-*")
 	default:
-		r.add("i2c", pass, "", "%s", strings.Join(devices, ", "))
+		r.Add("i2c", Pass, "", "%s", strings.Join(devices, ", "))
 	}
 }
 
@@ -66,20 +66,20 @@ func older(release string, version ...int) bool {
 }
 
 // checkSupply says whether the firmware finds the supply too weak.
-func (p *patient) checkSupply(r *report) {
+func (p *Patient) checkSupply(r *Report) {
 	const fix = "use the supply that is made for this board, and a short cable; the sensors' 3.3 V comes from it"
-	t := host.NewReader(os.DirFS(p.root), "").Read().Throttled
+	t := host.NewReader(os.DirFS(p.Root), "").Read().Throttled
 	switch {
 	case t == nil || t.UnderVoltage == nil:
-		r.add("supply", skip, "", "this machine does not say whether its supply is too weak")
+		r.Add("supply", Skip, "", "this machine does not say whether its supply is too weak")
 	case t.UnderVoltage.Now:
-		r.add("supply", fail, fix, "the supply is below 4.63 V now")
+		r.Add("supply", Fail, fix, "the supply is below 4.63 V now")
 	case t.UnderVoltage.Occurred:
-		r.add("supply", warn, fix, "the supply was below 4.63 V since the start")
+		r.Add("supply", Warn, fix, "the supply was below 4.63 V since the start")
 	case t.Throttled != nil && (t.Throttled.Now || t.FrequencyCapped.Now):
-		r.add("supply", warn, "cool the board", "the supply is good; the processor is throttled, and on a Raspberry Pi 0 to 3 the I²C clock with it")
+		r.Add("supply", Warn, "cool the board", "the supply is good; the processor is throttled, and on a Raspberry Pi 0 to 3 the I²C clock with it")
 	default:
-		r.add("supply", pass, "", "never too weak since the start")
+		r.Add("supply", Pass, "", "never too weak since the start")
 	}
 }
 
@@ -87,10 +87,10 @@ func (p *patient) checkSupply(r *report) {
 var kernelTrouble = []string{"transfer timed out", "controller timed out", "lost arbitration", "SDA stuck at low", "Undervoltage detected"}
 
 // checkKernelLog counts what the kernel said of I²C and of the supply.
-func (p *patient) checkKernelLog(r *report) {
-	text, err := p.command("journalctl", "-k", "-b", "-o", "cat", "--no-pager")
+func (p *Patient) checkKernelLog(r *Report) {
+	text, err := p.Command("journalctl", "-k", "-b", "-o", "cat", "--no-pager")
 	if err != nil || strings.Count(text, "\n") < 2 { // a kernel says more than that when it starts
-		r.add("kernel log", skip, "", "journalctl -k shows nothing; it is for members of the groups adm and systemd-journal")
+		r.Add("kernel log", Skip, "", "journalctl -k shows nothing; it is for members of the groups adm and systemd-journal")
 		return
 	}
 	counts, last := map[string]int{}, map[string]string{}
@@ -109,28 +109,28 @@ func (p *patient) checkKernelLog(r *report) {
 		}
 	}
 	if len(seen) > 0 {
-		r.add("kernel log", warn, "see the checks of the bus and of the supply", "%s", strings.Join(seen, "\n"))
+		r.Add("kernel log", Warn, "see the checks of the bus and of the supply", "%s", strings.Join(seen, "\n"))
 		return
 	}
-	r.add("kernel log", pass, "", "no trouble with I²C or the supply since the start")
+	r.Add("kernel log", Pass, "", "no trouble with I²C or the supply since the start")
 }
 
 // checkClock says whether readings have the right time.
-func (p *patient) checkClock(r *report) {
+func (p *Patient) checkClock(r *Report) {
 	rtc := "no real-time clock"
-	if p.exists("sys/class/rtc/rtc0") {
+	if p.Exists("sys/class/rtc/rtc0") {
 		rtc = "with a real-time clock"
 	}
-	if p.synced() {
-		r.add("clock", pass, "", "synchronised, %s", rtc)
+	if p.Synced() {
+		r.Add("clock", Pass, "", "synchronised, %s", rtc)
 		return
 	}
-	r.add("clock", warn, "timedatectl says whether a time server is reached: sudo timedatectl set-ntp true", "not synchronised, %s: readings are marked", rtc)
+	r.Add("clock", Warn, "timedatectl says whether a time server is reached: sudo timedatectl set-ntp true", "not synchronised, %s: readings are marked", rtc)
 }
 
-// speedOf returns the clock of a bus in Hz as the device tree has it, 0 if it is unknown.
-func (p *patient) speedOf(number string) int {
-	b, err := os.ReadFile(filepath.Join(p.root, "sys/class/i2c-dev/i2c-"+number, "device/of_node/clock-frequency"))
+// SpeedOf returns the clock of a bus in Hz as the device tree has it, 0 if it is unknown.
+func (p *Patient) SpeedOf(number string) int {
+	b, err := os.ReadFile(filepath.Join(p.Root, "sys/class/i2c-dev/i2c-"+number, "device/of_node/clock-frequency"))
 	if err != nil || len(b) != 4 {
 		return 0
 	}

@@ -1,4 +1,4 @@
-package field
+package doctor
 
 import (
 	"crypto/tls"
@@ -17,54 +17,54 @@ import (
 )
 
 // checkPins looks at each motor's lines and PWM channels without claiming them.
-func (p *patient) checkPins(r *report) {
-	for _, m := range p.cfg.Motors {
+func (p *Patient) checkPins(r *Report) {
+	for _, m := range p.Cfg.Motors {
 		var trouble, fixes, seen []string
 		for _, pin := range m.Output.Pins() {
 			seen = append(seen, pin)
 			if pins.IsChannel(pin) {
 				chip, _, _ := strings.Cut(pin, "/")
-				if !p.exists("sys/class/pwm/" + chip) {
+				if !p.Exists("sys/class/pwm/" + chip) {
 					trouble = append(trouble, "there is no "+chip)
 					fixes = append(fixes, "write dtoverlay=pwm into /boot/firmware/config.txt, and reboot")
 				}
 				continue
 			}
-			holder, err := p.holder(pin)
+			holder, err := p.Holder(pin)
 			switch {
 			case err != nil:
 				trouble = append(trouble, err.Error())
-			case holder != "" && !(holder == "gateway" && p.gateway != nil):
+			case holder != "" && !(holder == "gateway" && p.Gateway != ""):
 				trouble = append(trouble, fmt.Sprintf("%s is held by %q", pin, holder))
 				fixes = append(fixes, "stop that program, or use another line (gpioinfo lists them)")
 			}
 		}
 		if len(trouble) > 0 {
-			r.add(m.Name, fail, strings.Join(slices.Compact(fixes), "; "), "%s", strings.Join(trouble, "\n"))
+			r.Add(m.Name, Fail, strings.Join(slices.Compact(fixes), "; "), "%s", strings.Join(trouble, "\n"))
 			continue
 		}
-		r.add(m.Name, pass, "", "%s: can be had", strings.Join(seen, ", "))
+		r.Add(m.Name, Pass, "", "%s: can be had", strings.Join(seen, ", "))
 	}
 }
 
 // checkListen opens the port, and reads the certificate.
-func (p *patient) checkListen(r *report) {
-	if p.cfgErr != nil {
+func (p *Patient) checkListen(r *Report) {
+	if p.CfgErr != nil {
 		return
 	}
-	switch sockets, err := machine.Listen(p.cfg.Listen); {
-	case p.gateway != nil:
-		r.add("port", pass, "", "the gateway listens at %s", p.cfg.Listen)
+	switch sockets, err := machine.Listen(p.Cfg.Listen); {
+	case p.Gateway != "":
+		r.Add("port", Pass, "", "the gateway listens at %s", p.Cfg.Listen)
 		for _, s := range sockets {
 			_ = s.Close()
 		}
 	case err != nil:
-		r.add("port", fail, "", "%v", err)
+		r.Add("port", Fail, "", "%v", err)
 	default:
 		for _, s := range sockets {
 			_ = s.Close() // nobody was there yet
 		}
-		r.add("port", pass, "", "%s is free", p.cfg.Listen)
+		r.Add("port", Pass, "", "%s is free", p.Cfg.Listen)
 	}
 	p.checkCertificate(r)
 }
@@ -72,8 +72,8 @@ func (p *patient) checkListen(r *report) {
 // soon is when a certificate should have been renewed.
 const soon = 14 * 24 * time.Hour
 
-func (p *patient) checkCertificate(r *report) {
-	t := p.cfg.TLS
+func (p *Patient) checkCertificate(r *Report) {
+	t := p.Cfg.TLS
 	if t == nil {
 		return
 	}
@@ -84,7 +84,7 @@ func (p *patient) checkCertificate(r *report) {
 		leaf, err = x509.ParseCertificate(pair.Certificate[0])
 	}
 	if err != nil {
-		r.add("certificate", fail, "give it to the user of the service, mode 0640; gateway cert makes one for a first try", "%v", err)
+		r.Add("certificate", Fail, "give it to the user of the service, mode 0640; gateway cert makes one for a first try", "%v", err)
 		return
 	}
 	if t.Clients != "" {
@@ -93,23 +93,23 @@ func (p *patient) checkCertificate(r *report) {
 			err = fmt.Errorf("%s: no certificate in PEM form in it", t.Clients)
 		}
 		if err != nil {
-			r.add("certificate", fail, "name the certificates of the clients' authorities, or remove tls.clients", "%v", err)
+			r.Add("certificate", Fail, "name the certificates of the clients' authorities, or remove tls.clients", "%v", err)
 			return
 		}
 	}
 	info, err := os.Stat(t.Key)
-	left := leaf.NotAfter.Sub(p.now)
+	left := leaf.NotAfter.Sub(p.Now)
 	switch {
 	case left <= 0:
-		r.add("certificate", fail, renew, "%s has expired on %s", t.Cert, leaf.NotAfter.Format(time.DateOnly))
-	case p.now.Before(leaf.NotBefore):
-		r.add("certificate", fail, "set the clock: sudo timedatectl set-ntp true", "%s holds from %s on only", t.Cert, leaf.NotBefore.Format(time.DateTime))
+		r.Add("certificate", Fail, renew, "%s has expired on %s", t.Cert, leaf.NotAfter.Format(time.DateOnly))
+	case p.Now.Before(leaf.NotBefore):
+		r.Add("certificate", Fail, "set the clock: sudo timedatectl set-ntp true", "%s holds from %s on only", t.Cert, leaf.NotBefore.Format(time.DateTime))
 	case err == nil && info.Mode().Perm()&0o007 != 0:
-		r.add("certificate", warn, "sudo chmod 640 "+t.Key, "everybody on this machine may read the key %s", t.Key)
+		r.Add("certificate", Warn, "sudo chmod 640 "+t.Key, "everybody on this machine may read the key %s", t.Key)
 	case left < soon:
-		r.add("certificate", warn, renew, "%s expires on %s", t.Cert, leaf.NotAfter.Format(time.DateOnly))
+		r.Add("certificate", Warn, renew, "%s expires on %s", t.Cert, leaf.NotAfter.Format(time.DateOnly))
 	default:
-		r.add("certificate", pass, "", "%s holds until %s", t.Cert, leaf.NotAfter.Format(time.DateOnly))
+		r.Add("certificate", Pass, "", "%s holds until %s", t.Cert, leaf.NotAfter.Format(time.DateOnly))
 	}
 }
 
@@ -121,35 +121,35 @@ const (
 )
 
 // checkState looks at where the readings are stored.
-func (p *patient) checkState(r *report) {
-	dir := p.cfg.State
+func (p *Patient) checkState(r *Report) {
+	dir := p.Cfg.State
 	if dir == "" {
 		dir = defaultState
-		if _, err := os.Stat(filepath.Join(p.root, dir)); err != nil {
-			r.add("state", skip, "", "no state: directory in the configuration, and no %s", dir)
+		if _, err := os.Stat(filepath.Join(p.Root, dir)); err != nil {
+			r.Add("state", Skip, "", "no state: directory in the configuration, and no %s", dir)
 			return
 		}
 	}
-	path := filepath.Join(p.root, dir)
+	path := filepath.Join(p.Root, dir)
 	free, total, err := freeBytes(path)
 	evidence := fmt.Sprintf("%s: %d MiB free of %d", dir, free>>20, total>>20)
 	errorsFound := p.fileSystemErrors()
 	life, _ := strconv.ParseUint(firstWord(p.text("sys/block/mmcblk0/device/life_time")), 0, 8) // 0 on most cards: not known
 	switch {
 	case err != nil:
-		r.add("state", fail, "sudo install -d -o gateway -g gateway -m 750 "+dir, "%s: %v", dir, err)
+		r.Add("state", Fail, "sudo install -d -o gateway -g gateway -m 750 "+dir, "%s: %v", dir, err)
 	case p.readOnly(dir):
-		r.add("state", fail, "sudo dmesg says why the kernel made it read-only; most often the card is failing: replace it", "%s is on a read-only file system", dir)
+		r.Add("state", Fail, "sudo dmesg says why the kernel made it read-only; most often the card is failing: replace it", "%s is on a read-only file system", dir)
 	case free < minFree:
-		r.add("state", fail, "make room, or let history: keep less", "%s", evidence)
+		r.Add("state", Fail, "make room, or let history: keep less", "%s", evidence)
 	case errorsFound != "":
-		r.add("state", warn, "back up the card, and check it: sudo touch /forcefsck && sudo reboot", "%s; %s", evidence, errorsFound)
+		r.Add("state", Warn, "back up the card, and check it: sudo touch /forcefsck && sudo reboot", "%s; %s", evidence, errorsFound)
 	case life >= wornOut:
-		r.add("state", warn, "replace the card", "%s; the card has used %d0 %% of its life", evidence, life)
-	case p.gateway == nil && mayWrite(path) != nil:
-		r.add("state", warn, "run it as the user of the service: sudo -u gateway gateway doctor", "%s; %s may not write there", evidence, p.user.name)
+		r.Add("state", Warn, "replace the card", "%s; the card has used %d0 %% of its life", evidence, life)
+	case p.Gateway == "" && mayWrite(path) != nil:
+		r.Add("state", Warn, "run it as the user of the service: sudo -u gateway gateway doctor", "%s; %s may not write there", evidence, p.User.name)
 	default:
-		r.add("state", pass, "", "%s", evidence)
+		r.Add("state", Pass, "", "%s", evidence)
 	}
 }
 
@@ -157,7 +157,7 @@ func (p *patient) checkState(r *report) {
 const defaultState = "/var/lib/gateway"
 
 // readOnly reports whether the file system of a directory is mounted read-only.
-func (p *patient) readOnly(dir string) bool {
+func (p *Patient) readOnly(dir string) bool {
 	longest, ro := "", false
 	for line := range strings.Lines(p.text("proc/self/mounts")) {
 		f := strings.Fields(line)
@@ -170,8 +170,8 @@ func (p *patient) readOnly(dir string) bool {
 }
 
 // fileSystemErrors returns what ext4 has counted, "" if nothing.
-func (p *patient) fileSystemErrors() string {
-	files, _ := filepath.Glob(filepath.Join(p.root, "sys/fs/ext4/*/errors_count")) // fails for a malformed pattern only
+func (p *Patient) fileSystemErrors() string {
+	files, _ := filepath.Glob(filepath.Join(p.Root, "sys/fs/ext4/*/errors_count")) // fails for a malformed pattern only
 	for _, f := range files {
 		b, err := os.ReadFile(f)
 		if n, parseErr := strconv.Atoi(strings.TrimSpace(string(b))); errors.Join(err, parseErr) == nil && n > 0 {
@@ -182,10 +182,10 @@ func (p *patient) fileSystemErrors() string {
 }
 
 // checkUnit asks systemd about the service.
-func (p *patient) checkUnit(r *report) {
-	text, err := p.command("systemctl", "show", "gateway.service", "--property", "LoadState,ActiveState,Result,NRestarts,SupplementaryGroups,DeviceAllow")
+func (p *Patient) checkUnit(r *Report) {
+	text, err := p.Command("systemctl", "show", "gateway.service", "--property", "LoadState,ActiveState,Result,NRestarts,SupplementaryGroups,DeviceAllow")
 	if err != nil {
-		r.add("service", skip, "", "systemctl: %v", err)
+		r.Add("service", Skip, "", "systemctl: %v", err)
 		return
 	}
 	properties := map[string]string{}
@@ -203,16 +203,16 @@ func (p *patient) checkUnit(r *report) {
 	allowed := strings.Join(devices, " ")
 	switch {
 	case properties["LoadState"] != "loaded":
-		r.add("service", skip, "", "there is no gateway.service")
+		r.Add("service", Skip, "", "there is no gateway.service")
 	case properties["ActiveState"] == "failed" || restarts > 0 && properties["ActiveState"] != "active":
-		r.add("service", fail, "journalctl -u gateway -n 50", "%s", state)
-	case len(p.cfg.Sensors) > 0 && !slices.Contains(groups, "i2c"):
-		r.add("service", fail, "sudo systemctl edit gateway, and add SupplementaryGroups=i2c", "%s; it is not in the group i2c", state)
-	case len(p.cfg.Sensors) > 0 && allowed != "" && !strings.Contains(allowed, "char-89") && !strings.Contains(allowed, "i2c"):
-		r.add("service", fail, "sudo systemctl edit gateway, and add DeviceAllow=char-89 rw", "%s; it may not use I²C devices: %s", state, allowed)
+		r.Add("service", Fail, "journalctl -u gateway -n 50", "%s", state)
+	case len(p.Cfg.Sensors) > 0 && !slices.Contains(groups, "i2c"):
+		r.Add("service", Fail, "sudo systemctl edit gateway, and add SupplementaryGroups=i2c", "%s; it is not in the group i2c", state)
+	case len(p.Cfg.Sensors) > 0 && allowed != "" && !strings.Contains(allowed, "char-89") && !strings.Contains(allowed, "i2c"):
+		r.Add("service", Fail, "sudo systemctl edit gateway, and add DeviceAllow=char-89 rw", "%s; it may not use I²C devices: %s", state, allowed)
 	case restarts > 0:
-		r.add("service", warn, "journalctl -u gateway says why it ended", "%s", state)
+		r.Add("service", Warn, "journalctl -u gateway says why it ended", "%s", state)
 	default:
-		r.add("service", pass, "", "%s", state)
+		r.Add("service", Pass, "", "%s", state)
 	}
 }
