@@ -166,6 +166,8 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/hub", "gateway/history/collect", "it stores the readings of all gateways"},
 	{"cmd/gateway/internal/hub", "gateway/hub", "they come from a broker"},
 	{"gateway/hub", "gateway/fleet", "topics and payloads are the fleet's"},
+	{"gateway/hub", "gateway/history/codec", "the newest reading is in the last block"},
+	{"gateway/hub", "wire", "it shows readings, motors and alarms, and forwards commands"},
 	{"gateway/hub", "gateway/mqtt", "it speaks to a broker"},
 	{"gateway/homeassistant", "gateway/mqtt", "it speaks to a broker"},
 	{"gateway/history/collect", "gateway/history/...", "it makes segments of blocks, as the log of readings has them"},

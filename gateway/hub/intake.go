@@ -43,25 +43,28 @@ const (
 
 // Options are what an [Intake] is made of.
 type Options struct {
-	Hub     string                      // its name
-	Site    string                      // whose gateways it stores
-	Brokers []*url.URL                  // mqtt:// or mqtts://, to be tried in turn
-	TLS     func() (*tls.Config, error) // for mqtts
-	// Check returns why nothing is taken of a gateway, nil if it is one of the fleet.
-	Check func(fleet.Gateway) error
-	// Store returns when the blocks are durable.
-	Store func(ctx context.Context, gateway string, blocks [][]byte) error
-	Log   *slog.Logger
+	Registry *Registry                   // knows the gateways
+	Site     string                      // whose gateways it is
+	Brokers  []*url.URL                  // mqtt:// or mqtts://, to be tried in turn
+	TLS      func() (*tls.Config, error) // for mqtts
 }
 
 // Intake is the hub's durable session for a site.
 type Intake struct {
 	o    Options
+	g    *Registry
+	log  *slog.Logger
 	seed maphash.Seed
 }
 
 // New returns an intake. [Intake.Run] connects it.
-func New(o Options) *Intake { return &Intake{o: o, seed: maphash.MakeSeed()} }
+func New(o Options) *Intake {
+	in := &Intake{o: o, g: o.Registry, log: o.Registry.o.Log.With("site", o.Site), seed: maphash.MakeSeed()}
+	in.g.mu.Lock()
+	defer in.g.mu.Unlock()
+	in.g.intakes[o.Site] = in
+	return in
+}
 
 // Run takes messages, from one broker after the other whenever a connection ends, until
 // ctx ends.
@@ -78,7 +81,7 @@ func (in *Intake) Run(ctx context.Context) error {
 		}
 		if text := err.Error(); text != said { // the same every minute helps nobody
 			said = text
-			in.o.Log.Warn("nothing comes from the broker; it is tried again", "broker", broker.Redacted(), "site", in.o.Site, "err", err)
+			in.log.Warn("nothing comes from the broker; it is tried again", "broker", broker.Redacted(), "err", err)
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -130,7 +133,7 @@ func (in *Intake) connection(ctx context.Context, broker *url.URL) error {
 	if err := in.begin(ctx, client, conn); err != nil {
 		return err
 	}
-	in.o.Log.Info("connected to the broker", "broker", broker.Redacted(), "site", in.o.Site)
+	in.log.Info("connected to the broker", "broker", broker.Redacted())
 	select {
 	case <-ctx.Done():
 	case <-client.Done():
@@ -150,12 +153,12 @@ func (in *Intake) queueOf(topic string) int {
 func (in *Intake) begin(ctx context.Context, client *paho.Client, conn net.Conn) error {
 	maximum, packet, expiry := uint16(received), uint32(fleet.MaxUp+4096), uint32(never)
 	ack, err := client.Connect(ctx, &paho.Connect{
-		ClientID: in.o.Hub + "." + in.o.Site, KeepAlive: keepAlive, CleanStart: false,
+		ClientID: in.g.o.Hub + "." + in.o.Site, KeepAlive: keepAlive, CleanStart: false,
 		Properties: &paho.ConnectProperties{ReceiveMaximum: &maximum, MaximumPacketSize: &packet, SessionExpiryInterval: &expiry},
 	})
 	if err != nil { // it has closed the connection
 		if ack != nil {
-			return fmt.Errorf("the broker refused the connection, reason 0x%02x; fix: check what the broker lets %s do", ack.ReasonCode, in.o.Hub)
+			return fmt.Errorf("the broker refused the connection, reason 0x%02x; fix: check what the broker lets %s do", ack.ReasonCode, in.g.o.Hub)
 		}
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -193,10 +196,14 @@ func (in *Intake) store(ctx context.Context, queue <-chan message, end context.C
 		}
 		blocks, gateway, err := in.open(m.Publish)
 		if err != nil { // it will never be better: it must not stop the others
-			in.o.Log.Warn("a message is not stored", "topic", m.Topic, "bytes", len(m.Payload), "err", err)
-		} else if err := in.o.Store(ctx, gateway, blocks); err != nil {
-			end(fmt.Errorf("readings of %s: %w", gateway, err))
+			in.log.Warn("a message is not stored", "topic", m.Topic, "bytes", len(m.Payload), "err", err)
+		} else if err := in.g.o.Store(ctx, gateway.Name, blocks); err != nil {
+			end(fmt.Errorf("readings of %s: %w", gateway.Name, err))
 			continue
+		} else {
+			r := in.g.remote(gateway)
+			r.count(len(m.Topic) + len(m.Payload))
+			r.durable(blocks)
 		}
 		if err := m.client.Ack(m.Publish); err != nil {
 			end(fmt.Errorf("confirm: %w", err))
@@ -206,20 +213,20 @@ func (in *Intake) store(ctx context.Context, queue <-chan message, end context.C
 
 // open returns the blocks in a message, and whose they are, if they are that gateway's to
 // send.
-func (in *Intake) open(p *paho.Publish) (blocks [][]byte, gateway string, err error) {
+func (in *Intake) open(p *paho.Publish) (blocks fleet.Blocks, gateway fleet.Gateway, err error) {
 	t, err := fleet.ParseTopic(p.Topic)
 	if err != nil {
-		return nil, "", err
+		return blocks, gateway, err
 	}
 	if p.Retain {
-		return nil, "", errors.New("it is retained: nothing of the fleet is")
+		return blocks, gateway, errors.New("it is retained: nothing of the fleet is")
 	}
 	if t.Kind != fleet.Up || t.Site != in.o.Site {
-		return nil, "", errors.New("it came on a topic that was not subscribed to")
+		return blocks, gateway, errors.New("it came on a topic that was not subscribed to")
 	}
-	if err := in.o.Check(t.Gateway); err != nil {
-		return nil, "", err
+	if err := in.g.o.Check(t.Gateway); err != nil {
+		return blocks, gateway, err
 	}
-	up, err := fleet.ParseUp(p.Payload)
-	return up.Blocks, t.Name, err
+	blocks, err = fleet.ParseUp(p.Payload)
+	return blocks, t.Gateway, err
 }

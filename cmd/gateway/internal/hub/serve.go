@@ -95,7 +95,8 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return explain(o.dir(), err)
 	}
-	if _, err := enroll.SigningKey(o.dir(), func(key ed25519.PublicKey) string { return fleet.KeyLine(key, o.name) }); err != nil {
+	key, err := enroll.SigningKey(o.dir(), func(key ed25519.PublicKey) string { return fleet.KeyLine(key, o.name) })
+	if err != nil {
 		return explain(o.dir(), err)
 	}
 	members := enroll.OpenMembers(o.dir())
@@ -119,11 +120,20 @@ func (o *serveOptions) serve(ctx context.Context) error {
 		log.Warn("gateways that enroll are told of no broker; fix: name the brokers with --broker")
 	}
 	log.Info("the hub is ready", "hub", o.name, "state", o.dir(), "address", "https://"+l.Addr().String())
+	registry, err := hub.NewRegistry(hub.RegistryOptions{
+		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Log: log,
+		Store: func(ctx context.Context, gateway string, b fleet.Blocks) error {
+			return stored.Append(ctx, gateway, b.Blocks)
+		},
+	})
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return answer(ctx, tls.NewListener(l, config), devices.Pages(), log) })
 	for _, site := range o.sites {
 		intake := hub.New(hub.Options{
-			Hub: o.name, Site: site, Brokers: o.urls, Log: log, Store: stored.Append, Check: known(members),
+			Registry: registry, Site: site, Brokers: o.urls,
 			TLS: func() (*tls.Config, error) { return authority.Client(o.name, time.Now()) },
 		})
 		parts.Go(func() error { return intake.Run(ctx) })
@@ -155,6 +165,18 @@ func known(members *enroll.Members) func(fleet.Gateway) error {
 			return fmt.Errorf("the gateway is of the site %s", m.Site)
 		}
 		return nil
+	}
+}
+
+// all returns the gateways that belong to the fleet.
+func all(members *enroll.Members) func() []fleet.Gateway {
+	return func() (list []fleet.Gateway) {
+		for _, m := range members.All() {
+			if m.Revoked.IsZero() {
+				list = append(list, fleet.Gateway{Site: m.Site, Name: m.Name})
+			}
+		}
+		return list
 	}
 }
 

@@ -1,0 +1,37 @@
+package hub
+
+import (
+	"fmt"
+	"time"
+
+	"sensorgateway/gateway/fleet"
+)
+
+// auditHead takes the end of the gateway's audit log. Records are only ever added: a log
+// that ends earlier than it did, or ends otherwise, was changed. again: the broker repeats
+// itself, so an earlier end is no news.
+func (r *Remote) auditHead(h fleet.AuditHead, again bool) {
+	now := r.registry.o.Now()
+	r.mu.Lock()
+	last := r.head
+	wrong := ""
+	switch {
+	case last == nil:
+	case h.Seq < last.Seq && again:
+		r.mu.Unlock()
+		return
+	case h.Seq < last.Seq:
+		wrong = fmt.Sprintf("records %d to %d of its audit log are missing", h.Seq+1, last.Seq)
+	case h.Seq == last.Seq && h.Hash != last.Hash:
+		wrong = fmt.Sprintf("record %d of its audit log, or one before it, was changed", h.Seq)
+	}
+	r.head = &h
+	if wrong != "" {
+		r.audit = wrong + ", seen on " + now.UTC().Format(time.RFC3339)
+		r.touch()
+	}
+	r.mu.Unlock()
+	if wrong != "" {
+		r.registry.o.Log.Warn("a gateway's audit log is not what it was; fix: compare gateway audit verify on the device with its backups", "gateway", r.name, "what", wrong)
+	}
+}

@@ -1,0 +1,62 @@
+package hub
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"sensorgateway/wire"
+)
+
+// States of a gateway's [Presence].
+const (
+	Here  = "here"  // it is connected to the broker
+	Away  = "away"  // it was
+	Never = "never" // this hub has heard nothing of it
+)
+
+// Presence is whether a gateway is connected to the broker, and since when.
+type Presence struct {
+	State string `json:"state"`
+	Since int64  `json:"since,omitempty"` // Unix ms
+}
+
+// Newest is the newest reading of a sensor that came, live or stored.
+type Newest struct {
+	Sensor     string
+	Quantities []wire.Quantity // what the values are
+	Record     wire.Record
+}
+
+// Overview is what there is to say of a gateway in a line.
+type Overview struct {
+	Site, Name string
+	Title      string // of its configuration, for people
+	Version    string // of its program
+	Presence   Presence
+	Readings   []Newest     // by sensor, in the order of hello
+	Alarms     []wire.Alarm // that are raised, the newest first
+	Stored     int64        // Unix ms of the newest reading that is durable here, 0: none; its age is the lag of the log
+	Bytes      int64        // received from it in this month (UTC)
+	Audit      string       // what is wrong with its audit log; "": nothing is known to be
+	// Changed grows with each change of any gateway: whoever has an overview asks for those
+	// that changed after it.
+	Changed uint64
+}
+
+// compare orders overviews by site and name.
+func compare(a, b Overview) int {
+	return cmp.Or(strings.Compare(a.Site, b.Site), strings.Compare(a.Name, b.Name))
+}
+
+// copyAlarms returns the alarms, the newest first.
+func copyAlarms(all map[string]wire.Alarm) []wire.Alarm {
+	list := make([]wire.Alarm, 0, len(all))
+	for _, a := range all {
+		list = append(list, a)
+	}
+	slices.SortFunc(list, func(a, b wire.Alarm) int {
+		return cmp.Or(-cmp.Compare(a.Since, b.Since), strings.Compare(a.Name, b.Name))
+	})
+	return list
+}

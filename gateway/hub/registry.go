@@ -1,0 +1,104 @@
+package hub
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sensorgateway/gateway/fleet"
+)
+
+// RegistryOptions are what a [Registry] is made of.
+type RegistryOptions struct {
+	Hub string             // its name
+	Key ed25519.PrivateKey // signs its orders
+	Dir string             // has a directory for each gateway, with the file of what is known of it
+	// Check returns why nothing is taken of a gateway, nil if it is one of the fleet.
+	Check func(fleet.Gateway) error
+	// Members are the gateways of the fleet, also those of which nothing has come.
+	Members func() []fleet.Gateway
+	// Store returns when the blocks are durable.
+	Store func(ctx context.Context, gateway string, blocks fleet.Blocks) error
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger
+}
+
+// Registry is what a hub knows of the gateways whose messages its intakes take.
+type Registry struct {
+	o       RegistryOptions
+	started int64         // Unix µs; before the names of clients, and where numbers begin
+	changes atomic.Uint64 // of any gateway, from started on
+
+	mu      sync.Mutex
+	remotes map[string]*Remote
+	intakes map[string]*Intake // by site
+}
+
+// NewRegistry returns a registry of the gateways that were known when the hub was stopped.
+func NewRegistry(o RegistryOptions) (*Registry, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if err := fleet.CheckName(o.Hub); err != nil {
+		return nil, fmt.Errorf("the hub's name: %w", err)
+	}
+	if len(o.Key) != ed25519.PrivateKeySize {
+		return nil, errors.New("the hub has no key to sign orders with")
+	}
+	g := &Registry{o: o, started: o.Now().UnixMicro(), remotes: map[string]*Remote{}, intakes: map[string]*Intake{}}
+	g.changes.Store(uint64(g.started))
+	return g, nil
+}
+
+// All returns the overviews of the gateways of the fleet whose site is one of the hub's, by
+// site and name.
+func (g *Registry) All() []Overview {
+	var all []Overview
+	for _, m := range g.o.Members() {
+		g.mu.Lock()
+		r, intake := g.remotes[m.Name], g.intakes[m.Site]
+		g.mu.Unlock()
+		switch {
+		case r != nil:
+			o := r.Overview()
+			o.Site = m.Site
+			all = append(all, o)
+		case intake != nil:
+			all = append(all, Overview{Site: m.Site, Name: m.Name, Presence: Presence{State: Never}, Changed: uint64(g.started)})
+		}
+	}
+	slices.SortFunc(all, compare)
+	return all
+}
+
+// Get returns a gateway that belongs to the fleet and of which something has come.
+func (g *Registry) Get(name string) (*Remote, bool) {
+	g.mu.Lock()
+	r := g.remotes[name]
+	g.mu.Unlock()
+	if r == nil || g.o.Check(r.gateway()) != nil {
+		return nil, false
+	}
+	return r, true
+}
+
+// remote returns the gateway, which has sent something.
+func (g *Registry) remote(at fleet.Gateway) *Remote {
+	g.mu.Lock()
+	r := g.remotes[at.Name]
+	if r == nil {
+		r = newRemote(g, at)
+		g.remotes[at.Name] = r
+	}
+	g.mu.Unlock()
+	r.mu.Lock()
+	r.site = at.Site // it may have enrolled at another one
+	r.mu.Unlock()
+	return r
+}

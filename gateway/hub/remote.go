@@ -1,0 +1,349 @@
+package hub
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/wire"
+)
+
+// Remote is a gateway as its hub knows it. At rest it is its hello and some numbers.
+type Remote struct {
+	registry *Registry
+	name     string
+
+	mu         sync.Mutex // held for reading and changing what follows, never while others are notified
+	site       string
+	hello      *fleet.Hello // nil: none has come. It is replaced, not changed
+	received   time.Time    // of hello
+	presence   Presence
+	connection uint64 // that presence is about
+	motors     []wire.MotorState
+	alarms     map[string]wire.Alarm // that are raised
+	newest     map[string]newest     // by sensor
+	stored     int64
+	bytes      int64
+	month      string // of bytes, 2006-01
+	head       *fleet.AuditHead
+	audit      string
+	changed    uint64
+	listeners  []*Listener // replaced, not changed
+}
+
+// newest is the newest record of a sensor.
+type newest struct {
+	epoch      string
+	record     wire.Record // of values
+	quantities []wire.Quantity
+}
+
+func newRemote(g *Registry, at fleet.Gateway) *Remote {
+	return &Remote{
+		registry: g, name: at.Name, site: at.Site, presence: Presence{State: Never},
+		alarms: map[string]wire.Alarm{}, newest: map[string]newest{},
+	}
+}
+
+// gateway returns its address.
+func (r *Remote) gateway() fleet.Gateway {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return fleet.Gateway{Site: r.site, Name: r.name}
+}
+
+// touch notes a change. r.mu is held.
+func (r *Remote) touch() { r.changed = r.registry.changes.Add(1) }
+
+// Overview returns what there is to say of the gateway in a line.
+func (r *Remote) Overview() Overview {
+	month := monthOf(r.registry.o.Now())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o := Overview{
+		Site: r.site, Name: r.name, Presence: r.presence, Alarms: copyAlarms(r.alarms), Stored: r.stored, Audit: r.audit,
+		Changed: max(r.changed, uint64(r.registry.started)),
+	}
+	if r.month == month {
+		o.Bytes = r.bytes
+	}
+	if r.hello == nil {
+		return o
+	}
+	o.Title, o.Version = r.hello.Name, r.hello.Version
+	for _, s := range r.hello.Sensors {
+		if n, some := r.newest[s.Name]; some {
+			o.Readings = append(o.Readings, Newest{s.Name, n.quantities, n.record})
+		}
+	}
+	return o
+}
+
+// Hello returns the newest hello, which is not to be changed.
+func (r *Remote) Hello() (fleet.Hello, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.hello == nil {
+		return fleet.Hello{}, false
+	}
+	return *r.hello, true
+}
+
+// Motors returns the states of the motors, in the order of hello.
+func (r *Remote) Motors() []wire.MotorState {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.motors)
+}
+
+// Alarms returns the alarms that are raised, the newest first.
+func (r *Remote) Alarms() []wire.Alarm {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return copyAlarms(r.alarms)
+}
+
+// monthOf returns the month in which bytes are counted.
+func monthOf(t time.Time) string { return t.UTC().Format("2006-01") }
+
+// count counts what a message of the gateway has brought.
+func (r *Remote) count(bytes int) {
+	month := monthOf(r.registry.o.Now())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.month != month {
+		r.month, r.bytes = month, 0
+	}
+	r.bytes += int64(bytes)
+}
+
+// here takes the gateway's presence. The end of another connection than the newest is an
+// old one's will: the gateway is back already.
+func (r *Remote) here(p fleet.Presence) {
+	now := r.registry.o.Now().UnixMilli()
+	r.mu.Lock()
+	next := r.presence
+	switch {
+	case p.Online && (r.presence.State != Here || r.connection != p.Connection):
+		next = Presence{Here, now}
+	case !p.Online && (r.connection == p.Connection || r.presence.State == Never):
+		if r.presence.State != Away {
+			next = Presence{Away, now}
+		}
+	default:
+		r.mu.Unlock()
+		return
+	}
+	changed := next != r.presence
+	r.presence, r.connection = next, p.Connection
+	r.touch()
+	r.mu.Unlock()
+	if changed {
+		r.notify(func(l *Listener) {
+			if l.Presence != nil {
+				l.Presence(next)
+			}
+		})
+	}
+}
+
+// notify calls each listener.
+func (r *Remote) notify(call func(*Listener)) {
+	for _, l := range r.listening() {
+		call(l)
+	}
+}
+
+// news takes what has changed. again: the broker may have sent it before.
+func (r *Remote) news(n fleet.Notice, again bool) {
+	switch {
+	case n.Hello != nil:
+		r.setHello(n.Hello)
+	case n.State != nil:
+		r.setMotor(*n.State)
+	case n.Event != nil:
+		r.event(*n.Event)
+	case n.Audit != nil:
+		r.auditHead(*n.Audit, again)
+	}
+}
+
+func (r *Remote) setHello(h *fleet.Hello) {
+	now := r.registry.o.Now()
+	r.mu.Lock()
+	r.hello, r.received = h, now
+	before := r.motors
+	r.motors = slices.Clone(h.Motors)
+	clear(r.alarms)
+	for _, a := range h.Alarms {
+		if a.Raised() {
+			r.alarms[a.Name] = a
+		}
+	}
+	for name := range r.newest { // a sensor that is no longer configured
+		if !slices.ContainsFunc(h.Sensors, func(s wire.SensorInfo) bool { return s.Name == name }) {
+			delete(r.newest, name)
+		}
+	}
+	motors := r.motors
+	r.touch()
+	r.mu.Unlock()
+	r.here(fleet.Presence{Online: true, Connection: h.Connection})
+	r.sinceConnected(h)
+	r.notify(func(l *Listener) {
+		if l.Hello != nil {
+			l.Hello(*h)
+		}
+		for _, m := range motors {
+			if l.MotorChanged != nil && !slices.ContainsFunc(before, func(b wire.MotorState) bool { return b.Target == m.Target && b.TS == m.TS }) {
+				l.MotorChanged(m)
+			}
+		}
+	})
+}
+
+// sinceConnected sets since when the gateway is here by its first hello: online may have
+// waited at the broker while the hub was away.
+func (r *Remote) sinceConnected(h *fleet.Hello) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.presence.State == Here && r.connection == h.Connection && h.ClockSynced && h.Time < r.presence.Since {
+		r.presence.Since = h.Time
+	}
+}
+
+func (r *Remote) setMotor(m wire.MotorState) {
+	r.mu.Lock()
+	i := slices.IndexFunc(r.motors, func(x wire.MotorState) bool { return x.Target == m.Target })
+	if i >= 0 { // else it is a motor of a hello that comes
+		r.motors = slices.Clone(r.motors)
+		r.motors[i] = m
+		r.touch()
+	}
+	r.mu.Unlock()
+	r.notify(func(l *Listener) {
+		if l.MotorChanged != nil {
+			l.MotorChanged(m)
+		}
+	})
+}
+
+func (r *Remote) event(e wire.Event) {
+	if e.Kind == wire.EventAlarm && e.Alarm != "" {
+		r.setAlarm(e)
+	}
+	r.notify(func(l *Listener) {
+		if l.Event != nil {
+			l.Event(e)
+		}
+	})
+}
+
+// setAlarm changes an alarm as an event says.
+func (r *Remote) setAlarm(e wire.Event) {
+	a := wire.Alarm{
+		Name: e.Alarm, State: e.State, Severity: e.Severity, Condition: e.Condition, Sensor: e.Sensor, Motor: e.Motor,
+		Value: e.Value, Reason: e.Reason, Since: e.Since,
+	}
+	if e.State == wire.AlarmAcknowledged {
+		a.Acknowledged = &wire.Acknowledgement{By: e.By, TS: e.TS}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a.Raised() {
+		r.alarms[a.Name] = a
+	} else {
+		delete(r.alarms, a.Name)
+	}
+	r.touch()
+}
+
+// live takes the records of a tick.
+func (r *Remote) live(records []wire.Record) {
+	r.mu.Lock()
+	if r.hello == nil || r.presence.State != Here {
+		r.mu.Unlock()
+		return // nobody can say whose they are; hello comes
+	}
+	sensors := r.hello.Sensors
+	records = slices.DeleteFunc(records, func(x wire.Record) bool {
+		s, ok := sensorOf(sensors, x.Sensor)
+		if ok {
+			r.note(s.Name, newest{r.hello.Epoch, x, s.Quantities()})
+		}
+		return !ok
+	})
+	r.touch()
+	r.mu.Unlock()
+	r.notify(func(l *Listener) {
+		if l.Records != nil && len(records) > 0 {
+			l.Records(sensors, records)
+		}
+	})
+}
+
+func sensorOf(all []wire.SensorInfo, id uint16) (wire.SensorInfo, bool) {
+	i := slices.IndexFunc(all, func(s wire.SensorInfo) bool { return s.ID == id })
+	if i < 0 {
+		return wire.SensorInfo{}, false
+	}
+	return all[i], true
+}
+
+// note notes a record if none is newer: one of the present epoch by its number, one of
+// an earlier epoch by its time. r.mu is held.
+func (r *Remote) note(sensor string, n newest) {
+	present := ""
+	if r.hello != nil {
+		present = r.hello.Epoch
+	}
+	old, some := r.newest[sensor]
+	switch {
+	case !some:
+	case old.epoch == n.epoch && !wire.Before(old.record.Seq, n.record.Seq):
+		return
+	case old.epoch != n.epoch && (old.epoch == present || n.epoch != present && n.record.UnixMilli < old.record.UnixMilli):
+		return
+	}
+	r.newest[sensor] = n
+}
+
+// durable takes blocks that are stored now.
+func (r *Remote) durable(u fleet.Blocks) {
+	now := r.registry.o.Now().UnixMilli()
+	var unpack codec.Unpacker
+	block, _, err := codec.ParseBlock(u.Blocks[len(u.Blocks)-1])
+	var records []wire.Record
+	if err == nil {
+		records, err = unpack.Records(nil, block, 0)
+	}
+	r.mu.Lock()
+	r.stored = max(r.stored, min(block.Summary.To, now)) // a gateway's clock may have been wrong
+	if err == nil && len(records) > 0 {
+		last := records[len(records)-1]
+		quantities := correct(&last, u.Values)
+		r.note(u.Sensor, newest{u.Epoch, last, quantities})
+	}
+	r.touch()
+	r.mu.Unlock()
+	r.notify(func(l *Listener) {
+		if l.Stored != nil {
+			l.Stored(u)
+		}
+	})
+}
+
+// correct makes the values of a record of what was measured, and returns what they are.
+func correct(x *wire.Record, all []fleet.Values) []wire.Quantity {
+	var sensor wire.SensorInfo
+	for _, v := range all {
+		if !wire.Before(x.Seq, v.From) {
+			sensor = v.Sensor
+		}
+	}
+	corrections := sensor.Calibrations()
+	corrections.Apply(x)
+	return sensor.Quantities()
+}
