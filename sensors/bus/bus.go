@@ -84,22 +84,9 @@ type Bus struct {
 	cause     error           // for being down
 	retry     backoff.Backoff // nothing is tried while it waits
 
-	// A bus on which nobody answered is opened anew.
-	mute    bool      // it is to be
-	taken   *Recovery // the last step, if nobody has answered since
-	advised bool      // it was in vain, and what helps was logged
-
-	muxes     atomic.Uint32 // a bit for each multiplexer, from [FirstMux] on
-	power     func(cut bool) error
-	repeats   atomic.Int64
-	reopened  Recovery
-	repowered Recovery
-}
-
-// Recovery counts a step that was taken because nobody answered.
-type Recovery struct {
-	Taken  atomic.Int64
-	Helped atomic.Int64 // how often somebody answered then
+	recovery
+	muxes   atomic.Uint32 // a bit for each multiplexer, from [FirstMux] on
+	repeats atomic.Int64
 }
 
 // rest is why a chip is left alone, and for how long.
@@ -113,33 +100,20 @@ type rest struct {
 // calls New closes the bus.
 func New(name string, open func() (i2c.BusCloser, error), log *slog.Logger) *Bus {
 	return &Bus{
-		name:    name,
-		open:    open,
-		log:     log.With("bus", name),
-		token:   make(chan struct{}, 1),
-		waiting: sync.Pool{New: func() any { return stoppedTimer() }},
-		limit:   stoppedTimer(),
-		resting: map[place]*rest{},
+		name:     name,
+		open:     open,
+		log:      log.With("bus", name),
+		token:    make(chan struct{}, 1),
+		waiting:  sync.Pool{New: func() any { return stoppedTimer() }},
+		limit:    stoppedTimer(),
+		resting:  map[place]*rest{},
+		recovery: newRecovery(),
 	}
 }
 
 // Repeats is how many transactions were made again because they were not
 // acknowledged or lost the bus to another master.
 func (b *Bus) Repeats() int64 { return b.repeats.Load() }
-
-// Recoveries calls f for each step that is taken when nobody answers, in their
-// order, as far as the bus has it.
-func (b *Bus) Recoveries(f func(step string, r *Recovery)) {
-	f("reopen", &b.reopened)
-	if b.power != nil {
-		f("power", &b.repowered)
-	}
-}
-
-// SetPower sets, before the first transaction, what feeds the chips of the bus. It
-// is called before the transport is opened, with cut if they shall be without power
-// for a while: when nobody answers and opening the transport anew has not helped.
-func (b *Bus) SetPower(feed func(cut bool) error) { b.power = feed }
 
 // String returns the bus's name.
 func (b *Bus) String() string { return b.name }
@@ -230,13 +204,13 @@ func (b *Bus) transact(at place, w, r []byte) (wire.Fault, error) {
 	}
 	if b.worker == nil {
 		b.worker = startWorker(b.name, b.open, &b.muxes, &b.repeats)
-		b.worker.power = b.power // it is read when a job is there
+		b.worker.prepare = b.prepare // it is read when a job is there
 	}
-	cut := b.nextStep()
+	step := b.nextStep(b.log)
 	b.w = append(b.w[:0], w...)
 	b.r = append(b.r[:0], r...) // the length counts
 	clear(b.r)                  // a transport that lies about success must not repeat another chip's answer
-	b.worker.jobs <- job{at: at, cut: cut, w: b.w, r: b.r}
+	b.worker.jobs <- job{at: at, step: step, w: b.w, r: b.r}
 	res, ok := b.await()
 	if !ok {
 		b.hanging = true
@@ -288,30 +262,9 @@ func (b *Bus) lost(res result) {
 	clear(b.resting) // the next transport may do better
 	b.retry.Fail(max(res.took, minCost))
 	b.down(res.err.Err)
-	b.mute = res.mute
-	if b.taken != nil && res.mute && !b.advised {
-		b.advised = true
-		b.log.Warn("I²C bus does not answer, also after it was opened anew: a chip holds SDA or SCL low",
-			"fix", "take the sensors' power away for a second; if that does not help, look for a short circuit or a chip without power")
+	if b.mute = res.mute; res.mute {
+		b.inVain(b.log)
 	}
-}
-
-// nextStep takes the next step if nobody answered: the transport is opened anew, and
-// if that was in vain, after the chips' power was cut.
-func (b *Bus) nextStep() (cut bool) {
-	if !b.mute {
-		return false
-	}
-	b.mute = false
-	if cut = b.taken != nil && b.power != nil; cut {
-		b.taken = &b.repowered
-		b.log.Info("power of the I²C bus's chips is cut for a while, because nobody answered")
-	} else {
-		b.taken = &b.reopened
-		b.log.Info("I²C bus is opened anew, because nobody answered")
-	}
-	b.taken.Taken.Add(1)
-	return cut
 }
 
 // rest leaves the chip of a transaction alone if it failed and held the bus.
@@ -337,12 +290,8 @@ func (b *Bus) up() {
 	if b.downSince.IsZero() {
 		return
 	}
-	b.log.Info("I²C bus is back", "after", time.Since(b.downSince).Round(time.Millisecond))
-	if b.taken != nil {
-		b.taken.Helped.Add(1)
-	}
+	b.log.Info("I²C bus is back", append(b.answered(), "after", time.Since(b.downSince).Round(time.Millisecond))...)
 	b.downSince, b.cause = time.Time{}, nil
-	b.taken, b.advised = nil, false
 	b.retry.Reset()
 }
 

@@ -218,7 +218,7 @@ func TestSilentBusIsReopened(t *testing.T) {
 		if got, want := recoveries(b), "reopen 2 1;"; got != want || b.Repeats() != 2 {
 			t.Errorf("%s, want %s; %d repeats", got, want, b.Repeats())
 		}
-		wantLog(t, log, "is down", "is opened anew", "does not answer, also after it was opened anew", "is opened anew", "is back")
+		wantLog(t, log, "is down", "is opened anew, because nobody answered", "does not answer, also after it was opened anew", `is back" bus="bus 1" step=reopen`)
 	})
 }
 
@@ -228,9 +228,9 @@ func recoveries(b *Bus) (all string) {
 	return all
 }
 
-// Where opening anew does not help, the chips' power is cut, and that is not done
+// Where opening anew does not help, the further steps are taken in their order, not
 // before, nor for a chip that does not acknowledge.
-func TestSilentBusIsPowerCycled(t *testing.T) {
+func TestSilentBusGetsEachStep(t *testing.T) {
 	held := false
 	f := &fake{tx: func(addr uint16, _, _ []byte) error {
 		switch {
@@ -247,15 +247,17 @@ func TestSilentBusIsPowerCycled(t *testing.T) {
 		b := New("bus 1", f.open, slog.New(slog.NewTextHandler(&log, nil)))
 		defer b.Close()
 		fed, cuts := 0, 0
-		b.SetPower(func(cut bool) error {
-			fed++
-			if cut {
-				cuts++
-				time.Sleep(500 * time.Millisecond)
-				held = cuts < 2 // the first time the chip's capacitors hold it
+		b.SetRecovery(func() error { fed++; return nil }, Step{"clocks", "SCL is clocked", func() error {
+			if b.worker.transport != nil {
+				t.Error("the transport is open")
 			}
+			return errors.New("SCL is low")
+		}}, Step{"power", "power is cut", func() error {
+			cuts++
+			time.Sleep(500 * time.Millisecond)
+			held = cuts < 2 // the first time the chip's capacitors hold it
 			return nil
-		})
+		}})
 		tick := func(d time.Duration) {
 			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 				_ = b.Tx(0x44, []byte{1}, nil)
@@ -268,13 +270,15 @@ func TestSilentBusIsPowerCycled(t *testing.T) {
 		}
 		held = true
 		tick(time.Minute)
-		if got, want := recoveries(b), "reopen 1 0;power 2 1;"; got != want || held {
+		if got, want := recoveries(b), "reopen 1 0;clocks 2 0;power 2 1;"; got != want || held {
 			t.Errorf("%s, want %s; held %v", got, want, held)
 		}
 		if err := b.Tx(0x44, []byte{1}, nil); err != nil {
 			t.Error(err)
 		}
-		wantLog(t, &log, "is down", "is opened anew", "does not answer", "power of the", "power of the", "is back")
+		wantLog(t, &log, "is down", "is opened anew, because nobody answered\" bus=\"bus 1\" step=reopen", "as silent as before",
+			"SCL is clocked, because nobody answered", "level=WARN msg=\"a step against the silence of the I²C bus failed\" bus=\"bus 1\" step=clocks err=\"SCL is low\"", "silent as before\" bus=\"bus 1\" step=clocks",
+			"power is cut, because", "does not answer, also after every step", "is back\" bus=\"bus 1\" step=power")
 	})
 }
 

@@ -31,10 +31,10 @@ const (
 type worker struct {
 	name       string
 	open       func() (i2c.BusCloser, error)
-	power      func(cut bool) error // see Bus.SetPower; nil: there is none
-	jobs       chan job             // holds 1; at most one job is out
-	done       chan result          // holds 1, so a result that nobody awaits blocks nothing
-	exit       chan error           // holds 1; how closing the transport ended, after jobs was closed
+	prepare    func() error // see Bus.SetRecovery; nil: there is none
+	jobs       chan job     // holds 1; at most one job is out
+	done       chan result  // holds 1, so a result that nobody awaits blocks nothing
+	exit       chan error   // holds 1; how closing the transport ended, after jobs was closed
 	transport  i2c.BusCloser
 	switches   switches
 	unanswered int           // in a row
@@ -43,7 +43,7 @@ type worker struct {
 
 type job struct {
 	at   place
-	cut  bool // the chips' power is cut first
+	step func() // goes before the transport is opened; nil: nothing does
 	w, r []byte
 }
 
@@ -75,10 +75,13 @@ func (w *worker) run() {
 
 func (w *worker) do(j job) result {
 	if w.transport == nil {
-		if w.power != nil {
-			if err := w.power(j.cut); err != nil {
+		if w.prepare != nil {
+			if err := w.prepare(); err != nil {
 				return result{err: w.fail(j.at, operation(j.w, j.r), wire.BusDown, err)}
 			}
+		}
+		if j.step != nil {
+			j.step()
 		}
 		t, err := w.open()
 		if err != nil {

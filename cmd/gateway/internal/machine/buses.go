@@ -37,7 +37,7 @@ func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buse
 		}
 		all[s.Bus] = bus.New(bus.Name(s.Bus), opener, log)
 		if p := powerOf(cfg, s.Bus, hw); len(p.names) > 0 {
-			all[s.Bus].SetPower(p.feed)
+			all[s.Bus].SetRecovery(p.feed, bus.Step{Name: "power", Does: "power of the I²C bus's chips is cut for a while", Take: p.cut})
 		}
 	}
 	return all, nil

@@ -35,14 +35,16 @@ func powerOf(cfg *config.Config, name string, hw pins.Hardware) *power {
 	return p
 }
 
-// feed makes sure that the chips have power, after a while without it if cut is true.
-func (p *power) feed(cut bool) error {
-	if p.lines == nil {
-		return p.claim()
-	}
-	if !cut {
+// feed makes sure that the chips have power.
+func (p *power) feed() error {
+	if p.lines != nil {
 		return nil
 	}
+	return p.claim()
+}
+
+// cut leaves the chips without power for a while.
+func (p *power) cut() error {
 	err := p.drive(gpio.High)
 	time.Sleep(powerOff)
 	err = errors.Join(err, p.drive(gpio.Low))

@@ -34,13 +34,13 @@ func TestPowerOfABus(t *testing.T) {
 		}}
 		chip := &missingChip{Sim: pins.NewSim(nil)}
 		p := powerOf(cfg, "1", chip)
-		if err := p.feed(true); err == nil || err.Error() != "power of the chips: no such chip" {
+		if err := p.feed(); err == nil || err.Error() != "power of the chips: no such chip" {
 			t.Errorf("without a chip: %v", err)
 		}
 		chip.there = true
 		start := time.Now()
-		for _, cut := range []bool{false, false, true, false} {
-			if err := p.feed(cut); err != nil {
+		for _, step := range []func() error{p.feed, p.feed, p.cut, p.feed} {
+			if err := step(); err != nil {
 				t.Fatal(err)
 			}
 		}

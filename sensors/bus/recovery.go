@@ -1,0 +1,121 @@
+package bus
+
+import (
+	"log/slog"
+	"sync/atomic"
+)
+
+// Step is what is done to a bus on which nobody answers.
+type Step struct {
+	Name string // in metrics, and in the log
+	Does string // for the log: what is done
+	// Take does it, while the transport is closed: on the bus's own goroutine, which
+	// may wait. After an error the transport is opened all the same.
+	Take func() error
+}
+
+// Recovery counts a step.
+type Recovery struct {
+	Taken  atomic.Int64
+	Helped atomic.Int64 // how often somebody answered then
+}
+
+// recovery is what a bus does when nobody answers: its transport is opened anew, and if
+// that is in vain, after the further steps, one after the other, from the first of
+// them again after the last. In the log are those of the first round: an outage may be long.
+type recovery struct {
+	prepare func() error // goes before each opening of the transport; nil: nothing does
+	steps   []step
+	mute    bool // nobody has answered: the next step is to be taken
+	taken   int  // steps since somebody answered
+}
+
+type step struct {
+	Step
+	*Recovery
+}
+
+func newRecovery() recovery {
+	return recovery{steps: []step{{Step{Name: "reopen", Does: "I²C bus is opened anew"}, &Recovery{}}}}
+}
+
+// SetRecovery sets, before the first transaction, what goes before each opening of the
+// transport, nil for nothing, and the steps that are taken after it was opened anew in
+// vain, in their order.
+func (b *Bus) SetRecovery(prepare func() error, steps ...Step) {
+	b.prepare = prepare
+	for _, s := range steps {
+		b.steps = append(b.steps, step{s, &Recovery{}})
+	}
+}
+
+// Recoveries calls f for each step of the bus, in their order.
+func (b *Bus) Recoveries(f func(step string, r *Recovery)) {
+	for _, s := range b.steps {
+		f(s.Name, s.Recovery)
+	}
+}
+
+// last returns the step that was taken last.
+func (r *recovery) last() *step {
+	at, n := r.taken-1, len(r.steps)
+	if at >= n && n > 1 {
+		at = 1 + (at-1)%(n-1) // each of them opens it anew as well
+	}
+	return &r.steps[min(at, n-1)]
+}
+
+// quiet reports whether all steps were taken before, and logged.
+func (r *recovery) quiet() bool { return r.taken > len(r.steps) }
+
+// nextStep returns the next step if nobody answered, nil if somebody did or if there is
+// nothing to do but to open the transport.
+func (r *recovery) nextStep(log *slog.Logger) func() {
+	if !r.mute {
+		return nil
+	}
+	r.mute = false
+	r.taken++
+	s, quiet := r.last(), r.quiet()
+	s.Taken.Add(1)
+	if !quiet {
+		log.Info(s.Does+", because nobody answered", "step", s.Name)
+	}
+	if s.Take == nil {
+		return nil
+	}
+	return func() {
+		if err := s.Take(); err != nil && !quiet {
+			log.Warn("a step against the silence of the I²C bus failed", "step", s.Name, "err", err)
+		}
+	}
+}
+
+// inVain notes that nobody answered again. Once all steps were in vain, the log has what
+// helps.
+func (r *recovery) inVain(log *slog.Logger) {
+	if r.taken == 0 || r.quiet() {
+		return
+	}
+	if r.taken < len(r.steps) {
+		log.Info("I²C bus is as silent as before", "step", r.last().Name)
+		return
+	}
+	tried := "it was opened anew"
+	if len(r.steps) > 1 {
+		tried = "every step against that"
+	}
+	log.Warn("I²C bus does not answer, also after "+tried+": a chip holds SDA or SCL low",
+		"fix", "take the sensors' power away for a second; if that does not help, look for a short circuit or a chip without power")
+}
+
+// answered notes that somebody answered, and returns which step that was after, for the log.
+func (r *recovery) answered() (attrs []any) {
+	if r.taken > 0 {
+		s := r.last()
+		s.Helped.Add(1)
+		attrs = []any{"step", s.Name}
+	}
+	r.taken, r.mute = 0, false
+	return attrs
+}
