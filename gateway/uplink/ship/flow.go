@@ -1,0 +1,136 @@
+package ship
+
+import "time"
+
+const (
+	// ahead is how long what is sent may wait in the line: live messages wait behind it.
+	ahead = 150 * time.Millisecond
+	// A rate is believed for so long at least, and a round trip, of which to measure it
+	// again costs one.
+	rateTime  = 10 * time.Second
+	tripTime  = 30 * time.Second
+	tripTrips = 50
+
+	firstMessage = 4 << 10 // bytes of a message while the rate is not known
+	minMessage   = 1 << 10 // a block that is cut smaller costs more than it spares
+	maxMessage   = 48 << 10
+	maxFlying    = 64 // messages
+
+	rounds = 2 // without growth say that the line is filled
+)
+
+// flow measures the line, and from that says how much may be under way: its rate times
+// the round trip, which fills it, and what waits for [ahead]. While more than that gets
+// through, the measured rate grows, and with it what may be under way.
+//
+// The rate is the greatest of the last seconds, the round trip the least: a queue in the
+// line makes rates no greater and round trips longer. (So does BBR, of which this is a
+// small part: draft-ietf-ccwg-bbr.)
+type flow struct {
+	rates [2]float64 // bytes/s, the greatest of the present rateTime and of the one before; 0: none
+	rated time.Time  // when the present one began
+	trips [2]time.Duration
+	timed time.Time
+	drain bool // nothing is sent until nothing is under way, so that the next trip is measured without a queue
+
+	// At the beginning twice as much is sent as gets through, until for some rounds no
+	// more gets through than before.
+	still    int       // rounds
+	before   float64   // the rate of the last round
+	compared time.Time // when that ended
+
+	delivered int64     // bytes that were confirmed
+	at        time.Time // when the last of them were, or the first was sent after a rest
+	flying    int       // bytes under way
+	messages  int
+}
+
+// ticket is what the line was like when a message was sent.
+type ticket struct {
+	size      int
+	sent      time.Time
+	delivered int64
+	at        time.Time
+	limited   bool // there was nothing more to send: what gets through is not what could
+}
+
+// sent notes a message, of which there was no other to follow it if limited.
+func (f *flow) sent(size int, limited bool, now time.Time) ticket {
+	if f.messages == 0 {
+		f.at, f.drain = now, false
+	}
+	f.flying += size
+	f.messages++
+	return ticket{size, now, f.delivered, f.at, limited}
+}
+
+// done notes that a message was answered.
+func (f *flow) done(t ticket, confirmed bool, now time.Time) {
+	f.flying -= t.size
+	f.messages--
+	if !confirmed {
+		return
+	}
+	f.delivered += int64(t.size)
+	f.at = now
+	if trip := now.Sub(t.sent); trip > 0 && (f.trips[0] == 0 || trip < f.trips[0]) {
+		f.trips[0] = trip
+	}
+	if now.Sub(f.timed) > max(tripTime, tripTrips*f.trip()) {
+		f.trips, f.timed, f.drain = [2]time.Duration{0, f.trip()}, now, f.messages > 0
+	}
+	if took := now.Sub(t.at).Seconds(); took > 0 {
+		f.rateIs(float64(f.delivered-t.delivered)/took, t.limited, now)
+	}
+	if !t.limited && !t.sent.Before(f.compared) {
+		f.still++
+		if f.still <= rounds && f.rate() >= 1.25*f.before {
+			f.still = 0
+		}
+		f.before, f.compared = f.rate(), now
+	}
+}
+
+func (f *flow) rateIs(rate float64, limited bool, now time.Time) {
+	if limited && rate <= f.rate() {
+		return
+	}
+	if now.Sub(f.rated) > rateTime {
+		f.rates, f.rated = [2]float64{0, f.rates[0]}, now
+	}
+	f.rates[0] = max(f.rates[0], rate)
+}
+
+// rate returns the line's, 0 if it is not known.
+func (f *flow) rate() float64 { return max(f.rates[0], f.rates[1]) }
+
+// trip returns the round trip, 0 if it is not known.
+func (f *flow) trip() time.Duration {
+	if f.trips[0] == 0 || f.trips[1] != 0 && f.trips[1] < f.trips[0] {
+		return f.trips[1]
+	}
+	return f.trips[0]
+}
+
+// message returns how long a message should be, in bytes.
+func (f *flow) message() int {
+	if f.rate() == 0 {
+		return firstMessage
+	}
+	return int(min(max(f.rate()*ahead.Seconds(), minMessage), maxMessage))
+}
+
+// room returns whether a message of that size may be sent now.
+func (f *flow) room(size int) bool {
+	if f.messages == 0 {
+		return true
+	}
+	window := float64(firstMessage)
+	switch {
+	case f.rate() > 0 && f.still < rounds:
+		window = max(window, 2*f.rate()*f.trip().Seconds())
+	case f.rate() > 0:
+		window = f.rate() * (f.trip() + ahead).Seconds()
+	}
+	return !f.drain && f.messages < maxFlying && float64(f.flying+size) <= window
+}

@@ -1,0 +1,542 @@
+package ship
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/query"
+	"sensorgateway/gateway/history/values"
+	"sensorgateway/wire"
+)
+
+// feed is a log of readings: blocks of a minute.
+type feed struct {
+	mu     sync.Mutex
+	names  []string
+	blocks map[string][]query.Block
+	first  map[string]int // of the blocks that are not evicted
+}
+
+func newFeed(names ...string) *feed {
+	return &feed{names: names, blocks: map[string][]query.Block{}, first: map[string]int{}}
+}
+
+// add adds the next n records of a sensor as a block.
+func (f *feed) add(name, epoch string, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	prev, at := uint32(1<<32-500), int64(1_700_000_000_000) // numbers wrap
+	if all := f.blocks[name]; len(all) > 0 {
+		last := all[len(all)-1]
+		at = last.To + 100
+		if last.Epoch == epoch {
+			prev = last.Last
+		}
+	}
+	chance := rand.New(rand.NewPCG(uint64(prev), 1))
+	records := make([]wire.Record, n)
+	var sum codec.Summary
+	for i := range records {
+		records[i] = wire.Record{Seq: prev + 1 + uint32(i), Reading: wire.Reading{Values: [2]float32{20 + float32(chance.IntN(40))/100, 50 + float32(chance.IntN(90))/100}, UnixMilli: at + 100*int64(i)}}
+		sum.Add(records[i])
+	}
+	var p codec.Packer
+	raw := p.AppendBlock(nil, codec.Origin{Sensor: name, Epoch: epoch, Boot: "boot"}, prev, sum, records)
+	f.blocks[name] = append(f.blocks[name], query.Block{
+		Sensor: name, Epoch: epoch, First: sum.First, Last: sum.Last, Records: n, From: sum.From, To: sum.To, Bytes: raw,
+		Values: values.Span{{Name: name, Epoch: epoch, From: sum.First, Values: []wire.Quantity{wire.Temperature, wire.Humidity}}},
+	})
+}
+
+// evict removes the oldest n blocks of a sensor.
+func (f *feed) evict(name string, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.first[name] += n
+}
+
+func (f *feed) Names() []string { return f.names }
+
+func (f *feed) Blocks(name string, wants func(epoch string, first, last uint32) bool) func() (query.Block, error) {
+	i := 0
+	return func() (query.Block, error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for i = max(i, f.first[name]); i < len(f.blocks[name]); i++ {
+			if b := f.blocks[name][i]; wants(b.Epoch, b.First, b.Last) {
+				i++
+				return b, nil
+			}
+		}
+		return query.Block{}, io.EOF
+	}
+}
+
+// all returns all records of a sensor that are not evicted.
+func (f *feed) all(t *testing.T, name string) (all []wire.Record) {
+	var raw [][]byte
+	for _, b := range f.blocks[name][f.first[name]:] {
+		raw = append(raw, b.Bytes)
+	}
+	return unpack(t, raw)
+}
+
+func unpack(t *testing.T, raw [][]byte) (all []wire.Record) {
+	t.Helper()
+	var u codec.Unpacker
+	for _, raw := range raw {
+		b, _, err := codec.ParseBlock(raw)
+		if err == nil {
+			all, err = u.Records(all, b, 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// line is what is between a gateway and a broker, and behind it.
+type line struct {
+	rate float64 // bytes/s; 0: no limit
+	trip time.Duration
+	// answer returns the reason code, or that the connection ended.
+	answer func(Message) (byte, error)
+
+	measured time.Time // from when on queue is
+
+	mu       sync.Mutex
+	busy     time.Time     // until when it is
+	queue    time.Duration // the longest that anything waited for what was sent before it
+	bytes    int
+	messages int
+	got      []Message
+}
+
+func (l *line) publish(ctx context.Context, m Message) (byte, error) {
+	l.mu.Lock()
+	now := time.Now()
+	l.busy = latest(l.busy, now)
+	if now.After(l.measured) {
+		l.queue = max(l.queue, l.busy.Sub(now))
+	}
+	if l.rate > 0 {
+		l.busy = l.busy.Add(time.Duration(float64(len(m.Payload)) / l.rate * float64(time.Second)))
+	}
+	wait := l.busy.Sub(now) + l.trip
+	l.mu.Unlock()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.messages++
+	reason, err := byte(0), error(nil)
+	if l.answer != nil {
+		reason, err = l.answer(m)
+	}
+	if err == nil && reason == success {
+		l.bytes += len(m.Payload)
+		l.got = append(l.got, m)
+	}
+	return reason, err
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// received returns what a hub has of a sensor: each record once.
+func (l *line) received(t *testing.T, name string) (all []wire.Record, repeats int) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	type number struct {
+		epoch string
+		seq   uint32
+	}
+	have := map[number]bool{}
+	for _, m := range l.got {
+		up, err := fleet.ParseUp(m.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if up.Sensor != m.Sensor || up.Epoch != m.Epoch || up.Last != m.Last || len(up.Values) == 0 {
+			t.Fatalf("message %s %s %d has %s %s %d and %d values", m.Sensor, m.Epoch, m.Last, up.Sensor, up.Epoch, up.Last, len(up.Values))
+		}
+		if up.Sensor != name {
+			continue
+		}
+		for _, r := range unpack(t, up.Blocks) {
+			if have[number{up.Epoch, r.Seq}] {
+				repeats++
+				continue
+			}
+			have[number{up.Epoch, r.Seq}] = true
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(a, b wire.Record) int { return int(a.UnixMilli - b.UnixMilli) })
+	return all, repeats
+}
+
+func options(f *feed) Options {
+	return Options{Feed: f, Log: slog.New(slog.DiscardHandler), Clock: func() (time.Time, bool) { return time.Now(), true }}
+}
+
+func newShipper(t *testing.T, o Options) *Shipper {
+	t.Helper()
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// connect runs a connection for a time.
+func connect(t *testing.T, s *Shipper, l *line, during time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), during)
+	defer cancel()
+	if err := s.Run(ctx, Link{Publish: l.publish}); err != nil && !errors.Is(err, errCut) {
+		t.Errorf("the connection ended: %v", err)
+	}
+}
+
+var errCut = errors.New("the line is cut")
+
+// Over connections that are cut, answers that are lost and brokers that refuse, each
+// record comes, and what is sent twice is what was not confirmed.
+func TestEverythingGoesUp(t *testing.T) {
+	for seed := range uint64(4) {
+		synctest.Test(t, func(t *testing.T) {
+			chance := rand.New(rand.NewPCG(seed, 16))
+			f := newFeed("indoor", "outdoor")
+			for range 30 {
+				f.add("indoor", "one", 200)
+				f.add("outdoor", "one", 20)
+			}
+			f.add("indoor", "two", 1)
+			l := &line{rate: 20e3, trip: 50 * time.Millisecond, answer: func(Message) (byte, error) {
+				switch chance.IntN(20) {
+				case 0:
+					return 0, errCut
+				case 1:
+					return 0x10, nil
+				case 2:
+					return 0x83, nil
+				}
+				return 0, nil
+			}}
+			o := options(f)
+			o.File = filepath.Join(t.TempDir(), "sent")
+			s := newShipper(t, o)
+			for i := range 400 {
+				connect(t, s, l, time.Duration(chance.IntN(3000))*time.Millisecond)
+				if i%20 == 0 {
+					f.add("indoor", "two", 200)
+				}
+				if i%50 == 10 { // killed: what the file has is what is known
+					if chance.IntN(2) == 0 {
+						if err := s.write(); err != nil {
+							t.Fatal(err)
+						}
+					}
+					s = newShipper(t, o)
+				}
+			}
+			l.answer = nil
+			connect(t, s, l, 10*time.Minute)
+			for _, name := range f.names {
+				got, _ := l.received(t, name)
+				if want := f.all(t, name); !slices.Equal(got, want) {
+					t.Errorf("%s: %d records, want %d", name, len(got), len(want))
+				}
+			}
+			if st := s.Status(); st.Unsent != 0 || st.Waiting != "" || st.Lost != 0 {
+				t.Errorf("%+v", st)
+			}
+			before := len(l.got)
+			connect(t, s, l, time.Hour)
+			if len(l.got) != before {
+				t.Errorf("%d messages when nothing was left", len(l.got)-before)
+			}
+		})
+	}
+}
+
+// A slow line is filled, and yet nothing waits long for what was sent before it.
+func TestSlowLine(t *testing.T) {
+	for _, c := range []struct {
+		rate    float64
+		trip    time.Duration
+		records int
+	}{{8e3, 600 * time.Millisecond, 300}, {32e3, 200 * time.Millisecond, 600}, {1e3, 2 * time.Second, 100}} {
+		t.Run(fmt.Sprint(c.rate, c.trip), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFeed("indoor", "outdoor")
+				for range 200 {
+					f.add("indoor", "one", c.records)
+					f.add("outdoor", "one", c.records)
+				}
+				l := &line{rate: c.rate, trip: c.trip, measured: time.Now().Add(10 * c.trip)}
+				s := newShipper(t, options(f))
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				done := make(chan error, 1)
+				begin := time.Now()
+				go func() { done <- s.Run(ctx, Link{Publish: l.publish}) }()
+				for s.Status().Unsent > 0 && time.Since(begin) < 2*time.Hour {
+					time.Sleep(100 * time.Millisecond)
+				}
+				took := time.Since(begin).Seconds()
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				share := float64(l.bytes) / c.rate / took
+				t.Logf("%.0f B/s, %v: %.1f %% of the line, %d messages, the queue at most %v", c.rate, c.trip, 100*share, l.messages, l.queue)
+				if share < 0.9 {
+					t.Errorf("%.1f %% of the line was used", 100*share)
+				}
+				// What is wanted, the time of a message itself, and now and then the time that
+				// it takes to measure the round trip anew.
+				if most := ahead + time.Duration(2*minMessage/c.rate*float64(time.Second)) + c.trip; l.queue > most {
+					t.Errorf("a message waited %v, at most %v is right", l.queue, most)
+				}
+			})
+		})
+	}
+}
+
+// While nobody subscribes, or the broker is full, the cursor stays; it is tried again
+// less and less often, with one message.
+func TestRefused(t *testing.T) {
+	for reason, want := range map[byte]Reason{0x10: Unheard, 0x83: Full, 0x97: Full, 0x87: Refused} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFeed("indoor")
+			for range 50 {
+				f.add("indoor", "one", 100)
+			}
+			l := &line{rate: 1e6, trip: time.Millisecond, answer: func(Message) (byte, error) { return reason, nil }}
+			s := newShipper(t, options(f))
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- s.Run(ctx, Link{Publish: l.publish}) }()
+			time.Sleep(time.Hour)
+			if st := s.Status(); st.Waiting != want || st.Unsent != 50*100 || want == Refused && st.Code != reason {
+				t.Errorf("%#x: %+v", reason, st)
+			}
+			if l.messages < 60 || l.messages > 75 {
+				t.Errorf("%#x: %d messages in an hour", reason, l.messages)
+			}
+			l.mu.Lock()
+			l.answer = nil
+			l.mu.Unlock()
+			time.Sleep(2 * time.Minute)
+			if st := s.Status(); st.Waiting != "" || st.Unsent != 0 {
+				t.Errorf("%#x: %+v", reason, st)
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			if got, repeats := l.received(t, "indoor"); repeats > 0 || !slices.Equal(got, f.all(t, "indoor")) {
+				t.Errorf("%d records, %d repeats", len(got), repeats)
+			}
+		})
+	}
+}
+
+// When the month's bytes are used, nothing goes up until the next one begins. A clock
+// that is not synchronised begins none.
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // it is the 1st of January 2000
+		f := newFeed("indoor")
+		for range 100 {
+			f.add("indoor", "one", 600)
+		}
+		var synced atomic.Bool
+		synced.Store(true)
+		o := options(f)
+		o.Budget = 100e3
+		o.Clock = func() (time.Time, bool) { return time.Now(), synced.Load() }
+		s := newShipper(t, o)
+		l := &line{rate: 1e6, trip: time.Millisecond}
+		publish := func(ctx context.Context, m Message) (byte, error) {
+			s.Used(len(m.Payload) + 200)
+			return l.publish(ctx, m)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx, Link{Publish: publish}) }()
+		time.Sleep(time.Hour)
+		st := s.Status()
+		if st.Waiting != Budget || st.Unsent == 0 || st.Used < 80e3 || st.Used > 90e3+maxMessage || st.Month != "2000-01" {
+			t.Errorf("%+v", st)
+		}
+		synced.Store(false)
+		time.Sleep(35 * 24 * time.Hour)
+		if again := s.Status(); again != st {
+			t.Errorf("%+v, before %+v", again, st)
+		}
+		synced.Store(true)
+		time.Sleep(time.Minute)
+		if st := s.Status(); st.Month != "2000-02" || st.Used < 10e3 {
+			t.Errorf("%+v", st)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What the log has evicted before it went up is counted, once.
+func TestEvicted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeed("indoor")
+		for range 10 {
+			f.add("indoor", "one", 100)
+		}
+		refuse := false
+		l := &line{answer: func(Message) (byte, error) {
+			if refuse {
+				return 0x10, nil
+			}
+			return 0, nil
+		}}
+		s := newShipper(t, options(f))
+		connect(t, s, l, time.Second)
+		for range 10 {
+			f.add("indoor", "one", 100)
+		}
+		f.evict("indoor", 14)
+		refuse = true
+		connect(t, s, l, time.Minute)
+		if st := s.Status(); st.Lost != 400 || st.Unsent != 600 {
+			t.Errorf("%+v", st)
+		}
+		refuse = false
+		connect(t, s, l, time.Minute)
+		if st := s.Status(); st.Lost != 400 || st.Unsent != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// Cursors of epochs that the log no longer has are forgotten, but not because it has not
+// read its directory yet.
+func TestCursorsAreFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeed("indoor")
+		for i := range 5 {
+			f.add("indoor", fmt.Sprint("e", i), 10)
+		}
+		s, l := newShipper(t, options(f)), &line{}
+		connect(t, s, l, time.Second)
+		all := f.blocks["indoor"]
+		f.blocks["indoor"] = nil
+		connect(t, s, l, time.Minute)
+		if n := len(s.state.Sent); n != 5 {
+			t.Errorf("%d cursors", n)
+		}
+		f.blocks["indoor"] = all
+		f.evict("indoor", 3)
+		connect(t, s, l, time.Minute)
+		if n := len(s.state.Sent); n != 2 || len(l.got) != 5 {
+			t.Errorf("%d cursors, %d messages", n, len(l.got))
+		}
+	})
+}
+
+// The file is written when much was sent, after a while, and at the end.
+func TestFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeed("indoor")
+		f.add("indoor", "one", 600)
+		o := options(f)
+		o.File = filepath.Join(t.TempDir(), "sent")
+		s := newShipper(t, o)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Maintain(ctx) }()
+		written := func() (at time.Time) {
+			if info, err := os.Stat(o.File); err == nil {
+				at = info.ModTime()
+			}
+			synctest.Wait()
+			return at
+		}
+		l := &line{}
+		connect(t, s, l, time.Second)
+		time.Sleep(9 * time.Minute)
+		if !written().IsZero() {
+			t.Error("a block was worth writing the file")
+		}
+		time.Sleep(2 * time.Minute)
+		if written().IsZero() {
+			t.Error("after ten minutes there was no file")
+		}
+		f.add("indoor", "one", 600)
+		connect(t, s, l, 6*time.Second)
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if again := newShipper(t, o); !slices.Equal(again.state.Sent, s.state.Sent) || again.state.Sent[0].Last != f.blocks["indoor"][1].Last {
+			t.Errorf("%+v, want %+v", again.state, s.state)
+		}
+		data, _ := os.ReadFile(o.File)
+		data[20] ^= 1
+		if err := os.WriteFile(o.File, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s := newShipper(t, o); len(s.state.Sent) != 0 || s.Status().Unsent != 1200 {
+			t.Errorf("%+v of a damaged file", s.state)
+		}
+	})
+}
+
+func TestStateIsGolden(t *testing.T) {
+	s := state{Month: "2026-11", Used: 1234, Sent: cursors{{"indoor", "one", 4294967295, 1_700_000_000_000}}}
+	const want = `{"version":1,"month":"2026-11","used":1234,"sent":[{"sensor":"indoor","epoch":"one","last":4294967295,"time":1700000000000}]}` + "\nb27c1d47\n"
+	if got := string(s.format()); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func FuzzState(f *testing.F) {
+	f.Add(state{Month: "2026-11", Used: 7, Sent: cursors{{"a", "b", 1, 2}}}.format())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := parseState(b)
+		if err != nil {
+			return
+		}
+		again, err := parseState(s.format())
+		if err != nil || again.Month != s.Month || again.Used != s.Used || !slices.Equal(again.Sent, s.Sent) {
+			t.Errorf("%+v became %+v, %v", s, again, err)
+		}
+	})
+}
