@@ -242,6 +242,7 @@ var only = []arrow{
 	{"cmd/gateway/internal/admin", "rsc.io/qr", "the page shows such a link too"},
 	{"gateway/homeassistant", "github.com/eclipse/paho.golang/...", "one file knows MQTT"},
 	{"gateway/hub", "github.com/eclipse/paho.golang/...", "a hub's session is MQTT's"},
+	{"gateway/mqtt", "github.com/eclipse/paho.golang/...", "it pings for the client that speaks MQTT"},
 	{"sensors/...", "periph.io/...", "chips and buses"},
 	{"gateway/motor", "periph.io/x/conn/v3/gpio", "the type of a level"},
 	{"gateway/pins", "periph.io/x/conn/v3/gpio", "the type of a level"},

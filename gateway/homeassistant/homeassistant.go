@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"sensorgateway/gateway/mqtt"
 	"sensorgateway/wire"
 )
 
@@ -107,42 +108,18 @@ func (b *Bridge) poke() {
 	}
 }
 
-// Pauses between two attempts to connect.
-const (
-	minPause = time.Second
-	maxPause = time.Minute
-	// A connection that lasted so long was a good one.
-	goodConnection = time.Minute
-)
-
 // Run connects to the broker, again whenever the connection ends, until ctx ends.
 // Whatever Home Assistant started has stopped then.
 func (b *Bridge) Run(ctx context.Context) error {
 	if b == nil {
 		return nil
 	}
-	pause, said := minPause, ""
-	for ctx.Err() == nil {
-		begin := time.Now()
-		err := b.connection(ctx)
-		if b.lost(); err == nil {
-			break
-		}
-		if time.Since(begin) > goodConnection {
-			pause, said = minPause, ""
-		}
-		if text := err.Error(); text != said { // the same every minute helps nobody
-			said = text
-			b.opts.Log.Warn("home assistant cannot be reached through the broker; it is tried again", "broker", b.opts.Broker.Redacted(), "err", err)
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
-		pause = min(2*pause, maxPause)
-	}
+	mqtt.Keep(ctx, func(ctx context.Context, _ int) error {
+		defer b.lost()
+		return b.connection(ctx)
+	}, func(err error) {
+		b.opts.Log.Warn("home assistant cannot be reached through the broker; it is tried again", "broker", b.opts.Broker.Redacted(), "err", err)
+	})
 	return nil
 }
 

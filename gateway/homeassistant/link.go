@@ -42,7 +42,7 @@ type link struct {
 
 // connection connects, and publishes until ctx ends, which is no error.
 func (b *Bridge) connection(ctx context.Context) error {
-	conn, err := mqtt.Dial(ctx, b.opts.Broker, nil, writeTimeout)
+	conn, err := mqtt.Dial(ctx, b.opts.Broker, mqtt.Options{WriteTimeout: writeTimeout})
 	if err != nil {
 		return err
 	}
@@ -56,9 +56,7 @@ func (b *Bridge) connection(ctx context.Context) error {
 	receiveMaximum, packetSize := uint16(maxReceived), uint32(maxPacket)
 	l := &link{Bridge: b, sent: map[string]string{}, client: paho.NewClient(paho.ClientConfig{
 		Conn: conn, PacketTimeout: writeTimeout, OnClientError: fail,
-		OnServerDisconnect: func(d *paho.Disconnect) {
-			fail(fmt.Errorf("the broker ended the connection, reason 0x%02x", d.ReasonCode))
-		},
+		OnServerDisconnect: func(d *paho.Disconnect) { fail(mqtt.Disconnected(d.ReasonCode)) },
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 			b.received(p.Packet.Topic, p.Packet.Payload, p.Packet.Retain)
 			return true, nil
@@ -72,9 +70,9 @@ func (b *Bridge) connection(ctx context.Context) error {
 	connect.Properties = &paho.ConnectProperties{ReceiveMaximum: &receiveMaximum, MaximumPacketSize: &packetSize}
 	if ack, err := l.client.Connect(ctx, connect); err != nil { // it has closed the connection
 		if ack != nil {
-			return fmt.Errorf("the broker refused the connection, reason 0x%02x; fix: check home_assistant.user and its password_file, and what the broker lets this user do", ack.ReasonCode)
+			return fmt.Errorf("the broker refused the connection: %s; fix: check home_assistant.user and its password_file, and what the broker lets this user do", mqtt.Reason(ack.ReasonCode))
 		}
-		return fmt.Errorf("connect: %w", err)
+		return fmt.Errorf("connect: %w", mqtt.Explain(err))
 	}
 	err = l.serve(ctx, failed)
 	_ = l.client.Disconnect(&paho.Disconnect{}) // of one that failed, it fails too

@@ -34,11 +34,6 @@ const (
 	// never is when the session expires: a hub that was off for a month has missed nothing
 	// that the broker has kept.
 	never = 0xFFFFFFFF
-
-	minPause = time.Second
-	maxPause = time.Minute
-	// A connection that lasted so long was a good one.
-	goodConnection = time.Minute
 )
 
 // Options are what an [Intake] is made of.
@@ -69,28 +64,13 @@ func New(o Options) *Intake {
 // Run takes messages, from one broker after the other whenever a connection ends, until
 // ctx ends.
 func (in *Intake) Run(ctx context.Context) error {
-	pause, said := minPause, ""
-	for n := 0; ctx.Err() == nil; n++ {
-		broker, begin := in.o.Brokers[n%len(in.o.Brokers)], time.Now()
-		err := in.connection(ctx, broker)
-		if ctx.Err() != nil {
-			break
-		}
-		if time.Since(begin) > goodConnection {
-			pause, said = minPause, ""
-		}
-		if text := err.Error(); text != said { // the same every minute helps nobody
-			said = text
-			in.log.Warn("nothing comes from the broker; it is tried again", "broker", broker.Redacted(), "err", err)
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
-		pause = min(2*pause, maxPause)
-	}
+	var broker *url.URL
+	mqtt.Keep(ctx, func(ctx context.Context, attempt int) error {
+		broker = in.o.Brokers[attempt%len(in.o.Brokers)]
+		return in.connection(ctx, broker)
+	}, func(err error) {
+		in.log.Warn("nothing comes from the broker; it is tried again", "broker", broker.Redacted(), "err", err)
+	})
 	return nil
 }
 
@@ -122,9 +102,7 @@ func (in *Intake) connection(ctx context.Context, broker *url.URL) error {
 	}()
 	client := paho.NewClient(paho.ClientConfig{
 		Conn: conn, PacketTimeout: writeTimeout, OnClientError: end, EnableManualAcknowledgment: true,
-		OnServerDisconnect: func(d *paho.Disconnect) {
-			end(fmt.Errorf("the broker ended the connection, reason 0x%02x", d.ReasonCode))
-		},
+		OnServerDisconnect: func(d *paho.Disconnect) { end(mqtt.Disconnected(d.ReasonCode)) },
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 			queues[in.queueOf(p.Packet.Topic)] <- message{p.Packet, p.Client}
 			return true, nil
@@ -158,9 +136,9 @@ func (in *Intake) begin(ctx context.Context, client *paho.Client, conn net.Conn)
 	})
 	if err != nil { // it has closed the connection
 		if ack != nil {
-			return fmt.Errorf("the broker refused the connection, reason 0x%02x; fix: check what the broker lets %s do", ack.ReasonCode, in.g.o.Hub)
+			return fmt.Errorf("the broker refused the connection: %s; fix: check what the broker lets %s do", mqtt.Reason(ack.ReasonCode), in.g.o.Hub)
 		}
-		return fmt.Errorf("connect: %w", err)
+		return fmt.Errorf("connect: %w", mqtt.Explain(err))
 	}
 	filter := fleet.Gateway{Site: in.o.Site, Name: "+"}.Topic(fleet.Up)
 	granted, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: filter, QoS: 1, RetainHandling: 2}}})
@@ -184,7 +162,7 @@ func (in *Intake) dial(ctx context.Context, broker *url.URL) (net.Conn, error) {
 			return nil, err
 		}
 	}
-	return mqtt.Dial(ctx, broker, config, writeTimeout)
+	return mqtt.Dial(ctx, broker, mqtt.Options{TLS: config, WriteTimeout: writeTimeout})
 }
 
 // store stores messages, and confirms each to the broker once it is durable. What cannot

@@ -1,4 +1,6 @@
-// Package mqtt opens connections to MQTT brokers, for those who speak the protocol there.
+// Package mqtt is what those who speak MQTT to a broker have in common: how it is reached,
+// when it is tried again, how it is noticed that it no longer answers, and what its
+// reason codes say.
 //
 // It refuses to know what is said: sessions, topics and payloads are the others' own.
 package mqtt
@@ -6,6 +8,7 @@ package mqtt
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/url"
 	"sync"
@@ -14,10 +17,17 @@ import (
 
 const dialTimeout = 10 * time.Second
 
+// Options are how a broker is connected to.
+type Options struct {
+	TLS          *tls.Config     // for mqtts; nil is Go's default
+	WriteTimeout time.Duration   // of a packet, to a broker that no longer reads
+	Count        func(bytes int) // is called with what was sent or received, TLS with it; nil: nobody counts
+}
+
 // Dial connects to a broker, mqtt://HOST[:PORT] or, with TLS, mqtts://HOST[:PORT]; the
-// ports are 1883 and 8883 unless it says otherwise. config is for mqtts; nil is Go's
-// default. A write to a broker that no longer reads fails after writeTimeout.
-func Dial(ctx context.Context, broker *url.URL, config *tls.Config, writeTimeout time.Duration) (net.Conn, error) {
+// ports are 1883 and 8883 unless it says otherwise. The connection sends each packet at
+// once, as paho's packets take its lock.
+func Dial(ctx context.Context, broker *url.URL, o Options) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	secure := broker.Scheme == "mqtts"
@@ -28,30 +38,87 @@ func Dial(ctx context.Context, broker *url.URL, config *tls.Config, writeTimeout
 	case port == "":
 		port = "1883"
 	}
-	address := net.JoinHostPort(broker.Hostname(), port)
-	var c net.Conn
-	var err error
-	if secure {
-		c, err = (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
-	} else {
-		c, err = (&net.Dialer{}).DialContext(ctx, "tcp", address)
-	}
+	dialer := net.Dialer{KeepAlive: -1} // MQTT has its own, and each byte may cost money
+	c, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(broker.Hostname(), port))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("connect: %w", Explain(err))
 	}
-	return &conn{Conn: c, writeTimeout: writeTimeout}, nil
+	if o.Count != nil {
+		c = &counted{c, o.Count}
+	}
+	if secure {
+		config := &tls.Config{}
+		if o.TLS != nil {
+			config = o.TLS.Clone()
+		}
+		if config.ServerName == "" {
+			config.ServerName = broker.Hostname()
+		}
+		secured := tls.Client(c, config)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			_ = c.Close()
+			return nil, fmt.Errorf("connect: %w", Explain(err))
+		}
+		c = secured
+	}
+	return &conn{Conn: c, writeTimeout: o.WriteTimeout}, nil
 }
 
-// conn is a connection whose packets come one after the other, and end.
+// counted counts what goes over a connection.
+type counted struct {
+	net.Conn
+	count func(int)
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.count(n)
+	return n, err
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.count(n)
+	return n, err
+}
+
+// maxBuffer is how much of the buffer for a packet is kept for the next one, in bytes.
+const maxBuffer = 8 << 10
+
+// conn is a connection whose packets come one after the other, end, and are written at
+// once: paho writes a packet in pieces, of which each would be a TLS record and a segment
+// of its own.
 type conn struct {
 	net.Conn
-	sync.Mutex   // paho takes it for each packet
+	mu           sync.Mutex // paho holds it for each packet
+	packet       []byte     // the pieces so far
+	failed       error      // of the packets before
 	writeTimeout time.Duration
 }
 
-func (c *conn) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.writeTimeout)); err != nil {
-		return 0, err
+func (c *conn) Lock() { c.mu.Lock() }
+
+// Unlock writes the packet. If that fails, the connection ends, which its reader notices.
+func (c *conn) Unlock() {
+	defer c.mu.Unlock()
+	if c.failed != nil || len(c.packet) == 0 {
+		return
 	}
-	return c.Conn.Write(b)
+	if c.failed = c.SetWriteDeadline(time.Now().Add(c.writeTimeout)); c.failed == nil {
+		_, c.failed = c.Conn.Write(c.packet)
+	}
+	if c.packet = c.packet[:0]; cap(c.packet) > maxBuffer {
+		c.packet = nil
+	}
+	if c.failed != nil {
+		_ = c.Close()
+	}
+}
+
+func (c *conn) Write(b []byte) (int, error) {
+	if c.failed != nil {
+		return 0, c.failed
+	}
+	c.packet = append(c.packet, b...)
+	return len(b), nil
 }

@@ -1,0 +1,63 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// Pauses between two connections.
+const (
+	minPause = time.Second
+	maxPause = time.Minute
+	// After a connection that another with the same client ID has taken over: whoever
+	// connects at once takes it back, and so on for ever.
+	minYield = time.Minute
+	maxYield = 10 * time.Minute
+	// A connection that lasted so long was a good one.
+	goodConnection = time.Minute
+	// maxSaid is how many different errors are remembered as said.
+	maxSaid = 16
+)
+
+// Keep keeps a connection up until ctx ends: connect connects, to one broker after the
+// other by the number of the attempt, and returns when the connection has ended. The
+// pauses between the attempts grow up to a minute, and are never the same for two who
+// lost a broker at the same time. failed is called with why a connection ended, with the
+// same once only: the same every minute helps nobody.
+func Keep(ctx context.Context, connect func(ctx context.Context, attempt int) error, failed func(error)) {
+	pause, yield := minPause, minYield
+	said := map[string]bool{}
+	for n := 0; ctx.Err() == nil; n++ {
+		begin := time.Now()
+		err := connect(ctx, n)
+		if ctx.Err() != nil {
+			return
+		}
+		taken := errors.Is(err, Disconnected(TakenOver))
+		if !taken && time.Since(begin) > goodConnection {
+			pause, yield = minPause, minYield
+			clear(said)
+		}
+		if text := err.Error(); !said[text] {
+			if len(said) == maxSaid {
+				clear(said)
+			}
+			said[text] = true
+			failed(err)
+		}
+		wait := minPause + rand.N(pause)
+		pause = min(2*pause, maxPause-minPause)
+		if taken {
+			wait = yield/2 + rand.N(yield/2)
+			yield = min(2*yield, maxYield)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
