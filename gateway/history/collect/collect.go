@@ -14,13 +14,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/wire"
 )
 
 const (
@@ -72,23 +75,48 @@ func (c *Collection) log(gateway string) *log {
 	defer c.mu.Unlock()
 	l := c.logs[gateway]
 	if l == nil {
-		l = &log{c: c, dir: filepath.Join(c.o.Dir, gateway, LogDir)}
+		l = &log{c: c, gateway: gateway, dir: filepath.Join(c.o.Dir, gateway, LogDir)}
 		c.logs[gateway] = l
 	}
 	return l
 }
 
-// Append stores blocks of a gateway, each record once, and returns when they are durable.
-// The gateway is the name of a directory. [Collection.Run] must run, or have ended. What
-// is begun before ctx ends is completed.
-func (c *Collection) Append(ctx context.Context, gateway string, blocks [][]byte) error {
+// Values says what the values of a sensor's records are, from a number on.
+type Values struct {
+	From   uint32
+	Sensor wire.SensorInfo
+}
+
+// all returns the logs of all gateways that sent something.
+func (c *Collection) all() []*log {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.logs))
+}
+
+// Append stores blocks of a sensor's epoch, each record once, and what is said of their
+// values, and returns when both are durable. The gateway is the name of a directory.
+// [Collection.Run] must run, or have ended. What is begun before ctx ends is completed.
+func (c *Collection) Append(ctx context.Context, gateway string, blocks [][]byte, said []Values) error {
 	l := c.log(gateway)
 	l.order.Lock()
 	defer l.order.Unlock()
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	return l.append(gateway, blocks)
+	return l.append(blocks, said)
+}
+
+// Reader returns what reads the log of a gateway whose present sensors and epoch these
+// are. It is an error if the log cannot be read.
+func (c *Collection) Reader(gateway, epoch string, sensors []string) (*Reader, error) {
+	l := c.log(gateway)
+	l.order.Lock()
+	defer l.order.Unlock()
+	if err := l.load(); err != nil {
+		return nil, err
+	}
+	return &Reader{l, epoch, sensors}, nil
 }
 
 // Run writes what is appended, and moves blocks from the intake to the gateways' logs,
@@ -112,6 +140,9 @@ func (c *Collection) maintain(ctx context.Context) {
 		}
 		select {
 		case now := <-tick.C:
+			for _, l := range c.all() {
+				l.rest(now)
+			}
 			size, since, some := c.intake.state()
 			due = due || some && (size >= sealAt || now.Sub(since) >= sealEvery)
 		case <-ctx.Done():
@@ -123,14 +154,8 @@ func (c *Collection) maintain(ctx context.Context) {
 // seal moves the blocks that are in the intake now into the gateways' logs.
 func (c *Collection) seal() error {
 	last := c.intake.finish()
-	c.mu.Lock()
-	var logs []*log
-	for _, l := range c.logs {
-		logs = append(logs, l)
-	}
-	c.mu.Unlock()
 	var err error
-	for _, l := range logs {
+	for _, l := range c.all() {
 		err = errors.Join(err, l.seal(last))
 	}
 	if err != nil {

@@ -91,7 +91,7 @@ func running(t *testing.T, dir string) (*Collection, func()) {
 
 func appendAll(t *testing.T, c *Collection, gateway string, blocks [][]byte) {
 	t.Helper()
-	if err := c.Append(context.Background(), gateway, blocks); err != nil {
+	if err := c.Append(context.Background(), gateway, blocks, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -249,12 +249,12 @@ func TestNotStored(t *testing.T) {
 	damaged := slices.Concat(d.blocks("indoor", 0, 100)...)
 	damaged[len(damaged)/2] ^= 1
 	for name, blocks := range map[string][][]byte{"damaged": {damaged}, "cut off": {damaged[:20]}, "empty": {{}}} {
-		if err := c.Append(context.Background(), "pi-1", blocks); !errors.Is(err, codec.ErrBlock) {
+		if err := c.Append(context.Background(), "pi-1", blocks, nil); !errors.Is(err, codec.ErrBlock) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	stop()
-	if err := c.Append(context.Background(), "pi-1", d.blocks("indoor", 0, 100)); !errors.Is(err, context.Canceled) {
+	if err := c.Append(context.Background(), "pi-1", d.blocks("indoor", 0, 100), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "pi-1", LogDir)); !errors.Is(err, fs.ErrNotExist) {
@@ -264,7 +264,7 @@ func TestNotStored(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(dir, intakeDir)); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Append(context.Background(), "pi-1", d.blocks("indoor", 0, 100)); err == nil {
+	if err := c.Append(context.Background(), "pi-1", d.blocks("indoor", 0, 100), nil); err == nil {
 		t.Error("it is confirmed without a file")
 	}
 	if err := os.MkdirAll(filepath.Join(dir, intakeDir), 0o750); err != nil {
@@ -356,7 +356,7 @@ func BenchmarkAppend(b *testing.B) {
 		for p.Next() {
 			for _, block := range blocks {
 				clear(c.log(name).there)
-				if err := c.Append(ctx, name, [][]byte{block}); err != nil {
+				if err := c.Append(ctx, name, [][]byte{block}, nil); err != nil {
 					b.Error(err)
 					return
 				}

@@ -132,20 +132,13 @@ func (r *reader) seek() (*piece, *index.Chapter) {
 	if t == nil {
 		return nil, nil
 	}
-	for _, c := range t.Chapters {
-		if c.Ordinal+int64(c.Blocks) <= r.ordinal {
-			continue
-		}
-		add, _ := s.Correction(c.Origin, c.From)
-		if !r.wants(c.Origin, span{c.First, c.Last, c.From + add, c.To + add}) {
-			continue
-		}
-		r.moveTo(max(r.ordinal, c.Ordinal))
-		return nil, c
-	}
+	c := r.chapter(s, t)
 	for _, b := range t.Blocks {
 		if b.Ordinal < r.ordinal || b.Ordinal == r.ordinal && r.record >= b.Summary.Count() {
 			continue
+		}
+		if c != nil && b.Ordinal > c.Ordinal {
+			break
 		}
 		p := &piece{origin: b.Origin, summary: b.Summary, packed: b.Packed, open: !b.Closed}
 		p.add, p.synced = s.Correction(b.Origin, b.Summary.From)
@@ -159,7 +152,24 @@ func (r *reader) seek() (*piece, *index.Chapter) {
 		}
 		return p, nil
 	}
-	return nil, nil
+	if c != nil {
+		r.moveTo(max(r.ordinal, c.Ordinal))
+	}
+	return nil, c
+}
+
+// chapter returns the next chapter that is wanted, nil if there is none.
+func (r *reader) chapter(s *index.Index, t *index.Stream) *index.Chapter {
+	for _, c := range t.Chapters {
+		if c.Ordinal+int64(c.Blocks) <= r.ordinal {
+			continue
+		}
+		add, _ := s.Correction(c.Origin, c.From)
+		if r.wants(c.Origin, span{c.First, c.Last, c.From + add, c.To + add}) {
+			return c
+		}
+	}
+	return nil
 }
 
 // open returns the index of a chapter.
@@ -308,6 +318,16 @@ func (l Source) Since(name string, sensor uint16, epoch string, after uint32) fu
 	r := &reader{Source: l, name: name, sensor: sensor,
 		wants: func(o codec.Origin, s span) bool { return o.Epoch == epoch && newer(s.last) }}
 	return r.all(func(x *wire.Record) bool { return newer(x.Seq) })
+}
+
+// Later returns the records of an epoch with numbers after after that were made at from
+// or later.
+func (l Source) Later(name string, sensor uint16, epoch string, after uint32, from int64) func() ([]wire.Record, error) {
+	r := &reader{Source: l, name: name, sensor: sensor,
+		wants: func(o codec.Origin, s span) bool {
+			return o.Epoch == epoch && wire.Before(after, s.last) && s.to >= from
+		}}
+	return r.all(func(x *wire.Record) bool { return wire.Before(after, x.Seq) && x.UnixMilli >= from })
 }
 
 // Between returns the records that were made from from to before to.

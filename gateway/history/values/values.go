@@ -56,7 +56,9 @@ func (s Span) at(seq uint32) int {
 // Within returns the entries that hold for a number from first to last.
 func (s Span) Within(first, last uint32) (within Span) {
 	for i := max(s.at(first), 0); i < len(s) && !wire.Before(last, s[i].From); i++ {
-		within = append(within, s[i])
+		if i+1 == len(s) || s[i+1].From != s[i].From { // else no record was made while it held
+			within = append(within, s[i])
+		}
 	}
 	return within
 }
@@ -130,7 +132,7 @@ func (t *Table) Newest(name string) (e Entry, ok bool) {
 // Begin notes what a sensor's values are from a number on, unless that is known: what
 // is said of no record of an epoch is not corrected.
 func (t *Table) Begin(s wire.SensorInfo, epoch string, from uint32) {
-	e := Entry{Name: s.Name, Epoch: epoch, From: from, Values: s.Quantities(), Calibration: s.Calibration, Median: s.Median, calibrations: s.Calibrations()}
+	e := entryOf(s, epoch, from)
 	span := t.Of(e.Name, epoch)
 	if k := span.at(from); k >= 0 && span[k].says(e) {
 		return
@@ -139,6 +141,47 @@ func (t *Table) Begin(s wire.SensorInfo, epoch string, from uint32) {
 		return
 	}
 	t.entries = append(t.entries, e)
+	t.edits++
+}
+
+func entryOf(s wire.SensorInfo, epoch string, from uint32) Entry {
+	return Entry{Name: s.Name, Epoch: epoch, From: from, Values: s.Quantities(), Calibration: s.Calibration, Median: s.Median, calibrations: s.Calibrations()}
+}
+
+// learnMax is how many entries a table has at most that others fill.
+const learnMax = 4096
+
+// Learn is [Table.Begin] for what others say, in any order, and again.
+func (t *Table) Learn(s wire.SensorInfo, epoch string, from uint32) {
+	e := entryOf(s, epoch, from)
+	now, next := -1, -1 // which holds for the number, and from which later one on another
+	for i := range t.entries {
+		switch x := &t.entries[i]; {
+		case x.Name != e.Name || x.Epoch != epoch:
+		case !wire.Before(from, x.From):
+			now = i
+		case next < 0:
+			next = i
+		}
+	}
+	switch {
+	case now >= 0 && t.entries[now].says(e):
+		return
+	case now >= 0 && t.entries[now].From == from:
+		t.entries = slices.Clone(t.entries) // a copy of the table may be read
+		t.entries[now] = e
+	case next < 0:
+		if newest, known := t.Newest(e.Name); now < 0 && known && newest.says(e) && len(e.Calibration) == 0 {
+			return // as in Begin
+		}
+		t.entries = append(t.entries, e)
+		t.entries = t.entries[max(len(t.entries)-learnMax, 0):]
+	case t.entries[next].says(e):
+		t.entries = slices.Clone(t.entries)
+		t.entries[next].From = from
+	default:
+		t.entries = slices.Insert(slices.Clone(t.entries), next, e)
+	}
 	t.edits++
 }
 

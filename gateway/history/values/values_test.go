@@ -117,3 +117,48 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// What a gateway says comes in any order, and again.
+func TestLearn(t *testing.T) {
+	other := wire.SensorInfo{Name: "roof", Values: []wire.Quantity{wire.Pressure}, Calibration: map[string]wire.Calibration{"pressure": {Scale: 1, Offset: 4}}}
+	var table Table
+	for i, step := range []struct {
+		s       wire.SensorInfo
+		from    uint32
+		entries int
+	}{
+		{offset, 100, 1}, {offset, 100, 1}, {offset, 170, 1}, // as each block says it
+		{offset, 40, 1}, // it held before
+		{other, 200, 2}, {plain, 10, 3}, {plain, 20, 3}, {offset, 60, 3},
+		{offset, 200, 3}, {other, 200, 3}, // one number has one
+	} {
+		table.Learn(step.s, "E", step.from)
+		if len(table.entries) != step.entries {
+			t.Errorf("step %d: %d entries, want %d", i, len(table.entries), step.entries)
+		}
+	}
+	for seq, want := range map[uint32]float32{9: 1000, 39: 1000, 40: 1002.5, 199: 1002.5, 200: 1004} {
+		r := []wire.Record{{Seq: seq, Reading: wire.Reading{Values: [2]float32{1000, wire.NotMeasured()}}}}
+		table.Of("roof", "E").Apply(r)
+		if got := r[0].Values[0]; got != want {
+			t.Errorf("%d: %v, want %v", seq, got, want)
+		}
+	}
+	for i := range learnMax + 10 {
+		table.Learn([]wire.SensorInfo{offset, other}[i%2], "E", 1000+uint32(i))
+	}
+	if len(table.entries) > learnMax {
+		t.Errorf("%d entries", len(table.entries))
+	}
+}
+
+// Of what holds from the same number on, the last counts: a payload of blocks says one.
+func TestWithinOneOfANumber(t *testing.T) {
+	var table Table
+	table.Begin(plain, "E", 0)
+	table.Begin(offset, "E", 100)
+	table.Begin(filtered, "E", 100)
+	if got := table.Of("roof", "E").Within(50, 150); len(got) != 2 || got[1].Median != 3 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -121,10 +121,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	}
 	log.Info("the hub is ready", "hub", o.name, "state", o.dir(), "address", "https://"+l.Addr().String())
 	registry, err := hub.NewRegistry(hub.RegistryOptions{
-		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Log: log,
-		Store: func(ctx context.Context, gateway string, b fleet.Blocks) error {
-			return stored.Append(ctx, gateway, b.Blocks)
-		},
+		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Store: store(stored), Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, l.Close())
@@ -150,6 +147,17 @@ func (o *serveOptions) storage(log *slog.Logger) (*collect.Collection, error) {
 		return nil, nil
 	}
 	return collect.Open(collect.Options{Dir: filepath.Join(o.dir(), gatewaysDir), MaxBytes: o.size << 20, Log: log})
+}
+
+// store returns what makes blocks durable.
+func store(stored *collect.Collection) func(context.Context, string, fleet.Blocks) error {
+	return func(ctx context.Context, gateway string, b fleet.Blocks) error {
+		var said []collect.Values
+		for _, v := range b.Values {
+			said = append(said, collect.Values(v))
+		}
+		return stored.Append(ctx, gateway, b.Blocks, said)
+	}
 }
 
 // known returns what checks that a gateway belongs to the fleet, and to the site in whose

@@ -1,0 +1,147 @@
+package collect
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/format"
+	"sensorgateway/wire"
+)
+
+// seal moves the blocks that are in files of the intake up to a number into a segment.
+func (l *log) seal(last uint64) error {
+	l.order.Lock() // what is being written into one of these files is pending then
+	defer l.order.Unlock()
+	if len(l.pending) == 0 {
+		return nil
+	}
+	if err := l.load(); err != nil { // which drops what is there twice
+		return err
+	}
+	n := 0
+	for n < len(l.pending) && l.pending[n].file <= last {
+		n++
+	}
+	blocks, err := l.c.intake.load(l.pending[:n])
+	if err != nil {
+		return err
+	}
+	size, err := l.writeSegment(blocks)
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.dir, err)
+	}
+	l.mu.Lock()
+	l.pending = slices.Clone(l.pending[n:])
+	if l.size += size; size > 0 {
+		l.next++
+		l.view = nil // which has these blocks in memory
+	}
+	l.mu.Unlock()
+	return l.evict()
+}
+
+// writeSegment writes blocks into the next segment, those of each sensor in a row, in the
+// order of their numbers, and returns how large it is.
+func (l *log) writeSegment(blocks [][]byte) (int64, error) {
+	if len(blocks) == 0 {
+		return 0, nil
+	}
+	var packed []format.PackedBlock
+	var newest format.Moment
+	rank := map[stream]int{} // in which order epochs came
+	for _, raw := range blocks {
+		b, _, err := codec.ParseBlock(raw)
+		if err != nil {
+			return 0, err
+		}
+		newest = format.Moment{Epoch: b.Origin.Epoch, Boot: b.Origin.Boot}
+		if k := (stream{b.Origin.Sensor, b.Origin.Epoch}); rank[k] == 0 {
+			rank[k] = len(rank) + 1
+		}
+		packed = append(packed, format.PackedBlock{Origin: b.Origin, Prev: b.Prev, Summary: b.Summary, Bytes: raw})
+	}
+	slices.SortStableFunc(packed, func(a, b format.PackedBlock) int {
+		one, other := stream{a.Origin.Sensor, a.Origin.Epoch}, stream{b.Origin.Sensor, b.Origin.Epoch}
+		if one != other {
+			return cmp.Or(strings.Compare(one.sensor, other.sensor), rank[one]-rank[other])
+		}
+		return compare(a.Summary.First, b.Summary.First)
+	})
+	file, _ := format.FormatSegment(packed, 0, newest)
+	return int64(len(file)), l.create(format.SegmentName(l.next), file)
+}
+
+func before(a, b uint32) bool { return wire.Before(a, b) }
+
+// compare orders numbers of an epoch.
+func compare(a, b uint32) int {
+	switch {
+	case before(a, b):
+		return -1
+	case before(b, a):
+		return 1
+	}
+	return 0
+}
+
+// create makes a file in the log's directory, or replaces it, as a whole.
+func (l *log) create(name string, data []byte) error {
+	dir := disk.OS(l.dir)
+	f, err := dir.Create(name + atomicfile.TempSuffix)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Commit(dir, f, name+atomicfile.TempSuffix, name, func() error { _, err := f.WriteAt(data, 0); return err })
+}
+
+// evict removes the oldest segments while there are too many bytes, but for the newest.
+func (l *log) evict() error {
+	if l.c.o.MaxBytes == 0 || l.size <= l.c.o.MaxBytes {
+		return nil
+	}
+	dir := disk.OS(l.dir)
+	files, err := dir.List("")
+	if err != nil {
+		return err
+	}
+	files = slices.DeleteFunc(files, func(f disk.Info) bool { return !strings.HasSuffix(f.Name, format.SegmentSuffix) })
+	slices.SortFunc(files, func(a, b disk.Info) int { return strings.Compare(a.Name, b.Name) })
+	for len(files) > 1 && l.size > l.c.o.MaxBytes {
+		chapters := l.chapters(files[0])
+		if err := dir.Remove(files[0].Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		l.mu.Lock()
+		l.size -= files[0].Size
+		l.view = nil
+		for _, c := range chapters {
+			if h := l.there[stream{c.Origin.Sensor, c.Origin.Epoch}]; h != nil && !before(c.Last, h.oldest) {
+				h.oldest = c.Last + 1
+			}
+		}
+		l.mu.Unlock()
+		files = files[1:]
+	}
+	return nil
+}
+
+// chapters returns what is in a segment, as far as it can be read.
+func (l *log) chapters(file disk.Info) []*format.Chapter {
+	f, err := disk.OS(l.dir).Open(file.Name, false)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	s, _, err := format.ReadSegment(f, file.Size)
+	if err != nil {
+		return nil
+	}
+	return s.Chapters
+}
