@@ -156,7 +156,7 @@ gateway.yaml:4: unknown key "sensor" (did you mean "sensors"?)`},
 	{"a name of blanks", oneSensor + "name: \"  \"\n", `gateway.yaml:2: name: "  " is not 1 to 64 printable characters`},
 	{"a name that controls terminals", oneSensor + "name: \"a\\eb\"\n", `gateway.yaml:2: name: "a\x1bb" is not 1 to 64 printable characters`},
 	{"unknown key, no idea", oneSensor + "colour: red\n",
-		`gateway.yaml:2: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, access, metrics, limits, state, history, log_format, primary, sensors, estop, motors, alarms, webhook, home_assistant)`},
+		`gateway.yaml:2: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, access, metrics, limits, state, history, log_format, primary, sensors, bus_recovery, estop, motors, alarms, webhook, home_assistant)`},
 	{"unknown key in a sensor, shortened", `sensors:
   - name: indoor
     chip: sht3x
@@ -243,6 +243,9 @@ sensors:
   - {name: b, chip: aht20}
 `,
 		`gateway.yaml:1: primary: no sensor is named "outdoor" (write a or b)`},
+	{"bus_recovery", oneSensor + "bus_recovery: [clocks, reboot, clocks]\n",
+		`gateway.yaml:2: bus_recovery[1]: "reboot" is no step (write clocks or rebind)
+gateway.yaml:2: bus_recovery[2]: "clocks" is there already (remove one)`},
 	{"log_format", oneSensor + "log_format: JSON\n",
 		`gateway.yaml:2: log_format: unknown log format "JSON" (write auto, text, journal or json)`},
 	{"state, relative", oneSensor + "state: var/gateway\n",
@@ -299,7 +302,7 @@ gateway.yaml:6: unknown key "adress" in sensors[0] (did you mean "address"?)
 gateway.yaml:7: sensors[0].interval: "5" has no unit (write 5ms)
 gateway.yaml:10: sensors[1].stuck_after: "1" has no unit (write 1s)
 gateway.yaml:11: insecure: "maybe" is neither true nor false (write true or false)
-gateway.yaml:12: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, access, metrics, limits, state, history, log_format, primary, sensors, estop, motors, alarms, webhook, home_assistant)`},
+gateway.yaml:12: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, access, metrics, limits, state, history, log_format, primary, sensors, bus_recovery, estop, motors, alarms, webhook, home_assistant)`},
 	{"flow, by column", "sensors: [{interval: 1, name: A, chip: sht3x, bus: '?'}]\n",
 		`gateway.yaml:1: sensors[0].interval: "1" has no unit (write 1s)
 gateway.yaml:1: sensors[0].name: "A" is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)

@@ -53,6 +53,7 @@ type Config struct {
 	LogFormat     string // one of [logging.Formats]
 	Primary       string // name of the sensor that readings.v1 shows on "/"
 	Sensors       []Sensor
+	BusRecovery   []string       // further steps against a bus on which nobody answers, [Clocks] and [Rebind]
 	HomeAssistant *HomeAssistant // nil: it is not shown there
 	EStopPin      string         // of the normally closed e-stop input; "" is none
 	Motors        []Motor
@@ -230,6 +231,7 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 	}
 	primary := s.text("primary", &c.Primary)
 	c.Sensors = s.sensors(chips)
+	c.BusRecovery = s.busRecovery()
 
 	sensors := make([]wire.SensorInfo, len(c.Sensors))
 	for i, sensor := range c.Sensors {

@@ -222,7 +222,7 @@ func TestConfigErrorIsBounded(t *testing.T) {
 	}
 	_, err := parse(t, b.String())
 	lines := strings.Split(err.Error(), "\n")
-	if len(lines) != maxProblems+1 || len(err.Error()) > 250*maxProblems {
+	if len(lines) != maxProblems+1 || len(err.Error()) > 270*maxProblems {
 		t.Errorf("%d lines, %d bytes", len(lines), len(err.Error()))
 	}
 	if got, want := lines[len(lines)-1], "gateway.yaml: and 4901 more problems"; got != want {

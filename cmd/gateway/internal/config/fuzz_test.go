@@ -122,6 +122,7 @@ func written(c *Config) string {
 	}
 	fmt.Fprintln(&b, list("hosts", slices.Clone(c.Hosts)))
 	fmt.Fprintln(&b, list("origins", slices.Clone(c.Origins)))
+	fmt.Fprintln(&b, list("bus_recovery", slices.Clone(c.BusRecovery)))
 	b.WriteString("sensors:\n")
 	for i, s := range c.Sensors {
 		if s.Further != "" {

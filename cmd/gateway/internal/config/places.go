@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 
 	"gopkg.in/yaml.v3"
 
@@ -132,4 +133,31 @@ free:
 		return fmt.Sprintf("set one of the chips to 0x%02x, or %s", a, fix)
 	}
 	return fix
+}
+
+// The further steps against a bus on which nobody answers.
+const (
+	Clocks = "clocks" // nine on SCL, and a STOP
+	Rebind = "rebind" // the adapter is started anew
+)
+
+// busRecovery reads which further steps there are.
+func (s *section) busRecovery() (steps []string) {
+	words := []string{Clocks, Rebind}
+	for at, n := range s.texts("bus_recovery") {
+		switch {
+		case !slices.Contains(words, n.Value):
+			s.fault(n, at, "%s is no step (write %s)", phrase.Quote(n.Value), phrase.OneOf(words))
+		case slices.Contains(steps, n.Value):
+			s.fault(n, at, "%s is there already (remove one)", phrase.Quote(n.Value))
+		default:
+			steps = append(steps, n.Value)
+		}
+	}
+	s.draw("bus_recovery", func(p *Schema) {
+		if p.Items != nil {
+			p.Items.Type, p.Items.Enum = nil, words
+		}
+	})
+	return steps
 }

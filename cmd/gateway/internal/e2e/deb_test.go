@@ -54,11 +54,13 @@ func TestDebianPackage(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for path, from := range map[string]string{
-		"usr/lib/systemd/system/gateway.service":     unitFile,
-		"usr/lib/systemd/system/gateway-hub.service": hubUnitFile,
-		"etc/gateway/gateway.yaml":                   projectRoot + "/configs/gateway.yaml",
-		"usr/lib/sysusers.d/gateway.conf":            projectRoot + "/systemd/debian/sysusers.conf",
-		"usr/lib/udev/rules.d/60-gateway.rules":      projectRoot + "/systemd/debian/udev.rules",
+		"usr/lib/systemd/system/gateway.service":        unitFile,
+		"usr/lib/systemd/system/gateway-hub.service":    hubUnitFile,
+		"usr/lib/systemd/system/gateway-rebind.service": rebindUnitFile,
+		"usr/lib/systemd/system/gateway-rebind.path":    projectRoot + "/systemd/gateway-rebind.path",
+		"etc/gateway/gateway.yaml":                      projectRoot + "/configs/gateway.yaml",
+		"usr/lib/sysusers.d/gateway.conf":               projectRoot + "/systemd/debian/sysusers.conf",
+		"usr/lib/udev/rules.d/60-gateway.rules":         projectRoot + "/systemd/debian/udev.rules",
 	} {
 		if mustRead(t, filepath.Join(root, path)) != mustRead(t, from) {
 			t.Errorf("%s is not %s", path, from)

@@ -24,12 +24,14 @@ func TestHIL(t *testing.T) {
 		t.Fatalf("go test -c: %v\n%s", err, out)
 	}
 	hil.run(t, payload, map[string]string{
-		"gateway":                 buildGateway(t, guest...),
-		"run":                     "testdata/hil/run",
-		"gateway.yaml":            "testdata/hil/gateway.yaml",
-		"scripts/install":         projectRoot + "/scripts/install",
-		"systemd/gateway.service": unitFile,
-		"configs/gateway.yaml":    projectRoot + "/configs/gateway.yaml",
+		"gateway":                        buildGateway(t, guest...),
+		"run":                            "testdata/hil/run",
+		"gateway.yaml":                   "testdata/hil/gateway.yaml",
+		"scripts/install":                projectRoot + "/scripts/install",
+		"systemd/gateway.service":        unitFile,
+		"systemd/gateway-rebind.service": rebindUnitFile,
+		"systemd/gateway-rebind.path":    projectRoot + "/systemd/gateway-rebind.path",
+		"configs/gateway.yaml":           projectRoot + "/configs/gateway.yaml",
 	})
 }
 

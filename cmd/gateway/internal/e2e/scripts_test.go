@@ -166,6 +166,8 @@ func TestInstall(t *testing.T) {
 	const (
 		program  = "usr/bin/gateway"
 		unit     = "etc/systemd/system/gateway.service"
+		watch    = "etc/systemd/system/gateway-rebind.path"
+		helper   = "etc/systemd/system/gateway-rebind.service"
 		config   = "etc/gateway/gateway.yaml"
 		journal  = "var/lib/gateway/state"
 		version1 = "the program, version 1"
@@ -173,7 +175,8 @@ func TestInstall(t *testing.T) {
 	)
 	stage := t.TempDir()
 	binary := filepath.Join(t.TempDir(), "gateway")
-	unitText, reference := mustRead(t, unitFile), mustRead(t, projectRoot+"/configs/gateway.yaml")
+	unitText, watchText, helperText := mustRead(t, unitFile), mustRead(t, projectRoot+"/systemd/gateway-rebind.path"), mustRead(t, rebindUnitFile)
+	reference := mustRead(t, projectRoot+"/configs/gateway.yaml")
 
 	write := func(path, content string) {
 		t.Helper()
@@ -195,7 +198,7 @@ func TestInstall(t *testing.T) {
 
 	write(binary, version1)
 	out := install(binary)
-	want := map[string]string{program: version1, unit: unitText, config: reference}
+	want := map[string]string{program: version1, unit: unitText, watch: watchText, helper: helperText, config: reference}
 	wantFiles(t, stage, want)
 	for name := range want {
 		if !strings.Contains(out, "installed "+filepath.Join(stage, name)) {
@@ -221,7 +224,7 @@ func TestInstall(t *testing.T) {
 	write(binary, version2)
 	write(filepath.Join(stage, config), "mine")
 	out = install(binary)
-	want = map[string]string{program: version2, unit: unitText, config: "mine", config + ".new": reference}
+	want = map[string]string{program: version2, unit: unitText, watch: watchText, helper: helperText, config: "mine", config + ".new": reference}
 	wantFiles(t, stage, want)
 	if !strings.Contains(out, "(yours)") {
 		t.Errorf("it does not say that it left the configuration:\n%s", out)
@@ -231,7 +234,9 @@ func TestInstall(t *testing.T) {
 	write(filepath.Join(stage, journal), "readings")
 	out = install("--uninstall")
 	delete(want, program)
-	delete(want, unit)
+	for _, name := range []string{unit, watch, helper} {
+		delete(want, name)
+	}
 	want[journal] = "readings"
 	wantFiles(t, stage, want)
 	if strings.Count(out, "kept ") != 2 {

@@ -15,9 +15,12 @@ const unitFile = projectRoot + "/systemd/gateway.service"
 // hubUnitFile is the hub's, on another machine most often.
 const hubUnitFile = projectRoot + "/systemd/gateway-hub.service"
 
+// rebindUnitFile is the helper's, which runs as root for a moment.
+const rebindUnitFile = projectRoot + "/systemd/gateway-rebind.service"
+
 // eachUnit runs a test for each unit.
 func eachUnit(t *testing.T, test func(t *testing.T, file string)) {
-	for _, file := range []string{unitFile, hubUnitFile} {
+	for _, file := range []string{unitFile, hubUnitFile, rebindUnitFile} {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			test(t, file)
@@ -28,6 +31,9 @@ func eachUnit(t *testing.T, test func(t *testing.T, file string)) {
 // maxExposure is what systemd-analyze may say of the unit, from 0 (nothing can
 // be harmed) to 10; a service with no hardening has 9.2.
 const maxExposure = 2.0
+
+// maxRootExposure is that of the helper, which writes to /sys as root.
+const maxRootExposure = 3.0
 
 func TestUnitIsValid(t *testing.T) { eachUnit(t, unitIsValid) }
 
@@ -73,7 +79,11 @@ func unitIsHardened(t *testing.T, unitFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if exposure > maxExposure {
-		t.Errorf("exposure %.1f, want at most %.1f:\n%s", exposure, maxExposure, out)
+	limit := maxExposure
+	if unitFile == rebindUnitFile {
+		limit = maxRootExposure
+	}
+	if exposure > limit {
+		t.Errorf("exposure %.1f, want at most %.1f:\n%s", exposure, limit, out)
 	}
 }

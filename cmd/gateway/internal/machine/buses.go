@@ -36,9 +36,15 @@ func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buse
 			return nil, err
 		}
 		all[s.Bus] = bus.New(bus.Name(s.Bus), opener, log)
-		if p := powerOf(cfg, s.Bus, hw); len(p.names) > 0 {
-			all[s.Bus].SetRecovery(p.feed, bus.Step{Name: "power", Does: "power of the I²C bus's chips is cut for a while", Take: p.cut})
+		prepare, steps := (func() error)(nil), []bus.Step(nil)
+		if simulate == nil {
+			steps = furtherSteps(cfg.BusRecovery, s.Bus)
 		}
+		if p := powerOf(cfg, s.Bus, hw); len(p.names) > 0 {
+			prepare = p.feed
+			steps = append(steps, bus.Step{Name: "power", Does: "power of the I²C bus's chips is cut for a while", Take: p.cut})
+		}
+		all[s.Bus].SetRecovery(prepare, steps...)
 	}
 	return all, nil
 }

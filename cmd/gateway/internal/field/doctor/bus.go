@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"sensorgateway/cmd/gateway/internal/field/doctor/lines"
+	"sensorgateway/cmd/gateway/internal/machine/lines"
 	"sensorgateway/sensors/bus"
 )
 
@@ -159,18 +159,9 @@ func (p *Patient) checkUsers(r *Report) {
 		r.Add("users", Pass, "", "the gateway that runs at %s has the buses; it is asked for its sensors", p.Gateway)
 		return
 	}
-	links, _ := filepath.Glob(filepath.Join(p.Root, "proc/[0-9]*/fd/*")) // fails for a malformed pattern only
 	var names []string
-	for _, link := range links {
-		target, err := os.Readlink(link)
-		if err != nil || !strings.HasPrefix(target, "/dev/i2c-") {
-			continue
-		}
-		pid := strings.Split(strings.TrimPrefix(link, filepath.Join(p.Root, "proc")), "/")[1]
-		if pid == strconv.Itoa(os.Getpid()) {
-			continue
-		}
-		names = append(names, fmt.Sprintf("%s (process %s) has %s open", p.text("proc/"+pid+"/comm"), pid, target))
+	for _, u := range bus.Users(p.Root) {
+		names = append(names, fmt.Sprintf("%s (process %s) has %s open", u.Name, u.PID, u.Device))
 	}
 	who := "no other program that we may see has a bus open"
 	if os.Geteuid() != 0 {

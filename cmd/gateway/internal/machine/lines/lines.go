@@ -1,5 +1,9 @@
-// Package lines looks at the levels and functions of the I²C pins of a Raspberry Pi's
-// header. It refuses to claim or to change them.
+// Package lines is the I²C pins of a Raspberry Pi's header by their registers: their
+// levels and functions, and how a chip that holds SDA is clocked free. It refuses to
+// know who uses the bus, and to claim the pins through the GPIO character device: the
+// kernel makes an input of a line that is let go of, which takes its pin from the I²C
+// controller until that is bound again (pinctrl-bcm2835.c). periph's host drivers open
+// that device when they start, so they are not used.
 package lines
 
 import (
@@ -49,30 +53,41 @@ func Watch(root string, pi5 bool) (Lines, error) {
 	if pi5 {
 		chosen = rp1
 	}
-	memory, unmap, err := mapRegisters(filepath.Join(root, chosen.device), chosen.size)
+	memory, unmap, err := mapRegisters(filepath.Join(root, chosen.device), chosen.size, false)
 	if err != nil {
 		return Lines{}, fmt.Errorf("the levels of SDA and SCL cannot be read: %w", err)
 	}
 	defer unmap()
 	l := Lines{Want: chosen.want}
 	for i, at := range chosen.functions {
-		if f := load(memory, at) >> chosen.shifts[i] & chosen.mask; f != chosen.i2c {
+		if f := memory.load(at) >> chosen.shifts[i] & chosen.mask; f != chosen.i2c {
 			l.Function += fmt.Sprintf("GPIO %d has function %d, not %s; ", i+2, f, chosen.want)
 		}
 	}
 	for range lineSamples {
-		levels := load(memory, chosen.levels)
+		levels := memory.load(chosen.levels)
 		l.SDA, l.SCL = l.SDA || levels&sdaLine != 0, l.SCL || levels&sclLine != 0
 		time.Sleep(linePause)
 	}
 	return l, nil
 }
 
+// registers32 is memory of registers of 32 bits.
+type registers32 []byte
+
 // load reads a register, at once and anew each time.
 //
 //go:noinline
-func load(memory []byte, at int) uint32 {
-	v := binary.NativeEndian.Uint32(memory[at : at+4])
-	runtime.KeepAlive(memory)
+func (r registers32) load(at int) uint32 {
+	v := binary.NativeEndian.Uint32(r[at : at+4])
+	runtime.KeepAlive(r)
 	return v
+}
+
+// store writes a register, at once.
+//
+//go:noinline
+func (r registers32) store(at int, v uint32) {
+	binary.NativeEndian.PutUint32(r[at:at+4], v)
+	runtime.KeepAlive(r)
 }
