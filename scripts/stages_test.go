@@ -134,7 +134,7 @@ func TestEachFailedTestIsRepeatedByItsCommand(t *testing.T) {
 	module := t.TempDir()
 	for name, text := range map[string]string{
 		"go.mod":         "module example.org/failing\n",
-		"a/a_test.go":    "package a\nimport \"testing\"\nfunc TestGood(t *testing.T) { t.Log(\"good says\") }\nfunc TestBad(t *testing.T) { t.Run(\"x\", func(t *testing.T) { t.Fatal(\"bad says\") }) }\nfunc TestWorse(t *testing.T) { t.Fatal(\"worse says\") }\nfunc TestSkipped(t *testing.T) { t.Skip(\"skipped says\") }\n",
+		"a/a_test.go":    "package a\nimport (\"testing\"; \"os\")\nfunc TestGood(t *testing.T) { t.Log(\"good says\") }\nfunc TestBad(t *testing.T) { t.Run(\"x\", func(t *testing.T) { t.Fatal(\"bad says\") }) }\nfunc TestWorse(t *testing.T) { if os.Getenv(\"GATEWAY_TEST_LONG\") == \"\" { t.Skip(\"it takes long\") }; t.Fatal(\"worse says\") }\nfunc TestSkipped(t *testing.T) { t.Skip(\"skipped says\") }\n",
 		"b/b_test.go":    "package b\nimport \"testing\"\nfunc TestPanic(t *testing.T) { panic(\"oh\") }\n",
 		"c/c_test.go":    "package c\nfunc does not compile\n",
 		"d/d_test.go":    "package d\nimport \"testing\"\nfunc TestGood(t *testing.T) {}\n",
@@ -173,7 +173,7 @@ func TestEachFailedTestIsRepeatedByItsCommand(t *testing.T) {
 			got = append(got, command)
 		}
 	}
-	const command = "GOWORK=off go test -count=1 -short -timeout=2s "
+	const command = "GATEWAY_TEST_LONG=1 GOWORK=off go test -count=1 -short -timeout=2s "
 	want := []string{
 		command + "./c", // before all others: it does not compile
 		command + "-run='^TestBad$' ./a", command + "-run='^TestWorse$' ./a",

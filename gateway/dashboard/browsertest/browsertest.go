@@ -67,7 +67,8 @@ type wheel struct {
 	down float64
 }
 
-// Each runs a test in each of the browsers, side by side.
+// Each runs a test in each of the browsers, side by side; in Firefox only where
+// GATEWAY_TEST_LONG is set, as by scripts/test.
 func Each(t *testing.T, test func(t *testing.T, b *Browser)) {
 	t.Helper()
 	for name, start := range map[string]func(testing.TB) *Browser{"chromium": Start, "firefox": StartFirefox} {

@@ -16,9 +16,13 @@ import (
 // firefox is the process, and the session with it.
 var firefox process[*bidi]
 
-// StartFirefox returns a profile of a Firefox, which ends with the test.
+// StartFirefox returns a profile of a Firefox, which ends with the test. Without
+// GATEWAY_TEST_LONG the test is skipped: what it tests is tested in Chromium all the same.
 func StartFirefox(t testing.TB) *Browser {
 	t.Helper()
+	if os.Getenv("GATEWAY_TEST_LONG") == "" {
+		t.Skip("in Firefox: only with GATEWAY_TEST_LONG=1, as in scripts/test")
+	}
 	path := find(t, "firefox-esr", "firefox-esr", "firefox")
 	session := firefox.use(t, path, launchFirefox)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -102,9 +102,7 @@ func makeKey(t *testing.T, env []string) {
 // The packages of the project, as apt finds them.
 func TestAptRepositoryOfTheProject(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("slow: builds the program")
-	}
+	long(t, "it builds the program and a repository of its package")
 	findTool(t, "dpkg-scanpackages", "dpkg-dev")
 	env, dir := append(gnupgHome(t), "VERSION=v1.2.3"), t.TempDir()
 	makeKey(t, env)

@@ -14,9 +14,7 @@ import (
 // instruction that ARMv6 lacks, end it with a signal here.
 func TestForeignProcessorsStream(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("slow: builds for two more processors and emulates them")
-	}
+	long(t, "it builds the program for two more processors and emulates them")
 	tests := []struct {
 		name, emulator string
 		env            []string

@@ -34,9 +34,7 @@ func buildPackage(t *testing.T, version string) string {
 // proven in the virtual machine.
 func TestDebianPackage(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("slow: builds the program twice")
-	}
+	long(t, "it builds the program and its package twice")
 	first, second := buildPackage(t, "v1.2.3"), buildPackage(t, "v1.2.3")
 	a, err := os.ReadFile(first)
 	if err != nil {
@@ -130,9 +128,7 @@ func repackage(t *testing.T, deb, version, program string) string {
 // other. That a real systemd waits for the program is proven in the virtual machine.
 func TestDebianPackageGoesBack(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("slow: builds the program")
-	}
+	long(t, "it builds the program and installs its package with dpkg")
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
 		t.Skip("dpkg needs root on Linux, in an image of this machine")
 	}

@@ -24,7 +24,7 @@ var builtBinaries struct {
 
 // together is how many of these tests run at the same time, unless -parallel says
 // so: most of their time they wait for readings, leases and pages.
-const together = "8"
+const together = "16"
 
 // patience is how long a test waits for what must come, on a machine that has much
 // else to do.
@@ -106,6 +106,16 @@ func tenth(t testing.TB, full int, of string) int {
 	}
 	t.Logf("%d of %d %s (scripts/soak: all)", n, full, of)
 	return n
+}
+
+// long skips a test that works much or waits long, and says so, unless
+// GATEWAY_TEST_LONG is set, as by scripts/test: so that what everybody runs before
+// each commit takes little time.
+func long(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("GATEWAY_TEST_LONG") == "" {
+		t.Skipf("%s; to run it: GATEWAY_TEST_LONG=1 go test -run '^%s$' ./cmd/gateway/internal/e2e", why, t.Name())
+	}
 }
 
 // findTool returns the path of a program that is not Go's, which Debian has in

@@ -234,6 +234,7 @@ func startNodeRED(t *testing.T, gateway string) (address string, lines <-chan st
 // starts and stops a motor.
 func TestNodeRED(t *testing.T) {
 	t.Parallel()
+	long(t, "it installs Node-RED and restarts a gateway under it")
 	gateway, state := freeAddress(t), t.TempDir()
 	args := []string{buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--state", state, "--listen", gateway}
 	gw := startGateway(t, args...)

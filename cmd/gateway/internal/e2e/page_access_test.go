@@ -36,6 +36,9 @@ func TestPageForEverybody(t *testing.T) {
 	p := startGateway(t, buildGateway(t), "--simulate=flaky", "--listen", "127.0.0.1:0")
 	for name, options := range sights {
 		t.Run(name, func(t *testing.T) {
+			if name == "desktop-dark" || name == "phone-light" {
+				long(t, "each size and each colour is checked by another one")
+			}
 			page := openPage(t, b, p, options)
 			check := func(when string) { t.Helper(); checkAccess(t, page, when) }
 			page.Wait(`document.querySelector(".sensor[data-state=live]")`)

@@ -21,6 +21,7 @@ func alarmEntry(name string) string {
 // cleared it is so everywhere. Nothing below the header moves because of it.
 func TestPageAlarms(t *testing.T) {
 	t.Parallel()
+	long(t, "it opens three pages and waits for alarms")
 	celsius, state := emulatedCelsius(t), t.TempDir()
 	config := writeFile(t, "gateway.yaml", fmt.Sprintf(`
 sensors:

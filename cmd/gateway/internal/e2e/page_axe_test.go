@@ -40,6 +40,7 @@ const violations = `axe.run(document, { resultTypes: ["violations"] }).then(({ v
 // motors, after an e-stop, in the administrator's view, and where one logs in.
 func TestPageKeepsAxesRules(t *testing.T) {
 	t.Parallel()
+	long(t, "it checks all rules of axe-core on five views, four times")
 	b := browsertest.Start(t)
 	script := axe(t)
 	state := t.TempDir()

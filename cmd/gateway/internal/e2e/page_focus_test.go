@@ -18,6 +18,7 @@ const hiddenFocus = `(() => {
 // What has the focus can be seen, however far down it is and whatever stays on top.
 func TestPageFocusInSight(t *testing.T) {
 	t.Parallel()
+	long(t, "it moves the focus through two long pages")
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", manyConfig(t, 16, 5), "--listen", "127.0.0.1:0")
 	for _, name := range []string{"desktop-light", "phone-light"} {

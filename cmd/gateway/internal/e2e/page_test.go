@@ -285,6 +285,7 @@ func TestPageRestart(t *testing.T) {
 // A sensor that fails says why, on its card and in the chart.
 func TestPageFlaky(t *testing.T) {
 	t.Parallel()
+	long(t, "it waits until a sensor fails by itself")
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate=flaky", "--listen", "127.0.0.1:0")
 	page := openPage(t, b, p, browsertest.Options{})

@@ -89,6 +89,7 @@ func TestPageWithoutAConnection(t *testing.T) {
 // Whatever part of the page fails: what it was is said, and STOP ALL works.
 func TestPageInParts(t *testing.T) {
 	t.Parallel()
+	long(t, "it opens ten pages, each without another part")
 	b := browsertest.Start(t)
 	// Each page has a gateway of its own: another page's e-stop would move this one's
 	// button away from under the click.

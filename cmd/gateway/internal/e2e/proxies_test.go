@@ -133,6 +133,7 @@ func makeCert(t *testing.T, dir string) *x509.CertPool {
 // it: clients are connected, and the page does all that it does without a proxy.
 func TestBehindProxies(t *testing.T) {
 	t.Parallel()
+	long(t, "it opens six pages behind three proxies")
 	for _, x := range proxyPrograms {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
@@ -191,6 +192,7 @@ var namedLine = regexp.MustCompile(`(?:hosts|origins): \[".*?"\]|proxies: \[\{.*
 // helps.
 func TestNginxAsWritten(t *testing.T) {
 	t.Parallel()
+	long(t, "it opens a page behind nginx eleven times")
 	const upgrade = `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade; `
 	const forwarded = `proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; `
 	const secure = `ssl; ssl_certificate DIR/gateway.crt; ssl_certificate_key DIR/gateway.key`

@@ -65,9 +65,7 @@ func runScript(t *testing.T, dir string, env []string, argv ...string) (string, 
 
 func TestBuildIsReproducible(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("slow: builds the program twice")
-	}
+	long(t, "it builds the program twice")
 	const binary = "dist/gateway-linux-amd64"
 	first := copyProject(t, projectRoot)
 	second := copyProject(t, first)
