@@ -170,6 +170,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/hub", "gateway/history/collect", "it stores the readings of all gateways"},
 	{"cmd/gateway/internal/hub", "gateway/hub", "they come from a broker"},
 	{"gateway/hub", "gateway/fleet", "topics and payloads are the fleet's"},
+	{"gateway/hub", "gateway/atomicfile", "what is known of a gateway is replaced as a whole"},
 	{"gateway/hub", "gateway/history/codec", "the newest reading is in the last block"},
 	{"gateway/hub", "wire", "it shows readings, motors and alarms, and forwards commands"},
 	{"gateway/hub", "gateway/mqtt", "it speaks to a broker"},

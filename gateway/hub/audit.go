@@ -25,7 +25,7 @@ func (r *Remote) auditHead(h fleet.AuditHead, again bool) {
 	case h.Seq == last.Seq && h.Hash != last.Hash:
 		wrong = fmt.Sprintf("record %d of its audit log, or one before it, was changed", h.Seq)
 	}
-	r.head = &h
+	r.head, r.dirty = &h, true
 	if wrong != "" {
 		r.audit = wrong + ", seen on " + now.UTC().Format(time.RFC3339)
 		r.touch()

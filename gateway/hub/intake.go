@@ -1,8 +1,10 @@
-// Package hub takes what gateways send out of the fleet's broker: blocks of their logs of
-// readings, which are stored before the broker may forget them.
+// Package hub is a hub's conversation with the gateways of its fleet, by the fleet's
+// broker: it takes what they send, readings before the broker may forget them, knows what
+// each of them is, and sends orders to them.
 //
-// It knows MQTT and the fleet's topics. It refuses to know files, certificates, and who
-// belongs to the fleet: it has functions that store and that check.
+// It knows MQTT, the fleet's topics, and a file for each gateway. It refuses to know how
+// readings are stored, certificates, who belongs to the fleet, and the sockets of clients:
+// it has functions that store and that check.
 package hub
 
 import (
@@ -14,8 +16,13 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	"golang.org/x/sync/errgroup"
 
@@ -29,11 +36,16 @@ const (
 	// received is how many messages may be under way: the broker sends no more until these
 	// are durable. RabbitMQ's mqtt.prefetch must be as large.
 	received = 500
-	// workers store: of a gateway one message at a time, of many gateways many at once.
-	workers = 64
+	// Of a gateway one message at a time is stored, of many gateways many at once; what needs
+	// no disk does not wait behind that.
+	storers = 64
+	readers = 8
 	// never is when the session expires: a hub that was off for a month has missed nothing
 	// that the broker has kept.
 	never = 0xFFFFFFFF
+
+	resubscriptions  = 10
+	resubscribePause = 100 * time.Millisecond
 )
 
 // Options are what an [Intake] is made of.
@@ -46,15 +58,21 @@ type Options struct {
 
 // Intake is the hub's durable session for a site.
 type Intake struct {
-	o    Options
-	g    *Registry
-	log  *slog.Logger
-	seed maphash.Seed
+	o      Options
+	g      *Registry
+	log    *slog.Logger
+	seed   maphash.Seed
+	client atomic.Pointer[paho.Client] // nil: there is no connection
+
+	mu    sync.Mutex
+	state Site
+	began bool // hello was asked of all gateways since the hub's start
 }
 
 // New returns an intake. [Intake.Run] connects it.
 func New(o Options) *Intake {
 	in := &Intake{o: o, g: o.Registry, log: o.Registry.o.Log.With("site", o.Site), seed: maphash.MakeSeed()}
+	in.state = Site{Name: o.Site, Since: in.g.o.Now().UnixMilli(), Reason: "connecting"}
 	in.g.mu.Lock()
 	defer in.g.mu.Unlock()
 	in.g.intakes[o.Site] = in
@@ -67,7 +85,9 @@ func (in *Intake) Run(ctx context.Context) error {
 	var broker *url.URL
 	mqtt.Keep(ctx, func(ctx context.Context, attempt int) error {
 		broker = in.o.Brokers[attempt%len(in.o.Brokers)]
-		return in.connection(ctx, broker)
+		err := in.connection(ctx, broker)
+		in.connected(err)
+		return err
 	}, func(err error) {
 		in.log.Warn("nothing comes from the broker; it is tried again", "broker", broker.Redacted(), "err", err)
 	})
@@ -80,6 +100,34 @@ type message struct {
 	client *paho.Client
 }
 
+// workers take messages, those of a gateway in their order.
+type workers struct {
+	queues []chan message
+	group  errgroup.Group
+}
+
+func startWorkers(n int, take func(message)) *workers {
+	w := &workers{queues: make([]chan message, n)}
+	for i := range w.queues {
+		w.queues[i] = make(chan message, received) // all that may be under way
+		w.group.Go(func() error {
+			for m := range w.queues[i] {
+				take(m)
+			}
+			return nil
+		})
+	}
+	return w
+}
+
+// end returns when all that was queued was taken.
+func (w *workers) end() {
+	for _, q := range w.queues {
+		close(q)
+	}
+	_ = w.group.Wait() // returns no error
+}
+
 // connection takes messages until it fails or ctx ends.
 func (in *Intake) connection(ctx context.Context, broker *url.URL) error {
 	conn, err := in.dial(ctx, broker)
@@ -88,30 +136,27 @@ func (in *Intake) connection(ctx context.Context, broker *url.URL) error {
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	queues := make([]chan message, workers)
-	var storing errgroup.Group
-	for i := range queues {
-		queues[i] = make(chan message, received) // all that may be under way
-		storing.Go(func() error { in.store(ctx, queues[i], end); return nil })
-	}
-	defer func() {
-		for _, q := range queues {
-			close(q)
-		}
-		_ = storing.Wait() // returns no error
-	}()
+	take := func(m message) { in.take(ctx, m, end) }
+	storing, reading := startWorkers(storers, take), startWorkers(readers, take)
+	defer storing.end()
+	defer reading.end()
 	client := paho.NewClient(paho.ClientConfig{
 		Conn: conn, PacketTimeout: writeTimeout, OnClientError: end, EnableManualAcknowledgment: true,
 		OnServerDisconnect: func(d *paho.Disconnect) { end(mqtt.Disconnected(d.ReasonCode)) },
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
-			queues[in.queueOf(p.Packet.Topic)] <- message{p.Packet, p.Client}
+			in.queue(message{p.Packet, p.Client}, storing, reading)
 			return true, nil
 		}},
 	})
-	if err := in.begin(ctx, client, conn); err != nil {
+	fresh, err := in.begin(ctx, client)
+	if err != nil {
 		return err
 	}
 	in.log.Info("connected to the broker", "broker", broker.Redacted())
+	in.client.Store(client)
+	defer in.client.Store(nil)
+	in.connected(nil)
+	in.ask(ctx, fresh)
 	select {
 	case <-ctx.Done():
 	case <-client.Done():
@@ -122,35 +167,59 @@ func (in *Intake) connection(ctx context.Context, broker *url.URL) error {
 	return context.Cause(ctx)
 }
 
-// queueOf returns which worker has the messages of a topic, in their order.
-func (in *Intake) queueOf(topic string) int {
-	return int(maphash.String(in.seed, topic) % workers)
-}
-
-// begin connects the session, or a new one, and subscribes.
-func (in *Intake) begin(ctx context.Context, client *paho.Client, conn net.Conn) error {
-	maximum, packet, expiry := uint16(received), uint32(fleet.MaxUp+4096), uint32(never)
+// begin connects the session and subscribes. fresh: it is a new one, so what was sent
+// before is lost.
+func (in *Intake) begin(ctx context.Context, client *paho.Client) (fresh bool, err error) {
+	maximum, packet, expiry := uint16(received), uint32(max(fleet.MaxUp, fleet.MaxNews)+4096), uint32(never)
 	ack, err := client.Connect(ctx, &paho.Connect{
 		ClientID: in.g.o.Hub + "." + in.o.Site, KeepAlive: keepAlive, CleanStart: false,
 		Properties: &paho.ConnectProperties{ReceiveMaximum: &maximum, MaximumPacketSize: &packet, SessionExpiryInterval: &expiry},
 	})
 	if err != nil { // it has closed the connection
 		if ack != nil {
-			return fmt.Errorf("the broker refused the connection: %s; fix: check what the broker lets %s do", mqtt.Reason(ack.ReasonCode), in.g.o.Hub)
+			return false, fmt.Errorf("the broker refused the connection: %s; fix: check what the broker lets %s do", mqtt.Reason(ack.ReasonCode), in.g.o.Hub)
 		}
-		return fmt.Errorf("connect: %w", mqtt.Explain(err))
+		return false, fmt.Errorf("connect: %w", mqtt.Explain(err))
 	}
-	filter := fleet.Gateway{Site: in.o.Site, Name: "+"}.Topic(fleet.Up)
-	granted, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: filter, QoS: 1, RetainHandling: 2}}})
-	if err == nil && granted.Reasons[0] != 1 {
-		err = fmt.Errorf("the broker grants reason 0x%02x, and not QoS 1", granted.Reasons[0])
+	var filters []paho.SubscribeOptions
+	for _, f := range fleet.Filters(in.o.Site, in.g.o.Hub) {
+		qos := byte(1)
+		if strings.HasSuffix(f, "/"+string(fleet.Live)) {
+			qos = 0
+		}
+		filters = append(filters, paho.SubscribeOptions{Topic: f, QoS: qos, RetainHandling: 2})
+	}
+	granted, err := subscribe(ctx, client, filters)
+	if err == nil {
+		for i, f := range filters {
+			if granted.Reasons[i] != f.QoS {
+				err = fmt.Errorf("%s: the broker grants %s, and not QoS %d", f.Topic, mqtt.Reason(granted.Reasons[i]), f.QoS)
+				break
+			}
+		}
 	}
 	if err != nil {
 		_ = client.Disconnect(&paho.Disconnect{})
 		<-client.Done()
-		return fmt.Errorf("subscribe to %s: %w", filter, err)
+		return false, fmt.Errorf("subscribe: %w", err)
 	}
-	return nil
+	return !ack.SessionPresent, nil
+}
+
+// subscribe subscribes. A broker may count the identifiers of packets that it sends again as
+// in use (reason 0x91) until these are confirmed.
+func subscribe(ctx context.Context, client *paho.Client, filters []paho.SubscribeOptions) (*paho.Suback, error) {
+	for left := resubscriptions; ; left-- {
+		granted, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: filters})
+		if err == nil || granted == nil || left == 0 || !slices.Contains(granted.Reasons, packets.SubackPacketIdentifierinuse) {
+			return granted, err
+		}
+		select {
+		case <-time.After(resubscribePause):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // dial opens the connection to a broker.
@@ -163,48 +232,4 @@ func (in *Intake) dial(ctx context.Context, broker *url.URL) (net.Conn, error) {
 		}
 	}
 	return mqtt.Dial(ctx, broker, mqtt.Options{TLS: config, WriteTimeout: writeTimeout})
-}
-
-// store stores messages, and confirms each to the broker once it is durable. What cannot
-// be stored now is not confirmed: the connection ends, and on the next one it comes again.
-func (in *Intake) store(ctx context.Context, queue <-chan message, end context.CancelCauseFunc) {
-	for m := range queue {
-		if ctx.Err() != nil {
-			continue
-		}
-		blocks, gateway, err := in.open(m.Publish)
-		if err != nil { // it will never be better: it must not stop the others
-			in.log.Warn("a message is not stored", "topic", m.Topic, "bytes", len(m.Payload), "err", err)
-		} else if err := in.g.o.Store(ctx, gateway.Name, blocks); err != nil {
-			end(fmt.Errorf("readings of %s: %w", gateway.Name, err))
-			continue
-		} else {
-			r := in.g.remote(gateway)
-			r.count(len(m.Topic) + len(m.Payload))
-			r.durable(blocks)
-		}
-		if err := m.client.Ack(m.Publish); err != nil {
-			end(fmt.Errorf("confirm: %w", err))
-		}
-	}
-}
-
-// open returns the blocks in a message, and whose they are, if they are that gateway's to
-// send.
-func (in *Intake) open(p *paho.Publish) (blocks fleet.Blocks, gateway fleet.Gateway, err error) {
-	t, err := fleet.ParseTopic(p.Topic)
-	if err != nil {
-		return blocks, gateway, err
-	}
-	if p.Retain {
-		return blocks, gateway, errors.New("it is retained: nothing of the fleet is")
-	}
-	if t.Kind != fleet.Up || t.Site != in.o.Site {
-		return blocks, gateway, errors.New("it came on a topic that was not subscribed to")
-	}
-	if err := in.g.o.Check(t.Gateway); err != nil {
-		return blocks, gateway, err
-	}
-	blocks, err = fleet.ParseUp(p.Payload)
-	return blocks, t.Gateway, err
 }

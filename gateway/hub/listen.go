@@ -26,8 +26,9 @@ type Listener struct {
 func (r *Remote) Listen(l Listener) (stop func()) {
 	entry := &l
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.listeners = append(slices.Clone(r.listeners), entry) // whoever is notifying has the old list
+	r.mu.Unlock()
+	r.registry.attendTo(r)
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -2,24 +2,341 @@ package hub
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
 
+	"sensorgateway/gateway/fleet"
 	"sensorgateway/wire"
 )
 
 // Command has the gateway carry out an envelope of a client, as on the WebSocket, and
 // returns its answer, an envelope of type ack or error. by is for people; the client is
-// a connection, named by who calls, whose end is said by [Remote.Lost]. An error is a
-// [*wire.Error] of the hub itself: the gateway is away, or did not answer.
-func (r *Remote) Command(_ context.Context, _, _ string, _ []byte) (answer []byte, err error) {
-	return nil, wire.Errorf(503, "%s cannot be commanded yet", r.name)
+// a connection, named by who calls, never again after [Remote.Lost]. An error is a
+// [*wire.Error] of the hub itself: the gateway is away, or did not answer in time.
+//
+// A stop is sent to a gateway too that seems to be away, and waits for nothing.
+func (r *Remote) Command(ctx context.Context, by, client string, body []byte) (answer []byte, err error) {
+	stop, stops := wire.ParseStop(body)
+	if stops && !json.Valid(body) { // only JSON is signed: what is odd about the message stops no stop
+		body = stopEnvelope(stop)
+	}
+	if !stops {
+		if err := r.reachable(); err != nil {
+			return nil, err
+		}
+		if err := r.connect(client); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, fleet.CmdExpiry)
+	defer cancel()
+	o := fleet.Order{Kind: fleet.Cmd, By: printable(by), Client: r.registry.clientName(client), Body: body}
+	e := r.registry.expect(r.name, false)
+	defer r.registry.forget(e)
+	if stops {
+		err = r.send(ctx, o, e.number)
+	} else {
+		err = r.sendInTurn(ctx, o, e, func() error { return r.stillConnected(client) })
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.registry.attendTo(r) // for who is connected
+	select {
+	case answer = <-e.answer:
+		return answer, nil
+	case <-ctx.Done():
+		return nil, r.unanswered(ctx)
+	}
+}
+
+// stopEnvelope returns the message of a stop.
+func stopEnvelope(c wire.Command) []byte {
+	payload := map[string]string{"action": c.Action}
+	if c.Action == wire.Stop {
+		payload["target"] = c.Target
+	}
+	m := wire.Envelope{Type: wire.TypeCommand, Payload: payload}
+	if json.Valid([]byte(c.ID)) {
+		m.ID = json.RawMessage(c.ID)
+	}
+	return wire.JSON(m)
+}
+
+// printable returns a text as an order can have it.
+func printable(text string) string {
+	return strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return '?'
+		}
+		return c
+	}, text)
+}
+
+// clientName returns what a client is called in orders: by that name no other client is
+// ever called, also by a hub that was started anew.
+func (g *Registry) clientName(client string) string {
+	if client == "" {
+		return ""
+	}
+	return strconv.FormatInt(g.started, 36) + "-" + printable(client)
+}
+
+// reachable returns why the gateway cannot be given orders, nil if it seems that it can.
+func (r *Remote) reachable() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.hello == nil:
+		return wire.Errorf(503, "%s has not said anything to this hub yet: it is asked when it connects", r.name)
+	case r.presence.State != Here:
+		return wire.Errorf(503, "%s cannot be reached: %s", r.name, r.presence.away())
+	}
+	return nil
+}
+
+// unanswered returns the error of an order that was sent, and not answered before ctx ended.
+func (r *Remote) unanswered(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), context.Canceled) {
+		return wire.Errorf(408, "the client has not waited for the answer of %s", r.name)
+	}
+	if err := r.reachable(); err != nil {
+		return err
+	}
+	return wire.Errorf(408, "%s did not answer within %v: whether it has done this is not known; its state says so, or repeat it", r.name, fleet.CmdExpiry)
+}
+
+// sendInTurn sends an order behind those that are being sent: a gateway refuses one whose
+// number is not larger than that of the one before. ready is asked when it is its turn; e,
+// if there is one, expects the answer.
+func (r *Remote) sendInTurn(ctx context.Context, o fleet.Order, e *expected, ready func() error) error {
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return wire.Errorf(408, "%s was not sent it in time: other orders wait for the broker", r.name)
+	}
+	if ready != nil {
+		if err := ready(); err != nil {
+			return err
+		}
+	}
+	return r.send(ctx, o, r.registry.renumber(e))
+}
+
+// validOf is how long an order counts; of a watch, which is repeated, a little less than
+// gateways take, for their clocks may be behind.
+func validOf(k fleet.Kind) time.Duration {
+	switch k {
+	case fleet.Ask:
+		return fleet.AskExpiry
+	case fleet.Watch:
+		return fleet.WatchRepeat
+	}
+	return fleet.CmdExpiry
+}
+
+// send signs an order, gives it to the broker and returns when that has it.
+func (r *Remote) send(ctx context.Context, o fleet.Order, number uint64) error {
+	g := r.registry
+	r.mu.Lock()
+	at, hello, received, presence := fleet.Gateway{Site: r.site, Name: r.name}, r.hello, r.received, r.presence
+	r.mu.Unlock()
+	o.Site, o.Gateway, o.Hub, o.Counter = at.Site, at.Name, g.o.Hub, number
+	if hello != nil {
+		o.Nonce = hello.Nonce
+	}
+	o.Until(hello, received, g.o.Now(), validOf(o.Kind))
+	payload, err := fleet.Sign(g.o.Key, o)
+	if err != nil {
+		return wire.Errorf(422, "%v", err)
+	}
+	reason, err := g.publish(ctx, at, o.Kind, payload, number)
+	switch {
+	case err != nil:
+		return wire.Errorf(503, "%s was not sent it: %v", r.name, err)
+	case reason == noSubscribers && presence.State == Away:
+		return wire.Errorf(503, "%s was not sent it: %s", r.name, presence.away())
+	case reason == noSubscribers:
+		return wire.Errorf(503, "%s was not sent it: nobody takes its orders at the broker", r.name)
+	}
+	return nil
+}
+
+// away says since when a gateway is away.
+func (p Presence) away() string {
+	return fmt.Sprintf("it is away since %s: it has no connection to the broker", time.UnixMilli(p.Since).UTC().Format(time.RFC3339))
+}
+
+// expected is an order that an answer is expected to.
+type expected struct {
+	gateway  string
+	number   uint64 // of the order, which is the correlation data of its answer
+	readings bool
+	answer   chan []byte   // size 1: one envelope
+	stored   chan struct{} // size 1: readings have come before it
+}
+
+// expect has an answer of the gateway passed to what it returns, until forget.
+func (g *Registry) expect(gateway string, readings bool) *expected {
+	e := &expected{gateway: gateway, readings: readings, answer: make(chan []byte, 1), stored: make(chan struct{}, 1)}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e.number = g.next()
+	g.expected[e.number] = e
+	return e
+}
+
+// renumber returns the number of the next order, which is e's from now on, if there is one.
+func (g *Registry) renumber(e *expected) uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.next()
+	if e != nil {
+		delete(g.expected, e.number)
+		e.number = n
+		g.expected[n] = e
+	}
+	return n
+}
+
+func (g *Registry) forget(e *expected) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.expected, e.number)
+}
+
+// next returns the next number of an order: the time in µs, and larger than the last one.
+// g.mu is held.
+func (g *Registry) next() uint64 {
+	g.number = max(g.number+1, uint64(g.o.Now().UnixMicro()))
+	return g.number
+}
+
+// correlation returns the correlation data of an order's answer.
+func correlation(number uint64) []byte { return binary.BigEndian.AppendUint64(nil, number) }
+
+// expecting returns who expects an answer of the gateway with such correlation data, nil if
+// nobody does (any more).
+func (g *Registry) expecting(gateway string, correlation []byte) *expected {
+	if len(correlation) != 8 {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := g.expected[binary.BigEndian.Uint64(correlation)]
+	if e == nil || e.gateway != gateway {
+		return nil
+	}
+	return e
 }
 
 // Lost says that a client's connection has ended: what it keeps running on the gateway
 // stops as it would there.
-func (r *Remote) Lost(_ string) {}
+func (r *Remote) Lost(client string) {
+	r.mu.Lock()
+	_, was := r.clients[client]
+	delete(r.clients, client)
+	r.clientsNow = r.clientsNow || was
+	r.mu.Unlock()
+	if was {
+		r.registry.attendTo(r)
+	}
+}
+
+// connect notes that a client commands the gateway.
+func (r *Remote) connect(client string) error {
+	if client == "" {
+		return nil
+	}
+	now := r.registry.o.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, is := r.clients[client]; !is && len(r.clients) >= fleet.MaxClients {
+		return wire.Errorf(503, "%d clients command %s at the same time: there is no room for another", len(r.clients), r.name)
+	}
+	if r.clients == nil {
+		r.clients = map[string]struct{}{}
+	}
+	if len(r.clients) == 0 {
+		r.clientsDue = now.Add(fleet.ClientsRepeat)
+	}
+	r.clients[client] = struct{}{}
+	r.commanded = now
+	return nil
+}
+
+// stillConnected returns an error if the client was lost meanwhile.
+func (r *Remote) stillConnected(client string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, is := r.clients[client]; !is && client != "" {
+		return wire.Errorf(409, "the client is connected no longer")
+	}
+	return nil
+}
 
 // AskReadings asks the gateway for the readings with the numbers after since up to until,
 // and returns when those that it has are stored.
-func (r *Remote) AskReadings(_ context.Context, _, _ string, _, _ uint32) error {
-	return wire.Errorf(503, "%s cannot be asked yet", r.name)
+func (r *Remote) AskReadings(ctx context.Context, sensor, epoch string, since, until uint32) error {
+	if err := r.reachable(); err != nil {
+		return err
+	}
+	e := r.registry.expect(r.name, true)
+	defer r.registry.forget(e)
+	question := fleet.Question{Ask: fleet.AskReadings, Sensor: sensor, Epoch: epoch, Since: since, Until: until}
+	sending, cancel := context.WithTimeout(ctx, fleet.AskExpiry)
+	err := r.sendInTurn(sending, fleet.Order{Kind: fleet.Ask, Body: wire.JSON(question)}, e, nil)
+	cancel()
+	if err != nil {
+		return err
+	}
+	for {
+		timer := time.NewTimer(fleet.AskExpiry)
+		select {
+		case answer := <-e.answer:
+			timer.Stop()
+			return asReadings(answer)
+		case <-e.stored: // more may follow, over a slow line
+			timer.Stop()
+		case <-timer.C:
+			return wire.Errorf(408, "%s has sent none of the readings for %v", r.name, fleet.AskExpiry)
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// asReadings returns the error in the answer that ends readings, nil if it is none.
+func asReadings(answer []byte) error {
+	q, err := wire.ParseRequest(answer)
+	if err != nil {
+		return err
+	}
+	if q.Type == fleet.TypeReadings {
+		return nil
+	}
+	refused := wire.Error{Code: 500, Message: "the gateway has answered " + strconv.Quote(q.Type)}
+	if q.Type == wire.TypeError && json.Unmarshal(q.Payload, &refused) != nil {
+		refused.Code = 500
+	}
+	return &refused
+}
+
+// names returns the clients as orders name them, in order. r.mu is held.
+func (r *Remote) names() []string {
+	names := make([]string, 0, len(r.clients))
+	for c := range r.clients {
+		names = append(names, r.registry.clientName(c))
+	}
+	slices.Sort(names)
+	return names
 }

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sensorgateway/gateway/fleet"
 )
 
@@ -25,8 +27,10 @@ type RegistryOptions struct {
 	Members func() []fleet.Gateway
 	// Store returns when the blocks are durable.
 	Store func(ctx context.Context, gateway string, blocks fleet.Blocks) error
-	Now   func() time.Time // nil: time.Now
-	Log   *slog.Logger
+	// Missing returns what is missing of a gateway between what is stored.
+	Missing func(gateway string) ([]Gap, error)
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger
 }
 
 // Registry is what a hub knows of the gateways whose messages its intakes take.
@@ -35,9 +39,15 @@ type Registry struct {
 	started int64         // Unix µs; before the names of clients, and where numbers begin
 	changes atomic.Uint64 // of any gateway, from started on
 
-	mu      sync.Mutex
-	remotes map[string]*Remote
-	intakes map[string]*Intake // by site
+	wake   chan struct{} // size 1: somebody is to be attended to at once
+	checks chan *Remote  // whether something is missing; what does not fit is checked later
+
+	mu       sync.Mutex // one that holds it may take a remote's
+	remotes  map[string]*Remote
+	intakes  map[string]*Intake // by site
+	attended map[*Remote]struct{}
+	number   uint64 // of the last order
+	expected map[uint64]*expected
 }
 
 // NewRegistry returns a registry of the gateways that were known when the hub was stopped.
@@ -51,9 +61,24 @@ func NewRegistry(o RegistryOptions) (*Registry, error) {
 	if len(o.Key) != ed25519.PrivateKeySize {
 		return nil, errors.New("the hub has no key to sign orders with")
 	}
-	g := &Registry{o: o, started: o.Now().UnixMicro(), remotes: map[string]*Remote{}, intakes: map[string]*Intake{}}
+	g := &Registry{
+		o: o, started: o.Now().UnixMicro(), wake: make(chan struct{}, 1), checks: make(chan *Remote, 256),
+		remotes: map[string]*Remote{}, intakes: map[string]*Intake{}, attended: map[*Remote]struct{}{}, expected: map[uint64]*expected{},
+	}
 	g.changes.Store(uint64(g.started))
-	return g, nil
+	return g, g.restore()
+}
+
+// Run sends what gateways are sent unasked, asks for what is missing, and stores what is
+// known of them, until ctx ends.
+func (g *Registry) Run(ctx context.Context) error {
+	var parts errgroup.Group
+	parts.Go(func() error { return g.attendAll(ctx) })
+	for range askers {
+		parts.Go(func() error { g.askMissing(ctx); return nil })
+	}
+	parts.Go(func() error { g.save(ctx); return nil })
+	return parts.Wait()
 }
 
 // All returns the overviews of the gateways of the fleet whose site is one of the hub's, by

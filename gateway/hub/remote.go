@@ -31,6 +31,24 @@ type Remote struct {
 	audit      string
 	changed    uint64
 	listeners  []*Listener // replaced, not changed
+
+	turn       chan struct{}       // size 1: taken by who sends an order
+	clients    map[string]struct{} // that have commanded it and are connected
+	commanded  time.Time           // by one of these
+	clientsNow bool                // the gateway is to be told who they are at once, and when it must be
+	clientsDue time.Time
+	watched    bool // it was asked for ticks, next when
+	watchDue   time.Time
+	unwatched  time.Time // nobody listens to records since
+	sending    bool      // what was due
+	failed     time.Time // when that could not be sent
+
+	ends      map[string]end   // of what is stored, by sensor
+	unchecked bool             // whether something is missing is to be found out
+	asked     map[Gap]struct{} // what was missing, and was asked for
+
+	dirty bool   // its file is to be written soon
+	saved uint64 // changed, when it was
 }
 
 // newest is the newest record of a sensor.
@@ -43,7 +61,7 @@ type newest struct {
 func newRemote(g *Registry, at fleet.Gateway) *Remote {
 	return &Remote{
 		registry: g, name: at.Name, site: at.Site, presence: Presence{State: Never},
-		alarms: map[string]wire.Alarm{}, newest: map[string]newest{},
+		alarms: map[string]wire.Alarm{}, newest: map[string]newest{}, ends: map[string]end{}, turn: make(chan struct{}, 1), unchecked: true,
 	}
 }
 
@@ -138,8 +156,15 @@ func (r *Remote) here(p fleet.Presence) {
 	}
 	changed := next != r.presence
 	r.presence, r.connection = next, p.Connection
+	if p.Online {
+		r.again()
+	}
+	r.dirty = true
 	r.touch()
 	r.mu.Unlock()
+	if p.Online {
+		r.registry.attendTo(r)
+	}
 	if changed {
 		r.notify(func(l *Listener) {
 			if l.Presence != nil {
@@ -188,6 +213,7 @@ func (r *Remote) setHello(h *fleet.Hello) {
 		}
 	}
 	motors := r.motors
+	r.dirty = true
 	r.touch()
 	r.mu.Unlock()
 	r.here(fleet.Presence{Online: true, Connection: h.Connection})
@@ -326,8 +352,12 @@ func (r *Remote) durable(u fleet.Blocks) {
 		quantities := correct(&last, u.Values)
 		r.note(u.Sensor, newest{u.Epoch, last, quantities})
 	}
+	check := r.follow(u)
 	r.touch()
 	r.mu.Unlock()
+	if check {
+		r.registry.check(r)
+	}
 	r.notify(func(l *Listener) {
 		if l.Stored != nil {
 			l.Stored(u)

@@ -135,6 +135,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 		})
 		parts.Go(func() error { return intake.Run(ctx) })
 	}
+	parts.Go(func() error { return registry.Run(ctx) })
 	if stored != nil {
 		parts.Go(func() error { return stored.Run(ctx) })
 	}

@@ -1,0 +1,214 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/wire"
+)
+
+const (
+	// file is what is known of a gateway, in its directory: a hub that is started anew has
+	// all of them at once.
+	file        = "gateway.json"
+	fileVersion = 1
+	fileMost    = 1 << 20
+	// Hello, presence and the end of the audit log are stored soon, what changes each minute
+	// each hour: the disk is the readings'.
+	saveSoon  = 5 * time.Second
+	saveLater = time.Hour
+	// saveEnd is how long a hub that stops stores the latter.
+	saveEnd = 5 * time.Second
+)
+
+// known is the content of a gateway's file.
+type known struct {
+	Version    int                    `json:"version"`
+	Site       string                 `json:"site"`
+	Hello      *fleet.Hello           `json:"hello,omitempty"` // with the motors and alarms of now
+	Received   int64                  `json:"received"`        // hello, Unix ms
+	Presence   Presence               `json:"presence"`
+	Connection uint64                 `json:"connection"`
+	Newest     map[string]knownRecord `json:"newest"`
+	Stored     int64                  `json:"stored"`
+	Bytes      int64                  `json:"bytes"`
+	Month      string                 `json:"month"`
+	Head       *fleet.AuditHead       `json:"head,omitempty"`
+	Audit      string                 `json:"audit,omitempty"`
+}
+
+// knownRecord is a record; not as JSON numbers, for those of a failure are none.
+type knownRecord struct {
+	Epoch      string          `json:"epoch"`
+	Record     []byte          `json:"record"` // as on readings.v2
+	Quantities []wire.Quantity `json:"quantities"`
+}
+
+// known returns what is to be stored of the gateway, which is not dirty then.
+func (r *Remote) known() (k known) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k = known{
+		Version: fileVersion, Site: r.site, Received: r.received.UnixMilli(), Presence: r.presence, Connection: r.connection,
+		Newest: map[string]knownRecord{}, Stored: r.stored, Bytes: r.bytes, Month: r.month, Head: r.head, Audit: r.audit,
+	}
+	if r.hello != nil {
+		h := *r.hello
+		h.Motors, h.Alarms = r.motors, copyAlarms(r.alarms)
+		k.Hello = &h
+	}
+	for name, n := range r.newest {
+		k.Newest[name] = knownRecord{n.epoch, n.record.Append(nil), n.quantities}
+	}
+	r.dirty, r.saved = false, r.changed
+	return k
+}
+
+// learn makes the gateway what is stored of it.
+func (r *Remote) learn(k known) error {
+	r.site, r.presence, r.connection = k.Site, k.Presence, k.Connection
+	r.stored, r.bytes, r.month, r.head, r.audit = k.Stored, k.Bytes, k.Month, k.Head, k.Audit
+	if k.Hello != nil {
+		r.hello, r.received, r.motors = k.Hello, time.UnixMilli(k.Received), k.Hello.Motors
+		for _, a := range k.Hello.Alarms {
+			r.alarms[a.Name] = a
+		}
+	}
+	for name, n := range k.Newest {
+		record, err := wire.ParseRecord(n.Record)
+		if err != nil {
+			return err
+		}
+		r.newest[name] = newest{n.Epoch, record, n.Quantities}
+	}
+	return nil
+}
+
+// restore reads the files of all gateways. One that cannot be read is no reason to take
+// nothing from them: hello comes again.
+func (g *Registry) restore() error {
+	entries, err := os.ReadDir(g.o.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("what is known of the gateways cannot be read: %w", err)
+	}
+	for _, e := range entries {
+		if fleet.CheckName(e.Name()) != nil {
+			continue
+		}
+		path := filepath.Join(g.o.Dir, e.Name(), file)
+		r, err := g.read(path, e.Name())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			g.o.Log.Warn("what was known of a gateway cannot be read: it is learned again from the gateway", "file", path, "err", err)
+			continue
+		}
+		g.remotes[r.name] = r
+	}
+	return nil
+}
+
+func (g *Registry) read(path, name string) (*Remote, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > fileMost {
+		return nil, fmt.Errorf("%d bytes, of %d at most", info.Size(), fileMost)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var k known
+	if err := json.Unmarshal(data, &k); err != nil {
+		return nil, err
+	}
+	if k.Version != fileVersion {
+		return nil, fmt.Errorf("version %d of the file: this program knows %d", k.Version, fileVersion)
+	}
+	if err := fleet.CheckName(k.Site); err != nil {
+		return nil, err
+	}
+	r := newRemote(g, fleet.Gateway{Site: k.Site, Name: name})
+	return r, r.learn(k)
+}
+
+// save stores what has changed until ctx ends, and then once more.
+func (g *Registry) save(ctx context.Context) {
+	soon := time.NewTicker(saveSoon)
+	defer soon.Stop()
+	later := g.o.Now().Add(saveLater)
+	for {
+		select {
+		case <-soon.C:
+			all := !g.o.Now().Before(later)
+			if all {
+				later = g.o.Now().Add(saveLater)
+			}
+			g.saveChanged(ctx, all)
+		case <-ctx.Done():
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveEnd)
+			defer cancel()
+			g.saveChanged(context.WithoutCancel(ctx), false)
+			g.saveChanged(ending, true)
+			return
+		}
+	}
+}
+
+// saveChanged writes the files of the gateways of which something must be stored soon, or
+// of all of which something has changed.
+func (g *Registry) saveChanged(ctx context.Context, all bool) {
+	g.mu.Lock()
+	var list []*Remote
+	for _, r := range g.remotes {
+		if r.unsaved(all) {
+			list = append(list, r)
+		}
+	}
+	g.mu.Unlock()
+	for _, r := range list {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := r.write(); err != nil {
+			g.o.Log.Warn("what is known of a gateway is not stored; it is tried again", "gateway", r.name, "err", err)
+			return // the disk is full, or read-only: the others fare no better
+		}
+	}
+}
+
+// unsaved returns whether the gateway's file is to be written.
+func (r *Remote) unsaved(all bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dirty || all && r.saved != r.changed
+}
+
+func (r *Remote) write() error {
+	k := r.known()
+	dir := filepath.Join(r.registry.o.Dir, r.name)
+	err := os.MkdirAll(dir, 0o750)
+	if err == nil {
+		err = atomicfile.Write(filepath.Join(dir, file), 0o600, func(f *os.File) error {
+			_, err := f.Write(wire.JSON(k))
+			return err
+		})
+	}
+	if err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.dirty = true
+	}
+	return err
+}

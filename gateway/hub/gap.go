@@ -1,0 +1,135 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/wire"
+)
+
+const (
+	askers = 4 // gateways that are asked at the same time
+	// askPause is between two questions: what is missing is old, and what is new goes first.
+	askPause = time.Second
+	// askSpan is how many numbers are asked for at once: an hour of ten a second.
+	askSpan = 36_000
+	// askTime is how long such an answer may take: over a slow line, minutes.
+	askTime = 10 * time.Minute
+	// askedMost is how much is remembered of what was asked for. A log with more in it that
+	// its gateway does not have is asked for nothing else.
+	askedMost = 64
+)
+
+// Gap is what is missing of a sensor's epoch: the numbers after Since up to Until.
+type Gap struct {
+	Sensor, Epoch string
+	Since, Until  uint32
+}
+
+// end is the end of what is stored of a sensor.
+type end struct {
+	epoch string
+	last  uint32
+}
+
+// follow notes what was stored, and returns whether something may be missing before it.
+// r.mu is held.
+func (r *Remote) follow(u fleet.Blocks) (check bool) {
+	old, some := r.ends[u.Sensor]
+	if !some || old.epoch != u.Epoch || wire.Before(old.last, u.Last) {
+		r.ends[u.Sensor] = end{u.Epoch, u.Last}
+	}
+	before := u.First - 1
+	if b, _, err := codec.ParseBlock(u.Blocks[0]); err == nil && wire.Before(b.Prev, u.First) {
+		before = b.Prev // numbers between were never made
+	}
+	check = r.unchecked || some && old.epoch == u.Epoch && wire.Before(old.last, before)
+	r.unchecked = false
+	return check
+}
+
+// check has somebody find out what is missing of a gateway.
+func (g *Registry) check(r *Remote) {
+	select {
+	case g.checks <- r:
+	default:
+		r.checkLater()
+	}
+}
+
+// checkLater has what is missing found out when the next blocks come.
+func (r *Remote) checkLater() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unchecked = true
+}
+
+// askMissing asks gateways for what is missing of them, until ctx ends.
+func (g *Registry) askMissing(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-g.checks:
+			gaps, err := g.o.Missing(r.name)
+			if err != nil {
+				g.o.Log.Warn("whether readings are missing cannot be found out", "gateway", r.name, "err", err)
+			}
+			for _, gap := range gaps {
+				if !r.firstTime(gap) {
+					continue
+				}
+				if err := r.askGap(ctx, gap); err != nil {
+					r.notAsked(gap)
+					g.o.Log.Info("missing readings were not sent; they are asked for again", "gateway", r.name, "sensor", gap.Sensor, "after", gap.Since, "to", gap.Until, "err", err)
+					break
+				}
+			}
+		}
+	}
+}
+
+// firstTime returns whether the gap was not asked for yet, and notes that it is.
+func (r *Remote) firstTime(gap Gap) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, asked := r.asked[gap]; asked || len(r.asked) >= askedMost {
+		return false
+	}
+	if r.asked == nil {
+		r.asked = map[Gap]struct{}{}
+	}
+	r.asked[gap] = struct{}{}
+	return true
+}
+
+// notAsked has the gap asked for when blocks come again.
+func (r *Remote) notAsked(gap Gap) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.asked, gap)
+	r.unchecked = true
+}
+
+// askGap asks for a gap, an hour at a time, the newest first: what is evicted meanwhile is
+// the oldest.
+func (r *Remote) askGap(ctx context.Context, gap Gap) error {
+	for until := gap.Until; until != gap.Since; {
+		since := until - min(until-gap.Since, askSpan)
+		asking, cancel := context.WithTimeout(ctx, askTime)
+		err := r.AskReadings(asking, gap.Sensor, gap.Epoch, since, until)
+		cancel()
+		if err != nil {
+			return err
+		}
+		until = since
+		select {
+		case <-time.After(askPause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}

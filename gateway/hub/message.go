@@ -1,0 +1,169 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+
+	"github.com/eclipse/paho.golang/paho"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/wire"
+)
+
+// queue gives a message to who takes it. What was live and finds no room is dropped: the
+// next tick is newer, and the log has them all.
+func (in *Intake) queue(m message, storing, reading *workers) {
+	t, err := fleet.ParseTopic(m.Topic)
+	key, to := t.Name, reading
+	switch {
+	case err != nil:
+		key = m.Topic
+	case t.Kind == fleet.Up || t.Kind == fleet.Answer && in.stores(t, m.Publish):
+		key, to = m.Topic, storing
+	}
+	q := to.queues[maphash.String(in.seed, key)%uint64(len(to.queues))]
+	if m.QoS > 0 {
+		q <- m
+		return
+	}
+	select {
+	case q <- m:
+	default:
+	}
+}
+
+// stores returns whether an answer is one of readings, which are stored in their order.
+func (in *Intake) stores(t fleet.Topic, p *paho.Publish) bool {
+	e := in.g.expecting(t.Name, correlationOf(p))
+	return e != nil && e.readings || len(p.Payload) > 0 && p.Payload[0] != '{'
+}
+
+func correlationOf(p *paho.Publish) []byte {
+	if p.Properties == nil {
+		return nil
+	}
+	return p.Properties.CorrelationData
+}
+
+// take takes a message, and confirms it to the broker, one with readings once they are
+// durable. What cannot be stored now is not confirmed: the connection ends, and on the
+// next one it comes again.
+func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFunc) {
+	if ctx.Err() != nil {
+		return
+	}
+	t, err := in.accept(m.Publish)
+	var blocks fleet.Blocks
+	if err == nil {
+		blocks, err = in.read(t, m.Publish)
+	}
+	if err != nil { // it will never be better: it must not stop the others
+		level := slog.LevelWarn
+		if m.QoS == 0 { // there are many
+			level = slog.LevelDebug
+		}
+		in.log.Log(ctx, level, "a message is not taken", "topic", m.Topic, "bytes", len(m.Payload), "err", err)
+	}
+	if blocks.Blocks != nil {
+		if err := in.g.o.Store(ctx, t.Name, blocks); err != nil {
+			end(fmt.Errorf("readings of %s: %w", t.Name, err))
+			return
+		}
+		in.g.remote(t.Gateway).durable(blocks)
+		if e := in.g.expecting(t.Name, correlationOf(m.Publish)); e != nil && t.Kind == fleet.Answer {
+			select {
+			case e.stored <- struct{}{}:
+			default: // who waits knows
+			}
+		}
+	}
+	if err := m.client.Ack(m.Publish); err != nil {
+		end(fmt.Errorf("confirm: %w", err))
+	}
+}
+
+// accept returns the topic of a message, if that is one of the gateway's to send on.
+func (in *Intake) accept(p *paho.Publish) (fleet.Topic, error) {
+	t, err := fleet.ParseTopic(p.Topic)
+	switch {
+	case err != nil:
+		return t, err
+	case p.Retain:
+		return t, errors.New("it is retained: nothing of the fleet is")
+	case t.Site != in.o.Site || t.Kind == fleet.Cmd || t.Kind == fleet.Ask || t.Kind == fleet.Watch || t.Kind == fleet.Answer && t.Hub != in.g.o.Hub:
+		return t, errors.New("it came on a topic that was not subscribed to")
+	}
+	return t, in.g.o.Check(t.Gateway)
+}
+
+// read takes what a message says. Blocks are yet to be stored.
+func (in *Intake) read(t fleet.Topic, p *paho.Publish) (blocks fleet.Blocks, err error) {
+	r := in.g.remote(t.Gateway)
+	r.count(len(p.Topic) + len(p.Payload))
+	switch t.Kind {
+	case fleet.Up:
+		return fleet.ParseUp(p.Payload)
+	case fleet.News:
+		n, err := fleet.ParseNews(p.Payload)
+		if err == nil {
+			r.news(n, p.Duplicate())
+		}
+		return blocks, err
+	case fleet.Here:
+		presence, err := fleet.ParsePresence(p.Payload)
+		if err == nil {
+			r.here(presence)
+		}
+		return blocks, err
+	case fleet.Live:
+		records, err := parseRecords(p.Payload)
+		if err == nil {
+			r.live(records)
+		}
+		return blocks, err
+	case fleet.Answer:
+		return in.answer(r, p)
+	}
+	return blocks, nil
+}
+
+// parseRecords reads the records of a tick, as on readings.v2.
+func parseRecords(b []byte) ([]wire.Record, error) {
+	if len(b) == 0 || len(b)%wire.RecordSize != 0 {
+		return nil, fmt.Errorf("live: %d bytes are no records of %d", len(b), wire.RecordSize)
+	}
+	records := make([]wire.Record, 0, len(b)/wire.RecordSize)
+	for ; len(b) > 0; b = b[wire.RecordSize:] {
+		r, err := wire.ParseRecord(b[:wire.RecordSize])
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, r)
+	}
+	return records, nil
+}
+
+// answer passes an answer to who expects it. Blocks are returned, whoever asked: they are
+// what they are.
+func (in *Intake) answer(r *Remote, p *paho.Publish) (blocks fleet.Blocks, err error) {
+	if len(p.Payload) == 0 || p.Payload[0] != '{' {
+		return fleet.ParseUp(p.Payload)
+	}
+	if n, err := fleet.ParseNews(p.Payload); err == nil && n.Hello != nil {
+		r.news(n, p.Duplicate())
+		return blocks, nil
+	}
+	e := in.g.expecting(r.name, correlationOf(p))
+	if e == nil {
+		in.log.Debug("an answer came that nobody waits for any more", "gateway", r.name, "answer", string(p.Payload[:min(len(p.Payload), 200)]))
+		return blocks, nil
+	}
+	select {
+	case e.answer <- p.Payload:
+	default: // a second one: the first counts
+	}
+	return blocks, nil
+}
