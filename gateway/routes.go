@@ -41,7 +41,7 @@ func (s *Server) routes() http.Handler {
 		upgrade := websocket.IsWebSocketUpgrade(r)
 		page := s.opts.Pages[r.URL.Path]
 		if upgrade || page == nil || r.Method != http.MethodPost {
-			dropBody(w, r)
+			api.DropBody(w, r)
 		} else {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // it is a TCP connection
 		}
