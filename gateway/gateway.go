@@ -273,6 +273,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	s.broadcaster.stop()
+	s.budget.Close()
 	s.end()
 	return errors.Join(err, s.http.Close())
 }

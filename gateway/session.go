@@ -43,8 +43,9 @@ type session struct {
 }
 
 // run is the session's life. It goes on in steps, one goroutine at a time: this
-// one and each that follows it takes what the client sends, and one that has next
-// to no stack waits for more. So a client that only listens costs little memory.
+// one and each that follows it takes what the client sends. In between there is none,
+// or, where one must wait for more, one that has next to no stack. So a client that
+// only listens costs little memory.
 func (c *session) run(ws *websocket.Conn) {
 	c.inbox.Open(mail{c}, &c.rules.Rules, ws, c.out)
 	c.begun = time.Now()
@@ -66,7 +67,7 @@ func (c *session) begin() error {
 func (c *session) step(do func() error) {
 	err := c.try(do)
 	if err == nil {
-		go c.wait()
+		c.inbox.Park()
 		return
 	}
 	_ = c.try(func() error { c.finish(err); return nil }) // try has logged it
@@ -131,6 +132,7 @@ type mail struct{ c *session }
 
 func (m mail) Message(kind int, data []byte) { m.c.endpoint.message(m.c, kind, data) }
 func (m mail) Stop(message []byte) bool      { return m.c.stop(message) }
+func (m mail) Wake()                         { go m.c.wait() }
 func (m mail) Exceeded() {
 	m.c.s.opts.Refused("rate", m.c.Name, "more messages than a client may send")
 }

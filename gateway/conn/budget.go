@@ -40,6 +40,7 @@ type Budget struct {
 	limits Limits
 	gate   gate
 	queued atomic.Int64 // bytes, for all clients
+	poller poller       // of clients that are parked
 
 	mu     sync.Mutex
 	order  list.List // of *socket: those that are not upgraded, the oldest first
@@ -67,6 +68,9 @@ func NewBudget(limits Limits) *Budget {
 	}
 	return &Budget{limits: limits, gate: newGate(), hosts: map[netip.Prefix]int{}}
 }
+
+// Close ends what waits for parked clients, of which there must be none any more.
+func (b *Budget) Close() { b.poller.close() }
 
 // Counts returns what is taken of what is limited.
 func (b *Budget) Counts() []limit.Count {

@@ -242,8 +242,8 @@ func (c *Conn) Receive(limit int) {
 
 // Pongs waits until the client sends something and returns how many answers to
 // our pings that is. Anything else, the end too, is 0, and left to the next Read.
-// It is what the goroutine of a client waits in that only listens, so its stack
-// must stay small; it is for connections without TLS (see More).
+// It is what the goroutine of a client waits in that only listens and could not be
+// parked, so its stack must stay small; it is for connections without TLS (see More).
 func (c *Conn) Pongs() int {
 	var b [4 * pongSize]byte
 	n, err := c.socket.Conn.Read(b[:])
@@ -272,8 +272,12 @@ func (c *Conn) LocalAddr() net.Addr { return c.socket.LocalAddr() }
 // RemoteAddr is the client's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.socket.RemoteAddr() }
 
-// SetReadDeadline bounds how long Read waits.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.socket.SetReadDeadline(t) }
+// SetReadDeadline bounds how long Read waits. Who reads afterwards waits itself:
+// see [Conn.Park].
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.socket.hurry()
+	return c.socket.SetReadDeadline(t)
+}
 
 // SetDeadline does nothing: gorilla calls it once, when there is none to lift.
 func (c *Conn) SetDeadline(time.Time) error { return nil }

@@ -41,12 +41,15 @@ type socket struct {
 	upgraded bool
 	working  bool // inside the gate
 	flusher  bool // runs
+	parked   bool // nobody reads: the poller waits for the client
+	deadline bool // there is one for the reading: it is parked no more
 	moved    bool // the flusher has written something since the last call of progress
 	flying   int  // bytes of the queue that the flusher is writing
 	held     int  // bytes that were unacknowledged at the last call of progress
 
 	net.Conn
-	conn     *Conn // that it belongs to
+	waiter   Waiter // nil: never parked
+	conn     *Conn  // that it belongs to
 	budget   *Budget
 	seat     seat       // until it is upgraded
 	gate     gate       // likewise
@@ -277,8 +280,12 @@ func (s *socket) CloseWrite() error {
 // fail ends the connection, and with it its reader and its flusher. s.mu is held.
 func (s *socket) fail(err error) {
 	if s.err == nil {
+		if s.waiter != nil {
+			s.budget.poller.remove(s.fd)
+		}
 		s.err, s.room, s.fd = err, 0, -1
 		_ = s.Conn.Close() // nothing could be done about an error
+		s.wake()
 		if s.shorter != nil {
 			s.shorter.Broadcast()
 		}

@@ -46,13 +46,15 @@ type Owner interface {
 	Message(kind int, data []byte)
 	// Stop carries out the stop in a message of any kind and length, if there is one.
 	Stop(message []byte) bool
+	// Wake starts the goroutine that calls [Inbox.Wait]. Locks may be held.
+	Wake()
 	// Exceeded is called when the connection of a client is closed that sends more
 	// than it may.
 	Exceeded()
 }
 
 // An Inbox is one client's. All methods but [Inbox.Close], [Inbox.Pongs] and
-// [Inbox.Closing] are for one goroutine at a time.
+// [Inbox.Closing] are for one goroutine at a time, and after [Inbox.Park] for none.
 type Inbox struct {
 	owner    Owner
 	rules    *Rules
@@ -83,21 +85,42 @@ func (in *Inbox) Pongs() int64 { return in.pongs.Load() }
 // Closing reports whether a close frame was sent.
 func (in *Inbox) Closing() bool { return in.until.Load() != 0 }
 
-// Wait waits until the client sends something, takes pongs, which is all that most
-// clients ever send, and returns what is to be done next. Its stack must not grow.
+// Park lets the goroutine end that reads: the owner is woken when there is something
+// to do, at once if this client needs a goroutine that waits.
+func (in *Inbox) Park() {
+	if !in.out.Park(in) {
+		in.Wake()
+	}
+}
+
+// Wake wakes the owner.
+func (in *Inbox) Wake() { in.owner.Wake() }
+
+// Pong counts a pong, which is all that most clients ever send, unless it exceeds the
+// rate: then it is left to Read, which says so.
+func (in *Inbox) Pong() bool {
+	if !in.count() {
+		return false
+	}
+	in.pongs.Add(1)
+	return true
+}
+
+// Wait waits until the client sends something that is not a pong, and returns what is
+// to be done next. Its stack must not grow.
 func (in *Inbox) Wait() (next func() error) {
-	for {
+	for !in.out.Buffered() {
 		n := in.out.Pongs()
 		if n == 0 {
-			return in.Read // which will see an error too
+			break // Read will see an error too
 		}
 		for range n {
-			in.pongs.Add(1)
-			if !in.count() {
+			if !in.Pong() {
 				return func() error { in.exceed(nil); return conn.ErrTooMuch }
 			}
 		}
 	}
+	return in.Read
 }
 
 func (in *Inbox) ponged() error {

@@ -43,6 +43,7 @@ type nobody struct{}
 
 func (nobody) Message(int, []byte) {}
 func (nobody) Stop([]byte) bool    { return false }
+func (nobody) Wake()               {}
 func (nobody) Exceeded()           {}
 
 // A client that only listens and answers pings may do so for ever: each pong

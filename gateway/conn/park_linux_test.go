@@ -1,0 +1,140 @@
+package conn
+
+import (
+	"net"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// waiter is a client's, whose pongs are taken until there were most of them.
+type waiter struct {
+	most  int
+	pongs chan struct{}
+	woken chan struct{}
+}
+
+func newWaiter() *waiter {
+	return &waiter{most: 1 << 30, pongs: make(chan struct{}, 64), woken: make(chan struct{}, 64)}
+}
+
+func (w *waiter) Pong() bool {
+	if w.most--; w.most < 0 {
+		return false
+	}
+	w.pongs <- struct{}{}
+	return true
+}
+
+func (w *waiter) Wake() { w.woken <- struct{}{} }
+
+// wait waits for one of the waiter's calls.
+func wait(t *testing.T, what string, called <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-called:
+	case <-time.After(patience):
+		t.Fatal("not within a minute: " + what)
+	}
+}
+
+// park parks a connection.
+func (p *pair) park(t *testing.T, w *waiter) {
+	t.Helper()
+	if !p.Park(w) {
+		t.Fatal("not parked")
+	}
+	t.Cleanup(p.socket.budget.Close)
+}
+
+func (p *pair) pong(t *testing.T) {
+	t.Helper()
+	if err := p.client.WriteControl(websocket.PongMessage, nil, time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A parked client's pongs are counted; a message wakes the waiter, once, and is read
+// whole. Then the client can be parked again.
+func TestParkedClientIsHeard(t *testing.T) {
+	p, w := connect(t, (*httptest.Server).Start), newWaiter()
+	p.park(t, w)
+	for range 3 {
+		for range 5 {
+			p.pong(t)
+			wait(t, "a pong", w.pongs)
+		}
+		p.pong(t)
+		if err := p.client.WriteMessage(websocket.TextMessage, []byte("a message that is longer than four pongs")); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, "the waiter is woken", w.woken)
+		p.Allow(1 << 10)
+		if _, message, err := p.ws.ReadMessage(); err != nil || string(message) != "a message that is longer than four pongs" {
+			t.Fatalf("%q, %v", message, err)
+		}
+		for len(w.pongs) > 0 { // taken while it was parked, or left to the reader
+			<-w.pongs
+		}
+		if !p.Park(w) {
+			t.Fatal("not parked again")
+		}
+	}
+	if len(w.woken) > 0 {
+		t.Error("woken without a reason")
+	}
+}
+
+// What ends a connection wakes the waiter: the client, who hangs up, and the gateway.
+func TestParkedClientEnds(t *testing.T) {
+	for name, end := range map[string]func(*pair){
+		"client hangs up":  func(p *pair) { _ = p.client.Close() },
+		"gateway closes":   func(p *pair) { _ = p.Close() },
+		"queue is full":    func(p *pair) { p.socket.overrun() },
+		"reading is bound": func(p *pair) { _ = p.SetReadDeadline(time.Now()) },
+		"client resets": func(p *pair) {
+			_ = p.client.NetConn().(*net.TCPConn).SetLinger(0)
+			_ = p.client.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, w := connect(t, (*httptest.Server).Start), newWaiter()
+			p.park(t, w)
+			end(p)
+			wait(t, "the waiter is woken", w.woken)
+			p.Allow(1 << 10)
+			if n, err := p.Read(make([]byte, 1)); n != 0 || err == nil {
+				t.Errorf("%d bytes, %v, want an error", n, err)
+			}
+			if p.Park(w) {
+				t.Error("parked after its end")
+			}
+			if len(w.woken) > 0 {
+				t.Error("woken twice")
+			}
+		})
+	}
+}
+
+// A pong that exceeds the rate is left to the reader, who says so, and with it what
+// comes behind.
+func TestParkedClientExceeds(t *testing.T) {
+	p, w := connect(t, (*httptest.Server).Start), newWaiter()
+	w.most = 2
+	p.park(t, w)
+	for range 3 {
+		p.pong(t)
+	}
+	wait(t, "the waiter is woken", w.woken)
+	if err := p.client.WriteMessage(websocket.TextMessage, []byte("behind")); err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	p.ws.SetPongHandler(func(string) error { left++; return nil })
+	p.Allow(1 << 10)
+	if _, message, err := p.ws.ReadMessage(); err != nil || string(message) != "behind" || left != 1 || len(w.pongs) != 2 {
+		t.Errorf("%q, %v, %d pongs left, %d counted", message, err, left, len(w.pongs))
+	}
+}
