@@ -9,7 +9,8 @@
 // A reading's way: [Server.Publish] hands a tick to the broadcaster's goroutine
 // (broadcast.go), which encodes it once for each kind of subscription (feed.go)
 // and offers the frame to each client's connection (package conn), which never
-// waits. A client's own goroutine (session.go) only reads.
+// waits. A client's own goroutine (session.go) only reads, and ends while there is
+// nothing to read.
 package gateway
 
 import (
