@@ -1,7 +1,7 @@
 // @ts-check
-// Lets the browser show the page before it comes to life: what is fetched and run
-// before the first frame, the first frame waits for. All modules are asked for at
-// once, for of a module only those are known that import it.
+// Lets the browser show the header before the page comes to life: what is fetched,
+// laid out and run before the first frame, the first frame waits for. All modules are
+// asked for at once, for of a module only those are known that import it.
 //
 // It says too why there is no connection, as far as a page can find out. This is no
 // module, and imports none: a browser names the page's origin when it fetches
@@ -99,6 +99,10 @@
   const begin = () => {
     if (begun) return;
     begun = true;
+    for (const element of document.querySelectorAll("main, footer, link[media]")) {
+      element.removeAttribute("hidden");
+      element.removeAttribute("media");
+    }
     for (const name of modules) import(`./${name}.js`).catch((error) => failed(name, error));
   };
 
