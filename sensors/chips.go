@@ -41,6 +41,9 @@ type Chip struct {
 	MaxRead time.Duration
 	// Open finds the chip at addr of b and makes it ready to measure.
 	Open func(b i2c.Bus, addr uint16) (Sensor, error)
+	// Reset makes a chip that hangs be as after power-up; nil: it cannot be reset, or
+	// always is when it is opened.
+	Reset func(b i2c.Bus, addr uint16) error
 }
 
 // Measurand is a quantity that a chip measures, and the values that it can give.
@@ -135,6 +138,11 @@ func Chips() map[string]Chip {
 		"tmp117": onI2C("TMP117", []uint16{0x48, 0x49, 0x4A, 0x4B}, 125*ms, []Measurand{celsius(-55, 150)}, nil, open(tmp117.NewI2C)),
 		// Datasheet AHT20, tables 1 and 2, section 5.4: a measurement takes 80 ms.
 		"aht20": onI2C("AHT20", []uint16{0x38}, 100*ms, climate(-40, 85), nil, open(aht20.NewI2C)),
+	}
+	for name, r := range softResets() {
+		c := chips[name]
+		c.Reset = r.on
+		chips[name] = c
 	}
 	maps.Copy(chips, kernelChips())
 	return chips

@@ -2,6 +2,8 @@ package sensors
 
 import (
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"sensorgateway/sensors/internal/backoff"
@@ -30,6 +32,11 @@ type probe struct {
 	retry  backoff.Backoff // not opened again while it waits
 	fails  int             // in a row
 	cause  error           // of the last failure
+
+	log                  *slog.Logger
+	hung                 bool // it was lost, and a reset may help
+	isReset              bool // it was reset since
+	resets, resetsHelped atomic.Int64
 }
 
 // job is one tick of one chip; the probe fills in the rest.
@@ -123,12 +130,14 @@ func (p *probe) measure() error {
 		return p.failed(err, time.Since(start))
 	}
 	p.fails, p.cause = 0, nil
+	p.measured()
 	p.retry.Reset()
 	return nil
 }
 
 func (p *probe) open() error {
 	return p.guard(func() error {
+		p.reset()
 		s, err := p.cfg.Chip.Open(p.cfg.Bus, p.cfg.Address)
 		p.sensor = s
 		return err
@@ -172,6 +181,7 @@ func (p *probe) failed(err error, cost time.Duration) error {
 	}
 	p.fails++
 	opened, lost := p.sensor != nil, p.fails >= lostAfter(p.cfg.Interval)
+	p.hung = p.hung || lost && hangs(fault)
 	if lost || !opened {
 		if fault == wire.NoAck {
 			p.cause = &absent{err}

@@ -129,7 +129,7 @@ func NewSampler(o Options) *Sampler {
 	}
 	s := &Sampler{log: o.Log, clock: o.Clock, flags: o.Flags, publish: o.Publish, event: o.Event, results: make(chan job, len(o.Sensors))}
 	for _, cfg := range o.Sensors {
-		sl := &slot{probe: &probe{cfg: cfg, work: make(chan job, 1), parts: parts(&cfg)}}
+		sl := &slot{probe: &probe{cfg: cfg, work: make(chan job, 1), parts: parts(&cfg), log: o.Log}}
 		s.slots = append(s.slots, sl)
 		s.sensors += len(sl.parts)
 	}

@@ -315,7 +315,7 @@ func (g *running) newAuditor() *auditor.Auditor {
 func (g *running) newMetrics() *metrics.Collector {
 	source := metrics.Source{
 		Version: version, Sensors: g.sensors, Host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
-		Lateness: g.sampler.Lateness(), Missed: g.sampler.Missed, Repeats: g.buses.Repeats, Recoveries: g.buses.Recoveries,
+		Lateness: g.sampler.Lateness(), Missed: g.sampler.Missed, Repeats: g.buses.Repeats, Recoveries: g.buses.Recoveries, Resets: g.sampler.Resets,
 		Clients: g.server.Clients, Frames: g.server.Frames, Refused: g.refusals.Counts, Limits: g.limits, Accounts: g.server.Accounts,
 		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.readingsDurable, DurableAge: g.storage.history.DurableAge, EStopStored: g.storage.latch.Stored, Stored: g.storage.history.Size,
 		Lost: func() int { _, n := g.storage.history.Lost(); return n },

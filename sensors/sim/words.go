@@ -11,6 +11,7 @@ import (
 type wordChip struct {
 	registers map[byte]uint16 // after a reset, those that are not 0
 	writable  map[byte]uint16 // the bits that can be written
+	reset     map[byte]uint16 // bits that reset it, where there are
 	bytes     []byte          // registers that have one byte only
 	startUp   time.Duration
 	// once is the time of a conversion that begins when register 0 is chosen, within
@@ -63,6 +64,10 @@ func (c *words) write(now time.Time, b []byte) bool {
 		v := uint16(b[1])
 		if len(b) > 2 {
 			v = binary.BigEndian.Uint16(b[1:])
+		}
+		if v&c.reset[c.next] != 0 {
+			c.powerOn(now)
+			return true
 		}
 		c.reg[c.next] = c.reg[c.next]&^mask | v&mask
 		if c.every != nil { // it starts over with another setting
@@ -118,6 +123,7 @@ func (c *words) corrupt(b []byte, _ *rand.Rand) { fill(b, c.garbage) }
 var hdc1080Chip = wordChip{
 	registers: map[byte]uint16{0x02: 0x1000, 0xFE: 0x5449, 0xFF: 0x1050},
 	writable:  map[byte]uint16{0x02: 0xBF00},
+	reset:     map[byte]uint16{0x02: 0x8000},
 	startUp:   15 * time.Millisecond,
 	once:      12850 * time.Microsecond,
 	noise:     Air{Temperature: 0.01, Humidity: 0.05},
@@ -159,6 +165,7 @@ var mcp9808Chip = wordChip{
 var tmp117Chip = wordChip{
 	registers: map[byte]uint16{0x00: 0x8000, 0x01: 0x0220, 0x0F: 0x0117},
 	writable:  map[byte]uint16{0x01: 0x0FFC},
+	reset:     map[byte]uint16{0x01: 0x0002},
 	startUp:   1500 * time.Microsecond,
 	every: func(c *words) time.Duration { // by the bits CONV, with eight conversions or less
 		return [8]time.Duration{

@@ -120,6 +120,7 @@ var ErrEnd = fmt.Errorf("the recording has ended: %w", wire.Absent)
 // the recording.
 func (p *Player) Chip(i int, chip sensors.Chip) sensors.Chip {
 	open := chip.Open
+	chip.Reset = nil // what came of it is in the recording
 	chip.Open = func(_ i2c.Bus, addr uint16) (sensors.Sensor, error) {
 		c, ok := p.next(i, Open)
 		if !ok {

@@ -39,9 +39,10 @@ type Source struct {
 	// Recoveries with each step against a bus that does not answer.
 	Repeats     func(f func(bus string, n int64))
 	Recoveries  func(f func(bus, step string, taken, helped int64))
-	Clients     func() int               // WebSocket clients now
-	Frames      func() int64             // sent to them
-	Refused     func() map[string]uint64 // clients, by reason
+	Resets      func(f func(sensor string, taken, helped int64)) // of chips that hung
+	Clients     func() int                                       // WebSocket clients now
+	Frames      func() int64                                     // sent to them
+	Refused     func() map[string]uint64                         // clients, by reason
 	Limits      func() []limit.Count
 	Accounts    func() (sum wire.Stats, abandoned uint64)
 	Synced      func() bool          // the system clock

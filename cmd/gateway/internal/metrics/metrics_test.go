@@ -45,6 +45,7 @@ func fixedSource() Source {
 			f("1", "reopen", 2, 1)
 			f("1", "power", 0, 0)
 		},
+		Resets:  func(f func(sensor string, taken, helped int64)) { f("outdoor", 4, 3) },
 		Clients: func() int { return 2 },
 		Frames:  func() int64 { return 12345678901 },
 		Accounts: func() (wire.Stats, uint64) {

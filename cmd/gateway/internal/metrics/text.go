@@ -68,6 +68,7 @@ func (m *Collector) Expose(w io.Writer, sensor, motor func(name string) bool) {
 	t.sample("", label("version", m.source.Version)+","+label("goversion", runtime.Version()), 1)
 	t.gauge("gateway_start_time_seconds", "When the gateway started, Unix time.", float64(m.started().UnixMilli())/1000)
 	m.writeSensors(t)
+	m.writeResets(t)
 	t.counter("gateway_ticks_missed_total", "Ticks that were not made because the machine was late.", float64(m.source.Missed()))
 	m.writeLateness(t)
 	m.writeBuses(t)
@@ -175,6 +176,13 @@ func (m *Collector) writeSensors(t *expositionText) {
 			t.sample("", readings[i].label+","+label("cause", cause.String()), float64(s.errors[j].Load()))
 		}
 	}
+}
+
+func (m *Collector) writeResets(t *expositionText) {
+	t.family("gateway_sensor_resets_total", "counter", "Soft resets of the sensor's chip, because it hung.")
+	m.source.Resets(func(sensor string, taken, _ int64) { t.sample("", label("sensor", sensor), float64(taken)) })
+	t.family("gateway_sensor_resets_helped_total", "counter", "Those after which it measured.")
+	m.source.Resets(func(sensor string, _, helped int64) { t.sample("", label("sensor", sensor), float64(helped)) })
 }
 
 // writeAccounts writes the accounts of all clients' readings: what was produced
