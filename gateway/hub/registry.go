@@ -58,6 +58,9 @@ func NewRegistry(o RegistryOptions) (*Registry, error) {
 	if err := fleet.CheckName(o.Hub); err != nil {
 		return nil, fmt.Errorf("the hub's name: %w", err)
 	}
+	if o.Check == nil || o.Members == nil || o.Store == nil || o.Missing == nil {
+		return nil, errors.New("a registry needs to know who belongs to the fleet, how readings are stored, and what is missing of them")
+	}
 	if len(o.Key) != ed25519.PrivateKeySize {
 		return nil, errors.New("the hub has no key to sign orders with")
 	}

@@ -121,7 +121,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	}
 	log.Info("the hub is ready", "hub", o.name, "state", o.dir(), "address", "https://"+l.Addr().String())
 	registry, err := hub.NewRegistry(hub.RegistryOptions{
-		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Store: store(stored), Log: log,
+		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Store: store(stored), Missing: missing(stored), Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, l.Close())
@@ -158,6 +158,17 @@ func store(stored *collect.Collection) func(context.Context, string, fleet.Block
 			said = append(said, collect.Values(v))
 		}
 		return stored.Append(ctx, gateway, b.Blocks, said)
+	}
+}
+
+// missing returns what finds out what is not there between what is.
+func missing(stored *collect.Collection) func(string) ([]hub.Gap, error) {
+	return func(gateway string) (all []hub.Gap, err error) {
+		gaps, err := stored.Missing(gateway)
+		for _, g := range gaps {
+			all = append(all, hub.Gap(g))
+		}
+		return all, err
 	}
 }
 
