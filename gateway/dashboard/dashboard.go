@@ -15,6 +15,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"io/fs"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -81,31 +82,50 @@ func Handler(origins []string) http.Handler {
 		ancestors = strings.Join(web, " ")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
+		framed := "'none'"
 		if r.URL.Path == "/" && r.URL.Query().Has("kiosk") {
-			h.Set("Content-Security-Policy", policy+"; frame-ancestors "+ancestors)
-		} else {
-			h.Set("Content-Security-Policy", policy+"; frame-ancestors 'none'")
+			framed = ancestors
 		}
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-
-		f, ok := load()[r.URL.Path]
-		switch {
-		case !ok:
-			http.Error(w, "not found", http.StatusNotFound)
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			h.Set("Allow", "GET, HEAD")
-			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
-		default:
-			if client[r.URL.Path] {
-				h.Set("Access-Control-Allow-Origin", "*")
-			}
-			f.serve(w, r)
+		if client[r.URL.Path] && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			w.Header().Set("Access-Control-Allow-Origin", "*")
 		}
+		serve(w, r, load(), framed)
 	})
+}
+
+// Site serves another page by the same rules: the files of a directory, index.html at "/",
+// and those of the dashboard that are named.
+func Site(files fs.FS, shared ...string) http.Handler {
+	page := sync.OnceValue(func() map[string]file {
+		all := map[string]file{}
+		for _, name := range shared {
+			all["/"+name] = load()["/"+name]
+		}
+		maps.Copy(all, read(files))
+		return all
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serve(w, r, page(), "'none'") })
+}
+
+// serve answers with a file. Pages of the ancestors may embed it.
+func serve(w http.ResponseWriter, r *http.Request, page map[string]file, ancestors string) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy+"; frame-ancestors "+ancestors)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+
+	f, ok := page[r.URL.Path]
+	switch {
+	case !ok:
+		http.Error(w, "not found", http.StatusNotFound)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		h.Set("Allow", "GET, HEAD")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+	default:
+		f.serve(w, r)
+	}
 }
 
 // webOrigins returns those that a page can have: others are programs'.
@@ -151,14 +171,26 @@ func takesGzip(r *http.Request) bool {
 
 // load reads the embedded files, once, keyed by the path of their URL.
 var load = sync.OnceValue(func() map[string]file {
-	const root = "page"
-	entries, err := fs.ReadDir(files, root)
+	page, err := fs.Sub(files, "page")
 	if err != nil {
 		panic(err) // compiled in: it is there or the build failed
 	}
+	all := read(page)
+	for name, content := range uPlot() {
+		all["/"+name] = newFile(name, content)
+	}
+	return all
+})
+
+// read returns the files of a directory that is compiled in, by the path of their URL.
+func read(files fs.FS) map[string]file {
+	entries, err := fs.ReadDir(files, ".")
+	if err != nil {
+		panic(err)
+	}
 	page := map[string]file{}
 	for _, e := range entries {
-		content, err := files.ReadFile(path.Join(root, e.Name()))
+		content, err := fs.ReadFile(files, e.Name())
 		if err != nil {
 			panic(err)
 		}
@@ -168,11 +200,8 @@ var load = sync.OnceValue(func() map[string]file {
 		}
 		page[url] = newFile(e.Name(), content)
 	}
-	for name, content := range uPlot() {
-		page["/"+name] = newFile(name, content)
-	}
 	return page
-})
+}
 
 func newFile(name string, content []byte) file {
 	sum := sha256.Sum256(content)

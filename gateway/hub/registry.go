@@ -84,25 +84,44 @@ func (g *Registry) Run(ctx context.Context) error {
 	return parts.Wait()
 }
 
+// Version grows with each change of any gateway.
+func (g *Registry) Version() uint64 { return g.changes.Load() }
+
 // All returns the overviews of the gateways of the fleet whose site is one of the hub's, by
 // site and name.
 func (g *Registry) All() []Overview {
-	var all []Overview
+	all, _ := g.Changed(0, func(fleet.Gateway) bool { return true })
+	return all
+}
+
+// Changed returns those of a kind that have changed after a version, and how many there are
+// of the kind.
+func (g *Registry) Changed(since uint64, is func(fleet.Gateway) bool) (all []Overview, total int) {
 	for _, m := range g.o.Members() {
+		if !is(m) {
+			continue
+		}
 		g.mu.Lock()
 		r, intake := g.remotes[m.Name], g.intakes[m.Site]
 		g.mu.Unlock()
-		switch {
-		case r != nil:
-			o := r.Overview()
-			o.Site = m.Site
+		if r == nil && intake == nil {
+			continue
+		}
+		total++
+		o := Overview{Name: m.Name, Presence: Presence{State: Never}, Changed: uint64(g.started)}
+		if r != nil {
+			if r.version() <= since {
+				continue
+			}
+			o = r.Overview()
+		}
+		o.Site = m.Site
+		if o.Changed > since {
 			all = append(all, o)
-		case intake != nil:
-			all = append(all, Overview{Site: m.Site, Name: m.Name, Presence: Presence{State: Never}, Changed: uint64(g.started)})
 		}
 	}
 	slices.SortFunc(all, compare)
-	return all
+	return all, total
 }
 
 // Get returns a gateway that belongs to the fleet and of which something has come.

@@ -75,6 +75,13 @@ func (r *Remote) gateway() fleet.Gateway {
 // touch notes a change. r.mu is held.
 func (r *Remote) touch() { r.changed = r.registry.changes.Add(1) }
 
+// version returns when the gateway has changed last.
+func (r *Remote) version() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return max(r.changed, uint64(r.registry.started))
+}
+
 // Overview returns what there is to say of the gateway in a line.
 func (r *Remote) Overview() Overview {
 	month := monthOf(r.registry.o.Now())
