@@ -167,6 +167,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/hub", "cmd/gateway/internal/address", "what an address can be"},
 	{"cmd/gateway/internal/hub", "cmd/gateway/internal/console", "its commands have the same surroundings"},
 	{"cmd/gateway/internal/hub", "cmd/gateway/internal/logging", "its log lines are like the gateway's"},
+	{"cmd/gateway/internal/hub", "cmd/gateway/internal/supervise", "systemd waits until it is ready"},
 	{"cmd/gateway/internal/hub", "gateway/history/collect", "it stores the readings of all gateways"},
 	{"cmd/gateway/internal/hub", "gateway/hub", "they come from a broker"},
 	{"gateway/hub", "gateway/fleet", "topics and payloads are the fleet's"},

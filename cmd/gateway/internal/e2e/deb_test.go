@@ -111,6 +111,7 @@ func repackage(t *testing.T, deb, version, program string) string {
 		}
 		major, _, _ := strings.Cut(version, ".")
 		edit("usr/lib/systemd/system/gateway.service", "^Description=.*", "Description=unit v"+major)
+		edit("usr/lib/systemd/system/gateway-hub.service", "^Description=.*", "Description=hub v"+major)
 	}
 	sums := exec.Command("sh", "-c", "find etc usr -type f -print0 | xargs -0 md5sum >DEBIAN/md5sums")
 	sums.Dir = root
@@ -123,23 +124,36 @@ func repackage(t *testing.T, deb, version, program string) string {
 	return file
 }
 
-// An update whose program does not get ready is replaced by the version before, with its
-// unit, and says so; dpkg knows of it as installed, and a fixed version replaces it as any
-// other. That a real systemd waits for the program is proven in the virtual machine.
-func TestDebianPackageGoesBack(t *testing.T) {
+// An update whose program does not get ready, as the gateway or as a hub, is replaced by the
+// version before, with its units, and says so; dpkg knows of it as installed, and a fixed
+// version replaces it as any other. scripts/install does the same. That a real systemd
+// waits for the program is proven in the virtual machine.
+func TestUpdateGoesBack(t *testing.T) {
 	t.Parallel()
 	long(t, "it builds the program and installs its package with dpkg")
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
 		t.Skip("dpkg needs root on Linux, in an image of this machine")
 	}
-	packages, made := t.TempDir(), buildPackage(t, "v1.0")
-	for name, version := range map[string]string{"old": "1.0", "new": "2.0", "bad": "3.0", "fixed": "4.0"} {
-		says := map[bool]string{true: "starts,", false: "fails,"}[name != "bad"]
-		if err := copyFile(filepath.Join(packages, name+".deb"), repackage(t, made, version, fmt.Sprintf("echo v%s %s", version[:1], says))); err != nil {
+	image, made := t.TempDir(), buildPackage(t, "v1.0")
+	for name, v := range map[string]struct{ version, gateway, hub string }{
+		"old": {"1.0", "starts", "starts"}, "new": {"2.0", "starts", "starts"}, "bad": {"3.0", "fails", "starts"},
+		"fixed": {"4.0", "starts", "starts"}, "badhub": {"5.0", "starts", "fails"},
+	} {
+		program := fmt.Sprintf("case \"$1\" in hub) echo v%[1]s %[3]s,;; *) echo v%[1]s %[2]s,;; esac", v.version[:1], v.gateway, v.hub)
+		err := copyFile(filepath.Join(image, name+".deb"), repackage(t, made, v.version, program))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(image, name), []byte("#!/bin/sh\n"+program+"\n"), 0o755)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	out, err := exec.CommandContext(t.Context(), findTool(t, "unshare", "util-linux"), "--mount", "--", "bash", "testdata/package/run", packages).CombinedOutput()
+	for _, dir := range []string{"scripts", "systemd", "configs"} { // what a machine without Go has
+		if err := os.CopyFS(filepath.Join(image, "project", dir), os.DirFS(filepath.Join(projectRoot, dir))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), findTool(t, "unshare", "util-linux"), "--mount", "--", "bash", "testdata/package/run", image).CombinedOutput()
 	if strings.Contains(string(out), "mount: ") {
 		t.Skipf("no image of this machine can be made: %s", out)
 	}

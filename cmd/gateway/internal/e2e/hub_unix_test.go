@@ -222,3 +222,34 @@ func TestMosquittoOfAFleet(t *testing.T) {
 		t.Error("a gateway that was revoked is let in")
 	}
 }
+
+// TestHubIsReady holds that systemd, which then knows that an update succeeded, is told
+// when devices can enroll.
+func TestHubIsReady(t *testing.T) {
+	t.Parallel()
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	if err := socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	message := make([]byte, 1<<10)
+	want := func(state string) {
+		t.Helper()
+		if n, err := socket.Read(message); err != nil || !strings.Contains(string(message[:n]), state) {
+			t.Errorf("%q, %v; want %s", message[:n], err, state)
+		}
+	}
+	h := startHub(t)
+	if err := h.Stop(t); err != nil {
+		t.Fatal(err)
+	}
+	p := launchGateway(t, "env", "NOTIFY_SOCKET="+socket.LocalAddr().String(), h.program, "hub", "--state", h.state, "--name", "hub-a", "--listen", "127.0.0.1:0")
+	want("READY=1")
+	if err := p.Stop(t); err != nil {
+		t.Error(err)
+	}
+	want("STOPPING=1")
+}

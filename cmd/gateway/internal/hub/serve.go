@@ -21,6 +21,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/logging"
+	"sensorgateway/cmd/gateway/internal/supervise"
 	"sensorgateway/gateway/enroll"
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/collect"
@@ -119,13 +120,16 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	if len(o.brokers) == 0 {
 		log.Warn("gateways that enroll are told of no broker; fix: name the brokers with --broker")
 	}
-	log.Info("the hub is ready", "hub", o.name, "state", o.dir(), "address", "https://"+l.Addr().String())
 	registry, err := hub.NewRegistry(hub.RegistryOptions{
 		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Store: store(stored), Missing: missing(stored), Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
+	log.Info("the hub is ready", "hub", o.name, "state", o.dir(), "address", "https://"+l.Addr().String())
+	systemd := supervise.Systemd{Log: log}
+	systemd.Ready("listens on " + l.Addr().String())
+	defer context.AfterFunc(ctx, systemd.Stopping)()
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return answer(ctx, tls.NewListener(l, config), devices.Pages(), log) })
 	for _, site := range o.sites {

@@ -1,0 +1,69 @@
+# An update that does not get ready is replaced by the version before. This is a part of
+# the package's scripts, where scripts/deb puts it, and of scripts/install.
+
+update=/var/lib/gateway-update
+services='gateway.service gateway-hub.service' # of one program
+
+# keep FILE... keeps the files of the version that runs, for go_back. One that is not
+# there, because it is installed otherwise, is not kept.
+keep() {
+	rm -rf $update/previous
+	[ -d /run/systemd/system ] || return 0
+	for service in $services; do
+		if systemctl is-active --quiet $service; then
+			mkdir -p $update/previous/files
+			echo $service >>$update/previous/services
+		fi
+	done
+	[ -d $update/previous ] || return 0
+	for file; do
+		if [ -f "$file" ]; then (cd / && cp --parents --preserve "${file#/}" $update/previous/files); fi
+	done
+}
+
+# bring_up VERSION SERVICE... starts the services, or the new version of them, and fails
+# if one does not get ready. If another version ran before, that runs again then.
+bring_up() {
+	version=$1 status=0
+	shift
+	for service; do
+		# It is back when the service is ready, or has failed: in the unit's TimeoutStartSec.
+		systemctl restart "$service" && continue
+		status=1
+		if [ ! -d $update/previous ]; then
+			echo "gateway: $service did not start; see: journalctl -u ${service%.service}, gateway check" >&2
+		elif systemctl restart "$service"; then # it had bad luck
+			status=0
+		else
+			go_back "$version" "$service"
+			return 1
+		fi
+	done
+	return $status
+}
+
+# go_back VERSION SERVICE puts the files of the version before in place of those of
+# VERSION, of which SERVICE does not get ready, and starts what ran. The gateway has an
+# alarm for as long as $update/failed is there.
+go_back() {
+	why="version $1 did not get ready, twice ($(systemctl show --property=Result --value "$2")); journalctl -u ${2%.service} says why"
+	ran=$(cat $update/previous/services)
+	# shellcheck disable=SC2086 # a word for each service
+	systemctl stop $ran || true
+	(cd $update/previous/files && find . -type f) | while read -r file; do
+		cmp -s "$update/previous/files/$file" "/$file" && continue
+		# A program that runs cannot be written to.
+		cp --preserve "$update/previous/files/$file" "/$file.previous" && mv "/$file.previous" "/$file"
+	done
+	mkdir -p $update/failed
+	echo "$why" >$update/failed/why
+	systemctl daemon-reload
+	echo "gateway: $why" >&2
+	for service in $ran; do
+		if systemctl restart "$service"; then
+			echo "gateway: the version before runs again, until another version is installed: $service" >&2
+		else
+			echo "gateway: the version before does not start any more either; see: journalctl -u ${service%.service}, gateway check" >&2
+		fi
+	done
+}
