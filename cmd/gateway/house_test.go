@@ -135,6 +135,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/machine", "cmd/gateway/internal/machine/lines", "a bus whose SDA is held is clocked free"},
 	{"cmd/gateway/internal/field/doctor", "cmd/gateway/internal/machine", "it tries to listen as the gateway does"},
 	{"cmd/gateway/internal/field/doctor", "gateway/host", "a weak supply spoils readings"},
+	{"cmd/gateway/internal/field/doctor", "gateway/motor", "at which level of a line a motor runs"},
 	{"cmd/gateway/internal/field/doctor", "gateway/pins", "it asks who holds a motor's line"},
 	{"cmd/gateway/internal/field/doctor", "sensors/bus", "it says which bus is which"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/machine", "it opens the buses as the gateway does"},

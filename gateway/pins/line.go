@@ -38,6 +38,15 @@ func levelNumber(level gpio.Level) float64 {
 // error of the next program that claims the line.
 const consumer = "gateway"
 
+// LineState is what the kernel knows of a line.
+type LineState struct {
+	Chip   string // name and label, such as "gpiochip0 (pinctrl-bcm2711)"
+	Header bool   // the chip is that of a Raspberry Pi's header: the offset is N of GPION
+	Offset int
+	Output bool
+	Holder string // who has claimed it, "" if nobody has
+}
+
 // headerChips are the labels of the chips behind a Raspberry Pi's 40 pins. The
 // offset of a line there is the number in its name: line 17 is GPIO17.
 var headerChips = map[string]bool{

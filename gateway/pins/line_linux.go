@@ -124,33 +124,32 @@ func (k *kernel) claim(name string, config unix.GPIOV2LineConfig) (*claimed, err
 	return &claimed{kernel: k, name: want.on(c.name), fd: int(request.Fd)}, nil
 }
 
-// Holder returns who has claimed a line, "" if nobody has, without claiming it.
-func (*Kernel) Holder(name string) (string, error) { return linux.holder(name) }
+// Look returns the state of a line, without claiming it.
+func (*Kernel) Look(name string) (LineState, error) { return linux.look(name) }
 
-func (k *kernel) holder(name string) (string, error) {
+func (k *kernel) look(name string) (s LineState, err error) {
 	want, err := parseLine(name)
 	if err != nil {
-		return "", err
+		return s, err
 	}
 	c, err := k.openChip(want.chip)
 	if err != nil {
-		return "", err
+		return s, err
 	}
 	defer k.close(c.fd)
 	offset, err := k.find(c, want)
 	if err != nil {
-		return "", err
+		return s, err
 	}
 	info, errno := k.info(c, offset)
-	switch {
-	case errno != 0:
-		return "", fmt.Errorf("%s: read its state: %w", want.on(c.name), errno)
-	case info.Flags&flagUsed == 0:
-		return "", nil
-	case info.Consumer[0] == 0:
-		return "a program that gave no name", nil
+	if errno != 0 {
+		return s, fmt.Errorf("%s: read its state: %w", want.on(c.name), errno)
 	}
-	return text(info.Consumer[:]), nil
+	s = LineState{Chip: c.String(), Header: headerChips[c.label], Offset: int(offset), Output: info.Flags&flagOutput != 0}
+	if info.Flags&flagUsed != 0 {
+		s.Holder = cmp.Or(text(info.Consumer[:]), "a program that gave no name")
+	}
+	return s, nil
 }
 
 // chip is an open /dev/gpiochipN.

@@ -17,8 +17,8 @@ func (*Kernel) Line(name string, _ bool) (Line, error) { return nil, unsupported
 // Input fails as Line does.
 func (*Kernel) Input(name string, _ gpio.Pull) (Input, error) { return nil, unsupported(name) }
 
-// Holder fails as Line does.
-func (*Kernel) Holder(name string) (string, error) { return "", unsupported(name) }
+// Look fails as Line does.
+func (*Kernel) Look(name string) (LineState, error) { return LineState{}, unsupported(name) }
 
 func unsupported(name string) error {
 	return fmt.Errorf("claim %s: %s has no GPIO lines, only Linux has; fix: --simulate emulates them: %w",

@@ -48,6 +48,7 @@ func (p *Patient) checkBuses(r *Report) {
 		p.checkPermission(r, title, path)
 		if a.Kind == bus.Header {
 			p.checkLines(r, title)
+			p.checkStretching(r, title)
 		}
 	}
 }
@@ -150,6 +151,30 @@ func (p *Patient) checkLines(r *Report, title string) {
 		r.Add(title+" lines", Fail, power, "SCL is low all the time: a chip stretches the clock for ever, or has no power")
 	default:
 		r.Add(title+" lines", Pass, "", "SDA and SCL are high when idle")
+	}
+}
+
+// enough is for how many milliseconds a chip may hold SCL (SMBus 3.2, table 1: 35 ms).
+const enough = 35
+
+// checkStretching looks at how long the controller of a Raspberry Pi 0 to 4 waits for a
+// chip that holds SCL while it works.
+func (p *Patient) checkStretching(r *Report, title string) {
+	const (
+		parameter = "sys/module/i2c_bcm2835/parameters/clk_tout_ms"
+		fix       = "echo options i2c_bcm2835 clk_tout_ms=35 | sudo tee /etc/modprobe.d/i2c.conf, and reboot; for a chip that needs longer: dtoverlay=i2c-gpio,bus=3 in /boot/firmware/config.txt, and bus: 3"
+	)
+	if !p.Exists(parameter) {
+		return // of a Raspberry Pi 5, or another machine: there is none
+	}
+	ms, err := strconv.Atoi(p.text(parameter))
+	switch {
+	case err != nil:
+		r.Add(title+" SCL", Skip, "", "/%s: %v", parameter, err)
+	case ms < enough:
+		r.Add(title+" SCL", Warn, fix, "a chip may stretch the clock for %d ms only", ms)
+	default:
+		r.Add(title+" SCL", Pass, "", "a chip may stretch the clock for %d ms", ms)
 	}
 }
 

@@ -63,7 +63,7 @@ type Patient struct {
 	Gateway string                                            // the URL of the gateway that runs, "" if none does
 	Chips   func(r *Report)                                   // adds what is found of the chips
 	Open    func(path string) error                           // for reading and writing
-	Holder  func(line string) (string, error)                 // who has claimed it
+	Line    func(name string) (pins.LineState, error)         // without claiming it
 	Command func(name string, args ...string) (string, error) // what a program prints
 	Synced  func() bool                                       // whether the system clock is
 	User    Identity
@@ -72,7 +72,7 @@ type Patient struct {
 
 // New returns this machine, whose files are below root. Programs that are run end with ctx.
 func New(ctx context.Context, root string) *Patient {
-	return &Patient{Root: root, Open: openBoth, Holder: pins.System().Holder, Command: runProgram(ctx),
+	return &Patient{Root: root, Open: openBoth, Line: pins.System().Look, Command: runProgram(ctx),
 		Synced: machine.ClockSynced, User: whoAmI(root), Now: time.Now()}
 }
 

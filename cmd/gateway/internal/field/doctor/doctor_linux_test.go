@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway/motor"
+	"sensorgateway/gateway/pins"
 )
 
 // tree is a machine's files: a text, or where a link leads behind "-> ".
@@ -74,6 +76,7 @@ var pi4 = tree{
 	"proc/sys/kernel/osrelease":                           "6.6.31+rpt-rpi-v8\n",
 	"proc/self/mounts":                                    "/dev/root / ext4 rw,noatime 0 0\n",
 	"sys/module/i2c_dev/refcnt":                           "0\n",
+	stretching:                                            "35\n",
 	"sys/devices/platform/i2c-1/name":                     "bcm2835 (i2c@7e804000)\n",
 	"sys/devices/platform/i2c-1/device/of_node":           "-> " + node,
 	"sys/class/i2c-dev/i2c-1":                             "-> sys/devices/platform/i2c-1",
@@ -96,9 +99,9 @@ func examined(t *testing.T, files tree, change func(*Patient)) Report {
 		Cfg: &config.Config{File: "gateway.yaml", Listen: "127.0.0.1:0",
 			Sensors: []config.Sensor{{Name: "indoor", Chip: "sht3x", Bus: "1", Address: 0x44}},
 			Motors:  []config.Motor{{Name: "fan", Output: motor.Spec{Kind: motor.DirPWM, Dir: "GPIO26", PWM: "pwmchip0/0"}}}},
-		Chips:  func(r *Report) { r.Add("indoor", Pass, "", "it answers") },
-		Open:   openBoth,
-		Holder: func(string) (string, error) { return "", nil },
+		Chips: func(r *Report) { r.Add("indoor", Pass, "", "it answers") },
+		Open:  openBoth,
+		Line:  func(name string) (pins.LineState, error) { return header(name, ""), nil },
 		Command: func(name string, _ ...string) (string, error) {
 			if name == "systemctl" {
 				return "LoadState=loaded\nActiveState=active\nResult=success\nNRestarts=0\nSupplementaryGroups=i2c gpio\nDeviceAllow=char-89 rw\n", nil
@@ -133,7 +136,7 @@ func TestDoctorFindsNothing(t *testing.T) {
 	for _, c := range r {
 		names = append(names, c.Name)
 	}
-	want := []string{"config", "board", "i2c", "supply", "bus 1", "bus 1", "bus 1 lines", "users", "indoor", "kernel log", "clock", "fan", "port", "state", "service"}
+	want := []string{"config", "board", "i2c", "supply", "bus 1", "bus 1", "bus 1 lines", "bus 1 SCL", "users", "indoor", "kernel log", "clock", "fan", "port", "state", "service"}
 	if !slices.Equal(names, want) {
 		t.Errorf("got  %v\nwant %v", names, want)
 	}
@@ -199,11 +202,21 @@ func TestDoctorFindsTheFault(t *testing.T) {
 			}
 		}, "kernel log", Skip, "systemd-journal", ""},
 		{"the clock", pi4, func(p *Patient) { p.Synced = func() bool { return false } }, "clock", Warn, "not synchronised, no real-time clock", "set-ntp true"},
-		{"a line in use", pi4, func(p *Patient) { p.Holder = func(string) (string, error) { return "pigpiod", nil } },
+		{"a line in use", pi4, func(p *Patient) {
+			p.Line = func(name string) (pins.LineState, error) { return header(name, "pigpiod"), nil }
+		},
 			"fan", Fail, `GPIO26 is held by "pigpiod"`, "stop that program"},
 		{"no such line", pi4, func(p *Patient) {
-			p.Holder = func(string) (string, error) { return "", errors.New("no such line; fix: gpioinfo lists them") }
+			p.Line = func(string) (pins.LineState, error) {
+				return pins.LineState{}, errors.New("no such line; fix: gpioinfo lists them")
+			}
 		}, "fan", Fail, "no such line", "gpioinfo lists them"},
+		{"a relay at boot", pi4, drives(motor.Spec{Kind: motor.OnOff, Pin: "GPIO4"}), "fan", Warn, "GPIO4 is high from power-up until the gateway starts, which turns fan on", "use one of GPIO9 to 27, or write gpio=4=op,dl into /boot/firmware/config.txt and reboot"},
+		{"a relay that is on when low", pi4, drives(motor.Spec{Kind: motor.OnOff, Pin: "GPIO17", ActiveLow: true}), "fan", Warn, "GPIO17 is low from power-up", "use one of GPIO0 to 8, or write gpio=17=op,dh into"},
+		{"a bridge at boot", pi4, drives(motor.Spec{Kind: motor.HBridge, In1: "GPIO9", In2: "GPIO8"}), "fan", Warn, "GPIO8 is high from power-up", "use one of GPIO9 to 27"},
+		{"an enabled bridge", pi4, drives(motor.Spec{Kind: motor.HBridge, In1: "GPIO5", In2: "GPIO6", Enable: "GPIO7"}), "fan", Warn, "GPIO7 is high from power-up", "use one of GPIO9 to 27"},
+		{"the clock is not stretched", pi4.and(stretching, "10\n"), nil, "bus 1 SCL", Warn, "may stretch the clock for 10 ms only", "clk_tout_ms=35"},
+		{"stretching that cannot be read", pi4.and(stretching, "?\n"), nil, "bus 1 SCL", Skip, "clk_tout_ms", ""},
 		{"no PWM", pi4.and("sys/class/pwm/pwmchip0/npwm", ""), nil, "fan", Fail, "there is no pwmchip0", "dtoverlay=pwm"},
 		{"the port", pi4, func(p *Patient) { p.Cfg.Listen = "203.0.113.7:8765" }, "port", Fail, "no such address", "ip addr"},
 		{"no state", pi4, func(p *Patient) { p.Cfg.State = "/var/lib/nope" }, "state", Fail, "/var/lib/nope: ", "sudo install -d"},
@@ -232,6 +245,41 @@ func TestDoctorFindsTheFault(t *testing.T) {
 			}
 			t.Errorf("not found in %+v", r.troubles())
 		})
+	}
+}
+
+const stretching = "sys/module/i2c_bcm2835/parameters/clk_tout_ms"
+
+// header is the state of a line of the header that somebody has.
+func header(name, holder string) pins.LineState {
+	n, _ := strconv.Atoi(strings.TrimPrefix(name, "GPIO"))
+	return pins.LineState{Chip: "gpiochip0 (pinctrl-bcm2711)", Header: true, Offset: n, Holder: holder}
+}
+
+// drives makes the motor another.
+func drives(o motor.Spec) func(*Patient) {
+	return func(p *Patient) { p.Cfg.Motors[0].Output = o }
+}
+
+// What the firmware makes of a line, and what turns no motor on by itself, is no trouble.
+func TestLinesAtBoot(t *testing.T) {
+	for name, tt := range map[string]struct {
+		config string
+		output motor.Spec
+		want   string
+	}{
+		"the firmware":      {"gpio=2-5,9=op,dl\r\n", motor.Spec{Kind: motor.OnOff, Pin: "GPIO4"}, "GPIO4 of gpiochip0 (pinctrl-bcm2711), an input, nobody has it"},
+		"pulled down":       {"gpio=4=pd", motor.Spec{Kind: motor.OnOff, Pin: "GPIO4"}, "GPIO4 of "},
+		"low":               {"", motor.Spec{Kind: motor.OnOff, Pin: "GPIO17"}, "GPIO17 of "},
+		"high, on when low": {"", motor.Spec{Kind: motor.OnOff, Pin: "GPIO4", ActiveLow: true}, "GPIO4 of "},
+		"a direction":       {"", motor.Spec{Kind: motor.DirPWM, Dir: "GPIO4", PWM: "GPIO12"}, "GPIO4 of "},
+		"a sleeping bridge": {"", motor.Spec{Kind: motor.HBridge, In1: "GPIO5", In2: "GPIO6", Enable: "GPIO12", Standby: "GPIO7"}, "GPIO5 of "},
+	} {
+		r := examined(t, pi4.and("boot/firmware/config.txt", tt.config, "sys/module/pinctrl_bcm2835/parameters/persist_gpio_outputs", "N\n"), drives(tt.output))
+		i := slices.IndexFunc(r, func(c Check) bool { return c.Name == "fan" })
+		if c := r[i]; c.Verdict != Pass || !strings.HasPrefix(c.Evidence, tt.want) || !strings.HasSuffix(c.Evidence, "(strict_gpiod)") {
+			t.Errorf("%s: %+v", name, c)
+		}
 	}
 }
 

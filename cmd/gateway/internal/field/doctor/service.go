@@ -13,39 +13,7 @@ import (
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/machine"
-	"sensorgateway/gateway/pins"
 )
-
-// checkPins looks at each motor's lines and PWM channels without claiming them.
-func (p *Patient) checkPins(r *Report) {
-	for _, m := range p.Cfg.Motors {
-		var trouble, fixes, seen []string
-		for _, pin := range m.Output.Pins() {
-			seen = append(seen, pin)
-			if pins.IsChannel(pin) {
-				chip, _, _ := strings.Cut(pin, "/")
-				if !p.Exists("sys/class/pwm/" + chip) {
-					trouble = append(trouble, "there is no "+chip)
-					fixes = append(fixes, "write dtoverlay=pwm into /boot/firmware/config.txt, and reboot")
-				}
-				continue
-			}
-			holder, err := p.Holder(pin)
-			switch {
-			case err != nil:
-				trouble = append(trouble, err.Error())
-			case holder != "" && !(holder == "gateway" && p.Gateway != ""):
-				trouble = append(trouble, fmt.Sprintf("%s is held by %q", pin, holder))
-				fixes = append(fixes, "stop that program, or use another line (gpioinfo lists them)")
-			}
-		}
-		if len(trouble) > 0 {
-			r.Add(m.Name, Fail, strings.Join(slices.Compact(fixes), "; "), "%s", strings.Join(trouble, "\n"))
-			continue
-		}
-		r.Add(m.Name, Pass, "", "%s: can be had", strings.Join(seen, ", "))
-	}
-}
 
 // checkListen opens the port, and reads the certificate.
 func (p *Patient) checkListen(r *Report) {
