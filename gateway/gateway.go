@@ -55,34 +55,29 @@ type Options struct {
 	Access Access // nil: everybody may everything
 	// Pages are plain requests that are answered whoever asks, by path.
 	Pages map[string]http.Handler
-	// Refused is called for each request that is not carried out, and for each client
-	// that is closed because it cannot follow, with one of few words for the reason,
-	// where it came from, and the text for people; nil: nobody counts them.
+	// Refused is called for each request that is not carried out, and for each client that is closed because it
+	// cannot follow: with one of few words for the reason, where it came from, and the text for people; nil: by nobody.
 	Refused func(reason, client, why string)
 	History History // nil: nothing is retained
 	// Handlers carry out commands, by action: one without a handler is unknown.
 	Handlers map[string]Handler
 	Motors   Motors // nil: there are none
-	// Endpoints are further WebSocket endpoints, by path: each is called for a client
-	// that connects, with its request, of which the body is spent, and its identity.
+	// Endpoints are further ones, by path: each is called for a client that connects, with its request, without a body.
 	Endpoints map[string]func(Sender, *http.Request, *access.Identity) Receiver
 	// Diagnostics are the endpoints /echo and /relay, for conformance suites and probes.
 	Diagnostics bool
-	// Metrics is the payload of /metrics for WebSocket clients, Exposition the
-	// Prometheus text, of what the identity may see.
+	// Metrics is the payload of /metrics for clients, Exposition the Prometheus text, of what the identity may see.
 	Metrics    func(*access.Identity) any
 	Exposition func(io.Writer, *access.Identity)
 
-	// Warnings are what the configuration allows to everybody, for hello and /readyz.
-	Warnings []string
-	// HSTS makes browsers that came with TLS come with it alone from then on.
-	HSTS bool
+	Warnings []string            // what the configuration allows to everybody, for hello and /readyz
+	Uplink   func() *wire.Uplink // how the way to the hubs is, likewise; nil: the gateway is in no fleet
+	HSTS     bool                // browsers that came with TLS come with it alone from then on
 
 	Crashed func()      // called when a bug is about to end the process
 	TLS     *tls.Config // nil: none
 	Limits  Limits
-	// Proxy reports whether an address is that of a proxy, whose connections are its
-	// clients'; nil: there is none.
+	// Proxy reports whether an address is a proxy's, whose connections are its clients'; nil: there is none.
 	Proxy func(netip.Addr) bool
 }
 
@@ -213,6 +208,9 @@ func (s *Server) Frames() int64 { return s.broadcaster.frames.Load() }
 // Accounts returns the sum of all clients' accounts of readings, including clients
 // that have left, and how many readings were queued for clients when they left.
 func (s *Server) Accounts() (sum wire.Stats, abandoned uint64) { return s.broadcaster.accounts() }
+
+// Hello is what a client is greeted with.
+func (s *Server) Hello(id *access.Identity) wire.Hello { return s.broadcaster.Hello(id) }
 
 // State sends a motor's change to all clients that subscribe to motors.
 func (s *Server) State(m wire.MotorState) {

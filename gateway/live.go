@@ -27,6 +27,9 @@ func (b *broadcaster) hello(id *access.Identity) wire.Hello {
 		Simulated: b.s.opts.Simulated, ClockSynced: b.s.opts.ClockSynced(),
 		Sensors: []wire.SensorInfo{}, Motors: b.s.motorsOf(id), Warnings: b.s.opts.Warnings,
 	}
+	if b.s.opts.Uplink != nil {
+		hello.Uplink = b.s.opts.Uplink()
+	}
 	for i, info := range b.s.opts.Sensors {
 		if id.Sensors.Has(info.Name) {
 			info.NextSeq, info.Values = b.next(i), info.Quantities()

@@ -69,7 +69,16 @@ type Hello struct {
 	Sensors     []SensorInfo `json:"sensors"`
 	Motors      []MotorState `json:"motors"`
 	Warnings    []string     `json:"warnings,omitempty"` // for people: what the configuration allows to everybody
+	Uplink      *Uplink      `json:"uplink,omitempty"`   // of a gateway that is in a fleet
 	You         You          `json:"you"`
+}
+
+// Uplink is how the way of a gateway to its fleet's hubs is.
+type Uplink struct {
+	Connected bool   `json:"connected"`
+	State     string `json:"state"`           // for people: "connected, 3 h behind"
+	Unsent    int64  `json:"unsent_readings"` // that no hub has yet
+	BehindMS  int64  `json:"behind_ms"`       // the age of the oldest of them
 }
 
 // You is what a client learns about itself.

@@ -13,6 +13,11 @@ const (
 	EventStorageDamaged = "storage_damaged" // stored readings were found to be lost
 	EventHistoryEvicted = "history_evicted" // stored readings were evicted beyond the ordinary
 	EventAlarm          = "alarm"           // an alarm was raised, acknowledged or cleared
+	EventUplinkLost     = "uplink_lost"     // there is no connection to the fleet's broker
+	EventUplinkUnheard  = "uplink_unheard"  // no hub takes what is sent
+	EventUplinkFull     = "uplink_full"     // the broker does not take readings
+	EventUplinkBudget   = "uplink_budget"   // the bytes of the month are used
+	EventUplinkBack     = "uplink_back"     // none of these is in the way of readings any longer
 )
 
 // Seconds returns Unix milliseconds as JSON messages have times: in seconds.
@@ -24,7 +29,7 @@ type Event struct {
 	Sensor   string `json:"sensor,omitempty"`
 	Fault    string `json:"fault,omitempty"`
 	By       string `json:"by,omitempty"`
-	Reason   string `json:"reason,omitempty"`   // why storage failed, readings were lost or evicted, or an alarm was raised
+	Reason   string `json:"reason,omitempty"`   // why storage or the uplink failed, readings were lost or evicted, or an alarm was raised
 	Readings int    `json:"readings,omitempty"` // how many readings it concerns
 	StepMS   int64  `json:"step_ms,omitempty"`  // by how much the clock was corrected, forward if positive
 

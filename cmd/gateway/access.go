@@ -19,7 +19,7 @@ import (
 // buildAccess makes what decides who a client is.
 func (g *running) buildAccess() {
 	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, access.ReasonForm, access.ReasonScope, access.ReasonToken,
-		"commands", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong,
+		"commands", "orders", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong,
 		gateway.ReasonLimit, gateway.ReasonHandshake, gateway.ReasonConnections, gateway.ReasonHost, gateway.ReasonDescriptors, gateway.ReasonQueues, gateway.ReasonQueries)
 	g.tokens = tokens.Open(g.cfg.State, g.log)
 	g.tokens.Changed = g.auditor.TokenChanged

@@ -20,6 +20,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/chips"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/machine"
+	"sensorgateway/cmd/gateway/internal/member"
 	"sensorgateway/cmd/gateway/internal/metrics"
 	"sensorgateway/cmd/gateway/internal/notify"
 	"sensorgateway/cmd/gateway/internal/supervise"
@@ -36,6 +37,7 @@ import (
 	"sensorgateway/gateway/homeassistant"
 	"sensorgateway/gateway/host"
 	"sensorgateway/gateway/motor"
+	"sensorgateway/gateway/uplink"
 	"sensorgateway/sensors"
 	"sensorgateway/sensors/trace"
 	"sensorgateway/wire"
@@ -80,6 +82,7 @@ type running struct {
 	metrics       *metrics.Collector
 
 	homeAssistant *homeassistant.Bridge // nil: there is none
+	uplink        *uplink.Uplink        // nil: likewise
 }
 
 // build makes the parts, from the inside out: the motors' outputs are off before
@@ -117,6 +120,9 @@ func (g *running) build(ctx context.Context) (err error) {
 	g.sampler = g.newSampler(ctx)
 	g.alarms = g.newAlarms()
 	g.buildAccess()
+	if g.uplink, err = g.newUplink(); err != nil {
+		return err
+	}
 	g.server = gateway.New(g.serverOptions())
 	g.metrics = g.newMetrics()
 	g.homeAssistant = g.newHomeAssistant()
@@ -151,10 +157,11 @@ func (g *running) tasks() []task {
 		task{name: "events of the storage", run: func(ctx context.Context) error { return g.trouble.Resend(ctx, g.server.Event) }},
 		task{name: "metrics", run: g.metrics.Run},
 		task{name: "home assistant", run: g.homeAssistant.Run},
+		task{name: "uplink", run: g.uplink.Run},
 		task{name: "pulse", run: func(ctx context.Context) error { return g.pulse.Watch(ctx, g.beats()) }},
 		task{name: "certificates", run: g.watchCertificates},
 		task{name: "memory", run: machine.FreeMemory},
-		task{name: "certificate of the fleet", run: g.renewMembership},
+		task{name: "certificate of the fleet", run: func(ctx context.Context) error { return member.Renew(ctx, g.cfg.State, g.log) }},
 		task{name: "tokens", run: g.followTokens, last: true},
 		task{name: "systemd", run: g.supervise},
 	)
@@ -275,7 +282,7 @@ func (g *running) serverOptions() gateway.Options {
 		},
 		Metrics:    func(id *access.Identity) any { return g.metrics.Payload(id.Sensors.Has) },
 		Exposition: func(w io.Writer, id *access.Identity) { g.metrics.Expose(w, id.Sensors.Has, id.Motors.Has) },
-		Crashed:    g.motors.Off, Warnings: g.warnings(),
+		Crashed:    g.motors.Off, Warnings: g.warnings(), Uplink: g.uplink.State,
 	}
 	if g.certificates != nil {
 		o.TLS, o.HSTS = g.certificates.Config(), g.cfg.TLS.HSTS
@@ -319,7 +326,7 @@ func (g *running) newMetrics() *metrics.Collector {
 		Clients: g.server.Clients, Frames: g.server.Frames, Refused: g.refusals.Counts, Limits: g.limits, Accounts: g.server.Accounts,
 		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.readingsDurable, DurableAge: g.storage.history.DurableAge, EStopStored: g.storage.latch.Stored, Stored: g.storage.history.Size,
 		Lost: func() int { _, n := g.storage.history.Lost(); return n },
-		Late: g.storage.history.Late, Alarms: g.alarms,
+		Late: g.storage.history.Late, Alarms: g.alarms, Uplink: g.uplink.Stats,
 	}
 	if g.auditor.Log != nil {
 		source.Audit = g.auditor.Log

@@ -10,7 +10,6 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/gateway/certificates"
-	"sensorgateway/gateway/enroll"
 )
 
 // buildCertificates loads the certificate; without TLS there is none.
@@ -49,14 +48,4 @@ func (g *running) watchCertificates(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// renewMembership renews the certificate by which the gateway is a member of a fleet, if
-// it is one: that is stored beside the readings.
-func (g *running) renewMembership(ctx context.Context) error {
-	if g.cfg.State == "" {
-		<-ctx.Done()
-		return nil
-	}
-	return enroll.Device{Dir: g.cfg.State}.Renew(ctx, g.log)
 }

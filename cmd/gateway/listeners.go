@@ -19,6 +19,7 @@ func (g *running) listeners() []notify.Listener {
 		interlocks{motors: g.motors}, // a motor stops before its clients see why
 		g.alarms,
 		g.homeAssistant,
+		g.uplink,
 		broadcast{g},
 	}
 }

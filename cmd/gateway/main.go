@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	env := console.Env{Stdin: os.Stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal(stdout), Getenv: getenv, Version: version}
 	root.AddCommand(console.Watch(env), export.Command(env, logOfReadings(getenv)), console.Chat(env),
-		console.Motor(env), console.Alarms(env), console.Version(env, version), checkCommand(stdout), setup.Config(stdout), outputsOffCommand(), rebind.Command(env))
+		console.Motor(env), console.Alarms(env), console.Version(env, version), checkCommand(stdout), setup.Config(stdout), setup.OutputsOff(installed(getenv)), rebind.Command(env))
 	root.AddCommand(setup.Token(env, installed(getenv)), setup.Audit(env, auditLog(getenv)), setup.Cert(env, address.ParseHost),
 		setup.Backup(env, installed(getenv), machine.Name()), setup.Restore(env, installed(getenv)))
 	root.AddCommand(hub.Command(env, machine.Name()), setup.Enroll(env, installed(getenv), machine.Name()))

@@ -199,8 +199,12 @@ func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
 		code = http.StatusServiceUnavailable
 	}
 	answer := map[string]any{"ok": ok, "reason": reason, "durable": false, "storage": "no readings are retained"}
-	if warnings := a.opts.Live.Hello(access.Of(r)).Warnings; len(warnings) > 0 {
-		answer["warnings"] = warnings
+	hello := a.opts.Live.Hello(access.Of(r))
+	if len(hello.Warnings) > 0 {
+		answer["warnings"] = hello.Warnings
+	}
+	if hello.Uplink != nil { // without one the gateway does its work: it is ready
+		answer["uplink"] = hello.Uplink
 	}
 	if a.opts.History != nil {
 		delete(answer, "storage")

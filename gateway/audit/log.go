@@ -45,6 +45,7 @@ type Log struct {
 	counted map[string]*repeated
 
 	failure atomic.Pointer[string] // of the disk, "" for none
+	head    atomic.Pointer[mark]   // of what was carried out, as it is anchored
 }
 
 type entry struct {
@@ -115,6 +116,15 @@ func (l *Log) Written() int64 { return l.total.Load() }
 
 // Lost is described at [Log.Written].
 func (l *Log) Lost() int64 { return l.lost.Load() }
+
+// Head returns the number of the newest anchored record of what was carried out, and its
+// code, which [Verify] takes from outside; 0 before there is one.
+func (l *Log) Head() (n uint64, code string) {
+	if m := l.head.Load(); m != nil {
+		return m.Newest, m.Code
+	}
+	return 0, ""
+}
 
 // Err returns why nothing can be written at the moment, nil if nothing is wrong.
 func (l *Log) Err() error {
@@ -264,6 +274,8 @@ func (l *Log) syncOnce(d *disk, last bool) {
 		return
 	}
 	d.anchored, d.anchorDue = now, false
+	head := marks[Done]
+	l.head.Store(&head)
 	if last || now.Sub(d.logged) >= anchorLogged {
 		d.logged = now
 		l.opts.Log.Info("audit anchor", "n", marks[Done].Newest, "code", marks[Done].Code)

@@ -41,6 +41,8 @@ type Message struct {
 }
 
 // Verify returns the order in a message, or why it is not carried out: a [*wire.Error].
+// With an error, the order is one that a hub has signed for this gateway, for the answer
+// to it, or zero.
 //
 // A stop or an e-stop that a hub has signed for this gateway is always carried out:
 // also one that is late, recorded, retained, of another start, or cannot be timed.
@@ -71,10 +73,7 @@ func (v *Verifier) Verify(m Message) (o Order, warning string, err error) {
 	if err != nil && stops {
 		return o, err.Error(), nil
 	}
-	if err != nil {
-		return Order{}, "", err
-	}
-	return o, "", nil
+	return o, "", err
 }
 
 // signed returns whether one of the hubs has signed the text.

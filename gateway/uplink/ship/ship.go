@@ -225,7 +225,7 @@ func (s *Shipper) write() error {
 
 // statusTime is how long a status is good: to count what is unsent takes a look at the
 // index of the log.
-const statusTime = time.Second
+const statusTime = 10 * time.Second
 
 // Status returns how the log goes up.
 func (s *Shipper) Status() Status {

@@ -110,3 +110,38 @@ func ParseHost(text string) (string, error) {
 	}
 	return "", fmt.Errorf("%s is neither a host name nor an address (write it as browsers show it, such as greenhouse.example)", phrase.Quote(text))
 }
+
+// ParseOrigin returns text, an origin as it is sent, in lower case. Origins are
+// compared as text, so one that is written otherwise would never match, and is
+// refused.
+func ParseOrigin(text string) (string, error) {
+	lower := strings.ToLower(text)
+	if lower != "" && lower != "null" && !strings.Contains(lower, "://") {
+		if _, err := access.ParseOrigin("https://" + lower); err == nil {
+			return "", fmt.Errorf("%s has no scheme (write http:// or https:// before it, whichever the page has)", phrase.Quote(text))
+		}
+	}
+	origin, err := access.ParseOrigin(lower)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s %w", phrase.Quote(text), err)
+	case origin != lower:
+		return "", fmt.Errorf("%s is not what browsers send (write %s)", phrase.Quote(text), origin)
+	}
+	return origin, nil
+}
+
+// ParseBroker returns the address of an MQTT broker.
+func ParseBroker(text string) (*url.URL, error) {
+	const form = "(write mqtt://host, mqtt://host:port, or mqtts:// for TLS)"
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "mqtt" && u.Scheme != "mqtts" || !IsHost(u.Hostname()):
+		return nil, fmt.Errorf("%s is not the address of an MQTT broker %s", phrase.Quote(text), form)
+	case u.User != nil:
+		return nil, errors.New("a user or password in the address is seen by whoever reads the log (write user: and password_file:)")
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.Port() != "" && !IsPort(u.Port()):
+		return nil, fmt.Errorf("%s has more than a host and a port %s", phrase.Quote(text), form)
+	}
+	return u, nil
+}

@@ -76,7 +76,7 @@ func (s *section) hosts() (hosts []string) {
 // send as their origin.
 func (s *section) origins() (origins []string) {
 	for at, n := range s.texts("origins") {
-		origin, err := parseOrigin(n.Value)
+		origin, err := address.ParseOrigin(n.Value)
 		if err != nil {
 			s.fault(n, at, "%v", err)
 			continue
@@ -84,26 +84,6 @@ func (s *section) origins() (origins []string) {
 		origins = append(origins, origin)
 	}
 	return origins
-}
-
-// parseOrigin returns text, an origin as it is sent, in lower case. Origins are
-// compared as text, so one that is written otherwise would never match, and is
-// refused.
-func parseOrigin(text string) (string, error) {
-	lower := strings.ToLower(text)
-	if lower != "" && lower != "null" && !strings.Contains(lower, "://") {
-		if _, err := access.ParseOrigin("https://" + lower); err == nil {
-			return "", fmt.Errorf("%s has no scheme (write http:// or https:// before it, whichever the page has)", phrase.Quote(text))
-		}
-	}
-	origin, err := access.ParseOrigin(lower)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("%s %w", phrase.Quote(text), err)
-	case origin != lower:
-		return "", fmt.Errorf("%s is not what browsers send (write %s)", phrase.Quote(text), origin)
-	}
-	return origin, nil
 }
 
 // outside reads the address by which browsers reach the gateway through a proxy;

@@ -39,6 +39,18 @@ gateway.yaml:2: unknown key "max" in limits (known: connections, connections_per
 		`gateway.yaml:2: home_assistant.broker: "http://ha" is not the address of an MQTT broker (write mqtt://host, mqtt://host:port, or mqtts:// for TLS)
 gateway.yaml:2: home_assistant.password_file: "p" is not the full path of a file (begin it at the root, such as /etc/gateway/mqtt.password)
 gateway.yaml:2: unknown key "x" in home_assistant (known: broker, user, password_file, max_run)`},
+	{"uplink", oneSensor + "uplink: {brokers: ['mqtt://u:p@a', b], site: Lab, budget: 500MB, cert: c, x: 1}\n",
+		`gateway.yaml:2: uplink: site without name (add it, or leave both out)
+gateway.yaml:2: uplink: cert without key (add it, or leave both out)
+gateway.yaml:2: uplink.brokers[0]: a user or password in the address is seen by whoever reads the log (write user: and password_file:)
+gateway.yaml:2: uplink.brokers[1]: "b" is not the address of an MQTT broker (write mqtt://host, mqtt://host:port, or mqtts:// for TLS)
+gateway.yaml:2: uplink.site: name "Lab": want a lower-case letter, then up to 31 letters, digits, - or _
+gateway.yaml:2: uplink.budget: "500MB" is no budget (write 500MB/month or 2GB/month)
+gateway.yaml:2: uplink.cert: "c" is not the full path of a file (begin it at the root, such as /etc/gateway/fleet.crt)
+gateway.yaml:2: unknown key "x" in uplink (known: brokers, site, name, ca, cert, key, hub_keys, user, password_file, budget)`},
+	{"uplink without brokers", oneSensor + "uplink: {site: lab, name: all}\n",
+		`gateway.yaml:2: uplink: no brokers (add them, such as brokers: [mqtts://broker.example])
+gateway.yaml:2: uplink.name: "all" is no name: it stands for all gateways of a site`},
 	{"home assistant without a broker", oneSensor + "home_assistant: {password_file: /p}\n",
 		`gateway.yaml:2: home_assistant: no broker (add one, such as broker: mqtt://homeassistant.local)
 gateway.yaml:2: home_assistant.password_file: there is a password of nobody (add user:)`},
@@ -156,7 +168,7 @@ gateway.yaml:4: unknown key "sensor" (did you mean "sensors"?)`},
 	{"a name of blanks", oneSensor + "name: \"  \"\n", `gateway.yaml:2: name: "  " is not 1 to 64 printable characters`},
 	{"a name that controls terminals", oneSensor + "name: \"a\\eb\"\n", `gateway.yaml:2: name: "a\x1bb" is not 1 to 64 printable characters`},
 	{"unknown key, no idea", oneSensor + "colour: red\n",
-		`gateway.yaml:2: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, access, metrics, limits, state, history, log_format, primary, sensors, bus_recovery, estop, motors, alarms, webhook, home_assistant)`},
+		`gateway.yaml:2: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, access, metrics, limits, state, history, log_format, primary, sensors, bus_recovery, estop, motors, alarms, webhook, home_assistant, uplink)`},
 	{"unknown key in a sensor, shortened", `sensors:
   - name: indoor
     chip: sht3x
@@ -302,7 +314,7 @@ gateway.yaml:6: unknown key "adress" in sensors[0] (did you mean "address"?)
 gateway.yaml:7: sensors[0].interval: "5" has no unit (write 5ms)
 gateway.yaml:10: sensors[1].stuck_after: "1" has no unit (write 1s)
 gateway.yaml:11: insecure: "maybe" is neither true nor false (write true or false)
-gateway.yaml:12: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, access, metrics, limits, state, history, log_format, primary, sensors, bus_recovery, estop, motors, alarms, webhook, home_assistant)`},
+gateway.yaml:12: unknown key "colour" (known: name, listen, tls, insecure, hosts, origins, url, proxies, commands, diagnostics, access, metrics, limits, state, history, log_format, primary, sensors, bus_recovery, estop, motors, alarms, webhook, home_assistant, uplink)`},
 	{"flow, by column", "sensors: [{interval: 1, name: A, chip: sht3x, bus: '?'}]\n",
 		`gateway.yaml:1: sensors[0].interval: "1" has no unit (write 1s)
 gateway.yaml:1: sensors[0].name: "A" is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)

@@ -55,6 +55,7 @@ type Config struct {
 	Sensors       []Sensor
 	BusRecovery   []string       // further steps against a bus on which nobody answers, [Clocks] and [Rebind]
 	HomeAssistant *HomeAssistant // nil: it is not shown there
+	Uplink        *Uplink        // nil: it is in no fleet
 	EStopPin      string         // of the normally closed e-stop input; "" is none
 	Motors        []Motor
 	Alarms        []alarm.Rule
@@ -245,6 +246,7 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 	c.Alarms = s.alarms(sensors)
 	c.Webhook = s.webhook()
 	c.HomeAssistant = s.homeAssistant()
+	c.Uplink = s.uplink()
 	uses.check(c.Sensors)
 }
 

@@ -111,6 +111,25 @@ func written(c *Config) string {
 			fmt.Fprintf(&b, "  max_run: %v\n", h.MaxRun)
 		}
 	}
+	if u := c.Uplink; u != nil {
+		brokers := make([]string, len(u.Brokers))
+		for i, broker := range u.Brokers {
+			brokers[i] = strconv.Quote(broker.String())
+		}
+		keys := []string{"brokers: [" + strings.Join(brokers, ", ") + "]"}
+		for key, value := range map[string]string{"site": u.Gateway.Site, "name": u.Gateway.Name, "ca": u.CA, "cert": u.Cert, "key": u.Key, "hub_keys": u.HubKeys, "user": u.User, "password_file": u.PasswordFile} {
+			if value != "" {
+				keys = append(keys, key+": "+strconv.Quote(value))
+			}
+		}
+		switch {
+		case u.Budget >= 1e12:
+			keys = append(keys, fmt.Sprintf("budget: %dGB/month", u.Budget/1_000_000_000))
+		case u.Budget > 0:
+			keys = append(keys, fmt.Sprintf("budget: %dMB/month", u.Budget/1_000_000))
+		}
+		fmt.Fprintf(&b, "uplink: {%s}\n", strings.Join(keys, ", "))
+	}
 	if c.EStopPin != "" {
 		fmt.Fprintf(&b, "estop: {pin: %q}\n", c.EStopPin)
 	}

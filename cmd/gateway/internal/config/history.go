@@ -1,9 +1,6 @@
 package config
 
 import (
-	"fmt"
-	"regexp"
-	"strconv"
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/phrase"
@@ -39,7 +36,7 @@ func (s *section) history() History {
 	var size, age string
 	if n := h.text("size", &size); n != nil {
 		var err error
-		if c.Size, err = parseSize(size); err != nil {
+		if c.Size, err = phrase.ParseSize(size); err != nil {
 			h.fault(n, "size", "%v", err)
 		} else if c.Size < minHistorySize || c.Size > maxHistorySize {
 			h.fault(n, "size", "%s is not between 16MiB and 1024GiB", phrase.Quote(size))
@@ -54,19 +51,4 @@ func (s *section) history() History {
 		}
 	}
 	return c
-}
-
-var sizeForm = regexp.MustCompile(`^([0-9]{1,7})(MiB|GiB)$`)
-
-// parseSize reads a size as 256MiB or 1GiB.
-func parseSize(text string) (int64, error) {
-	m := sizeForm.FindStringSubmatch(text)
-	if m == nil {
-		return 0, fmt.Errorf("%s is not a size (write 256MiB or 1GiB)", phrase.Quote(text))
-	}
-	n, err := strconv.ParseInt(m[1], 10, 64)
-	if m[2] == "GiB" {
-		n <<= 10
-	}
-	return n << 20, err
 }

@@ -29,24 +29,23 @@ func (s *section) homeAssistant() *HomeAssistant {
 	defer h.done()
 	c := &HomeAssistant{}
 	h.broker(&c.Broker)
-	h.text("user", &c.User)
-	if n := h.text("password_file", &c.PasswordFile); n != nil {
-		switch {
-		case !isFullPath(c.PasswordFile):
-			h.fault(n, "password_file", "%s is not the full path of a file (begin it at the root, such as /etc/gateway/mqtt.password)", phrase.Quote(c.PasswordFile))
-		case c.User == "":
-			h.fault(n, "password_file", "there is a password of nobody (add user:)")
-		}
-	}
+	h.credentials(&c.User, &c.PasswordFile)
 	if n := h.duration("max_run", time.Second, &c.MaxRun); n != nil && (c.MaxRun < time.Second || c.MaxRun > 24*time.Hour) {
 		h.fault(n, "max_run", "%s is out of range (1s to 24h)", phrase.Quote(n.Value))
 	}
 	return c
 }
 
+// credentials read who the gateway is at a broker.
+func (s *section) credentials(user, passwordFile *string) {
+	s.text("user", user)
+	if n := s.fullPath("password_file", "/etc/gateway/mqtt.password", passwordFile); n != nil && *user == "" {
+		s.fault(n, "password_file", "there is a password of nobody (add user:)")
+	}
+}
+
 // broker reads the address of an MQTT broker.
 func (s *section) broker(into **url.URL) {
-	const form = "(write mqtt://host, mqtt://host:port, or mqtts:// for TLS)"
 	var text string
 	n := s.text("broker", &text)
 	if n == nil {
@@ -55,15 +54,8 @@ func (s *section) broker(into **url.URL) {
 		}
 		return
 	}
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Scheme != "mqtt" && u.Scheme != "mqtts" || !address.IsHost(u.Hostname()):
-		s.fault(n, "broker", "%s is not the address of an MQTT broker %s", phrase.Quote(text), form)
-	case u.User != nil:
-		s.fault(n, "broker", "a user or password in the address is seen by whoever reads the log (write user: and password_file:)")
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.Port() != "" && !address.IsPort(u.Port()):
-		s.fault(n, "broker", "%s has more than a host and a port %s", phrase.Quote(text), form)
-	default:
-		*into = u
+	var err error
+	if *into, err = address.ParseBroker(text); err != nil {
+		s.fault(n, "broker", "%v", err)
 	}
 }

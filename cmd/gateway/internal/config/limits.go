@@ -41,7 +41,7 @@ func (s *section) limits() gateway.Limits {
 	var size string
 	if n := l.text("queues", &size); n != nil {
 		var err error
-		if c.Queues, err = parseSize(size); err != nil {
+		if c.Queues, err = phrase.ParseSize(size); err != nil {
 			l.fault(n, "queues", "%v", err)
 		} else if c.Queues < minQueues || c.Queues > maxQueues {
 			l.fault(n, "queues", "%s is not between 1MiB and 1GiB", phrase.Quote(size))

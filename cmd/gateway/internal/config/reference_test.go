@@ -90,14 +90,15 @@ history: {size: 16MiB, zzzzzz: 1}
 limits: {queues: 16MiB, zzzzzz: 1}
 estop: {pin: GPIO22, zzzzzz: 1}
 home_assistant: {broker: mqtt://a, zzzzzz: 1}
+uplink: {budget: 1GB/month, zzzzzz: 1}
 motors: [{name: a, kind: on_off, pin: GPIO17, zzzzzz: 1}]
 alarms: [{name: a, condition: a.temperature > 3, zzzzzz: 1}]
 webhook: {url: "http://a", secret_file: /a, zzzzzz: 1}
 zzzzzz: 1
 `)
 	lists := regexp.MustCompile(`\(known: ([^)]+)\)`).FindAllStringSubmatch(err.Error(), -1)
-	if len(lists) != 11 {
-		t.Fatalf("%v: want eleven lists of keys", err)
+	if len(lists) != 12 {
+		t.Fatalf("%v: want twelve lists of keys", err)
 	}
 	text := uncomment(reference(t))
 	for _, list := range lists {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
 // Schema is what a value in the file can be, as JSON Schema (draft 7) says it: editors
@@ -174,7 +176,7 @@ func truthSchema(p *Schema) {
 
 func numberSchema(limit int) func(*Schema) {
 	return func(p *Schema) {
-		*p = Schema{Type: []string{"integer", "string"}, Pattern: numberForm.String(), Minimum: new(int), Maximum: &limit}
+		*p = Schema{Type: []string{"integer", "string"}, Pattern: phrase.NumberForm.String(), Minimum: new(int), Maximum: &limit}
 	}
 }
 

@@ -229,7 +229,7 @@ func (s *section) bus(into *string) *yaml.Node {
 	if n == nil {
 		return nil
 	}
-	v, number := parseNumber(strings.TrimPrefix(text, "/dev/i2c-")) // one bus, one name: two chips cannot have one place
+	v, number := phrase.ParseNumber(strings.TrimPrefix(text, "/dev/i2c-")) // one bus, one name: two chips cannot have one place
 	switch {
 	case number && v <= maxBus:
 		text = strconv.Itoa(v)

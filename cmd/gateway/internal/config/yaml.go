@@ -6,7 +6,6 @@ import (
 	"iter"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -219,24 +218,13 @@ func (s *section) number(key string, limit int, fix string, into *int) *yaml.Nod
 	if n == nil {
 		return nil
 	}
-	v, ok := parseNumber(text)
+	v, ok := phrase.ParseNumber(text)
 	if !ok || v > limit {
 		s.fault(n, key, "%s is not a whole number from 0 to %d (%s)", phrase.Quote(text), limit, fix)
 		return nil
 	}
 	*into = v
 	return n
-}
-
-var numberForm = regexp.MustCompile(`^(0|[1-9][0-9]{0,8}|0[xX][0-9a-fA-F]{1,7})$`)
-
-// parseNumber takes neither signs nor leading zeros: 010 is eight to some.
-func parseNumber(text string) (int, bool) {
-	if !numberForm.MatchString(text) {
-		return 0, false
-	}
-	v, err := strconv.ParseInt(text, 0, 32)
-	return int(v), err == nil
 }
 
 var bareNumberForm = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)

@@ -18,6 +18,7 @@ import (
 	"sensorgateway/gateway/alarm"
 	"sensorgateway/gateway/host"
 	"sensorgateway/gateway/limit"
+	"sensorgateway/gateway/uplink"
 	"sensorgateway/wire"
 )
 
@@ -55,6 +56,7 @@ type Source struct {
 	Audit       Audit                // nil without an audit log
 	EStopStored func() error         // why the e-stop's latch is not stored durably
 	Alarms      Alarms
+	Uplink      func() (s uplink.Stats, ok bool) // not ok: the gateway is in no fleet
 }
 
 // Alarms are those that there are, and what became of what was posted of them.

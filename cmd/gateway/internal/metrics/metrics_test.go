@@ -19,6 +19,8 @@ import (
 	"sensorgateway/gateway/alarm"
 	"sensorgateway/gateway/host"
 	"sensorgateway/gateway/limit"
+	"sensorgateway/gateway/uplink"
+	"sensorgateway/gateway/uplink/ship"
 	"sensorgateway/sensors"
 	"sensorgateway/wire"
 )
@@ -60,7 +62,7 @@ func fixedSource() Source {
 		Durable: func() error { return nil }, EStopStored: func() error { return nil },
 		Stored: func() int64 { return 12345678 }, DurableAge: func() time.Duration { return 750 * time.Millisecond },
 		Lost: func() int { return 321 },
-		Late: func() uint64 { return 16 }, Alarms: fixedAlarms{},
+		Late: func() uint64 { return 16 }, Alarms: fixedAlarms{}, Uplink: fixedUplink,
 	}
 }
 
@@ -409,3 +411,10 @@ func BenchmarkMetricsText(b *testing.B) {
 }
 
 func everything(string) bool { return true }
+
+func fixedUplink() (uplink.Stats, bool) {
+	return uplink.Stats{
+		Status:    ship.Status{Unsent: 1200, Waiting: ship.Budget, Used: 450, Budget: 500, Lost: 3},
+		Connected: true, Behind: 90 * time.Second, Bytes: 77, Takeovers: 2,
+	}, true
+}

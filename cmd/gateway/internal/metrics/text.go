@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/host"
+	"sensorgateway/gateway/uplink/ship"
 	"sensorgateway/wire"
 )
 
@@ -92,6 +93,7 @@ func (m *Collector) Expose(w io.Writer, sensor, motor func(name string) bool) {
 	}
 	m.writeMotors(t)
 	m.writeAlarms(t)
+	m.writeUplink(t)
 	t.gauge("go_goroutines", "Goroutines of the gateway.", float64(runtime.NumGoroutine()))
 	writeHost(t, m.stats())
 	_, _ = w.Write(t.b) // an error means that the client has left
@@ -276,6 +278,25 @@ func (m *Collector) writeAlarms(t *expositionText) {
 	t.sample("", label("outcome", "failed"), float64(d.Failed))
 	t.sample("", label("outcome", "dropped"), float64(d.Dropped))
 	t.gauge("gateway_webhook_waiting", "Alarms that wait for the webhook to take them.", float64(d.Waiting))
+}
+
+func (m *Collector) writeUplink(t *expositionText) {
+	s, ok := m.source.Uplink()
+	if !ok {
+		return
+	}
+	t.gauge("gateway_uplink_connected", "Whether there is a connection to the fleet's broker.", oneIf(s.Connected))
+	t.family("gateway_uplink_waiting", "gauge", "What keeps readings from going up, although there is a connection.")
+	for _, reason := range []ship.Reason{ship.Unheard, ship.Full, ship.Refused, ship.Budget} {
+		t.sample("", label("reason", string(reason)), oneIf(s.Waiting == reason))
+	}
+	t.gauge("gateway_uplink_unsent_readings", "Readings in the log that no hub has yet; the present minute is among them.", float64(s.Unsent))
+	t.gauge("gateway_uplink_lag_seconds", "Age of the oldest of them.", s.Behind.Seconds())
+	t.counter("gateway_uplink_lost_readings_total", "Readings that were evicted from the log before they went up, or cannot be read.", float64(s.Lost))
+	t.counter("gateway_uplink_bytes_total", "Bytes on the wire to and from the broker.", float64(s.Bytes))
+	t.gauge("gateway_uplink_month_bytes", "Bytes of the calendar month.", float64(s.Used))
+	t.gauge("gateway_uplink_budget_bytes", "Bytes that a month may have, 0 for no limit.", float64(s.Budget))
+	t.counter("gateway_uplink_takeovers_total", "Connections that another device with the same identity has taken over.", float64(s.Takeovers))
 }
 
 func writeHost(t *expositionText, s host.Stats) {

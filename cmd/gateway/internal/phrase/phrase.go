@@ -5,6 +5,7 @@ package phrase
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -57,4 +58,46 @@ func ParseDuration(s string) (time.Duration, error) {
 		return 0, errors.New("no duration")
 	}
 	return d, nil
+}
+
+var sizeForm = regexp.MustCompile(`^([0-9]{1,7})(MiB|GiB)$`)
+
+// ParseSize reads a size as 256MiB or 1GiB.
+func ParseSize(text string) (int64, error) {
+	m := sizeForm.FindStringSubmatch(text)
+	if m == nil {
+		return 0, fmt.Errorf("%s is not a size (write 256MiB or 1GiB)", Quote(text))
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	if m[2] == "GiB" {
+		n <<= 10
+	}
+	return n << 20, err
+}
+
+var budgetForm = regexp.MustCompile(`^([1-9][0-9]{0,5})(MB|GB)/month$`)
+
+// ParseBudget reads bytes a month as 500MB/month or 2GB/month.
+func ParseBudget(text string) (bytes int64, err error) {
+	m := budgetForm.FindStringSubmatch(text)
+	if m == nil {
+		return 0, fmt.Errorf("%s is no budget (write 500MB/month or 2GB/month)", Quote(text))
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	if m[2] == "GB" {
+		n *= 1000
+	}
+	return n * 1_000_000, err
+}
+
+// NumberForm is that of a number for [ParseNumber].
+var NumberForm = regexp.MustCompile(`^(0|[1-9][0-9]{0,8}|0[xX][0-9a-fA-F]{1,7})$`)
+
+// ParseNumber reads a whole number, decimal or 0x and hexadecimal. It takes neither signs nor leading zeros: 010 is eight to some.
+func ParseNumber(text string) (int, bool) {
+	if !NumberForm.MatchString(text) {
+		return 0, false
+	}
+	v, err := strconv.ParseInt(text, 0, 32)
+	return int(v), err == nil
 }

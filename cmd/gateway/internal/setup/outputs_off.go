@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"fmt"
@@ -11,16 +11,16 @@ import (
 	"sensorgateway/gateway/pins"
 )
 
-// outputsOffCommand drives all motors' outputs off, whatever a process that was
-// killed has left: it is what the service does after every stop.
-func outputsOffCommand() *cobra.Command {
+// OutputsOff returns the command that drives all motors' outputs off, whatever a process
+// that was killed has left: it is what the service does after every stop.
+func OutputsOff(here Installed) *cobra.Command {
 	path := ""
 	cmd := &cobra.Command{
 		Use:   "outputs-off",
 		Short: "Drive all motors' outputs off, as after a gateway that was killed",
 		Args:  console.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			cfg, err := serveOptions{config: path}.configuration(nil)
+			cfg, err := here.Read(path)
 			if err != nil {
 				return fmt.Errorf("no output was driven off: %w", err)
 			}

@@ -1,0 +1,220 @@
+// Package member says who the gateway is in its fleet, and how it gets there: what the
+// configuration says, and for the rest the membership that gateway enroll has made.
+//
+// It refuses to know how a connection is used.
+package member
+
+import (
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"sensorgateway/cmd/gateway/internal/address"
+	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/gateway/enroll"
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/uplink"
+)
+
+// Member is the gateway in its fleet.
+type Member struct {
+	Config config.Uplink
+	State  string // the gateway's state directory; "": there is none, and no membership
+	Log    string // the directory of the log of readings
+	Now    func() time.Time
+
+	once     sync.Once
+	sessions tls.ClientSessionCache // a session that is resumed costs half the bytes
+	keys     keys
+}
+
+// Identity returns who the gateway is now. All files are read again each time: a
+// certificate is renewed, and a gateway enrolls, while the program runs.
+func (m *Member) Identity() (*uplink.Identity, error) {
+	m.once.Do(func() { m.sessions = tls.NewLRUClientSessionCache(8) })
+	c := m.Config
+	brokers := c.Brokers
+	membership, err := m.membership()
+	if err != nil {
+		return nil, err
+	}
+	if membership != nil {
+		own := func(name string) string { return filepath.Join(m.State, name) }
+		if c.Gateway == (fleet.Gateway{}) {
+			c.Gateway = fleet.Gateway{Site: membership.Site, Name: membership.Name}
+		}
+		if c.CA == "" && c.Cert == "" {
+			c.CA, c.Cert, c.Key = own(enroll.AuthorityFile), own(enroll.CertFile), own(enroll.KeyFile)
+		}
+		c.HubKeys = cmp.Or(c.HubKeys, own(enroll.HubKeysFile))
+		if len(brokers) == 0 {
+			if brokers, err = parseBrokers(membership.Brokers); err != nil {
+				return nil, err
+			}
+		}
+	}
+	id := &uplink.Identity{Gateway: c.Gateway, Brokers: brokers, User: c.User}
+	if slices.ContainsFunc(brokers, func(u *url.URL) bool { return u.Scheme == "mqtts" }) {
+		if id.TLS, err = m.tls(c); err != nil {
+			return nil, err
+		}
+	}
+	if c.PasswordFile != "" {
+		password, err := os.ReadFile(c.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("%w; fix: let the user who runs the gateway read it, or correct uplink.password_file", err)
+		}
+		id.Password = []byte(strings.TrimRight(string(password), "\r\n"))
+	}
+	if c.HubKeys != "" {
+		if _, err := m.keys.read(c.HubKeys); err != nil {
+			return nil, fmt.Errorf("the keys with which hubs sign orders: %w; fix: enroll again, or correct uplink.hub_keys", err)
+		}
+	}
+	id.Keys = func() []ed25519.PublicKey {
+		all, _ := m.keys.read(c.HubKeys) // what could be read last, if it cannot now
+		return all
+	}
+	return id, nil
+}
+
+// membership returns the gateway's, nil if the configuration says all that there is to
+// say.
+func (m *Member) membership() (*enroll.Membership, error) {
+	err := error(fs.ErrNotExist)
+	var membership *enroll.Membership
+	if m.State != "" {
+		membership, err = enroll.Device{Dir: m.State}.Membership()
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if m.Config.Gateway != (fleet.Gateway{}) {
+			return nil, nil
+		}
+		return nil, errors.New("this gateway is in no fleet yet; fix: sudo gateway enroll https://HUB:8443 --name NAME --code CODE, or write site, name and brokers under uplink")
+	}
+	return membership, err
+}
+
+func parseBrokers(texts []string) (all []*url.URL, err error) {
+	for _, text := range texts {
+		u, err := address.ParseBroker(text)
+		if err != nil {
+			return nil, fmt.Errorf("a broker that the hub has told of: %w; fix: correct --broker there, or write brokers under uplink", err)
+		}
+		all = append(all, u)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("the hub has told of no broker; fix: start it with --broker, and enroll again, or write brokers under uplink")
+	}
+	return all, nil
+}
+
+// tls returns how brokers are known, and what they know the gateway by.
+func (m *Member) tls(c config.Uplink) (*tls.Config, error) {
+	t := &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: m.sessions}
+	after := time.Time{}
+	if c.CA != "" {
+		pem, err := os.ReadFile(c.CA)
+		if err != nil {
+			return nil, fmt.Errorf("the authority of brokers: %w; fix: enroll again, or correct uplink.ca", err)
+		}
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("the authority of brokers: %s: no certificate in PEM; fix: enroll again, or correct uplink.ca", c.CA)
+		}
+	}
+	if c.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		if err != nil {
+			return nil, fmt.Errorf("the gateway's certificate: %w; fix: enroll again, or correct uplink.cert and uplink.key", err)
+		}
+		t.Certificates, after = []tls.Certificate{pair}, pair.Leaf.NotBefore
+	}
+	t.Time = func() time.Time { return m.latest(after) }
+	return t, nil
+}
+
+// latest returns the time by which certificates are checked. A machine without a battery
+// for its clock begins in 1970, and refuses all of them, before it has a connection by
+// which it could learn the time. But it is later than its own certificate was made, the
+// program was installed, and the log of readings was written last.
+func (m *Member) latest(after time.Time) time.Time {
+	now := time.Now()
+	if m.Now != nil {
+		now = m.Now()
+	}
+	later := func(t time.Time) {
+		if t.After(now) {
+			now = t
+		}
+	}
+	later(after)
+	if program, err := os.Executable(); err == nil {
+		later(modified(program))
+	}
+	files, _ := filepath.Glob(filepath.Join(m.Log, "*")) // the pattern is good
+	for _, file := range files {
+		later(modified(file))
+	}
+	return now
+}
+
+func modified(file string) time.Time {
+	info, err := os.Stat(file)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
+
+// keys are those of a file, read again when it has changed.
+type keys struct {
+	mu      sync.Mutex
+	changed time.Time
+	all     []ed25519.PublicKey
+}
+
+func (k *keys) read(file string) ([]ed25519.PublicKey, error) {
+	if file == "" {
+		return nil, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	info, err := os.Stat(file)
+	if err != nil || info.ModTime().Equal(k.changed) {
+		return k.all, err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return k.all, err
+	}
+	all, err := fleet.ParseKeys(text)
+	if err != nil {
+		return k.all, fmt.Errorf("%s: %w", file, err)
+	}
+	k.all, k.changed = all, info.ModTime()
+	return k.all, nil
+}
+
+// Renew renews the certificate by which the gateway is a member of a fleet, if it is one,
+// until ctx ends: it is stored beside the readings.
+func Renew(ctx context.Context, state string, log *slog.Logger) error {
+	if state == "" {
+		<-ctx.Done()
+		return nil
+	}
+	return enroll.Device{Dir: state}.Renew(ctx, log)
+}

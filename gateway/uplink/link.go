@@ -1,0 +1,334 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+	"golang.org/x/sync/errgroup"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/mqtt"
+	"sensorgateway/gateway/uplink/ship"
+	"sensorgateway/wire"
+)
+
+// Times of a connection.
+const (
+	// packetTimeout is how long a packet may take, and the answer to it: a message of
+	// 48 KiB over 64 kbit/s takes 6 s.
+	packetTimeout = 30 * time.Second
+	farewellTime  = time.Second
+	minRetry      = time.Second // until news is sent again that the broker did not take
+	maxRetry      = time.Minute
+)
+
+// Limits of what the broker may send.
+const (
+	maxReceived = 64                    // messages that are not handled yet
+	maxPacket   = fleet.MaxOrder + 2048 // bytes; with the header
+)
+
+// Topic aliases, which stand for topics from the second message of a connection on.
+const (
+	aliasUp = iota + 1
+	aliasLive
+	aliasNews
+	aliases
+)
+
+// link is one connection.
+type link struct {
+	*Uplink
+	gateway fleet.Gateway
+	number  uint64
+	client  *paho.Client
+	end     context.CancelCauseFunc
+	parts   sync.WaitGroup // stops that are carried out
+
+	commands  chan task
+	questions chan task
+	stops     chan struct{}
+
+	mu      sync.Mutex
+	greeted time.Time // because of an order
+	aliases [aliases]aliasState
+}
+
+type aliasState int
+
+const (
+	aliasUnknown aliasState = iota
+	aliasPending            // the message that says what it stands for is under way
+	aliasKnown
+)
+
+// connection connects to the broker whose turn it is, and works until the connection or
+// ctx ends.
+func (u *Uplink) connection(ctx context.Context, attempt int) error {
+	err := u.connect(ctx, attempt)
+	u.operators.all()
+	if ctx.Err() != nil {
+		err = nil
+	}
+	if errors.Is(err, mqtt.Disconnected(mqtt.TakenOver)) {
+		u.takeovers.Add(1)
+		err = fmt.Errorf("another device connects as this gateway, so both lose the line: this one waits some minutes; fix: give one of them a name of its own, with gateway enroll: %w", err)
+	}
+	u.ended(err)
+	return err
+}
+
+func (u *Uplink) connect(ctx context.Context, attempt int) error {
+	id, err := u.o.Identity()
+	if err != nil {
+		return err
+	}
+	broker := id.Brokers[attempt%len(id.Brokers)]
+	where := func(err error) error { return fmt.Errorf("%s: %w", broker.Redacted(), err) }
+	conn, err := mqtt.Dial(ctx, broker, mqtt.Options{TLS: id.TLS, WriteTimeout: packetTimeout, Count: u.count})
+	if err != nil {
+		return where(err)
+	}
+	u.verifierOf(id)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	l := &link{
+		Uplink: u, gateway: id.Gateway, number: rand.Uint64N(1<<53-1) + 1, end: end, // 53 bits: what JavaScript can count
+		commands: make(chan task, maxWaiting), questions: make(chan task, maxAsked), stops: make(chan struct{}, maxStops),
+	}
+	l.client = paho.NewClient(paho.ClientConfig{
+		Conn: conn, PacketTimeout: packetTimeout, PingHandler: mqtt.NewPinger(), OnClientError: func(err error) { end(mqtt.Explain(err)) },
+		OnServerDisconnect: func(d *paho.Disconnect) { end(mqtt.Disconnected(d.ReasonCode)) },
+		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
+			l.received(p.Packet)
+			return true, nil
+		}},
+	})
+	ack, err := l.client.Connect(ctx, l.connectPacket(id))
+	if err != nil { // it has closed the connection
+		if ack != nil {
+			return where(fmt.Errorf("the broker refused the connection: %s; fix: check what the broker lets %s do", mqtt.Reason(ack.ReasonCode), id.Gateway.Name))
+		}
+		return where(fmt.Errorf("connect: %w", mqtt.Explain(err)))
+	}
+	err = l.serve(ctx, ack)
+	_ = l.client.Disconnect(&paho.Disconnect{}) // of one that failed, it fails too
+	<-l.client.Done()
+	l.parts.Wait()
+	if err != nil {
+		return where(err)
+	}
+	return nil
+}
+
+// connectPacket introduces the gateway. Nothing waits in a session: orders are of now,
+// and the log is the queue. But the broker keeps it until it has said that the gateway is
+// gone (MQTT 5.0, section 3.1.3.2.2: the end of a session ends the delay of its will).
+func (l *link) connectPacket(id *Identity) *paho.Connect {
+	delay, received, packet := uint32(fleet.WillDelay/time.Second), uint16(maxReceived), uint32(maxPacket)
+	p := &paho.Connect{
+		ClientID: id.Gateway.Name, KeepAlive: uint16(fleet.KeepAlive / time.Second), CleanStart: true,
+		Properties:     &paho.ConnectProperties{SessionExpiryInterval: &delay, ReceiveMaximum: &received, MaximumPacketSize: &packet},
+		WillMessage:    &paho.WillMessage{Topic: l.gateway.Topic(fleet.Here), Payload: []byte(fleet.Presence{Connection: l.number}.String()), QoS: 1},
+		WillProperties: &paho.WillProperties{WillDelayInterval: &delay},
+	}
+	if id.User != "" {
+		p.Username, p.UsernameFlag, p.Password, p.PasswordFlag = id.User, true, id.Password, len(id.Password) > 0
+	}
+	return p
+}
+
+// serve works until the connection ends, or ctx does, which is no error.
+func (l *link) serve(ctx context.Context, ack *paho.Connack) error {
+	if ack.Properties != nil && ack.Properties.TopicAliasMaximum != nil && *ack.Properties.TopicAliasMaximum >= aliases-1 {
+		l.aliases = [aliases]aliasState{}
+	} else {
+		for i := range l.aliases {
+			l.aliases[i] = aliasPending // for ever
+		}
+	}
+	if err := l.subscribe(ctx); err != nil {
+		return err
+	}
+	if err := l.present(ctx, true); err != nil {
+		return err
+	}
+	l.connected(l.gateway)
+	l.news.greet()
+	link := ship.Link{Publish: l.up}
+	if ack.Properties != nil && ack.Properties.MaximumPacketSize != nil {
+		link.MaxPacket = int(min(*ack.Properties.MaximumPacketSize, fleet.MaxUp))
+	}
+	work, working := errgroup.WithContext(ctx)
+	for _, part := range []func(context.Context) error{
+		func(ctx context.Context) error { return l.o.Shipper.Run(ctx, link) },
+		l.sendNews, l.sendLive, l.carryOut, l.answerQuestions, l.await,
+	} {
+		work.Go(func() error { return l.o.Guard(part)(working) })
+	}
+	err := work.Wait()
+	if ctx.Err() == nil {
+		return err
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	l.farewell()
+	return nil
+}
+
+// await returns why the connection has ended.
+func (l *link) await(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-l.client.Done():
+		return l.why(ctx, errors.New("the connection has ended"))
+	}
+}
+
+// why returns why the connection has ended, of which err is what was noticed: the client
+// says it a moment later.
+func (l *link) why(ctx context.Context, err error) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(time.Second):
+		l.end(err)
+		return err
+	}
+}
+
+func (l *link) subscribe(ctx context.Context) error {
+	s := &paho.Subscribe{}
+	for _, filter := range l.gateway.Orders() { // none that is retained, and marked if it will be
+		s.Subscriptions = append(s.Subscriptions, paho.SubscribeOptions{Topic: filter, QoS: 1, RetainHandling: 2, RetainAsPublished: true})
+	}
+	granted, err := l.client.Subscribe(ctx, s)
+	if granted != nil {
+		for i, code := range granted.Reasons {
+			if code != 1 {
+				return fmt.Errorf("subscribe to %s: the broker grants %s, and not QoS 1; fix: check what the broker lets %s subscribe to", s.Subscriptions[i].Topic, mqtt.Reason(code), l.gateway.Name)
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	return nil
+}
+
+// present says that the gateway is here, or no longer is.
+func (l *link) present(ctx context.Context, online bool) error {
+	_, err := l.publish(ctx, l.gateway.Topic(fleet.Here), 0, &paho.Publish{QoS: 1, Payload: []byte(fleet.Presence{Online: online, Connection: l.number}.String())})
+	return err
+}
+
+// farewell says that the gateway is offline, before the connection ends in order.
+func (l *link) farewell() {
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTime)
+	defer cancel()
+	_ = l.present(ctx, false) // else the broker does, when it misses the gateway
+}
+
+// up sends a message of the shipper's.
+func (l *link) up(ctx context.Context, m ship.Message) (reason byte, err error) {
+	p := &paho.Publish{QoS: 1, Payload: m.Payload, Properties: &paho.PublishProperties{}}
+	p.Properties.User.Add(fleet.PropertyEpoch, m.Epoch)
+	p.Properties.User.Add(fleet.PropertyLast, strconv.FormatUint(uint64(m.Last), 10))
+	return l.publish(ctx, l.gateway.Topic(fleet.Up), aliasUp, p)
+}
+
+// sendNews sends news in its order until ctx ends. What the broker does not take, or
+// passes on to nobody, is sent again.
+func (l *link) sendNews(ctx context.Context) error {
+	hello := func() []byte { return wire.JSON(wire.Envelope{Type: wire.TypeHello, Payload: l.hello(l.number)}) }
+	retry := minRetry
+	for {
+		message, greeting := l.news.take(hello)
+		wake, rest := l.news.wake, (<-chan time.Time)(nil)
+		if message != nil {
+			reason, err := l.publish(ctx, l.gateway.Topic(fleet.News), aliasNews, &paho.Publish{QoS: 1, Payload: message})
+			switch {
+			case err != nil || reason != 0:
+				l.news.untake(message, greeting)
+			default:
+				retry = minRetry
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			wake, rest = nil, time.After(retry)
+			retry = min(2*retry, maxRetry)
+		}
+		select {
+		case <-wake:
+		case <-rest:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// publish sends a message and returns the reason of its PUBACK, 0 for one of QoS 0. An
+// error says that the connection has ended, or ctx.
+func (l *link) publish(ctx context.Context, topic string, alias uint16, p *paho.Publish) (reason byte, err error) {
+	p.Topic = topic
+	state := l.alias(alias, p)
+	r, err := l.client.Publish(ctx, p)
+	switch {
+	case r == nil && ctx.Err() != nil:
+		return 0, context.Cause(ctx)
+	case r == nil && errors.Is(err, context.DeadlineExceeded):
+		err = fmt.Errorf("the broker has not confirmed a message on %s for %s", topic, packetTimeout)
+		l.end(err)
+		return 0, err
+	case r == nil:
+		return 0, l.why(ctx, fmt.Errorf("publish on %s: %w", topic, err))
+	}
+	if state == aliasPending {
+		l.mu.Lock()
+		l.aliases[alias] = aliasKnown
+		l.mu.Unlock()
+	}
+	if p.QoS > 0 {
+		l.answered(r.ReasonCode)
+	}
+	return r.ReasonCode, nil
+}
+
+// alias shortens a message to the alias of its topic. The first one says what it stands
+// for; until the broker has that, others have the topic.
+func (l *link) alias(alias uint16, p *paho.Publish) aliasState {
+	if alias == 0 {
+		return aliasUnknown
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p.Properties == nil {
+		p.Properties = &paho.PublishProperties{}
+	}
+	switch l.aliases[alias] {
+	case aliasUnknown:
+		l.aliases[alias] = aliasPending
+		p.Properties.TopicAlias = &alias
+		return aliasPending
+	case aliasKnown:
+		p.Topic, p.Properties.TopicAlias = "", &alias
+		return aliasKnown
+	}
+	return aliasUnknown
+}
+
+// count counts bytes on the wire.
+func (u *Uplink) count(bytes int) {
+	u.bytes.Add(int64(bytes))
+	u.o.Shipper.Used(bytes)
+}

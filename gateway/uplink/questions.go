@@ -1,0 +1,142 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/query"
+	"sensorgateway/wire"
+)
+
+// answerSize is how long a message with readings that were asked for is, at about: live
+// messages and commands wait behind it.
+const answerSize = 12 << 10
+
+// answer answers a hub, without waiting until the broker has it.
+func (l *link) answer(work task, e wire.Envelope) {
+	l.sendAnswer(context.Background(), work, wire.JSON(e), paho.PublishMethod_AsyncSend)
+}
+
+// sendAnswer sends an answer, and returns the broker's, if it waits for it.
+func (l *link) sendAnswer(ctx context.Context, work task, payload []byte, method paho.PublishMethod) error {
+	expiry := uint32(fleet.AskExpiry / time.Second)
+	p := &paho.Publish{
+		Topic: l.gateway.AnswerTopic(work.Hub), QoS: 1, Payload: payload,
+		Properties: &paho.PublishProperties{MessageExpiry: &expiry, CorrelationData: work.correlation},
+	}
+	ctx, cancel := context.WithTimeout(ctx, packetTimeout)
+	defer cancel()
+	_, err := l.client.PublishWithOptions(ctx, p, paho.PublishOptions{Method: method})
+	return err
+}
+
+// answerQuestions answers questions in their order until ctx ends.
+func (l *link) answerQuestions(ctx context.Context) error {
+	for {
+		select {
+		case work := <-l.questions:
+			if err := l.answerQuestion(ctx, work); err != nil {
+				l.refused(work, err, time.Now())
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (l *link) answerQuestion(ctx context.Context, work task) error {
+	q, err := work.Question()
+	if err != nil {
+		return err
+	}
+	switch q.Ask {
+	case fleet.AskHello:
+		l.answer(work, wire.Envelope{Type: wire.TypeHello, Payload: l.hello(l.number)})
+	case fleet.AskState:
+		l.answer(work, wire.Envelope{Type: wire.TypeState, Payload: l.o.Motors()})
+	case fleet.AskReadings:
+		return l.answerReadings(ctx, work, q)
+	}
+	return nil
+}
+
+// answerReadings sends what the log has of a span, and says at the end how much that was.
+func (l *link) answerReadings(ctx context.Context, work task, q fleet.Question) error {
+	sent := fleet.ReadingsSent{Sensor: q.Sensor, Epoch: q.Epoch}
+	var said []fleet.Values
+	var blocks []byte
+	flush := func() error {
+		if len(blocks) == 0 {
+			return nil
+		}
+		payload := append(fleet.AppendUpHeader(nil, said), blocks...)
+		said, blocks = nil, nil
+		sent.Messages++
+		return l.sendAnswer(ctx, work, payload, paho.PublishMethod_Blocking)
+	}
+	next := l.o.Feed.Blocks(q.Sensor, func(epoch string, first, last uint32) bool {
+		return epoch == q.Epoch && wire.Before(q.Since, last) && !wire.Before(q.Until, first)
+	})
+	for ctx.Err() == nil {
+		if l.spent.Load() {
+			return wire.Errorf(503, "the bytes of this month are used up: readings are sent when it turns")
+		}
+		b, err := next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		raw, n, err := within(b, q)
+		if err != nil {
+			l.o.Log.Warn("a block that a hub asked for cannot be sent", "sensor", q.Sensor, "first", b.First, "last", b.Last, "err", err)
+			continue
+		}
+		if len(blocks)+len(raw) > answerSize {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		for _, v := range b.Values {
+			if len(said) == 0 || wire.Before(said[len(said)-1].From, v.From) {
+				said = append(said, fleet.Values{From: v.From, Sensor: v.Info()})
+			}
+		}
+		blocks = append(blocks, raw...)
+		sent.Records += n
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	l.answer(work, wire.Envelope{Type: fleet.TypeReadings, Payload: sent})
+	return nil
+}
+
+// within returns what of a block was asked for, as a block.
+func within(b query.Block, q fleet.Question) (raw []byte, records int, err error) {
+	if wire.Before(q.Since, b.First) && !wire.Before(q.Until, b.Last) {
+		return b.Bytes, b.Records, nil
+	}
+	block, _, err := codec.ParseBlock(b.Bytes)
+	if err != nil {
+		return nil, 0, err
+	}
+	parts, err := codec.Split(block, func(r wire.Record) int {
+		if wire.Before(q.Since, r.Seq) && !wire.Before(q.Until, r.Seq) {
+			records++
+			return 0
+		}
+		return -1
+	})
+	for _, p := range parts {
+		raw = append(raw, p...)
+	}
+	return raw, records, err
+}

@@ -1,0 +1,178 @@
+package uplink
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/mqtt"
+	"sensorgateway/gateway/uplink/ship"
+	"sensorgateway/wire"
+)
+
+// lostTime is how long there is no connection until that is told: a hub waits as long for
+// the gateway.
+const lostTime = fleet.WillDelay
+
+// behindTime is how old readings may be that are not sent, without a word of it: they go
+// up when their minute is complete.
+const behindTime = 3 * time.Minute
+
+// linkState is that of the connection.
+type linkState struct {
+	connected bool
+	unheard   bool      // the newest answer of the broker said that nobody subscribes
+	since     time.Time // connected, or not
+	err       error     // why it is not connected; nil: it never was, and none has failed
+}
+
+// Stats are the uplink's numbers.
+type Stats struct {
+	ship.Status
+	Connected bool
+	Behind    time.Duration // how old the oldest reading is that is not sent; 0: there is none
+	Bytes     int64         // on the wire, since the start
+	Takeovers int64         // by another device with the same identity, since the start
+}
+
+// connected notes that there is a connection.
+func (u *Uplink) connected(g fleet.Gateway) {
+	u.mu.Lock()
+	u.link = linkState{connected: true, unheard: u.link.unheard, since: time.Now()}
+	u.mu.Unlock()
+	u.o.Log.Info("the uplink is connected", "site", g.Site, "gateway", g.Name)
+	u.notice()
+}
+
+// ended notes that there is none, and why.
+func (u *Uplink) ended(err error) {
+	u.mu.Lock()
+	if u.link.connected {
+		u.link = linkState{since: time.Now()}
+	}
+	u.link.err = err
+	u.mu.Unlock()
+	u.notice()
+}
+
+// answered notes the reason with which the broker has answered a message.
+func (u *Uplink) answered(reason byte) {
+	unheard := reason == 0x10
+	u.mu.Lock()
+	changed := u.link.unheard != unheard
+	u.link.unheard = unheard
+	u.mu.Unlock()
+	if changed {
+		if !unheard { // whoever subscribes now knows nothing of the gateway
+			u.news.greet()
+		}
+		u.notice()
+	}
+}
+
+// notice makes events of it that something is in the way of what the gateway has to say,
+// and that nothing is any longer.
+func (u *Uplink) notice() {
+	status := u.o.Shipper.Status()
+	u.spent.Store(status.Budget > 0 && status.Used >= status.Budget)
+	u.mu.Lock()
+	kind, reason := u.troubleIs(status)
+	changed := kind != u.trouble
+	u.trouble = kind
+	u.mu.Unlock()
+	u.state.Store(u.describe(status))
+	if !changed {
+		return
+	}
+	e := wire.Event{Kind: kind, Reason: reason, TS: wire.Seconds(time.Now().UnixMilli())}
+	if kind == "" {
+		e.Kind = wire.EventUplinkBack
+	}
+	u.o.Event(e)
+}
+
+// troubleIs returns the kind of the event for what is in the way, and what that is for
+// people; "" if nothing is. u.mu is held.
+func (u *Uplink) troubleIs(s ship.Status) (kind, reason string) {
+	taken := errors.Is(u.link.err, mqtt.Disconnected(mqtt.TakenOver))
+	switch {
+	case !u.link.connected && (taken || time.Since(u.link.since) >= lostTime):
+		if u.link.err == nil {
+			return wire.EventUplinkLost, "no broker has answered yet"
+		}
+		return wire.EventUplinkLost, u.link.err.Error()
+	case !u.link.connected:
+		return u.trouble, "" // not told yet
+	case u.link.unheard || s.Waiting == ship.Unheard:
+		return wire.EventUplinkUnheard, "no hub takes what this gateway sends, so readings wait here; fix: start the hub of its site (gateway hub --site), with this broker"
+	case s.Waiting == ship.Full:
+		return wire.EventUplinkFull, "the broker has no room, so readings wait here: its hubs do not take what it has"
+	case s.Waiting == ship.Refused:
+		return wire.EventUplinkFull, "the broker does not take readings: " + mqtt.Reason(s.Code) + "; fix: check what it lets this gateway publish"
+	case s.Waiting == ship.Budget:
+		return wire.EventUplinkBudget, fmt.Sprintf("%d of the %d MB of this month are used, so readings wait here until it ends; fix: raise uplink.budget", s.Used/1_000_000, s.Budget/1_000_000)
+	}
+	return "", ""
+}
+
+// Stats returns the numbers; false without an uplink.
+func (u *Uplink) Stats() (s Stats, ok bool) {
+	if u == nil {
+		return s, false
+	}
+	return u.stats(u.o.Shipper.Status()), true
+}
+
+func (u *Uplink) stats(status ship.Status) Stats {
+	s := Stats{Status: status, Bytes: u.bytes.Load(), Takeovers: u.takeovers.Load()}
+	u.mu.Lock()
+	s.Connected = u.link.connected
+	u.mu.Unlock()
+	if now, _ := u.o.Clock(); s.Unsent > 0 && s.Through > 0 {
+		s.Behind = max(now.Sub(time.UnixMilli(s.Through)), 0)
+	}
+	return s
+}
+
+// State says how the uplink is, for hello and /readyz, as it was found last; nil without
+// one. It waits for nobody.
+func (u *Uplink) State() *wire.Uplink {
+	if u == nil {
+		return nil
+	}
+	return u.state.Load()
+}
+
+// describe says how the uplink is.
+func (u *Uplink) describe(status ship.Status) *wire.Uplink {
+	s := u.stats(status)
+	state := &wire.Uplink{Connected: s.Connected, Unsent: s.Unsent, BehindMS: s.Behind.Milliseconds()}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	_, reason := u.troubleIs(status)
+	switch {
+	case !s.Connected && u.link.err != nil:
+		state.State = "not connected: " + u.link.err.Error()
+	case !s.Connected:
+		state.State = "not connected yet"
+	case reason != "":
+		state.State = "connected, but " + reason
+	case s.Behind >= behindTime:
+		state.State = "connected, " + long(s.Behind) + " behind"
+	default:
+		state.State = "connected"
+	}
+	return state
+}
+
+// long is a time as people say it.
+func long(d time.Duration) string {
+	switch {
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
+}

@@ -1,0 +1,219 @@
+// Package uplink connects the gateway with the hubs of its fleet, through an MQTT broker:
+// the log of readings goes up, news of what has changed and, while a hub watches, the
+// records of each tick; orders that a hub has signed come down.
+//
+// It knows the fleet's contract and MQTT. It refuses to know how commands are carried out,
+// where certificates and keys lie, and which part of the log goes up next.
+package uplink
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"encoding/hex"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/query"
+	"sensorgateway/gateway/mqtt"
+	"sensorgateway/gateway/uplink/ship"
+	"sensorgateway/wire"
+)
+
+// checkTime is how often it is checked whether hello, the audit log or the state of the
+// uplink has changed.
+const checkTime = 10 * time.Second
+
+// Identity is who the gateway is in its fleet, and how it gets there.
+type Identity struct {
+	Gateway  fleet.Gateway
+	Brokers  []*url.URL  // to be tried in turn; at least one
+	TLS      *tls.Config // for mqtts
+	User     string      // "" is nobody, but by certificate
+	Password []byte
+	Keys     func() []ed25519.PublicKey // with which hubs sign orders
+}
+
+// Operator is a client of a hub who commands.
+type Operator struct {
+	ID   string // no other operator has it
+	Name string // for people
+	Hub  string // by which the commands come
+}
+
+// Feed is the log of readings, for what hubs ask for.
+type Feed interface {
+	Blocks(name string, wants func(epoch string, first, last uint32) bool) (next func() (query.Block, error))
+}
+
+// Options are what an [Uplink] is made of.
+type Options struct {
+	Identity func() (*Identity, error) // as it is now, for each connection
+	Sensors  int                       // how many
+	Hello    func() wire.Hello         // You and Uplink are not used
+	Motors   func() []wire.MotorState
+	Alarms   func() []wire.Alarm
+	Audit    func() (head fleet.AuditHead, ok bool) // of the audit log; nil: there is none
+	Clock    func() (now time.Time, synced bool)
+
+	Command func(Operator, wire.Command) (any, error)
+	Lost    func(operator string)                                         // stops what an operator has started
+	Refused func(hub, why string)                                         // an order; hub is "" if none has signed it
+	Event   func(wire.Event)                                              // the uplink was lost, and is back
+	Guard   func(func(context.Context) error) func(context.Context) error // of goroutines; nil: none
+
+	Feed    Feed
+	Shipper *ship.Shipper
+	Log     *slog.Logger
+}
+
+// Uplink is the way to the hubs. It listens to what happens in the gateway; a nil Uplink
+// does nothing.
+type Uplink struct {
+	o         Options
+	nonce     string
+	begin     time.Time
+	news      *news
+	live      *live
+	operators *operators
+	verifier  atomic.Pointer[fleet.Verifier]
+	orders    bucket
+
+	bytes     atomic.Int64 // on the wire, since the start
+	takeovers atomic.Int64
+	spent     atomic.Bool // the budget is
+	state     atomic.Pointer[wire.Uplink]
+
+	mu      sync.Mutex
+	link    linkState
+	trouble string // the kind of the event that told of it last; "": all is well
+}
+
+// New returns an uplink. [Uplink.Run] connects it.
+func New(o Options) *Uplink {
+	if o.Guard == nil {
+		o.Guard = func(run func(context.Context) error) func(context.Context) error { return run }
+	}
+	now := time.Now()
+	u := &Uplink{
+		o: o, nonce: hex.EncodeToString(random(16)), begin: now, news: newNews(), live: newLive(o.Sensors),
+		operators: newOperators(o.Lost), link: linkState{since: now},
+	}
+	u.state.Store(&wire.Uplink{State: "not connected yet"})
+	return u
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32()) // ChaCha8, seeded by the system
+	}
+	return b
+}
+
+// Run keeps the connection up until ctx ends. Whatever hubs' clients started has stopped
+// then.
+func (u *Uplink) Run(ctx context.Context) error {
+	if u == nil {
+		<-ctx.Done()
+		return nil
+	}
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	maintained, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end() // it writes up to where all was sent, after the last answer
+	parts.Go(func() { _ = u.o.Guard(u.o.Shipper.Maintain)(maintained) })
+	parts.Go(func() { _ = u.o.Guard(u.check)(ctx) })
+	parts.Go(func() { _ = u.o.Guard(u.operators.run)(ctx) })
+	mqtt.Keep(ctx, u.connection, func(err error) {
+		u.o.Log.Warn("the uplink has no connection; it is tried again", "err", err)
+	})
+	return nil
+}
+
+// Tick passes the records of a tick on to hubs that watch.
+func (u *Uplink) Tick(records []wire.Record, _ int64) {
+	if u != nil {
+		u.live.tick(records)
+	}
+}
+
+// Event is news.
+func (u *Uplink) Event(e wire.Event) {
+	if u != nil {
+		u.news.add(wire.JSON(wire.Envelope{Type: wire.TypeEvent, Payload: e}))
+	}
+}
+
+// MotorChanged is news while there is a connection; the hello of the next one has it else.
+func (u *Uplink) MotorChanged(m wire.MotorState) {
+	if u == nil {
+		return
+	}
+	u.mu.Lock()
+	connected := u.link.connected
+	u.mu.Unlock()
+	if connected {
+		u.news.add(wire.JSON(wire.Envelope{Type: wire.TypeState, Payload: m}))
+	}
+}
+
+// hello is what hubs are told of the gateway, by the connection of that number.
+func (u *Uplink) hello(connection uint64) fleet.Hello {
+	h := u.o.Hello()
+	h.You, h.Uplink = wire.You{}, nil
+	return fleet.Hello{Hello: h, Nonce: u.nonce, Connection: connection, UptimeMS: time.Since(u.begin).Milliseconds(), Alarms: u.o.Alarms()}
+}
+
+// clock is the gateway's, for orders.
+func (u *Uplink) clock() fleet.Clock {
+	now, synced := u.o.Clock()
+	return fleet.Clock{Unix: now.UnixMilli(), Synced: synced, Uptime: time.Since(u.begin).Milliseconds()}
+}
+
+// verifierOf returns what verifies orders for a gateway. It is one as long as the gateway
+// has that name: it knows which orders it has seen.
+func (u *Uplink) verifierOf(id *Identity) *fleet.Verifier {
+	if v := u.verifier.Load(); v != nil && v.Gateway == id.Gateway {
+		return v
+	}
+	v := &fleet.Verifier{Gateway: id.Gateway, Nonce: u.nonce, Clock: u.clock, Keys: id.Keys}
+	u.verifier.Store(v)
+	return v
+}
+
+// check notices changes that nobody tells of, until ctx ends.
+func (u *Uplink) check(ctx context.Context) error {
+	tick := time.NewTicker(checkTime)
+	defer tick.Stop()
+	var hello string
+	var head fleet.AuditHead
+	for {
+		h := u.hello(0)
+		h.Time, h.UptimeMS, h.Motors, h.Alarms = 0, 0, nil, nil // motors and alarms are news of their own
+		for i := range h.Sensors {
+			h.Sensors[i].NextSeq = 0
+		}
+		if now := string(wire.JSON(h)); now != hello {
+			hello = now
+			u.news.greet()
+		}
+		if u.o.Audit != nil {
+			if now, ok := u.o.Audit(); ok && now != head {
+				head = now
+				u.news.add(wire.JSON(wire.Envelope{Type: fleet.TypeAudit, Payload: head}))
+			}
+		}
+		u.notice()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
