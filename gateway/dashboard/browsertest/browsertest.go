@@ -31,6 +31,22 @@ type Options struct {
 	Dark          bool   // in Chromium only
 	Language      string // as Accept-Language has it; "": en-GB, and nothing else in Firefox
 	Script        string // runs before the page's own
+	Smooth        bool   // draws as often as the display does; otherwise as calm has it
+}
+
+// calm makes a page draw five times a second at most, as on a slow machine. Without a GPU
+// a few pages that show each reading would take both of two cores.
+const calm = `{
+	const frame = globalThis.displayFrame = requestAnimationFrame.bind(globalThis);
+	globalThis.requestAnimationFrame = (draw) => setTimeout(() => frame(draw), 200);
+};`
+
+// script is what runs before the page's own.
+func (o Options) script() string {
+	if o.Smooth {
+		return o.Script
+	}
+	return calm + o.Script
 }
 
 // Browser is a profile of its own in a browser, for one test: it shares nothing with
@@ -272,7 +288,7 @@ func (p *Page) reveal(selector string) (box struct{ X, Y, Width, Height float64 
 		if (left < 0 || top < 0 || right > innerWidth || bottom > innerHeight) element.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
 		addEventListener("click", (event) => (globalThis.clickHits = event.composedPath().includes(element)), { capture: true, once: true });
 		globalThis.clickHits = undefined;
-		for (let last; JSON.stringify(last) !== JSON.stringify(box()); await new Promise(requestAnimationFrame)) last = box();
+		for (let last; JSON.stringify(last) !== JSON.stringify(box()); await new Promise(globalThis.displayFrame ?? requestAnimationFrame)) last = box();
 		return box();
 	})()`, selector))
 }

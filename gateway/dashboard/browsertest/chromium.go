@@ -39,6 +39,8 @@ func launchChromium(path string) (ctx context.Context, stop func(), err error) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.UserDataDir(filepath.Join(dir, "profile")), chromedp.NoSandbox,
 		chromedp.Flag("headless", "new"), chromedp.DisableGPU, chromedp.Flag("disable-quic", true),
+		// chromedp's own, and two pages for each window that show what is found while somebody types an address.
+		chromedp.Flag("disable-features", "Translate,BlinkGenPropertyTrees,WebUIOmniboxPopup,WebUIOmniboxAimPopup,WebUIOmniboxFullPopup"),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("force-color-profile", "srgb"),
 		chromedp.Flag("disable-background-timer-throttling", false), chromedp.Flag("disable-renderer-backgrounding", false),
 		chromedp.Flag("disable-backgrounding-occluded-windows", false), // a hidden page is to be a hidden page

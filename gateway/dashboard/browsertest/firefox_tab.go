@@ -43,7 +43,7 @@ func newFirefoxTab(session *bidi, profile string, p *Page, o Options) (tab, func
 	}
 	err := f.call(ctx, "browsingContext.setViewport", object{"viewport": object{"width": o.Width, "height": o.Height}, "devicePixelRatio": 1.0}, nil)
 	if err == nil {
-		script := object{"functionDeclaration": "() => {" + tellViolations + o.Script + "}", "contexts": []string{f.context}}
+		script := object{"functionDeclaration": "() => {" + tellViolations + o.script() + "}", "contexts": []string{f.context}}
 		err = session.call(ctx, "script.addPreloadScript", script, nil)
 	}
 	if err != nil {

@@ -19,7 +19,7 @@ func BenchmarkPageFrames(b *testing.B) {
 	for _, sensors := range []int{3, 64} {
 		b.Run(fmt.Sprintf("sensors=%d", sensors), func(b *testing.B) {
 			p := startGateway(b, buildGateway(b), "--simulate", "--config", manyConfig(b, sensors, 1), "--listen", "127.0.0.1:0")
-			page := browsertest.Start(b).Open(b, pageOf(p), browsertest.Options{Width: 1440, Height: 900})
+			page := browsertest.Start(b).Open(b, pageOf(p), browsertest.Options{Width: 1440, Height: 900, Smooth: true})
 			page.Wait(live)
 			const second = 10                                              // readings of a sensor
 			page.Wait(fmt.Sprintf("%s > %d", received, 60*second*sensors)) // the charts are full

@@ -40,9 +40,9 @@ func BenchmarkPageFirstPaint(b *testing.B) {
 		b.Run(tab, func(b *testing.B) {
 			open := func(address string) *browsertest.Page {
 				if tab == "new" {
-					return browser.Open(b, address, browsertest.Options{Script: liveAt})
+					return browser.Open(b, address, browsertest.Options{Script: liveAt, Smooth: true})
 				}
-				page := browser.Open(b, bare, browsertest.Options{Script: liveAt})
+				page := browser.Open(b, bare, browsertest.Options{Script: liveAt, Smooth: true})
 				page.Navigate(address)
 				return page
 			}

@@ -85,7 +85,7 @@ func TestPage(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
-	page := openPage(t, b, p, browsertest.Options{Script: countDrawings})
+	page := openPage(t, b, p, browsertest.Options{Script: countDrawings, Smooth: true})
 
 	page.Wait(`document.querySelectorAll(".sensor[data-state=live]").length === 3`)
 	value := page.Text(".sensor .value")
