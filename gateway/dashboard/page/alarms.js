@@ -5,6 +5,7 @@
 import { copy, find, get, keyed, mark, steadily, text } from "./dom.js";
 import { moment } from "./format.js";
 import { message } from "./stop.js";
+import { shownCondition, shownMet } from "./units.js";
 import { words } from "./words.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
@@ -16,7 +17,7 @@ const AGAIN = 10_000; // ms after a look that failed
 const TONE = { hertz: 880, seconds: 0.15, times: 3 };
 
 /** What an alarm is about. @param {Alarm} alarm */
-const about = ({ condition, reason, value }) => `${condition ?? reason ?? ""}${value === undefined ? "" : ` (${Number(value.toPrecision(6))})`}`;
+const about = ({ condition, reason, value }) => `${condition === undefined ? reason ?? "" : shownCondition(condition)}${value === undefined ? "" : ` (${shownMet(condition ?? "", value)})`}`;
 
 /** @param {Alarm} alarm */
 export function alarmFacts(alarm) {
@@ -52,6 +53,8 @@ export function showAlarms(gateway, base) {
   let audio;
   let denied = false;
   let subscribed = false; // on this connection
+  /** @type {{alarms: Alarm[], recent: Alarm[]} | undefined} as the gateway said last */
+  let all;
 
   const show = keyed(get("alarms"), (/** @type {Alarm} */ { name }) => name, ({ name }) => {
     const item = copy("alarm"), button = find(item, "button"), error = find(item, ".error");
@@ -101,6 +104,10 @@ export function showAlarms(gateway, base) {
     for (const alarm of news.filter(({ severity }) => severity !== "info")) call(alarm);
   }
 
+  const draw = () => {
+    if (all) receive(all);
+  };
+
   /** Calls somebody, as far as somebody wanted that. @param {Alarm} alarm */
   function call(alarm) {
     if (sound.checked) beep(audio ??= new AudioContext());
@@ -117,8 +124,8 @@ export function showAlarms(gateway, base) {
       subscribed = true;
       const answer = await fetch(new URL("api/v1/alarms", base), { cache: "no-store" });
       if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
-      const all = await answer.json();
-      steadily(() => receive(all));
+      all = await answer.json();
+      steadily(draw);
     } catch {
       if (gateway.phase === "connected") later(AGAIN); // a lost connection shows elsewhere, and is followed by a hello
     }
@@ -133,6 +140,7 @@ export function showAlarms(gateway, base) {
   gateway.addEventListener("event", ({ detail }) => {
     if (detail.kind === "alarm") later(SOON);
   });
+  document.addEventListener("units", draw);
   gateway.addEventListener("phase", ({ detail }) => mark(get("alarms-section"), "stale", String(detail !== "connected")));
   /** @param {import("./gateway.js").Hello} hello */
   function greet({ you }) {

@@ -88,7 +88,6 @@ export const words = {
   exportCSV: "Export CSV",
   exportFailed: "Export failed: try again",
   exportFailedAloud: (/** @type {string} */ why) => `Export failed: ${why}`,
-  inCelsius: "The file has °C",
   noRecord: "no record",
   failed: "failed",
   /** @param {number} n @param {number} all */

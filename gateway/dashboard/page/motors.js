@@ -8,6 +8,7 @@ import { Control } from "./control.js";
 import { copy, find, get, mark, press, text } from "./dom.js";
 import { percent } from "./format.js";
 import { message } from "./stop.js";
+import { shownCondition } from "./units.js";
 import { words } from "./words.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
@@ -22,7 +23,7 @@ const SETTLED = 150; // ms without a move of the slider, after which its value i
 /** @param {MotorState} state */
 export function why({ running, reason, by }) {
   if (reason === "command") return running ? words.startedBy(by) : words.stoppedBy(by);
-  if (reason.startsWith("interlock:")) return words.byInterlock(reason.slice("interlock:".length));
+  if (reason.startsWith("interlock:")) return words.byInterlock(shownCondition(reason.slice("interlock:".length)));
   return words.reasonBy(words.reasons[reason] ?? reason, by);
 }
 
@@ -43,6 +44,7 @@ export class Motors {
       if (detail.kind === "control") this.#motors.get(detail.target)?.control.event(detail);
     });
     gateway.addEventListener("phase", () => this.#motors.forEach((motor) => motor.show()));
+    document.addEventListener("units", () => this.#motors.forEach((motor) => motor.show()));
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.#poll();
     });
@@ -184,7 +186,7 @@ class Motor {
  * @param {any} fold @param {{condition: string, holds: boolean}[]} interlocks @param {boolean} connected
  */
 function showInterlocks(fold, interlocks, connected) {
-  const list = find(fold, "ul"), blocking = interlocks.filter(({ holds }) => !holds).map(({ condition }) => condition);
+  const list = find(fold, "ul"), blocking = interlocks.filter(({ holds }) => !holds).map(({ condition }) => shownCondition(condition));
   fold.hidden = !interlocks.length;
   const many = String(interlocks.length > MANY);
   if (mark(fold, "many", many)) fold.open = many === "false";
@@ -195,7 +197,7 @@ function showInterlocks(fold, interlocks, connected) {
   interlocks.forEach(({ condition, holds }, i) => {
     const item = /** @type {HTMLElement} */ (list.children[i]);
     mark(item, "holds", connected ? String(holds) : "unknown");
-    text(find(item, ".condition"), condition);
+    text(find(item, ".condition"), shownCondition(condition));
     text(find(item, ".holds"), !connected ? words.unknownNow : holds ? words.holds : words.doesNotHold);
   });
 }

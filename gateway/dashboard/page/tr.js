@@ -90,7 +90,6 @@ export const words = {
   exportCSV: "CSV olarak aktar",
   exportFailed: "Aktarılamadı: yeniden dene",
   exportFailedAloud: (why) => `Dışa aktarılamadı: ${why}`,
-  inCelsius: "Dosyadaki sıcaklıklar °C cinsindendir",
   noRecord: "kayıt yok",
   failed: "başarısız",
   failedOf: (n, all) => `${all} ölçümden ${n} tanesi başarısız`,

@@ -1,6 +1,7 @@
 // @ts-check
 // In which units the page shows values, and whether it shows those that follow from what
-// was measured. Everything else of the page has °C, as the gateway sends it.
+// was measured. Everything else of the page has °C, as the gateway sends it, and so have
+// the files that it exports.
 
 /** @typedef {import("./readings.js").Quantity} Quantity */
 
@@ -36,6 +37,19 @@ export const shownValue = (unit, value) => (unit === "°C" && wanted.fahrenheit 
 
 /** A difference of values in that unit. @param {string} unit @param {number} difference */
 export const shownDifference = (unit, difference) => (unit === "°C" && wanted.fahrenheit ? difference * 1.8 : difference);
+
+/** Limits on temperatures, which conditions of interlocks and alarms have in °C. */
+const LIMITS = /(\.temperature\s*[<>]=?\s*)(\S+)/g;
+
+/** A number as few digits say it. @param {number} value */
+const short = (value) => String(Number(value.toPrecision(6)));
+
+/** A condition with its limits in the unit that is wanted; in °C as it was configured. @param {string} condition */
+export const shownCondition = (condition) => (!wanted.fahrenheit ? condition :
+  condition.replace(LIMITS, (whole, before, limit) => (Number.isFinite(Number(limit)) ? `${before}${short(shownValue("°C", Number(limit)))} °F` : whole)));
+
+/** The value that met a condition. @param {string} condition @param {number} value */
+export const shownMet = (condition, value) => (wanted.fahrenheit && condition.search(LIMITS) >= 0 ? `${short(shownValue("°C", value))} °F` : short(value));
 
 // Over water, in hPa, with t in °C from −45 to 60: WMO-No. 8, Guide to Instruments and
 // Methods of Observation, volume I, annex 4.B: 6.112 exp(17.62 t / (243.12 + t)).

@@ -130,7 +130,7 @@ export class HistoryView {
   /** Shows values in the units that are wanted, and those that follow from others. */
   #units() {
     for (const what of /** @type {("fahrenheit" | "derived")[]} */ (["fahrenheit", "derived"])) get(what).setAttribute("aria-pressed", String(wanted[what]));
-    get("export").title = wanted.fahrenheit ? words.inCelsius : "";
+    this.#nameExport();
     this.#rebuild();
   }
 
@@ -306,12 +306,17 @@ export class HistoryView {
     this.#speak();
   }
 
+  /** The button says what the file has, where that is not what the page shows. */
+  #nameExport() {
+    text(get("export"), words.exportCSV + (wanted.fahrenheit ? " (°C)" : ""));
+  }
+
   async #export() {
     const shown = this.#shown, view = this.view, button = get("export");
     try {
       download(`gateway-${new Date(view.from).toISOString().replace(/[:.]/g, "")}.csv`, await csv(this.#base, shown, view, this.#step));
       text(get("announcement"), words.exported);
-      text(button, words.exportCSV);
+      this.#nameExport();
     } catch (error) {
       text(button, words.exportFailed);
       text(get("announcement"), words.exportFailedAloud(/** @type {Error} */ (error).message));

@@ -4,7 +4,7 @@
 import { Columns } from "/page/columns.js";
 import { fixed, inUnit, measured, trend } from "/page/format.js";
 import { Ring } from "/page/ring.js";
-import { absoluteHumidity, derivedFrom, dewPoint, shownUnit, want, wanted } from "/page/units.js";
+import { absoluteHumidity, derivedFrom, dewPoint, shownCondition, shownMet, shownUnit, want, wanted } from "/page/units.js";
 import { equal, test } from "./harness.js";
 
 const temperature = { quantity: "temperature", unit: "°C" }, humidity = { quantity: "humidity", unit: "%" };
@@ -28,6 +28,16 @@ test("temperatures are in °C, or in °F for who has chosen it", () => {
     equal([0, 100, -40, 21.456, NaN].map((v) => measured(temperature, v)), ["32.00", "212.00", "−40.00", "70.62", "–"]);
     equal([inUnit(temperature, 20), inUnit(humidity, 50), shownUnit("hPa")], ["68.00 °F", "50.0 %", "hPa"]);
     equal(trend(temperature, 0.5), "↗ +0.90 °F/min", "a difference has no 32 in it");
+  });
+});
+
+test("limits on temperatures are in the unit of the values beside them", () => {
+  const alarm = "greenhouse.2.temperature > 35 for 30s until greenhouse.2.temperature <= -1.5", others = ["indoor.age < 1m", "indoor.humidity < 101", "odd.temperature < x"];
+  equal([shownCondition(alarm), shownMet(alarm, 35.2)], [alarm, "35.2"], "in °C as it was configured");
+  wanting("fahrenheit", () => {
+    equal(shownCondition(alarm), "greenhouse.2.temperature > 95 °F for 30s until greenhouse.2.temperature <= 29.3 °F");
+    equal([shownMet(alarm, 35.200000762939453), shownMet(others[0], 70), shownMet("", 3)], ["95.36 °F", "70", "3"]);
+    equal(others.map(shownCondition), others);
   });
 });
 
