@@ -171,6 +171,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/hub", "cmd/gateway/internal/supervise", "systemd waits until it is ready"},
 	{"cmd/gateway/internal/hub", "gateway/history/collect", "it stores the readings of all gateways"},
 	{"cmd/gateway/internal/hub", "gateway/hub", "they come from a broker"},
+	{"cmd/gateway/internal/hub", "wire", "it writes JSON as the protocol does"},
 	{"gateway/hub", "gateway/fleet", "topics and payloads are the fleet's"},
 	{"gateway/hub/overview", "gateway/hub", "it shows what is known of the gateways"},
 	{"gateway/hub/overview", "gateway/fleet", "who may see which gateways"},

@@ -17,7 +17,7 @@ import (
 
 // outside are commands that are not the project's.
 var outside = map[string]bool{
-	"apt": true, "git": true, "i2cdetect": true, "journalctl": true, "jq": true, "lego": true, "modprobe": true, "raspi-config": true, "reboot": true, "rm": true, "rsync": true, "systemctl": true,
+	"apt": true, "git": true, "i2cdetect": true, "journalctl": true, "jq": true, "lego": true, "modprobe": true, "rabbitmqctl": true, "raspi-config": true, "reboot": true, "rm": true, "rsync": true, "systemctl": true,
 }
 
 // Each command in a README, in a block or in the text, is one that works: programs
@@ -107,8 +107,8 @@ func (c commands) gateway(words []string) error {
 		help = []string{words[0], "--help"}
 	}
 	// A subcommand may have subcommands: without one of that name, the help is its own.
-	if len(words) > 1 && regexp.MustCompile(`^[a-z]+$`).MatchString(words[1]) {
-		help = []string{words[0], words[1], "--help"}
+	for i := 1; i < min(len(words), 3) && regexp.MustCompile(`^[a-z]+$`).MatchString(words[i]); i++ {
+		help = append(slices.Clone(words[:i+1]), "--help")
 	}
 	out, err := exec.Command(c.program, help...).CombinedOutput()
 	if err != nil || len(help) > 1 && !strings.Contains(string(out), "\n  gateway "+words[0]) {

@@ -166,17 +166,39 @@ func (h *here) code() *cobra.Command {
 }
 
 func (h *here) list() *cobra.Command {
-	return &cobra.Command{
+	var rabbitmq bool
+	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the gateways of the fleet",
-		Args:  console.NoArgs,
+		Long: "Lists the gateways of the fleet. With --rabbitmq it prints them, and the hubs, as definitions of RabbitMQ: each is a user there,\n" +
+			"who is known by a certificate and has no password, and may use its own topics. One who was revoked is not among them:\n" +
+			"RabbitMQ forgets a user, and closes its connection, by \"rabbitmqctl delete_user NAME\".",
+		Example: "  gateway hub list --rabbitmq | rabbitmqctl import_definitions",
+		Args:    console.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if _, err := os.ReadDir(h.dir()); err != nil {
 				return explain(h.dir(), err)
 			}
-			return printMembers(h.env.Stdout, enroll.OpenMembers(h.dir()).All())
+			members := enroll.OpenMembers(h.dir()).All()
+			if !rabbitmq {
+				return printMembers(h.env.Stdout, members)
+			}
+			return printDefinitions(h.env.Stdout, members, h.hubs())
 		},
 	}
+	cmd.Flags().BoolVar(&rabbitmq, "rabbitmq", false, "print users and permissions for RabbitMQ")
+	return cmd
+}
+
+// hubs returns the names of the fleet's hubs: each has a signing key.
+func (h *here) hubs() (names []string) {
+	keys, _ := enroll.HubKeys(h.dir()) // none before a hub has run
+	for line := range strings.Lines(string(keys)) {
+		if _, name, ok := strings.Cut(strings.TrimSpace(line), " "); ok && fleet.CheckName(name) == nil {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func printMembers(out io.Writer, all []enroll.Member) error {
