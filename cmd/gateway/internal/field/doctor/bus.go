@@ -36,6 +36,8 @@ func (p *Patient) checkBuses(r *Report) {
 			r.Add(title, Fail, p.otherBus(), "i2c-%s is %s, %s", number, a.Name, a.Kind)
 		case known && a.Kind == bus.USB && number == name:
 			r.Add(title, Warn, "write bus: "+firstWord(a.Name)+", or its USB port", "i2c-%s is %s, %s: its number changes from plug to plug", number, a.Name, a.Kind)
+		case known && a.Kind == bus.Mux && number == name && p.alone(a):
+			r.Add(title, Warn, "write bus: "+a.Name, "i2c-%s is %s, %s: its number may change from boot to boot", number, a.Name, a.Kind)
 		case known:
 			speed := ""
 			if hz := p.SpeedOf(number); hz > 0 {
@@ -56,6 +58,11 @@ func (p *Patient) checkBuses(r *Report) {
 func firstWord(s string) string {
 	word, _, _ := strings.Cut(s, " ")
 	return word
+}
+
+// alone reports whether no other bus has the name of one.
+func (p *Patient) alone(a bus.Adapter) bool {
+	return !slices.ContainsFunc(bus.Adapters(p.Root), func(b bus.Adapter) bool { return b.Name == a.Name && b != a })
 }
 
 // otherBus names the buses that sensors can be on.
