@@ -58,12 +58,12 @@ func (s *Server) Limits() []limit.Count {
 // admit takes the places of a client, unless one is missing: then it says which.
 // One for each that is admitted is given back by left.
 func (s *Server) admit(c *session, path string) error {
-	if full, ok := s.clients.Take(c.host, c.Identity.Denied == nil || c.Identity.Token != ""); !ok {
+	if full, ok := s.clients.Take(c.host(), c.Identity.Denied == nil || c.Identity.Token != ""); !ok {
 		return fmt.Errorf("too many clients %s", full)
 	}
 	if p := c.rules.places; p != nil {
 		if _, ok := p.Take(netip.Prefix{}, false); !ok {
-			s.clients.Leave(c.host)
+			s.clients.Leave(c.host())
 			return fmt.Errorf("too many clients of %s", path)
 		}
 	}
@@ -85,5 +85,5 @@ func (s *Server) freePlaces(c *session) {
 	if p := c.rules.places; p != nil {
 		p.Leave(netip.Prefix{})
 	}
-	s.clients.Leave(c.host)
+	s.clients.Leave(c.host())
 }

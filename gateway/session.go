@@ -10,6 +10,7 @@ import (
 
 	"sensorgateway/gateway/conn"
 	"sensorgateway/gateway/inbox"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -22,9 +23,8 @@ const slowCloseTimeout = 20 * time.Second
 type session struct {
 	Client
 	s        *Server
-	host     netip.Prefix // by which its place is counted
-	inbox    inbox.Inbox  // what the client sends
-	out      *conn.Conn   // what is sent to it
+	inbox    inbox.Inbox // what the client sends
+	out      *conn.Conn  // what is sent to it
 	endpoint endpoint
 	rules    *rules
 
@@ -41,6 +41,9 @@ type session struct {
 	commanded atomic.Bool // ever: only then it can have a motor running
 	controls  atomic.Bool // it has sent a control message: what becomes of it is not unasked
 }
+
+// host is what its place is counted by.
+func (c *session) host() netip.Prefix { return limit.Host(c.Identity.Addr) }
 
 // run is the session's life. It goes on in steps, one goroutine at a time: this
 // one and each that follows it takes what the client sends. In between there is none,

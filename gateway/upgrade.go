@@ -7,7 +7,6 @@ import (
 
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/conn"
-	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -26,7 +25,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id *access.Iden
 		return
 	}
 	protocol := choose(r)
-	c := &session{s: s, host: limit.Host(id.Addr), Client: Client{ID: "c" + strconv.FormatInt(s.ids.Add(1), 10), Name: id.Label(), Identity: id}}
+	c := &session{s: s, Client: Client{ID: "c" + strconv.FormatInt(s.ids.Add(1), 10), Name: id.Label(), Identity: id}}
 	c.scope = s.broadcaster.scope(id)
 	if err := s.outOfScope(c, r.URL.Path); err != nil {
 		s.refused(w, r, http.StatusForbidden, access.ReasonScope, err.Error())

@@ -49,9 +49,10 @@ type Budget struct {
 	why    error
 }
 
-// seat is the place of a connection in the budget. The budget's mu guards it.
+// seat is the place of a connection in the budget, which has none when it is upgraded
+// or has ended. The budget's mu guards it.
 type seat struct {
-	element *list.Element // nil: it is upgraded, or has ended
+	element *list.Element
 	host    netip.Prefix
 	since   time.Time
 	waits   bool // for its client
@@ -99,7 +100,7 @@ func (b *Budget) admit(s *socket) bool {
 	}
 	admitted := reason == "" || evicted != nil
 	if admitted {
-		s.seat = seat{element: b.order.PushBack(s), host: host, since: time.Now()}
+		s.seat = &seat{element: b.order.PushBack(s), host: host, since: time.Now()}
 		b.hosts[host]++
 	}
 	b.mu.Unlock()
@@ -142,14 +143,14 @@ func (b *Budget) end(s *socket, reason, why string) {
 
 // remove gives a connection's place back. b.mu is held.
 func (b *Budget) remove(s *socket) {
-	if s.seat.element == nil {
+	if s.seat == nil {
 		return
 	}
 	b.order.Remove(s.seat.element)
-	s.seat.element = nil
 	if b.hosts[s.seat.host]--; b.hosts[s.seat.host] == 0 {
 		delete(b.hosts, s.seat.host)
 	}
+	s.seat = nil
 }
 
 // release gives a connection's place back, if it has one: it is upgraded, or ends.
@@ -162,14 +163,18 @@ func (b *Budget) release(s *socket) {
 // waits notes whether a connection waits for its client.
 func (b *Budget) waits(s *socket, waits bool) {
 	b.mu.Lock()
-	s.seat.waits = waits
+	if s.seat != nil {
+		s.seat.waits = waits
+	}
 	b.mu.Unlock()
 }
 
 // leaving notes that nothing more is sent on a connection that is not upgraded.
 func (b *Budget) leaving(s *socket) {
 	b.mu.Lock()
-	s.seat.waits, s.seat.served = true, false
+	if s.seat != nil {
+		s.seat.waits, s.seat.served = true, false
+	}
 	b.mu.Unlock()
 }
 
@@ -179,11 +184,15 @@ func (b *Budget) State(c net.Conn, state http.ConnState) {
 	if secure, ok := c.(*tls.Conn); ok {
 		c = secure.NetConn()
 	}
-	if s, ok := c.(*socket); ok {
-		b.mu.Lock()
-		s.seat.served = state == http.StateActive
-		b.mu.Unlock()
+	s, ok := c.(*socket)
+	if !ok {
+		return
 	}
+	b.mu.Lock()
+	if s.seat != nil {
+		s.seat.served = state == http.StateActive
+	}
+	b.mu.Unlock()
 }
 
 // queue counts n more bytes that are queued for a client that has got held of them

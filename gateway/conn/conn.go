@@ -45,7 +45,7 @@ type Conn struct {
 	after []byte // waits for the end of the long message
 
 	// The reading side, its goroutine's own.
-	read   *bufio.Reader // gorilla's
+	read   *bufio.Reader // gorilla's; nil once the client was parked, until it talks
 	early  []byte        // read from the client ahead of gorilla
 	budget int           // bytes that may still be read for the message under way; see Allow
 	frames scanner       // of what was read
@@ -218,7 +218,7 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 func (c *Conn) More() bool { return c.tls != nil || c.Buffered() }
 
 // Buffered reports whether bytes have been received that Read has not returned yet.
-func (c *Conn) Buffered() bool { return len(c.early) > 0 || c.read.Buffered() > 0 }
+func (c *Conn) Buffered() bool { return len(c.early) > 0 || c.read != nil && c.read.Buffered() > 0 }
 
 // receiveTime is how long Receive waits for the client's next bytes: they have
 // been received, so this is only how late the scheduler may be.

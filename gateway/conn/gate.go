@@ -25,12 +25,12 @@ func (s *socket) enter() {
 		return
 	}
 	select {
-	case s.gate <- struct{}{}:
+	case s.budget.gate <- struct{}{}:
 	default:
 		late := time.NewTimer(gateTime)
 		defer late.Stop()
 		select {
-		case s.gate <- struct{}{}:
+		case s.budget.gate <- struct{}{}:
 		case <-late.C:
 			return // without a place
 		}
@@ -40,7 +40,7 @@ func (s *socket) enter() {
 	ended := !s.working
 	s.mu.Unlock()
 	if ended {
-		<-s.gate
+		<-s.budget.gate
 	}
 }
 
@@ -52,7 +52,7 @@ func (s *socket) leave() (upgraded bool) {
 	s.working, upgraded = false, s.upgraded
 	s.mu.Unlock()
 	if leave {
-		<-s.gate
+		<-s.budget.gate
 	}
 	return upgraded
 }

@@ -46,7 +46,6 @@ func (l *listener) Accept() (net.Conn, error) {
 		case err == nil:
 			o := new(Conn)
 			o.socket.Conn, o.socket.conn, o.socket.budget = c, o, l.budget
-			o.socket.gate = l.budget.gate
 			if l.budget.admit(&o.socket) {
 				return &o.socket, nil
 			}

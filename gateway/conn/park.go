@@ -12,8 +12,8 @@ type Waiter interface {
 // Park ends the reading until there is something to read: meanwhile the client has
 // no goroutine, nor a buffer. From then on w counts the pongs, which is all that most
 // clients ever send. For anything else, and for the end of the connection or a
-// deadline, it is woken, once. Park returns false if the caller has to read at once,
-// or must wait itself: see [Conn.Pongs].
+// deadline, it is woken, once; then [Conn.Reader] reads. Park returns false if the
+// caller has to read at once, or must wait itself: see [Conn.Pongs].
 func (c *Conn) Park(w Waiter) bool {
 	s := &c.socket
 	if c.More() {
@@ -25,6 +25,7 @@ func (c *Conn) Park(w Waiter) bool {
 	}
 	polled := s.waiter != nil
 	s.mu.Unlock()
+	c.read = nil
 	return polled && s.park()
 }
 

@@ -71,6 +71,7 @@ func TestParkedClientIsHeard(t *testing.T) {
 			t.Fatal(err)
 		}
 		wait(t, "the waiter is woken", w.woken)
+		p.ws = p.Reader()
 		p.Allow(1 << 10)
 		if _, message, err := p.ws.ReadMessage(); err != nil || string(message) != "a message that is longer than four pongs" {
 			t.Fatalf("%q, %v", message, err)
@@ -132,6 +133,7 @@ func TestParkedClientExceeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := 0
+	p.ws = p.Reader()
 	p.ws.SetPongHandler(func(string) error { left++; return nil })
 	p.Allow(1 << 10)
 	if _, message, err := p.ws.ReadMessage(); err != nil || string(message) != "behind" || left != 1 || len(w.pongs) != 2 {

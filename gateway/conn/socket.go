@@ -51,8 +51,7 @@ type socket struct {
 	waiter   Waiter // nil: never parked
 	conn     *Conn  // that it belongs to
 	budget   *Budget
-	seat     seat       // until it is upgraded
-	gate     gate       // likewise
+	seat     *seat      // until it is upgraded
 	queue    []byte     // not yet taken by the kernel; empty unless flusher
 	shorter  *sync.Cond // that the queue has got shorter; nil unless somebody waits for it
 	err      error      // what ended it

@@ -11,16 +11,60 @@ import (
 
 const readBuffer = 288 // bytes; gorilla makes one of its own if it is not above 256
 
+// upgrader has no buffers of its own, and leaves the origin to the caller.
+var upgrader = websocket.Upgrader{
+	WriteBufferPool: noBuffers{},
+	CheckOrigin:     func(*http.Request) bool { return true },
+}
+
 // Upgrade answers a request with the header and 101, or says why not. What the
 // client sends is read from the first result, and written to the second.
 func Upgrade(w http.ResponseWriter, r *http.Request, header http.Header) (*websocket.Conn, *Conn, error) {
-	upgrader := websocket.Upgrader{
-		WriteBufferPool: noBuffers{},
-		CheckOrigin:     func(*http.Request) bool { return true }, // the caller has
-	}
 	h := &hijacker{ResponseWriter: w}
 	ws, err := upgrader.Upgrade(h, r, header)
 	return ws, h.conn, err
+}
+
+// Reader returns what reads the client's next messages, in place of what [Conn.Park]
+// has let go: it is several times as large as what must be known of a client.
+func (c *Conn) Reader() *websocket.Conn {
+	ws, err := upgrader.Upgrade(&renewal{conn: c}, upgraded, nil)
+	if err != nil {
+		panic(err) // the request is a constant, and the answer is not sent
+	}
+	return ws
+}
+
+// upgraded is the request that gorilla wants to see before it reads.
+var upgraded = &http.Request{Method: http.MethodGet, Header: http.Header{
+	"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
+	"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, // of RFC 6455, section 1.3
+}}
+
+// renewal is the connection of a client that has been upgraded, for gorilla to
+// upgrade: the first that it writes is its answer, which the client has got already.
+type renewal struct {
+	http.ResponseWriter // gorilla only asks it to hijack
+	conn                *Conn
+}
+
+func (r *renewal) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c := &answered{Conn: r.conn}
+	return c, r.conn.buffered(c), nil
+}
+
+// answered is a Conn that drops the first that is written.
+type answered struct {
+	*Conn
+	dropped bool
+}
+
+func (a *answered) Write(p []byte) (int, error) {
+	if !a.dropped {
+		a.dropped = true
+		return len(p), nil
+	}
+	return a.Conn.Write(p)
 }
 
 // noBuffers is gorilla's write buffer pool: its writer is never used, so it never
@@ -51,8 +95,14 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		_ = c.Close()
 		return nil, nil, err
 	}
-	h.conn.read = bufio.NewReaderSize(h.conn, readBuffer)
-	return h.conn, bufio.NewReadWriter(h.conn.read, bufio.NewWriterSize(h.conn, 16)), nil
+	return h.conn, h.conn.buffered(h.conn), nil
+}
+
+// buffered returns the buffers through which gorilla reads, and writes its answer to
+// the handshake.
+func (c *Conn) buffered(to net.Conn) *bufio.ReadWriter {
+	c.read = bufio.NewReaderSize(c, readBuffer)
+	return bufio.NewReadWriter(c.read, bufio.NewWriterSize(to, 16))
 }
 
 // connOf returns the Conn of a connection that HTTP has done with. early is what

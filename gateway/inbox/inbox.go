@@ -58,7 +58,7 @@ type Owner interface {
 type Inbox struct {
 	owner    Owner
 	rules    *Rules
-	ws       *websocket.Conn // what the client sends
+	ws       *websocket.Conn // what the client sends; nil once it was parked, until it talks
 	out      *conn.Conn      // what is sent to it
 	rate     *limiter        // of messages; nil before the first
 	controls *limiter        // of pings and pongs
@@ -70,13 +70,26 @@ type Inbox struct {
 
 // Open begins with what [conn.Upgrade] returned.
 func (in *Inbox) Open(owner Owner, rules *Rules, ws *websocket.Conn, out *conn.Conn) {
-	in.owner, in.rules, in.ws, in.out = owner, rules, ws, out
-	ws.SetReadLimit(int64(rules.Size))
-	if rules.Stops != nil { // gorilla would close at once: see receive
-		ws.SetReadLimit(int64(max(rules.Size, lastBytes)))
+	in.owner, in.rules, in.out = owner, rules, out
+	in.attach(ws)
+}
+
+// attach makes the next messages come from ws.
+func (in *Inbox) attach(ws *websocket.Conn) {
+	in.ws = ws
+	ws.SetReadLimit(int64(in.rules.Size))
+	if in.rules.Stops != nil { // gorilla would close at once: see receive
+		ws.SetReadLimit(int64(max(in.rules.Size, lastBytes)))
 	}
 	ws.SetPongHandler(func(string) error { return in.ponged() })
 	ws.SetPingHandler(in.pong)
+}
+
+// listen makes what reads messages, if there is none.
+func (in *Inbox) listen() {
+	if in.ws == nil {
+		in.attach(in.out.Reader())
+	}
 }
 
 // Pongs is how many there were.
@@ -88,6 +101,11 @@ func (in *Inbox) Closing() bool { return in.until.Load() != 0 }
 // Park lets the goroutine end that reads: the owner is woken when there is something
 // to do, at once if this client needs a goroutine that waits.
 func (in *Inbox) Park() {
+	if in.out.More() { // there is more than a pong behind the last message
+		in.Wake()
+		return
+	}
+	in.ws = nil
 	if !in.out.Park(in) {
 		in.Wake()
 	}
@@ -132,6 +150,7 @@ func (in *Inbox) ponged() error {
 // connection is to end: then it returns why.
 func (in *Inbox) Read() error {
 	var message []byte // no buffer is held while the client is idle
+	in.listen()
 	for {
 		in.allowMessage()
 		kind, r, err := in.ws.NextReader()
@@ -190,6 +209,7 @@ func (in *Inbox) refuse(message []byte, r io.Reader, code int, reason string) er
 func (in *Inbox) lastStops(message []byte, r io.Reader) {
 	in.rules.Stops <- struct{}{} // each holds it for a moment: see [conn.Conn.Receive]
 	defer func() { <-in.rules.Stops }()
+	in.listen()
 	in.ws.SetReadLimit(0) // what has been received is limited
 	in.out.Receive(lastBytes)
 	for left := lastBytes; left > 0; left -= len(message) + 1 {
