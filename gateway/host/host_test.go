@@ -3,6 +3,7 @@ package host
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"runtime"
@@ -273,6 +274,15 @@ func TestThisMachine(t *testing.T) {
 	}
 	if s := NewReader(tree(nil), t.TempDir()+"/none").Read(); s.DiskFree != nil {
 		t.Errorf("%d bytes free in a directory that is not there", *s.DiskFree)
+	}
+}
+
+// Where the kernel says how many files are open, they are not listed.
+func TestOpenFilesAreNotListed(t *testing.T) {
+	fsys := tree(piZero)
+	fsys["proc/self/fd"] = &fstest.MapFile{Mode: fs.ModeDir | 0o500, Data: make([]byte, 5012)} // its size
+	if n := NewReader(fsys, t.TempDir()).Read().ProcessFiles; n == nil || *n != 5012 {
+		t.Errorf("%v files, want 5012", n)
 	}
 }
 
