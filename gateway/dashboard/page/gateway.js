@@ -261,6 +261,10 @@ export class Gateway extends Link {
     });
   }
 
+  probe() {
+    this.#ping();
+  }
+
   /** @param {string | ArrayBuffer} data */
   received(data) {
     if (typeof data !== "string") return this.#readings(decode(data, this.hello?.sensors));

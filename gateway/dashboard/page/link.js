@@ -5,6 +5,7 @@
 
 const OPENING = 10_000; // ms for the handshake and the first message
 const SILENCE = 12_000; // ms without a message, after which the connection counts as lost
+const WAKES = 3_000; // ms in which a connection that is asked answers
 const LONGEST = 60_000, CIRCUIT_TRIES = 10, CIRCUIT_PAUSE = 5 * 60_000;
 const SERVICE_RESTART = 1012;
 const REFUSED = [401, 403]; // statuses of an answer to who is known, or not
@@ -110,6 +111,23 @@ export class Link extends EventTarget {
     this.#enter("closed");
   }
 
+  /**
+   * Connects without waiting, and makes sure that a connection still works: while a
+   * machine sleeps or changes its network no time passes here, and nobody says that a
+   * connection has ended. Without a word within `ms` there is another one.
+   * @param {number} [ms]
+   */
+  wake(ms = WAKES) {
+    const socket = this.#socket, asked = performance.now();
+    if (this.phase !== "connected") return this.open();
+    this.probe();
+    setTimeout(() => {
+      if (this.#socket !== socket || this.#heard >= asked) return;
+      this.#lost(0, "");
+      this.open();
+    }, ms);
+  }
+
   /** Gives up a connection that seems dead. */
   abandon() {
     if (this.phase === "connected") this.#lost(0, "");
@@ -146,6 +164,7 @@ export class Link extends EventTarget {
   // What the kinds of link do.
   silence = SILENCE; // the longest, once established
   opened() {}
+  probe() {} // sends what is answered at once
   /** @param {string | ArrayBuffer} data */
   received(data) {}
   dropped() {}

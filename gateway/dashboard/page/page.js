@@ -191,9 +191,9 @@ function status(now) {
   return ["live", words.liveFor(age(silent)), words.liveAloud];
 }
 
-/** Connects without waiting: the page was shown, the network is back, or the button was pressed. */
+/** Connects without waiting: the page was shown, the machine wakes, the network is another one, or the button was pressed. */
 function retry() {
-  if (!document.hidden) gateway.open();
+  if (!document.hidden) gateway.wake();
   schedule();
 }
 
@@ -202,6 +202,7 @@ document.addEventListener("units", () => {
   schedule();
 });
 document.addEventListener("visibilitychange", retry);
+document.addEventListener("resume", retry);
 window.addEventListener("online", retry);
 get("retry").addEventListener("click", retry);
 get("filter").addEventListener("input", filter);

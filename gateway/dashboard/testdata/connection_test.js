@@ -89,6 +89,34 @@ inBrowser("a gateway that loses more in the middle of a replay says so, unasked"
   equal(lines.at(-1), "indoor 299");
 });
 
+inBrowser("a gateway that wakes asks whether the connection still works, and has another one soon", async (browser) => {
+  const gateway = new Gateway("ws://gateway/"), lines = log(gateway);
+  gateway.wake(); // it connects
+  browser.greet();
+  await promises();
+  const asked = browser.socket.sent.length;
+  gateway.wake();
+  equal(browser.socket.sent.slice(asked).map((/** @type {any} */ m) => m.type), ["ping"]);
+  browser.now += 2900;
+  browser.say(record(300)); // any word will do
+  browser.now += 100;
+  browser.run(3000);
+  equal([browser.sockets.length, gateway.phase], [1, "connected"]);
+  browser.now += 600_000; // asleep: no timer has run
+  gateway.wake();
+  browser.now += 3000;
+  browser.run(3000);
+  equal([browser.sockets.length, gateway.phase], [2, "connecting"]);
+  browser.greet();
+  equal(browser.socket.sent[0].payload, { topic: "sensors", epoch: "e", since: { indoor: 300 } });
+  gateway.wake();
+  browser.lose(); // and it is noticed before
+  browser.run(3000);
+  equal([browser.sockets.length, gateway.phase], [2, "waiting"]);
+  gateway.wake();
+  equal([browser.sockets.length, lines.filter((line) => line === "connected").length], [3, 2]);
+});
+
 inBrowser("another epoch starts again, and nothing older than wanted is asked for", async (browser) => {
   const gateway = new Gateway("ws://gateway/sensors/indoor", { replay: 2000 });
   gateway.open();
