@@ -79,6 +79,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	root.AddCommand(field.Commands(env, func(path string, simulate *machine.Simulation) (*config.Config, error) {
 		return serveOptions{config: path}.configuration(simulate)
 	})...)
+	root.SetHelpCommand(console.Help())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -113,7 +113,11 @@ func (o serveOptions) configuration(simulate *machine.Simulation) (cfg *config.C
 	}
 	if o.listen != "" {
 		if cfg.Listen, err = address.CheckListen(o.listen, cfg.Insecure || cfg.TLS != nil); err != nil {
-			return nil, config.Error{{Text: o.origin("listen") + ": " + err.Error()}}
+			text := o.origin("listen") + ": " + err.Error()
+			if _, malformed := address.CheckListen(o.listen, true); malformed == nil && simulate != nil {
+				text += "; with --simulate, --insecure allows that"
+			}
+			return nil, config.Error{{Text: text}}
 		}
 	}
 	if o.state != "" {

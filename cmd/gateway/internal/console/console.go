@@ -53,6 +53,25 @@ func NoArgs(cmd *cobra.Command, args []string) error {
 	return UsageError{fmt.Errorf("unknown command %s: see %s --help", phrase.Quote(args[0]), cmd.CommandPath())}
 }
 
+// Help returns the command that shows the help of another, and refuses one that is not there.
+func Help() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Show the help of a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return UsageError{err}
+			}
+			if err := NoArgs(found, rest); err != nil {
+				return err
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
+}
+
 // FlagError explains a flag that cannot be understood.
 func FlagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -109,10 +111,30 @@ func (r *remote) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	if fix := certificateFix(err); fix != "" {
-		err = fmt.Errorf("%w (%s)", err, fix)
+	return shownError{withFix(err)}
+}
+
+// withFix adds the fix to an error of a connection, if there is one.
+func withFix(err error) error {
+	if fix := connectionFix(err); fix != "" {
+		return fmt.Errorf("%w (%s)", err, fix)
 	}
-	return shownError{err}
+	return err
+}
+
+// connectionFix is what helps if there is no gateway at an address, or if its certificate
+// was not accepted, "" if that is not what err is about.
+func connectionFix(err error) string {
+	var name *net.DNSError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there: start the gateway, or name its host and port"
+	case errors.As(err, &name):
+		return "check the name, or write the gateway's address"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "check the address, and this machine's network"
+	}
+	return certificateFix(err)
 }
 
 // certificateFix is what helps if a certificate was not accepted, "" if that is not

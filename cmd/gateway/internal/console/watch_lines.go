@@ -146,7 +146,7 @@ func connectionLine(url string, e client.Event) string {
 		}
 		return Printable(text)
 	case client.Disconnected:
-		return Printable(fmt.Sprintf("%v; reconnecting in %s", e.Err, countdown(e.Wait)))
+		return Printable(fmt.Sprintf("%v; reconnecting in %s", withFix(e.Err), countdown(e.Wait)))
 	case client.Resumed:
 		switch {
 		case e.Anew:

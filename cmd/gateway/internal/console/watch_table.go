@@ -88,9 +88,9 @@ func (b *board) status(now time.Time, colour bool) string {
 	case b.lost == nil:
 		parts = append(parts, cell{"connecting", yellow})
 	case now.Before(b.retryAt):
-		parts = append(parts, cell{"reconnecting in " + countdown(b.retryAt.Sub(now)), yellow}, cell{Printable(b.lost.Err.Error()), plain})
+		parts = append(parts, cell{"reconnecting in " + countdown(b.retryAt.Sub(now)), yellow}, cell{Printable(withFix(b.lost.Err).Error()), plain})
 	default:
-		parts = append(parts, cell{"reconnecting", yellow}, cell{Printable(b.lost.Err.Error()), plain})
+		parts = append(parts, cell{"reconnecting", yellow}, cell{Printable(withFix(b.lost.Err).Error()), plain})
 	}
 	if b.simulated {
 		parts = append(parts, cell{"SIMULATED", inverse})

@@ -89,6 +89,55 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
+// Whatever is wrong, a command says what, and what helps, and does not succeed.
+func TestErrorsSayTheFix(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	junk, missing, closed := writeFile(t, "junk", "junk\n"), filepath.Join(dir, "missing"), freeAddress(t)
+	for _, tt := range []struct {
+		args string
+		code int
+		says []string
+	}{
+		{"--simulate --listen :8765", 78, []string{`":8765" is all interfaces`, "localhost:8765", "--insecure allows that"}},
+		{"--simulate --listen 8765", 78, []string{`"8765" is only a port`}},
+		{"motor " + closed + " status", 1, []string{closed, "nothing listens there: start the gateway, or name its host and port"}},
+		{"alarms " + closed, 1, []string{closed, "nothing listens there: start the gateway"}},
+		{"motor gateway.invalid status", 1, []string{"gateway.invalid", "check the name, or write the gateway's address"}},
+		{"replay " + missing, 1, []string{missing, "no such file", "fix: name a whole file that gateway record has written"}},
+		{"replay " + dir, 1, []string{dir, "is a directory", "fix: name a whole file that gateway record has written"}},
+		{"replay " + junk, 1, []string{"line 1: not a trace of the gateway", "fix: name a whole file that gateway record has written"}},
+		{"--replay " + missing, 1, []string{missing, "no such file", "fix: name a whole file that gateway record has written"}},
+		{"--replay " + junk, 1, []string{"line 1: not a trace of the gateway", "fix: name a whole file that gateway record has written"}},
+		{"record --simulate " + missing + "/x", 1, []string{"no such file or directory", "fix: name a file in a directory that is there"}},
+		{"record --simulate --for -1s " + missing, 2, []string{"--for -1s", "such as 10m"}},
+		{"export --state " + junk, 1, []string{"not a directory", "fix: name the gateway's state directory with --state"}},
+		{"export --state " + missing, 1, []string{missing, "fix: name that with --state"}},
+		{"restore --state " + dir + " " + missing, 1, []string{missing, "no such file", "fix: name a file that gateway backup has written"}},
+		{"restore --state " + dir + " " + junk, 1, []string{"it is damaged", "fix: use another copy of it"}},
+		{"backup --state " + missing + " " + dir + "/x", 1, []string{missing, "fix: name the gateway's state directory"}},
+		{"token add x --role boss", 2, []string{`--role "boss": it is viewer, operator or admin`}},
+		{"token revoke x --state " + missing, 1, []string{missing, "fix: name the gateway's state directory"}},
+		{"hub list --state " + missing, 1, []string{missing, "fix: name the hub's state directory with --state, or begin a fleet with gateway hub ca init"}},
+		{"hub code --state " + missing, 2, []string{"--site is missing", "such as lab"}},
+		{"hub --state " + missing, 1, []string{missing, "fix: make the fleet's authority with gateway hub ca init"}},
+		{"help wacth", 2, []string{`unknown command "wacth": did you mean gateway watch?`}},
+		{"help token ad", 2, []string{`unknown command "ad": did you mean gateway token add?`}},
+		{"help token add", 0, []string{"gateway token add NAME"}},
+		{"help", 0, []string{"Available Commands:"}},
+	} {
+		out, err := exec.CommandContext(t.Context(), buildGateway(t), strings.Fields(tt.args)...).CombinedOutput()
+		if code := exitCode(err); code != tt.code {
+			t.Errorf("%s: exit %d, want %d\n%s", tt.args, code, tt.code, out)
+		}
+		for _, s := range tt.says {
+			if !strings.Contains(string(out), s) {
+				t.Errorf("%s does not say %q:\n%s", tt.args, s, out)
+			}
+		}
+	}
+}
+
 // A variable of the environment overrides the file, and a flag overrides it.
 func TestEnvironment(t *testing.T) {
 	t.Parallel()

@@ -174,7 +174,7 @@ func explainLogError(dir string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("log in %s: permission denied; fix: run this as the user who owns it (sudo -u gateway gateway export …)", dir)
 	}
-	return fmt.Errorf("log in %s: %w", dir, err)
+	return fmt.Errorf("log in %s: %w; fix: name the gateway's state directory with --state", dir, err)
 }
 
 // choose takes the sensors to export, all if none is named.

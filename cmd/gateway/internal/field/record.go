@@ -80,6 +80,9 @@ func (o *recording) run(ctx context.Context, env console.Env, load Load, path st
 	if err != nil {
 		return console.UsageError{Err: err}
 	}
+	if o.time < 0 {
+		return console.UsageError{Err: fmt.Errorf("--for %v: it is longer than nothing, such as 10m", o.time)}
+	}
 	cfg, simulate, err := o.open(load, false)
 	if err != nil {
 		return err
@@ -97,9 +100,9 @@ func (o *recording) run(ctx context.Context, env console.Env, load Load, path st
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	recorder, err := trace.NewRecorder(file, headerOf(cfg, env.Version))
+	recorder, err := trace.NewRecorder(file, headerOf(cfg, env.Version)) // it makes the file
 	if err != nil {
-		return err
+		return fmt.Errorf("the recording cannot be written: %w; fix: name a file in a directory that is there and that this user may write to", err)
 	}
 	buses, err := openBuses(cfg.Sensors, simulate)
 	if err != nil {

@@ -19,12 +19,12 @@ import (
 func OpenReplay(path string) (p *trace.Player, configuration []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, noRecording(err)
 	}
 	defer f.Close()
 	h, calls, err := trace.Read(f)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, noRecording(fmt.Errorf("%s: %w", path, err))
 	}
 	var b strings.Builder
 	b.WriteString("sensors:\n")
@@ -43,6 +43,11 @@ func OpenReplay(path string) (p *trace.Player, configuration []byte, err error) 
 	return trace.NewPlayer(h, calls, true), []byte(b.String()), nil
 }
 
+// noRecording says what helps when a recording cannot be read.
+func noRecording(err error) error {
+	return fmt.Errorf("no recording: %w; fix: name a whole file that gateway record has written, and that this user may read", err)
+}
+
 // replayCommand runs the drivers on a trace and compares.
 func replayCommand(env console.Env) *cobra.Command {
 	return &cobra.Command{
@@ -55,12 +60,12 @@ func replayCommand(env console.Env) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := os.Open(args[0])
 			if err != nil {
-				return err
+				return noRecording(err)
 			}
 			defer f.Close()
 			h, r, err := trace.Run(f, sensors.Chips())
 			if err != nil {
-				return fmt.Errorf("%s: %w", args[0], err)
+				return noRecording(fmt.Errorf("%s: %w", args[0], err))
 			}
 			out := printer{w: env.Stdout}
 			out.printf("recorded %s by gateway %s\n", time.UnixMilli(h.Time).Format(time.RFC3339), h.Gateway)

@@ -137,6 +137,9 @@ func (h *here) code() *cobra.Command {
 		Example: "  gateway hub code --site lab",
 		Args:    console.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if site == "" {
+				return console.UsageError{Err: errors.New("--site is missing: the name of the site that the gateway will be of, such as lab")}
+			}
 			if err := fleet.CheckName(site); err != nil {
 				return console.UsageError{Err: fmt.Errorf("--site: %w", err)}
 			}
@@ -176,7 +179,9 @@ func (h *here) list() *cobra.Command {
 		Example: "  gateway hub list --rabbitmq | rabbitmqctl import_definitions",
 		Args:    console.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if _, err := os.ReadDir(h.dir()); err != nil {
+			if _, err := os.ReadDir(h.dir()); errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("%w; fix: name the hub's state directory with --state, or begin a fleet with gateway hub ca init", err)
+			} else if err != nil {
 				return explain(h.dir(), err)
 			}
 			members := enroll.OpenMembers(h.dir()).All()

@@ -80,6 +80,8 @@ func restore(env console.Env, path, dir string, force bool) error {
 		err = fmt.Errorf("%s cannot be restored: %w", phrase.Quote(path), err)
 		if errors.Is(err, backup.ErrDamaged) {
 			err = fmt.Errorf("%w; fix: use another copy of it, or another backup; nothing was changed", err)
+		} else {
+			err = fmt.Errorf("%w; fix: name a file that gateway backup has written, and that this user may read", err)
 		}
 		return err
 	}
