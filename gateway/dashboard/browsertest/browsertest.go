@@ -158,9 +158,10 @@ type Page struct {
 
 	mu       sync.Mutex
 	failures []string // console errors, uncaught exceptions, violations, requests elsewhere
-	// networkChanged says that the machine got or lost a network interface, when a
-	// browser ends all that is being fetched; the page loads itself again.
-	networkChanged bool
+	// interrupted says that the machine got or lost a network interface, when a browser
+	// ends all that is being fetched, or that the gateway closed a connection which the
+	// browser had in reserve, just as it used it; the page loads itself again.
+	interrupted bool
 }
 
 // Open opens url in a new tab.
@@ -202,7 +203,7 @@ func (p *Page) Failures() []string {
 	defer p.mu.Unlock()
 	f := p.failures
 	p.failures = nil
-	if p.networkChanged {
+	if p.interrupted {
 		f = slices.DeleteFunc(f, func(failure string) bool { return strings.Contains(failure, "dynamically imported module") })
 	}
 	return f
@@ -281,16 +282,23 @@ func (p *Page) Text(selector string) string {
 // is noted in clickHits.
 func (p *Page) reveal(selector string) (box struct{ X, Y, Width, Height float64 }) {
 	p.t.Helper()
-	p.Wait(fmt.Sprintf("document.querySelector(%q)?.checkVisibility({ visibilityProperty: true })", selector))
-	return Eval[struct{ X, Y, Width, Height float64 }](p, fmt.Sprintf(`(async () => {
+	there := fmt.Sprintf("document.querySelector(%q)?.checkVisibility({ visibilityProperty: true })", selector)
+	script := fmt.Sprintf(`(async () => {
 		const element = document.querySelector(%q), box = () => element.getBoundingClientRect().toJSON();
+		if (!element) return null; // the page has loaded itself again
 		const { left, top, right, bottom } = box();
 		if (left < 0 || top < 0 || right > innerWidth || bottom > innerHeight) element.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
 		addEventListener("click", (event) => (globalThis.clickHits = event.composedPath().includes(element)), { capture: true, once: true });
 		globalThis.clickHits = undefined;
 		for (let last; JSON.stringify(last) !== JSON.stringify(box()); await new Promise(globalThis.displayFrame ?? requestAnimationFrame)) last = box();
 		return box();
-	})()`, selector))
+	})()`, selector)
+	for {
+		p.Wait(there)
+		if found := Eval[*struct{ X, Y, Width, Height float64 }](p, script); found != nil {
+			return *found
+		}
+	}
 }
 
 func (p *Page) perform(in input) {

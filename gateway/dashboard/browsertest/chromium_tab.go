@@ -79,9 +79,9 @@ func (c *chromiumTab) watch(p *Page, watchers *sync.WaitGroup) {
 		}
 	})
 	each(c.ctx, watchers, log.EntryAdded, func(e log.EventEntryAdded) { // violations of the policy too
-		if strings.Contains(e.Entry.Text, "ERR_NETWORK_CHANGED") {
+		if strings.Contains(e.Entry.Text, "ERR_NETWORK_CHANGED") || strings.Contains(e.Entry.Text, "ERR_SOCKET_NOT_CONNECTED") {
 			p.mu.Lock()
-			p.networkChanged = true
+			p.interrupted = true
 			p.mu.Unlock()
 			return
 		}

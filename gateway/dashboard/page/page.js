@@ -97,9 +97,10 @@ async function remember({ time }) {
   remembering = true;
   for (const { sensor } of cards.values()) { // one at a time, to leave the gateway time for live readings
     if (!sensor.young(time)) continue;
-    const since = newest + performance.now() - newestAt - MINUTE;
+    const since = newest + performance.now() - newestAt - MINUTE, until = Math.min(sensor.ring.oldest, since + MINUTE);
+    if (until <= since) continue; // the page stood still for as long as it has readings
     try {
-      sensor.addPast(await stored(base, sensor.info, Math.floor(since), Math.ceil(Math.min(sensor.ring.oldest, since + MINUTE))));
+      sensor.addPast(await stored(base, sensor.info, Math.floor(since), Math.ceil(until)));
     } catch {
       break; // it keeps none or is busy: the cards say how much of the minute they count
     }

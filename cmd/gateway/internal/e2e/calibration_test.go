@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -41,6 +42,7 @@ func TestCalibration(t *testing.T) {
 	}
 	p, value := run("10")
 	about("live", value, celsius+10)
+	await(t, "a reading is on the disk", func() bool { return bytes.Count(gatewayExport(t, bin, state), []byte("\n")) > 1 })
 	p.Kill(t)
 	p, value = run("-10")
 	about("live, with another calibration", value, celsius-10)
