@@ -298,8 +298,8 @@ func (l *link) publish(ctx context.Context, topic string, alias uint16, p *paho.
 		l.aliases[alias] = aliasKnown
 		l.mu.Unlock()
 	}
-	if p.QoS > 0 {
-		l.answered(r.ReasonCode)
+	if p.QoS > 0 && alias != 0 { // the others are not sent again: their answers get no better
+		l.answered(alias, r.ReasonCode)
 	}
 	return r.ReasonCode, nil
 }

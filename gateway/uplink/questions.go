@@ -130,13 +130,13 @@ func within(b query.Block, q fleet.Question) (raw []byte, records int, err error
 	}
 	parts, err := codec.Split(block, func(r wire.Record) int {
 		if wire.Before(q.Since, r.Seq) && !wire.Before(q.Until, r.Seq) {
-			records++
 			return 0
 		}
 		return -1
 	})
 	for _, p := range parts {
-		raw = append(raw, p...)
+		part, _, _ := codec.ParseBlock(p) // it was made here
+		raw, records = append(raw, p...), records+part.Count
 	}
 	return raw, records, err
 }

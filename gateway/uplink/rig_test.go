@@ -11,6 +11,10 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -55,7 +59,7 @@ func (r *readings) add(n int) {
 	records := make([]wire.Record, n)
 	for i := range records {
 		seq := first + uint32(i)
-		records[i] = wire.Record{Seq: seq, Reading: wire.Reading{Values: [2]float32{float32(seq), 50}, UnixMilli: 1_700_000_000_000 + 100*int64(seq)}}
+		records[i] = wire.Record{Seq: seq, Reading: wire.Reading{Values: [2]float32{float32(seq*2654435761>>20) / 100, 50}, UnixMilli: 1_700_000_000_000 + 100*int64(seq)}}
 		s.Add(records[i])
 	}
 	raw := new(codec.Packer).AppendBlock(nil, codec.Origin{Sensor: "indoor", Epoch: "e1", Boot: "b", Offset: 1_699_999_000_000}, first-1, s, records)
@@ -88,30 +92,24 @@ type rig struct {
 	address  *url.URL
 	readings *readings
 
-	events   chan wire.Event
-	commands chan string // "ID action", and "lost ID"
-	refusals chan string
-	synced   atomic.Bool
-	answer   func(Operator, wire.Command) (any, error)
+	stopBroker func()
+	events     chan wire.Event
+	commands   chan string // "ID action", and "lost ID"
+	refusals   chan string
+	synced     atomic.Bool
+	answer     func(Operator, wire.Command) (any, error)
 }
 
 // hook is what the broker does besides.
 type hook struct {
 	broker.HookBase
 	reason atomic.Pointer[packets.Code] // of PUBACKs; nil: the broker's own
-	seen   func(packets.Packet)
 }
 
-func (h *hook) Provides(b byte) bool { return b == broker.OnPublish || b == broker.OnPacketRead }
+func (h *hook) Provides(b byte) bool { return b == broker.OnPublish }
 func (h *hook) OnPublish(_ *broker.Client, p packets.Packet) (packets.Packet, error) {
 	if code := h.reason.Load(); code != nil && strings.HasPrefix(p.TopicName, "gw/v1/lab/pi-7/") {
 		return p, *code
-	}
-	return p, nil
-}
-func (h *hook) OnPacketRead(_ *broker.Client, p packets.Packet) (packets.Packet, error) {
-	if h.seen != nil {
-		h.seen(p)
 	}
 	return p, nil
 }
@@ -137,8 +135,12 @@ func (r *rig) startBroker(address string) {
 	if err := r.broker.Serve(); err != nil {
 		r.Fatal(err)
 	}
-	r.Cleanup(func() { _ = r.broker.Close() })
-	r.address = &url.URL{Scheme: "mqtt", Host: l.Addr().String()}
+	running := r.broker
+	r.stopBroker = sync.OnceFunc(func() { _ = running.Close() })
+	r.Cleanup(r.stopBroker)
+	if r.address == nil {
+		r.address = &url.URL{Scheme: "mqtt", Host: l.Addr().String()}
+	}
 }
 
 func (r *rig) newUplink() *Uplink {
@@ -169,6 +171,44 @@ func (r *rig) newUplink() *Uplink {
 		Refused: func(hub, why string) { r.refusals <- hub + ": " + why },
 		Event:   func(e wire.Event) { r.events <- e },
 	})
+}
+
+// startMosquitto has Mosquitto for a broker, which answers that nobody subscribes and
+// knows topic aliases.
+func (r *rig) startMosquitto() {
+	r.Helper()
+	path, err := exec.LookPath("mosquitto")
+	if err != nil {
+		r.Skip("there is no mosquitto on this machine")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		r.Fatal(err)
+	}
+	_ = l.Close()
+	dir := r.TempDir()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	file := filepath.Join(dir, "mosquitto.conf")
+	if err := os.WriteFile(file, []byte("listener "+port+" 127.0.0.1\nallow_anonymous true\nretain_available false\n"), 0o600); err != nil {
+		r.Fatal(err)
+	}
+	cmd := exec.Command(path, "-c", file)
+	if err := cmd.Start(); err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	for begin := time.Now(); ; {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err == nil {
+			_ = c.Close()
+			break
+		}
+		if time.Since(begin) > patience {
+			r.Fatalf("mosquitto does not listen: %v", err)
+		}
+		runtime.Gosched()
+	}
+	r.address = &url.URL{Scheme: "mqtt", Host: l.Addr().String()}
 }
 
 // run runs an uplink until the function that it returns is called.

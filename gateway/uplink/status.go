@@ -3,6 +3,7 @@ package uplink
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sensorgateway/gateway/fleet"
@@ -22,9 +23,9 @@ const behindTime = 3 * time.Minute
 // linkState is that of the connection.
 type linkState struct {
 	connected bool
-	unheard   bool      // the newest answer of the broker said that nobody subscribes
-	since     time.Time // connected, or not
-	err       error     // why it is not connected; nil: it never was, and none has failed
+	answers   [aliases]byte // the newest reason of a PUBACK, by the alias of the topic
+	since     time.Time     // connected, or not
+	err       error         // why it is not connected; nil: it never was, and none has failed
 }
 
 // Stats are the uplink's numbers.
@@ -39,7 +40,7 @@ type Stats struct {
 // connected notes that there is a connection.
 func (u *Uplink) connected(g fleet.Gateway) {
 	u.mu.Lock()
-	u.link = linkState{connected: true, unheard: u.link.unheard, since: time.Now()}
+	u.link = linkState{connected: true, answers: u.link.answers, since: time.Now()}
 	u.mu.Unlock()
 	u.o.Log.Info("the uplink is connected", "site", g.Site, "gateway", g.Name)
 	u.notice()
@@ -57,19 +58,26 @@ func (u *Uplink) ended(err error) {
 }
 
 // answered notes the reason with which the broker has answered a message.
-func (u *Uplink) answered(reason byte) {
-	unheard := reason == 0x10
+func (u *Uplink) answered(alias uint16, reason byte) {
 	u.mu.Lock()
-	changed := u.link.unheard != unheard
-	u.link.unheard = unheard
+	before := u.link.answer()
+	u.link.answers[alias] = reason
+	now := u.link.answer()
 	u.mu.Unlock()
-	if changed {
-		if !unheard { // whoever subscribes now knows nothing of the gateway
-			u.news.greet()
-		}
-		u.notice()
+	if now == before {
+		return
 	}
+	if before == unheard { // whoever subscribes now knows nothing of the gateway
+		u.news.greet()
+	}
+	u.notice()
 }
+
+// unheard is the reason that nobody subscribes.
+const unheard = 0x10
+
+// answer returns the worst of the newest answers.
+func (l *linkState) answer() byte { return slices.Max(l.answers[:]) }
 
 // notice makes events of it that something is in the way of what the gateway has to say,
 // and that nothing is any longer.
@@ -104,12 +112,12 @@ func (u *Uplink) troubleIs(s ship.Status) (kind, reason string) {
 		return wire.EventUplinkLost, u.link.err.Error()
 	case !u.link.connected:
 		return u.trouble, "" // not told yet
-	case u.link.unheard || s.Waiting == ship.Unheard:
+	case u.link.answer() == unheard:
 		return wire.EventUplinkUnheard, "no hub takes what this gateway sends, so readings wait here; fix: start the hub of its site (gateway hub --site), with this broker"
-	case s.Waiting == ship.Full:
-		return wire.EventUplinkFull, "the broker has no room, so readings wait here: its hubs do not take what it has"
-	case s.Waiting == ship.Refused:
-		return wire.EventUplinkFull, "the broker does not take readings: " + mqtt.Reason(s.Code) + "; fix: check what it lets this gateway publish"
+	case u.link.answer() == 0x97 || u.link.answer() == 0x83:
+		return wire.EventUplinkFull, "the broker has no room, so readings wait here: hubs do not take what it has"
+	case u.link.answer() >= 0x80:
+		return wire.EventUplinkFull, "the broker does not take what this gateway sends: " + mqtt.Reason(u.link.answer()) + "; fix: check what it lets this gateway publish"
 	case s.Waiting == ship.Budget:
 		return wire.EventUplinkBudget, fmt.Sprintf("%d of the %d MB of this month are used, so readings wait here until it ends; fix: raise uplink.budget", s.Used/1_000_000, s.Budget/1_000_000)
 	}

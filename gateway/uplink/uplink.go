@@ -25,9 +25,12 @@ import (
 	"sensorgateway/wire"
 )
 
-// checkTime is how often it is checked whether hello, the audit log or the state of the
-// uplink has changed.
-const checkTime = 10 * time.Second
+// How often it is checked whether the state of the uplink has changed, and whether hello
+// or the audit log has.
+const (
+	noticeTime = time.Second
+	checkTime  = 10 * time.Second
+)
 
 // Identity is who the gateway is in its fleet, and how it gets there.
 type Identity struct {
@@ -189,25 +192,12 @@ func (u *Uplink) verifierOf(id *Identity) *fleet.Verifier {
 
 // check notices changes that nobody tells of, until ctx ends.
 func (u *Uplink) check(ctx context.Context) error {
-	tick := time.NewTicker(checkTime)
+	tick := time.NewTicker(noticeTime)
 	defer tick.Stop()
-	var hello string
-	var head fleet.AuditHead
-	for {
-		h := u.hello(0)
-		h.Time, h.UptimeMS, h.Motors, h.Alarms = 0, 0, nil, nil // motors and alarms are news of their own
-		for i := range h.Sensors {
-			h.Sensors[i].NextSeq = 0
-		}
-		if now := string(wire.JSON(h)); now != hello {
-			hello = now
-			u.news.greet()
-		}
-		if u.o.Audit != nil {
-			if now, ok := u.o.Audit(); ok && now != head {
-				head = now
-				u.news.add(wire.JSON(wire.Envelope{Type: fleet.TypeAudit, Payload: head}))
-			}
+	var seen seen
+	for n := 0; ; n++ {
+		if n%int(checkTime/noticeTime) == 0 {
+			u.renew(&seen)
 		}
 		u.notice()
 		select {
@@ -215,5 +205,32 @@ func (u *Uplink) check(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// seen is what was found at the last check.
+type seen struct {
+	hello string
+	head  fleet.AuditHead
+}
+
+// renew makes news of it that hello or the audit log has changed. Motors and alarms are
+// news of their own.
+func (u *Uplink) renew(before *seen) {
+	h := u.hello(0)
+	h.Time, h.UptimeMS, h.Motors, h.Alarms = 0, 0, nil, nil
+	for i := range h.Sensors {
+		h.Sensors[i].NextSeq = 0
+	}
+	if now := string(wire.JSON(h)); now != before.hello {
+		before.hello = now
+		u.news.greet()
+	}
+	if u.o.Audit == nil {
+		return
+	}
+	if now, ok := u.o.Audit(); ok && now != before.head {
+		before.head = now
+		u.news.add(wire.JSON(wire.Envelope{Type: fleet.TypeAudit, Payload: now}))
 	}
 }

@@ -1,11 +1,20 @@
 package uplink
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/mochi-mqtt/server/v2/packets"
+
 	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/mqtt"
 	"sensorgateway/wire"
 )
 
@@ -63,5 +72,479 @@ func TestConnection(t *testing.T) {
 	}
 	if s, ok := r.Stats(); !ok || s.Bytes == 0 || s.Used != s.Bytes || s.Connected {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Commands of hubs are carried out and answered, in their order; a stop at once, and
+// whatever is wrong with its message but the signature.
+func TestCommands(t *testing.T) {
+	r := newRig(t)
+	started, release := make(chan struct{}), make(chan struct{})
+	r.answer = func(_ Operator, c wire.Command) (any, error) {
+		if c.Action == wire.Set {
+			close(started)
+			<-release
+		}
+		if c.Action == wire.Reset {
+			return nil, wire.Errorf(409, "not now")
+		}
+		return wire.Ack{Action: c.Action, Target: c.Target, Status: "ok", Warning: c.Warning}, nil
+	}
+	h := r.newHub("hub-a")
+	r.run(r.Uplink)
+	h.greet()
+
+	h.send(h.order(fleet.Cmd, body(wire.Start)))
+	r.command("hub-a/c1 start")
+	if got := h.answered(); got != `{"type":"ack","id":7,"payload":{"action":"start","target":"fan","status":"ok"}}` {
+		t.Error(got)
+	}
+	h.send(h.order(fleet.Cmd, `{"type":"command","id":"r","payload":{"action":"reset"}}`))
+	r.command("hub-a/c1 reset")
+	if got := h.answered(); got != `{"type":"error","id":"r","payload":{"code":409,"message":"not now"}}` {
+		t.Error(got)
+	}
+	for text, want := range map[string]string{
+		`{"type":"weather","id":1}`:                            `{"type":"error","id":1,"payload":{"code":404,"message":"Unknown type: weather"}}`,
+		`{"type":"command","id":2}`:                            `{"type":"error","id":2,"payload":{"code":422,"message":"payload is missing"}}`,
+		`{"type":"command","id":3,"payload":{"action":"fly"}}`: `{"type":"error","id":3,"payload":{"code":404,"message":"Unknown command"}}`,
+		`7`: `{"type":"error","payload":{"code":400,"message":"Invalid JSON"}}`,
+	} {
+		h.send(h.order(fleet.Cmd, text))
+		if got := h.answered(); got != want {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+
+	h.send(h.order(fleet.Cmd, `{"type":"command","id":8,"payload":{"action":"set","target":"fan","speed":1}}`)) // it hangs
+	r.command("hub-a/c1 set")
+	<-started
+	late := h.order(fleet.Cmd, body(wire.Stop))
+	late.Expires, late.Client = 1, "c2"
+	h.send(late)
+	r.command("hub-a/c2 stop")
+	if got := h.answered(); !strings.Contains(got, `"action":"stop"`) || !strings.Contains(got, `"warning":"it is late`) {
+		t.Error(got)
+	}
+	close(release)
+	h.answered()
+}
+
+// What is not an order of now, of a hub, for this gateway, is refused, and told; the hub
+// with an old hello gets another.
+func TestRefusedOrders(t *testing.T) {
+	r := newRig(t)
+	h := r.newHub("hub-a")
+	r.run(r.Uplink)
+	h.greet()
+	refused := func(want string) {
+		t.Helper()
+		if got := wait(t, r.refusals, want); !strings.Contains(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	late := h.order(fleet.Cmd, body(wire.Start))
+	late.Expires = time.Now().Add(-time.Second).UnixMilli()
+	h.send(late)
+	refused("hub-a: it is late")
+	if got := h.answered(); !strings.HasPrefix(got, `{"type":"error","id":7,"payload":{"code":408,`) {
+		t.Error(got)
+	}
+	h.greet() // again
+
+	good := h.order(fleet.Cmd, body(wire.Start))
+	h.send(good)
+	r.command("hub-a/c1 start")
+	h.answered()
+	h.send(good)
+	refused("hub-a: its counter")
+	h.answered()
+
+	another := h.order(fleet.Cmd, body(wire.Start))
+	another.Nonce = "00"
+	h.send(another)
+	refused("hub-a: it was made for another start")
+	h.answered()
+
+	forged, err := fleet.Sign(hubKey, h.order(fleet.Cmd, body(wire.Start)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged[len(forged)-3]++
+	h.publish(pi.Topic(fleet.Cmd), forged, false)
+	refused(": no hub whose key")
+
+	elsewhere := h.order(fleet.Cmd, body(wire.Start))
+	elsewhere.Gateway = "pi-8"
+	payload, err := fleet.Sign(hubKey, elsewhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.publish(pi.Topic(fleet.Cmd), payload, false)
+	refused("it is for another gateway")
+
+	retained := h.order(fleet.Cmd, body(wire.Start))
+	if payload, err = fleet.Sign(hubKey, retained); err != nil {
+		t.Fatal(err)
+	}
+	h.publish(pi.Topic(fleet.Cmd), payload, true)
+	refused("hub-a: the message is retained")
+	h.answered()
+
+	r.synced.Store(false)
+	h.send(h.order(fleet.Cmd, body(wire.Start)))
+	refused("the gateway's clock is not synchronised")
+	h.answered()
+	byUptime := h.order(fleet.Cmd, body(wire.Start))
+	byUptime.Expires, byUptime.UptimeMS = 0, h.uptime+time.Since(h.since).Milliseconds()+20_000
+	h.send(byUptime)
+	r.command("hub-a/c1 start")
+	h.send(h.order(fleet.Cmd, body(wire.Stop))) // is carried out all the same
+	r.command("hub-a/c1 stop")
+}
+
+// An operator is lost when its hub no longer names it, and with the line.
+func TestLost(t *testing.T) {
+	r := newRig(t)
+	h := r.newHub("hub-a")
+	stop := r.run(r.Uplink)
+	h.greet()
+	start := func(client string) {
+		t.Helper()
+		o := h.order(fleet.Cmd, body(wire.Start))
+		o.Client = client
+		h.send(o)
+		r.command("hub-a/" + client + " start")
+	}
+	start("c1")
+	start("c2")
+	h.send(h.order(fleet.Cmd, `{"type":"clients","payload":{"clients":["c2","c9"]}}`))
+	r.command("lost hub-a/c1")
+	start("c3")
+	stop()
+	got := []string{wait(t, r.commands, "lost"), wait(t, r.commands, "lost")}
+	slices.Sort(got)
+	if want := []string{"lost hub-a/c2", "lost hub-a/c3"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// An operator of whom nothing is heard is lost after a while: its hub was killed, or the
+// line is cut. Commands and their number are each operator's own.
+func TestOperators(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		lost := map[string]time.Duration{}
+		o := newOperators(func(id string) { lost[id] = time.Since(begin) })
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- o.run(ctx) }()
+		command := func(hub, client string, want int) {
+			t.Helper()
+			code := 0
+			if err := o.commands(hub, client, time.Now()); err != nil {
+				code = wire.AsError(err).Code
+			}
+			if code != want {
+				t.Errorf("%s/%s: %d, want %d", hub, client, code, want)
+			}
+		}
+		command("a", "1", 0)
+		command("a", "2", 0)
+		command("b", "1", 0)
+		for range maxCommands - 1 {
+			command("b", "1", 0)
+		}
+		command("b", "1", 429)
+		time.Sleep(4 * time.Second)
+		o.named("a", []string{"2"}, time.Now()) // 1 is lost
+		time.Sleep(time.Minute)
+		cancel()
+		<-done
+		if !o.connected("a", "1") && len(lost) == 3 && lost["a/1"] == 4*time.Second && lost["b/1"] > fleet.ClientsTime-time.Second && lost["b/1"] < fleet.ClientsTime+2*time.Second && lost["a/2"] > 10*time.Second-time.Second && lost["a/2"] < 12*time.Second {
+			return
+		}
+		t.Errorf("lost %v", lost)
+	})
+}
+
+// Each thing that is in the way of readings is an event, once, and so is its end.
+func TestNotice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{T: t, readings: &readings{}, events: make(chan wire.Event, 100)}
+		u := r.newUplink()
+		said := func() (kinds []string) {
+			u.notice()
+			for len(r.events) > 0 {
+				kinds = append(kinds, (<-r.events).Kind)
+			}
+			return kinds
+		}
+		for i, step := range []struct {
+			do    func()
+			kind  string
+			state string
+		}{
+			{func() {}, "", "not connected yet"},
+			{func() { time.Sleep(9 * time.Second) }, "", "not connected yet"},
+			{func() { time.Sleep(2 * time.Second) }, wire.EventUplinkLost, "not connected yet"},
+			{func() { u.ended(errors.New("refused")) }, "", "not connected: refused"},
+			{func() { u.connected(pi) }, wire.EventUplinkBack, "connected"},
+			{func() { u.answered(aliasUp, 0x10) }, wire.EventUplinkUnheard, "connected, but no hub"},
+			{func() { u.answered(aliasUp, 0x97) }, wire.EventUplinkFull, "connected, but the broker has no room"},
+			{func() { u.answered(aliasNews, 0x87) }, "", "connected, but the broker has no room"},
+			{func() { u.answered(aliasUp, 0) }, "", "connected, but the broker does not take what this gateway sends: 0x87, not authorized; fix"},
+			{func() { u.answered(aliasNews, 0) }, wire.EventUplinkBack, "connected"},
+			{func() { u.ended(errors.New("cut")); u.connected(pi) }, "", "connected"}, // a moment
+			{func() { u.ended(mqtt.Disconnected(mqtt.TakenOver)) }, wire.EventUplinkLost, "not connected: the broker ended"},
+		} {
+			step.do()
+			if got := strings.Join(said(), " "); got != step.kind || !strings.HasPrefix(u.State().State, step.state) {
+				t.Errorf("step %d: %q and %q, want %q and %q", i, got, u.State().State, step.kind, step.state)
+			}
+		}
+		for d, want := range map[time.Duration]string{5 * time.Minute: "5 min", 3 * time.Hour: "3 h", 72 * time.Hour: "3 days"} {
+			if got := long(d); got != want {
+				t.Errorf("%s is %q", d, got)
+			}
+		}
+	})
+}
+
+// Questions are answered: with readings, and with what of them there is.
+func TestQuestions(t *testing.T) {
+	r := newRig(t)
+	for range 20 {
+		r.readings.add(600)
+	}
+	h := r.newHub("hub-a")
+	r.run(r.Uplink)
+	h.greet()
+	h.send(h.order(fleet.Ask, `{"ask":"hello","since":0,"until":0}`))
+	if got := h.answered(); !strings.HasPrefix(got, `{"type":"hello","payload":{"server":"gateway",`) || !strings.Contains(got, `"nonce":"`+h.nonce) {
+		t.Error(got)
+	}
+	h.send(h.order(fleet.Ask, `{"ask":"state","since":0,"until":0}`))
+	if got := h.answered(); !strings.HasPrefix(got, `{"type":"state","payload":[{"target":"fan",`) {
+		t.Error(got)
+	}
+	h.send(h.order(fleet.Ask, `{"ask":"readings","sensor":"indoor","epoch":"e1","since":599,"until":11000}`))
+	next, messages := uint32(600), 0
+	for {
+		got := h.answered()
+		if strings.HasPrefix(got, "{") {
+			if want := fmt.Sprintf(`{"type":"readings","payload":{"sensor":"indoor","epoch":"e1","messages":%d,"records":10401}}`, messages); got != want || next != 11001 || messages < 2 {
+				t.Errorf("%s, want %s, up to %d", got, want, next-1)
+			}
+			break
+		}
+		messages++
+		blocks, err := fleet.ParseUp([]byte(got))
+		if err != nil || blocks.First != next {
+			t.Fatalf("%d to %d, want %d: %v", blocks.First, blocks.Last, next, err)
+		}
+		next = blocks.Last + 1
+	}
+	h.send(h.order(fleet.Ask, `{"ask":"readings","sensor":"indoor","epoch":"e0","since":1,"until":3}`))
+	if got := h.answered(); !strings.Contains(got, `"messages":0,"records":0`) {
+		t.Error(got)
+	}
+	h.send(h.order(fleet.Ask, `{"ask":"weather"}`))
+	if got := h.answered(); !strings.Contains(got, `"code":404`) {
+		t.Error(got)
+	}
+}
+
+// Without a hub, readings wait, and that is told; a hub that comes is told who is here,
+// and gets all.
+func TestUnheard(t *testing.T) {
+	r := newRig(t)
+	r.startMosquitto()
+	r.readings.add(600)
+	r.run(r.Uplink)
+	if e := r.event(wire.EventUplinkUnheard); !strings.Contains(e.Reason, "fix: start the hub") {
+		t.Errorf("%+v", e)
+	}
+	if s := r.State(); !s.Connected || !strings.HasPrefix(s.State, "connected, but no hub") {
+		t.Errorf("%+v", s)
+	}
+	h := r.newHub("hub-a")
+	h.greet()
+	if u, err := fleet.ParseUp(h.next(fleet.Up, nil).Payload); err != nil || u.First != 1 {
+		t.Errorf("%+v, %v", u, err)
+	}
+	r.event(wire.EventUplinkBack)
+}
+
+// A broker without room keeps readings here, which is told.
+func TestFull(t *testing.T) {
+	r := newRig(t)
+	h := r.newHub("hub-a")
+	stop := r.run(r.Uplink)
+	h.greet()
+	full := packets.ErrQuotaExceeded
+	r.hook.reason.Store(&full)
+	r.readings.add(600)
+	r.readings.add(600)
+	if e := r.event(wire.EventUplinkFull); e.Reason == "" {
+		t.Errorf("%+v", e)
+	}
+	r.hook.reason.Store(nil)
+	next := uint32(1)
+	for next <= 1200 {
+		u, err := fleet.ParseUp(h.next(fleet.Up, nil).Payload)
+		if err != nil || u.First > next {
+			t.Fatalf("%d to %d, want %d: %v", u.First, u.Last, next, err)
+		}
+		next = max(next, u.Last+1)
+	}
+	stop()
+	if s := r.o.Shipper.Status(); s.Waiting != "" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A broker that comes back finds the gateway again, which is the same, on another
+// connection.
+func TestBrokerLost(t *testing.T) {
+	r := newRig(t)
+	h := r.newHub("hub-a")
+	r.run(r.Uplink)
+	first := h.greet()
+	r.stopBroker()
+	r.startBroker(r.address.Host)
+	h = r.newHub("hub-a")
+	if again := h.greet(); again.Nonce != first.Nonce || again.Connection == first.Connection {
+		t.Errorf("%+v, before %+v", again, first)
+	}
+}
+
+// Two devices with one identity: both find it out, say so, and yield for a while.
+func TestTakenOver(t *testing.T) {
+	r := newRig(t)
+	h := r.newHub("hub-a")
+	r.run(r.Uplink)
+	h.greet()
+	other := r.newUplink()
+	r.run(other)
+	if e := r.event(wire.EventUplinkLost); !strings.Contains(e.Reason, "another device connects as this gateway") || !strings.Contains(e.Reason, "fix: ") {
+		t.Errorf("%+v", e)
+	}
+	h.greet() // the other
+	mine, _ := r.Stats()
+	others, _ := other.Stats()
+	if mine.Takeovers != 1 || mine.Connected || others.Takeovers != 0 || !others.Connected {
+		t.Errorf("%+v and %+v", mine, others)
+	}
+}
+
+// However many hubs ask for however many ticks: as many come as the fastest wants, and
+// none of them after a while.
+func TestWatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLive(2)
+		now := time.Now()
+		for n := range 10_000 {
+			l.watch(fmt.Sprint("hub-", n), float64(n%100), now)
+		}
+		if len(l.watches) > maxWatching || l.rate(now) > 100 {
+			t.Errorf("%d watches, %v Hz", len(l.watches), l.rate(now))
+		}
+		l = newLive(2)
+		l.watch("a", 2, now)
+		l.watch("b", 10, now.Add(30*time.Second))
+		for _, x := range []struct {
+			after time.Duration
+			hz    float64
+		}{{0, 10}, {time.Minute, 10}, {61 * time.Second, 10}, {91 * time.Second, 0}} {
+			if hz := l.rate(now.Add(x.after)); hz != x.hz {
+				t.Errorf("after %s: %v Hz, want %v", x.after, hz, x.hz)
+			}
+		}
+		l.tick([]wire.Record{{Seq: 1}})
+		if b := l.take(nil); len(b) > 0 {
+			t.Errorf("%d bytes while nobody watches", len(b))
+		}
+		l.watch("a", 2, now)
+		l.tick([]wire.Record{{Seq: 2}, {Sensor: 1, Seq: 7}})
+		l.tick([]wire.Record{{Seq: 3}})
+		want := wire.Record{Sensor: 1, Seq: 7}.Append(wire.Record{Seq: 3, Flags: wire.Conflated}.Append(nil))
+		if b := l.take(nil); !bytes.Equal(b, want) {
+			t.Errorf("%x, want %x", b, want)
+		}
+		if n := testing.AllocsPerRun(100, func() { l.tick([]wire.Record{{Seq: 4}}) }); n > 0 {
+			t.Errorf("a tick allocates %v times", n)
+		}
+		l.watch("a", 0, now)
+		if l.watched.Load() {
+			t.Error("a hub watches that has ended it")
+		}
+	})
+}
+
+// A storm of watches and questions costs no more than a few a second; commands behind it
+// are carried out.
+func TestStorm(t *testing.T) {
+	r := newRig(t)
+	h := r.newHub("hub-a")
+	r.run(r.Uplink)
+	h.greet()
+	for range 500 {
+		h.send(h.order(fleet.Watch, `{"hz":100}`))
+	}
+	h.send(h.order(fleet.Cmd, body(wire.Start)))
+	r.command("hub-a/c1 start")
+	if n := len(r.live.watches); n != 1 {
+		t.Errorf("%d watches", n)
+	}
+}
+
+// What waits is bounded; a hello stands for what was dropped.
+func TestNews(t *testing.T) {
+	n := newNews()
+	for i := range 10 * maxNews {
+		n.add([]byte(fmt.Sprint(i)))
+	}
+	hello := func() []byte { return []byte("hello") }
+	m, greeting := n.take(hello)
+	if string(m) != "hello" || !greeting {
+		t.Errorf("%q, %t", m, greeting)
+	}
+	n.untake(m, greeting)
+	for i, want := range append([]string{"hello"}, fmt.Sprint(9*maxNews), fmt.Sprint(9*maxNews+1)) {
+		if m, greeting := n.take(hello); string(m) != want || greeting != (i == 0) {
+			t.Errorf("%q, want %q", m, want)
+		}
+	}
+	n.untake([]byte("back"), false)
+	if m, _ := n.take(hello); string(m) != "back" {
+		t.Errorf("%q", m)
+	}
+}
+
+// After the first message of a connection the topic is two bytes, if the broker lets it.
+func TestTopicAlias(t *testing.T) {
+	bytes := func(mosquitto bool) int64 {
+		r := newRig(t)
+		if mosquitto {
+			r.startMosquitto()
+		}
+		h := r.newHub("hub-a")
+		r.run(r.Uplink)
+		h.greet()
+		for range 3 { // the first ones say what the alias stands for
+			r.MotorChanged(wire.MotorState{Target: "fan"})
+			h.next(fleet.News, func(b []byte) bool { return strings.HasPrefix(string(b), `{"type":"state"`) })
+		}
+		before := r.bytes.Load()
+		for range 100 {
+			r.MotorChanged(wire.MotorState{Target: "fan"})
+			h.next(fleet.News, func(b []byte) bool { return strings.HasPrefix(string(b), `{"type":"state"`) })
+		}
+		return (r.bytes.Load() - before) / 100
+	}
+	without, with := bytes(false), bytes(true)
+	if spared := without - with; spared < int64(len(pi.Topic(fleet.News)))-6 || spared > int64(len(pi.Topic(fleet.News))) {
+		t.Errorf("a message takes %d bytes without and %d with an alias", without, with)
 	}
 }
