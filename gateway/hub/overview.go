@@ -38,6 +38,7 @@ type Overview struct {
 	Alarms     []wire.Alarm // that are raised, the newest first
 	Stored     int64        // Unix ms of the newest reading that is durable here, 0: none; its age is the lag of the log
 	Bytes      int64        // received from it in this month (UTC)
+	Uplink     string       // how its way to the hubs is, as the gateway says
 	Audit      string       // what is wrong with its audit log; "": nothing is known to be
 	// Changed grows with each change of any gateway: whoever has an overview asks for those
 	// that changed after it.

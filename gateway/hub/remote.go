@@ -98,6 +98,9 @@ func (r *Remote) Overview() Overview {
 		return o
 	}
 	o.Title, o.Version = r.hello.Name, r.hello.Version
+	if r.hello.Uplink != nil {
+		o.Uplink = r.hello.Uplink.State
+	}
 	for _, s := range r.hello.Sensors {
 		if n, some := r.newest[s.Name]; some {
 			o.Readings = append(o.Readings, Newest{s.Name, n.quantities, n.record})

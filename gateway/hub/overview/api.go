@@ -46,6 +46,7 @@ type row struct {
 	Alarms   []wire.Alarm `json:"alarms,omitempty"`
 	Stored   int64        `json:"stored,omitempty"` // the newest reading that is durable at the hub
 	Bytes    int64        `json:"bytes"`            // received in this month
+	Uplink   string       `json:"uplink,omitempty"` // how its way to the hub is, as it says
 	Audit    string       `json:"audit,omitempty"`  // what is wrong with its audit log
 }
 
@@ -135,7 +136,7 @@ func matches(o hub.Overview, q string) bool {
 func rowOf(o hub.Overview) row {
 	r := row{
 		Site: o.Site, Name: o.Name, Title: o.Title, Version: o.Version, Presence: o.Presence, Alarms: o.Alarms,
-		Stored: o.Stored, Bytes: o.Bytes, Audit: o.Audit,
+		Stored: o.Stored, Bytes: o.Bytes, Uplink: o.Uplink, Audit: o.Audit,
 	}
 	for _, n := range o.Readings {
 		x := reading{Sensor: n.Sensor, Time: n.Record.UnixMilli, Values: []value{}}

@@ -11,7 +11,7 @@ import { spoken as ready, texts, words } from "./words.js";
 /** @typedef {{quantity: string, unit: string, value: number | null}} Value */
 /** @typedef {{sensor: string, time: number, fault?: string, values: Value[]}} Reading */
 /** @typedef {{name: string, state: string, severity: string}} Alarm */
-/** @typedef {{site: string, name: string, title?: string, version?: string, presence: {state: string, since?: number}, readings?: Reading[], alarms?: Alarm[], stored?: number, bytes: number, audit?: string}} Row */
+/** @typedef {{site: string, name: string, title?: string, version?: string, presence: {state: string, since?: number}, readings?: Reading[], alarms?: Alarm[], stored?: number, bytes: number, uplink?: string, audit?: string}} Row */
 /** @typedef {{name: string, connected: boolean, since: number, reason?: string}} Site */
 /** @typedef {{site: string, rows: Row[]}} Group */
 
@@ -97,7 +97,7 @@ function fillRow(line, row) {
   const wrong = [...(row.audit ? [said.audit] : []), ...alarms.map((a) => a.name)];
   say(find(line, ".alarms"), wrong.length ? said.more(wrong[0], wrong.length - 1) : "", [...(row.audit ? [row.audit] : []), ...alarms.map((a) => a.name)]);
   mark(find(line, ".lag"), "label", said.lag); // where there is no head
-  text(find(line, ".lag"), presence.state === "never" ? "" : behind === Infinity ? "–" : age(behind, 0));
+  say(find(line, ".lag"), presence.state === "never" ? "" : behind === Infinity ? "–" : age(behind, 0), row.uplink ? [row.uplink] : []);
   text(find(line, ".version"), row.version ?? "");
   text(find(line, ".bytes"), presence.state === "never" ? "" : size(row.bytes));
 }
