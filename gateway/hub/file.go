@@ -23,7 +23,7 @@ const (
 	fileMost    = 1 << 20
 	// Hello, presence and the end of the audit log are stored soon, what changes each minute
 	// each hour: the disk is the readings'.
-	saveSoon  = 5 * time.Second
+	saveSoon  = time.Second
 	saveLater = time.Hour
 	// saveEnd is how long a hub that stops stores the latter.
 	saveEnd = 5 * time.Second
