@@ -119,7 +119,7 @@ func (in *Intake) read(t fleet.Topic, p *paho.Publish) (blocks fleet.Blocks, err
 		}
 		return blocks, err
 	case fleet.Live:
-		records, err := parseRecords(p.Payload)
+		records, err := wire.ParseRecords(p.Payload)
 		if err == nil {
 			r.live(records)
 		}
@@ -128,22 +128,6 @@ func (in *Intake) read(t fleet.Topic, p *paho.Publish) (blocks fleet.Blocks, err
 		return in.answer(r, p)
 	}
 	return blocks, nil
-}
-
-// parseRecords reads the records of a tick, as on readings.v2.
-func parseRecords(b []byte) ([]wire.Record, error) {
-	if len(b) == 0 || len(b)%wire.RecordSize != 0 {
-		return nil, fmt.Errorf("live: %d bytes are no records of %d", len(b), wire.RecordSize)
-	}
-	records := make([]wire.Record, 0, len(b)/wire.RecordSize)
-	for ; len(b) > 0; b = b[wire.RecordSize:] {
-		r, err := wire.ParseRecord(b[:wire.RecordSize])
-		if err != nil {
-			return nil, err
-		}
-		records = append(records, r)
-	}
-	return records, nil
 }
 
 // answer passes an answer to who expects it. Blocks are returned, whoever asked: they are
