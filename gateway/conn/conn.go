@@ -241,17 +241,20 @@ func (c *Conn) Receive(limit int) {
 }
 
 // Pongs waits until the client sends something and returns how many answers to
-// our pings that is. Anything else, the end too, is 0, and left to the next Read.
+// our pings that is. Anything else is 0, and left to the next Read; an error is the end.
 // It is what the goroutine of a client waits in that only listens and could not be
 // parked, so its stack must stay small; it is for connections without TLS (see More).
-func (c *Conn) Pongs() int {
+func (c *Conn) Pongs() (int, error) {
 	var b [4 * pongSize]byte
 	n, err := c.socket.Conn.Read(b[:])
-	if err != nil || !pongs(b[:n]) {
+	switch {
+	case n == 0:
+		return 0, err
+	case !pongs(b[:n]):
 		c.early = append(c.early, b[:n]...)
-		return 0
+		return 0, nil
 	}
-	return n / pongSize
+	return n / pongSize, nil
 }
 
 // Drain reads and drops what the client still sends, limit bytes at most, until its

@@ -180,12 +180,12 @@ func TestPongsOfAnIdleClient(t *testing.T) {
 		}
 	}
 	write(masked(0x8A, ""))
-	if n := p.Pongs(); n != 1 {
-		t.Errorf("%d pongs, want 1", n)
+	if n, err := p.Pongs(); n != 1 || err != nil {
+		t.Errorf("%d pongs, %v, want 1", n, err)
 	}
 	write(masked(0x8A, ""), masked(0x81, "text"))
-	if n := p.Pongs(); n != 0 || !p.More() {
-		t.Errorf("%d pongs where there was more", n)
+	if n, err := p.Pongs(); n != 0 || err != nil || !p.More() {
+		t.Errorf("%d pongs, %v, where there was more", n, err)
 	}
 	ponged := false
 	p.ws.SetPongHandler(func(string) error { ponged = true; return nil })
@@ -194,8 +194,8 @@ func TestPongsOfAnIdleClient(t *testing.T) {
 		t.Errorf("then came %q, %v, a pong before it: %t", b, err, ponged)
 	}
 	p.client.Close()
-	if n := p.Pongs(); n != 0 {
-		t.Errorf("%d pongs after the end", n)
+	if n, err := p.Pongs(); n != 0 || err == nil {
+		t.Errorf("%d pongs, %v, after the end", n, err)
 	}
 	if _, _, err := p.ws.ReadMessage(); err == nil {
 		t.Error("the end was not noticed")

@@ -128,9 +128,12 @@ func (in *Inbox) Pong() bool {
 // to be done next. Its stack must not grow.
 func (in *Inbox) Wait() (next func() error) {
 	for !in.out.Buffered() {
-		n := in.out.Pongs()
-		if n == 0 {
-			break // Read will see an error too
+		n, err := in.out.Pongs()
+		switch {
+		case err != nil:
+			return func() error { return err }
+		case n == 0:
+			return in.Read
 		}
 		for range n {
 			if !in.Pong() {
@@ -283,6 +286,8 @@ func (in *Inbox) Linger(err error) {
 	switch {
 	case errors.As(err, &closed):
 		return // gorilla has answered, if we had not
+	case errors.Is(err, io.EOF):
+		return // the client has hung up
 	case errors.Is(err, conn.ErrCloseLength):
 		in.Close(wire.CloseProtocolError, "close frame of one byte", CloseTimeout)
 	case errors.Is(err, conn.ErrTooMuch):
