@@ -60,7 +60,7 @@ func (c *session) run(ws *websocket.Conn) {
 func (c *session) begin() error {
 	c.endpoint.begin(c)
 	c.out.LeaveGate()
-	if c.out.More() {
+	if c.out.Buffered() {
 		return c.inbox.Read()
 	}
 	return nil

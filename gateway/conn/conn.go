@@ -213,10 +213,6 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// More reports whether a message may be read without waiting for the socket. With
-// TLS, nobody knows.
-func (c *Conn) More() bool { return c.tls != nil || c.Buffered() }
-
 // Buffered reports whether bytes have been received that Read has not returned yet.
 func (c *Conn) Buffered() bool { return len(c.early) > 0 || c.read != nil && c.read.Buffered() > 0 }
 
@@ -243,10 +239,10 @@ func (c *Conn) Receive(limit int) {
 // Pongs waits until the client sends something and returns how many answers to
 // our pings that is. Anything else is 0, and left to the next Read; an error is the end.
 // It is what the goroutine of a client waits in that only listens and could not be
-// parked, so its stack must stay small; it is for connections without TLS (see More).
+// parked, so its stack must stay small.
 func (c *Conn) Pongs() (int, error) {
 	var b [4 * pongSize]byte
-	n, err := c.socket.Conn.Read(b[:])
+	n, err := c.source().Read(b[:])
 	switch {
 	case n == 0:
 		return 0, err

@@ -184,7 +184,7 @@ func TestPongsOfAnIdleClient(t *testing.T) {
 		t.Errorf("%d pongs, %v, want 1", n, err)
 	}
 	write(masked(0x8A, ""), masked(0x81, "text"))
-	if n, err := p.Pongs(); n != 0 || err != nil || !p.More() {
+	if n, err := p.Pongs(); n != 0 || err != nil || !p.Buffered() {
 		t.Errorf("%d pongs, %v, where there was more", n, err)
 	}
 	ponged := false

@@ -45,14 +45,14 @@ func (s *socket) enter() {
 }
 
 // leave gives the place up: the connection waits for its client, or is upgraded,
-// which it reports.
-func (s *socket) leave() (upgraded bool) {
+// which it reports, and whether TLS polls.
+func (s *socket) leave() (upgraded, polling bool) {
 	s.mu.Lock()
 	leave := s.working
-	s.working, upgraded = false, s.upgraded
+	s.working, upgraded, polling = false, s.upgraded, s.polling
 	s.mu.Unlock()
 	if leave {
 		<-s.budget.gate
 	}
-	return upgraded
+	return upgraded, polling
 }

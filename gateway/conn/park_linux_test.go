@@ -1,8 +1,8 @@
 package conn
 
 import (
+	"crypto/tls"
 	"net"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -58,8 +58,10 @@ func (p *pair) pong(t *testing.T) {
 
 // A parked client's pongs are counted; a message wakes the waiter, once, and is read
 // whole. Then the client can be parked again.
-func TestParkedClientIsHeard(t *testing.T) {
-	p, w := connect(t, (*httptest.Server).Start), newWaiter()
+func TestParkedClientIsHeard(t *testing.T) { both(t, parkedClientIsHeard) }
+
+func parkedClientIsHeard(t *testing.T, p *pair) {
+	w := newWaiter()
 	p.park(t, w)
 	for range 3 {
 		for range 5 {
@@ -96,12 +98,17 @@ func TestParkedClientEnds(t *testing.T) {
 		"queue is full":    func(p *pair) { p.socket.overrun() },
 		"reading is bound": func(p *pair) { _ = p.SetReadDeadline(time.Now()) },
 		"client resets": func(p *pair) {
-			_ = p.client.NetConn().(*net.TCPConn).SetLinger(0)
-			_ = p.client.Close()
+			c := p.client.NetConn()
+			if secure, ok := c.(*tls.Conn); ok {
+				c = secure.NetConn()
+			}
+			_ = c.(*net.TCPConn).SetLinger(0)
+			_ = c.Close()
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			p, w := connect(t, (*httptest.Server).Start), newWaiter()
+		both(t, func(t *testing.T, p *pair) {
+			t.Log(name)
+			w := newWaiter()
 			p.park(t, w)
 			end(p)
 			wait(t, "the waiter is woken", w.woken)
@@ -121,8 +128,10 @@ func TestParkedClientEnds(t *testing.T) {
 
 // A pong that exceeds the rate is left to the reader, who says so, and with it what
 // comes behind.
-func TestParkedClientExceeds(t *testing.T) {
-	p, w := connect(t, (*httptest.Server).Start), newWaiter()
+func TestParkedClientExceeds(t *testing.T) { both(t, parkedClientExceeds) }
+
+func parkedClientExceeds(t *testing.T, p *pair) {
+	w := newWaiter()
 	w.most = 2
 	p.park(t, w)
 	for range 3 {

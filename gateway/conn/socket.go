@@ -43,6 +43,7 @@ type socket struct {
 	flusher  bool // runs
 	parked   bool // nobody reads: the poller waits for the client
 	deadline bool // there is one for the reading: it is parked no more
+	polling  bool // TLS reads what has come, and then it is parked
 	moved    bool // the flusher has written something since the last call of progress
 	flying   int  // bytes of the queue that the flusher is writing
 	held     int  // bytes that were unacknowledged at the last call of progress
@@ -76,7 +77,9 @@ func (s *socket) upgrade() error {
 // Read reads from the client. Until the upgrade, what follows from it happens inside
 // the gate.
 func (s *socket) Read(p []byte) (int, error) {
-	if s.leave() { // TLS reads through here
+	if upgraded, polling := s.leave(); polling {
+		return s.read(p)
+	} else if upgraded { // TLS reads through here
 		return s.Conn.Read(p)
 	}
 	s.budget.waits(s, true)

@@ -101,7 +101,7 @@ func (in *Inbox) Closing() bool { return in.until.Load() != 0 }
 // Park lets the goroutine end that reads: the owner is woken when there is something
 // to do, at once if this client needs a goroutine that waits.
 func (in *Inbox) Park() {
-	if in.out.More() { // there is more than a pong behind the last message
+	if in.out.Buffered() { // there is more than a pong behind the last message
 		in.Wake()
 		return
 	}
@@ -186,7 +186,7 @@ func (in *Inbox) Read() error {
 			message = nil
 		}
 		done()
-		if !in.out.More() {
+		if !in.out.Buffered() {
 			return nil
 		}
 	}
