@@ -2,11 +2,13 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -67,6 +69,36 @@ func TestPythonClient(t *testing.T) {
 		want(fmt.Sprintf("chat message %d", i), got.Chat[i], w)
 	}
 	want("a taken nick", got.Chat[1], "type:error")
+}
+
+// Libraries that nobody here wrote read the stream unchanged, each by a few lines.
+func TestStrangersRead(t *testing.T) {
+	t.Parallel()
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	line := regexp.MustCompile(`(?m)^-?\d+\.\d+ \d+\.\d+ \d{13}$`)
+	for _, tt := range []struct {
+		program, pkg string
+		has          []string // succeeds if the library is there
+	}{
+		{"read_aiohttp.py", "python3-aiohttp", []string{"/usr/bin/python3", "-c", "import aiohttp"}},
+		{"read_websocket_client.py", "python3-websocket", []string{"/usr/bin/python3", "-c", "import websocket"}},
+		{"read_qt.py", "python3-pyqt5.qtwebsockets", []string{"/usr/bin/python3", "-c", "import PyQt5.QtWebSockets"}},
+		{"read_mojolicious.pl", "libmojolicious-perl", []string{"/usr/bin/perl", "-MMojolicious", "-e", "1"}},
+	} {
+		t.Run(tt.program, func(t *testing.T) {
+			t.Parallel()
+			if err := exec.Command(tt.has[0], tt.has[1:]...).Run(); err != nil {
+				unavailable(t, "no library for %s here (Debian package %s): %v", tt.program, tt.pkg, err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			out, err := exec.CommandContext(ctx, tt.has[0], "testdata/strangers/"+tt.program, p.URL).CombinedOutput()
+			// A sensor that fails on a busy machine is a NaN.
+			if n := len(line.FindAll(out, -1)); err != nil || n == 0 || strings.Count(string(out), "\n") != 10 {
+				t.Errorf("%v, %d readings:\n%s", err, n, out)
+			}
+		})
+	}
 }
 
 // A restart under fifty clients closes each with 1012 and its own time to reconnect,
