@@ -124,6 +124,11 @@ func (b *broadcaster) broadcast(records []wire.Record) {
 		}
 		f.retry()
 	}
+	for i, r := range records {
+		if b.s.opts.Late && b.gaps[i] > 0 {
+			b.fill(r.Sensor, r.Seq-b.gaps[i]-1, r.Seq)
+		}
+	}
 }
 
 // join makes a session known, greets it and subscribes it. Nothing can come

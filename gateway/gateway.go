@@ -59,8 +59,12 @@ type Options struct {
 	// cannot follow: with one of few words for the reason, where it came from, and the text for people; nil: by nobody.
 	Refused func(reason, client, why string)
 	History History // nil: nothing is retained
+	// Late says that what is missing between records that are published is in History some
+	// time later: then clients that count numbers get it beside what is live.
+	Late bool
 	// Handlers carry out commands, by action: one without a handler is unknown.
 	Handlers map[string]Handler
+	Remote   bool   // handlers wait for another machine: what reads from the client does not wait for them
 	Motors   Motors // nil: there are none
 	// Endpoints are further ones, by path: each is called for a client that connects, with its request, without a body.
 	Endpoints map[string]func(Sender, *http.Request, *access.Identity) Receiver
@@ -70,7 +74,7 @@ type Options struct {
 	Metrics    func(*access.Identity) any
 	Exposition func(io.Writer, *access.Identity)
 
-	Warnings []string            // what the configuration allows to everybody, for hello and /readyz
+	Warnings func() []string     // what the configuration allows to everybody, for hello and /readyz; called with a lock held; nil: nothing
 	Uplink   func() *wire.Uplink // how the way to the hubs is, likewise; nil: the gateway is in no fleet
 	HSTS     bool                // browsers that came with TLS come with it alone from then on
 
@@ -95,7 +99,7 @@ type Client struct {
 
 // A Handler carries out one command and returns the payload of its ack, or an
 // error (a [*wire.Error] has a code of its own). It is called by the goroutine
-// that reads from the client. ctx ends with the server, not with the client: a
+// that reads from the client, unless it is [Options.Remote]. ctx ends with the server, not with the client: a
 // stop of an operator who hangs up is still a stop.
 type Handler func(ctx context.Context, c Client, cmd wire.Command) (result any, err error)
 
@@ -140,10 +144,13 @@ func newServer(opts Options, checks <-chan time.Time) *Server {
 		opts.Motors = noMotors{}
 	}
 	if opts.Access == nil {
-		opts.Access = everybody{}
+		opts.Access = access.Everybody{}
 	}
 	if opts.Refused == nil {
 		opts.Refused = func(string, string, string) {}
+	}
+	if opts.Warnings == nil {
+		opts.Warnings = func() []string { return nil }
 	}
 	s := &Server{opts: opts, echoRules: echoRules(), relayRules: relayRules(), share: limit.NewShare()}
 	s.clients.Most, s.clients.PerHost, s.clients.Reserved = opts.Limits.Clients, opts.Limits.ClientsPerAddress, opts.Limits.Reserved
@@ -238,6 +245,10 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
+// Handler answers what comes to the listener of another, whose connections are of a
+// [conn.Budget].
+func (s *Server) Handler() http.Handler { return s.http.Handler }
+
 const (
 	// plainTimeout is how long plain requests have when the server stops.
 	plainTimeout = 500 * time.Millisecond
@@ -275,11 +286,4 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.budget.Close()
 	s.end()
 	return errors.Join(err, s.http.Close())
-}
-
-// everybody is the access of a server that was given none.
-type everybody struct{}
-
-func (everybody) Identify(r *http.Request) (*access.Identity, *access.Refusal) {
-	return access.Anybody(r.RemoteAddr), nil
 }

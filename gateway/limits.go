@@ -9,27 +9,8 @@ import (
 	"sensorgateway/gateway/limit"
 )
 
-// Limits are what clients may take of the server. 0 is no limit.
-type Limits struct {
-	Connections           int // that are no WebSocket, or none yet
-	ConnectionsPerAddress int // of them; IPv6 counts by /64, here and below
-	Clients               int // WebSocket
-	ClientsPerAddress     int // of them, for those who may not command and have no token
-	ClientsPerToken       int // of them; who identifies the clients counts these
-	Reserved              int // of Clients, for those who may or have
-	// Queues is how many bytes may wait in memory for all clients together.
-	Queues int64
-}
-
-// DefaultLimits are those of a machine with 512 MiB: configs/gateway.yaml has the
-// reasons.
-func DefaultLimits() Limits {
-	return Limits{
-		Connections: 512, ConnectionsPerAddress: 128,
-		Clients: 10_000, ClientsPerAddress: 1000, ClientsPerToken: 1000, Reserved: 100,
-		Queues: 16 << 20,
-	}
-}
+// Limits are what clients may take of the server.
+type Limits = limit.Limits
 
 // The reasons for which [Options.Refused] is called when a limit is reached.
 const (

@@ -22,6 +22,10 @@ const (
 	// gets nothing meanwhile.
 	recordWithin = 40 * time.Second
 	silentWithin = 2 * time.Second
+	// What is late has no such bound, so a replay that waits for it leaves its turn to
+	// others, for lateLull. maxLanes is how many of a client's lanes may wait so.
+	lateLull = time.Second
+	maxLanes = 64
 )
 
 // replay sends a client what it missed, sensor by sensor. Its goroutine lives
@@ -36,6 +40,7 @@ type replay struct {
 	// For its goroutine alone.
 	pace conn.Pace
 	feed feed // one of its own, for its encoder
+	late bool // there was nothing to send
 }
 
 // lane is what a client is still to get of one sensor's past.
@@ -77,6 +82,9 @@ func (r *replay) run() {
 		}
 		more = r.serve(time.Now().Add(b.replayTime))
 		<-b.replays
+		if more && r.late && !r.wait(lateLull) {
+			return
+		}
 	}
 }
 
@@ -88,6 +96,7 @@ func (r *replay) serve(deadline time.Time) bool {
 			l.next, l.unsent = nil, nil
 		}
 	}()
+	r.late = r.c.s.opts.Late // until there is something to send
 	for n := 0; n == 0 || time.Now().Before(deadline); n++ {
 		l := r.pick(n)
 		if l == nil {
@@ -97,15 +106,19 @@ func (r *replay) serve(deadline time.Time) bool {
 			l.next, mine = r.open(l), append(mine, l)
 		}
 		if len(l.unsent) == 0 && !r.readShare(l) || !r.pace.Ready(r.c.out) || !r.send(l) {
-			if !r.wait() {
+			if !r.wait(lull) {
 				return false
 			}
+		}
+		r.late = r.late && len(l.unsent) == 0 && !l.empty.IsZero()
+		if r.late && n >= maxLanes {
+			return true
 		}
 	}
 	return true
 }
 
-// pick returns the n-th lane, nil when there is none left, which ends the replay.
+// pick returns the n-th lane that is to be served, nil when there is none left, which ends the replay.
 func (r *replay) pick(n int) *lane {
 	b := r.c.s.broadcaster
 	b.mu.Lock()
@@ -116,7 +129,14 @@ func (r *replay) pick(n int) *lane {
 		}
 		return nil
 	}
-	return r.lanes[n%len(r.lanes)]
+	var heads []*lane // a sensor's lanes come one after the other
+	var seen sensorSet
+	for _, l := range r.lanes {
+		if !seen.has(l.sensor) {
+			heads, seen = append(heads, l), seen|1<<l.sensor
+		}
+	}
+	return heads[n%len(heads)]
 }
 
 func (r *replay) open(l *lane) func() ([]wire.Record, error) {
@@ -130,9 +150,9 @@ func (r *replay) open(l *lane) func() ([]wire.Record, error) {
 	}
 }
 
-// wait waits a moment, and returns false if the client has left meanwhile.
-func (r *replay) wait() bool {
-	timer := time.NewTimer(lull)
+// wait waits, and returns false if the client has left meanwhile.
+func (r *replay) wait(pause time.Duration) bool {
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -213,7 +233,7 @@ func (r *replay) atEnd(l *lane, silent time.Duration) {
 		return
 	}
 	first := c.s.opts.History.Kept(l.sensor, l.after)
-	if silent >= recordWithin {
+	if silent >= recordWithin && !c.s.opts.Late {
 		first = l.end
 	}
 	if !wire.Before(first, l.end) {

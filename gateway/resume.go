@@ -109,6 +109,22 @@ func (b *broadcaster) replay(c *session, restarted sensorSet, lanes []*lane) {
 	}
 }
 
+// fill has the clients of a sensor that count its numbers wait for those between two of
+// them, which their accounts have as missed; what is lost of them they are not told, for they
+// have asked for nothing. b.mu is held.
+func (b *broadcaster) fill(sensor uint16, after, end uint32) {
+	for _, c := range b.sessions {
+		if !c.sensors.has(sensor) || c.protocol == wire.ReadingsV1 || c.replay != nil && len(c.replay.lanes) >= maxLanes {
+			continue
+		}
+		l := &lane{sensor: sensor, after: after, end: end, first: end}
+		c.settle(b.feeds[c.feedKey].totals)
+		c.settled.Missed -= l.left()
+		c.settled.Produced -= l.left()
+		b.replay(c, 0, []*lane{l})
+	}
+}
+
 // cancel removes the lanes of some sensors, and their part of a slow client's
 // window: it is no longer due. b.mu is held.
 func (b *broadcaster) cancel(c *session, sensors sensorSet) {

@@ -31,11 +31,11 @@ func (s *Server) routes() http.Handler {
 		},
 	}))
 	for path := range s.opts.Endpoints {
-		plain.HandleFunc(path, needsUpgrade)
+		plain.HandleFunc(path, api.NeedsUpgrade)
 	}
 	if s.opts.Diagnostics {
-		plain.HandleFunc("/echo", needsUpgrade)
-		plain.HandleFunc("/relay", needsUpgrade)
+		plain.HandleFunc("/echo", api.NeedsUpgrade)
+		plain.HandleFunc("/relay", api.NeedsUpgrade)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		upgrade := websocket.IsWebSocketUpgrade(r)
@@ -73,13 +73,6 @@ func (s *Server) routes() http.Handler {
 		}
 		plain.ServeHTTP(w, r)
 	})
-}
-
-// needsUpgrade answers a plain request for what is WebSocket only.
-func needsUpgrade(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Upgrade", "websocket")
-	w.Header().Set("Connection", "Upgrade")
-	http.Error(w, "this is a WebSocket endpoint", http.StatusUpgradeRequired)
 }
 
 // route gives a session the endpoint of its path.

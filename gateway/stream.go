@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/inbox"
 	"sensorgateway/wire"
 )
 
@@ -16,6 +17,8 @@ type stream struct {
 	own   int   // the sensor of a readings.v1 connection
 	past  bool  // it begins with the retained readings of that sensor
 	since int64 // from then on, Unix milliseconds
+
+	orders inbox.Orders // that take a while
 }
 
 // requests is what a client can ask for, by type. A handler returns the type and
@@ -34,7 +37,8 @@ func (t *stream) begin(c *session) {
 	}
 }
 
-func (*stream) end(c *session) {
+func (t *stream) end(c *session) {
+	t.orders.End()
 	if c.commanded.Load() {
 		c.s.opts.Motors.Lost(c.ID, c.lossReason())
 	}
@@ -74,15 +78,27 @@ func (c *session) answer(id json.RawMessage, kind string, payload any, err error
 func (c *session) stop(message []byte) bool {
 	cmd, found := wire.ParseStop(message)
 	if found {
-		result, err := c.carryOut(cmd)
-		c.answer(json.RawMessage(cmd.ID), wire.TypeAck, result, err)
+		if c.s.opts.Remote { // no stop waits for another's answer
+			c.s.sessions.Go(func() { c.obey(cmd) })
+		} else {
+			c.obey(cmd)
+		}
 	}
 	return found
 }
 
+// obey carries a command out, and answers it.
+func (c *session) obey(cmd wire.Command) {
+	_ = c.try(func() error { // which has logged it
+		result, err := c.carryOut(cmd)
+		c.answer(json.RawMessage(cmd.ID), wire.TypeAck, result, err)
+		return nil
+	})
+}
+
 // commands carries out commands and control messages, which one parser reads.
 func commands(parse func(payload []byte) (wire.Command, error)) func(*stream, *session, wire.Request) (string, any, error) {
-	return func(_ *stream, c *session, r wire.Request) (string, any, error) {
+	return func(t *stream, c *session, r wire.Request) (string, any, error) {
 		if r.Payload == nil {
 			return "", nil, wire.Errorf(http.StatusUnprocessableEntity, "payload is missing")
 		}
@@ -97,6 +113,9 @@ func commands(parse func(payload []byte) (wire.Command, error)) func(*stream, *s
 		cmd.ID = string(r.ID)
 		if r.Type == wire.TypeControl {
 			c.controls.Store(true)
+		}
+		if c.s.opts.Remote {
+			return "", nil, t.orders.Do(c.s.sessions.Go, func() { c.obey(cmd) })
 		}
 		result, err := c.carryOut(cmd)
 		return wire.TypeAck, result, err

@@ -3,7 +3,6 @@ package gateway
 import (
 	"net/http"
 	"strconv"
-	"strings"
 
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/conn"
@@ -12,19 +11,15 @@ import (
 
 // upgrade makes a session of a request, or refuses it.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id *access.Identity) {
-	if code, reason := s.refuse(r); code != 0 {
-		switch code {
-		case http.StatusServiceUnavailable:
-			s.unavailable(w, r, "restarting", reason)
-			return
-		case http.StatusMethodNotAllowed:
-			w.Header().Set("Allow", "GET") // RFC 9110, section 15.5.6
-		}
-		w.Header().Set("Sec-WebSocket-Version", "13")
+	if code, reason := conn.Check(w, r); code != 0 {
 		s.refused(w, r, code, ReasonHandshake, reason)
 		return
 	}
-	protocol := choose(r)
+	if s.stopping.Load() {
+		s.unavailable(w, r, "restarting", "restarting")
+		return
+	}
+	protocol := conn.Protocol(r, wire.ReadingsV1, wire.ReadingsV2, wire.ReadingsJSON)
 	c := &session{s: s, Client: Client{ID: "c" + strconv.FormatInt(s.ids.Add(1), 10), Name: id.Label(), Identity: id}}
 	c.scope = s.broadcaster.scope(id)
 	if err := s.outOfScope(c, r.URL.Path); err != nil {
@@ -61,37 +56,4 @@ func (s *Server) unavailable(w http.ResponseWriter, r *http.Request, reason, why
 func (s *Server) refused(w http.ResponseWriter, r *http.Request, code int, reason, why string) {
 	s.opts.Refused(reason, access.Of(r).Label(), why)
 	http.Error(w, why, code)
-}
-
-// refuse returns the status and the reason for which a request is not even
-// given to gorilla, 0 if there is none.
-func (s *Server) refuse(r *http.Request) (int, string) {
-	switch {
-	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
-		return http.StatusHTTPVersionNotSupported, "WebSocket needs HTTP/1.1"
-	case r.Method != http.MethodGet:
-		return http.StatusMethodNotAllowed, "WebSocket needs GET"
-	case r.ContentLength != 0:
-		return http.StatusBadRequest, "a handshake has no body"
-	case len(r.Header.Values("Sec-WebSocket-Key")) != 1 || len(r.Header.Values("Sec-WebSocket-Version")) != 1:
-		return http.StatusBadRequest, "a handshake has exactly one Sec-WebSocket-Key and one Sec-WebSocket-Version"
-	case r.Header.Get("Sec-WebSocket-Version") != "13":
-		return http.StatusUpgradeRequired, "unsupported WebSocket version: use 13"
-	case s.stopping.Load():
-		return http.StatusServiceUnavailable, "restarting"
-	}
-	return 0, ""
-}
-
-// choose returns the first subprotocol of the client's list that the server knows.
-func choose(r *http.Request) string {
-	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
-		for p := range strings.SplitSeq(line, ",") {
-			switch p = strings.TrimSpace(p); p {
-			case wire.ReadingsV1, wire.ReadingsV2, wire.ReadingsJSON:
-				return p
-			}
-		}
-	}
-	return ""
 }

@@ -263,7 +263,7 @@ func (g *running) name() string { return cmp.Or(g.cfg.Name, machine.Name()) }
 
 // serverOptions is what the server is made of.
 func (g *running) serverOptions() gateway.Options {
-	room := chat.NewRoom(g.log)
+	room, warnings := chat.NewRoom(g.log), g.warnings()
 	o := gateway.Options{
 		Name: g.name(), Version: version, Epoch: g.storage.state.Epoch(), Simulated: g.simulate != nil, Sensors: g.sensors,
 		Primary:     slices.IndexFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Primary }),
@@ -282,7 +282,7 @@ func (g *running) serverOptions() gateway.Options {
 		},
 		Metrics:    func(id *access.Identity) any { return g.metrics.Payload(id.Sensors.Has) },
 		Exposition: func(w io.Writer, id *access.Identity) { g.metrics.Expose(w, id.Sensors.Has, id.Motors.Has) },
-		Crashed:    g.motors.Off, Warnings: g.warnings(), Uplink: g.uplink.State,
+		Crashed:    g.motors.Off, Warnings: func() []string { return warnings }, Uplink: g.uplink.State,
 	}
 	if g.certificates != nil {
 		o.TLS, o.HSTS = g.certificates.Config(), g.cfg.TLS.HSTS

@@ -18,6 +18,7 @@ type Options struct {
 	Policy  *Policy
 	Tokens  *tokens.Store
 	Exposed bool // it listens beyond this machine
+	Hub     bool // it is a fleet's hub, which limits tokens to gateways
 	Open    bool // whoever connects may see
 	Metrics bool // whoever connects may see /metrics
 	// Demonstration lets whoever connects do everything until a token is made:
@@ -133,6 +134,9 @@ func (g *Guard) find(p presented, r *http.Request, from string) (*Identity, erro
 	case err != nil:
 		return nil, expired(e, err)
 	}
+	if len(e.Gateways) > 0 && !g.Hub { // what this gateway cannot limit it does not let in
+		return nil, fmt.Errorf("the token of %s is for gateways of a fleet, at its hub", e.Name)
+	}
 	if e.Login != nil {
 		return identityOfLogin(e, p.secret), nil
 	}
@@ -155,6 +159,9 @@ func (g *Guard) findNamed(r *http.Request, from string) (*Identity, error) {
 	case err != nil:
 		return nil, expired(e, err)
 	}
+	if len(e.Gateways) > 0 && !g.Hub {
+		return nil, fmt.Errorf("the token of %s is for gateways of a fleet, at its hub", e.Name)
+	}
 	id := identityOf(e, byCertificate)
 	id.Certificate = valid
 	return id, nil
@@ -171,7 +178,7 @@ func expired(e *tokens.Entry, err error) error {
 // identityOf returns that of an entry.
 func identityOf(e *tokens.Entry, how string) *Identity {
 	id := &Identity{
-		Token: e.ID, Name: e.Name, How: how, Role: tokens.Admin, Chats: true, Sensors: e.Sensors, Motors: e.Motors, Valid: e.Valid,
+		Token: e.ID, Name: e.Name, How: how, Role: tokens.Admin, Chats: true, Sensors: e.Sensors, Motors: e.Motors, Gateways: e.Gateways, Valid: e.Valid,
 	}
 	if e.Login != nil {
 		id.Login = e.Login.ID
@@ -193,6 +200,9 @@ func (id *Identity) limit(role tokens.Role) {
 func (g *Guard) needed() error {
 	if g.Tokens.Made() {
 		return errors.New("this gateway asks for a token; fix: log in at /login, or send it as Authorization: Bearer (gateway token add NAME makes one)")
+	}
+	if g.Hub {
+		return errors.New("nobody may look at the fleet from another machine yet; fix: make a token on the hub's machine, gateway token add me --role operator --state DIRECTORY")
 	}
 	return errors.New("nobody may connect from another machine yet; fix: make a token on the gateway's own machine, gateway token add me --role operator, or write access: open in its configuration to let everybody see the readings")
 }

@@ -14,17 +14,18 @@ import (
 // Identity is who a client is, and what it may. It is settled with its request, and
 // never changes after that: it ends.
 type Identity struct {
-	Token   string     // the ID of its token; "" for who has none
-	Login   string     // the ID of the browser's login; "" for who has none
-	Name    string     // of the token's holder; "" for who has none
-	From    string     // where it is, for people
-	Addr    netip.Addr // by which it is limited
-	How     string     // how it was known, one of few words
-	Role    tokens.Role
-	Chats   bool  // may write in the operators' room
-	Denied  error // why it may not command motors; nil: it may
-	Sensors Scope // that it may see
-	Motors  Scope // that it may see and command
+	Token    string     // the ID of its token; "" for who has none
+	Login    string     // the ID of the browser's login; "" for who has none
+	Name     string     // of the token's holder; "" for who has none
+	From     string     // where it is, for people
+	Addr     netip.Addr // by which it is limited
+	How      string     // how it was known, one of few words
+	Role     tokens.Role
+	Chats    bool  // may write in the operators' room
+	Denied   error // why it may not command motors; nil: it may
+	Sensors  Scope // that it may see
+	Motors   Scope // that it may see and command
+	Gateways Scope // of a fleet, on a hub: see Reaches
 
 	Valid       context.Context // ends when the identity no longer holds, for whomever; see Ended
 	Certificate context.Context // ends when the certificate by which it was known is good no longer; nil: there was none
@@ -39,10 +40,22 @@ type Scope []string
 // Has returns whether a name is in the scope.
 func (s Scope) Has(name string) bool { return len(s) == 0 || slices.Contains(s, name) }
 
+// Reaches returns whether a gateway of a fleet is in the identity's scope, by its name or
+// by its site.
+func (id *Identity) Reaches(site, gateway string) bool {
+	return id.Gateways.Has(gateway) || id.Gateways.Has(tokens.Site+site)
+}
+
 // Anybody is the identity of a client of a gateway that asks nobody.
 func Anybody(from string) *Identity {
 	return &Identity{From: from, Addr: parseAddrPort(from), How: "nothing", Role: tokens.Operator, Chats: true, Valid: context.Background()}
 }
+
+// Everybody is the access of a server that asks nobody.
+type Everybody struct{}
+
+// Identify returns the identity of anybody.
+func (Everybody) Identify(r *http.Request) (*Identity, *Refusal) { return Anybody(r.RemoteAddr), nil }
 
 // Label names the client for people.
 func (id *Identity) Label() string {

@@ -33,15 +33,18 @@ func (r Role) AtLeast(other Role) bool {
 
 // A Token is what is stored of one. An empty scope is everything.
 type Token struct {
-	ID      string    `json:"id"`
-	Name    string    `json:"name"` // of its holder, as clients and log lines show it; unique
-	Role    Role      `json:"role"`
-	Sensors []string  `json:"sensors,omitempty"` // those that it may see
-	Motors  []string  `json:"motors,omitempty"`  // those that it may see and command
-	Expires time.Time `json:"expires,omitzero"`
-	Created time.Time `json:"created"`
-	By      string    `json:"by"` // who made it
-	Hash    hash      `json:"sha256"`
+	ID      string   `json:"id"`
+	Name    string   `json:"name"` // of its holder, as clients and log lines show it; unique
+	Role    Role     `json:"role"`
+	Sensors []string `json:"sensors,omitempty"` // those that it may see
+	Motors  []string `json:"motors,omitempty"`  // those that it may see and command
+	// Gateways are those of a fleet that it is for, on a hub: names, and site:NAME for all
+	// of a site.
+	Gateways []string  `json:"gateways,omitempty"`
+	Expires  time.Time `json:"expires,omitzero"`
+	Created  time.Time `json:"created"`
+	By       string    `json:"by"` // who made it
+	Hash     hash      `json:"sha256"`
 }
 
 // A Code logs in the holder of a token once.
@@ -139,6 +142,9 @@ func (f *File) check() error {
 		if slices.Contains(t.Sensors, "") || slices.Contains(t.Motors, "") {
 			return fmt.Errorf("token %q: an empty name in its scope", t.Name)
 		}
+		if i := slices.IndexFunc(t.Gateways, func(g string) bool { return !gatewayForm.MatchString(g) }); i >= 0 {
+			return fmt.Errorf("token %q: %q in its scope is neither a gateway's name nor site: and a site's", t.Name, t.Gateways[i])
+		}
 		names[t.Name] = true
 	}
 	tokens := len(ids)
@@ -161,6 +167,12 @@ func (f *File) check() error {
 	}
 	return nil
 }
+
+// Site is before the name of a site in a scope of gateways.
+const Site = "site:"
+
+// gatewayForm is that of an entry of such a scope.
+var gatewayForm = regexp.MustCompile(`^(site:)?[a-z][a-z0-9_-]{0,31}$`)
 
 // idForm is that of all IDs: fit for the name of a cookie (RFC 6265, section 4.1.1).
 var idForm = regexp.MustCompile(`^[a-z0-9]{1,32}$`)

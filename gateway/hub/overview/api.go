@@ -25,6 +25,9 @@ type Options struct {
 	Registry *hub.Registry
 	// Visible returns which gateways whoever makes a request may see.
 	Visible func(*http.Request) func(fleet.Gateway) bool
+	// Limit takes out of an overview what whoever makes the request may not see; nil: he may
+	// see all of it.
+	Limit func(*http.Request, *hub.Overview)
 }
 
 // answer is what the API answers. Times are Unix milliseconds.
@@ -91,6 +94,9 @@ func API(o Options) http.Handler {
 		overviews, total := o.Registry.Changed(since, visible)
 		a.Total = total
 		for _, x := range overviews {
+			if o.Limit != nil {
+				o.Limit(r, &x)
+			}
 			if matches(x, query.Get("q")) {
 				a.Gateways = append(a.Gateways, rowOf(x))
 			}

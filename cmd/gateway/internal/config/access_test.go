@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/limit"
 )
 
 // badAccess are files that must be refused for who may connect and how.
@@ -163,7 +163,7 @@ commands: unauthenticated
 		t.Fatal(err)
 	}
 	want := &Config{
-		Listen: ":8443", Limits: gateway.DefaultLimits(), History: History{256 << 20, 7 * 24 * time.Hour}, LogFormat: "auto", Primary: "indoor", Sensors: c.Sensors,
+		Listen: ":8443", Limits: limit.Default(), History: History{256 << 20, 7 * 24 * time.Hour}, LogFormat: "auto", Primary: "indoor", Sensors: c.Sensors,
 		TLS:   &TLS{Cert: "/etc/gateway/gateway.crt", Key: "/etc/gateway/gateway.key", Line: 3, HSTS: true},
 		Hosts: []string{"greenhouse.example", "10.0.0.7", "fe80::1", "xn--grn-hoa.example", "pi_1"},
 		Origins: []string{"https://scada.example", "http://scada.example:8080", "http://10.0.0.9", "http://[::1]:3000",

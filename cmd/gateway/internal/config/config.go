@@ -25,6 +25,7 @@ import (
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/alarm"
 	"sensorgateway/gateway/condition"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/gateway/motor"
 	"sensorgateway/sensors/bus"
 	"sensorgateway/wire"
@@ -47,7 +48,7 @@ type Config struct {
 	OpenAccess, OpenMetrics bool
 
 	Diagnostics   bool // /echo and /relay are there
-	Limits        gateway.Limits
+	Limits        limit.Limits
 	State         string // directory of what must survive a restart; "" is none
 	History       History
 	LogFormat     string // one of [logging.Formats]

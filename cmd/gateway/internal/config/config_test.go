@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sensorgateway/cmd/gateway/internal/config/syntax"
-	"sensorgateway/gateway"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -66,7 +66,7 @@ func TestGoodConfig(t *testing.T) {
 	const ms, s = time.Millisecond, time.Second
 	indoor := sensor("indoor", "sht3x", "1", 0x44, 100*ms, 60*s)
 	week := History{256 << 20, 7 * 24 * time.Hour}
-	defaults := Config{Listen: "localhost:8765", Limits: gateway.DefaultLimits(), History: week, LogFormat: "auto", Primary: "indoor", Sensors: []Sensor{indoor}}
+	defaults := Config{Listen: "localhost:8765", Limits: limit.Default(), History: week, LogFormat: "auto", Primary: "indoor", Sensors: []Sensor{indoor}}
 	with := func(change func(*Config)) Config {
 		c := defaults
 		change(&c)
@@ -118,7 +118,7 @@ sensors:
     address: 0X77
     interval: 24h
     stuck_after: 48h
-`, Config{Listen: "192.168.1.5:80", Limits: gateway.Limits{
+`, Config{Listen: "192.168.1.5:80", Limits: limit.Limits{
 			Connections: 64, ConnectionsPerAddress: 8, Clients: 50, ClientsPerAddress: 20, ClientsPerToken: 7, Reserved: 5, Queues: 8 << 20}, Insecure: true, State: "/var/lib/gateway", History: History{2 << 30, 36 * time.Hour}, LogFormat: "json", Primary: "out-door_2",
 			Sensors: []Sensor{sensor("indoor", "sht3x", "0", 0x45, 20*ms, 0), sensor("out-door_2", "bme280", "255", 0x77, 24*time.Hour, 48*time.Hour)}}},
 		{"each chip has its own first address", "sensors: [{name: a, chip: sht3x}, {name: b, chip: bme280}, {name: c, chip: aht20}]",

@@ -2,7 +2,7 @@ package config
 
 import (
 	"sensorgateway/cmd/gateway/internal/phrase"
-	"sensorgateway/gateway"
+	"sensorgateway/gateway/limit"
 )
 
 // What a file may ask for: with less nobody gets in, with more there are no
@@ -14,8 +14,8 @@ const (
 )
 
 // limits reads what clients may take.
-func (s *section) limits() gateway.Limits {
-	c := gateway.DefaultLimits()
+func (s *section) limits() limit.Limits {
+	c := limit.Default()
 	n := s.value("limits")
 	if n == nil {
 		return c

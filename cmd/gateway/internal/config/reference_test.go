@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sensorgateway/gateway"
+	"sensorgateway/gateway/limit"
 )
 
 const referenceFile = "../../../../configs/gateway.yaml"
@@ -31,7 +31,7 @@ func TestReferenceConfig(t *testing.T) {
 	}
 	want := &Config{
 		File: referenceFile, Listen: "localhost:8765", LogFormat: "auto", Primary: "indoor",
-		Limits: gateway.DefaultLimits(), History: History{256 << 20, 7 * 24 * time.Hour},
+		Limits: limit.Default(), History: History{256 << 20, 7 * 24 * time.Hour},
 		Sensors: []Sensor{sensor("indoor", "sht3x", "1", 0x44, 100*time.Millisecond, time.Minute)},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {

@@ -7,9 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -22,6 +20,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/logging"
 	"sensorgateway/cmd/gateway/internal/supervise"
+	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/enroll"
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/collect"
@@ -39,7 +38,8 @@ type serveOptions struct {
 	*here
 	listen, name, logFormat string
 	size                    int64 // MiB
-	brokers, sites          []string
+	brokers, sites, hosts   []string
+	cert, key               string     // files of the certificate that browsers see
 	urls                    []*url.URL // of the brokers
 }
 
@@ -49,6 +49,9 @@ func (o *serveOptions) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.brokers, "broker", nil, "`address` of a broker, of which gateways are told too, such as mqtts://broker.example; can be given again")
 	f.StringSliceVar(&o.sites, "site", nil, "`names` of the sites whose gateways' readings this hub stores (default: none)")
 	f.Int64Var(&o.size, "size", 1024, "most `MiB` of readings that are stored of a gateway: the oldest make room")
+	f.StringArrayVar(&o.hosts, "host", nil, "further `name` or address by which browsers and programs reach the hub; can be given again")
+	f.StringVar(&o.cert, "cert", "", "`file` of the certificate that browsers and programs are shown (default: one of the fleet's authority)")
+	f.StringVar(&o.key, "key", "", "`file` of its key (default: it is in the same file)")
 	f.StringVar(&o.logFormat, "log-format", "auto", "auto, text, journal or json")
 }
 
@@ -71,6 +74,12 @@ func (o *serveOptions) check() (err error) {
 			return fmt.Errorf("--broker %q: that is no address of a broker, such as mqtts://broker.example", broker)
 		}
 		o.urls = append(o.urls, u)
+	}
+	for i, host := range o.hosts {
+		var ok bool
+		if o.hosts[i], ok = access.ParseHost(host); !ok {
+			return fmt.Errorf("--host %q is neither a name nor an address", host)
+		}
 	}
 	for _, site := range o.sites {
 		if err := fleet.CheckName(site); err != nil {
@@ -105,7 +114,11 @@ func (o *serveOptions) serve(ctx context.Context) error {
 		Authority: authority, Members: members, Brokers: o.brokers, CheckName: fleet.CheckName, Log: log,
 		Keys: func() ([]byte, error) { return enroll.HubKeys(o.dir()) },
 	})
-	config, err := devices.TLS(nil)
+	shown, watch, err := o.certificate(authority, log)
+	if err != nil {
+		return err
+	}
+	config, err := devices.TLS(shown)
 	if err != nil {
 		return err
 	}
@@ -113,45 +126,45 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stored, err := o.storage(log)
+	stored, err := collect.Open(collect.Options{Dir: filepath.Join(o.dir(), gatewaysDir), MaxBytes: o.size << 20, Log: log})
+	if err != nil {
+		return errors.Join(explain(o.dir(), err), l.Close())
+	}
+	registry, err := hub.NewRegistry(hub.RegistryOptions{
+		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Store: store(stored),
+		Missing: missing(stored), Log: log,
+	})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
 	if len(o.brokers) == 0 {
 		log.Warn("gateways that enroll are told of no broker; fix: name the brokers with --broker")
 	}
-	registry, err := hub.NewRegistry(hub.RegistryOptions{
-		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Store: store(stored), Missing: missing(stored), Log: log,
-	})
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
+	w := o.newWeb(registry, stored, log)
 	log.Info("the hub is ready", "hub", o.name, "state", o.dir(), "address", "https://"+l.Addr().String())
 	systemd := supervise.Systemd{Log: log}
 	systemd.Ready("listens on " + l.Addr().String())
 	defer context.AfterFunc(ctx, systemd.Stopping)()
 	parts, ctx := errgroup.WithContext(ctx)
-	parts.Go(func() error { return answer(ctx, tls.NewListener(l, config), devices.Pages(), log) })
-	for _, site := range o.sites {
-		intake := hub.New(hub.Options{
-			Registry: registry, Site: site, Brokers: o.urls,
-			TLS: func() (*tls.Config, error) { return authority.Client(o.name, time.Now()) },
-		})
-		parts.Go(func() error { return intake.Run(ctx) })
+	parts.Go(func() error { return w.answer(ctx, l, config, devices.Pages(), log) })
+	for _, run := range []func(context.Context) error{w.gateways.Run, w.auditor.Run, w.followTokens, stored.Run, registry.Run, watch} {
+		parts.Go(func() error { return run(ctx) })
 	}
-	parts.Go(func() error { return registry.Run(ctx) })
-	if stored != nil {
-		parts.Go(func() error { return stored.Run(ctx) })
+	for _, intake := range o.intakes(registry, authority) {
+		parts.Go(func() error { return intake.Run(ctx) })
 	}
 	return parts.Wait()
 }
 
-// storage returns the logs of the gateways, nil if none are stored.
-func (o *serveOptions) storage(log *slog.Logger) (*collect.Collection, error) {
-	if len(o.sites) == 0 {
-		return nil, nil
+// intakes returns what takes the messages of each site.
+func (o *serveOptions) intakes(registry *hub.Registry, authority *enroll.Authority) (all []*hub.Intake) {
+	for _, site := range o.sites {
+		all = append(all, hub.New(hub.Options{
+			Registry: registry, Site: site, Brokers: o.urls,
+			TLS: func() (*tls.Config, error) { return authority.Client(o.name, time.Now()) },
+		}))
 	}
-	return collect.Open(collect.Options{Dir: filepath.Join(o.dir(), gatewaysDir), MaxBytes: o.size << 20, Log: log})
+	return all
 }
 
 // store returns what makes blocks durable.
@@ -202,34 +215,4 @@ func all(members *enroll.Members) func() []fleet.Gateway {
 		}
 		return list
 	}
-}
-
-// answer answers requests until ctx ends.
-func answer(ctx context.Context, l net.Listener, pages map[string]http.Handler, log *slog.Logger) error {
-	mux := http.NewServeMux()
-	for path, page := range pages {
-		mux.Handle(path, page)
-	}
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, `{"ok":true}`) })
-	server := &http.Server{
-		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
-	defer cancel()
-	err := server.Shutdown(farewell)
-	if errors.Is(err, context.DeadlineExceeded) { // whoever has not been answered in time is cut
-		err = server.Close()
-	}
-	if serve := <-ended; !errors.Is(serve, http.ErrServerClosed) {
-		err = errors.Join(err, serve)
-	}
-	return err
 }

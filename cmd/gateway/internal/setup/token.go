@@ -114,6 +114,7 @@ func tokenAdd(env console.Env, here Installed) *cobra.Command {
 	cmd.Flags().StringVar(&role, "role", string(tokens.Viewer), "viewer, operator or admin")
 	cmd.Flags().StringSliceVar(&t.Sensors, "sensors", nil, "`names` of the sensors that it may see (default: all)")
 	cmd.Flags().StringSliceVar(&t.Motors, "motors", nil, "`names` of the motors that it may see and command (default: all)")
+	cmd.Flags().StringSliceVar(&t.Gateways, "gateways", nil, "on a fleet's hub, `names` of the gateways that it is for, or site:NAME (default: all)")
 	cmd.Flags().StringVar(&expires, "expires", "", "a `time` as RFC 3339, or a duration from now, such as 12h or 90d (default: never)")
 	return cmd
 }
@@ -214,6 +215,7 @@ type listed struct {
 	Role     string    `json:"role"`
 	Sensors  []string  `json:"sensors,omitempty"`
 	Motors   []string  `json:"motors,omitempty"`
+	Gateways []string  `json:"gateways,omitempty"`
 	Expires  time.Time `json:"expires,omitzero"`
 	Created  time.Time `json:"created"`
 	By       string    `json:"by"`
@@ -258,7 +260,7 @@ func tokenList(env console.Env, here Installed) *cobra.Command {
 func listTokens(f *tokens.File, used map[string]tokens.Use) (list []listed) {
 	for _, s := range f.Summaries(used) {
 		list = append(list, listed{
-			ID: s.ID, Name: s.Name, Role: string(s.Role), Sensors: s.Sensors, Motors: s.Motors, Expires: s.Expires,
+			ID: s.ID, Name: s.Name, Role: string(s.Role), Sensors: s.Sensors, Motors: s.Motors, Gateways: s.Gateways, Expires: s.Expires,
 			Created: s.Created, By: s.By, Browsers: len(s.Logins), Used: s.Used.At, UsedFrom: s.Used.From,
 		})
 	}

@@ -1,0 +1,163 @@
+//go:build unix
+
+package e2e
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/wire"
+)
+
+// tls returns the configuration of a client that trusts the fleet's authority.
+func (h *hubProcess) tls() *tls.Config {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(mustRead(h.t, filepath.Join(h.state, "ca.crt"))))
+	return &tls.Config{RootCAs: roots}
+}
+
+// get returns what the hub answers the holder of a token.
+func (h *hubProcess) get(path, token string) (int, string) {
+	h.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, h.url+path, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	transport := &http.Transport{TLSClientConfig: h.tls()}
+	defer transport.CloseIdleConnections()
+	answer, err := transport.RoundTrip(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
+func (h *hubProcess) awaitAnswer(path, token, want string) string {
+	h.t.Helper()
+	for late := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		_, body := h.get(path, token)
+		if strings.Contains(body, want) {
+			return body
+		}
+		if time.Now().After(late) {
+			h.t.Fatalf("%s: %s", path, body)
+		}
+	}
+}
+
+// dial connects to a gateway's stream on the hub.
+func (h *hubProcess) dial(path, token string) *websocket.Conn {
+	h.t.Helper()
+	d := websocket.Dialer{TLSClientConfig: h.tls(), Subprotocols: []string{wire.ReadingsV2}, HandshakeTimeout: patience}
+	c, _, err := d.Dial("wss"+strings.TrimPrefix(h.url, "https")+path, http.Header{"Authorization": {"Bearer " + token}})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	return c
+}
+
+// TestHubServes holds that a hub serves what a gateway has sent, to those whose token has
+// it in its scope, and after it was killed what was durable, which is what the gateway
+// need not send again.
+func TestHubServes(t *testing.T) {
+	t.Parallel()
+	m := startMosquitto(t, "allow_anonymous true\n")
+	h := startHub(t, "--broker", "mqtt://"+m.address, "--site", "lab")
+	h.await(t, "connected to the broker")
+	h.want("pi-1", h.enroll(t.TempDir(), "pi-1", h.code("--site", "lab"))...)
+	add := func(name string, more ...string) string {
+		return h.want("gwt_", append([]string{"token", "add", name, "--state", h.state}, more...)...)
+	}
+	anna, bert, root := add("anna", "--gateways", "site:lab", "--role", "operator"), add("bert", "--gateways", "pi-2"), add("root", "--role", "admin")
+
+	d := newFleetDevice(t, m, fleet.Gateway{Site: "lab", Name: "pi-1"}, 3000)
+	hello := fleet.Hello{Hello: wire.Hello{Server: "gateway", Name: "roof", Version: "v1", Epoch: "e", Time: time.Now().UnixMilli(), ClockSynced: true,
+		Sensors: []wire.SensorInfo{{Name: "indoor", Model: "sht3x", IntervalMS: 100, Primary: true, Values: wire.Quantities()[:2]}},
+		Motors:  []wire.MotorState{{Target: "fan", Direction: wire.Forward, Reason: wire.ReasonBoot}}}, Nonce: "n", Connection: 1, Alarms: []wire.Alarm{}}
+	d.publish(d.at.Topic(fleet.Here), []byte("online 1"))
+	d.publish(d.at.Topic(fleet.News), wire.JSON(wire.Envelope{Type: wire.TypeHello, Payload: hello}))
+	d.send(0, 2000, 600)
+	h.awaitAnswer("/api/v1/audit", root, "records") // the hub has seen the last token
+	h.awaitAnswer("/gateways/pi-1/sensors/indoor", anna, `"seq":2000`)
+	if body := h.awaitAnswer("/api/v1/gateways", anna, `"pi-1"`); !strings.Contains(body, `"state":"here"`) {
+		t.Error(body)
+	}
+	if _, body := h.get("/api/v1/gateways", bert); strings.Contains(body, "pi-1") {
+		t.Errorf("beyond the scope: %s", body)
+	}
+	for token, want := range map[string]int{"": 401, bert: 403, anna: 200} {
+		if code, body := h.get("/gateways/pi-1/api/v1/readings?sensor=indoor&from=0", token); code != want {
+			t.Errorf("%d, want %d: %s", code, want, body)
+		}
+	}
+	if code, body := h.get("/gateways/pi-1/", anna); code != 200 || !strings.Contains(body, "<html") {
+		t.Errorf("the page: %d %.100s", code, body)
+	}
+	if code, body := h.get("/", anna); code != 200 || !strings.Contains(body, "<html") {
+		t.Errorf("the overview: %d %.100s", code, body)
+	}
+	c := h.dial("/gateways/pi-1/", anna)
+	defer c.Close()
+	if err := c.WriteMessage(websocket.TextMessage, []byte(`{"type":"command","payload":{"action":"start","target":"fan"}}`)); err != nil {
+		t.Fatal(err)
+	}
+
+	for late := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // some seconds after it has come, hello is stored
+		if data, err := os.ReadFile(filepath.Join(h.state, "gateways", "pi-1", "gateway.json")); err == nil && strings.Contains(string(data), "roof") {
+			break
+		} else if time.Now().After(late) {
+			t.Fatalf("%s, %v", data, err)
+		}
+	}
+	h.Kill(t)
+	h.start()
+	d.send(2000, 3000, 600)
+	h.awaitAnswer("/gateways/pi-1/sensors/indoor", anna, `"seq":3000`) // hello was not said again
+	again := h.dial("/gateways/pi-1/", anna)
+	defer again.Close()
+	if err := again.WriteMessage(websocket.TextMessage, []byte(`{"type":"subscribe","payload":{"topic":"sensors","epoch":"e","since":{"indoor":0}}}`)); err != nil {
+		t.Fatal(err)
+	}
+	var got []wire.Record
+	for len(got) < len(d.records) {
+		kind, message, err := again.ReadMessage()
+		if err != nil {
+			t.Fatalf("%d records: %v", len(got), err)
+		}
+		if kind == websocket.TextMessage {
+			continue
+		}
+		records, err := wire.ParseRecords(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, records...)
+	}
+	for i, r := range got {
+		if r.Seq != d.records[i].Seq || r.Reading != d.records[i].Reading {
+			t.Fatalf("record %d is %+v, want %+v", i, r, d.records[i])
+		}
+	}
+	if body := h.awaitAnswer("/api/v1/audit", root, `"pi-1/fan"`); !strings.Contains(body, `"anna"`) {
+		t.Error(body)
+	}
+}

@@ -1,0 +1,175 @@
+package serving
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"sensorgateway/gateway"
+	"sensorgateway/wire"
+)
+
+// clients are those of a server who have commanded. What they command, the gateway
+// carries out, by rules of its own.
+type clients struct {
+	s *served
+
+	mu      sync.Mutex
+	running map[string]bool // by the client: it may have a motor running
+	leaving sync.WaitGroup  // of which the gateway is notified
+}
+
+// nameOf is what a client of the server is called beyond it.
+func (c *clients) nameOf(client string) string {
+	return fmt.Sprintf("%s.%d.%s", c.s.name, c.s.number, client)
+}
+
+// States returns the motors as the gateway has said.
+func (c *clients) States() []wire.MotorState {
+	if all := c.s.remote.Motors(); all != nil {
+		return all
+	}
+	return []wire.MotorState{}
+}
+
+// Running returns whether a client may have a motor running.
+func (c *clients) Running(client string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running[client]
+}
+
+// Lost notifies the gateway that the connection of a client has ended.
+func (c *clients) Lost(client, _ string) {
+	c.mu.Lock()
+	delete(c.running, client)
+	c.mu.Unlock()
+	c.s.remote.Lost(c.nameOf(client))
+}
+
+// handlers are those of all actions.
+func (c *clients) handlers() map[string]gateway.Handler {
+	all := map[string]gateway.Handler{}
+	carryOut := c.s.g.o.Recorded(c.command, c.targets)
+	handle := func(ctx context.Context, from gateway.Client, cmd wire.Command) (any, error) {
+		return carryOut(ctx, from, c.qualified(cmd))
+	}
+	for _, action := range []string{
+		wire.Start, wire.Stop, wire.Set, wire.Keepalive, wire.Status, wire.EStop, wire.Reset, wire.Acknowledge,
+		wire.RequestControl, wire.GrantControl, wire.DenyControl, wire.ReleaseControl,
+	} {
+		all[action] = handle
+	}
+	return all
+}
+
+// In the records of a hub, a motor's name has the gateway's before it.
+func (c *clients) qualified(cmd wire.Command) wire.Command {
+	if cmd.Target != "" {
+		cmd.Target = c.s.name + "/" + cmd.Target
+	}
+	cmd.Targets = slices.Clone(cmd.Targets)
+	for i, target := range cmd.Targets {
+		cmd.Targets[i] = c.s.name + "/" + target
+	}
+	if cmd.Target == "" && cmd.Targets == nil {
+		cmd.Target = c.s.name
+	}
+	return cmd
+}
+
+// targets returns the motors, named so.
+func (c *clients) targets() []wire.MotorState {
+	all := c.States()
+	for i := range all {
+		all[i].Target = c.s.name + "/" + all[i].Target
+	}
+	return all
+}
+
+// own takes the gateway's name away again.
+func (c *clients) own(target string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(target, c.s.name), "/")
+}
+
+// command has the gateway carry a command out.
+func (c *clients) command(ctx context.Context, from gateway.Client, cmd wire.Command) (any, error) {
+	body := wire.JSON(c.envelope(cmd))
+	if cmd.Action == wire.Start || cmd.Action == wire.Set || cmd.Action == wire.Keepalive {
+		c.mu.Lock()
+		if c.running == nil {
+			c.running = map[string]bool{}
+		}
+		c.running[from.ID] = true
+		c.mu.Unlock()
+	}
+	answer, err := c.s.remote.Command(ctx, from.Name, c.nameOf(from.ID), body)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := wire.ParseRequest(answer)
+	if err != nil {
+		return nil, wire.Errorf(http.StatusBadGateway, "%s has sent what is no answer: %v", c.s.name, err)
+	}
+	switch reply.Type {
+	case wire.TypeAck:
+		var ack wire.Ack
+		if err := json.Unmarshal(reply.Payload, &ack); err != nil {
+			return nil, wire.Errorf(http.StatusBadGateway, "%s has sent what is no answer: %v", c.s.name, err)
+		}
+		ack.Warning = strings.Join(slices.DeleteFunc([]string{cmd.Warning, ack.Warning}, func(s string) bool { return s == "" }), "; ")
+		return ack, nil
+	case wire.TypeError:
+		refused := &wire.Error{}
+		if err := json.Unmarshal(reply.Payload, refused); err != nil || refused.Code == 0 {
+			return nil, wire.Errorf(http.StatusBadGateway, "%s has refused it without a reason", c.s.name)
+		}
+		return nil, refused
+	}
+	return nil, wire.Errorf(http.StatusBadGateway, "%s has answered with %q", c.s.name, reply.Type)
+}
+
+// envelope returns a command as it is sent.
+func (c *clients) envelope(cmd wire.Command) wire.Envelope {
+	payload := map[string]any{"action": cmd.Action}
+	switch target := c.own(cmd.Target); {
+	case cmd.Targets != nil:
+		names := []string{}
+		for _, name := range cmd.Targets {
+			names = append(names, c.own(name))
+		}
+		payload["target"] = names
+	case target != "":
+		payload["target"] = target
+	}
+	if cmd.Direction != "" {
+		payload["direction"] = cmd.Direction
+	}
+	maps.Copy(payload, given("speed", cmd.Speed))
+	maps.Copy(payload, given("run_ms", cmd.RunMS))
+	maps.Copy(payload, given("lease_ms", cmd.LeaseMS))
+	maps.Copy(payload, given("expires", cmd.Expires))
+	maps.Copy(payload, given("timeout_ms", cmd.TimeoutMS))
+	maps.Copy(payload, given("allow_takeover", cmd.AllowTakeover))
+	e := wire.Envelope{Type: wire.TypeCommand, Payload: payload}
+	if cmd.Control() {
+		e.Type = wire.TypeControl
+	}
+	if json.Valid([]byte(cmd.ID)) {
+		e.ID = json.RawMessage(cmd.ID)
+	}
+	return e
+}
+
+// given returns a parameter, if it was given.
+func given[T any](name string, value *T) map[string]any {
+	if value == nil {
+		return nil
+	}
+	return map[string]any{name: *value}
+}

@@ -1,0 +1,315 @@
+package serving
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"sensorgateway/gateway"
+	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/api"
+	"sensorgateway/gateway/chat"
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/collect"
+	"sensorgateway/gateway/hub"
+	"sensorgateway/gateway/limit"
+	"sensorgateway/wire"
+)
+
+// served is a gateway that somebody looks at.
+type served struct {
+	g       *Gateways
+	name    string
+	number  int64 // no other server has it
+	remote  *hub.Remote
+	hello   fleet.Hello
+	sensors []wire.SensorInfo // by their numbers here
+	log     *collect.Reader   // nil: it cannot be read
+	server  *gateway.Server
+	stop    func() // listening
+	feed    feed
+	clients clients
+
+	uses int // requests that are being answered; the Gateways' mu guards it
+	used time.Time
+}
+
+// newServed begins to serve a gateway. The Gateways' mu is held.
+func newServed(g *Gateways, name string, number int64, remote *hub.Remote, hello fleet.Hello) *served {
+	s := &served{g: g, name: name, number: number, remote: remote, hello: hello, used: time.Now()}
+	s.clients.s = s
+	var names []string
+	for i, info := range hello.Sensors[:min(len(hello.Sensors), gateway.MaxSensors)] {
+		info.ID = uint16(i)
+		s.sensors, names = append(s.sensors, info), append(names, info.Name)
+	}
+	log, err := g.o.Reader(name, hello.Epoch, names)
+	if err != nil {
+		g.o.Log.Warn("a gateway is served without what is stored of it", "gateway", name, "err", err)
+	} else {
+		s.log = log
+	}
+	s.feed = newFeed(s)
+	s.server = gateway.New(s.options())
+	s.feed.begin()
+	s.stop = remote.Listen(hub.Listener{
+		Records: s.feed.live, Stored: s.feed.stored, MotorChanged: s.server.State,
+		Event:    func(e wire.Event) { s.server.Event(e) },
+		Hello:    func(h fleet.Hello) { g.changed(s, h) },
+		Presence: s.presence,
+	})
+	return s
+}
+
+// is returns whether a hello says of sensors, numbers and motors what clients were told.
+func (s *served) is(h fleet.Hello) bool {
+	sameSensor := func(a, b wire.SensorInfo) bool {
+		return a.Name == b.Name && a.Model == b.Model && a.ID == b.ID && a.IntervalMS == b.IntervalMS && a.Primary == b.Primary && slices.Equal(a.Quantities(), b.Quantities())
+	}
+	sameMotor := func(a, b wire.MotorState) bool { return a.Target == b.Target }
+	return h.Epoch == s.hello.Epoch && slices.EqualFunc(h.Sensors, s.hello.Sensors, sameSensor) && slices.EqualFunc(h.Motors, s.hello.Motors, sameMotor)
+}
+
+func (s *served) options() gateway.Options {
+	room := chat.NewRoom(s.g.o.Log)
+	o := gateway.Options{
+		Name: cmp.Or(s.hello.Name, s.name), Version: s.hello.Version, Epoch: s.hello.Epoch, Simulated: s.hello.Simulated, Sensors: s.sensors,
+		Primary:     max(slices.IndexFunc(s.sensors, func(i wire.SensorInfo) bool { return i.Primary }), 0),
+		ClockSynced: func() bool { h, _ := s.remote.Hello(); return h.ClockSynced },
+		Alive:       s.alive, Warnings: s.warnings, Uplink: s.uplink, Late: true, Remote: true,
+		Page: s.page(), Pages: s.g.o.Pages, Access: scoped{s.g.o.Guard, s.remote, s.name}, Refused: s.g.o.Refused,
+		Motors: &s.clients, Handlers: s.clients.handlers(), Limits: limit.Default(), Log: s.g.o.Log.With("gateway", s.name),
+		Endpoints: map[string]func(gateway.Sender, *http.Request, *access.Identity) gateway.Receiver{
+			"/chat": func(c gateway.Sender, r *http.Request, id *access.Identity) gateway.Receiver {
+				query := r.URL.Query()
+				return room.Enter(c, chat.Options{History: query.Get("history"), Signed: query.Get("from") == "1", From: id.Source(), Silence: id.Silence(),
+					Language: strings.Join(r.Header.Values("Accept-Language"), ",")})
+			},
+		},
+	}
+	if s.log != nil {
+		o.History = s.log
+	}
+	return o
+}
+
+// page answers what is neither a client's connection nor a reading.
+func (s *served) page() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/api/v1/alarms", api.JSON(func(r *http.Request) any {
+		id := access.Of(r)
+		return map[string]any{"recent": []wire.Alarm{}, "conditions": []string{}, "alarms": slices.DeleteFunc(s.remote.Alarms(), func(a wire.Alarm) bool {
+			return a.Sensor != "" && !id.Sensors.Has(a.Sensor) || a.Motor != "" && !id.Motors.Has(a.Motor)
+		})}
+	}))
+	mux.Handle("/", s.g.o.Guard.Embedded(s.g.o.Page))
+	return mux
+}
+
+// away says since when the gateway is not connected, "" if it is.
+func (s *served) away() string {
+	switch p := s.remote.Overview().Presence; p.State {
+	case hub.Here:
+		return ""
+	case hub.Away:
+		return fmt.Sprintf("%s is away since %s: what is shown of it is as it was then", s.name, time.UnixMilli(p.Since).UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("%s is not known to be connected", s.name)
+}
+
+func (s *served) alive() error {
+	if away := s.away(); away != "" {
+		return errors.New(away)
+	}
+	return nil
+}
+
+// warnings are the gateway's own, and that it is away.
+func (s *served) warnings() []string {
+	h, _ := s.remote.Hello()
+	all := slices.Clone(h.Warnings)
+	if away := s.away(); away != "" {
+		all = append(all, away)
+	}
+	return all
+}
+
+// uplink is how the gateway's way to the hubs was when it said so, nil if it did not.
+func (s *served) uplink() *wire.Uplink {
+	h, _ := s.remote.Hello()
+	if h.Uplink == nil {
+		return nil
+	}
+	u := *h.Uplink
+	if away := s.away(); away != "" {
+		u.Connected, u.State = false, away
+	}
+	return &u
+}
+
+// presence notifies clients that the gateway has left, or is back.
+func (s *served) presence(p hub.Presence) {
+	e := wire.Event{Kind: wire.EventUplinkBack, TS: wire.Seconds(p.Since)}
+	if p.State != hub.Here {
+		e.Kind, e.Reason = wire.EventUplinkLost, s.away()
+	}
+	s.server.Event(e)
+}
+
+// close closes the clients, and ends what the server is made of.
+func (s *served) close(ctx context.Context) {
+	s.stop()
+	if err := s.server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		s.g.o.Log.Warn("a gateway's clients were not closed in order", "gateway", s.name, "err", err)
+	}
+	s.feed.end()
+	s.clients.leaving.Wait()
+}
+
+// scoped lets those through whose scope has the gateway.
+type scoped struct {
+	guard  *access.Guard
+	remote *hub.Remote
+	name   string
+}
+
+func (a scoped) Identify(r *http.Request) (*access.Identity, *access.Refusal) {
+	id, refusal := a.guard.Identify(r)
+	if refusal == nil && !id.Reaches(a.remote.Overview().Site, a.name) {
+		return nil, &access.Refusal{
+			Status: http.StatusForbidden, Reason: access.ReasonScope, From: id.Label(),
+			Err: fmt.Errorf("%s is not in the scope of %s", a.name, id.Label()),
+		}
+	}
+	return id, refusal
+}
+
+// feed gives the server what comes from the gateway, each number once and in order: what
+// is live at once, and what is stored if nothing live was ahead of it. What is missing
+// between comes from the log, when it is there (see [gateway.Options.Late]).
+type feed struct {
+	s     *served
+	queue chan item // live ticks that come faster than they are broadcast are left out: the log will have them
+	quit  chan struct{}
+	done  sync.WaitGroup
+
+	// The goroutine's.
+	known []bool   // by sensor: whether there is a last number
+	last  []uint32 // that was published
+	tick  []wire.Record
+}
+
+// feedQueue is a few seconds of ticks, and blocks.
+const feedQueue = 256
+
+// item is a live tick, or a sensor of which something was stored; one more than sensors
+// there are: none.
+type item struct {
+	tick   []wire.Record
+	stored int
+}
+
+func newFeed(s *served) feed {
+	n := len(s.sensors)
+	return feed{s: s, queue: make(chan item, feedQueue), quit: make(chan struct{}), known: make([]bool, n), last: make([]uint32, n)}
+}
+
+// begin publishes the newest record of each sensor that is stored, and goes on with what
+// comes.
+func (f *feed) begin() {
+	if f.s.log != nil {
+		for i := range f.s.sensors {
+			if seq, some := f.s.log.Newest(uint16(i)); some {
+				f.known[i], f.last[i] = true, seq-1
+				f.catchUp(uint16(i))
+			}
+		}
+	}
+	f.done.Go(func() {
+		for {
+			select {
+			case x := <-f.queue:
+				if x.tick != nil {
+					f.publish(x.tick)
+				} else {
+					f.catchUp(uint16(x.stored))
+				}
+			case <-f.quit:
+				return
+			}
+		}
+	})
+}
+
+func (f *feed) end() {
+	close(f.quit)
+	f.done.Wait()
+}
+
+// live takes a tick.
+func (f *feed) live(sensors []wire.SensorInfo, records []wire.Record) {
+	var tick []wire.Record
+	for _, r := range records {
+		k := slices.IndexFunc(sensors, func(i wire.SensorInfo) bool { return i.ID == r.Sensor })
+		if k >= 0 && k < len(f.s.sensors) && sensors[k].Name == f.s.sensors[k].Name {
+			r.Sensor = uint16(k)
+			tick = append(tick, r)
+		}
+	}
+	f.add(item{tick: tick})
+}
+
+// stored takes that blocks were stored.
+func (f *feed) stored(u fleet.Blocks) {
+	i := slices.IndexFunc(f.s.sensors, func(i wire.SensorInfo) bool { return i.Name == u.Sensor })
+	if i >= 0 && u.Epoch == f.s.hello.Epoch {
+		f.add(item{stored: i})
+	}
+}
+
+func (f *feed) add(x item) {
+	select {
+	case f.queue <- x:
+	default: // what comes later shows the gap
+	}
+}
+
+// publish broadcasts the records of a tick that are beyond those before.
+func (f *feed) publish(records []wire.Record) {
+	f.tick = f.tick[:0]
+	for _, r := range records {
+		if f.known[r.Sensor] && !wire.Before(f.last[r.Sensor], r.Seq) || slices.ContainsFunc(f.tick, func(x wire.Record) bool { return x.Sensor == r.Sensor }) {
+			continue
+		}
+		f.known[r.Sensor], f.last[r.Sensor] = true, r.Seq
+		r.Flags &^= wire.Historical
+		f.tick = append(f.tick, r)
+	}
+	if len(f.tick) > 0 {
+		f.s.server.Publish(f.tick)
+	}
+}
+
+// catchUp broadcasts what is stored beyond the last number, tick by tick.
+func (f *feed) catchUp(sensor uint16) {
+	newest, some := f.s.log.Newest(sensor)
+	if !some || f.known[sensor] && !wire.Before(f.last[sensor], newest) {
+		return
+	}
+	after := newest - 1
+	if f.known[sensor] {
+		after = f.last[sensor]
+	}
+	next := f.s.log.Since(sensor, after)
+	for batch, err := next(); err == nil; batch, err = next() {
+		for i := range batch {
+			f.publish(batch[i : i+1])
+		}
+	}
+}

@@ -1,0 +1,206 @@
+// Package serving is the gateways of a fleet as the clients of its hub see them: each at
+// /gateways/NAME/…, with all that it serves itself.
+//
+// While somebody looks at a gateway there is a server for it, made of its hello, its log
+// here and what comes from it now. It refuses to know brokers, and how one looks at the
+// fleet as a whole.
+package serving
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/gateway"
+	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/collect"
+	"sensorgateway/gateway/hub"
+	"sensorgateway/gateway/limit"
+	"sensorgateway/wire"
+)
+
+const (
+	// Path is where the gateways are; a name and a slash follow.
+	Path = "/gateways/"
+
+	// idle is how long a gateway is served after its last client has left: a client that
+	// reconnects, or a page that is loaded again, finds it as it was.
+	idle       = 2 * time.Minute
+	checkEvery = 15 * time.Second
+	// farewell is how long clients have to leave when their server ends.
+	farewell = 3 * time.Second
+)
+
+// Options are what [Gateways] are made of.
+type Options struct {
+	Gateway func(name string) (*hub.Remote, bool)
+	Reader  func(gateway, epoch string, sensors []string) (*collect.Reader, error)
+	Guard   *access.Guard
+	Page    http.Handler // the dashboard
+	// Pages are answered whoever asks, by path below each gateway's.
+	Pages map[string]http.Handler
+	// Recorded carries commands out, and records them; nil: nobody does.
+	Recorded func(gateway.Handler, func() []wire.MotorState) gateway.Handler
+	Refused  func(reason, client, why string)
+	Log      *slog.Logger
+}
+
+// Gateways answers for all gateways.
+type Gateways struct {
+	o Options
+
+	nowhere *gateway.Server // for clients of gateways that there are not
+
+	mu      sync.Mutex
+	ended   bool
+	served  map[string]*served
+	number  int64 // of the server that was made last
+	leaving sync.WaitGroup
+}
+
+// New returns the gateways. [Gateways.Run] ends the servers that nobody uses.
+func New(o Options) *Gateways {
+	if o.Recorded == nil {
+		o.Recorded = func(h gateway.Handler, _ func() []wire.MotorState) gateway.Handler { return h }
+	}
+	return &Gateways{o: o, served: map[string]*served{}, nowhere: gateway.New(gateway.Options{
+		ClockSynced: func() bool { return true }, Access: o.Guard, Refused: o.Refused, Limits: limit.Default(), Log: o.Log, Page: http.NotFoundHandler(),
+	})}
+}
+
+// ServeHTTP answers a request below [Path].
+func (g *Gateways) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name, _, below := strings.Cut(strings.TrimPrefix(r.URL.Path, Path), "/")
+	if !below {
+		w.Header().Set("Location", name+"/") // relative, for a proxy may have put a prefix before it
+		w.WriteHeader(http.StatusPermanentRedirect)
+		return
+	}
+	s, err := g.enter(name)
+	if err != nil {
+		g.refuse(w, r, err)
+		return
+	}
+	defer g.leave(s)
+	http.StripPrefix(Path+name, s.server.Handler()).ServeHTTP(w, r)
+}
+
+// refuse says why a gateway is not served, to those who may know. A browser does not show
+// why a handshake failed: its connection is closed with the reason.
+func (g *Gateways) refuse(w http.ResponseWriter, r *http.Request, err *wire.Error) {
+	if err.Code == http.StatusNotFound && websocket.IsWebSocketUpgrade(r) {
+		r = r.Clone(r.Context())
+		r.URL.Path, r.URL.RawPath = "/nowhere", ""
+		g.nowhere.Handler().ServeHTTP(w, r)
+		return
+	}
+	if _, refusal := g.o.Guard.Identify(r); refusal != nil {
+		g.o.Refused(refusal.Reason, refusal.From, refusal.Err.Error())
+		refusal.ServeHTTP(w, r)
+		return
+	}
+	if err.Code == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
+	access.WriteError(w, err)
+}
+
+// enter returns the server of a gateway, which does not end before leave is called.
+func (g *Gateways) enter(name string) (*served, *wire.Error) {
+	remote, known := g.o.Gateway(name)
+	if !known {
+		return nil, wire.Errorf(http.StatusNotFound, "there is no gateway %s here: nothing has come from it", name)
+	}
+	hello, some := remote.Hello()
+	if !some {
+		return nil, wire.Errorf(http.StatusServiceUnavailable, "%s has not yet said which sensors it has", name)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.served[name]
+	if s != nil && !s.is(hello) {
+		g.end(s)
+		s = nil
+	}
+	if g.ended {
+		return nil, wire.Errorf(http.StatusServiceUnavailable, "restarting")
+	}
+	if s == nil {
+		g.number++
+		s = newServed(g, name, g.number, remote, hello)
+		g.served[name] = s
+	}
+	s.uses++
+	return s, nil
+}
+
+func (g *Gateways) leave(s *served) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.uses--
+	s.used = time.Now()
+}
+
+// end ends a server, and closes its clients with 1012. g.mu is held.
+func (g *Gateways) end(s *served) {
+	if g.served[s.name] != s {
+		return
+	}
+	delete(g.served, s.name)
+	g.leaving.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), farewell)
+		defer cancel()
+		s.close(ctx)
+	})
+}
+
+// changed ends a server whose gateway has said something else of itself.
+func (g *Gateways) changed(s *served, hello fleet.Hello) {
+	if s.is(hello) {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.end(s)
+}
+
+// Run ends the servers that nobody uses, and all when ctx ends.
+func (g *Gateways) Run(ctx context.Context) error {
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			g.endUnused(now)
+		case <-ctx.Done():
+			g.mu.Lock()
+			g.ended = true
+			for _, s := range g.served {
+				g.end(s)
+			}
+			g.mu.Unlock()
+			g.leaving.Wait()
+			farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+			defer cancel()
+			return g.nowhere.Shutdown(farewell)
+		}
+	}
+}
+
+func (g *Gateways) endUnused(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range g.served {
+		if s.uses > 0 || s.server.Clients() > 0 {
+			s.used = now
+		} else if now.Sub(s.used) >= idle {
+			g.end(s)
+		}
+	}
+}

@@ -1,0 +1,447 @@
+package serving
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+	"github.com/gorilla/websocket"
+	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/hooks/auth"
+	"github.com/mochi-mqtt/server/v2/listeners"
+
+	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/access/tokens"
+	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/collect"
+	"sensorgateway/gateway/hub"
+	"sensorgateway/wire"
+)
+
+const patience = 20 * time.Second
+
+var pi = fleet.Gateway{Site: "lab", Name: "pi-7"}
+
+// testHub is a hub with one gateway, whose messages the test publishes itself.
+type testHub struct {
+	t        *testing.T
+	registry *hub.Registry
+	stored   *collect.Collection
+	gateways *Gateways
+	address  string
+	tokens   map[string]string // by name
+	device   *paho.Client
+	key      ed25519.PublicKey
+}
+
+func startBroker(t *testing.T) string {
+	t.Helper()
+	server := mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err := server.AddHook(new(auth.AllowHook), nil); err != nil {
+		t.Fatal(err)
+	}
+	l := listeners.NewTCP(listeners.Config{ID: "t", Address: "127.0.0.1:0"})
+	if err := server.AddListener(l); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Serve(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return l.Address()
+}
+
+func startHub(t *testing.T) *testHub {
+	t.Helper()
+	h := &testHub{t: t, tokens: map[string]string{}}
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.key = public
+	if h.stored, err = collect.Open(collect.Options{Dir: t.TempDir(), Log: log}); err != nil {
+		t.Fatal(err)
+	}
+	h.registry, err = hub.NewRegistry(hub.RegistryOptions{
+		Hub: "hub-a", Key: private, Dir: t.TempDir(), Log: log,
+		Check: func(fleet.Gateway) error { return nil }, Members: func() []fleet.Gateway { return []fleet.Gateway{pi} },
+		Missing: func(string) ([]hub.Gap, error) { return nil, nil },
+		Store: func(ctx context.Context, gateway string, b fleet.Blocks) error {
+			var said []collect.Values
+			for _, v := range b.Values {
+				said = append(said, collect.Values(v))
+			}
+			return h.stored.Append(ctx, gateway, b.Blocks, said)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := t.TempDir()
+	err = tokens.Edit(state, func(f *tokens.File) error {
+		for _, x := range []tokens.Token{{Name: "anna", Role: tokens.Operator, Gateways: []string{"site:lab"}}, {Name: "bert", Role: tokens.Viewer, Gateways: []string{"site:roof", "pi-8"}}} {
+			text, err := f.Add(x)
+			if err != nil {
+				return err
+			}
+			h.tokens[x.Name] = text
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(string, string, string) {}
+	guard := access.NewGuard(access.Options{Policy: &access.Policy{}, Tokens: tokens.Open(state, log), Exposed: true, Hub: true, Refused: refused, Log: log})
+	h.gateways = New(Options{Gateway: h.registry.Get, Reader: h.stored.Reader, Guard: guard, Page: http.NotFoundHandler(), Pages: guard.Pages(), Refused: refused, Log: log})
+
+	broker := startBroker(t)
+	in := hub.New(hub.Options{Registry: h.registry, Site: "lab", Brokers: []*url.URL{{Scheme: "mqtt", Host: broker}}})
+	ctx, cancel := context.WithCancel(context.Background())
+	var parts sync.WaitGroup
+	for _, run := range []func(context.Context) error{in.Run, h.registry.Run, h.stored.Run, h.gateways.Run} {
+		parts.Go(func() {
+			if err := run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.address = l.Addr().String()
+	budget := conn.NewBudget(conn.Limits{})
+	server := &http.Server{Handler: h.gateways, ConnState: budget.State}
+	parts.Go(func() { _ = server.Serve(budget.Listen(l)) })
+	t.Cleanup(func() { cancel(); _ = server.Close(); parts.Wait() })
+	for late := time.Now().Add(patience); !h.registry.Sites()[0].Connected; time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatal("no connection to the broker")
+		}
+	}
+	c, err := net.Dial("tcp", broker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.device = paho.NewClient(paho.ClientConfig{Conn: packets.NewThreadSafeConn(c)})
+	if _, err := h.device.Connect(ctx, &paho.Connect{ClientID: "pi-7", CleanStart: true, KeepAlive: 60}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.device.Disconnect(&paho.Disconnect{}) })
+	return h
+}
+
+func (h *testHub) publish(k fleet.Kind, payload []byte) {
+	h.t.Helper()
+	p := &paho.Publish{Topic: pi.Topic(k), QoS: 1, Payload: payload}
+	if k == fleet.Live {
+		p.QoS = 0
+	}
+	if ack, err := h.device.Publish(context.Background(), p); err != nil || ack != nil && ack.ReasonCode != 0 {
+		h.t.Fatalf("%s: %v, %+v", k, err, ack)
+	}
+}
+
+var sensors = []wire.SensorInfo{
+	{ID: 0, Name: "indoor", Model: "sht3x", IntervalMS: 100, Values: wire.Quantities()[:2]},
+	{ID: 1, Name: "outdoor", Model: "sht3x", IntervalMS: 100, Primary: true, Values: wire.Quantities()[:2], Calibration: map[string]wire.Calibration{"temperature": {Scale: 1, Offset: 1}}},
+}
+
+func (h *testHub) hello(epoch string, connection uint64, all []wire.SensorInfo) {
+	hello := fleet.Hello{Hello: wire.Hello{Server: "gateway", Name: "the roof", Version: "v1", Epoch: epoch, Time: time.Now().UnixMilli(), ClockSynced: true, Sensors: all,
+		Motors: []wire.MotorState{{Target: "fan", Direction: wire.Forward, Reason: wire.ReasonBoot}}}, Nonce: "n" + epoch, Connection: connection, Alarms: []wire.Alarm{}}
+	h.publish(fleet.News, wire.JSON(wire.Envelope{Type: wire.TypeHello, Payload: hello}))
+}
+
+// measured is a record as the chip gives it; a value as clients see it is one more.
+func measured(sensor uint16, seq uint32) wire.Record {
+	return wire.Record{Sensor: sensor, Seq: seq, Reading: wire.Reading{UnixMilli: 1_700_000_000_000 + int64(seq)*100, Values: [2]float32{float32(seq % 64), 50}}}
+}
+
+// up publishes a block.
+func (h *testHub) up(sensor uint16, from, to uint32) {
+	h.t.Helper()
+	var records []wire.Record
+	var sum codec.Summary
+	for seq := from; seq <= to; seq++ {
+		r := measured(sensor, seq)
+		records = append(records, r)
+		sum.Add(r)
+	}
+	var packer codec.Packer
+	payload := fleet.AppendUpHeader(nil, []fleet.Values{{Sensor: sensors[sensor]}})
+	payload = packer.AppendBlock(payload, codec.Origin{Sensor: sensors[sensor].Name, Epoch: "e1", Boot: "b"}, from-1, sum, records)
+	h.publish(fleet.Up, payload)
+}
+
+func (h *testHub) live(sensor uint16, seqs ...uint32) {
+	for _, seq := range seqs {
+		r := measured(sensor, seq)
+		corrections := sensors[sensor].Calibrations()
+		corrections.Apply(&r)
+		h.publish(fleet.Live, r.Append(nil))
+	}
+}
+
+func (h *testHub) get(path, token string) (int, string) {
+	h.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, "http://"+h.address+path, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+h.tokens[token])
+	}
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
+// await waits for an answer that has a text.
+func (h *testHub) await(path, token, want string) string {
+	h.t.Helper()
+	for late := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if _, body := h.get(path, token); strings.Contains(body, want) {
+			return body
+		} else if time.Now().After(late) {
+			h.t.Fatalf("%s: %s", path, body)
+		}
+	}
+}
+
+// client is one of the gateway on the hub.
+type client struct {
+	*websocket.Conn
+	t          *testing.T
+	hello      wire.Hello
+	past, live []uint32 // of outdoor
+	texts      []string
+	wrong      int // values that are not what the gateway has sent
+}
+
+func (h *testHub) dial(path, token string) *client {
+	h.t.Helper()
+	c, _, err := (&websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}, HandshakeTimeout: patience}).Dial("ws://"+h.address+path, http.Header{"Authorization": {"Bearer " + h.tokens[token]}})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	d := &client{Conn: c, t: h.t}
+	_, text, err := c.ReadMessage()
+	var e struct{ Payload *wire.Hello }
+	e.Payload = &d.hello
+	if err != nil || json.Unmarshal(text, &e) != nil {
+		h.t.Fatalf("%s, %v", text, err)
+	}
+	return d
+}
+
+// until reads until done.
+func (c *client) until(done func() bool) {
+	c.t.Helper()
+	for !done() {
+		kind, message, err := c.ReadMessage()
+		if err != nil {
+			c.t.Fatalf("%v; live %v, past %v, %s", err, c.live, c.past, c.texts)
+		}
+		if kind == websocket.TextMessage {
+			c.texts = append(c.texts, string(message))
+			continue
+		}
+		records, err := wire.ParseRecords(message)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, r := range records {
+			if r.Sensor != 1 {
+				continue
+			}
+			if r.Values[0] != float32(r.Seq%64)+1 {
+				c.wrong++
+			}
+			if r.Flags&wire.Historical != 0 {
+				c.past = append(c.past, r.Seq)
+			} else {
+				c.live = append(c.live, r.Seq)
+			}
+		}
+	}
+}
+
+func span(from, to uint32) (all []uint32) {
+	for n := from; n <= to; n++ {
+		all = append(all, n)
+	}
+	return all
+}
+
+// TestServed follows a gateway through what its clients on a hub see: what is stored, what
+// is live ahead of it, what was lost on the way until it is stored, its absence, and other
+// sensors.
+func TestServed(t *testing.T) {
+	h := startHub(t)
+	if code, _ := h.get("/gateways/pi-7/", "anna"); code != http.StatusNotFound {
+		t.Errorf("before anything has come: %d", code)
+	}
+	h.publish(fleet.Here, []byte("online 1"))
+	h.hello("e1", 1, sensors)
+	h.up(1, 1, 600)
+	h.up(0, 1, 600)
+	h.await("/gateways/pi-7/api/v1/readings?sensor=outdoor&from=1700000060000&to=1700000060001&format=csv", "anna", "25,50")
+	if code, body := h.get("/gateways/pi-7/sensors/outdoor", "anna"); code != http.StatusOK || !strings.Contains(body, `"seq":600`) {
+		t.Errorf("the newest: %d %s", code, body)
+	}
+	for token, want := range map[string]int{"": http.StatusUnauthorized, "bert": http.StatusForbidden} {
+		if code, body := h.get("/gateways/pi-7/api/v1/sensors", token); code != want {
+			t.Errorf("%q: %d %s", token, code, body)
+		}
+	}
+	if code, _ := h.get("/gateways/pi-9/", ""); code != http.StatusUnauthorized { // whether there is one is not for everybody
+		t.Errorf("an unknown one, without a token: %d", code)
+	}
+
+	unknown, _, err := websocket.DefaultDialer.Dial("ws://"+h.address+"/gateways/pi-9/", http.Header{"Authorization": {"Bearer " + h.tokens["anna"]}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unknown.Close()
+	if _, _, err := unknown.ReadMessage(); !websocket.IsCloseError(err, wire.ClosePolicy) {
+		t.Errorf("an unknown one: %v", err)
+	}
+
+	c := h.dial("/gateways/pi-7/", "anna")
+	if c.hello.Name != "the roof" || c.hello.Epoch != "e1" || len(c.hello.Sensors) != 2 || c.hello.Sensors[1].NextSeq != 601 || len(c.hello.Motors) != 1 || c.hello.You.Name != "anna" || len(c.hello.Warnings) != 0 {
+		t.Fatalf("%+v", c.hello)
+	}
+	if err := c.WriteJSON(map[string]any{"type": "subscribe", "payload": map[string]any{"topic": "all", "epoch": "e1", "since": map[string]uint32{"outdoor": 500}}}); err != nil {
+		t.Fatal(err)
+	}
+	c.until(func() bool { return len(c.past) == 100 })
+	h.live(1, 641, 642, 645) // what was made before somebody looked is not live, and some of it is lost
+	c.until(func() bool { return len(c.live) == 3 })
+	h.up(1, 601, 660)
+	c.until(func() bool { return len(c.live)+len(c.past) == 160 })
+	h.live(1, 650, 661) // one of them is late
+	c.until(func() bool { return slices.Contains(c.live, 661) })
+	h.up(1, 601, 700) // again, in other blocks, and ahead of what is live
+	c.until(func() bool { return slices.Contains(c.live, 700) })
+	if want := slices.Concat(span(501, 640), span(643, 644)); !slices.Equal(c.past, want) {
+		t.Errorf("past %v, want %v", c.past, want)
+	}
+	if want := slices.Concat([]uint32{641, 642, 645}, span(646, 700)); !slices.Equal(c.live, want) {
+		t.Errorf("live %v, want %v", c.live, want)
+	}
+	if c.wrong > 0 {
+		t.Errorf("%d values are not those of the gateway", c.wrong)
+	}
+
+	motor := wire.MotorState{Target: "fan", Running: true, Speed: 1, Direction: wire.Forward, Reason: wire.ReasonCommand, By: "ahmet", TS: 1}
+	h.publish(fleet.News, wire.JSON(wire.Envelope{Type: wire.TypeState, Payload: motor}))
+	c.until(func() bool { return strings.Contains(strings.Join(c.texts, ""), `"by":"ahmet"`) })
+	h.publish(fleet.Here, []byte("offline 1"))
+	c.until(func() bool { return strings.Contains(strings.Join(c.texts, ""), `"uplink_lost"`) })
+	late := h.dial("/gateways/pi-7/", "anna")
+	if len(late.hello.Warnings) != 1 || !strings.Contains(late.hello.Warnings[0], "away since") {
+		t.Errorf("%+v", late.hello.Warnings)
+	}
+	if code, body := h.get("/gateways/pi-7/healthz", ""); code != http.StatusServiceUnavailable || !strings.Contains(body, "away since") {
+		t.Errorf("%d %s", code, body)
+	}
+	if err := c.WriteJSON(map[string]any{"type": "command", "id": 7, "payload": map[string]any{"action": "start", "target": "fan"}}); err != nil {
+		t.Fatal(err)
+	}
+	c.until(func() bool { return strings.Contains(strings.Join(c.texts, ""), `"code":503`) })
+
+	h.hello("e1", 2, sensors[:1])
+	for {
+		if _, _, err := late.ReadMessage(); err != nil {
+			if !websocket.IsCloseError(err, wire.CloseServiceRestart) {
+				t.Errorf("with other sensors: %v", err)
+			}
+			break
+		}
+	}
+	if again := h.dial("/gateways/pi-7/", "anna"); len(again.hello.Sensors) != 1 {
+		t.Errorf("%+v", again.hello.Sensors)
+	}
+}
+
+// TestCommands holds that a gateway is given what a client commands, and the client its
+// answer; and that the gateway learns when the client has left.
+func TestCommands(t *testing.T) {
+	h := startHub(t)
+	if _, err := h.device.Subscribe(context.Background(), &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: pi.Topic(fleet.Cmd), QoS: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	bodies := make(chan string, 10)
+	h.device.AddOnPublishReceived(func(p paho.PublishReceived) (bool, error) {
+		_, text, _ := bytes.Cut(p.Packet.Payload, []byte("\n"))
+		var o struct {
+			By   string
+			Body struct {
+				ID      json.RawMessage
+				Payload wire.Ack
+			}
+		}
+		if err := json.Unmarshal(text, &o); err != nil {
+			t.Error(err)
+		}
+		bodies <- fmt.Sprintf("%s %s %s", o.By, o.Body.Payload.Action, o.Body.Payload.Target)
+		answer := wire.Envelope{Type: wire.TypeAck, ID: o.Body.ID, Payload: wire.Ack{Action: o.Body.Payload.Action, Target: o.Body.Payload.Target, Status: "ok", State: &wire.MotorState{Target: "fan", Running: true, By: o.By}}}
+		if o.Body.Payload.Action == wire.Set {
+			answer = wire.Envelope{Type: wire.TypeError, ID: o.Body.ID, Payload: wire.Errorf(http.StatusConflict, "ahmet holds it")}
+		}
+		go func() {
+			_, _ = h.device.Publish(context.Background(), &paho.Publish{Topic: pi.AnswerTopic("hub-a"), QoS: 1, Payload: wire.JSON(answer),
+				Properties: &paho.PublishProperties{CorrelationData: p.Packet.Properties.CorrelationData}})
+		}()
+		return true, nil
+	})
+	h.publish(fleet.Here, []byte("online 1"))
+	h.hello("e1", 1, sensors)
+	h.await("/gateways/pi-7/api/v1/motors", "anna", `"fan"`)
+	c := h.dial("/gateways/pi-7/", "anna")
+	for i, x := range []struct{ command, sent, want string }{
+		{`{"action":"start","target":"fan","speed":0.5}`, "anna start fan", `"running":true`},
+		{`{"action":"set","target":"fan","speed":1}`, "anna set fan", `"code":409,"message":"ahmet holds it"`},
+		{`{"action":"estop"}`, "anna estop", `"type":"ack"`},
+	} {
+		if err := c.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"type":"command","id":%d,"payload":%s}`, i, x.command)); err != nil {
+			t.Fatal(err)
+		}
+		c.until(func() bool {
+			return slices.ContainsFunc(c.texts, func(s string) bool {
+				return strings.Contains(s, fmt.Sprintf(`"id":%d,`, i)) && strings.Contains(s, x.want)
+			})
+		})
+		if got := <-bodies; !strings.HasPrefix(got, x.sent) {
+			t.Errorf("the gateway was given %s, want %s", got, x.sent)
+		}
+	}
+}

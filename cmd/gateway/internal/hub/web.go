@@ -1,0 +1,183 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"sensorgateway/cmd/gateway/internal/auditor"
+	"sensorgateway/cmd/gateway/internal/hub/serving"
+	"sensorgateway/gateway"
+	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/access/tokens"
+	"sensorgateway/gateway/audit"
+	"sensorgateway/gateway/certificates"
+	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/dashboard"
+	"sensorgateway/gateway/enroll"
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/collect"
+	"sensorgateway/gateway/hub"
+	"sensorgateway/gateway/hub/overview"
+	"sensorgateway/gateway/limit"
+	"sensorgateway/wire"
+)
+
+// web is what the hub shows people and their programs.
+type web struct {
+	guard    *access.Guard
+	auditor  *auditor.Auditor
+	gateways *serving.Gateways
+	budget   *conn.Budget
+	pages    map[string]http.Handler // whoever asks
+	records  http.Handler            // of the audit log
+	overview http.Handler            // of all gateways, as JSON
+	refused  func(reason, client, why string)
+}
+
+// newWeb makes it of what the hub knows of its gateways, and stores.
+func (o *serveOptions) newWeb(registry *hub.Registry, stored *collect.Collection, log *slog.Logger) *web {
+	dir, key, anchor := auditor.Files(o.dir())
+	w := &web{auditor: auditor.New(audit.New(audit.Options{Dir: dir, Key: key, Anchor: anchor, Log: log}), o.env.Version, "", nil)}
+	refusals := access.NewRefusals(log, access.ReasonHost, access.ReasonOrigin, access.ReasonForm, access.ReasonScope, access.ReasonToken,
+		"commands", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong,
+		gateway.ReasonLimit, gateway.ReasonHandshake, gateway.ReasonConnections, gateway.ReasonHost, gateway.ReasonDescriptors, gateway.ReasonQueues, gateway.ReasonQueries)
+	w.refused = func(reason, client, why string) {
+		refusals.Refused(reason, client, why)
+		w.auditor.Refused(reason, client, why)
+	}
+	store := tokens.Open(o.dir(), log)
+	store.Changed = w.auditor.TokenChanged
+	limits := limit.Default()
+	w.guard = access.NewGuard(access.Options{
+		Policy: &access.Policy{Hosts: o.hosts}, Tokens: store, Exposed: true, Hub: true,
+		Refused: w.refused, Logged: w.auditor.Logged, Log: log, PerToken: limits.ClientsPerToken,
+	})
+	if err := w.guard.Closed(); err != nil {
+		log.Warn(err.Error())
+	}
+	w.budget = conn.NewBudget(conn.Limits{Connections: limits.Connections, PerHost: limits.ConnectionsPerAddress, Queues: 4 * limits.Queues, Refused: w.refused})
+	w.pages = w.guard.Pages()
+	for path, file := range dashboard.Client() {
+		w.pages[path] = w.guard.Ours(file)
+	}
+	w.records = w.guard.Administrators(&auditor.Records{State: o.dir(), Log: log})
+	w.overview = overview.API(overview.Options{Registry: registry, Visible: visible, Limit: limitTo})
+	w.gateways = serving.New(serving.Options{
+		Gateway: registry.Get, Reader: stored.Reader, Guard: w.guard, Page: dashboard.Handler(nil), Pages: w.pages,
+		Recorded: w.auditor.Recorded, Refused: w.refused, Log: log,
+	})
+	return w
+}
+
+// handle adds what the hub answers.
+func (w *web) handle(mux *http.ServeMux) {
+	for path, page := range w.guard.Pages() {
+		mux.Handle(path, page)
+	}
+	mux.Handle(serving.Path, w.gateways)
+	mux.Handle(auditor.Path, w.known(w.records))
+	mux.Handle("/api/v1/gateways", w.known(w.overview))
+	page := w.known(overview.Page())
+	for _, path := range overview.Paths() {
+		mux.Handle(path, page)
+	}
+}
+
+// visible returns which gateways are in the scope of who makes a request.
+func visible(r *http.Request) func(fleet.Gateway) bool {
+	id := access.Of(r)
+	return func(g fleet.Gateway) bool { return id.Reaches(g.Site, g.Name) }
+}
+
+// limitTo takes out what is not in the scope of who makes a request.
+func limitTo(r *http.Request, o *hub.Overview) {
+	id := access.Of(r)
+	o.Readings = slices.DeleteFunc(o.Readings, func(n hub.Newest) bool { return !id.Sensors.Has(n.Sensor) })
+	o.Alarms = slices.DeleteFunc(o.Alarms, func(a wire.Alarm) bool {
+		return a.Sensor != "" && !id.Sensors.Has(a.Sensor) || a.Motor != "" && !id.Motors.Has(a.Motor)
+	})
+}
+
+// known answers those who are known.
+func (w *web) known(page http.Handler) http.Handler {
+	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		id, refusal := w.guard.Identify(r)
+		if refusal != nil {
+			w.refused(refusal.Reason, refusal.From, refusal.Err.Error())
+			refusal.ServeHTTP(out, r)
+			return
+		}
+		r, done := id.With(r)
+		defer done()
+		page.ServeHTTP(out, r)
+	})
+}
+
+// followTokens follows the file of tokens, and reads it again on SIGHUP.
+func (w *web) followTokens(ctx context.Context) error {
+	hangup := make(chan os.Signal, 1) // more while one is handled mean the same
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	return w.guard.Tokens.Run(ctx, hangup)
+}
+
+// certificate returns what browsers and programs are shown: the files that are given, or
+// a certificate of the fleet's authority for this machine's names. watch follows the
+// files until ctx ends.
+func (o *serveOptions) certificate(authority *enroll.Authority, log *slog.Logger) (config *tls.Config, watch func(context.Context) error, err error) {
+	if o.cert != "" {
+		set, err := certificates.Read(o.cert, cmp.Or(o.key, o.cert), "", log)
+		if err != nil {
+			return nil, nil, err
+		}
+		return set.Config(), func(ctx context.Context) error { set.Watch(ctx); return nil }, nil
+	}
+	names := append(append([]string{"localhost", "127.0.0.1", "::1"}, access.MachineNames()...), o.hosts...)
+	pair, err := authority.Server(o.machine, names, time.Now())
+	if err != nil {
+		return nil, nil, err
+	}
+	return &tls.Config{Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, func(context.Context) error { return nil }, nil
+}
+
+// answer answers requests until ctx ends.
+func (w *web) answer(ctx context.Context, l net.Listener, config *tls.Config, pages map[string]http.Handler, log *slog.Logger) error {
+	mux := http.NewServeMux()
+	w.handle(mux)
+	for path, page := range pages {
+		mux.Handle(path, page)
+	}
+	mux.HandleFunc("GET /healthz", func(out http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(out, `{"ok":true}`) })
+	server := &http.Server{
+		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), ConnState: w.budget.State,
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(tls.NewListener(w.budget.Listen(l), config)) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	farewell, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	err := server.Shutdown(farewell)
+	if errors.Is(err, context.DeadlineExceeded) { // whoever has not been answered in time is cut
+		err = server.Close()
+	}
+	if serve := <-ended; !errors.Is(serve, http.ErrServerClosed) {
+		err = errors.Join(err, serve)
+	}
+	return err
+}

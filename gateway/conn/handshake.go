@@ -1,0 +1,42 @@
+package conn
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Check returns the status and the reason for which a request is no handshake that
+// [Upgrade] is given, 0 if it is one (RFC 6455, section 4.2.1), and what goes with them
+// in the header.
+func Check(w http.ResponseWriter, r *http.Request) (status int, reason string) {
+	switch {
+	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
+		status, reason = http.StatusHTTPVersionNotSupported, "WebSocket needs HTTP/1.1"
+	case r.Method != http.MethodGet:
+		status, reason = http.StatusMethodNotAllowed, "WebSocket needs GET"
+		w.Header().Set("Allow", "GET") // RFC 9110, section 15.5.6
+	case r.ContentLength != 0:
+		status, reason = http.StatusBadRequest, "a handshake has no body"
+	case len(r.Header.Values("Sec-WebSocket-Key")) != 1 || len(r.Header.Values("Sec-WebSocket-Version")) != 1:
+		status, reason = http.StatusBadRequest, "a handshake has exactly one Sec-WebSocket-Key and one Sec-WebSocket-Version"
+	case r.Header.Get("Sec-WebSocket-Version") != "13":
+		status, reason = http.StatusUpgradeRequired, "unsupported WebSocket version: use 13"
+	}
+	if status != 0 {
+		w.Header().Set("Sec-WebSocket-Version", "13")
+	}
+	return status, reason
+}
+
+// Protocol returns the first subprotocol of the client's list that is known, "" if none is.
+func Protocol(r *http.Request, known ...string) string {
+	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
+		for p := range strings.SplitSeq(line, ",") {
+			if p = strings.TrimSpace(p); slices.Contains(known, p) {
+				return p
+			}
+		}
+	}
+	return ""
+}
