@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -121,8 +122,14 @@ func (in *intake) readFile(n uint64, take func(string, place, codec.Block)) erro
 	for at := int64(0); at < int64(len(data)); {
 		gateway, head, size := cutFrame(data[at:])
 		if size == 0 {
-			in.log.Info("the newest blocks that came before a crash were not complete: gateways send them again", "file", in.path(n), "bytes", int64(len(data))-at)
-			return nil
+			next := at + nextFrame(data[at:])
+			if next == int64(len(data)) {
+				in.log.Info("the newest blocks that came before a crash were not complete: gateways send them again", "file", in.path(n), "bytes", next-at)
+				return nil
+			}
+			in.log.Warn("blocks of readings that were stored are damaged, and are lost unless their gateways still have them", "file", in.path(n), "at", at, "bytes", next-at)
+			at = next
+			continue
 		}
 		for from := at + int64(head); from < at+int64(size); {
 			b, length, err := codec.ParseBlock(data[from : at+int64(size)])
@@ -135,6 +142,23 @@ func (in *intake) readFile(n uint64, take func(string, place, codec.Block)) erro
 		at += int64(size)
 	}
 	return nil
+}
+
+// nextFrame returns how many bytes are before the first whole frame in data that does not
+// begin with one.
+func nextFrame(data []byte) int64 {
+	magic := binary.BigEndian.AppendUint32(nil, intakeMagic)
+	for at := 1; at < len(data); at++ {
+		next := bytes.Index(data[at:], magic)
+		if next < 0 {
+			break
+		}
+		at += next
+		if _, _, size := cutFrame(data[at:]); size > 0 {
+			return int64(at)
+		}
+	}
+	return int64(len(data))
 }
 
 // cutFrame returns whose frame data begins with, where its blocks begin and its size, 0

@@ -256,6 +256,45 @@ func TestReadDamaged(t *testing.T) {
 	}
 }
 
+// TestDamagedIntake holds that damage in the intake costs the frame that it is in.
+func TestDamagedIntake(t *testing.T) {
+	random, dir := rand.New(rand.NewPCG(27, 1)), t.TempDir()
+	d := newDevice(random, "e", 900)
+	c := open(t, dir)
+	ctx, cancel := context.WithCancel(context.Background())
+	written := make(chan error, 1)
+	go func() { written <- c.intake.run(ctx) }()
+	for from := 0; from < 900; from += 300 {
+		appendAll(t, c, "pi-1", d.blocks("indoor", from, from+300))
+	}
+	cancel()
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, intakeDir, "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	data, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(files[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var told strings.Builder
+	c, err = Open(Options{Dir: dir, Log: slog.New(slog.NewTextHandler(&told, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := drain(t, reader(t, c, "pi-1", "e").Since(0, d.records["indoor"][0].Seq-1))
+	if !strings.Contains(told.String(), "damaged") {
+		t.Errorf("the log says\n%s", &told)
+	}
+	same(t, "the rest", got, slices.Concat(d.records["indoor"][:300], d.records["indoor"][600:]))
+}
+
 // TestValues holds that what is said of the values is as durable as the records, in
 // whatever order it comes, and that all readers apply it.
 func TestValues(t *testing.T) {

@@ -445,3 +445,48 @@ func TestCommands(t *testing.T) {
 		}
 	}
 }
+
+// TestUnused holds that a gateway costs little that nobody looks at any more, and nothing
+// of it is asked for then; and that who comes back finds all.
+func TestUnused(t *testing.T) {
+	h := startHub(t)
+	h.publish(fleet.Here, []byte("online 1"))
+	h.hello("e1", 1, sensors)
+	h.up(1, 1, 600)
+	h.await("/gateways/pi-7/sensors/outdoor", "anna", `"seq":600`)
+	served := func() *served {
+		h.gateways.mu.Lock()
+		defer h.gateways.mu.Unlock()
+		return h.gateways.served["pi-7"]
+	}
+	c, now := h.dial("/gateways/pi-7/", "anna"), time.Now()
+	s := served()
+	h.gateways.endUnused(now.Add(2 * idle))
+	if served() != s {
+		t.Fatal("it has ended although there is a client")
+	}
+	_ = c.Close()
+	for late := time.Now().Add(patience); s.server.Clients() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatal("the client has not left")
+		}
+	}
+	h.gateways.endUnused(now.Add(3*idle - time.Second))
+	if served() != s {
+		t.Fatal("it has ended at once")
+	}
+	h.gateways.endUnused(now.Add(3 * idle))
+	if served() != nil {
+		t.Fatal("it has not ended")
+	}
+	h.up(1, 601, 700)
+	h.await("/gateways/pi-7/sensors/outdoor", "anna", `"seq":700`)
+	again := h.dial("/gateways/pi-7/", "anna")
+	if err := again.WriteJSON(map[string]any{"type": "subscribe", "payload": map[string]any{"topic": "sensors", "epoch": "e1", "since": map[string]uint32{"outdoor": 550}}}); err != nil {
+		t.Fatal(err)
+	}
+	again.until(func() bool { return len(again.past) == 150 })
+	if !slices.Equal(again.past, span(551, 700)) {
+		t.Errorf("past %v", again.past)
+	}
+}
