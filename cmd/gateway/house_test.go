@@ -189,6 +189,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/hub/serving", "gateway/access", "a scope has gateways"},
 	{"cmd/gateway/internal/hub/serving", "gateway/api", "it answers which alarms there are"},
 	{"cmd/gateway/internal/hub/serving", "gateway/chat", "each gateway has a room"},
+	{"cmd/gateway/internal/hub/serving", "gateway/conn", "a WebSocket is refused otherwise than a page"},
 	{"cmd/gateway/internal/hub/serving", "gateway/fleet", "the server is made of the gateway's hello"},
 	{"cmd/gateway/internal/hub/serving", "gateway/history/collect", "its history is the log here"},
 	{"cmd/gateway/internal/hub/serving", "gateway/hub", "what is live comes from there, and commands go there"},

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/gorilla/websocket"
 )
 
 // Check returns the status and the reason for which a request is no handshake that
@@ -28,6 +30,9 @@ func Check(w http.ResponseWriter, r *http.Request) (status int, reason string) {
 	}
 	return status, reason
 }
+
+// IsUpgrade returns whether a request wants to become a WebSocket.
+func IsUpgrade(r *http.Request) bool { return websocket.IsWebSocketUpgrade(r) }
 
 // Protocol returns the first subprotocol of the client's list that is known, "" if none is.
 func Protocol(r *http.Request, known ...string) string {

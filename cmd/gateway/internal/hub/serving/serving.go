@@ -14,10 +14,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gorilla/websocket"
-
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/conn"
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/collect"
 	"sensorgateway/gateway/hub"
@@ -94,7 +93,7 @@ func (g *Gateways) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // refuse says why a gateway is not served, to those who may know. A browser does not show
 // why a handshake failed: its connection is closed with the reason.
 func (g *Gateways) refuse(w http.ResponseWriter, r *http.Request, err *wire.Error) {
-	if err.Code == http.StatusNotFound && websocket.IsWebSocketUpgrade(r) {
+	if err.Code == http.StatusNotFound && conn.IsUpgrade(r) {
 		r = r.Clone(r.Context())
 		r.URL.Path, r.URL.RawPath = "/nowhere", ""
 		g.nowhere.Handler().ServeHTTP(w, r)
