@@ -31,6 +31,7 @@ func TestHIL(t *testing.T) {
 		"systemd/gateway.service":        unitFile,
 		"systemd/gateway-rebind.service": rebindUnitFile,
 		"systemd/gateway-rebind.path":    projectRoot + "/systemd/gateway-rebind.path",
+		"systemd/update.sh":              projectRoot + "/systemd/update.sh",
 		"configs/gateway.yaml":           projectRoot + "/configs/gateway.yaml",
 	})
 }

@@ -2,6 +2,7 @@ package hil
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -167,13 +168,16 @@ func (a *usbAdapter) control(chips i2cBus, setup [8]byte, data []byte, status *b
 	case 0x00, 0x01: // its configuration and interface
 		return 0, true
 	}
-	const function, getStatus, transfer, acknowledged, silent = 1, 3, 4, 1, 2 // i2c-tiny-usb.c
+	const function, setDelay, getStatus, transfer, acknowledged, silent = 1, 2, 3, 4, 1, 2 // i2c-tiny-usb.c
 	switch {
 	case setup[1] == function:
 		return copy(data, []byte{1, 0, 0xFF, 0x0E}), true
 	case setup[1] == getStatus:
 		return copy(data, []byte{*status}), true
-	case setup[1]&^3 != transfer:
+	case setup[1]&^3 != transfer: // such as the speed, when its driver takes it
+		if f, ok := chips.(*freezing); ok && setup[1] == setDelay {
+			f.stuck.Store(false)
+		}
 		return len(data), true
 	}
 	w, r := data, []byte(nil)
@@ -181,7 +185,10 @@ func (a *usbAdapter) control(chips i2cBus, setup [8]byte, data []byte, status *b
 		w, r = nil, data
 	}
 	*status = acknowledged
-	if err := chips.Tx(index, w, r); err != nil {
+	switch err := chips.Tx(index, w, r); {
+	case errors.Is(err, errStuck):
+		return 0, false
+	case err != nil:
 		*status = silent
 	}
 	return len(data), true
