@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"sensorgateway/gateway/fleet"
@@ -76,7 +78,9 @@ func (g *Registry) askMissing(ctx context.Context) {
 			gaps, err := g.o.Missing(r.name)
 			if err != nil {
 				g.o.Log.Warn("whether readings are missing cannot be found out", "gateway", r.name, "err", err)
+				continue
 			}
+			r.forgetFilled(gaps)
 			for _, gap := range gaps {
 				if !r.firstTime(gap) {
 					continue
@@ -103,6 +107,13 @@ func (r *Remote) firstTime(gap Gap) bool {
 	}
 	r.asked[gap] = struct{}{}
 	return true
+}
+
+// forgetFilled forgets what was asked for and is no gap any more.
+func (r *Remote) forgetFilled(gaps []Gap) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.asked, func(asked Gap, _ struct{}) bool { return !slices.Contains(gaps, asked) })
 }
 
 // notAsked has the gap asked for when blocks come again.

@@ -85,6 +85,7 @@ func TestNews(t *testing.T) {
 	running.Running, running.TS = true, fan.TS+1
 	r.news(notice(t, wire.JSON(wire.Envelope{Type: wire.TypeState, Payload: running})), false)
 	r.news(notice(t, helloOf("n", 6)), false) // of before: the fan is off again
+	r.news(notice(t, helloOf("n", 6)), false)
 	if !reflect.DeepEqual(changed, []wire.MotorState{fan, running, fan}) || !reflect.DeepEqual(r.Motors(), []wire.MotorState{fan}) {
 		t.Errorf("changes %+v, now %+v", changed, r.Motors())
 	}
@@ -319,13 +320,43 @@ func TestMissing(t *testing.T) {
 		defer h.mu.Unlock()
 		return len(h.stored) == 3 && h.stored[2].First == 101 && h.stored[2].Last == 200
 	})
-	d.send(fleet.Up, upOf(300, 301, 400)) // nothing is missing
-	h.await("the blocks", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return len(h.stored) == 4 })
+	// What it does not have either is asked for once; what is filled, not at all.
 	r := h.remote()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.unchecked || len(r.asked) != 1 {
-		t.Errorf("asked %v", r.asked)
+	h.await("that nothing is missing", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.gaps == nil })
+	h.mu.Lock()
+	h.gaps = []Gap{{"indoor", "e", 300, 310}}
+	h.mu.Unlock()
+	d.answerWith(func(d *device, o fleet.Order, err error, p *paho.Publish) {
+		if o.Kind == fleet.Ask && err == nil {
+			d.reply(p, wire.JSON(wire.Envelope{Type: fleet.TypeReadings, Payload: fleet.ReadingsSent{}}))
+		}
+	})
+	for first := uint32(311); first < 351; first += 20 {
+		d.send(fleet.Up, upOf(first-1, first, first+9))
+	}
+	h.await("the question", func() bool {
+		q, err := d.next(fleet.Ask).Question()
+		return err == nil && q.Ask == fleet.AskReadings && q.Since == 300
+	})
+	h.await("what was asked for", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		_, asked := r.asked[Gap{"indoor", "e", 300, 310}]
+		return asked && len(r.asked) == 1
+	})
+	h.g.check(r)
+	h.g.check(r)
+	h.await("the checks", func() bool { return len(h.g.checks) == 0 })
+	for {
+		select {
+		case o := <-d.orders:
+			if o.Kind == fleet.Ask {
+				t.Errorf("asked again: %s", o.Body)
+			}
+			continue
+		default:
+		}
+		break
 	}
 }
 

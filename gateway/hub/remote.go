@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -233,7 +234,7 @@ func (r *Remote) setHello(h *fleet.Hello) {
 			l.Hello(*h)
 		}
 		for _, m := range motors {
-			if l.MotorChanged != nil && !slices.ContainsFunc(before, func(b wire.MotorState) bool { return b.Target == m.Target && b.TS == m.TS }) {
+			if l.MotorChanged != nil && !slices.ContainsFunc(before, func(b wire.MotorState) bool { return reflect.DeepEqual(b, m) }) {
 				l.MotorChanged(m)
 			}
 		}
