@@ -208,6 +208,9 @@ func (k Kind) why(tree fs.FS, missing error, all, named []Device) (why, fix stri
 	return fmt.Sprintf("the kernel has no %s device", k.Class), overlay
 }
 
+// otherThermometers are those that the kernel's w1_therm knows besides, by their families.
+var otherThermometers = map[string]string{"10": "DS18S20", "22": "DS1822", "3b": "DS1825", "42": "DS28EA00"}
+
 // whyNoW1 says why there is no DS18B20, and what to do.
 func whyNoW1(tree fs.FS, overlay string) (why, fix string) {
 	entries, _ := fs.ReadDir(tree, dirs[W1].path) // it was read before
@@ -216,9 +219,16 @@ func whyNoW1(tree fs.FS, overlay string) (why, fix string) {
 		if w1Form.MatchString(e.Name()) {
 			return "the kernel has no driver for " + e.Name(), "sudo modprobe w1_therm"
 		}
+		if family, _, _ := strings.Cut(e.Name(), "-"); otherThermometers[family] != "" {
+			why = fmt.Sprintf("there is %s, a %s, whose readings have another form", e.Name(), otherThermometers[family])
+			fix = "write chip: hwmon, device: w1_slave_temp, id: " + e.Name()
+		}
 		if strings.HasPrefix(e.Name(), "w1_bus_master") {
 			masters++
 		}
+	}
+	if why != "" {
+		return why, fix
 	}
 	if masters == 0 {
 		return "the kernel has no 1-wire bus", overlay

@@ -153,6 +153,15 @@ func TestFind(t *testing.T) {
 			"the kernel has no 1-wire bus; fix: write dtoverlay=w1-gpio into /boot/firmware/config.txt, and reboot", wire.Absent},
 		{"an empty bus", func(m machine) { m.write("sys/bus/w1/devices/w1_bus_master1/uevent", "") }, ds18b20, "",
 			"nobody answers on the 1-wire bus; fix: check power and wiring, and the resistor of 4.7 kΩ", wire.Absent},
+		{"a DS18S20", func(m machine) {
+			m.w1("10-000802824e58", good)
+			m.write("sys/bus/w1/devices/w1_bus_master1/uevent", "")
+		}, ds18b20, "",
+			"ds18b20: there is 10-000802824e58, a DS18S20, whose readings have another form; fix: write chip: hwmon, device: w1_slave_temp, id: 10-000802824e58", wire.Absent},
+		{"a DS18S20, and no module", func(m machine) {
+			m.w1("10-000802824e58", good)
+			m.write("sys/bus/w1/devices/28-0123456789ab/uevent", "")
+		}, ds18b20, "", "the kernel has no driver for 28-0123456789ab; fix: sudo modprobe w1_therm", wire.Absent},
 		{"no module", func(m machine) { m.write("sys/bus/w1/devices/28-0123456789ab/uevent", "") }, ds18b20, "",
 			"the kernel has no driver for 28-0123456789ab; fix: sudo modprobe w1_therm", wire.Absent},
 		{"no IIO", func(machine) {}, dht22, "", "fix: write dtoverlay=dht11,gpiopin=4 into /boot/firmware/config.txt, and reboot", wire.Absent},

@@ -56,7 +56,7 @@ func (s *section) deviceID(c *Sensor, taken map[string]*section) {
 	case n == nil && s.has("id"): // noted
 		return
 	case n != nil && c.Class == w1 && !w1Form.MatchString(c.ID):
-		s.fault(n, "id", "%s is no id of %s (write it as 28-0123456789ab: ls /sys/bus/w1/devices lists them)", phrase.Quote(c.ID), c.Chip)
+		s.fault(n, "id", "%s is no id of %s (write it as 28-0123456789ab: ls /sys/bus/w1/devices lists them; one that begins otherwise is chip: hwmon, device: w1_slave_temp)", phrase.Quote(c.ID), c.Chip)
 		return
 	case n != nil && !idForm.MatchString(c.ID):
 		s.fault(n, "id", "%s is no id (write what gateway scan shows, such as 1-0044)", phrase.Quote(c.ID))

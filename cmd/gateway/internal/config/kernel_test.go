@@ -55,9 +55,9 @@ gateway.yaml:2: sensors[0].power: ds18b20 is on no I²C bus, the kernel reads it
 			`gateway.yaml:2: sensors[0].id: sht3x is on an I²C bus, the kernel does not read it (remove the line)
 gateway.yaml:2: sensors[0].device: sht3x is on an I²C bus, the kernel does not read it (remove the line)`},
 		{"an id of another family", "{name: a, chip: ds18b20, id: 10-000802824e58}",
-			`gateway.yaml:2: sensors[0].id: "10-000802824e58" is no id of ds18b20 (write it as 28-0123456789ab: ls /sys/bus/w1/devices lists them)`},
+			`gateway.yaml:2: sensors[0].id: "10-000802824e58" is no id of ds18b20 (write it as 28-0123456789ab: ls /sys/bus/w1/devices lists them; one that begins otherwise is chip: hwmon, device: w1_slave_temp)`},
 		{"an id in capitals", "{name: a, chip: ds18b20, id: 28-0123456789AB}",
-			`gateway.yaml:2: sensors[0].id: "28-0123456789AB" is no id of ds18b20 (write it as 28-0123456789ab: ls /sys/bus/w1/devices lists them)`},
+			`gateway.yaml:2: sensors[0].id: "28-0123456789AB" is no id of ds18b20 (write it as 28-0123456789ab: ls /sys/bus/w1/devices lists them; one that begins otherwise is chip: hwmon, device: w1_slave_temp)`},
 		{"an id that is a path", "{name: a, chip: dht22, id: ../x}", `gateway.yaml:2: sensors[0].id: "../x" is no id (write what gateway scan shows, such as 1-0044)`},
 		{"no device", "{name: a, chip: hwmon}", `gateway.yaml:2: sensors[0]: no device (add one, such as device: sht3x; gateway scan lists them)`},
 		{"a device that is a path", "{name: a, chip: hwmon, device: hwmon0/name}",
