@@ -161,3 +161,99 @@ func TestHubServes(t *testing.T) {
 		t.Error(body)
 	}
 }
+
+// TestHubShowsAGateway holds that what a client of a hub sees of a running gateway is what
+// the gateway itself shows: readings by their numbers, motors, and that it is away after
+// it was killed.
+func TestHubShowsAGateway(t *testing.T) {
+	t.Parallel()
+	m := startMosquitto(t, "allow_anonymous true\n")
+	h := startHub(t, "--broker", "mqtt://"+m.address, "--site", "lab")
+	h.await(t, "connected to the broker")
+	device := t.TempDir()
+	h.want("pi-1", h.enroll(device, "pi-1", h.code("--site", "lab"))...)
+	anna := h.want("gwt_", "token", "add", "anna", "--gateways", "pi-1", "--role", "operator", "--state", h.state)
+	config := writeFile(t, "gateway.yaml", string(simulatedWithoutInterlocks(t))+"uplink: {}\n")
+	p := startGateway(t, h.program, "--simulate", "--config", config, "--listen", "127.0.0.1:0", "--state", device)
+	h.awaitAnswer("/gateways/pi-1/api/v1/motors", anna, `"motor_1"`)
+
+	c := h.dial("/gateways/pi-1/", anna)
+	defer c.Close()
+	direct, _, err := (&websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}}).Dial(p.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer direct.Close()
+	_ = direct.SetReadDeadline(time.Now().Add(patience))
+	type number struct {
+		sensor uint16
+		seq    uint32
+	}
+	read := func(c *websocket.Conn, until func(wire.Record) bool) {
+		t.Helper()
+		for {
+			kind, message, err := c.ReadMessage()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if kind == websocket.TextMessage {
+				continue
+			}
+			records, err := wire.ParseRecords(message)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range records {
+				if until(r) {
+					return
+				}
+			}
+		}
+	}
+	there := map[number]wire.Record{}
+	read(c, func(r wire.Record) bool { there[number{r.Sensor, r.Seq}] = r; return len(there) == 60 })
+	same := 0
+	read(direct, func(r wire.Record) bool {
+		if x, some := there[number{r.Sensor, r.Seq}]; some {
+			if x.UnixMilli != r.UnixMilli || x.Fault != r.Fault || r.Fault == wire.Good && x.Values != r.Values {
+				t.Errorf("the hub shows %+v, the gateway %+v", x, r)
+			}
+			same++
+		}
+		return same == 30
+	})
+
+	answered := func(command, want string) time.Duration {
+		t.Helper()
+		begin := time.Now()
+		if err := c.WriteMessage(websocket.TextMessage, []byte(`{"type":"command","id":1,"payload":`+command+`}`)); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			kind, message, err := c.ReadMessage()
+			if err != nil {
+				t.Fatalf("%s: %v", command, err)
+			}
+			if kind == websocket.TextMessage && strings.Contains(string(message), `"id":1`) {
+				if !strings.Contains(string(message), want) {
+					t.Fatalf("%s: %s", command, message)
+				}
+				return time.Since(begin)
+			}
+		}
+	}
+	answered(`{"action":"start","target":"motor_1","lease_ms":30000}`, `"running":true`)
+	t.Logf("a stop took %v", answered(`{"action":"stop","target":"motor_1"}`, `"running":false`))
+	answered(`{"action":"start","target":"nothing"}`, `"code":404`)
+	h.awaitAnswer("/gateways/pi-1/api/v1/motors", anna, `"by":"anna"`)
+
+	p.Kill(t)
+	if body := h.awaitAnswer("/gateways/pi-1/healthz", "", "away since"); !strings.Contains(body, `"ok":false`) {
+		t.Error(body)
+	}
+	late := h.dial("/gateways/pi-1/", anna)
+	defer late.Close()
+	if _, hello, err := late.ReadMessage(); err != nil || !strings.Contains(string(hello), "pi-1 is away since") {
+		t.Errorf("%s, %v", hello, err)
+	}
+}
