@@ -32,6 +32,9 @@ const (
 	// reconnects, or a page that is loaded again, finds it as it was.
 	idle       = 2 * time.Minute
 	checkEvery = 15 * time.Second
+	// maxServed are served at a time: each takes some hundred kilobytes, and more while its
+	// log is read. One that nobody uses makes room.
+	maxServed = 500
 	// farewell is how long clients have to leave when their server ends.
 	farewell = 3 * time.Second
 )
@@ -41,6 +44,7 @@ type Options struct {
 	Gateway func(name string) (*hub.Remote, bool)
 	Reader  func(gateway, epoch string, sensors []string) (*collect.Reader, error)
 	Guard   *access.Guard
+	Clients int          // most WebSocket clients of all gateways
 	Page    http.Handler // the dashboard
 	// Pages are answered whoever asks, by path below each gateway's.
 	Pages map[string]http.Handler
@@ -82,6 +86,10 @@ func (g *Gateways) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s, err := g.enter(name)
+	if err == nil && conn.IsUpgrade(r) && g.clients() >= g.o.Clients {
+		g.leave(s)
+		err = wire.Errorf(http.StatusServiceUnavailable, "too many clients in all")
+	}
 	if err != nil {
 		g.refuse(w, r, err)
 		return
@@ -130,6 +138,9 @@ func (g *Gateways) enter(name string) (*served, *wire.Error) {
 	if g.ended {
 		return nil, wire.Errorf(http.StatusServiceUnavailable, "restarting")
 	}
+	if s == nil && len(g.served) >= maxServed && !g.makeRoom() {
+		return nil, wire.Errorf(http.StatusServiceUnavailable, "%d gateways are looked at already", maxServed)
+	}
 	if s == nil {
 		g.number++
 		s = newServed(g, name, g.number, remote, hello)
@@ -137,6 +148,31 @@ func (g *Gateways) enter(name string) (*served, *wire.Error) {
 	}
 	s.uses++
 	return s, nil
+}
+
+// makeRoom ends the server that was unused for longest, and returns whether there was one.
+// g.mu is held.
+func (g *Gateways) makeRoom() bool {
+	var oldest *served
+	for _, s := range g.served {
+		if s.uses == 0 && s.server.Clients() == 0 && (oldest == nil || s.used.Before(oldest.used)) {
+			oldest = s
+		}
+	}
+	if oldest != nil {
+		g.end(oldest)
+	}
+	return oldest != nil
+}
+
+// clients is how many WebSocket clients all gateways have.
+func (g *Gateways) clients() (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range g.served {
+		n += s.server.Clients()
+	}
+	return n
 }
 
 func (g *Gateways) leave(s *served) {

@@ -110,7 +110,7 @@ func startHub(t *testing.T) *testHub {
 	}
 	refused := func(string, string, string) {}
 	guard := access.NewGuard(access.Options{Policy: &access.Policy{}, Tokens: tokens.Open(state, log), Exposed: true, Hub: true, Refused: refused, Log: log})
-	h.gateways = New(Options{Gateway: h.registry.Get, Reader: h.stored.Reader, Guard: guard, Page: http.NotFoundHandler(), Pages: guard.Pages(), Refused: refused, Log: log})
+	h.gateways = New(Options{Gateway: h.registry.Get, Reader: h.stored.Reader, Guard: guard, Clients: 2, Page: http.NotFoundHandler(), Pages: guard.Pages(), Refused: refused, Log: log})
 
 	broker := startBroker(t)
 	in := hub.New(hub.Options{Registry: h.registry, Site: "lab", Brokers: []*url.URL{{Scheme: "mqtt", Host: broker}}})
@@ -387,8 +387,13 @@ func TestServed(t *testing.T) {
 			break
 		}
 	}
-	if again := h.dial("/gateways/pi-7/", "anna"); len(again.hello.Sensors) != 1 {
+	again := h.dial("/gateways/pi-7/", "anna")
+	if len(again.hello.Sensors) != 1 {
 		t.Errorf("%+v", again.hello.Sensors)
+	}
+	_ = h.dial("/gateways/pi-7/", "anna")
+	if _, answer, err := websocket.DefaultDialer.Dial("ws://"+h.address+"/gateways/pi-7/", http.Header{"Authorization": {"Bearer " + h.tokens["anna"]}}); err == nil || answer == nil || answer.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("one client too many: %v, %v", answer, err)
 	}
 }
 
