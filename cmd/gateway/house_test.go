@@ -187,6 +187,8 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/hub", "wire", "a scope limits alarms too"},
 	{"cmd/gateway/internal/hub/serving", "gateway", "a gateway that is looked at has a server"},
 	{"cmd/gateway/internal/hub/serving", "gateway/access", "a scope has gateways"},
+	{"cmd/gateway/internal/hub/serving", "cmd/gateway/internal/admin", "administrators change tokens on each page"},
+	{"cmd/gateway/internal/hub/serving", "gateway/access/tokens", "who has changed them is recorded"},
 	{"cmd/gateway/internal/hub/serving", "gateway/api", "it answers which alarms there are"},
 	{"cmd/gateway/internal/hub/serving", "gateway/chat", "each gateway has a room"},
 	{"cmd/gateway/internal/hub/serving", "gateway/conn", "a WebSocket is refused otherwise than a page"},

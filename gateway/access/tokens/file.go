@@ -142,8 +142,8 @@ func (f *File) check() error {
 		if slices.Contains(t.Sensors, "") || slices.Contains(t.Motors, "") {
 			return fmt.Errorf("token %q: an empty name in its scope", t.Name)
 		}
-		if i := slices.IndexFunc(t.Gateways, func(g string) bool { return !gatewayForm.MatchString(g) }); i >= 0 {
-			return fmt.Errorf("token %q: %q in its scope is neither a gateway's name nor site: and a site's", t.Name, t.Gateways[i])
+		if err := CheckGateways(t.Gateways); err != nil {
+			return fmt.Errorf("token %q: %w", t.Name, err)
 		}
 		names[t.Name] = true
 	}
@@ -173,6 +173,14 @@ const Site = "site:"
 
 // gatewayForm is that of an entry of such a scope.
 var gatewayForm = regexp.MustCompile(`^(site:)?[a-z][a-z0-9_-]{0,31}$`)
+
+// CheckGateways returns what is wrong with a scope of gateways.
+func CheckGateways(scope []string) error {
+	if i := slices.IndexFunc(scope, func(g string) bool { return !gatewayForm.MatchString(g) }); i >= 0 {
+		return fmt.Errorf("%q is neither a gateway's name nor %s and a site's", scope[i], Site)
+	}
+	return nil
+}
 
 // idForm is that of all IDs: fit for the name of a cookie (RFC 6265, section 4.1.1).
 var idForm = regexp.MustCompile(`^[a-z0-9]{1,32}$`)

@@ -110,6 +110,7 @@ type token struct {
 	Role      tokens.Role `json:"role"`
 	Sensors   []string    `json:"sensors,omitempty"` // none: all
 	Motors    []string    `json:"motors,omitempty"`
+	Gateways  []string    `json:"gateways,omitempty"` // of a fleet, at its hub
 	Expires   int64       `json:"expires,omitempty"`
 	Expired   bool        `json:"expired,omitempty"`
 	Created   int64       `json:"created"`
@@ -122,7 +123,7 @@ type token struct {
 
 func tokenOf(s tokens.Summary, connected int) token {
 	return token{
-		ID: s.ID, Name: s.Name, Role: s.Role, Sensors: s.Sensors, Motors: s.Motors,
+		ID: s.ID, Name: s.Name, Role: s.Role, Sensors: s.Sensors, Motors: s.Motors, Gateways: s.Gateways,
 		Expires: unixMilli(s.Expires), Expired: !s.Expires.IsZero() && !time.Now().Before(s.Expires), Created: unixMilli(s.Created), By: s.By,
 		Used: unixMilli(s.Used.At), UsedFrom: s.Used.From, Browsers: len(s.Logins), Connected: connected,
 	}
@@ -149,11 +150,12 @@ func (a *API) listTokens(*http.Request) (int, any, error) {
 
 // tokenRequest asks for a token. A scope that is missing is everything.
 type tokenRequest struct {
-	Name    string      `json:"name"`
-	Role    tokens.Role `json:"role"` // viewer if not given
-	Sensors []string    `json:"sensors"`
-	Motors  []string    `json:"motors"`
-	Expires expiry      `json:"expires"`
+	Name     string      `json:"name"`
+	Role     tokens.Role `json:"role"` // viewer if not given
+	Sensors  []string    `json:"sensors"`
+	Motors   []string    `json:"motors"`
+	Gateways []string    `json:"gateways"` // of a fleet, at its hub
+	Expires  expiry      `json:"expires"`
 }
 
 // expiry is the end of a token as it is asked for: Unix milliseconds, or a text as
@@ -202,7 +204,7 @@ func (a *API) addToken(r *http.Request) (int, any, error) {
 
 // check returns the token that is asked for, if its maker may make it.
 func (a *API) check(r *http.Request, q tokenRequest) (t tokens.Token, err error) {
-	t = tokens.Token{Name: q.Name, Role: q.Role, Sensors: q.Sensors, Motors: q.Motors, By: access.Of(r).Name}
+	t = tokens.Token{Name: q.Name, Role: q.Role, Sensors: q.Sensors, Motors: q.Motors, Gateways: q.Gateways, By: access.Of(r).Name}
 	if t.Role == "" {
 		t.Role = tokens.Viewer
 	}
@@ -224,6 +226,14 @@ func (a *API) check(r *http.Request, q tokenRequest) (t tokens.Token, err error)
 				return t, unprocessable("%s: there is no %q; there are %s", scope.of, name, strings.Join(scope.known, ", "))
 			}
 		}
+	}
+	switch err := tokens.CheckGateways(t.Gateways); {
+	case err != nil:
+		return t, unprocessable("gateways: %v", err)
+	case t.Gateways != nil && !a.Guard.Hub:
+		return t, unprocessable("gateways: only a fleet's hub limits tokens to gateways")
+	case t.Gateways != nil && len(t.Gateways) == 0:
+		return t, unprocessable("gateways: an empty scope would be everything; fix: name some, or leave it out")
 	}
 	if q.Expires.given {
 		if t.Expires, err = phrase.ParseExpiry(q.Expires.text, time.Now()); err != nil {
@@ -252,7 +262,7 @@ func widens(id *access.Identity, t tokens.Token) error {
 	for _, scope := range []struct {
 		of         string
 		own, given []string
-	}{{"sensors", id.Sensors, t.Sensors}, {"motors", id.Motors, t.Motors}} {
+	}{{"sensors", id.Sensors, t.Sensors}, {"motors", id.Motors, t.Motors}, {"gateways", id.Gateways, t.Gateways}} {
 		beyond := func(name string) bool { return !slices.Contains(scope.own, name) }
 		if len(scope.own) > 0 && (len(scope.given) == 0 || slices.ContainsFunc(scope.given, beyond)) {
 			return wire.Errorf(http.StatusForbidden, "the %s of %s are %s: nobody gives more than that; fix: an administrator without a scope can", scope.of, id.Label(), strings.Join(scope.own, ", "))

@@ -146,6 +146,9 @@ func (a *Auditor) TokenChanged(c tokens.Change) {
 	if len(c.Token.Motors) > 0 {
 		what["motors"] = c.Token.Motors
 	}
+	if len(c.Token.Gateways) > 0 {
+		what["gateways"] = c.Token.Gateways
+	}
 	if !c.Token.Expires.IsZero() {
 		what["expires"] = c.Token.Expires
 	}

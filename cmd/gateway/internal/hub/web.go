@@ -75,7 +75,7 @@ func (o *serveOptions) newWeb(registry *hub.Registry, stored *collect.Collection
 	w.overview = overview.API(overview.Options{Registry: registry, Visible: visible, Limit: limitTo})
 	w.gateways = serving.New(serving.Options{
 		Gateway: registry.Get, Reader: stored.Reader, Guard: w.guard, Clients: limits.Clients, Page: dashboard.Handler(nil), Pages: w.pages,
-		Recorded: w.auditor.Recorded, Refused: w.refused, Log: log,
+		Recorded: w.auditor.Recorded, SessionEnded: w.auditor.SessionEnded, Refused: w.refused, Log: log,
 	})
 	return w
 }

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/admin"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/api"
@@ -78,12 +80,13 @@ func (s *served) is(h fleet.Hello) bool {
 
 func (s *served) options() gateway.Options {
 	room := chat.NewRoom(s.g.o.Log)
+	administrators := &admin.API{Guard: s.g.o.Guard, Sensors: s.sensors, Motors: s.clients.States, Ended: s.g.o.SessionEnded}
 	o := gateway.Options{
 		Name: cmp.Or(s.hello.Name, s.name), Version: s.hello.Version, Epoch: s.hello.Epoch, Simulated: s.hello.Simulated, Sensors: s.sensors,
 		Primary:     max(slices.IndexFunc(s.sensors, func(i wire.SensorInfo) bool { return i.Primary }), 0),
 		ClockSynced: func() bool { h, _ := s.remote.Hello(); return h.ClockSynced },
 		Alive:       s.alive, Warnings: s.warnings, Uplink: s.uplink, Late: true, Remote: true,
-		Page: s.page(), Pages: s.g.o.Pages, Access: scoped{s.g.o.Guard, s.remote, s.name}, Refused: s.g.o.Refused,
+		Page: s.page(administrators), Pages: administrators.Pages(maps.Clone(s.g.o.Pages)), Access: scoped{s.g.o.Guard, s.remote, s.name}, Refused: s.g.o.Refused,
 		Motors: &s.clients, Handlers: s.clients.handlers(), Limits: limit.Default(), Log: s.g.o.Log.With("gateway", s.name),
 		Endpoints: map[string]func(gateway.Sender, *http.Request, *access.Identity) gateway.Receiver{
 			"/chat": func(c gateway.Sender, r *http.Request, id *access.Identity) gateway.Receiver {
@@ -100,8 +103,9 @@ func (s *served) options() gateway.Options {
 }
 
 // page answers what is neither a client's connection nor a reading.
-func (s *served) page() http.Handler {
+func (s *served) page(administrators *admin.API) http.Handler {
 	mux := http.NewServeMux()
+	administrators.Mount(mux)
 	mux.Handle("/api/v1/alarms", api.JSON(func(r *http.Request) any {
 		id := access.Of(r)
 		return map[string]any{"recent": []wire.Alarm{}, "conditions": []string{}, "alarms": slices.DeleteFunc(s.remote.Alarms(), func(a wire.Alarm) bool {

@@ -16,6 +16,7 @@ import (
 
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/gateway/conn"
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/collect"
@@ -50,8 +51,10 @@ type Options struct {
 	Pages map[string]http.Handler
 	// Recorded carries commands out, and records them; nil: nobody does.
 	Recorded func(gateway.Handler, func() []wire.MotorState) gateway.Handler
-	Refused  func(reason, client, why string)
-	Log      *slog.Logger
+	// SessionEnded is called when an administrator has ended somebody's session.
+	SessionEnded func(by tokens.Author, kind, id, name string)
+	Refused      func(reason, client, why string)
+	Log          *slog.Logger
 }
 
 // Gateways answers for all gateways.
@@ -69,6 +72,9 @@ type Gateways struct {
 
 // New returns the gateways. [Gateways.Run] ends the servers that nobody uses.
 func New(o Options) *Gateways {
+	if o.SessionEnded == nil {
+		o.SessionEnded = func(tokens.Author, string, string, string) {}
+	}
 	if o.Recorded == nil {
 		o.Recorded = func(h gateway.Handler, _ func() []wire.MotorState) gateway.Handler { return h }
 	}

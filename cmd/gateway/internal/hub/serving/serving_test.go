@@ -96,7 +96,7 @@ func startHub(t *testing.T) *testHub {
 	}
 	state := t.TempDir()
 	err = tokens.Edit(state, func(f *tokens.File) error {
-		for _, x := range []tokens.Token{{Name: "anna", Role: tokens.Operator, Gateways: []string{"site:lab"}}, {Name: "bert", Role: tokens.Viewer, Gateways: []string{"site:roof", "pi-8"}}} {
+		for _, x := range []tokens.Token{{Name: "anna", Role: tokens.Operator, Gateways: []string{"site:lab"}}, {Name: "site admin", Role: tokens.Admin, Gateways: []string{"site:lab"}}, {Name: "bert", Role: tokens.Viewer, Gateways: []string{"site:roof", "pi-8"}}} {
 			text, err := f.Add(x)
 			if err != nil {
 				return err
@@ -493,5 +493,37 @@ func TestUnused(t *testing.T) {
 	again.until(func() bool { return len(again.past) == 150 })
 	if !slices.Equal(again.past, span(551, 700)) {
 		t.Errorf("past %v", again.past)
+	}
+}
+
+// TestAdministrators holds that who administers some gateways makes tokens for no others.
+func TestAdministrators(t *testing.T) {
+	h := startHub(t)
+	h.publish(fleet.Here, []byte("online 1"))
+	h.hello("e1", 1, sensors)
+	h.await("/gateways/pi-7/api/v1/tokens", "site admin", `"gateways":["site:lab"]`)
+	if code, body := h.get("/gateways/pi-7/api/v1/tokens", "anna"); code != http.StatusForbidden {
+		t.Errorf("an operator: %d %s", code, body)
+	}
+	for body, want := range map[string]int{
+		`{"name":"a"}`: http.StatusForbidden, `{"name":"b","gateways":["pi-8"]}`: http.StatusForbidden,
+		`{"name":"c","gateways":[]}`: http.StatusUnprocessableEntity, `{"name":"d","gateways":["site:"]}`: http.StatusUnprocessableEntity,
+		`{"name":"e","gateways":["site:lab"],"sensors":["indoor"]}`: http.StatusCreated,
+	} {
+		r, err := http.NewRequest(http.MethodPost, "http://"+h.address+"/gateways/pi-7/api/v1/tokens", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+h.tokens["site admin"])
+		r.Header.Set("Content-Type", "application/json")
+		answer, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%s: %d %s", body, answer.StatusCode, text)
+		}
 	}
 }
