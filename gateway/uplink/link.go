@@ -103,7 +103,7 @@ func (u *Uplink) connect(ctx context.Context, attempt int) error {
 		commands: make(chan task, maxWaiting), questions: make(chan task, maxAsked), stops: make(chan struct{}, maxStops),
 	}
 	l.client = paho.NewClient(paho.ClientConfig{
-		Conn: conn, PacketTimeout: packetTimeout, PingHandler: mqtt.NewPinger(), OnClientError: func(err error) { end(mqtt.Explain(err)) },
+		Conn: conn, PacketTimeout: packetTimeout, PingHandler: mqtt.NewPinger(), OnClientError: end,
 		OnServerDisconnect: func(d *paho.Disconnect) { end(mqtt.Disconnected(d.ReasonCode)) },
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 			l.received(p.Packet)

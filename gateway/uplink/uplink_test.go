@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -234,8 +235,13 @@ func TestLost(t *testing.T) {
 func TestOperators(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
+		var mu sync.Mutex
 		lost := map[string]time.Duration{}
-		o := newOperators(func(id string) { lost[id] = time.Since(begin) })
+		o := newOperators(func(id string) {
+			mu.Lock()
+			defer mu.Unlock()
+			lost[id] = time.Since(begin)
+		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- o.run(ctx) }()
