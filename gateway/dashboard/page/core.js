@@ -78,9 +78,10 @@ gateway.addEventListener("phase", ({ detail }) => {
   else if (failed) ask();
   else waiting ??= setTimeout(ask, SOON);
 });
-// What the configuration allows to everybody stays in view.
+// What the configuration allows to everybody stays in view, and how the way to the fleet is.
 gateway.addEventListener("hello", ({ detail }) => {
-  get("warnings").replaceChildren(...(detail.warnings ?? []).map((/** @type {string} */ warning) => {
+  const uplink = detail.uplink ? [words.uplink(detail.uplink.state)] : [];
+  get("warnings").replaceChildren(...(detail.warnings ?? []).concat(uplink).map((/** @type {string} */ warning) => {
     const item = document.createElement("li");
     item.textContent = warning;
     return item;

@@ -214,6 +214,9 @@ export const words = {
   readingsLost: (n, reason) => `${n} stored readings are lost: ${reason}`,
   /** @param {string} n @param {string} reason */
   readingsRemoved: (n, reason) => `${n} stored readings were removed: ${reason}`,
+  /** @param {string} how */
+  uplink: (how) => `Uplink: ${how}`,
+  uplinkBack: "Uplink: readings go up again",
 
   // machine.js
   notKnown: "not known on this machine",

@@ -140,6 +140,11 @@ function event({ kind, by, reason, readings = 0, step_ms = 0, alarm, state }) {
     case "storage_failed": return words.notStored(reason ? `: ${reason}` : "");
     case "storage_back": return words.storedAgain;
     case "storage_damaged": return words.readingsLost(readings ? String(readings) : words.some, reason);
+    case "uplink_lost":
+    case "uplink_unheard":
+    case "uplink_full":
+    case "uplink_budget": return words.uplink(reason);
+    case "uplink_back": return words.uplinkBack;
     case "history_evicted": return words.readingsRemoved(String(readings), reason);
   }
   return kind;

@@ -190,6 +190,8 @@ export const words = {
   some: "bazı",
   readingsLost: (n, reason) => `kayıtlı ${n} ölçüm kayboldu: ${reason}`,
   readingsRemoved: (n, reason) => `kayıtlı ${n} ölçüm silindi: ${reason}`,
+  uplink: (how) => `Filo bağlantısı: ${how}`,
+  uplinkBack: "Filo bağlantısı: ölçümler yeniden gönderiliyor",
 
   notKnown: "bu makinede bilinmiyor",
   noThermometer: "bu makinede sıcaklık sensörü yok",
