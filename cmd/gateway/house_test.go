@@ -174,6 +174,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/hub", "gateway/hub", "they come from a broker"},
 	{"cmd/gateway/internal/hub", "wire", "it writes JSON as the protocol does"},
 	{"cmd/gateway/internal/hub", "cmd/gateway/internal/hub/serving", "it serves each gateway"},
+	{"cmd/gateway/internal/hub", "cmd/gateway/internal/admin", "administrators change tokens there"},
 	{"cmd/gateway/internal/hub", "cmd/gateway/internal/auditor", "it records who did what"},
 	{"cmd/gateway/internal/hub", "gateway", "it counts what is refused by the server's reasons"},
 	{"cmd/gateway/internal/hub", "gateway/access", "it says who may connect"},

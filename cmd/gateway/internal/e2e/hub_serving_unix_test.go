@@ -87,6 +87,7 @@ func TestHubServes(t *testing.T) {
 	add := func(name string, more ...string) string {
 		return h.want("gwt_", append([]string{"token", "add", name, "--state", h.state}, more...)...)
 	}
+	chief := add("chief", "--gateways", "site:lab", "--role", "admin")
 	anna, bert, root := add("anna", "--gateways", "site:lab", "--role", "operator"), add("bert", "--gateways", "pi-2"), add("root", "--role", "admin")
 
 	d := newFleetDevice(t, m, fleet.Gateway{Site: "lab", Name: "pi-1"}, 3000)
@@ -156,6 +157,15 @@ func TestHubServes(t *testing.T) {
 		if r.Seq != d.records[i].Seq || r.Reading != d.records[i].Reading {
 			t.Fatalf("record %d is %+v, want %+v", i, r, d.records[i])
 		}
+	}
+	if code, body := h.get("/api/v1/tokens", root); code != 200 || !strings.Contains(body, `"gateways":["site:lab"]`) {
+		t.Errorf("the tokens: %d %s", code, body)
+	}
+	if code, _ := h.get("/api/v1/audit", chief); code != 403 { // of all gateways
+		t.Errorf("the audit log, for an administrator of a site: %d", code)
+	}
+	if code, _ := h.get("/api/v1/tokens", anna); code != 403 {
+		t.Errorf("the tokens, for an operator: %d", code)
 	}
 	if body := h.awaitAnswer("/api/v1/audit", root, `"pi-1/fan"`); !strings.Contains(body, `"anna"`) {
 		t.Error(body)

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"sensorgateway/cmd/gateway/internal/admin"
 	"sensorgateway/cmd/gateway/internal/auditor"
 	"sensorgateway/cmd/gateway/internal/hub/serving"
 	"sensorgateway/gateway"
@@ -71,7 +72,7 @@ func (o *serveOptions) newWeb(registry *hub.Registry, stored *collect.Collection
 	for path, file := range dashboard.Client() {
 		w.pages[path] = w.guard.Ours(file)
 	}
-	w.records = w.guard.Administrators(&auditor.Records{State: o.dir(), Log: log})
+	w.records = w.guard.Administrators(ofAll(&auditor.Records{State: o.dir(), Log: log}))
 	w.overview = overview.API(overview.Options{Registry: registry, Visible: visible, Limit: limitTo})
 	w.gateways = serving.New(serving.Options{
 		Gateway: registry.Get, Reader: stored.Reader, Guard: w.guard, Clients: limits.Clients, Page: dashboard.Handler(nil), Pages: w.pages,
@@ -86,12 +87,25 @@ func (w *web) handle(mux *http.ServeMux) {
 		mux.Handle(path, page)
 	}
 	mux.Handle(serving.Path, w.gateways)
-	mux.Handle(auditor.Path, w.known(w.records))
+	mux.Handle(auditor.Path, w.records)
+	administrators := &admin.API{Guard: w.guard, Motors: func() []wire.MotorState { return nil }, Ended: w.auditor.SessionEnded}
+	administrators.Mount(mux)
 	mux.Handle("/api/v1/gateways", w.known(w.overview))
 	page := w.known(overview.Page())
 	for _, path := range overview.Paths() {
 		mux.Handle(path, page)
 	}
+}
+
+// ofAll answers those whose scope is all gateways.
+func ofAll(page http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if id := access.Of(r); len(id.Gateways) > 0 {
+			access.WriteError(w, wire.Errorf(http.StatusForbidden, "this is of all gateways, and the scope of %s is not", id.Label()))
+			return
+		}
+		page.ServeHTTP(w, r)
+	})
 }
 
 // visible returns which gateways are in the scope of who makes a request.

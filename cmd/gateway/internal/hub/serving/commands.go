@@ -21,7 +21,6 @@ type clients struct {
 
 	mu      sync.Mutex
 	running map[string]bool // by the client: it may have a motor running
-	leaving sync.WaitGroup  // of which the gateway is notified
 }
 
 // nameOf is what a client of the server is called beyond it.

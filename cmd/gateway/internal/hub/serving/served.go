@@ -173,7 +173,6 @@ func (s *served) close(ctx context.Context) {
 		s.g.o.Log.Warn("a gateway's clients were not closed in order", "gateway", s.name, "err", err)
 	}
 	s.feed.end()
-	s.clients.leaving.Wait()
 }
 
 // scoped lets those through whose scope has the gateway.
