@@ -4,7 +4,8 @@
 //
 // A [Conn] never makes its caller wait: what the kernel does not take at once is
 // either refused ([Conn.Offer]) or queued within bounds ([Conn.Write]). So a
-// client that reads slowly, or not at all, delays nobody else.
+// client that reads slowly, or not at all, delays nobody else. And one that sends
+// nothing costs its descriptor and a record: [Conn.Park] needs no goroutine to wait.
 //
 // It knows sockets, TLS and the framing of WebSocket. It refuses to know what
 // the frames carry, who the client is, and what is on the other side of HTTP.

@@ -31,8 +31,8 @@ type pair struct {
 }
 
 // connect upgrades a connection whose client's kernel keeps little that the
-// client has not read.
-func connect(t *testing.T, start func(*httptest.Server)) *pair {
+// client has not read. Each of through is put between the client and its socket.
+func connect(t *testing.T, start func(*httptest.Server), through ...func(net.Conn) net.Conn) *pair {
 	t.Helper()
 	upgraded := make(chan *pair, 1)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -51,6 +51,9 @@ func connect(t *testing.T, start func(*httptest.Server)) *pair {
 		c, err := net.Dial(network, addr)
 		if err == nil {
 			err = c.(*net.TCPConn).SetReadBuffer(4 << 10)
+		}
+		for _, f := range through {
+			c = f(c)
 		}
 		return c, err
 	}, TLSClientConfig: s.Client().Transport.(*http.Transport).TLSClientConfig}

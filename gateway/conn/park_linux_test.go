@@ -3,6 +3,8 @@ package conn
 import (
 	"crypto/tls"
 	"net"
+	"net/http/httptest"
+	"runtime"
 	"testing"
 	"time"
 
@@ -59,6 +61,23 @@ func (p *pair) pong(t *testing.T) {
 // A parked client's pongs are counted; a message wakes the waiter, once, and is read
 // whole. Then the client can be parked again.
 func TestParkedClientIsHeard(t *testing.T) { both(t, parkedClientIsHeard) }
+
+// Whatever TLS has of a record when there is nothing more to read, it goes on with.
+func TestParkedClientIsHeardInPieces(t *testing.T) {
+	parkedClientIsHeard(t, connect(t, (*httptest.Server).StartTLS, func(c net.Conn) net.Conn { return pieces{c} }))
+}
+
+// pieces sends each byte by itself.
+type pieces struct{ net.Conn }
+
+func (c pieces) Write(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		_, err = c.Conn.Write(p[n : n+1])
+		n++
+		runtime.Gosched() // often to whoever reads
+	}
+	return n, err
+}
 
 func parkedClientIsHeard(t *testing.T, p *pair) {
 	w := newWaiter()
