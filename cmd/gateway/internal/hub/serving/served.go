@@ -40,6 +40,8 @@ type served struct {
 
 	uses int // requests that are being answered; the Gateways' mu guards it
 	used time.Time
+
+	unwatch func() // ends that live records come; nil: none do; likewise
 }
 
 // newServed begins to serve a gateway. The Gateways' mu is held.
@@ -61,7 +63,7 @@ func newServed(g *Gateways, name string, number int64, remote *hub.Remote, hello
 	s.server = gateway.New(s.options())
 	s.feed.begin()
 	s.stop = remote.Listen(hub.Listener{
-		Records: s.feed.live, Stored: s.feed.stored, MotorChanged: s.server.State,
+		Stored: s.feed.stored, MotorChanged: s.server.State,
 		Event:    func(e wire.Event) { s.server.Event(e) },
 		Hello:    func(h fleet.Hello) { g.changed(s, h) },
 		Presence: s.presence,

@@ -33,8 +33,8 @@ const (
 	// reconnects, or a page that is loaded again, finds it as it was.
 	idle       = 2 * time.Minute
 	checkEvery = 15 * time.Second
-	// maxServed are served at a time: each takes some hundred kilobytes, and more while its
-	// log is read. One that nobody uses makes room.
+	// maxServed are served at a time: each takes some 50 kilobytes, and more while its log
+	// is read. One that nobody uses makes room.
 	maxServed = 500
 	// farewell is how long clients have to leave when their server ends.
 	farewell = 3 * time.Second
@@ -101,6 +101,9 @@ func (g *Gateways) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer g.leave(s)
+	if conn.IsUpgrade(r) {
+		g.watch(s)
+	}
 	http.StripPrefix(Path+name, s.server.Handler()).ServeHTTP(w, r)
 }
 
@@ -156,6 +159,24 @@ func (g *Gateways) enter(name string) (*served, *wire.Error) {
 	return s, nil
 }
 
+// watch has the gateway send what is live, which costs bytes on its line: not for those
+// who ask for the past.
+func (g *Gateways) watch(s *served) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.unwatch == nil {
+		s.unwatch = s.remote.Listen(hub.Listener{Records: s.feed.live})
+	}
+}
+
+// unwatch ends that. g.mu is held.
+func (g *Gateways) unwatch(s *served) {
+	if s.unwatch != nil {
+		s.unwatch()
+		s.unwatch = nil
+	}
+}
+
 // makeRoom ends the server that was unused for longest, and returns whether there was one.
 // g.mu is held.
 func (g *Gateways) makeRoom() bool {
@@ -194,6 +215,7 @@ func (g *Gateways) end(s *served) {
 		return
 	}
 	delete(g.served, s.name)
+	g.unwatch(s)
 	g.leaving.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), farewell)
 		defer cancel()
@@ -240,7 +262,10 @@ func (g *Gateways) endUnused(now time.Time) {
 	for _, s := range g.served {
 		if s.uses > 0 || s.server.Clients() > 0 {
 			s.used = now
-		} else if now.Sub(s.used) >= idle {
+			continue
+		}
+		g.unwatch(s)
+		if now.Sub(s.used) >= idle {
 			g.end(s)
 		}
 	}

@@ -466,6 +466,9 @@ func TestUnused(t *testing.T) {
 	}
 	c, now := h.dial("/gateways/pi-7/", "anna"), time.Now()
 	s := served()
+	if s.unwatch == nil {
+		t.Error("nothing live is asked for, although there is a client")
+	}
 	h.gateways.endUnused(now.Add(2 * idle))
 	if served() != s {
 		t.Fatal("it has ended although there is a client")
@@ -477,8 +480,8 @@ func TestUnused(t *testing.T) {
 		}
 	}
 	h.gateways.endUnused(now.Add(3*idle - time.Second))
-	if served() != s {
-		t.Fatal("it has ended at once")
+	if served() != s || s.unwatch != nil {
+		t.Fatal("it has ended at once, or still asks for what is live")
 	}
 	h.gateways.endUnused(now.Add(3 * idle))
 	if served() != nil {
