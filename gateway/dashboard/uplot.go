@@ -11,7 +11,8 @@ import (
 // should not need. vegeta, a load tester, embeds the published files, byte for
 // byte (the tests know their sums), so Go's module proxy and go.sum vouch for
 // them as for all else. Nothing else of vegeta is called, and the linker leaves
-// out what nobody calls.
+// out what nobody calls; it costs a first build from empty caches 3 of 15 MB, and a
+// tenth of its time.
 //
 // Its script declares one name; exported, that is a module like the others.
 func uPlot() map[string][]byte {
