@@ -45,6 +45,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	if errors.Is(err, syscall.ENOSPC) && !strings.Contains(err.Error(), "fix: ") {
+		err = fmt.Errorf("%w; fix: make room on that disk", err)
+	}
 	status := exitStatus(err)
 	switch status {
 	case 0:

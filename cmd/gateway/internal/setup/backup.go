@@ -40,7 +40,7 @@ func Backup(env console.Env, here Installed, name string) *cobra.Command {
 			}
 			s, err := backup.Write(path, dir, backup.Head{Gateway: name, Version: env.Version, Made: time.Now().UTC()})
 			if err != nil {
-				return explainBackup(dir, err)
+				return explainState(dir, err)
 			}
 			_, err = fmt.Fprintf(env.Stdout, "%s: %s of %s\n", path, size(s), dir)
 			return err
@@ -94,14 +94,14 @@ func restore(env console.Env, path, dir string, force bool) error {
 	}
 	there, err := backup.InUse(dir)
 	if err != nil {
-		return explainBackup(dir, err)
+		return explainState(dir, err)
 	}
 	if len(there) > 0 && !force {
 		return fmt.Errorf("%s has a state already (%s); fix: name another directory with --state, or replace it with --force: make a backup of it first", dir, strings.Join(there, ", "))
 	}
 	s, err := backup.Restore(path, dir)
 	if err != nil {
-		return explainBackup(dir, err)
+		return explainState(dir, err)
 	}
 	_, err = fmt.Fprintf(env.Stdout, "%s: %s of %s, as of %s\nThe next start begins another epoch. gateway audit verify says what the audit log proves.\n",
 		dir, size(s), s.Gateway, s.Made.Format(time.RFC3339))
@@ -116,7 +116,7 @@ func size(s backup.Summary) string {
 // it may be.
 func checkPaths(path, dir string, force bool) error {
 	if _, err := os.ReadDir(dir); err != nil {
-		return explainBackup(dir, err)
+		return explainState(dir, err)
 	}
 	if _, err := os.Lstat(path); err == nil && !force {
 		return fmt.Errorf("%s is there already; fix: name another file, or replace it with --force", phrase.Quote(path))
@@ -146,7 +146,7 @@ func inside(path, dir string) bool {
 	return err == nil && filepath.IsLocal(between)
 }
 
-func explainBackup(dir string, err error) error {
+func explainState(dir string, err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("%w; fix: make room on that disk (a restore needs as much again as the state that it replaces); nothing was replaced", err)

@@ -239,7 +239,7 @@ func tokenList(env console.Env, here Installed) *cobra.Command {
 			}
 			f, err := tokens.Read(dir)
 			if err != nil {
-				return err
+				return explainState(dir, err)
 			}
 			list := listTokens(f, tokens.LastUsed(dir))
 			if asJSON {
