@@ -84,7 +84,13 @@ func (d *fleetDevice) publish(topic string, payload []byte) {
 // stored returns the records of a gateway in the log of a hub that has ended.
 func (h *hubProcess) stored(gateway, sensor string) (all []wire.Record) {
 	h.t.Helper()
-	r, err := history.OpenReader(filepath.Join(h.state, "gateways", gateway, "log"), func(d history.Damage) { h.t.Errorf("%+v", d) })
+	return recordsIn(h.t, filepath.Join(h.state, "gateways", gateway, "log"), sensor)
+}
+
+// recordsIn returns the records in a log of readings that nobody writes, none if it is not there.
+func recordsIn(t *testing.T, dir, sensor string) (all []wire.Record) {
+	t.Helper()
+	r, err := history.OpenReader(dir, func(d history.Damage) { t.Errorf("%+v", d) })
 	if err != nil {
 		return nil // nothing has come yet
 	}
@@ -94,7 +100,7 @@ func (h *hubProcess) stored(gateway, sensor string) (all []wire.Record) {
 			return all
 		}
 		if err != nil {
-			h.t.Fatal(err)
+			t.Fatal(err)
 		}
 		for _, x := range batch {
 			x.Flags &^= wire.Historical

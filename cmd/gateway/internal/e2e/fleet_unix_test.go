@@ -1,0 +1,109 @@
+//go:build unix
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fleetKnown is what a hub's file says of a gateway.
+type fleetKnown struct {
+	Hello struct {
+		Nonce   string
+		Sensors []struct{ Name string }
+	}
+	Presence struct{ State string }
+	Stored   int64
+	Head     struct{ Seq int }
+}
+
+// known awaits that what a hub has stored of a gateway is as it should be.
+func (h *hubProcess) known(gateway string, is func(fleetKnown) bool) (k fleetKnown) {
+	h.t.Helper()
+	var text []byte
+	for late := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		text, _ = os.ReadFile(filepath.Join(h.state, "gateways", gateway, "gateway.json"))
+		if json.Unmarshal(text, &k) == nil && is(k) {
+			return k
+		}
+		if time.Now().After(late) {
+			h.t.Fatalf("what is known of %s: %s", gateway, text)
+		}
+	}
+}
+
+// awaitStored awaits that readings from a time on are durable at the hub.
+func (h *hubProcess) awaitStored(token string, from time.Time) {
+	h.t.Helper()
+	var body string
+	for late := time.Now().Add(5 * time.Minute); time.Now().Before(late); time.Sleep(100 * time.Millisecond) {
+		_, body = h.get("/api/v1/gateways", token)
+		var all struct{ Gateways []fleetKnown }
+		if json.Unmarshal([]byte(body), &all) == nil && len(all.Gateways) == 1 && all.Gateways[0].Stored > from.UnixMilli() {
+			return
+		}
+	}
+	h.t.Fatalf("the overview: %s", body)
+}
+
+// TestFleet holds that a gateway which has enrolled and its hub come together, over a broker,
+// by themselves: the hub knows what it is and whether it is here, and has its readings record
+// for record, although both are killed on the way.
+func TestFleet(t *testing.T) {
+	t.Parallel()
+	long(t, "it takes some minutes, for readings go up by the minute")
+	m := startMosquitto(t, "allow_anonymous true\n")
+	h := startHub(t, "--broker", "mqtt://"+m.address, "--site", "lab")
+	device := t.TempDir()
+	h.want("pi-1", h.enroll(device, "pi-1", h.code("--site", "lab"))...)
+	config := writeFile(t, "gateway.yaml", string(simulatedWithoutInterlocks(t))+"uplink: {}\n")
+	start := func() *gatewayProcess {
+		t.Helper()
+		return startGateway(t, h.program, "--simulate", "--config", config, "--state", device, "--listen", "127.0.0.1:0")
+	}
+	p := start()
+	first := h.known("pi-1", func(k fleetKnown) bool { return k.Presence.State == "here" && len(k.Hello.Sensors) > 1 })
+	p.Kill(t)
+	p = start()
+	second := h.known("pi-1", func(k fleetKnown) bool { return k.Presence.State == "here" && k.Hello.Nonce != first.Hello.Nonce })
+	h.Kill(t)
+	h.start()
+	if again := h.known("pi-1", func(fleetKnown) bool { return true }); again.Hello.Nonce != second.Hello.Nonce {
+		t.Errorf("a hub that was killed knows %+v, and knew %+v", again, second)
+	}
+
+	token := h.want("gwt_", "token", "add", "root", "--role", "admin", "--state", h.state)
+	h.awaitStored(token, time.Now())
+	p.Kill(t)
+	p = start()
+	h.awaitStored(token, time.Now())
+	if err := p.Stop(t); err != nil {
+		t.Fatal(err)
+	}
+	h.known("pi-1", func(k fleetKnown) bool { return k.Presence.State == "away" })
+	if err := h.Stop(t); err != nil {
+		t.Fatal(err)
+	}
+	for _, sensor := range first.Hello.Sensors {
+		want, got := recordsIn(t, filepath.Join(device, "log"), sensor.Name), h.stored("pi-1", sensor.Name)
+		if len(got) < 600 || len(got) > len(want) {
+			t.Errorf("%s: the hub has %d records of the gateway's %d", sensor.Name, len(got), len(want))
+			continue
+		}
+		for i, r := range got {
+			if x := want[i]; !bytes.Equal(r.Append(nil), x.Append(nil)) { // also what is no number
+				t.Errorf("%s: the hub's record %d of %d is %+v, the gateway's %+v", sensor.Name, i, len(got), r, x)
+				break
+			}
+		}
+	}
+	if strings.Contains(h.Output(), "panic") {
+		t.Error(h.Output())
+	}
+}
