@@ -81,5 +81,6 @@ func enrolled(dir string, m *enroll.Membership) string {
 	for _, broker := range m.Brokers {
 		fmt.Fprintf(&b, "broker  %s\n", broker)
 	}
+	b.WriteString("\nTo connect with the fleet, write this into the configuration, with your budget, and restart the gateway:\n\n  uplink: {budget: 500MB/month}\n")
 	return b.String()
 }
