@@ -160,7 +160,7 @@ func (g *running) tasks() []task {
 		task{name: "uplink", run: g.uplink.Run},
 		task{name: "pulse", run: func(ctx context.Context) error { return g.pulse.Watch(ctx, g.beats()) }},
 		task{name: "certificates", run: g.watchCertificates},
-		task{name: "memory", run: machine.FreeMemory},
+		task{name: "memory", run: func(ctx context.Context) error { return machine.FreeMemory(ctx, g.server.Clients) }},
 		task{name: "certificate of the fleet", run: func(ctx context.Context) error { return member.Renew(ctx, g.cfg.State, g.log) }},
 		task{name: "tokens", run: g.followTokens, last: true},
 		task{name: "systemd", run: g.supervise},

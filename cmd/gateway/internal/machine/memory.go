@@ -2,7 +2,6 @@ package machine
 
 import (
 	"context"
-	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -12,9 +11,10 @@ const (
 	// memoryEvery is how often memory is given back while there is some to give.
 	memoryEvery = 10 * time.Second
 	// memoryAtMost is how rarely it is looked for where the last time there was none: that
-	// costs a collection of all garbage. When most of the goroutines have ended that there
-	// were since, which are the clients', it is looked for at once.
-	memoryAtMost = 40 * time.Second
+	// costs a collection of all garbage. When most of the clients have left that there
+	// were since, it is looked for at once, if they were more than memoryClients.
+	memoryAtMost  = 40 * time.Second
+	memoryClients = 100
 	// memoryRest is what a gateway at rest takes: below that nothing is looked for.
 	memoryRest = 16 << 20
 	// memoryWorth is how much makes it worth looking again soon.
@@ -24,13 +24,13 @@ const (
 // FreeMemory gives memory back to the system that a storm of clients, or the start
 // with a large log, has left behind, until ctx ends. The runtime itself does that
 // within minutes, for its next collection is due when the heap has grown by half; on a
-// machine with little memory others need it sooner.
-func FreeMemory(ctx context.Context) error {
-	freeMemory(ctx, memoryTaken, runtime.NumGoroutine, debug.FreeOSMemory)
+// machine with little memory others need it sooner. clients is how many there are.
+func FreeMemory(ctx context.Context, clients func() int) error {
+	freeMemory(ctx, memoryTaken, clients, debug.FreeOSMemory)
 	return nil
 }
 
-func freeMemory(ctx context.Context, taken func() int64, goroutines func() int, free func()) {
+func freeMemory(ctx context.Context, taken func() int64, clients func() int, free func()) {
 	tick := time.NewTicker(memoryEvery)
 	defer tick.Stop()
 	wait, waited, most := memoryEvery, time.Duration(0), 0
@@ -40,13 +40,13 @@ func freeMemory(ctx context.Context, taken func() int64, goroutines func() int, 
 		case <-ctx.Done():
 			return
 		}
-		n, before := goroutines(), taken()
+		n, before := clients(), taken()
 		most, waited = max(most, n), waited+memoryEvery
 		if before <= memoryRest {
 			wait, waited = memoryEvery, 0
 			continue
 		}
-		if waited < wait && n > most/2 {
+		if left := most - n; waited < wait && (left < n || left < memoryClients) {
 			continue
 		}
 		free()

@@ -80,3 +80,25 @@ func TestMemoryTaken(t *testing.T) {
 		t.Errorf("%d bytes", n)
 	}
 }
+
+// A few clients that leave are no reason to look for what they took.
+func TestFreeMemoryWhenFewLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var running, freed atomic.Int64
+		running.Store(memoryClients - 1)
+		done := make(chan struct{})
+		go func() {
+			freeMemory(ctx, func() int64 { return 20 << 20 }, func() int { return int(running.Load()) }, func() { freed.Add(1) })
+			close(done)
+		}()
+		time.Sleep(35 * time.Second) // after 10 and 30
+		running.Store(0)
+		time.Sleep(20 * time.Second)
+		cancel()
+		<-done
+		if n := freed.Load(); n != 2 {
+			t.Errorf("freed %d times, want 2", n)
+		}
+	})
+}
