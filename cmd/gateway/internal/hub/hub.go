@@ -44,9 +44,11 @@ func Command(env console.Env, machine string) *cobra.Command {
 		Use:   "hub",
 		Short: "Run the hub of a fleet: gateways enroll there, and it stores their readings",
 		Long: "Runs a hub until it is stopped. Its state directory has the fleet's authority, which gateway hub ca init makes, and\n" +
-			"who belongs to the fleet. Devices enroll at the address where it listens, by TLS and nothing else.\n\n" +
+			"who belongs to the fleet. Devices enroll at the address where it listens, which takes TLS alone.\n\n" +
 			"Of the sites that are named, it stores the readings of all gateways, as they come from the broker, in gateways/NAME\n" +
-			"of the state directory: gateway export --state reads them, up to an hour before now.",
+			"of the state directory: gateway export --state reads them, up to an hour before now.\n\n" +
+			"At the same address, whoever has a token (gateway token add NAME --state DIRECTORY) sees all gateways, and each of\n" +
+			"them at /gateways/NAME/ as on the gateway itself.",
 		Example: "  sudo gateway hub ca init\n  sudo gateway hub code --site lab\n  gateway hub --broker mqtts://broker.example --site lab",
 		Args:    console.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.serve(cmd.Context()) },
