@@ -33,51 +33,54 @@ type served struct {
 	hello   fleet.Hello
 	sensors []wire.SensorInfo // by their numbers here
 	log     *collect.Reader   // nil: it cannot be read
-	server  *gateway.Server
-	stop    func() // listening
+	server  *gateway.Server   // the Gateways' mu guards it until it has begun; then it does not change
+	stop    func()            // listening
 	feed    feed
 	clients clients
 
-	uses int // requests that are being answered; the Gateways' mu guards it
+	once sync.Once // it begins, which takes a while
+	uses int       // requests that are being answered, also those that wait for that; the Gateways' mu guards it
 	used time.Time
 
 	unwatch func() // ends that live records come; nil: none do; likewise
 }
 
-// newServed begins to serve a gateway. The Gateways' mu is held.
-func newServed(g *Gateways, name string, number int64, remote *hub.Remote, hello fleet.Hello) *served {
-	s := &served{g: g, name: name, number: number, remote: remote, hello: hello, used: time.Now()}
+// begin makes what it consists of.
+func (s *served) begin() {
 	s.clients.s = s
 	var names []string
-	for i, info := range hello.Sensors[:min(len(hello.Sensors), gateway.MaxSensors)] {
+	for i, info := range s.hello.Sensors[:min(len(s.hello.Sensors), gateway.MaxSensors)] {
 		info.ID = uint16(i)
 		s.sensors, names = append(s.sensors, info), append(names, info.Name)
 	}
-	log, err := g.o.Reader(name, hello.Epoch, names)
+	log, err := s.g.o.Reader(s.name, s.hello.Epoch, names)
 	if err != nil {
-		g.o.Log.Warn("a gateway is served without what is stored of it", "gateway", name, "err", err)
+		s.g.o.Log.Warn("a gateway is served without what is stored of it", "gateway", s.name, "err", err)
 	} else {
 		s.log = log
 	}
 	s.feed = newFeed(s)
-	s.server = gateway.New(s.options())
+	server := gateway.New(s.options())
+	s.g.mu.Lock()
+	s.server = server
+	s.g.mu.Unlock()
 	s.feed.begin()
-	s.stop = remote.Listen(hub.Listener{
-		Stored: s.feed.stored, MotorChanged: s.server.State,
-		Event:    func(e wire.Event) { s.server.Event(e) },
-		Hello:    func(h fleet.Hello) { g.changed(s, h) },
+	s.stop = s.remote.Listen(hub.Listener{
+		Stored: s.feed.stored, MotorChanged: server.State,
+		Event:    func(e wire.Event) { server.Event(e) },
+		Hello:    func(h fleet.Hello) { s.g.changed(s, h) },
 		Presence: s.presence,
 	})
-	return s
 }
 
-// is returns whether a hello says of sensors, numbers and motors what clients were told.
+// is returns whether a hello says what clients were told, but for how things are just now.
 func (s *served) is(h fleet.Hello) bool {
 	sameSensor := func(a, b wire.SensorInfo) bool {
-		return a.Name == b.Name && a.Model == b.Model && a.ID == b.ID && a.IntervalMS == b.IntervalMS && a.Primary == b.Primary && slices.Equal(a.Quantities(), b.Quantities())
+		return a.Name == b.Name && a.Model == b.Model && a.ID == b.ID && a.IntervalMS == b.IntervalMS && a.Primary == b.Primary && slices.Equal(a.Quantities(), b.Quantities()) &&
+			maps.Equal(a.Calibration, b.Calibration) && a.Median == b.Median
 	}
 	sameMotor := func(a, b wire.MotorState) bool { return a.Target == b.Target }
-	return h.Epoch == s.hello.Epoch && slices.EqualFunc(h.Sensors, s.hello.Sensors, sameSensor) && slices.EqualFunc(h.Motors, s.hello.Motors, sameMotor)
+	return h.Epoch == s.hello.Epoch && h.Version == s.hello.Version && h.Name == s.hello.Name && h.Simulated == s.hello.Simulated && slices.EqualFunc(h.Sensors, s.hello.Sensors, sameSensor) && slices.EqualFunc(h.Motors, s.hello.Motors, sameMotor)
 }
 
 func (s *served) options() gateway.Options {
@@ -170,6 +173,7 @@ func (s *served) presence(p hub.Presence) {
 
 // close closes the clients, and ends what the server is made of.
 func (s *served) close(ctx context.Context) {
+	s.once.Do(s.begin) // or waits until it has
 	s.stop()
 	if err := s.server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		s.g.o.Log.Warn("a gateway's clients were not closed in order", "gateway", s.name, "err", err)
@@ -273,7 +277,7 @@ func (f *feed) live(sensors []wire.SensorInfo, records []wire.Record) {
 // stored takes that blocks were stored.
 func (f *feed) stored(u fleet.Blocks) {
 	i := slices.IndexFunc(f.s.sensors, func(i wire.SensorInfo) bool { return i.Name == u.Sensor })
-	if i >= 0 && u.Epoch == f.s.hello.Epoch {
+	if i >= 0 && u.Epoch == f.s.hello.Epoch && f.s.log != nil {
 		f.add(item{stored: i})
 	}
 }

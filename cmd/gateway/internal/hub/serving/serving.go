@@ -129,6 +129,15 @@ func (g *Gateways) refuse(w http.ResponseWriter, r *http.Request, err *wire.Erro
 
 // enter returns the server of a gateway, which does not end before leave is called.
 func (g *Gateways) enter(name string) (*served, *wire.Error) {
+	s, err := g.take(name)
+	if err == nil {
+		s.once.Do(s.begin) // nobody else waits while its log is read
+	}
+	return s, err
+}
+
+// take is enter for a server that may not have begun.
+func (g *Gateways) take(name string) (*served, *wire.Error) {
 	remote, known := g.o.Gateway(name)
 	if !known {
 		return nil, wire.Errorf(http.StatusNotFound, "there is no gateway %s here: nothing has come from it", name)
@@ -152,7 +161,7 @@ func (g *Gateways) enter(name string) (*served, *wire.Error) {
 	}
 	if s == nil {
 		g.number++
-		s = newServed(g, name, g.number, remote, hello)
+		s = &served{g: g, name: name, number: g.number, remote: remote, hello: hello, used: time.Now()}
 		g.served[name] = s
 	}
 	s.uses++
@@ -197,7 +206,9 @@ func (g *Gateways) clients() (n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, s := range g.served {
-		n += s.server.Clients()
+		if s.server != nil {
+			n += s.server.Clients()
+		}
 	}
 	return n
 }
