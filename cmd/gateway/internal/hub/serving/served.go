@@ -91,7 +91,7 @@ func (s *served) options() gateway.Options {
 		Primary:     max(slices.IndexFunc(s.sensors, func(i wire.SensorInfo) bool { return i.Primary }), 0),
 		ClockSynced: func() bool { h, _ := s.remote.Hello(); return h.ClockSynced },
 		Alive:       s.alive, Warnings: s.warnings, Uplink: s.uplink, Late: true, Remote: true,
-		Page: s.page(administrators), Pages: administrators.Pages(maps.Clone(s.g.o.Pages)), Access: scoped{s.g.o.Guard, s.remote, s.name}, Refused: s.g.o.Refused,
+		Page: s.page(administrators), Pages: administrators.Pages(maps.Clone(s.g.o.Pages)), Access: identified{}, Refused: s.g.o.Refused,
 		Motors: &s.clients, Handlers: s.clients.handlers(), Limits: limit.Default(), Log: s.g.o.Log.With("gateway", s.name),
 		Endpoints: map[string]func(gateway.Sender, *http.Request, *access.Identity) gateway.Receiver{
 			"/chat": func(c gateway.Sender, r *http.Request, id *access.Identity) gateway.Receiver {
@@ -121,16 +121,18 @@ func (s *served) page(administrators *admin.API) http.Handler {
 	return mux
 }
 
-// away says since when the gateway is not connected, "" if it is.
-func (s *served) away() string {
-	switch p := s.remote.Overview().Presence; p.State {
+// awayOf says since when a gateway is not connected, "" if it is.
+func awayOf(remote *hub.Remote, name string) string {
+	switch p := remote.Overview().Presence; p.State {
 	case hub.Here:
 		return ""
 	case hub.Away:
-		return fmt.Sprintf("%s is away since %s: what is shown of it is as it was then", s.name, time.UnixMilli(p.Since).UTC().Format(time.RFC3339))
+		return fmt.Sprintf("%s is away since %s: what is shown of it is as it was then", name, time.UnixMilli(p.Since).UTC().Format(time.RFC3339))
 	}
-	return fmt.Sprintf("%s is not known to be connected", s.name)
+	return fmt.Sprintf("%s is not known to be connected", name)
 }
+
+func (s *served) away() string { return awayOf(s.remote, s.name) }
 
 func (s *served) alive() error {
 	if away := s.away(); away != "" {
@@ -179,24 +181,6 @@ func (s *served) close(ctx context.Context) {
 		s.g.o.Log.Warn("a gateway's clients were not closed in order", "gateway", s.name, "err", err)
 	}
 	s.feed.end()
-}
-
-// scoped lets those through whose scope has the gateway.
-type scoped struct {
-	guard  *access.Guard
-	remote *hub.Remote
-	name   string
-}
-
-func (a scoped) Identify(r *http.Request) (*access.Identity, *access.Refusal) {
-	id, refusal := a.guard.Identify(r)
-	if refusal == nil && !id.Reaches(a.remote.Overview().Site, a.name) {
-		return nil, &access.Refusal{
-			Status: http.StatusForbidden, Reason: access.ReasonScope, From: id.Label(),
-			Err: fmt.Errorf("%s is not in the scope of %s", a.name, id.Label()),
-		}
-	}
-	return id, refusal
 }
 
 // feed gives the server what comes from the gateway, each number once and in order: what

@@ -8,6 +8,7 @@ package serving
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -79,7 +80,7 @@ func New(o Options) *Gateways {
 		o.Recorded = func(h gateway.Handler, _ func() []wire.MotorState) gateway.Handler { return h }
 	}
 	return &Gateways{o: o, served: map[string]*served{}, nowhere: gateway.New(gateway.Options{
-		ClockSynced: func() bool { return true }, Access: o.Guard, Refused: o.Refused, Limits: limit.Default(), Log: o.Log, Page: http.NotFoundHandler(),
+		ClockSynced: func() bool { return true }, Access: identified{}, Refused: o.Refused, Limits: limit.Default(), Log: o.Log, Page: http.NotFoundHandler(),
 	})}
 }
 
@@ -91,6 +92,36 @@ func (g *Gateways) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusPermanentRedirect)
 		return
 	}
+	http.StripPrefix(Path+name, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.answer(w, r, name) })).ServeHTTP(w, r)
+}
+
+// answer answers a request whose path is one of a gateway's own. Nothing is read or asked
+// for on behalf of those who are not known.
+func (g *Gateways) answer(w http.ResponseWriter, r *http.Request, name string) {
+	if !conn.IsUpgrade(r) {
+		switch page := g.o.Pages[r.URL.Path]; {
+		case page != nil:
+			page.ServeHTTP(w, r)
+			return
+		case r.URL.Path == "/healthz":
+			g.health(w, name)
+			return
+		case access.MaySendToken(w, r):
+			return
+		}
+	}
+	id, refusal := g.o.Guard.Identify(r)
+	if remote, known := g.o.Gateway(name); refusal == nil && known && !id.Reaches(remote.Overview().Site, name) {
+		refusal = &access.Refusal{
+			Status: http.StatusForbidden, Reason: access.ReasonScope, From: id.Label(), Err: fmt.Errorf("%s is not in the scope of %s", name, id.Label()),
+		}
+	}
+	if refusal != nil {
+		g.o.Refused(refusal.Reason, refusal.From, refusal.Err.Error())
+		refusal.ServeHTTP(w, r)
+		return
+	}
+	r = r.WithContext(context.WithValue(r.Context(), identityKey{}, id))
 	s, err := g.enter(name)
 	if err == nil && conn.IsUpgrade(r) && g.clients() >= g.o.Clients {
 		g.leave(s)
@@ -104,21 +135,40 @@ func (g *Gateways) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if conn.IsUpgrade(r) {
 		g.watch(s)
 	}
-	http.StripPrefix(Path+name, s.server.Handler()).ServeHTTP(w, r)
+	s.server.Handler().ServeHTTP(w, r)
 }
 
-// refuse says why a gateway is not served, to those who may know. A browser does not show
-// why a handshake failed: its connection is closed with the reason.
-func (g *Gateways) refuse(w http.ResponseWriter, r *http.Request, err *wire.Error) {
-	if err.Code == http.StatusNotFound && conn.IsUpgrade(r) {
-		r = r.Clone(r.Context())
-		r.URL.Path, r.URL.RawPath = "/nowhere", ""
-		g.nowhere.Handler().ServeHTTP(w, r)
+// identityKey is that of who makes a request, in its context.
+type identityKey struct{}
+
+// identified is the access of servers whose clients are known already.
+type identified struct{}
+
+func (identified) Identify(r *http.Request) (*access.Identity, *access.Refusal) {
+	id, _ := r.Context().Value(identityKey{}).(*access.Identity)
+	return id, nil
+}
+
+// health answers whether a gateway is connected, whoever asks.
+func (g *Gateways) health(w http.ResponseWriter, name string) {
+	remote, known := g.o.Gateway(name)
+	reason := "nothing has come from " + name
+	if known {
+		reason = awayOf(remote, name)
+	}
+	if reason != "" {
+		access.WriteJSON(w, http.StatusServiceUnavailable, map[string]any{"ok": false, "reason": reason})
 		return
 	}
-	if _, refusal := g.o.Guard.Identify(r); refusal != nil {
-		g.o.Refused(refusal.Reason, refusal.From, refusal.Err.Error())
-		refusal.ServeHTTP(w, r)
+	access.WriteJSON(w, http.StatusOK, map[string]any{"ok": true, "reason": name + " is connected"})
+}
+
+// refuse says why a gateway is not served. A browser does not show why a handshake
+// failed: its connection is closed with the reason.
+func (g *Gateways) refuse(w http.ResponseWriter, r *http.Request, err *wire.Error) {
+	if err.Code == http.StatusNotFound && conn.IsUpgrade(r) {
+		r.URL.Path, r.URL.RawPath = "/nowhere", ""
+		g.nowhere.Handler().ServeHTTP(w, r)
 		return
 	}
 	if err.Code == http.StatusServiceUnavailable {

@@ -458,6 +458,13 @@ func TestUnused(t *testing.T) {
 	h.publish(fleet.Here, []byte("online 1"))
 	h.hello("e1", 1, sensors)
 	h.up(1, 1, 600)
+	h.await("/gateways/pi-7/healthz", "", `"ok":true`)
+	for path, token := range map[string]string{"/gateways/pi-7/": "", "/gateways/pi-7/login": "", "/gateways/pi-7/sensors/outdoor": "bert"} {
+		h.get(path, token)
+	}
+	if n := len(h.gateways.served); n > 0 {
+		t.Errorf("%d gateways are served to who may not see them", n)
+	}
 	h.await("/gateways/pi-7/sensors/outdoor", "anna", `"seq":600`)
 	served := func() *served {
 		h.gateways.mu.Lock()
