@@ -5,6 +5,9 @@ import (
 	"os"
 )
 
+// pollsAtOnce is how often a client is read from before it is parked.
+const pollsAtOnce = 16
+
 // A Waiter is who waits for a parked client: see [Conn.Park].
 type Waiter interface {
 	// Pong counts an answer to one of our pings, and returns whether the client may
@@ -36,10 +39,11 @@ func (c *Conn) Park(w Waiter) bool {
 
 // park takes pongs until there is nothing to read. Then the connection is parked,
 // unless it ends or has a deadline, or there was something else to read: that is
-// left to the next Read. The caller is the only one who reads.
+// left to the next Read. The caller is the only one who reads. It may be the poller,
+// which others wait for: so a client that sends pongs without an end is not parked.
 func (c *Conn) park() bool {
 	var b [4 * pongSize]byte
-	for {
+	for range pollsAtOnce {
 		n, parked := c.poll(b[:])
 		switch got := b[:n]; {
 		case parked: // somebody else may be reading by now
@@ -58,6 +62,7 @@ func (c *Conn) park() bool {
 			return false
 		}
 	}
+	return false
 }
 
 // poll reads what has come. If that is nothing yet, it parks the connection; if it can

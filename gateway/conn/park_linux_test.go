@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"bytes"
 	"crypto/tls"
 	"net"
 	"net/http/httptest"
@@ -166,5 +167,22 @@ func parkedClientExceeds(t *testing.T, p *pair) {
 	p.Allow(1 << 10)
 	if _, message, err := p.ws.ReadMessage(); err != nil || string(message) != "behind" || left != 1 || len(w.pongs) != 2 {
 		t.Errorf("%q, %v, %d pongs left, %d counted", message, err, left, len(w.pongs))
+	}
+}
+
+// A client that sends pongs without an end does not keep the poller: a goroutine of
+// its own takes them.
+func TestPongsWithoutEndAreNotParked(t *testing.T) {
+	p, w := connect(t, (*httptest.Server).Start), newWaiter()
+	const most = pollsAtOnce * 4 // as many as are read at a time
+	if _, err := p.client.NetConn().Write(bytes.Repeat(masked(0x8A, ""), most+4)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.socket.budget.Close)
+	if p.Park(w) || len(w.pongs) != most {
+		t.Fatalf("parked, or %d pongs counted, want %d", len(w.pongs), most)
+	}
+	if n, err := p.Pongs(); n != 4 || err != nil {
+		t.Errorf("%d pongs were left, %v, want 4", n, err)
 	}
 }
