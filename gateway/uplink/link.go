@@ -24,8 +24,10 @@ const (
 	// 48 KiB over 64 kbit/s takes 6 s.
 	packetTimeout = 30 * time.Second
 	farewellTime  = time.Second
-	minRetry      = time.Second // until news is sent again that the broker did not take
-	maxRetry      = time.Minute
+	// endTime is how long the end of the gateway waits for a line that takes nothing.
+	endTime  = 2 * time.Second
+	minRetry = time.Second // until news is sent again that the broker did not take
+	maxRetry = time.Minute
 )
 
 // Limits of what the broker may send.
@@ -96,6 +98,7 @@ func (u *Uplink) connect(ctx context.Context, attempt int) error {
 		return where(err)
 	}
 	u.verifierOf(id)
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(endTime, func() { _ = conn.Close() }) })()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	l := &link{

@@ -425,6 +425,23 @@ func TestBrokerLost(t *testing.T) {
 	}
 }
 
+// The end of the gateway does not wait for a broker that confirms nothing any longer.
+func TestStop(t *testing.T) {
+	r := newRig(t)
+	h := r.newHub("hub-a")
+	stop := r.run(r.Uplink)
+	h.greet()
+	silent := packets.ErrRejectPacket
+	r.hook.reason.Store(&silent)
+	r.readings.add(600)
+	r.MotorChanged(wire.MotorState{Target: "fan"})
+	begin := time.Now()
+	stop()
+	if took := time.Since(begin); took > endTime+farewellTime {
+		t.Errorf("it took %s", took)
+	}
+}
+
 // Two devices with one identity: both find it out, say so, and yield for a while.
 func TestTakenOver(t *testing.T) {
 	r := newRig(t)
