@@ -28,7 +28,7 @@ func (d *testDisk) copyOf(name string) (*testDisk, []byte) {
 // block or a page is lost, and that is said; nothing that comes out is wrong.
 func TestFlippedBits(t *testing.T) {
 	d, m := newTestDisk(), newMaker(len(rigSensors))
-	seconds, stride := 40, soakOr(3, 211)
+	seconds, stride := 40, soakOr(3, 509)
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	for range seconds {

@@ -14,6 +14,7 @@ import (
 // asked has a time to answer in, and only who has it may start; whoever it is, may stop.
 func TestPageControl(t *testing.T) {
 	t.Parallel()
+	long(t, "it opens the pages of three people")
 	access, err := os.ReadFile("testdata/page/access.js")
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 // of origins that may connect may embed that, and no others.
 func TestPageKiosk(t *testing.T) {
 	t.Parallel()
+	long(t, "it opens five pages, three of them with frames")
 	embeds := http.NewServeMux()
 	theirs := httptest.NewServer(embeds)
 	defer theirs.Close()

@@ -121,6 +121,7 @@ motors:
 // One page holds 32 motors, at less than half the rate that a client may send at.
 func TestPageHoldsManyMotors(t *testing.T) {
 	t.Parallel()
+	long(t, "it starts 32 motors, one after the other")
 	b := browsertest.Start(t)
 	config := filepath.Join(t.TempDir(), "gateway.yaml")
 	text := []byte("sensors: [{name: indoor, chip: sht3x}]\nmotors:\n")

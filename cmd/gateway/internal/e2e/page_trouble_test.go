@@ -137,6 +137,7 @@ func TestPageInParts(t *testing.T) {
 // its network, are loaded again: without the core until it comes.
 func TestPageThatArrivesInPart(t *testing.T) {
 	t.Parallel()
+	long(t, "it loads four pages two or three times each")
 	b := browsertest.Start(t)
 	for script, loads := range map[string]int32{"/core.js": 3, "/link.js": 3, "/motors.js": 2, "/uPlot.js": 2} {
 		t.Run(script, func(t *testing.T) {
