@@ -26,7 +26,8 @@ func scanCommand(env console.Env, load Load) *cobra.Command {
 		Short: "Find the sensors on the I²C buses and those of the kernel, and print the configuration for them",
 		Long: "Asks every address of all buses where sensors can be, or of those that are named, who is there, with\n" +
 			"transfers that do no harm to the chips known at each address. Chips that the kernel or a running gateway\n" +
-			"has are left alone. Without a BUS it lists the 1-wire, hwmon and IIO sensors of the kernel too. It stops on a bus that is stuck. The exit status is 1 if a bus could not be scanned.",
+			"has are left alone. Without a BUS it lists the 1-wire, hwmon and IIO sensors of the kernel too. It stops on a\n" +
+			"bus that is stuck. The exit status is 1 if a bus could not be scanned.",
 		Example: "  gateway scan\n  gateway scan 1 --json\n  gateway scan --simulate",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runScan(cmd.Context(), env, load, &s, args, all)
