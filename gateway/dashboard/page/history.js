@@ -6,6 +6,8 @@ import { decode, faultNamed } from "./readings.js";
 
 /** @typedef {import("./columns.js").Slab & {from: number, to: number, at: number}} Slab of [from, to), fetched at, on performance.now() */
 
+export const HOUR = 3_600_000, DAY = 24 * HOUR; // ms
+const LONGEST = 3660 * DAY; // for which a gateway may be configured to keep readings
 const PAUSE = 10_000; // ms after a failure, and between two fetches of the same
 
 export class History {
@@ -72,6 +74,30 @@ export class History {
 export async function stored(base, info, from, to) {
   const content = await (await query(base, { sensor: info.name, from, to }, "application/octet-stream")).arrayBuffer();
   return content.byteLength ? decode(content, [info]) : [];
+}
+
+/**
+ * When the oldest reading is from that the gateway keeps of these sensors, to ten minutes; Infinity if it keeps none.
+ * @param {URL} base @param {string[]} sensors @param {number} to Unix ms
+ */
+export async function oldest(base, sensors, to) {
+  /** @param {number} from @param {number} until @param {number} step ms @returns {Promise<number>} */
+  const first = async (from, until, step) => {
+    const times = [];
+    for (const sensor of sensors) { // one at a time, to leave the gateway time for live readings
+      const { buckets } = await (await query(base, { sensor, from, to: until, step }, "application/json")).json();
+      const begin = buckets.find((/** @type {any} */ { count, failed }) => count || failed);
+      if (begin) times.push(Math.max(begin.ts * 1000, from));
+    }
+    return Math.min(...times);
+  };
+  let from = to - LONGEST, until = to;
+  for (const step of [30 * DAY, DAY, HOUR / 6]) {
+    from = await first(from, until, step);
+    if (from === Infinity) break;
+    until = Math.min(from + step, to); // where a finer step finds it
+  }
+  return from;
 }
 
 /**

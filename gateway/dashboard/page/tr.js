@@ -301,6 +301,8 @@ export const page = {
   "Temperatures in °F": "Sıcaklıklar °F cinsinden",
   "Dew point": "Çiy noktası",
   "Table": "Tablo",
+  All: "Tümü",
+  "All that is stored": "Saklananların tümü",
   "Export CSV": "CSV olarak aktar",
   "Sensors in the charts": "Grafiklerdeki sensörler",
   "Time cursor of the charts": "Grafiklerin zaman imleci",

@@ -9,7 +9,7 @@ import { breakable, find, get, press, text } from "./dom.js";
 import { csv, download } from "./export.js";
 import { clock, inUnit, locale, measured } from "./format.js";
 import { gestures } from "./gestures.js";
-import { History } from "./history.js";
+import { DAY, History, HOUR, oldest } from "./history.js";
 import { fillTable } from "./table.js";
 import { derivedFrom, want, wanted } from "./units.js";
 import { causeSaid, words } from "./words.js";
@@ -20,7 +20,7 @@ import { causeSaid, words } from "./words.js";
 /** @typedef {import("./chart.js").Group} Group */
 
 const LEAST = 1000; // ms in view
-const MOST = 366 * 86_400_000; // ms in view
+const MOST = 3660 * DAY; // ms in view
 const SHOWN = 4; // sensors, unless others are chosen
 const RANGE = 60_000; // ms, unless another is chosen
 const SETTLED = 300; // ms without a change after which the address follows: browsers bear few changes
@@ -32,6 +32,8 @@ const DARK = matchMedia("(prefers-color-scheme: dark)");
 export class HistoryView {
   /** @type {Sensor[]} */
   #sensors = [];
+  /** @type {number | undefined} ms of all that is stored, when it was last asked for */
+  #whole;
   #range = RANGE; // ms, while it follows
   #together = false; // on one scale
   /** @type {View | undefined} zoomed into; while there is one, nothing moves */
@@ -88,6 +90,7 @@ export class HistoryView {
       this.#rebuild();
     });
     get("ranges").addEventListener("click", (/** @type {any} */ { target }) => {
+      if (target === get("all")) void this.#all();
       if (!target.dataset.range) return;
       this.#range = Number(target.dataset.range);
       this.#show(undefined);
@@ -211,6 +214,17 @@ export class HistoryView {
     }, SETTLED);
   }
 
+  /** Shows all that is stored of the sensors that are shown: whole hours, or days. */
+  async #all() {
+    const to = Math.ceil(this.now()), shown = this.#shown, names = shown.map(({ info }) => info.name);
+    // Where the gateway keeps none, or does not answer, there is what the page has itself.
+    const held = Math.min(to - RANGE, ...shown.map(({ ring }) => ring.oldest));
+    const from = await oldest(this.#base, names, to).then((kept) => Math.min(kept, held), () => held);
+    const unit = [DAY, HOUR].find((unit) => to - from > unit) ?? RANGE;
+    this.#range = this.#whole = Math.ceil((to - from) / unit) * unit;
+    this.#show(undefined);
+  }
+
   /** What is in view, on the gateway's clock. @returns {View} */
   get view() {
     const to = Math.round(this.now());
@@ -225,7 +239,7 @@ export class HistoryView {
     }
     this.#zoom = zoom;
     get("live").hidden = !zoom;
-    press(get("ranges"), (button) => !zoom && Number(button.dataset.range) === this.#range);
+    press(get("ranges"), (button) => !zoom && (button === get("all") ? this.#whole : Number(button.dataset.range)) === this.#range);
     this.#note();
     this.#redraw();
   }

@@ -7,7 +7,7 @@ import { Columns, stepOf } from "/page/columns.js";
 import { csv } from "/page/export.js";
 import { age, measured, trend, wait } from "/page/format.js";
 import { held } from "/page/gestures.js";
-import { History } from "/page/history.js";
+import { DAY, History, HOUR, oldest } from "/page/history.js";
 import { limitsOf } from "/page/limits.js";
 import { Ring } from "/page/ring.js";
 import { Sensor } from "/page/sensor.js";
@@ -203,6 +203,27 @@ async function answering(answer, body) {
 }
 
 const base = new URL("http://gateway/somewhere/");
+
+test("all that is stored begins with the oldest reading of what is shown", async () => {
+  const to = 20_000 * DAY + 5_000_000;
+  /** @type {Record<string, number[]>} when readings were made */
+  const kept = { indoor: [to - 90 * DAY, to - 1000], outdoor: [to - 3 * HOUR, to - 1000], cellar: [] };
+  /** As the gateway sums up: each bucket that has readings, by when it begins. @param {URL} url */
+  const answer = (url) => {
+    const [from, to, step] = ["from", "to", "step"].map((name) => Number(url.searchParams.get(name)));
+    equal((to - from) / step < 1000, true, `${(to - from) / step} buckets`);
+    const times = kept[url.searchParams.get("sensor") ?? ""].filter((time) => time >= from && time < to);
+    return new Response(JSON.stringify({ buckets: times.map((time) => ({ ts: Math.floor(time / step) * step / 1000, count: 0, failed: 1 })) }));
+  };
+  await answering(answer, async () => {
+    for (const [sensors, ago] of /** @type {[string[], number][]} */ ([[["indoor", "outdoor"], 90 * DAY], [["cellar", "outdoor"], 3 * HOUR]])) {
+      const found = to - await oldest(base, sensors, to);
+      equal(found >= ago && found < ago + HOUR, true, `${sensors}: ${found / DAY} days`);
+    }
+    equal(to - await oldest(base, ["outdoor"], to) < 3 * HOUR + HOUR / 6, true);
+    equal(await oldest(base, ["cellar"], to), Infinity);
+  });
+});
 
 test("fetches the past that is in view and not held, once", async () => {
   /** @type {string[]} */

@@ -113,6 +113,8 @@ func TestPageZoomAndLink(t *testing.T) {
 			t.Errorf("the link opens %s, not %s", second, first)
 		}
 		other.Wait(fmt.Sprintf("location.href === %q", shared)) // and stays what it is
+		other.Click("#all")
+		other.Wait(`document.querySelector("#all").ariaPressed === "true" && document.querySelector("#live").hidden && !location.hash.includes("from=")`)
 	})
 }
 
