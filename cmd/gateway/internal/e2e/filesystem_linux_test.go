@@ -24,8 +24,13 @@ type fileSystem struct {
 	mounted bool
 }
 
-// newFileSystem makes and mounts one.
+// newFileSystem makes and mounts one of 64 MiB.
 func newFileSystem(t *testing.T, kind string, mkfs ...string) *fileSystem {
+	t.Helper()
+	return newFileSystemOf(t, 64<<20, kind, mkfs...)
+}
+
+func newFileSystemOf(t *testing.T, size int64, kind string, mkfs ...string) *fileSystem {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("to mount a file system takes root")
@@ -47,7 +52,7 @@ func newFileSystem(t *testing.T, kind string, mkfs ...string) *fileSystem {
 	if err := os.WriteFile(d.image, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(d.image, 64<<20); err != nil {
+	if err := os.Truncate(d.image, size); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command(mkfs[0], append(mkfs[1:], d.image)...).CombinedOutput(); err != nil {
