@@ -178,7 +178,7 @@ func (h *here) list() *cobra.Command {
 		Long: "Lists the gateways of the fleet. With --rabbitmq it prints them, and the hubs, as definitions of RabbitMQ: each is a user there,\n" +
 			"who is known by a certificate and has no password, and may use its own topics. One who was revoked is not among them:\n" +
 			"RabbitMQ forgets a user, and closes its connection, by \"rabbitmqctl delete_user NAME\".",
-		Example: "  gateway hub list --rabbitmq >/tmp/fleet.json && rabbitmqctl import_definitions /tmp/fleet.json",
+		Example: "  gateway hub list --rabbitmq >fleet.json && rabbitmqctl import_definitions fleet.json",
 		Args:    console.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if _, err := os.ReadDir(h.dir()); errors.Is(err, fs.ErrNotExist) {

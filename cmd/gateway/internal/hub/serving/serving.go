@@ -87,7 +87,10 @@ func New(o Options) *Gateways {
 // ServeHTTP answers a request below [Path].
 func (g *Gateways) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, _, below := strings.Cut(strings.TrimPrefix(r.URL.Path, Path), "/")
-	if !below {
+	if !below && conn.IsUpgrade(r) { // clients of WebSockets follow no redirection
+		r = r.Clone(r.Context())
+		r.URL.Path, r.URL.RawPath = r.URL.Path+"/", ""
+	} else if !below {
 		w.Header().Set("Location", name+"/") // relative, for a proxy may have put a prefix before it
 		w.WriteHeader(http.StatusPermanentRedirect)
 		return

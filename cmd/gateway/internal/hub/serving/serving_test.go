@@ -387,7 +387,7 @@ func TestServed(t *testing.T) {
 			break
 		}
 	}
-	again := h.dial("/gateways/pi-7/", "anna")
+	again := h.dial("/gateways/pi-7", "anna")
 	if len(again.hello.Sensors) != 1 {
 		t.Errorf("%+v", again.hello.Sensors)
 	}
