@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -378,6 +377,3 @@ func (in *intake) load(places []place) (blocks [][]byte, err error) {
 	}
 	return blocks, nil
 }
-
-// missing reports whether an error says that a file is not there.
-func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -24,7 +24,7 @@ var builtBinaries struct {
 
 // together is how many of these tests run at the same time, unless -parallel says
 // so: most of their time they wait for readings, leases and pages.
-const together = "16"
+const together = "8"
 
 // patience is how long a test waits for what must come, on a machine that has much
 // else to do.

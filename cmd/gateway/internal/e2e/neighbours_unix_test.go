@@ -19,7 +19,6 @@ import (
 )
 
 // Files for programs that people run beside the gateway.
-const configDir = projectRoot + "/configs"
 
 // The alerts fire when they have to, by the rules' own tests.
 func TestPrometheusRules(t *testing.T) {

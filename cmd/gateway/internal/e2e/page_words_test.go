@@ -16,67 +16,65 @@ import (
 // reader says, and how it is written in capitals.
 func TestPageInTurkish(t *testing.T) {
 	t.Parallel()
-	browsertest.Each(t, func(t *testing.T, b *browsertest.Browser) {
-		p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
-		page := b.Open(t, pageOf(p), browsertest.Options{Language: "tr-TR,tr,en"})
-		page.Wait(`document.querySelector("#status").dataset.phase === "live"`)
-		for selector, want := range map[string]string{"#motors-title": "Motorlar", "#stop-text": "Tümünü durdur", ".motor .start": "Başlat", ".motor .state": "kapalı", "#charts-title": "Geçmiş"} {
-			if got := page.Text(selector); got != want {
-				t.Errorf("%s is %q, want %q", selector, got, want)
-			}
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	page := b.Open(t, pageOf(p), browsertest.Options{Language: "tr-TR,tr,en"})
+	page.Wait(`document.querySelector("#status").dataset.phase === "live"`)
+	for selector, want := range map[string]string{"#motors-title": "Motorlar", "#stop-text": "Tümünü durdur", ".motor .start": "Başlat", ".motor .state": "kapalı", "#charts-title": "Geçmiş"} {
+		if got := page.Text(selector); got != want {
+			t.Errorf("%s is %q, want %q", selector, got, want)
 		}
-		if got := page.Text("#status-text"); !strings.HasPrefix(got, "canlı · ") {
-			t.Errorf("the state of the connection is %q", got)
+	}
+	if got := page.Text("#status-text"); !strings.HasPrefix(got, "canlı · ") {
+		t.Errorf("the state of the connection is %q", got)
+	}
+	if got := browsertest.Eval[string](page, `document.documentElement.lang + document.querySelector(".motor .start").ariaLabel`); got != "trBaşlat: "+page.Text(".motor h3") {
+		t.Errorf("language and name of a button: %q", got)
+	}
+	typeNick(page, "zeynep")
+	page.Wait(`document.querySelector("#log").textContent.includes("Adınız zeynep, burada yalnızsınız")`)
+	page.Click("#stop-all")
+	page.Wait(`document.querySelector("#latched p").textContent.startsWith("Acil durdurma (")`)
+	page.Wait(`document.querySelector(".motor .why").textContent.startsWith("durdu: acil durdurma")`)
+	for languages, want := range map[string]string{"de,en": "en", "de-DE,tr": "tr", "en-GB,tr": "en"} {
+		other := b.Open(t, pageOf(p), browsertest.Options{Language: languages})
+		other.Wait(`document.querySelector("#status").dataset.phase === "live"`)
+		if got := browsertest.Eval[string](other, `document.documentElement.lang`); got != want {
+			t.Errorf("%s: the page is in %q, want %q", languages, got, want)
 		}
-		if got := browsertest.Eval[string](page, `document.documentElement.lang + document.querySelector(".motor .start").ariaLabel`); got != "trBaşlat: "+page.Text(".motor h3") {
-			t.Errorf("language and name of a button: %q", got)
+		if fetched := browsertest.Eval[bool](other, `performance.getEntriesByType("resource").some(({ name }) => name.endsWith("/tr.js"))`); fetched != (want == "tr") {
+			t.Errorf("%s: Turkish was fetched: %t", languages, fetched)
 		}
-		typeNick(page, "zeynep")
-		page.Wait(`document.querySelector("#log").textContent.includes("Adınız zeynep, burada yalnızsınız")`)
-		page.Click("#stop-all")
-		page.Wait(`document.querySelector("#latched p").textContent.startsWith("Acil durdurma (")`)
-		page.Wait(`document.querySelector(".motor .why").textContent.startsWith("durdu: acil durdurma")`)
-		for languages, want := range map[string]string{"de,en": "en", "de-DE,tr": "tr", "en-GB,tr": "en"} {
-			other := b.Open(t, pageOf(p), browsertest.Options{Language: languages})
-			other.Wait(`document.querySelector("#status").dataset.phase === "live"`)
-			if got := browsertest.Eval[string](other, `document.documentElement.lang`); got != want {
-				t.Errorf("%s: the page is in %q, want %q", languages, got, want)
-			}
-			if fetched := browsertest.Eval[bool](other, `performance.getEntriesByType("resource").some(({ name }) => name.endsWith("/tr.js"))`); fetched != (want == "tr") {
-				t.Errorf("%s: Turkish was fetched: %t", languages, fetched)
-			}
-		}
-		if failures := page.Failures(); failures != nil {
-			t.Errorf("%q", failures)
-		}
-	})
+	}
+	if failures := page.Failures(); failures != nil {
+		t.Errorf("%q", failures)
+	}
 }
 
 // The page to log in, which stands alone, is in Turkish too: all of it, with no text too many.
 func TestPageLogInInTurkish(t *testing.T) {
 	t.Parallel()
-	browsertest.Each(t, func(t *testing.T, b *browsertest.Browser) {
-		p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
-		page := b.Open(t, pageOf(p)+"login", browsertest.Options{Language: "tr"})
-		page.Wait(`document.documentElement.lang === "tr"`)
-		shown := browsertest.Eval[[]string](page, `[document.title, ...[...document.body.querySelectorAll("*")].filter((e) => !e.closest("script, noscript") && !e.children.length).map((e) => e.textContent.trim())].filter(Boolean)`)
-		known := browsertest.Eval[map[string]string](page, `turkish`)
-		for english, words := range known {
-			if !slices.Contains(shown, words) && !strings.Contains(english, "{") {
-				t.Errorf("%q is nowhere: %q", words, shown)
-			}
+	b := browsertest.Start(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	page := b.Open(t, pageOf(p)+"login", browsertest.Options{Language: "tr"})
+	page.Wait(`document.documentElement.lang === "tr"`)
+	shown := browsertest.Eval[[]string](page, `[document.title, ...[...document.body.querySelectorAll("*")].filter((e) => !e.closest("script, noscript") && !e.children.length).map((e) => e.textContent.trim())].filter(Boolean)`)
+	known := browsertest.Eval[map[string]string](page, `turkish`)
+	for english, words := range known {
+		if !slices.Contains(shown, words) && !strings.Contains(english, "{") {
+			t.Errorf("%q is nowhere: %q", words, shown)
 		}
-		for _, text := range shown {
-			if !slices.Contains(slices.Collect(maps.Values(known)), text) {
-				t.Errorf("%q is not Turkish", text)
-			}
+	}
+	for _, text := range shown {
+		if !slices.Contains(slices.Collect(maps.Values(known)), text) {
+			t.Errorf("%q is not Turkish", text)
 		}
-		english := b.Open(t, pageOf(p)+"login", browsertest.Options{Language: "en-US,tr"})
-		english.Wait(`document.querySelector("button").textContent === "Log in"`)
-		if failures := append(page.Failures(), english.Failures()...); failures != nil {
-			t.Errorf("%q", failures)
-		}
-	})
+	}
+	english := b.Open(t, pageOf(p)+"login", browsertest.Options{Language: "en-US,tr"})
+	english.Wait(`document.querySelector("button").textContent === "Log in"`)
+	if failures := append(page.Failures(), english.Failures()...); failures != nil {
+		t.Errorf("%q", failures)
+	}
 }
 
 // Who chooses °F has it in cards, charts and table, on the next visit too. What follows from temperature and humidity is shown to who wants it.

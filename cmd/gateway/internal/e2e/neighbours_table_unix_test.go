@@ -1,3 +1,5 @@
+//go:build unix
+
 package e2e
 
 import (
@@ -7,6 +9,9 @@ import (
 	"strings"
 	"testing"
 )
+
+// configDir has the files for neighbours.
+const configDir = projectRoot + "/configs"
 
 // neighbourPackages are Debian's packages of the programs in the table of neighbours that
 // the tests run.
