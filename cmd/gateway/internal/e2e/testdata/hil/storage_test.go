@@ -126,13 +126,16 @@ func fill(t *testing.T, dir string) string {
 // durably; "" if they are.
 func wantDurable(t *testing.T, reason string) {
 	t.Helper()
-	var answer struct {
-		OK, Durable bool
-		Storage     string
-	}
-	status, body := get(t, "/readyz", "*/*")
-	if err := json.Unmarshal(body, &answer); err != nil || status != http.StatusOK || !answer.OK ||
-		answer.Durable != (reason == "") || !strings.Contains(answer.Storage, reason) {
-		t.Errorf("/readyz says %d %s, want ok, and of storage %q", status, body, reason)
-	}
+	retry(t, fmt.Sprintf("of storage %q", reason), func() error { // another reason may have been noticed first
+		var answer struct {
+			OK, Durable bool
+			Storage     string
+		}
+		status, body := get(t, "/readyz", "*/*")
+		if err := json.Unmarshal(body, &answer); err != nil || status != http.StatusOK || !answer.OK ||
+			answer.Durable != (reason == "") || !strings.Contains(answer.Storage, reason) {
+			return fmt.Errorf("/readyz says %d %s, want ok, and of storage %q", status, body, reason)
+		}
+		return nil
+	})
 }
