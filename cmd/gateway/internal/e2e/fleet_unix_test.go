@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,30 +27,21 @@ type fleetKnown struct {
 // known awaits that what a hub has stored of a gateway is as it should be.
 func (h *hubProcess) known(gateway string, is func(fleetKnown) bool) (k fleetKnown) {
 	h.t.Helper()
-	var text []byte
-	for late := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		text, _ = os.ReadFile(filepath.Join(h.state, "gateways", gateway, "gateway.json"))
-		if json.Unmarshal(text, &k) == nil && is(k) {
-			return k
-		}
-		if time.Now().After(late) {
-			h.t.Fatalf("what is known of %s: %s", gateway, text)
-		}
-	}
+	eventually(h.t, 3*time.Minute, func() (string, bool) {
+		text, _ := os.ReadFile(filepath.Join(h.state, "gateways", gateway, "gateway.json"))
+		return fmt.Sprintf("what is known of %s: %s", gateway, text), json.Unmarshal(text, &k) == nil && is(k)
+	})
+	return k
 }
 
 // awaitStored awaits that readings from a time on are durable at the hub.
 func (h *hubProcess) awaitStored(token string, from time.Time) {
 	h.t.Helper()
-	var body string
-	for late := time.Now().Add(5 * time.Minute); time.Now().Before(late); time.Sleep(100 * time.Millisecond) {
-		_, body = h.get("/api/v1/gateways", token)
+	eventually(h.t, 5*time.Minute, func() (string, bool) {
+		_, body := h.get("/api/v1/gateways", token)
 		var all struct{ Gateways []fleetKnown }
-		if json.Unmarshal([]byte(body), &all) == nil && len(all.Gateways) == 1 && all.Gateways[0].Stored > from.UnixMilli() {
-			return
-		}
-	}
-	h.t.Fatalf("the overview: %s", body)
+		return "the overview: " + body, json.Unmarshal([]byte(body), &all) == nil && len(all.Gateways) == 1 && all.Gateways[0].Stored > from.UnixMilli()
+	})
 }
 
 // TestFleet holds that a gateway which has enrolled and its hub come together, over a broker,

@@ -5,6 +5,7 @@ package e2e
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -50,17 +51,13 @@ func (h *hubProcess) get(path, token string) (int, string) {
 	return answer.StatusCode, string(body)
 }
 
-func (h *hubProcess) awaitAnswer(path, token, want string) string {
+func (h *hubProcess) awaitAnswer(path, token, want string) (body string) {
 	h.t.Helper()
-	for late := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		_, body := h.get(path, token)
-		if strings.Contains(body, want) {
-			return body
-		}
-		if time.Now().After(late) {
-			h.t.Fatalf("%s: %s", path, body)
-		}
-	}
+	eventually(h.t, patience, func() (string, bool) {
+		_, body = h.get(path, token)
+		return path + ": " + body, strings.Contains(body, want)
+	})
+	return body
 }
 
 // dial connects to a gateway's stream on the hub.
@@ -122,13 +119,10 @@ func TestHubServes(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	for late := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // some seconds after it has come, hello is stored
-		if data, err := os.ReadFile(filepath.Join(h.state, "gateways", "pi-1", "gateway.json")); err == nil && strings.Contains(string(data), "roof") {
-			break
-		} else if time.Now().After(late) {
-			t.Fatalf("%s, %v", data, err)
-		}
-	}
+	eventually(t, patience, func() (string, bool) { // within a second after it has come, hello is stored
+		data, err := os.ReadFile(filepath.Join(h.state, "gateways", "pi-1", "gateway.json"))
+		return fmt.Sprintf("%s, %v", data, err), err == nil && strings.Contains(string(data), "roof")
+	})
 	h.Kill(t)
 	h.start()
 	d.send(2000, 3000, 600)

@@ -30,6 +30,25 @@ const together = "8"
 // else to do.
 const patience = time.Minute
 
+// eventually asks until the answer is right: when another process has come so far, nothing
+// else says. Of an answer that stays wrong it says what it was.
+func eventually(t testing.TB, late time.Duration, ask func() (answer string, right bool)) {
+	t.Helper()
+	again, end := time.NewTicker(20*time.Millisecond), time.After(late)
+	defer again.Stop()
+	for {
+		answer, right := ask()
+		if right {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-end:
+			t.Fatalf("after %v: %s", late, answer)
+		}
+	}
+}
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	given := false

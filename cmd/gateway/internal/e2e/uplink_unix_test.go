@@ -50,15 +50,10 @@ uplink:
 	}
 	until := func(path, text string) {
 		t.Helper()
-		for late := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		eventually(t, patience, func() (string, bool) {
 			got := get(path)
-			if strings.Contains(got, text) {
-				return
-			}
-			if time.Now().After(late) {
-				t.Fatalf("%s is %s, want %s in it", path, got, text)
-			}
-		}
+			return fmt.Sprintf("%s is %s, want %s in it", path, got, text), strings.Contains(got, text)
+		})
 	}
 
 	here := l.until("/pi-7/here", has("online "))

@@ -1,0 +1,311 @@
+package serving
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/packets"
+	"github.com/eclipse/paho.golang/paho"
+	"github.com/gorilla/websocket"
+	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/hooks/auth"
+	"github.com/mochi-mqtt/server/v2/listeners"
+
+	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/access/tokens"
+	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/collect"
+	"sensorgateway/gateway/hub"
+	"sensorgateway/wire"
+)
+
+const patience = 20 * time.Second
+
+var pi = fleet.Gateway{Site: "lab", Name: "pi-7"}
+
+// testHub is a hub with one gateway, whose messages the test publishes itself.
+type testHub struct {
+	t        *testing.T
+	registry *hub.Registry
+	stored   *collect.Collection
+	gateways *Gateways
+	address  string
+	tokens   map[string]string // by name
+	device   *paho.Client
+	key      ed25519.PublicKey
+}
+
+func startBroker(t *testing.T) string {
+	t.Helper()
+	server := mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err := server.AddHook(new(auth.AllowHook), nil); err != nil {
+		t.Fatal(err)
+	}
+	l := listeners.NewTCP(listeners.Config{ID: "t", Address: "127.0.0.1:0"})
+	if err := server.AddListener(l); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Serve(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return l.Address()
+}
+
+func startHub(t *testing.T) *testHub {
+	t.Helper()
+	h := &testHub{t: t, tokens: map[string]string{}}
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.key = public
+	if h.stored, err = collect.Open(collect.Options{Dir: t.TempDir(), Log: log}); err != nil {
+		t.Fatal(err)
+	}
+	h.registry, err = hub.NewRegistry(hub.RegistryOptions{
+		Hub: "hub-a", Key: private, Dir: t.TempDir(), Log: log,
+		Check: func(fleet.Gateway) error { return nil }, Members: func() []fleet.Gateway { return []fleet.Gateway{pi} },
+		Missing: func(string) ([]hub.Gap, error) { return nil, nil },
+		Store: func(ctx context.Context, gateway string, b fleet.Blocks) error {
+			var said []collect.Values
+			for _, v := range b.Values {
+				said = append(said, collect.Values(v))
+			}
+			return h.stored.Append(ctx, gateway, b.Blocks, said)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := t.TempDir()
+	err = tokens.Edit(state, func(f *tokens.File) error {
+		for _, x := range []tokens.Token{{Name: "anna", Role: tokens.Operator, Gateways: []string{"site:lab"}}, {Name: "site admin", Role: tokens.Admin, Gateways: []string{"site:lab"}}, {Name: "bert", Role: tokens.Viewer, Gateways: []string{"site:roof", "pi-8"}}} {
+			text, err := f.Add(x)
+			if err != nil {
+				return err
+			}
+			h.tokens[x.Name] = text
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(string, string, string) {}
+	guard := access.NewGuard(access.Options{Policy: &access.Policy{}, Tokens: tokens.Open(state, log), Exposed: true, Hub: true, Refused: refused, Log: log})
+	h.gateways = New(Options{Gateway: h.registry.Get, Reader: h.stored.Reader, Guard: guard, Clients: 2, Page: http.NotFoundHandler(), Pages: guard.Pages(), Refused: refused, Log: log})
+
+	broker := startBroker(t)
+	in := hub.New(hub.Options{Registry: h.registry, Site: "lab", Brokers: []*url.URL{{Scheme: "mqtt", Host: broker}}})
+	ctx, cancel := context.WithCancel(context.Background())
+	var parts sync.WaitGroup
+	for _, run := range []func(context.Context) error{in.Run, h.registry.Run, h.stored.Run, h.gateways.Run} {
+		parts.Go(func() {
+			if err := run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.address = l.Addr().String()
+	budget := conn.NewBudget(conn.Limits{})
+	server := &http.Server{Handler: h.gateways, ConnState: budget.State}
+	parts.Go(func() { _ = server.Serve(budget.Listen(l)) })
+	t.Cleanup(func() { cancel(); _ = server.Close(); parts.Wait() })
+	h.eventually(func() (string, bool) { return "no connection to the broker", h.registry.Sites()[0].Connected })
+	c, err := net.Dial("tcp", broker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.device = paho.NewClient(paho.ClientConfig{Conn: packets.NewThreadSafeConn(c)})
+	if _, err := h.device.Connect(ctx, &paho.Connect{ClientID: "pi-7", CleanStart: true, KeepAlive: 60}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.device.Disconnect(&paho.Disconnect{}) })
+	return h
+}
+
+func (h *testHub) publish(k fleet.Kind, payload []byte) {
+	h.t.Helper()
+	p := &paho.Publish{Topic: pi.Topic(k), QoS: 1, Payload: payload}
+	if k == fleet.Live {
+		p.QoS = 0
+	}
+	if ack, err := h.device.Publish(context.Background(), p); err != nil || ack != nil && ack.ReasonCode != 0 {
+		h.t.Fatalf("%s: %v, %+v", k, err, ack)
+	}
+}
+
+var sensors = []wire.SensorInfo{
+	{ID: 0, Name: "indoor", Model: "sht3x", IntervalMS: 100, Values: wire.Quantities()[:2]},
+	{ID: 1, Name: "outdoor", Model: "sht3x", IntervalMS: 100, Primary: true, Values: wire.Quantities()[:2], Calibration: map[string]wire.Calibration{"temperature": {Scale: 1, Offset: 1}}},
+}
+
+func (h *testHub) hello(epoch string, connection uint64, all []wire.SensorInfo) {
+	hello := fleet.Hello{Hello: wire.Hello{Server: "gateway", Name: "the roof", Version: "v1", Epoch: epoch, Time: time.Now().UnixMilli(), ClockSynced: true, Sensors: all,
+		Motors: []wire.MotorState{{Target: "fan", Direction: wire.Forward, Reason: wire.ReasonBoot}}}, Nonce: "n" + epoch, Connection: connection, Alarms: []wire.Alarm{}}
+	h.publish(fleet.News, wire.JSON(wire.Envelope{Type: wire.TypeHello, Payload: hello}))
+}
+
+// measured is a record as the chip gives it; a value as clients see it is one more.
+func measured(sensor uint16, seq uint32) wire.Record {
+	return wire.Record{Sensor: sensor, Seq: seq, Reading: wire.Reading{UnixMilli: 1_700_000_000_000 + int64(seq)*100, Values: [2]float32{float32(seq % 64), 50}}}
+}
+
+// up publishes a block.
+func (h *testHub) up(sensor uint16, from, to uint32) {
+	h.t.Helper()
+	var records []wire.Record
+	var sum codec.Summary
+	for seq := from; seq <= to; seq++ {
+		r := measured(sensor, seq)
+		records = append(records, r)
+		sum.Add(r)
+	}
+	var packer codec.Packer
+	payload := fleet.AppendUpHeader(nil, []fleet.Values{{Sensor: sensors[sensor]}})
+	payload = packer.AppendBlock(payload, codec.Origin{Sensor: sensors[sensor].Name, Epoch: "e1", Boot: "b"}, from-1, sum, records)
+	h.publish(fleet.Up, payload)
+}
+
+func (h *testHub) live(sensor uint16, seqs ...uint32) {
+	for _, seq := range seqs {
+		r := measured(sensor, seq)
+		corrections := sensors[sensor].Calibrations()
+		corrections.Apply(&r)
+		h.publish(fleet.Live, r.Append(nil))
+	}
+}
+
+func (h *testHub) get(path, token string) (int, string) {
+	h.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, "http://"+h.address+path, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+h.tokens[token])
+	}
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
+// await waits for an answer that has a text.
+func (h *testHub) await(path, token, want string) (body string) {
+	h.t.Helper()
+	h.eventually(func() (string, bool) {
+		_, body = h.get(path, token)
+		return path + ": " + body, strings.Contains(body, want)
+	})
+	return body
+}
+
+// eventually asks until the answer is right: what came over the broker is seen in nothing else.
+func (h *testHub) eventually(ask func() (answer string, right bool)) {
+	h.t.Helper()
+	again, end := time.NewTicker(time.Millisecond), time.After(patience)
+	defer again.Stop()
+	for {
+		answer, right := ask()
+		if right {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-end:
+			h.t.Fatalf("after %v: %s", patience, answer)
+		}
+	}
+}
+
+// client is one of the gateway on the hub.
+type client struct {
+	*websocket.Conn
+	t          *testing.T
+	hello      wire.Hello
+	past, live []uint32 // of outdoor
+	texts      []string
+	wrong      int // values that are not what the gateway has sent
+}
+
+func (h *testHub) dial(path, token string) *client {
+	h.t.Helper()
+	c, _, err := (&websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}, HandshakeTimeout: patience}).Dial("ws://"+h.address+path, http.Header{"Authorization": {"Bearer " + h.tokens[token]}})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	d := &client{Conn: c, t: h.t}
+	_, text, err := c.ReadMessage()
+	var e struct{ Payload *wire.Hello }
+	e.Payload = &d.hello
+	if err != nil || json.Unmarshal(text, &e) != nil {
+		h.t.Fatalf("%s, %v", text, err)
+	}
+	return d
+}
+
+// until reads until done.
+func (c *client) until(done func() bool) {
+	c.t.Helper()
+	for !done() {
+		kind, message, err := c.ReadMessage()
+		if err != nil {
+			c.t.Fatalf("%v; live %v, past %v, %s", err, c.live, c.past, c.texts)
+		}
+		if kind == websocket.TextMessage {
+			c.texts = append(c.texts, string(message))
+			continue
+		}
+		records, err := wire.ParseRecords(message)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, r := range records {
+			if r.Sensor != 1 {
+				continue
+			}
+			if r.Values[0] != float32(r.Seq%64)+1 {
+				c.wrong++
+			}
+			if r.Flags&wire.Historical != 0 {
+				c.past = append(c.past, r.Seq)
+			} else {
+				c.live = append(c.live, r.Seq)
+			}
+		}
+	}
+}
+
+func span(from, to uint32) (all []uint32) {
+	for n := from; n <= to; n++ {
+		all = append(all, n)
+	}
+	return all
+}
