@@ -92,8 +92,9 @@ type You struct {
 
 // SensorInfo describes one sensor in [Hello].
 type SensorInfo struct {
-	ID         uint16     `json:"id"`   // the sensor number in a Record
-	Name       string     `json:"name"` // it needs no escaping in JSON and CSV: the configuration ensures that
+	ID         uint16     `json:"id"`              // the sensor number in a Record
+	Name       string     `json:"name"`            // it needs no escaping in JSON and CSV: the configuration ensures that
+	Group      string     `json:"group,omitempty"` // of sensors, for people
 	Model      string     `json:"model"`
 	IntervalMS int64      `json:"interval_ms"`
 	NextSeq    uint32     `json:"next_seq"`
