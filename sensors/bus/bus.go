@@ -32,14 +32,9 @@ var (
 	errBusy     = fmt.Errorf("the bus was busy with other chips for %v", waitLimit)
 )
 
-const (
-	// costly is how long a failure may hold the bus before its chip is left alone
-	// for a while: the others on the bus could not measure meanwhile.
-	costly = 20 * time.Millisecond
-	// minCost is the least that counts for a transport that does not open, which
-	// is found out at once.
-	minCost = 100 * time.Millisecond
-)
+// minCost is the least that counts for a transport that does not open, which is found
+// out at once.
+const minCost = 100 * time.Millisecond
 
 // hangError is why nothing is tried while a transaction is out that should
 // have ended long ago.
@@ -60,7 +55,9 @@ func (e hangError) Error() string {
 //
 // One that was not acknowledged is made again, up to twice. A chip whose failure
 // held the bus for long is not tried again before a pause that goes by how long;
-// until then its transactions fail at once, with the same cause.
+// until then its transactions fail at once, with the same cause. So is one that
+// answers, if two such transactions in a row held the bus: a single one may have waited
+// for the transfer of another program.
 //
 // A transaction that does not end keeps one goroutine and one OS thread, and
 // nothing is tried on this bus until it does end.
@@ -87,12 +84,6 @@ type Bus struct {
 	recovery
 	muxes   atomic.Uint32 // a bit for each multiplexer, from [FirstMux] on
 	repeats atomic.Int64
-}
-
-// rest is why a chip is left alone, and for how long.
-type rest struct {
-	backoff.Backoff
-	err *Error
 }
 
 // New returns the bus called name, such as "bus 1", whose transport open
@@ -184,10 +175,6 @@ func (b *Bus) transact(at place, w, r []byte) (wire.Fault, error) {
 		select {
 		case late := <-b.worker.done: // its caller has left: only the transport's state counts
 			b.hanging = false
-			if late.err == nil {
-				late.err = &Error{Bus: late.at.on(b.name), Addr: late.at.addr, Op: "transaction", Fault: wire.Timeout,
-					Err: fmt.Errorf("it held the bus for %v", late.took.Round(time.Millisecond))}
-			}
 			b.rest(late)
 			if !late.open {
 				b.lost(late)
@@ -265,24 +252,6 @@ func (b *Bus) lost(res result) {
 	if b.mute = res.mute; res.mute {
 		b.inVain(b.log)
 	}
-}
-
-// rest leaves the chip of a transaction alone if it failed and held the bus.
-func (b *Bus) rest(res result) {
-	if answered(res.err) {
-		delete(b.resting, res.at)
-		return
-	}
-	if !res.open || res.took < costly {
-		return
-	}
-	r := b.resting[res.at]
-	if r == nil {
-		r = &rest{}
-		b.resting[res.at] = r
-	}
-	r.err = res.err
-	r.Fail(res.took)
 }
 
 // up notes that the bus has answered.
