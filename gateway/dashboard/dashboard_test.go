@@ -283,7 +283,7 @@ func TestCompression(t *testing.T) {
 	}
 }
 
-// TestUPlot: what vegeta embeds is what uPlot's author published as 1.6.32.
+// TestUPlot: what is here is what uPlot's author published as 1.6.32.
 func TestUPlot(t *testing.T) {
 	for name, want := range map[string]string{
 		"uPlot.min.js":  "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f", // dist/uPlot.iife.min.js
