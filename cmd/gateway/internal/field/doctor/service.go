@@ -93,7 +93,7 @@ const (
 func (p *Patient) checkState(r *Report) {
 	dir := p.Cfg.State
 	if dir == "" {
-		dir = defaultState
+		dir = DefaultState
 		if _, err := os.Stat(filepath.Join(p.Root, dir)); err != nil {
 			r.Add("state", Skip, "", "no state: directory in the configuration, and no %s", dir)
 			return
@@ -122,8 +122,8 @@ func (p *Patient) checkState(r *Report) {
 	}
 }
 
-// defaultState is where the service stores its readings.
-const defaultState = "/var/lib/gateway"
+// DefaultState is where the service stores its readings.
+const DefaultState = "/var/lib/gateway"
 
 // readOnly reports whether the file system of a directory is mounted read-only.
 func (p *Patient) readOnly(dir string) bool {
