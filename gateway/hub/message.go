@@ -67,12 +67,14 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 		}
 		in.log.Log(ctx, level, "a message is not taken", "topic", m.Topic, "bytes", len(m.Payload), "err", err)
 	}
-	if blocks.Blocks != nil {
+	if blocks.Blocks != nil || blocks.Heads != nil {
 		if err := in.g.o.Store(ctx, t.Name, blocks); err != nil {
 			end(fmt.Errorf("readings of %s: %w", t.Name, err))
 			return
 		}
-		in.g.remote(t.Gateway).durable(blocks)
+		if blocks.Blocks != nil {
+			in.g.remote(t.Gateway).durable(blocks)
+		}
 		if e := in.g.expecting(t.Name, correlationOf(m.Publish)); e != nil && t.Kind == fleet.Answer {
 			select {
 			case e.stored <- struct{}{}:

@@ -118,8 +118,10 @@ func (u *Uplink) troubleIs(s ship.Status) (kind, reason string) {
 		return wire.EventUplinkFull, "the broker has no room, so readings wait here: hubs do not take what it has"
 	case u.link.answer() >= 0x80:
 		return wire.EventUplinkFull, "the broker does not take what this gateway sends: " + mqtt.Reason(u.link.answer()) + "; fix: check what it lets this gateway publish"
+	case s.Waiting == ship.Budget && s.Used >= s.Budget:
+		return wire.EventUplinkBudget, fmt.Sprintf("all %d MB of this month are used, so readings wait here until it ends; fix: raise uplink.budget", s.Budget/1_000_000)
 	case s.Waiting == ship.Budget:
-		return wire.EventUplinkBudget, fmt.Sprintf("%d of the %d MB of this month are used, so readings wait here until it ends; fix: raise uplink.budget", s.Used/1_000_000, s.Budget/1_000_000)
+		return wire.EventUplinkBudget, fmt.Sprintf("%d of the %d MB of this month are used, so only the range and mean of each minute go up, and readings wait here until it ends; fix: raise uplink.budget", s.Used/1_000_000, s.Budget/1_000_000)
 	}
 	return "", ""
 }

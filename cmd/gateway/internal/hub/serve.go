@@ -174,6 +174,9 @@ func store(stored *collect.Collection) func(context.Context, string, fleet.Block
 		for _, v := range b.Values {
 			said = append(said, collect.Values(v))
 		}
+		if b.Heads != nil {
+			return stored.Summarise(ctx, gateway, b.Heads, said)
+		}
 		return stored.Append(ctx, gateway, b.Blocks, said)
 	}
 }

@@ -291,6 +291,7 @@ func (m *Collector) writeUplink(t *expositionText) {
 		t.sample("", label("reason", string(reason)), oneIf(s.Waiting == reason))
 	}
 	t.gauge("gateway_uplink_unsent_readings", "Readings in the log that no hub has yet; the present minute is among them.", float64(s.Unsent))
+	t.gauge("gateway_uplink_summarised_readings", "Those of which hubs have the range and mean of their minute: near the end of the month's bytes nothing else goes up.", float64(s.Summarised))
 	t.gauge("gateway_uplink_lag_seconds", "Age of the oldest of them.", s.Behind.Seconds())
 	t.counter("gateway_uplink_lost_readings_total", "Readings that were evicted from the log before they went up, or cannot be read.", float64(s.Lost))
 	t.counter("gateway_uplink_bytes_total", "Bytes on the wire to and from the broker.", float64(s.Bytes))
