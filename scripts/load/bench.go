@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"sensorgateway/scripts/load/process"
 	"sensorgateway/scripts/load/swarm"
 )
 
@@ -68,7 +69,7 @@ type bench struct {
 // run measures everything and prints it. A measurement that fails, because a tick
 // came late on a busy machine, does not stop the others; its error is returned.
 func (b *bench) run() error {
-	fmt.Fprintf(b.out, "%s. Gateway and clients on the same machine, over loopback, %v a row.\n", machine(), b.window)
+	fmt.Fprintf(b.out, "%s. Gateway and clients on the same machine, over loopback, %v a row.\n", process.Describe(), b.window)
 	var errs []error
 	for _, measure := range []func() error{b.fanout, b.stalled, b.storm, b.churn} {
 		fmt.Fprintln(b.out)
@@ -96,7 +97,7 @@ func (b *bench) with(k kind, measure func(*gateway) error) (err error) {
 	if err = measure(g); err != nil {
 		err = fmt.Errorf("%s: %w", k.name, err)
 	}
-	return errors.Join(err, g.stop())
+	return errors.Join(err, g.Stop())
 }
 
 // clients connects n clients and lets them read until ticks come to all.

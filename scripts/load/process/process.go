@@ -1,12 +1,13 @@
 //go:build linux
 
-package main
+// Package process runs programs that are measured, and reads what they use from /proc.
+//
+// It refuses to know what they do.
+package process
 
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"runtime"
 	"strconv"
@@ -14,15 +15,15 @@ import (
 	"time"
 )
 
-// process is a process's id.
-type process int
+// ID is a process's.
+type ID int
 
 // clockTick is the unit of CPU time in /proc (USER_HZ), the same wherever Go
 // runs on Linux.
 const clockTick = 10 * time.Millisecond
 
-// cpu returns the CPU time that it has used.
-func (p process) cpu() (time.Duration, error) {
+// CPU returns the CPU time that it has used.
+func (p ID) CPU() (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
 	if err != nil {
 		return 0, err
@@ -37,12 +38,12 @@ func (p process) cpu() (time.Duration, error) {
 	return time.Duration(user+system) * clockTick, errors.Join(err1, err2)
 }
 
-// processors is how long all processors together have worked and have been idle,
+// Processors is how long all processors together have worked and have been idle,
 // in units of clockTick.
-type processors struct{ busy, idle float64 }
+type Processors struct{ busy, idle float64 }
 
-// processorTime returns that since the machine has started; zero if it cannot be read.
-func processorTime() (t processors) {
+// Machine returns that since the machine has started; zero if it cannot be read.
+func Machine() (t Processors) {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return t
@@ -61,41 +62,24 @@ func processorTime() (t processors) {
 	return t
 }
 
-// since returns the part of the time since before that was work.
-func (t processors) since(before processors) float64 {
+// Since returns the part of the time since before that was work.
+func (t Processors) Since(before Processors) float64 {
 	busy, idle := t.busy-before.busy, t.idle-before.idle
 	return busy / max(busy+idle, 1)
 }
 
-// rss returns its resident memory in bytes.
-func (p process) rss() (int, error) {
+// RSS returns its resident memory in bytes.
+func (p ID) RSS() (int, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p))
 	if err != nil {
 		return 0, err
 	}
-	kb, err := number(string(status), "VmRSS:")
+	kb, err := Number(string(status), "VmRSS:")
 	return kb << 10, err
 }
 
-// goroutines asks a gateway how many it has.
-func goroutines(addr string) (int, error) { return metric(addr, "go_goroutines ") }
-
-// metric asks a gateway for a number of its metrics.
-func metric(addr, name string) (int, error) {
-	r, err := http.Get("http://" + addr + "/metrics")
-	if err != nil {
-		return 0, err
-	}
-	defer r.Body.Close()
-	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		return 0, err
-	}
-	return number(string(text), name)
-}
-
-// number returns the whole number behind a name at the beginning of a line.
-func number(text, name string) (int, error) {
+// Number returns the whole number behind a name at the beginning of a line.
+func Number(text, name string) (int, error) {
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(line, name); ok {
 			return strconv.Atoi(strings.Fields(rest)[0])
@@ -104,8 +88,8 @@ func number(text, name string) (int, error) {
 	return 0, fmt.Errorf("no %q", name)
 }
 
-// machine describes what all this runs on.
-func machine() string {
+// Describe describes what all this runs on.
+func Describe() string {
 	model := "unknown processor"
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range strings.Lines(string(info)) {
