@@ -273,6 +273,16 @@ var arrows = []arrow{
 	{"scripts/load", "gateway/history", "a soak needs a day of readings"},
 	{"scripts/load", "wire", "they are records"},
 	{"scripts/load", "scripts/load/swarm", "its clients are a swarm"},
+	{"scripts/load", "scripts/load/process", "it measures a program from outside"},
+	{"scripts/load/fleet", "scripts/load/process", "so does this, hubs"},
+	{"scripts/load/fleet", "gateway/access/tokens", "its dashboards need a token"},
+	{"scripts/load/fleet", "gateway/enroll", "its gateways and hubs have the identities of a fleet"},
+	{"scripts/load/fleet", "gateway/fleet", "the keys of hubs are read as the fleet writes them"},
+	{"scripts/load/fleet", "gateway/history", "its gateways have logs"},
+	{"scripts/load/fleet", "gateway/uplink", "it is what is measured"},
+	{"scripts/load/fleet", "gateway/uplink/ship", "and so is how logs go up"},
+	{"scripts/load/fleet", "sensors/sim", "its chips feel an emulated environment"},
+	{"scripts/load/fleet", "wire", "they make records, and dashboards get them"},
 }
 
 // strangers are what packages must not know of the world outside the module: the

@@ -34,6 +34,7 @@ type Stats struct {
 	Connected bool
 	Behind    time.Duration // how old the oldest reading is that is not sent; 0: there is none
 	Bytes     int64         // on the wire, since the start
+	Messages  int64         // that were published, since the start
 	Takeovers int64         // by another device with the same identity, since the start
 }
 
@@ -135,7 +136,7 @@ func (u *Uplink) Stats() (s Stats, ok bool) {
 }
 
 func (u *Uplink) stats(status ship.Status) Stats {
-	s := Stats{Status: status, Bytes: u.bytes.Load(), Takeovers: u.takeovers.Load()}
+	s := Stats{Status: status, Bytes: u.bytes.Load(), Messages: u.messages.Load(), Takeovers: u.takeovers.Load()}
 	u.mu.Lock()
 	s.Connected = u.link.connected
 	u.mu.Unlock()

@@ -88,6 +88,7 @@ type Uplink struct {
 	orders    bucket
 
 	bytes     atomic.Int64 // on the wire, since the start
+	messages  atomic.Int64 // published, since the start
 	takeovers atomic.Int64
 	spent     atomic.Bool // the budget is
 	state     atomic.Pointer[wire.Uplink]
