@@ -66,6 +66,7 @@ const widestGap = `((id) => {
 // An outage while the page is open is a gap of its length in the charts, not a line.
 func TestPageOutageIsAGap(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	browsertest.Each(t, func(t *testing.T, b *browsertest.Browser) {
 		args := []string{buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", freeAddress(t), "--state", t.TempDir()}
 		p := startGateway(t, args...)
@@ -93,6 +94,7 @@ const span = `(Date.parse(new URLSearchParams(location.hash.slice(1)).get("to"))
 // opens the same view.
 func TestPageZoomAndLink(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	browsertest.Each(t, func(t *testing.T, b *browsertest.Browser) {
 		p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 		page := openPage(t, b, p, browsertest.Options{})
@@ -121,6 +123,7 @@ func TestPageZoomAndLink(t *testing.T) {
 // On a telephone, two fingers stretch the time and one moves it.
 func TestPageTouch(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := openPage(t, browsertest.Start(t), p, sights["phone-light"])
 	page.Wait(coloured + `("temperature") > 100`)
