@@ -32,6 +32,7 @@ func (in *Intake) queue(m message, storing, reading *workers) {
 	select {
 	case q <- m:
 	default:
+		in.g.counts.dropped.Add(1)
 	}
 }
 
@@ -56,11 +57,13 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 		return
 	}
 	t, err := in.accept(m.Publish)
+	in.g.counts.came(t.Kind, len(m.Topic)+len(m.Payload))
 	var blocks fleet.Blocks
 	if err == nil {
 		blocks, err = in.read(t, m.Publish)
 	}
 	if err != nil { // it will never be better: it must not stop the others
+		in.g.counts.refused.Add(1)
 		level := slog.LevelWarn
 		if m.QoS == 0 { // there are many
 			level = slog.LevelDebug
@@ -69,10 +72,13 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 	}
 	if blocks.Blocks != nil || blocks.Heads != nil {
 		if err := in.g.o.Store(ctx, t.Name, blocks); err != nil {
+			in.g.counts.unstored.Add(1)
 			end(fmt.Errorf("readings of %s: %w", t.Name, err))
 			return
 		}
 		if blocks.Blocks != nil {
+			in.g.counts.blocks.Add(int64(len(blocks.Blocks)))
+			in.g.counts.readings.Add(int64(blocks.Records))
 			in.g.remote(t.Gateway).durable(blocks)
 		}
 		if e := in.g.expecting(t.Name, correlationOf(m.Publish)); e != nil && t.Kind == fleet.Answer {

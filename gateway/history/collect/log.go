@@ -31,6 +31,7 @@ type log struct {
 	pending []place // in the intake
 	next    uint64  // number of the next segment
 	size    int64   // bytes of the segments
+	found   int64   // that they had when they were listed, if they are not loaded
 	view    *view   // nil: nobody reads
 
 	used time.Time // when it was last read; like what follows, with mu held alone
