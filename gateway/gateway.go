@@ -75,6 +75,7 @@ type Options struct {
 	Exposition func(io.Writer, *access.Identity)
 
 	Warnings func() []string     // what the configuration allows to everybody, for hello and /readyz; called with a lock held; nil: nothing
+	Hub      string              // the name of the hub that shows the gateway, for hello; "": it is the gateway itself
 	Uplink   func() *wire.Uplink // how the way to the hubs is, likewise; nil: the gateway is in no fleet
 	HSTS     bool                // browsers that came with TLS come with it alone from then on
 

@@ -70,6 +70,7 @@ type Hello struct {
 	Motors      []MotorState `json:"motors"`
 	Warnings    []string     `json:"warnings,omitempty"` // for people: what the configuration allows to everybody
 	Uplink      *Uplink      `json:"uplink,omitempty"`   // of a gateway that is in a fleet
+	Hub         string       `json:"hub,omitempty"`      // the name of the hub that shows the gateway; "": it is the gateway that says this
 	You         You          `json:"you"`
 }
 

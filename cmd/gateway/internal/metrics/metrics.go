@@ -1,12 +1,11 @@
-// Package metrics is what /metrics shows: the text for Prometheus, and the payload
-// of the metrics messages.
+// Package metrics is what /metrics shows, of a gateway, of a hub, and of a gateway that is
+// seen through a hub: the text for Prometheus, and the payload of the metrics messages.
 //
 // It refuses to know where its numbers come from: what it does not count itself
 // it is given as functions.
 package metrics
 
 import (
-	"context"
 	"math"
 	"runtime"
 	"strings"
@@ -20,13 +19,6 @@ import (
 	"sensorgateway/gateway/limit"
 	"sensorgateway/gateway/uplink"
 	"sensorgateway/wire"
-)
-
-const (
-	hostEvery = time.Second
-	// hostFresh is how old the machine's numbers can be: if the machine cannot
-	// be read any more, they are absent and not frozen.
-	hostFresh = 5 * time.Second
 )
 
 // Source is where the numbers come from that others have.
@@ -83,20 +75,12 @@ type Histogram interface {
 // for everything else when somebody reads the metrics.
 type Collector struct {
 	notify.Nop
+	process
 	source  Source
-	begin   time.Time
 	sensors []*sensorMetrics
-	machine atomic.Pointer[machine]
 
 	mu     sync.Mutex // all below
-	start  time.Time
 	motors map[string]*motorMetrics
-}
-
-// machine is the machine at a moment.
-type machine struct {
-	at time.Time
-	host.Stats
 }
 
 // sensorMetrics is one sensor. The hot path writes it without a lock.
@@ -132,41 +116,15 @@ var stopReasons = [...]string{
 
 // New returns a collector that begins to count.
 func New(source Source) *Collector {
-	now := time.Now()
-	m := &Collector{source: source, begin: now, start: now, motors: map[string]*motorMetrics{}}
+	m := &Collector{source: source, motors: map[string]*motorMetrics{}}
+	m.begun(source.Version, source.Host)
 	for _, info := range source.Sensors {
 		// The records of a tick come within a second, and one tick may be missed.
 		s := &sensorMetrics{info: info, fresh: 2*time.Duration(info.IntervalMS)*time.Millisecond + 2*time.Second}
 		s.set(wire.Failed(wire.Other, 0), 0) // until the first record
 		m.sensors = append(m.sensors, s)
 	}
-	m.readHost()
 	return m
-}
-
-// Run reads the machine's numbers once a second until ctx ends, so that nobody
-// who reads the metrics waits for files, the broadcast least of all.
-func (m *Collector) Run(ctx context.Context) error {
-	tick := time.NewTicker(hostEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			m.readHost()
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (m *Collector) readHost() { m.machine.Store(&machine{time.Now(), m.source.Host()}) }
-
-// stats returns the machine's numbers, empty if they are too old.
-func (m *Collector) stats() host.Stats {
-	if now := m.machine.Load(); time.Since(now.at) < hostFresh {
-		return now.Stats
-	}
-	return host.Stats{}
 }
 
 // Tick counts the records of a tick. It allocates nothing and waits for nobody.
@@ -216,26 +174,6 @@ func (m *Collector) MotorChanged(state wire.MotorState) {
 		mm.stops[reason]++
 	}
 	mm.MotorState = state
-}
-
-// started returns when the gateway started, by the system clock as it is now.
-func (m *Collector) started() time.Time {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := time.Now()
-	m.start = startedAt(m.start, now.Round(0), now.Sub(m.begin))
-	return m.start
-}
-
-// startedAt returns when something started that has run for so long: a machine
-// without a clock of its own starts in the past, and learns the time later. What
-// was said before stands unless it is wrong by a second: a start that moves looks
-// like a restart.
-func startedAt(said, now time.Time, running time.Duration) time.Time {
-	if start := now.Add(-running); start.Sub(said).Abs() > time.Second {
-		return start
-	}
-	return said
 }
 
 // payload is the payload of a metrics message.

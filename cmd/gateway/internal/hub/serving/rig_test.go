@@ -21,6 +21,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
 	"github.com/mochi-mqtt/server/v2/listeners"
 
+	"sensorgateway/cmd/gateway/internal/metrics"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/gateway/conn"
@@ -93,7 +94,7 @@ func startHub(t *testing.T) *testHub {
 	}
 	state := t.TempDir()
 	err = tokens.Edit(state, func(f *tokens.File) error {
-		for _, x := range []tokens.Token{{Name: "anna", Role: tokens.Operator, Gateways: []string{"site:lab"}}, {Name: "site admin", Role: tokens.Admin, Gateways: []string{"site:lab"}}, {Name: "bert", Role: tokens.Viewer, Gateways: []string{"site:roof", "pi-8"}}} {
+		for _, x := range []tokens.Token{{Name: "anna", Role: tokens.Operator, Gateways: []string{"site:lab"}}, {Name: "site admin", Role: tokens.Admin, Gateways: []string{"site:lab"}}, {Name: "bert", Role: tokens.Viewer, Gateways: []string{"site:roof", "pi-8"}}, {Name: "carl", Role: tokens.Viewer, Sensors: []string{"indoor"}, Motors: []string{"pump"}}} {
 			text, err := f.Add(x)
 			if err != nil {
 				return err
@@ -107,7 +108,15 @@ func startHub(t *testing.T) *testHub {
 	}
 	refused := func(string, string, string) {}
 	guard := access.NewGuard(access.Options{Policy: &access.Policy{}, Tokens: tokens.Open(state, log), Exposed: true, Hub: true, Refused: refused, Log: log})
-	h.gateways = New(Options{Gateway: h.registry.Get, Reader: h.stored.Reader, Guard: guard, Clients: 2, Page: http.NotFoundHandler(), Pages: guard.Pages(), Refused: refused, Log: log})
+	known := Metrics{
+		Exposition: func(w io.Writer, g *hub.Remote, clients int, id *access.Identity) {
+			metrics.ExposeThrough(w, g, clients, id.Sensors.Has, id.Motors.Has)
+		},
+		Payload: func(g *hub.Remote, clients int, id *access.Identity) any {
+			return metrics.PayloadThrough(g, clients, id.Sensors.Has)
+		},
+	}
+	h.gateways = New(Options{Hub: "hub-a", Metrics: known, Gateway: h.registry.Get, Reader: h.stored.Reader, Guard: guard, Clients: 2, Page: http.NotFoundHandler(), Pages: guard.Pages(), Refused: refused, Log: log})
 
 	broker := startBroker(t)
 	in := hub.New(hub.Options{Registry: h.registry, Site: "lab", Brokers: []*url.URL{{Scheme: "mqtt", Host: broker}}})

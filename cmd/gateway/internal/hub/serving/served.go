@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/admin"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/alarm"
 	"sensorgateway/gateway/api"
 	"sensorgateway/gateway/chat"
 	"sensorgateway/gateway/fleet"
@@ -90,7 +92,7 @@ func (s *served) options() gateway.Options {
 		Name: cmp.Or(s.hello.Name, s.name), Version: s.hello.Version, Epoch: s.hello.Epoch, Simulated: s.hello.Simulated, Sensors: s.sensors,
 		Primary:     max(slices.IndexFunc(s.sensors, func(i wire.SensorInfo) bool { return i.Primary }), 0),
 		ClockSynced: func() bool { h, _ := s.remote.Hello(); return h.ClockSynced },
-		Alive:       s.alive, Warnings: s.warnings, Uplink: s.uplink, Late: true, Remote: true,
+		Alive:       s.alive, Warnings: s.warnings, Uplink: s.uplink, Late: true, Remote: true, Hub: s.g.o.Hub,
 		Page: s.page(administrators), Pages: administrators.Pages(maps.Clone(s.g.o.Pages)), Access: identified{}, Refused: s.g.o.Refused,
 		Motors: &s.clients, Handlers: s.clients.handlers(), Limits: limit.Default(), Log: s.g.o.Log.With("gateway", s.name),
 		Endpoints: map[string]func(gateway.Sender, *http.Request, *access.Identity) gateway.Receiver{
@@ -104,6 +106,10 @@ func (s *served) options() gateway.Options {
 	if s.log != nil {
 		o.History = s.log
 	}
+	if m := s.g.o.Metrics; m.Payload != nil {
+		o.Metrics = func(id *access.Identity) any { return m.Payload(s.remote, s.server.Clients(), id) }
+		o.Exposition = func(w io.Writer, id *access.Identity) { m.Exposition(w, s.remote, s.server.Clients(), id) }
+	}
 	return o
 }
 
@@ -112,10 +118,8 @@ func (s *served) page(administrators *admin.API) http.Handler {
 	mux := http.NewServeMux()
 	administrators.Mount(mux)
 	mux.Handle("/api/v1/alarms", api.JSON(func(r *http.Request) any {
-		id := access.Of(r)
-		return map[string]any{"recent": []wire.Alarm{}, "conditions": []string{}, "alarms": slices.DeleteFunc(s.remote.Alarms(), func(a wire.Alarm) bool {
-			return a.Sensor != "" && !id.Sensors.Has(a.Sensor) || a.Motor != "" && !id.Motors.Has(a.Motor)
-		})}
+		all, recent := s.remote.AlarmStates()
+		return alarm.ListOf(all, recent, access.Of(r).Sees)
 	}))
 	mux.Handle("/", s.g.o.Guard.Embedded(s.g.o.Page))
 	return mux

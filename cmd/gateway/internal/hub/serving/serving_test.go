@@ -54,7 +54,7 @@ func TestServed(t *testing.T) {
 	}
 
 	c := h.dial("/gateways/pi-7/", "anna")
-	if c.hello.Name != "the roof" || c.hello.Epoch != "e1" || len(c.hello.Sensors) != 2 || c.hello.Sensors[1].NextSeq != 601 || len(c.hello.Motors) != 1 || c.hello.You.Name != "anna" || len(c.hello.Warnings) != 0 {
+	if c.hello.Name != "the roof" || c.hello.Hub != "hub-a" || c.hello.Epoch != "e1" || len(c.hello.Sensors) != 2 || c.hello.Sensors[1].NextSeq != 601 || len(c.hello.Motors) != 1 || c.hello.You.Name != "anna" || len(c.hello.Warnings) != 0 {
 		t.Fatalf("%+v", c.hello)
 	}
 	if err := c.WriteJSON(map[string]any{"type": "subscribe", "payload": map[string]any{"topic": "all", "epoch": "e1", "since": map[string]uint32{"outdoor": 500}}}); err != nil {
