@@ -58,7 +58,7 @@ export { cause, decode, quantities } from "./readings.js";
  *   interlocks?: {condition: string, holds: boolean}[], control?: {by: string, since: number, allow_takeover?: boolean},
  *   control_request?: {by: string, until: number}}} MotorState what is left out is not so; times are in Unix seconds
  * @typedef {{server: string, version: string, epoch: string, time: number, simulated: boolean, clock_synced: boolean,
- *   name?: string, sensors: SensorInfo[], motors: MotorState[], warnings?: string[], uplink?: {connected: boolean, state: string, unsent_readings: number, behind_ms: number}, you: You}} Hello
+ *   name?: string, sensors: SensorInfo[], motors: MotorState[], warnings?: string[], hub?: string, uplink?: {connected: boolean, state: string, unsent_readings: number, behind_ms: number}, you: You}} Hello
  * @typedef {{name: string, role: string, may: string[], denied?: string}} You who the client is; without a name it is anonymous. denied is why it may not command
  * @typedef {{name: string, state: "raised" | "acknowledged" | "cleared", severity: "info" | "warning" | "critical", condition?: string, sensor?: string,
  *   motor?: string, value?: number, reason?: string, since?: number, acknowledged?: {by: string, ts: number}, cleared?: number}} Alarm times in Unix seconds

@@ -250,6 +250,7 @@ export const page = {
   "Simulated": "Simülasyon",
   "Emulated chips: nothing here was measured.": "Yongalar taklit ediliyor: buradaki hiçbir değer ölçülmedi.",
   "connecting…": "bağlanıyor…",
+  "All gateways": "Tüm ağ geçitleri",
   "Log in": "Oturum aç",
   "Administer": "Yönet",
   "Log out": "Çıkış",
