@@ -130,7 +130,7 @@ func (g *gateway) start() (err error) {
 	}
 	g.uplink = uplink.New(uplink.Options{
 		Identity: g.identity, Sensors: len(sensors), Hello: g.hello, Clock: clock, Feed: g.log, Shipper: g.shipper, Log: g.logger,
-		Motors: func() []wire.MotorState { return nil }, Alarms: func() []wire.Alarm { return nil }, Event: g.events.add,
+		Motors: func() []wire.MotorState { return nil }, Alarms: func() (all, recent []wire.Alarm) { return nil, []wire.Alarm{} }, Event: g.events.add,
 		Command: func(uplink.Operator, wire.Command) (any, error) {
 			return nil, wire.Errorf(404, "there is no motor here")
 		},
