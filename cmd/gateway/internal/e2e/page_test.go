@@ -298,7 +298,7 @@ func TestPageFlaky(t *testing.T) {
 	page := openPage(t, b, p, browsertest.Options{})
 	const causes = `/no acknowledge|wrong checksum|timeout|stuck value|implausible|warming up|bus down|sensor absent/`
 	page.Wait(`[...document.querySelectorAll(".sensor[data-state=failed] .note strong")].some((s) => ` + causes + `.test(s.textContent))`)
-	page.Wait(`[...document.querySelectorAll(".note span")].some((s) => /% good, \d+ failed in the last minute; last: /.test(s.textContent))`)
+	page.Wait(`[...document.querySelectorAll(".note")].some((s) => /% good, \d+ failed in the last minute; last: /.test(s.textContent))`)
 }
 
 // typeNick joins the room, which is folded until it is used.
