@@ -62,6 +62,9 @@ type Options struct {
 	// Late says that what is missing between records that are published is in History some
 	// time later: then clients that count numbers get it beside what is live.
 	Late bool
+	// Earlier returns the newest reading of a sensor of which no record was published, for
+	// plain requests: one of an earlier epoch; nil: none is known.
+	Earlier func(sensor int) (wire.Record, bool)
 	// Handlers carry out commands, by action: one without a handler is unknown.
 	Handlers map[string]Handler
 	Remote   bool   // handlers wait for another machine: what reads from the client does not wait for them

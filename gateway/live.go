@@ -63,8 +63,12 @@ func (b *broadcaster) carries(i int) error {
 // Newest returns the last record of a sensor, if there has been one.
 func (b *broadcaster) Newest(i int) (wire.Record, bool) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.last[i], b.known.has(uint16(i))
+	r, known := b.last[i], b.known.has(uint16(i))
+	b.mu.Unlock()
+	if !known && b.s.opts.Earlier != nil {
+		return b.s.opts.Earlier(i)
+	}
+	return r, known
 }
 
 // Ready reports whether a client that connects would get readings, and why not.

@@ -23,6 +23,7 @@ type Presence struct {
 // Newest is the newest reading of a sensor that came, live or stored.
 type Newest struct {
 	Sensor     string
+	Epoch      string          // of its number
 	Quantities []wire.Quantity // what the values are
 	Record     wire.Record
 }

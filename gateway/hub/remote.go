@@ -105,7 +105,7 @@ func (r *Remote) Overview() Overview {
 	}
 	for _, s := range r.hello.Sensors {
 		if n, some := r.newest[s.Name]; some {
-			o.Readings = append(o.Readings, Newest{s.Name, n.quantities, n.record})
+			o.Readings = append(o.Readings, Newest{s.Name, n.epoch, n.quantities, n.record})
 		}
 	}
 	return o

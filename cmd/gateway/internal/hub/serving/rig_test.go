@@ -178,19 +178,24 @@ func measured(sensor uint16, seq uint32) wire.Record {
 	return wire.Record{Sensor: sensor, Seq: seq, Reading: wire.Reading{UnixMilli: 1_700_000_000_000 + int64(seq)*100, Values: [2]float32{float32(seq % 64), 50}}}
 }
 
-// up publishes a block.
+// up publishes a block of the epoch e1.
 func (h *testHub) up(sensor uint16, from, to uint32) {
+	h.t.Helper()
+	h.upOf("e1", sensors[sensor], from, to)
+}
+
+func (h *testHub) upOf(epoch string, sensor wire.SensorInfo, from, to uint32) {
 	h.t.Helper()
 	var records []wire.Record
 	var sum codec.Summary
 	for seq := from; seq <= to; seq++ {
-		r := measured(sensor, seq)
+		r := measured(sensor.ID, seq)
 		records = append(records, r)
 		sum.Add(r)
 	}
 	var packer codec.Packer
-	payload := fleet.AppendUpHeader(nil, []fleet.Values{{Sensor: sensors[sensor]}})
-	payload = packer.AppendBlock(payload, codec.Origin{Sensor: sensors[sensor].Name, Epoch: "e1", Boot: "b"}, from-1, sum, records)
+	payload := fleet.AppendUpHeader(nil, []fleet.Values{{Sensor: sensor}})
+	payload = packer.AppendBlock(payload, codec.Origin{Sensor: sensor.Name, Epoch: epoch, Boot: "b"}, from-1, sum, records)
 	h.publish(fleet.Up, payload)
 }
 
@@ -250,6 +255,19 @@ func (h *testHub) eventually(ask func() (answer string, right bool)) {
 			h.t.Fatalf("after %v: %s", patience, answer)
 		}
 	}
+}
+
+// forget ends the server of the gateway, which nobody uses.
+func (h *testHub) forget() {
+	h.t.Helper()
+	now := time.Now()
+	h.eventually(func() (string, bool) {
+		now = now.Add(2 * idle)
+		h.gateways.endUnused(now)
+		h.gateways.mu.Lock()
+		defer h.gateways.mu.Unlock()
+		return "the gateway is served still", len(h.gateways.served) == 0
+	})
 }
 
 // client is one of the gateway on the hub.
