@@ -208,12 +208,12 @@ func TestBudget(t *testing.T) {
 func TestHeads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFeed("indoor", "outdoor")
-		for range 60 {
+		for range 120 {
 			f.add("indoor", "one", 600)
 			f.add("outdoor", "one", 600)
 		}
 		o := options(f)
-		o.Budget, o.File = 100e3, filepath.Join(t.TempDir(), "sent")
+		o.Budget, o.File = 200e3, filepath.Join(t.TempDir(), "sent")
 		s := newShipper(t, o)
 		l := &line{rate: 8e3, trip: 50 * time.Millisecond}
 		run := func(during time.Duration) {

@@ -221,12 +221,12 @@ func TestMosquittoOfAFleet(t *testing.T) {
 	h.await(t, "not a payload of blocks") // of its own topic
 	doctor := func() (string, error) {
 		t.Helper()
-		config := writeFile(t, "gateway.yaml", "sensors: [{name: indoor, chip: sht3x}]\nstate: "+device+"\nuplink: {}\n")
-		out, err := exec.Command(h.program, "doctor", "--uplink", "--json", "--simulate", "--config", config).Output()
+		config := writeFile(t, "gateway.yaml", "sensors: [{name: indoor, chip: sht3x}]\nlisten: "+freeAddress(t)+"\nstate: "+device+"\nuplink: {}\n")
+		out, err := exec.Command(h.program, "doctor", "--uplink", "--json", "--config", config).Output()
 		return string(out), err
 	}
 	out, err := doctor()
-	if err != nil || !strings.Contains(out, `"ok":true`) || strings.Contains(out, `"WARN"`) {
+	if err != nil || !strings.Contains(out, `"ok":true`) || strings.Count(out, `"WARN"`) != strings.Count(out, `"check":"clock","verdict":"WARN"`) {
 		t.Errorf("doctor of a gateway whose hub is there: %v\n%s", err, out)
 	}
 
