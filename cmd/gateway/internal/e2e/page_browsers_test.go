@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
@@ -63,7 +64,8 @@ const widestGap = `((id) => {
 	return widest;
 })`
 
-// An outage while the page is open is a gap of its length in the charts, not a line.
+// An outage while the page is open is a gap of its length in the charts, not a line: one
+// of 15 s with GATEWAY_TEST_LONG, else a shorter one.
 func TestPageOutageIsAGap(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -74,7 +76,10 @@ func TestPageOutageIsAGap(t *testing.T) {
 		page.Wait(received + ` > 60 && ` + coloured + `("temperature") > 100`)
 		p.Kill(t)
 		page.Wait(`document.querySelector("#status").dataset.phase === "waiting"`)
-		const outage = 5 // seconds, for which the chart has so many pixels
+		outage := 5 // seconds, for which the chart has so many pixels
+		if os.Getenv("GATEWAY_TEST_LONG") != "" {
+			outage = 15
+		}
 		page.Wait(fmt.Sprintf(`performance.now() - (globalThis.cut ??= performance.now()) > %d`, 1000*outage))
 		startGateway(t, args...)
 		before := browsertest.Eval[int](page, received)

@@ -24,6 +24,7 @@ func groupedConfig(t *testing.T, sensors, groups int) (path string) {
 // charts too, and an address that opens the same; in both sizes.
 func TestPageGroups(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", groupedConfig(t, 64, 8), "--listen", "127.0.0.1:0")
 	const (
@@ -99,6 +100,7 @@ const cutNotes = `(async () => {
 // Nothing that matters is cut off in small cards, in each language and size.
 func TestPageCardsFit(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", groupedConfig(t, 16, 1), "--listen", "127.0.0.1:0")
 	for _, language := range []string{"en-GB", "tr"} {
@@ -118,6 +120,7 @@ func TestPageCardsFit(t *testing.T) {
 // A sensor whose alarm is raised is on top of many, and says so.
 func TestPageAlarmOnCard(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	config := mustRead(t, manyConfig(t, 16, 1)) + "alarms:\n  - {name: always, condition: garage.temperature > -40, severity: warning}\n"
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", writeFile(t, "gateway.yaml", config), "--listen", "127.0.0.1:0")
 	page := openPage(t, browsertest.Start(t), p, browsertest.Options{})

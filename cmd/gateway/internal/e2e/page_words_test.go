@@ -17,7 +17,10 @@ import (
 func TestPageInTurkish(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
-	b := browsertest.Start(t)
+	browsertest.Each(t, checkTurkish)
+}
+
+func checkTurkish(t *testing.T, b *browsertest.Browser) {
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := b.Open(t, pageOf(p), browsertest.Options{Language: "tr-TR,tr,en"})
 	page.Wait(`document.querySelector("#status").dataset.phase === "live"`)
