@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
-
-	"sensorgateway/scripts/load/process"
 )
 
 // What an attack may cost (systemd/gateway.service has the limit of memory).
@@ -48,9 +46,9 @@ func (b *bench) soak(d time.Duration) (err error) {
 	if err != nil {
 		return err
 	}
-	limited := limitMemory(g.ID)
+	limited := limitMemory(g.process)
 	defer func() {
-		err = errors.Join(err, g.Stop())
+		err = errors.Join(err, g.stop())
 		limited.remove()
 	}()
 	s, err := b.measureSoak(g, d)
@@ -77,12 +75,12 @@ func (b *bench) measureSoak(g *gateway, d time.Duration) (s soaked, err error) {
 		return s, err
 	}
 	defer o.ws.Close()
-	idle := process.Machine()
+	idle := processorTime()
 	if s.alone, err = stopsFor(b.ctx, o, loads, func() {}); err != nil {
 		return s, err
 	}
-	s.busy = process.Machine().Since(idle)
-	if s.rest, err = g.RSS(); err != nil {
+	s.busy = processorTime().since(idle)
+	if s.rest, err = g.rss(); err != nil {
 		return s, err
 	}
 	before, err := metric(g.addr, "gateway_ticks_missed_total ")
@@ -96,7 +94,7 @@ func (b *bench) measureSoak(g *gateway, d time.Duration) (s soaked, err error) {
 	others.Go(func() { s.entries, s.failures = enter(ctx, g.addr) })
 	begin := time.Now()
 	s.stops, err = stopsFor(ctx, o, d, func() {
-		if rss, err := g.RSS(); err == nil {
+		if rss, err := g.rss(); err == nil {
 			s.most = max(s.most, rss)
 		}
 	})
@@ -112,7 +110,7 @@ func (b *bench) measureSoak(g *gateway, d time.Duration) (s soaked, err error) {
 	missed, err := metric(g.addr, "gateway_ticks_missed_total ")
 	s.missed = missed - before
 	pause(b.ctx, recovers)
-	after, err2 := g.RSS()
+	after, err2 := g.rss()
 	s.after = after
 	return s, errors.Join(err, err2)
 }
@@ -160,7 +158,7 @@ func (s soaked) print(b *bench, limited string) error {
 	for _, a := range attacks {
 		names += fmt.Sprintf(", %d %s", a.clients, a.name)
 	}
-	fmt.Fprintf(b.out, "%s. One host attacks for %v%s, all at once: %d connections. %s.\n", process.Describe(), s.took.Round(time.Second), names, s.tries, limited)
+	fmt.Fprintf(b.out, "%s. One host attacks for %v%s, all at once: %d connections. %s.\n", machine(), s.took.Round(time.Second), names, s.tries, limited)
 	b.head("of a gateway under attack", "measured", "may be")
 	mib := func(bytes int) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 	b.row("memory at rest, RSS", mib(s.rest), "")
@@ -188,7 +186,7 @@ type cgroup struct{ dir, said string }
 
 // limitMemory puts a process into a cgroup with the unit's limit, if this machine
 // lets it, and says whether it does.
-func limitMemory(p process.ID) (c cgroup) {
+func limitMemory(p process) (c cgroup) {
 	for _, version := range []struct{ root, limit string }{
 		{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max"},
 	} {

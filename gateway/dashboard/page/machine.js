@@ -1,8 +1,7 @@
 // @ts-check
 // The machine that the gateway runs on: its processor, memory, network and temperature,
 // once a second, while somebody looks. While the panel is folded or the page hidden there
-// is no connection for it. A hub does not know the machine of a gateway that it shows: there
-// the panel is hidden.
+// is no connection for it.
 
 import { find, get, text } from "./dom.js";
 import { age, fixed, inUnit, percent } from "./format.js";
@@ -51,21 +50,16 @@ export function machineFacts(m) {
   };
 }
 
-/** @param {import("./gateway.js").Gateway} gateway @param {URL} base */
-export function showMachine(gateway, base) {
+/** @param {URL} base */
+export function showMachine(base) {
   const fold = get("machine-fold"), metrics = new Metrics(new URL("metrics", base), []);
   metrics.addEventListener("metrics", ({ detail }) => {
     for (const [row, said] of Object.entries(machineFacts(detail))) text(find(fold, `[data-of=${row}]`), said);
   });
   metrics.addEventListener("phase", ({ detail }) => text(get("machine-state"), fold.open && detail === "waiting" ? words.reconnecting : ""));
-  const attend = () => (fold.open && !document.hidden && !gateway.hello?.hub ? metrics.open() : metrics.close());
-  const greet = () => {
-    find(document.body, ".machine").hidden = !!gateway.hello?.hub;
-    attend();
-  };
+  const attend = () => (fold.open && !document.hidden ? metrics.open() : metrics.close());
   fold.addEventListener("toggle", attend);
   document.addEventListener("visibilitychange", attend);
   window.addEventListener("pagehide", () => metrics.close());
-  gateway.addEventListener("hello", greet);
-  greet(); // it may have been opened before this part of the page came
+  attend(); // it may have been opened before this part of the page came
 }

