@@ -63,21 +63,16 @@ func (b *broadcaster) publish(records []wire.Record) {
 	}
 }
 
-// run broadcasts, and checks the sessions when timer says so, aSecond times a second. If
-// that is seldom, a tick is what wakes it for those that must be checked more often.
-func (b *broadcaster) run(timer <-chan time.Time, aSecond int) {
+// run broadcasts, and checks the sessions when timer says so.
+func (b *broadcaster) run(timer <-chan time.Time) {
 	defer close(b.done)
-	for checks, checked := 1, time.Now(); ; {
+	for checks := 1; ; {
 		select {
 		case tick := <-b.full:
 			b.broadcast(*tick)
 			b.free <- tick
-			if now := time.Now(); aSecond < checksASecond && now.Sub(checked) >= checkEvery {
-				b.check(now, false)
-				checked = now
-			}
 		case <-timer:
-			b.check(time.Now(), checks%aSecond == 0)
+			b.check(time.Now(), checks%checksASecond == 0)
 			checks++
 		case <-b.quit:
 			return

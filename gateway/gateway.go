@@ -62,6 +62,9 @@ type Options struct {
 	// Late says that what is missing between records that are published is in History some
 	// time later: then clients that count numbers get it beside what is live.
 	Late bool
+	// Earlier returns the newest reading of a sensor of which no record was published, for
+	// plain requests: one of an earlier epoch; nil: none is known.
+	Earlier func(sensor int) (wire.Record, bool)
 	// Handlers carry out commands, by action: one without a handler is unknown.
 	Handlers map[string]Handler
 	Remote   bool   // handlers wait for another machine: what reads from the client does not wait for them
@@ -75,6 +78,7 @@ type Options struct {
 	Exposition func(io.Writer, *access.Identity)
 
 	Warnings func() []string     // what the configuration allows to everybody, for hello and /readyz; called with a lock held; nil: nothing
+	Hub      string              // the name of the hub that shows the gateway, for hello; "": it is the gateway itself
 	Uplink   func() *wire.Uplink // how the way to the hubs is, likewise; nil: the gateway is in no fleet
 	HSTS     bool                // browsers that came with TLS come with it alone from then on
 
@@ -136,16 +140,10 @@ type Server struct {
 }
 
 // New returns a server without listeners. Its broadcaster runs until [Server.Shutdown].
-func New(opts Options) *Server {
-	every := checkEvery
-	if !opts.Remote && slices.ContainsFunc(opts.Sensors, func(s wire.SensorInfo) bool { return s.IntervalMS <= checkEvery.Milliseconds() }) {
-		every = time.Second // ticks come as often
-	}
-	return newServer(opts, time.Tick(every), int(time.Second/every))
-}
+func New(opts Options) *Server { return newServer(opts, time.Tick(checkEvery)) }
 
-// newServer is New with the timer of the sessions' checks, and how often that speaks.
-func newServer(opts Options, checks <-chan time.Time, aSecond int) *Server {
+// newServer is New with the timer of the sessions' checks.
+func newServer(opts Options, checks <-chan time.Time) *Server {
 	if opts.Motors == nil {
 		opts.Motors = noMotors{}
 	}
@@ -184,7 +182,7 @@ func newServer(opts Options, checks <-chan time.Time, aSecond int) *Server {
 				panic(r)
 			}
 		}()
-		s.broadcaster.run(checks, aSecond)
+		s.broadcaster.run(checks)
 	}()
 	return s
 }

@@ -25,7 +25,7 @@ func (b *broadcaster) hello(id *access.Identity) wire.Hello {
 	hello := wire.Hello{
 		Server: "gateway", Name: b.s.opts.Name, You: id.You(), Version: b.s.opts.Version, Epoch: b.epoch, Time: time.Now().UnixMilli(),
 		Simulated: b.s.opts.Simulated, ClockSynced: b.s.opts.ClockSynced(),
-		Sensors: []wire.SensorInfo{}, Motors: b.s.motorsOf(id), Warnings: b.s.opts.Warnings(),
+		Sensors: []wire.SensorInfo{}, Motors: b.s.motorsOf(id), Warnings: b.s.opts.Warnings(), Hub: b.s.opts.Hub,
 	}
 	if b.s.opts.Uplink != nil {
 		hello.Uplink = b.s.opts.Uplink()
@@ -63,8 +63,12 @@ func (b *broadcaster) carries(i int) error {
 // Newest returns the last record of a sensor, if there has been one.
 func (b *broadcaster) Newest(i int) (wire.Record, bool) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.last[i], b.known.has(uint16(i))
+	r, known := b.last[i], b.known.has(uint16(i))
+	b.mu.Unlock()
+	if !known && b.s.opts.Earlier != nil {
+		return b.s.opts.Earlier(i)
+	}
+	return r, known
 }
 
 // Ready reports whether a client that connects would get readings, and why not.

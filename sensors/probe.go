@@ -1,6 +1,7 @@
 package sensors
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -179,6 +180,9 @@ func (p *probe) failed(err error, cost time.Duration) error {
 	for _, part := range p.parts {
 		part.sameSince = time.Time{}
 	}
+	if unasked(err) { // it has settings and a driver as before
+		return err
+	}
 	p.fails++
 	opened, lost := p.sensor != nil, p.fails >= lostAfter(p.cfg.Interval)
 	p.hung = p.hung || lost && hangs(fault)
@@ -192,6 +196,15 @@ func (p *probe) failed(err error, cost time.Duration) error {
 		p.halt()
 	}
 	return p.cause
+}
+
+// unasked reports whether a failure says nothing of the chip, because others had the bus.
+func unasked(err error) bool {
+	e, ok := errors.AsType[interface {
+		error
+		Unasked() bool
+	}](err)
+	return ok && e.Unasked()
 }
 
 // halt lets go of the driver. Its error says nothing that the failure before it

@@ -11,7 +11,6 @@ import (
 
 	"periph.io/x/conn/v3/i2c"
 
-	"sensorgateway/timer"
 	"sensorgateway/wire"
 )
 
@@ -201,13 +200,12 @@ func waitAtMost(probes *sync.WaitGroup, d time.Duration) error {
 }
 
 func (s *Sampler) schedule(ctx context.Context) {
-	next := timer.New(s.clock.Timers)
-	defer next.Close()
-	next.Reset(0)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	done := ctx.Done()
 	for stopping := false; !stopping || len(s.open) > 0; {
 		select {
-		case <-next.C:
+		case <-timer.C:
 		case j := <-s.results:
 			s.arrived(j)
 		case <-done:
@@ -221,7 +219,7 @@ func (s *Sampler) schedule(ctx context.Context) {
 		}
 		s.close(now)
 		s.beats.Add(1)
-		next.Reset(s.untilNext(now, stopping))
+		timer.Reset(s.untilNext(now, stopping))
 	}
 }
 

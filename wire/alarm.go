@@ -14,6 +14,9 @@ const (
 	SeverityCritical = "critical"
 )
 
+// RecentAlarms is how many alarms are listed at most that were cleared.
+const RecentAlarms = 50
+
 // Alarm is an alarm as it is: at /api/v1/alarms and in the acknowledgement of an
 // acknowledge.
 type Alarm struct {

@@ -70,6 +70,7 @@ type Hello struct {
 	Motors      []MotorState `json:"motors"`
 	Warnings    []string     `json:"warnings,omitempty"` // for people: what the configuration allows to everybody
 	Uplink      *Uplink      `json:"uplink,omitempty"`   // of a gateway that is in a fleet
+	Hub         string       `json:"hub,omitempty"`      // the name of the hub that shows the gateway; "": it is the gateway that says this
 	You         You          `json:"you"`
 }
 
@@ -92,8 +93,9 @@ type You struct {
 
 // SensorInfo describes one sensor in [Hello].
 type SensorInfo struct {
-	ID         uint16     `json:"id"`   // the sensor number in a Record
-	Name       string     `json:"name"` // it needs no escaping in JSON and CSV: the configuration ensures that
+	ID         uint16     `json:"id"`              // the sensor number in a Record
+	Name       string     `json:"name"`            // it needs no escaping in JSON and CSV: the configuration ensures that
+	Group      string     `json:"group,omitempty"` // of sensors, for people
 	Model      string     `json:"model"`
 	IntervalMS int64      `json:"interval_ms"`
 	NextSeq    uint32     `json:"next_seq"`

@@ -37,15 +37,8 @@ func (g *running) newAlarms() *alarm.Alarms {
 
 // acknowledge carries out the acknowledgement of an alarm.
 func (g *running) acknowledge(_ context.Context, c gateway.Client, cmd wire.Command) (any, error) {
-	return g.alarms.Acknowledge(alarm.Client{ID: c.ID, Name: c.Name, May: maySee(c.Identity)}, cmd)
+	return g.alarms.Acknowledge(alarm.Client{ID: c.ID, Name: c.Name, May: c.Identity.Sees}, cmd)
 }
 
 // listAlarms answers which alarms are raised and were, of what the client may see.
-func (g *running) listAlarms(r *http.Request) any { return g.alarms.List(maySee(access.Of(r))) }
-
-// maySee returns whether a client may see what concerns a sensor, a motor, or neither.
-func maySee(id *access.Identity) func(sensor, motor string) bool {
-	return func(sensor, motor string) bool {
-		return (sensor == "" || id.Sensors.Has(sensor)) && (motor == "" || id.Motors.Has(motor))
-	}
-}
+func (g *running) listAlarms(r *http.Request) any { return g.alarms.List(access.Of(r).Sees) }

@@ -29,10 +29,7 @@ func (g *running) newUplink() (*uplink.Uplink, error) {
 	handlers, owner := g.handlers(), &access.Identity{Valid: context.Background()}
 	return uplink.New(uplink.Options{
 		Identity: of.Identity, Sensors: len(g.sensors), Motors: g.motors.States, Audit: g.auditHead, Clock: clock,
-		Hello: func() wire.Hello { return g.server.Hello(owner) }, Alarms: func() (all []wire.Alarm) {
-			g.alarms.All(func(a wire.Alarm) { all = append(all, a) })
-			return all
-		},
+		Hello: func() wire.Hello { return g.server.Hello(owner) }, Alarms: g.alarms.States,
 		Command: func(o uplink.Operator, cmd wire.Command) (any, error) {
 			carryOut, known := handlers[cmd.Action]
 			if !known {

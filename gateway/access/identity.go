@@ -46,6 +46,12 @@ func (id *Identity) Reaches(site, gateway string) bool {
 	return id.Gateways.Has(gateway) || id.Gateways.Has(tokens.Site+site)
 }
 
+// Sees returns whether the client may see what concerns a sensor, a motor, or, where both
+// are "", neither.
+func (id *Identity) Sees(sensor, motor string) bool {
+	return (sensor == "" || id.Sensors.Has(sensor)) && (motor == "" || id.Motors.Has(motor))
+}
+
 // Anybody is the identity of a client of a gateway that asks nobody.
 func Anybody(from string) *Identity {
 	return &Identity{From: from, Addr: parseAddrPort(from), How: "nothing", Role: tokens.Operator, Chats: true, Valid: context.Background()}

@@ -30,8 +30,6 @@ import (
 )
 
 const (
-	// maxRecent is how many alarms are listed that were cleared.
-	maxRecent = 50
 	// maxOutbox is how many changes wait to be notified of, which they do for 20 ms at most.
 	// Of more, the oldest are dropped: they are over.
 	maxOutbox = 1000
@@ -264,7 +262,7 @@ func (a *Alarms) change(one *alarm, value *float32, reason string, at float64) {
 // remember lists an alarm among the recent ones. a.mu is held.
 func (a *Alarms) remember(cleared wire.Alarm) {
 	a.recent = append(a.recent, cleared)
-	a.recent = slices.Delete(a.recent, 0, max(len(a.recent)-maxRecent, 0))
+	a.recent = slices.Delete(a.recent, 0, max(len(a.recent)-wire.RecentAlarms, 0))
 }
 
 // publish has what has changed stored and posted, and then notified of. a.order is held.
@@ -326,15 +324,22 @@ func attributes(w wire.Alarm, e wire.Event) []any {
 // All calls f with each alarm there is, as it is: the configured ones in the order of
 // the configuration, then the built-in ones.
 func (a *Alarms) All(f func(wire.Alarm)) {
-	a.mu.Lock()
-	all := make([]wire.Alarm, len(a.all))
-	for i, one := range a.all {
-		all[i] = one.Alarm
-	}
-	a.mu.Unlock()
+	all, _ := a.States()
 	for _, w := range all {
 		f(w)
 	}
+}
+
+// States returns all alarms as they are, in the order of All, and those that were cleared,
+// the newest last. Neither is nil.
+func (a *Alarms) States() (all, recent []wire.Alarm) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all = make([]wire.Alarm, len(a.all))
+	for i, one := range a.all {
+		all[i] = one.Alarm
+	}
+	return all, append([]wire.Alarm{}, a.recent...)
 }
 
 // List is what is answered at /api/v1/alarms.
@@ -348,19 +353,22 @@ type List struct {
 // List returns the alarms that are raised and those that were, of the sensors and motors
 // that may is true for; an alarm that concerns none of them has no name for it.
 func (a *Alarms) List(may func(sensor, motor string) bool) List {
+	all, recent := a.States()
+	return ListOf(all, recent, may)
+}
+
+// ListOf is List for alarms that are given as States returns them.
+func ListOf(all, recent []wire.Alarm, may func(sensor, motor string) bool) List {
 	l := List{Alarms: []wire.Alarm{}, Recent: []wire.Alarm{}, Conditions: []string{}}
-	a.All(func(w wire.Alarm) {
+	for _, w := range all {
 		if w.Condition != "" && may(w.Sensor, w.Motor) {
 			l.Conditions = append(l.Conditions, w.Condition)
 		}
 		if w.Raised() && may(w.Sensor, w.Motor) {
 			l.Alarms = append(l.Alarms, w)
 		}
-	})
+	}
 	slices.SortStableFunc(l.Alarms, func(v, w wire.Alarm) int { return cmp.Compare(w.Since, v.Since) })
-	a.mu.Lock()
-	recent := slices.Clone(a.recent)
-	a.mu.Unlock()
 	for _, w := range slices.Backward(recent) {
 		if may(w.Sensor, w.Motor) {
 			l.Recent = append(l.Recent, w)

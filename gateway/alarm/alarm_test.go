@@ -258,13 +258,13 @@ func TestRecent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, Options{}, "indoor.temperature > 35")
 		defer r.end()
-		for i := range maxRecent + 5 {
+		for i := range wire.RecentAlarms + 5 {
 			r.reading(0, 36+float32(i))
 			r.pass(time.Second)
 			r.reading(0, 20-float32(i))
 		}
 		list := r.List(everything)
-		if len(list.Recent) != maxRecent || *list.Recent[0].Value != 20-float32(maxRecent+4) || list.Recent[0].Cleared-list.Recent[0].Since != 1 || len(list.Alarms) != 0 {
+		if len(list.Recent) != wire.RecentAlarms || *list.Recent[0].Value != 20-float32(wire.RecentAlarms+4) || list.Recent[0].Cleared-list.Recent[0].Since != 1 || len(list.Alarms) != 0 {
 			t.Errorf("%d recent, %+v", len(list.Recent), list.Recent[0])
 		}
 	})

@@ -232,7 +232,7 @@ func (a *Alarms) restore(s saved) {
 	a.mu.Lock()
 	a.writes = s.N
 	a.recent = append(s.Recent, a.recent...)
-	a.recent = a.recent[max(len(a.recent)-maxRecent, 0):]
+	a.recent = a.recent[max(len(a.recent)-wire.RecentAlarms, 0):]
 	if a.opts.Webhook != nil {
 		a.queue = append(s.Deliveries, a.queue...)
 		a.queue = a.queue[max(len(a.queue)-maxQueue, 0):]

@@ -1,7 +1,8 @@
 // Package client is the gateway's WebSocket client: it connects, delivers what
 // comes, and connects again as wire/README.md, "The connection", prescribes. Where readings
 // are numbered it has those replayed that it missed meanwhile: each number is
-// delivered once, or reported as lost.
+// delivered once, or reported as lost. One of a hub that comes after that is delivered
+// too, as [Record.Late].
 //
 // It knows the wire and the socket. It refuses to know the server's code, and
 // what its user does with a reading; it prints nothing and logs nothing.

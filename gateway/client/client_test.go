@@ -31,11 +31,11 @@ func TestReadings(t *testing.T) {
 		if hello := next[Connected](c).Hello; hello.Server != "gateway" || len(hello.Sensors) != 2 {
 			t.Errorf("%+v", hello)
 		}
-		want := Records{{"indoor", 0, record(0, 7)}, {"outdoor", 0, record(1, 7)}}
+		want := Records{{"indoor", 0, false, record(0, 7)}, {"outdoor", 0, false, record(1, 7)}}
 		if diff := cmp.Diff(want, next[Records](c)); diff != "" {
 			t.Error(diff)
 		}
-		want = Records{{"indoor", 2, record(0, 10)}, {"sensor_2", 0, record(2, 1)}}
+		want = Records{{"indoor", 2, false, record(0, 10)}, {"sensor_2", 0, false, record(2, 1)}}
 		if diff := cmp.Diff(want, next[Records](c)); diff != "" {
 			t.Error(diff)
 		}
@@ -76,7 +76,7 @@ func TestReadingsJSON(t *testing.T) {
 		p.wait()
 	}, func(c *run) {
 		next[Connected](c)
-		if diff := cmp.Diff(Records{{"indoor", 0, record(0, 7)}}, next[Records](c)); diff != "" {
+		if diff := cmp.Diff(Records{{"indoor", 0, false, record(0, 7)}}, next[Records](c)); diff != "" {
 			t.Error(diff)
 		}
 		r := next[Records](c)[0]

@@ -106,6 +106,9 @@ func outcomes(events <-chan Event) (readings []string, counts map[string]tally) 
 					} else {
 						n.Missing = r.Missed
 					}
+					if r.Late {
+						n.Missing-- // it wraps, and so does the sum
+					}
 					readings = append(readings, text)
 					count(r.Name, n)
 				}

@@ -20,7 +20,7 @@ type Connected struct {
 }
 
 // Records are the readings of one message, in its order, without those that came
-// before. Replayed ones have the flag [wire.Historical].
+// before. Replayed ones, and those that come late, have the flag [wire.Historical].
 type Records []Record
 
 // Record is a reading and what the connection knows about it. On readings.v1
@@ -33,6 +33,9 @@ type Record struct {
 	// on after a restart, so the time in between, as UnixMilli has it, must be about
 	// the interval of the sensor too.
 	Missed uint32
+	// Late says that this number was among those that were missing before, in Missed
+	// or in [Replayed]: a hub sends what it gets later than its neighbours when it has it.
+	Late bool
 	wire.Record
 }
 

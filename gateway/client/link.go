@@ -178,7 +178,7 @@ func (c *Client) records(l *link, records Records) {
 	fresh := records[:0]
 	for _, r := range records {
 		var isNew bool
-		if r.Missed, isNew = c.numbers.see(r.Name, r.Record, now); isNew {
+		if r.Missed, r.Late, isNew = c.numbers.see(r.Name, r.Record, now); isNew {
 			fresh = append(fresh, r)
 		}
 	}

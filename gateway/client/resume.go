@@ -39,8 +39,9 @@ func (s *sequences) begin(hello wire.Hello, only string, now time.Time) (epoch s
 			if s.asked == nil {
 				s.asked = map[string]uint32{}
 			}
-			s.asked[info.Name] = t.settled
+			s.asked[info.Name] = t.since()
 			if s.anew {
+				s.asked[info.Name] = t.settled
 				// No server has more than these of one epoch.
 				*t = track{settled: info.NextSeq - 1<<30, blind: true, recovered: t.recovered, lost: t.lost}
 			}
@@ -55,14 +56,14 @@ func (s *sequences) begin(hello wire.Hello, only string, now time.Time) (epoch s
 }
 
 // see is [track.see] for a record of the sensor called name.
-func (s *sequences) see(name string, r wire.Record, now time.Time) (missed uint32, isNew bool) {
+func (s *sequences) see(name string, r wire.Record, now time.Time) (missed uint32, late, isNew bool) {
 	if r.Flags&wire.Historical != 0 {
 		s.heard = now
 	}
 	if t := s.tracks[name]; t != nil {
 		return t.see(r)
 	}
-	return 0, true // hello did not name it, so it cannot be asked for either
+	return 0, false, true // hello did not name it, so it cannot be asked for either
 }
 
 // resume takes the server's answer to what was asked. If that says nothing about

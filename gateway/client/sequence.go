@@ -15,12 +15,22 @@ type track struct {
 	blind   bool   // and what that is, is not known: the numbers begin anywhere behind it
 	ahead   []span // what came beyond it, in order and apart from each other
 	next    entry
+	gone    []absence // what was reported as missing, and may come all the same
+	late    bool      // some of it did: the server is a hub
 
 	recovered, lost uint32 // numbers not reported yet: that came by replay, and that it left out
 }
 
 // span is a run of numbers without gaps, except those that were reported as missed.
 type span struct{ first, last uint32 }
+
+func (s span) has(n uint32) bool { return n-s.first <= s.last-s.first }
+
+// absence is a run of numbers that did not come.
+type absence struct {
+	span
+	conflated bool // others stand for them
+}
 
 // entry is how the next live number goes with those before.
 type entry uint8
@@ -35,16 +45,22 @@ const (
 // before its replay did.
 const maxAhead = 16
 
+// maxGone is how many absences are remembered: a hub fills no more at a time.
+const maxGone = 64
+
 // see takes the next record of the sensor. It returns false for a number that
-// came before, else how many are missing right before it in the live lane.
-func (t *track) see(r wire.Record) (missed uint32, isNew bool) {
+// came before, else how many are missing right before it in the live lane, or that
+// it was reported as missing itself.
+func (t *track) see(r wire.Record) (missed uint32, late, isNew bool) {
 	if r.Flags&wire.Historical != 0 {
-		return 0, t.replayed(r.Seq)
+		late, isNew = t.replayed(r.Seq)
+		return 0, late, isNew
 	}
-	return t.live(r.Seq)
+	missed, isNew = t.live(r.Seq, r.Flags&wire.Conflated != 0)
+	return missed, false, isNew
 }
 
-func (t *track) live(n uint32) (missed uint32, isNew bool) {
+func (t *track) live(n uint32, conflated bool) (missed uint32, isNew bool) {
 	last := t.last()
 	switch {
 	case t.next == anywhere:
@@ -63,22 +79,61 @@ func (t *track) live(n uint32) (missed uint32, isNew bool) {
 		t.settled = n
 	}
 	t.next = follows
+	if missed > 0 {
+		t.miss(last+1, n-1, conflated)
+	}
 	return missed, true
 }
 
-func (t *track) replayed(n uint32) (isNew bool) {
-	if t.next == anywhere {
-		return true // nobody asked for it here
+func (t *track) replayed(n uint32) (late, isNew bool) {
+	i := slices.IndexFunc(t.gone, func(a absence) bool { return a.has(n) })
+	switch {
+	case t.next == anywhere:
+		return false, true // nobody asked for it here
+	case i >= 0:
+		late = !t.gone[i].conflated
+		t.late = t.late || late
+	case !wire.Before(t.settled, n), slices.ContainsFunc(t.ahead, func(s span) bool { return s.has(n) }):
+		return false, false
+	default:
+		t.recovered++
+		t.settle(n - 1)
+		t.blind = false
+		t.settle(n)
+		t.lost-- // n itself is not
 	}
-	if !wire.Before(t.settled, n) || slices.ContainsFunc(t.ahead, func(s span) bool { return n-s.first <= s.last-s.first }) {
-		return false
+	t.pass(n)
+	return late, true
+}
+
+// miss remembers that these numbers did not come.
+func (t *track) miss(first, last uint32, conflated bool) {
+	if len(t.gone) == maxGone {
+		t.gone = slices.Delete(t.gone, 0, 1)
 	}
-	t.recovered++
-	t.settle(n - 1)
-	t.blind = false
-	t.settle(n)
-	t.lost-- // n itself is not
-	return true
+	t.gone = append(t.gone, absence{span{first, last}, conflated})
+}
+
+// pass says that nothing up to this number comes any more: replay is in order.
+func (t *track) pass(n uint32) {
+	t.gone = slices.DeleteFunc(t.gone, func(a absence) bool { return !wire.Before(n, a.last) })
+	for i, a := range t.gone {
+		if a.has(n) {
+			t.gone[i].first = n + 1
+		}
+	}
+}
+
+// since is the number after which to ask for what was missed: the one below which all
+// is settled; of a hub, one below which nothing comes late.
+func (t *track) since() uint32 {
+	since := t.settled
+	for _, a := range t.gone {
+		if t.late && !a.conflated && wire.Before(a.first-1, since) {
+			since = a.first - 1
+		}
+	}
+	return since
 }
 
 // last is the highest number that came.
@@ -89,12 +144,20 @@ func (t *track) last() uint32 {
 	return t.settled
 }
 
-// settle says that nothing up to this number will come any more: what did not is
-// lost.
+// settle says that nothing up to this number is to be waited for: what did not come is
+// lost, unless a hub gets it later.
 func (t *track) settle(to uint32) {
 	lost := uint32(0)
+	lose := func(last uint32) {
+		if last == t.settled {
+			return
+		}
+		if lost += last - t.settled; !t.blind {
+			t.miss(t.settled+1, last, false)
+		}
+	}
 	join := func() {
-		lost += t.ahead[0].first - t.settled - 1
+		lose(t.ahead[0].first - 1)
 		t.settled = t.ahead[0].last
 		t.ahead = slices.Delete(t.ahead, 0, 1)
 	}
@@ -102,7 +165,7 @@ func (t *track) settle(to uint32) {
 		join()
 	}
 	if wire.Before(t.settled, to) {
-		lost += to - t.settled
+		lose(to)
 		t.settled = to
 	}
 	if len(t.ahead) > 0 && t.ahead[0].first == t.settled+1 {

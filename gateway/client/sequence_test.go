@@ -35,7 +35,7 @@ func TestTrackLive(t *testing.T) {
 			for _, flags := range []wire.Flags{0, wire.Conflated} { // which say who stands for the missing ones
 				var track track
 				for i, step := range tt.steps {
-					if missed, isNew := track.see(wire.Record{Seq: step.seq, Flags: flags}); missed != step.missed || isNew == step.old {
+					if missed, _, isNew := track.see(wire.Record{Seq: step.seq, Flags: flags}); missed != step.missed || isNew == step.old {
 						t.Errorf("step %d: %d missed, new %v, want %d, %v", i, missed, isNew, step.missed, !step.old)
 					}
 				}
@@ -76,7 +76,7 @@ func TestTrackReplay(t *testing.T) {
 				if step.replayed {
 					r.Flags = wire.Historical
 				}
-				if missed, isNew := track.see(r); missed != step.missed || isNew == step.old {
+				if missed, _, isNew := track.see(r); missed != step.missed || isNew == step.old {
 					t.Errorf("step %d: %d missed, new %v, want %d, %v", i, missed, isNew, step.missed, !step.old)
 				}
 			}
@@ -87,12 +87,45 @@ func TestTrackReplay(t *testing.T) {
 	}
 }
 
+// What a hub gets late is new once, in order, and asked for over the next connection;
+// what is remembered for that is bounded.
+func TestTrackLate(t *testing.T) {
+	var track track
+	see := func(n uint32, flags wire.Flags, wantLate, wantNew bool) {
+		t.Helper()
+		if _, late, isNew := track.see(wire.Record{Seq: n, Flags: flags}); late != wantLate || isNew != wantNew {
+			t.Errorf("%d: late %t, new %t, want %t, %t", n, late, isNew, wantLate, wantNew)
+		}
+	}
+	const between = 10 // each has nine missing before it
+	for i := range uint32(maxGone + 2) {
+		see(math.MaxUint32+between*i, 0, false, true)
+	}
+	if len(track.gone) != maxGone || track.since() != track.settled {
+		t.Fatalf("%d absences are remembered; asks from %d on", len(track.gone), track.since())
+	}
+	see(3, wire.Historical, false, false) // of the first, which is forgotten
+	see(9, wire.Historical, false, false) // it came
+	see(12, wire.Historical, true, true)
+	see(12, wire.Historical, false, false)
+	see(11, wire.Historical, false, false)
+	if track.since() != 12 {
+		t.Errorf("asks from %d on", track.since())
+	}
+	see(25, wire.Historical, true, true) // over what is left of the second, and a part of the third
+	if track.since() != 25 || len(track.gone) != maxGone-1 {
+		t.Errorf("asks from %d on, %d absences are remembered", track.since(), len(track.gone))
+	}
+	see(track.settled+3, wire.Conflated, false, true)
+	see(track.settled-1, wire.Historical, false, true) // which others stand for: nobody has reported it as missing
+}
+
 // Where the numbers begin is not known: nothing before the first that comes is lost.
 func TestTrackBlind(t *testing.T) {
 	for _, first := range []uint32{1, 2, 500} {
 		track := track{blind: true, next: apart}
 		for _, n := range []uint32{first, first + 1, first + 3} {
-			if _, isNew := track.see(wire.Record{Seq: n, Flags: wire.Historical}); !isNew {
+			if _, _, isNew := track.see(wire.Record{Seq: n, Flags: wire.Historical}); !isNew {
 				t.Errorf("from %d on: %d did not come", first, n)
 			}
 		}
@@ -233,7 +266,7 @@ func (m *model) tick(count int, send func(uint32)) {
 }
 
 func (m *model) see(n uint32, flags wire.Flags) {
-	missed, isNew := m.s.see("a", wire.Record{Seq: n, Flags: flags}, m.now)
+	missed, _, isNew := m.s.see("a", wire.Record{Seq: n, Flags: flags}, m.now)
 	m.reported += missed
 	if isNew {
 		if m.came[n] {

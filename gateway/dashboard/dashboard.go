@@ -113,7 +113,9 @@ func serve(w http.ResponseWriter, r *http.Request, page map[string]file, ancesto
 	h.Set("Content-Security-Policy", policy+"; frame-ancestors "+ancestors)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if mayHaveOpener(r) {
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	}
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 
 	f, ok := page[r.URL.Path]
@@ -127,6 +129,13 @@ func serve(w http.ResponseWriter, r *http.Request, page map[string]file, ancesto
 		f.serve(w, r)
 	}
 }
+
+// mayHaveOpener reports whether a page may have opened this one and hold its window: not
+// if a person did, by its address or a bookmark (Fetch Metadata, section 2.3). A policy
+// about openers then protects from nobody, and makes the browser start another process,
+// which in a new tab doubles the time until the page is painted. Before a cached answer
+// is used the browser asks again, and takes these headers from that answer.
+func mayHaveOpener(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Site") != "none" }
 
 // webOrigins returns those that a page can have: others are programs'.
 func webOrigins(origins []string) []string {

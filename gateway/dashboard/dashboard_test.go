@@ -110,6 +110,19 @@ func TestSecurityHeadersOnEveryAnswer(t *testing.T) {
 	}
 }
 
+// A page that opened this one has no hold of it. Where a person opened it there is none,
+// and the policy would cost time; an answer from the cache has the policy all the same.
+func TestOpeners(t *testing.T) {
+	for site, want := range map[string]string{"": "same-origin", "cross-site": "same-origin", "same-site": "same-origin", "same-origin": "same-origin", "none": ""} {
+		for _, match := range []string{"", "*"} {
+			resp := do(t, http.MethodGet, "/", "Sec-Fetch-Site", site, "If-None-Match", match)
+			if got := resp.Header.Get("Cross-Origin-Opener-Policy"); got != want {
+				t.Errorf("opened from %q, %s: %q, want %q", site, resp.Status, got, want)
+			}
+		}
+	}
+}
+
 // The view without controls may be embedded by the pages that may connect, and nothing
 // else by anybody.
 func TestEmbedding(t *testing.T) {
@@ -283,7 +296,7 @@ func TestCompression(t *testing.T) {
 	}
 }
 
-// TestUPlot: what vegeta embeds is what uPlot's author published as 1.6.32.
+// TestUPlot: what is here is what uPlot's author published as 1.6.32.
 func TestUPlot(t *testing.T) {
 	for name, want := range map[string]string{
 		"uPlot.min.js":  "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f", // dist/uPlot.iife.min.js

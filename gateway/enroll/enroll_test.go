@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"math/big"
@@ -20,6 +21,8 @@ import (
 	"testing"
 	"time"
 )
+
+var brokers = []string{"mqtts://broker-1.example", "mqtts://broker-2.example", "mqtts://broker-3.example"}
 
 // fleet is a hub that listens.
 type fleet struct {
@@ -40,7 +43,7 @@ func newFleet(t *testing.T) *fleet {
 	}
 	f.members = OpenMembers(f.dir)
 	hub := NewHub(HubOptions{
-		Authority: f.authority, Members: f.members, Brokers: []string{"mqtts://broker.example"}, Log: slog.New(slog.DiscardHandler),
+		Authority: f.authority, Members: f.members, Brokers: brokers, Log: slog.New(slog.DiscardHandler),
 		Keys: func() ([]byte, error) { return []byte("a key\n"), nil },
 		CheckName: func(name string) error {
 			if !regexp.MustCompile(`^[a-z][a-z0-9-]*$`).MatchString(name) {
@@ -119,7 +122,7 @@ func TestEnroll(t *testing.T) {
 		t.Errorf("%s for %.2f years", cert.Subject, years)
 	}
 	m, err := d.Membership()
-	if err != nil || m.Site != "lab" || m.Name != "pi-1" || m.Hub != f.url.String() || len(m.Brokers) != 1 {
+	if err != nil || m.Site != "lab" || m.Name != "pi-1" || m.Hub != f.url.String() || len(m.Brokers) != len(brokers) {
 		t.Errorf("%+v, %v", m, err)
 	}
 	if keys, err := os.ReadFile(filepath.Join(d.Dir, HubKeysFile)); err != nil || string(keys) != "a key\n" {
@@ -139,6 +142,28 @@ func TestEnroll(t *testing.T) {
 }
 
 // TestEnrollRefused holds which codes, names and keys let nobody in.
+// Each gateway is told of all brokers, and a fleet does not begin with the same one: the
+// first node of a cluster would have all connections.
+func TestBrokersAreSpread(t *testing.T) {
+	f := newFleet(t)
+	first := map[string]int{}
+	for n := range 30 {
+		m, err := f.device().Enroll(context.Background(), f.url, f.code("lab", ""), fmt.Sprintf("pi-%d", n), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := slices.Sorted(slices.Values(m.Brokers)); !slices.Equal(all, brokers) {
+			t.Fatalf("%q", m.Brokers)
+		}
+		first[m.Brokers[0]]++
+	}
+	for _, b := range brokers {
+		if first[b] < 3 {
+			t.Errorf("of 30 gateways, %d begin with %s: %v", first[b], b, first)
+		}
+	}
+}
+
 func TestEnrollRefused(t *testing.T) {
 	f := newFleet(t)
 	first, code := f.device(), f.code("lab", "")

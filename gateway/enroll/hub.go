@@ -9,9 +9,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -187,8 +189,20 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, name, site string, 
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	_ = json.NewEncoder(w).Encode(Membership{ // a device that has left asks again
-		Site: site, Name: name, Brokers: h.o.Brokers, Keys: string(keys), Certificate: string(certPEM(cert.Raw)),
+		Site: site, Name: name, Brokers: h.brokersOf(name), Keys: string(keys), Certificate: string(certPEM(cert.Raw)),
 	})
+}
+
+// brokersOf returns the brokers in the order in which a gateway tries them: each begins
+// with another, or all of a fleet would be at the first node of a cluster.
+func (h *Hub) brokersOf(name string) []string {
+	if len(h.o.Brokers) == 0 {
+		return nil
+	}
+	f := fnv.New32a()
+	_, _ = io.WriteString(f, name)
+	first := int(f.Sum32() % uint32(len(h.o.Brokers)))
+	return slices.Concat(h.o.Brokers[first:], h.o.Brokers[:first])
 }
 
 // keyHash names a public key.

@@ -190,14 +190,45 @@ func values(q wire.Quantity) []byte {
 	return AppendUpHeader(nil, []Values{{0, wire.SensorInfo{Values: []wire.Quantity{q}}}})
 }
 
+// Heads of blocks are a payload too, without blocks.
+func TestUpOfHeads(t *testing.T) {
+	head := func(first uint32) codec.Head {
+		b, _, err := codec.ParseBlock(block("indoor", "e1", first, 4))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return codec.Head{Origin: b.Origin, Summary: b.Summary}
+	}
+	raw := codec.AppendHeads(nil, []codec.Head{head(10), head(20)})
+	payload := append(AppendUpHeader(nil, upValues), raw...)
+	golden(t, "up-heads.hex", payload)
+	got, err := ParseUp(payload)
+	if want := (Blocks{Sensor: "indoor", Epoch: "e1", Values: upValues, First: 10, Last: 23, Heads: raw}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+	for name, bad := range map[string][]byte{
+		"cut": payload[:len(payload)-1], "more": append(bytes.Clone(payload), 0), "a block behind": append(bytes.Clone(payload), block("indoor", "e1", 40, 4)...),
+		"behind a block": append(up(block("indoor", "e1", 1, 4)), raw...),
+	} {
+		if got, err := ParseUp(bad); err == nil || !reflect.DeepEqual(got, Blocks{}) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
 func FuzzUp(f *testing.F) {
+	b, _, err := codec.ParseBlock(block("indoor", "e1", 10, 4))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(append(AppendUpHeader(nil, upValues), codec.AppendHeads(nil, []codec.Head{{Origin: b.Origin, Summary: b.Summary}})...))
 	f.Add(up(block("indoor", "e1", 10, 4), block("indoor", "e1", 20, 3)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		u, err := ParseUp(b)
 		if err != nil {
 			return
 		}
-		again, err := ParseUp(append(AppendUpHeader(nil, u.Values), bytes.Join(u.Blocks, nil)...))
+		again, err := ParseUp(append(append(AppendUpHeader(nil, u.Values), u.Heads...), bytes.Join(u.Blocks, nil)...))
 		if err != nil || !reflect.DeepEqual(again, u) {
 			t.Errorf("%+v became %+v, %v", u, again, err)
 		}

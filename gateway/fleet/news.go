@@ -27,10 +27,13 @@ type Hello struct {
 	wire.Hello // You is the hub's to say
 	// Nonce is random and new with each start of the gateway. An order has it, so one
 	// that was recorded before the start is none after it.
-	Nonce      string       `json:"nonce"`
-	Connection uint64       `json:"connection"` // as in [Presence]
-	UptimeMS   int64        `json:"uptime_ms"`  // since that start, when this was made: for [Order.UptimeMS]
-	Alarms     []wire.Alarm `json:"alarms"`
+	Nonce      string `json:"nonce"`
+	Connection uint64 `json:"connection"` // as in [Presence]
+	UptimeMS   int64  `json:"uptime_ms"`  // since that start, when this was made: for [Order.UptimeMS]
+	// Alarms are all that there are, in the gateway's order. Recent are those that were
+	// cleared, the newest last; nil: the gateway does not say.
+	Alarms []wire.Alarm `json:"alarms"`
+	Recent []wire.Alarm `json:"recent,omitzero"`
 }
 
 // AuditHead is the end of the audit log: whoever has it finds later that records before

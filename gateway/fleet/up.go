@@ -18,7 +18,8 @@ const MaxUp = 64 << 10
 const upMagic = 0x73677775
 
 // Blocks is the payload of [Up], and of an answer that carries readings: one or more
-// blocks of one sensor and epoch, as they are in the sensor's log, in their order.
+// blocks of one sensor and epoch, as they are in the sensor's log, in their order. While
+// the bytes of the month are nearly used up it is the heads of blocks on [Up].
 type Blocks struct {
 	Sensor      string   // as in each block
 	Epoch       string   // as in each block
@@ -26,6 +27,7 @@ type Blocks struct {
 	First, Last uint32   // numbers of the first and the last record
 	Records     int
 	Blocks      [][]byte // of the payload: to be copied if it is used again
+	Heads       []byte   // of blocks that are not there; likewise
 }
 
 // Values says what a sensor's values are from a number of the epoch on. The log stores
@@ -68,6 +70,12 @@ func ParseUp(payload []byte) (u Blocks, err error) {
 	if err != nil {
 		return Blocks{}, err
 	}
+	if codec.HasHeads(b) {
+		if err := u.addHeads(b); err != nil {
+			return Blocks{}, err
+		}
+		b = nil
+	}
 	for len(b) > 0 {
 		block, size, err := codec.ParseBlock(b)
 		if err != nil {
@@ -78,7 +86,7 @@ func ParseUp(payload []byte) (u Blocks, err error) {
 		}
 		b = b[size:]
 	}
-	if len(u.Blocks) == 0 {
+	if len(u.Blocks) == 0 && u.Heads == nil {
 		return Blocks{}, errors.New("up: no block")
 	}
 	for i := range u.Values {
@@ -144,6 +152,20 @@ func quantityOf(name, unit string) wire.Quantity {
 		}
 	}
 	return wire.Quantity{Name: name, Unit: unit, Decimals: 2}
+}
+
+// addHeads adds heads, of which there is nothing besides.
+func (u *Blocks) addHeads(raw []byte) error {
+	heads, size, err := codec.ParseHeads(raw)
+	if err == nil && size != len(raw) {
+		err = codec.ErrHeads
+	}
+	if err != nil {
+		return fmt.Errorf("up: %w", err)
+	}
+	last := heads[len(heads)-1]
+	u.Sensor, u.Epoch, u.First, u.Last, u.Heads = last.Origin.Sensor, last.Origin.Epoch, heads[0].Summary.First, last.Summary.Last, raw
+	return nil
 }
 
 func (u *Blocks) add(block codec.Block, raw []byte) error {

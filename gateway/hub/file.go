@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"sensorgateway/gateway/atomicfile"
@@ -62,7 +63,7 @@ func (r *Remote) known() (k known) {
 	}
 	if r.hello != nil {
 		h := *r.hello
-		h.Motors, h.Alarms = r.motors, copyAlarms(r.alarms)
+		h.Motors, h.Alarms, h.Recent = r.motors, slices.Clone(r.alarms), slices.Clone(r.recent)
 		k.Hello = &h
 	}
 	for name, n := range r.newest {
@@ -78,9 +79,7 @@ func (r *Remote) learn(k known) error {
 	r.stored, r.bytes, r.month, r.head, r.audit = k.Stored, k.Bytes, k.Month, k.Head, k.Audit
 	if k.Hello != nil {
 		r.hello, r.received, r.motors = k.Hello, time.UnixMilli(k.Received), k.Hello.Motors
-		for _, a := range k.Hello.Alarms {
-			r.alarms[a.Name] = a
-		}
+		r.takeAlarms(k.Hello)
 	}
 	for name, n := range k.Newest {
 		record, err := wire.ParseRecord(n.Record)

@@ -30,18 +30,25 @@ type Gap struct {
 	Since, Until  uint32
 }
 
-// end is the end of what is stored of a sensor.
+// end is the end of what is stored of a sensor, and what was counted up to there.
 type end struct {
-	epoch string
-	last  uint32
+	epoch  string
+	last   uint32
+	good   uint64
+	failed map[wire.Fault]uint64 // nil: none has
 }
 
 // follow notes what was stored, and returns whether something may be missing before it.
 // r.mu is held.
 func (r *Remote) follow(u fleet.Blocks) (check bool) {
 	old, some := r.ends[u.Sensor]
-	if !some || old.epoch != u.Epoch || wire.Before(old.last, u.Last) {
-		r.ends[u.Sensor] = end{u.Epoch, u.Last}
+	beyond := func(seq uint32) bool { return !some || old.epoch != u.Epoch || wire.Before(old.last, seq) }
+	if beyond(u.Last) {
+		now := end{u.Epoch, u.Last, old.good, old.failed}
+		for _, raw := range u.Blocks {
+			now.measure(raw, beyond)
+		}
+		r.ends[u.Sensor] = now
 	}
 	before := u.First - 1
 	if b, _, err := codec.ParseBlock(u.Blocks[0]); err == nil && wire.Before(b.Prev, u.First) {
@@ -86,10 +93,12 @@ func (g *Registry) askMissing(ctx context.Context) {
 					continue
 				}
 				if err := r.askGap(ctx, gap); err != nil {
+					g.counts.gapsLeft.Add(1)
 					r.notAsked(gap)
 					g.o.Log.Info("missing readings were not sent; they are asked for again", "gateway", r.name, "sensor", gap.Sensor, "after", gap.Since, "to", gap.Until, "err", err)
 					break
 				}
+				g.counts.gaps.Add(1)
 			}
 		}
 	}

@@ -141,7 +141,7 @@ func (in *Intake) connection(ctx context.Context, broker *url.URL) error {
 	defer storing.end()
 	defer reading.end()
 	client := paho.NewClient(paho.ClientConfig{
-		Conn: conn, PacketTimeout: writeTimeout, OnClientError: end, EnableManualAcknowledgment: true,
+		Conn: conn, PacketTimeout: writeTimeout, PingHandler: mqtt.NewPinger(), OnClientError: end, EnableManualAcknowledgment: true,
 		OnServerDisconnect: func(d *paho.Disconnect) { end(mqtt.Disconnected(d.ReasonCode)) },
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 			in.queue(message{p.Packet, p.Client}, storing, reading)

@@ -32,6 +32,7 @@ func (in *Intake) queue(m message, storing, reading *workers) {
 	select {
 	case q <- m:
 	default:
+		in.g.counts.dropped.Add(1)
 	}
 }
 
@@ -56,23 +57,30 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 		return
 	}
 	t, err := in.accept(m.Publish)
+	in.g.counts.came(t.Kind, len(m.Topic)+len(m.Payload))
 	var blocks fleet.Blocks
 	if err == nil {
 		blocks, err = in.read(t, m.Publish)
 	}
 	if err != nil { // it will never be better: it must not stop the others
+		in.g.counts.refused.Add(1)
 		level := slog.LevelWarn
 		if m.QoS == 0 { // there are many
 			level = slog.LevelDebug
 		}
 		in.log.Log(ctx, level, "a message is not taken", "topic", m.Topic, "bytes", len(m.Payload), "err", err)
 	}
-	if blocks.Blocks != nil {
+	if blocks.Blocks != nil || blocks.Heads != nil {
 		if err := in.g.o.Store(ctx, t.Name, blocks); err != nil {
+			in.g.counts.unstored.Add(1)
 			end(fmt.Errorf("readings of %s: %w", t.Name, err))
 			return
 		}
-		in.g.remote(t.Gateway).durable(blocks)
+		if blocks.Blocks != nil {
+			in.g.counts.blocks.Add(int64(len(blocks.Blocks)))
+			in.g.counts.readings.Add(int64(blocks.Records))
+			in.g.remote(t.Gateway).durable(blocks)
+		}
 		if e := in.g.expecting(t.Name, correlationOf(m.Publish)); e != nil && t.Kind == fleet.Answer {
 			select {
 			case e.stored <- struct{}{}:
@@ -101,6 +109,9 @@ func (in *Intake) accept(p *paho.Publish) (fleet.Topic, error) {
 
 // read takes what a message says. Blocks are yet to be stored.
 func (in *Intake) read(t fleet.Topic, p *paho.Publish) (blocks fleet.Blocks, err error) {
+	if fleet.IsProbe(p.Payload) {
+		return blocks, nil
+	}
 	r := in.g.remote(t.Gateway)
 	r.count(len(p.Topic) + len(p.Payload))
 	switch t.Kind {

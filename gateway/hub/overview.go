@@ -2,7 +2,6 @@ package hub
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	"sensorgateway/wire"
@@ -24,6 +23,7 @@ type Presence struct {
 // Newest is the newest reading of a sensor that came, live or stored.
 type Newest struct {
 	Sensor     string
+	Epoch      string          // of its number
 	Quantities []wire.Quantity // what the values are
 	Record     wire.Record
 }
@@ -48,16 +48,4 @@ type Overview struct {
 // compare orders overviews by site and name.
 func compare(a, b Overview) int {
 	return cmp.Or(strings.Compare(a.Site, b.Site), strings.Compare(a.Name, b.Name))
-}
-
-// copyAlarms returns the alarms, the newest first.
-func copyAlarms(all map[string]wire.Alarm) []wire.Alarm {
-	list := make([]wire.Alarm, 0, len(all))
-	for _, a := range all {
-		list = append(list, a)
-	}
-	slices.SortFunc(list, func(a, b wire.Alarm) int {
-		return cmp.Or(-cmp.Compare(a.Since, b.Since), strings.Compare(a.Name, b.Name))
-	})
-	return list
 }

@@ -38,6 +38,7 @@ type Registry struct {
 	o       RegistryOptions
 	started int64         // Unix µs; before the names of clients, and where numbers begin
 	changes atomic.Uint64 // of any gateway, from started on
+	counts  counts
 
 	wake   chan struct{} // size 1: somebody is to be attended to at once
 	checks chan *Remote  // whether something is missing; what does not fit is checked later

@@ -23,8 +23,9 @@ type Remote struct {
 	presence   Presence
 	connection uint64 // that presence is about
 	motors     []wire.MotorState
-	alarms     map[string]wire.Alarm // that are raised
-	newest     map[string]newest     // by sensor
+	alarms     []wire.Alarm      // all, in the gateway's order
+	recent     []wire.Alarm      // that were cleared, the newest last
+	newest     map[string]newest // by sensor
 	stored     int64
 	bytes      int64
 	month      string // of bytes, 2006-01
@@ -62,7 +63,7 @@ type newest struct {
 func newRemote(g *Registry, at fleet.Gateway) *Remote {
 	return &Remote{
 		registry: g, name: at.Name, site: at.Site, presence: Presence{State: Never},
-		alarms: map[string]wire.Alarm{}, newest: map[string]newest{}, ends: map[string]end{}, turn: make(chan struct{}, 1), unchecked: true,
+		newest: map[string]newest{}, ends: map[string]end{}, turn: make(chan struct{}, 1), unchecked: true,
 	}
 }
 
@@ -89,7 +90,7 @@ func (r *Remote) Overview() Overview {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o := Overview{
-		Site: r.site, Name: r.name, Presence: r.presence, Alarms: copyAlarms(r.alarms), Stored: r.stored, Audit: r.audit,
+		Site: r.site, Name: r.name, Presence: r.presence, Alarms: raised(r.alarms), Stored: r.stored, Audit: r.audit,
 		Changed: max(r.changed, uint64(r.registry.started)),
 	}
 	if r.month == month {
@@ -104,13 +105,13 @@ func (r *Remote) Overview() Overview {
 	}
 	for _, s := range r.hello.Sensors {
 		if n, some := r.newest[s.Name]; some {
-			o.Readings = append(o.Readings, Newest{s.Name, n.quantities, n.record})
+			o.Readings = append(o.Readings, Newest{s.Name, n.epoch, n.quantities, n.record})
 		}
 	}
 	return o
 }
 
-// Hello returns the newest hello, which is not to be changed.
+// Hello returns the newest hello, without its alarms. It is not to be changed.
 func (r *Remote) Hello() (fleet.Hello, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -125,13 +126,6 @@ func (r *Remote) Motors() []wire.MotorState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.motors)
-}
-
-// Alarms returns the alarms that are raised, the newest first.
-func (r *Remote) Alarms() []wire.Alarm {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return copyAlarms(r.alarms)
 }
 
 // monthOf returns the month in which bytes are counted.
@@ -212,12 +206,7 @@ func (r *Remote) setHello(h *fleet.Hello) {
 	r.hello, r.received = h, now
 	before := r.motors
 	r.motors = slices.Clone(h.Motors)
-	clear(r.alarms)
-	for _, a := range h.Alarms {
-		if a.Raised() {
-			r.alarms[a.Name] = a
-		}
-	}
+	r.takeAlarms(h)
 	for name := range r.newest { // a sensor that is no longer configured
 		if !slices.ContainsFunc(h.Sensors, func(s wire.SensorInfo) bool { return s.Name == name }) {
 			delete(r.newest, name)
@@ -269,32 +258,16 @@ func (r *Remote) setMotor(m wire.MotorState) {
 
 func (r *Remote) event(e wire.Event) {
 	if e.Kind == wire.EventAlarm && e.Alarm != "" {
+		r.mu.Lock()
 		r.setAlarm(e)
+		r.touch()
+		r.mu.Unlock()
 	}
 	r.notify(func(l *Listener) {
 		if l.Event != nil {
 			l.Event(e)
 		}
 	})
-}
-
-// setAlarm changes an alarm as an event says.
-func (r *Remote) setAlarm(e wire.Event) {
-	a := wire.Alarm{
-		Name: e.Alarm, State: e.State, Severity: e.Severity, Condition: e.Condition, Sensor: e.Sensor, Motor: e.Motor,
-		Value: e.Value, Reason: e.Reason, Since: e.Since,
-	}
-	if e.State == wire.AlarmAcknowledged {
-		a.Acknowledged = &wire.Acknowledgement{By: e.By, TS: e.TS}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if a.Raised() {
-		r.alarms[a.Name] = a
-	} else {
-		delete(r.alarms, a.Name)
-	}
-	r.touch()
 }
 
 // live takes the records of a tick.

@@ -26,6 +26,8 @@ type Site struct {
 	Connected bool   `json:"connected"`
 	Since     int64  `json:"since"` // Unix ms
 	Reason    string `json:"reason,omitempty"`
+	// Connections is how often it has been connected since the hub's start.
+	Connections int64 `json:"-"`
 }
 
 // Sites returns the sites of the hub, by name.
@@ -52,6 +54,8 @@ func (in *Intake) connected(err error) {
 	in.state.Reason = ""
 	if err != nil {
 		in.state.Reason = err.Error()
+	} else {
+		in.state.Connections++
 	}
 }
 
@@ -75,6 +79,7 @@ func (in *Intake) ask(ctx context.Context, fresh bool) {
 		_, err = in.publish(sending, all, fleet.Ask, payload, number) // no gateway may be there
 		cancel()
 	}
+	in.g.counts.order(fleet.Ask, err)
 	if err != nil {
 		in.log.Warn("the gateways were not asked what they are: what is known of them may be old", "err", err)
 	}

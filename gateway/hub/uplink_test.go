@@ -58,7 +58,7 @@ func startUplink(t *testing.T, broker string) *gatewayUplink {
 		Hello: func() wire.Hello {
 			return wire.Hello{Server: "gateway", Epoch: "e", Time: time.Now().UnixMilli(), ClockSynced: true, Sensors: []wire.SensorInfo{{Name: "indoor", IntervalMS: 100}}, Motors: motors()}
 		},
-		Motors: motors, Alarms: func() []wire.Alarm { return nil }, Audit: func() (fleet.AuditHead, bool) { return fleet.AuditHead{Seq: 3, Hash: "ff"}, true },
+		Motors: motors, Alarms: func() (all, recent []wire.Alarm) { return nil, nil }, Audit: func() (fleet.AuditHead, bool) { return fleet.AuditHead{Seq: 3, Hash: "ff"}, true },
 		Command: func(_ uplink.Operator, c wire.Command) (any, error) {
 			switch c.Action {
 			case wire.Start:

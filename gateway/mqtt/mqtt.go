@@ -31,15 +31,8 @@ func Dial(ctx context.Context, broker *url.URL, o Options) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	secure := broker.Scheme == "mqtts"
-	port := broker.Port()
-	switch {
-	case port == "" && secure:
-		port = "8883"
-	case port == "":
-		port = "1883"
-	}
 	dialer := net.Dialer{KeepAlive: -1} // MQTT has its own, and each byte may cost money
-	c, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(broker.Hostname(), port))
+	c, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(broker.Hostname(), Port(broker)))
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", Explain(err))
 	}
@@ -62,6 +55,17 @@ func Dial(ctx context.Context, broker *url.URL, o Options) (net.Conn, error) {
 		c = secured
 	}
 	return &conn{Conn: c, writeTimeout: o.WriteTimeout}, nil
+}
+
+// Port returns the port of a broker.
+func Port(broker *url.URL) string {
+	switch {
+	case broker.Port() != "":
+		return broker.Port()
+	case broker.Scheme == "mqtts":
+		return "8883"
+	}
+	return "1883"
 }
 
 // counted counts what goes over a connection.

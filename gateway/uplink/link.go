@@ -296,6 +296,7 @@ func (l *link) publish(ctx context.Context, topic string, alias uint16, p *paho.
 	case r == nil:
 		return 0, l.why(ctx, fmt.Errorf("publish on %s: %w", topic, err))
 	}
+	l.messages.Add(1)
 	if state == aliasPending {
 		l.mu.Lock()
 		l.aliases[alias] = aliasKnown

@@ -158,7 +158,7 @@ func (r *rig) newUplink() *Uplink {
 			return wire.Hello{Server: "gateway", Epoch: "e1", ClockSynced: r.synced.Load(), Sensors: []wire.SensorInfo{{Name: "indoor"}, {ID: 1, Name: "outdoor"}}, Motors: []wire.MotorState{{Target: "fan"}}}
 		},
 		Motors: func() []wire.MotorState { return []wire.MotorState{{Target: "fan"}} },
-		Alarms: func() []wire.Alarm { return []wire.Alarm{{Name: "hot"}} },
+		Alarms: func() (all, recent []wire.Alarm) { return []wire.Alarm{{Name: "hot"}}, []wire.Alarm{{Name: "cold"}} },
 		Audit:  func() (fleet.AuditHead, bool) { return fleet.AuditHead{Seq: 3, Hash: "ff"}, true },
 		Command: func(o Operator, c wire.Command) (any, error) {
 			r.commands <- o.ID + " " + c.Action

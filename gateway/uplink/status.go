@@ -34,6 +34,7 @@ type Stats struct {
 	Connected bool
 	Behind    time.Duration // how old the oldest reading is that is not sent; 0: there is none
 	Bytes     int64         // on the wire, since the start
+	Messages  int64         // that were published, since the start
 	Takeovers int64         // by another device with the same identity, since the start
 }
 
@@ -118,8 +119,10 @@ func (u *Uplink) troubleIs(s ship.Status) (kind, reason string) {
 		return wire.EventUplinkFull, "the broker has no room, so readings wait here: hubs do not take what it has"
 	case u.link.answer() >= 0x80:
 		return wire.EventUplinkFull, "the broker does not take what this gateway sends: " + mqtt.Reason(u.link.answer()) + "; fix: check what it lets this gateway publish"
+	case s.Waiting == ship.Budget && s.Used >= s.Budget:
+		return wire.EventUplinkBudget, fmt.Sprintf("all %d MB of this month are used, so readings wait here until it ends; fix: raise uplink.budget", s.Budget/1_000_000)
 	case s.Waiting == ship.Budget:
-		return wire.EventUplinkBudget, fmt.Sprintf("%d of the %d MB of this month are used, so readings wait here until it ends; fix: raise uplink.budget", s.Used/1_000_000, s.Budget/1_000_000)
+		return wire.EventUplinkBudget, fmt.Sprintf("%d of the %d MB of this month are used, so only the range and mean of each minute go up, and readings wait here until it ends; fix: raise uplink.budget", s.Used/1_000_000, s.Budget/1_000_000)
 	}
 	return "", ""
 }
@@ -133,7 +136,7 @@ func (u *Uplink) Stats() (s Stats, ok bool) {
 }
 
 func (u *Uplink) stats(status ship.Status) Stats {
-	s := Stats{Status: status, Bytes: u.bytes.Load(), Takeovers: u.takeovers.Load()}
+	s := Stats{Status: status, Bytes: u.bytes.Load(), Messages: u.messages.Load(), Takeovers: u.takeovers.Load()}
 	u.mu.Lock()
 	s.Connected = u.link.connected
 	u.mu.Unlock()

@@ -60,7 +60,7 @@ type Options struct {
 	Sensors  int                       // how many
 	Hello    func() wire.Hello         // You and Uplink are not used
 	Motors   func() []wire.MotorState
-	Alarms   func() []wire.Alarm
+	Alarms   func() (all, recent []wire.Alarm)      // as in [fleet.Hello]
 	Audit    func() (head fleet.AuditHead, ok bool) // of the audit log; nil: there is none
 	Clock    func() (now time.Time, synced bool)
 
@@ -88,6 +88,7 @@ type Uplink struct {
 	orders    bucket
 
 	bytes     atomic.Int64 // on the wire, since the start
+	messages  atomic.Int64 // published, since the start
 	takeovers atomic.Int64
 	spent     atomic.Bool // the budget is
 	state     atomic.Pointer[wire.Uplink]
@@ -170,7 +171,8 @@ func (u *Uplink) MotorChanged(m wire.MotorState) {
 func (u *Uplink) hello(connection uint64) fleet.Hello {
 	h := u.o.Hello()
 	h.You, h.Uplink = wire.You{}, nil
-	return fleet.Hello{Hello: h, Nonce: u.nonce, Connection: connection, UptimeMS: time.Since(u.begin).Milliseconds(), Alarms: u.o.Alarms()}
+	alarms, recent := u.o.Alarms()
+	return fleet.Hello{Hello: h, Nonce: u.nonce, Connection: connection, UptimeMS: time.Since(u.begin).Milliseconds(), Alarms: alarms, Recent: recent}
 }
 
 // clock is the gateway's, for orders.
@@ -218,7 +220,7 @@ type seen struct {
 // news of their own.
 func (u *Uplink) renew(before *seen) {
 	h := u.hello(0)
-	h.Time, h.UptimeMS, h.Motors, h.Alarms = 0, 0, nil, nil
+	h.Time, h.UptimeMS, h.Motors, h.Alarms, h.Recent = 0, 0, nil, nil, nil
 	for i := range h.Sensors {
 		h.Sensors[i].NextSeq = 0
 	}

@@ -28,7 +28,7 @@ func TestConnection(t *testing.T) {
 		t.Fatalf("%+v, %v", here, err)
 	}
 	hello := h.greet()
-	if hello.Connection != here.Connection || hello.Nonce == "" || len(hello.Sensors) != 2 || len(hello.Motors) != 1 || len(hello.Alarms) != 1 || hello.Uplink != nil {
+	if hello.Connection != here.Connection || hello.Nonce == "" || len(hello.Sensors) != 2 || len(hello.Motors) != 1 || len(hello.Alarms) != 1 || len(hello.Recent) != 1 || hello.Uplink != nil {
 		t.Errorf("hello is %+v", hello)
 	}
 	up := h.next(fleet.Up, nil)

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sensorgateway/scripts/load/process"
 )
 
 // attackerAddress is the one that all attacks come from. It is another than the
@@ -61,7 +63,7 @@ func attackFrom(ctx context.Context, addr string) (tries int64, err error) {
 	}
 	cmd := exec.CommandContext(ctx, "nice", "-n", "19", program, "-attack", addr)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = stopLimit
+	cmd.WaitDelay = process.StopLimit
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if ctx.Err() == nil {

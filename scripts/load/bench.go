@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"sensorgateway/scripts/load/process"
 	"sensorgateway/scripts/load/swarm"
 )
 
@@ -62,24 +63,17 @@ type bench struct {
 	ctx     context.Context
 	program string
 	window  time.Duration
-	only    string // the measurement to make; "": all of them
 	out     io.Writer
 }
 
 // run measures everything and prints it. A measurement that fails, because a tick
 // came late on a busy machine, does not stop the others; its error is returned.
 func (b *bench) run() error {
-	fmt.Fprintf(b.out, "%s. Gateway and clients on the same machine, over loopback, %v a row.\n", machine(), b.window)
+	fmt.Fprintf(b.out, "%s. Gateway and clients on the same machine, over loopback, %v a row.\n", process.Describe(), b.window)
 	var errs []error
-	for _, m := range []struct {
-		name    string
-		measure func() error
-	}{{"rest", b.rest}, {"beside", b.beside}, {"fanout", b.fanout}, {"stalled", b.stalled}, {"storm", b.storm}, {"churn", b.churn}} {
-		if b.only != "" && b.only != m.name {
-			continue
-		}
+	for _, measure := range []func() error{b.fanout, b.stalled, b.storm, b.churn} {
 		fmt.Fprintln(b.out)
-		if err := m.measure(); err != nil {
+		if err := measure(); err != nil {
 			errs = append(errs, err)
 		}
 		if b.ctx.Err() != nil {
@@ -103,7 +97,7 @@ func (b *bench) with(k kind, measure func(*gateway) error) (err error) {
 	if err = measure(g); err != nil {
 		err = fmt.Errorf("%s: %w", k.name, err)
 	}
-	return errors.Join(err, g.stop())
+	return errors.Join(err, g.Stop())
 }
 
 // clients connects n clients and lets them read until ticks come to all.

@@ -22,8 +22,8 @@ type usage struct {
 func usageOf(g *gateway) (u usage, err error) {
 	var errs [3]error
 	u.goroutines, errs[0] = goroutines(g.addr)
-	u.rss, errs[1] = g.rss()
-	u.cpu, errs[2] = g.cpu()
+	u.rss, errs[1] = g.RSS()
+	u.cpu, errs[2] = g.CPU()
 	u.at = time.Now()
 	return u, errors.Join(errs[:]...)
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"sensorgateway/scripts/load/process"
 )
 
 // What an attack may cost (systemd/gateway.service has the limit of memory).
@@ -46,9 +48,9 @@ func (b *bench) soak(d time.Duration) (err error) {
 	if err != nil {
 		return err
 	}
-	limited := limitMemory(g.process)
+	limited := limitMemory(g.ID)
 	defer func() {
-		err = errors.Join(err, g.stop())
+		err = errors.Join(err, g.Stop())
 		limited.remove()
 	}()
 	s, err := b.measureSoak(g, d)
@@ -75,12 +77,12 @@ func (b *bench) measureSoak(g *gateway, d time.Duration) (s soaked, err error) {
 		return s, err
 	}
 	defer o.ws.Close()
-	idle := processorTime()
+	idle := process.Machine()
 	if s.alone, err = stopsFor(b.ctx, o, loads, func() {}); err != nil {
 		return s, err
 	}
-	s.busy = processorTime().since(idle)
-	if s.rest, err = g.rss(); err != nil {
+	s.busy = process.Machine().Since(idle)
+	if s.rest, err = g.RSS(); err != nil {
 		return s, err
 	}
 	before, err := metric(g.addr, "gateway_ticks_missed_total ")
@@ -94,7 +96,7 @@ func (b *bench) measureSoak(g *gateway, d time.Duration) (s soaked, err error) {
 	others.Go(func() { s.entries, s.failures = enter(ctx, g.addr) })
 	begin := time.Now()
 	s.stops, err = stopsFor(ctx, o, d, func() {
-		if rss, err := g.rss(); err == nil {
+		if rss, err := g.RSS(); err == nil {
 			s.most = max(s.most, rss)
 		}
 	})
@@ -110,7 +112,7 @@ func (b *bench) measureSoak(g *gateway, d time.Duration) (s soaked, err error) {
 	missed, err := metric(g.addr, "gateway_ticks_missed_total ")
 	s.missed = missed - before
 	pause(b.ctx, recovers)
-	after, err2 := g.rss()
+	after, err2 := g.RSS()
 	s.after = after
 	return s, errors.Join(err, err2)
 }
@@ -158,7 +160,7 @@ func (s soaked) print(b *bench, limited string) error {
 	for _, a := range attacks {
 		names += fmt.Sprintf(", %d %s", a.clients, a.name)
 	}
-	fmt.Fprintf(b.out, "%s. One host attacks for %v%s, all at once: %d connections. %s.\n", machine(), s.took.Round(time.Second), names, s.tries, limited)
+	fmt.Fprintf(b.out, "%s. One host attacks for %v%s, all at once: %d connections. %s.\n", process.Describe(), s.took.Round(time.Second), names, s.tries, limited)
 	b.head("of a gateway under attack", "measured", "may be")
 	mib := func(bytes int) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 	b.row("memory at rest, RSS", mib(s.rest), "")
@@ -186,7 +188,7 @@ type cgroup struct{ dir, said string }
 
 // limitMemory puts a process into a cgroup with the unit's limit, if this machine
 // lets it, and says whether it does.
-func limitMemory(p process) (c cgroup) {
+func limitMemory(p process.ID) (c cgroup) {
 	for _, version := range []struct{ root, limit string }{
 		{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max"},
 	} {

@@ -89,10 +89,10 @@ func (d *Dev) Sense(values []float32) error {
 	if err := d.Write(regCtrlMeas, measure); err != nil {
 		return err
 	}
-	d.Wait(duration)
+	time.Sleep(duration)
 	r, err := d.Tx(dataSize, regStatus)
 	for n := 1; err == nil && r[0]&newData == 0 && n < polls; n++ {
-		d.Wait(pollPause)
+		time.Sleep(pollPause)
 		r, err = d.Tx(dataSize, regStatus)
 	}
 	if err != nil {

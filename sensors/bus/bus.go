@@ -12,7 +12,6 @@ import (
 	"periph.io/x/conn/v3/physic"
 
 	"sensorgateway/sensors/internal/backoff"
-	"sensorgateway/timer"
 	"sensorgateway/wire"
 )
 
@@ -33,14 +32,9 @@ var (
 	errBusy     = fmt.Errorf("the bus was busy with other chips for %v", waitLimit)
 )
 
-const (
-	// costly is how long a failure may hold the bus before its chip is left alone
-	// for a while: the others on the bus could not measure meanwhile.
-	costly = 20 * time.Millisecond
-	// minCost is the least that counts for a transport that does not open, which
-	// is found out at once.
-	minCost = 100 * time.Millisecond
-)
+// minCost is the least that counts for a transport that does not open, which is found
+// out at once.
+const minCost = 100 * time.Millisecond
 
 // hangError is why nothing is tried while a transaction is out that should
 // have ended long ago.
@@ -61,7 +55,9 @@ func (e hangError) Error() string {
 //
 // One that was not acknowledged is made again, up to twice. A chip whose failure
 // held the bus for long is not tried again before a pause that goes by how long;
-// until then its transactions fail at once, with the same cause.
+// until then its transactions fail at once, with the same cause. So is one that
+// answers, if two such transactions in a row held the bus: a single one may have waited
+// for the transfer of another program.
 //
 // A transaction that does not end keeps one goroutine and one OS thread, and
 // nothing is tried on this bus until it does end.
@@ -74,14 +70,11 @@ type Bus struct {
 	token   chan struct{} // holds 1: who has put its token in has the bus; the others queue, oldest first
 	waiting sync.Pool     // *time.Timer, stopped, for those who queue
 
-	timers   timer.Kind
-	sleepers sync.Pool // *timer.Sleeper, for those who wait for their chips
-
 	// What follows is used by the goroutine that has the bus.
-	worker  *worker      // nil before the first transaction
-	limit   *timer.Timer // stopped when nobody has the bus; made with the worker
-	w, r    []byte       // the worker's while a job is out
-	hanging bool         // a job is out and late
+	worker  *worker     // nil before the first transaction
+	limit   *time.Timer // stopped when nobody has the bus
+	w, r    []byte      // the worker's while a job is out
+	hanging bool        // a job is out and late
 	resting map[place]*rest
 
 	downSince time.Time       // zero while the bus answers
@@ -91,12 +84,6 @@ type Bus struct {
 	recovery
 	muxes   atomic.Uint32 // a bit for each multiplexer, from [FirstMux] on
 	repeats atomic.Int64
-}
-
-// rest is why a chip is left alone, and for how long.
-type rest struct {
-	backoff.Backoff
-	err *Error
 }
 
 // New returns the bus called name, such as "bus 1", whose transport open
@@ -109,23 +96,10 @@ func New(name string, open func() (i2c.BusCloser, error), log *slog.Logger) *Bus
 		log:      log.With("bus", name),
 		token:    make(chan struct{}, 1),
 		waiting:  sync.Pool{New: func() any { return stoppedTimer() }},
+		limit:    stoppedTimer(),
 		resting:  map[place]*rest{},
 		recovery: newRecovery(),
 	}
-}
-
-// SetTimers sets whose timers the bus waits with, before it is used.
-func (b *Bus) SetTimers(kind timer.Kind) { b.timers = kind }
-
-// Wait waits as a driver does for its chip, which needs no bus for that. See
-// [timer.Sleeper].
-func (b *Bus) Wait(d time.Duration) {
-	s, _ := b.sleepers.Get().(*timer.Sleeper)
-	if s == nil {
-		s = timer.NewSleeper(b.timers)
-	}
-	s.Sleep(d)
-	b.sleepers.Put(s)
 }
 
 // Repeats is how many transactions were made again because they were not
@@ -201,10 +175,6 @@ func (b *Bus) transact(at place, w, r []byte) (wire.Fault, error) {
 		select {
 		case late := <-b.worker.done: // its caller has left: only the transport's state counts
 			b.hanging = false
-			if late.err == nil {
-				late.err = &Error{Bus: late.at.on(b.name), Addr: late.at.addr, Op: "transaction", Fault: wire.Timeout,
-					Err: fmt.Errorf("it held the bus for %v", late.took.Round(time.Millisecond))}
-			}
 			b.rest(late)
 			if !late.open {
 				b.lost(late)
@@ -222,7 +192,6 @@ func (b *Bus) transact(at place, w, r []byte) (wire.Fault, error) {
 	if b.worker == nil {
 		b.worker = startWorker(b.name, b.open, &b.muxes, &b.repeats)
 		b.worker.prepare = b.prepare // it is read when a job is there
-		b.limit = timer.New(b.timers)
 	}
 	step := b.nextStep(b.log)
 	b.w = append(b.w[:0], w...)
@@ -285,24 +254,6 @@ func (b *Bus) lost(res result) {
 	}
 }
 
-// rest leaves the chip of a transaction alone if it failed and held the bus.
-func (b *Bus) rest(res result) {
-	if answered(res.err) {
-		delete(b.resting, res.at)
-		return
-	}
-	if !res.open || res.took < costly {
-		return
-	}
-	r := b.resting[res.at]
-	if r == nil {
-		r = &rest{}
-		b.resting[res.at] = r
-	}
-	r.err = res.err
-	r.Fail(res.took)
-}
-
 // up notes that the bus has answered.
 func (b *Bus) up() {
 	if b.downSince.IsZero() {
@@ -327,7 +278,7 @@ func (b *Bus) Close() error {
 	}
 	close(b.worker.jobs)
 	b.limit.Reset(closeLimit)
-	defer b.limit.Close()
+	defer b.limit.Stop()
 	select {
 	case err := <-b.worker.exit:
 		if err != nil {

@@ -87,19 +87,64 @@ func TestHang(t *testing.T) {
 		if err := b.Tx(0x45, w, r); err != nil || string(r) != "good" {
 			t.Errorf("after the hang: %q, %v", r, err)
 		}
-		err := b.Tx(0x44, w, r) // rests for as long as it held the bus
-		wantFault(t, err, wire.Timeout)
-		if want := "0x44 on bus 1: transaction: it held the bus for 1.25s"; err.Error() != want {
-			t.Errorf("got %v, want %s", err, want)
-		}
-		time.Sleep(1250 * time.Millisecond)
-		if err := b.Tx(0x44, w, r); err != nil {
+		if err := b.Tx(0x44, w, r); err != nil { // it was not at fault for what it once waited for
 			t.Error(err)
 		}
 		if len(f.opened) != 1 || f.closed.Load() != 0 {
 			t.Errorf("opened %d times, closed %d times", len(f.opened), f.closed.Load())
 		}
 		wantLog(t, &log, "level=WARN msg=\"I²C bus is down\" bus=\"bus 1\" cause=\"hangs since ", "level=INFO msg=\"I²C bus is back\" bus=\"bus 1\" after=1s")
+	})
+}
+
+// A chip whose same transaction is late twice in a row holds the bus itself, whatever it
+// answers in between, and rests for as long as that took; one that is late now and then
+// waits for others.
+func TestLateTransactions(t *testing.T) {
+	var late atomic.Int64 // of reads
+	f := &fake{tx: func(_ uint16, _, r []byte) error {
+		if len(r) > 0 {
+			time.Sleep(time.Duration(late.Load()))
+		}
+		return nil
+	}}
+	bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
+		sense := func() error {
+			if err := b.Tx(0x44, []byte{1}, nil); err != nil {
+				return err
+			}
+			return b.Tx(0x44, nil, []byte{0})
+		}
+		hold := func() {
+			t.Helper()
+			late.Store(int64(2 * time.Second))
+			wantFault(t, sense(), wire.Timeout)
+			time.Sleep(2 * time.Second)
+			late.Store(0)
+		}
+		for range 9 { // each time it answers in time before the next
+			hold()
+			if err := sense(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		hold()
+		for pause := 2 * time.Second; pause <= 8*time.Second; pause *= 2 {
+			hold()
+			err := sense()
+			wantFault(t, err, wire.Timeout)
+			if want := "0x44 on bus 1: transaction: it held the bus for 2s"; err.Error() != want {
+				t.Errorf("got %v, want %s", err, want)
+			}
+			time.Sleep(pause)
+		}
+		if err := sense(); err != nil {
+			t.Error(err)
+		}
+		hold()
+		if err := sense(); err != nil { // as at first
+			t.Error(err)
+		}
 	})
 }
 

@@ -31,6 +31,13 @@ func (e *Error) Error() string {
 // earlier failure, and this one's counts.
 func (e *Error) Unwrap() []error { return []error{e.Fault, e.Err} }
 
+// Unasked reports whether the chip was not even asked, because the bus was busy or hung:
+// nothing is known of it then.
+func (e *Error) Unasked() bool {
+	_, hangs := e.Err.(hangError)
+	return hangs || e.Err == errBusy
+}
+
 // faultOf returns the fault that a transport's error means: the one it
 // carries, or else that of its errno as the kernel's i2c/fault-codes.rst and
 // the Raspberry Pi's i2c-bcm2835 driver use them.

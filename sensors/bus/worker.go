@@ -48,11 +48,12 @@ type job struct {
 }
 
 type result struct {
-	at   place
-	err  *Error
-	open bool          // the transport still is
-	mute bool          // it was closed because nobody answered
-	took time.Duration // of the bus's time
+	at    place
+	shape shape
+	err   *Error
+	open  bool          // the transport still is
+	mute  bool          // it was closed because nobody answered
+	took  time.Duration // of the bus's time
 }
 
 func startWorker(name string, open func() (i2c.BusCloser, error), muxes *atomic.Uint32, repeats *atomic.Int64) *worker {
@@ -66,7 +67,7 @@ func (w *worker) run() {
 	for j := range w.jobs {
 		start := time.Now()
 		res := w.do(j)
-		res.at, res.took = j.at, time.Since(start)
+		res.at, res.shape, res.took = j.at, shape{len(j.w), len(j.r)}, time.Since(start)
 		w.done <- res
 	}
 	w.disconnectAll()

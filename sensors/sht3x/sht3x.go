@@ -16,7 +16,6 @@ import (
 	"periph.io/x/conn/v3/i2c"
 
 	"sensorgateway/sensors/internal/climate"
-	"sensorgateway/sensors/internal/device"
 	"sensorgateway/wire"
 )
 
@@ -199,7 +198,7 @@ func (d *Dev) measure() error {
 	if err := d.tx(d.command[:], nil); err != nil {
 		return err
 	}
-	device.Wait(d.bus, d.wait)
+	time.Sleep(d.wait)
 	return d.read()
 }
 

@@ -54,7 +54,7 @@ func (d *Dev) wake() error {
 	if err := d.Command(cmdWake); err != nil {
 		return err
 	}
-	d.Wait(wakeTime)
+	time.Sleep(wakeTime)
 	return nil
 }
 

@@ -29,7 +29,7 @@ type Options struct {
 	Width, Height int64  // CSS pixels; 0: 1280 by 900
 	Phone         bool   // touch, two device pixels a CSS pixel; in Chromium only
 	Dark          bool   // in Chromium only
-	Language      string // as Accept-Language has it; "": en-GB, and nothing else in Firefox
+	Language      string // as Accept-Language has it, without q; "": en-GB
 	Script        string // runs before the page's own
 	Smooth        bool   // draws as often as the display does; otherwise as calm has it
 }

@@ -2,6 +2,7 @@ package browsertest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,12 +10,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"testing"
 	"time"
 )
 
-// firefox is the process, and the session with it.
-var firefox process[*bidi]
+// firefoxes are the processes, by the languages that their pages get, each with its session:
+// Firefox prefers the same ones in all its profiles.
+var firefoxes sync.Map // of *process[*bidi]
 
 // StartFirefox returns a profile of a Firefox, which ends with the test. Without
 // GATEWAY_TEST_LONG the test is skipped: what it tests is tested in Chromium all the same.
@@ -24,7 +27,20 @@ func StartFirefox(t testing.TB) *Browser {
 		t.Skip("in Firefox: only with GATEWAY_TEST_LONG=1, as in scripts/test")
 	}
 	path := find(t, "firefox-esr", "firefox-esr", "firefox")
-	session := firefox.use(t, path, launchFirefox)
+	profiles := map[string]func(p *Page, o Options) (tab, func(), error){}
+	return &Browser{newTab: func(p *Page, o Options) (tab, func(), error) {
+		if profiles[o.Language] == nil {
+			profiles[o.Language] = firefoxProfile(t, path, cmp.Or(o.Language, "en-GB,en"))
+		}
+		return profiles[o.Language](p, o)
+	}}
+}
+
+// firefoxProfile makes a profile, and returns what opens tabs in it.
+func firefoxProfile(t testing.TB, path, languages string) func(p *Page, o Options) (tab, func(), error) {
+	t.Helper()
+	firefox, _ := firefoxes.LoadOrStore(languages, new(process[*bidi]))
+	session := firefox.(*process[*bidi]).use(t, path, func(path string) (*bidi, func(), error) { return launchFirefox(path, languages) })
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var profile struct{ UserContext string }
@@ -38,9 +54,9 @@ func StartFirefox(t testing.TB) *Browser {
 			t.Errorf("%s keeps a profile: %v", path, err)
 		}
 	})
-	return &Browser{newTab: func(p *Page, o Options) (tab, func(), error) {
+	return func(p *Page, o Options) (tab, func(), error) {
 		return newFirefoxTab(session, profile.UserContext, p, o)
-	}}
+	}
 }
 
 // firefoxPrefs make one page like another, on any machine: no windows of welcome, no
@@ -52,7 +68,6 @@ user_pref("browser.shell.checkDefaultBrowser", false);
 user_pref("browser.startup.page", 0);
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 user_pref("dom.ipc.processPrelaunch.enabled", false);
-user_pref("intl.accept_languages", "en-GB, en");
 user_pref("layout.css.prefers-color-scheme.content-override", 1);
 user_pref("network.captive-portal-service.enabled", false);
 user_pref("network.connectivity-service.enabled", false);
@@ -63,14 +78,15 @@ user_pref("toolkit.telemetry.enabled", false);
 // listeningForm is what Firefox writes once it can be driven.
 var listeningForm = regexp.MustCompile(`WebDriver BiDi listening on (ws://[^\s/]+)`)
 
-// launchFirefox starts the Firefox at path; stop ends it and removes its files.
-func launchFirefox(path string) (session *bidi, stop func(), err error) {
+// launchFirefox starts the Firefox at path, whose pages get these languages; stop ends it
+// and removes its files.
+func launchFirefox(path, languages string) (session *bidi, stop func(), err error) {
 	dir, err := os.MkdirTemp("", "gateway-test-firefox-")
 	if err != nil {
 		return nil, nil, err
 	}
 	remove := func() { _ = os.RemoveAll(dir) } // what stays is in the machine's directory of temporary files
-	cmd, err := firefoxCommand(path, dir)
+	cmd, err := firefoxCommand(path, dir, languages)
 	if err != nil {
 		remove()
 		return nil, nil, err
@@ -117,14 +133,14 @@ func launchFirefox(path string) (session *bidi, stop func(), err error) {
 }
 
 // firefoxCommand is a Firefox that has its files in dir.
-func firefoxCommand(path, dir string) (*exec.Cmd, error) {
+func firefoxCommand(path, dir, languages string) (*exec.Cmd, error) {
 	profile := filepath.Join(dir, "profile")
 	fonts, err := writeFonts(dir)
 	if err == nil {
 		err = os.Mkdir(profile, 0o700)
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(profile, "user.js"), []byte(firefoxPrefs), 0o600)
+		err = os.WriteFile(filepath.Join(profile, "user.js"), fmt.Appendf(nil, "%suser_pref(%q, %q);\n", firefoxPrefs, "intl.accept_languages", languages), 0o600)
 	}
 	cmd := exec.Command(path, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0")
 	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CACHE_HOME="+dir, "LANG=en_GB.UTF-8", "LANGUAGE=en_GB", "TZ=Europe/Berlin", "FONTCONFIG_FILE="+fonts)

@@ -22,8 +22,8 @@ type firefoxTab struct {
 const tellViolations = `addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => console.error("policy", violatedDirective, blockedURI), true);`
 
 func newFirefoxTab(session *bidi, profile string, p *Page, o Options) (tab, func(), error) {
-	if o.Phone || o.Dark || o.Language != "" {
-		return nil, nil, errors.New("phones, dark colours and languages are emulated in Chromium only")
+	if o.Phone || o.Dark {
+		return nil, nil, errors.New("phones and dark colours are emulated in Chromium only")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -12,9 +12,10 @@ export function showAccount(gateway) {
   const out = get("log-out");
 
   /** @param {import("./gateway.js").Hello} hello */
-  function show({ you: { name, role, may } }) {
+  function show({ hub, you: { name, role, may } }) {
     const limited = !may.includes("command"); // a token may give more
-    get("account").hidden = !name && !limited;
+    get("account").hidden = !name && !limited && !hub;
+    get("fleet").hidden = !hub;
     text(get("who"), name ? `${name} · ${words.roles[role] ?? role}` : words.notLoggedIn);
     get("log-in").hidden = !!name;
     out.hidden = !name;

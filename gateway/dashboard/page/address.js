@@ -1,10 +1,10 @@
 // @ts-check
 // The view in the page's address, so that a link opens the same: #range=24h&sensors=indoor,
-// or from= and to= of a part that was zoomed into.
+// or from= and to= of a part that was zoomed into; group= and order= of the sensors' cards.
 
 /**
  * What an address says of the view; what it does not say is undefined.
- * @typedef {{range?: number, from?: number, to?: number, sensors?: string[]}} Place range in ms, from and to in Unix ms
+ * @typedef {{range?: number, from?: number, to?: number, sensors?: string[], group?: string, order?: string}} Place range in ms, from and to in Unix ms
  */
 
 /** @type {Record<string, number>} */
@@ -25,14 +25,18 @@ export function read(hash) {
     ...(Number(number) && { range: Number(number) * UNITS[unit] }),
     ...(from < to && { from, to }),
     ...(said.sensors !== undefined && { sensors: said.sensors.split(",").filter(Boolean) }),
+    ...(said.group && { group: said.group }),
+    ...(said.order === "name" && { order: "name" }),
   };
 }
 
 /** The hash that says so; "" if there is nothing to say. @param {Place} place */
-export function write({ range, from, to, sensors }) {
+export function write({ range, from, to, sensors, group, order }) {
   const said = [
     from !== undefined && to !== undefined ? `from=${new Date(from).toISOString()}&to=${new Date(to).toISOString()}` : range !== undefined && `range=${written(range)}`,
     sensors && `sensors=${sensors.map(encodeURIComponent).join()}`,
+    group && `group=${encodeURIComponent(group)}`,
+    order && `order=${order}`,
   ].filter(Boolean);
   return said.length ? `#${said.join("&")}` : "";
 }

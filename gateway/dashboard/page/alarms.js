@@ -83,6 +83,7 @@ export function showAlarms(gateway, base) {
   /** @param {{alarms: Alarm[], recent: Alarm[]}} all */
   function receive({ alarms, recent }) {
     const open = alarms.filter(({ state }) => state === "raised");
+    document.dispatchEvent(new CustomEvent("alarms", { detail: alarms }));
     show(alarms);
     chip.hidden = !alarms.length;
     text(chip, words.alarms(alarms.length));

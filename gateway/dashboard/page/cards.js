@@ -15,7 +15,9 @@ const MINUTE_EVERY = 1000; // ms between two looks at what a minute was like, ea
 const WRONG_AFTER = 1000, RIGHT_AFTER = 10_000; // ms in a state after which a card changes its place
 
 export class Card {
-  wrong = false; // failed or stale for a while: it belongs on top
+  wrong = false; // failed, stale or in alarm for a while: it belongs on top
+  /** @type {string[]} the alarms that the sensor has raised */
+  #alarms = [];
   /** @type {number | undefined} since when it is otherwise than `wrong` says */
   #turned;
   /** @type {number | undefined} when the last minute was shown */
@@ -25,6 +27,7 @@ export class Card {
   #derived;
   #trouble;
   #said;
+  #more;
   #path;
 
   /** @param {Sensor} sensor */
@@ -44,12 +47,21 @@ export class Card {
     this.#trend = find(this.element, ".trend");
     this.#derived = find(this.element, ".derived");
     this.#trouble = find(this.element, ".note strong");
-    this.#said = find(this.element, ".note span");
+    this.#said = find(this.element, ".said");
+    this.#more = find(this.element, ".more");
     this.#path = find(this.element, "path");
     const json = find(this.element, "a");
     json.href = `sensors/${encodeURIComponent(sensor.info.name)}`;
     json.setAttribute("aria-label", words.asJSON(sensor.info.name));
   }
+
+  /** @param {string[]} names of the alarms that the sensor has raised */
+  alarm = (names) => {
+    if (String(names) === String(this.#alarms)) return;
+    this.#alarms = names;
+    this.#shown = undefined;
+    mark(this.element, "alarm", String(names.length > 0));
+  };
 
   /**
    * Values follow every message; the digits of an age, which change faster than they can
@@ -64,16 +76,17 @@ export class Card {
     });
     const turned = mark(element, "state", state);
     if (!turned && !refresh) return;
-    this.#place(state === "failed" || state === "stale", now);
+    this.#place(state === "failed" || state === "stale" || this.#alarms.length > 0, now);
     text(this.#age, valueAge(sensor, state, now));
     text(this.#derived, derivedFrom(sensor.quantities).map(({ of, ...each }) => `${shownAs(each.quantity).name} ${inUnit(each, of(reading?.temperature ?? NaN, reading?.humidity ?? NaN))}`).join(" · "));
     if (!turned && this.#shown !== undefined && now - this.#shown < MINUTE_EVERY) return;
     this.#shown = this.#shown === undefined ? now - Math.random() * MINUTE_EVERY : now;
     const minute = sensor.minute();
     text(this.#trend, state === "live" ? trend(sensor.quantities[0], minute.slope) : "");
-    const [trouble, said] = note(sensor, state, minute, now);
-    text(this.#trouble, trouble && `${trouble}:`);
+    const { trouble, said, more } = note(sensor, state, minute, now, this.#alarms);
+    if (this.#trouble.textContent !== trouble) this.#trouble.replaceChildren(...breakable(trouble));
     text(this.#said, said);
+    text(this.#more, more);
     this.#path.setAttribute("d", spark(sensor));
   }
 
@@ -110,20 +123,21 @@ function valueAge(sensor, state, now) {
 }
 
 /**
- * The trouble that a sensor has, and in words.
- * @param {Sensor} sensor @param {State} state @param {{all: number, failed: number, known: number}} minute @param {number} now
- * @returns {[trouble: string, said: string]}
+ * The trouble that a sensor has, what must be said of it, and what small cards have no
+ * place for: one text, in parts.
+ * @param {Sensor} sensor @param {State} state @param {{all: number, failed: number, known: number}} minute @param {number} now @param {string[]} alarms
+ * @returns {{trouble: string, said: string, more: string}}
  */
-function note(sensor, state, minute, now) {
-  if (state === "waiting") return ["", words.waitingForFirst];
-  if (state === "stale") return [words.stale, words.nothingHeard(age(now - (sensor.heard ?? now)))];
+function note(sensor, state, minute, now, alarms) {
+  if (state === "waiting") return { trouble: "", said: words.waitingForFirst, more: "" };
+  if (state === "stale") return { trouble: words.stale, said: `: ${words.nothingHeard(age(now - (sensor.heard ?? now)))}`, more: "" };
   if (state === "failed") {
     const { words: why, meaning } = causeSaid(sensor.fault);
-    return [why, meaning];
+    return { trouble: why, said: "", more: `: ${meaning}` };
   }
   const span = words.lately(minute.known < 60_000 ? Math.ceil(minute.known / 1000) : undefined); // it may not be kept for longer
-  if (!minute.failed) return ["", words.allGood(percent(1), span)];
   const good = Math.floor((1 - minute.failed / minute.all) * 1000) / 10, digits = good % 1 ? 1 : 0;
-  const last = sensor.failed ? words.lastFailure(causeSaid(sensor.failed.reading.fault).words, age(now - sensor.failed.at)) : "";
-  return ["", words.someGood(words.percent(fixed(good, digits)), count(minute.failed), span) + last];
+  const said = minute.failed ? words.someGood(words.percent(fixed(good, digits)), count(minute.failed), span) : words.allGood(percent(1), span);
+  const last = minute.failed && sensor.failed ? words.lastFailure(causeSaid(sensor.failed.reading.fault).words, age(now - sensor.failed.at)) : "";
+  return alarms.length ? { trouble: words.alarmAloud(alarms.join(", ")), said: "", more: ` · ${said}` } : { trouble: "", said, more: last };
 }

@@ -50,7 +50,7 @@ const parts = [
   part("account", "#account", import("./account.js"), ({ showAccount }) => showAccount(gateway)),
   part("admin", "#admin", import("./admin.js"), ({ openAdmin }) => openAdmin(gateway, base)),
   part("alarms", "#alarms-section", import("./alarms.js"), ({ showAlarms }) => showAlarms(gateway, base)),
-  part("machine", "main .machine", import("./machine.js"), ({ showMachine }) => showMachine(base)),
+  part("machine", "main .machine", import("./machine.js"), ({ showMachine }) => showMachine(gateway, base)),
   part("motors", "#motors-section", import("./motors.js"), ({ Motors }) => void new Motors(gateway)),
   part("room", "main .room", import("./room.js"), ({ openRoom }) => (room = openRoom(gateway))),
 ];

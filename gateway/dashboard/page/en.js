@@ -58,6 +58,15 @@ export const words = {
   liveFor: (/** @type {string} */ time) => `live · ${time}`,
   liveAloud: "Live",
 
+  // groups.js
+  sensors: "Sensors",
+  allGroups: "All groups",
+  noGroup: "No group",
+  byGroup: "By group",
+  byName: "By name",
+  asConfigured: "As configured",
+  cardsShown: (/** @type {number} */ n) => `; ${n} shown`,
+
   // cards.js
   /** @type {(name: string, english: {words: string, meaning: string}) => {words: string, meaning: string}} why a measurement failed, by its name in JSON */
   cause: (_, english) => english,

@@ -22,7 +22,8 @@
  * that page alone, with the role and the sensors that it needs. The client speaks readings.v2: every tick of every sensor
  * arrives with its number, a failed measurement with its cause. After a lost
  * connection it asks for what it missed, so that each number arrives once, in
- * two lanes (live and historical), or is accounted for in `counts`.
+ * two lanes (live and historical), or is accounted for in `counts`. What a hub gets
+ * later than its neighbours comes in the second of them, when it has it: in order, once.
  *
  * Events, each a CustomEvent with its `detail`:
  *
@@ -50,14 +51,14 @@ export { cause, decode, quantities } from "./readings.js";
 
 /**
  * @typedef {import("./readings.js").Reading & {name: string}} Reading with its sensor's name
- * @typedef {{id: number, name: string, model: string, interval_ms: number, next_seq: number, primary?: boolean,
+ * @typedef {{id: number, name: string, group?: string, model: string, interval_ms: number, next_seq: number, primary?: boolean,
  *   values?: import("./readings.js").Quantity[]}} SensorInfo; without values it measures temperature and humidity
  * @typedef {{target: string, running: boolean, speed: number, direction: "forward" | "reverse", reason: string, by: string,
  *   ts: number, holder?: string, latched?: boolean, fault?: string, reversible?: boolean, proportional?: boolean,
  *   interlocks?: {condition: string, holds: boolean}[], control?: {by: string, since: number, allow_takeover?: boolean},
  *   control_request?: {by: string, until: number}}} MotorState what is left out is not so; times are in Unix seconds
  * @typedef {{server: string, version: string, epoch: string, time: number, simulated: boolean, clock_synced: boolean,
- *   name?: string, sensors: SensorInfo[], motors: MotorState[], warnings?: string[], uplink?: {connected: boolean, state: string, unsent_readings: number, behind_ms: number}, you: You}} Hello
+ *   name?: string, sensors: SensorInfo[], motors: MotorState[], warnings?: string[], hub?: string, uplink?: {connected: boolean, state: string, unsent_readings: number, behind_ms: number}, you: You}} Hello
  * @typedef {{name: string, role: string, may: string[], denied?: string}} You who the client is; without a name it is anonymous. denied is why it may not command
  * @typedef {{name: string, state: "raised" | "acknowledged" | "cleared", severity: "info" | "warning" | "critical", condition?: string, sensor?: string,
  *   motor?: string, value?: number, reason?: string, since?: number, acknowledged?: {by: string, ts: number}, cleared?: number}} Alarm times in Unix seconds
@@ -335,18 +336,15 @@ export class Gateway extends Link {
       this.sequences.set(id, sequence);
       if (!old || !wanted) continue;
       const oldest = (next_seq - 1 - Math.ceil(replay / interval_ms)) >>> 0;
-      since[name] = sequence.since;
-      if (replay === Infinity) {
-        if (anew) sequence.askAnew(next_seq);
-        else sequence.ask();
-      } else if (anew) {
-        sequence.askAnew(next_seq, (since[name] = oldest));
-      } else {
-        sequence.ask();
-        if (((oldest - since[name]) | 0) <= 0) continue;
-        sequence.lose(((since[name] = oldest) + 1) >>> 0);
-        skipped = true;
-      }
+      const { since: last, asked } = sequence;
+      since[name] = anew ? last : asked;
+      if (anew) sequence.askAnew(next_seq, replay === Infinity ? undefined : (since[name] = oldest));
+      else sequence.ask();
+      if (anew || replay === Infinity || ((oldest - asked) | 0) <= 0) continue;
+      since[name] = oldest;
+      if (((oldest - last) | 0) <= 0) continue; // only what may come late is too old
+      sequence.lose((oldest + 1) >>> 0);
+      skipped = true;
     }
     if (!Object.keys(since).length) return;
     this.#replaying = true;

@@ -1,7 +1,8 @@
 // @ts-check
 // The machine that the gateway runs on: its processor, memory, network and temperature,
 // once a second, while somebody looks. While the panel is folded or the page hidden there
-// is no connection for it.
+// is no connection for it. A hub does not know the machine of a gateway that it shows: there
+// the panel is hidden.
 
 import { find, get, text } from "./dom.js";
 import { age, fixed, inUnit, percent } from "./format.js";
@@ -50,16 +51,21 @@ export function machineFacts(m) {
   };
 }
 
-/** @param {URL} base */
-export function showMachine(base) {
+/** @param {import("./gateway.js").Gateway} gateway @param {URL} base */
+export function showMachine(gateway, base) {
   const fold = get("machine-fold"), metrics = new Metrics(new URL("metrics", base), []);
   metrics.addEventListener("metrics", ({ detail }) => {
     for (const [row, said] of Object.entries(machineFacts(detail))) text(find(fold, `[data-of=${row}]`), said);
   });
   metrics.addEventListener("phase", ({ detail }) => text(get("machine-state"), fold.open && detail === "waiting" ? words.reconnecting : ""));
-  const attend = () => (fold.open && !document.hidden ? metrics.open() : metrics.close());
+  const attend = () => (fold.open && !document.hidden && !gateway.hello?.hub ? metrics.open() : metrics.close());
+  const greet = () => {
+    find(document.body, ".machine").hidden = !!gateway.hello?.hub;
+    attend();
+  };
   fold.addEventListener("toggle", attend);
   document.addEventListener("visibilitychange", attend);
   window.addEventListener("pagehide", () => metrics.close());
-  attend(); // it may have been opened before this part of the page came
+  gateway.addEventListener("hello", greet);
+  greet(); // it may have been opened before this part of the page came
 }

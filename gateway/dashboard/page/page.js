@@ -6,6 +6,7 @@ import { Card } from "./cards.js";
 import { base, gateway, part } from "./core.js";
 import { get, mark, text } from "./dom.js";
 import { age, count, fixed, wait } from "./format.js";
+import { Grid } from "./groups.js";
 import { stored } from "./history.js";
 import { limitsOf } from "./limits.js";
 import { Sensor, patience } from "./sensor.js";
@@ -18,8 +19,8 @@ import { words } from "./words.js";
 const REFRESH = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 200;
 
 const MINUTE = 60_000; // ms
-const MANY = 6; // sensors; the cards of more are small
 
+const grid = new Grid();
 /** @type {Map<string, Card>} by the sensor's name: its number is of one connection only */
 let cards = new Map();
 /** @type {string | undefined} */
@@ -60,15 +61,12 @@ function greet(hello) {
   const before = cards;
   cards = new Map(hello.sensors.map((info) => {
     const known = before.get(info.name);
-    const fresh = new Sensor(info), same = known && known.sensor.info.model === info.model && known.sensor.info.interval_ms === info.interval_ms && String(known.sensor.ring.names) === String(fresh.ring.names);
+    const fresh = new Sensor(info), same = known && ["model", "group", "interval_ms"].every((what) => known.sensor.info[/** @type {"model"} */ (what)] === info[/** @type {"model"} */ (what)]) && String(known.sensor.ring.names) === String(fresh.ring.names);
     return [info.name, same ? known : new Card(fresh)];
   }));
   if (String([...cards.keys()]) !== String([...before.keys()]) || [...cards].some(([name, card]) => before.get(name) !== card)) {
-    mark(get("sensors"), "many", String(cards.size > MANY));
-    get("filter").hidden = cards.size <= MANY;
-    get("overview").className = cards.size > MANY ? "tools" : "unseen";
-    get("sensors").replaceChildren(...[...cards.values()].map(({ element }) => element));
-    filter();
+    grid.begin([...cards.values()]);
+    alarmed();
     charts?.begin([...cards.values()].map(({ sensor }) => sensor));
   }
   limit(hello);
@@ -109,20 +107,13 @@ async function remember({ time }) {
   schedule();
 }
 
-/** Shows the cards whose sensors have the words in their names. */
-function filter() {
-  const wanted = get("filter").value.trim().toLowerCase().split(/\s+/);
-  for (const { sensor, element } of cards.values()) element.hidden = !wanted.every((/** @type {string} */ word) => sensor.info.name.toLowerCase().includes(word));
-}
+/** @type {import("./gateway.js").Alarm[]} */
+let alarms = [];
 
-/** Puts what is wrong on top of many cards, unless somebody is about to hit one. */
-function arrange() {
-  const list = get("sensors"), all = [...cards.values()];
-  const states = Object.entries(words.states).map(([state, word]) => ({ n: all.filter(({ element }) => element.dataset.state === state).length, word })).filter(({ n }) => n);
-  text(get("overview-text"), words.overview(cards.size, states.map(({ n, word }) => `${n} ${word}`).join(", ")));
-  if (cards.size <= MANY || list.matches(":hover, :focus-within")) return;
-  const sorted = all.toSorted((a, b) => Number(b.wrong) - Number(a.wrong)).map(({ element }) => element);
-  if (sorted.some((element, i) => element !== list.children[i])) list.append(...sorted);
+/** Has each card say which alarms its sensor has raised. */
+function alarmed() {
+  for (const { sensor, alarm } of cards.values()) alarm(alarms.filter((each) => each.sensor === sensor.info.name && each.severity !== "info").map(({ name }) => name));
+  schedule();
 }
 
 /** @param {Reading[]} readings of one message */
@@ -159,7 +150,7 @@ function draw(now) {
   get("unsynced").hidden = !unsynced;
   drawStatus(now);
   for (const card of cards.values()) card.draw(now, gateway.phase === "connected", refresh);
-  if (refresh) arrange();
+  if (refresh) grid.arrange();
   if (cards.size) charts?.draw(now, refresh);
 }
 
@@ -198,6 +189,10 @@ function retry() {
   schedule();
 }
 
+document.addEventListener("alarms", (event) => {
+  alarms = /** @type {CustomEvent} */ (event).detail;
+  alarmed();
+});
 document.addEventListener("units", () => {
   refresh = true;
   schedule();
@@ -206,7 +201,6 @@ document.addEventListener("visibilitychange", retry);
 document.addEventListener("resume", retry);
 window.addEventListener("online", retry);
 get("retry").addEventListener("click", retry);
-get("filter").addEventListener("input", filter);
 setInterval(() => {
   refresh = true;
   schedule();

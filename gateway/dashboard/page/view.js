@@ -9,6 +9,7 @@ import { breakable, find, get, press, text } from "./dom.js";
 import { csv, download } from "./export.js";
 import { clock, inUnit, locale, measured } from "./format.js";
 import { gestures } from "./gestures.js";
+import { inGroup, shown as cards } from "./groups.js";
 import { DAY, History, HOUR, oldest } from "./history.js";
 import { fillTable } from "./table.js";
 import { derivedFrom, want, wanted } from "./units.js";
@@ -83,6 +84,13 @@ export class HistoryView {
       this.#go();
       this.#choose(read(location.hash).sensors);
     });
+    document.addEventListener("groups", (event) => {
+      if (/** @type {CustomEvent} */ (event).detail) {
+        for (const sensor of this.#sensors) sensor.shown = undefined;
+        this.#choose();
+      }
+      this.#note();
+    });
     DARK.addEventListener("change", () => this.#rebuild());
     get("together").addEventListener("click", () => {
       this.#together = !this.#together;
@@ -143,8 +151,13 @@ export class HistoryView {
   /** Shows these sensors; without a choice, those that were shown, or the first few. @param {string[]} [names] */
   #choose(names) {
     const chosen = names?.some((name) => this.#sensors.some(({ info }) => info.name === name));
-    this.#sensors.forEach((sensor, i) => (sensor.shown = chosen ? names?.includes(sensor.info.name) : sensor.shown ?? i < SHOWN));
+    for (const sensor of this.#sensors) sensor.shown = chosen ? names?.includes(sensor.info.name) : sensor.shown ?? this.#usual.includes(sensor);
     this.#rebuild();
+  }
+
+  /** Those that are shown unless others are chosen. */
+  get #usual() {
+    return inGroup(this.#sensors).slice(0, SHOWN);
   }
 
   get #shown() {
@@ -156,12 +169,14 @@ export class HistoryView {
     const shown = this.#shown, free = Array.from({ length: COLOURS }, (_, i) => i).filter((i) => !shown.some(({ colour }) => colour === i));
     for (const sensor of shown) sensor.colour ??= free.shift() ?? this.#sensors.indexOf(sensor) % COLOURS;
     for (const sensor of this.#sensors) if (!sensor.shown) sensor.colour = undefined;
+    const offered = inGroup(this.#sensors);
     [...get("legend").children].forEach((button, i) => {
       const { shown, colour } = this.#sensors[i];
+      button.hidden = !shown && !offered.includes(this.#sensors[i]);
       button.className = shown ? `trace series-${colour}` : "trace";
       button.setAttribute("aria-pressed", String(shown));
     });
-    const all = this.#sensors.length;
+    const all = get("legend").querySelectorAll(":not([hidden])").length;
     text(get("chosen"), shown.length === all ? "" : words.shownOf(shown.length, all));
     get("together").hidden = shown.length < 2;
     /** @type {Group[]} */
@@ -205,10 +220,10 @@ export class HistoryView {
     clearTimeout(this.#settling);
     this.#settling = setTimeout(() => {
       if (!this.#sensors.length) return;
-      const shown = this.#shown, usual = this.#sensors.every((sensor, i) => sensor.shown === i < SHOWN);
+      const shown = this.#shown, usual = String(shown.map(({ info }) => info.name)) === String(this.#usual.map(({ info }) => info.name));
       const hash = write({
         range: this.#range === RANGE ? undefined : this.#range, ...this.#zoom,
-        sensors: usual ? undefined : shown.map(({ info }) => info.name),
+        sensors: usual ? undefined : shown.map(({ info }) => info.name), ...cards,
       });
       if (hash !== location.hash) history.replaceState(history.state, "", hash || location.pathname + location.search);
     }, SETTLED);

@@ -105,7 +105,7 @@ test("what a finger was put on stays under it", () => {
 });
 
 test("an address says the view, and is read as it was written", () => {
-  for (const place of [{}, { range: 900e3 }, { range: 864e5, sensors: ["indoor", "a_b"] }, { from: 1000, to: 2000 }, { sensors: [] }]) equal(read(write(place)), place);
+  for (const place of [{}, { range: 900e3 }, { range: 864e5, sensors: ["indoor", "a_b"] }, { from: 1000, to: 2000 }, { sensors: [] }, { group: "Kuzey & south", order: "name" }]) equal(read(write(place)), place);
   equal(write({ range: 864e5, sensors: ["indoor"] }), "#range=24h&sensors=indoor");
   equal([write({}), write({ range: 6048e5 })], ["", "#range=7d"]);
   for (const odd of ["#", "#range=never", "#range=0h", "#from=2&to=", "#from=2026-01-02T00:00Z&to=2026-01-01T00:00Z", "#a%ZZ"]) equal(read(odd), {}, odd);

@@ -47,8 +47,9 @@ type Collection struct {
 	o      Options
 	intake *intake
 
-	mu   sync.Mutex
-	logs map[string]*log
+	listed sync.Once // the logs that nobody has read
+	mu     sync.Mutex
+	logs   map[string]*log
 }
 
 // Open returns the logs in a directory. It reads the intake, and the directory of a

@@ -31,6 +31,7 @@ type log struct {
 	pending []place // in the intake
 	next    uint64  // number of the next segment
 	size    int64   // bytes of the segments
+	found   int64   // that they had when they were listed, if they are not loaded
 	view    *view   // nil: nobody reads
 
 	used time.Time // when it was last read; like what follows, with mu held alone
@@ -61,8 +62,17 @@ func (l *log) append(blocks [][]byte, said []Values) error {
 	if err != nil {
 		return err
 	}
-	if err := l.learn(blocks, said); err != nil || len(fresh) == 0 {
-		return err
+	if len(blocks) > 0 {
+		b, _, err := codec.ParseBlock(blocks[0])
+		if err != nil {
+			return err
+		}
+		if err := l.learn(b.Origin, said); err != nil {
+			return err
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
 	}
 	at, err := l.c.intake.add(newEntry(l.gateway, fresh))
 	if err != nil {
@@ -105,19 +115,15 @@ func (l *log) fresh(blocks [][]byte) (all [][]byte, heads []codec.Block, err err
 	return all, heads, nil
 }
 
-// learn makes durable what is said of the values of blocks, unless it is known.
-func (l *log) learn(blocks [][]byte, said []Values) error {
-	if len(blocks) == 0 || len(said) == 0 {
+// learn makes durable what is said of the values of a sensor's epoch, unless it is known.
+func (l *log) learn(of codec.Origin, said []Values) error {
+	if len(said) == 0 {
 		return nil
-	}
-	b, _, err := codec.ParseBlock(blocks[0])
-	if err != nil {
-		return err
 	}
 	l.mu.Lock()
 	for _, v := range said {
-		v.Sensor.Name = b.Origin.Sensor
-		l.values.Learn(v.Sensor, b.Origin.Epoch, v.From)
+		v.Sensor.Name = of.Sensor
+		l.values.Learn(v.Sensor, of.Epoch, v.From)
 	}
 	changed, copied := l.values.Changed(), l.values
 	l.mu.Unlock()

@@ -201,21 +201,27 @@ func (r *Reader) Since(sensor uint16, after uint32) (next func() ([]wire.Record,
 
 // Between reads the records of any epoch that were made from from to before to.
 func (r *Reader) Between(sensor uint16, from, to int64) (next func() ([]wire.Record, error)) {
-	return lazily(r, sensor, func(s query.Source, name string) func() ([]wire.Record, error) {
-		return s.Between(name, sensor, from, to)
+	return lazily(r, sensor, func(v *view, name string) (func() ([]wire.Record, error), error) {
+		return r.l.source(v).Between(name, sensor, from, to), nil
 	})
 }
 
-// Buckets summarises them in spans of step ms.
+// Buckets summarises them in spans of step ms. Of what has not come they have what its
+// gateway has summarised.
 func (r *Reader) Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error)) {
-	return lazily(r, sensor, func(s query.Source, name string) func() ([]wire.Bucket, error) {
-		return s.Buckets(name, from, to, step)
+	return lazily(r, sensor, func(v *view, name string) (func() ([]wire.Bucket, error), error) {
+		read := r.l.source(v).Buckets(name, from, to, step)
+		if step <= 0 {
+			return read, nil
+		}
+		more, err := r.l.buckets(v, name, from, to, step)
+		return merged(read, more), err
 	})
 }
 
 // lazily returns a next function that looks at the log with its first call, which may
 // take a while.
-func lazily[T any](r *Reader, sensor uint16, open func(query.Source, string) func() ([]T, error)) func() ([]T, error) {
+func lazily[T any](r *Reader, sensor uint16, open func(*view, string) (func() ([]T, error), error)) func() ([]T, error) {
 	var next func() ([]T, error)
 	return func() ([]T, error) {
 		if int(sensor) >= len(r.sensors) {
@@ -226,7 +232,10 @@ func lazily[T any](r *Reader, sensor uint16, open func(query.Source, string) fun
 			if err != nil {
 				return nil, err
 			}
-			next = open(r.l.source(v), r.sensors[sensor])
+			if next, err = open(v, r.sensors[sensor]); err != nil {
+				next = nil
+				return nil, err
+			}
 		}
 		return next()
 	}

@@ -44,6 +44,9 @@ func (l *log) seal(last uint64) error {
 		l.view = nil // which has these blocks in memory
 	}
 	l.mu.Unlock()
+	if err := l.forgetSummaries(); err != nil {
+		l.c.o.Log.Warn("summaries of readings that have come stay for now", "dir", l.dir, "err", err)
+	}
 	return l.evict()
 }
 

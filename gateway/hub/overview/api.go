@@ -28,6 +28,8 @@ type Options struct {
 	// Limit takes out of an overview what whoever makes the request may not see; nil: he may
 	// see all of it.
 	Limit func(*http.Request, *hub.Overview)
+	// You returns what whoever makes a request learns about himself; nil: nothing.
+	You func(*http.Request) wire.You
 }
 
 // answer is what the API answers. Times are Unix milliseconds.
@@ -35,6 +37,7 @@ type answer struct {
 	Time     int64      `json:"time"`
 	Version  uint64     `json:"version"` // to be given as since the next time
 	Total    int        `json:"total"`   // of the gateways that there are; gateways has those that have changed since
+	You      wire.You   `json:"you"`
 	Sites    []hub.Site `json:"sites"`
 	Gateways []row      `json:"gateways"`
 }
@@ -91,6 +94,9 @@ func API(o Options) http.Handler {
 		if since > a.Version { // of another start of the hub, whose clock was set back
 			since = 0
 		}
+		if o.You != nil {
+			a.You = o.You(r)
+		}
 		overviews, total := o.Registry.Changed(since, visible)
 		a.Total = total
 		for _, x := range overviews {
@@ -121,10 +127,10 @@ func fail(w http.ResponseWriter, e *wire.Error) {
 	_, _ = w.Write(wire.JSON(wire.Envelope{Type: wire.TypeError, Payload: e}))
 }
 
-// etag returns the tag of the answer: of what there is, not of when.
+// etag returns the tag of the answer: of what there is, and for whom, not of when.
 func (a *answer) etag() string {
 	h := fnv.New64a()
-	_, _ = h.Write(wire.JSON(a.Sites)) // takes all
+	_, _ = h.Write(wire.JSON([]any{a.You, a.Sites})) // takes all
 	return fmt.Sprintf(`"%x-%x-%x"`, a.Version, a.Total, h.Sum64())
 }
 

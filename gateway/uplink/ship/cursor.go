@@ -57,6 +57,8 @@ type state struct {
 	Month   string  `json:"month"` // "2026-11", "" if the clock was never synchronised
 	Used    int64   `json:"used"`  // bytes of the month
 	Sent    cursors `json:"sent"`
+	// Summarised is up to where heads of blocks went up instead of these.
+	Summarised cursors `json:"summarised,omitempty"`
 }
 
 const (

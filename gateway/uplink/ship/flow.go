@@ -34,7 +34,7 @@ type flow struct {
 	drain bool // nothing is sent until nothing is under way, so that the next trip is measured without a queue
 
 	// At the beginning twice as much is sent as gets through, until for some rounds no
-	// more gets through than before.
+	// more gets through than before, or it waits: live messages would wait behind it.
 	still    int       // rounds
 	before   float64   // the rate of the last round
 	compared time.Time // when that ended
@@ -73,8 +73,12 @@ func (f *flow) done(t ticket, confirmed bool, now time.Time) {
 	}
 	f.delivered += int64(t.size)
 	f.at = now
-	if trip := now.Sub(t.sent); trip > 0 && (f.trips[0] == 0 || trip < f.trips[0]) {
+	trip := now.Sub(t.sent)
+	if trip > 0 && (f.trips[0] == 0 || trip < f.trips[0]) {
 		f.trips[0] = trip
+	}
+	if f.still < rounds && trip > f.trip()+2*ahead {
+		f.still = rounds // what was sent waits in the line, so that is filled
 	}
 	if now.Sub(f.timed) > max(tripTime, tripTrips*f.trip()) {
 		f.trips, f.timed, f.drain = [2]time.Duration{0, f.trip()}, now, f.messages > 0

@@ -30,6 +30,7 @@ type run struct {
 	paused  <-chan time.Time // its end; nil: there is none
 	held    bool             // nothing is sent until what is under way is answered: then it is tried again
 	probe   bool             // one message is sent alone
+	headsAt time.Time        // when heads of blocks are sent again
 }
 
 // Run sends what the log has and will have, until ctx ends, which is no error, or the
@@ -87,7 +88,7 @@ func (r *run) send(ctx context.Context) {
 	}
 	if r.spent(r.flow.flying) {
 		if r.flow.messages == 0 {
-			r.waitFor(Budget, 0)
+			r.sendHeads(ctx)
 		}
 		return
 	}
@@ -101,16 +102,21 @@ func (r *run) send(ctx context.Context) {
 		}
 		r.fill(x, limit, limit)
 		m, f := x.take(limit)
-		f.ticket = r.flow.sent(len(m.Payload), r.oldest(limit) == nil, time.Now())
 		x.flying = append(x.flying, f)
-		go func() {
-			reason, err := r.link.Publish(ctx, m)
-			r.answers <- answer{f, reason, err} // there is room for all that can be under way
-		}()
+		r.start(ctx, m, f, r.oldest(limit) == nil)
 		if r.probe {
 			return
 		}
 	}
+}
+
+// start sends a message, of which there is no other to follow it if limited.
+func (r *run) start(ctx context.Context, m Message, f *flight, limited bool) {
+	f.ticket = r.flow.sent(len(m.Payload), limited, time.Now())
+	go func() {
+		reason, err := r.link.Publish(ctx, m)
+		r.answers <- answer{f, reason, err} // there is room for all that can be under way
+	}()
 }
 
 // oldest returns the stream whose next block is the oldest, nil if there is none.
@@ -136,9 +142,15 @@ func (r *run) took(a answer) error {
 		return nil
 	case !r.held:
 		r.probe, r.pause = false, minPause
-		r.waitFor("", 0)
+		if !a.heads { // else it is still the budget
+			r.waitFor("", 0)
+		}
 	}
 	a.confirmed = true
+	if a.heads {
+		r.confirmed(a.flight)
+		return nil
+	}
 	x, n := a.stream, 0
 	for n < len(x.flying) && x.flying[n].confirmed {
 		r.confirmed(x.flying[n])
@@ -152,7 +164,11 @@ func (r *run) took(a answer) error {
 func (s *Shipper) confirmed(f *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.Sent.move(f.through)
+	if f.heads {
+		s.state.Summarised.move(f.through)
+	} else {
+		s.state.Sent.move(f.through)
+	}
 	s.edited(f.ticket.size)
 }
 

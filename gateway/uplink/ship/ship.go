@@ -68,7 +68,7 @@ const (
 	Unheard Reason = "unheard" // the broker takes messages and has nobody to pass them on to
 	Full    Reason = "full"    // the broker has no room
 	Refused Reason = "refused" // the broker does not take them
-	Budget  Reason = "budget"  // the bytes of the month are used
+	Budget  Reason = "budget"  // the bytes of the month are nearly used: heads of blocks go up alone
 )
 
 // Reason codes of a PUBACK.
@@ -84,6 +84,8 @@ type Status struct {
 	// Unsent is how many numbers are in the log and not confirmed. The present minute is
 	// among them: it goes up when it is complete.
 	Unsent int64
+	// Summarised is how many of these hubs know by the summary of their minute.
+	Summarised int64
 	// Through is the time of a record before which all are confirmed, Unix ms; 0: not known.
 	Through int64
 	Waiting Reason // "": nothing is in the way but the line
@@ -151,8 +153,8 @@ func (s *Shipper) Used(bytes int) {
 	s.edited(bytes)
 }
 
-// spent returns whether the budget will be with what is under way: what is left is for
-// what costs little.
+// spent returns whether the budget nearly will be with what is under way: what is left is
+// for what costs little.
 func (s *Shipper) spent(flying int) bool {
 	s.Used(0) // the month may have turned
 	s.mu.Lock()
@@ -232,7 +234,7 @@ func (s *Shipper) Status() Status {
 	s.statusMu.Lock()
 	defer s.statusMu.Unlock()
 	if now := time.Now(); s.counted.IsZero() || now.Sub(s.counted) >= statusTime {
-		s.status.Unsent, s.status.Through = s.count()
+		s.status.Unsent, s.status.Summarised, s.status.Through = s.count()
 		s.counted = now
 	}
 	s.Used(0)
@@ -243,14 +245,17 @@ func (s *Shipper) Status() Status {
 	return s.status
 }
 
-// count returns how many numbers are unsent, and up to which time all are sent.
-func (s *Shipper) count() (unsent, through int64) {
+// count returns how many numbers are unsent, how many of these are summarised, and up to
+// which time all are sent.
+func (s *Shipper) count() (unsent, summarised, through int64) {
 	for _, name := range s.o.Feed.Names() {
 		mine, newest := int64(0), int64(0)
 		_, _ = s.o.Feed.Blocks(name, func(epoch string, first, last uint32) bool {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			mine += int64(s.state.Sent.unsent(name, epoch, first, last))
+			n := s.state.Sent.unsent(name, epoch, first, last)
+			mine += int64(n)
+			summarised += int64(n - min(n, s.state.Summarised.unsent(name, epoch, first, last)))
 			return false
 		})() // it returns none
 		if mine == 0 {
@@ -268,7 +273,7 @@ func (s *Shipper) count() (unsent, through int64) {
 			through = newest
 		}
 	}
-	return unsent, through
+	return unsent, summarised, through
 }
 
 // limit returns how long the blocks of a message may be for a link.

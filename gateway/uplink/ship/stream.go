@@ -35,6 +35,7 @@ type stream struct {
 // flight is a message under way.
 type flight struct {
 	stream    *stream
+	heads     bool   // it has heads of blocks, of no stream
 	through   cursor // where the cursor is when this and all before it are confirmed
 	ticket    ticket
 	confirmed bool
@@ -65,6 +66,7 @@ func (s *Shipper) fill(x *stream, size, limit int) {
 			if len(x.flying) == 0 && len(x.pieces) == 0 && len(x.epochs) > 0 {
 				s.mu.Lock()
 				s.state.Sent.retain(x.name, x.epochs)
+				s.state.Summarised.retain(x.name, x.epochs)
 				s.mu.Unlock()
 			}
 			return
@@ -150,15 +152,11 @@ func (x *stream) take(limit int) (Message, *flight) {
 		size += len(x.pieces[n].bytes)
 		n++
 	}
-	var said []fleet.Values
+	var said values.Span
 	for _, p := range x.pieces[:n] {
-		for _, e := range p.values {
-			if len(said) == 0 || wire.Before(said[len(said)-1].From, e.From) {
-				said = append(said, fleet.Values{From: e.From, Sensor: e.Info()})
-			}
-		}
+		said = append(said, p.values...)
 	}
-	payload := fleet.AppendUpHeader(make([]byte, 0, size+128), said)
+	payload := fleet.AppendUpHeader(make([]byte, 0, size+128), saidOf(said))
 	for _, p := range x.pieces[:n] {
 		payload = append(payload, p.bytes...)
 	}

@@ -44,7 +44,7 @@ func Infos(cfg *config.Config) (infos []wire.SensorInfo) {
 	for i, c := range cfg.Sensors {
 		chip, _ := sensors.Lookup(c.Chip, c.Device) // it is checked
 		s := wire.SensorInfo{
-			ID: uint16(i), Name: c.Name, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(),
+			ID: uint16(i), Name: c.Name, Group: c.Group, Model: chip.Model, IntervalMS: c.Interval.Milliseconds(),
 			Values: chip.Quantities(c.Further), Primary: c.Name == cfg.Primary, Median: c.Median,
 		}
 		for _, q := range s.Values {

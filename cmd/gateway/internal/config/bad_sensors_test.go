@@ -47,6 +47,14 @@ gateway.yaml:6: sensors[4].name: "" is not a name (a lower-case letter, then up 
 gateway.yaml:7: sensors[5].name: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)
 gateway.yaml:8: sensors[6].name: "../x" is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)
 gateway.yaml:9: sensors[7].name: "a\nb" is not a name (a lower-case letter, then up to 31 lower-case letters, digits, - or _)`},
+	{"bad groups", `sensors:
+  - {name: a, chip: aht20, bus: 0, group: ""}
+  - {name: b, chip: aht20, bus: 1, group: "a house whose name is much too long"}
+  - {name: c, chip: aht20, bus: 2, group: [north]}
+`,
+		`gateway.yaml:2: sensors[0].group: "" is not 1 to 32 printable characters
+gateway.yaml:3: sensors[1].group: "a house whose name is much too long" is not 1 to 32 printable characters
+gateway.yaml:4: sensors[2].group: a list where a single value must be (write group: value)`},
 	{"duplicate names", `sensors:
   - {name: a, chip: sht3x}
   - {name: a, chip: aht20}

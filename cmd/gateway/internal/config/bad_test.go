@@ -180,7 +180,7 @@ gateway.yaml:4: unknown key "sensor" (did you mean "sensors"?)`},
     chip: sht3x
     colour: red
 `,
-		`gateway.yaml:4: unknown key "colour" in sensors[0] (known: name, chip, bus, mux, address, device, id, interval, stuck_after, power, also, median, calibration)`},
+		`gateway.yaml:4: unknown key "colour" in sensors[0] (known: name, group, chip, bus, mux, address, device, id, interval, stuck_after, power, also, median, calibration)`},
 	{"null values", `listen:
 insecure: null
 state: ~

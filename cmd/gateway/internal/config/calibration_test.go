@@ -14,6 +14,7 @@ func TestCalibration(t *testing.T) {
   - name: roof
     chip: bme280
     also: [pressure]
+    group: Çatı
     median: 3
     calibration:
       temperature: {offset: -0.4}
@@ -27,8 +28,8 @@ func TestCalibration(t *testing.T) {
 	want := map[string]wire.Calibration{"temperature": {Scale: 1, Offset: -0.4}, "humidity": {Scale: 1.05, Offset: -3.755}, "pressure": {Scale: 1.5, Offset: 400}}
 	for i, name := range []string{"roof", "roof_pressure"} { // what is of no quantity of one, it does not use
 		s := c.Sensors[i]
-		if diff := cmp.Diff(want, s.Calibration, cmpopts.EquateApprox(0, 1e-12)); diff != "" || s.Median != 3 || s.Name != name {
-			t.Errorf("%s %d %s", s.Name, s.Median, diff)
+		if diff := cmp.Diff(want, s.Calibration, cmpopts.EquateApprox(0, 1e-12)); diff != "" || s.Median != 3 || s.Name != name || s.Group != "Çatı" {
+			t.Errorf("%s of %q %d %s", s.Name, s.Group, s.Median, diff)
 		}
 	}
 	if s := c.Sensors[2]; len(s.Calibration) != 0 || s.Median != 0 {

@@ -67,6 +67,7 @@ type Config struct {
 // before it.
 type Sensor struct {
 	Name       string // matches [nameForm], so it needs no escaping in a URL, a metric label or JSON
+	Group      string // of sensors, for people: which of them is shown beside which; "" is none
 	Chip       string // a key of the chip table
 	Bus        string // the N of /dev/i2c-N, or what else names a bus ([bus.Name]); "" if the kernel reads the chip
 	Mux        Mux    // that the chip is behind, on that bus; its zero value is none
@@ -197,7 +198,7 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 	defer s.done()
 
 	s.must("sensors")
-	c.Name = s.ownName()
+	s.title("name", maxName, &c.Name)
 	listen := s.text("listen", &c.Listen)
 	c.TLS = s.tls()
 	insecure := s.truth("insecure", &c.Insecure)
@@ -290,17 +291,20 @@ func isFullPath(path string) bool {
 		!strings.ContainsFunc(path, func(r rune) bool { return r < ' ' })
 }
 
-// maxName is how many characters the gateway's name may have.
-const maxName = 64
+// How many characters the names may have that only people read: the gateway's, and a
+// group's.
+const (
+	maxName  = 64
+	maxGroup = 32
+)
 
-// ownName reads what the gateway is called.
-func (s *section) ownName() (name string) {
-	n := s.text("name", &name)
+// title reads a name that only people read, of so many characters at most.
+func (s *section) title(key string, most int, into *string) {
+	n := s.text(key, into)
 	if n == nil {
-		return ""
+		return
 	}
-	if strings.TrimSpace(name) == "" || utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		s.fault(n, "name", "%s is not 1 to %d printable characters", phrase.Quote(name), maxName)
+	if strings.TrimSpace(n.Value) == "" || utf8.RuneCountInString(n.Value) > most || strings.ContainsFunc(n.Value, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		s.fault(n, key, "%s is not 1 to %d printable characters", phrase.Quote(n.Value), most)
 	}
-	return name
 }

@@ -158,6 +158,9 @@ func written(c *Config) string {
 		if s.Power != "" {
 			power = fmt.Sprintf("power: %q, ", s.Power)
 		}
+		if s.Group != "" {
+			power += fmt.Sprintf("group: %q, ", s.Group)
+		}
 		if s.Mux != (Mux{}) {
 			power += fmt.Sprintf("mux: {address: %d, channel: %d}, ", s.Mux.Address, s.Mux.Channel)
 		}

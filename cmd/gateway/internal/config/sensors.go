@@ -66,6 +66,7 @@ func (s *section) sensor(chips map[string]Chip, seen owners, sensors []Sensor) [
 
 	s.must("name", "chip")
 	s.name("indoor", seen.names, &c.Name)
+	s.title("group", maxGroup, &c.Group)
 	s.choice("chip", chipNames(chips))
 
 	var spec Chip

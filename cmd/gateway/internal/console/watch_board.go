@@ -71,6 +71,9 @@ func (b *board) reading(r client.Record, now time.Time) {
 	row.lost += uint64(lostBefore(r))
 	if r.Flags&wire.Historical != 0 {
 		row.recovered++
+		if r.Late && row.lost > 0 {
+			row.lost--
+		}
 		return // not the newest
 	}
 	row.rate.count(now)

@@ -102,6 +102,7 @@ func TestHubServes(t *testing.T) {
 	if _, body := h.get("/api/v1/gateways", bert); strings.Contains(body, "pi-1") {
 		t.Errorf("beyond the scope: %s", body)
 	}
+	checkHubMetrics(h, root, anna, bert)
 	for token, want := range map[string]int{"": 401, bert: 403, anna: 200} {
 		if code, body := h.get("/gateways/pi-1/api/v1/readings?sensor=indoor&from=0", token); code != want {
 			t.Errorf("%d, want %d: %s", code, want, body)
@@ -163,6 +164,53 @@ func TestHubServes(t *testing.T) {
 	}
 	if body := h.awaitAnswer("/api/v1/audit", root, `"pi-1/fan"`); !strings.Contains(body, `"anna"`) {
 		t.Error(body)
+	}
+}
+
+// checkHubMetrics holds what a hub that has taken 2000 readings in says of itself and of
+// the gateway, to those who may see that.
+func checkHubMetrics(h *hubProcess, root, anna, bert string) {
+	h.t.Helper()
+	body := h.awaitAnswer("/metrics", root, "\ngateway_hub_readings_total 2000\n")
+	for _, want := range []string{
+		`gateway_hub_gateways{site="lab",state="here"} 1`, `gateway_hub_broker_connected{site="lab"} 1`, `gateway_hub_messages_total{kind="here"} 1`, "gateway_hub_messages_refused_total 0",
+		"gateway_ws_clients 0", "gateway_audit_writable 1", "gateway_hub_lag_max_seconds ", "gateway_hub_stored_bytes ", "gateway_start_time_seconds ", "process_resident_memory_bytes ", "gateway_host_disk_free_bytes ",
+	} {
+		if !strings.Contains(body, "\n"+want) {
+			h.t.Errorf("/metrics without %s:\n%s", want, body)
+		}
+	}
+	if code, body := h.get("/metrics", bert); code != 200 || strings.Contains(body, `"lab"`) {
+		h.t.Errorf("beyond the scope: %d %s", code, body)
+	}
+	if code, _ := h.get("/metrics", ""); code != 401 {
+		h.t.Errorf("without a token: %d", code)
+	}
+	if body := h.awaitAnswer("/gateways/pi-1/metrics", anna, `gateway_readings_total{sensor="indoor"} 2000`); !strings.Contains(body, `gateway_sensor_up{sensor="indoor"} 1`) {
+		h.t.Error(body)
+	}
+}
+
+// TestHubWithOpenMetrics holds that whoever connects sees metrics, and nothing else, if
+// the hub runs so.
+func TestHubWithOpenMetrics(t *testing.T) {
+	t.Parallel()
+	h := startHub(t, "--open-metrics")
+	h.want("gwt_", "token", "add", "root", "--role", "admin", "--state", h.state)
+	eventually(t, patience, func() (string, bool) { // it has seen the token
+		code, body := h.get("/", "")
+		return fmt.Sprintf("%d %.100s", code, body), code == 401
+	})
+	if code, body := h.get("/metrics", ""); code != 200 || !strings.Contains(body, "\ngateway_hub_readings_total 0\n") {
+		t.Errorf("%d %s", code, body)
+	}
+	for _, path := range []string{"/", "/api/v1/gateways", "/gateways/pi-1/"} {
+		if code, _ := h.get(path, ""); code != 401 {
+			t.Errorf("%s: %d", path, code)
+		}
+	}
+	if code, _ := h.get("/gateways/pi-1/metrics", ""); code != 404 { // it is none of the fleet
+		t.Errorf("of a gateway: %d", code)
 	}
 }
 

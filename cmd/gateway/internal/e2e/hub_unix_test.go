@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -218,6 +219,16 @@ func TestMosquittoOfAFleet(t *testing.T) {
 		cancel()
 	}
 	h.await(t, "not a payload of blocks") // of its own topic
+	doctor := func() (string, error) {
+		t.Helper()
+		config := writeFile(t, "gateway.yaml", "sensors: [{name: indoor, chip: sht3x}]\nlisten: "+freeAddress(t)+"\nstate: "+device+"\nuplink: {}\n")
+		out, err := exec.Command(h.program, "doctor", "--uplink", "--json", "--config", config).Output()
+		return string(out), err
+	}
+	out, err := doctor()
+	if err != nil || !strings.Contains(out, `"ok":true`) || strings.Count(out, `"WARN"`) != strings.Count(out, `"check":"clock","verdict":"WARN"`) {
+		t.Errorf("doctor of a gateway whose hub is there: %v\n%s", err, out)
+	}
 
 	h.want("revoked", "hub", "revoke", "pi-1", "--state", h.state)
 	m.cmd.Process.Kill()
@@ -226,6 +237,9 @@ func TestMosquittoOfAFleet(t *testing.T) {
 	m.start()
 	if _, err := connect(); err == nil {
 		t.Error("a gateway that was revoked is let in")
+	}
+	if out, err := doctor(); err == nil || !strings.Contains(out, `"check":"connect","verdict":"FAIL"`) || !strings.Contains(out, "not revoked") {
+		t.Errorf("doctor of a gateway that was revoked: %v\n%s", err, out)
 	}
 }
 

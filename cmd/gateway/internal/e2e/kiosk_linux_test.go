@@ -29,6 +29,7 @@ func TestKioskUnit(t *testing.T) {
 // who is nobody special.
 func TestKioskShows(t *testing.T) {
 	t.Parallel()
+	long(t, "it starts a desktop, and a browser on it")
 	findTool(t, "cage", "cage")
 	findTool(t, "Xwayland", "xwayland")
 	findTool(t, "chromium", "chromium")

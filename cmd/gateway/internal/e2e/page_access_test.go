@@ -32,13 +32,11 @@ func checkAccess(t *testing.T, page *browsertest.Page, when string) {
 // as far as that can be computed.
 func TestPageForEverybody(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate=flaky", "--listen", "127.0.0.1:0")
 	for name, options := range sights {
 		t.Run(name, func(t *testing.T) {
-			if name == "desktop-dark" || name == "phone-light" {
-				long(t, "each size and each colour is checked by another one")
-			}
 			page := openPage(t, b, p, options)
 			check := func(when string) { t.Helper(); checkAccess(t, page, when) }
 			page.Wait(`document.querySelector(".sensor[data-state=live]")`)
@@ -64,6 +62,7 @@ func TestPageForEverybody(t *testing.T) {
 // Every control can be reached by the Tab key, and shows that it has the focus.
 func TestPageByKeyboard(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := openPage(t, b, p, browsertest.Options{})

@@ -59,6 +59,7 @@ const (
 // out; whose token is revoked or expires is told so at once, and may log in again.
 func TestPageAccount(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	state := t.TempDir()
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0", "--state", state)
 	operator := addToken(t, state, p, tokens.Token{Name: "ahmet", Role: tokens.Operator})
@@ -127,6 +128,7 @@ func mayNot(t *testing.T, page *browsertest.Page) {
 // the page is open; with TLS there is none, and the cookie is bound to the host.
 func TestPageSaysWhoCanRead(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	dir := t.TempDir()
 	makeCert(t, dir)
 	for name, tt := range map[string]struct {
@@ -174,6 +176,7 @@ func TestPageSaysWhoCanRead(t *testing.T) {
 // gateway begins to ask for one.
 func TestPageAnonymous(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	state := t.TempDir()
 	args := []string{buildGateway(t), "--simulate", "--listen", freeAddress(t), "--state", state, "--config"}
 	p := startGateway(t, append(args, withoutInterlocks(t))...)
@@ -201,6 +204,7 @@ func TestPageAnonymous(t *testing.T) {
 // A link to a view that is opened before somebody has logged in leads there afterwards.
 func TestPageLogInKeepsTheView(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	browsertest.Each(t, func(t *testing.T, b *browsertest.Browser) {
 		state := t.TempDir()
 		p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0", "--state", state)

@@ -45,6 +45,7 @@ const readQR = `(() => {
 // is shown any of it.
 func TestPageAdmin(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	state := t.TempDir()
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0", "--state", state)
 	root := addToken(t, state, p, tokens.Token{Name: "root", Role: tokens.Admin, By: "the test"})
@@ -100,6 +101,7 @@ func TestPageAdmin(t *testing.T) {
 // An administrator ends the session of one browser, and of one connection; others go on.
 func TestPageEndsSessions(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	state := t.TempDir()
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0", "--state", state)
 	root := addToken(t, state, p, tokens.Token{Name: "root", Role: tokens.Admin})

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
@@ -63,9 +64,11 @@ const widestGap = `((id) => {
 	return widest;
 })`
 
-// An outage while the page is open is a gap of its length in the charts, not a line.
+// An outage while the page is open is a gap of its length in the charts, not a line: one
+// of 15 s with GATEWAY_TEST_LONG, else a shorter one.
 func TestPageOutageIsAGap(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	browsertest.Each(t, func(t *testing.T, b *browsertest.Browser) {
 		args := []string{buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", freeAddress(t), "--state", t.TempDir()}
 		p := startGateway(t, args...)
@@ -73,7 +76,10 @@ func TestPageOutageIsAGap(t *testing.T) {
 		page.Wait(received + ` > 60 && ` + coloured + `("temperature") > 100`)
 		p.Kill(t)
 		page.Wait(`document.querySelector("#status").dataset.phase === "waiting"`)
-		const outage = 5 // seconds, for which the chart has so many pixels
+		outage := 5 // seconds, for which the chart has so many pixels
+		if os.Getenv("GATEWAY_TEST_LONG") != "" {
+			outage = 15
+		}
 		page.Wait(fmt.Sprintf(`performance.now() - (globalThis.cut ??= performance.now()) > %d`, 1000*outage))
 		startGateway(t, args...)
 		before := browsertest.Eval[int](page, received)
@@ -93,6 +99,7 @@ const span = `(Date.parse(new URLSearchParams(location.hash.slice(1)).get("to"))
 // opens the same view.
 func TestPageZoomAndLink(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	browsertest.Each(t, func(t *testing.T, b *browsertest.Browser) {
 		p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 		page := openPage(t, b, p, browsertest.Options{})
@@ -121,6 +128,7 @@ func TestPageZoomAndLink(t *testing.T) {
 // On a telephone, two fingers stretch the time and one moves it.
 func TestPageTouch(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := openPage(t, browsertest.Start(t), p, sights["phone-light"])
 	page.Wait(coloured + `("temperature") > 100`)

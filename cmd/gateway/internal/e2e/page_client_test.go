@@ -20,6 +20,7 @@ import (
 // gateway, once the configuration names its origin, and not before.
 func TestPageOfOthers(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	example, err := os.ReadFile(filepath.Join(projectRoot, "configs/clients/page.html"))
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +73,7 @@ func TestPageOfOthers(t *testing.T) {
 // or no longer good, is told in words.
 func TestPageOfOthersWithAToken(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	var p *gatewayProcess
 	token := ""
 	theirs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

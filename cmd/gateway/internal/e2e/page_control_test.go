@@ -82,6 +82,7 @@ func TestPageControl(t *testing.T) {
 // Who has no name is known by its address, which a page learns with the acknowledgement.
 func TestPageControlWithoutName(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0")
 	page := openPage(t, browsertest.Start(t), p, browsertest.Options{})
 	page.Click(".control .ask")

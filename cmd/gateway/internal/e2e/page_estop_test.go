@@ -71,6 +71,7 @@ const inSight = `((selector) => {
 // page, also after a reload, wherever it is scrolled to, until somebody resets it.
 func TestPageEStopForEverybody(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", manyConfig(t, 16, 5), "--listen", "127.0.0.1:0")
 	one, other := openPage(t, b, p, browsertest.Options{}), openPage(t, b, p, sights["phone-light"])
@@ -102,6 +103,7 @@ func TestPageEStopForEverybody(t *testing.T) {
 // Many interlocks are folded, behind a line that says what blocks.
 func TestPageFoldsManyInterlocks(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", manyConfig(t, 2, 2), "--listen", "127.0.0.1:0")
 	page := openPage(t, b, p, browsertest.Options{})

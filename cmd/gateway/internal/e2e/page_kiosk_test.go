@@ -66,6 +66,7 @@ func TestPageKiosk(t *testing.T) {
 // ticket in the address: it sees what a viewer may, over a cut and a reload too.
 func TestPageKioskInAForeignFrame(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	token, base := "", ""
 	theirs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")

@@ -46,6 +46,7 @@ func indoorTemperature(t *testing.T, p *gatewayProcess) float32 {
 // and without a line in the log.
 func TestPageInterlocks(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	access, err := os.ReadFile("testdata/page/access.js")
 	if err != nil {
 		t.Fatal(err)
@@ -157,6 +158,7 @@ func TestPageHoldsManyMotors(t *testing.T) {
 // is far away is not.
 func TestPageLimits(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	celsius := emulatedCelsius(t)
 	config := writeFile(t, "gateway.yaml", fmt.Sprintf(`
 sensors:

@@ -25,6 +25,7 @@ const hourAhead = `
 // the browser's clock is another one.
 func TestPageUnderAPrefix(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	const prefix = "/gateways/greenhouse%203/"
 	state := t.TempDir()
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0", "--state", state)

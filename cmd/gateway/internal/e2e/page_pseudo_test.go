@@ -75,6 +75,7 @@ const misplaced = `(() => {
 // the languages' files: in both sizes, with everything unfolded, and after an e-stop.
 func TestPageInALongLanguage(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	state, config := t.TempDir(), mustRead(t, manyConfig(t, 16, 5))
 	config += "alarms:\n  - {name: always, condition: indoor.temperature > -40, severity: critical}\n"
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", writeFile(t, "gateway.yaml", config), "--listen", "127.0.0.1:0", "--state", state)

@@ -20,6 +20,9 @@ const (
 	card     = `document.querySelector(".motor")`
 )
 
+// againInABrowser is why most tests of the page run only with those that take long.
+const againInABrowser = "it opens the page in a browser, as TestPage and TestPageMotorInBrowsers do in any case"
+
 // openPage opens the page of a gateway and waits until it is live. At the end of
 // the test, nothing may have happened that must not: no word on the console, no
 // exception, no violation of the policy, no request to anybody else.
@@ -116,6 +119,7 @@ func TestPage(t *testing.T) {
 // The charts can be zoomed and read out, by mouse and by keyboard, and exported.
 func TestPageCharts(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := openPage(t, b, p, browsertest.Options{Script: `
@@ -176,6 +180,7 @@ func TestPageCharts(t *testing.T) {
 // gets cooler, and it stops in every way that it can be stopped.
 func TestPageMotor(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0")
 	page := openPage(t, b, p, browsertest.Options{})
@@ -234,6 +239,7 @@ const tryNow = `(document.querySelector("#retry").click(), true)`
 // A stop that finds nobody says so, loudly, and does not come later.
 func TestPageStopWithoutAGateway(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	args := []string{buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", freeAddress(t)}
 	p := startGateway(t, args...)
@@ -264,6 +270,7 @@ func TestPageStopWithoutAGateway(t *testing.T) {
 // When a gateway is killed the page says so, and after the restart it has all readings.
 func TestPageRestart(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	args := []string{buildGateway(t), "--simulate", "--listen", freeAddress(t), "--state", t.TempDir()}
 	p := startGateway(t, args...)
@@ -291,7 +298,7 @@ func TestPageFlaky(t *testing.T) {
 	page := openPage(t, b, p, browsertest.Options{})
 	const causes = `/no acknowledge|wrong checksum|timeout|stuck value|implausible|warming up|bus down|sensor absent/`
 	page.Wait(`[...document.querySelectorAll(".sensor[data-state=failed] .note strong")].some((s) => ` + causes + `.test(s.textContent))`)
-	page.Wait(`[...document.querySelectorAll(".note span")].some((s) => /% good, \d+ failed in the last minute; last: /.test(s.textContent))`)
+	page.Wait(`[...document.querySelectorAll(".note")].some((s) => /% good, \d+ failed in the last minute; last: /.test(s.textContent))`)
 }
 
 // typeNick joins the room, which is folded until it is used.
@@ -303,6 +310,7 @@ func typeNick(page *browsertest.Page, nick string) {
 // Two operators talk, from two pages.
 func TestPageRoom(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0")
 	ann, bob := openPage(t, b, p, browsertest.Options{}), openPage(t, b, p, browsertest.Options{})

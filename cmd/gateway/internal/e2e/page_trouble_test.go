@@ -64,6 +64,7 @@ const timeToTrouble = `
 // A page that cannot connect says why, as far as a page can find out.
 func TestPageWithoutAConnection(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	trouble := func(address, script, want string) {
@@ -174,6 +175,7 @@ func TestPageThatArrivesInPart(t *testing.T) {
 // Who may connect may stop, also where only others may start.
 func TestPageThatMayNotStart(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	simulated := simulatedWithoutInterlocks(t)
 	config := filepath.Join(t.TempDir(), "gateway.yaml")
 	if err := os.WriteFile(config, append(simulated, "commands: local\n"...), 0o600); err != nil {

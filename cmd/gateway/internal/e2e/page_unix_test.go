@@ -14,6 +14,7 @@ import (
 // before is not shown as live.
 func TestPageSilence(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := openPage(t, b, p, browsertest.Options{})

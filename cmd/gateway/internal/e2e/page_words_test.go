@@ -16,7 +16,11 @@ import (
 // reader says, and how it is written in capitals.
 func TestPageInTurkish(t *testing.T) {
 	t.Parallel()
-	b := browsertest.Start(t)
+	long(t, againInABrowser)
+	browsertest.Each(t, checkTurkish)
+}
+
+func checkTurkish(t *testing.T, b *browsertest.Browser) {
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := b.Open(t, pageOf(p), browsertest.Options{Language: "tr-TR,tr,en"})
 	page.Wait(`document.querySelector("#status").dataset.phase === "live"`)
@@ -54,6 +58,7 @@ func TestPageInTurkish(t *testing.T) {
 // The page to log in, which stands alone, is in Turkish too: all of it, with no text too many.
 func TestPageLogInInTurkish(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := b.Open(t, pageOf(p)+"login", browsertest.Options{Language: "tr"})
@@ -80,6 +85,7 @@ func TestPageLogInInTurkish(t *testing.T) {
 // Who chooses °F has it in cards, charts and table, on the next visit too. What follows from temperature and humidity is shown to who wants it.
 func TestPageUnits(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	units := func(page *browsertest.Page, unit string) {
@@ -111,6 +117,7 @@ func TestPageUnits(t *testing.T) {
 // The machine's numbers come while the panel is open, and nothing for it while it is folded.
 func TestPageMachine(t *testing.T) {
 	t.Parallel()
+	long(t, againInABrowser)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	page := browsertest.Start(t).Open(t, pageOf(p), browsertest.Options{Script: `
 		globalThis.machines = [];

@@ -36,21 +36,27 @@ type patient struct {
 
 func doctorCommand(env console.Env, load Load) *cobra.Command {
 	var s source
-	reads := 20
+	reads, uplink := 20, false
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check the machine, the buses, the chips and the service, and say what is wrong and how to mend it",
 		Long: "Checks, from the board up to the service, what readings depend on, and changes nothing. Each check shows\n" +
 			"what was seen, the verdict, and one fix. Nothing needs root; what cannot be read is said. On a machine whose\n" +
-			"gateway runs, that one is asked for its sensors. The exit status is 1 if something is wrong.",
-		Example: "  gateway doctor\n  sudo gateway doctor --json",
+			"gateway runs, that one is asked for its sensors. The exit status is 1 if something is wrong.\n\n" +
+			"With --uplink it tries the brokers of the gateway's fleet instead, beside a gateway that is connected: names, ports,\n" +
+			"certificates, who is let in, what may be published and subscribed to, limits, and whether what is confirmed is true.",
+		Example: "  gateway doctor\n  sudo gateway doctor --json\n  sudo -u gateway gateway doctor --uplink",
 		Args:    console.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if uplink {
+				return runUplink(cmd.Context(), env, load, &s)
+			}
 			return runDoctor(cmd.Context(), env, load, &s, reads)
 		},
 	}
 	s.flags(cmd, env)
 	cmd.Flags().IntVar(&reads, "reads", reads, "how often to read each chip, at most for five seconds")
+	cmd.Flags().BoolVar(&uplink, "uplink", false, "try the brokers of the gateway's fleet, and nothing else")
 	return cmd
 }
 

@@ -39,7 +39,8 @@ type serveOptions struct {
 	listen, name, logFormat string
 	size                    int64 // MiB
 	brokers, sites, hosts   []string
-	cert, key               string     // files of the certificate that browsers see
+	cert, key               string // files of the certificate that browsers see
+	openMetrics             bool
 	urls                    []*url.URL // of the brokers
 }
 
@@ -52,6 +53,7 @@ func (o *serveOptions) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.hosts, "host", nil, "further `name` or address by which browsers and programs reach the hub; can be given again")
 	f.StringVar(&o.cert, "cert", "", "`file` of the certificate that browsers and programs are shown (default: one of the fleet's authority)")
 	f.StringVar(&o.key, "key", "", "`file` of its key (default: it is in the same file)")
+	f.BoolVar(&o.openMetrics, "open-metrics", false, "let whoever connects see /metrics, also those of each gateway, such as a Prometheus without a token")
 	f.StringVar(&o.logFormat, "log-format", "auto", "auto, text, journal or json")
 }
 
@@ -147,7 +149,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	defer context.AfterFunc(ctx, systemd.Stopping)()
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return w.answer(ctx, l, config, devices.Pages(), log) })
-	for _, run := range []func(context.Context) error{w.gateways.Run, w.auditor.Run, w.followTokens, stored.Run, registry.Run, watch} {
+	for _, run := range []func(context.Context) error{w.gateways.Run, w.metrics.Run, w.auditor.Run, w.followTokens, stored.Run, registry.Run, watch} {
 		parts.Go(func() error { return run(ctx) })
 	}
 	for _, intake := range o.intakes(registry, authority) {
@@ -173,6 +175,9 @@ func store(stored *collect.Collection) func(context.Context, string, fleet.Block
 		var said []collect.Values
 		for _, v := range b.Values {
 			said = append(said, collect.Values(v))
+		}
+		if b.Heads != nil {
+			return stored.Summarise(ctx, gateway, b.Heads, said)
 		}
 		return stored.Append(ctx, gateway, b.Blocks, said)
 	}

@@ -18,6 +18,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/admin"
 	"sensorgateway/cmd/gateway/internal/auditor"
 	"sensorgateway/cmd/gateway/internal/hub/serving"
+	"sensorgateway/cmd/gateway/internal/metrics"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/access/tokens"
@@ -31,7 +32,6 @@ import (
 	"sensorgateway/gateway/hub"
 	"sensorgateway/gateway/hub/overview"
 	"sensorgateway/gateway/limit"
-	"sensorgateway/gateway/statefile"
 	"sensorgateway/wire"
 )
 
@@ -44,25 +44,24 @@ type web struct {
 	pages    map[string]http.Handler // whoever asks
 	records  http.Handler            // of the audit log
 	overview http.Handler            // of all gateways, as JSON
-	refused  func(reason, client, why string)
+	metrics  *metrics.Hub
+	refusals *access.Refusals
+	clients  int // most WebSocket clients of all gateways
 }
 
 // newWeb makes it of what the hub knows of its gateways, and stores.
 func (o *serveOptions) newWeb(registry *hub.Registry, stored *collect.Collection, log *slog.Logger) *web {
 	dir, key, anchor := auditor.Files(o.dir())
 	w := &web{auditor: auditor.New(audit.New(audit.Options{Dir: dir, Key: key, Anchor: anchor, Log: log}), o.env.Version, "", nil)}
-	refusals := access.NewRefusals(log, access.ReasonHost, access.ReasonOrigin, access.ReasonForm, access.ReasonScope, access.ReasonToken,
+	w.refusals = access.NewRefusals(log, access.ReasonHost, access.ReasonOrigin, access.ReasonForm, access.ReasonScope, access.ReasonToken,
 		"commands", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong,
 		gateway.ReasonLimit, gateway.ReasonHandshake, gateway.ReasonConnections, gateway.ReasonHost, gateway.ReasonDescriptors, gateway.ReasonQueues, gateway.ReasonQueries)
-	w.refused = func(reason, client, why string) {
-		refusals.Refused(reason, client, why)
-		w.auditor.Refused(reason, client, why)
-	}
 	store := tokens.Open(o.dir(), log)
-	store.Changed, store.Watch = w.auditor.TokenChanged, statefile.Watch
+	store.Changed = w.auditor.TokenChanged
 	limits := limit.Default()
+	w.clients = limits.Clients
 	w.guard = access.NewGuard(access.Options{
-		Policy: &access.Policy{Hosts: o.hosts}, Tokens: store, Exposed: true, Hub: true,
+		Policy: &access.Policy{Hosts: o.hosts}, Tokens: store, Exposed: true, Hub: true, Metrics: o.openMetrics,
 		Refused: w.refused, Logged: w.auditor.Logged, Log: log, PerToken: limits.ClientsPerToken,
 	})
 	if err := w.guard.Closed(); err != nil {
@@ -74,12 +73,19 @@ func (o *serveOptions) newWeb(registry *hub.Registry, stored *collect.Collection
 		w.pages[path] = w.guard.Ours(file)
 	}
 	w.records = w.guard.Administrators(ofAll(&auditor.Records{State: o.dir(), Log: log}))
-	w.overview = overview.API(overview.Options{Registry: registry, Visible: visible, Limit: limitTo})
+	w.overview = overview.API(overview.Options{Registry: registry, Visible: visible, Limit: limitTo, You: func(r *http.Request) wire.You { return access.Of(r).You() }})
 	w.gateways = serving.New(serving.Options{
-		Gateway: registry.Get, Reader: stored.Reader, Guard: w.guard, Clients: limits.Clients, Page: dashboard.Handler(nil), Pages: w.pages,
+		Hub: o.name, Gateway: registry.Get, Reader: stored.Reader, Guard: w.guard, Clients: limits.Clients, Page: dashboard.Handler(nil), Pages: w.pages, Metrics: through(),
 		Recorded: w.auditor.Recorded, SessionEnded: w.auditor.SessionEnded, Refused: w.refused, Log: log,
 	})
+	w.metrics = o.newMetrics(w, registry, stored)
 	return w
+}
+
+// refused counts and records what is refused.
+func (w *web) refused(reason, client, why string) {
+	w.refusals.Refused(reason, client, why)
+	w.auditor.Refused(reason, client, why)
 }
 
 // handle adds what the hub answers.
@@ -92,6 +98,7 @@ func (w *web) handle(mux *http.ServeMux) {
 	administrators := &admin.API{Guard: w.guard, Motors: func() []wire.MotorState { return nil }, Ended: w.auditor.SessionEnded}
 	administrators.Mount(mux)
 	mux.Handle("/api/v1/gateways", w.known(w.overview))
+	mux.Handle("/metrics", w.known(http.HandlerFunc(w.expose)))
 	page := w.known(overview.Page())
 	for _, path := range overview.Paths() {
 		mux.Handle(path, page)
@@ -119,9 +126,7 @@ func visible(r *http.Request) func(fleet.Gateway) bool {
 func limitTo(r *http.Request, o *hub.Overview) {
 	id := access.Of(r)
 	o.Readings = slices.DeleteFunc(o.Readings, func(n hub.Newest) bool { return !id.Sensors.Has(n.Sensor) })
-	o.Alarms = slices.DeleteFunc(o.Alarms, func(a wire.Alarm) bool {
-		return a.Sensor != "" && !id.Sensors.Has(a.Sensor) || a.Motor != "" && !id.Motors.Has(a.Motor)
-	})
+	o.Alarms = slices.DeleteFunc(o.Alarms, func(a wire.Alarm) bool { return !id.Sees(a.Sensor, a.Motor) })
 }
 
 // known answers those who are known.

@@ -1,12 +1,11 @@
-// Package metrics is what /metrics shows: the text for Prometheus, and the payload
-// of the metrics messages.
+// Package metrics is what /metrics shows, of a gateway, of a hub, and of a gateway that is
+// seen through a hub: the text for Prometheus, and the payload of the metrics messages.
 //
 // It refuses to know where its numbers come from: what it does not count itself
 // it is given as functions.
 package metrics
 
 import (
-	"context"
 	"math"
 	"runtime"
 	"strings"
@@ -20,16 +19,6 @@ import (
 	"sensorgateway/gateway/limit"
 	"sensorgateway/gateway/uplink"
 	"sensorgateway/wire"
-)
-
-const (
-	// hostEvery is how often the machine's numbers are read, and hostSeldom while nobody
-	// has asked for them for so long: they are in a dozen files.
-	hostEvery  = time.Second
-	hostSeldom = 4 * time.Second
-	// hostFresh is how old the machine's numbers can be: if the machine cannot
-	// be read any more, they are absent and not frozen.
-	hostFresh = 5 * time.Second
 )
 
 // Source is where the numbers come from that others have.
@@ -86,22 +75,12 @@ type Histogram interface {
 // for everything else when somebody reads the metrics.
 type Collector struct {
 	notify.Nop
+	process
 	source  Source
-	begin   time.Time
 	sensors []*sensorMetrics
-	machine atomic.Pointer[machine]
-	asked   atomic.Bool   // for the machine's numbers, since they were read
-	wanted  chan struct{} // size 1: somebody has
 
 	mu     sync.Mutex // all below
-	start  time.Time
 	motors map[string]*motorMetrics
-}
-
-// machine is the machine at a moment.
-type machine struct {
-	at time.Time
-	host.Stats
 }
 
 // sensorMetrics is one sensor. The hot path writes it without a lock.
@@ -137,57 +116,15 @@ var stopReasons = [...]string{
 
 // New returns a collector that begins to count.
 func New(source Source) *Collector {
-	now := time.Now()
-	m := &Collector{source: source, begin: now, start: now, motors: map[string]*motorMetrics{}, wanted: make(chan struct{}, 1)}
+	m := &Collector{source: source, motors: map[string]*motorMetrics{}}
+	m.begun(source.Version, source.Host)
 	for _, info := range source.Sensors {
 		// The records of a tick come within a second, and one tick may be missed.
 		s := &sensorMetrics{info: info, fresh: 2*time.Duration(info.IntervalMS)*time.Millisecond + 2*time.Second}
 		s.set(wire.Failed(wire.Other, 0), 0) // until the first record
 		m.sensors = append(m.sensors, s)
 	}
-	m.readHost()
 	return m
-}
-
-// Run reads the machine's numbers until ctx ends, once a second while somebody asks for
-// them, so that nobody who reads the metrics waits for files, the broadcast least of all.
-func (m *Collector) Run(ctx context.Context) error {
-	tick := time.NewTicker(hostSeldom)
-	defer tick.Stop()
-	for every := hostSeldom; ; {
-		before := every
-		select {
-		case <-tick.C:
-			every = hostSeldom
-			if m.asked.Swap(false) {
-				every = hostEvery
-			}
-			m.readHost()
-		case <-m.wanted:
-			every = hostEvery
-		case <-ctx.Done():
-			return nil
-		}
-		if every != before {
-			tick.Reset(every)
-		}
-	}
-}
-
-func (m *Collector) readHost() { m.machine.Store(&machine{time.Now(), m.source.Host()}) }
-
-// stats returns the machine's numbers, empty if they are too old.
-func (m *Collector) stats() host.Stats {
-	if !m.asked.Swap(true) {
-		select {
-		case m.wanted <- struct{}{}:
-		default:
-		}
-	}
-	if now := m.machine.Load(); time.Since(now.at) < hostFresh {
-		return now.Stats
-	}
-	return host.Stats{}
 }
 
 // Tick counts the records of a tick. It allocates nothing and waits for nobody.
@@ -237,26 +174,6 @@ func (m *Collector) MotorChanged(state wire.MotorState) {
 		mm.stops[reason]++
 	}
 	mm.MotorState = state
-}
-
-// started returns when the gateway started, by the system clock as it is now.
-func (m *Collector) started() time.Time {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := time.Now()
-	m.start = startedAt(m.start, now.Round(0), now.Sub(m.begin))
-	return m.start
-}
-
-// startedAt returns when something started that has run for so long: a machine
-// without a clock of its own starts in the past, and learns the time later. What
-// was said before stands unless it is wrong by a second: a start that moves looks
-// like a restart.
-func startedAt(said, now time.Time, running time.Duration) time.Time {
-	if start := now.Add(-running); start.Sub(said).Abs() > time.Second {
-		return start
-	}
-	return said
 }
 
 // payload is the payload of a metrics message.

@@ -3,71 +3,21 @@ package metrics
 import (
 	"io"
 	"maps"
-	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"sensorgateway/gateway/host"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/gateway/uplink/ship"
 	"sensorgateway/wire"
 )
-
-// expositionText is a text in the expositionText format of Prometheus, version 0.0.4.
-type expositionText struct {
-	b      []byte
-	name   string          // of the family that is written
-	head   string          // of it, until its first sample
-	hidden map[string]bool // labels whose samples are left out
-}
-
-// family begins a metric with all its samples. One without samples is not
-// written at all.
-func (t *expositionText) family(name, kind, help string) {
-	t.name = name
-	t.head = "# HELP " + name + " " + help + "\n# TYPE " + name + " " + kind + "\n"
-}
-
-// sample adds a value to the family; labels as [label] returns them, separated
-// by commas.
-func (t *expositionText) sample(suffix, labels string, value float64) {
-	if first, _, _ := strings.Cut(labels, ","); t.hidden[first] {
-		return
-	}
-	t.b = append(append(append(t.b, t.head...), t.name...), suffix...)
-	t.head = ""
-	if labels != "" {
-		t.b = append(append(append(t.b, '{'), labels...), '}')
-	}
-	t.b = strconv.AppendFloat(append(t.b, ' '), value, 'f', -1, 64)
-	t.b = append(t.b, '\n')
-}
-
-func (t *expositionText) gauge(name, help string, value float64) {
-	t.family(name, "gauge", help)
-	t.sample("", "", value)
-}
-
-func (t *expositionText) counter(name, help string, value float64) {
-	t.family(name, "counter", help)
-	t.sample("", "", value)
-}
-
-// optional writes a value that may be absent, as write does.
-func optional[T uint64 | float64](write func(name, help string, value float64), name, help string, value *T) {
-	if value != nil {
-		write(name, help, float64(*value))
-	}
-}
 
 // Expose writes all metrics for Prometheus, of the sensors and motors that the client
 // may see. What is not known is left out.
 func (m *Collector) Expose(w io.Writer, sensor, motor func(name string) bool) {
 	t := &expositionText{hidden: m.hidden(sensor, motor)}
-	t.family("gateway_build_info", "gauge", "The version that runs.")
-	t.sample("", label("version", m.source.Version)+","+label("goversion", runtime.Version()), 1)
-	t.gauge("gateway_start_time_seconds", "When the gateway started, Unix time.", float64(m.started().UnixMilli())/1000)
+	m.writeProgram(t)
 	m.writeSensors(t)
 	m.writeResets(t)
 	t.counter("gateway_ticks_missed_total", "Ticks that were not made because the machine was late.", float64(m.source.Missed()))
@@ -76,8 +26,8 @@ func (m *Collector) Expose(w io.Writer, sensor, motor func(name string) bool) {
 	t.gauge("gateway_ws_clients", "WebSocket clients that are connected.", float64(m.source.Clients()))
 	t.counter("gateway_ws_frames_total", "Frames of readings that were sent to WebSocket clients.", float64(m.source.Frames()))
 	m.writeAccounts(t)
-	m.writeRefused(t)
-	m.writeLimits(t)
+	writeRefused(t, m.source.Refused())
+	writeLimits(t, m.source.Limits())
 	t.gauge("gateway_clock_synced", "Whether the system clock is synchronised.", oneIf(m.source.Synced()))
 	t.counter("gateway_clock_steps_total", "How often the system clock was set while the gateway ran.", float64(m.source.Steps()))
 	t.gauge("gateway_history_durable", "Whether readings are kept on a disk.", oneIf(m.source.Durable() == nil))
@@ -87,15 +37,12 @@ func (m *Collector) Expose(w io.Writer, sensor, motor func(name string) bool) {
 	t.counter("gateway_history_late_total", "Readings that were broadcast before they were handed to the system: a crash at that moment would have lost them.", float64(m.source.Late()))
 	t.gauge("gateway_estop_stored", "Whether the latch of the e-stop is stored for a restart.", oneIf(m.source.EStopStored() == nil))
 	if audit := m.source.Audit; audit != nil {
-		t.counter("gateway_audit_records_total", "Records written to the audit log.", float64(audit.Written()))
-		t.counter("gateway_audit_lost_total", "Records of the audit log that the disk took none of for too long.", float64(audit.Lost()))
-		t.gauge("gateway_audit_writable", "Whether the disk takes the records of the audit log.", oneIf(audit.Err() == nil))
+		writeAudit(t, audit)
 	}
 	m.writeMotors(t)
 	m.writeAlarms(t)
 	m.writeUplink(t)
-	t.gauge("go_goroutines", "Goroutines of the gateway.", float64(runtime.NumGoroutine()))
-	writeHost(t, m.stats())
+	m.writeMachine(t)
 	_, _ = w.Write(t.b) // an error means that the client has left
 }
 
@@ -136,38 +83,14 @@ func (m *Collector) writeBuses(t *expositionText) {
 }
 
 func (m *Collector) writeSensors(t *expositionText) {
-	type reading struct {
-		label  string
-		values [2]float32
-		live   bool
-	}
 	now := time.Since(m.begin)
 	var readings []reading // each sensor is read once
 	for _, s := range m.sensors {
-		r := reading{label: label("sensor", s.info.Name)}
+		r := reading{label: label("sensor", s.info.Name), quantities: s.info.Quantities()}
 		r.values, r.live = s.live(now)
 		readings = append(readings, r)
 	}
-	t.family("gateway_sensor_up", "gauge", "Whether the sensor measures.")
-	for _, r := range readings {
-		t.sample("", r.label, oneIf(r.live))
-	}
-	for _, q := range wire.Quantities() {
-		begun := false
-		for i, s := range m.sensors {
-			value := slices.IndexFunc(s.info.Quantities(), func(own wire.Quantity) bool { return own.Name == q.Name })
-			if value < 0 {
-				continue
-			}
-			if !begun {
-				t.family("gateway_"+q.Metric.Name, "gauge", q.Metric.Help+"; absent while the sensor fails.")
-				begun = true
-			}
-			if r := readings[i]; r.live && r.values[value] == r.values[value] {
-				t.sample("", r.label, shortest(q.Metric.Base(r.values[value])))
-			}
-		}
-	}
+	writeReadings(t, readings)
 	t.family("gateway_readings_total", "counter", "Ticks that gave a reading.")
 	for i, s := range m.sensors {
 		t.sample("", readings[i].label, float64(s.readings.Load()))
@@ -202,16 +125,15 @@ func (m *Collector) writeAccounts(t *expositionText) {
 	t.gauge("gateway_ws_readings_queued", "Readings that wait for clients.", float64(sum.Queued))
 }
 
-func (m *Collector) writeRefused(t *expositionText) {
+// writeRefused writes how many were refused, by reason.
+func writeRefused(t *expositionText, refused map[string]uint64) {
 	t.family("gateway_refused_total", "counter", "Requests and connections that were refused.")
-	refused := m.source.Refused()
 	for _, reason := range slices.Sorted(maps.Keys(refused)) {
 		t.sample("", label("reason", reason), float64(refused[reason]))
 	}
 }
 
-func (m *Collector) writeLimits(t *expositionText) {
-	counts := m.source.Limits()
+func writeLimits(t *expositionText, counts []limit.Count) {
 	t.family("gateway_limit_current", "gauge", "How much clients take of what is limited.")
 	for _, c := range counts {
 		t.sample("", label("limit", c.Name), float64(c.Current))
@@ -243,18 +165,11 @@ func (m *Collector) writeMotors(t *expositionText) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	names := slices.Sorted(maps.Keys(m.motors))
-	t.family("gateway_motor_running", "gauge", "Whether the motor is driven.")
+	var states []wire.MotorState
 	for _, name := range names {
-		t.sample("", label("motor", name), oneIf(m.motors[name].Running))
+		states = append(states, m.motors[name].MotorState)
 	}
-	t.family("gateway_motor_speed_ratio", "gauge", "What the motor is driven with, 0 to 1.")
-	for _, name := range names {
-		t.sample("", label("motor", name), m.motors[name].Speed)
-	}
-	t.family("gateway_motor_controlled", "gauge", "Whether somebody has control of the motor.")
-	for _, name := range names {
-		t.sample("", label("motor", name), oneIf(m.motors[name].Control != nil))
-	}
+	writeMotors(t, states)
 	t.family("gateway_motor_stops_total", "counter", "Stops of a motor that ran.")
 	for _, name := range names {
 		stops := m.motors[name].stops
@@ -265,10 +180,9 @@ func (m *Collector) writeMotors(t *expositionText) {
 }
 
 func (m *Collector) writeAlarms(t *expositionText) {
-	t.family("gateway_alarm", "gauge", "Whether the alarm is raised, acknowledged or not.")
-	m.source.Alarms.All(func(a wire.Alarm) {
-		t.sample("", label("name", a.Name)+","+label("severity", a.Severity), oneIf(a.Raised()))
-	})
+	var all []wire.Alarm
+	m.source.Alarms.All(func(a wire.Alarm) { all = append(all, a) })
+	writeAlarms(t, all)
 	d, ok := m.source.Alarms.Deliveries()
 	if !ok {
 		return
@@ -291,6 +205,7 @@ func (m *Collector) writeUplink(t *expositionText) {
 		t.sample("", label("reason", string(reason)), oneIf(s.Waiting == reason))
 	}
 	t.gauge("gateway_uplink_unsent_readings", "Readings in the log that no hub has yet; the present minute is among them.", float64(s.Unsent))
+	t.gauge("gateway_uplink_summarised_readings", "Those of which hubs have the range and mean of their minute: near the end of the month's bytes nothing else goes up.", float64(s.Summarised))
 	t.gauge("gateway_uplink_lag_seconds", "Age of the oldest of them.", s.Behind.Seconds())
 	t.counter("gateway_uplink_lost_readings_total", "Readings that were evicted from the log before they went up, or cannot be read.", float64(s.Lost))
 	t.counter("gateway_uplink_bytes_total", "Bytes on the wire to and from the broker.", float64(s.Bytes))
@@ -336,24 +251,4 @@ func writeHost(t *expositionText, s host.Stats) {
 			t.sample("", label("cause", c.cause), oneIf(c.Occurred))
 		}
 	}
-}
-
-// label returns name="value", escaped.
-func label(name, value string) string {
-	return name + `="` + labelEscapes.Replace(value) + `"`
-}
-
-var labelEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-
-func oneIf(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// shortest returns the number that is written as f is: 21.37, not 21.3700008.
-func shortest(f float32) float64 {
-	v, _ := strconv.ParseFloat(strconv.FormatFloat(float64(f), 'g', -1, 32), 64) // parses what it formatted
-	return v
 }

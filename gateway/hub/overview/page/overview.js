@@ -14,6 +14,7 @@ import { spoken as ready, texts, words } from "./words.js";
 /** @typedef {{site: string, name: string, title?: string, version?: string, presence: {state: string, since?: number}, readings?: Reading[], alarms?: Alarm[], stored?: number, bytes: number, uplink?: string, audit?: string}} Row */
 /** @typedef {{name: string, connected: boolean, since: number, reason?: string}} Site */
 /** @typedef {{site: string, rows: Row[]}} Group */
+/** @typedef {{name: string, role: string}} You */
 
 const EVERY = 2_000; // ms between two questions
 const PATIENCE = 15_000; // ms for an answer: that of 10,000 gateways has some MB
@@ -149,14 +150,16 @@ function showSites(sites) {
   choice.replaceChildren(choice.options[0], ...names.map((name) => new Option(name, name, false, name === chosen)));
 }
 
-/** Takes an answer; whether it is whole. @param {{time: number, version: number, total: number, sites: Site[], gateways: Row[]}} answer */
-function take({ time, version: newer, total, sites, gateways }) {
+/** Takes an answer; whether it is whole. @param {{time: number, version: number, total: number, you: You, sites: Site[], gateways: Row[]}} answer */
+function take({ time, version: newer, total, you, sites, gateways }) {
   if (!version) rows = new Map();
   for (const row of gateways) rows.set(row.name, row);
   ahead = time - Date.now();
   version = rows.size === total ? newer : 0; // one that was revoked is in no answer: then all are asked for
   const all = [...rows.values()];
   text(get("summary"), said.summary(count(all.length), count(all.filter((r) => r.presence.state === "here").length), count(all.filter((r) => r.presence.state === "away").length), count(all.filter(severity).length)));
+  get("account").hidden = !you.name;
+  text(get("who"), `${you.name} · ${words.roles[you.role] ?? you.role}`);
   showSites(sites);
   render();
   return version > 0;
@@ -168,11 +171,24 @@ async function ask() {
     headers: version && etag ? { "If-None-Match": etag } : {}, cache: "no-store", signal: AbortSignal.timeout(PATIENCE),
   });
   get("enter").hidden = answer.status !== 401;
+  get("account").hidden ||= answer.status === 401;
   if (answer.status === 401) throw new Error(said.logIn);
   if (answer.status !== 304 && !answer.ok) throw new Error(`${answer.status} ${(await answer.text()).slice(0, 300)}`);
   if (answer.status === 304) return render(); // ages grow
   if (!take(await answer.json())) etag = "";
   else etag = answer.headers.get("ETag") ?? "";
+}
+
+async function logOut() {
+  get("log-out").disabled = true;
+  try {
+    const answer = await fetch("logout", { method: "POST" });
+    if (!answer.ok) throw new Error(`${answer.status}: ${await answer.text()}`);
+    location.reload();
+  } catch (error) {
+    text(get("who"), words.notLoggedOut(/** @type {Error} */ (error).message));
+    get("log-out").disabled = false;
+  }
 }
 
 /** @param {string} phase @param {string} what */
@@ -201,5 +217,6 @@ for (const [english, set] of texts(document)) {
   const other = spoken(english);
   if (other) set(other);
 }
+get("log-out").addEventListener("click", logOut);
 for (const [id, event] of [["search", "input"], ["site", "change"], ["sort", "change"], ["grouped", "change"]]) get(id).addEventListener(event, render);
 await keep();

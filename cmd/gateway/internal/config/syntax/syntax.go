@@ -1,4 +1,4 @@
-// Package syntax parses YAML, and says in plain words where a text is none. It refuses to
+// Package syntax reads a file of YAML, and says in plain words where it is none. It refuses to
 // know what the keys mean.
 package syntax
 

@@ -116,25 +116,29 @@ func whoAmI(root string) (id Identity) {
 
 // checkPermission opens a bus, which makes no transfer.
 func (p *Patient) checkPermission(r *Report, title, path string) {
-	err := p.Open(filepath.Join(p.Root, path))
+	err := p.Open(filepath.Join(p.Root, path), os.O_RDWR)
 	switch {
 	case err == nil:
 		r.Add(title, Pass, "", "%s may read and write %s", p.User.name, path)
 	case errors.Is(err, fs.ErrPermission):
-		group := groupOf(filepath.Join(p.Root, path))
+		group := p.GroupOf(filepath.Join(p.Root, path))
 		evidence := fmt.Sprintf("%s may not use %s, which is for the group %s", p.User.name, path, group)
-		fix := fmt.Sprintf("sudo usermod -aG %s %s, then log out and in", group, p.User.name)
-		if slices.Contains(p.User.member, group) && !slices.Contains(p.User.groups, group) {
-			fix = fmt.Sprintf("log out and in: this shell began before %s was in the group %s", p.User.name, group)
-		}
 		if p.Gateway != "" {
 			r.Add(title, Pass, "", "%s; the gateway that runs may", evidence)
 			return
 		}
-		r.Add(title, Fail, fix, "%s", evidence)
+		r.Add(title, Fail, p.join(group), "%s", evidence)
 	default:
 		r.Add(title, Fail, "see the kernel's log: journalctl -k", "%v", err)
 	}
+}
+
+// join says how the user gets into a group.
+func (p *Patient) join(group string) string {
+	if slices.Contains(p.User.member, group) && !slices.Contains(p.User.groups, group) {
+		return fmt.Sprintf("log out and in: this shell began before %s was in the group %s", p.User.name, group)
+	}
+	return fmt.Sprintf("sudo usermod -aG %s %s, then log out and in", group, p.User.name)
 }
 
 // checkLines looks at the levels of SDA and SCL without claiming them: to claim a line
@@ -207,11 +211,12 @@ func (p *Patient) checkUsers(r *Report) {
 	r.Add("users", Warn, "stop it, or give its device a bus of its own: a display's long transfers make readings late", "%s", strings.Join(slices.Compact(names), "\n"))
 }
 
-// groupOf returns the group of a file, "i2c" if it cannot be told.
+// groupOf returns the group of a file, "its owner's" if it cannot be told.
 func groupOf(path string) string {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "i2c"
+	if info, err := os.Stat(path); err == nil {
+		if name := groupName(info); name != "" {
+			return name
+		}
 	}
-	return groupName(info)
+	return "its owner's"
 }

@@ -59,10 +59,11 @@ func (r *Report) Add(name string, v Verdict, fix, format string, args ...any) {
 type Patient struct {
 	Root    string // where /sys, /proc and /dev are
 	Cfg     *config.Config
-	CfgErr  error                                             // why it could not be read
-	Gateway string                                            // the URL of the gateway that runs, "" if none does
-	Chips   func(r *Report)                                   // adds what is found of the chips
-	Open    func(path string) error                           // for reading and writing
+	CfgErr  error                             // why it could not be read
+	Gateway string                            // the URL of the gateway that runs, "" if none does
+	Chips   func(r *Report)                   // adds what is found of the chips
+	Open    func(path string, flag int) error // with os.O_RDWR or os.O_WRONLY
+	GroupOf func(path string) string
 	Line    func(name string) (pins.LineState, error)         // without claiming it
 	Command func(name string, args ...string) (string, error) // what a program prints
 	Synced  func() bool                                       // whether the system clock is
@@ -72,7 +73,7 @@ type Patient struct {
 
 // New returns this machine, whose files are below root. Programs that are run end with ctx.
 func New(ctx context.Context, root string) *Patient {
-	return &Patient{Root: root, Open: openBoth, Line: pins.System().Look, Command: runProgram(ctx),
+	return &Patient{Root: root, Open: open, GroupOf: groupOf, Line: pins.System().Look, Command: runProgram(ctx),
 		Synced: machine.ClockSynced, User: whoAmI(root), Now: time.Now()}
 }
 
@@ -124,10 +125,10 @@ func (p *Patient) CheckConfig(r *Report) {
 	}
 }
 
-// openBoth opens a device for reading and writing, as the gateway does, and closes
-// it. With an I²C bus that does nothing.
-func openBoth(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+// open opens a file as the gateway does, and closes it. With an I²C bus and with a PWM
+// chip's files that does nothing.
+func open(path string, flag int) error {
+	f, err := os.OpenFile(path, flag, 0)
 	if err != nil {
 		return err
 	}

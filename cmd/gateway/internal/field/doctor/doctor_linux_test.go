@@ -84,6 +84,7 @@ var pi4 = tree{
 	"sys/class/i2c-dev/i2c-20":                            "-> sys/devices/platform/i2c-20",
 	"sys/devices/platform/soc/soc:firmware/get_throttled": "0\n",
 	"sys/class/pwm/pwmchip0/npwm":                         "2\n",
+	"sys/class/pwm/pwmchip0/export":                       "-",
 	"dev/i2c-1":                                           "",
 	"dev/i2c-20":                                          "",
 	"dev/gpiomem":                                         gpiomem(4, 4, 1<<2|1<<3),
@@ -100,11 +101,12 @@ func examined(t *testing.T, files tree, change func(*Patient)) Report {
 			Sensors: []config.Sensor{{Name: "indoor", Chip: "sht3x", Bus: "1", Address: 0x44}},
 			Motors:  []config.Motor{{Name: "fan", Output: motor.Spec{Kind: motor.DirPWM, Dir: "GPIO26", PWM: "pwmchip0/0"}}}},
 		Chips: func(r *Report) { r.Add("indoor", Pass, "", "it answers") },
-		Open:  openBoth,
-		Line:  func(name string) (pins.LineState, error) { return header(name, ""), nil },
+		Open:  open, GroupOf: groupOf,
+		Line: func(name string) (pins.LineState, error) { return header(name, ""), nil },
 		Command: func(name string, _ ...string) (string, error) {
 			if name == "systemctl" {
-				return "LoadState=loaded\nActiveState=active\nResult=success\nNRestarts=0\nSupplementaryGroups=i2c gpio\nDeviceAllow=char-89 rw\n", nil
+				return "LoadState=loaded\nActiveState=active\nResult=success\nNRestarts=0\nSupplementaryGroups=i2c gpio\nDeviceAllow=char-89 rw\nDeviceAllow=char-gpiochip rw\n" +
+					"ProtectKernelTunables=yes\nReadWritePaths=-/sys/class/pwm/pwmchip0 -/sys/class/pwm/pwmchip1\n", nil
 			}
 			return "Booting Linux\nLinux version 6.6.31\ni2c_dev: i2c /dev entries driver\n", nil
 		},
@@ -148,7 +150,13 @@ func TestDoctorFindsNothing(t *testing.T) {
 // Each fault is found, alone, and the fix is the one that helps.
 func TestDoctorFindsTheFault(t *testing.T) {
 	permission := func(p *Patient) {
-		p.Open = func(path string) error { return &fs.PathError{Op: "open", Path: path, Err: fs.ErrPermission} }
+		p.Open = refused("/dev/")
+	}
+	const export, enable = "/sys/class/pwm/pwmchip0/export", "/sys/class/pwm/pwmchip0/pwm0/enable"
+	pwm := func(path, group string, member ...string) func(*Patient) {
+		return func(p *Patient) {
+			p.Open, p.GroupOf, p.User.member = refused(path), func(string) string { return group }, member
+		}
 	}
 	for _, tt := range []struct {
 		name          string
@@ -220,7 +228,13 @@ func TestDoctorFindsTheFault(t *testing.T) {
 		{"the clock is not stretched", pi4.and(stretching, "10\n"), nil, "bus 1 SCL", Warn, "may stretch the clock for 10 ms only", "clk_tout_ms=35"},
 		{"stretching that cannot be read", pi4.and(stretching, "?\n"), nil, "bus 1 SCL", Skip, "clk_tout_ms", ""},
 		{"no such channel", pi4.and("sys/class/pwm/pwmchip0/npwm", "1\n"), drives(motor.Spec{Kind: motor.DirPWM, Dir: "GPIO26", PWM: "pwmchip0/1"}), "fan", Fail, "pwmchip0 has 1 channels, numbered from 0", "write another channel"},
-		{"no PWM", pi4.and("sys/class/pwm/pwmchip0/npwm", ""), nil, "fan", Fail, "there is no pwmchip0", "dtoverlay=pwm"},
+		{"no PWM", pi4.and("sys/class/pwm/pwmchip0/npwm", "", export[1:], ""), nil, "fan", Fail, "there is no pwmchip0", "dtoverlay=pwm"},
+		{"PWM of a group", pi4, pwm(export, "gpio"), "fan", Fail, "alice may not write " + export + ", which is for the group gpio", "sudo usermod -aG gpio alice, then log out and in"},
+		{"PWM, and an old shell", pi4, pwm(export, "gpio", "gpio"), "fan", Fail, "alice may not write " + export, "log out and in: this shell began before alice was in the group gpio"},
+		{"PWM of nobody", pi4, pwm(export, "root"), "fan", Fail, "which is for the group root", "/etc/udev/rules.d/99-pwm.rules"},
+		{"PWM, exported before", pi4.and(enable[1:], "0\n", "sys/class/pwm/pwmchip0/pwm0/period", "0\n", "sys/class/pwm/pwmchip0/pwm0/duty_cycle", "0\n"), pwm(enable, "gpio"),
+			"fan", Fail, "alice may not write " + enable, "sudo usermod -aG gpio alice"},
+		{"PWM without files", pi4.and(export[1:], ""), nil, "fan", Fail, export + ": no such file", "journalctl -k"},
 		{"the port", pi4, func(p *Patient) { p.Cfg.Listen = "203.0.113.7:8765" }, "port", Fail, "no such address", "ip addr"},
 		{"no state", pi4, func(p *Patient) { p.Cfg.State = "/var/lib/nope" }, "state", Fail, "/var/lib/nope: ", "sudo install -d"},
 		{"read-only", pi4.and("proc/self/mounts", "/dev/root / ext4 ro,noatime 0 0\n"), nil, "state", Fail, "read-only", "replace it"},
@@ -228,7 +242,10 @@ func TestDoctorFindsTheFault(t *testing.T) {
 		{"a worn card", pi4.and("sys/block/mmcblk0/device/life_time", "0x0a 0x01\n"), nil, "state", Warn, "100 % of its life", "replace the card"},
 		{"the service restarts", pi4, unit("ActiveState=activating\nNRestarts=7"), "service", Fail, "activating, ", "journalctl -u gateway"},
 		{"its groups", pi4, unit("SupplementaryGroups=gpio"), "service", Fail, "not in the group i2c", "SupplementaryGroups=i2c"},
+		{"its groups, for motors", pi4, unit("SupplementaryGroups=i2c"), "service", Fail, "not in the group gpio", "SupplementaryGroups=gpio"},
 		{"its devices", pi4, unit("DeviceAllow=char-gpiochip rw"), "service", Fail, "may not use I²C devices", "DeviceAllow=char-89 rw"},
+		{"its devices, for motors", pi4, unit("DeviceAllow=char-89 rw"), "service", Fail, "may not use GPIO lines", "DeviceAllow=char-gpiochip rw"},
+		{"its PWM chips", pi4, unit("ReadWritePaths=-/sys/class/pwm/pwmchip1"), "service", Fail, "may not write to /sys/class/pwm/pwmchip0", "add ReadWritePaths=-/sys/class/pwm/pwmchip0"},
 		{"no service", pi4, unit("LoadState=not-found"), "service", Skip, "no gateway.service", ""},
 		{"the file", pi4, func(p *Patient) {
 			p.CfgErr, p.Cfg = config.Error{{File: "gateway.yaml", Line: 3, Text: "sensors[0].nope: unknown key"}}, &config.Config{}
@@ -248,6 +265,24 @@ func TestDoctorFindsTheFault(t *testing.T) {
 			}
 			t.Errorf("not found in %+v", r.troubles())
 		})
+	}
+}
+
+// What a gateway that runs has, nobody else needs permission for.
+func TestChannelOfAGateway(t *testing.T) {
+	r := examined(t, pi4, func(p *Patient) { p.Gateway, p.Open = "http://localhost:8765", refused("/sys/") })
+	if c := r[slices.IndexFunc(r, func(c Check) bool { return c.Name == "fan" })]; c.Verdict != Pass {
+		t.Errorf("%+v", c)
+	}
+}
+
+// refused opens everything but the files with a part in their names.
+func refused(part string) func(string, int) error {
+	return func(path string, flag int) error {
+		if strings.Contains(path, part) {
+			return &fs.PathError{Op: "open", Path: path, Err: fs.ErrPermission}
+		}
+		return open(path, flag)
 	}
 }
 

@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// groupName returns the group of a file, "" if it cannot be told.
 func groupName(info fs.FileInfo) string {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return "i2c"
+		return ""
 	}
 	gid := strconv.Itoa(int(st.Gid))
 	if g, err := user.LookupGroupId(gid); err == nil {

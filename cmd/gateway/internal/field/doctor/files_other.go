@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-func groupName(fs.FileInfo) string { return "i2c" }
+func groupName(fs.FileInfo) string { return "" }
 
 func freeBytes(string) (free, total uint64, err error) { return 0, 0, errors.ErrUnsupported }
 

@@ -55,19 +55,6 @@ func (p *Patient) checkMotor(r *Report, m config.Motor) {
 	}
 }
 
-// channel says why a channel of a PWM chip cannot be had, "" if it can, and the fix.
-func (p *Patient) channel(pin string) (why, fix string) {
-	chip, channel, _ := strings.Cut(pin, "/")
-	if !p.Exists("sys/class/pwm/" + chip) {
-		return "there is no " + chip, "write dtoverlay=pwm into /boot/firmware/config.txt, and reboot"
-	}
-	number, _ := strconv.Atoi(channel) // its form is checked
-	if has, err := strconv.Atoi(p.text("sys/class/pwm/" + chip + "/npwm")); err == nil && number >= has {
-		return fmt.Sprintf("%s has %d channels, numbered from 0", chip, has), "write another channel; dtoverlay=pwm-2chan in /boot/firmware/config.txt has two"
-	}
-	return "", ""
-}
-
 // describe says what a line is and who has it.
 func describe(l pins.LineState) string {
 	direction, holder := "an input", "nobody has it"

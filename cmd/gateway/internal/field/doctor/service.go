@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/machine"
+	"sensorgateway/gateway/pins"
 )
 
 // checkListen opens the port, and reads the certificate.
@@ -92,7 +93,7 @@ const (
 func (p *Patient) checkState(r *Report) {
 	dir := p.Cfg.State
 	if dir == "" {
-		dir = defaultState
+		dir = DefaultState
 		if _, err := os.Stat(filepath.Join(p.Root, dir)); err != nil {
 			r.Add("state", Skip, "", "no state: directory in the configuration, and no %s", dir)
 			return
@@ -121,8 +122,8 @@ func (p *Patient) checkState(r *Report) {
 	}
 }
 
-// defaultState is where the service stores its readings.
-const defaultState = "/var/lib/gateway"
+// DefaultState is where the service stores its readings.
+const DefaultState = "/var/lib/gateway"
 
 // readOnly reports whether the file system of a directory is mounted read-only.
 func (p *Patient) readOnly(dir string) bool {
@@ -151,7 +152,7 @@ func (p *Patient) fileSystemErrors() string {
 
 // checkUnit asks systemd about the service.
 func (p *Patient) checkUnit(r *Report) {
-	text, err := p.Command("systemctl", "show", "gateway.service", "--property", "LoadState,ActiveState,Result,NRestarts,SupplementaryGroups,DeviceAllow")
+	text, err := p.Command("systemctl", "show", "gateway.service", "--property", "LoadState,ActiveState,Result,NRestarts,SupplementaryGroups,DeviceAllow,ProtectKernelTunables,ReadWritePaths")
 	if err != nil {
 		r.Add("service", Skip, "", "systemctl: %v", err)
 		return
@@ -167,20 +168,65 @@ func (p *Patient) checkUnit(r *Report) {
 	}
 	state := fmt.Sprintf("%s, result %s, %s restarts", properties["ActiveState"], properties["Result"], properties["NRestarts"])
 	restarts, _ := strconv.Atoi(properties["NRestarts"]) // "" for a unit that never ran
-	groups := strings.Fields(properties["SupplementaryGroups"])
-	allowed := strings.Join(devices, " ")
+	lacks, fix := p.unitLacks(properties, strings.Join(devices, " "))
 	switch {
 	case properties["LoadState"] != "loaded":
 		r.Add("service", Skip, "", "there is no gateway.service")
 	case properties["ActiveState"] == "failed" || restarts > 0 && properties["ActiveState"] != "active":
 		r.Add("service", Fail, "journalctl -u gateway -n 50", "%s", state)
-	case len(p.Cfg.Sensors) > 0 && !slices.Contains(groups, "i2c"):
-		r.Add("service", Fail, "sudo systemctl edit gateway, and add SupplementaryGroups=i2c", "%s; it is not in the group i2c", state)
-	case len(p.Cfg.Sensors) > 0 && allowed != "" && !strings.Contains(allowed, "char-89") && !strings.Contains(allowed, "i2c"):
-		r.Add("service", Fail, "sudo systemctl edit gateway, and add DeviceAllow=char-89 rw", "%s; it may not use I²C devices: %s", state, allowed)
+	case lacks != "":
+		r.Add("service", Fail, "sudo systemctl edit gateway, and add "+fix, "%s; %s", state, lacks)
 	case restarts > 0:
 		r.Add("service", Warn, "journalctl -u gateway says why it ended", "%s", state)
 	default:
 		r.Add("service", Pass, "", "%s", state)
 	}
+}
+
+// unitLacks says what the service may not use of what is configured, "" if it may use
+// everything, and the line that it needs.
+func (p *Patient) unitLacks(properties map[string]string, devices string) (lacks, fix string) {
+	groups := strings.Fields(properties["SupplementaryGroups"])
+	lines, chips := p.outputs()
+	for _, need := range []struct {
+		wanted bool
+		group  string
+		allow  string   // the devices
+		any    []string // what else they may be called there
+		what   string
+	}{
+		{len(p.onBuses()) > 0, "i2c", "char-89", []string{"i2c"}, "I²C devices"},
+		{lines, "gpio", "char-gpiochip", []string{"/dev/gpiochip"}, "GPIO lines"},
+		{len(chips) > 0, "gpio", "", nil, ""},
+	} {
+		switch {
+		case !need.wanted:
+		case !slices.Contains(groups, need.group):
+			return "it is not in the group " + need.group, "SupplementaryGroups=" + need.group
+		case devices != "" && !slices.ContainsFunc(append(need.any, need.allow), func(name string) bool { return strings.Contains(devices, name) }):
+			return "it may not use " + need.what + ": " + devices, "DeviceAllow=" + need.allow + " rw"
+		}
+	}
+	for _, chip := range chips {
+		path := "/sys/class/pwm/" + chip
+		writable := slices.ContainsFunc(strings.Fields(properties["ReadWritePaths"]), func(w string) bool { return strings.TrimLeft(w, "-+") == path })
+		if properties["ProtectKernelTunables"] == "yes" && !writable {
+			return "it may not write to " + path, "ReadWritePaths=-" + path
+		}
+	}
+	return "", ""
+}
+
+// outputs returns whether motors have GPIO lines, and which PWM chips they have.
+func (p *Patient) outputs() (lines bool, chips []string) {
+	for _, m := range p.Cfg.Motors {
+		for _, pin := range m.Output.Pins() {
+			if chip, _, channel := strings.Cut(pin, "/"); channel && pins.IsChannel(pin) {
+				chips = append(chips, chip)
+			} else {
+				lines = true
+			}
+		}
+	}
+	return lines, chips
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
 	"github.com/mochi-mqtt/server/v2/listeners"
 
+	"sensorgateway/cmd/gateway/internal/metrics"
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/gateway/conn"
@@ -93,7 +94,7 @@ func startHub(t *testing.T) *testHub {
 	}
 	state := t.TempDir()
 	err = tokens.Edit(state, func(f *tokens.File) error {
-		for _, x := range []tokens.Token{{Name: "anna", Role: tokens.Operator, Gateways: []string{"site:lab"}}, {Name: "site admin", Role: tokens.Admin, Gateways: []string{"site:lab"}}, {Name: "bert", Role: tokens.Viewer, Gateways: []string{"site:roof", "pi-8"}}} {
+		for _, x := range []tokens.Token{{Name: "anna", Role: tokens.Operator, Gateways: []string{"site:lab"}}, {Name: "site admin", Role: tokens.Admin, Gateways: []string{"site:lab"}}, {Name: "bert", Role: tokens.Viewer, Gateways: []string{"site:roof", "pi-8"}}, {Name: "carl", Role: tokens.Viewer, Sensors: []string{"indoor"}, Motors: []string{"pump"}}} {
 			text, err := f.Add(x)
 			if err != nil {
 				return err
@@ -107,7 +108,15 @@ func startHub(t *testing.T) *testHub {
 	}
 	refused := func(string, string, string) {}
 	guard := access.NewGuard(access.Options{Policy: &access.Policy{}, Tokens: tokens.Open(state, log), Exposed: true, Hub: true, Refused: refused, Log: log})
-	h.gateways = New(Options{Gateway: h.registry.Get, Reader: h.stored.Reader, Guard: guard, Clients: 2, Page: http.NotFoundHandler(), Pages: guard.Pages(), Refused: refused, Log: log})
+	known := Metrics{
+		Exposition: func(w io.Writer, g *hub.Remote, clients int, id *access.Identity) {
+			metrics.ExposeThrough(w, g, clients, id.Sensors.Has, id.Motors.Has)
+		},
+		Payload: func(g *hub.Remote, clients int, id *access.Identity) any {
+			return metrics.PayloadThrough(g, clients, id.Sensors.Has)
+		},
+	}
+	h.gateways = New(Options{Hub: "hub-a", Metrics: known, Gateway: h.registry.Get, Reader: h.stored.Reader, Guard: guard, Clients: 2, Page: http.NotFoundHandler(), Pages: guard.Pages(), Refused: refused, Log: log})
 
 	broker := startBroker(t)
 	in := hub.New(hub.Options{Registry: h.registry, Site: "lab", Brokers: []*url.URL{{Scheme: "mqtt", Host: broker}}})
@@ -169,19 +178,24 @@ func measured(sensor uint16, seq uint32) wire.Record {
 	return wire.Record{Sensor: sensor, Seq: seq, Reading: wire.Reading{UnixMilli: 1_700_000_000_000 + int64(seq)*100, Values: [2]float32{float32(seq % 64), 50}}}
 }
 
-// up publishes a block.
+// up publishes a block of the epoch e1.
 func (h *testHub) up(sensor uint16, from, to uint32) {
+	h.t.Helper()
+	h.upOf("e1", sensors[sensor], from, to)
+}
+
+func (h *testHub) upOf(epoch string, sensor wire.SensorInfo, from, to uint32) {
 	h.t.Helper()
 	var records []wire.Record
 	var sum codec.Summary
 	for seq := from; seq <= to; seq++ {
-		r := measured(sensor, seq)
+		r := measured(sensor.ID, seq)
 		records = append(records, r)
 		sum.Add(r)
 	}
 	var packer codec.Packer
-	payload := fleet.AppendUpHeader(nil, []fleet.Values{{Sensor: sensors[sensor]}})
-	payload = packer.AppendBlock(payload, codec.Origin{Sensor: sensors[sensor].Name, Epoch: "e1", Boot: "b"}, from-1, sum, records)
+	payload := fleet.AppendUpHeader(nil, []fleet.Values{{Sensor: sensor}})
+	payload = packer.AppendBlock(payload, codec.Origin{Sensor: sensor.Name, Epoch: epoch, Boot: "b"}, from-1, sum, records)
 	h.publish(fleet.Up, payload)
 }
 
@@ -241,6 +255,19 @@ func (h *testHub) eventually(ask func() (answer string, right bool)) {
 			h.t.Fatalf("after %v: %s", patience, answer)
 		}
 	}
+}
+
+// forget ends the server of the gateway, which nobody uses.
+func (h *testHub) forget() {
+	h.t.Helper()
+	now := time.Now()
+	h.eventually(func() (string, bool) {
+		now = now.Add(2 * idle)
+		h.gateways.endUnused(now)
+		h.gateways.mu.Lock()
+		defer h.gateways.mu.Unlock()
+		return "the gateway is served still", len(h.gateways.served) == 0
+	})
 }
 
 // client is one of the gateway on the hub.

@@ -5,16 +5,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"math/bits"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/admin"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/alarm"
 	"sensorgateway/gateway/api"
 	"sensorgateway/gateway/chat"
 	"sensorgateway/gateway/fleet"
@@ -59,18 +63,18 @@ func (s *served) begin() {
 	} else {
 		s.log = log
 	}
-	s.feed = newFeed(s)
+	s.feed.of(s)
 	server := gateway.New(s.options())
 	s.g.mu.Lock()
 	s.server = server
 	s.g.mu.Unlock()
-	s.feed.begin()
-	s.stop = s.remote.Listen(hub.Listener{
+	s.stop = s.remote.Listen(hub.Listener{ // before what is there is read: what comes meanwhile is not missed
 		Stored: s.feed.stored, MotorChanged: server.State,
 		Event:    func(e wire.Event) { server.Event(e) },
 		Hello:    func(h fleet.Hello) { s.g.changed(s, h) },
 		Presence: s.presence,
 	})
+	s.feed.begin()
 }
 
 // is returns whether a hello says what clients were told, but for how things are just now.
@@ -90,7 +94,7 @@ func (s *served) options() gateway.Options {
 		Name: cmp.Or(s.hello.Name, s.name), Version: s.hello.Version, Epoch: s.hello.Epoch, Simulated: s.hello.Simulated, Sensors: s.sensors,
 		Primary:     max(slices.IndexFunc(s.sensors, func(i wire.SensorInfo) bool { return i.Primary }), 0),
 		ClockSynced: func() bool { h, _ := s.remote.Hello(); return h.ClockSynced },
-		Alive:       s.alive, Warnings: s.warnings, Uplink: s.uplink, Late: true, Remote: true,
+		Alive:       s.alive, Warnings: s.warnings, Uplink: s.uplink, Late: true, Remote: true, Hub: s.g.o.Hub, Earlier: s.earlier,
 		Page: s.page(administrators), Pages: administrators.Pages(maps.Clone(s.g.o.Pages)), Access: identified{}, Refused: s.g.o.Refused,
 		Motors: &s.clients, Handlers: s.clients.handlers(), Limits: limit.Default(), Log: s.g.o.Log.With("gateway", s.name),
 		Endpoints: map[string]func(gateway.Sender, *http.Request, *access.Identity) gateway.Receiver{
@@ -104,6 +108,10 @@ func (s *served) options() gateway.Options {
 	if s.log != nil {
 		o.History = s.log
 	}
+	if m := s.g.o.Metrics; m.Payload != nil {
+		o.Metrics = func(id *access.Identity) any { return m.Payload(s.remote, s.server.Clients(), id) }
+		o.Exposition = func(w io.Writer, id *access.Identity) { m.Exposition(w, s.remote, s.server.Clients(), id) }
+	}
 	return o
 }
 
@@ -112,10 +120,8 @@ func (s *served) page(administrators *admin.API) http.Handler {
 	mux := http.NewServeMux()
 	administrators.Mount(mux)
 	mux.Handle("/api/v1/alarms", api.JSON(func(r *http.Request) any {
-		id := access.Of(r)
-		return map[string]any{"recent": []wire.Alarm{}, "conditions": []string{}, "alarms": slices.DeleteFunc(s.remote.Alarms(), func(a wire.Alarm) bool {
-			return a.Sensor != "" && !id.Sensors.Has(a.Sensor) || a.Motor != "" && !id.Motors.Has(a.Motor)
-		})}
+		all, recent := s.remote.AlarmStates()
+		return alarm.ListOf(all, recent, access.Of(r).Sees)
 	}))
 	mux.Handle("/", s.g.o.Guard.Embedded(s.g.o.Page))
 	return mux
@@ -183,12 +189,27 @@ func (s *served) close(ctx context.Context) {
 	s.feed.end()
 }
 
+// earlier returns the newest reading of a sensor that came in any epoch, if it is of what
+// the sensor measures now: of the epoch of a gateway that has just begun another, nothing
+// is stored for a minute.
+func (s *served) earlier(sensor int) (wire.Record, bool) {
+	for _, n := range s.remote.Overview().Readings {
+		if n.Sensor == s.sensors[sensor].Name && slices.Equal(n.Quantities, s.sensors[sensor].Quantities()) {
+			n.Record.Flags |= wire.Historical
+			return n.Record, true
+		}
+	}
+	return wire.Record{}, false
+}
+
 // feed gives the server what comes from the gateway, each number once and in order: what
 // is live at once, and what is stored if nothing live was ahead of it. What is missing
 // between comes from the log, when it is there (see [gateway.Options.Late]).
 type feed struct {
 	s     *served
-	queue chan item // live ticks that come faster than they are broadcast are left out: the log will have them
+	queue chan []wire.Record // live ticks; what comes faster than it is broadcast is left out: the log will have it
+	due   atomic.Uint64      // sensors of which something was stored, as bits
+	wake  chan struct{}      // size 1: there are some
 	quit  chan struct{}
 	done  sync.WaitGroup
 
@@ -198,40 +219,35 @@ type feed struct {
 	tick  []wire.Record
 }
 
-// feedQueue is a few seconds of ticks, and blocks.
-const feedQueue = 256
+const feedQueue = 256 // a few seconds of ticks
 
-// item is a live tick, or a sensor of which something was stored; one more than sensors
-// there are: none.
-type item struct {
-	tick   []wire.Record
-	stored int
-}
-
-func newFeed(s *served) feed {
+// of makes it the feed of a server.
+func (f *feed) of(s *served) {
 	n := len(s.sensors)
-	return feed{s: s, queue: make(chan item, feedQueue), quit: make(chan struct{}), known: make([]bool, n), last: make([]uint32, n)}
+	f.s, f.known, f.last = s, make([]bool, n), make([]uint32, n)
+	f.queue, f.wake, f.quit = make(chan []wire.Record, feedQueue), make(chan struct{}, 1), make(chan struct{})
 }
 
-// begin publishes the newest record of each sensor that is stored, and goes on with what
+// begin publishes the newest record of each sensor, stored or live, and goes on with what
 // comes.
 func (f *feed) begin() {
-	if f.s.log != nil {
-		for i := range f.s.sensors {
-			if seq, some := f.s.log.Newest(uint16(i)); some {
-				f.known[i], f.last[i] = true, seq-1
-				f.catchUp(uint16(i))
-			}
+	newest := f.s.remote.Overview().Readings
+	for i, info := range f.s.sensors {
+		f.catchUp(i)
+		k := slices.IndexFunc(newest, func(n hub.Newest) bool { return n.Sensor == info.Name && n.Epoch == f.s.hello.Epoch })
+		if k >= 0 { // the log may have it later
+			newest[k].Record.Sensor = uint16(i)
+			f.publish([]wire.Record{newest[k].Record})
 		}
 	}
 	f.done.Go(func() {
 		for {
 			select {
-			case x := <-f.queue:
-				if x.tick != nil {
-					f.publish(x.tick)
-				} else {
-					f.catchUp(uint16(x.stored))
+			case tick := <-f.queue:
+				f.publish(tick)
+			case <-f.wake:
+				for due := f.due.Swap(0); due != 0; due &= due - 1 {
+					f.catchUp(bits.TrailingZeros64(due))
 				}
 			case <-f.quit:
 				return
@@ -255,21 +271,22 @@ func (f *feed) live(sensors []wire.SensorInfo, records []wire.Record) {
 			tick = append(tick, r)
 		}
 	}
-	f.add(item{tick: tick})
+	select {
+	case f.queue <- tick:
+	default: // what comes later shows the gap
+	}
 }
 
 // stored takes that blocks were stored.
 func (f *feed) stored(u fleet.Blocks) {
 	i := slices.IndexFunc(f.s.sensors, func(i wire.SensorInfo) bool { return i.Name == u.Sensor })
-	if i >= 0 && u.Epoch == f.s.hello.Epoch && f.s.log != nil {
-		f.add(item{stored: i})
+	if i < 0 || u.Epoch != f.s.hello.Epoch {
+		return
 	}
-}
-
-func (f *feed) add(x item) {
+	f.due.Or(1 << i)
 	select {
-	case f.queue <- x:
-	default: // what comes later shows the gap
+	case f.wake <- struct{}{}:
+	default: // it wakes already
 	}
 }
 
@@ -289,9 +306,13 @@ func (f *feed) publish(records []wire.Record) {
 	}
 }
 
-// catchUp broadcasts what is stored beyond the last number, tick by tick.
-func (f *feed) catchUp(sensor uint16) {
-	newest, some := f.s.log.Newest(sensor)
+// catchUp broadcasts what is stored beyond the last number, tick by tick; at first the
+// newest alone.
+func (f *feed) catchUp(sensor int) {
+	if f.s.log == nil {
+		return
+	}
+	newest, some := f.s.log.Newest(uint16(sensor))
 	if !some || f.known[sensor] && !wire.Before(f.last[sensor], newest) {
 		return
 	}
@@ -299,10 +320,14 @@ func (f *feed) catchUp(sensor uint16) {
 	if f.known[sensor] {
 		after = f.last[sensor]
 	}
-	next := f.s.log.Since(sensor, after)
-	for batch, err := next(); err == nil; batch, err = next() {
+	next := f.s.log.Since(uint16(sensor), after)
+	batch, err := next()
+	for ; err == nil; batch, err = next() {
 		for i := range batch {
 			f.publish(batch[i : i+1])
 		}
+	}
+	if !errors.Is(err, io.EOF) {
+		f.s.g.o.Log.Warn("what a gateway has sent is stored and not shown: it cannot be read", "gateway", f.s.name, "sensor", f.s.sensors[sensor].Name, "err", err)
 	}
 }

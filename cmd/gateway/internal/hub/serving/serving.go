@@ -9,6 +9,7 @@ package serving
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -43,6 +44,7 @@ const (
 
 // Options are what [Gateways] are made of.
 type Options struct {
+	Hub     string // its name
 	Gateway func(name string) (*hub.Remote, bool)
 	Reader  func(gateway, epoch string, sensors []string) (*collect.Reader, error)
 	Guard   *access.Guard
@@ -54,8 +56,16 @@ type Options struct {
 	Recorded func(gateway.Handler, func() []wire.MotorState) gateway.Handler
 	// SessionEnded is called when an administrator has ended somebody's session.
 	SessionEnded func(by tokens.Author, kind, id, name string)
+	Metrics      Metrics
 	Refused      func(reason, client, why string)
 	Log          *slog.Logger
+}
+
+// Metrics are what is known here of a gateway, which has so many clients here, as far as
+// whoever asks may see it: for Prometheus, and for clients of /metrics; nil: nothing.
+type Metrics struct {
+	Exposition func(w io.Writer, g *hub.Remote, clients int, id *access.Identity)
+	Payload    func(g *hub.Remote, clients int, id *access.Identity) any
 }
 
 // Gateways answers for all gateways.
@@ -126,7 +136,7 @@ func (g *Gateways) answer(w http.ResponseWriter, r *http.Request, name string) {
 	}
 	r = r.WithContext(context.WithValue(r.Context(), identityKey{}, id))
 	s, err := g.enter(name)
-	if err == nil && conn.IsUpgrade(r) && g.clients() >= g.o.Clients {
+	if err == nil && conn.IsUpgrade(r) && g.Clients() >= g.o.Clients {
 		g.leave(s)
 		err = wire.Errorf(http.StatusServiceUnavailable, "too many clients in all")
 	}
@@ -135,11 +145,14 @@ func (g *Gateways) answer(w http.ResponseWriter, r *http.Request, name string) {
 		return
 	}
 	defer g.leave(s)
-	if conn.IsUpgrade(r) {
+	if conn.IsUpgrade(r) && isStream(r.URL.Path) {
 		g.watch(s)
 	}
 	s.server.Handler().ServeHTTP(w, r)
 }
+
+// isStream returns whether readings come to the clients of a path below a gateway's.
+func isStream(path string) bool { return path == "/" || strings.HasPrefix(path, "/sensors/") }
 
 // identityKey is that of who makes a request, in its context.
 type identityKey struct{}
@@ -254,8 +267,15 @@ func (g *Gateways) makeRoom() bool {
 	return oldest != nil
 }
 
-// clients is how many WebSocket clients all gateways have.
-func (g *Gateways) clients() (n int) {
+// Served is how many gateways somebody looks at, or did a moment ago.
+func (g *Gateways) Served() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.served)
+}
+
+// Clients is how many WebSocket clients all gateways have.
+func (g *Gateways) Clients() (n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, s := range g.served {

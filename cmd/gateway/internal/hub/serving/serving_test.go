@@ -15,6 +15,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/gorilla/websocket"
 
+	"sensorgateway/gateway"
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/wire"
 )
@@ -54,7 +55,7 @@ func TestServed(t *testing.T) {
 	}
 
 	c := h.dial("/gateways/pi-7/", "anna")
-	if c.hello.Name != "the roof" || c.hello.Epoch != "e1" || len(c.hello.Sensors) != 2 || c.hello.Sensors[1].NextSeq != 601 || len(c.hello.Motors) != 1 || c.hello.You.Name != "anna" || len(c.hello.Warnings) != 0 {
+	if c.hello.Name != "the roof" || c.hello.Hub != "hub-a" || c.hello.Epoch != "e1" || len(c.hello.Sensors) != 2 || c.hello.Sensors[1].NextSeq != 601 || len(c.hello.Motors) != 1 || c.hello.You.Name != "anna" || len(c.hello.Warnings) != 0 {
 		t.Fatalf("%+v", c.hello)
 	}
 	if err := c.WriteJSON(map[string]any{"type": "subscribe", "payload": map[string]any{"topic": "all", "epoch": "e1", "since": map[string]uint32{"outdoor": 500}}}); err != nil {
@@ -221,6 +222,68 @@ func TestUnused(t *testing.T) {
 	again.until(func() bool { return len(again.past) == 150 })
 	if !slices.Equal(again.past, span(551, 700)) {
 		t.Errorf("past %v", again.past)
+	}
+}
+
+// TestNewest holds that who asks for the newest reading gets the newest that is known here,
+// live or stored: also when the gateway is served anew, and when it has begun another epoch
+// of which nothing has come yet.
+func TestNewest(t *testing.T) {
+	h := startHub(t)
+	h.publish(fleet.Here, []byte("online 1"))
+	h.hello("e1", 1, sensors)
+	h.up(1, 1, 600)
+	newest := func(want string) {
+		t.Helper()
+		if code, body := h.get("/gateways/pi-7/sensors/outdoor", "anna"); code != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%d %s, want %s", code, body, want)
+		}
+	}
+	h.await("/gateways/pi-7/sensors/outdoor", "anna", `"seq":600`)
+	c := h.dial("/gateways/pi-7/", "anna")
+	h.live(1, 700)
+	c.until(func() bool { return slices.Contains(c.live, 700) })
+	_ = c.Close()
+	h.forget()
+	newest(`"seq":700`)
+	h.up(1, 601, 660)
+	h.await("/gateways/pi-7/api/v1/readings?sensor=outdoor&from=1700000066000&to=1700000066001&format=csv", "anna", "21,50")
+	newest(`"seq":700`)
+	again := h.dial("/gateways/pi-7/", "anna")
+	if next := again.hello.Sensors[1].NextSeq; next != 701 {
+		t.Errorf("next is %d, want 701", next)
+	}
+
+	h.hello("e2", 2, sensors)
+	h.await("/gateways/pi-7/api/v1/sensors", "anna", `"epoch":"e2"`)
+	newest(`"seq":700`)
+	h.upOf("e2", sensors[1], 1, 10)
+	h.await("/gateways/pi-7/sensors/outdoor", "anna", `"seq":10}`)
+	other := slices.Clone(sensors)
+	other[1].Values = wire.Quantities()[2:3] // as by another chip: what it measured is of another kind
+	h.hello("e3", 3, other)
+	h.await("/gateways/pi-7/api/v1/sensors", "anna", `"epoch":"e3"`)
+	if code, body := h.get("/gateways/pi-7/sensors/outdoor", "anna"); code != http.StatusServiceUnavailable {
+		t.Errorf("%d %s", code, body)
+	}
+}
+
+// TestStoredMeanwhile holds that what is stored while a gateway begins to be served is shown.
+func TestStoredMeanwhile(t *testing.T) {
+	h := startHub(t)
+	h.publish(fleet.Here, []byte("online 1"))
+	var many []wire.SensorInfo // so that to begin takes a while
+	for i := range gateway.MaxSensors {
+		many = append(many, wire.SensorInfo{ID: uint16(i), Name: fmt.Sprint("s", i), Model: "sht3x", IntervalMS: 100, Values: wire.Quantities()[:2]})
+	}
+	h.hello("e1", 1, many)
+	for _, s := range many {
+		h.upOf("e1", s, 1, 10)
+	}
+	for last := uint32(20); last <= 1000; last += 10 {
+		h.forget()
+		h.upOf("e1", many[0], last-9, last)
+		h.await("/gateways/pi-7/sensors/s0", "anna", fmt.Sprintf(`"seq":%d`, last))
 	}
 }
 

@@ -1,0 +1,11 @@
+package fleet
+
+// Probe is what a gateway publishes to find out whether a broker lets it: hubs ignore it,
+// on any topic. Brokers keep it for [ProbeExpiry] seconds.
+const (
+	Probe       = `{"type":"probe"}`
+	ProbeExpiry = 5
+)
+
+// IsProbe returns whether a payload says nothing, and is only there to be passed on.
+func IsProbe(payload []byte) bool { return string(payload) == Probe }

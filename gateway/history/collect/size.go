@@ -1,0 +1,70 @@
+package collect
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/format"
+)
+
+// Size returns how many bytes the readings of all gateways take on the disk. The first
+// time it lists the directories of those that have sent nothing since the start.
+func (c *Collection) Size() (n int64) {
+	c.listed.Do(c.list)
+	for _, l := range c.all() {
+		l.mu.Lock()
+		if l.loaded {
+			n += l.size
+		} else {
+			n += l.found
+		}
+		l.mu.Unlock()
+	}
+	return n + c.intake.bytes()
+}
+
+// list finds how large the logs are that are not loaded.
+func (c *Collection) list() {
+	entries, err := os.ReadDir(c.o.Dir)
+	if err != nil {
+		c.o.Log.Warn("the size of what is stored is not known", "dir", c.o.Dir, "err", err)
+		return
+	}
+	for _, e := range entries {
+		if e.Name() == intakeDir || !e.IsDir() {
+			continue
+		}
+		files, err := disk.OS(filepath.Join(c.o.Dir, e.Name(), LogDir)).List("")
+		if err != nil {
+			continue // it has sent no readings yet
+		}
+		found := int64(0)
+		for _, f := range files {
+			if strings.HasSuffix(f.Name, format.SegmentSuffix) {
+				found += f.Size
+			}
+		}
+		if found > 0 {
+			l := c.log(e.Name())
+			l.mu.Lock()
+			l.found = found
+			l.mu.Unlock()
+		}
+	}
+}
+
+// bytes returns how large the files of the intake are.
+func (in *intake) bytes() (n int64) {
+	numbers, err := in.files()
+	if err != nil {
+		return 0
+	}
+	for _, number := range numbers {
+		if info, err := os.Stat(in.path(number)); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
+}

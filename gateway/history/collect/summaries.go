@@ -1,0 +1,169 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/disk"
+)
+
+const (
+	// summariesFile has the heads of blocks that have not come, in the directory of a
+	// gateway's log: as they came, one after the other.
+	summariesFile = "summaries"
+	// summariesMax is its size, at which the oldest half makes room: three weeks of two
+	// sensors.
+	summariesMax = 4 << 20
+)
+
+// Summarise stores what blocks say of a minute of which the records have not come, as
+// [codec.AppendHeads] has it, and returns when that is durable.
+func (c *Collection) Summarise(ctx context.Context, gateway string, raw []byte, said []Values) error {
+	heads, size, err := codec.ParseHeads(raw)
+	if err == nil && size != len(raw) {
+		err = codec.ErrHeads
+	}
+	if err != nil {
+		return err
+	}
+	l := c.log(gateway)
+	l.order.Lock()
+	defer l.order.Unlock()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if err := l.load(); err != nil {
+		return err
+	}
+	if err := l.learn(heads[0].Origin, said); err != nil {
+		return err
+	}
+	return l.summarise(raw)
+}
+
+// summarise appends to the file. l.order is held.
+func (l *log) summarise(raw []byte) (err error) {
+	if err := os.MkdirAll(l.dir, 0o750); err != nil {
+		return fmt.Errorf("summaries cannot be stored: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(l.dir, summariesFile), os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return fmt.Errorf("summaries cannot be stored: %w", err)
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil && size+int64(len(raw)) > summariesMax {
+		_ = f.Close()
+		return l.rewriteSummaries(raw)
+	}
+	if err == nil {
+		_, err = f.Write(raw)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil { // what is not whole is left out by who reads
+		err = errors.Join(err, f.Truncate(size))
+	}
+	if err = errors.Join(err, f.Close()); err == nil && size == 0 {
+		err = atomicfile.OS{}.SyncDir(l.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("summaries cannot be stored: %w", err)
+	}
+	return nil
+}
+
+// rewriteSummaries replaces the file by what of it is still missing, and more.
+func (l *log) rewriteSummaries(more []byte) error {
+	pieces, err := l.readSummaries()
+	if err != nil {
+		return err
+	}
+	var kept [][]byte
+	for _, p := range pieces {
+		if slices.ContainsFunc(p.heads, func(h codec.Head) bool { return !l.hasRecords(h) }) {
+			kept = append(kept, p.raw)
+		}
+	}
+	size := len(more)
+	for _, raw := range kept {
+		size += len(raw)
+	}
+	for size > summariesMax/2 && len(kept) > 0 && size > len(more) {
+		size, kept = size-len(kept[0]), kept[1:]
+	}
+	data := slices.Concat(append(kept, more)...)
+	if len(data) == 0 {
+		err := os.Remove(filepath.Join(l.dir, summariesFile))
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return err
+	}
+	if err := l.create(summariesFile, data); err != nil {
+		return fmt.Errorf("summaries cannot be stored: %w", err)
+	}
+	return nil
+}
+
+// hasRecords returns whether any record of a block is there: then its summary counts no
+// more.
+func (l *log) hasRecords(h codec.Head) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	there := l.there[stream{h.Origin.Sensor, h.Origin.Epoch}]
+	return there != nil && there.touches(h.Summary.First, h.Summary.Last)
+}
+
+// summaries are what came at once.
+type summaries struct {
+	raw   []byte
+	heads []codec.Head
+}
+
+// readSummaries returns what the file has. Behind what is not whole there may be more, if
+// that was not the end.
+func (l *log) readSummaries() (all []summaries, err error) {
+	data, err := disk.Retry(func() ([]byte, error) { return os.ReadFile(filepath.Join(l.dir, summariesFile)) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("summaries cannot be read: %w", err)
+	}
+	for len(data) > 0 {
+		heads, size, err := codec.ParseHeads(data)
+		if err != nil { // a crash came, and then more
+			data = data[1:]
+			for len(data) > 0 && !codec.HasHeads(data) {
+				data = data[1:]
+			}
+			continue
+		}
+		all = append(all, summaries{data[:size], heads})
+		data = data[size:]
+	}
+	return all, nil
+}
+
+// forgetSummaries removes those whose records have come. l.order is held.
+func (l *log) forgetSummaries() error {
+	pieces, err := l.readSummaries()
+	if err != nil || len(pieces) == 0 {
+		return err
+	}
+	for _, p := range pieces {
+		if slices.ContainsFunc(p.heads, func(h codec.Head) bool { return !l.hasRecords(h) }) {
+			return nil // all at once, when the last has come
+		}
+	}
+	return l.rewriteSummaries(nil)
+}

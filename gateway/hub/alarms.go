@@ -1,0 +1,89 @@
+package hub
+
+import (
+	"cmp"
+	"slices"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/wire"
+)
+
+// Alarms returns the alarms that are raised, the newest first.
+func (r *Remote) Alarms() []wire.Alarm {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return raised(r.alarms)
+}
+
+// AlarmStates returns all alarms of the gateway in its order, and those that were cleared,
+// the newest last.
+func (r *Remote) AlarmStates() (all, recent []wire.Alarm) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.alarms), slices.Clone(r.recent)
+}
+
+// raised returns those that are, the newest first.
+func raised(all []wire.Alarm) []wire.Alarm {
+	list := []wire.Alarm{}
+	for _, a := range all {
+		if a.Raised() {
+			list = append(list, a)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b wire.Alarm) int { return cmp.Compare(b.Since, a.Since) })
+	return list
+}
+
+// takeAlarms takes the alarms out of a hello. What was cleared of a gateway that does not
+// list it is known by its events. r.mu is held.
+func (r *Remote) takeAlarms(h *fleet.Hello) {
+	r.alarms = h.Alarms
+	if h.Recent != nil {
+		r.recent = h.Recent
+	}
+	h.Alarms, h.Recent = nil, nil
+}
+
+// setAlarm changes an alarm as an event says. A hello is sent before the events that wait,
+// so it may say already what they do, or more. r.mu is held.
+func (r *Remote) setAlarm(e wire.Event) {
+	a := wire.Alarm{
+		Name: e.Alarm, State: e.State, Severity: e.Severity, Condition: e.Condition, Sensor: e.Sensor, Motor: e.Motor,
+		Value: e.Value, Reason: e.Reason, Since: e.Since,
+	}
+	i := slices.IndexFunc(r.alarms, func(x wire.Alarm) bool { return x.Name == e.Alarm })
+	if i < 0 { // it will be in a hello that comes
+		i, r.alarms = len(r.alarms), append(r.alarms, wire.Alarm{Name: e.Alarm, State: wire.AlarmCleared})
+	}
+	known := r.alarms[i]
+	same := known.Since == a.Since // it was raised once: all this is about that
+	if same {
+		a.Acknowledged = known.Acknowledged
+	}
+	switch e.State {
+	case wire.AlarmAcknowledged:
+		a.Acknowledged = &wire.Acknowledgement{By: e.By, TS: e.TS}
+	case wire.AlarmCleared:
+		a.Cleared = e.TS
+		r.remember(a)
+	}
+	later := !same && (a.State == wire.AlarmRaised || !known.Raised())
+	if later || same && stage(a) > stage(known) {
+		r.alarms[i] = a
+	}
+}
+
+// stage is how far an alarm that was raised has come.
+func stage(a wire.Alarm) int {
+	return slices.Index([]string{wire.AlarmRaised, wire.AlarmAcknowledged, wire.AlarmCleared}, a.State)
+}
+
+// remember lists an alarm that was cleared, once. r.mu is held.
+func (r *Remote) remember(a wire.Alarm) {
+	if slices.ContainsFunc(r.recent, func(x wire.Alarm) bool { return x.Name == a.Name && x.Since == a.Since }) {
+		return
+	}
+	r.recent = append(r.recent, a)
+	r.recent = slices.Delete(r.recent, 0, max(len(r.recent)-wire.RecentAlarms, 0))
+}

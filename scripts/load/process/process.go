@@ -1,0 +1,107 @@
+//go:build linux
+
+// Package process runs programs that are measured, and reads what they use from /proc.
+//
+// It refuses to know what they do.
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ID is a process's.
+type ID int
+
+// clockTick is the unit of CPU time in /proc (USER_HZ), the same wherever Go
+// runs on Linux.
+const clockTick = 10 * time.Millisecond
+
+// CPU returns the CPU time that it has used.
+func (p ID) CPU() (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
+	if err != nil {
+		return 0, err
+	}
+	// After the name, which may hold anything: fields 14 and 15, utime and stime.
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat: %q", p, stat)
+	}
+	user, err1 := strconv.ParseInt(fields[11], 10, 64)
+	system, err2 := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * clockTick, errors.Join(err1, err2)
+}
+
+// Processors is how long all processors together have worked and have been idle,
+// in units of clockTick.
+type Processors struct{ busy, idle float64 }
+
+// Machine returns that since the machine has started; zero if it cannot be read.
+func Machine() (t Processors) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return t
+	}
+	line, _, _ := strings.Cut(string(stat), "\n")
+	for i, field := range strings.Fields(line) {
+		n, err := strconv.ParseFloat(field, 64)
+		switch {
+		case i < 1 || i > 8 || err != nil: // "cpu"; guests are in user
+		case i == 4 || i == 5: // idle, iowait
+			t.idle += n
+		default:
+			t.busy += n
+		}
+	}
+	return t
+}
+
+// Since returns the part of the time since before that was work.
+func (t Processors) Since(before Processors) float64 {
+	busy, idle := t.busy-before.busy, t.idle-before.idle
+	return busy / max(busy+idle, 1)
+}
+
+// RSS returns its resident memory in bytes.
+func (p ID) RSS() (int, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p))
+	if err != nil {
+		return 0, err
+	}
+	kb, err := Number(string(status), "VmRSS:")
+	return kb << 10, err
+}
+
+// Number returns the whole number behind a name at the beginning of a line.
+func Number(text, name string) (int, error) {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			return strconv.Atoi(strings.Fields(rest)[0])
+		}
+	}
+	return 0, fmt.Errorf("no %q", name)
+}
+
+// Describe describes what all this runs on.
+func Describe() string {
+	model := "unknown processor"
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(info)) {
+			name, value, _ := strings.Cut(line, ":")
+			if name = strings.TrimSpace(name); name == "model name" || name == "Model" { // the latter on a Raspberry Pi, last
+				model = strings.TrimSpace(value)
+			}
+		}
+	}
+	kernel := "unknown"
+	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		kernel = strings.TrimSpace(string(b))
+	}
+	return fmt.Sprintf("%s, %d cores, Linux %s, %s", model, runtime.NumCPU(), kernel, runtime.Version())
+}
