@@ -12,6 +12,7 @@ import (
 // Frames are the page's display frames, in the browser's own trace.
 type Frames struct {
 	Work []time.Duration // of the main thread for each: scripts, style, layout and paint
+	CPU  []time.Duration // of that, without what other processes took of the time
 	Busy time.Duration   // of the main thread in all, messages that came included
 	Over time.Duration   // the time that was traced
 }
@@ -21,6 +22,7 @@ type traced struct {
 	Name, Ph string
 	Pid, Tid int
 	Ts, Dur  int64
+	Tdur     int64 // processor time of the thread
 	Args     struct{ Name string }
 }
 
@@ -94,6 +96,7 @@ func framesOf(all []traced) (frames Frames) {
 		for _, at := range drew[thread] {
 			if e.Ts <= at && at <= e.Ts+e.Dur {
 				frames.Work = append(frames.Work, took)
+				frames.CPU = append(frames.CPU, time.Duration(e.Tdur)*time.Microsecond)
 				break
 			}
 		}

@@ -2,7 +2,7 @@
 // A sensor's newest value, its last minute, and what there is to say about it.
 
 import { Columns } from "./columns.js";
-import { breakable, copy, find, mark, text } from "./dom.js";
+import { breakable, copy, find, mark, text, watch } from "./dom.js";
 import { age, count, fixed, inUnit, measured, percent, shownAs, trend } from "./format.js";
 import { derivedFrom, shownUnit } from "./units.js";
 import { causeSaid, words } from "./words.js";
@@ -11,7 +11,9 @@ import { causeSaid, words } from "./words.js";
 /** @typedef {import("./sensor.js").State} State */
 
 const SPARK = { points: 60, height: 16, step: 1000 }; // step in ms
-const MINUTE_EVERY = 1000; // ms between two looks at what a minute was like, each card at its own time: all at once they would be a long frame
+/** Time between two drawings of ages and words, in ms. */
+export const REFRESH = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 200;
+const MINUTE_EVERY = 1000; // ms between two looks at what a minute was like
 const WRONG_AFTER = 1000, RIGHT_AFTER = 10_000; // ms in a state after which a card changes its place
 
 export class Card {
@@ -20,8 +22,11 @@ export class Card {
   #alarms = [];
   /** @type {number | undefined} since when it is otherwise than `wrong` says */
   #turned;
-  /** @type {number | undefined} when the last minute was shown */
-  #shown;
+  #near = true; // in sight, or about to be
+  // Each card has its own time for what is not drawn with every message: all at once they would be a long frame.
+  #phase = Math.random();
+  #agedIn = NaN; // the turn in which ages were drawn
+  #notedIn = NaN; // and that in which the last minute was
   #age;
   #trend;
   #derived;
@@ -53,35 +58,45 @@ export class Card {
     const json = find(this.element, "a");
     json.href = `sensors/${encodeURIComponent(sensor.info.name)}`;
     json.setAttribute("aria-label", words.asJSON(sensor.info.name));
+    watch(this.element, (near) => (this.#near = near));
   }
 
   /** @param {string[]} names of the alarms that the sensor has raised */
   alarm = (names) => {
     if (String(names) === String(this.#alarms)) return;
     this.#alarms = names;
-    this.#shown = undefined;
+    this.#notedIn = NaN;
     mark(this.element, "alarm", String(names.length > 0));
   };
 
   /**
    * Values follow every message; the digits of an age, which change faster than they can
-   * be read, have their own pace, and so has the last minute.
-   * @param {number} now @param {boolean} connected @param {boolean} refresh
+   * be read, have their own pace, and so has the last minute. With that, everything is
+   * drawn of a card that is out of sight: somebody may have the page read aloud.
+   * @param {number} now @param {boolean} connected @param {boolean} anew everything @returns {boolean} whether there was anything to draw
    */
-  draw(now, connected, refresh) {
+  draw(now, connected, anew) {
     const { sensor, element } = this, reading = sensor.good?.reading, state = sensor.state(now, connected);
+    this.#place(state === "failed" || state === "stale" || this.#alarms.length > 0, now);
+    const turned = mark(element, "state", state), noteIn = Math.floor(now / MINUTE_EVERY + this.#phase), due = turned || anew || noteIn !== this.#notedIn;
+    if (!this.#near && !due) return false;
     sensor.quantities.forEach((of, i) => {
       text(this.values[i].value, measured(of, reading?.[/** @type {"temperature"} */ (of.quantity)] ?? NaN));
       text(this.values[i].unit, shownUnit(of.unit));
     });
-    const turned = mark(element, "state", state);
-    if (!turned && !refresh) return;
-    this.#place(state === "failed" || state === "stale" || this.#alarms.length > 0, now);
+    const ageIn = Math.floor(now / REFRESH + this.#phase);
+    if (!due && ageIn === this.#agedIn) return true;
+    this.#agedIn = ageIn;
     text(this.#age, valueAge(sensor, state, now));
     text(this.#derived, derivedFrom(sensor.quantities).map(({ of, ...each }) => `${shownAs(each.quantity).name} ${inUnit(each, of(reading?.temperature ?? NaN, reading?.humidity ?? NaN))}`).join(" · "));
-    if (!turned && this.#shown !== undefined && now - this.#shown < MINUTE_EVERY) return;
-    this.#shown = this.#shown === undefined ? now - Math.random() * MINUTE_EVERY : now;
-    const minute = sensor.minute();
+    if (due) this.#drawMinute(state, now);
+    this.#notedIn = noteIn;
+    return true;
+  }
+
+  /** @param {State} state @param {number} now */
+  #drawMinute(state, now) {
+    const { sensor } = this, minute = sensor.minute();
     text(this.#trend, state === "live" ? trend(sensor.quantities[0], minute.slope) : "");
     const { trouble, said, more } = note(sensor, state, minute, now, this.#alarms);
     if (this.#trouble.textContent !== trouble) this.#trouble.replaceChildren(...breakable(trouble));

@@ -82,10 +82,14 @@ export class Charts {
     this.#plots = groups.map((group, i) => new Plot(this.#root, group, together, { ...on, cursor: i ? () => {} : on.cursor }));
   }
 
-  /** @param {Map<string, Columns>} columns by sensor @param {View} view */
-  draw(columns, view) {
+  /** Draws them, one a frame. @param {Map<string, Columns>} columns by sensor @param {View} view */
+  * draw(columns, view) {
     this.#view = view;
-    this.#plots.forEach((plot) => plot.draw(columns, view));
+    for (const [i, plot] of this.#plots.entries()) {
+      if (i) yield;
+      if (this.#plots[i] !== plot) return; // others are shown meanwhile
+      plot.draw(columns, view);
+    }
   }
 
   /** Writes beside each name what its line is under the cursor. @param {(trace: Trace, group: Group) => string} what */

@@ -10,9 +10,23 @@ export const find = (root, selector) => root.querySelector(selector);
 /** A copy of a template's element. @param {string} id @returns {any} */
 export const copy = (id) => get(id).content.firstElementChild.cloneNode(true);
 
-/** Sets the text if it differs. @param {Element} element @param {string} value */
+/** Sets the text if it differs: in the node that is there, for with another one the browser lays out more. @param {Element} element @param {string} value */
 export function text(element, value) {
-  if (element.textContent !== value) element.textContent = value;
+  const { firstChild } = element;
+  if (value && firstChild instanceof Text && !firstChild.nextSibling) {
+    if (firstChild.data !== value) firstChild.data = value;
+  } else if (element.textContent !== value) element.textContent = value;
+}
+
+const NEAR = "10%"; // of what is in sight, above and below it
+/** @type {WeakMap<Element, (is: boolean) => void>} */
+const watched = new WeakMap();
+const watcher = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => watched.get(target)?.(isIntersecting)), { rootMargin: `${NEAR} 0%` });
+
+/** Calls when an element comes into sight, or nearly, and when it has left. @param {Element} element @param {(is: boolean) => void} then */
+export function watch(element, then) {
+  watched.set(element, then);
+  watcher.observe(element);
 }
 
 /** Sets a data attribute, and says if it differed. @param {HTMLElement} element @param {string} key @param {string} value */

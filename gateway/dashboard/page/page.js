@@ -2,7 +2,7 @@
 // The sensors and the state of the connection: what the gateway sends is noted at
 // once and drawn on animation frames, and nothing is drawn while nobody can see it.
 
-import { Card } from "./cards.js";
+import { Card, REFRESH } from "./cards.js";
 import { base, gateway, part } from "./core.js";
 import { get, mark, text } from "./dom.js";
 import { age, count, fixed, wait } from "./format.js";
@@ -15,10 +15,8 @@ import { words } from "./words.js";
 /** @typedef {import("./gateway.js").Hello} Hello */
 /** @typedef {import("./gateway.js").Reading} Reading */
 
-// Time between two drawings of ages and words, in ms.
-const REFRESH = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 200;
-
 const MINUTE = 60_000; // ms
+const AT_ONCE = 24; // cards that are drawn in a frame
 
 const grid = new Grid();
 /** @type {Map<string, Card>} by the sensor's name: its number is of one connection only */
@@ -131,31 +129,48 @@ function receive(readings) {
   schedule();
 }
 
-let scheduled = false, refresh = false;
+let asked = false, framed = false, refresh = false, anew = false;
+/** @type {Generator | undefined} */
+let drawing;
 
-/** Draws on the next animation frame, once, however often it is asked. */
+/** Has what there is drawn from the next animation frame on, once, however often it is asked. */
 function schedule() {
-  if (scheduled || document.hidden) return;
-  scheduled = true;
+  asked = true;
+  frame();
+}
+
+/** Draws a part on the next animation frame. */
+function frame() {
+  if (framed || document.hidden) return;
+  framed = true;
   requestAnimationFrame(() => {
-    scheduled = false;
-    draw(performance.now());
-    refresh = false;
+    framed = false;
+    if (!drawing) {
+      asked = false;
+      drawing = draw();
+    }
+    if (drawing.next().done) drawing = undefined;
+    if (drawing || asked) frame();
   });
 }
 
-/** @param {number} now */
-function draw(now) {
+/** Draws everything, in parts of a frame each: all at once would be a long frame. */
+function* draw() {
+  const ages = refresh, all = anew;
+  refresh = anew = false;
   get("simulated").hidden = !simulated;
   get("unsynced").hidden = !unsynced;
-  drawStatus(now);
-  for (const card of cards.values()) card.draw(now, gateway.phase === "connected", refresh);
-  if (refresh) grid.arrange();
-  if (cards.size) charts?.draw(now, refresh);
+  drawStatus(performance.now(), ages);
+  let drawn = 0;
+  for (const card of cards.values()) {
+    if (card.draw(performance.now(), gateway.phase === "connected", all) && ++drawn % AT_ONCE === 0) yield;
+  }
+  if (ages) grid.arrange();
+  if (cards.size && charts) yield* charts.draw(performance.now(), ages);
 }
 
-/** @param {number} now */
-function drawStatus(now) {
+/** @param {number} now @param {boolean} refresh */
+function drawStatus(now, refresh) {
   const [phase, label, spoken] = status(now);
   const changed = mark(get("status"), "phase", phase);
   if (changed && spoken) text(get("announcement"), spoken);
@@ -194,7 +209,7 @@ document.addEventListener("alarms", (event) => {
   alarmed();
 });
 document.addEventListener("units", () => {
-  refresh = true;
+  refresh = anew = true;
   schedule();
 });
 document.addEventListener("visibilitychange", retry);

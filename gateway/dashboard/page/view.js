@@ -5,7 +5,7 @@
 import { read, write } from "./address.js";
 import { Charts } from "./chart.js";
 import { Columns, stepOf } from "./columns.js";
-import { breakable, find, get, press, text } from "./dom.js";
+import { breakable, find, get, press, text, watch } from "./dom.js";
 import { csv, download } from "./export.js";
 import { clock, inUnit, locale, measured } from "./format.js";
 import { gestures } from "./gestures.js";
@@ -49,6 +49,7 @@ export class HistoryView {
   /** @type {import("./limits.js").Limit[]} */
   #limits = [];
   #moved = false;
+  #near = true; // in sight, or about to be
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #settling;
   #base;
@@ -79,6 +80,10 @@ export class HistoryView {
     });
     const view = this;
     gestures(get("charts"), { get view() { return view.view; }, show: (wanted) => this.#show(wanted) });
+    watch(get("charts"), (near) => {
+      this.#near = near;
+      if (near) this.#redraw();
+    });
     this.#go();
     window.addEventListener("hashchange", () => {
       this.#go();
@@ -259,19 +264,20 @@ export class HistoryView {
     this.#redraw();
   }
 
-  /** Draws what has changed. @param {number} at performance.now() @param {boolean} refresh */
-  draw(at, refresh) {
+  /** Draws what has changed: each chart in a frame of its own. @param {number} at performance.now() @param {boolean} refresh */
+  * draw(at, refresh) {
     const view = this.view, { from, to } = view;
-    const pace = CALM.matches || this.#zoom ? AT_MOST : Math.min(this.#step / 2, AT_MOST);
+    const pace = CALM.matches || this.#zoom || !this.#near ? AT_MOST : Math.min(this.#step / 2, AT_MOST);
     if (at - this.#drawn >= pace) {
       this.#drawn = at;
+      yield;
       const step = (this.#step = stepOf(to - from, Math.max(this.#charts.width, 100)));
       const begin = Math.floor(from / step) * step, count = Math.ceil((to - begin) / step) + 1;
       const shown = this.#shown;
       this.#history.want(shown.map(({ info: { name }, ring: { oldest, names } }) => ({ name, raw: oldest, names })), begin, to, step, this.#zoom ? (to - from) / 2 : 0);
       this.#columns = new Map(shown.map(({ info, ring, quantities }) => [info.name,
         new Columns(begin, step, count, ring.names.length).fill(ring, this.#history.slabs.get(info.name), info.interval_ms).derive(derivedFrom(quantities))]));
-      this.#charts.draw(this.#columns, view);
+      yield* this.#charts.draw(this.#columns, view);
       if (!get("table").hidden && at - this.#tabled >= AT_MOST) this.#fillTable(at);
     }
     if (refresh || this.#moved) this.#read();
