@@ -91,3 +91,62 @@ func TestLate(t *testing.T) {
 		}
 	}
 }
+
+// A number that was never made, as the history shows by what follows it, does not keep the
+// client waiting for it, and what is missing after it from coming: hundreds of gaps, as a
+// line has that is too slow for each tick.
+func TestLateGaps(t *testing.T) {
+	const gaps = 300
+	log := newFakeHistory()
+	s := start(t, log.options, func(o *Options) { o.Late = true })
+	c := s.dial("/sensors/indoor", wire.ReadingsV2)
+	s.joined()
+	record := func(seq uint32) wire.Record {
+		return wire.Record{Seq: seq, Reading: wire.Reading{Values: [2]float32{20.5, 40}, UnixMilli: int64(seq) * 100}}
+	}
+	var all []wire.Record
+	var want, late []uint32
+	for seq := uint32(1); seq <= 2*gaps+1; seq++ {
+		switch {
+		case seq%2 == 1:
+			s.Publish([]wire.Record{record(seq)})
+		case seq%4 == 0:
+			continue // the sampler left it out
+		default:
+			want = append(want, seq)
+		}
+		all = append(all, record(seq))
+	}
+	for live := 0; live <= gaps || len(late) < len(want); {
+		kind, b, err := c.ReadMessage()
+		if err != nil {
+			t.Fatalf("%v; %d of %d came live, and late %v", err, live, gaps+1, late)
+		}
+		if kind == websocket.TextMessage {
+			continue
+		}
+		records, err := wire.ParseRecords(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range records {
+			if r.Flags&wire.Historical != 0 {
+				late = append(late, r.Seq)
+			} else if live++; live == gaps+1 {
+				log.keep(all)
+			}
+		}
+	}
+	if !slices.Equal(late, want) {
+		t.Errorf("late %v, want %v", late, want)
+	}
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		sum, _ := s.Accounts()
+		if sum.Queued == 0 || time.Now().After(deadline) {
+			if sum.Produced != sum.Delivered+sum.Missed || sum.Missed != gaps/2 {
+				t.Errorf("%+v, want %d that were never made", sum, gaps/2)
+			}
+			return
+		}
+	}
+}

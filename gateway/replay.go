@@ -22,10 +22,12 @@ const (
 	// gets nothing meanwhile.
 	recordWithin = 40 * time.Second
 	silentWithin = 2 * time.Second
-	// What is late has no such bound, so a replay that waits for it leaves its turn to
-	// others, for lateLull. maxLanes is how many of a client's lanes may wait so.
+	// What is late has no such bound, so a replay that has asked lateAsks times for it in
+	// vain leaves its turn to others, for lateLull. maxLanes is how many of a client's lanes
+	// may wait so: the gaps of a minute in which many ticks of some sensors are missing.
 	lateLull = time.Second
-	maxLanes = 64
+	lateAsks = 64
+	maxLanes = 512
 )
 
 // replay sends a client what it missed, sensor by sensor. Its goroutine lives
@@ -111,7 +113,7 @@ func (r *replay) serve(deadline time.Time) bool {
 			}
 		}
 		r.late = r.late && len(l.unsent) == 0 && !l.empty.IsZero()
-		if r.late && n >= maxLanes {
+		if r.late && n >= lateAsks {
 			return true
 		}
 	}
@@ -172,6 +174,7 @@ func (r *replay) readShare(l *lane) bool {
 
 // read reads a lane's next batch, and returns whether there is something to send.
 func (r *replay) read(l *lane) bool {
+	beyond := false // the history has what comes after the lane
 	for stale := true; stale; {
 		batch, err := l.next()
 		if err != nil {
@@ -181,7 +184,8 @@ func (r *replay) read(l *lane) bool {
 		if !l.single {
 			l.unsent = l.due(batch)
 		}
-		stale = len(l.unsent) == 0 && len(batch) > 0 && wire.Before(batch[len(batch)-1].Seq, l.end)
+		beyond = len(batch) > 0 && !wire.Before(batch[len(batch)-1].Seq, l.end)
+		stale = len(l.unsent) == 0 && len(batch) > 0 && !beyond
 	}
 	if len(l.unsent) > 0 {
 		l.empty = time.Time{}
@@ -190,7 +194,7 @@ func (r *replay) read(l *lane) bool {
 	if l.empty.IsZero() {
 		l.empty = time.Now()
 	}
-	r.atEnd(l, time.Since(l.empty))
+	r.atEnd(l, time.Since(l.empty), beyond)
 	return false
 }
 
@@ -214,8 +218,9 @@ func (l *lane) due(batch []wire.Record) []wire.Record {
 }
 
 // atEnd ends a lane that has caught up, or whose next record has not appeared for
-// so long that it counts as lost.
-func (r *replay) atEnd(l *lane, silent time.Duration) {
+// so long that it counts as lost. What is late comes in order: when the history has what
+// is beyond a lane, what it lacks of that was never made.
+func (r *replay) atEnd(l *lane, silent time.Duration, beyond bool) {
 	b, c := r.c.s.broadcaster, r.c
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -233,7 +238,7 @@ func (r *replay) atEnd(l *lane, silent time.Duration) {
 		return
 	}
 	first := c.s.opts.History.Kept(l.sensor, l.after)
-	if silent >= recordWithin && !c.s.opts.Late {
+	if late := c.s.opts.Late; late && beyond || !late && silent >= recordWithin {
 		first = l.end
 	}
 	if !wire.Before(first, l.end) {

@@ -165,7 +165,7 @@ func (d *dashboard) check(sensor int, log []wire.Record) error {
 		got, ok := came[want.Seq]
 		switch {
 		case !ok:
-			return fmt.Errorf("%d did not come; %d records did, from %d on", want.Seq, len(came), first)
+			return fmt.Errorf("%d did not come; %d records came live and %d later, from %d on", want.Seq, len(live), len(past), first)
 		case got.Reading != want.Reading || got.Fault != want.Fault:
 			return fmt.Errorf("%d is %+v, and in the gateway's log %+v", want.Seq, got.Reading, want.Reading)
 		}
