@@ -104,7 +104,7 @@ func (m *Members) All() []Member {
 	for _, g := range m.byName {
 		all = append(all, g)
 	}
-	slices.SortFunc(all, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(all, func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
 

@@ -87,7 +87,7 @@ func List(tree fs.FS, class Class) (all []Device, err error) {
 			all = append(all, d)
 		}
 	}
-	slices.SortFunc(all, func(a, b Device) int { return strings.Compare(a.Name+" "+a.ID, b.Name+" "+b.ID) })
+	slices.SortStableFunc(all, func(a, b Device) int { return strings.Compare(a.Name+" "+a.ID, b.Name+" "+b.ID) })
 	return all, nil
 }
 

@@ -115,7 +115,7 @@ func (l *log) evict() error {
 		return err
 	}
 	files = slices.DeleteFunc(files, func(f disk.Info) bool { return !strings.HasSuffix(f.Name, format.SegmentSuffix) })
-	slices.SortFunc(files, func(a, b disk.Info) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(files, func(a, b disk.Info) int { return strings.Compare(a.Name, b.Name) })
 	for len(files) > 1 && l.size > l.c.o.MaxBytes {
 		chapters := l.chapters(files[0])
 		if err := dir.Remove(files[0].Name); err != nil && !errors.Is(err, fs.ErrNotExist) {

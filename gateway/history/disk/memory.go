@@ -76,7 +76,7 @@ func (m *Memory) List(dir string) (files []Info, err error) {
 			files = append(files, Info{path.Base(name), f.size()})
 		}
 	}
-	slices.SortFunc(files, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(files, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
 	return files, nil
 }
 

@@ -284,7 +284,7 @@ func (r *recovery) replay() {
 			}
 		}
 	}
-	slices.SortFunc(pages, func(a, b format.PageHead) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortStableFunc(pages, func(a, b format.PageHead) int { return cmp.Compare(a.Seq, b.Seq) })
 	have := r.sealed()
 	expected, before := r.Through+1, format.NotKnown
 	r.LastEvents = format.NotKnown

@@ -73,7 +73,7 @@ func headerPin(pin string) string {
 // and an I²C bus. Two keys of one motor with the same are for [motor.Spec.Validate].
 func (uses pinUses) check(sensors []Sensor) {
 	// The first in the file has the pin, whichever was read first.
-	slices.SortFunc(uses, func(a, b pinUse) int {
+	slices.SortStableFunc(uses, func(a, b pinUse) int {
 		return cmp.Or(cmp.Compare(a.n.Line, b.n.Line), cmp.Compare(a.n.Column, b.n.Column))
 	})
 	owners := map[string]pinUse{}

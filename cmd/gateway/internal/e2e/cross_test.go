@@ -1,6 +1,10 @@
 package e2e
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +35,38 @@ func TestForeignProcessorsStream(t *testing.T) {
 				t.Errorf("ended with %v, want exit status 0", err)
 			}
 		})
+	}
+}
+
+// What scripts/build makes for the smallest machines is small: it inlines less, and has no
+// hub, which it says. It streams as the others do.
+func TestSmallBuild(t *testing.T) {
+	t.Parallel()
+	long(t, "it builds the program as for release, and emulates its processor")
+	const most = 12_200_000 // bytes
+	emulator := findTool(t, "qemu-arm-static", "qemu-user-static")
+	dir := copyProject(t, projectRoot)
+	if out, err := runScript(t, dir, []string{"VERSION=v1"}, "scripts/build", "linux-armv6"); err != nil {
+		t.Fatalf("scripts/build: %v\n%s", err, out)
+	}
+	binary := filepath.Join(dir, "dist/gateway-linux-armv6")
+	info, err := os.Stat(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() > most {
+		t.Errorf("%d bytes, more than %d", info.Size(), most)
+	}
+	for _, args := range [][]string{{"hub"}, {"hub", "ca", "init", "--state", "x"}} {
+		out, err := exec.Command(emulator, append([]string{binary}, args...)...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "has no hub; fix: ") {
+			t.Errorf("%v: %v\n%s", args, err, out)
+		}
+	}
+	p := startGateway(t, emulator, binary, "--simulate", "--listen", "127.0.0.1:0")
+	checkStream(t, p.URL, 30)
+	if err := p.Stop(t); err != nil {
+		t.Errorf("ended with %v, want exit status 0", err)
 	}
 }
 

@@ -1,3 +1,5 @@
+//go:build !nohub
+
 // Package hub has the commands of a fleet's hub: it makes the fleet's authority and the
 // codes with which gateways enroll, lists and revokes them, and runs.
 //

@@ -121,7 +121,7 @@ func (r *Result) Ask(ctx context.Context, b i2c.Bus, others Others) {
 
 // all returns what a gateway has, in the order of an answer.
 func (o *Others) all() (found []Answer) {
-	places := slices.SortedFunc(maps.Keys(o.Sensors), func(p, q Place) int {
+	places := slices.SortedStableFunc(maps.Keys(o.Sensors), func(p, q Place) int {
 		return cmp.Or(cmp.Compare(p.Mux.Address, q.Mux.Address), cmp.Compare(p.Mux.Channel, q.Mux.Channel), cmp.Compare(p.Address, q.Address))
 	})
 	for _, p := range places {

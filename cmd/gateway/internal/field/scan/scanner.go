@@ -86,7 +86,7 @@ func (s *scanner) ask(on Mux) []multiplexer {
 		a.Seen = "a transfer fails: " + bus.Cause(err).Error()
 		s.add(a, Place{on, addr})
 	}
-	slices.SortFunc(s.result.Found[before:], func(a, b Answer) int { return strings.Compare(a.Address, b.Address) })
+	slices.SortStableFunc(s.result.Found[before:], func(a, b Answer) int { return strings.Compare(a.Address, b.Address) })
 	return muxes
 }
 
