@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	cdpinput "github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
@@ -85,6 +86,21 @@ func (p *Page) window(state browser.WindowState) {
 	p.t.Helper()
 	w := call(p, browser.GetWindowForTarget, browser.GetWindowForTargetParams{})
 	call(p, browser.SetWindowBounds, browser.SetWindowBoundsParams{WindowID: w.WindowID, Bounds: &browser.Bounds{WindowState: state}})
+}
+
+// Freeze does what a browser does with a page that nobody sees for long: it is hidden, its
+// connections are closed, and nothing of it runs until it thaws.
+func (p *Page) Freeze() {
+	p.t.Helper()
+	call(p, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: "frozen"})
+}
+
+// Thaw is the opposite of Freeze: somebody looks at the page again.
+func (p *Page) Thaw() {
+	p.t.Helper()
+	call(p, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: "active"})
+	p.Hide() // it is hidden until its window changes
+	p.Show()
 }
 
 // Nameless returns what a screen reader could tell nothing of: what can have the

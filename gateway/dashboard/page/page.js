@@ -45,6 +45,7 @@ gateway.addEventListener("hello", ({ detail }) => greet(detail));
 gateway.addEventListener("resumed", ({ detail }) => {
   if (detail.skipped) cards.forEach(({ sensor }) => sensor.ring.clear()); // what is older comes in buckets
 });
+gateway.addEventListener("event", ({ detail }) => (corrected ||= detail.kind === "clock_corrected"));
 gateway.addEventListener("readings", ({ detail }) => receive(detail));
 
 /** @param {Hello} hello */
@@ -54,6 +55,7 @@ function greet(hello) {
   simulated = hello.simulated;
   unsynced = !hello.clock_synced;
   heard = undefined;
+  quickest = Infinity;
   newest = hello.time;
   newestAt = performance.now();
   const before = cards;
@@ -114,17 +116,35 @@ function alarmed() {
   schedule();
 }
 
+const DRIFT = 0.01; // by which the gateway's clock may go faster or slower while it is being set
+
+let quickest = Infinity, received = 0; // by how much performance.now() is ahead of the times of readings, at least; when the last one came
+let corrected = false; // the gateway's clock was set, and its times may stand until it has caught up
+
+/**
+ * When a live reading would have come if nothing had held it up, as a network that stalls
+ * does, or a browser that has frozen the page and then hands over all at once.
+ * @param {Reading} reading @param {number} now
+ */
+function due({ time, unsynced }, now) {
+  corrected &&= unsynced;
+  quickest = corrected ? now - time : Math.min(now - time, quickest + DRIFT * (now - received));
+  received = now;
+  return time + quickest;
+}
+
 /** @param {Reading[]} readings of one message */
 function receive(readings) {
   const now = performance.now();
   for (const reading of readings) {
-    cards.get(reading.name)?.sensor.add(reading, now);
+    const at = reading.historical ? now : due(reading, now);
+    cards.get(reading.name)?.sensor.add(reading, at);
     simulated ||= reading.simulated;
     if (reading.historical) continue;
-    heard = now;
+    heard = at;
     unsynced = reading.unsynced;
     newest = reading.time;
-    newestAt = now;
+    newestAt = at;
   }
   schedule();
 }
