@@ -14,7 +14,7 @@ import (
 // hubProcess is a hub that runs, and its fleet.
 type hubProcess struct {
 	*gatewayProcess
-	t       *testing.T
+	t       testing.TB
 	program string
 	state   string
 	url     string
@@ -24,7 +24,7 @@ type hubProcess struct {
 var hubAddressForm = regexp.MustCompile(`https://127\.0\.0\.1:[0-9]+`)
 
 // startHub starts the hub of a new fleet, with more flags.
-func startHub(t *testing.T, more ...string) *hubProcess {
+func startHub(t testing.TB, more ...string) *hubProcess {
 	t.Helper()
 	h := &hubProcess{t: t, program: buildGateway(t), state: t.TempDir(), more: more}
 	h.want("ca.crt", "hub", "ca", "init", "--state", h.state)

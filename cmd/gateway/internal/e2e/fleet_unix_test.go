@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"sensorgateway/wire"
 )
 
 // fleetKnown is what a hub's file says of a gateway.
@@ -98,4 +101,40 @@ func TestFleet(t *testing.T) {
 	if strings.Contains(h.Output(), "panic") {
 		t.Error(h.Output())
 	}
+}
+
+// BenchmarkStopThroughHub is how long a client of a hub waits until a motor of a gateway is
+// stopped: the hub signs it, the broker passes it on, the gateway checks it and answers.
+func BenchmarkStopThroughHub(b *testing.B) {
+	m := startMosquitto(b, "allow_anonymous true\nset_tcp_nodelay true\n") // as configs/mosquitto.conf
+	h := startHub(b, "--broker", "mqtt://"+m.address, "--site", "lab")
+	device := b.TempDir()
+	h.want("pi-1", h.enroll(device, "pi-1", h.code("--site", "lab"))...)
+	config := writeFile(b, "gateway.yaml", string(simulatedWithoutInterlocks(b))+"uplink: {}\n")
+	startGateway(b, h.program, "--simulate", "--config", config, "--state", device, "--listen", "127.0.0.1:0")
+	h.known("pi-1", func(k fleetKnown) bool { return k.Presence.State == "here" && len(k.Hello.Sensors) > 1 })
+	token := h.want("gwt_", "token", "add", "root", "--role", "admin", "--state", h.state)
+	h.awaitAnswer("/api/v1/audit", token, "records") // the hub has seen the token
+	h.awaitAnswer("/gateways/pi-1/api/v1/motors", token, "motor_1")
+	c := h.dial("/gateways/pi-1/", token)
+	_ = c.SetReadDeadline(time.Time{})
+	o := motorClientOf(b, c)
+	pace := time.NewTicker(200 * time.Millisecond) // a client may send 20 messages a second
+	defer pace.Stop()
+	var took []time.Duration
+	for b.Loop() {
+		if a := o.ask("command", `{"action":"start","target":"motor_1","speed":1,"lease_ms":20000}`); !a.Payload.State.Running {
+			b.Fatalf("start: %+v", a)
+		}
+		begin := time.Now()
+		a := o.ask("command", `{"action":"stop","target":"motor_1"}`)
+		took = append(took, time.Since(begin))
+		if a.Type != wire.TypeAck || a.Payload.State.Running {
+			b.Fatalf("stop: %+v", a)
+		}
+		<-pace.C
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms-p50")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms-p99")
 }

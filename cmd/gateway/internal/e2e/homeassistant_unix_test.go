@@ -33,7 +33,7 @@ func TestHomeAssistantTLS(t *testing.T) {
 
 // mosquitto is Debian's MQTT broker.
 type mosquitto struct {
-	t       *testing.T
+	t       testing.TB
 	address string
 	config  string
 	cmd     *exec.Cmd
@@ -41,7 +41,7 @@ type mosquitto struct {
 
 // startMosquitto starts a broker with a user "gateway" whose password is "secret",
 // and "ha" with "secret" too; more is for its configuration.
-func startMosquitto(t *testing.T, more ...string) *mosquitto {
+func startMosquitto(t testing.TB, more ...string) *mosquitto {
 	t.Helper()
 	passwords := filepath.Join(t.TempDir(), "passwords")
 	for i, user := range []string{"gateway", "ha"} {
@@ -101,7 +101,7 @@ func (m *mosquitto) publish(topic, payload string, more ...string) {
 
 // listener has what a client of the broker receives.
 type listener struct {
-	t     *testing.T
+	t     testing.TB
 	lines <-chan string // TOPIC PAYLOAD
 	seen  []string
 }

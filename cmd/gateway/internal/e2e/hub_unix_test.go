@@ -89,7 +89,7 @@ func (h *hubProcess) stored(gateway, sensor string) (all []wire.Record) {
 }
 
 // recordsIn returns the records in a log of readings that nobody writes, none if it is not there.
-func recordsIn(t *testing.T, dir, sensor string) (all []wire.Record) {
+func recordsIn(t testing.TB, dir, sensor string) (all []wire.Record) {
 	t.Helper()
 	r, err := history.OpenReader(dir, func(d history.Damage) { t.Errorf("%+v", d) })
 	if err != nil {

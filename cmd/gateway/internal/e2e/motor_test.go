@@ -43,6 +43,11 @@ func newMotorClient(t testing.TB, url string) *motorClient {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return motorClientOf(t, c)
+}
+
+// motorClientOf makes one of a connection.
+func motorClientOf(t testing.TB, c *websocket.Conn) *motorClient {
 	o := &motorClient{Conn: c, t: t, received: make(chan wsMessage, 1<<14)} // far more than a test lasts
 	answer := c.PingHandler()
 	c.SetPingHandler(func(data string) error {

@@ -133,7 +133,7 @@ func filesUnder(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-func mustRead(t *testing.T, path string) string {
+func mustRead(t testing.TB, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
