@@ -49,6 +49,25 @@ func eventually(t testing.TB, late time.Duration, ask func() (answer string, rig
 	}
 }
 
+// moving is eventually for what takes as long as it takes: it waits while the answer changes.
+func moving(t testing.TB, still time.Duration, ask func() (answer string, right bool)) {
+	t.Helper()
+	again, before, since := time.NewTicker(200*time.Millisecond), "", time.Now()
+	defer again.Stop()
+	for {
+		answer, right := ask()
+		switch {
+		case right:
+			return
+		case answer != before:
+			before, since = answer, time.Now()
+		case time.Since(since) >= still:
+			t.Fatalf("for %v: %s", still, answer)
+		}
+		<-again.C
+	}
+}
+
 func TestMain(m *testing.M) {
 	flag.Parse()
 	given := false
