@@ -95,12 +95,18 @@ func TestAFailedStageStopsNoOther(t *testing.T) {
 // it is, and no file is left.
 func TestInterrupted(t *testing.T) {
 	marks := t.TempDir()
-	child := filepath.Join(marks, "child")
-	if err := syscall.Mkfifo(child, 0o600); err != nil {
-		t.Fatal(err)
+	children := []string{filepath.Join(marks, "child"), filepath.Join(marks, "without an environment")}
+	for _, child := range children {
+		if err := syscall.Mkfifo(child, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	script := writeScript(t, `
-		own_session() { setsid sh -c 'touch "$TMPDIR/file"; exec sleep 1000 >"$0"' "`+child+`" & wait; }
+		own_session() {
+			setsid sh -c 'touch "$TMPDIR/file"; exec sleep 1000 >"$0"' "`+children[0]+`" &
+			setsid env -i OUTER_TMPDIR="$TMPDIR" /bin/sh -c 'exec sleep 1000 >"$0"' "`+children[1]+`" &
+			wait
+		}
 		stage endless own_session`)
 	temporary := t.TempDir()
 	cmd := exec.Command(script)
@@ -110,11 +116,15 @@ func TestInterrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	alive, err := os.Open(child) // returns once sleep has it
-	if err != nil {
-		t.Fatal(err)
+	var alive []*os.File
+	for _, child := range children {
+		f, err := os.Open(child) // returns once sleep has it
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		alive = append(alive, f)
 	}
-	defer alive.Close()
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
@@ -122,8 +132,10 @@ func TestInterrupted(t *testing.T) {
 	if status := cmd.ProcessState.ExitCode(); status != 130 {
 		t.Errorf("exit status %d, want 130:\n%s", status, &out)
 	}
-	if n, err := alive.Read(make([]byte, 1)); n != 0 || err == nil { // end of file: no writer is alive
-		t.Errorf("read %d, %v; want the end", n, err)
+	for _, f := range alive {
+		if n, err := f.Read(make([]byte, 1)); n != 0 || err == nil { // end of file: no writer is alive
+			t.Errorf("%s: read %d, %v; want the end", f.Name(), n, err)
+		}
 	}
 	if left, _ := os.ReadDir(temporary); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
