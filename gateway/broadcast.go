@@ -63,16 +63,21 @@ func (b *broadcaster) publish(records []wire.Record) {
 	}
 }
 
-// run broadcasts, and checks the sessions when timer says so.
-func (b *broadcaster) run(timer <-chan time.Time) {
+// run broadcasts, and checks the sessions when timer says so, aSecond times a second. If
+// that is seldom, a tick is what wakes it for those that must be checked more often.
+func (b *broadcaster) run(timer <-chan time.Time, aSecond int) {
 	defer close(b.done)
-	for checks := 1; ; {
+	for checks, checked := 1, time.Now(); ; {
 		select {
 		case tick := <-b.full:
 			b.broadcast(*tick)
 			b.free <- tick
+			if now := time.Now(); aSecond < checksASecond && now.Sub(checked) >= checkEvery {
+				b.check(now, false)
+				checked = now
+			}
 		case <-timer:
-			b.check(time.Now(), checks%checksASecond == 0)
+			b.check(time.Now(), checks%aSecond == 0)
 			checks++
 		case <-b.quit:
 			return

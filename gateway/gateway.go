@@ -140,10 +140,16 @@ type Server struct {
 }
 
 // New returns a server without listeners. Its broadcaster runs until [Server.Shutdown].
-func New(opts Options) *Server { return newServer(opts, time.Tick(checkEvery)) }
+func New(opts Options) *Server {
+	every := checkEvery
+	if !opts.Remote && slices.ContainsFunc(opts.Sensors, func(s wire.SensorInfo) bool { return s.IntervalMS <= checkEvery.Milliseconds() }) {
+		every = time.Second // ticks come as often
+	}
+	return newServer(opts, time.Tick(every), int(time.Second/every))
+}
 
-// newServer is New with the timer of the sessions' checks.
-func newServer(opts Options, checks <-chan time.Time) *Server {
+// newServer is New with the timer of the sessions' checks, and how often that speaks.
+func newServer(opts Options, checks <-chan time.Time, aSecond int) *Server {
 	if opts.Motors == nil {
 		opts.Motors = noMotors{}
 	}
@@ -182,7 +188,7 @@ func newServer(opts Options, checks <-chan time.Time) *Server {
 				panic(r)
 			}
 		}()
-		s.broadcaster.run(checks)
+		s.broadcaster.run(checks, aSecond)
 	}()
 	return s
 }

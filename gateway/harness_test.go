@@ -32,6 +32,12 @@ type testServer struct {
 
 func start(t testing.TB, change ...func(*Options)) *testServer {
 	t.Helper()
+	return startChecked(t, checksASecond, change...)
+}
+
+// startChecked starts a server whose checks come so often by themselves.
+func startChecked(t testing.TB, aSecond int, change ...func(*Options)) *testServer {
+	t.Helper()
 	opts := Options{
 		Version: "1.2.3", Epoch: "e1", Simulated: true, Primary: 1,
 		Sensors: []wire.SensorInfo{
@@ -51,7 +57,7 @@ func start(t testing.TB, change ...func(*Options)) *testServer {
 		t.Fatal(err)
 	}
 	checks := make(chan time.Time)
-	server := newServer(opts, checks)
+	server := newServer(opts, checks, aSecond)
 	if _, measured := t.(*testing.B); measured {
 		server = New(opts)
 	}

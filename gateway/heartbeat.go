@@ -22,7 +22,7 @@ const (
 	drivingPongWithin = 2 * time.Second
 	tooSlow           = 30 * time.Second // for a client that takes nothing
 
-	// Sessions that drive a motor are checked every checkEvery, the others once a
+	// Sessions that drive a motor are checked every checkEvery, about, the others once a
 	// second.
 	checkEvery    = 250 * time.Millisecond
 	checksASecond = 4
@@ -82,9 +82,12 @@ func (b *broadcaster) check(now time.Time, all bool) {
 
 // metricsFrames returns what the clients of /metrics get if it is due, by the sensors that they may see.
 func (b *broadcaster) metricsFrames(due bool) map[sensorSet][]byte {
+	if !due {
+		return nil
+	}
 	frames, viewers := map[sensorSet][]byte{}, map[sensorSet]*access.Identity{}
 	b.each(func(c *session) {
-		if c.metrics && due {
+		if c.metrics {
 			viewers[c.scope] = c.Identity
 		}
 	})

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -12,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"sensorgateway/gateway/access"
+	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/wire"
 )
 
@@ -195,6 +197,37 @@ func TestOperatorsHeartbeat(t *testing.T) {
 	}
 	s.broadcaster.check(ponged.Add(drivingPongWithin), false)
 	s.wantClients(0)
+}
+
+// revocable is the access of everybody until it ends.
+type revocable struct{ valid context.Context }
+
+func (a revocable) Identify(r *http.Request) (*access.Identity, *access.Refusal) {
+	id := access.Anybody(r.RemoteAddr)
+	id.Valid = a.valid
+	return id, nil
+}
+
+// Where sessions are seldom checked by themselves, ticks have them checked: a client whose
+// identity has ended is closed soon.
+func TestTicksHaveSessionsChecked(t *testing.T) {
+	valid, revoke := context.WithCancelCause(t.Context())
+	s := startChecked(t, 1, func(o *Options) { o.Access = revocable{valid} })
+	c := s.dial("/")
+	revoke(tokens.ErrRevoked)
+	closed := make(chan error, 1)
+	go func() {
+		for {
+			if _, _, err := c.ReadMessage(); err != nil {
+				closed <- err
+				return
+			}
+		}
+	}()
+	s.until("it is closed", func() bool { s.tick(); return len(closed) > 0 })
+	if err := <-closed; !websocket.IsCloseError(err, wire.ClosePolicy) {
+		t.Error(err)
+	}
 }
 
 // A client that does not read delays nobody, costs bounded memory, and is closed.

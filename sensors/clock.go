@@ -3,6 +3,8 @@ package sensors
 import (
 	"sync/atomic"
 	"time"
+
+	"sensorgateway/timer"
 )
 
 const (
@@ -28,6 +30,7 @@ type ClockOptions struct {
 	Boot    func() time.Duration // since the machine started, sleep included; nil: since NewClock, by Go's monotonic clock
 	Wall    func() time.Time     // the system clock; nil: time.Now
 	Synced  func() bool          // whether something keeps the system clock right; nil: always
+	Timers  timer.Kind           // that the sampler waits with
 	Stepped func(Step)           // called on the sampler's goroutine, before the first tick with the new time; nil: not called
 }
 

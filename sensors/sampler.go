@@ -11,6 +11,7 @@ import (
 
 	"periph.io/x/conn/v3/i2c"
 
+	"sensorgateway/timer"
 	"sensorgateway/wire"
 )
 
@@ -200,12 +201,13 @@ func waitAtMost(probes *sync.WaitGroup, d time.Duration) error {
 }
 
 func (s *Sampler) schedule(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	next := timer.New(s.clock.Timers)
+	defer next.Close()
+	next.Reset(0)
 	done := ctx.Done()
 	for stopping := false; !stopping || len(s.open) > 0; {
 		select {
-		case <-timer.C:
+		case <-next.C:
 		case j := <-s.results:
 			s.arrived(j)
 		case <-done:
@@ -219,7 +221,7 @@ func (s *Sampler) schedule(ctx context.Context) {
 		}
 		s.close(now)
 		s.beats.Add(1)
-		timer.Reset(s.untilNext(now, stopping))
+		next.Reset(s.untilNext(now, stopping))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/gateway/limit"
+	"sensorgateway/gateway/statefile"
 )
 
 // buildAccess makes what decides who a client is.
@@ -22,7 +23,7 @@ func (g *running) buildAccess() {
 		"commands", "orders", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong,
 		gateway.ReasonLimit, gateway.ReasonHandshake, gateway.ReasonConnections, gateway.ReasonHost, gateway.ReasonDescriptors, gateway.ReasonQueues, gateway.ReasonQueries)
 	g.tokens = tokens.Open(g.cfg.State, g.log)
-	g.tokens.Changed = g.auditor.TokenChanged
+	g.tokens.Changed, g.tokens.Watch = g.auditor.TokenChanged, statefile.Watch
 	host, _, _ := net.SplitHostPort(g.cfg.Listen) // it was checked
 	exposed := !address.IsLoopback(host)
 	g.access = access.NewGuard(access.Options{

@@ -5,12 +5,13 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/sensors"
+	"sensorgateway/timer"
 	"sensorgateway/wire"
 )
 
 // newClock returns this machine's clock.
 func (g *running) newClock() *sensors.Clock {
-	return sensors.NewClock(sensors.ClockOptions{Boot: machine.BootClock(), Synced: machine.ClockSynced, Stepped: g.clockStepped})
+	return sensors.NewClock(sensors.ClockOptions{Boot: machine.BootClock(), Timers: timer.Kernel, Synced: machine.ClockSynced, Stepped: g.clockStepped})
 }
 
 // clockStepped makes an event of a step of the system clock, before a record has

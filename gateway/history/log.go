@@ -11,6 +11,7 @@ import (
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
 	"sensorgateway/gateway/history/values"
+	"sensorgateway/timer"
 	"sensorgateway/wire"
 )
 
@@ -53,7 +54,7 @@ type Log struct {
 	wrote          chan struct{} // the writer has written a tick
 	wakeMaintainer chan struct{} // the journal was abandoned
 	wakeNotifier   chan struct{} // failure has changed
-	timer          *time.Timer   // of Append
+	timer          *timer.Timer  // of Append
 }
 
 // slowLock is a lock that may be held for as long as a disk does not answer. Unlike
@@ -163,10 +164,7 @@ func (l *Log) Append(records []wire.Record, offset int64) (written bool) {
 	}
 	wait := mine > 0 && !behind && l.running
 	l.mu.Unlock()
-	select {
-	case l.wakeWriter <- struct{}{}:
-	default:
-	}
+	signal(l.wakeWriter)
 	written = len(records) == 0 || wait && l.waitWritten(mine)
 	if !written {
 		l.mu.Lock()
@@ -252,6 +250,7 @@ func (l *Log) Close() error {
 	if closed {
 		return nil
 	}
+	l.timer.Close()
 	err := l.finish()
 	l.mu.Lock()
 	l.queue.close()

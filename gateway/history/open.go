@@ -15,6 +15,7 @@ import (
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
 	"sensorgateway/gateway/history/recovery"
+	"sensorgateway/timer"
 	"sensorgateway/wire"
 )
 
@@ -27,6 +28,7 @@ type Options struct {
 	MaxBytes int64             // of all files together; 0: DefaultMaxBytes; at least 1 MiB
 	MaxAge   time.Duration     // of the readings that are retained; 0: DefaultMaxAge
 	Boot     string            // identifies the boot of the machine, whose clock the offsets are of; "": not known
+	Timers   timer.Kind        // that Append waits with
 	Log      *slog.Logger      // nil: silent
 	Changed  func(err error)   // called by Run when readings become durable (nil), or no longer are; must not block
 	Damaged  func(Damage)      // called by Run when stored readings are found to be lost; must not block
@@ -74,8 +76,7 @@ func New(o Options) (*Log, error) {
 		return nil, fmt.Errorf("history: Boot is longer than %d bytes", format.MomentMax)
 	}
 	l.defaults()
-	l.timer = time.NewTimer(time.Hour)
-	l.timer.Stop()
+	l.timer = timer.New(o.Timers)
 	l.run = format.Run{Boot: l.boot, Sensors: slices.Clone(o.Sensors)}
 	if len(format.AppendRun(nil, l.run)) > format.RunMax {
 		return nil, fmt.Errorf("history: the names of %d sensors are too long: a page of the journal has room for %d bytes", len(o.Sensors), format.RunMax)

@@ -150,8 +150,12 @@ func (c *Controller) Observe(records []wire.Record) {
 	}
 }
 
-// Beats returns a number that grows at least once a second while Run works.
-func (c *Controller) Beats() int64 { return c.beats.Load() }
+// Beats returns a number that has grown by the next call if Run works: a call wakes it.
+// So it need not wake by itself to show a watchdog that it does not hang.
+func (c *Controller) Beats() int64 {
+	defer c.poke()
+	return c.beats.Load()
+}
 
 // lock locks mu; urgent calls come before the queue.
 func (c *Controller) lock(urgent bool) (unlock func()) {

@@ -9,9 +9,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// maxIdle bounds the loop's sleep, so that a watchdog can tell an idle loop from
-// one that hangs.
-const maxIdle = 500 * time.Millisecond
+// maxIdle is how long the loop sleeps when nothing is due and nobody wakes it.
+const maxIdle = time.Hour
 
 // Run drives all outputs off; then, until ctx ends, it stops motors and changes
 // their speeds, each at its deadline; then it drives all off, closes the outputs,

@@ -63,6 +63,7 @@ type bench struct {
 	ctx     context.Context
 	program string
 	window  time.Duration
+	only    string // the measurement to make; "": all of them
 	out     io.Writer
 }
 
@@ -71,9 +72,15 @@ type bench struct {
 func (b *bench) run() error {
 	fmt.Fprintf(b.out, "%s. Gateway and clients on the same machine, over loopback, %v a row.\n", process.Describe(), b.window)
 	var errs []error
-	for _, measure := range []func() error{b.fanout, b.stalled, b.storm, b.churn} {
+	for _, m := range []struct {
+		name    string
+		measure func() error
+	}{{"rest", b.rest}, {"beside", b.beside}, {"fanout", b.fanout}, {"stalled", b.stalled}, {"storm", b.storm}, {"churn", b.churn}} {
+		if b.only != "" && b.only != m.name {
+			continue
+		}
 		fmt.Fprintln(b.out)
-		if err := measure(); err != nil {
+		if err := m.measure(); err != nil {
 			errs = append(errs, err)
 		}
 		if b.ctx.Err() != nil {

@@ -15,7 +15,7 @@ import (
 	"sensorgateway/scripts/load/process"
 )
 
-// gateway is the program under test.
+// gateway is the program under test, or the bare loop that it is compared with.
 type gateway struct {
 	*process.Program
 	addr string // of its listener
@@ -33,8 +33,13 @@ func startGateway(ctx context.Context, program, dir, config string, flags ...str
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, program, "--simulate", "--config", file, "--listen", "127.0.0.1:0", "--log-format", "text")
-	cmd.Args = append(cmd.Args, flags...)
+	flags = append([]string{"--simulate", "--config", file, "--listen", "127.0.0.1:0", "--log-format", "text"}, flags...)
+	return startServer(ctx, program, flags...)
+}
+
+// startServer runs a program that logs the address that it listens at, and waits for that.
+func startServer(ctx context.Context, program string, flags ...string) (*gateway, error) {
+	cmd := exec.CommandContext(ctx, program, flags...)
 	cmd.Env = append(os.Environ(), "GOMEMLIMIT=96MiB") // as in the unit
 	p, err := process.Start(cmd, announced)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 )
 
@@ -24,20 +25,25 @@ const maxWindow = 25 * time.Second
 func main() {
 	program := flag.String("gateway", "", "the gateway's `binary`")
 	window := flag.Duration("window", 20*time.Second, "how long each row is measured")
+	only := flag.String("only", "", "make this measurement alone: rest, beside, fanout, stalled, storm or churn")
 	soak := flag.Bool("soak", false, "attack a gateway for ten minutes instead, and measure what that costs")
 	short := flag.Bool("short", false, "with -soak: for 20 seconds")
+	bare := flag.Bool("bare", false, "be the bare loop that the gateway is compared with, until an interrupt")
 	attack := flag.String("attack", "", "attack the gateway at `host:port` until an interrupt, for -soak")
 	flag.Parse()
-	if *program == "" && *attack == "" || flag.NArg() > 0 || *window < time.Second || *window > maxWindow {
+	if *program == "" && *attack == "" && !*bare || flag.NArg() > 0 || *window < time.Second || *window > maxWindow {
 		fmt.Fprintf(os.Stderr, "usage: load -gateway BINARY [-soak [-short] | -window DURATION], a window from 1s to %v\n", maxWindow)
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second one ends it at once
-	b := bench{ctx: ctx, program: *program, window: *window, out: os.Stdout}
+	b := bench{ctx: ctx, program: *program, window: *window, only: *only, out: os.Stdout}
 	run := b.run
 	if *attack != "" {
 		run = func() error { return attackAll(ctx, *attack) }
+	}
+	if *bare {
+		run = func() error { return serveBare(ctx) }
 	}
 	if *soak {
 		long := soakTime

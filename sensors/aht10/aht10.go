@@ -67,10 +67,10 @@ func (d *Dev) Sense(values []float32) error {
 	if err := d.Write(cmdMeasure, 0x33, 0x00); err != nil {
 		return err
 	}
-	time.Sleep(conversion)
+	d.Wait(conversion)
 	r, err := d.Tx(6)
 	for n := 1; err == nil && r[0]&busy != 0 && n < polls; n++ {
-		time.Sleep(pollPause)
+		d.Wait(pollPause)
 		r, err = d.Tx(6)
 	}
 	if err != nil {

@@ -109,7 +109,7 @@ func (d *Dev) Sense(values []float32) error {
 	if err := d.Write(0xAC, 0x33, 0x00); err != nil {
 		return err
 	}
-	time.Sleep(conversion)
+	d.Wait(conversion)
 	r, err := d.result()
 	if err != nil {
 		return err
@@ -141,6 +141,6 @@ func (d *Dev) result() ([]byte, error) {
 		if late+readPause >= readTimeout {
 			return nil, d.Errorf(wire.Timeout, "still measuring %v after it should be done", readTimeout)
 		}
-		time.Sleep(readPause)
+		d.Wait(readPause)
 	}
 }

@@ -62,11 +62,11 @@ func (d *Dev) read() ([]byte, error) {
 	if err := d.Write(0); err != nil && wire.FaultOf(err) != wire.NoAck { // it wakes up, and acknowledges nothing yet
 		return nil, err
 	}
-	time.Sleep(wakeTime)
+	d.Wait(wakeTime)
 	if err := d.Write(cmdRead, 0, registers); err != nil {
 		return nil, err
 	}
-	time.Sleep(answerTime)
+	d.Wait(answerTime)
 	r, err := d.Read(length)
 	if err != nil {
 		return nil, err

@@ -89,10 +89,10 @@ func (d *Dev) Sense(values []float32) error {
 	if err := d.Write(regCtrlMeas, measure); err != nil {
 		return err
 	}
-	time.Sleep(duration)
+	d.Wait(duration)
 	r, err := d.Tx(dataSize, regStatus)
 	for n := 1; err == nil && r[0]&newData == 0 && n < polls; n++ {
-		time.Sleep(pollPause)
+		d.Wait(pollPause)
 		r, err = d.Tx(dataSize, regStatus)
 	}
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"periph.io/x/conn/v3/physic"
 
 	"sensorgateway/sensors/internal/backoff"
+	"sensorgateway/timer"
 	"sensorgateway/wire"
 )
 
@@ -70,11 +71,14 @@ type Bus struct {
 	token   chan struct{} // holds 1: who has put its token in has the bus; the others queue, oldest first
 	waiting sync.Pool     // *time.Timer, stopped, for those who queue
 
+	timers   timer.Kind
+	sleepers sync.Pool // *timer.Sleeper, for those who wait for their chips
+
 	// What follows is used by the goroutine that has the bus.
-	worker  *worker     // nil before the first transaction
-	limit   *time.Timer // stopped when nobody has the bus
-	w, r    []byte      // the worker's while a job is out
-	hanging bool        // a job is out and late
+	worker  *worker      // nil before the first transaction
+	limit   *timer.Timer // stopped when nobody has the bus; made with the worker
+	w, r    []byte       // the worker's while a job is out
+	hanging bool         // a job is out and late
 	resting map[place]*rest
 
 	downSince time.Time       // zero while the bus answers
@@ -96,10 +100,23 @@ func New(name string, open func() (i2c.BusCloser, error), log *slog.Logger) *Bus
 		log:      log.With("bus", name),
 		token:    make(chan struct{}, 1),
 		waiting:  sync.Pool{New: func() any { return stoppedTimer() }},
-		limit:    stoppedTimer(),
 		resting:  map[place]*rest{},
 		recovery: newRecovery(),
 	}
+}
+
+// SetTimers sets whose timers the bus waits with, before it is used.
+func (b *Bus) SetTimers(kind timer.Kind) { b.timers = kind }
+
+// Wait waits as a driver does for its chip, which needs no bus for that. See
+// [timer.Sleeper].
+func (b *Bus) Wait(d time.Duration) {
+	s, _ := b.sleepers.Get().(*timer.Sleeper)
+	if s == nil {
+		s = timer.NewSleeper(b.timers)
+	}
+	s.Sleep(d)
+	b.sleepers.Put(s)
 }
 
 // Repeats is how many transactions were made again because they were not
@@ -192,6 +209,7 @@ func (b *Bus) transact(at place, w, r []byte) (wire.Fault, error) {
 	if b.worker == nil {
 		b.worker = startWorker(b.name, b.open, &b.muxes, &b.repeats)
 		b.worker.prepare = b.prepare // it is read when a job is there
+		b.limit = timer.New(b.timers)
 	}
 	step := b.nextStep(b.log)
 	b.w = append(b.w[:0], w...)
@@ -278,7 +296,7 @@ func (b *Bus) Close() error {
 	}
 	close(b.worker.jobs)
 	b.limit.Reset(closeLimit)
-	defer b.limit.Stop()
+	defer b.limit.Close()
 	select {
 	case err := <-b.worker.exit:
 		if err != nil {

@@ -3,6 +3,7 @@ package bus
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/physic"
@@ -85,6 +86,9 @@ func (c *Channel) String() string { return c.at.on(c.bus.name) }
 
 // SetSpeed refuses, as that of the bus does.
 func (c *Channel) SetSpeed(f physic.Frequency) error { return c.bus.SetSpeed(f) }
+
+// Wait is [Bus.Wait].
+func (c *Channel) Wait(d time.Duration) { c.bus.Wait(d) }
 
 // Tx is [Bus.Tx] for a chip behind the channel.
 func (c *Channel) Tx(addr uint16, w, r []byte) error {

@@ -69,7 +69,7 @@ func (d *Dev) Sense(values []float32) error {
 	if err := d.Write(regTemperature); err != nil {
 		return err
 	}
-	time.Sleep(duration)
+	d.Wait(duration)
 	r, err := d.Read(4)
 	if err != nil {
 		return err

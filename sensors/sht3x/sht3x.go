@@ -16,6 +16,7 @@ import (
 	"periph.io/x/conn/v3/i2c"
 
 	"sensorgateway/sensors/internal/climate"
+	"sensorgateway/sensors/internal/device"
 	"sensorgateway/wire"
 )
 
@@ -198,7 +199,7 @@ func (d *Dev) measure() error {
 	if err := d.tx(d.command[:], nil); err != nil {
 		return err
 	}
-	time.Sleep(d.wait)
+	device.Wait(d.bus, d.wait)
 	return d.read()
 }
 

@@ -54,7 +54,7 @@ func (d *Dev) wake() error {
 	if err := d.Command(cmdWake); err != nil {
 		return err
 	}
-	time.Sleep(wakeTime)
+	d.Wait(wakeTime)
 	return nil
 }
 

@@ -121,7 +121,7 @@ func (d *Dev) measure(command byte, wait time.Duration) (float64, error) {
 	if err := d.Write(command); err != nil {
 		return 0, err
 	}
-	time.Sleep(wait)
+	d.Wait(wait)
 	r, err := d.Read(3)
 	if err != nil {
 		return 0, err

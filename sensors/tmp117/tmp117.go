@@ -73,7 +73,7 @@ func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
 // (125 ms) ago; the first one after a start waits for it. An error carries [wire.WarmingUp] if the
 // chip was reset: then construct it anew.
 func (d *Dev) Sense(values []float32) error {
-	time.Sleep(time.Until(d.ready))
+	d.Wait(time.Until(d.ready))
 	config, err := d.Register(regConfig)
 	if err != nil {
 		return err

@@ -12,16 +12,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
 	"time"
 )
-
-// checkEvery is how often a [Store] checks its file and the expiry of its entries:
-// whatever is revoked is so everywhere within a second.
-const checkEvery = 250 * time.Millisecond
 
 // Why an entry no longer holds: the cause of its context's end.
 var (
@@ -45,6 +40,10 @@ type Store struct {
 	// Changed is called for each token that was made, changed, rotated or revoked, also
 	// while no gateway ran; nil: nobody is to know. It must be set before Run.
 	Changed func(Change)
+	// Watch says when files of the directory change, until stop is called, and closes the
+	// channel when it can say so no more ([statefile.Watch]); nil: it never can. It must be
+	// set before Run.
+	Watch func(dir string) (changed <-chan struct{}, stop func())
 
 	dir   string // "": nothing is stored, and nobody has a token
 	log   *slog.Logger
@@ -142,90 +141,6 @@ func (s *Store) use(e *Entry, from string) (*Entry, error) {
 	return e, nil
 }
 
-// Run follows the file until ctx ends, reads it again at each hangup, and writes
-// when each entry was last used.
-func (s *Store) Run(ctx context.Context, hangup <-chan os.Signal) error {
-	written, stop := context.WithCancel(context.WithoutCancel(ctx)) // after the last check
-	var writer sync.WaitGroup
-	writer.Go(func() { s.write(written) })
-	defer writer.Wait()
-	defer stop()
-	tick := time.NewTicker(checkEvery)
-	defer tick.Stop()
-	s.check(false) // what has changed since a gateway ran here
-	for {
-		select {
-		case <-tick.C:
-			s.check(false)
-		case <-hangup:
-			s.check(true)
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// write writes what is known of the tokens until ctx ends. A disk that hangs delays no
-// check.
-func (s *Store) write(ctx context.Context) {
-	tick := time.NewTicker(usedEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.unknown:
-			s.writeKnown()
-		case <-tick.C:
-			s.used.write(s.dir, s.log)
-		case <-ctx.Done():
-			select {
-			case <-s.unknown:
-				s.writeKnown()
-			default:
-			}
-			s.used.write(s.dir, s.log)
-			return
-		}
-	}
-}
-
-// check reads the file if it has changed, or anyway, and ends what has expired.
-func (s *Store) check(anyway bool) {
-	if s.dir == "" {
-		return
-	}
-	s.checks.Lock()
-	defer s.checks.Unlock()
-	info, err := os.Stat(filepath.Join(s.dir, fileName))
-	s.mu.Lock()
-	defer func() {
-		var changes []Change
-		if s.Changed != nil && !s.failed && s.known != s.file {
-			changes = s.known.compare(s.file)
-			s.attribute(changes)
-			s.known = s.file
-		}
-		s.mu.Unlock()
-		for _, c := range changes {
-			s.Changed(c)
-		}
-		if len(changes) > 0 { // not before: rather twice than never
-			select {
-			case s.unknown <- struct{}{}:
-			default: // it will be written as it is then
-			}
-		}
-	}()
-	if anyway || !sameFile(info, s.seen) {
-		s.read(info, err)
-	}
-	now := time.Now()
-	for _, e := range s.entries {
-		if s.expired(e, now) {
-			e.end(ErrExpired)
-		}
-	}
-}
-
 // read reads the file. If it cannot be read what was known stays; if it is missing
 // nobody has a token any more, and the gateway stays closed until it starts again.
 // s.mu is held.
@@ -289,22 +204,6 @@ func (s *Store) replace(file *File) {
 		known[e.id] = true
 	}
 	s.used.retain(known)
-}
-
-// expired returns whether an entry has expired. A login does with its token, and
-// when it was not used for long.
-func (s *Store) expired(e *Entry, now time.Time) bool {
-	if !e.Expires.IsZero() && !now.Before(e.Expires) {
-		return true
-	}
-	if e.Login == nil {
-		return false
-	}
-	last := s.used.last(e.id).At
-	if last.Before(e.Login.Created) {
-		last = e.Login.Created
-	}
-	return now.Sub(last) > loginTime
 }
 
 // viewing begins the secret of a login that may do what a viewer may, and no more. The

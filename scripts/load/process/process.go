@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -36,6 +37,43 @@ func (p ID) CPU() (time.Duration, error) {
 	user, err1 := strconv.ParseInt(fields[11], 10, 64)
 	system, err2 := strconv.ParseInt(fields[12], 10, 64)
 	return time.Duration(user+system) * clockTick, errors.Join(err1, err2)
+}
+
+// Effort is what a process has used.
+type Effort struct {
+	CPU      time.Duration
+	Switches int // of context, voluntary: how often its threads went to sleep
+}
+
+// Effort returns what its threads have used, as the scheduler counts it, to the
+// nanosecond. Those of a Go program stay.
+func (p ID) Effort() (e Effort, err error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", p))
+	if err != nil || len(threads) == 0 {
+		return e, fmt.Errorf("process %d has no threads: %w", p, errors.Join(err, os.ErrNotExist))
+	}
+	for _, thread := range threads {
+		stat, err := os.ReadFile(filepath.Join(thread, "schedstat"))
+		if err != nil {
+			return e, err
+		}
+		ran, _, _ := strings.Cut(string(stat), " ")
+		cpu, err := strconv.ParseInt(ran, 10, 64)
+		if err != nil {
+			return e, fmt.Errorf("%s/schedstat: %w", thread, err)
+		}
+		status, err := os.ReadFile(filepath.Join(thread, "status"))
+		if err != nil {
+			return e, err
+		}
+		switches, err := Number(string(status), "voluntary_ctxt_switches:")
+		if err != nil {
+			return e, fmt.Errorf("%s/status: %w", thread, err)
+		}
+		e.CPU += time.Duration(cpu)
+		e.Switches += switches
+	}
+	return e, nil
 }
 
 // Processors is how long all processors together have worked and have been idle,

@@ -68,7 +68,7 @@ func (d *Dev) Read(n int) ([]byte, error) {
 		if i == maxReads || wire.FaultOf(err) != wire.NoAck {
 			return r, err
 		}
-		time.Sleep(readPause)
+		d.Wait(readPause)
 	}
 }
 
@@ -99,13 +99,25 @@ func (d *Dev) Ask(n int, wait time.Duration, command ...byte) ([]byte, error) {
 	if err := d.Write(command...); err != nil {
 		return nil, err
 	}
-	time.Sleep(wait)
+	d.Wait(wait)
 	r, err := d.Read(n)
 	if err == nil {
 		err = d.Words(r)
 	}
 	return r, err
 }
+
+// Wait waits for a chip on b, for d: with b's own timers, if it has some.
+func Wait(b i2c.Bus, d time.Duration) {
+	if w, ok := b.(interface{ Wait(time.Duration) }); ok {
+		w.Wait(d)
+		return
+	}
+	time.Sleep(d)
+}
+
+// Wait waits for the chip.
+func (d *Dev) Wait(long time.Duration) { Wait(d.bus, long) }
 
 // Blank returns an error if all bytes are 0x00 or all are 0xFF, as a dead chip or a
 // dead bus gives them: for chips without checksums.

@@ -34,6 +34,7 @@ import (
 	"sensorgateway/gateway/hub"
 	"sensorgateway/gateway/hub/overview"
 	"sensorgateway/gateway/limit"
+	"sensorgateway/gateway/statefile"
 	"sensorgateway/wire"
 )
 
@@ -59,7 +60,7 @@ func (o *serveOptions) newWeb(registry *hub.Registry, stored *collect.Collection
 		"commands", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong,
 		gateway.ReasonLimit, gateway.ReasonHandshake, gateway.ReasonConnections, gateway.ReasonHost, gateway.ReasonDescriptors, gateway.ReasonQueues, gateway.ReasonQueries)
 	store := tokens.Open(o.dir(), log)
-	store.Changed = w.auditor.TokenChanged
+	store.Changed, store.Watch = w.auditor.TokenChanged, statefile.Watch
 	limits := limit.Default()
 	w.clients = limits.Clients
 	w.guard = access.NewGuard(access.Options{

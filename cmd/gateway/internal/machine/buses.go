@@ -14,6 +14,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/sensors/bus"
+	"sensorgateway/timer"
 )
 
 // Buses are the I²C buses of a configuration by their names, opened when they
@@ -36,6 +37,7 @@ func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buse
 			return nil, err
 		}
 		all[s.Bus] = bus.New(bus.Name(s.Bus), opener, log)
+		all[s.Bus].SetTimers(timer.Kernel)
 		prepare, steps := (func() error)(nil), []bus.Step(nil)
 		if simulate == nil {
 			steps = furtherSteps(cfg.BusRecovery, s.Bus)

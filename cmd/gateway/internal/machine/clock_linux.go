@@ -3,17 +3,22 @@ package machine
 import (
 	"os"
 	"strings"
+	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // ClockSynced reports whether something keeps the system clock right: adjtimex(2).
 // Reading it needs no privilege. Where it cannot be read, the clock is in doubt.
+//
+// Like that of [BootClock], the call does not block, so the runtime is not notified of
+// it: that would wake its monitor, at each tick.
 func ClockSynced() bool {
 	var t unix.Timex
-	state, err := unix.Adjtimex(&t)
-	return err == nil && state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0
+	state, _, err := syscall.RawSyscall(unix.SYS_ADJTIMEX, uintptr(unsafe.Pointer(&t)), 0, 0)
+	return err == 0 && state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0
 }
 
 // BootClock returns the clock that counts from the machine's start, also while
@@ -21,7 +26,7 @@ func ClockSynced() bool {
 func BootClock() func() time.Duration {
 	return func() time.Duration {
 		var t unix.Timespec
-		_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // known since Linux 2.6.39
+		_, _, _ = syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_BOOTTIME, uintptr(unsafe.Pointer(&t)), 0) // known since Linux 2.6.39
 		return time.Duration(t.Nano())
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -300,7 +301,10 @@ func TestMetricsOfTheMachine(t *testing.T) {
 		done := make(chan struct{})
 		go func() { m.Run(ctx); close(done) }()
 		defer func() { cancel(); <-done }()
-		time.Sleep(2500 * time.Millisecond)
+		for range 2 {
+			exposition(m)
+			time.Sleep(1250 * time.Millisecond)
+		}
 		for _, tt := range []struct {
 			after time.Duration
 			want  string
@@ -320,6 +324,41 @@ func TestMetricsOfTheMachine(t *testing.T) {
 		synctest.Wait()
 		if got := parseMetrics(t, exposition(m))["gateway_host_load1"]; got != "5" { // and the tick that waited
 			t.Errorf("load %q, want the newest", got)
+		}
+	})
+}
+
+// The machine's numbers are read once a second while somebody asks for them, and seldom
+// while nobody does, but never so seldom that the next one to ask gets none.
+func TestMachineIsReadForThoseWhoAsk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := fixedSource()
+		var reads atomic.Int64
+		source.Host = func() host.Stats { return host.Stats{Load1: new(float64(reads.Add(1)))} }
+		m := New(source)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { m.Run(ctx); close(done) }()
+		defer func() { cancel(); <-done }()
+		minute := func(ask bool) int64 {
+			synctest.Wait()
+			before := reads.Load()
+			for range 60 {
+				if ask && parseMetrics(t, exposition(m))["gateway_host_load1"] == "" {
+					t.Error("the machine's numbers are missing")
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+			}
+			return reads.Load() - before
+		}
+		for range 2 {
+			if n := minute(false); n > int64(time.Minute/hostSeldom)+1 {
+				t.Errorf("%d times in a minute in which nobody asked", n)
+			}
+			if n := minute(true); n < 58 {
+				t.Errorf("%d times in a minute of questions", n)
+			}
 		}
 	})
 }

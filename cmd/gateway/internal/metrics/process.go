@@ -11,7 +11,10 @@ import (
 )
 
 const (
-	hostEvery = time.Second
+	// hostEvery is how often the machine's numbers are read, and hostSeldom while nobody
+	// has asked for them for so long: they are in a dozen files.
+	hostEvery  = time.Second
+	hostSeldom = 4 * time.Second
 	// hostFresh is how old the machine's numbers can be: if the machine cannot
 	// be read any more, they are absent and not frozen.
 	hostFresh = 5 * time.Second
@@ -23,6 +26,8 @@ type process struct {
 	host    func() host.Stats
 	begin   time.Time
 	machine atomic.Pointer[machine]
+	asked   atomic.Bool   // for the machine's numbers, since they were read
+	wanted  chan struct{} // size 1: somebody has
 
 	startMu sync.Mutex
 	start   time.Time
@@ -37,21 +42,31 @@ type machine struct {
 // begun returns it as it begins.
 func (p *process) begun(version string, read func() host.Stats) {
 	now := time.Now()
-	p.version, p.host, p.begin, p.start = version, read, now, now
+	p.version, p.host, p.begin, p.start, p.wanted = version, read, now, now, make(chan struct{}, 1)
 	p.readHost()
 }
 
-// Run reads the machine's numbers once a second until ctx ends, so that nobody
-// who reads the metrics waits for files, the broadcast least of all.
+// Run reads the machine's numbers until ctx ends, once a second while somebody asks for
+// them, so that nobody who reads the metrics waits for files, the broadcast least of all.
 func (p *process) Run(ctx context.Context) error {
-	tick := time.NewTicker(hostEvery)
+	tick := time.NewTicker(hostSeldom)
 	defer tick.Stop()
-	for {
+	for every := hostSeldom; ; {
+		before := every
 		select {
 		case <-tick.C:
+			every = hostSeldom
+			if p.asked.Swap(false) {
+				every = hostEvery
+			}
 			p.readHost()
+		case <-p.wanted:
+			every = hostEvery
 		case <-ctx.Done():
 			return nil
+		}
+		if every != before {
+			tick.Reset(every)
 		}
 	}
 }
@@ -60,6 +75,12 @@ func (p *process) readHost() { p.machine.Store(&machine{time.Now(), p.host()}) }
 
 // stats returns the machine's numbers, empty if they are too old.
 func (p *process) stats() host.Stats {
+	if !p.asked.Swap(true) {
+		select {
+		case p.wanted <- struct{}{}:
+		default:
+		}
+	}
 	if now := p.machine.Load(); time.Since(now.at) < hostFresh {
 		return now.Stats
 	}

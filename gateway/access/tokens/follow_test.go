@@ -1,0 +1,73 @@
+package tokens
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Where the system says when the file changes, nothing is checked before it does, or
+// something expires; when it can say so no more, the file is checked as without it.
+func TestWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		revoked := makeToken(t, dir, Token{Name: "ayşe", Role: Operator})
+		expires := makeToken(t, dir, Token{Name: "guest", Role: Viewer, Expires: time.Now().Add(time.Hour)})
+		later := makeToken(t, dir, Token{Name: "mehmet", Role: Viewer})
+		changed, stopped := make(chan struct{}, 1), false
+		s := Open(dir, slog.Default())
+		s.Watch = func(of string) (<-chan struct{}, func()) {
+			if of != dir {
+				t.Errorf("%s is watched", of)
+			}
+			return changed, func() { stopped = true }
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx, nil) }()
+		entry := func(secret string) *Entry {
+			t.Helper()
+			e, err := s.Find(secret, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+		a, b, c := entry(revoked), entry(expires), entry(later)
+		synctest.Wait()
+		revoke := func(name string) { edit(t, dir, func(f *File) error { return f.Revoke(name) }) }
+
+		revoke("ayşe")
+		wait(watchedEvery / 2)
+		if ended(a) != nil {
+			t.Error("the file is checked although nobody says that it changed")
+		}
+		changed <- struct{}{}
+		synctest.Wait()
+		if !errors.Is(ended(a), ErrRevoked) {
+			t.Errorf("it changed, and %v", ended(a))
+		}
+		wait(time.Until(b.Expires) - time.Nanosecond)
+		if ended(b) != nil {
+			t.Error("it has expired early")
+		}
+		wait(checkEvery)
+		if !errors.Is(ended(b), ErrExpired) {
+			t.Errorf("after its expiry: %v", ended(b))
+		}
+		close(changed)
+		synctest.Wait()
+		revoke("mehmet")
+		wait(checkEvery)
+		if !errors.Is(ended(c), ErrRevoked) {
+			t.Errorf("without a watch: %v", ended(c))
+		}
+		cancel()
+		if err := <-done; err != nil || !stopped {
+			t.Error(err, stopped)
+		}
+	})
+}

@@ -1,0 +1,163 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+const (
+	restRounds   = 3
+	restTime     = 3 * time.Second
+	besideRounds = 5
+	besideTime   = 4 * time.Second
+)
+
+// A rival is a server whose ticks are measured.
+type rival struct {
+	name    string
+	start   func(b *bench, dir string) (*gateway, error)
+	clients int
+	samples []cost
+}
+
+// cost is what a tick costs.
+type cost struct {
+	switches float64 // of context, voluntary
+	cpu      time.Duration
+}
+
+func (b *bench) startBare(string) (*gateway, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return startServer(b.ctx, self, "-bare")
+}
+
+func (b *bench) startWithoutLog(dir string) (*gateway, error) {
+	return startGateway(b.ctx, b.program, dir, oneSensor.config+limits)
+}
+
+func (b *bench) startWithLog(dir string) (*gateway, error) {
+	return startGateway(b.ctx, b.program, dir, oneSensor.config+limits, "--state", filepath.Join(dir, "state"))
+}
+
+// rest measures what a tick costs when nothing else happens, with one sensor and one
+// client, beside what a timer costs that does nothing.
+func (b *bench) rest() error {
+	timer := &rival{name: "an idle Go ticker at 10 Hz", start: (*bench).startBare}
+	plain := &rival{name: "the gateway, one sensor, one client", start: (*bench).startWithoutLog, clients: 1}
+	stored := &rival{name: "the same with its log on the disk", start: (*bench).startWithLog, clients: 1}
+	if err := b.rounds(restRounds, restTime, timer, plain, stored); err != nil {
+		return err
+	}
+	b.head("a tick at rest", "voluntary context switches", "to the ticker", "CPU time", "to the ticker")
+	for _, r := range []*rival{timer, plain, stored} {
+		b.row(r.name, fmt.Sprintf("%.1f", r.switches()), fmt.Sprintf("%.2f", r.switches()/timer.switches()),
+			fmt.Sprintf("%.2f ms", r.cpu()/1e6), fmt.Sprintf("%.2f", r.cpu()/timer.cpu()))
+	}
+	return nil
+}
+
+// beside measures what a tick costs with many clients, all included, beside the bare
+// loop of system calls.
+func (b *bench) beside() error {
+	b.head("clients", "bare `write`, CPU a frame", "the gateway", "to bare, median of the rounds")
+	var errs []error
+	for _, clients := range []int{100, 1000, 5000} {
+		loop := &rival{name: "bare", start: (*bench).startBare, clients: clients}
+		ours := &rival{name: "ours", start: (*bench).startWithLog, clients: clients}
+		if err := b.rounds(besideRounds, besideTime, loop, ours); err != nil {
+			errs = append(errs, fmt.Errorf("%d clients: %w", clients, err))
+			continue
+		}
+		var ratios []float64
+		for i := range ours.samples {
+			ratios = append(ratios, float64(ours.samples[i].cpu)/float64(loop.samples[i].cpu))
+		}
+		b.row(fmt.Sprint(clients), fmt.Sprintf("%.2f µs", loop.cpu()/1e3/float64(clients)),
+			fmt.Sprintf("%.2f µs", ours.cpu()/1e3/float64(clients)), fmt.Sprintf("%.2f", median(ratios)))
+	}
+	return errors.Join(errs...)
+}
+
+// rounds lets rivals take turns, so that whatever else the machine does disturbs them
+// alike.
+func (b *bench) rounds(n int, d time.Duration, rivals ...*rival) error {
+	for round := range n {
+		for i := range rivals {
+			r := rivals[(i+round)%len(rivals)] // none is always first
+			if err := b.turn(r, d); err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// turn measures a rival for the given time.
+func (b *bench) turn(r *rival, d time.Duration) (err error) {
+	dir, err := os.MkdirTemp("", "load")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	g, err := r.start(b, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.Stop()) }()
+	watch := func() error { time.Sleep(d); return b.ctx.Err() }
+	if r.clients > 0 {
+		s, err := b.clients(g, oneSensor, r.clients)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		watch = func() error { _, err := b.watch(s, r.clients, d, oneSensor.interval); return err }
+	}
+	time.Sleep(2 * settle) // what the start left to do
+	before, err := g.Effort()
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	if err := watch(); err != nil {
+		return err
+	}
+	after, err := g.Effort()
+	if err != nil {
+		return err
+	}
+	ticks := float64(time.Since(begin)) / float64(oneSensor.interval)
+	r.samples = append(r.samples, cost{
+		switches: float64(after.Switches-before.Switches) / ticks,
+		cpu:      time.Duration(float64(after.CPU-before.CPU) / ticks),
+	})
+	return nil
+}
+
+// switches and cpu, in nanoseconds, are the medians.
+func (r *rival) switches() float64 {
+	return r.median(func(c cost) float64 { return c.switches })
+}
+
+func (r *rival) cpu() float64 {
+	return r.median(func(c cost) float64 { return float64(c.cpu) })
+}
+
+func (r *rival) median(of func(cost) float64) float64 {
+	var all []float64
+	for _, c := range r.samples {
+		all = append(all, of(c))
+	}
+	return median(all)
+}
+
+func median(of []float64) float64 { return slices.Sorted(slices.Values(of))[len(of)/2] }

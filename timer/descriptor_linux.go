@@ -1,0 +1,56 @@
+package timer
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// descriptor is a timer of the kernel's, on the clock that also counts while the
+// machine sleeps. None of its calls blocks, so the runtime is not notified of them: it
+// would wake its monitor.
+type descriptor struct {
+	file    *os.File
+	poller  syscall.RawConn
+	fd      uintptr
+	expired func(fd uintptr) bool // made once: the calls of poller allocate nothing
+	times   uint64                // that it has expired since it was last asked
+}
+
+func newDescriptor() (*descriptor, error) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_BOOTTIME, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("timerfd_create: %w", err)
+	}
+	d := &descriptor{file: os.NewFile(uintptr(fd), "timer"), fd: uintptr(fd)}
+	if err := d.file.SetReadDeadline(time.Time{}); err != nil { // the poller does not take it
+		return nil, fmt.Errorf("timer: %w, %w", err, d.file.Close())
+	}
+	if d.poller, err = d.file.SyscallConn(); err != nil {
+		return nil, fmt.Errorf("timer: %w, %w", err, d.file.Close())
+	}
+	d.expired = d.read
+	return d, nil
+}
+
+// read returns whether the timer has expired.
+func (d *descriptor) read(fd uintptr) bool {
+	_, _, errno := syscall.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&d.times)), unsafe.Sizeof(d.times))
+	return errno != unix.EAGAIN && errno != unix.EINTR
+}
+
+// set lets the timer expire in d, and before that not; with 0, never.
+func (d *descriptor) set(in time.Duration) {
+	next := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(in))}
+	// With these arguments it cannot fail.
+	_, _, _ = syscall.RawSyscall6(unix.SYS_TIMERFD_SETTIME, d.fd, 0, uintptr(unsafe.Pointer(&next)), 0, 0, 0)
+}
+
+// wait waits until the timer expires, and returns false when it was closed.
+func (d *descriptor) wait() bool { return d.poller.Read(d.expired) == nil }
+
+func (d *descriptor) close() { _ = d.file.Close() }

@@ -1,0 +1,17 @@
+//go:build !linux
+
+package timer
+
+import (
+	"errors"
+	"time"
+)
+
+// descriptor is a timer of the kernel's, which there is none of.
+type descriptor struct{}
+
+func newDescriptor() (*descriptor, error) { return nil, errors.ErrUnsupported }
+
+func (*descriptor) set(time.Duration) {}
+func (*descriptor) wait() bool        { return false }
+func (*descriptor) close()            {}

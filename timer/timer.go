@@ -1,0 +1,108 @@
+// Package timer waits for moments: with the runtime's timers, or with the kernel's,
+// where those are to be had (Linux: timerfd_create(2)).
+//
+// A runtime's timer that is due wakes two threads, the one that runs the goroutine and
+// the runtime's monitor; and since the runtime waits for events in whole milliseconds,
+// the former often wakes twice. A kernel's timer is an event of the poller like any
+// other, and exact: it wakes one thread. At ten ticks a second, of an otherwise idle
+// program, the difference is most of what it costs.
+//
+// It refuses to know what is waited for.
+package timer
+
+import "time"
+
+// Kind is whose timers are used. The zero value is [Runtime].
+type Kind int
+
+const (
+	// Runtime is Go's, which tests can hurry (testing/synctest).
+	Runtime Kind = iota
+	// Kernel is the kernel's, or the runtime's where there are none.
+	Kernel
+)
+
+// A Timer says when a time is over. One goroutine uses it, and closes it.
+type Timer struct {
+	C       <-chan time.Time // has a value some time after Reset's time is over; sometimes one for a time before the last Reset
+	runtime *time.Timer
+	kernel  *descriptor // nil: the runtime's is used
+	ended   chan struct{}
+}
+
+// New returns a timer that is stopped.
+func New(kind Kind) *Timer {
+	if kind == Kernel {
+		if d, err := newDescriptor(); err == nil {
+			c := make(chan time.Time, 1)
+			t := &Timer{C: c, kernel: d, ended: make(chan struct{})}
+			go t.run(c)
+			return t
+		}
+	}
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return &Timer{C: t.C, runtime: t}
+}
+
+// run says on c when the time is over, until the descriptor is closed.
+func (t *Timer) run(c chan<- time.Time) {
+	defer close(t.ended)
+	for t.kernel.wait() {
+		select {
+		case c <- time.Now():
+		default: // it has been said
+		}
+	}
+}
+
+// Reset lets the timer say when the time d is over from now on, and nothing else any more.
+func (t *Timer) Reset(d time.Duration) {
+	if t.kernel == nil {
+		t.runtime.Reset(d)
+		return
+	}
+	t.kernel.set(max(d, 1)) // 0 would stop it
+}
+
+// Stop lets it say nothing until the next Reset.
+func (t *Timer) Stop() {
+	if t.kernel == nil {
+		t.runtime.Stop()
+		return
+	}
+	t.kernel.set(0)
+}
+
+// Close ends the use of the timer.
+func (t *Timer) Close() {
+	t.Stop()
+	if t.kernel != nil {
+		t.kernel.close()
+		<-t.ended
+	}
+}
+
+// A Sleeper lets a goroutine sleep, one at a time.
+type Sleeper struct{ kernel *descriptor }
+
+// NewSleeper returns a sleeper, whose descriptor, if it has one, is closed when nobody
+// refers to it any more.
+func NewSleeper(kind Kind) *Sleeper {
+	if kind == Kernel {
+		if d, err := newDescriptor(); err == nil {
+			return &Sleeper{d}
+		}
+	}
+	return &Sleeper{}
+}
+
+// Sleep sleeps for at least d.
+func (s *Sleeper) Sleep(d time.Duration) {
+	if s.kernel == nil || d <= 0 {
+		time.Sleep(d)
+		return
+	}
+	s.kernel.set(d)
+	s.kernel.wait()
+}
