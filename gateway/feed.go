@@ -78,7 +78,7 @@ func (f *feed) retry() {
 		c := f.slow[i]
 		late := feed{feedKey: feedKey{f.protocol, ^sensorSet(0)}}
 		for c.waiting.Total() > 0 && !c.lags && c.out.Drained() {
-			batch := c.waiting.Batch(recordsIn(lateBatch, f.protocol))
+			batch := c.waiting.Batch(window.RecordsIn(lateBatch, f.protocol))
 			late.encode(batch.Records(), c.s.opts.Sensors)
 			if !c.out.Offer(late.frame) {
 				break
@@ -95,15 +95,6 @@ func (f *feed) retry() {
 		f.members = append(f.members, member{c.out, c})
 		i--
 	}
-}
-
-// recordsIn is how many records take so many bytes, about.
-func recordsIn(bytes int, protocol string) int {
-	size := wire.RecordSize
-	if protocol == wire.ReadingsJSON {
-		size = 160
-	}
-	return max(bytes/size, 1)
 }
 
 // encode makes the frames of a tick for the feed, to be sent in one write.

@@ -6,6 +6,7 @@ import (
 
 	"sensorgateway/gateway/conn"
 	"sensorgateway/gateway/limit"
+	"sensorgateway/gateway/window"
 	"sensorgateway/wire"
 )
 
@@ -268,7 +269,7 @@ func (r *replay) lost(l *lane, first uint32) {
 // does not take it now, or has something live to take first.
 func (r *replay) send(l *lane) bool {
 	b, c := r.c.s.broadcaster, r.c
-	n := min(len(l.unsent), recordsIn(r.pace.Batch(), c.protocol))
+	n := min(len(l.unsent), window.RecordsIn(r.pace.Batch(), c.protocol))
 	r.feed.encode(l.unsent[:n], c.s.opts.Sensors)
 	last := l.unsent[n-1].Seq
 	b.mu.Lock()

@@ -130,3 +130,12 @@ func (w *Window) Records() []wire.Record {
 	}
 	return all
 }
+
+// RecordsIn is how many records take so many bytes, about.
+func RecordsIn(bytes int, protocol string) int {
+	size := wire.RecordSize
+	if protocol == wire.ReadingsJSON {
+		size = 160
+	}
+	return max(bytes/size, 1)
+}
