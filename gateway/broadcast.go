@@ -98,7 +98,7 @@ func (b *broadcaster) broadcast(records []wire.Record) {
 	defer b.mu.Unlock()
 	for i, r := range records {
 		b.gaps[i] = 0
-		if b.known.has(r.Sensor) {
+		if b.known.Has(r.Sensor) {
 			b.gaps[i] = uint32(max(int32(r.Seq-b.last[r.Sensor].Seq)-1, 0)) // they wrap
 		}
 		b.last[r.Sensor] = r
@@ -106,21 +106,21 @@ func (b *broadcaster) broadcast(records []wire.Record) {
 	}
 	for _, f := range b.feeds {
 		f.encode(records, b.s.opts.Sensors)
-		if len(f.frame) == 0 {
+		if len(f.Frame) == 0 {
 			continue
 		}
 		before := f.totals
 		for i, r := range records {
-			if f.sensors.has(r.Sensor) {
+			if f.sensors.Has(r.Sensor) {
 				f.records++
 				f.missed += uint64(b.gaps[i])
 			}
 		}
 		f.send(before)
-		b.frames.Add(int64(len(f.members) * f.frames))
+		b.frames.Add(int64(len(f.members) * f.Frames))
 	}
 	for _, f := range b.feeds { // after the quick sessions of all feeds
-		if len(f.frame) == 0 {
+		if len(f.Frame) == 0 {
 			continue
 		}
 		for _, c := range f.slow {

@@ -1,23 +1,16 @@
 package gateway
 
 import (
-	"math/bits"
 	"time"
 
 	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/frames"
 	"sensorgateway/gateway/window"
 	"sensorgateway/wire"
 )
 
-// sensorSet has bit i set for the sensor with index i.
-type sensorSet uint64
-
-func (set sensorSet) has(sensor uint16) bool { return set>>sensor&1 == 1 }
-
-func (set sensorSet) single() bool { return bits.OnesCount64(uint64(set)) == 1 }
-
-// first returns the lowest index of a set that has one.
-func (set sensorSet) first() int { return bits.TrailingZeros64(uint64(set)) }
+// sensorSet is a set of sensors.
+type sensorSet = frames.Set
 
 // A feed is a kind of subscription: its members get the same bytes.
 type feed struct {
@@ -25,9 +18,7 @@ type feed struct {
 	members []member   // the quick sessions: a tick touches nothing else
 	slow    []*session // those whose connection refused a tick
 	totals
-	frame  []byte // the present tick's, encoded once; reused
-	frames int    // how many frames that is
-	text   []byte // of one reading, on its way into frame
+	frames.Encoder // the present tick, encoded once
 }
 
 // member is a quick session, its connection at hand.
@@ -45,7 +36,7 @@ type feedKey struct {
 // until then.
 func (f *feed) send(before totals) {
 	for i := 0; i < len(f.members); i++ {
-		if f.members[i].out.Offer(f.frame) {
+		if f.members[i].out.Offer(f.Frame) {
 			continue
 		}
 		// It is slow from now on, and this tick is the first in its window.
@@ -61,7 +52,7 @@ func (f *feed) send(before totals) {
 // conflate adds a tick to a slow session's window.
 func (f *feed) conflate(c *session, records []wire.Record) {
 	for _, r := range records {
-		if f.sensors.has(r.Sensor) {
+		if f.sensors.Has(r.Sensor) {
 			c.waiting.Add(r)
 		}
 	}
@@ -80,11 +71,11 @@ func (f *feed) retry() {
 		for c.waiting.Total() > 0 && !c.lags && c.out.Drained() {
 			batch := c.waiting.Batch(window.RecordsIn(lateBatch, f.protocol))
 			late.encode(batch.Records(), c.s.opts.Sensors)
-			if !c.out.Offer(late.frame) {
+			if !c.out.Offer(late.Frame) {
 				break
 			}
 			c.delivered(batch)
-			c.s.broadcaster.frames.Add(int64(late.frames))
+			c.s.broadcaster.frames.Add(int64(late.Frames))
 		}
 		if c.waiting.Total() > 0 || c.lags {
 			continue
@@ -99,31 +90,5 @@ func (f *feed) retry() {
 
 // encode makes the frames of a tick for the feed, to be sent in one write.
 func (f *feed) encode(records []wire.Record, sensors []wire.SensorInfo) {
-	f.frame, f.frames = f.frame[:0], 0
-	n := 0
-	for _, r := range records {
-		if !f.sensors.has(r.Sensor) {
-			continue
-		}
-		n++
-		switch f.protocol {
-		case wire.ReadingsV1:
-			f.frame = conn.AppendHeader(f.frame, conn.OpBinary, wire.ReadingSize)
-			f.frame = r.Reading.Append(f.frame)
-			f.frames++
-		case wire.ReadingsJSON:
-			f.text = wire.AppendSensorJSON(f.text[:0], &sensors[r.Sensor], r)
-			f.frame = conn.AppendFrame(f.frame, conn.OpText, f.text)
-			f.frames++
-		}
-	}
-	if f.protocol == wire.ReadingsV2 && n > 0 {
-		f.frames = 1
-		f.frame = conn.AppendHeader(f.frame, conn.OpBinary, n*wire.RecordSize)
-		for _, r := range records {
-			if f.sensors.has(r.Sensor) {
-				f.frame = r.Append(f.frame)
-			}
-		}
-	}
+	f.Encode(f.protocol, f.sensors, records, sensors)
 }

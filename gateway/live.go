@@ -41,7 +41,7 @@ func (b *broadcaster) hello(id *access.Identity) wire.Hello {
 
 // next returns the sequence number of a sensor's next record. b.mu is held.
 func (b *broadcaster) next(i int) uint32 {
-	if b.known.has(uint16(i)) {
+	if b.known.Has(uint16(i)) {
 		return b.last[i].Seq + 1
 	}
 	return b.s.opts.Sensors[i].NextSeq
@@ -63,7 +63,7 @@ func (b *broadcaster) carries(i int) error {
 // Newest returns the last record of a sensor, if there has been one.
 func (b *broadcaster) Newest(i int) (wire.Record, bool) {
 	b.mu.Lock()
-	r, known := b.last[i], b.known.has(uint16(i))
+	r, known := b.last[i], b.known.Has(uint16(i))
 	b.mu.Unlock()
 	if !known && b.s.opts.Earlier != nil {
 		return b.s.opts.Earlier(i)
@@ -89,7 +89,7 @@ func (b *broadcaster) quality() (reason string, ok bool) {
 	good, failing := 0, []string{}
 	for i, s := range b.s.opts.Sensors {
 		switch {
-		case !b.known.has(uint16(i)):
+		case !b.known.Has(uint16(i)):
 			failing = append(failing, s.Name+": no reading yet")
 		case b.last[i].Fault != wire.Good:
 			failing = append(failing, s.Name+": "+b.last[i].Fault.String())

@@ -135,7 +135,7 @@ func (r *replay) pick(n int) *lane {
 	var heads []*lane // a sensor's lanes come one after the other
 	var seen sensorSet
 	for _, l := range r.lanes {
-		if !seen.has(l.sensor) {
+		if !seen.Has(l.sensor) {
 			heads, seen = append(heads, l), seen|1<<l.sensor
 		}
 	}
@@ -230,7 +230,7 @@ func (r *replay) atEnd(l *lane, silent time.Duration, beyond bool) {
 	}
 	if l.single {
 		// It has caught up when its last record is the newest: the next one comes live.
-		newest, known := b.last[l.sensor], b.known.has(l.sensor)
+		newest, known := b.last[l.sensor], b.known.Has(l.sensor)
 		whole := l.any && l.after+1 == b.next(int(l.sensor)) // even if there has been no tick since the start
 		if whole || !l.any && (!known || newest.UnixMilli < l.since) || silent >= silentWithin {
 			r.drop(l)
@@ -284,10 +284,10 @@ func (r *replay) send(l *lane) bool {
 	if !l.single {
 		r.lost(l, soonest(c.s.opts.History.Kept(l.sensor, l.after), l.end))
 	}
-	if !c.out.Offer(r.feed.frame) {
+	if !c.out.Offer(r.feed.Frame) {
 		return false
 	}
-	b.frames.Add(int64(r.feed.frames))
+	b.frames.Add(int64(r.feed.Frames))
 	if l.single {
 		c.settled.Produced += uint64(n)
 		l.mark, l.any = l.ahead, true

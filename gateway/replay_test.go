@@ -61,7 +61,7 @@ func (c *client) until(seq uint32, past sensorSet, text func(string)) lanes {
 		whole := len(got.live) > 0
 		for sensor, live := range got.live {
 			before := got.past[sensor]
-			whole = whole && live[len(live)-1] == seq && (!past.has(sensor) || len(before) > 0 && before[len(before)-1] == live[0]-1)
+			whole = whole && live[len(live)-1] == seq && (!past.Has(sensor) || len(before) > 0 && before[len(before)-1] == live[0]-1)
 		}
 		if whole {
 			return got

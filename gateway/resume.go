@@ -23,7 +23,7 @@ func (b *broadcaster) resume(sub wire.Subscription, sensors sensorSet, answer *w
 		if i < 0 {
 			return 0, nil, wire.Errorf(http.StatusNotFound, "Unknown sensor: %s", name)
 		}
-		if !sensors.has(uint16(i)) {
+		if !sensors.Has(uint16(i)) {
 			return 0, nil, wire.Errorf(http.StatusUnprocessableEntity, "since: %s is not in the topic %s", name, sub.Topic)
 		}
 		sensor, after, next := uint16(i), sub.Since[name], b.next(i)
@@ -114,7 +114,7 @@ func (b *broadcaster) replay(c *session, restarted sensorSet, lanes []*lane) {
 // have asked for nothing. b.mu is held.
 func (b *broadcaster) fill(sensor uint16, after, end uint32) {
 	for _, c := range b.sessions {
-		if !c.sensors.has(sensor) || c.protocol == wire.ReadingsV1 || c.replay != nil && len(c.replay.lanes) >= maxLanes {
+		if !c.sensors.Has(sensor) || c.protocol == wire.ReadingsV1 || c.replay != nil && len(c.replay.lanes) >= maxLanes {
 			continue
 		}
 		l := &lane{sensor: sensor, after: after, end: end, first: end}
@@ -129,13 +129,13 @@ func (b *broadcaster) fill(sensor uint16, after, end uint32) {
 // window: it is no longer due. b.mu is held.
 func (b *broadcaster) cancel(c *session, sensors sensorSet) {
 	if c.waiting != nil {
-		c.settled.Produced -= uint64(c.waiting.Drop(sensors.has))
+		c.settled.Produced -= uint64(c.waiting.Drop(sensors.Has))
 	}
 	if c.replay == nil {
 		return
 	}
 	c.replay.lanes = slices.DeleteFunc(c.replay.lanes, func(l *lane) bool {
-		if !sensors.has(l.sensor) {
+		if !sensors.Has(l.sensor) {
 			return false
 		}
 		c.settled.Produced -= l.left()

@@ -123,7 +123,7 @@ func (s *Server) routeStream(c *session, u *url.URL, sensor int) {
 	if c.protocol == "" {
 		c.protocol = wire.ReadingsV1
 	}
-	one := sensor >= 0 || c.protocol == wire.ReadingsV1 || c.scope.single()
+	one := sensor >= 0 || c.protocol == wire.ReadingsV1 || c.scope.Single()
 	var err error
 	if t.since, t.past, err = sinceOf(u); err == nil && t.past && !one {
 		err = errors.New("since goes with one sensor: /sensors/NAME?since=UNIXMS")

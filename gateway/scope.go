@@ -25,15 +25,15 @@ func (b *broadcaster) scope(id *access.Identity) (set sensorSet) {
 // primary is the sensor that readings.v1 shows a client on "/": the configured one,
 // or the first that it may see, and that readings.v1 carries if there is one.
 func (b *broadcaster) primary(c *session) int {
-	if len(b.s.opts.Sensors) == 0 || c.scope.has(uint16(b.s.opts.Primary)) {
+	if len(b.s.opts.Sensors) == 0 || c.scope.Has(uint16(b.s.opts.Primary)) {
 		return b.s.opts.Primary
 	}
 	for i := range b.s.opts.Sensors {
-		if c.scope.has(uint16(i)) && b.carries(i) == nil {
+		if c.scope.Has(uint16(i)) && b.carries(i) == nil {
 			return i
 		}
 	}
-	return c.scope.first()
+	return c.scope.First()
 }
 
 // outOfScope returns why the readings of a path are not for the client, nil if they
@@ -43,7 +43,7 @@ func (s *Server) outOfScope(c *session, path string) error {
 	switch {
 	case !ok || len(s.opts.Sensors) == 0:
 		return nil
-	case sensor >= 0 && !c.scope.has(uint16(sensor)):
+	case sensor >= 0 && !c.scope.Has(uint16(sensor)):
 		return fmt.Errorf("%s is not in the scope of %s", s.opts.Sensors[sensor].Name, c.Name)
 	case c.scope == 0:
 		return fmt.Errorf("no sensor is in the scope of %s", c.Name)

@@ -191,7 +191,7 @@ func (b *broadcaster) topic(c *session, name string) (topic, error) {
 	}
 	if sensor, ok := strings.CutPrefix(name, wire.TopicSensors+"/"); ok {
 		switch i := b.index(sensor); {
-		case i >= 0 && c.scope.has(uint16(i)):
+		case i >= 0 && c.scope.Has(uint16(i)):
 			return topic{sensors: 1 << i}, nil
 		case i >= 0:
 			return topic{}, wire.Errorf(http.StatusForbidden, "%s is not in the scope of %s", sensor, c.Name)
@@ -218,7 +218,7 @@ func (b *broadcaster) subscribe(c *session, t *stream, sub wire.Subscription, id
 	}
 	own := t.own
 	if c.protocol == wire.ReadingsV1 && strings.HasPrefix(sub.Topic, wire.TopicSensors+"/") {
-		own = add.sensors.first()
+		own = add.sensors.First()
 		if err := b.carries(own); err != nil {
 			return err
 		}

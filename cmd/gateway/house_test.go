@@ -28,6 +28,9 @@ var arrows = []arrow{
 
 	{"gateway", "wire", "it sends and receives what wire defines"},
 	{"gateway", "gateway/conn", "a session has a transport below it"},
+	{"gateway", "gateway/frames", "a tick is encoded once for each kind of subscription"},
+	{"gateway/frames", "gateway/conn", "it frames as WebSocket has it"},
+	{"gateway/frames", "wire", "what is framed are records"},
 	{"gateway", "gateway/inbox", "a session takes what its client sends out of it"},
 	{"gateway/inbox", "gateway/conn", "it reads from a connection, and closes it in order"},
 	{"gateway/inbox", "wire", "it closes with the protocol's codes and reasons"},
