@@ -176,6 +176,50 @@ func TestPageChanges(t *testing.T) {
 	page.Wait(`document.title === "pi-00001"`)
 }
 
+// TestPageKeepsAxesRules checks the page in both sizes and colours, with gateways in all
+// states, and when the hub does not answer.
+func TestPageKeepsAxesRules(t *testing.T) {
+	if os.Getenv("GATEWAY_TEST_LONG") == "" {
+		t.Skip("GATEWAY_TEST_LONG is not set: it checks all rules of axe-core three times, in five views")
+	}
+	b, axe := browsertest.Start(t), browsertest.FindAxe(t)
+	for name, o := range sights {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(600)
+			page := b.Open(t, f.serve(t), o)
+			page.Wait(`document.querySelectorAll(".gateway").length > 5`)
+			axe.Check(page, "by site")
+			by := func(order, state string) {
+				t.Helper()
+				browsertest.Eval[bool](page, fmt.Sprintf(`(document.querySelector("#sort").value = %q, document.querySelector("#sort").dispatchEvent(new Event("change")), true)`, order))
+				page.Wait(fmt.Sprintf(`document.querySelector(".gateway")?.dataset.%s`, state))
+			}
+			page.Click("#grouped")
+			by("alarms", `severity === "critical"`)
+			axe.Check(page, "by alarms")
+			by("presence", `presence === "away"`)
+			f.mu.Lock()
+			f.fails, f.sites = true, []hub.Site{{Name: "site-00", Since: time.Now().UnixMilli() - 65_000, Reason: "connection refused"}}
+			f.mu.Unlock()
+			page.Wait(`document.querySelector("#trouble").textContent !== ""`)
+			axe.Check(page, "those that are away, without an answer")
+		})
+	}
+}
+
+// TestPageLogsOut holds that it is said who is logged in, and that one can log out, or is
+// told why not.
+func TestPageLogsOut(t *testing.T) {
+	f := newFake(60)
+	address := f.serve(t)
+	browsertest.Each(t, func(t *testing.T, b *browsertest.Browser) {
+		page := b.Open(t, address, browsertest.Options{})
+		page.Wait(`document.querySelector("#who").textContent === "anna · operator"`)
+		page.Click("#log-out") // there is nothing that does it
+		page.Wait(`document.querySelector("#who").textContent.startsWith("Not logged out: 404") && !document.querySelector("#log-out").disabled`)
+	})
+}
+
 // TestPageInTurkish holds that each text is there in both languages.
 func TestPageInTurkish(t *testing.T) {
 	address := newFake(60).serve(t)
@@ -224,6 +268,12 @@ func TestReferences(t *testing.T) {
 	}
 }
 
+// sights are what the page is looked at in.
+var sights = map[string]browsertest.Options{
+	"desktop-light": {Width: 1440, Height: 900}, "desktop-dark": {Width: 1440, Height: 900, Dark: true},
+	"phone-light": {Width: 390, Height: 844, Phone: true}, "phone-dark": {Width: 390, Height: 844, Phone: true, Dark: true}, "phone-turkish": {Width: 390, Height: 844, Phone: true, Language: "tr"},
+}
+
 // TestSights takes pictures of the page for people who change it, when GATEWAY_TEST_SIGHTS
 // names a directory.
 func TestSights(t *testing.T) {
@@ -232,10 +282,7 @@ func TestSights(t *testing.T) {
 		t.Skip("GATEWAY_TEST_SIGHTS is not set")
 	}
 	address, b := newFake(10_000).serve(t), browsertest.Start(t)
-	for name, o := range map[string]browsertest.Options{
-		"desktop-light": {Width: 1440, Height: 900}, "desktop-dark": {Width: 1440, Height: 900, Dark: true},
-		"phone-light": {Width: 390, Height: 844, Phone: true}, "phone-dark": {Width: 390, Height: 844, Phone: true, Dark: true}, "phone-turkish": {Width: 390, Height: 844, Phone: true, Language: "tr"},
-	} {
+	for name, o := range sights {
 		page := b.Open(t, address, o)
 		page.Wait(`document.querySelectorAll(".gateway").length > 5`)
 		browsertest.Eval[bool](page, `(document.querySelector("#sort").value = "alarms", document.querySelector("#sort").dispatchEvent(new Event("change")), true)`)
