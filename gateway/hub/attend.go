@@ -80,10 +80,12 @@ func (r *Remote) wanted() bool {
 }
 
 // due returns what is to be sent to the gateway now. It is being sent until sendDue ends.
+// Before the hello of its newest connection nothing is: one that has just started refuses
+// what was made for its start before.
 func (r *Remote) due(now time.Time) (due []fleet.Order) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.sending || r.presence.State != Here || r.hello == nil || now.Before(r.failed.Add(retryAfter)) {
+	if r.sending || r.presence.State != Here || r.hello == nil || r.hello.Connection != r.connection || now.Before(r.failed.Add(retryAfter)) {
 		return nil
 	}
 	if r.clientsNow || len(r.clients) > 0 && !now.Before(r.clientsDue) && r.mayKeep(now) {

@@ -288,6 +288,33 @@ func TestWatch(t *testing.T) {
 	h.await("rest", func() bool { h.g.mu.Lock(); defer h.g.mu.Unlock(); return len(h.g.attended) == 0 })
 }
 
+// TestWatchAfterRestart holds that a gateway that has started again is asked for ticks once
+// its hello has come, with which orders are made that it takes, and not before.
+func TestWatchAfterRestart(t *testing.T) {
+	h := newHub(t, t.TempDir())
+	r := h.g.remote(pi)
+	r.news(notice(t, helloOf("n1", 1)), false)
+	defer r.Listen(Listener{Records: func([]wire.SensorInfo, []wire.Record) {}})()
+	watched := func() bool {
+		due := r.due(h.g.o.Now())
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.sending = false
+		return len(due) == 1 && due[0].Kind == fleet.Watch
+	}
+	if !watched() || watched() {
+		t.Fatal("it is not watched, or twice")
+	}
+	r.here(fleet.Presence{Online: true, Connection: 2})
+	if watched() {
+		t.Error("an order is made for the start before")
+	}
+	r.news(notice(t, helloOf("n2", 2)), false)
+	if !watched() {
+		t.Error("it is not watched after its restart")
+	}
+}
+
 // TestMissing holds that what is missing of a log is asked for once, and stored.
 func TestMissing(t *testing.T) {
 	broker := startBroker(t)
