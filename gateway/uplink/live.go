@@ -103,6 +103,7 @@ func (l *live) take(b []byte) []byte {
 // sendLive sends ticks while somebody watches, until ctx ends.
 func (l *link) sendLive(ctx context.Context) error {
 	expiry := uint32(fleet.LiveExpiry / time.Second)
+	due := time.Now() // of the next message
 	for {
 		select {
 		case <-l.live.wake:
@@ -120,8 +121,8 @@ func (l *link) sendLive(ctx context.Context) error {
 		if _, err := l.publish(ctx, l.gateway.Topic(fleet.Live), 0, &paho.Publish{Payload: b, Properties: &paho.PublishProperties{MessageExpiry: &expiry}}); err != nil {
 			return err
 		}
-		// A tick that comes a little early is not left out for that.
-		pause := time.NewTimer(time.Duration(0.9 / hz * float64(time.Second)))
+		due = nextDue(due, time.Now(), hz)
+		pause := time.NewTimer(time.Until(due))
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
@@ -129,4 +130,16 @@ func (l *link) sendLive(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// nextDue returns when the message after one is due that was due then and has been sent
+// now. A tick that comes a little early is not left out for that, nor is one after a message
+// that was late, as on a busy machine; but what else goes up has its turn on the line.
+func nextDue(due, now time.Time, hz float64) time.Time {
+	period := time.Duration(float64(time.Second) / hz)
+	due, soonest := due.Add(period*9/10), now.Add(period/2)
+	if due.Before(soonest) {
+		return soonest
+	}
+	return due
 }

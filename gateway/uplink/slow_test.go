@@ -178,3 +178,31 @@ func TestLiveOverSlowLine(t *testing.T) {
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// Each tick goes up while hubs watch at its rate, although each message is late by a
+// quarter of it, and so the one after it; not more than half of the ticks go up when they
+// watch at half the rate.
+func TestLivePace(t *testing.T) {
+	const interval, late, ticks = 100 * time.Millisecond, 25 * time.Millisecond, 1000
+	for _, c := range []struct {
+		hz          float64
+		least, most int
+	}{{10, ticks, ticks}, {5, ticks * 4 / 10, ticks * 6 / 10}} {
+		begin := time.Now()
+		due, now, sent, newest := begin, begin, 0, -1
+		for newest < ticks-1 {
+			if next := begin.Add(time.Duration(newest+1) * interval); now.Before(next) {
+				now = next // it waits for a tick
+			}
+			newest = int(now.Sub(begin) / interval)
+			now = now.Add(late)
+			sent++
+			if due = nextDue(due, now, c.hz); due.After(now) {
+				now = due
+			}
+		}
+		if sent < c.least || sent > c.most {
+			t.Errorf("at %v Hz %d of %d ticks go up, want %d to %d", c.hz, sent, ticks, c.least, c.most)
+		}
+	}
+}
