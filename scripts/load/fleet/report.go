@@ -50,7 +50,7 @@ func (m *measurement) report(out io.Writer) {
 		looked := min(m.o.dashboards, len(m.gateways))
 		row("and more for an hour that somebody looks", "%.1f MB", max(busy/under-quiet/atRest, 0)/float64(looked)*3600/1e6)
 		live := m.live.all
-		row("measurement → dashboard, live: p50, p99, p99.9, at most", "%d, %d, %d, %d ms", quantile(live, 0.5).Milliseconds(), quantile(live, 0.99).Milliseconds(), quantile(live, 0.999).Milliseconds(), quantile(live, 1).Milliseconds())
+		row("from when a measurement was due to the dashboard, live: p50, p99, p99.9, at most", "%d, %d, %d, %d ms", quantile(live, 0.5).Milliseconds(), quantile(live, 0.99).Milliseconds(), quantile(live, 0.999).Milliseconds(), quantile(live, 1).Milliseconds())
 		row("not live, but from the log a little later", "%d of %d readings", m.late, m.came)
 	}
 	row("age of the newest durable reading of a gateway at a hub: p50, p99", "%.0f, %.0f s", quantile(m.stored, 0.5).Seconds(), quantile(m.stored, 0.99).Seconds())

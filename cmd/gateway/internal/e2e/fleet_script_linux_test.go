@@ -25,7 +25,7 @@ func TestFleetScript(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"of which each hub has each once", "KiB RSS", "| measurement → dashboard, live", "GB |"} {
+	for _, want := range []string{"of which each hub has each once", "KiB RSS", "to the dashboard, live", "GB |"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not say %q", want)
 		}
