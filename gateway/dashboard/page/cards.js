@@ -154,5 +154,5 @@ function note(sensor, state, minute, now, alarms) {
   const good = Math.floor((1 - minute.failed / minute.all) * 1000) / 10, digits = good % 1 ? 1 : 0;
   const said = minute.failed ? words.someGood(words.percent(fixed(good, digits)), count(minute.failed), span) : words.allGood(percent(1), span);
   const last = minute.failed && sensor.failed ? words.lastFailure(causeSaid(sensor.failed.reading.fault).words, age(now - sensor.failed.at)) : "";
-  return alarms.length ? { trouble: words.alarmAloud(alarms.join(", ")), said: "", more: ` · ${said}` } : { trouble: "", said, more: last };
+  return alarms.length ? { trouble: words.alarmAloud(alarms.join(", ")), said: "", more: ` · ${said}${last}` } : { trouble: "", said, more: last };
 }
