@@ -27,11 +27,14 @@ func (r *run) sendHeads(ctx context.Context) {
 	}
 	for _, name := range r.o.Feed.Names() {
 		if m, f, ok := r.heads(name, min(r.flow.message(), r.link.limit())); ok {
+			r.headsSent = true
 			r.start(ctx, m, f, true) // it is sent alone, so it says nothing of the line
 			return
 		}
 	}
-	r.headsAt = time.Now().Add(headsTime)
+	if r.headsSent { // else the log may not have read its directory yet
+		r.headsAt, r.headsSent = time.Now().Add(headsTime), false
+	}
 }
 
 // heads returns the next message of the heads of a sensor's blocks, which are of one epoch.

@@ -31,6 +31,8 @@ type run struct {
 	held    bool             // nothing is sent until what is under way is answered: then it is tried again
 	probe   bool             // one message is sent alone
 	headsAt time.Time        // when heads of blocks are sent again
+	// headsSent says that some were since they were due.
+	headsSent bool
 }
 
 // Run sends what the log has and will have, until ctx ends, which is no error, or the
