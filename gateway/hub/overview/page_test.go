@@ -147,6 +147,12 @@ func TestPage(t *testing.T) {
 	})
 }
 
+// overlaps are the parts of the header that are over one another.
+const overlaps = `[...document.querySelectorAll(".bar > *")].filter((e) => e.checkVisibility()).flatMap((a, i, all) => all.slice(i + 1).filter((b) => {
+	const one = a.getBoundingClientRect(), other = b.getBoundingClientRect();
+	return one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
+}).map((b) => a.textContent + " and " + b.textContent))`
+
 // TestPageChanges holds that changes, gateways that come and go, and a hub that does not
 // answer are seen; and that a site folds.
 func TestPageChanges(t *testing.T) {
@@ -154,6 +160,9 @@ func TestPageChanges(t *testing.T) {
 	page := browsertest.Start(t).Open(t, f.serve(t), browsertest.Options{Width: 390, Height: 844, Phone: true})
 	state := `document.querySelector('a[href="gateways/pi-00000/"]')?.closest(".line").dataset.presence`
 	page.Wait(state + ` === "here"`)
+	if over := browsertest.Eval[[]string](page, overlaps); len(over) > 0 {
+		t.Errorf("over each other: %q", over)
+	}
 	f.change("pi-00000", func(r *row) { r.Presence = hub.Presence{State: hub.Away, Since: time.Now().UnixMilli()} })
 	page.Wait(state + ` === "away"`)
 	f.mu.Lock()
