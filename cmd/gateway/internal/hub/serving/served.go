@@ -240,6 +240,7 @@ func (f *feed) begin() {
 			f.publish([]wire.Record{newest[k].Record})
 		}
 	}
+	f.s.server.RestartStreams() // there is no client yet: it waits until all this was broadcast, so that none gets it as if it were new
 	f.done.Go(func() {
 		for {
 			select {
