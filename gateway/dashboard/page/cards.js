@@ -99,7 +99,7 @@ export class Card {
     const { sensor } = this, minute = sensor.minute();
     text(this.#trend, state === "live" ? trend(sensor.quantities[0], minute.slope) : "");
     const { trouble, said, more } = note(sensor, state, minute, now, this.#alarms);
-    if (this.#trouble.textContent !== trouble) this.#trouble.replaceChildren(...breakable(trouble));
+    text(this.#trouble, trouble);
     text(this.#said, said);
     text(this.#more, more);
     this.#path.setAttribute("d", spark(sensor));

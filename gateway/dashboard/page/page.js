@@ -110,9 +110,9 @@ async function remember({ time }) {
 /** @type {import("./gateway.js").Alarm[]} */
 let alarms = [];
 
-/** Has each card say which alarms its sensor has raised. */
+/** Has each card say which alarms its sensor has raised, but for what it says itself: that it is lost. */
 function alarmed() {
-  for (const { sensor, alarm } of cards.values()) alarm(alarms.filter((each) => each.sensor === sensor.info.name && each.severity !== "info").map(({ name }) => name));
+  for (const { sensor, alarm } of cards.values()) alarm(alarms.filter((each) => each.sensor === sensor.info.name && each.condition !== undefined && each.severity !== "info").map(({ name }) => name));
   schedule();
 }
 
