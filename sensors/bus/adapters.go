@@ -81,7 +81,7 @@ func kindOf(a adapter, header bool) Kind {
 		return Header
 	case has(displays...):
 		return Display
-	case has("i2c-0-mux", "i2c-11-mux", "i2c-10-mux", "i2c-22-mux", "7e205000"): // i2c_vc and i2c_csi_dsi
+	case has("i2c-0-mux", "i2c-11-mux", "i2c-10-mux", "i2c-22-mux", "7e205000") && !a.muxed: // i2c_vc and i2c_csi_dsi: the board switches pins
 		return Camera
 	case has("-mux (chan_id"):
 		return Mux

@@ -80,3 +80,20 @@ func TestAdapters(t *testing.T) {
 		})
 	}
 }
+
+// A channel of a multiplexer on an adapter that is the first bus is not the camera's.
+func TestChannelOfTheFirstBus(t *testing.T) {
+	const name = "i2c-0-mux (chan_id 3)"
+	root := machineWith(t, "", [3]string{"i2c-0", "i2c-tiny-usb at bus 001 device 002", "usb1/1-1"}, [3]string{"i2c-4", name, "usb1/1-1/i2c-0"})
+	device := filepath.Join(root, "sys/devices/usb1/1-1/i2c-0/i2c-4/device")
+	if err := os.MkdirAll(device, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../../0-0070", filepath.Join(device, "mux_device")); err != nil {
+		t.Skip(err)
+	}
+	want := []Adapter{{"0", "i2c-tiny-usb at bus 001 device 002", USB}, {"4", name, Mux}}
+	if diff := cmp.Diff(want, Adapters(root)); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Claimed returns the name of the kernel driver that is bound to the chip at
@@ -21,11 +22,27 @@ func ClaimedIn(root, number string, addr uint16) (driver, device string, ok bool
 	return claimed(filepath.Join(root, "sys/bus/i2c/devices"), number, addr)
 }
 
+// claimed looks at the bus, and where it is a channel of the kernel's multiplexer at those
+// that this one is on: their chips answer on each channel too, the multiplexer among them.
 func claimed(devices, number string, addr uint16) (driver, device string, ok bool) {
-	device = fmt.Sprintf("%s-%04x", number, addr)
-	target, err := os.Readlink(filepath.Join(devices, device, "driver"))
-	if err != nil {
-		return "", "", false
+	for _, n := range upstream(devices, number) {
+		device = fmt.Sprintf("%s-%04x", n, addr)
+		if target, err := os.Readlink(filepath.Join(devices, device, "driver")); err == nil {
+			return filepath.Base(target), device, true
+		}
 	}
-	return filepath.Base(target), device, true
+	return "", "", false
+}
+
+// upstream returns the number of a bus, and those of the buses that it is a channel of.
+func upstream(devices, number string) []string {
+	all := []string{number}
+	path, err := filepath.EvalSymlinks(filepath.Join(devices, "i2c-"+number)) // .../i2c-1/i2c-11
+	if err != nil {
+		return all
+	}
+	for dir := filepath.Dir(path); busDir.MatchString(filepath.Base(dir)); dir = filepath.Dir(dir) {
+		all = append(all, strings.TrimPrefix(filepath.Base(dir), "i2c-"))
+	}
+	return all
 }

@@ -28,3 +28,40 @@ func TestClaimed(t *testing.T) {
 		t.Errorf("no such bus, but %q", driver)
 	}
 }
+
+// On a channel of the kernel's multiplexer, the multiplexer and what else is on its bus
+// are the kernel's.
+func TestClaimedUpstream(t *testing.T) {
+	root := t.TempDir()
+	devices, hardware := filepath.Join(root, "devices"), filepath.Join(root, "usb1/i2c-0")
+	for _, dir := range []string{devices, hardware + "/0-0070", hardware + "/i2c-4/4-0044", hardware + "/i2c-5"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, target := range map[string]string{
+		devices + "/i2c-0": hardware, devices + "/i2c-4": hardware + "/i2c-4", devices + "/i2c-5": hardware + "/i2c-5",
+		devices + "/0-0070": hardware + "/0-0070", devices + "/4-0044": hardware + "/i2c-4/4-0044",
+		hardware + "/0-0070/driver": "../../../bus/i2c/drivers/pca954x", hardware + "/i2c-4/4-0044/driver": "../../../../bus/i2c/drivers/sht3x",
+	} {
+		if err := os.Symlink(target, link); err != nil {
+			t.Skip(err) // not everybody may on Windows
+		}
+	}
+	for _, tt := range []struct {
+		number string
+		addr   uint16
+		want   string
+	}{
+		{"0", 0x70, "pca954x 0-0070"}, {"4", 0x70, "pca954x 0-0070"}, {"5", 0x70, "pca954x 0-0070"},
+		{"4", 0x44, "sht3x 4-0044"}, {"5", 0x44, ""}, {"0", 0x44, ""},
+	} {
+		got := ""
+		if driver, device, ok := claimed(devices, tt.number, tt.addr); ok {
+			got = driver + " " + device
+		}
+		if got != tt.want {
+			t.Errorf("0x%02x of bus %s: %q, want %q", tt.addr, tt.number, got, tt.want)
+		}
+	}
+}

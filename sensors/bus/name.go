@@ -29,11 +29,15 @@ var usbPort = regexp.MustCompile(`^[0-9]+-[0-9]+(\.[0-9]+)*$`)
 // busDir is how the kernel calls the directory of a bus.
 var busDir = regexp.MustCompile(`^i2c-[0-9]+$`)
 
+// chipDir is the directory of a chip on a bus, such as 1-0070.
+var chipDir = regexp.MustCompile(`^[0-9]+-00[0-7][0-9a-f]$`)
+
 // adapter is a bus of this machine.
 type adapter struct {
 	device string   // its base name, such as i2c-1
 	name   string   // such as "bcm2835 (i2c@7e804000)"
 	path   []string // of the hardware it is part of
+	muxed  bool     // it is a channel of a multiplexer that is a chip on another bus
 }
 
 // locate returns the device file of the bus that is called name. What it does not
@@ -92,7 +96,8 @@ func adapters(class string) []adapter {
 		if err != nil {
 			continue
 		}
-		all = append(all, adapter{e.Name(), strings.TrimSpace(string(name)), strings.Split(real, "/")})
+		mux, _ := os.Readlink(filepath.Join(dir, "device/mux_device")) // "" for most
+		all = append(all, adapter{e.Name(), strings.TrimSpace(string(name)), strings.Split(real, "/"), chipDir.MatchString(filepath.Base(mux))})
 	}
 	return all
 }

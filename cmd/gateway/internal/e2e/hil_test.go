@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -23,6 +24,7 @@ func TestHIL(t *testing.T) {
 	if out, err := scenarios.CombinedOutput(); err != nil {
 		t.Fatalf("go test -c: %v\n%s", err, out)
 	}
+	hil.buildMuxDriver(t, payload)
 	hil.run(t, payload, map[string]string{
 		"gateway":                        buildGateway(t, guest...),
 		"run":                            "testdata/hil/run",
@@ -81,5 +83,43 @@ func (hil machineHIL) run(t *testing.T, payload string, files map[string]string)
 	if err != nil {
 		lines, _ := os.ReadFile(filepath.Join(payload, "out", "gateway.log"))
 		t.Fatalf("%v; the gateway's log lines:\n%s", err, lines)
+	}
+}
+
+// buildMuxDriver puts the kernel's driver of multiplexers into the payload, which Debian's
+// kernel leaves out, if its source and headers are here: else its scenario is skipped.
+func (hil machineHIL) buildMuxDriver(t *testing.T, payload string) {
+	t.Helper()
+	if out, err := exec.Command(string(hil), "prepare").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	cache := os.Getenv("HIL_CACHE")
+	if cache == "" {
+		cache = filepath.Join(os.Getenv("HOME"), ".cache/gateway-hil")
+	}
+	core, err := filepath.Glob(cache + "/kernel/lib/modules/*/kernel/drivers/i2c/i2c-mux.ko")
+	if err != nil || len(core) == 0 {
+		t.Log("no module i2c-mux.ko: the kernel's multiplexers are not tried")
+		return
+	}
+	version := strings.Split(strings.TrimPrefix(core[0], cache+"/kernel/lib/modules/"), "/")[0]
+	dir := t.TempDir()
+	build := exec.Command("make", "-C", "/usr/src/linux-headers-"+version, "M="+dir, "modules")
+	for to, from := range map[string]string{
+		filepath.Join(dir, "i2c-mux-pca954x.c"): cache + "/linux-source-6.1/drivers/i2c/muxes/i2c-mux-pca954x.c",
+		filepath.Join(payload, "i2c-mux.ko"):    core[0],
+	} {
+		if err := copyFile(to, from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "Kbuild"), []byte("obj-m := i2c-mux-pca954x.o\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build.Args, err, out)
+	}
+	if err := copyFile(filepath.Join(payload, "i2c-mux-pca954x.ko"), filepath.Join(dir, "i2c-mux-pca954x.ko")); err != nil {
+		t.Fatal(err)
 	}
 }
