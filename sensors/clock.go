@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"sensorgateway/timer"
+	"sensorgateway/sensors/timer"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 
 	"periph.io/x/conn/v3/i2c"
 
-	"sensorgateway/timer"
+	"sensorgateway/sensors/timer"
 	"sensorgateway/wire"
 )
 
@@ -207,7 +207,7 @@ func (s *Sampler) schedule(ctx context.Context) {
 	done := ctx.Done()
 	for stopping := false; !stopping || len(s.open) > 0; {
 		select {
-		case <-next.C:
+		case <-next.C():
 		case j := <-s.results:
 			s.arrived(j)
 		case <-done:

@@ -5,7 +5,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/sensors"
-	"sensorgateway/timer"
+	"sensorgateway/sensors/timer"
 	"sensorgateway/wire"
 )
 

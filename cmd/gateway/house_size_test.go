@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -19,6 +20,9 @@ const (
 	maxPackage  = 2500
 	maxCommand  = 1500 // cmd/gateway composes, and does nothing itself
 )
+
+// houses are the folders at the top that have packages.
+var houses = []string{"cmd", "configs", "gateway", "scripts", "sensors", "systemd", "wire"}
 
 // ofEverybody are methods whose name says all: they are those of the standard
 // library's interfaces.
@@ -58,6 +62,9 @@ func TestHouseSizes(t *testing.T) {
 		}
 		if n > limit {
 			t.Errorf("%s has %d lines, of %d at most: which part of it is a package of its own?", dir, n, limit)
+		}
+		if top, _, _ := strings.Cut(dir, "/"); !slices.Contains(houses, top) {
+			t.Errorf("%s: at the top are %v, and nothing else has packages: to which of them does it belong?", dir, houses)
 		}
 		if !documented[dir] {
 			t.Errorf("%s: no package comment: what is it for, and what does it refuse to know?", dir)

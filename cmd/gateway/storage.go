@@ -19,7 +19,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/state"
 	"sensorgateway/gateway/history"
 	"sensorgateway/gateway/history/disk"
-	"sensorgateway/timer"
+	"sensorgateway/sensors/timer"
 	"sensorgateway/wire"
 )
 
@@ -71,7 +71,7 @@ func newStorage(o storageOptions) (*storage, error) {
 		claimed: make(chan struct{}), opened: make(chan struct{}),
 	}
 	stored := history.Options{
-		MaxBytes: o.cfg.History.Size, MaxAge: o.cfg.History.Age, Boot: machine.BootID(), Timers: timer.Kernel, Log: o.log,
+		MaxBytes: o.cfg.History.Size, MaxAge: o.cfg.History.Age, Boot: machine.BootID(), Timer: timer.New(timer.Kernel), Log: o.log,
 		Changed: o.changed, Damaged: o.damaged, Evicted: o.evicted, Values: chips.Infos(o.cfg),
 	}
 	var sensors []state.Sensor

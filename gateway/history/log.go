@@ -8,10 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
 	"sensorgateway/gateway/history/values"
-	"sensorgateway/timer"
 	"sensorgateway/wire"
 )
 
@@ -26,7 +26,7 @@ type Log struct {
 	// The writer writes pages of the journal, which the syncer syncs; the maintainer does
 	// everything else that changes the disk. disk guards the journal. It is taken before mu, and held
 	// while a page is written, but never during a sync.
-	disk       slowLock
+	disk       disk.Lock
 	journal    *journal
 	maintainer maintainer // not before loaded is closed
 	loaded     chan struct{}
@@ -54,15 +54,8 @@ type Log struct {
 	wrote          chan struct{} // the writer has written a tick
 	wakeMaintainer chan struct{} // the journal was abandoned
 	wakeNotifier   chan struct{} // failure has changed
-	timer          *timer.Timer  // of Append
+	timer          disk.Timer    // of Append
 }
-
-// slowLock is a lock that may be held for as long as a disk does not answer. Unlike
-// a mutex, it lets the fake clock of testing/synctest advance meanwhile.
-type slowLock chan struct{}
-
-func (t slowLock) Lock()   { t <- struct{}{} }
-func (t slowLock) Unlock() { <-t }
 
 // Epoch returns the epoch of the newest record, "" if there is none.
 func (l *Log) Epoch() string {
@@ -206,7 +199,7 @@ func (l *Log) waitWritten(mine uint64) bool {
 		}
 		select {
 		case <-l.wrote:
-		case <-l.timer.C:
+		case <-l.timer.C():
 			return false
 		}
 	}

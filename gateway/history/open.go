@@ -15,7 +15,6 @@ import (
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
 	"sensorgateway/gateway/history/recovery"
-	"sensorgateway/timer"
 	"sensorgateway/wire"
 )
 
@@ -28,7 +27,7 @@ type Options struct {
 	MaxBytes int64             // of all files together; 0: DefaultMaxBytes; at least 1 MiB
 	MaxAge   time.Duration     // of the readings that are retained; 0: DefaultMaxAge
 	Boot     string            // identifies the boot of the machine, whose clock the offsets are of; "": not known
-	Timers   timer.Kind        // that Append waits with
+	Timer    disk.Timer        // that Append waits with; nil: the runtime's; closed with the log
 	Log      *slog.Logger      // nil: silent
 	Changed  func(err error)   // called by Run when readings become durable (nil), or no longer are; must not block
 	Damaged  func(Damage)      // called by Run when stored readings are found to be lost; must not block
@@ -63,7 +62,7 @@ func New(o Options) (*Log, error) {
 	if o.MaxBytes < 0 || o.MaxAge < 0 {
 		return nil, fmt.Errorf("history: MaxBytes %d, MaxAge %v: a limit is negative", o.MaxBytes, o.MaxAge)
 	}
-	l := &Log{o: o, fs: o.FS, log: o.Log, boot: o.Boot, disk: make(slowLock, 1), loaded: make(chan struct{}),
+	l := &Log{o: o, fs: o.FS, log: o.Log, boot: o.Boot, disk: make(disk.Lock, 1), timer: o.Timer, loaded: make(chan struct{}),
 		wakeWriter: make(chan struct{}, 1), wrote: make(chan struct{}, 1), wakeMaintainer: make(chan struct{}, 1), wakeNotifier: make(chan struct{}, 1)}
 	names := map[string]bool{}
 	for _, name := range o.Sensors {
@@ -76,7 +75,6 @@ func New(o Options) (*Log, error) {
 		return nil, fmt.Errorf("history: Boot is longer than %d bytes", format.MomentMax)
 	}
 	l.defaults()
-	l.timer = timer.New(o.Timers)
 	l.run = format.Run{Boot: l.boot, Sensors: slices.Clone(o.Sensors)}
 	if len(format.AppendRun(nil, l.run)) > format.RunMax {
 		return nil, fmt.Errorf("history: the names of %d sensors are too long: a page of the journal has room for %d bytes", len(o.Sensors), format.RunMax)
@@ -173,6 +171,9 @@ func (c countedFS) Open(name string, write bool) (disk.File, error) {
 func (l *Log) defaults() {
 	if l.fs == nil {
 		l.fs = disk.OS(l.o.Dir)
+	}
+	if l.timer == nil {
+		l.timer = disk.NewTimer()
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)

@@ -12,7 +12,7 @@ import (
 	"periph.io/x/conn/v3/physic"
 
 	"sensorgateway/sensors/internal/backoff"
-	"sensorgateway/timer"
+	"sensorgateway/sensors/timer"
 	"sensorgateway/wire"
 )
 
@@ -243,7 +243,7 @@ func (b *Bus) await() (result, bool) {
 	select {
 	case res := <-b.worker.done:
 		return res, true
-	case <-b.limit.C:
+	case <-b.limit.C():
 	}
 	select { // on a busy machine both can be there
 	case res := <-b.worker.done:
@@ -303,7 +303,7 @@ func (b *Bus) Close() error {
 			return fmt.Errorf("close %s: %w", b.name, err)
 		}
 		return nil
-	case <-b.limit.C:
+	case <-b.limit.C():
 		if b.hanging {
 			return fmt.Errorf("close %s: %w", b.name, b.cause)
 		}

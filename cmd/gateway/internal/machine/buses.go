@@ -14,7 +14,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/sensors/bus"
-	"sensorgateway/timer"
+	"sensorgateway/sensors/timer"
 )
 
 // Buses are the I²C buses of a configuration by their names, opened when they

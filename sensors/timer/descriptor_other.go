@@ -13,5 +13,6 @@ type descriptor struct{}
 func newDescriptor() (*descriptor, error) { return nil, errors.ErrUnsupported }
 
 func (*descriptor) set(time.Duration) {}
+func (*descriptor) running() bool     { return false }
 func (*descriptor) wait() bool        { return false }
 func (*descriptor) close()            {}

@@ -10,7 +10,10 @@
 // It refuses to know what is waited for.
 package timer
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // Kind is whose timers are used. The zero value is [Runtime].
 type Kind int
@@ -24,10 +27,14 @@ const (
 
 // A Timer says when a time is over. One goroutine uses it, and closes it.
 type Timer struct {
-	C       <-chan time.Time // has a value some time after Reset's time is over; sometimes one for a time before the last Reset
+	c       <-chan time.Time
 	runtime *time.Timer
 	kernel  *descriptor // nil: the runtime's is used
 	ended   chan struct{}
+
+	mu    sync.Mutex     // of what follows, with a kernel's timer
+	over  chan time.Time // is c
+	armed bool           // nothing has been said of the last Reset
 }
 
 // New returns a timer that is stopped.
@@ -35,24 +42,30 @@ func New(kind Kind) *Timer {
 	if kind == Kernel {
 		if d, err := newDescriptor(); err == nil {
 			c := make(chan time.Time, 1)
-			t := &Timer{C: c, kernel: d, ended: make(chan struct{})}
-			go t.run(c)
+			t := &Timer{c: c, over: c, kernel: d, ended: make(chan struct{})}
+			go t.run()
 			return t
 		}
 	}
 	t := time.NewTimer(time.Hour)
 	t.Stop()
-	return &Timer{C: t.C, runtime: t}
+	return &Timer{c: t.C, runtime: t}
 }
 
-// run says on c when the time is over, until the descriptor is closed.
-func (t *Timer) run(c chan<- time.Time) {
+// C has a value when the time of the last Reset is over, and none after Stop.
+func (t *Timer) C() <-chan time.Time { return t.c }
+
+// run says on C when the time is over, until the descriptor is closed. What it was woken
+// for may have been before the last Reset: then the time of that is still running.
+func (t *Timer) run() {
 	defer close(t.ended)
 	for t.kernel.wait() {
-		select {
-		case c <- time.Now():
-		default: // it has been said
+		t.mu.Lock()
+		if t.armed && !t.kernel.running() {
+			t.armed = false
+			t.over <- time.Now() // it was emptied when the timer was armed
 		}
+		t.mu.Unlock()
 	}
 }
 
@@ -62,7 +75,7 @@ func (t *Timer) Reset(d time.Duration) {
 		t.runtime.Reset(d)
 		return
 	}
-	t.kernel.set(max(d, 1)) // 0 would stop it
+	t.set(max(d, 1), true) // 0 would stop it
 }
 
 // Stop lets it say nothing until the next Reset.
@@ -71,7 +84,18 @@ func (t *Timer) Stop() {
 		t.runtime.Stop()
 		return
 	}
-	t.kernel.set(0)
+	t.set(0, false)
+}
+
+func (t *Timer) set(d time.Duration, armed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.armed = armed
+	select {
+	case <-t.over:
+	default:
+	}
+	t.kernel.set(d)
 }
 
 // Close ends the use of the timer.

@@ -50,6 +50,13 @@ func (d *descriptor) set(in time.Duration) {
 	_, _, _ = syscall.RawSyscall6(unix.SYS_TIMERFD_SETTIME, d.fd, 0, uintptr(unsafe.Pointer(&next)), 0, 0, 0)
 }
 
+// running returns whether the timer is set and has not expired.
+func (d *descriptor) running() bool {
+	var left unix.ItimerSpec
+	_, _, _ = syscall.RawSyscall(unix.SYS_TIMERFD_GETTIME, d.fd, uintptr(unsafe.Pointer(&left)), 0)
+	return left.Value.Nano() > 0
+}
+
 // wait waits until the timer expires, and returns false when it was closed.
 func (d *descriptor) wait() bool { return d.poller.Read(d.expired) == nil }
 

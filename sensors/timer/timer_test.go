@@ -22,17 +22,25 @@ func TestTimer(t *testing.T) {
 		for _, d := range []time.Duration{3 * time.Millisecond, time.Microsecond, 0, -time.Second} {
 			begin := time.Now()
 			timer.Reset(d)
-			<-timer.C
+			<-timer.C()
 			if took := time.Since(begin); took < d {
 				t.Errorf("%v is over after %v", d, took)
 			}
+		}
+		timer.Reset(time.Millisecond)
+		NewSleeper(kind).Sleep(5 * time.Millisecond)
+		timer.Reset(time.Hour)
+		select {
+		case <-timer.C():
+			t.Error("it speaks of the time before")
+		default:
 		}
 		timer.Reset(5 * time.Millisecond)
 		timer.Stop()
 		sleeper := NewSleeper(kind)
 		sleeper.Sleep(15 * time.Millisecond) // behind what was stopped
 		select {
-		case <-timer.C:
+		case <-timer.C():
 			t.Error("it speaks although it was stopped")
 		default:
 		}
@@ -71,7 +79,7 @@ func TestAllocatesNothing(t *testing.T) {
 		defer timer.Close()
 		if allocs := testing.AllocsPerRun(100, func() {
 			timer.Reset(time.Microsecond)
-			<-timer.C
+			<-timer.C()
 			timer.Stop()
 			sleeper.Sleep(time.Microsecond)
 		}); allocs != 0 {
