@@ -308,6 +308,7 @@ func TestWatches(t *testing.T) {
 // are carried out.
 func TestStorm(t *testing.T) {
 	r := newRig(t)
+	r.startMosquitto() // the other one sends nothing more to who is behind by more than the receive maximum for a while
 	h := r.newHub("hub-a")
 	r.run(r.Uplink)
 	h.greet()
