@@ -8,7 +8,8 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// groupedConfig writes a configuration of many sensors in so many groups.
+// groupedConfig writes a configuration of many sensors in so many groups, of a gateway
+// that has a name.
 func groupedConfig(t *testing.T, sensors, groups int) (path string) {
 	t.Helper()
 	names := []string{"Alpha", "Bravo", "Charlie", "Delta", "Echo", "Foxtrot", "Golf", "Hotel"}
@@ -17,11 +18,12 @@ func groupedConfig(t *testing.T, sensors, groups int) (path string) {
 		n++
 		return fmt.Sprintf(`, group: "%s & yard"%s`, names[n*groups/sensors], chip)
 	})
-	return writeFile(t, "gateway.yaml", text)
+	return writeFile(t, "gateway.yaml", "name: North farm\n"+text)
 }
 
 // Sensors stand under their groups' names; who chooses one sees its sensors alone, in the
-// charts too, and an address that opens the same; in both sizes.
+// charts too, and an address that opens the same; in both sizes. Whose page it is stands in
+// its title and its heading.
 func TestPageGroups(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -42,6 +44,7 @@ func TestPageGroups(t *testing.T) {
 			page.Wait(cards + ` === 64 && document.querySelectorAll("#sensors section").length === 8 && document.querySelectorAll("#legend .trace").length === 64`)
 			page.Wait(`document.querySelector("#sensors section h3").textContent.startsWith("Alpha & yard 8 sensors")`)
 			page.Wait(`document.querySelectorAll("#group option").length === 9`)
+			page.Wait(`document.title === "North farm – Sensor gateway" && document.querySelector("h1").textContent === "North farm"`)
 			checkAccess(t, page, "in groups")
 			for _, wrong := range browsertest.Eval[[]string](page, misplaced) {
 				t.Error(wrong)
