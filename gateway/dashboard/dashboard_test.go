@@ -204,7 +204,7 @@ func TestReferences(t *testing.T) {
 	html, start := string(page["/"].content), string(page["/start.js"].content)
 	imports := regexp.MustCompile(`(?m)(?:^(?:import|export) \{[^}]*\} from |, import\()"([^"]*)"\)?`)
 	address := map[string]*regexp.Regexp{
-		"/":    regexp.MustCompile(`(?:href|src)="([^"]*\.[^"]*)"`),
+		"/":    regexp.MustCompile(`(?:href|src)="([^"]*\.[^"/]+)"`), // a file's, not that of all gateways
 		".js":  imports,
 		".css": regexp.MustCompile(`(?:url\(|@import)\s*["']?([^"')]*)`),
 	}
