@@ -217,7 +217,11 @@ func (l *link) subscribe(ctx context.Context) error {
 	if granted != nil {
 		for i, code := range granted.Reasons {
 			if code != 1 {
-				return fmt.Errorf("subscribe to %s: the broker grants %s, and not QoS 1; fix: check what the broker lets %s subscribe to", s.Subscriptions[i].Topic, mqtt.Reason(code), l.gateway.Name)
+				fix := "check what the broker lets " + l.gateway.Name + " subscribe to"
+				if code == 0x80 { // RabbitMQ's answer while the node that has the session's queue is down
+					fix = "if a node of the broker is down, wait: it is tried again; else see the broker's log"
+				}
+				return fmt.Errorf("subscribe to %s: the broker grants %s, and not QoS 1; fix: %s", s.Subscriptions[i].Topic, mqtt.Reason(code), fix)
 			}
 		}
 	}
