@@ -1,0 +1,76 @@
+package hub
+
+import (
+	"testing"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/wire"
+)
+
+// TestWatch holds that a gateway is asked for ticks while somebody listens, again and again and
+// when it is back, and told when nobody does.
+func TestWatch(t *testing.T) {
+	broker := startBroker(t)
+	h := newHub(t, t.TempDir())
+	h.run(broker)
+	d := h.startDevice(broker, "n1", nil)
+	d.here(1)
+	r := h.remote()
+	quiet := r.Listen(Listener{Event: func(wire.Event) {}})
+	defer quiet()
+	first := r.Listen(Listener{Records: func([]wire.SensorInfo, []wire.Record) {}})
+	second := r.Listen(Listener{Records: func([]wire.SensorInfo, []wire.Record) {}})
+	hz := func() float64 {
+		t.Helper()
+		v, err := d.next(fleet.Watch).View()
+		if err != nil {
+			t.Error(err)
+		}
+		return v.Hz
+	}
+	if hz() != 10 {
+		t.Error("no watch")
+	}
+	first()
+	h.ahead.Add(int64(fleet.WatchRepeat) + 1)
+	if hz() != 10 {
+		t.Error("it is not repeated while one listens still")
+	}
+	d.here(2)
+	if hz() != 10 {
+		t.Error("it is not repeated when the gateway is back")
+	}
+	second()
+	h.await("the end", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return !r.unwatched.IsZero() })
+	h.ahead.Add(int64(lingering) + 1)
+	for hz() != 0 { // hello and online may each have repeated it
+	}
+	h.await("rest", func() bool { h.g.mu.Lock(); defer h.g.mu.Unlock(); return len(h.g.attended) == 0 })
+}
+
+// TestWatchAfterRestart holds that a gateway that has started again is asked for ticks once
+// its hello has come, with which orders are made that it takes, and not before.
+func TestWatchAfterRestart(t *testing.T) {
+	h := newHub(t, t.TempDir())
+	r := h.g.remote(pi)
+	r.news(notice(t, helloOf("n1", 1)), false)
+	defer r.Listen(Listener{Records: func([]wire.SensorInfo, []wire.Record) {}})()
+	watched := func() bool {
+		due := r.due(h.g.o.Now())
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.sending = false
+		return len(due) == 1 && due[0].Kind == fleet.Watch
+	}
+	if !watched() || watched() {
+		t.Fatal("it is not watched, or twice")
+	}
+	r.here(fleet.Presence{Online: true, Connection: 2})
+	if watched() {
+		t.Error("an order is made for the start before")
+	}
+	r.news(notice(t, helloOf("n2", 2)), false)
+	if !watched() {
+		t.Error("it is not watched after its restart")
+	}
+}
