@@ -6,14 +6,14 @@ function repeat(pattern, package) {
 	sub("^" module "/?", "./", package)
 	print how " " (pattern == "" ? "" : "-run='^" pattern "$' ") package > ENVIRON["REPEATS"]
 }
-/^=== (RUN|NAME|CONT|PAUSE)/ { test = $3; next }
+/^=== (RUN|NAME|CONT|PAUSE)/ { test = $3; known[test]; next }
 /^panic: |^fatal error: |^WARNING: DATA RACE/ {
 	if (!raw) for (test in said) { printf "%s", said[test]; delete said[test] } # of tests that will not end
 	raw = 1
 }
 /^\t\tTest[^ ]+ \(/ && timeout { failed[++n] = $1 } # a test that ran when the time was over
 /^panic: test timed out/ { timeout = 1 }
-/^ *--- (PASS|FAIL|SKIP|BENCH): / {
+/^ *--- (PASS|FAIL|SKIP|BENCH): / && $3 in known { # others are of tests in a virtual machine
 	test = $3
 	if ($2 == "FAIL:" && $0 ~ /^---/) failed[++n] = test
 	if ($2 != "PASS:") { printf "%s", said[test]; print }
@@ -28,6 +28,7 @@ function repeat(pattern, package) {
 /^(ok|FAIL|\?)[ \t]+[^ \t]/ {
 	if ($1 != "FAIL") print
 	n = raw = timeout = 0
+	split("", known)
 	test = ""
 	next
 }

@@ -146,7 +146,7 @@ func TestEachFailedTestIsRepeatedByItsCommand(t *testing.T) {
 	module := t.TempDir()
 	for name, text := range map[string]string{
 		"go.mod":         "module example.org/failing\n",
-		"a/a_test.go":    "package a\nimport (\"testing\"; \"os\")\nfunc TestGood(t *testing.T) { t.Log(\"good says\") }\nfunc TestBad(t *testing.T) { t.Run(\"x\", func(t *testing.T) { t.Fatal(\"bad says\") }) }\nfunc TestWorse(t *testing.T) { if os.Getenv(\"GATEWAY_TEST_LONG\") == \"\" { t.Skip(\"it takes long\") }; t.Fatal(\"worse says\") }\nfunc TestSkipped(t *testing.T) { t.Skip(\"skipped says\") }\n",
+		"a/a_test.go":    "package a\nimport (\"testing\"; \"os\")\nfunc TestGood(t *testing.T) { t.Log(\"good says\") }\nfunc TestBad(t *testing.T) { t.Run(\"x\", func(t *testing.T) { t.Fatal(\"bad says\") }) }\nfunc TestWorse(t *testing.T) { if os.Getenv(\"GATEWAY_TEST_LONG\") == \"\" { t.Skip(\"it takes long\") }; t.Fatal(\"worse says\\n--- PASS: TestElsewhere (1s)\\nand elsewhere\") }\nfunc TestSkipped(t *testing.T) { t.Skip(\"skipped says\") }\n",
 		"b/b_test.go":    "package b\nimport \"testing\"\nfunc TestPanic(t *testing.T) { panic(\"oh\") }\n",
 		"c/c_test.go":    "package c\nfunc does not compile\n",
 		"d/d_test.go":    "package d\nimport \"testing\"\nfunc TestGood(t *testing.T) {}\n",
@@ -173,7 +173,7 @@ func TestEachFailedTestIsRepeatedByItsCommand(t *testing.T) {
 	if status != 1 || strings.Contains(out, "good says") {
 		t.Errorf("exit status %d, want 1, and nothing of the tests that passed:\n%s", status, out)
 	}
-	for _, said := range []string{"bad says", "worse says", "skipped says", "endless says", "--- SKIP: TestSkipped", "panic: oh", "ok  \texample.org/failing/d"} {
+	for _, said := range []string{"bad says", "worse says", "and elsewhere", "skipped says", "endless says", "--- SKIP: TestSkipped", "panic: oh", "ok  \texample.org/failing/d"} {
 		if !strings.Contains(out, said) {
 			t.Errorf("%q is missing", said)
 		}
