@@ -21,7 +21,10 @@ function show(wanted) {
   document.dispatchEvent(new CustomEvent("groups", { detail: shown.group !== before }));
 }
 
-const follow = () => show({ group: "", order: "", ...read(location.hash) });
+function follow() {
+  const { group = "", order = "" } = read(location.hash); // and nothing else that it says
+  show({ group, order });
+}
 window.addEventListener("hashchange", follow);
 follow();
 
