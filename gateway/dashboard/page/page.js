@@ -232,8 +232,11 @@ document.addEventListener("units", () => {
   refresh = anew = true;
   schedule();
 });
-document.addEventListener("visibilitychange", retry);
-document.addEventListener("resume", retry);
+for (const shown of ["visibilitychange", "resume"]) document.addEventListener(shown, () => {
+  drawing = undefined; // what is half drawn is old: states come first, or an old value would be live for some more frames
+  schedule();
+  retry();
+});
 window.addEventListener("online", retry);
 get("retry").addEventListener("click", retry);
 setInterval(() => {
