@@ -103,10 +103,17 @@ func (hil machineHIL) buildMuxDriver(t *testing.T, payload string) {
 		return
 	}
 	version := strings.Split(strings.TrimPrefix(core[0], cache+"/kernel/lib/modules/"), "/")[0]
+	headers, source := "/usr/src/linux-headers-"+version, cache+"/linux-source-6.1/drivers/i2c/muxes/i2c-mux-pca954x.c"
+	for _, needed := range []string{headers, source} {
+		if _, err := os.Stat(needed); err != nil {
+			t.Logf("%v: the kernel's multiplexers are not tried", err)
+			return
+		}
+	}
 	dir := t.TempDir()
-	build := exec.Command("make", "-C", "/usr/src/linux-headers-"+version, "M="+dir, "modules")
+	build := exec.Command("make", "-C", headers, "M="+dir, "modules")
 	for to, from := range map[string]string{
-		filepath.Join(dir, "i2c-mux-pca954x.c"): cache + "/linux-source-6.1/drivers/i2c/muxes/i2c-mux-pca954x.c",
+		filepath.Join(dir, "i2c-mux-pca954x.c"): source,
 		filepath.Join(payload, "i2c-mux.ko"):    core[0],
 	} {
 		if err := copyFile(to, from); err != nil {
