@@ -77,11 +77,15 @@ func (p *policy) OnPublish(_ *mochi.Client, m packets.Packet) (packets.Packet, e
 func (p *policy) start(t *testing.T, certificate *tls.Certificate) *url.URL {
 	t.Helper()
 	p.server = mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler), InlineClient: true})
-	c, scheme := listeners.Config{ID: "t", Address: "127.0.0.1:0"}, "mqtt"
-	if certificate != nil {
-		c.TLSConfig, scheme = &tls.Config{Certificates: []tls.Certificate{*certificate}}, "mqtts"
+	port, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	l := listeners.NewTCP(c)
+	entrance := &entrance{Listener: port, changed: sync.NewCond(new(sync.Mutex))}
+	l, scheme := listeners.NewNet("t", entrance), "mqtt"
+	if certificate != nil {
+		l, scheme = listeners.NewNet("t", tls.NewListener(entrance, &tls.Config{Certificates: []tls.Certificate{*certificate}})), "mqtts"
+	}
 	if err := p.server.AddHook(p, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -91,9 +95,57 @@ func (p *policy) start(t *testing.T, certificate *tls.Certificate) *url.URL {
 	if err := p.server.Serve(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.server.Close() })
-	_, port, _ := net.SplitHostPort(l.Address())
-	return &url.URL{Scheme: scheme, Host: "localhost:" + port}
+	t.Cleanup(func() { entrance.shut(); _ = p.server.Close() })
+	_, number, _ := net.SplitHostPort(port.Addr().String())
+	return &url.URL{Scheme: scheme, Host: "localhost:" + number}
+}
+
+// entrance is a listener that knows of which connections the broker has begun to read:
+// from then on it waits for them when it is closed, before that it may race with them.
+type entrance struct {
+	net.Listener
+	changed  *sync.Cond
+	expected int // connections that were accepted, and not read from yet
+	closed   bool
+}
+
+func (e *entrance) Accept() (net.Conn, error) {
+	c, err := e.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	e.changed.L.Lock()
+	defer e.changed.L.Unlock()
+	if e.closed {
+		_ = c.Close()
+		return nil, net.ErrClosed
+	}
+	e.expected++
+	return &entering{Conn: c, begin: sync.OnceFunc(func() {
+		e.changed.L.Lock()
+		defer e.changed.L.Unlock()
+		e.expected--
+		e.changed.Broadcast()
+	})}, nil
+}
+
+// shut lets no more connections in, and waits for those that are.
+func (e *entrance) shut() {
+	e.changed.L.Lock()
+	defer e.changed.L.Unlock()
+	for e.closed = true; e.expected > 0; {
+		e.changed.Wait()
+	}
+}
+
+type entering struct {
+	net.Conn
+	begin func()
+}
+
+func (c *entering) Read(b []byte) (int, error) {
+	c.begin()
+	return c.Conn.Read(b)
 }
 
 func check(t *testing.T, id uplink.Identity, change func(*Options)) (r doctor.Report) {
