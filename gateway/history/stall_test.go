@@ -174,7 +174,6 @@ func TestSyncsGoOnWhileASegmentIsWritten(t *testing.T) {
 			}
 		}})
 		l.Begin("epoch", m.next)
-		stop := start(t, l)
 		slow := time.Duration(0)
 		d.syncing = func(name string) {
 			if strings.Contains(name, format.SegmentSuffix) {
@@ -182,6 +181,7 @@ func TestSyncsGoOnWhileASegmentIsWritten(t *testing.T) {
 				slow += 2 * time.Second
 			}
 		}
+		stop := start(t, l)
 		most := time.Duration(0)
 		for range 600 {
 			l.Append(m.tick(), 0)
