@@ -122,6 +122,7 @@ func TestPageSights(t *testing.T) {
 			page.Wait(`!document.querySelector("#say").hidden`)
 		}
 		page.Type("#text", text+"\n")
+		browsertest.Eval[bool](page, `(document.activeElement.blur(), scrollTo(0, 0), true)`) // or the header may cover a motor's buttons
 	}
 	const seconds = 10 // readings of each of three sensors a second
 	ann.Wait(received + fmt.Sprintf(" > %d", 20*3*seconds))
