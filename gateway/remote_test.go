@@ -58,7 +58,14 @@ func TestRemoteHandlers(t *testing.T) {
 	send(`{"type":"ping","payload":{}}`)
 	text(`"type":"pong"`)
 	_ = c.Close()
-	for deadline := time.Now().Add(patience); s.Clients() > 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	again, late := time.NewTicker(time.Millisecond), time.After(patience)
+	defer again.Stop()
+	for s.Clients() > 0 {
+		select {
+		case <-again.C:
+		case <-late:
+			t.Fatal("the client has not left")
+		}
 	}
 	close(answer)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -116,8 +116,12 @@ func (h *testHub) await(what string, is func() bool) { await(h.t, what, is) }
 
 func await(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for late := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(late) {
+	again, late := time.NewTicker(time.Millisecond), time.After(patience)
+	defer again.Stop()
+	for !is() {
+		select {
+		case <-again.C:
+		case <-late:
 			t.Fatalf("%s has not come", what)
 		}
 	}

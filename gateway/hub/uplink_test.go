@@ -123,10 +123,13 @@ func TestHostileBroker(t *testing.T) {
 	hello, _ := r.Hello()
 	thief := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, ed25519.SeedSize))
 	random := rand.New(rand.NewPCG(16, 16))
+	pace := time.NewTicker(60 * time.Millisecond) // a gateway carries out 20 commands of a hub a second
+	defer pace.Stop()
 	for n := range cases {
 		// Among them, the hub's own are carried out. No more than the receive maximum, 64, are
 		// on their way: mochi loses count of what a client that is further behind may be sent.
 		if n%50 == 49 {
+			<-pace.C
 			command()
 		}
 		mu.Lock()

@@ -200,11 +200,7 @@ func TestUnused(t *testing.T) {
 		t.Fatal("it has ended although there is a client")
 	}
 	_ = c.Close()
-	for late := time.Now().Add(patience); s.server.Clients() > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(late) {
-			t.Fatal("the client has not left")
-		}
-	}
+	h.eventually(func() (string, bool) { return "the client has not left", s.server.Clients() == 0 })
 	h.gateways.endUnused(now.Add(3*idle - time.Second))
 	if served() != s || s.unwatch != nil {
 		t.Fatal("it has ended at once, or still asks for what is live")
