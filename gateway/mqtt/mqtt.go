@@ -6,16 +6,25 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"sync"
 	"time"
 )
 
-const dialTimeout = 10 * time.Second
+const (
+	dialTimeout = 10 * time.Second
+
+	// wordTime is how long a broker's last words are waited for after a packet could not
+	// be written: with TLS 1.3 it refuses a certificate when the handshake is over here.
+	wordTime = time.Second
+)
 
 // Options are how a broker is connected to.
 type Options struct {
@@ -102,7 +111,8 @@ type conn struct {
 
 func (c *conn) Lock() { c.mu.Lock() }
 
-// Unlock writes the packet. If that fails, the connection ends, which its reader notices.
+// Unlock writes the packet. If that fails, the connection ends, which its reader notices
+// after it has read why the broker no longer reads, if it has said so.
 func (c *conn) Unlock() {
 	defer c.mu.Unlock()
 	if c.failed != nil || len(c.packet) == 0 {
@@ -114,9 +124,19 @@ func (c *conn) Unlock() {
 	if c.packet = c.packet[:0]; cap(c.packet) > maxBuffer {
 		c.packet = nil
 	}
-	if c.failed != nil {
+	if c.failed != nil && c.SetReadDeadline(time.Now().Add(wordTime)) != nil {
 		_ = c.Close()
 	}
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) { // nothing else sets one
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		err = cmp.Or(c.failed, err)
+	}
+	return n, err
 }
 
 func (c *conn) Write(b []byte) (int, error) {

@@ -23,7 +23,7 @@ type writes struct {
 	net.Conn
 	all    []string
 	failed error
-	closed bool
+	end    time.Time // of reading
 }
 
 func (w *writes) Write(b []byte) (int, error) {
@@ -33,8 +33,8 @@ func (w *writes) Write(b []byte) (int, error) {
 	w.all = append(w.all, string(b))
 	return len(b), nil
 }
-func (w *writes) SetWriteDeadline(time.Time) error { return nil }
-func (w *writes) Close() error                     { w.closed = true; return nil }
+func (w *writes) SetWriteDeadline(time.Time) error  { return nil }
+func (w *writes) SetReadDeadline(t time.Time) error { w.end = t; return nil }
 
 // A packet is one write; one that fails ends the connection.
 func TestOneWriteAPacket(t *testing.T) {
@@ -55,11 +55,49 @@ func TestOneWriteAPacket(t *testing.T) {
 		t.Errorf("%d bytes of buffer are kept", cap(c.packet))
 	}
 	w.failed = io.ErrClosedPipe
-	if _, err := publish.WriteTo(c); err != nil || !w.closed { // what was lost shows at the end of the connection
-		t.Errorf("%v, closed %t", err, w.closed)
+	if _, err := publish.WriteTo(c); err != nil || w.end.IsZero() { // what was lost shows at the end of the connection
+		t.Errorf("%v, reading ends %v", err, w.end)
 	}
 	if _, err := publish.WriteTo(c); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("after a write that failed: %v", err)
+	}
+}
+
+// A broker that refuses, and is gone before the first packet, is still heard; one that
+// said nothing leaves the error of the write.
+func TestLastWords(t *testing.T) {
+	for _, words := range []string{"not you", ""} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		dialed, err := Dial(t.Context(), &url.URL{Scheme: "mqtt", Host: l.Addr().String()}, Options{WriteTimeout: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dialed.Close()
+		broker, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.WriteString(broker, words)
+		if err := errors.Join(err, broker.(*net.TCPConn).SetLinger(0), broker.Close()); err != nil { // a reset
+			t.Fatal(err)
+		}
+		c := dialed.(*conn)
+		for c.failed == nil {
+			c.Lock()
+			_, _ = c.Write([]byte("packet"))
+			c.Unlock()
+		}
+		said, err := io.ReadAll(c)
+		if string(said) != words || errors.Is(err, net.ErrClosed) {
+			t.Errorf("%q and %v are read, want %q", said, err, words)
+		}
+		if err != nil && !strings.Contains(Explain(err).Error(), "its log says why") {
+			t.Errorf("%v has no fix", Explain(err))
+		}
 	}
 }
 

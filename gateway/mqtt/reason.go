@@ -81,7 +81,7 @@ func fixOf(err error) string {
 		return "check the network: ip route"
 	case errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
 		return "check the address, and that a firewall lets this port through"
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "the broker ended the connection without a word: its log says why; a port for TLS needs mqtts://"
 	}
 	return ""
