@@ -132,12 +132,15 @@ func (u *Uplink) connect(ctx context.Context, attempt int) error {
 
 // connectPacket introduces the gateway. Nothing waits in a session: orders are of now,
 // and the log is the queue. But the broker keeps it until it has said that the gateway is
-// gone (MQTT 5.0, section 3.1.3.2.2: the end of a session ends the delay of its will).
+// gone (MQTT 5.0, section 3.1.3.2.2: the end of a session ends the delay of its will), and
+// longer: of a session that ends in the second of its will, Mosquitto 2.0.11 sometimes
+// publishes none.
 func (l *link) connectPacket(id *Identity) *paho.Connect {
 	delay, received, packet := uint32(fleet.WillDelay/time.Second), uint16(maxReceived), uint32(maxPacket)
+	expiry := 2 * delay
 	p := &paho.Connect{
 		ClientID: id.Gateway.Name, KeepAlive: uint16(fleet.KeepAlive / time.Second), CleanStart: true,
-		Properties:     &paho.ConnectProperties{SessionExpiryInterval: &delay, ReceiveMaximum: &received, MaximumPacketSize: &packet},
+		Properties:     &paho.ConnectProperties{SessionExpiryInterval: &expiry, ReceiveMaximum: &received, MaximumPacketSize: &packet},
 		WillMessage:    &paho.WillMessage{Topic: l.gateway.Topic(fleet.Here), Payload: []byte(fleet.Presence{Connection: l.number}.String()), QoS: 1},
 		WillProperties: &paho.WillProperties{WillDelayInterval: &delay},
 	}

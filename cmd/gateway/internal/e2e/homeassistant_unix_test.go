@@ -150,6 +150,16 @@ func (l *listener) until(suffix string, ok func(payload string) bool) string {
 	}
 }
 
+// all waits for messages with which each of the beginnings, TOPIC and PAYLOAD, has come,
+// in any order.
+func (l *listener) all(beginnings ...string) {
+	l.t.Helper()
+	for len(beginnings) > 0 {
+		l.until("", func(string) bool { return true })
+		beginnings = slices.DeleteFunc(beginnings, func(begin string) bool { return strings.HasPrefix(l.seen[len(l.seen)-1], begin) })
+	}
+}
+
 func has(text string) func(string) bool {
 	return func(p string) bool { return strings.Contains(p, text) }
 }
@@ -193,11 +203,7 @@ func TestHomeAssistantSees(t *testing.T) {
 		t.Errorf("the device is %+v", d)
 	}
 	id := base(t, discovery)
-	missing := []string{id + "/availability online", id + "/sensors/indoor/availability online", id + "/sensors/indoor {", id + `/alarms/always {"state":"ON","severity":"info","condition":"indoor.temperature > -40"`, id + `/alarms/sensor_lost:indoor {"state":"OFF","severity":"warning"`, id + `/alarms/motor_fault:fan {"state":"OFF","severity":"critical"`}
-	for len(missing) > 0 { // in any order
-		l.until("", func(string) bool { return true })
-		missing = slices.DeleteFunc(missing, func(begin string) bool { return strings.HasPrefix(l.seen[len(l.seen)-1], begin) })
-	}
+	l.all(id+"/availability online", id+"/sensors/indoor/availability online", id+"/sensors/indoor {", id+`/alarms/always {"state":"ON","severity":"info","condition":"indoor.temperature > -40"`, id+`/alarms/sensor_lost:indoor {"state":"OFF","severity":"warning"`, id+`/alarms/motor_fault:fan {"state":"OFF","severity":"critical"`)
 
 	m.publish(id+"/motors/fan/set", "ON")
 	c := newMotorClient(t, p.URL)

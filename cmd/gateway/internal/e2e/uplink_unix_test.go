@@ -89,8 +89,8 @@ uplink:
 	order(start, func(o *fleet.Order) { o.Nonce = "00" })
 	l.until("/answer/hub-a", has(`"code":409`))
 	order(start, nil)
-	l.until("/answer/hub-a", has(`{"type":"ack","id":1,`))
-	l.until("/pi-7/news", has(`"target":"fan","running":true,"speed":1,"direction":"forward","reason":"command","by":"ahmet"`))
+	const at = "gw/v1/lab/pi-7/"
+	l.all(at+`answer/hub-a {"type":"ack","id":1,`, at+`news {"type":"state","payload":{"target":"fan","running":true,"speed":1,"direction":"forward","reason":"command","by":"ahmet"`)
 	order(stop, func(o *fleet.Order) { o.Nonce = "00" }) // it is a stop
 	l.until("/answer/hub-a", has(`"warning":"it was made for another start`))
 	until("/api/v1/motors", `"running":false`)
