@@ -30,7 +30,7 @@ func TestACMEHook(t *testing.T) {
 	// The group is that of the package, and the gateway no service, here.
 	hook := writeFile(t, "acme-hook", strings.NewReplacer("/etc/gateway", dir, " -g gateway", "").Replace(block[1]))
 	tools := t.TempDir()
-	if err := os.WriteFile(filepath.Join(tools, "systemctl"), fmt.Appendf(nil, "#!/bin/sh\n[ \"$*\" = 'reload gateway' ] && kill -HUP %d\n", p.cmd.Process.Pid), 0o755); err != nil {
+	if err := writeProgram(filepath.Join(tools, "systemctl"), fmt.Appendf(nil, "#!/bin/sh\n[ \"$*\" = 'reload gateway' ] && kill -HUP %d\n", p.cmd.Process.Pid), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for n, client := range []struct{ name, crt, key string }{{"lego", "any.crt", "any.key"}, {"certbot", "fullchain.pem", "privkey.pem"}} {

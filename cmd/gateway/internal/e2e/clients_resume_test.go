@@ -42,6 +42,7 @@ type conversationStep struct {
 // The clients to copy that resume print in every conversation what the clients of
 // the project have of it.
 func TestClientsResume(t *testing.T) {
+	t.Parallel()
 	var file struct {
 		Conversations []struct {
 			Name     string

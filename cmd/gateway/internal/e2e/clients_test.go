@@ -152,6 +152,7 @@ func (p *printed) until(n int) {
 // Each client to copy prints each stored reading once, over an orderly restart of
 // the gateway and over one after SIGKILL.
 func TestClientsMissNothing(t *testing.T) {
+	t.Parallel()
 	for _, file := range slices.Sorted(maps.Keys(copied)) {
 		c := copied[file]
 		t.Run(file, func(t *testing.T) {

@@ -142,7 +142,7 @@ func TestUpdateGoesBack(t *testing.T) {
 		program := fmt.Sprintf("case \"$1\" in hub) echo v%[1]s %[3]s,;; *) echo v%[1]s %[2]s,;; esac", v.version[:1], v.gateway, v.hub)
 		err := copyFile(filepath.Join(image, name+".deb"), repackage(t, made, v.version, program))
 		if err == nil {
-			err = os.WriteFile(filepath.Join(image, name), []byte("#!/bin/sh\n"+program+"\n"), 0o755)
+			err = writeProgram(filepath.Join(image, name), []byte("#!/bin/sh\n"+program+"\n"), 0o755)
 		}
 		if err != nil {
 			t.Fatal(err)

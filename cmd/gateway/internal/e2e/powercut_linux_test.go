@@ -40,6 +40,7 @@ func lostTime(t *testing.T, wsURL string) time.Duration {
 // the last sync is stored afterwards, to the last bit; no number is used twice; and
 // what a client that resumes has lost is reported.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	t.Run("ext4", func(t *testing.T) {
 		t.Parallel()
 		powerCuts(t, newExt4(t))

@@ -23,6 +23,7 @@ var outside = map[string]bool{
 // Each command in a README, in a block or in the text, is one that works: programs
 // and scripts exist, as do their flags, what is measured, and what is asked for.
 func TestReadmeCommands(t *testing.T) {
+	t.Parallel()
 	c := commands{program: buildGateway(t), tests: map[string]string{}}
 	for file, text := range sources(t, "_test.go") {
 		c.tests[path.Dir(file)] += text

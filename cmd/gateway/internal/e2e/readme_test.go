@@ -170,6 +170,7 @@ func TestReadmeLinks(t *testing.T) {
 
 // Each configuration in a README is one that the program takes.
 func TestReadmeConfigurations(t *testing.T) {
+	t.Parallel()
 	program, dir := buildGateway(t), t.TempDir()
 	if out, err := exec.Command(program, "cert", "--out", dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -270,6 +271,7 @@ alarms: # raised by the first reading
 
 // The Python in a README prints readings.
 func TestReadmePython(t *testing.T) {
+	t.Parallel()
 	python := debianPython(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
 	eachBlock(t, "python", func(t *testing.T, b codeBlock) {

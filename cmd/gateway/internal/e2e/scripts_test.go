@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -47,7 +48,16 @@ func copyFile(to, from string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, b, info.Mode().Perm())
+	return writeProgram(to, b, info.Mode().Perm())
+}
+
+// writeProgram writes a file that will be run. No process starts meanwhile: it would have
+// the file open for writing until its own program runs, and Linux runs no such file
+// (execve(2), ETXTBSY).
+func writeProgram(file string, b []byte, mode os.FileMode) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(file, b, mode)
 }
 
 // runScript runs one of the project's scripts from the directory dir and returns
@@ -181,7 +191,7 @@ func TestInstall(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+		if err := writeProgram(path, []byte(content), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
