@@ -117,6 +117,7 @@ func soakOr(soak, usual int) int {
 // leave, the accounts close: every tick that was due is delivered, conflated, missed
 // or queued, and what counts as delivered has arrived.
 func TestAccountsClose(t *testing.T) {
+	t.Parallel()
 	withAndWithoutTLS(t, func(t *testing.T, s *testServer) {
 		r := &riot{testServer: s, rnd: rand.New(rand.NewPCG(1, 2)), seq: 7}
 		for i := range 9 {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -123,7 +124,8 @@ func TestPingDuringALongEcho(t *testing.T) {
 	pinged := make(chan struct{}, 1)
 	c.SetPingHandler(func(string) error { pinged <- struct{}{}; return nil })
 	want := bytes.Repeat([]byte{'x'}, 8<<20)
-	go func() { _ = c.WriteMessage(websocket.BinaryMessage, want) }()
+	var writing sync.WaitGroup
+	writing.Go(func() { _ = c.WriteMessage(websocket.BinaryMessage, want) })
 	var e *session
 	s.broadcaster.each(func(x *session) { e = x })
 	_, message, err := c.NextReader() // it has begun
@@ -134,9 +136,11 @@ func TestPingDuringALongEcho(t *testing.T) {
 	if got, err := io.ReadAll(message); err != nil || !bytes.Equal(got, want) {
 		t.Fatalf("torn: %d bytes, %v", len(got), err)
 	}
-	go func() { _ = c.WriteMessage(websocket.TextMessage, nil) }()
+	writing.Wait()
+	writing.Go(func() { _ = c.WriteMessage(websocket.TextMessage, nil) })
 	c.read(websocket.TextMessage)
 	<-pinged
+	writing.Wait()
 }
 
 func TestRelay(t *testing.T) {

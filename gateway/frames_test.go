@@ -130,6 +130,7 @@ func TestFramesFromTheWire(t *testing.T) {
 // Nothing ends the connection before the client has answered the server's close
 // frame: a browser would call it lost. The client has two seconds.
 func TestCloseIsAnswered(t *testing.T) {
+	t.Parallel()
 	withAndWithoutTLS(t, func(t *testing.T, s *testServer) {
 		for _, answers := range []bool{true, false} {
 			c := s.dial("/nope")

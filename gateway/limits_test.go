@@ -19,6 +19,7 @@ import (
 // A body that is announced and does not come, or comes slowly, keeps nobody: the
 // answer comes at once, and the connection ends.
 func TestBodiesAreNotRead(t *testing.T) {
+	t.Parallel()
 	withAndWithoutTLS(t, func(t *testing.T, s *testServer) {
 		for _, tt := range []struct {
 			name, head, body string

@@ -303,6 +303,7 @@ func TestPanicInAHandler(t *testing.T) {
 
 // Who drives a motor is pinged every second, and lost after two without a pong.
 func TestOperatorIsWatchedClosely(t *testing.T) {
+	t.Parallel()
 	m := &motors{driving: true}
 	s := start(t, m.options)
 	c := s.dial("/")

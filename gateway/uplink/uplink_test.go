@@ -163,6 +163,7 @@ func TestQuestions(t *testing.T) {
 // Without a hub, readings wait, and that is told; a hub that comes is told who is here,
 // and gets all.
 func TestUnheard(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.startMosquitto()
 	r.readings.add(600)
@@ -183,6 +184,7 @@ func TestUnheard(t *testing.T) {
 
 // A broker without room keeps readings here, which is told.
 func TestFull(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	h := r.newHub("hub-a")
 	stop := r.run(r.Uplink)
@@ -212,6 +214,7 @@ func TestFull(t *testing.T) {
 // A broker that comes back finds the gateway again, which is the same, on another
 // connection.
 func TestBrokerLost(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	h := r.newHub("hub-a")
 	r.run(r.Uplink)
@@ -226,6 +229,7 @@ func TestBrokerLost(t *testing.T) {
 
 // The end of the gateway does not wait for a broker that confirms nothing any longer.
 func TestStop(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	h := r.newHub("hub-a")
 	stop := r.run(r.Uplink)

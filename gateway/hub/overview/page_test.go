@@ -102,6 +102,8 @@ const names = `[...document.querySelectorAll(".gateway .name a")].map((a) => a.t
 // TestPage holds that 10,000 gateways are found, sorted, grouped and scrolled through with
 // few elements, and that what changes is seen.
 func TestPage(t *testing.T) {
+	long(t, "it scrolls through 10,000 gateways")
+	t.Parallel()
 	f := newFake(10_000)
 	address := f.serve(t)
 	browsertest.Each(t, func(t *testing.T, b *browsertest.Browser) {
@@ -153,9 +155,19 @@ const overlaps = `[...document.querySelectorAll(".bar > *")].filter((e) => e.che
 	return one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
 }).map((b) => a.textContent + " and " + b.textContent))`
 
+// long skips a test, and says so, unless GATEWAY_TEST_LONG is set, as by scripts/test.
+func long(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("GATEWAY_TEST_LONG") == "" {
+		t.Skip(why + "; to run it: GATEWAY_TEST_LONG=1")
+	}
+}
+
 // TestPageChanges holds that changes, gateways that come and go, and a hub that does not
 // answer are seen; and that a site folds.
 func TestPageChanges(t *testing.T) {
+	long(t, "it waits for the page to ask again, six times")
+	t.Parallel()
 	f := newFake(60)
 	page := browsertest.Start(t).Open(t, f.serve(t), browsertest.Options{Width: 390, Height: 844, Phone: true})
 	state := `document.querySelector('a[href="gateways/pi-00000/"]')?.closest(".line").dataset.presence`
@@ -188,9 +200,7 @@ func TestPageChanges(t *testing.T) {
 // TestPageKeepsAxesRules checks the page in both sizes and colours, with gateways in all
 // states, and when the hub does not answer.
 func TestPageKeepsAxesRules(t *testing.T) {
-	if os.Getenv("GATEWAY_TEST_LONG") == "" {
-		t.Skip("GATEWAY_TEST_LONG is not set: it checks all rules of axe-core three times, in five views")
-	}
+	long(t, "it checks all rules of axe-core three times, in five views")
 	b, axe := browsertest.Start(t), browsertest.FindAxe(t)
 	for name, o := range sights {
 		t.Run(name, func(t *testing.T) {
@@ -219,6 +229,7 @@ func TestPageKeepsAxesRules(t *testing.T) {
 // TestPageLogsOut holds that it is said who is logged in, and that one can log out, or is
 // told why not.
 func TestPageLogsOut(t *testing.T) {
+	t.Parallel()
 	f := newFake(60)
 	address := f.serve(t)
 	browsertest.Each(t, func(t *testing.T, b *browsertest.Browser) {
@@ -231,6 +242,7 @@ func TestPageLogsOut(t *testing.T) {
 
 // TestPageInTurkish holds that each text is there in both languages.
 func TestPageInTurkish(t *testing.T) {
+	t.Parallel()
 	address := newFake(60).serve(t)
 	page := browsertest.Start(t).Open(t, address, browsertest.Options{Language: "tr"})
 	page.Wait(`document.documentElement.lang === "tr" && document.querySelector(".gateway")`)

@@ -241,6 +241,7 @@ func TestKernelSensors(t *testing.T) {
 
 // What is no measurement is none, and has its cause, with what to do about it.
 func TestKernelSensorsFail(t *testing.T) {
+	long(t, "it waits until each sensor is lost")
 	t.Parallel()
 	m := newFakeSys(t)
 	p := startGateway(t, buildGateway(t), "--root", m.root, "--config", writeFile(t, "gateway.yaml", `listen: 127.0.0.1:0

@@ -130,6 +130,7 @@ func storePast(t *testing.T, sensor string, n int) (state string) {
 // Readings of an hour were missed, and the line carries 64 kbit/s: all of them come,
 // each number once, and what is live is never old meanwhile.
 func TestReplayOverASlowLink(t *testing.T) {
+	long(t, "it waits for a replay over 64 kbit/s")
 	t.Parallel()
 	missed := tenth(t, 36_000, "missed readings")
 	run, host, dial := linkedHosts(t, "64kbit")
