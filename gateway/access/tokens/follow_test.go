@@ -71,3 +71,18 @@ func TestWatched(t *testing.T) {
 		}
 	})
 }
+
+// Who presents a token is known from the moment in which it was made, although nobody has
+// said yet that the file changed.
+func TestMadeAMomentAgo(t *testing.T) {
+	dir := t.TempDir()
+	s := Open(dir, slog.Default()) // nothing follows the file
+	secret := makeToken(t, dir, Token{Name: "ayşe", Role: Operator})
+	if e, err := s.Find(secret, ""); err != nil || e.Name != "ayşe" {
+		t.Errorf("%+v, %v", e, err)
+	}
+	makeToken(t, dir, Token{Name: "mehmet", Role: Viewer})
+	if e, err := s.Named("mehmet", ""); err != nil || e.Name != "mehmet" {
+		t.Errorf("%+v, %v", e, err)
+	}
+}

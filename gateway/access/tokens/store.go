@@ -104,26 +104,38 @@ func (s *Store) Gateway() string {
 // secret was right. from is where it was presented, for people.
 func (s *Store) Find(secret, from string) (*Entry, error) {
 	h := hashOf(secret)
-	s.mu.RLock()
-	e := s.entries[h]
-	s.mu.RUnlock()
-	return s.use(e, from)
+	return s.use(s.find(func() *Entry { return s.entries[h] }), from)
 }
 
 // Named returns the entry of the token that has a name, or else an ID, for whoever was
 // identified otherwise. Its errors are those of Find.
 func (s *Store) Named(name, from string) (*Entry, error) {
-	s.mu.RLock()
-	t := s.file.Find(name)
-	if t == nil {
-		t = s.file.ByID(name)
+	return s.use(s.find(func() *Entry {
+		t := s.file.Find(name)
+		if t == nil {
+			t = s.file.ByID(name)
+		}
+		if t == nil {
+			return nil
+		}
+		return s.entries[t.Hash]
+	}), from)
+}
+
+// find looks an entry up. One that is not there may have been made a moment ago, so the
+// file is checked first.
+func (s *Store) find(in func() *Entry) *Entry {
+	look := func() *Entry {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		return in()
 	}
-	var e *Entry
-	if t != nil {
-		e = s.entries[t.Hash]
+	e := look()
+	if e == nil {
+		s.check(false)
+		e = look()
 	}
-	s.mu.RUnlock()
-	return s.use(e, from)
+	return e
 }
 
 // use returns an entry that was presented, nil for none, and notes that.
