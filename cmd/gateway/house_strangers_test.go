@@ -32,6 +32,7 @@ var only = []arrow{
 	{"gateway/uplink", "github.com/eclipse/paho.golang/...", "a gateway's connection is MQTT's"},
 	{"cmd/gateway/internal/field/broker", "github.com/eclipse/paho.golang/...", "it tries what the uplink does"},
 	{"gateway/mqtt", "github.com/eclipse/paho.golang/...", "it pings for the client that speaks MQTT"},
+	{"gateway/mqtt/mqtttest", "github.com/mochi-mqtt/...", "tests have a broker within their process"},
 	{"sensors/...", "periph.io/...", "chips and buses"},
 	{"gateway/motor", "periph.io/x/conn/v3/gpio", "the type of a level"},
 	{"gateway/pins", "periph.io/x/conn/v3/gpio", "the type of a level"},

@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -17,12 +16,10 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
-	mochi "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/hooks/auth"
-	"github.com/mochi-mqtt/server/v2/listeners"
 
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/mqtt/mqtttest"
 	"sensorgateway/wire"
 )
 
@@ -37,19 +34,7 @@ var (
 // startBroker returns the address of a broker.
 func startBroker(t testing.TB) string {
 	t.Helper()
-	server := mochi.New(&mochi.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err := server.AddHook(new(auth.AllowHook), nil); err != nil {
-		t.Fatal(err)
-	}
-	l := listeners.NewTCP(listeners.Config{ID: "t", Address: "127.0.0.1:0"})
-	if err := server.AddListener(l); err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Serve(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	return l.Address()
+	return mqtttest.Start(t, mqtttest.Options{}).Address
 }
 
 // testHub is a hub whose clock the test may set forward, and which stores in memory.

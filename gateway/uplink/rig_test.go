@@ -5,16 +5,11 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -24,13 +19,12 @@ import (
 
 	"github.com/eclipse/paho.golang/paho"
 	broker "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/hooks/auth"
-	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/gateway/history/query"
+	"sensorgateway/gateway/mqtt/mqtttest"
 	"sensorgateway/gateway/uplink/ship"
 	"sensorgateway/wire"
 )
@@ -87,17 +81,16 @@ func (r *readings) Blocks(_ string, wants func(string, uint32, uint32) bool) fun
 type rig struct {
 	*testing.T
 	*Uplink
-	broker   *broker.Server
+	broker   *mqtttest.Broker
 	hook     *hook
 	address  *url.URL
 	readings *readings
 
-	stopBroker func()
-	events     chan wire.Event
-	commands   chan string // "ID action", and "lost ID"
-	refusals   chan string
-	synced     atomic.Bool
-	answer     func(Operator, wire.Command) (any, error)
+	events   chan wire.Event
+	commands chan string // "ID action", and "lost ID"
+	refusals chan string
+	synced   atomic.Bool
+	answer   func(Operator, wire.Command) (any, error)
 }
 
 // hook is what the broker does besides.
@@ -117,29 +110,17 @@ func (h *hook) OnPublish(_ *broker.Client, p packets.Packet) (packets.Packet, er
 func newRig(t *testing.T) *rig {
 	r := &rig{T: t, readings: &readings{}, events: make(chan wire.Event, 100), commands: make(chan string, 1000), refusals: make(chan string, 1000), hook: &hook{}}
 	r.synced.Store(true)
-	r.startBroker("127.0.0.1:0")
+	r.startBroker("")
 	r.Uplink = r.newUplink()
 	return r
 }
 
+// startBroker has a broker within the process, at an address that one may have had before.
 func (r *rig) startBroker(address string) {
 	r.Helper()
-	r.broker = broker.New(&broker.Options{Logger: slog.New(slog.DiscardHandler)})
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		r.Fatal(err)
-	}
-	if err := errors.Join(r.broker.AddHook(&auth.AllowHook{}, nil), r.broker.AddHook(r.hook, nil), r.broker.AddListener(listeners.NewNet("tcp", l))); err != nil {
-		r.Fatal(err)
-	}
-	if err := r.broker.Serve(); err != nil {
-		r.Fatal(err)
-	}
-	running := r.broker
-	r.stopBroker = sync.OnceFunc(func() { _ = running.Close() })
-	r.Cleanup(r.stopBroker)
-	if r.address == nil {
-		r.address = &url.URL{Scheme: "mqtt", Host: l.Addr().String()}
+	r.broker = mqtttest.Start(r, mqtttest.Options{Address: address, Hooks: []broker.Hook{r.hook}})
+	if address == "" { // else it is the same, and the uplink reads it
+		r.address = &url.URL{Scheme: "mqtt", Host: r.broker.Address}
 	}
 }
 
@@ -177,38 +158,8 @@ func (r *rig) newUplink() *Uplink {
 // knows topic aliases.
 func (r *rig) startMosquitto() {
 	r.Helper()
-	path, err := exec.LookPath("mosquitto")
-	if err != nil {
-		r.Skip("there is no mosquitto on this machine")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		r.Fatal(err)
-	}
-	_ = l.Close()
-	dir := r.TempDir()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	file := filepath.Join(dir, "mosquitto.conf")
-	if err := os.WriteFile(file, []byte("listener "+port+" 127.0.0.1\nallow_anonymous true\nretain_available false\n"), 0o600); err != nil {
-		r.Fatal(err)
-	}
-	cmd := exec.Command(path, "-c", file)
-	if err := cmd.Start(); err != nil {
-		r.Fatal(err)
-	}
-	r.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	for begin := time.Now(); ; {
-		c, err := net.Dial("tcp", l.Addr().String())
-		if err == nil {
-			_ = c.Close()
-			break
-		}
-		if time.Since(begin) > patience {
-			r.Fatalf("mosquitto does not listen: %v", err)
-		}
-		runtime.Gosched()
-	}
-	r.address = &url.URL{Scheme: "mqtt", Host: l.Addr().String()}
+	m := mqtttest.StartMosquitto(r, "allow_anonymous true", "retain_available false")
+	r.address = &url.URL{Scheme: "mqtt", Host: m.Address}
 }
 
 // run runs an uplink until the function that it returns is called.

@@ -219,7 +219,7 @@ func TestBrokerLost(t *testing.T) {
 	h := r.newHub("hub-a")
 	r.run(r.Uplink)
 	first := h.greet()
-	r.stopBroker()
+	r.broker.Stop()
 	r.startBroker(r.address.Host)
 	h = r.newHub("hub-a")
 	if again := h.greet(); again.Nonce != first.Nonce || again.Connection == first.Connection {

@@ -53,8 +53,8 @@ func (h *hubProcess) awaitStored(token string, from time.Time) {
 func TestFleet(t *testing.T) {
 	t.Parallel()
 	long(t, "it takes some minutes, for readings go up by the minute")
-	m := startMosquitto(t, "allow_anonymous true\n")
-	h := startHub(t, "--broker", "mqtt://"+m.address, "--site", "lab")
+	m := startMosquitto(t, "allow_anonymous true")
+	h := startHub(t, "--broker", "mqtt://"+m.Address, "--site", "lab")
 	device := t.TempDir()
 	h.want("pi-1", h.enroll(device, "pi-1", h.code("--site", "lab"))...)
 	config := writeFile(t, "gateway.yaml", string(simulatedWithoutInterlocks(t))+"uplink: {}\n")
@@ -106,8 +106,8 @@ func TestFleet(t *testing.T) {
 // BenchmarkStopThroughHub is how long a client of a hub waits until a motor of a gateway is
 // stopped: the hub signs it, the broker passes it on, the gateway checks it and answers.
 func BenchmarkStopThroughHub(b *testing.B) {
-	m := startMosquitto(b, "allow_anonymous true\nset_tcp_nodelay true\n") // as configs/mosquitto.conf
-	h := startHub(b, "--broker", "mqtt://"+m.address, "--site", "lab")
+	m := startMosquitto(b, "allow_anonymous true", "set_tcp_nodelay true") // as configs/mosquitto.conf
+	h := startHub(b, "--broker", "mqtt://"+m.Address, "--site", "lab")
 	device := b.TempDir()
 	h.want("pi-1", h.enroll(device, "pi-1", h.code("--site", "lab"))...)
 	config := writeFile(b, "gateway.yaml", string(simulatedWithoutInterlocks(b))+"uplink: {}\n")

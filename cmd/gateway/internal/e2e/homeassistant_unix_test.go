@@ -4,8 +4,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sensorgateway/gateway/mqtt/mqtttest"
 )
 
 // By mqtts, the broker has to have a certificate that this machine trusts.
@@ -24,24 +24,22 @@ func TestHomeAssistantTLS(t *testing.T) {
 	if out, err := exec.Command(binary, "cert", "--out", dir, "--host", "localhost").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	m := startMosquitto(t, fmt.Sprintf("certfile %s/gateway.crt\nkeyfile %[1]s/gateway.key\n", dir))
+	m := startMosquitto(t, "certfile "+dir+"/gateway.crt", "keyfile "+dir+"/gateway.key")
 	config := strings.Replace(mustRead(t, simulatedAtHome(t, m, "")), "mqtt://127.0.0.1", "mqtts://localhost", 1)
 	args := []string{binary, "--simulate", "--config", writeFile(t, "tls.yaml", config), "--listen", "127.0.0.1:0"}
 	startGateway(t, args...).await(t, "certificate signed by unknown authority")
 	startGateway(t, append([]string{"env", "SSL_CERT_FILE=" + dir + "/gateway.crt"}, args...)...).await(t, "connected to the broker of home assistant")
 }
 
-// mosquitto is Debian's MQTT broker.
+// mosquitto is Debian's MQTT broker, and its clients.
 type mosquitto struct {
-	t       testing.TB
-	address string
-	config  string
-	cmd     *exec.Cmd
+	*mqtttest.Mosquitto
+	t testing.TB
 }
 
 // startMosquitto starts a broker with a user "gateway" whose password is "secret",
-// and "ha" with "secret" too; more is for its configuration.
-func startMosquitto(t testing.TB, more ...string) *mosquitto {
+// and "ha" with "secret" too; lines are for its configuration.
+func startMosquitto(t testing.TB, lines ...string) *mosquitto {
 	t.Helper()
 	passwords := filepath.Join(t.TempDir(), "passwords")
 	for i, user := range []string{"gateway", "ha"} {
@@ -56,38 +54,11 @@ func startMosquitto(t testing.TB, more ...string) *mosquitto {
 	if err := os.Chmod(passwords, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m := &mosquitto{t: t, address: freeAddress(t)}
-	_, port, _ := strings.Cut(m.address, ":")
-	m.config = writeFile(t, "mosquitto.conf", fmt.Sprintf("listener %s 127.0.0.1\npassword_file %s\nuser root\n", port, passwords)+strings.Join(more, ""))
-	m.start()
-	return m
-}
-
-func (m *mosquitto) start() {
-	m.t.Helper()
-	m.cmd = exec.Command(findTool(m.t, "mosquitto", "mosquitto"), "-c", m.config)
-	if err := m.cmd.Start(); err != nil {
-		m.t.Fatal(err)
-	}
-	cmd := m.cmd
-	m.t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	for late := time.Now().Add(patience); ; {
-		conn, err := net.Dial("tcp", m.address)
-		if err == nil {
-			conn.Close()
-			return
-		}
-		if time.Now().After(late) {
-			m.t.Fatal(err)
-		}
-	}
+	return &mosquitto{mqtttest.StartMosquitto(t, append(lines, "password_file "+passwords)...), t}
 }
 
 func (m *mosquitto) args(more ...string) []string {
-	host, port, _ := strings.Cut(m.address, ":")
+	host, port, _ := strings.Cut(m.Address, ":")
 	return append([]string{"-h", host, "-p", port, "-u", "ha", "-P", "secret"}, more...)
 }
 
@@ -175,7 +146,7 @@ motors:
   - {name: pump, kind: on_off, pin: GPIO17, on_operator_loss: keep}
 alarms:
   - {name: always, condition: indoor.temperature > -40, severity: info}
-home_assistant: {broker: "mqtt://`+m.address+`", user: gateway, password_file: `+password+more+"}\n")
+home_assistant: {broker: "mqtt://`+m.Address+`", user: gateway, password_file: `+password+more+"}\n")
 }
 
 // Home Assistant sees the device, its sensors and motors, and their states; it
@@ -294,19 +265,16 @@ func TestHomeAssistantCommands(t *testing.T) {
 	state("fan", on)
 
 	// The broker no longer answers, then comes back.
-	if err := m.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	m.Signal(syscall.SIGSTOP)
 	if a := c.ask("subscribe", `{"topic":"motors"}`); a.Type != "subscribed" {
 		t.Fatalf("%+v", a)
 	}
 	if a := c.state("disconnect"); a.Payload.Running {
 		t.Errorf("%+v", a)
 	}
-	m.cmd.Process.Signal(syscall.SIGCONT)
-	m.cmd.Process.Kill()
-	m.cmd.Wait()
-	m.start() // it has lost what was retained, and the listener
+	m.Signal(syscall.SIGCONT)
+	m.Kill()
+	m.Start() // it has lost what was retained, and the listener
 	l = m.listen("homeassistant/#", "gateway/#")
 	state("fan", off)
 

@@ -20,8 +20,8 @@ func TestHubHasTheAlarms(t *testing.T) {
 	t.Parallel()
 	celsius := emulatedCelsius(t)
 	low, high := math.Round(celsius*100-60)/100, math.Round(celsius*100-30)/100
-	m := startMosquitto(t, "allow_anonymous true\n")
-	h := startHub(t, "--broker", "mqtt://"+m.address, "--site", "lab")
+	m := startMosquitto(t, "allow_anonymous true")
+	h := startHub(t, "--broker", "mqtt://"+m.Address, "--site", "lab")
 	h.await(t, "connected to the broker")
 	device := t.TempDir()
 	h.want("pi-1", h.enroll(device, "pi-1", h.code("--site", "lab"))...)

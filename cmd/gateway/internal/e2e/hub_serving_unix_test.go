@@ -77,8 +77,8 @@ func (h *hubProcess) dial(path, token string) *websocket.Conn {
 // need not send again.
 func TestHubServes(t *testing.T) {
 	t.Parallel()
-	m := startMosquitto(t, "allow_anonymous true\n")
-	h := startHub(t, "--broker", "mqtt://"+m.address, "--site", "lab")
+	m := startMosquitto(t, "allow_anonymous true")
+	h := startHub(t, "--broker", "mqtt://"+m.Address, "--site", "lab")
 	h.await(t, "connected to the broker")
 	h.want("pi-1", h.enroll(t.TempDir(), "pi-1", h.code("--site", "lab"))...)
 	add := func(name string, more ...string) string {
@@ -219,8 +219,8 @@ func TestHubWithOpenMetrics(t *testing.T) {
 // it was killed.
 func TestHubShowsAGateway(t *testing.T) {
 	t.Parallel()
-	m := startMosquitto(t, "allow_anonymous true\n")
-	h := startHub(t, "--broker", "mqtt://"+m.address, "--site", "lab")
+	m := startMosquitto(t, "allow_anonymous true")
+	h := startHub(t, "--broker", "mqtt://"+m.Address, "--site", "lab")
 	h.await(t, "connected to the broker")
 	device := t.TempDir()
 	h.want("pi-1", h.enroll(device, "pi-1", h.code("--site", "lab"))...)

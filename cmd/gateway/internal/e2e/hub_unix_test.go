@@ -24,6 +24,7 @@ import (
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history"
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/mqtt/mqtttest"
 	"sensorgateway/wire"
 )
 
@@ -37,7 +38,7 @@ type fleetDevice struct {
 
 func newFleetDevice(t *testing.T, m *mosquitto, at fleet.Gateway, n int) *fleetDevice {
 	t.Helper()
-	conn, err := net.Dial("tcp", m.address)
+	conn, err := net.Dial("tcp", m.Address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,8 +116,8 @@ func recordsIn(t testing.TB, dir, sensor string) (all []wire.Record) {
 // away for a while, and others send what is not theirs.
 func TestHubStores(t *testing.T) {
 	t.Parallel()
-	m := startMosquitto(t, "allow_anonymous true\n")
-	h := startHub(t, "--broker", "mqtt://"+m.address, "--site", "lab")
+	m := startMosquitto(t, "allow_anonymous true")
+	h := startHub(t, "--broker", "mqtt://"+m.Address, "--site", "lab")
 	h.await(t, "connected to the broker")
 	h.want("pi-1", h.enroll(t.TempDir(), "pi-1", h.code("--site", "lab"))...)
 	h.want("pi-3", h.enroll(t.TempDir(), "pi-3", h.code("--site", "roof"))...)
@@ -180,8 +181,8 @@ func TestMosquittoOfAFleet(t *testing.T) {
 		}
 	}
 	install()
-	m := &mosquitto{t: t, address: "127.0.0.1:" + port, config: filepath.Join(dir, "mosquitto.conf")}
-	m.start()
+	m := mqtttest.NewMosquitto(t, "127.0.0.1:"+port, filepath.Join(dir, "mosquitto.conf"))
+	m.Start()
 	h.await(t, "connected to the broker")
 
 	device := t.TempDir()
@@ -193,7 +194,7 @@ func TestMosquittoOfAFleet(t *testing.T) {
 		}
 		roots := x509.NewCertPool()
 		roots.AppendCertsFromPEM([]byte(mustRead(t, filepath.Join(device, "fleet-ca.crt"))))
-		conn, err := tls.Dial("tcp", m.address, &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, ServerName: "localhost"})
+		conn, err := tls.Dial("tcp", m.Address, &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, ServerName: "localhost"})
 		if err != nil {
 			return nil, err
 		}
@@ -231,10 +232,9 @@ func TestMosquittoOfAFleet(t *testing.T) {
 	}
 
 	h.want("revoked", "hub", "revoke", "pi-1", "--state", h.state)
-	m.cmd.Process.Kill()
-	m.cmd.Wait()
+	m.Kill()
 	install()
-	m.start()
+	m.Start()
 	if _, err := connect(); err == nil {
 		t.Error("a gateway that was revoked is let in")
 	}

@@ -14,8 +14,8 @@ import (
 // of a token.
 func startShown(t *testing.T) (h *hubProcess, token string) {
 	t.Helper()
-	m := startMosquitto(t, "allow_anonymous true\n")
-	h = startHub(t, "--broker", "mqtt://"+m.address, "--site", "lab")
+	m := startMosquitto(t, "allow_anonymous true")
+	h = startHub(t, "--broker", "mqtt://"+m.Address, "--site", "lab")
 	h.await(t, "connected to the broker")
 	device := t.TempDir()
 	h.want("pi-1", h.enroll(device, "pi-1", h.code("--site", "lab"))...)

@@ -26,7 +26,7 @@ func TestUplink(t *testing.T) {
 	config := writeFile(t, "gateway.yaml", `sensors: [{name: indoor, chip: sht3x}]
 motors: [{name: fan, kind: on_off, pin: GPIO17}]
 uplink:
-  brokers: ["mqtt://`+m.address+`"]
+  brokers: ["mqtt://`+m.Address+`"]
   site: lab
   name: pi-7
   hub_keys: `+keys+`
@@ -97,13 +97,10 @@ uplink:
 
 	order(start, nil)
 	until("/api/v1/motors", `"running":true`)
-	if err := m.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = m.cmd.Wait()
+	m.Kill()
 	until("/api/v1/motors", `"running":false,"speed":0,"direction":"forward","reason":"disconnect","by":"ahmet"`)
 	until("/readyz", `"uplink":{"connected":false,"state":"not connected: mqtt://`)
-	m.start()
+	m.Start()
 	l = m.listen("gw/v1/#")
 	n, err = fleet.ParseNews([]byte(l.until("/pi-7/news", has(`{"type":"hello"`))))
 	if err != nil || n.Hello.Nonce != hello.Nonce || n.Hello.Connection == hello.Connection {

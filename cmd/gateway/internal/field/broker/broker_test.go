@@ -4,25 +4,22 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
-	"log/slog"
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"sensorgateway/cmd/gateway/internal/field/doctor"
 	"sensorgateway/gateway/enroll"
 	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/mqtt/mqtttest"
 	"sensorgateway/gateway/uplink"
 )
 
@@ -76,76 +73,14 @@ func (p *policy) OnPublish(_ *mochi.Client, m packets.Packet) (packets.Packet, e
 // start starts a broker with a policy, with TLS if there is a certificate.
 func (p *policy) start(t *testing.T, certificate *tls.Certificate) *url.URL {
 	t.Helper()
-	p.server = mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler), InlineClient: true})
-	port, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	entrance := &entrance{Listener: port, changed: sync.NewCond(new(sync.Mutex))}
-	l, scheme := listeners.NewNet("t", entrance), "mqtt"
+	o, scheme := mqtttest.Options{Hooks: []mochi.Hook{p}}, "mqtt"
 	if certificate != nil {
-		l, scheme = listeners.NewNet("t", tls.NewListener(entrance, &tls.Config{Certificates: []tls.Certificate{*certificate}})), "mqtts"
+		o.TLS, scheme = &tls.Config{Certificates: []tls.Certificate{*certificate}}, "mqtts"
 	}
-	if err := p.server.AddHook(p, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.server.AddListener(l); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.server.Serve(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { entrance.shut(); _ = p.server.Close() })
-	_, number, _ := net.SplitHostPort(port.Addr().String())
-	return &url.URL{Scheme: scheme, Host: "localhost:" + number}
-}
-
-// entrance is a listener that knows of which connections the broker has begun to read:
-// from then on it waits for them when it is closed, before that it may race with them.
-type entrance struct {
-	net.Listener
-	changed  *sync.Cond
-	expected int // connections that were accepted, and not read from yet
-	closed   bool
-}
-
-func (e *entrance) Accept() (net.Conn, error) {
-	c, err := e.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	e.changed.L.Lock()
-	defer e.changed.L.Unlock()
-	if e.closed {
-		_ = c.Close()
-		return nil, net.ErrClosed
-	}
-	e.expected++
-	return &entering{Conn: c, begin: sync.OnceFunc(func() {
-		e.changed.L.Lock()
-		defer e.changed.L.Unlock()
-		e.expected--
-		e.changed.Broadcast()
-	})}, nil
-}
-
-// shut lets no more connections in, and waits for those that are.
-func (e *entrance) shut() {
-	e.changed.L.Lock()
-	defer e.changed.L.Unlock()
-	for e.closed = true; e.expected > 0; {
-		e.changed.Wait()
-	}
-}
-
-type entering struct {
-	net.Conn
-	begin func()
-}
-
-func (c *entering) Read(b []byte) (int, error) {
-	c.begin()
-	return c.Conn.Read(b)
+	b := mqtttest.Start(t, o)
+	p.server = b.Server
+	_, port, _ := net.SplitHostPort(b.Address)
+	return &url.URL{Scheme: scheme, Host: "localhost:" + port}
 }
 
 func check(t *testing.T, id uplink.Identity, change func(*Options)) (r doctor.Report) {
@@ -245,32 +180,8 @@ func TestBrokers(t *testing.T) {
 // Mosquitto says when nobody subscribes; without a list of rights it lets everybody do
 // everything.
 func TestMosquitto(t *testing.T) {
-	path, err := exec.LookPath("mosquitto")
-	if err != nil {
-		t.Skip("there is no mosquitto on this machine")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	file := filepath.Join(t.TempDir(), "mosquitto.conf")
-	if err := os.WriteFile(file, []byte("listener "+port+" 127.0.0.1\nallow_anonymous true\nmessage_size_limit 65000\nmax_inflight_messages 3\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "-c", file)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	for begin := time.Now(); time.Since(begin) < 20*time.Second; runtime.Gosched() {
-		if c, err := net.Dial("tcp", l.Addr().String()); err == nil {
-			_ = c.Close()
-			break
-		}
-	}
-	want(t, check(t, uplink.Identity{Brokers: []*url.URL{{Scheme: "mqtt", Host: l.Addr().String()}}}, nil), map[string]string{
+	m := mqtttest.StartMosquitto(t, "allow_anonymous true", "message_size_limit 65000", "max_inflight_messages 3")
+	want(t, check(t, uplink.Identity{Brokers: []*url.URL{{Scheme: "mqtt", Host: m.Address}}}, nil), map[string]string{
 		"confirms PASS": "it says when nobody subscribes; ", "hub WARN": "gateway hub --site lab",
 		"others FAIL": "gw/v1/lab/x", "secrecy WARN": "its own news", "limits WARN": "max_inflight_messages",
 	})

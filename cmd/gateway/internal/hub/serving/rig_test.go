@@ -17,9 +17,6 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/gorilla/websocket"
-	mochi "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/hooks/auth"
-	"github.com/mochi-mqtt/server/v2/listeners"
 
 	"sensorgateway/cmd/gateway/internal/metrics"
 	"sensorgateway/gateway/access"
@@ -29,6 +26,7 @@ import (
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/gateway/history/collect"
 	"sensorgateway/gateway/hub"
+	"sensorgateway/gateway/mqtt/mqtttest"
 	"sensorgateway/wire"
 )
 
@@ -46,23 +44,6 @@ type testHub struct {
 	tokens   map[string]string // by name
 	device   *paho.Client
 	key      ed25519.PublicKey
-}
-
-func startBroker(t *testing.T) string {
-	t.Helper()
-	server := mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler)})
-	if err := server.AddHook(new(auth.AllowHook), nil); err != nil {
-		t.Fatal(err)
-	}
-	l := listeners.NewTCP(listeners.Config{ID: "t", Address: "127.0.0.1:0"})
-	if err := server.AddListener(l); err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Serve(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	return l.Address()
 }
 
 func startHub(t *testing.T) *testHub {
@@ -118,7 +99,7 @@ func startHub(t *testing.T) *testHub {
 	}
 	h.gateways = New(Options{Hub: "hub-a", Metrics: known, Gateway: h.registry.Get, Reader: h.stored.Reader, Guard: guard, Clients: 2, Page: http.NotFoundHandler(), Pages: guard.Pages(), Refused: refused, Log: log})
 
-	broker := startBroker(t)
+	broker := mqtttest.Start(t, mqtttest.Options{}).Address
 	in := hub.New(hub.Options{Registry: h.registry, Site: "lab", Brokers: []*url.URL{{Scheme: "mqtt", Host: broker}}})
 	ctx, cancel := context.WithCancel(context.Background())
 	var parts sync.WaitGroup
