@@ -171,6 +171,8 @@ func (m *Members) enroll(authority *Authority, secret []byte, name, key string, 
 		}
 		g, replaced := f.gateway(name), false
 		switch {
+		case i.Key != "" && (g == nil || g.Key != key || !g.Revoked.IsZero()): // it is for once: who repeats it is who it let in
+			return &refusal{"the code was used for another name, or that gateway was replaced or revoked since; fix: make another one with gateway hub code"}
 		case g == nil:
 			f.Gateways = append(f.Gateways, Member{Name: name, Enrolled: stored(now)})
 			g = &f.Gateways[len(f.Gateways)-1]
