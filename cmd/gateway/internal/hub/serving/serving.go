@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -101,7 +102,9 @@ func (g *Gateways) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r = r.Clone(r.Context())
 		r.URL.Path, r.URL.RawPath = r.URL.Path+"/", ""
 	} else if !below {
-		w.Header().Set("Location", name+"/") // relative, for a proxy may have put a prefix before it
+		// It is relative, for a proxy may have put a prefix before it; and whatever the name is, it stays here.
+		to := url.URL{Path: name + "/", RawQuery: r.URL.RawQuery}
+		w.Header().Set("Location", to.String())
 		w.WriteHeader(http.StatusPermanentRedirect)
 		return
 	}

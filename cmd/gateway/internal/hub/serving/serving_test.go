@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -261,6 +262,27 @@ func TestNewest(t *testing.T) {
 	h.await("/gateways/pi-7/api/v1/sensors", "anna", `"epoch":"e3"`)
 	if code, body := h.get("/gateways/pi-7/sensors/outdoor", "anna"); code != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", code, body)
+	}
+}
+
+// TestRedirect holds that an address without its slash leads to the gateway below it, with
+// its query, and whatever stands in the gateway's place to nowhere else.
+func TestRedirect(t *testing.T) {
+	h := startHub(t)
+	for path, want := range map[string]string{
+		"/gateways/pi-7": "/gateways/pi-7/", "/gateways/pi-7?kiosk&x=1": "/gateways/pi-7/?kiosk&x=1",
+		"/gateways/http:evil.example": "/gateways/http:evil.example/", "/gateways/a%3Fb%23c": "/gateways/a%3Fb%23c/",
+	} {
+		r, err := http.NewRequest(http.MethodGet, "https://hub.example"+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		h.gateways.ServeHTTP(w, r)
+		to, err := r.URL.Parse(w.Header().Get("Location"))
+		if w.Code != http.StatusPermanentRedirect || err != nil || to.String() != "https://hub.example"+want {
+			t.Errorf("%s: %d to %v, %v", path, w.Code, to, err)
+		}
 	}
 }
 
