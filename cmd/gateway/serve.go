@@ -44,6 +44,7 @@ type serveOptions struct {
 // serve runs the gateway until ctx ends.
 func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdout, stderr io.Writer) error {
 	begin := time.Now()
+	supervise.Endure()
 	if getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}

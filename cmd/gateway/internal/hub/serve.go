@@ -104,6 +104,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	if err := o.check(); err != nil {
 		return console.UsageError{Err: err}
 	}
+	supervise.Endure()
 	log := logging.New(o.env.Stderr, o.logFormat, o.env.Getenv, o.env.Terminal)
 	authority, err := enroll.OpenAuthority(o.dir())
 	if err != nil {
