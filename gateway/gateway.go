@@ -47,9 +47,10 @@ type Options struct {
 	Sensors   []wire.SensorInfo // ID is the index; NextSeq the number of the first record to come
 	Primary   int               // index of the sensor that readings.v1 shows on "/"
 
-	ClockSynced func() bool  // for hello
-	Alive       func() error // for /healthz: nil while what makes the records advances
-	Page        http.Handler // answers plain GETs of "/" and of whatever else the page needs
+	ClockSynced func() bool             // for hello
+	Alive       func() error            // for /healthz: nil while what makes the records advances
+	Page        http.Handler            // answers plain GETs of "/" and of whatever else the page needs
+	Seconds     func() <-chan time.Time // returns what has a value once a second; nil: the runtime's ticker
 	Log         *slog.Logger
 
 	Access Access // nil: everybody may everything
@@ -141,11 +142,13 @@ type Server struct {
 
 // New returns a server without listeners. Its broadcaster runs until [Server.Shutdown].
 func New(opts Options) *Server {
-	every := checkEvery
 	if !opts.Remote && slices.ContainsFunc(opts.Sensors, func(s wire.SensorInfo) bool { return s.IntervalMS <= checkEvery.Milliseconds() }) {
-		every = time.Second // ticks come as often
+		if opts.Seconds == nil { // ticks come as often as checks must
+			opts.Seconds = func() <-chan time.Time { return time.Tick(time.Second) }
+		}
+		return newServer(opts, opts.Seconds(), 1)
 	}
-	return newServer(opts, time.Tick(every), int(time.Second/every))
+	return newServer(opts, time.Tick(checkEvery), checksASecond)
 }
 
 // newServer is New with the timer of the sessions' checks, and how often that speaks.

@@ -39,6 +39,7 @@ import (
 	"sensorgateway/gateway/motor"
 	"sensorgateway/gateway/uplink"
 	"sensorgateway/sensors"
+	"sensorgateway/sensors/timer"
 	"sensorgateway/sensors/trace"
 	"sensorgateway/wire"
 )
@@ -58,6 +59,7 @@ type running struct {
 	memory   string               // directory of files in memory, see [state.Options]
 	announce func(announce.Start) // that it is ready
 
+	seconds      *timer.Seconds // of all who work once a second
 	notify       notify.Notifier
 	motors       *motor.Controller
 	certificates *certificates.Set // nil without TLS
@@ -89,6 +91,7 @@ type running struct {
 // anything else, and what can fail comes before the storage, so that a start that
 // fails uses no numbers. Nothing runs yet.
 func (g *running) build(ctx context.Context) (err error) {
+	g.seconds = timer.NewSeconds(timer.Kernel)
 	g.buildMotors()
 	if err := g.buildCertificates(); err != nil {
 		return err
@@ -108,7 +111,7 @@ func (g *running) build(ctx context.Context) (err error) {
 	g.motors.DoubtEStop()
 	g.storage, err = openStorage(ctx, storageOptions{
 		cfg: g.cfg, memory: g.memory, changed: g.trouble.Readings, latchChanged: g.trouble.Latch, latchRead: g.motors.RestoreEStop,
-		damaged: g.trouble.Damaged, evicted: g.trouble.Evicted, newEpoch: g.epochChanged, guard: g.guard, log: g.log,
+		damaged: g.trouble.Damaged, evicted: g.trouble.Evicted, newEpoch: g.epochChanged, seconds: g.seconds.C, guard: g.guard, log: g.log,
 	})
 	if err != nil {
 		return err
@@ -143,7 +146,8 @@ func (g *running) close() {
 // in: the motors are off at once and the sampler finishes its ticks; then the
 // clients are sent away, and what was reached is written to the disk.
 func (g *running) tasks() []task {
-	tasks := []task{{name: "motors", run: g.motors.Run, ready: g.motors.Ready()}, // off, before anybody can connect
+	tasks := []task{{name: "seconds", run: g.seconds.Run, last: true},
+		{name: "motors", run: g.motors.Run, ready: g.motors.Ready()}, // off, before anybody can connect
 		{name: "alarms", run: g.alarms.Run, ready: g.alarms.Ready()}} // and what was raised is known
 	for _, l := range g.sockets {
 		tasks = append(tasks, task{name: "clients of " + l.Addr().String(), last: true,
@@ -154,11 +158,11 @@ func (g *running) tasks() []task {
 		task{name: "storage", run: g.storage.run, last: true},
 		task{name: "audit log", run: g.auditor.Run, last: true},
 		task{name: "sampler", run: g.sampler.Run},
-		task{name: "events of the storage", run: func(ctx context.Context) error { return g.trouble.Resend(ctx, g.server.Event) }},
+		task{name: "events of the storage", run: func(ctx context.Context) error { return g.trouble.Resend(ctx, g.seconds.C(), g.server.Event) }},
 		task{name: "metrics", run: g.metrics.Run},
 		task{name: "home assistant", run: g.homeAssistant.Run},
 		task{name: "uplink", run: g.uplink.Run},
-		task{name: "pulse", run: func(ctx context.Context) error { return g.pulse.Watch(ctx, g.beats()) }},
+		task{name: "pulse", run: func(ctx context.Context) error { return g.pulse.Watch(ctx, g.seconds.C(), g.beats()) }},
 		task{name: "certificates", run: g.watchCertificates},
 		task{name: "memory", run: func(ctx context.Context) error { return machine.FreeMemory(ctx, g.server.Clients) }},
 		task{name: "certificate of the fleet", run: func(ctx context.Context) error { return member.Renew(ctx, g.cfg.State, g.log) }},
@@ -267,7 +271,7 @@ func (g *running) serverOptions() gateway.Options {
 	o := gateway.Options{
 		Name: g.name(), Version: version, Epoch: g.storage.state.Epoch(), Simulated: g.simulate != nil, Sensors: g.sensors,
 		Primary:     slices.IndexFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Primary }),
-		ClockSynced: g.clock.Synced, Alive: g.pulse.Check, Page: g.page(), Log: g.log,
+		ClockSynced: g.clock.Synced, Alive: g.pulse.Check, Page: g.page(), Seconds: g.seconds.C, Log: g.log,
 		History: g.storage.history,
 		Access:  g.access, Pages: g.administrators().Pages(g.pages()),
 		Proxy: g.access.Policy.IsProxy, Limits: g.cfg.Limits,

@@ -59,6 +59,7 @@ type storageOptions struct {
 	damaged      func(history.Damage)
 	evicted      func(history.Eviction)
 	newEpoch     func(epoch string, next []uint32)
+	seconds      func() <-chan time.Time
 	guard        guard
 	log          *slog.Logger
 }
@@ -71,7 +72,7 @@ func newStorage(o storageOptions) (*storage, error) {
 		claimed: make(chan struct{}), opened: make(chan struct{}),
 	}
 	stored := history.Options{
-		MaxBytes: o.cfg.History.Size, MaxAge: o.cfg.History.Age, Boot: machine.BootID(), Timer: timer.New(timer.Kernel), Log: o.log,
+		MaxBytes: o.cfg.History.Size, MaxAge: o.cfg.History.Age, Boot: machine.BootID(), Timer: timer.New(timer.Kernel), Seconds: o.seconds, Log: o.log,
 		Changed: o.changed, Damaged: o.damaged, Evicted: o.evicted, Values: chips.Infos(o.cfg),
 	}
 	var sensors []state.Sensor

@@ -48,7 +48,8 @@ type Options struct {
 	Claimed <-chan struct{}
 	Webhook *Webhook // nil: there is none
 
-	Log *slog.Logger
+	Seconds func() <-chan time.Time // returns what has a value once a second; nil: the runtime's ticker
+	Log     *slog.Logger
 	// Guard wraps what a goroutine runs, to make a panic safe; nil: nothing is done.
 	Guard func(run func(context.Context) error) func(context.Context) error
 }
@@ -115,6 +116,9 @@ type sensor struct {
 func New(o Options) *Alarms {
 	if o.Guard == nil {
 		o.Guard = func(run func(context.Context) error) func(context.Context) error { return run }
+	}
+	if o.Seconds == nil {
+		o.Seconds = func() <-chan time.Time { return time.Tick(time.Second) }
 	}
 	a := &Alarms{
 		opts: o, byName: map[string]*alarm{}, bySensor: make([][]*rule, len(o.Sensors)), sensors: make([]sensor, len(o.Sensors)),

@@ -7,10 +7,9 @@ import (
 )
 
 const (
-	// ageEvery is how often conditions on ages are evaluated, checkEvery how often checks are
-	// made that nothing gave reason for.
-	ageEvery   = 200 * time.Millisecond
-	checkEvery = time.Second
+	// ageEvery is how often conditions on ages are evaluated, and checks made that nothing
+	// gave reason for; without such conditions that is once a second.
+	ageEvery = 200 * time.Millisecond
 	// loadTime is how long the first tick waits for what was stored, with a disk that does
 	// not answer.
 	loadTime = 500 * time.Millisecond
@@ -54,17 +53,15 @@ func (a *Alarms) Run(ctx context.Context) error {
 
 // watch makes the checks, and notifies of what has changed, until ctx ends.
 func (a *Alarms) watch(ctx context.Context) {
-	every := checkEvery
+	tick := a.opts.Seconds()
 	if len(a.onAge) > 0 {
-		every = ageEvery
+		tick = time.Tick(ageEvery)
 	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
 	for {
 		a.check()
 		a.release()
 		select {
-		case <-tick.C:
+		case <-tick:
 		case <-a.wake:
 		case <-ctx.Done():
 			a.release()

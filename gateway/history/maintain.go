@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	checkEvery = time.Second // whether something is due
 	sealEvery  = time.Hour
 	retryFirst = time.Second
 	retryMax   = time.Minute
@@ -75,12 +74,11 @@ func (l *Log) runMaintainer(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	every := time.NewTicker(checkEvery)
-	defer every.Stop()
+	every := l.o.Seconds()
 	l.maintain(time.Now())
 	for {
 		select {
-		case now := <-every.C:
+		case now := <-every:
 			l.maintain(now)
 		case <-l.wakeMaintainer:
 			l.maintain(time.Now())

@@ -20,18 +20,19 @@ import (
 
 // Options say what a [Log] retains, and where.
 type Options struct {
-	Dir      string            // created if it is missing
-	FS       FS                // nil: Dir
-	Sensors  []string          // names; a record's sensor number is the index
-	Values   []wire.SensorInfo // what the values of each of them are, and what corrects them; nil: not known
-	MaxBytes int64             // of all files together; 0: DefaultMaxBytes; at least 1 MiB
-	MaxAge   time.Duration     // of the readings that are retained; 0: DefaultMaxAge
-	Boot     string            // identifies the boot of the machine, whose clock the offsets are of; "": not known
-	Timer    disk.Timer        // that Append waits with; nil: the runtime's; closed with the log
-	Log      *slog.Logger      // nil: silent
-	Changed  func(err error)   // called by Run when readings become durable (nil), or no longer are; must not block
-	Damaged  func(Damage)      // called by Run when stored readings are found to be lost; must not block
-	Evicted  func(Eviction)    // called by Run when more than the ordinary was evicted; must not block
+	Dir      string                  // created if it is missing
+	FS       FS                      // nil: Dir
+	Sensors  []string                // names; a record's sensor number is the index
+	Values   []wire.SensorInfo       // what the values of each of them are, and what corrects them; nil: not known
+	MaxBytes int64                   // of all files together; 0: DefaultMaxBytes; at least 1 MiB
+	MaxAge   time.Duration           // of the readings that are retained; 0: DefaultMaxAge
+	Boot     string                  // identifies the boot of the machine, whose clock the offsets are of; "": not known
+	Timer    disk.Timer              // that Append waits with; nil: the runtime's; closed with the log
+	Seconds  func() <-chan time.Time // returns what has a value once a second; nil: the runtime's ticker
+	Log      *slog.Logger            // nil: silent
+	Changed  func(err error)         // called by Run when readings become durable (nil), or no longer are; must not block
+	Damaged  func(Damage)            // called by Run when stored readings are found to be lost; must not block
+	Evicted  func(Eviction)          // called by Run when more than the ordinary was evicted; must not block
 
 	pages int64 // of a journal; 0: as MaxBytes allows
 }
@@ -190,6 +191,9 @@ func (l *Log) defaults() {
 	}
 	if l.o.Evicted == nil {
 		l.o.Evicted = func(Eviction) {}
+	}
+	if l.o.Seconds == nil {
+		l.o.Seconds = func() <-chan time.Time { return time.Tick(syncEvery) }
 	}
 	if l.o.Changed == nil {
 		l.o.Changed = func(error) {}

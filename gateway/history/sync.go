@@ -12,11 +12,10 @@ const syncEvery = time.Second
 // runSyncer syncs the journal once a second until ctx ends. It has a goroutine of its
 // own, since the maintainer waits for the disk longer while it writes a segment.
 func (l *Log) runSyncer(ctx context.Context) {
-	every := time.NewTicker(syncEvery)
-	defer every.Stop()
+	every := l.o.Seconds()
 	for {
 		select {
-		case <-every.C:
+		case <-every:
 			_ = l.sync() // the journal is abandoned, and Durable says why
 		case <-ctx.Done():
 			return

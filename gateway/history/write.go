@@ -118,8 +118,7 @@ const dropEvery = time.Minute
 // runNotifier calls Changed and logs when readings become durable or no longer are,
 // until ctx ends.
 func (l *Log) runNotifier(ctx context.Context) {
-	check := time.NewTicker(time.Second) // of a disk that does not answer
-	defer check.Stop()
+	check := l.o.Seconds() // of a disk that does not answer
 	var notified error
 	var dropped time.Time // when readings that memory had no room for were last reported
 	var late lateReport
@@ -147,7 +146,7 @@ func (l *Log) runNotifier(ctx context.Context) {
 		l.reportLate(&late, err == nil)
 		select {
 		case <-l.wakeNotifier:
-		case <-check.C:
+		case <-check:
 		case <-ctx.Done():
 			return
 		}

@@ -15,10 +15,8 @@ type Pulse struct {
 	err atomic.Pointer[error]
 }
 
-// Watch checks the counters once a second until ctx ends.
-func (p *Pulse) Watch(ctx context.Context, parts map[string]func() int64) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
+// Watch checks the counters whenever tick speaks, once a second, until ctx ends.
+func (p *Pulse) Watch(ctx context.Context, tick <-chan time.Time, parts map[string]func() int64) error {
 	last, since := map[string]int64{}, map[string]time.Time{}
 	for {
 		now := time.Now()
@@ -32,7 +30,7 @@ func (p *Pulse) Watch(ctx context.Context, parts map[string]func() int64) error 
 		}
 		p.err.Store(&err)
 		select {
-		case <-tick.C:
+		case <-tick:
 		case <-ctx.Done():
 			return nil
 		}

@@ -19,7 +19,7 @@ func TestPulse(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() {
-			done <- p.Watch(ctx, map[string]func() int64{"the scheduler": ticks.Load, "the broadcast": broadcasts.Load})
+			done <- p.Watch(ctx, time.Tick(time.Second), map[string]func() int64{"the scheduler": ticks.Load, "the broadcast": broadcasts.Load})
 		}()
 		for second, want := range []string{"", "", "", "", "", "the broadcast has stopped", "the broadcast has stopped"} {
 			synctest.Wait()

@@ -10,8 +10,7 @@ import (
 )
 
 const (
-	unheardMax  = 16 // events that wait for a client; beyond, the oldest is dropped
-	resendEvery = time.Second
+	unheardMax = 16 // events that wait for a client; beyond, the oldest is dropped
 )
 
 // unheard are events of the storage that no client was there to hear: most of what is
@@ -38,13 +37,11 @@ func (t *Storage) Send(e wire.Event, send func(wire.Event) (heard bool)) {
 	t.unheard.send(send)
 }
 
-// Resend sends what was not heard, once a second, until ctx ends.
-func (t *Storage) Resend(ctx context.Context, send func(wire.Event) (heard bool)) error {
-	tick := time.NewTicker(resendEvery)
-	defer tick.Stop()
+// Resend sends what was not heard, whenever tick speaks, until ctx ends.
+func (t *Storage) Resend(ctx context.Context, tick <-chan time.Time, send func(wire.Event) (heard bool)) error {
 	for {
 		select {
-		case <-tick.C:
+		case <-tick:
 			t.unheard.mu.Lock()
 			t.unheard.send(send)
 			t.unheard.mu.Unlock()

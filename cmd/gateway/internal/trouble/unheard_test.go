@@ -31,7 +31,7 @@ func TestUnheard(t *testing.T) {
 		s.Notify = func(e wire.Event) { s.Send(e, send) }
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- s.Resend(ctx, send) }()
+		go func() { done <- s.Resend(ctx, time.Tick(time.Second), send) }()
 		for n := range unheardMax {
 			s.Damaged(history.Damage{Reason: fmt.Sprint(n), Readings: 1})
 		}
@@ -39,7 +39,7 @@ func TestUnheard(t *testing.T) {
 		s.Notify(wire.Event{Kind: wire.EventSensorLost})
 		time.Sleep(time.Hour)
 		client.Store(true)
-		time.Sleep(2 * resendEvery)
+		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		want := []string{}
 		for n := 1; n < unheardMax; n++ { // the oldest was dropped
