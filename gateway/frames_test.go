@@ -132,11 +132,13 @@ func TestFramesFromTheWire(t *testing.T) {
 func TestCloseIsAnswered(t *testing.T) {
 	t.Parallel()
 	withAndWithoutTLS(t, func(t *testing.T, s *testServer) {
-		for _, answers := range []bool{true, false} {
+		ends := func(answers bool) (took time.Duration) {
+			t.Helper()
+			begin := time.Now()
 			c := s.dial("/nope")
 			c.SetCloseHandler(func(int, string) error { return nil })
 			c.wantClose(wire.ClosePolicy, "Unknown endpoint")
-			begin, raw := time.Now(), c.NetConn()
+			raw := c.NetConn()
 			_ = raw.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 			var timeout net.Error
 			if _, err := raw.Read(make([]byte, 1)); !errors.As(err, &timeout) || !timeout.Timeout() {
@@ -151,11 +153,26 @@ func TestCloseIsAnswered(t *testing.T) {
 			if _, err := raw.Read(make([]byte, 1)); err != io.EOF {
 				t.Errorf("%v, want the end", err)
 			}
-			if took := time.Since(begin); (took < inbox.CloseTimeout-500*time.Millisecond) != answers {
-				t.Errorf("it ended after %v, answered: %v", took, answers)
-			}
+			return time.Since(begin)
 		}
+		if took := ends(false); took < inbox.CloseTimeout {
+			t.Errorf("without an answer it ended after %v", took)
+		}
+		soon(t, func() time.Duration { return ends(true) })
 	})
+}
+
+// soon wants something to happen before a close frame is no longer waited for: on a
+// machine that has no time for it, once of several times.
+func soon(t *testing.T, happens func() (took time.Duration)) {
+	t.Helper()
+	took := happens()
+	for n := 1; n < 5 && took >= inbox.CloseTimeout; n++ {
+		took = happens()
+	}
+	if took >= inbox.CloseTimeout {
+		t.Errorf("it took %v", took)
+	}
 }
 
 // Whoever has commanded is no operator from our close frame on, even if it does not
@@ -163,18 +180,20 @@ func TestCloseIsAnswered(t *testing.T) {
 func TestCloseLosesTheOperator(t *testing.T) {
 	m := &motors{}
 	s := start(t, m.options)
-	c := s.dial("/")
-	c.ask(`{"type":"command","payload":{"action":"start","target":"motor_1"}}`)
-	begin := time.Now()
-	s.RestartStreams()
-	s.until("the operator is lost", func() bool {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		return len(m.lost) == 1
+	lost := 0
+	soon(t, func() time.Duration {
+		c := s.dial("/")
+		c.ask(`{"type":"command","payload":{"action":"start","target":"motor_1"}}`)
+		begin := time.Now()
+		s.RestartStreams()
+		lost++
+		s.until("the operator is lost", func() bool {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return len(m.lost) == lost
+		})
+		return time.Since(begin)
 	})
-	if took := time.Since(begin); took > inbox.CloseTimeout/2 {
-		t.Errorf("noticed after %v", took)
-	}
 }
 
 func TestControlFrames(t *testing.T) {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -64,15 +65,15 @@ func TestSessionsOverHTTP(t *testing.T) {
 	browser.want(http.StatusNoContent, "DELETE", "/api/v1/sessions/"+logins[0].ID, "")
 	tokenClient{through, t}.closedWith("Token revoked")
 	browser.want(http.StatusUnauthorized, "GET", "/api/v1/sessions", "")
-	ended := 0
-	for _, r := range auditRecords(t, state) {
-		if r.Kind == audit.KindLogin && r.Name == "boss" && strings.Contains(string(r.What), `"ended":`) {
-			ended++
+	eventually(t, patience, func() (string, bool) {
+		ended := 0
+		for _, r := range auditRecords(t, state) {
+			if r.Kind == audit.KindLogin && r.Name == "boss" && strings.Contains(string(r.What), `"ended":`) {
+				ended++
+			}
 		}
-	}
-	if ended != 2 {
-		t.Errorf("%d of 2 ends are recorded", ended)
-	}
+		return fmt.Sprintf("%d of 2 ends are recorded", ended), ended == 2
+	})
 }
 
 // TestClientsPerToken holds that one token cannot take the places of the others, how that is

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"sensorgateway/gateway/audit"
+	"sensorgateway/wire"
 )
 
 // auditRecords returns what "gateway audit --json" shows.
@@ -44,6 +45,7 @@ func TestAudit(t *testing.T) {
 	acknowledged := 0
 	for range 3 {
 		p := startGateway(t, argv...)
+		readV2(t, p.URL, func(wire.Record) bool { return true }) // a record says what was measured before
 		for i := range 10 {
 			o := newMotorClient(t, p.URL) // a client may send 20 messages a second
 			for _, action := range []string{fmt.Sprintf(`{"action":"start","target":"motor_1","run_ms":%d}`, 10_000+i), `{"action":"stop","target":"motor_1"}`} {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/websocket"
@@ -62,9 +63,9 @@ func TestClientsResume(t *testing.T) {
 		for name, start := range map[string]func(*testing.T, string) *exec.Cmd{"client.py": pythonClient, "client.mjs": nodeClient} {
 			t.Run(name+"/"+c.Name, func(t *testing.T) {
 				t.Parallel()
-				g := &scriptedGateway{t: t, steps: c.Steps}
+				g := &scriptedGateway{t: t, steps: c.Steps, played: make(chan struct{})}
 				server := httptest.NewServer(g)
-				defer server.Close()
+				t.Cleanup(func() { server.Close(); g.connections.Wait() }) // once the client has ended
 				out := startClient(t, start(t, strings.Replace(server.URL, "http", "ws", 1)+"/"), 0)
 				var want []string
 				for _, r := range c.Readings {
@@ -72,6 +73,11 @@ func TestClientsResume(t *testing.T) {
 				}
 				if diff := cmp.Diff(want, out.readings(len(want))); diff != "" {
 					t.Errorf("(-want +printed):\n%s", diff)
+				}
+				select {
+				case <-g.played:
+				case <-time.After(patience):
+					t.Error("the conversation has not come to its end")
 				}
 			})
 		}
@@ -83,8 +89,14 @@ func TestClientsResume(t *testing.T) {
 
 // readings returns the sensor and the number of the next n lines.
 func (p *printed) readings(n int) (all []string) {
+	late := time.After(patience)
 	for range n {
-		line, ok := <-p.lines
+		var line string
+		ok := false
+		select {
+		case line, ok = <-p.lines:
+		case <-late:
+		}
 		words := strings.Fields(line)
 		if !ok || len(words) < 3 {
 			p.t.Errorf("printed %q", line)
@@ -100,9 +112,14 @@ type scriptedGateway struct {
 	t     *testing.T
 	mu    sync.Mutex // held while a connection plays
 	steps []conversationStep
+
+	played      chan struct{} // closed when no steps are left
+	connections sync.WaitGroup
 }
 
 func (g *scriptedGateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.connections.Add(1) // the server waits for no connection that was upgraded
+	defer g.connections.Done()
 	upgrader := websocket.Upgrader{Subprotocols: []string{wire.ReadingsV2}}
 	ws, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
@@ -127,7 +144,9 @@ func (g *scriptedGateway) play(ws *websocket.Conn) bool {
 	}
 	for len(g.steps) > 0 {
 		s := g.steps[0]
-		g.steps = g.steps[1:]
+		if g.steps = g.steps[1:]; len(g.steps) == 0 {
+			defer close(g.played)
+		}
 		switch {
 		case s.Hello != nil:
 			send(wire.TypeHello, s.Hello)

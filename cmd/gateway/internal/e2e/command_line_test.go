@@ -143,9 +143,7 @@ func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	bin := buildGateway(t)
 	p := startGateway(t, "env", "GATEWAY_SIMULATE=steady", "GATEWAY_LISTEN=127.0.0.1:0", "GATEWAY_LOG_FORMAT=json", bin)
-	if !strings.Contains(p.Output(), `"msg":"ready"`) {
-		t.Errorf("not JSON:\n%s", p.Output())
-	}
+	p.await(t, `"msg":"ready"`) // as JSON has it
 	if strings.Contains(p.URL, ":8765") {
 		t.Errorf("GATEWAY_LISTEN was not heard: %s", p.URL)
 	}

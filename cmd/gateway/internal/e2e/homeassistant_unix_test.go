@@ -72,15 +72,19 @@ func (m *mosquitto) publish(topic, payload string, more ...string) {
 
 // listener has what a client of the broker receives.
 type listener struct {
-	t     testing.TB
-	lines <-chan string // TOPIC PAYLOAD
-	seen  []string
+	t       testing.TB
+	lines   <-chan string // TOPIC PAYLOAD
+	waiting []string      // those that came before it was known to listen
+	seen    []string
 }
 
+// listen returns when the broker has what is subscribed to: it then sends what is retained
+// on the last topic.
 func (m *mosquitto) listen(topics ...string) *listener {
 	m.t.Helper()
+	m.publish("tests/subscribed", "yes", "-r")
 	args := m.args("-v", "-q", "1")
-	for _, topic := range topics {
+	for _, topic := range append(topics, "tests/subscribed") {
 		args = append(args, "-t", topic)
 	}
 	cmd := exec.Command(findTool(m.t, "mosquitto_sub", "mosquitto-clients"), args...)
@@ -94,29 +98,44 @@ func (m *mosquitto) listen(topics ...string) *listener {
 	l := &listener{t: m.t, lines: readLines(out)}
 	m.t.Cleanup(func() {
 		cmd.Process.Kill()
+		for range l.lines { // until its output ends
+		}
 		cmd.Wait()
 	})
+	l.until("tests/subscribed", has("yes"))
+	l.waiting, l.seen = l.seen[:len(l.seen)-1], nil
 	return l
+}
+
+// next returns the next message.
+func (l *listener) next(late <-chan time.Time, what string) string {
+	l.t.Helper()
+	var line string
+	open := true
+	if len(l.waiting) > 0 {
+		line, l.waiting = l.waiting[0], l.waiting[1:]
+	} else {
+		select {
+		case line, open = <-l.lines:
+		case <-late:
+			open = false
+		}
+	}
+	if !open {
+		l.t.Fatalf("%s has not come; the last messages were %q", what, l.seen[max(0, len(l.seen)-10):])
+	}
+	l.seen = append(l.seen, line)
+	return line
 }
 
 // until returns the next payload on a topic that ends with suffix and for which ok
 // holds.
 func (l *listener) until(suffix string, ok func(payload string) bool) string {
 	l.t.Helper()
-	late := time.After(patience)
-	for {
-		select {
-		case line, open := <-l.lines:
-			l.seen = append(l.seen, line)
-			topic, payload, _ := strings.Cut(line, " ")
-			if strings.HasSuffix(topic, suffix) && ok(payload) {
-				return payload
-			}
-			if !open {
-				l.t.Fatalf("no more messages; the last were %q", l.seen[max(0, len(l.seen)-10):])
-			}
-		case <-late:
-			l.t.Fatalf("nothing such on …%s; the last were %q", suffix, l.seen[max(0, len(l.seen)-10):])
+	for late := time.After(patience); ; {
+		topic, payload, _ := strings.Cut(l.next(late, "what is awaited on …"+suffix), " ")
+		if strings.HasSuffix(topic, suffix) && ok(payload) {
+			return payload
 		}
 	}
 }
@@ -125,9 +144,9 @@ func (l *listener) until(suffix string, ok func(payload string) bool) string {
 // in any order.
 func (l *listener) all(beginnings ...string) {
 	l.t.Helper()
-	for len(beginnings) > 0 {
-		l.until("", func(string) bool { return true })
-		beginnings = slices.DeleteFunc(beginnings, func(begin string) bool { return strings.HasPrefix(l.seen[len(l.seen)-1], begin) })
+	for late := time.After(patience); len(beginnings) > 0; {
+		line := l.next(late, strings.Join(beginnings, " and "))
+		beginnings = slices.DeleteFunc(beginnings, func(begin string) bool { return strings.HasPrefix(line, begin) })
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -127,13 +128,20 @@ func (m *fakeSys) held(path string) <-chan *os.File {
 		m.Fatal(err)
 	}
 	m.put(path, func(path string) error { return os.Link(pipe, path) })
-	go func() {
+	var opening sync.WaitGroup
+	opening.Go(func() {
 		f, err := os.OpenFile(pipe, os.O_WRONLY, 0)
 		if err != nil {
 			m.Error(err)
 		}
 		reading <- f
-	}()
+	})
+	m.Cleanup(func() { // where nobody has read, this does
+		if f, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
+			defer f.Close()
+		}
+		opening.Wait()
+	})
 	return reading
 }
 
@@ -222,9 +230,7 @@ func TestKernelSensors(t *testing.T) {
 	if want := "attic DS18B20 5000; shed DHT22 2100; hall SHT3x 100; cellar SHT4x 2100; outdoor BME280 1000; outdoor_pressure BME280 1000; "; got != want {
 		t.Errorf("hello has %s\nwant %s", got, want)
 	}
-	if out := p.Output(); !strings.Contains(out, `msg="sensor measures" sensor=hall chip=hwmon place="hwmon sht3x" interval=100ms`) {
-		t.Error("the log does not say where a sensor is")
-	}
+	p.await(t, `msg="sensor measures" sensor=hall chip=hwmon place="hwmon sht3x" interval=100ms`)
 
 	conversion = m.held(w1Slave)
 	select {

@@ -168,7 +168,7 @@ func TestKilled(t *testing.T) {
 		if n == kills {
 			life = 2 * time.Second // the last one brings all that is left
 		}
-		killed := make(chan int) // receives how many ticks were missed
+		killed := make(chan int, 1) // receives how many ticks were missed
 		kill := sync.OnceFunc(func() {
 			time.AfterFunc(life, func() {
 				missed, _ := askMetric(url, "gateway_ticks_missed_total") // it may not listen yet

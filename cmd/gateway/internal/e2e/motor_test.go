@@ -183,7 +183,7 @@ func TestMotor(t *testing.T) {
 	o := newMotorClient(t, p.URL)
 	before := float32(0)
 	o.until(func(answer) bool { return true }, nil) // hello
-	id := o.send("command", `{"action":"start","target":"motor_1","speed":1,"lease_ms":20000}`)
+	id := o.send("command", `{"action":"start","target":"motor_1","speed":1,"lease_ms":60000}`)
 	a := o.until(func(a answer) bool { return a.ID == id }, func(r wire.Record) {
 		if r.Sensor == 0 && r.Fault == wire.Good {
 			before = r.Values[0]
@@ -273,19 +273,21 @@ func TestSilentOperator(t *testing.T) {
 // acknowledgement, while 1,000 clients stream and one floods.
 func BenchmarkStopUnderFlood(b *testing.B) {
 	p := startGateway(b, buildGateway(b), "--simulate", "--config", withoutInterlocks(b), "--listen", "127.0.0.1:0")
+	var readers sync.WaitGroup
+	b.Cleanup(readers.Wait)
 	for range 1000 {
 		c, _, err := websocket.DefaultDialer.Dial(p.URL, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { c.Close() })
-		go func() {
+		readers.Go(func() {
 			for buf := make([]byte, 4096); ; {
 				if _, err := c.NetConn().Read(buf); err != nil {
 					return
 				}
 			}
-		}()
+		})
 	}
 	done := make(chan struct{})
 	var flood sync.WaitGroup

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -227,12 +228,14 @@ func startNodeRED(t *testing.T, gateway string) (address string, lines <-chan st
 	lines = readLines(r)
 	t.Cleanup(func() {
 		cmd.Process.Kill()
-		go func() {
+		var rest sync.WaitGroup
+		rest.Go(func() {
 			for range lines { // Wait waits until all output is read
 			}
-		}()
+		})
 		cmd.Wait()
 		w.Close()
+		rest.Wait()
 	})
 	return address, lines
 }

@@ -252,7 +252,7 @@ alarms: # raised by the first reading
 				t.Fatal(err)
 			}
 			for answered := false; !answered; {
-				_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+				_ = c.SetReadDeadline(time.Now().Add(patience))
 				_, got, err := c.ReadMessage()
 				if err != nil {
 					t.Fatal(err)

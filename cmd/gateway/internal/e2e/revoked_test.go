@@ -42,7 +42,7 @@ func TestRevoked(t *testing.T) {
 		name := fmt.Sprint("driver ", i)
 		expires := time.Time{}
 		if i%10 == 1 {
-			expires = time.Now().Add(2 * time.Second)
+			expires = time.Now().Add(5 * time.Second) // until then, a busy machine has to connect and start
 		}
 		edit(func(f *tokens.File) (err error) {
 			token, err = f.Add(tokens.Token{Name: name, Role: tokens.Operator, Expires: expires})
