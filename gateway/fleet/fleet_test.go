@@ -153,12 +153,12 @@ func TestUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Blocks{Sensor: "indoor", Epoch: "e1", Values: upValues, First: 10, Last: 22, Records: 7, Blocks: [][]byte{one, two}}
+	want := []Blocks{{Sensor: "indoor", Epoch: "e1", Values: upValues, First: 10, Last: 22, Records: 7, Blocks: [][]byte{one, two}}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
 	across := up(block("indoor", "e1", 1<<32-2, 4)) // numbers wrap
-	if got, err := ParseUp(across); err != nil || got.First != 1<<32-2 || got.Last != 1 {
+	if got, err := ParseUp(across); err != nil || got[0].First != 1<<32-2 || got[0].Last != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for name, bad := range map[string][]byte{
@@ -169,11 +169,11 @@ func TestUp(t *testing.T) {
 		"scale below 0":       append(AppendUpHeader(nil, []Values{{0, wire.SensorInfo{Calibration: map[string]wire.Calibration{"humidity": {Scale: -1}}}}}), one...),
 		"too long":            append(bytes.Clone(payload), make([]byte, MaxUp)...),
 	} {
-		if got, err := ParseUp(bad); err == nil || !reflect.DeepEqual(got, Blocks{}) {
+		if got, err := ParseUp(bad); err == nil || got != nil {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
-	if got, err := ParseUp(append(AppendUpHeader(nil, nil), one...)); err != nil || got.Values != nil {
+	if got, err := ParseUp(append(AppendUpHeader(nil, nil), one...)); err != nil || got[0].Values != nil {
 		t.Errorf("values that are not known: %+v, %v", got, err)
 	}
 	for i := range payload { // each byte counts
@@ -181,6 +181,33 @@ func TestUp(t *testing.T) {
 		bad[i] ^= 1
 		if got, err := ParseUp(bad); err == nil && reflect.DeepEqual(got, want) {
 			t.Errorf("byte %d may be wrong", i)
+		}
+	}
+}
+
+// Parts of several sensors, epochs and kinds are one payload.
+func TestUpOfSeveral(t *testing.T) {
+	one, two, three := block("indoor", "e1", 10, 4), block("outdoor", "e1", 20, 3), block("indoor", "e2", 1, 2)
+	b, _, err := codec.ParseBlock(block("roof", "e1", 5, 4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	heads := codec.AppendHeads(nil, []codec.Head{{Origin: b.Origin, Summary: b.Summary}})
+	none := AppendUpHeader(nil, nil)
+	payload := bytes.Join([][]byte{none, one, none, two, none, heads, none, three}, nil)
+	golden(t, "up-several.hex", payload)
+	want := []Blocks{
+		{Sensor: "indoor", Epoch: "e1", First: 10, Last: 13, Records: 4, Blocks: [][]byte{one}},
+		{Sensor: "outdoor", Epoch: "e1", First: 20, Last: 22, Records: 3, Blocks: [][]byte{two}},
+		{Sensor: "roof", Epoch: "e1", First: 5, Last: 8, Heads: heads},
+		{Sensor: "indoor", Epoch: "e2", First: 1, Last: 2, Records: 2, Blocks: [][]byte{three}},
+	}
+	if got, err := ParseUp(payload); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+	for name, bad := range map[string][]byte{"a header behind": append(bytes.Clone(payload), none...), "cut": payload[:len(payload)-1], "heads behind a block": bytes.Join([][]byte{none, one, heads}, nil)} {
+		if got, err := ParseUp(bad); err == nil || got != nil {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }
@@ -203,14 +230,14 @@ func TestUpOfHeads(t *testing.T) {
 	payload := append(AppendUpHeader(nil, upValues), raw...)
 	golden(t, "up-heads.hex", payload)
 	got, err := ParseUp(payload)
-	if want := (Blocks{Sensor: "indoor", Epoch: "e1", Values: upValues, First: 10, Last: 23, Heads: raw}); err != nil || !reflect.DeepEqual(got, want) {
+	if want := []Blocks{{Sensor: "indoor", Epoch: "e1", Values: upValues, First: 10, Last: 23, Heads: raw}}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 	}
 	for name, bad := range map[string][]byte{
 		"cut": payload[:len(payload)-1], "more": append(bytes.Clone(payload), 0), "a block behind": append(bytes.Clone(payload), block("indoor", "e1", 40, 4)...),
 		"behind a block": append(up(block("indoor", "e1", 1, 4)), raw...),
 	} {
-		if got, err := ParseUp(bad); err == nil || !reflect.DeepEqual(got, Blocks{}) {
+		if got, err := ParseUp(bad); err == nil || got != nil {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -223,14 +250,20 @@ func FuzzUp(f *testing.F) {
 	}
 	f.Add(append(AppendUpHeader(nil, upValues), codec.AppendHeads(nil, []codec.Head{{Origin: b.Origin, Summary: b.Summary}})...))
 	f.Add(up(block("indoor", "e1", 10, 4), block("indoor", "e1", 20, 3)))
+	f.Add(append(up(block("indoor", "e1", 10, 4)), append(AppendUpHeader(nil, nil), block("outdoor", "e1", 20, 3)...)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		u, err := ParseUp(b)
+		parts, err := ParseUp(b)
 		if err != nil {
 			return
 		}
-		again, err := ParseUp(append(append(AppendUpHeader(nil, u.Values), u.Heads...), bytes.Join(u.Blocks, nil)...))
-		if err != nil || !reflect.DeepEqual(again, u) {
-			t.Errorf("%+v became %+v, %v", u, again, err)
+		var made []byte
+		for _, u := range parts {
+			made = append(AppendUpHeader(made, u.Values), u.Heads...)
+			made = append(made, bytes.Join(u.Blocks, nil)...)
+		}
+		again, err := ParseUp(made)
+		if err != nil || !reflect.DeepEqual(again, parts) {
+			t.Errorf("%+v became %+v, %v", parts, again, err)
 		}
 	})
 }

@@ -17,9 +17,9 @@ const MaxUp = 64 << 10
 // upMagic begins the payload: "sgwu".
 const upMagic = 0x73677775
 
-// Blocks is the payload of [Up], and of an answer that carries readings: one or more
-// blocks of one sensor and epoch, as they are in the sensor's log, in their order. While
-// the bytes of the month are nearly used up it is the heads of blocks on [Up].
+// Blocks is a part of the payload of [Up], and of an answer that carries readings: one or
+// more blocks of one sensor and epoch, as they are in the sensor's log, in their order.
+// While the bytes of the month are nearly used up it is the heads of blocks on [Up].
 type Blocks struct {
 	Sensor      string   // as in each block
 	Epoch       string   // as in each block
@@ -40,8 +40,8 @@ type Values struct {
 // valuesMax is how many of them a payload can have.
 const valuesMax = 255
 
-// AppendUpHeader begins a payload in b with what the values are. Blocks follow as they
-// are. The names need no check: the configuration has made it.
+// AppendUpHeader begins a part of a payload in b with what the values are. Blocks follow as
+// they are. The names need no check: the configuration has made it.
 func AppendUpHeader(b []byte, values []Values) []byte {
 	b = binary.BigEndian.AppendUint32(b, upMagic)
 	values = values[max(len(values)-valuesMax, 0):]
@@ -60,46 +60,62 @@ func AppendUpHeader(b []byte, values []Values) []byte {
 	return b
 }
 
-// ParseUp reads a payload and checks its blocks, each by its checksum: nothing of a
-// payload is used that is not all right. It does not unpack them.
-func ParseUp(payload []byte) (u Blocks, err error) {
+// ParseUp reads the parts of a payload and checks their blocks, each by its checksum:
+// nothing of a payload is used that is not all right. It does not unpack them.
+func ParseUp(payload []byte) (parts []Blocks, err error) {
 	if len(payload) > MaxUp {
-		return u, fmt.Errorf("up: %d bytes, of %d at most", len(payload), MaxUp)
+		return nil, fmt.Errorf("up: %d bytes, of %d at most", len(payload), MaxUp)
 	}
-	b, err := u.cutHeader(payload)
-	if err != nil {
-		return Blocks{}, err
+	for b := payload; len(parts) == 0 || len(b) > 0; {
+		var u Blocks
+		if b, err = u.cut(b); err != nil {
+			return nil, err
+		}
+		parts = append(parts, u)
+	}
+	return parts, nil
+}
+
+// cut reads a part, and returns what is behind it.
+func (u *Blocks) cut(b []byte) (rest []byte, err error) {
+	if b, err = u.cutHeader(b); err != nil {
+		return nil, err
 	}
 	if codec.HasHeads(b) {
-		if err := u.addHeads(b); err != nil {
-			return Blocks{}, err
+		if b, err = u.cutHeads(b); err != nil {
+			return nil, err
 		}
-		b = nil
 	}
-	for len(b) > 0 {
+	for len(b) > 0 && !begins(b) {
 		block, size, err := codec.ParseBlock(b)
+		if err == nil && u.Heads != nil {
+			err = codec.ErrHeads
+		}
 		if err != nil {
-			return Blocks{}, fmt.Errorf("up: block %d: %w", len(u.Blocks), err)
+			return nil, fmt.Errorf("up: block %d: %w", len(u.Blocks), err)
 		}
 		if err := u.add(block, b[:size:size]); err != nil {
-			return Blocks{}, err
+			return nil, err
 		}
 		b = b[size:]
 	}
 	if len(u.Blocks) == 0 && u.Heads == nil {
-		return Blocks{}, errors.New("up: no block")
+		return nil, errors.New("up: no block")
 	}
 	for i := range u.Values {
 		u.Values[i].Sensor.Name = u.Sensor
 	}
-	return u, nil
+	return b, nil
 }
+
+// begins returns whether a part begins with these bytes.
+func begins(b []byte) bool { return len(b) >= 4 && binary.BigEndian.Uint32(b) == upMagic }
 
 var errUpHeader = errors.New("up: not a payload of blocks of this version")
 
 // cutHeader reads what stands before the blocks, and returns these.
 func (u *Blocks) cutHeader(b []byte) ([]byte, error) {
-	if len(b) < 5 || binary.BigEndian.Uint32(b) != upMagic {
+	if len(b) < 5 || !begins(b) {
 		return nil, errUpHeader
 	}
 	n, b := int(b[4]), b[5:]
@@ -154,18 +170,15 @@ func quantityOf(name, unit string) wire.Quantity {
 	return wire.Quantity{Name: name, Unit: unit, Decimals: 2}
 }
 
-// addHeads adds heads, of which there is nothing besides.
-func (u *Blocks) addHeads(raw []byte) error {
-	heads, size, err := codec.ParseHeads(raw)
-	if err == nil && size != len(raw) {
-		err = codec.ErrHeads
-	}
+// cutHeads reads the heads of a part, of which there is nothing besides.
+func (u *Blocks) cutHeads(b []byte) (rest []byte, err error) {
+	heads, size, err := codec.ParseHeads(b)
 	if err != nil {
-		return fmt.Errorf("up: %w", err)
+		return nil, fmt.Errorf("up: %w", err)
 	}
 	last := heads[len(heads)-1]
-	u.Sensor, u.Epoch, u.First, u.Last, u.Heads = last.Origin.Sensor, last.Origin.Epoch, heads[0].Summary.First, last.Summary.Last, raw
-	return nil
+	u.Sensor, u.Epoch, u.First, u.Last, u.Heads = last.Origin.Sensor, last.Origin.Epoch, heads[0].Summary.First, last.Summary.Last, b[:size:size]
+	return b[size:], nil
 }
 
 func (u *Blocks) add(block codec.Block, raw []byte) error {
@@ -175,7 +188,7 @@ func (u *Blocks) add(block codec.Block, raw []byte) error {
 	}
 	switch {
 	case o.Sensor != u.Sensor || o.Epoch != u.Epoch:
-		return errors.New("up: blocks of several sensors or epochs")
+		return errors.New("up: blocks of several sensors or epochs in one part")
 	case wire.Before(s.Last, s.First) || len(u.Blocks) > 0 && !wire.Before(u.Last, s.First):
 		return errors.New("up: the blocks are not in their order")
 	}

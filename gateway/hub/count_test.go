@@ -103,7 +103,7 @@ func measuredOf(t *testing.T, epoch string, first, last uint32, size int) fleet.
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return b[0]
 }
 
 // TestMeasured holds that each tick counts once, however its blocks were cut when they

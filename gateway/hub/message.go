@@ -58,9 +58,9 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 	}
 	t, err := in.accept(m.Publish)
 	in.g.counts.came(t.Kind, len(m.Topic)+len(m.Payload))
-	var blocks fleet.Blocks
+	var parts []fleet.Blocks
 	if err == nil {
-		blocks, err = in.read(t, m.Publish)
+		parts, err = in.read(t, m.Publish)
 	}
 	if err != nil { // it will never be better: it must not stop the others
 		in.g.counts.refused.Add(1)
@@ -70,27 +70,35 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 		}
 		in.log.Log(ctx, level, "a message is not taken", "topic", m.Topic, "bytes", len(m.Payload), "err", err)
 	}
-	if blocks.Blocks != nil || blocks.Heads != nil {
-		if err := in.g.o.Store(ctx, t.Name, blocks); err != nil {
-			in.g.counts.unstored.Add(1)
+	for _, blocks := range parts {
+		if err := in.store(ctx, t, blocks); err != nil {
 			end(fmt.Errorf("readings of %s: %w", t.Name, err))
 			return
 		}
-		if blocks.Blocks != nil {
-			in.g.counts.blocks.Add(int64(len(blocks.Blocks)))
-			in.g.counts.readings.Add(int64(blocks.Records))
-			in.g.remote(t.Gateway).durable(blocks)
-		}
-		if e := in.g.expecting(t.Name, correlationOf(m.Publish)); e != nil && t.Kind == fleet.Answer {
-			select {
-			case e.stored <- struct{}{}:
-			default: // who waits knows
-			}
+	}
+	if e := in.g.expecting(t.Name, correlationOf(m.Publish)); e != nil && t.Kind == fleet.Answer && parts != nil {
+		select {
+		case e.stored <- struct{}{}:
+		default: // who waits knows
 		}
 	}
 	if err := m.client.Ack(m.Publish); err != nil {
 		end(fmt.Errorf("confirm: %w", err))
 	}
+}
+
+// store returns when blocks are durable.
+func (in *Intake) store(ctx context.Context, t fleet.Topic, blocks fleet.Blocks) error {
+	if err := in.g.o.Store(ctx, t.Name, blocks); err != nil {
+		in.g.counts.unstored.Add(1)
+		return err
+	}
+	if blocks.Blocks != nil {
+		in.g.counts.blocks.Add(int64(len(blocks.Blocks)))
+		in.g.counts.readings.Add(int64(blocks.Records))
+		in.g.remote(t.Gateway).durable(blocks)
+	}
+	return nil
 }
 
 // accept returns the topic of a message, if that is one of the gateway's to send on.
@@ -108,7 +116,7 @@ func (in *Intake) accept(p *paho.Publish) (fleet.Topic, error) {
 }
 
 // read takes what a message says. Blocks are yet to be stored.
-func (in *Intake) read(t fleet.Topic, p *paho.Publish) (blocks fleet.Blocks, err error) {
+func (in *Intake) read(t fleet.Topic, p *paho.Publish) (blocks []fleet.Blocks, err error) {
 	if fleet.IsProbe(p.Payload) {
 		return blocks, nil
 	}
@@ -143,7 +151,7 @@ func (in *Intake) read(t fleet.Topic, p *paho.Publish) (blocks fleet.Blocks, err
 
 // answer passes an answer to who expects it. Blocks are returned, whoever asked: they are
 // what they are.
-func (in *Intake) answer(r *Remote, p *paho.Publish) (blocks fleet.Blocks, err error) {
+func (in *Intake) answer(r *Remote, p *paho.Publish) (blocks []fleet.Blocks, err error) {
 	if len(p.Payload) == 0 || p.Payload[0] != '{' {
 		return fleet.ParseUp(p.Payload)
 	}

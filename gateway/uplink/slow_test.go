@@ -150,7 +150,7 @@ func TestLiveOverSlowLine(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				last = up.Last
+				last = up[len(up)-1].Last
 			}
 		}
 	}

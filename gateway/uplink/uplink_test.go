@@ -32,12 +32,12 @@ func TestConnection(t *testing.T) {
 		t.Errorf("hello is %+v", hello)
 	}
 	up := h.next(fleet.Up, nil)
-	blocks, err := fleet.ParseUp(up.Payload)
+	blocks, err := onePart(up.Payload)
 	if err != nil || blocks.First != 1 || up.Properties.User.Get(fleet.PropertyEpoch) != "e1" {
 		t.Errorf("%+v, %v", blocks, err)
 	}
 	for last := blocks.Last; last < 600; last = blocks.Last {
-		if blocks, err = fleet.ParseUp(h.next(fleet.Up, nil).Payload); err != nil || blocks.First != last+1 {
+		if blocks, err = onePart(h.next(fleet.Up, nil).Payload); err != nil || blocks.First != last+1 {
 			t.Fatalf("%d to %d come after %d: %v", blocks.First, blocks.Last, last, err)
 		}
 	}
@@ -144,7 +144,7 @@ func TestQuestions(t *testing.T) {
 			break
 		}
 		messages++
-		blocks, err := fleet.ParseUp([]byte(got))
+		blocks, err := onePart([]byte(got))
 		if err != nil || blocks.First != next {
 			t.Fatalf("%d to %d, want %d: %v", blocks.First, blocks.Last, next, err)
 		}
@@ -176,7 +176,7 @@ func TestUnheard(t *testing.T) {
 	}
 	h := r.newHub("hub-a")
 	h.greet()
-	if u, err := fleet.ParseUp(h.next(fleet.Up, nil).Payload); err != nil || u.First != 1 {
+	if u, err := onePart(h.next(fleet.Up, nil).Payload); err != nil || u.First != 1 {
 		t.Errorf("%+v, %v", u, err)
 	}
 	r.event(wire.EventUplinkBack)
@@ -199,7 +199,7 @@ func TestFull(t *testing.T) {
 	r.hook.reason.Store(nil)
 	next := uint32(1)
 	for next <= 1200 {
-		u, err := fleet.ParseUp(h.next(fleet.Up, nil).Payload)
+		u, err := onePart(h.next(fleet.Up, nil).Payload)
 		if err != nil || u.First > next {
 			t.Fatalf("%d to %d, want %d: %v", u.First, u.Last, next, err)
 		}
@@ -374,4 +374,16 @@ func TestTopicAlias(t *testing.T) {
 	if spared := without - with; spared < int64(len(pi.Topic(fleet.News)))-6 || spared > int64(len(pi.Topic(fleet.News))) {
 		t.Errorf("a message takes %d bytes without and %d with an alias", without, with)
 	}
+}
+
+// onePart returns the blocks of a payload that has those of one sensor.
+func onePart(payload []byte) (fleet.Blocks, error) {
+	parts, err := fleet.ParseUp(payload)
+	if err == nil && len(parts) != 1 {
+		err = fmt.Errorf("%d parts", len(parts))
+	}
+	if err != nil {
+		return fleet.Blocks{}, err
+	}
+	return parts[0], nil
 }

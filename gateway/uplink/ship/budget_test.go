@@ -85,10 +85,11 @@ func TestHeads(t *testing.T) {
 			t.Helper()
 			have := map[uint32]bool{}
 			for _, m := range l.got {
-				up, err := fleet.ParseUp(m.Payload)
+				parts, err := fleet.ParseUp(m.Payload)
 				if err != nil {
 					t.Fatal(err)
 				}
+				up := parts[0] // heads are sent alone
 				if up.Sensor != name || up.Heads == nil {
 					continue
 				}

@@ -28,7 +28,7 @@ func (r *run) sendHeads(ctx context.Context) {
 	for _, name := range r.o.Feed.Names() {
 		if m, f, ok := r.heads(name, min(r.flow.message(), r.link.limit())); ok {
 			r.headsSent = true
-			r.start(ctx, m, f, true) // it is sent alone, so it says nothing of the line
+			r.start(ctx, m, []*flight{f}, true) // it is sent alone, so it says nothing of the line
 			return
 		}
 	}
@@ -63,8 +63,8 @@ func (s *Shipper) heads(name string, limit int) (m Message, f *flight, ok bool) 
 		return m, nil, false
 	}
 	payload := codec.AppendHeads(fleet.AppendUpHeader(nil, saidOf(said)), heads)
-	return Message{Payload: payload, Sensor: name, Epoch: last.Epoch, Last: last.Last},
-		&flight{heads: true, through: cursor{name, last.Epoch, last.Last, last.To}}, true
+	return Message{Payload: payload, Epoch: last.Epoch, Last: last.Last},
+		&flight{heads: true, through: cursor{name, last.Epoch, last.Last, last.To}, size: len(payload)}, true
 }
 
 // saidOf returns what is said of the values of blocks, each once.

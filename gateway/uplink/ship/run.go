@@ -14,9 +14,10 @@ const (
 
 // answer is that to a message.
 type answer struct {
-	*flight
-	reason byte
-	err    error
+	ticket
+	flights []*flight
+	reason  byte
+	err     error
 }
 
 // run is the work of one connection.
@@ -102,22 +103,38 @@ func (r *run) send(ctx context.Context) {
 		if !r.flow.room(min(limit, len(x.pieces[0].bytes))) || r.spent(r.flow.flying) {
 			return
 		}
-		r.fill(x, limit, limit)
-		m, f := x.take(limit)
-		x.flying = append(x.flying, f)
-		r.start(ctx, m, f, r.oldest(limit) == nil)
+		m, flights := r.message(limit)
+		r.start(ctx, m, flights, r.oldest(limit) == nil)
 		if r.probe {
 			return
 		}
 	}
 }
 
+// message takes the next message: the oldest blocks of a stream, and what is oldest then as
+// long as there is room. So the minute of all sensors is one message.
+func (r *run) message(limit int) (m Message, flights []*flight) {
+	for x := r.oldest(limit); x != nil; x = r.oldest(limit) {
+		room := limit - len(m.Payload)
+		if len(flights) > 0 {
+			if room -= partRoom; len(x.pieces[0].bytes) > room {
+				break
+			}
+		}
+		r.fill(x, room, limit)
+		f := x.take(&m, room)
+		x.flying = append(x.flying, f)
+		flights = append(flights, f)
+	}
+	return m, flights
+}
+
 // start sends a message, of which there is no other to follow it if limited.
-func (r *run) start(ctx context.Context, m Message, f *flight, limited bool) {
-	f.ticket = r.flow.sent(len(m.Payload), limited, time.Now())
+func (r *run) start(ctx context.Context, m Message, flights []*flight, limited bool) {
+	t := r.flow.sent(len(m.Payload), limited, time.Now())
 	go func() {
 		reason, err := r.link.Publish(ctx, m)
-		r.answers <- answer{f, reason, err} // there is room for all that can be under way
+		r.answers <- answer{t, flights, reason, err} // there is room for all that can be under way
 	}()
 }
 
@@ -144,21 +161,24 @@ func (r *run) took(a answer) error {
 		return nil
 	case !r.held:
 		r.probe, r.pause = false, minPause
-		if !a.heads { // else it is still the budget
+		if !a.flights[0].heads { // else it is still the budget
 			r.waitFor("", 0)
 		}
 	}
-	a.confirmed = true
-	if a.heads {
-		r.confirmed(a.flight)
-		return nil
+	for _, f := range a.flights {
+		f.confirmed = true
+		x := f.stream
+		if f.heads {
+			r.confirmed(f)
+			continue
+		}
+		n := 0
+		for n < len(x.flying) && x.flying[n].confirmed {
+			r.confirmed(x.flying[n])
+			n++
+		}
+		x.flying = slices.Delete(x.flying, 0, n)
 	}
-	x, n := a.stream, 0
-	for n < len(x.flying) && x.flying[n].confirmed {
-		r.confirmed(x.flying[n])
-		n++
-	}
-	x.flying = slices.Delete(x.flying, 0, n)
 	return nil
 }
 
@@ -171,7 +191,7 @@ func (s *Shipper) confirmed(f *flight) {
 	} else {
 		s.state.Sent.move(f.through)
 	}
-	s.edited(f.ticket.size)
+	s.edited(f.size)
 }
 
 // refused begins a pause. Afterwards all that is not confirmed is sent again.

@@ -44,9 +44,8 @@ type Options struct {
 // Message is one that goes up, with QoS 1.
 type Message struct {
 	Payload []byte // blocks, see [fleet.ParseUp]
-	Sensor  string
-	Epoch   string // of the blocks
-	Last    uint32 // the number of the last record in them
+	Epoch   string // of the last of them
+	Last    uint32 // the number of the last record in that
 }
 
 // Publish sends a message and returns the reason code of its PUBACK (MQTT 5.0, section
@@ -285,5 +284,10 @@ func (l Link) limit() int {
 	return max(most-headerRoom, minMessage)
 }
 
-// headerRoom is for what stands before the blocks, and for MQTT's own header.
-const headerRoom = 2 << 10
+const (
+	// headerRoom is for what stands before the blocks, and for MQTT's own header.
+	headerRoom = 2 << 10
+	// partRoom is for what stands before the blocks of another sensor in the same message:
+	// what two values are takes 70 bytes.
+	partRoom = 128
+)

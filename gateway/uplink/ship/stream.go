@@ -32,12 +32,12 @@ type stream struct {
 	flying []*flight       // in the order in which they were sent
 }
 
-// flight is a message under way.
+// flight is what a message under way has of a stream.
 type flight struct {
 	stream    *stream
 	heads     bool   // it has heads of blocks, of no stream
 	through   cursor // where the cursor is when this and all before it are confirmed
-	ticket    ticket
+	size      int    // bytes
 	confirmed bool
 }
 
@@ -144,11 +144,11 @@ func newPiece(b query.Block, raw []byte) piece {
 	return piece{b.Epoch, sum.First, sum.Last, sum.From, sum.To, bytes.Clone(raw), b.Values.Within(sum.First, sum.Last)}
 }
 
-// take returns the next message of a stream, of up to limit bytes if it has more than
-// one piece.
-func (x *stream) take(limit int) (Message, *flight) {
+// take appends to a message the stream's next part, of up to room bytes of blocks if it has
+// more than one piece.
+func (x *stream) take(m *Message, room int) *flight {
 	n, size := 1, len(x.pieces[0].bytes)
-	for n < len(x.pieces) && x.pieces[n].epoch == x.pieces[0].epoch && size+len(x.pieces[n].bytes) <= limit {
+	for n < len(x.pieces) && x.pieces[n].epoch == x.pieces[0].epoch && size+len(x.pieces[n].bytes) <= room {
 		size += len(x.pieces[n].bytes)
 		n++
 	}
@@ -156,12 +156,12 @@ func (x *stream) take(limit int) (Message, *flight) {
 	for _, p := range x.pieces[:n] {
 		said = append(said, p.values...)
 	}
-	payload := fleet.AppendUpHeader(make([]byte, 0, size+128), saidOf(said))
+	before, last := len(m.Payload), x.pieces[n-1]
+	m.Payload = fleet.AppendUpHeader(slices.Grow(m.Payload, size+partRoom), saidOf(said))
 	for _, p := range x.pieces[:n] {
-		payload = append(payload, p.bytes...)
+		m.Payload = append(m.Payload, p.bytes...)
 	}
-	last := x.pieces[n-1]
+	m.Epoch, m.Last = last.epoch, last.last
 	x.pieces = slices.Delete(x.pieces, 0, n)
-	return Message{Payload: payload, Sensor: x.name, Epoch: last.epoch, Last: last.last},
-		&flight{stream: x, through: cursor{x.name, last.epoch, last.last, last.to}}
+	return &flight{stream: x, through: cursor{x.name, last.epoch, last.last, last.to}, size: len(m.Payload) - before}
 }
