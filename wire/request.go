@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"math"
 	"slices"
 	"unicode/utf8"
 )
@@ -122,11 +123,11 @@ func ParseSubscription(r Request, resume bool) (s Subscription, err error) {
 		}
 		s.Since = map[string]uint32{}
 		for name, raw := range numbers {
-			var n uint32
-			if isNull(raw) || json.Unmarshal(raw, &n) != nil {
+			var n *int64
+			if isNull(raw) || whole(name, raw, 0, math.MaxUint32, &n) != nil {
 				return s, Errorf(422, "since: %q must be a sequence number", name)
 			}
-			s.Since[name] = n
+			s.Since[name] = uint32(*n)
 		}
 		if _, ok := all["epoch"]; !ok {
 			return s, Errorf(422, "since goes with epoch")

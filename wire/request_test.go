@@ -174,6 +174,8 @@ func TestParseSubscription(t *testing.T) {
 		{`{}`, true, "{all  map[]}", 0},
 		{`{"topic":"motors"}`, false, "{motors  map[]}", 0},
 		{`{"topic":"sensors","epoch":"e","since":{"a":7,"b":0}}`, true, "{sensors e map[a:7 b:0]}", 0},
+		{`{"topic":"sensors","epoch":"e","since":{"a":7.0,"b":4.294967295e9}}`, true, "{sensors e map[a:7 b:4294967295]}", 0},
+		{`{"topic":"sensors","epoch":"e","since":{"a":7.5}}`, true, "", 422},
 		{`{"topic":"sensors","since":{"a":7}}`, true, "", 422},
 		{`{"topic":"sensors","epoch":"e","since":{"a":7}}`, false, "", 422},
 		{`{"topic":"sensors","epoch":"e","since":{"a":-1}}`, true, "", 422},
