@@ -157,6 +157,11 @@ func TestAPI(t *testing.T) {
 			`{"sensor":"indoor","from":1000,"to":3000,"step":1000,"buckets":[{"ts":1.000,"count":2,"failed":1,"fault":"no_ack","temp":{"min":20,"mean":20.5,"max":21},"humidity":{"min":40,"mean":41,"max":42}},{"ts":2.000,"count":0,"failed":1,"fault":"bus_down","temp":null,"humidity":null}]}` + "\n"},
 		{"sensor=indoor&from=1000&to=3000&step=1000", "text/csv", 200, "text/csv; charset=utf-8", "time,unix_ms,sensor,count,failed,fault,temperature_min,temperature_mean,temperature_max,humidity_min,humidity_mean,humidity_max\n" + "1970-01-01T00:00:01.000Z,1000,indoor,2,1,no_ack,20,20.5,21,40,41,42\n"},
 		{"sensor=indoor&from=0&to=10&step=5", "application/octet-stream", 406, "application/json", `"code":406`},
+		{"sensor=indoor&from=0&to=10&step=5", "application/octet-stream, text/csv;q=0.5", 200, "text/csv; charset=utf-8", ""},
+		{"sensor=indoor", "application/json;q=0, */*", 200, "text/csv; charset=utf-8", ""},
+		{"sensor=indoor", "*/*, application/json;Q=0.1, text/*;q=0.2", 200, "application/octet-stream", ""},
+		{"sensor=indoor", "text/csv, application/json", 200, "text/csv; charset=utf-8", ""},
+		{"sensor=indoor", "*/*;q=0.5, application/*;q=0", 200, "text/csv; charset=utf-8", ""},
 		{"sensor=indoor", "image/png", 406, "application/json", `"code":406`},
 		{"", "", 422, "application/json", "sensor is missing"},
 		{"sensor=nope", "", 404, "application/json", "Unknown sensor: nope"},
@@ -170,6 +175,9 @@ func TestAPI(t *testing.T) {
 		{"sensor=%zz", "", 422, "application/json", "invalid URL escape"},
 	} {
 		code, header, body := s.get("/api/v1/readings?"+tt.query, tt.accept)
+		if code == http.StatusOK && !slices.Equal(header.Values("Vary"), []string{"Origin", "Accept"}) {
+			t.Errorf("%s: Vary: %q", tt.query, header.Values("Vary"))
+		}
 		if code != tt.code || header.Get("Content-Type") != tt.kind || !strings.Contains(body, tt.body) {
 			t.Errorf("%s as %q: %d %s\n%s\nwant %d %s\n%s", tt.query, tt.accept, code, header.Get("Content-Type"), body, tt.code, tt.kind, tt.body)
 		}
@@ -298,7 +306,7 @@ func FuzzAccepted(f *testing.F) {
 	f.Add("application/octet-stream")
 	f.Add(";q=,,image/png;q=nan")
 	f.Fuzz(func(t *testing.T, header string) {
-		switch got := accepted([]string{header}); got {
+		switch got := accepted([]string{header}, []string{formatJSON, formatCSV, formatBinary}); got {
 		case "", formatJSON, formatCSV, formatBinary:
 		default:
 			t.Errorf("%q: %q", header, got)

@@ -70,7 +70,7 @@ func (a *API) readings(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", formatCSV+"; charset=utf-8")
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Vary", "Accept")
+	w.Header().Add("Vary", "Accept") // beside Origin
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if r.Method == http.MethodHead {
 		return
@@ -227,13 +227,17 @@ func (a *API) parseQuery(r *http.Request) (q query, err error) {
 // chooseFormat returns the format that the address names, which a person with a
 // browser can do, or else the one that the client accepts.
 func chooseFormat(values url.Values, header http.Header, step int64) (string, error) {
-	format := accepted(header.Values("Accept"))
+	there := []string{formatJSON, formatCSV, formatBinary}
+	if step > 0 {
+		there = there[:2]
+	}
+	format := accepted(header.Values("Accept"), there)
 	if names, ok := values["format"]; ok {
 		if format, ok = map[string]string{"json": formatJSON, "csv": formatCSV, "binary": formatBinary}[names[0]]; !ok {
 			return "", wire.Errorf(http.StatusUnprocessableEntity, "format must be json, csv or binary, not %q", names[0])
 		}
 	}
-	if format == "" || format == formatBinary && step > 0 {
+	if !slices.Contains(there, format) {
 		return "", wire.Errorf(http.StatusNotAcceptable, "there are %s, %s and, without step, %s", formatJSON, formatCSV, formatBinary)
 	}
 	return format, nil
@@ -265,31 +269,44 @@ func UnixMilli(name string, values []string) (int64, error) {
 	return ms, nil
 }
 
-// accepted returns the format that the client prefers (RFC 9110, section 12.5.1),
-// the first of equals; JSON if it accepts anything, "" if it accepts none.
-func accepted(headers []string) (format string) {
-	best := 0.0
-	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
-		kind, parameters, _ := strings.Cut(strings.ToLower(part), ";")
-		kind = strings.TrimSpace(kind)
-		weight := 1.0
-		for parameter := range strings.SplitSeq(parameters, ";") {
-			if q, ok := strings.CutPrefix(strings.TrimSpace(parameter), "q="); ok {
-				weight, _ = strconv.ParseFloat(q, 64) // 0 if it is no number
+// accepted returns which of the formats that there are the client prefers (RFC 9110,
+// section 12.5.1), the one of equals that it names first, "" if it accepts none. What it
+// says of a format itself counts, then what it says of all of its kind, then of all.
+func accepted(headers, there []string) (format string) {
+	best, first := 0.0, 0
+	parts := strings.Split(strings.ToLower(strings.Join(headers, ",")), ",")
+	for _, f := range there {
+		kind, _, _ := strings.Cut(f, "/")
+		for _, name := range []string{f, kind + "/*", "*/*", ""} {
+			i := slices.IndexFunc(parts, func(part string) bool { return kindOf(part) == name })
+			if i < 0 {
+				continue
 			}
-		}
-		switch kind {
-		case "", "*/*", "application/*":
-			kind = formatJSON
-		case "text/*":
-			kind = formatCSV
-		case formatJSON, formatCSV, formatBinary:
-		default:
-			continue
-		}
-		if weight > best {
-			best, format = weight, kind
+			if weight := weightOf(parts[i]); weight > best || weight == best && weight > 0 && i < first {
+				best, first, format = weight, i, f
+			}
+			break
 		}
 	}
 	return format
+}
+
+// kindOf returns what a part of Accept is about.
+func kindOf(part string) string {
+	kind, _, _ := strings.Cut(part, ";")
+	return strings.TrimSpace(kind)
+}
+
+// weightOf returns how much the client wants that, from 0 to 1.
+func weightOf(part string) float64 {
+	for parameter := range strings.SplitSeq(part, ";") {
+		if q, ok := strings.CutPrefix(strings.TrimSpace(parameter), "q="); ok {
+			weight, err := strconv.ParseFloat(q, 64)
+			if err != nil || !(weight <= 1) {
+				return 0
+			}
+			return weight
+		}
+	}
+	return 1
 }

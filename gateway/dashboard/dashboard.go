@@ -168,8 +168,8 @@ func takesGzip(r *http.Request) bool {
 	}
 	for _, line := range r.Header.Values("Accept-Encoding") {
 		for coding := range strings.SplitSeq(line, ",") {
-			name, weight, _ := strings.Cut(coding, ";")
-			if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			name, weight, _ := strings.Cut(strings.ToLower(coding), ";")
+			if strings.TrimSpace(name) == "gzip" {
 				q, weighted := strings.CutPrefix(strings.TrimSpace(weight), "q=")
 				return !weighted || strings.Trim(q, "0.") != ""
 			}

@@ -286,7 +286,7 @@ func TestCompression(t *testing.T) {
 			t.Errorf("GET %s again, compressed: %s", url, again.Status)
 		}
 		for _, header := range [][]string{
-			{"Accept-Encoding", "gzip;q=0"}, {"Accept-Encoding", "br, gzip ; q=0.0"}, {"Accept-Encoding", "identity"},
+			{"Accept-Encoding", "gzip;q=0"}, {"Accept-Encoding", "br, gzip ; q=0.0"}, {"Accept-Encoding", "GZIP;Q=0"}, {"Accept-Encoding", "identity"},
 			{"Accept-Encoding", "gzip", "Range", "bytes=0-3"},
 		} {
 			if got := do(t, http.MethodGet, url, header...).Header.Get("Content-Encoding"); got != "" {
