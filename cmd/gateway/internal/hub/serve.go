@@ -73,9 +73,9 @@ func (o *serveOptions) check() (err error) {
 		return fmt.Errorf("--name: %w", err)
 	}
 	for _, broker := range o.brokers {
-		u, err := url.Parse(broker)
-		if err != nil || u.Scheme != "mqtt" && u.Scheme != "mqtts" || u.Host == "" || u.User != nil || u.Path != "" {
-			return fmt.Errorf("--broker %q: that is no address of a broker, such as mqtts://broker.example", broker)
+		u, err := address.ParseBroker(broker)
+		if err != nil {
+			return fmt.Errorf("--broker: %w", err)
 		}
 		o.urls = append(o.urls, u)
 	}

@@ -1,0 +1,26 @@
+//go:build !nohub
+
+package hub
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestBrokerAddress holds that a broker that no gateway could reach is refused at the start.
+func TestBrokerAddress(t *testing.T) {
+	for broker, wrong := range map[string]string{
+		"mqtts://broker.example": "", "mqtt://[::1]:1883": "", "mqtts://broker.example/": "", "MQTTS://broker.example": "",
+		"mqtts://:8883": "not the address", "mqtts://broker.example:99999": "more than a host and a port", "mqtts://a b": "not the address",
+		"mqtts://broker.example?x": "more than a host and a port", "mqtts://me:secret@broker.example": "user", "broker.example": "not the address",
+	} {
+		o := serveOptions{here: &here{}, listen: ":8443", name: "hub-a", logFormat: "auto", brokers: []string{broker}, size: 1}
+		err := o.check()
+		if wrong == "" && (err != nil || len(o.urls) != 1) || wrong != "" && (err == nil || !strings.Contains(err.Error(), wrong)) {
+			t.Errorf("%s: %v, want %q", broker, err, wrong)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", broker, err)
+		}
+	}
+}
