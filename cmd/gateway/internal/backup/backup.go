@@ -41,6 +41,8 @@ const (
 	auditDir   = "audit" // its lines of JSON, each sealed with the one before
 	anchorFile = "audit.anchor"
 	lockFile   = "lock"
+	// lostAndFound is the file system's, where the directory has one of its own, and root's alone.
+	lostAndFound = "lost+found"
 	// numbersFile is in no backup: numbers that were used after it would be used again.
 	// Without the file, a gateway begins another epoch.
 	numbersFile = "state.json"
@@ -149,7 +151,7 @@ func (w *writer) directory(dir string) error {
 	for _, e := range entries {
 		name := e.Name()
 		switch {
-		case name == lockFile, name == numbersFile, name == anchorFile, strings.HasPrefix(name, numbersFile+"."), strings.Contains(name, atomicfile.TempSuffix):
+		case name == lockFile, name == lostAndFound, name == numbersFile, name == anchorFile, strings.HasPrefix(name, numbersFile+"."), strings.Contains(name, atomicfile.TempSuffix):
 			continue
 		case name == auditDir:
 			err = w.audit(dir)

@@ -60,7 +60,7 @@ func small(t testing.TB) (path string, want map[string]string) {
 	want = map[string]string{"tokens.json": "tokens", "estop": "anna\n1\n", "audit/done-1.jsonl": "a\nb\n", "audit.anchor": "anchor", "more/of/it": "x", "empty": ""}
 	fill(t, dir, want)
 	fill(t, dir, map[string]string{
-		"lock": "", "state.json": "numbers", "state.json.damaged-1": "x", "tokens.json.new": "half", "more/y.new": "half",
+		"lock": "", "lost+found/x": "the file system's", "state.json": "numbers", "state.json.damaged-1": "x", "tokens.json.new": "half", "more/y.new": "half",
 		"audit/done-1.jsonl": "a\nb\n{\"half", "log/0000000000000001.segment.new": "half", "log/damaged/0000000000000001.segment": "bad", "log/notes": "x",
 	})
 	path = filepath.Join(t.TempDir(), "backup")
@@ -77,17 +77,23 @@ func small(t testing.TB) (path string, want map[string]string) {
 func TestBackupAndRestore(t *testing.T) {
 	path, want := small(t)
 	dir := filepath.Join(t.TempDir(), "state")
-	fill(t, dir, map[string]string{"lock": "", "state.json": "old numbers", "tokens.json": "old", "gone": "old", "audit/done-9.jsonl": "old", "more": "a file", "log/old": "old"})
+	fill(t, dir, map[string]string{"lock": "", "lost+found/x": "the file system's", "state.json": "old numbers", "tokens.json": "old", "gone": "old", "audit/done-9.jsonl": "old", "more": "a file", "log/old": "old"})
 	s, err := Restore(path, dir)
 	if err != nil || s.Head.Gateway != head.Gateway || !s.Made.Equal(head.Made) || s.Files != len(want) {
 		t.Fatalf("%+v, %v", s, err)
 	}
-	want["lock"] = ""
+	want["lock"], want["lost+found/x"] = "", "the file system's"
 	same(t, "restored", content(t, dir), want)
 	if info, err := os.Stat(filepath.Join(dir, "tokens.json")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Error(info.Mode(), err)
 	}
 	if names, err := InUse(dir); err != nil || len(names) != 6 {
+		t.Error(names, err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "fresh", "lost+found"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := InUse(filepath.Join(dir, "fresh")); err != nil || len(names) != 0 { // of a new file system
 		t.Error(names, err)
 	}
 	if names, err := InUse(filepath.Join(dir, "missing")); err != nil || len(names) != 0 {

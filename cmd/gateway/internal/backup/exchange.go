@@ -25,7 +25,7 @@ func InUse(dir string) (names []string, err error) {
 		return nil, nil
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != lockFile && name != stageDir && name != oldDir {
+		if name := e.Name(); name != lockFile && name != lostAndFound && name != stageDir && name != oldDir {
 			names = append(names, name)
 		}
 	}
