@@ -34,7 +34,7 @@ type Site struct {
 func (g *Registry) Sites() []Site {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var all []Site
+	all := []Site{} // JSON has no null for it
 	for _, in := range g.intakes {
 		in.mu.Lock()
 		all = append(all, in.state)

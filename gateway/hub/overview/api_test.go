@@ -43,13 +43,26 @@ func newRegistry(t *testing.T, members ...fleet.Gateway) *hub.Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub.New(hub.Options{Registry: g, Site: "lab"})
-	hub.New(hub.Options{Registry: g, Site: "roof"})
 	return g
+}
+
+// TestNoSites holds that a hub which stores no site says so as a list: the page takes it for one.
+func TestNoSites(t *testing.T) {
+	w := httptest.NewRecorder()
+	API(Options{Registry: newRegistry(t), Visible: everyone}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/gateways", nil))
+	if body := w.Body.String(); !strings.Contains(body, `"sites":[],"gateways":[]`) {
+		t.Error(body)
+	}
+}
+
+func everyone(*http.Request) func(fleet.Gateway) bool {
+	return func(fleet.Gateway) bool { return true }
 }
 
 func TestAPI(t *testing.T) {
 	g := newRegistry(t, fleet.Gateway{Site: "lab", Name: "pi-7"}, fleet.Gateway{Site: "roof", Name: "pi-8"}, fleet.Gateway{Site: "roof", Name: "secret"}, fleet.Gateway{Site: "elsewhere", Name: "pi-9"})
+	hub.New(hub.Options{Registry: g, Site: "lab"})
+	hub.New(hub.Options{Registry: g, Site: "roof"})
 	api := API(Options{Registry: g, Visible: func(*http.Request) func(fleet.Gateway) bool {
 		return func(g fleet.Gateway) bool { return g.Name != "secret" }
 	}})
