@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -48,6 +47,7 @@ type web struct {
 	records  http.Handler            // of the audit log
 	overview http.Handler            // of all gateways, as JSON
 	metrics  *metrics.Hub
+	sites    func() []hub.Site
 	refusals *access.Refusals
 	clients  int // most WebSocket clients of all gateways
 }
@@ -55,7 +55,7 @@ type web struct {
 // newWeb makes it of what the hub knows of its gateways, and stores.
 func (o *serveOptions) newWeb(registry *hub.Registry, stored *collect.Collection, log *slog.Logger) *web {
 	dir, key, anchor := auditor.Files(o.dir())
-	w := &web{auditor: auditor.New(audit.New(audit.Options{Dir: dir, Key: key, Anchor: anchor, Log: log}), o.env.Version, "", nil)}
+	w := &web{sites: registry.Sites, auditor: auditor.New(audit.New(audit.Options{Dir: dir, Key: key, Anchor: anchor, Log: log}), o.env.Version, "", nil)}
 	w.refusals = access.NewRefusals(log, access.ReasonHost, access.ReasonOrigin, access.ReasonForm, access.ReasonScope, access.ReasonToken,
 		"commands", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong,
 		gateway.ReasonLimit, gateway.ReasonHandshake, gateway.ReasonConnections, gateway.ReasonHost, gateway.ReasonDescriptors, gateway.ReasonQueues, gateway.ReasonQueries)
@@ -181,7 +181,9 @@ func (w *web) answer(ctx context.Context, l net.Listener, config *tls.Config, pa
 	for path, page := range pages {
 		mux.Handle(path, page)
 	}
-	mux.HandleFunc("GET /healthz", func(out http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(out, `{"ok":true}`) })
+	mux.HandleFunc("GET /healthz", healthz)
+	mux.HandleFunc("OPTIONS /healthz", healthz) // as haproxy asks that was given a path and no method
+	mux.Handle("GET /readyz", w.known(readyz(w.sites)))
 	server := &http.Server{
 		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), ConnState: w.budget.State,
