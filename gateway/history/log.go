@@ -157,7 +157,11 @@ func (l *Log) Append(records []wire.Record, offset int64) (written bool) {
 	}
 	wait := mine > 0 && !behind && l.running
 	l.mu.Unlock()
-	signal(l.wakeWriter)
+	if _, memory := l.fs.(*disk.Memory); memory && wait {
+		l.write() // which nothing can delay: to wake the writer costs more
+	} else {
+		signal(l.wakeWriter)
+	}
 	written = len(records) == 0 || wait && l.waitWritten(mine)
 	if !written {
 		l.mu.Lock()
