@@ -33,7 +33,7 @@ func TestClockStep(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- g.server.Serve(l) }()
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := errors.Join(g.server.Shutdown(ctx), <-served); err != nil {
 			t.Error(err)
@@ -44,7 +44,7 @@ func TestClockStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	if err := c.WriteMessage(websocket.TextMessage, []byte(`{"type":"subscribe","payload":{"topic":"events"}}`)); err != nil {
 		t.Fatal(err)
 	}

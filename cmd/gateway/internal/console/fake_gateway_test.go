@@ -85,7 +85,10 @@ func fakeGateway(t testing.TB, secure bool, endpoint func(*fakePeer)) *httptest.
 // strangeServer returns the URL of a server that knows no subprotocol.
 func strangeServer(t testing.TB, endpoint func(*websocket.Conn)) string {
 	var upgrader websocket.Upgrader
+	var running sync.WaitGroup
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		running.Add(1) // the server waits for no connection that was upgraded
+		defer running.Done()
 		ws, err := upgrader.Upgrade(w, r, nil)
 		if err != nil {
 			t.Error(err)
@@ -94,7 +97,7 @@ func strangeServer(t testing.TB, endpoint func(*websocket.Conn)) string {
 		defer ws.Close()
 		endpoint(ws)
 	}))
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { s.Close(); running.Wait() })
 	return s.URL
 }
 
