@@ -13,6 +13,7 @@ import (
 
 	"periph.io/x/conn/v3/i2c"
 
+	"sensorgateway/sensors/internal/device"
 	"sensorgateway/wire"
 )
 
@@ -127,17 +128,4 @@ func (p *prober) sensirion(command uint16) (uint16, bool) {
 
 // CRC8 is the checksum of Sensirion's and Aosong's chips: polynomial 0x31, begun
 // with 0xFF (SHT3x datasheet, section 4.12).
-func CRC8(b []byte) byte {
-	crc := byte(0xFF)
-	for _, x := range b {
-		crc ^= x
-		for range 8 {
-			if crc&0x80 != 0 {
-				crc = crc<<1 ^ 0x31
-			} else {
-				crc <<= 1
-			}
-		}
-	}
-	return crc
-}
+func CRC8(b []byte) byte { return device.CRC8(0xFF, b) }

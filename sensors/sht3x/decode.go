@@ -5,6 +5,7 @@ import (
 
 	"periph.io/x/conn/v3/physic"
 
+	"sensorgateway/sensors/internal/device"
 	"sensorgateway/wire"
 )
 
@@ -24,7 +25,7 @@ func decode(b *[6]byte) (physic.Temperature, physic.RelativeHumidity, error) {
 
 // word checks and returns one word; b is its two bytes and their checksum.
 func word(b []byte) (uint16, error) {
-	if want := crc8(b[0], b[1]); b[2] != want {
+	if want := crc8(b[:2]); b[2] != want {
 		return 0, fmt.Errorf("%02X%02X came with CRC %02X, not %02X: %w", b[0], b[1], b[2], want, wire.Checksum)
 	}
 	return uint16(b[0])<<8 | uint16(b[1]), nil
@@ -32,20 +33,7 @@ func word(b []byte) (uint16, error) {
 
 // crc8 is the checksum of one word (section 4.12). Words that are all zeros or
 // all ones, as a dead bus gives them, do not have themselves as checksum.
-func crc8(msb, lsb byte) byte {
-	crc := byte(0xFF)
-	for _, b := range [...]byte{msb, lsb} {
-		crc ^= b
-		for range 8 {
-			if crc&0x80 != 0 {
-				crc = crc<<1 ^ 0x31
-			} else {
-				crc <<= 1
-			}
-		}
-	}
-	return crc
-}
+func crc8(word []byte) byte { return device.CRC8(0xFF, word) }
 
 // temperature is −45 °C + 175 K · raw/65535 (section 4.13), to the nearest nanokelvin.
 func temperature(raw uint16) physic.Temperature {

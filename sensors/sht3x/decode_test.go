@@ -16,7 +16,7 @@ func TestCRC8(t *testing.T) {
 		0x0000: 0x81,
 		0xFFFF: 0xAC,
 	} {
-		if got := crc8(byte(word>>8), byte(word)); got != want {
+		if got := crc8([]byte{byte(word >> 8), byte(word)}); got != want {
 			t.Errorf("crc8(%04X) = %02X, want %02X", word, got, want)
 		}
 	}
