@@ -6,12 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"os"
 	"time"
 
 	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/checksum"
 	"sensorgateway/wire"
 )
 
@@ -40,20 +40,14 @@ type saved struct {
 	Deliveries []delivery   `json:"deliveries"` // not posted yet, the oldest first
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func (s saved) format() []byte { return appendSum(wire.JSON(s)) }
-
-func appendSum(line []byte) []byte {
-	return fmt.Appendf(line, "\n%08x\n", crc32.Checksum(line, castagnoli))
-}
+func (s saved) format() []byte { return checksum.Append(wire.JSON(s)) }
 
 // parse returns what a file says, and whether a newer version of the gateway wrote it,
 // which knows more than this one.
 func parse(data []byte) (s saved, newer bool, err error) {
-	line, sum, _ := bytes.Cut(data, []byte("\n"))
-	if want := fmt.Sprintf("%08x\n", crc32.Checksum(line, castagnoli)); string(sum) != want {
-		return s, false, errors.New("its checksum does not match")
+	line, err := checksum.Cut(data)
+	if err != nil {
+		return s, false, err
 	}
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()

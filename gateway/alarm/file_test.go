@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/checksum"
 	"sensorgateway/wire"
 )
 
@@ -143,7 +144,7 @@ func TestConfiguredOtherwise(t *testing.T) {
 func TestFilesThatCannotBeUsed(t *testing.T) {
 	whole := string(saved{Raised: []wire.Alarm{{Name: "a", State: wire.AlarmRaised, Since: 1}}}.format())
 	sealed := func(line string) string {
-		return string(appendSum([]byte(line)))
+		return string(checksum.Append([]byte(line)))
 	}
 	for _, tt := range []struct {
 		name, text    string
@@ -329,7 +330,7 @@ func FuzzFile(f *testing.F) {
 	f.Add([]byte(golden))
 	f.Add([]byte(`{"raised":null,"recent":[{}],"deliveries":[{"id":"x","event":{"kind":"alarm"}}]}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		s, _, err := parse(appendSum(line))
+		s, _, err := parse(checksum.Append(line))
 		if err != nil {
 			return
 		}

@@ -7,13 +7,12 @@
 package values
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
+	"sensorgateway/gateway/checksum"
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/wire"
 )
@@ -228,19 +227,18 @@ type file struct {
 
 // Format returns the table's file: a line of JSON, and one with its CRC-32C.
 func (t Table) Format() []byte {
-	line := wire.JSON(file{version, t.entries})
-	return fmt.Appendf(line, "\n%08x\n", codec.Checksum(line))
+	return checksum.Append(wire.JSON(file{version, t.entries}))
 }
-
-// ErrDamaged says that a file is not as it was written.
-var ErrDamaged = errors.New("its checksum does not match")
 
 // Parse is the inverse of [Table.Format]. Of a file of a newer version it takes what it
 // knows.
 func Parse(data []byte) (t Table, err error) {
-	line, sum, _ := bytes.Cut(data, []byte("\n"))
-	if len(data) > MaxFile || string(sum) != fmt.Sprintf("%08x\n", codec.Checksum(line)) {
-		return t, ErrDamaged
+	if len(data) > MaxFile {
+		return t, checksum.ErrDamaged
+	}
+	line, err := checksum.Cut(data)
+	if err != nil {
+		return t, err
 	}
 	var f file
 	if err := json.Unmarshal(line, &f); err != nil {

@@ -1,13 +1,11 @@
 package ship
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
-	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/checksum"
 	"sensorgateway/wire"
 )
 
@@ -70,18 +68,18 @@ const (
 // format returns the file: a line of JSON, and one with its CRC-32C.
 func (s state) format() []byte {
 	s.Version = version
-	line := wire.JSON(s)
-	return fmt.Appendf(line, "\n%08x\n", codec.Checksum(line))
+	return checksum.Append(wire.JSON(s))
 }
-
-var errDamaged = errors.New("its checksum does not match")
 
 // parseState is the inverse of [state.format]. Of a file of a newer version it takes
 // what it knows.
 func parseState(data []byte) (s state, err error) {
-	line, sum, _ := bytes.Cut(data, []byte("\n"))
-	if len(data) > maxFile || string(sum) != fmt.Sprintf("%08x\n", codec.Checksum(line)) {
-		return state{}, errDamaged
+	if len(data) > maxFile {
+		return state{}, checksum.ErrDamaged
+	}
+	line, err := checksum.Cut(data)
+	if err != nil {
+		return state{}, err
 	}
 	if err := json.Unmarshal(line, &s); err != nil {
 		return state{}, fmt.Errorf("it says nothing that can be used: %w", err)

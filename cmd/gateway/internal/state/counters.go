@@ -11,6 +11,8 @@ import (
 	"strings"
 )
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 // counters are the sensors' next numbers in a small file in memory, written
 // before a number is used. It outlives a process that is killed, and not the
 // machine: so after SIGKILL the numbers go on exactly, however slow the disk was,

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/checksum"
 )
 
 const stateFile = "state.json"
@@ -98,20 +98,18 @@ func regular(path string) error {
 	return err
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 func (s savedState) format() ([]byte, error) {
 	line, err := json.Marshal(s)
-	return fmt.Appendf(line, "\n%08x\n", crc32.Checksum(line, castagnoli)), err
+	return checksum.Append(line), err
 }
 
 // parseState returns what a file says, and whether a newer version of the gateway
 // wrote it: what that says besides does not change what this one knows. It is an error
 // if even that cannot be used.
 func parseState(data []byte) (s savedState, newer bool, err error) {
-	line, sum, _ := bytes.Cut(data, []byte("\n"))
-	if want := fmt.Sprintf("%08x\n", crc32.Checksum(line, castagnoli)); string(sum) != want {
-		return s, false, errors.New("its checksum does not match")
+	line, err := checksum.Cut(data)
+	if err != nil {
+		return s, false, err
 	}
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()

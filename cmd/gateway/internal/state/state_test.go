@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"hash/crc32"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sensorgateway/gateway/checksum"
 	"sensorgateway/wire"
 )
 
@@ -262,7 +262,7 @@ func TestStateOfANewerVersion(t *testing.T) {
 	}
 	line, _, _ := bytes.Cut(data, []byte("}\n"))
 	line = fmt.Appendf(line, `,"zones":{"attic":7}}`)
-	newer := fmt.Appendf(nil, "%s\n%08x\n", line, crc32.Checksum(line, castagnoli))
+	newer := checksum.Append(line)
 	latch := "ahmet\n1700000000000\nzone attic\n"
 	for file, text := range map[string]string{stateFile: string(newer), latchFile: latch} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o640); err != nil {
