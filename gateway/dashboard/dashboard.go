@@ -14,6 +14,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"io"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -64,10 +65,10 @@ func Client() map[string]http.Handler {
 
 // file is one file of the page as it is served.
 type file struct {
-	content     []byte
-	compressed  func() []byte // by gzip, when first asked: it takes a Pi a moment
+	content     func() []byte // each when first asked: it takes a Pi a moment
+	compressed  func() []byte // by gzip
 	contentType string
-	etag        string // strong, from the content; without quotes
+	etag        string // strong, from what is compiled in; without quotes
 }
 
 // Handler serves the page: index.html at "/", and the files it refers to next
@@ -151,12 +152,12 @@ func (f file) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Vary", "Accept-Encoding")
 	content, etag := f.content, f.etag
 	if takesGzip(r) {
-		content, etag = f.compressed(), f.etag+"-gzip"
+		content, etag = f.compressed, f.etag+"-gzip"
 		h.Set("Content-Encoding", "gzip")
-		h.Set("Content-Length", strconv.Itoa(len(content))) // ServeContent leaves it out
+		h.Set("Content-Length", strconv.Itoa(len(content()))) // ServeContent leaves it out
 	}
 	h.Set("ETag", `"`+etag+`"`)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content()))
 }
 
 // takesGzip reports whether the answer may be compressed: not for one that asks
@@ -212,10 +213,21 @@ func read(files fs.FS) map[string]file {
 	return page
 }
 
+// newFile returns a file that is compiled in as it is, or compressed, as scripts/build does
+// it: that is smaller, and nothing is left to be done for browsers.
 func newFile(name string, content []byte) file {
 	sum := sha256.Sum256(content)
-	return file{content, sync.OnceValue(func() []byte { return compress(content) }), contentTypes[path.Ext(name)], hex.EncodeToString(sum[:16])}
+	f := file{contentType: contentTypes[path.Ext(name)], etag: hex.EncodeToString(sum[:16])}
+	f.content, f.compressed = func() []byte { return content }, sync.OnceValue(func() []byte { return compress(content) })
+	if isCompressed(content) {
+		f.content, f.compressed = sync.OnceValue(func() []byte { return expand(content) }), f.content
+	}
+	return f
 }
+
+// isCompressed reports whether content is by gzip (RFC 1952, section 2.3.1), with which
+// no text begins.
+func isCompressed(content []byte) bool { return bytes.HasPrefix(content, []byte{0x1f, 0x8b}) }
 
 func compress(content []byte) []byte {
 	var out bytes.Buffer
@@ -223,4 +235,20 @@ func compress(content []byte) []byte {
 	_, _ = w.Write(content)                                 // a buffer takes all
 	_ = w.Close()
 	return out.Bytes()
+}
+
+// expand returns what was compressed, if content is.
+func expand(content []byte) []byte {
+	if !isCompressed(content) {
+		return content
+	}
+	r, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		panic(err) // compiled in: it is whole
+	}
+	all, err := io.ReadAll(r)
+	if err != nil {
+		panic(err) // as above
+	}
+	return all
 }

@@ -11,16 +11,23 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func do(t *testing.T, method, target string, header ...string) *http.Response {
 	t.Helper()
+	return doAt(Handler([]string{"https://scada.example", "http://10.0.0.9:81", "null", "", "file://"}), method, target, header...)
+}
+
+func doAt(site http.Handler, method, target string, header ...string) *http.Response {
 	r := httptest.NewRequest(method, target, nil)
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	Handler([]string{"https://scada.example", "http://10.0.0.9:81", "null", "", "file://"}).ServeHTTP(w, r)
+	site.ServeHTTP(w, r)
 	return w.Result()
 }
 
@@ -191,7 +198,7 @@ func TestNothingInline(t *testing.T) {
 		}
 	}
 	for url, f := range load() {
-		if strings.HasSuffix(url, ".js") && regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|\bFunction\(`).Match(f.content) {
+		if strings.HasSuffix(url, ".js") && regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|\bFunction\(`).Match(f.content()) {
 			t.Errorf("%s makes code or markup from text", url)
 		}
 	}
@@ -201,7 +208,7 @@ func TestNothingInline(t *testing.T) {
 // what is served must be asked for at once, not when the file before has come.
 func TestReferences(t *testing.T) {
 	page := load()
-	html, start := string(page["/"].content), string(page["/start.js"].content)
+	html, start := string(page["/"].content()), string(page["/start.js"].content())
 	imports := regexp.MustCompile(`(?m)(?:^(?:import|export) \{[^}]*\} from |, import\()"([^"]*)"\)?`)
 	address := map[string]*regexp.Regexp{
 		"/":    regexp.MustCompile(`(?:href|src)="([^"]*\.[^"/]+)"`), // a file's, not that of all gateways
@@ -214,7 +221,7 @@ func TestReferences(t *testing.T) {
 			if !strings.HasSuffix(url, suffix) {
 				continue
 			}
-			for _, m := range re.FindAllSubmatch(f.content, -1) {
+			for _, m := range re.FindAllSubmatch(f.content(), -1) {
 				target := "/" + strings.TrimPrefix(string(m[1]), "./")
 				used[target] = true
 				if _, ok := page[target]; !ok {
@@ -237,7 +244,7 @@ func TestReferences(t *testing.T) {
 		}
 	}
 	for url := range client {
-		for _, m := range imports.FindAllSubmatch(page[url].content, -1) {
+		for _, m := range imports.FindAllSubmatch(page[url].content(), -1) {
 			if target := "/" + strings.TrimPrefix(string(m[1]), "./"); !client[target] {
 				t.Errorf("%s imports %s, which other pages may not have", url, target)
 			}
@@ -245,7 +252,7 @@ func TestReferences(t *testing.T) {
 	}
 	ids := 0
 	for url, f := range page {
-		for _, id := range regexp.MustCompile(`(?:get|copy)\("([^"]+)"\)`).FindAllSubmatch(f.content, -1) {
+		for _, id := range regexp.MustCompile(`(?:get|copy)\("([^"]+)"\)`).FindAllSubmatch(f.content(), -1) {
 			if ids++; strings.HasSuffix(url, ".js") && !strings.Contains(html, `id="`+string(id[1])+`"`) {
 				t.Errorf("%s asks for the element %s, which index.html lacks", url, id[1])
 			}
@@ -274,7 +281,7 @@ func TestCompression(t *testing.T) {
 			t.Fatalf("GET %s: %v, Content-Encoding %q, length %d", url, err, resp.Header.Get("Content-Encoding"), resp.ContentLength)
 		}
 		content, err := io.ReadAll(r)
-		if err != nil || !bytes.Equal(content, f.content) {
+		if err != nil || !bytes.Equal(content, f.content()) {
 			t.Errorf("GET %s, compressed: %v, other content", url, err)
 		}
 		plain := do(t, http.MethodGet, url)
@@ -291,6 +298,30 @@ func TestCompression(t *testing.T) {
 		} {
 			if got := do(t, http.MethodGet, url, header...).Header.Get("Content-Encoding"); got != "" {
 				t.Errorf("GET %s with %q: Content-Encoding %s", url, header, got)
+			}
+		}
+	}
+}
+
+// A page that is compiled in compressed, as scripts/build does, is served as one that is not.
+func TestPackedSite(t *testing.T) {
+	text := []byte("<!doctype html><title>all gateways</title>")
+	plain := Site(fstest.MapFS{"index.html": {Data: text}})
+	packed := Site(fstest.MapFS{"index.html": {Data: compress(text)}})
+	for _, header := range [][]string{{}, {"Accept-Encoding", "gzip"}, {"Accept-Encoding", "gzip", "Range", "bytes=2-9"}} {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			want, got := doAt(plain, method, "/", header...), doAt(packed, method, "/", header...)
+			if got.StatusCode != want.StatusCode || body(t, got) != body(t, want) {
+				t.Errorf("%s with %q: %s, other content", method, header, got.Status)
+			}
+			for _, h := range []http.Header{want.Header, got.Header} {
+				if h.Get("ETag") == "" {
+					t.Errorf("%s with %q: no ETag", method, header)
+				}
+				h.Del("ETag")
+			}
+			if diff := cmp.Diff(want.Header, got.Header); diff != "" {
+				t.Errorf("%s with %q, headers (-plain +packed):\n%s", method, header, diff)
 			}
 		}
 	}

@@ -24,5 +24,5 @@ func readUPlot(name string) []byte {
 	if err != nil {
 		panic(err) // compiled in: it is there
 	}
-	return content
+	return expand(content)
 }

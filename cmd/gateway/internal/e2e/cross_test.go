@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"bytes"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,7 +46,7 @@ func TestForeignProcessorsStream(t *testing.T) {
 func TestSmallBuild(t *testing.T) {
 	t.Parallel()
 	long(t, "it builds the program as for release, and emulates its processor")
-	const most = 12 << 20
+	const most = 12_000_000
 	emulator := findTool(t, "qemu-arm-static", "qemu-user-static")
 	dir := copyProject(t, projectRoot)
 	if out, err := runScript(t, dir, []string{"VERSION=v1"}, "scripts/build", "linux-armv6"); err != nil {
@@ -65,8 +68,37 @@ func TestSmallBuild(t *testing.T) {
 	}
 	p := startGateway(t, emulator, binary, "--simulate", "--listen", "127.0.0.1:0")
 	checkStream(t, p.URL, 30)
+	checkPage(t, "http"+strings.TrimPrefix(p.URL, "ws"), filepath.Join(projectRoot, "gateway/dashboard/page"))
 	if err := p.Stop(t); err != nil {
 		t.Errorf("ended with %v, want exit status 0", err)
+	}
+}
+
+// checkPage gets each module of the page in a directory from a gateway, as browsers do and
+// as those who take nothing compressed.
+func checkPage(t *testing.T, gateway, dir string) {
+	t.Helper()
+	modules, err := filepath.Glob(filepath.Join(dir, "*.js"))
+	if err != nil || len(modules) == 0 {
+		t.Fatalf("%d modules in %s: %v", len(modules), dir, err)
+	}
+	for _, file := range modules {
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, plain := range []bool{false, true} {
+			client := http.Client{Transport: &http.Transport{DisableCompression: plain, DisableKeepAlives: true}, Timeout: patience}
+			resp, err := client.Get(gateway + filepath.Base(file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if err != nil || resp.Uncompressed == plain || !bytes.Equal(got, want) {
+				t.Errorf("%s: %v, %s, compressed %t, %d bytes, want the %d of the file", resp.Request.URL, err, resp.Status, resp.Uncompressed, len(got), len(want))
+			}
+		}
 	}
 }
 
