@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -49,6 +50,8 @@ func TestSinceOnV1(t *testing.T) {
 		t.Errorf("since the future: %v %v", r, err)
 	}
 	s.dial("/sensors/indoor?since=yesterday").wantClose(wire.ClosePolicy, "since must be Unix milliseconds")
+	s.dial("/sensors/indoor?since="+strings.Repeat("é", 300)).wantClose(wire.ClosePolicy, "since must be Unix milliseconds") // as much of it as a close frame has room for
+	s.dial("/sensors/indoor?since=1795826680").wantClose(wire.ClosePolicy, "write 1795826680000")
 	s.dial("/?since=0", wire.ReadingsV2).wantClose(wire.ClosePolicy, "since goes with one sensor")
 	v2 := s.dial("/sensors/indoor?since=0", wire.ReadingsV2)
 	v2.read(websocket.TextMessage)

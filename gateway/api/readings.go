@@ -169,7 +169,12 @@ func (p *patientWriter) Write(b []byte) (int, error) {
 
 // parseQuery parses the parameters and the format. Its errors are [*wire.Error].
 func (a *API) parseQuery(r *http.Request) (q query, err error) {
-	bad := func(err error) (query, error) { return q, wire.Errorf(http.StatusUnprocessableEntity, "%v", err) }
+	bad := func(err error) (query, error) {
+		if e, ok := errors.AsType[*wire.Error](err); ok {
+			return q, e
+		}
+		return q, wire.Errorf(http.StatusUnprocessableEntity, "%v", err)
+	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return bad(err)
@@ -205,13 +210,6 @@ func (a *API) parseQuery(r *http.Request) (q query, err error) {
 	if of, ok := values["step"]; ok {
 		if q.step, err = strconv.ParseInt(of[0], 10, 64); err != nil || q.step < 1 {
 			return bad(fmt.Errorf("step must be milliseconds, 1 at least, not %q", of[0]))
-		}
-	}
-	for _, name := range []string{"from", "to"} {
-		if ms, err := strconv.ParseInt(values.Get(name), 10, 64); err == nil {
-			if err := inSeconds(name, ms, time.Now()); err != nil {
-				return q, err
-			}
 		}
 	}
 	if _, ok := values["to"]; !ok {
@@ -260,13 +258,14 @@ func inSeconds(name string, ms int64, now time.Time) error {
 		name, ms, time.UnixMilli(ms).UTC().Format("January 2006"))
 }
 
-// UnixMilli reads the one value of a parameter that is a time.
+// UnixMilli reads the one value of a parameter that is a time. For one that is meant in
+// seconds the error has the code 400.
 func UnixMilli(name string, values []string) (int64, error) {
 	ms, err := strconv.ParseInt(values[0], 10, 64)
 	if err != nil || len(values) != 1 {
 		return 0, fmt.Errorf("%s must be Unix milliseconds, not %q", name, strings.Join(values, ", "))
 	}
-	return ms, nil
+	return ms, inSeconds(name, ms, time.Now())
 }
 
 // accepted returns which of the formats that there are the client prefers (RFC 9110,

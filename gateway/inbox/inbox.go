@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -345,11 +346,21 @@ func appendAll(b []byte, r io.Reader) ([]byte, error) {
 // a little time to answer it. It returns false if the connection is closing already,
 // or has ended.
 func (in *Inbox) Close(code int, reason string, timeout time.Duration) bool {
-	if _, err := in.out.Write(conn.AppendFrame(nil, conn.OpClose, websocket.FormatCloseMessage(code, reason))); err != nil {
+	if _, err := in.out.Write(conn.AppendFrame(nil, conn.OpClose, websocket.FormatCloseMessage(code, fit(reason)))); err != nil {
 		return false
 	}
 	until := time.Now().Add(timeout)
 	in.until.Store(until.UnixNano())
 	_ = in.out.SetReadDeadline(until)
 	return true
+}
+
+// fit returns as much of a reason as a close frame has room for: 125 bytes (RFC 6455,
+// section 5.5), of which the code takes two.
+func fit(reason string) string {
+	const most = 125 - 2
+	if len(reason) <= most {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:most], "") // a character is not cut
 }
