@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"encoding/base64"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,6 +23,8 @@ func Check(w http.ResponseWriter, r *http.Request) (status int, reason string) {
 		status, reason = http.StatusBadRequest, "a handshake has no body"
 	case len(r.Header.Values("Sec-WebSocket-Key")) != 1 || len(r.Header.Values("Sec-WebSocket-Version")) != 1:
 		status, reason = http.StatusBadRequest, "a handshake has exactly one Sec-WebSocket-Key and one Sec-WebSocket-Version"
+	case !isKey(r.Header.Get("Sec-WebSocket-Key")):
+		status, reason = http.StatusBadRequest, "Sec-WebSocket-Key is not 16 bytes in base64"
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
 		status, reason = http.StatusUpgradeRequired, "unsupported WebSocket version: use 13"
 	}
@@ -29,6 +32,12 @@ func Check(w http.ResponseWriter, r *http.Request) (status int, reason string) {
 		w.Header().Set("Sec-WebSocket-Version", "13")
 	}
 	return status, reason
+}
+
+// isKey returns whether a client's key is one (RFC 6455, section 4.1).
+func isKey(text string) bool {
+	key, err := base64.StdEncoding.DecodeString(text)
+	return err == nil && len(key) == 16
 }
 
 // IsUpgrade returns whether a request wants to become a WebSocket.
