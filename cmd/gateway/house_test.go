@@ -197,6 +197,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/hub", "gateway", "it counts what is refused by the server's reasons"},
 	{"cmd/gateway/internal/hub", "gateway/access", "it says who may connect"},
 	{"cmd/gateway/internal/hub", "gateway/access/tokens", "tokens are its own"},
+	{"cmd/gateway/internal/hub", "gateway/api", "pages of other origins read its answers as a gateway's"},
 	{"cmd/gateway/internal/hub", "gateway/audit", "it has an audit log"},
 	{"cmd/gateway/internal/hub", "gateway/statefile", "it is notified when commands change the tokens"},
 	{"cmd/gateway/internal/hub", "gateway/certificates", "it may have a certificate that browsers trust"},

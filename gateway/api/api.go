@@ -77,10 +77,10 @@ type API struct {
 func New(o Options) *API {
 	a := &API{opts: o, mux: http.NewServeMux(), queries: newQueries(o.Share)}
 	for path, answer := range map[string]http.HandlerFunc{
-		"/sensors/{name}":  toPages(a.newest),
-		"/api/v1/sensors":  toPages(a.sensors),
-		"/api/v1/motors":   toPages(a.motors),
-		"/api/v1/readings": toPages(a.readings),
+		"/sensors/{name}":  ToPages(a.newest),
+		"/api/v1/sensors":  ToPages(a.sensors),
+		"/api/v1/motors":   ToPages(a.motors),
+		"/api/v1/readings": ToPages(a.readings),
 		"/healthz":         a.healthz,
 		"/readyz":          a.readyz,
 		"/metrics":         a.metrics,
@@ -110,12 +110,12 @@ func getOnly(answer http.HandlerFunc) http.HandlerFunc {
 
 // JSON answers with a value, as the API does.
 func JSON(value func(*http.Request) any) http.Handler {
-	return getOnly(toPages(func(w http.ResponseWriter, r *http.Request) { access.WriteJSON(w, http.StatusOK, value(r)) }))
+	return getOnly(ToPages(func(w http.ResponseWriter, r *http.Request) { access.WriteJSON(w, http.StatusOK, value(r)) }))
 }
 
-// toPages lets pages of other origins read the answer (Fetch, section 3.2). The
+// ToPages lets pages of other origins read the answer (Fetch, section 3.2). The
 // server has refused all but those that may have readings by WebSocket too.
-func toPages(answer http.HandlerFunc) http.HandlerFunc {
+func ToPages(answer http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Origin")
 		if origin := r.Header.Get("Origin"); origin != "" {
