@@ -18,6 +18,13 @@ const (
 	EventUplinkFull     = "uplink_full"     // the broker does not take readings
 	EventUplinkBudget   = "uplink_budget"   // the bytes of the month are used
 	EventUplinkBack     = "uplink_back"     // none of these is in the way of readings any longer
+	EventHubKeys        = "hub_keys"        // a hub's key was added or removed, as another hub ordered
+)
+
+// Actions of [EventHubKeys].
+const (
+	KeyAdded   = "added"
+	KeyRemoved = "removed"
 )
 
 // Seconds returns Unix milliseconds as JSON messages have times: in seconds.
@@ -41,6 +48,10 @@ type Event struct {
 	From      string `json:"from,omitempty"`
 	To        string `json:"to,omitempty"`
 	TimeoutMS int64  `json:"timeout_ms,omitempty"` // the time left for the answer
+
+	// Of a hub's key, with By, From (the hub that has ordered it) and Action.
+	Hub string `json:"hub,omitempty"` // what it is called
+	Key string `json:"key,omitempty"` // the fingerprint
 
 	// Of an alarm, as in [Alarm].
 	Alarm     string   `json:"alarm,omitempty"` // its name

@@ -238,6 +238,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/member", "cmd/gateway/internal/config", "what is configured comes first"},
 	{"cmd/gateway/internal/member", "gateway/enroll", "what is not is in the membership"},
 	{"cmd/gateway/internal/member", "gateway/fleet", "hubs' keys have a form"},
+	{"cmd/gateway/internal/member", "gateway/statefile", "hubs change the list of their keys, and so does gateway enroll"},
 	{"cmd/gateway/internal/member", "gateway/uplink", "it says who the uplink is"},
 	{"cmd/gateway/internal/config", "gateway/fleet", "what a name in a fleet can be"},
 	{"cmd/gateway/internal/metrics", "gateway/uplink", "it shows the uplink's numbers"},

@@ -15,6 +15,7 @@ const (
 	KindLatch   = "latch"   // the e-stop was pressed or reset, by whomever
 	KindLogin   = "login"   // somebody is connected
 	KindToken   = "token"   // a token was made, changed or revoked
+	KindHubKey  = "hub_key" // a hub may command from then on, or no longer, as another hub ordered
 	KindStart   = "start"   // the program started
 	KindLost    = "lost"    // records could not be written
 	KindMissing = "missing" // records that had been written were no longer there at the start

@@ -15,10 +15,12 @@ import (
 	"sensorgateway/gateway/statefile"
 )
 
-// Files of a hub: the key with which it signs orders, and the public ones of all hubs.
+// Files of a hub: the key with which it signs orders, the public ones of all hubs, and
+// which of them gateways are to know no longer.
 const (
 	signingFile = "hub.key"
 	hubsFile    = "hubs.keys"
+	removedFile = "hubs.removed"
 )
 
 // SigningKey returns the key with which a hub signs orders. The first time it is made,
@@ -69,3 +71,58 @@ func readSigningKey(dir string) (ed25519.PrivateKey, error) {
 
 // HubKeys returns the public keys of all hubs of a directory, a line each.
 func HubKeys(dir string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, hubsFile)) }
+
+// RemovedKeys returns which keys of hubs gateways are to know no longer, a line each.
+func RemovedKeys(dir string) ([]byte, error) {
+	return readMissing(filepath.Join(dir, removedFile))
+}
+
+// readMissing reads a file; one that is missing is empty.
+func readMissing(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// ChangeHubKeys changes which keys hubs have, and which are removed. When it is interrupted
+// between the two, the keys that are removed are written, and count.
+func ChangeHubKeys(dir string, change func(keys, removed []byte) (nextKeys, nextRemoved []byte, err error)) error {
+	unlock, err := statefile.Lock(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	keys, err := readMissing(filepath.Join(dir, hubsFile))
+	if err != nil {
+		return err
+	}
+	removed, err := RemovedKeys(dir)
+	if err != nil {
+		return err
+	}
+	nextKeys, nextRemoved, err := change(keys, removed)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(removed, nextRemoved) {
+		if err := statefile.Write(dir, removedFile, nextRemoved); err != nil {
+			return err
+		}
+	}
+	if bytes.Equal(keys, nextKeys) {
+		return nil
+	}
+	return statefile.Write(dir, hubsFile, nextKeys)
+}
+
+// OwnKey returns the public key with which the hub of a directory signs orders;
+// [fs.ErrNotExist] before it has run.
+func OwnKey(dir string) (ed25519.PublicKey, error) {
+	key, err := readSigningKey(dir)
+	if err != nil {
+		return nil, err
+	}
+	return key.Public().(ed25519.PublicKey), nil
+}

@@ -34,6 +34,19 @@ const (
 	Watch  Kind = "watch"  // a hub wants to see each tick for a while
 )
 
+// Keys is the kind of an order that changes which hubs' keys the gateway knows. It comes
+// on the topic of [Cmd], which brokers let hubs publish on, and is none of these: what a
+// client has a hub sign can never be one.
+const Keys Kind = "keys"
+
+// topic returns the kind of the topic on which orders of a kind come.
+func (k Kind) topic() Kind {
+	if k == Keys {
+		return Cmd
+	}
+	return k
+}
+
 // How long a broker keeps a message at most for who is not connected (MQTT's message
 // expiry); 0: until it is taken.
 const (
@@ -42,6 +55,17 @@ const (
 	AskExpiry   = 30 * time.Second
 	WatchExpiry = 60 * time.Second
 )
+
+// Expiry is how long a broker keeps an order of the kind.
+func (k Kind) Expiry() time.Duration {
+	switch k {
+	case Ask:
+		return AskExpiry
+	case Watch:
+		return WatchExpiry
+	}
+	return CmdExpiry
+}
 
 // Times of the two sides.
 const (
@@ -91,7 +115,9 @@ type Gateway struct {
 }
 
 // Topic returns the topic of a kind but [Answer].
-func (g Gateway) Topic(k Kind) string { return prefix + g.Site + "/" + g.Name + "/" + string(k) }
+func (g Gateway) Topic(k Kind) string {
+	return prefix + g.Site + "/" + g.Name + "/" + string(k.topic())
+}
 
 // AnswerTopic is where a gateway answers a hub. No other topic is taken from a message:
 // whoever forwards an order cannot have the answer sent elsewhere.

@@ -34,6 +34,9 @@ type Hello struct {
 	// cleared, the newest last; nil: the gateway does not say.
 	Alarms []wire.Alarm `json:"alarms"`
 	Recent []wire.Alarm `json:"recent,omitzero"`
+	// HubKeys are the fingerprints of the hubs' keys that the gateway knows; nil: it
+	// does not say, and takes no order of the kind [Keys].
+	HubKeys []string `json:"hub_keys,omitzero"`
 }
 
 // AuditHead is the end of the audit log: whoever has it finds later that records before
@@ -41,6 +44,17 @@ type Hello struct {
 type AuditHead struct {
 	Seq  uint64 `json:"seq"`
 	Hash string `json:"hash"` // hexadecimal
+}
+
+// Wrong says what is wrong with the audit log that had the end last before, "" if nothing is.
+func (h AuditHead) Wrong(last AuditHead) string {
+	switch {
+	case h.Seq < last.Seq:
+		return fmt.Sprintf("records %d to %d of its audit log are missing", h.Seq+1, last.Seq)
+	case h.Seq == last.Seq && h.Hash != last.Hash:
+		return fmt.Sprintf("record %d of its audit log, or one before it, was changed", h.Seq)
+	}
+	return ""
 }
 
 // Notice is a message of news: one of these is set.
@@ -123,4 +137,14 @@ func ParsePresence(payload []byte) (p Presence, err error) {
 // printable returns whether a text can be shown and logged as it is.
 func printable(text string) bool {
 	return utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+}
+
+// Printable returns a text as an order can have it.
+func Printable(text string) string {
+	return strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return '?'
+		}
+		return c
+	}, text)
 }

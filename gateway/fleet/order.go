@@ -5,17 +5,17 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"sensorgateway/wire"
 )
 
-// MaxOrder is how long the payload of [Cmd], [Ask] or [Watch] can be, in bytes.
+// MaxOrder is how long an order can be, in bytes.
 const MaxOrder = 16 << 10
 
 // MaxValid is how long an order is valid at most: one that says more was made by a clock
@@ -27,7 +27,7 @@ const MaxValid = time.Minute
 type Order struct {
 	Site    string `json:"site"`
 	Gateway string `json:"gateway"` // [All] for a question to each of the site
-	Kind    Kind   `json:"kind"`    // of the topic: [Cmd], [Ask] or [Watch]
+	Kind    Kind   `json:"kind"`    // of the topic: [Cmd], [Ask] or [Watch]; or [Keys]
 	Hub     string `json:"hub"`     // where the answer goes, see [Gateway.AnswerTopic]
 	// Nonce is that of the gateway's newest hello, "" in an order for all.
 	Nonce string `json:"nonce,omitempty"`
@@ -42,7 +42,10 @@ type Order struct {
 
 	By     string          `json:"by,omitempty"`     // who commands, for people
 	Client string          `json:"client,omitempty"` // the hub's name of the connection or user who commands: a lease is one's
-	Body   json.RawMessage `json:"body"`             // [Cmd]: an envelope as on the WebSocket; [Ask]: a [Question]; [Watch]: a [View]
+	Body   json.RawMessage `json:"body"`             // [Cmd]: an envelope as on the WebSocket; [Ask]: a [Question]; [Watch]: a [View]; [Keys]: a [KeyChange]
+
+	// Signer is the fingerprint of the key that has signed it. [Verifier.Verify] says it.
+	Signer string `json:"-"`
 }
 
 // Until sets until when the order is valid: for so long from now, by the clock that the
@@ -59,6 +62,8 @@ func (o *Order) Until(h *Hello, received, now time.Time, valid time.Duration) {
 
 // keyID is how a signature names its key: the beginning of the key's SHA-256.
 type keyID [8]byte
+
+func (id keyID) String() string { return hex.EncodeToString(id[:]) }
 
 func idOf(key ed25519.PublicKey) (id keyID) {
 	sum := sha256.Sum256(key)
@@ -119,7 +124,7 @@ func parseOrder(text []byte) (o Order, err error) {
 		return Order{}, fmt.Errorf("order: %w", err)
 	}
 	switch {
-	case o.Kind != Cmd && o.Kind != Ask && o.Kind != Watch:
+	case o.Kind != Cmd && o.Kind != Ask && o.Kind != Watch && o.Kind != Keys:
 		return Order{}, fmt.Errorf("order: kind %q", o.Kind)
 	case CheckName(o.Hub) != nil:
 		return Order{}, fmt.Errorf("order: hub: %w", CheckName(o.Hub))
@@ -208,28 +213,15 @@ func (o Order) View() (v View, err error) {
 	return v, nil
 }
 
-// ParseKeys reads a list of hubs' public keys: a line has one, 32 bytes in base64, and
-// behind a space what people call it. Empty lines and those that begin with # count for nothing.
-func ParseKeys(text []byte) (keys []ed25519.PublicKey, err error) {
-	for i, line := range strings.Split(string(text), "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		word, _, _ := strings.Cut(line, " ")
-		key, err := base64.StdEncoding.Strict().DecodeString(word)
-		if err != nil || len(key) != ed25519.PublicKeySize {
-			return nil, fmt.Errorf("line %d: not a key: want %d bytes in base64, then a name", i+1, ed25519.PublicKeySize)
-		}
-		keys = append(keys, key)
+// StopBody returns the body of a [Cmd] that stops.
+func StopBody(c wire.Command) []byte {
+	payload := map[string]string{"action": c.Action}
+	if c.Action == wire.Stop {
+		payload["target"] = c.Target
 	}
-	if len(keys) == 0 {
-		return nil, errors.New("no key")
+	m := wire.Envelope{Type: wire.TypeCommand, Payload: payload}
+	if json.Valid([]byte(c.ID)) {
+		m.ID = json.RawMessage(c.ID)
 	}
-	return keys, nil
-}
-
-// KeyLine returns the line of a key for [ParseKeys].
-func KeyLine(key ed25519.PublicKey, name string) string {
-	return base64.StdEncoding.EncodeToString(key) + " " + name + "\n"
+	return wire.JSON(m)
 }

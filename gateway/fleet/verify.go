@@ -62,6 +62,7 @@ func (v *Verifier) Verify(m Message) (o Order, warning string, err error) {
 	if o, err = parseOrder(s.text); err != nil {
 		return Order{}, "", wire.Errorf(422, "%v", err)
 	}
+	o.Signer = s.key.String()
 	if err := v.addressed(o, t); err != nil {
 		return Order{}, "", err
 	}
@@ -94,7 +95,7 @@ func (v *Verifier) addressed(o Order, t Topic) error {
 	switch {
 	case to != v.Gateway && !all:
 		return wire.Errorf(403, "it is for another gateway")
-	case to != t.Gateway || o.Kind != t.Kind:
+	case to != t.Gateway || o.Kind.topic() != t.Kind:
 		return wire.Errorf(403, "it came on a topic that it is not for")
 	case all && o.Kind != Ask:
 		return wire.Errorf(403, "only questions are for all gateways")

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"fmt"
 	"time"
 
 	"sensorgateway/gateway/fleet"
@@ -14,16 +13,13 @@ func (r *Remote) auditHead(h fleet.AuditHead, again bool) {
 	now := r.registry.o.Now()
 	r.mu.Lock()
 	last := r.head
-	wrong := ""
-	switch {
-	case last == nil:
-	case h.Seq < last.Seq && again:
+	if last != nil && h.Seq < last.Seq && again {
 		r.mu.Unlock()
 		return
-	case h.Seq < last.Seq:
-		wrong = fmt.Sprintf("records %d to %d of its audit log are missing", h.Seq+1, last.Seq)
-	case h.Seq == last.Seq && h.Hash != last.Hash:
-		wrong = fmt.Sprintf("record %d of its audit log, or one before it, was changed", h.Seq)
+	}
+	wrong := ""
+	if last != nil {
+		wrong = h.Wrong(*last)
 	}
 	r.head, r.dirty = &h, true
 	if wrong != "" {

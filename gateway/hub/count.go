@@ -40,7 +40,7 @@ type Sent struct {
 // taken and sent are the kinds of messages that a hub takes and sends.
 var (
 	taken = [...]fleet.Kind{fleet.Up, fleet.News, fleet.Here, fleet.Live, fleet.Answer}
-	sent  = [...]fleet.Kind{fleet.Cmd, fleet.Ask, fleet.Watch}
+	sent  = [...]fleet.Kind{fleet.Cmd, fleet.Ask, fleet.Watch, fleet.Keys}
 )
 
 // counts are those of a registry.

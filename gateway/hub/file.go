@@ -116,26 +116,31 @@ func (g *Registry) restore() error {
 	return nil
 }
 
-func (g *Registry) read(path, name string) (*Remote, error) {
+// readKnown reads the file of a gateway.
+func readKnown(path string) (k known, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return k, err
 	}
 	if info.Size() > fileMost {
-		return nil, fmt.Errorf("%d bytes, of %d at most", info.Size(), fileMost)
+		return k, fmt.Errorf("%d bytes, of %d at most", info.Size(), fileMost)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return k, err
 	}
-	var k known
 	if err := json.Unmarshal(data, &k); err != nil {
-		return nil, err
+		return k, err
 	}
 	if k.Version != fileVersion {
-		return nil, fmt.Errorf("version %d of the file: this program knows %d", k.Version, fileVersion)
+		return k, fmt.Errorf("version %d of the file: this program knows %d", k.Version, fileVersion)
 	}
-	if err := fleet.CheckName(k.Site); err != nil {
+	return k, fleet.CheckName(k.Site)
+}
+
+func (g *Registry) read(path, name string) (*Remote, error) {
+	k, err := readKnown(path)
+	if err != nil {
 		return nil, err
 	}
 	r := newRemote(g, fleet.Gateway{Site: k.Site, Name: name})

@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/wire"
@@ -25,7 +23,7 @@ import (
 func (r *Remote) Command(ctx context.Context, by, client string, body []byte) (answer []byte, err error) {
 	stop, stops := wire.ParseStop(body)
 	if stops && !json.Valid(body) { // only JSON is signed: what is odd about the message stops no stop
-		body = stopEnvelope(stop)
+		body = fleet.StopBody(stop)
 	}
 	if !stops {
 		if err := r.reachable(); err != nil {
@@ -37,7 +35,7 @@ func (r *Remote) Command(ctx context.Context, by, client string, body []byte) (a
 	}
 	ctx, cancel := context.WithTimeout(ctx, fleet.CmdExpiry)
 	defer cancel()
-	o := fleet.Order{Kind: fleet.Cmd, By: printable(by), Client: r.registry.clientName(client), Body: body}
+	o := fleet.Order{Kind: fleet.Cmd, By: fleet.Printable(by), Client: r.registry.clientName(client), Body: body}
 	e := r.registry.expect(r.name, false)
 	defer r.registry.forget(e)
 	if stops {
@@ -59,36 +57,13 @@ func (r *Remote) Command(ctx context.Context, by, client string, body []byte) (a
 	}
 }
 
-// stopEnvelope returns the message of a stop.
-func stopEnvelope(c wire.Command) []byte {
-	payload := map[string]string{"action": c.Action}
-	if c.Action == wire.Stop {
-		payload["target"] = c.Target
-	}
-	m := wire.Envelope{Type: wire.TypeCommand, Payload: payload}
-	if json.Valid([]byte(c.ID)) {
-		m.ID = json.RawMessage(c.ID)
-	}
-	return wire.JSON(m)
-}
-
-// printable returns a text as an order can have it.
-func printable(text string) string {
-	return strings.Map(func(c rune) rune {
-		if !unicode.IsPrint(c) {
-			return '?'
-		}
-		return c
-	}, text)
-}
-
 // clientName returns what a client is called in orders: by that name no other client is
 // ever called, also by a hub that was started anew.
 func (g *Registry) clientName(client string) string {
 	if client == "" {
 		return ""
 	}
-	return strconv.FormatInt(g.started, 36) + "-" + printable(client)
+	return strconv.FormatInt(g.started, 36) + "-" + fleet.Printable(client)
 }
 
 // reachable returns why the gateway cannot be given orders, nil if it seems that it can.
@@ -100,6 +75,8 @@ func (r *Remote) reachable() error {
 		return wire.Errorf(503, "%s has not said anything to this hub yet: it is asked when it connects", r.name)
 	case r.presence.State != Here:
 		return wire.Errorf(503, "%s cannot be reached: %s", r.name, r.presence.away())
+	case !r.knowsHub():
+		return wire.Errorf(503, "%s does not know the key of this hub, and takes no order of it; fix: make the key %s known by another hub: gateway hub key add", r.name, r.registry.own)
 	}
 	return nil
 }
@@ -306,7 +283,7 @@ func (r *Remote) AskReadings(ctx context.Context, sensor, epoch string, since, u
 		select {
 		case answer := <-e.answer:
 			timer.Stop()
-			return asReadings(answer)
+			return refusalIn(answer, fleet.TypeReadings)
 		case <-e.stored: // more may follow, over a slow line
 			timer.Stop()
 		case <-timer.C:
@@ -318,13 +295,13 @@ func (r *Remote) AskReadings(ctx context.Context, sensor, epoch string, since, u
 	}
 }
 
-// asReadings returns the error in the answer that ends readings, nil if it is none.
-func asReadings(answer []byte) error {
+// refusalIn returns the error in an answer, nil if it is of the type that is none.
+func refusalIn(answer []byte, done string) error {
 	q, err := wire.ParseRequest(answer)
 	if err != nil {
 		return err
 	}
-	if q.Type == fleet.TypeReadings {
+	if q.Type == done {
 		return nil
 	}
 	refused := wire.Error{Code: 500, Message: "the gateway has answered " + strconv.Quote(q.Type)}

@@ -40,12 +40,16 @@ type Registry struct {
 	changes atomic.Uint64 // of any gateway, from started on
 	counts  counts
 
-	wake   chan struct{} // size 1: somebody is to be attended to at once
-	checks chan *Remote  // whether something is missing; what does not fit is checked later
+	wake       chan struct{}                 // size 1: somebody is to be attended to at once
+	own        string                        // the fingerprint of its key
+	keys       atomic.Pointer[fleet.HubKeys] // nil: they are not known yet
+	unlikeWake chan struct{}                 // size 1: of a gateway the keys differ
+	checks     chan *Remote                  // whether something is missing; what does not fit is checked later
 
 	mu       sync.Mutex // one that holds it may take a remote's
 	remotes  map[string]*Remote
-	intakes  map[string]*Intake // by site
+	unlike   map[*Remote]struct{} // whose keys differ from those of the fleet
+	intakes  map[string]*Intake   // by site
 	attended map[*Remote]struct{}
 	number   uint64 // of the last order
 	expected map[uint64]*expected
@@ -68,6 +72,7 @@ func NewRegistry(o RegistryOptions) (*Registry, error) {
 	g := &Registry{
 		o: o, started: o.Now().UnixMicro(), wake: make(chan struct{}, 1), checks: make(chan *Remote, 256),
 		remotes: map[string]*Remote{}, intakes: map[string]*Intake{}, attended: map[*Remote]struct{}{}, expected: map[uint64]*expected{},
+		own: fleet.Fingerprint(o.Key.Public().(ed25519.PublicKey)), unlike: map[*Remote]struct{}{}, unlikeWake: make(chan struct{}, 1),
 	}
 	g.changes.Store(uint64(g.started))
 	return g, g.restore()
@@ -78,6 +83,7 @@ func NewRegistry(o RegistryOptions) (*Registry, error) {
 func (g *Registry) Run(ctx context.Context) error {
 	var parts errgroup.Group
 	parts.Go(func() error { return g.attendAll(ctx) })
+	parts.Go(func() error { return g.sendKeys(ctx) })
 	for range askers {
 		parts.Go(func() error { g.askMissing(ctx); return nil })
 	}

@@ -49,6 +49,11 @@ type Remote struct {
 	unchecked bool             // whether something is missing is to be found out
 	asked     map[Gap]struct{} // what was missing, and was asked for
 
+	keysConnection uint64                       // of which keysTried is
+	keysTried      map[fleet.KeyChange]struct{} // were answered
+	keysSending    bool
+	keysWarned     uint64 // the connection of which it was told that this hub's key is not known
+
 	dirty bool   // its file is to be written soon
 	saved uint64 // changed, when it was
 }
@@ -218,6 +223,8 @@ func (r *Remote) setHello(h *fleet.Hello) {
 	r.mu.Unlock()
 	r.here(fleet.Presence{Online: true, Connection: h.Connection})
 	r.sinceConnected(h)
+	r.checkHub()
+	r.registry.compareKeys(r)
 	r.notify(func(l *Listener) {
 		if l.Hello != nil {
 			l.Hello(*h)

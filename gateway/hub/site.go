@@ -102,7 +102,7 @@ func (in *Intake) publish(ctx context.Context, at fleet.Gateway, k fleet.Kind, p
 	if client == nil {
 		return 0, errors.New("the hub has no connection to the broker of the site " + in.o.Site)
 	}
-	expiry := uint32(expiryOf(k).Seconds())
+	expiry := uint32(k.Expiry().Seconds())
 	p := &paho.Publish{Topic: at.Topic(k), QoS: 1, Payload: payload, Properties: &paho.PublishProperties{
 		MessageExpiry: &expiry, CorrelationData: correlation(number),
 	}}
@@ -117,15 +117,4 @@ func (in *Intake) publish(ctx context.Context, at fleet.Gateway, k fleet.Kind, p
 		return 0, err
 	}
 	return ack.ReasonCode, nil
-}
-
-// expiryOf is how long the broker keeps an order.
-func expiryOf(k fleet.Kind) time.Duration {
-	switch k {
-	case fleet.Ask:
-		return fleet.AskExpiry
-	case fleet.Watch:
-		return fleet.WatchExpiry
-	}
-	return fleet.CmdExpiry
 }

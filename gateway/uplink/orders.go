@@ -56,6 +56,8 @@ func (l *link) received(p *paho.Publish) {
 		l.enqueue(l.questions, work, now)
 	case fleet.Cmd:
 		l.command(work, warning, now)
+	case fleet.Keys:
+		l.enqueue(l.commands, work, now)
 	}
 }
 
@@ -131,6 +133,10 @@ func (l *link) carryOut(ctx context.Context) error {
 	for {
 		select {
 		case work := <-l.commands:
+			if work.Kind == fleet.Keys {
+				l.changeKeys(work)
+				continue
+			}
 			id, result, err := l.carryOutOne(work)
 			l.answerCommand(work, id, result, err)
 		case <-ctx.Done():

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,10 +66,13 @@ type Options struct {
 	Clock    func() (now time.Time, synced bool)
 
 	Command func(Operator, wire.Command) (any, error)
-	Lost    func(operator string)                                         // stops what an operator has started
-	Refused func(hub, why string)                                         // an order; hub is "" if none has signed it
-	Event   func(wire.Event)                                              // the uplink was lost, and is back
-	Guard   func(func(context.Context) error) func(context.Context) error // of goroutines; nil: none
+	Lost    func(operator string) // stops what an operator has started
+	Refused func(hub, why string) // an order; hub is "" if none has signed it
+	Event   func(wire.Event)      // the uplink was lost, and is back; hubs' keys have changed
+	// ChangeKeys changes the list of hubs' keys as one of them, with the key of that
+	// fingerprint, has signed; it is durable then. key was added or removed.
+	ChangeKeys func(signer string, c fleet.KeyChange) (key fleet.HubKey, changed bool, err error)
+	Guard      func(func(context.Context) error) func(context.Context) error // of goroutines; nil: none
 
 	Feed    Feed
 	Shipper *ship.Shipper
@@ -172,7 +176,16 @@ func (u *Uplink) hello(connection uint64) fleet.Hello {
 	h := u.o.Hello()
 	h.You, h.Uplink = wire.You{}, nil
 	alarms, recent := u.o.Alarms()
-	return fleet.Hello{Hello: h, Nonce: u.nonce, Connection: connection, UptimeMS: time.Since(u.begin).Milliseconds(), Alarms: alarms, Recent: recent}
+	return fleet.Hello{Hello: h, Nonce: u.nonce, Connection: connection, UptimeMS: time.Since(u.begin).Milliseconds(), Alarms: alarms, Recent: recent, HubKeys: u.hubKeys()}
+}
+
+// hubKeys returns the fingerprints of the hubs' keys, nil before the first connection.
+func (u *Uplink) hubKeys() []string {
+	v := u.verifier.Load()
+	if v == nil {
+		return nil
+	}
+	return fleet.Fingerprints(v.Keys())
 }
 
 // clock is the gateway's, for orders.
@@ -213,6 +226,7 @@ func (u *Uplink) check(ctx context.Context) error {
 // seen is what was found at the last check.
 type seen struct {
 	hello string
+	keys  []string // nil: before the first connection, whose hello has them
 	head  fleet.AuditHead
 }
 
@@ -220,7 +234,11 @@ type seen struct {
 // news of their own.
 func (u *Uplink) renew(before *seen) {
 	h := u.hello(0)
-	h.Time, h.UptimeMS, h.Motors, h.Alarms, h.Recent = 0, 0, nil, nil, nil
+	if before.keys != nil && !slices.Equal(before.keys, h.HubKeys) {
+		u.news.greet()
+	}
+	before.keys = h.HubKeys
+	h.Time, h.UptimeMS, h.Motors, h.Alarms, h.Recent, h.HubKeys = 0, 0, nil, nil, nil, nil
 	for i := range h.Sensors {
 		h.Sensors[i].NextSeq = 0
 	}

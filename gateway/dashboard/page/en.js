@@ -226,6 +226,8 @@ export const words = {
   /** @param {string} how */
   uplink: (how) => `Uplink: ${how}`,
   uplinkBack: "Uplink: readings go up again",
+  /** @param {string} hub @param {boolean} added @param {string} by */
+  hubKey: (hub, added, by) => `hub ${hub} may ${added ? "command this gateway from now on" : "command this gateway no longer"} (${by})`,
 
   // machine.js
   notKnown: "not known on this machine",

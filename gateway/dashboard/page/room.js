@@ -131,7 +131,7 @@ function remember(key, value) {
 }
 
 /** An event in words. @param {any} e */
-function event({ kind, by, reason, readings = 0, step_ms = 0, alarm, state }) {
+function event({ kind, by, reason, readings = 0, step_ms = 0, alarm, state, action, hub, key }) {
   switch (kind) {
     case "clock_corrected": return words.clockCorrected(`${step_ms < 0 ? "−" : "+"}${age(Math.abs(step_ms))}`);
     case "alarm": return words.alarmIs(alarm, words.alarmStates[state] ?? state, by);
@@ -145,6 +145,7 @@ function event({ kind, by, reason, readings = 0, step_ms = 0, alarm, state }) {
     case "uplink_full":
     case "uplink_budget": return words.uplink(reason);
     case "uplink_back": return words.uplinkBack;
+    case "hub_keys": return words.hubKey(hub || key, action === "added", by);
     case "history_evicted": return words.readingsRemoved(String(readings), reason);
   }
   return kind;

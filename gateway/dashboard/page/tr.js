@@ -200,6 +200,7 @@ export const words = {
   readingsRemoved: (n, reason) => `kayıtlı ${n} ölçüm silindi: ${reason}`,
   uplink: (how) => `Filo bağlantısı: ${how}`,
   uplinkBack: "Filo bağlantısı: ölçümler yeniden gönderiliyor",
+  hubKey: (hub, added, by) => `${hub} merkezi ${added ? "artık bu ağ geçidine komut verebilir" : "artık bu ağ geçidine komut veremez"} (${by})`,
 
   notKnown: "bu makinede bilinmiyor",
   noThermometer: "bu makinede sıcaklık sensörü yok",

@@ -93,14 +93,20 @@ func (a *Auditor) MotorChanged(m wire.MotorState) {
 	a.Log.Note(r)
 }
 
-// Event records an e-stop and its reset, whoever or whatever made them, and what
-// became of the control of a motor without a message.
+// Event records an e-stop and its reset, whoever or whatever made them, what became of
+// the control of a motor without a message, and which hub may command from now on, or no
+// longer.
 func (a *Auditor) Event(e wire.Event) {
 	if a.Log != nil && e.Kind == wire.EventControl && e.Reason != "" && e.Reason != wire.ReasonCommand {
 		what, _ := json.Marshal(map[string]string{"control": e.Action, "target": e.Target, "from": e.From, "to": e.To}) // of strings
 		r := audit.Record{Kind: audit.KindMotor, Name: e.By, What: what, Result: e.Reason}
 		a.complete(&r, nil)
 		a.Log.Note(r)
+		return
+	}
+	if a.Log != nil && e.Kind == wire.EventHubKeys { // before the hub has the answer
+		what, _ := json.Marshal(map[string]string{"key": e.Action, "hub": e.Hub, "fingerprint": e.Key}) // of strings
+		a.Log.Append(audit.Record{Kind: audit.KindHubKey, Name: e.By, How: "hub", From: e.From, What: what, Result: "ok"}, patience)
 		return
 	}
 	if a.Log == nil || e.Kind != wire.EventEStop && e.Kind != wire.EventReset {

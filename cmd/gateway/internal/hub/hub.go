@@ -57,7 +57,7 @@ func Command(env console.Env, machine string) *cobra.Command {
 	}
 	cmd.PersistentFlags().StringVar(&h.state, "state", "", "the hub's state `directory` (default "+DefaultState+")")
 	o.flags(cmd.Flags())
-	cmd.AddCommand(h.ca(), h.code(), h.list(), h.revoke())
+	cmd.AddCommand(h.ca(), h.code(), h.list(), h.revoke(), h.key())
 	return cmd
 }
 

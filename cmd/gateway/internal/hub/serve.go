@@ -152,7 +152,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	defer context.AfterFunc(ctx, systemd.Stopping)()
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return w.answer(ctx, l, config, devices.Pages(), log) })
-	for _, run := range []func(context.Context) error{w.gateways.Run, w.metrics.Run, w.auditor.Run, w.followTokens, stored.Run, registry.Run, watch} {
+	for _, run := range []func(context.Context) error{w.gateways.Run, w.metrics.Run, w.auditor.Run, w.followTokens, stored.Run, registry.Run, watch, o.followKeys(registry, log)} {
 		parts.Go(func() error { return run(ctx) })
 	}
 	for _, intake := range o.intakes(registry, authority) {

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/address"
@@ -39,6 +40,7 @@ type Member struct {
 	once     sync.Once
 	sessions tls.ClientSessionCache // a session that is resumed costs half the bytes
 	keys     keys
+	hubKeys  atomic.Pointer[string] // the file of the hubs' keys; nil: nobody has connected yet
 }
 
 // Identity returns who the gateway is now. All files are read again each time: a
@@ -66,6 +68,7 @@ func (m *Member) Identity() (*uplink.Identity, error) {
 			}
 		}
 	}
+	m.hubKeys.Store(&c.HubKeys)
 	id := &uplink.Identity{Gateway: c.Gateway, Brokers: brokers, User: c.User}
 	if slices.ContainsFunc(brokers, func(u *url.URL) bool { return u.Scheme == "mqtts" }) {
 		if id.TLS, err = m.tls(c); err != nil {
@@ -178,35 +181,6 @@ func modified(file string) time.Time {
 		return time.Time{}
 	}
 	return info.ModTime()
-}
-
-// keys are those of a file, read again when it has changed.
-type keys struct {
-	mu      sync.Mutex
-	changed time.Time
-	all     []ed25519.PublicKey
-}
-
-func (k *keys) read(file string) ([]ed25519.PublicKey, error) {
-	if file == "" {
-		return nil, nil
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	info, err := os.Stat(file)
-	if err != nil || info.ModTime().Equal(k.changed) {
-		return k.all, err
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return k.all, err
-	}
-	all, err := fleet.ParseKeys(text)
-	if err != nil {
-		return k.all, fmt.Errorf("%s: %w", file, err)
-	}
-	k.all, k.changed = all, info.ModTime()
-	return k.all, nil
 }
 
 // Renew renews the certificate by which the gateway is a member of a fleet, if it is one,

@@ -1,0 +1,130 @@
+//go:build unix
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/websocket"
+
+	"sensorgateway/gateway/audit"
+)
+
+// second returns another hub of the fleet, which is given what hubs share.
+func (h *hubProcess) second(name string, args ...string) *hubProcess {
+	h.t.Helper()
+	b := &hubProcess{t: h.t, program: h.program, state: h.t.TempDir(), more: append(args, "--name", name)}
+	for _, file := range []string{"ca.crt", "ca.key", "members.json", "hubs.keys", "tokens.json"} {
+		if err := os.WriteFile(filepath.Join(b.state, file), []byte(mustRead(h.t, filepath.Join(h.state, file))), 0o600); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	b.start()
+	return b
+}
+
+// keyOf returns the fingerprint of a hub's key, the line of it, and on how many gateways
+// it is, as a hub lists it.
+func (h *hubProcess) keyOf(hub string) (fingerprint, line, on string) {
+	h.t.Helper()
+	for row := range strings.Lines(h.want("FINGERPRINT", "hub", "key", "list", "--state", h.state)) {
+		if words := strings.Fields(row); len(words) > 5 && words[5] == hub {
+			return words[0], words[4] + " " + words[5], words[1]
+		}
+	}
+	return "", "", ""
+}
+
+// command has a client of the hub command a gateway, and returns the answer.
+func (h *hubProcess) command(token, gateway, payload string) string {
+	h.t.Helper()
+	c := h.dial("/gateways/"+gateway+"/", token)
+	defer c.Close()
+	if err := c.WriteMessage(websocket.TextMessage, []byte(`{"type":"command","id":1,"payload":`+payload+`}`)); err != nil {
+		h.t.Fatal(err)
+	}
+	for {
+		kind, message, err := c.ReadMessage()
+		if err != nil {
+			h.t.Fatalf("%s: %v", payload, err)
+		}
+		if kind == websocket.TextMessage && strings.Contains(string(message), `"id":1,"payload"`) {
+			return string(message)
+		}
+	}
+}
+
+// TestHubKeysByOrder holds that a hub which a gateway knows makes another one known to it,
+// which commands then, and removes the first: also to a gateway that was not there, and
+// that was killed as soon as it had answered.
+func TestHubKeysByOrder(t *testing.T) {
+	t.Parallel()
+	m := startMosquitto(t, "allow_anonymous true")
+	a := startHub(t, "--broker", "mqtt://"+m.Address, "--site", "lab")
+	a.await(t, "connected to the broker")
+	device := t.TempDir()
+	a.want("pi-1", a.enroll(device, "pi-1", a.code("--site", "lab"))...)
+	anna := a.want("gwt_", "token", "add", "anna", "--gateways", "pi-1", "--role", "operator", "--state", a.state)
+	b := a.second("hub-b", "--broker", "mqtt://"+m.Address, "--site", "lab")
+	config := writeFile(t, "gateway.yaml", string(simulatedWithoutInterlocks(t))+"uplink: {}\n")
+	start := func() *gatewayProcess {
+		t.Helper()
+		return startGateway(t, a.program, "--simulate", "--config", config, "--listen", "127.0.0.1:0", "--state", device)
+	}
+	p := start()
+	a.awaitAnswer("/gateways/pi-1/api/v1/motors", anna, `"motor_1"`)
+	b.awaitAnswer("/gateways/pi-1/api/v1/motors", anna, `"motor_1"`)
+	const run = `{"action":"start","target":"motor_1","lease_ms":5000}`
+	if answer := b.command(anna, "pi-1", run); !strings.Contains(answer, "does not know the key of this hub") {
+		t.Errorf("a hub that the gateway does not know commands it: %s", answer)
+	}
+
+	keyA, _, _ := a.keyOf("hub-a")
+	keyB, line, _ := b.keyOf("hub-b")
+	known := func() string { return mustRead(t, filepath.Join(device, "fleet-hubs.keys")) }
+	a.refuse("gateway hub key list shows them", "hub", "key", "add", "nonsense", "hub-b", "--state", a.state)
+	a.refuse("own key", "hub", "key", "remove", keyA, "--state", a.state)
+	a.refuse("16 hexadecimal digits", "hub", "key", "remove", "hub-a", "--state", a.state)
+	a.want(keyB, "hub", "key", "add", line, "--state", a.state)
+	p.await(t, "a hub's key was added")
+	a.await(t, "a gateway has changed a hub's key")
+	p.Kill(t) // it is durable, although nobody had time to write anything
+	if !strings.Contains(known(), line) {
+		t.Fatalf("the keys are %q", known())
+	}
+	p = start()
+	eventually(t, patience, func() (string, bool) {
+		answer := b.command(anna, "pi-1", run)
+		return answer, strings.Contains(answer, `"running":true`)
+	})
+	eventually(t, patience, func() (string, bool) {
+		_, _, on := a.keyOf("hub-b")
+		return "it is on " + on, on == "1"
+	})
+
+	// What was ordered while the gateway is away it is told when it comes.
+	p.Kill(t)
+	b.want(keyA, "hub", "key", "remove", keyA, "--state", b.state)
+	p = start()
+	p.await(t, "a hub's key was removed")
+	eventually(t, patience, func() (string, bool) {
+		return known(), strings.Contains(known(), line) && strings.Count(known(), "\n") == 1
+	})
+	eventually(t, patience, func() (string, bool) {
+		answer := a.command(anna, "pi-1", run)
+		return answer, strings.Contains(answer, "does not know the key of this hub")
+	})
+	if answer := b.command(anna, "pi-1", `{"action":"stop","target":"motor_1"}`); !strings.Contains(answer, `"running":false`) {
+		t.Error(answer)
+	}
+	eventually(t, patience, func() (string, bool) {
+		out := a.want("", "audit", "--json", "--limit", "1000", "--state", device)
+		return out, strings.Contains(out, `"`+audit.KindHubKey+`"`) && strings.Contains(out, keyA) && strings.Contains(out, keyB)
+	})
+	if err := p.Stop(t); err != nil {
+		t.Error(err)
+	}
+}
