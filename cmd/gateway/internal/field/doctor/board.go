@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,11 +14,15 @@ import (
 	"sensorgateway/sensors/bus"
 )
 
-const enableI2C = "sudo raspi-config nonint do_i2c 0 && sudo reboot"
+const (
+	enableI2C = "sudo raspi-config nonint do_i2c 0 && sudo reboot"
+	loadI2C   = "sudo modprobe i2c-dev; echo i2c-dev | sudo tee /etc/modules-load.d/i2c.conf"
+)
 
 // checkBoard says what the machine is, and whether its I²C is there at all.
 func (p *Patient) checkBoard(r *Report) {
 	model, release := p.text("proc/device-tree/model"), p.text("proc/sys/kernel/osrelease")
+	enable := enableOn(model)
 	if model == "" {
 		model = runtime.GOOS + "/" + runtime.GOARCH + ", no device tree"
 	}
@@ -38,17 +43,33 @@ func (p *Patient) checkBoard(r *Report) {
 	switch {
 	case len(p.Cfg.Sensors) > 0 && len(p.onBuses()) == 0:
 		r.Add("i2c", Skip, "", "the kernel reads all sensors, none is on an I²C bus")
-	case node != "" && status != "" && status != "okay" && status != "ok":
-		r.Add("i2c", Fail, enableI2C, "the header's bus %s is %s in the device tree", node, status)
+	case p.needsHeader() && node != "" && status != "" && status != "okay" && status != "ok":
+		r.Add("i2c", Fail, enable, "the header's bus %s is %s in the device tree", node, status)
 	case len(devices) == 0 && (node != "" && status != "" || len(bus.Adapters(p.Root)) > 0) && !p.Exists("sys/module/i2c_dev"):
-		r.Add("i2c", Fail, "sudo modprobe i2c-dev; echo i2c-dev | sudo tee /etc/modules-load.d/i2c.conf", "I²C is enabled, but the module i2c-dev is not loaded")
-	case len(devices) == 0 && strings.Contains(model, "Raspberry Pi"):
-		r.Add("i2c", Fail, enableI2C, "there is no /dev/i2c-*: I²C is not enabled")
+		r.Add("i2c", Fail, loadI2C, "I²C is enabled, but the module i2c-dev is not loaded")
 	case len(devices) == 0:
-		r.Add("i2c", Fail, "sudo modprobe i2c-dev, if the machine has an adapter", "there is no /dev/i2c-*")
+		r.Add("i2c", Fail, enable, "there is no /dev/i2c-*: no I²C bus is enabled")
 	default:
 		r.Add("i2c", Pass, "", "%s", strings.Join(devices, ", "))
 	}
+}
+
+// needsHeader returns whether a sensor is on the header's bus, or none on any, and it is
+// not there: without it another adapter may have its number.
+func (p *Patient) needsHeader() bool {
+	buses := p.onBuses()
+	return !p.Exists("dev/i2c-1") && (len(buses) == 0 || slices.ContainsFunc(buses, func(name string) bool { return numberOf(name) == "1" }))
+}
+
+// enableOn says how I²C is enabled on a board, of which the device tree has the model.
+func enableOn(model string) string {
+	switch {
+	case strings.Contains(model, "Raspberry Pi"):
+		return enableI2C
+	case model != "":
+		return "enable it as the board's maker says, mostly by a device tree overlay, then " + loadI2C
+	}
+	return "if the machine has an adapter: " + loadI2C
 }
 
 // older returns whether a kernel's release is before a version; not if it cannot be told.

@@ -92,6 +92,9 @@ var pi4 = tree{
 	"var/lib/gateway/numbers":                             "",
 }
 
+// headerOff is one whose I²C nobody has enabled.
+var headerOff = pi4.and(node+"status", "disabled\x00", "dev/i2c-1", "", "dev/i2c-20", "", "sys/class/i2c-dev/i2c-1", "", "sys/class/i2c-dev/i2c-20", "")
+
 // examined is what doctor finds on a machine whose chip answers.
 func examined(t *testing.T, files tree, change func(*Patient)) Report {
 	t.Helper()
@@ -168,8 +171,11 @@ func TestDoctorFindsTheFault(t *testing.T) {
 	}{
 		{"an old kernel on a Pi 5", pi4.and("proc/device-tree/compatible", "raspberrypi,5-model-b\x00brcm,bcm2712\x00", "proc/sys/kernel/osrelease", "6.6.20-v8", "dev/gpiomem0", gpiomem5(3, 1<<2|1<<3)), nil,
 			"board", Warn, "cannot free a stuck I²C bus", "sudo apt full-upgrade"},
-		{"I²C off in the device tree", pi4.and(node+"status", "disabled\x00"), nil,
-			"i2c", Fail, "/soc/i2c@7e804000 is disabled in the device tree", enableI2C},
+		{"I²C off in the device tree", headerOff, nil, "i2c", Fail, "/soc/i2c@7e804000 is disabled in the device tree", enableI2C},
+		{"I²C off on another board", headerOff.and("proc/device-tree/model", "Xunlong Orange Pi Zero\x00"), nil,
+			"i2c", Fail, "is disabled in the device tree", "enable it as the board's maker says"},
+		{"no I²C on another board", headerOff.and("proc/device-tree/model", "Xunlong Orange Pi Zero\x00", "proc/device-tree/aliases/i2c1", ""), nil,
+			"i2c", Fail, "there is no /dev/i2c-*", "enable it as the board's maker says"},
 		{"no module", pi4.and("dev/i2c-1", "", "dev/i2c-20", "", "sys/module/i2c_dev/refcnt", ""), nil,
 			"i2c", Fail, "the module i2c-dev is not loaded", "sudo modprobe i2c-dev"},
 		{"under-voltage", pi4.and("sys/devices/platform/soc/soc:firmware/get_throttled", "50005\n"), nil, "supply", Fail, "below 4.63 V now", "use the supply"},
@@ -265,6 +271,15 @@ func TestDoctorFindsTheFault(t *testing.T) {
 			}
 			t.Errorf("not found in %+v", r.troubles())
 		})
+	}
+}
+
+// Whoever has the sensors on another bus needs none on the header.
+func TestDoctorOfAnotherBus(t *testing.T) {
+	onGPIO := headerOff.and("sys/devices/platform/i2c-3/name", "i2c-gpio\n", "sys/class/i2c-dev/i2c-3", "-> sys/devices/platform/i2c-3", "dev/i2c-3", " ")
+	r := examined(t, onGPIO, func(p *Patient) { p.Cfg.Sensors[0].Bus = "3" })
+	if bad := r.troubles(); len(bad) > 0 {
+		t.Errorf("%+v", bad)
 	}
 }
 
