@@ -110,7 +110,7 @@ type Ack struct {
 	Status      string       `json:"status"` // "ok"
 	State       *MotorState  `json:"state,omitempty"`
 	Alarm       *Alarm       `json:"alarm,omitempty"`
-	Motors      []MotorState `json:"motors,omitempty"`       // for target "all", several targets, estop and reset
+	Motors      []MotorState `json:"motors,omitzero"`        // for target "all", several targets, estop and reset, also where there are none
 	Repeat      bool         `json:"repeat,omitempty"`       // of the client's last command, or a request for control that it has or waits for: nothing was done, and this is the state of now
 	Kept        *bool        `json:"kept,omitempty"`         // false: the e-stop or the reset is not stored yet, and would not survive a restart
 	ClockSynced *bool        `json:"clock_synced,omitempty"` // false: the expires of the command was checked against a clock that is not synchronised

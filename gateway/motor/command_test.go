@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,6 +159,18 @@ func TestAcks(t *testing.T) {
 			}
 			if !reflect.DeepEqual(r.States()[0], *got) {
 				t.Errorf("%s: state is %+v,\n acknowledged %+v", step.text, r.States()[0], *got)
+			}
+		}
+	})
+}
+
+// TestAcksWithoutMotors: what is for all is answered with a list of all, also where there is none.
+func TestAcksWithoutMotors(t *testing.T) {
+	bubble(t, nil, func(r *rig) {
+		for _, action := range []string{wire.Status, wire.Stop, wire.EStop, wire.Reset} {
+			ack, err := r.Command(client(anna), wire.Command{Action: action, Target: wire.All})
+			if text := string(wire.JSON(ack)); err != nil || !strings.Contains(text, `"motors":[]`) {
+				t.Errorf("%s: %s, %v", action, text, err)
 			}
 		}
 	})
