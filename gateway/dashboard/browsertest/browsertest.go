@@ -79,8 +79,9 @@ type point struct{ X, Y float64 }
 
 // wheel is a turn of the wheel at a point, in CSS pixels; down is positive.
 type wheel struct {
-	at   point
-	down float64
+	at    point
+	down  float64
+	shift bool // the key is held meanwhile
 }
 
 // Each runs a test in each of the browsers, side by side; in Firefox only where
@@ -350,7 +351,14 @@ func (p *Page) Drag(selector string, from, to float64) {
 func (p *Page) Wheel(selector string, down float64) {
 	p.t.Helper()
 	box := p.reveal(selector)
-	p.perform(input{wheel: wheel{point{box.X + box.Width/2, box.Y + box.Height/2}, down}})
+	p.perform(input{wheel: wheel{at: point{box.X + box.Width/2, box.Y + box.Height/2}, down: down}})
+}
+
+// ShiftWheel is Wheel while Shift is held.
+func (p *Page) ShiftWheel(selector string, down float64) {
+	p.t.Helper()
+	box := p.reveal(selector)
+	p.perform(input{wheel: wheel{at: point{box.X + box.Width/2, box.Y + box.Height/2}, down: down, shift: true}})
 }
 
 // Focus gives the focus to the first element that the selector finds.

@@ -142,7 +142,11 @@ func (c *chromiumTab) perform(ctx context.Context, in input) error {
 	}
 	if len(in.mouse) == 0 {
 		turn := cdp.Command[object, cdp.Empty]{Method: cdpinput.DispatchMouseEvent.Method} // whose own parameters leave out a zero, which this needs
-		return chromedp.Do(ctx, send(turn, object{"type": "mouseWheel", "x": in.wheel.at.X, "y": in.wheel.at.Y, "deltaX": 0, "deltaY": in.wheel.down}))
+		modifiers := 0
+		if in.wheel.shift {
+			modifiers = 8 // https://chromedevtools.github.io/devtools-protocol/tot/Input/#method-dispatchMouseEvent
+		}
+		return chromedp.Do(ctx, send(turn, object{"type": "mouseWheel", "x": in.wheel.at.X, "y": in.wheel.at.Y, "deltaX": 0, "deltaY": in.wheel.down, "modifiers": modifiers}))
 	}
 	left := cdpinput.DispatchMouseEventParams{Button: "left", ClickCount: 1}
 	first, last := in.mouse[0], in.mouse[len(in.mouse)-1]

@@ -101,6 +101,7 @@ func (f *firefoxTab) evaluate(ctx context.Context, expression string) (string, e
 
 func (f *firefoxTab) perform(ctx context.Context, in input) error {
 	var source object
+	var others []object // each a list of actions too; those of one place in all lists happen together
 	switch {
 	case in.keys != "":
 		source = object{"type": "key", "id": "keyboard", "actions": presses(in.keys)}
@@ -108,9 +109,14 @@ func (f *firefoxTab) perform(ctx context.Context, in input) error {
 		source = object{"type": "pointer", "id": "mouse", "parameters": object{"pointerType": "mouse"}, "actions": drag(in.mouse)}
 	default:
 		x, y := in.wheel.at.whole()
-		source = object{"type": "wheel", "id": "wheel", "actions": []object{{"type": "scroll", "x": x, "y": y, "deltaX": 0, "deltaY": int(in.wheel.down)}}}
+		turn, pause := object{"type": "scroll", "x": x, "y": y, "deltaX": 0, "deltaY": int(in.wheel.down)}, object{"type": "pause"}
+		source = object{"type": "wheel", "id": "wheel", "actions": []object{turn}}
+		if in.wheel.shift {
+			source["actions"] = []object{pause, turn, pause}
+			others = []object{{"type": "key", "id": "keyboard", "actions": []object{{"type": "keyDown", "value": shift}, pause, {"type": "keyUp", "value": shift}}}}
+		}
 	}
-	return f.call(ctx, "input.performActions", object{"actions": []object{source}}, nil)
+	return f.call(ctx, "input.performActions", object{"actions": append(others, source)}, nil)
 }
 
 // whole returns the point in whole pixels, which is all that a wheel can take.
@@ -126,6 +132,9 @@ func drag(way []point) (actions []object) {
 	}
 	return append(actions, object{"type": "pointerUp", "button": 0})
 }
+
+// shift is held while others are pressed, so webDriverKeys has it not.
+const shift = "\ue008"
 
 // webDriverKeys are the keys that are no characters, as WebDriver has them
 // (https://www.w3.org/TR/webdriver2/#keyboard-actions).

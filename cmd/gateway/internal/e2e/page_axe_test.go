@@ -48,3 +48,24 @@ func TestPageKeepsAxesRules(t *testing.T) {
 		})
 	}
 }
+
+// The page keeps axe's rules too where its sensors stand in groups, all of them shown or
+// those of one.
+func TestPageOfGroupsKeepsAxesRules(t *testing.T) {
+	t.Parallel()
+	long(t, "it checks all rules of axe-core on two views, four times")
+	b := browsertest.Start(t)
+	axe := browsertest.FindAxe(t)
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", groupedConfig(t, 16, 4), "--listen", "127.0.0.1:0")
+	for name, options := range sights {
+		t.Run(name, func(t *testing.T) {
+			page := openPage(t, b, p, options)
+			page.Wait(`document.querySelectorAll("#sensors section").length === 4 && document.querySelector("#temperature canvas")`)
+			axe.Check(page, "all groups")
+			browsertest.Eval[bool](page, `(location.hash = "#group=Bravo%20%26%20yard", true)`)
+			page.Wait(`document.querySelector("#group").value === "Bravo & yard" && [...document.querySelectorAll(".sensor")].filter((e) => e.checkVisibility()).length === 4`)
+			axe.Check(page, "one group")
+			page.Close()
+		})
+	}
+}

@@ -109,6 +109,10 @@ func TestPageZoomAndLink(t *testing.T) {
 		page.Focus("#charts")
 		page.Wheel("#temperature .u-over", -200)
 		page.Wait(span + ` < 25_000`)
+		const begin = `Date.parse(new URLSearchParams(location.hash.slice(1)).get("from"))`
+		zoomed := browsertest.Eval[[2]float64](page, `[`+begin+`, `+span+`]`)
+		page.ShiftWheel("#temperature .u-over", -100) // moves, and stretches nothing
+		page.Wait(fmt.Sprintf(`%s < %.0f && Math.abs(%s - %.0f) <= 1`, begin, zoomed[0]-500, span, zoomed[1]))
 		page.Click("#legend .trace:nth-child(2)")
 		page.Wait(`location.hash.includes("&sensors=indoor,greenhouse")`)
 		shared := browsertest.Eval[string](page, `location.href`)
