@@ -113,13 +113,10 @@ func (r *Remote) sendInTurn(ctx context.Context, o fleet.Order, e *expected, rea
 // validOf is how long an order counts; of a watch, which is repeated, a little less than
 // gateways take, for their clocks may be behind.
 func validOf(k fleet.Kind) time.Duration {
-	switch k {
-	case fleet.Ask:
-		return fleet.AskExpiry
-	case fleet.Watch:
+	if k == fleet.Watch {
 		return fleet.WatchRepeat
 	}
-	return fleet.CmdExpiry
+	return expiryOf(k)
 }
 
 // send signs an order, gives it to the broker and returns when that has it.
