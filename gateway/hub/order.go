@@ -116,7 +116,7 @@ func validOf(k fleet.Kind) time.Duration {
 	if k == fleet.Watch {
 		return fleet.WatchRepeat
 	}
-	return expiryOf(k)
+	return k.Expiry()
 }
 
 // send signs an order, gives it to the broker and returns when that has it.
