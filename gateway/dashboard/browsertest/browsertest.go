@@ -252,22 +252,30 @@ func (p *Page) Wait(condition string) {
 	defer cancel()
 	script := `new Promise((then) => {
 		const end = Date.now() + 1000;
-		const check = () => { if (document.readyState !== "loading" && (` + condition + `)) then(true); else if (Date.now() > end) then(false); else setTimeout(check, 20); };
+		const check = () => {
+			let why = "it does not hold";
+			try {
+				if (document.readyState !== "loading" && (` + condition + `)) return then("");
+			} catch (error) { // of the document before, or one that is not whole yet
+				why = String(error);
+			}
+			if (Date.now() > end) then(why); else setTimeout(check, 20);
+		};
 		check();
 	})`
 	for {
 		// A document that is left takes what waits in it along: then the next one is asked.
 		attempt, end := context.WithTimeout(ctx, 10*time.Second)
-		holds, err := evaluate[bool](attempt, p.tab, script)
+		why, err := evaluate[string](attempt, p.tab, script)
 		end()
-		if err == nil && holds {
+		if err == nil && why == "" {
 			return
 		}
 		if ctx.Err() != nil || err != nil && !errors.Is(err, errLeft) && !errors.Is(err, context.DeadlineExceeded) {
 			last, end := context.WithTimeout(context.Background(), 10*time.Second)
 			shown, _ := evaluate[string](last, p.tab, `document.body.innerText`) // helps whoever reads the failure
 			end()
-			p.t.Fatalf("waiting for %s: %v\nfailures: %q\npage:\n%s", condition, cmp.Or(err, ctx.Err()), p.Failures(), shown)
+			p.t.Fatalf("waiting for %s: %s, %v\nfailures: %q\npage:\n%s", condition, why, cmp.Or(err, ctx.Err()), p.Failures(), shown)
 		}
 	}
 }
