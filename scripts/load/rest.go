@@ -13,7 +13,7 @@ import (
 
 const (
 	restRounds   = 3
-	restTime     = 3 * time.Second
+	restTime     = 4 * time.Second // within which the gateway reads the machine's numbers once
 	besideRounds = 5
 	besideTime   = 4 * time.Second
 )
@@ -113,22 +113,24 @@ func (b *bench) turn(r *rival, d time.Duration) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, g.Stop()) }()
-	watch := func() error { time.Sleep(d); return b.ctx.Err() }
+	watch := func(d time.Duration) error { time.Sleep(d); return b.ctx.Err() }
 	if r.clients > 0 {
 		s, err := b.clients(g, oneSensor, r.clients)
 		if err != nil {
 			return err
 		}
 		defer s.Close()
-		watch = func() error { _, err := b.watch(s, r.clients, d, oneSensor.interval); return err }
+		watch = func(d time.Duration) error { _, err := b.watch(s, r.clients, d, oneSensor.interval); return err }
 	}
-	time.Sleep(2 * settle) // what the start left to do
+	if err := watch(2 * settle); err != nil { // what the start left to do; unread ticks would shorten the measurement
+		return err
+	}
 	before, err := g.Effort()
 	if err != nil {
 		return err
 	}
 	begin := time.Now()
-	if err := watch(); err != nil {
+	if err := watch(d); err != nil {
 		return err
 	}
 	after, err := g.Effort()
