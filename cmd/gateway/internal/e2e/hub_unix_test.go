@@ -113,7 +113,8 @@ func recordsIn(t testing.TB, dir, sensor string) (all []wire.Record) {
 
 // TestHubStores holds that a hub's log has what a gateway has sent record for record,
 // each once: although the gateway repeats itself in other blocks, the hub is killed and is
-// away for a while, and others send what is not theirs.
+// away for a while, and others send what is not theirs. Of one that is revoked it stores
+// nothing more.
 func TestHubStores(t *testing.T) {
 	t.Parallel()
 	m := startMosquitto(t, "allow_anonymous true")
@@ -122,7 +123,7 @@ func TestHubStores(t *testing.T) {
 	h.want("pi-1", h.enroll(t.TempDir(), "pi-1", h.code("--site", "lab"))...)
 	h.want("pi-3", h.enroll(t.TempDir(), "pi-3", h.code("--site", "roof"))...)
 
-	d := newFleetDevice(t, m, fleet.Gateway{Site: "lab", Name: "pi-1"}, 6000)
+	d := newFleetDevice(t, m, fleet.Gateway{Site: "lab", Name: "pi-1"}, 6600)
 	stranger := newFleetDevice(t, m, fleet.Gateway{Site: "lab", Name: "pi-9"}, 100)
 	elsewhere := newFleetDevice(t, m, fleet.Gateway{Site: "lab", Name: "pi-3"}, 100)
 	stranger.send(0, 100, 100)
@@ -136,18 +137,36 @@ func TestHubStores(t *testing.T) {
 	d.send(1500, 4000, 450) // the broker keeps it for the hub
 	h.start()
 	d.send(3900, 6000, 600)
+	want := d.records[:6000]
 	var got []wire.Record
-	for late := time.Now().Add(patience); len(got) < len(d.records) && time.Now().Before(late); {
+	for late := time.Now().Add(patience); len(got) < len(want) && time.Now().Before(late); {
 		if err := h.Stop(t); err != nil {
 			t.Fatal(err)
 		}
-		if got = h.stored("pi-1", "indoor"); len(got) < len(d.records) { // more was under way
+		if got = h.stored("pi-1", "indoor"); len(got) < len(want) { // more was under way
 			h.start()
 			h.await(t, "connected to the broker")
 		}
 	}
-	if !reflect.DeepEqual(got, d.records) {
-		t.Errorf("the hub has %d records, and they are not the %d of the gateway", len(got), len(d.records))
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the hub has %d records, and they are not the %d of the gateway", len(got), len(want))
+	}
+
+	// A hub that runs knows within a second that a gateway is revoked, and stores nothing of it
+	// from then on, although the broker still passes it on.
+	h.start()
+	h.await(t, "connected to the broker")
+	h.want("revoked", "hub", "revoke", "pi-1", "--state", h.state)
+	eventually(t, patience, func() (string, bool) {
+		d.send(6000, 6010, 10) // these may be stored
+		return h.Output(), strings.Contains(h.Output(), "the gateway was revoked on")
+	})
+	d.send(6010, 6600, 100)
+	if err := h.Stop(t); err != nil {
+		t.Fatal(err)
+	}
+	if got = h.stored("pi-1", "indoor"); len(got) > 6010 || !reflect.DeepEqual(got, d.records[:len(got)]) {
+		t.Errorf("after it was revoked, the hub has %d records of a gateway, and had %d", len(got), len(want))
 	}
 	for _, gateway := range []string{"pi-3", "pi-9"} {
 		if n := len(h.stored(gateway, "indoor")); n > 0 {
