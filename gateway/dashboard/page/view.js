@@ -181,7 +181,7 @@ export class HistoryView {
       button.className = shown ? `trace series-${colour}` : "trace";
       button.setAttribute("aria-pressed", String(shown));
     });
-    const all = get("legend").querySelectorAll(":not([hidden])").length;
+    const all = [...get("legend").children].filter(({ hidden }) => !hidden).length;
     text(get("chosen"), shown.length === all ? "" : words.shownOf(shown.length, all));
     get("together").hidden = shown.length < 2;
     /** @type {Group[]} */

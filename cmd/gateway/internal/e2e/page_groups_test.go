@@ -44,6 +44,7 @@ func TestPageGroups(t *testing.T) {
 			page.Wait(cards + ` === 64 && document.querySelectorAll("#sensors section").length === 8 && document.querySelectorAll("#legend .trace").length === 64`)
 			page.Wait(`document.querySelector("#sensors section h3").textContent.startsWith("Alpha & yard 8 sensors")`)
 			page.Wait(`document.querySelectorAll("#group option").length === 9`)
+			page.Wait(`document.querySelector("#chosen").textContent === "4 of 64 sensors are shown: choose."`)
 			page.Wait(`document.title === "North farm – Sensor gateway" && document.querySelector("h1").textContent === "North farm"`)
 			checkAccess(t, page, "in groups")
 			for _, wrong := range browsertest.Eval[[]string](page, misplaced) {
@@ -56,7 +57,7 @@ func TestPageGroups(t *testing.T) {
 
 			choose(page, "group", "Charlie & yard")
 			page.Wait(cards + ` === 8 && location.hash === "#group=Charlie%20%26%20yard" && ` + shown + ` === "indoor_2,outdoor_2,greenhouse_2,cellar_2"`)
-			page.Wait(`[...document.querySelectorAll("#legend .trace")].filter((e) => e.checkVisibility()).length === 8`)
+			page.Wait(`[...document.querySelectorAll("#legend .trace")].filter((e) => e.checkVisibility()).length === 8 && document.querySelector("#chosen").textContent === "4 of 8 sensors are shown: choose."`)
 			page.Click("#legend .trace:nth-child(18)")
 			page.Wait(`location.hash.includes("sensors=indoor_2,greenhouse_2,cellar_2&group=Charlie")`)
 			other := openAddress(t, b, browsertest.Eval[string](page, `location.href`), options)
