@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
@@ -33,6 +34,7 @@ func (l *link) received(p *paho.Publish) {
 	t, err := fleet.ParseTopic(p.Topic)
 	now := time.Now()
 	if err == nil && t.Kind != fleet.Cmd && !l.orders.take(now) { // before a signature is verified, which costs
+		l.o.Refused("", fmt.Sprintf("questions and watches come faster than %d a second", bucketSize))
 		return
 	}
 	o, warning, err := l.verifier.Load().Verify(fleet.Message{Topic: p.Topic, Payload: p.Payload, Retained: p.Retain})

@@ -321,6 +321,9 @@ func TestStorm(t *testing.T) {
 	}
 	h.send(h.order(fleet.Cmd, body(wire.Start)))
 	r.command("hub-a/c1 start")
+	if why := wait(t, r.refusals, "a refusal"); !strings.Contains(why, "faster than 20 a second") {
+		t.Error(why)
+	}
 	if n := len(r.live.watches); n != 1 {
 		t.Errorf("%d watches", n)
 	}
