@@ -85,21 +85,18 @@ func TestRoles(t *testing.T) {
 			t.Errorf("%s, audit: %d, %v", role, got, err)
 		}
 	}
-	if records := administratorsRecords(t, l, roles["admin"]); !slices.ContainsFunc(records, func(r audit.Record) bool {
-		return r.Kind == audit.KindCommand && r.Name == "operator" && r.How == "basic" && r.ID != "" && r.From != "" && strings.Contains(string(r.What), "start")
-	}) {
-		t.Errorf("the operator's start is not among %+v", records)
-	}
-	records := administratorsRecords(t, l, roles["admin"])
-	if !slices.ContainsFunc(records, func(r audit.Record) bool {
-		return r.Kind == audit.KindLogin && r.Name == "viewer" && r.ID != "" && string(r.What) == `{"logged":"in"}`
-	}) {
-		t.Error("no record of the viewer's login")
-	}
-	if !slices.ContainsFunc(records, func(r audit.Record) bool { // by "gateway token", which the gateway notices
-		return r.Kind == audit.KindToken && r.How == "file" && r.Name != "" && strings.Contains(string(r.What), `"name":"viewer","role":"viewer","token":"made"`)
-	}) {
-		t.Error("no record that the viewer's token was made")
+	for what, is := range map[string]func(audit.Record) bool{
+		"the operator's start": func(r audit.Record) bool {
+			return r.Kind == audit.KindCommand && r.Name == "operator" && r.How == "basic" && r.ID != "" && r.From != "" && strings.Contains(string(r.What), "start")
+		},
+		"the viewer's login": func(r audit.Record) bool {
+			return r.Kind == audit.KindLogin && r.Name == "viewer" && r.ID != "" && string(r.What) == `{"logged":"in"}`
+		},
+		`what "gateway token" has made`: func(r audit.Record) bool { // the gateway notices
+			return r.Kind == audit.KindToken && r.How == "file" && r.Name != "" && strings.Contains(string(r.What), `"name":"viewer","role":"viewer","token":"made"`)
+		},
+	} {
+		await(t, what+" is recorded", func() bool { return slices.ContainsFunc(administratorsRecords(t, l, roles["admin"]), is) })
 	}
 	for _, query := range []string{"limit=0", "limit=10001", "since=x", "limit=1&limit=2", "from=1", "%"} {
 		if got, err := present(l, "bearer", credential{token: roles["admin"]}, "/api/v1/audit?"+query, ""); got != http.StatusUnprocessableEntity || err != nil {
