@@ -6,9 +6,13 @@ function repeat(pattern, package) {
 	sub("^" module "/?", "./", package)
 	print how " " (pattern == "" ? "" : "-run='^" pattern "$' ") package > ENVIRON["REPEATS"]
 }
+# unended prints what tests wrote that will not end.
+function unended() {
+	for (test in said) { printf "%s", said[test]; delete said[test] }
+}
 /^=== (RUN|NAME|CONT|PAUSE)/ { test = $3; known[test]; next }
 /^panic: |^fatal error: |^WARNING: DATA RACE/ {
-	if (!raw) for (test in said) { printf "%s", said[test]; delete said[test] } # of tests that will not end
+	unended()
 	raw = 1
 }
 /^\t\tTest[^ ]+ \(/ && timeout { failed[++n] = $1 } # a test that ran when the time was over
@@ -21,6 +25,7 @@ function repeat(pattern, package) {
 	next
 }
 /^FAIL[ \t]+[^ \t]/ {
+	unended() # the program ended before them
 	print
 	if (n == 0) repeat("", $2)
 	for (i = 1; i <= n; i++) repeat(failed[i], $2)

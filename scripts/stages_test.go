@@ -152,6 +152,7 @@ func TestEachFailedTestIsRepeatedByItsCommand(t *testing.T) {
 		"d/d_test.go":    "package d\nimport \"testing\"\nfunc TestGood(t *testing.T) {}\n",
 		"e/e_test.go":    "package e\nimport (\"testing\"; \"os\")\nfunc TestMain(m *testing.M) { os.Exit(7) }\n",
 		"f/f_test.go":    "package f\nimport \"testing\"\nfunc TestEndless(t *testing.T) { t.Log(\"endless says\"); select {} }\nfunc TestOther(t *testing.T) { t.Parallel() }\n",
+		"g/g_test.go":    "package g\nimport (\"testing\"; \"os\"; \"fmt\")\nfunc TestDies(t *testing.T) { fmt.Println(\"dying says\"); os.Exit(3) }\n",
 		"scripts/ignore": "",
 	} {
 		path := filepath.Join(module, name)
@@ -173,7 +174,7 @@ func TestEachFailedTestIsRepeatedByItsCommand(t *testing.T) {
 	if status != 1 || strings.Contains(out, "good says") {
 		t.Errorf("exit status %d, want 1, and nothing of the tests that passed:\n%s", status, out)
 	}
-	for _, said := range []string{"bad says", "worse says", "and elsewhere", "skipped says", "endless says", "--- SKIP: TestSkipped", "panic: oh", "ok  \texample.org/failing/d"} {
+	for _, said := range []string{"bad says", "worse says", "and elsewhere", "skipped says", "endless says", "dying says", "--- SKIP: TestSkipped", "panic: oh", "ok  \texample.org/failing/d"} {
 		if !strings.Contains(out, said) {
 			t.Errorf("%q is missing", said)
 		}
@@ -190,7 +191,7 @@ func TestEachFailedTestIsRepeatedByItsCommand(t *testing.T) {
 		command + "./c", // before all others: it does not compile
 		command + "-run='^TestBad$' ./a", command + "-run='^TestWorse$' ./a",
 		command + "-run='^TestPanic$' ./b", command + "./e",
-		command + "-run='^TestEndless$' ./f",
+		command + "-run='^TestEndless$' ./f", command + "./g",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("repeated by:\n%s\nwant:\n%s\nof:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"), out)
