@@ -44,6 +44,9 @@ func SigningKey(dir string, line func(ed25519.PublicKey) string) (ed25519.Privat
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	if len(all) > 0 && !bytes.HasSuffix(all, []byte("\n")) { // a person has written it
+		all = append(all, '\n')
+	}
 	own := []byte(line(key.Public().(ed25519.PublicKey)))
 	if bytes.Contains(all, own) {
 		return key, nil

@@ -75,6 +75,37 @@ func hasKey(line string) bool {
 	return line != "" && line[0] != '#'
 }
 
+// AppendHubKey returns a list with one key more, on a line of its own.
+func AppendHubKey(list []byte, k HubKey) []byte {
+	list = slices.Clone(list)
+	if len(list) > 0 && list[len(list)-1] != '\n' {
+		list = append(list, '\n')
+	}
+	return append(list, k.Entry()+"\n"...)
+}
+
+// RemoveHubKey returns a list without the key of that fingerprint. Other lines stay as they
+// are.
+func RemoveHubKey(list []byte, fingerprint string) (rest []byte) {
+	for line := range strings.Lines(string(list)) {
+		if hasKey(line) {
+			if k, err := ParseHubKey(line); err == nil && k.Fingerprint() == fingerprint {
+				continue
+			}
+		}
+		rest = append(rest, line...)
+	}
+	return rest
+}
+
+// CheckFingerprint returns what is wrong with the name of a key.
+func CheckFingerprint(text string) error {
+	if id, err := hex.DecodeString(text); err != nil || len(id) != len(keyID{}) || hex.EncodeToString(id) != text {
+		return fmt.Errorf("want a fingerprint, %d hexadecimal digits", 2*len(keyID{}))
+	}
+	return nil
+}
+
 // ParseKeys reads a list as [ParseHubKeys] does, without the names.
 func ParseKeys(text []byte) (keys []ed25519.PublicKey, err error) {
 	all, err := ParseHubKeys(text)
@@ -118,8 +149,8 @@ func (o Order) KeyChange() (c KeyChange, err error) {
 			return KeyChange{}, wire.Errorf(422, "keys: add: %v", err)
 		}
 	default:
-		if id, err := hex.DecodeString(c.Remove); err != nil || len(id) != len(keyID{}) || hex.EncodeToString(id) != c.Remove {
-			return KeyChange{}, wire.Errorf(422, "keys: remove: want a fingerprint, %d hexadecimal digits", 2*len(keyID{}))
+		if err := CheckFingerprint(c.Remove); err != nil {
+			return KeyChange{}, wire.Errorf(422, "keys: remove: %v", err)
 		}
 	}
 	return c, nil
@@ -152,11 +183,7 @@ func (c KeyChange) Apply(list []byte, signer string) (next []byte, key HubKey, c
 		case len(keys) >= MaxHubKeys:
 			return nil, HubKey{}, false, wire.Errorf(503, "the gateway knows %d keys already, and has room for no more; fix: remove one that no hub uses", len(keys))
 		}
-		next = slices.Clone(list)
-		if len(next) > 0 && next[len(next)-1] != '\n' {
-			next = append(next, '\n')
-		}
-		return append(next, key.Entry()+"\n"...), key, true, nil
+		return AppendHubKey(list, key), key, true, nil
 	}
 	i := at(c.Remove)
 	switch {
@@ -165,15 +192,7 @@ func (c KeyChange) Apply(list []byte, signer string) (next []byte, key HubKey, c
 	case c.Remove == signer:
 		return nil, HubKey{}, false, wire.Errorf(403, "a hub does not remove its own key; fix: have another hub remove it")
 	}
-	for line := range strings.Lines(string(list)) {
-		if hasKey(line) {
-			if k, _ := ParseHubKey(line); k.Fingerprint() == c.Remove { // the list was parsed
-				continue
-			}
-		}
-		next = append(next, line...)
-	}
-	return next, keys[i], true, nil
+	return RemoveHubKey(list, c.Remove), keys[i], true, nil
 }
 
 // HubKeys are the keys with which hubs of a fleet sign orders, as a hub has them.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -100,8 +101,8 @@ func (h *here) listKeys() *cobra.Command {
 				fmt.Fprintf(w, "%s\t%d of %d\tremoved\n", f, on[f], all)
 				delete(on, f)
 			}
-			for f, n := range on {
-				fmt.Fprintf(w, "%s\t%d of %d\tnot known to this hub\n", f, n, all)
+			for _, f := range slices.Sorted(maps.Keys(on)) {
+				fmt.Fprintf(w, "%s\t%d of %d\tnot known to this hub\n", f, on[f], all)
 			}
 			return w.Flush()
 		},
@@ -147,14 +148,14 @@ func (h *here) addKey() *cobra.Command {
 				if err != nil {
 					return nil, nil, fmt.Errorf("hubs.keys: %w; fix: start this hub once, which makes its own key", err)
 				}
-				removed = without(removed, k.Fingerprint())
+				removed = notRemoved(removed, k.Fingerprint())
 				switch at := slices.IndexFunc(all, func(x fleet.HubKey) bool { return x.Fingerprint() == k.Fingerprint() }); {
 				case at >= 0:
 					return keys, removed, nil
 				case len(all) >= fleet.MaxHubKeys:
 					return nil, nil, fmt.Errorf("there are %d keys already, and gateways have room for no more; fix: remove one that no hub uses", len(all))
 				}
-				return append(keys, k.Entry()+"\n"...), removed, nil
+				return fleet.AppendHubKey(keys, k), removed, nil
 			})
 			if err != nil {
 				return explain(h.dir(), err)
@@ -165,14 +166,12 @@ func (h *here) addKey() *cobra.Command {
 	}
 }
 
-// without returns lines without those whose first word, or whose key, has the fingerprint.
-func without(lines []byte, fingerprint string) (rest []byte) {
+// notRemoved returns the lines of keys that are removed without that of a fingerprint.
+func notRemoved(lines []byte, fingerprint string) (rest []byte) {
 	for line := range strings.Lines(string(lines)) {
-		k, err := fleet.ParseHubKey(line)
-		if strings.HasPrefix(line, fingerprint) || err == nil && k.Fingerprint() == fingerprint {
-			continue
+		if !strings.HasPrefix(line, fingerprint) {
+			rest = append(rest, line...)
 		}
-		rest = append(rest, line...)
 	}
 	return rest
 }
@@ -185,10 +184,8 @@ func (h *here) removeKey() *cobra.Command {
 			"is cannot do that itself.",
 		Example: "  gateway hub key remove 0123456789abcdef",
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				if _, err := (fleet.Order{Body: []byte(`{"remove":"` + args[0] + `"}`)}).KeyChange(); err == nil {
-					return nil
-				}
+			if len(args) == 1 && fleet.CheckFingerprint(args[0]) == nil {
+				return nil
 			}
 			return console.UsageError{Err: errors.New("remove takes the fingerprint of a key, 16 hexadecimal digits as gateway hub key list shows them")}
 		},
@@ -208,7 +205,7 @@ func (h *here) removeKey() *cobra.Command {
 						name = " " + k.Name
 					}
 				}
-				return without(keys, args[0]), append(without(removed, args[0]), args[0]+name+"\n"...), nil
+				return fleet.RemoveHubKey(keys, args[0]), append(notRemoved(removed, args[0]), args[0]+name+"\n"...), nil
 			})
 			if err != nil {
 				return explain(h.dir(), err)
@@ -224,7 +221,7 @@ func (h *here) removeKey() *cobra.Command {
 func (h *here) followKeys(registry *hub.Registry, log *slog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
 		changed, stop := statefile.Watch(h.dir())
-		defer func() { stop() }()
+		defer stop()
 		tick := time.NewTicker(keysCheck)
 		defer tick.Stop()
 		last := ""
