@@ -193,7 +193,7 @@ func TestMembers(t *testing.T) {
 	d := h.startDevice(broker, "n1", nil)
 	d.publish(&paho.Publish{Topic: fleet.Gateway{Site: "lab", Name: "stranger"}.Topic(fleet.Here), Payload: []byte("online 1")})
 	d.here(1)
-	h.remote()
+	h.await("its presence", func() bool { return h.remote().Overview().Presence.State == Here })
 	var names []string
 	for _, o := range h.g.All() {
 		names = append(names, o.Name+" "+o.Presence.State)
