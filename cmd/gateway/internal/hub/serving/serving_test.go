@@ -196,6 +196,11 @@ func TestUnused(t *testing.T) {
 	if s.unwatch == nil {
 		t.Error("nothing live is asked for, although there is a client")
 	}
+	h.eventually(func() (string, bool) { // its handshake was answered before it was over
+		h.gateways.mu.Lock()
+		defer h.gateways.mu.Unlock()
+		return "the handshake is not over", s.uses == 0
+	})
 	h.gateways.endUnused(now.Add(2 * idle))
 	if served() != s {
 		t.Fatal("it has ended although there is a client")
