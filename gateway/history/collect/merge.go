@@ -13,33 +13,24 @@ import (
 // buckets returns what summaries say of the minutes from from to before to of which the
 // records have not come, in spans of step ms. A minute is in the span of its middle.
 func (l *log) buckets(v *view, name string, from, to, step int64) ([]wire.Bucket, error) {
-	pieces, err := l.readSummaries()
+	heads, err := l.heads(func(h codec.Head) bool { return h.Origin.Sensor == name && !l.hasRecords(h) })
 	if err != nil {
 		return nil, err
 	}
 	all := map[int64]wire.Bucket{}
-	seen := map[string]spans{} // by epoch: after a crash a gateway may say it again
-	for _, p := range pieces {
-		for _, h := range p.heads {
-			s := h.Summary
-			had := seen[h.Origin.Epoch]
-			if h.Origin.Sensor != name || had.touches(s.First, s.Last) || l.hasRecords(h) {
-				continue
-			}
-			had.add(s.First, s.Last)
-			seen[h.Origin.Epoch] = had
-			l.mu.Lock()
-			add, _ := v.index.Correction(h.Origin, s.From)
-			said := l.values.Of(name, h.Origin.Epoch)
-			l.mu.Unlock()
-			at := s.From + add + (s.To-s.From)/2
-			values, alike := said.ApplyTo(s)
-			if at < from || at >= to || !alike {
-				continue
-			}
-			at -= ((at % step) + step) % step
-			all[at] = join(all[at], bucketOf(values, at))
+	for _, h := range heads {
+		s := h.Summary
+		l.mu.Lock()
+		add, _ := v.index.Correction(h.Origin, s.From)
+		said := l.values.Of(name, h.Origin.Epoch)
+		l.mu.Unlock()
+		at := s.From + add + (s.To-s.From)/2
+		values, alike := said.ApplyTo(s)
+		if at < from || at >= to || !alike {
+			continue
 		}
+		at -= ((at % step) + step) % step
+		all[at] = join(all[at], bucketOf(values, at))
 	}
 	buckets := make([]wire.Bucket, 0, len(all))
 	for _, b := range all {

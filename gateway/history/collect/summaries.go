@@ -123,6 +123,32 @@ func (l *log) hasRecords(h codec.Head) bool {
 	return there != nil && there.touches(h.Summary.First, h.Summary.Last)
 }
 
+// hasAllRecords returns whether all of them are.
+func (l *log) hasAllRecords(h codec.Head) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	there := l.there[stream{h.Origin.Sensor, h.Origin.Epoch}]
+	return there != nil && there.hasAll(h.Summary.First, h.Summary.Last)
+}
+
+// heads returns the heads of the file that are wanted, each minute once: after a crash a
+// gateway may say it again.
+func (l *log) heads(wants func(codec.Head) bool) (all []codec.Head, err error) {
+	pieces, err := l.readSummaries()
+	seen := map[stream]spans{}
+	for _, p := range pieces {
+		for _, h := range p.heads {
+			k := stream{h.Origin.Sensor, h.Origin.Epoch}
+			if had := seen[k]; !had.touches(h.Summary.First, h.Summary.Last) && wants(h) {
+				had.add(h.Summary.First, h.Summary.Last)
+				seen[k] = had
+				all = append(all, h)
+			}
+		}
+	}
+	return all, err
+}
+
 // summaries are what came at once.
 type summaries struct {
 	raw   []byte
