@@ -85,7 +85,7 @@ func (l *link) answerReadings(ctx context.Context, work task, q fleet.Question) 
 	})
 	for ctx.Err() == nil {
 		if l.spent.Load() {
-			return wire.Errorf(503, "the bytes of this month are used up: readings are sent when it turns")
+			return wire.Errorf(503, "the bytes of this month are nearly used, and what is left is for the summaries of minutes: readings are sent when it turns; fix: raise uplink.budget")
 		}
 		b, err := next()
 		if errors.Is(err, io.EOF) {

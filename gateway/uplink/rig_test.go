@@ -90,6 +90,7 @@ type rig struct {
 	commands chan string // "ID action", and "lost ID"
 	refusals chan string
 	synced   atomic.Bool
+	budget   int64 // bytes a month; 0: no limit
 	answer   func(Operator, wire.Command) (any, error)
 }
 
@@ -126,7 +127,7 @@ func (r *rig) startBroker(address string) {
 
 func (r *rig) newUplink() *Uplink {
 	clock := func() (time.Time, bool) { return time.Now(), r.synced.Load() }
-	shipper, err := ship.New(ship.Options{Feed: r.readings, Clock: clock, Log: slog.New(slog.DiscardHandler)})
+	shipper, err := ship.New(ship.Options{Feed: r.readings, Budget: r.budget, Clock: clock, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		r.Fatal(err)
 	}

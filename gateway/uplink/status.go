@@ -20,6 +20,10 @@ const lostTime = fleet.WillDelay
 // up when their minute is complete.
 const behindTime = 3 * time.Minute
 
+// askedReserve is which part of the budget is left to the summaries of minutes when hubs have asked
+// for readings: half of what they begin with. No viewer takes them from the others.
+const askedReserve = 20
+
 // linkState is that of the connection.
 type linkState struct {
 	connected bool
@@ -84,7 +88,7 @@ func (l *linkState) answer() byte { return slices.Max(l.answers[:]) }
 // and that nothing is any longer.
 func (u *Uplink) notice() {
 	status := u.o.Shipper.Status()
-	u.spent.Store(status.Budget > 0 && status.Used >= status.Budget)
+	u.spent.Store(status.Budget > 0 && status.Used >= status.Budget-status.Budget/askedReserve)
 	u.mu.Lock()
 	kind, reason := u.troubleIs(status)
 	changed := kind != u.trouble

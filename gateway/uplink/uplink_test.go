@@ -116,50 +116,6 @@ func TestNotice(t *testing.T) {
 	})
 }
 
-// Questions are answered: with readings, and with what of them there is.
-func TestQuestions(t *testing.T) {
-	r := newRig(t)
-	for range 20 {
-		r.readings.add(600)
-	}
-	h := r.newHub("hub-a")
-	r.run(r.Uplink)
-	h.greet()
-	h.send(h.order(fleet.Ask, `{"ask":"hello","since":0,"until":0}`))
-	if got := h.answered(); !strings.HasPrefix(got, `{"type":"hello","payload":{"server":"gateway",`) || !strings.Contains(got, `"nonce":"`+h.nonce) {
-		t.Error(got)
-	}
-	h.send(h.order(fleet.Ask, `{"ask":"state","since":0,"until":0}`))
-	if got := h.answered(); !strings.HasPrefix(got, `{"type":"state","payload":[{"target":"fan",`) {
-		t.Error(got)
-	}
-	h.send(h.order(fleet.Ask, `{"ask":"readings","sensor":"indoor","epoch":"e1","since":599,"until":11000}`))
-	next, messages := uint32(600), 0
-	for {
-		got := h.answered()
-		if strings.HasPrefix(got, "{") {
-			if want := fmt.Sprintf(`{"type":"readings","payload":{"sensor":"indoor","epoch":"e1","messages":%d,"records":10401}}`, messages); got != want || next != 11001 || messages < 2 {
-				t.Errorf("%s, want %s, up to %d", got, want, next-1)
-			}
-			break
-		}
-		messages++
-		blocks, err := onePart([]byte(got))
-		if err != nil || blocks.First != next {
-			t.Fatalf("%d to %d, want %d: %v", blocks.First, blocks.Last, next, err)
-		}
-		next = blocks.Last + 1
-	}
-	h.send(h.order(fleet.Ask, `{"ask":"readings","sensor":"indoor","epoch":"e0","since":1,"until":3}`))
-	if got := h.answered(); !strings.Contains(got, `"messages":0,"records":0`) {
-		t.Error(got)
-	}
-	h.send(h.order(fleet.Ask, `{"ask":"weather"}`))
-	if got := h.answered(); !strings.Contains(got, `"code":404`) {
-		t.Error(got)
-	}
-}
-
 // Without a hub, readings wait, and that is told; a hub that comes is told who is here,
 // and gets all.
 func TestUnheard(t *testing.T) {
