@@ -127,7 +127,7 @@ func TestMeasured(t *testing.T) {
 		{"e2", 21, 30, 10, 180, 9, 10},  // and grows
 		{"e2", 11, 30, 100, 180, 9, 10}, // again
 	} {
-		r.durable(measuredOf(t, x.epoch, x.first, x.last, x.size))
+		r.durable(measuredOf(t, x.epoch, x.first, x.last, x.size), false)
 		want := map[wire.Fault]uint64{wire.NoAck: x.noAck, wire.Checksum: x.noSums}
 		if got := r.Measured("indoor"); got.Good != x.good || !reflect.DeepEqual(got.Failed, want) {
 			t.Errorf("step %d: %s, want %d and %v", i, fmt.Sprint(got), x.good, want)

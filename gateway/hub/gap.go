@@ -38,7 +38,7 @@ type end struct {
 	failed map[wire.Fault]uint64 // nil: none has
 }
 
-// follow notes what was stored, and returns whether something may be missing before it.
+// follow notes what was stored in its turn, and returns whether something may be missing before it.
 // r.mu is held.
 func (r *Remote) follow(u fleet.Blocks) (check bool) {
 	old, some := r.ends[u.Sensor]

@@ -32,3 +32,35 @@ func TestProbesAndHeads(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// What was asked for comes out of turn: because of it nothing is asked for, and what comes in
+// its turn counts then.
+func TestAskedOutOfTurn(t *testing.T) {
+	h := newHub(t, t.TempDir())
+	r := h.g.remote(pi)
+	for i, x := range []struct {
+		first, last uint32
+		asked       bool
+		checks      int // whether what is missing was to be found out
+		good        uint64
+	}{
+		{101, 200, true, 0, 0},
+		{1, 100, false, 1, 100}, // the first since the start
+		{501, 600, true, 0, 100},
+		{101, 200, false, 0, 200},
+		{501, 600, false, 1, 300}, // the gateway has evicted what is between
+	} {
+		blocks, err := fleet.ParseUp(upOf(x.first-1, x.first, x.last))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.durable(blocks[0], x.asked)
+		checks := len(h.g.checks)
+		if checks > 0 {
+			<-h.g.checks
+		}
+		if good := r.Measured("indoor").Good; checks != x.checks || good != x.good {
+			t.Errorf("step %d: %d checks and %d readings, want %d and %d", i, checks, good, x.checks, x.good)
+		}
+	}
+}

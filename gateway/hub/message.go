@@ -96,7 +96,7 @@ func (in *Intake) store(ctx context.Context, t fleet.Topic, blocks fleet.Blocks)
 	if blocks.Blocks != nil {
 		in.g.counts.blocks.Add(int64(len(blocks.Blocks)))
 		in.g.counts.readings.Add(int64(blocks.Records))
-		in.g.remote(t.Gateway).durable(blocks)
+		in.g.remote(t.Gateway).durable(blocks, t.Kind == fleet.Answer)
 	}
 	return nil
 }

@@ -327,8 +327,9 @@ func (r *Remote) note(sensor string, n newest) {
 	r.newest[sensor] = n
 }
 
-// durable takes blocks that are stored now.
-func (r *Remote) durable(u fleet.Blocks) {
+// durable takes blocks that are stored now. asked: they have not come in their turn, so
+// what is before them may yet.
+func (r *Remote) durable(u fleet.Blocks, asked bool) {
 	now := r.registry.o.Now().UnixMilli()
 	var unpack codec.Unpacker
 	block, _, err := codec.ParseBlock(u.Blocks[len(u.Blocks)-1])
@@ -343,7 +344,7 @@ func (r *Remote) durable(u fleet.Blocks) {
 		quantities := correct(&last, u.Values)
 		r.note(u.Sensor, newest{u.Epoch, last, quantities})
 	}
-	check := r.follow(u)
+	check := !asked && r.follow(u)
 	r.touch()
 	r.mu.Unlock()
 	if check {

@@ -40,7 +40,7 @@ func TestMemoryAtRest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.durable(blocks[0])
+		r.durable(blocks[0], false)
 		r.live([]wire.Record{{Sensor: 4, Seq: 1}})
 		stop := r.Listen(Listener{Records: func([]wire.SensorInfo, []wire.Record) {}})
 		if err := r.connect("c1"); err != nil {
@@ -69,6 +69,6 @@ func BenchmarkDurable(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		r.durable(blocks[0])
+		r.durable(blocks[0], false)
 	}
 }
