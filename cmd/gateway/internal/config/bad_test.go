@@ -51,6 +51,10 @@ gateway.yaml:2: unknown key "x" in uplink (known: brokers, site, name, ca, cert,
 	{"uplink without brokers", oneSensor + "uplink: {site: lab, name: all}\n",
 		`gateway.yaml:2: uplink: no brokers (add them, such as brokers: [mqtts://broker.example])
 gateway.yaml:2: uplink.name: "all" is no name: it stands for all gateways of a site`},
+	{"uplink with an empty list of brokers", oneSensor + "uplink:\n  brokers: []\n",
+		`gateway.yaml:3: uplink.brokers: the list is empty (name a broker, such as [mqtts://broker.example], or leave brokers out: then those of the membership are tried)`},
+	{"uplink of a site with an empty list of brokers", oneSensor + "uplink: {site: lab, name: pi, brokers: []}\n",
+		`gateway.yaml:2: uplink.brokers: the list is empty (name a broker, such as [mqtts://broker.example], or leave brokers out: then those of the membership are tried)`},
 	{"home assistant without a broker", oneSensor + "home_assistant: {password_file: /p}\n",
 		`gateway.yaml:2: home_assistant: no broker (add one, such as broker: mqtt://homeassistant.local)
 gateway.yaml:2: home_assistant.password_file: there is a password of nobody (add user:)`},

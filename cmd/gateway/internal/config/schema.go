@@ -54,6 +54,7 @@ func NewSchema(example []byte, chips map[string]Chip) (*Schema, error) {
 	schema.Properties["sensors"].MinItems, schema.Properties["sensors"].MaxItems = 1, maxSensors
 	schema.Properties["motors"].MaxItems = maxMotors
 	schema.Properties["alarms"].MaxItems = maxAlarms
+	schema.Properties["uplink"].Properties["brokers"].MinItems = 1
 	return schema, nil
 }
 

@@ -196,6 +196,7 @@ func TestSchemaRefuses(t *testing.T) {
 		oneSensor + "motors: [{name: a, kind: pump, pin: GPIO17}]":                      ".motors[0].kind: pump is none of",
 		oneSensor + "motors: [{name: a, kind: on_off, pin: GPIO17, pwm_frequency: -1}]": ".motors[0].pwm_frequency: -1",
 		oneSensor + "hosts: [{a: b}]":                                                   ".hosts[0]: object, not one of [string number boolean]",
+		oneSensor + "uplink: {brokers: []}":                                             ".uplink.brokers: 0 items",
 	} {
 		v, ok := inEditor(text)
 		if why := refuses(s, v, ""); !ok || !strings.HasPrefix(why, want) {

@@ -3,6 +3,8 @@ package config
 import (
 	"net/url"
 
+	"gopkg.in/yaml.v3"
+
 	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/gateway/fleet"
@@ -40,6 +42,9 @@ func (s *section) uplink() *Uplink {
 			continue
 		}
 		c.Brokers = append(c.Brokers, broker)
+	}
+	if n := u.values["brokers"]; n != nil && n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
+		u.fault(n, "brokers", "the list is empty (name a broker, such as [mqtts://broker.example], or leave brokers out: then those of the membership are tried)")
 	}
 	u.fleetName("site", &c.Gateway.Site)
 	u.fleetName("name", &c.Gateway.Name)
