@@ -131,15 +131,16 @@ func ParseOrigin(text string) (string, error) {
 	return origin, nil
 }
 
-// ParseBroker returns the address of an MQTT broker.
-func ParseBroker(text string) (*url.URL, error) {
+// ParseBroker returns the address of an MQTT broker. It has no user in it: instead says
+// what whoever wrote one does.
+func ParseBroker(text, instead string) (*url.URL, error) {
 	const form = "(write mqtt://host, mqtt://host:port, or mqtts:// for TLS)"
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Scheme != "mqtt" && u.Scheme != "mqtts" || !IsHost(u.Hostname()):
 		return nil, fmt.Errorf("%s is not the address of an MQTT broker %s", phrase.Quote(text), form)
 	case u.User != nil:
-		return nil, errors.New("a user or password in the address is seen by whoever reads the log (write user: and password_file:)")
+		return nil, fmt.Errorf("a user or password in the address is seen by whoever reads the log (%s)", instead)
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.Port() != "" && !IsPort(u.Port()):
 		return nil, fmt.Errorf("%s has more than a host and a port %s", phrase.Quote(text), form)
 	}

@@ -36,6 +36,9 @@ func (s *section) homeAssistant() *HomeAssistant {
 	return c
 }
 
+// brokerUser is where the user at a broker belongs, and the password.
+const brokerUser = "write user: and password_file:"
+
 // credentials read who the gateway is at a broker.
 func (s *section) credentials(user, passwordFile *string) {
 	s.text("user", user)
@@ -55,7 +58,7 @@ func (s *section) broker(into **url.URL) {
 		return
 	}
 	var err error
-	if *into, err = address.ParseBroker(text); err != nil {
+	if *into, err = address.ParseBroker(text, brokerUser); err != nil {
 		s.fault(n, "broker", "%v", err)
 	}
 }

@@ -36,7 +36,7 @@ func (s *section) uplink() *Uplink {
 	defer u.done()
 	c := &Uplink{}
 	for at, n := range u.texts("brokers") {
-		broker, err := address.ParseBroker(n.Value)
+		broker, err := address.ParseBroker(n.Value, brokerUser)
 		if err != nil {
 			u.fault(n, at, "%v", err)
 			continue

@@ -35,6 +35,9 @@ const gatewaysDir = "gateways"
 // endTime is how long requests that are being answered have when the hub stops.
 const endTime = 3 * time.Second
 
+// noUser says how a hub is known at a broker: it has no user there.
+const noUser = "leave it out: a hub has no password; by mqtts:// it shows the broker its certificate, by mqtt:// the broker must let it in without"
+
 // serveOptions are the flags of the hub itself.
 type serveOptions struct {
 	*here
@@ -73,7 +76,7 @@ func (o *serveOptions) check() (err error) {
 		return fmt.Errorf("--name: %w", err)
 	}
 	for _, broker := range o.brokers {
-		u, err := address.ParseBroker(broker)
+		u, err := address.ParseBroker(broker, noUser)
 		if err != nil {
 			return fmt.Errorf("--broker: %w", err)
 		}

@@ -12,7 +12,7 @@ func TestBrokerAddress(t *testing.T) {
 	for broker, wrong := range map[string]string{
 		"mqtts://broker.example": "", "mqtt://[::1]:1883": "", "mqtts://broker.example/": "", "MQTTS://broker.example": "",
 		"mqtts://:8883": "not the address", "mqtts://broker.example:99999": "more than a host and a port", "mqtts://a b": "not the address",
-		"mqtts://broker.example?x": "more than a host and a port", "mqtts://me:secret@broker.example": "user", "broker.example": "not the address",
+		"mqtts://broker.example?x": "more than a host and a port", "mqtts://me:secret@broker.example": "leave it out", "broker.example": "not the address",
 	} {
 		o := serveOptions{here: &here{}, listen: ":8443", name: "hub-a", logFormat: "auto", brokers: []string{broker}, size: 1}
 		err := o.check()
@@ -21,6 +21,9 @@ func TestBrokerAddress(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", broker, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "password_file") { // a key of gateway.yaml: the hub has no such file
+			t.Errorf("%s: the hub has no such key: %v", broker, err)
 		}
 	}
 }

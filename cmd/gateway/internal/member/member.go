@@ -113,7 +113,7 @@ func (m *Member) membership() (*enroll.Membership, error) {
 
 func parseBrokers(texts []string) (all []*url.URL, err error) {
 	for _, text := range texts {
-		u, err := address.ParseBroker(text)
+		u, err := address.ParseBroker(text, "leave it out there")
 		if err != nil {
 			return nil, fmt.Errorf("a broker that the hub has told of: %w; fix: correct --broker there, or write brokers under uplink", err)
 		}
