@@ -16,11 +16,11 @@ import (
 // pwmTree is the kernel's files of PWM chips; their times are in nanoseconds
 // (Documentation/driver-api/pwm.rst, "Using PWMs with the sysfs interface").
 type pwmTree struct {
-	root  string
+	root  string // of the machine
 	write func(path, value string) error
 }
 
-var sysPWM = pwmTree{"/sys/class/pwm", writeFile}
+var sysPWM = pwmTree{"/", writeFile}
 
 // writeFile writes to a file that must exist.
 func writeFile(path, value string) error {
@@ -172,7 +172,7 @@ func (p *hardPWM) unexport() error {
 }
 
 func (p *hardPWM) path(file string) string {
-	return filepath.Join(p.tree.root, fmt.Sprintf("pwmchip%d", p.name.chip), fmt.Sprintf("pwm%d", p.name.channel), file)
+	return filepath.Join(p.tree.root, pwmClass, fmt.Sprintf("pwmchip%d", p.name.chip), fmt.Sprintf("pwm%d", p.name.channel), file)
 }
 
 func (p *hardPWM) set(file string, value int64) error {
@@ -209,7 +209,8 @@ func (p *hardPWM) explain(err error) error {
 	case errors.Is(err, syscall.ENODEV):
 		fix = "the chip has no such channel; its file npwm says how many"
 	case errors.Is(err, fs.ErrNotExist) && !p.exported:
-		fix = "there is no such PWM chip; fix: dtoverlay=pwm in /boot/firmware/config.txt, then sudo reboot"
+		why, enable := NoChip(p.tree.root, fmt.Sprintf("pwmchip%d", p.name.chip))
+		fix = why + "; fix: " + enable
 	default:
 		return err
 	}

@@ -18,21 +18,21 @@ import (
 // writes do what they do in the kernel.
 type fakeTree struct {
 	t      *testing.T
-	root   string
+	root   string           // the chips' directory, of a machine's own
 	writes []string         // "pwm0/enable=1"
 	fail   map[string]error // by such a write, or by the file's name
 	slow   time.Duration    // after an export, until the channel's files are there
 }
 
 func newFakeTree(t *testing.T) *fakeTree {
-	f := &fakeTree{t: t, root: t.TempDir(), fail: map[string]error{}}
+	f := &fakeTree{t: t, root: filepath.Join(t.TempDir(), "sys/class/pwm"), fail: map[string]error{}}
 	for name, value := range map[string]string{"export": "", "unexport": "", "npwm": "2"} {
 		f.put(filepath.Join("pwmchip0", name), value)
 	}
 	return f
 }
 
-func (f *fakeTree) tree() pwmTree { return pwmTree{f.root, f.write} }
+func (f *fakeTree) tree() pwmTree { return pwmTree{filepath.Join(f.root, "../../.."), f.write} }
 
 func (f *fakeTree) put(name, value string) {
 	path := filepath.Join(f.root, name)
@@ -259,7 +259,7 @@ func TestHardPWMOpenErrors(t *testing.T) {
 		is         error
 		says       string
 	}{
-		{"no such chip", "pwmchip9/0", 1000, nil, fs.ErrNotExist, "fix: dtoverlay=pwm"},
+		{"no such chip", "pwmchip9/0", 1000, nil, fs.ErrNotExist, "there is no pwmchip9: /sys/class/pwm has pwmchip0; fix: "},
 		{"no such channel", "pwmchip0/2", 1000, nil, syscall.ENODEV, "npwm"},
 		{"not a name", "GPIO18", 1000, nil, nil, "not a PWM channel"},
 		{"no permission", "pwmchip0/0", 1000, func(f *fakeTree) { f.fail["export"] = syscall.EACCES }, syscall.EACCES, "fix: add yourself"},
@@ -285,6 +285,39 @@ func TestHardPWMOpenErrors(t *testing.T) {
 				t.Error("left exported")
 			}
 		})
+	}
+}
+
+// What is said of a PWM chip that is missing is of this machine: only a Raspberry Pi has
+// overlays of that name.
+func TestNoChip(t *testing.T) {
+	for _, tt := range []struct{ model, chips, why, fix string }{
+		{"Raspberry Pi 4 Model B Rev 1.4\x00", "", "there is no pwmchip3: /sys/class/pwm has none",
+			"write dtoverlay=pwm into /boot/firmware/config.txt, and reboot"},
+		{"Raspberry Pi 5 Model B Rev 1.0\x00", "pwmchip0 pwmchip6", "there is no pwmchip3: /sys/class/pwm has pwmchip0, pwmchip6",
+			"take one of those (ls -l /sys/class/pwm shows whose each is), or write dtoverlay=pwm into /boot/firmware/config.txt, and reboot"},
+		{"Xunlong Orange Pi Zero\x00", "", "there is no pwmchip3: /sys/class/pwm has none",
+			"enable a PWM controller in the device tree of this board, Xunlong Orange Pi Zero, as its maker says, mostly by an overlay, and reboot"},
+		{"Xunlong Orange Pi Zero\x00", "pwmchip1", "there is no pwmchip3: /sys/class/pwm has pwmchip1",
+			"take one of those (ls -l /sys/class/pwm shows whose each is), or enable a PWM controller in the device tree of this board, "},
+		{"", "", "there is no pwmchip3: /sys/class/pwm has none", "if this machine has a PWM controller, load its driver"},
+	} {
+		root := t.TempDir()
+		put := func(path, text string) {
+			path = filepath.Join(root, path)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if tt.model != "" {
+			put("proc/device-tree/model", tt.model)
+		}
+		for _, chip := range strings.Fields(tt.chips) {
+			put(filepath.Join("sys/class/pwm", chip, "npwm"), "1\n")
+		}
+		if why, fix := NoChip(root, "pwmchip3"); why != tt.why || !strings.HasPrefix(fix, tt.fix) {
+			t.Errorf("%q with %q:\ngot  %s; fix: %s\nwant %s; fix: %s", tt.model, tt.chips, why, fix, tt.why, tt.fix)
+		}
 	}
 }
 

@@ -64,13 +64,16 @@ func (p *Patient) needsHeader() bool {
 // enableOn says how I²C is enabled on a board, of which the device tree has the model.
 func enableOn(model string) string {
 	switch {
-	case strings.Contains(model, "Raspberry Pi"):
+	case onPi(model):
 		return enableI2C
 	case model != "":
 		return "enable it as the board's maker says, mostly by a device tree overlay, then " + loadI2C
 	}
 	return "if the machine has an adapter: " + loadI2C
 }
+
+// onPi returns whether the device tree's model is a Raspberry Pi.
+func onPi(model string) bool { return strings.Contains(model, "Raspberry Pi") }
 
 // older returns whether a kernel's release is before a version; not if it cannot be told.
 func older(release string, version ...int) bool {

@@ -155,6 +155,7 @@ func TestDoctorFindsTheFault(t *testing.T) {
 	permission := func(p *Patient) {
 		p.Open = refused("/dev/")
 	}
+	const model, orange = "proc/device-tree/model", "Xunlong Orange Pi Zero\x00"
 	const export, enable = "/sys/class/pwm/pwmchip0/export", "/sys/class/pwm/pwmchip0/pwm0/enable"
 	pwm := func(path, group string, member ...string) func(*Patient) {
 		return func(p *Patient) {
@@ -172,9 +173,9 @@ func TestDoctorFindsTheFault(t *testing.T) {
 		{"an old kernel on a Pi 5", pi4.and("proc/device-tree/compatible", "raspberrypi,5-model-b\x00brcm,bcm2712\x00", "proc/sys/kernel/osrelease", "6.6.20-v8", "dev/gpiomem0", gpiomem5(3, 1<<2|1<<3)), nil,
 			"board", Warn, "cannot free a stuck I²C bus", "sudo apt full-upgrade"},
 		{"I²C off in the device tree", headerOff, nil, "i2c", Fail, "/soc/i2c@7e804000 is disabled in the device tree", enableI2C},
-		{"I²C off on another board", headerOff.and("proc/device-tree/model", "Xunlong Orange Pi Zero\x00"), nil,
+		{"I²C off on another board", headerOff.and(model, orange), nil,
 			"i2c", Fail, "is disabled in the device tree", "enable it as the board's maker says"},
-		{"no I²C on another board", headerOff.and("proc/device-tree/model", "Xunlong Orange Pi Zero\x00", "proc/device-tree/aliases/i2c1", ""), nil,
+		{"no I²C on another board", headerOff.and(model, orange, "proc/device-tree/aliases/i2c1", ""), nil,
 			"i2c", Fail, "there is no /dev/i2c-*", "enable it as the board's maker says"},
 		{"no module", pi4.and("dev/i2c-1", "", "dev/i2c-20", "", "sys/module/i2c_dev/refcnt", ""), nil,
 			"i2c", Fail, "the module i2c-dev is not loaded", "sudo modprobe i2c-dev"},
@@ -234,7 +235,9 @@ func TestDoctorFindsTheFault(t *testing.T) {
 		{"the clock is not stretched", pi4.and(stretching, "10\n"), nil, "bus 1 SCL", Warn, "may stretch the clock for 10 ms only", "clk_tout_ms=35"},
 		{"stretching that cannot be read", pi4.and(stretching, "?\n"), nil, "bus 1 SCL", Skip, "clk_tout_ms", ""},
 		{"no such channel", pi4.and("sys/class/pwm/pwmchip0/npwm", "1\n"), drives(motor.Spec{Kind: motor.DirPWM, Dir: "GPIO26", PWM: "pwmchip0/1"}), "fan", Fail, "pwmchip0 has 1 channels, numbered from 0", "write another channel"},
-		{"no PWM", pi4.and("sys/class/pwm/pwmchip0/npwm", "", export[1:], ""), nil, "fan", Fail, "there is no pwmchip0", "dtoverlay=pwm"},
+		{"no such channel on another board", pi4.and("sys/class/pwm/pwmchip0/npwm", "1\n", model, orange), drives(motor.Spec{Kind: motor.DirPWM, Dir: "GPIO26", PWM: "pwmchip0/1"}), "fan", Fail, "numbered from 0", "write another channel"},
+		{"no PWM", pi4.and("sys/class/pwm/pwmchip0/npwm", "", export[1:], ""), nil, "fan", Fail, "there is no pwmchip0: /sys/class/pwm has none", "write dtoverlay=pwm into"},
+		{"no PWM on another board", pi4.and("sys/class/pwm/pwmchip0/npwm", "", export[1:], "", model, orange), nil, "fan", Fail, "there is no pwmchip0", "enable a PWM controller in the device tree of this board, Xunlong Orange Pi Zero"},
 		{"PWM of a group", pi4, pwm(export, "gpio"), "fan", Fail, "alice may not write " + export + ", which is for the group gpio", "sudo usermod -aG gpio alice, then log out and in"},
 		{"PWM, and an old shell", pi4, pwm(export, "gpio", "gpio"), "fan", Fail, "alice may not write " + export, "log out and in: this shell began before alice was in the group gpio"},
 		{"PWM of nobody", pi4, pwm(export, "root"), "fan", Fail, "which is for the group root", "/etc/udev/rules.d/99-pwm.rules"},
@@ -261,6 +264,9 @@ func TestDoctorFindsTheFault(t *testing.T) {
 			t.Parallel()
 			r := examined(t, tt.files, tt.change)
 			for _, c := range r {
+				if tt.files[model] == orange && strings.Contains(c.Fix, "dtoverlay") {
+					t.Errorf("an overlay of a Raspberry Pi on another board: %+v", c)
+				}
 				if c.Name == tt.check && c.Verdict == tt.verdict && strings.Contains(c.Evidence, tt.evidence) && strings.Contains(c.Fix, tt.fix) &&
 					(tt.fix != "") == (c.Fix != "") {
 					if other := slices.DeleteFunc(r.troubles(), func(o Check) bool { return o == c || o.Verdict == Skip }); len(other) > 0 {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"sensorgateway/gateway/pins"
 )
 
 // channel says why a channel of a PWM chip cannot be had, "" if it can, and the fix.
@@ -15,11 +17,15 @@ func (p *Patient) channel(pin string) (why, fix string) {
 	chip, channel, _ := strings.Cut(pin, "/")
 	dir := "/sys/class/pwm/" + chip
 	if !p.Exists(dir) {
-		return "there is no " + chip, "write dtoverlay=pwm into /boot/firmware/config.txt, and reboot"
+		return pins.NoChip(p.Root, chip)
 	}
 	number, _ := strconv.Atoi(channel) // its form is checked
 	if has, err := strconv.Atoi(p.text(dir + "/npwm")); err == nil && number >= has {
-		return fmt.Sprintf("%s has %d channels, numbered from 0", chip, has), "write another channel; dtoverlay=pwm-2chan in /boot/firmware/config.txt has two"
+		fix := "write another channel"
+		if onPi(p.text("proc/device-tree/model")) {
+			fix += "; dtoverlay=pwm-2chan in /boot/firmware/config.txt has two"
+		}
+		return fmt.Sprintf("%s has %d channels, numbered from 0", chip, has), fix
 	}
 	if p.Gateway != "" {
 		return "", "" // that one has it
