@@ -1,101 +1,16 @@
 package uplink
 
 import (
-	"net"
 	"net/url"
 	"os"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/mqtt/mqtttest"
 	"sensorgateway/wire"
 )
-
-// slowLine is a line to a broker: so many bytes a second each way, headers of IP and TCP
-// with them, and so long for each byte.
-type slowLine struct {
-	rate  float64
-	delay time.Duration
-	late  *atomic.Int64 // ns, by which this machine at most passed a segment on too late
-}
-
-const (
-	segment = 1460 // bytes of TCP's payload
-	headers = 40   // bytes of IP and TCP
-)
-
-// segmentOnWay is one that is on its way.
-type segmentOnWay struct {
-	bytes []byte
-	due   time.Time
-}
-
-// behind puts the rig's broker behind a line, and returns the address there.
-func (r *rig) behind(line slowLine) *url.URL {
-	r.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		r.Fatal(err)
-	}
-	broker := r.address.Host
-	var parts sync.WaitGroup
-	r.Cleanup(parts.Wait)
-	r.Cleanup(func() { _ = l.Close() })
-	parts.Go(func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", broker)
-			if err != nil {
-				_ = near.Close()
-				continue
-			}
-			parts.Go(func() { line.carry(far, near) })
-			parts.Go(func() { line.carry(near, far) })
-		}
-	})
-	return &url.URL{Scheme: "mqtt", Host: l.Addr().String()}
-}
-
-// carry carries what comes from one to another, until either ends.
-func (line slowLine) carry(to, from net.Conn) {
-	way := make(chan segmentOnWay, 64) // a modem's queue: whoever fills it waits
-	var carried sync.WaitGroup
-	defer carried.Wait()
-	defer close(way)
-	carried.Go(func() {
-		defer to.Close()
-		for s := range way {
-			if wait := time.Until(s.due); wait > 0 {
-				<-time.After(wait)
-			}
-			line.late.Store(max(line.late.Load(), int64(time.Since(s.due))))
-			if _, err := to.Write(s.bytes); err != nil {
-				_ = from.Close()
-			}
-		}
-	})
-	var busy time.Time
-	for {
-		b := make([]byte, segment)
-		n, err := from.Read(b)
-		if now := time.Now(); now.After(busy) {
-			busy = now
-		}
-		busy = busy.Add(time.Duration(float64(n+headers) / line.rate * float64(time.Second)))
-		if n > 0 {
-			way <- segmentOnWay{b[:n], busy.Add(line.delay)}
-		}
-		if err != nil { // that side has ended
-			return
-		}
-	}
-}
 
 // Over 64 kbit/s and a round trip of 600 ms, while the backlog of an outage goes up, ticks
 // come first: they wait for a part of a block at most. The backlog fills what they leave.
@@ -112,9 +27,10 @@ func TestLiveOverSlowLine(t *testing.T) {
 		r.readings.add(records)
 		size += len(r.readings.blocks[len(r.readings.blocks)-1].Bytes)
 	}
-	line := slowLine{rate: 8000, delay: 300 * time.Millisecond, late: new(atomic.Int64)}
+	const rate = 8000 // bytes/s
 	h := r.newHub("hub-a")
-	r.address = r.behind(line)
+	line := mqtttest.StartLine(t, r.address.Host, rate, 300*time.Millisecond)
+	r.address = &url.URL{Scheme: "mqtt", Host: line.Address}
 	begin := time.Now()
 	r.run(r.Uplink)
 	h.greet()
@@ -160,10 +76,10 @@ func TestLiveOverSlowLine(t *testing.T) {
 	}
 	slices.Sort(ages)
 	p50, p99 := ages[len(ages)/2], ages[len(ages)*99/100]
-	share := float64(size) / line.rate / took.Seconds()
+	share := float64(size) / rate / took.Seconds()
 	t.Logf("%d bytes of backlog in %.1f s, %.0f %% of the line; %d ticks meanwhile, %.0f ms old at the median, %.0f ms at the 99th percentile, %.0f ms at most",
 		size, took.Seconds(), 100*share, len(ages), ms(p50), ms(p99), ms(ages[len(ages)-1]))
-	bound := 6*time.Second + time.Duration(float64(size)/(0.6*line.rate)*float64(time.Second)) // ticks and headers take a part
+	bound := 6*time.Second + time.Duration(float64(size)/(0.6*rate)*float64(time.Second)) // ticks and headers take a part
 	most := time.Second
 	if len(ages) < 100 { // the 99th percentile is the worst, at the beginning, when the line is not known
 		most = 1500 * time.Millisecond
@@ -171,7 +87,7 @@ func TestLiveOverSlowLine(t *testing.T) {
 	if p50 <= 700*time.Millisecond && p99 <= most && took <= bound {
 		return
 	}
-	if late := time.Duration(line.late.Load()); late > 100*time.Millisecond {
+	if late := line.Late(); late > 100*time.Millisecond {
 		t.Skipf("this machine is too busy: what was due came up to %s late", late)
 	}
 	t.Errorf("a tick is %s old at the median and %s at the 99th percentile; the backlog took %s; want 700ms, %s and %s at most", p50, p99, took, most, bound)

@@ -1,5 +1,5 @@
 // Package mqtttest has brokers for tests: one within the test's process, to which hooks can
-// be given, and Mosquitto as a process. Each ends with its test.
+// be given, and Mosquitto as a process; and slow lines to a broker. Each ends with its test.
 //
 // It refuses to know what is said over them.
 package mqtttest
