@@ -94,18 +94,21 @@ type member struct {
 	file  string
 }
 
-func newMember(t *testing.T, h *hubProcess, name string) *member {
+// newMember enrolls one, whose state directory may have a log already.
+func newMember(t *testing.T, h *hubProcess, name, state, config string) *member {
 	t.Helper()
-	m := &member{h: h, name: name, state: t.TempDir(), file: filepath.Join(t.TempDir(), "gateway.yaml")}
-	h.want(name, h.enroll(m.state, name, h.code("--site", "lab"))...)
+	h.want(name, h.enroll(state, name, h.code("--site", "lab"))...)
+	return &member{h: h, name: name, state: state, file: writeFile(t, "gateway.yaml", config)}
+}
+
+// newQuickMember has the sensors of the fleet.
+func newQuickMember(t *testing.T, h *hubProcess, name string) *member {
+	t.Helper()
 	text := "uplink: {}\nsensors:\n"
 	for i, s := range fleetSensors {
 		text += fmt.Sprintf("- {name: %s, chip: sht3x, bus: %d, interval: 20ms}\n", s, i+1)
 	}
-	if err := os.WriteFile(m.file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return newMember(t, h, name, t.TempDir(), text)
 }
 
 func (m *member) start(t *testing.T) {
@@ -166,7 +169,7 @@ func TestCluster(t *testing.T) {
 	}
 	h := startHub(t, "--broker", "mqtts://localhost:18881", "--broker", "mqtts://localhost:18882", "--broker", "mqtts://localhost:18883", "--site", "lab")
 	c := startCluster(t, h)
-	members := []*member{newMember(t, h, "pi-1"), newMember(t, h, "pi-2"), newMember(t, h, "pi-3")}
+	members := []*member{newQuickMember(t, h, "pi-1"), newQuickMember(t, h, "pi-2"), newQuickMember(t, h, "pi-3")}
 	c.letIn(h)
 	h.await(t, "connected to the broker")
 	for _, m := range members {
@@ -198,8 +201,9 @@ func TestCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, sensor := range fleetSensors {
-			if want[m.name+"/"+sensor] = recordsIn(t, filepath.Join(m.state, "log"), sensor); len(want[m.name+"/"+sensor]) < 500 {
-				t.Fatalf("%s has %d records of %s", m.name, len(want[m.name+"/"+sensor]), sensor)
+			records := recordsIn(t, filepath.Join(m.state, "log"), sensor)
+			if want[m.name+"/"+sensor] = records; len(records) < 500 {
+				t.Fatalf("%s has %d records of %s", m.name, len(records), sensor)
 			}
 		}
 		m.start(t)
@@ -213,7 +217,7 @@ func TestCluster(t *testing.T) {
 	if err := h.Stop(t); err != nil {
 		t.Fatal(err)
 	}
-	h.compare(members, want)
+	h.compare(want)
 	h.start()
 
 	// Whoever is revoked is cut off.
@@ -228,43 +232,47 @@ func TestCluster(t *testing.T) {
 // time, and what it shows of it is no older than that.
 func (h *hubProcess) awaitAll(t *testing.T, token, gateway, sensor string, records []wire.Record) {
 	t.Helper()
-	const hour = 3_600_000 // ms
 	last := records[len(records)-1].UnixMilli
-	path := "/gateways/" + gateway
-	count := fmt.Sprintf("%s/api/v1/readings?sensor=%s&from=%d&to=%d&step=%d", path, sensor, records[0].UnixMilli, last+1, hour)
 	moving(t, 2*patience, func() (string, bool) {
-		var stored struct{ Buckets []struct{ Count, Failed int } }
 		var shown struct {
 			Payload struct {
 				TS float64 `json:"ts"` // s
 			}
 		}
-		_, body := h.get(count, token)
-		_ = json.Unmarshal([]byte(body), &stored) // a refusal has no buckets
-		n := 0
-		for _, b := range stored.Buckets {
-			n += b.Count + b.Failed
-		}
-		_, newest := h.get(path+"/sensors/"+sensor, token)
+		n, body := h.count(token, gateway, sensor, records)
+		_, newest := h.get("/gateways/"+gateway+"/sensors/"+sensor, token)
 		_ = json.Unmarshal([]byte(newest), &shown)
 		answer := fmt.Sprintf("of %s of %s the hub has %d of %d records, the last of %d, and shows %s: %.200s", sensor, gateway, n, len(records), last, newest, body)
 		return answer, n >= len(records) && shown.Payload.TS*1000 > float64(last)-1
 	})
 }
 
-// compare wants each record of the gateways, as it is and once, in the log of a hub that has ended.
-func (h *hubProcess) compare(members []*member, want map[string][]wire.Record) {
+// count returns how many records a hub has of the time of these, and its answer.
+func (h *hubProcess) count(token, gateway, sensor string, records []wire.Record) (n int, body string) {
 	h.t.Helper()
-	for _, m := range members {
-		for _, sensor := range fleetSensors {
-			all, got := want[m.name+"/"+sensor], h.stored(m.name, sensor)
-			n := 0
-			for n < min(len(got), len(all)) && bytes.Equal(got[n].Append(nil), all[n].Append(nil)) { // also what is no number
-				n++
-			}
-			if n < len(all) {
-				h.t.Errorf("of %s of %s the hub has %d records, the gateway had %d; they are the same up to the %dth", sensor, m.name, len(got), len(all), n)
-			}
+	const hour = 3_600_000 // ms
+	var stored struct{ Buckets []struct{ Count, Failed int } }
+	_, body = h.get(fmt.Sprintf("/gateways/%s/api/v1/readings?sensor=%s&from=%d&to=%d&step=%d",
+		gateway, sensor, records[0].UnixMilli, records[len(records)-1].UnixMilli+1, hour), token)
+	_ = json.Unmarshal([]byte(body), &stored) // a refusal has no buckets
+	for _, b := range stored.Buckets {
+		n += b.Count + b.Failed
+	}
+	return n, body
+}
+
+// compare wants the records of GATEWAY/SENSOR, each as it is and once, in the log of a hub
+// that has ended; there may be later ones.
+func (h *hubProcess) compare(want map[string][]wire.Record) {
+	h.t.Helper()
+	for of, all := range want {
+		gateway, sensor, _ := strings.Cut(of, "/")
+		got, n := h.stored(gateway, sensor), 0
+		for n < min(len(got), len(all)) && bytes.Equal(got[n].Append(nil), all[n].Append(nil)) { // also what is no number
+			n++
+		}
+		if n < len(all) {
+			h.t.Errorf("of %s the hub has %d records, the gateway had %d; they are the same up to the %dth", of, len(got), len(all), n)
 		}
 	}
 }

@@ -22,7 +22,7 @@ import (
 // stream at 50 Hz, from a replay, and from a download.
 func TestRevokedMeanwhile(t *testing.T) {
 	t.Parallel()
-	state := storePast(t, "indoor", 100_000)
+	state := storePast(t, 100_000, "indoor")
 	config := writeFile(t, "gateway.yaml", "sensors: [{name: indoor, chip: sht3x, interval: 20ms}]\n")
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0", "--state", state)
 	r := routeTo(p)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -94,27 +96,37 @@ func linkedHosts(t *testing.T, rate string) (run []string, addr string, dial fun
 	}
 }
 
-// storePast writes so many readings of a sensor, ten a second until now, into a
+// storePast writes so many readings of sensors, ten a second until now, into a
 // state directory, as a gateway would have.
-func storePast(t *testing.T, sensor string, n int) (state string) {
+func storePast(t *testing.T, n int, sensors ...string) (state string) {
 	t.Helper()
 	state = t.TempDir()
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := history.Open(history.Options{Dir: filepath.Join(state, "log"), Sensors: []string{sensor}, Boot: strings.TrimSpace(string(boot)), Log: slog.New(slog.DiscardHandler)})
+	o := history.Options{Dir: filepath.Join(state, "log"), Sensors: sensors, Boot: strings.TrimSpace(string(boot)), Log: slog.New(slog.DiscardHandler)}
+	saved := savedState{Epoch: "e1", Next: map[string]uint32{}}
+	for _, name := range sensors {
+		o.Values = append(o.Values, wire.SensorInfo{Name: name, Values: wire.Quantities()[:2]})
+		saved.Next[name] = uint32(n)
+	}
+	log, err := history.Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.Begin("e1", []uint32{0})
+	log.Begin("e1", make([]uint32, len(sensors)))
 	ctx, stop := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
 	go func() { ran <- log.Run(ctx) }()
 	at := time.Now().UnixMilli() - int64(n)*100
+	random := rand.New(rand.NewPCG(1, 2))
+	tick := make([]wire.Record, len(sensors))
 	for i := range n {
-		log.Append([]wire.Record{{Flags: wire.Simulated, Seq: uint32(i),
-			Reading: wire.Reading{Values: [2]float32{20 + float32(i%100)/100, 40}, UnixMilli: at + int64(i)*100}}}, 0)
+		for k := range tick {
+			tick[k] = wire.Record{Sensor: uint16(k), Flags: wire.Simulated, Seq: uint32(i), Reading: wire.Reading{Values: room(random), UnixMilli: at + int64(i)*100}}
+		}
+		log.Append(tick, 0)
 	}
 	stop()
 	if err := <-ran; err != nil {
@@ -123,8 +135,16 @@ func storePast(t *testing.T, sensor string, n int) (state string) {
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	writeState(t, state, savedState{Epoch: "e1", Next: map[string]uint32{sensor: uint32(n)}})
+	writeState(t, state, saved)
 	return state
+}
+
+// room is what an SHT3x measures in a room: steps of its converter, and its noise.
+func room(random *rand.Rand) [2]float32 {
+	step := func(v, sigma, span float64) float64 {
+		return math.Round((v+sigma*random.NormFloat64())/span*65535) / 65535 * span
+	}
+	return [2]float32{float32(step(66, 0.04/3, 175) - 45), float32(step(40, 0.02, 100))}
 }
 
 // Readings of an hour were missed, and the line carries 64 kbit/s: all of them come,
@@ -134,7 +154,7 @@ func TestReplayOverASlowLink(t *testing.T) {
 	t.Parallel()
 	missed := tenth(t, 36_000, "missed readings")
 	run, host, dial := linkedHosts(t, "64kbit")
-	state := storePast(t, "indoor", missed)
+	state := storePast(t, missed, "indoor")
 	p := startGateway(t, append(run, buildGateway(t), "--simulate", "--config", oneSensorFile(t, "insecure: true\naccess: open\n"), "--listen", host+":0", "--state", state)...)
 	d := websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}, NetDial: dial}
 	c, _, err := d.Dial(p.URL, nil)
