@@ -82,6 +82,7 @@ var arrows = []arrow{
 	{"gateway/history/recovery", "gateway/history/...", "it makes an index of what the files hold"},
 	{"gateway/history/recovery", "gateway/atomicfile", "it removes files that were not created as a whole"},
 	{"gateway/history", "gateway/atomicfile", "a segment exists as a whole or not at all"},
+	{"gateway/history/disk/disktest", "gateway/history/disk", "it is such a directory"},
 	{"gateway/history/disk", "gateway/atomicfile", "it is the directory in which files are replaced"},
 
 	{"cmd/gateway", "...", "it alone has met everyone"},

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/recovery"
 )
@@ -16,25 +17,25 @@ import (
 // What was set aside is counted, also after a restart, and goes before any
 // reading does; what somebody else put there is left alone.
 func TestSetAsideIsBounded(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	for range 20 {
 		r.second()
 	}
-	for name, f := range d.names { // a page that was synced is damaged
+	for name, f := range d.Names { // a page that was synced is damaged
 		if strings.HasSuffix(name, format.JournalSuffix) {
-			f.now[int64((r.journal.synced-1)%r.journal.pages())*4096+100] ^= 1
+			f.Now[int64((r.journal.synced-1)%r.journal.pages())*4096+100] ^= 1
 		}
 	}
 	const junk = 20 << 10
 	for _, name := range []string{"0000000000000100.segment", "0000000000000101.segment", "damaged/0000000000000002.segment", "damaged/mine"} {
-		d.names[name] = &inode{now: make([]byte, junk), dirty: map[int64]bool{}}
+		d.Names[name] = &disktest.Inode{Now: make([]byte, junk)}
 	}
 	r = newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	away := func() (names []string) {
-		for _, name := range slices.Sorted(maps.Keys(d.names)) {
+		for _, name := range slices.Sorted(maps.Keys(d.Names)) {
 			if short, ok := strings.CutPrefix(name, recovery.DamagedDir+"/"); ok {
 				names = append(names, short)
 			}
@@ -45,7 +46,7 @@ func TestSetAsideIsBounded(t *testing.T) {
 	if got := away(); !slices.Equal(got, all) {
 		t.Fatalf("set aside: %v, want %v", got, all)
 	}
-	whole := d.size() + 3*junk + rigPages*4096
+	whole := d.Size() + 3*junk + rigPages*4096
 	if r.Size() != whole {
 		t.Errorf("%d bytes, want %d", r.Size(), whole)
 	}
@@ -58,7 +59,7 @@ func TestSetAsideIsBounded(t *testing.T) {
 	}
 
 	r.o.MaxBytes = whole - junk
-	d.fail = func(_ int, what, name string) error {
+	d.Fail = func(_ int, what, name string) error {
 		if what == "remove" && strings.HasPrefix(name, recovery.DamagedDir) {
 			return syscall.EACCES
 		}
@@ -69,7 +70,7 @@ func TestSetAsideIsBounded(t *testing.T) {
 	if got := away(); !slices.Equal(got, all) {
 		t.Fatalf("%v is left of what cannot be removed", got)
 	}
-	d.fail = nil
+	d.Fail = nil
 	r.second()
 	if got := away(); !slices.Equal(got, all[1:]) {
 		t.Errorf("%v is left, want %v", got, all[1:])
@@ -92,7 +93,7 @@ func TestSetAsideIsBounded(t *testing.T) {
 	if got := away(); !slices.Equal(got, all[4:]) {
 		t.Errorf("%v is left, want what is somebody's own", got)
 	}
-	if size := d.size(); r.Size() != size || size > r.o.MaxBytes {
+	if size := d.Size(); r.Size() != size || size > r.o.MaxBytes {
 		t.Errorf("%d bytes, said to be %d, allowed are %d", size, r.Size(), r.o.MaxBytes)
 	}
 	if err := r.Close(); err != nil {

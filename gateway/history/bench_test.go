@@ -10,6 +10,7 @@ import (
 
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/wire"
 )
@@ -18,7 +19,7 @@ import (
 // as they are dirty at each sync, and what stays there for 7 days. From an hour.
 func BenchmarkDiskOfADay(b *testing.B) {
 	for range b.N {
-		d, m := newTestDisk(), newMaker(8)
+		d, m := disktest.New(), newMaker(8)
 		l := benchOpen(b, Options{FS: d, Sensors: names(8), Boot: "7d1c6a6e-9f6e-4c5e-8a53-0f5f3c1d2b4a"})
 		now := time.Unix(1, 0)
 		l.maintain(now)
@@ -30,7 +31,7 @@ func BenchmarkDiskOfADay(b *testing.B) {
 			b.Fatal(err)
 		}
 		journal := l.journal.size
-		d.written = 0
+		d.Written = 0
 		for range 3600 {
 			for range 10 {
 				l.Append(m.tick(), m.offset)
@@ -47,7 +48,7 @@ func BenchmarkDiskOfADay(b *testing.B) {
 		l.mu.Lock()
 		segments := l.size - journal
 		l.mu.Unlock()
-		b.ReportMetric(float64(d.written)*24/1e9, "GB/day")
+		b.ReportMetric(float64(d.Written)*24/1e9, "GB/day")
 		b.ReportMetric(float64(segments)/(3600*80), "B/reading")
 		b.ReportMetric((float64(segments)*24*7+float64(journal))/1e6, "MB/week")
 	}

@@ -12,6 +12,7 @@ import (
 
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/wire"
 )
@@ -104,7 +105,7 @@ func TestEpochs(t *testing.T) {
 // What is oldest is removed while it is being read: the reader goes on with
 // what is left, and nobody sees an error.
 func TestRetentionWhileReading(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	for range 200 {
@@ -145,20 +146,20 @@ func TestRetentionWhileReading(t *testing.T) {
 // A file of a version to come is set aside as it is; of a journal, what this version
 // wrote is used before.
 func TestNewerVersion(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	for range 5 {
 		r.second()
 	}
 	r.Close()
-	journal := d.names[format.JournalName(1)]
-	page := journal.now[5*4096 : 6*4096]
+	journal := d.Names[format.JournalName(1)]
+	page := journal.Now[5*4096 : 6*4096]
 	page[8] = format.PageVersion + 1
 	binary.BigEndian.PutUint32(page[4:], codec.Checksum(page[8:]))
-	was := slices.Clone(journal.now)
+	was := slices.Clone(journal.Now)
 	newer := []byte("sgws\x00\x00\x00\x02 something that is not understood, of a reasonable length")
-	d.names["00000000000000ff.segment"] = &inode{now: newer, dirty: map[int64]bool{}}
+	d.Names["00000000000000ff.segment"] = &disktest.Inode{Now: newer}
 	var log strings.Builder
 	var reports []Damage
 	known := m.of(0)[:4*3]
@@ -174,10 +175,10 @@ func TestNewerVersion(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := d.names["damaged/00000000000000ff.segment"]; got == nil || string(got.now) != string(newer) {
+	if got := d.Names["damaged/00000000000000ff.segment"]; got == nil || string(got.Now) != string(newer) {
 		t.Error("the segment was changed")
 	}
-	if got := d.names["damaged/"+format.JournalName(1)]; got == nil || !bytes.Equal(got.now, was) {
+	if got := d.Names["damaged/"+format.JournalName(1)]; got == nil || !bytes.Equal(got.Now, was) {
 		t.Error("the journal was changed")
 	}
 	if !strings.Contains(log.String(), "newer version") {

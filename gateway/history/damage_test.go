@@ -11,23 +11,24 @@ import (
 	"testing"
 
 	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/recovery"
 	"sensorgateway/wire"
 )
 
-// copyOf returns a disk with the same files, of which name is shared out for change.
-func (d *testDisk) copyOf(name string) (*testDisk, []byte) {
-	c := newTestDisk()
-	c.names = maps.Clone(d.names)
-	b := slices.Clone(d.names[name].now)
-	c.names[name] = &inode{now: b, durable: b, dirty: map[int64]bool{}}
+// withCopy returns a disk with the same files, of which name is shared out for change.
+func withCopy(d *disktest.Disk, name string) (*disktest.Disk, []byte) {
+	c := disktest.New()
+	c.Names = maps.Clone(d.Names)
+	b := slices.Clone(d.Names[name].Now)
+	c.Names[name] = &disktest.Inode{Now: b, Durable: b}
 	return c, b
 }
 
 // A bit is flipped at every byte of every file. Of what was there, at most a
 // block or a page is lost, and that is said; nothing that comes out is wrong.
 func TestFlippedBits(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	seconds, stride := 40, soakOr(3, 509)
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
@@ -37,8 +38,8 @@ func TestFlippedBits(t *testing.T) {
 	r.Close()
 	made := [][]wire.Record{m.of(0), m.of(1)}
 	size, flips := 0, 0
-	for _, name := range slices.Sorted(maps.Keys(d.names)) {
-		c, b := d.copyOf(name)
+	for _, name := range slices.Sorted(maps.Keys(d.Names)) {
+		c, b := withCopy(d, name)
 		size += len(b)
 		for at := 0; at < len(b); at += stride {
 			flips++
@@ -48,16 +49,16 @@ func TestFlippedBits(t *testing.T) {
 				t.Fatalf("%s, byte %d of %d, bit %d: %v", name, at, len(b), at%8, err)
 			}
 			b[at] ^= bit
-			if len(c.names) != len(d.names) || c.names[name] == nil { // it was set aside
-				c, b = d.copyOf(name)
+			if len(c.Names) != len(d.Names) || c.Names[name] == nil { // it was set aside
+				c, b = withCopy(d, name)
 			}
 		}
 	}
-	t.Logf("%d flips in %d KiB of %d files", flips, size>>10, len(d.names))
+	t.Logf("%d flips in %d KiB of %d files", flips, size>>10, len(d.Names))
 }
 
 // readDamaged reads all of a log in which a bit is flipped.
-func readDamaged(d *testDisk, made [][]wire.Record) error {
+func readDamaged(d *disktest.Disk, made [][]wire.Record) error {
 	var noticed atomic.Int64
 	l, err := Open(Options{FS: d, Sensors: rigSensors, Log: slog.New(countWarnings{&noticed})})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/wire"
 )
@@ -38,7 +39,7 @@ func TestEveryOperationFails(t *testing.T) {
 // failFrom lets the n-th operation fail, and those after it if not once. It tells
 // whether there were fewer.
 func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	m.rnd = rand.New(rand.NewPCG(uint64(n), 1))
 	m.calibrate(rigSensors, m.rnd)
 	before, err := tryRig(d, m)
@@ -50,17 +51,17 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 	for range 20 {
 		before.second()
 	}
-	d.mu.Lock()
-	first := d.ops + n
+	d.Mu.Lock()
+	first := d.Ops + n
 	failed := false
-	d.fail = func(op int, _, _ string) error {
+	d.Fail = func(op int, _, _ string) error {
 		if op == first || op > first && !once {
 			failed = true
 			return errno
 		}
 		return nil
 	}
-	d.mu.Unlock()
+	d.Mu.Unlock()
 	// The process was killed; the next one starts.
 	durable := append(claim{}, m.next...)
 	m.calibrate(rigSensors, m.rnd)
@@ -76,15 +77,15 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 			copy(durable, r.written)
 		}
 	}
-	d.mu.Lock()
-	d.fail = nil
-	d.mu.Unlock()
+	d.Mu.Lock()
+	d.Fail = nil
+	d.Mu.Unlock()
 	records := [][]wire.Record{m.of(0), m.of(1)}
 	evicted := make(claim, len(rigSensors))
 	if errno == syscall.ENOSPC { // room is made for what is new
 		evicted = r.removed()
 	}
-	if err := durable.check(d.cut(m.rnd), m, records, evicted, false); err != nil {
+	if err := durable.check(d.Cut(m.rnd), m, records, evicted, false); err != nil {
 		return false, fmt.Errorf("power is cut while it fails: %w", err)
 	}
 	for range 10 { // it works again, and that is noticed
@@ -97,11 +98,11 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 	if err := r.seal(false); err != nil {
 		return false, err
 	}
-	if size := d.size(); size != r.Size() {
+	if size := d.Size(); size != r.Size() {
 		return false, fmt.Errorf("%d bytes of files, %d are known", size, r.Size())
 	}
 	journals := 0
-	for name := range d.names {
+	for name := range d.Names {
 		if strings.HasSuffix(name, format.JournalSuffix) {
 			journals++
 		}
@@ -116,13 +117,13 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 		evicted = r.removed()
 	}
 	records = [][]wire.Record{m.of(0), m.of(1)}
-	if err := r.written.check(d.cut(m.rnd), m, records, evicted, false); err != nil {
+	if err := r.written.check(d.Cut(m.rnd), m, records, evicted, false); err != nil {
 		return false, err
 	}
 	return !failed, nil
 }
 
-func tryRig(d *testDisk, m *maker) (*rig, error) {
+func tryRig(d *disktest.Disk, m *maker) (*rig, error) {
 	l, err := Open(Options{FS: d, Sensors: rigSensors, Values: m.values, Boot: "boot", pages: rigPages})
 	if err != nil {
 		return nil, err

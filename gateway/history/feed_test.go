@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/wire"
 )
 
@@ -60,7 +61,7 @@ func (s *shipped) ship(t *testing.T, r *rig, most int) {
 // A feed that is opened anew again and again has each record once, whatever became of
 // its block meanwhile, and none that a power cut can take.
 func TestBlocks(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.Begin("one", m.next)
 	chance := rand.New(rand.NewPCG(3, 16))
@@ -111,7 +112,7 @@ func TestBlocks(t *testing.T) {
 
 // While no sync succeeds, nothing that is only in memory is shipped; a segment is.
 func TestBlocksAreDurable(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.Begin("one", m.next)
 	r.second()
@@ -145,7 +146,7 @@ func TestBlocksAreDurable(t *testing.T) {
 
 // Before the directory was read, nothing is shipped: what is in it comes first.
 func TestBlocksWaitForTheDirectory(t *testing.T) {
-	l, err := New(Options{FS: newTestDisk(), Sensors: rigSensors})
+	l, err := New(Options{FS: disktest.New(), Sensors: rigSensors})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/wire"
 )
 
@@ -13,7 +14,7 @@ import (
 // in which they were made: while blocks grow, are packed, sealed and removed, the
 // clock is set back, and another epoch has lower numbers.
 func TestFollow(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	begin := m.at
 	r.Begin("one", m.next)

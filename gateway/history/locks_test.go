@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"testing"
 
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/recovery"
 )
@@ -19,7 +20,7 @@ func TestLocksAndFiles(t *testing.T) {
 }
 
 func locksAndFiles(t *testing.T, damaged bool) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	for range 20 {
@@ -31,18 +32,18 @@ func locksAndFiles(t *testing.T, damaged bool) {
 	for range 5 {
 		r.second()
 	}
-	for name, f := range d.names { // a page that was synced is damaged
+	for name, f := range d.Names { // a page that was synced is damaged
 		if damaged && strings.HasSuffix(name, format.JournalSuffix) {
-			f.now[int64((r.journal.synced-1)%r.journal.pages())*4096+100] ^= 1
+			f.Now[int64((r.journal.synced-1)%r.journal.pages())*4096+100] ^= 1
 		}
 	}
 
-	d.fail = func(int, string, string) error { return syscall.EACCES }
+	d.Fail = func(int, string, string) error { return syscall.EACCES }
 	r = newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	operations := map[string]bool{}
 	failing := false
-	d.fail = func(_ int, what, name string) error {
+	d.Fail = func(_ int, what, name string) error {
 		kind := what
 		for _, suffix := range []string{format.JournalSuffix, format.SegmentSuffix} {
 			if strings.Contains(name, suffix) {

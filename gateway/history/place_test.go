@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/recovery"
 )
@@ -13,39 +14,41 @@ import (
 // Files that have wrong names, exist twice or are not the log's are no loss: all
 // readings come out, once and in order, and none is evicted for them.
 func TestFilesInTheWrongPlace(t *testing.T) {
-	var early *inode // the journal as it was five seconds before
+	var early *disktest.Inode // the journal as it was five seconds before
 	for _, tt := range []struct {
 		name     string
-		misplace func(d *testDisk, journal string, segments []string)
+		misplace func(d *disktest.Disk, journal string, segments []string)
 		aside    int
 	}{
-		{"swapped", func(d *testDisk, _ string, s []string) { d.names[s[1]], d.names[s[3]] = d.names[s[3]], d.names[s[1]] }, 0},
-		{"renamed to the end", func(d *testDisk, _ string, s []string) {
-			d.names["fffffffffffffff9.segment"] = d.names[s[2]]
-			delete(d.names, s[2])
+		{"swapped", func(d *disktest.Disk, _ string, s []string) {
+			d.Names[s[1]], d.Names[s[3]] = d.Names[s[3]], d.Names[s[1]]
 		}, 0},
-		{"doubled", func(d *testDisk, _ string, s []string) { d.names["fffffffffffffff9.segment"] = d.names[s[2]] }, 1},
-		{"a journal that is too large", func(d *testDisk, _ string, _ []string) {
-			d.names["fffffffffffffff9.journal"] = &inode{now: make([]byte, 65<<20), dirty: map[int64]bool{}}
+		{"renamed to the end", func(d *disktest.Disk, _ string, s []string) {
+			d.Names["fffffffffffffff9.segment"] = d.Names[s[2]]
+			delete(d.Names, s[2])
+		}, 0},
+		{"doubled", func(d *disktest.Disk, _ string, s []string) { d.Names["fffffffffffffff9.segment"] = d.Names[s[2]] }, 1},
+		{"a journal that is too large", func(d *disktest.Disk, _ string, _ []string) {
+			d.Names["fffffffffffffff9.journal"] = &disktest.Inode{Now: make([]byte, 65<<20)}
 		}, 1},
-		{"an empty journal", func(d *testDisk, _ string, _ []string) {
-			d.names["fffffffffffffff9.journal"] = &inode{now: make([]byte, rigPages*4096), dirty: map[int64]bool{}}
+		{"an empty journal", func(d *disktest.Disk, _ string, _ []string) {
+			d.Names["fffffffffffffff9.journal"] = &disktest.Inode{Now: make([]byte, rigPages*4096)}
 		}, 0},
-		{"a copy of the journal", func(d *testDisk, journal string, _ []string) {
-			d.names["fffffffffffffff9.journal"] = d.names[journal].copy()
+		{"a copy of the journal", func(d *disktest.Disk, journal string, _ []string) {
+			d.Names["fffffffffffffff9.journal"] = d.Names[journal].Copy()
 		}, 0},
-		{"an earlier copy of the journal", func(d *testDisk, _ string, _ []string) { d.names["fffffffffffffff9.journal"] = early }, 0},
-		{"a segment that is too large", func(d *testDisk, _ string, _ []string) {
-			d.names["fffffffffffffff9.segment"] = &inode{now: make([]byte, 65<<20), dirty: map[int64]bool{}}
+		{"an earlier copy of the journal", func(d *disktest.Disk, _ string, _ []string) { d.Names["fffffffffffffff9.journal"] = early }, 0},
+		{"a segment that is too large", func(d *disktest.Disk, _ string, _ []string) {
+			d.Names["fffffffffffffff9.segment"] = &disktest.Inode{Now: make([]byte, 65<<20)}
 		}, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d, m := newTestDisk(), newMaker(len(rigSensors))
+			d, m := disktest.New(), newMaker(len(rigSensors))
 			r := newRig(t, d, m)
 			r.Begin("epoch", m.next)
 			for n := range 60 {
 				if r.second(); n == 54 {
-					early = d.names[filesOf(d, format.JournalSuffix)[0]].copy()
+					early = d.Names[filesOf(d, format.JournalSuffix)[0]].Copy()
 				}
 			}
 			tt.misplace(d, filesOf(d, format.JournalSuffix)[0], filesOf(d, format.SegmentSuffix))
@@ -80,8 +83,8 @@ func TestFilesInTheWrongPlace(t *testing.T) {
 
 // Something else has the name that the next journal would have.
 func TestNameOfTheJournalIsTaken(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
-	d.fail = func(_ int, what, name string) error {
+	d, m := disktest.New(), newMaker(len(rigSensors))
+	d.Fail = func(_ int, what, name string) error {
 		if what == "rename" && strings.HasPrefix(name, format.JournalName(1)) {
 			return fmt.Errorf("file exists")
 		}

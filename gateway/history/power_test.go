@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/wire"
 )
@@ -20,7 +21,7 @@ import (
 // rig drives a log on a simulated disk step by step, without goroutines.
 type rig struct {
 	*Log
-	disk    *testDisk
+	disk    *disktest.Disk
 	made    *maker
 	now     time.Time
 	written claim // what had been written when the journal was last synced
@@ -30,7 +31,7 @@ const rigPages = 12
 
 var rigSensors = []string{"indoor", "outdoor"}
 
-func newRig(t testing.TB, d *testDisk, m *maker) *rig {
+func newRig(t testing.TB, d *disktest.Disk, m *maker) *rig {
 	t.Helper()
 	r, err := tryRig(d, m)
 	if err != nil {
@@ -80,7 +81,7 @@ func (r *rig) removed() claim {
 }
 
 // check opens what a cut left and compares it with what was made.
-func (c claim) check(d *testDisk, m *maker, made [][]wire.Record, removed claim, again bool) error {
+func (c claim) check(d *disktest.Disk, m *maker, made [][]wire.Record, removed claim, again bool) error {
 	l, err := Open(Options{FS: d, Sensors: rigSensors, Boot: "boot", pages: rigPages})
 	if err != nil {
 		return err
@@ -150,7 +151,7 @@ func (c claim) check(d *testDisk, m *maker, made [][]wire.Record, removed claim,
 			return fmt.Errorf("sensor %d: kept from %d on, want %d", i, from, want)
 		}
 	}
-	d = d.cut(m.rnd)
+	d = d.Cut(m.rnd)
 	if l, err = Open(Options{FS: d, Sensors: rigSensors}); err != nil {
 		return err
 	}
@@ -165,13 +166,13 @@ func (c claim) check(d *testDisk, m *maker, made [][]wire.Record, removed claim,
 func TestPowerCuts(t *testing.T) {
 	cuts := soakOr(100_000, 10_000)
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // there is nothing but garbage
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	chance := rand.New(rand.NewPCG(3, 4))
 	durable := make(claim, len(rigSensors))
 	made, ops := 0, 0
 	const perOp = 40
 	var r *rig
-	d.changed = func() {
+	d.Changed = func() {
 		ops++
 		if made >= cuts || cuts < 100_000 && ops%3 != 0 {
 			return
@@ -187,8 +188,8 @@ func TestPowerCuts(t *testing.T) {
 			all.Go(func() {
 				for n := range perOp / 2 {
 					mine := &maker{next: m.next, at: m.at, offset: m.offset, rnd: seeds}
-					if err := durable.check(d.cut(seeds), mine, records, removed, n%10 == 0); err != nil {
-						failures <- fmt.Sprintf("operation %d, cut %d.%d: %v", d.ops, part, n, err)
+					if err := durable.check(d.Cut(seeds), mine, records, removed, n%10 == 0); err != nil {
+						failures <- fmt.Sprintf("operation %d, cut %d.%d: %v", d.Ops, part, n, err)
 					}
 				}
 			})
@@ -200,7 +201,7 @@ func TestPowerCuts(t *testing.T) {
 		made += perOp
 	}
 	for made < cuts {
-		d.syncing = nil
+		d.Syncing = nil
 		m.calibrate(rigSensors, chance)
 		r = newRig(t, d, m)
 		for i, next := range m.next {
@@ -213,7 +214,7 @@ func TestPowerCuts(t *testing.T) {
 		r.Begin("epoch", m.next)
 		r.maintain(r.now)
 		busy := false
-		d.syncing = func(name string) { // ticks come meanwhile
+		d.Syncing = func(name string) { // ticks come meanwhile
 			if strings.Contains(name, format.JournalSuffix) && !busy && chance.IntN(2) == 0 {
 				busy = true
 				for range chance.IntN(3) {

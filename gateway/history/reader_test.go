@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/wire"
 )
 
@@ -68,7 +69,7 @@ func TestReader(t *testing.T) {
 // Readers of every kind at once with appending, sealing and removing, for the
 // race detector; each sees a stream without a doublet, and nothing that was not made.
 func TestReadersBesideTheWriter(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.o.MaxBytes = 70 << 10
 	r.Begin("epoch", m.next)
@@ -155,7 +156,7 @@ func noDamage(t *testing.T) func(Damage) {
 
 // What a reader of the directory leaves out is reported, once.
 func TestReaderSaysWhatIsLeftOut(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	w := newRig(t, d, m)
 	w.Begin("epoch", m.next)
 	for range 56 {
@@ -163,7 +164,7 @@ func TestReaderSaysWhatIsLeftOut(t *testing.T) {
 	}
 	chapters, places := blocksOf(t, w.Log, "indoor")
 	c, block := chapters[1], places[1][0]
-	d.names[c.Segment.Name].now[block.At+50] ^= 1
+	d.Names[c.Segment.Name].Now[block.At+50] ^= 1
 	var reports []Damage
 	r, err := openReader(d, func(x Damage) { reports = append(reports, x) })
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/format"
 )
 
@@ -14,7 +15,7 @@ const day = 24 * 60 * 60 * 1000 // ms
 // retainRig has a log of segments of 12 s each, as old as MaxAge allows.
 func retainRig(t *testing.T) (r *rig, reports *[]Eviction) {
 	t.Helper()
-	r = newRig(t, newTestDisk(), newMaker(len(rigSensors)))
+	r = newRig(t, disktest.New(), newMaker(len(rigSensors)))
 	r.made.every = 333
 	reports = &[]Eviction{}
 	r.o.Evicted = func(e Eviction) { *reports = append(*reports, e) }
@@ -111,14 +112,14 @@ func TestSizeIsLowered(t *testing.T) {
 }
 
 // limit makes a disk of so many bytes.
-func (d *testDisk) limit(bytes int) {
-	d.fail = func(_ int, what, name string) error {
-		if what != "write" || d.names[name] == nil {
+func limit(d *disktest.Disk, bytes int) {
+	d.Fail = func(_ int, what, name string) error {
+		if what != "write" || d.Names[name] == nil {
 			return nil
 		}
 		n := 0
-		for _, f := range d.names {
-			n += len(f.now)
+		for _, f := range d.Names {
+			n += len(f.Now)
 		}
 		if n >= bytes && !strings.HasSuffix(name, format.JournalSuffix) { // which has its space already
 			return syscall.ENOSPC
@@ -131,7 +132,7 @@ func (d *testDisk) limit(bytes int) {
 func TestPartitionIsSmall(t *testing.T) {
 	r, reports := retainRig(t)
 	r.o.MaxAge = time.Hour
-	r.disk.limit(int(r.disk.size()) + 2048)
+	limit(r.disk, int(r.disk.Size())+2048)
 	for range 300 {
 		r.second()
 		if err := r.durable(); err != nil {
@@ -150,8 +151,8 @@ func TestPartitionIsSmall(t *testing.T) {
 // A size beyond the disk's is logged at the start and lowered; another is not.
 func TestSizeIsLoweredToTheDisk(t *testing.T) {
 	for space, want := range map[int64]int64{10 << 20: 9 << 20, 100 << 20: 64 << 20} {
-		d := newTestDisk()
-		d.space = space
+		d := disktest.New()
+		d.Capacity = space
 		var log strings.Builder
 		l := open(t, Options{FS: d, Sensors: rigSensors, MaxBytes: 64 << 20, Log: textLog(&log)})
 		if l.o.MaxBytes != want {
@@ -167,7 +168,7 @@ func TestSizeIsLoweredToTheDisk(t *testing.T) {
 // and those that are too old still are.
 func TestSomethingElseFillsTheDisk(t *testing.T) {
 	r, _ := retainRig(t)
-	r.disk.limit(0)
+	limit(r.disk, 0)
 	before := r.retained()
 	for range 20 {
 		r.second()
@@ -184,7 +185,7 @@ func TestExpiredOnAFullDisk(t *testing.T) {
 	for name, restart := range map[string]bool{"running": false, "off": true} {
 		t.Run(name, func(t *testing.T) {
 			r, _ := retainRig(t)
-			r.disk.limit(0) // something else fills it
+			limit(r.disk, 0) // something else fills it
 			for range 30 {
 				r.second()
 			}
@@ -207,7 +208,7 @@ func TestExpiredOnAFullDisk(t *testing.T) {
 			if n := len(r.index.Segments); n != 1 {
 				t.Errorf("%d segments of %d are left, want the newest", n, old)
 			}
-			r.disk.fail = nil
+			r.disk.Fail = nil
 			for range 2 * int(retryMax/time.Second) {
 				r.second()
 			}

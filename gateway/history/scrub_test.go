@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
 )
@@ -34,39 +35,39 @@ func blocksOf(t *testing.T, l *Log, sensor string) (chapters []*index.Chapter, p
 func TestScrub(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		damage func(d *testDisk, c *index.Chapter, p format.Place)
+		damage func(d *disktest.Disk, c *index.Chapter, p format.Place)
 		lost   bool
 		logged string
 	}{
-		{"intact", func(*testDisk, *index.Chapter, format.Place) {}, false, ""},
-		{"a block", func(d *testDisk, c *index.Chapter, p format.Place) {
-			d.names[c.Segment.Name].now[p.At+int64(p.Length)-1] ^= 1
+		{"intact", func(*disktest.Disk, *index.Chapter, format.Place) {}, false, ""},
+		{"a block", func(d *disktest.Disk, c *index.Chapter, p format.Place) {
+			d.Names[c.Segment.Name].Now[p.At+int64(p.Length)-1] ^= 1
 		}, true, "a block is damaged"},
-		{"an index", func(d *testDisk, c *index.Chapter, _ format.Place) { d.names[c.Segment.Name].now[c.Index] ^= 1 }, false, "are used"},
-		{"cut off", func(d *testDisk, c *index.Chapter, p format.Place) {
-			f := d.names[c.Segment.Name]
-			f.now = f.now[:p.At+1]
+		{"an index", func(d *disktest.Disk, c *index.Chapter, _ format.Place) { d.Names[c.Segment.Name].Now[c.Index] ^= 1 }, false, "are used"},
+		{"cut off", func(d *disktest.Disk, c *index.Chapter, p format.Place) {
+			f := d.Names[c.Segment.Name]
+			f.Now = f.Now[:p.At+1]
 		}, true, "unexpected EOF"},
-		{"a sector that cannot be read", func(d *testDisk, c *index.Chapter, _ format.Place) {
-			d.fail = func(_ int, what, name string) error {
+		{"a sector that cannot be read", func(d *disktest.Disk, c *index.Chapter, _ format.Place) {
+			d.Fail = func(_ int, what, name string) error {
 				if what == "read" && name == c.Segment.Name {
 					return syscall.EIO
 				}
 				return nil
 			}
 		}, true, syscall.EIO.Error()},
-		{"no descriptors", func(d *testDisk, c *index.Chapter, _ format.Place) {
-			d.fail = func(_ int, what, _ string) error {
+		{"no descriptors", func(d *disktest.Disk, c *index.Chapter, _ format.Place) {
+			d.Fail = func(_ int, what, _ string) error {
 				if what == "open" {
 					return syscall.EMFILE
 				}
 				return nil
 			}
 		}, false, ""},
-		{"removed by something else", func(d *testDisk, c *index.Chapter, _ format.Place) { delete(d.names, c.Segment.Name) }, true, ""},
+		{"removed by something else", func(d *disktest.Disk, c *index.Chapter, _ format.Place) { delete(d.Names, c.Segment.Name) }, true, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d, m := newTestDisk(), newMaker(len(rigSensors))
+			d, m := disktest.New(), newMaker(len(rigSensors))
 			r := newRig(t, d, m)
 			r.Begin("epoch", m.next)
 			for range 100 {
@@ -107,7 +108,7 @@ func TestScrub(t *testing.T) {
 			if !strings.Contains(log.String(), tt.logged) || tt.logged == "" && log.Len() > 0 {
 				t.Errorf("the log says %q, want %q", &log, tt.logged)
 			}
-			d.fail = nil
+			d.Fail = nil
 			if err := r.Close(); err != nil {
 				t.Error(err)
 			}
@@ -118,7 +119,7 @@ func TestScrub(t *testing.T) {
 // Run reads all of it within a day, beside its work, and ends it.
 func TestScrubRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, m := newTestDisk(), newMaker(len(rigSensors))
+		d, m := disktest.New(), newMaker(len(rigSensors))
 		m.every = 60_000
 		var log strings.Builder
 		o := Options{FS: d, Sensors: rigSensors, Log: textLog(&log), pages: 64}
@@ -132,7 +133,7 @@ func TestScrubRuns(t *testing.T) {
 		}
 		stop()
 		chapters, places := blocksOf(t, l, "indoor")
-		d.names[chapters[1].Segment.Name].now[places[1][0].At+50] ^= 1
+		d.Names[chapters[1].Segment.Name].Now[places[1][0].At+50] ^= 1
 		var reports []Damage
 		o.Damaged = func(d Damage) { reports = append(reports, d) }
 		l = open(t, o)
@@ -160,7 +161,7 @@ func TestScrubRuns(t *testing.T) {
 
 // A scrub that is cancelled ends between two blocks.
 func TestScrubEnds(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	m.every = 30_000 // so that a chapter has many blocks
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
@@ -169,7 +170,7 @@ func TestScrubEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	reads := 0
-	d.fail = func(_ int, what, _ string) error {
+	d.Fail = func(_ int, what, _ string) error {
 		if what == "read" {
 			if reads++; reads == 2 { // the first was of the index
 				cancel()

@@ -6,18 +6,20 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sensorgateway/gateway/history/disk/disktest"
 )
 
 // On a card that takes 12 ms a write, the first readings are written at once: the
 // journal is filled with zeros beside them, and in the end it is a whole one.
 func TestSlowCardDelaysNoReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, m := newTestDisk(), newMaker(1)
-		d.fail = func(_ int, what, _ string) error {
+		d, m := disktest.New(), newMaker(1)
+		d.Fail = func(_ int, what, _ string) error {
 			if what == "write" {
-				d.mu.Unlock()
+				d.Mu.Unlock()
 				time.Sleep(12 * time.Millisecond)
-				d.mu.Lock()
+				d.Mu.Lock()
 			}
 			return nil
 		}
@@ -57,17 +59,17 @@ func TestSlowCardDelaysNoReading(t *testing.T) {
 // A page is not written where zeros may still be on their way: they would replace it.
 func TestNoPageIsWrittenWhereZerosMayCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, m := newTestDisk(), newMaker(1)
+		d, m := disktest.New(), newMaker(1)
 		l := open(t, Options{FS: d, Sensors: names(1), Boot: "boot", pages: 64})
 		l.Begin("epoch", m.next)
 		l.maintain(time.Now())
 		release, hung := make(chan struct{}), false
-		d.fail = func(_ int, what, _ string) error {
+		d.Fail = func(_ int, what, _ string) error {
 			if what == "write" && !hung {
 				hung = true
-				d.mu.Unlock()
+				d.Mu.Unlock()
 				<-release
-				d.mu.Lock()
+				d.Mu.Lock()
 			}
 			return nil
 		}
@@ -102,7 +104,7 @@ func TestNoPageIsWrittenWhereZerosMayCome(t *testing.T) {
 // Readings that Append returns before they are written are counted and logged.
 func TestLateReadingsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, m := newTestDisk(), newMaker(2)
+		d, m := disktest.New(), newMaker(2)
 		var log strings.Builder
 		l := open(t, Options{FS: d, Sensors: rigSensors, Boot: "boot", Log: textLog(&log)})
 		l.Begin("epoch", m.next)
@@ -113,17 +115,17 @@ func TestLateReadingsAreCounted(t *testing.T) {
 			t.Fatalf("%d readings are late before there is any", l.Late())
 		}
 		slow := true
-		d.mu.Lock()
-		d.fail = func(_ int, what, _ string) error {
+		d.Mu.Lock()
+		d.Fail = func(_ int, what, _ string) error {
 			if what == "write" && slow {
 				slow = false
-				d.mu.Unlock()
+				d.Mu.Unlock()
 				time.Sleep(55 * time.Millisecond)
-				d.mu.Lock()
+				d.Mu.Lock()
 			}
 			return nil
 		}
-		d.mu.Unlock()
+		d.Mu.Unlock()
 		for range 5 {
 			l.Append(m.tick(), m.offset)
 			<-time.After(10 * time.Millisecond)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/disk/disktest"
 )
 
 // copyOf is a directory with the files of a snapshot.
@@ -32,18 +33,18 @@ func copyOf(t *testing.T, s *Snapshot) FS {
 
 // watchedDisk calls step before each list, open and read.
 type watchedDisk struct {
-	*testDisk
+	*disktest.Disk
 	step func()
 }
 
 func (d *watchedDisk) List(dir string) ([]disk.Info, error) {
 	d.step()
-	return d.testDisk.List(dir)
+	return d.Disk.List(dir)
 }
 
 func (d *watchedDisk) Open(name string, write bool) (disk.File, error) {
 	d.step()
-	f, err := d.testDisk.Open(name, write)
+	f, err := d.Disk.Open(name, write)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func TestSnapshot(t *testing.T) {
 	for step := range 12 {
 		for _, does := range []string{"nothing", "ticks", "seals", "seals and evicts"} {
 			t.Run(fmt.Sprint(does, " at step ", step), func(t *testing.T) {
-				d := newTestDisk()
+				d := disktest.New()
 				l := open(t, Options{FS: d, Sensors: []string{"a"}, pages: 32, MaxBytes: 1 << 20})
 				m := newMaker(1)
 				l.Begin("epoch", m.next)
@@ -86,7 +87,7 @@ func TestSnapshot(t *testing.T) {
 					second()
 				}
 				synced, steps := len(m.ticks), 0
-				w := &watchedDisk{testDisk: d}
+				w := &watchedDisk{Disk: d}
 				w.step = func() {
 					if steps++; steps != step+1 {
 						return
@@ -137,7 +138,7 @@ func TestSnapshot(t *testing.T) {
 }
 
 func TestSnapshotOfDamage(t *testing.T) {
-	d := newTestDisk()
+	d := disktest.New()
 	l := open(t, Options{FS: d, Sensors: []string{"a"}, pages: 32})
 	m := newMaker(1)
 	l.Begin("epoch", m.next)

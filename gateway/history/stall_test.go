@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
 )
@@ -132,7 +133,7 @@ func TestDiskStalls(t *testing.T) {
 // A disk that cannot be used at the start is used as soon as it can: what was on
 // it before comes first.
 func TestDiskComesLater(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	r := newRig(t, d, m)
 	r.Begin("epoch", m.next)
 	for range 20 {
@@ -141,7 +142,7 @@ func TestDiskComesLater(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	d.fail = func(int, string, string) error { return syscall.EACCES }
+	d.Fail = func(int, string, string) error { return syscall.EACCES }
 	r = newRig(t, d, m)
 	if err := r.durable(); !errors.Is(err, syscall.EACCES) {
 		t.Errorf("durable: %v", err)
@@ -149,7 +150,7 @@ func TestDiskComesLater(t *testing.T) {
 	r.Begin("epoch", m.next)
 	r.second()
 	same(t, all(t, r.Since(0, ^uint32(0))), m.of(0)[60:])
-	d.fail = nil
+	d.Fail = nil
 	for range 3 {
 		r.now = r.now.Add(retryMax)
 		r.second()
@@ -167,7 +168,7 @@ func TestDiskComesLater(t *testing.T) {
 // While a segment is written for seconds, as on a slow card, the journal is synced.
 func TestSyncsGoOnWhileASegmentIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, m := newTestDisk(), newMaker(1)
+		d, m := disktest.New(), newMaker(1)
 		l := open(t, Options{FS: d, Sensors: names(1), Boot: "boot", pages: pagesMin, Changed: func(err error) {
 			if err != nil {
 				t.Error(err)
@@ -175,7 +176,7 @@ func TestSyncsGoOnWhileASegmentIsWritten(t *testing.T) {
 		}})
 		l.Begin("epoch", m.next)
 		slow := time.Duration(0)
-		d.syncing = func(name string) {
+		d.Syncing = func(name string) {
 			if strings.Contains(name, format.SegmentSuffix) {
 				<-time.After(2 * time.Second)
 				slow += 2 * time.Second

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/values"
 	"sensorgateway/wire"
 )
@@ -22,7 +23,7 @@ func calibrated(name string, scale, offset float64) wire.SensorInfo {
 
 // Readings are what they were when they were made, whatever corrects those of now.
 func TestCalibrationOfThen(t *testing.T) {
-	d, m := newTestDisk(), newMaker(1)
+	d, m := disktest.New(), newMaker(1)
 	m.values = []wire.SensorInfo{{Name: "a"}}
 	plain := newMaker(1)
 	o := Options{FS: d, Sensors: []string{"a"}, Boot: "boot", pages: rigPages}
@@ -86,7 +87,7 @@ func TestCalibrationOfThen(t *testing.T) {
 // No record is on the disk before what its values are, also where a new epoch begins
 // while the log runs.
 func TestConstantsComeBeforeRecords(t *testing.T) {
-	d, m := newTestDisk(), newMaker(len(rigSensors))
+	d, m := disktest.New(), newMaker(len(rigSensors))
 	m.values = []wire.SensorInfo{calibrated("indoor", 1.1, 1), calibrated("outdoor", 0.9, -1)}
 	r := newRig(t, d, m)
 	r.Begin("first", m.next)
@@ -98,9 +99,9 @@ func TestConstantsComeBeforeRecords(t *testing.T) {
 	m.ticks = nil
 	r.Begin("second", m.next)
 	cuts := 0
-	d.changed = func() {
+	d.Changed = func() {
 		for range 20 {
-			l := open(t, Options{FS: d.cut(m.rnd), Sensors: rigSensors, Boot: "boot", pages: rigPages})
+			l := open(t, Options{FS: d.Cut(m.rnd), Sensors: rigSensors, Boot: "boot", pages: rigPages})
 			if l.Epoch() != "second" {
 				continue
 			}
@@ -121,7 +122,7 @@ func TestConstantsComeBeforeRecords(t *testing.T) {
 
 // Constants of epochs of which nothing is left are forgotten.
 func TestConstantsAreForgotten(t *testing.T) {
-	d, m := newTestDisk(), newMaker(1)
+	d, m := disktest.New(), newMaker(1)
 	chance := rand.New(rand.NewPCG(5, 6))
 	for part := range 50 {
 		m.values = []wire.SensorInfo{calibrated("a", 1+chance.Float64()/10, 0)}
@@ -145,7 +146,7 @@ func TestConstantsAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	segments := 0
-	for name := range d.names {
+	for name := range d.Names {
 		if strings.HasSuffix(name, ".segment") {
 			segments++
 		}
