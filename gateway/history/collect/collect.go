@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/disk"
 	"sensorgateway/wire"
 )
 
@@ -38,6 +38,7 @@ const (
 // Options are what a [Collection] is made of.
 type Options struct {
 	Dir      string // has a directory for each gateway, and the intake; it must be there
+	FS       FS     // what is in it; nil: the operating system's
 	MaxBytes int64  // of the segments of each gateway; 0: no limit
 	Log      *slog.Logger
 }
@@ -55,12 +56,12 @@ type Collection struct {
 // Open returns the logs in a directory. It reads the intake, and the directory of a
 // gateway once that sends something.
 func Open(o Options) (*Collection, error) {
-	in, err := openIntake(filepath.Join(o.Dir, intakeDir), o.Log)
-	if err != nil {
-		return nil, err
+	if o.FS == nil {
+		o.FS = disk.OS(o.Dir)
 	}
+	in := newIntake(o.directory(intakeDir), o.Log)
 	c := &Collection{o: o, intake: in, logs: map[string]*log{}}
-	err = in.read(func(gateway string, at place, _ codec.Block) {
+	err := in.read(func(gateway string, at place, _ codec.Block) {
 		l := c.log(gateway)
 		l.pending = append(l.pending, at)
 	})
@@ -76,11 +77,13 @@ func (c *Collection) log(gateway string) *log {
 	defer c.mu.Unlock()
 	l := c.logs[gateway]
 	if l == nil {
-		l = &log{c: c, gateway: gateway, dir: filepath.Join(c.o.Dir, gateway, LogDir)}
+		l = &log{c: c, gateway: gateway, dir: c.o.directory(logDir(gateway))}
 		c.logs[gateway] = l
 	}
 	return l
 }
+
+func logDir(gateway string) string { return gateway + "/" + LogDir }
 
 // Values says what the values of a sensor's records are, from a number on.
 type Values struct {

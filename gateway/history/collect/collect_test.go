@@ -261,13 +261,13 @@ func TestNotStored(t *testing.T) {
 		t.Errorf("something of it is stored: %v", err)
 	}
 	c, stop = running(t, dir)
-	if err := os.RemoveAll(filepath.Join(dir, intakeDir)); err != nil {
+	if err := errors.Join(os.RemoveAll(filepath.Join(dir, intakeDir)), os.WriteFile(filepath.Join(dir, intakeDir), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Append(context.Background(), "pi-1", d.blocks("indoor", 0, 100), nil); err == nil {
 		t.Error("it is confirmed without a file")
 	}
-	if err := os.MkdirAll(filepath.Join(dir, intakeDir), 0o750); err != nil {
+	if err := os.Remove(filepath.Join(dir, intakeDir)); err != nil {
 		t.Fatal(err)
 	}
 	appendAll(t, c, "pi-1", d.blocks("indoor", 0, 100))

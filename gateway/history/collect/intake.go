@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,8 +15,8 @@ import (
 	"sync"
 	"time"
 
-	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/disk"
 )
 
 // The intake is where blocks of all gateways are durable first: one file that all of them
@@ -43,6 +42,7 @@ type place struct {
 	file uint64
 	at   int64
 	size int32
+	cut  *[]byte // what of it is used; nil: all
 }
 
 // entry is what waits to be written.
@@ -55,7 +55,7 @@ type entry struct {
 
 // intake appends. One goroutine runs write.
 type intake struct {
-	dir string
+	dir directory
 	log *slog.Logger
 
 	mu    sync.Mutex
@@ -63,44 +63,40 @@ type intake struct {
 	ended error         // why nothing is written any more
 	wake  chan struct{} // size 1: there is something in the queue
 
-	file   *os.File // of the writer; nil: none is open
+	file   disk.File // of the writer; nil: none is open
 	number uint64
 	size   int64
 	since  time.Time // of the first frame in it
 	rotate bool      // the next frame begins another file
+	rooted bool      // the directory is there after a power cut
 }
 
-func openIntake(dir string, log *slog.Logger) (*intake, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, err
-	}
-	return &intake{dir: dir, log: log, wake: make(chan struct{}, 1)}, nil
+func newIntake(dir directory, log *slog.Logger) *intake {
+	return &intake{dir: dir, log: log, wake: make(chan struct{}, 1)}
 }
 
-func (in *intake) path(number uint64) string {
-	return filepath.Join(in.dir, fmt.Sprintf("%016x%s", number, intakeSuffix))
-}
+func intakeName(number uint64) string { return fmt.Sprintf("%016x%s", number, intakeSuffix) }
 
-// files returns the numbers of the files that are there, in order.
-func (in *intake) files() (numbers []uint64, err error) {
-	entries, err := os.ReadDir(in.dir)
+// files returns the numbers of the files that are there, in order, and how large all are.
+func (in *intake) files() (numbers []uint64, size int64, err error) {
+	files, err := in.dir.List("")
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	for _, e := range entries {
-		name, ours := strings.CutSuffix(e.Name(), intakeSuffix)
+	for _, f := range files {
+		name, ours := strings.CutSuffix(f.Name, intakeSuffix)
 		if n, err := strconv.ParseUint(name, 16, 64); ours && err == nil && len(name) == 16 {
-			numbers = append(numbers, n)
+			numbers, size = append(numbers, n), size+f.Size
 		}
 	}
 	slices.Sort(numbers)
-	return numbers, nil
+	return numbers, size, nil
 }
 
 // read calls take for each block of each file, and begins another file after them. What
 // follows a frame that is not whole was never confirmed to anybody.
 func (in *intake) read(take func(gateway string, at place, b codec.Block)) error {
-	numbers, err := in.files()
+	numbers, _, err := in.files()
 	if err != nil {
 		return err
 	}
@@ -114,28 +110,29 @@ func (in *intake) read(take func(gateway string, at place, b codec.Block)) error
 }
 
 func (in *intake) readFile(n uint64, take func(string, place, codec.Block)) error {
-	data, err := os.ReadFile(in.path(n))
+	data, err := in.dir.read(intakeName(n))
 	if err != nil {
 		return err
 	}
+	file := filepath.Join(in.dir.at, intakeName(n))
 	for at := int64(0); at < int64(len(data)); {
 		gateway, head, size := cutFrame(data[at:])
 		if size == 0 {
 			next := at + nextFrame(data[at:])
 			if next == int64(len(data)) {
-				in.log.Info("the newest blocks that came before a crash were not complete: gateways send them again", "file", in.path(n), "bytes", next-at)
+				in.log.Info("the newest blocks that came before a crash were not complete: gateways send them again", "file", file, "bytes", next-at)
 				return nil
 			}
-			in.log.Warn("blocks of readings that were stored are damaged, and are lost unless their gateways still have them", "file", in.path(n), "at", at, "bytes", next-at)
+			in.log.Warn("blocks of readings that were stored are damaged, and are lost unless their gateways still have them", "file", file, "at", at, "bytes", next-at)
 			at = next
 			continue
 		}
 		for from := at + int64(head); from < at+int64(size); {
 			b, length, err := codec.ParseBlock(data[from : at+int64(size)])
 			if err != nil {
-				return fmt.Errorf("%s: block at %d: %w", in.path(n), from, err)
+				return fmt.Errorf("%s: block at %d: %w", file, from, err)
 			}
-			take(gateway, place{n, from, int32(length)}, b)
+			take(gateway, place{file: n, at: from, size: int32(length)}, b)
 			from += int64(length)
 		}
 		at += int64(size)
@@ -262,7 +259,7 @@ func (in *intake) write(group []*entry) error {
 	}
 	var b []byte
 	for _, e := range group {
-		e.at = place{in.number, in.size + int64(len(b)+e.head), int32(len(e.frame) - e.head)}
+		e.at = place{file: in.number, at: in.size + int64(len(b)+e.head)}
 		b = append(b, e.frame...)
 	}
 	if _, err := in.file.WriteAt(b, in.size); err != nil {
@@ -291,13 +288,22 @@ func (in *intake) open() error {
 	if in.file != nil {
 		return nil
 	}
-	f, err := os.OpenFile(in.path(in.number+1), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	name := intakeName(in.number + 1)
+	if f, err := in.dir.Open(name, false); err == nil {
+		return errors.Join(fmt.Errorf("readings cannot be stored: %s is there: does another hub use the directory?", filepath.Join(in.dir.at, name)), f.Close())
+	}
+	f, err := in.dir.Create(name)
 	if err != nil {
 		return fmt.Errorf("readings cannot be stored: %w", err)
 	}
 	in.number++
 	in.file, in.size, in.since = f, 0, time.Now()
-	return atomicfile.OS{}.SyncDir(in.dir)
+	err = in.dir.SyncDir("")
+	if !in.rooted && err == nil {
+		err = in.dir.syncParents()
+		in.rooted = err == nil
+	}
+	return err
 }
 
 // abandon ends the file after an error. What was not confirmed is cut off: it comes again,
@@ -306,7 +312,7 @@ func (in *intake) abandon() error {
 	if in.file == nil {
 		return nil
 	}
-	return errors.Join(in.file.Truncate(in.size), in.closeFile())
+	return errors.Join(disk.Truncate(in.file, in.size), in.closeFile())
 }
 
 func (in *intake) closeFile() error {
@@ -338,13 +344,13 @@ func (in *intake) state() (size int64, since time.Time, some bool) {
 
 // remove removes the files up to a number.
 func (in *intake) remove(last uint64) error {
-	numbers, err := in.files()
+	numbers, _, err := in.files()
 	if err != nil {
 		return err
 	}
 	for _, n := range numbers {
 		if n <= last {
-			err = errors.Join(err, os.Remove(in.path(n)))
+			err = errors.Join(err, in.dir.Remove(intakeName(n)))
 		}
 	}
 	return err
@@ -352,7 +358,7 @@ func (in *intake) remove(last uint64) error {
 
 // load returns the blocks of places.
 func (in *intake) load(places []place) (blocks [][]byte, err error) {
-	var f *os.File
+	var f disk.File
 	defer func() {
 		if f != nil {
 			_ = f.Close()
@@ -360,11 +366,15 @@ func (in *intake) load(places []place) (blocks [][]byte, err error) {
 	}()
 	open := uint64(0)
 	for _, p := range places {
+		if p.cut != nil {
+			blocks = append(blocks, *p.cut)
+			continue
+		}
 		if f == nil || open != p.file {
 			if f != nil {
 				_ = f.Close()
 			}
-			if f, err = os.Open(in.path(p.file)); err != nil {
+			if f, err = in.dir.Open(intakeName(p.file), false); err != nil {
 				return nil, err
 			}
 			open = p.file

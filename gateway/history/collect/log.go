@@ -19,7 +19,7 @@ type stream struct{ sensor, epoch string }
 type log struct {
 	c       *Collection
 	gateway string
-	dir     string
+	dir     directory
 
 	order sync.Mutex // held by who changes the log, until what it has changed is durable
 
@@ -30,6 +30,7 @@ type log struct {
 	values  values.Table
 	pending []place // in the intake
 	next    uint64  // number of the next segment
+	rooted  bool    // the directory is there after a power cut
 	size    int64   // bytes of the segments
 	found   int64   // that they had when they were listed, if they are not loaded
 	view    *view   // nil: nobody reads
@@ -58,7 +59,7 @@ func (l *log) append(blocks [][]byte, said []Values) error {
 	if err := l.load(); err != nil {
 		return err
 	}
-	fresh, heads, err := l.fresh(blocks)
+	fresh, heads, err := fresh(l.there, blocks)
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func (l *log) append(blocks [][]byte, said []Values) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, b := range fresh {
-		l.pending = append(l.pending, place{at.file, at.at, int32(len(b))})
+		l.pending = append(l.pending, place{file: at.file, at: at.at, size: int32(len(b))})
 		at.at += int64(len(b))
 		l.note(l.there, heads[i])
 		l.see(heads[i], b)
@@ -90,14 +91,14 @@ func (l *log) append(blocks [][]byte, said []Values) error {
 }
 
 // fresh returns the blocks of the records that are not there, and their heads.
-func (l *log) fresh(blocks [][]byte) (all [][]byte, heads []codec.Block, err error) {
+func fresh(have map[stream]*held, blocks [][]byte) (all [][]byte, heads []codec.Block, err error) {
 	for i, raw := range blocks {
 		b, size, err := codec.ParseBlock(raw)
 		if err != nil || size != len(raw) {
 			return nil, nil, fmt.Errorf("block %d: %w", i, codec.ErrBlock)
 		}
 		var there spans
-		if h := l.there[stream{b.Origin.Sensor, b.Origin.Epoch}]; h != nil {
+		if h := have[stream{b.Origin.Sensor, b.Origin.Epoch}]; h != nil {
 			there = h.spans
 		}
 		cut, err := there.fresh(b, raw)
@@ -131,7 +132,7 @@ func (l *log) learn(of codec.Origin, said []Values) error {
 		return nil
 	}
 	if err := l.create(values.FileName, copied.Format()); err != nil {
-		return fmt.Errorf("%s: what the values are cannot be stored: %w", l.dir, err)
+		return fmt.Errorf("%s: what the values are cannot be stored: %w", l.dir.at, err)
 	}
 	l.mu.Lock()
 	l.values.Saved(copied)
@@ -154,7 +155,7 @@ func (l *log) load() error {
 	if l.loaded {
 		return nil
 	}
-	found, err := l.read(recovery.Options{Log: l.c.o.Log.With("dir", l.dir)})
+	found, err := l.read(recovery.Options{Log: l.c.o.Log.With("dir", l.dir.at)})
 	if err != nil {
 		return err
 	}
@@ -171,13 +172,17 @@ func (l *log) load() error {
 	}
 	var rest []place
 	for i, raw := range blocks {
-		b, _, err := codec.ParseBlock(raw)
+		fresh, heads, err := fresh(there, [][]byte{raw})
 		if err != nil {
 			return fmt.Errorf("the intake: %w", err)
 		}
-		if h := there[stream{b.Origin.Sensor, b.Origin.Epoch}]; h == nil || !h.hasAll(b.Summary.First, b.Summary.Last) { // else a crash came between the segment and the intake's end
-			rest = append(rest, l.pending[i])
-			l.note(there, b)
+		for k, cut := range fresh { // none, if a crash came between the segment and the intake's end
+			p := l.pending[i]
+			if len(cut) < len(raw) { // the rest has come twice: it could not be cut off when it was not confirmed
+				p.cut = &cut
+			}
+			rest = append(rest, p)
+			l.note(there, heads[k])
 		}
 	}
 	l.mu.Lock()
@@ -193,14 +198,14 @@ func (l *log) load() error {
 // read reads the directory. A file that cannot be read, unless that is for lack of
 // descriptors or memory, does not keep the others from being used.
 func (l *log) read(o recovery.Options) (*recovery.Found, error) {
-	o.FS, o.UnreadableFails = disk.OS(l.dir), true
+	o.FS, o.UnreadableFails = l.dir, true
 	found, err := recovery.Read(o)
 	if err != nil && !disk.Exhausted(err) {
 		o.UnreadableFails = false
 		found, err = recovery.Read(o)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the log in %s cannot be read: %w", l.dir, err)
+		return nil, fmt.Errorf("the log in %s cannot be read: %w", l.dir.at, err)
 	}
 	return found, nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"sensorgateway/gateway/history/codec"
-	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/index"
 	"sensorgateway/gateway/history/query"
 	"sensorgateway/gateway/history/recovery"
@@ -36,7 +35,7 @@ func (l *log) look() (*view, error) {
 	if err := l.load(); err != nil {
 		return nil, err
 	}
-	found, err := l.read(recovery.Options{Log: l.c.o.Log.With("dir", l.dir), ReadOnly: true})
+	found, err := l.read(recovery.Options{Log: l.c.o.Log.With("dir", l.dir.at), ReadOnly: true})
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +92,7 @@ func (l *log) source(v *view) query.Source {
 	return query.Source{
 		Lock:  func() func() { l.mu.Lock(); return l.mu.Unlock },
 		Index: func() *index.Index { return v.index },
-		FS:    disk.OS(l.dir), Log: l.c.o.Log.With("dir", l.dir),
+		FS:    l.dir, Log: l.c.o.Log.With("dir", l.dir.at),
 		Removed: func(*index.Chapter) {}, // it was evicted
 		Values: func(name, epoch string) values.Span {
 			l.mu.Lock()
@@ -113,7 +112,7 @@ func (l *log) lose(c *index.Chapter, first, last uint32, err error) {
 	}
 	l.mu.Unlock()
 	if n > 0 {
-		l.c.o.Log.Warn("stored readings cannot be read", "dir", l.dir, "file", c.Segment.Name, "sensor", c.Origin.Sensor, "readings", n, "err", err)
+		l.c.o.Log.Warn("stored readings cannot be read", "dir", l.dir.at, "file", c.Segment.Name, "sensor", c.Origin.Sensor, "readings", n, "err", err)
 	}
 }
 

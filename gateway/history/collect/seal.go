@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
@@ -35,7 +34,7 @@ func (l *log) seal(last uint64) error {
 	}
 	size, err := l.writeSegment(blocks)
 	if err != nil {
-		return fmt.Errorf("%s: %w", l.dir, err)
+		return fmt.Errorf("%s: %w", l.dir.at, err)
 	}
 	l.mu.Lock()
 	l.pending = slices.Clone(l.pending[n:])
@@ -45,7 +44,7 @@ func (l *log) seal(last uint64) error {
 	}
 	l.mu.Unlock()
 	if err := l.forgetSummaries(); err != nil {
-		l.c.o.Log.Warn("summaries of readings that have come stay for now", "dir", l.dir, "err", err)
+		l.c.o.Log.Warn("summaries of readings that have come stay for now", "dir", l.dir.at, "err", err)
 	}
 	return l.evict()
 }
@@ -94,14 +93,14 @@ func compare(a, b uint32) int {
 	return 0
 }
 
-// create makes a file in the log's directory, or replaces it, as a whole.
+// create makes a file in the log's directory, or replaces it, as a whole. l.order is held.
 func (l *log) create(name string, data []byte) error {
-	dir := disk.OS(l.dir)
-	f, err := dir.Create(name + atomicfile.TempSuffix)
-	if err != nil {
-		return err
+	err := l.dir.replace(name, func(f disk.File) error { _, err := f.WriteAt(data, 0); return err })
+	if !l.rooted && err == nil {
+		err = l.dir.syncParents()
+		l.rooted = err == nil
 	}
-	return atomicfile.Commit(dir, f, name+atomicfile.TempSuffix, name, func() error { _, err := f.WriteAt(data, 0); return err })
+	return err
 }
 
 // evict removes the oldest segments while there are too many bytes, but for the newest.
@@ -109,8 +108,7 @@ func (l *log) evict() error {
 	if l.c.o.MaxBytes == 0 || l.size <= l.c.o.MaxBytes {
 		return nil
 	}
-	dir := disk.OS(l.dir)
-	files, err := dir.List("")
+	files, err := l.dir.List("")
 	if err != nil {
 		return err
 	}
@@ -118,7 +116,7 @@ func (l *log) evict() error {
 	slices.SortStableFunc(files, func(a, b disk.Info) int { return strings.Compare(a.Name, b.Name) })
 	for len(files) > 1 && l.size > l.c.o.MaxBytes {
 		chapters := l.chapters(files[0])
-		if err := dir.Remove(files[0].Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := l.dir.Remove(files[0].Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		l.mu.Lock()
@@ -137,7 +135,7 @@ func (l *log) evict() error {
 
 // chapters returns what is in a segment, as far as it can be read.
 func (l *log) chapters(file disk.Info) []*format.Chapter {
-	f, err := disk.OS(l.dir).Open(file.Name, false)
+	f, err := l.dir.Open(file.Name, false)
 	if err != nil {
 		return nil
 	}

@@ -1,11 +1,8 @@
 package collect
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 
-	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
 )
 
@@ -27,16 +24,16 @@ func (c *Collection) Size() (n int64) {
 
 // list finds how large the logs are that are not loaded.
 func (c *Collection) list() {
-	entries, err := os.ReadDir(c.o.Dir)
+	gateways, err := c.o.FS.Dirs()
 	if err != nil {
 		c.o.Log.Warn("the size of what is stored is not known", "dir", c.o.Dir, "err", err)
 		return
 	}
-	for _, e := range entries {
-		if e.Name() == intakeDir || !e.IsDir() {
+	for _, gateway := range gateways {
+		if gateway == intakeDir {
 			continue
 		}
-		files, err := disk.OS(filepath.Join(c.o.Dir, e.Name(), LogDir)).List("")
+		files, err := c.o.directory(logDir(gateway)).List("")
 		if err != nil {
 			continue // it has sent no readings yet
 		}
@@ -47,7 +44,7 @@ func (c *Collection) list() {
 			}
 		}
 		if found > 0 {
-			l := c.log(e.Name())
+			l := c.log(gateway)
 			l.mu.Lock()
 			l.found = found
 			l.mu.Unlock()
@@ -57,14 +54,6 @@ func (c *Collection) list() {
 
 // bytes returns how large the files of the intake are.
 func (in *intake) bytes() (n int64) {
-	numbers, err := in.files()
-	if err != nil {
-		return 0
-	}
-	for _, number := range numbers {
-		if info, err := os.Stat(in.path(number)); err == nil {
-			n += info.Size()
-		}
-	}
+	_, n, _ = in.files()
 	return n
 }

@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
-	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/gateway/history/disk"
 )
@@ -51,31 +47,24 @@ func (c *Collection) Summarise(ctx context.Context, gateway string, raw []byte, 
 
 // summarise appends to the file. l.order is held.
 func (l *log) summarise(raw []byte) (err error) {
-	if err := os.MkdirAll(l.dir, 0o750); err != nil {
-		return fmt.Errorf("summaries cannot be stored: %w", err)
+	size, err := l.dir.size(summariesFile)
+	if err == nil && (size == 0 || size+int64(len(raw)) > summariesMax) {
+		return l.rewriteSummaries(raw)
 	}
-	f, err := os.OpenFile(filepath.Join(l.dir, summariesFile), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return fmt.Errorf("summaries cannot be stored: %w", err)
 	}
-	size, err := f.Seek(0, io.SeekEnd)
-	if err == nil && size+int64(len(raw)) > summariesMax {
-		_ = f.Close()
-		return l.rewriteSummaries(raw)
+	f, err := l.dir.Open(summariesFile, true)
+	if err != nil {
+		return fmt.Errorf("summaries cannot be stored: %w", err)
 	}
-	if err == nil {
-		_, err = f.Write(raw)
-	}
-	if err == nil {
+	if _, err = f.WriteAt(raw, size); err == nil {
 		err = f.Sync()
 	}
 	if err != nil { // what is not whole is left out by who reads
-		err = errors.Join(err, f.Truncate(size))
+		err = errors.Join(err, disk.Truncate(f, size))
 	}
-	if err = errors.Join(err, f.Close()); err == nil && size == 0 {
-		err = atomicfile.OS{}.SyncDir(l.dir)
-	}
-	if err != nil {
+	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("summaries cannot be stored: %w", err)
 	}
 	return nil
@@ -102,7 +91,7 @@ func (l *log) rewriteSummaries(more []byte) error {
 	}
 	data := slices.Concat(append(kept, more)...)
 	if len(data) == 0 {
-		err := os.Remove(filepath.Join(l.dir, summariesFile))
+		err := l.dir.Remove(summariesFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
@@ -158,7 +147,7 @@ type summaries struct {
 // readSummaries returns what the file has. Behind what is not whole there may be more, if
 // that was not the end.
 func (l *log) readSummaries() (all []summaries, err error) {
-	data, err := disk.Retry(func() ([]byte, error) { return os.ReadFile(filepath.Join(l.dir, summariesFile)) })
+	data, err := disk.Retry(func() ([]byte, error) { return l.dir.read(summariesFile) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -62,6 +62,14 @@ func Reserve(f File, size int64) error {
 	return err
 }
 
+// Truncate cuts a file off, where it can be.
+func Truncate(f File, size int64) error {
+	if f, ok := f.(interface{ Truncate(size int64) error }); ok {
+		return f.Truncate(size)
+	}
+	return errors.ErrUnsupported
+}
+
 // Counted returns a file that counts its reads in n.
 func Counted(f File, n *atomic.Int64) File { return counted{f, n} }
 

@@ -80,6 +80,17 @@ func (d OS) List(name string) ([]Info, error) {
 	return files, nil
 }
 
+// Dirs returns the directories in it, by their names.
+func (d OS) Dirs() (dirs []string, err error) {
+	entries, err := os.ReadDir(string(d))
+	for _, e := range entries {
+		if e.IsDir() {
+			dirs = append(dirs, e.Name())
+		}
+	}
+	return dirs, err
+}
+
 type osFile struct{ *os.File }
 
 // InPlace returns nil if what has the file's name is this file.

@@ -1,0 +1,241 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/history/disk/disktest"
+	"sensorgateway/gateway/history/format"
+	"sensorgateway/wire"
+)
+
+// rig drives a collection on a simulated disk step by step.
+type rig struct {
+	*Collection
+	disk      *disktest.Disk
+	device    *device
+	confirmed map[string][]bool // by sensor, of each record
+	stop      func()
+}
+
+// openRig opens what is on a disk.
+func openRig(d *disktest.Disk, dev *device) (*rig, error) {
+	c, err := Open(Options{Dir: "hub", FS: d, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { _ = c.intake.run(ctx); close(ended) }()
+	r := &rig{Collection: c, disk: d, device: dev, confirmed: map[string][]bool{}, stop: func() { cancel(); <-ended }}
+	for _, sensor := range dev.sensors {
+		r.confirmed[sensor] = make([]bool, len(dev.records[sensor]))
+	}
+	return r, nil
+}
+
+// send has the records of all sensors from one to another come.
+func (r *rig) send(from, to int) (err error) {
+	for _, sensor := range r.device.sensors {
+		failed := r.Append(context.Background(), "pi-1", r.device.blocks(sensor, from, to), nil)
+		for i := from; failed == nil && i < to; i++ {
+			r.confirmed[sensor][i] = true
+		}
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
+// check holds that what was confirmed is there, and nothing twice or in disorder.
+func (r *rig) check(confirmed map[string][]bool) error {
+	reader, err := r.Reader("pi-1", r.device.epoch, r.device.sensors)
+	if err != nil {
+		return err
+	}
+	for i, sensor := range r.device.sensors {
+		records := r.device.records[sensor]
+		next := reader.Since(uint16(i), records[0].Seq-1)
+		at := 0
+		for {
+			batch, err := next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			for _, x := range batch {
+				x.Flags &^= wire.Historical
+				for at < len(records) && records[at].Seq != x.Seq {
+					if confirmed[sensor][at] {
+						return fmt.Errorf("%s: record %d is missing", sensor, at)
+					}
+					at++
+				}
+				if at == len(records) {
+					return fmt.Errorf("%s: number %d is there twice, or was never made", sensor, x.Seq)
+				}
+				if !slices.Equal(x.Append(nil), records[at].Append(nil)) {
+					return fmt.Errorf("%s: record %d differs", sensor, at)
+				}
+				at++
+			}
+		}
+		if rest := slices.Index(confirmed[sensor][at:], true); rest >= 0 {
+			return fmt.Errorf("%s: record %d is missing", sensor, at+rest)
+		}
+	}
+	if why, lost := reader.Lost(); lost > 0 {
+		return fmt.Errorf("%d are said to be lost: %s", lost, why)
+	}
+	return nil
+}
+
+// complete has all records come, once more, and holds that then all are there.
+func (r *rig) complete() error {
+	n := len(r.device.records[r.device.sensors[0]])
+	if err := errors.Join(r.send(0, n), r.seal()); err != nil {
+		return err
+	}
+	if err := r.check(r.confirmed); err != nil {
+		return err
+	}
+	size := int64(0)
+	for name, f := range r.disk.Names {
+		if strings.HasSuffix(name, atomicfile.TempSuffix) {
+			return fmt.Errorf("%s was left behind", name)
+		}
+		if strings.HasSuffix(name, format.SegmentSuffix) {
+			size += int64(len(f.Now))
+		}
+	}
+	if got := r.Size(); got != size {
+		return fmt.Errorf("%d bytes of segments, %d are known", size, got)
+	}
+	return nil
+}
+
+// survive opens what a crash left, and goes on.
+func survive(d *disktest.Disk, dev *device, confirmed map[string][]bool) error {
+	r, err := openRig(d, &device{random: rand.New(rand.NewPCG(1, 1)), sensors: dev.sensors, epoch: dev.epoch, records: dev.records})
+	if err != nil {
+		return err
+	}
+	defer r.stop()
+	if err := r.check(confirmed); err != nil {
+		return err
+	}
+	return r.complete()
+}
+
+// steps are what happens to a collection. Those that fail are done again by complete.
+func (r *rig) steps() (failed error) {
+	do := func(err error) { failed = errors.Join(failed, err) }
+	do(r.send(0, 40))
+	do(r.seal())
+	do(r.send(80, 130)) // what is between comes late
+	do(r.send(130, 150))
+	do(r.seal())
+	do(r.send(30, 80))
+	do(r.seal())
+	do(r.send(150, 200))
+	return failed
+}
+
+// TestEveryCrash holds that what was confirmed is there after a crash or a power cut at
+// any moment, once, and that all goes on from there.
+func TestEveryCrash(t *testing.T) {
+	d, chance := disktest.New(), rand.New(rand.NewPCG(31, 1))
+	r, err := openRig(d, newDevice(chance, "e", 200))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.stop()
+	crashes := 0
+	d.Changed = func() {
+		left := map[string]*disktest.Disk{"killed": d.Killed()}
+		for n := range 4 {
+			left[fmt.Sprint("power cut ", n)] = d.Cut(chance)
+		}
+		for how, d := range left {
+			if err := survive(d, r.device, r.confirmed); err != nil {
+				t.Errorf("operation %d, %s: %v", r.disk.Ops, how, err)
+			}
+			crashes++
+		}
+	}
+	if err := r.steps(); err != nil {
+		t.Fatal(err)
+	}
+	d.Changed = nil
+	if err := r.complete(); err != nil {
+		t.Fatal(err)
+	}
+	if crashes < 100 {
+		t.Errorf("only %d crashes", crashes)
+	}
+}
+
+// TestEveryOperationFails holds that what was confirmed is there, once, whichever
+// operation fails, or is the first of some, and that all is well when the disk works.
+func TestEveryOperationFails(t *testing.T) {
+	for _, many := range []int{1, 5, 40} {
+		for n := 1; ; n++ {
+			failed, err := failFrom(n, many)
+			if err != nil {
+				t.Fatalf("operation %d and so many: %d: %v", n, many, err)
+			}
+			if !failed {
+				t.Logf("%d operations", n)
+				break
+			}
+		}
+	}
+}
+
+// failFrom has the n-th operation fail, and those after it, so many in all. It tells
+// whether there were so many.
+func failFrom(n, many int) (failed bool, err error) {
+	d, chance := disktest.New(), rand.New(rand.NewPCG(32, uint64(n)))
+	r, err := openRig(d, newDevice(chance, "e", 200))
+	if err != nil {
+		return false, err
+	}
+	defer r.stop()
+	d.Mu.Lock()
+	first := d.Ops + n
+	d.Fail = func(op int, _, _ string) error {
+		if op >= first && op < first+many {
+			failed = true
+			return syscall.EIO
+		}
+		return nil
+	}
+	d.Mu.Unlock()
+	_ = r.steps()
+	d.Mu.Lock()
+	d.Fail = nil
+	d.Mu.Unlock()
+	for _, again := range []bool{false, true} { // and when all has come once more, and is in the intake
+		if again {
+			if err := r.send(0, 200); err != nil {
+				return failed, err
+			}
+		}
+		for how, left := range []*disktest.Disk{d.Killed(), d.Cut(chance), d.Cut(chance)} {
+			if err := survive(left, r.device, r.confirmed); err != nil {
+				return failed, fmt.Errorf("after crash %d, all came again: %v: %w", how, again, err)
+			}
+		}
+	}
+	return failed, r.complete()
+}
