@@ -268,6 +268,7 @@ export class Gateway extends Link {
 
   /** @param {string | ArrayBuffer} data */
   received(data) {
+    this.#leases.received();
     if (typeof data !== "string") return this.#readings(decode(data, this.hello?.sensors));
     const { type, id, payload } = JSON.parse(data);
     if (id !== undefined) this.#answer(id, type === "error" ? new GatewayError(payload.code, payload.message) : payload);

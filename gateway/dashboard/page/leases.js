@@ -15,6 +15,7 @@ export class Leases {
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer;
   #every = Infinity; // ms between two keepalives
+  #kept = 0; // when the last was sent, or the first is counted from
   #send;
 
   /** @param {(target: string | string[]) => void} send sends a keepalive */
@@ -64,6 +65,11 @@ export class Leases {
     this.#pace();
   }
 
+  /** A message has come. Those of a page that is busy drawing may come before its timers, which are late. */
+  received() {
+    if (performance.now() - this.#kept > 1.5 * this.#every) this.#keepAlive();
+  }
+
   /** Keeps no lease alive while nobody can see the page. @returns whether somebody can */
   #attend() {
     if (hidden()) this.release();
@@ -77,13 +83,15 @@ export class Leases {
     clearInterval(this.#timer);
     this.#every = every;
     if (!this.#leases.size) return;
-    if (before < Infinity) this.#keepAlive(); // the interval starts again, the leases do not
+    if (before === Infinity) this.#kept = performance.now();
+    else this.#keepAlive(); // the interval starts again, the leases do not
     this.#timer = setInterval(() => this.#keepAlive(), every);
   }
 
   /** One keepalive names all motors: one each would be too many messages. */
   #keepAlive() {
     if (!this.#attend()) return;
+    this.#kept = performance.now();
     const [target, ...more] = this.#leases.keys();
     this.#send(more.length ? [target, ...more] : target);
   }

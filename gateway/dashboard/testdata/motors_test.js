@@ -179,6 +179,23 @@ inBrowser("the shortest lease sets the pace, and none ends for another's start",
   equal(timers(), []);
 });
 
+inBrowser("a busy page, whose timers come late, keeps a lease alive with the messages that it gets", async (browser) => {
+  const gateway = new Gateway("ws://gateway/");
+  gateway.open();
+  browser.greet();
+  const message = (/** @type {number} */ after) => { // and the keepalives so far
+    browser.now += after;
+    browser.say({ type: "state", payload: { target: "n", running: false, ts: 1 } });
+    return browser.socket.sent.filter((/** @type {any} */ m) => m.payload.action === "keepalive").length;
+  };
+  equal(message(5000), 0, "there is no lease");
+  await begin(browser, gateway)();
+  equal([message(500), message(240)], [0, 0], "the timer is not late yet");
+  equal([message(20), message(20), message(700), message(30), message(1)], [1, 1, 1, 1, 2]);
+  browser.hide(true, "nothing");
+  equal([message(2000), gateway.holds("m")], [2, false], "nobody can see the page");
+});
+
 inBrowser("32 motors are held with one keepalive for all", async (browser) => {
   const gateway = new Gateway("ws://gateway/");
   gateway.open();
