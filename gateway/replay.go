@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -56,6 +57,7 @@ type lane struct {
 	single bool   // nothing comes live until this lane has caught up: it has no end yet
 	since  int64  // the time from which a single lane is read
 	any    bool   // a record of a single lane was sent
+	asked  bool   // a client has asked for it, and nobody else was told
 
 	// For the goroutine alone.
 	mark   int64 // of the batch that the last record of a single lane was in
@@ -143,6 +145,14 @@ func (r *replay) pick(n int) *lane {
 }
 
 func (r *replay) open(l *lane) func() ([]wire.Record, error) {
+	if l.asked && r.c.s.opts.LacksSince != nil {
+		if l.single {
+			r.c.s.opts.Lacks(l.sensor, l.since, math.MaxInt64)
+		} else {
+			r.c.s.opts.LacksSince(l.sensor, l.after)
+		}
+		l.asked = false
+	}
 	if !l.single {
 		return r.c.s.opts.History.Since(l.sensor, l.after)
 	}

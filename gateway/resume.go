@@ -47,9 +47,11 @@ func (b *broadcaster) resume(sub wire.Subscription, sensors sensorSet, answer *w
 				from[name] = soonest(first, next)
 			}
 		}
-		// Before and behind a hole in the middle there may be records.
-		if wire.Before(after+1, next) && b.s.opts.History != nil && (sub.Epoch == b.epoch || first != next) {
-			lanes = append(lanes, &lane{sensor: sensor, after: after, end: next, first: first, topic: sub.Topic})
+		// Before and behind a hole in the middle there may be records, and beyond the newest here
+		// those that come because they are asked for.
+		some := wire.Before(after+1, next) || after+1 == next && b.s.opts.LacksSince != nil
+		if some && b.s.opts.History != nil && (sub.Epoch == b.epoch || first != next) {
+			lanes = append(lanes, &lane{sensor: sensor, after: after, end: next, first: first, topic: sub.Topic, asked: true})
 		}
 	}
 	recovered := len(from) == 0
@@ -74,7 +76,7 @@ func (b *broadcaster) follow(c *session, sensor uint16, since int64) {
 		b.move(c, 1<<sensor)
 		return
 	}
-	b.replay(c, 1<<sensor, []*lane{{sensor: sensor, single: true, since: since}})
+	b.replay(c, 1<<sensor, []*lane{{sensor: sensor, single: true, since: since, asked: true}})
 }
 
 // following returns the sensors that come live once a lane has caught up.

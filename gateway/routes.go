@@ -23,7 +23,7 @@ const bodyTime = 5 * time.Second
 func (s *Server) routes() http.Handler {
 	plain := http.NewServeMux()
 	plain.Handle("/", api.New(api.Options{
-		Sensors: s.opts.Sensors, Live: s.broadcaster, History: s.opts.History, Alive: s.opts.Alive,
+		Sensors: s.opts.Sensors, Live: s.broadcaster, History: s.opts.History, Lacks: s.opts.Lacks, Alive: s.opts.Alive,
 		Exposition: s.opts.Exposition, Else: s.opts.Page, Log: s.opts.Log, Share: s.share,
 		Host: func(r *http.Request) string { return limit.Host(access.Of(r).Addr).String() },
 		Refused: func(r *http.Request, reason, why string) {

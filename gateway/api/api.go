@@ -53,8 +53,11 @@ type Storage interface {
 type Options struct {
 	Sensors []wire.SensorInfo
 	Live    Live
-	History History      // nil: nothing is retained
-	Alive   func() error // nil while records are made and broadcast
+	History History // nil: nothing is retained
+	// Lacks returns what History lacks of the readings of a time that a client asks for, "" if
+	// nothing, as the header Readings-Lacking has it; nil: nothing is ever lacking.
+	Lacks func(sensor uint16, from, to int64) string
+	Alive func() error // nil while records are made and broadcast
 	// Exposition writes the Prometheus text of what a client may see; nil: there is none.
 	Exposition func(io.Writer, *access.Identity)
 	Else       http.Handler // answers whatever the API does not

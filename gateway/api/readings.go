@@ -30,6 +30,9 @@ const (
 // ReasonQueries is the reason of [Options.Refused] for one query too many.
 const ReasonQueries = "queries"
 
+// lacking is the header that says what an answer lacks, and whether it will be there later.
+const lacking = "Readings-Lacking"
+
 // query is what a client asks for.
 type query struct {
 	sensor         *wire.SensorInfo
@@ -74,6 +77,12 @@ func (a *API) readings(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if r.Method == http.MethodHead {
 		return
+	}
+	if a.opts.Lacks != nil && q.step == 0 {
+		if lacks := a.opts.Lacks(q.sensor.ID, q.from, q.to); lacks != "" {
+			w.Header().Set(lacking, lacks)
+			w.Header().Set("Access-Control-Expose-Headers", lacking)
+		}
 	}
 	controller := http.NewResponseController(w)
 	// A client that takes nothing must not get the rest when its token is revoked.
