@@ -21,7 +21,7 @@ import (
 func (o *serveOptions) newMetrics(w *web, registry *hub.Registry, stored *collect.Collection) *metrics.Hub {
 	return metrics.NewHub(metrics.HubSource{
 		Version: o.env.Version, Host: host.NewReader(os.DirFS("/"), o.dir()).Read,
-		Gateways: registry.All, Sites: registry.Sites, Counts: registry.Counts, Stored: stored.Size,
+		Gateways: registry.All, Sites: registry.Sites, Counts: registry.Counts, Wanted: w.wanted.Counts, Stored: stored.Size,
 		Clients: w.gateways.Clients, Served: w.gateways.Served, Refused: w.refusals.Counts, Audit: w.auditor.Log,
 		Limits: func() []limit.Count {
 			return append(w.budget.Counts(), limit.Count{Name: "clients", Current: int64(w.gateways.Clients()), Maximum: int64(w.clients)})

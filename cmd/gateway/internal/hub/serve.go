@@ -155,7 +155,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	defer context.AfterFunc(ctx, systemd.Stopping)()
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return w.answer(ctx, l, config, devices.Pages(), log) })
-	for _, run := range []func(context.Context) error{w.gateways.Run, w.metrics.Run, w.auditor.Run, w.followTokens, stored.Run, registry.Run, watch, o.followKeys(registry, log)} {
+	for _, run := range []func(context.Context) error{w.gateways.Run, w.wanted.Run, w.metrics.Run, w.auditor.Run, w.followTokens, stored.Run, registry.Run, watch, o.followKeys(registry, log)} {
 		parts.Go(func() error { return run(ctx) })
 	}
 	for _, intake := range o.intakes(registry, authority) {
@@ -197,6 +197,17 @@ func missing(stored *collect.Collection) func(string) ([]hub.Gap, error) {
 			all = append(all, hub.Gap(g))
 		}
 		return all, err
+	}
+}
+
+// ask returns what asks a gateway for readings.
+func ask(registry *hub.Registry) func(context.Context, string, hub.Gap) error {
+	return func(ctx context.Context, gateway string, gap hub.Gap) error {
+		r, known := registry.Get(gateway)
+		if !known {
+			return errors.New("there is no such gateway in the fleet any more")
+		}
+		return r.AskReadings(ctx, gap.Sensor, gap.Epoch, gap.Since, gap.Until)
 	}
 }
 

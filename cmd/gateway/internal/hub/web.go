@@ -32,6 +32,7 @@ import (
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/collect"
 	"sensorgateway/gateway/hub"
+	"sensorgateway/gateway/hub/demand"
 	"sensorgateway/gateway/hub/overview"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/gateway/statefile"
@@ -43,6 +44,7 @@ type web struct {
 	guard    *access.Guard
 	auditor  *auditor.Auditor
 	gateways *serving.Gateways
+	wanted   *demand.Demand
 	budget   *conn.Budget
 	pages    map[string]http.Handler // whoever asks
 	records  http.Handler            // of the audit log
@@ -78,8 +80,9 @@ func (o *serveOptions) newWeb(registry *hub.Registry, stored *collect.Collection
 	}
 	w.records = w.guard.Administrators(ofAll(&auditor.Records{State: o.dir(), Log: log}))
 	w.overview = overview.API(overview.Options{Registry: registry, Visible: visible, Limit: limitTo, You: func(r *http.Request) wire.You { return access.Of(r).You() }})
+	w.wanted = demand.New(demand.Options{Ask: ask(registry), Log: log})
 	w.gateways = serving.New(serving.Options{
-		Hub: o.name, Gateway: registry.Get, Reader: stored.Reader, Guard: w.guard, Clients: limits.Clients, Page: dashboard.Handler(nil), Pages: w.pages, Metrics: through(),
+		Hub: o.name, Gateway: registry.Get, Reader: stored.Reader, Want: w.wanted.Want, Guard: w.guard, Clients: limits.Clients, Page: dashboard.Handler(nil), Pages: w.pages, Metrics: through(),
 		Recorded: w.auditor.Recorded, SessionEnded: w.auditor.SessionEnded, Refused: w.refused, Log: log,
 	})
 	w.metrics = o.newMetrics(w, registry, stored)

@@ -8,6 +8,7 @@ import (
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/host"
 	"sensorgateway/gateway/hub"
+	"sensorgateway/gateway/hub/demand"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
@@ -19,6 +20,7 @@ type HubSource struct {
 	Gateways func() []hub.Overview // of the fleet, at the hub's sites
 	Sites    func() []hub.Site
 	Counts   func() hub.Counts
+	Wanted   func() demand.Counts
 	Stored   func() int64 // bytes of readings
 	Clients  func() int   // WebSocket clients of all gateways
 	Served   func() int   // gateways that have, or had a moment ago
@@ -49,6 +51,7 @@ func (h *Hub) Expose(w io.Writer, visible func(fleet.Gateway) bool) {
 	h.writeGateways(t, all)
 	h.writeSites(t, all)
 	writeCounts(t, h.source.Counts())
+	writeWanted(t, h.source.Wanted())
 	t.gauge("gateway_hub_stored_bytes", "Bytes that the readings of all gateways take.", float64(h.source.Stored()))
 	t.gauge("gateway_hub_served_gateways", "Gateways that somebody looks at through the hub, or did a moment ago.", float64(h.source.Served()))
 	t.gauge("gateway_ws_clients", "WebSocket clients that are connected.", float64(h.source.Clients()))
@@ -117,6 +120,13 @@ func (h *Hub) writeSites(t *expositionText, all []hub.Overview) {
 	for _, s := range sites {
 		t.sample("", label("site", s.Name), float64(s.Connections))
 	}
+}
+
+func writeWanted(t *expositionText, c demand.Counts) {
+	t.family("gateway_hub_wanted_minutes_total", "counter", "Minutes of sensors that were only summarised, and of which clients wanted the readings: whether the gateway has sent what it has of them.")
+	t.sample("", label("outcome", "answered"), float64(c.Answered))
+	t.sample("", label("outcome", "refused"), float64(c.Refused))
+	t.sample("", label("outcome", "unanswered"), float64(c.Silent))
 }
 
 func writeCounts(t *expositionText, c hub.Counts) {

@@ -20,6 +20,7 @@ import (
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/host"
 	"sensorgateway/gateway/hub"
+	"sensorgateway/gateway/hub/demand"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
@@ -52,6 +53,7 @@ func fixedHub() *Hub {
 				Gaps: 6, GapsLeft: 7, Orders: []hub.Sent{{Kind: fleet.Cmd, Sent: 8, Failed: 9}, {Kind: fleet.Ask, Sent: 10}}, Confirmed: 11, Denied: 12, Silent: 13, Watched: 14,
 			}
 		},
+		Wanted: func() demand.Counts { return demand.Counts{Answered: 15, Refused: 16, Silent: 17} },
 		Stored: func() int64 { return 12345678 }, Clients: func() int { return 200 }, Served: func() int { return 15 },
 		Refused: func() map[string]uint64 { return map[string]uint64{"origin": 2, "host": 0} },
 		Limits:  func() []limit.Count { return []limit.Count{{Name: "connections", Current: 3, Maximum: 512}} },

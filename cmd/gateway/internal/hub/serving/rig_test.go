@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"sensorgateway/gateway/history/codec"
 	"sensorgateway/gateway/history/collect"
 	"sensorgateway/gateway/hub"
+	"sensorgateway/gateway/hub/demand"
 	"sensorgateway/gateway/mqtt/mqtttest"
 	"sensorgateway/wire"
 )
@@ -44,11 +46,20 @@ type testHub struct {
 	tokens   map[string]string // by name
 	device   *paho.Client
 	key      ed25519.PublicKey
+	wanted   chan string // of what is only summarised
+}
+
+// want notes what a client wants, and why it cannot be had.
+func (h *testHub) want(gateway string, minutes []hub.Gap, away string) demand.Answer {
+	if len(minutes) > 0 {
+		h.wanted <- fmt.Sprint(gateway, " ", minutes, " ", away)
+	}
+	return demand.Answer{Minutes: len(minutes), Why: away}
 }
 
 func startHub(t *testing.T) *testHub {
 	t.Helper()
-	h := &testHub{t: t, tokens: map[string]string{}}
+	h := &testHub{t: t, tokens: map[string]string{}, wanted: make(chan string, 100)}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -66,6 +77,9 @@ func startHub(t *testing.T) *testHub {
 			var said []collect.Values
 			for _, v := range b.Values {
 				said = append(said, collect.Values(v))
+			}
+			if b.Heads != nil {
+				return h.stored.Summarise(ctx, gateway, b.Heads, said)
 			}
 			return h.stored.Append(ctx, gateway, b.Blocks, said)
 		},
@@ -97,7 +111,7 @@ func startHub(t *testing.T) *testHub {
 			return metrics.PayloadThrough(g, clients, id.Sensors.Has)
 		},
 	}
-	h.gateways = New(Options{Hub: "hub-a", Metrics: known, Gateway: h.registry.Get, Reader: h.stored.Reader, Guard: guard, Clients: 2, Page: http.NotFoundHandler(), Pages: guard.Pages(), Refused: refused, Log: log})
+	h.gateways = New(Options{Hub: "hub-a", Metrics: known, Gateway: h.registry.Get, Reader: h.stored.Reader, Want: h.want, Guard: guard, Clients: 2, Page: http.NotFoundHandler(), Pages: guard.Pages(), Refused: refused, Log: log})
 
 	broker := mqtttest.Start(t, mqtttest.Options{}).Address
 	in := hub.New(hub.Options{Registry: h.registry, Site: "lab", Brokers: []*url.URL{{Scheme: "mqtt", Host: broker}}})
@@ -178,6 +192,17 @@ func (h *testHub) upOf(epoch string, sensor wire.SensorInfo, from, to uint32) {
 	payload := fleet.AppendUpHeader(nil, []fleet.Values{{Sensor: sensor}})
 	payload = packer.AppendBlock(payload, codec.Origin{Sensor: sensor.Name, Epoch: epoch, Boot: "b"}, from-1, sum, records)
 	h.publish(fleet.Up, payload)
+}
+
+// summarise publishes what a block of the epoch e1 would say of a minute.
+func (h *testHub) summarise(sensor uint16, from, to uint32) {
+	h.t.Helper()
+	var sum codec.Summary
+	for seq := from; seq <= to; seq++ {
+		sum.Add(measured(sensor, seq))
+	}
+	origin := codec.Origin{Sensor: sensors[sensor].Name, Epoch: "e1", Boot: "b"}
+	h.publish(fleet.Up, codec.AppendHeads(fleet.AppendUpHeader(nil, []fleet.Values{{Sensor: sensors[sensor]}}), []codec.Head{{Origin: origin, Summary: sum}}))
 }
 
 func (h *testHub) live(sensor uint16, seqs ...uint32) {

@@ -106,13 +106,34 @@ func (s *served) options() gateway.Options {
 		},
 	}
 	if s.log != nil {
-		o.History = s.log
+		o.History, o.Lacks, o.LacksSince = s.log, s.lacks, s.lacksSince
 	}
 	if m := s.g.o.Metrics; m.Payload != nil {
 		o.Metrics = func(id *access.Identity) any { return m.Payload(s.remote, s.server.Clients(), id) }
 		o.Exposition = func(w io.Writer, id *access.Identity) { m.Exposition(w, s.remote, s.server.Clients(), id) }
 	}
 	return o
+}
+
+// lacks returns what is only summarised of a time, and has the gateway asked for it.
+func (s *served) lacks(sensor uint16, from, to int64) string {
+	return s.want(s.log.Summarised(sensor, from, to))
+}
+
+func (s *served) lacksSince(sensor uint16, after uint32) string {
+	return s.want(s.log.SummarisedSince(sensor, after))
+}
+
+func (s *served) want(minutes []collect.Gap, err error) string {
+	if err != nil {
+		s.g.o.Log.Warn("which readings are only summarised cannot be found out", "gateway", s.name, "err", err)
+		return ""
+	}
+	all := make([]hub.Gap, len(minutes))
+	for i, m := range minutes {
+		all[i] = hub.Gap(m)
+	}
+	return s.g.o.Want(s.name, all, s.away()).String()
 }
 
 // page answers what is neither a client's connection nor a reading.

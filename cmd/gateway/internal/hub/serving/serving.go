@@ -24,6 +24,7 @@ import (
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/collect"
 	"sensorgateway/gateway/hub"
+	"sensorgateway/gateway/hub/demand"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
@@ -48,6 +49,9 @@ type Options struct {
 	Hub     string // its name
 	Gateway func(name string) (*hub.Remote, bool)
 	Reader  func(gateway, epoch string, sensors []string) (*collect.Reader, error)
+	// Want has a gateway asked for the readings of minutes that are only summarised here, see
+	// [demand.Demand.Want]; nil: nobody does.
+	Want    func(gateway string, minutes []hub.Gap, away string) demand.Answer
 	Guard   *access.Guard
 	Clients int          // most WebSocket clients of all gateways
 	Page    http.Handler // the dashboard
@@ -89,6 +93,9 @@ func New(o Options) *Gateways {
 	}
 	if o.Recorded == nil {
 		o.Recorded = func(h gateway.Handler, _ func() []wire.MotorState) gateway.Handler { return h }
+	}
+	if o.Want == nil {
+		o.Want = func(string, []hub.Gap, string) demand.Answer { return demand.Answer{} }
 	}
 	return &Gateways{o: o, served: map[string]*served{}, nowhere: gateway.New(gateway.Options{
 		ClockSynced: func() bool { return true }, Access: identified{}, Refused: o.Refused, Limits: limit.Default(), Log: o.Log, Page: http.NotFoundHandler(),
