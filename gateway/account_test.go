@@ -12,7 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"sensorgateway/gateway/inbox"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -180,7 +180,7 @@ func (r *riot) step() {
 		r.broadcaster.mu.Lock()
 		r.broadcaster.move(c.session, sensorSet(1+r.rnd.IntN(3)))
 		r.broadcaster.mu.Unlock()
-	case r.chance(500) && c.asked < inbox.PerSecond:
+	case r.chance(500) && c.asked < limit.PerSecond:
 		c.asked++
 		if err := c.c.WriteMessage(websocket.TextMessage, []byte(`{"type":"ping"}`)); err != nil {
 			r.t.Fatal(err)

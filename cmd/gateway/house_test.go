@@ -32,6 +32,7 @@ var arrows = []arrow{
 	{"gateway/frames", "wire", "what is framed are records"},
 	{"gateway", "gateway/inbox", "a session takes what its client sends out of it"},
 	{"gateway/inbox", "gateway/conn", "it reads from a connection, and closes it in order"},
+	{"gateway/inbox", "gateway/limit", "a client may send so many messages a second"},
 	{"gateway/inbox", "wire", "it closes with the protocol's codes and reasons"},
 	{"gateway", "gateway/limit", "clients have places"},
 	{"gateway/api", "gateway/limit", "queries have a share of the processor"},

@@ -18,6 +18,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -61,8 +62,8 @@ type Inbox struct {
 	rules    *Rules
 	ws       *websocket.Conn // what the client sends; nil once it was parked, until it talks
 	out      *conn.Conn      // what is sent to it
-	rate     *limiter        // of messages; nil before the first
-	controls *limiter        // of pings and pongs
+	rate     *limit.Rate     // of messages; nil before the first
+	controls *limit.Rate     // of pings and pongs
 	refused  bool            // it broke a rule: nothing but stops is taken any more
 
 	pongs atomic.Int64 // how many came
@@ -176,9 +177,9 @@ func (in *Inbox) Read() error {
 			return in.refuse(message, nil, wire.CloseInvalidText, "Text is not UTF-8")
 		}
 		if in.rate == nil {
-			in.rate = new(limiter)
+			in.rate = new(limit.Rate)
 		}
-		if in.rules.Rate && !in.rate.take(time.Now()) {
+		if in.rules.Rate && !in.rate.Take(time.Now()) {
 			in.exceed(message)
 			return ErrClosing
 		}
@@ -266,9 +267,9 @@ func (in *Inbox) count() bool {
 	}
 	in.allowMessage()
 	if in.controls == nil {
-		in.controls = new(limiter)
+		in.controls = new(limit.Rate)
 	}
-	return !in.rules.Rate || in.controls.take(time.Now())
+	return !in.rules.Rate || in.controls.Take(time.Now())
 }
 
 // exceed closes the connection of a client whose message, or ping or pong,

@@ -88,19 +88,3 @@ func pair(t *testing.T, rules *Rules) (*Inbox, *websocket.Conn) {
 	t.Cleanup(func() { _ = client.Close(); in.out.End(0) })
 	return in, client
 }
-
-func TestLimiter(t *testing.T) {
-	var l limiter
-	now := time.Now()
-	for i := range 20 {
-		if !l.take(now.Add(time.Duration(i) * 10 * time.Millisecond)) {
-			t.Fatalf("message %d of 20 was refused", i+1)
-		}
-	}
-	if l.take(now.Add(999 * time.Millisecond)) {
-		t.Error("the 21st within a second was taken")
-	}
-	if !l.take(now.Add(time.Second)) || l.take(now.Add(1009*time.Millisecond)) || !l.take(now.Add(1010*time.Millisecond)) {
-		t.Error("the window does not slide")
-	}
-}

@@ -1,5 +1,5 @@
 // Package limit counts what clients may have only so much of, in all and each
-// host: places before and after the upgrade, and queries.
+// host: places before and after the upgrade, and queries; and of each, in a second.
 //
 // It refuses to know what the places are for, and how a host is found out.
 package limit
