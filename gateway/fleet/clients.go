@@ -20,6 +20,19 @@ const (
 // MaxClients is how many a hub names at most.
 const MaxClients = 128
 
+// What of commands a gateway takes. Those that it refuses for it are answered as far as
+// its line is not to be filled with that, so a hub refuses more itself.
+const (
+	// MaxCommands is how many commands of a client it carries out in a second: as many as
+	// come from one by WebSocket, and some that the way has held up. A stop always is.
+	MaxCommands = 25
+	// MaxWaiting is how many commands wait in it.
+	MaxWaiting = 32
+	// MaxUnanswered is how many commands of a hub are under way to it, wait in it or are
+	// carried out: there is room for some of another hub.
+	MaxUnanswered = 24
+)
+
 // Connected is the payload of [TypeClients]: the clients of the order's hub that have
 // commanded the gateway and are connected still. The others have lost their connection.
 type Connected struct {

@@ -103,7 +103,7 @@ func (u *Uplink) connect(ctx context.Context, attempt int) error {
 	defer end(nil)
 	l := &link{
 		Uplink: u, gateway: id.Gateway, number: rand.Uint64N(1<<53-1) + 1, end: end, // 53 bits: what JavaScript can count
-		commands: make(chan task, maxWaiting), questions: make(chan task, maxAsked), stops: make(chan struct{}, maxStops),
+		commands: make(chan task, fleet.MaxWaiting), questions: make(chan task, maxAsked), stops: make(chan struct{}, maxStops),
 	}
 	l.client = paho.NewClient(paho.ClientConfig{
 		Conn: conn, PacketTimeout: packetTimeout, PingHandler: mqtt.NewPinger(), OnClientError: end,

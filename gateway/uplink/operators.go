@@ -13,10 +13,7 @@ import (
 const (
 	// maxPerHub is how many clients of a hub can command at the same time.
 	maxPerHub = fleet.MaxClients
-	// maxCommands is how many commands of an operator are carried out in a second, as of a
-	// WebSocket client's messages. A stop always is.
-	maxCommands = 20
-	lostCheck   = time.Second
+	lostCheck = time.Second
 )
 
 // operators are the clients of hubs who have commanded and are connected.
@@ -63,8 +60,8 @@ func (o *operators) commands(hub, client string, now time.Time) error {
 	if now.Sub(op.second) >= time.Second {
 		op.second, op.commands = now, 0
 	}
-	if op.commands++; op.commands > maxCommands {
-		return wire.Errorf(429, "more than %d commands in a second", maxCommands)
+	if op.commands++; op.commands > fleet.MaxCommands {
+		return wire.Errorf(429, "more than %d commands in a second", fleet.MaxCommands)
 	}
 	return nil
 }

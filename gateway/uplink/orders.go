@@ -15,9 +15,8 @@ import (
 
 // How much of what hubs want waits or is under way.
 const (
-	maxWaiting = 32 // commands; one more is refused
-	maxAsked   = 8  // questions
-	maxStops   = 32 // stops that are carried out at the same time
+	maxAsked = 8  // questions
+	maxStops = 32 // stops that are carried out at the same time
 	// greetTime is how often a hub whose order came too late, or was for another start,
 	// is told hello again: it may have an old one.
 	greetTime = 10 * time.Second

@@ -195,7 +195,7 @@ func TestOperators(t *testing.T) {
 		command("a", "1", 0)
 		command("a", "2", 0)
 		command("b", "1", 0)
-		for range maxCommands - 1 {
+		for range fleet.MaxCommands - 1 {
 			command("b", "1", 0)
 		}
 		command("b", "1", 429)

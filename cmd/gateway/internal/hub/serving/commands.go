@@ -9,8 +9,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"sensorgateway/gateway"
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
 
@@ -19,8 +22,15 @@ import (
 type clients struct {
 	s *served
 
-	mu      sync.Mutex
-	running map[string]bool // by the client: it may have a motor running
+	mu         sync.Mutex
+	all        map[string]*commander // by the client
+	unanswered int                   // commands that wait for the gateway's answer
+}
+
+// commander is one of them.
+type commander struct {
+	running bool // it may have a motor running
+	rate    limit.Rate
 }
 
 // nameOf is what a client of the server is called beyond it.
@@ -40,13 +50,13 @@ func (c *clients) States() []wire.MotorState {
 func (c *clients) Running(client string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.running[client]
+	return c.all[client] != nil && c.all[client].running
 }
 
 // Lost notifies the gateway that the connection of a client has ended.
 func (c *clients) Lost(client, _ string) {
 	c.mu.Lock()
-	delete(c.running, client)
+	delete(c.all, client)
 	c.mu.Unlock()
 	c.s.remote.Lost(c.nameOf(client))
 }
@@ -98,16 +108,13 @@ func (c *clients) own(target string) string {
 
 // command has the gateway carry a command out.
 func (c *clients) command(ctx context.Context, from gateway.Client, cmd wire.Command) (any, error) {
-	body := wire.JSON(c.envelope(cmd))
-	if cmd.Action == wire.Start || cmd.Action == wire.Set || cmd.Action == wire.Keepalive {
-		c.mu.Lock()
-		if c.running == nil {
-			c.running = map[string]bool{}
+	if !cmd.Stops() {
+		if err := c.take(from.ID, cmd.Action, time.Now()); err != nil {
+			return nil, err
 		}
-		c.running[from.ID] = true
-		c.mu.Unlock()
+		defer c.answered()
 	}
-	answer, err := c.s.remote.Command(ctx, from.Name, c.nameOf(from.ID), body)
+	answer, err := c.s.remote.Command(ctx, from.Name, c.nameOf(from.ID), wire.JSON(c.envelope(cmd)))
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +138,37 @@ func (c *clients) command(ctx context.Context, from gateway.Client, cmd wire.Com
 		return nil, refused
 	}
 	return nil, wire.Errorf(http.StatusBadGateway, "%s has answered with %q", c.s.name, reply.Type)
+}
+
+// take notes that a client commands something that is no stop, or returns why it may not
+// now: what is too much for the gateway is refused here, where it is known at once.
+func (c *clients) take(client, action string, now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unanswered >= fleet.MaxUnanswered {
+		return wire.Errorf(http.StatusTooManyRequests, "%d commands wait for the answer of %s already; a stop does not wait", c.unanswered, c.s.name)
+	}
+	if c.all == nil {
+		c.all = map[string]*commander{}
+	}
+	by := c.all[client]
+	if by == nil {
+		by = &commander{}
+		c.all[client] = by
+	}
+	if !by.rate.Take(now) {
+		return wire.Errorf(http.StatusTooManyRequests, "more than %d commands in a second", limit.PerSecond)
+	}
+	c.unanswered++
+	by.running = by.running || action == wire.Start || action == wire.Set || action == wire.Keepalive
+	return nil
+}
+
+// answered notes that a command that was taken was answered, or will not be.
+func (c *clients) answered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unanswered--
 }
 
 // envelope returns a command as it is sent.

@@ -1,9 +1,6 @@
 package serving
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/eclipse/paho.golang/paho"
 	"github.com/gorilla/websocket"
 
 	"sensorgateway/gateway"
@@ -114,60 +110,6 @@ func TestServed(t *testing.T) {
 	_ = h.dial("/gateways/pi-7/", "anna")
 	if _, answer, err := websocket.DefaultDialer.Dial("ws://"+h.address+"/gateways/pi-7/", http.Header{"Authorization": {"Bearer " + h.tokens["anna"]}}); err == nil || answer == nil || answer.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("one client too many: %v, %v", answer, err)
-	}
-}
-
-// TestCommands holds that a gateway is given what a client commands, and the client its
-// answer; and that the gateway learns when the client has left.
-func TestCommands(t *testing.T) {
-	h := startHub(t)
-	if _, err := h.device.Subscribe(context.Background(), &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: pi.Topic(fleet.Cmd), QoS: 1}}}); err != nil {
-		t.Fatal(err)
-	}
-	bodies := make(chan string, 10)
-	h.device.AddOnPublishReceived(func(p paho.PublishReceived) (bool, error) {
-		_, text, _ := bytes.Cut(p.Packet.Payload, []byte("\n"))
-		var o struct {
-			By   string
-			Body struct {
-				ID      json.RawMessage
-				Payload wire.Ack
-			}
-		}
-		if err := json.Unmarshal(text, &o); err != nil {
-			t.Error(err)
-		}
-		bodies <- fmt.Sprintf("%s %s %s", o.By, o.Body.Payload.Action, o.Body.Payload.Target)
-		answer := wire.Envelope{Type: wire.TypeAck, ID: o.Body.ID, Payload: wire.Ack{Action: o.Body.Payload.Action, Target: o.Body.Payload.Target, Status: "ok", State: &wire.MotorState{Target: "fan", Running: true, By: o.By}}}
-		if o.Body.Payload.Action == wire.Set {
-			answer = wire.Envelope{Type: wire.TypeError, ID: o.Body.ID, Payload: wire.Errorf(http.StatusConflict, "ahmet holds it")}
-		}
-		go func() {
-			_, _ = h.device.Publish(context.Background(), &paho.Publish{Topic: pi.AnswerTopic("hub-a"), QoS: 1, Payload: wire.JSON(answer),
-				Properties: &paho.PublishProperties{CorrelationData: p.Packet.Properties.CorrelationData}})
-		}()
-		return true, nil
-	})
-	h.publish(fleet.Here, []byte("online 1"))
-	h.hello("e1", 1, sensors)
-	h.await("/gateways/pi-7/api/v1/motors", "anna", `"fan"`)
-	c := h.dial("/gateways/pi-7/", "anna")
-	for i, x := range []struct{ command, sent, want string }{
-		{`{"action":"start","target":"fan","speed":0.5}`, "anna start fan", `"running":true`},
-		{`{"action":"set","target":"fan","speed":1}`, "anna set fan", `"code":409,"message":"ahmet holds it"`},
-		{`{"action":"estop"}`, "anna estop", `"type":"ack"`},
-	} {
-		if err := c.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"type":"command","id":%d,"payload":%s}`, i, x.command)); err != nil {
-			t.Fatal(err)
-		}
-		c.until(func() bool {
-			return slices.ContainsFunc(c.texts, func(s string) bool {
-				return strings.Contains(s, fmt.Sprintf(`"id":%d,`, i)) && strings.Contains(s, x.want)
-			})
-		})
-		if got := <-bodies; !strings.HasPrefix(got, x.sent) {
-			t.Errorf("the gateway was given %s, want %s", got, x.sent)
-		}
 	}
 }
 

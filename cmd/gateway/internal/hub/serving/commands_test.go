@@ -1,0 +1,197 @@
+package serving
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/limit"
+	"sensorgateway/wire"
+)
+
+// obey has the device answer commands with what answer returns of them, which may wait.
+func (h *testHub) obey(came chan<- string, answer func(by string, cmd wire.Ack) wire.Envelope) {
+	h.t.Helper()
+	if _, err := h.device.Subscribe(context.Background(), &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: pi.Topic(fleet.Cmd), QoS: 1}}}); err != nil {
+		h.t.Fatal(err)
+	}
+	h.device.AddOnPublishReceived(func(p paho.PublishReceived) (bool, error) {
+		_, text, _ := bytes.Cut(p.Packet.Payload, []byte("\n"))
+		var o struct {
+			By   string
+			Body struct {
+				Type    string
+				ID      json.RawMessage
+				Payload wire.Ack
+			}
+		}
+		if err := json.Unmarshal(text, &o); err != nil {
+			h.t.Error(err)
+		}
+		if o.Body.Type != wire.TypeCommand {
+			return true, nil
+		}
+		came <- fmt.Sprintf("%s %s %s", o.By, o.Body.Payload.Action, o.Body.Payload.Target)
+		go func() {
+			e := answer(o.By, o.Body.Payload)
+			e.ID = o.Body.ID
+			_, _ = h.device.Publish(context.Background(), &paho.Publish{Topic: pi.AnswerTopic("hub-a"), QoS: 1, Payload: wire.JSON(e),
+				Properties: &paho.PublishProperties{CorrelationData: p.Packet.Properties.CorrelationData}})
+		}()
+		return true, nil
+	})
+}
+
+const (
+	startFan = `{"action":"start","target":"fan","speed":0.5}`
+	stopFan  = `{"action":"stop","target":"fan"}`
+	stopAll  = `{"action":"estop"}`
+)
+
+// command sends a command, and returns the answer to it.
+func (c *client) command(command string) string {
+	c.t.Helper()
+	c.send(command)
+	return c.answer()
+}
+
+func (c *client) send(command string) {
+	c.t.Helper()
+	if err := c.WriteJSON(map[string]any{"type": "command", "id": 1, "payload": json.RawMessage(command)}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// answer returns the next answer.
+func (c *client) answer() (text string) {
+	c.t.Helper()
+	seen := len(c.texts)
+	c.until(func() bool {
+		for ; seen < len(c.texts); seen++ {
+			if text = c.texts[seen]; strings.Contains(text, `"id":`) {
+				return true
+			}
+		}
+		return false
+	})
+	return text
+}
+
+// TestCommands holds that a gateway is given what a client commands, and the client its
+// answer; and that the gateway learns when the client has left.
+func TestCommands(t *testing.T) {
+	h := startHub(t)
+	bodies := make(chan string, 10)
+	h.obey(bodies, func(by string, cmd wire.Ack) wire.Envelope {
+		if cmd.Action == wire.Set {
+			return wire.Envelope{Type: wire.TypeError, Payload: wire.Errorf(http.StatusConflict, "ahmet holds it")}
+		}
+		return wire.Envelope{Type: wire.TypeAck, Payload: wire.Ack{Action: cmd.Action, Target: cmd.Target, Status: "ok", State: &wire.MotorState{Target: "fan", Running: true, By: by}}}
+	})
+	h.publish(fleet.Here, []byte("online 1"))
+	h.hello("e1", 1, sensors)
+	h.await("/gateways/pi-7/api/v1/motors", "anna", `"fan"`)
+	c := h.dial("/gateways/pi-7/", "anna")
+	for _, x := range []struct{ command, sent, want string }{
+		{startFan, "anna start fan", `"running":true`},
+		{`{"action":"set","target":"fan","speed":1}`, "anna set fan", `"code":409,"message":"ahmet holds it"`},
+		{stopAll, "anna estop", `"type":"ack"`},
+	} {
+		if got := c.command(x.command); !strings.Contains(got, x.want) {
+			t.Errorf("%s: %s, want %s", x.command, got, x.want)
+		}
+		if got := <-bodies; !strings.HasPrefix(got, x.sent) {
+			t.Errorf("the gateway was given %s, want %s", got, x.sent)
+		}
+	}
+}
+
+// TestTooManyCommands holds that commands which a gateway would refuse are refused at once, with
+// the reason, and not sent to it, which answers only some of those; and that stops are sent all the same.
+func TestTooManyCommands(t *testing.T) {
+	h := startHub(t)
+	h.gateways.o.Clients = fleet.MaxUnanswered + 1
+	came, release := make(chan string, 100), make(chan struct{})
+	h.obey(came, func(_ string, cmd wire.Ack) wire.Envelope {
+		if cmd.Action == wire.Start {
+			<-release
+		}
+		return wire.Envelope{Type: wire.TypeAck, Payload: wire.Ack{Action: cmd.Action, Target: "fan", Status: "ok"}}
+	})
+	h.publish(fleet.Here, []byte("online 1"))
+	h.hello("e1", 1, sensors)
+	h.await("/gateways/pi-7/api/v1/motors", "anna", `"fan"`)
+	var all []*client
+	for range fleet.MaxUnanswered {
+		c := h.dial("/gateways/pi-7/", "anna")
+		c.send(startFan)
+		if got := <-came; got != "anna start fan" {
+			t.Fatalf("the gateway was given %s", got)
+		}
+		all = append(all, c)
+	}
+	c := h.dial("/gateways/pi-7/", "anna")
+	if got := c.command(startFan); !strings.Contains(got, fmt.Sprintf(`"code":%d`, http.StatusTooManyRequests)) || !strings.Contains(got, "24 commands wait for the answer of pi-7 already") {
+		t.Errorf("one too many: %s", got)
+	}
+	for stop, sent := range map[string]string{stopFan: "anna stop fan", stopAll: "anna estop all"} {
+		if got := c.command(stop); !strings.Contains(got, `"type":"ack"`) {
+			t.Errorf("a stop beside them: %s", got)
+		}
+		if got := <-came; got != sent {
+			t.Errorf("the gateway was given %q, want %q", got, sent)
+		}
+	}
+	close(release)
+	for _, c := range all {
+		if got := c.answer(); !strings.Contains(got, `"type":"ack"`) {
+			t.Errorf("%s", got)
+		}
+	}
+	if got := c.command(startFan); !strings.Contains(got, `"type":"ack"`) {
+		t.Errorf("when there is room again: %s", got)
+	}
+}
+
+// TestCommandsInASecond holds that of each client a gateway is sent no more commands in a second
+// than it carries out, also of those that had to wait for an answer before them.
+func TestCommandsInASecond(t *testing.T) {
+	c := &clients{s: &served{name: "pi-7"}}
+	now := time.Now()
+	take := func(client string, at time.Duration) int {
+		err := c.take(client, wire.Set, now.Add(at))
+		if err != nil {
+			return wire.AsError(err).Code
+		}
+		c.answered()
+		return 0
+	}
+	for range limit.PerSecond {
+		if code := take("1", 0); code != 0 {
+			t.Fatal(code)
+		}
+	}
+	for _, x := range []struct {
+		client string
+		at     time.Duration
+		want   int
+	}{{"1", 999 * time.Millisecond, http.StatusTooManyRequests}, {"2", 999 * time.Millisecond, 0}, {"1", time.Second, 0}} {
+		if code := take(x.client, x.at); code != x.want {
+			t.Errorf("client %s after %v: %d, want %d", x.client, x.at, code, x.want)
+		}
+	}
+	if limit.PerSecond >= fleet.MaxCommands || fleet.MaxUnanswered >= fleet.MaxWaiting {
+		t.Error("a hub lets as much through as a gateway takes")
+	}
+	if !c.Running("1") || c.Running("3") {
+		t.Error("who may have a motor running is not known")
+	}
+}
