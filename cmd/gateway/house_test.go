@@ -245,6 +245,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/member", "cmd/gateway/internal/config", "what is configured comes first"},
 	{"cmd/gateway/internal/member", "gateway/enroll", "what is not is in the membership"},
 	{"cmd/gateway/internal/member", "gateway/fleet", "hubs' keys have a form"},
+	{"cmd/gateway/internal/member", "gateway/atomicfile", "it waits for no pipe in the place of a file"},
 	{"cmd/gateway/internal/member", "gateway/statefile", "hubs change the list of their keys, and so does gateway enroll"},
 	{"cmd/gateway/internal/member", "gateway/uplink", "it says who the uplink is"},
 	{"cmd/gateway/internal/config", "gateway/fleet", "what a name in a fleet can be"},
@@ -260,6 +261,7 @@ var arrows = []arrow{
 	{"gateway/uplink/ship", "gateway/checksum", "its file is a line and its checksum"},
 	{"gateway/uplink/ship", "gateway/statefile", "what was sent is remembered"},
 	{"gateway/homeassistant", "gateway/mqtt", "it speaks to a broker"},
+	{"gateway/homeassistant", "gateway/atomicfile", "it waits for no pipe in the place of its password"},
 	{"gateway/history/collect", "gateway/history/...", "it makes segments of blocks, as the log of readings has them"},
 	{"gateway/history/collect", "gateway/atomicfile", "a segment exists as a whole or not at all"},
 	{"cmd/gateway/internal/hub", "gateway/enroll", "it lets gateways in, lists and revokes them"},
@@ -288,6 +290,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/state", "wire", "it follows the records' numbers"},
 	{"cmd/gateway/internal/trouble", "gateway/alarm", "what is wrong is checked for alarms"},
 	{"cmd/gateway/internal/trouble", "gateway/history", "stored readings that are damaged or evicted"},
+	{"cmd/gateway/internal/trouble", "gateway/atomicfile", "why an update failed is a file, and no pipe is waited for"},
 	{"cmd/gateway/internal/trouble", "wire", "it makes events"},
 
 	{"cmd/gateway/internal/warnings", "cmd/gateway/internal/config", "it finds what is odd in it"},

@@ -108,7 +108,7 @@ func (a *Alarms) keep(ctx context.Context, loaded chan<- struct{}) {
 func (a *Alarms) save(failed bool) (changed, fails bool) {
 	path := a.opts.File
 	text, waits := a.snapshot()
-	if os.WriteFile(path+quickSuffix, text, 0o640) == nil && waits != nil {
+	if a.writeQuick(text) == nil && waits != nil {
 		close(waits)
 	}
 	err := atomicfile.Write(path, 0o640, func(f *os.File) error {
@@ -125,6 +125,15 @@ func (a *Alarms) save(failed bool) (changed, fails bool) {
 		_ = os.Remove(path + quickSuffix) // of two that are there, the newer one counts
 	}
 	return err != nil, err != nil
+}
+
+// writeQuick writes the file that is not synced.
+func (a *Alarms) writeQuick(text []byte) error {
+	path := a.opts.File + quickSuffix
+	if err := atomicfile.Regular(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(path, text, 0o640)
 }
 
 // snapshot returns the text of the file, and what is to be closed when it is stored.
@@ -178,7 +187,7 @@ func (a *Alarms) load() {
 // readQuick reads the file that was not synced. One that is not whole is of no use, and
 // no loss: it was being written.
 func (a *Alarms) readQuick() (s saved, ok bool) {
-	data, err := os.ReadFile(a.opts.File + quickSuffix)
+	data, err := atomicfile.Read(a.opts.File + quickSuffix)
 	if err == nil {
 		s, _, err = parse(data)
 	}
@@ -186,7 +195,7 @@ func (a *Alarms) readQuick() (s saved, ok bool) {
 }
 
 func (a *Alarms) read(path string) (s saved, ok bool) {
-	data, err := os.ReadFile(path)
+	data, err := atomicfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, false
 	}

@@ -14,11 +14,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/wire"
 )
 
@@ -229,7 +229,7 @@ func sign(secret []byte, id, at string, body []byte) string {
 
 // secret reads the key of the signatures.
 func (w *Webhook) secret() ([]byte, error) {
-	data, err := os.ReadFile(w.SecretFile)
+	data, err := atomicfile.Read(w.SecretFile)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%w; fix: let the user who runs the gateway read it, or correct webhook.secret_file", err)
 	}

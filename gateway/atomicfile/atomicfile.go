@@ -1,5 +1,6 @@
 // Package atomicfile replaces files as a whole: after a crash or a power cut
-// a file has its old content or its new one, never a part of either.
+// a file has its old content or its new one, never a part of either. It reads them as a
+// whole, too, and waits for nothing else that has a file's name.
 //
 // It knows files and the order in which they must be written and synced; not what
 // is in them, nor who else uses their directory: of two processes that replace the

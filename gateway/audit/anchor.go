@@ -39,7 +39,7 @@ func writeAnchor(path string, key []byte, marks map[string]mark) error {
 
 // readAnchor returns no marks if there is no file yet.
 func readAnchor(path string, key []byte) (map[string]mark, error) {
-	line, err := os.ReadFile(path)
+	line, err := atomicfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -65,7 +65,7 @@ const keySize = 32
 
 // readKey returns the key in a file, which it makes if there is none and create says so.
 func readKey(path string, create bool) ([]byte, error) {
-	key, err := os.ReadFile(path)
+	key, err := atomicfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) && create {
 		key = make([]byte, keySize)
 		_, _ = rand.Read(key) // never fails

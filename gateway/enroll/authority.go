@@ -92,9 +92,23 @@ func InitAuthority(dir string, now time.Time) (*Authority, error) {
 	return OpenAuthority(dir)
 }
 
+// LoadPair reads the files of a certificate and its key, as [tls.LoadX509KeyPair] does, but
+// waits for no pipe.
+func LoadPair(cert, key string) (tls.Certificate, error) {
+	certText, err := statefile.Read(filepath.Split(cert))
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	keyText, err := statefile.Read(filepath.Split(key))
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certText, keyText)
+}
+
 // OpenAuthority reads the authority of a directory.
 func OpenAuthority(dir string) (*Authority, error) {
-	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, authorityCert), filepath.Join(dir, authorityKey))
+	pair, err := LoadPair(filepath.Join(dir, authorityCert), filepath.Join(dir, authorityKey))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w; fix: make the fleet's authority with gateway hub ca init, or copy %s and %s of another hub", err, authorityCert, authorityKey)

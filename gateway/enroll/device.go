@@ -90,7 +90,7 @@ func (d Device) Enroll(ctx context.Context, hub *url.URL, code Code, name string
 // Membership returns what the hub answered last; [fs.ErrNotExist] before the device is
 // enrolled.
 func (d Device) Membership() (*Membership, error) {
-	data, err := os.ReadFile(filepath.Join(d.Dir, membershipFile))
+	data, err := statefile.Read(d.Dir, membershipFile)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (d Device) Membership() (*Membership, error) {
 // key returns the device's key. It is made, and stored, before the hub hears of it.
 func (d Device) key(anew bool) (*ecdsa.PrivateKey, error) {
 	path := filepath.Join(d.Dir, KeyFile)
-	data, err := os.ReadFile(path)
+	data, err := statefile.Read(d.Dir, KeyFile)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && anew {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {

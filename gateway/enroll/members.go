@@ -289,7 +289,7 @@ func (m *Members) edit(now time.Time, change func(*members) error) error {
 func readMembers(dir string) (*members, error) {
 	f := &members{Version: membersVersion, Invitations: []invitation{}, Gateways: []Member{}, Revoked: []revoked{}}
 	path := filepath.Join(dir, membersFile)
-	data, err := os.ReadFile(path)
+	data, err := statefile.Read(dir, membersFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -55,7 +54,7 @@ func (d Device) renewIfDue(ctx context.Context) (expires time.Time, due bool, er
 	if err != nil {
 		return time.Time{}, false, err
 	}
-	pair, err := tls.LoadX509KeyPair(filepath.Join(d.Dir, CertFile), filepath.Join(d.Dir, KeyFile))
+	pair, err := LoadPair(filepath.Join(d.Dir, CertFile), filepath.Join(d.Dir, KeyFile))
 	if err != nil {
 		return time.Time{}, false, fmt.Errorf("%w; fix: enroll this device again", err)
 	}
@@ -74,7 +73,7 @@ func (d Device) renew(ctx context.Context, m *Membership, pair tls.Certificate, 
 	if err != nil {
 		return err
 	}
-	data, err := os.ReadFile(filepath.Join(d.Dir, AuthorityFile))
+	data, err := statefile.Read(d.Dir, AuthorityFile)
 	if err != nil {
 		return err
 	}

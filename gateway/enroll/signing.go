@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"sensorgateway/gateway/statefile"
@@ -56,7 +55,7 @@ func SigningKey(dir string, line func(ed25519.PublicKey) string) (ed25519.Privat
 
 func readSigningKey(dir string) (ed25519.PrivateKey, error) {
 	path := filepath.Join(dir, signingFile)
-	data, err := os.ReadFile(path)
+	data, err := statefile.Read(dir, signingFile)
 	if err != nil {
 		return nil, err
 	}
@@ -73,16 +72,16 @@ func readSigningKey(dir string) (ed25519.PrivateKey, error) {
 }
 
 // HubKeys returns the public keys of all hubs of a directory, a line each.
-func HubKeys(dir string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, hubsFile)) }
+func HubKeys(dir string) ([]byte, error) { return statefile.Read(dir, hubsFile) }
 
 // RemovedKeys returns which keys of hubs gateways are to know no longer, a line each.
 func RemovedKeys(dir string) ([]byte, error) {
-	return readMissing(filepath.Join(dir, removedFile))
+	return readMissing(dir, removedFile)
 }
 
 // readMissing reads a file; one that is missing is empty.
-func readMissing(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
+func readMissing(dir, name string) ([]byte, error) {
+	data, err := statefile.Read(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -97,7 +96,7 @@ func ChangeHubKeys(dir string, change func(keys, removed []byte) (nextKeys, next
 		return err
 	}
 	defer unlock()
-	keys, err := readMissing(filepath.Join(dir, hubsFile))
+	keys, err := readMissing(dir, hubsFile)
 	if err != nil {
 		return err
 	}

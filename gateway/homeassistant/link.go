@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
 
+	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/gateway/mqtt"
 )
 
@@ -91,7 +91,7 @@ func (b *Bridge) connectPacket() (*paho.Connect, error) {
 		p.Username, p.UsernameFlag = b.opts.User, true
 	}
 	if b.opts.PasswordFile != "" {
-		password, err := os.ReadFile(b.opts.PasswordFile)
+		password, err := atomicfile.Read(b.opts.PasswordFile)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 			return nil, fmt.Errorf("%w; fix: let the user who runs the gateway read it, or correct home_assistant.password_file", err)
 		}

@@ -125,7 +125,7 @@ func readKnown(path string) (k known, err error) {
 	if info.Size() > fileMost {
 		return k, fmt.Errorf("%d bytes, of %d at most", info.Size(), fileMost)
 	}
-	data, err := os.ReadFile(path)
+	data, err := atomicfile.Read(path)
 	if err != nil {
 		return k, err
 	}

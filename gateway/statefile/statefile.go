@@ -15,6 +15,9 @@ import (
 // lockTime is how long another process may take to change the files.
 const lockTime = 5 * time.Second
 
+// Read returns the content of a file of the directory; [fs.ErrNotExist] if it is missing.
+func Read(dir, name string) ([]byte, error) { return atomicfile.Read(filepath.Join(dir, name)) }
+
 // Write replaces a file of the directory as a whole. It belongs to the owner of the
 // directory, whoever calls, who alone may read it.
 func Write(dir, name string, data []byte) error {

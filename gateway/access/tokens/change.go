@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -119,7 +118,7 @@ const knownName = "tokens-known.json"
 
 // readKnown returns what Changed was last called with, nothing if it never was.
 func readKnown(dir string, log *slog.Logger) *File {
-	data, err := os.ReadFile(filepath.Join(dir, knownName))
+	data, err := statefile.Read(dir, knownName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &File{}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,7 +25,7 @@ const (
 
 // Read returns what is stored in a state directory; without a file that is nothing.
 func Read(dir string) (*File, error) {
-	data, err := os.ReadFile(filepath.Join(dir, fileName))
+	data, err := statefile.Read(dir, fileName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &File{}, nil
 	}

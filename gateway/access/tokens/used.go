@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -51,7 +50,7 @@ func LastUsed(dir string) map[string]Use {
 }
 
 func readUsed(dir string) (map[string]Use, error) {
-	data, err := os.ReadFile(filepath.Join(dir, usedName))
+	data, err := statefile.Read(dir, usedName)
 	if err != nil {
 		return map[string]Use{}, err
 	}

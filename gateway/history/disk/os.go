@@ -14,8 +14,11 @@ type OS string
 
 func (d OS) path(name string) string { return filepath.Join(string(d), filepath.FromSlash(name)) }
 
-// Open opens a file that exists.
+// Open opens a file that exists. What is none, such as a pipe, it does not wait for.
 func (d OS) Open(name string, write bool) (File, error) {
+	if err := atomicfile.Regular(d.path(name)); err != nil {
+		return nil, err
+	}
 	how := os.O_RDONLY
 	if write {
 		how = os.O_RDWR

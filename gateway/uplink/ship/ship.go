@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -120,7 +119,7 @@ func New(o Options) (*Shipper, error) {
 	if o.File == "" {
 		return s, nil
 	}
-	data, err := os.ReadFile(o.File)
+	data, err := statefile.Read(filepath.Split(o.File))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/statefile"
 )
@@ -30,7 +31,7 @@ func (k *keys) read(file string) ([]ed25519.PublicKey, error) {
 	if err != nil || info.ModTime().Equal(k.changed) {
 		return k.all, err
 	}
-	text, err := os.ReadFile(file)
+	text, err := atomicfile.Read(file)
 	if err != nil {
 		return k.all, err
 	}
@@ -65,7 +66,7 @@ func (m *Member) ChangeKeys(signer string, c fleet.KeyChange) (key fleet.HubKey,
 		return fleet.HubKey{}, false, notChanged(err)
 	}
 	defer unlock()
-	list, err := os.ReadFile(*file)
+	list, err := atomicfile.Read(*file)
 	if err != nil {
 		return fleet.HubKey{}, false, notChanged(err)
 	}

@@ -25,6 +25,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/gateway/enroll"
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/uplink"
@@ -76,7 +77,7 @@ func (m *Member) Identity() (*uplink.Identity, error) {
 		}
 	}
 	if c.PasswordFile != "" {
-		password, err := os.ReadFile(c.PasswordFile)
+		password, err := atomicfile.Read(c.PasswordFile)
 		if err != nil {
 			return nil, fmt.Errorf("%w; fix: let the user who runs the gateway read it, or correct uplink.password_file", err)
 		}
@@ -130,7 +131,7 @@ func (m *Member) tls(c config.Uplink) (*tls.Config, error) {
 	t := &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: m.sessions}
 	after := time.Time{}
 	if c.CA != "" {
-		pem, err := os.ReadFile(c.CA)
+		pem, err := atomicfile.Read(c.CA)
 		if err != nil {
 			return nil, fmt.Errorf("the authority of brokers: %w; fix: enroll again, or correct uplink.ca", err)
 		}
@@ -140,7 +141,7 @@ func (m *Member) tls(c config.Uplink) (*tls.Config, error) {
 		}
 	}
 	if c.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		pair, err := enroll.LoadPair(c.Cert, c.Key)
 		if err != nil {
 			return nil, fmt.Errorf("the gateway's certificate: %w; fix: enroll again, or correct uplink.cert and uplink.key", err)
 		}

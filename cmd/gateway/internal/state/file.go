@@ -76,7 +76,7 @@ func isCopy(then, now time.Time) bool {
 
 // readFile returns the content of a file and when it was made.
 func readFile(path string) (data []byte, born time.Time, err error) {
-	if err := regular(path); err != nil {
+	if err := atomicfile.Regular(path); err != nil {
 		return nil, born, err
 	}
 	f, err := os.Open(path)
@@ -86,16 +86,6 @@ func readFile(path string) (data []byte, born time.Time, err error) {
 	defer f.Close()
 	data, err = io.ReadAll(f)
 	return data, birthTime(f), err
-}
-
-// regular returns an error if something else than a file is there, such as a pipe,
-// which would wait for ever.
-func regular(path string) error {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no file: %v", path, info.Mode())
-	}
-	return err
 }
 
 func (s savedState) format() ([]byte, error) {

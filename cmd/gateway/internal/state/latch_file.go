@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"sensorgateway/gateway/atomicfile"
 )
 
 const (
@@ -85,7 +87,7 @@ type latchOSFile struct {
 }
 
 func openLatch(path string) (latchStore, error) {
-	if err := regular(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := atomicfile.Regular(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)

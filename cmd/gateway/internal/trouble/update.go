@@ -3,16 +3,17 @@ package trouble
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"sensorgateway/gateway/atomicfile"
 )
 
 // FailedUpdate returns why a later version than this one is not used, nil if there is
 // none: the Debian package writes that beside the state directory when it goes back to
 // this one, before it starts it.
 func FailedUpdate(state string) error {
-	text, err := os.ReadFile(filepath.Clean(state) + "-update/failed/why")
+	text, err := atomicfile.Read(filepath.Clean(state) + "-update/failed/why")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
