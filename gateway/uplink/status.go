@@ -91,7 +91,7 @@ func (u *Uplink) notice() {
 	u.spent.Store(status.Budget > 0 && status.Used >= status.Budget-status.Budget/askedReserve)
 	u.mu.Lock()
 	kind, reason := u.troubleIs(status)
-	changed := kind != u.trouble
+	changed, before := kind != u.trouble, u.trouble
 	u.trouble = kind
 	u.mu.Unlock()
 	u.state.Store(u.describe(status))
@@ -102,7 +102,21 @@ func (u *Uplink) notice() {
 	if kind == "" {
 		e.Kind = wire.EventUplinkBack
 	}
+	if kind == wire.EventUplinkBudget || before == wire.EventUplinkBudget {
+		u.news.greet()
+	}
 	u.o.Event(e)
+}
+
+// lasting is what hubs are told of the uplink in hello: what is in the way until the month
+// turns, nil if nothing is. How it is otherwise they see, and it changes too fast.
+func (u *Uplink) lasting() *wire.Uplink {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.trouble != wire.EventUplinkBudget {
+		return nil
+	}
+	return u.state.Load()
 }
 
 // troubleIs returns the kind of the event for what is in the way, and what that is for

@@ -174,7 +174,7 @@ func (u *Uplink) MotorChanged(m wire.MotorState) {
 // hello is what hubs are told of the gateway, by the connection of that number.
 func (u *Uplink) hello(connection uint64) fleet.Hello {
 	h := u.o.Hello()
-	h.You, h.Uplink = wire.You{}, nil
+	h.You, h.Uplink = wire.You{}, u.lasting()
 	alarms, recent := u.o.Alarms()
 	return fleet.Hello{Hello: h, Nonce: u.nonce, Connection: connection, UptimeMS: time.Since(u.begin).Milliseconds(), Alarms: alarms, Recent: recent, HubKeys: u.hubKeys()}
 }
@@ -238,6 +238,7 @@ func (u *Uplink) renew(before *seen) {
 		u.news.greet()
 	}
 	before.keys = h.HubKeys
+	h.Uplink = nil // notice makes news of it, but for numbers
 	h.Time, h.UptimeMS, h.Motors, h.Alarms, h.Recent, h.HubKeys = 0, 0, nil, nil, nil, nil
 	for i := range h.Sensors {
 		h.Sensors[i].NextSeq = 0
