@@ -27,8 +27,10 @@ const (
 	most = 2 * 24 * 60
 	// once is how long a minute is not asked for again of which the gateway had not all.
 	once = time.Hour
-	// refused is how long a gateway is not asked again that has refused, or not answered.
+	// refused is how long a gateway is not asked again that can send nothing, failed how long
+	// after another error, as while it starts.
 	refused = 10 * time.Minute
+	failed  = 20 * time.Second
 	// together is how many minutes are one question, pause what is between two: what is
 	// new goes first.
 	together = 60
@@ -42,7 +44,7 @@ const (
 // Options are what a [Demand] is made of.
 type Options struct {
 	// Ask asks a gateway, and returns when what it has is stored. A [*wire.Error] with
-	// code 408 says that it has not answered.
+	// code 503 says that it can send nothing, one with 408 that it has not answered.
 	Ask func(ctx context.Context, gateway string, gap hub.Gap) error
 	Log *slog.Logger
 }
@@ -269,11 +271,15 @@ func (d *Demand) answered(g *gateway, minutes []hub.Gap, err error) {
 		return
 	}
 	n := g.drop(minutes)
-	if wire.AsError(err).Code == 408 || errors.Is(err, context.DeadlineExceeded) {
+	code, wait := wire.AsError(err).Code, failed
+	if code == 503 {
+		wait = refused
+	}
+	if code == 408 || errors.Is(err, context.DeadlineExceeded) {
 		d.counts.Silent += int64(n)
 	} else {
 		d.counts.Refused += int64(n)
 	}
-	g.until, g.why = now.Add(refused), fmt.Sprintf("asked at %s: %v", now.UTC().Format(time.RFC3339), err)
+	g.until, g.why = now.Add(wait), fmt.Sprintf("asked at %s: %v", now.UTC().Format(time.RFC3339), err)
 	d.o.Log.Info("readings that a client wants were not sent; they are asked for again when somebody wants them later", "gateway", g.name, "minutes", n, "err", err)
 }

@@ -125,7 +125,7 @@ func TestRefused(t *testing.T) {
 		r.wants("asked again", r.questions(time.Minute), []string{"pi-1 indoor 0-20"})
 		r.wants("all counts", r.Counts(), Counts{Refused: 100, Silent: 2})
 		r.err = nil
-		time.Sleep(refused)
+		time.Sleep(failed)
 		r.wants("at last", r.Want("pi-1", minutes("indoor", 0, 2), "").Asked, 2)
 		r.questions(time.Minute)
 		r.wants("in the end", r.Counts(), Counts{Answered: 2, Refused: 100, Silent: 2})
