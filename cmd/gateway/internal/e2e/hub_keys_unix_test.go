@@ -128,3 +128,36 @@ func TestHubKeysByOrder(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestKeysOfADevice holds that a device which enrolls is given the hubs' keys as they are then,
+// while the hub runs; and none that is removed, although the hub that removed it was killed
+// before the list was without it.
+func TestKeysOfADevice(t *testing.T) {
+	t.Parallel()
+	h := startHub(t)
+	given := func(name string) string {
+		t.Helper()
+		device := t.TempDir()
+		h.want(name, h.enroll(device, name, h.code("--site", "lab"))...)
+		return mustRead(t, filepath.Join(device, "fleet-hubs.keys"))
+	}
+	list := filepath.Join(h.state, "hubs.keys")
+	own := mustRead(t, list)
+	if got := given("pi-1"); got != own {
+		t.Errorf("the first device has %q, want %q", got, own)
+	}
+	const other = "7ffhKohnwKI8XvG0+IDQXDGRYLxe20+gXdfKEV2a450= hub-b"
+	h.want("hub-b", "hub", "key", "add", other, "--state", h.state)
+	both := mustRead(t, list)
+	if got := given("pi-2"); got != both || !strings.Contains(got, other) {
+		t.Errorf("after a key was added a device has %q, want %q", got, both)
+	}
+	fingerprint, _, _ := h.keyOf("hub-b")
+	h.want(fingerprint, "hub", "key", "remove", fingerprint, "--state", h.state)
+	if err := os.WriteFile(list, []byte(both), 0o600); err != nil { // as it was when the command was killed
+		t.Fatal(err)
+	}
+	if got := given("pi-3"); got != own {
+		t.Errorf("after a key was removed a device has %q, want %q", got, own)
+	}
+}

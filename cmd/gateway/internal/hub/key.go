@@ -59,6 +59,20 @@ func (h *here) keys() (k fleet.HubKeys, err error) {
 	return k, err
 }
 
+// givenKeys returns the list of keys that a device is given now. A key that is removed is not
+// in it, also if the list still has it: the removal counts before the list is written.
+func (h *here) givenKeys() ([]byte, error) {
+	list, err := enroll.HubKeys(h.dir())
+	if err != nil {
+		return nil, err
+	}
+	removed, err := enroll.RemovedKeys(h.dir())
+	for _, f := range fingerprints(removed) {
+		list = fleet.RemoveHubKey(list, f)
+	}
+	return list, err
+}
+
 // fingerprints returns the first word of each line.
 func fingerprints(lines []byte) (all []string) {
 	for line := range strings.Lines(string(lines)) {

@@ -120,7 +120,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	members := enroll.OpenMembers(o.dir())
 	devices := enroll.NewHub(enroll.HubOptions{
 		Authority: authority, Members: members, Brokers: o.brokers, CheckName: fleet.CheckName, Log: log,
-		Keys: func() ([]byte, error) { return enroll.HubKeys(o.dir()) },
+		Keys: o.givenKeys,
 	})
 	shown, watch, err := o.certificate(authority, log)
 	if err != nil {
