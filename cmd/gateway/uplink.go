@@ -39,7 +39,7 @@ func (g *running) newUplink() (*uplink.Uplink, error) {
 		},
 		Lost:    func(id string) { g.motors.Lost(id, wire.ReasonDisconnect) },
 		Refused: func(hub, why string) { g.refused("orders", hub, why) },
-		Event:   g.notify.Event, ChangeKeys: of.ChangeKeys, Guard: g.guard, Feed: g.storage.history, Shipper: shipper, Log: g.log,
+		Event:   g.notify.Event, ChangeKeys: of.ChangeKeys, KeysChange: g.auditor.HubKeysChange, Guard: g.guard, Feed: g.storage.history, Shipper: shipper, Log: g.log,
 	}), err
 }
 

@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"crypto/ed25519"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -24,14 +25,19 @@ func (l *keyList) keys() []ed25519.PublicKey {
 	return all
 }
 
-func (l *keyList) change(signer string, c fleet.KeyChange) (fleet.HubKey, bool, error) {
+func (l *keyList) change(signer string, c fleet.KeyChange, begin func(fleet.HubKey)) (bool, error) {
+	l.mu.Lock()
+	next, key, changed, err := c.Apply(l.text, signer)
+	l.mu.Unlock()
+	if err == nil && changed {
+		begin(key)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next, key, changed, err := c.Apply(l.text, signer)
 	if err == nil {
 		l.text = next
 	}
-	return key, changed, err
+	return changed, err
 }
 
 // A hub makes another known, which commands then and removes the first. It is told, and in
@@ -43,6 +49,8 @@ func TestHubKeys(t *testing.T) {
 	other := fleet.HubKey{Key: otherKey.Public().(ed25519.PublicKey), Name: "hub-b"}
 	list := &keyList{text: []byte(first.Entry() + "\n")}
 	r.Uplink.o.ChangeKeys = list.change
+	begun := make(chan string, 10) // what is about to change, and how many keys there are then
+	r.Uplink.o.KeysChange = func(e wire.Event) { begun <- fmt.Sprintln(e.Action, e.Hub, e.By, len(list.keys())) }
 	identity := r.Uplink.o.Identity
 	r.Uplink.o.Identity = func() (*Identity, error) {
 		id, err := identity()
@@ -84,6 +92,9 @@ func TestHubKeys(t *testing.T) {
 	if e := r.event(wire.EventHubKeys); e.Action != wire.KeyAdded || e.Hub != "hub-b" || e.Key != other.Fingerprint() || e.By != "ahmet" || e.From != "hub-a" {
 		t.Errorf("%+v", e)
 	}
+	if got := <-begun; got != "added hub-b ahmet 1\n" {
+		t.Errorf("before the change: %s", got)
+	}
 	h.next(fleet.News, func(b []byte) bool {
 		n, err := fleet.ParseNews(b)
 		return err == nil && n.Hello != nil && slices.Equal(n.Hello.HubKeys, []string{first.Fingerprint(), other.Fingerprint()})
@@ -106,7 +117,13 @@ func TestHubKeys(t *testing.T) {
 		t.Errorf("a command has changed the keys: %q", list.text)
 	}
 
+	if len(begun) > 0 {
+		t.Errorf("nothing changes, and it began: %s", <-begun)
+	}
 	send(otherKey, `{"remove":"`+first.Fingerprint()+`"}`, `"changed":true,"keys":["`+other.Fingerprint()+`"]`)
+	if got := <-begun; !strings.HasPrefix(got, "removed hub-a ") || !strings.HasSuffix(got, " 2\n") {
+		t.Errorf("before the change: %s", got)
+	}
 	if e := r.event(wire.EventHubKeys); e.Action != wire.KeyRemoved || e.Hub != "hub-a" || e.Key != first.Fingerprint() {
 		t.Errorf("%+v", e)
 	}

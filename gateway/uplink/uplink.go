@@ -70,8 +70,12 @@ type Options struct {
 	Refused func(hub, why string) // an order; hub is "" if none has signed it
 	Event   func(wire.Event)      // the uplink was lost, and is back; hubs' keys have changed
 	// ChangeKeys changes the list of hubs' keys as one of them, with the key of that
-	// fingerprint, has signed; it is durable then. key was added or removed.
-	ChangeKeys func(signer string, c fleet.KeyChange) (key fleet.HubKey, changed bool, err error)
+	// fingerprint, has signed; it is durable then. It calls begin before, with the key that is
+	// added or removed.
+	ChangeKeys func(signer string, c fleet.KeyChange, begin func(key fleet.HubKey)) (changed bool, err error)
+	// KeysChange is called before hubs' keys change, with the event that follows when they
+	// have: nothing that happens between the two leaves a change of which nobody knows.
+	KeysChange func(wire.Event)
 	Guard      func(func(context.Context) error) func(context.Context) error // of goroutines; nil: none
 
 	Feed    Feed

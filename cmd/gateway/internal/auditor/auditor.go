@@ -104,9 +104,8 @@ func (a *Auditor) Event(e wire.Event) {
 		a.Log.Note(r)
 		return
 	}
-	if a.Log != nil && e.Kind == wire.EventHubKeys { // before the hub has the answer
-		what, _ := json.Marshal(map[string]string{"key": e.Action, "hub": e.Hub, "fingerprint": e.Key}) // of strings
-		a.Log.Append(audit.Record{Kind: audit.KindHubKey, Name: e.By, How: "hub", From: e.From, What: what, Result: "ok"}, patience)
+	if e.Kind == wire.EventHubKeys { // before the hub has the answer
+		a.hubKeys(e, "ok")
 		return
 	}
 	if a.Log == nil || e.Kind != wire.EventEStop && e.Kind != wire.EventReset {
@@ -115,6 +114,18 @@ func (a *Auditor) Event(e wire.Event) {
 	r := audit.Record{Kind: audit.KindLatch, Name: e.By, What: fact("event", e.Kind), Result: "ok"}
 	a.complete(&r, nil)
 	a.Log.Note(r)
+}
+
+// HubKeysChange records that hubs' keys are about to change. If the program is killed before
+// it can record that they have, they may have or not: this record says who ordered it.
+func (a *Auditor) HubKeysChange(e wire.Event) { a.hubKeys(e, "begun") }
+
+func (a *Auditor) hubKeys(e wire.Event, result string) {
+	if a.Log == nil {
+		return
+	}
+	what, _ := json.Marshal(map[string]string{"key": e.Action, "hub": e.Hub, "fingerprint": e.Key}) // of strings
+	a.Log.Append(audit.Record{Kind: audit.KindHubKey, Name: e.By, How: "hub", From: e.From, What: what, Result: result}, patience)
 }
 
 // Refused records that a client or its command was refused, for one of few reasons.

@@ -122,7 +122,8 @@ func TestHubKeysByOrder(t *testing.T) {
 	}
 	eventually(t, patience, func() (string, bool) {
 		out := a.want("", "audit", "--json", "--limit", "1000", "--state", device)
-		return out, strings.Contains(out, `"`+audit.KindHubKey+`"`) && strings.Contains(out, keyA) && strings.Contains(out, keyB)
+		return out, strings.Contains(out, `"`+audit.KindHubKey+`"`) && strings.Contains(out, keyA) && strings.Contains(out, keyB) &&
+			strings.Contains(out, `"result":"begun"`) // a gateway that is killed in between leaves that
 	})
 	if err := p.Stop(t); err != nil {
 		t.Error(err)

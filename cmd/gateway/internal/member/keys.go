@@ -52,34 +52,35 @@ func (k *keys) forget() {
 }
 
 // ChangeKeys changes the file of the hubs' keys as the hub with the key of that fingerprint
-// has signed, and returns the key that was added or removed. It is replaced as a whole: a
-// power cut leaves the list of before or the one of after.
-func (m *Member) ChangeKeys(signer string, c fleet.KeyChange) (key fleet.HubKey, changed bool, err error) {
+// has signed, and calls begin before it does, with the key that is added or removed. It is
+// replaced as a whole: a power cut leaves the list of before or the one of after.
+func (m *Member) ChangeKeys(signer string, c fleet.KeyChange, begin func(fleet.HubKey)) (changed bool, err error) {
 	file := m.hubKeys.Load()
 	if file == nil || *file == "" {
-		return fleet.HubKey{}, false, errors.New("the gateway has no list of hubs' keys")
+		return false, errors.New("the gateway has no list of hubs' keys")
 	}
 	dir, name := filepath.Split(*file)
 	dir = filepath.Clean(dir)
 	unlock, err := statefile.Lock(dir) // gateway enroll and a renewal write it too
 	if err != nil {
-		return fleet.HubKey{}, false, notChanged(err)
+		return false, notChanged(err)
 	}
 	defer unlock()
 	list, err := atomicfile.Read(*file)
 	if err != nil {
-		return fleet.HubKey{}, false, notChanged(err)
+		return false, notChanged(err)
 	}
 	next, key, changed, err := c.Apply(list, signer)
 	if err != nil || !changed {
-		return fleet.HubKey{}, false, err
+		return false, err
 	}
+	begin(key)
 	err = statefile.Write(dir, name, next)
 	m.keys.forget()
 	if err != nil {
-		return fleet.HubKey{}, false, notChanged(err)
+		return false, notChanged(err)
 	}
-	return key, true, nil
+	return true, nil
 }
 
 func notChanged(err error) error {
