@@ -29,7 +29,7 @@ func (g *running) newUplink() (*uplink.Uplink, error) {
 	handlers, owner := g.handlers(), &access.Identity{Valid: context.Background()}
 	return uplink.New(uplink.Options{
 		Identity: of.Identity, Sensors: len(g.sensors), Motors: g.motors.States, Audit: g.auditHead, Clock: clock,
-		Hello: func() wire.Hello { return g.server.Hello(owner) }, Alarms: g.alarms.States,
+		Hello: func() wire.Hello { return g.server.Hello(owner) }, Alarms: g.alarms.States, Machine: func() any { return g.metrics.Machine() },
 		Command: func(o uplink.Operator, cmd wire.Command) (any, error) {
 			carryOut, known := handlers[cmd.Action]
 			if !known {

@@ -21,6 +21,9 @@ const TypeAudit = "audit"
 // TypeReadings is the type of the answer that ends those to [AskReadings].
 const TypeReadings = "readings"
 
+// TypeMachine is the type of the answer to [AskMachine].
+const TypeMachine = "machine"
+
 // Hello is what a gateway says of itself: when it has connected, and when any of it
 // has changed.
 type Hello struct {

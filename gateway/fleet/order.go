@@ -154,9 +154,10 @@ const (
 	AskHello    = "hello"    // answered with a hello as in news
 	AskState    = "state"    // answered with the motors' states, an array
 	AskReadings = "readings" // answered with payloads as on [Up], then [TypeReadings]
+	AskMachine  = "machine"  // answered with the numbers of its machine, of [TypeMachine]
 )
 
-// Question is the body of an [Ask]. The others than readings are also asked of all.
+// Question is the body of an [Ask]. Hello and state are also asked of all.
 type Question struct {
 	Ask    string `json:"ask"`
 	Sensor string `json:"sensor,omitempty"`
@@ -182,11 +183,11 @@ func (o Order) Question() (q Question, err error) {
 	switch q.Ask {
 	case AskHello, AskState:
 		return q, nil
-	case AskReadings:
+	case AskReadings, AskMachine:
 		if o.Gateway == All {
-			return Question{}, wire.Errorf(403, "ask: readings are asked of one gateway")
+			return Question{}, wire.Errorf(403, "ask: %s is asked of one gateway", q.Ask)
 		}
-		if q.Sensor == "" || q.Epoch == "" || wire.Before(q.Until, q.Since) {
+		if q.Ask == AskReadings && (q.Sensor == "" || q.Epoch == "" || wire.Before(q.Until, q.Since)) {
 			return Question{}, wire.Errorf(422, "ask: readings need a sensor, an epoch, since, and until, which is not before since")
 		}
 		return q, nil

@@ -222,9 +222,11 @@ func TestAskAll(t *testing.T) {
 	if q, err := o.Question(); err != nil || q.Ask != AskHello {
 		t.Errorf("%+v, %v", q, err)
 	}
-	o.Body = json.RawMessage(`{"ask":"readings","sensor":"indoor","epoch":"e1","since":0,"until":5}`)
-	if q, err := o.Question(); wire.AsError(err).Code != 403 {
-		t.Errorf("readings of all: %+v, %v", q, err)
+	for _, body := range []string{`{"ask":"readings","sensor":"indoor","epoch":"e1","since":0,"until":5}`, `{"ask":"machine","since":0,"until":0}`} {
+		o.Body = json.RawMessage(body)
+		if q, err := o.Question(); wire.AsError(err).Code != 403 {
+			t.Errorf("%s of all: %+v, %v", body, q, err)
+		}
 	}
 	c.order.Expires, c.order.UptimeMS = 0, c.uptime+1000
 	if _, _, err := c.verifier().Verify(c.message(t)); wire.AsError(err).Code != 422 {
@@ -234,7 +236,7 @@ func TestAskAll(t *testing.T) {
 
 func TestBodies(t *testing.T) {
 	for body, code := range map[string]int{
-		`{"ask":"state","since":0,"until":0}`: 0, `{"ask":"readings","sensor":"a","epoch":"e","since":4294967295,"until":3}`: 0,
+		`{"ask":"state","since":0,"until":0}`: 0, `{"ask":"machine","since":0,"until":0}`: 0, `{"ask":"readings","sensor":"a","epoch":"e","since":4294967295,"until":3}`: 0,
 		`{"ask":"readings","sensor":"a","epoch":"e","since":4,"until":3}`: 422, `{"ask":"readings","since":0,"until":3}`: 422,
 		`{"ask":"weather"}`: 404, `{"ask":"hello","more":1}`: 422, `[]`: 422, `{"ask":"hello"} x`: 422,
 	} {

@@ -62,8 +62,18 @@ func (l *link) answerQuestion(ctx context.Context, work task) error {
 		l.answer(work, wire.Envelope{Type: wire.TypeState, Payload: l.o.Motors()})
 	case fleet.AskReadings:
 		return l.answerReadings(ctx, work, q)
+	case fleet.AskMachine:
+		if l.spent.Load() {
+			return spent("the numbers of the machine are")
+		}
+		l.answer(work, wire.Envelope{Type: fleet.TypeMachine, Payload: l.o.Machine()})
 	}
 	return nil
+}
+
+// spent is why something is not sent while the bytes of the month are nearly used.
+func spent(what string) error {
+	return wire.Errorf(503, "the bytes of this month are nearly used, and what is left is for the summaries of minutes: %s sent when it turns; fix: raise uplink.budget", what)
 }
 
 // answerReadings sends what the log has of a span, and says at the end how much that was.
@@ -85,7 +95,7 @@ func (l *link) answerReadings(ctx context.Context, work task, q fleet.Question) 
 	})
 	for ctx.Err() == nil {
 		if l.spent.Load() {
-			return wire.Errorf(503, "the bytes of this month are nearly used, and what is left is for the summaries of minutes: readings are sent when it turns; fix: raise uplink.budget")
+			return spent("readings are")
 		}
 		b, err := next()
 		if errors.Is(err, io.EOF) {

@@ -47,6 +47,10 @@ func TestQuestions(t *testing.T) {
 	if got := h.answered(); !strings.Contains(got, `"messages":0,"records":0`) {
 		t.Error(got)
 	}
+	h.send(h.order(fleet.Ask, `{"ask":"machine","since":0,"until":0}`))
+	if got := h.answered(); got != `{"type":"machine","payload":{"load1":0.5}}` {
+		t.Error(got)
+	}
 	h.send(h.order(fleet.Ask, `{"ask":"weather"}`))
 	if got := h.answered(); !strings.Contains(got, `"code":404`) {
 		t.Error(got)
@@ -85,6 +89,10 @@ func TestQuestionsWithinBudget(t *testing.T) {
 		t.Error(got)
 	}
 	if got := <-r.refusals; !strings.HasPrefix(got, "hub-a: the bytes of this month") {
+		t.Error(got)
+	}
+	h.send(h.order(fleet.Ask, `{"ask":"machine"}`))
+	if got := h.answered(); !strings.Contains(got, `"code":503,"message":"the bytes of this month are nearly used`) {
 		t.Error(got)
 	}
 }

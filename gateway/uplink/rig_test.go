@@ -139,9 +139,10 @@ func (r *rig) newUplink() *Uplink {
 		Hello: func() wire.Hello {
 			return wire.Hello{Server: "gateway", Epoch: "e1", ClockSynced: r.synced.Load(), Sensors: []wire.SensorInfo{{Name: "indoor"}, {ID: 1, Name: "outdoor"}}, Motors: []wire.MotorState{{Target: "fan"}}}
 		},
-		Motors: func() []wire.MotorState { return []wire.MotorState{{Target: "fan"}} },
-		Alarms: func() (all, recent []wire.Alarm) { return []wire.Alarm{{Name: "hot"}}, []wire.Alarm{{Name: "cold"}} },
-		Audit:  func() (fleet.AuditHead, bool) { return fleet.AuditHead{Seq: 3, Hash: "ff"}, true },
+		Motors:  func() []wire.MotorState { return []wire.MotorState{{Target: "fan"}} },
+		Machine: func() any { return map[string]float64{"load1": 0.5} },
+		Alarms:  func() (all, recent []wire.Alarm) { return []wire.Alarm{{Name: "hot"}}, []wire.Alarm{{Name: "cold"}} },
+		Audit:   func() (fleet.AuditHead, bool) { return fleet.AuditHead{Seq: 3, Hash: "ff"}, true },
 		Command: func(o Operator, c wire.Command) (any, error) {
 			r.commands <- o.ID + " " + c.Action
 			if r.answer != nil {

@@ -63,6 +63,7 @@ type Options struct {
 	Motors   func() []wire.MotorState
 	Alarms   func() (all, recent []wire.Alarm)      // as in [fleet.Hello]
 	Audit    func() (head fleet.AuditHead, ok bool) // of the audit log; nil: there is none
+	Machine  func() any                             // the numbers of the machine, to be JSON
 	Clock    func() (now time.Time, synced bool)
 
 	Command func(Operator, wire.Command) (any, error)

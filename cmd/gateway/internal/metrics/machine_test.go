@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/host"
+	"sensorgateway/wire"
 )
 
 // What a machine does not have is absent; what cannot be read any more, too.
@@ -87,6 +89,19 @@ func TestMachineIsReadForThoseWhoAsk(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A hub that asks gets what is of use to it, in little.
+func TestMachineForAHub(t *testing.T) {
+	source := fixedSource()
+	stats := host.Stats{CPU: new(0.125), Load1: new(0.42), CPUTemperature: new(48.312), MemoryTotal: new(uint64(1 << 30)), MemoryAvailable: new(uint64(1 << 29)), DiskFree: new(uint64(20_123_456_789)), Uptime: new(12_345_678.9), ReceivedRate: new(1500.5), SentRate: new(300.5)}
+	want, all := stats, stats
+	all.Received, all.Sent, all.ProcessCPU, all.ProcessMemory, all.ProcessFiles = new(uint64(1)), new(uint64(2)), new(3.5), new(uint64(4)), new(uint64(5))
+	source.Host = func() host.Stats { return all }
+	got, err := json.Marshal(New(source).Machine())
+	if err != nil || string(got) != string(wire.JSON(want)) || len(got) > 400 {
+		t.Errorf("%d bytes: %s, %v", len(got), got, err)
+	}
 }
 
 func TestStartedAt(t *testing.T) {
