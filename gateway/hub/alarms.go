@@ -8,13 +8,6 @@ import (
 	"sensorgateway/wire"
 )
 
-// Alarms returns the alarms that are raised, the newest first.
-func (r *Remote) Alarms() []wire.Alarm {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return raised(r.alarms)
-}
-
 // AlarmStates returns all alarms of the gateway in its order, and those that were cleared,
 // the newest last.
 func (r *Remote) AlarmStates() (all, recent []wire.Alarm) {

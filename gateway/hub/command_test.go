@@ -122,6 +122,9 @@ func TestCommandOutOfReach(t *testing.T) {
 	if err := r.AskReadings(t.Context(), "indoor", "e", 1, 2); wire.AsError(err).Code != 503 {
 		t.Errorf("%v", err)
 	}
+	if _, err := r.AskMachine(t.Context()); wire.AsError(err).Code != 503 || !strings.Contains(err.Error(), "away since") {
+		t.Errorf("%v", err)
+	}
 	d.end()
 	h.await("nobody at the broker", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

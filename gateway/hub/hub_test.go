@@ -78,8 +78,8 @@ func TestNews(t *testing.T) {
 	var events []wire.Event
 	stop := r.Listen(Listener{MotorChanged: func(m wire.MotorState) { changed = append(changed, m) }, Event: func(e wire.Event) { events = append(events, e) }})
 	r.news(notice(t, helloOf("n", 5)), false)
-	if hello, _ := r.Hello(); hello.Nonce != "n" || !reflect.DeepEqual(r.Motors(), []wire.MotorState{fan}) || len(r.Alarms()) != 1 || r.Overview().Presence.State != Here {
-		t.Errorf("%+v, %+v, %+v", hello, r.Motors(), r.Alarms())
+	if hello, _ := r.Hello(); hello.Nonce != "n" || !reflect.DeepEqual(r.Motors(), []wire.MotorState{fan}) || len(r.Overview().Alarms) != 1 || r.Overview().Presence.State != Here {
+		t.Errorf("%+v, %+v, %+v", hello, r.Motors(), r.Overview().Alarms)
 	}
 	running := fan
 	running.Running, running.TS = true, fan.TS+1
@@ -97,7 +97,7 @@ func TestNews(t *testing.T) {
 		alarm.State, alarm.Acknowledged, alarm.Cleared = step.state, &wire.Acknowledgement{By: "ahmet", TS: 2}, 3
 		r.news(notice(t, wire.JSON(wire.Envelope{Type: wire.TypeEvent, Payload: alarm.Event()})), false)
 		var names []string
-		for _, a := range r.Alarms() {
+		for _, a := range r.Overview().Alarms {
 			names = append(names, a.Name)
 		}
 		if !reflect.DeepEqual(names, step.want) {

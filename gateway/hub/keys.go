@@ -164,7 +164,8 @@ func (r *Remote) changeKey(ctx context.Context, c fleet.KeyChange) (refused, err
 	}
 	select {
 	case answer := <-e.answer:
-		return refusalIn(answer, wire.TypeAck), nil
+		_, refused = payloadIn(answer, wire.TypeAck)
+		return refused, nil
 	case <-ctx.Done():
 		return nil, r.unanswered(ctx)
 	}

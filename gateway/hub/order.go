@@ -263,49 +263,56 @@ func (r *Remote) stillConnected(client string) error {
 // AskReadings asks the gateway for the readings with the numbers after since up to until,
 // and returns when those that it has are stored.
 func (r *Remote) AskReadings(ctx context.Context, sensor, epoch string, since, until uint32) error {
+	_, err := r.ask(ctx, fleet.Question{Ask: fleet.AskReadings, Sensor: sensor, Epoch: epoch, Since: since, Until: until}, fleet.TypeReadings)
+	return err
+}
+
+// AskMachine asks the gateway for the numbers of its machine, which are JSON.
+func (r *Remote) AskMachine(ctx context.Context) ([]byte, error) {
+	return r.ask(ctx, fleet.Question{Ask: fleet.AskMachine}, fleet.TypeMachine)
+}
+
+// ask asks the gateway, and returns the payload of its last answer, which is of a type.
+func (r *Remote) ask(ctx context.Context, q fleet.Question, last string) (payload []byte, err error) {
 	if err := r.reachable(); err != nil {
-		return err
+		return nil, err
 	}
-	e := r.registry.expect(r.name, true)
+	e := r.registry.expect(r.name, q.Ask == fleet.AskReadings)
 	defer r.registry.forget(e)
-	question := fleet.Question{Ask: fleet.AskReadings, Sensor: sensor, Epoch: epoch, Since: since, Until: until}
 	sending, cancel := context.WithTimeout(ctx, fleet.AskExpiry)
-	err := r.sendInTurn(sending, fleet.Order{Kind: fleet.Ask, Body: wire.JSON(question)}, e, nil)
+	err = r.sendInTurn(sending, fleet.Order{Kind: fleet.Ask, Body: wire.JSON(q)}, e, nil)
 	cancel()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for {
 		timer := time.NewTimer(fleet.AskExpiry)
 		select {
 		case answer := <-e.answer:
 			timer.Stop()
-			return refusalIn(answer, fleet.TypeReadings)
+			return payloadIn(answer, last)
 		case <-e.stored: // more may follow, over a slow line
 			timer.Stop()
 		case <-timer.C:
-			return wire.Errorf(408, "%s has sent none of the readings for %v", r.name, fleet.AskExpiry)
+			return nil, wire.Errorf(408, "%s has not answered for %v", r.name, fleet.AskExpiry)
 		case <-ctx.Done():
 			timer.Stop()
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-// refusalIn returns the error in an answer, nil if it is of the type that is none.
-func refusalIn(answer []byte, done string) error {
+// payloadIn returns the payload of an answer of that type, and the error in others.
+func payloadIn(answer []byte, kind string) ([]byte, error) {
 	q, err := wire.ParseRequest(answer)
-	if err != nil {
-		return err
-	}
-	if q.Type == done {
-		return nil
+	if err != nil || q.Type == kind {
+		return q.Payload, err
 	}
 	refused := wire.Error{Code: 500, Message: "the gateway has answered " + strconv.Quote(q.Type)}
 	if q.Type == wire.TypeError && json.Unmarshal(q.Payload, &refused) != nil {
 		refused.Code = 500
 	}
-	return &refused
+	return nil, &refused
 }
 
 // names returns the clients as orders name them, in order. r.mu is held.

@@ -58,7 +58,8 @@ func startUplink(t *testing.T, broker string) *gatewayUplink {
 		Hello: func() wire.Hello {
 			return wire.Hello{Server: "gateway", Epoch: "e", Time: time.Now().UnixMilli(), ClockSynced: true, Sensors: []wire.SensorInfo{{Name: "indoor", IntervalMS: 100}}, Motors: motors()}
 		},
-		Motors: motors, Alarms: func() (all, recent []wire.Alarm) { return nil, nil }, Audit: func() (fleet.AuditHead, bool) { return fleet.AuditHead{Seq: 3, Hash: "ff"}, true },
+		Machine: func() any { return map[string]float64{"load1": 0.5} },
+		Motors:  motors, Alarms: func() (all, recent []wire.Alarm) { return nil, nil }, Audit: func() (fleet.AuditHead, bool) { return fleet.AuditHead{Seq: 3, Hash: "ff"}, true },
 		Command: func(_ uplink.Operator, c wire.Command) (any, error) {
 			switch c.Action {
 			case wire.Start:
@@ -235,5 +236,8 @@ func TestUplink(t *testing.T) {
 	}
 	if err := r.AskReadings(t.Context(), "indoor", "e", 0, 100); err != nil {
 		t.Errorf("readings: %v", err)
+	}
+	if numbers, err := r.AskMachine(t.Context()); err != nil || string(numbers) != `{"load1":0.5}` {
+		t.Errorf("the machine: %s, %v", numbers, err)
 	}
 }

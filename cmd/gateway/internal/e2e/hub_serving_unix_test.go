@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -215,7 +216,7 @@ func TestHubWithOpenMetrics(t *testing.T) {
 }
 
 // TestHubShowsAGateway holds that what a client of a hub sees of a running gateway is what
-// the gateway itself shows: readings by their numbers, motors, and that it is away after
+// the gateway itself shows: readings by their numbers, motors, the machine, and that it is away after
 // it was killed.
 func TestHubShowsAGateway(t *testing.T) {
 	t.Parallel()
@@ -298,6 +299,18 @@ func TestHubShowsAGateway(t *testing.T) {
 	t.Logf("a stop took %v", answered(`{"action":"stop","target":"motor_1"}`, `"running":false`))
 	answered(`{"action":"start","target":"nothing"}`, `"code":404`)
 	h.awaitAnswer("/gateways/pi-1/api/v1/motors", anna, `"by":"anna"`)
+
+	machine := h.dial("/gateways/pi-1/metrics", anna)
+	defer machine.Close()
+	for known := regexp.MustCompile(`"machine_age_seconds":\d`); ; {
+		_, message, err := machine.ReadMessage()
+		if err != nil {
+			t.Fatalf("the machine: %v", err)
+		}
+		if known.Match(message) {
+			break
+		}
+	}
 
 	p.Kill(t)
 	if body := h.awaitAnswer("/gateways/pi-1/healthz", "", "away since"); !strings.Contains(body, `"ok":false`) {

@@ -36,8 +36,8 @@ func through() serving.Metrics {
 		Exposition: func(out io.Writer, g *hub.Remote, clients int, id *access.Identity) {
 			metrics.ExposeThrough(out, g, clients, id.Sensors.Has, id.Motors.Has)
 		},
-		Payload: func(g *hub.Remote, clients int, id *access.Identity) any {
-			return metrics.PayloadThrough(g, clients, id.Sensors.Has)
+		Payload: func(g *hub.Remote, clients int, m serving.Machine, id *access.Identity) any {
+			return metrics.PayloadThrough(g, clients, metrics.Machine(m), id.Sensors.Has)
 		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -152,11 +153,24 @@ func TestMetricsThroughAHub(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRemote(t, "#", "#")
 		checkGolden(t, "through.txt", through(r, everything, everything))
-		got, err := json.Marshal(PayloadThrough(r, 2, everything))
-		const want = `{"ts":946684800,"clients":2,"clock_synced":true,"sensors":{"air":{"up":false,"readings":0,"errors":0},` +
-			`"indoor":{"up":true,"readings":0,"errors":0},"outdoor":{"up":false,"readings":0,"errors":0}}}`
-		if err != nil || string(got) != want {
-			t.Errorf("%s, %v\nwant %s", got, err, want)
+		at := time.Now().Add(-12_500 * time.Millisecond)
+		for _, tt := range []struct {
+			m    Machine
+			want string
+		}{
+			{Machine{}, `"machine_age_seconds":null`},
+			{Machine{Why: errors.New("it is away")}, `"machine_age_seconds":null,"machine_reason":"it is away"`},
+			{Machine{Numbers: []byte(`{"load1":0.5,"new":1}`), At: at}, `"load1":0.5,"machine_age_seconds":12.5`},
+			{Machine{Numbers: []byte(`{"load1":0.5}`), At: at, Why: errors.New("it is away")}, `"load1":0.5,"machine_age_seconds":12.5,"machine_reason":"it is away"`},
+			{Machine{Numbers: []byte(`{"load1":0.5,"uptime_seconds":"long"}`), At: at},
+				`"machine_age_seconds":null,"machine_reason":"what it has sent is not understood: json: cannot unmarshal string into Go struct field Stats.uptime_seconds of type float64"`},
+		} {
+			got, err := json.Marshal(PayloadThrough(r, 2, tt.m, everything))
+			want := `{"ts":946684800,` + tt.want + `,"clients":2,"clock_synced":true,"sensors":{"air":{"up":false,"readings":0,"errors":0},` +
+				`"indoor":{"up":true,"readings":0,"errors":0},"outdoor":{"up":false,"readings":0,"errors":0}}}`
+			if err != nil || string(got) != want {
+				t.Errorf("%s, %v\nwant %s", got, err, want)
+			}
 		}
 		limited := through(r, func(name string) bool { return name == "outdoor" }, func(string) bool { return false })
 		if strings.Contains(limited, "indoor") || strings.Contains(limited, "fan") || strings.Contains(limited, `"hot"`) || !strings.Contains(limited, `{sensor="outdoor"}`) {

@@ -1,9 +1,12 @@
 package metrics
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"time"
 
+	"sensorgateway/gateway/host"
 	"sensorgateway/gateway/hub"
 	"sensorgateway/wire"
 )
@@ -101,20 +104,39 @@ func writeThrough(t *expositionText, g *hub.Remote, sensors []wire.SensorInfo, k
 	}
 }
 
+// Machine is what a gateway has said of its machine.
+type Machine struct {
+	Numbers []byte    // JSON, as [process.Machine] has them; nil: none have come
+	At      time.Time // when they came
+	Why     error     // why none came since; nil: no more were asked for
+}
+
 // throughPayload is the payload of a metrics message of a gateway that is seen through a
 // hub: what of [payload] the hub knows.
 type throughPayload struct {
 	TS          float64                  `json:"ts"` // Unix seconds
+	*host.Stats                          // nil: none have come
+	Age         *float64                 `json:"machine_age_seconds"`      // of these
+	Why         string                   `json:"machine_reason,omitempty"` // why there are none, or none later
 	Clients     int                      `json:"clients"`
 	ClockSynced bool                     `json:"clock_synced"`
 	Sensors     map[string]sensorPayload `json:"sensors"`
 }
 
 // PayloadThrough returns what a WebSocket client of a gateway's /metrics gets at a hub.
-func PayloadThrough(g *hub.Remote, clients int, sees func(sensor string) bool) any {
+func PayloadThrough(g *hub.Remote, clients int, m Machine, sees func(sensor string) bool) any {
 	now := time.Now()
 	hello, _ := g.Hello()
 	p := throughPayload{TS: wire.Seconds(now.UnixMilli()), Clients: clients, ClockSynced: hello.ClockSynced, Sensors: map[string]sensorPayload{}}
+	if m.Numbers != nil {
+		p.Stats, p.Age = &host.Stats{}, new(max(now.Sub(m.At).Truncate(time.Millisecond).Seconds(), 0))
+		if err := json.Unmarshal(m.Numbers, p.Stats); err != nil {
+			p.Stats, p.Age, m.Why = nil, nil, fmt.Errorf("what it has sent is not understood: %w", err)
+		}
+	}
+	if m.Why != nil {
+		p.Why = m.Why.Error()
+	}
 	known := newestOf(g.Overview(), now)
 	for _, info := range hello.Sensors {
 		if !sees(info.Name) {

@@ -107,8 +107,8 @@ func startHub(t *testing.T) *testHub {
 		Exposition: func(w io.Writer, g *hub.Remote, clients int, id *access.Identity) {
 			metrics.ExposeThrough(w, g, clients, id.Sensors.Has, id.Motors.Has)
 		},
-		Payload: func(g *hub.Remote, clients int, id *access.Identity) any {
-			return metrics.PayloadThrough(g, clients, id.Sensors.Has)
+		Payload: func(g *hub.Remote, clients int, m Machine, id *access.Identity) any {
+			return metrics.PayloadThrough(g, clients, metrics.Machine(m), id.Sensors.Has)
 		},
 	}
 	h.gateways = New(Options{Hub: "hub-a", Metrics: known, Gateway: h.registry.Get, Reader: h.stored.Reader, Want: h.want, Guard: guard, Clients: 2, Page: http.NotFoundHandler(), Pages: guard.Pages(), Refused: refused, Log: log})

@@ -41,6 +41,7 @@ type served struct {
 	stop    func()            // listening
 	feed    feed
 	clients clients
+	machine machine
 
 	once sync.Once // it begins, which takes a while
 	uses int       // requests that are being answered, also those that wait for that; the Gateways' mu guards it
@@ -52,6 +53,7 @@ type served struct {
 // begin makes what it consists of.
 func (s *served) begin() {
 	s.clients.s = s
+	s.machine.of(s.remote.AskMachine, s.away)
 	var names []string
 	for i, info := range s.hello.Sensors[:min(len(s.hello.Sensors), gateway.MaxSensors)] {
 		info.ID = uint16(i)
@@ -109,7 +111,7 @@ func (s *served) options() gateway.Options {
 		o.History, o.Lacks, o.LacksSince = s.log, s.lacks, s.lacksSince
 	}
 	if m := s.g.o.Metrics; m.Payload != nil {
-		o.Metrics = func(id *access.Identity) any { return m.Payload(s.remote, s.server.Clients(), id) }
+		o.Metrics = func(id *access.Identity) any { return m.Payload(s.remote, s.server.Clients(), s.machine.known(), id) }
 		o.Exposition = func(w io.Writer, id *access.Identity) { m.Exposition(w, s.remote, s.server.Clients(), id) }
 	}
 	return o
@@ -208,6 +210,7 @@ func (s *served) close(ctx context.Context) {
 		s.g.o.Log.Warn("a gateway's clients were not closed in order", "gateway", s.name, "err", err)
 	}
 	s.feed.end()
+	s.machine.end()
 }
 
 // earlier returns the newest reading of a sensor that came in any epoch, if it is of what

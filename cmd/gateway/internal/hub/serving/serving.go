@@ -70,7 +70,7 @@ type Options struct {
 // whoever asks may see it: for Prometheus, and for clients of /metrics; nil: nothing.
 type Metrics struct {
 	Exposition func(w io.Writer, g *hub.Remote, clients int, id *access.Identity)
-	Payload    func(g *hub.Remote, clients int, id *access.Identity) any
+	Payload    func(g *hub.Remote, clients int, m Machine, id *access.Identity) any
 }
 
 // Gateways answers for all gateways.
