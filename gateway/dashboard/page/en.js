@@ -236,6 +236,7 @@ export const words = {
   usedOf: (used, all) => `${used} of ${all} used`,
   /** @param {string} received @param {string} sent a second */
   network: (received, sent) => `${received} received, ${sent} sent`,
+  ago: (/** @type {string} */ time) => `${time} ago`,
 
   // account.js
   /** @type {Record<string, string>} */

@@ -1,8 +1,8 @@
 // @ts-check
 // The machine that the gateway runs on: its processor, memory, network and temperature,
 // once a second, while somebody looks. While the panel is folded or the page hidden there
-// is no connection for it. A hub does not know the machine of a gateway that it shows: there
-// the panel is hidden.
+// is no connection for it. A hub has the machine of a gateway that it shows asked for once a
+// minute: there the panel says how old that is.
 
 import { find, get, text } from "./dom.js";
 import { age, fixed, inUnit, percent } from "./format.js";
@@ -12,7 +12,8 @@ import { words } from "./words.js";
 /**
  * What a machine can say of itself; what it cannot is left out.
  * @typedef {{cpu_ratio?: number, load1?: number, cpu_temperature_celsius?: number, memory_total_bytes?: number, memory_available_bytes?: number,
- *   network_receive_bytes_per_second?: number, network_transmit_bytes_per_second?: number, disk_free_bytes?: number, uptime_seconds?: number}} Numbers
+ *   network_receive_bytes_per_second?: number, network_transmit_bytes_per_second?: number, disk_free_bytes?: number, uptime_seconds?: number,
+ *   machine_age_seconds?: number | null, machine_reason?: string}} Numbers the last two are a hub's; null: it has none
  */
 
 const SILENCE = 5_000; // ms; a message comes each second
@@ -39,8 +40,9 @@ export function bytes(n) {
 
 /** What each row of the panel says. @param {Numbers} m @returns {Record<string, string>} */
 export function machineFacts(m) {
+  const none = m.machine_age_seconds === null; // nobody can say what the machine has
   /** @param {(number | undefined)[]} of @param {(...values: number[]) => string} say @param {string} [otherwise] */
-  const known = (of, say, otherwise = words.notKnown) => (of.some((value) => value === undefined) ? otherwise : say(.../** @type {number[]} */ (of)));
+  const known = (of, say, otherwise = words.notKnown) => (none ? "–" : of.some((value) => value === undefined) ? otherwise : say(.../** @type {number[]} */ (of)));
   return {
     cpu: known([m.cpu_ratio], percent),
     temperature: known([m.cpu_temperature_celsius], (t) => inUnit(TEMPERATURE, t), words.noThermometer),
@@ -51,21 +53,22 @@ export function machineFacts(m) {
   };
 }
 
+/** How old a hub's numbers are, and why it has no later ones. @param {Numbers} m */
+export const machineState = ({ machine_age_seconds: seconds, machine_reason: why }) =>
+  [typeof seconds !== "number" ? "" : words.ago(age(seconds * 1000, 0)), why].filter(Boolean).join(" · ");
+
 /** @param {import("./gateway.js").Gateway} gateway @param {URL} base */
 export function showMachine(gateway, base) {
   const fold = get("machine-fold"), metrics = new Metrics(new URL("metrics", base), []);
   metrics.addEventListener("metrics", ({ detail }) => {
     for (const [row, said] of Object.entries(machineFacts(detail))) text(find(fold, `[data-of=${row}]`), said);
+    text(get("machine-state"), machineState(detail));
   });
   metrics.addEventListener("phase", ({ detail }) => text(get("machine-state"), fold.open && detail === "waiting" ? words.reconnecting : ""));
-  const attend = () => (fold.open && !document.hidden && !gateway.hello?.hub ? metrics.open() : metrics.close());
-  const greet = () => {
-    find(document.body, ".machine").hidden = !!gateway.hello?.hub;
-    attend();
-  };
+  const attend = () => (fold.open && !document.hidden ? metrics.open() : metrics.close());
   fold.addEventListener("toggle", attend);
   document.addEventListener("visibilitychange", attend);
   window.addEventListener("pagehide", () => metrics.close());
-  gateway.addEventListener("hello", greet);
-  greet(); // it may have been opened before this part of the page came
+  gateway.addEventListener("hello", attend); // it answers again: there is nothing to wait for
+  attend(); // it may have been opened before this part of the page came
 }

@@ -206,6 +206,7 @@ export const words = {
   noThermometer: "bu makinede sıcaklık sensörü yok",
   usedOf: (used, all) => `${used} / ${all} kullanımda`,
   network: (received, sent) => `${received} alınıyor, ${sent} gönderiliyor`,
+  ago: (time) => `${time} önce`,
 
   roles: { viewer: "izleyici", operator: "operatör", admin: "yönetici" },
   notLoggedIn: "oturum açılmadı",

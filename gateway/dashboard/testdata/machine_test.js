@@ -1,7 +1,7 @@
 // @ts-check
 // What the page says of the machine.
 
-import { bytes, machineFacts } from "/page/machine.js";
+import { bytes, machineFacts, machineState } from "/page/machine.js";
 import { equal, test } from "./harness.js";
 
 test("amounts of data have two or three digits", () => {
@@ -15,4 +15,12 @@ test("a machine says what it knows, and what it does not", () => {
   }), { cpu: "13 %", temperature: "48.30 °C", memory: "1.0 GB of 4.0 GB used", network: "1.5 kB/s received, 0 B/s sent", disk: "20.0 GB", uptime: "2 h 5 min" });
   const unknown = "not known on this machine";
   equal(machineFacts({ memory_total_bytes: 4e9 }), { cpu: unknown, temperature: "this machine has no thermometer", memory: unknown, network: unknown, disk: unknown, uptime: unknown });
+});
+
+test("a hub says how old the numbers are, and nothing of a machine that it does not know", () => {
+  const waiting = { machine_age_seconds: null }, old = { cpu_ratio: 0.125, machine_age_seconds: 75.4, machine_reason: "pi-7 is away" };
+  equal([...new Set(Object.values(machineFacts(waiting)))], ["–"]);
+  const { cpu, temperature } = machineFacts(old);
+  equal([cpu, temperature], ["13 %", "this machine has no thermometer"]);
+  equal([waiting, old, { machine_age_seconds: 12.9 }, { machine_age_seconds: null, machine_reason: "pi-7 is away" }].map(machineState), ["", "1 min ago · pi-7 is away", "12 s ago", "pi-7 is away"]);
 });

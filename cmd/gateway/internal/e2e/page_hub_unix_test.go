@@ -36,7 +36,7 @@ func logIn(page *browsertest.Page, token string) {
 
 // TestPagesOfAHub holds that one logs in wherever one comes to a hub, and comes back to
 // where one was; that one goes from the overview to a gateway and back; and that the page
-// of a gateway says nothing there that the hub does not know.
+// of a gateway has the numbers of its machine there, with their age.
 func TestPagesOfAHub(t *testing.T) {
 	t.Parallel()
 	long(t, "it logs in and out of a hub in two browsers")
@@ -56,7 +56,9 @@ func TestPagesOfAHub(t *testing.T) {
 		logIn(page, anna)
 		page.Wait(live + ` && ` + who + ` === "anna · operator"`)
 		at(address + "#range=15m")
-		page.Wait(`document.querySelector(".machine").hidden && document.querySelector("#fleet").checkVisibility()`)
+		page.Wait(`document.querySelector("#fleet").checkVisibility()`)
+		page.Click("#machine-fold summary")
+		page.Wait(`/ used$/.test(document.querySelector("#machine-fold [data-of=memory]").textContent) && / ago$/.test(document.querySelector("#machine-state").textContent)`)
 		links := browsertest.Eval[[]string](page, `Promise.all([...document.querySelectorAll("header a[href]:not(.notice a), footer a[href]")].map(async ({ href }) => ((await fetch(href)).ok ? "" : href))).then((all) => [String(all.length), ...all.filter(Boolean)])`)
 		if len(links) != 1 || links[0] == "0" {
 			t.Errorf("links that lead nowhere, after how many there are: %q", links)
