@@ -198,7 +198,7 @@ func (l *log) load() error {
 // read reads the directory. A file that cannot be read, unless that is for lack of
 // descriptors or memory, does not keep the others from being used.
 func (l *log) read(o recovery.Options) (*recovery.Found, error) {
-	o.FS, o.UnreadableFails = l.dir, true
+	o.FS, o.UnreadableFails, o.Collected = l.dir, true, true
 	found, err := recovery.Read(o)
 	if err != nil && !disk.Exhausted(err) {
 		o.UnreadableFails = false

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -87,19 +88,30 @@ func (l *log) rest(now time.Time) {
 	}
 }
 
-// source returns what reads a view.
-func (l *log) source(v *view) query.Source {
+// source returns what reads a view. Where the files are no longer as another view than the
+// present one has them, moved is true: what was read then is to be read again.
+func (l *log) source(v *view, moved *bool) query.Source {
+	old := func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		*moved = *moved || l.view != v
+		return *moved
+	}
 	return query.Source{
 		Lock:  func() func() { l.mu.Lock(); return l.mu.Unlock },
 		Index: func() *index.Index { return v.index },
 		FS:    l.dir, Log: l.c.o.Log.With("dir", l.dir.at),
-		Removed: func(*index.Chapter) {}, // it was evicted
+		Removed: func(*index.Chapter) { old() }, // unless it was merged, it was evicted
 		Values: func(name, epoch string) values.Span {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			return l.values.Of(name, epoch)
 		},
-		Lose: l.lose,
+		Lose: func(c *index.Chapter, first, last uint32, err error) {
+			if !old() {
+				l.lose(c, first, last, err)
+			}
+		},
 	}
 }
 
@@ -170,73 +182,119 @@ func (r *Reader) Newest(sensor uint16) (seq uint32, ok bool) {
 	return h.spans[len(h.spans)-1].last, true
 }
 
+// pass reads the records of a sensor's epoch with numbers after after that were made from
+// from to before to, in order. When there is another view than the one that is read, it
+// goes on there.
+type pass struct {
+	l        *log
+	sensor   uint16
+	name     string
+	epoch    string
+	after    uint32
+	from, to int64
+
+	view  *view
+	read  func() ([]wire.Record, error) // nil: it begins anew
+	moved bool
+}
+
+func (p *pass) next() ([]wire.Record, error) {
+	for {
+		present, err := p.l.look()
+		if err != nil {
+			return nil, err
+		}
+		if p.read == nil {
+			p.view, p.moved = present, false
+			p.read = p.l.source(present, &p.moved).Later(p.name, p.sensor, p.epoch, p.after, p.from, p.to)
+		}
+		batch, err := p.read()
+		switch {
+		case p.moved:
+			p.read = nil
+			continue
+		case len(batch) > 0:
+			p.after = batch[len(batch)-1].Seq
+		case errors.Is(err, io.EOF) && p.view != present:
+			p.read = nil // more may be in the present view
+			continue
+		}
+		return batch, err
+	}
+}
+
+// advance goes on to the next epoch, if there is one. The present view has been read to
+// its end.
+func (p *pass) advance() bool {
+	p.l.mu.Lock()
+	t := p.view.index.Streams[p.name]
+	newest := t == nil || t.Epoch == p.epoch
+	p.l.mu.Unlock()
+	if newest {
+		return false
+	}
+	epoch, after, further := p.l.epochOf(p.view, p.name, markOf(p.epoch), p.after)
+	switch {
+	case epoch == "" || epoch == p.epoch && len(further) == 0:
+		return false
+	case epoch == p.epoch:
+		epoch, after = further[0], p.l.beforeAll(p.name, further[0])
+	}
+	p.epoch, p.after, p.read = epoch, after, nil
+	return true
+}
+
 // Since reads the records of the present epoch with numbers after after, in order.
 func (r *Reader) Since(sensor uint16, after uint32) (next func() ([]wire.Record, error)) {
 	if int(sensor) >= len(r.sensors) {
 		return end
 	}
-	var v *view
-	var read func() ([]wire.Record, error)
-	return func() ([]wire.Record, error) {
-		for {
-			present, err := r.l.look()
-			if err != nil {
-				return nil, err
-			}
-			if read == nil {
-				v, read = present, r.l.source(present).Since(r.sensors[sensor], sensor, r.epoch, after)
-			}
-			batch, err := read()
-			if len(batch) > 0 {
-				after = batch[len(batch)-1].Seq
-			}
-			if !errors.Is(err, io.EOF) || v == present {
-				return batch, err
-			}
-			read = nil // more may be in the present view
-		}
-	}
+	p := &pass{l: r.l, sensor: sensor, name: r.sensors[sensor], epoch: r.epoch, after: after, from: math.MinInt64, to: math.MaxInt64}
+	return p.next
 }
 
 // Between reads the records of any epoch that were made from from to before to.
 func (r *Reader) Between(sensor uint16, from, to int64) (next func() ([]wire.Record, error)) {
-	return lazily(r, sensor, func(v *view, name string) (func() ([]wire.Record, error), error) {
-		return r.l.source(v).Between(name, sensor, from, to), nil
-	})
+	read := r.follow(sensor, from, to, 0, 0)
+	return func() ([]wire.Record, error) {
+		batch, _, err := read()
+		return batch, err
+	}
 }
 
 // Buckets summarises them in spans of step ms. Of what has not come they have what its
 // gateway has summarised.
 func (r *Reader) Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error)) {
-	return lazily(r, sensor, func(v *view, name string) (func() ([]wire.Bucket, error), error) {
-		read := r.l.source(v).Buckets(name, from, to, step)
-		if step <= 0 {
-			return read, nil
-		}
-		more, err := r.l.buckets(v, name, from, to, step)
-		return merged(read, more), err
-	})
-}
-
-// lazily returns a next function that looks at the log with its first call, which may
-// take a while.
-func lazily[T any](r *Reader, sensor uint16, open func(*view, string) (func() ([]T, error), error)) func() ([]T, error) {
-	var next func() ([]T, error)
-	return func() ([]T, error) {
-		if int(sensor) >= len(r.sensors) {
-			return nil, io.EOF
-		}
-		if next == nil {
-			v, err := r.l.look()
-			if err != nil {
-				return nil, err
+	if int(sensor) >= len(r.sensors) || step <= 0 {
+		return func() ([]wire.Bucket, error) { return nil, io.EOF }
+	}
+	name := r.sensors[sensor]
+	var read func() ([]wire.Bucket, error)
+	moved := false
+	return func() ([]wire.Bucket, error) {
+		for {
+			if read == nil {
+				v, err := r.l.look()
+				if err != nil {
+					return nil, err
+				}
+				more, err := r.l.buckets(v, name, from, to, step)
+				if err != nil {
+					return nil, err
+				}
+				moved = false
+				read = merged(r.l.source(v, &moved).Buckets(name, from, to, step), more)
 			}
-			if next, err = open(v, r.sensors[sensor]); err != nil {
-				next = nil
-				return nil, err
+			batch, err := read()
+			if moved {
+				read = nil
+				continue
 			}
+			if n := len(batch); n > 0 { // where it begins anew
+				from = batch[n-1].UnixMilli + min(step, to-batch[n-1].UnixMilli)
+			}
+			return batch, err
 		}
-		return next()
 	}
 }
 
@@ -245,42 +303,32 @@ func end() ([]wire.Record, error) { return nil, io.EOF }
 // Follow reads the records of any epoch that were made at from or later, epoch after
 // epoch, in the order of their numbers. A mark is that of an epoch.
 func (r *Reader) Follow(sensor uint16, from, mark int64, after uint32) (next func() (records []wire.Record, mark int64, err error)) {
+	return r.follow(sensor, from, math.MaxInt64, mark, after)
+}
+
+// follow is Follow, of what was made before to.
+func (r *Reader) follow(sensor uint16, from, to, mark int64, after uint32) func() ([]wire.Record, int64, error) {
 	if int(sensor) >= len(r.sensors) {
 		return func() ([]wire.Record, int64, error) { return nil, 0, io.EOF }
 	}
-	name := r.sensors[sensor]
-	var v *view
-	var read func() ([]wire.Record, error)
-	var further []string // epochs after the one that is read
+	p := &pass{l: r.l, sensor: sensor, name: r.sensors[sensor], after: after, from: from, to: to}
 	return func() ([]wire.Record, int64, error) {
 		for {
-			present, err := r.l.look()
-			if err != nil {
-				return nil, mark, err
-			}
-			if read == nil {
-				var epoch string
-				if epoch, after, further = r.l.epochOf(present, name, mark, after); epoch == "" {
+			if p.epoch == "" {
+				v, err := r.l.look()
+				if err != nil {
+					return nil, mark, err
+				}
+				if p.epoch, p.after, _ = r.l.epochOf(v, p.name, mark, after); p.epoch == "" {
 					return nil, mark, io.EOF
 				}
-				v, mark = present, markOf(epoch)
-				read = r.l.source(v).Later(name, sensor, epoch, after, from)
+				mark = markOf(p.epoch)
 			}
-			batch, err := read()
-			switch {
-			case len(batch) > 0:
-				after = batch[len(batch)-1].Seq
+			batch, err := p.next()
+			if len(batch) > 0 || !errors.Is(err, io.EOF) || !p.advance() {
 				return batch, mark, err
-			case !errors.Is(err, io.EOF):
-				return nil, mark, err
-			case len(further) > 0:
-				mark, after, read = markOf(further[0]), 0, nil
-				after = r.l.beforeAll(name, further[0])
-			case v != present:
-				read = nil
-			default:
-				return nil, mark, err
 			}
+			mark = markOf(p.epoch)
 		}
 	}
 }

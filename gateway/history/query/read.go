@@ -231,7 +231,7 @@ func (r *reader) records(p *piece) ([]wire.Record, error) {
 	if p.chapter != nil {
 		all, err = r.load(p.chapter, p.place)
 	} else if p.packed != nil {
-		all, err = r.unpackBlock(p.packed)
+		_, all, err = r.unpackBlock(p.packed)
 	}
 	if err != nil {
 		r.moveTo(r.ordinal + 1)
@@ -265,9 +265,13 @@ func (r *reader) load(c *index.Chapter, at format.Place) ([]wire.Record, error) 
 		err = format.ReadFull(f, r.buf, at.At)
 		f.Close()
 	}
+	var head codec.Block
 	var all []wire.Record
 	if err == nil {
-		all, err = r.unpackBlock(r.buf)
+		head, all, err = r.unpackBlock(r.buf)
+	}
+	if s := head.Summary; err == nil && (s.First != at.First || s.Last != at.Last || head.Origin.Sensor != c.Origin.Sensor || head.Origin.Epoch != c.Origin.Epoch) {
+		err = errors.Join(codec.ErrBlock, errors.New("another block is in its place"))
 	}
 	if err != nil {
 		r.report(c, at.First, at.Last, err)
@@ -275,13 +279,12 @@ func (r *reader) load(c *index.Chapter, at format.Place) ([]wire.Record, error) 
 	return all, err
 }
 
-func (r *reader) unpackBlock(b []byte) ([]wire.Record, error) {
-	head, _, err := codec.ParseBlock(b)
-	if err != nil {
-		return nil, err
+func (r *reader) unpackBlock(b []byte) (head codec.Block, all []wire.Record, err error) {
+	if head, _, err = codec.ParseBlock(b); err != nil {
+		return head, nil, err
 	}
 	r.batch, err = r.unpack.Records(r.batch[:0], head, r.sensor)
-	return r.batch, err
+	return head, r.batch, err
 }
 
 // all returns a next function for the records that match.
@@ -320,14 +323,16 @@ func (l Source) Since(name string, sensor uint16, epoch string, after uint32) fu
 	return r.all(func(x *wire.Record) bool { return newer(x.Seq) })
 }
 
-// Later returns the records of an epoch with numbers after after that were made at from
-// or later.
-func (l Source) Later(name string, sensor uint16, epoch string, after uint32, from int64) func() ([]wire.Record, error) {
+// Later returns the records of an epoch with numbers after after that were made from from
+// to before to.
+func (l Source) Later(name string, sensor uint16, epoch string, after uint32, from, to int64) func() ([]wire.Record, error) {
 	r := &reader{Source: l, name: name, sensor: sensor,
 		wants: func(o codec.Origin, s span) bool {
-			return o.Epoch == epoch && wire.Before(after, s.last) && s.to >= from
+			return o.Epoch == epoch && wire.Before(after, s.last) && s.from < to && s.to >= from
 		}}
-	return r.all(func(x *wire.Record) bool { return wire.Before(after, x.Seq) && x.UnixMilli >= from })
+	return r.all(func(x *wire.Record) bool {
+		return wire.Before(after, x.Seq) && from <= x.UnixMilli && x.UnixMilli < to
+	})
 }
 
 // Between returns the records that were made from from to before to.

@@ -34,6 +34,7 @@ type Options struct {
 	Log             *slog.Logger
 	ReadOnly        bool // the directory must not be changed
 	UnreadableFails bool // else a file that cannot be read is set aside
+	Collected       bool // by package collect: there is no journal
 }
 
 // Found is what was found in a directory.
@@ -115,8 +116,10 @@ func (r *recovery) read() error {
 	}
 	r.Through = r.Index.Through()
 	r.LastPage = max(r.LastPage, r.Through)
-	r.replay()
-	r.checkJournal()
+	if !r.Collected {
+		r.replay()
+		r.checkJournal()
+	}
 	r.listAside()
 	return nil
 }
