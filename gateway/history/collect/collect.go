@@ -6,7 +6,8 @@
 //
 // A block is durable in the intake first, one file for all gateways, of which one sync is
 // for many. Once an hour the blocks of each gateway go into a segment in its own
-// directory, which is a log as package history has it, and the intake begins anew.
+// directory, which is a log as package history has it, and the intake begins anew. The
+// segments of a day that is over become one.
 package collect
 
 import (
@@ -47,6 +48,7 @@ type Options struct {
 type Collection struct {
 	o      Options
 	intake *intake
+	pause  time.Duration // after each MiB that is merged
 
 	listed sync.Once // the logs that nobody has read
 	mu     sync.Mutex
@@ -60,7 +62,7 @@ func Open(o Options) (*Collection, error) {
 		o.FS = disk.OS(o.Dir)
 	}
 	in := newIntake(o.directory(intakeDir), o.Log)
-	c := &Collection{o: o, intake: in, logs: map[string]*log{}}
+	c := &Collection{o: o, intake: in, pause: mergePause, logs: map[string]*log{}}
 	err := in.read(func(gateway string, at place, _ codec.Block) {
 		l := c.log(gateway)
 		l.pending = append(l.pending, at)
@@ -135,6 +137,7 @@ func (c *Collection) Run(ctx context.Context) error {
 func (c *Collection) maintain(ctx context.Context) {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
+	begun := time.Now()
 	for due := true; ; { // what a crash has left is due at once, and what could not be moved
 		if due {
 			err := c.seal()
@@ -149,6 +152,12 @@ func (c *Collection) maintain(ctx context.Context) {
 			}
 			size, since, some := c.intake.state()
 			due = due || some && (size >= sealAt || now.Sub(since) >= sealEvery)
+			if now.Sub(begun) < mergeAfter {
+				continue
+			}
+			if err := c.merge(ctx, now); err != nil && ctx.Err() == nil {
+				c.o.Log.Warn("files of readings stay as they are: those of a day cannot become one now", "err", err)
+			}
 		case <-ctx.Done():
 			return
 		}

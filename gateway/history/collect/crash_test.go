@@ -7,10 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/gateway/history/disk/disktest"
@@ -28,11 +30,15 @@ type rig struct {
 }
 
 // openRig opens what is on a disk.
-func openRig(d *disktest.Disk, dev *device) (*rig, error) {
-	c, err := Open(Options{Dir: "hub", FS: d, Log: slog.New(slog.DiscardHandler)})
+func openRig(d *disktest.Disk, dev *device) (*rig, error) { return openRigWith(d, dev, Options{}) }
+
+func openRigWith(d *disktest.Disk, dev *device, o Options) (*rig, error) {
+	o.Dir, o.FS, o.Log = "hub", d, slog.New(slog.DiscardHandler)
+	c, err := Open(o)
 	if err != nil {
 		return nil, err
 	}
+	c.pause = 0
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { _ = c.intake.run(ctx); close(ended) }()
@@ -103,25 +109,50 @@ func (r *rig) check(confirmed map[string][]bool) error {
 // complete has all records come, once more, and holds that then all are there.
 func (r *rig) complete() error {
 	n := len(r.device.records[r.device.sensors[0]])
-	if err := errors.Join(r.send(0, n), r.seal()); err != nil {
+	if err := errors.Join(r.send(0, n), r.seal(), r.mergeAll()); err != nil {
 		return err
 	}
 	if err := r.check(r.confirmed); err != nil {
 		return err
 	}
-	size := int64(0)
+	size, segments := int64(0), 0
 	for name, f := range r.disk.Names {
 		if strings.HasSuffix(name, atomicfile.TempSuffix) {
 			return fmt.Errorf("%s was left behind", name)
 		}
 		if strings.HasSuffix(name, format.SegmentSuffix) {
-			size += int64(len(f.Now))
+			segments, size = segments+1, size+int64(len(f.Now))
 		}
+	}
+	if segments > 6 {
+		return fmt.Errorf("%d segments are left of five days", segments)
 	}
 	if got := r.Size(); got != size {
 		return fmt.Errorf("%d bytes of segments, %d are known", size, got)
 	}
 	return nil
+}
+
+// mergeAll merges what is due, as in some hours.
+func (r *rig) mergeAll() (err error) {
+	for n := range 10 {
+		err = errors.Join(err, r.merge(context.Background(), afterwards.Add(time.Duration(n)*lingers)))
+	}
+	return err
+}
+
+// afterwards is when all readings have been made.
+var afterwards = time.Date(2021, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// days returns a device whose readings were made within five days.
+func days(random *rand.Rand) *device {
+	d := newDevice(random, "e", 200)
+	for _, records := range d.records {
+		for i := range records {
+			records[i].UnixMilli = afterwards.Add(time.Duration(i-240) * 36 * time.Minute).UnixMilli()
+		}
+	}
+	return d
 }
 
 // survive opens what a crash left, and goes on.
@@ -147,7 +178,10 @@ func (r *rig) steps() (failed error) {
 	do(r.seal())
 	do(r.send(30, 80))
 	do(r.seal())
+	do(r.mergeAll())
 	do(r.send(150, 200))
+	do(r.seal())
+	do(r.mergeAll())
 	return failed
 }
 
@@ -155,7 +189,7 @@ func (r *rig) steps() (failed error) {
 // any moment, once, and that all goes on from there.
 func TestEveryCrash(t *testing.T) {
 	d, chance := disktest.New(), rand.New(rand.NewPCG(31, 1))
-	r, err := openRig(d, newDevice(chance, "e", 200))
+	r, err := openRig(d, days(chance))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,8 +222,12 @@ func TestEveryCrash(t *testing.T) {
 // TestEveryOperationFails holds that what was confirmed is there, once, whichever
 // operation fails, or is the first of some, and that all is well when the disk works.
 func TestEveryOperationFails(t *testing.T) {
+	step := 4
+	if soak() {
+		step = 1
+	}
 	for _, many := range []int{1, 5, 40} {
-		for n := 1; ; n++ {
+		for n := 1; ; n += step {
 			failed, err := failFrom(n, many)
 			if err != nil {
 				t.Fatalf("operation %d and so many: %d: %v", n, many, err)
@@ -202,11 +240,14 @@ func TestEveryOperationFails(t *testing.T) {
 	}
 }
 
+// soak returns whether tests may take long, as by scripts/soak.
+func soak() bool { return os.Getenv("GATEWAY_TEST_SOAK") != "" }
+
 // failFrom has the n-th operation fail, and those after it, so many in all. It tells
 // whether there were so many.
 func failFrom(n, many int) (failed bool, err error) {
 	d, chance := disktest.New(), rand.New(rand.NewPCG(32, uint64(n)))
-	r, err := openRig(d, newDevice(chance, "e", 200))
+	r, err := openRig(d, days(chance))
 	if err != nil {
 		return false, err
 	}

@@ -28,12 +28,18 @@ type log struct {
 	loaded  bool
 	there   map[stream]*held
 	values  values.Table
-	pending []place // in the intake
-	next    uint64  // number of the next segment
-	rooted  bool    // the directory is there after a power cut
-	size    int64   // bytes of the segments
-	found   int64   // that they had when they were listed, if they are not loaded
-	view    *view   // nil: nobody reads
+	pending []place           // in the intake
+	next    uint64            // number of the next segment
+	rooted  bool              // the directory is there after a power cut
+	size    int64             // bytes of the segments
+	doubles []recovery.Double // segments whose records are in others
+	found   int64             // that they had when they were listed, if they are not loaded
+	view    *view             // nil: nobody reads
+
+	due        bool      // there may be segments to merge
+	mergeAfter time.Time // not before
+	doubled    time.Time // when the doubles were merged
+	open       uint64    // of those with lower numbers none is to be merged; of the goroutine that merges
 
 	used time.Time // when it was last read; like what follows, with mu held alone
 	lost int       // readings that were found to be lost
@@ -188,7 +194,11 @@ func (l *log) load() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.there, l.values, l.pending, l.size = there, found.Values, rest, size
-	l.next, l.loaded = max(found.NextSegment, 1), true
+	for _, d := range found.Doubles {
+		l.size += d.Size
+	}
+	l.doubles, l.doubled, l.due, l.view = found.Doubles, time.Time{}, true, nil
+	l.next, l.loaded = max(found.NextSegment, 1)+1, true
 	for _, d := range found.Damages {
 		l.lost, l.why = l.lost+d.Readings, d.Reason
 	}

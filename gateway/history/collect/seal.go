@@ -39,8 +39,9 @@ func (l *log) seal(last uint64) error {
 	l.mu.Lock()
 	l.pending = slices.Clone(l.pending[n:])
 	if l.size += size; size > 0 {
-		l.next++
+		l.next += 2  // the numbers between are for those that are merged
 		l.view = nil // which has these blocks in memory
+		l.due = true
 	}
 	l.mu.Unlock()
 	if err := l.forgetSummaries(); err != nil {
@@ -55,29 +56,48 @@ func (l *log) writeSegment(blocks [][]byte) (int64, error) {
 	if len(blocks) == 0 {
 		return 0, nil
 	}
-	var packed []format.PackedBlock
+	var all []*located
 	var newest format.Moment
-	rank := map[stream]int{} // in which order epochs came
 	for _, raw := range blocks {
 		b, _, err := codec.ParseBlock(raw)
 		if err != nil {
 			return 0, err
 		}
 		newest = format.Moment{Epoch: b.Origin.Epoch, Boot: b.Origin.Boot}
-		if k := (stream{b.Origin.Sensor, b.Origin.Epoch}); rank[k] == 0 {
+		all = append(all, &located{PackedBlock: format.PackedBlock{Origin: b.Origin, Prev: b.Prev, Summary: b.Summary, Bytes: raw}})
+	}
+	file, _ := format.FormatSegment(inOrder(all), 0, newest)
+	return int64(len(file)), l.create(format.SegmentName(l.next), file)
+}
+
+// located is a block, and where its bytes are if not in memory.
+type located struct {
+	format.PackedBlock
+	part int // segment
+	at   int64
+}
+
+// inOrder puts what came in any order in the order of a segment: by sensor, by epoch in
+// the order in which these came, and by number.
+func inOrder(all []*located) (packed []format.PackedBlock) {
+	of := func(b *located) stream { return stream{b.Origin.Sensor, b.Origin.Epoch} }
+	rank := map[stream]int{}
+	for _, b := range all {
+		if k := of(b); rank[k] == 0 {
 			rank[k] = len(rank) + 1
 		}
-		packed = append(packed, format.PackedBlock{Origin: b.Origin, Prev: b.Prev, Summary: b.Summary, Bytes: raw})
 	}
-	slices.SortStableFunc(packed, func(a, b format.PackedBlock) int {
-		one, other := stream{a.Origin.Sensor, a.Origin.Epoch}, stream{b.Origin.Sensor, b.Origin.Epoch}
+	slices.SortStableFunc(all, func(a, b *located) int {
+		one, other := of(a), of(b)
 		if one != other {
 			return cmp.Or(strings.Compare(one.sensor, other.sensor), rank[one]-rank[other])
 		}
 		return compare(a.Summary.First, b.Summary.First)
 	})
-	file, _ := format.FormatSegment(packed, 0, newest)
-	return int64(len(file)), l.create(format.SegmentName(l.next), file)
+	for _, b := range all {
+		packed = append(packed, b.PackedBlock)
+	}
+	return packed
 }
 
 func before(a, b uint32) bool { return wire.Before(a, b) }
@@ -107,6 +127,9 @@ func (l *log) create(name string, data []byte) error {
 func (l *log) evict() error {
 	if l.c.o.MaxBytes == 0 || l.size <= l.c.o.MaxBytes {
 		return nil
+	}
+	if err := l.removeDoubles(); err != nil {
+		return err
 	}
 	files, err := l.dir.List("")
 	if err != nil {

@@ -73,7 +73,7 @@ func exampleBlock() PackedBlock {
 	}
 	o := codec.Origin{Sensor: "b", Epoch: "epoch", Boot: "boot", Unsynced: true, Offset: 1_699_000_000_000}
 	var p codec.Packer
-	return PackedBlock{o, 98, s, p.AppendBlock(nil, o, 98, s, records)}
+	return PackedBlock{o, 98, s, p.AppendBlock(nil, o, 98, s, records), 0}
 }
 
 func TestFormats(t *testing.T) {

@@ -135,17 +135,28 @@ type PackedBlock struct {
 	Prev    uint32
 	Summary codec.Summary
 	Bytes   []byte
+	Length  int // where the bytes are elsewhere
 }
 
 // FormatSegment returns a segment's file, and what it is. The blocks of each
 // sensor stand in a row, in order.
 func FormatSegment(blocks []PackedBlock, through uint64, newest Moment) ([]byte, *Segment) {
-	s := &Segment{Through: through, Newest: newest}
-	b := binary.BigEndian.AppendUint32(nil, segmentMagic)
-	b = binary.BigEndian.AppendUint32(b, segmentVersion)
+	b, tail, s := FrameSegment(blocks, through, newest)
+	for _, x := range blocks {
+		b = append(b, x.Bytes...)
+	}
+	return append(b, tail...), s
+}
+
+// FrameSegment returns what stands before the blocks in a segment's file, and what behind them.
+func FrameSegment(blocks []PackedBlock, through uint64, newest Moment) (head, b []byte, s *Segment) {
+	s = &Segment{Through: through, Newest: newest}
+	head = binary.BigEndian.AppendUint32(nil, segmentMagic)
+	head = binary.BigEndian.AppendUint32(head, segmentVersion)
+	at := len(head)
 	var indexes [][]byte
 	for _, x := range blocks {
-		n := len(s.Chapters)
+		n, length := len(s.Chapters), max(x.Length, len(x.Bytes))
 		if n == 0 || !s.Chapters[n-1].add(x.Origin, x.Prev, x.Summary) {
 			c := &Chapter{}
 			c.add(x.Origin, x.Prev, x.Summary)
@@ -153,12 +164,12 @@ func FormatSegment(blocks []PackedBlock, through uint64, newest Moment) ([]byte,
 		}
 		index := &indexes[len(indexes)-1]
 		*index = codec.AppendSummary(*index, x.Summary)
-		*index = binary.BigEndian.AppendUint32(*index, uint32(len(b)))
-		*index = binary.BigEndian.AppendUint32(*index, uint32(len(x.Bytes)))
-		b = append(b, x.Bytes...)
+		*index = binary.BigEndian.AppendUint32(*index, uint32(at))
+		*index = binary.BigEndian.AppendUint32(*index, uint32(length))
+		at += length
 	}
 	for i, c := range s.Chapters {
-		c.Index, c.sum = int64(len(b)), codec.Checksum(indexes[i])
+		c.Index, c.sum = int64(at+len(b)), codec.Checksum(indexes[i])
 		b = append(b, indexes[i]...)
 	}
 	directory := binary.BigEndian.AppendUint64(nil, through)
@@ -171,8 +182,8 @@ func FormatSegment(blocks []PackedBlock, through uint64, newest Moment) ([]byte,
 	b = append(b, directory...)
 	b = binary.BigEndian.AppendUint32(b, codec.Checksum(directory))
 	b = binary.BigEndian.AppendUint32(b, footerMagic)
-	s.Size = int64(len(b))
-	return b, s
+	s.Size = int64(at + len(b))
+	return head, b, s
 }
 
 // parseDirectory reads a directory with its trailer, which b ends with.

@@ -34,7 +34,7 @@ type Options struct {
 	Log             *slog.Logger
 	ReadOnly        bool // the directory must not be changed
 	UnreadableFails bool // else a file that cannot be read is set aside
-	Collected       bool // by package collect: there is no journal
+	Collected       bool // by package collect: there is no journal, and merging skips numbers of segments
 }
 
 // Found is what was found in a directory.
@@ -46,6 +46,7 @@ type Found struct {
 	LastEvents  int         // length of its events, if it is there
 	Through     uint64      // the newest page whose records are all in segments
 	Aside       []disk.Info // the files that are set aside
+	Doubles     []Double    // the segments that are not used, for their records are in others
 	Damages     []Damage
 	Tail        bool // the last of Damages is of the newest records
 	Torn        bool // pages cannot be used, which a power cut may have left half written
@@ -223,6 +224,7 @@ type placed struct {
 // their names: each says how many pages of the journal were sealed then. One that
 // does not is placed by its number. A second one of the same content is set aside.
 func (r *recovery) placeSegments() error {
+	r.dropDoubles()
 	var through uint64
 	for i := range r.segments {
 		s := &r.segments[i]
@@ -250,7 +252,9 @@ func (r *recovery) placeSegments() error {
 		r.NextSegment = max(r.NextSegment, s.Number+1)
 		r.Index.Load(s.Segment)
 	}
-	r.checkGaps(byName)
+	if !r.Collected {
+		r.checkGaps(byName)
+	}
 	r.checkSegments()
 	return nil
 }
