@@ -228,8 +228,9 @@ func (h *here) revoke() *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke NAME",
 		Short: "Revoke a gateway: its certificate is good no longer, and not renewed",
-		Long: "Revokes a gateway. It gets no other certificate. ca.crl in the state directory, the list of revoked certificates, is\n" +
-			"for the brokers, such as Mosquitto (crlfile).",
+		Long: "Revokes a gateway. It gets no other certificate, and hubs store nothing of it from then on. Its connection ends when the\n" +
+			"broker is told: Mosquitto by ca.crl in the state directory, the list of revoked certificates, and a restart; RabbitMQ\n" +
+			"by \"rabbitmqctl delete_user NAME\".",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return console.UsageError{Err: errors.New("revoke takes the name of one gateway")}
