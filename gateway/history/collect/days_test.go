@@ -102,6 +102,8 @@ func (c *climate) hours(t *testing.T, n int, late func(hour, sensor int) bool) (
 
 // files returns how many segments there are, and how large.
 func (c *climate) files() (n int, size, onDisk int64) {
+	c.disk.Mu.Lock()
+	defer c.disk.Mu.Unlock()
 	for name, f := range c.disk.Names {
 		if strings.HasSuffix(name, format.SegmentSuffix) {
 			n, size, onDisk = n+1, size+int64(len(f.Now)), onDisk+(int64(len(f.Now))+4095)/4096*4096
