@@ -18,7 +18,7 @@ import (
 
 // Reader reads the directory of a [Log] as it was when it was opened, also while
 // another process writes it. It changes nothing. Records that are damaged, or that
-// the other process evicts meanwhile, are left out.
+// the other process evicts or merges meanwhile, are left out.
 type Reader struct {
 	mu       sync.Mutex
 	index    *index.Index
@@ -90,13 +90,16 @@ func (r *Reader) source() query.Source {
 			}
 			return r.values.Of(name, epoch)
 		},
-		Removed: func(*index.Chapter) {},
+		Removed: func(c *index.Chapter) { r.unreadable(c, c.First, c.Last, recovery.Merged(r.fs, c.Segment.Name)) },
 		Lose:    r.unreadable,
 	}
 }
 
-// unreadable reports the numbers from first to last of a chapter.
+// unreadable reports the numbers from first to last of a chapter, unless there is no error.
 func (r *Reader) unreadable(c *index.Chapter, first, last uint32, err error) {
+	if err == nil {
+		return
+	}
 	r.mu.Lock()
 	n := c.Lose(first, last)
 	r.mu.Unlock()

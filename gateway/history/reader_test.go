@@ -177,3 +177,35 @@ func TestReaderSaysWhatIsLeftOut(t *testing.T) {
 		t.Errorf("reported: %+v, want %d readings of %s", reports, block.Summary.Count(), c.Segment.Name)
 	}
 }
+
+// What another process has evicted is left out without a word; what it has merged is said
+// to be left out, with the fix, once.
+func TestReaderSaysWhatWasMerged(t *testing.T) {
+	d, m := disktest.New(), newMaker(len(rigSensors))
+	w := newRig(t, d, m)
+	w.Begin("epoch", m.next)
+	for range 56 {
+		w.second()
+	}
+	chapters, _ := blocksOf(t, w.Log, "indoor")
+	for i, want := range []int{0, int(chapters[2].Last-chapters[2].First) + 1} { // of the oldest, and of one that is not
+		var reports []Damage
+		r, err := openReader(d, func(x Damage) { reports = append(reports, x) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Remove(chapters[2*i].Segment.Name); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			all(t, r.Between("indoor", 0, m.at))
+		}
+		n := 0
+		for _, x := range reports {
+			n += x.Readings
+		}
+		if n != want || want > 0 && (len(reports) != 1 || !strings.Contains(reports[0].Reason, "fix: read again")) {
+			t.Errorf("reported: %+v, want %d readings", reports, want)
+		}
+	}
+}

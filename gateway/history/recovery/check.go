@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,6 +35,18 @@ func (r *recovery) checkSegments() {
 			r.lose(fmt.Sprintf("blocks of %s are damaged", s.Name), n)
 		}
 	}
+}
+
+// Merged returns an error if a segment that was listed, and is there no longer, was merged
+// with others, as on a hub: it has not been evicted if there is an older one.
+func Merged(fs FS, name string) error {
+	there, err := fs.List("")
+	if err == nil && slices.ContainsFunc(there, func(f disk.Info) bool {
+		return strings.HasSuffix(f.Name, format.SegmentSuffix) && f.Name < name
+	}) {
+		return errors.New("it was merged with others after reading began; fix: read again")
+	}
+	return err
 }
 
 // checkGaps notices segments whose numbers are missing. What lies between their
