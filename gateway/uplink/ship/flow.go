@@ -11,7 +11,7 @@ const (
 	tripTime  = 30 * time.Second
 	tripTrips = 50
 
-	firstMessage = 4 << 10 // bytes of a message while the rate is not known
+	firstMessage = 1 << 10 // bytes of a message while the rate is not known: 125 ms at 64 kbit/s
 	minMessage   = 1 << 10 // a block that is cut smaller costs more than it spares
 	maxMessage   = 48 << 10
 	maxFlying    = 64 // messages
@@ -77,14 +77,16 @@ func (f *flow) done(t ticket, confirmed bool, now time.Time) {
 	if trip > 0 && (f.trips[0] == 0 || trip < f.trips[0]) {
 		f.trips[0] = trip
 	}
-	if f.still < rounds && trip > f.trip()+2*ahead {
-		f.still = rounds // what was sent waits in the line, so that is filled
-	}
 	if now.Sub(f.timed) > max(tripTime, tripTrips*f.trip()) {
 		f.trips, f.timed, f.drain = [2]time.Duration{0, f.trip()}, now, f.messages > 0
 	}
 	if took := now.Sub(t.at).Seconds(); took > 0 {
 		f.rateIs(float64(f.delivered-t.delivered)/took, t.limited, now)
+	}
+	// What was sent waits in the line, so that is filled, unless it is for the message before
+	// it. Until it is filled, a line carries at least twice as much as was measured.
+	if f.still < rounds && trip > f.trip()+2*ahead+f.takes(t.size)/2 {
+		f.still = rounds
 	}
 	if !t.limited && !t.sent.Before(f.compared) {
 		f.still++
@@ -107,6 +109,14 @@ func (f *flow) rateIs(rate float64, limited bool, now time.Time) {
 
 // rate returns the line's, 0 if it is not known.
 func (f *flow) rate() float64 { return max(f.rates[0], f.rates[1]) }
+
+// takes returns how long so many bytes take at the measured rate, 0 if it is not known.
+func (f *flow) takes(size int) time.Duration {
+	if f.rate() == 0 {
+		return 0
+	}
+	return time.Duration(float64(size) / f.rate() * float64(time.Second))
+}
 
 // trip returns the round trip, 0 if it is not known.
 func (f *flow) trip() time.Duration {
