@@ -141,21 +141,21 @@ func (c *climate) sums(t *testing.T) (all [2][2]uint32) {
 	return all
 }
 
-// TestDays holds that of a month of hourly segments one a day is left, with the same
-// readings, also of what came late for a day that was merged.
+// TestDays holds that of some days of hourly segments, with GATEWAY_TEST_SOAK of a month,
+// one a day is left, with the same readings, also of what came late for a day that was merged.
 func TestDays(t *testing.T) {
-	every := 30 * time.Second
+	every, days := 30*time.Second, 6
 	if soak() {
-		every = 100 * time.Millisecond
+		every, days = 100*time.Millisecond, 30
 	}
 	c := newClimate(t, Options{}, every)
-	late := c.hours(t, 30*24, func(hour, sensor int) bool { return hour == 60 && sensor == 1 })
+	late := c.hours(t, days*24, func(hour, sensor int) bool { return hour == 60 && sensor == 1 })
 	n, size, onDisk := c.files()
 	before := c.sums(t)
 	c.settle(t)
 	m, merged, mergedOnDisk := c.files()
 	t.Logf("%d files of %d bytes, which take %d, become %d of %d, which take %d", n, size, onDisk, m, merged, mergedOnDisk)
-	if want := 29 + 24; n != 30*24 || m != want || merged >= size || c.Size() != merged {
+	if want := days - 1 + 24; n != days*24 || m != want || merged >= size || c.Size() != merged {
 		t.Errorf("%d files of %d bytes become %d of %d, want %d; %d bytes are known", n, size, m, merged, want, c.Size())
 	}
 	if after := c.sums(t); after != before {
@@ -181,7 +181,7 @@ func TestDays(t *testing.T) {
 	c.hours(t, 24, nil)
 	whole = c.sums(t)
 	c.settle(t)
-	if m, _, _ := c.files(); m != 30+24 {
+	if m, _, _ := c.files(); m != days+24 {
 		t.Errorf("%d files after another day", m)
 	}
 	c.again(t)
