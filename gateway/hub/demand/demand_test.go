@@ -100,8 +100,9 @@ func TestQuestions(t *testing.T) {
 		r.wants("after an hour", r.Want("pi-1", minutes("indoor", 78, 2), ""), Answer{Minutes: 2, Asked: 2})
 		r.wants("again", r.questions(time.Minute), []string{"pi-1 indoor 780-800"})
 		time.Sleep(2 * time.Hour)
-		r.mu.Lock()
-		defer r.mu.Unlock()
+		synctest.Wait()
+		r.Demand.mu.Lock()
+		defer r.Demand.mu.Unlock()
 		r.wants("remembered", len(r.gateways), 0)
 	})
 }
