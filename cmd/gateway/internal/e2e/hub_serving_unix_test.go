@@ -122,7 +122,7 @@ func TestHubServes(t *testing.T) {
 	}
 
 	h.awaitAnswer("/api/v1/audit", root, `"pi-1/fan"`) // the hub has read the command
-	eventually(t, patience, func() (string, bool) { // within a second after it has come, hello is stored
+	eventually(t, patience, func() (string, bool) {    // within a second after it has come, hello is stored
 		data, err := os.ReadFile(filepath.Join(h.state, "gateways", "pi-1", "gateway.json"))
 		return fmt.Sprintf("%s, %v", data, err), err == nil && strings.Contains(string(data), "roof")
 	})
