@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -78,23 +77,12 @@ func useBytes(t *testing.T, state string, bytes int) {
 // readings asks a hub for the readings of a time, and returns them, and what it says is lacking.
 func (h *hubProcess) readings(token string, from, to int64) (records []wire.Record, lacking string) {
 	h.t.Helper()
-	r, err := http.NewRequest(http.MethodGet, fmt.Sprintf("%s/gateways/pi-1/api/v1/readings?sensor=indoor&format=binary&from=%d&to=%d", h.url, from, to), nil)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	transport := &http.Transport{TLSClientConfig: h.tls()}
-	defer transport.CloseIdleConnections()
-	answer, err := transport.RoundTrip(r)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusOK {
-		h.t.Fatalf("%s: %s, %v", answer.Status, body, err)
+	answer, body := h.request(fmt.Sprintf("/gateways/pi-1/api/v1/readings?sensor=indoor&format=binary&from=%d&to=%d", from, to), token)
+	if answer.StatusCode != http.StatusOK {
+		h.t.Fatalf("%s: %s", answer.Status, body)
 	}
 	if len(body) > 0 {
+		var err error
 		if records, err = wire.ParseRecords(body); err != nil {
 			h.t.Fatal(err)
 		}

@@ -31,6 +31,13 @@ func (h *hubProcess) tls() *tls.Config {
 // get returns what the hub answers the holder of a token.
 func (h *hubProcess) get(path, token string) (int, string) {
 	h.t.Helper()
+	answer, body := h.request(path, token)
+	return answer.StatusCode, string(body)
+}
+
+// request is get, with the header of the answer.
+func (h *hubProcess) request(path, token string) (answer *http.Response, body []byte) {
+	h.t.Helper()
 	r, err := http.NewRequest(http.MethodGet, h.url+path, nil)
 	if err != nil {
 		h.t.Fatal(err)
@@ -40,16 +47,14 @@ func (h *hubProcess) get(path, token string) (int, string) {
 	}
 	transport := &http.Transport{TLSClientConfig: h.tls()}
 	defer transport.CloseIdleConnections()
-	answer, err := transport.RoundTrip(r)
-	if err != nil {
+	if answer, err = transport.RoundTrip(r); err != nil {
 		h.t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
+	if body, err = io.ReadAll(answer.Body); err != nil {
 		h.t.Fatal(err)
 	}
-	return answer.StatusCode, string(body)
+	return answer, body
 }
 
 func (h *hubProcess) awaitAnswer(path, token, want string) (body string) {
