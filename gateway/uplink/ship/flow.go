@@ -29,12 +29,13 @@ const (
 type flow struct {
 	rates [2]float64 // bytes/s, the greatest of the present rateTime and of the one before; 0: none
 	rated time.Time  // when the present one began
-	trips [2]time.Duration
+	trips [2]roundTrip
 	timed time.Time
 	drain bool // nothing is sent until nothing is under way, so that the next trip is measured without a queue
 
 	// At the beginning twice as much is sent as gets through, until for some rounds no
-	// more gets through than before, or it waits: live messages would wait behind it.
+	// more gets through than before, or it waits: live messages would wait behind it. Who
+	// was wrong, because the line only stood still, begins again: more and more gets through.
 	still    int       // rounds
 	before   float64   // the rate of the last round
 	compared time.Time // when that ended
@@ -52,6 +53,12 @@ type ticket struct {
 	delivered int64
 	at        time.Time
 	limited   bool // there was nothing more to send: what gets through is not what could
+}
+
+// roundTrip is how long it took until a message of that size was answered.
+type roundTrip struct {
+	took time.Duration
+	size int
 }
 
 // sent notes a message, of which there was no other to follow it if limited.
@@ -74,23 +81,23 @@ func (f *flow) done(t ticket, confirmed bool, now time.Time) {
 	f.delivered += int64(t.size)
 	f.at = now
 	trip := now.Sub(t.sent)
-	if trip > 0 && (f.trips[0] == 0 || trip < f.trips[0]) {
-		f.trips[0] = trip
+	if trip > 0 && (f.trips[0].took == 0 || trip < f.trips[0].took) {
+		f.trips[0] = roundTrip{trip, t.size}
 	}
-	if now.Sub(f.timed) > max(tripTime, tripTrips*f.trip()) {
-		f.trips, f.timed, f.drain = [2]time.Duration{0, f.trip()}, now, f.messages > 0
+	if now.Sub(f.timed) > max(tripTime, tripTrips*f.trip().took) {
+		f.trips, f.timed, f.drain = [2]roundTrip{{}, f.trip()}, now, f.messages > 0
 	}
 	if took := now.Sub(t.at).Seconds(); took > 0 {
 		f.rateIs(float64(f.delivered-t.delivered)/took, t.limited, now)
 	}
 	// What was sent waits in the line, so that is filled, unless it is for the message before
 	// it. Until it is filled, a line carries at least twice as much as was measured.
-	if f.still < rounds && trip > f.trip()+2*ahead+f.takes(t.size)/2 {
+	if f.still < rounds && trip > f.trip().took+ahead*3/2+f.takes(t.size)/2 {
 		f.still = rounds
 	}
 	if !t.limited && !t.sent.Before(f.compared) {
 		f.still++
-		if f.still <= rounds && f.rate() >= 1.25*f.before {
+		if f.rate() >= 1.25*f.before {
 			f.still = 0
 		}
 		f.before, f.compared = f.rate(), now
@@ -119,8 +126,8 @@ func (f *flow) takes(size int) time.Duration {
 }
 
 // trip returns the round trip, 0 if it is not known.
-func (f *flow) trip() time.Duration {
-	if f.trips[0] == 0 || f.trips[1] != 0 && f.trips[1] < f.trips[0] {
+func (f *flow) trip() roundTrip {
+	if f.trips[0].took == 0 || f.trips[1].took != 0 && f.trips[1].took < f.trips[0].took {
 		return f.trips[1]
 	}
 	return f.trips[0]
@@ -140,11 +147,14 @@ func (f *flow) room(size int) bool {
 		return true
 	}
 	window := float64(firstMessage)
-	switch {
-	case f.rate() > 0 && f.still < rounds:
-		window = max(window, 2*f.rate()*f.trip().Seconds())
-	case f.rate() > 0:
-		window = f.rate() * (f.trip() + ahead).Seconds()
+	if f.rate() > 0 {
+		trip := f.trip()
+		fills := f.rate()*trip.took.Seconds() + float64(max(size-trip.size, 0)) // a longer message is under way for longer
+		more := max(f.rate()*ahead.Seconds(), minMessage+partRoom)              // less than a message, and a rate that is too low stays so
+		if f.still < rounds {
+			more = max(more, fills)
+		}
+		window = fills + more
 	}
 	return !f.drain && f.messages < maxFlying && float64(f.flying+size) <= window
 }

@@ -112,7 +112,8 @@ type line struct {
 	// answer returns the reason code, or that the connection ended.
 	answer func(Message) (byte, error)
 
-	measured time.Time // from when on queue is
+	stalled  [2]time.Time // nothing is answered from then to then
+	measured time.Time    // from when on queue is
 
 	mu       sync.Mutex
 	busy     time.Time     // until when it is
@@ -133,6 +134,9 @@ func (l *line) publish(ctx context.Context, m Message) (byte, error) {
 		l.busy = l.busy.Add(time.Duration(float64(len(m.Payload)) / l.rate * float64(time.Second)))
 	}
 	wait := l.busy.Sub(now) + l.trip
+	if due := now.Add(wait); due.After(l.stalled[0]) {
+		wait = latest(due, l.stalled[1]).Sub(now)
+	}
 	l.mu.Unlock()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

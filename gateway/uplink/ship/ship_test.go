@@ -110,21 +110,28 @@ func TestSensorsTogether(t *testing.T) {
 	})
 }
 
-// A slow line is filled, and yet nothing waits long for what was sent before it.
+// A slow line is filled, and yet nothing waits long for what was sent before it; also if
+// it stood still at the beginning, so that it seemed to be filled with the first messages.
 func TestSlowLine(t *testing.T) {
 	for _, c := range []struct {
 		rate    float64
 		trip    time.Duration
 		records int
-	}{{8e3, 600 * time.Millisecond, 300}, {32e3, 200 * time.Millisecond, 600}, {1e3, 2 * time.Second, 100}} {
-		t.Run(fmt.Sprint(c.rate, c.trip), func(t *testing.T) {
+		stall   time.Duration // three and a half trips after the beginning
+	}{
+		{8e3, 600 * time.Millisecond, 300, 0}, {32e3, 200 * time.Millisecond, 600, 0}, {1e3, 2 * time.Second, 100, 0},
+		{8e3, 50 * time.Millisecond, 600, 0}, {2e3, 200 * time.Millisecond, 600, 0},
+		{8e3, 600 * time.Millisecond, 600, 600 * time.Millisecond},
+	} {
+		t.Run(fmt.Sprint(c.rate, c.trip, c.stall), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFeed("indoor", "outdoor")
 				for range 200 {
 					f.add("indoor", "one", c.records)
 					f.add("outdoor", "one", c.records)
 				}
-				l := &line{rate: c.rate, trip: c.trip, measured: time.Now().Add(10 * c.trip)}
+				stall := time.Now().Add(c.trip * 7 / 2)
+				l := &line{rate: c.rate, trip: c.trip, stalled: [2]time.Time{stall, stall.Add(c.stall)}, measured: stall.Add(c.stall + 8*c.trip)}
 				s := newShipper(t, options(f))
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
