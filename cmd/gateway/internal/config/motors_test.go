@@ -133,13 +133,16 @@ estop: {pin: GPIO17}
   - {name: d, chip: sht3x, bus: 4, power: gpio27}
   - {name: e, chip: sht3x, bus: 5, power: pwmchip0/0}
   - {name: f, chip: sht3x, bus: 6, power: ""}
+  - {name: g, chip: sht3x, bus: 7, power: GPIO2}
+  - {name: h, chip: sht3x, bus: 8, power: gpiochip0/1}
 motors: [{name: m, kind: on_off, pin: GPIO26}]
 `,
 		`gateway.yaml:4: sensors[2].power: "GPIO26" feeds sensors of bus 1 too (a pin feeds those of one bus)
 gateway.yaml:5: sensors[3].power: "gpio27" is not a pin (write GPIO27)
 gateway.yaml:6: sensors[4].power: "pwmchip0/0" is a PWM channel; write a line, such as GPIO17
 gateway.yaml:7: sensors[5].power: "" is not a pin (write one, such as GPIO17, or remove the line)
-gateway.yaml:8: motors[0].pin: "GPIO26" feeds sensor a (choose another)`},
+gateway.yaml:8: sensors[6].power: "GPIO2" is a wire of I²C bus 1, which sensor a needs (choose another, best one of GPIO9 to GPIO27)
+gateway.yaml:10: motors[0].pin: "GPIO26" feeds sensor a (choose another)`},
 	{"pins of I²C buses", `sensors:
   - {name: a, chip: sht3x, bus: 1}
   - {name: b, chip: sht3x, bus: 0}

@@ -86,16 +86,21 @@ func (uses pinUses) check(sensors []Sensor) {
 			continue
 		}
 		owners[pin] = use
-		for _, sensor := range sensors {
-			if sensor.Power == pin {
-				use.s.fault(use.n, use.key, "%s feeds sensor %s (choose another)", phrase.Quote(use.n.Value), sensor.Name)
-				break
-			}
-			if slices.Contains(i2cPins[sensor.Bus], pin) {
-				use.s.fault(use.n, use.key, "%s is a wire of I²C bus %s, which sensor %s needs (choose another, best one of GPIO9 to GPIO27)",
-					phrase.Quote(use.n.Value), sensor.Bus, sensor.Name)
-				break
-			}
+		if i := slices.IndexFunc(sensors, func(sensor Sensor) bool { return sensor.Power == pin }); i >= 0 {
+			use.s.fault(use.n, use.key, "%s feeds sensor %s (choose another)", phrase.Quote(use.n.Value), sensors[i].Name)
+			continue
+		}
+		use.leaveBuses(sensors)
+	}
+}
+
+// leaveBuses notes a pin that is a wire of a bus that sensors need.
+func (use pinUse) leaveBuses(sensors []Sensor) {
+	for _, sensor := range sensors {
+		if slices.Contains(i2cPins[sensor.Bus], headerPin(use.pin)) {
+			use.s.fault(use.n, use.key, "%s is a wire of I²C bus %s, which sensor %s needs (choose another, best one of GPIO9 to GPIO27)",
+				phrase.Quote(use.n.Value), sensor.Bus, sensor.Name)
+			return
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (s *section) sensors(chips map[string]Chip) []Sensor {
 	}
 	var sensors []Sensor
 	var over *yaml.Node // the first that is too many
-	seen := owners{names: map[string]*section{}, places: map[string][]place{}, kernel: map[string]*section{}, powers: map[string]string{}}
+	seen := owners{names: map[string]*section{}, places: map[string][]place{}, kernel: map[string]*section{}, powers: map[string]feed{}}
 	for i, n := range list.Content {
 		if entry := s.section(n, fmt.Sprintf("sensors[%d]", i)); entry != nil {
 			sensors = entry.sensor(chips, seen, sensors)
@@ -47,6 +47,9 @@ func (s *section) sensors(chips map[string]Chip) []Sensor {
 	if over != nil {
 		s.fault(over, "sensors", "%d sensors are too many (at most %d)", len(sensors), maxSensors)
 	}
+	for _, f := range seen.powers {
+		f.leaveBuses(sensors)
+	}
 	return sensors
 }
 
@@ -55,7 +58,13 @@ type owners struct {
 	names  map[string]*section
 	places map[string][]place  // by bus
 	kernel map[string]*section // by class, device and id; without an id by the first two
-	powers map[string]string   // by pin: the bus whose chips it feeds
+	powers map[string]feed     // by pin
+}
+
+// feed is a pin that feeds chips of a bus.
+type feed struct {
+	pinUse
+	bus string
 }
 
 // sensor reads one sensor and appends it to sensors, and with it the further ones of
@@ -250,7 +259,7 @@ func (s *section) bus(into *string) *yaml.Node {
 }
 
 // power reads the pin that feeds the chip, and others of its bus too if they name it.
-func (s *section) power(bus string, buses map[string]string, into *string) {
+func (s *section) power(bus string, feeds map[string]feed, into *string) {
 	var uses pinUses
 	n := s.pin("power", &uses, into)
 	if n == nil {
@@ -262,10 +271,13 @@ func (s *section) power(bus string, buses map[string]string, into *string) {
 		return
 	}
 	*into = headerPin(uses[0].pin)
-	if other, taken := buses[*into]; taken && other != bus {
-		s.fault(n, "power", "%s feeds sensors of bus %s too (a pin feeds those of one bus)", phrase.Quote(n.Value), other)
+	first, taken := feeds[*into]
+	switch {
+	case !taken:
+		feeds[*into] = feed{uses[0], bus}
+	case first.bus != bus:
+		s.fault(n, "power", "%s feeds sensors of bus %s too (a pin feeds those of one bus)", phrase.Quote(n.Value), first.bus)
 	}
-	buses[*into] = bus
 }
 
 // interval reads the time from one measurement to the next.
