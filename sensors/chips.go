@@ -28,6 +28,7 @@ import (
 // Chip is a kind of chip that can be named in a configuration.
 type Chip struct {
 	Model       string        // as its maker writes it
+	Sold        []string      // what it is called besides: sht31 of the sht3x
 	Addresses   []uint16      // where it can answer, the usual one first
 	MinInterval time.Duration // a shorter one would ask a chip that is still busy
 	Measures    []Measurand   // what its sensor's values are, one or two
@@ -145,6 +146,11 @@ func Chips() map[string]Chip {
 		chips[name] = c
 	}
 	maps.Copy(chips, kernelChips())
+	for name, others := range sold() {
+		c := chips[name]
+		c.Sold = others
+		chips[name] = c
+	}
 	return chips
 }
 

@@ -189,6 +189,13 @@ func TestEveryChipIsInTheREADME(t *testing.T) {
 				row = line
 			}
 		}
+		sold, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
+		for _, part := range strings.Split(sold, ", ") {
+			part = strings.ReplaceAll(strings.ToLower(strings.TrimSuffix(part, " boards")), "-", "")
+			if part != name && !slices.Contains(chip.Sold, part) && !sensors.NamesDevice(name) {
+				t.Errorf("%s: who writes %s is not told to", name, part)
+			}
+		}
 		for _, addr := range chip.Addresses {
 			if !strings.Contains(row, fmt.Sprintf("0x%02x", addr)) && !strings.Contains(row, "to 0x") {
 				t.Errorf("%s: 0x%02x is not in its row %q", name, addr, row)

@@ -28,7 +28,7 @@ func Table() map[string]config.Chip {
 }
 
 func of(c sensors.Chip) config.Chip {
-	chip := config.Chip{Addresses: c.Addresses, MinInterval: c.MinInterval, Values: c.Quantities(""), Coarse: c.Measures[0].Coarse}
+	chip := config.Chip{Sold: c.Sold, Addresses: c.Addresses, MinInterval: c.MinInterval, Values: c.Quantities(""), Coarse: c.Measures[0].Coarse}
 	for _, m := range c.Also {
 		chip.Also = append(chip.Also, m.Quantity)
 	}

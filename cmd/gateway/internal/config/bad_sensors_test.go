@@ -79,7 +79,11 @@ gateway.yaml:7: sensors[5].also[0]: the name of this sensor would be "bbbbbbbbbb
 gateway.yaml:8: sensors[6].also: "pressure" where a list must be (write also: ["pressure"])
 gateway.yaml:9: sensors[7].chip: unknown chip "bmx280" (write aht20, bme280, ds18b20, hwmon or sht3x)`},
 	{"unknown chip", "sensors: [{name: a, chip: sht31, address: 0x99, interval: 1ms}]\n",
-		`gateway.yaml:1: sensors[0].chip: unknown chip "sht31" (write aht20, bme280, ds18b20, hwmon or sht3x)`},
+		`gateway.yaml:1: sensors[0].chip: unknown chip "sht31" (write sht3x)`},
+	{"a chip in its maker's letters", "sensors: [{name: a, chip: SHT3X-D}, {name: b, chip: BME280}, {name: c, chip: SHT-31}]\n",
+		`gateway.yaml:1: sensors[0].chip: unknown chip "SHT3X-D" (write aht20, bme280, ds18b20, hwmon or sht3x)
+gateway.yaml:1: sensors[1].chip: unknown chip "BME280" (write bme280)
+gateway.yaml:1: sensors[2].chip: unknown chip "SHT-31" (write sht3x)`},
 	{"buses", `sensors:
   - {name: a, chip: sht3x, bus: -1}
   - {name: b, chip: sht3x, bus: 256}

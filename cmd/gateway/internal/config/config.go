@@ -125,6 +125,7 @@ type Motor struct {
 // Chip is what the configuration must know about a chip to refuse what
 // cannot work.
 type Chip struct {
+	Sold        []string        // what it is called besides: sht31 of the sht3x
 	Addresses   []uint16        // those it can have, the usual one first
 	MinInterval time.Duration   // between two measurements
 	Values      []wire.Quantity // that its sensor measures

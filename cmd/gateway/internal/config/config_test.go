@@ -22,7 +22,7 @@ import (
 var climate = []wire.Quantity{wire.Temperature, wire.Humidity}
 
 var testChips = map[string]Chip{
-	"sht3x":   {Addresses: []uint16{0x44, 0x45}, MinInterval: 20 * time.Millisecond, Values: climate, Also: nil, Coarse: false},
+	"sht3x":   {Sold: []string{"sht31"}, Addresses: []uint16{0x44, 0x45}, MinInterval: 20 * time.Millisecond, Values: climate, Also: nil, Coarse: false},
 	"bme280":  {Addresses: []uint16{0x76, 0x77}, MinInterval: 20 * time.Millisecond, Values: climate, Also: []wire.Quantity{wire.Pressure}, Coarse: false},
 	"aht20":   {Addresses: []uint16{0x38}, MinInterval: 100 * time.Millisecond, Values: climate, Also: nil, Coarse: false},
 	"ds18b20": {MinInterval: time.Second, Values: climate[:1], Coarse: true, Class: "w1", Device: "ds18b20"},

@@ -27,10 +27,10 @@ func (s *section) sensors(chips map[string]Chip) []Sensor {
 	case list == nil && s.has("sensors"): // noted
 		return nil
 	case list == nil:
-		s.problem(s.node, "no sensors (add them: each has a name and a chip, %s)", phrase.OneOf(chipNames(chips)))
+		s.problem(s.node, "no sensors (add them: each has a name and a chip, %s)", ChipFix("", chips))
 		return nil
 	case len(list.Content) == 0:
-		s.fault(list, "sensors", "an empty list (add sensors: each has a name and a chip, %s)", phrase.OneOf(chipNames(chips)))
+		s.fault(list, "sensors", "an empty list (add sensors: each has a name and a chip, %s)", ChipFix("", chips))
 		return nil
 	}
 	var sensors []Sensor
@@ -76,17 +76,17 @@ func (s *section) sensor(chips map[string]Chip, seen owners, sensors []Sensor) [
 	s.must("name", "chip")
 	s.name("indoor", seen.names, &c.Name)
 	s.title("group", maxGroup, &c.Group)
-	s.choice("chip", chipNames(chips))
+	s.choice("chip", slices.Sorted(maps.Keys(chips)))
 
 	var spec Chip
 	known := false
 	switch n := s.text("chip", &c.Chip); {
 	case n == nil && !s.has("chip"):
-		s.problem(s.node, "%s: no chip (add one: chip: %s)", s.path, phrase.OneOf(chipNames(chips)))
+		s.problem(s.node, "%s: no chip (add one: chip: %s)", s.path, ChipFix("", chips))
 	case n == nil: // noted
 	default:
 		if spec, known = chips[c.Chip]; !known {
-			s.fault(n, "chip", "unknown chip %s (write %s)", phrase.Quote(c.Chip), phrase.OneOf(chipNames(chips)))
+			s.fault(n, "chip", "unknown chip %s (write %s)", phrase.Quote(c.Chip), ChipFix(c.Chip, chips))
 		}
 	}
 
@@ -321,4 +321,14 @@ func (s *section) stuckAfter(interval time.Duration, spec Chip, into *time.Durat
 	}
 }
 
-func chipNames(chips map[string]Chip) []string { return slices.Sorted(maps.Keys(chips)) }
+// ChipFix returns what to write for a chip that is called so: its name in the file, if it is
+// known by another, else all names.
+func ChipFix(called string, chips map[string]Chip) string {
+	called = strings.ReplaceAll(strings.ToLower(called), "-", "")
+	for name, c := range chips {
+		if name == called || slices.Contains(c.Sold, called) {
+			return name
+		}
+	}
+	return phrase.AnyOf(slices.Sorted(maps.Keys(chips)))
+}

@@ -18,12 +18,12 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"sensorgateway/cmd/gateway/internal/chips"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/credential"
@@ -92,17 +92,9 @@ var channelForm = regexp.MustCompile(`^(.+):(0x7[0-7])/([0-7])$`)
 // the id left out if there is one.
 func parseTarget(s string) (config.Sensor, error) {
 	chipName, place, _ := strings.Cut(s, "@")
-	var names []string
-	for name := range sensors.Chips() {
-		names = append(names, name)
-	}
 	chip, ok := sensors.Chips()[chipName]
 	if !ok {
-		fix := phrase.OneOf(slices.Sorted(slices.Values(names)))
-		if near := phrase.Nearest(chipName, names); near != "" {
-			fix = near
-		}
-		return config.Sensor{}, fmt.Errorf("%s: there is no chip %s (write %s)", phrase.Quote(s), phrase.Quote(chipName), fix)
+		return config.Sensor{}, fmt.Errorf("%s: there is no chip %s (write %s)", phrase.Quote(s), phrase.Quote(chipName), config.ChipFix(chipName, chips.Table()))
 	}
 	if chip.Kernel != nil {
 		return kernelTarget(s, chipName, place)

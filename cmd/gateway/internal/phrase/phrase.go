@@ -37,6 +37,11 @@ func OneOf(words []string) string {
 	if len(words) > few {
 		return strings.Join(words[:few], ", ") + ", …"
 	}
+	return AnyOf(words)
+}
+
+// AnyOf returns the words as a choice, however many they are.
+func AnyOf(words []string) string {
 	if len(words) > 1 {
 		last := len(words) - 1
 		return strings.Join(words[:last], ", ") + " or " + words[last]
