@@ -2,8 +2,11 @@
 // levels and functions, and how a chip that holds SDA is clocked free. It refuses to
 // know who uses the bus, and to claim the pins through the GPIO character device: the
 // kernel makes an input of a line that is let go of, which takes its pin from the I²C
-// controller until that is bound again (pinctrl-bcm2835.c). periph's host drivers open
-// that device when they start, so they are not used.
+// controller until that is bound again (pinctrl-bcm2835.c).
+//
+// periph's driver of these registers, host/v3/bcm283x, is not used: it starts only after
+// the one of that device, which opens every GPIO chip and asks for each of its lines; it
+// tries /dev/mem where /dev/gpiomem is missing; and no test can give it another page.
 package lines
 
 import (
