@@ -121,7 +121,7 @@ func (s Start) Log(log *slog.Logger, took time.Duration) {
 		case !ok:
 			log.Info("sensor configured", args...)
 		case r.Fault != wire.Good:
-			log.Warn("sensor fails", append(args, "cause", r.Fault, "err", s.why(i))...)
+			log.Warn("first reading failed", append(args, "cause", r.Fault, "err", s.why(i))...)
 		default:
 			for k, q := range s.Sensors[i].Quantities() {
 				args = append(args, q.Name, q.Text(r.Values[k]))
