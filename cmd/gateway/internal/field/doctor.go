@@ -113,7 +113,7 @@ func (p *patient) checkChips(ctx context.Context, r *doctor.Report) {
 		name, asked := p.gateway.reads(t)
 		switch {
 		case kernel.name != "":
-			r.Add(t.Name, doctor.Fail, kernel.fix(), "%s: the kernel's driver %s has %s, and both would disturb each other", where, kernel.name, kernel.what())
+			r.Add(t.Name, doctor.Fail, kernel.fix(), "%s: %s", where, kernel.why())
 		case asked:
 			fix := faultFix
 			if t.Class != "" {
@@ -162,7 +162,7 @@ func (p *patient) checkChip(ctx context.Context, r *doctor.Report, t config.Sens
 	if first.failure != nil {
 		// Once may be a lost transfer: who answers there says whether the chip is the right one.
 		if first = readOnce(chip, b, t); first.failure != nil {
-			r.Add(t.Name, doctor.Fail, fixFor(b, t, first.failure, kernelDriver{}), "%s: %s", where, first.Error)
+			r.Add(t.Name, doctor.Fail, fixFor(b, t, first.failure), "%s: %s", where, first.Error)
 			return
 		}
 	}

@@ -201,39 +201,58 @@ func TestFix(t *testing.T) {
 		bus     i2c.Bus // nil: emulated, with an SHT3x at 0x45
 		sensor  config.Sensor
 		failure error
-		kernel  kernelDriver
 		want    string
 	}{
-		{"nobody", answers{}, sht, noAck, kernelDriver{}, "nothing answers at 0x44 of bus 1: check power and wiring (SDA and SCL may be swapped), and look at the other buses: gateway scan"},
-		{"the other address", nil, sht, noAck, kernelDriver{}, "nothing answers at 0x44, but an SHT3x does at 0x45: write address: 0x45"},
-		{"a BMP388", answers{0x76: chipWith(map[byte]byte{0x00: 0x50})}, bme, errors.New("chip id"), kernelDriver{},
+		{"nobody", answers{}, sht, noAck, "nothing answers at 0x44 of bus 1: check power and wiring (SDA and SCL may be swapped), and look at the other buses: gateway scan"},
+		{"the other address", nil, sht, noAck, "nothing answers at 0x44, but an SHT3x does at 0x45: write address: 0x45"},
+		{"a BMP388", answers{0x76: chipWith(map[byte]byte{0x00: 0x50})}, bme, errors.New("chip id"),
 			"0x76 answers as a BMP388 (id 0x50 in register 0x00), for which the gateway has no driver"},
-		{"unknown", answers{0x76: chipWith(nil)}, bme, errors.New("chip id"), kernelDriver{},
+		{"unknown", answers{0x76: chipWith(nil)}, bme, errors.New("chip id"),
 			"0x76 answers, but not as BME280 (it acknowledges, and is none of the chips that are known at this address): is that the chip?"},
-		{"now and then", nil, config.Sensor{Chip: "sht3x", Bus: "1", Address: 0x45}, checksum, kernelDriver{},
+		{"now and then", nil, config.Sensor{Chip: "sht3x", Bus: "1", Address: 0x45}, checksum,
 			"the chip answers now: a loose contact, a cable that is too long, or a bus that is too fast for it (dtparam=i2c_arm_baudrate=50000 in /boot/firmware/config.txt)"},
-		{"stuck", stuck, sht, failure(0x44, wire.Timeout, syscall.Errno(110)), kernelDriver{}, bus.StuckFix},
-		{"the kernel's", answers{}, sht, failure(0x44, wire.Other, syscall.EBUSY), kernelDriver{name: "sht3x", device: "1-0044"},
-			"the kernel's driver sht3x has the chip: echo 1-0044 | sudo tee /sys/bus/i2c/drivers/sht3x/unbind, and take its overlay out of /boot/firmware/config.txt"},
-		{"the kernel's multiplexer", answers{}, behind, failure(0x44, wire.Other, syscall.EBUSY), kernelDriver{"pca954x", "1-0070", "i2c-1-mux (chan_id 3)"},
-			"the kernel's driver pca954x has the multiplexer, and each channel is a bus: instead of mux write bus: i2c-1-mux (chan_id 3)"},
-		{"nobody behind a channel", answers{}, behind, noAck, kernelDriver{}, "nothing answers at 0x44 of bus 1, channel 3 of multiplexer 0x70: check power and wiring (SDA and SCL may be swapped), and look at the other channels: gateway scan"},
-		{"no bus", answers{}, sht, failure(0x44, wire.BusDown, os.ErrNotExist), kernelDriver{}, ""},
+		{"stuck", stuck, sht, failure(0x44, wire.Timeout, syscall.Errno(110)), bus.StuckFix},
+		{"nobody behind a channel", answers{}, behind, noAck, "nothing answers at 0x44 of bus 1, channel 3 of multiplexer 0x70: check power and wiring (SDA and SCL may be swapped), and look at the other channels: gateway scan"},
+		{"no bus", answers{}, sht, failure(0x44, wire.BusDown, os.ErrNotExist), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				if tt.bus == nil {
 					tt.bus = emulated()
 				}
-				if got := fixFor(tt.bus, tt.sensor, tt.failure, tt.kernel); got != tt.want {
+				if got := fixFor(tt.bus, tt.sensor, tt.failure); got != tt.want {
 					t.Errorf("\n got %s\nwant %s", got, tt.want)
 				}
 			})
 		})
 	}
 	// Whether there is a driver for it or not, an SHT4x is called by its name.
-	if got := fixFor(answers{0x44: sht4x}, sht, noAck, kernelDriver{}); !strings.HasPrefix(got, "0x44 answers as an SHT4x (serial number beefbeef)") {
+	if got := fixFor(answers{0x44: sht4x}, sht, noAck); !strings.HasPrefix(got, "0x44 answers as an SHT4x (serial number beefbeef)") {
 		t.Error(got)
+	}
+}
+
+// A chip that the kernel has is not read besides, nor one behind a multiplexer that it has.
+func TestReadLeavesTheKernelsChips(t *testing.T) {
+	root := t.TempDir()
+	for device, driver := range map[string]string{"1-0044": "sht3x", "1-0070": "pca954x"} {
+		dir := filepath.Join(root, "sys/bus/i2c/devices", device)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("../../drivers/"+driver, filepath.Join(dir, "driver")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for target, want := range map[string]string{
+		"sht3x@1:0x44": "sht3x@1:0x44  sht3x 0x44 on bus 1  FAIL: the kernel's driver sht3x has the chip, and both would disturb each other\n" +
+			"  echo 1-0044 | sudo tee /sys/bus/i2c/drivers/sht3x/unbind, and take its overlay out of /boot/firmware/config.txt; or write the chip as what the kernel reads: gateway scan shows it\n",
+		"sht3x@1:0x70/3:0x45": "sht3x@1:0x70/3:0x45  sht3x 0x45 on bus 1, channel 3 of multiplexer 0x70  FAIL: the kernel's driver pca954x has the multiplexer, and both would disturb each other\n" +
+			"  each channel is a bus of the kernel's: instead of mux write bus: i2c-1-mux (chan_id 3)\n",
+	} {
+		if said, err := run(t, "read", "--root", root, target); err == nil || said != want {
+			t.Errorf("%v\n got %s\nwant %s", err, said, want)
+		}
 	}
 }
 

@@ -54,21 +54,23 @@ func (k kernelDriver) what() string {
 	return "the chip"
 }
 
+func (k kernelDriver) why() string {
+	return fmt.Sprintf("the kernel's driver %s has %s, and both would disturb each other", k.name, k.what())
+}
+
 func (k kernelDriver) fix() string {
 	if k.channel != "" {
-		return fmt.Sprintf("the kernel's driver %s has the multiplexer, and each channel is a bus: instead of mux write bus: %s", k.name, k.channel)
+		return "each channel is a bus of the kernel's: instead of mux write bus: " + k.channel
 	}
-	return fmt.Sprintf("the kernel's driver %s has the chip: echo %s | sudo tee /sys/bus/i2c/drivers/%[1]s/unbind, and take its overlay out of /boot/firmware/config.txt",
-		k.name, k.device)
+	return fmt.Sprintf("echo %s | sudo tee /sys/bus/i2c/drivers/%s/unbind, and take its overlay out of /boot/firmware/config.txt; or write the chip as what the kernel reads: gateway scan shows it",
+		k.device, k.name)
 }
 
 // fixFor says what to do about a failure; on a bus, it asks that who answers there.
-func fixFor(b i2c.Bus, t config.Sensor, failure error, driver kernelDriver) string {
+func fixFor(b i2c.Bus, t config.Sensor, failure error) string {
 	switch {
 	case t.Class != "":
 		return kernelFix(failure)
-	case driver.name != "":
-		return driver.fix()
 	case errors.Is(failure, fs.ErrNotExist), errors.Is(failure, fs.ErrPermission):
 		return "" // it says the fix itself
 	}

@@ -76,7 +76,7 @@ func readCommand(env console.Env, load Load) *cobra.Command {
 			"SHT3x at 0x44 of bus 1, sht3x@1:0x70/3:0x44 one behind channel 3 of the multiplexer at 0x70. It shows each\n" +
 			"transfer with its duration, the raw bytes and what they mean. What the kernel reads has an id for a place,\n" +
 			"ds18b20@28-0123456789ab, or its name, hwmon@cpu_thermal. A\n" +
-			"sensor that a running gateway reads, it asks that one for. The exit status is 1 if one cannot be read.",
+			"sensor that a running gateway reads, it asks that one for; a chip that the kernel has is left alone. The exit status is 1 if one cannot be read.",
 		Example: "  gateway read\n  gateway read indoor bme280@1:0x76\n  gateway read --simulate",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRead(cmd.Context(), env, load, &s, args)
@@ -113,15 +113,21 @@ func runRead(ctx context.Context, env console.Env, load Load, s *source, args []
 	failed := false
 	for _, t := range targets {
 		var r reading
-		if name, ok := running.reads(t); ok {
+		name, asked := running.reads(t)
+		driver := driverOf(s.root, t, simulate != nil)
+		switch {
+		case asked:
 			r = running.newest(ctx, name)
 			if t.Class != "" {
 				r.Chip, r.Place = t.Chip, t.Place()
 			}
-		} else {
+		case driver.name != "":
+			r = unread(t)
+			r.Error, r.Fix = driver.why(), driver.fix()
+		default:
 			r = readOnce(chipOf(ctx, tree, t), buses.Of(t), t)
 			if r.failure != nil {
-				r.Fix = fixFor(buses.Of(t), t, r.failure, driverOf(s.root, t, simulate != nil))
+				r.Fix = fixFor(buses.Of(t), t, r.failure)
 			}
 		}
 		failed = failed || r.Error != ""
@@ -179,12 +185,18 @@ func chipsOf(cfg *config.Config) (own []config.Sensor) {
 // warmUp is how much longer than its interval a chip may take for its first measurement.
 const warmUp = 500 * time.Millisecond
 
-// readOnce opens a chip, has it measure once, and lets go of it.
-func readOnce(chip sensors.Chip, b i2c.Bus, t config.Sensor) reading {
+// unread returns the reading of a sensor before its chip was asked.
+func unread(t config.Sensor) reading {
 	r := reading{Sensor: t.Name, Chip: t.Chip, Bus: t.Bus, Mux: muxOf(t), Address: fmt.Sprintf("0x%02x", t.Address), wires: t.Wires()}
 	if t.Class != "" {
 		r.Address, r.Place = "", t.Place()
 	}
+	return r
+}
+
+// readOnce opens a chip, has it measure once, and lets go of it.
+func readOnce(chip sensors.Chip, b i2c.Bus, t config.Sensor) reading {
+	r := unread(t)
 	begin := time.Now()
 	tap := bus.NewTap(b, func(x bus.Transfer) { r.Transfers = append(r.Transfers, show(t.Chip, x, begin)) })
 	device, err := chip.Open(tap, t.Address)
