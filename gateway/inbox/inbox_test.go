@@ -11,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"sensorgateway/gateway/conn"
+	"sensorgateway/wire"
 )
 
 // TestSearchesAreBounded: what clients sent behind what is refused is buffered for so
@@ -87,4 +88,20 @@ func pair(t *testing.T, rules *Rules) (*Inbox, *websocket.Conn) {
 	in := <-upgraded
 	t.Cleanup(func() { _ = client.Close(); in.out.End(0) })
 	return in, client
+}
+
+// TestOrdersAreBounded: of what takes a while, so much of a client may wait; more is too much
+// of it, and no fault of what carries it out.
+func TestOrdersAreBounded(t *testing.T) {
+	var o Orders
+	defer o.End()
+	never := func(func()) {}
+	for n := range maxOrders {
+		if err := o.Do(never, func() {}); err != nil {
+			t.Fatalf("order %d: %v", n, err)
+		}
+	}
+	if err := o.Do(never, func() {}); wire.AsError(err).Code != http.StatusTooManyRequests {
+		t.Errorf("one too many: %v", err)
+	}
 }

@@ -36,7 +36,7 @@ func (o *Orders) Do(start func(func()), do func()) error {
 	case o.queue <- do:
 		return nil
 	default:
-		return wire.Errorf(http.StatusServiceUnavailable, "%d commands wait for their answers already", maxOrders)
+		return wire.Errorf(http.StatusTooManyRequests, "%d commands wait for their answers already", maxOrders)
 	}
 }
 
