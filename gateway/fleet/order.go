@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"sensorgateway/wire"
@@ -195,6 +196,20 @@ func (o Order) Question() (q Question, err error) {
 	return Question{}, wire.Errorf(404, "ask: unknown question")
 }
 
+// ParseAnswer returns the payload of an answer that is an envelope of that type, and the
+// error in one of type error.
+func ParseAnswer(answer []byte, kind string) ([]byte, error) {
+	q, err := wire.ParseRequest(answer)
+	if err != nil || q.Type == kind {
+		return q.Payload, err
+	}
+	refused := wire.Error{Code: 500, Message: fmt.Sprintf("the gateway has answered %q", q.Type)}
+	if q.Type == wire.TypeError && json.Unmarshal(q.Payload, &refused) != nil {
+		refused.Code = 500
+	}
+	return nil, &refused
+}
+
 // View is the body of a [Watch].
 type View struct {
 	Hz float64 `json:"hz"` // at most so many ticks a second; 0 ends the watch of this hub
@@ -202,6 +217,17 @@ type View struct {
 
 // MaxHz is the most that can be watched.
 const MaxHz = 100
+
+// RateOf returns how many ticks a second the fastest sensor has, at most [MaxHz].
+func RateOf(sensors []wire.SensorInfo) float64 {
+	rate := 1.0
+	for _, s := range sensors {
+		if s.IntervalMS > 0 {
+			rate = max(rate, math.Ceil(1000/float64(s.IntervalMS)))
+		}
+	}
+	return min(rate, MaxHz)
+}
 
 // View returns the body of a [Watch].
 func (o Order) View() (v View, err error) {

@@ -346,3 +346,13 @@ func FuzzOrder(f *testing.F) {
 		}
 	})
 }
+
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(`{"type":"machine","payload":{"load1":0.5}}`))
+	f.Add([]byte(`{"type":"error","payload":{"code":409,"message":"no"}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if payload, err := ParseAnswer(b, TypeMachine); err != nil && payload != nil {
+			t.Errorf("%q and %v", payload, err)
+		}
+	})
+}

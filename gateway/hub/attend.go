@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"errors"
-	"math"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -97,7 +96,7 @@ func (r *Remote) due(now time.Time) (due []fleet.Order) {
 		r.unwatched = time.Time{}
 		if !now.Before(r.watchDue) {
 			r.watchDue, r.watched = now.Add(fleet.WatchRepeat), true
-			due = append(due, watch(rateOf(r.hello.Sensors)))
+			due = append(due, watch(fleet.RateOf(r.hello.Sensors)))
 		}
 	case r.watched && r.unwatched.IsZero():
 		r.unwatched = now
@@ -132,17 +131,6 @@ func (r *Remote) watchers() (n int) {
 	return n
 }
 
-// rateOf returns how many ticks a second the fastest sensor has.
-func rateOf(sensors []wire.SensorInfo) float64 {
-	rate := 1.0
-	for _, s := range sensors {
-		if s.IntervalMS > 0 {
-			rate = max(rate, math.Ceil(1000/float64(s.IntervalMS)))
-		}
-	}
-	return min(rate, fleet.MaxHz)
-}
-
 func watch(hz float64) fleet.Order {
 	return fleet.Order{Kind: fleet.Watch, Body: wire.JSON(fleet.View{Hz: hz})}
 }
@@ -155,15 +143,16 @@ func (r *Remote) sendDue(ctx context.Context, due []fleet.Order) {
 		err = errors.Join(err, r.sendInTurn(sending, o, nil, nil))
 		cancel()
 	}
-	if err != nil && ctx.Err() == nil {
-		r.registry.o.Log.Info("a gateway was not sent who watches and commands it; it is tried again", "gateway", r.name, "err", err)
-	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.sending = false
+	again := !r.failed.IsZero()
+	r.sending, r.failed = false, time.Time{}
 	if err != nil {
 		r.failed = r.registry.o.Now()
 		r.again()
+	}
+	r.mu.Unlock()
+	if err != nil && !again && ctx.Err() == nil { // once: it is so for all while there is no broker
+		r.registry.o.Log.Info("a gateway was not sent who watches and commands it; it is tried again", "gateway", r.name, "err", err)
 	}
 }
 

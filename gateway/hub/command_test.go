@@ -100,6 +100,29 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// TestCommandBeforeHello holds that a gateway which was started anew is commanded when its hello
+// has come: it would refuse what is made for its start before.
+func TestCommandBeforeHello(t *testing.T) {
+	h, d, r := connected(t)
+	d.nonce, d.verifier.Nonce = "n2", "n2"
+	d.send(fleet.Here, []byte("online 2"))
+	h.await("the connection", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return r.connection == 2 })
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if answer, err := r.Command(ctx, "ahmet", "c1", []byte(start)); wire.AsError(err).Code != 408 || !strings.Contains(err.Error(), "hello") {
+		t.Fatalf("before hello: %s, %v", answer, err)
+	}
+	if answer, err := r.Command(t.Context(), "ahmet", "c1", []byte(stop)); err != nil || decode(t, answer).Type != wire.TypeAck {
+		t.Errorf("a stop before hello: %s, %v", answer, err)
+	}
+	said := make(chan struct{})
+	go func() { d.hello(2); close(said) }()
+	if answer, err := r.Command(t.Context(), "ahmet", "c1", []byte(start)); err != nil || decode(t, answer).Type != wire.TypeAck {
+		t.Errorf("%s, %v", answer, err)
+	}
+	<-said
+}
+
 // TestCommandOutOfReach holds what is said when a gateway is away or does not answer, and that a
 // stop is sent all the same.
 func TestCommandOutOfReach(t *testing.T) {

@@ -164,7 +164,7 @@ func (r *Remote) changeKey(ctx context.Context, c fleet.KeyChange) (refused, err
 	}
 	select {
 	case answer := <-e.answer:
-		_, refused = payloadIn(answer, wire.TypeAck)
+		_, refused = fleet.ParseAnswer(answer, wire.TypeAck)
 		return refused, nil
 	case <-ctx.Done():
 		return nil, r.unanswered(ctx)

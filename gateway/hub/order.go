@@ -102,12 +102,42 @@ func (r *Remote) sendInTurn(ctx context.Context, o fleet.Order, e *expected, rea
 	case <-ctx.Done():
 		return wire.Errorf(408, "%s was not sent it in time: other orders wait for the broker", r.name)
 	}
+	if err := r.greeted(ctx); err != nil {
+		return err
+	}
 	if ready != nil {
 		if err := ready(); err != nil {
 			return err
 		}
 	}
 	return r.send(ctx, o, r.registry.renumber(e))
+}
+
+// greeted returns when the hello of the newest connection is here: a gateway that has just
+// started refuses what was made for its start before.
+func (r *Remote) greeted(ctx context.Context) error {
+	heard := make(chan struct{}, 1)
+	defer r.Listen(Listener{Hello: func(fleet.Hello) {
+		select {
+		case heard <- struct{}{}:
+		default: // it was not looked at yet
+		}
+	}})()
+	for !r.greets() {
+		select {
+		case <-heard:
+		case <-ctx.Done():
+			return wire.Errorf(408, "%s was not sent it in time: it has connected, and not said hello yet", r.name)
+		}
+	}
+	return nil
+}
+
+// greets returns whether the newest hello is that of the newest connection.
+func (r *Remote) greets() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.hello != nil && r.hello.Connection == r.connection
 }
 
 // validOf is how long an order counts; of a watch, which is repeated, a little less than
@@ -290,7 +320,7 @@ func (r *Remote) ask(ctx context.Context, q fleet.Question, last string) (payloa
 		select {
 		case answer := <-e.answer:
 			timer.Stop()
-			return payloadIn(answer, last)
+			return fleet.ParseAnswer(answer, last)
 		case <-e.stored: // more may follow, over a slow line
 			timer.Stop()
 		case <-timer.C:
@@ -300,19 +330,6 @@ func (r *Remote) ask(ctx context.Context, q fleet.Question, last string) (payloa
 			return nil, context.Cause(ctx)
 		}
 	}
-}
-
-// payloadIn returns the payload of an answer of that type, and the error in others.
-func payloadIn(answer []byte, kind string) ([]byte, error) {
-	q, err := wire.ParseRequest(answer)
-	if err != nil || q.Type == kind {
-		return q.Payload, err
-	}
-	refused := wire.Error{Code: 500, Message: "the gateway has answered " + strconv.Quote(q.Type)}
-	if q.Type == wire.TypeError && json.Unmarshal(q.Payload, &refused) != nil {
-		refused.Code = 500
-	}
-	return nil, &refused
 }
 
 // names returns the clients as orders name them, in order. r.mu is held.

@@ -1,6 +1,9 @@
 package hub
 
 import (
+	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"sensorgateway/gateway/fleet"
@@ -72,5 +75,31 @@ func TestWatchAfterRestart(t *testing.T) {
 	r.news(notice(t, helloOf("n2", 2)), false)
 	if !watched() {
 		t.Error("it is not watched after its restart")
+	}
+}
+
+// TestUnsentIsSaidOnce holds that the log has once that a gateway is not sent who watches it,
+// however often that is tried: without a broker it is so for all gateways.
+func TestUnsentIsSaidOnce(t *testing.T) {
+	broker := startBroker(t)
+	h := newHub(t, t.TempDir())
+	stop := h.run(broker)
+	h.startDevice(broker, "n1", nil).here(1)
+	r := h.remote()
+	h.await("hello", func() bool { _, some := r.Hello(); return some })
+	stop()
+	var log bytes.Buffer
+	h.g.o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	defer r.Listen(Listener{Records: func([]wire.SensorInfo, []wire.Record) {}})()
+	for range 3 {
+		due := r.due(h.g.o.Now())
+		if len(due) != 1 {
+			t.Fatalf("%d orders are due", len(due))
+		}
+		r.sendDue(t.Context(), due)
+		h.ahead.Add(int64(retryAfter))
+	}
+	if n := strings.Count(log.String(), "tried again"); n != 1 {
+		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 }
