@@ -196,8 +196,16 @@ func (o Order) Question() (q Question, err error) {
 	return Question{}, wire.Errorf(404, "ask: unknown question")
 }
 
-// ParseAnswer returns the payload of an answer that is an envelope of that type, and the
-// error in one of type error.
+// Refusal is the error that a gateway has answered with, unlike one on the way.
+type Refusal struct{ Why *wire.Error }
+
+func (r Refusal) Error() string { return r.Why.Error() }
+
+// Unwrap returns what the gateway has answered.
+func (r Refusal) Unwrap() error { return r.Why }
+
+// ParseAnswer returns the payload of an answer that is an envelope of that type, and a
+// [Refusal] if it is another one.
 func ParseAnswer(answer []byte, kind string) ([]byte, error) {
 	q, err := wire.ParseRequest(answer)
 	if err != nil || q.Type == kind {
@@ -207,7 +215,7 @@ func ParseAnswer(answer []byte, kind string) ([]byte, error) {
 	if q.Type == wire.TypeError && json.Unmarshal(q.Payload, &refused) != nil {
 		refused.Code = 500
 	}
-	return nil, &refused
+	return nil, Refusal{&refused}
 }
 
 // View is the body of a [Watch].

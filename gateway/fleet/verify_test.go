@@ -351,7 +351,8 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"type":"machine","payload":{"load1":0.5}}`))
 	f.Add([]byte(`{"type":"error","payload":{"code":409,"message":"no"}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if payload, err := ParseAnswer(b, TypeMachine); err != nil && payload != nil {
+		payload, err := ParseAnswer(b, TypeMachine)
+		if err != nil && payload != nil || errors.As(err, &Refusal{}) != (err != nil && json.Valid(b)) {
 			t.Errorf("%q and %v", payload, err)
 		}
 	})

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"os"
 	"reflect"
 	"slices"
@@ -142,7 +143,7 @@ func TestCommandOutOfReach(t *testing.T) {
 	if answer, err := r.Command(t.Context(), "", "c1", []byte(stop)); err != nil || decode(t, answer).Type != wire.TypeAck {
 		t.Errorf("a stop: %s, %v", answer, err)
 	}
-	if err := r.AskReadings(t.Context(), "indoor", "e", 1, 2); wire.AsError(err).Code != 503 {
+	if err := r.AskReadings(t.Context(), "indoor", "e", 1, 2); wire.AsError(err).Code != 503 || errors.As(err, &fleet.Refusal{}) {
 		t.Errorf("%v", err)
 	}
 	if _, err := r.AskMachine(t.Context()); wire.AsError(err).Code != 503 || !strings.Contains(err.Error(), "away since") {

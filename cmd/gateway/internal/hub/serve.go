@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,7 @@ import (
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/collect"
 	"sensorgateway/gateway/hub"
+	"sensorgateway/wire"
 )
 
 // gatewaysDir has a directory for each gateway, in the hub's state directory.
@@ -200,15 +202,24 @@ func missing(stored *collect.Collection) func(string) ([]hub.Gap, error) {
 	}
 }
 
-// ask returns what asks a gateway for readings.
+// ask returns what asks a gateway for readings. Only the gateway itself says that it can
+// send nothing (503): if the broker cannot be reached, it was not asked.
 func ask(registry *hub.Registry) func(context.Context, string, hub.Gap) error {
 	return func(ctx context.Context, gateway string, gap hub.Gap) error {
 		r, known := registry.Get(gateway)
 		if !known {
 			return errors.New("there is no such gateway in the fleet any more")
 		}
-		return r.AskReadings(ctx, gap.Sensor, gap.Epoch, gap.Since, gap.Until)
+		return unasked(r.AskReadings(ctx, gap.Sensor, gap.Epoch, gap.Since, gap.Until))
 	}
+}
+
+// unasked returns an error that a gateway has not answered with as one that it has not answered.
+func unasked(err error) error {
+	if err == nil || errors.As(err, &fleet.Refusal{}) {
+		return err
+	}
+	return wire.Errorf(http.StatusRequestTimeout, "%v", err)
 }
 
 // known returns what checks that a gateway belongs to the fleet, and to the site in whose

@@ -5,6 +5,9 @@ package hub
 import (
 	"strings"
 	"testing"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/wire"
 )
 
 // TestBrokerAddress holds that a broker that no gateway could reach is refused at the start.
@@ -25,5 +28,19 @@ func TestBrokerAddress(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "password_file") { // a key of gateway.yaml: the hub has no such file
 			t.Errorf("%s: the hub has no such key: %v", broker, err)
 		}
+	}
+}
+
+// A gateway is left alone for ten minutes if it says that it can send nothing, not because the
+// broker was away for a moment.
+func TestUnasked(t *testing.T) {
+	if err := unasked(wire.Errorf(503, "the hub has no connection to the broker")); wire.AsError(err).Code != 408 {
+		t.Errorf("on the way: %v", err)
+	}
+	if err := unasked(fleet.Refusal{Why: wire.Errorf(503, "the bytes are used")}); wire.AsError(err).Code != 503 {
+		t.Errorf("the gateway's: %v", err)
+	}
+	if err := unasked(nil); err != nil {
+		t.Error(err)
 	}
 }
