@@ -129,3 +129,6 @@ func (p *prober) sensirion(command uint16) (uint16, bool) {
 // CRC8 is the checksum of Sensirion's and Aosong's chips: polynomial 0x31, begun
 // with 0xFF (SHT3x datasheet, section 4.12).
 func CRC8(b []byte) byte { return device.CRC8(0xFF, b) }
+
+// CRC8From is the same, begun with another value.
+func CRC8From(begin byte, b []byte) byte { return device.CRC8(begin, b) }

@@ -70,6 +70,30 @@ func TestReadEachSensor(t *testing.T) {
 		"raw pressure ", ", temperature ", "status free, calibrated; raw humidity ", "; CRC right")
 }
 
+// Whatever a chip answers when it is read is explained.
+func TestReadExplains(t *testing.T) {
+	for name, chip := range sensors.Chips() {
+		if chip.Kernel != nil {
+			continue
+		}
+		synctest.Test(t, func(t *testing.T) {
+			b, addr := sim.NewBus("bus 1", sim.NewEnvironment(1), 1), chip.Addresses[0]
+			if err := b.Add(name, addr, sim.Indoor); err != nil {
+				t.Fatal(err)
+			}
+			r := readOnce(chip, b, config.Sensor{Name: "a", Chip: name, Bus: "1", Address: addr})
+			if r.Error != "" || len(r.Transfers) == 0 {
+				t.Errorf("%s: %s", name, r.Error)
+			}
+			for _, x := range r.Transfers {
+				if x.Read != "" && x.Means == "" {
+					t.Errorf("%s: write %s, read %s: nothing is said of it", name, x.Write, x.Read)
+				}
+			}
+		})
+	}
+}
+
 func TestReadOne(t *testing.T) {
 	out, err := run(t, "read", "--simulate", "--json", "outdoor", "sht3x@7:0x45", "sht3x@8:0x77/3:0x45")
 	if err != nil {

@@ -26,6 +26,9 @@ var meanings = map[string]func(w, r []byte) string{
 	"sht3x": sensirion, "sht4x": sensirion, "shtc3": sensirion, "hdc302x": sensirion, "scd4x": sensirion,
 	"bme280": bosch280, "bmp280": bosch280,
 	"aht20": aosong, "aht10": aosong,
+	"si7021": si7021, "htu21d": si7021, "sht2x": si7021,
+	"hdc1080": hdc1080, "mcp9808": registers(mcp9808), "tmp117": registers(tmp117),
+	"bme680": bosch680, "am2320": am2320,
 }
 
 // bit is a bit of a status register, and what it says when it is set.
@@ -89,8 +92,7 @@ func bosch280(w, r []byte) string {
 		h4, h5 := int16(int8(r[3]))<<4|int16(r[4]&0xF), int16(int8(r[5]))<<4|int16(r[4]>>4)
 		return fmt.Sprintf("trimming H2 %d, H3 %d, H4 %d, H5 %d, H6 %d", int16(binary.LittleEndian.Uint16(r)), r[2], h4, h5, int8(r[6]))
 	case w[0] == 0xF7 && len(r) >= 6:
-		text := fmt.Sprintf("raw pressure %d, temperature %d", uint32(r[0])<<12|uint32(r[1])<<4|uint32(r[2])>>4,
-			uint32(r[3])<<12|uint32(r[4])<<4|uint32(r[5])>>4)
+		text := fmt.Sprintf("raw pressure %d, temperature %d", word20(r), word20(r[3:]))
 		if len(r) >= 8 { // a BME280
 			text += fmt.Sprintf(", humidity %d", binary.BigEndian.Uint16(r[6:]))
 		}
