@@ -152,7 +152,7 @@ func TestScanPrintsWhatToWrite(t *testing.T) {
 	cfg, err := config.Parse("scan.yaml", []byte(yaml), map[string]config.Chip{
 		"sht3x": {Addresses: []uint16{0x44}}, "bme280": {Addresses: []uint16{0x76}}, "aht20": {Addresses: []uint16{0x38}},
 	})
-	if err != nil || len(cfg.Sensors) != 3 {
+	if err != nil || len(cfg.Sensors) != 3 || strings.Count(yaml, "also") != 1 || !strings.Contains(yaml, "    chip: bme280\n    bus: 1\n    address: 0x76\n    #also: [pressure]\n") {
 		t.Errorf("%v\n%s", err, yaml)
 	}
 	out, err = run(t, "scan", "--simulate", "--json", "2")

@@ -15,6 +15,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/field/scan"
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/phrase"
+	"sensorgateway/sensors"
 	"sensorgateway/sensors/bus"
 )
 
@@ -208,7 +209,7 @@ func printYAML(out *printer, results []scan.Result, known []kernelScanned) {
 			if a.Mux != nil {
 				mux = fmt.Sprintf("    mux: {address: 0x%02x, channel: %d}\n", a.Mux.Address, a.Mux.Channel)
 			}
-			fmt.Fprintf(&b, "  - name: %s\n    chip: %s\n    bus: %s\n%s    address: %s\n", numbered(a.Chip, counts), a.Chip, lasting(r), mux, a.Address)
+			fmt.Fprintf(&b, "  - name: %s\n    chip: %s\n    bus: %s\n%s    address: %s\n%s", numbered(a.Chip, counts), a.Chip, lasting(r), mux, a.Address, further(a.Chip, ""))
 		}
 	}
 	for _, k := range known {
@@ -219,6 +220,20 @@ func printYAML(out *printer, results []scan.Result, known []kernelScanned) {
 	if b.Len() > 0 {
 		out.printf("\nFor the configuration, with names of your own:\n\nsensors:\n%s", b.String())
 	}
+}
+
+// further returns the line that asks for what else a chip measures, commented out, for
+// nothing is measured unasked; "" if that is nothing.
+func further(name, device string) string {
+	chip, _ := sensors.Lookup(name, device) // it was found
+	var also []string
+	for _, m := range chip.Also {
+		also = append(also, m.Name)
+	}
+	if also == nil {
+		return ""
+	}
+	return fmt.Sprintf("    #also: [%s]\n", strings.Join(also, ", "))
 }
 
 // lasting returns what a configuration calls a bus: its number, or its name if the number

@@ -94,6 +94,7 @@ func (a kernelAnswer) yaml(counts map[string]int) string {
 	if !a.alone || a.Chip == "ds18b20" { // another one is soon added to a 1-wire bus
 		fmt.Fprintf(&b, "    id: %s\n", a.ID)
 	}
+	b.WriteString(further(a.Chip, a.Device))
 	return b.String()
 }
 
