@@ -34,6 +34,36 @@ type fleet struct {
 	cut       func(http.ResponseWriter) http.ResponseWriter // what an answer goes through; nil: nothing
 }
 
+// A file that cannot be read is an error at the start of a hub; later it is said once, and who was
+// in it belongs to the fleet still.
+func TestMembersCannotBeRead(t *testing.T) {
+	f := newFleet(t)
+	f.want(f.enroll(f.device(), f.code("lab", ""), "pi-1"), "")
+	var log strings.Builder
+	m := OpenMembers(f.dir)
+	if err := m.Watch(slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := m.Get("pi-1"); !ok {
+		t.Fatal("pi-1 is not in the fleet")
+	}
+	if err := os.WriteFile(filepath.Join(f.dir, "members.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		m.checked = time.Time{}
+		if _, ok := m.Get("pi-1"); !ok {
+			t.Error("pi-1 is in the fleet no longer")
+		}
+	}
+	if n := strings.Count(log.String(), "members.json is damaged"); n != 1 {
+		t.Errorf("%d lines: %s", n, log.String())
+	}
+	if err := OpenMembers(f.dir).Check(); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		t.Error(err)
+	}
+}
+
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	f := &fleet{t: t, dir: t.TempDir()}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,15 +71,30 @@ type revoked struct {
 // Members is who belongs to the fleet, as a file has it that all hubs share.
 type Members struct {
 	dir string
+	log *slog.Logger // nil: none
 
 	mu      sync.Mutex
 	byName  map[string]Member
 	seen    fs.FileInfo
 	checked time.Time
+	failed  bool // the file could not be read
 }
 
 // OpenMembers returns the members in a directory.
 func OpenMembers(dir string) *Members { return &Members{dir: dir} }
+
+// Watch returns why the file cannot be read, nil if it can, or is not there yet. What becomes
+// of it later is logged.
+func (m *Members) Watch(log *slog.Logger) error {
+	m.log = log
+	return m.Check()
+}
+
+// Check returns why the file cannot be read, nil if it can, or is not there yet.
+func (m *Members) Check() error {
+	_, err := readMembers(m.dir)
+	return err
+}
 
 // Get returns a member, also one that is revoked. The file is looked at again when it
 // was not for a moment; if it cannot be read, what was in it holds.
@@ -118,7 +134,10 @@ func (m *Members) refresh(now time.Time) {
 		return
 	}
 	f, err := readMembers(m.dir)
-	if err != nil {
+	if err != nil && !m.failed && m.log != nil {
+		m.log.Warn("who belongs to the fleet cannot be read: those of before do, whoever was revoked or has enrolled since", "err", err)
+	}
+	if m.failed = err != nil; m.failed {
 		return
 	}
 	m.seen, m.byName = info, make(map[string]Member, len(f.Gateways))

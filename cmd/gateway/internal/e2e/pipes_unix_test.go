@@ -100,7 +100,7 @@ func TestPipesOfAHub(t *testing.T) {
 	}
 	pipes(t, h.state, "members.json")
 	h.refuse("/members.json is no file but a pipe", "hub", "code", "--site", "lab", "--state", h.state)
-	for _, name := range []string{"hubs.keys", "hub.key", "ca.key", "ca.crt"} { // each is read before the one before it
+	for _, name := range []string{"members.json", "hubs.keys", "hub.key", "ca.key", "ca.crt"} { // each is read before the one before it
 		pipes(t, h.state, name)
 		launchGateway(t, h.program, "hub", "--state", h.state, "--listen", "127.0.0.1:0").wantEnd(t, "/"+name+" is no file but a pipe")
 	}

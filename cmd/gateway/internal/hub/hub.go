@@ -188,11 +188,14 @@ func (h *here) list() *cobra.Command {
 			} else if err != nil {
 				return explain(h.dir(), err)
 			}
-			members := enroll.OpenMembers(h.dir()).All()
-			if !rabbitmq {
-				return printMembers(h.env.Stdout, members)
+			members := enroll.OpenMembers(h.dir())
+			if err := members.Check(); err != nil {
+				return explain(h.dir(), err)
 			}
-			return printDefinitions(h.env.Stdout, members, h.hubs())
+			if !rabbitmq {
+				return printMembers(h.env.Stdout, members.All())
+			}
+			return printDefinitions(h.env.Stdout, members.All(), h.hubs())
 		},
 	}
 	cmd.Flags().BoolVar(&rabbitmq, "rabbitmq", false, "print users and permissions for RabbitMQ")

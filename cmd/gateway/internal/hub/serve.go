@@ -120,6 +120,9 @@ func (o *serveOptions) serve(ctx context.Context) error {
 		return explain(o.dir(), err)
 	}
 	members := enroll.OpenMembers(o.dir())
+	if err := members.Watch(log); err != nil {
+		return explain(o.dir(), err)
+	}
 	devices := enroll.NewHub(enroll.HubOptions{
 		Authority: authority, Members: members, Brokers: o.brokers, CheckName: fleet.CheckName, Log: log,
 		Keys: o.givenKeys,
