@@ -96,3 +96,12 @@ func TestQuestionsWithinBudget(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// While a small budget is nearly used, it is said how much is: not 0 MB.
+func TestBytesOf(t *testing.T) {
+	for n, want := range map[int64]string{901_500: "901 kB", 1_000_000: "1000 kB", 450_900_000: "450 MB"} {
+		if got := bytesOf(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}

@@ -138,11 +138,19 @@ func (u *Uplink) troubleIs(s ship.Status) (kind, reason string) {
 	case u.link.answer() >= 0x80:
 		return wire.EventUplinkFull, "the broker does not take what this gateway sends: " + mqtt.Reason(u.link.answer()) + "; fix: check what it lets this gateway publish"
 	case s.Waiting == ship.Budget && s.Used >= s.Budget:
-		return wire.EventUplinkBudget, fmt.Sprintf("all %d MB of this month are used, so readings wait here until it ends; fix: raise uplink.budget", s.Budget/1_000_000)
+		return wire.EventUplinkBudget, fmt.Sprintf("all %s of this month are used, so readings wait here until it ends; fix: raise uplink.budget", bytesOf(s.Budget))
 	case s.Waiting == ship.Budget:
-		return wire.EventUplinkBudget, fmt.Sprintf("%d of the %d MB of this month are used, so only the range and mean of each minute go up, and readings wait here until it ends; fix: raise uplink.budget", s.Used/1_000_000, s.Budget/1_000_000)
+		return wire.EventUplinkBudget, fmt.Sprintf("%s of the %s of this month are used, so only the range and mean of each minute go up, and readings wait here until it ends; fix: raise uplink.budget", bytesOf(s.Used), bytesOf(s.Budget))
 	}
 	return "", ""
+}
+
+// bytesOf returns a number of bytes as people say it: 951 kB, 47 MB.
+func bytesOf(n int64) string {
+	if n < 10_000_000 {
+		return fmt.Sprintf("%d kB", n/1000)
+	}
+	return fmt.Sprintf("%d MB", n/1_000_000)
 }
 
 // Stats returns the numbers; false without an uplink.

@@ -36,7 +36,7 @@ type patient struct {
 
 func doctorCommand(env console.Env, load Load) *cobra.Command {
 	var s source
-	reads, uplink := 20, false
+	reads, uplink, state := 20, false, ""
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check the machine, the buses, the chips and the service, and say what is wrong and how to mend it",
@@ -49,7 +49,7 @@ func doctorCommand(env console.Env, load Load) *cobra.Command {
 		Args:    console.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if uplink {
-				return runUplink(cmd.Context(), env, load, &s)
+				return runUplink(cmd.Context(), env, load, &s, state)
 			}
 			return runDoctor(cmd.Context(), env, load, &s, reads)
 		},
@@ -57,6 +57,7 @@ func doctorCommand(env console.Env, load Load) *cobra.Command {
 	s.flags(cmd, env)
 	cmd.Flags().IntVar(&reads, "reads", reads, "how often to read each chip, at most for five seconds")
 	cmd.Flags().BoolVar(&uplink, "uplink", false, "try the brokers of the gateway's fleet, and nothing else")
+	cmd.Flags().StringVar(&state, "state", "", "the gateway's state `directory`, for --uplink (default: as the configuration says, else "+doctor.DefaultState+")")
 	return cmd
 }
 

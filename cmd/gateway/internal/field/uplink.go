@@ -14,7 +14,7 @@ import (
 )
 
 // runUplink checks the way to the fleet's hubs.
-func runUplink(ctx context.Context, env console.Env, load Load, s *source) error {
+func runUplink(ctx context.Context, env console.Env, load Load, s *source, state string) error {
 	cfg, _, err := s.open(load, false)
 	if _, usage := err.(console.UsageError); usage {
 		return err
@@ -28,6 +28,7 @@ func runUplink(ctx context.Context, env console.Env, load Load, s *source) error
 		return printReport(env.Stdout, r, s.json)
 	}
 	p.CheckConfig(&r)
+	p.Cfg.State = cmp.Or(state, env.Getenv("GATEWAY_STATE"), p.Cfg.State, doctor.DefaultState)
 	p.gateway = s.running(ctx, cfg)
 	p.checkUplink(ctx, &r)
 	return printReport(env.Stdout, r, s.json)
@@ -40,8 +41,7 @@ func (p *patient) checkUplink(ctx context.Context, r *doctor.Report) {
 		return
 	}
 	p.checkRunning(ctx, r)
-	state := cmp.Or(p.Cfg.State, doctor.DefaultState)
-	m := &member.Member{Config: *p.Cfg.Uplink, State: state, Log: filepath.Join(state, "log")}
+	m := &member.Member{Config: *p.Cfg.Uplink, State: p.Cfg.State, Log: filepath.Join(p.Cfg.State, "log")}
 	broker.Check(ctx, r, broker.Options{Identity: m.Identity, Now: p.Now, Synced: p.Synced(), Alone: p.gateway == nil})
 }
 

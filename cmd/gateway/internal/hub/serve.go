@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -104,6 +105,18 @@ func (o *serveOptions) check() (err error) {
 	return nil
 }
 
+// open opens what the state directory has of the fleet.
+func (o *serveOptions) open(log *slog.Logger) (authority *enroll.Authority, key ed25519.PrivateKey, members *enroll.Members, err error) {
+	if authority, err = enroll.OpenAuthority(o.dir()); err != nil {
+		return nil, nil, nil, err
+	}
+	if key, err = enroll.SigningKey(o.dir(), func(key ed25519.PublicKey) string { return fleet.KeyLine(key, o.name) }); err != nil {
+		return nil, nil, nil, err
+	}
+	members = enroll.OpenMembers(o.dir())
+	return authority, key, members, members.Watch(log)
+}
+
 // serve runs the hub until ctx ends.
 func (o *serveOptions) serve(ctx context.Context) error {
 	if err := o.check(); err != nil {
@@ -111,16 +124,8 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	}
 	supervise.Endure()
 	log := logging.New(o.env.Stderr, o.logFormat, o.env.Getenv, o.env.Terminal)
-	authority, err := enroll.OpenAuthority(o.dir())
+	authority, key, members, err := o.open(log)
 	if err != nil {
-		return explain(o.dir(), err)
-	}
-	key, err := enroll.SigningKey(o.dir(), func(key ed25519.PublicKey) string { return fleet.KeyLine(key, o.name) })
-	if err != nil {
-		return explain(o.dir(), err)
-	}
-	members := enroll.OpenMembers(o.dir())
-	if err := members.Watch(log); err != nil {
 		return explain(o.dir(), err)
 	}
 	devices := enroll.NewHub(enroll.HubOptions{

@@ -107,7 +107,7 @@ func (m *Member) membership() (*enroll.Membership, error) {
 		if m.Config.Gateway != (fleet.Gateway{}) {
 			return nil, nil
 		}
-		return nil, errors.New("this gateway is in no fleet yet; fix: sudo gateway enroll https://HUB:8443 --name NAME --code CODE, or write site, name and brokers under uplink")
+		return nil, fmt.Errorf("this gateway is in no fleet yet, by its state directory %q; fix: sudo gateway enroll https://HUB:8443 --name NAME --code CODE, or write site, name and brokers under uplink", m.State)
 	}
 	return membership, err
 }
