@@ -23,12 +23,12 @@ func (k *kernel) explainOpen(path string, err error) error {
 	case errors.Is(err, syscall.ENOENT):
 		chips := k.chips()
 		if len(chips) == 0 {
-			return fmt.Errorf("%w: this machine has no GPIO chip: the pins are another machine's, or their driver is not loaded (gpiodetect lists chips); without hardware: --simulate", err)
+			return fmt.Errorf("%w: this machine has no GPIO chip: the pins are another machine's, or their driver is not loaded; fix: load it (gpiodetect lists chips); without hardware: --simulate", err)
 		}
 		for i := range chips {
 			chips[i] = filepath.Base(chips[i])
 		}
-		return fmt.Errorf("%w: there is no such chip; there are %s", err, strings.Join(chips, ", "))
+		return fmt.Errorf("%w: there is no such chip; fix: write another line: there are %s", err, strings.Join(chips, ", "))
 	}
 	return err
 }

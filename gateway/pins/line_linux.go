@@ -207,7 +207,7 @@ var errNoLine = errors.New("no such line")
 func (k *kernel) find(c chip, want lineName) (uint32, error) {
 	if want.name == "" {
 		if want.offset >= c.lines {
-			return 0, fmt.Errorf("%w: %v has %d, numbered from 0", errNoLine, c, c.lines)
+			return 0, fmt.Errorf("%w: %v has %d, numbered from 0; fix: write another (gpioinfo lists them)", errNoLine, c, c.lines)
 		}
 		return want.offset, nil
 	}
