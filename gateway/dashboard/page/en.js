@@ -94,6 +94,8 @@ export const words = {
   /** @param {string} from @param {string} to */
   fromTo: (from, to) => `${from} to ${to}`,
   exported: "Exported",
+  /** @param {number} minutes @param {number} asked @param {string} why */
+  exportLacks: (minutes, asked, why) => `${minutes} min of readings are ${asked ? "not here yet: they are fetched from the gateway, export again in a minute" : `not here, only their means${why && `: ${why}`}`}`,
   exportCSV: "Export CSV",
   exportFailed: "Export failed: try again",
   exportFailedAloud: (/** @type {string} */ why) => `Export failed: ${why}`,

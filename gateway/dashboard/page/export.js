@@ -2,7 +2,7 @@
 // What is on the charts as CSV.
 
 import { LATE } from "./columns.js";
-import { query } from "./history.js";
+import { lacking, query } from "./history.js";
 import { cause } from "./readings.js";
 
 /** @typedef {import("./sensor.js").Sensor} Sensor */
@@ -19,18 +19,22 @@ const BEFORE = ["time", "unix_ms", "sensor", "seq"], BEHIND = ["fault"];
  * are closer than the step, the means of each step; these have no number. Where the
  * gateway has no record, as while it was down, a row without values says so: who
  * draws the table has a gap there, not a line across.
- * @param {URL} base @param {Sensor[]} sensors @param {View} view @param {number} step ms
+ * @param {URL} base @param {Sensor[]} sensors @param {View} view @param {number} step ms @param {(lack: import("./history.js").Lack) => void} [lacks] is called if readings are lacking
  */
-export async function csv(base, sensors, { from, to }, step) {
+export async function csv(base, sensors, { from, to }, step, lacks) {
+  const lack = { minutes: 0, asked: 0, why: "" };
   const files = await Promise.all(sensors.map(async ({ info, ring }) => {
     const summed = step > info.interval_ms ? step : undefined;
     try {
-      return await (await query(base, { sensor: info.name, from: Math.floor(from), to: Math.ceil(to), step: summed }, "text/csv")).text();
+      const answer = await query(base, { sensor: info.name, from: Math.floor(from), to: Math.ceil(to), step: summed }, "text/csv"), less = lacking(answer);
+      if (less) Object.assign(lack, { minutes: lack.minutes + less.minutes, asked: lack.asked + less.asked, why: lack.why || less.why });
+      return await answer.text();
     } catch (error) {
       if (ring.oldest > from) throw error; // better none than half
       return held(info.name, ring, { from, to });
     }
   }));
+  if (lack.minutes) lacks?.(lack);
   const parsed = files.map(parse);
   parsed.forEach((file, i) => (file.rows = withGaps(file.rows, sensors[i].info.interval_ms, step)));
   const columns = [...new Set([...BEFORE, ...parsed.flatMap(({ quantities }) => quantities), ...BEHIND])];

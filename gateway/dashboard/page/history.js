@@ -8,6 +8,7 @@ import { decode, faultNamed } from "./readings.js";
 
 export const HOUR = 3_600_000, DAY = 24 * HOUR; // ms
 const LONGEST = 3660 * DAY; // for which a gateway may be configured to keep readings
+const LACKING = "readings-lacking"; // a header
 const PAUSE = 10_000; // ms after a failure, and between two fetches of the same
 
 export class History {
@@ -98,6 +99,21 @@ export async function oldest(base, sensors, to) {
     until = Math.min(from + step, to); // where a finer step finds it
   }
   return from;
+}
+
+/**
+ * What a hub says is lacking of the readings that it has answered with: minutes of which it has the summaries alone. Undefined if nothing is.
+ * @typedef {{minutes: number, asked: number, why: string}} Lack asked: of so many the gateway is asked for the readings now
+ * @param {Response} answer @returns {Lack | undefined}
+ */
+export function lacking({ headers }) {
+  const [, minutes, asked, reason = ""] = headers.get(LACKING)?.match(/^minutes=(\d+), asked=(\d+),.*?(?:reason=(.*))?$/) ?? [];
+  if (!minutes) return undefined;
+  let why = reason;
+  try {
+    why = JSON.parse(reason);
+  } catch { /* none, or one with what JSON does not escape so */ }
+  return { minutes: Number(minutes), asked: Number(asked), why };
 }
 
 /**

@@ -95,6 +95,7 @@ export const words = {
   table: (from, to) => `${from} ile ${to} arası`,
   fromTo: (from, to) => `${from} – ${to}`,
   exported: "Dışa aktarıldı",
+  exportLacks: (minutes, asked, why) => `${minutes} dakikalık ölçüm ${asked ? "henüz burada değil: ağ geçidinden isteniyor, bir dakika sonra yeniden aktar" : `burada yok, yalnız ortalamaları var${why && `: ${why}`}`}`,
   exportCSV: "CSV olarak aktar",
   exportFailed: "Aktarılamadı: yeniden dene",
   exportFailedAloud: (why) => `Dışa aktarılamadı: ${why}`,

@@ -348,9 +348,12 @@ export class HistoryView {
 
   async #export() {
     const shown = this.#shown, view = this.view, button = get("export");
+    let lacks = "";
     try {
-      download(`gateway-${new Date(view.from).toISOString().replace(/[:.]/g, "")}.csv`, await csv(this.#base, shown, view, this.#step));
-      text(get("announcement"), words.exported);
+      const file = await csv(this.#base, shown, view, this.#step, ({ minutes, asked, why }) => (lacks = words.exportLacks(minutes, asked, why)));
+      download(`gateway-${new Date(view.from).toISOString().replace(/[:.]/g, "")}.csv`, file);
+      text(get("announcement"), lacks || words.exported);
+      text(get("lacking"), lacks);
       this.#nameExport();
     } catch (error) {
       text(button, words.exportFailed);

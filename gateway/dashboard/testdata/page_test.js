@@ -13,6 +13,7 @@ import { Ring } from "/page/ring.js";
 import { Sensor } from "/page/sensor.js";
 import { stopAll } from "/page/stop.js";
 import { fillTable, total } from "/page/table.js";
+import { words } from "/page/words.js";
 import { equal, rejection, test } from "./harness.js";
 
 test("formats ages rounded down, waits rounded up", () => {
@@ -290,6 +291,23 @@ test("exports what the gateway keeps, and what the page holds where nobody can b
 `);
     await rejection(csv(base, [indoor], { from: 500, to: 1200 }, 100)); // better none than half
   });
+});
+
+test("an export says of how many minutes a hub has the summaries alone", async () => {
+  const sensor = (/** @type {string} */ name) => new Sensor({ ...info, name });
+  /** @type {Record<string, string>} by sensor */
+  const said = { indoor: "minutes=6, asked=6, gone=0", outdoor: 'minutes=30, asked=0, gone=4, reason="pi-7 is away: \\"no line\\""', air: 'minutes=1, asked=0, gone=0, reason="\\a"' };
+  await answering((url) => {
+    const is = said[url.searchParams.get("sensor") ?? ""];
+    return new Response("time,unix_ms,sensor,seq,temperature,humidity,fault\n", { headers: is ? { "Readings-Lacking": is } : {} });
+  }, async () => {
+    /** @type {unknown[]} */
+    const told = [];
+    for (const names of [["cellar"], ["indoor", "cellar"], ["indoor", "outdoor"], ["air"]]) await csv(base, names.map(sensor), { from: 1, to: 2 }, 100, (lack) => told.push(lack));
+    equal(told, [{ minutes: 6, asked: 6, why: "" }, { minutes: 36, asked: 6, why: 'pi-7 is away: "no line"' }, { minutes: 1, asked: 0, why: '"\\a"' }]);
+  });
+  equal(words.exportLacks(6, 6, ""), "6 min of readings are not here yet: they are fetched from the gateway, export again in a minute");
+  equal(words.exportLacks(30, 0, "pi-7 is away"), "30 min of readings are not here, only their means: pi-7 is away");
 });
 
 test("what is exported has a row where there is no record", async () => {
