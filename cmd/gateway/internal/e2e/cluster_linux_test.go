@@ -84,8 +84,9 @@ func (c *cluster) bound(bytes int64) {
 		fmt.Sprintf(`{"max-length-bytes":%d,"overflow":"reject-publish"}`, bytes))
 }
 
-// revokedWithin is how long the brokers may take to end a connection, on a busy machine.
-const revokedWithin = 20 * time.Second
+// revokedWithin is how long the brokers may take to end the connection of a user who was
+// deleted. On a machine that is so busy that to delete it takes longer, it may take as long.
+const revokedWithin = 2 * time.Second
 
 // fleetSensors are those of a gateway of the fleet, quick ones, so that blocks are full soon.
 var fleetSensors = []string{"one", "two", "three", "four"}
@@ -238,13 +239,14 @@ func (c *cluster) revoke(h *hubProcess, m *member) {
 	t := c.t
 	t.Helper()
 	h.want("revoked", "hub", "revoke", m.name, "--state", h.state)
+	told := time.Now()
 	c.script("ctl", "delete_user", m.name)
 	begin := time.Now()
 	m.awaitUplink(t, "is still connected", func(u wire.Uplink) bool { return !u.Connected })
 	cut := time.Now()
-	t.Logf("the connection of a gateway that was revoked ended within %v", cut.Sub(begin)) // 2 s, if the machine has nothing else to do
-	if cut.Sub(begin) > revokedWithin {
-		t.Errorf("that is more than %v", revokedWithin)
+	t.Logf("the connection of a gateway that was revoked ended within %v of the command, which took %v", cut.Sub(begin), begin.Sub(told))
+	if most := max(revokedWithin, begin.Sub(told)); cut.Sub(begin) > most {
+		t.Errorf("that is more than %v", most)
 	}
 	// Started again it has something to send at once: what was not complete.
 	if err := m.Stop(t); err != nil {
