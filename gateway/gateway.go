@@ -61,9 +61,9 @@ type Options struct {
 	Refused func(reason, client, why string)
 	History History // nil: nothing is retained
 	// Lacks is called when a client asks for the readings of a time, Unix ms, and returns what History lacks
-	// of them, "" if nothing: it may come, because a client asks. LacksSince is that for the numbers of
+	// of them, "" if nothing: it may come, because a client asks, if ask is true. LacksSince is that for the numbers of
 	// this epoch beyond one. nil: whatever there is, History has.
-	Lacks      func(sensor uint16, from, to int64) string
+	Lacks      func(sensor uint16, from, to int64, ask bool) string
 	LacksSince func(sensor uint16, after uint32) string
 	// Late says that what is missing between records that are published is in History some
 	// time later: then clients that count numbers get it beside what is live.

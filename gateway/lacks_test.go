@@ -16,7 +16,10 @@ func TestLacks(t *testing.T) {
 	wanted := make(chan string, 100)
 	s := start(t, log.options, func(o *Options) {
 		o.Late = true
-		o.Lacks = func(sensor uint16, from, to int64) string { wanted <- fmt.Sprint("time ", sensor, from); return "" }
+		o.Lacks = func(sensor uint16, from, to int64, _ bool) string {
+			wanted <- fmt.Sprint("time ", sensor, from)
+			return ""
+		}
 		o.LacksSince = func(sensor uint16, after uint32) string { wanted <- fmt.Sprint("number ", sensor, after); return "" }
 	})
 	record := func(seq uint32) []wire.Record {

@@ -147,7 +147,7 @@ func (r *replay) pick(n int) *lane {
 func (r *replay) open(l *lane) func() ([]wire.Record, error) {
 	if l.asked && r.c.s.opts.LacksSince != nil {
 		if l.single {
-			r.c.s.opts.Lacks(l.sensor, l.since, math.MaxInt64)
+			r.c.s.opts.Lacks(l.sensor, l.since, math.MaxInt64, true)
 		} else {
 			r.c.s.opts.LacksSince(l.sensor, l.after)
 		}

@@ -55,8 +55,9 @@ type Options struct {
 	Live    Live
 	History History // nil: nothing is retained
 	// Lacks returns what History lacks of the readings of a time that a client asks for, "" if
-	// nothing, as the header Readings-Lacking has it; nil: nothing is ever lacking.
-	Lacks func(sensor uint16, from, to int64) string
+	// nothing, as the header Readings-Lacking has it; nil: nothing is ever lacking. Who asks for
+	// sums shorter than a minute only wants to know: ask is false.
+	Lacks func(sensor uint16, from, to int64, ask bool) string
 	Alive func() error // nil while records are made and broadcast
 	// Exposition writes the Prometheus text of what a client may see; nil: there is none.
 	Exposition func(io.Writer, *access.Identity)

@@ -8,13 +8,14 @@ import (
 	"testing"
 )
 
-// What an answer lacks is said before it, and looked for only if a client asks for readings.
+// What an answer lacks is said before it; what a client does not ask for, because it asks for
+// sums, is only said, and not of sums of minutes.
 func TestLacking(t *testing.T) {
 	g := &gateway{}
 	a := g.api()
 	var asked []string
-	a.opts.Lacks = func(sensor uint16, from, to int64) string {
-		asked = append(asked, fmt.Sprint(sensor, from, to))
+	a.opts.Lacks = func(sensor uint16, from, to int64, ask bool) string {
+		asked = append(asked, fmt.Sprint(sensor, from, to, ask))
 		if sensor == 1 {
 			return ""
 		}
@@ -26,7 +27,8 @@ func TestLacking(t *testing.T) {
 		{http.MethodGet, "sensor=indoor&from=1000&to=2000", "minutes=2, asked=2, gone=0"},
 		{http.MethodGet, "sensor=indoor&from=1000&to=2000&format=csv", "minutes=2, asked=2, gone=0"},
 		{http.MethodGet, "sensor=outdoor&from=1000&to=2000", ""},
-		{http.MethodGet, "sensor=indoor&from=1000&to=2000&step=1000", ""},
+		{http.MethodGet, "sensor=indoor&from=1000&to=2000&step=1000", "minutes=2, asked=2, gone=0"},
+		{http.MethodGet, "sensor=indoor&from=1000&to=2000&step=60000", ""},
 		{http.MethodHead, "sensor=indoor&from=1000&to=2000", ""},
 		{http.MethodGet, "sensor=indoor&from=3000&to=2000", ""},
 	} {
@@ -46,7 +48,7 @@ func TestLacking(t *testing.T) {
 			t.Errorf("%s: pages may read %q", tt.query, got)
 		}
 	}
-	if want := []string{"0 1000 2000", "0 1000 2000", "1 1000 2000"}; !slices.Equal(asked, want) {
+	if want := []string{"0 1000 2000 true", "0 1000 2000 true", "1 1000 2000 true", "0 1000 2000 false"}; !slices.Equal(asked, want) {
 		t.Errorf("asked for %q, want %q", asked, want)
 	}
 }

@@ -78,8 +78,8 @@ func (a *API) readings(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	if a.opts.Lacks != nil && q.step == 0 {
-		if lacks := a.opts.Lacks(q.sensor.ID, q.from, q.to); lacks != "" {
+	if a.opts.Lacks != nil && q.step < time.Minute.Milliseconds() {
+		if lacks := a.opts.Lacks(q.sensor.ID, q.from, q.to, q.step == 0); lacks != "" {
 			w.Header().Set(lacking, lacks)
 			w.Header().Set("Access-Control-Expose-Headers", lacking)
 		}

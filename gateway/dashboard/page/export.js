@@ -26,7 +26,14 @@ export async function csv(base, sensors, { from, to }, step, lacks) {
   const files = await Promise.all(sensors.map(async ({ info, ring }) => {
     const summed = step > info.interval_ms ? step : undefined;
     try {
-      const answer = await query(base, { sensor: info.name, from: Math.floor(from), to: Math.ceil(to), step: summed }, "text/csv"), less = lacking(answer);
+      const span = { sensor: info.name, from: Math.floor(from), to: Math.ceil(to) };
+      const answer = await query(base, { ...span, step: summed }, "text/csv");
+      let less = lacking(answer);
+      if (less && summed) { // sums have no readings fetched: who exports wants them
+        const readings = await query(base, span, "text/csv");
+        less = lacking(readings);
+        await readings.body?.cancel();
+      }
       if (less) Object.assign(lack, { minutes: lack.minutes + less.minutes, asked: lack.asked + less.asked, why: lack.why || less.why });
       return await answer.text();
     } catch (error) {

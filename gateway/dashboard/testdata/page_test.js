@@ -304,6 +304,15 @@ test("an export says of how many minutes a hub has the summaries alone", async (
     /** @type {unknown[]} */
     const told = [];
     for (const names of [["cellar"], ["indoor", "cellar"], ["indoor", "outdoor"], ["air"]]) await csv(base, names.map(sensor), { from: 1, to: 2 }, 100, (lack) => told.push(lack));
+    /** @type {string[]} */
+    const asked = [];
+    await answering((url) => {
+      const step = url.searchParams.get("step");
+      asked.push(`${step}`);
+      return new Response("time,unix_ms,sensor,count,failed,fault,temperature_min,temperature_mean,temperature_max\n", { headers: { "Readings-Lacking": `minutes=6, asked=${step ? 0 : 6}, gone=0` } });
+    }, async () => { await csv(base, [sensor("indoor")], { from: 1, to: 2 }, 500, (lack) => told.push(lack)); });
+    equal(asked, ["500", "null"], "of sums, the readings are asked for");
+    equal(told.pop(), { minutes: 6, asked: 6, why: "" });
     equal(told, [{ minutes: 6, asked: 6, why: "" }, { minutes: 36, asked: 6, why: 'pi-7 is away: "no line"' }, { minutes: 1, asked: 0, why: '"\\a"' }]);
   });
   equal(words.exportLacks(6, 6, ""), "6 min of readings are not here yet: they are fetched from the gateway, export again in a minute");

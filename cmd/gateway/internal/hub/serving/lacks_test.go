@@ -21,6 +21,9 @@ func TestLacks(t *testing.T) {
 	h.summarise(1, 1201, 1800)
 	const past = "/gateways/pi-7/api/v1/readings?sensor=outdoor&from=1700000000000&to=1700000200000"
 	h.await(past+"&step=200000", "anna", `"count":1800`)
+	if _, header, _ := h.getWith(past+"&step=1000", "anna"); !strings.HasPrefix(header.Get("Readings-Lacking"), "minutes=2, asked=0, gone=0, reason=") {
+		t.Errorf("of short sums %v is said", header)
+	}
 	if len(h.wanted) > 0 {
 		t.Fatalf("for sums, %s is asked for", <-h.wanted)
 	}

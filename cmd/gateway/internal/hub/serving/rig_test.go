@@ -216,6 +216,12 @@ func (h *testHub) live(sensor uint16, seqs ...uint32) {
 
 func (h *testHub) get(path, token string) (int, string) {
 	h.t.Helper()
+	code, _, body := h.getWith(path, token)
+	return code, body
+}
+
+func (h *testHub) getWith(path, token string) (code int, header http.Header, body string) {
+	h.t.Helper()
 	r, err := http.NewRequest(http.MethodGet, "http://"+h.address+path, nil)
 	if err != nil {
 		h.t.Fatal(err)
@@ -228,11 +234,11 @@ func (h *testHub) get(path, token string) (int, string) {
 		h.t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	all, err := io.ReadAll(answer.Body)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return answer.StatusCode, string(body)
+	return answer.StatusCode, answer.Header, string(all)
 }
 
 // await waits for an answer that has a text.

@@ -24,6 +24,7 @@ import (
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/collect"
 	"sensorgateway/gateway/hub"
+	"sensorgateway/gateway/hub/demand"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
@@ -117,9 +118,13 @@ func (s *served) options() gateway.Options {
 	return o
 }
 
-// lacks returns what is only summarised of a time, and has the gateway asked for it.
-func (s *served) lacks(sensor uint16, from, to int64) string {
-	return s.want(s.log.Summarised(sensor, from, to))
+// lacks returns what is only summarised of a time, and has the gateway asked for it, if ask.
+func (s *served) lacks(sensor uint16, from, to int64, ask bool) string {
+	minutes, err := s.log.Summarised(sensor, from, to)
+	if err == nil && !ask {
+		return demand.Answer{Minutes: len(minutes), Why: "sums have the means of these minutes; their readings are asked for without step"}.String()
+	}
+	return s.want(minutes, err)
 }
 
 func (s *served) lacksSince(sensor uint16, after uint32) string {
