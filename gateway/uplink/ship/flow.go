@@ -150,7 +150,7 @@ func (f *flow) room(size int) bool {
 	if f.rate() > 0 {
 		trip := f.trip()
 		fills := f.rate()*trip.took.Seconds() + float64(max(size-trip.size, 0)) // a longer message is under way for longer
-		more := max(f.rate()*ahead.Seconds(), minMessage+partRoom)              // less than a message, and a rate that is too low stays so
+		more := max(f.rate()*ahead.Seconds(), float64(size+partRoom))           // with less than a message, a rate that is too low stays so
 		if f.still < rounds {
 			more = max(more, fills)
 		}
