@@ -2,10 +2,10 @@
 // The alarms: how many in the bar that stays, all of them in a list, who acknowledged
 // which, and what was cleared lately; with a sound and a notification for who wants them.
 
-import { copy, find, get, keyed, mark, steadily, text } from "./dom.js";
+import { copy, find, get, item, keyed, mark, steadily, text } from "./dom.js";
 import { moment } from "./format.js";
 import { message } from "./stop.js";
-import { shownCondition, shownMet } from "./units.js";
+import { keep, kept, shownCondition, shownMet } from "./units.js";
 import { words } from "./words.js";
 
 /** @typedef {import("./gateway.js").Gateway} Gateway */
@@ -57,8 +57,8 @@ export function showAlarms(gateway, base) {
   let all;
 
   const show = keyed(get("alarms"), (/** @type {Alarm} */ { name }) => name, ({ name }) => {
-    const item = copy("alarm"), button = find(item, "button"), error = find(item, ".error");
-    text(find(item, "h3"), name);
+    const entry = copy("alarm"), button = find(entry, "button"), error = find(entry, ".error");
+    text(find(entry, "h3"), name);
     button.setAttribute("aria-label", words.acknowledge(name));
     button.addEventListener("click", async () => {
       button.disabled = true;
@@ -71,13 +71,13 @@ export function showAlarms(gateway, base) {
       button.disabled = denied;
       later(0);
     });
-    return item;
-  }, (item, alarm) => {
-    mark(item, "severity", alarm.severity);
-    text(find(item, ".state"), words.severities[alarm.severity] ?? alarm.severity);
-    text(find(item, ".soft"), alarmFacts(alarm));
-    find(item, "button").hidden = alarm.state !== "raised";
-    find(item, "button").disabled = denied;
+    return entry;
+  }, (entry, alarm) => {
+    mark(entry, "severity", alarm.severity);
+    text(find(entry, ".state"), words.severities[alarm.severity] ?? alarm.severity);
+    text(find(entry, ".soft"), alarmFacts(alarm));
+    find(entry, "button").hidden = alarm.state !== "raised";
+    find(entry, "button").disabled = denied;
   });
 
   /** @param {{alarms: Alarm[], recent: Alarm[]}} all */
@@ -91,11 +91,7 @@ export function showAlarms(gateway, base) {
     mark(chip, "severity", !open.length ? "known" : open.some(({ severity }) => severity === "critical") ? "critical" : "warning");
     text(get("alarms-none"), alarms.length ? "" : words.noAlarm);
     get("alarms-past").hidden = !recent.length;
-    get("alarms-recent").replaceChildren(...recent.map((alarm) => {
-      const item = document.createElement("li");
-      item.textContent = past(alarm);
-      return item;
-    }));
+    get("alarms-recent").replaceChildren(...recent.map((alarm) => item(past(alarm))));
     const before = known;
     known = new Set(alarms.map(({ name }) => name));
     const now = performance.now();
@@ -152,9 +148,6 @@ export function showAlarms(gateway, base) {
   gateway.addEventListener("hello", ({ detail }) => greet(detail));
   if (gateway.hello) greet(gateway.hello);
 
-  chip.addEventListener("click", () => {
-    get("alarms-section").focus();
-  });
   remembered(sound, () => {
     audio ??= new AudioContext(); // which somebody has to touch the page for
     beep(audio);
@@ -166,13 +159,9 @@ export function showAlarms(gateway, base) {
 
 /** A box that stays as it is set, in this browser. @param {HTMLInputElement} box @param {() => boolean | Promise<boolean>} set called when it was set: whether it can be */
 function remembered(box, set) {
-  try {
-    box.checked = localStorage.getItem(box.id) === "yes";
-  } catch { /* a browser may forbid it: then it is set again */ }
+  box.checked = kept(box.id);
   box.addEventListener("change", async () => {
     box.checked = box.checked && (await set());
-    try {
-      localStorage.setItem(box.id, box.checked ? "yes" : "");
-    } catch { /* as above */ }
+    keep(box.id, box.checked);
   });
 }

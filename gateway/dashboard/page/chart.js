@@ -146,7 +146,8 @@ class Plot {
     names.className = together ? "names together" : "names";
     this.#labels = traces.map(({ name, colour }, i) => {
       const item = document.createElement("li"), label = document.createElement("span"), value = document.createElement("span");
-      label.className = `name series-${colour}`;
+      label.className = "name";
+      label.style.color = `var(--series-${colour})`;
       label.append(...breakable(name));
       item.append(label, value);
       if (!together) item.style.top = `${TOP + (i * lines) / strips}px`;

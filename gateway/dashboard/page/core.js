@@ -3,7 +3,7 @@
 // is wrong. All other parts of the page are fetched by themselves, so that one that
 // is blocked or throws takes no other with it.
 
-import { get, text } from "./dom.js";
+import { get, item, text } from "./dom.js";
 import { Gateway } from "./gateway.js";
 import { kiosk } from "./kiosk.js";
 import { showLatch } from "./latch.js";
@@ -24,6 +24,14 @@ get("plain").hidden = isSecureContext; // by https, or from this machine
 const header = /** @type {HTMLElement} */ (document.querySelector("body > header"));
 new ResizeObserver(() => (document.documentElement.style.scrollPaddingTop = `${header.offsetHeight + 8}px`)).observe(header);
 
+// Buttons lead to parts: a telephone has them one below the other.
+get("parts").hidden = false;
+for (const button of header.querySelectorAll("button")) button.addEventListener("click", () => {
+  const part = document.getElementById(button.dataset.to ?? "");
+  part?.focus({ preventScroll: true });
+  part?.scrollIntoView();
+});
+
 /**
  * Brings a part of the page to life, or hides it and says that it is missing.
  * @template T
@@ -35,10 +43,9 @@ export async function part(name, selector, module, begin) {
     await spoken;
     begin(loaded);
   } catch (error) {
-    const element = /** @type {HTMLElement | null} */ (document.querySelector(selector)), item = document.createElement("li");
+    const element = /** @type {HTMLElement | null} */ (document.querySelector(selector));
     if (element) element.hidden = true;
-    item.textContent = `${words.missing[name]}: ${/** @type {Error} */ (error).message}`;
-    get("missing").append(item);
+    get("missing").append(item(`${words.missing[name]}: ${/** @type {Error} */ (error).message}`));
   }
 }
 
@@ -81,11 +88,7 @@ gateway.addEventListener("phase", ({ detail }) => {
 // What the configuration allows to everybody stays in view, and how the way to the fleet is.
 gateway.addEventListener("hello", ({ detail }) => {
   const uplink = detail.uplink ? [words.uplink(detail.uplink.state)] : [];
-  get("warnings").replaceChildren(...(detail.warnings ?? []).concat(uplink).map((/** @type {string} */ warning) => {
-    const item = document.createElement("li");
-    item.textContent = warning;
-    return item;
-  }));
+  get("warnings").replaceChildren(...(detail.warnings ?? []).concat(uplink).map(item));
 });
 gateway.addEventListener("refused", ({ detail }) => {
   clearTimeout(waiting);

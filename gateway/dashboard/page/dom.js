@@ -10,6 +10,9 @@ export const find = (root, selector) => root.querySelector(selector);
 /** A copy of a template's element. @param {string} id @returns {any} */
 export const copy = (id) => get(id).content.firstElementChild.cloneNode(true);
 
+/** An entry of a list that is a text. @param {string} textContent */
+export const item = (textContent) => Object.assign(document.createElement("li"), { textContent });
+
 /** Sets the text if it differs: in the node that is there, for with another one the browser lays out more. @param {Element} element @param {string} value */
 export function text(element, value) {
   const { firstChild } = element;

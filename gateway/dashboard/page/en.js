@@ -77,7 +77,7 @@ export const words = {
   stale: "stale",
   nothingHeard: (/** @type {string} */ time) => `nothing heard for ${time}`,
   /** @param {number | undefined} seconds undefined: a whole minute */
-  lately: (seconds) => (seconds === undefined ? "last minute" : `last ${seconds} s`),
+  lately: (seconds) => (seconds === undefined ? "last minute" : `last ${seconds} s`),
   /** @param {string} percent @param {string} span */
   allGood: (percent, span) => `${percent} good in the ${span}`,
   /** @param {string} percent @param {string} failed @param {string} span */

@@ -8,8 +8,8 @@ import { get, mark, text } from "./dom.js";
 import { age, count, fixed, wait } from "./format.js";
 import { Grid } from "./groups.js";
 import { stored } from "./history.js";
-import { limitsOf } from "./limits.js";
 import { Sensor, patience } from "./sensor.js";
+import { limitsOf } from "./units.js";
 import { words } from "./words.js";
 
 /** @typedef {import("./gateway.js").Hello} Hello */
@@ -28,7 +28,7 @@ let heard;
 let newest = Date.now(), newestAt = performance.now(); // the gateway's clock, and when it said so
 let simulated = false, unsynced = false;
 let refused = false; // for good
-/** @type {import("./limits.js").Limit[]} */
+/** @type {import("./units.js").Limit[]} */
 let limits = [];
 
 /** @type {import("./view.js").HistoryView | undefined} */

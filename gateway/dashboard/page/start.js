@@ -92,7 +92,7 @@
     if (missing.size === 1) void loadAgain();
   };
 
-  const modules = ["core", "page", "account", "address", "admin", "alarms", "audit", "cards", "chart", "chat", "columns", "control", "dom", "en", "export", "format", "gateway", "gestures", "groups", "history", "kiosk", "latch", "leases", "limits", "link", "machine",
+  const modules = ["core", "page", "account", "address", "admin", "alarms", "audit", "cards", "chart", "chat", "columns", "control", "dom", "en", "export", "format", "gateway", "gestures", "groups", "history", "kiosk", "latch", "leases", "link", "machine",
     "motors", "readings", "ring", "room", "sensor", "sequence", "stop", "table", "uPlot", "units", "view", "words"];
   if (language !== "en") modules.unshift(language);
   let begun = false;

@@ -296,6 +296,7 @@ export const page = {
   "Alarms": "Alarmlar",
   "Sound": "Ses",
   "Notify": "Bildirim",
+  "Parts of this page": "Bu sayfanın bölümleri",
   "Cleared lately": "Son sona erenler",
   "Machine": "Makine",
   "Processor": "İşlemci",

@@ -4,28 +4,31 @@
 // the files that it exports.
 
 /** @typedef {import("./readings.js").Quantity} Quantity */
+/** @typedef {{sensor: string, quantity: string, limit: number}} Limit of interlocks and alarms, which charts show as lines */
 
-const KEYS = { fahrenheit: "fahrenheit", derived: "derived" }; // in the browser's storage
-
-/** @param {string} key @returns {boolean | undefined} undefined if nobody has chosen, or the browser forbids to store it */
-function stored(key) {
+/** Whether somebody has chosen so in this browser, as far as it keeps that. @param {string} key */
+export function kept(key) {
   try {
-    const value = localStorage.getItem(key);
-    return value === null ? undefined : value === "yes";
+    return localStorage.getItem(key) === "yes";
   } catch {
-    return undefined;
+    return false;
   }
 }
 
+/** Keeps a choice for this browser. @param {string} key @param {boolean} is */
+export function keep(key, is) {
+  try {
+    localStorage.setItem(key, is ? "yes" : "no");
+  } catch { /* it forbids that: then it is chosen again */ }
+}
+
 /** What is to be seen: °C unless °F was chosen, for a browser's language is not where its sensors are. */
-export const wanted = { fahrenheit: stored(KEYS.fahrenheit) ?? false, derived: stored(KEYS.derived) ?? false };
+export const wanted = { fahrenheit: kept("fahrenheit"), derived: kept("derived") };
 
 /** Changes it, for this page and, where it can be stored, for this browser. @param {keyof typeof wanted} what @param {boolean} is */
 export function want(what, is) {
   wanted[what] = is;
-  try {
-    localStorage.setItem(KEYS[what], is ? "yes" : "no");
-  } catch { /* then it is chosen again */ }
+  keep(what, is);
   document.dispatchEvent(new Event("units"));
 }
 
@@ -50,6 +53,20 @@ export const shownCondition = (condition) => (!wanted.fahrenheit ? condition :
 
 /** The value that met a condition. @param {string} condition @param {number} value */
 export const shownMet = (condition, value) => (wanted.fahrenheit && condition.search(LIMITS) >= 0 ? `${short(shownValue("°C", value))} °F` : short(value));
+
+/**
+ * The limits on values among the interlocks of motors and the conditions that raise alarms; those on ages are no lines.
+ * @param {{interlocks?: {condition: string}[]}[]} motors @param {string[]} [alarms] conditions, with what follows on for and until @returns {Limit[]}
+ */
+export function limitsOf(motors, alarms = []) {
+  /** @type {Map<string, Limit>} */
+  const limits = new Map(); // several may have the same
+  for (const condition of [...motors.flatMap(({ interlocks = [] }) => interlocks).map(({ condition }) => condition), ...alarms]) {
+    const [, sensor, quantity, number] = /^(.+?)\.(\w+)\s*[<>]=?\s*(\S+)(?: (?:for|until) .*)?$/.exec(condition) ?? [], limit = Number(number);
+    if (quantity !== "age" && Number.isFinite(limit)) limits.set(`${sensor}.${quantity} ${limit}`, { sensor, quantity, limit });
+  }
+  return [...limits.values()];
+}
 
 // Over water, in hPa, with t in °C from −45 to 60: WMO-No. 8, Guide to Instruments and
 // Methods of Observation, volume I, annex 4.B: 6.112 exp(17.62 t / (243.12 + t)).

@@ -46,7 +46,7 @@ export class HistoryView {
   #columns = new Map();
   /** @type {number | undefined} where the cursor is, Unix ms */
   #cursor;
-  /** @type {import("./limits.js").Limit[]} */
+  /** @type {import("./units.js").Limit[]} */
   #limits = [];
   #moved = false;
   #near = true; // in sight, or about to be
@@ -136,7 +136,7 @@ export class HistoryView {
     this.#note();
   }
 
-  /** Shows these limits where they are in a chart. @param {import("./limits.js").Limit[]} limits */
+  /** Shows these limits where they are in a chart. @param {import("./units.js").Limit[]} limits */
   limit(limits) {
     if (JSON.stringify(limits) === JSON.stringify(this.#limits)) return;
     this.#limits = limits;
@@ -178,7 +178,7 @@ export class HistoryView {
     [...get("legend").children].forEach((button, i) => {
       const { shown, colour } = this.#sensors[i];
       button.hidden = !shown && !offered.includes(this.#sensors[i]);
-      button.className = shown ? `trace series-${colour}` : "trace";
+      button.style.setProperty("--of", shown ? `var(--series-${colour})` : "");
       button.setAttribute("aria-pressed", String(shown));
     });
     const all = [...get("legend").children].filter(({ hidden }) => !hidden).length;
@@ -203,6 +203,7 @@ export class HistoryView {
   #chip(sensor) {
     const button = document.createElement("button");
     button.type = "button";
+    button.className = "trace";
     button.append(...breakable(sensor.info.name));
     button.title = words.showOrHide;
     button.addEventListener("click", () => {
@@ -368,8 +369,7 @@ export class HistoryView {
  */
 function at(columns, value, of, time, interval) {
   const i = columns.nearest(Math.min(Math.floor((time - columns.from) / columns.step), columns.count - 1), interval);
-  if (i < 0) return words.noRecord;
-  if (!columns.spans[value]) return words.noRecord; // just chosen, not drawn yet
+  if (i < 0 || !columns.spans[value]) return words.noRecord; // or just chosen, not drawn yet
   const { counts, failed, spans, faults } = columns, { sum, min, max } = spans[value];
   const trouble = failed[i] ? `${counts[i] ? words.failedOf(failed[i], counts[i] + failed[i]) : words.failed}: ${causeSaid(faults[i]).words}` : "";
   if (!counts[i]) return trouble;

@@ -8,7 +8,7 @@ import { csv } from "/page/export.js";
 import { age, measured, trend, wait } from "/page/format.js";
 import { held } from "/page/gestures.js";
 import { DAY, History, HOUR, oldest } from "/page/history.js";
-import { limitsOf } from "/page/limits.js";
+import { limitsOf } from "/page/units.js";
 import { Ring } from "/page/ring.js";
 import { Sensor } from "/page/sensor.js";
 import { stopAll } from "/page/stop.js";
