@@ -1,5 +1,5 @@
 // @ts-check
-// The page on a wall, ?kiosk: nothing can be operated, and the screen stays on.
+// The page on a wall, ?kiosk: nothing can be operated, all is in sight, and the screen stays on.
 
 import { get } from "./dom.js";
 
@@ -12,8 +12,23 @@ async function stayOn() {
   } catch { /* a battery is nearly empty */ }
 }
 
+const SIZES = { most: 150, least: 70 }; // % of the text
+
+/** Makes the text as large as lets all of the page be in sight: nobody scrolls on a wall. Where none does, it is as page.css has it. */
+function fit() {
+  const root = document.documentElement;
+  for (let size = SIZES.most; size >= SIZES.least; size -= 5) {
+    root.style.fontSize = `${size}%`;
+    if (root.scrollHeight <= innerHeight) return;
+  }
+  root.style.fontSize = "";
+}
+
 if (kiosk) {
   get("charts").inert = get("alarm-chip").inert = true;
+  const fits = () => requestAnimationFrame(fit), main = /** @type {HTMLElement} */ (document.querySelector("main"));
+  new ResizeObserver(fits).observe(main);
+  window.addEventListener("resize", fits);
   document.addEventListener("visibilitychange", stayOn);
   void stayOn();
 }

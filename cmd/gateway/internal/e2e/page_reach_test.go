@@ -25,3 +25,15 @@ func TestPagePartsInReach(t *testing.T) {
 	wide := openPage(t, b, p, sights["desktop-light"])
 	wide.Wait(`!document.querySelector("#parts").checkVisibility()`) // there they are beside each other
 }
+
+// Nobody scrolls on a wall: all that the page shows of many sensors, motors and alarms is
+// in sight there.
+func TestPageKioskInSight(t *testing.T) {
+	t.Parallel()
+	long(t, againInABrowser)
+	config := mustRead(t, manyConfig(t, 16, 5)) + "alarms:\n  - {name: always, condition: garage.temperature > -40, severity: warning}\n"
+	p := startGateway(t, buildGateway(t), "--simulate", "--config", writeFile(t, "gateway.yaml", config), "--listen", "127.0.0.1:0")
+	page := openAddress(t, browsertest.Start(t), pageOf(p)+"?kiosk", browsertest.Options{Width: 1920, Height: 1080})
+	page.Wait(`document.querySelectorAll("#alarms .entry").length > 0 && ` + coloured + `("humidity") > 100`)
+	page.Wait(`["#alarms .entry", ".motor:last-child", ".charts", ".sensor:last-child"].every((s) => document.querySelector(s).getBoundingClientRect().bottom <= innerHeight)`)
+}
