@@ -175,6 +175,11 @@ func TestPageChanges(t *testing.T) {
 	if over := browsertest.Eval[[]string](page, overlaps); len(over) > 0 {
 		t.Errorf("over each other: %q", over)
 	}
+	f.change("pi-00002", func(r *row) { r.Uplink = "connected, but 901 kB of the 1000 kB of this month are used" })
+	page.Wait(`document.querySelector('a[href="gateways/pi-00002/"]')?.closest(".line").querySelector(".alarms").textContent === "month’s bytes nearly used"`)
+	if over := browsertest.Eval[[]string](page, overlaps); len(over) > 0 {
+		t.Errorf("over each other: %q", over)
+	}
 	f.change("pi-00000", func(r *row) { r.Presence = hub.Presence{State: hub.Away, Since: time.Now().UnixMilli()} })
 	page.Wait(state + ` === "away"`)
 	f.mu.Lock()

@@ -248,7 +248,7 @@ func (h *here) revoke() *cobra.Command {
 			if err != nil {
 				return explain(h.dir(), err)
 			}
-			_, err = fmt.Fprintf(h.env.Stdout, "%s is revoked\n", args[0])
+			_, err = fmt.Fprintf(h.env.Stdout, "%s is revoked: hubs store nothing of it. Its connection ends when the broker is told:\nMosquitto by %s and a restart, RabbitMQ by rabbitmqctl delete_user %[1]s\n", args[0], filepath.Join(h.dir(), "ca.crl"))
 			return err
 		},
 	}

@@ -95,10 +95,10 @@ function fillRow(line, row) {
   const state = said.presence[presence.state] ?? presence.state;
   text(find(line, ".presence"), presence.since ? said.since(state, age(now() - presence.since, 0)) : state);
   say(find(line, ".readings"), readings.length ? said.more(measured(readings[0]), readings.length - 1) : "–", readings.map((r) => `${r.sensor}: ${measured(r)}`));
-  const wrong = [...(row.audit ? [said.audit] : []), ...alarms.map((a) => a.name)];
-  say(find(line, ".alarms"), wrong.length ? said.more(wrong[0], wrong.length - 1) : "", [...(row.audit ? [row.audit] : []), ...alarms.map((a) => a.name)]);
+  const wrong = [...(row.audit ? [[said.audit, row.audit]] : []), ...alarms.map((a) => [a.name, a.name]), ...(row.uplink ? [[said.uplink, row.uplink]] : [])];
+  say(find(line, ".alarms"), wrong.length ? said.more(wrong[0][0], wrong.length - 1) : "", wrong.map(([, all]) => all));
   mark(find(line, ".lag"), "label", said.lag); // where there is no head
-  say(find(line, ".lag"), presence.state === "never" ? "" : behind === Infinity ? "–" : age(behind, 0), row.uplink ? [row.uplink] : []);
+  text(find(line, ".lag"), presence.state === "never" ? "" : behind === Infinity ? "–" : age(behind, 0));
   text(find(line, ".version"), row.version ?? "");
   text(find(line, ".bytes"), presence.state === "never" ? "" : size(row.bytes));
 }
