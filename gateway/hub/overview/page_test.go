@@ -175,10 +175,14 @@ func TestPageChanges(t *testing.T) {
 	if over := browsertest.Eval[[]string](page, overlaps); len(over) > 0 {
 		t.Errorf("over each other: %q", over)
 	}
-	f.change("pi-00002", func(r *row) { r.Uplink = "connected, but 901 kB of the 1000 kB of this month are used" })
-	page.Wait(`document.querySelector('a[href="gateways/pi-00002/"]')?.closest(".line").querySelector(".alarms").textContent === "month’s bytes nearly used"`)
-	if over := browsertest.Eval[[]string](page, overlaps); len(over) > 0 {
-		t.Errorf("over each other: %q", over)
+	f.change("pi-00003", func(r *row) {
+		r.Uplink, r.Version, r.Stored = "connected, but 901 kB of the 1000 kB of this month are used", "v1.22.0", time.Now().UnixMilli()-2_000_000
+		r.Readings[0].Time = r.Stored // old: a long text
+		r.Alarms = []wire.Alarm{{Name: "sensor_lost:cold_store_north", State: wire.AlarmRaised, Severity: wire.SeverityWarning}}
+	})
+	page.Wait(`document.querySelector('a[href="gateways/pi-00003/"]')?.closest(".line").querySelector(".alarms").textContent === "sensor_lost:cold_store_north +1"`)
+	if cut := browsertest.Eval[[]string](page, `[...document.querySelector('a[href="gateways/pi-00003/"]').closest(".line").querySelectorAll(".version, .bytes")].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.textContent)`); len(cut) > 0 {
+		t.Errorf("cut off on a phone: %q", cut)
 	}
 	f.change("pi-00000", func(r *row) { r.Presence = hub.Presence{State: hub.Away, Since: time.Now().UnixMilli()} })
 	page.Wait(state + ` === "away"`)
