@@ -83,6 +83,9 @@ var arrows = []arrow{
 	{"gateway/history/recovery", "gateway/history/...", "it makes an index of what the files hold"},
 	{"gateway/history/recovery", "gateway/atomicfile", "it removes files that were not created as a whole"},
 	{"gateway/history", "gateway/atomicfile", "a segment exists as a whole or not at all"},
+	{"gateway/history/journal", "gateway/history/...", "it is a file of pages"},
+	{"gateway/history/journal", "gateway/memoryfile", "the page that is being filled is in memory"},
+	{"gateway/memoryfile", "gateway/atomicfile", "what is not complete has a name that ends alike"},
 	{"gateway/history/disk/disktest", "gateway/history/disk", "it is such a directory"},
 	{"gateway/history/disk", "gateway/atomicfile", "it is the directory in which files are replaced"},
 
@@ -286,6 +289,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/setup", "wire", "it prints JSON as the gateway does"},
 	{"cmd/gateway/internal/state", "cmd/gateway/internal/notify", "it listens"},
 	{"cmd/gateway/internal/state", "gateway/atomicfile", "the numbers are replaced as a whole"},
+	{"cmd/gateway/internal/state", "gateway/memoryfile", "after a kill the numbers go on from those in memory"},
 	{"cmd/gateway/internal/state", "gateway/checksum", "their file is a line and its checksum"},
 	{"cmd/gateway/internal/state", "wire", "it follows the records' numbers"},
 	{"cmd/gateway/internal/trouble", "gateway/alarm", "what is wrong is checked for alarms"},

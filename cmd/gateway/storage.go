@@ -19,6 +19,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/state"
 	"sensorgateway/gateway/history"
 	"sensorgateway/gateway/history/disk"
+	"sensorgateway/gateway/memoryfile"
 	"sensorgateway/sensors/timer"
 	"sensorgateway/wire"
 )
@@ -84,6 +85,9 @@ func newStorage(o storageOptions) (*storage, error) {
 		stored.FS, stored.MaxBytes = disk.NewMemory(), memoryHistory
 	} else {
 		stored.Dir = filepath.Join(dir, logDir)
+		if memoryfile.Outlives(o.memory) {
+			stored.Memory = state.MemoryFile(o.memory, dir, machine.BootID(), "-page")
+		}
 	}
 	log, err := history.New(stored)
 	if err != nil {

@@ -25,7 +25,7 @@ func TestSetAsideIsBounded(t *testing.T) {
 	}
 	for name, f := range d.Names { // a page that was synced is damaged
 		if strings.HasSuffix(name, format.JournalSuffix) {
-			f.Now[int64((r.journal.synced-1)%r.journal.pages())*4096+100] ^= 1
+			f.Now[int64((r.journal.Synced-1)%rigPages)*4096+100] ^= 1
 		}
 	}
 	const junk = 20 << 10

@@ -24,13 +24,13 @@ func BenchmarkDiskOfADay(b *testing.B) {
 		now := time.Unix(1, 0)
 		l.maintain(now)
 		l.Begin("ABCDEFGHIJKLMNOPQRSTUVWXYZ", m.next)
-		for l.journal.zeroed < l.journal.last { // it is made once, not each hour
+		for !l.journal.Filled() { // it is made once, not each hour
 			l.preallocate()
 		}
 		if err := l.sync(); err != nil {
 			b.Fatal(err)
 		}
-		journal := l.journal.size
+		journal := l.journal.Size
 		d.Written = 0
 		for range 3600 {
 			for range 10 {
@@ -136,7 +136,7 @@ func BenchmarkWeek(b *testing.B) {
 		}
 		m.ticks = nil
 		l.write()
-		l.journal.advance()
+		l.journal.Advance()
 	}
 	b.Run("open", func(b *testing.B) {
 		for range b.N {

@@ -185,7 +185,7 @@ func (l *Log) checkJournalFile() bool {
 	if j == nil {
 		return false
 	}
-	err := disk.InPlace(j.file, j.size)
+	err := disk.InPlace(j.File, j.Size)
 	if err == nil {
 		return false
 	}
@@ -194,7 +194,7 @@ func (l *Log) checkJournalFile() bool {
 	if l.journal != j { // abandoned meanwhile, and closed
 		return false
 	}
-	l.abandon(fmt.Errorf("%s is not the journal any more: %w; something else uses the directory", j.name, err))
+	l.abandon(fmt.Errorf("%s is not the journal any more: %w; something else uses the directory", j.Name, err))
 	old := l.maintainer.oldJournals
 	old[len(old)-1].damaged = true // what has its name now is something else's
 	return true

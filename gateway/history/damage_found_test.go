@@ -85,7 +85,7 @@ func TestDamageAtTheStart(t *testing.T) {
 					early = d.Names[filesOf(d, format.JournalSuffix)[0]].Copy()
 				}
 			}
-			for r.journal.seq-r.journal.through < 7 {
+			for r.journal.Seq-r.journal.Through < 7 {
 				r.second()
 			}
 			tt.damage(d, filesOf(d, format.JournalSuffix)[0], filesOf(d, format.SegmentSuffix))

@@ -3,6 +3,7 @@ package history
 import (
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,7 +25,11 @@ func TestEveryOperationFails(t *testing.T) {
 		for _, once := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%v,once=%v", errno, once), func(t *testing.T) {
 				for n := 1; ; n += step {
-					if done, err := failFrom(n, once, errno); err != nil {
+					memory := ""
+					if n%2 == 0 {
+						memory = filepath.Join(t.TempDir(), "page")
+					}
+					if done, err := failFrom(n, once, errno, memory); err != nil {
 						t.Fatalf("operation %d: %v", n, err)
 					} else if done {
 						t.Logf("%d operations", n)
@@ -37,12 +42,12 @@ func TestEveryOperationFails(t *testing.T) {
 }
 
 // failFrom lets the n-th operation fail, and those after it if not once. It tells
-// whether there were fewer.
-func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
+// whether there were fewer. memory is where pages are staged, "" for nowhere.
+func failFrom(n int, once bool, errno syscall.Errno, memory string) (done bool, err error) {
 	d, m := disktest.New(), newMaker(len(rigSensors))
 	m.rnd = rand.New(rand.NewPCG(uint64(n), 1))
 	m.calibrate(rigSensors, m.rnd)
-	before, err := tryRig(d, m)
+	before, err := tryRig(d, m, memory)
 	if err != nil {
 		return false, err
 	}
@@ -62,10 +67,14 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 		return nil
 	}
 	d.Mu.Unlock()
-	// The process was killed; the next one starts.
 	durable := append(claim{}, m.next...)
+	if memory != "" { // that is staged only
+		before.Append(m.tick(), m.offset)
+		before.write()
+	}
+	// The process was killed; the next one starts.
 	m.calibrate(rigSensors, m.rnd)
-	r, err := tryRig(d, m)
+	r, err := tryRig(d, m, memory)
 	if err != nil {
 		return false, err
 	}
@@ -123,8 +132,8 @@ func failFrom(n int, once bool, errno syscall.Errno) (done bool, err error) {
 	return !failed, nil
 }
 
-func tryRig(d *disktest.Disk, m *maker) (*rig, error) {
-	l, err := Open(Options{FS: d, Sensors: rigSensors, Values: m.values, Boot: "boot", pages: rigPages})
+func tryRig(d *disktest.Disk, m *maker, memory string) (*rig, error) {
+	l, err := Open(Options{FS: d, Memory: memory, Sensors: rigSensors, Values: m.values, Boot: "boot", pages: rigPages})
 	if err != nil {
 		return nil, err
 	}

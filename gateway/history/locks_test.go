@@ -34,7 +34,7 @@ func locksAndFiles(t *testing.T, damaged bool) {
 	}
 	for name, f := range d.Names { // a page that was synced is damaged
 		if damaged && strings.HasSuffix(name, format.JournalSuffix) {
-			f.Now[int64((r.journal.synced-1)%r.journal.pages())*4096+100] ^= 1
+			f.Now[int64((r.journal.Synced-1)%rigPages)*4096+100] ^= 1
 		}
 	}
 

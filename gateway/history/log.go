@@ -11,6 +11,7 @@ import (
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/journal"
 	"sensorgateway/gateway/history/values"
 	"sensorgateway/wire"
 )
@@ -27,8 +28,10 @@ type Log struct {
 	// everything else that changes the disk. disk guards the journal. It is taken before mu, and held
 	// while a page is written, but never during a sync.
 	disk       disk.Lock
-	journal    *journal
-	maintainer maintainer // not before loaded is closed
+	journal    *journal.Journal
+	staging    *journal.Staging // nil: each tick is written to the disk at once
+	left       journal.Left     // staged by the process before, and not on the disk yet
+	maintainer maintainer       // not before loaded is closed
 	loaded     chan struct{}
 	steps      atomic.Int64 // of loading
 	dropped    atomic.Int64 // records that memory had no room for, not reported yet
@@ -157,9 +160,7 @@ func (l *Log) Append(records []wire.Record, offset int64) (written bool) {
 	}
 	wait := mine > 0 && !behind && l.running
 	l.mu.Unlock()
-	if _, memory := l.fs.(*disk.Memory); memory && wait {
-		l.write() // which nothing can delay: to wake the writer costs more
-	} else {
+	if !wait || !l.writeNow() {
 		signal(l.wakeWriter)
 	}
 	written = len(records) == 0 || wait && l.waitWritten(mine)
@@ -192,14 +193,16 @@ const appendWait = 20 * time.Millisecond
 
 // waitWritten waits until the tick has been written.
 func (l *Log) waitWritten(mine uint64) bool {
-	l.timer.Reset(appendWait)
-	defer l.timer.Stop()
-	for {
+	for waiting := false; ; waiting = true {
 		l.mu.Lock()
 		written, open := l.queue.taken >= mine, l.queue.accepting && l.running
 		l.mu.Unlock()
 		if written || !open {
 			return written
+		}
+		if !waiting {
+			l.timer.Reset(appendWait)
+			defer l.timer.Stop()
 		}
 		select {
 		case <-l.wrote:
@@ -216,7 +219,7 @@ func (l *Log) Size() int64 {
 	return l.size
 }
 
-// Run writes each tick into the journal at once, syncs it once a second, moves
+// Run writes each tick into the journal at once, unless Append has, syncs it once a second, moves
 // records into a segment once an hour, and reads all segments once a day to find
 // damage, until ctx ends. A power cut costs at most 1.2 s where a sync takes less than
 // 0.2 s.

@@ -10,6 +10,7 @@ import (
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/journal"
 	"sensorgateway/gateway/history/recovery"
 )
 
@@ -27,12 +28,12 @@ const (
 // maintainer is the state of the goroutine that may wait for the disk. lastPage and
 // oldJournals are the writer's too, and guarded by Log.disk.
 type maintainer struct {
-	tries        int      // of reading the directory
-	unread       bool     // the directory could not be read yet
-	incomplete   bool     // the journal does not hold all that is in no segment
-	reusable     *journal // of the previous process, to be continued
-	nextSegment  uint64   // number of the next segment
-	lastPage     uint64   // the newest page that was ever written
+	tries        int              // of reading the directory
+	unread       bool             // the directory could not be read yet
+	incomplete   bool             // the journal does not hold all that is in no segment
+	reusable     *journal.Journal // of the previous process, to be continued
+	nextSegment  uint64           // number of the next segment
+	lastPage     uint64           // the newest page that was ever written
 	oldJournals  []oldJournal
 	aside        []disk.Info // the files that were set aside; the first is removed first
 	asideLogged  bool        // that one was removed has been logged
@@ -65,8 +66,6 @@ type oldJournal struct {
 // says so.
 var errStarting = errors.New("the journal is not ready yet: the log has just started")
 
-var errSlow = errors.New("the disk is too slow: more readings wait for it than there is room for")
-
 // runMaintainer calls maintain once a second and after a failure, until ctx ends.
 func (l *Log) runMaintainer(ctx context.Context) {
 	select {
@@ -97,7 +96,7 @@ func (l *Log) maintain(now time.Time) {
 	l.mu.Unlock()
 	l.disk.Lock()
 	if behind && l.journal != nil {
-		l.abandon(errSlow)
+		l.abandon(journal.ErrSlow)
 	}
 	ready := l.journal != nil
 	l.disk.Unlock()
@@ -149,7 +148,7 @@ func (l *Log) sealDue(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !now.Before(l.maintainer.sealAfter) && (now.Sub(l.maintainer.sealedAt) >= sealEvery ||
-		l.journal != nil && l.journal.used() > sealUsed || l.index.Memory > l.sealBytes())
+		l.journal != nil && l.journal.Used() > sealUsed || l.index.Memory > l.sealBytes())
 }
 
 // sealBytes is how many bytes in memory make a segment due.
@@ -167,20 +166,19 @@ const (
 // preallocate fills a part of a new journal with zeros, well ahead of the page that is written.
 func (l *Log) preallocate() {
 	begin := time.Now()
-	for bytes := 0; bytes < fillBytes && time.Since(begin) < fillTime; bytes += zerosAtOnce {
+	for bytes := 0; bytes < fillBytes && time.Since(begin) < fillTime; bytes += journal.ZerosAtOnce {
 		l.disk.Lock()
-		j := l.journal
-		if j == nil || max(j.zeroed, j.seq+zerosAhead) >= j.last {
-			l.disk.Unlock()
+		j, n := l.journal, uint64(0)
+		if j != nil {
+			n = j.BeginFill()
+		}
+		l.disk.Unlock()
+		if n == 0 {
 			return
 		}
-		j.zeroed = max(j.zeroed, j.seq+zerosAhead) // those before are written by readings first
-		n := j.next()
-		j.filling, j.dirty = true, true
-		l.disk.Unlock()
-		err := j.zero(j.file, n)
+		err := j.Fill(n)
 		l.disk.Lock()
-		j.filling, j.zeroed = false, j.zeroed+n
+		j.EndFill(n)
 		if err != nil && l.journal == j {
 			l.abandon(err)
 		}
@@ -251,7 +249,7 @@ func (l *Log) reuse(r *recovery.Found) {
 		return
 	}
 	p.Before = r.LastEvents
-	k.reusable = &journal{name: j.Name, file: f, size: j.Size, page: p, seq: r.LastPage + 1, through: r.Through}
+	k.reusable = journal.Continue(j.Name, f, j.Size, p, r.LastPage+1, r.Through)
 	k.oldJournals, k.incomplete = k.oldJournals[:n], false
 }
 
@@ -259,7 +257,7 @@ func (l *Log) journalPages(p *format.Page) int64 {
 	if l.o.pages > 0 {
 		return l.o.pages
 	}
-	return journalPages(l.o.MaxBytes, p.Size())
+	return journal.Pages(l.o.MaxBytes, p.Size())
 }
 
 // prepare makes readings durable, at the start and after a failure: it moves what
@@ -272,14 +270,15 @@ func (l *Log) prepare(now time.Time) error {
 			return err
 		}
 	}
-	if err := l.saveValues(); err != nil {
+	err := l.saveValues()
+	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	unsafe := k.incomplete || !l.queue.accepting
 	l.mu.Unlock()
 	if unsafe {
-		if err := l.seal(true); err != nil {
+		if err = l.seal(true); err != nil {
 			l.mu.Lock()
 			l.queue.close()
 			l.mu.Unlock()
@@ -290,31 +289,62 @@ func (l *Log) prepare(now time.Time) error {
 	j := k.reusable
 	k.reusable = nil
 	if j != nil { // what the previous process wrote may not be on the disk yet
-		if err := j.file.Sync(); err != nil {
-			k.oldJournals = append(k.oldJournals, oldJournal{j.name, j.size, false})
+		if err := errors.Join(l.left.Restore(j), j.Sync()); err != nil {
+			k.oldJournals = append(k.oldJournals, oldJournal{j.Name, j.Size, false})
 			k.incomplete = true
-			return errors.Join(err, j.file.Close())
+			return errors.Join(err, j.Close())
 		}
-		j.synced = j.seq - 1
-	} else {
-		p := format.NewPage(l.run)
-		err := l.withRoom(l.journalPages(p)*int64(p.Size()), func() (err error) {
-			j, err = createJournal(l.fs, k.lastPage+1, l.journalPages(p), p)
-			return err
-		})
-		if err != nil {
-			k.lastPage++ // the next one has another name, should something else have this one
-			return fmt.Errorf("a journal cannot be created: %w", err)
-		}
-		l.mu.Lock()
-		l.size += j.size
-		l.mu.Unlock()
+		j.Synced = j.Seq - 1
+	} else if j, err = l.createJournal(); err != nil {
+		k.lastPage++ // the next one has another name, should something else have this one
+		return fmt.Errorf("a journal cannot be created: %w", err)
 	}
+	l.left = journal.Left{} // it is on the disk
 	l.disk.Lock()
 	defer l.disk.Unlock()
+	l.stage(j)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	j.page.Describe(l.paged)
+	j.Page.Describe(l.paged)
 	l.journal = j
 	return nil
+}
+
+// createJournal creates the next journal.
+func (l *Log) createJournal() (j *journal.Journal, err error) {
+	p := format.NewPage(l.run)
+	j = journal.New(l.maintainer.lastPage+1, l.journalPages(p), p)
+	err = l.withRoom(j.Size, func() error {
+		err := create(l.fs, j.Name, j.Init)
+		if err == nil {
+			j.File, err = l.fs.Open(j.Name, true)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	l.size += j.Size
+	l.mu.Unlock()
+	return j, nil
+}
+
+// stage has the pages of a journal staged in memory, if they can be. l.disk is held.
+func (l *Log) stage(j *journal.Journal) {
+	if l.staging == nil && l.o.Memory != "" {
+		var err error
+		if l.staging, err = journal.NewStaging(l.o.Memory, j.Page.Size()); err != nil {
+			l.unstage(err)
+		}
+	}
+	if l.staging != nil {
+		j.Stage(l.staging)
+	}
+}
+
+// unstage has each tick written to the disk from now on. l.disk is held.
+func (l *Log) unstage(err error) {
+	l.log.Warn("pages cannot be staged in memory: each tick is written to the disk at once", "file", l.o.Memory, "err", err)
+	l.staging, l.o.Memory = nil, ""
 }

@@ -14,6 +14,7 @@ import (
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/journal"
 	"sensorgateway/gateway/history/recovery"
 	"sensorgateway/wire"
 )
@@ -22,6 +23,7 @@ import (
 type Options struct {
 	Dir      string                  // created if it is missing
 	FS       FS                      // nil: Dir
+	Memory   string                  // path of a file in memory, see [journal.Staging]; "": each tick is written to the disk at once
 	Sensors  []string                // names; a record's sensor number is the index
 	Values   []wire.SensorInfo       // what the values of each of them are, and what corrects them; nil: not known
 	MaxBytes int64                   // of all files together; 0: DefaultMaxBytes; at least 1 MiB
@@ -101,6 +103,9 @@ var errNotLoaded = errors.New("the disk has not answered since the start")
 func (l *Log) Load() {
 	defer close(l.loaded)
 	l.limit()
+	if l.o.Memory != "" {
+		l.left = journal.ReadLeft(l.o.Memory)
+	}
 	r, err := l.recover(true)
 	if err != nil {
 		l.log.Warn("readings stay in memory: the directory cannot be read; it is tried again", "dir", l.o.Dir, "err", err)
@@ -157,16 +162,21 @@ func (l *Log) limit() {
 // Loading returns a number that grows while Load goes on, as long as the disk answers.
 func (l *Log) Loading() int64 { return l.steps.Load() }
 
-// A countedFS counts what it is asked for.
-type countedFS struct {
+// loadingFS is the directory as the process before left it, and counts what it is
+// asked for.
+type loadingFS struct {
 	FS
-	n *atomic.Int64
+	left journal.Left
+	n    *atomic.Int64
 }
 
-func (c countedFS) Open(name string, write bool) (disk.File, error) {
+func (c loadingFS) Open(name string, write bool) (disk.File, error) {
 	c.n.Add(1)
 	f, err := c.FS.Open(name, write)
-	return disk.Counted(f, c.n), err
+	if err != nil {
+		return nil, err
+	}
+	return disk.Counted(c.left.Over(name, f), c.n), nil
 }
 
 func (l *Log) defaults() {
@@ -206,6 +216,6 @@ func (l *Log) defaults() {
 // recover reads the directory.
 func (l *Log) recover(unreadableFails bool) (*recovery.Found, error) {
 	return recovery.Read(recovery.Options{
-		FS: countedFS{l.fs, &l.steps}, Log: l.log.With("dir", l.o.Dir), UnreadableFails: unreadableFails,
+		FS: loadingFS{l.fs, l.left, &l.steps}, Log: l.log.With("dir", l.o.Dir), UnreadableFails: unreadableFails,
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -33,7 +34,7 @@ var rigSensors = []string{"indoor", "outdoor"}
 
 func newRig(t testing.TB, d *disktest.Disk, m *maker) *rig {
 	t.Helper()
-	r, err := tryRig(d, m)
+	r, err := tryRig(d, m, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +165,14 @@ func (c claim) check(d *disktest.Disk, m *maker, made [][]wire.Record, removed c
 }
 
 func TestPowerCuts(t *testing.T) {
-	cuts := soakOr(100_000, 10_000)
+	t.Run("each tick is written", func(t *testing.T) { powerCuts(t, "") })
+	t.Run("pages are staged", func(t *testing.T) { powerCuts(t, filepath.Join(t.TempDir(), "page")) })
+}
+
+// powerCuts cuts the power of logs whose pages are staged at a path in memory, unless
+// that is "". What is there, a kill leaves, and a cut does not.
+func powerCuts(t *testing.T, memory string) {
+	cuts := soakOr(100_000, 7_000)
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // there is nothing but garbage
 	d, m := disktest.New(), newMaker(len(rigSensors))
 	chance := rand.New(rand.NewPCG(3, 4))
@@ -203,7 +211,10 @@ func TestPowerCuts(t *testing.T) {
 	for made < cuts {
 		d.Syncing = nil
 		m.calibrate(rigSensors, chance)
-		r = newRig(t, d, m)
+		var err error
+		if r, err = tryRig(d, m, memory); err != nil {
+			t.Fatal(err)
+		}
 		for i, next := range m.next {
 			if last, ok := r.Last(uint16(i)); ok != (next > 0) || ok && last != next-1 {
 				t.Fatalf("after a restart %d is the last, want %d", last, next-1)

@@ -8,6 +8,7 @@ import (
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/journal"
 	"sensorgateway/gateway/history/recovery"
 )
 
@@ -17,10 +18,11 @@ import (
 func (l *Log) seal(reopen bool) error {
 	k := &l.maintainer
 	l.disk.Lock()
+	l.flush()
 	l.mu.Lock()
 	if l.journal != nil {
-		l.journal.advance()
-		k.lastPage = l.journal.seq - 1
+		l.journal.Advance()
+		k.lastPage = l.journal.Seq - 1
 	}
 	through, old := k.lastPage, k.oldJournals
 	k.oldJournals = nil
@@ -41,9 +43,9 @@ func (l *Log) seal(reopen bool) error {
 	if err != nil {
 		k.oldJournals = append(old, k.oldJournals...)
 	} else if len(blocks) > 0 {
-		for _, j := range []*journal{l.journal, k.reusable} {
+		for _, j := range []*journal.Journal{l.journal, k.reusable} {
 			if j != nil {
-				j.through = max(j.through, through)
+				j.Through = max(j.Through, through)
 			}
 		}
 	}
@@ -175,14 +177,17 @@ func (l *Log) finish() error {
 	}
 	l.disk.Lock()
 	defer l.disk.Unlock()
-	for _, j := range []*journal{l.journal, l.maintainer.reusable} {
+	for _, j := range []*journal.Journal{l.journal, l.maintainer.reusable} {
 		if j != nil {
-			err = errors.Join(err, j.file.Close())
+			err = errors.Join(err, j.Close())
 		}
 	}
 	if err == nil && needed && l.journal == nil {
 		err = l.failure
 	}
 	l.journal, l.maintainer.reusable = nil, nil
+	if err == nil {
+		err = l.staging.Remove()
+	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/journal"
 )
 
 // stalling is a file system whose syncs and writes hang while they are to.
@@ -169,7 +170,7 @@ func TestDiskComesLater(t *testing.T) {
 func TestSyncsGoOnWhileASegmentIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, m := disktest.New(), newMaker(1)
-		l := open(t, Options{FS: d, Sensors: names(1), Boot: "boot", pages: pagesMin, Changed: func(err error) {
+		l := open(t, Options{FS: d, Sensors: names(1), Boot: "boot", pages: journal.PagesMin, Changed: func(err error) {
 			if err != nil {
 				t.Error(err)
 			}

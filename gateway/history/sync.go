@@ -42,26 +42,30 @@ func (l *Log) sync() error {
 		l.index.Syncing()
 	}
 	l.mu.Unlock()
-	if !j.dirty {
+	if !j.Dirty {
 		l.disk.Unlock()
 		l.synced(nil, covers)
 		return nil
 	}
-	last := j.seq
-	if j.page.Events() == 0 {
+	last := j.Seq
+	if j.Page.Events() == 0 {
 		last--
 	}
-	j.advance() // a page that is on the disk is never written again
-	j.dirty = false
+	err := j.Flush()
+	if err == nil {
+		j.Advance() // a page that is on the disk is never written again
+		j.Dirty = false
+	}
 	l.disk.Unlock()
-
-	err := j.file.Sync()
+	if err == nil {
+		err = j.Sync()
+	}
 	l.synced(err, covers)
 
 	l.disk.Lock()
 	defer l.disk.Unlock()
 	if err == nil {
-		j.synced = last
+		j.Synced = last
 	} else if l.journal == j {
 		l.abandon(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"sensorgateway/gateway/history/disk"
 )
 
 // signal puts a token into a channel of size 1, unless it has one.
@@ -30,29 +32,57 @@ func (l *Log) runWriter(ctx context.Context) {
 func (l *Log) write() {
 	l.disk.Lock()
 	defer l.disk.Unlock()
-	for l.journal != nil {
-		j := l.journal
-		l.mu.Lock()
-		some, full := l.fill()
-		written := l.queue.pushed - uint64(l.queue.len())
-		l.mu.Unlock()
-		if some {
-			err := j.write()
-			l.mu.Lock()
-			if err == nil {
-				l.queue.taken = max(l.queue.taken, written)
-			}
-			l.mu.Unlock()
-			if err != nil {
-				l.abandon(err)
-				return
-			}
-			signal(l.wrote)
+	for l.journal != nil && l.writePage() {
+		if l.flush(); l.journal != nil {
+			l.journal.Advance()
 		}
-		if !full {
-			return
-		}
-		j.advance()
+	}
+}
+
+// writeNow does the same where nothing can delay it, in memory: there, to wake the
+// writer costs more. It returns whether nothing is left to write.
+func (l *Log) writeNow() bool {
+	if !l.disk.TryLock() {
+		return false
+	}
+	defer l.disk.Unlock()
+	_, memory := l.fs.(*disk.Memory)
+	return l.journal != nil && (memory || l.journal.Staged()) && !l.writePage()
+}
+
+// writePage writes what the page has room for, and returns whether the rest needs another
+// page. l.disk is held, and there is a journal.
+func (l *Log) writePage() (full bool) {
+	j := l.journal
+	l.mu.Lock()
+	some, full := l.fill()
+	written := l.queue.pushed - uint64(l.queue.len())
+	l.mu.Unlock()
+	if !some {
+		return full
+	}
+	staged := j.Staged()
+	if err := j.Write(); err != nil {
+		l.abandon(err)
+		return false
+	}
+	if staged && !j.Staged() {
+		l.unstage(errors.New("the file was cut off"))
+	}
+	l.mu.Lock()
+	l.queue.taken = max(l.queue.taken, written)
+	l.mu.Unlock()
+	signal(l.wrote)
+	return full
+}
+
+// flush writes to the disk what is staged. l.disk is held.
+func (l *Log) flush() {
+	if l.journal == nil {
+		return
+	}
+	if err := l.journal.Flush(); err != nil {
+		l.abandon(err)
 	}
 }
 
@@ -63,7 +93,7 @@ func (l *Log) fill() (some, full bool) {
 	for q.len() > 0 {
 		t, records := q.next()
 		if t.begin != nil {
-			if j.page.Events() > 0 {
+			if j.Page.Events() > 0 {
 				return some, true
 			}
 			if l.values.Changed() { // no record is on the disk before what its values are
@@ -71,13 +101,13 @@ func (l *Log) fill() (some, full bool) {
 				return some, false
 			}
 			l.paged = t.run
-			j.page.Describe(t.run)
-			j.page.AppendBegin(t.begin)
+			j.Page.Describe(t.run)
+			j.Page.AppendBegin(t.begin)
 			q.took(0)
 			some = true
 			continue
 		}
-		n := j.page.AppendTick(records, t.offset)
+		n := j.Page.AppendTick(records, t.offset)
 		if n == 0 {
 			return some, true
 		}
@@ -92,15 +122,15 @@ func (l *Log) fill() (some, full bool) {
 // segment when the disk works again. l.disk is held.
 func (l *Log) abandon(err error) {
 	j := l.journal
-	l.maintainer.lastPage = j.seq
-	l.maintainer.oldJournals = append(l.maintainer.oldJournals, oldJournal{j.name, j.size, false})
+	l.maintainer.lastPage = j.Seq
+	l.maintainer.oldJournals = append(l.maintainer.oldJournals, oldJournal{j.Name, j.Size, false})
 	l.journal = nil
 	l.mu.Lock()
 	l.queue.close()
 	l.mu.Unlock()
 	l.setFailure(err)
 	signal(l.wrote) // so that Append does not wait for it
-	j.file.Close()
+	j.Close()
 	signal(l.wakeMaintainer)
 }
 

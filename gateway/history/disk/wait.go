@@ -9,6 +9,16 @@ type Lock chan struct{}
 // Lock waits until the lock is free, and takes it.
 func (t Lock) Lock() { t <- struct{}{} }
 
+// TryLock takes the lock if it is free, and returns whether it was.
+func (t Lock) TryLock() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 // Unlock frees it.
 func (t Lock) Unlock() { <-t }
 

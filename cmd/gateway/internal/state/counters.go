@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"sensorgateway/gateway/memoryfile"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -18,16 +20,19 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // machine: so after SIGKILL the numbers go on exactly, however slow the disk was,
 // and after a power cut the reservation is skipped.
 //
-// The file: 16 bytes that identify the sensors; a uint32 a sensor, the next number;
+// The value: 16 bytes that identify the sensors; a uint32 a sensor, the next number;
 // another, the first that is not reserved on the disk; the epoch; and the CRC-32C of
 // all that, in network byte order.
 type counters struct {
 	path string // "" if there is no such memory
-	file *os.File
-	data []byte // its content
+	file *memoryfile.File
+	data []byte // its value
 }
 
-const countersKey = 16 // bytes
+const (
+	countersKey = 16  // bytes
+	epochMax    = 200 // bytes that another epoch may be longer
+)
 
 // MemoryDir returns a directory of files in memory: the service's own, for systemd
 // removes what its user leaves in others, or else everybody's.
@@ -38,26 +43,23 @@ func MemoryDir(getenv func(string) string) string {
 	return "/dev/shm"
 }
 
-// countersOf returns the counters in memory of the state in dir, in this boot.
-func countersOf(memory, dir, boot string) counters {
+// MemoryFile returns the path of a file in memory that belongs to the state in dir, in
+// this boot; "" if there is none. Their names end differently.
+func MemoryFile(memory, dir, boot, suffix string) string {
 	abs, err := filepath.Abs(dir)
 	if memory == "" || dir == "" || boot == "" || err != nil {
-		return counters{}
+		return ""
 	}
 	id := sha256.Sum256(fmt.Append(nil, boot, os.Geteuid(), abs))
-	return counters{path: filepath.Join(memory, fmt.Sprintf("gateway-%x", id[:16]))}
+	return filepath.Join(memory, fmt.Sprintf("gateway-%x%s", id[:16], suffix))
 }
 
 // load returns the epoch, the next numbers and what is reserved, as the last run left
 // them; no numbers unless they are of these sensors, and whole.
 func (c *counters) load(sensors []Sensor) (epoch string, next, limit []uint32) {
-	info, err := os.Lstat(c.path)
-	if err != nil || !ownFile(info) {
-		return "", nil, nil
-	}
-	data, err := os.ReadFile(c.path)
+	data := memoryfile.Read(c.path)
 	begin := countersKey + 8*len(sensors)
-	if err != nil || len(data) < begin+4 || [countersKey]byte(data) != identify(sensors) {
+	if len(data) < begin+4 || [countersKey]byte(data) != identify(sensors) {
 		return "", nil, nil
 	}
 	body := data[:len(data)-4]
@@ -102,9 +104,9 @@ func (c *counters) put(next, limit []uint32) error {
 	binary.BigEndian.PutUint32(c.data[len(body):], crc32.Checksum(body, castagnoli))
 	var err error
 	if c.file == nil {
-		err = c.create()
+		c.file, err = memoryfile.Create(c.path, len(c.data)+epochMax, c.data)
 	} else {
-		_, err = c.file.WriteAt(c.data, 0)
+		err = c.file.Put(c.data)
 	}
 	if err != nil {
 		err = errors.Join(err, c.remove())
@@ -113,44 +115,12 @@ func (c *counters) put(next, limit []uint32) error {
 	return err
 }
 
-// create makes the file with all its content at once. It never writes to a file
-// that another user placed under one of its names. In memory there is nothing to
-// sync, and the file stays open, so gateway/atomicfile is not for it.
-func (c *counters) create() error {
-	temp := c.path + ".new"
-	if err := removeFile(temp); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	if _, err = f.WriteAt(c.data, 0); err == nil {
-		err = os.Rename(temp, c.path)
-	}
-	if err != nil {
-		return errors.Join(err, f.Close(), removeFile(temp))
-	}
-	c.file = f
-	return nil
-}
-
-// remove removes the file.
+// remove removes the file, or that of an earlier run.
 func (c *counters) remove() error {
 	if c.path == "" {
 		return nil
 	}
-	if c.file != nil {
-		_ = c.file.Close() // nothing waits to be written
-		c.file = nil
-	}
-	return removeFile(c.path)
-}
-
-// removeFile removes a file if there is one.
-func removeFile(path string) error {
-	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	file := c.file
+	c.file = nil
+	return errors.Join(file.Close(), memoryfile.Remove(c.path))
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"sensorgateway/gateway/memoryfile"
 	"sensorgateway/wire"
 )
 
@@ -134,7 +135,7 @@ func TestExactNumbersAfterAKill(t *testing.T) {
 func TestDamagedCounters(t *testing.T) {
 	needsMemory(t)
 	dir, memory := t.TempDir(), t.TempDir()
-	c := countersOf(memory, dir, "boot")
+	c := counters{path: MemoryFile(memory, dir, "boot", "")}
 	load := func(sensors ...Sensor) string {
 		epoch, next, limit := c.load(sensors)
 		if next == nil {
@@ -157,10 +158,10 @@ func TestDamagedCounters(t *testing.T) {
 			t.Errorf("those of other sensors were loaded: %v", got)
 		}
 	}
-	good := must(os.ReadFile(c.path))
+	good := memoryfile.Read(c.path)
 	for i := range good {
 		for _, bad := range [][]byte{good[:i], slices.Concat(good[:i], []byte{good[i] ^ 1}, good[i+1:])} {
-			if err := os.WriteFile(c.path, bad, 0o600); err != nil {
+			if err := c.file.Put(bad); err != nil {
 				t.Fatal(err)
 			}
 			if got := load(twoSensors...); got != "nothing" {

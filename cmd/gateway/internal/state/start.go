@@ -23,7 +23,7 @@ func New(o Options) *State {
 	if o.NewEpoch == nil {
 		o.NewEpoch = func(string, []uint32) {}
 	}
-	s := &State{opts: o, counters: countersOf(o.Memory, o.Dir, o.Boot), epoch: rand.Text()}
+	s := &State{opts: o, counters: counters{path: MemoryFile(o.Memory, o.Dir, o.Boot, "")}, epoch: rand.Text()}
 	for _, c := range o.Sensors {
 		s.reserve = append(s.reserve, uint32(max(reserveTime/c.Interval, reserveMin)))
 	}

@@ -4,10 +4,8 @@ package state
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,10 +21,4 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, errors.Join(errors.New("another process uses it"), f.Close())
 	}
 	return f, nil
-}
-
-// ownFile reports whether a file is a plain one of this user's.
-func ownFile(info fs.FileInfo) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && info.Mode().IsRegular() && int(stat.Uid) == os.Geteuid()
 }

@@ -1,0 +1,151 @@
+// Package memoryfile keeps a small value in a file in memory, for the process that goes
+// on after this one was killed. Each [File.Put] replaces the value as a whole, at the
+// cost of a copy: no system call, no allocation, and nothing to wait for. A kill at any
+// moment leaves the old value or the new one. The end of the machine leaves none.
+//
+// It knows files and memory; not what the value is, nor who reads it.
+package memoryfile
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+	"unsafe"
+
+	"sensorgateway/gateway/atomicfile"
+)
+
+// The file: magic; how much room each of two slots has; the turn, which says in its
+// lowest bit which slot has the value; the slots, each a length and as many bytes. The
+// value is written to the other slot, and then the turn is changed: what a process has
+// stored before that is there for whoever reads after its end. Numbers are in network
+// byte order, but for the turn, which this machine's processes alone read.
+const (
+	magic      = "sgwmem1\n"
+	roomAt     = 8
+	turnAt     = 16
+	headerSize = 64
+	slotHeader = 4
+	fileMax    = 1 << 20 // bytes; what is larger is not one of these
+)
+
+// File is a value that this process replaces. One goroutine at a time uses it.
+type File struct {
+	path   string
+	mapped []byte
+	turn   *atomic.Uint32 // in mapped
+	room   int
+}
+
+// Create replaces the file at path by one with room for so many bytes, and with a first
+// value, nil for none. It writes to no file that another user has put there.
+func Create(path string, room int, first []byte) (*File, error) {
+	temp := path + atomicfile.TempSuffix
+	if err := Remove(temp); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{path: path, room: room}
+	if f.mapped, err = mapFile(file, int64(headerSize+2*slotSize(room))); err == nil {
+		f.turn = (*atomic.Uint32)(unsafe.Pointer(&f.mapped[turnAt]))
+		binary.BigEndian.PutUint32(f.mapped[roomAt:], uint32(room))
+		copy(f.mapped, magic)
+		if first != nil {
+			err = f.Put(first)
+		}
+	}
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), Remove(temp))
+	}
+	return f, nil
+}
+
+// slotSize is a multiple of the size of a cache line.
+func slotSize(room int) int { return (slotHeader + room + 63) &^ 63 }
+
+// slot returns the slot of a turn.
+func slot(file []byte, room int, turn uint32) []byte {
+	return file[headerSize+int(turn&1)*slotSize(room):][:slotHeader+room]
+}
+
+// Put replaces the value by the parts, one after another. After an error the file is of
+// no use any more: something has cut it off.
+func (f *File) Put(parts ...[]byte) (err error) {
+	n := 0
+	for _, part := range parts {
+		n += len(part)
+	}
+	if n > f.room {
+		return fmt.Errorf("%s has room for %d bytes, not for %d", f.path, f.room, n)
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case interface{ Addr() uintptr }:
+			err = fmt.Errorf("%s was cut off: %v", f.path, p)
+		default:
+			panic(p)
+		}
+	}()
+	turn := f.turn.Load() + 1
+	to := slot(f.mapped, f.room, turn)
+	binary.BigEndian.PutUint32(to, uint32(n))
+	for at := slotHeader; len(parts) > 0; parts = parts[1:] {
+		at += copy(to[at:], parts[0])
+	}
+	f.turn.Store(turn)
+	return nil
+}
+
+// Close ends the use of the file, whose value stays. It may be called of none.
+func (f *File) Close() error {
+	if f == nil {
+		return nil
+	}
+	mapped := f.mapped
+	f.mapped, f.turn = nil, nil
+	return unmapFile(mapped)
+}
+
+// Remove removes the file at path, if there is one.
+func Remove(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Read returns the value that a process has left at path, nil if it left none, or if
+// what is there is not a file of this user's that [Create] made.
+func Read(path string) []byte {
+	info, err := os.Lstat(path)
+	if err != nil || !own(info) || info.Size() > fileMax {
+		return nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil || len(b) < headerSize || string(b[:len(magic)]) != magic {
+		return nil
+	}
+	room := int(binary.BigEndian.Uint32(b[roomAt:]))
+	if room > fileMax || len(b) != headerSize+2*slotSize(room) {
+		return nil
+	}
+	turn := binary.NativeEndian.Uint32(b[turnAt:])
+	value := slot(b, room, turn)
+	n := binary.BigEndian.Uint32(value)
+	if turn == 0 || n > uint32(room) {
+		return nil
+	}
+	return value[slotHeader:][:n]
+}
