@@ -198,7 +198,7 @@ func (g *running) status() string {
 func (g *running) start() announce.Start {
 	_, port, _ := net.SplitHostPort(g.sockets[0].Addr().String()) // a socket's address is one
 	return announce.Start{
-		Version: version, Config: g.cfg, Simulated: g.simulate != nil, Port: port,
+		Name: g.name(), Version: version, Config: g.cfg, Simulated: g.simulate != nil, Port: port,
 		Sensors: g.sensors, Firsts: g.first, Err: g.sampler.Err, Motors: g.motors.States(),
 		Tokens: g.tokens.Made(), Closed: g.access.Closed(), Open: g.demonstration,
 	}
@@ -325,7 +325,7 @@ func (g *running) newAuditor() *auditor.Auditor {
 // newMetrics returns what /metrics shows.
 func (g *running) newMetrics() *metrics.Collector {
 	source := metrics.Source{
-		Version: version, Sensors: g.sensors, Host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
+		Name: g.name(), Version: version, Sensors: g.sensors, Host: host.NewReader(os.DirFS("/"), g.cfg.State).Read,
 		Lateness: g.sampler.Lateness(), Missed: g.sampler.Missed, Repeats: g.buses.Repeats, Recoveries: g.buses.Recoveries, Resets: g.sampler.Resets,
 		Clients: g.server.Clients, Frames: g.server.Frames, Refused: g.refusals.Counts, Limits: g.limits, Accounts: g.server.Accounts,
 		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.readingsDurable, DurableAge: g.storage.history.DurableAge, EStopStored: g.storage.latch.Stored, Stored: g.storage.history.Size,

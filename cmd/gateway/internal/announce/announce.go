@@ -21,6 +21,7 @@ import (
 
 // A Start is a start of the gateway.
 type Start struct {
+	Name      string // of the gateway
 	Version   string
 	Config    *config.Config
 	Simulated bool
@@ -133,7 +134,7 @@ func (s Start) Log(log *slog.Logger, took time.Duration) {
 		log.Info("motor configured", "motor", m.Target, "state", motor(m))
 	}
 	all := s.pages()
-	args := []any{"version", s.Version, "machine", machine.Model(), "configuration", s.source(), "page", all[0], "readings", readingsAt(all[0])}
+	args := []any{"version", s.Version, "name", s.Name, "machine", machine.Model(), "configuration", s.source(), "page", all[0], "readings", readingsAt(all[0])}
 	if len(all) > 1 {
 		args = append(args, "also", strings.Join(all[1:], " "))
 	}

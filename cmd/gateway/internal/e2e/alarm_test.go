@@ -142,6 +142,7 @@ webhook: {url: "%s/alarms", secret_file: %q}
 `, low, high, hook.URL, filepath.ToSlash(secret)))
 	argv := []string{buildGateway(t), "--simulate", "--config", config, "--listen", "127.0.0.1:0", "--state", state}
 	p := startGateway(t, argv...)
+	p.await(t, `msg=ready version=devel name="greenhouse 3" `)
 	tokens := map[string]string{}
 	for _, args := range [][]string{{"vera"}, {"otto", "--role", "operator"}, {"blind", "--role", "operator", "--sensors", "outdoor"}} {
 		out, err := exec.Command(buildGateway(t), append([]string{"token", "add", "--state", state}, args...)...).Output()
@@ -216,7 +217,7 @@ webhook: {url: "%s/alarms", secret_file: %q}
 	}
 	defer answer.Body.Close()
 	text, _ := io.ReadAll(answer.Body)
-	for _, want := range []string{`gateway_alarm{name="always",severity="warning"} 1`, `gateway_alarm{name="cold",severity="critical"} 0`} {
+	for _, want := range []string{`gateway_info{name="greenhouse 3"} 1`, `gateway_alarm{name="always",severity="warning"} 1`, `gateway_alarm{name="cold",severity="critical"} 0`} {
 		if !strings.Contains(string(text), want+"\n") {
 			t.Errorf("no metric %s", want)
 		}

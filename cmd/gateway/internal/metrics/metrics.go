@@ -23,6 +23,7 @@ import (
 
 // Source is where the numbers come from that others have.
 type Source struct {
+	Name     string // of the gateway
 	Version  string
 	Sensors  []wire.SensorInfo // by the sensor number of their records
 	Host     func() host.Stats

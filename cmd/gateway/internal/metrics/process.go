@@ -115,6 +115,12 @@ func startedAt(said, now time.Time, running time.Duration) time.Time {
 	return said
 }
 
+// writeName writes what the gateway is called.
+func writeName(t *expositionText, name string) {
+	t.family("gateway_info", "gauge", "What the gateway is called.")
+	t.sample("", label("name", name), 1)
+}
+
 // writeProgram writes what the program is, and since when it runs.
 func (p *process) writeProgram(t *expositionText) {
 	t.family("gateway_build_info", "gauge", "The version that runs.")

@@ -17,6 +17,7 @@ import (
 // may see. What is not known is left out.
 func (m *Collector) Expose(w io.Writer, sensor, motor func(name string) bool) {
 	t := &expositionText{hidden: m.hidden(sensor, motor)}
+	writeName(t, m.source.Name)
 	m.writeProgram(t)
 	m.writeSensors(t)
 	m.writeResets(t)

@@ -23,6 +23,7 @@ func ExposeThrough(w io.Writer, g *hub.Remote, clients int, sensor, motor func(n
 	hello, _ := g.Hello()
 	o, now := g.Overview(), time.Now()
 	here := o.Presence.State == hub.Here
+	writeName(t, hello.Name)
 	t.family("gateway_build_info", "gauge", "The version that runs.")
 	t.sample("", label("version", hello.Version), 1)
 	t.gauge("gateway_hub_connected", "Whether the gateway is connected to the fleet's broker.", oneIf(here))
