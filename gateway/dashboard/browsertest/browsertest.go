@@ -296,7 +296,8 @@ func (p *Page) reveal(selector string) (box struct{ X, Y, Width, Height float64 
 		const element = document.querySelector(%q), box = () => element.getBoundingClientRect().toJSON();
 		if (!element) return null; // the page has loaded itself again
 		const { left, top, right, bottom } = box();
-		if (left < 0 || top < 0 || right > innerWidth || bottom > innerHeight) element.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
+		const over = document.elementFromPoint((left + right) / 2, (top + bottom) / 2); // such as what stays in place while the page scrolls
+		if (left < 0 || top < 0 || right > innerWidth || bottom > innerHeight || (over && !element.contains(over))) element.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
 		addEventListener("click", (event) => (globalThis.clickHits = event.composedPath().includes(element)), { capture: true, once: true });
 		globalThis.clickHits = undefined;
 		for (let last; JSON.stringify(last) !== JSON.stringify(box()); await new Promise(globalThis.displayFrame ?? requestAnimationFrame)) last = box();
@@ -323,10 +324,16 @@ func (p *Page) perform(in input) {
 // just then, as it may on a page that shows what happens.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
-	for hits := false; !hits; {
+	for begin := time.Now(); ; {
 		box := p.reveal(selector)
-		p.perform(input{mouse: []point{{box.X + box.Width/2, box.Y + box.Height/2}}})
-		hits = p.hit()
+		at := point{box.X + box.Width/2, box.Y + box.Height/2}
+		p.perform(input{mouse: []point{at}})
+		if p.hit() {
+			return
+		}
+		if time.Since(begin) > patience {
+			p.t.Fatalf("no click hits %s, at %v", selector, at)
+		}
 	}
 }
 
