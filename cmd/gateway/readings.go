@@ -13,7 +13,9 @@ import (
 	"sensorgateway/cmd/gateway/internal/chips"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/export"
+	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/setup"
+	"sensorgateway/cmd/gateway/internal/state"
 	"sensorgateway/gateway/history"
 	"sensorgateway/wire"
 )
@@ -21,25 +23,27 @@ import (
 const (
 	defaultState = "/var/lib/gateway" // of the systemd unit
 	logDir       = "log"              // of readings, in the state directory
+	pageSuffix   = "-page"            // of the file in memory that has the log's newest page
 )
 
 // logOfReadings is the log of this machine's gateway, for commands. Flags and the
 // environment say where it is, as they do for the gateway itself.
 func logOfReadings(getenv func(string) string) export.Log {
-	var path, state string
+	var path, stateDir string
 	f := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.StringVar(&path, "config", "", "configuration `file`, which says where the state is (default "+config.DefaultFile+")")
-	f.StringVar(&state, "state", "", "the gateway's state `directory` (default: as the configuration says, else "+defaultState+")")
+	f.StringVar(&stateDir, "state", "", "the gateway's state `directory` (default: as the configuration says, else "+defaultState+")")
 	return export.Log{
 		Flags: f,
 		Find: func() (string, []wire.SensorInfo, error) {
 			if err := fromEnvironment(f, getenv); err != nil {
 				return "", nil, err
 			}
-			return findLog(path, state)
+			return findLog(path, stateDir)
 		},
 		Open: func(dir string, measured bool, damaged func(why string, readings int)) (export.LogReader, error) {
-			r, err := history.OpenReader(dir, func(d history.Damage) { damaged(d.Reason, d.Readings) })
+			memory := state.MemoryFiles(filepath.Dir(dir), machine.BootID(), pageSuffix)
+			r, err := history.OpenReader(dir, func(d history.Damage) { damaged(d.Reason, d.Readings) }, memory...)
 			if err != nil {
 				return nil, err
 			}

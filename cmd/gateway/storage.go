@@ -86,7 +86,7 @@ func newStorage(o storageOptions) (*storage, error) {
 	} else {
 		stored.Dir = filepath.Join(dir, logDir)
 		if memoryfile.Outlives(o.memory) {
-			stored.Memory = state.MemoryFile(o.memory, dir, machine.BootID(), "-page")
+			stored.Memory = state.MemoryFile(o.memory, dir, machine.BootID(), pageSuffix)
 		}
 	}
 	log, err := history.New(stored)

@@ -103,9 +103,7 @@ var errNotLoaded = errors.New("the disk has not answered since the start")
 func (l *Log) Load() {
 	defer close(l.loaded)
 	l.limit()
-	if l.o.Memory != "" {
-		l.left = journal.ReadLeft(l.o.Memory)
-	}
+	l.left = journal.ReadLeft(l.o.Memory)
 	r, err := l.recover(true)
 	if err != nil {
 		l.log.Warn("readings stay in memory: the directory cannot be read; it is tried again", "dir", l.o.Dir, "err", err)
@@ -162,21 +160,30 @@ func (l *Log) limit() {
 // Loading returns a number that grows while Load goes on, as long as the disk answers.
 func (l *Log) Loading() int64 { return l.steps.Load() }
 
-// loadingFS is the directory as the process before left it, and counts what it is
-// asked for.
-type loadingFS struct {
+// leftFS is the directory as the process before left it, with what is in memory only.
+type leftFS struct {
 	FS
 	left journal.Left
-	n    *atomic.Int64
 }
 
-func (c loadingFS) Open(name string, write bool) (disk.File, error) {
-	c.n.Add(1)
-	f, err := c.FS.Open(name, write)
+func (d leftFS) Open(name string, write bool) (disk.File, error) {
+	f, err := d.FS.Open(name, write)
 	if err != nil {
 		return nil, err
 	}
-	return disk.Counted(c.left.Over(name, f), c.n), nil
+	return d.left.Over(name, f), nil
+}
+
+// A countedFS counts what it is asked for.
+type countedFS struct {
+	FS
+	n *atomic.Int64
+}
+
+func (c countedFS) Open(name string, write bool) (disk.File, error) {
+	c.n.Add(1)
+	f, err := c.FS.Open(name, write)
+	return disk.Counted(f, c.n), err
 }
 
 func (l *Log) defaults() {
@@ -216,6 +223,6 @@ func (l *Log) defaults() {
 // recover reads the directory.
 func (l *Log) recover(unreadableFails bool) (*recovery.Found, error) {
 	return recovery.Read(recovery.Options{
-		FS: loadingFS{l.fs, l.left, &l.steps}, Log: l.log.With("dir", l.o.Dir), UnreadableFails: unreadableFails,
+		FS: countedFS{leftFS{l.fs, l.left}, &l.steps}, Log: l.log.With("dir", l.o.Dir), UnreadableFails: unreadableFails,
 	})
 }

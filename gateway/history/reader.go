@@ -10,6 +10,7 @@ import (
 
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/index"
+	"sensorgateway/gateway/history/journal"
 	"sensorgateway/gateway/history/query"
 	"sensorgateway/gateway/history/recovery"
 	"sensorgateway/gateway/history/values"
@@ -31,12 +32,13 @@ type Reader struct {
 }
 
 // OpenReader opens a directory. damaged is called when records that were found cannot be
-// read, once for each.
-func OpenReader(dir string, damaged func(Damage)) (*Reader, error) {
+// read, once for each. memory is where the log may have its newest page, see
+// [Options]: without it the newest second may lack.
+func OpenReader(dir string, damaged func(Damage), memory ...string) (*Reader, error) {
 	if _, err := os.ReadDir(dir); err != nil {
 		return nil, err
 	}
-	return openReader(disk.OS(dir), damaged)
+	return openReader(leftFS{disk.OS(dir), journal.ReadLeft(memory...)}, damaged)
 }
 
 func openReader(fs FS, damaged func(Damage)) (*Reader, error) {

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,6 +13,7 @@ import (
 	"sensorgateway/gateway/history/disk/disktest"
 	"sensorgateway/gateway/history/format"
 	"sensorgateway/gateway/memoryfile"
+	"sensorgateway/wire"
 )
 
 // staging returns a path for pages of a log; and skips where they cannot be staged.
@@ -50,6 +52,30 @@ func TestKilledBetweenSyncs(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Another process that reads the directory has the newest tick, too.
+func TestReaderOfStaged(t *testing.T) {
+	memory, dir, m := staging(t), t.TempDir(), newMaker(1)
+	l := open(t, Options{Dir: dir, Memory: memory, Sensors: names(1), Boot: "boot"})
+	l.maintain(time.Unix(1, 0))
+	l.Begin("epoch", m.next)
+	for range 3 {
+		l.Append(m.tick(), m.offset)
+		l.write()
+		for places, want := range map[string]int{memory: len(m.ticks), memory + ".none": 0} {
+			r, err := OpenReader(dir, noDamage(t), "", places)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []wire.Record
+			if want > 0 || len(r.Sensors()) > 0 {
+				got = all(t, r.Between(r.Sensors()[0], 0, math.MaxInt64))
+			}
+			same(t, got, m.of(0)[:want])
+		}
+	}
+	l.Close()
 }
 
 // What was staged survives also where the journal cannot be continued.

@@ -5,6 +5,7 @@ package memoryfile
 import (
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -30,8 +31,20 @@ func unmapFile(b []byte) error {
 	return unix.Munmap(b)
 }
 
-// own reports whether a file is a plain one of this user's.
-func own(info fs.FileInfo) bool {
+// trusted reports whether a file is a plain one of this user's; or, for root, of the
+// owner of a directory that nobody else can write to.
+func trusted(path string, info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && info.Mode().IsRegular() && int(stat.Uid) == os.Geteuid()
+	if !ok || !info.Mode().IsRegular() {
+		return false
+	}
+	if int(stat.Uid) == os.Geteuid() {
+		return true
+	}
+	dir, err := os.Lstat(filepath.Dir(path))
+	if err != nil || os.Geteuid() != 0 || !dir.IsDir() || dir.Mode().Perm()&0o022 != 0 {
+		return false
+	}
+	in, ok := dir.Sys().(*syscall.Stat_t)
+	return ok && in.Uid == stat.Uid
 }

@@ -55,8 +55,17 @@ type Left struct {
 	page []byte
 }
 
-// ReadLeft returns what a process left at path.
-func ReadLeft(path string) (l Left) {
+// ReadLeft returns what a process left at the first of the paths that has a page.
+func ReadLeft(paths ...string) (l Left) {
+	for _, path := range paths {
+		if l = readLeft(path); l.name != "" {
+			break
+		}
+	}
+	return l
+}
+
+func readLeft(path string) (l Left) {
 	b := memoryfile.Read(path)
 	if len(b) < 9 || len(b) < 9+int(b[8]) {
 		return Left{}

@@ -32,6 +32,8 @@ type counters struct {
 const (
 	countersKey = 16  // bytes
 	epochMax    = 200 // bytes that another epoch may be longer
+
+	everybodysMemory = "/dev/shm"
 )
 
 // MemoryDir returns a directory of files in memory: the service's own, for systemd
@@ -40,18 +42,31 @@ func MemoryDir(getenv func(string) string) string {
 	if dir, _, _ := strings.Cut(getenv("RUNTIME_DIRECTORY"), ":"); dir != "" {
 		return dir
 	}
-	return "/dev/shm"
+	return everybodysMemory
 }
 
 // MemoryFile returns the path of a file in memory that belongs to the state in dir, in
 // this boot; "" if there is none. Their names end differently.
 func MemoryFile(memory, dir, boot, suffix string) string {
+	return memoryFile(memory, dir, boot, suffix, os.Geteuid())
+}
+
+func memoryFile(memory, dir, boot, suffix string, user int) string {
 	abs, err := filepath.Abs(dir)
 	if memory == "" || dir == "" || boot == "" || err != nil {
 		return ""
 	}
-	id := sha256.Sum256(fmt.Append(nil, boot, os.Geteuid(), abs))
+	id := sha256.Sum256(fmt.Append(nil, boot, user, abs))
 	return filepath.Join(memory, fmt.Sprintf("gateway-%x%s", id[:16], suffix))
+}
+
+// MemoryFiles returns where a gateway has such a file, for a command, which is not
+// told of the unit's directory: the gateway's user owns its state.
+func MemoryFiles(dir, boot, suffix string) (paths []string) {
+	for _, memory := range []string{"/run/gateway", everybodysMemory} {
+		paths = append(paths, memoryFile(memory, dir, boot, suffix, ownerOf(dir)))
+	}
+	return paths
 }
 
 // load returns the epoch, the next numbers and what is reserved, as the last run left

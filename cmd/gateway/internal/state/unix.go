@@ -22,3 +22,12 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// ownerOf returns the user that owns a directory, -1 if that is not known.
+func ownerOf(dir string) int {
+	var stat unix.Stat_t
+	if unix.Stat(dir, &stat) != nil {
+		return -1
+	}
+	return int(stat.Uid)
+}
