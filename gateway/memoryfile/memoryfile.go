@@ -7,6 +7,7 @@
 package memoryfile
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -135,7 +136,7 @@ const readTries = 4
 func Read(path string) []byte {
 	for range readTries {
 		b := read(path)
-		if again := read(path); b == nil || again != nil && again[turnAt] == b[turnAt] {
+		if again := read(path); b == nil || again != nil && bytes.Equal(again[:headerSize], b[:headerSize]) {
 			return value(b)
 		}
 	}
@@ -160,8 +161,8 @@ func value(b []byte) []byte {
 	if b == nil {
 		return nil
 	}
-	room := int(binary.BigEndian.Uint32(b[roomAt:]))
-	if room > fileMax || len(b) != headerSize+2*slotSize(room) {
+	room := int(binary.BigEndian.Uint32(b[roomAt:])) // may be less than 0 where int has 32 bits
+	if room < 0 || room > fileMax || len(b) != headerSize+2*slotSize(room) {
 		return nil
 	}
 	turn := binary.NativeEndian.Uint32(b[turnAt:])

@@ -4,6 +4,7 @@ package memoryfile
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,6 +176,8 @@ func FuzzRead(f *testing.F) {
 	whole, _ := os.ReadFile(path)
 	f.Add(whole)
 	f.Add(whole[:headerSize])
+	f.Add(binary.BigEndian.AppendUint32([]byte(magic), 1<<32-4)) // which is -4 where int has 32 bits
+	f.Add(append(binary.BigEndian.AppendUint32([]byte(magic), 1<<32-4), make([]byte, headerSize-len(magic)-4)...))
 	f.Add(bytes.Repeat([]byte{0xff}, 200))
 	file.Close()
 	f.Fuzz(func(t *testing.T, b []byte) {
