@@ -289,7 +289,10 @@ func (l *Log) prepare(now time.Time) error {
 	j := k.reusable
 	k.reusable = nil
 	if j != nil { // what the previous process wrote may not be on the disk yet
-		if err := errors.Join(l.left.Restore(j), j.Sync()); err != nil {
+		l.disk.Lock()
+		left := l.left
+		l.disk.Unlock()
+		if err := errors.Join(left.Restore(j), j.Sync()); err != nil {
 			k.oldJournals = append(k.oldJournals, oldJournal{j.Name, j.Size, false})
 			k.incomplete = true
 			return errors.Join(err, j.Close())
@@ -299,9 +302,9 @@ func (l *Log) prepare(now time.Time) error {
 		k.lastPage++ // the next one has another name, should something else have this one
 		return fmt.Errorf("a journal cannot be created: %w", err)
 	}
-	l.left = journal.Left{} // it is on the disk
 	l.disk.Lock()
 	defer l.disk.Unlock()
+	l.left = journal.Left{} // it is on the disk
 	l.stage(j)
 	l.mu.Lock()
 	defer l.mu.Unlock()

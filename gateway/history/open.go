@@ -103,7 +103,9 @@ var errNotLoaded = errors.New("the disk has not answered since the start")
 func (l *Log) Load() {
 	defer close(l.loaded)
 	l.limit()
+	l.disk.Lock()
 	l.left = journal.ReadLeft(l.o.Memory)
+	l.disk.Unlock()
 	r, err := l.recover(true)
 	if err != nil {
 		l.log.Warn("readings stay in memory: the directory cannot be read; it is tried again", "dir", l.o.Dir, "err", err)
@@ -222,7 +224,10 @@ func (l *Log) defaults() {
 
 // recover reads the directory.
 func (l *Log) recover(unreadableFails bool) (*recovery.Found, error) {
+	l.disk.Lock()
+	left := l.left
+	l.disk.Unlock()
 	return recovery.Read(recovery.Options{
-		FS: countedFS{leftFS{l.fs, l.left}, &l.steps}, Log: l.log.With("dir", l.o.Dir), UnreadableFails: unreadableFails,
+		FS: countedFS{leftFS{l.fs, left}, &l.steps}, Log: l.log.With("dir", l.o.Dir), UnreadableFails: unreadableFails,
 	})
 }

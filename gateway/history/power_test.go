@@ -172,7 +172,7 @@ func TestPowerCuts(t *testing.T) {
 // powerCuts cuts the power of logs whose pages are staged at a path in memory, unless
 // that is "". What is there, a kill leaves, and a cut does not.
 func powerCuts(t *testing.T, memory string) {
-	cuts := soakOr(100_000, 7_000)
+	cuts := soakOr(100_000, 5_000)
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // there is nothing but garbage
 	d, m := disktest.New(), newMaker(len(rigSensors))
 	chance := rand.New(rand.NewPCG(3, 4))

@@ -29,7 +29,7 @@ func staging(t *testing.T) string {
 // of pages; so does the next one, and the third process goes on in the same journal.
 func TestKilledBetweenSyncs(t *testing.T) {
 	memory := staging(t)
-	for ticks := range 400 {
+	for ticks := 0; ticks < 400; ticks += 1 + ticks/20 {
 		d, m := disktest.New(), newMaker(len(rigSensors))
 		o := Options{FS: d, Memory: memory, Sensors: rigSensors, Boot: "boot", pages: rigPages}
 		for range 3 {
