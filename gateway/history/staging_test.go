@@ -25,8 +25,8 @@ func staging(t *testing.T) string {
 	return filepath.Join(t.TempDir(), "page")
 }
 
-// However many ticks came since the last sync, a kill leaves all of them, on any number
-// of pages; so does the next one, and the third process goes on in the same journal.
+// However many ticks came since the last sync, and however many pages they fill, a kill
+// leaves all of them. The next process goes on in the same journal.
 func TestKilledBetweenSyncs(t *testing.T) {
 	memory := staging(t)
 	for ticks := 0; ticks < 400; ticks += 1 + ticks/20 {
@@ -63,8 +63,8 @@ func TestReaderOfStaged(t *testing.T) {
 	for range 3 {
 		l.Append(m.tick(), m.offset)
 		l.write()
-		for places, want := range map[string]int{memory: len(m.ticks), memory + ".none": 0} {
-			r, err := OpenReader(dir, noDamage(t), "", places)
+		for place, want := range map[string]int{memory: len(m.ticks), memory + ".none": 0} {
+			r, err := OpenReader(dir, noDamage(t), "", place)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,8 +100,7 @@ func TestKilledThenOtherSensors(t *testing.T) {
 	}
 }
 
-// What has cut the file in memory off costs nothing, and is logged once. A page that
-// another log, an older one, or nobody has left there is not taken in.
+// A page that is older, damaged, or not of this journal is not taken in.
 func TestStagedElsewhere(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -167,6 +166,7 @@ func put(t *testing.T, memory string, page []byte) {
 	}
 }
 
+// Something cuts the file in memory off: no reading is lost, and it is logged once.
 func TestStagingIsCutOff(t *testing.T) {
 	memory := staging(t)
 	var log bytes.Buffer

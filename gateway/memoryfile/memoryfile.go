@@ -166,10 +166,10 @@ func value(b []byte) []byte {
 		return nil
 	}
 	turn := binary.NativeEndian.Uint32(b[turnAt:])
-	value := slot(b, room, turn)
-	n := binary.BigEndian.Uint32(value)
+	from := slot(b, room, turn)
+	n := binary.BigEndian.Uint32(from)
 	if turn == 0 || n > uint32(room) {
 		return nil
 	}
-	return value[slotHeader:][:n]
+	return from[slotHeader:][:n]
 }

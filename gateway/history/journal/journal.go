@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	sizeMax  = 20 << 20 // bytes; an hour of 8 sensors at 10 Hz takes 14 MiB
-	share    = 12       // a journal has at most this part of the log's bytes
-	PagesMin = 32       // pages that a journal has at least
+	sizeMax = 20 << 20 // bytes; an hour of 8 sensors at 10 Hz takes 14 MiB
+	share   = 12       // a journal has at most this part of the log's bytes
+	// PagesMin is how many pages a journal has at least.
+	PagesMin = 32
 
 	zerosAhead = 16 // pages of zeros before the first is written, and at least between that and those that are filled
 	// ZerosAtOnce is how many bytes of zeros are written at once.
