@@ -250,7 +250,10 @@ func TestReasons(t *testing.T) {
 	if got := Reason(0x42); got != "0x42" {
 		t.Error(got)
 	}
-	if err := Explain(io.EOF); !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "mqtts://") {
+	if err := Explain(io.EOF); !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "MQTT 5") {
+		t.Error(err)
+	}
+	if err := Explain(errors.New("remote error: tls: revoked certificate")); !strings.Contains(err.Error(), "enroll it again") {
 		t.Error(err)
 	}
 	if err := errors.New("odd"); Explain(err) != err {

@@ -73,6 +73,8 @@ func fixOf(err error) string {
 		return "renew the broker's certificate, or set this machine's clock, which says " + time.Now().UTC().Format(time.DateOnly)
 	case errors.As(err, &plain):
 		return "the broker does not speak TLS at this port: correct the port (8883), or write mqtt://"
+	case strings.Contains(err.Error(), "revoked certificate"):
+		return "the gateway was revoked: enroll it again, with a code for its name (gateway hub code --gateway NAME), and renew ca.crl at the broker"
 	case errors.As(err, &alert), strings.Contains(err.Error(), "remote error: tls:"):
 		return "the broker does not take the gateway's certificate: check that it is of the broker's authority, not expired and not revoked"
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -82,7 +84,7 @@ func fixOf(err error) string {
 	case errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
 		return "check the address, and that a firewall lets this port through"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "the broker ended the connection without a word: its log says why; a port for TLS needs mqtts://"
+		return "the broker ended the connection without a word: its log says why; it must speak MQTT 5, with TLS for mqtts:// and without it for mqtt://"
 	}
 	return ""
 }

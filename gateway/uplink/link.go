@@ -78,6 +78,7 @@ func (u *Uplink) connection(ctx context.Context, attempt int) error {
 	if ctx.Err() != nil {
 		err = nil
 	}
+	err = u.judge(err)
 	if errors.Is(err, mqtt.Disconnected(mqtt.TakenOver)) {
 		u.takeovers.Add(1)
 		err = fmt.Errorf("another device connects as this gateway, so both lose the line: this one waits some minutes; fix: give one of them a name of its own, with gateway enroll: %w", err)

@@ -51,6 +51,15 @@ func (u *Uplink) connected(g fleet.Gateway) {
 	u.notice()
 }
 
+// judge returns the error with which the connection has ended, as that of one that was
+// taken over, if it seems to be.
+func (u *Uplink) judge(err error) error {
+	u.mu.Lock()
+	link := u.link
+	u.mu.Unlock()
+	return u.rival.Judge(err, link.connected, time.Since(link.since))
+}
+
 // ended notes that there is none, and why.
 func (u *Uplink) ended(err error) {
 	u.mu.Lock()

@@ -99,6 +99,7 @@ type Uplink struct {
 	bytes     atomic.Int64 // on the wire, since the start
 	messages  atomic.Int64 // published, since the start
 	takeovers atomic.Int64
+	rival     mqtt.Rival  // of who connects
 	spent     atomic.Bool // the budget is, but for what is not for hubs that ask
 	state     atomic.Pointer[wire.Uplink]
 

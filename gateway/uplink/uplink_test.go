@@ -201,7 +201,8 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// Two devices with one identity: both find it out, say so, and yield for a while.
+// Two devices with one identity find it out, say so, and yield for a while: also by a broker
+// that closes the older connection without a word.
 func TestTakenOver(t *testing.T) {
 	r := newRig(t)
 	h := r.newHub("hub-a")
@@ -217,6 +218,24 @@ func TestTakenOver(t *testing.T) {
 	others, _ := other.Stats()
 	if mine.Takeovers != 1 || mine.Connected || others.Takeovers != 0 || !others.Connected {
 		t.Errorf("%+v and %+v", mine, others)
+	}
+}
+
+func TestTakenOverWithoutAWord(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.startMosquitto()
+	r.run(r.Uplink)
+	r.run(r.newUplink())
+	for late := time.After(6 * patience); ; { // each loses three connections, after pauses of 1 to 5 s
+		select {
+		case e := <-r.events:
+			if e.Kind == wire.EventUplinkLost && strings.Contains(e.Reason, "another device connects as this gateway") {
+				return
+			}
+		case <-late:
+			t.Fatal("nobody says that there are two")
+		}
 	}
 }
 
