@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -203,6 +204,27 @@ func TestEveryChipIsInTheREADME(t *testing.T) {
 		}
 		if !strings.Contains(row, fmt.Sprintf(" %v |", strings.Replace(chip.MinInterval.String(), "ms", " ms", 1))) && !strings.Contains(row, strings.Replace(chip.MinInterval.String(), "s", " s", 1)) {
 			t.Errorf("%s: %v is not in its row %q", name, chip.MinInterval, row)
+		}
+	}
+}
+
+// The documentation of every driver shows how it is used.
+func TestEveryDriverHasAnExample(t *testing.T) {
+	drivers, err := filepath.Glob("*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range drivers {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(source), "\nfunc NewI2C(") {
+			continue
+		}
+		example, err := os.ReadFile(filepath.Join(filepath.Dir(file), "example_test.go"))
+		if err != nil || !strings.Contains(string(example), "\nfunc Example()") {
+			t.Errorf("%s has no example: %v", file, err)
 		}
 	}
 }
