@@ -119,6 +119,7 @@ func soakOr(soak, usual int) int {
 func TestAccountsClose(t *testing.T) {
 	t.Parallel()
 	withAndWithoutTLS(t, func(t *testing.T, s *testServer) {
+		t.Parallel()
 		r := &riot{testServer: s, rnd: rand.New(rand.NewPCG(1, 2)), seq: 7}
 		for i := range 9 {
 			r.clients = append(r.clients, s.moody(protocols[i%len(protocols)]))

@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"errors"
+	"flag"
 	"io"
 	"log"
 	"net/rpc"
@@ -24,7 +25,8 @@ func TestMain(m *testing.M) {
 		serveLoad()
 		return
 	}
-	os.Exit(m.Run())
+	_ = flag.Set("test.parallel", "8") // unless -parallel says so: most of their time these tests wait
+	m.Run()
 }
 
 // pipes is the two pipes between a benchmark and its clients.

@@ -84,6 +84,7 @@ func masked(op byte, payload string) []byte {
 }
 
 func TestFramesFromTheWire(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for _, tt := range []struct {
 		name string
@@ -132,6 +133,7 @@ func TestFramesFromTheWire(t *testing.T) {
 func TestCloseIsAnswered(t *testing.T) {
 	t.Parallel()
 	withAndWithoutTLS(t, func(t *testing.T, s *testServer) {
+		t.Parallel()
 		ends := func(answers bool) (took time.Duration) {
 			t.Helper()
 			begin := time.Now()

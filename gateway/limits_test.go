@@ -21,6 +21,7 @@ import (
 func TestBodiesAreNotRead(t *testing.T) {
 	t.Parallel()
 	withAndWithoutTLS(t, func(t *testing.T, s *testServer) {
+		t.Parallel()
 		for _, tt := range []struct {
 			name, head, body string
 			status           int

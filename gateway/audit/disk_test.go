@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -78,43 +79,45 @@ func TestDiskHangs(t *testing.T) {
 
 // A disk that is full: the records wait, and what was written of one is taken back.
 func TestDiskFull(t *testing.T) {
-	p := newPlace(t)
-	var full atomic.Bool
-	tried := make(chan struct{}, 1)
-	l, stop := p.start(t, func(f *os.File, b []byte) (int, error) {
-		if full.Load() {
-			n, _ := f.Write(b[:len(b)/2])
-			select {
-			case tried <- struct{}{}:
-			default:
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t)
+		var full atomic.Bool
+		tried := make(chan struct{}, 1)
+		l, stop := p.start(t, func(f *os.File, b []byte) (int, error) {
+			if full.Load() {
+				n, _ := f.Write(b[:len(b)/2])
+				select {
+				case tried <- struct{}{}:
+				default:
+				}
+				return n, syscall.ENOSPC
 			}
-			return n, syscall.ENOSPC
+			return f.Write(b)
+		})
+		if !l.Append(command(0), patience) {
+			t.Fatal("not written")
 		}
-		return f.Write(b)
+		full.Store(true)
+		if l.Append(command(1), time.Millisecond) {
+			t.Error("written to a full disk")
+		}
+		<-tried
+		<-tried // again
+		if err := l.Err(); err == nil || !strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
+			t.Errorf("%v", err)
+		}
+		full.Store(false)
+		for begin := time.Now(); !l.Append(command(2), patience); time.Sleep(100 * time.Millisecond) {
+			if time.Since(begin) > patience {
+				t.Fatal("never written again")
+			}
+		}
+		if err := l.Err(); err != nil {
+			t.Error(err)
+		}
+		stop()
+		if done, _ := p.verify(t); done.Bad != "" || done.Last < 3 {
+			t.Errorf("%+v", done)
+		}
 	})
-	if !l.Append(command(0), patience) {
-		t.Fatal("not written")
-	}
-	full.Store(true)
-	if l.Append(command(1), time.Millisecond) {
-		t.Error("written to a full disk")
-	}
-	<-tried
-	<-tried // again
-	if err := l.Err(); err == nil || !strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
-		t.Errorf("%v", err)
-	}
-	full.Store(false)
-	for !l.Append(command(2), patience) {
-		if t.Context().Err() != nil {
-			t.Fatal("never written again")
-		}
-	}
-	if err := l.Err(); err != nil {
-		t.Error(err)
-	}
-	stop()
-	if done, _ := p.verify(t); done.Bad != "" || done.Last < 3 {
-		t.Errorf("%+v", done)
-	}
 }

@@ -127,6 +127,7 @@ func TestCommandBeforeHello(t *testing.T) {
 // TestCommandOutOfReach holds what is said when a gateway is away or does not answer, and that a
 // stop is sent all the same.
 func TestCommandOutOfReach(t *testing.T) {
+	t.Parallel()
 	h, d, r := connected(t)
 	d.answerWith(nil)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // it has to be sent by then
@@ -161,6 +162,7 @@ func TestCommandOutOfReach(t *testing.T) {
 // TestClients holds that a gateway is told who of those that have commanded it is connected, while one
 // may keep something running, and at once when one is lost.
 func TestClients(t *testing.T) {
+	t.Parallel()
 	h, d, r := connected(t)
 	for _, c := range []string{"c1", "c2"} {
 		if _, err := r.Command(t.Context(), "ahmet", c, []byte(start)); err != nil {

@@ -16,6 +16,7 @@ import (
 
 // TestCounts holds what is counted of what comes and of what is sent.
 func TestCounts(t *testing.T) {
+	t.Parallel()
 	broker, h := startBroker(t), newHub(t, t.TempDir())
 	h.run(broker)
 	d := h.startDevice(broker, "n1", nil)

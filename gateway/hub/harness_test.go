@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"flag"
 	"log/slog"
 	"net"
 	"net/url"
@@ -22,6 +23,11 @@ import (
 	"sensorgateway/gateway/mqtt/mqtttest"
 	"sensorgateway/wire"
 )
+
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // unless -parallel says so: most of their time these tests wait
+	m.Run()
+}
 
 // patience is how long a test waits for what must come.
 const patience = 30 * time.Second

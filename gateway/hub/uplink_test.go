@@ -86,6 +86,7 @@ func startUplink(t *testing.T, broker string) *gatewayUplink {
 // sent, makes no gateway start anything: not by what is late, recorded, changed, retained,
 // another's, or signed with a key that is no hub's.
 func TestHostileBroker(t *testing.T) {
+	t.Parallel()
 	cases := 1000
 	if os.Getenv("GATEWAY_TEST_SOAK") != "" {
 		cases = 10_000

@@ -13,6 +13,7 @@ import (
 // TestWatch holds that a gateway is asked for ticks while somebody listens, again and again and
 // when it is back, and told when nobody does.
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	broker := startBroker(t)
 	h := newHub(t, t.TempDir())
 	h.run(broker)

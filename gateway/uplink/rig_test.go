@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,6 +29,11 @@ import (
 	"sensorgateway/gateway/uplink/ship"
 	"sensorgateway/wire"
 )
+
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // unless -parallel says so: most of their time these tests wait
+	m.Run()
+}
 
 const patience = 20 * time.Second // longer than anything here takes on a busy machine
 

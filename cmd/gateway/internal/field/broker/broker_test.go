@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
+	"flag"
 	"net"
 	"net/url"
 	"os"
@@ -22,6 +23,11 @@ import (
 	"sensorgateway/gateway/mqtt/mqtttest"
 	"sensorgateway/gateway/uplink"
 )
+
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // unless -parallel says so: most of their time these tests wait
+	m.Run()
+}
 
 var pi = fleet.Gateway{Site: "lab", Name: "pi-7"}
 

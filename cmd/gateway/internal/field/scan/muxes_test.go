@@ -252,22 +252,24 @@ func (s *wires) Tx(addr uint16, w, r []byte) error {
 // Of a multiplexer behind another one is said where it is, whoever is behind it is not
 // taken for a neighbour, and all is put back, whatever was connected.
 func TestScanOfNestedMultiplexers(t *testing.T) {
-	chip := func(_, r []byte) error { clear(r); return nil }
-	for _, outer := range []uint16{0x70, 0x72} {
-		for _, mask := range []byte{0, 1 << 2, 0xFF} {
-			inner := &fakeMux{mask: 0x05}
-			inner.channels[0] = &wires{chips: answers{0x50: chip}}
-			m := &fakeMux{mask: mask}
-			m.channels[2] = &wires{chips: answers{0x51: chip}, muxes: map[uint16]*fakeMux{0x71: inner}}
-			r := Result{Bus: "1"}
-			r.Ask(t.Context(), &wires{chips: answers{0x52: chip}, muxes: map[uint16]*fakeMux{outer: m}}, Others{})
-			wantTold(t, &r, "", "0x52 read 00", fmt.Sprintf("0x%02x TCA9548A with 8 channels", outer),
-				fmt.Sprintf("0x%02x/2 0x51 read 00", outer), fmt.Sprintf("0x%02x/2 0x71 TCA9548A with 8 channels", outer))
-			if m.mask != mask || inner.mask != 0x05 {
-				t.Errorf("0x%02x, which connected 0x%02x: it connects 0x%02x, the inner one 0x%02x and not 0x05", outer, mask, m.mask, inner.mask)
+	synctest.Test(t, func(t *testing.T) {
+		chip := func(_, r []byte) error { clear(r); return nil }
+		for _, outer := range []uint16{0x70, 0x72} {
+			for _, mask := range []byte{0, 1 << 2, 0xFF} {
+				inner := &fakeMux{mask: 0x05}
+				inner.channels[0] = &wires{chips: answers{0x50: chip}}
+				m := &fakeMux{mask: mask}
+				m.channels[2] = &wires{chips: answers{0x51: chip}, muxes: map[uint16]*fakeMux{0x71: inner}}
+				r := Result{Bus: "1"}
+				r.Ask(t.Context(), &wires{chips: answers{0x52: chip}, muxes: map[uint16]*fakeMux{outer: m}}, Others{})
+				wantTold(t, &r, "", "0x52 read 00", fmt.Sprintf("0x%02x TCA9548A with 8 channels", outer),
+					fmt.Sprintf("0x%02x/2 0x51 read 00", outer), fmt.Sprintf("0x%02x/2 0x71 TCA9548A with 8 channels", outer))
+				if m.mask != mask || inner.mask != 0x05 {
+					t.Errorf("0x%02x, which connected 0x%02x: it connects 0x%02x, the inner one 0x%02x and not 0x05", outer, mask, m.mask, inner.mask)
+				}
 			}
 		}
-	}
+	})
 }
 
 // A chip that holds its channel's lines holds the whole bus as soon as that is connected,

@@ -17,6 +17,7 @@ import (
 // for clients of the WebSocket, as far as they may see it, and that nothing live is asked
 // for because of that.
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	h := startHub(t)
 	h.publish(fleet.Here, []byte("online 1"))
 	h.hello("e1", 1, sensors)

@@ -22,6 +22,7 @@ import (
 // its machine with their age, and keeps them when the gateway is away; and that nobody else
 // has it asked for them.
 func TestMachine(t *testing.T) {
+	t.Parallel()
 	h := startHub(t)
 	if _, err := h.device.Subscribe(context.Background(), &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: pi.Topic(fleet.Ask), QoS: 1}}}); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,6 +32,11 @@ import (
 	"sensorgateway/gateway/mqtt/mqtttest"
 	"sensorgateway/wire"
 )
+
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // unless -parallel says so: most of their time these tests wait
+	m.Run()
+}
 
 const patience = 20 * time.Second
 

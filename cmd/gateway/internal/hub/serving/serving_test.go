@@ -235,6 +235,7 @@ func TestRedirect(t *testing.T) {
 
 // TestStoredMeanwhile holds that what is stored while a gateway begins to be served is shown.
 func TestStoredMeanwhile(t *testing.T) {
+	t.Parallel()
 	h := startHub(t)
 	h.publish(fleet.Here, []byte("online 1"))
 	var many []wire.SensorInfo // so that to begin takes a while
