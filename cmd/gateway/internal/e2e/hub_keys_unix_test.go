@@ -84,6 +84,13 @@ func TestHubKeysByOrder(t *testing.T) {
 
 	keyA, _, _ := a.keyOf("hub-a")
 	keyB, line, _ := b.keyOf("hub-b")
+	eventually(t, patience, func() (string, bool) {
+		out := b.want(keyB, "hub", "key", "list", "--state", b.state)
+		return out, strings.Contains(out, "\n"+keyB+" is not on pi-1\n")
+	})
+	if _, errs, err := b.run("hub", "key", "remove", strings.Repeat("0", 16), "--state", b.state); err != nil || !strings.Contains(errs, "not yet from pi-1: ") {
+		t.Errorf("%v: %s", err, errs)
+	}
 	known := func() string { return mustRead(t, filepath.Join(device, "fleet-hubs.keys")) }
 	a.refuse("gateway hub key list shows them", "hub", "key", "add", "nonsense", "hub-b", "--state", a.state)
 	a.refuse("own key", "hub", "key", "remove", keyA, "--state", a.state)
@@ -108,6 +115,7 @@ func TestHubKeysByOrder(t *testing.T) {
 	// What was ordered while the gateway is away it is told when it comes.
 	p.Kill(t)
 	b.want(keyA, "hub", "key", "remove", keyA, "--state", b.state)
+	b.want(keyA+" is still on pi-1\n", "hub", "key", "list", "--state", b.state)
 	p = start()
 	p.await(t, "a hub's key was removed")
 	eventually(t, patience, func() (string, bool) {

@@ -103,29 +103,42 @@ func (h *here) listKeys() *cobra.Command {
 			on, all := h.knownKeys()
 			w := tabwriter.NewWriter(h.env.Stdout, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "FINGERPRINT\tON GATEWAYS\tKEY, HUB")
+			var left []string // to be done
 			for _, k := range keys.Known {
 				mark := ""
 				if own.Equal(k.Key) {
 					mark = " (this hub)"
 				}
-				fmt.Fprintf(w, "%s\t%d of %d\t%s%s\n", k.Fingerprint(), on[k.Fingerprint()], all, k.Entry(), mark)
-				delete(on, k.Fingerprint())
+				f := k.Fingerprint()
+				fmt.Fprintf(w, "%s\t%d of %d\t%s%s\n", f, len(on[f]), len(all), k.Entry(), mark)
+				if lack := without(all, on[f]); len(lack) > 0 {
+					left = append(left, f+" is not on "+some(lack))
+				}
+				delete(on, f)
 			}
 			for _, f := range keys.Removed {
-				fmt.Fprintf(w, "%s\t%d of %d\tremoved\n", f, on[f], all)
+				fmt.Fprintf(w, "%s\t%d of %d\tremoved\n", f, len(on[f]), len(all))
+				if len(on[f]) > 0 {
+					left = append(left, f+" is still on "+some(on[f]))
+				}
 				delete(on, f)
 			}
 			for _, f := range slices.Sorted(maps.Keys(on)) {
-				fmt.Fprintf(w, "%s\t%d of %d\tnot known to this hub\n", f, on[f], all)
+				fmt.Fprintf(w, "%s\t%d of %d\tnot known to this hub\n", f, len(on[f]), len(all))
 			}
-			return w.Flush()
+			if err := w.Flush(); err != nil || len(left) == 0 {
+				return err
+			}
+			_, err = fmt.Fprintf(h.env.Stdout, "\n%s\nEach is told when it is connected, by a hub that runs, has this list, and whose key it knows.\n", strings.Join(left, "\n"))
+			return err
 		},
 	}
 }
 
-// knownKeys returns on how many gateways each key is, of how many that have said so.
-func (h *here) knownKeys() (on map[string]int, all int) {
-	on = map[string]int{}
+// knownKeys returns the gateways that have each key, and those that have said which they
+// have, in the order of their names.
+func (h *here) knownKeys() (on map[string][]string, all []string) {
+	on = map[string][]string{}
 	for _, m := range enroll.OpenMembers(h.dir()).All() {
 		if !m.Revoked.IsZero() {
 			continue
@@ -134,12 +147,26 @@ func (h *here) knownKeys() (on map[string]int, all int) {
 		if err != nil || keys == nil { // another hub's, or one that was never here
 			continue
 		}
-		all++
+		all = append(all, m.Name)
 		for _, k := range keys {
-			on[k]++
+			on[k] = append(on[k], m.Name)
 		}
 	}
 	return on, all
+}
+
+// without returns the names that are not among others.
+func without(names, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(others, n) })
+}
+
+// some returns names for people: not all of a thousand.
+func some(names []string) string {
+	const most = 8
+	if len(names) > most+1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (h *here) addKey() *cobra.Command {
@@ -174,7 +201,7 @@ func (h *here) addKey() *cobra.Command {
 			if err != nil {
 				return explain(h.dir(), err)
 			}
-			_, err = fmt.Fprintf(h.env.Stdout, "%s of %s is told to all gateways while this hub runs: gateway hub key list shows how many have it\n", k.Fingerprint(), k.Name)
+			_, err = fmt.Fprintf(h.env.Stdout, "%s of %s is told to all gateways while this hub runs: gateway hub key list shows which do not have it yet\n", k.Fingerprint(), k.Name)
 			return err
 		},
 	}
@@ -224,7 +251,11 @@ func (h *here) removeKey() *cobra.Command {
 			if err != nil {
 				return explain(h.dir(), err)
 			}
-			_, err = fmt.Fprintf(h.env.Stdout, "%s is removed from all gateways while this hub runs: gateway hub key list shows how many still have it\n", args[0])
+			on, all := h.knownKeys()
+			if strangers := without(all, on[fleet.Fingerprint(own)]); own != nil && len(strangers) > 0 {
+				fmt.Fprintf(h.env.Stderr, "not yet from %s: they do not know this hub's key. Leave the hub whose key it is running until they do: gateway hub key list\n", some(strangers))
+			}
+			_, err = fmt.Fprintf(h.env.Stdout, "%s is removed from all gateways that know this hub's key, while it runs: gateway hub key list shows which still have it\n", args[0])
 			return err
 		},
 	}
