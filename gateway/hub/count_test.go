@@ -11,6 +11,7 @@ import (
 
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/hub/count"
 	"sensorgateway/wire"
 )
 
@@ -25,14 +26,14 @@ func TestCounts(t *testing.T) {
 	d.send(fleet.Up, upOf(0, 1, 600))
 	d.send(fleet.Up, upOf(0, 1, 600)) // again
 	d.send(fleet.Up, []byte("nonsense"))
-	of := func(k fleet.Kind) Traffic {
+	of := func(k fleet.Kind) count.Traffic {
 		for _, m := range h.g.Counts().Messages {
 			if m.Kind == k {
 				return m
 			}
 		}
 		t.Fatalf("%s is not counted", k)
-		return Traffic{}
+		return count.Traffic{}
 	}
 	h.await("all that was sent", func() bool { return h.g.Counts().Refused == 1 && h.g.Counts().Readings == 1200 })
 	if c := h.g.Counts(); c.Blocks != 2 || of(fleet.Up).Messages != 3 || c.Unstored != 0 || of(fleet.Here).Messages != 1 || of(fleet.News).Messages != 1 || of(fleet.News).Bytes != int64(len(pi.Topic(fleet.News))+len(helloOf("n1", 5))) {

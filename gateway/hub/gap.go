@@ -93,12 +93,12 @@ func (g *Registry) askMissing(ctx context.Context) {
 					continue
 				}
 				if err := r.askGap(ctx, gap); err != nil {
-					g.counts.gapsLeft.Add(1)
+					g.counts.GapsLeft.Add(1)
 					r.notAsked(gap)
 					g.o.Log.Info("missing readings were not sent; they are asked for again", "gateway", r.name, "sensor", gap.Sensor, "after", gap.Since, "to", gap.Until, "err", err)
 					break
 				}
-				g.counts.gaps.Add(1)
+				g.counts.Gaps.Add(1)
 			}
 		}
 	}

@@ -180,7 +180,7 @@ func (r *Remote) checkHub() {
 	}
 	r.mu.Unlock()
 	if warn {
-		r.registry.o.Log.Warn("a gateway does not know this hub's key, and takes no order of it; fix: make the key known by another hub: gateway hub key add there", "gateway", r.name, "key", r.registry.own)
+		r.registry.o.Log.Warn("a gateway does not know this hub's key, and takes no order of it; fix: make the key known by another hub, gateway hub key add there, or enroll the gateway again: gateway hub code --gateway NAME", "gateway", r.name, "key", r.registry.own)
 	}
 }
 

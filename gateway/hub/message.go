@@ -32,7 +32,7 @@ func (in *Intake) queue(m message, storing, reading *workers) {
 	select {
 	case q <- m:
 	default:
-		in.g.counts.dropped.Add(1)
+		in.g.counts.Dropped.Add(1)
 	}
 }
 
@@ -57,13 +57,13 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 		return
 	}
 	t, err := in.accept(m.Publish)
-	in.g.counts.came(t.Kind, len(m.Topic)+len(m.Payload))
+	in.g.counts.Came(t.Kind, len(m.Topic)+len(m.Payload))
 	var parts []fleet.Blocks
 	if err == nil {
 		parts, err = in.read(t, m.Publish)
 	}
 	if err != nil { // it will never be better: it must not stop the others
-		in.g.counts.refused.Add(1)
+		in.g.counts.Refused.Add(1)
 		level := slog.LevelWarn
 		if m.QoS == 0 { // there are many
 			level = slog.LevelDebug
@@ -90,12 +90,12 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 // store returns when blocks are durable.
 func (in *Intake) store(ctx context.Context, t fleet.Topic, blocks fleet.Blocks) error {
 	if err := in.g.o.Store(ctx, t.Name, blocks); err != nil {
-		in.g.counts.unstored.Add(1)
+		in.g.counts.Unstored.Add(1)
 		return err
 	}
 	if blocks.Blocks != nil {
-		in.g.counts.blocks.Add(int64(len(blocks.Blocks)))
-		in.g.counts.readings.Add(int64(blocks.Records))
+		in.g.counts.Blocks.Add(int64(len(blocks.Blocks)))
+		in.g.counts.Readings.Add(int64(blocks.Records))
 		in.g.remote(t.Gateway).durable(blocks, t.Kind == fleet.Answer)
 	}
 	return nil

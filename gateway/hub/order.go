@@ -49,10 +49,10 @@ func (r *Remote) Command(ctx context.Context, by, client string, body []byte) (a
 	r.registry.attendTo(r) // for who is connected
 	select {
 	case answer = <-e.answer:
-		r.registry.counts.answer(answer)
+		r.registry.counts.Answer(answer)
 		return answer, nil
 	case <-ctx.Done():
-		r.registry.counts.silent.Add(1)
+		r.registry.counts.Silent.Add(1)
 		return nil, r.unanswered(ctx)
 	}
 }
@@ -152,7 +152,7 @@ func validOf(k fleet.Kind) time.Duration {
 // send signs an order, gives it to the broker and returns when that has it.
 func (r *Remote) send(ctx context.Context, o fleet.Order, number uint64) (err error) {
 	g := r.registry
-	defer func() { g.counts.order(o.Kind, err) }()
+	defer func() { g.counts.Order(o.Kind, err) }()
 	r.mu.Lock()
 	at, hello, received, presence := fleet.Gateway{Site: r.site, Name: r.name}, r.hello, r.received, r.presence
 	r.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/hub/count"
 )
 
 // RegistryOptions are what a [Registry] is made of.
@@ -38,7 +39,7 @@ type Registry struct {
 	o       RegistryOptions
 	started int64         // Unix µs; before the names of clients, and where numbers begin
 	changes atomic.Uint64 // of any gateway, from started on
-	counts  counts
+	counts  count.Counter
 
 	wake       chan struct{}                 // size 1: somebody is to be attended to at once
 	own        string                        // the fingerprint of its key

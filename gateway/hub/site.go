@@ -79,7 +79,7 @@ func (in *Intake) ask(ctx context.Context, fresh bool) {
 		_, err = in.publish(sending, all, fleet.Ask, payload, number) // no gateway may be there
 		cancel()
 	}
-	in.g.counts.order(fleet.Ask, err)
+	in.g.counts.Order(fleet.Ask, err)
 	if err != nil {
 		in.log.Warn("the gateways were not asked what they are: what is known of them may be old", "err", err)
 	}

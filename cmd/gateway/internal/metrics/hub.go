@@ -8,6 +8,7 @@ import (
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/host"
 	"sensorgateway/gateway/hub"
+	"sensorgateway/gateway/hub/count"
 	"sensorgateway/gateway/hub/demand"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
@@ -19,7 +20,7 @@ type HubSource struct {
 	Host     func() host.Stats
 	Gateways func() []hub.Overview // of the fleet, at the hub's sites
 	Sites    func() []hub.Site
-	Counts   func() hub.Counts
+	Counts   func() count.Counts
 	Wanted   func() demand.Counts
 	Stored   func() int64 // bytes of readings
 	Clients  func() int   // WebSocket clients of all gateways
@@ -129,7 +130,7 @@ func writeWanted(t *expositionText, c demand.Counts) {
 	t.sample("", label("outcome", "unanswered"), float64(c.Silent))
 }
 
-func writeCounts(t *expositionText, c hub.Counts) {
+func writeCounts(t *expositionText, c count.Counts) {
 	t.family("gateway_hub_messages_total", "counter", "Messages of gateways.")
 	for _, m := range c.Messages {
 		t.sample("", label("kind", string(m.Kind)), float64(m.Messages))

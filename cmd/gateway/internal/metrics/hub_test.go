@@ -21,6 +21,7 @@ import (
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/host"
 	"sensorgateway/gateway/hub"
+	"sensorgateway/gateway/hub/count"
 	"sensorgateway/gateway/hub/demand"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
@@ -48,10 +49,10 @@ func fixedHub() *Hub {
 		Sites: func() []hub.Site {
 			return []hub.Site{{Name: "lab", Connected: true, Connections: 3}, {Name: "roof", Connections: 1}}
 		},
-		Counts: func() hub.Counts {
-			return hub.Counts{
-				Messages: []hub.Traffic{{Kind: fleet.Up, Messages: 3, Bytes: 4000}, {Kind: fleet.News, Messages: 2, Bytes: 300}}, Refused: 1, Dropped: 2, Unstored: 4, Blocks: 5, Readings: 3000,
-				Gaps: 6, GapsLeft: 7, Orders: []hub.Sent{{Kind: fleet.Cmd, Sent: 8, Failed: 9}, {Kind: fleet.Ask, Sent: 10}}, Confirmed: 11, Denied: 12, Silent: 13, Watched: 14,
+		Counts: func() count.Counts {
+			return count.Counts{
+				Messages: []count.Traffic{{Kind: fleet.Up, Messages: 3, Bytes: 4000}, {Kind: fleet.News, Messages: 2, Bytes: 300}}, Refused: 1, Dropped: 2, Unstored: 4, Blocks: 5, Readings: 3000,
+				Gaps: 6, GapsLeft: 7, Orders: []count.Sent{{Kind: fleet.Cmd, Sent: 8, Failed: 9}, {Kind: fleet.Ask, Sent: 10}}, Confirmed: 11, Denied: 12, Silent: 13, Watched: 14,
 			}
 		},
 		Wanted: func() demand.Counts { return demand.Counts{Answered: 15, Refused: 16, Silent: 17} },
