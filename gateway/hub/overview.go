@@ -12,6 +12,8 @@ const (
 	Here  = "here"  // it is connected to the broker
 	Away  = "away"  // it was
 	Never = "never" // this hub has heard nothing of it
+	// Revoked is the state of one that was revoked lately, whatever the broker still lets it do.
+	Revoked = "revoked"
 )
 
 // Presence is whether a gateway is connected to the broker, and since when.
@@ -40,6 +42,7 @@ type Overview struct {
 	Bytes      int64        // received from it in this month (UTC)
 	Uplink     string       // how its way to the hubs is, as the gateway says
 	Audit      string       // what is wrong with its audit log; "": nothing is known to be
+	Twin       string       // that another device has its identity; "": nothing is known of one
 	// Changed grows with each change of any gateway: whoever has an overview asks for those
 	// that changed after it.
 	Changed uint64

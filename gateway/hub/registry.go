@@ -26,6 +26,8 @@ type RegistryOptions struct {
 	Check func(fleet.Gateway) error
 	// Members are the gateways of the fleet, also those of which nothing has come.
 	Members func() []fleet.Gateway
+	// Revoked are those that were revoked lately, and when, in Unix ms; nil: there are none.
+	Revoked func() map[fleet.Gateway]int64
 	// Store returns when the blocks are durable.
 	Store func(ctx context.Context, gateway string, blocks fleet.Blocks) error
 	// Missing returns what is missing of a gateway between what is stored.
@@ -126,6 +128,17 @@ func (g *Registry) Changed(since uint64, is func(fleet.Gateway) bool) (all []Ove
 		o.Site = m.Site
 		if o.Changed > since {
 			all = append(all, o)
+		}
+	}
+	if g.o.Revoked != nil {
+		for m, at := range g.o.Revoked() { // always: they are few
+			g.mu.Lock()
+			ours := g.intakes[m.Site] != nil
+			g.mu.Unlock()
+			if ours && is(m) {
+				all = append(all, Overview{Site: m.Site, Name: m.Name, Presence: Presence{Revoked, at}, Changed: g.Version()})
+				total++
+			}
 		}
 	}
 	slices.SortFunc(all, compare)

@@ -20,6 +20,7 @@ type Remote struct {
 	site       string
 	hello      *fleet.Hello // nil: none has come. It is replaced, not changed
 	received   time.Time    // of hello
+	twins                   // that say hello
 	presence   Presence
 	connection uint64 // that presence is about
 	motors     []wire.MotorState
@@ -97,6 +98,9 @@ func (r *Remote) Overview() Overview {
 	o := Overview{
 		Site: r.site, Name: r.name, Presence: r.presence, Alarms: raised(r.alarms), Stored: r.stored, Audit: r.audit,
 		Changed: max(r.changed, uint64(r.registry.started)),
+	}
+	if now := r.registry.o.Now(); !r.found.IsZero() && now.Sub(r.found) < twinTime {
+		o.Twin = twinText + ", seen on " + r.found.UTC().Format(time.RFC3339)
 	}
 	if r.month == month {
 		o.Bytes = r.bytes
@@ -195,6 +199,9 @@ func (r *Remote) notify(call func(*Listener)) {
 func (r *Remote) news(n fleet.Notice, again bool) {
 	switch {
 	case n.Hello != nil:
+		if !again {
+			r.sawStart(n.Hello.Nonce)
+		}
 		r.setHello(n.Hello)
 	case n.State != nil:
 		r.setMotor(*n.State)

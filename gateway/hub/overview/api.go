@@ -54,6 +54,7 @@ type row struct {
 	Bytes    int64        `json:"bytes"`            // received in this month
 	Uplink   string       `json:"uplink,omitempty"` // how its way to the hub is, as it says
 	Audit    string       `json:"audit,omitempty"`  // what is wrong with its audit log
+	Twin     string       `json:"twin,omitempty"`   // that another device has its identity
 }
 
 type reading struct {
@@ -148,7 +149,7 @@ func matches(o hub.Overview, q string) bool {
 func rowOf(o hub.Overview) row {
 	r := row{
 		Site: o.Site, Name: o.Name, Title: o.Title, Version: o.Version, Presence: o.Presence, Alarms: o.Alarms,
-		Stored: o.Stored, Bytes: o.Bytes, Uplink: o.Uplink, Audit: o.Audit,
+		Stored: o.Stored, Bytes: o.Bytes, Uplink: o.Uplink, Audit: o.Audit, Twin: o.Twin,
 	}
 	for _, n := range o.Readings {
 		x := reading{Sensor: n.Sensor, Time: n.Record.UnixMilli, Values: []value{}}

@@ -162,6 +162,13 @@ func TestHubStores(t *testing.T) {
 		return h.Output(), strings.Contains(h.Output(), "the gateway was revoked on")
 	})
 	d.send(6010, 6600, 100)
+	token := h.want("gwt_", "token", "add", "root", "--role", "admin", "--state", h.state)
+	h.awaitAnswer("/api/v1/gateways", token, `"name":"pi-1","presence":{"state":"revoked",`)
+	for _, path := range []string{"/gateways/pi-1/healthz", "/gateways/pi-1/api/v1/motors"} {
+		if _, said := h.get(path, token); !strings.Contains(said, "pi-1 was revoked on") {
+			t.Errorf("%s answers %s", path, said)
+		}
+	}
 	if err := h.Stop(t); err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +264,7 @@ func TestMosquittoOfAFleet(t *testing.T) {
 	if _, err := connect(); err == nil {
 		t.Error("a gateway that was revoked is let in")
 	}
-	if out, err := doctor("state: " + device + "\n"); err == nil || !strings.Contains(out, `"check":"connect","verdict":"FAIL"`) || !strings.Contains(out, "not revoked") {
+	if out, err := doctor("state: " + device + "\n"); err == nil || !strings.Contains(out, `"check":"connect","verdict":"FAIL"`) || !strings.Contains(out, "the gateway was revoked: enroll it again") {
 		t.Errorf("doctor of a gateway that was revoked: %v\n%s", err, out)
 	}
 }

@@ -248,7 +248,7 @@ func (h *here) revoke() *cobra.Command {
 			if err != nil {
 				return explain(h.dir(), err)
 			}
-			_, err = fmt.Fprintf(h.env.Stdout, "%s is revoked: hubs store nothing of it. Its connection ends when the broker is told:\nMosquitto by %s and a restart, RabbitMQ by rabbitmqctl delete_user %[1]s\n", args[0], filepath.Join(h.dir(), "ca.crl"))
+			_, err = fmt.Fprintf(h.env.Stdout, "%s is revoked: hubs store nothing of it, and show it as that. Its connection ends when the broker is told:\n\n  Mosquitto  sudo install -o mosquitto -m 600 %s /etc/mosquitto/ca.crl && sudo systemctl restart mosquitto\n  RabbitMQ   sudo rabbitmqctl delete_user %[1]s\n", args[0], filepath.Join(h.dir(), "ca.crl"))
 			return err
 		},
 	}

@@ -149,7 +149,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 		return errors.Join(explain(o.dir(), err), l.Close())
 	}
 	registry, err := hub.NewRegistry(hub.RegistryOptions{
-		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Store: store(stored),
+		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Revoked: revoked(members), Store: store(stored),
 		Missing: missing(stored), Log: log,
 	})
 	if err != nil {
@@ -243,6 +243,32 @@ func known(members *enroll.Members) func(fleet.Gateway) error {
 			return fmt.Errorf("the gateway is of the site %s", m.Site)
 		}
 		return nil
+	}
+}
+
+// absent returns what says why a gateway is not served.
+func absent(members *enroll.Members) func(name string) string {
+	return func(name string) string {
+		if m, ok := members.Get(name); ok && !m.Revoked.IsZero() {
+			return fmt.Sprintf("%s was revoked on %s; fix: gateway hub code --site %s --gateway %[1]s makes a code with which it can enroll again", name, m.Revoked.Format(time.DateOnly), m.Site)
+		}
+		return "nothing has come from " + name
+	}
+}
+
+// revokedShown is how long it is shown that a gateway was revoked.
+const revokedShown = 30 * 24 * time.Hour
+
+// revoked returns the gateways that were revoked lately, and when.
+func revoked(members *enroll.Members) func() map[fleet.Gateway]int64 {
+	return func() map[fleet.Gateway]int64 {
+		lately := map[fleet.Gateway]int64{}
+		for _, m := range members.All() {
+			if !m.Revoked.IsZero() && time.Since(m.Revoked) < revokedShown {
+				lately[fleet.Gateway{Site: m.Site, Name: m.Name}] = m.Revoked.UnixMilli()
+			}
+		}
+		return lately
 	}
 }
 

@@ -11,7 +11,7 @@ import { spoken as ready, texts, words } from "./words.js";
 /** @typedef {{quantity: string, unit: string, value: number | null}} Value */
 /** @typedef {{sensor: string, time: number, fault?: string, values: Value[]}} Reading */
 /** @typedef {{name: string, state: string, severity: string}} Alarm */
-/** @typedef {{site: string, name: string, title?: string, version?: string, presence: {state: string, since?: number}, readings?: Reading[], alarms?: Alarm[], stored?: number, bytes: number, uplink?: string, audit?: string}} Row */
+/** @typedef {{site: string, name: string, title?: string, version?: string, presence: {state: string, since?: number}, readings?: Reading[], alarms?: Alarm[], stored?: number, bytes: number, uplink?: string, audit?: string, twin?: string}} Row */
 /** @typedef {{name: string, connected: boolean, since: number, reason?: string}} Site */
 /** @typedef {{site: string, rows: Row[]}} Group */
 /** @typedef {{name: string, role: string}} You */
@@ -29,7 +29,7 @@ let version = 0, etag = "", ahead = 0; // the hub's clock, ms
 const folded = new Set();
 
 const now = () => Date.now() + ahead;
-const severity = (/** @type {Row} */ { alarms = [], audit }) => Math.max(audit ? 2 : 0, ...alarms.map((a) => SEVERITIES.indexOf(a.severity)));
+const severity = (/** @type {Row} */ { alarms = [], audit, twin }) => Math.max(audit || twin ? 2 : 0, ...alarms.map((a) => SEVERITIES.indexOf(a.severity)));
 const lag = (/** @type {Row} */ { stored }) => (stored ? Math.max(0, now() - stored) : Infinity);
 const newest = (/** @type {Row} */ { readings = [] }) => Math.max(0, ...readings.map(({ time }) => time));
 
@@ -79,7 +79,7 @@ function fillGroup(line, { site, rows: of }) {
   const button = find(line, "button");
   text(button, site);
   button.setAttribute("aria-expanded", String(!folded.has(site)));
-  text(find(line, "small"), said.group(count(of.length), count(of.filter((r) => r.presence.state === "here").length), count(of.filter(severity).length)));
+  text(find(line, "small"), said.group(count(of.filter((r) => r.presence.state !== "revoked").length), count(of.filter((r) => r.presence.state === "here").length), count(of.filter(severity).length)));
 }
 
 /** @param {HTMLElement} line @param {Row} row */
@@ -95,12 +95,12 @@ function fillRow(line, row) {
   const state = said.presence[presence.state] ?? presence.state;
   text(find(line, ".presence"), presence.since ? said.since(state, age(now() - presence.since, 0)) : state);
   say(find(line, ".readings"), readings.length ? said.more(measured(readings[0]), readings.length - 1) : "–", readings.map((r) => `${r.sensor}: ${measured(r)}`));
-  const wrong = [...(row.audit ? [[said.audit, row.audit]] : []), ...alarms.map((a) => [a.name, a.name]), ...(row.uplink ? [[said.uplink, row.uplink]] : [])];
+  const wrong = [...(row.twin ? [[said.twin, row.twin]] : []), ...(row.audit ? [[said.audit, row.audit]] : []), ...alarms.map((a) => [a.name, a.name]), ...(row.uplink ? [[said.uplink, row.uplink]] : [])];
   say(find(line, ".alarms"), wrong.length ? said.more(wrong[0][0], wrong.length - 1) : "", wrong.map(([, all]) => all));
   mark(find(line, ".lag"), "label", said.lag); // where there is no head
-  text(find(line, ".lag"), presence.state === "never" ? "" : behind === Infinity ? "–" : age(behind, 0));
+  text(find(line, ".lag"), ["never", "revoked"].includes(presence.state) ? "" : behind === Infinity ? "–" : age(behind, 0));
   text(find(line, ".version"), row.version ?? "");
-  text(find(line, ".bytes"), presence.state === "never" ? "" : size(row.bytes));
+  text(find(line, ".bytes"), ["never", "revoked"].includes(presence.state) ? "" : size(row.bytes));
 }
 
 /** A text that may be cut, and what there is to it. @param {HTMLElement} element @param {string} short @param {string[]} all */
@@ -157,7 +157,7 @@ function take({ time, version: newer, total, you, sites, gateways }) {
   ahead = time - Date.now();
   version = rows.size === total ? newer : 0; // one that was revoked is in no answer: then all are asked for
   const all = [...rows.values()];
-  text(get("summary"), said.summary(count(all.length), count(all.filter((r) => r.presence.state === "here").length), count(all.filter((r) => r.presence.state === "away").length), count(all.filter(severity).length)));
+  text(get("summary"), said.summary(count(all.filter((r) => r.presence.state !== "revoked").length), count(all.filter((r) => r.presence.state === "here").length), count(all.filter((r) => r.presence.state === "away").length), count(all.filter(severity).length)));
   get("account").hidden = !you.name;
   text(get("who"), `${you.name} · ${words.roles[you.role] ?? you.role}`);
   showSites(sites);

@@ -7,13 +7,14 @@ const gateways = (n) => (String(n) === "1" ? "1 gateway" : `${n} gateways`);
 
 const english = {
   /** @type {Record<string, string>} */
-  presence: { here: "here", away: "away", never: "never here" },
+  presence: { here: "here", away: "away", never: "never here", revoked: "revoked" },
   since: (/** @type {string} */ state, /** @type {string} */ time) => `${state} for ${time}`,
   summary: (/** @type {string} */ all, /** @type {string} */ here, /** @type {string} */ away, /** @type {string} */ alarms) => `${gateways(all)} · ${here} here · ${away} away · ${alarms} with alarms`,
   group: (/** @type {string} */ all, /** @type {string} */ here, /** @type {string} */ alarms) => `${gateways(all)}, ${here} here${alarms === "0" ? "" : `, ${alarms} with alarms`}`,
   more: (/** @type {string} */ first, /** @type {number} */ n) => (n ? `${first} +${n}` : first),
   lag: "lag",
   audit: "audit log changed",
+  twin: "two devices with this name",
   uplink: "few bytes left",
   live: "up to date",
   old: (/** @type {string} */ time) => `${time} old`,
@@ -27,13 +28,14 @@ const english = {
 
 /** @type {typeof english} */
 const turkish = {
-  presence: { here: "bağlı", away: "bağlı değil", never: "hiç bağlanmadı" },
+  presence: { here: "bağlı", away: "bağlı değil", never: "hiç bağlanmadı", revoked: "iptal edildi" },
   since: (state, time) => `${time}: ${state}`,
   summary: (all, here, away, alarms) => `${all} ağ geçidi · ${here} bağlı · ${away} bağlı değil · ${alarms} alarmlı`,
   group: (all, here, alarms) => `${all} ağ geçidi, ${here} bağlı${alarms === "0" ? "" : `, ${alarms} alarmlı`}`,
   more: (first, n) => (n ? `${first} +${n}` : first),
   lag: "gecikme",
   audit: "denetim kaydı değişmiş",
+  twin: "bu adla iki aygıt",
   uplink: "az bayt kaldı",
   live: "güncel",
   old: (time) => `${time} eski`,

@@ -48,6 +48,7 @@ const (
 type Options struct {
 	Hub     string // its name
 	Gateway func(name string) (*hub.Remote, bool)
+	Absent  func(name string) string // why there is no such gateway; nil: nothing has come from it
 	Reader  func(gateway, epoch string, sensors []string) (*collect.Reader, error)
 	// Want has a gateway asked for the readings of minutes that are only summarised here, see
 	// [demand.Demand.Want]; nil: nobody does.
@@ -90,6 +91,9 @@ type Gateways struct {
 func New(o Options) *Gateways {
 	if o.SessionEnded == nil {
 		o.SessionEnded = func(tokens.Author, string, string, string) {}
+	}
+	if o.Absent == nil {
+		o.Absent = func(name string) string { return "nothing has come from " + name }
 	}
 	if o.Recorded == nil {
 		o.Recorded = func(h gateway.Handler, _ func() []wire.MotorState) gateway.Handler { return h }
@@ -178,7 +182,7 @@ func (identified) Identify(r *http.Request) (*access.Identity, *access.Refusal) 
 // health answers whether a gateway is connected, whoever asks.
 func (g *Gateways) health(w http.ResponseWriter, name string) {
 	remote, known := g.o.Gateway(name)
-	reason := "nothing has come from " + name
+	reason := g.o.Absent(name)
 	if known {
 		reason = awayOf(remote, name)
 	}
@@ -216,7 +220,7 @@ func (g *Gateways) enter(name string) (*served, *wire.Error) {
 func (g *Gateways) take(name string) (*served, *wire.Error) {
 	remote, known := g.o.Gateway(name)
 	if !known {
-		return nil, wire.Errorf(http.StatusNotFound, "there is no gateway %s here: nothing has come from it", name)
+		return nil, wire.Errorf(http.StatusNotFound, "there is no gateway %s here: %s", name, g.o.Absent(name))
 	}
 	hello, some := remote.Hello()
 	if !some {
