@@ -172,6 +172,9 @@ var actions = map[string]action{
 	ReleaseControl: ofControl,
 }
 
+// Actions returns what command and control messages can ask for.
+func Actions() []string { return slices.Sorted(maps.Keys(actions)) }
+
 // ofControl is each action of a control message. All have the parameters of a request,
 // for which alone they count.
 var ofControl = action{parameters: []string{"target", "timeout_ms", "allow_takeover"}, check: someMotors, several: true, control: true}

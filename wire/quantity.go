@@ -14,6 +14,9 @@ type Quantity struct {
 	Unit     string `json:"unit"`     // of the value in a [Reading]
 	Decimals int    `json:"-"`        // that people are shown
 	Metric   Metric `json:"-"`
+
+	DeviceClass string  `json:"-"` // what Home Assistant calls it
+	MaxOffset   float64 `json:"-"` // a calibration adds no more: a sensor that is further off is broken
 }
 
 // Metric is a quantity as Prometheus has it, in base units
@@ -26,10 +29,11 @@ type Metric struct {
 
 // The quantities.
 var (
-	Temperature = Quantity{"temperature", "°C", 2, Metric{"temperature_celsius", "Temperature", 0}}
-	Humidity    = Quantity{"humidity", "%", 1, Metric{"humidity_ratio", "Relative humidity, 0 to 1", -2}}
-	Pressure    = Quantity{"pressure", "hPa", 2, Metric{"pressure_pascal", "Air pressure", 2}}
-	CO2         = Quantity{"co2", "ppm", 0, Metric{"co2_ppm", "Carbon dioxide in the air, parts per million", 0}}
+	Temperature = Quantity{"temperature", "°C", 2, Metric{"temperature_celsius", "Temperature", 0}, "temperature", 30}
+	Humidity    = Quantity{"humidity", "%", 1, Metric{"humidity_ratio", "Relative humidity, 0 to 1", -2}, "humidity", 30}
+	// At sea level it is up to 400 hPa more than on a mountain.
+	Pressure = Quantity{"pressure", "hPa", 2, Metric{"pressure_pascal", "Air pressure", 2}, "atmospheric_pressure", 400}
+	CO2      = Quantity{"co2", "ppm", 0, Metric{"co2_ppm", "Carbon dioxide in the air, parts per million", 0}, "carbon_dioxide", 1000}
 )
 
 // Quantities returns the table, in the order in which people are shown it.

@@ -10,9 +10,9 @@ import (
 // Names of built-in alarms. Those of a sensor or a motor end with its name:
 // "sensor_lost:indoor".
 const (
-	SensorLost         = "sensor_lost"
+	SensorLost         = wire.EventSensorLost
 	MotorFault         = "motor_fault"
-	StorageFailed      = "storage_failed"
+	StorageFailed      = wire.EventStorageFailed
 	CertificateExpires = "certificate_expires"
 	ClockUnsynced      = "clock_unsynced"
 	UpdateFailed       = "update_failed"

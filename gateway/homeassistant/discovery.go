@@ -61,11 +61,6 @@ type component struct {
 	AttributesTopic   string `json:"json_attributes_topic,omitempty"`
 }
 
-// deviceClasses are Home Assistant's names of quantities. It takes others without.
-var deviceClasses = map[string]string{
-	"temperature": "temperature", "humidity": "humidity", "pressure": "atmospheric_pressure", "co2": "carbon_dioxide",
-}
-
 // announcement returns the device as the configuration has it.
 func (b *Bridge) announcement() device {
 	o := b.opts
@@ -105,7 +100,7 @@ func (b *Bridge) announcement() device {
 
 func (b *Bridge) quantity(s wire.SensorInfo, q wire.Quantity) component {
 	return component{
-		Platform: "sensor", Name: s.Name + " " + q.Name, DeviceClass: deviceClasses[q.Name], StateClass: "measurement", Unit: q.Unit, Decimals: &q.Decimals,
+		Platform: "sensor", Name: s.Name + " " + q.Name, DeviceClass: q.DeviceClass, StateClass: "measurement", Unit: q.Unit, Decimals: &q.Decimals,
 		StateTopic: b.topics.sensor(s.Name), ValueTemplate: "{{ value_json." + q.Name + " }}",
 		Availability: []availability{{b.topics.availability}, {b.topics.sensorAvailable(s.Name)}}, Mode: "all",
 	}

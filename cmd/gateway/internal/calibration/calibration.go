@@ -32,18 +32,6 @@ const (
 	mostScale  = 1.5
 )
 
-// mostOffset is by how much values of a quantity may be corrected. What air pressure
-// there is at sea level is up to 400 hPa more than on a mountain.
-func mostOffset(q wire.Quantity) float64 {
-	switch q.Name {
-	case wire.Temperature.Name, wire.Humidity.Name:
-		return 30
-	case wire.Pressure.Name:
-		return 400
-	}
-	return 1000
-}
-
 // number reads a number.
 func number(text string) (float64, error) {
 	if !numberForm.MatchString(text) {
@@ -65,8 +53,8 @@ func Offset(q wire.Quantity, text string) (v float64, err error) {
 }
 
 func checkOffset(q wire.Quantity, what string, v float64) error {
-	if most := mostOffset(q); math.Abs(v) > most {
-		return fmt.Errorf("%s corrects by more than %v %s: so far off, a sensor is broken (replace it, or check the value; the unit stays %[3]s)", what, most, q.Unit)
+	if math.Abs(v) > q.MaxOffset {
+		return fmt.Errorf("%s corrects by more than %v %s: so far off, a sensor is broken (replace it, or check the value; the unit stays %[3]s)", what, q.MaxOffset, q.Unit)
 	}
 	return nil
 }

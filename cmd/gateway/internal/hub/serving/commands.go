@@ -68,10 +68,7 @@ func (c *clients) handlers() map[string]gateway.Handler {
 	handle := func(ctx context.Context, from gateway.Client, cmd wire.Command) (any, error) {
 		return carryOut(ctx, from, c.qualified(cmd))
 	}
-	for _, action := range []string{
-		wire.Start, wire.Stop, wire.Set, wire.Keepalive, wire.Status, wire.EStop, wire.Reset, wire.Acknowledge,
-		wire.RequestControl, wire.GrantControl, wire.DenyControl, wire.ReleaseControl,
-	} {
+	for _, action := range wire.Actions() {
 		all[action] = handle
 	}
 	return all
