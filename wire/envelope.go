@@ -135,6 +135,32 @@ func AppendSensorJSON(b []byte, sensor *SensorInfo, r Record) []byte {
 	return append(b, "}}"...)
 }
 
+// SensorMessage is the payload of a readings.json message, as it is read.
+type SensorMessage struct {
+	Sensor     string              `json:"sensor"`
+	Temp       *float32            `json:"temp"`
+	Humidity   *float32            `json:"humidity"`
+	Values     map[string]*float32 `json:"values"` // by quantity, in place of these two
+	Fault      string              `json:"fault"`
+	TS         *float64            `json:"ts"` // Unix seconds
+	Seq        uint32              `json:"seq"`
+	Historical bool                `json:"historical"`
+	Conflated  bool                `json:"conflated"`
+}
+
+// Value returns the value of a quantity, nil if there is none.
+func (m *SensorMessage) Value(q Quantity) *float32 {
+	switch {
+	case m.Values != nil:
+		return m.Values[q.Name]
+	case q.Name == Temperature.Name:
+		return m.Temp
+	case q.Name == Humidity.Name:
+		return m.Humidity
+	}
+	return nil
+}
+
 // Stats is the payload of a stats message: the account of a client's readings
 // since its subscription began. Produced is the sum of the others, exactly.
 type Stats struct {

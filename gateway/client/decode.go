@@ -113,17 +113,7 @@ func (l *link) text(data []byte) (Event, error) {
 // parseSensor reads the payload of a readings.json message. Without a subprotocol
 // it may have no sensor and no time: then it is that of the path, and now.
 func (l *link) parseSensor(payload []byte) (Record, error) {
-	var s struct {
-		Sensor     string              `json:"sensor"`
-		Temp       *float32            `json:"temp"`
-		Humidity   *float32            `json:"humidity"`
-		Values     map[string]*float32 `json:"values"` // instead of these two
-		Fault      string              `json:"fault"`
-		TS         *float64            `json:"ts"`
-		Seq        uint32              `json:"seq"`
-		Historical bool                `json:"historical"`
-		Conflated  bool                `json:"conflated"`
-	}
+	var s wire.SensorMessage
 	if err := json.Unmarshal(payload, &s); err != nil {
 		return Record{}, err
 	}
@@ -150,10 +140,7 @@ func (l *link) parseSensor(payload []byte) (Record, error) {
 		r.Fault = faultNamed(s.Fault)
 		r.Reading = wire.Failed(r.Fault, at)
 	default:
-		values := []*float32{s.Temp, s.Humidity}
-		if s.Values != nil {
-			values = l.inOrder(s.Sensor, s.Values)
-		}
+		values := l.inOrder(&s)
 		if len(values) == 0 || values[0] == nil {
 			return Record{}, errors.New("neither a measurement nor a fault")
 		}
@@ -167,17 +154,21 @@ func (l *link) parseSensor(payload []byte) (Record, error) {
 	return r, nil
 }
 
-// inOrder returns a sensor's values in the order that hello has them in, none if
-// it does not have the sensor.
-func (l *link) inOrder(name string, values map[string]*float32) (ordered []*float32) {
-	for i := range l.sensors {
-		if s := &l.sensors[i]; s.Name == name {
-			for _, q := range s.Quantities() {
-				ordered = append(ordered, values[q.Name])
-			}
+// inOrder returns the values of a message in the order that hello has them in, none if
+// it does not have the sensor and the message names its quantities.
+func (l *link) inOrder(m *wire.SensorMessage) (values []*float32) {
+	sensor := &wire.SensorInfo{}
+	if m.Values != nil {
+		i := slices.IndexFunc(l.sensors, func(s wire.SensorInfo) bool { return s.Name == m.Sensor })
+		if i < 0 {
+			return nil
 		}
+		sensor = &l.sensors[i]
 	}
-	return ordered[:min(len(ordered), len(wire.Reading{}.Values))]
+	for _, q := range sensor.Quantities() {
+		values = append(values, m.Value(q))
+	}
+	return values
 }
 
 // faultNamed is the inverse of [wire.Fault.String].

@@ -210,7 +210,7 @@ func (g *gateway) newest(ctx context.Context, name string) reading {
 		r.Error, r.Fix = name+" is not in the scope of the token", "show another token; or "+stop
 		return r
 	}
-	var answer struct{ Payload map[string]any }
+	var answer struct{ Payload wire.SensorMessage }
 	if _, err := g.get(ctx, "/sensors/"+name, &answer); err != nil {
 		r.Error = err.Error()
 		return r
@@ -219,28 +219,16 @@ func (g *gateway) newest(ctx context.Context, name string) reading {
 	var quantities []wire.Quantity
 	var values []float32
 	for _, q := range g.sensors[i].Quantities() {
-		if v, ok := valueOf(answer.Payload, q); ok {
-			quantities, values = append(quantities, q), append(values, float32(v))
+		if v := answer.Payload.Value(q); v != nil {
+			quantities, values = append(quantities, q), append(values, *v)
 		}
 	}
 	r.show(calibration.ShowAgain(g.sensors[i].Calibration, quantities, values))
-	if ts, ok := answer.Payload["ts"].(float64); ok {
-		r.AgeMS = time.Since(time.UnixMilli(int64(ts * 1000))).Milliseconds()
+	if ts := answer.Payload.TS; ts != nil {
+		r.AgeMS = time.Since(time.UnixMilli(int64(*ts * 1000))).Milliseconds()
 	}
-	if fault, ok := answer.Payload["fault"].(string); ok {
+	if fault := answer.Payload.Fault; fault != "" {
 		r.Fault, r.Error = fault, "the newest reading failed: "+fault
 	}
 	return r
-}
-
-// valueOf finds a quantity in a message (wire/README.md, "readings.json").
-func valueOf(payload map[string]any, q wire.Quantity) (float64, bool) {
-	key := q.Name
-	if values, ok := payload["values"].(map[string]any); ok {
-		payload = values
-	} else if q.Name == wire.Temperature.Name {
-		key = "temp"
-	}
-	v, ok := payload[key].(float64)
-	return v, ok
 }
