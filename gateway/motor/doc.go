@@ -39,6 +39,7 @@
 //	run_ms             the order's own time is up
 //	max_run            the configured time is up
 //	disconnect         the connection of its operator ended
+//	revoked            the token of its operator was revoked, changed or has expired
 //	interlock:TEXT     the condition does not hold
 //	estop              latches all motors until a reset
 //	fault              the hardware failed; latches its motor until a reset, or until pins exist that did not yet

@@ -6,6 +6,16 @@ import (
 	"time"
 )
 
+// asks are the questions of each address.
+var asks = map[uint16]func(*prober) (Answer, bool){
+	0x18: mcp9808, 0x19: mcp9808, 0x1A: mcp9808, 0x1B: mcp9808, 0x1C: mcp9808, 0x1D: mcp9808, 0x1E: mcp9808, 0x1F: mcp9808,
+	0x38: aht, 0x39: aht,
+	0x40: at40, 0x41: at40, 0x42: at40, 0x43: at40,
+	0x44: at44, 0x45: at44, 0x46: at44, 0x47: at44,
+	0x48: tmp117, 0x49: tmp117, 0x4A: tmp117, 0x4B: tmp117,
+	0x5C: am2320, 0x62: scd4x, 0x70: at70, 0x76: bosch, 0x77: bosch,
+}
+
 // at44 is for 0x44 to 0x47: SHT3x, SHT4x, HDC302x, and an INA219 or OPT3001. No
 // first byte is one of an SHT4x's heater commands (0x39, 0x32, 0x2F, 0x24, 0x1E,
 // 0x15; datasheet SHT4x, table 8).

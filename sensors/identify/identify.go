@@ -43,16 +43,6 @@ func At(b i2c.Bus, addr uint16) (Answer, error) {
 	return Answer{}, p.noAck
 }
 
-// asks are the questions of each address.
-var asks = map[uint16]func(*prober) (Answer, bool){
-	0x18: mcp9808, 0x19: mcp9808, 0x1A: mcp9808, 0x1B: mcp9808, 0x1C: mcp9808, 0x1D: mcp9808, 0x1E: mcp9808, 0x1F: mcp9808,
-	0x38: aht, 0x39: aht,
-	0x40: at40, 0x41: at40, 0x42: at40, 0x43: at40,
-	0x44: at44, 0x45: at44, 0x46: at44, 0x47: at44,
-	0x48: tmp117, 0x49: tmp117, 0x4A: tmp117, 0x4B: tmp117,
-	0x5C: am2320, 0x62: scd4x, 0x70: at70, 0x76: bosch, 0x77: bosch,
-}
-
 // who asks what there is to ask at the address.
 func (p *prober) who() (Answer, bool) {
 	ask := asks[p.addr]
