@@ -126,7 +126,7 @@ func buildGateway(t testing.TB, env ...string) string {
 // goBuild builds the program to path, with the flags of scripts/build, so that
 // both share what the compiler has cached.
 func goBuild(path string, env []string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", path, "sensorgateway/cmd/gateway")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags=nethttpomithttp2", "-ldflags=-s -w", "-o", path, "sensorgateway/cmd/gateway")
 	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", strings.Join(env, " "), err, out)
