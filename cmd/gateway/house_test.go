@@ -311,6 +311,7 @@ var arrows = []arrow{
 	{"scripts/load", "scripts/load/swarm", "its clients are a swarm"},
 	{"scripts/load", "scripts/load/process", "it measures a program from outside"},
 	{"scripts/load/fleet", "scripts/load/process", "so does this, hubs"},
+	{"scripts/load/fleet", "scripts/load/swarm", "its percentiles are those of the other figures"},
 	{"scripts/load/fleet", "gateway/access/tokens", "its dashboards need a token"},
 	{"scripts/load/fleet", "gateway/enroll", "its gateways and hubs have the identities of a fleet"},
 	{"scripts/load/fleet", "gateway/fleet", "the keys of hubs are read as the fleet writes them"},

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"time"
@@ -202,28 +201,15 @@ func (a *Alarms) read(path string) (s saved, ok bool) {
 	if err == nil {
 		var newer bool
 		if s, newer, err = parse(data); err != nil {
-			aside := fmt.Sprintf("%s.damaged-%d", path, time.Now().Unix())
-			err = errors.Join(fmt.Errorf("damaged, set aside as %s: %w", aside, err), os.Rename(path, aside))
+			err = atomicfile.SetAside(path, err)
 		} else if newer {
-			a.keepNewer(data)
+			atomicfile.CopyNewer(a.opts.Log, a.opts.File, data)
 		}
 	}
 	if err != nil {
 		a.opts.Log.Warn("which alarms were raised before the start is not known", "file", path, "err", err)
 	}
 	return s, err == nil
-}
-
-// keepNewer keeps a copy of a file that a newer version of the gateway wrote, for that
-// version: this one overwrites it with what it knows.
-func (a *Alarms) keepNewer(data []byte) {
-	path := a.opts.File
-	kept := fmt.Sprintf("%s.newer-%d", path, time.Now().Unix())
-	if err := os.WriteFile(kept, data, 0o640); err != nil {
-		a.opts.Log.Warn("written by a newer version of the gateway: what this one does not know is lost", "file", path, "err", err)
-		return
-	}
-	a.opts.Log.Warn("written by a newer version of the gateway: this one uses what it knows of it", "file", path, "copy", kept)
 }
 
 // restore goes on with what was stored. An alarm that is configured otherwise now is

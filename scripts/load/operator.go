@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"sensorgateway/scripts/load/swarm"
 )
 
 // operator is a client that was there before, and may command.
@@ -52,11 +54,4 @@ func (o *operator) stop() (time.Duration, error) {
 // durations are measurements.
 type durations []time.Duration
 
-// percentile returns the p-th part of the sorted durations.
-func (d durations) percentile(p float64) time.Duration {
-	if len(d) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(d))
-	return sorted[min(int(p*float64(len(sorted))), len(sorted)-1)]
-}
+func (d durations) percentile(p float64) time.Duration { return swarm.Percentile(slices.Clone(d), p) }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"sensorgateway/scripts/load/swarm"
 	"sensorgateway/wire"
 )
 
@@ -50,11 +50,7 @@ func (l *lags) add(ms int64) {
 
 // quantile returns how long at most a part of them took.
 func quantile(all []int32, part float64) time.Duration {
-	if len(all) == 0 {
-		return 0
-	}
-	slices.Sort(all)
-	return time.Duration(all[min(int(part*float64(len(all))), len(all)-1)]) * time.Millisecond
+	return time.Duration(swarm.Percentile(all, part)) * time.Millisecond
 }
 
 // dial connects the dashboard of a number, from an address of its own, as that of another

@@ -3,6 +3,7 @@
 package swarm
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -74,13 +75,19 @@ func (t Ticks) Last(p float64) time.Duration {
 }
 
 func (t Ticks) percentile(p float64, of func(Tick) time.Duration) time.Duration {
-	if len(t) == 0 {
-		return 0
-	}
 	d := make([]time.Duration, len(t))
 	for i, k := range t {
 		d[i] = of(k)
 	}
-	slices.Sort(d)
-	return d[min(int(p*float64(len(d))), len(d)-1)]
+	return Percentile(d, p)
+}
+
+// Percentile returns what the share p of the values is at most, and zero of none. It
+// sorts the values.
+func Percentile[T cmp.Ordered](values []T, p float64) (v T) {
+	if len(values) == 0 {
+		return v
+	}
+	slices.Sort(values)
+	return values[min(int(p*float64(len(values))), len(values)-1)]
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -49,10 +48,9 @@ func (s *State) load() savedState {
 	if err == nil {
 		var newer bool
 		if saved, newer, err = parseState(data); newer {
-			logNewer(s.opts.Log, path, data)
+			atomicfile.CopyNewer(s.opts.Log, path, data)
 		} else if err != nil {
-			aside := fmt.Sprintf("%s.damaged-%d", path, time.Now().Unix())
-			err = errors.Join(fmt.Errorf("damaged, set aside as %s: %w", aside, err), os.Rename(path, aside))
+			err = atomicfile.SetAside(path, err)
 		}
 		if err == nil && isCopy(saved.Born, born) {
 			err = fmt.Errorf("restored from a copy: it says that it was made at %v, and was at %v", saved.Born, born)
@@ -111,17 +109,6 @@ func parseState(data []byte) (s savedState, newer bool, err error) {
 		err = errors.New("it lacks the epoch or the numbers")
 	}
 	return s, newer && json.Valid(line), err
-}
-
-// logNewer keeps a copy of a file that a newer version of the gateway wrote, for that
-// version: this one overwrites it with what it knows.
-func logNewer(log *slog.Logger, path string, data []byte) {
-	kept := fmt.Sprintf("%s.newer-%d", path, time.Now().Unix())
-	if err := os.WriteFile(kept, data, 0o640); err != nil {
-		log.Warn("written by a newer version of the gateway: what this one does not know is lost", "file", path, "err", err)
-		return
-	}
-	log.Warn("written by a newer version of the gateway: this one uses what it knows of it", "file", path, "copy", kept)
 }
 
 // write replaces the file. Its time of birth stays with it when it is renamed.

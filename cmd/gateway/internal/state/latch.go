@@ -79,7 +79,7 @@ func (l *Latch) Read() (by string, at time.Time) {
 		by, at = unknownPresser, time.Now()
 	}
 	if newerLatch(string(text)) {
-		logNewer(l.log, l.path, text)
+		atomicfile.CopyNewer(l.log, l.path, text)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
