@@ -7,7 +7,7 @@
 // A block is durable in the intake first, one file for all gateways, of which one sync is
 // for many. Once an hour the blocks of each gateway go into a segment in its own
 // directory, which is a log as package history has it, and the intake begins anew. The
-// segments of a day that is over become one.
+// segments of a day that is over become one, also those of a gateway that is silent.
 package collect
 
 import (
@@ -50,6 +50,7 @@ type Collection struct {
 	intake *intake
 	pause  time.Duration // after each MiB that is merged
 
+	visits visits    // of the goroutine that merges
 	listed sync.Once // the logs that nobody has read
 	mu     sync.Mutex
 	logs   map[string]*log
@@ -155,7 +156,7 @@ func (c *Collection) maintain(ctx context.Context) {
 			if now.Sub(begun) < mergeAfter {
 				continue
 			}
-			if err := c.merge(ctx, now); err != nil && ctx.Err() == nil {
+			if err := errors.Join(c.visit(now), c.merge(ctx, now)); err != nil && ctx.Err() == nil {
 				c.o.Log.Warn("files of readings stay as they are: those of a day cannot become one now", "err", err)
 			}
 		case <-ctx.Done():

@@ -301,31 +301,6 @@ func TestEvict(t *testing.T) {
 	}
 }
 
-// TestSpans holds the spans against a set of numbers, also where they wrap.
-func TestSpans(t *testing.T) {
-	for _, base := range []uint32{0, 1 << 31, ^uint32(0) - 100} {
-		random, set, s := rand.New(rand.NewPCG(uint64(base), 1)), map[uint32]bool{}, spans{}
-		for range 60 {
-			first := base + random.Uint32N(200)
-			last := first + random.Uint32N(6)
-			s.add(first, last)
-			for n := first; n != last+1; n++ {
-				set[n] = true
-			}
-			for n := base; n != base+210; n++ {
-				if s.has(n) != set[n] || s.hasAll(n, n+1) != (set[n] && set[n+1]) || s.touches(n, n+1) != (set[n] || set[n+1]) {
-					t.Fatalf("%v: number %d", s, n)
-				}
-			}
-			for i := 1; i < len(s); i++ {
-				if !wire.Before(s[i-1].last+1, s[i].first) {
-					t.Fatalf("%v: two of them are one", s)
-				}
-			}
-		}
-	}
-}
-
 // FuzzFrame holds that whatever a crash has left is a frame or none.
 func FuzzFrame(f *testing.F) {
 	f.Add(newEntry("pi-1", [][]byte{[]byte("blocks")}).frame)

@@ -19,7 +19,7 @@ import (
 
 // An hour's segments would be millions of files in a year of a thousand gateways. So those
 // of a day become one, byte by byte the same blocks, as soon as there is one of a later
-// day. What comes late for that day is in the segments of the day in which it comes.
+// day, or the day is long over. What comes late for that day is in the segments of the day in which it comes.
 //
 // The new segment has a number of its own, in their place, and exists as a whole before
 // one of theirs is removed. Until that is done, and after a crash, the records are there
@@ -59,6 +59,9 @@ func (c *Collection) merge(ctx context.Context, now time.Time) (err error) {
 			err = errors.Join(err, l.removeDoubles())
 			l.order.Unlock()
 		}
+		if doubles == 0 && !due {
+			l.unload()
+		}
 		if doubles > 0 || !due || left <= 0 {
 			continue
 		}
@@ -76,11 +79,7 @@ func (c *Collection) merge(ctx context.Context, now time.Time) (err error) {
 // many bytes they have.
 func (l *log) mergeDay(ctx context.Context, now time.Time) (n int64, err error) {
 	parts, numbers, err := l.parts(now)
-	most := int64(mergeBytes)
-	if l.c.o.MaxBytes > 0 {
-		most = min(most, l.c.o.MaxBytes/mergeShare)
-	}
-	from, to := firstDay(parts, most)
+	from, to := firstDay(parts, l.most(), l.over)
 	for err == nil && from < to {
 		number, free := between(numbers, parts[from].number, parts[to-1].number)
 		if free {
@@ -91,7 +90,7 @@ func (l *log) mergeDay(ctx context.Context, now time.Time) (n int64, err error) 
 			break
 		}
 		parts = parts[to:] // of an older program, without a number between
-		from, to = firstDay(parts, most)
+		from, to = firstDay(parts, l.most(), l.over)
 	}
 	if from < len(parts) {
 		l.open = parts[from].number
@@ -108,6 +107,14 @@ func (l *log) mergeDay(ctx context.Context, now time.Time) (n int64, err error) 
 	return n, err
 }
 
+// most returns how many bytes a merged segment has at most.
+func (l *log) most() int64 {
+	if most := l.c.o.MaxBytes; most > 0 {
+		return min(mergeBytes, most/mergeShare)
+	}
+	return mergeBytes
+}
+
 // between returns a number that is free just before the first of some segments, or
 // behind their last one.
 func between(numbers []uint64, first, last uint64) (number uint64, free bool) {
@@ -118,8 +125,9 @@ func between(numbers []uint64, first, last uint64) (number uint64, free bool) {
 }
 
 // firstDay returns which segments are the first that can become one: those from from to
-// before to, none if from is to; those before from stay as they are.
-func firstDay(parts []part, most int64) (from, to int) {
+// before to, none if from is to; those before from stay as they are. Nothing comes any more
+// of days before over.
+func firstDay(parts []part, most, over int64) (from, to int) {
 	for from < len(parts) {
 		to := from
 		size, day := int64(0), int64(unknown)
@@ -128,7 +136,7 @@ func firstDay(parts []part, most int64) (from, to int) {
 			to++
 		}
 		switch to = max(to, from+1); {
-		case to == len(parts):
+		case to == len(parts) && (day == unknown || day >= over):
 			return from, from // the day is not complete
 		case to > from+1:
 			return from, to

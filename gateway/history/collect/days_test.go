@@ -265,22 +265,27 @@ func TestFirstDay(t *testing.T) {
 	for _, tt := range []struct {
 		parts    string
 		from, to int
+		over     int64
 	}{
-		{"", 0, 0},
-		{"1", 0, 0},
-		{"1 1 1", 0, 0},       // the day is not complete
-		{"1 1 1 2", 0, 3},     // it is
-		{"1 2 2 3", 1, 3},     // one is as it is to be
-		{"1 2 3", 2, 2},       // so are all
-		{"2 1 2 3", 0, 3},     // something came late
-		{"1 1 x 1 1 2", 0, 2}, // damage stays as it is
-		{"1 x 1 1 2", 2, 4},
-		{"x 1 1", 1, 1},
-		{"? 1 ? 1 2 2", 0, 4}, // a clock that says nothing
-		{"? ? ?", 0, 0},
-		{"1 1 1 1 1 1 1 1 1", 0, 5}, // it would be too large
+		{"", 0, 0, 0},
+		{"1", 0, 0, 0},
+		{"1 1 1", 0, 0, 0},       // the day is not complete
+		{"1 1 1", 0, 3, 2},       // it is long over
+		{"1 1 1 2", 0, 3, 0},     // it is
+		{"1 2 2 3", 1, 3, 0},     // one is as it is to be
+		{"1 2 3", 2, 2, 0},       // so are all
+		{"2 1 2 3", 0, 3, 0},     // something came late
+		{"1 1 x 1 1 2", 0, 2, 0}, // damage stays as it is
+		{"1 x 1 1 2", 2, 4, 0},
+		{"x 1 1", 1, 1, 0},
+		{"? 1 ? 1 2 2", 0, 4, 0}, // a clock that says nothing
+		{"? ? ?", 0, 0, 0},
+		{"? ? ?", 0, 0, 9},
+		{"1 2 3", 2, 2, 3},
+		{"1 2 3", 3, 3, 4},
+		{"1 1 1 1 1 1 1 1 1", 0, 5, 0}, // it would be too large
 	} {
-		if from, to := firstDay(parts(tt.parts), 50); from != tt.from || to != tt.to {
+		if from, to := firstDay(parts(tt.parts), 50, tt.over); from != tt.from || to != tt.to {
 			t.Errorf("%s: from %d to %d, want from %d to %d", tt.parts, from, to, tt.from, tt.to)
 		}
 	}

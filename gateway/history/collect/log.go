@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/collect/spans"
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/gateway/history/recovery"
 	"sensorgateway/gateway/history/values"
@@ -21,7 +22,8 @@ type log struct {
 	gateway string
 	dir     directory
 
-	order sync.Mutex // held by who changes the log, until what it has changed is durable
+	order   sync.Mutex // held by who changes the log, until what it has changed is durable
+	visited bool       // it was loaded to be merged alone; with order held
 
 	// Of what follows, all is changed with order held too.
 	mu      sync.Mutex // held for moments
@@ -39,7 +41,8 @@ type log struct {
 	due        bool      // there may be segments to merge
 	mergeAfter time.Time // not before
 	doubled    time.Time // when the doubles were merged
-	open       uint64    // of those with lower numbers none is to be merged; of the goroutine that merges
+	over       int64     // days before it are complete; of the goroutine that merges, like what follows
+	open       uint64    // of those with lower numbers none is to be merged
 
 	used time.Time // when it was last read; like what follows, with mu held alone
 	lost int       // readings that were found to be lost
@@ -48,16 +51,16 @@ type log struct {
 
 // held is what is there of a stream.
 type held struct {
-	spans
+	spans.Spans
 	oldest uint32 // those before it were evicted, or never came
 }
 
 // note notes that the numbers from first to last are there.
 func (h *held) note(first, last uint32) {
-	if len(h.spans) == 0 || before(first, h.oldest) && before(first, h.spans[0].first) {
+	if len(h.Spans) == 0 || before(first, h.oldest) && before(first, h.Spans[0].First) {
 		h.oldest = first
 	}
-	h.add(first, last)
+	h.Add(first, last)
 }
 
 // append is [Collection.Append]. l.order is held.
@@ -103,11 +106,11 @@ func fresh(have map[stream]*held, blocks [][]byte) (all [][]byte, heads []codec.
 		if err != nil || size != len(raw) {
 			return nil, nil, fmt.Errorf("block %d: %w", i, codec.ErrBlock)
 		}
-		var there spans
+		var there spans.Spans
 		if h := have[stream{b.Origin.Sensor, b.Origin.Epoch}]; h != nil {
-			there = h.spans
+			there = h.Spans
 		}
-		cut, err := there.fresh(b, raw)
+		cut, err := there.Fresh(b, raw)
 		if err != nil {
 			return nil, nil, fmt.Errorf("block %d: %w", i, err)
 		}
@@ -152,12 +155,13 @@ func (*log) note(there map[stream]*held, b codec.Block) {
 	if there[k] == nil {
 		there[k] = &held{}
 	}
-	there[k].note(begin(b.Prev, b.Summary), b.Summary.Last)
+	there[k].note(spans.Begin(b.Prev, b.Summary), b.Summary.Last)
 }
 
 // load reads what is in the directory and, of the intake, what is not in a segment yet.
 // l.order is held.
 func (l *log) load() error {
+	l.visited = false
 	if l.loaded {
 		return nil
 	}

@@ -29,15 +29,15 @@ func (c *Collection) Missing(gateway string) (all []Gap, err error) {
 		return nil, err
 	}
 	for k, there := range l.there {
-		list := slices.Clone(there.spans)
-		last := list[len(list)-1].last
+		list := slices.Clone(there.Spans)
+		last := list[len(list)-1].Last
 		for _, h := range heads {
-			if k == (stream{h.Origin.Sensor, h.Origin.Epoch}) && before(list[0].last, h.Summary.First) && before(h.Summary.Last, last) {
-				list.add(h.Summary.First, h.Summary.Last)
+			if k == (stream{h.Origin.Sensor, h.Origin.Epoch}) && before(list[0].Last, h.Summary.First) && before(h.Summary.Last, last) {
+				list.Add(h.Summary.First, h.Summary.Last)
 			}
 		}
 		for i := 1; i < len(list); i++ {
-			all = append(all, Gap{k.sensor, k.epoch, list[i-1].last, list[i].first - 1})
+			all = append(all, Gap{k.sensor, k.epoch, list[i-1].Last, list[i].First - 1})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Gap) int { // those of a stream are in order

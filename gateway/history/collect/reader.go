@@ -151,7 +151,7 @@ func (r *Reader) Kept(sensor uint16, after uint32) (from uint32) {
 	defer r.l.mu.Unlock()
 	from = after + 1
 	if h := r.held(sensor); h != nil {
-		for _, first := range []uint32{h.oldest, h.spans[len(h.spans)-1].first} {
+		for _, first := range []uint32{h.oldest, h.Spans[len(h.Spans)-1].First} {
 			if before(from, first) {
 				from = first
 			}
@@ -168,7 +168,7 @@ func (r *Reader) Oldest(sensor uint16) (seq uint32, ok bool) {
 	if h == nil {
 		return 0, false
 	}
-	return h.oldest, !before(h.spans[len(h.spans)-1].last, h.oldest)
+	return h.oldest, !before(h.Spans[len(h.Spans)-1].Last, h.oldest)
 }
 
 // Newest returns the newest number of the present epoch.
@@ -179,7 +179,7 @@ func (r *Reader) Newest(sensor uint16) (seq uint32, ok bool) {
 	if h == nil {
 		return 0, false
 	}
-	return h.spans[len(h.spans)-1].last, true
+	return h.Spans[len(h.Spans)-1].Last, true
 }
 
 // pass reads the records of a sensor's epoch with numbers after after that were made from
@@ -353,7 +353,7 @@ func (l *log) beforeAll(name, epoch string) uint32 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if h := l.there[stream{name, epoch}]; h != nil {
-		return h.spans[0].first - 1
+		return h.Spans[0].First - 1
 	}
 	return 0
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/collect/spans"
 	"sensorgateway/gateway/history/disk"
 )
 
@@ -109,7 +110,7 @@ func (l *log) hasRecords(h codec.Head) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	there := l.there[stream{h.Origin.Sensor, h.Origin.Epoch}]
-	return there != nil && there.touches(h.Summary.First, h.Summary.Last)
+	return there != nil && there.Touches(h.Summary.First, h.Summary.Last)
 }
 
 // hasAllRecords returns whether all of them are.
@@ -117,19 +118,19 @@ func (l *log) hasAllRecords(h codec.Head) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	there := l.there[stream{h.Origin.Sensor, h.Origin.Epoch}]
-	return there != nil && there.hasAll(h.Summary.First, h.Summary.Last)
+	return there != nil && there.HasAll(h.Summary.First, h.Summary.Last)
 }
 
 // heads returns the heads of the file that are wanted, each minute once: after a crash a
 // gateway may say it again.
 func (l *log) heads(wants func(codec.Head) bool) (all []codec.Head, err error) {
 	pieces, err := l.readSummaries()
-	seen := map[stream]spans{}
+	seen := map[stream]spans.Spans{}
 	for _, p := range pieces {
 		for _, h := range p.heads {
 			k := stream{h.Origin.Sensor, h.Origin.Epoch}
-			if had := seen[k]; !had.touches(h.Summary.First, h.Summary.Last) && wants(h) {
-				had.add(h.Summary.First, h.Summary.Last)
+			if had := seen[k]; !had.Touches(h.Summary.First, h.Summary.Last) && wants(h) {
+				had.Add(h.Summary.First, h.Summary.Last)
 				seen[k] = had
 				all = append(all, h)
 			}
