@@ -133,9 +133,9 @@ const (
 
 var summer = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
-// judge tells what holds of any stream: a time that is said to be right is, and
+// checkStamps tells what holds of any stream: a time that is said to be right is, and
 // none runs backwards but where a step says so.
-func judge(t *testing.T, m *aMachine, got []stamped) {
+func checkStamps(t *testing.T, m *aMachine, got []stamped) {
 	t.Helper()
 	last := map[uint16]stamped{}
 	for _, r := range got {
@@ -174,7 +174,7 @@ func TestBootIn1970(t *testing.T) {
 		by := summer.Sub(time.Unix(40, 0))
 		m.at(10*time.Second+50*time.Millisecond, func() { m.skew, m.synced = by, true })
 		got, _ := m.sample(t, 20*time.Second, tenth)
-		judge(t, m, got)
+		checkStamps(t, m, got)
 		later(t, m, got, 0)
 		if len(m.steps) != 1 || (m.steps[0].By-by).Abs() > time.Millisecond || m.steps[0].Back || m.steps[0].At.Sub(got[100].wall).Abs() > accuracy {
 			t.Fatalf("steps %+v, want one of %v", m.steps, by)
@@ -242,7 +242,7 @@ func TestClockSteps(t *testing.T) {
 					m.at(5*time.Second+50*time.Millisecond+time.Duration(i)*tenth, func() { m.skew += by })
 				}
 				got, s := m.sample(t, 10*time.Second+time.Millisecond, tenth, 250*time.Millisecond, 3*time.Second)
-				judge(t, m, got)
+				checkStamps(t, m, got)
 				later(t, m, got, 6*time.Second)
 				if len(m.steps) != len(tt.steps) {
 					t.Fatalf("%d steps were told: %+v", len(m.steps), m.steps)
@@ -281,7 +281,7 @@ func TestStragglerAcrossAStep(t *testing.T) {
 				got = append(got, r)
 			}
 		}
-		judge(t, m, got)
+		checkStamps(t, m, got)
 		if len(m.steps) != 1 || len(got) < 30 {
 			t.Errorf("%d records of the slow chip, steps %+v", len(got), m.steps)
 		}
@@ -314,7 +314,7 @@ func TestNoSteps(t *testing.T) {
 				m := newMachine(summer)
 				tt.happen(m)
 				got, s := m.sample(t, time.Minute, tenth, 20*time.Millisecond)
-				judge(t, m, got)
+				checkStamps(t, m, got)
 				if len(m.steps) != 0 {
 					t.Errorf("steps %+v", m.steps)
 				}
@@ -352,7 +352,7 @@ func TestBeyond2038(t *testing.T) {
 		m := newMachine(end.Add(-5 * time.Second))
 		m.at(10050*time.Millisecond, func() { m.skew = 20 * 365 * 24 * time.Hour })
 		got, _ := m.sample(t, 20*time.Second, tenth)
-		judge(t, m, got)
+		checkStamps(t, m, got)
 		if last := got[len(got)-1]; last.UnixMilli < end.UnixMilli() || len(m.steps) != 1 || last.Flags != 0 {
 			t.Errorf("the last is %+v after %+v", last, m.steps)
 		}
@@ -375,7 +375,7 @@ func TestRandomClocks(t *testing.T) {
 					}[random.IntN(5)])
 				}
 				got, _ := m.sample(t, time.Minute, tenth, 30*time.Millisecond, time.Second)
-				judge(t, m, got)
+				checkStamps(t, m, got)
 			})
 		})
 	}

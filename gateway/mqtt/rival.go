@@ -23,9 +23,9 @@ type Rival struct {
 	found bool
 }
 
-// Judge returns the error with which a connection has ended, which was made and lasted so
+// Explain returns the error with which a connection has ended, which was made and lasted so
 // long: it is [Disconnected] because it was [TakenOver], if that is how it looks.
-func (r *Rival) Judge(err error, made bool, lasted time.Duration) error {
+func (r *Rival) Explain(err error, made bool, lasted time.Duration) error {
 	silent := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	switch {
 	case silent && !made: // it says nothing about the others

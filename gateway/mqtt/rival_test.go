@@ -29,7 +29,7 @@ func TestRival(t *testing.T) {
 	} {
 		var r Rival
 		for i, e := range ends {
-			err := r.Judge(e.err, e.made, e.lasted)
+			err := r.Explain(e.err, e.made, e.lasted)
 			if taken := errors.Is(err, Disconnected(TakenOver)); taken != e.taken || !errors.Is(err, e.err) {
 				t.Errorf("%s: end %d is %v", name, i, err)
 			}

@@ -8,7 +8,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// changeKeys changes which hubs' keys the gateway knows, tells of it, and answers.
+// changeKeys changes which hubs' keys the gateway knows, reports it, and answers.
 func (l *link) changeKeys(work task) {
 	c, err := work.KeyChange()
 	var e wire.Event
@@ -38,7 +38,7 @@ func keyEvent(o fleet.Order, c fleet.KeyChange, key fleet.HubKey) wire.Event {
 	return e
 }
 
-// keysChanged tells of a change: to whoever looks after the gateway, and to all hubs.
+// keysChanged reports a change: to whoever looks after the gateway, and to all hubs.
 func (l *link) keysChanged(e wire.Event) {
 	text := "a hub's key was added: it may command this gateway from now on"
 	if e.Action == wire.KeyRemoved {

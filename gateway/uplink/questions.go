@@ -73,7 +73,7 @@ func (l *link) answerQuestion(ctx context.Context, work task) error {
 
 // spent is why something is not sent while the bytes of the month are nearly used.
 func spent(what string) error {
-	return wire.Errorf(503, "the bytes of this month are nearly used, and what is left is for the summaries of minutes: %s sent when it turns; fix: raise uplink.budget", what)
+	return wire.Errorf(503, "the bytes of this month are nearly used, and what is left is for the summaries of minutes: %s sent when it ends; fix: raise uplink.budget", what)
 }
 
 // answerReadings sends what the log has of a span, and says at the end how much that was.

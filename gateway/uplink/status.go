@@ -51,13 +51,13 @@ func (u *Uplink) connected(g fleet.Gateway) {
 	u.notice()
 }
 
-// judge returns the error with which the connection has ended, as that of one that was
+// explain returns the error with which the connection has ended, as that of one that was
 // taken over, if it seems to be.
-func (u *Uplink) judge(err error) error {
+func (u *Uplink) explain(err error) error {
 	u.mu.Lock()
 	link := u.link
 	u.mu.Unlock()
-	return u.rival.Judge(err, link.connected, time.Since(link.since))
+	return u.rival.Explain(err, link.connected, time.Since(link.since))
 }
 
 // ended notes that there is none, and why.
@@ -117,8 +117,8 @@ func (u *Uplink) notice() {
 	u.o.Event(e)
 }
 
-// lasting is what hubs are told of the uplink in hello: what is in the way until the month
-// turns, nil if nothing is. How it is otherwise they see, and it changes too fast.
+// lasting is what hello says of the uplink: what is in the way until the month
+// ends, nil if nothing is. What else there is the hubs see, and it changes too fast.
 func (u *Uplink) lasting() *wire.Uplink {
 	u.mu.Lock()
 	defer u.mu.Unlock()

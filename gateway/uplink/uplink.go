@@ -105,7 +105,7 @@ type Uplink struct {
 
 	mu      sync.Mutex
 	link    linkState
-	trouble string // the kind of the event that told of it last; "": all is well
+	trouble string // the kind of the event that reported it last; "": all is well
 }
 
 // New returns an uplink. [Uplink.Run] connects it.

@@ -95,7 +95,7 @@ func (b *bench) rounds(n int, d time.Duration, rivals ...*rival) error {
 	for round := range n {
 		for i := range rivals {
 			r := rivals[(i+round)%len(rivals)] // none is always first
-			if err := b.turn(r, d); err != nil {
+			if err := b.measureRival(r, d); err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
 		}
@@ -103,8 +103,8 @@ func (b *bench) rounds(n int, d time.Duration, rivals ...*rival) error {
 	return nil
 }
 
-// turn measures a rival for the given time.
-func (b *bench) turn(r *rival, d time.Duration) (err error) {
+// measureRival measures one for the given time.
+func (b *bench) measureRival(r *rival, d time.Duration) (err error) {
 	dir, err := os.MkdirTemp("", "load")
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ export const words = {
   // core.js
   /** @type {Record<string, string>} what to say of a part that did not come */
   missing: {
-    readings: "The readings are missing", charts: "The charts are missing", account: "Who you are is missing", admin: "The administrator’s view is missing",
+    readings: "The readings are missing", charts: "The charts are missing", account: "Your account is missing", admin: "The administrator’s view is missing",
     alarms: "The alarms are missing", motors: "The motors’ controls are missing", room: "The operators’ room is missing", machine: "The machine’s numbers are missing",
   },
   /** @type {Record<string, string>} why who this is no longer holds, by the reason of the close */

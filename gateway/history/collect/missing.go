@@ -52,7 +52,7 @@ func (r *Reader) Summarised(sensor uint16, from, to int64) ([]Gap, error) {
 	if int(sensor) >= len(r.sensors) {
 		return nil, nil
 	}
-	v, err := r.l.look()
+	v, err := r.l.indexed()
 	if err != nil {
 		return nil, err
 	}

@@ -23,8 +23,8 @@ const idle = 5 * time.Minute
 // end: with any other change another takes its place, and whoever reads continues there.
 type view struct{ index *index.Index }
 
-// look returns the present view, and makes it if there is none.
-func (l *log) look() (*view, error) {
+// indexed returns the present view, and makes it if there is none.
+func (l *log) indexed() (*view, error) {
 	if v := l.present(); v != nil {
 		return v, nil
 	}
@@ -200,7 +200,7 @@ type pass struct {
 
 func (p *pass) next() ([]wire.Record, error) {
 	for {
-		present, err := p.l.look()
+		present, err := p.l.indexed()
 		if err != nil {
 			return nil, err
 		}
@@ -274,7 +274,7 @@ func (r *Reader) Buckets(sensor uint16, from, to, step int64) (next func() ([]wi
 	return func() ([]wire.Bucket, error) {
 		for {
 			if read == nil {
-				v, err := r.l.look()
+				v, err := r.l.indexed()
 				if err != nil {
 					return nil, err
 				}
@@ -315,7 +315,7 @@ func (r *Reader) follow(sensor uint16, from, to, mark int64, after uint32) func(
 	return func() ([]wire.Record, int64, error) {
 		for {
 			if p.epoch == "" {
-				v, err := r.l.look()
+				v, err := r.l.indexed()
 				if err != nil {
 					return nil, mark, err
 				}

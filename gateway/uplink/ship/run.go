@@ -50,7 +50,7 @@ func (s *Shipper) Run(ctx context.Context, link Link) error {
 	defer cancel()
 	poll := time.NewTicker(pollTime)
 	defer poll.Stop()
-	r.look()
+	r.refill()
 	for {
 		r.send(ctx)
 		select {
@@ -61,15 +61,15 @@ func (s *Shipper) Run(ctx context.Context, link Link) error {
 		case <-r.paused:
 			r.paused = nil
 		case <-poll.C:
-			r.look()
+			r.refill()
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// look asks the log for more.
-func (r *run) look() {
+// refill asks the log for more.
+func (r *run) refill() {
 	for _, x := range r.streams {
 		x.ended = false
 	}
@@ -84,7 +84,7 @@ func (r *run) look() {
 func (r *run) send(ctx context.Context) {
 	if r.held && r.paused == nil && r.flow.messages == 0 { // from the cursors on
 		r.streams, r.held, r.probe = nil, false, true
-		r.look()
+		r.refill()
 	}
 	if r.held || r.probe && r.flow.messages > 0 {
 		return

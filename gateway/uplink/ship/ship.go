@@ -35,7 +35,7 @@ type Options struct {
 	// forgotten at the end. It is replaced as a whole, see [Shipper.Maintain].
 	File   string
 	Budget int64 // bytes a month; 0: there is no limit
-	// Clock returns the time, and whether it can be believed: a month turns then only.
+	// Clock returns the time, and whether it can be believed: a month ends then only.
 	Clock func() (now time.Time, synced bool)
 	Log   *slog.Logger
 }

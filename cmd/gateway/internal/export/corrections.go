@@ -36,8 +36,8 @@ func (e *export) corrections(sensor string) *corrections {
 	return &c
 }
 
-// tell says the corrections to people, where the format has no place for them.
-func (e *export) tell(w io.Writer) {
+// printCorrections prints the corrections for people, where the format has no place for them.
+func (e *export) printCorrections(w io.Writer) {
 	for i := range e.sensors {
 		s := &e.sensors[i]
 		all := e.corrections(s.Name)

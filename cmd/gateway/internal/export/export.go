@@ -93,7 +93,7 @@ func Command(env console.Env, log Log) *cobra.Command {
 				return err
 			}
 			if !e.format(nil).object {
-				e.tell(env.Stderr)
+				e.printCorrections(env.Stderr)
 			}
 			return writeOutput(o.output, env.Stdout, func(w *bufio.Writer) error { return e.write(cmd.Context(), w) })
 		},

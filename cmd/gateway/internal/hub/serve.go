@@ -156,7 +156,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 		return errors.Join(err, l.Close())
 	}
 	if len(o.brokers) == 0 {
-		log.Warn("gateways that enroll are told of no broker; fix: name the brokers with --broker")
+		log.Warn("gateways that enroll get no broker; fix: name the brokers with --broker")
 	}
 	w := o.newWeb(registry, stored, log)
 	log.Info("the hub is ready", "hub", o.name, "state", o.dir(), "address", "https://"+l.Addr().String())

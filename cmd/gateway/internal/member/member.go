@@ -116,12 +116,12 @@ func parseBrokers(texts []string) (all []*url.URL, err error) {
 	for _, text := range texts {
 		u, err := address.ParseBroker(text, "leave it out there")
 		if err != nil {
-			return nil, fmt.Errorf("a broker that the hub has told of: %w; fix: correct --broker there, or write brokers under uplink", err)
+			return nil, fmt.Errorf("a broker that the hub has named: %w; fix: correct --broker there, or write brokers under uplink", err)
 		}
 		all = append(all, u)
 	}
 	if len(all) == 0 {
-		return nil, errors.New("the hub has told of no broker; fix: start it with --broker, and enroll again, or write brokers under uplink")
+		return nil, errors.New("the hub has named no broker; fix: start it with --broker, and enroll again, or write brokers under uplink")
 	}
 	return all, nil
 }
