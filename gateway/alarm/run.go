@@ -46,7 +46,7 @@ func (a *Alarms) Run(ctx context.Context) error {
 	select {
 	case <-kept:
 	case <-time.After(endTime):
-		a.opts.Log.Warn("the disk does not answer: how the alarms are now may be lost", "file", a.opts.File)
+		a.opts.Log.Warn("the disk does not answer: the newest changes of alarms may be lost", "file", a.opts.File)
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func (in *Intake) ask(ctx context.Context, fresh bool) {
 	}
 	in.g.counts.Order(fleet.Ask, err)
 	if err != nil {
-		in.log.Warn("the gateways were not asked what they are: what is known of them may be old", "err", err)
+		in.log.Warn("the gateways could not be asked for their states: what is known of them may be old", "err", err)
 	}
 }
 

@@ -321,8 +321,8 @@ func TestSilentBusGetsEachStep(t *testing.T) {
 		if err := b.Tx(0x44, []byte{1}, nil); err != nil {
 			t.Error(err)
 		}
-		wantLog(t, &log, "is down", "is opened anew, because nobody answered\" bus=\"bus 1\" step=reopen", "as silent as before",
-			"SCL is clocked, because nobody answered", "level=WARN msg=\"a step against the silence of the I²C bus failed\" bus=\"bus 1\" step=clocks err=\"SCL is low\"", "silent as before\" bus=\"bus 1\" step=clocks",
+		wantLog(t, &log, "is down", "is opened anew, because nobody answered\" bus=\"bus 1\" step=reopen", "still does not answer",
+			"SCL is clocked, because nobody answered", "level=WARN msg=\"a step to recover the I²C bus failed\" bus=\"bus 1\" step=clocks err=\"SCL is low\"", "still does not answer\" bus=\"bus 1\" step=clocks",
 			"power is cut, because", "does not answer, also after every step", "is back\" bus=\"bus 1\" step=power")
 	})
 }

@@ -86,7 +86,7 @@ func (r *recovery) nextStep(log *slog.Logger) func() {
 	}
 	return func() {
 		if err := s.Take(); err != nil && !quiet {
-			log.Warn("a step against the silence of the I²C bus failed", "step", s.Name, "err", err)
+			log.Warn("a step to recover the I²C bus failed", "step", s.Name, "err", err)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func (r *recovery) inVain(log *slog.Logger) {
 		return
 	}
 	if r.taken < len(r.steps) {
-		log.Info("I²C bus is as silent as before", "step", r.last().Name)
+		log.Info("I²C bus still does not answer", "step", r.last().Name)
 		return
 	}
 	tried := "it was opened anew"

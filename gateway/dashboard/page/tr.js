@@ -274,7 +274,7 @@ export const page = {
   "Reset now: motors may start": "Şimdi sıfırla: motorlar başlatılabilir",
   "Keep stopped": "Kapalı kalsın",
   "It takes an operator to reset it.": "Sıfırlamak için operatör yetkisi gerekir.",
-  "The scripts of this page did not come, so STOP ALL does not work here. Reload the page; behind a proxy, see that it passes on the files beside this one.":
+  "The scripts of this page did not load, so STOP ALL does not work here. Reload the page; behind a proxy, check that it passes on the files beside this one.":
     "Bu sayfanın betikleri yüklenemedi, bu yüzden TÜMÜNÜ DURDUR burada çalışmaz. Sayfayı yenileyin; arada bir vekil sunucu varsa bu sayfanın yanındaki dosyaları da ilettiğinden emin olun.",
   "The gateway’s clock is not synchronised yet: its times may be wrong. Ages on this page do not depend on it.":
     "Ağ geçidinin saati henüz eşitlenmedi: gösterilen saatler yanlış olabilir. Bu sayfadaki süreler bundan etkilenmez.",
@@ -287,7 +287,7 @@ export const page = {
   "Motors": "Motorlar",
   "Operators’ room": "Operatör odası",
   "Nothing yet.": "Henüz bir şey yok.",
-  "Nothing yet. What motors do is told here too.": "Henüz bir şey yok. Motorların durumu da burada bildirilir.",
+  "Nothing yet. What motors do is shown here too.": "Henüz bir şey yok. Motorların durumu da burada bildirilir.",
   "Your name": "Adınız",
   "Join": "Katıl",
   "Message": "İleti",

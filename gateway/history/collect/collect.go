@@ -157,7 +157,7 @@ func (c *Collection) maintain(ctx context.Context) {
 				continue
 			}
 			if err := errors.Join(c.visit(now), c.merge(ctx, now)); err != nil && ctx.Err() == nil {
-				c.o.Log.Warn("files of readings stay as they are: those of a day cannot become one now", "err", err)
+				c.o.Log.Warn("the files of a day cannot be merged now: they stay as they are", "err", err)
 			}
 		case <-ctx.Done():
 			return

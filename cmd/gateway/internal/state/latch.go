@@ -319,7 +319,7 @@ func (l *Latch) note(err error) (say func()) {
 		}
 	}
 	return func() {
-		l.log.Warn("the e-stop cannot be stored: after a restart it may be another (it is tried again until it is)", "file", l.path, "err", err)
+		l.log.Warn("the e-stop cannot be stored: after a restart it may be as it was before (it is tried again until it is)", "file", l.path, "err", err)
 		l.changed(now)
 	}
 }
