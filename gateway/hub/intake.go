@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -63,6 +64,7 @@ type Intake struct {
 	log    *slog.Logger
 	seed   maphash.Seed
 	client atomic.Pointer[paho.Client] // nil: there is no connection
+	rival  mqtt.Rival                  // of who connects; of the goroutine that does
 
 	mu    sync.Mutex
 	state Site
@@ -85,13 +87,25 @@ func (in *Intake) Run(ctx context.Context) error {
 	var broker *url.URL
 	mqtt.Keep(ctx, func(ctx context.Context, attempt int) error {
 		broker = in.o.Brokers[attempt%len(in.o.Brokers)]
-		err := in.connection(ctx, broker)
+		err := in.explain(broker.Host, in.connection(ctx, broker))
 		in.connected(err)
 		return err
 	}, func(err error) {
 		in.log.Warn("nothing comes from the broker; it is tried again", "broker", broker.Redacted(), "err", err)
 	})
 	return nil
+}
+
+// explain returns why a connection has ended: it may be for a hub of the same name.
+func (in *Intake) explain(broker string, err error) error {
+	in.mu.Lock()
+	made, since := in.state.Connected, time.UnixMilli(in.state.Since)
+	in.mu.Unlock()
+	err = in.rival.Explain(broker, err, made, in.g.o.Now().Sub(since))
+	if errors.Is(err, mqtt.Disconnected(mqtt.TakenOver)) {
+		err = fmt.Errorf("another hub has the name %s, so each takes what is for the other: this one waits some minutes; fix: give one of them another --name, and a state directory of its own: %w", in.g.o.Hub, err)
+	}
+	return err
 }
 
 // message is one that came, and how it is confirmed.
@@ -160,7 +174,11 @@ func (in *Intake) connection(ctx context.Context, broker *url.URL) error {
 	select {
 	case <-ctx.Done():
 	case <-client.Done():
-		end(errors.New("the connection has ended"))
+		select { // it says why a moment later
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+			end(fmt.Errorf("the connection has ended: %w", io.EOF))
+		}
 	}
 	_ = client.Disconnect(&paho.Disconnect{}) // of one that failed, it fails too
 	<-client.Done()

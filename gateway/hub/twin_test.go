@@ -56,3 +56,12 @@ func TestTwins(t *testing.T) {
 		t.Error("it is shown to whoever may not see it")
 	}
 }
+
+// A hub with the name of another finds it out, and says what to do.
+func TestHubOfTheSameName(t *testing.T) {
+	broker := startBroker(t)
+	h, other := newHub(t, t.TempDir()), newHub(t, t.TempDir())
+	h.run(broker)
+	other.run(broker)
+	h.await("the reason", func() bool { return strings.Contains(h.g.Sites()[0].Reason, "another hub has the name hub-a") })
+}

@@ -16,26 +16,31 @@ const (
 	rivalTime = 2 * maxYield
 )
 
-// Rival finds out that another one connects with the same client ID, at brokers that do
-// not say so: Mosquitto 2.0 closes the older connection without a word.
+// Rival finds out that another one connects with the same client ID, at a broker that does
+// not say so: Mosquitto 2.0 closes the older connection without a word. So does the node of
+// a cluster that is killed; then the next connection is to another one.
 type Rival struct {
-	ends  int
-	found bool
+	broker string
+	ends   int
+	found  bool
 }
 
-// Explain returns the error with which a connection has ended, which was made and lasted so
-// long: it is [Disconnected] because it was [TakenOver], if that is how it looks.
-func (r *Rival) Explain(err error, made bool, lasted time.Duration) error {
+// Explain returns the error with which a connection to a broker has ended, which was made and
+// lasted so long: it is [Disconnected] because it was [TakenOver], if that is how it looks.
+func (r *Rival) Explain(broker string, err error, made bool, lasted time.Duration) error {
 	silent := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	if broker != r.broker {
+		*r = Rival{broker: broker}
+	}
 	switch {
 	case silent && !made: // it says nothing about the others
 		return err
 	case !silent: // such as a broker that is started anew
-		*r = Rival{}
+		*r = Rival{broker: broker}
 		return err
 	case r.found && lasted < rivalTime:
 	case lasted > goodConnection:
-		*r = Rival{ends: 1}
+		*r = Rival{broker: broker, ends: 1}
 		return err
 	default:
 		if r.ends++; r.ends < rivalEnds {

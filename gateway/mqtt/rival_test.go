@@ -29,10 +29,16 @@ func TestRival(t *testing.T) {
 	} {
 		var r Rival
 		for i, e := range ends {
-			err := r.Explain(e.err, e.made, e.lasted)
+			err := r.Explain("mqtts://broker", e.err, e.made, e.lasted)
 			if taken := errors.Is(err, Disconnected(TakenOver)); taken != e.taken || !errors.Is(err, e.err) {
 				t.Errorf("%s: end %d is %v", name, i, err)
 			}
+		}
+	}
+	var r Rival
+	for i := range 9 { // the nodes of a cluster are killed, one after the other
+		if err := r.Explain(fmt.Sprint("mqtts://broker", i%2), silent, true, soon); err != silent {
+			t.Error(err)
 		}
 	}
 }

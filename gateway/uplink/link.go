@@ -93,6 +93,7 @@ func (u *Uplink) connect(ctx context.Context, attempt int) error {
 		return err
 	}
 	broker := id.Brokers[attempt%len(id.Brokers)]
+	u.broker = broker.Host
 	where := func(err error) error { return fmt.Errorf("%s: %w", broker.Redacted(), err) }
 	conn, err := mqtt.Dial(ctx, broker, mqtt.Options{TLS: id.TLS, WriteTimeout: packetTimeout, Count: u.count})
 	if err != nil {

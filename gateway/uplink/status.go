@@ -57,7 +57,7 @@ func (u *Uplink) explain(err error) error {
 	u.mu.Lock()
 	link := u.link
 	u.mu.Unlock()
-	return u.rival.Explain(err, link.connected, time.Since(link.since))
+	return u.rival.Explain(u.broker, err, link.connected, time.Since(link.since))
 }
 
 // ended notes that there is none, and why.

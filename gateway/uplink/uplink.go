@@ -99,7 +99,8 @@ type Uplink struct {
 	bytes     atomic.Int64 // on the wire, since the start
 	messages  atomic.Int64 // published, since the start
 	takeovers atomic.Int64
-	rival     mqtt.Rival  // of who connects
+	rival     mqtt.Rival  // of who connects, like what follows
+	broker    string      // the present one
 	spent     atomic.Bool // the budget is, but for what is not for hubs that ask
 	state     atomic.Pointer[wire.Uplink]
 
