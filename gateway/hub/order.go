@@ -97,8 +97,8 @@ func (r *Remote) unanswered(ctx context.Context) error {
 // if there is one, expects the answer.
 func (r *Remote) sendInTurn(ctx context.Context, o fleet.Order, e *expected, ready func() error) error {
 	select {
-	case r.turn <- struct{}{}:
-		defer func() { <-r.turn }()
+	case r.ordering <- struct{}{}:
+		defer func() { <-r.ordering }()
 	case <-ctx.Done():
 		return wire.Errorf(408, "%s was not sent it in time: other orders wait for the broker", r.name)
 	}

@@ -35,7 +35,7 @@ type Remote struct {
 	changed    uint64
 	listeners  []*Listener // replaced, not changed
 
-	turn       chan struct{}       // size 1: taken by who sends an order
+	ordering   chan struct{}       // size 1: taken by who sends an order
 	clients    map[string]struct{} // that have commanded it and are connected
 	commanded  time.Time           // by one of these
 	clientsNow bool                // the gateway is to be told who they are at once, and when it must be
@@ -69,7 +69,7 @@ type newest struct {
 func newRemote(g *Registry, at fleet.Gateway) *Remote {
 	return &Remote{
 		registry: g, name: at.Name, site: at.Site, presence: Presence{State: Never},
-		newest: map[string]newest{}, ends: map[string]end{}, turn: make(chan struct{}, 1), unchecked: true,
+		newest: map[string]newest{}, ends: map[string]end{}, ordering: make(chan struct{}, 1), unchecked: true,
 	}
 }
 

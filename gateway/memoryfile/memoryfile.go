@@ -20,15 +20,15 @@ import (
 	"sensorgateway/gateway/atomicfile"
 )
 
-// The file: magic; how much room each of two slots has; the turn, which says in its
-// lowest bit which slot has the value; the slots, each a length and as many bytes. The
-// value is written to the other slot, and then the turn is changed: what a process has
-// stored before that is there for whoever reads after its end. Numbers are in network
-// byte order, but for the turn, which this machine's processes alone read.
+// The file: magic; the capacity of each of two slots; the count of writes, whose lowest
+// bit says which slot has the value; the slots, each a length and as many bytes. A value
+// is written to the other slot, and then it is counted: what a process has stored before
+// that is there for whoever reads after its end. Numbers are in network byte order, but
+// for the count, which this machine's processes alone read.
 const (
 	magic      = "sgwmem1\n"
-	roomAt     = 8
-	turnAt     = 16
+	capacityAt = 8
+	countAt    = 16
 	headerSize = 64
 	slotHeader = 4
 	fileMax    = 1 << 20 // bytes; what is larger is not one of these
@@ -36,15 +36,15 @@ const (
 
 // File is a value that this process replaces. One goroutine at a time uses it.
 type File struct {
-	path   string
-	mapped []byte
-	turn   *atomic.Uint32 // in mapped
-	room   int
+	path     string
+	mapped   []byte
+	count    *atomic.Uint32 // in mapped
+	capacity int
 }
 
-// Create replaces the file at path by one with room for so many bytes, and with a first
+// Create replaces the file at path by one of this capacity in bytes, with a first
 // value, nil for none. It writes to no file that another user has put there.
-func Create(path string, room int, first []byte) (*File, error) {
+func Create(path string, capacity int, first []byte) (*File, error) {
 	temp := path + atomicfile.TempSuffix
 	if err := Remove(temp); err != nil {
 		return nil, err
@@ -53,10 +53,10 @@ func Create(path string, room int, first []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{path: path, room: room}
-	if f.mapped, err = mapFile(file, int64(headerSize+2*slotSize(room))); err == nil {
-		f.turn = (*atomic.Uint32)(unsafe.Pointer(&f.mapped[turnAt]))
-		binary.BigEndian.PutUint32(f.mapped[roomAt:], uint32(room))
+	f := &File{path: path, capacity: capacity}
+	if f.mapped, err = mapFile(file, int64(headerSize+2*slotSize(capacity))); err == nil {
+		f.count = (*atomic.Uint32)(unsafe.Pointer(&f.mapped[countAt]))
+		binary.BigEndian.PutUint32(f.mapped[capacityAt:], uint32(capacity))
 		copy(f.mapped, magic)
 		if first != nil {
 			err = f.Put(first)
@@ -72,11 +72,11 @@ func Create(path string, room int, first []byte) (*File, error) {
 }
 
 // slotSize is a multiple of the size of a cache line.
-func slotSize(room int) int { return (slotHeader + room + 63) &^ 63 }
+func slotSize(capacity int) int { return (slotHeader + capacity + 63) &^ 63 }
 
-// slot returns the slot of a turn.
-func slot(file []byte, room int, turn uint32) []byte {
-	return file[headerSize+int(turn&1)*slotSize(room):][:slotHeader+room]
+// slot returns the slot that has the value after so many writes.
+func slot(file []byte, capacity int, count uint32) []byte {
+	return file[headerSize+int(count&1)*slotSize(capacity):][:slotHeader+capacity]
 }
 
 // Put replaces the value by the parts, one after another. After an error the file is of
@@ -86,8 +86,8 @@ func (f *File) Put(parts ...[]byte) (err error) {
 	for _, part := range parts {
 		n += len(part)
 	}
-	if n > f.room {
-		return fmt.Errorf("%s has room for %d bytes, not for %d", f.path, f.room, n)
+	if n > f.capacity {
+		return fmt.Errorf("%s has a capacity of %d bytes, not %d", f.path, f.capacity, n)
 	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -99,13 +99,13 @@ func (f *File) Put(parts ...[]byte) (err error) {
 			panic(p)
 		}
 	}()
-	turn := f.turn.Load() + 1
-	to := slot(f.mapped, f.room, turn)
+	count := f.count.Load() + 1
+	to := slot(f.mapped, f.capacity, count)
 	binary.BigEndian.PutUint32(to, uint32(n))
 	for at := slotHeader; len(parts) > 0; parts = parts[1:] {
 		at += copy(to[at:], parts[0])
 	}
-	f.turn.Store(turn)
+	f.count.Store(count)
 	return nil
 }
 
@@ -115,7 +115,7 @@ func (f *File) Close() error {
 		return nil
 	}
 	mapped := f.mapped
-	f.mapped, f.turn = nil, nil
+	f.mapped, f.count = nil, nil
 	return unmapFile(mapped)
 }
 
@@ -161,14 +161,14 @@ func value(b []byte) []byte {
 	if b == nil {
 		return nil
 	}
-	room := int(binary.BigEndian.Uint32(b[roomAt:])) // may be less than 0 where int has 32 bits
-	if room < 0 || room > fileMax || len(b) != headerSize+2*slotSize(room) {
+	capacity := int(binary.BigEndian.Uint32(b[capacityAt:])) // may be less than 0 where int has 32 bits
+	if capacity < 0 || capacity > fileMax || len(b) != headerSize+2*slotSize(capacity) {
 		return nil
 	}
-	turn := binary.NativeEndian.Uint32(b[turnAt:])
-	from := slot(b, room, turn)
+	count := binary.NativeEndian.Uint32(b[countAt:])
+	from := slot(b, capacity, count)
 	n := binary.BigEndian.Uint32(from)
-	if turn == 0 || n > uint32(room) {
+	if count == 0 || n > uint32(capacity) {
 		return nil
 	}
 	return from[slotHeader:][:n]

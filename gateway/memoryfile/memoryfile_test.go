@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-func mustCreate(t *testing.T, room int, first []byte) *File {
+func mustCreate(t *testing.T, capacity int, first []byte) *File {
 	t.Helper()
-	f, err := Create(filepath.Join(t.TempDir(), "value"), room, first)
+	f, err := Create(filepath.Join(t.TempDir(), "value"), capacity, first)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,12 +59,12 @@ func TestValues(t *testing.T) {
 }
 
 // A kill in the middle of Put leaves the value that was there: all that is stored before
-// the turn changes is outside of it.
+// the count changes is outside of it.
 func TestKilledInAPut(t *testing.T) {
 	f := mustCreate(t, 6, nil)
 	for _, value := range []string{"first", "second", "third"} {
 		mustPut(t, f, []byte(value))
-		next := slot(f.mapped, f.room, f.turn.Load()+1)
+		next := slot(f.mapped, f.capacity, f.count.Load()+1)
 		for i := range next { // as far as it came
 			next[i] = 0xff
 			if got := string(Read(f.path)); got != value {
@@ -83,7 +83,7 @@ func TestCutOff(t *testing.T) {
 		}
 		var errs []string
 		for range 2 { // one of them is to a slot that is gone
-			if err := f.Put(make([]byte, f.room)); err != nil {
+			if err := f.Put(make([]byte, f.capacity)); err != nil {
 				errs = append(errs, err.Error())
 			}
 		}

@@ -143,8 +143,8 @@ func (f *flow) message() int {
 	return int(min(max(f.rate()*ahead.Seconds(), minMessage), maxMessage))
 }
 
-// room returns whether a message of that size may be sent now.
-func (f *flow) room(size int) bool {
+// fits returns whether a message of that size may be sent now.
+func (f *flow) fits(size int) bool {
 	if f.messages == 0 {
 		return true
 	}

@@ -100,7 +100,7 @@ func (r *run) send(ctx context.Context) {
 	}
 	limit := min(r.flow.message(), r.link.limit())
 	for x := r.oldest(limit); x != nil; x = r.oldest(limit) {
-		if !r.flow.room(min(limit, len(x.pieces[0].bytes))) || r.spent(r.flow.flying) {
+		if !r.flow.fits(min(limit, len(x.pieces[0].bytes))) || r.spent(r.flow.flying) {
 			return
 		}
 		m, flights := r.message(limit)
