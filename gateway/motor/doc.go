@@ -31,20 +31,7 @@
 //
 // # What keeps a motor running
 //
-// An order, and nothing else. Each of these ends it, at once and without a ramp,
-// and only another start makes the motor run again:
-//
-//	command            a stop, from anybody
-//	lease              no command of the holder for the lease's time
-//	run_ms             the order's own time is up
-//	max_run            the configured time is up
-//	disconnect         the connection of its operator ended
-//	revoked            the token of its operator was revoked, changed or has expired
-//	interlock:TEXT     the condition does not hold
-//	estop              latches all motors until a reset
-//	fault              the hardware failed; latches its motor until a reset, or until pins exist that did not yet
-//	shutdown           the program ends
-//
-// These are the reasons in a [wire.MotorState]; "boot" is the reason of a motor
-// that has not been commanded since the program started.
+// An order, and nothing else. What ends one, at once and without a ramp, is in
+// README.md by the reasons of a [wire.MotorState]; only another start makes the motor
+// run again.
 package motor
