@@ -31,8 +31,8 @@ type presented struct {
 // ambient returns whether browsers send it unasked, for a page of whatever site.
 func ambient(how string) bool { return how == byBasic || how == byCookie || how == byCertificate }
 
-// present returns what a request presents first, in the order of protocol.md,
-// section 9; an error is 400. cookie is the name of the gateway's own, and view of that for
+// present returns what a request presents first, in the order of wire/README.md,
+// "Who you are"; an error is 400. cookie is the name of the gateway's own, and view of that for
 // frames, which comes behind a ticket: another one replaces it.
 func present(r *http.Request, cookie, view string) (presented, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)

@@ -1,4 +1,5 @@
-// Package backoff is the pause before a bus or a chip that failed is tried again.
+// Package backoff is the pause before a bus or a chip that failed is tried again. It
+// refuses to know what failed, and to try.
 package backoff
 
 import "time"

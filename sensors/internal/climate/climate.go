@@ -1,5 +1,5 @@
 // Package climate converts periph's temperature and humidity into a sensor's
-// values: the drivers of chips that measure both share it.
+// values: the drivers of chips that measure both share it. It refuses to know the chips.
 package climate
 
 import "periph.io/x/conn/v3/physic"
