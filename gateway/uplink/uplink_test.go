@@ -337,7 +337,8 @@ func TestTopicAlias(t *testing.T) {
 		h := r.newHub("hub-a")
 		r.run(r.Uplink)
 		h.greet()
-		for range 3 { // the first ones say what the alias stands for
+		h.next(fleet.News, func(b []byte) bool { return strings.HasPrefix(string(b), `{"type":"audit"`) }) // the last that it says unasked
+		for range 3 {                                                                                      // the first ones say what the alias stands for
 			r.MotorChanged(wire.MotorState{Target: "fan"})
 			h.next(fleet.News, func(b []byte) bool { return strings.HasPrefix(string(b), `{"type":"state"`) })
 		}
