@@ -81,7 +81,7 @@ func (u *Uplink) connection(ctx context.Context, attempt int) error {
 	err = u.explain(err)
 	if errors.Is(err, mqtt.Disconnected(mqtt.TakenOver)) {
 		u.takeovers.Add(1)
-		err = fmt.Errorf("another device connects as this gateway, so both lose the line: this one waits some minutes; fix: give one of them a name of its own, by gateway enroll --force and a new code: %w", err)
+		err = fmt.Errorf("another device seems to connect as this gateway, so both lose the line: this one waits some minutes; fix: give one of them a name of its own, by gateway enroll --force and a new code: %w", err)
 	}
 	u.ended(err)
 	return err

@@ -210,7 +210,7 @@ func TestTakenOver(t *testing.T) {
 	h.greet()
 	other := r.newUplink()
 	r.run(other)
-	if e := r.event(wire.EventUplinkLost); !strings.Contains(e.Reason, "another device connects as this gateway") || !strings.Contains(e.Reason, "fix: ") {
+	if e := r.event(wire.EventUplinkLost); !strings.Contains(e.Reason, "another device seems to connect as this gateway") || !strings.Contains(e.Reason, "fix: ") {
 		t.Errorf("%+v", e)
 	}
 	h.greet() // the other
@@ -230,7 +230,7 @@ func TestTakenOverWithoutAWord(t *testing.T) {
 	for late := time.After(6 * patience); ; { // each loses three connections, after pauses of 1 to 5 s
 		select {
 		case e := <-r.events:
-			if e.Kind == wire.EventUplinkLost && strings.Contains(e.Reason, "another device connects as this gateway") {
+			if e.Kind == wire.EventUplinkLost && strings.Contains(e.Reason, "another device seems to connect as this gateway") {
 				return
 			}
 		case <-late:
