@@ -13,7 +13,9 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
@@ -67,10 +69,19 @@ func Start(t testing.TB, o Options) *Broker {
 func (b *Broker) Stop() { b.stop() }
 
 // listen listens at an address. If that is "", it is a port of loopback that the kernel
-// takes for no outgoing connection: who stops can listen there again.
+// takes for no outgoing connection: who stops can listen there again. A program that another
+// test starts just then has what was open here too, until it is its own.
 func listen(address string) (l net.Listener, err error) {
 	if address != "" {
-		return net.Listen("tcp", address)
+		again := time.NewTicker(10 * time.Millisecond)
+		defer again.Stop()
+		for range 500 {
+			if l, err = net.Listen("tcp", address); !errors.Is(err, syscall.EADDRINUSE) {
+				break
+			}
+			<-again.C
+		}
+		return l, err
 	}
 	for range 100 {
 		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))); err == nil {

@@ -48,3 +48,17 @@ func TestStop(t *testing.T) {
 		b = Start(t, Options{Address: address})
 	}
 }
+
+// Who listens where somebody else does still waits until that has ended.
+func TestListenAgain(t *testing.T) {
+	first, err := listen("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { _ = first.Close() })
+	second, err := listen(first.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = second.Close()
+}
