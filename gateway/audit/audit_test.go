@@ -327,3 +327,39 @@ func BenchmarkAppend(b *testing.B) {
 		l.Append(command(i), patience)
 	}
 }
+
+// What could not be evicted is once it can, without a further record.
+func TestEvictedLater(t *testing.T) {
+	p := newPlace(t)
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p.key, make([]byte, keySize), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	missing := filepath.Join(filepath.Dir(p.anchor), "missing")
+	l := New(Options{Dir: p.dir, Key: p.key, Anchor: filepath.Join(missing, "anchor"), Log: slog.New(slog.DiscardHandler)})
+	w := &writer{dir: p.dir, chain: Done, keep: 1, key: make([]byte, keySize), write: (*os.File).Write}
+	if _, _, err := w.resume(mark{}); err != nil {
+		t.Fatal(err)
+	}
+	d := &disk{key: w.key, writers: []*writer{w}, logged: time.Now()}
+	defer d.close()
+	for i := range 1_000 {
+		if err := w.append(command(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func() int { paths, _, _ := files(p.dir, Done); return len(paths) }
+	l.syncOnce(d, false)
+	if n := count(); n < 2 {
+		t.Fatalf("%d files: nothing may be evicted while the anchor is not stored", n)
+	}
+	if err := os.Mkdir(missing, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l.syncOnce(d, false)
+	if n := count(); n != 1 {
+		t.Errorf("%d files, want 1", n)
+	}
+}

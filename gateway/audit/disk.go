@@ -14,6 +14,7 @@ type disk struct {
 
 	anchored  time.Time // when the last anchor was written
 	anchorDue bool
+	grown     bool // there may be more files than are kept
 	logged    time.Time
 }
 
@@ -49,7 +50,7 @@ func (l *Log) open() (*disk, error) {
 	if err != nil { // a new one is written over it
 		l.opts.Log.Error("the audit log's anchor is not as it was written: what was removed from the log at its end cannot be found", "err", err)
 	}
-	d := &disk{key: key, logged: time.Now()}
+	d := &disk{key: key, logged: time.Now(), grown: true}
 	for _, c := range chains {
 		w := &writer{dir: l.opts.Dir, chain: c.name, keep: c.files, key: key, write: l.opts.write}
 		missing, bad, err := w.resume(marks[c.name])
@@ -79,11 +80,14 @@ func (l *Log) missing(w *writer, n uint64) {
 }
 
 // evict removes the oldest files beyond what is kept. The anchor says so first: else
-// what is missing at the beginning would be somebody's deed.
-func (l *Log) evict(d *disk, marks map[string]mark) {
+// what is missing at the beginning would be somebody's deed. It returns whether there are
+// no more than those.
+func (l *Log) evict(d *disk, marks map[string]mark) (done bool) {
+	done = true
 	for _, w := range d.writers {
 		paths, oldest, err := w.evictable()
 		if err != nil || paths == nil {
+			done = done && err == nil
 			continue
 		}
 		m := marks[w.chain]
@@ -92,12 +96,15 @@ func (l *Log) evict(d *disk, marks map[string]mark) {
 		w.setOldest(oldest)
 		if err := writeAnchor(l.opts.Anchor, d.key, marks); err != nil {
 			l.opts.Log.Warn("the audit log's anchor is not stored, so nothing is evicted", "err", err)
+			done = false
 			continue
 		}
 		for _, path := range paths {
 			if err := os.Remove(path); err != nil {
 				l.opts.Log.Warn("an old file of the audit log cannot be removed", "err", err)
+				done = false
 			}
 		}
 	}
+	return done
 }

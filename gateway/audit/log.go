@@ -18,6 +18,8 @@ type Options struct {
 	Anchor string // file of the anchor
 	Log    *slog.Logger
 	Synced func() bool // whether the clock is synchronised; nil: always
+	// Seconds returns what has a value once a second; nil: the runtime's ticker.
+	Seconds func() <-chan time.Time
 	// Guard wraps what a goroutine runs, to make a panic safe; nil: nothing is done.
 	Guard func(run func(context.Context) error) func(context.Context) error
 
@@ -27,7 +29,6 @@ type Options struct {
 const (
 	queueSize    = 1024             // records that wait for the disk
 	retryPause   = time.Second      // after a write that failed
-	syncPause    = time.Second      // what a power cut may cost
 	anchorPause  = 10 * time.Second // between two anchors
 	anchorLogged = time.Hour        // between two log lines with the anchor
 	stopPatience = time.Second      // with the disk at the end
@@ -57,6 +58,9 @@ type entry struct {
 func New(o Options) *Log {
 	if o.Guard == nil {
 		o.Guard = func(run func(context.Context) error) func(context.Context) error { return run }
+	}
+	if o.Seconds == nil {
+		o.Seconds = func() <-chan time.Time { return time.Tick(time.Second) }
 	}
 	if o.write == nil {
 		o.write = (*os.File).Write
@@ -238,14 +242,14 @@ func (l *Log) failed(err error) {
 	}
 }
 
+// syncRegularly syncs once a second: that is what a power cut may cost.
 func (l *Log) syncRegularly(ctx context.Context, d *disk) error {
-	tick := time.NewTicker(syncPause)
-	defer tick.Stop()
+	second := l.opts.Seconds()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-second:
 			l.syncOnce(d, false)
 		}
 	}
@@ -263,9 +267,11 @@ func (l *Log) syncOnce(d *disk, last bool) {
 			return
 		}
 		marks[w.chain] = m
-		d.anchorDue = d.anchorDue || dirty // also if the other chain fails now
+		d.anchorDue, d.grown = d.anchorDue || dirty, d.grown || dirty // also if the other chain fails now
 	}
-	l.evict(d, marks)
+	if d.grown {
+		d.grown = !l.evict(d, marks)
+	}
 	if !d.anchorDue || !last && now.Sub(d.anchored) < anchorPause {
 		return
 	}

@@ -39,7 +39,7 @@ type Hub struct {
 // NewHub returns the metrics of a hub that has started just now.
 func NewHub(source HubSource) *Hub {
 	h := &Hub{source: source}
-	h.begun(source.Version, source.Host)
+	h.begun(source.Version, source.Host, nil)
 	return h
 }
 

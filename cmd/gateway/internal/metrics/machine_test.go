@@ -81,7 +81,7 @@ func TestMachineIsReadForThoseWhoAsk(t *testing.T) {
 			return reads.Load() - before
 		}
 		for range 2 {
-			if n := minute(false); n > int64(time.Minute/hostSeldom)+1 {
+			if n := minute(false); n > 60/hostSeldom+1 {
 				t.Errorf("%d times in a minute in which nobody asked", n)
 			}
 			if n := minute(true); n < 58 {

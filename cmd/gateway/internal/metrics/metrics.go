@@ -27,8 +27,9 @@ type Source struct {
 	Version  string
 	Sensors  []wire.SensorInfo // by the sensor number of their records
 	Host     func() host.Stats
-	Lateness Histogram    // of ticks
-	Missed   func() int64 // ticks
+	Seconds  func() <-chan time.Time // returns what has a value once a second; nil: the runtime's ticker
+	Lateness Histogram               // of ticks
+	Missed   func() int64            // ticks
 	// Repeats calls f for each I²C bus with how many transfers were made again, and
 	// Recoveries with each step against a bus that does not answer.
 	Repeats     func(f func(bus string, n int64))
@@ -118,7 +119,7 @@ var stopReasons = [...]string{
 // New returns a collector that begins to count.
 func New(source Source) *Collector {
 	m := &Collector{source: source, motors: map[string]*motorMetrics{}}
-	m.begun(source.Version, source.Host)
+	m.begun(source.Version, source.Host, source.Seconds)
 	for _, info := range source.Sensors {
 		// The records of a tick come within a second, and one tick may be missed.
 		s := &sensorMetrics{info: info, fresh: 2*time.Duration(info.IntervalMS)*time.Millisecond + 2*time.Second}

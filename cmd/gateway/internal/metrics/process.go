@@ -11,10 +11,9 @@ import (
 )
 
 const (
-	// hostEvery is how often the machine's numbers are read, and hostSeldom while nobody
-	// has asked for them for so long: they are in a dozen files.
-	hostEvery  = time.Second
-	hostSeldom = 4 * time.Second
+	// hostSeldom is how often the machine's numbers are read, in seconds, while nobody asks
+	// for them: they are in a dozen files.
+	hostSeldom = 4
 	// hostFresh is how old the machine's numbers can be: if the machine cannot
 	// be read any more, they are absent and not frozen.
 	hostFresh = 5 * time.Second
@@ -26,8 +25,8 @@ type process struct {
 	host    func() host.Stats
 	begin   time.Time
 	machine atomic.Pointer[machine]
-	asked   atomic.Bool   // for the machine's numbers, since they were read
-	wanted  chan struct{} // size 1: somebody has
+	asked   atomic.Bool             // for the machine's numbers, since they were read
+	seconds func() <-chan time.Time // returns what has a value once a second
 
 	startMu sync.Mutex
 	start   time.Time
@@ -39,34 +38,29 @@ type machine struct {
 	host.Stats
 }
 
-// begun returns it as it begins.
-func (p *process) begun(version string, read func() host.Stats) {
+// begun returns it as it begins. seconds may be nil: the runtime's ticker.
+func (p *process) begun(version string, read func() host.Stats, seconds func() <-chan time.Time) {
+	if seconds == nil {
+		seconds = func() <-chan time.Time { return time.Tick(time.Second) }
+	}
 	now := time.Now()
-	p.version, p.host, p.begin, p.start, p.wanted = version, read, now, now, make(chan struct{}, 1)
+	p.version, p.host, p.seconds, p.begin, p.start = version, read, seconds, now, now
 	p.readHost()
 }
 
 // Run reads the machine's numbers until ctx ends, once a second while somebody asks for
 // them, so that nobody who reads the metrics waits for files, the broadcast least of all.
 func (p *process) Run(ctx context.Context) error {
-	tick := time.NewTicker(hostSeldom)
-	defer tick.Stop()
-	for every := hostSeldom; ; {
-		before := every
+	second := p.seconds()
+	for age := 1; ; age++ { // of the numbers, at the next second
 		select {
-		case <-tick.C:
-			every = hostSeldom
-			if p.asked.Swap(false) {
-				every = hostEvery
-			}
-			p.readHost()
-		case <-p.wanted:
-			every = hostEvery
+		case <-second:
 		case <-ctx.Done():
 			return nil
 		}
-		if every != before {
-			tick.Reset(every)
+		if p.asked.Swap(false) || age >= hostSeldom {
+			p.readHost()
+			age = 0
 		}
 	}
 }
@@ -75,12 +69,7 @@ func (p *process) readHost() { p.machine.Store(&machine{time.Now(), p.host()}) }
 
 // stats returns the machine's numbers, empty if they are too old.
 func (p *process) stats() host.Stats {
-	if !p.asked.Swap(true) {
-		select {
-		case p.wanted <- struct{}{}:
-		default:
-		}
-	}
+	p.asked.Store(true)
 	if now := p.machine.Load(); time.Since(now.at) < hostFresh {
 		return now.Stats
 	}
