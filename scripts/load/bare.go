@@ -24,18 +24,20 @@ import (
 // write(2) that does not wait, of a frame that is made once, without even the runtime's
 // account of system calls. It can do nothing else. Without clients it is an idle timer.
 type bare struct {
+	pause time.Duration // from the deadline of a tick to what is sent of it: a conversion
+
 	mu      sync.Mutex
 	clients []*websocket.Conn // keeps the sockets open
 	sockets []uintptr
 }
 
 // serveBare serves until ctx ends.
-func serveBare(ctx context.Context) error {
+func serveBare(ctx context.Context, pause time.Duration) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	b := &bare{}
+	b := &bare{pause: pause}
 	s := &http.Server{Handler: b}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
@@ -77,6 +79,7 @@ func (b *bare) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
+			time.Sleep(b.pause)
 			reading := wire.Reading{Values: [2]float32{20, 40}, UnixMilli: now.UnixMilli()}
 			frame = reading.Append(append(frame[:0], 0x82, wire.ReadingSize)) // one binary frame (RFC 6455, section 5.2)
 			if err := b.send(frame); err != nil {

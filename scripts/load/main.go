@@ -29,6 +29,7 @@ func main() {
 	soak := flag.Bool("soak", false, "attack a gateway for ten minutes instead, and measure what that costs")
 	short := flag.Bool("short", false, "with -soak: for 20 seconds")
 	bare := flag.Bool("bare", false, "be the bare loop that the gateway is compared with, until an interrupt")
+	pause := flag.Duration("pause", 0, "with -bare: how long it waits in each tick, as for a chip that converts")
 	attack := flag.String("attack", "", "attack the gateway at `host:port` until an interrupt, for -soak")
 	flag.Parse()
 	if *program == "" && *attack == "" && !*bare || flag.NArg() > 0 || *window < time.Second || *window > maxWindow {
@@ -43,7 +44,7 @@ func main() {
 		run = func() error { return attackAll(ctx, *attack) }
 	}
 	if *bare {
-		run = func() error { return serveBare(ctx) }
+		run = func() error { return serveBare(ctx, *pause) }
 	}
 	if *soak {
 		long := soakTime

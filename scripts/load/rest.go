@@ -32,12 +32,18 @@ type cost struct {
 	cpu      time.Duration
 }
 
-func (b *bench) startBare(string) (*gateway, error) {
+func (b *bench) startBare(string) (*gateway, error) { return b.startLoop() }
+
+// startConverting has a second moment in each tick, as the gateway has when its chip has
+// converted.
+func (b *bench) startConverting(string) (*gateway, error) { return b.startLoop("-pause", "7ms") }
+
+func (b *bench) startLoop(flags ...string) (*gateway, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return startServer(b.ctx, self, "-bare")
+	return startServer(b.ctx, self, append(flags, "-bare")...)
 }
 
 func (b *bench) startWithoutLog(dir string) (*gateway, error) {
@@ -54,13 +60,14 @@ func (b *bench) startWithLog(dir string) (*gateway, error) {
 // client, beside what a timer costs that does nothing.
 func (b *bench) rest() error {
 	timer := &rival{name: "an idle Go ticker at 10 Hz", start: (*bench).startBare}
+	converting := &rival{name: "one that sleeps for 7 ms in each tick, as for a chip, and sends to one client", start: (*bench).startConverting, clients: 1}
 	plain := &rival{name: "the gateway, one sensor, one client", start: (*bench).startWithoutLog, clients: 1}
 	stored := &rival{name: "the same with its log on the disk", start: (*bench).startWithLog, clients: 1}
-	if err := b.rounds(restRounds, restTime, timer, plain, stored); err != nil {
+	if err := b.rounds(restRounds, restTime, timer, converting, plain, stored); err != nil {
 		return err
 	}
 	b.head("a tick at rest", "voluntary context switches", "to the ticker", "CPU time", "to the ticker")
-	for _, r := range []*rival{timer, plain, stored} {
+	for _, r := range []*rival{timer, converting, plain, stored} {
 		b.row(r.name, fmt.Sprintf("%.1f", r.switches()), fmt.Sprintf("%.2f", r.switches()/timer.switches()),
 			fmt.Sprintf("%.2f ms", r.cpu()/1e6), fmt.Sprintf("%.2f", r.cpu()/timer.cpu()))
 	}
