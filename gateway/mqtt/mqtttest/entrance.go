@@ -3,15 +3,22 @@ package mqtttest
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // entrance is a listener that knows which of its connections the broker has not begun to
 // read: only from then on does the broker wait for them when it ends, and before that it
 // would race with them. It disconnects only those that have introduced themselves; the
 // others, for which it would wait long, are closed with the listener.
+//
+// It has the broker handle what comes from one connection at a time. For mochi 2.7.9 locks
+// for reading twice, one inside the other, what is under way to a client
+// (Inflight.NextImmediate): who sends the client something between the two waits for ever,
+// and so does the client.
 type entrance struct {
 	net.Listener
-	unread sync.WaitGroup
+	unread   sync.WaitGroup
+	handling sync.Mutex // held from a read of a connection to the next one
 
 	mu     sync.Mutex
 	shut   bool
@@ -56,11 +63,31 @@ type entering struct {
 	net.Conn
 	entrance *entrance
 	begin    func()
+	handling atomic.Bool // it holds the entrance's lock
+	closed   atomic.Bool // maybe by another, which takes the place of its client
 }
 
 func (c *entering) Read(b []byte) (int, error) {
 	c.begin()
-	return c.Conn.Read(b)
+	c.handled()
+	n, err := c.Conn.Read(b)
+	if err != nil {
+		return n, err
+	}
+	c.entrance.handling.Lock()
+	c.handling.Store(true)
+	if c.closed.Load() { // it may not be closed again
+		c.handled()
+		return 0, net.ErrClosed
+	}
+	return n, nil
+}
+
+// handled says that what was read has been handled, or never will be.
+func (c *entering) handled() {
+	if c.handling.Swap(false) {
+		c.entrance.handling.Unlock()
+	}
 }
 
 func (c *entering) Close() error {
@@ -68,5 +95,7 @@ func (c *entering) Close() error {
 	c.entrance.mu.Lock()
 	delete(c.entrance.inside, c)
 	c.entrance.mu.Unlock()
+	c.closed.Store(true)
+	c.handled()
 	return c.Conn.Close()
 }

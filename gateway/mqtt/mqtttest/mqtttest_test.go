@@ -1,11 +1,17 @@
 package mqtttest
 
 import (
+	"fmt"
 	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/eclipse/paho.golang/paho"
+	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
 )
 
 // A broker that is stopped ends every connection, also of those who have not introduced
@@ -61,4 +67,53 @@ func TestListenAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = second.Close()
+}
+
+// busy notes whether the broker handles messages of several connections at once.
+type busy struct {
+	mochi.HookBase
+	now    atomic.Int64
+	atOnce atomic.Bool
+}
+
+func (*busy) Provides(b byte) bool { return b == mochi.OnPublish }
+
+func (h *busy) OnPublish(_ *mochi.Client, p packets.Packet) (packets.Packet, error) {
+	if h.now.Add(1) > 1 {
+		h.atOnce.Store(true)
+	}
+	for range 100 {
+		runtime.Gosched()
+	}
+	h.now.Add(-1)
+	return p, nil
+}
+
+// What comes from several connections is handled one after the other.
+func TestOneAtATime(t *testing.T) {
+	h := &busy{}
+	b := Start(t, Options{Hooks: []mochi.Hook{h}})
+	var sending sync.WaitGroup
+	for i := range 8 {
+		conn, err := net.Dial("tcp", b.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := paho.NewClient(paho.ClientConfig{Conn: conn})
+		if _, err := c.Connect(t.Context(), &paho.Connect{ClientID: fmt.Sprint(i), CleanStart: true, KeepAlive: 60}); err != nil {
+			t.Fatal(err)
+		}
+		sending.Go(func() {
+			for range 100 {
+				if _, err := c.Publish(t.Context(), &paho.Publish{Topic: "t", QoS: 1}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	sending.Wait()
+	if h.atOnce.Load() {
+		t.Error("messages of several connections are handled at once")
+	}
 }
