@@ -19,26 +19,31 @@ type twins struct {
 
 // sawStart takes the nonce of a hello.
 func (r *Remote) sawStart(nonce string) {
-	now := r.registry.o.Now()
-	r.mu.Lock()
-	switch nonce {
-	case r.nonce:
-		r.mu.Unlock()
-		return
-	case r.before:
-		r.returns++
-	default:
-		r.returns = 0
-	}
-	r.nonce, r.before = nonce, r.nonce
-	told := now.Sub(r.found) < twinTime
-	if r.returns >= 2 {
-		r.found = now
-		r.touch()
-	}
-	tell := r.returns >= 2 && !told
-	r.mu.Unlock()
-	if tell {
+	if r.twinsFound(nonce) {
 		r.registry.o.Log.Warn(twinText, "gateway", r.name)
 	}
+}
+
+// twinsFound returns whether there are two devices, which was not known.
+func (r *Remote) twinsFound(nonce string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := &r.twins
+	switch nonce {
+	case t.nonce:
+		return false
+	case t.before:
+		t.returns++
+	default:
+		t.returns = 0
+	}
+	t.nonce, t.before = nonce, t.nonce
+	if t.returns < 2 {
+		return false
+	}
+	now := r.registry.o.Now()
+	known := now.Sub(t.found) < twinTime
+	t.found = now
+	r.touch()
+	return !known
 }

@@ -99,8 +99,8 @@ type Uplink struct {
 	bytes     atomic.Int64 // on the wire, since the start
 	messages  atomic.Int64 // published, since the start
 	takeovers atomic.Int64
-	rival     mqtt.Rival  // of who connects, like what follows
-	broker    string      // the present one
+	rival     mqtt.Rival  // of the goroutine that connects, like broker
+	broker    string      // HOST:PORT of the newest connection
 	spent     atomic.Bool // the budget is, but for what is not for hubs that ask
 	state     atomic.Pointer[wire.Uplink]
 

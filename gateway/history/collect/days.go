@@ -78,7 +78,7 @@ func (c *Collection) merge(ctx context.Context, now time.Time) (err error) {
 // mergeDay merges the segments of the oldest complete day that has some, and returns how
 // many bytes they have.
 func (l *log) mergeDay(ctx context.Context, now time.Time) (n int64, err error) {
-	parts, numbers, err := l.parts(now)
+	parts, numbers, err := l.parts(l.open, now)
 	from, to := firstDay(parts, l.most(), l.over)
 	for err == nil && from < to {
 		number, free := between(numbers, parts[from].number, parts[to-1].number)
@@ -146,8 +146,9 @@ func firstDay(parts []part, most, over int64) (from, to int) {
 	return from, from
 }
 
-// parts returns the segments that may be merged, in order, and the numbers of all.
-func (l *log) parts(now time.Time) (parts []part, numbers []uint64, err error) {
+// parts returns the segments that may be merged, from a number on, in order, and the numbers
+// of all.
+func (l *log) parts(open uint64, now time.Time) (parts []part, numbers []uint64, err error) {
 	files, err := l.dir.List("")
 	if err != nil {
 		return nil, nil, err
@@ -159,7 +160,7 @@ func (l *log) parts(now time.Time) (parts []part, numbers []uint64, err error) {
 		if !ours || err != nil || len(name) != 16 {
 			continue
 		}
-		if numbers = append(numbers, number); number < l.open {
+		if numbers = append(numbers, number); number < open {
 			continue
 		}
 		p := part{Info: f, number: number, day: unknown}

@@ -86,14 +86,11 @@ func (c *Collection) visitLog(gateway string, now time.Time) error {
 
 // mergeable returns whether some of the segments from one on can become one.
 func (l *log) mergeable(first string, now time.Time) (bool, error) {
-	open := l.open
-	defer func() { l.open = open }()
 	number, err := strconv.ParseUint(first, 16, 64)
 	if err != nil {
 		return false, nil // it is no segment
 	}
-	l.open = number
-	parts, _, err := l.parts(now)
+	parts, _, err := l.parts(number, now)
 	from, to := firstDay(parts, l.most(), l.over)
 	return from < to, err
 }

@@ -14,6 +14,7 @@ import (
 	"periph.io/x/conn/v3/i2c"
 
 	"sensorgateway/cmd/gateway/internal/calibration"
+	"sensorgateway/cmd/gateway/internal/chips"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/machine"
@@ -76,7 +77,8 @@ func readCommand(env console.Env, load Load) *cobra.Command {
 			"SHT3x at 0x44 of bus 1, sht3x@1:0x70/3:0x44 one behind channel 3 of the multiplexer at 0x70. It shows each\n" +
 			"transfer with its duration, the raw bytes and what they mean. What the kernel reads has an id for a place,\n" +
 			"ds18b20@28-0123456789ab, or its name, hwmon@cpu_thermal. A\n" +
-			"sensor that a running gateway reads, it asks that one for; a chip that the kernel has is left alone. The exit status is 1 if one cannot be read.",
+			"sensor that a running gateway reads, it asks that one for; a chip that the kernel has is left alone. The exit status is 1 if one cannot be read.\n\n" +
+			"A CHIP is " + config.ChipFix("", chips.Table()) + ".",
 		Example: "  gateway read\n  gateway read indoor bme280@1:0x76\n  gateway read --simulate",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRead(cmd.Context(), env, load, &s, args)

@@ -158,7 +158,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	if len(o.brokers) == 0 {
 		log.Warn("gateways that enroll get no broker; fix: name the brokers with --broker")
 	}
-	w := o.newWeb(registry, stored, log)
+	w := o.newWeb(registry, members, stored, log)
 	log.Info("the hub is ready", "hub", o.name, "state", o.dir(), "address", "https://"+l.Addr().String())
 	systemd := supervise.Systemd{Log: log}
 	systemd.Ready("listens on " + l.Addr().String())
@@ -250,7 +250,7 @@ func known(members *enroll.Members) func(fleet.Gateway) error {
 func absent(members *enroll.Members) func(name string) string {
 	return func(name string) string {
 		if m, ok := members.Get(name); ok && !m.Revoked.IsZero() {
-			return fmt.Sprintf("%s was revoked on %s; fix: gateway hub code --site %s --gateway %[1]s makes a code with which it can enroll again", name, m.Revoked.Format(time.DateOnly), m.Site)
+			return fmt.Sprintf("%s was revoked on %s; fix: enroll it again, with a code for its name: gateway hub code --gateway %[1]s", name, m.Revoked.Format(time.DateOnly))
 		}
 		return "nothing has come from " + name
 	}

@@ -56,7 +56,7 @@ type web struct {
 }
 
 // newWeb makes it of what the hub knows of its gateways, and stores.
-func (o *serveOptions) newWeb(registry *hub.Registry, stored *collect.Collection, log *slog.Logger) *web {
+func (o *serveOptions) newWeb(registry *hub.Registry, members *enroll.Members, stored *collect.Collection, log *slog.Logger) *web {
 	dir, key, anchor := auditor.Files(o.dir())
 	w := &web{sites: registry.Sites, auditor: auditor.New(audit.New(audit.Options{Dir: dir, Key: key, Anchor: anchor, Log: log}), o.env.Version, "", nil)}
 	w.refusals = access.NewRefusals(log, access.ReasonHost, access.ReasonOrigin, access.ReasonForm, access.ReasonScope, access.ReasonToken,
@@ -82,7 +82,7 @@ func (o *serveOptions) newWeb(registry *hub.Registry, stored *collect.Collection
 	w.overview = overview.API(overview.Options{Registry: registry, Visible: visible, Limit: limitTo, You: func(r *http.Request) wire.You { return access.Of(r).You() }})
 	w.wanted = demand.New(demand.Options{Ask: ask(registry), Log: log})
 	w.gateways = serving.New(serving.Options{
-		Hub: o.name, Gateway: registry.Get, Absent: absent(enroll.OpenMembers(o.dir())), Reader: stored.Reader, Want: w.wanted.Want, Guard: w.guard, Clients: limits.Clients, Page: dashboard.Handler(nil), Pages: w.pages, Metrics: through(),
+		Hub: o.name, Gateway: registry.Get, Absent: absent(members), Reader: stored.Reader, Want: w.wanted.Want, Guard: w.guard, Clients: limits.Clients, Page: dashboard.Handler(nil), Pages: w.pages, Metrics: through(),
 		Recorded: w.auditor.Recorded, SessionEnded: w.auditor.SessionEnded, Refused: w.refused, Log: log,
 	})
 	w.metrics = o.newMetrics(w, registry, stored)

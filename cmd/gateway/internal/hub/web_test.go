@@ -12,6 +12,7 @@ import (
 
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/gateway/access/tokens"
+	"sensorgateway/gateway/enroll"
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/collect"
 	"sensorgateway/gateway/hub"
@@ -43,7 +44,7 @@ func TestOtherPages(t *testing.T) {
 	}
 	o := serveOptions{here: &here{env: console.Env{Getenv: func(string) string { return "" }}, state: dir}, name: "hub-a"}
 	mux := http.NewServeMux()
-	o.newWeb(registry, stored, log).handle(mux)
+	o.newWeb(registry, enroll.OpenMembers(dir), stored, log).handle(mux)
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	ask := func(method string, header ...string) *http.Response {

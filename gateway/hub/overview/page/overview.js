@@ -30,6 +30,9 @@ const folded = new Set();
 
 const now = () => Date.now() + ahead;
 const severity = (/** @type {Row} */ { alarms = [], audit, twin }) => Math.max(audit || twin ? 2 : 0, ...alarms.map((a) => SEVERITIES.indexOf(a.severity)));
+const inFleet = (/** @type {Row[]} */ all) => all.filter((r) => r.presence.state !== "revoked");
+const are = (/** @type {Row[]} */ all, /** @type {string} */ state) => all.filter((r) => r.presence.state === state).length;
+const sends = (/** @type {Row} */ { presence }) => presence.state === "here" || presence.state === "away";
 const lag = (/** @type {Row} */ { stored }) => (stored ? Math.max(0, now() - stored) : Infinity);
 const newest = (/** @type {Row} */ { readings = [] }) => Math.max(0, ...readings.map(({ time }) => time));
 
@@ -79,7 +82,7 @@ function fillGroup(line, { site, rows: of }) {
   const button = find(line, "button");
   text(button, site);
   button.setAttribute("aria-expanded", String(!folded.has(site)));
-  text(find(line, "small"), said.group(count(of.filter((r) => r.presence.state !== "revoked").length), count(of.filter((r) => r.presence.state === "here").length), count(of.filter(severity).length)));
+  text(find(line, "small"), said.group(count(inFleet(of).length), count(are(of, "here")), count(of.filter(severity).length)));
 }
 
 /** @param {HTMLElement} line @param {Row} row */
@@ -98,9 +101,9 @@ function fillRow(line, row) {
   const wrong = [...(row.twin ? [[said.twin, row.twin]] : []), ...(row.audit ? [[said.audit, row.audit]] : []), ...alarms.map((a) => [a.name, a.name]), ...(row.uplink ? [[said.uplink, row.uplink]] : [])];
   say(find(line, ".alarms"), wrong.length ? said.more(wrong[0][0], wrong.length - 1) : "", wrong.map(([, all]) => all));
   mark(find(line, ".lag"), "label", said.lag); // where there is no head
-  text(find(line, ".lag"), ["never", "revoked"].includes(presence.state) ? "" : behind === Infinity ? "–" : age(behind, 0));
+  text(find(line, ".lag"), !sends(row) ? "" : behind === Infinity ? "–" : age(behind, 0));
   text(find(line, ".version"), row.version ?? "");
-  text(find(line, ".bytes"), ["never", "revoked"].includes(presence.state) ? "" : size(row.bytes));
+  text(find(line, ".bytes"), sends(row) ? size(row.bytes) : "");
 }
 
 /** A text that may be cut, and what there is to it. @param {HTMLElement} element @param {string} short @param {string[]} all */
@@ -155,9 +158,9 @@ function take({ time, version: newer, total, you, sites, gateways }) {
   if (!version) rows = new Map();
   for (const row of gateways) rows.set(row.name, row);
   ahead = time - Date.now();
-  version = rows.size === total ? newer : 0; // one that was revoked is in no answer: then all are asked for
+  version = rows.size === total ? newer : 0; // one that is shown no longer is in no answer: then all are asked for
   const all = [...rows.values()];
-  text(get("summary"), said.summary(count(all.filter((r) => r.presence.state !== "revoked").length), count(all.filter((r) => r.presence.state === "here").length), count(all.filter((r) => r.presence.state === "away").length), count(all.filter(severity).length)));
+  text(get("summary"), said.summary(count(inFleet(all).length), count(are(all, "here")), count(are(all, "away")), count(all.filter(severity).length)));
   get("account").hidden = !you.name;
   text(get("who"), `${you.name} · ${words.roles[you.role] ?? you.role}`);
   showSites(sites);
