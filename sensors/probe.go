@@ -24,9 +24,10 @@ const (
 // A probe is one chip's goroutine: it opens the chip, has it measure for each job,
 // checks the values, and opens the chip again after it was lost.
 type probe struct {
-	cfg   Config
-	work  chan job // of size 1; the scheduler never sends while a job is under way
-	parts []*part
+	cfg       Config
+	work      chan job // of size 1; the scheduler never sends while a job is under way
+	measuring job      // the one that is under way
+	parts     []*part
 
 	sensor Sensor // nil while the chip is not open
 	values [maxValues]float32
@@ -62,22 +63,23 @@ func (j *job) failed(f wire.Fault) {
 	}
 }
 
-func (p *probe) run(results chan<- job) {
+// run measures for each job, and gives it to result.
+func (p *probe) run(result func(*job)) {
 	defer func() {
 		if p.sensor != nil {
 			p.halt()
 		}
 	}()
-	for j := range p.work {
+	for p.measuring = range p.work {
 		err := p.measureInTick()
 		for i, part := range p.parts {
 			if err != nil && part.err == nil {
 				part.err = err
 			}
 			part.note(part.err)
-			j.outcomes[i] = part.outcome(j.tick, p.values[:])
+			p.measuring.outcomes[i] = part.outcome(p.measuring.tick, p.values[:])
 		}
-		results <- j // has room for every probe
+		result(&p.measuring)
 	}
 }
 

@@ -72,20 +72,24 @@ type Further struct {
 // epoch as the system clock had it at the start, and are counted on the boot
 // clock from then on: they do not drift, and gateways with synchronised clocks
 // measure at the same moments. The first tick of a sensor slower than 10 s comes at
-// once, for its deadline may be hours away. One goroutine schedules, one a chip measures; a
-// chip that takes too long costs its own readings only.
+// once, for its deadline may be hours away. One goroutine waits for deadlines, one a chip
+// measures; a chip that takes too long costs its own readings only. Whoever of them has
+// something to tell does what follows from it itself, one at a time: to wake another for it
+// would cost more than all else.
 type Sampler struct {
 	log     *slog.Logger
 	clock   *Clock
 	flags   wire.Flags
 	publish func(records []wire.Record, offset int64)
 	event   func(wire.Event)
-
 	slots   []*slot
 	sensors int // of all slots
-	results chan job
-	open    []*batch // ticks whose message has not left
-	free    []*batch
+
+	turn     turn         // of what follows, and of what the slots know
+	next     *timer.Alarm // wakes who waits for deadlines; nil before and after
+	stopping bool         // no tick begins any more
+	open     []*batch     // ticks whose message has not left
+	free     []*batch
 
 	beats  atomic.Int64
 	missed atomic.Int64
@@ -112,13 +116,12 @@ type Options struct {
 	Sensors []Config
 	Clock   *Clock     // used by this sampler only
 	Flags   wire.Flags // of every record, besides [wire.ClockUnsynced] if its time may be wrong
-	// Publish is called on the scheduler's goroutine with the records of a tick,
-	// which it must not retain, and the Unix time minus the time since the machine
+	// Publish is called, once at a time, with the records of a tick, which it must not retain, and the Unix time minus the time since the machine
 	// started, in milliseconds, that their times were made with. Per sensor they
 	// come in the order of their sequence numbers and times.
 	Publish func(records []wire.Record, offset int64)
-	// Event is called on the scheduler's goroutine when a sensor is lost and when
-	// it is back, before the record that shows it is published; nil: not called.
+	// Event is called when a sensor is lost and when it is back, before the record that shows
+	// it is published, and not beside Publish; nil: it is not.
 	Event func(wire.Event)
 	Log   *slog.Logger
 }
@@ -128,7 +131,7 @@ func NewSampler(o Options) *Sampler {
 	if o.Event == nil {
 		o.Event = func(wire.Event) {}
 	}
-	s := &Sampler{log: o.Log, clock: o.Clock, flags: o.Flags, publish: o.Publish, event: o.Event, results: make(chan job, len(o.Sensors))}
+	s := &Sampler{log: o.Log, clock: o.Clock, flags: o.Flags, publish: o.Publish, event: o.Event, turn: make(turn, 1)}
 	for _, cfg := range o.Sensors {
 		sl := &slot{probe: &probe{cfg: cfg, work: make(chan job, 1), parts: parts(&cfg), log: o.Log}}
 		s.slots = append(s.slots, sl)
@@ -171,7 +174,7 @@ func (s *Sampler) Run(ctx context.Context) error {
 		if sl.cfg.Interval > SlowInterval && sl.next-start > maxRead {
 			sl.next, sl.then = start, sl.next
 		}
-		probes.Go(func() { sl.run(s.results) })
+		probes.Go(func() { sl.run(s.result) })
 	}
 	s.schedule(ctx)
 	for _, sl := range s.slots {
@@ -197,31 +200,6 @@ func waitAtMost(probes *sync.WaitGroup, d time.Duration) error {
 		return nil
 	case <-timer.C:
 		return fmt.Errorf("a sensor has not returned from its measurement for %v: left behind", d)
-	}
-}
-
-func (s *Sampler) schedule(ctx context.Context) {
-	next := timer.New(s.clock.Timers)
-	defer next.Close()
-	next.Reset(0)
-	done := ctx.Done()
-	for stopping := false; !stopping || len(s.open) > 0; {
-		select {
-		case <-next.C():
-		case j := <-s.results:
-			s.arrived(j)
-		case <-done:
-			stopping, done = true, nil
-			s.hurry(s.clock.Boot())
-		}
-		now := s.clock.Boot()
-		s.expire(now)
-		if !stopping {
-			s.begin(now)
-		}
-		s.close(now)
-		s.beats.Add(1)
-		next.Reset(s.untilNext(now, stopping))
 	}
 }
 
@@ -321,11 +299,11 @@ func milliseconds(d time.Duration) int64 { return d.Round(time.Millisecond).Mill
 
 // arrived takes a probe's result. One that is too late says nothing any more:
 // its tick was published as a timeout.
-func (s *Sampler) arrived(j job) {
+func (s *Sampler) arrived(j *job) {
 	sl := j.slot
 	sl.busy = false
 	if sl.pending && sl.job.tick == j.tick {
-		s.finish(sl, &j)
+		s.finish(sl, j)
 	}
 }
 
@@ -367,10 +345,13 @@ func (s *Sampler) hurry(now time.Duration) {
 }
 
 // untilNext returns how long nothing but a result can happen.
-func (s *Sampler) untilNext(now time.Duration, stopping bool) time.Duration {
+func (s *Sampler) untilNext(now time.Duration) time.Duration {
 	d := maxIdle
+	if s.ended() {
+		d = 0
+	}
 	for _, sl := range s.slots {
-		if !stopping {
+		if !s.stopping {
 			d = min(d, sl.next-now)
 		}
 		if sl.pending {

@@ -130,3 +130,48 @@ func (s *Sleeper) Sleep(d time.Duration) {
 	s.kernel.set(d)
 	s.kernel.wait()
 }
+
+// An Alarm wakes one goroutine at a moment that any may set.
+type Alarm struct {
+	runtime *time.Timer
+	kernel  *descriptor // nil: the runtime's is used
+}
+
+// NewAlarm returns an alarm that is not set.
+func NewAlarm(kind Kind) *Alarm {
+	if kind == Kernel {
+		if d, err := newDescriptor(); err == nil {
+			return &Alarm{kernel: d}
+		}
+	}
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return &Alarm{runtime: t}
+}
+
+// Set lets Wait return when the time d is over from now on, and not before.
+func (a *Alarm) Set(d time.Duration) {
+	if a.kernel == nil {
+		a.runtime.Reset(d)
+		return
+	}
+	a.kernel.set(max(d, 1)) // 0 would stop it
+}
+
+// Wait returns when the time of the last Set is over, once.
+func (a *Alarm) Wait() {
+	if a.kernel == nil {
+		<-a.runtime.C
+		return
+	}
+	a.kernel.wait()
+}
+
+// Close ends the use of the alarm, for which nobody waits or sets it.
+func (a *Alarm) Close() {
+	if a.kernel == nil {
+		a.runtime.Stop()
+		return
+	}
+	a.kernel.close()
+}

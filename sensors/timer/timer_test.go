@@ -72,16 +72,45 @@ func TestSleeper(t *testing.T) {
 	})
 }
 
-// Both are on the way of a tick.
+// An alarm wakes when the time of its last Set is over, also if that is set meanwhile.
+func TestAlarm(t *testing.T) {
+	kinds(t, func(t *testing.T, kind Kind) {
+		alarm := NewAlarm(kind)
+		for _, d := range []time.Duration{3 * time.Millisecond, time.Microsecond, 0, -time.Second} {
+			begin := time.Now()
+			alarm.Set(time.Hour)
+			alarm.Set(d)
+			alarm.Wait()
+			if took := time.Since(begin); took < d {
+				t.Errorf("%v is over after %v", d, took)
+			}
+		}
+		alarm.Set(time.Hour)
+		woken := make(chan struct{})
+		go func() {
+			alarm.Wait()
+			close(woken)
+		}()
+		NewSleeper(kind).Sleep(time.Millisecond) // it waits, most probably
+		alarm.Set(0)
+		<-woken
+		alarm.Close()
+	})
+}
+
+// All are on the way of a tick.
 func TestAllocatesNothing(t *testing.T) {
 	kinds(t, func(t *testing.T, kind Kind) {
-		timer, sleeper := New(kind), NewSleeper(kind)
+		timer, sleeper, alarm := New(kind), NewSleeper(kind), NewAlarm(kind)
 		defer timer.Close()
+		defer alarm.Close()
 		if allocs := testing.AllocsPerRun(100, func() {
 			timer.Reset(time.Microsecond)
 			<-timer.C()
 			timer.Stop()
 			sleeper.Sleep(time.Microsecond)
+			alarm.Set(time.Microsecond)
+			alarm.Wait()
 		}); allocs != 0 {
 			t.Errorf("%v allocations", allocs)
 		}

@@ -67,7 +67,7 @@ func sampled(t *testing.T, b i2c.Bus, d time.Duration, chip func(i int, chip sen
 			}
 		},
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), d)
+	ctx, cancel := context.WithTimeout(t.Context(), d+time.Millisecond) // not while a tick begins
 	defer cancel()
 	if err := s.Run(ctx); err != nil {
 		t.Fatal(err)
