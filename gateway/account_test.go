@@ -222,7 +222,7 @@ func (r *riot) check() {
 		if a := r.broadcaster.statsOf(c.session); a.Produced != a.Delivered+a.Conflated+a.Missed+a.Queued {
 			r.t.Fatalf("client %d: %+v", i, a)
 		}
-		if c.session.waiting != nil {
+		if c.session.Waiting != nil {
 			r.slow++
 		}
 	}
@@ -305,7 +305,7 @@ func testConflation(t *testing.T, s *testServer, protocol string) {
 			t.Fatal("a client that reads nothing is never slow")
 		}
 		s.broadcaster.mu.Lock()
-		enough := m.session.waiting != nil && m.session.waiting.Total() > 100*len(s.opts.Sensors)
+		enough := m.session.Waiting != nil && m.session.Waiting.Total() > 100*len(s.opts.Sensors)
 		s.broadcaster.mu.Unlock()
 		if enough {
 			break

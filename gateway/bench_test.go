@@ -46,7 +46,7 @@ func TestTickAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations a tick", n)
 	}
 	s.broadcaster.each(func(c *session) {
-		if c.waiting != nil {
+		if c.Waiting != nil {
 			t.Error("a client was too slow: the measurement is void")
 		}
 	})

@@ -11,14 +11,24 @@ import (
 	"sensorgateway/wire"
 )
 
-// backlog is how many ticks' messages may wait for the broadcaster. It never
-// blocks, so this fills only when the machine is overloaded for seconds.
-const backlog = 64
+const (
+	// backlog is how many ticks' messages may wait for the broadcaster. It never
+	// blocks, so this fills only when the machine is overloaded for seconds.
+	backlog = 64
+	// fewSessions is how many get a tick before the next thing happens in the goroutine that
+	// publishes it: they take a fraction of a millisecond. More would make it late for others.
+	fewSessions = 128
+)
 
-// broadcaster gives each tick to all sessions, in one goroutine.
+// broadcaster gives each tick to all sessions: in its goroutine, or, if they are few and
+// nobody else is at work on them, in that of the publisher, which saves a thread's wake-up.
 type broadcaster struct {
-	s     *Server
-	beats atomic.Int64
+	s       *Server
+	aSecond int // how often the timer has the sessions checked
+	beats   atomic.Int64
+
+	behind    atomic.Int64 // ticks that wait for the goroutine, or that it is broadcasting
+	operators atomic.Int64 // sessions that have commanded: to check those may take its time
 
 	full, free chan *[]wire.Record
 	quit, done chan struct{}
@@ -35,14 +45,15 @@ type broadcaster struct {
 	known      sensorSet     // those in last
 	latecomers int           // clients that came while the server was stopping
 	gaps       []uint32      // missed ticks before each record of the present tick
+	checked    time.Time     // with a tick, the last time
 
 	departed  wire.Stats // the accounts of clients that have left
 	abandoned uint64     // and the readings that were queued for them
 }
 
-func newBroadcaster(s *Server) *broadcaster {
+func newBroadcaster(s *Server, aSecond int) *broadcaster {
 	b := &broadcaster{
-		s: s, epoch: s.opts.Epoch, feeds: map[feedKey]*feed{}, last: make([]wire.Record, len(s.opts.Sensors)),
+		s: s, aSecond: aSecond, checked: time.Now(), epoch: s.opts.Epoch, feeds: map[feedKey]*feed{}, last: make([]wire.Record, len(s.opts.Sensors)),
 		gaps: make([]uint32, len(s.opts.Sensors)),
 		full: make(chan *[]wire.Record, backlog), free: make(chan *[]wire.Record, backlog),
 		quit: make(chan struct{}), done: make(chan struct{}), replays: make(chan struct{}, maxReplays), replayTime: replayTime,
@@ -54,30 +65,55 @@ func newBroadcaster(s *Server) *broadcaster {
 	return b
 }
 
+// publish broadcasts a tick, after those that it was called with before.
 func (b *broadcaster) publish(records []wire.Record) {
+	if b.publishToFew(records) {
+		return
+	}
 	select {
 	case tick := <-b.free:
 		*tick = append((*tick)[:0], records...)
+		b.behind.Add(1)
 		b.full <- tick // has room for all there are
 	case <-b.done:
 	}
 }
 
-// run broadcasts, and checks the sessions when timer says so, aSecond times a second. If
-// that is seldom, a tick is what wakes it for those that must be checked more often.
-func (b *broadcaster) run(timer <-chan time.Time, aSecond int) {
+// publishToFew broadcasts a tick at once, if that takes next to no time and nobody is to be
+// waited for.
+func (b *broadcaster) publishToFew(records []wire.Record) bool {
+	defer b.s.crashes()
+	if b.behind.Load() > 0 || b.operators.Load() > 0 || !b.deliverToFew(records) {
+		return false
+	}
+	b.checkWithTick()
+	return true
+}
+
+func (b *broadcaster) deliverToFew(records []wire.Record) bool {
+	if !b.mu.TryLock() {
+		return false
+	}
+	defer b.mu.Unlock()
+	if len(b.sessions) > fewSessions || b.s.opts.Remote { // on a hub, one goroutine publishes for many gateways
+		return false
+	}
+	b.deliver(records)
+	return true
+}
+
+// run broadcasts, and checks the sessions when timer says so.
+func (b *broadcaster) run(timer <-chan time.Time) {
 	defer close(b.done)
-	for checks, checked := 1, time.Now(); ; {
+	for checks := 1; ; {
 		select {
 		case tick := <-b.full:
 			b.broadcast(*tick)
+			b.behind.Add(-1)
 			b.free <- tick
-			if now := time.Now(); aSecond < checksASecond && now.Sub(checked) >= checkEvery {
-				b.check(now, false)
-				checked = now
-			}
+			b.checkWithTick()
 		case <-timer:
-			b.check(time.Now(), checks%aSecond == 0)
+			b.check(time.Now(), checks%b.aSecond == 0)
 			checks++
 		case <-b.quit:
 			return
@@ -86,16 +122,37 @@ func (b *broadcaster) run(timer <-chan time.Time, aSecond int) {
 	}
 }
 
+// checkWithTick checks the sessions that must be checked more often than the timer says.
+func (b *broadcaster) checkWithTick() {
+	if b.aSecond == checksASecond {
+		return
+	}
+	now := time.Now()
+	b.mu.Lock()
+	due := now.Sub(b.checked) >= checkEvery
+	if due {
+		b.checked = now
+	}
+	b.mu.Unlock()
+	if due {
+		b.check(now, false)
+	}
+}
+
 func (b *broadcaster) stop() {
 	close(b.quit)
 	<-b.done
 }
 
-// broadcast sends a tick to all sessions. It allocates nothing, except for slow
-// clients, and waits for nobody.
 func (b *broadcaster) broadcast(records []wire.Record) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.deliver(records)
+}
+
+// deliver sends a tick to all sessions. It allocates nothing, except for slow
+// clients, and waits for nobody. b.mu is held.
+func (b *broadcaster) deliver(records []wire.Record) {
 	for i, r := range records {
 		b.gaps[i] = 0
 		if b.known.Has(r.Sensor) {
@@ -109,11 +166,11 @@ func (b *broadcaster) broadcast(records []wire.Record) {
 		if len(f.Frame) == 0 {
 			continue
 		}
-		before := f.totals
+		before := f.Totals
 		for i, r := range records {
 			if f.sensors.Has(r.Sensor) {
-				f.records++
-				f.missed += uint64(b.gaps[i])
+				f.Records++
+				f.Missed += uint64(b.gaps[i])
 			}
 		}
 		f.send(before)
@@ -124,7 +181,7 @@ func (b *broadcaster) broadcast(records []wire.Record) {
 			continue
 		}
 		for _, c := range f.slow {
-			c.settle(f.totals)
+			c.Settle(f.Totals)
 			f.conflate(c, records)
 		}
 		f.retry()
@@ -172,6 +229,9 @@ func (b *broadcaster) remove(c *session) *replay {
 	b.abandoned += final.Queued
 	final.Queued = 0
 	b.departed = b.departed.Add(final)
+	if c.commanded.Load() {
+		b.operators.Add(-1)
+	}
 	b.sessions = removeAt(b.sessions, c.slot)
 	if c.slot < len(b.sessions) {
 		b.sessions[c.slot].slot = c.slot
@@ -188,7 +248,7 @@ func (b *broadcaster) move(c *session, sensors sensorSet) {
 		return
 	}
 	if f := b.feeds[c.feedKey]; c.sensors != 0 {
-		c.settle(f.totals)
+		c.Settle(f.Totals)
 		if i := slices.IndexFunc(f.members, func(m member) bool { return m.c == c }); i >= 0 {
 			f.members = removeAt(f.members, i)
 		} else {
@@ -200,7 +260,7 @@ func (b *broadcaster) move(c *session, sensors sensorSet) {
 	}
 	c.sensors = sensors
 	if sensors == 0 {
-		c.cancel()
+		c.Cancel()
 		return
 	}
 	f := b.feeds[c.feedKey]
@@ -208,8 +268,8 @@ func (b *broadcaster) move(c *session, sensors sensorSet) {
 		f = &feed{feedKey: c.feedKey}
 		b.feeds[c.feedKey] = f
 	}
-	c.base = f.totals
-	if c.waiting != nil {
+	c.Base = f.Totals
+	if c.Waiting != nil {
 		f.slow = append(f.slow, c)
 	} else {
 		f.members = append(f.members, member{c.out, c})
@@ -219,12 +279,12 @@ func (b *broadcaster) move(c *session, sensors sensorSet) {
 // hold makes a session slow that has not read what it was sent. b.mu is held.
 func (b *broadcaster) hold(c *session) {
 	c.lags = true
-	if c.waiting != nil {
+	if c.Waiting != nil {
 		return
 	}
 	f := b.feeds[c.feedKey]
-	c.settle(f.totals)
-	c.waiting = &window.Window{}
+	c.Settle(f.Totals)
+	c.Waiting = &window.Window{}
 	f.members = removeAt(f.members, slices.IndexFunc(f.members, func(m member) bool { return m.c == c }))
 	f.slow = append(f.slow, c)
 }

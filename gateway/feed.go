@@ -17,7 +17,7 @@ type feed struct {
 	feedKey
 	members []member   // the quick sessions: a tick touches nothing else
 	slow    []*session // those whose connection refused a tick
-	totals
+	window.Totals
 	frames.Encoder // the present tick, encoded once
 }
 
@@ -34,15 +34,15 @@ type feedKey struct {
 
 // send offers the present tick to the quick sessions. before is what the feed had
 // until then.
-func (f *feed) send(before totals) {
+func (f *feed) send(before window.Totals) {
 	for i := 0; i < len(f.members); i++ {
 		if f.members[i].out.Offer(f.Frame) {
 			continue
 		}
 		// It is slow from now on, and this tick is the first in its window.
 		c := f.members[i].c
-		c.settle(before)
-		c.waiting, c.took = &window.Window{}, time.Now()
+		c.Settle(before)
+		c.Waiting, c.took = &window.Window{}, time.Now()
 		f.members = removeAt(f.members, i)
 		f.slow = append(f.slow, c)
 		i--
@@ -53,7 +53,7 @@ func (f *feed) send(before totals) {
 func (f *feed) conflate(c *session, records []wire.Record) {
 	for _, r := range records {
 		if f.sensors.Has(r.Sensor) {
-			c.waiting.Add(r)
+			c.Waiting.Add(r)
 		}
 	}
 }
@@ -68,20 +68,20 @@ func (f *feed) retry() {
 	for i := 0; i < len(f.slow); i++ {
 		c := f.slow[i]
 		late := feed{feedKey: feedKey{f.protocol, ^sensorSet(0)}}
-		for c.waiting.Total() > 0 && !c.lags && c.out.Drained() {
-			batch := c.waiting.Batch(window.RecordsIn(lateBatch, f.protocol))
+		for c.Waiting.Total() > 0 && !c.lags && c.out.Drained() {
+			batch := c.Waiting.Batch(window.RecordsIn(lateBatch, f.protocol))
 			late.encode(batch.Records(), c.s.opts.Sensors)
 			if !c.out.Offer(late.Frame) {
 				break
 			}
-			c.delivered(batch)
+			c.Delivered(batch)
 			c.s.broadcaster.frames.Add(int64(late.Frames))
 		}
-		if c.waiting.Total() > 0 || c.lags {
+		if c.Waiting.Total() > 0 || c.lags {
 			continue
 		}
-		c.settle(f.totals)
-		c.waiting = nil
+		c.Settle(f.Totals)
+		c.Waiting = nil
 		f.slow = removeAt(f.slow, i)
 		f.members = append(f.members, member{c.out, c})
 		i--

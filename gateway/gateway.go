@@ -174,7 +174,7 @@ func newServer(opts Options, checks <-chan time.Time, aSecond int) *Server {
 	s.clients.Most, s.clients.PerHost, s.clients.Reserved = opts.Limits.Clients, opts.Limits.ClientsPerAddress, opts.Limits.Reserved
 	s.budget = newBudget(opts)
 	s.ctx, s.end = context.WithCancel(context.Background())
-	s.broadcaster = newBroadcaster(s)
+	s.broadcaster = newBroadcaster(s, aSecond)
 	s.http = &http.Server{
 		Handler:        s.routes(),
 		ReadTimeout:    5 * time.Second,  // of a request with its body; an upgrade lifts it
@@ -188,22 +188,26 @@ func newServer(opts Options, checks <-chan time.Time, aSecond int) *Server {
 	}
 	s.http.Protocols.SetHTTP1(true) // an upgrade needs it
 	go func() {
-		defer func() {
-			if r := recover(); r != nil {
-				if opts.Crashed != nil {
-					opts.Crashed()
-				}
-				panic(r)
-			}
-		}()
-		s.broadcaster.run(checks, aSecond)
+		defer s.crashes()
+		s.broadcaster.run(checks)
 	}()
 	return s
 }
 
-// Publish sends the records of a tick to all clients that subscribe to them. It
-// copies them, and waits only when the broadcaster is behind by many ticks: an
-// overloaded machine shows as missed ticks, never as lost readings.
+// crashes is deferred where a panic ends the process: first Crashed is called.
+func (s *Server) crashes() {
+	if r := recover(); r != nil {
+		if s.opts.Crashed != nil {
+			s.opts.Crashed()
+		}
+		panic(r)
+	}
+}
+
+// Publish sends the records of a tick to all clients that subscribe to them: at once to
+// few, and to many in another goroutine, for which it copies them. It waits only when that
+// is behind by many ticks: an overloaded machine shows as missed ticks, never as lost
+// readings. One goroutine calls it.
 func (s *Server) Publish(records []wire.Record) { s.broadcaster.publish(records) }
 
 // SetEpoch begins another epoch: sequence numbers could not be continued. Clients

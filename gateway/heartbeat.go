@@ -101,7 +101,7 @@ func (b *broadcaster) metricsFrames(due bool) map[sensorSet][]byte {
 // something is queued for it.
 func (c *session) overdue(now time.Time) bool {
 	switch {
-	case c.waiting == nil && !c.out.Queued():
+	case c.Waiting == nil && !c.out.Queued():
 		c.took = time.Time{}
 	case c.out.Progress() || c.took.IsZero():
 		c.took = now

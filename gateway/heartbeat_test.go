@@ -248,7 +248,7 @@ func testDeafClient(t *testing.T, s *testServer) {
 		if got := quick.read(websocket.BinaryMessage); string(got) != string(want) {
 			t.Fatalf("the quick client got % x, want % x", got, want)
 		}
-		s.broadcaster.each(func(c *session) { slow = slow || c == deaf && c.waiting != nil })
+		s.broadcaster.each(func(c *session) { slow = slow || c == deaf && c.Waiting != nil })
 		return slow
 	}
 	for n, refused := 0, 0; refused < 1000; n++ { // in a row: at first the kernel makes room again
@@ -270,7 +270,7 @@ func testDeafClient(t *testing.T, s *testServer) {
 			continue
 		}
 		s.broadcaster.each(func(c *session) {
-			if c != deaf || c.waiting == nil {
+			if c != deaf || c.Waiting == nil {
 				return
 			}
 			if c.overdue(c.took.Add(tooSlow - time.Second)) {

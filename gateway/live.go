@@ -107,9 +107,9 @@ func (b *broadcaster) quality() (reason string, ok bool) {
 // statsOf returns a session's account. b.mu is held.
 func (b *broadcaster) statsOf(c *session) wire.Stats {
 	if f := b.feeds[c.feedKey]; f != nil && c.sensors != 0 {
-		c.settle(f.totals)
+		c.Settle(f.Totals)
 	}
-	return c.stats()
+	return c.Stats()
 }
 
 // accounts returns the sum of all clients' accounts, and how many readings were

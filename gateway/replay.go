@@ -254,7 +254,7 @@ func (r *replay) atEnd(l *lane, silent time.Duration, beyond bool) {
 	}
 	if !wire.Before(first, l.end) {
 		r.lost(l, l.end)
-		c.missing(l.left())
+		c.Lacks(l.left())
 		r.drop(l)
 	}
 }
@@ -288,7 +288,7 @@ func (r *replay) send(l *lane) bool {
 		l.unsent = nil
 		return true // it was cancelled
 	}
-	if c.waiting != nil {
+	if c.Waiting != nil {
 		return false
 	}
 	if !l.single {
@@ -299,14 +299,14 @@ func (r *replay) send(l *lane) bool {
 	}
 	b.frames.Add(int64(r.feed.Frames))
 	if l.single {
-		c.settled.Produced += uint64(n)
+		c.Settled.Produced += uint64(n)
 		l.mark, l.any = l.ahead, true
 	} else {
 		passed := uint64(last - l.after)
-		c.missing(passed - uint64(n))
-		c.pending -= uint64(n)
+		c.Lacks(passed - uint64(n))
+		c.Pending -= uint64(n)
 	}
-	c.settled.Delivered += uint64(n)
+	c.Settled.Delivered += uint64(n)
 	l.after, l.unsent = last, l.unsent[n:]
 	if !l.single && l.after == l.end-1 {
 		r.drop(l)

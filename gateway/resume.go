@@ -97,8 +97,8 @@ func (c *session) following() (set sensorSet) {
 func (b *broadcaster) replay(c *session, restarted sensorSet, lanes []*lane) {
 	b.cancel(c, restarted)
 	for _, l := range lanes {
-		c.settled.Produced += l.left()
-		c.pending += l.left()
+		c.Settled.Produced += l.left()
+		c.Pending += l.left()
 	}
 	switch {
 	case len(lanes) == 0:
@@ -120,9 +120,9 @@ func (b *broadcaster) fill(sensor uint16, after, end uint32) {
 			continue
 		}
 		l := &lane{sensor: sensor, after: after, end: end, first: end}
-		c.settle(b.feeds[c.feedKey].totals)
-		c.settled.Missed -= l.left()
-		c.settled.Produced -= l.left()
+		c.Settle(b.feeds[c.feedKey].Totals)
+		c.Settled.Missed -= l.left()
+		c.Settled.Produced -= l.left()
 		b.replay(c, 0, []*lane{l})
 	}
 }
@@ -130,8 +130,8 @@ func (b *broadcaster) fill(sensor uint16, after, end uint32) {
 // cancel removes the lanes of some sensors, and their part of a slow client's
 // window: it is no longer due. b.mu is held.
 func (b *broadcaster) cancel(c *session, sensors sensorSet) {
-	if c.waiting != nil {
-		c.settled.Produced -= uint64(c.waiting.Drop(sensors.Has))
+	if c.Waiting != nil {
+		c.Settled.Produced -= uint64(c.Waiting.Drop(sensors.Has))
 	}
 	if c.replay == nil {
 		return
@@ -140,8 +140,8 @@ func (b *broadcaster) cancel(c *session, sensors sensorSet) {
 		if !sensors.Has(l.sensor) {
 			return false
 		}
-		c.settled.Produced -= l.left()
-		c.pending -= l.left()
+		c.Settled.Produced -= l.left()
+		c.Pending -= l.left()
 		return true
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"sensorgateway/gateway/conn"
 	"sensorgateway/gateway/inbox"
 	"sensorgateway/gateway/limit"
+	"sensorgateway/gateway/window"
 	"sensorgateway/wire"
 )
 
@@ -35,8 +36,8 @@ type session struct {
 	motors, events, metrics bool      // what else
 	slot                    int       // in broadcaster.sessions
 	heartbeat
-	account
-	replay *replay // brings what it missed; nil when there is nothing to bring
+	window.Account         // of its readings
+	replay         *replay // brings what it missed; nil when there is nothing to bring
 
 	commanded atomic.Bool // ever: only then it can have a motor running
 	controls  atomic.Bool // it has sent a control message: what becomes of it is not unasked

@@ -132,7 +132,9 @@ func (c *session) carryOut(cmd wire.Command) (any, error) {
 		c.s.opts.Refused(access.ReasonScope, c.Name, err.Error())
 		return nil, err
 	}
-	c.commanded.Store(true) // before it drives: from now on its loss has to be noticed
+	if !c.commanded.Swap(true) { // before it drives: from now on its loss has to be noticed
+		c.s.broadcaster.operators.Add(1)
+	}
 	result, err := handle(c.s.ctx, c.Client, cmd)
 	if c.inbox.Closing() && !cmd.Stops() { // it may have come after the loss
 		c.s.opts.Motors.Lost(c.ID, c.lossReason())

@@ -1,5 +1,6 @@
-// Package window is what a slow client has not taken: bounded, however long it is
-// slow. It knows records, and refuses to know clients and how they are sent to.
+// Package window is what a slow client has not taken, bounded, however long it is slow;
+// and the account of what became of each reading for a client. It knows records, and
+// refuses to know clients and how they are sent to.
 package window
 
 import (
