@@ -13,9 +13,13 @@ import (
 
 const (
 	restRounds   = 3
+	restSettled  = 2 * settle
 	restTime     = 4 * time.Second // within which the gateway reads the machine's numbers once
-	besideRounds = 5
-	besideTime   = 4 * time.Second
+	besideRounds = 3
+	// A client is pinged 3, 6, 12 and 24 s after it came, and then about every 25 s: of a
+	// time of 25 s from the third ping on, one is a part, as of any later.
+	besideSettled = 13 * time.Second
+	besideTime    = 25 * time.Second
 )
 
 // A rival is a server whose ticks are measured.
@@ -63,7 +67,7 @@ func (b *bench) rest() error {
 	converting := &rival{name: "one that sleeps for 7 ms in each tick, as for a chip, and sends to one client", start: (*bench).startConverting, clients: 1}
 	plain := &rival{name: "the gateway, one sensor, one client", start: (*bench).startWithoutLog, clients: 1}
 	stored := &rival{name: "the same with its log on the disk", start: (*bench).startWithLog, clients: 1}
-	if err := b.rounds(restRounds, restTime, timer, converting, plain, stored); err != nil {
+	if err := b.rounds(restRounds, restSettled, restTime, timer, converting, plain, stored); err != nil {
 		return err
 	}
 	b.head("a tick at rest", "voluntary context switches", "to the ticker", "CPU time", "to the ticker")
@@ -82,7 +86,7 @@ func (b *bench) beside() error {
 	for _, clients := range []int{100, 1000, 5000} {
 		loop := &rival{name: "bare", start: (*bench).startBare, clients: clients}
 		ours := &rival{name: "ours", start: (*bench).startWithLog, clients: clients}
-		if err := b.rounds(besideRounds, besideTime, loop, ours); err != nil {
+		if err := b.rounds(besideRounds, besideSettled, besideTime, loop, ours); err != nil {
 			errs = append(errs, fmt.Errorf("%d clients: %w", clients, err))
 			continue
 		}
@@ -98,11 +102,11 @@ func (b *bench) beside() error {
 
 // rounds lets rivals take turns, so that whatever else the machine does disturbs them
 // alike.
-func (b *bench) rounds(n int, d time.Duration, rivals ...*rival) error {
+func (b *bench) rounds(n int, settled, d time.Duration, rivals ...*rival) error {
 	for round := range n {
 		for i := range rivals {
 			r := rivals[(i+round)%len(rivals)] // none is always first
-			if err := b.measureRival(r, d); err != nil {
+			if err := b.measureRival(r, settled, d); err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
 		}
@@ -110,8 +114,8 @@ func (b *bench) rounds(n int, d time.Duration, rivals ...*rival) error {
 	return nil
 }
 
-// measureRival measures one for the given time.
-func (b *bench) measureRival(r *rival, d time.Duration) (err error) {
+// measureRival measures one for the given time, once it has settled.
+func (b *bench) measureRival(r *rival, settled, d time.Duration) (err error) {
 	dir, err := os.MkdirTemp("", "load")
 	if err != nil {
 		return err
@@ -131,7 +135,7 @@ func (b *bench) measureRival(r *rival, d time.Duration) (err error) {
 		defer s.Close()
 		watch = func(d time.Duration) error { _, err := b.watch(s, r.clients, d, oneSensor.interval); return err }
 	}
-	if err := watch(2 * settle); err != nil { // what the start left to do; unread ticks would shorten the measurement
+	if err := watch(settled); err != nil { // what the start left to do; unread ticks would shorten the measurement
 		return err
 	}
 	before, err := g.Effort()
