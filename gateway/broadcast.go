@@ -82,7 +82,6 @@ func (b *broadcaster) publish(records []wire.Record) {
 // publishToFew broadcasts a tick at once, if that takes next to no time and nobody is to be
 // waited for.
 func (b *broadcaster) publishToFew(records []wire.Record) bool {
-	defer b.s.crashes()
 	if b.behind.Load() > 0 || b.operators.Load() > 0 || !b.deliverToFew(records) {
 		return false
 	}

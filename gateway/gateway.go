@@ -188,20 +188,17 @@ func newServer(opts Options, checks <-chan time.Time, aSecond int) *Server {
 	}
 	s.http.Protocols.SetHTTP1(true) // an upgrade needs it
 	go func() {
-		defer s.crashes()
+		defer func() {
+			if r := recover(); r != nil {
+				if opts.Crashed != nil {
+					opts.Crashed()
+				}
+				panic(r)
+			}
+		}()
 		s.broadcaster.run(checks)
 	}()
 	return s
-}
-
-// crashes is deferred where a panic ends the process: first Crashed is called.
-func (s *Server) crashes() {
-	if r := recover(); r != nil {
-		if s.opts.Crashed != nil {
-			s.opts.Crashed()
-		}
-		panic(r)
-	}
 }
 
 // Publish sends the records of a tick to all clients that subscribe to them: at once to

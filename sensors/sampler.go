@@ -82,6 +82,7 @@ type Sampler struct {
 	flags   wire.Flags
 	publish func(records []wire.Record, offset int64)
 	event   func(wire.Event)
+	guard   func(run func(context.Context) error) func(context.Context) error
 	slots   []*slot
 	sensors int // of all slots
 
@@ -123,6 +124,9 @@ type Options struct {
 	// Event is called when a sensor is lost and when it is back, before the record that shows
 	// it is published, and not beside Publish; nil: it is not.
 	Event func(wire.Event)
+	// Guard wraps what each goroutine does that calls these two, to make a panic safe; nil:
+	// nothing does.
+	Guard func(run func(context.Context) error) func(context.Context) error
 	Log   *slog.Logger
 }
 
@@ -131,7 +135,10 @@ func NewSampler(o Options) *Sampler {
 	if o.Event == nil {
 		o.Event = func(wire.Event) {}
 	}
-	s := &Sampler{log: o.Log, clock: o.Clock, flags: o.Flags, publish: o.Publish, event: o.Event, turn: make(turn, 1)}
+	if o.Guard == nil {
+		o.Guard = func(run func(context.Context) error) func(context.Context) error { return run }
+	}
+	s := &Sampler{log: o.Log, clock: o.Clock, flags: o.Flags, publish: o.Publish, event: o.Event, guard: o.Guard, turn: make(turn, 1)}
 	for _, cfg := range o.Sensors {
 		sl := &slot{probe: &probe{cfg: cfg, work: make(chan job, 1), parts: parts(&cfg), log: o.Log}}
 		s.slots = append(s.slots, sl)
@@ -174,7 +181,8 @@ func (s *Sampler) Run(ctx context.Context) error {
 		if sl.cfg.Interval > SlowInterval && sl.next-start > maxRead {
 			sl.next, sl.then = start, sl.next
 		}
-		probes.Go(func() { sl.run(s.result) })
+		run := s.guard(func(context.Context) error { sl.run(s.result); return nil })
+		probes.Go(func() { _ = run(ctx) })
 	}
 	s.schedule(ctx)
 	for _, sl := range s.slots {

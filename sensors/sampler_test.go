@@ -300,3 +300,37 @@ func TestHistogram(t *testing.T) {
 		t.Errorf("sum %v", h.Sum())
 	}
 }
+
+// A bug in what listens ends in the guard, on whichever goroutine it shows.
+func TestGuard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var caught []any
+		calls := 0
+		s := NewSampler(Options{
+			Sensors: []Config{(&fake{sense: good(time.Millisecond)}).config(0, 100*time.Millisecond)}, Clock: NewClock(ClockOptions{}), Log: slog.New(slog.DiscardHandler),
+			Publish: func([]wire.Record, int64) {
+				if calls++; calls == 3 {
+					panic("a bug")
+				}
+			},
+			Guard: func(run func(context.Context) error) func(context.Context) error {
+				return func(ctx context.Context) error {
+					defer func() {
+						if r := recover(); r != nil {
+							caught = append(caught, r)
+						}
+					}()
+					return run(ctx)
+				}
+			},
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if len(caught) != 1 || caught[0] != "a bug" {
+			t.Errorf("the guard has caught %v, want the bug of a listener", caught)
+		}
+	})
+}

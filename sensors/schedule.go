@@ -20,7 +20,8 @@ func (s *Sampler) schedule(ctx context.Context) {
 	defer next.Close()
 	s.setAlarm(next)
 	defer s.setAlarm(nil)
-	defer context.AfterFunc(ctx, s.stop)()
+	stop := s.guard(func(context.Context) error { s.stop(); return nil })
+	defer context.AfterFunc(ctx, func() { _ = stop(ctx) })()
 	for s.begun() {
 		next.Wait()
 	}

@@ -249,7 +249,7 @@ func (g *running) newSampler(ctx context.Context) *sensors.Sampler {
 		flags = wire.Simulated
 	}
 	return sensors.NewSampler(sensors.Options{
-		Sensors: configs, Clock: g.clock, Flags: flags, Publish: g.notify.Tick, Event: g.notify.Event, Log: g.log,
+		Sensors: configs, Clock: g.clock, Flags: flags, Publish: g.notify.Tick, Event: g.notify.Event, Guard: g.guard, Log: g.log,
 	})
 }
 
