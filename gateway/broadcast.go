@@ -15,9 +15,11 @@ const (
 	// backlog is how many ticks' messages may wait for the broadcaster. It never
 	// blocks, so this fills only when the machine is overloaded for seconds.
 	backlog = 64
-	// fewSessions is how many get a tick before the next thing happens in the goroutine that
-	// publishes it: they take a fraction of a millisecond. More would make it late for others.
+	// Up to fewSessions get a tick before the next thing happens in the goroutine that
+	// publishes it, if they had the tick before within fewTime: more would make it late for
+	// others, and on the smallest machines these few would.
 	fewSessions = 128
+	fewTime     = time.Millisecond
 )
 
 // broadcaster gives each tick to all sessions: in its goroutine, or, if they are few and
@@ -46,6 +48,7 @@ type broadcaster struct {
 	latecomers int           // clients that came while the server was stopping
 	gaps       []uint32      // missed ticks before each record of the present tick
 	checked    time.Time     // with a tick, the last time
+	took       time.Duration // to deliver the last tick
 
 	departed  wire.Stats // the accounts of clients that have left
 	abandoned uint64     // and the readings that were queued for them
@@ -94,7 +97,7 @@ func (b *broadcaster) deliverToFew(records []wire.Record) bool {
 		return false
 	}
 	defer b.mu.Unlock()
-	if len(b.sessions) > fewSessions || b.s.opts.Remote { // on a hub, one goroutine publishes for many gateways
+	if len(b.sessions) > fewSessions || b.took > fewTime || b.s.opts.Remote { // on a hub, one goroutine publishes for many gateways
 		return false
 	}
 	b.deliver(records)
@@ -152,6 +155,7 @@ func (b *broadcaster) broadcast(records []wire.Record) {
 // deliver sends a tick to all sessions. It allocates nothing, except for slow
 // clients, and waits for nobody. b.mu is held.
 func (b *broadcaster) deliver(records []wire.Record) {
+	begin := time.Now()
 	for i, r := range records {
 		b.gaps[i] = 0
 		if b.known.Has(r.Sensor) {
@@ -190,6 +194,7 @@ func (b *broadcaster) deliver(records []wire.Record) {
 			b.fill(r.Sensor, r.Seq-b.gaps[i]-1, r.Seq)
 		}
 	}
+	b.took = time.Since(begin)
 }
 
 // join makes a session known, greets it and subscribes it. Nothing can come

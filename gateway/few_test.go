@@ -58,6 +58,11 @@ func TestManyLater(t *testing.T) {
 	if !atOnce() {
 		t.Error("when the operator has left, a tick is not sent at once")
 	}
+	s.broadcaster.took = fewTime + 1
+	if atOnce() {
+		t.Error("although that takes long, a tick is sent at once")
+	}
+	s.broadcaster.took = 0
 	for range fewSessions + 1 {
 		s.dial("/", wire.ReadingsV1)
 	}
