@@ -19,10 +19,11 @@ func (p *Page) reveal(selector string) (box struct{ X, Y, Width, Height float64 
 		const { left, top, right, bottom } = box();
 		const over = document.elementFromPoint((left + right) / 2, (top + bottom) / 2); // such as what stays in place while the page scrolls
 		if (left < 0 || top < 0 || right > innerWidth || bottom > innerHeight || (over && !element.contains(over))) element.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
-		if (!globalThis.revealed) addEventListener("click", (event) => {
-			if (!event.isTrusted) return;
+		if (!("revealed" in globalThis)) addEventListener("click", (event) => {
+			if (!globalThis.revealed || !event.isTrusted || !event.detail) return; // a script's, a key's, or one that follows from a hit
 			globalThis.clickHits = event.composedPath().includes(globalThis.revealed);
-			if (!globalThis.clickHits) event.stopImmediatePropagation(), event.preventDefault();
+			if (globalThis.clickHits) globalThis.revealed = null;
+			else event.stopImmediatePropagation(), event.preventDefault();
 		}, { capture: true });
 		globalThis.revealed = element;
 		globalThis.clickHits = undefined;
