@@ -213,7 +213,7 @@ func (s *Server) SetEpoch(epoch string) { s.broadcaster.setEpoch(epoch) }
 
 // RestartStreams closes all clients that get readings with 1012, each with a time
 // of its own to reconnect at, because the times of the next ticks lie before those
-// of the last ones. The goroutine that publishes calls it, between the two.
+// of the last ones. Who publishes calls it, between the two.
 func (s *Server) RestartStreams() { s.broadcaster.restartStreams() }
 
 // Beats grows at least once a second while the broadcaster's goroutine advances.

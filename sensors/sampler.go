@@ -117,9 +117,10 @@ type Options struct {
 	Sensors []Config
 	Clock   *Clock     // used by this sampler only
 	Flags   wire.Flags // of every record, besides [wire.ClockUnsynced] if its time may be wrong
-	// Publish is called, once at a time, with the records of a tick, which it must not retain, and the Unix time minus the time since the machine
-	// started, in milliseconds, that their times were made with. Per sensor they
-	// come in the order of their sequence numbers and times.
+	// Publish is called, once at a time, with the records of a tick, which it must not
+	// retain, and the Unix time minus the time since the machine started, in milliseconds,
+	// that their times were made with. Per sensor they come in the order of their sequence
+	// numbers and times.
 	Publish func(records []wire.Record, offset int64)
 	// Event is called when a sensor is lost and when it is back, before the record that shows
 	// it is published, and not beside Publish; nil: it is not.
