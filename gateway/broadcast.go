@@ -29,8 +29,7 @@ type broadcaster struct {
 	aSecond int // how often the timer has the sessions checked
 	beats   atomic.Int64
 
-	behind    atomic.Int64 // ticks that wait for the goroutine, or that it is broadcasting
-	operators atomic.Int64 // sessions that have commanded: to check those may take its time
+	operators atomic.Int64 // sessions that have sent a command: to check one, the motors are asked, which may block
 
 	full, free chan *[]wire.Record
 	quit, done chan struct{}
@@ -76,7 +75,6 @@ func (b *broadcaster) publish(records []wire.Record) {
 	select {
 	case tick := <-b.free:
 		*tick = append((*tick)[:0], records...)
-		b.behind.Add(1)
 		b.full <- tick // has room for all there are
 	case <-b.done:
 	}
@@ -85,7 +83,8 @@ func (b *broadcaster) publish(records []wire.Record) {
 // publishToFew broadcasts a tick at once, if that takes next to no time and nobody is to be
 // waited for.
 func (b *broadcaster) publishToFew(records []wire.Record) bool {
-	if b.behind.Load() > 0 || b.operators.Load() > 0 || !b.deliverToFew(records) {
+	behind := len(b.free) < backlog // the goroutine has not broadcast all that it was given
+	if behind || b.operators.Load() > 0 || !b.deliverToFew(records) {
 		return false
 	}
 	b.checkWithTick()
@@ -111,7 +110,6 @@ func (b *broadcaster) run(timer <-chan time.Time) {
 		select {
 		case tick := <-b.full:
 			b.broadcast(*tick)
-			b.behind.Add(-1)
 			b.free <- tick
 			b.checkWithTick()
 		case <-timer:

@@ -254,7 +254,7 @@ func (r *replay) atEnd(l *lane, silent time.Duration, beyond bool) {
 	}
 	if !wire.Before(first, l.end) {
 		r.lost(l, l.end)
-		c.Lacks(l.left())
+		c.Miss(l.left())
 		r.drop(l)
 	}
 }
@@ -303,7 +303,7 @@ func (r *replay) send(l *lane) bool {
 		l.mark, l.any = l.ahead, true
 	} else {
 		passed := uint64(last - l.after)
-		c.Lacks(passed - uint64(n))
+		c.Miss(passed - uint64(n))
 		c.Pending -= uint64(n)
 	}
 	c.Settled.Delivered += uint64(n)

@@ -86,10 +86,10 @@ type Sampler struct {
 	slots   []*slot
 	sensors int // of all slots
 
-	turn     turn         // of what follows, and of what the slots know
-	next     *timer.Alarm // wakes who waits for deadlines; nil before and after
-	stopping bool         // no tick begins any more
-	open     []*batch     // ticks whose message has not left
+	mu       mutex          // of what follows, and of what the slots know
+	next     *timer.Sleeper // waits for deadlines; nil before and after
+	stopping bool           // no tick begins any more
+	open     []*batch       // ticks whose message has not left
 	free     []*batch
 
 	beats  atomic.Int64
@@ -139,7 +139,7 @@ func NewSampler(o Options) *Sampler {
 	if o.Guard == nil {
 		o.Guard = func(run func(context.Context) error) func(context.Context) error { return run }
 	}
-	s := &Sampler{log: o.Log, clock: o.Clock, flags: o.Flags, publish: o.Publish, event: o.Event, guard: o.Guard, turn: make(turn, 1)}
+	s := &Sampler{log: o.Log, clock: o.Clock, flags: o.Flags, publish: o.Publish, event: o.Event, guard: o.Guard, mu: make(mutex, 1)}
 	for _, cfg := range o.Sensors {
 		sl := &slot{probe: &probe{cfg: cfg, work: make(chan job, 1), parts: parts(&cfg), log: o.Log}}
 		s.slots = append(s.slots, sl)

@@ -47,8 +47,8 @@ func (a *Account) Cancel() {
 	}
 }
 
-// Lacks takes numbers out of what a replay is to bring that have no record.
-func (a *Account) Lacks(n uint64) {
+// Miss takes numbers out of what a replay is to bring that have no record.
+func (a *Account) Miss(n uint64) {
 	a.Pending -= n
 	a.Settled.Missed += n
 }

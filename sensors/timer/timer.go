@@ -108,17 +108,22 @@ func (t *Timer) Close() {
 }
 
 // A Sleeper lets a goroutine sleep, one at a time.
-type Sleeper struct{ kernel *descriptor }
+type Sleeper struct {
+	runtime *time.Timer
+	kernel  *descriptor // nil: the runtime's is used
+}
 
-// NewSleeper returns a sleeper, whose descriptor, if it has one, is closed when nobody
-// refers to it any more.
+// NewSleeper returns a sleeper, whose descriptor, if it has one, is closed by Close, or when
+// nobody refers to it any more.
 func NewSleeper(kind Kind) *Sleeper {
 	if kind == Kernel {
 		if d, err := newDescriptor(); err == nil {
-			return &Sleeper{d}
+			return &Sleeper{kernel: d}
 		}
 	}
-	return &Sleeper{}
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return &Sleeper{runtime: t}
 }
 
 // Sleep sleeps for at least d.
@@ -131,47 +136,30 @@ func (s *Sleeper) Sleep(d time.Duration) {
 	s.kernel.wait()
 }
 
-// An Alarm wakes one goroutine at a moment that any may set.
-type Alarm struct {
-	runtime *time.Timer
-	kernel  *descriptor // nil: the runtime's is used
-}
-
-// NewAlarm returns an alarm that is not set.
-func NewAlarm(kind Kind) *Alarm {
-	if kind == Kernel {
-		if d, err := newDescriptor(); err == nil {
-			return &Alarm{kernel: d}
-		}
-	}
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return &Alarm{runtime: t}
-}
-
-// Set lets Wait return when the time d is over from now on, and not before.
-func (a *Alarm) Set(d time.Duration) {
-	if a.kernel == nil {
-		a.runtime.Reset(d)
+// WakeIn ends Wait when the time d is over from now on, and not before. Any goroutine may
+// call it, and the last call counts.
+func (s *Sleeper) WakeIn(d time.Duration) {
+	if s.kernel == nil {
+		s.runtime.Reset(d)
 		return
 	}
-	a.kernel.set(max(d, 1)) // 0 would stop it
+	s.kernel.set(max(d, 1)) // 0 would stop it
 }
 
-// Wait returns when the time of the last Set is over, once.
-func (a *Alarm) Wait() {
-	if a.kernel == nil {
-		<-a.runtime.C
+// Wait sleeps until WakeIn ends it. It ends one Wait only.
+func (s *Sleeper) Wait() {
+	if s.kernel == nil {
+		<-s.runtime.C
 		return
 	}
-	a.kernel.wait()
+	s.kernel.wait()
 }
 
-// Close ends the use of the alarm, for which nobody waits or sets it.
-func (a *Alarm) Close() {
-	if a.kernel == nil {
-		a.runtime.Stop()
+// Close ends the use of the sleeper: nobody sleeps, or wakes it any more.
+func (s *Sleeper) Close() {
+	if s.kernel == nil {
+		s.runtime.Stop()
 		return
 	}
-	a.kernel.close()
+	s.kernel.close()
 }

@@ -72,45 +72,45 @@ func TestSleeper(t *testing.T) {
 	})
 }
 
-// An alarm wakes when the time of its last Set is over, also if that is set meanwhile.
-func TestAlarm(t *testing.T) {
+// It wakes when the time of the last WakeIn is over, also of one that comes meanwhile.
+func TestWakeIn(t *testing.T) {
 	kinds(t, func(t *testing.T, kind Kind) {
-		alarm := NewAlarm(kind)
+		sleeper := NewSleeper(kind)
 		for _, d := range []time.Duration{3 * time.Millisecond, time.Microsecond, 0, -time.Second} {
 			begin := time.Now()
-			alarm.Set(time.Hour)
-			alarm.Set(d)
-			alarm.Wait()
+			sleeper.WakeIn(time.Hour)
+			sleeper.WakeIn(d)
+			sleeper.Wait()
 			if took := time.Since(begin); took < d {
 				t.Errorf("%v is over after %v", d, took)
 			}
 		}
-		alarm.Set(time.Hour)
+		sleeper.WakeIn(time.Hour)
 		woken := make(chan struct{})
 		go func() {
-			alarm.Wait()
+			sleeper.Wait()
 			close(woken)
 		}()
 		NewSleeper(kind).Sleep(time.Millisecond) // it waits, most probably
-		alarm.Set(0)
+		sleeper.WakeIn(0)
 		<-woken
-		alarm.Close()
+		sleeper.Close()
 	})
 }
 
 // All are on the way of a tick.
 func TestAllocatesNothing(t *testing.T) {
 	kinds(t, func(t *testing.T, kind Kind) {
-		timer, sleeper, alarm := New(kind), NewSleeper(kind), NewAlarm(kind)
+		timer, sleeper := New(kind), NewSleeper(kind)
 		defer timer.Close()
-		defer alarm.Close()
+		defer sleeper.Close()
 		if allocs := testing.AllocsPerRun(100, func() {
 			timer.Reset(time.Microsecond)
 			<-timer.C()
 			timer.Stop()
 			sleeper.Sleep(time.Microsecond)
-			alarm.Set(time.Microsecond)
-			alarm.Wait()
+			sleeper.WakeIn(time.Microsecond)
+			sleeper.Wait()
 		}); allocs != 0 {
 			t.Errorf("%v allocations", allocs)
 		}
