@@ -88,7 +88,7 @@ func TestNeighbourThatHoldsTheBus(t *testing.T) {
 }
 
 // besideNeighbour reads a chip for ten minutes while its neighbour does something, over
-// and over, and returns how many readings were good.
+// and over, and returns how many readings were good, of how many since the first good one.
 func besideNeighbour(t *testing.T, kind string, chip sensors.Chip, adapter *shared, every time.Duration, does func(*shared, i2c.Bus)) (good, made int) {
 	const lasts = 10 * time.Minute
 	addr := chip.Addresses[0]
@@ -103,9 +103,11 @@ func besideNeighbour(t *testing.T, kind string, chip sensors.Chip, adapter *shar
 		Sensors: []sensors.Config{{Name: "s", Chip: chip, Bus: b, Address: addr, Interval: max(100*time.Millisecond, chip.MinInterval)}},
 		Clock:   sensors.NewClock(sensors.ClockOptions{}), Log: slog.New(slog.DiscardHandler),
 		Publish: func(records []wire.Record, _ int64) {
-			made++
 			if records[0].Fault == wire.Good {
 				good++
+			}
+			if good > 0 {
+				made++
 			}
 		},
 	})

@@ -25,8 +25,9 @@ const (
 // checks the values, and opens the chip again after it was lost.
 type probe struct {
 	cfg       Config
-	work      chan job // of size 1; the scheduler never sends while a job is under way
-	measuring job      // the one that is under way
+	work      chan job      // of size 1; the scheduler never sends while a job is under way
+	done      chan struct{} // closed when run has ended
+	measuring job           // the one that is under way
 	parts     []*part
 
 	sensor Sensor // nil while the chip is not open
@@ -81,6 +82,19 @@ func (p *probe) run(result func(*job)) {
 		}
 		result(&p.measuring)
 	}
+}
+
+// hangs returns why the probe cannot return, if its bus says that a transaction does not
+// end. Any goroutine may ask.
+func (p *probe) hangs() error {
+	b, ok := p.cfg.Bus.(interface{ Hangs(addr uint16) error })
+	if !ok || p.cfg.Chip.Kernel != nil { // the kernel's has no bus
+		return nil
+	}
+	if err := b.Hangs(p.cfg.Address); err != nil {
+		return fmt.Errorf("%s %w", p.cfg.Chip.Model, err)
+	}
+	return nil
 }
 
 // measureInTick makes one measurement, again if it failed and the tick has time for

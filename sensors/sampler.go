@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -141,7 +140,7 @@ func NewSampler(o Options) *Sampler {
 	}
 	s := &Sampler{log: o.Log, clock: o.Clock, flags: o.Flags, publish: o.Publish, event: o.Event, guard: o.Guard, mu: make(mutex, 1)}
 	for _, cfg := range o.Sensors {
-		sl := &slot{probe: &probe{cfg: cfg, work: make(chan job, 1), parts: parts(&cfg), log: o.Log}}
+		sl := &slot{probe: &probe{cfg: cfg, work: make(chan job, 1), done: make(chan struct{}), parts: parts(&cfg), log: o.Log}}
 		s.slots = append(s.slots, sl)
 		s.sensors += len(sl.parts)
 	}
@@ -174,7 +173,6 @@ func (s *Sampler) Err(id int) error {
 // Run samples until ctx ends, finishes the ticks it has begun, lets go of the
 // chips and returns. It is called once.
 func (s *Sampler) Run(ctx context.Context) error {
-	var probes sync.WaitGroup
 	start := s.clock.Boot()
 	offset, _ := s.clock.update(start)
 	for _, sl := range s.slots {
@@ -183,13 +181,16 @@ func (s *Sampler) Run(ctx context.Context) error {
 			sl.next, sl.then = start, sl.next
 		}
 		run := s.guard(func(context.Context) error { sl.run(s.result); return nil })
-		probes.Go(func() { _ = run(ctx) })
+		go func() {
+			defer close(sl.done)
+			_ = run(ctx)
+		}()
 	}
 	s.schedule(ctx)
 	for _, sl := range s.slots {
 		close(sl.work)
 	}
-	return waitAtMost(&probes, 2*maxRead)
+	return s.waitAtMost(2 * maxRead)
 }
 
 // nextDeadline returns the first deadline after now.
@@ -199,17 +200,22 @@ func nextDeadline(now, offset, interval time.Duration) time.Duration {
 
 // waitAtMost waits for the probes, but not for one that never returns: what
 // holds it is held in the kernel, and ends with the process at best.
-func waitAtMost(probes *sync.WaitGroup, d time.Duration) error {
-	done := make(chan struct{})
-	go func() { probes.Wait(); close(done) }()
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-timer.C:
-		return fmt.Errorf("a sensor has not returned from its measurement for %v: left behind", d)
+func (s *Sampler) waitAtMost(d time.Duration) error {
+	limit, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	for _, sl := range s.slots {
+		if sl.hangs() != nil { // its bus closes up when that ends
+			continue
+		}
+		select {
+		case <-sl.done:
+		case <-limit.Done():
+			if sl.hangs() == nil {
+				return fmt.Errorf("%s has not returned from its measurement for %v: left behind", sl.cfg.title(), d)
+			}
+		}
 	}
+	return nil
 }
 
 // begin starts the ticks that are due.
@@ -258,8 +264,7 @@ func (s *Sampler) begin(now time.Duration) {
 		}
 		sl.tick++
 		if sl.busy { // still with an earlier tick, which has expired
-			sl.job.failed(wire.Timeout)
-			s.finish(sl, &sl.job)
+			s.fail(sl)
 			continue
 		}
 		sl.busy = true
@@ -307,7 +312,7 @@ func stamp(deadline, late, interval time.Duration) int64 {
 func milliseconds(d time.Duration) int64 { return d.Round(time.Millisecond).Milliseconds() }
 
 // arrived takes a probe's result. One that is too late says nothing any more:
-// its tick was published as a timeout.
+// its tick was published as failed.
 func (s *Sampler) arrived(j *job) {
 	sl := j.slot
 	sl.busy = false
@@ -316,18 +321,26 @@ func (s *Sampler) arrived(j *job) {
 	}
 }
 
-// expire ends the ticks that have waited too long, as timeouts.
+// expire ends the ticks that have waited too long.
 func (s *Sampler) expire(now time.Duration) {
 	for _, sl := range s.slots {
 		if sl.pending && now >= sl.expires {
-			err := fmt.Errorf("%s: no reading within %v: %w", sl.cfg.title(), sl.cfg.maxRead(), wire.Timeout)
-			for _, p := range sl.parts {
-				p.note(err)
-			}
-			sl.job.failed(wire.Timeout)
-			s.finish(sl, &sl.job)
+			s.fail(sl)
 		}
 	}
+}
+
+// fail finishes a tick whose probe has not returned.
+func (s *Sampler) fail(sl *slot) {
+	err := sl.hangs()
+	if err == nil {
+		err = fmt.Errorf("%s: no reading within %v: %w", sl.cfg.title(), sl.cfg.maxRead(), wire.Timeout)
+	}
+	for _, p := range sl.parts {
+		p.note(err)
+	}
+	sl.job.failed(wire.FaultOf(err))
+	s.finish(sl, &sl.job)
 }
 
 // finish puts the records of a chip's pending tick into their message.

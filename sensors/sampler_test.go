@@ -62,6 +62,11 @@ type message struct {
 
 // sample runs a sampler for d of fake time and returns what it published.
 func sample(d time.Duration, configs ...Config) (got []message, s *Sampler) {
+	return samplerOf(&s, d, configs...)
+}
+
+// samplerOf is sample, whose sampler is known while it runs.
+func samplerOf(known **Sampler, d time.Duration, configs ...Config) (got []message, s *Sampler) {
 	start := time.Now()
 	s = NewSampler(Options{
 		Sensors: configs, Clock: NewClock(ClockOptions{}), Flags: wire.Simulated, Log: slog.New(slog.DiscardHandler),
@@ -69,6 +74,7 @@ func sample(d time.Duration, configs ...Config) (got []message, s *Sampler) {
 			got = append(got, message{time.Since(start), append([]wire.Record(nil), r...)})
 		},
 	})
+	*known = s
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	if err := s.Run(ctx); err != nil {

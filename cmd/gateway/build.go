@@ -236,11 +236,12 @@ func (g *running) newSampler(ctx context.Context) *sensors.Sampler {
 			machine.WarnClaimed(c, g.log)
 		}
 		chip = chip.Of(ctx, g.tree, c.ID, c.Interval)
+		on := g.buses.Of(c)
 		if g.player != nil {
-			chip = g.player.Chip(len(configs), chip)
+			chip, on = g.player.Chip(len(configs), chip), g.player.Bus(len(configs))
 		}
 		configs = append(configs, sensors.Config{
-			ID: uint16(i), Name: c.Name, Chip: chip, Bus: g.buses.Of(c), Address: c.Address,
+			ID: uint16(i), Name: c.Name, Chip: chip, Bus: on, Address: c.Address,
 			Interval: c.Interval, StuckAfter: c.StuckAfter, Median: c.Median, FirstSeq: first[i],
 		})
 	}

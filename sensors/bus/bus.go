@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// transactionLimit is how long a caller waits for a transaction. An adapter
-	// takes up to a second by default until it gives up on a stuck bus.
-	transactionLimit = 250 * time.Millisecond
+	// TransactionLimit is how long a transaction may take until the bus counts as hanging.
+	// An adapter takes up to a second by default until it gives up on a stuck bus.
+	TransactionLimit = 250 * time.Millisecond
 	// waitLimit is how long one waits for the others on the bus: a little
 	// longer than for the one of them that hangs, to hear why.
 	waitLimit = 300 * time.Millisecond
@@ -28,31 +28,18 @@ const (
 )
 
 var (
-	errClosed   = errors.New("the bus is closed")
-	errNoAnswer = fmt.Errorf("no answer within %v", transactionLimit)
-	errBusy     = fmt.Errorf("the bus was busy with other chips for %v", waitLimit)
+	errClosed = errors.New("the bus is closed")
+	errBusy   = fmt.Errorf("the bus was busy with other chips for %v", waitLimit)
 )
 
 // minCost is the least that counts for a transport that does not open, which is found
 // out at once.
 const minCost = 100 * time.Millisecond
 
-// hangError is why nothing is tried while a transaction is out that should
-// have ended long ago.
-type hangError struct {
-	since time.Time
-	at    place
-}
-
-func (e hangError) Error() string {
-	return fmt.Sprintf("hangs since %s, at %s", e.since.Format(time.DateTime), e.at.on(fmt.Sprintf("chip 0x%02x", e.at.addr)))
-}
-
 // Bus is an i2c.BusCloser that outlives its transport. It opens the transport
 // at the first transaction, and again, with a growing pause, whenever it
-// fails, vanishes or has not answered for long; it does one transaction at a
-// time, in the order of the callers; and Tx returns within 550 ms even if the
-// transport never does. A transaction that fails is an [*Error].
+// fails, vanishes or has not answered for long; and it does one transaction at a
+// time, in the order of the callers. A transaction that fails is an [*Error].
 //
 // One that was not acknowledged is made again, up to twice. A chip whose failure
 // held the bus for long is not tried again before a pause that goes by how long;
@@ -60,34 +47,32 @@ func (e hangError) Error() string {
 // answers, if two such transactions in a row held the bus: a single one may have waited
 // for the transfer of another program.
 //
-// A transaction that does not end keeps one goroutine and one OS thread, and
-// nothing is tried on this bus until it does end.
+// A transaction is made by the caller's goroutine: to hand it to another would wake two
+// threads, which costs more than the transaction. So Tx returns when the transport does,
+// and a caller is held in one that never does: that keeps its goroutine and an OS
+// thread, nothing is tried on this bus until it ends, and [Bus.Hangs] says so. Who cannot
+// be left behind uses a [Bounded]. All others wait up to 300 ms.
 type Bus struct {
-	name string
-	open func() (i2c.BusCloser, error)
-	log  *slog.Logger
+	log *slog.Logger
 
 	closing atomic.Bool
 	token   chan struct{} // holds 1: who has put its token in has the bus; the others queue, oldest first
 	waiting sync.Pool     // *time.Timer, stopped, for those who queue
+	flight  flight
 
 	timers   timer.Kind
 	sleepers sync.Pool // *timer.Sleeper, for those who wait for their chips
 
 	// What follows is used by the goroutine that has the bus.
-	worker  *worker      // nil before the first transaction
-	limit   *timer.Timer // stopped when nobody has the bus; made with the worker
-	w, r    []byte       // the worker's while a job is out
-	hanging bool         // a job is out and late
-	resting map[place]*rest
+	transport transport
+	w, r      []byte // of a transaction: what goes through the i2c.BusCloser interface would be allocated
+	resting   map[place]*rest
 
 	downSince time.Time       // zero while the bus answers
 	cause     error           // for being down
 	retry     backoff.Backoff // nothing is tried while it waits
 
 	recovery
-	muxes   atomic.Uint32 // a bit for each multiplexer, from [FirstMux] on
-	repeats atomic.Int64
 }
 
 // New returns the bus called name, such as "bus 1", whose transport open
@@ -95,13 +80,12 @@ type Bus struct {
 // calls New closes the bus.
 func New(name string, open func() (i2c.BusCloser, error), log *slog.Logger) *Bus {
 	return &Bus{
-		name:     name,
-		open:     open,
-		log:      log.With("bus", name),
-		token:    make(chan struct{}, 1),
-		waiting:  sync.Pool{New: func() any { return stoppedTimer() }},
-		resting:  map[place]*rest{},
-		recovery: newRecovery(),
+		log:       log.With("bus", name),
+		token:     make(chan struct{}, 1),
+		waiting:   sync.Pool{New: func() any { return stoppedTimer() }},
+		transport: transport{name: name, open: open},
+		resting:   map[place]*rest{},
+		recovery:  newRecovery(),
 	}
 }
 
@@ -121,19 +105,18 @@ func (b *Bus) Wait(d time.Duration) {
 
 // Repeats is how many transactions were made again because they were not
 // acknowledged or lost the bus to another master.
-func (b *Bus) Repeats() int64 { return b.repeats.Load() }
+func (b *Bus) Repeats() int64 { return b.transport.repeats.Load() }
 
 // String returns the bus's name.
-func (b *Bus) String() string { return b.name }
+func (b *Bus) String() string { return b.transport.name }
 
 // SetSpeed refuses: the speed is that of all chips, and on Linux it is set at boot.
-func (b *Bus) SetSpeed(physic.Frequency) error { return fmt.Errorf("%s: %w", b.name, errSpeed) }
+func (b *Bus) SetSpeed(physic.Frequency) error { return fmt.Errorf("%v: %w", b, errSpeed) }
 
 // Tx writes w to the chip at addr and then reads r, as one transaction; either
-// may be empty. r is written only when Tx returns nil, and neither is touched
-// afterwards. The faults that Tx itself finds are wire.Timeout for
-// a transaction, or a wait for the bus, that took too long, and wire.BusDown, at once, while
-// the bus is missing or hangs.
+// may be empty. r is written only when Tx returns nil. The faults that Tx itself finds
+// are wire.Timeout for a wait for the bus that took too long, and wire.BusDown while the
+// bus is missing, at once, or hangs, as soon as that is known.
 func (b *Bus) Tx(addr uint16, w, r []byte) error { return b.tx(place{addr: addr}, w, r) }
 
 func (b *Bus) tx(at place, w, r []byte) error {
@@ -142,15 +125,10 @@ func (b *Bus) tx(at place, w, r []byte) error {
 	}
 	fault, err := wire.Other, check(at.addr, w, r)
 	if err == nil {
-		err = at.check(b.muxes.Load())
+		err = at.check(b.transport.switches.present.Load())
 	}
 	if err == nil {
-		if b.acquire() {
-			fault, err = b.transact(at, w, r)
-			<-b.token
-		} else {
-			fault, err = wire.Timeout, errBusy
-		}
+		fault, err = b.inTurn(at, w, r)
 	}
 	if err == nil {
 		return nil
@@ -158,47 +136,63 @@ func (b *Bus) tx(at place, w, r []byte) error {
 	if e, ok := err.(*Error); ok {
 		return e
 	}
-	return &Error{Bus: at.on(b.name), Addr: at.addr, Op: operation(w, r), Fault: fault, Err: err}
+	return &Error{Bus: at.on(b.String()), Addr: at.addr, Op: operation(w, r), Fault: fault, Err: err}
 }
 
-// acquire waits for the bus, but not for long.
-func (b *Bus) acquire() bool {
+// inTurn does a transaction when it is the caller's turn. The fault goes with an error
+// that is no *Error yet.
+func (b *Bus) inTurn(at place, w, r []byte) (wire.Fault, error) {
+	if err := b.hangs(); err != nil {
+		return wire.BusDown, err
+	}
+	if err := b.acquire(); err != nil {
+		if err == errBusy {
+			return wire.Timeout, err
+		}
+		return wire.BusDown, err
+	}
+	defer func() { // also if a transport panics
+		b.flight.end()
+		b.release()
+	}()
+	return b.transact(at, w, r)
+}
+
+// acquire waits for the bus, but not for long, nor longer than until it is known to hang.
+func (b *Bus) acquire() error {
 	select {
 	case b.token <- struct{}{}:
-		return true
+		return nil
 	default:
 	}
 	t := b.waiting.Get().(*time.Timer)
-	t.Reset(waitLimit)
 	defer func() {
 		t.Stop()
 		b.waiting.Put(t)
 	}()
-	select {
-	case b.token <- struct{}{}:
-		return true
-	case <-t.C:
-		return false
+	for end := time.Now().Add(waitLimit); ; {
+		left := time.Until(end)
+		if left <= 0 {
+			return errBusy
+		}
+		t.Reset(min(left, b.flight.untilLate()))
+		select {
+		case b.token <- struct{}{}:
+			return nil
+		case <-t.C:
+		}
+		if err := b.hangs(); err != nil {
+			return err
+		}
 	}
 }
 
-// transact does one transaction for the caller that has the bus. The fault goes with an
-// error that is no *Error yet.
+func (b *Bus) release() { <-b.token }
+
+// transact does one transaction for the caller that has the bus.
 func (b *Bus) transact(at place, w, r []byte) (wire.Fault, error) {
 	if b.closing.Load() {
 		return wire.BusDown, errClosed
-	}
-	if b.hanging {
-		select {
-		case late := <-b.worker.done: // its caller has left: only the transport's state counts
-			b.hanging = false
-			b.rest(late)
-			if !late.open {
-				b.lost(late)
-			}
-		default:
-			return wire.BusDown, b.cause
-		}
 	}
 	if b.retry.Waiting() {
 		return wire.BusDown, b.cause
@@ -206,22 +200,11 @@ func (b *Bus) transact(at place, w, r []byte) (wire.Fault, error) {
 	if r := b.resting[at]; r != nil && r.Waiting() {
 		return r.err.Fault, r.err
 	}
-	if b.worker == nil {
-		b.worker = startWorker(b.name, b.open, &b.muxes, &b.repeats)
-		b.worker.prepare = b.prepare // it is read when a job is there
-		b.limit = timer.New(b.timers)
-	}
 	step := b.nextStep(b.log)
 	b.w = append(b.w[:0], w...)
 	b.r = append(b.r[:0], r...) // the length counts
 	clear(b.r)                  // a transport that lies about success must not repeat another chip's answer
-	b.worker.jobs <- job{at: at, step: step, w: b.w, r: b.r}
-	res, ok := b.await()
-	if !ok {
-		b.hanging = true
-		b.down(hangError{since: time.Now().Add(-transactionLimit), at: at})
-		return wire.Timeout, errNoAnswer
-	}
+	res := b.fly(job{at: at, step: step, w: b.w, r: b.r})
 	switch {
 	case !res.open:
 		b.lost(res)
@@ -236,21 +219,17 @@ func (b *Bus) transact(at place, w, r []byte) (wire.Fault, error) {
 	return wire.Good, nil
 }
 
-// await returns the result of the job that is out, if it comes in time.
-func (b *Bus) await() (result, bool) {
-	b.limit.Reset(transactionLimit)
-	defer b.limit.Stop()
-	select {
-	case res := <-b.worker.done:
-		return res, true
-	case <-b.limit.C():
+// fly makes a transaction. If others were told meanwhile that it does not end, the bus was
+// down.
+func (b *Bus) fly(j job) result {
+	start := time.Now()
+	b.flight.begin(j.at, start, !b.downSince.IsZero())
+	res := b.transport.do(j)
+	res.at, res.shape, res.took = j.at, shape{len(j.w), len(j.r)}, time.Since(start)
+	if b.flight.end() && b.downSince.IsZero() {
+		b.downSince = start.Add(TransactionLimit)
 	}
-	select { // on a busy machine both can be there
-	case res := <-b.worker.done:
-		return res, true
-	default:
-		return result{}, false
-	}
+	return res
 }
 
 // down notes why the bus is down, and logs it when it was not.
@@ -284,30 +263,31 @@ func (b *Bus) up() {
 
 // Close ends the bus; later transactions fail at once. It waits up to 1 s for
 // a transaction that hangs and then leaves its goroutine to itself, with an
-// error: nothing can end it, and it closes the transport should it come back.
+// error: nothing can end it. Should it come back, the transport is closed.
 func (b *Bus) Close() error {
 	if b.closing.Swap(true) {
 		return nil
 	}
-	b.token <- struct{}{} // soon: whoever has it is bounded, and those who queue see closing
-	defer func() { <-b.token }()
-	if b.worker == nil {
-		return nil
-	}
-	close(b.worker.jobs)
-	b.limit.Reset(closeLimit)
-	defer b.limit.Close()
+	closed := make(chan error, 1)
+	go func() { // to disconnect a multiplexer may hang too
+		b.token <- struct{}{}
+		defer b.release()
+		b.transport.disconnectAll()
+		closed <- b.transport.shut()
+	}()
+	limit := time.NewTimer(closeLimit)
+	defer limit.Stop()
 	select {
-	case err := <-b.worker.exit:
+	case err := <-closed:
 		if err != nil {
-			return fmt.Errorf("close %s: %w", b.name, err)
+			return fmt.Errorf("close %v: %w", b, err)
 		}
 		return nil
-	case <-b.limit.C():
-		if b.hanging {
-			return fmt.Errorf("close %s: %w", b.name, b.cause)
+	case <-limit.C:
+		if err := b.hangs(); err != nil {
+			return fmt.Errorf("close %v: %w", b, err)
 		}
-		return fmt.Errorf("close %s: no answer within %v", b.name, closeLimit)
+		return fmt.Errorf("close %v: no answer within %v", b, closeLimit)
 	}
 }
 

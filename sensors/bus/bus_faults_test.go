@@ -44,18 +44,25 @@ func TestHang(t *testing.T) {
 		w, r := []byte{1, 2}, []byte("mine")
 		var all sync.WaitGroup
 		all.Go(func() {
-			err := b.Tx(0x44, w, r)
+			err := (Bounded{b}).Tx(0x44, w, r)
 			wantFault(t, err, wire.Timeout)
-			if got := err.Error(); got != "0x44 on bus 1: write-read: no answer within 250ms" {
+			if got := err.Error(); got != "0x44 on bus 1: write-read: no answer within 550ms" {
 				t.Error(got)
 			}
 		})
 		synctest.Wait()
-		for range 3 { // those behind it hear of it when it is known
-			all.Go(func() { wantFault(t, b.Tx(0x45, w, nil), wire.BusDown) })
+		var behind sync.WaitGroup
+		for range 3 {
+			behind.Go(func() { wantFault(t, b.Tx(0x45, w, nil), wire.BusDown) })
 		}
-		if d := took(all.Wait); d != transactionLimit {
-			t.Errorf("all answered after %v", d)
+		if d := took(behind.Wait); d != TransactionLimit {
+			t.Errorf("those behind it hear of it after %v", d)
+		}
+		if d := took(all.Wait); d != boundedLimit-TransactionLimit {
+			t.Errorf("it is answered after another %v", d)
+		}
+		if err := b.Hangs(0x45); !errors.Is(err, wire.BusDown) || err.Error() != "0x45 on bus 1: transaction: hangs since "+start.Format(time.DateTime)+", at chip 0x44" {
+			t.Errorf("Hangs says %v", err)
 		}
 
 		synctest.Wait()
@@ -81,6 +88,9 @@ func TestHang(t *testing.T) {
 		hang.Store(false)
 		close(release)
 		synctest.Wait()
+		if err := b.Hangs(0x45); err != nil {
+			t.Errorf("it hangs no more, but %v", err)
+		}
 		if !bytes.Equal(w, []byte{1, 2}) || string(r) != "mine" {
 			t.Errorf("the late transaction touched its caller's memory: % x, %q", w, r)
 		}
@@ -93,7 +103,7 @@ func TestHang(t *testing.T) {
 		if len(f.opened) != 1 || f.closed.Load() != 0 {
 			t.Errorf("opened %d times, closed %d times", len(f.opened), f.closed.Load())
 		}
-		wantLog(t, &log, "level=WARN msg=\"I²C bus is down\" bus=\"bus 1\" cause=\"hangs since ", "level=INFO msg=\"I²C bus is back\" bus=\"bus 1\" after=1s")
+		wantLog(t, &log, "level=WARN msg=\"I²C bus is down\" bus=\"bus 1\" cause=\"hangs since ", "level=INFO msg=\"I²C bus is back\" bus=\"bus 1\" after=1.3s")
 	})
 }
 
@@ -118,8 +128,9 @@ func TestLateTransactions(t *testing.T) {
 		hold := func() {
 			t.Helper()
 			late.Store(int64(2 * time.Second))
-			wantFault(t, sense(), wire.Timeout)
-			time.Sleep(2 * time.Second)
+			if d := took(func() { wantFault(t, sense(), wire.Good) }); d != 2*time.Second {
+				t.Errorf("it returned after %v", d)
+			}
 			late.Store(0)
 		}
 		for range 9 { // each time it answers in time before the next
@@ -152,9 +163,7 @@ func TestHangThatEndsWithALostTransport(t *testing.T) {
 	hang := 300 * time.Millisecond
 	f := &fake{tx: func(uint16, []byte, []byte) error { time.Sleep(hang); hang = 0; return syscall.ENODEV }}
 	bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
-		wantFault(t, b.Tx(0x44, []byte{1}, nil), wire.Timeout)
-		time.Sleep(time.Second)
-		synctest.Wait()
+		wantFault(t, (Bounded{b}).Tx(0x44, []byte{1}, nil), wire.BusDown)
 		f.tx = nil
 		err := b.Tx(0x44, []byte{1}, nil)
 		wantFault(t, err, wire.BusDown) // it has been closed, and the pause begins
@@ -293,7 +302,7 @@ func TestSilentBusGetsEachStep(t *testing.T) {
 		defer b.Close()
 		fed, cuts := 0, 0
 		b.SetRecovery(func() error { fed++; return nil }, Step{"clocks", "SCL is clocked", func() error {
-			if b.worker.transport != nil {
+			if b.transport.port != nil {
 				t.Error("the transport is open")
 			}
 			return errors.New("SCL is low")

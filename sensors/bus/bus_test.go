@@ -259,13 +259,13 @@ func TestCloseOfAHangingBus(t *testing.T) {
 		took    time.Duration // from its end by the limit
 		abandon bool
 	}{
-		{"comes back", time.Second, 750 * time.Millisecond, false},
+		{"comes back", time.Second, time.Second - boundedLimit, false},
 		{"does not in time", time.Hour, closeLimit, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &fake{tx: func(uint16, []byte, []byte) error { time.Sleep(c.hang); return nil }}
 			bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
-				wantFault(t, b.Tx(0x44, []byte{1}, nil), wire.Timeout)
+				wantFault(t, (Bounded{b}).Tx(0x44, []byte{1}, nil), wire.Timeout)
 				var err error
 				if d := took(func() { err = b.Close() }); d != c.took {
 					t.Errorf("took %v, want %v", d, c.took)

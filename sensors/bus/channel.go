@@ -70,7 +70,7 @@ var _ i2c.Bus = (*Channel)(nil)
 // a chip on the bus itself.
 func (b *Bus) Channel(mux uint16, channel uint8) *Channel {
 	if mux >= FirstMux && mux <= LastMux {
-		b.muxes.Or(1 << (mux - FirstMux))
+		b.transport.switches.present.Or(1 << (mux - FirstMux))
 	}
 	return &Channel{b, place{mux: mux, channel: channel}}
 }
@@ -82,7 +82,7 @@ func ChannelName(name string, mux uint16, channel uint8) string {
 }
 
 // String returns "bus 1, channel 3 of multiplexer 0x70".
-func (c *Channel) String() string { return c.at.on(c.bus.name) }
+func (c *Channel) String() string { return c.at.on(c.bus.String()) }
 
 // SetSpeed refuses, as that of the bus does.
 func (c *Channel) SetSpeed(f physic.Frequency) error { return c.bus.SetSpeed(f) }
@@ -97,9 +97,9 @@ func (c *Channel) Tx(addr uint16, w, r []byte) error {
 	return c.bus.tx(at, w, r)
 }
 
-// switches is what a worker knows of the multiplexers on its bus.
+// switches is what a transport knows of the multiplexers on its bus.
 type switches struct {
-	present *atomic.Uint32 // a bit for each, from [FirstMux] on
+	present atomic.Uint32 // a bit for each, from [FirstMux] on
 	state   [LastMux - FirstMux + 1]selection
 	mask    [1]byte // here, because what goes through the i2c.Bus interface would be allocated
 }
@@ -122,31 +122,31 @@ func (s *switches) forget(at place) {
 
 // connect has the multiplexers connect the channel of a place and no other: chips
 // behind two of them may have one address.
-func (w *worker) connect(at place) *Error {
-	present := w.switches.present.Load()
+func (t *transport) connect(at place) *Error {
+	present := t.switches.present.Load()
 	for mux := uint16(FirstMux); mux <= LastMux; mux++ {
 		if mux == at.mux || present&(1<<(mux-FirstMux)) == 0 {
 			continue
 		}
-		err := w.set(mux, 0)
-		missing := w.switches.state[mux-FirstMux].missed >= maxMissed
+		err := t.set(mux, 0)
+		missing := t.switches.state[mux-FirstMux].missed >= maxMissed
 		// No chip on the bus itself has the address of one that is behind a channel.
 		if err != nil && (faultOf(err) != wire.NoAck || at.mux != 0 && !missing) {
-			return w.fail(at, fmt.Sprintf("disconnect the channels of 0x%02x", mux), faultOf(err), err)
+			return t.fail(at, fmt.Sprintf("disconnect the channels of 0x%02x", mux), faultOf(err), err)
 		}
 	}
 	if at.mux == 0 {
 		return nil
 	}
-	if err := w.set(at.mux, 1<<at.channel); err != nil {
-		return w.fail(at, "select the channel", faultOf(err), err)
+	if err := t.set(at.mux, 1<<at.channel); err != nil {
+		return t.fail(at, "select the channel", faultOf(err), err)
 	}
 	return nil
 }
 
 // set has a multiplexer connect the channels of mask, unless it does.
-func (w *worker) set(mux uint16, mask byte) error {
-	s := &w.switches.state[mux-FirstMux]
+func (t *transport) set(mux uint16, mask byte) error {
+	s := &t.switches.state[mux-FirstMux]
 	if s.known && s.mask == mask {
 		return nil
 	}
@@ -155,9 +155,9 @@ func (w *worker) set(mux uint16, mask byte) error {
 		repeats = 0 // those who wait are others
 	}
 	s.known = false
-	w.switches.mask[0] = mask
+	t.switches.mask[0] = mask
 	for n := 0; ; n++ {
-		err := w.transport.Tx(mux, w.switches.mask[:], nil)
+		err := t.port.Tx(mux, t.switches.mask[:], nil)
 		switch {
 		case err == nil:
 			*s = selection{known: true, mask: mask}
@@ -168,14 +168,14 @@ func (w *worker) set(mux uint16, mask byte) error {
 			}
 			return err
 		}
-		w.pause()
+		t.pause()
 	}
 }
 
 // disconnectAll leaves no channel connected for whoever uses the bus next. What fails
 // has no consequence for us: the next start connects what it needs.
-func (w *worker) disconnectAll() {
-	if w.transport != nil && w.unanswered == 0 {
-		_ = w.connect(place{})
+func (t *transport) disconnectAll() {
+	if t.port != nil && t.unanswered == 0 {
+		_ = t.connect(place{})
 	}
 }

@@ -76,7 +76,7 @@ func (s *switched) bubble(t *testing.T, test func(t *testing.T, b *Bus)) {
 	t.Helper()
 	s.fake.tx = s.tx
 	bubble(t, &s.fake, func(t *testing.T, b *Bus, _ *bytes.Buffer) {
-		b.open = s.open
+		b.transport.open = s.open
 		test(t, b)
 	})
 }

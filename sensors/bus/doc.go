@@ -1,8 +1,8 @@
 // Package bus carries I²C transactions between the program and its chips, for
 // years: the /dev/i2c-N transport of Linux, which lets go of an adapter that is
-// unplugged, and the managed [Bus] that all chips of one bus share, which bounds
-// every transaction in time, repeats those that were not acknowledged, and survives
-// a bus that is missing, disappears, comes back or hangs.
+// unplugged, and the managed [Bus] that all chips of one bus share, which lets nobody
+// wait long for another's transaction, repeats those that were not acknowledged, and
+// survives a bus that is missing, disappears, comes back or hangs.
 //
 // It knows addresses, bytes and errors. It refuses to know which chip stands
 // at an address, what the bytes mean, who asks, and whether the transport is

@@ -9,8 +9,8 @@ import (
 type Step struct {
 	Name string // in metrics, and in the log
 	Does string // for the log: what is done
-	// Take does it, while the transport is closed: on the bus's own goroutine, which
-	// may wait. After an error the transport is opened all the same.
+	// Take does it, while the transport is closed: on the goroutine of who has the
+	// bus, which may wait. After an error the transport is opened all the same.
 	Take func() error
 }
 
@@ -24,10 +24,9 @@ type Recovery struct {
 // that is in vain, after the further steps, one after the other, from the first of
 // them again after the last. In the log are those of the first round: an outage may be long.
 type recovery struct {
-	prepare func() error // goes before each opening of the transport; nil: nothing does
-	steps   []step
-	mute    bool // nobody has answered: the next step is to be taken
-	taken   int  // steps since somebody answered
+	steps []step
+	mute  bool // nobody has answered: the next step is to be taken
+	taken int  // steps since somebody answered
 }
 
 type step struct {
@@ -43,7 +42,7 @@ func newRecovery() recovery {
 // transport, nil for nothing, and the steps that are taken after it was opened anew in
 // vain, in their order.
 func (b *Bus) SetRecovery(prepare func() error, steps ...Step) {
-	b.prepare = prepare
+	b.transport.prepare = prepare
 	for _, s := range steps {
 		b.steps = append(b.steps, step{s, &Recovery{}})
 	}

@@ -30,7 +30,7 @@ type shape struct{ w, r int }
 // the chip: who happens to come next waits. So the chip is left alone only if the same
 // transaction was late the last time too, whatever else it has answered in between.
 func (b *Bus) rest(res result) {
-	r, late := b.resting[res.at], res.took >= transactionLimit
+	r, late := b.resting[res.at], res.took >= TransactionLimit
 	if answered(res.err) && !late {
 		if r != nil {
 			r.slow = slices.DeleteFunc(r.slow, func(s shape) bool { return s == res.shape })
@@ -56,7 +56,7 @@ func (b *Bus) rest(res result) {
 		if !again {
 			return
 		}
-		r.err = &Error{Bus: res.at.on(b.name), Addr: res.at.addr, Op: "transaction", Fault: wire.Timeout,
+		r.err = &Error{Bus: res.at.on(b.String()), Addr: res.at.addr, Op: "transaction", Fault: wire.Timeout,
 			Err: fmt.Errorf("it held the bus for %v", res.took.Round(time.Millisecond))}
 	}
 	r.Fail(res.took)

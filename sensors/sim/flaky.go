@@ -26,12 +26,12 @@ var flakyFailures = [...]struct {
 
 // A stall strikes whoever has a transaction next, once a cycle for the whole
 // bus, since it delays all chips; it comes when all have recovered. One in two
-// is long enough that whoever limits transactions to a quarter of a second
-// gives up.
+// is too long for whoever limits transactions to a quarter of a second. None ends just
+// when a tick begins: a replay would have two outcomes.
 const (
 	stallOnset = 7500 * time.Millisecond
 	shortStall = 200 * time.Millisecond
-	longStall  = 300 * time.Millisecond
+	longStall  = 290 * time.Millisecond
 )
 
 // flaky says when it is time to fail. Only the transactions ask it, so that it

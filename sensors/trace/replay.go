@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +25,8 @@ import (
 type Player struct {
 	header  Header
 	atSpeed bool // transfers take as long as they took
+
+	tapes []*tape // by the chip
 
 	mu     sync.Mutex
 	rest   [][]Call // by the chip, that were not called yet
@@ -45,6 +48,9 @@ const maxDifferences = 10
 // NewPlayer replays a trace: at speed, or as fast as the drivers go.
 func NewPlayer(h Header, calls []Call, atSpeed bool) *Player {
 	p := &Player{header: h, atSpeed: atSpeed, rest: make([][]Call, len(h.Chips))}
+	for _, c := range h.Chips {
+		p.tapes = append(p.tapes, &tape{name: c.Wires(), atSpeed: atSpeed})
+	}
 	for _, c := range calls {
 		p.rest[c.Chip] = append(p.rest[c.Chip], c)
 	}
@@ -116,8 +122,11 @@ func equal(a, b []float32) bool {
 // ErrEnd is the error of a chip whose recording has ended.
 var ErrEnd = fmt.Errorf("the recording has ended: %w", wire.Absent)
 
+// Bus returns what the chip with number i of the header is on: what the recording has of it.
+func (p *Player) Bus(i int) bus.Managed { return p.tapes[i] }
+
 // Chip returns the chip with number i of the header: the shipped driver, whose bus is
-// the recording.
+// the recording, whatever it is opened on.
 func (p *Player) Chip(i int, chip sensors.Chip) sensors.Chip {
 	open := chip.Open
 	chip.Reset = nil // what came of it is in the recording
@@ -126,7 +135,8 @@ func (p *Player) Chip(i int, chip sensors.Chip) sensors.Chip {
 		if !ok {
 			return nil, fmt.Errorf("%s 0x%02x: %w", chip.Model, addr, ErrEnd)
 		}
-		b := &tape{name: p.header.Chips[i].Wires(), atSpeed: p.atSpeed, rest: c.Transfers}
+		b := p.tapes[i]
+		b.rest = c.Transfers
 		device, err := open(b, addr)
 		p.note(c, nil, err)
 		if err != nil {
@@ -157,11 +167,13 @@ func (d *played) Sense(values []float32) error {
 	return err
 }
 
-// tape is a bus with the transfers of one call of a driver.
+// tape is a bus with the transfers of a chip. One goroutine uses it.
 type tape struct {
 	name    string
 	atSpeed bool
-	rest    []Transfer
+	rest    []Transfer // of the present call of the driver
+
+	since atomic.Int64 // Unix nanoseconds: when the transfer under way began; 0: there is none
 }
 
 func (t *tape) String() string { return t.name }
@@ -191,13 +203,28 @@ func (t *tape) Tx(addr uint16, w, r []byte) error {
 		return fail(wire.Other, fmt.Errorf("the driver writes %x and reads %d bytes, where the recording writes %x and reads %d", w, len(r), []byte(x.Write), len(x.Read)))
 	}
 	if t.atSpeed {
+		t.since.Store(time.Now().UnixNano())
 		time.Sleep(time.Duration(x.Took) * time.Microsecond)
+		t.since.Store(0)
 	}
 	if x.Fault != 0 {
 		return fail(wire.Fault(x.Fault), &recordedError{x.Failure})
 	}
 	copy(r, x.Read)
 	return nil
+}
+
+// Wait waits as a driver does for its chip.
+func (t *tape) Wait(d time.Duration) { time.Sleep(d) }
+
+// Hangs is [bus.Bus.Hangs]. Any goroutine may ask: a transfer that took too long held the
+// recorded sampler's ticks too.
+func (t *tape) Hangs(addr uint16) error {
+	since := t.since.Load()
+	if since == 0 || time.Now().UnixNano()-since < int64(bus.TransactionLimit) {
+		return nil
+	}
+	return &bus.Error{Bus: t.name, Addr: addr, Op: "transaction", Fault: wire.BusDown, Err: errors.New("hung in the recording")}
 }
 
 // recordedError is the cause of a transfer's failure, with its errno.

@@ -47,12 +47,12 @@ type sample struct {
 }
 
 // sampled runs a sampler of the chips of three for a time, and returns its records.
-func sampled(t *testing.T, b i2c.Bus, d time.Duration, chip func(i int, chip sensors.Chip) sensors.Chip) (got []sample) {
+func sampled(t *testing.T, on func(i int) i2c.Bus, d time.Duration, chip func(i int, chip sensors.Chip) sensors.Chip) (got []sample) {
 	t.Helper()
 	var configs []sensors.Config
 	for i, c := range three.Chips {
 		kind := sensors.Chips()[c.Chip]
-		config := sensors.Config{ID: uint16(i), Name: c.Name, Chip: chip(i, kind), Bus: b, Address: c.Address,
+		config := sensors.Config{ID: uint16(i), Name: c.Name, Chip: chip(i, kind), Bus: on(i), Address: c.Address,
 			Interval: time.Duration(c.IntervalMS) * time.Millisecond, StuckAfter: time.Duration(c.StuckMS) * time.Millisecond}
 		for _, also := range c.Also {
 			config.Also = append(config.Also, sensors.Further{ID: uint16(len(three.Chips)), Name: c.Name + "_" + also, Value: kind.Further(also)})
@@ -75,6 +75,9 @@ func sampled(t *testing.T, b i2c.Bus, d time.Duration, chip func(i int, chip sen
 	return got
 }
 
+// one says that all chips are on one bus.
+func one(b i2c.Bus) func(int) i2c.Bus { return func(int) i2c.Bus { return b } }
+
 // emulated is a bus with the chips of three.
 func emulated(t *testing.T) *sim.Bus {
 	t.Helper()
@@ -95,7 +98,7 @@ func recordedFor(t *testing.T, b i2c.Bus, d time.Duration) (trace []byte, record
 	if err != nil {
 		t.Fatal(err)
 	}
-	records = sampled(t, b, d, r.Chip)
+	records = sampled(t, one(b), d, r.Chip)
 	if err := r.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +188,7 @@ func TestReplayAtSpeedGivesTheSameRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := NewPlayer(h, calls, true)
-		got = sampled(t, nil, 30*time.Second, p.Chip)
+		got = sampled(t, func(i int) i2c.Bus { return p.Bus(i) }, 30*time.Second, p.Chip)
 		if r := p.Result(); r.Different > 0 {
 			t.Errorf("%+v", r)
 		}
@@ -315,7 +318,7 @@ func TestFileRotates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sampled(t, emulated(t), 20*time.Second, r.Chip)
+		sampled(t, one(emulated(t)), 20*time.Second, r.Chip)
 		if err := errors.Join(r.Err(), f.Flush(), f.Close(), f.Close()); err != nil {
 			t.Fatal(err)
 		}
@@ -366,7 +369,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		var once sync.Once
-		records := sampled(t, emulated(t), 2*time.Second, func(i int, chip sensors.Chip) sensors.Chip {
+		records := sampled(t, one(emulated(t)), 2*time.Second, func(i int, chip sensors.Chip) sensors.Chip {
 			once.Do(func() { r.out = full{} })
 			return r.Chip(i, chip)
 		})

@@ -158,7 +158,7 @@ func faultFix(fault string) string {
 
 // checkChip reads a chip again and again, and counts what fails.
 func (p *patient) checkChip(ctx context.Context, r *doctor.Report, t config.Sensor, where string) {
-	b, chip := p.buses.Of(t), chipOf(ctx, p.tree, t)
+	b, chip := p.buses.Bounded(t), chipOf(ctx, p.tree, t)
 	first := readOnce(chip, b, t)
 	if first.failure != nil {
 		// Once may be a lost transfer: who answers there says whether the chip is the right one.

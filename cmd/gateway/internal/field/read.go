@@ -127,9 +127,9 @@ func runRead(ctx context.Context, env console.Env, load Load, s *source, args []
 			r = unread(t)
 			r.Error, r.Fix = driver.why(), driver.fix()
 		default:
-			r = readOnce(chipOf(ctx, tree, t), buses.Of(t), t)
+			r = readOnce(chipOf(ctx, tree, t), buses.Bounded(t), t)
 			if r.failure != nil {
-				r.Fix = fixFor(buses.Of(t), t, r.failure)
+				r.Fix = fixFor(buses.Bounded(t), t, r.failure)
 			}
 		}
 		failed = failed || r.Error != ""

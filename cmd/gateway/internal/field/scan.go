@@ -70,7 +70,7 @@ func runScan(ctx context.Context, env console.Env, load Load, s *source, args []
 	}
 	for i := range results {
 		r := &results[i]
-		r.Ask(ctx, buses[r.Bus], s.others(r.Bus, simulate != nil, running))
+		r.Ask(ctx, buses.Bounded(config.Sensor{Bus: r.Bus}), s.others(r.Bus, simulate != nil, running))
 		failed = failed || r.Error != ""
 		if s.json {
 			line, err := json.Marshal(r)

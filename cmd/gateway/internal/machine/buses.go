@@ -52,12 +52,15 @@ func OpenBuses(cfg *config.Config, simulate *Simulation, log *slog.Logger) (Buse
 }
 
 // Of returns what the chip of a sensor is on: one of the buses, or a channel on it.
-func (b Buses) Of(s config.Sensor) i2c.Bus {
+func (b Buses) Of(s config.Sensor) bus.Managed {
 	if s.Mux == (config.Mux{}) {
 		return b[s.Bus]
 	}
 	return b[s.Bus].Channel(s.Mux.Address, s.Mux.Channel)
 }
+
+// Bounded is [Buses.Of] for callers that cannot be left behind in a transaction.
+func (b Buses) Bounded(s config.Sensor) bus.Bounded { return bus.Bounded{Managed: b.Of(s)} }
 
 // WarnClaimed warns of a kernel's driver that has a sensor's chip, or the multiplexer
 // that the chip is behind.

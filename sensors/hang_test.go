@@ -1,0 +1,107 @@
+package sensors
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+	"periph.io/x/conn/v3/physic"
+
+	"sensorgateway/sensors/bus"
+	"sensorgateway/wire"
+)
+
+// held is an adapter whose transactions do not end until a moment.
+type held struct{ until, from time.Time }
+
+func (h *held) String() string                  { return "held" }
+func (h *held) SetSpeed(physic.Frequency) error { return nil }
+func (h *held) Close() error                    { return nil }
+func (h *held) Tx(uint16, []byte, []byte) error {
+	if now := time.Now(); !now.Before(h.from) && now.Before(h.until) {
+		time.Sleep(h.until.Sub(now))
+	}
+	return nil
+}
+
+// onBus is a quick chip on a bus.
+func onBus(b i2c.Bus, id uint16, interval time.Duration) Config {
+	addr := 0x44 + id
+	chip := &fake{sense: func(n int) (float64, error) { return 20 + float64(n%100)/100, b.Tx(addr, []byte{1}, nil) }}
+	cfg := chip.config(id, interval)
+	cfg.Bus, cfg.Address = b, addr
+	return cfg
+}
+
+// A transaction that does not end holds its probe. Each tick of each chip on the bus is
+// published all the same, soon with the bus as the cause, chips on another bus do not
+// notice, and afterwards all measure again.
+func TestBusHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		adapter := &held{from: begin.Add(1050 * time.Millisecond), until: begin.Add(5950 * time.Millisecond)}
+		managed := func(name string, transport i2c.BusCloser) *bus.Bus {
+			return bus.New(name, func() (i2c.BusCloser, error) { return transport, nil }, slog.New(slog.DiscardHandler))
+		}
+		b, other := managed("bus 1", adapter), managed("bus 2", &held{})
+		defer b.Close()
+		defer other.Close()
+		var s *Sampler
+		asked := make(chan struct{})
+		time.AfterFunc(5*time.Second, func() {
+			defer close(asked)
+			for id := range 3 {
+				err := s.Err(id)
+				if !errors.Is(err, wire.BusDown) || !strings.Contains(err.Error(), "hangs since") {
+					t.Errorf("sensor %d: the cause is %v", id, err)
+				}
+			}
+		})
+		const tick = 100 * time.Millisecond
+		got, sampler := samplerOf(&s, 10*time.Second+time.Millisecond, onBus(b, 0, tick), onBus(b, 1, tick), onBus(b, 2, 2*time.Second), onBus(other, 3, tick))
+		<-asked
+		for id, ticks := range []int{100, 100, 5, 100} {
+			records := bySensor(got, uint16(id))
+			inOrder(t, records)
+			if len(records) != ticks {
+				t.Errorf("sensor %d: %d records, want %d", id, len(records), ticks)
+			}
+			for _, r := range records {
+				at := time.UnixMilli(r.UnixMilli).Sub(begin)
+				hangs := id != 3 && at > 1050*time.Millisecond && at < 5950*time.Millisecond
+				known := hangs && at > 1450*time.Millisecond // a tick ends up to 0.1 s after it began
+				switch {
+				case !hangs && r.Fault != wire.Good, hangs && r.Fault != wire.Timeout && r.Fault != wire.BusDown, known && r.Fault != wire.BusDown:
+					t.Errorf("sensor %d, %v: %v", id, at, r.Fault)
+				}
+			}
+		}
+		if sampler.Missed() != 0 {
+			t.Errorf("%d ticks missed", sampler.Missed())
+		}
+	})
+}
+
+// A stop waits for no transaction that does not end.
+func TestStopWhileABusHangs(t *testing.T) {
+	for _, since := range []time.Duration{100 * time.Millisecond, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			stop := begin.Add(2 * time.Minute)
+			adapter := &held{from: stop.Add(-since), until: stop.Add(time.Hour)}
+			b := bus.New("bus 1", func() (i2c.BusCloser, error) { return adapter, nil }, slog.New(slog.DiscardHandler))
+			_, _ = sample(stop.Sub(begin), onBus(b, 0, 100*time.Millisecond), onBus(b, 1, 100*time.Millisecond)) // an error is a panic
+			if d := time.Since(stop); d > 2*maxRead || since > time.Second && d > maxRead/5 {
+				t.Errorf("it took %v to stop", d)
+			}
+			if err := b.Close(); err == nil || !strings.Contains(err.Error(), "hangs since") {
+				t.Errorf("the bus is closed with %v", err)
+			}
+			time.Sleep(2 * time.Hour) // what was left behind ends
+		})
+	}
+}
