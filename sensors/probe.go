@@ -25,7 +25,6 @@ const (
 // checks the values, and opens the chip again after it was lost.
 type probe struct {
 	cfg       Config
-	work      chan job      // of size 1; the scheduler never sends while a job is under way
 	done      chan struct{} // closed when run has ended
 	measuring job           // the one that is under way
 	parts     []*part
@@ -64,14 +63,14 @@ func (j *job) failed(f wire.Fault) {
 	}
 }
 
-// run measures for each job, and gives it to result.
-func (p *probe) run(result func(*job)) {
+// run measures for each job that take has, and gives it to result.
+func (p *probe) run(take func(*job) bool, result func(*job)) {
 	defer func() {
 		if p.sensor != nil {
 			p.halt()
 		}
 	}()
-	for p.measuring = range p.work {
+	for take(&p.measuring) {
 		err := p.measureInTick()
 		for i, part := range p.parts {
 			if err != nil && part.err == nil {

@@ -24,6 +24,8 @@ const (
 	// maxIdle bounds the scheduler's sleep, so that a watchdog can tell a slow
 	// sensor from a scheduler that has stopped.
 	maxIdle = time.Second
+	// deputyAfter is when a tick begins that the probe which waits for it has not begun.
+	deputyAfter = 20 * time.Millisecond
 	// SlowInterval is the interval beyond which a sensor's first tick does not wait
 	// for its deadline.
 	SlowInterval = 10 * time.Second
@@ -71,8 +73,9 @@ type Further struct {
 // epoch as the system clock had it at the start, and are counted on the boot
 // clock from then on: they do not drift, and gateways with synchronised clocks
 // measure at the same moments. The first tick of a sensor slower than 10 s comes at
-// once, for its deadline may be hours away. One goroutine waits for deadlines, one a chip
-// measures; a chip that takes too long costs its own readings only. Whoever of them has
+// once, for its deadline may be hours away. Each chip has a goroutine that measures, and
+// one of those that have nothing to do waits for the next deadline; one more waits for what
+// is late, so a chip that takes too long costs its own readings only. Whoever of them has
 // something to tell does what follows from it itself, one at a time: to wake another for it
 // would cost more than all else.
 type Sampler struct {
@@ -86,7 +89,9 @@ type Sampler struct {
 	sensors int // of all slots
 
 	mu       mutex          // of what follows, and of what the slots know
-	next     *timer.Sleeper // waits for deadlines; nil before and after
+	next     *timer.Sleeper // waits for what is late; nil before and after
+	deadline *timer.Sleeper // of the probe that is timed
+	timed    *slot          // whose probe waits for the next deadline; nil: none does
 	stopping bool           // no tick begins any more
 	open     []*batch       // ticks whose message has not left
 	free     []*batch
@@ -103,7 +108,9 @@ type slot struct {
 	then time.Duration // and of the one behind it, if it does not follow by the interval; else 0
 	tick uint32        // number of the next one, from 0
 
-	busy    bool          // the probe works on a job
+	called  chan struct{} // of size 1: the probe is to take its job
+	given   bool          // the job is the probe's to take
+	busy    bool          // it is given, or the probe works on one
 	pending bool          // the tick awaits its records
 	job     job           // of that tick
 	expires time.Duration // when they are late
@@ -140,7 +147,7 @@ func NewSampler(o Options) *Sampler {
 	}
 	s := &Sampler{log: o.Log, clock: o.Clock, flags: o.Flags, publish: o.Publish, event: o.Event, guard: o.Guard, mu: make(mutex, 1)}
 	for _, cfg := range o.Sensors {
-		sl := &slot{probe: &probe{cfg: cfg, work: make(chan job, 1), done: make(chan struct{}), parts: parts(&cfg), log: o.Log}}
+		sl := &slot{called: make(chan struct{}, 1), probe: &probe{cfg: cfg, done: make(chan struct{}), parts: parts(&cfg), log: o.Log}}
 		s.slots = append(s.slots, sl)
 		s.sensors += len(sl.parts)
 	}
@@ -173,6 +180,7 @@ func (s *Sampler) Err(id int) error {
 // Run samples until ctx ends, finishes the ticks it has begun, lets go of the
 // chips and returns. It is called once.
 func (s *Sampler) Run(ctx context.Context) error {
+	s.next, s.deadline = timer.NewSleeper(s.clock.Timers), timer.NewSleeper(s.clock.Timers)
 	start := s.clock.Boot()
 	offset, _ := s.clock.update(start)
 	for _, sl := range s.slots {
@@ -180,16 +188,16 @@ func (s *Sampler) Run(ctx context.Context) error {
 		if sl.cfg.Interval > SlowInterval && sl.next-start > maxRead {
 			sl.next, sl.then = start, sl.next
 		}
-		run := s.guard(func(context.Context) error { sl.run(s.result); return nil })
+	}
+	for _, sl := range s.slots { // each may begin the ticks of all
+		take := func(j *job) bool { return s.take(sl, j) }
+		run := s.guard(func(context.Context) error { sl.run(take, s.result); return nil })
 		go func() {
 			defer close(sl.done)
 			_ = run(ctx)
 		}()
 	}
 	s.schedule(ctx)
-	for _, sl := range s.slots {
-		close(sl.work)
-	}
 	return s.waitAtMost(2 * maxRead)
 }
 
@@ -218,8 +226,8 @@ func (s *Sampler) waitAtMost(d time.Duration) error {
 	return nil
 }
 
-// begin starts the ticks that are due.
-func (s *Sampler) begin(now time.Duration) {
+// begin starts the ticks that are due, and calls their probes but the one that is awake.
+func (s *Sampler) begin(now time.Duration, awake *slot) {
 	from, due := now, false // the first of them
 	for _, sl := range s.slots {
 		late := now - sl.next
@@ -267,8 +275,10 @@ func (s *Sampler) begin(now time.Duration) {
 			s.fail(sl)
 			continue
 		}
-		sl.busy = true
-		sl.work <- sl.job
+		sl.busy, sl.given = true, true
+		if sl != awake {
+			s.call(sl)
+		}
 	}
 }
 
@@ -364,26 +374,4 @@ func (s *Sampler) hurry(now time.Duration) {
 	for _, sl := range s.slots {
 		sl.expires = min(sl.expires, now+maxRead)
 	}
-}
-
-// untilNext returns how long nothing but a result can happen.
-func (s *Sampler) untilNext(now time.Duration) time.Duration {
-	d := maxIdle
-	if s.ended() {
-		d = 0
-	}
-	for _, sl := range s.slots {
-		if !s.stopping {
-			d = min(d, sl.next-now)
-		}
-		if sl.pending {
-			d = min(d, sl.expires-now)
-		}
-	}
-	for _, b := range s.open {
-		if len(b.records) > 0 {
-			d = min(d, b.deadline+closeAfter-now)
-		}
-	}
-	return max(d, 0)
 }

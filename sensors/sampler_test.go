@@ -338,5 +338,8 @@ func TestGuard(t *testing.T) {
 		if len(caught) != 1 || caught[0] != "a bug" {
 			t.Errorf("the guard has caught %v, want the bug of a listener", caught)
 		}
+		if calls < 8 { // without the goroutine that is gone the ticks begin late, but they do
+			t.Errorf("%d ticks in a second", calls)
+		}
 	})
 }

@@ -2,8 +2,8 @@ package sensors
 
 import (
 	"context"
-
-	"sensorgateway/sensors/timer"
+	"math"
+	"time"
 )
 
 // mutex is one whose waiters testing/synctest sees waiting, which it does not see of a
@@ -13,13 +13,16 @@ type mutex chan struct{}
 func (m mutex) Lock()   { m <- struct{}{} }
 func (m mutex) Unlock() { <-m }
 
-// schedule waits for deadlines until all ticks are finished that were begun before the
+// schedule waits for what is late until all ticks are finished that were begun before the
 // end of ctx.
 func (s *Sampler) schedule(ctx context.Context) {
-	next := timer.NewSleeper(s.clock.Timers)
+	next := s.next
 	defer next.Close()
-	s.setSleeper(next)
-	defer s.setSleeper(nil)
+	defer func() {
+		s.mu.Lock()
+		s.next = nil
+		s.mu.Unlock()
+	}()
 	stop := s.guard(func(context.Context) error { s.stop(); return nil })
 	defer context.AfterFunc(ctx, func() { _ = stop(ctx) })()
 	for s.advanced() {
@@ -27,10 +30,53 @@ func (s *Sampler) schedule(ctx context.Context) {
 	}
 }
 
-func (s *Sampler) setSleeper(next *timer.Sleeper) {
+// take waits for the next job of a probe, which calls it. There is none after a stop. One
+// of the probes that have nothing to do waits for the next deadline, and calls the others.
+func (s *Sampler) take(sl *slot, j *job) bool {
+	for {
+		given, timed, ended := s.offer(sl, j)
+		switch {
+		case given || ended:
+			return given
+		case timed:
+			s.deadline.Wait()
+		default:
+			<-sl.called
+		}
+	}
+}
+
+// offer gives a probe its job, or says whether there will be none, or it is to wait for the
+// next deadline.
+func (s *Sampler) offer(sl *slot, j *job) (given, timed, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.next = next
+	if s.timed == sl {
+		s.timed = nil
+	}
+	now := s.clock.Boot()
+	s.progress(now, sl)
+	if timed = !sl.given && !s.stopping && s.timed == nil && sl.next <= s.earliest(); timed {
+		s.timed = sl
+		s.deadline.WakeIn(sl.next - now)
+	}
+	s.arm(now)
+	if given = sl.given; given {
+		*j, sl.given = sl.job, false
+	}
+	return given, timed, s.stopping && !given
+}
+
+// call has a probe that waits look for its job. s.mu is held.
+func (s *Sampler) call(sl *slot) {
+	if s.timed == sl {
+		s.deadline.WakeIn(0)
+		return
+	}
+	select {
+	case sl.called <- struct{}{}:
+	default: // it was called, and has not heard it yet
+	}
 }
 
 // advanced begins the ticks that are due, and returns whether there is something to wait for.
@@ -56,6 +102,9 @@ func (s *Sampler) stop() {
 	s.stopping = true
 	s.hurry(s.clock.Boot())
 	s.advance()
+	for _, sl := range s.slots {
+		s.call(sl)
+	}
 }
 
 // ended returns whether no tick will begin, and none is under way. s.mu is held.
@@ -64,15 +113,63 @@ func (s *Sampler) ended() bool { return s.stopping && len(s.open) == 0 }
 // advance does what follows from the time and from what has just happened, and sets when
 // to wake for what happens next. s.mu is held.
 func (s *Sampler) advance() {
-	if s.next == nil { // nobody waits: it has not begun, or has ended
+	now := s.clock.Boot()
+	s.progress(now, nil)
+	s.arm(now)
+}
+
+// progress does what follows from the time. A probe that calls it is awake. s.mu is held.
+func (s *Sampler) progress(now time.Duration, awake *slot) {
+	if s.next == nil { // it has ended
 		return
 	}
-	now := s.clock.Boot()
 	s.expire(now)
 	if !s.stopping {
-		s.begin(now)
+		s.begin(now, awake)
 	}
 	s.close(now)
 	s.beats.Add(1)
-	s.next.WakeIn(s.untilNext(now))
+}
+
+// arm sets when schedule wakes. s.mu is held.
+func (s *Sampler) arm(now time.Duration) {
+	if s.next != nil {
+		s.next.WakeIn(s.untilNext(now))
+	}
+}
+
+// earliest returns the next deadline. s.mu is held.
+func (s *Sampler) earliest() time.Duration {
+	at := time.Duration(math.MaxInt64)
+	for _, sl := range s.slots {
+		at = min(at, sl.next)
+	}
+	return at
+}
+
+// untilNext returns how long nothing but a result, or a deadline that a probe waits for, can
+// happen.
+func (s *Sampler) untilNext(now time.Duration) time.Duration {
+	d := maxIdle
+	if s.ended() {
+		d = 0
+	}
+	if !s.stopping {
+		next := s.earliest()
+		if s.timed != nil && s.timed.next <= next {
+			next += deputyAfter
+		}
+		d = min(d, next-now)
+	}
+	for _, sl := range s.slots {
+		if sl.pending {
+			d = min(d, sl.expires-now)
+		}
+	}
+	for _, b := range s.open {
+		if len(b.records) > 0 {
+			d = min(d, b.deadline+closeAfter-now)
+		}
+	}
+	return max(d, 0)
 }
