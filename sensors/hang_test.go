@@ -3,6 +3,7 @@ package sensors
 import (
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -84,6 +85,52 @@ func TestBusHangs(t *testing.T) {
 			t.Errorf("%d ticks missed", sampler.Missed())
 		}
 	})
+}
+
+// Whatever chips there are, and however long some take: each tick of each is published
+// once, in order, and quick ones are never late, whoever waits for the deadlines.
+func TestRandomChips(t *testing.T) {
+	for seed := range uint64(40) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 7))
+			slow, interval := map[uint16]bool{}, map[uint16]time.Duration{}
+			var configs []Config
+			for id := range uint16(1 + random.IntN(16)) {
+				chip := &fake{sense: good(time.Duration(random.IntN(30)) * time.Millisecond)}
+				if slow[id] = random.IntN(3) == 0; slow[id] {
+					own := rand.New(rand.NewPCG(seed, uint64(id)))
+					chip.sense = func(n int) (float64, error) {
+						time.Sleep(time.Duration(own.Int64N(int64(time.Second))) >> own.IntN(10))
+						return 20 + float64(n%100)/100, nil
+					}
+				}
+				interval[id] = []time.Duration{50, 100, 100, 100, 250, 1000}[random.IntN(6)] * time.Millisecond
+				configs = append(configs, chip.config(id, interval[id]))
+			}
+			const lasts = time.Minute
+			got, s := sample(lasts+time.Millisecond, configs...)
+			for id := range interval {
+				records := bySensor(got, id)
+				inOrder(t, records)
+				if n := int(lasts / interval[id]); len(records) != n || s.Missed() != 0 {
+					t.Errorf("seed %d, sensor %d of %d: %d records, want %d; %d ticks missed", seed, id, len(interval), len(records), n, s.Missed())
+				}
+				for _, r := range records {
+					if !slow[id] && r.Fault != wire.Good {
+						t.Errorf("seed %d, sensor %d of %d: seq %d is %v", seed, id, len(interval), r.Seq, r.Fault)
+					}
+				}
+			}
+			for _, m := range got {
+				for _, r := range m.records {
+					deadline := time.Duration(r.Seq+1) * interval[r.Sensor] // the clock begins at a whole second
+					if late := m.at - deadline; late < 0 || !slow[r.Sensor] && late > closeAfter || late > closeAfter+maxRead {
+						t.Errorf("seed %d, sensor %d: seq %d is published %v after its deadline", seed, r.Sensor, r.Seq, late)
+					}
+				}
+			}
+		})
+	}
 }
 
 // A stop waits for no transaction that does not end.
