@@ -31,7 +31,7 @@ type ClockOptions struct {
 	Wall    func() time.Time     // the system clock; nil: time.Now
 	Synced  func() bool          // whether something keeps the system clock right; nil: always
 	Timers  timer.Kind           // that the sampler waits with
-	Stepped func(Step)           // called on the sampler's goroutine, before the first tick with the new time; nil: not called
+	Stepped func(Step)           // called by the sampler, before the first tick with the new time; nil: not called
 }
 
 // A Step is a leap of the system clock.
@@ -55,7 +55,7 @@ type Clock struct {
 	synced atomic.Bool
 	steps  atomic.Int64
 
-	// The sampler's goroutine's.
+	// Guarded by the sampler's lock.
 	updated time.Duration // when it was updated last
 	offset  time.Duration // of the system clock then: Unix time minus Boot
 	given   time.Duration // the offset that times were given with: offset, or more while they are held

@@ -83,10 +83,24 @@ func (p *probe) run(take func(*job) bool, result func(*job)) {
 	}
 }
 
+// A hanger is a bus that says what a transaction with the chip at addr would have to wait
+// for, if that does not end.
+type hanger interface{ Hangs(addr uint16) error }
+
+// hasEnded returns whether the probe's goroutine has ended.
+func (p *probe) hasEnded() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // hangs returns why the probe cannot return, if its bus says that a transaction does not
 // end. Any goroutine may ask.
 func (p *probe) hangs() error {
-	b, ok := p.cfg.Bus.(interface{ Hangs(addr uint16) error })
+	b, ok := p.cfg.Bus.(hanger)
 	if !ok || p.cfg.Chip.Kernel != nil { // the kernel's has no bus
 		return nil
 	}

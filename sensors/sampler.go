@@ -26,6 +26,8 @@ const (
 	maxIdle = time.Second
 	// deputyAfter is when a tick begins that the probe which waits for it has not begun.
 	deputyAfter = 20 * time.Millisecond
+	// endCheck is how often the end of the probes is checked for one that hangs.
+	endCheck = 50 * time.Millisecond
 	// SlowInterval is the interval beyond which a sensor's first tick does not wait
 	// for its deadline.
 	SlowInterval = 10 * time.Second
@@ -74,8 +76,9 @@ type Further struct {
 // clock from then on: they do not drift, and gateways with synchronised clocks
 // measure at the same moments. The first tick of a sensor slower than 10 s comes at
 // once, for its deadline may be hours away. Each chip has a goroutine that measures, and
-// one of those that have nothing to do waits for the next deadline; one more waits for what
-// is late, so a chip that takes too long costs its own readings only. Whoever of them has
+// one of those that have nothing to do waits for the next deadline, if that is its own; one
+// more waits for what is late, and for deadlines that none of them waits for, so a chip that
+// takes too long costs its own readings only. Whoever of them has
 // something to tell does what follows from it itself, one at a time: to wake another for it
 // would cost more than all else.
 type Sampler struct {
@@ -89,7 +92,7 @@ type Sampler struct {
 	sensors int // of all slots
 
 	mu       mutex          // of what follows, and of what the slots know
-	next     *timer.Sleeper // waits for what is late; nil before and after
+	deputy   *timer.Sleeper // of the scheduler's goroutine; nil before and after
 	deadline *timer.Sleeper // of the probe that is timed
 	timed    *slot          // whose probe waits for the next deadline; nil: none does
 	stopping bool           // no tick begins any more
@@ -180,7 +183,7 @@ func (s *Sampler) Err(id int) error {
 // Run samples until ctx ends, finishes the ticks it has begun, lets go of the
 // chips and returns. It is called once.
 func (s *Sampler) Run(ctx context.Context) error {
-	s.next, s.deadline = timer.NewSleeper(s.clock.Timers), timer.NewSleeper(s.clock.Timers)
+	s.deputy, s.deadline = timer.NewSleeper(s.clock.Timers), timer.NewSleeper(s.clock.Timers)
 	start := s.clock.Boot()
 	offset, _ := s.clock.update(start)
 	for _, sl := range s.slots {
@@ -198,6 +201,7 @@ func (s *Sampler) Run(ctx context.Context) error {
 		}()
 	}
 	s.schedule(ctx)
+	defer s.deadline.Close() // no probe waits for it any more
 	return s.waitAtMost(2 * maxRead)
 }
 
@@ -209,21 +213,24 @@ func nextDeadline(now, offset, interval time.Duration) time.Duration {
 // waitAtMost waits for the probes, but not for one that never returns: what
 // holds it is held in the kernel, and ends with the process at best.
 func (s *Sampler) waitAtMost(d time.Duration) error {
-	limit, cancel := context.WithTimeout(context.Background(), d)
-	defer cancel()
-	for _, sl := range s.slots {
-		if sl.hangs() != nil { // its bus closes up when that ends
-			continue
+	for end := time.Now().Add(d); ; {
+		left := slices.DeleteFunc(slices.Clone(s.slots), func(sl *slot) bool { return sl.hasEnded() })
+		if len(left) == 0 {
+			return nil
 		}
 		select {
-		case <-sl.done:
-		case <-limit.Done():
-			if sl.hangs() == nil {
-				return fmt.Errorf("%s has not returned from its measurement for %v: left behind", sl.cfg.title(), d)
-			}
+		case <-left[0].done:
+			continue
+		case <-time.After(min(endCheck, max(time.Until(end), 0))):
+		}
+		left = slices.DeleteFunc(left, func(sl *slot) bool { return sl.hasEnded() || sl.hangs() != nil })
+		switch {
+		case len(left) == 0: // the bus of those that hang closes up when that ends
+			return nil
+		case !time.Now().Before(end):
+			return fmt.Errorf("%s has not returned from its measurement for %v: left behind", left[0].cfg.title(), d)
 		}
 	}
-	return nil
 }
 
 // begin starts the ticks that are due, and calls their probes but the one that is awake.
@@ -272,7 +279,7 @@ func (s *Sampler) begin(now time.Duration, awake *slot) {
 		}
 		sl.tick++
 		if sl.busy { // still with an earlier tick, which has expired
-			s.fail(sl)
+			s.fail(sl, sl.hangs())
 			continue
 		}
 		sl.busy, sl.given = true, true
@@ -335,21 +342,25 @@ func (s *Sampler) arrived(j *job) {
 func (s *Sampler) expire(now time.Duration) {
 	for _, sl := range s.slots {
 		if sl.pending && now >= sl.expires {
-			s.fail(sl)
+			err := sl.hangs()
+			if err == nil {
+				err = fmt.Errorf("%s: no reading within %v: %w", sl.cfg.title(), sl.cfg.maxRead(), wire.Timeout)
+			}
+			s.fail(sl, err)
 		}
 	}
 }
 
-// fail finishes a tick whose probe has not returned.
-func (s *Sampler) fail(sl *slot) {
-	err := sl.hangs()
-	if err == nil {
-		err = fmt.Errorf("%s: no reading within %v: %w", sl.cfg.title(), sl.cfg.maxRead(), wire.Timeout)
+// fail finishes a tick whose probe has not returned. Without an error the last one goes on.
+func (s *Sampler) fail(sl *slot, err error) {
+	fault := wire.Timeout
+	if err != nil {
+		fault = wire.FaultOf(err)
+		for _, p := range sl.parts {
+			p.note(err)
+		}
 	}
-	for _, p := range sl.parts {
-		p.note(err)
-	}
-	sl.job.failed(wire.FaultOf(err))
+	sl.job.failed(fault)
 	s.finish(sl, &sl.job)
 }
 

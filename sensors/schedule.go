@@ -13,25 +13,26 @@ type mutex chan struct{}
 func (m mutex) Lock()   { m <- struct{}{} }
 func (m mutex) Unlock() { <-m }
 
-// schedule waits for what is late until all ticks are finished that were begun before the
+// schedule waits for what is late, and for deadlines that no probe waits for, until all ticks are finished that were begun before the
 // end of ctx.
 func (s *Sampler) schedule(ctx context.Context) {
-	next := s.next
-	defer next.Close()
+	deputy := s.deputy
+	defer deputy.Close()
 	defer func() {
 		s.mu.Lock()
-		s.next = nil
+		s.deputy = nil
 		s.mu.Unlock()
 	}()
 	stop := s.guard(func(context.Context) error { s.stop(); return nil })
 	defer context.AfterFunc(ctx, func() { _ = stop(ctx) })()
 	for s.advanced() {
-		next.Wait()
+		deputy.Wait()
 	}
 }
 
 // take waits for the next job of a probe, which calls it. There is none after a stop. One
-// of the probes that have nothing to do waits for the next deadline, and calls the others.
+// of the probes that have nothing to do, whose own deadline is the next, waits for that and
+// calls the others.
 func (s *Sampler) take(sl *slot, j *job) bool {
 	for {
 		given, timed, ended := s.offer(sl, j)
@@ -101,10 +102,10 @@ func (s *Sampler) stop() {
 	defer s.mu.Unlock()
 	s.stopping = true
 	s.hurry(s.clock.Boot())
-	s.advance()
 	for _, sl := range s.slots {
 		s.call(sl)
 	}
+	s.advance()
 }
 
 // ended returns whether no tick will begin, and none is under way. s.mu is held.
@@ -120,7 +121,7 @@ func (s *Sampler) advance() {
 
 // progress does what follows from the time. A probe that calls it is awake. s.mu is held.
 func (s *Sampler) progress(now time.Duration, awake *slot) {
-	if s.next == nil { // it has ended
+	if s.deputy == nil { // it has ended
 		return
 	}
 	s.expire(now)
@@ -133,8 +134,8 @@ func (s *Sampler) progress(now time.Duration, awake *slot) {
 
 // arm sets when schedule wakes. s.mu is held.
 func (s *Sampler) arm(now time.Duration) {
-	if s.next != nil {
-		s.next.WakeIn(s.untilNext(now))
+	if s.deputy != nil {
+		s.deputy.WakeIn(s.untilNext(now))
 	}
 }
 

@@ -19,7 +19,7 @@ var arrows = []arrow{
 	{"sensors/...", "wire", "what a measurement gives is a record, or a fault"},
 	{"sensors/...", "sensors/internal/...", "drivers of the same kind of chip share it"},
 	{"sensors", "sensors/timer", "the sampler waits for deadlines"},
-	{"sensors/bus", "sensors/timer", "it waits for chips, and for none too long"},
+	{"sensors/bus", "sensors/timer", "it waits for chips"},
 
 	{"sensors/sim/tree", "sensors/sim", "the kernel's sensors feel the same environment"},
 	{"sensors/trace", "sensors", "what it records and replays are the chips of its table"},

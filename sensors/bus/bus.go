@@ -116,7 +116,7 @@ func (b *Bus) SetSpeed(physic.Frequency) error { return fmt.Errorf("%v: %w", b, 
 // Tx writes w to the chip at addr and then reads r, as one transaction; either
 // may be empty. r is written only when Tx returns nil. The faults that Tx itself finds
 // are wire.Timeout for a wait for the bus that took too long, and wire.BusDown while the
-// bus is missing, at once, or hangs, as soon as that is known.
+// bus is missing or hangs, at once when that is known.
 func (b *Bus) Tx(addr uint16, w, r []byte) error { return b.tx(place{addr: addr}, w, r) }
 
 func (b *Bus) tx(at place, w, r []byte) error {
@@ -145,45 +145,34 @@ func (b *Bus) inTurn(at place, w, r []byte) (wire.Fault, error) {
 	if err := b.hangs(); err != nil {
 		return wire.BusDown, err
 	}
-	if err := b.acquire(); err != nil {
-		if err == errBusy {
-			return wire.Timeout, err
+	if !b.acquire() {
+		if err := b.hangs(); err != nil {
+			return wire.BusDown, err
 		}
-		return wire.BusDown, err
+		return wire.Timeout, errBusy
 	}
-	defer func() { // also if a transport panics
-		b.flight.end()
-		b.release()
-	}()
+	defer b.release() // also if a transport panics
 	return b.transact(at, w, r)
 }
 
-// acquire waits for the bus, but not for long, nor longer than until it is known to hang.
-func (b *Bus) acquire() error {
+// acquire waits for the bus, but not for long.
+func (b *Bus) acquire() bool {
 	select {
 	case b.token <- struct{}{}:
-		return nil
+		return true
 	default:
 	}
 	t := b.waiting.Get().(*time.Timer)
+	t.Reset(waitLimit)
 	defer func() {
 		t.Stop()
 		b.waiting.Put(t)
 	}()
-	for end := time.Now().Add(waitLimit); ; {
-		left := time.Until(end)
-		if left <= 0 {
-			return errBusy
-		}
-		t.Reset(min(left, b.flight.untilLate()))
-		select {
-		case b.token <- struct{}{}:
-			return nil
-		case <-t.C:
-		}
-		if err := b.hangs(); err != nil {
-			return err
-		}
+	select {
+	case b.token <- struct{}{}:
+		return true
+	case <-t.C:
+		return false
 	}
 }
 
@@ -221,14 +210,16 @@ func (b *Bus) transact(at place, w, r []byte) (wire.Fault, error) {
 
 // fly makes a transaction. If others were told meanwhile that it does not end, the bus was
 // down.
-func (b *Bus) fly(j job) result {
+func (b *Bus) fly(j job) (res result) {
 	start := time.Now()
 	b.flight.begin(j.at, start, !b.downSince.IsZero())
-	res := b.transport.do(j)
+	defer func() { // also if a transport panics
+		if b.flight.end() && b.downSince.IsZero() {
+			b.downSince = start.Add(TransactionLimit)
+		}
+	}()
+	res = b.transport.do(j)
 	res.at, res.shape, res.took = j.at, shape{len(j.w), len(j.r)}, time.Since(start)
-	if b.flight.end() && b.downSince.IsZero() {
-		b.downSince = start.Add(TransactionLimit)
-	}
 	return res
 }
 
@@ -261,7 +252,7 @@ func (b *Bus) up() {
 	b.retry.Reset()
 }
 
-// Close ends the bus; later transactions fail at once. It waits up to 1 s for
+// Close ends the bus; later transactions fail. It waits up to 1 s for
 // a transaction that hangs and then leaves its goroutine to itself, with an
 // error: nothing can end it. Should it come back, the transport is closed.
 func (b *Bus) Close() error {

@@ -55,10 +55,10 @@ func TestHang(t *testing.T) {
 		for range 3 {
 			behind.Go(func() { wantFault(t, b.Tx(0x45, w, nil), wire.BusDown) })
 		}
-		if d := took(behind.Wait); d != TransactionLimit {
+		if d := took(behind.Wait); d != waitLimit {
 			t.Errorf("those behind it hear of it after %v", d)
 		}
-		if d := took(all.Wait); d != boundedLimit-TransactionLimit {
+		if d := took(all.Wait); d != boundedLimit-waitLimit {
 			t.Errorf("it is answered after another %v", d)
 		}
 		if err := b.Hangs(0x45); !errors.Is(err, wire.BusDown) || err.Error() != "0x45 on bus 1: transaction: hangs since "+start.Format(time.DateTime)+", at chip 0x44" {

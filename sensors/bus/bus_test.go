@@ -206,6 +206,31 @@ func TestNobodyQueuesForLong(t *testing.T) {
 	})
 }
 
+// Who has come first is first, however long the others take.
+func TestInOrderOnASlowBus(t *testing.T) {
+	f := &fake{tx: func(uint16, []byte, []byte) error { time.Sleep(130 * time.Millisecond); return nil }}
+	bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		var order []int
+		for i, at := range []time.Duration{0, 1, 2, 200} {
+			all.Go(func() {
+				time.Sleep(at * time.Millisecond)
+				if err := b.Tx(0x44, []byte{1}, nil); err != nil {
+					t.Errorf("caller %d: %v", i, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, i)
+			})
+		}
+		all.Wait()
+		if !slices.IsSorted(order) {
+			t.Errorf("served in the order %v", order)
+		}
+	})
+}
+
 func TestClose(t *testing.T) {
 	f := &fake{}
 	bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {

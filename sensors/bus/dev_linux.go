@@ -75,8 +75,8 @@ var linux = system{
 // what to do about it and keeps the errno.
 //
 // The bus may be used by several goroutines. A transaction ends when the
-// kernel ends it, which may be never, and Close waits for it: [Bus] puts a
-// limit to both. The adapter's own time limit is left as it is: it holds for
+// kernel ends it, which may be never, and Close waits for it: [Bus] bounds the latter,
+// [Bounded] the former. The adapter's own time limit is left as it is: it holds for
 // all its users, a display's long transfers among them, and stays after us.
 //
 // When the adapter is unplugged, its device file is closed at once: until then

@@ -30,16 +30,6 @@ func (f *flight) end() bool {
 	return f.told
 }
 
-// untilLate returns how long the transaction that is under way may still take.
-func (f *flight) untilLate() time.Duration {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.since.IsZero() {
-		return TransactionLimit
-	}
-	return time.Until(f.since.Add(TransactionLimit))
-}
-
 // hangError is why nothing is tried while a transaction is under way that should
 // have ended long ago.
 type hangError struct {
@@ -51,17 +41,21 @@ func (e hangError) Error() string {
 	return fmt.Sprintf("hangs since %s, at %s", e.since.Format(time.DateTime), e.at.on(fmt.Sprintf("chip 0x%02x", e.at.addr)))
 }
 
-// hangs returns why the bus hangs, nil if it does not, and logs it once.
-func (b *Bus) hangs() error {
-	f := &b.flight
+// late returns why the bus hangs, nil if it does not, and whether that is to be logged.
+func (f *flight) late() (untold bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.since.IsZero() || time.Since(f.since) < TransactionLimit {
-		return nil
+		return false, nil
 	}
-	err := hangError{f.since, f.at}
-	if !f.told {
-		f.told = true
+	untold, f.told = !f.told, true
+	return untold, hangError{f.since, f.at}
+}
+
+// hangs returns why the bus hangs, nil if it does not, and logs it once.
+func (b *Bus) hangs() error {
+	untold, err := b.flight.late()
+	if untold {
 		b.log.Warn("I²C bus is down", "cause", err)
 	}
 	return err

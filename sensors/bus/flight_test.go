@@ -77,10 +77,24 @@ func TestPanicInATransport(t *testing.T) {
 			t.Error("no panic")
 		}()
 		f.tx = nil
-		time.Sleep(time.Minute)
 		if err := b.Tx(0x45, []byte{1}, nil); err != nil {
 			t.Error(err)
 		}
+		wantLog(t, log)
+
+		f.tx = func(uint16, []byte, []byte) error { time.Sleep(time.Second); panic("nil map") }
+		time.AfterFunc(500*time.Millisecond, func() { wantFault(t, b.Hangs(0x44), wire.BusDown) })
+		for range 2 {
+			func() {
+				defer func() { _ = recover() }()
+				_ = b.Tx(0x44, []byte{1}, nil)
+			}()
+		}
+		f.tx = nil
+		if err := b.Tx(0x45, []byte{1}, nil); err != nil {
+			t.Error(err)
+		}
+		wantLog(t, log, "is down", "is back")
 	})
 }
 

@@ -49,7 +49,7 @@ const maxDifferences = 10
 func NewPlayer(h Header, calls []Call, atSpeed bool) *Player {
 	p := &Player{header: h, atSpeed: atSpeed, rest: make([][]Call, len(h.Chips))}
 	for _, c := range h.Chips {
-		p.tapes = append(p.tapes, &tape{name: c.Wires(), atSpeed: atSpeed})
+		p.tapes = append(p.tapes, &tape{name: c.Wires(), atSpeed: atSpeed, begun: time.Now()})
 	}
 	for _, c := range calls {
 		p.rest[c.Chip] = append(p.rest[c.Chip], c)
@@ -173,7 +173,8 @@ type tape struct {
 	atSpeed bool
 	rest    []Transfer // of the present call of the driver
 
-	since atomic.Int64 // Unix nanoseconds: when the transfer under way began; 0: there is none
+	begun time.Time
+	since atomic.Int64 // nanoseconds after begun: when the transfer under way began; 0: there is none
 }
 
 func (t *tape) String() string { return t.name }
@@ -203,7 +204,7 @@ func (t *tape) Tx(addr uint16, w, r []byte) error {
 		return fail(wire.Other, fmt.Errorf("the driver writes %x and reads %d bytes, where the recording writes %x and reads %d", w, len(r), []byte(x.Write), len(x.Read)))
 	}
 	if t.atSpeed {
-		t.since.Store(time.Now().UnixNano())
+		t.since.Store(int64(time.Since(t.begun)) + 1)
 		time.Sleep(time.Duration(x.Took) * time.Microsecond)
 		t.since.Store(0)
 	}
@@ -218,10 +219,10 @@ func (t *tape) Tx(addr uint16, w, r []byte) error {
 func (t *tape) Wait(d time.Duration) { time.Sleep(d) }
 
 // Hangs is [bus.Bus.Hangs]. Any goroutine may ask: a transfer that took too long held the
-// recorded sampler's ticks too.
+// recorded sampler's ticks too. Of the transfers of other chips it does not know.
 func (t *tape) Hangs(addr uint16) error {
 	since := t.since.Load()
-	if since == 0 || time.Now().UnixNano()-since < int64(bus.TransactionLimit) {
+	if since == 0 || time.Since(t.begun)-time.Duration(since) < bus.TransactionLimit {
 		return nil
 	}
 	return &bus.Error{Bus: t.name, Addr: addr, Op: "transaction", Fault: wire.BusDown, Err: errors.New("hung in the recording")}

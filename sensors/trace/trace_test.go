@@ -222,6 +222,32 @@ func TestReplayAtSpeedGivesTheSameRecords(t *testing.T) {
 	}
 }
 
+// What does not end is in a recording too, on a bus that keeps nobody.
+func TestRecordsAHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := emulated(t)
+		managed := bus.New("bus 1", b.Open, slog.New(slog.DiscardHandler))
+		time.AfterFunc(1450*time.Millisecond, func() {
+			if err := b.Inject(0x44, sim.Failure{Kind: sim.Stall, For: time.Hour}); err != nil {
+				t.Error(err)
+			}
+		})
+		trace, _ := recordedFor(t, bus.Bounded{Managed: managed}, 5*time.Second)
+		_, calls, err := Read(bytes.NewReader(trace))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for chip := range three.Chips {
+			last := slices.IndexFunc(calls, func(c Call) bool { return c.Chip == chip && c.At > 4_500_000 })
+			if last < 0 || wire.Fault(calls[last].Fault) != wire.BusDown || !strings.Contains(calls[last].Error, "hangs since") {
+				t.Errorf("chip %d: call %d of %d is not one that failed for the hang", chip, last, len(calls))
+			}
+		}
+		_ = managed.Close() // it hangs
+		time.Sleep(2 * time.Hour)
+	})
+}
+
 // A driver that does something else than the recorded one is found.
 func TestDifferencesAreFound(t *testing.T) {
 	measured := func(c Call) bool { return c.Do == Sense && c.Fault == 0 }

@@ -178,7 +178,7 @@ func sampler(cfg *config.Config, buses machine.Buses, recorder *trace.Recorder) 
 	var configs []sensors.Config
 	for i, c := range recordable(cfg) {
 		configs = append(configs, sensors.Config{
-			ID: uint16(i), Name: c.Name, Chip: recorder.Chip(i, sensors.Chips()[c.Chip]), Bus: buses.Of(c), Address: c.Address,
+			ID: uint16(i), Name: c.Name, Chip: recorder.Chip(i, sensors.Chips()[c.Chip]), Bus: buses.Bounded(c), Address: c.Address,
 			Interval: c.Interval, StuckAfter: c.StuckAfter,
 		})
 	}
