@@ -63,14 +63,14 @@ func (j *job) failed(f wire.Fault) {
 	}
 }
 
-// run measures for each job that take has, and gives it to result.
-func (p *probe) run(take func(*job) bool, result func(*job)) {
+// run measures for each job that it gets for the one before.
+func (p *probe) run(exchange func(j *job, measured bool) bool) {
 	defer func() {
 		if p.sensor != nil {
 			p.halt()
 		}
 	}()
-	for take(&p.measuring) {
+	for measured := false; exchange(&p.measuring, measured); measured = true {
 		err := p.measureInTick()
 		for i, part := range p.parts {
 			if err != nil && part.err == nil {
@@ -79,7 +79,6 @@ func (p *probe) run(take func(*job) bool, result func(*job)) {
 			part.note(part.err)
 			p.measuring.outcomes[i] = part.outcome(p.measuring.tick, p.values[:])
 		}
-		result(&p.measuring)
 	}
 }
 

@@ -193,8 +193,8 @@ func (s *Sampler) Run(ctx context.Context) error {
 		}
 	}
 	for _, sl := range s.slots { // each may begin the ticks of all
-		take := func(j *job) bool { return s.take(sl, j) }
-		run := s.guard(func(context.Context) error { sl.run(take, s.result); return nil })
+		exchange := func(j *job, measured bool) bool { return s.exchange(sl, j, measured) }
+		run := s.guard(func(context.Context) error { sl.run(exchange); return nil })
 		go func() {
 			defer close(sl.done)
 			_ = run(ctx)

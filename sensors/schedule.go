@@ -13,8 +13,8 @@ type mutex chan struct{}
 func (m mutex) Lock()   { m <- struct{}{} }
 func (m mutex) Unlock() { <-m }
 
-// schedule waits for what is late, and for deadlines that no probe waits for, until all ticks are finished that were begun before the
-// end of ctx.
+// schedule waits for what is late, and for deadlines that no probe waits for, until all
+// ticks are finished that were begun before the end of ctx.
 func (s *Sampler) schedule(ctx context.Context) {
 	deputy := s.deputy
 	defer deputy.Close()
@@ -30,12 +30,12 @@ func (s *Sampler) schedule(ctx context.Context) {
 	}
 }
 
-// take waits for the next job of a probe, which calls it. There is none after a stop. One
-// of the probes that have nothing to do, whose own deadline is the next, waits for that and
-// calls the others.
-func (s *Sampler) take(sl *slot, j *job) bool {
-	for {
-		given, timed, ended := s.offer(sl, j)
+// exchange takes what a probe has measured, and waits for its next job, with which j is
+// overwritten. There is none after a stop. One of the probes that have nothing to do, whose
+// own deadline is the next, waits for that and calls the others.
+func (s *Sampler) exchange(sl *slot, j *job, measured bool) bool {
+	for ; ; measured = false {
+		given, timed, ended := s.offer(sl, j, measured)
 		switch {
 		case given || ended:
 			return given
@@ -47,13 +47,16 @@ func (s *Sampler) take(sl *slot, j *job) bool {
 	}
 }
 
-// offer gives a probe its job, or says whether there will be none, or it is to wait for the
-// next deadline.
-func (s *Sampler) offer(sl *slot, j *job) (given, timed, ended bool) {
+// offer takes what a probe has measured, if it has, and gives it its job, or says whether
+// there will be none, or it is to wait for the next deadline.
+func (s *Sampler) offer(sl *slot, j *job, measured bool) (given, timed, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.timed == sl {
 		s.timed = nil
+	}
+	if measured {
+		s.arrived(j)
 	}
 	now := s.clock.Boot()
 	s.progress(now, sl)
@@ -86,14 +89,6 @@ func (s *Sampler) advanced() bool {
 	defer s.mu.Unlock()
 	s.advance()
 	return !s.ended()
-}
-
-// result takes what a probe has measured.
-func (s *Sampler) result(j *job) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.arrived(j)
-	s.advance()
 }
 
 // stop lets no tick begin any more.

@@ -8,13 +8,12 @@ import (
 )
 
 // watchAges notes how old the temperature was that the first card showed as live, at most,
-// after each display frame; and how long after it was woken the page showed a new one, in
-// time that the browser had: on a busy machine it draws fewer than 60 frames a second. How
+// after each display frame; and how long after it was woken the page showed a new one. How
 // old one is, it knows by the least time that readings took to come.
 const watchAges = `
 	globalThis.oldest = 0;
 	const times = new Map(); // of the newest reading that is shown so
-	let least = Infinity, woken, frames = 0;
+	let least = Infinity, woken;
 	globalThis.WebSocket = class extends WebSocket {
 		constructor(...args) {
 			super(...args);
@@ -32,16 +31,15 @@ const watchAges = `
 	};
 	let frozen = false;
 	document.addEventListener("freeze", () => (frozen = true));
-	document.addEventListener("visibilitychange", () => (frames = 0, woken = frozen && !document.hidden ? performance.now() : undefined));
+	document.addEventListener("visibilitychange", () => (woken = frozen && !document.hidden ? performance.now() : undefined));
 	requestAnimationFrame(function frame() {
 		requestAnimationFrame(frame);
-		frames++;
 		setTimeout(() => {
 			const card = document.querySelector(".sensor"), now = performance.now();
 			const age = now - (times.get(card?.querySelector(".value").textContent.replace("−", "-")) + least);
 			if (document.hidden || card?.dataset.state !== "live" || !(age >= 0)) return;
 			oldest = Math.max(oldest, age);
-			if (woken && age < 1000) globalThis.fresh ??= Math.min(now - woken, (frames * 1000) / 60);
+			if (woken && age < 1000) globalThis.fresh ??= now - woken;
 		});
 	});`
 
