@@ -262,8 +262,10 @@ export class Gateway extends Link {
     });
   }
 
-  probe() {
-    this.#ping();
+  async probe() {
+    const sent = performance.now();
+    await this.request("ping", {});
+    this.emit("pong", (this.roundTrip = performance.now() - sent));
   }
 
   /** @param {string | ArrayBuffer} data */
@@ -316,8 +318,9 @@ export class Gateway extends Link {
     for (const topic of this.#options.topics) {
       this.request("subscribe", { topic }).then(({ motors = [] }) => motors.forEach((/** @type {MotorState} */ m) => this.#motor(m)), () => {});
     }
-    this.#ping();
-    this.#pings = setInterval(() => this.#ping(), PING_EVERY);
+    const ping = () => this.probe().catch(() => {});
+    ping();
+    this.#pings = setInterval(ping, PING_EVERY);
   }
 
   get #named() {
@@ -389,10 +392,5 @@ export class Gateway extends Link {
     this.motors.set(state.target, state);
     if (!state.running) this.#leases.end(state.target);
     this.emit("motor", state);
-  }
-
-  #ping() {
-    const sent = performance.now();
-    this.request("ping", {}).then(() => this.emit("pong", (this.roundTrip = performance.now() - sent)), () => {});
   }
 }

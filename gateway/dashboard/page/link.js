@@ -5,7 +5,7 @@
 
 const OPENING = 10_000; // ms for the handshake and the first message
 const SILENCE = 12_000; // ms without a message, after which the connection counts as lost
-const WAKES = 3_000; // ms in which a connection that is asked answers
+const WAKES = 3_000; // ms for an answer after a sleep
 const LONGEST = 60_000, CIRCUIT_TRIES = 10, CIRCUIT_PAUSE = 5 * 60_000;
 const SERVICE_RESTART = 1012;
 const REFUSED = [401, 403]; // statuses of an answer to who is known, or not
@@ -48,6 +48,7 @@ export class Link extends EventTarget {
   /** @type {ReturnType<typeof setTimeout> | undefined} the handshake's, the silence's or the pause's, one at a time */
   #timer;
   #heard = 0;
+  #woken = 0; // when it was, until there is an answer
   #url;
   #protocols;
   #token;
@@ -88,7 +89,7 @@ export class Link extends EventTarget {
       if (this.#socket === none) this.#lost(0, "");
       return;
     }
-    if (this.#socket === none) this.#connect(url); // it was neither closed nor given up meanwhile
+    if (this.#socket === none) this.#connect(url); // not given up meanwhile
   }
 
   /** @param {URL} url */
@@ -104,7 +105,7 @@ export class Link extends EventTarget {
     this.#socket = socket;
   }
 
-  /** Disconnects, for good. */
+  /** Disconnects. */
   close() {
     this.#drop();
     clearTimeout(this.#timer);
@@ -113,22 +114,23 @@ export class Link extends EventTarget {
 
   /**
    * Connects without waiting, and makes sure that a connection still works: while a
-   * machine sleeps or changes its network no time passes here, and nobody says that a
-   * connection has ended. Without a word within `ms` there is another one.
+   * machine sleeps or changes its network nobody says that it has ended. If it ends, or
+   * there is no answer within `ms`, there is another at once.
    * @param {number} [ms]
    */
   wake(ms = WAKES) {
     const socket = this.#socket, asked = performance.now();
-    if (this.phase !== "connected") return this.open();
-    this.probe();
+    if (!socket) return this.open();
+    this.#woken = asked;
+    if (this.phase !== "connected") return;
+    this.probe().then(() => (this.#woken = 0), () => {});
     setTimeout(() => {
-      if (this.#socket !== socket || this.#heard >= asked) return;
-      this.#lost(0, "");
-      this.open();
+      // Within a second what came during the sleep is read.
+      if (this.#socket === socket && this.#woken === asked && this.#heard < asked + 1000) this.#lost(0, "");
     }, ms);
   }
 
-  /** Gives up a connection that seems dead. */
+  /** Gives up a connection. */
   abandon() {
     if (this.phase === "connected") this.#lost(0, "");
   }
@@ -164,7 +166,7 @@ export class Link extends EventTarget {
   // What the kinds of link do.
   silence = SILENCE; // the longest, once established
   opened() {}
-  probe() {} // sends what is answered at once
+  async probe() {} // gets an answer
   /** @param {string | ArrayBuffer} data */
   received(data) {}
   dropped() {}
@@ -187,14 +189,15 @@ export class Link extends EventTarget {
   /** @param {number} code @param {string} reason */
   #lost(code, reason) {
     if (!this.#socket) return;
-    const established = this.phase === "connected";
+    const established = this.phase === "connected", woken = this.#woken > 0;
+    this.#woken = 0; // once
     this.#drop();
     if (!this.returns(code, reason)) {
       this.close();
       return this.emit("refused", this.refusal(reason));
     }
     if (!established && !this.urgent) this.failures++;
-    const wait = (established ? askedWait(code, reason) : undefined) ?? backoff(this.failures, Math.random());
+    const wait = (established ? askedWait(code, reason) : undefined) ?? (woken ? 0 : backoff(this.failures, Math.random()));
     this.due = performance.now() + wait;
     this.#after(wait, () => this.open());
     this.#enter("waiting");

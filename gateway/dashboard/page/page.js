@@ -218,7 +218,7 @@ function status(now) {
   return ["live", words.liveFor(age(silent)), words.liveAloud];
 }
 
-/** Connects without waiting: the page was shown, the machine wakes, the network is another one, or the button was pressed. */
+/** The page was shown, the network changed, or the button was pressed. */
 function retry() {
   if (!document.hidden) gateway.wake();
   schedule();

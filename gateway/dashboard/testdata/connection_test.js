@@ -104,17 +104,40 @@ inBrowser("a gateway that wakes asks whether the connection still works, and has
   equal([browser.sockets.length, gateway.phase], [1, "connected"]);
   browser.now += 600_000; // asleep: no timer has run
   gateway.wake();
-  browser.now += 3000;
+  browser.now += 20;
+  browser.say(record(301)); // what came before its network went
+  browser.now += 2980;
   browser.run(3000);
+  browser.run(0);
   equal([browser.sockets.length, gateway.phase], [2, "connecting"]);
   browser.greet();
-  equal(browser.socket.sent[0].payload, { topic: "sensors", epoch: "e", since: { indoor: 300 } });
+  equal(browser.socket.sent[0].payload, { topic: "sensors", epoch: "e", since: { indoor: 301 } });
+  browser.now += 600_000;
   gateway.wake();
-  browser.lose(); // and it is noticed before
+  browser.say(record(302));
+  browser.lose(); // its end, which was to be told while it slept, comes now
+  browser.run(0);
+  equal([browser.sockets.length, gateway.phase], [3, "connecting"]);
   browser.run(3000);
-  equal([browser.sockets.length, gateway.phase], [2, "waiting"]);
+  browser.lose();
+  equal([browser.sockets.length, gateway.phase], [3, "waiting"]); // once
   gateway.wake();
-  equal([browser.sockets.length, lines.filter((line) => line === "connected").length], [3, 2]);
+  equal([browser.sockets.length, lines.filter((line) => line === "connected").length], [4, 2]);
+  browser.now += 1000;
+  gateway.wake();
+  browser.lose(); // a try is older than the sleep, too
+  browser.run(0);
+  equal([browser.sockets.length, gateway.phase], [5, "connecting"]);
+  browser.greet();
+  browser.now += 1000;
+  gateway.wake();
+  browser.say({ type: "pong", id: browser.socket.sent.at(-1).id, payload: {} });
+  await promises();
+  browser.run(3000);
+  equal([browser.sockets.length, gateway.phase], [5, "connected"]); // it has answered
+  gateway.wake();
+  browser.lose(1012, "Service restart; retry_ms=500");
+  equal([browser.sockets.length, gateway.phase], [5, "waiting"]); // the gateway's wait holds
 });
 
 inBrowser("another epoch starts again, and nothing older than wanted is asked for", async (browser) => {

@@ -23,7 +23,8 @@ const watchAges = `
 				for (let at = 0; at < data.byteLength; at += 24) {
 					if (view.getUint16(at) !== 0) continue;
 					const time = Number(view.getBigInt64(at + 16));
-					times.set(view.getFloat32(at + 8).toFixed(2), time);
+					const value = view.getFloat32(at + 8).toFixed(2);
+					times.set(value, Math.max(times.get(value) ?? 0, time)); // what is replayed comes after newer ones
 					least = Math.min(least, performance.now() - time);
 				}
 			});
