@@ -49,11 +49,11 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 int main(int argc, char **argv) {
 	static const struct lws_protocols protocols[] = {{"readings.v1", callback, 0, 16, 0, NULL, 0}, {0}};
-	struct lws_context_creation_info info = {.port = CONTEXT_PORT_NO_LISTEN, .protocols = protocols};
-	if (argc != 4) return 2;
-	host = argv[1], port = atoi(argv[2]), sensor = argv[3];
+	static const lws_retry_bo_t alive = {.secs_since_valid_ping = 20, .secs_since_valid_hangup = 40}; /* or the line is dead */
+	struct lws_context_creation_info info = {.port = CONTEXT_PORT_NO_LISTEN, .protocols = protocols, .retry_and_idle_policy = &alive};
 	lws_set_log_level(LLL_ERR, NULL);
-	if (!(context = lws_create_context(&info))) return 1;
+	if (argc != 4 || !(context = lws_create_context(&info))) return 2;
+	host = argv[1], port = atoi(argv[2]), sensor = argv[3];
 	come_back(1);
 	while (lws_service(context, 0) >= 0) {}
 }

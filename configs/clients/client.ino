@@ -53,7 +53,7 @@ void setup() {
   // In place of the library's "Origin: file://", which gateways do not let in.
   socket.setExtraHeaders(*TOKEN ? (String("Authorization: Bearer ") + TOKEN).c_str() : NULL);
   socket.onEvent(onEvent);
-  socket.setReconnectInterval(2000); // ms
+  socket.setReconnectInterval(2000), socket.enableHeartbeat(15000, 5000, 2); // ms; without two answers the line is dead
 }
 
 void loop() { socket.loop(); }

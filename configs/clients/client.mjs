@@ -3,7 +3,7 @@
 import { createRequire } from "node:module";
 const WebSocket = createRequire(import.meta.url)("ws");
 
-const REPLAYED = 4; // a flag of a record
+const REPLAYED = 4, SILENCE = 40_000; // a flag of a record; ms, though the gateway pings every 25 s: the line is dead
 const token = process.env.GATEWAY_TOKEN, protocols = ["readings.v2", ...(token ? [`gateway.token.${token}`] : [])];
 let epoch, tries = 0, names = new Map(), behind = new Set(), fresh = new Set();
 const known = new Map(); // where to resume: the last number of each sensor up to which none is missing
@@ -48,8 +48,9 @@ function records(bytes) {
 }
 
 (function connect() {
-  const socket = new WebSocket(process.argv[2], protocols);
+  const socket = new WebSocket(process.argv[2], protocols), silence = setTimeout(() => socket.terminate(), SILENCE);
   socket.binaryType = "arraybuffer";
+  for (const sign of ["open", "message", "ping"]) socket.on(sign, () => silence.refresh());
   socket.onopen = () => (tries = 0);
   socket.onmessage = ({ data }) => (typeof data === "string" ? text(socket, JSON.parse(data)) : records(data));
   socket.onerror = ({ message }) => console.error(message); // it closes then

@@ -3,11 +3,13 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/csv"
 	"io"
 	"maps"
 	"math"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -149,8 +152,86 @@ func (p *printed) until(n int) {
 	}
 }
 
-// Each client to copy prints each stored reading once, over an orderly restart of
-// the gateway and over one after SIGKILL.
+// A line leads connections on to a gateway, until it dies: then those that it has are open,
+// and nothing comes any more.
+type line struct {
+	address string
+
+	mu   sync.Mutex
+	dead chan struct{} // closed when the line of now dies
+}
+
+func startLine(t *testing.T, gateway string) *line {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &line{address: listener.Addr().String(), dead: make(chan struct{})}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { l.lead(t.Context(), client.(*net.TCPConn), gateway) })
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		all.Wait()
+	})
+	return l
+}
+
+// lead leads one connection on, until both sides have ended it, or ctx ends.
+func (l *line) lead(ctx context.Context, client *net.TCPConn, gateway string) {
+	defer client.Close()
+	l.mu.Lock()
+	dead := l.dead
+	l.mu.Unlock()
+	c, err := net.Dial("tcp", gateway)
+	if err != nil {
+		return
+	}
+	server := c.(*net.TCPConn)
+	defer server.Close()
+	ended := make(chan struct{}, 2)
+	carry := func(to, from *net.TCPConn) {
+		_, _ = io.Copy(to, from) // either side may cut it
+		select {
+		case <-dead:
+		default:
+			_ = to.CloseWrite()
+		}
+		ended <- struct{}{}
+	}
+	go carry(client, server)
+	go carry(server, client)
+	for range 2 {
+		select {
+		case <-ended:
+		case <-dead:
+			server.Close()
+			<-ctx.Done()
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// die leaves all connections of now open, for ever.
+func (l *line) die() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.dead)
+	l.dead = make(chan struct{})
+}
+
+// Each client to copy prints each stored reading once, over an orderly restart of the
+// gateway, over one after SIGKILL, and over a line that dies without a word.
 func TestClientsMissNothing(t *testing.T) {
 	t.Parallel()
 	for _, file := range slices.Sorted(maps.Keys(copied)) {
@@ -162,7 +243,8 @@ func TestClientsMissNothing(t *testing.T) {
 				return startGateway(t, buildGateway(t), "--simulate", "--state", state, "--listen", address)
 			}
 			gw := begin()
-			out := startClient(t, c.start(t, address), c.name)
+			line := startLine(t, address)
+			out := startClient(t, c.start(t, line.address), c.name)
 			out.until(10)
 			if err := gw.Stop(t); err != nil {
 				t.Error(err)
@@ -171,6 +253,8 @@ func TestClientsMissNothing(t *testing.T) {
 			out.until(30)
 			gw.Kill(t)
 			begin()
+			out.until(30)
+			line.die()
 			out.until(30)
 
 			wantAllStored(t, address, "unix_ms", func() []string { return out.times }, func() { out.until(1) })
@@ -268,7 +352,7 @@ func TestSketch(t *testing.T) {
 	}
 	start := `sent {"type":"command","payload":{"action":"start","target":"motor_1","run_ms":10000}}`
 	want := []string{
-		"begin 8765 /sensors/indoor readings.v1", "headers none", "connected", "1795826680.302 21.50 40.0", "1795826680.402 28.50 40.0", start,
+		"begin 8765 /sensors/indoor readings.v1", "headers none", "heartbeat 15000 5000 2", "connected", "1795826680.302 21.50 40.0", "1795826680.402 28.50 40.0", start,
 		"1795826680.502 29.00 40.0", `{"type":"ack"}`, "1795826680.602 failed, cause 3",
 	}
 	if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(string(got)), "\n")); diff != "" {

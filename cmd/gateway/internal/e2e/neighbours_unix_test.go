@@ -240,15 +240,16 @@ func startNodeRED(t *testing.T, gateway string) (address string, lines <-chan st
 	return address, lines
 }
 
-// The flow for Node-RED has each reading once, over a restart of the gateway, and
-// starts and stops a motor.
+// The flow for Node-RED has each reading once, over a restart of the gateway and over a line
+// that dies, and starts and stops a motor.
 func TestNodeRED(t *testing.T) {
 	t.Parallel()
 	long(t, "it installs Node-RED and restarts a gateway under it")
 	gateway, state := freeAddress(t), t.TempDir()
 	args := []string{buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--state", state, "--listen", gateway}
 	gw := startGateway(t, args...)
-	address, lines := startNodeRED(t, gateway)
+	line := startLine(t, gateway)
+	address, lines := startNodeRED(t, line.address)
 	var numbers []string
 	sensor, seq := "", regexp.MustCompile(`\bseq: (\d+)`)
 	until := func(n int) {
@@ -300,6 +301,8 @@ func TestNodeRED(t *testing.T) {
 	}
 	startGateway(t, args...)
 	until(50)
+	line.die()
+	until(30)
 	// A machine that is busy makes fewer ticks.
 	wantAllStored(t, gateway, "seq", func() []string { return numbers }, func() { until(1) })
 }

@@ -7,6 +7,7 @@ public:
   void begin(const char *, uint16_t port, const char *url = "/", const char *protocol = "arduino") { printf("begin %u %s %s\n", port, url, protocol); }
   void setExtraHeaders(const char *headers = NULL) { printf("headers %s\n", headers ? headers : "none"); }
   void setReconnectInterval(unsigned long) {}
+  void enableHeartbeat(uint32_t pingInterval, uint32_t pongTimeout, uint8_t disconnectTimeoutCount) { printf("heartbeat %u %u %u\n", pingInterval, pongTimeout, disconnectTimeoutCount); }
   void onEvent(WebSocketClientEvent callback) { event = callback; }
   bool sendTXT(const char *payload, size_t = 0) { return printf("sent %s\n", payload) > 0; }
   void loop() {
