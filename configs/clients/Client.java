@@ -8,9 +8,10 @@ import java.util.regex.*;
 
 class Client implements WebSocket.Listener {
     static final long SILENCE = 40_000_000_000L; // ns without a message, though the gateway pings every 25 s: the line is dead
-    static long last = -1; // Unix ms of the newest reading; -1: none yet
+    static volatile long last = -1; // Unix ms of the newest reading; -1: none yet
     static int tries = 0;
     final CompletableFuture<String> closed = new CompletableFuture<>();
+    final ByteBuffer reading = ByteBuffer.allocate(16); // it may come in pieces
     volatile long heard = System.nanoTime();
 
     CompletionStage<?> next(WebSocket socket) {
@@ -19,25 +20,23 @@ class Client implements WebSocket.Listener {
         return null;
     }
 
-    public void onOpen(WebSocket socket) {
-        tries = 0;
-        next(socket);
-    }
+    public void onOpen(WebSocket socket) { tries = 0; next(socket); }
 
     public CompletionStage<?> onPing(WebSocket socket, ByteBuffer message) { return next(socket); } // the JDK answers it
 
-    public CompletionStage<?> onBinary(WebSocket socket, ByteBuffer message, boolean whole) { // 16 bytes come whole
-        int bits = message.getInt(0); // of the temperature; NaN with its cause if the measurement failed
-        last = message.getLong(8);
+    public CompletionStage<?> onBinary(WebSocket socket, ByteBuffer piece, boolean whole) {
+        reading.put(piece);
+        if (!whole) return next(socket);
+        int bits = reading.getInt(0); // of the temperature; NaN with its cause if the measurement failed
+        last = reading.getLong(8);
         if ((bits & 0xFFFFFF00) == 0x7FC00000 && bits != 0x7FC00000) System.out.printf("%d failed, cause %d%n", last, bits & 0xFF);
-        else System.out.printf("%d %.2f %.1f%n", last, message.getFloat(0), message.getFloat(4));
+        else System.out.printf("%d %.2f %.1f%n", last, reading.getFloat(0), reading.getFloat(4));
+        reading.clear();
         return next(socket);
     }
 
-    public CompletionStage<?> onClose(WebSocket socket, int code, String reason) {
-        closed.complete(reason);
-        return null;
-    }
+    public CompletionStage<?> onClose(WebSocket socket, int code, String reason) { closed.complete(reason); return null; }
+
     public void onError(WebSocket socket, Throwable error) { closed.complete(error.toString()); }
 
     public static void main(String[] args) throws InterruptedException {
@@ -47,8 +46,7 @@ class Client implements WebSocket.Listener {
             WebSocket.Builder builder = http.newWebSocketBuilder().subprotocols("readings.v1");
             if (token != null) builder.header("Authorization", "Bearer " + token);
             URI uri = URI.create(args[0] + "/sensors/" + args[1] + (last < 0 ? "" : "?since=" + (last + 1)));
-            CompletableFuture<WebSocket> opened = builder.buildAsync(uri, client);
-            opened.whenComplete((socket, error) -> { if (error != null) client.closed.complete(error.toString()); });
+            var opened = builder.buildAsync(uri, client).whenComplete((socket, error) -> { if (error != null) client.closed.complete(error.toString()); });
             while ((why = client.closed.copy().completeOnTimeout(null, 1, TimeUnit.SECONDS).join()) == null)
                 if (System.nanoTime() - client.heard > SILENCE) client.closed.complete("silence");
             opened.thenAccept(WebSocket::abort);

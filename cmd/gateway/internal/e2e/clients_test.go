@@ -3,25 +3,25 @@ package e2e
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/binary"
 	"encoding/csv"
 	"io"
 	"maps"
 	"math"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gorilla/websocket"
 
 	"sensorgateway/wire"
 )
@@ -152,84 +152,6 @@ func (p *printed) until(n int) {
 	}
 }
 
-// A line leads connections on to a gateway, until it dies: then those that it has are open,
-// and nothing comes any more.
-type line struct {
-	address string
-
-	mu   sync.Mutex
-	dead chan struct{} // closed when the line of now dies
-}
-
-func startLine(t *testing.T, gateway string) *line {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &line{address: listener.Addr().String(), dead: make(chan struct{})}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() { l.lead(t.Context(), client.(*net.TCPConn), gateway) })
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		all.Wait()
-	})
-	return l
-}
-
-// lead leads one connection on, until both sides have ended it, or ctx ends.
-func (l *line) lead(ctx context.Context, client *net.TCPConn, gateway string) {
-	defer client.Close()
-	l.mu.Lock()
-	dead := l.dead
-	l.mu.Unlock()
-	c, err := net.Dial("tcp", gateway)
-	if err != nil {
-		return
-	}
-	server := c.(*net.TCPConn)
-	defer server.Close()
-	ended := make(chan struct{}, 2)
-	carry := func(to, from *net.TCPConn) {
-		_, _ = io.Copy(to, from) // either side may cut it
-		select {
-		case <-dead:
-		default:
-			_ = to.CloseWrite()
-		}
-		ended <- struct{}{}
-	}
-	go carry(client, server)
-	go carry(server, client)
-	for range 2 {
-		select {
-		case <-ended:
-		case <-dead:
-			server.Close()
-			<-ctx.Done()
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// die leaves all connections of now open, for ever.
-func (l *line) die() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	close(l.dead)
-	l.dead = make(chan struct{})
-}
-
 // Each client to copy prints each stored reading once, over an orderly restart of the
 // gateway, over one after SIGKILL, and over a line that dies without a word.
 func TestClientsMissNothing(t *testing.T) {
@@ -258,6 +180,52 @@ func TestClientsMissNothing(t *testing.T) {
 			out.until(30)
 
 			wantAllStored(t, address, "unix_ms", func() []string { return out.times }, func() { out.until(1) })
+		})
+	}
+}
+
+// What was missed comes in a burst, of which a client's library may hand over a message in
+// pieces: each reading is printed once, over one connection.
+func TestClientsTakeABurst(t *testing.T) {
+	t.Parallel()
+	for file, c := range copied {
+		if c.name > 0 {
+			continue // its messages have several records
+		}
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			const readings = 20_000
+			upgrader := websocket.Upgrader{Subprotocols: []string{"readings.v1"}}
+			var connections atomic.Int32
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				connections.Add(1)
+				ws, err := upgrader.Upgrade(w, r, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer ws.Close()
+				var burst []byte
+				for n := range readings {
+					burst = append(burst, 0x82, wire.ReadingSize) // a binary frame (RFC 6455, section 5.2)
+					burst = wire.Reading{Values: [2]float32{20, 40}, UnixMilli: int64(n)}.Append(burst)
+				}
+				if _, err := ws.NetConn().Write(burst); err != nil {
+					t.Error(err)
+				}
+				_, _, _ = ws.ReadMessage() // until the client ends
+			}))
+			t.Cleanup(server.Close)
+			out := startClient(t, c.start(t, strings.TrimPrefix(server.URL, "http://")), 0)
+			out.until(readings)
+			for n, got := range out.times {
+				if got != strconv.Itoa(n) {
+					t.Fatalf("line %d is the reading of %s", n, got)
+				}
+			}
+			if n := connections.Load(); n != 1 {
+				t.Errorf("it has connected %d times", n)
+			}
 		})
 	}
 }
