@@ -136,7 +136,7 @@ func startClient(t *testing.T, cmd *exec.Cmd, name int) *printed {
 // until reads on until the client has printed n more readings of indoor.
 func (p *printed) until(n int) {
 	p.t.Helper()
-	late := time.After(patience)
+	late := time.After(silence + patience)
 	for n += len(p.times); len(p.times) < n; {
 		select {
 		case line, ok := <-p.lines:
@@ -147,7 +147,7 @@ func (p *printed) until(n int) {
 				p.times = append(p.times, words[0])
 			}
 		case <-late:
-			p.t.Fatalf("%d of %d readings after %v", len(p.times), n, patience)
+			p.t.Fatalf("%d of %d readings after %v", len(p.times), n, silence+patience)
 		}
 	}
 }

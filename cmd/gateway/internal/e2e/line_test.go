@@ -6,7 +6,11 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
+
+// silence is how long clients to copy hear nothing before they connect again.
+const silence = 40 * time.Second
 
 // A line leads connections on to a gateway, until it dies: then those that it has are open,
 // and nothing comes any more.

@@ -254,7 +254,7 @@ func TestNodeRED(t *testing.T) {
 	sensor, seq := "", regexp.MustCompile(`\bseq: (\d+)`)
 	until := func(n int) {
 		t.Helper()
-		late := time.After(patience)
+		late := time.After(silence + patience)
 		for n += len(numbers); len(numbers) < n; {
 			select {
 			case line, ok := <-lines:
@@ -268,7 +268,7 @@ func TestNodeRED(t *testing.T) {
 					numbers = append(numbers, m[1])
 				}
 			case <-late:
-				t.Fatalf("%d of %d readings after %v", len(numbers), n, patience)
+				t.Fatalf("%d of %d readings after %v", len(numbers), n, silence+patience)
 			}
 		}
 	}
