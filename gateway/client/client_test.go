@@ -301,8 +301,9 @@ func TestFinalCloses(t *testing.T) {
 			}
 		})
 	}
-	bubble(t, Options{}, func(p *serverConn) {
+	bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *serverConn) {
 		p.rude.Store(true) // the close frames cross
+		p.hello()          // from now on the client may close
 		p.wait()
 		p.bye(wire.ClosePolicy, "Nick taken")
 	}, func(c *run) {
