@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/csv"
+	"fmt"
 	"io"
 	"maps"
 	"math"
@@ -152,8 +153,8 @@ func (p *printed) until(n int) {
 	}
 }
 
-// Each client to copy prints each stored reading once, over an orderly restart of the
-// gateway, over one after SIGKILL, and over a line that dies without a word.
+// Each client to copy prints each stored reading once, over an orderly restart of
+// the gateway and over one after SIGKILL.
 func TestClientsMissNothing(t *testing.T) {
 	t.Parallel()
 	for _, file := range slices.Sorted(maps.Keys(copied)) {
@@ -165,8 +166,7 @@ func TestClientsMissNothing(t *testing.T) {
 				return startGateway(t, buildGateway(t), "--simulate", "--state", state, "--listen", address)
 			}
 			gw := begin()
-			line := startLine(t, address)
-			out := startClient(t, c.start(t, line.address), c.name)
+			out := startClient(t, c.start(t, address), c.name)
 			out.until(10)
 			if err := gw.Stop(t); err != nil {
 				t.Error(err)
@@ -176,9 +176,26 @@ func TestClientsMissNothing(t *testing.T) {
 			gw.Kill(t)
 			begin()
 			out.until(30)
+
+			wantAllStored(t, address, "unix_ms", func() []string { return out.times }, func() { out.until(1) })
+		})
+	}
+}
+
+// Likewise over a line that dies without a word.
+func TestClientsLeaveADeadLine(t *testing.T) {
+	t.Parallel()
+	long(t, fmt.Sprintf("each client hears nothing for %v", silence))
+	for file, c := range copied {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			address := freeAddress(t)
+			startGateway(t, buildGateway(t), "--simulate", "--state", t.TempDir(), "--listen", address)
+			line := startLine(t, address)
+			out := startClient(t, c.start(t, line.address), c.name)
+			out.until(10)
 			line.die()
 			out.until(30)
-
 			wantAllStored(t, address, "unix_ms", func() []string { return out.times }, func() { out.until(1) })
 		})
 	}
