@@ -3,7 +3,8 @@
 import { createRequire } from "node:module";
 const WebSocket = createRequire(import.meta.url)("ws");
 
-const REPLAYED = 4, SILENCE = 40_000; // a flag of a record; ms, though the gateway pings every 25 s: the line is dead
+const REPLAYED = 4; // a flag of a record
+const SILENCE = 40_000; // ms without a message, though the gateway pings every 25 s: the line is dead
 const token = process.env.GATEWAY_TOKEN, protocols = ["readings.v2", ...(token ? [`gateway.token.${token}`] : [])];
 let epoch, tries = 0, names = new Map(), behind = new Set(), fresh = new Set();
 const known = new Map(); // where to resume: the last number of each sensor up to which none is missing

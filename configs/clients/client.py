@@ -48,7 +48,7 @@ async def main(url, token):
     tries, protocols = 0, ["readings.v2"] + ([f"gateway.token.{token}"] if token else [])
     while True:
         try:
-            async with websockets.connect(url, subprotocols=protocols, close_timeout=2) as ws:  # it pings every 20 s
+            async with websockets.connect(url, subprotocols=protocols, close_timeout=2) as ws:  # websockets pings every 20 s
                 tries = 0
                 await follow(ws)
         except (OSError, websockets.WebSocketException) as error:

@@ -48,7 +48,7 @@ export class Link extends EventTarget {
   /** @type {ReturnType<typeof setTimeout> | undefined} the handshake's, the silence's or the pause's, one at a time */
   #timer;
   #heard = 0;
-  #woken = 0; // when it was, until there is an answer
+  #woken = 0; // when wake was called, until an answer
   #url;
   #protocols;
   #token;
@@ -115,7 +115,7 @@ export class Link extends EventTarget {
   /**
    * Connects without waiting, and makes sure that a connection still works: while a
    * machine sleeps or changes its network nobody says that it has ended. If it ends, or
-   * there is no answer within `ms`, there is another at once.
+   * there is no answer within `ms`, it connects again at once.
    * @param {number} [ms]
    */
   wake(ms = WAKES) {
@@ -125,7 +125,7 @@ export class Link extends EventTarget {
     if (this.phase !== "connected") return;
     this.probe().then(() => (this.#woken = 0), () => {});
     setTimeout(() => {
-      // Within a second what came during the sleep is read.
+      // What comes within a second may be from before.
       if (this.#socket === socket && this.#woken === asked && this.#heard < asked + 1000) this.#lost(0, "");
     }, ms);
   }

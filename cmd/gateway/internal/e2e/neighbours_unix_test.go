@@ -252,9 +252,10 @@ func TestNodeRED(t *testing.T) {
 	address, lines := startNodeRED(t, line.address)
 	var numbers []string
 	sensor, seq := "", regexp.MustCompile(`\bseq: (\d+)`)
+	limit := patience
 	until := func(n int) {
 		t.Helper()
-		late := time.After(silence + patience)
+		late := time.After(limit)
 		for n += len(numbers); len(numbers) < n; {
 			select {
 			case line, ok := <-lines:
@@ -268,7 +269,7 @@ func TestNodeRED(t *testing.T) {
 					numbers = append(numbers, m[1])
 				}
 			case <-late:
-				t.Fatalf("%d of %d readings after %v", len(numbers), n, silence+patience)
+				t.Fatalf("%d of %d readings after %v", len(numbers), n, limit)
 			}
 		}
 	}
@@ -302,6 +303,7 @@ func TestNodeRED(t *testing.T) {
 	startGateway(t, args...)
 	until(50)
 	line.die()
+	limit += silence
 	until(30)
 	// A machine that is busy makes fewer ticks.
 	wantAllStored(t, gateway, "seq", func() []string { return numbers }, func() { until(1) })
