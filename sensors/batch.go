@@ -10,7 +10,7 @@ import (
 // batch is the message of one tick of all sensors that are due at one deadline.
 type batch struct {
 	deadline time.Duration
-	offset   time.Duration // what makes Unix time of the boot clock's
+	offset   time.Duration // turns the boot clock's time into Unix time
 	flags    wire.Flags
 	pending  int // chips whose records are not in yet
 	records  []wire.Record
@@ -34,8 +34,8 @@ func (s *Sampler) batchOf(deadline, offset time.Duration, flags wire.Flags) *bat
 	return b
 }
 
-// close sends the messages that are complete, that have waited long enough, or
-// that did so earlier and have a straggler now.
+// close sends the messages that are complete or have waited long enough, and the stragglers
+// of messages that were sent before.
 func (s *Sampler) close(now time.Duration) {
 	open := s.open[:0]
 	for _, b := range s.open {
@@ -51,7 +51,7 @@ func (s *Sampler) close(now time.Duration) {
 	s.open = open
 }
 
-// send publishes what is in of a message.
+// send publishes those records of a message that are in.
 func (s *Sampler) send(b *batch) {
 	if len(b.records) == 0 {
 		return

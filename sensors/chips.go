@@ -28,22 +28,22 @@ import (
 // Chip is a kind of chip that can be named in a configuration.
 type Chip struct {
 	Model       string        // as its maker writes it
-	Sold        []string      // what it is called besides: sht31 of the sht3x
+	Sold        []string      // other names of it in shops: sht31 of the sht3x
 	Addresses   []uint16      // where it can answer, the usual one first
 	MinInterval time.Duration // a shorter one would ask a chip that is still busy
 	Measures    []Measurand   // what its sensor's values are, one or two
-	// Also are the further ones that it measures at the same time. Each is a sensor
-	// of its own, if it is asked for.
+	// Also are further quantities that it measures at the same time. Each is a sensor of its
+	// own, if it is configured.
 	Also []Measurand
-	// Kernel says how the kernel calls the chip, which it reads itself: there is no bus
-	// then, and [Chip.Of] opens it. It is nil for a chip on an I²C bus.
+	// Kernel says what the kernel calls a chip that it reads itself. Such a chip is on no
+	// bus, and [Chip.Of] sets its Open. It is nil for a chip on an I²C bus.
 	Kernel *kernel.Kind
 	// MaxRead is how long a measurement may take, if that is more than a second.
 	MaxRead time.Duration
 	// Open finds the chip at addr of b and makes it ready to measure.
 	Open func(b i2c.Bus, addr uint16) (Sensor, error)
-	// Reset makes a chip that hangs be as after power-up; nil: it cannot be reset, or
-	// always is when it is opened.
+	// Reset brings a chip that hangs into the state that it has after power-up. nil: it cannot
+	// be reset, or is reset whenever it is opened.
 	Reset func(b i2c.Bus, addr uint16) error
 }
 
@@ -55,7 +55,7 @@ type Measurand struct {
 	Coarse bool
 }
 
-// coarse says of all measurands that they are.
+// coarse marks all measurands as coarse.
 func coarse(all ...Measurand) []Measurand {
 	for i := range all {
 		all[i].Coarse = true
@@ -63,14 +63,14 @@ func coarse(all ...Measurand) []Measurand {
 	return all
 }
 
-// celsius is a temperature that a chip can measure. The limits themselves pass:
-// the nearest value that the chip can say may lie just beyond.
+// celsius is a temperature that a chip can measure. The limits themselves are valid: the
+// chip's nearest value may lie just beyond.
 func celsius(least, most float32) Measurand {
 	const margin = 0.05
 	return Measurand{Quantity: wire.Temperature, Min: least - margin, Max: most + margin}
 }
 
-// percent is a relative humidity, which chips that are calibrated limit themselves.
+// percent is a relative humidity; chips that are calibrated keep it within this range.
 var percent = Measurand{Quantity: wire.Humidity, Max: 100}
 
 // climate is temperature and relative humidity.
@@ -82,13 +82,13 @@ var pressure = Measurand{Quantity: wire.Pressure, Min: 300, Max: 1100}
 // All returns what a measurement of the chip gives, in its order.
 func (c *Chip) All() []Measurand { return append(slices.Clip(c.Measures), c.Also...) }
 
-// Further returns which one of [Chip.Also] a quantity is, -1 if none.
+// Further returns the index of a quantity in [Chip.Also], -1 if it is not there.
 func (c *Chip) Further(quantity string) int {
 	return slices.IndexFunc(c.Also, func(m Measurand) bool { return m.Name == quantity })
 }
 
-// Quantities returns what the values of the chip's own sensor are; or those of the
-// further one of a quantity, if there is one.
+// Quantities returns the quantities of the chip's own sensor; or of the further sensor of a
+// quantity, if the chip has one.
 func (c *Chip) Quantities(further string) (all []wire.Quantity) {
 	measures := c.Measures
 	if i := c.Further(further); i >= 0 {
@@ -119,7 +119,7 @@ func Chips() map[string]Chip {
 		"hdc302x": onI2C("HDC302x", []uint16{0x44, 0x45, 0x46, 0x47}, 20*ms, climate(-40, 125), nil, open(hdc302x.NewI2C)),
 		// Datasheet BST-BME680-DS001, tables 2 to 4; without the gas sensor, whose heater warms the chip.
 		"bme680": onI2C("BME680", []uint16{0x76, 0x77}, 50*ms, climate(-40, 85), []Measurand{pressure}, open(bme680.NewI2C)),
-		// Datasheet AHT10, version 1.1: more often, and it warms itself (section 5.4).
+		// Datasheet AHT10, version 1.1: measured more often, it warms itself (section 5.4).
 		"aht10": onI2C("AHT10", []uint16{0x38, 0x39}, time.Second, climate(-40, 85), nil, open(aht10.NewI2C)),
 		// Datasheet AM2320, section 6 and table 3. In steps of 0.1.
 		"am2320": onI2C("AM2320", []uint16{0x5C}, 2*time.Second, coarse(climate(-40, 80)...), nil, open(am2320.NewI2C)),

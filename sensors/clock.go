@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	// minStep is how far the offset of the system clock must leap to be a step.
-	// Less is how precisely it is read.
+	// minStep is the smallest change of the system clock's offset that is a step. Smaller ones
+	// are errors of reading it.
 	minStep = 5 * time.Millisecond
-	// slewRatio is the least time that it takes to slew a clock by one part of it:
-	// 500 ppm (adjtime(3)). Linux slews both clocks alike, which changes no offset.
+	// slewRatio is how many seconds it takes at least to slew a clock by one second: 500 ppm
+	// (adjtime(3)). Linux slews both clocks alike, which does not change the offset.
 	slewRatio = 2000
-	// maxHold is how far the system clock may step back while times are held until
-	// it has caught up; a leap second is 1 s. Farther back, new streams begin.
+	// maxHold is the largest step back after which times are held until the system clock has
+	// caught up; a leap second is 1 s. After a larger step new streams begin.
 	maxHold = 2 * time.Second
-	// minGap is how much time passes between two ticks while times are held, and
-	// the error that makes a time wrong.
+	// minGap is how far apart the times of two ticks are while times are held, and the smallest
+	// error with which a time counts as wrong.
 	minGap = time.Millisecond
 	// A reading of both clocks that took longer was interrupted; it is repeated.
 	maxBetween = time.Millisecond
@@ -38,18 +38,17 @@ type ClockOptions struct {
 type Step struct {
 	By time.Duration // forward if positive
 	At time.Time     // by the system clock as it is now
-	// Back says that it is too far back to be waited for: the next times lie before
-	// those that were given out.
+	// Back says that the step is too large to hold times until the clock has caught up: the
+	// next times lie before those that were given out.
 	Back bool
 }
 
-// A Clock measures time since the machine started, and knows by how much the
-// system clock is off it. So a step of the system clock moves no deadline, is
-// noticed at the next tick, and can be set right afterwards in what was stamped
-// before.
+// A Clock measures time since the machine started, and knows the offset of the system clock
+// from that. So a step of the system clock moves no deadline, is noticed at the next tick,
+// and can be corrected afterwards in times that were stamped before it.
 //
-// The times it gives never run backwards, unless it says so: when the system
-// clock steps back a little, they all but stand until it has caught up.
+// The times it gives never run backwards, except after a [Step] with Back. When the system
+// clock steps back less, they almost stand still until it has caught up.
 type Clock struct {
 	ClockOptions
 	synced atomic.Bool
@@ -89,9 +88,9 @@ func (c *Clock) Synced() bool { return c.synced.Load() }
 // Steps is how often the system clock stepped.
 func (c *Clock) Steps() int64 { return c.steps.Load() }
 
-// update reads both clocks. It returns what makes Unix time of moments on the boot
-// clock, which lie after the last update, the first of them at from; and whether
-// that is right.
+// update reads both clocks. It returns the offset that turns moments on the boot clock into
+// Unix time, and whether that is right. These moments lie after the last update; the first
+// of them is from.
 func (c *Clock) update(from time.Duration) (offset time.Duration, right bool) {
 	synced := c.ClockOptions.Synced()
 	c.synced.Store(synced)
@@ -100,10 +99,10 @@ func (c *Clock) update(from time.Duration) (offset time.Duration, right bool) {
 		c.updated, c.offset, c.given, c.right, c.started = now, offset, offset, synced, true
 		return offset, synced
 	}
-	if !ok { // nothing is known now that was not before
+	if !ok { // the clocks could not be compared: keep what is known
 		offset, synced = c.offset, synced && c.right
 	}
-	by, reached := offset-c.offset, c.updated+c.given // after all times that were given out
+	by, reached := offset-c.offset, c.updated+c.given // no time that was given out is later than reached
 	stepped := by.Abs() > minStep+(now-c.updated)/slewRatio
 	back := c.given-offset > maxHold
 	c.given = max(offset, min(c.given, reached+minGap-from))

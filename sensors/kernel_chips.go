@@ -12,7 +12,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// The names of chips that are whatever the kernel calls a device.
+// The names of chips that stand for any device of a class; its device name says which.
 const (
 	hwmon = "hwmon"
 	iio   = "iio"
@@ -26,14 +26,14 @@ func kernelChips() map[string]Chip {
 		// without power of its own the kernel has one chip convert after the other.
 		"ds18b20": ofKernel("DS18B20", kernel.W1, "ds18b20", "dtoverlay=w1-gpio", time.Second, 5*time.Second, coarse(celsius(-55, 125))),
 		// Datasheet AM2302: in steps of 0.1. Linux, drivers/iio/humidity/dht11.c: a value is
-		// given again for 2 s, and a chip that does not answer is waited for for 1 s.
+		// given again for 2 s, and the driver waits 1 s for a chip that does not answer.
 		"dht22": ofKernel("DHT22", kernel.IIO, "dht11", "dtoverlay=dht11,gpiopin=4", 2100*time.Millisecond, 3*time.Second, coarse(climate(-40, 80)...)),
 		hwmon:   ofDevice(hwmon, kernel.Hwmon, ""),
 		iio:     ofDevice(iio, kernel.IIO, ""),
 	}
 }
 
-// drivers are the devices of hwmon and IIO of which more is known than that they measure
+// drivers has the devices of hwmon and IIO of which more is known than that they measure
 // temperature, by the names that their drivers give (Linux 6.1, drivers/hwmon and drivers/iio).
 var drivers = map[string]map[string]struct {
 	model    string
@@ -104,12 +104,12 @@ func Lookup(name, device string) (Chip, bool) {
 	return c, ok
 }
 
-// NamesDevice returns whether a chip in a configuration is whatever a device is called there.
+// NamesDevice returns whether a configuration must name the kernel's device besides the chip.
 func NamesDevice(chip string) bool { return chip == hwmon || chip == iio }
 
-// Of returns the chip as the kernel has it: Open finds it in the tree, the machine's root
-// directory, by its id, if that is not "". Its readings end with ctx. Others than the
-// kernel's stay as they are.
+// Of returns a chip that the kernel reads with its Open set: this finds the device in the
+// tree, the machine's root directory, by its id, unless that is "". Its readings end with
+// ctx. Chips that the kernel does not read stay as they are.
 func (c Chip) Of(ctx context.Context, tree fs.FS, id string, interval time.Duration) Chip {
 	if c.Kernel == nil {
 		return c

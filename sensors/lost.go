@@ -14,14 +14,14 @@ const (
 	lostTime  = 30 * time.Second
 )
 
-// lostAfter returns how many failed ticks in a row make a sensor lost: those that
-// begin within lostTime, and one where the interval is longer.
+// lostAfter returns how many failed ticks in a row make a sensor lost: those that begin
+// within lostTime, at least one and at most lostTicks.
 func lostAfter(interval time.Duration) int {
 	return min(lostTicks, int((lostTime+interval-1)/interval))
 }
 
-// detect notices when a sensor is lost and when it is back, by the record of its
-// last tick: after lost failed ones. What fails for a tick or two is in the records only.
+// detect notices by the fault f of its last tick whether a sensor is lost, after so many
+// failed ticks, or back. Shorter failures are in the records only.
 func (s *Sampler) detect(p *part, lost int, f wire.Fault, stamp int64) {
 	before := p.failed
 	p.failed++

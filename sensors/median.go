@@ -9,10 +9,10 @@ type window struct {
 	n      int
 }
 
-// median takes the values of a tick, and returns those in the middle of the newest size
-// ticks. One that failed has no values; of an even number the oldest is left out. So
-// the first tick, and one after a failure, passes as it is: a median of what was before
-// an outage would hide it.
+// median takes the values of a tick, and returns the median of the newest size ticks. A
+// failed tick has no values; if an even number is left, the oldest is left out. So the
+// first tick, and with a size of 3 the first after a failure, passes as it is: a median of
+// values from before an outage would hide the outage.
 func (w *window) median(size int, tick uint32, values [2]float32) [2]float32 {
 	copy(w.values[1:], w.values[:])
 	copy(w.ticks[1:], w.ticks[:])

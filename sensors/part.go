@@ -23,23 +23,22 @@ type part struct {
 	first    int // of its values among those of the chip
 	measures []Measurand
 
-	// The probe's.
+	// Used by the probe.
 	err       error     // of the measurement under way
 	same      [2]uint32 // the bits of the last good measurement
 	sameSince time.Time
-	median    int    // of so many ticks; 0: none
-	window    window // for that
+	median    int    // of how many ticks; 0: no median
+	window    window // for the median
 
-	// The scheduler's.
+	// Guarded by the sampler's lock.
 	failed int       // ticks in a row
-	lostAt time.Time // when they became too many; zero if they are not
+	lostAt time.Time // when they last became too many
 
 	mu   sync.Mutex
 	last error // for Sampler.Err
 }
 
-// parts returns the sensors that a chip is: its own, and the further ones that are
-// asked for.
+// parts returns the sensors of a chip: its own, and the further ones that are configured.
 func parts(cfg *Config) []*part {
 	all := []*part{{id: cfg.ID, name: cfg.Name, firstSeq: cfg.FirstSeq, measures: cfg.Chip.Measures, median: cfg.Median}}
 	for _, f := range cfg.Also {
@@ -54,11 +53,11 @@ func parts(cfg *Config) []*part {
 // of returns the part's values among those of its chip.
 func (p *part) of(values []float32) []float32 { return values[p.first : p.first+len(p.measures)] }
 
-// outcome returns what was measured in a tick, or its median, if p.err does not say
-// otherwise.
+// outcome returns what was measured in a tick, or its median; or the failure that p.err
+// carries.
 func (p *part) outcome(tick uint32, values []float32) outcome {
 	f := wire.FaultOf(p.err)
-	o := outcome{wire.Failed(f, 0).Values, f} // of a good one, the values are those that are not measured
+	o := outcome{wire.Failed(f, 0).Values, f} // if good, NaNs that say that nothing is measured
 	if f == wire.Good {
 		copy(o.values[:], p.of(values))
 		if p.median > 0 {
@@ -68,8 +67,8 @@ func (p *part) outcome(tick uint32, values []float32) outcome {
 	return o
 }
 
-// check refuses what the chip cannot have measured, and values that have not
-// changed for longer than those of real surroundings do.
+// check refuses values that the chip cannot have measured, and values that have not changed
+// for longer than real ones do.
 func (p *part) check(chip Sensor, values []float32, stuckAfter time.Duration) error {
 	own := p.of(values)
 	for i, m := range p.measures {
@@ -81,7 +80,7 @@ func (p *part) check(chip Sensor, values []float32, stuckAfter time.Duration) er
 	var same [2]uint32
 	for i, v := range own {
 		same[i] = math.Float32bits(v)
-		if m := p.measures[i]; v == m.Min || v == m.Max { // in fog 100 % is what there is, for hours
+		if m := p.measures[i]; v == m.Min || v == m.Max { // in fog it is 100 % for hours
 			p.sameSince = time.Time{}
 		}
 	}

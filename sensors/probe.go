@@ -11,9 +11,9 @@ import (
 	"sensorgateway/wire"
 )
 
-// A sensor whose ticks are slowTick apart repeats a measurement that failed, at most
-// maxRepeats times, while there is time for it in the tick: repeatPart of what a read may
-// take is not over.
+// A sensor whose ticks are at least slowTick apart repeats a measurement that failed, at most
+// maxRepeats times, while the tick has time for it: until repeatPart of the time that a read
+// may take is over.
 const (
 	slowTick    = time.Second
 	maxRepeats  = 2
@@ -26,12 +26,12 @@ const (
 type probe struct {
 	cfg       Config
 	done      chan struct{} // closed when run has ended
-	measuring job           // the one that is under way
+	measuring job           // the job under way
 	parts     []*part
 
 	sensor Sensor // nil while the chip is not open
 	values [maxValues]float32
-	retry  backoff.Backoff // not opened again while it waits
+	retry  backoff.Backoff // while it waits, the chip is not opened again
 	fails  int             // in a row
 	cause  error           // of the last failure
 
@@ -63,7 +63,7 @@ func (j *job) failed(f wire.Fault) {
 	}
 }
 
-// run measures for each job that it gets for the one before.
+// run measures for each job, and hands exchange the result when it asks for the next job.
 func (p *probe) run(exchange func(j *job, measured bool) bool) {
 	defer func() {
 		if p.sensor != nil {
@@ -82,8 +82,8 @@ func (p *probe) run(exchange func(j *job, measured bool) bool) {
 	}
 }
 
-// A hanger is a bus that says what a transaction with the chip at addr would have to wait
-// for, if that does not end.
+// A hanger is a bus whose Hangs says why a transaction with the chip at addr would have to
+// wait, while another one does not end.
 type hanger interface{ Hangs(addr uint16) error }
 
 // hasEnded returns whether the probe's goroutine has ended.
@@ -97,10 +97,10 @@ func (p *probe) hasEnded() bool {
 }
 
 // hangs returns why the probe cannot return, if its bus says that a transaction does not
-// end. Any goroutine may ask.
+// end. Any goroutine may call it.
 func (p *probe) hangs() error {
 	b, ok := p.cfg.Bus.(hanger)
-	if !ok || p.cfg.Chip.Kernel != nil { // the kernel's has no bus
+	if !ok || p.cfg.Chip.Kernel != nil { // a chip that the kernel reads has no bus
 		return nil
 	}
 	if err := b.Hangs(p.cfg.Address); err != nil {
@@ -132,8 +132,8 @@ func passing(f wire.Fault) bool {
 	return false
 }
 
-// measure makes one measurement into p.values. While the chip is lost and not yet
-// to be tried again, it costs nothing and returns the last cause.
+// measure makes one measurement into p.values. Before a chip that was lost is to be tried
+// again, measure makes no transfer and returns the last cause.
 func (p *probe) measure() error {
 	start := time.Now()
 	for _, part := range p.parts {
@@ -173,8 +173,8 @@ func (p *probe) open() error {
 	})
 }
 
-// guard makes an error of a driver's panic: one bad chip must not take the
-// others' readings along.
+// guard turns a driver's panic into an error: one bad driver must not end the readings of
+// other chips.
 func (p *probe) guard(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -198,7 +198,7 @@ func (p *probe) check() (err error) {
 	return p.parts[0].err
 }
 
-// failed decides what a failure that took cost means for the next tick.
+// failed decides how to go on after a failure that took the time cost.
 func (p *probe) failed(err error, cost time.Duration) error {
 	p.cause = err
 	fault := wire.FaultOf(err)
@@ -208,7 +208,7 @@ func (p *probe) failed(err error, cost time.Duration) error {
 	for _, part := range p.parts {
 		part.sameSince = time.Time{}
 	}
-	if unasked(err) { // it has settings and a driver as before
+	if unasked(err) { // the chip and its driver are as before
 		return err
 	}
 	p.fails++
@@ -226,7 +226,7 @@ func (p *probe) failed(err error, cost time.Duration) error {
 	return p.cause
 }
 
-// unasked reports whether a failure says nothing of the chip, because others had the bus.
+// unasked reports whether a failure says nothing about the chip, because the bus was busy or hung.
 func unasked(err error) bool {
 	e, ok := errors.AsType[interface {
 		error
@@ -235,15 +235,14 @@ func unasked(err error) bool {
 	return ok && e.Unasked()
 }
 
-// halt lets go of the driver. Its error says nothing that the failure before it
-// did not.
+// halt lets go of the driver. Its error is of no use: the failure before it says why.
 func (p *probe) halt() {
 	_ = p.guard(p.sensor.Halt)
 	p.sensor = nil
 }
 
-// absent says that no chip acknowledges at an address any more: the cause of
-// err, NoAck, is what one tick sees of it.
+// absent says that no chip acknowledges at an address any more. The fault of err, NoAck, is
+// that of a single tick.
 type absent struct{ err error }
 
 func (a *absent) Error() string   { return a.err.Error() }

@@ -8,7 +8,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// softReset is what makes a chip that hangs be as after power-up.
+// softReset brings a chip that hangs into the state that it has after power-up.
 type softReset struct {
 	writes [][]byte
 	takes  time.Duration // after each of them, until the chip takes the next
@@ -49,8 +49,8 @@ func (r softReset) on(b i2c.Bus, addr uint16) error {
 	return nil
 }
 
-// hangs reports whether a fault that has lasted may be of a chip that a reset mends: it
-// acknowledges, or did so before it stopped the bus.
+// hangs reports whether a reset of the chip may end a fault that lasts: with these faults the
+// chip acknowledges, or did so before it stopped the bus.
 func hangs(f wire.Fault) bool {
 	switch f {
 	case wire.Checksum, wire.Timeout, wire.WarmingUp, wire.Implausible:
@@ -59,14 +59,14 @@ func hangs(f wire.Fault) bool {
 	return false
 }
 
-// reset resets the chip, before it is opened anew, if that may help.
+// reset resets the chip before it is opened again, if that may help.
 func (p *probe) reset() {
 	if !p.hung || p.cfg.Chip.Reset == nil {
 		return
 	}
 	err := p.cfg.Chip.Reset(p.cfg.Bus, p.cfg.Address)
 	switch {
-	case p.isReset: // it was before, and logged
+	case p.isReset: // it was reset before, and that was logged
 	case err != nil:
 		p.log.Info("chip that hangs could not be reset", "sensor", p.cfg.Name, "err", err)
 	default:
@@ -76,7 +76,7 @@ func (p *probe) reset() {
 	p.isReset = true
 }
 
-// measured notes that the chip measures.
+// measured notes that the chip has measured.
 func (p *probe) measured() {
 	if p.isReset {
 		p.resetsHelped.Add(1)
@@ -85,8 +85,8 @@ func (p *probe) measured() {
 	p.hung, p.isReset = false, false
 }
 
-// Resets calls f for each chip that can be reset, by its sensor, with how often it
-// was because it hung, and how often it measured then.
+// Resets calls f for each chip that can be reset, with the name of its sensor, how often it
+// was reset because it hung, and how often it measured after that.
 func (s *Sampler) Resets(f func(sensor string, taken, helped int64)) {
 	for _, sl := range s.slots {
 		if sl.cfg.Chip.Reset != nil {

@@ -18,15 +18,15 @@ const (
 	// closeAfter is when a tick's message leaves although a sensor's record is
 	// still missing (wire/README.md, "Readings").
 	closeAfter = 90 * time.Millisecond
-	// maxRead is how long a read may take at most, of a chip that does not need longer;
-	// the next tick ends it too.
+	// maxRead is the longest time that a read may take, unless the chip needs longer. The
+	// next tick ends the read too.
 	maxRead = time.Second
 	// maxIdle bounds the scheduler's sleep, so that a watchdog can tell a slow
 	// sensor from a scheduler that has stopped.
 	maxIdle = time.Second
-	// deputyAfter is when a tick begins that the probe which waits for it has not begun.
+	// deputyAfter is how long a tick waits for the probe that is to begin it; then schedule begins it.
 	deputyAfter = 20 * time.Millisecond
-	// endCheck is how often the end of the probes is checked for one that hangs.
+	// endCheck is how often, at the end, it is checked whether a probe hangs.
 	endCheck = 50 * time.Millisecond
 	// SlowInterval is the interval beyond which a sensor's first tick does not wait
 	// for its deadline.
@@ -41,8 +41,8 @@ type Config struct {
 	Bus        i2c.Bus
 	Address    uint16
 	Interval   time.Duration
-	StuckAfter time.Duration // a value that stays the same for so long is a failure; 0: it never is
-	Median     int           // the values are the median of so many ticks, an odd number up to [wire.MaxMedian]; 0: each tick's own
+	StuckAfter time.Duration // a value that stays the same for so long is a failure; 0: never
+	Median     int           // each value is the median of so many ticks, an odd number up to [wire.MaxMedian]; 0: no median
 	FirstSeq   uint32        // sequence number of the first tick
 	Also       []Further
 }
@@ -60,8 +60,8 @@ func (c *Config) title() string {
 	return fmt.Sprintf("%s 0x%02x", c.Chip.Model, c.Address)
 }
 
-// Further is a sensor that is made of a further value of a chip: it has the ticks,
-// the times and the transactions of the chip's own.
+// Further is an additional sensor, made of another value of a chip. It shares the ticks,
+// times and transactions of the chip's own sensor.
 type Further struct {
 	ID       uint16
 	Name     string
@@ -71,16 +71,15 @@ type Further struct {
 
 // A Sampler reads each of its sensors on absolute deadlines.
 //
-// Deadlines stand at whole multiples of a sensor's interval since the Unix
-// epoch as the system clock had it at the start, and are counted on the boot
-// clock from then on: they do not drift, and gateways with synchronised clocks
-// measure at the same moments. The first tick of a sensor slower than 10 s comes at
-// once, for its deadline may be hours away. Each chip has a goroutine that measures, and
-// one of those that have nothing to do waits for the next deadline, if that is its own; one
-// more waits for what is late, and for deadlines that none of them waits for, so a chip that
-// takes too long costs its own readings only. Whoever of them has
-// something to tell does what follows from it itself, one at a time: to wake another for it
-// would cost more than all else.
+// Deadlines are whole multiples of a sensor's interval since the Unix epoch. The system
+// clock is read for them once, at the start; from then on they are counted on the boot
+// clock. So they do not drift, and gateways with synchronised clocks measure at the same
+// moments. The first tick of a sensor slower than 10 s comes at once, because its deadline
+// may be hours away. Each chip has a goroutine that measures, its probe. An idle probe waits
+// for the next deadline, if that is its own. The scheduler's goroutine waits for timeouts,
+// and for deadlines that no probe waits for; so a chip that takes too long costs only its own
+// readings. A goroutine that has a result, or that wakes up, does all that follows from that
+// itself, one goroutine at a time: to wake another one would cost more than all else.
 type Sampler struct {
 	log     *slog.Logger
 	clock   *Clock
@@ -89,11 +88,11 @@ type Sampler struct {
 	event   func(wire.Event)
 	guard   func(run func(context.Context) error) func(context.Context) error
 	slots   []*slot
-	sensors int // of all slots
+	sensors int // in all slots
 
-	mu       mutex          // of what follows, and of what the slots know
-	deputy   *timer.Sleeper // of the scheduler's goroutine; nil before and after
-	deadline *timer.Sleeper // of the probe that is timed
+	mu       mutex          // guards what follows, and the slots
+	deputy   *timer.Sleeper // the scheduler's goroutine sleeps on it; nil before and after that
+	deadline *timer.Sleeper // the timed probe sleeps on it
 	timed    *slot          // whose probe waits for the next deadline; nil: none does
 	stopping bool           // no tick begins any more
 	open     []*batch       // ticks whose message has not left
@@ -108,34 +107,34 @@ type Sampler struct {
 type slot struct {
 	*probe
 	next time.Duration // deadline of the next tick; all moments are on the boot clock
-	then time.Duration // and of the one behind it, if it does not follow by the interval; else 0
+	then time.Duration // deadline of the tick after that, if it is not one interval later; else 0
 	tick uint32        // number of the next one, from 0
 
-	called  chan struct{} // of size 1: the probe is to take its job
-	given   bool          // the job is the probe's to take
-	busy    bool          // it is given, or the probe works on one
+	called  chan struct{} // of size 1: tells the probe to take its job
+	given   bool          // the job is ready for the probe to take
+	busy    bool          // the job is given, or the probe works on one
 	pending bool          // the tick awaits its records
-	job     job           // of that tick
-	expires time.Duration // when they are late
-	batch   *batch        // whose message it travels in
-	due     time.Duration // the deadline of that
+	job     job           // of the pending tick
+	expires time.Duration // when its records are late
+	batch   *batch        // whose message its records travel in
+	due     time.Duration // the deadline of the batch
 }
 
 // Options are what a [Sampler] needs.
 type Options struct {
 	Sensors []Config
 	Clock   *Clock     // used by this sampler only
-	Flags   wire.Flags // of every record, besides [wire.ClockUnsynced] if its time may be wrong
-	// Publish is called, once at a time, with the records of a tick, which it must not
-	// retain, and the Unix time minus the time since the machine started, in milliseconds,
-	// that their times were made with. Per sensor they come in the order of their sequence
-	// numbers and times.
+	Flags   wire.Flags // of every record; [wire.ClockUnsynced] is added if its time may be wrong
+	// Publish is called with the records of a tick, by one goroutine at a time. It must not
+	// retain them. The offset, in milliseconds, is the Unix time minus the time since the
+	// machine started; the records' times were made with it. For each sensor, records come in
+	// the order of their sequence numbers and times.
 	Publish func(records []wire.Record, offset int64)
 	// Event is called when a sensor is lost and when it is back, before the record that shows
-	// it is published, and not beside Publish; nil: it is not.
+	// it is published, and never at the same time as Publish. nil: it is not called.
 	Event func(wire.Event)
-	// Guard wraps what each goroutine does that calls these two, to make a panic safe; nil:
-	// nothing does.
+	// Guard wraps the work of each goroutine that calls Publish or Event, so that a panic
+	// leaves the machine safe; nil: no guard.
 	Guard func(run func(context.Context) error) func(context.Context) error
 	Log   *slog.Logger
 }
@@ -167,8 +166,8 @@ func (s *Sampler) Missed() int64 { return s.missed.Load() }
 // Lateness counts how late ticks began.
 func (s *Sampler) Lateness() *Histogram { return &s.late }
 
-// Err returns why the last measurement of the sensor with a number failed, nil if it
-// did not.
+// Err returns why the last measurement of the sensor with this number failed, nil if it
+// succeeded.
 func (s *Sampler) Err(id int) error {
 	for _, sl := range s.slots {
 		for _, p := range sl.parts {
@@ -210,8 +209,8 @@ func nextDeadline(now, offset, interval time.Duration) time.Duration {
 	return now + interval - (now+offset)%interval
 }
 
-// waitAtMost waits for the probes, but not for one that never returns: what
-// holds it is held in the kernel, and ends with the process at best.
+// waitAtMost waits for the probes, but not for one that never returns: its call is held in
+// the kernel, and ends with the process, if at all.
 func (s *Sampler) waitAtMost(d time.Duration) error {
 	for end := time.Now().Add(d); ; {
 		left := slices.DeleteFunc(slices.Clone(s.slots), func(sl *slot) bool { return sl.hasEnded() })
@@ -225,7 +224,7 @@ func (s *Sampler) waitAtMost(d time.Duration) error {
 		}
 		left = slices.DeleteFunc(left, func(sl *slot) bool { return sl.hasEnded() || sl.hangs() != nil })
 		switch {
-		case len(left) == 0: // the bus of those that hang closes up when that ends
+		case len(left) == 0: // only probes whose transactions hang remain: their bus is closed when these end
 			return nil
 		case !time.Now().Before(end):
 			return fmt.Errorf("%s has not returned from its measurement for %v: left behind", left[0].cfg.title(), d)
@@ -233,9 +232,9 @@ func (s *Sampler) waitAtMost(d time.Duration) error {
 	}
 }
 
-// begin starts the ticks that are due, and calls their probes but the one that is awake.
+// begin starts the ticks that are due, and wakes their probes, except the one that is awake.
 func (s *Sampler) begin(now time.Duration, awake *slot) {
-	from, due := now, false // the first of them
+	from, due := now, false // from is the earliest due deadline
 	for _, sl := range s.slots {
 		late := now - sl.next
 		if late < 0 {
@@ -278,7 +277,7 @@ func (s *Sampler) begin(now time.Duration, awake *slot) {
 			sl.next, sl.then = sl.then, 0
 		}
 		sl.tick++
-		if sl.busy { // still with an earlier tick, which has expired
+		if sl.busy { // the probe still works on an earlier tick, which has expired
 			s.fail(sl, sl.hangs())
 			continue
 		}
@@ -289,8 +288,8 @@ func (s *Sampler) begin(now time.Duration, awake *slot) {
 	}
 }
 
-// restamp moves what is not out yet to where the clock has stepped back to: it
-// comes before the next ticks.
+// restamp corrects the times of records that are not published yet after the clock has
+// stepped back, so that they lie before the next ticks.
 func (s *Sampler) restamp(offset time.Duration, flags wire.Flags) {
 	for _, b := range s.open {
 		by := milliseconds(offset) - milliseconds(b.offset)
@@ -307,7 +306,7 @@ func (s *Sampler) restamp(offset time.Duration, flags wire.Flags) {
 	}
 }
 
-// overtaken sends a message that still waits for others when one of its sensors
+// overtaken sends a message that still waits for other sensors when one of its own sensors
 // has its next tick: later records must not pass earlier ones.
 func (s *Sampler) overtaken(sl *slot) {
 	if b := sl.batch; b != nil && b.deadline == sl.due && slices.Contains(s.open, b) {
@@ -315,9 +314,9 @@ func (s *Sampler) overtaken(sl *slot) {
 	}
 }
 
-// stamp returns the time of a tick that began late, in Unix milliseconds: that
-// of its deadline, unless it is off by more than a tenth of the interval; but
-// always before that of the next.
+// stamp returns the time of a tick in Unix milliseconds. That is its deadline; or, if the
+// tick began later than a tenth of the interval, the moment when it began, but always before
+// the next deadline.
 func stamp(deadline, late, interval time.Duration) int64 {
 	if late > interval/10 {
 		deadline += min(late, interval-minGap)
@@ -328,8 +327,8 @@ func stamp(deadline, late, interval time.Duration) int64 {
 // milliseconds rounds to the nearest.
 func milliseconds(d time.Duration) int64 { return d.Round(time.Millisecond).Milliseconds() }
 
-// arrived takes a probe's result. One that is too late says nothing any more:
-// its tick was published as failed.
+// arrived takes a probe's result. It ignores a result that is too late: the tick was
+// published as failed.
 func (s *Sampler) arrived(j *job) {
 	sl := j.slot
 	sl.busy = false
@@ -351,7 +350,7 @@ func (s *Sampler) expire(now time.Duration) {
 	}
 }
 
-// fail finishes a tick whose probe has not returned. Without an error the last one goes on.
+// fail finishes a tick whose probe has not returned. If err is nil, the last error stays noted.
 func (s *Sampler) fail(sl *slot, err error) {
 	fault := wire.Timeout
 	if err != nil {
@@ -369,7 +368,7 @@ func (s *Sampler) finish(sl *slot, j *job) {
 	sl.pending = false
 	b := sl.batch
 	b.pending--
-	stamp := sl.job.stamp // may have moved since the chip was asked
+	stamp := sl.job.stamp // restamp may have moved it since the chip was asked
 	for i, p := range sl.parts {
 		o := &j.outcomes[i]
 		b.records = append(b.records, wire.Record{
@@ -380,7 +379,7 @@ func (s *Sampler) finish(sl *slot, j *job) {
 	}
 }
 
-// hurry lets no pending tick outlast the stop, however slow its chip.
+// hurry lets each pending tick expire within maxRead, because the sampler stops.
 func (s *Sampler) hurry(now time.Duration) {
 	for _, sl := range s.slots {
 		sl.expires = min(sl.expires, now+maxRead)

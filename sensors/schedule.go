@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// mutex is one whose waiters testing/synctest sees waiting, which it does not see of a
+// mutex is a lock for which testing/synctest knows that a goroutine waits, unlike for a
 // [sync.Mutex].
 type mutex chan struct{}
 
 func (m mutex) Lock()   { m <- struct{}{} }
 func (m mutex) Unlock() { <-m }
 
-// schedule waits for what is late, and for deadlines that no probe waits for, until all
-// ticks are finished that were begun before the end of ctx.
+// schedule waits for timeouts, and for deadlines that no probe waits for, until all ticks that
+// began before the end of ctx are finished.
 func (s *Sampler) schedule(ctx context.Context) {
 	deputy := s.deputy
 	defer deputy.Close()
@@ -30,9 +30,9 @@ func (s *Sampler) schedule(ctx context.Context) {
 	}
 }
 
-// exchange takes what a probe has measured, and waits for its next job, with which j is
-// overwritten. There is none after a stop. One of the probes that have nothing to do, whose
-// own deadline is the next, waits for that and calls the others.
+// exchange takes what a probe has measured, waits for its next job, and stores that in j. It
+// returns false after a stop: there are no more jobs. An idle probe whose own deadline is the
+// next one waits for that, and then wakes the other probes.
 func (s *Sampler) exchange(sl *slot, j *job, measured bool) bool {
 	for ; ; measured = false {
 		given, timed, ended := s.offer(sl, j, measured)
@@ -47,8 +47,8 @@ func (s *Sampler) exchange(sl *slot, j *job, measured bool) bool {
 	}
 }
 
-// offer takes what a probe has measured, if it has, and gives it its job, or says whether
-// there will be none, or it is to wait for the next deadline.
+// offer takes the probe's result, if it has measured. Then it gives it a job, or has it wait
+// for the next deadline (timed), or says that there are no more jobs (ended).
 func (s *Sampler) offer(sl *slot, j *job, measured bool) (given, timed, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +71,7 @@ func (s *Sampler) offer(sl *slot, j *job, measured bool) (given, timed, ended bo
 	return given, timed, s.stopping && !given
 }
 
-// call has a probe that waits look for its job. s.mu is held.
+// call wakes a waiting probe, so that it looks for its job. s.mu is held.
 func (s *Sampler) call(sl *slot) {
 	if s.timed == sl {
 		s.deadline.WakeIn(0)
@@ -79,7 +79,7 @@ func (s *Sampler) call(sl *slot) {
 	}
 	select {
 	case sl.called <- struct{}{}:
-	default: // it was called, and has not heard it yet
+	default: // it was called already, and has not woken up yet
 	}
 }
 
@@ -91,7 +91,7 @@ func (s *Sampler) advanced() bool {
 	return !s.ended()
 }
 
-// stop lets no tick begin any more.
+// stop prevents that further ticks begin.
 func (s *Sampler) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,17 +106,16 @@ func (s *Sampler) stop() {
 // ended returns whether no tick will begin, and none is under way. s.mu is held.
 func (s *Sampler) ended() bool { return s.stopping && len(s.open) == 0 }
 
-// advance does what follows from the time and from what has just happened, and sets when
-// to wake for what happens next. s.mu is held.
+// advance processes what is due, and sets when to wake next. s.mu is held.
 func (s *Sampler) advance() {
 	now := s.clock.Boot()
 	s.progress(now, nil)
 	s.arm(now)
 }
 
-// progress does what follows from the time. A probe that calls it is awake. s.mu is held.
+// progress expires, begins and publishes what is due. awake is the probe that calls it, or nil. s.mu is held.
 func (s *Sampler) progress(now time.Duration, awake *slot) {
-	if s.deputy == nil { // it has ended
+	if s.deputy == nil { // schedule has ended
 		return
 	}
 	s.expire(now)
@@ -143,8 +142,8 @@ func (s *Sampler) earliest() time.Duration {
 	return at
 }
 
-// untilNext returns how long nothing but a result, or a deadline that a probe waits for, can
-// happen.
+// untilNext returns how long schedule may sleep. Until then nothing needs it: results, and a
+// deadline that a probe waits for, are processed by the probes.
 func (s *Sampler) untilNext(now time.Duration) time.Duration {
 	d := maxIdle
 	if s.ended() {

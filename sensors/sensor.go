@@ -3,8 +3,8 @@
 // of every tick, the failed ones included.
 //
 // It knows periph and the wire's types. It refuses to know who listens, what a
-// configuration file looks like, and whether its bus is made of copper or of
-// code: an emulated bus is just another i2c.Bus.
+// configuration file looks like, and whether its bus is real or emulated: each is an
+// i2c.Bus.
 package sensors
 
 // A Sensor measures its surroundings. One goroutine calls it.

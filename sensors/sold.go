@@ -1,7 +1,7 @@
 package sensors
 
-// sold returns the chips, by their names in a configuration, that are called otherwise
-// where they are sold. In small letters and without hyphens.
+// sold returns other names under which chips are sold, by the chips' names in a
+// configuration: in lower case and without hyphens.
 func sold() map[string][]string {
 	return map[string][]string{
 		"sht3x":   {"sht30", "sht31", "sht35"},

@@ -20,8 +20,8 @@ const (
 	// TransactionLimit is how long a transaction may take until the bus counts as hanging.
 	// An adapter takes up to a second by default until it gives up on a stuck bus.
 	TransactionLimit = 250 * time.Millisecond
-	// waitLimit is how long one waits for the others on the bus: a little
-	// longer than for the one of them that hangs, to hear why.
+	// waitLimit is how long a caller waits for its turn: a little longer than TransactionLimit,
+	// so that it can return that another one's transaction hangs.
 	waitLimit = 300 * time.Millisecond
 	// closeLimit is how long Close waits for a transaction that hangs.
 	closeLimit = time.Second
@@ -32,8 +32,8 @@ var (
 	errBusy   = fmt.Errorf("the bus was busy with other chips for %v", waitLimit)
 )
 
-// minCost is the least that counts for a transport that does not open, which is found
-// out at once.
+// minCost is the least time that counts for a transport that does not open, because this
+// is found out at once.
 const minCost = 100 * time.Millisecond
 
 // Bus is an i2c.BusCloser that outlives its transport. It opens the transport
@@ -41,22 +41,22 @@ const minCost = 100 * time.Millisecond
 // fails, vanishes or has not answered for long; and it does one transaction at a
 // time, in the order of the callers. A transaction that fails is an [*Error].
 //
-// One that was not acknowledged is made again, up to twice. A chip whose failure
-// held the bus for long is not tried again before a pause that goes by how long;
-// until then its transactions fail at once, with the same cause. So is one that
-// answers, if two such transactions in a row held the bus: a single one may have waited
+// A transaction that was not acknowledged is made again, up to twice. If a chip's failure
+// held the bus for long, the chip is left alone for a pause that depends on how long; until
+// then its transactions fail at once, with the same cause. So do those of a chip that
+// answers, if the same transaction held the bus twice in a row: once, it may have waited
 // for the transfer of another program.
 //
 // A transaction is made by the caller's goroutine: to hand it to another would wake two
-// threads, which costs more than the transaction. So Tx returns when the transport does,
-// and a caller is held in one that never does: that keeps its goroutine and an OS
-// thread, nothing is tried on this bus until it ends, and [Bus.Hangs] says so. Who cannot
-// be left behind uses a [Bounded]. All others wait up to 300 ms.
+// threads, which costs more than the transaction. So Tx returns when the transport does. If
+// that never does, the caller's goroutine and an OS thread are held, nothing is tried on
+// this bus until it ends, and [Bus.Hangs] says so. Callers that must not be held use a
+// [Bounded]. All others that wait for their turn give up after 300 ms.
 type Bus struct {
 	log *slog.Logger
 
 	closing atomic.Bool
-	token   chan struct{} // holds 1: who has put its token in has the bus; the others queue, oldest first
+	token   chan struct{} // holds 1: the caller that has put its token in has the bus; the others queue, oldest first
 	waiting sync.Pool     // *time.Timer, stopped, for those who queue
 	flight  flight
 
@@ -92,7 +92,7 @@ func New(name string, open func() (i2c.BusCloser, error), log *slog.Logger) *Bus
 // SetTimers sets whose timers the bus waits with, before it is used.
 func (b *Bus) SetTimers(kind timer.Kind) { b.timers = kind }
 
-// Wait waits as a driver does for its chip, which needs no bus for that. See
+// Wait waits while a driver's chip works, which does not need the bus meanwhile. See
 // [timer.Sleeper].
 func (b *Bus) Wait(d time.Duration) {
 	s, _ := b.sleepers.Get().(*timer.Sleeper)
@@ -139,8 +139,8 @@ func (b *Bus) tx(at place, w, r []byte) error {
 	return &Error{Bus: at.on(b.String()), Addr: at.addr, Op: operation(w, r), Fault: fault, Err: err}
 }
 
-// inTurn does a transaction when it is the caller's turn. The fault goes with an error
-// that is no *Error yet.
+// inTurn does a transaction when it is the caller's turn. The fault belongs to an error
+// that is not an *Error yet.
 func (b *Bus) inTurn(at place, w, r []byte) (wire.Fault, error) {
 	if err := b.hangs(); err != nil {
 		return wire.BusDown, err
@@ -192,7 +192,7 @@ func (b *Bus) transact(at place, w, r []byte) (wire.Fault, error) {
 	step := b.nextStep(b.log)
 	b.w = append(b.w[:0], w...)
 	b.r = append(b.r[:0], r...) // the length counts
-	clear(b.r)                  // a transport that lies about success must not repeat another chip's answer
+	clear(b.r)                  // if a transport reports success wrongly, no other chip's answer must be in it
 	res := b.fly(job{at: at, step: step, w: b.w, r: b.r})
 	switch {
 	case !res.open:
@@ -208,8 +208,8 @@ func (b *Bus) transact(at place, w, r []byte) (wire.Fault, error) {
 	return wire.Good, nil
 }
 
-// fly makes a transaction. If others were told meanwhile that it does not end, the bus was
-// down.
+// fly makes a transaction. If other callers were told meanwhile that it does not end, the
+// bus was down from then on.
 func (b *Bus) fly(j job) (res result) {
 	start := time.Now()
 	b.flight.begin(j.at, start, !b.downSince.IsZero())
@@ -252,9 +252,9 @@ func (b *Bus) up() {
 	b.retry.Reset()
 }
 
-// Close ends the bus; later transactions fail. It waits up to 1 s for
-// a transaction that hangs and then leaves its goroutine to itself, with an
-// error: nothing can end it. Should it come back, the transport is closed.
+// Close ends the bus; later transactions fail. It waits up to 1 s for a transaction that
+// hangs and then returns an error: nothing can end such a transaction. If it ends later,
+// the transport is closed then.
 func (b *Bus) Close() error {
 	if b.closing.Swap(true) {
 		return nil

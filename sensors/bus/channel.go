@@ -20,10 +20,10 @@ const (
 	MuxChannels = 8
 )
 
-// maxMissed is in how many turns in a row a multiplexer may leave its disconnection
-// without an acknowledge before it counts as missing. A transfer that only bad wiring
-// has lost is no reason to let two channels answer at once, and one that is missing
-// must not take the chips behind the others with it.
+// maxMissed is for how many turns in a row a multiplexer may not acknowledge that it is to
+// disconnect before it counts as missing. Fewer may be due to bad wiring, which is no reason
+// to let two channels answer at once; and a multiplexer that is missing must not make the
+// chips behind the others unreachable.
 const maxMissed = 3
 
 // place is where a chip is: on the bus itself, or behind a channel of a multiplexer.
@@ -41,7 +41,7 @@ func (p place) on(bus string) string {
 	return fmt.Sprintf("%s, channel %d of multiplexer 0x%02x", bus, p.channel, p.mux)
 }
 
-// check refuses what no multiplexer can do. The bits of muxes are those that are there.
+// check refuses what no multiplexer can do. muxes has a bit for each multiplexer on the bus.
 func (p place) check(muxes uint32) error {
 	switch {
 	case p.mux == 0:
@@ -57,7 +57,7 @@ func (p place) check(muxes uint32) error {
 }
 
 // A Channel is an [i2c.Bus]: the chips behind one channel of a multiplexer on a [Bus].
-// To connect the channel and to make the transaction is one turn of that bus.
+// Connecting the channel and the transaction itself are one turn of that bus.
 type Channel struct {
 	bus *Bus
 	at  place // without a chip
@@ -112,8 +112,8 @@ type selection struct {
 	missed int // in how many turns in a row it acknowledged nothing
 }
 
-// forget makes the multiplexer of a place be told anew which channel to connect: if
-// it was reset, it connects none.
+// forget has the multiplexer of a place told again which channel to connect: if it was
+// reset, it connects none.
 func (s *switches) forget(at place) {
 	if at.mux != 0 {
 		s.state[at.mux-FirstMux].known = false
@@ -130,7 +130,7 @@ func (t *transport) connect(at place) *Error {
 		}
 		err := t.set(mux, 0)
 		missing := t.switches.state[mux-FirstMux].missed >= maxMissed
-		// No chip on the bus itself has the address of one that is behind a channel.
+		// For a chip on the bus itself NoAck does no harm: no chip behind a channel has its address.
 		if err != nil && (faultOf(err) != wire.NoAck || at.mux != 0 && !missing) {
 			return t.fail(at, fmt.Sprintf("disconnect the channels of 0x%02x", mux), faultOf(err), err)
 		}
@@ -144,7 +144,7 @@ func (t *transport) connect(at place) *Error {
 	return nil
 }
 
-// set has a multiplexer connect the channels of mask, unless it does.
+// set has a multiplexer connect the channels of mask, unless it does so already.
 func (t *transport) set(mux uint16, mask byte) error {
 	s := &t.switches.state[mux-FirstMux]
 	if s.known && s.mask == mask {
@@ -152,7 +152,7 @@ func (t *transport) set(mux uint16, mask byte) error {
 	}
 	repeats := maxRepeats
 	if s.missed >= maxMissed {
-		repeats = 0 // those who wait are others
+		repeats = 0 // other chips wait for the bus
 	}
 	s.known = false
 	t.switches.mask[0] = mask
@@ -172,8 +172,8 @@ func (t *transport) set(mux uint16, mask byte) error {
 	}
 }
 
-// disconnectAll leaves no channel connected for whoever uses the bus next. What fails
-// has no consequence for us: the next start connects what it needs.
+// disconnectAll leaves no channel connected for other users of the bus. A failure does not
+// matter to us: the next start connects what it needs.
 func (t *transport) disconnectAll() {
 	if t.port != nil && t.unanswered == 0 {
 		_ = t.connect(place{})

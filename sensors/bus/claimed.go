@@ -22,8 +22,8 @@ func ClaimedIn(root, number string, addr uint16) (driver, device string, ok bool
 	return claimed(filepath.Join(root, "sys/bus/i2c/devices"), number, addr)
 }
 
-// claimed looks at the bus, and where it is a channel of the kernel's multiplexer at those
-// that this one is on: their chips answer on each channel too, the multiplexer among them.
+// claimed looks at the bus and, if it is a channel of a multiplexer of the kernel's, at the
+// buses above it: their chips, the multiplexer among them, answer on each channel too.
 func claimed(devices, number string, addr uint16) (driver, device string, ok bool) {
 	for _, n := range upstream(devices, number) {
 		device = fmt.Sprintf("%s-%04x", n, addr)

@@ -79,9 +79,8 @@ var linux = system{
 // [Bounded] the former. The adapter's own time limit is left as it is: it holds for
 // all its users, a display's long transfers among them, and stays after us.
 //
-// When the adapter is unplugged, its device file is closed at once: until then
-// the kernel holds on to the adapter, and the thread that does this is the one
-// that looks after all USB ports.
+// When the adapter is unplugged, its device file is closed at once. Until then the kernel
+// cannot release the adapter, and the kernel's thread for all USB ports waits for that.
 func Open(name string) (i2c.BusCloser, error) {
 	path, err := locate(classDir, name)
 	if err != nil {
@@ -124,7 +123,7 @@ type device struct {
 	pinner    runtime.Pinner
 }
 
-// checkNode closes the device if its adapter was unplugged, and reports whether.
+// checkNode closes the device if its adapter was unplugged, and reports whether it was.
 func (d *device) checkNode() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -134,7 +133,7 @@ func (d *device) checkNode() bool {
 func (d *device) checkNodeLocked() bool {
 	if d.fd >= 0 && d.system.removed(d.fd) {
 		d.unplugged = true
-		_ = d.shut() // Linux has released it in any case, and there is nothing left to tell
+		_ = d.shut() // Linux has released it in any case, and nobody needs the error
 	}
 	return d.unplugged
 }
@@ -185,7 +184,7 @@ func (d *device) transact(addr uint16, w, r []byte) error {
 		count++
 	}
 	d.transfer = transfer{messages: &d.messages[0], count: uint32(count)}
-	defer func() { d.messages = [2]message{} }() // the caller's memory is the caller's
+	defer func() { d.messages = [2]message{} }() // keep no pointers to the caller's memory
 
 	for {
 		n, errno := d.system.ioctl(d.fd, i2cRdwr, unsafe.Pointer(&d.transfer))
@@ -196,7 +195,7 @@ func (d *device) transact(addr uint16, w, r []byte) error {
 				return d.errUnplugged()
 			}
 			return errno
-		case n < count: // allowed to adapters; what was read is not there
+		case n < count: // adapters may do that; what was to be read is missing
 			return fmt.Errorf("%d of %d messages transferred: %w", n, count, syscall.EIO)
 		default:
 			return nil

@@ -97,7 +97,7 @@ func statNode(path string) (node, error) {
 	return n, nil
 }
 
-// busUser returns who must be let use the buses: the effective user, by name or else by number.
+// busUser returns who needs access to the buses: the effective user, by name or else by number.
 func busUser() string {
 	id := strconv.Itoa(os.Geteuid())
 	if u, err := user.LookupId(id); err == nil {

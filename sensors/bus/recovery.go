@@ -9,8 +9,8 @@ import (
 type Step struct {
 	Name string // in metrics, and in the log
 	Does string // for the log: what is done
-	// Take does it, while the transport is closed: on the goroutine of who has the
-	// bus, which may wait. After an error the transport is opened all the same.
+	// Take does it while the transport is closed, on the goroutine that has the bus; it may
+	// block. After an error the transport is opened all the same.
 	Take func() error
 }
 
@@ -20,9 +20,9 @@ type Recovery struct {
 	Helped atomic.Int64 // how often somebody answered then
 }
 
-// recovery is what a bus does when nobody answers: its transport is opened anew, and if
-// that is in vain, after the further steps, one after the other, from the first of
-// them again after the last. In the log are those of the first round: an outage may be long.
+// recovery is what a bus does when nobody answers. First it only opens its transport anew;
+// then it takes the further steps, one before each further opening, over and over. Only the
+// first round is logged: an outage may be long.
 type recovery struct {
 	steps []step
 	mute  bool // nobody has answered: the next step is to be taken
@@ -38,9 +38,9 @@ func newRecovery() recovery {
 	return recovery{steps: []step{{Step{Name: "reopen", Does: "I²C bus is opened anew"}, &Recovery{}}}}
 }
 
-// SetRecovery sets, before the first transaction, what goes before each opening of the
-// transport, nil for nothing, and the steps that are taken after it was opened anew in
-// vain, in their order.
+// SetRecovery sets, before the first transaction, what is done before each opening of the
+// transport (nil: nothing), and the steps that follow, in their order, when nobody answers
+// after it was opened anew.
 func (b *Bus) SetRecovery(prepare func() error, steps ...Step) {
 	b.transport.prepare = prepare
 	for _, s := range steps {
@@ -90,8 +90,8 @@ func (r *recovery) nextStep(log *slog.Logger) func() {
 	}
 }
 
-// inVain notes that nobody answered again. Once all steps were in vain, the log has what
-// helps.
+// inVain notes that still nobody answers. After the last step it logs what the user can
+// do.
 func (r *recovery) inVain(log *slog.Logger) {
 	if r.taken == 0 || r.quiet() {
 		return
@@ -108,7 +108,7 @@ func (r *recovery) inVain(log *slog.Logger) {
 		"fix", "take the sensors' power away for a second; if that does not help, look for a short circuit or a chip without power")
 }
 
-// answered notes that somebody answered, and returns which step that was after, for the log.
+// answered notes that somebody answers, and returns for the log which step was taken before.
 func (r *recovery) answered() (attrs []any) {
 	if r.taken > 0 {
 		s := r.last()

@@ -15,9 +15,9 @@ const costly = 20 * time.Millisecond
 
 // rest is why a chip is left alone, and for how long.
 type rest struct {
-	backoff.Backoff // of the zero value, it is not
+	backoff.Backoff // the zero value: it is not left alone
 	err             *Error
-	slow            []shape // those of its transactions that held the bus when they were made last
+	slow            []shape // its transactions that held the bus when they were last made
 }
 
 // shape is how many bytes a transaction writes and reads.
@@ -25,10 +25,10 @@ type shape struct{ w, r int }
 
 // rest leaves the chip of a transaction alone if it failed and held the bus.
 //
-// One that succeeded late has either stretched the clock, or waited for the transfer of
-// another program, which has the adapter for itself meanwhile. The latter says nothing of
-// the chip: who happens to come next waits. So the chip is left alone only if the same
-// transaction was late the last time too, whatever else it has answered in between.
+// If a transaction succeeded late, either the chip stretched the clock, or the transaction
+// waited for the transfer of another program, which says nothing about the chip. So the chip
+// is left alone only if the same transaction was late the last time too, whatever else the
+// chip has answered in between.
 func (b *Bus) rest(res result) {
 	r, late := b.resting[res.at], res.took >= TransactionLimit
 	if answered(res.err) && !late {

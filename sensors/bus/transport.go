@@ -17,16 +17,16 @@ import (
 // a second.
 const maxUnanswered = 3
 
-// A transaction that was not acknowledged, or lost the bus to another master, is
-// made again: that costs 0.2 ms, and with 10 % of them lost by bad wiring, 0.1 %
-// are. No chip is harmed by hearing a command again that it has not taken.
+// A transaction that was not acknowledged, or lost the bus to another master, is made again.
+// That costs 0.2 ms; if bad wiring loses 10 % of all transfers, only 0.1 % of the transactions
+// fail. It harms no chip to get a command again that it has not taken.
 const (
 	maxRepeats  = 2
 	repeatPause = 200 * time.Microsecond
 )
 
-// transport is what a bus's transactions go over. It is opened when it is needed, and
-// closed when it is lost or nobody answers. Who has the bus uses it.
+// transport is what a bus's transactions go over. It is opened when it is needed, and closed
+// when it is lost or nobody answers. Only the goroutine that has the bus uses it.
 type transport struct {
 	name       string
 	open       func() (i2c.BusCloser, error)
@@ -39,7 +39,7 @@ type transport struct {
 
 type job struct {
 	at   place
-	step func() // goes before the transport is opened; nil: nothing does
+	step func() // done before the transport is opened; nil: nothing
 	w, r []byte
 }
 
@@ -89,7 +89,7 @@ func (t *transport) do(j job) result {
 func (t *transport) transact(j job) *Error {
 	for n := 0; ; n++ {
 		if err := t.connect(j.at); err != nil {
-			return err // it has tried that again
+			return err // it has repeated that itself
 		}
 		err := t.port.Tx(j.at.addr, j.w, j.r)
 		if err == nil {
@@ -109,14 +109,14 @@ func (t *transport) pause() {
 	time.Sleep(repeatPause)
 }
 
-// passing returns whether err costs no time and may not come again.
+// passing returns whether err took no time, and may not occur again.
 func passing(err error) bool {
 	return faultOf(err) == wire.NoAck || errors.Is(err, syscall.EAGAIN)
 }
 
-// answered returns whether the bus worked: a chip's missing acknowledge
-// needs working lines too, and a wrong checksum somebody who sent it. What we do
-// not know is none.
+// answered returns whether the bus worked: a missing acknowledge is seen on working lines
+// only, and somebody has sent a checksum that is wrong. Other faults do not count as an
+// answer.
 func answered(e *Error) bool {
 	return e == nil || e.Fault == wire.NoAck || e.Fault == wire.Checksum
 }

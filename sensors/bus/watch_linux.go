@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchNode calls changed when the file at path, its links or its mode change,
-// until stop is called. Where no more inotify instances may be had (there are 128
-// for each user), a file that was removed is noticed at the next transaction.
+// watchNode calls changed when the file at path, its links or its mode change, until stop is
+// called. If there are no more inotify instances (each user has 128), a file that was removed
+// is noticed at the next transaction.
 func watchNode(path string, changed func()) (stop func()) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {

@@ -38,7 +38,7 @@ func at44(p *prober) (Answer, bool) {
 	return ina219(p)
 }
 
-// ina219 knows a current monitor by what its configuration is after power-on.
+// ina219 recognises a current monitor by its configuration after power-on.
 func ina219(p *prober) (Answer, bool) {
 	if config, ok := p.word(0x00); ok && config == 0x399F {
 		return Answer{Model: "INA219", Seen: "configuration 0x399f"}, true
@@ -96,7 +96,7 @@ func aht(p *prober) (Answer, bool) {
 	if !ok || same(r) {
 		return Answer{}, false
 	}
-	if r[0]&calibrated == 0 && !bytes.Equal(r[1:6], make([]byte, 5)) { // not one that was only just switched on either
+	if r[0]&calibrated == 0 && !bytes.Equal(r[1:6], make([]byte, 5)) { // nor is it one that was only just switched on
 		return Answer{}, false
 	}
 	right := func() bool { return CRC8(r[:6]) == r[6] && r[6] != noCRC }

@@ -53,7 +53,7 @@ func (p *prober) who() (Answer, bool) {
 			return m.Answer(), true
 		case p.acked && (ask == nil || p.addr == shtc3):
 			return Answer{Seen: fmt.Sprintf("read %02x", first)}, p.bad == nil
-		case !p.acked && p.addr != shtc3: // what is written might be heard
+		case !p.acked && p.addr != shtc3: // a chip might take what is written
 			return Answer{}, false
 		}
 	}
@@ -70,7 +70,7 @@ type prober struct {
 	addr  uint16
 	acked bool  // somebody acknowledged
 	noAck error // the last transfer that nobody acknowledged
-	bad   error // the one that failed otherwise: it was the last
+	bad   error // the transfer that failed otherwise; none is made after it
 }
 
 // get writes w and reads n bytes in one transaction.

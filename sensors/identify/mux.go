@@ -12,7 +12,7 @@ const (
 	LastMux  = 0x77
 )
 
-// shtc3 is the one address of these where a chip can be that answers no plain read.
+// shtc3 is the only one of these addresses where a chip may not answer a plain read.
 const shtc3 = 0x70
 
 // Mux is a multiplexer: a byte that is written to it has a bit for each channel that it
@@ -24,10 +24,10 @@ type Mux struct {
 
 // MuxAt asks whether a multiplexer is at an address of b, from [FirstMux] to [LastMux],
 // and leaves it as it was. Meanwhile it connects one channel after the other, so b must be
-// nobody else's. Without one ok is false, and err is why that is not sure, if it is not.
+// nobody else's. If ok is false there is none, or, with an error, it is not certain that there is none.
 //
-// A chip that is none survives that: to Bosch's, and to all others known at these
-// addresses, the first bytes are which register to read, or no command. Those after them,
+// This does no harm to other chips: to Bosch's, and to all others known at these addresses,
+// the first three bytes choose a register to read, or are no command. The bytes after them,
 // which switch an HT16K33 off, are only written to what has read back all three.
 func MuxAt(b i2c.Bus, addr uint16) (m Mux, ok bool, err error) {
 	p := &prober{bus: b, addr: addr}
@@ -64,7 +64,7 @@ func (p *prober) mux() (first byte, m Mux, ok bool) {
 	return first, m, m.Channels >= sure && p.bad == nil
 }
 
-// twice is get, again if nobody acknowledged: bad wiring must not make another chip of it.
+// twice is get, made again if nobody acknowledged: bad wiring must not change who it seems to be.
 func (p *prober) twice(w []byte, n int) ([]byte, bool) {
 	r, ok := p.get(w, n)
 	if !ok {
@@ -73,7 +73,7 @@ func (p *prober) twice(w []byte, n int) ([]byte, bool) {
 	return r, ok
 }
 
-// putBack has the multiplexer connect what it did.
+// putBack has the multiplexer connect what it connected before.
 func (p *prober) putBack(mask byte) {
 	err := p.bus.Tx(p.addr, []byte{mask}, nil)
 	if err != nil {

@@ -18,8 +18,8 @@ const grace = 900 * time.Millisecond
 // eRemoteIO is Linux's EREMOTEIO, which other systems do not have.
 const eRemoteIO = syscall.Errno(121)
 
-// faults are what errors of the kernel mean, and what to add to the words of an errno
-// that does not say it.
+// faults has what errors of the kernel mean, and what to add to the text of an errno that
+// does not say it.
 var faults = []struct {
 	err   error
 	fault wire.Fault
@@ -43,13 +43,13 @@ var faults = []struct {
 // at a time.
 type Dev struct {
 	*Source
-	values []float64 // the reader's, while it reads
+	values []float64 // run's, while a reading is under way
 
 	asks    chan struct{} // room for one: there is one reading at a time
 	answers chan error    // room for one
 	reading bool          // one is under way
 
-	device Device // the reader's
+	device Device // run's
 }
 
 // Source is where a device is read, whenever it is opened.
@@ -118,12 +118,12 @@ func (d *Dev) fresh() error {
 	return nil
 }
 
-// margin is how much longer than the kernel's an interval must be, so that each reading
-// finds the value before too old.
+// margin is how much longer than the kernel's an interval must be, so that at each reading
+// the last value is too old for the driver to give it again.
 const margin = 100 * time.Millisecond
 
-// Sense sets values to the quantities of the kind. What the kernel has not answered in
-// time is left behind, and what it gives then is of no reading.
+// Sense sets values to the quantities of the kind. If the kernel does not answer in time,
+// the reading fails, and its answer is dropped when it comes.
 func (d *Dev) Sense(values []float32) error {
 	timer := time.NewTimer(d.kind.MaxRead)
 	defer timer.Stop()
@@ -215,7 +215,7 @@ func (d *Dev) quantity(q wire.Quantity) (float64, error) {
 	return v * c.unit, err
 }
 
-// w1 reads a DS18B20. The file w1_slave is asked first, because it says why.
+// w1 reads a DS18B20. The file w1_slave is read first, because it says why a reading failed.
 func (d *Dev) w1() (float64, error) {
 	b, err := fs.ReadFile(d.tree, path.Join(d.device.Dir, "w1_slave"))
 	if err == nil {

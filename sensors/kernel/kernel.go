@@ -4,8 +4,8 @@
 // It knows files and what stands in them. It refuses to know which chips there are,
 // when to measure, and what becomes of the values.
 //
-// A device is found by its name, for its number (hwmon2, iio:device0) is another one
-// after each start, and whenever it is plugged in again.
+// A device is found by its name, because its number (hwmon2, iio:device0) may change at each
+// start, and whenever it is plugged in again.
 package kernel
 
 import (
@@ -63,8 +63,8 @@ type Kind struct {
 type Device struct {
 	Class Class
 	Name  string // of its driver or chip, such as sht3x
-	ID    string // which one of this name: 28-0123456789ab, or where it hangs, such as 1-0044
-	// Dir is its directory in the tree. It leads through what the device hangs on, so it
+	ID    string // which one of this name: 28-0123456789ab, or where it is connected, such as 1-0044
+	// Dir is its directory in the tree. The path contains where the device is connected, so it
 	// is never that of another one.
 	Dir string
 }
@@ -112,7 +112,7 @@ func (d *Device) identify(tree fs.FS, entry string) {
 		d.ID = path.Base(path.Dir(d.Dir))
 	}
 	d.Name = text(tree, path.Join(d.Dir, "name"))
-	if d.Name == d.ID { // some drivers of IIO give the place for the name
+	if d.Name == d.ID { // some drivers of IIO give the place as the name
 		if name := text(tree, path.Join(path.Dir(d.Dir), "name")); name != "" {
 			d.Name = name
 		}

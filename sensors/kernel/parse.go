@@ -33,7 +33,7 @@ var w1SlaveForm = regexp.MustCompile(`^((?:[0-9a-f]{2} ){9}): crc=[0-9a-f]{2} (Y
 // errNoPresence is the cause when nobody drives the line.
 var errNoPresence = fmt.Errorf("the chip does not answer: %w", wire.NoAck)
 
-// errEmpty is the cause of an empty file: so ends every reading that failed, after up to
+// errEmpty is the cause of an empty file, with which each failed reading ends, after up to
 // five attempts (Linux, drivers/w1/slaves/w1_therm.c). Only old kernels answer NO.
 var errEmpty = fmt.Errorf("the kernel has nothing: the chip does not answer, or each answer's checksum was wrong: %w", wire.NoAck)
 
@@ -102,8 +102,8 @@ func parseW1Temperature(b []byte) (celsius float64, err error) {
 // Documentation/hwmon/sysfs-interface.rst): m°C and thousandths of a percent.
 var hwmonChannels = map[string]string{wire.Temperature.Name: "temp1", wire.Humidity.Name: "humidity1"}
 
-// channel is one of IIO (Linux, Documentation/ABI/testing/sysfs-bus-iio), and what its
-// unit is in ours.
+// channel is one of IIO (Linux, Documentation/ABI/testing/sysfs-bus-iio), with its unit in
+// terms of ours.
 type channel struct {
 	name string
 	unit float64

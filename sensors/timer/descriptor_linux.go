@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// descriptor is a timer of the kernel's, on the clock that also counts while the
-// machine sleeps. None of its calls blocks, so the runtime is not notified of them: it
+// descriptor is a timer of the kernel's, on the clock that also counts while the machine
+// sleeps. None of its calls blocks, so they are made without the runtime's knowledge, which
 // would wake its monitor.
 type descriptor struct {
 	file    *os.File
 	poller  syscall.RawConn
 	fd      uintptr
 	expired func(fd uintptr) bool // made once: the calls of poller allocate nothing
-	times   uint64                // that it has expired since it was last asked
+	times   uint64                // how often it expired before it was read
 }
 
 func newDescriptor() (*descriptor, error) {
@@ -27,7 +27,7 @@ func newDescriptor() (*descriptor, error) {
 		return nil, fmt.Errorf("timerfd_create: %w", err)
 	}
 	d := &descriptor{file: os.NewFile(uintptr(fd), "timer"), fd: uintptr(fd)}
-	if err := d.file.SetReadDeadline(time.Time{}); err != nil { // the poller does not take it
+	if err := d.file.SetReadDeadline(time.Time{}); err != nil { // the poller cannot watch it
 		return nil, fmt.Errorf("timer: %w, %w", err, d.file.Close())
 	}
 	if d.poller, err = d.file.SyscallConn(); err != nil {
@@ -43,7 +43,7 @@ func (d *descriptor) read(fd uintptr) bool {
 	return errno != unix.EAGAIN && errno != unix.EINTR
 }
 
-// set lets the timer expire in d, and before that not; with 0, never.
+// set has the timer expire after in, and not before; with 0, never.
 func (d *descriptor) set(in time.Duration) {
 	next := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(in))}
 	// With these arguments it cannot fail.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// descriptor is a timer of the kernel's, which there is none of.
+// descriptor is a timer of the kernel's, which does not exist on this system.
 type descriptor struct{}
 
 func newDescriptor() (*descriptor, error) { return nil, errors.ErrUnsupported }

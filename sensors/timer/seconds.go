@@ -15,11 +15,11 @@ type Seconds struct {
 	all []chan time.Time
 }
 
-// NewSeconds returns one that says nothing until [Seconds.Run].
+// NewSeconds returns a Seconds whose channels get nothing until [Seconds.Run].
 func NewSeconds(kind Kind) *Seconds { return &Seconds{kind: kind} }
 
-// C returns a channel of size 1 that is the caller's, for ever. It has a value once a
-// second; who has not taken the last one does not get the next.
+// C returns a channel of size 1 for the caller alone, which is never removed. Once a second
+// it gets the time, unless the value before has not been taken.
 func (s *Seconds) C() <-chan time.Time {
 	c := make(chan time.Time, 1)
 	s.mu.Lock()
@@ -28,7 +28,7 @@ func (s *Seconds) C() <-chan time.Time {
 	return c
 }
 
-// Run speaks at whole seconds of the system clock, when sensors measure too, until ctx
+// Run sends at whole seconds of the system clock, when sensors measure too, until ctx
 // ends.
 func (s *Seconds) Run(ctx context.Context) error {
 	t := New(s.kind)
@@ -55,8 +55,8 @@ func (s *Seconds) speak(now time.Time) {
 	}
 }
 
-// untilNext returns how long it is to the next whole second, or to the one behind it if
-// that is nearer to a second from now: the system clock may be slewed, and step.
+// untilNext returns how long it is to the next whole second, or to the one after it if that is
+// nearer to a second from now: the system clock may be slewed, or step.
 func untilNext(now time.Time) time.Duration {
 	d := time.Second - time.Duration(now.Nanosecond())
 	if d < time.Second/2 {

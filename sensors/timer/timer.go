@@ -1,5 +1,5 @@
-// Package timer waits for moments: with the runtime's timers, or with the kernel's,
-// where those are to be had (Linux: timerfd_create(2)).
+// Package timer waits for moments: with the runtime's timers, or with the kernel's, where
+// there are some (Linux: timerfd_create(2)).
 //
 // A runtime's timer that is due wakes two threads, the one that runs the goroutine and
 // the runtime's monitor; and since the runtime waits for events in whole milliseconds,
@@ -25,16 +25,16 @@ const (
 	Kernel
 )
 
-// A Timer says when a time is over. One goroutine uses it, and closes it.
+// A Timer reports when a time has passed. One goroutine uses it, and closes it.
 type Timer struct {
 	c       <-chan time.Time
 	runtime *time.Timer
 	kernel  *descriptor // nil: the runtime's is used
 	ended   chan struct{}
 
-	mu    sync.Mutex     // of what follows, with a kernel's timer
-	over  chan time.Time // is c
-	armed bool           // nothing has been said of the last Reset
+	mu    sync.Mutex     // guards what follows; used with a kernel's timer only
+	over  chan time.Time // the same channel as c
+	armed bool           // the end of the last Reset's time has not been reported
 }
 
 // New returns a timer that is stopped.
@@ -52,11 +52,11 @@ func New(kind Kind) *Timer {
 	return &Timer{c: t.C, runtime: t}
 }
 
-// C has a value when the time of the last Reset is over, and none after Stop.
+// C has a value when the time of the last Reset has passed, and none after Stop.
 func (t *Timer) C() <-chan time.Time { return t.c }
 
-// run says on C when the time is over, until the descriptor is closed. What it was woken
-// for may have been before the last Reset: then the time of that is still running.
+// run sends on C when the time has passed, until the descriptor is closed. What has woken it
+// may belong to an earlier Reset: then the time of the last one is still running.
 func (t *Timer) run() {
 	defer close(t.ended)
 	for t.kernel.wait() {
@@ -69,7 +69,7 @@ func (t *Timer) run() {
 	}
 }
 
-// Reset lets the timer say when the time d is over from now on, and nothing else any more.
+// Reset has the timer report when d has passed from now on, and nothing of an earlier Reset.
 func (t *Timer) Reset(d time.Duration) {
 	if t.kernel == nil {
 		t.runtime.Reset(d)
@@ -78,7 +78,7 @@ func (t *Timer) Reset(d time.Duration) {
 	t.set(max(d, 1), true) // 0 would stop it
 }
 
-// Stop lets it say nothing until the next Reset.
+// Stop has the timer report nothing until the next Reset.
 func (t *Timer) Stop() {
 	if t.kernel == nil {
 		t.runtime.Stop()
@@ -107,7 +107,7 @@ func (t *Timer) Close() {
 	}
 }
 
-// A Sleeper lets a goroutine sleep, one at a time.
+// A Sleeper lets one goroutine at a time sleep.
 type Sleeper struct {
 	runtime *time.Timer
 	kernel  *descriptor // nil: the runtime's is used
@@ -136,8 +136,8 @@ func (s *Sleeper) Sleep(d time.Duration) {
 	s.kernel.wait()
 }
 
-// WakeIn ends Wait when the time d is over from now on, and not before. Any goroutine may
-// call it, and the last call counts.
+// WakeIn ends Wait when d has passed from now on, and not before. Any goroutine may call it,
+// and the last call counts.
 func (s *Sleeper) WakeIn(d time.Duration) {
 	if s.kernel == nil {
 		s.runtime.Reset(d)
@@ -146,7 +146,7 @@ func (s *Sleeper) WakeIn(d time.Duration) {
 	s.kernel.set(max(d, 1)) // 0 would stop it
 }
 
-// Wait sleeps until WakeIn ends it. It ends one Wait only.
+// Wait sleeps until the time of WakeIn has passed. Each WakeIn ends one Wait only.
 func (s *Sleeper) Wait() {
 	if s.kernel == nil {
 		<-s.runtime.C

@@ -1,5 +1,5 @@
 // Package backoff is the pause before a bus or a chip that failed is tried again. It
-// refuses to know what failed, and to try.
+// refuses to know what failed, and does not try anything itself.
 package backoff
 
 import "time"
@@ -9,10 +9,10 @@ const (
 	maxPause     = 30 * time.Second
 )
 
-// Backoff is such a pause. It goes by what a failure cost, in time: as long as
-// the first one took, doubling with each further one up to 16 times as long, and
-// 30 s at most. What fails at once is tried again at once; what holds a bus for
-// seconds leaves it to the others for most of the time. The zero value does not wait.
+// Backoff is such a pause. It is as long as the failure took; with each further failure
+// it doubles, up to 16 times that, and 30 s at most. So what fails at once is tried again
+// at once, and what holds a bus for seconds leaves it to the others for most of the time.
+// The zero value does not wait.
 type Backoff struct {
 	failures int // doublings of the next pause
 	until    time.Time

@@ -13,8 +13,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// A read that is not acknowledged means of many chips that they still convert. The
-// drivers' waits are long enough, but for a chip out of its specification.
+// Many chips do not acknowledge a read while they still convert. The drivers' waits are
+// long enough, except for a chip that is out of its specification.
 const (
 	maxReads  = 3
 	readPause = 2 * time.Millisecond
