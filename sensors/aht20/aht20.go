@@ -4,9 +4,9 @@
 //
 // Sections and tables are those of Aosong's "AHT20 product manuals", version 1.1.
 //
-// It is not periph's driver: that one writes 0x71 to have the status, which is the
-// chip's address with the read bit and no command. Chips are known that stay busy
-// for ever after it; a plain read gives the status. Nor does it ever reset a chip.
+// periph's driver is not used. It writes 0x71 to have the status, which is no command but the
+// chip's address with the read bit, and some chips stay busy for ever after it; a plain read
+// gives the status. Nor does that driver ever reset a chip.
 package aht20
 
 import (
@@ -57,8 +57,8 @@ func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
 	time.Sleep(resetTime)
 	status, err := d.status()
 	if err == nil && status&statusCalibrated == 0 {
-		// Newer chips know no such command and have their calibration: what counts is
-		// the status behind it.
+		// Newer chips have no such command, and load their calibration by themselves: only the
+		// status after it counts.
 		refused := d.Write(0xBE, 0x08, 0x00)
 		time.Sleep(calibrateTime)
 		if status, err = d.status(); err == nil && status&statusCalibrated == 0 {

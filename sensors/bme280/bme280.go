@@ -231,7 +231,7 @@ func (d *Dev) read(reg byte, b []byte) error {
 	return nil
 }
 
-// cause returns the transfer's error for err, into which periph made a text of it.
+// cause returns the transfer's error in place of err, periph's, which keeps only its text.
 func (d *Dev) cause(err error) error {
 	if d.bus.err != nil {
 		return fmt.Errorf("%s %w", d.chip, d.bus.err)

@@ -20,7 +20,7 @@ const (
 	cmdReady = 0xE4B8 // may be asked at any time
 	cmdRead  = 0xEC05
 
-	notReady   = 0x07FF // of the answer to cmdReady: none of these bits
+	notReady   = 0x07FF // in the answer to cmdReady these bits are all zero
 	answerTime = time.Millisecond
 	period     = 5 * time.Second
 )
@@ -41,7 +41,7 @@ func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
 	if _, err := d.Ask(3, answerTime, cmdReady>>8, cmdReady&0xFF); err != nil {
 		return nil, err
 	}
-	if err := d.Command(cmdStart); err != nil && wire.FaultOf(err) != wire.NoAck { // it measures, and does not take this
+	if err := d.Command(cmdStart); err != nil && wire.FaultOf(err) != wire.NoAck { // a chip that measures already does not acknowledge this
 		return nil, err
 	}
 	return &Dev{Dev: d}, nil

@@ -59,8 +59,8 @@ const (
 	// command: 1 ms, 1.5 ms at low supply voltage (sections 2.2 and 4.8).
 	breakTime = 2 * time.Millisecond
 
-	// A read that is not acknowledged means that the chip still converts. The
-	// waits are long enough, but for a chip out of its specification.
+	// A read that is not acknowledged means that the chip still converts. The waits are long
+	// enough, except for a chip that is out of its specification.
 	maxReads  = 3
 	readPause = 2 * time.Millisecond
 
@@ -194,7 +194,7 @@ func (d *Dev) Sense(values []float32) error {
 	return nil
 }
 
-// measure measures once, and has read the result into d.buf.
+// measure measures once, and reads the result into d.buf.
 func (d *Dev) measure() error {
 	if err := d.tx(d.command[:], nil); err != nil {
 		return err

@@ -48,6 +48,6 @@ func (d *Dev) Sense(values []float32) error {
 	}
 	t, h := float64(device.Word(r)), float64(device.Word(r[3:])) // section 4.6
 	values[0] = float32(-45 + 175*t/65535)
-	values[1] = float32(min(max(-6+125*h/65535, 0), 100)) // the sensor says more than all and less than nothing
+	values[1] = float32(min(max(-6+125*h/65535, 0), 100)) // the raw values go beyond 0 and 100 %
 	return nil
 }

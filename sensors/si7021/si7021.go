@@ -16,8 +16,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// The commands (Si7021-A20, section 5). Those that hold the clock are not used: not
-// every machine's adapter can be held.
+// The commands (Si7021-A20, section 5). Those that stretch the clock are not used: not every
+// adapter supports that.
 const (
 	cmdTemperature = 0xF3
 	cmdHumidity    = 0xF5

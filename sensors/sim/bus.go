@@ -51,7 +51,7 @@ func (b *Bus) Inject(addr uint16, failures ...Failure) error {
 }
 
 // Repair ends what was injected into the chip at addr; one that was unplugged
-// is plugged in again. A transaction that stands goes on standing.
+// is plugged in again. A transaction that is held stays held.
 func (b *Bus) Repair(addr uint16) { b.wires.Repair(addr) }
 
 // SetFlaky lets the chips fail by themselves from now on, as the bus's seed has
@@ -72,7 +72,7 @@ func (b *Bus) String() string { return b.name }
 // SetSpeed accepts any speed: transactions take no time anyway.
 func (b *Bus) SetSpeed(physic.Frequency) error { return nil }
 
-// Close ends the transactions that stand and refuses new ones, until Open.
+// Close ends the transactions that are held and refuses new ones, until Open.
 func (b *Bus) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,7 +85,7 @@ func (b *Bus) Close() error {
 }
 
 // Open opens the bus again after Close, and returns it. As with a device file,
-// the chips noticed neither.
+// the chips notice neither.
 func (b *Bus) Open() (i2c.BusCloser, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -182,8 +182,8 @@ func (b *Bus) transfer(d *device, w, r []byte, closed <-chan struct{}) error {
 	return nil
 }
 
-// stand waits for d, or for ever if it is 0. It reports false if the bus was
-// closed first.
+// stand holds a transaction for d, or for ever if it is 0. It reports false if the bus
+// was closed first.
 func stand(d time.Duration, closed <-chan struct{}) bool {
 	var over <-chan time.Time
 	if d > 0 {

@@ -71,7 +71,7 @@ func (e *Environment) outdoor(t time.Time) (temp, dew float64) {
 }
 
 // indoor returns temperature and dew point inside, in °C: a heated house, 21 to
-// 23 °C, that feels the weather late and little, and draughts that somebody
+// 23 °C, which reacts to the weather late and little, and draughts that somebody
 // who watches for a minute can see.
 func (e *Environment) indoor(t time.Time) (temp, dew float64) {
 	const heating = 22 * 60 // seconds from one firing to the next, about
@@ -105,7 +105,7 @@ func (e *Environment) co2(p Place, t time.Time) float64 {
 }
 
 // wander returns a smooth random curve's value in [-1, 1], one curve for each
-// number. The curve changes its mind about once a period.
+// number. The curve takes another direction about once a period.
 func (e *Environment) wander(curve uint64, t time.Time, period time.Duration) float64 {
 	return valueNoise(mix(e.seed, curve), seconds(t)/period.Seconds())
 }

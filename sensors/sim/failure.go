@@ -26,12 +26,12 @@ const (
 //
 // For limits its time, Count limits how often it shows: in transactions (Vanish,
 // Unplug, Stall, Hang), answers (Corrupt, Ones, Zeros) or measurements (Freeze).
-// What comes first ends it; without either it lasts until [Bus.Repair].
+// Whichever comes first ends it; without either it lasts until [Bus.Repair].
 //
-// For Stall and Hang, For is how long one transaction stands (0: until the bus
+// For Stall and Hang, For is how long one transaction is held (0: until the bus
 // is closed), and a Count of 0 means one.
 //
-// Share is how probable it is that it shows when it could, 0…1: a bad contact
+// Share is the probability that it shows when it could, 0…1: a bad contact
 // loses a part of the transactions. 0 means always.
 type Failure struct {
 	Kind  Kind
@@ -51,7 +51,7 @@ func (a *activeFailure) over(now time.Time) bool { return !a.end.IsZero() && !no
 // failures are those of one chip; they may be added at any moment.
 type failures struct {
 	mu     sync.Mutex
-	chance *rand.Rand // which transactions a share of them is; not the chip's, whose noise must not depend on it
+	chance *rand.Rand // decides which transactions fail by Share; not the chip's, whose noise must not depend on it
 	list   []activeFailure
 }
 

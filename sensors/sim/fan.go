@@ -14,9 +14,9 @@ const (
 // fan is what makes the inside cooler, and warmer again when it stops.
 type fan struct {
 	mu    sync.Mutex
-	speed float64   // 0…1, since
-	since time.Time // then the cooling was
-	was   float64   // °C
+	speed float64   // 0…1
+	since time.Time // when it got this speed
+	was   float64   // the cooling at that moment, °C
 }
 
 // SetFan runs the fan at a speed, 0…1, from now on. A fan that is
@@ -35,7 +35,7 @@ func (f *fan) cooling(t time.Time) float64 {
 	return f.at(t)
 }
 
-// at returns the cooling at t, in °C: it approaches what the speed is good for.
+// at returns the cooling at t, in °C: it approaches what the speed can reach.
 func (f *fan) at(t time.Time) float64 {
 	left := math.Exp(-max(t.Sub(f.since), 0).Seconds() / fanTime.Seconds())
 	end := fanCooling * f.speed

@@ -24,26 +24,26 @@ var flakyFailures = [...]struct {
 	{Failure{Kind: Freeze, For: 3 * time.Second}, 3200 * time.Millisecond},
 }
 
-// A stall strikes whoever has a transaction next, once a cycle for the whole
-// bus, since it delays all chips; it comes when all have recovered. One in two
-// is too long for whoever limits transactions to a quarter of a second. None ends just
-// when a tick begins: a replay would have two outcomes.
+// A stall strikes the chip of the next transaction, once a cycle for the whole bus, since it
+// delays all chips; it comes when all have recovered. Every other one is too long for a limit
+// of a quarter of a second for transactions. None ends just when a tick begins: a replay
+// would have two outcomes.
 const (
 	stallOnset = 7500 * time.Millisecond
 	shortStall = 200 * time.Millisecond
 	longStall  = 290 * time.Millisecond
 )
 
-// flaky says when it is time to fail. Only the transactions ask it, so that it
-// needs no goroutine and an idle bus costs nothing.
+// flaky says when it is time to fail. It is asked within transactions only, so it needs no
+// goroutine, and an idle bus costs nothing.
 type flaky struct {
 	seed   uint64
 	start  time.Time
 	stalls int64 // as device.had
 }
 
-// due reports whether a failure of the chip at an address is due again. had is in
-// how many cycles the chip has had it; due returns it as it is afterwards.
+// due reports whether a failure of the chip at an address is due again. had is the number
+// of cycles in which the chip has had it; due returns what it is afterwards.
 func (f *flaky) due(now time.Time, who, failure uint64, onset time.Duration, had int64) (int64, bool) {
 	who = mix(f.seed, who)
 	since := now.Sub(f.start) - onset - time.Duration(unit(who)*float64(flakyPhase))

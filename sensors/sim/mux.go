@@ -34,8 +34,8 @@ func (m *mux) read(_ time.Time, b []byte) reply {
 
 func (m *mux) corrupt([]byte, *rand.Rand) {} // what it answers is no measurement
 
-// AddMux puts a TCA9548A on the bus, with no chips behind it. Whoever is behind one
-// that fails with [Vanish] or [Unplug] cannot be reached meanwhile.
+// AddMux puts a TCA9548A on the bus, with no chips behind it. While it fails with [Vanish]
+// or [Unplug], the chips behind it cannot be reached.
 func (b *Bus) AddMux(addr uint16) error {
 	d := b.wires.device("tca9548a", addr)
 	if addr < 0x70 || addr > 0x77 {
@@ -77,8 +77,8 @@ func (b *Bus) ResetMux(addr uint16) {
 	}
 }
 
-// connected returns who hears a transaction with addr: mostly one chip, but also those
-// that multiplexers connect. It is called within one.
+// connected returns the devices that hear a transaction with addr: mostly one, but others too
+// if multiplexers connect them. It is called within a transaction.
 func (b *Bus) connected(addr uint16) (first *device, others []*device) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -96,7 +96,7 @@ func (b *Bus) connected(addr uint16) (first *device, others []*device) {
 		for i, wires := range m.channels {
 			bit := byte(1) << i
 			d := wires.devices[addr]
-			if d == nil || m.mask&bit == 0 || m.device.missing(time.Now()) || m.mask&bit == 0 { // back, it was reset
+			if d == nil || m.mask&bit == 0 || m.device.missing(time.Now()) || m.mask&bit == 0 { // missing resets one that is back
 				continue
 			}
 			hears(d)

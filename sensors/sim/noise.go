@@ -17,7 +17,7 @@ func unit(h uint64) float64 { return float64(h>>11) / (1 << 53) }
 // goes through a random value at about every whole x, with a continuous second
 // derivative. It is a pure function, so that nothing has to be remembered.
 func valueNoise(seed uint64, x float64) float64 {
-	x += unit(seed) // else the curves of all periods would rest at the same moments
+	x += unit(seed) // else the curves of all periods would be flat at the same moments
 	whole := math.Floor(x)
 	f := x - whole
 	i := uint64(int64(whole))

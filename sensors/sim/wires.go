@@ -14,7 +14,7 @@ import (
 type Wires struct {
 	bus     *Bus
 	name    string
-	who     uint64             // makes chips with one address on other wires differ
+	who     uint64             // makes chips that have the same address on different wires differ
 	devices map[uint16]*device // guarded by the bus's mu
 }
 
@@ -25,7 +25,7 @@ type device struct {
 	chip     chip
 	chance   *rand.Rand // its noise and which bits get corrupted
 	failures failures
-	had      [len(flakyFailures)]int64 // flaky mode: how many cycles' flakyFailures it had
+	had      [len(flakyFailures)]int64 // flaky mode: in how many cycles it had each failure
 }
 
 func newWires(b *Bus, name string, who uint64) *Wires {
@@ -83,7 +83,7 @@ func (s *Wires) Inject(addr uint16, failures ...Failure) error {
 }
 
 // Repair ends what was injected into the chip at addr; one that was unplugged
-// is plugged in again. A transaction that stands goes on standing.
+// is plugged in again. A transaction that is held stays held.
 func (s *Wires) Repair(addr uint16) {
 	if d := s.at(addr); d != nil {
 		d.failures.repair(time.Now())

@@ -11,7 +11,7 @@ import (
 type wordChip struct {
 	registers map[byte]uint16 // after a reset, those that are not 0
 	writable  map[byte]uint16 // the bits that can be written
-	reset     map[byte]uint16 // bits that reset it, where there are
+	reset     map[byte]uint16 // bits that reset it
 	bytes     []byte          // registers that have one byte only
 	startUp   time.Duration
 	// once is the time of a conversion that begins when register 0 is chosen, within

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// A File is a trace on a disk, which never gets larger than its limit: when half of
-// that is full, the file becomes path.1, in place of the one before, and is written from its beginning.
+// A File is a trace on a disk, which never gets larger than its limit: when half of that is
+// written, the file is renamed to path.1, in place of the one before, and a new one begins.
 type File struct {
 	path  string
 	limit int64

@@ -68,7 +68,7 @@ func (c *Chip) Wires() string {
 	return bus.ChannelName(c.Bus, c.Mux.Address, c.Mux.Channel)
 }
 
-// What a driver can be called for.
+// The calls of a driver.
 const (
 	Open  = "open"
 	Sense = "sense"

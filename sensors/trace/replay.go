@@ -24,12 +24,12 @@ import (
 // its chips, one for each.
 type Player struct {
 	header  Header
-	atSpeed bool // transfers take as long as they took
+	atSpeed bool // transfers take as long as when they were recorded
 
-	tapes []*tape // by the chip
+	tapes []*tape // by chip
 
 	mu     sync.Mutex
-	rest   [][]Call // by the chip, that were not called yet
+	rest   [][]Call // by chip: those that were not called yet
 	result Result
 }
 
@@ -37,12 +37,12 @@ type Player struct {
 type Result struct {
 	Calls       int      // that were made
 	Failed      int      // of them, as recorded
-	Differences []string // the first calls that ended otherwise than was recorded
+	Differences []string // the first calls that did not end as they were recorded
 	Different   int      // how many
 	Skipped     int      // recorded calls that nobody made
 }
 
-// maxDifferences is how many are described.
+// maxDifferences is how many differences are described.
 const maxDifferences = 10
 
 // NewPlayer replays a trace: at speed, or as fast as the drivers go.
@@ -66,8 +66,8 @@ func (p *Player) Result() Result {
 	return r
 }
 
-// next returns a chip's next recorded call of a kind. Others before it are skipped:
-// whether a chip is tried again goes by time, and that is now another one.
+// next returns a chip's next recorded call of a kind. It skips others before it: when a chip
+// is tried again depends on time, which is not that of the recording.
 func (p *Player) next(chip int, do string) (c Call, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,7 +129,7 @@ func (p *Player) Bus(i int) bus.Managed { return p.tapes[i] }
 // the recording, whatever it is opened on.
 func (p *Player) Chip(i int, chip sensors.Chip) sensors.Chip {
 	open := chip.Open
-	chip.Reset = nil // what came of it is in the recording
+	chip.Reset = nil // its effect is in the recording
 	chip.Open = func(_ i2c.Bus, addr uint16) (sensors.Sensor, error) {
 		c, ok := p.next(i, Open)
 		if !ok {
@@ -218,8 +218,8 @@ func (t *tape) Tx(addr uint16, w, r []byte) error {
 // Wait waits as a driver does for its chip.
 func (t *tape) Wait(d time.Duration) { time.Sleep(d) }
 
-// Hangs is [bus.Bus.Hangs]. Any goroutine may ask: a transfer that took too long held the
-// recorded sampler's ticks too. Of the transfers of other chips it does not know.
+// Hangs is [bus.Bus.Hangs]. Any goroutine may call it: a transfer that took too long held up
+// the recorded sampler's ticks too. It does not know of the transfers of other chips.
 func (t *tape) Hangs(addr uint16) error {
 	since := t.since.Load()
 	if since == 0 || time.Since(t.begun)-time.Duration(since) < bus.TransactionLimit {
@@ -272,7 +272,7 @@ func (p *Player) run(i int, addr uint16, chip sensors.Chip) {
 			return
 		}
 		do := p.rest[i][0].Do
-		if do == Sense && device == nil { // the recording began in the middle, or opens otherwise now
+		if do == Sense && device == nil { // the recording began in the middle, or opening fails now
 			p.rest[i] = p.rest[i][1:]
 			p.result.Skipped++
 			do = ""

@@ -20,7 +20,7 @@ import (
 // A Tree is such a directory, whose root is the machine's. Any number of goroutines may use
 // it.
 //
-// Who reads a value waits for it, as in the kernel.
+// Reading a value takes as long as measuring it, as in the kernel.
 type Tree struct {
 	fstest.MapFS // what does not change; the values are empty files in it
 
@@ -49,7 +49,7 @@ const (
 	dhtTakes = 25 * time.Millisecond
 )
 
-// cached are the drivers of Linux that give a value again, and for how long.
+// cached has the drivers of Linux that give a value again, and for how long.
 var cached = map[string]time.Duration{"dht11": 2 * time.Second, "sht4x": 2 * time.Second, "aht10": 2 * time.Second, "aht20": 2 * time.Second}
 
 // New returns a tree without sensors. The seed decides the noise and what fails in
@@ -118,7 +118,7 @@ func (t *Tree) link(name, target string) {
 	t.MapFS[name] = &fstest.MapFile{Data: []byte(up + target), Mode: fs.ModeSymlink}
 }
 
-// Inject makes a sensor fail from now on: Vanish, Corrupt and Freeze are what the kernel's can.
+// Inject makes a sensor fail from now on, by Vanish, Corrupt or Freeze; others have no effect.
 func (t *Tree) Inject(id string, failures ...sim.Failure) error {
 	d := t.ids[id]
 	if d == nil {
