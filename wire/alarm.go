@@ -3,7 +3,7 @@ package wire
 // States of an alarm.
 const (
 	AlarmRaised       = "raised"
-	AlarmAcknowledged = "acknowledged" // it is raised, and somebody knows
+	AlarmAcknowledged = "acknowledged" // it is raised, and somebody has acknowledged it
 	AlarmCleared      = "cleared"
 )
 
@@ -14,7 +14,7 @@ const (
 	SeverityCritical = "critical"
 )
 
-// RecentAlarms is how many alarms are listed at most that were cleared.
+// RecentAlarms is how many cleared alarms are listed at most.
 const RecentAlarms = 50
 
 // Alarm is an alarm as it is: at /api/v1/alarms and in the acknowledgement of an
@@ -28,7 +28,7 @@ type Alarm struct {
 	Motor        string           `json:"motor,omitempty"`     // that it concerns
 	Value        *float32         `json:"value,omitempty"`     // that raised it, or cleared it: in the quantity's unit, of an age in seconds
 	Reason       string           `json:"reason,omitempty"`    // why a built-in alarm was raised
-	Since        float64          `json:"since,omitempty"`     // it is raised, Unix seconds
+	Since        float64          `json:"since,omitempty"`     // when it was raised, Unix seconds
 	Acknowledged *Acknowledgement `json:"acknowledged,omitempty"`
 	Cleared      float64          `json:"cleared,omitempty"` // when it was, Unix seconds
 }
@@ -42,7 +42,7 @@ type Acknowledgement struct {
 	TS float64 `json:"ts"` // Unix seconds
 }
 
-// Event returns the event that the alarm is in its state.
+// Event returns the event that says in which state the alarm is.
 func (a Alarm) Event() Event {
 	e := Event{
 		Kind: EventAlarm, Alarm: a.Name, State: a.State, Severity: a.Severity, Condition: a.Condition,

@@ -7,23 +7,23 @@ type Calibration struct {
 	Offset float64 `json:"offset"`
 }
 
-// Of returns the value of what was measured. It is the same, bit by bit, on every
-// machine. What is no number stays as it is.
+// Of returns the corrected value of what was measured. It is the same, bit by bit, on every
+// machine. A NaN stays as it is.
 func (c Calibration) Of(measured float32) float32 {
 	if c == (Calibration{}) || measured != measured {
 		return measured
 	}
 	product := float64(measured) * c.Scale
-	return float32(float64(product) + c.Offset) // the conversion: some processors would add without rounding the product first
+	return float32(float64(product) + c.Offset) // without the conversion, some processors would add before they round the product
 }
 
-// MaxMedian is of how many ticks a value can be the median.
+// MaxMedian is the largest number of ticks that a value can be the median of.
 const MaxMedian = 9
 
 // Calibrations are those of a sensor's values, in the order of its quantities.
 type Calibrations [2]Calibration
 
-// Apply makes values of what was measured. A record of a failure has none.
+// Apply corrects the measured values of a record. A record of a failure has none.
 func (c *Calibrations) Apply(r *Record) {
 	if r.Fault != Good {
 		return

@@ -26,7 +26,7 @@ const (
 	CloseReasonNoPong    = "Too slow to follow: no pong in time"
 	CloseReasonRevoked   = "Token revoked" // or changed
 	CloseReasonExpired   = "Token expired"
-	CloseReasonNeeded    = "Token needed"  // from now on: the first was made
+	CloseReasonNeeded    = "Token needed"  // from now on, because the first token was made
 	CloseReasonDismissed = "Session ended" // by an administrator
 )
 

@@ -53,7 +53,7 @@ type Command struct {
 	Expires   *int64   // Unix ms; later it is refused
 
 	TimeoutMS     *int64 // how long a request for control waits for its answer
-	AllowTakeover *bool  // who gets control by it passes it on to whom it does not answer
+	AllowTakeover *bool  // a client that gets control by it loses it to a request that it does not answer
 
 	Warning string // of a stop: what is wrong with its message; see [ParseStop]
 }
@@ -89,7 +89,7 @@ const (
 	ReasonMaxRun     = "max_run"    // the configured time is up
 	ReasonDisconnect = "disconnect" // the connection of its operator ended
 	ReasonRevoked    = "revoked"    // the token of its operator was revoked, changed or has expired
-	ReasonInterlock  = "interlock"  // does not hold; ":" and its condition follow
+	ReasonInterlock  = "interlock"  // one does not hold; ":" and its condition follow
 	ReasonEStop      = EStop
 	ReasonFault      = "fault"    // of the hardware
 	ReasonShutdown   = "shutdown" // of the program
@@ -151,7 +151,7 @@ type action struct {
 	check      func(*Command) error
 	several    bool // target may be an array
 	control    bool // it is one of a control message
-	// It is not refused for what it does not take: who asks for a stop must get it.
+	// It is not refused for parameters that it does not take: a stop must always be carried out.
 	stops bool
 }
 
@@ -175,8 +175,8 @@ var actions = map[string]action{
 // Actions returns what command and control messages can ask for.
 func Actions() []string { return slices.Sorted(maps.Keys(actions)) }
 
-// ofControl is each action of a control message. All have the parameters of a request,
-// for which alone they count.
+// ofControl is each action of a control message. All may have the parameters of a request,
+// which have an effect in a request only.
 var ofControl = action{parameters: []string{"target", "timeout_ms", "allow_takeover"}, check: someMotors, several: true, control: true}
 
 func someTarget(c *Command) error {

@@ -19,14 +19,14 @@ type ControlMessage struct {
 	Action        string `json:"action"`
 	Target        string `json:"target"`
 	TimeoutMS     *int64 `json:"timeout_ms,omitempty"`     // how long a request waits for its answer
-	AllowTakeover bool   `json:"allow_takeover,omitempty"` // who gets control by it passes it on to whom it does not answer
+	AllowTakeover bool   `json:"allow_takeover,omitempty"` // a client that gets control by it loses it to a request that it does not answer
 }
 
 // Control is who has control of a motor: others neither start nor set it.
 type Control struct {
 	By            string  `json:"by"`
 	Since         float64 `json:"since"`                    // Unix seconds
-	AllowTakeover bool    `json:"allow_takeover,omitempty"` // a request that it does not answer is granted
+	AllowTakeover bool    `json:"allow_takeover,omitempty"` // a request that the holder does not answer is granted
 }
 
 // ControlRequest is who waits for control of a motor.

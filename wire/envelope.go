@@ -45,7 +45,7 @@ const (
 	TypeMetrics = "metrics"
 )
 
-// JSON encodes what cannot fail, our own payloads, and < as itself: nothing of this
+// JSON encodes our own payloads, which cannot fail. It writes < as itself: nothing of this
 // becomes HTML, and people read it.
 func JSON(v any) []byte {
 	var b bytes.Buffer
@@ -70,11 +70,11 @@ type Hello struct {
 	Motors      []MotorState `json:"motors"`
 	Warnings    []string     `json:"warnings,omitempty"` // for people: what the configuration allows to everybody
 	Uplink      *Uplink      `json:"uplink,omitempty"`   // of a gateway that is in a fleet
-	Hub         string       `json:"hub,omitempty"`      // the name of the hub that shows the gateway; "": it is the gateway that says this
+	Hub         string       `json:"hub,omitempty"`      // the name of the hub that shows the gateway; "": the gateway itself has sent this
 	You         You          `json:"you"`
 }
 
-// Uplink is how the way of a gateway to its fleet's hubs is.
+// Uplink is the state of a gateway's connection to its fleet's hubs.
 type Uplink struct {
 	Connected bool   `json:"connected"`
 	State     string `json:"state"`           // for people: "connected, 3 h behind"
@@ -84,7 +84,7 @@ type Uplink struct {
 
 // You is what a client learns about itself.
 type You struct {
-	Name string   `json:"name"` // of its token's holder; "" for who has none
+	Name string   `json:"name"` // of its token's holder; "" without a token
 	Role string   `json:"role"` // viewer, operator or admin
 	May  []string `json:"may"`  // see, stop, estop, chat, command, control, tokens
 	// Denied is why it may not command, for people; "" if it may.
@@ -103,7 +103,7 @@ type SensorInfo struct {
 	Values     []Quantity `json:"values"`            // what a reading's values are, one or two; see [SensorInfo.Quantities]
 
 	Calibration map[string]Calibration `json:"calibration,omitempty"` // of those that are corrected, by quantity
-	Median      int                    `json:"median,omitempty"`      // of so many ticks; 0: the values are those of one
+	Median      int                    `json:"median,omitempty"`      // each value is the median of so many ticks; 0: no median
 }
 
 // AppendSensorJSON appends the readings.json message of r, a reading of the
@@ -166,7 +166,7 @@ func (m *SensorMessage) Value(q Quantity) *float32 {
 type Stats struct {
 	Produced  uint64 `json:"produced"`  // ticks due
 	Delivered uint64 `json:"delivered"` // handed to the socket
-	Conflated uint64 `json:"conflated"` // stood for by others
+	Conflated uint64 `json:"conflated"` // others stand for them
 	Missed    uint64 `json:"missed"`    // ticks the sampler did not make
 	Queued    uint64 `json:"queued"`    // waiting now
 }

@@ -17,7 +17,7 @@ const (
 	EventUplinkUnheard  = "uplink_unheard"  // no hub takes what is sent
 	EventUplinkFull     = "uplink_full"     // the broker does not take readings
 	EventUplinkBudget   = "uplink_budget"   // the bytes of the month are used
-	EventUplinkBack     = "uplink_back"     // none of these is in the way of readings any longer
+	EventUplinkBack     = "uplink_back"     // none of these keeps readings back any longer
 	EventHubKeys        = "hub_keys"        // a hub's key was added or removed, as another hub ordered
 )
 
@@ -27,7 +27,7 @@ const (
 	KeyRemoved = "removed"
 )
 
-// Seconds returns Unix milliseconds as JSON messages have times: in seconds.
+// Seconds returns Unix milliseconds in seconds, as JSON messages have times.
 func Seconds(unixMilli int64) float64 { return float64(unixMilli) / 1000 }
 
 // Event is the payload of an event message.
@@ -40,8 +40,8 @@ type Event struct {
 	Readings int    `json:"readings,omitempty"` // how many readings it concerns
 	StepMS   int64  `json:"step_ms,omitempty"`  // by how much the clock was corrected, forward if positive
 
-	// Of control: who did what (By is empty if time did), who has it now, or the motor's
-	// lease, and who had it and gets it, or does not.
+	// Of control: By acted (empty: the time was over), Holder has control now, or the motor's
+	// lease, From had it, and To gets it or is denied it.
 	Action    string `json:"action,omitempty"` // as in a control message
 	Target    string `json:"target,omitempty"` // the motor
 	Holder    string `json:"holder,omitempty"`
@@ -62,7 +62,7 @@ type Event struct {
 	Value     *float32 `json:"value,omitempty"`
 	Since     float64  `json:"since,omitempty"`
 
-	// Clients are the IDs of those whom it concerns: they get it without subscribing.
+	// Clients are the IDs of the clients that it concerns: they get it without subscribing.
 	Clients []string `json:"-"`
 
 	TS float64 `json:"ts"` // Unix seconds

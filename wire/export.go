@@ -11,11 +11,11 @@ import (
 // The encoders below are for files and answers of HTTP. They append to b and
 // allocate nothing beyond it.
 
-// TailJSON is what comes after the last object of [AppendHeadJSON].
+// TailJSON ends what [AppendHeadJSON] has begun, after the last object.
 const TailJSON = "]}\n"
 
-// AppendHeadJSON appends what comes before a sensor's readings between two times,
-// Unix milliseconds, which is also what comes before their sums if step is not 0.
+// AppendHeadJSON appends what comes before a sensor's readings between two times, in Unix
+// milliseconds; or, if step is not 0, before its buckets.
 func AppendHeadJSON(b []byte, sensor *SensorInfo, from, to, step int64) []byte {
 	b = append(append(b, `{"sensor":"`...), sensor.Name...)
 	b = append(b, `",`...)
@@ -100,7 +100,7 @@ func WriteRows[T any](ctx context.Context, w *bufio.Writer, sensor *SensorInfo, 
 }
 
 // CSV is a table with columns for these quantities, which may be those of
-// several sensors. What there is not is empty: the values of a failed
+// several sensors. What does not exist is empty: the values of a failed
 // measurement, those that a sensor does not measure, the fault of a good one.
 type CSV []Quantity
 

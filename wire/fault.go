@@ -81,10 +81,10 @@ func asFault(err error) (Fault, bool) {
 
 const nanBits = 0x7FC00000 // a quiet NaN; its low mantissa byte is the fault
 
-// NaN returns the quiet NaN that says f on the wire, 0x7FC000cc.
+// NaN returns the quiet NaN that stands for f on the wire, 0x7FC000cc.
 func (f Fault) NaN() float32 { return math.Float32frombits(nanBits | uint32(f)) }
 
-// faultOfFloat returns the fault that v says: Good for a number, Other for a
+// faultOfFloat returns the fault that v stands for: Good for a number, Other for a
 // NaN that is none of ours.
 func faultOfFloat(v float32) Fault {
 	b := math.Float32bits(v)

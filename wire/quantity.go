@@ -16,7 +16,7 @@ type Quantity struct {
 	Metric   Metric `json:"-"`
 
 	DeviceClass string  `json:"-"` // what Home Assistant calls it
-	MaxOffset   float64 `json:"-"` // a calibration adds no more: a sensor that is further off is broken
+	MaxOffset   float64 `json:"-"` // a calibration adds at most this: a sensor that is further off is broken
 }
 
 // Metric is a quantity as Prometheus has it, in base units
@@ -39,7 +39,7 @@ var (
 // Quantities returns the table, in the order in which people are shown it.
 func Quantities() []Quantity { return []Quantity{Temperature, Humidity, Pressure, CO2} }
 
-// climate is what a sensor measures that does not say what it measures.
+// climate is what a sensor measures if it does not say what it measures.
 var climate = CSV{Temperature, Humidity}
 
 // UnmarshalJSON reads a quantity as hello has it, and takes from the table what
@@ -90,7 +90,7 @@ func (s *SensorInfo) Quantities() []Quantity {
 	if len(s.Values) == 0 {
 		return climate
 	}
-	return s.Values[:min(len(s.Values), len(Reading{}.Values))] // what somebody else's server said
+	return s.Values[:min(len(s.Values), len(Reading{}.Values))] // other servers may have sent more
 }
 
 // InV1 returns whether [ReadingsV1] can carry the sensor's readings: it measures

@@ -30,7 +30,7 @@ func Failed(f Fault, unixMilli int64) Reading {
 	return Reading{Values: [2]float32{f.NaN(), f.NaN()}, UnixMilli: unixMilli}
 }
 
-// Fault returns the cause that the reading's first value says, [Good] if it is a number.
+// Fault returns the cause that is in the reading's first value, [Good] if that is a number.
 func (r Reading) Fault() Fault { return faultOfFloat(r.Values[0]) }
 
 // Append appends the reading's 16 bytes to b.

@@ -9,10 +9,10 @@ import (
 // ParseStop returns the stop or the e-stop in a message from a client, and
 // whether there is one. It is found in every JSON object of type command with a
 // payload that has an action of stop or estop, also where [ParseRequest] or
-// [ParseCommand] would return an error: a member that is unknown, odd or
-// duplicated is no reason to let a motor run, nor is a text in another encoding. Then the command's Warning is that
-// error. Of several stops an e-stop counts, and a stop without one valid target is
-// for all motors.
+// [ParseCommand] would return an error: a motor must not go on running because a member is
+// unknown, odd or duplicated, or because the text has another encoding. Then the command's
+// Warning is that error. Of several stops an e-stop counts, and a stop without one valid
+// target is for all motors.
 func ParseStop(message []byte) (Command, bool) {
 	r, err := ParseRequest(message)
 	if err == nil && r.Type == "command" {
@@ -26,7 +26,7 @@ func ParseStop(message []byte) (Command, bool) {
 		return Command{}, false
 	}
 	stop := Command{ID: string(r.ID), Warning: err.Error()}
-	// What JSON may not be, and some readers let pass (RFC 8259, section 8.1).
+	// JSON may not have these, but some readers accept them (RFC 8259, section 8.1).
 	if !utf8.Valid(message) {
 		stop.Warning, message = "not UTF-8", bytes.ToValidUTF8(message, []byte("\ufffd"))
 	}

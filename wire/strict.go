@@ -11,7 +11,7 @@ import (
 
 // members reads a JSON object the strict way: encoding/json would take the last
 // of duplicate keys, any letter case and invalid UTF-8 (RFC 8259, sections 4
-// and 8.1), and each of these is a way to make two readers of one command see
+// and 8.1), and with each of these two readers of one command can understand
 // different ones.
 func members(data []byte) (map[string]json.RawMessage, error) {
 	list, err := memberList(data)
