@@ -33,7 +33,7 @@ func emulate(t *testing.T, name string, addr uint16) *sim.Bus {
 	return b
 }
 
-// onI2C are the chips on I²C buses: of those that the kernel reads there is no address.
+// onI2C are the chips on I²C buses; those that the kernel reads have no address.
 func onI2C() map[string]sensors.Chip {
 	chips := sensors.Chips()
 	maps.DeleteFunc(chips, func(_ string, c sensors.Chip) bool { return c.Kernel != nil })
@@ -61,7 +61,7 @@ func TestEveryChip(t *testing.T) {
 	}
 }
 
-// near is how far a value may be off the air's: accuracy is not emulated, noise and
+// near is how far a value may be from the air's: accuracy is not emulated, noise and
 // resolution are.
 var near = map[wire.Quantity]float64{wire.Temperature: 0.2, wire.Humidity: 0.6, wire.Pressure: 0.2, wire.CO2: 20}
 

@@ -20,10 +20,10 @@ type aMachine struct {
 	asleep time.Duration // so far
 	begin  time.Time     // what the system clock said at the start
 	skew   time.Duration // what was added to it since
-	slew   float64       // and what a second of it gains
+	slew   float64       // how much it gains in a second
 	synced bool
 	steps  []Step
-	stop   time.Duration // the process, once, between the next two readings of clocks
+	stop   time.Duration // for how long the process stops, once, between the next two readings of clocks
 	woken  time.Time     // when the process could run again after it could not
 }
 
@@ -87,7 +87,7 @@ func (m *aMachine) clock() *Clock {
 // stamped is a record, and what the clocks said when it was published.
 type stamped struct {
 	wire.Record
-	offset int64 // that it came with
+	offset int64 // with which it was published
 	boot   time.Duration
 	wall   time.Time
 	steps  int  // that had been told
@@ -133,8 +133,8 @@ const (
 
 var summer = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
-// checkStamps tells what holds of any stream: a time that is said to be right is, and
-// none runs backwards but where a step says so.
+// checkStamps checks what is true for any stream: a time without the flag is right, and none
+// runs backwards, except where a step says so.
 func checkStamps(t *testing.T, m *aMachine, got []stamped) {
 	t.Helper()
 	last := map[uint16]stamped{}
@@ -154,8 +154,8 @@ func checkStamps(t *testing.T, m *aMachine, got []stamped) {
 	}
 }
 
-// later checks that the times of records, moved to another offset, are right.
-// It is what history does with those from before a step.
+// later checks that the times of records are right when they are moved to another offset. History
+// does that with records from before a step.
 func later(t *testing.T, m *aMachine, got []stamped, from time.Duration) {
 	t.Helper()
 	offset := got[len(got)-1].offset
@@ -266,8 +266,8 @@ func TestClockSteps(t *testing.T) {
 	}
 }
 
-// A record that is not out yet when the clock steps far back gets the new time:
-// it comes with those after the step, and before them.
+// A record that is not published yet when the clock steps far back gets the new time:
+// it is published with those after the step, and before them.
 func TestStragglerAcrossAStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine(summer)
@@ -333,7 +333,7 @@ func TestNoSteps(t *testing.T) {
 	}
 }
 
-// A sensor whose next tick is far does not keep a step from being noticed.
+// A step is noticed soon, also when the next tick of the only sensor is far away.
 func TestStepBetweenTicks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine(summer)
@@ -359,7 +359,7 @@ func TestBeyond2038(t *testing.T) {
 	})
 }
 
-// Whatever is done to the clocks: no time is wrong without saying so.
+// Whatever is done to the clocks, each time that is wrong has the flag.
 func TestRandomClocks(t *testing.T) {
 	for seed := range uint64(25) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

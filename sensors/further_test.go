@@ -41,8 +41,8 @@ func (s *station) config() Config {
 	}
 }
 
-// The sensors of one chip have one measurement, one tick and one time, and numbers of
-// their own.
+// The sensors of one chip share each measurement, its tick and its time, and have their own
+// numbers.
 func TestFurtherSensors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chip := &station{sense: func(int, []float32) error { return nil }}
@@ -69,8 +69,8 @@ func TestFurtherSensors(t *testing.T) {
 	})
 }
 
-// What one of them cannot have measured is its own failure; what the chip could not
-// do is everybody's.
+// A value that one of them cannot have measured is a failure of that sensor only; a failure of
+// the chip is one of all.
 func TestFailuresOfFurtherSensors(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

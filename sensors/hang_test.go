@@ -39,8 +39,8 @@ func onBus(b i2c.Bus, id uint16, interval time.Duration) Config {
 }
 
 // A transaction that does not end holds its probe. Each tick of each chip on the bus is
-// published all the same, soon with the bus as the cause, chips on another bus do not
-// notice, and afterwards all measure again.
+// published all the same, soon with the bus as the cause. Chips on another bus are not
+// affected, and afterwards all measure again.
 func TestBusHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
@@ -87,8 +87,8 @@ func TestBusHangs(t *testing.T) {
 	})
 }
 
-// Whatever chips there are, and however long some take: each tick of each is published
-// once, in order, and quick ones are never late, whoever waits for the deadlines.
+// Whatever chips there are, and however long some take: each tick of each is published once
+// and in order, and quick ones are never late, whichever goroutine waits for the deadlines.
 func TestRandomChips(t *testing.T) {
 	for seed := range uint64(40) {
 		synctest.Test(t, func(t *testing.T) {

@@ -48,7 +48,7 @@ func sample(t *testing.T, d time.Duration, configs []sensors.Config, tick func(r
 	}
 }
 
-// Each is the air, however often it may be asked; it is lost, and comes back.
+// Each value is that of the air at any interval; a chip that is lost comes back.
 func TestKernelChips(t *testing.T) {
 	for _, name := range ofKernel {
 		t.Run(name, func(t *testing.T) {
@@ -123,7 +123,7 @@ func TestKernelHoldsNobody(t *testing.T) {
 	})
 }
 
-// A DHT22 loses much of what it says: a reading that failed is made again within its tick.
+// Many answers of a DHT22 are damaged: a reading that failed is made again within its tick.
 func TestKernelRepeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chip, tree := kernelChip(t, "dht22")

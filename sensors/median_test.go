@@ -40,7 +40,7 @@ func TestMedian(t *testing.T) {
 	}
 }
 
-// Against the plain way, with ticks that wrap and are skipped, and each value for itself.
+// Compared with a simple implementation: ticks wrap and are skipped, and each value is on its own.
 func TestMedianOfRandomTicks(t *testing.T) {
 	chance := rand.New(rand.NewPCG(1, 2))
 	for _, size := range []int{3, 5, 7, 9} {

@@ -51,8 +51,8 @@ func (s *shared) hold() {
 	<-s.token
 }
 
-// What holds the bus for 2 s costs a chip the readings of that time, and one more: not
-// those behind it.
+// What holds the bus for 2 s costs a chip the readings of that time and one more, but none
+// after that.
 func TestNeighbourThatHoldsTheBus(t *testing.T) {
 	read := func(s *shared, b i2c.Bus) {
 		_ = b.Tx(neighbour, []byte{1}, nil)

@@ -42,8 +42,8 @@ func (f senseFunc) Sense(values []float32) error { return f(values) }
 func (senseFunc) Halt() error                    { return nil }
 func (senseFunc) String() string                 { return "meter 0x01 on bus 1" }
 
-// What a chip does not measure is said, and changes nothing in what is found out
-// about the rest.
+// Values that a chip does not measure are marked, and do not change which failures are found
+// in the others.
 func TestOneQuantity(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -180,7 +180,7 @@ func TestWhenASensorIsLost(t *testing.T) {
 				Publish: func([]wire.Record, int64) {},
 				Event: func(e wire.Event) {
 					kinds = append(kinds, e.Kind)
-					if interval >= slowTick { // which tries again within the last of them
+					if interval >= slowTick { // a slow sensor tries again within the last of them
 						want += maxRepeats * repeatPause
 					}
 					if took := time.Since(fails); broken && took != want {

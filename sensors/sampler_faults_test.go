@@ -39,8 +39,8 @@ func TestLostAndBack(t *testing.T) {
 		if want := "[good no_ack absent good]"; fmt.Sprint(shape) != want {
 			t.Errorf("faults went %v, want %s", shape, want)
 		}
-		// It costs nothing to find out that nobody answers, so each tick does, and the
-		// first that can be good is.
+		// It takes no time to find out that nobody answers, so each tick does that, and the
+		// first tick that can be good is good.
 		for _, r := range records {
 			if at := time.UnixMilli(r.UnixMilli).Sub(start); r.Fault != wire.Good && at >= 5*time.Second {
 				t.Errorf("%v at %v", r.Fault, at)
@@ -127,7 +127,7 @@ func TestStuck(t *testing.T) {
 	})
 }
 
-// A value that does not change by day and by outage is not stuck by the outage.
+// The time of an outage does not count for a value that is the same before and after it: it is not stuck.
 func TestOutageIsNotStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{sense: func(n int) (float64, error) {
@@ -178,7 +178,7 @@ func TestPauseOfTheMachine(t *testing.T) {
 	})
 }
 
-// What holds the bus of others when it fails is tried ever more seldom.
+// A chip whose failures hold the bus of others is tried less and less often.
 func TestCostlyFailureIsTriedSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
@@ -246,8 +246,8 @@ func TestSlowSensorMeasuresAgain(t *testing.T) {
 	}
 }
 
-// Fog is 100 % for hours, which a chip says as the same number again and again; also
-// its temperature, where it has few steps.
+// In fog a chip gives the same number, 100 %, for hours, and also the same temperature, if
+// its steps are wide. That is not stuck.
 func TestSaturatedIsNotStuck(t *testing.T) {
 	for humidity, want := range map[float32]wire.Fault{100: wire.Good, 0: wire.Good, 99.9: wire.Stuck} {
 		synctest.Test(t, func(t *testing.T) {

@@ -50,7 +50,7 @@ func (f *fake) config(id uint16, interval time.Duration) Config {
 	}}
 }
 
-// good measures something else each time, after d.
+// good measures another value each time, after d.
 func good(d time.Duration) func(int) (float64, error) {
 	return func(n int) (float64, error) { time.Sleep(d); return 20 + float64(n%100)/100, nil }
 }
@@ -65,7 +65,7 @@ func sample(d time.Duration, configs ...Config) (got []message, s *Sampler) {
 	return samplerOf(&s, d, configs...)
 }
 
-// samplerOf is sample, whose sampler is known while it runs.
+// samplerOf is sample for tests that need the sampler while it runs.
 func samplerOf(known **Sampler, d time.Duration, configs ...Config) (got []message, s *Sampler) {
 	start := time.Now()
 	s = NewSampler(Options{
@@ -94,7 +94,7 @@ func bySensor(got []message, id uint16) (records []wire.Record) {
 	return records
 }
 
-// inOrder is what holds of every sensor's stream, whatever happened.
+// inOrder checks what is true for every sensor's stream, whatever happened.
 func inOrder(t *testing.T, records []wire.Record) {
 	t.Helper()
 	for i := 1; i < len(records); i++ {
@@ -200,7 +200,7 @@ func TestSlowChipHoldsUpNobody(t *testing.T) {
 				timeouts++
 			}
 		}
-		// Ticks 3 to 12 find the chip busy; its answer to tick 3 comes too late to say anything.
+		// Ticks 3 to 12 find the chip busy; its answer to tick 3 comes too late to count.
 		if len(records) != 30 || timeouts != 10 || records[3].Fault != wire.Timeout || records[13].Fault != wire.Good {
 			t.Errorf("%d records, %d timeouts, want 30 and 10", len(records), timeouts)
 		}
@@ -215,7 +215,7 @@ func TestSlowChipHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// A quick sensor's later records never pass its earlier ones, which wait in a
+// A quick sensor's later records never come before its earlier ones, which wait in a
 // message for a slow sensor.
 func TestQuickAndSlowStayInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -307,7 +307,7 @@ func TestHistogram(t *testing.T) {
 	}
 }
 
-// A bug in what listens ends in the guard, on whichever goroutine it shows.
+// A panic of a listener ends in the guard, whichever goroutine it occurs on.
 func TestGuard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var caught []any

@@ -28,8 +28,8 @@ func (c *counter) Tx(addr uint16, w, r []byte) error {
 	return c.BusCloser.Tx(addr, w, r)
 }
 
-// Bad wiring, which loses a share p of the transactions, costs a reading of n of
-// them at most n·p³ and half a percent: each is made three times.
+// Bad wiring that loses a share p of the transactions costs a reading of n transactions at
+// most n·p³ and half a percent, because each is made up to three times.
 func TestBadWiring(t *testing.T) {
 	const ticks = 4000
 	for name, chip := range onI2C() {

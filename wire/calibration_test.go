@@ -23,8 +23,8 @@ func TestCalibrationOf(t *testing.T) {
 	}
 }
 
-// The order of values is that of what was measured, so that the least and the greatest
-// of a block stay so.
+// The corrected values have the order of the measured ones, so that the least and the
+// greatest of a block stay so.
 func TestCalibrationKeepsOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 10_000 {
@@ -37,7 +37,7 @@ func TestCalibrationKeepsOrder(t *testing.T) {
 	}
 }
 
-// What says why a value is missing is not calculated with.
+// The values of a failure are not corrected, nor is a NaN that stands for no value.
 func TestCalibrationOfFailures(t *testing.T) {
 	c := Calibrations{{1.5, 3}, {1.5, 3}}
 	for _, r := range []Record{

@@ -197,7 +197,7 @@ func TestParseSubscription(t *testing.T) {
 	}
 }
 
-// Whatever a client sends, it gets an error with a code, and what is taken is
+// Whatever a client sends, it gets an error with a code, or what is accepted is
 // what encoding/json reads in it too.
 func FuzzRequest(f *testing.F) {
 	for _, s := range []string{`{"type":"command","id":1,"payload":{"action":"start","target":"m","speed":0.5}}`,

@@ -57,7 +57,7 @@ func TestParseStop(t *testing.T) {
 }
 
 // FuzzStop: a stop that encoding/json finds is found, and nothing is found where
-// no member is a stop; what a valid message asks for is what is done.
+// no member is a stop; a valid message does what it asks for.
 func FuzzStop(f *testing.F) {
 	for _, s := range []string{`{"type":"command","payload":{"action":"stop","target":"m1","expires":null}}`,
 		`{"type":"command","id":{},"payload":{"action":"start","action":"estop"},"payload":7}`, `{"type":"ping","payload":{"action":"stop"}}`} {

@@ -36,7 +36,7 @@ func machineWith(t *testing.T, alias string, buses ...[3]string) (root string) {
 				t.Fatal(err)
 			}
 			if err := os.Symlink(filepath.Join(root, node), filepath.Join(root, hardware, "device/of_node")); err != nil {
-				t.Skip(err) // not everybody may on Windows
+				t.Skip(err) // on Windows not every user may make links
 			}
 		}
 		class := filepath.Join(root, "sys/class/i2c-dev", b[0])

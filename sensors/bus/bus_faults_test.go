@@ -28,7 +28,7 @@ func TestHang(t *testing.T) {
 			return nil
 		}
 		<-release
-		for i := range w { // what a late kernel might still do
+		for i := range w { // the kernel might still do this when it is late
 			w[i] = 0xEE
 		}
 		copy(r, "late")
@@ -97,7 +97,7 @@ func TestHang(t *testing.T) {
 		if err := b.Tx(0x45, w, r); err != nil || string(r) != "good" {
 			t.Errorf("after the hang: %q, %v", r, err)
 		}
-		if err := b.Tx(0x44, w, r); err != nil { // it was not at fault for what it once waited for
+		if err := b.Tx(0x44, w, r); err != nil { // that it once waited was not its fault
 			t.Error(err)
 		}
 		if len(f.opened) != 1 || f.closed.Load() != 0 {
@@ -107,9 +107,9 @@ func TestHang(t *testing.T) {
 	})
 }
 
-// A chip whose same transaction is late twice in a row holds the bus itself, whatever it
-// answers in between, and rests for as long as that took; one that is late now and then
-// waits for others.
+// If the same transaction of a chip is late twice in a row, the chip itself holds the bus,
+// whatever it answers in between. It rests for as long as that took. A chip that is late now
+// and then waits for others.
 func TestLateTransactions(t *testing.T) {
 	var late atomic.Int64 // of reads
 	f := &fake{tx: func(_ uint16, _, r []byte) error {
@@ -166,7 +166,7 @@ func TestHangThatEndsWithALostTransport(t *testing.T) {
 		wantFault(t, (Bounded{b}).Tx(0x44, []byte{1}, nil), wire.BusDown)
 		f.tx = nil
 		err := b.Tx(0x44, []byte{1}, nil)
-		wantFault(t, err, wire.BusDown) // it has been closed, and the pause begins
+		wantFault(t, err, wire.BusDown) // the bus has been closed, and the pause begins
 		if !errors.Is(err, syscall.ENODEV) || f.closed.Load() != 1 {
 			t.Errorf("%v, closed %d times", err, f.closed.Load())
 		}
@@ -220,7 +220,7 @@ func TestVanishingAndBack(t *testing.T) {
 					t.Fatal(err)
 				}
 				f.tx = func(uint16, []byte, []byte) error { return errno }
-				for range 2 { // once from the transport, once at once
+				for range 2 { // once from the transport, once without it
 					err := tx()
 					wantFault(t, err, wire.BusDown)
 					if !errors.Is(err, errno) {
@@ -260,7 +260,7 @@ func TestSilentBusIsReopened(t *testing.T) {
 		}
 		silent()
 		time.Sleep(pause)
-		silent() // opening it was no sign of life: no second warning, and the pause grows
+		silent() // that it opens is no answer: no second warning, and the pause grows
 		time.Sleep(2*pause - 1)
 		wantFault(t, tx(), wire.BusDown)
 		time.Sleep(time.Nanosecond)
@@ -282,8 +282,8 @@ func recoveries(b *Bus) (all string) {
 	return all
 }
 
-// Where opening anew does not help, the further steps are taken in their order, not
-// before, nor for a chip that does not acknowledge.
+// If opening anew does not help, the further steps are taken in their order. They are not
+// taken before, nor for a chip that does not acknowledge.
 func TestSilentBusGetsEachStep(t *testing.T) {
 	held := false
 	f := &fake{tx: func(addr uint16, _, _ []byte) error {
@@ -337,7 +337,7 @@ func TestSilentBusGetsEachStep(t *testing.T) {
 }
 
 func TestOneSilentChipIsNoSilentBus(t *testing.T) {
-	for _, other := range []error{nil, eRemoteIO} { // an absent chip's answer is one too
+	for _, other := range []error{nil, eRemoteIO} { // that a chip is absent is an answer too
 		f := &fake{tx: func(addr uint16, _, _ []byte) error {
 			if addr == 0x44 {
 				return syscall.EIO

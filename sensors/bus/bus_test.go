@@ -206,7 +206,7 @@ func TestNobodyQueuesForLong(t *testing.T) {
 	})
 }
 
-// Who has come first is first, however long the others take.
+// Callers are served in the order in which they came, however long the others take.
 func TestInOrderOnASlowBus(t *testing.T) {
 	f := &fake{tx: func(uint16, []byte, []byte) error { time.Sleep(130 * time.Millisecond); return nil }}
 	bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
@@ -281,7 +281,7 @@ func TestCloseOfAHangingBus(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		hang    time.Duration // from the start of the transaction
-		took    time.Duration // from its end by the limit
+		took    time.Duration // until the limit ends it
 		abandon bool
 	}{
 		{"comes back", time.Second, time.Second - boundedLimit, false},
@@ -299,7 +299,7 @@ func TestCloseOfAHangingBus(t *testing.T) {
 					t.Errorf("%v, closed %d times", err, f.closed.Load())
 				}
 				wantFault(t, b.Tx(0x44, []byte{1}, nil), wire.BusDown)
-				time.Sleep(c.hang) // the one that was left alone closes up after itself
+				time.Sleep(c.hang) // the transaction that was given up closes the transport when it ends
 				synctest.Wait()
 				if f.closed.Load() != 1 {
 					t.Errorf("closed %d times in the end", f.closed.Load())

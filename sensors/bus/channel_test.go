@@ -19,14 +19,14 @@ import (
 type switched struct {
 	fake
 	masks map[uint16]byte         // of the multiplexers that are there
-	fail  map[string]func() error // by "70<08", or "44" for all of a chip
+	fail  map[string]func() error // by transfer, such as "70<08", or "44" for all of a chip
 	seen  []string
 }
 
 func newSwitched(muxes ...uint16) *switched {
 	s := &switched{masks: map[uint16]byte{}, fail: map[string]func() error{}}
 	for _, m := range muxes {
-		s.masks[m] = 0xFF // left so by another program
+		s.masks[m] = 0xFF // another program left it like this
 	}
 	s.tx = func(addr uint16, w, r []byte) error {
 		x := fmt.Sprintf("%02x<%x", addr, w)
@@ -197,8 +197,8 @@ func TestChannelsFailures(t *testing.T) {
 	})
 }
 
-// A chip whose failures hold the bus is left alone, one with its address behind another
-// channel is not.
+// A chip whose failures hold the bus is left alone, but not one with the same address behind
+// another channel.
 func TestCostlyChipBehindAChannelRests(t *testing.T) {
 	s := newSwitched(0x70)
 	s.bubble(t, func(t *testing.T, b *Bus) {
@@ -213,19 +213,19 @@ func TestCostlyChipBehindAChannelRests(t *testing.T) {
 	})
 }
 
-// A multiplexer that is missing takes no chip with it for long but those behind it.
+// A multiplexer that is missing makes the chips behind it fail, and others for a short time only.
 func TestMissingMultiplexer(t *testing.T) {
 	s := newSwitched(0x71)
 	s.bubble(t, func(t *testing.T, b *Bus) {
 		lost, c := b.Channel(0x70, 0), b.Channel(0x71, 7)
 		wantFault(t, lost.Tx(0x44, []byte{0x24}, nil), wire.NoAck)
 		s.want(t, "71<00 70<01 70<01 70<01")
-		err := c.Tx(0x44, []byte{0x24}, nil) // it may be lost transfers, and its chip answer too
+		err := c.Tx(0x44, []byte{0x24}, nil) // these may be lost transfers, and then its chip would answer too
 		if want := "0x44 on bus 1, channel 7 of multiplexer 0x71: disconnect the channels of 0x70: remote I/O error"; err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
 		s.want(t, "70<00 70<00 70<00")
-		measure(t, b, 0x46) // whoever is connected has another address
+		measure(t, b, 0x46) // a chip that is connected has another address
 		s.want(t, "70<00 70<00 70<00 46<24")
 		for range 2 {
 			measure(t, c, 0x44)
@@ -269,7 +269,7 @@ func TestChannelRefuses(t *testing.T) {
 	})
 }
 
-// Whoever uses a channel has it until its transfer is over.
+// A caller keeps its channel until its transfer is over.
 func TestSelectAndTransferAreOneTurn(t *testing.T) {
 	s := newSwitched(0x70, 0x71)
 	tx := s.tx

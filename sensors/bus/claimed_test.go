@@ -16,7 +16,7 @@ func TestClaimed(t *testing.T) {
 		t.Errorf("no driver, but %q", driver)
 	}
 	if err := os.Symlink("../../../../bus/i2c/drivers/sht3x", filepath.Join(chip, "driver")); err != nil {
-		t.Skip(err) // not everybody may on Windows
+		t.Skip(err) // on Windows not every user may make links
 	}
 	if driver, device, ok := claimed(devices, "1", 0x44); !ok || driver != "sht3x" || device != "1-0044" {
 		t.Errorf("%q, %q, %v", driver, device, ok)
@@ -29,7 +29,7 @@ func TestClaimed(t *testing.T) {
 	}
 }
 
-// On a channel of the kernel's multiplexer, the multiplexer and what else is on its bus
+// On a channel of the kernel's multiplexer, the multiplexer and the other chips on its bus
 // are the kernel's.
 func TestClaimedUpstream(t *testing.T) {
 	root := t.TempDir()
@@ -45,7 +45,7 @@ func TestClaimedUpstream(t *testing.T) {
 		hardware + "/0-0070/driver": "../../../bus/i2c/drivers/pca954x", hardware + "/i2c-4/4-0044/driver": "../../../../bus/i2c/drivers/sht3x",
 	} {
 		if err := os.Symlink(target, link); err != nil {
-			t.Skip(err) // not everybody may on Windows
+			t.Skip(err) // on Windows not every user may make links
 		}
 	}
 	for _, tt := range []struct {

@@ -34,9 +34,9 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// kernel stands for the other side of the ioctl: it gets at memory by bare
-// addresses and real system calls, through a pipe, as the kernel would, so the
-// garbage collector does not see it look.
+// kernel stands for the other side of the ioctl. Like the kernel, it reads and writes memory
+// by bare addresses, with real system calls through a pipe, so the garbage collector does
+// not know of it.
 type kernel struct{ r, w int }
 
 func newKernel(t *testing.T) *kernel {

@@ -11,8 +11,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// A caller is held for as long as a transaction takes; whoever asks hears that the bus
-// hangs, and the log says it once, and that it is back.
+// A caller is held for as long as its transaction takes. Others that ask are told that the
+// bus hangs; the log says it once, and then that the bus is back.
 func TestHeldInATransaction(t *testing.T) {
 	f := &fake{tx: func(uint16, []byte, []byte) error { time.Sleep(time.Minute); return nil }}
 	bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
@@ -42,7 +42,7 @@ func TestHeldInATransaction(t *testing.T) {
 	})
 }
 
-// What came late is as good as what came in time, if nobody was told otherwise.
+// A late answer is as good as one in time, if nobody was told meanwhile that the bus hangs.
 func TestLateAndUnnoticed(t *testing.T) {
 	f := &fake{tx: func(_ uint16, _, r []byte) error { time.Sleep(2 * time.Second); copy(r, "good"); return nil }}
 	bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
@@ -54,7 +54,7 @@ func TestLateAndUnnoticed(t *testing.T) {
 	})
 }
 
-// An outage whose every attempt takes long is in the log once.
+// An outage in which each attempt takes long is logged once.
 func TestSlowOutageIsLoggedOnce(t *testing.T) {
 	f := &fake{tx: func(uint16, []byte, []byte) error { time.Sleep(400 * time.Millisecond); return syscall.ENODEV }}
 	bubble(t, f, func(t *testing.T, b *Bus, log *bytes.Buffer) {
@@ -98,8 +98,8 @@ func TestPanicInATransport(t *testing.T) {
 	})
 }
 
-// A bounded transaction that does not end works on memory of its own, and does not keep
-// its caller; others go through as they are.
+// A bounded transaction that does not end works on memory of its own, and does not hold its
+// caller. Transactions that end are passed through as they are.
 func TestBounded(t *testing.T) {
 	end := make(chan struct{})
 	f := &fake{tx: func(addr uint16, w, r []byte) error {

@@ -35,7 +35,7 @@ func class(t *testing.T) string {
 			t.Fatal(err)
 		}
 		if err := os.Symlink(dir, filepath.Join(classes, device)); err != nil {
-			t.Skip(err) // not everybody may on Windows
+			t.Skip(err) // on Windows not every user may make links
 		}
 	}
 	return classes
@@ -45,7 +45,7 @@ func TestLocate(t *testing.T) {
 	classes := class(t)
 	for _, c := range []struct{ name, path, err string }{
 		{"1", "/dev/i2c-1", ""},
-		{"99", "/dev/i2c-99", ""}, // to open it says more
+		{"99", "/dev/i2c-99", ""}, // the error of opening it says more
 		{"/dev/i2c-sensors", "/dev/i2c-sensors", ""},
 		{"bcm2835 (i2c@7e804000)", "/dev/i2c-1", ""},
 		{"bcm2835", "/dev/i2c-1", ""},

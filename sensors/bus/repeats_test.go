@@ -16,7 +16,7 @@ func TestLyingTransportRepeatsNothing(t *testing.T) {
 		if err := b.Tx(0x44, nil, r); err != nil {
 			t.Fatal(err)
 		}
-		f.tx = nil // says it read, and did not
+		f.tx = nil // it reports success without reading
 		if err := b.Tx(0x45, nil, r); err != nil || !bytes.Equal(r, make([]byte, 6)) {
 			t.Errorf("%q, %v", r, err)
 		}

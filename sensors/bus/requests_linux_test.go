@@ -13,8 +13,8 @@ import (
 )
 
 // An adapter's time limit (I2C_TIMEOUT, 0x702) and its retries (I2C_RETRIES, 0x701) hold for
-// all who use it, and stay when this program has ended. So an adapter gets no request but
-// these two, which change nothing of it: whether it works, hangs, fails or was unplugged.
+// all its users, and stay when this program has ended. So an adapter gets no other requests
+// than these two, which change nothing: whether it works, hangs, fails or was unplugged.
 func TestRequests(t *testing.T) {
 	var requests []uintptr
 	errno := syscall.Errno(0)

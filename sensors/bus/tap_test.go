@@ -7,7 +7,7 @@ import (
 	"periph.io/x/conn/v3/i2c/i2ctest"
 )
 
-// A tap shows what went over the bus, and keeps nothing of its caller's.
+// A tap shows what went over the bus, and keeps nothing that belongs to its caller.
 func TestTap(t *testing.T) {
 	playback := &i2ctest.Playback{DontPanic: true, Ops: []i2ctest.IO{{Addr: 0x44, W: []byte{0xF3, 0x2D}, R: []byte{0x80, 0x10, 0xE1}}}}
 	var seen []Transfer

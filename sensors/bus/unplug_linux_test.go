@@ -52,7 +52,7 @@ func wantUnplugged(t *testing.T, d *device, path string) {
 func TestUnpluggedWhileNobodyAsks(t *testing.T) {
 	var errno syscall.Errno
 	d, path, closed := openFile(t, watchNode, &errno)
-	if err := os.Chmod(path, 0o660); err != nil { // as udev does, and is no reason
+	if err := os.Chmod(path, 0o660); err != nil { // as udev does; no reason to close it
 		t.Fatal(err)
 	}
 	if err := d.Tx(0x44, []byte{1}, nil); err != nil {

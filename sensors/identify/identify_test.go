@@ -16,8 +16,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// chip answers transactions, "write/how many bytes are read", all in hexadecimal,
-// with bytes; what is not there it does not acknowledge.
+// chip answers transactions ("write/how many bytes are read", all in hexadecimal) with
+// bytes. Others it does not acknowledge.
 type chip struct {
 	answers map[string]string
 	done    []string
@@ -158,7 +158,7 @@ func (c *aosong) Tx(_ uint16, w, r []byte) error {
 	return nil
 }
 
-// What happens to look like a checksum is none.
+// Bytes that look like a checksum by chance are not taken for one.
 func TestChecksumByChance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for want, c := range map[string]*aosong{"aht10": {first: true}, "aht20": {first: true, crc: true}} {
@@ -169,7 +169,7 @@ func TestChecksumByChance(t *testing.T) {
 	})
 }
 
-// Nobody there, and a bus that does not answer, are two things.
+// That nobody answers, and that the bus does not work, are different errors.
 func TestNobody(t *testing.T) {
 	for addr := uint16(0x08); addr <= 0x77; addr++ {
 		synctest.Test(t, func(t *testing.T) {

@@ -58,8 +58,8 @@ func connects(t *testing.T, b i2c.Bus, addr uint16) byte {
 	return r[0]
 }
 
-// A multiplexer at any of its addresses is known, whatever it connects, is asked nothing
-// else, and is left as it was.
+// A multiplexer is recognised at any of its addresses, whatever it connects. It gets no other
+// requests, and is left as it was.
 func TestMultiplexer(t *testing.T) {
 	for addr := uint16(FirstMux); addr <= LastMux; addr++ {
 		for _, before := range []byte{0, 0x08, 0xD0, 0xFF} {
@@ -82,7 +82,7 @@ func TestMultiplexer(t *testing.T) {
 	}
 }
 
-// Bad wiring makes no other chip of a multiplexer, and leaves it as it was.
+// With bad wiring too, a multiplexer is not taken for another chip, and is left as it was.
 func TestMultiplexerWithBadWiring(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		emulated := newMux(t, 0x76)
@@ -141,7 +141,7 @@ func (c *registers) Tx(_ uint16, w, r []byte) error {
 	return nil
 }
 
-// What is no multiplexer is not taken for one, and hears nothing that could harm it.
+// Other chips are not taken for a multiplexer, and get nothing that could harm them.
 func TestNoMultiplexer(t *testing.T) {
 	for name, c := range map[string]*registers{
 		"BMP390":                               {values: map[byte]byte{0x00: 0x60, 0x01: 0x01, 0x02: 0x02, 0x04: 0x05}},
@@ -179,14 +179,14 @@ func TestChannelsOfAMultiplexer(t *testing.T) {
 	}
 }
 
-// Whichever transfer fails, the multiplexer is left as it was, or that it is not is said.
+// Whichever transfer fails, the multiplexer is left as it was, or the error says that it is not.
 func TestMultiplexerFails(t *testing.T) {
 	for n := 1; n <= 18; n++ {
 		for _, failure := range []wire.Fault{wire.Timeout, wire.NoAck} {
 			c := &registers{mask: 0xFF, pointer: 0x24, fails: n, failure: fmt.Errorf("it fails: %w", failure)}
 			m, ok, err := MuxAt(c, 0x70)
 			switch {
-			case failure == wire.NoAck && (m != Mux{8, 0x24} || !ok || err != nil): // once is no reason
+			case failure == wire.NoAck && (m != Mux{8, 0x24} || !ok || err != nil): // a single failure changes nothing
 				t.Errorf("transfer %d: %+v, %v, %v", n, m, ok, err)
 			case failure == wire.Timeout && ok == (err != nil):
 				t.Errorf("transfer %d: %+v, %v, %v", n, m, ok, err)

@@ -95,7 +95,7 @@ func rounded(s string) string {
 	return strings.Join(words, " ")
 }
 
-// What is no measurement has its cause.
+// A reading that is no measurement fails with its cause.
 func TestFaults(t *testing.T) {
 	scratchpad := func(bytes, verdict string, t int) string {
 		return fmt.Sprintf("%s : crc=%s %s\n%s t=%d\n", bytes, bytes[len(bytes)-2:], verdict, bytes, t)
@@ -181,8 +181,8 @@ func TestErrno(t *testing.T) {
 	}
 }
 
-// A reading that is held in the kernel holds nobody for longer than it may take, and what
-// it gives in the end is of no later tick.
+// A reading that is held in the kernel holds its caller no longer than a reading may take, and
+// its late result is not that of a later tick.
 func TestHeldInTheKernel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := newUnreliable()
@@ -208,7 +208,7 @@ func TestHeldInTheKernel(t *testing.T) {
 		if v, err := sense(t, d, 1); err != nil || v[0] != 23.125 || u.reads != 2 {
 			t.Errorf("%v, %v, after %d readings", v, err, u.reads)
 		}
-		// A stop lets the reading under way end, and no longer one that hangs.
+		// A stop waits for the reading under way, but not for one that hangs.
 		stop()
 		if _, err := sense(t, d, 1); err != nil {
 			t.Error(err)
@@ -265,8 +265,8 @@ func TestHeldReadingIsTheOnlyOne(t *testing.T) {
 	})
 }
 
-// It is found by its name under another number, and never taken for another that has its
-// number now.
+// A device is found by its name under another number, and never taken for another device that
+// has its number now.
 func TestComesBackUnderAnotherNumber(t *testing.T) {
 	m := newMachine(t)
 	dir := m.hwmon("hwmon2", i2c+"1-0044", "sht3x", "temp1_input", "21500", "humidity1_input", "45000")
@@ -286,8 +286,8 @@ func TestComesBackUnderAnotherNumber(t *testing.T) {
 	}
 }
 
-// A value that the kernel has from before is no new measurement, also when the driver's
-// interval changes, and after the device was away.
+// A value that the kernel has from before is not a new measurement. The same holds when the
+// driver's interval changes, and after the device was away.
 func TestUpdateInterval(t *testing.T) {
 	for interval, ok := range map[time.Duration]bool{time.Second: false, 2 * time.Second: false, 2001 * time.Millisecond: true} {
 		m := newMachine(t)

@@ -197,8 +197,8 @@ func TestSenseFails(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				// A good measurement follows: no failure may outlast its tick. Who did not
-				// acknowledge is asked first who it is.
+				// A good measurement follows: no failure may outlast its tick. A chip that did
+				// not acknowledge is first identified again.
 				next := []i2ctest.IO{start, read}
 				if tt.fault == wire.NoAck {
 					next = []i2ctest.IO{sendBreak, readStatus, start, read}
@@ -228,8 +228,8 @@ func TestSenseFails(t *testing.T) {
 	}
 }
 
-// An SHT4x that took the chip's place is not measured as an SHT3x for more than one tick:
-// to it that is a heater.
+// An SHT4x that took the chip's place gets the command of an SHT3x's measurement, which is
+// one of its heater, in one tick at most.
 func TestAnotherChipInItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, b := open(t, nil, start, sendBreak, sendBreak, askSerial, readSerial, sendBreak, sendBreak, askSerial, readSerial)

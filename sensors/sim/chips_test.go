@@ -119,7 +119,7 @@ func TestSHT3xStatusAndSerial(t *testing.T) {
 		if other := get(t, newBus(t, 2), sht, []byte{0x37, 0x80}, 6); bytes.Equal(serial, other) {
 			t.Errorf("serial % x twice", serial)
 		}
-		// Whoever reads on reads a line that nobody pulls down.
+		// Bytes after the answer are 0xFF: nobody pulls the line down.
 		if r := get(t, b, sht, []byte{0xF3, 0x2D}, 5); r[3] != 0xFF || r[4] != 0xFF {
 			t.Errorf("after the answer: % x", r[3:])
 		}

@@ -53,7 +53,7 @@ func TestEnvironmentStaysSensible(t *testing.T) {
 	}
 }
 
-// The day is the local one, and the humidity goes against the temperature.
+// The day is the local one, and the humidity falls when the temperature rises.
 func TestEnvironmentOutdoorFollowsTheDay(t *testing.T) {
 	zone := time.FixedZone("UTC+9", 9*3600)
 	environment := sim.NewEnvironment(3)

@@ -97,8 +97,8 @@ func tally(ticks []wire.Fault) map[wire.Fault]int {
 	return count
 }
 
-// Both sorts of stall come: those that a bus with a limit of 250 ms sits out,
-// and those at which it gives up. All chips wait.
+// Both kinds of stall occur: those that a bus with a limit of 250 ms waits out, and
+// those at which it gives up. All chips wait.
 func TestFlakyStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBus(t, 1)

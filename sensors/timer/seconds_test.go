@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// All hear at the same moments, at whole seconds; who does not listen misses some, and
-// delays nobody.
+// All receive at the same moments, at whole seconds; one that does not receive misses some,
+// and delays nobody.
 func TestSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewSeconds(Runtime)
 		a, b, deaf := s.C(), s.C(), s.C()
-		time.Sleep(700 * time.Millisecond) // nobody speaks before Run, nor between two seconds
+		time.Sleep(700 * time.Millisecond) // nothing is sent before Run, nor between two seconds
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()

@@ -12,8 +12,8 @@ func kinds(t *testing.T, f func(*testing.T, Kind)) {
 	}
 }
 
-// A timer speaks when the time of its last Reset is over, not before, and not once it
-// is stopped.
+// A timer reports when the time of its last Reset has passed, not before, and not after it
+// was stopped.
 func TestTimer(t *testing.T) {
 	kinds(t, func(t *testing.T, kind Kind) {
 		timer := New(kind)
@@ -38,7 +38,7 @@ func TestTimer(t *testing.T) {
 		timer.Reset(5 * time.Millisecond)
 		timer.Stop()
 		sleeper := NewSleeper(kind)
-		sleeper.Sleep(15 * time.Millisecond) // behind what was stopped
+		sleeper.Sleep(15 * time.Millisecond) // longer than what was stopped
 		select {
 		case <-timer.C():
 			t.Error("it speaks although it was stopped")
@@ -72,7 +72,7 @@ func TestSleeper(t *testing.T) {
 	})
 }
 
-// It wakes when the time of the last WakeIn is over, also of one that comes meanwhile.
+// It wakes when the time of the last WakeIn has passed, also if that is called during Wait.
 func TestWakeIn(t *testing.T) {
 	kinds(t, func(t *testing.T, kind Kind) {
 		sleeper := NewSleeper(kind)
@@ -98,7 +98,7 @@ func TestWakeIn(t *testing.T) {
 	})
 }
 
-// All are on the way of a tick.
+// Every tick uses all of these.
 func TestAllocatesNothing(t *testing.T) {
 	kinds(t, func(t *testing.T, kind Kind) {
 		timer, sleeper := New(kind), NewSleeper(kind)

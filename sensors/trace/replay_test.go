@@ -16,7 +16,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// The shipped drivers make of a trace what they made when it was recorded.
+// On a trace the shipped drivers give the same results as when it was recorded.
 func TestReplayAsFastAsItGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		trace, _ := recordedFor(t, bad(t), 2*time.Second)
@@ -82,7 +82,7 @@ func TestReplayAtSpeedGivesTheSameRecords(t *testing.T) {
 	}
 }
 
-// A driver that does something else than the recorded one is found.
+// A driver that makes other transfers than the recorded one is noticed.
 func TestDifferencesAreFound(t *testing.T) {
 	measured := func(c Call) bool { return c.Do == Sense && c.Fault == 0 }
 	for name, change := range map[string]func(*Call){

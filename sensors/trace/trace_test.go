@@ -38,7 +38,7 @@ type memory struct{ bytes.Buffer }
 func (*memory) Full() bool   { return false }
 func (*memory) Begin() error { return nil }
 
-// sample is what a sampler published, but its time.
+// sample is what a sampler published, without its time.
 type sample struct {
 	sensor uint16
 	seq    uint32
@@ -119,7 +119,7 @@ func bad(t *testing.T) i2c.Bus {
 
 const goldenFile = "testdata/golden.trace"
 
-// The format stays as it is: what was recorded once is read for ever, and written so.
+// The format does not change: old recordings can be read for ever, and new ones have the same form.
 func TestGoldenTrace(t *testing.T) {
 	golden, err := os.ReadFile(goldenFile)
 	if err != nil {
@@ -156,7 +156,7 @@ func written(t testing.TB, h Header, calls []Call) []byte {
 	return b
 }
 
-// What does not end is in a recording too, on a bus that keeps nobody.
+// A transaction that does not end is in a recording too, if the bus is bounded.
 func TestRecordsAHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := emulated(t)
@@ -182,7 +182,7 @@ func TestRecordsAHang(t *testing.T) {
 	})
 }
 
-// What is no trace is refused, with its line, and what was cut off ends before.
+// A file that is no trace is refused, with the line; one that was cut off ends before that.
 func TestRead(t *testing.T) {
 	const head = `{"trace":1,"gateway":"v1","time":1,"chips":[{"name":"a","chip":"sht3x","bus":"1","address":68,"interval_ms":100,"stuck_after_ms":0}]}` + "\n"
 	for text, want := range map[string]string{

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A pause goes by what the failure cost.
+// A pause depends on how long the failure took.
 func TestBackoff(t *testing.T) {
 	const ms = time.Millisecond
 	for cost, pauses := range map[time.Duration][]time.Duration{
