@@ -14,7 +14,7 @@ type softReset struct {
 	takes  time.Duration // after each of them, until the chip takes the next
 }
 
-// softResets are those of the chips that are not reset whenever they are opened. An
+// softResets has the resets of those chips that are not reset whenever they are opened. An
 // MCP9808 and an AM2320 have none; an SCD4x is stopped when it is opened.
 func softResets() map[string]softReset {
 	const ms = time.Millisecond

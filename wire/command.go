@@ -83,7 +83,7 @@ type MotorState struct {
 // Reasons of a motor's last change ([MotorState]).
 const (
 	ReasonBoot       = "boot"       // it has not been commanded since the program started
-	ReasonCommand    = "command"    // somebody's
+	ReasonCommand    = "command"    // a client's command
 	ReasonLease      = "lease"      // no command of the holder for the lease's time
 	ReasonRunMS      = "run_ms"     // the time of the command is up
 	ReasonMaxRun     = "max_run"    // the configured time is up

@@ -22,14 +22,14 @@ type ControlMessage struct {
 	AllowTakeover bool   `json:"allow_takeover,omitempty"` // a client that gets control by it loses it to a request that it does not answer
 }
 
-// Control is who has control of a motor: others neither start nor set it.
+// Control says who has control of a motor: other clients can neither start nor set it.
 type Control struct {
 	By            string  `json:"by"`
 	Since         float64 `json:"since"`                    // Unix seconds
 	AllowTakeover bool    `json:"allow_takeover,omitempty"` // a request that the holder does not answer is granted
 }
 
-// ControlRequest is who waits for control of a motor.
+// ControlRequest says who waits for control of a motor.
 type ControlRequest struct {
 	By    string  `json:"by"`
 	Until float64 `json:"until"` // Unix seconds

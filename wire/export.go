@@ -104,7 +104,7 @@ func WriteRows[T any](ctx context.Context, w *bufio.Writer, sensor *SensorInfo, 
 // measurement, those that a sensor does not measure, the fault of a good one.
 type CSV []Quantity
 
-// ReadingHeader returns the line above those of [CSV.AppendReading].
+// ReadingHeader returns the header line for the lines of [CSV.AppendReading].
 func (c CSV) ReadingHeader() string {
 	header := "time,unix_ms,sensor,seq"
 	for _, q := range c {
@@ -113,7 +113,7 @@ func (c CSV) ReadingHeader() string {
 	return header + ",fault\n"
 }
 
-// BucketHeader returns the line above those of [CSV.AppendBucket].
+// BucketHeader returns the header line for the lines of [CSV.AppendBucket].
 func (c CSV) BucketHeader() string {
 	header := "time,unix_ms,sensor,count,failed,fault"
 	for _, q := range c {

@@ -67,8 +67,8 @@ func headerNode(root string) string {
 	return strings.Trim(string(alias), "\x00\n")
 }
 
-// displays are what names of displays' buses have in them: those of graphics
-// drivers, and the addresses of a Raspberry Pi's HDMI ports.
+// displays are parts of the names of displays' buses: those of graphics drivers, and the
+// addresses of a Raspberry Pi's HDMI ports.
 var displays = []string{"gmbus", "DDC", "HDMI", "AUX", "DPMST", "nvidia", "NVIDIA", "AMDGPU", "radeon", "i915",
 	"7e805000", "fef04500", "fef09500", "ef804500", "ef809500", "107d508200", "107d508280"}
 

@@ -61,8 +61,8 @@ func (b *Bus) hangs() error {
 	return err
 }
 
-// Hangs returns the error that a caller gets who has to wait, for a transaction with the chip
-// at addr, for one that does not end; nil while there is none.
+// Hangs returns the error that a transaction with the chip at addr would get because another
+// one does not end; nil while there is none.
 func (b *Bus) Hangs(addr uint16) error { return b.hangsAt(place{addr: addr}) }
 
 // Hangs is [Bus.Hangs] for a chip behind the channel.

@@ -43,7 +43,7 @@ func At(b i2c.Bus, addr uint16) (Answer, error) {
 	return Answer{}, p.noAck
 }
 
-// who asks what there is to ask at the address.
+// who asks the questions of the address.
 func (p *prober) who() (Answer, bool) {
 	ask := asks[p.addr]
 	if p.addr >= FirstMux && p.addr <= LastMux {

@@ -64,7 +64,7 @@ func (p *prober) mux() (first byte, m Mux, ok bool) {
 	return first, m, m.Channels >= sure && p.bad == nil
 }
 
-// twice is get, made again if nobody acknowledged: bad wiring must not change who it seems to be.
+// twice is get, made again if nobody acknowledged: bad wiring must not make it look like another chip.
 func (p *prober) twice(w []byte, n int) ([]byte, bool) {
 	r, ok := p.get(w, n)
 	if !ok {

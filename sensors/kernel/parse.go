@@ -26,8 +26,8 @@ func parseNumber(b []byte) (float64, error) {
 // brief keeps an error short, whatever is in a file.
 func brief(s string) string { return s[:min(len(s), 80)] }
 
-// w1SlaveForm is that of the file w1_slave (Linux, Documentation/w1/slaves/w1_therm.rst): the bytes of
-// the scratchpad twice, for the second line has those of the last reading that was good.
+// w1SlaveForm is the form of the file w1_slave (Linux, Documentation/w1/slaves/w1_therm.rst): the bytes
+// of the scratchpad twice, because the second line has those of the last good reading.
 var w1SlaveForm = regexp.MustCompile(`^((?:[0-9a-f]{2} ){9}): crc=[0-9a-f]{2} (YES|NO)\n(?:[0-9a-f]{2} ){9}t=(-?[0-9]{1,6})\n?$`)
 
 // errNoPresence is the cause when nobody drives the line.

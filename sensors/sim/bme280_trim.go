@@ -18,7 +18,7 @@ type trimming struct {
 	h6                             int8
 }
 
-// bmeTrim is every emulated part's. Temperature and pressure are those of the
+// bmeTrim has the values of every emulated part. Temperature and pressure are those of the
 // worked example in Bosch's datasheet of the BMP280 (BST-BMP280-DS001, section
 // 3.12), humidity is a usual part's.
 var bmeTrim = trimming{

@@ -95,8 +95,8 @@ func (e *Environment) pressure(t time.Time) float64 {
 		2*e.wander(15, t, 30*time.Second)
 }
 
-// co2 returns the carbon dioxide in ppm: that of the atmosphere outside, and inside
-// what those who breathe there add.
+// co2 returns the carbon dioxide in ppm: that of the atmosphere outside; inside also what
+// people breathe out.
 func (e *Environment) co2(p Place, t time.Time) float64 {
 	if p == Outdoor {
 		return 425 + 10*e.wander(16, t, 5*time.Hour)
