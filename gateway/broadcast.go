@@ -15,38 +15,38 @@ const (
 	// backlog is how many ticks' messages may wait for the broadcaster. It never
 	// blocks, so this fills only when the machine is overloaded for seconds.
 	backlog = 64
-	// Up to fewSessions get a tick before the next thing happens in the goroutine that
-	// publishes it, if they had the tick before within fewTime: more would make it late for
-	// others, and on the smallest machines these few would.
+	// The goroutine that publishes a tick sends it itself if there are at most fewSessions
+	// sessions and sending the tick before took at most fewTime. More sessions would delay
+	// what that goroutine does next; on the slowest machines even these few would.
 	fewSessions = 128
 	fewTime     = time.Millisecond
 )
 
-// broadcaster gives each tick to all sessions: in its goroutine, or, if they are few and
-// nobody else is at work on them, in that of the publisher, which saves a thread's wake-up.
+// broadcaster sends each tick to all sessions: in its own goroutine, or, if the
+// sessions are few and mu is free, in the publisher's, which saves waking a thread.
 type broadcaster struct {
 	s       *Server
 	aSecond int // how often the timer has the sessions checked
 	beats   atomic.Int64
 
-	operators atomic.Int64 // sessions that have sent a command: to check one, the motors are asked, which may block
+	operators atomic.Int64 // sessions that have sent a command: checking one asks the motors, which may block
 
 	full, free chan *[]wire.Record
 	quit, done chan struct{}
-	replays    chan struct{} // holds one for each that is under way
-	replayTime time.Duration // of each
+	replays    chan struct{} // holds an element for each replay that is under way
+	replayTime time.Duration // of a replay, until the next one has its turn
 
-	frames atomic.Int64 // with readings, that clients have taken
+	frames atomic.Int64 // frames with readings that clients have taken
 
 	mu         sync.Mutex // guards all below; held while a tick is broadcast, which never blocks
 	epoch      string
 	sessions   []*session
 	feeds      map[feedKey]*feed
 	last       []wire.Record // by sensor
-	known      sensorSet     // those in last
+	known      sensorSet     // sensors that have a record in last
 	latecomers int           // clients that came while the server was stopping
 	gaps       []uint32      // missed ticks before each record of the present tick
-	checked    time.Time     // with a tick, the last time
+	checked    time.Time     // when the sessions were last checked with a tick
 	took       time.Duration // to deliver the last tick
 
 	departed  wire.Stats // the accounts of clients that have left
@@ -67,7 +67,7 @@ func newBroadcaster(s *Server, aSecond int) *broadcaster {
 	return b
 }
 
-// publish broadcasts a tick, after those that it was called with before.
+// publish broadcasts a tick. Ticks are broadcast in the order of the calls.
 func (b *broadcaster) publish(records []wire.Record) {
 	if b.publishToFew(records) {
 		return
@@ -75,13 +75,13 @@ func (b *broadcaster) publish(records []wire.Record) {
 	select {
 	case tick := <-b.free:
 		*tick = append((*tick)[:0], records...)
-		b.full <- tick // has room for all there are
+		b.full <- tick // does not block: it has room for all ticks
 	case <-b.done:
 	}
 }
 
-// publishToFew broadcasts a tick at once, if that takes next to no time and nobody is to be
-// waited for.
+// publishToFew broadcasts a tick at once, if that takes very little time and waits for
+// nobody. It returns whether it did.
 func (b *broadcaster) publishToFew(records []wire.Record) bool {
 	behind := len(b.free) < backlog // the goroutine has not broadcast all that it was given
 	if behind || b.operators.Load() > 0 || !b.deliverToFew(records) {
@@ -157,7 +157,7 @@ func (b *broadcaster) deliver(records []wire.Record) {
 	for i, r := range records {
 		b.gaps[i] = 0
 		if b.known.Has(r.Sensor) {
-			b.gaps[i] = uint32(max(int32(r.Seq-b.last[r.Sensor].Seq)-1, 0)) // they wrap
+			b.gaps[i] = uint32(max(int32(r.Seq-b.last[r.Sensor].Seq)-1, 0)) // numbers wrap
 		}
 		b.last[r.Sensor] = r
 		b.known |= 1 << r.Sensor
@@ -222,7 +222,7 @@ func (b *broadcaster) leave(c *session) {
 	}
 }
 
-// remove removes a session and returns its replay, which is to end.
+// remove removes a session and returns its replay, which the caller has to end.
 func (b *broadcaster) remove(c *session) *replay {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -278,7 +278,7 @@ func (b *broadcaster) move(c *session, sensors sensorSet) {
 	}
 }
 
-// hold makes a session slow that has not read what it was sent. b.mu is held.
+// hold makes a session slow whose client has not read what it was sent. b.mu is held.
 func (b *broadcaster) hold(c *session) {
 	c.lags = true
 	if c.Waiting != nil {
@@ -291,7 +291,7 @@ func (b *broadcaster) hold(c *session) {
 	f.slow = append(f.slow, c)
 }
 
-// removeAt removes the i-th; the order does not matter.
+// removeAt removes the i-th element. It does not keep the order.
 func removeAt[T any](all []T, i int) []T {
 	last := len(all) - 1
 	all[i] = all[last]
@@ -324,7 +324,7 @@ func (b *broadcaster) send(e wire.Envelope, subscribed func(*session) bool) (sen
 	return frame != nil
 }
 
-// setEpoch is rare enough to close every client that counts numbers.
+// setEpoch closes every client that counts numbers. A new epoch is rare enough for that.
 func (b *broadcaster) setEpoch(epoch string) {
 	b.mu.Lock()
 	b.epoch = epoch
@@ -332,7 +332,7 @@ func (b *broadcaster) setEpoch(epoch string) {
 	b.restart(func(c *session) bool { return c.protocol == wire.ReadingsV2 || c.protocol == wire.ReadingsJSON })
 }
 
-// restartStreams waits until all ticks are broadcast that were published before:
+// restartStreams waits until all ticks that were published before have been broadcast:
 // a client that connects again gets none of them.
 func (b *broadcaster) restartStreams() {
 	for range backlog {
@@ -346,8 +346,8 @@ func (b *broadcaster) restartStreams() {
 	b.restart(func(c *session) bool { return c.sensors != 0 || c.replay != nil })
 }
 
-// restart closes sessions with 1012, each with a time of its own to reconnect at:
-// one after the other from half a second on, within 4 s if they are not too many.
+// restart closes sessions with 1012 and tells each when to reconnect: one after the
+// other, from half a second on, within 4 s if they are not too many.
 func (b *broadcaster) restart(chosen func(*session) bool) {
 	n := 0
 	b.each(func(*session) { n++ })
@@ -361,7 +361,7 @@ func (b *broadcaster) restart(chosen func(*session) bool) {
 	})
 }
 
-// restartAll closes all sessions so.
+// restartAll closes all sessions with 1012, as restart does.
 func (b *broadcaster) restartAll() { b.restart(func(*session) bool { return true }) }
 
 // cutAll ends all connections at once.

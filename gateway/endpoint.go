@@ -24,7 +24,7 @@ type endpoint interface {
 	end(c *session)
 }
 
-// rules are those of an endpoint for each of its clients.
+// rules are what each client of an endpoint may do.
 type rules struct {
 	inbox.Rules
 	places *limit.Places // for its clients; nil if the server's are enough
@@ -34,7 +34,7 @@ const (
 	readLimit = 4 << 10 // bytes in a message from a client
 	echoSize  = 16 << 20
 	maxEchoes = 4
-	// maxRelayed bounds what waits for the clients of /relay, with what is queued for each.
+	// maxRelayed is how many clients /relay may have: each has a queue in memory.
 	maxRelayed = 256
 )
 
@@ -43,8 +43,8 @@ var (
 	listenerRules = &rules{Rules: inbox.Rules{Size: readLimit, Rate: true}}
 )
 
-// echoRules are those of /echo: messages over [inbox.LongMessage] are under way one
-// at a time, for one takes twice its length while it grows.
+// echoRules are those of /echo. Only one message over [inbox.LongMessage] is under way
+// at a time, because it takes twice its length in memory while it grows.
 func echoRules() *rules {
 	return &rules{inbox.Rules{Size: echoSize, Binary: true, Long: make(chan struct{}, 1)}, &limit.Places{Most: maxEchoes}}
 }
@@ -117,23 +117,23 @@ func (metrics) begin(*session)                {}
 func (metrics) message(*session, int, []byte) {}
 func (metrics) end(*session)                  {}
 
-// A Sender sends to the client of an endpoint from outside. Send waits for nothing;
-// SendLong, which only the goroutine may call that calls the Receiver, waits until
-// the client takes the text, whatever its length. After Close nothing is sent.
+// A Sender sends to the client of an endpoint of another package. Send does not wait.
+// SendLong waits until the client has taken the text, whatever its length; only the
+// goroutine that calls the Receiver may call it. After Close nothing is sent.
 type Sender interface {
 	Send(text []byte)
 	SendLong(text []byte)
 	Close(code int, reason string)
 }
 
-// A Receiver is the other side of such an endpoint: it is given what the client
-// sends, and called when it has left.
+// A Receiver is the other side of such an endpoint: it gets what the client sends, and
+// is told when the client has left.
 type Receiver interface {
 	Message(text []byte)
 	Left()
 }
 
-// external is an endpoint from outside.
+// external is an endpoint of another package.
 type external struct {
 	enter    func(Sender, *http.Request, *access.Identity) Receiver
 	request  *http.Request // until it has begun

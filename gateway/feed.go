@@ -21,7 +21,7 @@ type feed struct {
 	frames.Encoder // the present tick, encoded once
 }
 
-// member is a quick session, its connection at hand.
+// member is a quick session, with its connection, which each tick needs.
 type member struct {
 	out *conn.Conn
 	c   *session
@@ -32,8 +32,8 @@ type feedKey struct {
 	sensors  sensorSet
 }
 
-// send offers the present tick to the quick sessions. before is what the feed had
-// until then.
+// send offers the present tick to the quick sessions. before is the feed's totals
+// before this tick.
 func (f *feed) send(before window.Totals) {
 	for i := 0; i < len(f.members); i++ {
 		if f.members[i].out.Offer(f.Frame) {

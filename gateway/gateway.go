@@ -4,7 +4,7 @@
 //
 // It knows the wire and WebSocket. It refuses to know periph, YAML, systemd and
 // which sensors there are: they are data it is given. Whatever acts on a client's
-// behalf is a [Handler] or an endpoint from outside.
+// behalf is a [Handler] or an endpoint of another package.
 //
 // A reading's way: [Server.Publish] hands a tick to the broadcaster's goroutine
 // (broadcast.go), which encodes it once for each kind of subscription (feed.go)
@@ -53,29 +53,29 @@ type Options struct {
 	Seconds     func() <-chan time.Time // returns what has a value once a second; nil: the runtime's ticker
 	Log         *slog.Logger
 
-	Access Access // nil: everybody may everything
-	// Pages are plain requests that are answered whoever asks, by path.
+	Access Access // nil: everybody may do everything
+	// Pages answer plain requests by path, whoever asks.
 	Pages map[string]http.Handler
-	// Refused is called for each request that is not carried out, and for each client that is closed because it
-	// cannot follow: with one of few words for the reason, where it came from, and the text for people; nil: by nobody.
+	// Refused is called for each request that is refused, and for each client that is closed because it cannot follow:
+	// with a reason that is one of few words, who the client is, and a text for people; nil: it is not called.
 	Refused func(reason, client, why string)
 	History History // nil: nothing is retained
-	// Lacks is called when a client asks for the readings of a time, Unix ms, and returns what History lacks
-	// of them, "" if nothing: it may come, because a client asks, if ask is true. LacksSince is that for the numbers of
-	// this epoch beyond one. nil: whatever there is, History has.
+	// Lacks is called when a client asks for the readings of a span of time, Unix ms. It returns what
+	// History lacks of them, "" if nothing. If ask is true, that may be requested, and come later.
+	// LacksSince is the same for the numbers of this epoch beyond after. nil: History has all there is.
 	Lacks      func(sensor uint16, from, to int64, ask bool) string
 	LacksSince func(sensor uint16, after uint32) string
-	// Late says that what is missing between records that are published is in History some
-	// time later: then clients that count numbers get it beside what is live.
+	// Late says that records that are missing between published ones come into History
+	// later. Clients that count numbers then get them beside what is live.
 	Late bool
-	// Earlier returns the newest reading of a sensor of which no record was published, for
-	// plain requests: one of an earlier epoch; nil: none is known.
+	// Earlier returns the newest reading of a sensor, one of an earlier epoch, for
+	// plain requests while no record of it has been published; nil: none is known.
 	Earlier func(sensor int) (wire.Record, bool)
 	// Handlers carry out commands, by action: one without a handler is unknown.
 	Handlers map[string]Handler
-	Remote   bool   // handlers wait for another machine: what reads from the client does not wait for them
+	Remote   bool   // handlers wait for another machine: the goroutine that reads from the client does not wait for them
 	Motors   Motors // nil: there are none
-	// Endpoints are further ones, by path: each is called for a client that connects, with its request, without a body.
+	// Endpoints are further ones, by path: each is called when a client connects, with its request, without a body.
 	Endpoints map[string]func(Sender, *http.Request, *access.Identity) Receiver
 	// Diagnostics are the endpoints /echo and /relay, for conformance suites and probes.
 	Diagnostics bool
@@ -86,12 +86,12 @@ type Options struct {
 	Warnings func() []string     // what the configuration allows to everybody, for hello and /readyz; called with a lock held; nil: nothing
 	Hub      string              // the name of the hub that shows the gateway, for hello; "": it is the gateway itself
 	Uplink   func() *wire.Uplink // how the way to the hubs is, likewise; nil: the gateway is in no fleet
-	HSTS     bool                // browsers that came with TLS come with it alone from then on
+	HSTS     bool                // browsers that came with TLS use nothing but TLS from then on
 
 	Crashed func()      // called when a bug is about to end the process
 	TLS     *tls.Config // nil: none
 	Limits  Limits
-	// Proxy reports whether an address is a proxy's, whose connections are its clients'; nil: there is none.
+	// Proxy reports whether an address is a proxy's, whose connections are those of many clients; nil: there is none.
 	Proxy func(netip.Addr) bool
 }
 
@@ -156,7 +156,7 @@ func New(opts Options) *Server {
 	return newServer(opts, time.Tick(checkEvery), checksASecond)
 }
 
-// newServer is New with the timer of the sessions' checks, and how often that speaks.
+// newServer is New with the timer that has the sessions checked, and how often in a second it fires.
 func newServer(opts Options, checks <-chan time.Time, aSecond int) *Server {
 	if opts.Motors == nil {
 		opts.Motors = noMotors{}
@@ -201,10 +201,10 @@ func newServer(opts Options, checks <-chan time.Time, aSecond int) *Server {
 	return s
 }
 
-// Publish sends the records of a tick to all clients that subscribe to them: at once to
-// few, and to many in another goroutine, for which it copies them. It waits only when that
-// is behind by many ticks: an overloaded machine shows as missed ticks, never as lost
-// readings. One goroutine calls it.
+// Publish sends the records of a tick to all clients that subscribe to them: to few
+// clients at once, to many in another goroutine, for which it copies the records. It
+// waits only if that goroutine is many ticks behind: an overloaded machine shows as
+// missed ticks, never as lost readings. One goroutine calls it.
 func (s *Server) Publish(records []wire.Record) { s.broadcaster.publish(records) }
 
 // SetEpoch begins another epoch: sequence numbers could not be continued. Clients
@@ -264,15 +264,15 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Handler answers what comes to the listener of another, whose connections are of a
-// [conn.Budget].
+// Handler answers the requests of another server's listener, whose connections must be
+// those of a [conn.Budget].
 func (s *Server) Handler() http.Handler { return s.http.Handler }
 
 const (
 	// plainTimeout is how long plain requests have when the server stops.
 	plainTimeout = 500 * time.Millisecond
-	// cutTime is how long sessions may take to end whose connections were cut. Only a
-	// disk that hangs while a replay reads it makes it longer.
+	// cutTime is how long sessions may take to end after their connections were cut.
+	// They take longer only if a disk hangs while a replay reads from it.
 	cutTime = 500 * time.Millisecond
 )
 

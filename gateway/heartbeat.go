@@ -11,10 +11,10 @@ import (
 const (
 	pingEvery  = 25 * time.Second // common proxies cut at 30
 	pongWithin = 10 * time.Second
-	// What a client's own kernel holds unread shows in nothing but the age of its pong, which
-	// comes behind the readings. So it is pinged firstPing after its begin, too, and when that
-	// time has doubled. One whose pong takes longer than lagAfter gets nothing more until it
-	// answers at once, and then what it has missed, conflated.
+	// What a client's own kernel holds unread shows only in late pongs, because a ping comes
+	// behind the readings. So a client is also pinged firstPing after it begins, and each
+	// time that span has doubled. If a pong takes longer than lagAfter, the client gets
+	// nothing more until it answers at once; then it gets what it has missed, conflated.
 	firstPing = 3 * time.Second
 	lagAfter  = 2 * time.Second
 	// A client that drives a motor is an operator, whose loss must be noticed soon.
@@ -22,21 +22,21 @@ const (
 	drivingPongWithin = 2 * time.Second
 	tooSlow           = 30 * time.Second // for a client that takes nothing
 
-	// Sessions that drive a motor are checked every checkEvery, about, the others once a
+	// Sessions that drive a motor are checked about every checkEvery, the others once a
 	// second.
 	checkEvery    = 250 * time.Millisecond
 	checksASecond = 4
 )
 
-// heartbeat is what is known of a session being alive.
+// heartbeat is what is known about whether a client is alive.
 type heartbeat struct {
 	driving bool      // has a motor running
-	pinged  time.Time // the last time
-	asked   time.Time // of the first ping that is unanswered
+	pinged  time.Time // when it was last pinged
+	asked   time.Time // when the first unanswered ping was sent
 	waits   bool      // for a pong
-	seen    int64     // of pongs
-	heard   time.Time // of the last of them, or when its motor started
-	begun   time.Time // its life, or its life without a lag
+	seen    int64     // how many pongs have been noted
+	heard   time.Time // when the last pong was noted, or its motor started
+	begun   time.Time // when it began, or when its last lag ended
 	lags    bool      // it has not read for seconds what it was sent
 	took    time.Time // when the client last took something of what is queued; zero while nothing is
 	lost    string    // why it was closed, for the reason of [Options.Refused]
@@ -48,8 +48,8 @@ const (
 	ReasonNoPong = "no_pong"
 )
 
-// check is each session's heartbeat (no client has a timer of its own) and sends
-// what is sent once a second. all: once a second, every session is checked.
+// check does the sessions' heartbeat (no client has a timer of its own), and sends what is due once a
+// second. all: once a second, the heartbeat of every session; else of those that drive a motor.
 func (b *broadcaster) check(now time.Time, all bool) {
 	metrics := b.metricsFrames(all)
 	b.each(func(c *session) {
@@ -109,7 +109,7 @@ func (c *session) overdue(now time.Time) bool {
 	return !c.took.IsZero() && now.Sub(c.took) >= tooSlow
 }
 
-// beat pings, and closes a client whose pong or whose reading is overdue. b.mu is held.
+// beat pings a client, and closes it if its pong is overdue or it has taken nothing for too long. b.mu is held.
 func (b *broadcaster) beat(c *session, now time.Time) {
 	if c.inbox.Closing() {
 		return // it is being closed
@@ -129,7 +129,7 @@ func (b *broadcaster) beat(c *session, now time.Time) {
 	case c.waits && c.canLag() && c.seen > 0 && now.Sub(c.asked) >= lagAfter:
 		b.hold(c)
 	}
-	if now.Sub(c.pinged) < c.interval()-checkEvery/2 { // the next check is nearer to the time than this one
+	if now.Sub(c.pinged) < c.interval()-checkEvery/2 { // the next check is nearer to the due time
 		return
 	}
 	if c.waits && !c.driving && (c.seen > 0 || now.Sub(c.begun) < pingEvery-checkEvery/2) {
@@ -167,7 +167,7 @@ func (c *session) late(now time.Time) bool {
 		// been asked at least one interval ago, for the broadcaster may have been late.
 		return now.Sub(c.heard) >= drivingPongWithin && now.Sub(c.asked) >= drivingPingEvery
 	case c.seen == 0 && now.Sub(c.begun) < pingEvery+pongWithin:
-		return false // so far it may leave out what only measures its lag
+		return false // until then it need not answer pings that only measure its lag
 	}
 	return now.Sub(c.asked) >= pongWithin
 }

@@ -15,7 +15,7 @@ type Limits = limit.Limits
 // The reasons for which [Options.Refused] is called when a limit is reached.
 const (
 	ReasonLimit       = "limit"     // of WebSocket clients
-	ReasonHandshake   = "handshake" // of WebSocket, that is none
+	ReasonHandshake   = "handshake" // a request to upgrade that is no valid handshake
 	ReasonConnections = conn.ReasonConnections
 	ReasonHost        = conn.ReasonHost
 	ReasonDescriptors = conn.ReasonDescriptors
@@ -31,13 +31,13 @@ func newBudget(opts Options) *conn.Budget {
 	})
 }
 
-// Limits returns how much is taken of what is limited.
+// Limits returns how much of each limit is used.
 func (s *Server) Limits() []limit.Count {
 	return append(s.budget.Counts(), limit.Count{Name: "clients", Current: int64(s.clients.Taken()), Maximum: int64(s.clients.Most)})
 }
 
-// admit takes the places of a client, unless one is missing: then it says which.
-// One for each that is admitted is given back by left.
+// admit takes the places that a client needs. If one is not free, it returns an error
+// that says which. left gives them back.
 func (s *Server) admit(c *session, path string) error {
 	if full, ok := s.clients.Take(c.host(), c.Identity.Denied == nil || c.Identity.Token != ""); !ok {
 		return fmt.Errorf("too many clients %s", full)

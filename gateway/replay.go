@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// maxReplays are under way at a time, each for replayTime before the next one's
-	// turn comes: a reader takes tens of kilobytes a sensor, and after an outage all
+	// At most maxReplays run at a time, each for replayTime before it is the turn of
+	// the next one: a reader takes tens of kilobytes a sensor, and after an outage all
 	// clients reconnect at once.
 	maxReplays = 16
 	replayTime = time.Second
 	// lull is how long a replay waits for the connection, or for the disk.
 	lull = 2 * time.Millisecond
-	// A slow disk may show a record late that must be there. recordWithin is how long a
-	// replay waits for it while others come live, silentWithin how long if the client
+	// With a slow disk, a record that must be there may become readable late. A replay
+	// waits recordWithin for it while others come live, and silentWithin if the client
 	// gets nothing meanwhile.
 	recordWithin = 40 * time.Second
 	silentWithin = 2 * time.Second
-	// What is late has no such bound, so a replay that has asked lateAsks times for it in
-	// vain leaves its turn to others, for lateLull. maxLanes is how many of a client's lanes
-	// may wait so: the gaps of a minute in which many ticks of some sensors are missing.
+	// What comes late ([Options.Late]) has no such bound, so a replay that has asked for it
+	// lateAsks times in vain gives up its turn for lateLull. maxLanes is how many lanes of a client
+	// may wait like this: the gaps of a minute in which many ticks of some sensors are missing.
 	lateLull = time.Second
 	lateAsks = 64
 	maxLanes = 512
@@ -57,11 +57,11 @@ type lane struct {
 	single bool   // nothing comes live until this lane has caught up: it has no end yet
 	since  int64  // the time from which a single lane is read
 	any    bool   // a record of a single lane was sent
-	asked  bool   // a client has asked for it, and nobody else was told
+	asked  bool   // a client has asked for it, and Lacks or LacksSince has not been called yet
 
 	// For the goroutine alone.
 	mark   int64 // of the batch that the last record of a single lane was in
-	ahead  int64 // and of the batch that was read last
+	ahead  int64 // of the batch that was read last
 	next   func() ([]wire.Record, error)
 	unsent []wire.Record // of the batch that was read last
 	empty  time.Time     // since when there is nothing to read, although there must be
@@ -175,7 +175,7 @@ func (r *replay) wait(pause time.Duration) bool {
 	}
 }
 
-// readShare is read, within the share of the processor that all have who read.
+// readShare is read, within the share of the processor that all readers have together.
 func (r *replay) readShare(l *lane) bool {
 	slice := limit.Slice{Share: r.c.s.share}
 	slice.Begin(r.c.s.ctx)
@@ -210,8 +210,8 @@ func (r *replay) read(l *lane) bool {
 }
 
 // due returns the records of a batch that a lane is still to get: what is beyond its
-// end comes live. A number that comes again, or late, as from a damaged history, is
-// dropped: the client has it, or its account has it as missed.
+// end comes live. A number that is repeated or out of order, as in a damaged history,
+// is dropped: the client has it, or its account counts it as missed.
 func (l *lane) due(batch []wire.Record) []wire.Record {
 	last := l.after
 	drop := func(r wire.Record) bool {
@@ -228,9 +228,9 @@ func (l *lane) due(batch []wire.Record) []wire.Record {
 	return append(batch[:i:i], slices.DeleteFunc(slices.Clone(batch[i:]), drop)...)
 }
 
-// atEnd ends a lane that has caught up, or whose next record has not appeared for
-// so long that it counts as lost. What is late comes in order: when the history has what
-// is beyond a lane, what it lacks of that was never made.
+// atEnd ends a lane that has caught up, or whose next record has not appeared for so
+// long that it counts as lost. Late records come in order: once the history has records
+// beyond a lane, those that are missing in the lane were never made.
 func (r *replay) atEnd(l *lane, silent time.Duration, beyond bool) {
 	b, c := r.c.s.broadcaster, r.c
 	b.mu.Lock()

@@ -47,8 +47,8 @@ func (b *broadcaster) resume(sub wire.Subscription, sensors sensorSet, answer *w
 				from[name] = soonest(first, next)
 			}
 		}
-		// Before and behind a hole in the middle there may be records, and beyond the newest here
-		// those that come because they are asked for.
+		// There may be records before and after a hole in the middle, and, beyond the
+		// newest here, records that come only because they are asked for.
 		some := wire.Before(after+1, next) || after+1 == next && b.s.opts.LacksSince != nil
 		if some && b.s.opts.History != nil && (sub.Epoch == b.epoch || first != next) {
 			lanes = append(lanes, &lane{sensor: sensor, after: after, end: next, first: first, topic: sub.Topic, asked: true})
@@ -92,8 +92,8 @@ func (c *session) following() (set sensorSet) {
 	return set
 }
 
-// replay restarts the streams of some sensors: with new lanes, if there are any,
-// in the place of those that they had. b.mu is held.
+// replay restarts the streams of some sensors: new lanes, if there are any, replace
+// those that they had. b.mu is held.
 func (b *broadcaster) replay(c *session, restarted sensorSet, lanes []*lane) {
 	b.cancel(c, restarted)
 	for _, l := range lanes {
@@ -111,9 +111,9 @@ func (b *broadcaster) replay(c *session, restarted sensorSet, lanes []*lane) {
 	}
 }
 
-// fill has the clients of a sensor that count its numbers wait for those between two of
-// them, which their accounts have as missed; what is lost of them they are not told, for they
-// have asked for nothing. b.mu is held.
+// fill gives each client that counts a sensor's numbers a lane for those between after
+// and end, which its account has as missed. The client is not told which of them are
+// lost, because it has not asked. b.mu is held.
 func (b *broadcaster) fill(sensor uint16, after, end uint32) {
 	for _, c := range b.sessions {
 		if !c.sensors.Has(sensor) || c.protocol == wire.ReadingsV1 || c.replay != nil && len(c.replay.lanes) >= maxLanes {

@@ -43,7 +43,7 @@ func (s *Server) routes() http.Handler {
 		if upgrade || page == nil || r.Method != http.MethodPost {
 			api.DropBody(w, r)
 		} else {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // it is a TCP connection
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // which a TCP connection has
 		}
 		if r.TLS != nil && s.opts.HSTS {
 			w.Header().Set("Strict-Transport-Security", "max-age=2592000") // 30 days (RFC 6797)

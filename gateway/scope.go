@@ -37,7 +37,7 @@ func (b *broadcaster) primary(c *session) int {
 }
 
 // outOfScope returns why the readings of a path are not for the client, nil if they
-// are, or it has none.
+// are, or if the path has no readings.
 func (s *Server) outOfScope(c *session, path string) error {
 	sensor, ok := s.streamOf(path)
 	switch {

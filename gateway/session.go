@@ -15,12 +15,12 @@ import (
 	"sensorgateway/wire"
 )
 
-// slowCloseTimeout is how long a client has to answer a close frame that has taken
-// nothing for so long: when it reads again, it must find out why it was closed.
+// slowCloseTimeout is how long a client that was too slow has to answer the close
+// frame: when it reads again, it must find out why it was closed.
 const slowCloseTimeout = 20 * time.Second
 
-// session is one client. Its goroutine reads; what is sent to it comes from
-// there and from the broadcaster, through its connection.
+// session is one client. Its goroutine reads from the client. That goroutine and the
+// broadcaster send to the client, through its connection.
 type session struct {
 	Client
 	s        *Server
@@ -32,23 +32,23 @@ type session struct {
 	// The broadcaster's, under its lock.
 	feedKey                           // which readings it gets
 	scope                   sensorSet // which it may get; never changes
-	ended                   bool      // its identity
-	motors, events, metrics bool      // what else
+	ended                   bool      // its identity no longer holds
+	motors, events, metrics bool      // what else it gets
 	slot                    int       // in broadcaster.sessions
 	heartbeat
 	window.Account         // of its readings
 	replay         *replay // brings what it missed; nil when there is nothing to bring
 
-	commanded atomic.Bool // ever: only then it can have a motor running
-	controls  atomic.Bool // it has sent a control message: what becomes of it is not unasked
+	commanded atomic.Bool // it has sent a command: only then can it have a motor running
+	controls  atomic.Bool // it has sent a control message: it has asked for the events about that
 }
 
-// host is what its place is counted by.
+// host is the host that the client's place is counted for.
 func (c *session) host() netip.Prefix { return limit.Host(c.Identity.Addr) }
 
-// run is the session's life. It goes on in steps, one goroutine at a time: this
-// one and each that follows it takes what the client sends. In between there is none,
-// or, where one must wait for more, one that has next to no stack. So a client that
+// run begins the session, which goes on in steps, each in a goroutine that takes what
+// the client has sent; there is one at a time. Between two steps there is no goroutine
+// or, if one has to wait for the client, one with a very small stack. So a client that
 // only listens costs little memory.
 func (c *session) run(ws *websocket.Conn) {
 	c.inbox.Open(mail{c}, &c.rules.Rules, ws, c.out)
@@ -67,7 +67,7 @@ func (c *session) begin() error {
 	return nil
 }
 
-// step does what may be the last thing in the session's life.
+// step calls do. If that returns an error, the session ends.
 func (c *session) step(do func() error) {
 	err := c.try(do)
 	if err == nil {
@@ -125,8 +125,8 @@ func (c *session) close(code int, reason string) { c.closeWithin(code, reason, i
 
 func (c *session) closeWithin(code int, reason string, timeout time.Duration) {
 	if c.inbox.Close(code, reason, timeout) && c.commanded.Load() {
-		// An operator is lost now, not when it has answered: until then its stops are taken.
-		// The broadcaster, whose lock may be held, does not wait for its motors.
+		// The operator counts as lost now, not when it answers; until then its stops are still
+		// carried out. The broadcaster, whose lock may be held, does not wait for the motors.
 		c.s.sessions.Go(func() { c.s.opts.Motors.Lost(c.ID, c.lossReason()) })
 	}
 }

@@ -96,7 +96,7 @@ func (c *session) obey(cmd wire.Command) {
 	})
 }
 
-// commands carries out commands and control messages, which one parser reads.
+// commands returns what handles the requests that parse reads: commands or control messages.
 func commands(parse func(payload []byte) (wire.Command, error)) func(*stream, *session, wire.Request) (string, any, error) {
 	return func(t *stream, c *session, r wire.Request) (string, any, error) {
 		if r.Payload == nil {
@@ -136,7 +136,7 @@ func (c *session) carryOut(cmd wire.Command) (any, error) {
 		c.s.broadcaster.operators.Add(1)
 	}
 	result, err := handle(c.s.ctx, c.Client, cmd)
-	if c.inbox.Closing() && !cmd.Stops() { // it may have come after the loss
+	if c.inbox.Closing() && !cmd.Stops() { // it may have been carried out after the loss
 		c.s.opts.Motors.Lost(c.ID, c.lossReason())
 	}
 	if ack, ok := result.(wire.Ack); ok {

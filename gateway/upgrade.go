@@ -38,11 +38,11 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id *access.Iden
 		header.Set("Sec-WebSocket-Protocol", protocol)
 	}
 	ws, out, err := conn.Upgrade(w, r, header)
-	if c.out = out; err != nil { // which has answered
+	if c.out = out; err != nil { // Upgrade has answered
 		s.left(c)
 		return
 	}
-	// Outside the handler, whose goroutine's stack and buffers are large.
+	// Not in the handler's goroutine, whose stack and buffers are large.
 	go c.run(ws)
 }
 
