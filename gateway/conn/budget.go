@@ -33,9 +33,9 @@ type Limits struct {
 }
 
 // A Budget is what the connections of its listeners share. Before the upgrade a
-// connection costs a goroutine with buffers, whoever it is from. So there are only so
-// many: when there are more, the oldest ends that waits for its client. One whose
-// request is being answered, or that is upgraded, never does.
+// connection costs a goroutine with buffers, whoever it is from. So their number is
+// limited: one more closes the oldest that waits for its client. One whose request is
+// being answered, or that is upgraded, is not closed for this.
 type Budget struct {
 	limits Limits
 	gate   gate
@@ -49,8 +49,8 @@ type Budget struct {
 	why    error
 }
 
-// seat is the place of a connection in the budget, which has none when it is upgraded
-// or has ended. The budget's mu guards it.
+// seat is the place of a connection in the budget. A connection that is upgraded or has
+// ended has none. The budget's mu guards it.
 type seat struct {
 	element *list.Element
 	host    netip.Prefix
@@ -59,7 +59,7 @@ type seat struct {
 	served  bool // its request is being answered
 }
 
-// NewBudget returns a budget that nothing is taken of.
+// NewBudget returns a budget of which nothing is used.
 func NewBudget(limits Limits) *Budget {
 	if limits.Exempt == nil {
 		limits.Exempt = func(netip.Addr) bool { return false }
@@ -70,10 +70,10 @@ func NewBudget(limits Limits) *Budget {
 	return &Budget{limits: limits, gate: newGate(), hosts: map[netip.Prefix]int{}}
 }
 
-// Close ends what waits for parked clients, of which there must be none any more.
+// Close ends the goroutine that waits for parked clients, of which there must be none any more.
 func (b *Budget) Close() { b.poller.close() }
 
-// Counts returns what is taken of what is limited.
+// Counts returns how much of each limit is used.
 func (b *Budget) Counts() []limit.Count {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -83,7 +83,7 @@ func (b *Budget) Counts() []limit.Count {
 	}
 }
 
-// admit makes room for a connection that was accepted, and returns whether there is.
+// admit makes room for a connection that was accepted, and returns whether it could.
 func (b *Budget) admit(s *socket) bool {
 	addr, _ := netip.ParseAddrPort(s.RemoteAddr().String())
 	host, exempt := limit.Host(addr.Addr()), b.limits.Exempt(addr.Addr().Unmap())
@@ -113,9 +113,9 @@ func (b *Budget) admit(s *socket) bool {
 	return admitted
 }
 
-// evict takes the oldest connection out of the budget that waits for its client and
-// is one of these; if there is none, the oldest whose request is not being answered
-// yet; nil if there is none either. b.mu is held.
+// evict removes the oldest connection that waits for its client, of those for which
+// these returns true, and returns it; if there is none, the oldest of them whose
+// request is not being answered yet; nil if there is none either. b.mu is held.
 func (b *Budget) evict(these func(*socket) bool) *socket {
 	var busy *socket
 	for e := b.order.Front(); e != nil; e = e.Next() {
@@ -195,10 +195,10 @@ func (b *Budget) State(c net.Conn, state http.ConnState) {
 	b.mu.Unlock()
 }
 
-// queue counts n more bytes that are queued for a client that has got held of them
-// queued, and returns whether that is allowed. How many one client may have follows
-// from what all have left, so that there is something for each (the dynamic threshold
-// of Choudhury and Hahne, 1998).
+// queue counts n more bytes for a client that has held bytes queued already, and
+// returns whether that is allowed. How many one client may have follows from what all
+// together have left, so that there is something for each (the dynamic threshold of
+// Choudhury and Hahne, 1998).
 func (b *Budget) queue(held, n int) bool {
 	if held+n > b.queueLimit() {
 		return false

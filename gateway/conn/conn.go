@@ -45,7 +45,7 @@ type Conn struct {
 
 	after []byte // waits for the end of the long message
 
-	// The reading side, its goroutine's own.
+	// The reading side: only the goroutine that reads uses it.
 	read   *bufio.Reader // gorilla's; nil once the client was parked, until it talks
 	early  []byte        // read from the client ahead of gorilla
 	budget int           // bytes that may still be read for the message under way; see Allow
@@ -99,8 +99,8 @@ func (c *Conn) Write(frames []byte) (int, error) {
 	return len(frames), nil
 }
 
-// WriteLong sends a frame of any length and waits as long as the client takes
-// it. One goroutine does it; what others write meanwhile follows the frame.
+// WriteLong sends a frame of any length and waits as long as the client takes it. Only
+// one goroutine may call it; what others write meanwhile follows the frame.
 func (c *Conn) WriteLong(op byte, payload []byte) error {
 	c.mu.Lock()
 	if c.ended {
@@ -174,8 +174,8 @@ func (c *Conn) Progress() bool { return c.socket.progress() }
 // what it could not take before.
 func (c *Conn) Drained() bool { return c.socket.drained() }
 
-// LeaveGate lets the next connection work on its handshake (see gate): the
-// caller has done what the upgrade led to.
+// LeaveGate lets the next connection do its handshake (see gate). The caller has done
+// the work that follows the upgrade.
 func (c *Conn) LeaveGate() { c.socket.leave() }
 
 // source is where the client's bytes come from.
@@ -239,8 +239,8 @@ func (c *Conn) Receive(limit int) {
 
 // Pongs waits until the client sends something and returns how many answers to
 // our pings that is. Anything else is 0, and left to the next Read; an error is the end.
-// It is what the goroutine of a client waits in that only listens and could not be
-// parked, so its stack must stay small.
+// The goroutine of a client that only listens and could not be parked waits in it, so
+// its stack must stay small.
 func (c *Conn) Pongs() (int, error) {
 	var b [4 * pongSize]byte
 	n, err := c.source().Read(b[:])
@@ -272,8 +272,8 @@ func (c *Conn) LocalAddr() net.Addr { return c.socket.LocalAddr() }
 // RemoteAddr is the client's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.socket.RemoteAddr() }
 
-// SetReadDeadline bounds how long Read waits. Who reads afterwards waits itself:
-// see [Conn.Park].
+// SetReadDeadline bounds how long Read waits. From then on the connection is not parked
+// any more: see [Conn.Park].
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.socket.hurry()
 	return c.socket.SetReadDeadline(t)

@@ -44,8 +44,8 @@ func (s *socket) enter() {
 	}
 }
 
-// leave gives the place up: the connection waits for its client, or is upgraded,
-// which it reports, and whether TLS polls.
+// leave gives the place up, for the connection waits for its client or is upgraded. It
+// reports whether it is upgraded, and whether TLS polls.
 func (s *socket) leave() (upgraded, polling bool) {
 	s.mu.Lock()
 	leave := s.working

@@ -9,9 +9,9 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Check returns the status and the reason for which a request is no handshake that
-// [Upgrade] is given, 0 if it is one (RFC 6455, section 4.2.1), and what goes with them
-// in the header.
+// Check returns the status and the reason if a request is no valid handshake for
+// [Upgrade] (RFC 6455, section 4.2.1), 0 if it is one. It sets the fields of the header
+// that go with the status.
 func Check(w http.ResponseWriter, r *http.Request) (status int, reason string) {
 	switch {
 	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:

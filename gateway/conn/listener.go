@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// After a connection could not be accepted for want of descriptors or memory, the
-	// next is after a pause, which doubles up to longestPause.
+	// When a connection could not be accepted for lack of descriptors or memory, the
+	// next try is after a pause, which doubles up to longestPause.
 	shortestPause = 5 * time.Millisecond
 	longestPause  = time.Second
-	// exhaustedFor is how long the want is reported after it last showed.
+	// exhaustedFor is how long the lack is reported after it was last seen.
 	exhaustedFor = 5 * time.Second
-	// requestTime is what a connection may take for its request while descriptors are
-	// wanting. (Accepting fails then even if nobody waits to be accepted, so this is no
-	// reason to end one that has just come.)
+	// requestTime is how long a connection may take for its request while descriptors
+	// are lacking. (Accepting then fails even if nobody waits to be accepted. So a
+	// failure alone is no reason to close one that has just come.)
 	requestTime = time.Second
 )
 
@@ -36,8 +36,8 @@ func (b *Budget) Listen(l net.Listener) net.Listener {
 	return &listener{Listener: l, budget: b, closed: make(chan struct{})}
 }
 
-// Accept waits out a want of descriptors and of memory: net/http would end the server
-// for the second, and be silent about the first.
+// Accept tries again until there are descriptors and memory: for lack of memory
+// net/http would end the server, and for lack of descriptors it would say nothing.
 func (l *listener) Accept() (net.Conn, error) {
 	pause := shortestPause
 	for {
@@ -71,7 +71,7 @@ func (l *listener) Close() error {
 	return l.Listener.Close()
 }
 
-// exhausted reports whether a connection was not accepted for want of something.
+// exhausted reports whether a connection was not accepted for lack of descriptors or memory.
 func exhausted(err error) bool {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 		if errors.Is(err, errno) {
@@ -81,8 +81,8 @@ func exhausted(err error) bool {
 	return false
 }
 
-// exhausted notes that a connection could not be accepted, and ends one that waits
-// for its client, which may have been what is missing.
+// exhausted notes that a connection could not be accepted, and closes one that waits
+// for its client: its descriptor may be the one that is lacking.
 func (b *Budget) exhausted(err error, at net.Addr) {
 	b.mu.Lock()
 	b.failed, b.why = time.Now(), err

@@ -40,7 +40,7 @@ func (c *Conn) Park(w Waiter) bool {
 // park takes pongs until there is nothing to read. Then the connection is parked,
 // unless it ends or has a deadline, or there was something else to read: that is
 // left to the next Read. The caller is the only one who reads. It may be the poller,
-// which others wait for: so a client that sends pongs without an end is not parked.
+// for which others wait: so a client that sends pongs without end is not parked.
 func (c *Conn) park() bool {
 	var b [4 * pongSize]byte
 	for range pollsAtOnce {
@@ -89,8 +89,8 @@ func (c *Conn) poll(b []byte) (n int, parked bool) {
 	return n, false
 }
 
-// notYet is what TLS is told when a connection has been parked that it reads from. It
-// can go on after an error that is temporary.
+// notYet is the error that TLS gets when the connection that it reads from has been
+// parked. TLS can go on after a temporary error.
 type notYet struct{}
 
 func (notYet) Error() string   { return "nothing has come yet" }

@@ -11,8 +11,8 @@ import (
 )
 
 // poller waits, in one goroutine, for all clients that are parked. The runtime's own
-// poller wakes only a goroutine that waits for the one socket; so this is an epoll(7)
-// of ours, for which the runtime's waits.
+// poller can only wake a goroutine that waits for one socket. So this is an epoll(7) of
+// our own, and the runtime's poller waits for that.
 type poller struct {
 	mu      sync.Mutex
 	file    *os.File // the epoll; nil before the first client
@@ -25,8 +25,8 @@ type poller struct {
 // polled is how many sockets are asked about at a time.
 const polled = 64
 
-// add begins to wait for a socket, and returns whether it can. It is for ever, until
-// the descriptor is closed: what comes when the client is not parked is ignored.
+// add begins to wait for a socket, and returns whether it can. It waits until the
+// descriptor is closed: events are ignored while the client is not parked.
 func (p *poller) add(s *socket, fd int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -38,7 +38,7 @@ func (p *poller) add(s *socket, fd int) bool {
 	}
 	p.sockets[fd] = s
 	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd)}
-	if unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &event) != nil { // for want of memory or of watches
+	if unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &event) != nil { // for lack of memory or of watches
 		p.sockets[fd] = nil
 		return false
 	}

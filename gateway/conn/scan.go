@@ -5,13 +5,13 @@ import (
 	"errors"
 )
 
-// ErrCloseLength is found in a close frame whose payload is half a code.
+// ErrCloseLength is the error of a close frame with one byte of payload, half a code.
 var ErrCloseLength = errors.New("close frame of one byte")
 
 // scanner follows the headers of a client's frames. It finds what gorilla lets
 // pass, a close frame whose payload is one byte (RFC 6455, section 5.5.1), and the
-// close frame that gorilla does not read any more after an error. What gorilla
-// refuses, it may misread.
+// close frame that gorilla does not read any more after an error. It may misread what
+// gorilla refuses.
 type scanner struct {
 	header [10]byte // of the frame that begins, without its mask
 	got    int      // bytes of it

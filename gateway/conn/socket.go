@@ -74,8 +74,8 @@ func (s *socket) upgrade() error {
 	return nil
 }
 
-// Read reads from the client. Until the upgrade, what follows from it happens inside
-// the gate.
+// Read reads from the client. Until the upgrade, what it has read is handled inside the
+// gate.
 func (s *socket) Read(p []byte) (int, error) {
 	if upgraded, polling := s.leave(); polling {
 		return s.read(p)
@@ -158,8 +158,8 @@ func (s *socket) queued() bool {
 }
 
 // progress reports whether the client has taken something since the last call. (What
-// the kernel has taken says nothing: at 10 readings a second it takes those for a
-// client that no longer answers for minutes.)
+// the kernel has taken proves nothing: at 10 readings a second it goes on taking them
+// for minutes after a client has stopped answering.)
 func (s *socket) progress() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -269,8 +269,8 @@ func (s *socket) await(n int) {
 	}
 }
 
-// CloseWrite shuts down the sending side; what the client still sends can be read.
-// HTTP calls it before it hangs up on a client: what it still waits for may be cut.
+// CloseWrite shuts down the sending side; what the client still sends can be read. HTTP
+// calls it before it closes the connection: from then on the budget may close it.
 func (s *socket) CloseWrite() error {
 	s.budget.leaving(s)
 	if c, ok := s.Conn.(interface{ CloseWrite() error }); ok {

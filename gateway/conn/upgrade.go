@@ -17,16 +17,16 @@ var upgrader = websocket.Upgrader{
 	CheckOrigin:     func(*http.Request) bool { return true },
 }
 
-// Upgrade answers a request with the header and 101, or says why not. What the
-// client sends is read from the first result, and written to the second.
+// Upgrade answers a request with 101 and the header, or says why not. The first result
+// reads what the client sends, the second sends to the client.
 func Upgrade(w http.ResponseWriter, r *http.Request, header http.Header) (*websocket.Conn, *Conn, error) {
 	h := &hijacker{ResponseWriter: w}
 	ws, err := upgrader.Upgrade(h, r, header)
 	return ws, h.conn, err
 }
 
-// Reader returns what reads the client's next messages, in place of what [Conn.Park]
-// has let go: it is several times as large as what must be known of a client.
+// Reader makes a new reader of messages, in place of the one that [Conn.Park] has let
+// go: that takes several times the memory of all else that is known of a client.
 func (c *Conn) Reader() *websocket.Conn {
 	ws, err := upgrader.Upgrade(&renewal{conn: c}, upgraded, nil)
 	if err != nil {
@@ -41,8 +41,8 @@ var upgraded = &http.Request{Method: http.MethodGet, Header: http.Header{
 	"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, // of RFC 6455, section 1.3
 }}
 
-// renewal is the connection of a client that has been upgraded, for gorilla to
-// upgrade: the first that it writes is its answer, which the client has got already.
+// renewal lets gorilla upgrade once more a connection that has been upgraded: gorilla's
+// first write is its answer, which the client has got already.
 type renewal struct {
 	http.ResponseWriter // gorilla only asks it to hijack
 	conn                *Conn
@@ -53,7 +53,7 @@ func (r *renewal) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return c, r.conn.buffered(c), nil
 }
 
-// answered is a Conn that drops the first that is written.
+// answered is a Conn that drops the first write.
 type answered struct {
 	*Conn
 	dropped bool
