@@ -18,8 +18,8 @@ type outcome struct {
 	retry   *time.Duration // the wait that the server asked for; nil if none
 }
 
-// backoff is how long to wait before the next try. Its random part, 0…1, keeps
-// clients apart that lost the server together.
+// backoff is how long to wait before the next try. Its random part, 0…1, spreads the
+// tries of clients that lost the server together.
 type backoff struct {
 	random   func() float64
 	attempt  int // waits since the last success

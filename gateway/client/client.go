@@ -1,8 +1,8 @@
 // Package client is the gateway's WebSocket client: it connects, delivers what
 // comes, and connects again as wire/README.md, "The connection", prescribes. Where readings
-// are numbered it has those replayed that it missed meanwhile: each number is
-// delivered once, or reported as lost. One of a hub that comes after that is delivered
-// too, as [Record.Late].
+// are numbered, the server replays those that the client missed meanwhile: each number
+// is delivered once, or reported as lost. A hub may send one after it was reported as
+// lost: it is delivered too, as [Record.Late].
 //
 // It knows the wire and the socket. It refuses to know the server's code, and
 // what its user does with a reading; it prints nothing and logs nothing.
@@ -46,9 +46,9 @@ type Options struct {
 	// asked.
 	Subscribe []string
 
-	// Handle gets the events, one at a time. While it runs nothing is read, and
-	// a server closes on a client that reads nothing, so it should be quick. It
-	// may Send; a Request from inside it would wait for itself.
+	// Handle gets the events, one at a time. While it runs nothing is read, and a
+	// server closes the connection of a client that reads nothing, so it should be
+	// quick. It may Send; a Request from inside it would wait for itself.
 	Handle func(Event)
 }
 

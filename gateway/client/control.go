@@ -8,9 +8,9 @@ import (
 	"sensorgateway/wire"
 )
 
-// Control sends a control message and waits for its acknowledgement until ctx ends: its
-// Pending has the motors whose holder has yet to answer a request. What becomes of
-// that, and of the control that the client has, comes as [Message.Control].
+// Control sends a control message and waits for its acknowledgement until ctx ends. The
+// Pending of that has the motors whose holder has not answered a request yet. What follows,
+// for the request and for what the client has control of, comes as [Message.Control].
 func (c *Client) Control(ctx context.Context, message wire.ControlMessage) (ack wire.Ack, err error) {
 	m, err := c.Request(ctx, wire.TypeControl, message)
 	if err != nil {
@@ -22,7 +22,7 @@ func (c *Client) Control(ctx context.Context, message wire.ControlMessage) (ack 
 	return ack, nil
 }
 
-// Control returns the event of the control of a motor that the message is, if it is one.
+// Control returns the event in the message, if it is one about the control of a motor.
 func (m Message) Control() (e wire.Event, ok bool) {
 	return e, m.Type == wire.TypeEvent && json.Unmarshal(m.Payload, &e) == nil && e.Kind == wire.EventControl
 }

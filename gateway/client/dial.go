@@ -41,7 +41,7 @@ func (e finalError) Unwrap() error { return e.error }
 // SchemeError says that the URL is ws:// and the server speaks TLS, or that it is
 // wss:// and the server does not. Another try would not change it.
 type SchemeError struct {
-	URL string // that would do
+	URL string // that would work
 	Err error
 }
 

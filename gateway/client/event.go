@@ -29,12 +29,12 @@ type Record struct {
 	Name string // of the sensor
 	// Missed is how many sequence numbers are missing right before this one among
 	// the live ones. If this record is conflated, it and others like it stand for
-	// them; else they are lost. Zero does not make two records neighbours: numbers go
-	// on after a restart, so the time in between, as UnixMilli has it, must be about
-	// the interval of the sensor too.
+	// them; else they are lost. Zero does not mean that two records are neighbours:
+	// numbers go on after a restart, so the time between them, by UnixMilli, must also
+	// be about the sensor's interval.
 	Missed uint32
-	// Late says that this number was among those that were missing before, in Missed
-	// or in [Replayed]: a hub sends what it gets later than its neighbours when it has it.
+	// Late says that this number was reported as missing before, in Missed or in
+	// [Replayed]: a hub sends what it gets later than its neighbours.
 	Late bool
 	wire.Record
 }
@@ -58,7 +58,7 @@ type Resumed struct {
 	// Gone is how many numbers of a sensor may be lost, at most: some of them may
 	// come all the same.
 	Gone map[string]uint32
-	Anew bool // another epoch began: all of that is replayed, and how many numbers were lost before it is not known
+	Anew bool // another epoch began: all of it is replayed; how many numbers were lost before it is not known
 }
 
 // Replayed says that what was missed has been replayed.

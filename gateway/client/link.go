@@ -219,7 +219,7 @@ func (l *link) pong(data string) error {
 		l.heard = true // a room where nobody speaks is a success too
 		l.alive()
 	}
-	// What hinders a pong will hinder the next read.
+	// What makes a pong fail makes the next read fail.
 	_ = l.ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(pongTime))
 	return nil
 }

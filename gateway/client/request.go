@@ -42,8 +42,8 @@ func (c *Client) Request(ctx context.Context, kind string, payload any) (Message
 	if l == nil {
 		return Message{}, ErrNotConnected
 	}
-	// An id that no other client uses: a server may tell clients apart by account,
-	// and takes a command with the id of the last one for its repetition.
+	// An id that no other client uses: a server may know clients by their account, and
+	// takes a command with the id of the one before for its repetition.
 	id := rand.Text()
 	answer := make(chan Message, 1) // there is one, and the reader does not wait
 	l.mu.Lock()

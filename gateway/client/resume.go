@@ -6,10 +6,10 @@ import (
 	"sensorgateway/wire"
 )
 
-// replayPatience ends a replay of which nothing has come for so long, while
-// readings do. Most end by reaching the first live number; but the numbers right
-// before that may be lost, a slow sensor may have no live one for hours, and a
-// server may not answer. It is longer than a gateway waits for a slow disk.
+// replayPatience is how long a replay goes on without a record while other readings
+// come. Most replays end by reaching the first live number; but the numbers right
+// before that may be lost, a slow sensor may have no live one for hours, and a server
+// may not answer. It is longer than a gateway waits for a slow disk.
 const replayPatience = time.Minute
 
 // sequences are the tracks of all sensors. They last from one connection to the
@@ -17,7 +17,7 @@ const replayPatience = time.Minute
 type sequences struct {
 	epoch    string
 	tracks   map[string]*track // by name: a sensor's number in hello is of one connection only
-	asked    map[string]uint32 // what the replay under way was asked to follow; nil if there is none
+	asked    map[string]uint32 // the numbers after which the replay under way begins; nil if there is none
 	anew     bool              // in another epoch: all of this one is asked for
 	answered bool              // the server has answered
 	heard    time.Time         // when a record of it was received, at first when it was asked for
@@ -29,7 +29,7 @@ type sequences struct {
 func (s *sequences) begin(hello wire.Hello, only string, now time.Time) (epoch string, since map[string]uint32) {
 	known, epoch := s.tracks, s.epoch
 	*s = sequences{epoch: hello.Epoch, tracks: map[string]*track{}, anew: epoch != "" && epoch != hello.Epoch, heard: now}
-	for _, info := range hello.Sensors { // those that are no more are forgotten
+	for _, info := range hello.Sensors { // sensors that are not in it are forgotten
 		t := known[info.Name]
 		asked := epoch != "" && (only == "" || only == info.Name)
 		switch {
@@ -42,7 +42,7 @@ func (s *sequences) begin(hello wire.Hello, only string, now time.Time) (epoch s
 			s.asked[info.Name] = t.since()
 			if s.anew {
 				s.asked[info.Name] = t.settled
-				// No server has more than these of one epoch.
+				// No server has more numbers of one epoch than these.
 				*t = track{settled: info.NextSeq - 1<<30, blind: true, recovered: t.recovered, lost: t.lost}
 			}
 			if len(t.ahead) >= maxAhead {
@@ -79,7 +79,7 @@ func (s *sequences) resume(answer wire.Subscribed, now time.Time) Resumed {
 			t.settle(t.last())
 			t.next = follows
 		case !gone || t.blind:
-		case wire.Before(from-1, since): // the server is behind, so its numbers are other ones
+		case wire.Before(from-1, since): // the server is behind this number, so its numbers are not the same
 			*t = track{settled: from - 1, next: apart, recovered: t.recovered, lost: t.lost}
 		default:
 			if r.Gone == nil {
@@ -129,7 +129,7 @@ func (s *sequences) take(count func(*track) *uint32) map[string]uint32 {
 	return all
 }
 
-// from remembers a position of before.
+// from begins at a position that an earlier client had.
 func (s *sequences) from(epoch string, since map[string]uint32) {
 	s.epoch, s.tracks = epoch, map[string]*track{}
 	for name, n := range since {

@@ -12,11 +12,11 @@ import (
 // live beyond it is remembered until replay has caught up.
 type track struct {
 	settled uint32 // this number and all before it came, or are lost for good
-	blind   bool   // and what that is, is not known: the numbers begin anywhere behind it
+	blind   bool   // settled is only a lower bound: the numbers begin somewhere after it
 	ahead   []span // what came beyond it, in order and apart from each other
 	next    entry
-	gone    []absence // what was reported as missing, and may come all the same
-	late    bool      // some of it did: the server is a hub
+	gone    []absence // what was reported as missing, and may still come
+	late    bool      // some of that has come: the server is a hub
 
 	recovered, lost uint32 // numbers not reported yet: that came by replay, and that it left out
 }
@@ -32,7 +32,7 @@ type absence struct {
 	conflated bool // others stand for them
 }
 
-// entry is how the next live number goes with those before.
+// entry says how the next live number relates to those before.
 type entry uint8
 
 const (
@@ -41,16 +41,16 @@ const (
 	apart                 // what lies between may be replayed
 )
 
-// maxAhead is how many spans are remembered: each takes a connection that ended
-// before its replay did.
+// maxAhead is how many spans are remembered: there is one for each connection that
+// ended before its replay did.
 const maxAhead = 16
 
 // maxGone is how many absences are remembered: a hub fills no more at a time.
 const maxGone = 64
 
-// see takes the next record of the sensor. It returns false for a number that
-// came before, else how many are missing right before it in the live lane, or that
-// it was reported as missing itself.
+// see takes the next record of the sensor. isNew is false for a number that came
+// before. Else missed is how many are missing right before it in the live lane, and
+// late says that it was itself reported as missing.
 func (t *track) see(r wire.Record) (missed uint32, late, isNew bool) {
 	if r.Flags&wire.Historical != 0 {
 		late, isNew = t.replayed(r.Seq)
@@ -114,7 +114,7 @@ func (t *track) miss(first, last uint32, conflated bool) {
 	t.gone = append(t.gone, absence{span{first, last}, conflated})
 }
 
-// pass says that nothing up to this number comes any more: replay is in order.
+// pass notes that nothing up to this number comes any more: replay is in order.
 func (t *track) pass(n uint32) {
 	t.gone = slices.DeleteFunc(t.gone, func(a absence) bool { return !wire.Before(n, a.last) })
 	for i, a := range t.gone {
@@ -124,8 +124,8 @@ func (t *track) pass(n uint32) {
 	}
 }
 
-// since is the number after which to ask for what was missed: the one below which all
-// is settled; of a hub, one below which nothing comes late.
+// since is the number after which to ask for what was missed: the one up to which all
+// is settled; of a hub, the last one before what may still come late.
 func (t *track) since() uint32 {
 	since := t.settled
 	for _, a := range t.gone {
@@ -144,8 +144,8 @@ func (t *track) last() uint32 {
 	return t.settled
 }
 
-// settle says that nothing up to this number is to be waited for: what did not come is
-// lost, unless a hub gets it later.
+// settle ends the wait for numbers up to this one: those that did not come are lost,
+// unless a hub gets them later.
 func (t *track) settle(to uint32) {
 	lost := uint32(0)
 	lose := func(last uint32) {
