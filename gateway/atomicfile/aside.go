@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// SetAside gives a damaged file another name: nothing is lost, and the next one is not
-// taken for it. It returns the damage, with that name.
+// SetAside renames a damaged file: its content is kept, and not taken for that of the
+// next file. It returns the damage, with the new name.
 func SetAside(path string, damage error) error {
 	aside := fmt.Sprintf("%s.damaged-%d", path, time.Now().Unix())
 	return errors.Join(fmt.Errorf("damaged, set aside as %s: %w", aside, damage), os.Rename(path, aside))

@@ -1,10 +1,10 @@
 // Package atomicfile replaces files as a whole: after a crash or a power cut
-// a file has its old content or its new one, never a part of either. It reads them as a
-// whole, too, and waits for nothing else that has a file's name.
+// a file has its old content or its new one, never a part of either. It also reads
+// files as a whole, and does not wait for a pipe or device that has a file's name.
 //
 // It knows files and the order in which they must be written and synced; not what
-// is in them, nor who else uses their directory: of two processes that replace the
-// same file at the same time, the callers must keep one away.
+// is in them, nor who else uses their directory: the callers must prevent that two
+// processes replace the same file at the same time.
 package atomicfile
 
 import (
@@ -75,9 +75,9 @@ func Commit(dir Dir, f File, temp, name string, write func() error) error {
 		err = errors.Join(err, closeFile(f), dir.Remove(temp))
 		return fmt.Errorf("%s cannot be replaced: %w", name, err)
 	}
-	// On FAT, where a file begins and how long it is stands in its directory's
-	// entry, which a rename moves: only a sync of the file writes that. It comes
-	// first, for a synced directory whose entry lacks it would have lost both files.
+	// On FAT, the directory's entry says where a file begins and how long it is, and a
+	// rename moves it: only a sync of the file writes that. It comes before the sync of
+	// the directory, which without it could lose both files.
 	if f != nil {
 		err = f.Sync()
 	}

@@ -1,5 +1,5 @@
-// Package checksum has the form of files that are a line of text and its checksum: people
-// can read them, and what was damaged does not pass for what was written.
+// Package checksum reads and writes files that are a line of text and its checksum:
+// people can read them, and damage is noticed.
 //
 // It refuses to know what the line says, and where the file is.
 package checksum

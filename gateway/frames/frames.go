@@ -18,7 +18,7 @@ func (s Set) Has(sensor uint16) bool { return s>>sensor&1 == 1 }
 // Single returns whether it has one sensor.
 func (s Set) Single() bool { return bits.OnesCount64(uint64(s)) == 1 }
 
-// First returns the lowest index of a set that has one.
+// First returns the lowest index in the set, which must not be empty.
 func (s Set) First() int { return bits.TrailingZeros64(uint64(s)) }
 
 // Encoder makes the frames of one tick after the other, in memory that it uses again.

@@ -1,5 +1,5 @@
-// Package limit counts what clients may have only so much of, in all and each
-// host: places before and after the upgrade, and queries; and of each, in a second.
+// Package limit bounds what clients may have, in all and each host: places before and
+// after the upgrade, and queries; and what one client may send in a second.
 //
 // It refuses to know what the places are for, and how a host is found out.
 package limit
@@ -28,13 +28,12 @@ type Count struct {
 	Current, Maximum int64
 }
 
-// Places are those of clients. Some of them, Reserved, are left for
-// clients who have a right to one, whatever the others do. The zero Places have no
-// bound.
+// Places are places for clients. Reserved of them are kept for clients who have a right
+// to one, whatever the others do. The zero Places have no bound.
 type Places struct {
 	Most     int // in all
-	PerHost  int // for those of one host without a right
-	Reserved int // of Most, for those who have a right; one host of them cannot take these
+	PerHost  int // for clients of one host without a right to a place
+	Reserved int // of Most, for clients with a right to one; one host has at most Most-Reserved
 
 	mu    sync.Mutex
 	taken int
@@ -64,7 +63,7 @@ func (p *Places) Take(host netip.Prefix, right bool) (full string, ok bool) {
 	return "", true
 }
 
-// Leave gives the place of a client of a host up.
+// Leave gives up the place of a client of a host.
 func (p *Places) Leave(host netip.Prefix) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -6,8 +6,8 @@ type Limits struct {
 	ConnectionsPerAddress int // of them; IPv6 counts by /64, here and below
 	Clients               int // WebSocket
 	ClientsPerAddress     int // of them, for those who may not command and have no token
-	ClientsPerToken       int // of them; who identifies the clients counts these
-	Reserved              int // of Clients, for those who may or have
+	ClientsPerToken       int // of them; the package that identifies clients counts these
+	Reserved              int // of Clients, for those who may command or have a token
 	// Queues is how many bytes may wait in memory for all clients together.
 	Queues int64
 }

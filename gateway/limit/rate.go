@@ -6,8 +6,8 @@ import "time"
 // "The connection").
 const PerSecond = 20
 
-// A Rate is a sliding window over the last messages of a client, or over what else comes
-// [PerSecond] at most. One goroutine at a time uses it.
+// A Rate is a sliding window over the last messages of a client, or over anything else
+// that may come [PerSecond] times a second. One goroutine at a time uses it.
 type Rate struct {
 	at   [PerSecond]time.Duration // since started, of the last messages; a ring
 	next int

@@ -13,8 +13,8 @@ const (
 	// find the processor free, and on a machine with one core have a third of it.
 	// longestPause bounds it, for a slice may have waited for a disk.
 	longestPause = 5 * time.Millisecond
-	// shareTime is how long work waits for the others' slices. A disk that hangs under
-	// one of them must not keep those who need no disk.
+	// shareTime is how long work waits for the others' slices. A disk that hangs during
+	// one of them must not stop work that needs no disk.
 	shareTime = 250 * time.Millisecond
 )
 

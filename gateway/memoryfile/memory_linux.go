@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// allocate reserves the memory now: to store where there is none would be a fault,
-// which is a signal and no error.
+// allocate reserves the memory now: without memory, a later store would raise a signal,
+// not return an error.
 func allocate(f *os.File, size int64) (err error) {
 	for err = unix.EINTR; err == unix.EINTR; {
 		err = unix.Fallocate(int(f.Fd()), 0, 0, size)
@@ -20,8 +20,8 @@ func allocate(f *os.File, size int64) (err error) {
 const everybodys = "/dev/shm"
 
 // Outlives reports whether files in a directory are in memory, where no write waits for a
-// disk (statfs(2)), and still there after this process. Where this is the first
-// process of a container, or the child of that, the container's memory ends with it.
+// disk (statfs(2)), and remain after this process. If this is the first process of a
+// container, or a child of it, the container's memory ends with it.
 func Outlives(dir string) bool {
 	var s unix.Statfs_t
 	if unix.Statfs(dir, &s) != nil || s.Type != unix.TMPFS_MAGIC {

@@ -1,7 +1,7 @@
 // Package memoryfile keeps a small value in a file in memory, for the process that goes
 // on after this one was killed. Each [File.Put] replaces the value as a whole, at the
 // cost of a copy: no system call, no allocation, and nothing to wait for. A kill at any
-// moment leaves the old value or the new one. The end of the machine leaves none.
+// moment leaves the old value or the new one. A restart of the machine leaves none.
 //
 // It knows files and memory; not what the value is, nor who reads it.
 package memoryfile
@@ -22,9 +22,9 @@ import (
 
 // The file: magic; the capacity of each of two slots; the count of writes, whose lowest
 // bit says which slot has the value; the slots, each a length and as many bytes. A value
-// is written to the other slot, and then it is counted: what a process has stored before
-// that is there for whoever reads after its end. Numbers are in network byte order, but
-// for the count, which this machine's processes alone read.
+// is written to the other slot, and then counted: whoever reads after the end of the
+// process finds all that it had stored before the count. Numbers are in network byte
+// order, except the count, which only processes of this machine read.
 const (
 	magic      = "sgwmem1\n"
 	capacityAt = 8
@@ -79,8 +79,8 @@ func slot(file []byte, capacity int, count uint32) []byte {
 	return file[headerSize+int(count&1)*slotSize(capacity):][:slotHeader+capacity]
 }
 
-// Put replaces the value by the parts, one after another. After an error the file is of
-// no use any more: something has cut it off.
+// Put replaces the value by the parts, one after another. If it reports that the file
+// was cut off, by something else, the file cannot be used any more.
 func (f *File) Put(parts ...[]byte) (err error) {
 	n := 0
 	for _, part := range parts {
@@ -109,7 +109,7 @@ func (f *File) Put(parts ...[]byte) (err error) {
 	return nil
 }
 
-// Close ends the use of the file, whose value stays. It may be called of none.
+// Close ends the use of the file, whose value stays. f may be nil.
 func (f *File) Close() error {
 	if f == nil {
 		return nil

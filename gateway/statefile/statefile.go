@@ -18,8 +18,8 @@ const lockTime = 5 * time.Second
 // Read returns the content of a file of the directory; [fs.ErrNotExist] if it is missing.
 func Read(dir, name string) ([]byte, error) { return atomicfile.Read(filepath.Join(dir, name)) }
 
-// Write replaces a file of the directory as a whole. It belongs to the owner of the
-// directory, whoever calls, who alone may read it.
+// Write replaces a file of the directory as a whole. Whoever calls, the file belongs to
+// the directory's owner, and only that user may read it.
 func Write(dir, name string, data []byte) error {
 	return atomicfile.Write(filepath.Join(dir, name), 0o600, func(f *os.File) error {
 		if err := chown(dir, f); err != nil {

@@ -16,8 +16,8 @@ import (
 )
 
 // Lock locks the directory against other processes that change its files with this
-// package. (Its file "lock" is held by the gateway for as long as it runs.) It is the directory
-// itself that is locked: a file of its own could be a link that root would follow.
+// package. (The gateway holds its file "lock" for as long as it runs.) The directory
+// itself is locked: a file for that could be a link that root would follow.
 func Lock(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {

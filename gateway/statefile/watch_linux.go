@@ -12,10 +12,10 @@ import (
 const changes = unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_CLOSE_WRITE | unix.IN_ATTRIB | unix.IN_DELETE |
 	unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
 
-// Watch says on a channel, which has room for one value that stands for all, when files of
-// a directory have changed, until stop is called. It closes the channel when it can say no
-// more: the directory was moved or removed, or there may be no more watches (128 for each
-// user, if nothing else is set).
+// Watch says on a channel when files of a directory have changed, until stop is called.
+// The channel has room for one value, which stands for all changes. It is closed when
+// no more can be said: the directory was moved or removed, or there may be no more
+// watches (128 for each user, if nothing else is set).
 func Watch(dir string) (changed <-chan struct{}, stop func()) {
 	c := make(chan struct{}, 1)
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)

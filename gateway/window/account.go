@@ -47,7 +47,7 @@ func (a *Account) Cancel() {
 	}
 }
 
-// Miss takes numbers out of what a replay is to bring that have no record.
+// Miss counts numbers as missed that a replay was to bring: they have no record.
 func (a *Account) Miss(n uint64) {
 	a.Pending -= n
 	a.Settled.Missed += n

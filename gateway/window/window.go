@@ -27,7 +27,7 @@ type sensorWindow struct {
 
 const extremes = 4
 
-// key is what one of the extremes is the highest of.
+// key is the value of a record by which an extreme is chosen: the highest wins.
 func key(extreme int, r wire.Record) float32 {
 	v := r.Values[extreme/2]
 	if extreme%2 == 1 {
@@ -89,8 +89,8 @@ func (w *Window) Drop(has func(sensor uint16) bool) (n int) {
 	return n
 }
 
-// Batch returns the beginning of the window: sensors with so many records in all
-// at most, but one at least.
+// Batch returns the first sensors of the window: as many as have at most so many
+// records together, but at least one.
 func (w *Window) Batch(records int) *Window {
 	batch := &Window{}
 	for _, s := range w.sensors {
@@ -132,7 +132,7 @@ func (w *Window) Records() []wire.Record {
 	return all
 }
 
-// RecordsIn is how many records take so many bytes, about.
+// RecordsIn is about how many records fit into so many bytes.
 func RecordsIn(bytes int, protocol string) int {
 	size := wire.RecordSize
 	if protocol == wire.ReadingsJSON {
