@@ -29,7 +29,7 @@ func (w *waiting) appended(now time.Time) {
 	}
 }
 
-// syncing notes that a sync begins, which covers all but what is queued since a time.
+// syncing notes that a sync begins. It does not cover what was queued at queued or later.
 func (w *waiting) syncing(queued time.Time) {
 	w.covered = earlier(w.covered, w.since)
 	w.since = queued

@@ -26,7 +26,7 @@ type damages struct {
 
 	found   *recovery.Found // at the start, until it is compared with the expected numbers
 	epoch   string          // of the expected numbers
-	used    []uint32        // the expected numbers: those before these
+	used    []uint32        // the expected numbers are those below these
 	skipped bool            // perhaps some of them were never used
 }
 
@@ -52,7 +52,7 @@ func (l *Log) Lost() (reason string, readings int) {
 	return l.damages.last, l.damages.readings
 }
 
-// damaged logs damage, if there is some, to be reported by Run.
+// damaged logs damage, if there is some, and notes it for Run to report.
 func (l *Log) damaged(d Damage) {
 	if d.Reason == "" {
 		return
@@ -76,8 +76,8 @@ func (l *Log) reportDamage() {
 }
 
 // Expect says which numbers of an epoch were used by earlier runs, by sensor: those
-// before used; or skipped, if that is possible. What of the newest is not stored is
-// lost. It is called before Begin.
+// below used; if skipped, some of them may never have been used. The newest of them are
+// lost if they are not stored. It is called before Begin.
 func (l *Log) Expect(epoch string, used []uint32, skipped bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -115,9 +115,9 @@ func (l *Log) lostTail() (d Damage) {
 	return d
 }
 
-// unreadable notes that a chapter's numbers from first to last cannot be read, and what
-// of that was not known yet is damage. A process that has no descriptors or memory left
-// is none: the numbers are missing in what is read now.
+// unreadable notes that a chapter's numbers from first to last cannot be read. Those
+// that were not noted before are damage, unless the process has no descriptors or
+// memory left: then they are only missing in what is read now.
 func (l *Log) unreadable(c *index.Chapter, first, last uint32, err error) {
 	l.mu.Lock()
 	l.index.Stream(c.Origin.Sensor).Lose(c.Origin.Epoch, last)

@@ -6,7 +6,7 @@
 // A record passes through three places. The index ([index.Index]), which is in
 // memory, finds it in each of them:
 //
-//   - Memory has the newest records, up to an hour: as they are for a minute, then
+//   - Memory has the newest records, up to an hour: unpacked for a minute, then
 //     packed into blocks. Readers see a record as soon as it is appended.
 //   - The journal, a ring of pages, has the same records, so that they survive. Each
 //     tick, the page is staged in memory that outlives the process, or written; once a

@@ -172,8 +172,8 @@ func (l *Log) Append(records []wire.Record, offset int64) (written bool) {
 	return written
 }
 
-// Late returns how many readings Append returned before they were written: the end of
-// the process by a crash might have lost them.
+// Late returns for how many readings Append returned before they were written: a crash
+// of the process might have lost them.
 func (l *Log) Late() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -36,11 +36,11 @@ type maintainer struct {
 	lastPage     uint64           // the newest page that was ever written
 	oldJournals  []oldJournal
 	aside        []disk.Info // the files that were set aside; the first is removed first
-	asideLogged  bool        // that one was removed has been logged
+	asideLogged  bool        // it has been logged that one was removed
 	sealedAt     time.Time   // when a segment was last written, zero before the first
 	sealAfter    time.Time   // the next segment is not tried before, since one failed
-	fullReported bool        // that the disk is full
-	noneForFull  time.Time   // before then nothing is evicted because the disk is full
+	fullReported bool        // it has been reported that the disk is full
+	noneForFull  time.Time   // until then nothing is evicted because the disk is full
 	valuesSize   int64       // of the file of what the values are
 	unsynced     bool        // a removal may not be durable yet
 	removeFailed bool        // a file could not be removed, which has been logged
@@ -62,8 +62,8 @@ type oldJournal struct {
 	damaged bool // it is set aside instead
 }
 
-// errStarting is why readings are not durable at first. It is no trouble: no event
-// says so.
+// errStarting is why readings are not durable at first. It is not a fault, so there is
+// no event for it.
 var errStarting = errors.New("the journal is not ready yet: the log has just started")
 
 // runMaintainer calls maintain once a second and after a failure, until ctx ends.
@@ -157,7 +157,7 @@ func (l *Log) sealBytes() int {
 }
 
 // How much of a new journal is filled in a second: not more than a slow disk can write
-// besides.
+// in addition to readings.
 const (
 	fillTime  = 100 * time.Millisecond
 	fillBytes = 1 << 20
@@ -299,7 +299,7 @@ func (l *Log) prepare(now time.Time) error {
 		}
 		j.Synced = j.Seq - 1
 	} else if j, err = l.createJournal(); err != nil {
-		k.lastPage++ // the next one has another name, should something else have this one
+		k.lastPage++ // the next try has another name, in case a foreign file has this one
 		return fmt.Errorf("a journal cannot be created: %w", err)
 	}
 	l.disk.Lock()

@@ -95,7 +95,7 @@ func New(o Options) (*Log, error) {
 
 var errNotLoaded = errors.New("the disk has not answered since the start")
 
-// Load takes in what is in the directory, for as long as the disk takes. It is called
+// Load adds what is in the directory, however long the disk takes. It is called
 // once. Readings may be appended meanwhile, and Run called: they stay in memory as far
 // as there is room, and come after what is loaded. Damaged files are moved to the
 // directory "damaged" and logged; they stay there until readings need their space. If
@@ -162,7 +162,7 @@ func (l *Log) limit() {
 // Loading returns a number that grows while Load goes on, as long as the disk answers.
 func (l *Log) Loading() int64 { return l.steps.Load() }
 
-// leftFS is the directory as the process before left it, with what is in memory only.
+// leftFS is the directory as the process before left it, with the page that is only in memory.
 type leftFS struct {
 	FS
 	left journal.Left
@@ -217,7 +217,7 @@ func (l *Log) defaults() {
 	if l.o.Changed == nil {
 		l.o.Changed = func(error) {}
 	}
-	if l.boot == "" { // it is no other process's
+	if l.boot == "" { // differs from every other process's
 		l.boot = "process " + rand.Text()
 	}
 }

@@ -35,7 +35,7 @@ func (l *Log) Since(sensor uint16, after uint32) (next func() ([]wire.Record, er
 	return l.source().Since(l.o.Sensors[sensor], sensor, epoch, after)
 }
 
-// Between returns the records of any epoch that were made from from to before
+// Between returns the records of any epoch that were made at from or later and before
 // to, Unix milliseconds, in the order in which they were made.
 func (l *Log) Between(sensor uint16, from, to int64) (next func() ([]wire.Record, error)) {
 	if int(sensor) >= len(l.streams) {
@@ -55,9 +55,9 @@ func (l *Log) Follow(sensor uint16, from, mark int64, after uint32) (next func()
 	return l.source().Follow(l.o.Sensors[sensor], sensor, from, mark, after)
 }
 
-// Buckets summarises the records of any epoch from from to before to, Unix
-// milliseconds, in spans of step ms that begin at multiples of step. The first and the
-// last can lack a part of their time. A bucket without records is left out.
+// Buckets summarises the records of any epoch that were made at from or later and
+// before to, Unix milliseconds, in spans of step ms that begin at multiples of step.
+// The first and the last span may be cut off. A bucket without records is left out.
 func (l *Log) Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error)) {
 	if int(sensor) >= len(l.streams) {
 		return noBuckets

@@ -33,7 +33,7 @@ type Reader struct {
 
 // OpenReader opens a directory. damaged is called when records that were found cannot be
 // read, once for each. memory is where the log may have its newest page, see
-// [Options]: without it the newest second may lack.
+// [Options]: without it the newest second may be missing.
 func OpenReader(dir string, damaged func(Damage), memory ...string) (*Reader, error) {
 	if _, err := os.ReadDir(dir); err != nil {
 		return nil, err
@@ -53,18 +53,18 @@ func openReader(fs FS, damaged func(Damage)) (*Reader, error) {
 // record's sensor number is an index to it.
 func (r *Reader) Sensors() []string { return slices.Clone(r.sensors) }
 
-// Sensor returns what the newest values of a sensor are; unless the log is of a gateway
-// that did not say so, or err says why it cannot be read.
+// Sensor returns what a sensor's newest values are. ok is false if the log's gateway
+// did not say so, or if that cannot be read, for which err is the reason.
 func (r *Reader) Sensor(name string) (s wire.SensorInfo, ok bool, err error) {
 	e, ok := r.values.Newest(name)
 	return e.Info(), ok, r.unknown
 }
 
-// Entries returns what the values of a sensor were, each with the number of the epoch from
-// which on that held.
+// Entries returns what the values of a sensor were, each entry with the number of its
+// epoch from which on it holds.
 func (r *Reader) Entries(name string) []values.Entry { return r.values.All(name) }
 
-// Measured has the reader return what was measured, before what corrects it.
+// Measured makes the reader return values as they were measured, without corrections.
 func (r *Reader) Measured() { r.measured = true }
 
 // Between is [Log.Between] for a sensor by its name.
@@ -97,7 +97,7 @@ func (r *Reader) source() query.Source {
 	}
 }
 
-// unreadable reports the numbers from first to last of a chapter, unless there is no error.
+// unreadable reports that the numbers from first to last of a chapter cannot be read, if there is an error.
 func (r *Reader) unreadable(c *index.Chapter, first, last uint32, err error) {
 	if err == nil {
 		return

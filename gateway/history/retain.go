@@ -10,7 +10,7 @@ import (
 	"sensorgateway/gateway/history/index"
 )
 
-// Eviction is what was evicted beyond the ordinary, a segment for the next one.
+// Eviction is what was evicted beyond the usual, which is one segment for each new one.
 type Eviction struct {
 	From, To int64 // times of the oldest and the newest reading, Unix ms
 	Readings int   // of all sensors together

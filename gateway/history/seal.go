@@ -92,8 +92,8 @@ func writeFile(fs FS, name string, b []byte) error {
 	})
 }
 
-// create creates a file that is there as a whole or not at all, in place of what
-// has its name: if the last step failed, it is done again.
+// create creates a file as a whole or not at all. It replaces a file of that name,
+// which is there if only the last step failed before.
 func create(fs FS, name string, write func(disk.File) error) error {
 	temp := name + atomicfile.TempSuffix
 	f, err := fs.Create(temp)

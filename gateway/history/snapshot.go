@@ -21,9 +21,9 @@ import (
 // written once an hour, and a page of the journal once a second.
 const snapshotTries = 10
 
-// Snapshot is the files of a log as they belong together, also while another process
-// writes it: a copy of them is a log that has every record which was synced when the
-// snapshot was taken, and lacks none before its last.
+// Snapshot is the files of a log at one moment, also while another process writes it: a
+// copy of them is a log that has every record which was synced when the snapshot was
+// taken, and no gap before its last.
 type Snapshot struct {
 	Files []SnapshotFile
 	close []io.Closer
@@ -57,7 +57,7 @@ func takeSnapshot(fs FS) (*Snapshot, error) {
 // errChanged says that the directory has changed while it was read.
 var errChanged = errors.New("the files of the log change faster than they can be read")
 
-// trySnapshot reads the journals between two looks at the directory: as long as no
+// trySnapshot reads the journals between two listings of the directory: as long as no
 // segment is new, no page was overwritten whose records only a segment has.
 func trySnapshot(files FS, damaged bool) (_ *Snapshot, err error) {
 	s := &Snapshot{}
@@ -100,7 +100,7 @@ func trySnapshot(files FS, damaged bool) (_ *Snapshot, err error) {
 		s.close = append(s.close, opened)
 		s.Files = append(s.Files, SnapshotFile{f.Name, f.Size, opened})
 	}
-	switch data, err := recovery.ReadValues(files); { // what is written before the records it is about
+	switch data, err := recovery.ReadValues(files); { // it is written before the records it is about
 	case err == nil:
 		s.Files = append(s.Files, SnapshotFile{values.FileName, int64(len(data)), bytes.NewReader(data)})
 	case !errors.Is(err, fs.ErrNotExist):

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// syncEvery is how often the journal is synced: what a power cut costs, and a page of
-// the disk's life.
+// syncEvery is how often the journal is synced: a power cut costs up to that much, and
+// each sync costs a page of the disk's life.
 const syncEvery = time.Second
 
 // runSyncer syncs the journal once a second until ctx ends. It has a goroutine of its

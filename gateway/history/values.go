@@ -6,8 +6,8 @@ import (
 	"sensorgateway/gateway/history/values"
 )
 
-// saveValues writes what the records' values are, if that has changed. What waits for it
-// is written then.
+// saveValues writes what the records' values are, if that has changed. Ticks that wait
+// for that can be written then.
 func (l *Log) saveValues() error {
 	l.mu.Lock()
 	if !l.values.Changed() {

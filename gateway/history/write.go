@@ -39,8 +39,8 @@ func (l *Log) write() {
 	}
 }
 
-// writeNow does the same where nothing can delay it, in memory: there, to wake the
-// writer costs more. It returns whether nothing is left to write.
+// writeNow does the same if the page is in memory, where no write waits: waking the
+// writer would cost more. It returns whether nothing is left to write.
 func (l *Log) writeNow() bool {
 	if !l.disk.TryLock() {
 		return false
@@ -148,7 +148,7 @@ const dropEvery = time.Minute
 // runNotifier calls Changed and logs when readings become durable or no longer are,
 // until ctx ends.
 func (l *Log) runNotifier(ctx context.Context) {
-	check := l.o.Seconds() // of a disk that does not answer
+	check := l.o.Seconds() // whether the disk answers
 	var notified error
 	var dropped time.Time // when readings that memory had no room for were last reported
 	var late lateReport

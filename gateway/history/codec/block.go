@@ -38,7 +38,7 @@ const (
 	BlockMax     = 1 << 20    // bytes
 	BlockRecords = 1200       // at most
 	BlockSpan    = 60 * 1000  // ms, at most
-	OffsetStep   = 5          // ms by which the offset of a synchronised clock changes when it is stepped; less is how precisely it is read
+	OffsetStep   = 5          // ms; if the offset of a synchronised clock changes by more, the clock was stepped; less is how precisely it is read
 	oddValues    = 1 << 8     // in the column of flags
 )
 
@@ -289,7 +289,7 @@ func ParseBlock(b []byte) (h Block, size int, err error) {
 	return h, size, nil
 }
 
-// Unpacker unpacks blocks; it has the memory for that.
+// Unpacker unpacks blocks, in memory that it uses again.
 type Unpacker struct {
 	ints                    []int64
 	floats                  []float32

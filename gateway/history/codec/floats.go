@@ -46,7 +46,7 @@ func (l line) at(code int64) float32 {
 	return float32(l.origin + float64(l.step*float64(code)))
 }
 
-// Packer packs columns; it has the memory for that.
+// Packer packs columns, in memory that it uses again.
 type Packer struct {
 	rest         []uint64
 	ints, off    []int64
@@ -141,7 +141,7 @@ func (l line) through(numbers []float64) line {
 			most = min(most, (b.high-a.low)/(b.code-a.code))
 		}
 	}
-	if !(least <= most) { // nor is one of them NaN, which two numbers of one code make
+	if !(least <= most) { // or one of them is NaN, because two numbers have one code
 		return l.regress(numbers)
 	}
 	l.step = least + (most-least)/2

@@ -7,7 +7,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// Heads are what blocks of a sensor say of their records, without these:
+// Heads are the summaries of a sensor's blocks, without their records:
 //
 //	offset  size
 //	0       4     magic "sgwh"
@@ -90,7 +90,7 @@ func ParseHeads(b []byte) (heads []Head, size int, err error) {
 	return heads, size, nil
 }
 
-// follows returns whether the last head is one of a block, behind the one before it.
+// follows returns whether the last head can be that of a block, and comes after the one before it.
 func follows(heads []Head) bool {
 	last := heads[len(heads)-1]
 	s := last.Summary

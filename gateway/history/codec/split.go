@@ -2,9 +2,9 @@ package codec
 
 import "sensorgateway/wire"
 
-// Split returns the records of a block in blocks of their own: those that stand next to
-// each other and for which part returns the same number are in one. Those for which it
-// returns a number below 0 are left out.
+// Split cuts a block into blocks: records that stand next to each other and for which
+// part returns the same number are in one. Those for which it returns a number below 0
+// are left out.
 func Split(b Block, part func(wire.Record) int) ([][]byte, error) {
 	var unpack Unpacker
 	records, err := unpack.Records(nil, b, 0)

@@ -9,8 +9,7 @@ import (
 	"syscall"
 )
 
-// File is a file that is open. It is used by one goroutine at a time, but for
-// reading.
+// File is a file that is open. One goroutine at a time uses it, except for reading.
 type File interface {
 	io.ReaderAt
 	io.WriterAt
@@ -26,8 +25,8 @@ var (
 	errCutOff   = errors.New("it was cut off")
 )
 
-// InPlace returns nil if a file that is open still has its name and so many bytes: what
-// is written to it is there at the next start. Where the system does not say, it has.
+// InPlace returns nil if a file that is open still has its name and so many bytes: what is
+// written to it is there at the next start. It also returns nil where the system does not say.
 func InPlace(f File, size int64) error {
 	if f, ok := f.(interface{ InPlace(size int64) error }); ok {
 		return f.InPlace(size)

@@ -14,7 +14,7 @@ type OS string
 
 func (d OS) path(name string) string { return filepath.Join(string(d), filepath.FromSlash(name)) }
 
-// Open opens a file that exists. What is none, such as a pipe, it does not wait for.
+// Open opens a file that exists. It does not wait for what is no regular file, such as a pipe.
 func (d OS) Open(name string, write bool) (File, error) {
 	if err := atomicfile.Regular(d.path(name)); err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (d OS) Create(name string) (File, error) {
 	return asFile(os.OpenFile(d.path(name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640))
 }
 
-// asFile makes a File that is nil of an *os.File that is nil.
+// asFile returns f as a File, or an error and a File that is nil.
 func asFile(f *os.File, err error) (File, error) {
 	if err != nil {
 		return nil, err

@@ -1,6 +1,6 @@
 package disk
 
-// Retry tries again what may fail for a moment.
+// Retry calls f once more if it has failed: some errors last a moment.
 func Retry[T any](f func() (T, error)) (T, error) {
 	v, err := f()
 	if err != nil {

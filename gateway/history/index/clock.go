@@ -14,8 +14,8 @@ const (
 )
 
 // clock is what is known of the system clock in a boot: its spans between changes, by
-// the boot clock, oldest first. What the boot clock measures does not depend on them: a
-// wrong time is corrected by the difference of two offsets.
+// the boot clock, oldest first. These changes do not affect the boot clock: so a wrong
+// time is corrected by the difference of two offsets.
 type clock []clockSpan
 
 // clockSpan is a time in which the system clock had one offset, until the next one.

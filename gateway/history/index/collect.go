@@ -8,7 +8,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// What comes from elsewhere may come in any order, and is read in that of its numbers.
+// What comes from elsewhere may come in any order, and is read in the order of its numbers.
 
 // AddPacked adds a block that is complete.
 func (s *Index) AddPacked(o codec.Origin, prev uint32, sum codec.Summary, packed []byte) {

@@ -146,7 +146,7 @@ func (s *Index) Evict(g *Segment) {
 }
 
 // Span returns the times of the earliest and the latest record of a segment, without
-// those whose clock is not known, and whether there are others.
+// those whose clock is not known. known is false if there are no others.
 func (s *Index) Span(g *Segment) (from, to int64, known bool) {
 	for _, c := range g.Chapters {
 		add, synced := s.Correction(c.Origin, c.From)
@@ -181,7 +181,7 @@ func (s *Index) Now() (now int64, known bool) {
 	return now, known
 }
 
-// Recorded returns how long the records of a segment took to be made, about.
+// Recorded returns about how long the records of a segment took to be made.
 func (g *Segment) Recorded() time.Duration {
 	ms := map[string]int64{}
 	most := int64(0)

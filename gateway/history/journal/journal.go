@@ -42,8 +42,8 @@ type Journal struct {
 	disk.File
 	staging *Staging
 	staged  bool   // the page is in memory, and not in the file
-	zeroed  uint64 // pages up to this one were filled with zeros, or are not to be
-	last    uint64 // that is to be filled; 0: none
+	zeroed  uint64 // pages up to this one were filled with zeros, or need not be
+	last    uint64 // the last page that is to be filled; 0: none
 	filling bool   // those after zeroed are being filled
 }
 
@@ -111,8 +111,8 @@ func (j *Journal) next() (n uint64) {
 	return min(n, j.last-j.zeroed)
 }
 
-// zero fills the n pages after zeroed: where a file system has written before, a sync
-// writes no metadata.
+// zero fills the n pages after zeroed: to sync a page, a file system writes no metadata
+// if it has written there before.
 func (j *Journal) zero(f disk.File, n uint64) error {
 	_, err := f.WriteAt(make([]byte, int(n)*j.Page.Size()), j.at(j.zeroed+1))
 	return err
@@ -123,7 +123,7 @@ func (j *Journal) at(seq uint64) int64 { return int64(seq%j.pages()) * int64(j.P
 
 func (j *Journal) pages() uint64 { return uint64(j.Size) / uint64(j.Page.Size()) }
 
-// Stage has the page staged from now on, until Put fails.
+// Stage has the page staged from now on, until that fails.
 func (j *Journal) Stage(s *Staging) { j.staging = s }
 
 // Staged reports whether pages are staged: to write one waits for nothing.

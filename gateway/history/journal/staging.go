@@ -9,9 +9,9 @@ import (
 )
 
 // Staging is a page in a file in memory, which outlives the process. What is put there
-// survives SIGKILL as what is written to a file does, at the cost of a copy: a write
-// is a system call that can wait for a disk. Only the end of the machine loses it, and
-// that loses what was written and not synced, too.
+// survives SIGKILL as what is written to a file does, but costs only a copy: a write is
+// a system call that can wait for a disk. It is lost only when the machine goes down,
+// and so is what was written and not synced.
 //
 // The value: where the page belongs in the journal (8 bytes), the length of the
 // journal's name (1), the name, the page.
@@ -39,7 +39,7 @@ func (s *Staging) put(name string, at int64, page []byte) error {
 	return s.file.Put(s.head, page)
 }
 
-// Remove ends the staging. It may be called of none.
+// Remove ends the staging. s may be nil.
 func (s *Staging) Remove() error {
 	if s == nil {
 		return nil
@@ -77,8 +77,8 @@ func readLeft(path string) (l Left) {
 	return l
 }
 
-// Over returns a file of a journal in which the page is what the process left, unless
-// what is there is as new. It is for reading.
+// Over returns a journal's file, for reading, in which the page that the process left
+// replaces the one that is there, unless that is as new.
 func (l Left) Over(name string, f disk.File) disk.File {
 	if name != l.name || !l.newer(f) {
 		return f

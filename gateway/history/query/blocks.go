@@ -64,7 +64,7 @@ func (r *reader) durable(p *piece) bool {
 	return t != nil && t.Durable(r.ordinal, p.summary.Count())
 }
 
-// bytes reads a block of a chapter, which must be all right.
+// bytes reads a block of a chapter, and checks it.
 func (r *reader) bytes(c *index.Chapter, at format.Place) error {
 	if at.Length > codec.BlockMax || at.At+int64(at.Length) > c.Segment.Size {
 		return codec.ErrBlock
@@ -85,8 +85,8 @@ func (r *reader) bytes(c *index.Chapter, at format.Place) error {
 	return err
 }
 
-// valuesOf returns what is said of the records of a block. Where nothing is said of its
-// epoch, that is what was said of the one before.
+// valuesOf returns what is said of the records of a block. If nothing is said of its
+// epoch, what was said last of an epoch before it holds.
 func (r *reader) valuesOf(b Block) values.Span {
 	if span := r.Values(b.Sensor, b.Epoch).Within(b.First, b.Last); len(span) > 0 {
 		return span

@@ -19,8 +19,8 @@ const (
 	batchTime    = int64(5 * time.Minute / time.Millisecond)
 )
 
-// Buckets summarises the records of any epoch from from to before to, Unix
-// milliseconds, in spans of step ms.
+// Buckets summarises the records of any epoch that were made at from or later and
+// before to, Unix milliseconds, in spans of step ms.
 func (l Source) Buckets(name string, from, to, step int64) func() ([]wire.Bucket, error) {
 	if step <= 0 {
 		return func() ([]wire.Bucket, error) { return nil, io.EOF }
@@ -70,8 +70,8 @@ type accumulator struct {
 	values       [2]codec.Stat
 }
 
-// earliest returns the first time from from to before to of which there can be
-// records.
+// earliest returns the first time, at from or later and before to, of which there can
+// be records.
 func (g *aggregator) earliest(from, to int64) (at int64, ok bool) {
 	defer g.Lock()()
 	s := g.Index()
@@ -95,8 +95,8 @@ func (g *aggregator) earliest(from, to int64) (at int64, ok bool) {
 	return at, at < to
 }
 
-// aggregate returns the buckets from from to before to. A block that is within one
-// bucket is not read: its summary suffices.
+// aggregate returns the buckets of the time at from or later and before to. A block
+// that is within one bucket is not read: its summary suffices.
 func (g *aggregator) aggregate(from, to int64) []wire.Bucket {
 	g.accumulators = map[int64]*accumulator{}
 	r := &reader{Source: g.Source, name: g.name,

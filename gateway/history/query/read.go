@@ -323,8 +323,8 @@ func (l Source) Since(name string, sensor uint16, epoch string, after uint32) fu
 	return r.all(func(x *wire.Record) bool { return newer(x.Seq) })
 }
 
-// Later returns the records of an epoch with numbers after after that were made from from
-// to before to.
+// Later returns the records of an epoch with numbers after after that were made at from
+// or later and before to.
 func (l Source) Later(name string, sensor uint16, epoch string, after uint32, from, to int64) func() ([]wire.Record, error) {
 	r := &reader{Source: l, name: name, sensor: sensor,
 		wants: func(o codec.Origin, s span) bool {
@@ -335,15 +335,15 @@ func (l Source) Later(name string, sensor uint16, epoch string, after uint32, fr
 	})
 }
 
-// Between returns the records that were made from from to before to.
+// Between returns the records that were made at from or later and before to.
 func (l Source) Between(name string, sensor uint16, from, to int64) func() ([]wire.Record, error) {
 	r := &reader{Source: l, name: name, sensor: sensor,
 		wants: func(_ codec.Origin, s span) bool { return s.from < to && s.to >= from }}
 	return r.all(func(x *wire.Record) bool { return from <= x.UnixMilli && x.UnixMilli < to })
 }
 
-// Follow returns the records that were made at from or later, and a mark with each
-// batch; it begins after the record of that number in the batch with that mark.
+// Follow returns the records that were made at from or later, and a mark with each batch.
+// It begins after the record with the number after in the batch that had this mark.
 func (l Source) Follow(name string, sensor uint16, from, mark int64, after uint32) func() ([]wire.Record, int64, error) {
 	r := &reader{Source: l, name: name, sensor: sensor, ordinal: max(mark-1, 0),
 		wants: func(_ codec.Origin, s span) bool { return s.to >= from }}

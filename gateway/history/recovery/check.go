@@ -99,17 +99,17 @@ func (r *recovery) orderCopy(i int) {
 	}
 }
 
-// countCopy counts what is lost by segment i, which was just set aside as a copy of the
-// one before: what had its name may have been before both. What was behind them,
-// checkGaps finds.
+// countCopy counts what is lost because segment i was just set aside as a copy of the
+// one before: the segment that had its name is missing. If its place was before both,
+// its readings are missing there. If it was after them, checkGaps finds that.
 func (r *recovery) countCopy(i int) {
 	if i >= 2 {
 		r.count(r.segments[i].Name, r.segments[i-2].Between(r.segments[i-1].Segment))
 	}
 }
 
-// count adds readings to the damage that a file is, which this recovery set aside, and
-// returns whether there is such a file.
+// count adds readings to the damage that is noted of a file that this recovery set
+// aside, and returns whether there is such a file.
 func (r *recovery) count(name string, readings int) bool {
 	i := slices.IndexFunc(r.Damages, func(d Damage) bool { return d.Reason == r.asideNow[name] })
 	if i < 0 {
@@ -168,7 +168,7 @@ func (r *recovery) beforeJournals() (n int) {
 	return n
 }
 
-// newestLost says what the readings were in that neither segments nor journals have.
+// newestLost says which file had the readings that neither segments nor journals have.
 func (r *recovery) newestLost() string {
 	if n := len(r.segments); n > 0 && r.segments[n-1].damaged {
 		return fmt.Sprintf("blocks of %s are damaged", r.segments[n-1].Name)
@@ -176,8 +176,8 @@ func (r *recovery) newestLost() string {
 	return "the newest segment is missing"
 }
 
-// loseTail notes that the newest readings are lost. How many, whoever knows their numbers
-// logs.
+// loseTail notes that the newest readings are lost. Who knows their numbers logs how
+// many these are.
 func (r *recovery) loseTail(reason string) {
 	r.Damages = append(r.Damages, Damage{Reason: reason})
 }

@@ -9,8 +9,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// Double is a segment whose blocks are all in another one, which was made of it: a crash
-// came before it was removed, or it is about to be.
+// Double is a segment whose blocks are all in another one, which was made of it. It is
+// about to be removed, or a crash has prevented that.
 type Double struct {
 	disk.Info
 	In string // the other one
@@ -92,22 +92,22 @@ type block struct {
 	length                    int
 }
 
-// covers returns whether all blocks of a segment are in another one. Known are the blocks
-// of those that were asked for before.
+// covers returns whether all blocks of a segment are in another one. known has the
+// blocks of the segments that were asked for before.
 func (r *recovery) covers(known map[*index.Segment]map[block]bool, large, small *index.Segment) bool {
 	there := known[large]
 	if there == nil {
 		there = map[block]bool{}
 		if !r.eachBlock(large, func(b block) bool { there[b] = true; return true }) {
-			clear(there) // it must be known that it has them
+			clear(there) // what cannot be read in full covers nothing
 		}
 		known[large] = there
 	}
 	return len(small.Chapters) > 0 && r.eachBlock(small, func(b block) bool { return there[b] })
 }
 
-// eachBlock calls is with the blocks of a segment, and returns whether it returned true for
-// all of them, and all are known.
+// eachBlock calls is with the blocks of a segment, and returns whether all blocks could
+// be read and it returned true for all of them.
 func (r *recovery) eachBlock(s *index.Segment, is func(block) bool) bool {
 	f, err := disk.Retry(func() (disk.File, error) { return r.FS.Open(s.Name, false) })
 	if err != nil {

@@ -109,7 +109,7 @@ func (r *recovery) read() error {
 	if err := r.eachFile(format.SegmentSuffix, r.findSegment); err != nil {
 		return err
 	}
-	if err := r.readValues(); err != nil { // what another process writes before its records
+	if err := r.readValues(); err != nil { // another process writes them before their records
 		return err
 	}
 	if err := r.placeSegments(); err != nil {

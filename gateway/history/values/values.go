@@ -62,7 +62,7 @@ func (s Span) Within(first, last uint32) (within Span) {
 	return within
 }
 
-// Apply makes values of what was measured.
+// Apply corrects records that are as they were measured.
 func (s Span) Apply(records []wire.Record) {
 	if len(s) == 0 {
 		return
@@ -74,8 +74,8 @@ func (s Span) Apply(records []wire.Record) {
 	}
 }
 
-// ApplyTo makes the summary of values of that of what was measured, and returns
-// whether that is possible: all of it must have been calibrated alike.
+// ApplyTo corrects a summary of what was measured, and returns whether that is
+// possible: all of it must have been calibrated alike.
 func (s Span) ApplyTo(x codec.Summary) (codec.Summary, bool) {
 	k := s.at(x.Last)
 	if k != s.at(x.First) {
@@ -98,7 +98,7 @@ type Table struct {
 	edits, saved int     // how often it was changed, and what of that a file has
 }
 
-// Of returns what is said of a sensor's records of an epoch. It does not change any more.
+// Of returns what is said of a sensor's records of an epoch. The result does not change any more.
 func (t *Table) Of(name, epoch string) (s Span) {
 	for _, e := range t.entries {
 		if e.Name == name && e.Epoch == epoch {
@@ -128,8 +128,8 @@ func (t *Table) Newest(name string) (e Entry, ok bool) {
 	return e, false
 }
 
-// Begin notes what a sensor's values are from a number on, unless that is known: what
-// is said of no record of an epoch is not corrected.
+// Begin notes what a sensor's values are from a number on, unless that is known.
+// (Records of an epoch without an entry are not corrected, so that needs none.)
 func (t *Table) Begin(s wire.SensorInfo, epoch string, from uint32) {
 	e := entryOf(s, epoch, from)
 	span := t.Of(e.Name, epoch)
@@ -147,13 +147,13 @@ func entryOf(s wire.SensorInfo, epoch string, from uint32) Entry {
 	return Entry{Name: s.Name, Epoch: epoch, From: from, Values: s.Quantities(), Calibration: s.Calibration, Median: s.Median, calibrations: s.Calibrations()}
 }
 
-// learnMax is how many entries a table has at most that others fill.
+// learnMax is how many entries a table has at most that [Table.Learn] fills.
 const learnMax = 4096
 
-// Learn is [Table.Begin] for what others say, in any order, and again.
+// Learn is [Table.Begin] for what others say, in any order, perhaps more than once.
 func (t *Table) Learn(s wire.SensorInfo, epoch string, from uint32) {
 	e := entryOf(s, epoch, from)
-	now, next := -1, -1 // which holds for the number, and from which later one on another
+	now, next := -1, -1 // the entry that holds for the number, and the next one after that
 	for i := range t.entries {
 		switch x := &t.entries[i]; {
 		case x.Name != e.Name || x.Epoch != epoch:
@@ -193,7 +193,7 @@ func (t *Table) Prepend(older Table) {
 	}
 }
 
-// Retain forgets what is said of epochs of which a sensor has no records, but for what
+// Retain forgets what is said of epochs of which a sensor has no records, except what
 // was last said of each sensor.
 func (t *Table) Retain(has func(name, epoch string) bool) {
 	last := map[string]int{}

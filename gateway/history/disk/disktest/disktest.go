@@ -19,8 +19,8 @@ import (
 
 const sectorSize = 512
 
-// Disk is a simulated one whose power can be cut: it knows which of what was done
-// to it would be there still.
+// Disk is a simulated disk whose power can be cut: it knows which of the changes made
+// to it would survive that.
 type Disk struct {
 	Mu      sync.Mutex        // held by each operation, also while it calls a function
 	Names   map[string]*Inode // as a program sees them
