@@ -4,10 +4,10 @@
 // It knows blocks and files. It refuses to know how blocks come, and what the gateways
 // are to anybody.
 //
-// A block is durable in the intake first, one file for all gateways, of which one sync is
-// for many. Once an hour the blocks of each gateway go into a segment in its own
-// directory, which is a log as package history has it, and the intake begins anew. The
-// segments of a day that is over become one, also those of a gateway that is silent.
+// A block is durable first in the intake, one file for all gateways, so that one sync
+// serves many blocks. Once an hour the blocks of each gateway go into a segment in its
+// own directory, which is a log as package history has it, and the intake begins anew.
+// The segments of a day that is over become one, also those of a gateway that is silent.
 package collect
 
 import (
@@ -31,8 +31,8 @@ const (
 	sealEvery  = time.Hour   // how long blocks stay in the intake
 	sealAt     = 32 << 20    // bytes of it, at which they do not stay so long: a segment has 64 MiB at most
 	checkEvery = time.Minute // whether it is time
-	// LogDir is the directory of a gateway's log, in the gateway's own: a state directory
-	// for the commands that read one.
+	// LogDir is the directory of a gateway's log, in the gateway's own directory, which
+	// commands read like a state directory.
 	LogDir = "log"
 )
 
@@ -114,8 +114,8 @@ func (c *Collection) Append(ctx context.Context, gateway string, blocks [][]byte
 	return l.append(blocks, said)
 }
 
-// Reader returns what reads the log of a gateway whose present sensors and epoch these
-// are. It is an error if the log cannot be read.
+// Reader returns a reader of a gateway's log. epoch and sensors are the gateway's
+// present ones. It is an error if the log cannot be read.
 func (c *Collection) Reader(gateway, epoch string, sensors []string) (*Reader, error) {
 	l := c.log(gateway)
 	l.order.Lock()

@@ -29,7 +29,7 @@ const (
 	mergeAfter  = 10 * time.Minute       // the start
 	mergeAtOnce = 32 << 20               // bytes in a minute
 	mergeBytes  = 16 << 20               // that a merged segment has at most
-	mergeShare  = 16                     // it is at most such a part of what is retained, which is evicted at once
+	mergeShare  = 16                     // and at most this part of what is retained, since a segment is evicted as a whole
 	mergePause  = 100 * time.Millisecond // after each MiB
 	mergeAgain  = time.Hour              // after it failed
 	lingers     = 10 * time.Minute       // how long what was merged stays
@@ -89,7 +89,7 @@ func (l *log) mergeDay(ctx context.Context, now time.Time) (n int64, err error) 
 			err = l.mergeInto(ctx, format.SegmentName(number), parts[from:to], now)
 			break
 		}
-		parts = parts[to:] // of an older program, without a number between
+		parts = parts[to:] // of an older program: no number next to them is free
 		from, to = firstDay(parts, l.most(), l.over)
 	}
 	if from < len(parts) {
@@ -124,9 +124,9 @@ func between(numbers []uint64, first, last uint64) (number uint64, free bool) {
 	return last + 1, !slices.Contains(numbers, last+1)
 }
 
-// firstDay returns which segments are the first that can become one: those from from to
-// before to, none if from is to; those before from stay as they are. Nothing comes any more
-// of days before over.
+// firstDay finds the first segments that can become one: those from from on and before
+// to, none if from is to. Those before from stay as they are. Nothing comes any more of
+// days before over.
 func firstDay(parts []part, most, over int64) (from, to int) {
 	for from < len(parts) {
 		to := from
@@ -206,7 +206,7 @@ func (l *log) mergeInto(ctx context.Context, name string, parts []part, now time
 		if size, failed := l.dir.size(name); failed == nil && size == 0 {
 			return err
 		}
-		l.mu.Lock() // it is there all the same, or may be
+		l.mu.Lock() // the new segment is there in spite of that, or may be
 		l.loaded, l.found = false, l.size
 		l.mu.Unlock()
 		return errors.Join(err, l.load())
@@ -214,7 +214,7 @@ func (l *log) mergeInto(ctx context.Context, name string, parts []part, now time
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.size += m.size
-	l.view = nil // before one of the files is removed that it has
+	l.view = nil // before a file is removed that the view reads
 	for _, p := range parts {
 		l.doubles = append(l.doubles, recovery.Double{Info: p.Info, In: name})
 	}

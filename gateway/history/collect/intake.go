@@ -19,8 +19,8 @@ import (
 	"sensorgateway/gateway/history/disk"
 )
 
-// The intake is where blocks of all gateways are durable first: one file that all of them
-// are appended to, so that one sync is for many. A frame in it is
+// The intake is where blocks of all gateways are durable first: one file to which all
+// of them are appended, so that one sync serves many blocks. A frame in it is
 //
 //	offset  size
 //	0       4     magic "sgwi"
@@ -68,7 +68,7 @@ type intake struct {
 	size   int64
 	since  time.Time // of the first frame in it
 	rotate bool      // the next frame begins another file
-	rooted bool      // the directory is there after a power cut
+	rooted bool      // a power cut leaves the directory there
 }
 
 func newIntake(dir directory, log *slog.Logger) *intake {
@@ -188,8 +188,8 @@ func newEntry(gateway string, blocks [][]byte) *entry {
 	return e
 }
 
-// add returns when the blocks are durable, and where they begin, or why they are not
-// stored. Nobody waits less: what is being written may become durable.
+// add waits until the blocks are durable, and returns where they begin, or why they are
+// not stored. The wait cannot be cut short: what is being written may become durable.
 func (in *intake) add(e *entry) (place, error) {
 	in.mu.Lock()
 	if err := in.ended; err != nil {

@@ -15,17 +15,17 @@ import (
 // stream is a sensor's epoch.
 type stream struct{ sensor, epoch string }
 
-// log is a gateway's. At rest it is what it has, as spans, and where its newest blocks
-// are in the intake.
+// log is a gateway's log. While nobody reads it, it has in memory which numbers are
+// there, as spans, and where its newest blocks are in the intake.
 type log struct {
 	c       *Collection
 	gateway string
 	dir     directory
 
 	order   sync.Mutex // held by who changes the log, until what it has changed is durable
-	visited bool       // it was loaded to be merged alone; with order held
+	visited bool       // it was loaded only to be merged; guarded by order
 
-	// Of what follows, all is changed with order held too.
+	// What follows is changed only with order held as well.
 	mu      sync.Mutex // held for moments
 	loaded  bool
 	there   map[stream]*held
@@ -35,18 +35,18 @@ type log struct {
 	rooted  bool              // the directory is there after a power cut
 	size    int64             // bytes of the segments
 	doubles []recovery.Double // segments whose records are in others
-	found   int64             // that they had when they were listed, if they are not loaded
+	found   int64             // bytes of the segments when they were listed, if the log is not loaded
 	view    *view             // nil: nobody reads
 
 	due        bool      // there may be segments to merge
 	mergeAfter time.Time // not before
 	doubled    time.Time // when the doubles were merged
 	over       int64     // days before it are complete; of the goroutine that merges, like what follows
-	open       uint64    // of those with lower numbers none is to be merged
+	open       uint64    // segments with lower numbers are not to be merged
 
-	used time.Time // when it was last read; like what follows, with mu held alone
+	used time.Time // when it was last read; mu alone guards this and what follows
 	lost int       // readings that were found to be lost
-	why  string    // the last of them are
+	why  string    // the last of them were lost
 }
 
 // held is what is there of a stream.
@@ -149,7 +149,7 @@ func (l *log) learn(of codec.Origin, said []Values) error {
 	return nil
 }
 
-// note notes in there that the records of a block are.
+// note notes in there that the records of a block are stored.
 func (*log) note(there map[stream]*held, b codec.Block) {
 	k := stream{b.Origin.Sensor, b.Origin.Epoch}
 	if there[k] == nil {
@@ -186,9 +186,9 @@ func (l *log) load() error {
 		if err != nil {
 			return fmt.Errorf("the intake: %w", err)
 		}
-		for k, cut := range fresh { // none, if a crash came between the segment and the intake's end
+		for k, cut := range fresh { // none, if a crash came after they were in a segment, before the intake was removed
 			p := l.pending[i]
-			if len(cut) < len(raw) { // the rest has come twice: it could not be cut off when it was not confirmed
+			if len(cut) < len(raw) { // the rest came twice: when it was not confirmed, it could not be cut off
 				p.cut = &cut
 			}
 			rest = append(rest, p)

@@ -10,8 +10,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// buckets returns what summaries say of the minutes from from to before to of which the
-// records have not come, in spans of step ms. A minute is in the span of its middle.
+// buckets returns what summaries say of the minutes at from or later and before to of which
+// the records have not come, in spans of step ms. A minute is in the span of its middle.
 func (l *log) buckets(v *view, name string, from, to, step int64) ([]wire.Bucket, error) {
 	heads, err := l.heads(func(h codec.Head) bool { return h.Origin.Sensor == name && !l.hasRecords(h) })
 	if err != nil {

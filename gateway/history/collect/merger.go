@@ -14,8 +14,8 @@ import (
 	"sensorgateway/gateway/history/format"
 )
 
-// merger makes a segment of others. Of their blocks it has one in memory at a time, and
-// where all of them are.
+// merger makes one segment of several. It has one block at a time in memory, and the
+// places of all.
 type merger struct {
 	l     *log
 	ctx   context.Context
@@ -122,7 +122,7 @@ func once(all []*located, packed []format.PackedBlock) ([]*located, []format.Pac
 	return all[:n], packed[:n], nil
 }
 
-// check reads what was written, before what it was made of may go.
+// check reads what was written, before the segments that it was made of may be removed.
 func (m *merger) check(f disk.File, packed []format.PackedBlock) error {
 	s, err := disk.Retry(func() (*format.Segment, error) {
 		s, damage, err := format.ReadSegment(f, m.size)
@@ -187,7 +187,7 @@ func (m *merger) read(part int, at int64, length int) ([]byte, error) {
 	return m.buf, format.ReadFull(m.open, m.buf, at)
 }
 
-// rest makes pauses between what is done, before which sync is called: others use the disk
+// rest pauses after each mergeStep, and calls sync before that: others use the disk
 // too.
 func (m *merger) rest(bytes int, sync func() error) error {
 	if m.moved += bytes; m.moved < mergeStep {

@@ -15,8 +15,8 @@ type Gap struct {
 	Since, Until  uint32
 }
 
-// Missing returns what is missing of a gateway, by sensor, epoch and number, but for what
-// is summarised: that is asked for if somebody wants it, and comes unasked some day.
+// Missing returns what is missing of a gateway, by sensor, epoch and number, except what
+// is summarised: that is asked for when somebody wants it, and comes unasked later.
 func (c *Collection) Missing(gateway string) (all []Gap, err error) {
 	l := c.log(gateway)
 	l.order.Lock()
@@ -46,8 +46,8 @@ func (c *Collection) Missing(gateway string) (all []Gap, err error) {
 	return all, nil
 }
 
-// Summarised returns the minutes from from to before to, Unix ms, of which the log has
-// the summary and not all records, in the order in which they were summarised.
+// Summarised returns the minutes at from or later and before to, Unix ms, of which the
+// log has the summary and not all records, in the order in which they were summarised.
 func (r *Reader) Summarised(sensor uint16, from, to int64) ([]Gap, error) {
 	if int(sensor) >= len(r.sensors) {
 		return nil, nil

@@ -20,7 +20,7 @@ import (
 const idle = 5 * time.Minute
 
 // view is a log's index, with the blocks of the intake in memory. It only grows at its
-// end: with any other change another takes its place, and whoever reads continues there.
+// end. With any other change a new view replaces it, in which readers go on.
 type view struct{ index *index.Index }
 
 // indexed returns the present view, and makes it if there is none.
@@ -88,8 +88,8 @@ func (l *log) rest(now time.Time) {
 	}
 }
 
-// source returns what reads a view. Where the files are no longer as another view than the
-// present one has them, moved is true: what was read then is to be read again.
+// source returns the source of a reader of a view. moved becomes true if the files have changed
+// because the view is not the present one any more: what was read then is to be read again.
 func (l *log) source(v *view, moved *bool) query.Source {
 	old := func() bool {
 		l.mu.Lock()
@@ -101,7 +101,7 @@ func (l *log) source(v *view, moved *bool) query.Source {
 		Lock:  func() func() { l.mu.Lock(); return l.mu.Unlock },
 		Index: func() *index.Index { return v.index },
 		FS:    l.dir, Log: l.c.o.Log.With("dir", l.dir.at),
-		Removed: func(*index.Chapter) { old() }, // unless it was merged, it was evicted
+		Removed: func(*index.Chapter) { old() }, // it was merged or evicted
 		Values: func(name, epoch string) values.Span {
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -182,9 +182,9 @@ func (r *Reader) Newest(sensor uint16) (seq uint32, ok bool) {
 	return h.Spans[len(h.Spans)-1].Last, true
 }
 
-// pass reads the records of a sensor's epoch with numbers after after that were made from
-// from to before to, in order. When there is another view than the one that is read, it
-// goes on there.
+// pass reads the records of a sensor's epoch with numbers after after that were made at
+// from or later and before to, in order. When a new view has replaced the one that is
+// read, it goes on there.
 type pass struct {
 	l        *log
 	sensor   uint16
@@ -253,7 +253,7 @@ func (r *Reader) Since(sensor uint16, after uint32) (next func() ([]wire.Record,
 	return p.next
 }
 
-// Between reads the records of any epoch that were made from from to before to.
+// Between reads the records of any epoch that were made at from or later and before to.
 func (r *Reader) Between(sensor uint16, from, to int64) (next func() ([]wire.Record, error)) {
 	read := r.follow(sensor, from, to, 0, 0)
 	return func() ([]wire.Record, error) {
@@ -262,8 +262,8 @@ func (r *Reader) Between(sensor uint16, from, to int64) (next func() ([]wire.Rec
 	}
 }
 
-// Buckets summarises them in spans of step ms. Of what has not come they have what its
-// gateway has summarised.
+// Buckets summarises these in spans of step ms. For records that have not come, it uses
+// the summaries that the gateway has sent.
 func (r *Reader) Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error)) {
 	if int(sensor) >= len(r.sensors) || step <= 0 {
 		return func() ([]wire.Bucket, error) { return nil, io.EOF }

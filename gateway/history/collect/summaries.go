@@ -16,8 +16,8 @@ const (
 	// summariesFile has the heads of blocks that have not come, in the directory of a
 	// gateway's log: as they came, one after the other.
 	summariesFile = "summaries"
-	// summariesMax is its size, at which the oldest half makes room: three weeks of two
-	// sensors.
+	// summariesMax is its greatest size, three weeks of two sensors: beyond it, the
+	// oldest half is dropped.
 	summariesMax = 4 << 20
 )
 
@@ -62,7 +62,7 @@ func (l *log) summarise(raw []byte) (err error) {
 	if _, err = f.WriteAt(raw, size); err == nil {
 		err = f.Sync()
 	}
-	if err != nil { // what is not whole is left out by who reads
+	if err != nil { // readers leave out what is not complete
 		err = errors.Join(err, disk.Truncate(f, size))
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
@@ -145,8 +145,8 @@ type summaries struct {
 	heads []codec.Head
 }
 
-// readSummaries returns what the file has. Behind what is not whole there may be more, if
-// that was not the end.
+// readSummaries returns what the file has. Behind a piece that is not complete there
+// may be more, if it was not at the end.
 func (l *log) readSummaries() (all []summaries, err error) {
 	data, err := disk.Retry(func() ([]byte, error) { return l.dir.read(summariesFile) })
 	if errors.Is(err, fs.ErrNotExist) {

@@ -12,17 +12,17 @@ import (
 	"sensorgateway/gateway/history/values"
 )
 
-// A gateway that falls silent leaves the files of that day's hours, and a hub that is started
-// then does not read its log: nothing comes of it. So all logs are visited once a day, some
-// in a minute: one list of files, and the heads of the newest of them. One that has
-// something to merge is loaded until that is done.
+// A gateway that falls silent leaves a file for each hour of its last day. A hub that
+// starts later does not load that log, because nothing comes for it. So all logs are
+// visited once a day, some in each minute: the files are listed, and the directories of
+// the newest ones read. A log that has something to merge is loaded until that is done.
 const (
 	visitEvery  = 24 * time.Hour
 	visitAtOnce = 32 // in a minute: 46,000 in a day
 	visitHeads  = 3  // two of a day, and one of the next day
 )
 
-// visits are the logs that are to be visited, since when.
+// visits are the logs that are still to be visited, and since when.
 type visits struct {
 	left  []string
 	begun time.Time
@@ -95,7 +95,7 @@ func (l *log) mergeable(first string, now time.Time) (bool, error) {
 	return from < to, err
 }
 
-// unload forgets what was loaded to be merged alone.
+// unload forgets what was loaded only to be merged.
 func (l *log) unload() {
 	l.order.Lock()
 	defer l.order.Unlock()
