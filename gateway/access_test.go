@@ -35,8 +35,8 @@ func raw(t *testing.T, addr, request string) (*http.Response, string) {
 	return answer, string(body)
 }
 
-// The health is for everybody, and says nothing else; all else is for those who may
-// connect.
+// Everybody may ask for the health, which says nothing else; all else is for those who
+// may connect.
 func TestHealthIsOpen(t *testing.T) {
 	s := start(t, func(o *Options) { o.Access = visitorsOnly{} })
 	const stranger = "\r\nOrigin: http://evil.example"
@@ -86,8 +86,8 @@ func TestPagesThatMayRead(t *testing.T) {
 	}
 }
 
-// Browsers that came with TLS come with it from then on, unless the configuration
-// says no.
+// Browsers that came with TLS use nothing but TLS from then on, unless the
+// configuration says no.
 func TestStrictTransportSecurity(t *testing.T) {
 	for _, tt := range []struct {
 		hsts, tls bool
@@ -106,8 +106,8 @@ func TestStrictTransportSecurity(t *testing.T) {
 	}
 }
 
-// A page of any origin may show a token in a header, and read the answer to it; without
-// one it may not, nor send anything else.
+// A page of any origin may send a token in a header and read the answer. Without a
+// token it may not read it, nor send anything else.
 func TestPagesWithAToken(t *testing.T) {
 	s := start(t, func(o *Options) {
 		o.Access = refuse401{}

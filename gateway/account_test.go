@@ -286,7 +286,7 @@ func TestConflatedRecordsAreFlagged(t *testing.T) {
 	withAndWithoutTLS(t, func(t *testing.T, s *testServer) { testConflation(t, s, wire.ReadingsV2) })
 }
 
-// What waits of very many sensors is more than may be offered at once.
+// The window of very many sensors is more than may be offered at once.
 func TestConflatedInParts(t *testing.T) {
 	s := start(t, func(o *Options) {
 		o.Sensors = nil

@@ -195,7 +195,7 @@ func TestMetricsEndpoint(t *testing.T) {
 	}
 }
 
-// shouter is an endpoint from outside that answers in capitals.
+// shouter is an endpoint of another package that answers in capitals.
 type shouter struct {
 	client Sender
 	left   chan struct{}
@@ -237,7 +237,7 @@ func TestEndpointsFromOutside(t *testing.T) {
 	}
 }
 
-// An endpoint from outside may begin with more than is ever queued for a client.
+// An endpoint of another package may begin with more than is ever queued for a client.
 func TestLongBegin(t *testing.T) {
 	const texts, size = 100, 2 << 10
 	s := start(t, func(o *Options) {

@@ -36,9 +36,9 @@ func TestFewAtOnce(t *testing.T) {
 	}
 }
 
-// More clients, and those of a hub, would hold up who publishes. To check an operator's
-// session, as ticks do where nothing else does so often, the motors are asked, which may
-// block.
+// More clients, or those of a hub, would delay the publisher. When ticks have the
+// sessions checked, because nothing else does so often, checking that of an operator
+// asks the motors, which may block.
 func TestManyLater(t *testing.T) {
 	s := start(t, (&motors{}).options)
 	c := s.dial("/", wire.ReadingsV1)

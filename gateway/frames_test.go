@@ -164,8 +164,8 @@ func TestCloseIsAnswered(t *testing.T) {
 	})
 }
 
-// soon wants something to happen before a close frame is no longer waited for: on a
-// machine that has no time for it, once of several times.
+// soon wants something to happen before the wait for a close frame ends: on a machine
+// that is too busy for that, once of several times.
 func soon(t *testing.T, happens func() (took time.Duration)) {
 	t.Helper()
 	took := happens()
@@ -177,8 +177,8 @@ func soon(t *testing.T, happens func() (took time.Duration)) {
 	}
 }
 
-// Whoever has commanded is no operator from our close frame on, even if it does not
-// answer that.
+// A client that has commanded is no operator any more from our close frame on, even if
+// it does not answer that.
 func TestCloseLosesTheOperator(t *testing.T) {
 	m := &motors{}
 	s := start(t, m.options)

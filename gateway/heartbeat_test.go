@@ -70,8 +70,8 @@ func TestHeartbeat(t *testing.T) {
 	s.wantClients(1)
 }
 
-// A client that answers no ping is closed with a reason, which is logged; the
-// early pings of who gets readings are only for those who answer.
+// A client that answers no ping is closed with a reason, which is logged. The early
+// pings of a client that gets readings matter only if it answers them.
 func TestNoPong(t *testing.T) {
 	refused := make(chan string, 8)
 	s := start(t, func(o *Options) { o.Refused = func(reason, client, _ string) { refused <- reason + " " + client } })
@@ -208,8 +208,8 @@ func (a revocable) Identify(r *http.Request) (*access.Identity, *access.Refusal)
 	return id, nil
 }
 
-// Where sessions are seldom checked by themselves, ticks have them checked: a client whose
-// identity has ended is closed soon.
+// Where the timer seldom has sessions checked, ticks do: a client whose identity has
+// ended is closed soon.
 func TestTicksHaveSessionsChecked(t *testing.T) {
 	valid, revoke := context.WithCancelCause(t.Context())
 	s := startChecked(t, 1, func(o *Options) { o.Access = revocable{valid} })

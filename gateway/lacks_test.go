@@ -9,8 +9,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// What a client asks for is told once to who may have it come; what it is only given beside
-// what is live, is not.
+// What a client asks for is requested once from whoever may have it sent; what it gets
+// unasked beside what is live is not.
 func TestLacks(t *testing.T) {
 	log := newFakeHistory()
 	wanted := make(chan string, 100)

@@ -11,8 +11,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// What is missing between records that are published comes when the history has it, once
-// and in order, to who counts numbers; what is live does not wait for it.
+// Clients that count numbers get what is missing between published records when the
+// history has it, once and in order; what is live does not wait for it.
 func TestLate(t *testing.T) {
 	log := newFakeHistory()
 	s := start(t, log.options, func(o *Options) { o.Late = true })
@@ -92,9 +92,9 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// A number that was never made, as the history shows by what follows it, does not keep the
-// client waiting for it, and what is missing after it from coming: hundreds of gaps, as a
-// line has that is too slow for each tick.
+// A number that was never made, as the history shows by what follows it, does not make
+// the client wait, nor delay what is missing after it: hundreds of gaps, as of a line
+// that is too slow for each tick.
 func TestLateGaps(t *testing.T) {
 	const gaps = 300
 	log := newFakeHistory()

@@ -65,8 +65,8 @@ func TestBodiesAreNotRead(t *testing.T) {
 	})
 }
 
-// Whoever fills all places that one address has keeps out neither others nor those
-// who may command.
+// A client that fills all places of one address keeps out neither other addresses nor
+// those who may command.
 func TestPlacesOfOneAddress(t *testing.T) {
 	local := localOperators{}
 	s := start(t, func(o *Options) {

@@ -11,7 +11,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// stuck is a history on a disk that hangs: who reads waits until it is let go.
+// stuck is a history on a disk that hangs: its readers wait until the test lets them go on.
 type stuck struct {
 	*fakeHistory
 	reached, let chan struct{} // reached takes one token for each that waits

@@ -9,8 +9,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// When time runs backwards, every stream of readings ends after the last of the
-// old times, and no new one has any of them.
+// When time runs backwards, every stream of readings ends after the last record with an
+// old time, and before the first with a new one.
 func TestRestartStreams(t *testing.T) {
 	s := start(t, (&motors{}).options)
 	v1, v2 := s.dial("/"), s.dial("/", wire.ReadingsV2)

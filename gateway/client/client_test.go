@@ -291,7 +291,7 @@ func TestLeaves(t *testing.T) {
 	})
 }
 
-// What another try would not change ends Run, though it was asked to leave too.
+// An answer that another try would not change ends Run, even if ctx has ended too.
 func TestFinalCloses(t *testing.T) {
 	for _, reason := range []string{"Unknown endpoint", "Nick taken", "Rate limit exceeded"} {
 		bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *serverConn) { p.bye(wire.ClosePolicy, reason) }, func(c *run) {

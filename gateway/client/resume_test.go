@@ -178,7 +178,7 @@ func TestCannotResume(t *testing.T) {
 	}
 }
 
-// The server began another epoch: what came in that is replayed from its begin.
+// The server began another epoch: what came in it is replayed from its beginning.
 func TestResumesInAnotherEpoch(t *testing.T) {
 	bubble(t, Options{Subprotocol: wire.ReadingsV2}, func(p *serverConn) {
 		if p.n == 0 {
@@ -295,8 +295,8 @@ func TestResumesAReplay(t *testing.T) {
 	})
 }
 
-// A short break in which nothing was made: what comes before the answer does not
-// stand for it.
+// A short break in which no record was made: a record that comes before the answer is
+// not taken for the answer.
 func TestNothingWasMissed(t *testing.T) {
 	o := Options{Subprotocol: wire.ReadingsV2, Epoch: "e1", Since: counts{"indoor": 10}}
 	bubble(t, o, func(p *serverConn) {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A server of the other scheme ends Run with the URL that would do.
+// A server of the other scheme ends Run with the URL that would work.
 func TestOtherScheme(t *testing.T) {
 	hello := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	secure, plain := httptest.NewUnstartedServer(hello), httptest.NewServer(hello)

@@ -159,8 +159,8 @@ func TestPositions(t *testing.T) {
 	begins("which are forgotten then", hello("e2", 9, 9), "", "e2", nil)
 }
 
-// The link breaks before anything of another epoch came: it is asked for all of
-// that again, and what was lost before, but not reported, is not forgotten.
+// The link breaks before anything of another epoch came: all of that epoch is asked for
+// again, and numbers that were lost before and not reported yet are not forgotten.
 func TestAnotherEpochTwice(t *testing.T) {
 	var s sequences
 	now, recovered := time.Unix(0, 0), false

@@ -172,7 +172,7 @@ func TestServedIsNotEvicted(t *testing.T) {
 	})
 }
 
-// Neither a want of descriptors nor one of memory ends the server, and both are
+// Neither a lack of descriptors nor one of memory ends the server, and both are
 // reported while they last.
 func TestOutOfDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	})
 }
 
-// What waits for all clients is bounded, and each finds something left.
+// What is queued for all clients together is bounded, and there is something left for each.
 func TestQueuesAreBounded(t *testing.T) {
 	const most = 1 << 20
 	b := NewBudget(Limits{Queues: most})

@@ -63,7 +63,7 @@ func (p *pair) pong(t *testing.T) {
 // whole. Then the client can be parked again.
 func TestParkedClientIsHeard(t *testing.T) { both(t, parkedClientIsHeard) }
 
-// Whatever TLS has of a record when there is nothing more to read, it goes on with.
+// If TLS has a part of a record when there is nothing more to read, it goes on with that later.
 func TestParkedClientIsHeardInPieces(t *testing.T) {
 	parkedClientIsHeard(t, connect(t, (*httptest.Server).StartTLS, func(c net.Conn) net.Conn { return pieces{c} }))
 }
@@ -170,8 +170,8 @@ func parkedClientExceeds(t *testing.T, p *pair) {
 	}
 }
 
-// A client that sends pongs without an end does not keep the poller: a goroutine of
-// its own takes them.
+// A client that sends pongs without end does not hold up the poller: a goroutine of its
+// own takes them.
 func TestPongsWithoutEndAreNotParked(t *testing.T) {
 	p, w := connect(t, (*httptest.Server).Start), newWaiter()
 	const most = pollsAtOnce * 4 // as many as are read at a time

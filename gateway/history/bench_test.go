@@ -15,8 +15,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// In a day, 8 sensors at 10 Hz: what reaches the disk, by whole pages of 4 KiB
-// as they are dirty at each sync, and what stays there for 7 days. From an hour.
+// For a day of 8 sensors at 10 Hz: what reaches the disk, in whole pages of 4 KiB that
+// are dirty at each sync, and what stays there for 7 days. Measured for an hour.
 func BenchmarkDiskOfADay(b *testing.B) {
 	for range b.N {
 		d, m := disktest.New(), newMaker(8)

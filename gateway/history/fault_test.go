@@ -41,8 +41,8 @@ func TestEveryOperationFails(t *testing.T) {
 	}
 }
 
-// failFrom lets the n-th operation fail, and those after it if not once. It tells
-// whether there were fewer. memory is where pages are staged, "" for nowhere.
+// failFrom lets the n-th operation fail, and, unless once is true, those after it. It
+// tells whether there were fewer. memory is where pages are staged, "" for nowhere.
 func failFrom(n int, once bool, errno syscall.Errno, memory string) (done bool, err error) {
 	d, m := disktest.New(), newMaker(len(rigSensors))
 	m.rnd = rand.New(rand.NewPCG(uint64(n), 1))

@@ -10,9 +10,9 @@ import (
 	"sensorgateway/gateway/history/recovery"
 )
 
-// No file operation but the write of a page is made under a lock that a tick, a
-// client or the writer of pages may wait for: the disk comes late, is damaged or
-// not, fails, and is full.
+// No file operation, except the write of a page, is made under a lock that a tick, a
+// client or the writer of pages may wait for: whether the disk comes late, is damaged
+// or not, fails, or is full.
 func TestLocksAndFiles(t *testing.T) {
 	for name, damaged := range map[string]bool{"intact": false, "damaged": true} {
 		t.Run(name, func(t *testing.T) { locksAndFiles(t, damaged) })

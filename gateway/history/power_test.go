@@ -63,7 +63,7 @@ func (r *rig) durable() error {
 	return err
 }
 
-// claim is what must be on the disk: of each sensor the numbers before it.
+// claim is what must be on the disk: of each sensor the numbers below the one here.
 type claim []uint32
 
 // removed returns the numbers that may be gone for their age, or be going now:
@@ -170,7 +170,7 @@ func TestPowerCuts(t *testing.T) {
 }
 
 // powerCuts cuts the power of logs whose pages are staged at a path in memory, unless
-// that is "". What is there, a kill leaves, and a cut does not.
+// that is "". A kill leaves what is there, a power cut does not.
 func powerCuts(t *testing.T, memory string) {
 	cuts := soakOr(100_000, 5_000)
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // there is nothing but garbage

@@ -178,8 +178,8 @@ func TestReaderSaysWhatIsLeftOut(t *testing.T) {
 	}
 }
 
-// What another process has evicted is left out without a word; what it has merged is said
-// to be left out, with the fix, once.
+// What another process has evicted is left out without a word. If it was merged, it is
+// reported once that it is left out, with the fix.
 func TestReaderSaysWhatWasMerged(t *testing.T) {
 	d, m := disktest.New(), newMaker(len(rigSensors))
 	w := newRig(t, d, m)

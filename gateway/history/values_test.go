@@ -21,7 +21,7 @@ func calibrated(name string, scale, offset float64) wire.SensorInfo {
 	return wire.SensorInfo{Name: name, Calibration: map[string]wire.Calibration{"temperature": {Scale: scale, Offset: offset}, "humidity": {Scale: 2 - scale, Offset: -offset}}}
 }
 
-// Readings are what they were when they were made, whatever corrects those of now.
+// Past readings stay as they were when they were made, whatever corrects the present ones.
 func TestCalibrationOfThen(t *testing.T) {
 	d, m := disktest.New(), newMaker(1)
 	m.values = []wire.SensorInfo{{Name: "a"}}

@@ -219,8 +219,8 @@ func TestEveryCrash(t *testing.T) {
 	}
 }
 
-// TestEveryOperationFails holds that what was confirmed is there, once, whichever
-// operation fails, or is the first of some, and that all is well when the disk works.
+// TestEveryOperationFails holds that what was confirmed is there, once, whichever operation
+// fails, alone or with some after it, and that all is well when the disk works again.
 func TestEveryOperationFails(t *testing.T) {
 	step := 4
 	if soak() {
@@ -243,8 +243,8 @@ func TestEveryOperationFails(t *testing.T) {
 // soak returns whether tests may take long, as by scripts/soak.
 func soak() bool { return os.Getenv("GATEWAY_TEST_SOAK") != "" }
 
-// failFrom has the n-th operation fail, and those after it, so many in all. It tells
-// whether there were so many.
+// failFrom has the n-th operation fail and those after it, many in all. It tells
+// whether any operation failed.
 func failFrom(n, many int) (failed bool, err error) {
 	d, chance := disktest.New(), rand.New(rand.NewPCG(32, uint64(n)))
 	r, err := openRig(d, days(chance))

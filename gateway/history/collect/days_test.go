@@ -79,8 +79,8 @@ func (c *climate) hour(sensor int) (blocks [][]byte) {
 	return blocks
 }
 
-// hours has some hours come, and seals each. Of the sensors that late returns true of, it
-// returns the blocks instead.
+// hours has some hours come, and seals each. Of the sensors for which late returns
+// true, it returns the blocks instead.
 func (c *climate) hours(t *testing.T, n int, late func(hour, sensor int) bool) (kept [][]byte) {
 	t.Helper()
 	for range n {
@@ -221,8 +221,8 @@ func TestMergedElsewhere(t *testing.T) {
 	}
 }
 
-// TestMergedEvict holds that the oldest readings make room where days are merged, by so
-// little that most of what may be retained is.
+// TestMergedEvict holds that the oldest readings make room where days are merged, and
+// that so little is evicted at once that nearly all that may be retained is.
 func TestMergedEvict(t *testing.T) {
 	const most = 200 << 10
 	c := newClimate(t, Options{MaxBytes: most}, 30*time.Second)

@@ -10,8 +10,8 @@ import (
 	"sensorgateway/gateway/history/codec"
 )
 
-// TestMissing holds that what is missing is what is not there, whatever was never made, and that it is
-// known after a restart.
+// TestMissing holds that what is not there is missing, but not what was never made, and
+// that this is known after a restart.
 func TestMissing(t *testing.T) {
 	dir := t.TempDir()
 	c, stop := running(t, dir)

@@ -350,7 +350,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestMemoryAtRest holds what a gateway costs that nobody looks at.
+// TestMemoryAtRest holds how much memory a gateway takes that nobody reads.
 func TestMemoryAtRest(t *testing.T) {
 	const gateways = 300
 	random, dir := rand.New(rand.NewPCG(26, 1)), t.TempDir()

@@ -12,8 +12,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// TestNewEpochIsFollowed holds that who has read all that there was gets the records of an
-// epoch that begins then, at once.
+// TestNewEpochIsFollowed holds that a reader that has read all there was gets at once
+// the records of an epoch that begins then.
 func TestNewEpochIsFollowed(t *testing.T) {
 	random := rand.New(rand.NewPCG(41, 1))
 	c, stop := running(t, t.TempDir())
@@ -42,8 +42,8 @@ func TestNothingIsSaidLost(t *testing.T) {
 	}
 }
 
-// TestReadWhileMerged holds that who has begun to read gets all that there is, each record
-// once, whatever is merged and removed meanwhile.
+// TestReadWhileMerged holds that a reader that has begun gets all that there is, each
+// record once, whatever is merged and removed meanwhile.
 func TestReadWhileMerged(t *testing.T) {
 	for _, begun := range []int{0, 1, 50, 2000} { // batches that were read before
 		c := newClimate(t, Options{}, 20*time.Second)

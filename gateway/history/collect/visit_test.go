@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestSilent holds that the hours of a gateway which says nothing since the start become
-// days, also the last one, and that nothing of it is kept in memory then. One that is read
-// meanwhile is not forgotten.
+// TestSilent holds that the hours of a gateway that has sent nothing since the start
+// become days, also the last one, and that nothing of it is kept in memory then, unless
+// it is read meanwhile.
 func TestSilent(t *testing.T) {
 	for _, read := range []bool{false, true} {
 		c := newClimate(t, Options{}, time.Minute)

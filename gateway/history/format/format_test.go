@@ -291,7 +291,7 @@ func TestEveryPartHasAChecksum(t *testing.T) {
 	}
 }
 
-// part is one that has a checksum of its own.
+// part is a part of a file with a checksum of its own.
 type part struct {
 	what  string
 	size  int

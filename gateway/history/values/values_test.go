@@ -118,7 +118,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// What a gateway says comes in any order, and again.
+// What a gateway says may come in any order, and more than once.
 func TestLearn(t *testing.T) {
 	other := wire.SensorInfo{Name: "roof", Values: []wire.Quantity{wire.Pressure}, Calibration: map[string]wire.Calibration{"pressure": {Scale: 1, Offset: 4}}}
 	var table Table
@@ -152,7 +152,7 @@ func TestLearn(t *testing.T) {
 	}
 }
 
-// Of what holds from the same number on, the last counts: a payload of blocks says one.
+// Of two entries from the same number on, the last counts: a payload of blocks says one.
 func TestWithinOneOfANumber(t *testing.T) {
 	var table Table
 	table.Begin(plain, "E", 0)
