@@ -115,7 +115,7 @@ func (c *Controller) named(_ Client, cmd wire.Command) ([]*motor, error) {
 	if cmd.Target == wire.All && cmd.Targets == nil {
 		return c.motors, nil
 	}
-	names := cmd.Targets // those of all that the client may have
+	names := cmd.Targets // as a list, or those in the client's scope for the target all
 	if names == nil {
 		names = []string{cmd.Target}
 	}
@@ -130,7 +130,7 @@ func (c *Controller) named(_ Client, cmd wire.Command) ([]*motor, error) {
 	return targets, nil
 }
 
-// kept returns the motors of a keepalive: all are those that the client holds.
+// kept returns the motors of a keepalive: the target all means those that the client holds.
 func (c *Controller) kept(cl Client, cmd wire.Command) (targets []*motor, err error) {
 	if cmd.Target != wire.All {
 		return c.named(cl, cmd)
@@ -146,7 +146,7 @@ func (c *Controller) kept(cl Client, cmd wire.Command) (targets []*motor, err er
 	return targets, nil
 }
 
-// stop drives all targets off, whatever happens to one of them.
+// stop drives all targets off, even if one of them fails.
 func (c *Controller) stop(targets []*motor, cl Client, _ wire.Command, now time.Time) error {
 	var errs []error
 	for _, m := range targets {
@@ -169,8 +169,8 @@ func (c *Controller) status(targets []*motor, _ Client, _ wire.Command, now time
 	return nil
 }
 
-// keepalive is refused if it keeps no target: one that has stopped must not end
-// the leases of the others. The answer shows which run.
+// keepalive is refused only if it is refused for each target: a motor that has stopped
+// must not end the leases of the others. The answer shows which motors run.
 func (c *Controller) keepalive(targets []*motor, cl Client, cmd wire.Command, now time.Time) (refused error) {
 	kept := false
 	for _, m := range targets {

@@ -38,7 +38,7 @@ type Config struct {
 	Interlocks   []condition.Condition // it runs only while all of them hold
 }
 
-// Client is who sends a command. Its name is that in "by" and "holder" of a state.
+// Client is the sender of a command. Its name is shown as "by" and "holder" in a state.
 type Client = control.Client
 
 // Controller carries out commands, and stops motors when something ends what
@@ -53,9 +53,9 @@ type Controller struct {
 	stored     Latch       // nil: the latch is not stored
 	synced     func() bool // whether the system clock is synchronised; nil: always
 
-	// Whatever drives off waits for the present write to a pin, and for no other
-	// command: commands queue for mu one behind the other, and the first of the
-	// queue yields while something urgent waits.
+	// A call that drives a motor off waits for the present write to a pin, but for no
+	// other command: commands wait in queue for mu, and the first one there gives way
+	// while an urgent call waits.
 	queue  sync.Mutex
 	urgent atomic.Int32 // how many urgent calls wait for mu
 
@@ -66,7 +66,7 @@ type Controller struct {
 	phase   phase
 	estop   bool   // latched
 	estopBy string // by whom
-	doubt   bool   // it is latched until it is known whether it was before the restart
+	doubt   bool   // it is latched because it is not known yet whether it was before the restart
 	pressed bool   // the e-stop input, as last polled
 	repeats repeats
 }
@@ -110,9 +110,9 @@ func New(motors []Config, notify func(wire.MotorState), log *slog.Logger) *Contr
 // clock is synchronised: while it is not, an expires of a command may be wrong.
 func (c *Controller) SetClockSynced(synced func() bool) { c.synced = synced }
 
-// Lost stops what a client has started or holds, and ends its control: its connection
-// has ended, and its last Command has returned. What the configuration keeps on when its operator is
-// lost is stopped only for another reason than that.
+// Lost stops the motors that a client has started or holds, and ends its control. It is
+// called when the client's connection has ended and its last Command has returned. A motor
+// with KeepOnLoss is not stopped if the reason is [wire.ReasonDisconnect].
 func (c *Controller) Lost(clientID, reason string) {
 	defer c.poke()
 	defer c.lock(true)()
@@ -126,9 +126,8 @@ func (c *Controller) Lost(clientID, reason string) {
 	}
 }
 
-// Running returns whether the client is the operator of a motor that runs: it
-// started it, or holds it; or has control of one that another waits for. It never
-// waits for a pin.
+// Running returns whether the client started or holds a motor that runs, or has
+// control of a motor while another client requests it. It never waits for a pin.
 func (c *Controller) Running(clientID string) bool { return c.publisher.operates(clientID) }
 
 // States returns the motors' states in the order of the configuration, with their
@@ -150,8 +149,8 @@ func (c *Controller) Observe(records []wire.Record) {
 	}
 }
 
-// Beats returns a number that has grown by the next call if Run works: a call wakes it.
-// So it need not wake by itself to show a watchdog that it does not hang.
+// Beats returns how often Run has woken. Each call wakes Run, so the number has grown by
+// the next call unless Run hangs: Run need not wake by itself for a watchdog.
 func (c *Controller) Beats() int64 {
 	defer c.poke()
 	return c.beats.Load()
@@ -173,7 +172,7 @@ func (c *Controller) lock(urgent bool) (unlock func()) {
 	return func() { c.mu.Unlock(); c.queue.Unlock() }
 }
 
-// poke wakes Run, which then asks for the next deadline again.
+// poke wakes Run, which then determines its next deadline anew.
 func (c *Controller) poke() {
 	select {
 	case c.wake <- struct{}{}:
@@ -181,8 +180,8 @@ func (c *Controller) poke() {
 	}
 }
 
-// notify publishes the motor's state as a change, of which the listener is
-// notified; show publishes it only.
+// notify publishes the motor's state and notifies the listener of the change; show
+// only publishes the state.
 func (c *Controller) notify(m *motor) {
 	c.publisher.publish(m.index, change{MotorState: c.state(m)}, m.operators())
 }

@@ -10,7 +10,7 @@
 //  2. A stop or an e-stop passes all other commands that wait; it waits for the
 //     present write to a pin, and no longer.
 //  3. What is due by now (the end of a lease or a run time, an interlock) is done
-//     first, so that no command rests on what no longer holds.
+//     first, so that no command relies on a state that has already ended.
 //  4. The client's lease of that motor, if it has one, restarts.
 //  5. A repeat is answered with the state of now, and the path ends here.
 //  6. A command that has expired, or that the motor, a latch, another's lease or

@@ -67,7 +67,7 @@ func (c *Controller) off(m *motor, reason, by string, now time.Time) error {
 
 // fail latches a failure of the motor's output, and drives it off; if that fails
 // too, Run tries again until it succeeds. The fault is the first failure since
-// the last reset. That of pins which do not exist yet ends when they do.
+// the last reset. The fault of pins that do not exist yet ends when they appear.
 func (c *Controller) fail(m *motor, err error, now time.Time) {
 	m.release()
 	m.retry = time.Time{}
@@ -91,8 +91,8 @@ func (c *Controller) fail(m *motor, err error, now time.Time) {
 	}
 }
 
-// claimed ends the fault of a motor whose pins did not exist: they do now, off and
-// untouched since the start.
+// claimed ends the fault of a motor whose pins did not exist before: they do now, and
+// have been off since the start.
 func (c *Controller) claimed(m *motor, now time.Time) {
 	m.fault, m.unclaimed = "", false
 	reason, by := wire.ReasonBoot, ""
@@ -103,8 +103,8 @@ func (c *Controller) claimed(m *motor, now time.Time) {
 	c.notify(m)
 }
 
-// put drives the output and reads it back. The motor counts as on as soon as that
-// was attempted, and as off when off was read back.
+// put drives the output and reads it back. The motor counts as on as soon as on was
+// attempted, and as off only when off was read back.
 func (m *motor) put(speed float64, now time.Time) error {
 	if speed != 0 {
 		m.set(speed, now)

@@ -10,10 +10,10 @@ import (
 // inputEvery is how often the e-stop input is polled.
 const inputEvery = 20 * time.Millisecond
 
-// inputName is whose e-stop it is if the input was pressed.
+// inputName is the name in "by" of an e-stop by the input.
 const inputName = "e-stop input"
 
-// doubtName is whose e-stop it is while the disk has not said.
+// doubtName is the name in "by" of an e-stop by [Controller.DoubtEStop].
 const doubtName = "the start, until the disk says whether one was latched"
 
 // SetEStopInput sets the normally closed e-stop input, before Run, which polls
@@ -25,22 +25,22 @@ func (c *Controller) SetEStopInput(pressed func() (bool, error)) { c.input = pre
 // and reset, in order with the changes of motors.
 func (c *Controller) OnEStop(f func(latched bool, by string)) { c.publisher.onEStop = f }
 
-// A Latch stores that of the e-stop over a restart.
+// A Latch stores the e-stop's latch over a restart.
 type Latch interface {
 	// Set is called for each e-stop (latched) and reset, in their order, and returns
 	// at once.
 	Set(latched bool, by string, at time.Time)
-	// Kept waits for a short time until what was set last, or was there at the start,
-	// is stored, and returns whether it is.
+	// Kept waits for a short time until the last Set, or else the state at the start, is
+	// stored, and returns whether it is.
 	Kept() bool
 }
 
-// SetLatch sets, before Run, what stores the e-stop's latch; without it nothing does,
-// and no answer says so.
+// SetLatch sets, before Run, what stores the e-stop's latch. Without it the latch is not
+// stored, and answers do not say that it is not.
 func (c *Controller) SetLatch(l Latch) { c.stored = l }
 
-// DoubtEStop latches, before Run, an e-stop of which it is not known yet whether it
-// was latched before the restart: until [Controller.RestoreEStop] or a reset.
+// DoubtEStop latches the e-stop, before Run, while it is not known whether it was latched
+// before the restart. This ends with [Controller.RestoreEStop] or a reset.
 func (c *Controller) DoubtEStop() {
 	defer c.lock(true)()
 	c.estop, c.estopBy, c.doubt = true, doubtName, true
@@ -50,8 +50,8 @@ func (c *Controller) DoubtEStop() {
 	}
 }
 
-// RestoreEStop ends the doubt: the e-stop was latched by somebody at a time, or, by
-// nobody, was not latched. If it was pressed or reset since the start, that holds.
+// RestoreEStop ends the doubt. Before the restart, the e-stop was latched by this client at
+// this time, or, if by is "", not at all. If it was pressed or reset since the start, that holds.
 func (c *Controller) RestoreEStop(by string, at time.Time) {
 	defer c.poke()
 	defer c.lock(true)()
@@ -109,7 +109,7 @@ func (c *Controller) setLatch(latched bool, by string, at time.Time) {
 
 // reset releases the latches of the e-stop and of faults; it starts nothing. A
 // motor whose output still fails keeps its fault. It is for all motors, so it is
-// refused to whom one of them is.
+// refused if another client has control of one of them.
 func (c *Controller) reset(targets []*motor, cl Client, _ wire.Command, now time.Time) error {
 	if c.pressed {
 		return wire.Errorf(409, "the e-stop input is pressed, open or unreadable: release it first")

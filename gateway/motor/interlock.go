@@ -35,7 +35,7 @@ func ParseInterlock(text string, find condition.Find) (condition.Condition, erro
 // interlock is a condition of one motor.
 type interlock struct {
 	condition.Condition
-	maxAge  time.Duration // a good reading of this age fails it; 0: none does
+	maxAge  time.Duration // a good reading fails it at this age; 0: at none
 	tripped bool          // a record failed it since the motor was started; the lock of [interlocks] guards it
 }
 
@@ -68,7 +68,7 @@ type sensorState struct {
 	good   time.Time  // when the last good record came
 }
 
-// holds returns whether the condition holds at now. A NaN meets none.
+// holds returns whether the condition holds at now. A NaN meets no condition.
 func (i *interlock) holds(s sensorState, now time.Time) bool {
 	if s.good.IsZero() || i.maxAge > 0 && now.Sub(s.good) >= i.maxAge {
 		return false

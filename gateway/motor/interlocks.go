@@ -8,8 +8,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// interlocks is the interlocks of all motors and what their conditions are
-// evaluated from. Its lock is never held over a write to a pin, so a tick never
+// interlocks has the interlocks of all motors, and the states of sensors from which
+// their conditions are evaluated. Its lock is never held over a write to a pin, so a tick never
 // waits for one.
 type interlocks struct {
 	mu       sync.Mutex
@@ -70,8 +70,8 @@ func (all *interlocks) permit(motor int, now time.Time) (first *interlock, why s
 }
 
 // violated returns the first of a motor's interlocks that does not hold, or
-// that any record has tripped since permit. If there is none, until is when
-// there will be one if no reading comes; zero is never.
+// that any record has tripped since permit. If there is none, until is when the
+// first will be violated if no reading comes; zero is never.
 func (all *interlocks) violated(motor int, now time.Time) (first *interlock, until time.Time) {
 	all.mu.Lock()
 	defer all.mu.Unlock()

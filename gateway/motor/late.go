@@ -8,15 +8,15 @@ import (
 // claimTime is how long a command waits for pins that do not exist yet.
 const claimTime = 20 * time.Millisecond
 
-// firstClaim is how long a new output waits for its pins: at the start nothing
+// firstClaim is how long a new output waits for its pins: at the start no command
 // waits for it.
 const firstClaim = 2 * time.Second
 
 // errClaiming is why an output cannot be driven while its pins are being claimed.
 var errClaiming = errors.New("its pins are being claimed")
 
-// unclaimed is why an output has no pins yet: nothing was driven, so nothing that
-// was driven has failed.
+// unclaimed is the error of an output that has no pins yet. It is not the failure of a
+// pin: none was driven.
 type unclaimed struct{ error }
 
 func (u unclaimed) Unwrap() error { return u.error }
@@ -28,7 +28,7 @@ type LateOutput struct {
 	open    func() (Output, error)
 	out     Output
 	err     error         // why there is no output
-	claims  chan struct{} // closed when the attempt that runs has ended; nil if none runs
+	claims  chan struct{} // closed when the present attempt has ended; nil if there is none
 	next    Output        // its result
 	nextErr error
 }
@@ -49,7 +49,7 @@ func (l *LateOutput) claim() {
 	}
 }
 
-// claimed waits for the attempt that runs, d at most.
+// claimed waits for the present attempt, d at most.
 func (l *LateOutput) claimed(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

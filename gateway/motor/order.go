@@ -16,7 +16,7 @@ type motor struct {
 	profile
 	baton control.Baton
 
-	running   bool    // it has an order: all below up to maxEnds
+	running   bool    // it has an order, which is all below up to maxEnds
 	magnitude float64 // of the speed wanted
 	reverse   bool
 	startedBy Client
@@ -29,10 +29,10 @@ type motor struct {
 	read    float64   // what the output last read back
 	moving  bool      // not yet at the goal
 	checked time.Time // when it was last read back
-	retry   time.Time // of an output that could not be driven off: the next attempt; else zero
+	retry   time.Time // when an output that could not be driven off is tried again; else zero
 
 	fault     string // latched; "" is none
-	unclaimed bool   // it is that the output has no pins yet
+	unclaimed bool   // the fault is that the output has no pins yet
 	reason    string // of the last change
 	by        string
 	changed   time.Time
@@ -47,10 +47,10 @@ func newMotor(index int, cfg Config) *motor {
 	return m
 }
 
-// accept makes a command the motor's order. A start of a motor that runs changes
-// what it names, as a set does, and makes its sender the one who started it.
+// accept makes a command the motor's order. A start of a motor that runs changes only
+// the parameters in it, as a set does; its sender then counts as who started the motor.
 func (m *motor) accept(cl Client, cmd wire.Command, now time.Time) {
-	if m.held() && m.holder.ID != cl.ID { // who has control takes over from who holds it
+	if m.held() && m.holder.ID != cl.ID { // the client with control takes over from the holder
 		m.startedBy, m.holder, m.lease, m.leaseEnds = cl, Client{}, 0, time.Time{}
 	}
 	if cmd.Action == wire.Start {
@@ -99,8 +99,8 @@ func (m *motor) release() {
 	m.leaseEnds, m.runEnds, m.maxEnds = time.Time{}, time.Time{}, time.Time{}
 }
 
-// expired returns the reason for which the order's time is up, "" while it is
-// not, and when it will be.
+// expired returns the reason if the order's time is up, else "" and when it will be;
+// zero is never.
 func (m *motor) expired(now time.Time) (reason string, ends time.Time) {
 	for _, limit := range []struct {
 		reason string
@@ -125,8 +125,8 @@ func (m *motor) operator(clientID string) (name string, is bool) {
 	return "", false
 }
 
-// operators returns the IDs of who started the running motor and who holds it, and
-// of who has control of it and is asked for it.
+// operators returns the IDs of the clients that started and that hold the running
+// motor, and of the client that has control while another requests it.
 func (m *motor) operators() (ids [3]string) {
 	if m.running {
 		ids = [3]string{m.startedBy.ID, m.holder.ID}

@@ -71,7 +71,7 @@ func assemble(s Spec, hw pins.Hardware) (*actuator, error) {
 		{"dir", s.Dir, gpio.Low, gpio.High},
 	} {
 		if d.name == "" || d.key == "dir" && a.speed == nil {
-			continue // as actuator has it
+			continue // DIR stays as it is: see actuator
 		}
 		if l, ok := line(d.key, d.name); ok {
 			a.directions = append(a.directions, direction{l, d.forward, d.reverse})

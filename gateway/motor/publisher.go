@@ -52,7 +52,7 @@ func (p *publisher) show(motor int, s wire.MotorState, operators [3]string) {
 	p.states[motor], p.operators[motor] = s, operators
 }
 
-// publish shows a change, of which the listener is notified.
+// publish shows a change and queues it for the listener.
 func (p *publisher) publish(motor int, s change, operators [3]string) {
 	p.show(motor, s.MotorState, operators)
 	p.mu.Lock()
@@ -93,7 +93,7 @@ func (p *publisher) operates(clientID string) bool {
 	return slices.ContainsFunc(p.operators, func(ids [3]string) bool { return slices.Contains(ids[:], clientID) })
 }
 
-// run notifies the listener until quit is closed, and then of what is pending.
+// run notifies the listener of changes until quit is closed, and then of those that are pending.
 func (p *publisher) run(quit <-chan struct{}) {
 	for {
 		select {

@@ -38,13 +38,12 @@ func (c *Controller) refusal(m *motor, cl Client, cmd wire.Command, now time.Tim
 	return nil
 }
 
-// maxClockError is how far from an unsynchronised clock's time a start may expire:
-// further, either the clock or the command is wrong by more than what a motor may
-// wait for.
+// maxClockError is how far from an unsynchronised clock's time a start may expire.
+// Beyond it, the clock or the command is too wrong to tell whether the command is late.
 const maxClockError = time.Minute
 
 // expired returns the refusal of a command that has expired, nil if it has not.
-// If unsure, the clock is not synchronised and the command may move a motor.
+// unsure means that the clock is not synchronised and the command may move a motor.
 func expired(cmd wire.Command, now time.Time, unsure bool) error {
 	if cmd.Expires == nil {
 		return nil

@@ -14,7 +14,7 @@ const maxIdle = time.Hour
 
 // Run drives all outputs off; then, until ctx ends, it stops motors and changes
 // their speeds, each at its deadline; then it drives all off, closes the outputs,
-// and returns what failed of that. It is called once.
+// and returns the errors of that. It is called once.
 func (c *Controller) Run(ctx context.Context) error {
 	notified, quit := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -102,7 +102,7 @@ func (c *Controller) allOff() (err error) {
 }
 
 // tend advances one motor. It locks for one motor at a time, so that a stop waits
-// for no more.
+// for one at most.
 func (c *Controller) tend(m *motor) (next time.Time) {
 	defer c.lock(true)()
 	return c.due(m, time.Now())
@@ -111,7 +111,7 @@ func (c *Controller) tend(m *motor) (next time.Time) {
 // due does what is due for a motor and its control, and returns when something is
 // due again; zero is never.
 func (c *Controller) due(m *motor, now time.Time) (next time.Time) {
-	next = c.advance(m, now) // it may end the lease of who is asked for control
+	next = c.advance(m, now) // it may end the lease of the client that is asked for control
 	event, ends := m.baton.Due(m.holder, now)
 	c.passed(m, event)
 	return earlier(next, ends)
