@@ -18,7 +18,7 @@ type Line interface {
 }
 
 // Input is a claimed line whose level can be read. Reading changes nothing,
-// of an output neither.
+// even if the line is an output.
 type Input interface {
 	Level() (gpio.Level, error)
 	// Close releases the line. On a Raspberry Pi's kernel an output keeps the
@@ -41,7 +41,7 @@ const consumer = "gateway"
 // LineState is what the kernel knows of a line.
 type LineState struct {
 	Chip   string // name and label, such as "gpiochip0 (pinctrl-bcm2711)"
-	Header bool   // the chip is that of a Raspberry Pi's header: the offset is N of GPION
+	Header bool   // the chip is that of a Raspberry Pi's header: its line N is called GPION
 	Offset int
 	Output bool
 	Holder string // who has claimed it, "" if nobody has
@@ -91,7 +91,7 @@ func parseLine(s string) (lineName, error) {
 	return l, nil
 }
 
-// parseOffset parses a decimal number in its one form: no sign, no leading zero.
+// parseOffset parses a decimal number without a sign and leading zeros.
 func parseOffset(s string) (uint32, error) {
 	n, err := strconv.ParseUint(s, 10, 16) // more than any chip has
 	if err == nil && strconv.FormatUint(n, 10) != s {
@@ -100,8 +100,8 @@ func parseOffset(s string) (uint32, error) {
 	return uint32(n), err
 }
 
-// String returns the name in the form in which two names of the same line of
-// one chip are equal: a number without a chip is the header's, GPIO17.
+// String returns the name in its canonical form, in which two names of the same line
+// of one chip are equal: a number without a chip is one of the header, GPIO17.
 func (l lineName) String() string {
 	switch {
 	case l.chip == "" && l.name == "":
@@ -114,7 +114,7 @@ func (l lineName) String() string {
 	return l.chip + "/" + l.name
 }
 
-// on returns the name for people, of a line that was found on chip.
+// on returns the name, for people, of a line that was found on the chip.
 func (l lineName) on(chip string) string {
 	if l.chip != "" && l.name == "" {
 		return fmt.Sprintf("line %d on %s", l.offset, chip)

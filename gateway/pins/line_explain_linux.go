@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// explainOpen adds to err, from opening a chip, its cause and the fix.
+// explainOpen adds the cause and the fix to the error of opening a chip.
 func (k *kernel) explainOpen(path string, err error) error {
 	err = fmt.Errorf("open %s: %w", path, err)
 	switch {
@@ -33,7 +33,7 @@ func (k *kernel) explainOpen(path string, err error) error {
 	return err
 }
 
-// explainClaim adds to an errno from claiming a line who holds it, and the fix.
+// explainClaim adds the line's holder and the fix to the error of claiming it.
 func (k *kernel) explainClaim(c chip, offset uint32, errno syscall.Errno) error {
 	if errno != syscall.EBUSY {
 		return errno
@@ -48,7 +48,7 @@ func (k *kernel) explainClaim(c chip, offset uint32, errno syscall.Errno) error 
 	return fmt.Errorf("%w: held by %s; fix: stop that program, or use another line (gpioinfo lists them)", errno, holder)
 }
 
-// gpioUser returns who must be let use the GPIO chips: the effective user, by name or else by number.
+// gpioUser returns the user that needs access to the GPIO chips: the effective user, by name or else by number.
 func gpioUser() string {
 	id := strconv.Itoa(os.Geteuid())
 	if u, err := user.LookupId(id); err == nil {

@@ -162,10 +162,10 @@ type chip struct {
 
 func (c chip) String() string { return fmt.Sprintf("%s (%s)", c.name, c.label) }
 
-// openChip opens the chip of that name; without one, the chip behind a
-// Raspberry Pi's header, whose number differs between models and kernels, and
-// where there is none, gpiochip0. It never takes gpiochip0 for want of
-// permission to open another: that would drive the wrong pin.
+// openChip opens the chip of that name. Without a name, it opens the chip behind a
+// Raspberry Pi's header, whose number differs between models and kernels, or, where
+// there is none, gpiochip0. If any chip cannot be opened, it does not fall back to
+// gpiochip0: the other one could be the header's, and the pin a wrong one.
 func (k *kernel) openChip(name string) (chip, error) {
 	if name != "" {
 		return k.openPath("/dev/" + name)
@@ -250,7 +250,7 @@ func (k *kernel) info(c chip, offset uint32) (unix.GPIOV2LineInfo, syscall.Errno
 	return info, errno
 }
 
-// call is an ioctl that a signal, such as the runtime's own, does not end.
+// call is an ioctl that is repeated when a signal, such as the runtime's own, interrupts it.
 func (k *kernel) call(fd int, request uint, arg unsafe.Pointer) syscall.Errno {
 	for {
 		if errno := k.ioctl(fd, request, arg); errno != syscall.EINTR {
@@ -290,8 +290,8 @@ func (l *claimed) Out(level gpio.Level) error {
 	return nil
 }
 
-// Level returns what the pin carries, which of an output is what it is driven
-// with unless something is wrong with the wiring.
+// Level returns the level of the pin. Of an output, that is the level that it is
+// driven with, unless something is wrong with the wiring.
 func (l *claimed) Level() (gpio.Level, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -320,7 +320,7 @@ func (l *claimed) Close() error {
 		return nil
 	}
 	err := l.kernel.close(l.fd)
-	l.fd = -1 // even then: Linux has released it
+	l.fd = -1 // after an error too: Linux has released it
 	if err != nil {
 		return fmt.Errorf("%s: close: %w", l.name, err)
 	}

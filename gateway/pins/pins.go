@@ -3,7 +3,7 @@
 // ([NewSim]). A claimed output is inactive from the first moment on.
 //
 // It knows the kernel's interfaces and periph's levels. It refuses to know what
-// hangs on a pin, who drives it and when, and the configuration: a motor, an
+// is connected to a pin, who drives it and when, and the configuration: a motor, an
 // input, the recovery of a bus and a power switch use the same calls.
 package pins
 
@@ -31,9 +31,9 @@ func (*Kernel) PWM(name string, hz int) (PWM, error) {
 	return orNone[PWM](sysPWM.open(name, hz))
 }
 
-// Canonical returns the one form of the name of a line or a channel, in which
-// two names of the same pin are equal as far as can be known without the
-// hardware: GPIO17 for 17.
+// Canonical returns the canonical form of the name of a line or a channel, such as
+// GPIO17 for 17. In it, two names of the same pin are equal as far as can be known
+// without the hardware.
 func Canonical(name string) (string, error) {
 	if IsChannel(name) {
 		c, err := parseChannel(name)
@@ -43,7 +43,7 @@ func Canonical(name string) (string, error) {
 	return l.String(), err
 }
 
-// orNone keeps the nil pointer beside an error from becoming an interface that
+// orNone keeps a nil pointer that comes with an error from becoming an interface that
 // is not nil. *T must implement I.
 func orNone[I, T any](p *T, err error) (none I, _ error) {
 	if err != nil {

@@ -35,7 +35,7 @@ type channelName struct{ chip, channel uint32 }
 
 var channelForm = regexp.MustCompile(`^pwmchip([0-9]{1,4})/([0-9]{1,4})$`)
 
-// IsChannel returns whether a name is meant as that of a PWM chip's channel, not of a line.
+// IsChannel returns whether a name is meant for a channel of a PWM chip, not for a line.
 func IsChannel(s string) bool { return strings.HasPrefix(s, "pwmchip") }
 
 func parseChannel(s string) (channelName, error) {

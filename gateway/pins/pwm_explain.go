@@ -9,8 +9,8 @@ import (
 // pwmClass is where the kernel has its PWM chips, below the machine's root directory.
 const pwmClass = "sys/class/pwm"
 
-// NoChip says why a PWM chip, such as pwmchip0, cannot be had on the machine whose root
-// directory is root, which has no such chip, and what to do there.
+// NoChip returns why a machine does not have a PWM chip, such as pwmchip0, and the fix
+// there. root is the machine's root directory.
 func NoChip(root, chip string) (why, fix string) {
 	var has []string
 	entries, _ := os.ReadDir(filepath.Join(root, pwmClass)) // it is missing where there is no driver

@@ -90,8 +90,8 @@ func (p *SoftPWM) Get() (float64, error) {
 // Close releases the line.
 func (p *SoftPWM) Close() error { return p.line.Close() }
 
-// pulse makes pulses until the duty is 0 or 1. The first began at start. It leaves
-// the line at any level.
+// pulse makes pulses until the duty is 0 or 1. The first began at start. The line may
+// have either level afterwards.
 func (p *SoftPWM) pulse(start time.Time) {
 	defer close(p.done)
 	timer := time.NewTimer(p.period)

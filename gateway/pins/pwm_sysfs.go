@@ -40,8 +40,8 @@ const (
 	udevPoll  = 10 * time.Millisecond // between two checks
 )
 
-// hardPWM is a channel of a PWM chip. While it is open it is enabled, from the
-// first pulse on: what a pin carries whose PWM is disabled is up to the chip.
+// hardPWM is a channel of a PWM chip. It is enabled from its first pulse until it is
+// closed: while PWM is disabled, the level of the pin depends on the chip.
 // Its polarity is left as it is.
 type hardPWM struct {
 	tree     pwmTree
@@ -114,8 +114,8 @@ func (p *hardPWM) Close() error {
 }
 
 // off ends the pulses, then disables the channel. It writes only what differs:
-// a channel that was never set up, whose period is 0, takes no write but that
-// of its period (EINVAL in Linux 6.1, pwm_apply_state).
+// a channel that was never set up, whose period is 0, refuses every write except
+// that of its period (EINVAL in Linux 6.1, pwm_apply_state).
 func (p *hardPWM) off() error {
 	var errs [2]error
 	for i, file := range []string{"duty_cycle", "enable"} {
@@ -194,7 +194,7 @@ func (p *hardPWM) get(file string) (int64, error) {
 	return value, nil
 }
 
-// explain adds to err, from exporting a channel, its cause and the fix.
+// explain adds the cause and the fix to the error of an export.
 func (p *hardPWM) explain(err error) error {
 	fix := ""
 	switch {

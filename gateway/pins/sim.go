@@ -142,8 +142,8 @@ func (s *Sim) Repair(name string) {
 	s.change(p, func() { p.broken, p.stuck = nil, nil })
 }
 
-// Kill is the death of the process that has claimed pins: it cannot drive them
-// any more, they can be claimed again, and they carry what they carried.
+// Kill emulates the death of the process that has claimed pins: it cannot drive them
+// any more, they can be claimed again, and they keep their levels and duties.
 func (s *Sim) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
