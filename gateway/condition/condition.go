@@ -1,7 +1,7 @@
-// Package condition is what can be asked of a sensor's readings in a line of text:
+// Package condition reads conditions on a sensor's readings from a line of text:
 // indoor.temperature < 60. Interlocks and alarms are made of conditions.
 //
-// It refuses to know what follows from a condition that holds, or does not.
+// It refuses to know what follows when a condition holds, or does not.
 package condition
 
 import (
@@ -15,14 +15,14 @@ import (
 	"sensorgateway/wire"
 )
 
-// MaxAge is the largest age that a condition can ask for.
+// MaxAge is the largest age in a condition.
 const MaxAge = 24 * time.Hour
 
 // Age is the name of a condition on the age of a sensor's last good reading, on
 // the monotonic clock; all other names are quantities.
 const Age = "age"
 
-// Condition is what is asked of a sensor; [Parse] makes it.
+// Condition is a condition on the readings of a sensor; [Parse] makes it.
 type Condition struct {
 	Text   string // as people see it: "indoor.temperature < 60"
 	Sensor int
@@ -39,9 +39,9 @@ func (c Condition) String() string { return c.Text }
 // Find returns the sensor of a name.
 type Find func(name string) (*wire.SensorInfo, bool)
 
-// Parse reads a condition: SENSOR.QUANTITY OP LIMIT. The operators are <, <=, > and >=;
-// a quantity that the sensor measures takes a number in its unit, age, that of the
-// sensor's last good reading, a duration.
+// Parse reads a condition: SENSOR.QUANTITY OP LIMIT. The operators are <, <=, > and >=.
+// The limit of a quantity that the sensor measures is a number in its unit; that of age,
+// the age of the sensor's last good reading, is a duration.
 //
 //	indoor.temperature < 60
 //	indoor.age < 500ms
@@ -106,7 +106,7 @@ func number(text string) (float32, error) {
 	return float32(v), err
 }
 
-// Above returns whether the condition asks for more than its limit.
+// Above returns whether the condition demands more than its limit.
 func (c Condition) Above() bool { return c.Op[0] == '>' }
 
 // Meets returns whether a value meets the condition. A NaN meets none.

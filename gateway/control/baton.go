@@ -1,10 +1,10 @@
-// Package control decides who has control of a motor: a client requests it, who has
-// it grants or denies that, and a request that nobody answers ends by itself. A
-// [Baton] is the control of one motor.
+// Package control decides who has control of a motor: a client requests it, the client
+// that has it grants or denies the request, and one that nobody answers ends by itself.
+// A [Baton] is the control of one motor.
 //
-// It refuses to know what control is good for, motors, leases and sockets. Its
-// callers say who holds the motor without control, who is lost and what the time is;
-// it has no lock and no goroutine.
+// It refuses to know what control is good for, motors, leases and sockets. Its callers
+// say who holds the motor without control, which client's connection has ended and what
+// the time is; it has no lock and no goroutine.
 package control
 
 import (
@@ -14,43 +14,43 @@ import (
 	"sensorgateway/wire"
 )
 
-// DefaultTimeout is how long a request waits for its answer that does not say so.
+// DefaultTimeout is how long a request that does not say how long waits for its answer.
 const DefaultTimeout = 10 * time.Second
 
-// Client is who sends a message.
+// Client is the sender of a message.
 type Client struct {
 	ID    string // of the connection; unique
-	Token string // the ID of its token; "" for who has none, and is known by its connection only
+	Token string // the ID of its token; "" if it has none, and is known by its connection only
 	Name  string // for people
 }
 
-// None returns whether it is nobody.
+// None returns whether the client is nobody.
 func (c Client) None() bool { return c == Client{} }
 
-// Same returns whether two clients are the same somebody: connections with the same
-// token are.
+// Same returns whether two clients are the same person or program: connections with the
+// same token are.
 func (c Client) Same(d Client) bool {
 	return !c.None() && (c.ID == d.ID || c.Token != "" && c.Token == d.Token)
 }
 
-// Baton is the control of one motor. All connections of who has control share it, but
-// it ends with the connection that requested it: nobody keeps it whose connection has ended. Whoever
-// holds the motor without control, by a lease, is asked like one who has it.
+// Baton is the control of one motor. All connections with the same token share control,
+// but it ends with the connection that requested it. While nobody has control, a request
+// is for the client that holds the motor by a lease.
 //
-// Its methods return the event of what they changed, nil if that is nothing for others.
+// Its methods return the event of what they changed, nil if it does not concern others.
 type Baton struct {
 	Motor string
 
 	has   Client // who has control
 	since time.Time
-	allow bool // by it: a request that it does not answer is granted
+	allow bool // its choice: a request that it does not answer is granted
 
-	asks      Client // who has requested it and waits
-	asksAllow bool   // what allow will be
+	asks      Client // who has requested control and waits
+	asksAllow bool   // its value of allow once it has control
 	ends      time.Time
 }
 
-// Act carries out a control message. holder is who holds the motor without control.
+// Act carries out a control message. holder is the client that holds the motor by a lease.
 func (b *Baton) Act(cmd wire.Command, cl, holder Client, now time.Time) (*wire.Event, error) {
 	owner := b.asked(holder)
 	switch cmd.Action {
@@ -70,14 +70,14 @@ func (b *Baton) Act(cmd wire.Command, cl, holder Client, now time.Time) (*wire.E
 	return b.withdraw(wire.DenyControl, owner, owner.Name, wire.ReasonCommand, now), nil
 }
 
-// Repeats returns whether the client has already what it requests, or waits for it.
+// Repeats returns whether the client already has what it requests, or waits for it.
 func (b *Baton) Repeats(cmd wire.Command, cl Client) bool {
 	return cmd.Action == wire.RequestControl && (b.asks.Same(cl) || b.has == cl && b.allow == allows(cmd))
 }
 
 func allows(cmd wire.Command) bool { return cmd.AllowTakeover != nil && *cmd.AllowTakeover }
 
-// asked is who answers a request.
+// asked returns the client that has to answer a request.
 func (b *Baton) asked(holder Client) Client {
 	if b.has.None() {
 		return holder
@@ -121,7 +121,7 @@ func (b *Baton) release(cl, owner Client, now time.Time) (*wire.Event, error) {
 	return nil, wire.Errorf(409, "%s has control of %s, and not you", b.has.Name, b.Motor)
 }
 
-// leave takes control from who has it, for whoever waits for it.
+// leave ends control, or passes it to the client that waits for it.
 func (b *Baton) leave(reason string, now time.Time) *wire.Event {
 	was := b.has
 	if !b.asks.None() {
@@ -133,7 +133,7 @@ func (b *Baton) leave(reason string, now time.Time) *wire.Event {
 	return e
 }
 
-// pass gives control to a client, whose request, if it waited, has been answered.
+// pass gives control to a client, and ends its request if it had one.
 func (b *Baton) pass(to Client, allow bool, from Client, by, reason string, now time.Time) *wire.Event {
 	if !b.has.Same(to) {
 		b.since = now
@@ -159,7 +159,7 @@ func (b *Baton) withdraw(action string, owner Client, by, reason string, now tim
 	return e
 }
 
-// Lost ends what a client has or requests whose connection has ended.
+// Lost ends the control or the request of a client whose connection has ended.
 func (b *Baton) Lost(id string, holder Client, reason string, now time.Time) *wire.Event {
 	switch id {
 	case b.asks.ID:
@@ -171,8 +171,8 @@ func (b *Baton) Lost(id string, holder Client, reason string, now time.Time) *wi
 }
 
 // Due does what is due by now, and returns when something will be; zero is never. A
-// request is granted when nobody holds the motor any more, and when its time is up if
-// who has control allowed that.
+// request is granted when nobody holds the motor any more. When its time is up, it is
+// granted if the client with control allowed that, else denied.
 func (b *Baton) Due(holder Client, now time.Time) (e *wire.Event, next time.Time) {
 	owner := b.asked(holder)
 	switch {
@@ -188,10 +188,10 @@ func (b *Baton) Due(holder Client, now time.Time) (e *wire.Event, next time.Time
 	return b.pass(b.asks, b.asksAllow, owner, "", wire.ReasonTimeout, now), time.Time{}
 }
 
-// left is the time that the request has.
+// left returns how long the request still waits.
 func (b *Baton) left(now time.Time) time.Duration { return max(b.ends.Sub(now), 0) }
 
-// event is one that all see, and those in any case whom it concerns.
+// event returns an event for all; the clients that it concerns get it without subscribing.
 func (b *Baton) event(action string, owner Client, now time.Time, others ...Client) *wire.Event {
 	e := &wire.Event{Kind: wire.EventControl, Action: action, Target: b.Motor, Holder: owner.Name, TS: wire.Seconds(now.UnixMilli())}
 	for _, c := range append(others, owner, b.asks) {
@@ -202,7 +202,7 @@ func (b *Baton) event(action string, owner Client, now time.Time, others ...Clie
 	return e
 }
 
-// Has returns whether the client has control, or another connection of the same somebody.
+// Has returns whether the client, or another connection with its token, has control.
 func (b *Baton) Has(cl Client) bool { return b.has.Same(cl) }
 
 // Refusal returns why the client may not move the motor: another has control.
@@ -216,8 +216,8 @@ func (b *Baton) Refusal(cl Client) error {
 // Waits returns whether the client's request waits for its answer.
 func (b *Baton) Waits(cl Client) bool { return b.asks.Same(cl) }
 
-// Asked returns the ID of who has control while somebody waits for it, else "": it has
-// to be noticed soon if that one is gone.
+// Asked returns the ID of the client that has control while another waits for it, else "":
+// a lost connection of that client has to be noticed soon.
 func (b *Baton) Asked() string {
 	if b.asks.None() {
 		return ""
@@ -225,7 +225,7 @@ func (b *Baton) Asked() string {
 	return b.has.ID
 }
 
-// Show adds who has control, and who requests it, to a state.
+// Show adds to a state who has control and who requests it.
 func (b *Baton) Show(s *wire.MotorState) {
 	if !b.has.None() {
 		s.Control = &wire.Control{By: b.has.Name, Since: wire.Seconds(b.since.UnixMilli()), AllowTakeover: b.allow}
