@@ -22,12 +22,12 @@ const (
 	WasRevoked = "revoked"
 )
 
-// Author is whom the running gateway knows who changed a token. The zero Author is
-// whoever else changed the file.
+// Author is the client that changed a token through the running gateway. The zero Author
+// is anybody else who changed the file.
 type Author struct {
 	ID   string // of the author's own token
 	Name string
-	How  string // the author was known
+	How  string // the author was identified
 	From string // where the author was
 }
 
@@ -38,7 +38,7 @@ type Change struct {
 	By    Author
 }
 
-// errNothingStored is that of changes where no directory is.
+// errNothingStored is the error of a change without a state directory.
 var errNothingStored = errors.New("this gateway has no state directory, and so no tokens; fix: name one, state: in its configuration or --state")
 
 // Edit changes the file as [Edit] does, on behalf of a client, and follows the change at
@@ -69,7 +69,7 @@ func (s *Store) Edit(by Author, change func(*File) error) error {
 	return err
 }
 
-// compare returns what happened to the tokens of a file until it was another.
+// compare returns the changes that lead from the tokens of f to those of after.
 func (f *File) compare(after *File) (all []Change) {
 	for _, t := range f.Tokens {
 		now := after.ByID(t.ID)
@@ -94,7 +94,7 @@ func (f *File) compare(after *File) (all []Change) {
 	return all
 }
 
-// attribute names the author of those changes that are expected of one. s.mu is held.
+// attribute sets the author of those changes that an Edit expects. s.mu is held.
 func (s *Store) attribute(changes []Change) {
 	for i, c := range changes {
 		at := slices.IndexFunc(s.expected, func(e Change) bool { return e.What == c.What && sameToken(e.Token, c.Token) })
@@ -112,11 +112,11 @@ func sameToken(a, b Token) bool {
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
-// knownName is the file of the tokens as Changed was last called with, with which a change is
-// noticed that is made while no gateway runs.
+// knownName is the file of the tokens as of the last call of Changed. It shows, at the next
+// start, what changed while no gateway ran.
 const knownName = "tokens-known.json"
 
-// readKnown returns what Changed was last called with, nothing if it never was.
+// readKnown returns the tokens as of the last call of Changed, none if there was none.
 func readKnown(dir string, log *slog.Logger) *File {
 	data, err := statefile.Read(dir, knownName)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -135,7 +135,7 @@ func readKnown(dir string, log *slog.Logger) *File {
 
 func (s *Store) writeKnown() {
 	s.mu.RLock()
-	known := File{Gateway: cmp.Or(s.known.Gateway, newID()), Tokens: s.known.Tokens} // any will do
+	known := File{Gateway: cmp.Or(s.known.Gateway, newID()), Tokens: s.known.Tokens} // the form needs an ID: any will do
 	s.mu.RUnlock()
 	if err := statefile.Write(s.dir, knownName, known.format()); err != nil {
 		s.log.Warn("which tokens are known cannot be written: their changes are recorded again after a start", "err", err)

@@ -39,8 +39,8 @@ func Read(dir string) (*File, error) {
 	return f, nil
 }
 
-// Edit changes the file in a state directory, which must be there: it is read
-// again, changed and replaced as a whole, while no other process does. The file
+// Edit changes the file in a state directory, which must exist: the file is read
+// again, changed and replaced as a whole, while other processes are locked out. It
 // belongs to the owner of the directory, whoever calls: what root writes, the
 // service must be able to read.
 func Edit(dir string, change func(*File) error) error {
@@ -86,7 +86,7 @@ func (f *File) Add(t Token) (text string, err error) {
 	return text, nil
 }
 
-// Revoke removes a token, and all that were logged in with it.
+// Revoke removes a token, and its logins and codes.
 func (f *File) Revoke(name string) error {
 	t := f.Find(name)
 	if t == nil {
@@ -97,7 +97,7 @@ func (f *File) Revoke(name string) error {
 	return nil
 }
 
-// Rotate gives a token another text, and removes what the old one logged in.
+// Rotate gives a token another text, and removes its logins and codes.
 func (f *File) Rotate(name string) (text string, err error) {
 	t := f.Find(name)
 	if t == nil {
@@ -144,22 +144,22 @@ func (f *File) AddCode(name string) (text string, err error) {
 	return text, nil
 }
 
-// addLogin returns the secret of a new login of a token, which begins as given.
+// addLogin adds a login of a token, and returns its secret, which begins with begin.
 func (f *File) addLogin(id, from, begin string) (secret string) {
 	secret = begin + random()
 	f.Logins = append(f.Logins, Login{ID: newID(), Token: id, Created: now(), From: from, Hash: hashOf(secret)})
 	return secret
 }
 
-// prune removes codes that have expired, and what is more than there may be of a
-// token: the oldest of it.
+// prune removes codes that have expired, and of each token the oldest codes and logins
+// beyond their limits.
 func (f *File) prune(now time.Time) {
 	f.Codes = slices.DeleteFunc(f.Codes, func(c Code) bool { return now.After(c.Expires) })
 	f.Codes = newest(f.Codes, maxCodes, func(c Code) string { return c.Token })
 	f.Logins = newest(f.Logins, maxLogins, func(l Login) string { return l.Token })
 }
 
-// newest returns the last most of each token.
+// newest keeps the last entries of each token, most of them at most.
 func newest[T any](list []T, most int, token func(T) string) []T {
 	count := map[string]int{}
 	for i := len(list) - 1; i >= 0; i-- {

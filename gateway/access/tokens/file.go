@@ -31,7 +31,7 @@ func (r Role) AtLeast(other Role) bool {
 	return slices.Index(Roles(), r) >= slices.Index(Roles(), other)
 }
 
-// A Token is what is stored of one. An empty scope is everything.
+// A Token is a token as it is stored. An empty scope is everything.
 type Token struct {
 	ID      string   `json:"id"`
 	Name    string   `json:"name"` // of its holder, as clients and log lines show it; unique
@@ -95,8 +95,8 @@ func CheckName(name string) error {
 	return nil
 }
 
-// parse reads a file. What it does not know is an error: a scope that it would
-// ignore would widen rights.
+// parse reads a file. An unknown key is an error: if it were a scope, to ignore it
+// would widen rights.
 func parse(data []byte) (*File, error) {
 	if len(data) > maxFile {
 		return nil, errTooLarge
@@ -168,10 +168,10 @@ func (f *File) check() error {
 	return nil
 }
 
-// Site is before the name of a site in a scope of gateways.
+// Site is the prefix of a site's name in a scope of gateways.
 const Site = "site:"
 
-// gatewayForm is that of an entry of such a scope.
+// gatewayForm is the form of an entry of such a scope.
 var gatewayForm = regexp.MustCompile(`^(site:)?[a-z][a-z0-9_-]{0,31}$`)
 
 // CheckGateways returns what is wrong with a scope of gateways.
@@ -182,7 +182,7 @@ func CheckGateways(scope []string) error {
 	return nil
 }
 
-// idForm is that of all IDs: fit for the name of a cookie (RFC 6265, section 4.1.1).
+// idForm is the form of all IDs: fit for the name of a cookie (RFC 6265, section 4.1.1).
 var idForm = regexp.MustCompile(`^[a-z0-9]{1,32}$`)
 
 // format returns the file's content: people may read it.

@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	// checkEvery is how often a [Store] checks its file and the expiry of its entries:
-	// whatever is revoked is so everywhere within a second.
+	// checkEvery is how often a [Store] checks its file and the expiry of its entries: a
+	// revocation takes effect everywhere within a second.
 	checkEvery = 250 * time.Millisecond
-	// watchedEvery is how often at least, while the system says when the file changes and
-	// the next expiry is far: the system's clock may be set.
+	// watchedEvery is how often it checks at least while the system reports changes of the
+	// file and the next expiry is far: the system's clock may be set.
 	watchedEvery = 10 * time.Second
 )
 
@@ -29,7 +29,7 @@ func (s *Store) Run(ctx context.Context, hangup <-chan os.Signal) error {
 	writer.Go(func() { s.write(written) })
 	defer writer.Wait()
 	defer stop()
-	var changed <-chan struct{} // nil: nobody says so
+	var changed <-chan struct{} // nil: they are not reported
 	if s.Watch != nil {
 		c, stop := s.Watch(s.dir)
 		defer stop()
@@ -115,7 +115,7 @@ func (s *Store) check(anyway bool) {
 		for _, c := range changes {
 			s.Changed(c)
 		}
-		if len(changes) > 0 { // not before: rather twice than never
+		if len(changes) > 0 { // after the calls: a change may be reported twice, but is never lost
 			select {
 			case s.unknown <- struct{}{}:
 			default: // it will be written as it is then
@@ -139,8 +139,8 @@ func (s *Store) expired(e *Entry, now time.Time) bool {
 	return !ends.IsZero() && !now.Before(ends)
 }
 
-// ends returns when an entry expires, zero for never. A login does with its token, and
-// when it was not used for long.
+// ends returns when an entry expires, zero for never. A login expires with its token, or
+// when it was not used for loginTime.
 func (s *Store) ends(e *Entry) (at time.Time) {
 	if e.Login == nil {
 		return e.Expires

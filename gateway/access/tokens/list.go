@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A Summary is a token with what is logged in with it.
+// A Summary is a token with its logins.
 type Summary struct {
 	Token
 	Logins []LoginUse

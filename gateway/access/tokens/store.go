@@ -1,9 +1,9 @@
 // Package tokens stores who may use a gateway: one file in its state directory,
 // which the gateway and the command "gateway token" change, each under a lock. A
-// [Store] is what a running gateway knows of it, and follows its changes.
+// [Store] is the copy of it in a running gateway, and follows its changes.
 //
 // It knows files and secrets, of which it stores hashes only. It refuses to know
-// HTTP, and how a secret came here.
+// HTTP, and how a client sent a secret.
 package tokens
 
 import (
@@ -18,19 +18,19 @@ import (
 	"time"
 )
 
-// Why an entry no longer holds: the cause of its context's end.
+// Why an entry is no longer valid: the cause of its context's end.
 var (
 	ErrRevoked = errors.New("the token was revoked or changed")
 	ErrExpired = errors.New("the token has expired")
-	ErrNeeded  = errors.New("a token is needed now") // the end of [Store.NoneMade]
+	ErrNeeded  = errors.New("a token is needed now") // why [Store.NoneMade] ended
 )
 
-// An Entry is a token, or the login of a browser with one, for as long as it holds
-// and stays as it is.
+// An Entry is a token, or the login of a browser with one, for as long as it is valid
+// and does not change.
 type Entry struct {
 	Token
 	Login *Login          // nil: the token itself
-	Valid context.Context // ends when it no longer holds; its cause says why
+	Valid context.Context // ends when the entry is no longer valid; its cause says why
 	end   context.CancelCauseFunc
 	id    string // of the login, or of the token
 }
@@ -38,16 +38,16 @@ type Entry struct {
 // Store is what is stored in a directory, in memory.
 type Store struct {
 	// Changed is called for each token that was made, changed, rotated or revoked, also
-	// while no gateway ran; nil: nobody is to know. It must be set before Run.
+	// while no gateway ran; nil: nobody is told. It must be set before Run.
 	Changed func(Change)
-	// Watch says when files of the directory change, until stop is called, and closes the
-	// channel when it can say so no more ([statefile.Watch]); nil: it never can. It must be
-	// set before Run.
+	// Watch reports when files of the directory change, until stop is called, and closes
+	// the channel when it no longer can ([statefile.Watch]); nil: the file is polled. It
+	// must be set before Run.
 	Watch func(dir string) (changed <-chan struct{}, stop func())
 
 	dir   string // "": nothing is stored, and nobody has a token
 	log   *slog.Logger
-	edits sync.Mutex // held by Edit: its changes are noticed before the next ones are made
+	edits sync.Mutex // held by Edit: check has seen its changes before the next ones are made
 
 	checks  sync.Mutex    // held by check: Changed is called in the order of the changes
 	unknown chan struct{} // 1: known has changed, and is to be written
@@ -55,8 +55,8 @@ type Store struct {
 	mu       sync.RWMutex
 	file     *File
 	known    *File           // as Changed was last called with
-	expected []Change        // of an Edit, to be noticed
-	made     bool            // a token was made once: the gateway is no longer open to whoever comes
+	expected []Change        // of an Edit, which check has not seen yet
+	made     bool            // a token was made once: the gateway is no longer open to everybody
 	none     context.Context // ends when made is set
 	set      context.CancelCauseFunc
 	entries  map[hash]*Entry
@@ -65,8 +65,8 @@ type Store struct {
 	used     used
 }
 
-// Open reads the tokens in a state directory. If they cannot be read nobody has a
-// token, and the gateway is not open because of that.
+// Open reads the tokens in a state directory. If they cannot be read, nobody has a
+// token, but this does not make the gateway open to everybody.
 func Open(dir string, log *slog.Logger) *Store {
 	s := &Store{dir: dir, log: log, file: &File{}, entries: map[hash]*Entry{}, unknown: make(chan struct{}, 1)}
 	s.none, s.set = context.WithCancelCause(context.Background())
@@ -96,9 +96,9 @@ func (s *Store) Gateway() string {
 	return s.file.Gateway
 }
 
-// Find returns the entry of a secret: a token's text, or what a browser was given.
-// The error of one that is not stored is [ErrRevoked], for it may have been, and of
-// one that has expired [ErrExpired], with its entry.
+// Find returns the entry of a secret: a token's text, or a login's cookie. The error is
+// [ErrRevoked] if the secret is not stored, since it may have been, and [ErrExpired],
+// with the entry, if it has expired.
 //
 // It looks up the hash: how long that takes says nothing about how much of the
 // secret was right. from is where it was presented, for people.
@@ -107,8 +107,8 @@ func (s *Store) Find(secret, from string) (*Entry, error) {
 	return s.use(s.find(func() *Entry { return s.entries[h] }), from)
 }
 
-// Named returns the entry of the token that has a name, or else an ID, for whoever was
-// identified otherwise. Its errors are those of Find.
+// Named returns the entry of the token with this name, or else with this ID, for a client
+// that was identified without a secret. Its errors are those of Find.
 func (s *Store) Named(name, from string) (*Entry, error) {
 	return s.use(s.find(func() *Entry {
 		t := s.file.Find(name)
@@ -122,8 +122,8 @@ func (s *Store) Named(name, from string) (*Entry, error) {
 	}), from)
 }
 
-// find looks an entry up. One that is not there may have been made a moment ago, so the
-// file is checked first.
+// find looks an entry up. One that is not there may have been made a moment ago, so it is
+// looked up again after a check of the file.
 func (s *Store) find(in func() *Entry) *Entry {
 	look := func() *Entry {
 		s.mu.RLock()
@@ -138,7 +138,7 @@ func (s *Store) find(in func() *Entry) *Entry {
 	return e
 }
 
-// use returns an entry that was presented, nil for none, and notes that.
+// use checks an entry that was presented, nil for none, and notes its use.
 func (s *Store) use(e *Entry, from string) (*Entry, error) {
 	if e == nil {
 		return nil, ErrRevoked
@@ -153,7 +153,7 @@ func (s *Store) use(e *Entry, from string) (*Entry, error) {
 	return e, nil
 }
 
-// read reads the file. If it cannot be read what was known stays; if it is missing
+// read reads the file. If it cannot be read, the known tokens stay. If it is missing,
 // nobody has a token any more, and the gateway stays closed until it starts again.
 // s.mu is held.
 func (s *Store) read(info fs.FileInfo, err error) {
@@ -188,7 +188,7 @@ func (s *Store) setMade() {
 }
 
 // replace takes over the entries of a file. One that has changed in any way ends, so
-// that whoever uses it is identified anew. s.mu is held.
+// that clients with it are identified anew. s.mu is held.
 func (s *Store) replace(file *File) {
 	before := s.entries
 	s.entries = map[hash]*Entry{}
@@ -218,11 +218,11 @@ func (s *Store) replace(file *File) {
 	s.used.retain(known)
 }
 
-// viewing begins the secret of a login that may do what a viewer may, and no more. The
-// hash is of all of the secret, so nobody can take it away.
+// viewing is the prefix of the secret of a login that may do what a viewer may, and no
+// more. The hash covers the prefix too, so nobody can remove it.
 const viewing = "view."
 
-// ForViewing returns whether a login's secret is of [Store.LogInViewer].
+// ForViewing returns whether [Store.LogInViewer] has made this secret of a login.
 func ForViewing(secret string) bool { return strings.HasPrefix(secret, viewing) }
 
 // LogInViewer makes a login for the holder of a token, by its ID, which may do what a
@@ -242,8 +242,8 @@ func (s *Store) LogInViewer(token, from string) (cookie string, err error) {
 }
 
 // LogIn makes a login for the holder of a token's text or of a login code, which is
-// good no longer, and returns what the browser is to keep, and the name of the
-// token. from is where the browser is.
+// then used up. It returns what the browser is to keep, and the name of the token.
+// from is where the browser is.
 func (s *Store) LogIn(secret, from string) (cookie, name string, err error) {
 	if s.dir == "" {
 		return "", "", ErrRevoked

@@ -14,8 +14,8 @@ import (
 )
 
 // usedEvery is how often the last uses are written, at most. They are in a file of
-// their own: the gateway, which writes it, can so never bring a token back that was
-// revoked meanwhile.
+// their own, so that the gateway, when it writes them, cannot bring back a token that
+// was revoked meanwhile.
 const usedEvery = time.Hour
 
 // Use is the last use of a token or a login.
@@ -24,7 +24,7 @@ type Use struct {
 	From string    `json:"from,omitempty"` // where it was presented, for people
 }
 
-// UnmarshalJSON reads a use; a time alone is one without a place, as older files have it.
+// UnmarshalJSON reads a use. Older files have only its time.
 func (u *Use) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {
 		*u = Use{}
@@ -39,7 +39,7 @@ type used struct {
 	mu      sync.Mutex
 	at      map[string]Use
 	changed bool
-	failed  bool // to be written
+	failed  bool // the last write failed
 }
 
 // LastUsed returns the last use of each token and login of a state directory, by ID, as
@@ -88,7 +88,7 @@ func (u *used) note(id, from string) {
 	u.at[id], u.changed = Use{now(), from}, true
 }
 
-// retain forgets all entries but some.
+// retain forgets all entries but those that are known.
 func (u *used) retain(known map[string]bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
