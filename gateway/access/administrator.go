@@ -8,10 +8,10 @@ import (
 	"sensorgateway/wire"
 )
 
-// Administrators lets requests through that an administrator makes, whether they were
-// identified before or not. One that changes something and shows what browsers send
-// unasked has to come from the gateway's own page, or from no page: other pages, allowed
-// ones too, may be anybody's idea.
+// Administrators lets the requests of administrators through. It identifies a request if
+// that was not done before. One that changes something, with a credential that browsers
+// send by themselves, must come from the gateway's own page or from no page: any other
+// page, even an allowed one, could have caused it against its user's will.
 func (g *Guard) Administrators(serve http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, known := r.Context().Value(contextKey{}).(*Identity)

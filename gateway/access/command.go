@@ -17,8 +17,8 @@ func (id *Identity) InScope(motors []wire.MotorState) []wire.MotorState {
 	return slices.DeleteFunc(slices.Clone(motors), func(m wire.MotorState) bool { return !id.Motors.Has(m.Target) })
 }
 
-// MayNot returns why a command that is no stop is not for the client, nil if it is.
-// How the motors are is shown to whoever may see.
+// MayNot returns why the client may not send a command that is no stop, nil if it may.
+// The status of motors is shown to everybody who may see.
 func (id *Identity) MayNot(cmd wire.Command) error {
 	switch reason := id.Ended(); {
 	case reason != "":
@@ -31,8 +31,8 @@ func (id *Identity) MayNot(cmd wire.Command) error {
 	return id.Denied
 }
 
-// Within limits a command to those of the motors that are in the client's scope, stops
-// among them. An e-stop is for all motors, whoever presses it, and an acknowledge for none.
+// Within limits a command, a stop too, to the motors in the client's scope. An e-stop is
+// always for all motors, and an acknowledge for none.
 func (id *Identity) Within(cmd wire.Command, motors func() []wire.MotorState) (wire.Command, error) {
 	if len(id.Motors) == 0 || cmd.Action == wire.EStop || cmd.Action == wire.Reset || cmd.Action == wire.Acknowledge {
 		return cmd, nil
@@ -58,7 +58,7 @@ func (id *Identity) Within(cmd wire.Command, motors func() []wire.MotorState) (w
 	if !cmd.Stops() || len(within) == 0 {
 		return cmd, wire.Errorf(http.StatusForbidden, "%s is not in the scope of %s", names[i], id.Label())
 	}
-	cmd.Targets = within // what stands beside it is no reason not to stop a motor
+	cmd.Targets = within // those out of scope are no reason not to stop the others
 	cmd.Warning = fmt.Sprintf("%s is not in the scope of %s", names[i], id.Label())
 	return cmd, nil
 }

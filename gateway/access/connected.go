@@ -27,8 +27,8 @@ type connected struct {
 	byToken map[string]int
 }
 
-// Connect counts a client as connected, for [Guard.Connected], until Disconnect. It is an
-// error if its token has too many.
+// Connect counts a client as connected, for [Guard.Connected], until Disconnect. It returns
+// an error if too many clients have the same token.
 func (id *Identity) Connect(client, path string) error {
 	c := id.connected
 	if c == nil {
@@ -63,7 +63,7 @@ func (id *Identity) Disconnect() {
 	}
 }
 
-// Connected returns the clients that are connected, those that came last first.
+// Connected returns the clients that are connected, the newest first.
 func (g *Guard) Connected() []*Connection {
 	c := &g.connected
 	c.mu.Lock()
@@ -76,7 +76,7 @@ func (g *Guard) Connected() []*Connection {
 	return all
 }
 
-// MostOfOneToken returns how many clients the token has that has most of them.
+// MostOfOneToken returns how many clients have the same token, of the token with the most.
 func (g *Guard) MostOfOneToken() (most int) {
 	g.connected.mu.Lock()
 	defer g.connected.mu.Unlock()
@@ -86,8 +86,8 @@ func (g *Guard) MostOfOneToken() (most int) {
 	return most
 }
 
-// Dismiss ends the identity of a connected client, nobody else's, and returns it; nil if
-// there is no such client.
+// Dismiss ends the identity of this one connected client, and returns it; nil if there is
+// no such client.
 func (g *Guard) Dismiss(client string) *Identity {
 	g.connected.mu.Lock()
 	defer g.connected.mu.Unlock()

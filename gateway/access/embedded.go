@@ -7,15 +7,15 @@ import (
 	"sensorgateway/gateway/access/tokens"
 )
 
-// Embedded answers requests for the page. In a frame of another site's page a browser
-// sends no cookie of [Guard.logIn]. So who has fetched a ticket for the view without
-// controls, with which that page begins the frame's address, gets a cookie for it there:
-// one of that site's pages alone, to see and to stop with, whatever the ticket's owner
-// may do besides.
+// Embedded answers requests for the page. In a frame of another site's page, a browser
+// does not send the cookie of [Guard.logIn]. So if the frame's address has a ticket and
+// asks for the view without controls, the answer sets another cookie. Browsers send it in
+// frames of that site alone. It allows to see and to stop, even if the ticket's owner may
+// do more.
 func (g *Guard) Embedded(page http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := Of(r)
-		// A certificate may end before its token does, and what it was good for with it.
+		// A certificate may expire before its token does: the cookie would outlive it.
 		if id.How != byTicket || id.Token == "" || id.Certificate != nil || r.Method != http.MethodGet || r.URL.Path != "/" || !r.URL.Query().Has("kiosk") || !inFrame(r) {
 			page.ServeHTTP(w, r)
 			return
@@ -31,8 +31,8 @@ func (g *Guard) Embedded(page http.Handler) http.Handler {
 			if e, _ := g.Tokens.Find(secret, id.From); e != nil {
 				g.Logged("in", e.ID, id.Name, id.From)
 			}
-			// Partitioned: it is sent in frames of that site alone, whoever embeds the gateway
-			// besides (https://www.ietf.org/archive/id/draft-cutler-httpbis-partitioned-cookies-01.html).
+			// Partitioned: it is sent in frames of that site alone, even if other sites embed
+			// the gateway too (https://www.ietf.org/archive/id/draft-cutler-httpbis-partitioned-cookies-01.html).
 			http.SetCookie(w, &http.Cookie{
 				Name: viewCookie(g.cookie(r)), Value: secret, Path: "/", MaxAge: int(cookieTime / time.Second),
 				Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode, Partitioned: true,
@@ -40,18 +40,18 @@ func (g *Guard) Embedded(page http.Handler) http.Handler {
 		}
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
-		h.Set("Location", "./?"+r.URL.RawQuery) // which has no ticket any more; relative, for a proxy may have put a prefix before it
+		h.Set("Location", "./?"+r.URL.RawQuery) // without the ticket; relative, because a proxy may have put a prefix before it
 		w.WriteHeader(http.StatusSeeOther)
 	})
 }
 
-// inFrame returns whether a browser asks for what it shows in a frame. Elsewhere a ticket
-// logs nobody in: a link would, as somebody whom its author has chosen. Browsers say so
-// where the connection cannot be read by others (Fetch Metadata, section 2), and only
-// there they take the cookie.
+// inFrame returns whether a browser loads the page into a frame. Outside of frames a ticket
+// logs nobody in: else a link could log its reader in as a user whom its author chose.
+// Browsers send the header on secure connections only (Fetch Metadata, section 2), and on
+// no other do they accept the cookie.
 func inFrame(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Dest") == "iframe" }
 
-// embedded returns whether a frame has a cookie already, of the ticket's owner.
+// embedded returns whether a frame has a cookie of the ticket's owner already.
 func (g *Guard) embedded(r *http.Request, id *Identity) bool {
 	c, err := r.Cookie(viewCookie(g.cookie(r)))
 	if err != nil {
@@ -61,8 +61,8 @@ func (g *Guard) embedded(r *http.Request, id *Identity) bool {
 	return err == nil && e != nil && e.Login != nil && e.ID == id.Token
 }
 
-// viewCookie is the name of the cookie for frames, beside that of the page itself: in
-// frames of the gateway's own site, both are sent.
+// viewCookie returns the name of the cookie for frames. It differs from that of the page
+// itself, because browsers send both in frames of the gateway's own site.
 func viewCookie(cookie string) string {
 	if cookie == "" {
 		return ""
@@ -70,7 +70,7 @@ func viewCookie(cookie string) string {
 	return cookie + "-view"
 }
 
-// identityOfLogin returns that of a browser.
+// identityOfLogin returns the identity of a browser that is logged in.
 func identityOfLogin(e *tokens.Entry, secret string) *Identity {
 	id := identityOf(e, byCookie)
 	if tokens.ForViewing(secret) {

@@ -10,8 +10,8 @@ var errForwarded = errors.New("not Forwarded as in RFC 7239")
 
 // parseForwarded returns the hops of a line of Forwarded (RFC 7239, section 4):
 // elements between commas, each of pairs between semicolons, each a name and a
-// value, which may be quoted. A line that is anything else is one hop that did not
-// say: a quote that a client leaves open could hide what the proxy adds.
+// value, which may be quoted. A line that is anything else is one unknown hop: a quote
+// that a client leaves open could hide what the proxy adds.
 func parseForwarded(line string) (hops []hop) {
 	for rest := skipBlanks(line); rest != ""; {
 		if rest[0] == ',' { // empty elements are allowed (RFC 9110, section 5.6.1.2)
@@ -60,7 +60,7 @@ func parseElement(s string) (h hop, rest string, err error) {
 	}
 }
 
-// parsePair reads name=value, where no blank may be, and the blanks behind it.
+// parsePair reads name=value, without blanks in it, and the blanks behind it.
 func parsePair(s string) (name, value, rest string, err error) {
 	name, s = cutToken(s)
 	if name == "" || s == "" || s[0] != '=' {
@@ -113,8 +113,8 @@ func skipBlanks(s string) string { return strings.TrimLeft(s, " \t") }
 var obfuscatedForm = regexp.MustCompile(`^(.*):_[A-Za-z0-9._-]+$`)
 
 // parseForwardedNode reads a node (RFC 7239, section 6): an address, where IPv6 has
-// brackets, with or without a port. The zero hop is "unknown", or an obfuscated
-// identifier, or none of these.
+// brackets, with or without a port. "unknown", an obfuscated identifier and all else
+// give the zero hop.
 func parseForwardedNode(s string) hop {
 	if m := obfuscatedForm.FindStringSubmatch(s); m != nil {
 		s = m[1]

@@ -7,8 +7,8 @@ import (
 )
 
 // forwardingWords are in the names of headers with which proxies, load balancers
-// and content networks say that they pass a request on. One that is missing here
-// makes strangers local, one too many only costs a right: so whole families are
+// and content networks say that they pass a request on. A word that is missing here
+// makes remote clients local, one too many only denies a right: so whole families are
 // named, and any header for somebody's IP address counts (X-Real-IP, True-Client-IP,
 // CF-Connecting-IP, X-Cluster-Client-IP, Fastly-Client-IP …).
 var forwardingWords = []string{

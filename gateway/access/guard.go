@@ -25,12 +25,12 @@ type Options struct {
 	// nothing real moves.
 	Demonstration bool
 	// Client returns the name in the certificate of a client, and a context that ends when
-	// that is good no longer; it is called where the listener has asked for one.
+	// the certificate is no longer valid. It is called if the client has sent one.
 	Client   func(*tls.ConnectionState) (name string, valid context.Context, err error)
-	PerToken int                              // clients that are connected with one token; 0: any number
+	PerToken int                              // clients that may be connected with one token; 0: any number
 	Refused  func(reason, client, why string) // as in [Refusals.Refused]
 	// Logged is called when somebody has logged in or out with a browser, with the words
-	// "in" and "out"; nil: nobody is to know.
+	// "in" and "out"; nil: nobody is told.
 	Logged func(what, token, name, from string)
 	Log    *slog.Logger
 }
@@ -54,15 +54,15 @@ func NewGuard(o Options) *Guard {
 // Refusal is why a request is not answered.
 type Refusal struct {
 	Status     int
-	Reason     string // one of few words, for it is counted and logged by it
+	Reason     string // one of a few fixed words: refusals are counted and logged by it
 	From       string // where it comes from, for people
 	Err        error  // for people
 	RetryAfter time.Duration
-	invalid    bool // something was presented
+	invalid    bool // a credential was presented
 }
 
-// Identify returns who sends a request, or why it is refused. A right secret is
-// looked up first: whoever else tries from its address, it is never locked out.
+// Identify returns who sends a request, or why it is refused. A right secret is looked up
+// first: failed tries of others from the same address never lock its holder out.
 func (g *Guard) Identify(r *http.Request) (*Identity, *Refusal) {
 	addr, from := g.Policy.From(r)
 	refuse := func(status int, reason string, err error) (*Identity, *Refusal) {
@@ -78,7 +78,7 @@ func (g *Guard) Identify(r *http.Request) (*Identity, *Refusal) {
 	if p.how == byCertificate && g.Policy.proxy(parseAddrPort(r.RemoteAddr)) != nil {
 		p.how = byNothing // the certificate is the proxy's, not its clients'
 	}
-	// No page of another site can send what a browser does not send unasked.
+	// A page of another site can send only what browsers send by themselves.
 	if ambient(p.how) || p.how == byNothing {
 		if err := g.Policy.checkOrigin(r); err != nil {
 			return refuse(http.StatusForbidden, ReasonOrigin, err)
@@ -89,7 +89,7 @@ func (g *Guard) Identify(r *http.Request) (*Identity, *Refusal) {
 		id.From, id.Addr, id.connected = from, addr, &g.connected
 		return id, nil
 	}
-	if !errors.Is(err, errClient) { // if one is shown it has to verify, as TLS has it
+	if !errors.Is(err, errClient) { // a certificate that is shown has to verify, as in TLS
 		if err := g.Policy.checkOrigin(r); err != nil && g.anonymous(r, from) != nil {
 			return refuse(http.StatusForbidden, ReasonOrigin, err)
 		}
@@ -105,7 +105,7 @@ func (g *Guard) Identify(r *http.Request) (*Identity, *Refusal) {
 	return nil, f
 }
 
-// find returns whose secret is presented.
+// find returns whose credential is presented.
 func (g *Guard) find(p presented, r *http.Request, from string) (*Identity, error) {
 	switch p.how {
 	case byNothing:
@@ -134,7 +134,7 @@ func (g *Guard) find(p presented, r *http.Request, from string) (*Identity, erro
 	case err != nil:
 		return nil, expired(e, err)
 	}
-	if len(e.Gateways) > 0 && !g.Hub { // what this gateway cannot limit it does not let in
+	if len(e.Gateways) > 0 && !g.Hub { // this gateway could not apply the limit
 		return nil, fmt.Errorf("the token of %s is for gateways of a fleet, at its hub", e.Name)
 	}
 	if e.Login != nil {
@@ -143,10 +143,10 @@ func (g *Guard) find(p presented, r *http.Request, from string) (*Identity, erro
 	return identityOf(e, p.how), nil
 }
 
-// errClient is that of a client's certificate that does not verify.
+// errClient is the error of a client's certificate that does not verify.
 var errClient = errors.New("the client certificate is not good")
 
-// findNamed returns who the name in a client's certificate is.
+// findNamed returns the identity for the name in a client's certificate.
 func (g *Guard) findNamed(r *http.Request, from string) (*Identity, error) {
 	name, valid, err := g.Client(r.TLS)
 	if err != nil {
@@ -167,7 +167,7 @@ func (g *Guard) findNamed(r *http.Request, from string) (*Identity, error) {
 	return id, nil
 }
 
-// expired says whose token it is that has expired.
+// expired returns the error of a token that has expired, with the name of its holder.
 func expired(e *tokens.Entry, err error) error {
 	if errors.Is(err, tokens.ErrExpired) {
 		return fmt.Errorf("the token of %s has expired; fix: have another one made", e.Name)
@@ -175,7 +175,7 @@ func expired(e *tokens.Entry, err error) error {
 	return err
 }
 
-// identityOf returns that of an entry.
+// identityOf returns the identity of an entry.
 func identityOf(e *tokens.Entry, how string) *Identity {
 	id := &Identity{
 		Token: e.ID, Name: e.Name, How: how, Role: tokens.Admin, Chats: true, Sensors: e.Sensors, Motors: e.Motors, Gateways: e.Gateways, Valid: e.Valid,
@@ -187,7 +187,7 @@ func identityOf(e *tokens.Entry, how string) *Identity {
 	return id
 }
 
-// limit takes from an identity what a role may not.
+// limit takes from an identity what the role may not do.
 func (id *Identity) limit(role tokens.Role) {
 	id.Role = role
 	if !role.AtLeast(tokens.Operator) {
@@ -196,7 +196,7 @@ func (id *Identity) limit(role tokens.Role) {
 	}
 }
 
-// needed says how to get in.
+// needed returns the error of a client that needs a token.
 func (g *Guard) needed() error {
 	if g.Tokens.Made() {
 		return errors.New("this gateway asks for a token; fix: log in at /login, or send it as Authorization: Bearer (gateway token add NAME makes one)")
@@ -215,7 +215,7 @@ func (g *Guard) Closed() error {
 	return nil
 }
 
-// everybody returns whether whoever connects may see, as long as no token is made.
+// everybody returns whether everybody who connects may see, until a token is made.
 func (g *Guard) everybody() bool {
 	return g.Demonstration || !g.Exposed || g.Open || g.Policy.Commands == AnybodyCommands
 }
@@ -228,7 +228,7 @@ func (g *Guard) anonymous(r *http.Request, from string) *Identity {
 	case made && g.Open:
 		id.Valid = context.Background()
 		id.Denied = errors.New("commands need the token of an operator; fix: log in at /login, or send it as Authorization: Bearer")
-	case !made && g.Demonstration && g.Policy.Commands == NobodyCommands: // it says nothing else
+	case !made && g.Demonstration && g.Policy.Commands == NobodyCommands: // the configuration says nothing else
 	case !made && (g.everybody() || g.Policy.checkLocal(r) == nil):
 		id.Denied = g.Policy.MayCommand(r)
 	case g.Metrics && r.URL.Path == "/metrics":

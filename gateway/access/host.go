@@ -43,12 +43,12 @@ func parseHost(s string) (h host, ok bool) {
 		return h, false
 	}
 	h.addr = parseAddr(h.name)
-	// "127.1", which some programs take for an address, is none to us, and no name
-	// either (WHATWG URL, ends-in-a-number checker).
+	// "127.1", which some programs take for an address, is neither an address here nor a
+	// name (WHATWG URL, ends-in-a-number checker).
 	return h, h.addr.IsValid() || !numberForm.MatchString(h.name)
 }
 
-// numberForm is what would be an IPv4 address to some.
+// numberForm is what some programs take for an IPv4 address.
 var numberForm = regexp.MustCompile(`(^|\.)(0x[0-9a-f]*|[0-9]+)$`)
 
 // cutPort cuts s around the colon before its port.

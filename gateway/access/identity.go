@@ -11,15 +11,15 @@ import (
 	"sensorgateway/wire"
 )
 
-// Identity is who a client is, and what it may. It is settled with its request, and
-// never changes after that: it ends.
+// Identity is who a client is, and what it may do. It is determined with the client's
+// request and does not change after that, but it can end.
 type Identity struct {
 	Token    string     // the ID of its token; "" for who has none
 	Login    string     // the ID of the browser's login; "" for who has none
 	Name     string     // of the token's holder; "" for who has none
 	From     string     // where it is, for people
 	Addr     netip.Addr // by which it is limited
-	How      string     // how it was known, one of few words
+	How      string     // how it was identified, one of a few fixed words
 	Role     tokens.Role
 	Chats    bool  // may write in the operators' room
 	Denied   error // why it may not command motors; nil: it may
@@ -27,14 +27,14 @@ type Identity struct {
 	Motors   Scope // that it may see and command
 	Gateways Scope // of a fleet, on a hub: see Reaches
 
-	Valid       context.Context // ends when the identity no longer holds, for whomever; see Ended
-	Certificate context.Context // ends when the certificate by which it was known is good no longer; nil: there was none
+	Valid       context.Context // ends when the identity is no longer valid; see Ended
+	Certificate context.Context // ends when the certificate by which it was identified is no longer valid; nil: there was none
 
-	connected  *connected  // that count it; nil: nobody does
+	connected  *connected  // which counts it; nil: it is not counted
 	connection *Connection // nil: it is not connected
 }
 
-// Scope is the names that an identity is limited to. An empty one is no limit.
+// Scope is the names that an identity is limited to. An empty scope is no limit.
 type Scope []string
 
 // Has returns whether a name is in the scope.
@@ -52,12 +52,12 @@ func (id *Identity) Sees(sensor, motor string) bool {
 	return (sensor == "" || id.Sensors.Has(sensor)) && (motor == "" || id.Motors.Has(motor))
 }
 
-// Anybody is the identity of a client of a gateway that asks nobody.
+// Anybody returns the identity of a client of a gateway that does not ask who clients are.
 func Anybody(from string) *Identity {
 	return &Identity{From: from, Addr: parseAddrPort(from), How: "nothing", Role: tokens.Operator, Chats: true, Valid: context.Background()}
 }
 
-// Everybody is the access of a server that asks nobody.
+// Everybody is the access to a server that does not ask who clients are.
 type Everybody struct{}
 
 // Identify returns the identity of anybody.
@@ -103,8 +103,8 @@ func (id *Identity) You() wire.You {
 	return you
 }
 
-// Ended returns the reason with which the connections of an identity are closed that
-// no longer holds, "" while it does.
+// Ended returns the reason for which the connections of an identity are closed that is
+// no longer valid, "" while it is.
 func (id *Identity) Ended() string {
 	if id.connection != nil && id.connection.dismissed.Load() {
 		return wire.CloseReasonDismissed
@@ -126,9 +126,9 @@ func (id *Identity) Ended() string {
 
 type contextKey struct{}
 
-// With returns a request whose handlers find the identity with [Of]; what it was
-// known by is no longer in its address. Its context
-// ends when the identity does; the caller calls the function when it is answered.
+// With returns a request whose handlers find the identity with [Of], and whose address
+// has no ticket. Its context ends when the identity does. The caller calls the function
+// when the request is answered.
 func (id *Identity) With(r *http.Request) (*http.Request, func()) {
 	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), contextKey{}, id))
 	stop, stopCertificate := context.AfterFunc(id.Valid, cancel), func() bool { return true }
@@ -142,8 +142,8 @@ func (id *Identity) With(r *http.Request) (*http.Request, func()) {
 	return r, func() { stop(); stopCertificate(); cancel() }
 }
 
-// Of returns the identity of a request's sender; of one that nobody has identified,
-// that of anybody.
+// Of returns the identity of a request's sender; of one that was not identified, that of
+// [Anybody].
 func Of(r *http.Request) *Identity {
 	if id, ok := r.Context().Value(contextKey{}).(*Identity); ok {
 		return id

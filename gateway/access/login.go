@@ -48,8 +48,8 @@ func servePage(w http.ResponseWriter, status int, why string) {
 	_, _ = w.Write([]byte(strings.Replace(loginHTML, "{{why}}", html.EscapeString(why), 1))) // it fails if the client has left
 }
 
-// Pages are the plain requests by which clients become known, by path. They are
-// answered whoever asks.
+// Pages returns the handlers of the requests with which clients log in and out and fetch
+// tickets, by path. They answer everybody.
 func (g *Guard) Pages() map[string]http.Handler {
 	return map[string]http.Handler{
 		"/login":          page(g.ours(g.serveLogin), http.MethodGet, http.MethodHead, http.MethodPost),
@@ -66,7 +66,7 @@ func (g *Guard) serveLogin(w http.ResponseWriter, r *http.Request) {
 	servePage(w, http.StatusOK, "")
 }
 
-// page takes some methods only.
+// page lets requests with these methods through.
 func page(serve http.HandlerFunc, methods ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !slices.Contains(methods, r.Method) {
@@ -78,8 +78,8 @@ func page(serve http.HandlerFunc, methods ...string) http.Handler {
 	})
 }
 
-// Ours lets requests through that no page of another site can have caused, whoever sends
-// them.
+// Ours lets requests through that no page of another site can have caused, without asking
+// who sends them.
 func (g *Guard) Ours(h http.Handler) http.Handler { return g.ours(h.ServeHTTP) }
 
 // ours lets requests through that no page of another site can have caused.
@@ -98,7 +98,7 @@ func (g *Guard) ours(serve http.HandlerFunc) http.HandlerFunc {
 type loginRequest struct {
 	Token string `json:"token"`
 	Code  string `json:"code"`
-	Ask   bool   `json:"ask"` // for whom the code is, without using it
+	Ask   bool   `json:"ask"` // asks for whom the code is, without using it
 }
 
 // logIn gives a browser a cookie for a token or a login code.
@@ -163,8 +163,8 @@ func (g *Guard) logOut(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// cookie is the name of the gateway's cookie: gateways share a host by ports and
-// prefixes. With TLS it has the prefix that keeps others from setting it (RFC
+// cookie returns the name of the gateway's cookie. It has the gateway's ID, because
+// gateways on other ports and prefixes may have the same host. With TLS it has the prefix that keeps others from setting it (RFC
 // 6265bis, section 4.1.3.2).
 func (g *Guard) cookie(r *http.Request) string {
 	id := g.Tokens.Gateway()

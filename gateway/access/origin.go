@@ -12,7 +12,7 @@ import (
 // defaultPorts are those that browsers leave out of an origin.
 var defaultPorts = map[string]string{"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
-// origin returns that of a scheme and a Host header.
+// origin returns the origin for a scheme and a Host header.
 func origin(scheme, authority string) string {
 	authority = strings.ToLower(authority)
 	if port, ok := defaultPorts[scheme]; ok {
@@ -79,9 +79,9 @@ func webOrigin(u *url.URL) (string, error) {
 	return origin(u.Scheme, name+":"+strconv.FormatUint(number, 10)), nil
 }
 
-// entryOf returns the entry of the configuration's origins: that lets in what a
-// client sent as its origin. Programs send addresses with a slash behind them, or
-// without a scheme; browsers never do, so nothing of theirs is let in by that.
+// entryOf returns the entry, under origins: in the configuration, that allows what a client
+// sent as its origin. Programs send addresses with a slash at the end, or without a scheme;
+// browsers never do, so accepting these forms lets no page in.
 func entryOf(sent string) (string, error) {
 	if sent != "" && sent != "null" && !strings.Contains(sent, "://") {
 		sent = "http://" + sent
@@ -89,8 +89,8 @@ func entryOf(sent string) (string, error) {
 	return ParseOrigin(sent)
 }
 
-// ParseHost returns the name or address that a browser shows without its port, in
-// the form in which they are compared.
+// ParseHost returns a name or an address, which has no port, in the form in which hosts
+// are compared.
 func ParseHost(text string) (string, bool) {
 	if addr, err := netip.ParseAddr(text); err == nil {
 		return plain(addr).String(), true

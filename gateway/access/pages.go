@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// MaySendToken answers a browser that asks whether a page of whatever origin may send a
-// token in a header with a GET (Fetch, section 4.8), and returns whether the request was
-// that. The page may: one that has a token is no hostile one, and one that guesses can do
-// so without a browser.
+// MaySendToken answers a preflight request (Fetch, section 4.8): whether a page, of any
+// origin, may send a token in a header with a GET. It returns whether r was such a request.
+// The page may: one that has a token is not hostile, and whoever guesses tokens can do so
+// without a browser.
 func MaySendToken(w http.ResponseWriter, r *http.Request) bool {
 	return maySend(w, r, http.MethodGet, "authorization")
 }
@@ -29,7 +29,7 @@ func maySend(w http.ResponseWriter, r *http.Request, method string, headers ...s
 		return false
 	}
 	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*") // never what a browser sends unasked, such as the cookie (section 3.2.5)
+	h.Set("Access-Control-Allow-Origin", "*") // never with what browsers send by themselves, such as the cookie (section 3.2.5)
 	h.Set("Access-Control-Allow-Methods", method)
 	h.Set("Access-Control-Allow-Headers", strings.Join(headers, ", "))
 	h.Set("Access-Control-Max-Age", "600") // s
@@ -37,8 +37,8 @@ func maySend(w http.ResponseWriter, r *http.Request, method string, headers ...s
 	return true
 }
 
-// sendsToken returns whether a request has a token in a header, as no page can make a
-// browser do that it does not ask before.
+// sendsToken returns whether a request has a token in a header. For a page of another
+// site, a browser sends that only after a preflight request.
 func sendsToken(r *http.Request) bool {
 	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return strings.EqualFold(scheme, "Bearer")

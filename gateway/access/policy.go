@@ -84,8 +84,8 @@ func (p *Policy) MayCommand(r *http.Request) error {
 	return errors.New("nobody may command motors yet, but anybody stop them; fix: make a token, gateway token add me --role operator, and send it; or write in the configuration commands: local for programs on this machine (an address is no identity: behind a proxy that adds no header everybody is local), or commands: unauthenticated for whoever reaches the port")
 }
 
-// checkLocal refuses whoever is not a program on this machine, as far as the
-// connection shows: one that was forwarded, by whomever, is remote.
+// checkLocal refuses a client that is not a program on this machine, as far as the
+// connection shows. A request that a proxy has forwarded is remote.
 func (p *Policy) checkLocal(r *http.Request) error {
 	const only = "commands: local in the configuration lets only programs on this machine command, "
 	const fix = "; fix: run it there and connect to an address that is no proxy's, or write commands: unauthenticated, which lets whoever reaches the port command"
@@ -143,7 +143,7 @@ func (p *Policy) checkOrigin(r *http.Request) error {
 	}
 	fix := fmt.Sprintf("add it to origins: in the configuration, origins: [%s]", quote(entry))
 	switch web := theirs == "http" || theirs == "https"; {
-	case web && theirs != scheme && origin(theirs, r.Host) == entry: // but for the scheme it is ours
+	case web && theirs != scheme && origin(theirs, r.Host) == entry: // only the scheme is not ours
 		fix = p.schemeFix(r, entry)
 	case web:
 		fix += fmt.Sprintf("; if that is this gateway's own page behind a proxy, write url: %s", quote(entry))
@@ -176,7 +176,7 @@ func (p *Policy) checkOwnOrigin(r *http.Request) error {
 	return fmt.Errorf("origin %s is not this gateway's own page, and what a browser sends unasked changes nothing for another; fix: send the token as Authorization: Bearer", quote(sent))
 }
 
-// schemeFix says how to make known that a proxy before us has TLS, or has not.
+// schemeFix returns how to tell the gateway whether a proxy before it has TLS.
 func (p *Policy) schemeFix(r *http.Request, entry string) string {
 	fix := fmt.Sprintf("write in the configuration url: %s, if a proxy before the gateway makes this address of it", quote(entry))
 	peer := parseAddrPort(r.RemoteAddr)

@@ -23,17 +23,17 @@ const (
 // no header with a WebSocket. It is never chosen.
 const tokenProtocol = "gateway.token."
 
-// presented is what a request says of its sender.
+// presented is the credential that a request presents.
 type presented struct {
 	how, secret string
 }
 
-// ambient returns whether browsers send it unasked, for a page of whatever site.
+// ambient returns whether browsers send it by themselves, for a page of any site.
 func ambient(how string) bool { return how == byBasic || how == byCookie || how == byCertificate }
 
-// present returns what a request presents first, in the order of wire/README.md,
-// "Who you are"; an error is 400. cookie is the name of the gateway's own, and view of that for
-// frames, which comes behind a ticket: another one replaces it.
+// present returns the first credential of a request, in the order of wire/README.md, "Who
+// you are"; an error is 400. cookie is the name of the gateway's cookie, view that of the
+// one for frames. A ticket comes before the latter: with a new ticket, it is replaced.
 func present(r *http.Request, cookie, view string) (presented, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if _, ok := query["token"]; ok {
@@ -44,7 +44,7 @@ func present(r *http.Request, cookie, view string) (presented, error) {
 		return presented{}, errors.New("there are several Authorization headers; fix: send one")
 	}
 	var all []presented
-	foreign := presented{how: byNothing} // a password of somebody else's, such as of a proxy before us
+	foreign := presented{how: byNothing} // a password for somebody else, such as a proxy before us
 	if len(headers) == 1 {
 		scheme, value, _ := strings.Cut(headers[0], " ")
 		value = strings.Trim(value, " ")
@@ -102,8 +102,8 @@ func tokenProtocols(r *http.Request) (secrets []string) {
 	return secrets
 }
 
-// withoutTicket removes the ticket from the address of a request, a copy: what answers it need
-// not know how its sender was identified.
+// withoutTicket removes the ticket from the address of a request, which is a copy: its
+// handlers need not know how its sender was identified.
 func withoutTicket(r *http.Request) *http.Request {
 	var kept []string
 	for part := range strings.SplitSeq(r.URL.RawQuery, "&") {

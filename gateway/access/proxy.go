@@ -17,14 +17,14 @@ const (
 // ProxyHeaders are what Header of a [Proxy] can be.
 func ProxyHeaders() []string { return []string{forwardedFor, forwarded} }
 
-// A Proxy is one whose word on a client's address and scheme is taken: on the one
-// header that it sets itself, for it may pass on any other as the client sent it.
+// A Proxy is trusted with a client's address and scheme, but only in the one header that
+// it sets itself: it may pass on any other as the client sent it.
 type Proxy struct {
 	From   netip.Prefix // its addresses
 	Header string       // one of [ProxyHeaders]
 }
 
-// protoHeader is what the proxy says the client's scheme with.
+// protoHeader names the header in which the proxy sends the client's scheme.
 func (p *Proxy) protoHeader() string {
 	if p.Header == forwarded {
 		return "Forwarded with proto="
@@ -32,7 +32,7 @@ func (p *Proxy) protoHeader() string {
 	return forwardedProto
 }
 
-// proxy returns the proxy that has an address, nil if it is none.
+// proxy returns the listed proxy that has this address, nil if there is none.
 func (p *Policy) proxy(addr netip.Addr) *Proxy {
 	i := slices.IndexFunc(p.Proxies, func(x Proxy) bool { return x.From.Contains(addr) })
 	if i < 0 {
@@ -44,16 +44,16 @@ func (p *Policy) proxy(addr netip.Addr) *Proxy {
 // IsProxy reports whether an address is that of a listed proxy.
 func (p *Policy) IsProxy(addr netip.Addr) bool { return p.proxy(plain(addr)) != nil }
 
-// hop is a client as a proxy saw it. The zero hop is one that did not say.
+// hop is a client as a proxy saw it. The zero hop is an unknown client.
 type hop struct {
 	addr  netip.Addr
 	text  string // the address, with the port if it was there
 	proto string // the scheme that it used; "" is unknown
 }
 
-// From returns where a request comes from: the address by which it is limited, and
-// what people are shown. Through a listed proxy, that is the last hop that is no
-// listed proxy, if the proxy names it; else both are the connection's.
+// From returns where a request comes from: the address by which it is limited, and the
+// name for people. Behind a listed proxy, that is the last hop that is no listed proxy,
+// if the proxy names it; else it is the connection's address.
 func (p *Policy) From(r *http.Request) (addr netip.Addr, name string) {
 	addr = parseAddrPort(r.RemoteAddr)
 	if p.proxy(addr) == nil {
@@ -65,7 +65,7 @@ func (p *Policy) From(r *http.Request) (addr netip.Addr, name string) {
 	return addr, "unknown, through " + r.RemoteAddr
 }
 
-// scheme returns that by which the client believes to speak to us.
+// scheme returns the scheme of the address that the client has used.
 func (p *Policy) scheme(r *http.Request) string {
 	if p.proxy(parseAddrPort(r.RemoteAddr)) != nil {
 		if h := p.client(r); h.proto != "" {
@@ -79,8 +79,8 @@ func (p *Policy) scheme(r *http.Request) string {
 }
 
 // client returns the hop behind the listed proxies that a request came through.
-// Only the last entries of a header are a proxy's: what stands before them is what
-// the client sent.
+// Only the last entries of a header come from proxies: the client may have sent those
+// before them.
 func (p *Policy) client(r *http.Request) (h hop) {
 	listed := p.proxy(parseAddrPort(r.RemoteAddr))
 	parse := parseForwardedFor
@@ -90,7 +90,7 @@ func (p *Policy) client(r *http.Request) (h hop) {
 search:
 	for _, line := range slices.Backward(r.Header.Values(listed.Header)) {
 		for _, h = range slices.Backward(parse(line)) {
-			if p.proxy(h.addr) == nil { // else its own entry names who was behind it
+			if p.proxy(h.addr) == nil { // else the entry before is the one that this proxy added
 				break search
 			}
 		}
@@ -115,8 +115,8 @@ func knownProto(s string) string {
 	return ""
 }
 
-// parseForwardedFor returns the hops of a line of X-Forwarded-For. Commas are in no
-// address, so whatever a client has sent spoils nothing of what stands behind it.
+// parseForwardedFor returns the hops of a line of X-Forwarded-For. No address contains a
+// comma, so nothing that a client has sent can spoil the entries after it.
 func parseForwardedFor(line string) (hops []hop) {
 	for item := range strings.SplitSeq(line, ",") {
 		hops = append(hops, parseNode(strings.Trim(item, " \t")))

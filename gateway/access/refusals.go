@@ -15,8 +15,8 @@ const (
 	ReasonToken  = "token" // none, or a wrong one
 )
 
-// refusalPeriod is how long the log says nothing more of a reason: whoever is
-// refused can try again a thousand times a second.
+// refusalPeriod is the least time between two log lines for the same reason: a client
+// that is refused can try again a thousand times a second.
 const refusalPeriod = time.Minute
 
 // Refusals counts who was refused, by reason, and logs it, one line a reason and
@@ -31,12 +31,12 @@ type Refusals struct {
 // refusal is one reason.
 type refusal struct {
 	count  uint64
-	logged uint64    // of them with the last line or before it
+	logged uint64    // the count at the last line
 	at     time.Time // of that line
 }
 
-// NewRefusals returns an empty count that shows the reasons, and those that come,
-// from zero on: the first refusal must be seen as one.
+// NewRefusals returns counters for the reasons, and for others as they come. They begin
+// at zero, so that a metric shows the first refusal as an increase.
 func NewRefusals(log *slog.Logger, reasons ...string) *Refusals {
 	r := &Refusals{log: log, reasons: map[string]*refusal{}}
 	for _, reason := range reasons {
@@ -45,8 +45,8 @@ func NewRefusals(log *slog.Logger, reasons ...string) *Refusals {
 	return r
 }
 
-// Refused counts a refusal. The reason is one of few words, for it is counted and
-// logged by it; client is where the request came from, why the text for people.
+// Refused counts a refusal. The reason is one of a few fixed words, by which refusals
+// are counted and logged; client is where the request came from, why the text for people.
 func (r *Refusals) Refused(reason, client, why string) {
 	r.mu.Lock()
 	n := r.reasons[reason]

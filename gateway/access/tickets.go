@@ -20,7 +20,7 @@ const (
 	maxRequest = 4 << 10
 )
 
-// tickets let who has a token open an address that can carry no header, once.
+// tickets let the holder of a token open an address once, where no header can be sent.
 type tickets struct {
 	mu sync.Mutex
 	of map[[sha256.Size]byte]*ticket
@@ -56,7 +56,7 @@ func (t *tickets) add(id Identity, path string, now time.Time) (string, error) {
 	return text, nil
 }
 
-// take returns whom a ticket is for. It is good no longer, whatever comes of it.
+// take returns the identity that a ticket is for. The ticket is used up in any case.
 func (t *tickets) take(text, path string, now time.Time) (*Identity, error) {
 	h := sha256.Sum256([]byte(text))
 	t.mu.Lock()
@@ -75,7 +75,7 @@ type ticketRequest struct {
 	Role tokens.Role `json:"role"` // the identity's own if not given
 }
 
-// pageOfOthers lets a page of whatever origin send its token to h, and read the answer.
+// pageOfOthers lets a page of any origin send its token to h, and read the answer.
 func pageOfOthers(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if maySend(w, r, http.MethodPost, "authorization", "content-type") {
@@ -125,8 +125,8 @@ func (g *Guard) serveTickets(w http.ResponseWriter, r *http.Request) {
 	WriteJSON(w, http.StatusOK, map[string]any{"ticket": text, "expires_ms": ticketTime.Milliseconds()})
 }
 
-// readJSON reads the body of a POST. A page of another site cannot send JSON without
-// being asked for it first (Fetch, section 4.8).
+// readJSON reads the body of a POST. For a page of another site, a browser sends JSON
+// only after a preflight request (Fetch, section 4.8).
 func readJSON(r *http.Request, into any) error {
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))

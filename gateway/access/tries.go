@@ -10,7 +10,7 @@ const (
 	freeTries = 10
 	firstWait = time.Second
 	maxWait   = time.Hour
-	// maxTriers bounds the memory: when it is full, who tried longest ago makes room.
+	// maxTriers bounds the memory: when it is full, an old entry makes room.
 	maxTriers = 4096
 )
 
@@ -24,7 +24,7 @@ type tries struct {
 type try struct {
 	count int
 	last  time.Time
-	until time.Time // nothing is tried before
+	until time.Time // when the next one may come, for Retry-After
 	wait  time.Duration
 }
 
@@ -51,15 +51,15 @@ func (t *tries) fail(addr netip.Addr, now time.Time) time.Duration {
 	if n.count++; n.count < freeTries {
 		return 0
 	}
-	if now.After(n.until) { // a try while it waits makes it no longer
+	if now.After(n.until) { // a try before that does not extend the wait
 		n.wait = min(max(2*n.wait, firstWait), maxWait)
 		n.until = now.Add(n.wait)
 	}
 	return n.until.Sub(now)
 }
 
-// evict removes an entry: of a few, as the map has them in no order, the one that
-// tried longest ago. To look at all of them would be work that an attacker causes.
+// evict removes an entry: of a few, taken in the map's random order, the one whose last try
+// is the oldest. An attacker must not be able to cause a search of all of them.
 func (t *tries) evict() {
 	var oldest netip.Addr
 	seen := 0
@@ -74,7 +74,7 @@ func (t *tries) evict() {
 	delete(t.of, oldest)
 }
 
-// network returns the address that stands for all from which a host can try.
+// network returns one address for all those from which a host can try.
 func network(addr netip.Addr) netip.Addr {
 	if !addr.Is6() {
 		return addr
