@@ -23,7 +23,7 @@ import (
 const (
 	// A pair is two files, of which the second may come some seconds after the first.
 	watchEvery = 10 * time.Second
-	// Whoever may connect no longer is disconnected within a second.
+	// A client that may no longer connect is disconnected within a second.
 	watchClientsEvery = 250 * time.Millisecond
 
 	expiresSoon = 14 * 24 * time.Hour
@@ -41,7 +41,7 @@ type Set struct {
 	holders           holders
 
 	mu                      sync.Mutex // held while files are read
-	pairTried, clientsTried fileStates // when they were last read, successfully or not
+	pairTried, clientsTried fileStates // as of the last reading, successful or not
 }
 
 // Read reads a certificate, with its chain, and its key, both PEM, and a file
@@ -135,9 +135,9 @@ func (c *Set) Watch(ctx context.Context) {
 	}
 }
 
-// follow reloads files that have changed and are as they were seen last: those that are
-// still being written, or of which only one is new, are not read. It returns how they
-// are now.
+// follow reloads files that have changed since they were read, but not since they were
+// seen: those that are still being written, or of which only one is new, are not read yet.
+// It returns their present states.
 func (c *Set) follow(seen fileStates, tried *fileStates, stat func() fileStates, reload func() error) fileStates {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,8 +169,7 @@ func (c *Set) remind(last time.Time) time.Time {
 	return now
 }
 
-// Expires returns why clients refuse the certificate, or soon will, for its end; nil if
-// that is far.
+// Expires returns an error if the certificate has expired, or soon will; else nil.
 func (c *Set) Expires() error {
 	leaf := c.current.Load().Leaf
 	if time.Until(leaf.NotAfter) > expiresSoon {

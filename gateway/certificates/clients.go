@@ -48,8 +48,8 @@ func (c *Set) readClients() (*authorities, error) {
 	return all, nil
 }
 
-// reloadClients reads the authorities again, and ends what their certificates were good
-// for that are good no longer. c.mu is held.
+// reloadClients reads the authorities again, and ends clients' certificates that are no
+// longer valid by them. c.mu is held.
 func (c *Set) reloadClients() error {
 	c.clientsTried = c.statClients() // before reading: what changes meanwhile is a change
 	clients, err := c.readClients()
@@ -76,10 +76,10 @@ func (c *Set) remindClients(last time.Time) time.Time {
 	return now
 }
 
-// askClients makes a listener ask for a certificate of one of the authorities, as they
-// are then. Whether it is one is seen with each request: so that the refusal can say what
-// is wrong, and an authority that is taken out of the file counts no longer, on no
-// connection.
+// askClients makes a listener ask for a certificate of one of the present authorities. It
+// is verified with each request, not in the handshake: so a refusal can say what is wrong,
+// and an authority that is taken out of the file no longer counts, on open connections
+// either.
 func (c *Set) askClients(config *tls.Config) {
 	with := config.Clone()
 	with.ClientAuth = tls.RequestClientCert
@@ -90,10 +90,10 @@ func (c *Set) askClients(config *tls.Config) {
 	}
 }
 
-// Client returns the common name of the certificate that a client has shown, and proved
-// to have the key of, on a connection; the error says what is wrong with it. The context
-// ends when the certificate is good no longer, and its cause is [context.DeadlineExceeded]
-// if that is for its dates.
+// Client returns the common name of the certificate that a client has shown on a connection,
+// with proof that it has the key; the error says what is wrong with it. The context ends
+// when the certificate is no longer valid; its cause is [context.DeadlineExceeded] if the
+// certificate has expired.
 func (c *Set) Client(state *tls.ConnectionState) (name string, valid context.Context, err error) {
 	shown := state.PeerCertificates
 	if len(shown) > maxChain {
@@ -101,7 +101,7 @@ func (c *Set) Client(state *tls.ConnectionState) (name string, valid context.Con
 	}
 	for valid == nil {
 		now := c.clients.Load()
-		if now.pool == nil { // else the system's would do
+		if now.pool == nil { // nil would mean the system's authorities
 			return "", nil, errors.New("this gateway asks for none")
 		}
 		until, err := verify(shown, now.pool)
@@ -116,7 +116,7 @@ func (c *Set) Client(state *tls.ConnectionState) (name string, valid context.Con
 	return shown[0].Subject.CommonName, valid, nil
 }
 
-// verify returns until when a client's certificate, with its chain, is good.
+// verify returns until when a client's certificate, with its chain, is valid.
 func verify(shown []*x509.Certificate, roots *x509.CertPool) (until time.Time, err error) {
 	options := x509.VerifyOptions{
 		Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: time.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},

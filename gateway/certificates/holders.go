@@ -12,7 +12,7 @@ import (
 // errRemoved is the end of a certificate whose authority was taken out of the file.
 var errRemoved = errors.New("its authority is in tls.clients no longer")
 
-// holders are the certificates that clients have shown, for as long as they are good.
+// holders are the certificates that clients have shown, for as long as they are valid.
 // There are never more than the authorities have made.
 type holders struct {
 	mu sync.Mutex
@@ -26,13 +26,13 @@ type holder struct {
 	end   context.CancelCauseFunc
 }
 
-// add returns the context of a certificate that is good now, which ends when it is so no
-// longer; nil if the authorities that said so are no longer current: they are asked again.
+// add returns a context that ends when a certificate, which is valid now, no longer is; nil
+// if the authorities by which it is valid have been replaced: it must be verified again.
 func (h *holders) add(shown []*x509.Certificate, until time.Time, current func() bool) context.Context {
 	key := sha256.Sum256(shown[0].Raw)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !current() { // a recheck has passed that did not know this one
+	if !current() { // the recheck for the new ones has passed without this one
 		return nil
 	}
 	if known := h.of[key]; known != nil {
@@ -47,10 +47,10 @@ func (h *holders) add(shown []*x509.Certificate, until time.Time, current func()
 	return one.valid
 }
 
-// recheck ends those certificates that are not good by these authorities.
+// recheck ends those certificates that are not valid by these authorities.
 func (h *holders) recheck(roots *x509.CertPool) { h.check(roots, func(*holder) bool { return true }) }
 
-// expire ends those certificates that are not good any more at this time.
+// expire ends those certificates that have expired by now.
 func (h *holders) expire(roots *x509.CertPool) {
 	now := time.Now()
 	h.check(roots, func(one *holder) bool { return now.After(one.until) })

@@ -60,7 +60,7 @@ func (c *Set) warnReadable() {
 	}
 }
 
-// readPEM reads a file, kind by name, that consists of whole PEM blocks.
+// readPEM reads a file that consists of whole PEM blocks; kind is its name in errors.
 func readPEM(kind, path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -75,8 +75,8 @@ func readPEM(kind, path string) ([]byte, error) {
 	if err != nil {
 		return nil, explain(kind, err)
 	}
-	// The parser skips what it does not understand, and so the end of a chain that was
-	// cut off.
+	// The parser skips what it does not understand, such as a last block that was cut
+	// off.
 	whole := 0
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		whole++
@@ -102,8 +102,8 @@ func explain(kind string, err error) error {
 	return fmt.Errorf("%s: %w", kind, err)
 }
 
-// certificateReader returns who must be let read the pair: the user that runs this process, by name or
-// else by number.
+// certificateReader returns the user that needs to read the pair: the one that runs this process, by name
+// or else by number.
 func certificateReader() string {
 	if u, err := user.Current(); err == nil {
 		return u.Username

@@ -32,8 +32,8 @@ const (
 	authorityKey  = "ca.key"
 	revokedList   = "ca.crl"
 
-	// HubName is the name in every hub's certificate, whatever its hosts are called: by it a
-	// hub chooses that certificate for devices, and another one for browsers.
+	// HubName is the name in the certificate that every hub has for devices, whatever its
+	// host is called. Devices ask for it; browsers are shown another certificate.
 	HubName = "hub.gateway.internal"
 
 	authorityYears = 20
@@ -79,7 +79,7 @@ func InitAuthority(dir string, now time.Time) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The certificate last: an authority that cannot sign, or revoke, would be none.
+	// The certificate is written last: once it is there, the authority can sign and revoke.
 	if err := writeKey(dir, authorityKey, key); err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func InitAuthority(dir string, now time.Time) (*Authority, error) {
 }
 
 // LoadPair reads the files of a certificate and its key, as [tls.LoadX509KeyPair] does, but
-// waits for no pipe.
+// does not block if one is a pipe.
 func LoadPair(cert, key string) (tls.Certificate, error) {
 	certText, err := statefile.Read(filepath.Split(cert))
 	if err != nil {
@@ -122,7 +122,7 @@ func OpenAuthority(dir string) (*Authority, error) {
 	return &Authority{cert: pair.Leaf, key: key}, nil
 }
 
-// Pin returns by what devices know the authority.
+// Pin returns the hash by which devices recognise the authority.
 func (a *Authority) Pin() Pin { return pinOf(a.cert.Raw) }
 
 // PEM returns its certificate.
@@ -165,12 +165,12 @@ func (a *Authority) pair(template *x509.Certificate, now time.Time) (*tls.Certif
 	return &tls.Certificate{Certificate: [][]byte{leaf.Raw, a.cert.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// hubUser is before a hub's name as the broker's user. No gateway has a dot in its name,
-// so none can be taken for a hub.
+// hubUser is the prefix of a hub's user name at the broker. No gateway's name has a dot, so
+// none can be taken for a hub's.
 const hubUser = "hub."
 
-// Client returns the configuration of a hub's connections to a broker: the hub is the user
-// "hub.NAME" by its certificate, and the broker's is of the authority.
+// Client returns the configuration of a hub's connections to a broker: by its certificate,
+// the hub is the user "hub.NAME"; the broker's must be one of the authority.
 func (a *Authority) Client(hub string, now time.Time) (*tls.Config, error) {
 	pair, err := a.pair(&x509.Certificate{Subject: pkix.Name{CommonName: hubUser + hub}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, now)
 	if err != nil {
@@ -181,8 +181,8 @@ func (a *Authority) Client(hub string, now time.Time) (*tls.Config, error) {
 	return &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
-// sign signs a certificate, which is valid from now on, since clocks differ from a little
-// earlier.
+// sign signs a certificate, which is valid from a little before now on, because clocks
+// differ.
 func (a *Authority) sign(template *x509.Certificate, public any, now time.Time) (*x509.Certificate, error) {
 	template.NotBefore, template.NotAfter = now.UTC().Add(-clockSkew), template.NotAfter.UTC()
 	if template.NotAfter.After(a.cert.NotAfter) {
@@ -195,8 +195,8 @@ func (a *Authority) sign(template *x509.Certificate, public any, now time.Time) 
 	return x509.ParseCertificate(der)
 }
 
-// revoke returns the list of the certificates that are revoked (RFC 5280, section 5), for
-// brokers. It is good for as long as the authority: a broker that has no newer one must
+// revoke returns the list of revoked certificates (RFC 5280, section 5), for
+// brokers. It is valid for as long as the authority: a broker that has no newer list must
 // not refuse everybody.
 func (a *Authority) revoke(all []revoked, number int64, now time.Time) ([]byte, error) {
 	list := &x509.RevocationList{Number: big.NewInt(number), ThisUpdate: now.UTC().Add(-clockSkew), NextUpdate: a.cert.NotAfter}

@@ -23,7 +23,7 @@ const (
 var crockford = base32.NewEncoding(codeAlphabet).WithPadding(base32.NoPadding)
 
 // A Pin is the beginning of the SHA-256 of the authority's certificate: by it a device
-// knows the hub before it sends anything.
+// recognises the hub before it sends anything.
 type Pin [pinSize]byte
 
 func pinOf(der []byte) (p Pin) {

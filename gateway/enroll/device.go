@@ -37,7 +37,7 @@ const (
 // requestTime is how long a hub may take to answer.
 const requestTime = 30 * time.Second
 
-// Device is a gateway that enrolls, or has.
+// Device is a gateway that enrolls, or has enrolled.
 type Device struct {
 	Dir string           // its state directory
 	Now func() time.Time // nil: the system's clock, which may be wrong
@@ -51,8 +51,8 @@ func (d Device) now() time.Time {
 }
 
 // Enroll makes the device a member of the fleet of a hub. Whenever it is interrupted, it
-// can be repeated with the same code: the key is made once, and who has the key and the
-// code gets a certificate again. With anew, what the device was before is replaced.
+// can be repeated with the same code: the key is made once, and a device that has the key
+// and the code gets a certificate again. With anew, the device gets a new identity.
 func (d Device) Enroll(ctx context.Context, hub *url.URL, code Code, name string, anew bool) (*Membership, error) {
 	unlock, err := statefile.Lock(d.Dir)
 	if err != nil {
@@ -101,7 +101,7 @@ func (d Device) Membership() (*Membership, error) {
 	return m, nil
 }
 
-// key returns the device's key. It is made, and stored, before the hub hears of it.
+// key returns the device's key. A new one is stored before the hub is told of it.
 func (d Device) key(anew bool) (*ecdsa.PrivateKey, error) {
 	path := filepath.Join(d.Dir, KeyFile)
 	data, err := statefile.Read(d.Dir, KeyFile)
@@ -110,7 +110,7 @@ func (d Device) key(anew bool) (*ecdsa.PrivateKey, error) {
 		if err != nil {
 			return nil, fmt.Errorf("make a key: %w", err)
 		}
-		if anew { // a half of the new identity and a half of the old one are none
+		if anew { // the old membership does not belong to the new key
 			if err := os.Remove(filepath.Join(d.Dir, membershipFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
 			}
@@ -132,8 +132,8 @@ func (d Device) key(anew bool) (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
-// store checks what a hub has answered, and writes it. What says that the device is
-// enrolled is written last.
+// store checks what a hub has answered, and writes it. The file by which the device counts
+// as enrolled is written last.
 func (d Device) store(m *Membership, key *ecdsa.PrivateKey, authority *x509.Certificate) error {
 	block, _ := pem.Decode([]byte(m.Certificate))
 	if block == nil {
@@ -165,10 +165,10 @@ func (d Device) store(m *Membership, key *ecdsa.PrivateKey, authority *x509.Cert
 	return nil
 }
 
-// trust returns a configuration for connections to a hub whose authority has that pin;
-// it is stored in authority. A device that was just switched on may believe that it is
-// 1970: a certificate that is not valid yet proves that its clock is wrong, and nothing
-// else, since nobody but the authority can have made it.
+// trust returns a configuration for connections to a hub whose authority has that pin; the
+// authority's certificate is stored in authority. The clock of a device that was just
+// switched on may say 1970: a certificate that is not valid yet shows only that this clock
+// is wrong, since nobody but the authority can have made it.
 func (d Device) trust(pin Pin, authority **x509.Certificate) *tls.Config {
 	return &tls.Config{
 		ServerName: HubName, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"},

@@ -33,7 +33,7 @@ type admission struct {
 	Request string `json:"request"` // for a certificate (RFC 2986), PEM
 }
 
-// Membership is what a device is answered, and stores.
+// Membership is the hub's answer to a device, which stores it.
 type Membership struct {
 	Hub         string   `json:"hub"` // its address, as the device knows it
 	Site        string   `json:"site"`
@@ -59,9 +59,9 @@ type Hub struct{ o HubOptions }
 // NewHub returns a hub's answers to devices.
 func NewHub(o HubOptions) *Hub { return &Hub{o} }
 
-// TLS returns a listener's configuration with which devices, who ask for [HubName], see a
-// certificate of the authority, and are asked for theirs. Everybody else gets what others
-// has, or nothing if that is nil.
+// TLS returns a listener's configuration. Devices, which ask for [HubName], are shown a
+// certificate of the authority and asked for theirs. The configuration others is for all
+// other clients; if it is nil, all are treated as devices.
 func (h *Hub) TLS(others *tls.Config) (*tls.Config, error) {
 	own, err := h.o.Authority.Server(HubName, []string{HubName}, time.Now())
 	if err != nil {
@@ -89,8 +89,8 @@ func (h *Hub) TLS(others *tls.Config) (*tls.Config, error) {
 	return all, nil
 }
 
-// Pages returns what is answered whoever asks: who may enroll, the code says, and who may
-// renew, the certificate.
+// Pages returns the handlers of requests that need no token: a code allows to enroll, and
+// a certificate to renew it.
 func (h *Hub) Pages() map[string]http.Handler {
 	return map[string]http.Handler{EnrollPath: posted(h.enroll), RenewPath: posted(h.renew)}
 }
@@ -188,13 +188,13 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, name, site string, 
 	h.o.Log.Info("a gateway has a new certificate", "gateway", name, "site", site, "from", r.RemoteAddr, "path", r.URL.Path, "expires", cert.NotAfter.Format(time.DateOnly))
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(Membership{ // a device that has left asks again
+	_ = json.NewEncoder(w).Encode(Membership{ // it fails if the device has left, which then asks again
 		Site: site, Name: name, Brokers: h.brokersOf(name), Keys: string(keys), Certificate: string(certPEM(cert.Raw)),
 	})
 }
 
-// brokersOf returns the brokers in the order in which a gateway tries them: each begins
-// with another, or all of a fleet would be at the first node of a cluster.
+// brokersOf returns the brokers in the order in which a gateway tries them. Gateways begin
+// with different ones: else all of a fleet would use the first node of a cluster.
 func (h *Hub) brokersOf(name string) []string {
 	if len(h.o.Brokers) == 0 {
 		return nil
@@ -205,11 +205,11 @@ func (h *Hub) brokersOf(name string) []string {
 	return slices.Concat(h.o.Brokers[first:], h.o.Brokers[:first])
 }
 
-// keyHash names a public key.
+// keyHash returns the hash by which a public key is stored.
 func keyHash(public any) string {
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
-		panic(err) // of a certificate that was parsed
+		panic(err) // it cannot fail: the key was parsed
 	}
 	return hashOf(der)
 }

@@ -28,7 +28,7 @@ const (
 
 	// CodeTime is how long a code is good.
 	CodeTime = time.Hour
-	// checkEvery is how often the file is looked at: what is revoked is so within it.
+	// checkEvery is how often the file is checked: a revocation takes effect within it.
 	checkEvery = 250 * time.Millisecond
 )
 
@@ -47,7 +47,7 @@ type Member struct {
 type invitation struct {
 	Hash    string    `json:"sha256"`
 	Site    string    `json:"site"`
-	Gateway string    `json:"gateway,omitempty"` // the only name that it is for, which may be another device's
+	Gateway string    `json:"gateway,omitempty"` // the only name that it is for, even if another device has it
 	By      string    `json:"by"`                // who made it
 	Expires time.Time `json:"expires"`
 	Key     string    `json:"key,omitempty"` // of the device that has used it
@@ -68,7 +68,7 @@ type revoked struct {
 	Expires time.Time `json:"expires"`
 }
 
-// Members is who belongs to the fleet, as a file has it that all hubs share.
+// Members is who belongs to the fleet, as stored in a file that all hubs share.
 type Members struct {
 	dir string
 	log *slog.Logger // nil: none
@@ -83,8 +83,8 @@ type Members struct {
 // OpenMembers returns the members in a directory.
 func OpenMembers(dir string) *Members { return &Members{dir: dir} }
 
-// Watch returns why the file cannot be read, nil if it can, or is not there yet. What becomes
-// of it later is logged.
+// Watch returns why the file cannot be read, nil if it can, or is not there yet. If it
+// cannot be read later, that is logged.
 func (m *Members) Watch(log *slog.Logger) error {
 	m.log = log
 	return m.Check()
@@ -96,8 +96,8 @@ func (m *Members) Check() error {
 	return err
 }
 
-// Get returns a member, also one that is revoked. The file is looked at again when it
-// was not for a moment; if it cannot be read, what was in it holds.
+// Get returns a member, also one that is revoked. The file is checked if the last check is
+// older than checkEvery; if it cannot be read, its last content holds.
 func (m *Members) Get(name string) (Member, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -173,8 +173,8 @@ func (m *Members) Revoke(authority *Authority, name string, now time.Time) error
 	})
 }
 
-// enroll lets a device in that has the secret of a code, and returns the certificate
-// that sign makes for its site. A device that repeats itself gets another one.
+// enroll lets a device in that has the secret of a code, and returns the certificate that
+// sign makes for its site. A device that repeats its request gets another certificate.
 func (m *Members) enroll(authority *Authority, secret []byte, name, key string, now time.Time, sign func(site string) (*x509.Certificate, error)) (cert *x509.Certificate, site string, err error) {
 	err = m.edit(now, func(f *members) error {
 		i := f.invitation(secret)
@@ -190,7 +190,7 @@ func (m *Members) enroll(authority *Authority, secret []byte, name, key string, 
 		}
 		g, replaced := f.gateway(name), false
 		switch {
-		case i.Key != "" && (g == nil || g.Key != key || !g.Revoked.IsZero()): // it is for once: who repeats it is who it let in
+		case i.Key != "" && (g == nil || g.Key != key || !g.Revoked.IsZero()): // a code works once: only the device that it let in may repeat it
 			return &refusal{"the code was used for another name, or that gateway was replaced or revoked since; fix: make another one with gateway hub code"}
 		case g == nil:
 			f.Gateways = append(f.Gateways, Member{Name: name, Enrolled: stored(now)})
@@ -238,7 +238,7 @@ func (m *Members) renew(name, key string, now time.Time, sign func(site string) 
 	return cert, site, err
 }
 
-// refusal is why a device is not let in: its text is sent to it.
+// refusal is why a device is not let in: the text is sent to the device.
 type refusal struct{ why string }
 
 func (r *refusal) Error() string { return r.why }
@@ -292,7 +292,7 @@ func (m *Members) edit(now time.Time, change func(*members) error) error {
 	if err := change(f); err != nil {
 		return err
 	}
-	// One that has expired is told apart from one that never was for a day.
+	// For one more day, the answer to an expired code says that it has expired.
 	f.Invitations = slices.DeleteFunc(f.Invitations, func(i invitation) bool { return now.After(i.Expires.AddDate(0, 0, 1)) })
 	f.Revoked = slices.DeleteFunc(f.Revoked, func(r revoked) bool { return now.After(r.Expires) })
 	data, err := json.MarshalIndent(f, "", "\t")

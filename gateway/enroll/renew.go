@@ -19,7 +19,7 @@ import (
 
 // Times of a renewal.
 const (
-	renewCheck = time.Hour      // how often it is checked whether it is due, and how soon one that failed is repeated
+	renewCheck = time.Hour      // how often it is checked whether a renewal is due, and how soon a failed one is repeated
 	renewWarn  = 24 * time.Hour // how often a failure is logged
 )
 
@@ -66,8 +66,8 @@ func (d Device) renewIfDue(ctx context.Context) (expires time.Time, due bool, er
 	return expires, true, d.renew(ctx, m, pair, &expires)
 }
 
-// renew asks for another certificate for the same key, with the old one. So one file
-// changes, and nothing is half done whenever it is interrupted.
+// renew asks for another certificate for the same key, and authenticates with the old one.
+// Key and certificate match whenever it is interrupted, because the key does not change.
 func (d Device) renew(ctx context.Context, m *Membership, pair tls.Certificate, expires *time.Time) error {
 	hub, err := url.Parse(m.Hub)
 	if err != nil {

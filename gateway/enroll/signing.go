@@ -14,8 +14,8 @@ import (
 	"sensorgateway/gateway/statefile"
 )
 
-// Files of a hub: the key with which it signs orders, the public ones of all hubs, and
-// which of them gateways are to know no longer.
+// Files of a hub: the key with which it signs orders, the public keys of all hubs, and
+// those that gateways must forget.
 const (
 	signingFile = "hub.key"
 	hubsFile    = "hubs.keys"
@@ -74,12 +74,12 @@ func readSigningKey(dir string) (ed25519.PrivateKey, error) {
 // HubKeys returns the public keys of all hubs of a directory, a line each.
 func HubKeys(dir string) ([]byte, error) { return statefile.Read(dir, hubsFile) }
 
-// RemovedKeys returns which keys of hubs gateways are to know no longer, a line each.
+// RemovedKeys returns the keys of hubs that gateways must forget, a line each.
 func RemovedKeys(dir string) ([]byte, error) {
 	return readMissing(dir, removedFile)
 }
 
-// readMissing reads a file; one that is missing is empty.
+// readMissing reads a file; one that is missing counts as empty.
 func readMissing(dir, name string) ([]byte, error) {
 	data, err := statefile.Read(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -88,8 +88,8 @@ func readMissing(dir, name string) ([]byte, error) {
 	return data, err
 }
 
-// ChangeHubKeys changes which keys hubs have, and which are removed. When it is interrupted
-// between the two, the keys that are removed are written, and count.
+// ChangeHubKeys changes which keys hubs have, and which are removed. If it is interrupted
+// between the two files, the removed keys are written already, and take precedence.
 func ChangeHubKeys(dir string, change func(keys, removed []byte) (nextKeys, nextRemoved []byte, err error)) error {
 	unlock, err := statefile.Lock(dir)
 	if err != nil {
