@@ -35,7 +35,7 @@ func (d *disk) close() {
 	}
 }
 
-// open opens the files. What is wrong with them is logged and becomes a record.
+// open opens the files. What is wrong with them is logged; missing records become a record.
 func (l *Log) open() (*disk, error) {
 	for _, dir := range []string{l.opts.Dir, filepath.Dir(l.opts.Key), filepath.Dir(l.opts.Anchor)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -70,7 +70,7 @@ func (l *Log) open() (*disk, error) {
 	return d, nil
 }
 
-// missing adds the record that says so.
+// missing adds the record that says how many are missing.
 func (l *Log) missing(w *writer, n uint64) {
 	r := Record{Kind: KindMissing, At: time.Now().UnixMilli(), Count: int64(n),
 		Result: fmt.Sprintf("records %d to %d were written and are missing", w.last+1-n, w.last)}
@@ -79,9 +79,9 @@ func (l *Log) missing(w *writer, n uint64) {
 	}
 }
 
-// evict removes the oldest files beyond what is kept. The anchor says so first: else
-// what is missing at the beginning would be somebody's deed. It returns whether there are
-// no more than those.
+// evict removes the oldest files beyond what is kept. The anchor is updated first: else
+// [Verify] would report the records that are gone as missing. It returns whether no more
+// files remain than are kept.
 func (l *Log) evict(d *disk, marks map[string]mark) (done bool) {
 	done = true
 	for _, w := range d.writers {

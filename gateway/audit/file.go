@@ -34,7 +34,7 @@ const version = 1
 const fileSuffix = ".jsonl"
 
 // header is the first line of a file. It is sealed with the code before the file's
-// first record, so that a file of another place is found.
+// first record, so that a file in a wrong place is found.
 type header struct {
 	Version int    `json:"audit"`
 	Chain   string `json:"chain"`
@@ -47,7 +47,7 @@ func fileName(chain string, first uint64) string {
 }
 
 // files returns a chain's files, the oldest first. Others in the directory are
-// nobody's business.
+// ignored.
 func files(dir, chain string) (paths []string, firsts []uint64, err error) {
 	entries, err := os.ReadDir(dir) // sorted
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

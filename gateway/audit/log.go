@@ -18,9 +18,9 @@ type Options struct {
 	Anchor string // file of the anchor
 	Log    *slog.Logger
 	Synced func() bool // whether the clock is synchronised; nil: always
-	// Seconds returns what has a value once a second; nil: the runtime's ticker.
+	// Seconds returns a channel with a value once a second; nil: the runtime's ticker.
 	Seconds func() <-chan time.Time
-	// Guard wraps what a goroutine runs, to make a panic safe; nil: nothing is done.
+	// Guard wraps the function that a goroutine runs, to make a panic safe; nil: none does.
 	Guard func(run func(context.Context) error) func(context.Context) error
 
 	write func(*os.File, []byte) (int, error) // nil: (*os.File).Write
@@ -39,7 +39,7 @@ type Log struct {
 	opts  Options
 	queue chan entry
 	lost  atomic.Int64 // records that found the queue full
-	late  atomic.Bool  // a record waits for the disk: nobody waits for the next ones
+	late  atomic.Bool  // a record waits for the disk: Append does not wait for the next ones
 	total atomic.Int64 // records written
 
 	mu      sync.Mutex
@@ -87,7 +87,7 @@ func (l *Log) Append(r Record, patience time.Duration) (written bool) {
 	}
 	l.late.Store(true)
 	select {
-	case <-e.written: // just now, and nothing after it says so
+	case <-e.written: // just now: no later record might come to reset late
 		l.late.Store(false)
 		return true
 	default:
@@ -138,8 +138,8 @@ func (l *Log) Err() error {
 	return nil
 }
 
-// Run writes until the context ends, and then what is left, for so long as the disk
-// takes it within a second.
+// Run writes records until the context ends, and then those that are left, for a second at
+// most.
 func (l *Log) Run(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() { // a system call on a disk that hangs never returns, and cannot be waited for

@@ -13,7 +13,7 @@ const (
 	KindRefused = "refused" // a command or a client that was refused, or a command that moved nothing
 	KindMotor   = "motor"   // a motor changed by itself: the end of a lease, an interlock
 	KindLatch   = "latch"   // the e-stop was pressed or reset, by whomever
-	KindLogin   = "login"   // somebody is connected
+	KindLogin   = "login"   // a browser has logged in or out, or a login was ended
 	KindToken   = "token"   // a token was made, changed or revoked
 	KindHubKey  = "hub_key" // a hub may command from then on, or no longer, as another hub ordered
 	KindStart   = "start"   // the program started
@@ -31,8 +31,8 @@ type Record struct {
 	Kind     string `json:"kind"`
 
 	ID   string `json:"id,omitempty"`   // of the token that was presented
-	Name string `json:"name,omitempty"` // of who it was, as others see it
-	How  string `json:"how,omitempty"`  // the client was known: "bearer", "cookie", …; "" for nobody in particular
+	Name string `json:"name,omitempty"` // of the client, as others see it
+	How  string `json:"how,omitempty"`  // the client was identified: "bearer", "cookie", …; "" for nobody in particular
 	From string `json:"from,omitempty"` // the client's address
 
 	What   json.RawMessage `json:"what,omitempty"`    // the command, or what was refused

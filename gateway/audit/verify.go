@@ -15,7 +15,7 @@ type Report struct {
 	Bad          string `json:"bad,omitempty"`     // the first one that is not, and why; "" if all are
 	BadN         uint64 `json:"bad_n,omitempty"`   // its number
 	Anchored     bool   `json:"anchored"`          // there is an anchor
-	Beyond       uint64 `json:"beyond"`            // records beyond the anchor: whole, but that none was removed behind them cannot be proved
+	Beyond       uint64 `json:"beyond"`            // records beyond the anchor: they are whole, but whether some behind them were removed is unknown
 	BeingWritten bool   `json:"written,omitempty"` // the last line has no end
 }
 
@@ -97,7 +97,7 @@ func (v *verifier) file(path string, first uint64, oldest, newest bool) error {
 	if err != nil {
 		return err
 	}
-	// The records of a file are good only if it stands where it belongs.
+	// The records of a file are good only if the file is in its place.
 	switch {
 	case s.bad != nil && s.whole == 0:
 	case s.header.First != first:
@@ -119,7 +119,7 @@ func (v *verifier) file(path string, first uint64, oldest, newest bool) error {
 	return nil
 }
 
-// see counts a record. Behind missing records that a record of the log reports, the numbers continue.
+// see counts a record. Behind missing records, it expects the number after that of the next one.
 func (v *verifier) see(path string, r Record, c code, expected *uint64) {
 	if v.First == 0 {
 		v.First, *expected = r.N, r.N
@@ -144,8 +144,8 @@ type Query struct {
 	Limit int   // of the newest ones; 0: all
 }
 
-// Read returns records of both chains by time, of a gateway that may be running. What
-// is no longer as it was written ends a file's part: [Verify] says where.
+// Read returns records of both chains by time, of a gateway that may be running. It reads
+// each file up to the first line that was changed: [Verify] says where that is.
 func Read(dir, keyPath string, q Query) ([]Record, error) {
 	key, err := readKey(keyPath, false)
 	if err != nil {

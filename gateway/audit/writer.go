@@ -61,8 +61,8 @@ func (w *writer) resume(anchored mark) (missing uint64, bad error, err error) {
 	return missing, bad, nil
 }
 
-// reopen goes on with the newest file. A line that was being written when the power
-// failed goes; a file that was changed stays as it is, and a new one begins.
+// reopen goes on with the newest file. It removes a last line that is incomplete, because
+// the power failed; a file that was changed stays as it is, and a new one begins.
 func (w *writer) reopen(path string, s scan) error {
 	switch {
 	case s.torn && s.whole == 0: // not even its first line was written
@@ -127,7 +127,7 @@ func (w *writer) begin(first uint64) error {
 	if err := w.put(sealHeader(w.key, header{Chain: w.chain, First: first}, w.code)); err != nil {
 		_ = f.Close()
 		w.file = nil
-		_ = os.Remove(path) // or the next try fails on it, and says so
+		_ = os.Remove(path) // else the next try fails, because the file exists
 		return err
 	}
 	return nil

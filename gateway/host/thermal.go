@@ -19,7 +19,7 @@ var processors = []string{
 // below it.
 const absoluteZero = -273150
 
-// temperature returns that of the processor, °C: the kernel's
+// temperature returns the processor's temperature, °C: the kernel's
 // Documentation/driver-api/thermal/sysfs-api.rst and hwmon/sysfs-interface.rst.
 func (r *Reader) temperature() *float64 {
 	files := map[string]string{} // by name
@@ -50,14 +50,14 @@ func (r *Reader) temperature() *float64 {
 type Throttled struct {
 	UnderVoltage         *Condition `json:"under_voltage,omitempty"`    // the supply is below 4.63 V
 	FrequencyCapped      *Condition `json:"frequency_capped,omitempty"` // the processor's clock is limited
-	Throttled            *Condition `json:"throttled,omitempty"`        // and lowered
+	Throttled            *Condition `json:"throttled,omitempty"`        // it is lowered
 	SoftTemperatureLimit *Condition `json:"soft_temperature_limit,omitempty"`
 }
 
 // A Condition holds or does not.
 type Condition struct {
 	Now bool `json:"now"`
-	// Occurred is since the machine started, as far as is known. The kernel's voltage
+	// Occurred is whether it held since the machine started, if known. The kernel's voltage
 	// driver resets the firmware's record every two seconds, so a Reader remembers what
 	// it has seen.
 	Occurred bool `json:"occurred"`
@@ -73,7 +73,7 @@ const (
 	sticky = 16
 )
 
-// throttled returns nil where that is not known. The hwmon driver has the voltage
+// throttled returns nil where the state is not known. The hwmon driver has the voltage
 // only, so the firmware's own file comes first, although the kernel calls it
 // deprecated and logs that once, when it is read. On a Pi 5 the system on chip is
 // soc@107c000000.

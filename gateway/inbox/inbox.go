@@ -2,8 +2,8 @@
 // endpoint, pings and pongs within the same rate, and the end of the connection in
 // the order that RFC 6455 wants. While the client is silent it costs next to nothing.
 //
-// It knows the framing of WebSocket. It refuses to know what the messages mean, and
-// who else there is: that is its [Owner]'s.
+// It knows the framing of WebSocket. It refuses to know what the messages mean, which its
+// [Owner] knows, and which other clients there are.
 package inbox
 
 import (
@@ -25,24 +25,24 @@ import (
 // CloseTimeout is how long a client has to answer a close frame, or to take it.
 const CloseTimeout = 2 * time.Second
 
-// LongMessage is how long a message must be so that [Rules.Long] is asked.
+// LongMessage is the size in bytes from which on [Rules.Long] limits a message.
 const LongMessage = 1 << 20
 
 // ErrClosing ends the reading after our close frame.
 var ErrClosing = errors.New("closing")
 
-// Rules are those of an endpoint for each of its clients.
+// Rules are the rules of an endpoint for each of its clients.
 type Rules struct {
 	Size   int           // bytes in a message from it
 	Binary bool          // binary messages are taken too
-	Rate   bool          // it may send so many messages a second and no more
+	Rate   bool          // its messages in a second are limited
 	Long   chan struct{} // holds one while a message over LongMessage is under way; nil if there are none
-	// Stops are carried out even in what breaks these rules, or comes behind it, if it is
-	// not nil. It holds one for each client of which that is searched, for it is buffered.
+	// Stops, if it is not nil, has stops carried out even in a message that breaks these
+	// rules, or behind it. It holds one for each client whose input is buffered and searched.
 	Stops chan struct{}
 }
 
-// An Owner is whom a client's messages are for. The goroutine that reads calls it.
+// An Owner handles a client's messages. The goroutine that reads calls it.
 type Owner interface {
 	// Message is given a message: UTF-8 if kind is text. It must not retain data.
 	Message(kind int, data []byte)
@@ -50,8 +50,8 @@ type Owner interface {
 	Stop(message []byte) bool
 	// Wake starts the goroutine that calls [Inbox.Wait]. Locks may be held.
 	Wake()
-	// Exceeded is called when the connection of a client is closed that sends more
-	// than it may.
+	// Exceeded is called when the connection of a client is closed because it exceeds
+	// the rate.
 	Exceeded()
 }
 
@@ -87,21 +87,21 @@ func (in *Inbox) attach(ws *websocket.Conn) {
 	ws.SetPingHandler(in.pong)
 }
 
-// listen makes what reads messages, if there is none.
+// listen makes the reader of messages, if there is none.
 func (in *Inbox) listen() {
 	if in.ws == nil {
 		in.attach(in.out.Reader())
 	}
 }
 
-// Pongs is how many there were.
+// Pongs returns how many pongs came.
 func (in *Inbox) Pongs() int64 { return in.pongs.Load() }
 
 // Closing reports whether a close frame was sent.
 func (in *Inbox) Closing() bool { return in.until.Load() != 0 }
 
-// Park lets the goroutine end that reads: the owner is woken when there is something
-// to do, at once if this client needs a goroutine that waits.
+// Park lets the reading goroutine end: the owner is woken when there is something to do,
+// or at once if this client needs a goroutine that waits.
 func (in *Inbox) Park() {
 	if in.out.Buffered() { // there is more than a pong behind the last message
 		in.Wake()
@@ -116,8 +116,8 @@ func (in *Inbox) Park() {
 // Wake wakes the owner.
 func (in *Inbox) Wake() { in.owner.Wake() }
 
-// Pong counts a pong, which is all that most clients ever send, unless it exceeds the
-// rate: then it is left to Read, which says so.
+// Pong counts a pong, which is all that most clients ever send. It returns false for one
+// that exceeds the rate: then the connection is closed, by Wait or by Read.
 func (in *Inbox) Pong() bool {
 	if !in.count() {
 		return false
@@ -194,14 +194,14 @@ func (in *Inbox) Read() error {
 	}
 }
 
-// lastBytes is how much of what a client has sent is searched for a stop, from the
-// message on that breaks a rule.
+// lastBytes is how many bytes of a client's input are searched for stops, from the message
+// that breaks a rule on.
 const lastBytes = 64 << 10
 
 // refuse closes the connection of a client whose message breaks a rule. r, unless it
-// is nil, has the rest of that message. Before that, the stops in it are carried out,
-// and those in the messages that have been received behind it: a slider that was
-// dragged must not cost the e-stop that follows.
+// is nil, has the rest of that message. First, the stops in it are carried out, and
+// those in the messages that have been received behind it: a slider that was dragged
+// must not cost the e-stop that follows.
 func (in *Inbox) refuse(message []byte, r io.Reader, code int, reason string) error {
 	in.refused = true
 	if in.rules.Stops != nil {
@@ -282,7 +282,7 @@ func (in *Inbox) exceed(message []byte) {
 // Linger ends the reading for err. Unless the closing handshake is complete, what
 // the client still sends is read and dropped until it has answered our close frame:
 // closing a socket with unread data would reset the connection, and the close frame
-// could be lost; and a browser calls a connection lost that ends before its answer.
+// could be lost; and a browser reports a connection as lost that ends before its answer.
 func (in *Inbox) Linger(err error) {
 	var closed *websocket.CloseError
 	switch {
@@ -307,8 +307,8 @@ func (in *Inbox) Linger(err error) {
 	in.out.Drain(1 << 20)
 }
 
-// receive appends a message to b, of one that is too long only the beginning. Beyond
-// LongMessage it waits until no other is under way, and this one is until done is called.
+// receive appends a message to b, or only the beginning if it is too long. One longer than
+// LongMessage waits until no other such message is under way; it is itself until done is called.
 func (in *Inbox) receive(b []byte, r io.Reader) (message []byte, done func(), err error) {
 	done = func() {}
 	if in.rules.Long == nil {
@@ -318,7 +318,7 @@ func (in *Inbox) receive(b []byte, r io.Reader) (message []byte, done func(), er
 	if b, err = appendAll(b, io.LimitReader(r, LongMessage)); err != nil || len(b) < LongMessage {
 		return b, done, err
 	}
-	in.rules.Long <- struct{}{} // whoever holds it is bound by its heartbeat
+	in.rules.Long <- struct{}{} // the client that holds it is bound by its heartbeat
 	if b, err = appendAll(b, r); err != nil {
 		<-in.rules.Long
 		return b, done, err

@@ -10,16 +10,16 @@ import (
 // maxOrders is how many of a client's orders may wait.
 const maxOrders = 20
 
-// Orders are what a client has asked for that takes a while: they are carried out one
-// after the other, beside what it sends besides. Do and End are for one goroutine at a
+// Orders are a client's commands that take a while: they are carried out one after the
+// other, while its other messages are handled. Do and End are for one goroutine at a
 // time.
 type Orders struct {
-	queue chan func() // nil: there were none
+	queue chan func() // nil: there were no orders yet
 	ended atomic.Bool
 }
 
-// Do has do called when those before have ended, by a goroutine that start starts; unless
-// the client has left by then. It is an error if too many wait.
+// Do queues do for a goroutine that start starts. It is called when the orders before it
+// have ended, unless the client has left by then. It is an error if too many wait.
 func (o *Orders) Do(start func(func()), do func()) error {
 	if o.queue == nil {
 		queue := make(chan func(), maxOrders)
@@ -40,7 +40,7 @@ func (o *Orders) Do(start func(func()), do func()) error {
 	}
 }
 
-// End says that the client has left.
+// End is called when the client has left.
 func (o *Orders) End() {
 	if o.ended.Store(true); o.queue != nil {
 		close(o.queue)
