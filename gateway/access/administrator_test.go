@@ -14,8 +14,8 @@ import (
 	"sensorgateway/gateway/access/tokens"
 )
 
-// TestAdministrators holds that a page that may read does not change anything with what a
-// browser sends unasked, and that who is no administrator does neither.
+// TestAdministrators holds that a page that may read cannot change anything with what a
+// browser sends by itself, and that other clients than administrators can do neither.
 func TestAdministrators(t *testing.T) {
 	dir := t.TempDir()
 	admin := addToken(t, dir, tokens.Token{Name: "boss", Role: tokens.Admin})

@@ -17,8 +17,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// TestGuardCertificate holds that a certificate is its token's holder, that it comes
-// last, and counts only where a browser does not send it for somebody else.
+// TestGuardCertificate holds that a certificate identifies its token's holder, that it comes
+// last, and that it does not count if a page of another site has a browser send it.
 func TestGuardCertificate(t *testing.T) {
 	const foreign = "of another authority" // in the place of a name
 	client := func(state *tls.ConnectionState) (string, context.Context, error) {
@@ -101,8 +101,8 @@ func TestGuardCertificate(t *testing.T) {
 	}
 }
 
-// TestGuardCertificateEnds holds that who was known by a certificate, or by a ticket that
-// was fetched with one, is so for as long as both the certificate and the token are good.
+// TestGuardCertificateEnds holds that an identity by a certificate, or by a ticket that was
+// fetched with one, lasts as long as both the certificate and the token are valid.
 func TestGuardCertificateEnds(t *testing.T) {
 	dir := t.TempDir()
 	addToken(t, dir, tokens.Token{Name: "ayşe", Role: tokens.Operator})

@@ -9,8 +9,8 @@ import (
 	"sensorgateway/gateway/access/tokens"
 )
 
-// TestPerToken holds that a token has so many clients at a time, by whatever ways they
-// show it, and that others are not concerned.
+// TestPerToken holds that a token has a limited number of clients at a time, in whatever
+// way they show it, and that others are not affected.
 func TestPerToken(t *testing.T) {
 	dir := t.TempDir()
 	text := addToken(t, dir, tokens.Token{Name: "ayşe", Role: tokens.Viewer})

@@ -11,9 +11,9 @@ import (
 	"sensorgateway/gateway/access/tokens"
 )
 
-// TestEmbedded holds that a ticket for the view without controls logs a frame in, nothing
-// else does, and that what the frame gets is good for a viewer, by whatever cookie it is
-// sent.
+// TestEmbedded holds that only a ticket for the view without controls logs a frame in, and
+// that the frame's cookie gives a viewer's rights, even if it is sent under the name of the
+// other one.
 func TestEmbedded(t *testing.T) {
 	dir := t.TempDir()
 	addToken(t, dir, tokens.Token{Name: "ayşe", Role: tokens.Admin, Sensors: []string{"indoor"}})
@@ -87,7 +87,7 @@ func TestEmbedded(t *testing.T) {
 			t.Errorf("%s, for another page: %+v", name, id)
 		}
 	}
-	// It has one already; one that was revoked is replaced.
+	// A frame that has a cookie gets no other; one that was revoked is replaced.
 	if w := ask("kiosk", "iframe", "Cookie", cookie.Name+"="+cookie.Value); w.Code != http.StatusSeeOther || w.Header().Get("Set-Cookie") != "" {
 		t.Errorf("again: %d, %v", w.Code, w.Header())
 	}

@@ -49,7 +49,7 @@ func requestFrom(from, path string) *http.Request {
 	return r
 }
 
-// TestDefaults is the table of what holds where nobody has said anything.
+// TestDefaults is the table of who may do what without a token.
 func TestDefaults(t *testing.T) {
 	const here, elsewhere = "127.0.0.1", "192.0.2.7"
 	type may struct{ see, command bool }
@@ -97,8 +97,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestFirstToken holds that who is connected without a token has to show one as soon
-// as there is one.
+// TestFirstToken holds that a client that is connected without a token has to show one as
+// soon as there is one.
 func TestFirstToken(t *testing.T) {
 	dir := t.TempDir()
 	g := newGuard(t, dir, Options{})
@@ -130,8 +130,8 @@ func TestMetricsOpen(t *testing.T) {
 	}
 }
 
-// TestTickets holds that a ticket is good once, for its path, for 30 s, as long as
-// its owner is, and for no more than its owner may.
+// TestTickets holds that a ticket is good once, for its path, for 30 s, while its owner's
+// identity is valid, and gives no more rights than its owner has.
 func TestTickets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

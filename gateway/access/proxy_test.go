@@ -203,8 +203,8 @@ func TestOriginBehindAProxy(t *testing.T) {
 	}
 }
 
-// Whatever a client sends in front of what a proxy adds: no panic, and the proxy's
-// word stands or nobody's.
+// Whatever a client sends before the part that a proxy adds: there is no panic, and the
+// address is that of the proxy's part or unknown.
 func FuzzForwarded(f *testing.F) {
 	f.Add(`for="[2001:db8:cafe::17]:4711";proto=https, for=unknown`)
 	f.Add(`for=192.0.2.43, for="_x\"y";by=a`)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Each refusal is counted; of a reason, one line a minute is logged, and says how
+// Each refusal is counted. For each reason, one line a minute is logged, which says how
 // many there were since the last one.
 func TestRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

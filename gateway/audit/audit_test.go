@@ -18,7 +18,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// patience is how long a test waits for what takes no time.
+// patience is how long a test waits for what should happen at once.
 const patience = time.Minute
 
 // place is where a log of a test is.
@@ -80,7 +80,7 @@ func TestLog(t *testing.T) {
 	if !l.Append(command(3), patience) {
 		t.Fatal("not written")
 	}
-	// Before any sync: what the process has handed over survives its death.
+	// Before any sync: records that were handed to the system survive the process's death.
 	records, err := Read(p.dir, p.key, Query{})
 	if err != nil || len(records) != 4 {
 		t.Fatalf("%d records, %v", len(records), err)
@@ -114,8 +114,8 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// What is beyond the anchor is reported as such, and what is missing there at the next
-// start goes unseen: that is what the anchor is for.
+// Records that the anchor covers and that are missing at a start are reported. A last line
+// that is incomplete is not missing.
 func TestMissingAtTheStart(t *testing.T) {
 	p := newPlace(t)
 	p.fill(t, 10)
@@ -234,7 +234,7 @@ func TestEvicted(t *testing.T) {
 	}
 }
 
-// A flood of refusals is a record a kind and minute, and pushes out nothing that was done.
+// A flood of refusals becomes one record for each kind and minute, and evicts no record of what was done.
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)
@@ -328,7 +328,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// What could not be evicted is once it can, without a further record.
+// Files that could not be evicted are evicted once that is possible, without a further record.
 func TestEvictedLater(t *testing.T) {
 	p := newPlace(t)
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {

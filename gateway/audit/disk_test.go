@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A disk that hangs: nobody waits more than once, the motors' stops never, and all is
-// written in order once it answers; what did not fit is counted.
+// A disk that hangs: one call waits, no other does, and stops of motors never do. All records
+// are written in order once it answers; those that did not fit into the queue are counted.
 func TestDiskHangs(t *testing.T) {
 	p := newPlace(t)
 	var hangs atomic.Bool

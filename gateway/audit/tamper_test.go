@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// tamper is what somebody does to lines of a file who has not the key.
+// tamper is a change of a file's lines by somebody who does not have the key.
 var tamper = map[string]func(rnd *rand.Rand, lines [][]byte, i int) ([][]byte, int){
 	"a byte is changed": func(rnd *rand.Rand, lines [][]byte, i int) ([][]byte, int) {
 		line := bytes.Clone(lines[i])
@@ -97,7 +97,7 @@ func TestTampered(t *testing.T) {
 	if reports, err := Verify(other.dir, p.key, p.anchor, nil); err != nil || reports[0].BadN != 1 {
 		t.Errorf("another's log: %+v, %v", reports, err)
 	}
-	// An anchor from elsewhere finds what the local one was made to cover up.
+	// An anchor from elsewhere shows a change that the local anchor hides.
 	reports, err := Verify(p.dir, p.key, p.anchor, &Outside{N: n + 1, Code: strings.Repeat("0", 64)})
 	if err != nil || reports[0].BadN != n+1 {
 		t.Errorf("an outside anchor of a record that is missing: %+v, %v", reports, err)

@@ -203,7 +203,7 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-// What is no good pair, why, and whether a start takes it.
+// Which pairs are bad, why, and whether the gateway starts with them.
 func TestBadPairs(t *testing.T) {
 	goodCert, goodKey := pair(t, "good.example", -time.Hour, 90*day)
 	otherCert, _ := pair(t, "other.example", -time.Hour, 90*day)
@@ -286,7 +286,7 @@ func TestFilesThatAreNone(t *testing.T) {
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "; fix: ") {
 		t.Errorf("a missing key: %v", err)
 	}
-	// Root may read everything, so the file itself cannot be had for the test.
+	// Root may read everything, so the test cannot make a file that is unreadable.
 	err = explain("key", &os.PathError{Op: "open", Path: f.key, Err: os.ErrPermission})
 	if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "; fix: let "+certificateReader()+" read it") {
 		t.Errorf("an unreadable key: %v", err)

@@ -37,7 +37,7 @@ func newAuthority(t *testing.T, name string) *authority {
 	return a
 }
 
-// make makes a certificate; what the template has not is usual.
+// make makes a certificate, with the usual values for what the template lacks.
 func (a *authority) make(template *x509.Certificate) tls.Certificate {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -117,7 +117,7 @@ func handshake(t *testing.T, c *Set, cert *tls.Certificate) *tls.ConnectionState
 	return &state
 }
 
-// TestClientCertificates holds which certificates name a client, and what is said of the
+// TestClientCertificates holds which certificates name a client, and the errors of the
 // others.
 func TestClientCertificates(t *testing.T) {
 	ours, also, foreign := newAuthority(t, "Our clients"), newAuthority(t, "Others of ours"), newAuthority(t, "Our clients")
@@ -169,7 +169,7 @@ func TestClientCertificates(t *testing.T) {
 }
 
 // TestClientsReloaded holds that the file of authorities is taken over like the pair, on
-// connections that are there too, and that a bad one changes nothing.
+// open connections too, and that a bad file changes nothing.
 func TestClientsReloaded(t *testing.T) {
 	first, second := newAuthority(t, "first"), newAuthority(t, "second")
 	f, c := withClients(t, first)

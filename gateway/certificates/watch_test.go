@@ -31,7 +31,7 @@ func watch(t *testing.T, validFor time.Duration, test func(f files, c *Set, l *l
 	})
 }
 
-// pass lets time go by, and what is due happen.
+// pass lets time pass, until what is due then has happened.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

@@ -41,7 +41,7 @@ func act(b *Baton, holder Client, what string, now time.Time) (*wire.Event, erro
 	return b.Act(wire.Command{Action: action}, cl, holder, now)
 }
 
-// shown is who has control, who asks for it, and the event, or the error.
+// shown returns who has control, who requests it, and the event, or the error.
 func shown(b *Baton, e *wire.Event, err error) string {
 	text := map[string]string{"1": "anna", "2": "phone", "3": "ben", "4": "carl", "": "nobody"}[b.has.ID]
 	if b.allow {
@@ -65,7 +65,7 @@ func shown(b *Baton, e *wire.Event, err error) string {
 	return text
 }
 
-// TestStates: each state, and what each message, loss and the time make of it.
+// TestStates: how each message, a loss and the time change each state.
 func TestStates(t *testing.T) {
 	none := Client{}
 	for _, state := range []struct {
@@ -176,7 +176,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// TestLeaseEnds: who is asked holds the motor no more, so nobody has to answer.
+// TestLeaseEnds: the client that was asked no longer holds the motor, so no answer is needed.
 func TestLeaseEnds(t *testing.T) {
 	b := &Baton{Motor: "m"}
 	if _, err := act(b, anna, "ben request", begin); err != nil {
@@ -230,14 +230,14 @@ func TestShow(t *testing.T) {
 	if err := b.Refusal(ben); err == nil || err.Error() != `m is under the control of anna: ask for it with a control message, action "request"` || wire.AsError(err).Code != 409 {
 		t.Error(err)
 	}
-	// The same somebody goes on with what it has.
+	// Another connection with the same token continues the control.
 	if _, err := act(b, Client{}, "phone request", begin.Add(time.Second)); err != nil || !b.since.Equal(begin) {
 		t.Errorf("since %v, %v", b.since, err)
 	}
 }
 
-// TestRandomly: whatever happens, nobody has control or waits for it who is lost, who
-// waits is not who has it, and each passing on is an event.
+// TestRandomly: whatever happens, no lost client has control or waits for it, the client
+// that waits is not the one that has it, and each change of control is an event.
 func TestRandomly(t *testing.T) {
 	names := []string{"anna", "phone", "ben", "carl"}
 	for seed := range uint64(2000) {

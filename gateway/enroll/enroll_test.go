@@ -34,8 +34,8 @@ type fleet struct {
 	cut       func(http.ResponseWriter) http.ResponseWriter // what an answer goes through; nil: nothing
 }
 
-// A file that cannot be read is an error at the start of a hub; later it is said once, and who was
-// in it belongs to the fleet still.
+// A file that cannot be read is an error at the start of a hub. Later it is logged once, and the
+// members that were in it still belong to the fleet.
 func TestMembersCannotBeRead(t *testing.T) {
 	f := newFleet(t)
 	f.want(f.enroll(f.device(), f.code("lab", ""), "pi-1"), "")
@@ -171,7 +171,6 @@ func TestEnroll(t *testing.T) {
 	}
 }
 
-// TestEnrollRefused holds which codes, names and keys let nobody in.
 // Each gateway is told of all brokers, and a fleet does not begin with the same one: the
 // first node of a cluster would have all connections.
 func TestBrokersAreSpread(t *testing.T) {
@@ -194,6 +193,7 @@ func TestBrokersAreSpread(t *testing.T) {
 	}
 }
 
+// TestEnrollRefused holds which codes, names and keys let nobody in.
 func TestEnrollRefused(t *testing.T) {
 	f := newFleet(t)
 	first, code := f.device(), f.code("lab", "")
@@ -219,7 +219,7 @@ func TestEnrollRefused(t *testing.T) {
 	_, err = stranger.Enroll(context.Background(), other.url, f.code("lab", ""), "pi-2", false)
 	f.want(err, "another fleet")
 
-	// Who replaces a device is told to the hub; the old certificate is no longer good.
+	// A code with the gateway's name lets a device replace it; the old certificate is revoked.
 	old := leaf(t, first).SerialNumber
 	replacement := f.device()
 	f.want(f.enroll(replacement, f.code("lab", "pi-1"), "pi-1"), "")
@@ -345,8 +345,8 @@ func bytesEqual(a, b *x509.Certificate) bool {
 	return string(a.RawSubjectPublicKeyInfo) == string(b.RawSubjectPublicKeyInfo)
 }
 
-// TestHubName holds that a browser, which asks for the hub by its host, sees the
-// certificate that is for people.
+// TestHubName holds that a browser, which asks for the hub by its host, is shown the
+// certificate for browsers.
 func TestHubName(t *testing.T) {
 	f := newFleet(t)
 	people, err := f.authority.Server("people", []string{"hub.example"}, time.Now())

@@ -226,7 +226,7 @@ func TestUnderVoltageIsRemembered(t *testing.T) {
 		c := r.Read().Throttled.UnderVoltage
 		got = append(got, fmt.Sprint(c.Now, " ", c.Occurred))
 	}
-	// The other source goes on where this one stops.
+	// With the other source, what has occurred is still known.
 	r.fsys = tree(with(piZero, file, "-"))
 	c := r.Read().Throttled.UnderVoltage
 	got = append(got, fmt.Sprint(c.Now, " ", c.Occurred))
@@ -256,7 +256,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// The machine that runs the tests, which must be alive at least.
+// The machine that runs the tests: the numbers must be plausible.
 func TestThisMachine(t *testing.T) {
 	s := NewReader(os.DirFS("/"), t.TempDir()).Read()
 	if runtime.GOOS != "linux" {

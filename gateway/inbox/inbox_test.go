@@ -14,8 +14,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// TestSearchesAreBounded: what clients sent behind what is refused is buffered for so
-// many of them at a time.
+// TestSearchesAreBounded: the input behind a refused message is buffered for a limited
+// number of clients at a time.
 func TestSearchesAreBounded(t *testing.T) {
 	rules := &Rules{Size: 4 << 10, Stops: make(chan struct{})}
 	in, client := pair(t, rules)
@@ -90,8 +90,8 @@ func pair(t *testing.T, rules *Rules) (*Inbox, *websocket.Conn) {
 	return in, client
 }
 
-// TestOrdersAreBounded: of what takes a while, so much of a client may wait; more is too much
-// of it, and no fault of what carries it out.
+// TestOrdersAreBounded: a limited number of a client's orders may wait; the error of one more
+// is 429, not that of a failure.
 func TestOrdersAreBounded(t *testing.T) {
 	var o Orders
 	defer o.End()

@@ -100,7 +100,7 @@ func TestStopIsAlwaysObeyed(t *testing.T) {
 	})
 }
 
-// TestStopKeepsTheReason: a stop of what is off changes nothing.
+// TestStopKeepsTheReason: a stop of a motor that is off changes nothing.
 func TestStopKeepsTheReason(t *testing.T) {
 	bubble(t, m1(nil), func(r *rig) {
 		r.do(anna, `start "run_ms":100`)
@@ -164,7 +164,7 @@ func TestAcks(t *testing.T) {
 	})
 }
 
-// TestAcksWithoutMotors: what is for all is answered with a list of all, also where there is none.
+// TestAcksWithoutMotors: a command for all motors is answered with a list of them, even if there are none.
 func TestAcksWithoutMotors(t *testing.T) {
 	bubble(t, nil, func(r *rig) {
 		for _, action := range []string{wire.Status, wire.Stop, wire.EStop, wire.Reset} {

@@ -29,7 +29,7 @@ func controlled(t *testing.T, motors []Config, f func(*baton)) {
 	}, func(r *rig) { b.rig = r; f(b) })
 }
 
-// ask sends a control message, `request "timeout_ms":3000`, for m1 unless it says so.
+// ask sends a control message, `request "timeout_ms":3000`, for m1 unless it has a target.
 func (b *baton) ask(cl Client, text string) (wire.Ack, error) {
 	b.Helper()
 	action, members, _ := strings.Cut(text, " ")
@@ -43,7 +43,7 @@ func (b *baton) ask(cl Client, text string) (wire.Ack, error) {
 	return b.Command(cl, cmd)
 }
 
-// asks sends what has to succeed, and checks who has control of m1 then.
+// asks sends a control message that must succeed, and checks who has control of m1 then.
 func (b *baton) asks(who, text, want string) wire.Ack {
 	b.Helper()
 	ack, err := b.ask(client(who), text)
@@ -80,7 +80,7 @@ func (b *baton) wantEvents(want ...string) {
 	b.events = nil
 }
 
-// TestControl: who has control starts and sets, nobody else does; and everybody stops.
+// TestControl: only the client with control may start and set; everybody may stop.
 func TestControl(t *testing.T) {
 	controlled(t, m1(nil), func(b *baton) {
 		const held = `m1 is under the control of anna: ask for it with a control message, action "request"`
@@ -108,7 +108,7 @@ func TestControl(t *testing.T) {
 	})
 }
 
-// TestControlIsPassed: to whom requests it, in time, if who has it wants that.
+// TestControlIsPassed: a request is granted, denied or withdrawn, or its time is up.
 func TestControlIsPassed(t *testing.T) {
 	controlled(t, m1(nil), func(b *baton) {
 		b.asks(anna, "request", anna)
@@ -145,7 +145,7 @@ func TestControlIsPassed(t *testing.T) {
 	})
 }
 
-// TestControlOfWhoIsLost: nobody has control, nor waits for it, who is gone.
+// TestControlOfWhoIsLost: a client that is gone neither has control nor waits for it.
 func TestControlOfWhoIsLost(t *testing.T) {
 	controlled(t, m1(func(c *Config) { c.KeepOnLoss = true }), func(b *baton) {
 		b.asks(anna, "request", anna)
@@ -176,8 +176,8 @@ func TestControlOfWhoIsLost(t *testing.T) {
 
 const carl = "carl"
 
-// TestControlAndLease: the lease is whose hand the motor is in, control is whose turn it
-// is. Who holds a motor by a lease is asked; who then has control takes it over.
+// TestControlAndLease: a request is for the client that holds the motor by a lease. The
+// client that then gets control takes the motor over.
 func TestControlAndLease(t *testing.T) {
 	controlled(t, m1(nil), func(b *baton) {
 		b.do(anna, `start "speed":0.5,"lease_ms":1000`)
@@ -218,7 +218,7 @@ func TestControlAndLease(t *testing.T) {
 	})
 }
 
-// TestTakeoverWithoutLease: who takes a motor over answers for it from then on.
+// TestTakeoverWithoutLease: a client that takes a motor over is its operator from then on.
 func TestTakeoverWithoutLease(t *testing.T) {
 	controlled(t, m1(nil), func(b *baton) {
 		b.do(anna, `start "lease_ms":1000`)
@@ -233,7 +233,7 @@ func TestTakeoverWithoutLease(t *testing.T) {
 	})
 }
 
-// TestControlOfOneToken: its connections share what one of them has, and its end ends it.
+// TestControlOfOneToken: its connections share control, which ends with the one that got it.
 func TestControlOfOneToken(t *testing.T) {
 	page, phone := Client{ID: "1", Token: "a", Name: anna}, Client{ID: "2", Token: "a", Name: anna}
 	start := command(t, `{"action":"start","target":"m1","lease_ms":1000}`)
@@ -260,7 +260,7 @@ func TestControlOfOneToken(t *testing.T) {
 	})
 }
 
-// TestControlOfSeveral: what concerns none of the targets is refused.
+// TestControlOfSeveral: a message is refused if it is refused for each target.
 func TestControlOfSeveral(t *testing.T) {
 	controlled(t, append(m1(nil), Config{Name: "m2"}, Config{Name: "m3"}), func(b *baton) {
 		all := func(text, pending string) {

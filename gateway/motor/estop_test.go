@@ -41,7 +41,7 @@ func TestEStop(t *testing.T) {
 	})
 }
 
-// fakeLatch notes what it is to store.
+// fakeLatch notes what it is told to store.
 type fakeLatch struct {
 	set    []string
 	stored bool
@@ -60,8 +60,8 @@ func (l *fakeLatch) Kept() bool {
 }
 
 // TestEStopIsStored: an e-stop and a reset are given to the store once each, in
-// their order; the answer says if they are not stored, and nothing waits for that
-// but the answer.
+// their order; the answer says if they are not stored, and only the answer waits
+// for that.
 func TestEStopIsStored(t *testing.T) {
 	latch := &fakeLatch{stored: true}
 	bubbleWith(t, m1(nil), func(c *Controller) { c.SetLatch(latch) }, func(r *rig) {
@@ -163,8 +163,8 @@ func TestEStopBeforeRun(t *testing.T) {
 	})
 }
 
-// TestEStopInDoubt: until it is known whether an e-stop was latched before the
-// restart, it is; what was pressed or reset since the start outranks that.
+// TestEStopInDoubt: the e-stop is latched until it is known whether it was before the
+// restart; a press or a reset since the start takes precedence.
 func TestEStopInDoubt(t *testing.T) {
 	press := time.UnixMilli(946684000123) // before the bubble's time
 	for name, test := range map[string]struct {

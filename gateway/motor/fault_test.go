@@ -108,7 +108,7 @@ func TestTwoFaults(t *testing.T) {
 	})
 }
 
-// TestCannotBeDrivenOff: it is said, and tried until it succeeds.
+// TestCannotBeDrivenOff: the state says so, and it is tried until it succeeds.
 func TestCannotBeDrivenOff(t *testing.T) {
 	bubble(t, m1(nil), func(r *rig) {
 		r.do(anna, `start "run_ms":1000`)
@@ -164,7 +164,7 @@ func TestFaultAtBoot(t *testing.T) {
 	})
 }
 
-// TestFaultOnTheWay: on a ramp, and found by a status.
+// TestFaultOnTheWay: a fault on a ramp, and one that a status finds.
 func TestFaultOnTheWay(t *testing.T) {
 	bubble(t, m1(func(c *Config) { c.Ramp = time.Second }), func(r *rig) {
 		r.do(anna, "start")
@@ -197,7 +197,7 @@ func TestFaultOnTheWay(t *testing.T) {
 	})
 }
 
-// TestPanic: an output's bug is its failure, and nobody else's.
+// TestPanic: a panic of an output is its failure, and does not affect other motors.
 func TestPanic(t *testing.T) {
 	const fault = "m1: drive with speed 0: panic: bug"
 	bubble(t, append(m1(nil), Config{Name: "m2"}), func(r *rig) {

@@ -35,7 +35,7 @@ func TestHolder(t *testing.T) {
 }
 
 // TestKeepaliveOfSeveral: one keepalive restarts the leases of all that it names,
-// or of all that the client holds, whatever has happened to some of them.
+// or of all that the client holds, even if some of them have stopped.
 func TestKeepaliveOfSeveral(t *testing.T) {
 	motors := append(m1(nil), Config{Name: "m2"}, Config{Name: "m3"}, Config{Name: "m4"})
 	bubble(t, motors, func(r *rig) {
@@ -148,7 +148,7 @@ func TestRace(t *testing.T) {
 	}
 }
 
-// slowOutput drives on only when it is let.
+// slowOutput drives on only when the test lets it.
 type slowOutput struct {
 	fakeOutput
 	entered chan struct{}

@@ -42,7 +42,7 @@ func (r *rig) failure(sensor uint16, f wire.Fault) {
 	r.Observe([]wire.Record{{Sensor: sensor, Fault: f, Reading: wire.Failed(f, 0)}})
 }
 
-// An interlock asks for youth: what is old is no reason to run.
+// A condition on age needs a young reading: an old one does not let a motor run.
 func TestParseInterlock(t *testing.T) {
 	for text, want := range map[string]string{
 		"indoor.age > 1s":        `interlock "indoor.age > 1s": an age takes < or <=`,
@@ -178,8 +178,8 @@ func TestObserveAllocatesNothing(t *testing.T) {
 	})
 }
 
-// TestInterlockStates: whoever sees a motor sees its interlocks as they are at
-// that moment; nobody is notified that they changed until the motor changes.
+// TestInterlockStates: a motor's state has its interlocks as they are at that
+// moment; their changes are notified of only when the motor changes.
 func TestInterlockStates(t *testing.T) {
 	const value, youth, other = "indoor.temperature < 60", "outdoor.age < 500ms", "indoor.humidity > 1"
 	motors := append(m1(func(c *Config) {

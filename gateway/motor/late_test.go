@@ -13,7 +13,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// present is an output that is there.
+// present is an output whose pins exist.
 type present struct {
 	mu     sync.Mutex
 	speed  float64
@@ -45,7 +45,7 @@ func (s *present) breaks(err error) {
 	s.broken = err
 }
 
-// A motor whose pins take their time holds up nobody, and is there when they are.
+// A motor whose pins appear late delays no other, and works as soon as they exist.
 func TestLateOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0

@@ -14,7 +14,7 @@ import (
 )
 
 // bench is hardware that notes each write, in order: "GPIO23=1", and fails on
-// demand. It holds what must hold after each of them.
+// demand. It checks what must hold after each of them.
 type bench struct {
 	t      *testing.T
 	value  map[string]float64

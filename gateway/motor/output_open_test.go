@@ -66,8 +66,8 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// An output of which one pin cannot be had leaves none claimed and none on, and
-// the error names each that could not be claimed.
+// If a pin of an output cannot be claimed, none stays claimed or on, and the error
+// names each that could not be claimed.
 func TestOpenFails(t *testing.T) {
 	for _, pin := range bridge.Pins() {
 		sim := pins.NewSim(nil)
@@ -170,7 +170,7 @@ func TestAllOffAfterKill(t *testing.T) {
 	})
 }
 
-// While the speed of a dead process's motor cannot be had, its direction stays.
+// While the speed pin of a dead process's motor cannot be claimed, its direction stays.
 func TestAllOffLeavesDirection(t *testing.T) {
 	sim := pins.NewSim(nil)
 	specs := []Spec{{Kind: DirPWM, Dir: "GPIO5", PWM: "pwmchip0/0", Standby: "GPIO6"}}

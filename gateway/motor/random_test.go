@@ -14,9 +14,9 @@ import (
 	"sensorgateway/wire"
 )
 
-// TestRandomEvents holds a controller against a second account of what may
-// keep a motor running, through thousands of random sequences of whatever can
-// happen to it.
+// TestRandomEvents compares a controller with a second account of what may keep
+// a motor running, through thousands of random sequences of all that can happen
+// to it.
 func TestRandomEvents(t *testing.T) {
 	sequences := uint64(2000)
 	if testing.Short() {
@@ -176,7 +176,7 @@ func (w *world) controls(i int) (has, asks string) {
 	return has, asks
 }
 
-// control sends a random control message, and sometimes waits for what becomes of it.
+// control sends a random control message, and sometimes waits for its outcome.
 func (w *world) control(cl Client) {
 	w.settle()
 	i := w.IntN(2)

@@ -106,8 +106,8 @@ func TestRepeatAfterTheEnd(t *testing.T) {
 	})
 }
 
-// TestRepeatIsSignOfLife: who repeats one command all the time keeps the lease,
-// unless the command is late.
+// TestRepeatIsSignOfLife: a client that repeats one command keeps its lease, unless
+// the command has expired.
 func TestRepeatIsSignOfLife(t *testing.T) {
 	bubble(t, m1(nil), func(r *rig) {
 		for _, text := range []string{`start "lease_ms":300`, `start "lease_ms":300`, "keepalive", "keepalive", `start "lease_ms":300`} {

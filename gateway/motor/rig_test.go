@@ -188,7 +188,7 @@ func (r *rig) try(who, id, text string) (wire.Ack, error) {
 	return r.Command(client(who), cmd)
 }
 
-// do sends what has to succeed, and returns m1's state as acknowledged.
+// do sends a command that must succeed, and returns m1's state as acknowledged.
 func (r *rig) do(who, text string) wire.MotorState {
 	r.Helper()
 	ack, err := r.try(who, "", text)
@@ -201,7 +201,7 @@ func (r *rig) do(who, text string) wire.MotorState {
 	return ack.Motors[0]
 }
 
-// refused sends what has to fail so.
+// refused sends a command that must fail with this code and message.
 func (r *rig) refused(who, text string, code int, message string) {
 	r.Helper()
 	_, err := r.try(who, "", text)
@@ -244,7 +244,7 @@ func (f *fakeOutput) history() []driven {
 	return slices.Clone(f.drives)
 }
 
-// drives are the writes to m1 since the rig began, the one at the start apart.
+// drives are the writes to m1 since the rig began, except the one at the start.
 func (r *rig) drives() []driven { return r.out(0).history()[1:] }
 
 // notified returns the changes that the listener was notified of so far.

@@ -145,7 +145,7 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
-// TestOffBeforeRun: off for good is for good.
+// TestOffBeforeRun: after Off, no command is accepted.
 func TestOffBeforeRun(t *testing.T) {
 	bubbleWith(t, m1(nil), func(c *Controller) { c.Off() }, func(r *rig) {
 		r.refused(anna, "start", 503, "shutting down: all motors are off")
@@ -177,7 +177,7 @@ func TestBoot(t *testing.T) {
 	})
 }
 
-// TestLoss: whose connection counts.
+// TestLoss: whose lost connection stops a motor.
 func TestLoss(t *testing.T) {
 	bubble(t, m1(nil), func(r *rig) {
 		r.do(anna, "start")

@@ -297,7 +297,7 @@ func TestInputLine(t *testing.T) {
 	}
 }
 
-// Where no chip is a Raspberry Pi's, gpiochip0 is meant.
+// Where no chip is that of a Raspberry Pi's header, gpiochip0 is meant.
 func TestOtherBoard(t *testing.T) {
 	f := pi(t)
 	f.header().label = "some-gpio"

@@ -49,7 +49,7 @@ func TestParseChannel(t *testing.T) {
 	}
 }
 
-// What is taken has one form, which is taken as the same, and is safe in a path.
+// A valid name has a canonical form, which parses to the same line and is safe in a path.
 func FuzzPinName(f *testing.F) {
 	for _, s := range []string{"GPIO17", "17", "gpiochip2/17", "gpiochip2/LED", "pwmchip0/1", "017", "gpiochip0/../../x", "[SDA0]", ""} {
 		f.Add(s)

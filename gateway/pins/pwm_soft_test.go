@@ -13,7 +13,7 @@ import (
 )
 
 // softly runs f with PWM of 100 Hz on GPIO18, under a fake clock. A goroutine
-// that is left fails the test.
+// that does not end fails the test.
 func softly(t *testing.T, f func(sim *Sim, p *SoftPWM)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestSoftPWMChange(t *testing.T) {
 	})
 }
 
-// slowLine takes its time for one write, as on a machine that is busy.
+// slowLine delays one write, as a busy machine does.
 type slowLine struct {
 	Line
 	stall map[int]time.Duration // by number of the write
@@ -223,7 +223,7 @@ func TestSoftPWMFaults(t *testing.T) {
 	})
 }
 
-// stillLine costs nothing, so what is allocated is the PWM's.
+// stillLine allocates nothing, so all allocations are the PWM's.
 type stillLine struct{ level gpio.Level }
 
 func (*stillLine) String() string               { return "still" }

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// fakeTree is a PWM chip of two channels in a temporary directory, of which
-// writes do what they do in the kernel.
+// fakeTree is a PWM chip of two channels in a temporary directory. Writes to it
+// have the same effects as in the kernel.
 type fakeTree struct {
 	t      *testing.T
 	root   string           // the chips' directory, of a machine's own
@@ -54,7 +54,7 @@ func (f *fakeTree) number(name string) int {
 }
 
 // exported makes a channel as a process has left it. Its files appear together:
-// whoever waits for them would else write to one that is still being made.
+// else, code that waits for them could write to one that is still being made.
 func (f *fakeTree) exported(channel string, period, duty, enable int) {
 	dir := filepath.Join("pwmchip0", "pwm"+channel)
 	for name, v := range map[string]int{"period": period, "duty_cycle": duty, "enable": enable} {
@@ -148,8 +148,8 @@ func TestHardPWM(t *testing.T) {
 	}
 }
 
-// What a dead process has left running ends before anything else is set up, and
-// what it had exported stays so.
+// Pulses that a dead process has left end before anything else is set up, and its
+// channel stays exported.
 func TestHardPWMOfTheDead(t *testing.T) {
 	f := newFakeTree(t)
 	f.exported("0", 20_000_000, 15_000_000, 1) // a longer period than ours
@@ -223,7 +223,7 @@ func TestHardPWMWaitsForUdev(t *testing.T) {
 	}
 }
 
-// Whatever write fails, the channel has no pulses afterwards.
+// No matter which write fails, the channel has no pulses afterwards.
 func TestHardPWMErrors(t *testing.T) {
 	f := newFakeTree(t)
 	p, err := f.tree().open("pwmchip0/0", 1000)
@@ -245,7 +245,7 @@ func TestHardPWMErrors(t *testing.T) {
 			t.Errorf("set %v: %v", duty, err)
 		}
 	}
-	// The duty cannot be set: disabling it is what is left.
+	// The duty cannot be set, so the channel is disabled.
 	if err := p.Close(); !errors.Is(err, syscall.EIO) || f.writes[len(f.writes)-2] != "pwm0/enable=0" {
 		t.Errorf("%v, wrote %v", err, f.writes)
 	}
@@ -288,7 +288,7 @@ func TestHardPWMOpenErrors(t *testing.T) {
 	}
 }
 
-// What is said of a PWM chip that is missing is of this machine: only a Raspberry Pi has
+// The fix for a missing PWM chip depends on the machine: only a Raspberry Pi has
 // overlays of that name.
 func TestNoChip(t *testing.T) {
 	for _, tt := range []struct{ model, chips, why, fix string }{

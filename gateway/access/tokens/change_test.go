@@ -34,8 +34,8 @@ func (n *notified) take() (list []string) {
 	return list
 }
 
-// TestAuthors holds that a change is attributed to who made it through the store, and no
-// change of somebody else's, also when both come at once.
+// TestAuthors holds that a change is attributed to the client that made it through the
+// store, and that no other change is, also when both come at once.
 func TestAuthors(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Where the system says when the file changes, nothing is checked before it does, or
-// something expires; when it can say so no more, the file is checked as without it.
+// While the system reports changes of the file, it is checked only after a change or an
+// expiry; once the system can no longer report them, the file is polled.
 func TestWatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -72,8 +72,8 @@ func TestWatched(t *testing.T) {
 	})
 }
 
-// Who presents a token is known from the moment in which it was made, although nobody has
-// said yet that the file changed.
+// A token is accepted from the moment in which it was made, even before the change of the
+// file is reported.
 func TestMadeAMomentAgo(t *testing.T) {
 	dir := t.TempDir()
 	s := Open(dir, slog.Default()) // nothing follows the file

@@ -58,11 +58,11 @@ func wait(d time.Duration) {
 	synctest.Wait()
 }
 
-// ended returns why an entry no longer holds, nil while it does.
+// ended returns why an entry is no longer valid, nil while it is.
 func ended(e *Entry) error { return context.Cause(e.Valid) }
 
-// TestFollows holds that a change by another process reaches whoever is identified
-// within the time of one check, and nobody else.
+// TestFollows holds that a change by another process reaches the clients whose token it
+// concerns within the time of one check, and no others.
 func TestFollows(t *testing.T) {
 	for name, change := range map[string]func(*File) error{
 		"revoked": func(f *File) error { return f.Revoke("ayşe") },

@@ -24,7 +24,7 @@ func TestText(t *testing.T) {
 }
 
 // TestTypos holds that each wrong character, and each pair that changed places, is
-// found without a look-up, and that no error repeats what it is about.
+// found without a look-up, and that no error contains the text.
 func TestTypos(t *testing.T) {
 	text := newText()
 	bad := map[string]string{"nothing": "", "its prefix": prefix, "cut": text[:52], "longer": text + "x", "in capitals": strings.ToUpper(text), "another's": "ghp_" + text[4:]}

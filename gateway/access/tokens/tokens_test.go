@@ -218,7 +218,7 @@ func TestEditFails(t *testing.T) {
 	}
 }
 
-// TestNoSecretIsStored holds that what lets somebody in is in no file.
+// TestNoSecretIsStored holds that no file contains a token, a code or a login's secret.
 func TestNoSecretIsStored(t *testing.T) {
 	dir := t.TempDir()
 	text := makeToken(t, dir, Token{Name: "ayşe", Role: Admin})
