@@ -14,7 +14,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// DefaultTimeout is how long a request that does not say how long waits for its answer.
+// DefaultTimeout is how long a request waits for its answer if it does not say how long.
 const DefaultTimeout = 10 * time.Second
 
 // Client is the sender of a message.

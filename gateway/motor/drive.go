@@ -103,8 +103,8 @@ func (c *Controller) claimed(m *motor, now time.Time) {
 	c.notify(m)
 }
 
-// put drives the output and reads it back. The motor counts as on as soon as on was
-// attempted, and as off only when off was read back.
+// put drives the output and reads it back. The motor counts as on from the attempt to
+// drive it on, and as off only when off was read back.
 func (m *motor) put(speed float64, now time.Time) error {
 	if speed != 0 {
 		m.set(speed, now)
