@@ -17,7 +17,7 @@ import (
 	"sensorgateway/gateway/statefile"
 )
 
-// buildAccess makes what decides who a client is.
+// buildAccess makes the parts that decide who a client is.
 func (g *running) buildAccess() {
 	g.refusals = access.NewRefusals(g.log, access.ReasonHost, access.ReasonOrigin, access.ReasonForm, access.ReasonScope, access.ReasonToken,
 		"commands", "orders", "rate", "restarting", gateway.ReasonSlow, gateway.ReasonNoPong,
@@ -33,12 +33,12 @@ func (g *running) buildAccess() {
 	})
 }
 
-// administrators answers who may say who has a token.
+// administrators returns the API by which administrators manage tokens and sessions.
 func (g *running) administrators() *admin.API {
 	return &admin.API{Guard: g.access, Sensors: g.sensors, Motors: g.motors.States, Ended: g.auditor.SessionEnded}
 }
 
-// limits are how much clients take of what is limited.
+// limits returns, for each limited resource, how much of it clients use.
 func (g *running) limits() []limit.Count {
 	return append(g.server.Limits(), limit.Count{Name: "clients_per_token", Current: int64(g.access.MostOfOneToken()), Maximum: int64(g.cfg.Limits.ClientsPerToken)})
 }
@@ -51,7 +51,7 @@ func (g *running) refused(reason, client, why string) {
 
 // followTokens follows the file of tokens, and reads it again on SIGHUP.
 func (g *running) followTokens(ctx context.Context) error {
-	hangup := make(chan os.Signal, 1) // more while one is handled mean the same
+	hangup := make(chan os.Signal, 1) // size 1: those that come while one is handled mean the same
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	return g.tokens.Run(ctx, hangup)

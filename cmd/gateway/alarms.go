@@ -12,7 +12,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// alarmsFile has what is raised, in the state directory.
+// alarmsFile is the file of the raised alarms in the state directory.
 const alarmsFile = "alarms.json"
 
 // newAlarms returns the configured alarms and the built-in ones.
@@ -40,5 +40,5 @@ func (g *running) acknowledge(_ context.Context, c gateway.Client, cmd wire.Comm
 	return g.alarms.Acknowledge(alarm.Client{ID: c.ID, Name: c.Name, May: c.Identity.Sees}, cmd)
 }
 
-// listAlarms answers which alarms are raised and were, of what the client may see.
+// listAlarms returns the alarms that are raised, or were recently, and that the client may see.
 func (g *running) listAlarms(r *http.Request) any { return g.alarms.List(access.Of(r).Sees) }

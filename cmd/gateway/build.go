@@ -59,7 +59,7 @@ type running struct {
 	memory   string               // directory of files in memory, see [state.Options]
 	announce func(announce.Start) // that it is ready
 
-	seconds      *timer.Seconds // of all who work once a second
+	seconds      *timer.Seconds // the common tick of all parts that work once a second
 	notify       notify.Notifier
 	motors       *motor.Controller
 	certificates *certificates.Set // nil without TLS
@@ -144,11 +144,11 @@ func (g *running) close() {
 
 // tasks are what runs, in the order in which it starts. It stops from the outside
 // in: the motors are off at once and the sampler finishes its ticks; then the
-// clients are sent away, and what was reached is written to the disk.
+// clients are sent away, and the newest readings and numbers are written to the disk.
 func (g *running) tasks() []task {
 	tasks := []task{{name: "seconds", run: g.seconds.Run, last: true},
 		{name: "motors", run: g.motors.Run, ready: g.motors.Ready()}, // off, before anybody can connect
-		{name: "alarms", run: g.alarms.Run, ready: g.alarms.Ready()}} // and what was raised is known
+		{name: "alarms", run: g.alarms.Run, ready: g.alarms.Ready()}} // the alarms of before the restart are known
 	for _, l := range g.sockets {
 		tasks = append(tasks, task{name: "clients of " + l.Addr().String(), last: true,
 			run: func(context.Context) error { return g.server.Serve(l) }}) // until the shutdown
@@ -194,9 +194,9 @@ func (g *running) status() string {
 	return fmt.Sprintf("%s, %d clients", g.server.Quality(), g.server.Clients())
 }
 
-// start is what the announcement says.
+// start returns what the announcement says.
 func (g *running) start() announce.Start {
-	_, port, _ := net.SplitHostPort(g.sockets[0].Addr().String()) // a socket's address is one
+	_, port, _ := net.SplitHostPort(g.sockets[0].Addr().String()) // the address of a socket is host:port
 	return announce.Start{
 		Name: g.name(), Version: version, Config: g.cfg, Simulated: g.simulate != nil, Port: port,
 		Sensors: g.sensors, Firsts: g.first, Err: g.sampler.Err, Motors: g.motors.States(),
@@ -212,7 +212,7 @@ func (g *running) shutdownServer(ctx context.Context) error {
 	if err := g.server.Shutdown(farewell); !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return nil // whoever has not left in time is cut
+	return nil // the connections of clients that have not left in time are cut
 }
 
 // epochChanged is called when sequence numbers could not be continued.
@@ -221,7 +221,7 @@ func (g *running) epochChanged(epoch string, next []uint32) {
 	g.server.SetEpoch(epoch)
 }
 
-// newSampler returns what reads the configured chips, until ctx ends.
+// newSampler returns the sampler that reads the configured chips, until ctx ends.
 func (g *running) newSampler(ctx context.Context) *sensors.Sampler {
 	first := g.storage.state.First()
 	var configs []sensors.Config
@@ -295,7 +295,7 @@ func (g *running) serverOptions() gateway.Options {
 	return o
 }
 
-// page answers what is neither a client's connection nor a reading.
+// page handles the requests that are neither a WebSocket connection nor a reading.
 func (g *running) page() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(auditor.Path, g.access.Administrators(&auditor.Records{State: g.cfg.State, Log: g.log}))
@@ -305,7 +305,7 @@ func (g *running) page() http.Handler {
 	return mux
 }
 
-// pages answer whoever asks.
+// pages returns the handlers that answer everybody, without a check of who asks.
 func (g *running) pages() map[string]http.Handler {
 	pages := g.access.Pages()
 	for path, file := range dashboard.Client() {

@@ -26,7 +26,7 @@ func (g *running) buildCertificates() (err error) {
 // watchCertificates loads the certificate again when its files change, and on
 // SIGHUP, which without TLS does nothing.
 func (g *running) watchCertificates(ctx context.Context) error {
-	hangup := make(chan os.Signal, 1) // more while one is handled mean the same
+	hangup := make(chan os.Signal, 1) // size 1: those that come while one is handled mean the same
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	if g.certificates == nil {

@@ -15,8 +15,8 @@ func (g *running) newClock() *sensors.Clock {
 }
 
 // clockStepped makes an event of a step of the system clock, before a record has
-// the new time. A step back by more than records may wait for ends the streams of
-// readings: times never run backwards within one.
+// the new time. If the step back is too long for records to wait, the streams of
+// readings end, because times never run backwards within a stream.
 func (g *running) clockStepped(step sensors.Step) {
 	g.log.Warn("the system clock was set", "by", step.By.Round(time.Millisecond))
 	g.notify.Event(wire.Event{Kind: wire.EventClockCorrected, StepMS: step.By.Milliseconds(), TS: wire.Seconds(step.At.UnixMilli())})

@@ -12,7 +12,7 @@ func (g *running) listeners() []notify.Listener {
 	return []notify.Listener{
 		g.storage.state,                 // no number is used before it is reserved
 		g.storage.history,               // no record is seen before it is in the log
-		notify.NewCalibrated(g.sensors), // it stores what was measured; the others have the values
+		notify.NewCalibrated(g.sensors), // the log stores what was measured; those below get the calibrated values
 		g.first,
 		g.auditor,
 		g.metrics,

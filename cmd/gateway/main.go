@@ -51,7 +51,7 @@ func main() {
 	status := exitStatus(err)
 	switch status {
 	case 0:
-	case exitConfig: // each line has its own position
+	case exitConfig: // each line of it names file and line
 		fmt.Fprintln(os.Stderr, err)
 	default:
 		fmt.Fprintf(os.Stderr, "gateway: %v\n", err)
@@ -97,7 +97,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	f.StringVar(&o.state, "state", "", "`directory` of what must survive a restart (default: in memory only)")
 	f.StringVar(&o.logFormat, "log-format", "", "auto, text, journal or json (default auto)")
 	f.StringVar(&o.root, "root", "/", "`directory` to look for /sys in")
-	_ = f.MarkHidden("root") // for tests; it fails for a flag that there is not
+	_ = f.MarkHidden("root") // for tests; it fails only for an unknown flag
 	o.origin = func(flag string) string { return origin(f.Lookup(flag)) }
 	root.PreRunE = func(*cobra.Command, []string) error { return fromEnvironment(f, getenv) }
 	root.SetFlagErrorFunc(console.FlagError)

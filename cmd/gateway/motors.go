@@ -44,7 +44,7 @@ func (g *running) estopChanged(latched bool, by string) {
 	g.notify.Event(wire.Event{Kind: kind, By: by, TS: wire.Seconds(time.Now().UnixMilli())})
 }
 
-// handlers are what carries out each action of a command.
+// handlers returns, for each action of a command, what carries it out.
 func (g *running) handlers() map[string]gateway.Handler {
 	all, act := map[string]gateway.Handler{}, g.act()
 	for _, action := range motor.Actions() {

@@ -75,9 +75,9 @@ func installed(getenv func(string) string) setup.Installed {
 	}
 }
 
-// findLog returns the directory of the log, below the state directory: that one,
-// else the one of the configuration, if there is one. With a configuration it
-// returns its sensors too.
+// findLog returns the directory of the log. It is in the state directory: in state, if
+// that is given, else in the one that the configuration names. If a configuration was
+// read, findLog also returns its sensors.
 func findLog(path, state string) (dir string, configured []wire.SensorInfo, err error) {
 	_, missing := os.Stat(config.DefaultFile)
 	if path != "" || state == "" && !errors.Is(missing, fs.ErrNotExist) {

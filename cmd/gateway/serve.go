@@ -23,8 +23,8 @@ import (
 	"sensorgateway/sensors/trace"
 )
 
-// gcPercent is the garbage that may pile up, in percent of what is in use. The
-// runtime's 100 is for machines with more memory; here hardly any is made.
+// gcPercent is how much garbage may pile up, in percent of the memory in use. The
+// runtime's 100 is for machines with more memory, and little garbage is made here.
 const gcPercent = 50
 
 //go:embed simulate.yaml
@@ -38,7 +38,7 @@ type serveOptions struct {
 
 	insecure bool // a demonstration for whoever reaches the port
 
-	origin func(flag string) string // of its value, as [origin] has it
+	origin func(flag string) string // where the flag's value was given, see [origin]
 }
 
 // serve runs the gateway until ctx ends.

@@ -47,7 +47,7 @@ type storage struct {
 	claimed chan struct{} // closed when the directory is this gateway's
 	opened  chan struct{} // closed when all is read, or openErr is set
 	openErr error         // another gateway has the directory
-	steps   atomic.Int64  // of opening
+	steps   atomic.Int64  // how many steps of opening are done
 }
 
 // storageOptions is what a storage is opened with.
@@ -127,7 +127,7 @@ func (s *storage) run(ctx context.Context) error {
 	return nil
 }
 
-// write writes until ctx ends or opening has failed, and then what is left.
+// write writes until ctx ends, and then what is left. If opening fails, it returns at once.
 func (s *storage) write(ctx context.Context) error {
 	writers, ctx := errgroup.WithContext(ctx)
 	start := func(run func(context.Context) error, after <-chan struct{}) {
@@ -141,7 +141,7 @@ func (s *storage) write(ctx context.Context) error {
 	}
 	now := make(chan struct{})
 	close(now)
-	start(s.history.Run, now) // it says that readings are not durable, and waits for the rest
+	start(s.history.Run, now) // at once: until the log is loaded, it reports that readings are not durable
 	start(s.latch.Run, s.claimed)
 	writers.Go(func() error {
 		<-s.opened
@@ -154,7 +154,7 @@ func (s *storage) write(ctx context.Context) error {
 		return err
 	}
 	s.latch.Close()
-	return errors.Join(s.history.Close(), s.state.Close()) // the lock last
+	return errors.Join(s.history.Close(), s.state.Close()) // the state releases the lock: last
 }
 
 // storedReadings is the log of readings as a listener.

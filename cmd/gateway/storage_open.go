@@ -9,13 +9,13 @@ import (
 
 const (
 	// stallTime is how long the start waits for a disk that does not answer: motors,
-	// live readings and the listener do not need it. A shorter time would begin a new
-	// epoch at each start from a slow card, for want of one write that is synced.
+	// live readings and the listener do not need it. With a shorter time, each start from a
+	// slow card would begin a new epoch, because one synced write came too late.
 	stallTime = 2500 * time.Millisecond
-	// openTime is how long the start waits for one that answers.
+	// openTime is how long the start waits for a disk that answers.
 	openTime = 5 * time.Second
-	// stallEndTime is how long the end waits for one that has not answered since the
-	// start: what it would store, it could not store in all that time.
+	// stallEndTime is how long the stop waits for a disk that has not answered since the
+	// start: it has had all that time to store what is left.
 	stallEndTime = 500 * time.Millisecond
 )
 
@@ -30,8 +30,8 @@ func openStorage(ctx context.Context, o storageOptions) (*storage, error) {
 	return s, s.start(ctx, func() error { return s.open(o.latchRead) })
 }
 
-// start lets open read what is stored, and settles the numbers of the first tick with
-// what it has read in time.
+// start lets open read what is stored, and chooses the numbers of the first tick by
+// what was read in time.
 func (s *storage) start(ctx context.Context, open func() error) error {
 	go func() { // write waits for it
 		defer close(s.opened)
@@ -68,8 +68,8 @@ func (s *storage) open(latchRead func(by string, at time.Time)) error {
 	return nil
 }
 
-// await waits until the storage is open, and returns whether it is. It does not wait
-// longer than most, nor than stall while nothing advances.
+// await waits until the storage is open, and returns whether it is. It waits no longer
+// than most, and no longer than stall without progress.
 func (s *storage) await(ctx context.Context, stall, most time.Duration) bool {
 	tick := time.NewTicker(stallTime / 20)
 	defer tick.Stop()
