@@ -24,10 +24,10 @@ const (
 	DefaultListenTLS = ":8443"
 )
 
-// CheckListen returns the address to listen on that listen asks for, as
-// host:port; port 0 is any free one, no host means all interfaces. Without exposed
-// it refuses whatever other machines can reach: that needs TLS, or an insecure that
-// allows it without.
+// CheckListen returns the address that listen asks for, as host:port: port 0 is any
+// free one, no host means all interfaces. Unless exposed is true, it refuses an
+// address that other machines can reach: that needs TLS, or insecure: true, which
+// allows it without TLS.
 func CheckListen(listen string, exposed bool) (string, error) {
 	host, port, err := splitListen(listen)
 	switch {
@@ -131,8 +131,8 @@ func ParseOrigin(text string) (string, error) {
 	return origin, nil
 }
 
-// ParseBroker returns the address of an MQTT broker. It has no user in it: instead says
-// what whoever wrote one does.
+// ParseBroker returns the address of an MQTT broker. A user or password in it is an
+// error; instead is the part of its text that says where to write them.
 func ParseBroker(text, instead string) (*url.URL, error) {
 	const form = "(write mqtt://host, mqtt://host:port, or mqtts:// for TLS)"
 	u, err := url.Parse(text)

@@ -77,8 +77,8 @@ func checkScale(q wire.Quantity, what string, v float64) error {
 	return nil
 }
 
-// Points returns what makes true values of those that were measured, of two points such as
-// "11.9 -> 11.3". Where one point is wrong, at is its index; else it is -1.
+// Points returns the calibration that two points such as "11.9 -> 11.3" give. If one of
+// them is wrong, at is its index, else -1.
 func Points(q wire.Quantity, texts []string) (c wire.Calibration, at int, err error) {
 	if len(texts) != 2 {
 		return c, -1, fmt.Errorf("%d points where two must be, low and high (write [11.9 -> 11.3, 74.1 -> 75.3]; for one, write offset)", len(texts))

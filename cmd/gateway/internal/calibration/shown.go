@@ -6,7 +6,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// Shown is values for people, beside what was measured where that is something else.
+// Shown is values for people, with what was measured if that differs.
 type Shown struct {
 	Values   map[string]float32
 	Measured map[string]float32 // nil: nothing was corrected
@@ -22,7 +22,7 @@ func Show(all map[string]wire.Calibration, quantities []wire.Quantity, measured 
 	return show(all, quantities, values, measured)
 }
 
-// ShowAgain finds what was measured, of the values: it may be off by their rounding.
+// ShowAgain computes what was measured from the values: it may be off by their rounding.
 func ShowAgain(all map[string]wire.Calibration, quantities []wire.Quantity, values []float32) Shown {
 	measured := make([]float32, len(quantities))
 	for i, q := range quantities {

@@ -60,7 +60,7 @@ func Infos(cfg *config.Config) (infos []wire.SensorInfo) {
 	return infos
 }
 
-// SensorName makes a sensor's name of a device's.
+// SensorName returns a sensor's name that is made from a device's name.
 func SensorName(device string) string {
 	name := strings.Map(func(r rune) rune {
 		switch {

@@ -9,8 +9,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// calibration reads what corrects the quantities that a chip's sensors measure, and of how
-// many ticks they are the median.
+// calibration reads the constants that correct the quantities of a chip's sensors, and the
+// number of ticks whose median their values are.
 func (s *section) calibration(spec Chip, own []Sensor) {
 	if n := s.number("median", wire.MaxMedian, "write 3 or 5", &own[0].Median); n != nil && (own[0].Median%2 == 0 || own[0].Median == 1) {
 		s.fault(n, "median", "%s is not an odd number from 3 to %d (write 3, or remove the line)", phrase.Quote(n.Value), wire.MaxMedian)
@@ -45,7 +45,7 @@ func (s *section) quantities(spec Chip, own []Sensor) {
 		if n == nil {
 			continue
 		}
-		if spec.Values != nil && !slices.Contains(measured, q.Name) { // of an unknown chip nobody knows
+		if spec.Values != nil && !slices.Contains(measured, q.Name) { // what an unknown chip measures is not known
 			fix := "write " + phrase.OneOf(measured)
 			if slices.ContainsFunc(spec.Also, func(x wire.Quantity) bool { return x.Name == q.Name }) {
 				fix = fmt.Sprintf("add also: [%s], or remove it", q.Name)

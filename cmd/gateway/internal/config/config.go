@@ -67,14 +67,14 @@ type Config struct {
 // before it.
 type Sensor struct {
 	Name       string // matches [nameForm], so it needs no escaping in a URL, a metric label or JSON
-	Group      string // of sensors, for people: which of them is shown beside which; "" is none
+	Group      string // of sensors that are shown together, for people; "" is none
 	Chip       string // a key of the chip table
 	Bus        string // the N of /dev/i2c-N, or what else names a bus ([bus.Name]); "" if the kernel reads the chip
 	Mux        Mux    // that the chip is behind, on that bus; its zero value is none
 	Address    uint16 // 7 bits
 	Class      string // the part of the kernel that reads the chip, such as hwmon; "" for one on a bus
 	Device     string // what the kernel calls it
-	ID         string // which of those that it calls so; "": there is one
+	ID         string // which of the devices with that name; "": there is only one
 	Interval   time.Duration
 	StuckAfter time.Duration // unchanged in every bit for so long, a reading counts as stuck; 0 is never
 	Power      string        // the pin that feeds the chip; "" is none
@@ -125,7 +125,7 @@ type Motor struct {
 // Chip is what the configuration must know about a chip to refuse what
 // cannot work.
 type Chip struct {
-	Sold        []string        // what it is called besides: sht31 of the sht3x
+	Sold        []string        // other names that it is sold under: sht31 for the sht3x
 	Addresses   []uint16        // those it can have, the usual one first
 	MinInterval time.Duration   // between two measurements
 	Values      []wire.Quantity // that its sensor measures
@@ -133,7 +133,7 @@ type Chip struct {
 	Coarse      bool            // its values may stay the same for long
 	Class       string          // the part of the kernel that reads it, such as hwmon; "": it is on an I²C bus
 	Device      string          // what the kernel calls it; "" if Named tells
-	// Named returns the chip that is whatever the kernel calls device; nil: there is one.
+	// Named returns the chip for a name that the kernel gives a device; nil: there is only one.
 	Named func(device string) Chip
 }
 
@@ -145,7 +145,7 @@ func (c Chip) as(device string) Chip {
 	return c.Named(device)
 }
 
-// Quantities returns what a sensor measures that is the chip's own, or a further one.
+// Quantities returns what a sensor measures: the further quantity, or the chip's own ones.
 func (c Chip) Quantities(further string) []wire.Quantity {
 	for i, q := range c.Also {
 		if q.Name == further {
@@ -205,7 +205,7 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 	insecure := s.truth("insecure", &c.Insecure)
 	switch {
 	case listen != nil:
-		// What a mistaken insecure or tls was meant to be is not known: no second complaint.
+		// What was meant by an insecure or tls that is itself wrong is not known: no second error.
 		unclear := insecure == nil && s.has("insecure")
 		checked, err := address.CheckListen(c.Listen, c.Insecure || s.has("tls") || unclear)
 		if err != nil {
@@ -253,8 +253,8 @@ func (s *section) config(c *Config, chips map[string]Chip) {
 	uses.check(c.Sensors)
 }
 
-// primary checks the name of the primary sensor, which n is the value of: it is
-// one that readings.v1 can carry. If n is nil, it is the first such sensor.
+// primary checks the name of the primary sensor, which is the value of n: readings.v1
+// must be able to carry that sensor. If n is nil, primary sets the first such sensor.
 func (s *section) primary(n *yaml.Node, sensors []wire.SensorInfo, name *string) {
 	fit := slices.DeleteFunc(slices.Clone(sensors), func(info wire.SensorInfo) bool { return !info.InV1() })
 	choice := fit
@@ -299,7 +299,7 @@ const (
 	maxGroup = 32
 )
 
-// title reads a name that only people read, of so many characters at most.
+// title reads a name that only people read, with at most that many characters.
 func (s *section) title(key string, most int, into *string) {
 	n := s.text(key, into)
 	if n == nil {

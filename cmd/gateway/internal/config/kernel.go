@@ -6,15 +6,15 @@ import (
 	"sensorgateway/cmd/gateway/internal/phrase"
 )
 
-// What the kernel calls devices, and where they hang: sht3x, cpu_thermal; 28-0123456789ab,
-// 1-0044, dht11@4.
+// The forms of the kernel's names of devices, and of their ids: sht3x, cpu_thermal;
+// 28-0123456789ab, 1-0044, dht11@4.
 var (
 	deviceForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.,-]{0,63}$`)
 	idForm     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.,:@-]{0,63}$`)
 	w1Form     = regexp.MustCompile(`^28-[0-9a-f]{12}$`)
 )
 
-// w1 is the class of chips on 1-wire buses, whose ids have their form.
+// w1 is the class of chips on 1-wire buses, whose ids have the form w1Form.
 const w1 = "w1"
 
 // stray refuses a key that the chip has no use for.
@@ -47,8 +47,8 @@ func (s *section) inKernel(c *Sensor, spec Chip, taken map[string]*section) Chip
 	return spec
 }
 
-// deviceID reads which one of the devices with one name it is. One that names none is the
-// only one.
+// deviceID reads which of the devices with the same name the sensor is. Without an id it is
+// the only one.
 func (s *section) deviceID(c *Sensor, taken map[string]*section) {
 	n := s.text("id", &c.ID)
 	s.draw("id", func(p *Schema) { p.Pattern = idForm.String() })

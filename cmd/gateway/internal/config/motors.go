@@ -195,7 +195,7 @@ func (s *section) estop(uses *pinUses) (name string) {
 	case pin == nil && !e.has("pin"):
 		e.problem(n, "estop: no pin (add one, such as pin: GPIO22)")
 	case pin != nil:
-		// What one pin can be, a relay's or an input's, is the same.
+		// The rules for the pin of an input are those for the pin of a relay.
 		for _, err := range keyErrors(motor.Spec{Kind: motor.OnOff, Pin: name}.Validate()) {
 			e.fault(pin, "pin", "%s", phrase.Brief(err.Err))
 		}

@@ -39,7 +39,7 @@ func (s *section) pin(key string, uses *pinUses, into *string) *yaml.Node {
 		s.fault(n, key, "%s is not a pin (write one, such as GPIO17, or remove the line)", phrase.Quote(text))
 		return nil
 	}
-	// A line may have any name, so these are valid, but no line is named so.
+	// A line may have any name, so these are valid, but no real line has such a name.
 	if m := nearPinForm.FindStringSubmatch(text); m != nil {
 		number, _ := strconv.Atoi(m[1])
 		if plain := fmt.Sprintf("GPIO%d", number); text != plain {
@@ -69,8 +69,8 @@ func headerPin(pin string) string {
 	return pin
 }
 
-// check notes pins that two motors use, or the e-stop and a motor, or a motor
-// and an I²C bus. Two keys of one motor with the same are for [motor.Spec.Validate].
+// check notes pins that two motors use, or the e-stop and a motor, or a motor and an
+// I²C bus. [motor.Spec.Validate] finds two keys of one motor with the same pin.
 func (uses pinUses) check(sensors []Sensor) {
 	// The first in the file has the pin, whichever was read first.
 	slices.SortStableFunc(uses, func(a, b pinUse) int {

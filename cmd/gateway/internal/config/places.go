@@ -65,13 +65,13 @@ func (p place) on(bus string) string {
 	return fmt.Sprintf("channel %d of multiplexer 0x%02x on bus %s", p.mux.Channel, p.mux.Address, bus)
 }
 
-// answers returns whether a chip at q hears what is meant for one at p: it has its
-// address, and no multiplexer can keep them apart.
+// answers returns whether a chip at q answers transfers for the one at p: they have the
+// same address, and no multiplexer separates them.
 func (p place) answers(q place) bool {
 	return p.address == q.address && (p.mux == q.mux || p.key == nil || q.key == nil)
 }
 
-// at returns the node to complain of.
+// at returns the node that an error names.
 func (p place) at() *yaml.Node {
 	if n := p.sensor.values["address"]; n != nil {
 		return n
@@ -79,7 +79,7 @@ func (p place) at() *yaml.Node {
 	return p.sensor.node
 }
 
-// takePlace gives the sensor its place on a bus, unless somebody else would answer there.
+// takePlace gives the sensor its place on a bus, unless another chip would answer there too.
 func (s *section) takePlace(p place, bus string, spec Chip, taken map[string][]place) {
 	for _, q := range taken[bus] {
 		if p.takenBy(q, bus, spec, taken[bus]) {
@@ -93,7 +93,7 @@ func (s *section) takePlace(p place, bus string, spec Chip, taken map[string][]p
 	taken[bus] = append(taken[bus], p)
 }
 
-// takenBy notes why p and q cannot both be, if so.
+// takenBy reports whether p cannot be used because of q, and notes why.
 func (p place) takenBy(q place, bus string, spec Chip, taken []place) bool {
 	s := p.sensor
 	switch {

@@ -68,9 +68,9 @@ var optionForm = regexp.MustCompile(`(?m)^( +)# ([a-z_]+: [^ ]+)$`)
 
 func uncomment(text string) string { return exampleForm.ReplaceAllString(text, "$1") }
 
-// describe takes the comments above keys for their descriptions. A comment is about
-// the keys below it too that have none, and without one above it, a mapping's first
-// key has what is said of the mapping.
+// describe takes the comments above keys for their descriptions. A comment also describes
+// the following keys that have none. If a mapping's first key has none, the comment above
+// the mapping describes it.
 func (d *decoder) describe(n *yaml.Node, path, said string) {
 	switch n.Kind {
 	case yaml.SequenceNode:
@@ -128,7 +128,7 @@ func (d *decoder) at(path string) *Schema {
 	return d.schemas[path]
 }
 
-// draw says what a key can be. What a method says later holds, for it knows more.
+// draw says what a key can be. A later call overrides an earlier one, since it knows more.
 func (s *section) draw(key string, draw func(*Schema)) {
 	if s.schema == nil {
 		return

@@ -125,7 +125,7 @@ func (s *section) location(c *Sensor, spec Chip, known bool, seen owners) Chip {
 		for _, key := range []string{"device", "id"} {
 			s.stray(key, fmt.Sprintf("%s is on an I²C bus, the kernel does not read it", c.Chip))
 		}
-	} else { // of an unknown chip nobody knows
+	} else { // this is not known of an unknown chip
 		s.value("device")
 		s.value("id")
 	}
@@ -142,7 +142,7 @@ func (s *section) also(own Sensor, spec Chip, names map[string]*section, sensors
 		further := own
 		further.Name, further.Further = own.Name+"_"+n.Value, n.Value
 		switch {
-		case spec.Values == nil: // of an unknown chip nobody knows
+		case spec.Values == nil: // this is not known of an unknown chip
 			continue
 		case len(choice) == 0:
 			s.fault(n, at, "%s measures nothing else (remove the line)", own.Chip)
@@ -239,7 +239,7 @@ func (s *section) bus(into *string) *yaml.Node {
 	if n == nil {
 		return nil
 	}
-	v, number := phrase.ParseNumber(strings.TrimPrefix(text, "/dev/i2c-")) // one bus, one name: two chips cannot have one place
+	v, number := phrase.ParseNumber(strings.TrimPrefix(text, "/dev/i2c-")) // each bus has one name here, or two chips could have the same place
 	switch {
 	case number && v <= maxBus:
 		text = strconv.Itoa(v)
@@ -265,7 +265,7 @@ func (s *section) power(bus string, feeds map[string]feed, into *string) {
 	if n == nil {
 		return
 	}
-	// What one pin can be, a relay's or a chip's power, is the same.
+	// The rules for the pin of a chip's power are those for the pin of a relay.
 	for _, err := range keyErrors(motor.Spec{Kind: motor.OnOff, Pin: *into}.Validate()) {
 		s.fault(n, "power", "%s", phrase.Brief(err.Err))
 		return
@@ -300,9 +300,9 @@ func (s *section) interval(chip string, spec Chip, into *time.Duration) {
 	}
 }
 
-// stuckAfter reads how long a sensor may give the same bits. Unless the file
-// says it, a slow one gets longer: two equal readings in a row prove nothing; and of
-// one with wide steps many prove nothing.
+// stuckAfter reads how long a sensor may give the same bits. By default, a slow sensor has
+// longer, since two equal readings in a row prove nothing, and a sensor with wide steps is
+// never stuck, since even many equal readings prove nothing.
 func (s *section) stuckAfter(interval time.Duration, spec Chip, into *time.Duration) {
 	*into = max(defaultStuckAfter, stuckIntervals*interval)
 	if spec.Coarse {
@@ -321,8 +321,8 @@ func (s *section) stuckAfter(interval time.Duration, spec Chip, into *time.Durat
 	}
 }
 
-// ChipFix returns what to write for a chip that is called so: its name in the file, if it is
-// known by another, else all names.
+// ChipFix returns what to write for a chip that somebody calls called: its name in the file,
+// if it is sold under that name, else all names.
 func ChipFix(called string, chips map[string]Chip) string {
 	called = strings.ReplaceAll(strings.ToLower(called), "-", "")
 	for name, c := range chips {

@@ -26,7 +26,7 @@ type decoder struct {
 	schemas  map[string]*Schema // by the path without indices; nil: none is drawn up
 }
 
-// parse returns what is in the file, or nil, and then noted why.
+// parse returns the root node of the file, or nil after it has noted why.
 func (d *decoder) parse(data []byte) *yaml.Node {
 	root, line, problem := syntax.Parse(data)
 	if problem != "" {
@@ -69,7 +69,7 @@ type section struct {
 	schema *Schema // nil: none is drawn up
 }
 
-// section returns the mapping n that stands at path, or nil, and then noted why.
+// section returns the mapping n that stands at path, or nil after it has noted why.
 func (d *decoder) section(n *yaml.Node, path string) *section {
 	name := cmp.Or(path, "the whole file")
 	if !d.usable(n, name) {
@@ -132,9 +132,9 @@ func (s *section) value(key string) *yaml.Node {
 	return n
 }
 
-// text reads a single value as it is written. Like its kin it returns the node
-// it read from, or nil if it left into as it was: the key is not there, or its
-// value is wrong, and that was noted.
+// text reads a single value as it is written. Like the other methods that read a key, it
+// returns the node of the value, or nil if it did not change into: the key is not there,
+// or its value is wrong, which was noted.
 func (s *section) text(key string, into *string) *yaml.Node {
 	n := s.value(key)
 	if n == nil {
