@@ -29,7 +29,7 @@ const (
 	sessionsPath = "/api/v1/sessions"
 )
 
-// maxBody is more than a token with 64 sensors and 32 motors in its scope has.
+// maxBody is how large a request's body may be. One with 64 sensors and 32 motors is smaller.
 const maxBody = 16 << 10
 
 // API answers administrators.
@@ -50,7 +50,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	}
 }
 
-// Pages adds the path whose requests have a body to those of others.
+// Pages adds the path of tokens to pages, as its requests have a body.
 func (a *API) Pages(pages map[string]http.Handler) map[string]http.Handler {
 	pages[tokensPath] = a.handler()
 	return pages
@@ -257,7 +257,7 @@ func (a *API) motors() (names []string) {
 	return names
 }
 
-// widens refuses what would give its maker's rights beyond its own scope away.
+// widens returns an error if the token would have rights that its maker id does not have.
 func widens(id *access.Identity, t tokens.Token) error {
 	for _, scope := range []struct {
 		of         string
@@ -350,8 +350,8 @@ func (a *API) revokeToken(r *http.Request) (int, any, error) {
 	return http.StatusNoContent, nil, stored(err)
 }
 
-// readBody reads a request's JSON. What it does not know is an error: a scope that it
-// would ignore would widen rights.
+// readBody reads a request's JSON. An unknown key is an error: if a misspelled scope were
+// ignored, the token would have more rights than were meant.
 func readBody(r *http.Request, into any) error {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
@@ -360,7 +360,7 @@ func readBody(r *http.Request, into any) error {
 		return wire.Errorf(http.StatusBadRequest, "the body cannot be read")
 	case len(body) > maxBody:
 		return wire.Errorf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxBody)
-	case !strings.EqualFold(strings.TrimSpace(kind), "application/json"): // a page of another site cannot send that unasked
+	case !strings.EqualFold(strings.TrimSpace(kind), "application/json"): // a page of another site cannot send that without a preflight
 		return wire.Errorf(http.StatusUnsupportedMediaType, "the body is JSON; fix: send Content-Type: application/json")
 	}
 	d := json.NewDecoder(bytes.NewReader(body))

@@ -24,17 +24,17 @@ const maxSessions = 1000
 type session struct {
 	ID       string      `json:"id"`
 	Kind     string      `json:"kind"`
-	Token    string      `json:"token,omitempty"` // the ID of its token; none for who has none
+	Token    string      `json:"token,omitempty"` // the ID of its token; "" without one
 	Login    string      `json:"login,omitempty"` // of a client: the ID of its login
-	Name     string      `json:"name"`            // "" for who has no token
+	Name     string      `json:"name"`            // "" without a token
 	Role     tokens.Role `json:"role"`
-	How      string      `json:"how"`            // it is known: bearer, basic, subprotocol, cookie, ticket, certificate, nothing
+	How      string      `json:"how"`            // the client is known: bearer, basic, subprotocol, cookie, ticket, certificate, nothing
 	From     string      `json:"from"`           // where it is, or was when it logged in
 	Path     string      `json:"path,omitempty"` // of a client
 	Since    int64       `json:"since"`
 	Used     int64       `json:"used"` // the last use: of a client, now
 	UsedFrom string      `json:"used_from,omitempty"`
-	You      bool        `json:"you,omitempty"` // it is the login with which this is asked
+	You      bool        `json:"you,omitempty"` // it is the login of whoever asks
 }
 
 func (a *API) listSessions(r *http.Request) (int, any, error) {

@@ -15,8 +15,8 @@ import (
 // hundreds, and people look for one.
 const maxAddresses = 8
 
-// pages returns the addresses of the page: the first for who sits at this machine,
-// or the only one, then those that others can open.
+// pages returns the addresses of the page: first the one for this machine, or the only
+// one, then those that other machines can open.
 func pages(cfg *config.Config, port string, machine func() (names []string, addresses []netip.Addr)) []string {
 	scheme := "http"
 	if cfg.TLS != nil {
@@ -28,7 +28,7 @@ func pages(cfg *config.Config, port string, machine func() (names []string, addr
 		hosts = []string{"localhost"}
 		names, addresses := machine()
 		for _, name := range names {
-			if strings.HasSuffix(name, ".local") { // whatever the name server of this network knows
+			if strings.HasSuffix(name, ".local") { // mDNS: it needs no name server that knows it
 				hosts = append(hosts, name)
 			}
 		}
@@ -59,8 +59,8 @@ func everywhere(host string) bool {
 	return host == "" || err == nil && addr.IsUnspecified()
 }
 
-// reached reports whether who listens at host, which is all interfaces, has clients
-// at a: 0.0.0.0 has those of IPv4 only.
+// reached reports whether clients can connect to a if the gateway listens on host,
+// which is all interfaces: 0.0.0.0 takes IPv4 only.
 func reached(host string, a netip.Addr) bool { return host != "0.0.0.0" || a.Is4() }
 
 // ofMachine returns the names and addresses by which other machines know this one.

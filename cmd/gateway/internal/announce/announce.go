@@ -1,4 +1,4 @@
-// Package announce says what somebody wants to know who has started the gateway:
+// Package announce says what a person who has started the gateway wants to know:
 // what it reads and drives, where it can be opened, and who can do what there. It
 // has a form for people at a terminal, and one of log lines.
 //
@@ -30,7 +30,7 @@ type Start struct {
 	Firsts    *Firsts           // of these sensors
 	Err       func(i int) error // why the sensor's last measurement failed
 	Motors    []wire.MotorState // as configured
-	Tokens    bool              // one was made: who has none may do what the configuration says
+	Tokens    bool              // one was made: a client without one may do what the configuration says
 	Closed    error             // why nobody can connect from another machine, nil if somebody can
 	Open      bool              // --insecure: whoever connects may do everything
 }
@@ -98,7 +98,7 @@ func (s Start) Print(w io.Writer, took time.Duration) {
 	_, _ = io.WriteString(w, b.String()) // a closed terminal is no reason to stop
 }
 
-// where is where a chip is, for a log line.
+// where returns the place of a chip as attributes of a log line.
 func where(c config.Sensor) []any {
 	if c.Class != "" {
 		return []any{"place", c.Place()}
@@ -144,7 +144,7 @@ func (s Start) Log(log *slog.Logger, took time.Duration) {
 	log.Info("ready", append(args, "ms", took.Milliseconds())...)
 }
 
-// schedule says how often a sensor is read, and of a slow one when it is next.
+// schedule says how often a sensor is read, and if that is rarely, when it is read next.
 func schedule(interval time.Duration, now time.Time) string {
 	if at, slow := due(interval, now); slow {
 		return fmt.Sprintf("every %v, next at %s", interval, at.Format(time.TimeOnly))
@@ -173,7 +173,7 @@ func (s Start) why(i int) string {
 // problem is a fault in words.
 func problem(f wire.Fault) string { return "✗ " + strings.ReplaceAll(f.String(), "_", " ") }
 
-// motor says what a motor can do, and what keeps it from it.
+// motor says whether a motor is on, what it can do, and what keeps it from running.
 func motor(m wire.MotorState) string {
 	text := "off"
 	if m.Running {

@@ -31,8 +31,8 @@ func NewFirsts(n int) *Firsts {
 	return f
 }
 
-// Tick takes the first record of each sensor. One of a chip that was late is not the last
-// word: opening a chip takes some of them, such as an AHT20, longer than their first tick.
+// Tick takes the first record of each sensor. After a timeout it waits for another one:
+// some chips, such as an AHT20, take longer than their first tick to open.
 func (f *Firsts) Tick(records []wire.Record, _ int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

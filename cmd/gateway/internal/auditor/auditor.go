@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long the answer to a command waits for its record. The motor has
-// moved by then, and after the first wait in vain nobody waits.
+// moved by then. After one wait without success, later answers do not wait.
 const patience = 20 * time.Millisecond
 
 // Files returns where a state directory has the audit log.
@@ -38,10 +38,10 @@ type Auditor struct {
 	names  []string
 	newest []atomic.Int64 // number of each sensor's newest record, -1 before the first
 
-	changed map[string]change // the last of each motor; MotorChanged's
+	changed map[string]change // the last of each motor; only MotorChanged uses it
 }
 
-// change is that of a motor, but for its speed and its control.
+// change is what a motor's change is known by: not its speed and its control.
 type change struct {
 	ts      float64 // Unix seconds
 	running bool
@@ -93,8 +93,8 @@ func (a *Auditor) MotorChanged(m wire.MotorState) {
 	a.Log.Note(r)
 }
 
-// Event records an e-stop and its reset, whoever or whatever made them, what became of
-// the control of a motor without a message, and which hub may command from now on, or no
+// Event records e-stops and resets, whoever or whatever caused them; changes of a motor's
+// control that no message asked for; and which hub may command from now on, or no
 // longer.
 func (a *Auditor) Event(e wire.Event) {
 	if a.Log != nil && e.Kind == wire.EventControl && e.Reason != "" && e.Reason != wire.ReasonCommand {
@@ -117,7 +117,7 @@ func (a *Auditor) Event(e wire.Event) {
 }
 
 // HubKeysChange records that hubs' keys are about to change. If the program is killed before
-// it can record that they have, they may have or not: this record says who ordered it.
+// it records the change itself, this record says who ordered it, carried out or not.
 func (a *Auditor) HubKeysChange(e wire.Event) { a.hubKeys(e, "begun") }
 
 func (a *Auditor) hubKeys(e wire.Event, result string) {
@@ -249,7 +249,7 @@ func (a *Auditor) complete(r *audit.Record, motors []wire.MotorState) {
 	}
 }
 
-// describe is a command in a record: what was given of it.
+// describe returns a command for a record: its action and the parameters that were given.
 func describe(cmd wire.Command) json.RawMessage {
 	said := map[string]any{"action": cmd.Action}
 	if cmd.Control() {

@@ -24,8 +24,8 @@ const (
 	maxRecords   = 10_000
 )
 
-// Records answers administrators, whom others know, with the newest records of a state
-// directory.
+// Records answers administrators with the newest records of a state directory. Who is an
+// administrator is checked before.
 type Records struct {
 	State string // "": nothing is recorded
 	Log   *slog.Logger

@@ -1,8 +1,8 @@
 // Package backup copies the state directory of a gateway into one file, while the gateway
-// runs, and makes a state directory of such a file.
+// runs, and makes a state directory from such a file.
 //
-// It refuses to know what is in the files, but for what must be known to copy those that
-// belong together: the log of readings and the audit log.
+// It refuses to know what is in the files, except what it needs to copy the log of
+// readings and the audit log, each of which has several files that belong together.
 package backup
 
 import (
@@ -41,14 +41,14 @@ const (
 	auditDir   = "audit" // its lines of JSON, each sealed with the one before
 	anchorFile = "audit.anchor"
 	lockFile   = "lock"
-	// lostAndFound is the file system's, where the directory has one of its own, and root's alone.
+	// lostAndFound is there if the directory is a file system of its own; only root can read it.
 	lostAndFound = "lost+found"
 	// numbersFile is in no backup: numbers that were used after it would be used again.
 	// Without the file, a gateway begins another epoch.
 	numbersFile = "state.json"
 )
 
-// maxFile is more than any file of the state directory has that is no journal or segment.
+// maxFile bounds the size of a file that is neither a journal nor a segment: no good one is as large.
 const maxFile = 64 << 20
 
 // Head says what a backup is of.
@@ -59,7 +59,7 @@ type Head struct {
 	Made    time.Time `json:"made"`
 }
 
-// sum is what a file must be.
+// sum is the size and the checksum that a file must have.
 type sum struct {
 	Name   string `json:"name"`
 	Size   int64  `json:"size"`
@@ -82,8 +82,8 @@ type file struct {
 	io.Reader
 }
 
-// Write writes a backup of a state directory to path, whose mode is 0600: it has what
-// stands for the tokens, and the key of the audit log.
+// Write writes a backup of a state directory to path, whose mode is 0600: it has the
+// hashes of the tokens, and the key of the audit log.
 func Write(path, dir string, head Head) (s Summary, err error) {
 	head.Backup = version
 	s.Head = head
@@ -141,8 +141,8 @@ func (w *writer) add(f file) error {
 	return err
 }
 
-// directory copies what a state directory has. Each file is replaced as a whole by who
-// writes it, or is small enough to be read at once; the two logs are more than a file.
+// directory copies what a state directory has. Each file is replaced as a whole when it is
+// written, or is small enough to be read at once; each of the two logs has several files.
 func (w *writer) directory(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -231,12 +231,12 @@ func (w *writer) readings(dir string) error {
 	return nil
 }
 
-// auditTries is how often the audit log is read whose files change meanwhile. There is
-// another file each 256 KiB.
+// auditTries is how many times the audit log is read if its files change meanwhile. A new
+// file begins every 256 KiB.
 const auditTries = 10
 
-// audit copies the audit log, the anchor first: what is written meanwhile is then beyond
-// it, and not missing.
+// audit copies the audit log, the anchor first: records that are written meanwhile are
+// then beyond the anchor, and none of those before it is missing.
 func (w *writer) audit(dir string) error {
 	for range auditTries {
 		files, err := readAudit(dir)

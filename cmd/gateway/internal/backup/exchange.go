@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	stageDir = "restore" + atomicfile.TempSuffix // what is not complete
+	stageDir = "restore" + atomicfile.TempSuffix // what is being restored
 	oldDir   = "replaced" + atomicfile.TempSuffix
 )
 
@@ -32,8 +32,8 @@ func InUse(dir string) (names []string, err error) {
 	return names, err
 }
 
-// place is a directory whose files are replaced: that of the state, or the one that a
-// symbolic link in it leads to, for the sake of another disk.
+// place is a directory whose files are replaced: the state directory, or one on another
+// disk that a symbolic link in it leads to.
 type place struct{ dir, stage, old string }
 
 func placeAt(dir string) place {
@@ -57,7 +57,7 @@ func linkedPlaces(dir string) (map[string]place, error) {
 	return all, nil
 }
 
-// begin makes room for what is not complete, and for what is replaced.
+// begin makes two empty directories: for what is being restored, and for what is replaced.
 func (p place) begin() error {
 	return errors.Join(os.RemoveAll(p.stage), os.RemoveAll(p.old), os.MkdirAll(p.stage, 0o700), os.MkdirAll(p.old, 0o700))
 }
@@ -65,9 +65,9 @@ func (p place) begin() error {
 func (p place) end() error { return errors.Join(os.RemoveAll(p.stage), os.RemoveAll(p.old)) }
 
 // Restore replaces what a state directory has by a backup. The caller holds the
-// directory's lock, and has checked the file. Until all of it is on the disk, nothing is
-// replaced; after a crash later than that, restoring again ends it. Where the log of
-// readings or the audit log is on another disk, it stays there.
+// directory's lock, and has checked the file. Nothing is replaced until all of the backup
+// is on the disk; after a crash later than that, another restore completes it. If the log
+// of readings or the audit log is on another disk, it stays there.
 func Restore(path, dir string) (s Summary, err error) {
 	linked, err := linkedPlaces(dir)
 	if err != nil {
@@ -113,8 +113,8 @@ func Restore(path, dir string) (s Summary, err error) {
 	return s, own(filepath.Join(dir, lockFile), dir) // a file that root made would lock the service out
 }
 
-// ofLog returns whether a file is the gateway's in a directory that is linked: there may
-// be others on that disk.
+// ofLog returns whether a file in a linked directory is the gateway's: other programs may
+// have files on that disk.
 func ofLog(name string) bool {
 	switch filepath.Ext(name) {
 	case format.JournalSuffix, format.SegmentSuffix, ".jsonl":
@@ -123,8 +123,8 @@ func ofLog(name string) bool {
 	return false
 }
 
-// put writes a file, and makes the directories that it is in: who may not read the file
-// may not see its name.
+// put writes a file, and makes the directories that it is in: whoever may not read the
+// file may not see its name either.
 func put(path string, mode fs.FileMode, content io.Reader) error {
 	private := fs.FileMode(0o700)
 	if mode&0o070 != 0 {
@@ -150,8 +150,8 @@ func forgetNumbers(dir string) error {
 	return atomicfile.OS{}.SyncDir(dir)
 }
 
-// exchange moves what is restored into the directory, in place of what is there by a
-// name for which replaced is true.
+// exchange moves what is restored into the directory. Files there for whose names replaced
+// returns true are removed or overwritten.
 func (p place) exchange(replaced func(name string) bool) error {
 	there, err := InUse(p.dir)
 	if err != nil {
@@ -161,7 +161,7 @@ func (p place) exchange(replaced func(name string) bool) error {
 	if err != nil {
 		return err
 	}
-	fresh := map[string]bool{} // true for a file: it replaces one at once
+	fresh := map[string]bool{} // true for a file, which replaces another in one step
 	for _, e := range restored {
 		fresh[e.Name()] = !e.IsDir()
 	}

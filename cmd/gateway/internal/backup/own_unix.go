@@ -22,7 +22,7 @@ func own(tree, like string) error {
 		return nil
 	}
 	return filepath.WalkDir(tree, func(path string, _ fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) { // there is no lock where there are no locks
+		if errors.Is(err, fs.ErrNotExist) { // a file system without locks has no lock file
 			return nil
 		} else if err != nil {
 			return err

@@ -27,8 +27,8 @@ func Check(path string) (Summary, error) {
 	return scan(path, func(string, fs.FileMode, io.Reader) error { return nil })
 }
 
-// scan reads a backup once: take is called with each of its files, and need not read it.
-// Only when it returns nil they are what they were.
+// scan reads a backup once. It calls take with each file, which take need not read. Only
+// if scan returns nil, the files are as they were written.
 func scan(path string, take func(name string, mode fs.FileMode, content io.Reader) error) (s Summary, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -54,7 +54,7 @@ type reader struct {
 	sums     []sum
 }
 
-// whole reads to the end, where the checksum of gzip is: of all that is in the file.
+// whole reads to the end of the file, where the checksum of all of it is (gzip).
 func (r *reader) whole() error {
 	if _, err := io.Copy(io.Discard, r.unzipped); err != nil {
 		return damaged("its end", err)
@@ -62,7 +62,7 @@ func (r *reader) whole() error {
 	return nil
 }
 
-// noted is a reader whose error is known afterwards.
+// noted is a reader that keeps its error.
 type noted struct {
 	io.Reader
 	err error
@@ -164,7 +164,7 @@ func (r *reader) json(into any) error {
 	return err
 }
 
-// damaged is the error of a backup that cannot be read there.
+// damaged returns the error of a backup that cannot be read at that place.
 func damaged(where string, err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: it ends at %s", ErrDamaged, where)

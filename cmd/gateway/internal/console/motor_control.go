@@ -85,7 +85,7 @@ type controlSession struct {
 	input   io.Reader
 	client  *client.Client
 	up      chan struct{} // closed when messages can be sent
-	// happens is what the motor's control does; while the channel is full, what comes waits.
+	// happens has the events of the motor's control; while it is full, the client waits.
 	happens chan happening
 }
 
@@ -160,7 +160,7 @@ func (s *controlSession) execute(ctx context.Context) error {
 
 // wait waits until the request is answered. When ctx ends, it withdraws the request.
 func (s *controlSession) wait(ctx context.Context) (granted bool, err error) {
-	asker := "" // as whom others see us
+	asker := "" // our name, as others see it
 	for {
 		select {
 		case <-ctx.Done():
@@ -169,7 +169,7 @@ func (s *controlSession) wait(ctx context.Context) (granted bool, err error) {
 			switch {
 			case h.err != nil:
 				return false, h.err
-			case h.Action == wire.RequestControl: // ours: one waits at a time
+			case h.Action == wire.RequestControl: // ours: only one request can wait
 				asker = h.By
 				s.note("%s is asked for control of %s: an answer comes within %v", cmp.Or(h.Holder, "its holder"), h.Target, time.Duration(h.TimeoutMS)*time.Millisecond)
 			case h.Action == wire.GrantControl && h.To == asker && h.From != asker:
@@ -185,8 +185,8 @@ func (s *controlSession) wait(ctx context.Context) (granted bool, err error) {
 	}
 }
 
-// keep shows who requests control, and passes on what is answered, until control has
-// passed to another or ctx ends.
+// keep shows who requests control, and sends the answers that the user writes, until
+// control has passed to another or ctx ends.
 func (s *controlSession) keep(ctx context.Context) error {
 	s.note("you have control of %s until you press Ctrl-C", s.message.Target)
 	lines := make(chan string)

@@ -24,13 +24,13 @@ type operator struct {
 	out     statePrinter
 	notes   io.Writer
 	asked   string // the subprotocol
-	mute    bool   // the server chose none, and sends no states unasked; valid once up is closed
+	mute    bool   // the server chose no subprotocol, and sends no states unasked; valid once up is closed
 	client  *client.Client
 	up      chan struct{} // closed when commands can be sent
 	started bool          // our start was acknowledged; only handle uses it
 
-	// updates are of the motor that we started. While the channel is full, handle
-	// waits, unless ignored is closed, which ignore does.
+	// updates are those of the motor that we started. While the channel is full, handle
+	// waits, until ignore closes ignored.
 	updates chan update
 	ignored <-chan struct{}
 	ignore  func()
@@ -148,7 +148,7 @@ func (o *operator) message(m client.Message) (u update, ok bool) {
 // stops. Where states do not come unasked, it stops the motor when its time is up. The last state that was shown may come once more, when it is broadcast.
 func (o *operator) follow(ctx context.Context, shown *wire.MotorState) error {
 	var keepalive, overdue <-chan time.Time
-	if o.command.LeaseMS != nil && (shown != nil || !o.mute) { // who has no states has no leases
+	if o.command.LeaseMS != nil && (shown != nil || !o.mute) { // a server without states has no leases
 		tick := time.NewTicker(time.Duration(*o.command.LeaseMS) * time.Millisecond / 3)
 		defer tick.Stop()
 		keepalive = tick.C

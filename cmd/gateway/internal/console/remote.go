@@ -184,7 +184,7 @@ func (s *subprotocolFlag) option() (string, error) {
 	return "", fmt.Errorf("--subprotocol %s: it is %s", phrase.Quote(s.name), phrase.OneOf(choice))
 }
 
-// subprotocolNote says how a server is understood that did not choose the
+// subprotocolNote says how messages are read if the server did not choose the
 // subprotocol that it was offered; "" if it did.
 func subprotocolNote(asked, chosen string) string {
 	if chosen != "" || asked == "" || asked == wire.ReadingsV1 {
@@ -201,8 +201,8 @@ func (e shownError) Unwrap() error { return e.error }
 
 var hasScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 
-// completeURL takes ws:// and wss:// URLs, http:// and https:// ones for them,
-// and a host or host:port, whose port is the gateway's own unless given.
+// completeURL takes ws:// and wss:// URLs, http:// and https:// ones in their place,
+// and a host or host:port; the default port is the gateway's.
 func completeURL(s string) (*url.URL, error) {
 	plain := !hasScheme.MatchString(s)
 	whole := s

@@ -16,12 +16,12 @@ func alarmEvent(m client.Message) (e wire.Event, ok bool) {
 	return e, m.Type == wire.TypeEvent && json.Unmarshal(m.Payload, &e) == nil && e.Kind == wire.EventAlarm
 }
 
-// alarmLine is the event of an alarm as a line of JSON, as the gateway sent it. It is
-// told from a reading by its "kind".
+// alarmLine is the event of an alarm as a line of JSON, as the gateway sent it. Its "kind"
+// distinguishes it from a reading.
 func alarmLine(e wire.Event) []byte { return append(phrase.EscapeJSON(wire.JSON(e)), '\n') }
 
-// changesAlarms reports whether a table of alarms is to be asked for again: it is
-// complete once the events are subscribed to.
+// changesAlarms reports whether the list of alarms is to be asked for again: after each
+// change, and once events are subscribed to, since no change is missed from then on.
 func changesAlarms(e client.Event) bool {
 	m, ok := e.(client.Message)
 	if !ok {
@@ -31,7 +31,7 @@ func changesAlarms(e client.Event) bool {
 	return ok || m.Type == wire.TypeSubscribed
 }
 
-// alarmsAgain is the wait after a list of alarms that could not be had.
+// alarmsAgain is the wait before another try, if the list of alarms could not be read.
 const alarmsAgain = 5 * time.Second
 
 // followAlarms hands over the list of alarms after each change, or why it is not known,

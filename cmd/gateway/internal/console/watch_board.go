@@ -30,8 +30,8 @@ type row struct {
 	name string
 	info wire.SensorInfo // of hello, empty if it does not have it
 	seen bool
-	last client.Record // valid if seen, as
-	at   time.Time     // when it came
+	last client.Record // valid if seen
+	at   time.Time     // when last came; valid if seen
 	rate meter         // of live ones
 
 	recovered uint64 // readings that came by replay
@@ -84,8 +84,8 @@ func (b *board) reading(r client.Record, now time.Time) {
 	}
 }
 
-// lostBefore is how many readings right before this one are lost: none if it
-// and others stand for them.
+// lostBefore is how many readings right before this one are lost: none if this one is
+// conflated, since it and others stand for them.
 func lostBefore(r client.Record) uint32 {
 	if r.Flags&wire.Conflated != 0 {
 		return 0
@@ -112,7 +112,7 @@ func (r *row) stale(now time.Time) bool {
 // meter counts what comes in each second, and knows the rate over the last five
 // whole ones.
 type meter struct {
-	first   int64    // the second of the first, which is not whole
+	first   int64    // the second in which counting began, which is not a whole one
 	seconds [6]int64 // Unix; the current one and five before
 	counts  [6]int
 }

@@ -121,7 +121,7 @@ func recordLine(r client.Record, sensor *wire.SensorInfo, numbered bool, lost ui
 	return append(phrase.EscapeJSON(wire.JSON(line)), '\n')
 }
 
-// finite returns v as far as JSON has numbers for it.
+// finite returns v, or nil if JSON has no number for it.
 func finite(v float32) *float32 {
 	if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
 		return nil

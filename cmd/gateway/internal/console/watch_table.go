@@ -28,7 +28,7 @@ type cell struct {
 	style style
 }
 
-// paint is the cell, padded to width: to the left of it for a negative width.
+// paint is the cell, padded to width; with a negative width it is aligned to the left.
 func (c cell) paint(width int, colour bool) string {
 	s := c.text
 	if colour && c.style != plain && s != "" {

@@ -9,13 +9,13 @@ import (
 	"sensorgateway/wire"
 )
 
-// corrections are what makes the values of a sensor of what was measured.
+// corrections say how the values of a sensor are made from what was measured.
 type corrections struct {
 	Applied bool         `json:"applied"` // false: the values are what was measured
 	From    []correction `json:"from"`
 }
 
-// correction holds from a number of an epoch on, up to the next one of that epoch.
+// correction holds from a number of an epoch on, up to the next correction of that epoch.
 type correction struct {
 	Epoch       string                      `json:"epoch"`
 	Seq         uint32                      `json:"seq"`

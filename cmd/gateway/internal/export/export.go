@@ -30,8 +30,8 @@ import (
 // LogReader is a log of readings on a disk, to which a gateway may be writing.
 type LogReader interface {
 	Sensors() []string
-	// Sensor returns what the newest values of a sensor are, unless a gateway wrote them
-	// that did not say so; err says why what corrected the values is not known.
+	// Sensor returns what the newest values of a sensor are; ok is false if the gateway that
+	// wrote them did not say so. err says why it is not known what corrected the values.
 	Sensor(name string) (s wire.SensorInfo, ok bool, err error)
 	Entries(sensor string) []values.Entry // what its values were, from when on
 	Between(sensor string, from, to int64) (next func() ([]wire.Record, error))
@@ -198,7 +198,7 @@ func (e *export) choose(dir string, names []string, configured []wire.SensorInfo
 		}
 		for _, c := range append(slices.Clip(configured), stored) {
 			if c.Name == name && (known || len(c.Values) > 0) {
-				sensor.Values = c.Values // what is stored is the last
+				sensor.Values = c.Values // what is stored comes last, and counts
 			}
 		}
 		e.sensors = append(e.sensors, sensor)

@@ -13,8 +13,8 @@ import (
 // /api/v1/readings.
 type exportFormat struct {
 	readingHeader, bucketHeader string // of the whole
-	object                      bool   // each sensor has one around
-	separator, end              string // between two of a sensor, and after them
+	object                      bool   // the readings of each sensor are in one
+	separator, end              string // between two readings of a sensor, and after the last one
 	reading                     func(b []byte, sensor *wire.SensorInfo, r wire.Record) []byte
 	bucket                      func(b []byte, sensor *wire.SensorInfo, x wire.Bucket) []byte // nil: it has none
 }

@@ -109,8 +109,8 @@ func (o *certOptions) make(stdout io.Writer) error {
 	return err
 }
 
-// ownHosts returns the names and the addresses of this machine, but those of one
-// link only, which are the same on every link. Its name comes first.
+// ownHosts returns the names and the addresses of this machine, its name first.
+// Link-local addresses are left out: other machines can have the same ones.
 func ownHosts() ([]string, error) {
 	hosts := append(access.MachineNames(), "localhost", "127.0.0.1", "::1")
 	addrs, err := net.InterfaceAddrs()

@@ -1,7 +1,7 @@
-// Package setup has the commands for who sets a gateway up and looks after it: who may
-// use it, who did what, backups, and a certificate for a first try.
+// Package setup has the commands for the person who sets a gateway up and maintains it: who
+// may use it, who did what, backups, and a certificate for a first try.
 //
-// It refuses to know how the gateway runs, which need not run for it.
+// It refuses to know how the gateway runs. The gateway need not run.
 package setup
 
 import (
@@ -139,7 +139,7 @@ func (here Installed) edit(change func(*tokens.File) error) error {
 	return tokens.Edit(dir, change)
 }
 
-// shown makes a token's text, and shows it: alone where a program reads it.
+// shown makes a token's text, and shows it, without any other text if a program reads it.
 func shown(env console.Env, here Installed, make func(*tokens.File) (string, error)) error {
 	var text string
 	if err := here.edit(func(f *tokens.File) (err error) { text, err = make(f); return err }); err != nil {
