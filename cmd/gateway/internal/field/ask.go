@@ -29,7 +29,7 @@ import (
 // askTime is how long a gateway on this machine may take for an answer.
 const askTime = 2 * time.Second
 
-// gateway is a running one, which has the buses of its configuration.
+// gateway is a running gateway, which uses the buses of its configuration.
 type gateway struct {
 	base    string // of its URLs
 	client  http.Client
@@ -56,7 +56,7 @@ func findGateway(ctx context.Context, cfg *config.Config, findToken func(*url.UR
 		// It is asked by its own machine, where the certificate need not name localhost.
 		// What matters is that a token is shown to nobody else.
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, VerifyConnection: g.verify},
-		DisableKeepAlives: true, // before there was a token, nothing was verified
+		DisableKeepAlives: true, // a connection from before there was a token was not verified
 	}}
 	if cfg.TLS != nil {
 		g.base = "https://" + net.JoinHostPort(host, port)
@@ -101,8 +101,8 @@ func (g *gateway) findBeyond(ctx context.Context) {
 	}
 }
 
-// verify lets a token be shown to whoever has the gateway's certificate, and to nobody
-// else who listens at its address.
+// verify returns an error if a token would be shown to another program at the gateway's
+// address: it has not the gateway's certificate.
 func (g *gateway) verify(state tls.ConnectionState) error {
 	if g.token == "" {
 		return nil
@@ -193,7 +193,7 @@ func (g *gateway) on(name string) map[scan.Place]string {
 	return all
 }
 
-// has returns whether the gateway has the sensor, or does not say.
+// has returns whether the gateway has the sensor, also if it does not say which it has.
 func (g *gateway) has(name string) bool {
 	return g.refused != "" || slices.Contains(g.beyond, name) || slices.ContainsFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Name == name })
 }

@@ -27,7 +27,7 @@ import (
 // patient is a machine and its chips.
 type patient struct {
 	*doctor.Patient
-	emulated bool     // the chips alone
+	emulated bool     // only the chips are examined
 	gateway  *gateway // that runs, nil if none does
 	buses    machine.Buses
 	tree     fs.FS // where the kernel shows the sensors that it reads
@@ -194,7 +194,7 @@ func count(ctx context.Context, chip sensors.Chip, b i2c.Bus, addr uint16, reads
 		case <-ctx.Done():
 		}
 	}
-	if chip.Kernel != nil { // which would give the value of before again
+	if chip.Kernel != nil { // it would give the value of before again
 		pause(chip.MinInterval)
 	}
 	for end := time.Now().Add(chipTime); reads > 0 && time.Now().Before(end) && ctx.Err() == nil; reads-- {

@@ -1,11 +1,11 @@
-// Package field has the commands for whoever stands before the machine and has no
-// readings: read asks each chip once and shows every transfer, scan asks who is on
-// the buses, doctor checks all that readings depend on, record and replay make a file of
-// what the chips answer.
+// Package field has the commands for a person at the machine who gets no readings: read
+// asks each chip once and shows every transfer, scan asks which chips are on the buses,
+// doctor checks all that readings depend on, record writes what the chips answer into a
+// file, and replay runs the drivers on it.
 //
-// They share the drivers and the buses with the gateway, and its configuration. They
-// refuse to change anything, and to use a bus that a running gateway uses: what that
-// one knows, they ask it for.
+// They share the drivers, the buses and the configuration with the gateway. They refuse
+// to change anything, and to use a bus that a running gateway uses: they ask that gateway
+// instead.
 package field
 
 import (
@@ -58,7 +58,7 @@ func (s *source) flags(cmd *cobra.Command, env console.Env) {
 	f.StringVar(&s.simulate, "simulate", "", "emulate the chips, as the gateway does: \"steady\" or \"flaky\", and \":SEED\"")
 	f.Lookup("simulate").NoOptDefVal = "steady"
 	f.StringVar(&s.root, "root", "/", "`directory` to look for /sys and /proc in")
-	_ = f.MarkHidden("root") // for tests; it fails for a flag that there is not
+	_ = f.MarkHidden("root") // for tests; it fails only for an unknown flag
 	f.BoolVar(&s.json, "json", false, "print JSON")
 }
 
@@ -80,7 +80,7 @@ func (s *source) running(ctx context.Context, cfg *config.Config) *gateway {
 	return findGateway(ctx, cfg, func(u *url.URL) (string, error) { return credential.Find(s.tokenFile, u, s.getenv) })
 }
 
-// quiet is for what reports its errors itself.
+// quiet is the log of parts whose errors the commands report themselves.
 var quiet = slog.New(slog.DiscardHandler)
 
 // channelForm is the end of a target's bus that is a channel of a multiplexer.
@@ -88,8 +88,8 @@ var channelForm = regexp.MustCompile(`^(.+):(0x7[0-7])/([0-7])$`)
 
 // parseTarget reads CHIP@BUS:ADDRESS, such as sht3x@1:0x44, or CHIP@BUS:MUX/CHANNEL:ADDRESS,
 // such as sht3x@1:0x70/3:0x44. The bus may have a colon in its name; without an address
-// it is the chip's usual one. Of what the kernel reads it is CHIP@ID or hwmon@DEVICE:ID,
-// the id left out if there is one.
+// it is the chip's usual one. A chip that the kernel reads is CHIP@ID or hwmon@DEVICE:ID,
+// without the id if there is only one.
 func parseTarget(s string) (config.Sensor, error) {
 	chipName, place, _ := strings.Cut(s, "@")
 	chip, ok := sensors.Chips()[chipName]

@@ -18,7 +18,7 @@ import (
 // kernelDriver is a driver of the kernel that has a chip; its zero value is none.
 type kernelDriver struct {
 	name, device string
-	channel      string // it has the multiplexer that the chip is behind: what it calls the channel's bus
+	channel      string // if it has the multiplexer that the chip is behind: what it calls the channel's bus
 }
 
 // driverOf returns the kernel's driver that has a sensor's chip, or the multiplexer that
@@ -66,7 +66,7 @@ func (k kernelDriver) fix() string {
 		k.device, k.name)
 }
 
-// fixFor says what to do about a failure; on a bus, it asks that who answers there.
+// fixFor says what to do about a failure; on a bus, it first finds out who answers there.
 func fixFor(b i2c.Bus, t config.Sensor, failure error) string {
 	switch {
 	case t.Class != "":

@@ -173,8 +173,8 @@ func chooseTargets(cfg *config.Config, args []string) (targets []config.Sensor, 
 	return targets, nil
 }
 
-// chipsOf returns the chips of the configuration, by their own sensors. Those that are
-// further quantities are read with these.
+// chipsOf returns one sensor for each chip of the configuration. Sensors that are further
+// quantities of a chip are read with it.
 func chipsOf(cfg *config.Config) (own []config.Sensor) {
 	for _, c := range cfg.Sensors {
 		if c.Further == "" {
@@ -226,7 +226,7 @@ func readOnce(chip sensors.Chip, b i2c.Bus, t config.Sensor) reading {
 	return r
 }
 
-// set notes values, unless the chip cannot have measured them.
+// set notes values, and returns an error if the chip cannot have measured them.
 func (r *reading) set(chip *sensors.Chip, c map[string]wire.Calibration, values []float32) error {
 	var quantities []wire.Quantity
 	for _, m := range chip.All() {

@@ -21,7 +21,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// flushEvery is how long a call may wait until it is in the file.
+// flushEvery is how long a recorded call may wait until it is in the file.
 const flushEvery = time.Second
 
 // recording are the flags of record.
@@ -47,7 +47,7 @@ func recordCommand(env console.Env, load Load) *cobra.Command {
 		},
 	}
 	o.flags(cmd, env)
-	_ = cmd.Flags().MarkHidden("json") // it prints one line; it fails for a flag that there is not
+	_ = cmd.Flags().MarkHidden("json") // record prints one line; the call fails only for an unknown flag
 	cmd.Flags().StringVar(&o.size, "size", "64MiB", "how much to keep, as 64MiB or 1GiB")
 	cmd.Flags().DurationVar(&o.time, "for", 0, "how long to record, such as 10m (default: until Ctrl-C)")
 	return cmd

@@ -44,7 +44,7 @@ func runScan(ctx context.Context, env console.Env, load Load, s *source, args []
 	if err != nil && s.config != "" || errors.As(err, new(console.UsageError)) {
 		return err
 	}
-	if err != nil { // scan is what helps to write it
+	if err != nil { // there may be none that is valid: scan helps to write it
 		cfg = &config.Config{}
 	}
 	var running *gateway
@@ -222,8 +222,8 @@ func printYAML(out *printer, results []scan.Result, known []kernelScanned) {
 	}
 }
 
-// further returns the line that asks for what else a chip measures, commented out, for
-// nothing is measured unasked; "" if that is nothing.
+// further returns the line that asks for the further quantities of a chip, commented out
+// because they are optional; "" if the chip has none.
 func further(name, device string) string {
 	chip, _ := sensors.Lookup(name, device) // it was found
 	var also []string

@@ -29,8 +29,8 @@ import (
 // Times of the checks of one broker.
 const (
 	stepTime = 10 * time.Second       // for a name, a port, and each packet and its answer
-	lateTime = 500 * time.Millisecond // for what a broker passes on although it need not
-	soon     = 14 * 24 * time.Hour    // before its end a certificate should have been renewed
+	lateTime = 500 * time.Millisecond // how long messages are awaited that a broker may pass on
+	soon     = 14 * 24 * time.Hour    // a certificate that ends this soon should have been renewed
 )
 
 // Options are what is tried.
@@ -43,13 +43,13 @@ type Options struct {
 	Alone bool
 }
 
-// trial is of one broker.
+// trial is the checks of one broker.
 type trial struct {
 	Options
 	*doctor.Report
 	id     *uplink.Identity
 	broker *url.URL
-	secret string // no other has it: names that are nobody's are made of it
+	secret string // random: names that nobody else uses are made of it
 }
 
 // Check tries each broker, and adds what was found.
@@ -89,8 +89,8 @@ func (t *trial) add(name string, v doctor.Verdict, fix, format string, args ...a
 	t.Add(name, v, fix, "%s: %s", t.broker.Redacted(), fmt.Sprintf(format, args...))
 }
 
-// run makes the checks in the order in which one needs another; it ends with the first
-// without which nothing else can be tried.
+// run makes the checks, each after those that it needs. It ends if one fails without which
+// nothing else can be tried.
 func (t *trial) run(ctx context.Context) {
 	if !t.checkName(ctx) || !t.checkPort(ctx) {
 		return

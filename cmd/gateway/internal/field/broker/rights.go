@@ -71,8 +71,8 @@ func (t *trial) checkLimits(s *session) {
 	t.add("limits", doctor.Pass, "", "%s", strings.Join(said, ", "))
 }
 
-// checkTruth publishes where nobody can have subscribed, some times: a broker must say so
-// (0x10), or readings vanish while it knows of no hub.
+// checkTruth publishes some messages to which nobody can have subscribed. A broker must say
+// so (0x10): one that does not would lose readings while it knows of no hub.
 func (t *trial) checkTruth(ctx context.Context, s *session) {
 	topic := t.id.Gateway.AnswerTopic(t.secret)
 	var took []time.Duration
@@ -186,7 +186,7 @@ func (t *trial) checkOrders(ctx context.Context, s **session) {
 }
 
 // checkEavesdrop subscribes to the news of all gateways of the site, and publishes a
-// probe there: brokers may grant what they then do not pass on.
+// probe there: a broker may grant a subscription and still pass nothing on.
 func (t *trial) checkEavesdrop(ctx context.Context, s **session) {
 	all := fleet.Gateway{Site: t.id.Gateway.Site, Name: "+"}
 	granted, err := t.subscribe(ctx, s, all.Topic(fleet.News))

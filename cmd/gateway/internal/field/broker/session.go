@@ -44,7 +44,7 @@ func (s *session) end(err error) {
 	}
 }
 
-// why returns why the connection has ended, at least err.
+// why returns why the connection has ended; if that is not known, err.
 func (s *session) why(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,7 +57,7 @@ func (s *session) why(err error) error {
 // close ends the session in order, and nothing of it stays with the broker.
 func (s *session) close() {
 	none := uint32(0)
-	_ = s.client.Disconnect(&paho.Disconnect{Properties: &paho.DisconnectProperties{SessionExpiryInterval: &none}}) // of one that has ended, it fails
+	_ = s.client.Disconnect(&paho.Disconnect{Properties: &paho.DisconnectProperties{SessionExpiryInterval: &none}}) // it fails if the session has ended
 	<-s.client.Done()
 }
 
@@ -92,7 +92,7 @@ func (t *trial) connect(ctx context.Context, id string, seen func(tls.Connection
 		p.Username, p.UsernameFlag, p.Password, p.PasswordFlag = t.id.User, true, t.id.Password, len(t.id.Password) > 0
 	}
 	s.ack, err = s.client.Connect(ctx, p)
-	if err != nil { // it has closed the connection
+	if err != nil { // Connect has closed the connection
 		return nil, s.ack, mqtt.Explain(err)
 	}
 	return s, s.ack, nil
@@ -241,7 +241,7 @@ func (s *session) collect(ctx context.Context) (all []*paho.Publish) {
 	return all
 }
 
-// denied returns whether a broker has not done what it was asked for, and that in words.
+// denied returns whether a broker did not do what it was asked for, and why, in words.
 func denied(reason byte, err error) (text string, refused bool) {
 	switch {
 	case err != nil:

@@ -54,14 +54,14 @@ func (p *Patient) checkBoard(r *Report) {
 	}
 }
 
-// needsHeader returns whether a sensor is on the header's bus, or none on any, and it is
-// not there: without it another adapter may have its number.
+// needsHeader returns whether the header's bus is not there and is needed: a sensor is on
+// it, or none is on any bus. Without it another adapter may have its number.
 func (p *Patient) needsHeader() bool {
 	buses := p.onBuses()
 	return !p.Exists("dev/i2c-1") && (len(buses) == 0 || slices.ContainsFunc(buses, func(name string) bool { return numberOf(name) == "1" }))
 }
 
-// enableOn says how I²C is enabled on a board, of which the device tree has the model.
+// enableOn says how I²C is enabled on a board; model is that of the device tree.
 func enableOn(model string) string {
 	switch {
 	case onPi(model):
@@ -75,7 +75,7 @@ func enableOn(model string) string {
 // onPi returns whether the device tree's model is a Raspberry Pi.
 func onPi(model string) bool { return strings.Contains(model, "Raspberry Pi") }
 
-// older returns whether a kernel's release is before a version; not if it cannot be told.
+// older returns whether a kernel's release is before a version; false if that is not known.
 func older(release string, version ...int) bool {
 	parts := strings.FieldsFunc(release, func(c rune) bool { return c < '0' || c > '9' })
 	for i, want := range version {

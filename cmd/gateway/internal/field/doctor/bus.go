@@ -60,7 +60,7 @@ func firstWord(s string) string {
 	return word
 }
 
-// alone reports whether no other bus has the name of one.
+// alone reports whether no other bus has the same name.
 func (p *Patient) alone(a bus.Adapter) bool {
 	return !slices.ContainsFunc(bus.Adapters(p.Root), func(b bus.Adapter) bool { return b.Name == a.Name && b != a })
 }
@@ -82,7 +82,7 @@ func (p *Patient) otherBus() string {
 	return "write " + strings.Join(list, ", or ")
 }
 
-// Identity is who asks.
+// Identity is the user who runs the checks.
 type Identity struct {
 	name   string
 	groups []string // of this process

@@ -23,7 +23,7 @@ import (
 	"sensorgateway/sensors/bus"
 )
 
-// Verdict is what becomes of a check.
+// Verdict is the result of a check.
 type Verdict string
 
 // The verdicts.
@@ -125,8 +125,8 @@ func (p *Patient) CheckConfig(r *Report) {
 	}
 }
 
-// open opens a file as the gateway does, and closes it. With an I²C bus and with a PWM
-// chip's files that does nothing.
+// open opens a file as the gateway does, and closes it. For an I²C bus and the files of a
+// PWM chip, that has no effect.
 func open(path string, flag int) error {
 	f, err := os.OpenFile(path, flag, 0)
 	if err != nil {

@@ -75,8 +75,8 @@ func (p *Patient) strict() string {
 	return ""
 }
 
-// drivesAt returns the level of a line at which the motor runs, or may; ok is false for
-// one that decides nothing alone.
+// drivesAt returns the level of a line at which the motor runs, or may run; ok is false for
+// a line that does not decide that alone.
 func drivesAt(o motor.Spec, pin string) (high, ok bool) {
 	is := func(name string) bool {
 		canonical, err := pins.Canonical(name)
@@ -140,7 +140,7 @@ func covers(list string, n int) bool {
 	return false
 }
 
-// bootFix says how a line that turns a motor on by its level gets the other one.
+// bootFix says how to change the level at boot of a line that turns a motor on.
 func bootFix(offset int, high bool) string {
 	others, word := "9 to 27", "dl"
 	if !high {

@@ -38,7 +38,7 @@ func (p *Patient) checkListen(r *Report) {
 	p.checkCertificate(r)
 }
 
-// soon is when a certificate should have been renewed.
+// soon is how long before its end a certificate should have been renewed.
 const soon = 14 * 24 * time.Hour
 
 func (p *Patient) checkCertificate(r *Report) {

@@ -10,7 +10,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// multiplexer is one that was found, and what it connected.
+// multiplexer is a multiplexer that was found, with the channels that it connected.
 type multiplexer struct {
 	addr uint16
 	identify.Mux
@@ -18,7 +18,7 @@ type multiplexer struct {
 }
 
 // findMuxes finds the multiplexers on the bus itself, or behind a channel that is
-// connected, and has them connect nothing. On a bus that others use there are none for us.
+// connected, and has them connect nothing. On a bus that a gateway uses it looks for none.
 func (s *scanner) findMuxes(on Mux) (found []multiplexer) {
 	s.each(on, identify.FirstMux, identify.LastMux, func(addr uint16) error {
 		if _, owned := s.others.owner(Place{on, addr}); owned || s.mustNotSwitch(addr) || on != (Mux{}) && s.own[addr] {
@@ -44,8 +44,8 @@ func (s *scanner) connect(addr uint16, mask byte) {
 	}
 }
 
-// wantConnected fails if a multiplexer no longer does as it was told: then those behind it
-// may not have been asked.
+// wantConnected makes the scan fail if a multiplexer no longer connects the channels of
+// mask: then the chips behind it may not have been asked.
 func (s *scanner) wantConnected(addr uint16, mask byte) {
 	if s.failed() {
 		return
@@ -55,7 +55,7 @@ func (s *scanner) wantConnected(addr uint16, mask byte) {
 	}
 }
 
-// errOther is a multiplexer that does not do as it is told.
+// errOther says that a multiplexer connects other channels than it was told to.
 var errOther = errors.New("it connects something else now: another program uses it, or it was reset")
 
 // set has a multiplexer connect the channels of mask.
@@ -87,8 +87,8 @@ func twice(f func() error) error {
 	return err
 }
 
-// putBack has multiplexers connect what they did, the last one first: it may have been
-// what connected one before it.
+// putBack has multiplexers connect again what they connected before. The last one is
+// first: those before it may be reachable only through it.
 func (s *scanner) putBack(muxes []multiplexer) {
 	for _, m := range slices.Backward(muxes) {
 		if err := s.set(m.addr, m.Mask); err != nil {

@@ -1,7 +1,7 @@
 // Package scan asks all addresses of an I²C bus who is there, also behind multiplexers.
 //
-// It refuses to know how what it finds is shown, and how one finds out who uses a chip:
-// it is told, and leaves that chip alone.
+// It refuses to know how its results are shown, and how to find out who uses a chip: it is
+// told, and leaves that chip alone.
 package scan
 
 import (
@@ -18,13 +18,13 @@ import (
 const (
 	// Addresses below and above are reserved (NXP UM10204, section 3.1.12).
 	firstAddress, lastAddress = 0x08, 0x77
-	// maxStuck is how many addresses may fail in a row, other than by nobody being
-	// there, before the bus is taken for one that is held.
+	// maxStuck is how many addresses may fail in a row before the bus counts as held. An
+	// address where nobody answers is no failure.
 	maxStuck = 5
-	// hangTime is how long the bus may be down for a transfer that has not ended: an
-	// adapter takes up to a second by default until it gives up.
+	// hangTime is how long the bus may be down because a transfer has not ended: by
+	// default, an adapter takes up to a second until it gives up.
 	hangTime = 2 * time.Second
-	// manyAnswers is how many addresses answer on no real bus.
+	// manyAnswers is how many answers show that the bus does not work: no bus has so many chips.
 	manyAnswers = 64
 )
 
@@ -87,7 +87,7 @@ func (o *Others) owner(p Place) (a Answer, ok bool) {
 	return a, a.Driver != "" || a.Sensor != ""
 }
 
-// switching returns the multiplexer that a gateway switches, 0 if none.
+// switching returns the address of a multiplexer that a gateway switches, 0 if there is none.
 func (o *Others) switching() (mux uint16) {
 	for p := range o.Sensors {
 		mux = max(mux, p.Mux.Address)

@@ -91,13 +91,13 @@ func (s *scanner) ask(on Mux) []multiplexer {
 }
 
 // each calls f for each address until it cannot go on: the scan has failed, or the bus
-// does not work. Addresses for which f fails are asked again, up to twice, when all others
-// have been; the bus leaves them alone for as long as they have held it. It returns those
-// that failed again.
+// does not work. Addresses for which f fails are asked again after all others, up to twice;
+// before that, each pauses for as long as it has taken since the first failure. It returns
+// those that failed again.
 func (s *scanner) each(on Mux, first, last uint16, f func(addr uint16) error) (failed map[uint16]error) {
 	var again []uint16
 	var since time.Time // when the first of them was asked
-	var why error       // what was wrong with the first in a row
+	var why error       // the error of the first of those that failed in a row
 	stuck, longest := 0, time.Duration(0)
 	for addr := first; addr <= last && !s.failed(); addr++ {
 		if s.ctx.Err() != nil {
@@ -119,7 +119,7 @@ func (s *scanner) each(on Mux, first, last uint16, f func(addr uint16) error) (f
 			since = begin
 		}
 		if longest = max(longest, took); stuck == 0 {
-			why = err // those after it may only say that this one has not ended
+			why = err // later errors may only say that this transfer has not ended
 		}
 		if stuck++; stuck == maxStuck || wire.FaultOf(err) == wire.BusDown {
 			s.fail(on, fmt.Sprintf("an address takes up to %.0f ms and fails (%s)", milliseconds(longest), bus.Cause(why)), bus.StuckFix)
@@ -181,14 +181,14 @@ func (s *scanner) add(a Answer, p Place) {
 	s.own[p.Address] = s.own[p.Address] || p.Mux == (Mux{})
 }
 
-// mustNotSwitch returns whether at an address there may be a multiplexer that somebody
-// would be disturbed by: to ask who is there connects channels.
+// mustNotSwitch returns whether an address may be that of a multiplexer which a gateway
+// uses: asking what is there could connect other channels, and disturb the gateway.
 func (s *scanner) mustNotSwitch(addr uint16) bool {
 	return len(s.others.Sensors) > 0 && addr >= identify.FirstMux && addr <= identify.LastMux
 }
 
-// answers returns whether somebody answers a plain read, which harms nobody. Once more
-// for bad wiring.
+// answers returns whether somebody answers a plain read, which harms no chip. It tries
+// twice, because of bad wiring.
 func (s *scanner) answers(addr uint16) bool {
 	var r [1]byte
 	for range 2 {
