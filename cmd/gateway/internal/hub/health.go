@@ -16,7 +16,7 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 	access.WriteJSON(w, http.StatusOK, map[string]any{"ok": true, "reason": "the hub answers"})
 }
 
-// readyz returns what says whether what gateways send arrives: of each site.
+// readyz returns the handler that says of which sites the messages of gateways arrive.
 func readyz(sites func() []hub.Site) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		all, away := sites(), []string{}

@@ -59,8 +59,8 @@ func (h *here) keys() (k fleet.HubKeys, err error) {
 	return k, err
 }
 
-// givenKeys returns the list of keys that a device is given now. A key that is removed is not
-// in it, also if the list still has it: the removal counts before the list is written.
+// givenKeys returns the list of keys that a device is given now. A removed key is left out,
+// also if the list still has it: a removal counts before the list is written.
 func (h *here) givenKeys() ([]byte, error) {
 	list, err := enroll.HubKeys(h.dir())
 	if err != nil {
@@ -135,8 +135,8 @@ func (h *here) listKeys() *cobra.Command {
 	}
 }
 
-// knownKeys returns the gateways that have each key, and those that have said which they
-// have, in the order of their names.
+// knownKeys returns, for each key, the gateways that have it, and all gateways that have said
+// which keys they have, in the order of their names.
 func (h *here) knownKeys() (on map[string][]string, all []string) {
 	on = map[string][]string{}
 	for _, m := range enroll.OpenMembers(h.dir()).All() {
@@ -207,7 +207,7 @@ func (h *here) addKey() *cobra.Command {
 	}
 }
 
-// notRemoved returns the lines of keys that are removed without that of a fingerprint.
+// notRemoved returns the lines of removed keys, without the line of that fingerprint.
 func notRemoved(lines []byte, fingerprint string) (rest []byte) {
 	for line := range strings.Lines(string(lines)) {
 		if !strings.HasPrefix(line, fingerprint) {

@@ -29,8 +29,8 @@ func (o *serveOptions) newMetrics(w *web, registry *hub.Registry, stored *collec
 	})
 }
 
-// through is what is known of a gateway here, as it is asked for at the gateway's own
-// address.
+// through returns the metrics of a single gateway as far as the hub knows them, which are
+// asked for below the gateway's path.
 func through() serving.Metrics {
 	return serving.Metrics{
 		Exposition: func(out io.Writer, g *hub.Remote, clients int, id *access.Identity) {

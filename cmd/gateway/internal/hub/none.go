@@ -1,7 +1,7 @@
 //go:build nohub
 
-// Package hub has a command that says that there is none of a hub: a build for small
-// machines is smaller by what a hub alone needs.
+// Package hub has a command that says that this build has no hub: a build for small
+// machines leaves out what only a hub needs.
 package hub
 
 import (
@@ -12,7 +12,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/console"
 )
 
-// Command returns it, for any arguments.
+// Command returns that command. It takes any arguments.
 func Command(console.Env, string) *cobra.Command {
 	return &cobra.Command{
 		Use:                "hub",

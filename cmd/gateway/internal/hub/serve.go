@@ -185,7 +185,7 @@ func (o *serveOptions) intakes(registry *hub.Registry, authority *enroll.Authori
 	return all
 }
 
-// store returns what makes blocks durable.
+// store returns the function that stores blocks durably.
 func store(stored *collect.Collection) func(context.Context, string, fleet.Blocks) error {
 	return func(ctx context.Context, gateway string, b fleet.Blocks) error {
 		var said []collect.Values
@@ -199,7 +199,7 @@ func store(stored *collect.Collection) func(context.Context, string, fleet.Block
 	}
 }
 
-// missing returns what finds out what is not there between what is.
+// missing returns the function that finds the gaps in what is stored of a gateway.
 func missing(stored *collect.Collection) func(string) ([]hub.Gap, error) {
 	return func(gateway string) (all []hub.Gap, err error) {
 		gaps, err := stored.Missing(gateway)
@@ -210,8 +210,8 @@ func missing(stored *collect.Collection) func(string) ([]hub.Gap, error) {
 	}
 }
 
-// ask returns what asks a gateway for readings. Only the gateway itself says that it can
-// send nothing (503): if the broker cannot be reached, it was not asked.
+// ask returns the function that asks a gateway for readings. A 503 must come from the
+// gateway itself, which can send nothing: if the broker cannot be reached, it was not asked.
 func ask(registry *hub.Registry) func(context.Context, string, hub.Gap) error {
 	return func(ctx context.Context, gateway string, gap hub.Gap) error {
 		r, known := registry.Get(gateway)
@@ -222,7 +222,7 @@ func ask(registry *hub.Registry) func(context.Context, string, hub.Gap) error {
 	}
 }
 
-// unasked returns an error that a gateway has not answered with as one that it has not answered.
+// unasked makes an error that is not the gateway's answer one that says: no answer (408).
 func unasked(err error) error {
 	if err == nil || errors.As(err, &fleet.Refusal{}) {
 		return err
@@ -230,8 +230,8 @@ func unasked(err error) error {
 	return wire.Errorf(http.StatusRequestTimeout, "%v", err)
 }
 
-// known returns what checks that a gateway belongs to the fleet, and to the site in whose
-// topic its message came.
+// known returns the function that checks that a gateway belongs to the fleet, and to the
+// site in whose topic its message came.
 func known(members *enroll.Members) func(fleet.Gateway) error {
 	return func(g fleet.Gateway) error {
 		switch m, ok := members.Get(g.Name); {
@@ -246,7 +246,7 @@ func known(members *enroll.Members) func(fleet.Gateway) error {
 	}
 }
 
-// absent returns what says why a gateway is not served.
+// absent returns the function that says why a gateway is not served.
 func absent(members *enroll.Members) func(name string) string {
 	return func(name string) string {
 		if m, ok := members.Get(name); ok && !m.Revoked.IsZero() {

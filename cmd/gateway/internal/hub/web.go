@@ -55,7 +55,7 @@ type web struct {
 	clients  int // most WebSocket clients of all gateways
 }
 
-// newWeb makes it of what the hub knows of its gateways, and stores.
+// newWeb makes it from what the hub knows and stores of its gateways.
 func (o *serveOptions) newWeb(registry *hub.Registry, members *enroll.Members, stored *collect.Collection, log *slog.Logger) *web {
 	dir, key, anchor := auditor.Files(o.dir())
 	w := &web{sites: registry.Sites, auditor: auditor.New(audit.New(audit.Options{Dir: dir, Key: key, Anchor: anchor, Log: log}), o.env.Version, "", nil)}
@@ -112,7 +112,7 @@ func (w *web) handle(mux *http.ServeMux) {
 	}
 }
 
-// ofAll answers those whose scope is all gateways.
+// ofAll answers only those whose scope is all gateways.
 func ofAll(page http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id := access.Of(r); len(id.Gateways) > 0 {
@@ -136,7 +136,7 @@ func limitTo(r *http.Request, o *hub.Overview) {
 	o.Alarms = slices.DeleteFunc(o.Alarms, func(a wire.Alarm) bool { return !id.Sees(a.Sensor, a.Motor) })
 }
 
-// known answers those who are known.
+// known answers only those whom the guard identifies.
 func (w *web) known(page http.Handler) http.Handler {
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if access.MaySendToken(out, r) {
@@ -189,7 +189,7 @@ func (w *web) answer(ctx context.Context, l net.Listener, config *tls.Config, pa
 		mux.Handle(path, page)
 	}
 	mux.HandleFunc("GET /healthz", healthz)
-	mux.HandleFunc("OPTIONS /healthz", healthz) // as haproxy asks that was given a path and no method
+	mux.HandleFunc("OPTIONS /healthz", healthz) // haproxy asks so, if its check was given a path and no method
 	mux.Handle("GET /readyz", w.known(readyz(w.sites)))
 	server := &http.Server{
 		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,

@@ -95,8 +95,8 @@ func (m *Member) Identity() (*uplink.Identity, error) {
 	return id, nil
 }
 
-// membership returns the gateway's, nil if the configuration says all that there is to
-// say.
+// membership returns the gateway's membership, nil if there is none and the configuration
+// says who the gateway is.
 func (m *Member) membership() (*enroll.Membership, error) {
 	err := error(fs.ErrNotExist)
 	var membership *enroll.Membership
@@ -152,9 +152,9 @@ func (m *Member) tls(c config.Uplink) (*tls.Config, error) {
 }
 
 // latest returns the time by which certificates are checked. A machine without a battery
-// for its clock begins in 1970, and refuses all of them, before it has a connection by
-// which it could learn the time. But it is later than its own certificate was made, the
-// program was installed, and the log of readings was written last.
+// for its clock begins in 1970. By that time it would refuse all certificates, before it has
+// a connection by which it could learn the time. But the true time is later than when its
+// own certificate was made, the program was installed, and the log was last written.
 func (m *Member) latest(after time.Time) time.Time {
 	now := time.Now()
 	if m.Now != nil {

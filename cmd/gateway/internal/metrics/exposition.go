@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// expositionText is a text in the expositionText format of Prometheus, version 0.0.4.
+// expositionText is a text in the text exposition format of Prometheus, version 0.0.4.
 type expositionText struct {
 	b      []byte
 	name   string          // of the family that is written
@@ -45,7 +45,7 @@ func (t *expositionText) counter(name, help string, value float64) {
 	t.sample("", "", value)
 }
 
-// optional writes a value that may be absent, as write does.
+// optional writes a value by calling write, if it is there.
 func optional[T uint64 | float64](write func(name, help string, value float64), name, help string, value *T) {
 	if value != nil {
 		write(name, help, float64(*value))

@@ -108,8 +108,8 @@ func sitesOf(all []hub.Overview) (sites []string) {
 	return slices.Compact(sites)
 }
 
-// writeSites writes how the hub's connections are, to brokers of sites of which the client
-// may see a gateway.
+// writeSites writes the state of the hub's connections to the brokers of those sites of
+// which the client may see a gateway.
 func (h *Hub) writeSites(t *expositionText, all []hub.Overview) {
 	seen := sitesOf(all)
 	sites := slices.DeleteFunc(h.source.Sites(), func(s hub.Site) bool { return !slices.Contains(seen, s.Name) })

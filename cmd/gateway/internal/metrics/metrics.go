@@ -27,7 +27,7 @@ type Source struct {
 	Version  string
 	Sensors  []wire.SensorInfo // by the sensor number of their records
 	Host     func() host.Stats
-	Seconds  func() <-chan time.Time // returns what has a value once a second; nil: the runtime's ticker
+	Seconds  func() <-chan time.Time // returns a channel with a value once a second; nil: the runtime's ticker
 	Lateness Histogram               // of ticks
 	Missed   func() int64            // ticks
 	// Repeats calls f for each I²C bus with how many transfers were made again, and
@@ -152,7 +152,7 @@ func (s *sensorMetrics) set(r wire.Reading, at time.Duration) {
 // live returns the newest values of a sensor, and false if it failed or came
 // too long before now: a stale number must never pass for a live one.
 func (s *sensorMetrics) live(now time.Duration) (values [2]float32, ok bool) {
-	at := time.Duration(s.at.Load()) // before the reading, which is as new or newer
+	at := time.Duration(s.at.Load()) // loaded first: the values are as new or newer
 	bits := s.newest.Load()
 	values = [2]float32{math.Float32frombits(uint32(bits >> 32)), math.Float32frombits(uint32(bits))}
 	return values, values[0] == values[0] && now-at <= s.fresh

@@ -26,7 +26,7 @@ type process struct {
 	begin   time.Time
 	machine atomic.Pointer[machine]
 	asked   atomic.Bool             // for the machine's numbers, since they were read
-	seconds func() <-chan time.Time // returns what has a value once a second
+	seconds func() <-chan time.Time // returns a channel with a value once a second
 
 	startMu sync.Mutex
 	start   time.Time
@@ -38,7 +38,7 @@ type machine struct {
 	host.Stats
 }
 
-// begun returns it as it begins. seconds may be nil: the runtime's ticker.
+// begun sets it up as the program begins. seconds may be nil: the runtime's ticker.
 func (p *process) begun(version string, read func() host.Stats, seconds func() <-chan time.Time) {
 	if seconds == nil {
 		seconds = func() <-chan time.Time { return time.Tick(time.Second) }
@@ -93,10 +93,10 @@ func (p *process) started() time.Time {
 	return p.start
 }
 
-// startedAt returns when something started that has run for so long: a machine
-// without a clock of its own starts in the past, and learns the time later. What
-// was said before stands unless it is wrong by a second: a start that moves looks
-// like a restart.
+// startedAt returns when a program started that has run for running: a machine
+// without a clock of its own starts in the past, and learns the time later. The time
+// that was said before is kept unless it is wrong by more than a second: another
+// start time looks like a restart.
 func startedAt(said, now time.Time, running time.Duration) time.Time {
 	if start := now.Add(-running); start.Sub(said).Abs() > time.Second {
 		return start

@@ -16,8 +16,8 @@ import (
 const throughFresh = 3 * time.Minute
 
 // ExposeThrough writes for Prometheus what a hub knows of a gateway, of the sensors and
-// motors that the client may see. What means the same as on the gateway has its name there. How motors and the
-// clock are is left out while the gateway is away, since nobody knows.
+// motors that the client may see. A metric that means the same as on the gateway has the same name. The states
+// of the motors and of the clock are left out while the gateway is away, since nobody knows them.
 func ExposeThrough(w io.Writer, g *hub.Remote, clients int, sensor, motor func(name string) bool) {
 	t := &expositionText{}
 	hello, _ := g.Hello()
@@ -58,7 +58,7 @@ type newest struct {
 	age  float64
 }
 
-// newestOf returns that of each sensor that has one.
+// newestOf returns the newest reading of each sensor that has one.
 func newestOf(o hub.Overview, now time.Time) map[string]newest {
 	all := map[string]newest{}
 	for _, n := range o.Readings {

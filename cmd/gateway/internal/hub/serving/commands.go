@@ -17,8 +17,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// clients are those of a server who have commanded. What they command, the gateway
-// carries out, by rules of its own.
+// clients are those clients of a server that have sent commands. The gateway carries the
+// commands out, by its own rules.
 type clients struct {
 	s *served
 
@@ -33,7 +33,7 @@ type commander struct {
 	rate    limit.Rate
 }
 
-// nameOf is what a client of the server is called beyond it.
+// nameOf is the name of a client of the server for the gateway.
 func (c *clients) nameOf(client string) string {
 	return fmt.Sprintf("%s.%d.%s", c.s.name, c.s.number, client)
 }
@@ -74,7 +74,7 @@ func (c *clients) handlers() map[string]gateway.Handler {
 	return all
 }
 
-// In the records of a hub, a motor's name has the gateway's before it.
+// qualified puts the gateway's name before the motors', for the records of the hub.
 func (c *clients) qualified(cmd wire.Command) wire.Command {
 	if cmd.Target != "" {
 		cmd.Target = c.s.name + "/" + cmd.Target
@@ -89,7 +89,7 @@ func (c *clients) qualified(cmd wire.Command) wire.Command {
 	return cmd
 }
 
-// targets returns the motors, named so.
+// targets returns the motors, with the gateway's name before theirs.
 func (c *clients) targets() []wire.MotorState {
 	all := c.States()
 	for i := range all {

@@ -36,14 +36,14 @@ type machine struct {
 	ended  bool
 }
 
-// of makes it that of a gateway.
+// of sets how its gateway is asked.
 func (m *machine) of(ask func(context.Context) ([]byte, error), away func() string) {
 	m.ask, m.away = ask, away
 	m.ctx, m.stop = context.WithCancel(context.Background())
 }
 
-// known returns what the gateway has said last, to somebody who looks, and has it asked
-// again when that is due. It waits for nobody.
+// known returns what the gateway has said last, and has it asked again when that is due.
+// It does not wait for the answer.
 func (m *machine) known() Machine {
 	away, now := m.away(), time.Now()
 	m.mu.Lock()

@@ -44,14 +44,14 @@ type served struct {
 	clients clients
 	machine machine
 
-	once sync.Once // it begins, which takes a while
-	uses int       // requests that are being answered, also those that wait for that; the Gateways' mu guards it
+	once sync.Once // for begin, which takes a while
+	uses int       // requests that are being answered, or that wait for begin; the Gateways' mu guards it
 	used time.Time
 
-	unwatch func() // ends that live records come; nil: none do; likewise
+	unwatch func() // ends the live records; nil: none come; the Gateways' mu guards it
 }
 
-// begin makes what it consists of.
+// begin makes the server and its parts.
 func (s *served) begin() {
 	s.clients.s = s
 	s.machine.of(s.remote.AskMachine, s.away)
@@ -80,7 +80,7 @@ func (s *served) begin() {
 	s.feed.begin()
 }
 
-// is returns whether a hello says what clients were told, but for how things are just now.
+// is returns whether a hello agrees with what clients were told. States are not compared.
 func (s *served) is(h fleet.Hello) bool {
 	sameSensor := func(a, b wire.SensorInfo) bool {
 		return a.Name == b.Name && a.Model == b.Model && a.ID == b.ID && a.IntervalMS == b.IntervalMS && a.Primary == b.Primary && slices.Equal(a.Quantities(), b.Quantities()) &&
@@ -118,7 +118,7 @@ func (s *served) options() gateway.Options {
 	return o
 }
 
-// lacks returns what is only summarised of a time, and has the gateway asked for it, if ask.
+// lacks says which minutes are only summarised; if ask, it has the gateway asked for them.
 func (s *served) lacks(sensor uint16, from, to int64, ask bool) string {
 	minutes, err := s.log.Summarised(sensor, from, to)
 	if err == nil && !ask {
@@ -218,9 +218,9 @@ func (s *served) close(ctx context.Context) {
 	s.machine.end()
 }
 
-// earlier returns the newest reading of a sensor that came in any epoch, if it is of what
-// the sensor measures now: of the epoch of a gateway that has just begun another, nothing
-// is stored for a minute.
+// earlier returns the newest reading of a sensor in any epoch, if it has the quantities
+// that the sensor measures now. When a gateway has just begun another epoch, nothing of
+// that is stored for a minute.
 func (s *served) earlier(sensor int) (wire.Record, bool) {
 	for _, n := range s.remote.Overview().Readings {
 		if n.Sensor == s.sensors[sensor].Name && slices.Equal(n.Quantities, s.sensors[sensor].Quantities()) {
@@ -231,9 +231,9 @@ func (s *served) earlier(sensor int) (wire.Record, bool) {
 	return wire.Record{}, false
 }
 
-// feed gives the server what comes from the gateway, each number once and in order: what
-// is live at once, and what is stored if nothing live was ahead of it. What is missing
-// between comes from the log, when it is there (see [gateway.Options.Late]).
+// feed gives the server the records of the gateway, each number once and in order: live
+// ones at once, stored ones unless a later live one came first. Clients get those missing
+// between from the log, once they are there (see [gateway.Options.Late]).
 type feed struct {
 	s     *served
 	queue chan []wire.Record // live ticks; what comes faster than it is broadcast is left out: the log will have it
@@ -242,7 +242,7 @@ type feed struct {
 	quit  chan struct{}
 	done  sync.WaitGroup
 
-	// The goroutine's.
+	// Used by begin, and then by the goroutine only.
 	known []bool   // by sensor: whether there is a last number
 	last  []uint32 // that was published
 	tick  []wire.Record
@@ -269,7 +269,7 @@ func (f *feed) begin() {
 			f.publish([]wire.Record{newest[k].Record})
 		}
 	}
-	f.s.server.RestartStreams() // there is no client yet: it waits until all this was broadcast, so that none gets it as if it were new
+	f.s.server.RestartStreams() // there is no client yet: the call waits until all this was broadcast, so that no client gets it as new
 	f.done.Go(func() {
 		for {
 			select {
@@ -307,7 +307,7 @@ func (f *feed) live(sensors []wire.SensorInfo, records []wire.Record) {
 	}
 }
 
-// stored takes that blocks were stored.
+// stored is called when blocks were stored.
 func (f *feed) stored(u fleet.Blocks) {
 	i := slices.IndexFunc(f.s.sensors, func(i wire.SensorInfo) bool { return i.Name == u.Sensor })
 	if i < 0 || u.Epoch != f.s.hello.Epoch {
@@ -320,7 +320,7 @@ func (f *feed) stored(u fleet.Blocks) {
 	}
 }
 
-// publish broadcasts the records of a tick that are beyond those before.
+// publish broadcasts the records of a tick whose numbers come after the last published.
 func (f *feed) publish(records []wire.Record) {
 	f.tick = f.tick[:0]
 	for _, r := range records {

@@ -67,8 +67,8 @@ type Options struct {
 	Log          *slog.Logger
 }
 
-// Metrics are what is known here of a gateway, which has so many clients here, as far as
-// whoever asks may see it: for Prometheus, and for clients of /metrics; nil: nothing.
+// Metrics write or return what is known here of a gateway with that many clients here, as
+// far as id may see it: for Prometheus, and for clients of /metrics; nil: nothing.
 type Metrics struct {
 	Exposition func(w io.Writer, g *hub.Remote, clients int, id *access.Identity)
 	Payload    func(g *hub.Remote, clients int, m Machine, id *access.Identity) any
@@ -78,7 +78,7 @@ type Metrics struct {
 type Gateways struct {
 	o Options
 
-	nowhere *gateway.Server // for clients of gateways that there are not
+	nowhere *gateway.Server // for clients of gateways that do not exist
 
 	mu      sync.Mutex
 	ended   bool
@@ -113,7 +113,7 @@ func (g *Gateways) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r = r.Clone(r.Context())
 		r.URL.Path, r.URL.RawPath = r.URL.Path+"/", ""
 	} else if !below {
-		// It is relative, for a proxy may have put a prefix before it; and whatever the name is, it stays here.
+		// It is relative: a proxy may have a prefix before this path, and no name leads to another host.
 		to := url.URL{Path: name + "/", RawQuery: r.URL.RawQuery}
 		w.Header().Set("Location", to.String())
 		w.WriteHeader(http.StatusPermanentRedirect)
@@ -248,8 +248,8 @@ func (g *Gateways) take(name string) (*served, *wire.Error) {
 	return s, nil
 }
 
-// watch has the gateway send what is live, which costs bytes on its line: not for those
-// who ask for the past.
+// watch has the gateway send live ticks, which costs bytes on its line. It is not called
+// for those who ask for the past only.
 func (g *Gateways) watch(s *served) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -258,7 +258,7 @@ func (g *Gateways) watch(s *served) {
 	}
 }
 
-// unwatch ends that. g.mu is held.
+// unwatch ends what watch began. g.mu is held.
 func (g *Gateways) unwatch(s *served) {
 	if s.unwatch != nil {
 		s.unwatch()
