@@ -36,7 +36,7 @@ func New(w io.Writer, format string, env func(string) string, isTerminal bool) *
 	return slog.New(limitRepeats(newLogHandler(w, format, env, isTerminal)))
 }
 
-// escapingWriter escapes in JSON what a terminal that shows the log would obey.
+// escapingWriter escapes in JSON the characters that a terminal would obey.
 type escapingWriter struct{ w io.Writer }
 
 func (e escapingWriter) Write(line []byte) (int, error) {

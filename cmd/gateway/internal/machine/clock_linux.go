@@ -31,8 +31,8 @@ func BootClock() func() time.Duration {
 	}
 }
 
-// BootID names the time since the machine started, in which its boot clock
-// counts: random(4). It is "" if it cannot be read.
+// BootID names this boot of the machine, in which its boot clock counts:
+// random(4). It is "" if it cannot be read.
 func BootID() string {
 	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(string(id))

@@ -10,21 +10,21 @@ import (
 const (
 	// memoryEvery is how often memory is given back while there is some to give.
 	memoryEvery = 10 * time.Second
-	// memoryAtMost is how rarely it is looked for where the last time there was none: that
-	// costs a collection of all garbage. When most of the clients have left that there
-	// were since, it is looked for at once, if they were more than memoryClients.
+	// memoryAtMost is the longest wait before the next look for memory, after looks that found
+	// none: each costs a full garbage collection. If most of the clients have left since the
+	// last look, and at least memoryClients of them, there is no wait.
 	memoryAtMost  = 40 * time.Second
 	memoryClients = 100
-	// memoryRest is what a gateway at rest takes: below that nothing is looked for.
+	// memoryRest is what a gateway at rest takes: below that there is no look.
 	memoryRest = 16 << 20
 	// memoryWorth is how much makes it worth looking again soon.
 	memoryWorth = 4 << 20
 )
 
-// FreeMemory gives memory back to the system that a storm of clients, or the start
-// with a large log, has left behind, until ctx ends. The runtime itself does that
-// within minutes, for its next collection is due when the heap has grown by half; on a
-// machine with little memory others need it sooner. clients is how many there are.
+// FreeMemory gives memory back to the system, until ctx ends, when many clients have
+// come and gone, or after a start with a large log. The runtime itself takes minutes for
+// that, since its next collection is due when the heap has grown by half; on a machine
+// with little memory others need it sooner. clients is how many there are.
 func FreeMemory(ctx context.Context, clients func() int) error {
 	freeMemory(ctx, memoryTaken, clients, debug.FreeOSMemory)
 	return nil

@@ -52,8 +52,8 @@ func (p *power) cut() error {
 	return err
 }
 
-// claim claims the lines. They are active low, so that a line that is inactive, as it
-// is from its claim on, feeds: high is power.
+// claim claims the lines. They are active low: high is inactive, and feeds the chips. A
+// line is inactive from its claim on.
 func (p *power) claim() error {
 	var lines []pins.Line
 	for _, name := range p.names {

@@ -68,7 +68,7 @@ func (s *Simulation) bus(cfg *config.Config) func(name string) (opener, error) {
 	}
 }
 
-// add puts a sensor's chip on the bus or behind its multiplexer, which may be there.
+// add puts a sensor's chip on the bus or behind its multiplexer, which it adds if needed.
 func add(b *sim.Bus, s config.Sensor, place sim.Place) error {
 	if s.Mux == (config.Mux{}) {
 		return b.Add(s.Chip, s.Address, place)

@@ -107,7 +107,7 @@ func am2320(_, r []byte) string {
 		return ""
 	}
 	t, sign := binary.BigEndian.Uint16(r[4:]), ""
-	if t>>15 != 0 { // and not as a complement
+	if t>>15 != 0 { // the top bit is the sign: no two's complement
 		sign = "-"
 	}
 	return fmt.Sprintf("function %d, %d bytes; raw humidity %d, temperature %s%d", r[0], r[1], binary.BigEndian.Uint16(r[2:]), sign, t&0x7FFF)

@@ -1,8 +1,8 @@
 // Package notify is the one way to listen: whatever wants to know of ticks, events
 // and motors' changes is a [Listener] in the list of a [Notifier].
 //
-// It refuses to know who listens and what is notified of. It has no queue, no lock
-// and no goroutine: a listener is called by whoever notifies.
+// It refuses to know who listens and what a notification means. It has no queue, no
+// lock and no goroutine: the goroutine that notifies calls the listeners.
 package notify
 
 import "sensorgateway/wire"
@@ -10,14 +10,14 @@ import "sensorgateway/wire"
 // A Listener is notified of what happens in the gateway. It is called by several
 // goroutines at the same time: ticks by the sampler's, one after the other;
 // events and motors' changes by those that make them. A call must not wait, for
-// the listeners behind wait with it. It may notify in turn, as an interlock that
-// stops a motor in a tick does: then all listeners have that before those behind
-// have the tick.
+// the listeners after it wait too. It may itself notify, as an interlock does that
+// stops a motor in a tick: then all listeners get that change before the listeners
+// after it get the tick.
 type Listener interface {
-	// Tick has the records of one tick, which the listener must not retain, and the
-	// Unix time minus the time since the machine started, in milliseconds, that
-	// their times were made with. It is on the path from a chip to the sockets and
-	// allocates nothing.
+	// Tick is called with the records of one tick, which the listener must not retain,
+	// and the offset that their times were made with: the Unix time minus the time
+	// since the machine started, in milliseconds. It is on the path from a chip to the
+	// sockets and allocates nothing.
 	Tick(records []wire.Record, offset int64)
 	Event(e wire.Event)
 	MotorChanged(m wire.MotorState)
@@ -55,8 +55,8 @@ func (n *Notifier) Tick(records []wire.Record, offset int64) {
 	}
 }
 
-// Calibrated stands among the listeners of a [Notifier]: those before it have what was
-// measured, those behind it the values that calibrations make of that.
+// Calibrated stands among the listeners of a [Notifier]: those before it get what was
+// measured, those after it the calibrated values.
 type Calibrated struct {
 	Nop
 	calibrations []wire.Calibrations // by sensor; nil: none is corrected
@@ -75,7 +75,7 @@ func NewCalibrated(sensors []wire.SensorInfo) *Calibrated {
 	return c
 }
 
-// of returns the values of a tick, until the next one.
+// of returns the records of a tick with calibrated values, which are valid until the next tick.
 func (c *Calibrated) of(measured []wire.Record) []wire.Record {
 	if c.calibrations == nil {
 		return measured

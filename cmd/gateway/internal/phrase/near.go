@@ -18,7 +18,7 @@ func Nearest(mistaken string, words []string) string {
 }
 
 // editDistance counts the characters to insert, delete, replace or swap with
-// their neighbour to make b of a (optimal string alignment).
+// their neighbour to turn a into b (optimal string alignment).
 func editDistance(a, b string) int {
 	if len(a) > 2*len(b) {
 		return len(a) // too far to be meant

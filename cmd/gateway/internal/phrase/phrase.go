@@ -98,7 +98,7 @@ func ParseBudget(text string) (bytes int64, err error) {
 // NumberForm is that of a number for [ParseNumber].
 var NumberForm = regexp.MustCompile(`^(0|[1-9][0-9]{0,8}|0[xX][0-9a-fA-F]{1,7})$`)
 
-// ParseNumber reads a whole number, decimal or 0x and hexadecimal. It takes neither signs nor leading zeros: 010 is eight to some.
+// ParseNumber reads a whole number, decimal or 0x and hexadecimal. Signs and leading zeros are errors: 010 is 8 to some.
 func ParseNumber(text string) (int, bool) {
 	if !NumberForm.MatchString(text) {
 		return 0, false

@@ -42,7 +42,7 @@ func ParseTime(text string, now time.Time) (ms int64, err error) {
 // FormatTime is a moment, Unix ms, as [ParseTime] reads it, in whole seconds.
 func FormatTime(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
 
-// ParseExpiry reads a moment to come as people write it: 90d is ninety days from now.
+// ParseExpiry reads a future moment as people write it: 90d is ninety days from now.
 func ParseExpiry(text string, now time.Time) (time.Time, error) {
 	var at time.Time
 	if d, err := ParseDuration(text); err == nil {

@@ -49,6 +49,6 @@ func Command(env console.Env) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&requests, "requests", "", "carry out the requests in a `directory`, as the helper unit does")
 	f.StringVar(&root, "root", "/", "`directory` to look for /sys and /proc in")
-	_ = f.MarkHidden("root") // for tests; it fails for a flag that there is not
+	_ = f.MarkHidden("root") // for tests; it fails only for an unknown flag
 	return cmd
 }

@@ -26,8 +26,8 @@ const (
 	pollPause  = 20 * time.Millisecond
 )
 
-// Ask has the helper unit rebind the adapter of /dev/i2c-N, which the caller has not
-// open, and returns when that was done, well or not: journald has the unit's log.
+// Ask has the helper unit rebind the adapter of /dev/i2c-N, which the caller must not have
+// open, and returns when the unit has tried it. The unit's log says whether it succeeded.
 func Ask(dir, number string) error {
 	request := filepath.Join(dir, prefix+number)
 	if err := os.WriteFile(request, nil, 0o600); err != nil {
@@ -38,14 +38,14 @@ func Ask(dir, number string) error {
 			return nil
 		}
 	}
-	_ = os.Remove(request) // nobody shall do later what nobody waits for
+	_ = os.Remove(request) // it must not be carried out later, when nobody waits for it
 	return fmt.Errorf("nobody rebound the adapter within %v; fix: sudo systemctl enable --now gateway-rebind.path", answerTime)
 }
 
 var requestForm = regexp.MustCompile(`^` + prefix + `([0-9]{1,3})$`)
 
-// serve carries out the requests in a directory. Who asks may be anybody who can write
-// there: no more of a request is believed than a bus's number, and no link is followed.
+// serve carries out the requests in a directory. Anybody who can write there may ask, so
+// only a bus's number is taken from a request, and no link is followed.
 func serve(root, dir string, say func(format string, args ...any)) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -63,7 +63,7 @@ func serve(root, dir string, say func(format string, args ...any)) error {
 		} else {
 			say("i2c-%s was rebound to its driver %s", m[1], driver)
 		}
-		// The request is the answer, too: it must vanish, whatever became of it.
+		// Its removal is the answer, so a request is removed even if it failed.
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
 			failures = append(failures, err)
 		}
@@ -106,7 +106,7 @@ func allowed(root, number string) error {
 		case a.Kind == bus.Mux:
 			return fmt.Errorf("i2c-%s is %s: rebind the bus that the multiplexer is on", number, a.Kind)
 		}
-		// The kernel waits for ever until an adapter is closed that is taken away.
+		// When an adapter is taken away, the kernel waits without limit until it is closed.
 		for _, u := range bus.Users(root) {
 			if u.Device == "/dev/i2c-"+number {
 				return fmt.Errorf("%s (process %s) has %s open; fix: stop it first", u.Name, u.PID, u.Device)

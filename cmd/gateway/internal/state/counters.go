@@ -46,7 +46,7 @@ func MemoryDir(getenv func(string) string) string {
 }
 
 // MemoryFile returns the path of a file in memory that belongs to the state in dir, in
-// this boot; "" if there is none. Their names end differently.
+// this boot; "" if there is none. suffix is the end of its name: each kind has its own.
 func MemoryFile(memory, dir, boot, suffix string) string {
 	return memoryFile(memory, dir, boot, suffix, os.Geteuid())
 }
@@ -60,8 +60,8 @@ func memoryFile(memory, dir, boot, suffix string, user int) string {
 	return filepath.Join(memory, fmt.Sprintf("gateway-%x%s", id[:16], suffix))
 }
 
-// MemoryFiles returns where a gateway has such a file, for a command, which is not
-// told of the unit's directory: the gateway's user owns its state.
+// MemoryFiles returns where a gateway may have such a file, for a command, which does not
+// know the unit's directory. The user in its name is the one who owns the state.
 func MemoryFiles(dir, boot, suffix string) (paths []string) {
 	for _, memory := range []string{"/run/gateway", everybodysMemory} {
 		paths = append(paths, memoryFile(memory, dir, boot, suffix, ownerOf(dir)))

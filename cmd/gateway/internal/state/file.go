@@ -22,7 +22,7 @@ const stateFile = "state.json"
 type savedState struct {
 	Epoch string            `json:"epoch"`
 	Next  map[string]uint32 `json:"next_seq"` // the first that was not used, by the sensor's name
-	// Reached is there while a gateway runs. The first that were not used when the
+	// Reached has, while a gateway runs, the first numbers that were not used when the
 	// file was written; those from there to Next are reserved.
 	Reached map[string]uint32 `json:"reached,omitempty"`
 	// Born is when the file was made: a copy was made later. Zero where the file
@@ -63,10 +63,10 @@ func (s *State) load() savedState {
 	return saved
 }
 
-// isCopy reports whether a file that says it was born then, and was born now, is
-// a copy: numbers may have been used since that it knows nothing of. Inode
-// numbers would add nothing, and on FAT they change by themselves; so do times
-// of birth, which that rounds to 10 ms.
+// isCopy reports whether a file is a copy: it says that it was made at then, and was
+// made at now. Numbers may have been used since that it does not know. Inode numbers
+// would prove nothing more. On FAT they change by themselves, and so do the times at
+// which files were made; FAT is known by these, which it rounds to 10 ms.
 func isCopy(then, now time.Time) bool {
 	coarse := now.Nanosecond()%int(10*time.Millisecond) == 0
 	return !then.IsZero() && !now.IsZero() && !coarse && !then.Equal(now)

@@ -65,8 +65,8 @@ func newLatch(dir string, changed func(error), log *slog.Logger, open func(strin
 }
 
 // Read returns who had latched the e-stop before the program started, and when, ""
-// if it was not latched. In doubt it was. It waits for the disk. Nothing is written
-// before that, unless it is set meanwhile.
+// if it was not latched. In doubt it counts as latched. Read waits for the disk.
+// Nothing is written before that, unless the latch is set meanwhile.
 func (l *Latch) Read() (by string, at time.Time) {
 	if l.path == "" {
 		return "", at
@@ -205,8 +205,8 @@ func (l *Latch) inPlace() error {
 	return file.InPlace()
 }
 
-// write writes the text to the page cache. The file that is open is tried first:
-// another may not be had.
+// write writes the text to the page cache. It tries the file that is open first,
+// since opening another one may fail.
 func (l *Latch) write() error {
 	l.mu.Lock()
 	text, file := l.text, l.file
@@ -301,8 +301,8 @@ func (l *Latch) reportSlow(written chan struct{}) {
 	say()
 }
 
-// note notes whether the latch is stored durably. If that has changed, say says so;
-// it is called without l.mu, which is held now.
+// note notes whether the latch is stored durably. say reports it if that has changed;
+// the caller, who holds l.mu now, calls it without the lock.
 func (l *Latch) note(err error) (say func()) {
 	was := l.err
 	if l.err = err; err != nil {

@@ -48,9 +48,9 @@ func latchName(by string) string {
 	return strings.ToValidUTF8(by[:min(len(by), nameMax)], "")
 }
 
-// parseLatch reads the content of a file. One without a line was cut short, and one
-// whose name is none was damaged: they count as latched; one of an older gateway has
-// no time, which is then now.
+// parseLatch reads the content of a file. A file without a whole line was cut short, and
+// one with an invalid name was damaged: both count as latched. For a file of an older
+// gateway, which has no time, at is now.
 func parseLatch(text string) (by string, at time.Time) {
 	lines := strings.Split(strings.Trim(text, "\x00"), "\n")
 	if by = lines[0]; by == "" && len(lines) == 1 || !utf8.ValidString(by) || strings.ContainsFunc(by, unicode.IsControl) {

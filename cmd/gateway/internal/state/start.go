@@ -129,8 +129,8 @@ func (s *State) Start() {
 	s.beginEpoch() // a later run could read the file's, and use its numbers again
 }
 
-// synced returns the number of a sensor before which the records were synced, if the
-// disk worked, when a crash came and next was the next one.
+// synced returns the number of a sensor before which all records were synced, if the disk
+// worked, when the program crashed and next was the next number.
 func (s *State) synced(sensor int, next uint32) uint32 {
 	return next - min(next, uint32(syncTime/s.opts.Sensors[sensor].Interval)+1)
 }

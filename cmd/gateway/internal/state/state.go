@@ -29,7 +29,7 @@ const (
 	reserveTime = 10 * time.Minute
 	reserveMin  = 64
 	checkEvery  = time.Minute
-	// syncTime is how long a record may not be synced without being said not to be.
+	// syncTime is how long a record may stay unsynced before that is reported.
 	syncTime = 2 * time.Second
 )
 
@@ -47,8 +47,8 @@ type State struct {
 	started  bool
 	others   map[string]uint32 // next numbers of sensors that are not configured now; nil: not read yet
 	first    []uint32          // of the first tick, by sensor
-	used     []uint32          // those before were used by earlier runs, and synced, by sensor
-	skipped  bool              // or skipped by them
+	used     []uint32          // numbers before these were used by earlier runs, and synced, by sensor
+	skipped  bool              // some of these were skipped and not used
 	epoch    string
 	durable  bool     // the file has this epoch; else no limit holds, for nobody can continue it
 	next     []uint32 // one more than the last one used
@@ -179,8 +179,8 @@ func (s *State) Run(ctx context.Context) error {
 	}
 }
 
-// renew extends what is half used, and begins a new epoch before a number would
-// be used that could be used again.
+// renew extends reservations that are half used. If it cannot, it begins a new epoch
+// before a number is used that is not reserved: a later run could use that again.
 func (s *State) renew() {
 	if s.opts.Dir == "" || !s.runsOut(2) {
 		return

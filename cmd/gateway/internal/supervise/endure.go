@@ -6,9 +6,9 @@ import (
 	"syscall"
 )
 
-// Endure lets two signals end the process no longer, which would leave its motors as they
-// are: SIGHUP, which comes while there is nothing to reload yet or any more, and SIGPIPE,
-// for whoever reads the log lines may end first.
+// Endure keeps two signals from ending the process, which would leave its motors as they
+// are: SIGHUP, which may come while nothing can be reloaded yet or any more, and SIGPIPE,
+// since the program that reads the log lines may end first.
 func Endure() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGPIPE) // nobody reads it: what does not fit is dropped
 }

@@ -15,7 +15,7 @@ type Pulse struct {
 	err atomic.Pointer[error]
 }
 
-// Watch checks the counters whenever tick speaks, once a second, until ctx ends.
+// Watch checks the counters at each tick, once a second, until ctx ends.
 func (p *Pulse) Watch(ctx context.Context, tick <-chan time.Time, parts map[string]func() int64) error {
 	last, since := map[string]int64{}, map[string]time.Time{}
 	for {

@@ -12,8 +12,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// Systemd is systemd, if it started the gateway with Type=notify; else nothing of
-// this does anything. Only this file knows it.
+// Systemd is systemd, if it started the gateway with Type=notify; else the methods
+// do nothing. Only this file knows it.
 type Systemd struct{ Log *slog.Logger }
 
 // Ready says that the gateway can be used, with its status for people.

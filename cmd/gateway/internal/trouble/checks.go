@@ -47,8 +47,8 @@ func (c Checked) Checks() []alarm.Check {
 	return checks
 }
 
-// storage is why the storage failed, by its events. Until it is known to be durable, no
-// event is no proof.
+// storage is why the storage failed, by its events. Before it is known to be durable, the
+// absence of such an event proves nothing.
 func (c Checked) storage() error {
 	if err := c.Storage.Err(); err != nil {
 		return err

@@ -14,8 +14,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// Storage makes events of it that the readings or the e-stop's latch are not stored
-// durably, and that both are again; and of stored readings that are lost.
+// Storage makes events when the readings or the e-stop's latch are not stored durably, when
+// both are again, and when stored readings are lost.
 type Storage struct {
 	Notify func(wire.Event)
 
@@ -53,14 +53,14 @@ func (t *Storage) change(i int, err error) {
 	t.Notify(e)
 }
 
-// Damaged makes an event of it that stored readings were found to be lost. The log of
+// Damaged makes the event that stored readings were found to be lost. The log of
 // readings has logged it.
 func (t *Storage) Damaged(d history.Damage) {
 	t.Notify(wire.Event{Kind: wire.EventStorageDamaged, Reason: d.Reason, Readings: d.Readings, TS: now()})
 }
 
-// Evicted makes an event of it that stored readings were evicted beyond the ordinary. The
-// log of readings has logged it.
+// Evicted makes the event that more stored readings were evicted than usual. The log of
+// readings has logged it.
 func (t *Storage) Evicted(e history.Eviction) {
 	t.Notify(wire.Event{Kind: wire.EventHistoryEvicted, Reason: e.Reason, Readings: e.Readings, TS: now()})
 }

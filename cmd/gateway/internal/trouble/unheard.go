@@ -20,9 +20,9 @@ type unheard struct {
 	events []wire.Event
 }
 
-// Send sends an event to the clients. If none of them hears one of the storage, it is
-// sent again when one does, before those that come later: a failure behind its end
-// would look like one that lasts.
+// Send sends an event to the clients. If no client gets an event of the storage, it is
+// sent again until one does, and later ones wait: a failure that came after its end would
+// look like one that lasts.
 func (t *Storage) Send(e wire.Event, send func(wire.Event) (heard bool)) {
 	kinds := []string{wire.EventStorageDamaged, wire.EventStorageFailed, wire.EventStorageBack, wire.EventHistoryEvicted}
 	if !slices.Contains(kinds, e.Kind) {
@@ -37,7 +37,7 @@ func (t *Storage) Send(e wire.Event, send func(wire.Event) (heard bool)) {
 	t.unheard.send(send)
 }
 
-// Resend sends what was not heard, whenever tick speaks, until ctx ends.
+// Resend sends what was not heard, at each tick, until ctx ends.
 func (t *Storage) Resend(ctx context.Context, tick <-chan time.Time, send func(wire.Event) (heard bool)) error {
 	for {
 		select {

@@ -38,8 +38,8 @@ func Of(c *config.Config, tokens bool) (all []string) {
 	return all
 }
 
-// rare returns which of a motor's needs mostly fail, since the sensor measures too
-// rarely for them.
+// rare returns those of a motor's needs that fail most of the time, because the sensor
+// measures too rarely for them.
 func rare(c *config.Config, m config.Motor) (all []string) {
 	aged := map[int]bool{} // sensors with a condition on their age, which decides for their values too
 	for _, need := range m.Needs {

@@ -65,8 +65,8 @@ func free(registers page, pause func()) error {
 		return errors.New("the pins are not the bus's: another program took them")
 	}
 	p := pins{registers, pause}
-	// Both are low as outputs, and high, by the pull-ups, as inputs. So nobody drives
-	// against a chip.
+	// As outputs both are low; as inputs the pull-ups make them high. So no line is
+	// driven high against a chip that holds it low.
 	registers.store(gpclr0, sdaLine|sclLine)
 	p.set(sda, true)
 	p.set(scl, true)
