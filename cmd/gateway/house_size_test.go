@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// What one can read at once.
+// Limits in lines: what one can read at once.
 const (
 	maxFile     = 400 // lines, of a test too
 	maxFunction = 60
@@ -24,8 +24,8 @@ const (
 // houses are the folders at the top that have packages.
 var houses = []string{"cmd", "configs", "gateway", "scripts", "sensors", "systemd", "wire"}
 
-// ofEverybody are methods whose name says all: they are those of the standard
-// library's interfaces.
+// ofEverybody are methods that need no comment: those of the standard library's
+// interfaces.
 var ofEverybody = map[string]bool{"Error": true, "Unwrap": true, "Is": true, "String": true, "GoString": true, "Write": true, "Close": true, "Accept": true}
 
 func TestHouseSizes(t *testing.T) {

@@ -19,7 +19,7 @@ var strangers = []arrow{
 	{"sensors/...", "github.com/coreos/go-systemd/...", "only cmd/gateway knows who started the process"},
 }
 
-// only are the packages outside the module that some packages alone may import.
+// only lists packages outside the module, with the packages that alone may import them.
 var only = []arrow{
 	{"cmd/gateway/internal/config", "gopkg.in/yaml.v3", "whatever holds a configuration has a checked one"},
 	{"cmd/gateway/internal/config/syntax", "gopkg.in/yaml.v3", "and whoever reads one is told of its mistakes in plain words"},

@@ -10,8 +10,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// A stop that nobody commanded is recorded among what was done, whatever is refused
-// beside it, and says what the sensors had said.
+// A stop that nobody commanded is recorded in the chain of what was done, however much is
+// refused at the same time, with the sensors' newest numbers.
 func TestStopsBesideRefusals(t *testing.T) {
 	dir, key, anchor := Files(t.TempDir())
 	a := New(audit.New(audit.Options{Dir: dir, Key: key, Anchor: anchor, Log: slog.New(slog.DiscardHandler)}), "v1", "e1", []wire.SensorInfo{{Name: "indoor"}, {Name: "outdoor"}})

@@ -101,8 +101,8 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 }
 
-// TestRestoreLinked: a log that is on another disk stays there, with what else is on that
-// disk; a disk that is not mounted is no reason to write to the first.
+// TestRestoreLinked: a log that is on another disk stays there, and other files on that
+// disk stay too; if that disk is not mounted, nothing is written to the first one instead.
 func TestRestoreLinked(t *testing.T) {
 	path, want := small(t)
 	dir, disk := filepath.Join(t.TempDir(), "state"), t.TempDir()
@@ -134,8 +134,8 @@ func TestRestoreLinked(t *testing.T) {
 	}
 }
 
-// TestDamaged: whichever byte is another, and wherever the file ends, it is refused with
-// a reason, and nothing was changed.
+// TestDamaged: a file in which any byte was changed, or that ends too early, is refused
+// with a reason, and nothing is changed.
 func TestDamaged(t *testing.T) {
 	path, want := small(t)
 	tries := 0

@@ -88,7 +88,7 @@ func (m motorServer) event(e wire.Event) {
 	m.say(wire.Envelope{Type: "event", Payload: e})
 }
 
-// It asks, waits, keeps what it got, is asked and passes it on.
+// A session requests control, waits, keeps it, is asked for it and grants it.
 func TestControlSession(t *testing.T) {
 	asked := make(chan struct{})
 	url := motorGateway(t, func(m motorServer) {

@@ -117,7 +117,7 @@ func TestMotorOnce(t *testing.T) {
 }
 
 // A server that knows no subprotocol, no ids, no leases and no states, as in many a
-// tutorial: what it acknowledges is shown, and the time of --for is seen to here.
+// tutorial: its acknowledgement is shown, and the command itself stops after --for.
 func TestMotorOfStrangeServer(t *testing.T) {
 	received := make(chan string, 16)
 	s := strangeServer(t, func(ws *websocket.Conn) {
@@ -193,8 +193,8 @@ func TestMotorRefused(t *testing.T) {
 	}
 }
 
-// It stays while the motor runs, and ends when the motor's time is up. States
-// from before the acknowledgement, and of others, are not its motor's end.
+// The command stays while the motor runs, and ends when the motor's time is up. States
+// from before the acknowledgement, or of other motors, do not end it.
 func TestMotorFor(t *testing.T) {
 	slower, known := motorRuns, motorRuns
 	slower.Speed = 0.25

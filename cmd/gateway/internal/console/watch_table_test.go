@@ -167,7 +167,7 @@ outdoor            –         –       –       –  –                     
 	}
 }
 
-// The table says how a server is understood that does not speak what it was asked to.
+// The table says how messages are read of a server that does not know the subprotocol.
 func TestTableNote(t *testing.T) {
 	b := board{url: "ws://pi:8765/", asked: wire.ReadingsV2}
 	for chosen, want := range map[string]string{

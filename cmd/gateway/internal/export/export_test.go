@@ -128,7 +128,7 @@ func TestExportReportsDamage(t *testing.T) {
 	}
 }
 
-// What corrected the values is told with them, and what they are the log itself knows.
+// What corrected the values is told with them. The log knows which quantities they are.
 func TestExportTellsCorrections(t *testing.T) {
 	climate := []wire.Quantity{wire.Temperature, wire.Humidity}
 	entries := []values.Entry{
@@ -332,7 +332,7 @@ func TestExportExplains(t *testing.T) {
 	}
 }
 
-// However much there is, little of it is in memory.
+// However many readings there are, few of them are in memory at a time.
 func TestExportStreams(t *testing.T) {
 	allocated := func(many int) uint64 {
 		var before, after runtime.MemStats

@@ -15,7 +15,7 @@ import (
 	"sensorgateway/sensors/sim"
 )
 
-// Of a chip that does not answer well doctor says why, and what helps.
+// For a chip that fails, doctor says why, and what helps.
 func TestDoctorReadsTheChips(t *testing.T) {
 	unplugged, disturbed := sim.Failure{Kind: sim.Unplug}, sim.Failure{Kind: sim.Corrupt, Share: 0.3}
 	claim := func(t *testing.T, root string) {

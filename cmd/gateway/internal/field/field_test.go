@@ -256,7 +256,7 @@ func TestFix(t *testing.T) {
 	}
 }
 
-// A chip that the kernel has is not read besides, nor one behind a multiplexer that it has.
+// A chip that a kernel's driver has is not read, nor one behind a multiplexer that it has.
 func TestReadLeavesTheKernelsChips(t *testing.T) {
 	root := t.TempDir()
 	for device, driver := range map[string]string{"1-0044": "sht3x", "1-0070": "pca954x"} {

@@ -18,8 +18,8 @@ import (
 	"sensorgateway/gateway/hub"
 )
 
-// TestOtherPages holds that a page of whatever origin which has a token may read what there
-// is to know of all gateways, as it may of one.
+// TestOtherPages holds that a page of any origin that has a token may read the overview of
+// all gateways, as it may read each gateway.
 func TestOtherPages(t *testing.T) {
 	log, dir, token := slog.New(slog.NewTextHandler(t.Output(), nil)), t.TempDir(), ""
 	err := tokens.Edit(dir, func(f *tokens.File) (err error) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// localhost is where there is loopback, on both families if the machine has both.
+// localhost listens on the loopback address of each family that the machine has.
 func TestListenOnLocalhost(t *testing.T) {
 	sockets, err := Listen("localhost:0")
 	if err != nil {

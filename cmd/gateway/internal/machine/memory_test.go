@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Memory is given back soon after a storm, and not looked for where there is none.
+// Memory is given back soon after many clients have left, and not looked for at rest.
 func TestFreeMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -26,7 +26,7 @@ func TestFreeMemory(t *testing.T) {
 			})
 			close(done)
 		}()
-		time.Sleep(time.Minute + time.Second) // at rest
+		time.Sleep(time.Minute + time.Second) // at rest: nothing is looked for
 		taken.Store(60 << 20)                 // a storm that is over
 		time.Sleep(30 * time.Second)
 		live.Store(50 << 20) // many clients

@@ -13,8 +13,8 @@ import (
 	"sensorgateway/gateway/fleet"
 )
 
-// Before the list of hubs' keys changes, and only then, it is said what changes: a kill
-// between the two leaves no change of which nobody knows.
+// The change is reported before the list of hubs' keys is written, and only if it will be
+// written: if the program is killed between the two, no change is unreported.
 func TestChangeKeys(t *testing.T) {
 	state, _, _ := enrolled(t, time.Now())
 	m, file := &Member{State: state}, filepath.Join(state, enroll.HubKeysFile)

@@ -91,7 +91,7 @@ func TestMachineIsReadForThoseWhoAsk(t *testing.T) {
 	})
 }
 
-// A hub that asks gets what is of use to it, in little.
+// A hub that asks gets only the numbers that it uses, in few bytes.
 func TestMachineForAHub(t *testing.T) {
 	source := fixedSource()
 	stats := host.Stats{CPU: new(0.125), Load1: new(0.42), CPUTemperature: new(48.312), MemoryTotal: new(uint64(1 << 30)), MemoryAvailable: new(uint64(1 << 29)), DiskFree: new(uint64(20_123_456_789)), Uptime: new(12_345_678.9), ReceivedRate: new(1500.5), SentRate: new(300.5)}

@@ -26,7 +26,7 @@ func storedIn(dir string) string {
 	return by
 }
 
-// What cannot be read may be an e-stop, and so it is one.
+// A file that cannot be read may say that the e-stop is latched, so it counts as latched.
 func TestLatchInDoubt(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
 		"empty, after a cut of power": func(path string) error { return os.WriteFile(path, nil, 0o640) },
@@ -108,7 +108,7 @@ func TestLatchSaysWhen(t *testing.T) {
 	}
 }
 
-// Only invalid names must not pass for no name.
+// A name of invalid bytes only must not count as no name.
 func TestLatchOfNobody(t *testing.T) {
 	dir := t.TempDir()
 	for _, by := range []string{"", "\xff\xfe"} {
@@ -227,8 +227,8 @@ func (f *fakeStore) InPlace() error {
 	return f.gone
 }
 
-// A latch that cannot be stored is tried again until it is, and who set it is answered
-// in time whatever the disk does.
+// Storing a latch is tried again until it succeeds, and whoever set it gets an answer in
+// time, whatever the disk does.
 func TestLatchIsTriedAgain(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

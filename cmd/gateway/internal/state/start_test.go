@@ -80,8 +80,8 @@ func TestStartBeforeTheDiskAnswers(t *testing.T) {
 	}
 }
 
-// What earlier runs used is known exactly after an orderly end; after a crash as far as
-// the disk must have it; and after a power cut, numbers may have been skipped besides.
+// The numbers that earlier runs used are known exactly after an orderly end; after a crash,
+// those that must be on the disk; after a power cut, some of these may have been skipped.
 func TestUsed(t *testing.T) {
 	needsMemory(t)
 	sensors := []Sensor{{"fast", 100 * time.Millisecond}, {"slow", time.Hour}}

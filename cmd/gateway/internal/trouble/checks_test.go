@@ -13,8 +13,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// The checks fail when what they check does, and say why; of a storage that is not
-// known to be durable, nothing is known.
+// The checks fail when what they check fails, and say why. Until the storage is known to
+// be durable, its check says that it does not know.
 func TestChecks(t *testing.T) {
 	storage := &Storage{Notify: func(wire.Event) {}}
 	var durable, expires error

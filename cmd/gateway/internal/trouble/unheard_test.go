@@ -55,8 +55,8 @@ func TestUnheard(t *testing.T) {
 		if got := drain(heard); len(got) != 1 {
 			t.Errorf("heard %q", got)
 		}
-		// What was not heard comes first, whoever sends: a failure behind its end would
-		// look like one that lasts.
+		// What was not heard is sent first, whoever sends: a failure that came after its end
+		// would look like one that lasts.
 		client.Store(false)
 		s.Damaged(history.Damage{Reason: "before"})
 		synctest.Wait()

@@ -92,7 +92,7 @@ func TestWhatIsOpen(t *testing.T) {
 	}
 }
 
-// What has no effect as the file is says so, and with what it would have one.
+// A warning names a key that has no effect in this file, and what would give it one.
 func TestInsecureWithoutEffect(t *testing.T) {
 	for _, tt := range []struct{ file, want string }{
 		{"insecure: true\n", `no other machine reaches it; fix: write listen: ":8765"`},

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 var pi = fleet.Gateway{Site: "lab", Name: "pi-7"}
 
-// policy is what a broker does otherwise than one that lets everybody do everything.
+// policy is how a broker differs from one that lets everybody do everything.
 type policy struct {
 	mochi.HookBase
 	server  *mochi.Server
@@ -101,8 +101,8 @@ func check(t *testing.T, id uplink.Identity, change func(*Options)) (r doctor.Re
 	return r
 }
 
-// want wants the checks that are not passed to be these: "NAME VERDICT" → what the
-// evidence and the fix have in them.
+// want expects that exactly these checks did not pass: "NAME VERDICT" → a part of the
+// evidence and the fix.
 func want(t *testing.T, r doctor.Report, others map[string]string) {
 	t.Helper()
 	for _, c := range r {
@@ -132,8 +132,8 @@ func ownOrders(filter string) bool {
 	return err == nil && (at.Gateway == pi || at.Name == fleet.All) && (at.Kind == fleet.Cmd || at.Kind == fleet.Ask || at.Kind == fleet.Watch)
 }
 
-// Of each thing that can be wrong with a broker it is said what, and what to do. This one
-// confirms what nobody subscribes to.
+// For each thing that can be wrong with a broker, the report says what it is and what to
+// do. This broker confirms messages to which nobody subscribes.
 func TestBrokers(t *testing.T) {
 	good := func() *policy { return &policy{writes: ownWrites, reads: ownOrders} }
 	for name, tt := range map[string]struct {

@@ -92,7 +92,7 @@ var pi4 = tree{
 	"var/lib/gateway/numbers":                             "",
 }
 
-// headerOff is one whose I²C nobody has enabled.
+// headerOff is a Raspberry Pi whose I²C nobody has enabled.
 var headerOff = pi4.and(node+"status", "disabled\x00", "dev/i2c-1", "", "dev/i2c-20", "", "sys/class/i2c-dev/i2c-1", "", "sys/class/i2c-dev/i2c-20", "")
 
 // examined is what doctor finds on a machine whose chip answers.
@@ -280,7 +280,7 @@ func TestDoctorFindsTheFault(t *testing.T) {
 	}
 }
 
-// Whoever has the sensors on another bus needs none on the header.
+// With the sensors on another bus, the header's bus is not needed.
 func TestDoctorOfAnotherBus(t *testing.T) {
 	onGPIO := headerOff.and("sys/devices/platform/i2c-3/name", "i2c-gpio\n", "sys/class/i2c-dev/i2c-3", "-> sys/devices/platform/i2c-3", "dev/i2c-3", " ")
 	r := examined(t, onGPIO, func(p *Patient) { p.Cfg.Sensors[0].Bus = "3" })
@@ -289,7 +289,7 @@ func TestDoctorOfAnotherBus(t *testing.T) {
 	}
 }
 
-// What a gateway that runs has, nobody else needs permission for.
+// If a gateway runs, this user needs no permission for its devices.
 func TestChannelOfAGateway(t *testing.T) {
 	r := examined(t, pi4, func(p *Patient) { p.Gateway, p.Open = "http://localhost:8765", refused("/sys/") })
 	if c := r[slices.IndexFunc(r, func(c Check) bool { return c.Name == "fan" })]; c.Verdict != Pass {
@@ -320,7 +320,7 @@ func drives(o motor.Spec) func(*Patient) {
 	return func(p *Patient) { p.Cfg.Motors[0].Output = o }
 }
 
-// What the firmware makes of a line, and what turns no motor on by itself, is no trouble.
+// A line that the firmware sets right, or that alone turns no motor on, is no trouble.
 func TestLinesAtBoot(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config string

@@ -108,7 +108,7 @@ func TestScanBehindMultiplexers(t *testing.T) {
 	})
 }
 
-// So it is on a bus whose transfers are lost now and then.
+// The same holds on a bus that loses transfers now and then.
 func TestScanBehindMultiplexersWithBadWiring(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		emulated := newMuxes(t)
@@ -200,7 +200,7 @@ func TestScanLeavesTheGatewayItsBus(t *testing.T) {
 	})
 }
 
-// The kernel's multiplexer is the kernel's.
+// A multiplexer that a kernel's driver has is left alone.
 func TestScanLeavesTheKernelItsMultiplexer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, r := newMuxes(t), Result{Bus: "1"}
@@ -249,8 +249,8 @@ func (s *wires) Tx(addr uint16, w, r []byte) error {
 	return s.chips.Tx(addr, w, r)
 }
 
-// Of a multiplexer behind another one is said where it is, whoever is behind it is not
-// taken for a neighbour, and all is put back, whatever was connected.
+// For a multiplexer behind another one, the scan says where it is. Chips behind it do not
+// count as its neighbours, and all is put back, whatever was connected.
 func TestScanOfNestedMultiplexers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		chip := func(_, r []byte) error { clear(r); return nil }
@@ -272,8 +272,8 @@ func TestScanOfNestedMultiplexers(t *testing.T) {
 	})
 }
 
-// A chip that holds its channel's lines holds the whole bus as soon as that is connected,
-// and the multiplexer cannot be told to disconnect it: both are said.
+// A chip that holds its channel's lines holds the whole bus as soon as the channel is
+// connected, and the multiplexer cannot be told to disconnect it: the result says both.
 func TestScanOfAStuckChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newMuxes(t)

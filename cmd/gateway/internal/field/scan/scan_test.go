@@ -76,9 +76,9 @@ func TestScanOfABadBus(t *testing.T) {
 	}
 }
 
-// A transfer that takes longer than the bus waits for it, as on a machine with no time for
-// it or with a chip that stretches the clock, is not five addresses that fail: while it has
-// not ended, the bus has asked nobody. Its own address is asked again.
+// A transfer that takes longer than the bus waits, on a busy machine or with a chip that
+// stretches the clock, does not count as five failed addresses: until it ends, the bus asks
+// no other address. Its own address is asked again.
 func TestOneSlowTransferIsNoStuckBus(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

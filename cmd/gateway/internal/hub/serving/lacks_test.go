@@ -9,9 +9,9 @@ import (
 	"sensorgateway/gateway/fleet"
 )
 
-// TestLacks holds that whoever asks for readings of minutes that are only summarised has the
-// gateway asked for them, by time and by number, and is told if it cannot be; who asks for
-// sums has not.
+// TestLacks holds that a request for readings of minutes that are only summarised, by time
+// or by number, makes the hub ask the gateway for them, and says if it cannot; a request for
+// sums does not.
 func TestLacks(t *testing.T) {
 	h := startHub(t)
 	h.publish(fleet.Here, []byte("online 1"))

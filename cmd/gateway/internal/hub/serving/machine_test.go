@@ -18,9 +18,9 @@ import (
 	"sensorgateway/wire"
 )
 
-// TestMachine holds that who looks at a gateway's /metrics through the hub gets the numbers of
-// its machine with their age, and keeps them when the gateway is away; and that nobody else
-// has it asked for them.
+// TestMachine holds that clients of a gateway's /metrics at the hub get the numbers of its
+// machine with their age, also while the gateway is away; and that the gateway is not asked
+// for them without such a client.
 func TestMachine(t *testing.T) {
 	t.Parallel()
 	h := startHub(t)

@@ -113,8 +113,8 @@ func TestServed(t *testing.T) {
 	}
 }
 
-// TestUnused holds that a gateway costs little that nobody looks at any more, and nothing
-// of it is asked for then; and that who comes back finds all.
+// TestUnused holds that a gateway that nobody looks at any more costs little, and is asked
+// for nothing; and that a client that comes back finds all.
 func TestUnused(t *testing.T) {
 	h := startHub(t)
 	h.publish(fleet.Here, []byte("online 1"))
@@ -212,8 +212,8 @@ func TestNewest(t *testing.T) {
 	}
 }
 
-// TestRedirect holds that an address without its slash leads to the gateway below it, with
-// its query, and whatever stands in the gateway's place to nowhere else.
+// TestRedirect holds that an address without its slash leads to the gateway, with its
+// query, and that no text in place of the gateway's name leads to another host.
 func TestRedirect(t *testing.T) {
 	h := startHub(t)
 	for path, want := range map[string]string{
@@ -253,7 +253,7 @@ func TestStoredMeanwhile(t *testing.T) {
 	}
 }
 
-// TestAdministrators holds that who administers some gateways makes tokens for no others.
+// TestAdministrators holds that an administrator of some gateways makes no tokens for others.
 func TestAdministrators(t *testing.T) {
 	h := startHub(t)
 	h.publish(fleet.Here, []byte("online 1"))

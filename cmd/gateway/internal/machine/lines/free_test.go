@@ -109,8 +109,8 @@ func TestFree(t *testing.T) {
 	}
 }
 
-// Of a page in a file the functions are as before, and machines that have others are
-// left alone.
+// With a file as registers, the functions are as before in the end, and machines with
+// other registers are left alone.
 func TestFreeOnAMachine(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has the registers in a file")
