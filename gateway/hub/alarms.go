@@ -16,7 +16,7 @@ func (r *Remote) AlarmStates() (all, recent []wire.Alarm) {
 	return slices.Clone(r.alarms), slices.Clone(r.recent)
 }
 
-// raised returns those that are, the newest first.
+// raised returns the alarms that are raised, the newest first.
 func raised(all []wire.Alarm) []wire.Alarm {
 	list := []wire.Alarm{}
 	for _, a := range all {
@@ -28,8 +28,8 @@ func raised(all []wire.Alarm) []wire.Alarm {
 	return list
 }
 
-// takeAlarms takes the alarms out of a hello. What was cleared of a gateway that does not
-// list it is known by its events. r.mu is held.
+// takeAlarms moves the alarms out of a hello. If the gateway does not list its cleared alarms,
+// the hub keeps those that it knows from events. r.mu is held.
 func (r *Remote) takeAlarms(h *fleet.Hello) {
 	r.alarms = h.Alarms
 	if h.Recent != nil {
@@ -38,19 +38,19 @@ func (r *Remote) takeAlarms(h *fleet.Hello) {
 	h.Alarms, h.Recent = nil, nil
 }
 
-// setAlarm changes an alarm as an event says. A hello is sent before the events that wait,
-// so it may say already what they do, or more. r.mu is held.
+// setAlarm applies an event to an alarm. A hello is sent before events that wait, so it may
+// already have this change, or a later one. r.mu is held.
 func (r *Remote) setAlarm(e wire.Event) {
 	a := wire.Alarm{
 		Name: e.Alarm, State: e.State, Severity: e.Severity, Condition: e.Condition, Sensor: e.Sensor, Motor: e.Motor,
 		Value: e.Value, Reason: e.Reason, Since: e.Since,
 	}
 	i := slices.IndexFunc(r.alarms, func(x wire.Alarm) bool { return x.Name == e.Alarm })
-	if i < 0 { // it will be in a hello that comes
+	if i < 0 { // the hello that lists it has not come yet
 		i, r.alarms = len(r.alarms), append(r.alarms, wire.Alarm{Name: e.Alarm, State: wire.AlarmCleared})
 	}
 	known := r.alarms[i]
-	same := known.Since == a.Since // it was raised once: all this is about that
+	same := known.Since == a.Since // the event and what is known are about the same raising
 	if same {
 		a.Acknowledged = known.Acknowledged
 	}
@@ -67,12 +67,12 @@ func (r *Remote) setAlarm(e wire.Event) {
 	}
 }
 
-// stage is how far an alarm that was raised has come.
+// stage returns the position of the alarm's state in the order raised, acknowledged, cleared.
 func stage(a wire.Alarm) int {
 	return slices.Index([]string{wire.AlarmRaised, wire.AlarmAcknowledged, wire.AlarmCleared}, a.State)
 }
 
-// remember lists an alarm that was cleared, once. r.mu is held.
+// remember adds a cleared alarm to the recent ones, unless it is there. r.mu is held.
 func (r *Remote) remember(a wire.Alarm) {
 	if slices.ContainsFunc(r.recent, func(x wire.Alarm) bool { return x.Name == a.Name && x.Since == a.Since }) {
 		return

@@ -13,25 +13,25 @@ import (
 
 const (
 	attendEvery = 250 * time.Millisecond
-	// attending is how many gateways orders are sent to at the same time, unasked.
+	// attending is to how many gateways watches and lists of clients are sent at the same time.
 	attending = 64
-	// lingering is how long ticks are watched after the last one has ended to listen: a page
-	// that is loaded again need not end what it begins anew.
+	// lingering is how long the hub still watches after the last listener has gone: so a page
+	// that is reloaded does not end the watch and begin another.
 	lingering  = 5 * time.Second
-	retryAfter = 2 * time.Second // what the broker did not take
-	// settling is how long after a command its client may have something that the gateway's
-	// news do not show yet.
+	retryAfter = 2 * time.Second // until what the broker did not take is sent again
+	// settling is how long after a command the gateway's news may not show yet that its client
+	// keeps something running or has control.
 	settling = 10 * time.Second
 )
 
-// attendTo has the registry send what the gateway is to be sent unasked, soon.
+// attendTo makes the registry soon send the gateway the watches and lists of clients it needs.
 func (g *Registry) attendTo(r *Remote) {
 	g.mu.Lock()
 	g.attended[r] = struct{}{}
 	g.mu.Unlock()
 	select {
 	case g.wake <- struct{}{}:
-	default: // it wakes already
+	default: // it is woken already
 	}
 }
 
@@ -57,7 +57,7 @@ func (g *Registry) attendAll(ctx context.Context) error {
 	}
 }
 
-// toAttend returns the gateways that are sent something unasked, and forgets the others.
+// toAttend returns the gateways that need watches or lists of clients, and forgets the others.
 func (g *Registry) toAttend() (all []*Remote) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -65,7 +65,7 @@ func (g *Registry) toAttend() (all []*Remote) {
 		if r.wanted() {
 			all = append(all, r)
 		} else {
-			delete(g.attended, r) // attendTo comes after what makes it wanted
+			delete(g.attended, r) // whatever makes it wanted again calls attendTo afterwards
 		}
 	}
 	return all
@@ -78,9 +78,9 @@ func (r *Remote) wanted() bool {
 	return r.watchers() > 0 || r.watched || len(r.clients) > 0 || r.clientsNow
 }
 
-// due returns what is to be sent to the gateway now. It is being sent until sendDue ends.
-// Before the hello of its newest connection nothing is: one that has just started refuses
-// what was made for its start before.
+// due returns the orders to send to the gateway now, which count as being sent until sendDue
+// ends. There are none before the hello of the newest connection: a gateway that has just
+// started refuses orders that were made for its previous start.
 func (r *Remote) due(now time.Time) (due []fleet.Order) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -121,7 +121,7 @@ func (r *Remote) mayKeep(now time.Time) bool {
 	return false
 }
 
-// watchers returns how many listen to records. r.mu is held.
+// watchers returns how many listeners want records. r.mu is held.
 func (r *Remote) watchers() (n int) {
 	for _, l := range r.listeners {
 		if l.Records != nil {
@@ -151,12 +151,12 @@ func (r *Remote) sendDue(ctx context.Context, due []fleet.Order) {
 		r.again()
 	}
 	r.mu.Unlock()
-	if err != nil && !again && ctx.Err() == nil { // once: it is so for all while there is no broker
+	if err != nil && !again && ctx.Err() == nil { // once: without a broker it fails for all gateways, again and again
 		r.registry.o.Log.Info("a gateway was not sent who watches and commands it; it is tried again", "gateway", r.name, "err", err)
 	}
 }
 
-// again has all that a gateway forgets with its connection sent again. r.mu is held.
+// again makes everything due that a gateway forgets with its connection. r.mu is held.
 func (r *Remote) again() {
 	r.watchDue = time.Time{}
 	r.clientsNow = r.clientsNow || len(r.clients) > 0

@@ -6,9 +6,9 @@ import (
 	"sensorgateway/gateway/fleet"
 )
 
-// auditHead takes the end of the gateway's audit log. Records are only ever added: a log
-// that ends earlier than it did, or ends otherwise, was changed. again: the broker repeats
-// itself, so an earlier end is no news.
+// auditHead compares the end of the gateway's audit log with the last one. Records are only
+// ever added: if the end is earlier, or has another hash, the log was changed. again: the
+// broker may have sent this message before, so an earlier end means nothing.
 func (r *Remote) auditHead(h fleet.AuditHead, again bool) {
 	now := r.registry.o.Now()
 	r.mu.Lock()

@@ -11,7 +11,7 @@ func (g *Registry) Counts() count.Counts {
 	c := g.counts.Counts()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for r := range g.attended { // whoever is watched is among them
+	for r := range g.attended { // all watched gateways are among them
 		r.mu.Lock()
 		if r.watched {
 			c.Watched++
@@ -21,14 +21,14 @@ func (g *Registry) Counts() count.Counts {
 	return c
 }
 
-// Measured is how the ticks of a sensor went, of those that came since the hub's start.
+// Measured is how many records of a sensor, good and failed, came since the hub's start.
 type Measured struct {
 	Good   uint64
 	Failed map[wire.Fault]uint64 // by cause
 }
 
-// Measured returns how the ticks of a sensor went. Each number counts once, and not at all
-// if later ones had come before it.
+// Measured returns how many records of a sensor came. Each number counts once, and not at all
+// if a later one came before it.
 func (r *Remote) Measured(sensor string) Measured {
 	r.mu.Lock()
 	defer r.mu.Unlock()

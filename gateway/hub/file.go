@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	// file is what is known of a gateway, in its directory: a hub that is started anew has
-	// all of them at once.
+	// file has what is known of a gateway, in the gateway's directory, so that a restarted hub
+	// knows all gateways at once.
 	file        = "gateway.json"
 	fileVersion = 1
 	fileMost    = 1 << 20
-	// Hello, presence and the end of the audit log are stored soon, what changes each minute
-	// each hour: the disk is the readings'.
+	// Hello, presence and the end of the audit log are stored soon. What changes every minute
+	// is stored once an hour, to leave the disk to the readings.
 	saveSoon  = time.Second
 	saveLater = time.Hour
-	// saveEnd is how long a hub that stops stores the latter.
+	// saveEnd is how long a stopping hub may take to store the latter.
 	saveEnd = 5 * time.Second
 )
 
@@ -34,8 +34,8 @@ const (
 type known struct {
 	Version    int                    `json:"version"`
 	Site       string                 `json:"site"`
-	Hello      *fleet.Hello           `json:"hello,omitempty"` // with the motors and alarms of now
-	Received   int64                  `json:"received"`        // hello, Unix ms
+	Hello      *fleet.Hello           `json:"hello,omitempty"` // with the present motors and alarms
+	Received   int64                  `json:"received"`        // when hello came, Unix ms
 	Presence   Presence               `json:"presence"`
 	Connection uint64                 `json:"connection"`
 	Newest     map[string]knownRecord `json:"newest"`
@@ -46,14 +46,14 @@ type known struct {
 	Audit      string                 `json:"audit,omitempty"`
 }
 
-// knownRecord is a record; not as JSON numbers, for those of a failure are none.
+// knownRecord is a record in bytes: JSON has no number for the NaN of a failed measurement.
 type knownRecord struct {
 	Epoch      string          `json:"epoch"`
 	Record     []byte          `json:"record"` // as on readings.v2
 	Quantities []wire.Quantity `json:"quantities"`
 }
 
-// known returns what is to be stored of the gateway, which is not dirty then.
+// known returns what to store of the gateway, and marks it as no longer dirty.
 func (r *Remote) known() (k known) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,7 +73,7 @@ func (r *Remote) known() (k known) {
 	return k
 }
 
-// learn makes the gateway what is stored of it.
+// learn restores what is known of the gateway from its file.
 func (r *Remote) learn(k known) error {
 	r.site, r.presence, r.connection = k.Site, k.Presence, k.Connection
 	r.stored, r.bytes, r.month, r.head, r.audit = k.Stored, k.Bytes, k.Month, k.Head, k.Audit
@@ -91,8 +91,8 @@ func (r *Remote) learn(k known) error {
 	return nil
 }
 
-// restore reads the files of all gateways. One that cannot be read is no reason to take
-// nothing from them: hello comes again.
+// restore reads the files of all gateways. One that cannot be read is skipped, and the hub
+// starts all the same: hello comes again.
 func (g *Registry) restore() error {
 	entries, err := os.ReadDir(g.o.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -170,8 +170,8 @@ func (g *Registry) save(ctx context.Context) {
 	}
 }
 
-// saveChanged writes the files of the gateways of which something must be stored soon, or
-// of all of which something has changed.
+// saveChanged writes the files of gateways that have something to store soon or, with all,
+// of every gateway that has changed.
 func (g *Registry) saveChanged(ctx context.Context, all bool) {
 	g.mu.Lock()
 	var list []*Remote
@@ -187,7 +187,7 @@ func (g *Registry) saveChanged(ctx context.Context, all bool) {
 		}
 		if err := r.write(); err != nil {
 			g.o.Log.Warn("what is known of a gateway is not stored; it is tried again", "gateway", r.name, "err", err)
-			return // the disk is full, or read-only: the others fare no better
+			return // the disk is full, or read-only: writing the others would fail too
 		}
 	}
 }

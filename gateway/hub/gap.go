@@ -13,14 +13,14 @@ import (
 
 const (
 	askers = 4 // gateways that are asked at the same time
-	// askPause is between two questions: what is missing is old, and what is new goes first.
+	// askPause is between two questions, so that new readings go before old, missing ones.
 	askPause = time.Second
-	// askSpan is how many numbers are asked for at once: an hour of ten a second.
+	// askSpan is how many numbers are asked for at once: those of an hour at ten a second.
 	askSpan = 36_000
-	// askTime is how long such an answer may take: over a slow line, minutes.
+	// askTime is how long an answer may take: over a slow line it takes minutes.
 	askTime = 10 * time.Minute
-	// askedMost is how much is remembered of what was asked for. A log with more in it that
-	// its gateway does not have is asked for nothing else.
+	// askedMost is how many gaps of a gateway are remembered as asked for. If so many stay
+	// because the gateway does not have their readings, it is asked for no other gap.
 	askedMost = 64
 )
 
@@ -35,11 +35,11 @@ type end struct {
 	epoch  string
 	last   uint32
 	good   uint64
-	failed map[wire.Fault]uint64 // nil: none has
+	failed map[wire.Fault]uint64 // nil: none
 }
 
-// follow notes what was stored in its turn, and returns whether something may be missing before it.
-// r.mu is held.
+// follow notes stored blocks that the gateway sent unasked, and returns whether readings before
+// them may be missing. r.mu is held.
 func (r *Remote) follow(u fleet.Blocks) (check bool) {
 	old, some := r.ends[u.Sensor]
 	beyond := func(seq uint32) bool { return !some || old.epoch != u.Epoch || wire.Before(old.last, seq) }
@@ -52,14 +52,14 @@ func (r *Remote) follow(u fleet.Blocks) (check bool) {
 	}
 	before := u.First - 1
 	if b, _, err := codec.ParseBlock(u.Blocks[0]); err == nil && wire.Before(b.Prev, u.First) {
-		before = b.Prev // numbers between were never made
+		before = b.Prev // the numbers between these two were never made
 	}
 	check = r.unchecked || some && old.epoch == u.Epoch && wire.Before(old.last, before)
 	r.unchecked = false
 	return check
 }
 
-// check has somebody find out what is missing of a gateway.
+// check makes askMissing find out what is missing of a gateway.
 func (g *Registry) check(r *Remote) {
 	select {
 	case g.checks <- r:
@@ -68,14 +68,14 @@ func (g *Registry) check(r *Remote) {
 	}
 }
 
-// checkLater has what is missing found out when the next blocks come.
+// checkLater postpones the check until the next blocks come.
 func (r *Remote) checkLater() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unchecked = true
 }
 
-// askMissing asks gateways for what is missing of them, until ctx ends.
+// askMissing asks gateways for their missing readings, until ctx ends.
 func (g *Registry) askMissing(ctx context.Context) {
 	for {
 		select {
@@ -118,14 +118,14 @@ func (r *Remote) firstTime(gap Gap) bool {
 	return true
 }
 
-// forgetFilled forgets what was asked for and is no gap any more.
+// forgetFilled forgets the asked gaps that are no longer missing.
 func (r *Remote) forgetFilled(gaps []Gap) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	maps.DeleteFunc(r.asked, func(asked Gap, _ struct{}) bool { return !slices.Contains(gaps, asked) })
 }
 
-// notAsked has the gap asked for when blocks come again.
+// notAsked has the gap asked for again when the next blocks come.
 func (r *Remote) notAsked(gap Gap) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,8 +133,8 @@ func (r *Remote) notAsked(gap Gap) {
 	r.unchecked = true
 }
 
-// askGap asks for a gap, an hour at a time, the newest first: what is evicted meanwhile is
-// the oldest.
+// askGap asks for a gap, an hour at a time, the newest hour first: the oldest may be evicted
+// meanwhile.
 func (r *Remote) askGap(ctx context.Context, gap Gap) error {
 	for until := gap.Until; until != gap.Since; {
 		since := until - min(until-gap.Since, askSpan)

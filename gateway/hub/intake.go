@@ -1,10 +1,10 @@
-// Package hub is a hub's conversation with the gateways of its fleet, by the fleet's
-// broker: it takes what they send, readings before the broker may forget them, knows what
-// each of them is, and sends orders to them.
+// Package hub is a hub's conversation with the gateways of its fleet, through the fleet's
+// broker: it takes what they send, confirms readings to the broker once they are durable,
+// knows the state of each gateway, and sends orders.
 //
 // It knows MQTT, the fleet's topics, and a file for each gateway. It refuses to know how
 // readings are stored, certificates, who belongs to the fleet, and the sockets of clients:
-// it has functions that store and that check.
+// it is given functions that store and check.
 package hub
 
 import (
@@ -34,14 +34,14 @@ import (
 const (
 	writeTimeout = 10 * time.Second // of a packet, to a broker that no longer reads
 	keepAlive    = 30               // seconds
-	// received is how many messages may be under way: the broker sends no more until these
+	// received is how many messages may be unconfirmed: the broker sends no more until these
 	// are durable. RabbitMQ's mqtt.prefetch must be as large.
 	received = 500
-	// Of a gateway one message at a time is stored, of many gateways many at once; what needs
-	// no disk does not wait behind that.
+	// storers store messages: one at a time of one gateway, several at once of several. readers
+	// take what needs no disk, so that it does not wait behind that.
 	storers = 64
 	readers = 8
-	// never is when the session expires: a hub that was off for a month has missed nothing
+	// never is when the session expires: a hub that was off for a month still gets everything
 	// that the broker has kept.
 	never = 0xFFFFFFFF
 
@@ -64,11 +64,11 @@ type Intake struct {
 	log    *slog.Logger
 	seed   maphash.Seed
 	client atomic.Pointer[paho.Client] // nil: there is no connection
-	rival  mqtt.Rival                  // of who connects; of the goroutine that does
+	rival  mqtt.Rival                  // used only by the goroutine that connects
 
 	mu    sync.Mutex
 	state Site
-	began bool // hello was asked of all gateways since the hub's start
+	began bool // all gateways were asked for their hello since the hub's start
 }
 
 // New returns an intake. [Intake.Run] connects it.
@@ -81,8 +81,7 @@ func New(o Options) *Intake {
 	return in
 }
 
-// Run takes messages, from one broker after the other whenever a connection ends, until
-// ctx ends.
+// Run takes messages until ctx ends. Whenever a connection ends, it tries the next broker.
 func (in *Intake) Run(ctx context.Context) error {
 	var broker *url.URL
 	mqtt.Keep(ctx, func(ctx context.Context, attempt int) error {
@@ -96,7 +95,7 @@ func (in *Intake) Run(ctx context.Context) error {
 	return nil
 }
 
-// explain returns why a connection has ended: it may be for a hub of the same name.
+// explain returns why a connection has ended: another hub may have the same name.
 func (in *Intake) explain(broker string, err error) error {
 	in.mu.Lock()
 	made, since := in.state.Connected, time.UnixMilli(in.state.Since)
@@ -108,13 +107,13 @@ func (in *Intake) explain(broker string, err error) error {
 	return err
 }
 
-// message is one that came, and how it is confirmed.
+// message is a message that came, and the client that confirms it.
 type message struct {
 	*paho.Publish
 	client *paho.Client
 }
 
-// workers take messages, those of a gateway in their order.
+// workers take messages, those of one gateway in order.
 type workers struct {
 	queues []chan message
 	group  errgroup.Group
@@ -123,7 +122,7 @@ type workers struct {
 func startWorkers(n int, take func(message)) *workers {
 	w := &workers{queues: make([]chan message, n)}
 	for i := range w.queues {
-		w.queues[i] = make(chan message, received) // all that may be under way
+		w.queues[i] = make(chan message, received) // room for all that may be unconfirmed
 		w.group.Go(func() error {
 			for m := range w.queues[i] {
 				take(m)
@@ -134,7 +133,7 @@ func startWorkers(n int, take func(message)) *workers {
 	return w
 }
 
-// end returns when all that was queued was taken.
+// end closes the queues, and returns when all queued messages were taken.
 func (w *workers) end() {
 	for _, q := range w.queues {
 		close(q)
@@ -174,7 +173,7 @@ func (in *Intake) connection(ctx context.Context, broker *url.URL) error {
 	select {
 	case <-ctx.Done():
 	case <-client.Done():
-		select { // it says why a moment later
+		select { // the client reports why a moment later
 		case <-ctx.Done():
 		case <-time.After(time.Second):
 			end(fmt.Errorf("the connection has ended: %w", io.EOF))
@@ -185,8 +184,8 @@ func (in *Intake) connection(ctx context.Context, broker *url.URL) error {
 	return context.Cause(ctx)
 }
 
-// begin connects the session and subscribes. fresh: it is a new one, so what was sent
-// before is lost.
+// begin connects the session and subscribes. fresh: the broker had no session of this hub,
+// so what was sent before is lost.
 func (in *Intake) begin(ctx context.Context, client *paho.Client) (fresh bool, err error) {
 	maximum, packet, expiry := uint16(received), uint32(max(fleet.MaxUp, fleet.MaxNews)+4096), uint32(never)
 	ack, err := client.Connect(ctx, &paho.Connect{
@@ -224,8 +223,8 @@ func (in *Intake) begin(ctx context.Context, client *paho.Client) (fresh bool, e
 	return !ack.SessionPresent, nil
 }
 
-// subscribe subscribes. A broker may count the identifiers of packets that it sends again as
-// in use (reason 0x91) until these are confirmed.
+// subscribe subscribes. It tries again if an identifier is in use (reason 0x91): a broker may
+// say so of the packets that it sends again, until they are confirmed.
 func subscribe(ctx context.Context, client *paho.Client, filters []paho.SubscribeOptions) (*paho.Suback, error) {
 	for left := resubscriptions; ; left-- {
 		granted, err := client.Subscribe(ctx, &paho.Subscribe{Subscriptions: filters})

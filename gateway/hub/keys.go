@@ -15,11 +15,11 @@ import (
 
 const (
 	keySenders = 16               // gateways whose keys are changed at the same time
-	keyRetry   = 10 * time.Second // what was not answered is sent again, while the gateway is here
+	keyRetry   = 10 * time.Second // until an unanswered change is sent again, while the gateway is here
 )
 
-// SetKeys has all gateways know these keys, as far as they know that of this hub: those
-// that are connected now, and the others when they are.
+// SetKeys makes these keys known to all gateways that know the key of this hub: to connected
+// ones now, to the others when they connect.
 func (g *Registry) SetKeys(k fleet.HubKeys) {
 	g.keys.Store(&k)
 	g.mu.Lock()
@@ -33,7 +33,7 @@ func (g *Registry) SetKeys(k fleet.HubKeys) {
 	}
 }
 
-// compareKeys has the gateway sent what its keys differ by, soon.
+// compareKeys has the gateway soon sent the changes that its keys need, if any.
 func (g *Registry) compareKeys(r *Remote) {
 	if len(r.keyChanges()) == 0 {
 		return
@@ -43,7 +43,7 @@ func (g *Registry) compareKeys(r *Remote) {
 	g.mu.Unlock()
 	select {
 	case g.unlikeWake <- struct{}{}:
-	default: // it wakes already
+	default: // it is woken already
 	}
 }
 
@@ -72,14 +72,14 @@ func (g *Registry) sendKeys(ctx context.Context) error {
 	}
 }
 
-// knowsHub returns whether the gateway knows the key of this hub, as far as it says so.
-// r.mu is held.
+// knowsHub returns whether the gateway knows the key of this hub; also true if the gateway has
+// not said which keys it knows. r.mu is held.
 func (r *Remote) knowsHub() bool {
 	return r.hello == nil || r.hello.HubKeys == nil || slices.Contains(r.hello.HubKeys, r.registry.own)
 }
 
-// keyChanges returns what the gateway's keys differ by. Each change is sent once for each
-// of its connections: hubs that do not agree must not change it to and fro for ever.
+// keyChanges returns the changes that the gateway's keys need. Each is sent once for each
+// connection: hubs that disagree must not add and remove a key for ever.
 func (r *Remote) keyChanges() []fleet.KeyChange {
 	keys := r.registry.keys.Load()
 	r.mu.Lock()
@@ -96,8 +96,8 @@ func (r *Remote) keyChanges() []fleet.KeyChange {
 	})
 }
 
-// takeKeys returns whether nobody else changes the gateway's keys at this moment; then the
-// caller does, until sendKeys ends.
+// takeKeys reserves the changing of the gateway's keys for the caller, until sendKeys ends. It
+// returns false if another goroutine has it.
 func (r *Remote) takeKeys() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,7 +106,7 @@ func (r *Remote) takeKeys() bool {
 	return !taken
 }
 
-// sendKeys changes what the gateway's keys differ by. What was not answered is sent again.
+// sendKeys sends the changes that the gateway's keys need. Unanswered ones are sent again.
 func (r *Remote) sendKeys(ctx context.Context) {
 	g := r.registry
 	again := false
@@ -115,18 +115,18 @@ func (r *Remote) sendKeys(ctx context.Context) {
 		r.keysSending = false
 		r.mu.Unlock()
 		if !again {
-			g.compareKeys(r) // what has changed meanwhile
+			g.compareKeys(r) // the keys may have changed meanwhile
 		}
 	}()
 	if g.o.Check(r.gateway()) != nil {
-		again = true // if it is let in again, it connects anew
+		again = true // if it is admitted again, it connects again
 		return
 	}
 	for _, c := range r.keyChanges() {
 		log := g.o.Log.With("gateway", r.name, "add", c.Add, "remove", c.Remove)
 		refused, err := r.changeKey(ctx, c)
 		if code := wire.AsError(refused).Code; refused != nil && (code == 408 || code == 409) {
-			err = refused // hello was old: it comes again
+			err = refused // this hub's hello of it was old: a new one comes
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -184,8 +184,8 @@ func (r *Remote) checkHub() {
 	}
 }
 
-// HubKeysOf returns the fingerprints of the keys that a gateway has said to know, by its
-// file in dir; nil: it has not.
+// HubKeysOf returns the fingerprints of the keys that a gateway has said it knows, from its
+// file in dir; nil: it has not said.
 func HubKeysOf(dir, gateway string) ([]string, error) {
 	k, err := readKnown(filepath.Join(dir, gateway, file))
 	if err != nil || k.Hello == nil {

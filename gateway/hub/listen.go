@@ -7,18 +7,18 @@ import (
 	"sensorgateway/wire"
 )
 
-// Listener is notified of what comes from a gateway, one call after the other but for
-// Stored. Nil functions are left out. They are called without locks, must not block, and
-// copy what they keep longer than the call.
+// Listener is notified of what comes from a gateway, by one call at a time except for Stored.
+// Nil functions are skipped. They are called without locks, must not block, and must copy
+// what they keep longer than the call.
 type Listener struct {
-	// Records are live ones, of a tick. The number of a record's sensor is that of sensors,
-	// which are hello's. The gateway is asked for them while somebody has this function.
+	// Records gets the live records of a tick. Their sensor numbers are those of sensors, which
+	// are from hello. While a listener has this function, the gateway is asked for ticks.
 	Records      func(sensors []wire.SensorInfo, records []wire.Record)
 	MotorChanged func(wire.MotorState)
 	Event        func(wire.Event)
 	Hello        func(fleet.Hello) // at each connection, and when any of it has changed
 	Presence     func(Presence)
-	Stored       func(fleet.Blocks) // these are durable now; some of the records may have been before
+	Stored       func(fleet.Blocks) // these are durable now; some of the records may have been durable before
 }
 
 // Listen notifies l of what comes from now on, until stop is called. A call that has
@@ -26,7 +26,7 @@ type Listener struct {
 func (r *Remote) Listen(l Listener) (stop func()) {
 	entry := &l
 	r.mu.Lock()
-	r.listeners = append(slices.Clone(r.listeners), entry) // whoever is notifying has the old list
+	r.listeners = append(slices.Clone(r.listeners), entry) // a notification that is under way has the old list
 	r.mu.Unlock()
 	r.registry.attendTo(r)
 	return func() {
@@ -36,7 +36,7 @@ func (r *Remote) Listen(l Listener) (stop func()) {
 	}
 }
 
-// listening returns who is to be notified.
+// listening returns the listeners to be notified.
 func (r *Remote) listening() []*Listener {
 	r.mu.Lock()
 	defer r.mu.Unlock()

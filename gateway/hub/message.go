@@ -13,8 +13,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// queue gives a message to who takes it. What was live and finds no room is dropped: the
-// next tick is newer, and the log has them all.
+// queue gives a message to a worker. A live one is dropped if there is no room: the next tick
+// is newer, and the log has all of them.
 func (in *Intake) queue(m message, storing, reading *workers) {
 	t, err := fleet.ParseTopic(m.Topic)
 	key, to := t.Name, reading
@@ -36,7 +36,7 @@ func (in *Intake) queue(m message, storing, reading *workers) {
 	}
 }
 
-// stores returns whether an answer is one of readings, which are stored in their order.
+// stores returns whether an answer is to a question for readings, which are stored in order.
 func (in *Intake) stores(t fleet.Topic, p *paho.Publish) bool {
 	e := in.g.expecting(t.Name, correlationOf(p))
 	return e != nil && e.readings || len(p.Payload) > 0 && p.Payload[0] != '{'
@@ -49,9 +49,9 @@ func correlationOf(p *paho.Publish) []byte {
 	return p.Properties.CorrelationData
 }
 
-// take takes a message, and confirms it to the broker, one with readings once they are
-// durable. What cannot be stored now is not confirmed: the connection ends, and on the
-// next one it comes again.
+// take handles a message and confirms it to the broker, one with readings once they are
+// durable. If they cannot be stored now, it is not confirmed: the connection ends, and the
+// message comes again on the next one.
 func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFunc) {
 	if ctx.Err() != nil {
 		return
@@ -62,10 +62,10 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 	if err == nil {
 		parts, err = in.read(t, m.Publish)
 	}
-	if err != nil { // it will never be better: it must not stop the others
+	if err != nil { // it would be refused again, and must not hold up the others: it is confirmed
 		in.g.counts.Refused.Add(1)
 		level := slog.LevelWarn
-		if m.QoS == 0 { // there are many
+		if m.QoS == 0 { // live messages are many
 			level = slog.LevelDebug
 		}
 		in.log.Log(ctx, level, "a message is not taken", "topic", m.Topic, "bytes", len(m.Payload), "err", err)
@@ -79,7 +79,7 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 	if e := in.g.expecting(t.Name, correlationOf(m.Publish)); e != nil && t.Kind == fleet.Answer && parts != nil {
 		select {
 		case e.stored <- struct{}{}:
-		default: // who waits knows
+		default: // ask has not looked at the last one yet
 		}
 	}
 	if err := m.client.Ack(m.Publish); err != nil {
@@ -101,7 +101,7 @@ func (in *Intake) store(ctx context.Context, t fleet.Topic, blocks fleet.Blocks)
 	return nil
 }
 
-// accept returns the topic of a message, if that is one of the gateway's to send on.
+// accept returns the topic of a message, if it is one that this gateway may send on.
 func (in *Intake) accept(p *paho.Publish) (fleet.Topic, error) {
 	t, err := fleet.ParseTopic(p.Topic)
 	switch {
@@ -115,7 +115,7 @@ func (in *Intake) accept(p *paho.Publish) (fleet.Topic, error) {
 	return t, in.g.o.Check(t.Gateway)
 }
 
-// read takes what a message says. Blocks are yet to be stored.
+// read handles what a message says, but for blocks, which it returns to be stored.
 func (in *Intake) read(t fleet.Topic, p *paho.Publish) (blocks []fleet.Blocks, err error) {
 	if fleet.IsProbe(p.Payload) {
 		return blocks, nil
@@ -149,8 +149,8 @@ func (in *Intake) read(t fleet.Topic, p *paho.Publish) (blocks []fleet.Blocks, e
 	return blocks, nil
 }
 
-// answer passes an answer to who expects it. Blocks are returned, whoever asked: they are
-// what they are.
+// answer passes an answer to whoever expects it. Blocks are returned to be stored, even if
+// nobody expects them any more.
 func (in *Intake) answer(r *Remote, p *paho.Publish) (blocks []fleet.Blocks, err error) {
 	if len(p.Payload) == 0 || p.Payload[0] != '{' {
 		return fleet.ParseUp(p.Payload)

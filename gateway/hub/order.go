@@ -15,14 +15,14 @@ import (
 )
 
 // Command has the gateway carry out an envelope of a client, as on the WebSocket, and
-// returns its answer, an envelope of type ack or error. by is for people; the client is
-// a connection, named by who calls, never again after [Remote.Lost]. An error is a
+// returns its answer, an envelope of type ack or error. by says who commands, for people;
+// client names a connection, and is not used again after [Remote.Lost]. An error is a
 // [*wire.Error] of the hub itself: the gateway is away, or did not answer in time.
 //
-// A stop is sent to a gateway too that seems to be away, and waits for nothing.
+// A stop is sent even to a gateway that seems to be away, and does not wait its turn.
 func (r *Remote) Command(ctx context.Context, by, client string, body []byte) (answer []byte, err error) {
 	stop, stops := wire.ParseStop(body)
-	if stops && !json.Valid(body) { // only JSON is signed: what is odd about the message stops no stop
+	if stops && !json.Valid(body) { // only JSON can be signed, and an odd message must not prevent a stop
 		body = fleet.StopBody(stop)
 	}
 	if !stops {
@@ -46,7 +46,7 @@ func (r *Remote) Command(ctx context.Context, by, client string, body []byte) (a
 	if err != nil {
 		return nil, err
 	}
-	r.registry.attendTo(r) // for who is connected
+	r.registry.attendTo(r) // the gateway needs lists of clients from now on
 	select {
 	case answer = <-e.answer:
 		r.registry.counts.Answer(answer)
@@ -57,8 +57,8 @@ func (r *Remote) Command(ctx context.Context, by, client string, body []byte) (a
 	}
 }
 
-// clientName returns what a client is called in orders: by that name no other client is
-// ever called, also by a hub that was started anew.
+// clientName returns the name of a client in orders. No other client ever has it, not even
+// after a restart of the hub.
 func (g *Registry) clientName(client string) string {
 	if client == "" {
 		return ""
@@ -92,9 +92,9 @@ func (r *Remote) unanswered(ctx context.Context) error {
 	return wire.Errorf(408, "%s did not answer within %v: whether it has done this is not known; its state says so, or repeat it", r.name, fleet.CmdExpiry)
 }
 
-// sendInTurn sends an order behind those that are being sent: a gateway refuses one whose
-// number is not larger than that of the one before. ready is asked when it is its turn; e,
-// if there is one, expects the answer.
+// sendInTurn sends an order after those that are being sent: a gateway refuses one whose
+// number is not larger than the one before. ready, if not nil, may refuse it when its turn
+// has come; e, if not nil, expects the answer.
 func (r *Remote) sendInTurn(ctx context.Context, o fleet.Order, e *expected, ready func() error) error {
 	select {
 	case r.ordering <- struct{}{}:
@@ -113,14 +113,14 @@ func (r *Remote) sendInTurn(ctx context.Context, o fleet.Order, e *expected, rea
 	return r.send(ctx, o, r.registry.renumber(e))
 }
 
-// greeted returns when the hello of the newest connection is here: a gateway that has just
-// started refuses what was made for its start before.
+// greeted waits for the hello of the newest connection: a gateway that has just started
+// refuses orders that were made for its previous start.
 func (r *Remote) greeted(ctx context.Context) error {
 	heard := make(chan struct{}, 1)
 	defer r.Listen(Listener{Hello: func(fleet.Hello) {
 		select {
 		case heard <- struct{}{}:
-		default: // it was not looked at yet
+		default: // the last one was not looked at yet
 		}
 	}})()
 	for !r.greets() {
@@ -140,8 +140,8 @@ func (r *Remote) greets() bool {
 	return r.hello != nil && r.hello.Connection == r.connection
 }
 
-// validOf is how long an order counts; of a watch, which is repeated, a little less than
-// gateways take, for their clocks may be behind.
+// validOf returns how long an order is valid. A watch, which is repeated, is valid for less
+// than gateways accept, because their clocks may be behind.
 func validOf(k fleet.Kind) time.Duration {
 	if k == fleet.Watch {
 		return fleet.WatchRepeat
@@ -149,7 +149,7 @@ func validOf(k fleet.Kind) time.Duration {
 	return k.Expiry()
 }
 
-// send signs an order, gives it to the broker and returns when that has it.
+// send signs an order, sends it to the broker and returns when the broker has it.
 func (r *Remote) send(ctx context.Context, o fleet.Order, number uint64) (err error) {
 	g := r.registry
 	defer func() { g.counts.Order(o.Kind, err) }()
@@ -182,16 +182,16 @@ func (p Presence) away() string {
 	return fmt.Sprintf("it is away since %s: it has no connection to the broker", time.UnixMilli(p.Since).UTC().Format(time.RFC3339))
 }
 
-// expected is an order that an answer is expected to.
+// expected is an order whose answer is expected.
 type expected struct {
 	gateway  string
 	number   uint64 // of the order, which is the correlation data of its answer
 	readings bool
 	answer   chan []byte   // size 1: one envelope
-	stored   chan struct{} // size 1: readings have come before it
+	stored   chan struct{} // size 1: readings have come and are stored, the answer not yet
 }
 
-// expect has an answer of the gateway passed to what it returns, until forget.
+// expect returns an expectation, to which an answer of the gateway is passed until forget.
 func (g *Registry) expect(gateway string, readings bool) *expected {
 	e := &expected{gateway: gateway, readings: readings, answer: make(chan []byte, 1), stored: make(chan struct{}, 1)}
 	g.mu.Lock()
@@ -201,7 +201,7 @@ func (g *Registry) expect(gateway string, readings bool) *expected {
 	return e
 }
 
-// renumber returns the number of the next order, which is e's from now on, if there is one.
+// renumber returns the number of the next order and, if e is not nil, gives it to e.
 func (g *Registry) renumber(e *expected) uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -245,8 +245,8 @@ func (g *Registry) expecting(gateway string, correlation []byte) *expected {
 	return e
 }
 
-// Lost says that a client's connection has ended: what it keeps running on the gateway
-// stops as it would there.
+// Lost says that a client's connection has ended: what it keeps running on the gateway stops,
+// as if it had been connected there.
 func (r *Remote) Lost(client string) {
 	r.mu.Lock()
 	_, was := r.clients[client]
@@ -302,7 +302,7 @@ func (r *Remote) AskMachine(ctx context.Context) ([]byte, error) {
 	return r.ask(ctx, fleet.Question{Ask: fleet.AskMachine}, fleet.TypeMachine)
 }
 
-// ask asks the gateway, and returns the payload of its last answer, which is of a type.
+// ask asks the gateway, and returns the payload of the answer that ends it, of the type last.
 func (r *Remote) ask(ctx context.Context, q fleet.Question, last string) (payload []byte, err error) {
 	if err := r.reachable(); err != nil {
 		return nil, err
@@ -332,7 +332,7 @@ func (r *Remote) ask(ctx context.Context, q fleet.Question, last string) (payloa
 	}
 }
 
-// names returns the clients as orders name them, in order. r.mu is held.
+// names returns the clients as orders name them, sorted. r.mu is held.
 func (r *Remote) names() []string {
 	names := make([]string, 0, len(r.clients))
 	for c := range r.clients {

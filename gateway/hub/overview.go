@@ -10,9 +10,9 @@ import (
 // States of a gateway's [Presence].
 const (
 	Here  = "here"  // it is connected to the broker
-	Away  = "away"  // it was
+	Away  = "away"  // it was connected before
 	Never = "never" // this hub has heard nothing of it
-	// Revoked is the state of one that was revoked lately, whatever the broker still lets it do.
+	// Revoked is the state of a gateway that was revoked lately, even if it is still connected.
 	Revoked = "revoked"
 )
 
@@ -30,7 +30,7 @@ type Newest struct {
 	Record     wire.Record
 }
 
-// Overview is what there is to say of a gateway in a line.
+// Overview is what a list of gateways shows of one.
 type Overview struct {
 	Site, Name string
 	Title      string // of its configuration, for people

@@ -22,7 +22,7 @@ type RegistryOptions struct {
 	Hub string             // its name
 	Key ed25519.PrivateKey // signs its orders
 	Dir string             // has a directory for each gateway, with the file of what is known of it
-	// Check returns why nothing is taken of a gateway, nil if it is one of the fleet.
+	// Check returns why messages of a gateway are refused, nil if it is one of the fleet.
 	Check func(fleet.Gateway) error
 	// Members are the gateways of the fleet, also those of which nothing has come.
 	Members func() []fleet.Gateway
@@ -39,17 +39,17 @@ type RegistryOptions struct {
 // Registry is what a hub knows of the gateways whose messages its intakes take.
 type Registry struct {
 	o       RegistryOptions
-	started int64         // Unix µs; before the names of clients, and where numbers begin
-	changes atomic.Uint64 // of any gateway, from started on
+	started int64         // Unix µs; the first version, and the begin of clients' names
+	changes atomic.Uint64 // the version: started, plus 1 for each change of any gateway
 	counts  count.Counter
 
 	wake       chan struct{}                 // size 1: somebody is to be attended to at once
 	own        string                        // the fingerprint of its key
 	keys       atomic.Pointer[fleet.HubKeys] // nil: they are not known yet
-	unlikeWake chan struct{}                 // size 1: of a gateway the keys differ
-	checks     chan *Remote                  // whether something is missing; what does not fit is checked later
+	unlikeWake chan struct{}                 // size 1: the keys of a gateway differ
+	checks     chan *Remote                  // gateways to be checked for missing readings; one that finds no room is checked later
 
-	mu       sync.Mutex // one that holds it may take a remote's
+	mu       sync.Mutex // while it is held, a remote's may be taken
 	remotes  map[string]*Remote
 	unlike   map[*Remote]struct{} // whose keys differ from those of the fleet
 	intakes  map[string]*Intake   // by site
@@ -81,8 +81,8 @@ func NewRegistry(o RegistryOptions) (*Registry, error) {
 	return g, g.restore()
 }
 
-// Run sends what gateways are sent unasked, asks for what is missing, and stores what is
-// known of them, until ctx ends.
+// Run sends watches, lists of clients and keys, asks for missing readings, and stores what is
+// known of the gateways, until ctx ends.
 func (g *Registry) Run(ctx context.Context) error {
 	var parts errgroup.Group
 	parts.Go(func() error { return g.attendAll(ctx) })
@@ -104,8 +104,8 @@ func (g *Registry) All() []Overview {
 	return all
 }
 
-// Changed returns those of a kind that have changed after a version, and how many there are
-// of the kind.
+// Changed returns, of the gateways for which is returns true, those that have changed after a
+// version, and how many there are in all.
 func (g *Registry) Changed(since uint64, is func(fleet.Gateway) bool) (all []Overview, total int) {
 	for _, m := range g.o.Members() {
 		if !is(m) {

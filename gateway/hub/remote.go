@@ -11,12 +11,12 @@ import (
 	"sensorgateway/wire"
 )
 
-// Remote is a gateway as its hub knows it. At rest it is its hello and some numbers.
+// Remote is a gateway as its hub knows it: while nobody watches, a hello and some numbers.
 type Remote struct {
 	registry *Registry
 	name     string
 
-	mu         sync.Mutex // held for reading and changing what follows, never while others are notified
+	mu         sync.Mutex // guards what follows; never held while listeners are notified
 	site       string
 	hello      *fleet.Hello // nil: none has come. It is replaced, not changed
 	received   time.Time    // of hello
@@ -35,28 +35,28 @@ type Remote struct {
 	changed    uint64
 	listeners  []*Listener // replaced, not changed
 
-	ordering   chan struct{}       // size 1: taken by who sends an order
+	ordering   chan struct{}       // size 1: full while an order is sent
 	clients    map[string]struct{} // that have commanded it and are connected
-	commanded  time.Time           // by one of these
-	clientsNow bool                // the gateway is to be told who they are at once, and when it must be
-	clientsDue time.Time
-	watched    bool // it was asked for ticks, next when
-	watchDue   time.Time
-	unwatched  time.Time // nobody listens to records since
-	sending    bool      // what was due
-	failed     time.Time // when that could not be sent
+	commanded  time.Time           // when one of these has commanded last
+	clientsNow bool                // the list of clients is to be sent at once
+	clientsDue time.Time           // when it is to be sent again
+	watched    bool                // it was asked for ticks
+	watchDue   time.Time           // when it is to be asked again
+	unwatched  time.Time           // since when nobody listens to records
+	sending    bool                // what was due is being sent
+	failed     time.Time           // when that could not be sent
 
 	ends      map[string]end   // of what is stored, by sensor
-	unchecked bool             // whether something is missing is to be found out
-	asked     map[Gap]struct{} // what was missing, and was asked for
+	unchecked bool             // it is to be found out whether readings are missing
+	asked     map[Gap]struct{} // gaps that were asked for
 
-	keysConnection uint64                       // of which keysTried is
-	keysTried      map[fleet.KeyChange]struct{} // were answered
+	keysConnection uint64                       // the connection that keysTried is about
+	keysTried      map[fleet.KeyChange]struct{} // changes that were answered
 	keysSending    bool
-	keysWarned     uint64 // the connection of which it was told that this hub's key is not known
+	keysWarned     uint64 // the connection for which a warning said that this hub's key is not known
 
 	dirty bool   // its file is to be written soon
-	saved uint64 // changed, when it was
+	saved uint64 // the value of changed when the file was written
 }
 
 // newest is the newest record of a sensor.
@@ -83,14 +83,14 @@ func (r *Remote) gateway() fleet.Gateway {
 // touch notes a change. r.mu is held.
 func (r *Remote) touch() { r.changed = r.registry.changes.Add(1) }
 
-// version returns when the gateway has changed last.
+// version returns the version of the gateway's last change.
 func (r *Remote) version() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return max(r.changed, uint64(r.registry.started))
 }
 
-// Overview returns what there is to say of the gateway in a line.
+// Overview returns what a list of gateways shows of this one.
 func (r *Remote) Overview() Overview {
 	month := monthOf(r.registry.o.Now())
 	r.mu.Lock()
@@ -140,7 +140,7 @@ func (r *Remote) Motors() []wire.MotorState {
 // monthOf returns the month in which bytes are counted.
 func monthOf(t time.Time) string { return t.UTC().Format("2006-01") }
 
-// count counts what a message of the gateway has brought.
+// count counts the bytes of a message of the gateway.
 func (r *Remote) count(bytes int) {
 	month := monthOf(r.registry.o.Now())
 	r.mu.Lock()
@@ -151,8 +151,8 @@ func (r *Remote) count(bytes int) {
 	r.bytes += int64(bytes)
 }
 
-// here takes the gateway's presence. The end of another connection than the newest is an
-// old one's will: the gateway is back already.
+// here notes the gateway's presence. An offline of a connection that is not the newest is the
+// will of an old one: the gateway is back already.
 func (r *Remote) here(p fleet.Presence) {
 	now := r.registry.o.Now().UnixMilli()
 	r.mu.Lock()
@@ -195,7 +195,7 @@ func (r *Remote) notify(call func(*Listener)) {
 	}
 }
 
-// news takes what has changed. again: the broker may have sent it before.
+// news handles a message of news. again: the broker may have sent it before.
 func (r *Remote) news(n fleet.Notice, again bool) {
 	switch {
 	case n.Hello != nil:
@@ -244,8 +244,8 @@ func (r *Remote) setHello(h *fleet.Hello) {
 	})
 }
 
-// sinceConnected sets since when the gateway is here by its first hello: online may have
-// waited at the broker while the hub was away.
+// sinceConnected takes the time since when the gateway is here from its first hello: its online
+// may have waited at the broker while the hub was away.
 func (r *Remote) sinceConnected(h *fleet.Hello) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -257,7 +257,7 @@ func (r *Remote) sinceConnected(h *fleet.Hello) {
 func (r *Remote) setMotor(m wire.MotorState) {
 	r.mu.Lock()
 	i := slices.IndexFunc(r.motors, func(x wire.MotorState) bool { return x.Target == m.Target })
-	if i >= 0 { // else it is a motor of a hello that comes
+	if i >= 0 { // else the hello that lists it has not come yet
 		r.motors = slices.Clone(r.motors)
 		r.motors[i] = m
 		r.touch()
@@ -289,7 +289,7 @@ func (r *Remote) live(records []wire.Record) {
 	r.mu.Lock()
 	if r.hello == nil || r.presence.State != Here {
 		r.mu.Unlock()
-		return // nobody can say whose they are; hello comes
+		return // it is not known whose they are until hello comes
 	}
 	sensors := r.hello.Sensors
 	records = slices.DeleteFunc(records, func(x wire.Record) bool {
@@ -316,8 +316,8 @@ func sensorOf(all []wire.SensorInfo, id uint16) (wire.SensorInfo, bool) {
 	return all[i], true
 }
 
-// note notes a record if none is newer: one of the present epoch by its number, one of
-// an earlier epoch by its time. r.mu is held.
+// note notes a record unless a newer one is known: by number within an epoch, by time between
+// earlier epochs; the present epoch is newer than those. r.mu is held.
 func (r *Remote) note(sensor string, n newest) {
 	present := ""
 	if r.hello != nil {
@@ -334,8 +334,8 @@ func (r *Remote) note(sensor string, n newest) {
 	r.newest[sensor] = n
 }
 
-// durable takes blocks that are stored now. asked: they have not come in their turn, so
-// what is before them may yet.
+// durable handles blocks that are stored now. asked: they are an answer, so they did not come
+// in order, and earlier ones may still come.
 func (r *Remote) durable(u fleet.Blocks, asked bool) {
 	now := r.registry.o.Now().UnixMilli()
 	var unpack codec.Unpacker
@@ -364,7 +364,7 @@ func (r *Remote) durable(u fleet.Blocks, asked bool) {
 	})
 }
 
-// correct makes the values of a record of what was measured, and returns what they are.
+// correct applies the calibration to a measured record, and returns its quantities.
 func correct(x *wire.Record, all []fleet.Values) []wire.Quantity {
 	var sensor wire.SensorInfo
 	for _, v := range all {

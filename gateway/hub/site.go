@@ -15,12 +15,12 @@ import (
 	"sensorgateway/wire"
 )
 
-// noSubscribers is the reason of a PUBACK (MQTT 5.0, section 3.4.2.1): a message that the
-// broker has, and nobody else.
+// noSubscribers is the reason of a PUBACK (MQTT 5.0, section 3.4.2.1): the broker has taken
+// the message, but nobody subscribes to its topic.
 const noSubscribers = 0x10
 
 // Site is the hub's connection to the broker for a site. While there is none, what is known
-// of its gateways is of before.
+// of its gateways may be out of date.
 type Site struct {
 	Name      string `json:"name"`
 	Connected bool   `json:"connected"`
@@ -34,7 +34,7 @@ type Site struct {
 func (g *Registry) Sites() []Site {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	all := []Site{} // JSON has no null for it
+	all := []Site{} // not nil, so that it is [] in JSON
 	for _, in := range g.intakes {
 		in.mu.Lock()
 		all = append(all, in.state)
@@ -44,7 +44,7 @@ func (g *Registry) Sites() []Site {
 	return all
 }
 
-// connected notes that there is a connection, or why it ended.
+// connected notes that there is a connection or, with an error, why there is none.
 func (in *Intake) connected(err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -59,8 +59,8 @@ func (in *Intake) connected(err error) {
 	}
 }
 
-// ask asks all gateways for their hello, if the hub may have missed one: it was started,
-// and a hello of before may not have been stored, or the broker has forgotten the session.
+// ask asks all gateways for their hello, if the hub may have missed one: because it was just
+// started, and may not have stored the last one, or because the broker lost the session.
 func (in *Intake) ask(ctx context.Context, fresh bool) {
 	in.mu.Lock()
 	began := in.began
@@ -76,7 +76,7 @@ func (in *Intake) ask(ctx context.Context, fresh bool) {
 	payload, err := fleet.Sign(in.g.o.Key, o)
 	if err == nil {
 		sending, cancel := context.WithTimeout(ctx, fleet.CmdExpiry)
-		_, err = in.publish(sending, all, fleet.Ask, payload, number) // no gateway may be there
+		_, err = in.publish(sending, all, fleet.Ask, payload, number) // that nobody subscribes is no error
 		cancel()
 	}
 	in.g.counts.Order(fleet.Ask, err)
@@ -106,7 +106,7 @@ func (in *Intake) publish(ctx context.Context, at fleet.Gateway, k fleet.Kind, p
 	p := &paho.Publish{Topic: at.Topic(k), QoS: 1, Payload: payload, Properties: &paho.PublishProperties{
 		MessageExpiry: &expiry, CorrelationData: correlation(number),
 	}}
-	if at.Name != fleet.All { // of whose answers no topic is that of each
+	if at.Name != fleet.All { // each gateway answers on a topic of its own
 		p.Properties.ResponseTopic = at.AnswerTopic(in.g.o.Hub)
 	}
 	ack, err := client.Publish(ctx, p)

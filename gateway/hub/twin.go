@@ -8,11 +8,11 @@ const (
 	twinText = "two devices connect as this gateway, in turn; fix: give one of them a name of its own: gateway hub code, and gateway enroll --force there"
 )
 
-// twins tell two devices with the same identity, such as one with a copy of the other's
-// card, from one that is started again and again: a start that was over is not seen again.
-// That twice, for a broker may repeat itself.
+// twins detects two devices with the same identity, such as one with a copy of the other's
+// card. Of one device that often restarts, no nonce is seen again once there is a newer one.
+// A nonce must come back twice, because a broker may repeat a message.
 type twins struct {
-	nonce, before string // of the newest start, and of the one that it took the place of
+	nonce, before string // of the newest start, and of the one before it
 	returns       int
 	found         time.Time
 }
@@ -24,7 +24,7 @@ func (r *Remote) sawStart(nonce string) {
 	}
 }
 
-// twinsFound returns whether there are two devices, which was not known.
+// twinsFound returns whether there are two devices and that was not known yet.
 func (r *Remote) twinsFound(nonce string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

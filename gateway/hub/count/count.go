@@ -13,18 +13,18 @@ import (
 
 // Counts is what a hub has taken in and sent since its start.
 type Counts struct {
-	Messages  []Traffic // that came, by kind, also those that were refused
+	Messages  []Traffic // that came, by kind, including refused ones
 	Refused   int64     // messages that were not taken: not of the fleet, or not understood
-	Dropped   int64     // live ones, for which there was no room
-	Blocks    int64     // that are durable; those that came again count again
-	Readings  int64     // in them
+	Dropped   int64     // live messages for which there was no room
+	Blocks    int64     // that were made durable; one that comes again counts again
+	Readings  int64     // in these blocks
 	Unstored  int64     // messages whose blocks could not be stored; they come again
-	Gaps      int64     // of missing readings that gateways have answered
-	GapsLeft  int64     // that could not be asked for, or were not answered; they are asked for again
+	Gaps      int64     // gaps of readings that gateways were asked for, and have answered
+	GapsLeft  int64     // gaps that could not be asked for, or were not answered; they are asked for again
 	Orders    []Sent    // by kind
 	Confirmed int64     // commands that gateways have carried out
-	Denied    int64     // that they have refused
-	Silent    int64     // that they have not answered in time
+	Denied    int64     // commands that gateways have refused
+	Silent    int64     // commands that gateways have not answered in time
 	Watched   int       // gateways that are asked for ticks now
 }
 
@@ -37,7 +37,7 @@ type Traffic struct {
 // Sent is the orders of a kind.
 type Sent struct {
 	Kind         fleet.Kind
-	Sent, Failed int64 // the broker has them; it or the hub could not pass them on
+	Sent, Failed int64 // Sent: the broker has taken them; Failed: they could not be sent, or it refused them
 }
 
 // taken and sent are the kinds of messages that a hub takes and sends.
@@ -65,7 +65,7 @@ func (c *Counter) Came(k fleet.Kind, bytes int) {
 	}
 }
 
-// Order counts an order that was sent, or was not.
+// Order counts an order that was sent or, with an error, was not.
 func (c *Counter) Order(k fleet.Kind, err error) {
 	for i, kind := range sent {
 		switch {
@@ -87,7 +87,7 @@ func (c *Counter) Answer(answer []byte) {
 	}
 }
 
-// Counts returns what was counted, but for who is watched.
+// Counts returns all counts except Watched.
 func (c *Counter) Counts() Counts {
 	all := Counts{
 		Refused: c.Refused.Load(), Dropped: c.Dropped.Load(), Blocks: c.Blocks.Load(), Readings: c.Readings.Load(), Unstored: c.Unstored.Load(),

@@ -1,9 +1,9 @@
-// Package demand asks gateways for the readings of minutes of which a hub has the summaries
-// alone, for clients who want them: a gateway that has nearly used its bytes of the month
-// sends no others unasked.
+// Package demand asks gateways for readings that clients want and of whose minutes a hub has
+// only summaries: a gateway that has nearly used its bytes of the month sends nothing else
+// unless it is asked.
 //
-// It knows how much may be asked for, and what was. It refuses to know how a gateway is
-// asked, and which minutes are summarised.
+// It knows how much may be asked for, and what was asked for. It refuses to know how a
+// gateway is asked, and which minutes are summarised.
 package demand
 
 import (
@@ -25,18 +25,18 @@ const (
 	// most is how many minutes of its sensors a gateway is asked for within an hour, whoever
 	// wants them: a day of two, which is 4 MB at ten readings a second.
 	most = 2 * 24 * 60
-	// once is how long a minute is not asked for again of which the gateway had not all.
+	// once is how long a minute is not asked for again after the gateway has answered.
 	once = time.Hour
-	// refused is how long a gateway is not asked again that can send nothing, failed how long
-	// after another error, as while it starts.
+	// refused is how long a gateway that can send nothing is not asked again; failed is how
+	// long after any other error, for example while it starts.
 	refused = 10 * time.Minute
 	failed  = 20 * time.Second
-	// together is how many minutes are one question, pause what is between two: what is
-	// new goes first.
+	// together is how many minutes one question asks for at most. pause is between two
+	// questions, so that new readings go first.
 	together = 60
 	pause    = time.Second
 	askTime  = 10 * time.Minute // for an answer: over a slow line it takes minutes
-	// dueMost is how many gateways wait to be asked; what is wanted of one more is refused.
+	// dueMost is how many gateways can wait to be asked; a request for one more is refused.
 	dueMost     = 1024
 	forgetEvery = 10 * time.Minute
 )
@@ -59,32 +59,32 @@ type Demand struct {
 	counts   Counts
 }
 
-// gateway is what is wanted of one.
+// gateway is what clients want of one gateway.
 type gateway struct {
 	name    string
 	waiting []hub.Gap             // minutes to be asked for, in their order
 	asked   map[hub.Gap]time.Time // when it has answered; zero: it has not yet
-	busy    bool                  // it is due, or asked
-	until   time.Time             // it is not asked before
-	why     string                // then
+	busy    bool                  // it waits to be asked, or is being asked
+	until   time.Time             // it is not asked before this time
+	why     string                // the reason for that
 }
 
-// Counts are minutes of sensors, since the start, of which the readings were asked for.
+// Counts are the minutes of sensors whose readings were asked for since the start.
 type Counts struct {
-	Answered int64 // of these the gateway has sent what it has
+	Answered int64 // the gateway has sent what it has
 	Refused  int64
-	Silent   int64 // it has not answered
+	Silent   int64 // the gateway has not answered
 }
 
-// Answer says of which minutes the readings come.
+// Answer says for how many minutes the hub has only summaries, and whether their readings come.
 type Answer struct {
-	Minutes int    // of which only the summary is here
-	Asked   int    // of which the gateway is asked for the readings now
-	Gone    int    // of which it had not all when it was asked
-	Why     string // nothing is asked for of the rest, for people
+	Minutes int    // of which the hub has only the summary
+	Asked   int    // whose readings the gateway is asked for now
+	Gone    int    // that the gateway did not have completely when it was asked
+	Why     string // why the rest is not asked for, for people
 }
 
-// String returns the answer as a header of HTTP has it (RFC 9651, section 3.2); "" if
+// String returns the answer as the value of an HTTP header (RFC 9651, section 3.2); "" if
 // nothing is lacking.
 func (a Answer) String() string {
 	if a.Minutes == 0 {
@@ -109,9 +109,9 @@ func (d *Demand) Counts() Counts {
 	return d.counts
 }
 
-// Want has a gateway asked for the readings of minutes of which only the summaries are
-// here, unless it was lately. away, if it is not empty, is why it cannot be asked. Want
-// waits for nothing.
+// Want has a gateway asked for the readings of minutes of which the hub has only summaries,
+// unless it was asked for them lately. away, if it is not empty, is why it cannot be asked.
+// Want does not block.
 func (d *Demand) Want(name string, minutes []hub.Gap, away string) Answer {
 	a := Answer{Minutes: len(minutes), Why: away}
 	if len(minutes) == 0 {
@@ -152,7 +152,7 @@ func (d *Demand) Want(name string, minutes []hub.Gap, away string) Answer {
 	return a
 }
 
-// begin makes the gateway due. d.mu is held.
+// begin puts the gateway among those that wait to be asked. d.mu is held.
 func (d *Demand) begin(g *gateway, a *Answer) {
 	if g.busy {
 		return
@@ -166,7 +166,7 @@ func (d *Demand) begin(g *gateway, a *Answer) {
 	}
 }
 
-// drop forgets all that waits, and minutes that were asked for in vain. d.mu is held.
+// drop forgets all waiting minutes and those asked for in vain, and counts them. d.mu is held.
 func (g *gateway) drop(asked []hub.Gap) (n int) {
 	for _, all := range [][]hub.Gap{asked, g.waiting} {
 		for _, m := range all {
@@ -237,8 +237,8 @@ func (d *Demand) ask(ctx context.Context, g *gateway) {
 	}
 }
 
-// next returns the minutes of the next question, which follow each other; nil: there are
-// none, and the gateway is asked no longer.
+// next returns the minutes of the next question, without a gap between them; nil: there are
+// none, and the gateway is no longer busy.
 func (d *Demand) next(g *gateway) []hub.Gap {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,8 +1,8 @@
 // Package overview shows all gateways of a hub at once: as JSON, and as a page that asks
 // for that again and again.
 //
-// It refuses to know how a gateway is known, and who may see it: it has the registry, and
-// a function that says so.
+// It refuses to know how a gateway's state is learned, and who may see it: it is given the
+// registry, and functions that say so.
 package overview
 
 import (
@@ -23,12 +23,12 @@ import (
 // Options are what the overview is made of.
 type Options struct {
 	Registry *hub.Registry
-	// Visible returns which gateways whoever makes a request may see.
+	// Visible returns which gateways the client of a request may see.
 	Visible func(*http.Request) func(fleet.Gateway) bool
-	// Limit takes out of an overview what whoever makes the request may not see; nil: he may
-	// see all of it.
+	// Limit removes from an overview what the client of the request may not see; nil: it may
+	// see everything.
 	Limit func(*http.Request, *hub.Overview)
-	// You returns what whoever makes a request learns about himself; nil: nothing.
+	// You returns what the client of a request learns about itself; nil: nothing.
 	You func(*http.Request) wire.You
 }
 
@@ -36,7 +36,7 @@ type Options struct {
 type answer struct {
 	Time     int64      `json:"time"`
 	Version  uint64     `json:"version"` // to be given as since the next time
-	Total    int        `json:"total"`   // of the gateways that there are; gateways has those that have changed since
+	Total    int        `json:"total"`   // how many gateways there are; gateways has only those that have changed since
 	You      wire.You   `json:"you"`
 	Sites    []hub.Site `json:"sites"`
 	Gateways []row      `json:"gateways"`
@@ -92,7 +92,7 @@ func API(o Options) http.Handler {
 			visible = func(g fleet.Gateway) bool { return g.Site == site && all(g) }
 		}
 		a := answer{Time: time.Now().UnixMilli(), Version: o.Registry.Version(), Sites: o.Registry.Sites(), Gateways: []row{}}
-		if since > a.Version { // of another start of the hub, whose clock was set back
+		if since > a.Version { // of an earlier start of the hub, whose clock was set back since
 			since = 0
 		}
 		if o.You != nil {
@@ -117,7 +117,7 @@ func API(o Options) http.Handler {
 			return
 		}
 		if r.Method == http.MethodGet {
-			_, _ = w.Write(wire.JSON(a)) // whoever has not waited has his reasons
+			_, _ = w.Write(wire.JSON(a)) // the client may have gone
 		}
 	})
 }
@@ -128,14 +128,14 @@ func fail(w http.ResponseWriter, e *wire.Error) {
 	_, _ = w.Write(wire.JSON(wire.Envelope{Type: wire.TypeError, Payload: e}))
 }
 
-// etag returns the tag of the answer: of what there is, and for whom, not of when.
+// etag returns the tag of the answer: it depends on content and client, not on the time.
 func (a *answer) etag() string {
 	h := fnv.New64a()
-	_, _ = h.Write(wire.JSON([]any{a.You, a.Sites})) // takes all
+	_, _ = h.Write(wire.JSON([]any{a.You, a.Sites})) // a hash never fails
 	return fmt.Sprintf(`"%x-%x-%x"`, a.Version, a.Total, h.Sum64())
 }
 
-// matches returns whether one of a gateway's texts has each word of a query in it.
+// matches returns whether each word of a query is in one of a gateway's texts.
 func matches(o hub.Overview, q string) bool {
 	text := strings.ToLower(strings.Join([]string{o.Site, o.Name, o.Title, o.Version}, "\n"))
 	for _, word := range strings.Fields(strings.ToLower(q)) {
@@ -164,7 +164,7 @@ func rowOf(o hub.Overview) row {
 	return r
 }
 
-// number returns a value with its decimals, nil for what is no number.
+// number returns a value with its decimals, nil for NaN and infinity.
 func number(v float32, decimals int) *json.Number {
 	if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
 		return nil
