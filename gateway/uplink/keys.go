@@ -29,7 +29,7 @@ func (l *link) changeKeys(work task) {
 	l.answer(work, wire.Envelope{Type: wire.TypeAck, Payload: fleet.KeyChanged{KeyChange: c, Changed: changed, Keys: l.hubKeys()}})
 }
 
-// keyEvent says that a key was added or removed.
+// keyEvent returns the event that a key was added or removed.
 func keyEvent(o fleet.Order, c fleet.KeyChange, key fleet.HubKey) wire.Event {
 	e := wire.Event{Kind: wire.EventHubKeys, Action: wire.KeyAdded, Hub: key.Name, Key: key.Fingerprint(), By: cmp.Or(o.By, o.Hub), From: o.Hub, TS: wire.Seconds(time.Now().UnixMilli())}
 	if c.Remove != "" {
@@ -38,7 +38,7 @@ func keyEvent(o fleet.Order, c fleet.KeyChange, key fleet.HubKey) wire.Event {
 	return e
 }
 
-// keysChanged reports a change: to whoever looks after the gateway, and to all hubs.
+// keysChanged reports a change of keys: as an event, in the log, and to all hubs.
 func (l *link) keysChanged(e wire.Event) {
 	text := "a hub's key was added: it may command this gateway from now on"
 	if e.Action == wire.KeyRemoved {

@@ -20,13 +20,13 @@ import (
 
 // Times of a connection.
 const (
-	// packetTimeout is how long a packet may take, and the answer to it: a message of
-	// 48 KiB over 64 kbit/s takes 6 s.
+	// packetTimeout is how long a packet may take, and also its answer: a message of 48 KiB
+	// over 64 kbit/s takes 6 s.
 	packetTimeout = 30 * time.Second
 	farewellTime  = time.Second
-	// endTime is how long the end of the gateway waits for a line that takes nothing.
+	// endTime is how long a stopping gateway waits for a line that takes nothing.
 	endTime  = 2 * time.Second
-	minRetry = time.Second // until news is sent again that the broker did not take
+	minRetry = time.Second // until news that the broker did not take is sent again
 	maxRetry = time.Minute
 )
 
@@ -58,7 +58,7 @@ type link struct {
 	stops     chan struct{}
 
 	mu      sync.Mutex
-	greeted time.Time // because of an order
+	greeted time.Time // when hello was last sent again because of a refused order
 	aliases [aliases]aliasState
 }
 
@@ -66,7 +66,7 @@ type aliasState int
 
 const (
 	aliasUnknown aliasState = iota
-	aliasPending            // the message that says what it stands for is under way
+	aliasPending            // the message that defines it is under way
 	aliasKnown
 )
 
@@ -132,11 +132,10 @@ func (u *Uplink) connect(ctx context.Context, attempt int) error {
 	return nil
 }
 
-// connectPacket introduces the gateway. Nothing waits in a session: orders are of now,
-// and the log is the queue. But the broker keeps it until it has said that the gateway is
-// gone (MQTT 5.0, section 3.1.3.2.2: the end of a session ends the delay of its will), and
-// longer: of a session that ends in the second of its will, Mosquitto 2.0.11 sometimes
-// publishes none.
+// connectPacket introduces the gateway. It resumes no session: old orders are useless, and
+// the log is the queue. But the session must last until the broker has published the will,
+// because its end would end the will's delay (MQTT 5.0, section 3.1.3.2.2). It lasts longer
+// than that: if both end in the same second, Mosquitto 2.0.11 sometimes publishes no will.
 func (l *link) connectPacket(id *Identity) *paho.Connect {
 	delay, received, packet := uint32(fleet.WillDelay/time.Second), uint16(maxReceived), uint32(maxPacket)
 	expiry := 2 * delay
@@ -158,7 +157,7 @@ func (l *link) serve(ctx context.Context, ack *paho.Connack) error {
 		l.aliases = [aliases]aliasState{}
 	} else {
 		for i := range l.aliases {
-			l.aliases[i] = aliasPending // for ever
+			l.aliases[i] = aliasPending // for ever: no alias is used
 		}
 	}
 	if err := l.subscribe(ctx); err != nil {
@@ -201,8 +200,8 @@ func (l *link) await(ctx context.Context) error {
 	}
 }
 
-// why returns why the connection has ended, of which err is what was noticed: the client
-// says it a moment later.
+// why returns why the connection has ended: what the client reports a moment later, else err,
+// by which the end was noticed.
 func (l *link) why(ctx context.Context, err error) error {
 	select {
 	case <-ctx.Done():
@@ -215,7 +214,7 @@ func (l *link) why(ctx context.Context, err error) error {
 
 func (l *link) subscribe(ctx context.Context) error {
 	s := &paho.Subscribe{}
-	for _, filter := range l.gateway.Orders() { // none that is retained, and marked if it will be
+	for _, filter := range l.gateway.Orders() { // retained ones are not sent, and those to be retained are marked
 		s.Subscriptions = append(s.Subscriptions, paho.SubscribeOptions{Topic: filter, QoS: 1, RetainHandling: 2, RetainAsPublished: true})
 	}
 	granted, err := l.client.Subscribe(ctx, s)
@@ -246,10 +245,10 @@ func (l *link) present(ctx context.Context, online bool) error {
 func (l *link) farewell() {
 	ctx, cancel := context.WithTimeout(context.Background(), farewellTime)
 	defer cancel()
-	_ = l.present(ctx, false) // else the broker does, when it misses the gateway
+	_ = l.present(ctx, false) // if this fails, the will says so later
 }
 
-// up sends a message of the shipper's.
+// up sends a message of the shipper.
 func (l *link) up(ctx context.Context, m ship.Message) (reason byte, err error) {
 	p := &paho.Publish{QoS: 1, Payload: m.Payload, Properties: &paho.PublishProperties{}}
 	p.Properties.User.Add(fleet.PropertyEpoch, m.Epoch)
@@ -311,14 +310,14 @@ func (l *link) publish(ctx context.Context, topic string, alias uint16, p *paho.
 		l.aliases[alias] = aliasKnown
 		l.mu.Unlock()
 	}
-	if p.QoS > 0 && alias != 0 { // the others are not sent again: their answers get no better
+	if p.QoS > 0 && alias != 0 { // others are not sent again, so a bad answer to one would stay
 		l.answered(alias, r.ReasonCode)
 	}
 	return r.ReasonCode, nil
 }
 
-// alias shortens a message to the alias of its topic. The first one says what it stands
-// for; until the broker has that, others have the topic.
+// alias replaces the topic of a message by its alias. The first message defines the alias;
+// until the broker has confirmed that, other messages have the topic.
 func (l *link) alias(alias uint16, p *paho.Publish) aliasState {
 	if alias == 0 {
 		return aliasUnknown

@@ -15,8 +15,8 @@ import (
 // maxWatching is how many hubs can watch.
 const maxWatching = 64
 
-// live is the newest record of each sensor that hubs who watch do not have yet. What does
-// not get through in time is conflated: the log has it.
+// live has the newest record of each sensor that was not sent to watching hubs yet. Records
+// that cannot be sent in time are conflated: the log has all of them.
 type live struct {
 	watched atomic.Bool
 	wake    chan struct{} // there are records; size 1
@@ -24,10 +24,10 @@ type live struct {
 	mu      sync.Mutex
 	watches map[string]watch // by hub
 	newest  []wire.Record    // by sensor
-	some    []bool           // it has one
+	some    []bool           // newest has one
 }
 
-// watch is a hub's.
+// watch is what a hub wants to see.
 type watch struct {
 	hz    float64
 	until time.Time
@@ -56,7 +56,7 @@ func (l *live) tick(records []wire.Record) {
 	}
 }
 
-// watch notes that a hub watches from now on; with 0 Hz it does no longer.
+// watch notes that a hub watches from now on; 0 Hz ends that.
 func (l *live) watch(hub string, hz float64, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,7 +69,7 @@ func (l *live) watch(hub string, hz float64, now time.Time) {
 	l.watched.Store(len(l.watches) > 0)
 }
 
-// rate returns how many ticks a second are to be sent: the most that a hub wants.
+// rate returns how many ticks a second are to be sent: the most that any hub wants.
 func (l *live) rate(now time.Time) (hz float64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,7 +87,7 @@ func (l *live) rate(now time.Time) (hz float64) {
 	return hz
 }
 
-// take takes the records that there are, as a message of readings.v2.
+// take appends the records that wait to b, as a message of readings.v2, and forgets them.
 func (l *live) take(b []byte) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -132,9 +132,9 @@ func (l *link) sendLive(ctx context.Context) error {
 	}
 }
 
-// nextDue returns when the message after one is due that was due then and has been sent
-// now. A tick that comes a little early is not left out for that, nor is one after a message
-// that was late, as on a busy machine; but what else goes up has its turn on the line.
+// nextDue returns when the next message is due, after one that was due at due and sent now. It
+// is early enough not to leave out a tick that comes a little early, or soon after a message
+// that was late, as on a busy machine; but it leaves other messages half a period of the line.
 func nextDue(due, now time.Time, hz float64) time.Time {
 	period := time.Duration(float64(time.Second) / hz)
 	due, soonest := due.Add(period*9/10), now.Add(period/2)

@@ -2,14 +2,14 @@ package uplink
 
 import "sync"
 
-// maxNews is how much news waits: what is older than that is in the next hello, or told
-// no more.
+// maxNews is how many messages can wait. Of older ones that are dropped, states are in the
+// next hello, and events are not sent.
 const maxNews = 128
 
-// news is what waits to be sent to the hubs, in its order. When it is full, a new hello
-// stands for the states in what was dropped; events are in the logs of the gateway.
+// news has the messages that wait to be sent to the hubs, in order. When it is full, a new
+// hello replaces the dropped states; dropped events are in the gateway's own logs only.
 type news struct {
-	wake chan struct{} // there is something; size 1: one stands for all
+	wake chan struct{} // there is something to send; size 1
 
 	mu      sync.Mutex
 	hello   bool // is due, before all else
@@ -44,7 +44,7 @@ func (n *news) poke() {
 	}
 }
 
-// take takes the next message, which hello makes if one is due; nil: there is none.
+// take removes and returns the next message, one made by hello if that is due; nil: there is none.
 func (n *news) take(hello func() []byte) (message []byte, greeting bool) {
 	n.mu.Lock()
 	greeting, n.hello = n.hello, false
@@ -54,7 +54,7 @@ func (n *news) take(hello func() []byte) (message []byte, greeting bool) {
 	}
 	n.mu.Unlock()
 	if greeting {
-		message = hello() // made without the lock: it asks others
+		message = hello() // without the lock: it calls other parts of the gateway
 	}
 	return message, greeting
 }
@@ -65,7 +65,7 @@ func (n *news) untake(message []byte, greeting bool) {
 	defer n.mu.Unlock()
 	switch {
 	case greeting || len(n.waiting) == maxNews:
-		n.hello = true // another is made
+		n.hello = true // a new one is made then
 	default:
 		n.waiting = append([][]byte{message}, n.waiting...)
 	}

@@ -11,7 +11,7 @@ import (
 
 // Limits of operators.
 const (
-	// maxPerHub is how many clients of a hub can command at the same time.
+	// maxPerHub is how many clients of one hub can command at the same time.
 	maxPerHub = fleet.MaxClients
 	lostCheck = time.Second
 )
@@ -27,8 +27,8 @@ type operators struct {
 // operator is one of them.
 type operator struct {
 	id       string
-	until    time.Time // connected, unless its hub names it again or it commands
-	second   time.Time // in which its commands are counted
+	until    time.Time // it is lost then, unless its hub names it or it commands before
+	second   time.Time // the begin of the second in which commands are counted
 	commands int
 }
 
@@ -87,10 +87,10 @@ func (o *operators) named(hub string, clients []string, now time.Time) {
 	})
 }
 
-// all ends all: the line is lost.
+// all ends all operators, because the connection is lost.
 func (o *operators) all() { o.end(func(string, string, *operator) bool { return true }) }
 
-// end ends those of whom lost returns true.
+// end ends the operators for which lost returns true.
 func (o *operators) end(lost func(hub, client string, op *operator) bool) {
 	var ended []string
 	o.mu.Lock()
@@ -111,7 +111,7 @@ func (o *operators) end(lost func(hub, client string, op *operator) bool) {
 	}
 }
 
-// run ends those of whom nothing was heard for too long, until ctx ends.
+// run ends operators of which nothing was heard for too long, until ctx ends.
 func (o *operators) run(ctx context.Context) error {
 	tick := time.NewTicker(lostCheck)
 	defer tick.Stop()
@@ -125,7 +125,7 @@ func (o *operators) run(ctx context.Context) error {
 	}
 }
 
-// bucket lets through so many a second, as many at once.
+// bucket lets bucketSize through in a second, and as many at once.
 type bucket struct {
 	mu   sync.Mutex
 	left float64

@@ -13,12 +13,12 @@ import (
 	"sensorgateway/wire"
 )
 
-// How much of what hubs want waits or is under way.
+// Limits of what hubs want that waits or is under way.
 const (
 	maxAsked = 8  // questions
 	maxStops = 32 // stops that are carried out at the same time
-	// greetTime is how often a hub whose order came too late, or was for another start,
-	// is told hello again: it may have an old one.
+	// greetTime is how long hello is not sent again for an order that came too late, or was
+	// for another start: the hub of such an order may have an old hello.
 	greetTime = 10 * time.Second
 )
 
@@ -32,7 +32,7 @@ type task struct {
 func (l *link) received(p *paho.Publish) {
 	t, err := fleet.ParseTopic(p.Topic)
 	now := time.Now()
-	if err == nil && t.Kind != fleet.Cmd && !l.orders.take(now) { // before a signature is verified, which costs
+	if err == nil && t.Kind != fleet.Cmd && !l.orders.take(now) { // before a signature is verified, which takes processor time
 		l.o.Refused("", fmt.Sprintf("questions and watches come faster than %d a second", bucketSize))
 		return
 	}
@@ -62,8 +62,8 @@ func (l *link) received(p *paho.Publish) {
 	}
 }
 
-// refused says why an order is not carried out: to whoever looks after the gateway, and
-// to the hub, if one has signed it.
+// refused reports why an order is not carried out: on the gateway, and to the hub, if one
+// has signed it.
 func (l *link) refused(work task, err error, now time.Time) {
 	l.o.Refused(work.Hub, err.Error())
 	e := wire.AsError(err)
@@ -84,7 +84,7 @@ func (l *link) refused(work task, err error, now time.Time) {
 
 // idIn returns the ID of the envelope in the body of a command.
 func idIn(body []byte) json.RawMessage {
-	r, _ := wire.ParseRequest(body) // one that is none has no ID
+	r, _ := wire.ParseRequest(body) // a body that is no envelope has no ID
 	return r.ID
 }
 
@@ -96,7 +96,7 @@ func (l *link) enqueue(queue chan<- task, work task, now time.Time) {
 	}
 }
 
-// command carries out a stop at once, and lets others wait for those before them.
+// command carries out a stop at once, and queues any other command.
 func (l *link) command(work task, warning string, now time.Time) {
 	if c, is, err := work.Connected(); is {
 		if err == nil {
@@ -114,7 +114,7 @@ func (l *link) command(work task, warning string, now time.Time) {
 		return
 	}
 	stop.Warning = cmp.Or(stop.Warning, warning)
-	l.stops <- struct{}{} // if so many stops hang, what comes behind them waits
+	l.stops <- struct{}{} // if so many stops hang, all that the broker sends waits
 	l.parts.Go(func() {
 		defer func() { <-l.stops }()
 		_ = l.o.Guard(func(context.Context) error {
@@ -171,7 +171,7 @@ func (l *link) carryOutOne(work task) (id json.RawMessage, result any, err error
 	}
 	by := operatorOf(work.Order)
 	result, err = l.o.Command(by, cmd)
-	if !l.operators.connected(work.Hub, work.Client) { // it may have moved after the loss
+	if !l.operators.connected(work.Hub, work.Client) { // the motor may have been started after the loss
 		l.o.Lost(by.ID)
 	}
 	return r.ID, result, err

@@ -14,8 +14,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// answerSize is how long a message with readings that were asked for is, at about: live
-// messages and commands wait behind it.
+// answerSize is about how long a message with readings that were asked for is. It is short,
+// because live messages and answers to commands wait behind it.
 const answerSize = 12 << 10
 
 // answer answers a hub, without waiting until the broker has it.
@@ -23,7 +23,7 @@ func (l *link) answer(work task, e wire.Envelope) {
 	l.sendAnswer(context.Background(), work, wire.JSON(e), paho.PublishMethod_AsyncSend)
 }
 
-// sendAnswer sends an answer, and returns the broker's, if it waits for it.
+// sendAnswer sends an answer and, by the blocking method, waits until the broker has it.
 func (l *link) sendAnswer(ctx context.Context, work task, payload []byte, method paho.PublishMethod) error {
 	expiry := uint32(fleet.AskExpiry / time.Second)
 	p := &paho.Publish{
@@ -76,7 +76,7 @@ func spent(what string) error {
 	return wire.Errorf(503, "the bytes of this month are nearly used, and what is left is for the summaries of minutes: %s sent when it ends; fix: raise uplink.budget", what)
 }
 
-// answerReadings sends what the log has of a span, and says at the end how much that was.
+// answerReadings sends what the log has of a span, and at the end says how much that was.
 func (l *link) answerReadings(ctx context.Context, work task, q fleet.Question) error {
 	sent := fleet.ReadingsSent{Sensor: q.Sensor, Epoch: q.Epoch}
 	var said []fleet.Values
@@ -129,7 +129,7 @@ func (l *link) answerReadings(ctx context.Context, work task, q fleet.Question) 
 	return nil
 }
 
-// within returns what of a block was asked for, as a block.
+// within returns the part of a block that was asked for, as a block.
 func within(b query.Block, q fleet.Question) (raw []byte, records int, err error) {
 	if wire.Before(q.Since, b.First) && !wire.Before(q.Until, b.Last) {
 		return b.Bytes, b.Records, nil

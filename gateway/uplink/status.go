@@ -12,24 +12,24 @@ import (
 	"sensorgateway/wire"
 )
 
-// lostTime is how long there is no connection until that is told: a hub waits as long for
-// the gateway.
+// lostTime is how long there must be no connection until that is reported: a hub waits as long
+// for the gateway.
 const lostTime = fleet.WillDelay
 
-// behindTime is how old readings may be that are not sent, without a word of it: they go
-// up when their minute is complete.
+// behindTime is how old unsent readings may be without the state mentioning it: they are sent
+// when their minute is complete.
 const behindTime = 3 * time.Minute
 
-// askedReserve is which part of the budget is left to the summaries of minutes when hubs have asked
-// for readings: half of what they begin with. No viewer takes them from the others.
+// askedReserve says that readings which hubs ask for leave 1/20 of the budget to the summaries of
+// minutes: half of what is kept for these. So no viewer takes the summaries from the others.
 const askedReserve = 20
 
 // linkState is that of the connection.
 type linkState struct {
 	connected bool
 	answers   [aliases]byte // the newest reason of a PUBACK, by the alias of the topic
-	since     time.Time     // connected, or not
-	err       error         // why it is not connected; nil: it never was, and none has failed
+	since     time.Time     // since when it is connected, or not connected
+	err       error         // why it is not connected; nil: no attempt has failed yet
 }
 
 // Stats are the uplink's numbers.
@@ -51,8 +51,8 @@ func (u *Uplink) connected(g fleet.Gateway) {
 	u.notice()
 }
 
-// explain returns the error with which the connection has ended, as that of one that was
-// taken over, if it seems to be.
+// explain returns the error with which the connection has ended. If another device seems to
+// have taken it over, the error says so.
 func (u *Uplink) explain(err error) error {
 	u.mu.Lock()
 	link := u.link
@@ -60,7 +60,7 @@ func (u *Uplink) explain(err error) error {
 	return u.rival.Explain(u.broker, err, link.connected, time.Since(link.since))
 }
 
-// ended notes that there is none, and why.
+// ended notes that there is no connection, and why.
 func (u *Uplink) ended(err error) {
 	u.mu.Lock()
 	if u.link.connected {
@@ -81,7 +81,7 @@ func (u *Uplink) answered(alias uint16, reason byte) {
 	if now == before {
 		return
 	}
-	if before == unheard { // whoever subscribes now knows nothing of the gateway
+	if before == unheard { // a hub that has just subscribed knows nothing of the gateway
 		u.news.greet()
 	}
 	u.notice()
@@ -93,8 +93,8 @@ const unheard = 0x10
 // answer returns the worst of the newest answers.
 func (l *linkState) answer() byte { return slices.Max(l.answers[:]) }
 
-// notice makes events of it that something is in the way of what the gateway has to say,
-// and that nothing is any longer.
+// notice makes an event when something begins to block what the gateway sends to the hubs,
+// and when nothing blocks it any longer.
 func (u *Uplink) notice() {
 	status := u.o.Shipper.Status()
 	u.spent.Store(status.Budget > 0 && status.Used >= status.Budget-status.Budget/askedReserve)
@@ -117,8 +117,8 @@ func (u *Uplink) notice() {
 	u.o.Event(e)
 }
 
-// lasting is what hello says of the uplink: what is in the way until the month
-// ends, nil if nothing is. What else there is the hubs see, and it changes too fast.
+// lasting returns what hello says of the uplink: that the bytes of the month are nearly
+// used, nil if not. Hubs see other troubles themselves, and those change too fast.
 func (u *Uplink) lasting() *wire.Uplink {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -128,8 +128,8 @@ func (u *Uplink) lasting() *wire.Uplink {
 	return u.state.Load()
 }
 
-// troubleIs returns the kind of the event for what is in the way, and what that is for
-// people; "" if nothing is. u.mu is held.
+// troubleIs returns the kind of the event for what blocks the uplink, and a text about it for
+// people; "" if nothing does. u.mu is held.
 func (u *Uplink) troubleIs(s ship.Status) (kind, reason string) {
 	taken := errors.Is(u.link.err, mqtt.Disconnected(mqtt.TakenOver))
 	switch {

@@ -38,7 +38,7 @@ type Identity struct {
 	Gateway  fleet.Gateway
 	Brokers  []*url.URL  // to be tried in turn; at least one
 	TLS      *tls.Config // for mqtts
-	User     string      // "" is nobody, but by certificate
+	User     string      // "": the certificate alone says who it is
 	Password []byte
 	Keys     func() []ed25519.PublicKey // with which hubs sign orders
 }
@@ -70,12 +70,12 @@ type Options struct {
 	Lost    func(operator string) // stops what an operator has started
 	Refused func(hub, why string) // an order; hub is "" if none has signed it
 	Event   func(wire.Event)      // the uplink was lost, and is back; hubs' keys have changed
-	// ChangeKeys changes the list of hubs' keys as one of them, with the key of that
-	// fingerprint, has signed; it is durable then. It calls begin before, with the key that is
-	// added or removed.
+	// ChangeKeys carries out a change of the list of hubs' keys, signed with the key that has
+	// the fingerprint signer, and makes it durable. Before that it calls begin with the key to
+	// be added or removed.
 	ChangeKeys func(signer string, c fleet.KeyChange, begin func(key fleet.HubKey)) (changed bool, err error)
-	// KeysChange is called before hubs' keys change, with the event that follows when they
-	// have: nothing that happens between the two leaves a change of which nobody knows.
+	// KeysChange is called before hubs' keys change, with the event that follows afterwards:
+	// not even a crash between the two leaves a change that nobody knows of.
 	KeysChange func(wire.Event)
 	Guard      func(func(context.Context) error) func(context.Context) error // of goroutines; nil: none
 
@@ -99,9 +99,9 @@ type Uplink struct {
 	bytes     atomic.Int64 // on the wire, since the start
 	messages  atomic.Int64 // published, since the start
 	takeovers atomic.Int64
-	rival     mqtt.Rival  // of the goroutine that connects, like broker
+	rival     mqtt.Rival  // used only by the goroutine that connects, like broker
 	broker    string      // HOST:PORT of the newest connection
-	spent     atomic.Bool // the budget is, but for what is not for hubs that ask
+	spent     atomic.Bool // the budget is used, but for what askedReserve keeps
 	state     atomic.Pointer[wire.Uplink]
 
 	mu      sync.Mutex
@@ -131,8 +131,8 @@ func random(n int) []byte {
 	return b
 }
 
-// Run keeps the connection up until ctx ends. Whatever hubs' clients started has stopped
-// then.
+// Run keeps the connection up until ctx ends. When it returns, whatever hubs' clients have
+// started has stopped.
 func (u *Uplink) Run(ctx context.Context) error {
 	if u == nil {
 		<-ctx.Done()
@@ -141,7 +141,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	maintained, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end() // it writes up to where all was sent, after the last answer
+	defer end() // Maintain writes the file a last time, after the last answer
 	parts.Go(func() { _ = u.o.Guard(u.o.Shipper.Maintain)(maintained) })
 	parts.Go(func() { _ = u.o.Guard(u.check)(ctx) })
 	parts.Go(func() { _ = u.o.Guard(u.operators.run)(ctx) })
@@ -158,14 +158,14 @@ func (u *Uplink) Tick(records []wire.Record, _ int64) {
 	}
 }
 
-// Event is news.
+// Event sends an event to the hubs, as news.
 func (u *Uplink) Event(e wire.Event) {
 	if u != nil {
 		u.news.add(wire.JSON(wire.Envelope{Type: wire.TypeEvent, Payload: e}))
 	}
 }
 
-// MotorChanged is news while there is a connection; the hello of the next one has it else.
+// MotorChanged sends a state as news while connected; else the next connection's hello has it.
 func (u *Uplink) MotorChanged(m wire.MotorState) {
 	if u == nil {
 		return
@@ -178,7 +178,7 @@ func (u *Uplink) MotorChanged(m wire.MotorState) {
 	}
 }
 
-// hello is what hubs are told of the gateway, by the connection of that number.
+// hello returns what hubs are told of the gateway, by the connection of that number.
 func (u *Uplink) hello(connection uint64) fleet.Hello {
 	h := u.o.Hello()
 	h.You, h.Uplink = wire.You{}, u.lasting()
@@ -201,8 +201,8 @@ func (u *Uplink) clock() fleet.Clock {
 	return fleet.Clock{Unix: now.UnixMilli(), Synced: synced, Uptime: time.Since(u.begin).Milliseconds()}
 }
 
-// verifierOf returns what verifies orders for a gateway. It is one as long as the gateway
-// has that name: it knows which orders it has seen.
+// verifierOf returns the verifier of orders for a gateway. It stays the same as long as the
+// gateway has that name, because it remembers which orders it has seen.
 func (u *Uplink) verifierOf(id *Identity) *fleet.Verifier {
 	if v := u.verifier.Load(); v != nil && v.Gateway == id.Gateway {
 		return v
@@ -212,7 +212,7 @@ func (u *Uplink) verifierOf(id *Identity) *fleet.Verifier {
 	return v
 }
 
-// check notices changes that nobody tells of, until ctx ends.
+// check notices changes that nobody reports, until ctx ends.
 func (u *Uplink) check(ctx context.Context) error {
 	tick := time.NewTicker(noticeTime)
 	defer tick.Stop()
@@ -237,15 +237,15 @@ type seen struct {
 	head  fleet.AuditHead
 }
 
-// renew makes news of it that hello or the audit log has changed. Motors and alarms are
-// news of their own.
+// renew sends news if hello or the audit log has changed. Motors and alarms have news of
+// their own.
 func (u *Uplink) renew(before *seen) {
 	h := u.hello(0)
 	if before.keys != nil && !slices.Equal(before.keys, h.HubKeys) {
 		u.news.greet()
 	}
 	before.keys = h.HubKeys
-	h.Uplink = nil // notice makes news of it, but for numbers
+	h.Uplink = nil // notice sends news of it; its numbers are no reason for any
 	h.Time, h.UptimeMS, h.Motors, h.Alarms, h.Recent, h.HubKeys = 0, 0, nil, nil, nil, nil
 	for i := range h.Sensors {
 		h.Sensors[i].NextSeq = 0

@@ -9,16 +9,16 @@ import (
 	"sensorgateway/wire"
 )
 
-// cursor is up to where a sensor's epoch was sent: everything up to Last is confirmed.
+// cursor says how far a sensor's epoch was sent: everything up to Last is confirmed.
 type cursor struct {
 	Sensor string `json:"sensor"`
 	Epoch  string `json:"epoch"`
 	Last   uint32 `json:"last"`
-	Time   int64  `json:"time"` // of that record by the clock of then, Unix ms
+	Time   int64  `json:"time"` // of that record, by the clock at that time, Unix ms
 }
 
-// cursors are those of all sensors and epochs. There are few of a sensor, and most often
-// the last one is asked for.
+// cursors are those of all sensors and epochs. A sensor has few, and most often the last one
+// is asked for.
 type cursors []cursor
 
 // of returns the cursor of a sensor's epoch, nil if nothing of it was sent.
@@ -55,13 +55,13 @@ type state struct {
 	Month   string  `json:"month"` // "2026-11", "" if the clock was never synchronised
 	Used    int64   `json:"used"`  // bytes of the month
 	Sent    cursors `json:"sent"`
-	// Summarised is up to where heads of blocks went up instead of these.
+	// Summarised says how far heads of blocks were sent instead of the blocks.
 	Summarised cursors `json:"summarised,omitempty"`
 }
 
 const (
 	version = 1
-	// maxFile is more than the file has: 64 sensors with 100 epochs take 1 MiB.
+	// maxFile is more than a file ever has: 64 sensors with 100 epochs take 1 MiB.
 	maxFile = 4 << 20 // bytes
 )
 
@@ -88,7 +88,7 @@ func parseState(data []byte) (s state, err error) {
 	return s, nil
 }
 
-// retain forgets the cursors of a sensor's epochs of which the log has nothing any more.
+// retain forgets the cursors of those epochs of a sensor that are no longer in the log.
 func (c *cursors) retain(sensor string, has map[string]bool) {
 	*c = slices.DeleteFunc(*c, func(x cursor) bool { return x.Sensor == sensor && !has[x.Epoch] })
 }

@@ -3,29 +3,29 @@ package ship
 import "time"
 
 const (
-	// ahead is how long what is sent may wait in the line: live messages wait behind it.
+	// ahead is how long sent messages may queue in the line: live messages wait behind them.
 	ahead = 150 * time.Millisecond
-	// A rate is believed for so long at least, and a round trip, of which to measure it
-	// again costs one.
+	// A measured rate is used for rateTime at least. A round trip is used for longer, because
+	// nothing is sent for a round trip when it is measured again.
 	rateTime  = 10 * time.Second
 	tripTime  = 30 * time.Second
 	tripTrips = 50
 
 	firstMessage = 1 << 10 // bytes of a message while the rate is not known: 125 ms at 64 kbit/s
-	minMessage   = 1 << 10 // a block that is cut smaller costs more than it spares
+	minMessage   = 1 << 10 // cutting a block into smaller pieces costs more than it saves
 	maxMessage   = 48 << 10
 	maxFlying    = 64 // messages
 
-	rounds = 2 // without growth say that the line is filled
+	rounds = 2 // so many without growth show that the line is filled
 )
 
-// flow measures the line, and from that says how much may be under way: its rate times
-// the round trip, which fills it, and what waits for [ahead]. While more than that gets
-// through, the measured rate grows, and with it what may be under way.
+// flow measures the line, and computes how much may be under way: the rate times the round
+// trip, which fills the line, plus what may queue for [ahead]. While the line carries more
+// than that, the measured rate grows, and with it what may be under way.
 //
-// The rate is the greatest of the last seconds, the round trip the least: a queue in the
-// line makes rates no greater and round trips longer. (So does BBR, of which this is a
-// small part: draft-ietf-ccwg-bbr.)
+// The rate is the greatest of the last seconds and the round trip the shortest, because a
+// queue in the line makes no rate greater, but round trips longer. (This is a small part of
+// BBR: draft-ietf-ccwg-bbr.)
 type flow struct {
 	rates [2]float64 // bytes/s, the greatest of the present rateTime and of the one before; 0: none
 	rated time.Time  // when the present one began
@@ -33,17 +33,17 @@ type flow struct {
 	timed time.Time
 	drain bool // nothing is sent until nothing is under way, so that the next trip is measured without a queue
 
-	// At the beginning two thirds more is sent than gets through, until for some rounds no
-	// more gets through than before, or it waits. What was too much shows a round trip later,
-	// and live messages wait behind it: with twice as much, for half a second longer on a line
-	// with a round trip of 600 ms. Who was wrong, because the line only stood still, begins
-	// again: more and more gets through.
-	still    int       // rounds
+	// At the beginning, two thirds more is sent than gets through, until the rate has not grown
+	// for some rounds, or messages queue in the line. An excess is noticed a round trip later,
+	// and live messages wait behind it: if twice as much were sent, for half a second longer on
+	// a line with a round trip of 600 ms. If the line had only stalled, the rate grows again
+	// later, and then this begins again.
+	still    int       // rounds without growth
 	before   float64   // the rate of the last round
 	compared time.Time // when that ended
 
 	delivered int64     // bytes that were confirmed
-	at        time.Time // when the last of them were, or the first was sent after a rest
+	at        time.Time // when the last of them were confirmed, or the first one after a rest was sent
 	flying    int       // bytes under way
 	messages  int
 }
@@ -54,16 +54,16 @@ type ticket struct {
 	sent      time.Time
 	delivered int64
 	at        time.Time
-	limited   bool // there was nothing more to send: what gets through is not what could
+	limited   bool // there was nothing more to send, so the line could have carried more
 }
 
-// roundTrip is how long it took until a message of that size was answered.
+// roundTrip is how long it took until a message of this size was answered.
 type roundTrip struct {
 	took time.Duration
 	size int
 }
 
-// sent notes a message, of which there was no other to follow it if limited.
+// sent notes that a message was sent. limited: no other was ready to follow it.
 func (f *flow) sent(size int, limited bool, now time.Time) ticket {
 	if f.messages == 0 {
 		f.at, f.drain = now, false
@@ -92,8 +92,8 @@ func (f *flow) done(t ticket, confirmed bool, now time.Time) {
 	if took := now.Sub(t.at).Seconds(); took > 0 {
 		f.rateIs(float64(f.delivered-t.delivered)/took, t.limited, now)
 	}
-	// What was sent waits in the line, so that is filled, unless it is for the message before
-	// it. Until it is filled, a line carries at least twice as much as was measured.
+	// A trip this long shows a queue in the line, so the line is filled. Waiting for one message
+	// before it is allowed for: an unfilled line carries at least twice the measured rate.
 	if f.still < rounds && trip > f.trip().took+ahead*3/2+f.takes(t.size)/2 {
 		f.still = rounds
 	}
@@ -151,8 +151,8 @@ func (f *flow) fits(size int) bool {
 	window := float64(firstMessage)
 	if f.rate() > 0 {
 		trip := f.trip()
-		fills := f.rate()*trip.took.Seconds() + float64(max(size-trip.size, 0)) // a longer message is under way for longer
-		more := max(f.rate()*ahead.Seconds(), float64(size+partRoom))           // with less than a message, a rate that is too low stays so
+		fills := f.rate()*trip.took.Seconds() + float64(max(size-trip.size, 0)) // a longer message is under way for a longer time
+		more := max(f.rate()*ahead.Seconds(), float64(size+partRoom))           // with room for less than a message, a rate that is too low would stay so
 		if f.still < rounds {
 			more = max(more, fills*2/3)
 		}

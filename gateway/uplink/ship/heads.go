@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// headsTime is how often heads go up: five minutes of a sensor in a message cost half of
-	// what five messages do.
+	// headsTime is how often heads go up: one message for five minutes of a sensor costs half of
+	// what five messages cost.
 	headsTime = 5 * time.Minute
-	headSize  = 128 // bytes, more than one takes in the middle of others
+	headSize  = 128 // bytes, more than a head takes that is not the first of a message
 )
 
-// sendHeads sends what the blocks say that wait for the next month, one message at a
-// time, as long as any bytes of this one are left.
+// sendHeads sends the heads of the blocks that wait for the next month, one message at a time,
+// as long as any bytes of this month are left.
 func (r *run) sendHeads(ctx context.Context) {
 	r.waitFor(Budget, 0)
 	if r.flow.messages > 0 || r.used() || time.Now().Before(r.headsAt) {
@@ -32,12 +32,12 @@ func (r *run) sendHeads(ctx context.Context) {
 			return
 		}
 	}
-	if r.headsSent { // else the log may not have read its directory yet
+	if r.headsSent { // if none was sent, the log may not have read its directory yet
 		r.headsAt, r.headsSent = time.Now().Add(headsTime), false
 	}
 }
 
-// heads returns the next message of the heads of a sensor's blocks, which are of one epoch.
+// heads returns the next message with the heads of a sensor's blocks, all of one epoch.
 func (s *Shipper) heads(name string, limit int) (m Message, f *flight, ok bool) {
 	next := s.o.Feed.Blocks(name, func(epoch string, first, last uint32) bool {
 		s.mu.Lock()
@@ -53,7 +53,7 @@ func (s *Shipper) heads(name string, limit int) (m Message, f *flight, ok bool) 
 			break
 		}
 		block, _, err := codec.ParseBlock(b.Bytes)
-		if err != nil { // it does not go up either, which is logged then
+		if err != nil { // the block itself cannot be sent either, which is logged when it is tried
 			continue
 		}
 		heads, last = append(heads, codec.Head{Origin: block.Origin, Summary: block.Summary}), b
@@ -67,7 +67,7 @@ func (s *Shipper) heads(name string, limit int) (m Message, f *flight, ok bool) 
 		&flight{heads: true, through: cursor{name, last.Epoch, last.Last, last.To}, size: len(payload)}, true
 }
 
-// saidOf returns what is said of the values of blocks, each once.
+// saidOf returns the descriptions of the values of blocks, each once.
 func saidOf(span values.Span) (said []fleet.Values) {
 	for _, e := range span {
 		if len(said) == 0 || wire.Before(said[len(said)-1].From, e.From) {
@@ -77,7 +77,7 @@ func saidOf(span values.Span) (said []fleet.Values) {
 	return said
 }
 
-// used returns whether all bytes of the month are.
+// used returns whether all bytes of the month are used.
 func (s *Shipper) used() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,7 +12,7 @@ const (
 	maxPause = time.Minute
 )
 
-// answer is that to a message.
+// answer is the answer to a message.
 type answer struct {
 	ticket
 	flights []*flight
@@ -27,12 +27,12 @@ type run struct {
 	flow    flow
 	streams []*stream
 	answers chan answer
-	pause   time.Duration    // how long the next one is
-	paused  <-chan time.Time // its end; nil: there is none
-	held    bool             // nothing is sent until what is under way is answered: then it is tried again
+	pause   time.Duration    // how long the next pause is
+	paused  <-chan time.Time // the end of the present pause; nil: there is none
+	held    bool             // nothing is sent until the pause is over and all that is under way is answered
 	probe   bool             // one message is sent alone
 	headsAt time.Time        // when heads of blocks are sent again
-	// headsSent says that some were since they were due.
+	// headsSent says that some heads were sent since they were due.
 	headsSent bool
 }
 
@@ -82,7 +82,7 @@ func (r *run) refill() {
 
 // send sends what there is, as long as there is room in the line.
 func (r *run) send(ctx context.Context) {
-	if r.held && r.paused == nil && r.flow.messages == 0 { // from the cursors on
+	if r.held && r.paused == nil && r.flow.messages == 0 { // begin again at the cursors
 		r.streams, r.held, r.probe = nil, false, true
 		r.refill()
 	}
@@ -111,8 +111,8 @@ func (r *run) send(ctx context.Context) {
 	}
 }
 
-// message takes the next message: the oldest blocks of a stream, and what is oldest then as
-// long as there is room. So the minute of all sensors is one message.
+// message makes the next message: the oldest blocks of a stream, then the next oldest, as long
+// as there is room. So one message has a minute of all sensors.
 func (r *run) message(limit int) (m Message, flights []*flight) {
 	for x := r.oldest(limit); x != nil; x = r.oldest(limit) {
 		room := limit - len(m.Payload)
@@ -129,7 +129,7 @@ func (r *run) message(limit int) (m Message, flights []*flight) {
 	return m, flights
 }
 
-// start sends a message, of which there is no other to follow it if limited.
+// start sends a message. limited: no other is ready to follow it.
 func (r *run) start(ctx context.Context, m Message, flights []*flight, limited bool) {
 	t := r.flow.sent(len(m.Payload), limited, time.Now())
 	go func() {
@@ -161,7 +161,7 @@ func (r *run) took(a answer) error {
 		return nil
 	case !r.held:
 		r.probe, r.pause = false, minPause
-		if !a.flights[0].heads { // else it is still the budget
+		if !a.flights[0].heads { // after heads, it still waits for the budget
 			r.waitFor("", 0)
 		}
 	}
@@ -182,7 +182,7 @@ func (r *run) took(a answer) error {
 	return nil
 }
 
-// confirmed moves the cursor: all before it is confirmed too.
+// confirmed moves the cursor: everything before f is confirmed too.
 func (s *Shipper) confirmed(f *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,7 +196,7 @@ func (s *Shipper) confirmed(f *flight) {
 
 // refused begins a pause. Afterwards all that is not confirmed is sent again.
 func (r *run) refused(reason byte) {
-	if r.held { // one of several answers
+	if r.held { // another answer has begun the pause
 		return
 	}
 	r.held, r.paused = true, time.After(r.pause)

@@ -31,11 +31,11 @@ type Feed interface {
 // Options are what a [Shipper] is made of.
 type Options struct {
 	Feed Feed
-	// File has up to where readings were sent, and the bytes of the month; "": they are
+	// File stores how far readings were sent, and the bytes of the month; "": both are
 	// forgotten at the end. It is replaced as a whole, see [Shipper.Maintain].
 	File   string
 	Budget int64 // bytes a month; 0: there is no limit
-	// Clock returns the time, and whether it can be believed: a month ends then only.
+	// Clock returns the time, and whether it can be trusted: only then can a month end.
 	Clock func() (now time.Time, synced bool)
 	Log   *slog.Logger
 }
@@ -43,8 +43,8 @@ type Options struct {
 // Message is one that goes up, with QoS 1.
 type Message struct {
 	Payload []byte // blocks, see [fleet.ParseUp]
-	Epoch   string // of the last of them
-	Last    uint32 // the number of the last record in that
+	Epoch   string // of the last block
+	Last    uint32 // the number of its last record
 }
 
 // Publish sends a message and returns the reason code of its PUBACK (MQTT 5.0, section
@@ -66,7 +66,7 @@ const (
 	Unheard Reason = "unheard" // the broker takes messages and has nobody to pass them on to
 	Full    Reason = "full"    // the broker has no room
 	Refused Reason = "refused" // the broker does not take them
-	Budget  Reason = "budget"  // the bytes of the month are nearly used: heads of blocks go up alone
+	Budget  Reason = "budget"  // the bytes of the month are nearly used: only heads of blocks go up
 )
 
 // Reason codes of a PUBACK.
@@ -74,7 +74,7 @@ const (
 	success        = 0x00
 	noSubscribers  = 0x10
 	quotaExceeded  = 0x97
-	implementation = 0x83 // RabbitMQ: a queue that rejects what has no room
+	implementation = 0x83 // RabbitMQ: a full queue rejects the message
 )
 
 // Status is how the log goes up.
@@ -82,7 +82,7 @@ type Status struct {
 	// Unsent is how many numbers are in the log and not confirmed. The present minute is
 	// among them: it goes up when it is complete.
 	Unsent int64
-	// Summarised is how many of these hubs know by the summary of their minute.
+	// Summarised is for how many of these numbers hubs have the summary of the minute.
 	Summarised int64
 	// Through is the time of a record before which all are confirmed, Unix ms; 0: not known.
 	Through int64
@@ -105,15 +105,15 @@ type Shipper struct {
 	waiting Reason
 	code    byte
 	lost    int64
-	dirty   int // bytes that were confirmed and are not in the file
+	dirty   int // bytes that were counted or confirmed since the file was written
 
 	statusMu sync.Mutex
-	status   Status // counted at
+	status   Status // as it was at counted
 	counted  time.Time
 }
 
-// New returns a shipper. A file that cannot be used costs that readings are sent again,
-// which is logged.
+// New returns a shipper. If its file cannot be used, all readings are sent again, which is
+// logged.
 func New(o Options) (*Shipper, error) {
 	s := &Shipper{o: o, change: make(chan struct{}, 1)}
 	if o.File == "" {
@@ -141,7 +141,7 @@ func (s *Shipper) Used(bytes int) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if month > s.state.Month { // a clock that was set back makes no month twice
+	if month > s.state.Month { // a clock that was set back begins no month a second time
 		if s.state.Month != "" {
 			s.state.Used = 0
 		}
@@ -151,8 +151,8 @@ func (s *Shipper) Used(bytes int) {
 	s.edited(bytes)
 }
 
-// spent returns whether the budget nearly will be with what is under way: what is left is
-// for what costs little.
+// spent returns whether the budget, with what is under way, is nearly used: the rest is for
+// what costs little.
 func (s *Shipper) spent(flying int) bool {
 	s.Used(0) // the month may have turned
 	s.mu.Lock()
@@ -162,8 +162,8 @@ func (s *Shipper) spent(flying int) bool {
 
 const (
 	writeBytes = 64 << 10         // bytes after which the file is written,
-	writeAfter = 10 * time.Minute // or so long after a change:
-	writeLeast = 10 * time.Second // a crash costs that so much is sent again, and a card few writes
+	writeAfter = 10 * time.Minute // or else so long after the last time;
+	writeLeast = 10 * time.Second // and at least so long after a change: few writes for a card, little to send again after a crash
 )
 
 // edited notes a change. s.mu is held.
@@ -223,8 +223,8 @@ func (s *Shipper) write() error {
 	return nil
 }
 
-// statusTime is how long a status is good: to count what is unsent takes a look at the
-// index of the log.
+// statusTime is how long a status is used again: to count what is unsent, the index of the
+// log is read.
 const statusTime = 10 * time.Second
 
 // Status returns how the log goes up.
@@ -255,7 +255,7 @@ func (s *Shipper) count() (unsent, summarised, through int64) {
 			mine += int64(n)
 			summarised += int64(n - min(n, s.state.Summarised.unsent(name, epoch, first, last)))
 			return false
-		})() // it returns none
+		})() // it returns no block
 		if mine == 0 {
 			continue
 		}
@@ -287,6 +287,6 @@ const (
 	// headerRoom is for what stands before the blocks, and for MQTT's own header.
 	headerRoom = 2 << 10
 	// partRoom is for what stands before the blocks of another sensor in the same message:
-	// what two values are takes 70 bytes.
+	// the description of two values takes 70 bytes.
 	partRoom = 128
 )

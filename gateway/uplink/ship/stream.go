@@ -24,7 +24,7 @@ type piece struct {
 type stream struct {
 	name   string
 	next   func() (query.Block, error)
-	epochs map[string]bool // that the log has, of which next has asked
+	epochs map[string]bool // that the log has, as far as next has read
 	epoch  string          // of the block that was last read
 	last   uint32          // the number of the last record of that
 	ended  bool            // there was no more to read
@@ -32,7 +32,7 @@ type stream struct {
 	flying []*flight       // in the order in which they were sent
 }
 
-// flight is what a message under way has of a stream.
+// flight is the part of a message under way that is of one stream.
 type flight struct {
 	stream    *stream
 	heads     bool   // it has heads of blocks, of no stream
@@ -41,7 +41,7 @@ type flight struct {
 	confirmed bool
 }
 
-// open begins to read behind the cursor.
+// open begins to read after the cursor.
 func (s *Shipper) open(name string) *stream {
 	x := &stream{name: name, epochs: map[string]bool{}}
 	x.next = s.o.Feed.Blocks(name, func(epoch string, first, last uint32) bool {
@@ -53,8 +53,8 @@ func (s *Shipper) open(name string) *stream {
 	return x
 }
 
-// fill reads blocks until there are so many bytes to be sent, or no more to read. It
-// cuts them so that no message need be longer than limit.
+// fill reads blocks until size bytes are ready to be sent, or there is no more to read. It
+// cuts them so that no message needs to be longer than limit.
 func (s *Shipper) fill(x *stream, size, limit int) {
 	for _, p := range x.pieces {
 		size -= len(p.bytes)
@@ -107,7 +107,7 @@ func (s *Shipper) cut(x *stream, b query.Block, limit int) []piece {
 }
 
 // begin returns the first number of a block that was not sent, and notes what is missing
-// before it: a block says which record was before its own.
+// before the block: prev is the number of the record before it.
 func (s *Shipper) begin(x *stream, b query.Block, prev uint32) uint32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +125,7 @@ func (s *Shipper) begin(x *stream, b query.Block, prev uint32) uint32 {
 	if wire.Before(before, prev) {
 		s.lost += int64(prev - before)
 		s.o.Log.Warn("readings do not go up: they were evicted from the log before, or cannot be read", "sensor", b.Sensor, "first", before+1, "last", prev)
-		if x.epoch != b.Epoch { // nothing of it is under way: said once
+		if x.epoch != b.Epoch { // nothing of the epoch is under way, so the cursor may move: it is logged once
 			s.state.Sent.move(cursor{b.Sensor, b.Epoch, prev, b.From})
 		}
 	}
