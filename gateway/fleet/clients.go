@@ -6,30 +6,30 @@ import (
 	"sensorgateway/wire"
 )
 
-// TypeClients is the type of the body of a [Cmd] that is no client's: which clients of the
-// hub are connected. It is not answered.
+// TypeClients is the type of the body of a [Cmd] that comes from the hub itself, and says
+// which of its clients are connected. It is not answered.
 const TypeClients = "clients"
 
-// A client of a hub is connected for its gateway while it is named or commands: a hub
-// that was killed, and a line that was cut, end it as much as its own word does.
+// For a gateway, a client of a hub is connected while the hub names it or it commands. So it
+// is lost too if its hub is killed or the line is cut.
 const (
 	ClientsRepeat = 2 * time.Second // how often a hub names them while one may keep something running
 	ClientsTime   = 6 * time.Second // how long a client is connected after its hub has named it last, or it has commanded
 )
 
-// MaxClients is how many a hub names at most.
+// MaxClients is how many clients a hub names at most.
 const MaxClients = 128
 
-// What of commands a gateway takes. Those that it refuses for it are answered as far as
-// its line is not to be filled with that, so a hub refuses more itself.
+// Limits of the commands that a gateway takes. It does not answer all that exceed them, so as
+// not to fill its line, so a hub refuses such commands itself.
 const (
-	// MaxCommands is how many commands of a client it carries out in a second: as many as
-	// come from one by WebSocket, and some that the way has held up. A stop always is.
+	// MaxCommands is how many commands of a client it carries out in a second: as many as a
+	// WebSocket client may send, and some that were held up on the way. Stops have no limit.
 	MaxCommands = 25
-	// MaxWaiting is how many commands wait in it.
+	// MaxWaiting is how many commands can wait in the gateway.
 	MaxWaiting = 32
-	// MaxUnanswered is how many commands of a hub are under way to it, wait in it or are
-	// carried out: there is room for some of another hub.
+	// MaxUnanswered is how many commands of one hub can be under way to it, wait in it or be
+	// carried out: it leaves room for commands of another hub.
 	MaxUnanswered = 24
 )
 
@@ -43,7 +43,7 @@ type Connected struct {
 func (o Order) Connected() (c Connected, is bool, err error) {
 	r, err := wire.ParseRequest(o.Body)
 	if err != nil || r.Type != TypeClients {
-		return Connected{}, false, nil // it is a client's, and answered as such
+		return Connected{}, false, nil // it is a client's command, and answered as such
 	}
 	if r.Payload == nil {
 		return Connected{}, true, wire.Errorf(422, "clients: the payload is missing")

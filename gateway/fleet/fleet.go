@@ -35,8 +35,8 @@ const (
 )
 
 // Keys is the kind of an order that changes which hubs' keys the gateway knows. It comes
-// on the topic of [Cmd], which brokers let hubs publish on, and is none of these: what a
-// client has a hub sign can never be one.
+// on the topic of [Cmd], where brokers let hubs publish, but is a kind of its own: so no
+// command that a hub signs for a client can be one.
 const Keys Kind = "keys"
 
 // topic returns the kind of the topic on which orders of a kind come.
@@ -47,8 +47,8 @@ func (k Kind) topic() Kind {
 	return k
 }
 
-// How long a broker keeps a message at most for who is not connected (MQTT's message
-// expiry); 0: until it is taken.
+// How long a broker keeps a message at most for a subscriber that is not connected (MQTT's
+// message expiry); 0: until it is taken.
 const (
 	LiveExpiry  = 2 * time.Second
 	CmdExpiry   = 5 * time.Second
@@ -71,7 +71,7 @@ func (k Kind) Expiry() time.Duration {
 const (
 	WatchTime   = 60 * time.Second // how long a watch counts
 	WatchRepeat = 30 * time.Second // how often a hub repeats it while somebody watches
-	WillDelay   = 10 * time.Second // after a connection that ended without a word until the broker says so
+	WillDelay   = 10 * time.Second // from the end of a connection without a DISCONNECT until the broker reports it
 	KeepAlive   = 90 * time.Second // of a gateway: a batch a minute needs no ping
 )
 
@@ -119,8 +119,8 @@ func (g Gateway) Topic(k Kind) string {
 	return prefix + g.Site + "/" + g.Name + "/" + string(k.topic())
 }
 
-// AnswerTopic is where a gateway answers a hub. No other topic is taken from a message:
-// whoever forwards an order cannot have the answer sent elsewhere.
+// AnswerTopic is where a gateway answers a hub. The response topic of a message is ignored,
+// so whoever forwards an order cannot have the answer sent elsewhere.
 func (g Gateway) AnswerTopic(hub string) string { return g.Topic(Answer) + "/" + hub }
 
 // Orders are the filters of what a gateway subscribes to.

@@ -51,8 +51,8 @@ func ParseHubKey(line string) (HubKey, error) {
 	return HubKey{key, strings.TrimSpace(name)}, nil
 }
 
-// ParseHubKeys reads a list of hubs' public keys: a line has one, 32 bytes in base64, and
-// behind a space what people call it. Empty lines and those that begin with # count for nothing.
+// ParseHubKeys reads a list of hubs' public keys: each line has a key, 32 bytes in base64, a
+// space, and the hub's name. Empty lines and those that begin with # are ignored.
 func ParseHubKeys(text []byte) (keys []HubKey, err error) {
 	for i, line := range strings.Split(string(text), "\n") {
 		if !hasKey(line) {
@@ -119,7 +119,7 @@ func ParseKeys(text []byte) (keys []ed25519.PublicKey, err error) {
 func KeyLine(key ed25519.PublicKey, name string) string { return HubKey{key, name}.Entry() + "\n" }
 
 // KeyChange is the body of an order of the kind [Keys]: a key that the gateway is to know
-// from now on, or one that it is to know no longer. It has one of both.
+// from now on, or one that it is to know no longer. Exactly one of them is set.
 type KeyChange struct {
 	Add    string `json:"add,omitempty"`    // as in a line of the list
 	Remove string `json:"remove,omitempty"` // the fingerprint
@@ -156,12 +156,12 @@ func (o Order) KeyChange() (c KeyChange, err error) {
 	return c, nil
 }
 
-// Apply returns a gateway's list of keys after the change, which the hub with the key of
-// that fingerprint has signed, and the key that was added or removed. Other lines stay as
+// Apply returns a gateway's list of keys after the change, and the key that was added or
+// removed. signer is the fingerprint of the key that signed the change. Other lines stay as
 // they are. changed is false if the list is so already.
 //
-// A hub removes no key of its own: that is another's to do, so a list never becomes
-// empty, nor one that nobody can change.
+// A hub cannot remove its own key, only another hub can: so a list never becomes empty, nor
+// one that nobody can change.
 func (c KeyChange) Apply(list []byte, signer string) (next []byte, key HubKey, changed bool, err error) {
 	keys, err := ParseHubKeys(list)
 	if err != nil {
@@ -201,8 +201,8 @@ type HubKeys struct {
 	Removed []string // fingerprints of those that gateways are to know no longer
 }
 
-// Changes returns what a gateway that knows keys of these fingerprints is to be sent by
-// the hub whose key is own, which does not remove itself.
+// Changes returns the changes that a hub has to send to a gateway that knows the keys of
+// these fingerprints. The hub does not remove its own key.
 func (h HubKeys) Changes(has []string, own string) (changes []KeyChange) {
 	for _, k := range h.Known {
 		if f := k.Fingerprint(); !slices.Contains(has, f) && !slices.Contains(h.Removed, f) {

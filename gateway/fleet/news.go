@@ -18,21 +18,21 @@ const MaxNews = 256 << 10
 // [wire.TypeState] and [wire.TypeEvent].
 const TypeAudit = "audit"
 
-// TypeReadings is the type of the answer that ends those to [AskReadings].
+// TypeReadings is the type of the last answer to [AskReadings].
 const TypeReadings = "readings"
 
 // TypeMachine is the type of the answer to [AskMachine].
 const TypeMachine = "machine"
 
-// Hello is what a gateway says of itself: when it has connected, and when any of it
-// has changed.
+// Hello is what a gateway says of itself, when it has connected and when any of it has
+// changed.
 type Hello struct {
-	wire.Hello // You is the hub's to say
-	// Nonce is random and new with each start of the gateway. An order has it, so one
-	// that was recorded before the start is none after it.
+	wire.Hello // the hub sets You
+	// Nonce is random and new with each start of the gateway. An order has it, so one that
+	// was recorded before the start is not valid after it.
 	Nonce      string `json:"nonce"`
 	Connection uint64 `json:"connection"` // as in [Presence]
-	UptimeMS   int64  `json:"uptime_ms"`  // since that start, when this was made: for [Order.UptimeMS]
+	UptimeMS   int64  `json:"uptime_ms"`  // time since that start when this was made, for [Order.UptimeMS]
 	// Alarms are all that there are, in the gateway's order. Recent are those that were
 	// cleared, the newest last; nil: the gateway does not say.
 	Alarms []wire.Alarm `json:"alarms"`
@@ -42,14 +42,14 @@ type Hello struct {
 	HubKeys []string `json:"hub_keys,omitzero"`
 }
 
-// AuditHead is the end of the audit log: whoever has it finds later that records before
-// it were changed or removed.
+// AuditHead is the end of the audit log. Whoever has it can find out later whether records
+// before it were changed or removed.
 type AuditHead struct {
 	Seq  uint64 `json:"seq"`
 	Hash string `json:"hash"` // hexadecimal
 }
 
-// Wrong says what is wrong with the audit log that had the end last before, "" if nothing is.
+// Wrong says what is wrong with an audit log whose end was last and is h now, "" if nothing is.
 func (h AuditHead) Wrong(last AuditHead) string {
 	switch {
 	case h.Seq < last.Seq:
@@ -142,7 +142,7 @@ func printable(text string) bool {
 	return utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
 
-// Printable returns a text as an order can have it.
+// Printable returns a text with ? for each character that an order must not have.
 func Printable(text string) string {
 	return strings.Map(func(c rune) rune {
 		if !unicode.IsPrint(c) {

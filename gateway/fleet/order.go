@@ -23,8 +23,8 @@ const MaxOrder = 16 << 10
 // that differs from the gateway's, so nobody knows when it is late.
 const MaxValid = time.Minute
 
-// Order is what a hub signs. The text of it, as JSON, follows the signature; what is
-// verified is that text, byte by byte, so that no two readers can see two orders.
+// Order is what a hub signs. Its text, as JSON, follows the signature; what is verified is
+// that text, byte by byte, so that two readers cannot read different orders in it.
 type Order struct {
 	Site    string `json:"site"`
 	Gateway string `json:"gateway"` // [All] for a question to each of the site
@@ -35,23 +35,23 @@ type Order struct {
 	// Counter grows with each order of a kind that is signed with the hub's key. It
 	// need not begin at 0 nor grow by 1: a hub that begins with the time in µs stores none.
 	Counter uint64 `json:"counter"`
-	// An order has one of these. Expires, Unix ms, is compared with the gateway's clock,
-	// and refused while that is not synchronised. UptimeMS is on the clock that the
-	// gateway's hello shows, which is always right.
+	// An order has exactly one of these. Expires, Unix ms, is compared with the gateway's
+	// clock, and refused while that is not synchronised. UptimeMS is compared with the
+	// gateway's uptime, which its hello tells, and which is always right.
 	Expires  int64 `json:"expires,omitempty"`
 	UptimeMS int64 `json:"uptime_ms,omitempty"`
 
 	By     string          `json:"by,omitempty"`     // who commands, for people
-	Client string          `json:"client,omitempty"` // the hub's name of the connection or user who commands: a lease is one's
+	Client string          `json:"client,omitempty"` // the hub's name of the connection or user that commands and has the lease
 	Body   json.RawMessage `json:"body"`             // [Cmd]: an envelope as on the WebSocket; [Ask]: a [Question]; [Watch]: a [View]; [Keys]: a [KeyChange]
 
-	// Signer is the fingerprint of the key that has signed it. [Verifier.Verify] says it.
+	// Signer is the fingerprint of the key that has signed it. [Verifier.Verify] sets it.
 	Signer string `json:"-"`
 }
 
-// Until sets until when the order is valid: for so long from now, by the clock that the
-// gateway has, as its hello says that came at received. What hello was under way makes
-// the order expire earlier, never later.
+// Until limits the order to so long from now: by the gateway's clock if h, its hello, says that
+// this is synchronised, else by its uptime. h came at received; the time that it was under way
+// makes the order expire earlier, never later.
 func (o *Order) Until(h *Hello, received, now time.Time, valid time.Duration) {
 	o.Expires, o.UptimeMS = 0, 0
 	if h == nil || h.ClockSynced {
@@ -118,8 +118,8 @@ func cutSeal(payload []byte) (s sealed, err error) {
 	return s, nil
 }
 
-// parseOrder reads the text of an order, which a hub has signed: what this version does
-// not know, it does not carry out in part.
+// parseOrder reads the text of an order that a hub has signed. An order with a member that
+// this version does not know is refused, not carried out in part.
 func parseOrder(text []byte) (o Order, err error) {
 	if err := strict(text, &o); err != nil {
 		return Order{}, fmt.Errorf("order: %w", err)
@@ -167,8 +167,8 @@ type Question struct {
 	Until  uint32 `json:"until"` // to this one
 }
 
-// ReadingsSent is the payload of [TypeReadings]: what was sent before it. What of the
-// span is not in that, the gateway does not have.
+// ReadingsSent is the payload of [TypeReadings]: what was sent before it. The gateway does
+// not have the rest of the span.
 type ReadingsSent struct {
 	Sensor   string `json:"sensor"`
 	Epoch    string `json:"epoch"`
@@ -196,7 +196,7 @@ func (o Order) Question() (q Question, err error) {
 	return Question{}, wire.Errorf(404, "ask: unknown question")
 }
 
-// Refusal is the error that a gateway has answered with, unlike one on the way.
+// Refusal is the error that a gateway has answered with, as opposed to an error on the way.
 type Refusal struct{ Why *wire.Error }
 
 func (r Refusal) Error() string { return r.Why.Error() }

@@ -7,5 +7,5 @@ const (
 	ProbeExpiry = 5
 )
 
-// IsProbe returns whether a payload says nothing, and is only there to be passed on.
+// IsProbe returns whether a payload is [Probe].
 func IsProbe(payload []byte) bool { return string(payload) == Probe }

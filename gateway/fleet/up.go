@@ -19,7 +19,7 @@ const upMagic = 0x73677775
 
 // Blocks is a part of the payload of [Up], and of an answer that carries readings: one or
 // more blocks of one sensor and epoch, as they are in the sensor's log, in their order.
-// While the bytes of the month are nearly used up it is the heads of blocks on [Up].
+// While the bytes of the month are nearly used, a part on [Up] has the heads of blocks instead.
 type Blocks struct {
 	Sensor      string   // as in each block
 	Epoch       string   // as in each block
@@ -27,7 +27,7 @@ type Blocks struct {
 	First, Last uint32   // numbers of the first and the last record
 	Records     int
 	Blocks      [][]byte // of the payload: to be copied if it is used again
-	Heads       []byte   // of blocks that are not there; likewise
+	Heads       []byte   // of blocks that are not in the payload; likewise
 }
 
 // Values says what a sensor's values are from a number of the epoch on. The log stores
@@ -60,8 +60,8 @@ func AppendUpHeader(b []byte, values []Values) []byte {
 	return b
 }
 
-// ParseUp reads the parts of a payload and checks their blocks, each by its checksum:
-// nothing of a payload is used that is not all right. It does not unpack them.
+// ParseUp reads the parts of a payload and checks their blocks, each by its checksum: a
+// payload with any error is refused as a whole. It does not unpack the blocks.
 func ParseUp(payload []byte) (parts []Blocks, err error) {
 	if len(payload) > MaxUp {
 		return nil, fmt.Errorf("up: %d bytes, of %d at most", len(payload), MaxUp)
@@ -76,7 +76,7 @@ func ParseUp(payload []byte) (parts []Blocks, err error) {
 	return parts, nil
 }
 
-// cut reads a part, and returns what is behind it.
+// cut reads a part, and returns what follows it.
 func (u *Blocks) cut(b []byte) (rest []byte, err error) {
 	if b, err = u.cutHeader(b); err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func begins(b []byte) bool { return len(b) >= 4 && binary.BigEndian.Uint32(b) ==
 
 var errUpHeader = errors.New("up: not a payload of blocks of this version")
 
-// cutHeader reads what stands before the blocks, and returns these.
+// cutHeader reads what stands before the blocks, and returns the rest.
 func (u *Blocks) cutHeader(b []byte) ([]byte, error) {
 	if len(b) < 5 || !begins(b) {
 		return nil, errUpHeader
@@ -170,7 +170,7 @@ func quantityOf(name, unit string) wire.Quantity {
 	return wire.Quantity{Name: name, Unit: unit, Decimals: 2}
 }
 
-// cutHeads reads the heads of a part, of which there is nothing besides.
+// cutHeads reads the heads of a part, which has nothing else.
 func (u *Blocks) cutHeads(b []byte) (rest []byte, err error) {
 	heads, size, err := codec.ParseHeads(b)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// Clock is a gateway's, when it asks.
+// Clock is the state of a gateway's clocks at one moment.
 type Clock struct {
 	Unix   int64 // ms
 	Synced bool
@@ -23,7 +23,7 @@ type Verifier struct {
 	Clock   func() Clock
 
 	mu   sync.Mutex
-	seen map[counted]uint64 // the largest counter that was taken; as many as there are keys and kinds
+	seen map[counted]uint64 // the largest counter that was taken; an entry for each key and kind
 }
 
 // counted is what has a counter of its own. MQTT keeps the order of messages on one topic only.
@@ -41,12 +41,12 @@ type Message struct {
 }
 
 // Verify returns the order in a message, or why it is not carried out: a [*wire.Error].
-// With an error, the order is one that a hub has signed for this gateway, for the answer
-// to it, or zero.
+// With an error, the order is returned too, for the answer to it, if a hub has signed it
+// for this gateway; else it is zero.
 //
 // A stop or an e-stop that a hub has signed for this gateway is always carried out:
 // also one that is late, recorded, retained, of another start, or cannot be timed.
-// Then the warning says what is wrong with it. Whoever can repeat it keeps a motor off.
+// Then the warning says what is wrong with it. A replayed stop can only keep a motor off.
 func (v *Verifier) Verify(m Message) (o Order, warning string, err error) {
 	t, err := ParseTopic(m.Topic)
 	if err != nil {
@@ -87,8 +87,8 @@ func (v *Verifier) signed(s sealed) bool {
 	return false
 }
 
-// addressed returns an error for an order that is another gateway's, or that came on
-// a topic which is not its own. Of all gateways only what costs little is asked.
+// addressed returns an error for an order that is another gateway's, or that came on a
+// topic which is not its own. Orders for all gateways can only be questions.
 func (v *Verifier) addressed(o Order, t Topic) error {
 	to := Gateway{o.Site, o.Gateway}
 	all := to == Gateway{v.Gateway.Site, All}
@@ -103,7 +103,7 @@ func (v *Verifier) addressed(o Order, t Topic) error {
 	return nil
 }
 
-// timely returns an error for an order that is not of now, and else notes its counter.
+// timely returns an error for an order that is late or a copy, and else notes its counter.
 func (v *Verifier) timely(o Order, key keyID, retained bool) error {
 	all := o.Gateway == All
 	now := v.Clock()
