@@ -11,21 +11,21 @@ import (
 const (
 	minPause = time.Second
 	maxPause = time.Minute
-	// After a connection that another with the same client ID has taken over: whoever
-	// connects at once takes it back, and so on for ever.
+	// After a connection that another with the same client ID has taken over: to connect at
+	// once would take it back, and so on for ever.
 	minYield = time.Minute
 	maxYield = 10 * time.Minute
 	// A connection that lasted so long was a good one.
 	goodConnection = time.Minute
-	// maxSaid is how many different errors are remembered as said.
+	// maxSaid is how many different errors are remembered as reported.
 	maxSaid = 16
 )
 
 // Keep keeps a connection up until ctx ends: connect connects, to one broker after the
 // other by the number of the attempt, and returns when the connection has ended. The
-// pauses between the attempts grow up to a minute, and are never the same for two who
-// lost a broker at the same time. failed is called with why a connection ended, with the
-// same once only: the same every minute helps nobody.
+// pauses between the attempts grow up to a minute, and are random, so that clients that
+// lost a broker together do not come back together. failed is called with why a connection
+// ended, once for each text: to repeat it every minute helps nobody.
 func Keep(ctx context.Context, connect func(ctx context.Context, attempt int) error, failed func(error)) {
 	pause, yield := minPause, minYield
 	said := map[string]bool{}

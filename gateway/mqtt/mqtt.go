@@ -1,8 +1,8 @@
-// Package mqtt is what those who speak MQTT to a broker have in common: how it is reached,
-// when it is tried again, how it is noticed that it no longer answers, and what its
+// Package mqtt is what all MQTT clients of the gateway have in common: how a broker is
+// reached, when it is tried again, how it is noticed that it no longer answers, and what its
 // reason codes say.
 //
-// It refuses to know what is said: sessions, topics and payloads are the others' own.
+// It refuses to know what is said: sessions, topics and payloads belong to its callers.
 package mqtt
 
 import (
@@ -21,8 +21,8 @@ import (
 const (
 	dialTimeout = 10 * time.Second
 
-	// wordTime is how long a broker's last words are waited for after a packet could not
-	// be written: with TLS 1.3 it refuses a certificate when the handshake is over here.
+	// wordTime is how long to wait for the broker's reason after a packet could not be
+	// written: with TLS 1.3 it refuses a certificate when the client's handshake is over.
 	wordTime = time.Second
 )
 
@@ -34,8 +34,8 @@ type Options struct {
 }
 
 // Dial connects to a broker, mqtt://HOST[:PORT] or, with TLS, mqtts://HOST[:PORT]; the
-// ports are 1883 and 8883 unless it says otherwise. The connection sends each packet at
-// once, as paho's packets take its lock.
+// ports are 1883 and 8883 unless it says otherwise. The connection sends each packet in
+// one piece; it knows a packet's end because paho locks it for each packet.
 func Dial(ctx context.Context, broker *url.URL, o Options) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -98,8 +98,8 @@ func (c *counted) Write(b []byte) (int, error) {
 // maxBuffer is how much of the buffer for a packet is kept for the next one, in bytes.
 const maxBuffer = 8 << 10
 
-// conn is a connection whose packets come one after the other, end, and are written at
-// once: paho writes a packet in pieces, of which each would be a TLS record and a segment
+// conn is a connection that writes each packet as a whole, separate from others and within a
+// time limit: paho writes a packet in pieces, and each would be a TLS record and a segment
 // of its own.
 type conn struct {
 	net.Conn
@@ -111,8 +111,8 @@ type conn struct {
 
 func (c *conn) Lock() { c.mu.Lock() }
 
-// Unlock writes the packet. If that fails, the connection ends, which its reader notices
-// after it has read why the broker no longer reads, if it has said so.
+// Unlock writes the packet. If that fails, the connection ends; before its reader notices
+// that, it can read the broker's reason, if one was sent.
 func (c *conn) Unlock() {
 	defer c.mu.Unlock()
 	if c.failed != nil || len(c.packet) == 0 {

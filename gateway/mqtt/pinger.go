@@ -11,9 +11,9 @@ import (
 	"github.com/eclipse/paho.golang/paho/log"
 )
 
-// Pinger asks a broker whether it is there when nothing was sent or nothing came for the
-// time of the keep-alive, and ends a connection over which nothing has come for one and a
-// half of it: paho's own takes up to two. It is a paho.Pinger for one connection.
+// Pinger pings a broker when nothing was sent, or nothing was received, for the time of the
+// keep-alive. It ends a connection on which nothing was received for 1.5 times that: paho's
+// own takes up to 2 times. It is a paho.Pinger for one connection.
 type Pinger struct {
 	begin          time.Time
 	sent, received atomic.Int64 // when last, since begin
@@ -58,7 +58,7 @@ func (p *Pinger) Run(ctx context.Context, conn net.Conn, keepAlive uint16) error
 	}
 }
 
-// ping may wait for the line; the end of the connection ends it.
+// ping sends a ping. It may block on a slow line, until the connection ends.
 func ping(conn net.Conn, failed chan<- error) {
 	if _, err := packets.NewControlPacket(packets.PINGREQ).WriteTo(conn); err != nil {
 		select {

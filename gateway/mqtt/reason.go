@@ -43,9 +43,9 @@ func (d Disconnected) Error() string {
 	return "the broker ended the connection: " + Reason(byte(d))
 }
 
-// Explain says of the errors with which connections begin what to do about them. A broker
-// that refuses a client's certificate says so when the first packet is read (TLS 1.3), so
-// it explains that error too.
+// Explain adds to an error of a new connection what to do about it. It also explains errors
+// of the first packet that is read: with TLS 1.3, only then is it known that the broker
+// refuses the client's certificate.
 func Explain(err error) error {
 	if fix := fixOf(err); fix != "" {
 		return fmt.Errorf("%w; fix: %s", err, fix)

@@ -9,33 +9,33 @@ import (
 )
 
 const (
-	// So many connections that the broker closes without a word, each soon after it began,
-	// are one too many for chance.
+	// rivalEnds is how many short connections in a row that the broker closes without a reason
+	// are more than chance.
 	rivalEnds = 3
-	// Once that was found, whoever connects next may be waiting for so long.
+	// rivalTime is how long the rival may pause after that before it connects again.
 	rivalTime = 2 * maxYield
 )
 
-// Rival finds out that another one connects with the same client ID, at a broker that does
-// not say so: Mosquitto 2.0 closes the older connection without a word. So does the node of
-// a cluster that is killed; then the next connection is to another one.
+// Rival detects that another client connects with the same client ID, at a broker that does
+// not say so: Mosquitto 2.0 closes the older connection without a reason. A node of a cluster
+// that is killed does so too, but then the next connection is to another node.
 type Rival struct {
 	broker string
 	ends   int
 	found  bool
 }
 
-// Explain returns the error with which a connection to a broker has ended, which was made and
-// lasted so long: it is [Disconnected] because it was [TakenOver], if that is how it looks.
+// Explain returns the error with which a connection to a broker has ended: [Disconnected] by
+// [TakenOver], if it looks like that. made: it had been established, and lasted so long.
 func (r *Rival) Explain(broker string, err error, made bool, lasted time.Duration) error {
 	silent := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	if broker != r.broker {
 		*r = Rival{broker: broker}
 	}
 	switch {
-	case silent && !made: // it says nothing about the others
+	case silent && !made: // this says nothing about a rival
 		return err
-	case !silent: // such as a broker that is started anew
+	case !silent: // such as a broker that is restarted
 		*r = Rival{broker: broker}
 		return err
 	case r.found && lasted < rivalTime:

@@ -6,15 +6,15 @@ import (
 	"sync/atomic"
 )
 
-// entrance is a listener that knows which of its connections the broker has not begun to
-// read: only from then on does the broker wait for them when it ends, and before that it
-// would race with them. It disconnects only those that have introduced themselves; the
-// others, for which it would wait long, are closed with the listener.
+// entrance is a listener that knows which connections the broker has not begun to read: a
+// broker that ends waits only for those that it reads, and races with the others. It
+// disconnects only clients that have sent CONNECT; the others, for which it would wait long,
+// are closed with the listener.
 //
-// It has the broker handle what comes from one connection at a time. For mochi 2.7.9 locks
-// for reading twice, one inside the other, what is under way to a client
-// (Inflight.NextImmediate): who sends the client something between the two waits for ever,
-// and so does the client.
+// It lets the broker handle what comes from one connection at a time, because mochi 2.7.9
+// takes a read lock twice, one inside the other, on what is under way to a client
+// (Inflight.NextImmediate): a writer that comes between the two waits for ever, and so does
+// the client.
 type entrance struct {
 	net.Listener
 	unread   sync.WaitGroup
@@ -64,7 +64,7 @@ type entering struct {
 	entrance *entrance
 	begin    func()
 	handling atomic.Bool // it holds the entrance's lock
-	closed   atomic.Bool // maybe by another, which takes the place of its client
+	closed   atomic.Bool // maybe by another connection, which takes the place of its client
 }
 
 func (c *entering) Read(b []byte) (int, error) {
@@ -76,7 +76,7 @@ func (c *entering) Read(b []byte) (int, error) {
 	}
 	c.entrance.handling.Lock()
 	c.handling.Store(true)
-	if c.closed.Load() { // it may not be closed again
+	if c.closed.Load() { // Close, which releases the lock, may not be called again
 		c.handled()
 		return 0, net.ErrClosed
 	}
@@ -91,7 +91,7 @@ func (c *entering) handled() {
 }
 
 func (c *entering) Close() error {
-	c.begin() // or never
+	c.begin() // if it was never read
 	c.entrance.mu.Lock()
 	delete(c.entrance.inside, c)
 	c.entrance.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Line is a slow line to a broker: a connection over it has so many bytes a second each
-// way, headers of IP and TCP with them, and so long for each byte.
+// Line is a slow line to a broker. Each way of a connection over it has a rate in bytes a
+// second, which counts headers of IP and TCP, and a delay.
 type Line struct {
 	Address string // HOST:PORT, where the broker seems to be
 
@@ -59,7 +59,7 @@ func StartLine(t testing.TB, broker string, rate float64, delay time.Duration) *
 	return line
 }
 
-// Late returns by how much this machine at most has passed something on too late.
+// Late returns the longest delay that was this machine's own, and not the line's.
 func (l *Line) Late() time.Duration { return time.Duration(l.late.Load()) }
 
 // Sent returns how many bytes have gone to the broker, with headers.

@@ -68,9 +68,9 @@ func Start(t testing.TB, o Options) *Broker {
 // Stop ends the broker and all connections to it, which are told so before.
 func (b *Broker) Stop() { b.stop() }
 
-// listen listens at an address. If that is "", it is a port of loopback that the kernel
-// takes for no outgoing connection: who stops can listen there again. A program that another
-// test starts just then has what was open here too, until it is its own.
+// listen listens at an address; "" is a port of loopback that the kernel takes for no outgoing
+// connection, so that a broker that was stopped can listen there again. That may have to wait:
+// a program that another test starts just then has this socket open too, until its exec.
 func listen(address string) (l net.Listener, err error) {
 	if address != "" {
 		again := time.NewTicker(10 * time.Millisecond)
