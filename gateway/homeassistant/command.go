@@ -13,13 +13,13 @@ import (
 
 // Limits of commands.
 const (
-	// lease is how long a motor runs on that Home Assistant started if this program
-	// no longer renews it, which it does every second.
+	// lease is how long a motor that Home Assistant started still runs after this program
+	// has stopped renewing the lease, which it does every second.
 	lease = 5 * time.Second
-	// maxCommands is how many starts and sets are carried out in a second, as of a
-	// WebSocket client's messages. A stop always is.
+	// maxCommands is how many starts and sets are carried out in a second: as many as
+	// messages of a WebSocket client. Stops have no limit.
 	maxCommands = 20
-	// warnPeriod is how long the log says nothing more of commands that are refused.
+	// warnPeriod is how long no other refused command is logged after one.
 	warnPeriod = 10 * time.Second
 )
 
@@ -30,7 +30,7 @@ func (b *Bridge) receive(topic string, payload []byte, retained bool) {
 		return
 	}
 	err := b.command(target, what, string(payload), retained)
-	b.poke() // also to show that nothing has changed
+	b.poke() // also after a refusal, to show that nothing has changed
 	if err == nil {
 		return
 	}
@@ -46,7 +46,7 @@ func (b *Bridge) receive(topic string, payload []byte, retained bool) {
 }
 
 func (b *Bridge) command(target, what, payload string, retained bool) error {
-	if retained { // it is of another time
+	if retained { // it may be old
 		return errors.New("the message is retained; fix: publish commands without retain, and remove this one")
 	}
 	cmd, err := b.parse(target, what, payload)
@@ -61,8 +61,8 @@ func (b *Bridge) command(target, what, payload string, retained bool) error {
 	return b.opts.Command(*cmd)
 }
 
-// parse returns the command that a payload is of, nil if there is none to carry out:
-// the direction of a motor that is off is for its next start.
+// parse returns the command in a payload, nil if nothing is to be carried out now: the
+// direction of a motor that is off is kept for its next start.
 func (b *Bridge) parse(target, what, payload string) (*wire.Command, error) {
 	motors := b.opts.Motors()
 	i := slices.IndexFunc(motors, func(m wire.MotorState) bool { return m.Target == target })
@@ -104,7 +104,7 @@ func (b *Bridge) parseDirection(m wire.MotorState, payload string) (*wire.Comman
 	return nil, nil
 }
 
-// parseSpeed returns the speed that a payload asks for, nil if it is that of before.
+// parseSpeed returns the speed that a payload asks for, nil if it is to stay as it is.
 func parseSpeed(what, payload string) (*float64, error) {
 	if what == onOff {
 		if payload != "ON" && payload != "OFF" {
@@ -120,7 +120,7 @@ func parseSpeed(what, payload string) (*float64, error) {
 	return &speed, nil
 }
 
-// admit returns why no motor may be started now, and else notes that one may be.
+// admit returns why no motor may be started now, else notes that one is started.
 func (b *Bridge) admit() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -151,7 +151,7 @@ func (b *Bridge) keepalive() {
 	}
 }
 
-// shorten makes a stranger's text fit for an error.
+// shorten shortens a received text for an error message.
 func shorten(text string) string {
 	const limit = 60
 	if len(text) > limit {

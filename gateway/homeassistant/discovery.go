@@ -34,7 +34,7 @@ type availability struct {
 	Topic string `json:"topic"`
 }
 
-// component is an entity. One that has a platform only is removed.
+// component is an entity. One with only a platform makes Home Assistant remove it.
 type component struct {
 	Platform string `json:"p"`
 
@@ -78,7 +78,7 @@ func (b *Bridge) announcement() device {
 		}
 	}
 	for _, m := range o.Motors() {
-		// The platform is in the key: a component cannot change its own.
+		// The platform is in the key, because a component cannot change its platform.
 		c := b.motor(m)
 		d.Components[m.Target+"_"+c.Platform] = c
 	}
@@ -106,7 +106,7 @@ func (b *Bridge) quantity(s wire.SensorInfo, q wire.Quantity) component {
 	}
 }
 
-// motor is a switch or a fan where Home Assistant may command, else what is seen of it.
+// motor returns a switch or a fan if Home Assistant may command, else a binary sensor.
 func (b *Bridge) motor(m wire.MotorState) component {
 	topic := b.topics.motor(m.Target)
 	c := component{Platform: "binary_sensor", Name: m.Target, DeviceClass: "running", StateTopic: topic, ValueTemplate: "{{ value_json.state }}", AttributesTopic: topic}
@@ -128,8 +128,8 @@ func (b *Bridge) motor(m wire.MotorState) component {
 	return c
 }
 
-// withRemovals returns the announcement with what an earlier one, as it is retained
-// by the broker, has beyond it: each with its platform only, by which Home Assistant
+// withRemovals returns the announcement with the components added that only an earlier
+// one, retained by the broker, has: each with only its platform, by which Home Assistant
 // removes it. It returns false if there is nothing to remove.
 func withRemovals(d device, earlier []byte) (device, bool) {
 	var was struct {

@@ -57,10 +57,10 @@ type Bridge struct {
 	seen       []bool            // it has one
 	directions map[string]string // of motors that are off: for their next start
 	started    bool              // Home Assistant started a motor since it was lost last
-	offline    bool              // it said that it ends
-	begun      bool              // it said that it began, and knows no state
+	offline    bool              // Home Assistant said that it ends
+	begun      bool              // Home Assistant said that it has started, so it knows no state
 	earlier    []byte            // an announcement that the broker retained, not looked at yet
-	second     time.Time         // that the commands are counted in
+	second     time.Time         // in which commands are counted
 	commands   int               // in this second
 	warned     time.Time         // when a refused command was logged last
 }
@@ -108,8 +108,8 @@ func (b *Bridge) poke() {
 	}
 }
 
-// Run connects to the broker, again whenever the connection ends, until ctx ends.
-// Whatever Home Assistant started has stopped then.
+// Run connects to the broker, again whenever the connection ends, until ctx ends. When it
+// returns, whatever Home Assistant started has stopped.
 func (b *Bridge) Run(ctx context.Context) error {
 	if b == nil {
 		return nil
@@ -123,7 +123,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	return nil
 }
 
-// lost stops what Home Assistant started: nobody is there who could.
+// lost stops what Home Assistant started, because Home Assistant no longer can.
 func (b *Bridge) lost() {
 	b.mu.Lock()
 	started := b.started

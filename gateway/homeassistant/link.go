@@ -46,7 +46,7 @@ func (b *Bridge) connection(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, 1) // why it ended; others follow from the first
+	failed := make(chan error, 1) // why it ended: the first error only, as the others follow from it
 	fail := func(err error) {
 		select {
 		case failed <- err:
@@ -80,8 +80,8 @@ func (b *Bridge) connection(ctx context.Context) error {
 	return err
 }
 
-// connectPacket introduces the gateway. What it leaves behind when it ends without a
-// word is that it is offline; no session is kept, in which commands could wait.
+// connectPacket introduces the gateway. Its will says that the gateway is offline. No
+// session is kept, because commands could wait in one.
 func (b *Bridge) connectPacket() (*paho.Connect, error) {
 	p := &paho.Connect{
 		ClientID: b.opts.ID, KeepAlive: keepAlive, CleanStart: true,
@@ -120,7 +120,7 @@ func (b *Bridge) received(topic string, payload []byte, retained bool) {
 	}
 }
 
-// statusIs notes that Home Assistant began or ended.
+// statusIs notes that Home Assistant has started or ended.
 func (b *Bridge) statusIs(payload string) {
 	b.mu.Lock()
 	b.offline = payload == offline
@@ -182,7 +182,7 @@ func (l *link) begin(ctx context.Context) error {
 		{Topic: status, QoS: 1},
 		{Topic: l.topics.config, QoS: 1, NoLocal: true, RetainAsPublished: true},
 	}}
-	if l.opts.MaxRun > 0 { // the broker sends none that it has retained, and marks those that it will retain
+	if l.opts.MaxRun > 0 { // retained commands are not sent, and those to be retained are marked
 		subscribe.Subscriptions = append(subscribe.Subscriptions, paho.SubscribeOptions{Topic: l.topics.commands(), QoS: 1, RetainHandling: 2, RetainAsPublished: true})
 	}
 	if _, err := l.client.Subscribe(ctx, subscribe); err != nil {
@@ -203,7 +203,7 @@ func (l *link) introduce(ctx context.Context) error {
 	return l.publishAll(ctx, slices.Concat(l.sensorStates(), l.motorStates(), l.alarmStates()))
 }
 
-// news does what the broker or Home Assistant gave reason for.
+// news handles an earlier announcement from the broker, and a start of Home Assistant.
 func (l *link) news(ctx context.Context) error {
 	l.mu.Lock()
 	begun, earlier := l.begun, l.earlier
@@ -227,7 +227,7 @@ func (l *link) news(ctx context.Context) error {
 func (l *link) farewell(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_ = l.retain(ctx, l.topics.availability, offline) // else the broker does, when it misses the gateway
+	_ = l.retain(ctx, l.topics.availability, offline) // if this fails, the will says so later
 	return nil
 }
 
