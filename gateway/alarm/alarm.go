@@ -10,8 +10,8 @@
 // # What a reading does
 //
 // [Alarms.Tick] evaluates the conditions on each record's values. A value that was not
-// measured neither raises nor clears an alarm: until there is another one it is not
-// known whether the condition holds, and that time does not count for how long it must
+// measured neither raises nor clears an alarm: until the next one it is not known
+// whether the condition holds, and that time does not count towards how long it must
 // hold. Conditions on ages, and built-in alarms, are evaluated by the goroutine of
 // [Alarms.Run]. All times are the monotonic clock's.
 package alarm
@@ -30,8 +30,8 @@ import (
 )
 
 const (
-	// maxOutbox is how many changes wait to be notified of, which they do for 20 ms at most.
-	// Of more, the oldest are dropped: they are over.
+	// maxOutbox is how many changes can wait for their notification, for 20 ms at most. If
+	// there are more, the oldest are dropped, because newer ones replace them.
 	maxOutbox = 1000
 )
 
@@ -73,8 +73,8 @@ type Alarms struct {
 	loaded atomic.Bool // the file is read, and written from now on
 	ended  atomic.Bool // nothing is stored any more
 
-	// order is held while alarms change, until that is in the outbox: events come in their
-	// order.
+	// order is held while alarms change and until the changes are in the outbox, so that events
+	// come in their order.
 	order   sync.Mutex
 	changes []wire.Alarm // of the evaluation that runs
 
@@ -84,7 +84,7 @@ type Alarms struct {
 	queue   []delivery   // to be posted, the oldest first
 	counts  Deliveries
 	writes  uint64        // of the file
-	outbox  []wire.Alarm  // changes that are not notified of yet
+	outbox  []wire.Alarm  // changes of which nobody was notified yet
 	waits   chan struct{} // closed when what has changed is stored; nil: nothing has
 	stored  chan struct{} // closed when the last change is stored; nil: there was none
 }
@@ -94,8 +94,8 @@ type alarm struct {
 	wire.Alarm
 	hold    time.Duration // it is raised after its condition has held for so long
 	settle  time.Duration // and cleared after what clears it has held for so long
-	since   time.Time     // what would raise it, or clear it, holds; zero: it does not
-	unknown time.Time     // since then it is not known whether it holds; zero: it is
+	since   time.Time     // since when the condition that would raise or clear it holds; zero: it does not
+	unknown time.Time     // since when it is not known whether that condition holds; zero: it is known
 	command command       // that acknowledged it
 }
 
@@ -195,8 +195,8 @@ func (c *rule) evaluate(a *Alarms, r *wire.Record, now time.Time) {
 	}
 }
 
-// evaluateAge evaluates a condition on an age. A sensor that has not measured since the
-// start may be older than the start, and is at least so old. a.mu is held.
+// evaluateAge evaluates a condition on an age. If a sensor has not measured since the start,
+// its age is the time since then, at least. a.mu is held.
 func (c *rule) evaluateAge(a *Alarms, now time.Time) {
 	s := a.sensors[c.When.Sensor]
 	never := s.good.IsZero()
@@ -226,8 +226,8 @@ func (a *alarm) doubt(now time.Time) {
 	}
 }
 
-// decide notes whether the condition holds that raises the alarm, and the one that
-// clears it, and returns whether that raises or clears it now.
+// decide notes whether the conditions that raise and clear the alarm hold, and returns
+// whether it is to be raised or cleared now.
 func (a *alarm) decide(holds, clears bool, now time.Time) bool {
 	if !a.unknown.IsZero() { // that time does not count
 		if !a.since.IsZero() {
@@ -269,7 +269,7 @@ func (a *Alarms) remember(cleared wire.Alarm) {
 	a.recent = slices.Delete(a.recent, 0, max(len(a.recent)-wire.RecentAlarms, 0))
 }
 
-// publish has what has changed stored and posted, and then notified of. a.order is held.
+// publish has the changes stored and posted; release notifies of them. a.order is held.
 func (a *Alarms) publish() {
 	if len(a.changes) == 0 {
 		return
@@ -286,8 +286,8 @@ func (a *Alarms) publish() {
 	signal(a.wake)
 }
 
-// release logs and notifies of what was published, once no death of the process loses
-// it, or the disk takes too long: what was shown is known after the restart.
+// release logs the published changes and notifies of them, once they are stored or the disk
+// takes too long: what was shown is to be known after a restart.
 func (a *Alarms) release() {
 	a.mu.Lock()
 	outbox, stored := a.outbox, a.stored
@@ -354,8 +354,8 @@ type List struct {
 	Conditions []string `json:"conditions"` // of all that are configured
 }
 
-// List returns the alarms that are raised and those that were, of the sensors and motors
-// that may is true for; an alarm that concerns none of them has no name for it.
+// List returns the alarms that are raised and those that were, if may returns true for the
+// names of their sensor and motor. A name is "" if the alarm concerns no sensor or no motor.
 func (a *Alarms) List(may func(sensor, motor string) bool) List {
 	all, recent := a.States()
 	return ListOf(all, recent, may)

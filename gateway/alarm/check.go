@@ -18,8 +18,8 @@ const (
 	UpdateFailed       = "update_failed"
 )
 
-// Settle is for how long what fails and works by turns must work before its alarm is
-// cleared: each time somebody is called, and there is something to store and to post.
+// Settle is how long something that failed must work before its alarm is cleared. Without it,
+// what fails again and again would call people, and write to the disk, each time.
 const Settle = 10 * time.Second
 
 // BuiltIn returns whether a name is that of a built-in alarm.
@@ -51,8 +51,8 @@ type check struct {
 	failure func() error
 }
 
-// Event notes that a sensor is lost. Whatever else happens, a check may have another
-// result.
+// Event notes that a sensor is lost. After any event the checks are made, because one may
+// have another result.
 func (a *Alarms) Event(e wire.Event) {
 	if e.Kind == wire.EventAlarm { // it is one of these alarms', whose change is notified
 		return
@@ -83,8 +83,8 @@ func (s sensor) failure() error {
 	return nil
 }
 
-// check makes all checks, and evaluates conditions on ages. What others are asked for
-// is asked before a lock is held that a tick needs.
+// check makes all checks, and evaluates conditions on ages. It calls other parts of the
+// gateway before it takes a lock that a tick needs.
 func (a *Alarms) check() {
 	failures := make([]error, len(a.checks))
 	own := len(a.opts.Sensors)

@@ -22,11 +22,11 @@ const (
 	filePause = 30 * time.Second
 	// retryPause follows a write that failed.
 	retryPause = 10 * time.Second
-	// storeTime is how long an acknowledgement, and each event, waits until no death of the
-	// process loses it.
+	// storeTime is how long an acknowledgement, and each event, waits at most until it is
+	// stored, so that the death of the process does not lose it.
 	storeTime = 20 * time.Millisecond
-	// quickSuffix ends the name of a file that is written first and not synced: to sync takes
-	// long on a card, and SIGKILL may come meanwhile. It is there until the file itself is
+	// quickSuffix ends the name of a file that is written first, and not synced: a sync takes
+	// long on a card, and SIGKILL may come meanwhile. The file exists until the main one is
 	// written.
 	quickSuffix = ".quick"
 )
@@ -121,7 +121,7 @@ func (a *Alarms) save(failed bool) (changed, fails bool) {
 		a.opts.Log.Info("the alarms are stored again", "file", path)
 	}
 	if err == nil {
-		_ = os.Remove(path + quickSuffix) // of two that are there, the newer one counts
+		_ = os.Remove(path + quickSuffix) // if it stays: of two files the newer one counts
 	}
 	return err != nil, err != nil
 }
@@ -135,7 +135,7 @@ func (a *Alarms) writeQuick(text []byte) error {
 	return os.WriteFile(path, text, 0o640)
 }
 
-// snapshot returns the text of the file, and what is to be closed when it is stored.
+// snapshot returns the text of the file, and the channel to close when it is stored.
 func (a *Alarms) snapshot() (text []byte, waits chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -150,8 +150,8 @@ func (a *Alarms) snapshot() (text []byte, waits chan struct{}) {
 	return s.format(), waits
 }
 
-// waiter makes what is closed when a change that is about to be published is stored.
-// a.mu is held.
+// waiter makes the channel that is closed when a change, which is about to be published, is
+// stored. a.mu is held.
 func (a *Alarms) waiter() {
 	if a.waits == nil {
 		a.waits = make(chan struct{})
@@ -183,8 +183,8 @@ func (a *Alarms) load() {
 	}
 }
 
-// readQuick reads the file that was not synced. One that is not whole is of no use, and
-// no loss: it was being written.
+// readQuick reads the file that was not synced. One that is not complete is ignored, and no
+// loss: it was still being written.
 func (a *Alarms) readQuick() (s saved, ok bool) {
 	data, err := atomicfile.Read(a.opts.File + quickSuffix)
 	if err == nil {
@@ -212,8 +212,8 @@ func (a *Alarms) read(path string) (s saved, ok bool) {
 	return s, err == nil
 }
 
-// restore goes on with what was stored. An alarm that is configured otherwise now is
-// raised until its condition clears it; one that is not configured any more is cleared.
+// restore continues with what was stored. A raised alarm whose configuration has changed stays
+// raised until its condition clears it; one that is no longer configured is cleared.
 func (a *Alarms) restore(s saved) {
 	a.order.Lock()
 	defer a.order.Unlock()

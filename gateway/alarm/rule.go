@@ -57,9 +57,9 @@ func short(d time.Duration) string {
 	return text
 }
 
-// ParseCondition reads a condition as interlocks have it, then, in any order,
-// how long it must hold, and what clears the alarm, which without it is that the
-// condition no longer holds.
+// ParseCondition reads a condition as interlocks have it, then, in any order and
+// optional, how long it must hold, and what clears the alarm. Without the latter, the
+// alarm is cleared when the condition no longer holds.
 //
 //	greenhouse.temperature > 35 for 30s until greenhouse.temperature < 33
 //	outdoor.age > 1m

@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// ageEvery is how often conditions on ages are evaluated, and checks made that nothing
-	// gave reason for; without such conditions that is once a second.
+	// ageEvery is how often conditions on ages are evaluated, and checks are made without an
+	// event; without such conditions, checks are made once a second.
 	ageEvery = 200 * time.Millisecond
-	// loadTime is how long the first tick waits for what was stored, with a disk that does
-	// not answer.
+	// loadTime is how long the first tick waits for what was stored, if the disk does not
+	// answer.
 	loadTime = 500 * time.Millisecond
 	// endTime is how long the end waits for the disk.
 	endTime = time.Second

@@ -23,12 +23,12 @@ import (
 )
 
 const (
-	// maxQueue is how many deliveries wait for the receiver. Then the oldest is dropped: the
-	// newest say how it is.
+	// maxQueue is how many deliveries can wait for the receiver. If there are more, the oldest
+	// is dropped: the newest tell the present state.
 	maxQueue = 100
 	// postTime is how long the receiver has to answer.
 	postTime = 10 * time.Second
-	// The pause after a delivery that failed doubles from one to the other.
+	// The pause after a failed delivery doubles from the minimum to the maximum.
 	minPostPause = 500 * time.Millisecond
 	maxPostPause = 5 * time.Minute
 	// maxAnswer is how much of an answer is read, for the connection to be used again.
@@ -118,7 +118,7 @@ func (a *Alarms) deliver(ctx context.Context) {
 	if a.opts.Webhook == nil {
 		return
 	}
-	if _, err := a.opts.Webhook.secret(); err != nil { // not only when it is needed
+	if _, err := a.opts.Webhook.secret(); err != nil { // warn at the start, not only when it is needed
 		a.opts.Log.Warn("alarms cannot be posted to the webhook", "err", err)
 	}
 	client := a.opts.Webhook.client()
@@ -158,8 +158,8 @@ func (a *Alarms) deliver(ctx context.Context) {
 	}
 }
 
-// client returns a client whose every step ends. It follows no redirect: where it
-// posts is what the configuration says.
+// client returns a client with a time limit for each step. It follows no redirect: it
+// posts only where the configuration says.
 func (w *Webhook) client() *http.Client {
 	c := &http.Client{
 		Timeout: postTime, Transport: w.transport,
