@@ -8,8 +8,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// sameAs reports whether two nicks are one in whatever letter case, or look alike:
-// by their letters, or by these and the marks on them.
+// sameAs reports whether two nicks are the same in any letter case, or look alike: with
+// their letters as they are, or with the marks on them as characters of their own.
 func sameAs(a, b string) bool {
 	a, b = norm.NFKC.String(a), norm.NFKC.String(b)
 	if strings.EqualFold(a, b) {
@@ -19,8 +19,8 @@ func sameAs(a, b string) bool {
 	return a != "" && (skeleton(a) == skeleton(b) || skeleton(norm.NFD.String(a)) == skeleton(norm.NFD.String(b)))
 }
 
-// plain returns s, which is in NFKC, without what makes no nick another one: "ali veli",
-// "ali_veli" and "ali.veli" are too much alike.
+// plain returns s, which is in NFKC, without the characters that do not make a nick another
+// one: "ali veli", "ali_veli" and "ali.veli" are too much alike.
 func plain(s string) string {
 	return strings.Map(func(c rune) rune {
 		if _, letter := confusables()[c]; !letter && isOrnament(c) {
@@ -30,8 +30,8 @@ func plain(s string) string {
 	}, s)
 }
 
-// skeleton returns what nicks that look alike have in common: UTS #39, section 4,
-// for letters and digits that look like ASCII, in whatever letter case.
+// skeleton returns a text that is the same for nicks that look alike (UTS #39, section 4),
+// for letters and digits that look like ASCII, in any letter case.
 func skeleton(s string) string {
 	return alikeInTwo.Replace(strings.Map(func(c rune) rune {
 		forms := []rune{c, unicode.ToLower(c)}
@@ -47,8 +47,8 @@ func skeleton(s string) string {
 	}, s))
 }
 
-// isOrnament reports whether c is a blank, punctuation, a sign that looks like it, or a
-// mark that is part of no letter, for those of letters are in NFKC.
+// isOrnament reports whether c is a blank, punctuation, a sign that looks like it, or a mark
+// that belongs to no letter: NFKC has made one character of a letter and its mark.
 func isOrnament(c rune) bool {
 	const tatweel = '\u0640' // makes a word wider
 	return unicode.IsSpace(c) || unicode.IsPunct(c) || unicode.In(c, unicode.Sm, unicode.Sk, unicode.Me) ||
@@ -56,7 +56,7 @@ func isOrnament(c rune) bool {
 		unicode.Is(unicode.Lm, c) && c >= '\u02b0' && c <= '\u02ff' || c == tatweel
 }
 
-// alikeInTwo are letters that look like two.
+// alikeInTwo replaces letters that look like two others.
 var alikeInTwo = strings.NewReplacer("m", "rn", "w", "vv")
 
 // confusables returns the ASCII letter, in lower case, or digit that a character

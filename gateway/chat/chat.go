@@ -42,7 +42,7 @@ type Room struct {
 	mu      sync.Mutex
 	members []*Member // those that have joined, in that order
 	lines   []line    // the last messages of the type chat, the oldest first
-	said    int       // of them, ever
+	said    int       // how many such messages there ever were
 }
 
 // NewRoom returns an empty room.
@@ -67,7 +67,7 @@ type Member struct {
 	// Guarded by room.mu.
 	nick string // "" before joining, the same ever after
 	left bool   // or was closed by the room
-	seen int    // of all lines that were ever said, those that are not to be sent to it when it joins
+	seen int    // how many of all lines ever said are not to be sent to it when it joins
 }
 
 // Enter returns the member for a new client, which has not joined yet, and sends it

@@ -29,14 +29,14 @@ func textsFor(accept string) texts {
 		tag, parameter, weighted := strings.Cut(element, ";")
 		primary, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(tag)), "-")
 		if primary == "*" {
-			primary = "en" // any language is what the room speaks by itself
+			primary = "en" // for any language, the room's default
 		}
 		weight := 1.0
 		if weighted {
 			q, _ := strings.CutPrefix(strings.ToLower(strings.TrimSpace(parameter)), "q=")
 			var err error
 			if weight, err = strconv.ParseFloat(strings.TrimSpace(q), 64); err != nil || weight > 1 {
-				continue // it says nothing
+				continue // an invalid weight is ignored with its language
 			}
 		}
 		if _, ok := languages[primary]; ok && weight > most {

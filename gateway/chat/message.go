@@ -19,8 +19,8 @@ type message struct {
 
 func (m message) encode() []byte { return wire.JSON(m) }
 
-// A line is a message of a member as it is sent: the three fields, and for those that
-// want to know a fourth, for a nick is whatever its owner likes.
+// A line is a message of a member as it is sent: with three fields, and for clients that want
+// it with a fourth, which says who sent it, because anybody can choose any nick.
 type line struct {
 	plain, signed []byte
 }
@@ -85,7 +85,7 @@ func parse(text []byte) (m message, wrong complaint) {
 	return m, ""
 }
 
-// quotable makes an unknown word of a client fit for the answer to it.
+// quotable cleans and shortens a client's word, to quote it in the answer.
 func quotable(s string) string { return cut(clean(s, isInvisible), 40) }
 
 // cleanNick returns the nick for a client that wants s: what is visible of it, so
