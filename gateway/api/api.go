@@ -27,12 +27,12 @@ type Live interface {
 }
 
 // History is the readings that are retained. Its readers return a batch, which is
-// good until the next call, and io.EOF at the end.
+// valid until the next call, and io.EOF at the end.
 type History interface {
 	// Between reads the records of a time, Unix milliseconds, from <= t < to, in the
 	// order they were made in, whatever epoch that was in.
 	Between(sensor uint16, from, to int64) (next func() ([]wire.Record, error))
-	// Buckets sums them up.
+	// Buckets reads the records of a time summarised, a bucket for each step.
 	Buckets(sensor uint16, from, to, step int64) (next func() ([]wire.Bucket, error))
 	Storage
 }
@@ -41,8 +41,8 @@ type History interface {
 type Storage interface {
 	// Durable returns why readings are not stored durably, nil if they are.
 	Durable() error
-	// DurableAge returns how long the oldest reading has waited that is not durable
-	// yet, 0 if all are.
+	// DurableAge returns how long the oldest reading that is not durable yet has
+	// waited, 0 if all are durable.
 	DurableAge() time.Duration
 	// Lost returns how many stored readings were found to be lost since the start, at
 	// least, and why the last ones are, "" if none are.
@@ -54,9 +54,9 @@ type Options struct {
 	Sensors []wire.SensorInfo
 	Live    Live
 	History History // nil: nothing is retained
-	// Lacks returns what History lacks of the readings of a time that a client asks for, "" if
-	// nothing, as the header Readings-Lacking has it; nil: nothing is ever lacking. Who asks for
-	// sums shorter than a minute only wants to know: ask is false.
+	// Lacks returns what History lacks of the readings of a time, as the value of the header
+	// Readings-Lacking, "" if nothing; nil: nothing is ever lacking. ask is false if the client
+	// asks for buckets shorter than a minute: then what is lacking is not asked for.
 	Lacks func(sensor uint16, from, to int64, ask bool) string
 	Alive func() error // nil while records are made and broadcast
 	// Exposition writes the Prometheus text of what a client may see; nil: there is none.
@@ -91,7 +91,7 @@ func New(o Options) *API {
 	} {
 		a.mux.HandleFunc(path, getOnly(answer))
 	}
-	a.mux.HandleFunc("OPTIONS /healthz", a.healthz) // as haproxy asks that was given a path and no method
+	a.mux.HandleFunc("OPTIONS /healthz", a.healthz) // haproxy asks so if it was given a path and no method
 	a.mux.Handle("/", o.Else)
 	return a
 }
@@ -99,8 +99,8 @@ func New(o Options) *API {
 // ServeHTTP answers a request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
 
-// getOnly refuses what would change something. (A pattern with a method would
-// leave the refusal to "/", which takes the rest.)
+// getOnly refuses what would change something. (With a method in the pattern,
+// other methods would be passed to "/", which takes all other requests.)
 func getOnly(answer http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -194,8 +194,8 @@ func (a *API) healthz(w http.ResponseWriter, _ *http.Request) {
 	access.WriteJSON(w, code, map[string]any{"ok": code == http.StatusOK, "reason": reason})
 }
 
-// readyz says whether a client would get something worth having, which takes at
-// least one sensor that measures, and whether that is stored durably.
+// readyz says whether a client would get readings, for which at least one sensor
+// must measure, and whether they are stored durably.
 func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
 	reason, ok := a.opts.Live.Ready()
 	code := http.StatusOK
@@ -207,7 +207,7 @@ func (a *API) readyz(w http.ResponseWriter, r *http.Request) {
 	if len(hello.Warnings) > 0 {
 		answer["warnings"] = hello.Warnings
 	}
-	if hello.Uplink != nil { // without one the gateway does its work: it is ready
+	if hello.Uplink != nil { // a gateway whose uplink is not connected still does its work: it is ready
 		answer["uplink"] = hello.Uplink
 	}
 	if a.opts.History != nil {

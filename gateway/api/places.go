@@ -16,8 +16,8 @@ const (
 	queryWait  = 5 * time.Second
 )
 
-// queries limits how many there are at a time, so that a host that asks for much
-// leaves the others something.
+// queries limits how many queries there are at a time, so that a host that asks for
+// much leaves something for others.
 type queries struct {
 	all   chan struct{} // one for each query that reads
 	share *limit.Share

@@ -97,7 +97,7 @@ func (a *API) readings(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// errLeft is of a client that has left, or seems to have: who half-closes its
+// errLeft says that a client has left, or seems to have: one that half-closed its
 // connection, or may not read on, must see that the answer is not complete.
 var errLeft = errors.New("the client has left")
 
@@ -231,8 +231,8 @@ func (a *API) parseQuery(r *http.Request) (q query, err error) {
 	return q, err
 }
 
-// chooseFormat returns the format that the address names, which a person with a
-// browser can do, or else the one that the client accepts.
+// chooseFormat returns the format that the address names, as a person can do in a
+// browser, or else the one that the client accepts.
 func chooseFormat(values url.Values, header http.Header, step int64) (string, error) {
 	there := []string{formatJSON, formatCSV, formatBinary}
 	if step > 0 {
@@ -250,8 +250,8 @@ func chooseFormat(values url.Values, header http.Header, step int64) (string, er
 	return format, nil
 }
 
-// A number between these is no time that somebody asks for in milliseconds (from
-// January 1970 to 2001), but one in seconds (from 1973 on).
+// A number between these is meant in seconds (from 1973 on): nobody asks for such a
+// time in milliseconds (from January 1970 to 2001).
 const (
 	year1973InSeconds = 100_000_000
 	year2001          = 978_307_200_000
@@ -277,9 +277,9 @@ func UnixMilli(name string, values []string) (int64, error) {
 	return ms, inSeconds(name, ms, time.Now())
 }
 
-// accepted returns which of the formats that there are the client prefers (RFC 9110,
-// section 12.5.1), the one of equals that it names first, "" if it accepts none. What it
-// says of a format itself counts, then what it says of all of its kind, then of all.
+// accepted returns which of the formats in there the client prefers (RFC 9110, section
+// 12.5.1), of equals the one that it names first, "" if it accepts none. An entry for the
+// format itself counts before one for its kind, and that before one for all formats.
 func accepted(headers, there []string) (format string) {
 	best, first := 0.0, 0
 	parts := strings.Split(strings.ToLower(strings.Join(headers, ",")), ",")
@@ -305,7 +305,7 @@ func kindOf(part string) string {
 	return strings.TrimSpace(kind)
 }
 
-// weightOf returns how much the client wants that, from 0 to 1.
+// weightOf returns the weight of a part of Accept, from 0 to 1.
 func weightOf(part string) float64 {
 	for parameter := range strings.SplitSeq(part, ";") {
 		if q, ok := strings.CutPrefix(strings.TrimSpace(parameter), "q="); ok {
