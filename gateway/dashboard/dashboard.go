@@ -41,9 +41,9 @@ var contentTypes = map[string]string{
 
 // policy lets the page load from its own origin and from nowhere else. 'self'
 // in connect-src includes ws: and wss: of the same host and port (CSP Level 3,
-// section 6.7.2.8; Chromium 70, Firefox 64, Safari 16). Where it is embedded, who
-// embeds it could have its clicks hit what they like (section 6.4.2): frame-ancestors
-// comes with each answer.
+// section 6.7.2.8; Chromium 70, Firefox 64, Safari 16). A page that embeds it could
+// make a person click on its controls unknowingly (section 6.4.2), so each answer
+// also has frame-ancestors.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; " +
 	"require-trusted-types-for 'script'; trusted-types 'none'"
@@ -65,7 +65,7 @@ func Client() map[string]http.Handler {
 
 // file is one file of the page as it is served.
 type file struct {
-	content     func() []byte // each when first asked: it takes a Pi a moment
+	content     func() []byte // both are made when first asked for: that takes a Pi a moment
 	compressed  func() []byte // by gzip
 	contentType string
 	etag        string // strong, from what is compiled in; without quotes
@@ -131,14 +131,14 @@ func serve(w http.ResponseWriter, r *http.Request, page map[string]file, ancesto
 	}
 }
 
-// mayHaveOpener reports whether a page may have opened this one and hold its window: not
-// if a person did, by its address or a bookmark (Fetch Metadata, section 2.3). A policy
-// about openers then protects from nobody, and makes the browser start another process,
-// which in a new tab doubles the time until the page is painted. Before a cached answer
-// is used the browser asks again, and takes these headers from that answer.
+// mayHaveOpener reports whether another page may have opened this one and hold its window;
+// not if a person has, by its address or a bookmark (Fetch Metadata, section 2.3). Then a
+// policy about openers protects from nobody, and makes the browser start another process,
+// which in a new tab doubles the time until the page is painted. Before the browser uses a
+// cached answer, it asks again, and takes these headers from the new answer.
 func mayHaveOpener(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Site") != "none" }
 
-// webOrigins returns those that a page can have: others are programs'.
+// webOrigins returns the origins that a web page can have; the others are of programs.
 func webOrigins(origins []string) []string {
 	return slices.DeleteFunc(slices.Clone(origins), func(o string) bool {
 		return !strings.HasPrefix(o, "https://") && !strings.HasPrefix(o, "http://")
@@ -213,8 +213,8 @@ func read(files fs.FS) map[string]file {
 	return page
 }
 
-// newFile returns a file that is compiled in as it is, or compressed, as scripts/build does
-// it: that is smaller, and nothing is left to be done for browsers.
+// newFile returns a file that is compiled in, as it is or compressed. scripts/build compresses
+// the files: they are smaller, and are sent to browsers as they are.
 func newFile(name string, content []byte) file {
 	sum := sha256.Sum256(content)
 	f := file{contentType: contentTypes[path.Ext(name)], etag: hex.EncodeToString(sum[:16])}
@@ -225,8 +225,8 @@ func newFile(name string, content []byte) file {
 	return f
 }
 
-// isCompressed reports whether content is by gzip (RFC 1952, section 2.3.1), with which
-// no text begins.
+// isCompressed reports whether content begins with the first bytes of gzip (RFC 1952, section
+// 2.3.1), with which no text begins.
 func isCompressed(content []byte) bool { return bytes.HasPrefix(content, []byte{0x1f, 0x8b}) }
 
 func compress(content []byte) []byte {

@@ -10,8 +10,8 @@ import "embed"
 //go:embed uplot/uPlot.min.js uplot/uPlot.min.css
 var uplot embed.FS
 
-// uPlot returns its files as they are served. Its script declares one name; exported, that
-// is a module like the others.
+// uPlot returns its files as they are served. Its script declares one name; with an export of
+// that name it is a module like the others.
 func uPlot() map[string][]byte {
 	return map[string][]byte{
 		"uPlot.js":      append(readUPlot("uPlot.min.js"), "\nexport { uPlot };\n"...),

@@ -14,7 +14,7 @@ const axeCore = "4.14.1"
 // Axe is the script of the rules, as npm has it. It is in the tests alone.
 type Axe string
 
-// FindAxe returns the rules; a test is skipped that cannot have them.
+// FindAxe returns the rules. A test that cannot have them is skipped.
 func FindAxe(t testing.TB) Axe {
 	t.Helper()
 	cache, err := os.UserCacheDir()

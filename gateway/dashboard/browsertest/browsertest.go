@@ -1,6 +1,6 @@
 // Package browsertest drives headless browsers for tests of the page: Chromium and
 // Firefox. Only tests import it. It refuses to know what is tested: it opens pages,
-// waits for conditions, and remembers what must never happen, such as a word on the
+// waits for conditions, and remembers what must never happen, such as an error on the
 // console.
 package browsertest
 
@@ -159,9 +159,9 @@ type Page struct {
 
 	mu       sync.Mutex
 	failures []string // console errors, uncaught exceptions, violations, requests elsewhere
-	// interrupted says that the machine got or lost a network interface, when a browser
-	// ends all that is being fetched, or that the gateway closed a connection which the
-	// browser had in reserve, just as it used it; the page loads itself again.
+	// interrupted says that the machine got or lost a network interface, upon which a browser
+	// cancels all fetches, or that the gateway closed an idle connection just when the
+	// browser used it again. The page then loads itself again.
 	interrupted bool
 }
 
@@ -264,7 +264,7 @@ func (p *Page) Wait(condition string) {
 		check();
 	})`
 	for {
-		// A document that is left takes what waits in it along: then the next one is asked.
+		// If the document is left, the wait in it ends too: then the next document is asked.
 		attempt, end := context.WithTimeout(ctx, 10*time.Second)
 		why, err := evaluate[string](attempt, p.tab, script)
 		end()

@@ -103,8 +103,8 @@ func (p *Page) Thaw() {
 	p.Show()
 }
 
-// Nameless returns what a screen reader could tell nothing of: what can have the
-// focus, and has no name or no role, as the browser computes both.
+// Nameless returns the elements of which a screen reader could say nothing: those that
+// can have the focus and have no name or no role, as the browser computes both.
 func (p *Page) Nameless() (wrong []string) {
 	p.t.Helper()
 	tree := call(p, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})

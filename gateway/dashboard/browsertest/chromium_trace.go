@@ -12,8 +12,8 @@ import (
 // Frames are the page's display frames, in the browser's own trace.
 type Frames struct {
 	Work []time.Duration // of the main thread for each: scripts, style, layout and paint
-	CPU  []time.Duration // of that, without what other processes took of the time
-	Busy time.Duration   // of the main thread in all, messages that came included
+	CPU  []time.Duration // processor time of the main thread for each
+	Busy time.Duration   // of the main thread in all, with the handling of messages
 	Over time.Duration   // the time that was traced
 }
 

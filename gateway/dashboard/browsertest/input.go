@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// reveal waits until an element is there to be used, scrolls it into sight if it is not,
-// and returns its box once that has not moved for a frame. Whether a click hits it is noted
-// in clickHits; one that hits something else, because it has moved after all, does nothing.
+// reveal waits until an element can be used, scrolls it into sight if needed, and returns its
+// box once that has not moved for a frame. Whether a click hits it is noted in clickHits; a
+// click that hits something else, because the element has moved after all, has no effect.
 func (p *Page) reveal(selector string) (box struct{ X, Y, Width, Height float64 }) {
 	p.t.Helper()
 	there := fmt.Sprintf("document.querySelector(%q)?.checkVisibility({ visibilityProperty: true })", selector)
@@ -47,8 +47,8 @@ func (p *Page) perform(in input) {
 	}
 }
 
-// Click clicks on the first element that the selector finds: again if that has moved away
-// just then, as it may on a page that shows what happens.
+// Click clicks on the first element that the selector finds. It clicks again if the element
+// has moved away just then, as it may on a page that changes by itself.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
 	for begin := time.Now(); ; {
