@@ -83,7 +83,7 @@ func TestCommand(t *testing.T) {
 			}
 		}
 	}
-	// The device was started anew, and its hello is under way.
+	// The device was restarted, and its hello is under way.
 	d.verifier.Nonce = "n2"
 	answer, err = r.Command(t.Context(), "ahmet", "c1", []byte(start))
 	if err != nil || decode(t, answer).Payload.Code != 409 {
@@ -101,8 +101,8 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// TestCommandBeforeHello holds that a gateway which was started anew is commanded when its hello
-// has come: it would refuse what is made for its start before.
+// TestCommandBeforeHello holds that a restarted gateway is sent commands only when its hello has
+// come: it would refuse those that were made for its previous start.
 func TestCommandBeforeHello(t *testing.T) {
 	h, d, r := connected(t)
 	d.nonce, d.verifier.Nonce = "n2", "n2"
@@ -130,7 +130,7 @@ func TestCommandOutOfReach(t *testing.T) {
 	t.Parallel()
 	h, d, r := connected(t)
 	d.answerWith(nil)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // it has to be sent by then
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // time enough for it to be sent
 	defer cancel()
 	if _, err := r.Command(ctx, "", "c1", []byte(start)); wire.AsError(err).Code != 408 || !strings.Contains(err.Error(), "did not answer") {
 		t.Errorf("%v", err)
@@ -159,8 +159,8 @@ func TestCommandOutOfReach(t *testing.T) {
 	})
 }
 
-// TestClients holds that a gateway is told who of those that have commanded it is connected, while one
-// may keep something running, and at once when one is lost.
+// TestClients holds that a gateway is told which clients that have commanded it are connected: again
+// and again while one may keep something running, and at once when one is lost.
 func TestClients(t *testing.T) {
 	t.Parallel()
 	h, d, r := connected(t)
@@ -221,7 +221,7 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// BenchmarkStop is how long a stop takes from the hub to the device and back.
+// BenchmarkStop measures how long a stop takes from the hub to the device and back.
 func BenchmarkStop(b *testing.B) {
 	_, _, r := connected(b)
 	var took []time.Duration

@@ -60,7 +60,7 @@ func TestCounts(t *testing.T) {
 		}
 	}
 	d.answerWith(nil)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // it has to be sent by then
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // time enough for it to be sent
 	defer cancel()
 	if _, err := h.remote().Command(ctx, "anna", "c1", []byte("3")); err == nil {
 		t.Error("a command without answer is carried out")
@@ -108,8 +108,8 @@ func measuredOf(t *testing.T, epoch string, first, last uint32, size int) fleet.
 	return b[0]
 }
 
-// TestMeasured holds that each tick counts once, however its blocks were cut when they
-// came again, and none of an earlier time than what has come.
+// TestMeasured holds that each tick counts once, even if it comes again in blocks that are
+// cut differently, and that none counts that is older than what has come.
 func TestMeasured(t *testing.T) {
 	h := newHub(t, t.TempDir())
 	r := h.g.remote(pi)

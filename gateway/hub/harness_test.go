@@ -25,7 +25,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	_ = flag.Set("test.parallel", "8") // unless -parallel says so: most of their time these tests wait
+	_ = flag.Set("test.parallel", "8") // unless -parallel is given: these tests spend most of their time waiting
 	m.Run()
 }
 
@@ -191,17 +191,17 @@ func (d *device) order(p *paho.Publish) {
 	if err == nil {
 		select {
 		case d.orders <- o:
-		default: // the test does not look at them
+		default: // the test does not read them
 		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if answer := d.answer; answer != nil {
-		go answer(d, o, err, p) // it waits for the broker
+		go answer(d, o, err, p) // on its own goroutine, because it waits for the broker
 	}
 }
 
-// answerWith has orders answered so from now on.
+// answerWith sets how orders are answered from now on.
 func (d *device) answerWith(answer func(*device, fleet.Order, error, *paho.Publish)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -226,7 +226,7 @@ func (d *device) send(k fleet.Kind, payload []byte) {
 	d.publish(&paho.Publish{Topic: pi.Topic(k), Payload: payload})
 }
 
-// here says that it is connected, and what it is.
+// here sends that the device is connected, and its hello.
 func (d *device) here(connection uint64) {
 	d.send(fleet.Here, []byte(fleet.Presence{Online: true, Connection: connection}.String()))
 	d.hello(connection)

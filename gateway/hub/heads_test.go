@@ -10,8 +10,8 @@ import (
 	"sensorgateway/gateway/history/codec"
 )
 
-// Probes are nothing, on any topic; what blocks say of a minute is stored, and is no
-// reading yet.
+// Probes have no effect, on any topic; the heads of blocks are stored, and count as no
+// readings yet.
 func TestProbesAndHeads(t *testing.T) {
 	broker := startBroker(t)
 	h := newHub(t, t.TempDir())
@@ -33,8 +33,8 @@ func TestProbesAndHeads(t *testing.T) {
 	}
 }
 
-// What was asked for comes out of turn: because of it nothing is asked for, and what comes in
-// its turn counts then.
+// Readings that were asked for come out of order: they are no reason to ask for others, and
+// those that come in order count afterwards.
 func TestAskedOutOfTurn(t *testing.T) {
 	h := newHub(t, t.TempDir())
 	r := h.g.remote(pi)

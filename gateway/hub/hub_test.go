@@ -24,8 +24,8 @@ func notice(t *testing.T, payload []byte) fleet.Notice {
 	return n
 }
 
-// The will of an earlier connection comes when the gateway may be back: it counts for
-// nothing.
+// The will of an earlier connection may come when the gateway is back already: it is
+// ignored.
 func TestPresence(t *testing.T) {
 	h := newHub(t, t.TempDir())
 	r := h.g.remote(pi)
@@ -55,7 +55,7 @@ func TestPresence(t *testing.T) {
 	}
 }
 
-// What waited at the broker while the hub was away says when it was, in hello.
+// Of messages that waited at the broker while the hub was away, hello says when they were sent.
 func TestPresenceOfEarlier(t *testing.T) {
 	h := newHub(t, t.TempDir())
 	r := h.g.remote(pi)
@@ -84,7 +84,7 @@ func TestNews(t *testing.T) {
 	running := fan
 	running.Running, running.TS = true, fan.TS+1
 	r.news(notice(t, wire.JSON(wire.Envelope{Type: wire.TypeState, Payload: running})), false)
-	r.news(notice(t, helloOf("n", 6)), false) // of before: the fan is off again
+	r.news(notice(t, helloOf("n", 6)), false) // an old state: the fan is off again
 	r.news(notice(t, helloOf("n", 6)), false)
 	if !reflect.DeepEqual(changed, []wire.MotorState{fan, running, fan}) || !reflect.DeepEqual(r.Motors(), []wire.MotorState{fan}) {
 		t.Errorf("changes %+v, now %+v", changed, r.Motors())
@@ -114,7 +114,7 @@ func TestNews(t *testing.T) {
 	}
 }
 
-// Records of the audit log are only ever added: an end that says otherwise is told, one
+// Records of the audit log are only ever added: an end that shows otherwise is reported, one
 // that the broker repeats is not.
 func TestAuditHeads(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -137,7 +137,7 @@ func TestAuditHeads(t *testing.T) {
 	}
 }
 
-// TestKnownAfterRestart holds that a hub that is started anew knows what it knew, and that one whose
+// TestKnownAfterRestart holds that a restarted hub knows what it knew before, and that a hub whose
 // file is damaged learns it again.
 func TestKnownAfterRestart(t *testing.T) {
 	broker, dir := startBroker(t), t.TempDir()
@@ -247,7 +247,7 @@ func TestAskedAfterStart(t *testing.T) {
 	}
 }
 
-// TestMissing holds that what is missing of a log is asked for once, and stored.
+// TestMissing holds that the missing readings of a log are asked for once, and stored.
 func TestMissing(t *testing.T) {
 	broker := startBroker(t)
 	h := newHub(t, t.TempDir())
@@ -279,7 +279,7 @@ func TestMissing(t *testing.T) {
 		defer h.mu.Unlock()
 		return len(h.stored) == 3 && h.stored[2].First == 101 && h.stored[2].Last == 200
 	})
-	// What it does not have either is asked for once; what is filled, not at all.
+	// Readings that the gateway does not have either are asked for once; gaps that are filled, not at all.
 	r := h.remote()
 	h.await("that nothing is missing", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return h.gaps == nil })
 	h.mu.Lock()

@@ -22,8 +22,8 @@ func helloWith(nonce string, connection uint64, keys ...string) []byte {
 	return wire.JSON(wire.Envelope{Type: wire.TypeHello, Payload: n.Hello})
 }
 
-// Gateways are sent what their keys differ by: those that are here when it changes, and
-// others when they come; once for each connection if they answer, again if they do not.
+// Gateways are sent the changes that their keys need: connected ones at once, others when they
+// connect; once for each connection if they answer, again if they do not.
 func TestKeysAreSent(t *testing.T) {
 	broker := startBroker(t)
 	h := newHub(t, t.TempDir())
@@ -57,7 +57,7 @@ func TestKeysAreSent(t *testing.T) {
 		return len(r.keysTried) > 0
 	}
 	h.await("the answer", tried)
-	h.g.compareKeys(h.remote()) // it has answered: whatever it says, on this connection it is not asked again
+	h.g.compareKeys(h.remote()) // it has answered: whatever its hello says, it is not sent again on this connection
 	if changes := h.remote().keyChanges(); len(changes) > 0 {
 		t.Errorf("again: %+v", changes)
 	}
@@ -67,14 +67,14 @@ func TestKeysAreSent(t *testing.T) {
 			t.Errorf("%+v, want %+v", c, want)
 		}
 	}
-	h.g.SetKeys(fleet.HubKeys{Known: []fleet.HubKey{other}, Removed: []string{own}}) // nobody removes itself
+	h.g.SetKeys(fleet.HubKeys{Known: []fleet.HubKey{other}, Removed: []string{own}}) // no hub removes its own key
 	d.send(fleet.News, helloWith("n1", 3, own, other.Fingerprint()))
 	h.await("hello", func() bool { hello, _ := h.remote().Hello(); return hello.Connection == 3 })
 	if changes := h.remote().keyChanges(); len(changes) > 0 {
 		t.Errorf("%+v", changes)
 	}
 
-	// A gateway that does not know this hub is sent nothing, and whoever commands it is told why.
+	// A gateway that does not know this hub's key is sent nothing, and its clients are told why.
 	d.send(fleet.News, helloWith("n1", 4, other.Fingerprint()))
 	h.await("hello", func() bool { hello, _ := h.remote().Hello(); return hello.Connection == 4 })
 	if changes := h.remote().keyChanges(); len(changes) > 0 {
@@ -97,7 +97,7 @@ func TestKeysUnanswered(t *testing.T) {
 	d.send(fleet.News, helloWith("n1", 1, own))
 	r := h.remote()
 	h.await("hello", func() bool { hello, _ := r.Hello(); return hello.HubKeys != nil })
-	h.g.keys.Store(&fleet.HubKeys{Known: []fleet.HubKey{other}}) // nobody is woken: the test is who sends
+	h.g.keys.Store(&fleet.HubKeys{Known: []fleet.HubKey{other}}) // wakes no sender: the test itself sends
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	if refused, err := r.changeKey(ctx, fleet.KeyChange{Add: other.Entry()}); err == nil {

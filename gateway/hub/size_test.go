@@ -15,7 +15,7 @@ const atRest = 12 << 10
 
 func heap() int64 {
 	runtime.GC()
-	runtime.GC() // what had finalizers
+	runtime.GC() // frees what had finalizers
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
@@ -57,8 +57,8 @@ func TestMemoryAtRest(t *testing.T) {
 	runtime.KeepAlive(h)
 }
 
-// BenchmarkDurable is what the registry does for each payload of blocks that is stored: a
-// minute of a sensor.
+// BenchmarkDurable measures what the registry does for each payload of blocks that is stored:
+// a minute of a sensor.
 func BenchmarkDurable(b *testing.B) {
 	h := newHub(b, b.TempDir())
 	r := h.g.remote(pi)

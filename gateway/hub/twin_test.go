@@ -7,9 +7,9 @@ import (
 	"sensorgateway/gateway/fleet"
 )
 
-// Two devices with one identity are told from one that is started again and again; for an
-// hour it is shown that there were two. One that was revoked is shown as that, and not as
-// it was.
+// Two devices with one identity are distinguished from one that restarts again and again;
+// for an hour it is shown that there were two. A revoked gateway is shown as revoked, without
+// its former state.
 func TestTwins(t *testing.T) {
 	h := newHub(t, t.TempDir())
 	var r *Remote
@@ -21,7 +21,7 @@ func TestTwins(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.news(n, false)
-			r.news(n, false) // it has changed
+			r.news(n, false) // a hello because something has changed
 		}
 		return r.Overview().Twin
 	}
@@ -57,7 +57,7 @@ func TestTwins(t *testing.T) {
 	}
 }
 
-// A hub with the name of another finds it out, and says what to do.
+// A hub that has the name of another detects that, and says what to do.
 func TestHubOfTheSameName(t *testing.T) {
 	broker := startBroker(t)
 	h, other := newHub(t, t.TempDir()), newHub(t, t.TempDir())

@@ -82,9 +82,9 @@ func startUplink(t *testing.T, broker string) *gatewayUplink {
 	return u
 }
 
-// TestHostileBroker holds that whoever has the broker, and so each order that a hub has ever
-// sent, makes no gateway start anything: not by what is late, recorded, changed, retained,
-// another's, or signed with a key that is no hub's.
+// TestHostileBroker holds that whoever controls the broker, and so has each order that a hub
+// has ever sent, cannot make a gateway start anything: not by an order that is late, recorded,
+// changed, retained, for another gateway, or signed with a key that is no hub's.
 func TestHostileBroker(t *testing.T) {
 	t.Parallel()
 	cases := 1000
@@ -142,7 +142,7 @@ func TestHostileBroker(t *testing.T) {
 			Site: pi.Site, Gateway: pi.Name, Kind: fleet.Cmd, Hub: "hub-a", Nonce: hello.Nonce, Counter: uint64(time.Now().UnixMicro()),
 			Expires: time.Now().Add(4 * time.Second).UnixMilli(), Body: json.RawMessage(start),
 		}
-		key := hubKey // what follows is what a hub that errs might sign, but for the thief's
+		key := hubKey // the other defects are signed by the hub, as by mistake, except the thief's
 		switch random.IntN(8) {
 		case 0: // as it was
 		case 1:
@@ -175,7 +175,7 @@ func TestHostileBroker(t *testing.T) {
 	if got := u.starts.Load(); got != good {
 		t.Errorf("%d starts were carried out, want the %d that the hub has sent", got, good)
 	}
-	// A recorded stop is obeyed: whoever has it can keep motors off.
+	// A recorded stop is carried out: whoever has it can keep motors off.
 	if _, err := r.Command(t.Context(), "ahmet", "", []byte(stop)); err != nil {
 		t.Fatal(err)
 	}

@@ -52,8 +52,8 @@ func TestWatch(t *testing.T) {
 	h.await("rest", func() bool { h.g.mu.Lock(); defer h.g.mu.Unlock(); return len(h.g.attended) == 0 })
 }
 
-// TestWatchAfterRestart holds that a gateway that has started again is asked for ticks once
-// its hello has come, with which orders are made that it takes, and not before.
+// TestWatchAfterRestart holds that a restarted gateway is asked for ticks when its hello has
+// come, and not before: it accepts only orders that are made with that hello.
 func TestWatchAfterRestart(t *testing.T) {
 	h := newHub(t, t.TempDir())
 	r := h.g.remote(pi)
@@ -79,8 +79,8 @@ func TestWatchAfterRestart(t *testing.T) {
 	}
 }
 
-// TestUnsentIsSaidOnce holds that the log has once that a gateway is not sent who watches it,
-// however often that is tried: without a broker it is so for all gateways.
+// TestUnsentIsSaidOnce holds that it is logged once that watches cannot be sent to a gateway,
+// however often that is tried: without a broker it fails for all gateways.
 func TestUnsentIsSaidOnce(t *testing.T) {
 	broker := startBroker(t)
 	h := newHub(t, t.TempDir())

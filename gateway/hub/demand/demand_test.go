@@ -77,8 +77,8 @@ func (r *rig) wants(what string, got, want any) {
 	}
 }
 
-// Minutes that follow each other are one question, up to an hour, oldest first; each is asked
-// for once within an hour, whoever wants it.
+// Consecutive minutes are one question, up to an hour, oldest first; each minute is asked for
+// once within an hour, whoever wants it.
 func TestQuestions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t)
@@ -134,8 +134,8 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// However much clients want, a gateway is asked for so much within an hour, and no more than so
-// many gateways wait.
+// However much clients want, the minutes that a gateway is asked for within an hour, and the
+// gateways that wait, are limited.
 func TestBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t)

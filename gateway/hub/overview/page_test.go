@@ -235,8 +235,8 @@ func TestPageKeepsAxesRules(t *testing.T) {
 	}
 }
 
-// TestPageLogsOut holds that it is said who is logged in, and that one can log out, or is
-// told why not.
+// TestPageLogsOut holds that the page says who is logged in, and that one can log out, or
+// is told why that fails.
 func TestPageLogsOut(t *testing.T) {
 	t.Parallel()
 	f := newFake(60)
@@ -244,7 +244,7 @@ func TestPageLogsOut(t *testing.T) {
 	browsertest.Each(t, func(t *testing.T, b *browsertest.Browser) {
 		page := b.Open(t, address, browsertest.Options{})
 		page.Wait(`document.querySelector("#who").textContent === "anna · operator"`)
-		page.Click("#log-out") // there is nothing that does it
+		page.Click("#log-out") // the fake hub has no such endpoint
 		page.Wait(`document.querySelector("#who").textContent.startsWith("Not logged out: 404") && !document.querySelector("#log-out").disabled`)
 	})
 }
