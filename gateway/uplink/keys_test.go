@@ -40,8 +40,8 @@ func (l *keyList) change(signer string, c fleet.KeyChange, begin func(fleet.HubK
 	return changed, err
 }
 
-// A hub makes another known, which commands then and removes the first. It is told, and in
-// hello; what is recorded, forged, or a hub's own key is refused and counted.
+// A hub makes another one known, which then commands, and removes the first. The changes are
+// events and in hello. An order that is recorded, forged, or removes the hub's own key is refused.
 func TestHubKeys(t *testing.T) {
 	r := newRig(t)
 	first := fleet.HubKey{Key: hubKey.Public().(ed25519.PublicKey), Name: "hub-a"}
@@ -108,7 +108,7 @@ func TestHubKeys(t *testing.T) {
 	send(hubKey, `{"add":"nonsense"}`, `"code":422`)
 	refused("not a key")
 
-	// What a client has a hub sign is a command, and no order of this kind.
+	// What a hub signs for a client is always a command, and never an order of this kind.
 	h.send(h.order(fleet.Cmd, `{"type":"keys","id":1,"payload":{"remove":"`+other.Fingerprint()+`"}}`))
 	if got := h.answered(); !strings.Contains(got, `"code":404`) {
 		t.Error(got)

@@ -13,8 +13,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// Commands of hubs are carried out and answered, in their order; a stop at once, and
-// whatever is wrong with its message but the signature.
+// Commands of hubs are carried out and answered in order. A stop is carried out at once, even
+// if something other than its signature is wrong.
 func TestCommands(t *testing.T) {
 	r := newRig(t)
 	started, release := make(chan struct{}), make(chan struct{})
@@ -68,8 +68,8 @@ func TestCommands(t *testing.T) {
 	h.answered()
 }
 
-// What is not an order of now, of a hub, for this gateway, is refused, and told; the hub
-// with an old hello gets another.
+// An order that is late or a copy, of no hub, or for another gateway is refused and reported;
+// a hub with an old hello gets a new one.
 func TestRefusedOrders(t *testing.T) {
 	r := newRig(t)
 	h := r.newHub("hub-a")
@@ -137,7 +137,7 @@ func TestRefusedOrders(t *testing.T) {
 	byUptime.Expires, byUptime.UptimeMS = 0, h.uptime+time.Since(h.since).Milliseconds()+20_000
 	h.send(byUptime)
 	r.command("hub-a/c1 start")
-	h.send(h.order(fleet.Cmd, body(wire.Stop))) // is carried out all the same
+	h.send(h.order(fleet.Cmd, body(wire.Stop))) // a stop is carried out all the same
 	r.command("hub-a/c1 stop")
 }
 
@@ -167,8 +167,8 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// An operator of whom nothing is heard is lost after a while: its hub was killed, or the
-// line is cut. Commands and their number are each operator's own.
+// An operator of which nothing is heard is lost after a while: its hub was killed, or the
+// line is cut. Each operator's commands are counted separately.
 func TestOperators(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()

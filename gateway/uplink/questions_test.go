@@ -9,7 +9,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// Questions are answered: with readings, and with what of them there is.
+// Questions are answered; one for readings with those that the log has.
 func TestQuestions(t *testing.T) {
 	r := newRig(t)
 	for range 20 {
@@ -97,7 +97,7 @@ func TestQuestionsWithinBudget(t *testing.T) {
 	}
 }
 
-// While a small budget is nearly used, it is said how much is: not 0 MB.
+// While a small budget is nearly used, the state says how much is used: not 0 MB.
 func TestBytesOf(t *testing.T) {
 	for n, want := range map[int64]string{901_500: "901 kB", 1_000_000: "1000 kB", 450_900_000: "450 MB"} {
 		if got := bytesOf(n); got != want {

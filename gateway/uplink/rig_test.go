@@ -31,7 +31,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	_ = flag.Set("test.parallel", "8") // unless -parallel says so: most of their time these tests wait
+	_ = flag.Set("test.parallel", "8") // unless -parallel is given: these tests spend most of their time waiting
 	m.Run()
 }
 
@@ -100,7 +100,7 @@ type rig struct {
 	answer   func(Operator, wire.Command) (any, error)
 }
 
-// hook is what the broker does besides.
+// hook is what the broker does in addition.
 type hook struct {
 	broker.HookBase
 	reason atomic.Pointer[packets.Code] // of PUBACKs; nil: the broker's own
@@ -122,7 +122,7 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// startBroker has a broker within the process, at an address that one may have had before.
+// startBroker starts a broker within the process, at the address of an earlier one if there was one.
 func (r *rig) startBroker(address string) {
 	r.Helper()
 	r.broker = mqtttest.Start(r, mqtttest.Options{Address: address, Hooks: []broker.Hook{r.hook}})
@@ -162,7 +162,7 @@ func (r *rig) newUplink() *Uplink {
 	})
 }
 
-// startMosquitto has Mosquitto for a broker, which answers that nobody subscribes and
+// startMosquitto starts Mosquitto as the broker, which reports that nobody subscribes, and
 // knows topic aliases.
 func (r *rig) startMosquitto() {
 	r.Helper()
@@ -185,13 +185,13 @@ func (r *rig) run(u *Uplink) (stop func()) {
 	return stop
 }
 
-// hub is one at the broker.
+// hub is a hub at the broker.
 type hub struct {
 	*rig
 	name     string
 	client   *paho.Client
 	messages chan *paho.Publish
-	waiting  []*paho.Publish // that next has left out
+	waiting  []*paho.Publish // that next has skipped
 	counter  uint64
 	nonce    string
 	uptime   int64
@@ -268,7 +268,7 @@ func (h *hub) greet() *fleet.Hello {
 	return n.Hello
 }
 
-// order returns one that is good.
+// order returns a valid order.
 func (h *hub) order(kind fleet.Kind, body string) fleet.Order {
 	h.counter++
 	return fleet.Order{
@@ -304,7 +304,7 @@ func (h *hub) answered() string {
 	return string(p.Payload)
 }
 
-// wait returns what comes next.
+// wait returns the next value of a channel.
 func wait[T any](t *testing.T, from <-chan T, what string) (v T) {
 	t.Helper()
 	select {
@@ -315,7 +315,7 @@ func wait[T any](t *testing.T, from <-chan T, what string) (v T) {
 	return v
 }
 
-// event waits for one of a kind.
+// event waits for an event of a kind.
 func (r *rig) event(kind string) wire.Event {
 	r.Helper()
 	for {
@@ -325,7 +325,7 @@ func (r *rig) event(kind string) wire.Event {
 	}
 }
 
-// command waits for what became of an operator.
+// command waits for the next command, or loss, of an operator.
 func (r *rig) command(want string) {
 	r.Helper()
 	if got := wait(r.T, r.commands, want); got != want {

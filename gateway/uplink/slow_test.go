@@ -91,9 +91,9 @@ func TestLiveOverSlowLine(t *testing.T) {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// Each tick goes up while hubs watch at its rate, although each message is late by a
-// quarter of it, and so the one after it; not more than half of the ticks go up when they
-// watch at half the rate.
+// While hubs watch at the rate of ticks, each tick goes up, although each message is late by a
+// quarter of a period, and so is the next one. While they watch at half that rate, no more
+// than half of the ticks go up.
 func TestLivePace(t *testing.T) {
 	const interval, late, ticks = 100 * time.Millisecond, 25 * time.Millisecond, 1000
 	for _, c := range []struct {

@@ -73,7 +73,7 @@ func TestConnection(t *testing.T) {
 	}
 }
 
-// Each thing that is in the way of readings is an event, once, and so is its end.
+// Each thing that blocks readings is reported as one event, and its end as another.
 func TestNotice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{T: t, readings: &readings{}, events: make(chan wire.Event, 100)}
@@ -100,7 +100,7 @@ func TestNotice(t *testing.T) {
 			{func() { u.answered(aliasNews, 0x87) }, "", "connected, but the broker has no room"},
 			{func() { u.answered(aliasUp, 0) }, "", "connected, but the broker does not take what this gateway sends: 0x87, not authorized; fix"},
 			{func() { u.answered(aliasNews, 0) }, wire.EventUplinkBack, "connected"},
-			{func() { u.ended(errors.New("cut")); u.connected(pi) }, "", "connected"}, // a moment
+			{func() { u.ended(errors.New("cut")); u.connected(pi) }, "", "connected"}, // a connection lost for a moment only
 			{func() { u.ended(mqtt.Disconnected(mqtt.TakenOver)) }, wire.EventUplinkLost, "not connected: the broker ended"},
 		} {
 			step.do()
@@ -116,8 +116,8 @@ func TestNotice(t *testing.T) {
 	})
 }
 
-// Without a hub, readings wait, and that is told; a hub that comes is told who is here,
-// and gets all.
+// Without a hub, readings wait, and that is reported; a hub that comes gets hello and all
+// readings.
 func TestUnheard(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -138,7 +138,7 @@ func TestUnheard(t *testing.T) {
 	r.event(wire.EventUplinkBack)
 }
 
-// A broker without room keeps readings here, which is told.
+// While a broker has no room, readings wait on the gateway, which is reported.
 func TestFull(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -167,7 +167,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// A broker that comes back finds the gateway again, which is the same, on another
+// When a broker comes back, the gateway connects again: the same start, on another
 // connection.
 func TestBrokerLost(t *testing.T) {
 	t.Parallel()
@@ -201,8 +201,8 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// Two devices with one identity find it out, say so, and yield for a while: also by a broker
-// that closes the older connection without a word.
+// Two devices with one identity detect each other, report it, and pause for a while, also at a
+// broker that closes the older connection without a reason.
 func TestTakenOver(t *testing.T) {
 	r := newRig(t)
 	h := r.newHub("hub-a")
@@ -239,8 +239,8 @@ func TestTakenOverWithoutAWord(t *testing.T) {
 	}
 }
 
-// However many hubs ask for however many ticks: as many come as the fastest wants, and
-// none of them after a while.
+// However many hubs ask for ticks, and at whatever rates, as many ticks come as the fastest
+// hub wants; if they do not ask again, none come after a while.
 func TestWatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLive(2)
@@ -304,7 +304,7 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// What waits is bounded; a hello stands for what was dropped.
+// The news that waits is bounded; a hello replaces what was dropped.
 func TestNews(t *testing.T) {
 	n := newNews()
 	for i := range 10 * maxNews {

@@ -57,8 +57,8 @@ func TestBudget(t *testing.T) {
 	})
 }
 
-// When the month's bytes are nearly used, hubs get what blocks say of their minute, each
-// once, until all bytes are used; the cursor stays, and the blocks follow in the next month.
+// When the month's bytes are nearly used, hubs get the heads of blocks, each once, until all
+// bytes are used; the cursor stays, and the blocks follow in the next month.
 func TestHeads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFeed("indoor", "outdoor")

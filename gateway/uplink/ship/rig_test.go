@@ -105,18 +105,18 @@ func unpack(t *testing.T, raw [][]byte) (all []wire.Record) {
 	return all
 }
 
-// line is what is between a gateway and a broker, and behind it.
+// line is the line between a gateway and a broker, and what the broker has.
 type line struct {
 	rate float64 // bytes/s; 0: no limit
 	trip time.Duration
 	// answer returns the reason code, or that the connection ended.
 	answer func(Message) (byte, error)
 
-	stalled  [2]time.Time // nothing is answered from then to then
-	measured time.Time    // from when on queue is
+	stalled  [2]time.Time // begin and end of a time in which nothing is answered
+	measured time.Time    // since when queue is measured
 
 	mu       sync.Mutex
-	busy     time.Time     // until when it is
+	busy     time.Time     // until when the line is busy
 	queue    time.Duration // the longest that anything waited for what was sent before it
 	bytes    int
 	messages int

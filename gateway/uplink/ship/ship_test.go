@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Over connections that are cut, answers that are lost and brokers that refuse, each
-// record comes, and what is sent twice is what was not confirmed.
+// Although connections are cut, answers are lost and brokers refuse, each record comes, and
+// only what was not confirmed is sent twice.
 func TestEverythingGoesUp(t *testing.T) {
 	for seed := range uint64(4) {
 		synctest.Test(t, func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestEverythingGoesUp(t *testing.T) {
 				if i%20 == 0 {
 					f.add("indoor", "two", 200)
 				}
-				if i%50 == 10 { // killed: what the file has is what is known
+				if i%50 == 10 { // killed: only what is in the file is still known
 					if chance.IntN(2) == 0 {
 						if err := s.write(); err != nil {
 							t.Fatal(err)
@@ -95,7 +95,7 @@ func TestSensorsTogether(t *testing.T) {
 			return l.messages - before
 		}
 		first, second := minute(), minute()
-		if first < 2 || second != 1 { // at first it is not known what the line takes
+		if first < 2 || second != 1 { // at first the rate of the line is not known
 			t.Errorf("%d messages, then %d", first, second)
 		}
 		cancel()
