@@ -38,8 +38,8 @@ func TestConnected(t *testing.T) {
 	}
 }
 
-// A list of who is connected makes motors stop and keeps others running: one that is not of
-// now counts for nothing.
+// A list of connected clients stops some motors and keeps others running, so a list that is
+// late or a copy is ignored.
 func TestConnectedOfAnotherTime(t *testing.T) {
 	for name, d := range defects {
 		c := newCase(Cmd, clients("c1"))

@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// golden compares bytes with those of a file: what has been published stays as it is.
+// golden compares bytes with those of a file: a published format must not change.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -342,7 +342,7 @@ func FuzzKeys(f *testing.F) {
 	})
 }
 
-// Until counts by the gateway's clock, whichever is right.
+// Until uses the gateway's clock if that is synchronised, else its uptime.
 func TestUntil(t *testing.T) {
 	received := time.UnixMilli(1_700_000_000_000)
 	now := received.Add(10 * time.Second)

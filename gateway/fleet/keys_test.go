@@ -11,8 +11,8 @@ import (
 
 func hubKey(n byte, name string) HubKey { return HubKey{publicOf(n), name} }
 
-// TestKeyChange holds what becomes of a list of keys: whoever signs, it has the signer's
-// key after it, and what is no key stays as it was.
+// TestKeyChange holds how a list of keys changes: it always has the signer's key afterwards,
+// and lines without a key stay as they were.
 func TestKeyChange(t *testing.T) {
 	a, b, c := hubKey(1, "hub-a"), hubKey(2, "hub-b"), hubKey(3, "hub-c")
 	list := "# of the lab\n" + a.Entry() + "\n\n" + b.Entry() // without a line feed at its end
@@ -48,8 +48,8 @@ func TestKeyChange(t *testing.T) {
 	}
 }
 
-// Keys are a kind of their own: what hubs sign as commands, for clients, is none, wherever
-// it comes from.
+// Keys are a kind of their own: a command that a hub signs for a client never counts as one,
+// wherever it comes from.
 func TestKeysAreNoCommand(t *testing.T) {
 	body := json.RawMessage(wire.JSON(KeyChange{Add: hubKey(3, "hub-c").Entry()}))
 	c := newCase(Keys, body)
@@ -96,7 +96,7 @@ func TestKeyChangeBodies(t *testing.T) {
 	}
 }
 
-// Whatever is signed, a list that is good stays good, and has the signer's key.
+// Whatever is signed, a valid list stays valid, and has the signer's key.
 func FuzzKeyChange(f *testing.F) {
 	a, b := hubKey(1, "hub-a"), hubKey(2, "hub-b")
 	f.Add(a.Entry()+"\n"+b.Entry(), `{"remove":"`+b.Fingerprint()+`"}`)

@@ -75,8 +75,8 @@ func (c *orderCase) message(t *testing.T) Message {
 	return Message{c.topic, payload, c.retained}
 }
 
-// defects are what an order can suffer from, and with what code it is refused. Authentic
-// ones are a hub's word to this gateway still: a stop with them is carried out.
+// defects are what can be wrong with an order, and the code of the refusal. With an authentic
+// defect, the order is still signed by a hub for this gateway: a stop is carried out.
 var defects = map[string]struct {
 	code      int
 	authentic bool
@@ -186,7 +186,7 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// What is refused uses no counter: who cannot sign cannot shut a hub out.
+// A refused order uses up no counter: whoever cannot sign cannot shut a hub out.
 func TestRefusedCountsNot(t *testing.T) {
 	for name, d := range defects {
 		v := newCase(Cmd, start).verifier()
@@ -266,8 +266,8 @@ func TestOrderGolden(t *testing.T) {
 	}
 }
 
-// Any number of defects together, in any order of messages: what is carried out is a
-// hub's order of now, each once, or a stop that a hub has signed for this gateway.
+// Any number of defects together, in any order of messages: only timely orders of a hub are
+// carried out, each once, and stops that a hub has signed for this gateway.
 func TestGeneratedOrders(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(11, 16))
 	names := slices.Sorted(maps.Keys(defects))
@@ -325,7 +325,7 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, topic string, b []byte) {
 		c := newCase(Cmd, start)
 		o, _, err := c.verifier().Verify(Message{Topic: topic, Payload: b})
-		if err == nil && !bytes.Equal(b, payload) { // nobody but who has the key can make another
+		if err == nil && !bytes.Equal(b, payload) { // only the owner of the key can make another one
 			t.Errorf("%q was carried out: %+v", b, o)
 		}
 	})
