@@ -55,7 +55,7 @@ func TestOneWriteAPacket(t *testing.T) {
 		t.Errorf("%d bytes of buffer are kept", cap(c.packet))
 	}
 	w.failed = io.ErrClosedPipe
-	if _, err := publish.WriteTo(c); err != nil || w.end.IsZero() { // what was lost shows at the end of the connection
+	if _, err := publish.WriteTo(c); err != nil || w.end.IsZero() { // the loss of the packet shows only at the end of the connection
 		t.Errorf("%v, reading ends %v", err, w.end)
 	}
 	if _, err := publish.WriteTo(c); !errors.Is(err, io.ErrClosedPipe) {
@@ -63,8 +63,8 @@ func TestOneWriteAPacket(t *testing.T) {
 	}
 }
 
-// A broker that refuses, and is gone before the first packet, is still heard; one that
-// said nothing leaves the error of the write.
+// The reason of a broker that refuses, and is gone before the first packet, is still read; if
+// it sent none, the error is that of the write.
 func TestLastWords(t *testing.T) {
 	for _, words := range []string{"not you", ""} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -158,8 +158,8 @@ func (s silent) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// A broker that no longer answers is noticed after one and a half keep-alives, whether
-// much is sent or nothing; while packets go and come, nothing is asked.
+// A broker that no longer answers is noticed after one and a half keep-alives, whether much is
+// sent or nothing; while packets are sent and received, there are no pings.
 func TestPinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s := NewPinger(), silent{pings: make(chan time.Time, 10)}
@@ -201,8 +201,8 @@ func TestPinger(t *testing.T) {
 	})
 }
 
-// Brokers are tried in turn, more and more seldom; an error is told once. Who is taken
-// over by another yields.
+// Brokers are tried in turn, with growing pauses; an error is reported once. A client whose
+// connection is taken over by another makes a longer pause.
 func TestKeep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Whoever loses one connection after the other without a word has a rival; not who loses
-// one now and then, a broker that is started anew, or one that ends a connection at once.
+// A client that loses one connection after the other without a reason has a rival; not one
+// that loses one now and then, or whose broker restarts or ends each connection at once.
 func TestRival(t *testing.T) {
 	silent, refused := fmt.Errorf("mqtts://broker: %w", io.EOF), errors.New("connection refused")
 	const soon, late = 5 * time.Second, 2 * goodConnection

@@ -14,8 +14,8 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// A broker that is stopped ends every connection, also of those who have not introduced
-// themselves or have only just come; another can begin at its address.
+// A broker that is stopped ends every connection, also of clients that have not sent CONNECT
+// or have only just come; another broker can begin at its address.
 func TestStop(t *testing.T) {
 	b := Start(t, Options{})
 	address := b.Address
@@ -55,7 +55,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// Who listens where somebody else does still waits until that has ended.
+// A broker whose address is still in use waits until it is free.
 func TestListenAgain(t *testing.T) {
 	first, err := listen("")
 	if err != nil {
