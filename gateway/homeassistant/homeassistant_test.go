@@ -228,7 +228,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// The direction of a motor that is off is shown, and is that of its next start.
+// The direction that is set for a motor that is off is shown, and used at its next start.
 func TestDirectionOfTheNextStart(t *testing.T) {
 	r := newRig(time.Minute)
 	r.receive(r.topics.command("gate", direction), []byte("reverse"), false)
@@ -241,8 +241,8 @@ func TestDirectionOfTheNextStart(t *testing.T) {
 	}
 }
 
-// Starts are limited, stops never; nobody starts while Home Assistant is offline; what
-// was started stops with it, and is kept on by a keepalive.
+// Starts are limited, stops are not; nothing starts while Home Assistant is offline; what it
+// has started stops when it ends, and is kept running by a keepalive.
 func TestOperator(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(time.Minute)
@@ -364,7 +364,7 @@ func TestSensorStates(t *testing.T) {
 	}
 }
 
-// Whatever a broker sends: no command but those that the topics and payloads are of,
+// Whatever a broker sends, only commands that topics and payloads stand for are carried out,
 // and none that is retained.
 func FuzzReceived(f *testing.F) {
 	f.Add("gateway/gateway-0123456789ab/motors/pump/set", "ON", false)
