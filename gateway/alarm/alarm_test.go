@@ -67,7 +67,7 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-// A value that is none does nothing, also where no cause says that it failed.
+// A NaN has no effect, even if no cause says that the measurement failed.
 func TestNaNThatClaimsToBeGood(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, Options{}, "indoor.temperature > 35", "indoor.temperature < 5")
@@ -191,8 +191,8 @@ func TestBuiltIn(t *testing.T) {
 	})
 }
 
-// What is lost and back by turns is one alarm until it has worked for a while: for a
-// sensor that the last reading is good, also where the next one comes much later.
+// What is lost and back by turns is one alarm until it has worked for a while. A sensor works
+// as long as its last reading is good, even if the next one comes much later.
 func TestBuiltInAlarmsSettle(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		storage := newResult(nil)
@@ -228,7 +228,7 @@ func TestBuiltInAlarmsSettle(t *testing.T) {
 	})
 }
 
-// fifty returns alarms with 50 rules that run nowhere: a tick is all they have.
+// fifty returns alarms with 50 rules that are not run: they only get ticks.
 func fifty(t testing.TB) (*Alarms, []wire.Record) {
 	o := Options{Sensors: sensorsOfTests, Notify: func(wire.Event) {}, Log: discard}
 	for i := range 50 {

@@ -27,8 +27,8 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// An alarm is raised after a restart as it was before, also when nobody said that the
-// program ends: each change is in the file soon.
+// After a restart, alarms are as they were before, even if the program was killed: each
+// change is in the file soon.
 func TestKeptOverRestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const a, b = "indoor.temperature > 35 until indoor.temperature < 33", "outdoor.temperature > 35"
@@ -45,7 +45,7 @@ func TestKeptOverRestart(t *testing.T) {
 		}
 		killed := read(t, file)
 		r.end()
-		if err := os.WriteFile(file, []byte(killed), 0o600); err != nil { // what the end wrote is not there
+		if err := os.WriteFile(file, []byte(killed), 0o600); err != nil { // without what was written at the end
 			t.Fatal(err)
 		}
 
@@ -208,7 +208,7 @@ func TestDirectoryOfAnother(t *testing.T) {
 	})
 }
 
-// A disk that comes late has what was raised before the start.
+// If the disk comes late, what was raised before the start is still read from it.
 func TestLateDisk(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "alarms.json")

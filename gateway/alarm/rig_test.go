@@ -16,7 +16,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// everything is for a client whose scope has no limit.
+// everything is the scope of a client that may see everything.
 func everything(string, string) bool { return true }
 
 var discard = slog.New(slog.DiscardHandler)

@@ -217,7 +217,7 @@ func TestPostEnds(t *testing.T) {
 	})
 }
 
-// goldenDelivery is a delivery: receivers that nobody here wrote read these bytes.
+// goldenDelivery is a delivery: receivers of other authors read these bytes.
 var goldenDelivery = delivery{"ID1", wire.Alarm{
 	Name: "hot", State: wire.AlarmRaised, Severity: wire.SeverityCritical, Condition: "greenhouse.temperature > 35 for 30s", Sensor: "greenhouse", Value: new(float32(35.2)), Since: 1712345678.901,
 }.Event()}
@@ -236,7 +236,7 @@ func TestGoldenDelivery(t *testing.T) {
 	}
 }
 
-// What a real receiver is sent, and what is made of its answers.
+// What is sent to a real receiver, and how its answers are treated.
 func TestPost(t *testing.T) {
 	var at string // where a redirect leads to
 	stolen := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
