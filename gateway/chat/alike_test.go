@@ -57,7 +57,7 @@ func TestNickTaken(t *testing.T) {
 	}
 }
 
-// Nicks of their own are not taken for one another.
+// Nicks that differ enough are not taken for one another.
 func TestNicksApart(t *testing.T) {
 	r := newRoom()
 	for _, nick := range []string{"ahmet", "ahmed", "Mehmet", "zeynep", "Иван", "Ива", "José", "Jose", "Ayşe", "Ayse", "कमल", "कमला", "किमल", "Ιωάννης", "李", "李雷", "operator 1", "operator 2", "0", "8", "servant", "🌡", "💧", "...", "!!!"} {

@@ -134,7 +134,7 @@ func TestRoomFull(t *testing.T) {
 	}
 }
 
-// Who asks for them gets the last lines before anything else, and none twice.
+// A client that asks for the last lines gets them before anything else, and none twice.
 func TestHistory(t *testing.T) {
 	r := newRoom()
 	ahmet := enterAs(t, r, "ahmet")
@@ -176,7 +176,7 @@ func (c *raw) Send(text []byte)     { c.received = append(c.received, string(tex
 func (c *raw) SendLong(text []byte) { c.Send(text) }
 func (c *raw) Close(int, string)    {}
 
-// Who asks is told who has sent what, and from where; all others get the three fields.
+// A client that asks is told who sent a message, and from where; others get three fields.
 func TestSigned(t *testing.T) {
 	r := newRoom()
 	ada := r.Enter(&raw{}, Options{From: "ada, 192.0.2.7"})
