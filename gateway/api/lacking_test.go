@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// What an answer lacks is said before it; what a client does not ask for, because it asks for
-// sums, is only said, and not of sums of minutes.
+// A header says what an answer lacks. If the client asks for buckets, it only says so, without
+// asking the gateway; of buckets of minutes or more nothing is lacking.
 func TestLacking(t *testing.T) {
 	g := &gateway{}
 	a := g.api()

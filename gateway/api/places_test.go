@@ -38,8 +38,8 @@ type patientRecorder struct{ *httptest.ResponseRecorder }
 
 func (patientRecorder) SetWriteDeadline(time.Time) error { return nil }
 
-// Clients that ask for much and read nothing keep nobody from the past, not even
-// from their own address. When they read on, they get all of it.
+// Clients that ask for much and read nothing keep no other client from reading the past,
+// not even one of their own address. When they read on, they get all of it.
 func TestQueriesOfSlowClients(t *testing.T) {
 	g := &gateway{}
 	for seq := range uint32(1000) {
@@ -71,8 +71,8 @@ func TestQueriesOfSlowClients(t *testing.T) {
 	slow.Wait()
 }
 
-// However many hosts ask, no more queries are open than there is memory for, and
-// a host with many leaves the others room.
+// However many hosts ask, the number of open queries is limited, and a host with many
+// queries leaves room for the others.
 func TestQueriesAreBounded(t *testing.T) {
 	q := newQueries(nil)
 	var open []*place
