@@ -117,8 +117,8 @@ func TestSecurityHeadersOnEveryAnswer(t *testing.T) {
 	}
 }
 
-// A page that opened this one has no hold of it. Where a person opened it there is none,
-// and the policy would cost time; an answer from the cache has the policy all the same.
+// A page that opened this one must not keep a hold of it. If a person opened it, there is no
+// such page, and the policy would cost time; a cached answer has the policy all the same.
 func TestOpeners(t *testing.T) {
 	for site, want := range map[string]string{"": "same-origin", "cross-site": "same-origin", "same-site": "same-origin", "same-origin": "same-origin", "none": ""} {
 		for _, match := range []string{"", "*"} {
@@ -182,7 +182,7 @@ func TestRevalidation(t *testing.T) {
 	}
 }
 
-// TestNothingInline holds what the policy would otherwise break in the browser.
+// TestNothingInline holds that the page has nothing that its policy forbids.
 func TestNothingInline(t *testing.T) {
 	html := body(t, do(t, http.MethodGet, "/"))
 	for _, tag := range regexp.MustCompile(`(?s)<[a-z!][^>]*>`).FindAllString(html, -1) {
