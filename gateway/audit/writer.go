@@ -28,48 +28,46 @@ type writer struct {
 }
 
 // resume finds the end of the chain. It returns how many records the anchor has that
-// are not there, and what else is wrong with the newest file.
-func (w *writer) resume(anchored mark) (missing uint64, bad error, err error) {
+// are not there, and what is changed in the newest file.
+func (w *writer) resume(anchored mark) (missing uint64, changed error, err error) {
 	paths, firsts, err := files(w.dir, w.chain)
 	if err != nil {
 		return 0, nil, err
 	}
-	w.last, w.oldest = 0, 1
-	if len(paths) > 0 {
-		w.oldest = firsts[0]
-		path := paths[len(paths)-1]
-		s, err := readFile(path, w.chain, w.key, nil)
+	w.last, w.oldest, w.code = 0, 1, code{}
+	for i := len(paths) - 1; i >= 0; i-- {
+		s, err := readFile(paths[i], w.chain, w.key, nil)
 		if err != nil {
 			return 0, nil, err
 		}
-		w.last, w.code = max(s.last, firsts[len(firsts)-1]-1), s.code
-		if s.bad != nil {
-			bad = fmt.Errorf("%s, record %d: %w", path, w.last+1, s.bad)
+		if s.torn && s.whole == 0 { // it was just begun: the chain ends in the file before
+			if err := os.Remove(paths[i]); err != nil {
+				return 0, nil, err
+			}
+			continue
 		}
-		if err := w.reopen(path, s); err != nil {
+		w.oldest, w.last, w.code = firsts[0], max(s.last, firsts[i]-1), s.code
+		if s.bad != nil && !s.torn { // it stays as it is, and the next file has another name
+			changed = fmt.Errorf("%s, record %d: %w", paths[i], w.last+1, s.bad)
+			w.last = max(w.last, firsts[i])
+			break
+		}
+		if err := w.reopen(paths[i], s); err != nil {
 			return 0, nil, err
 		}
-		if w.file == nil { // the next one has another name
-			w.last = max(w.last, firsts[len(firsts)-1])
-		}
+		break
 	}
 	if anchored.Newest > w.last {
 		missing = anchored.Newest - w.last
 		w.last = anchored.Newest // numbers are not given twice
 	}
 	w.written = mark{w.oldest, w.last, w.code.String()}
-	return missing, bad, nil
+	return missing, changed, nil
 }
 
 // reopen goes on with the newest file. It removes a last line that is incomplete, because
-// the power failed; a file that was changed stays as it is, and a new one begins.
+// the power failed.
 func (w *writer) reopen(path string, s scan) error {
-	switch {
-	case s.torn && s.whole == 0: // not even its first line was written
-		return os.Remove(path)
-	case s.bad != nil && !s.torn:
-		return nil
-	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
