@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -326,7 +325,7 @@ func (g *running) newAuditor() *auditor.Auditor {
 // newMetrics returns what /metrics shows.
 func (g *running) newMetrics() *metrics.Collector {
 	source := metrics.Source{
-		Name: g.name(), Version: version, Sensors: g.sensors, Host: host.NewReader(os.DirFS("/"), g.cfg.State).Read, Seconds: g.seconds.C,
+		Name: g.name(), Version: version, Sensors: g.sensors, Host: host.NewReader(host.Root("/"), g.cfg.State).Read, Seconds: g.seconds.C,
 		Lateness: g.sampler.Lateness(), Missed: g.sampler.Missed, Repeats: g.buses.Repeats, Recoveries: g.buses.Recoveries, Resets: g.sampler.Resets,
 		Clients: g.server.Clients, Frames: g.server.Frames, Refused: g.refusals.Counts, Limits: g.limits, Accounts: g.server.Accounts,
 		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.readingsDurable, DurableAge: g.storage.history.DurableAge, EStopStored: g.storage.latch.Stored, Stored: g.storage.history.Size,

@@ -174,6 +174,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/field/scan", "wire", "a failure has a cause"},
 	{"cmd/gateway/internal/logging", "cmd/gateway/internal/phrase", "its errors are for people"},
 	{"cmd/gateway/internal/machine", "cmd/gateway/internal/config", "it opens and emulates what is configured"},
+	{"cmd/gateway/internal/machine", "gateway/host", "the kernel's sensors are files of /sys, which it reads"},
 	{"cmd/gateway/internal/machine", "gateway/pins", "it opens the real pins or emulated ones"},
 	{"cmd/gateway/internal/machine", "sensors/bus", "it opens the real buses"},
 	{"cmd/gateway/internal/machine", "sensors/timer", "they wait with the kernel's timers"},

@@ -54,7 +54,7 @@ type Reader struct {
 }
 
 // NewReader returns a Reader of the machine whose root directory is fsys; in
-// production that is os.DirFS("/"). The free space is that of stateDir, a path
+// production that is Root("/"). The free space is that of stateDir, a path
 // of the operating system; "" is none.
 func NewReader(fsys fs.FS, stateDir string) *Reader {
 	return &Reader{fsys: fsys, stateDir: stateDir}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -258,7 +257,7 @@ func TestJSON(t *testing.T) {
 
 // The machine that runs the tests: the numbers must be plausible.
 func TestThisMachine(t *testing.T) {
-	s := NewReader(os.DirFS("/"), t.TempDir()).Read()
+	s := NewReader(Root("/"), t.TempDir()).Read()
 	if runtime.GOOS != "linux" {
 		return
 	}
@@ -318,7 +317,7 @@ func FuzzRead(f *testing.F) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	r := NewReader(os.DirFS("/"), b.TempDir())
+	r := NewReader(Root("/"), b.TempDir())
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Read()

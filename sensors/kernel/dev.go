@@ -64,7 +64,8 @@ type Source struct {
 }
 
 // NewSource returns the source of a device of a kind, that with an id if it is not "". The
-// tree is the machine's root directory. When ctx ends, a reading under way has another 0.9 s.
+// tree is the machine's root directory; its ReadFile returns a driver's EAGAIN instead of
+// waiting for another answer. When ctx ends, a reading under way has another 0.9 s.
 func NewSource(ctx context.Context, tree fs.FS, kind Kind, id string, interval time.Duration) *Source {
 	s := &Source{ctx: ctx, tree: tree, kind: kind, id: id, interval: interval, title: kind.title(id), free: make(chan struct{}, 1)}
 	s.free <- struct{}{}

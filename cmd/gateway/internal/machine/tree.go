@@ -2,9 +2,9 @@ package machine
 
 import (
 	"io/fs"
-	"os"
 
 	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/gateway/host"
 	"sensorgateway/sensors/sim/tree"
 )
 
@@ -12,7 +12,7 @@ import (
 // root directory, or that of an emulated machine if simulate is not nil.
 func Tree(cfg *config.Config, simulate *Simulation, root string) (fs.FS, error) {
 	if simulate == nil {
-		return os.DirFS(root), nil
+		return host.Root(root), nil
 	}
 	emulated := tree.New(simulate.environment, simulate.seed)
 	for _, s := range cfg.Sensors {

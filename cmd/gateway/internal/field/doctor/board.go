@@ -92,7 +92,7 @@ func older(release string, version ...int) bool {
 // checkSupply says whether the firmware finds the supply too weak.
 func (p *Patient) checkSupply(r *Report) {
 	const fix = "use the supply that is made for this board, and a short cable; the sensors' 3.3 V comes from it"
-	t := host.NewReader(os.DirFS(p.Root), "").Read().Throttled
+	t := host.NewReader(host.Root(p.Root), "").Read().Throttled
 	switch {
 	case t == nil || t.UnderVoltage == nil:
 		r.Add("supply", Skip, "", "this machine does not say whether its supply is too weak")
