@@ -157,3 +157,52 @@ func TestMedianOfSensors(t *testing.T) {
 		}
 	})
 }
+
+// A sensor that was lost shows nothing of before that, however many ticks its median is of.
+func TestMedianOfLostSensor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const fails, again = 10, 10 + lostTicks
+		chip := &station{sense: func(n int, values []float32) error {
+			if n >= fails && n < again {
+				return fmt.Errorf("it does not answer: %w", wire.NoAck)
+			}
+			if n >= again {
+				values[0] += 10
+			}
+			return nil
+		}}
+		c := chip.config()
+		c.Median = wire.MaxMedian
+		got, _ := sample(3*time.Second, c)
+		var back []float32
+		for _, m := range got[fails:] {
+			if r := m.records[1]; r.Fault == wire.Good {
+				back = append(back, r.Values[0])
+			}
+		}
+		if len(back) < 3 || back[0] != 30.16 || back[1] != 30.17 || back[2] != 30.17 {
+			t.Errorf("back with %v, want 30.16, 30.17, 30.17", back)
+		}
+	})
+}
+
+// A measurement that comes when its tick has failed has no part in the medians after it.
+func TestMedianWithoutLateMeasurement(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chip := &station{sense: func(n int, values []float32) error {
+			if values[2] = []float32{1000, 1010, 1099, 1020, 1021}[min(n, 4)]; n == 2 {
+				time.Sleep(150 * time.Millisecond)
+			}
+			return nil
+		}}
+		c := chip.config()
+		c.Median = 5
+		got, _ := sample(500*time.Millisecond+time.Millisecond, c)
+		for i, want := range []float32{1000, 1010, 0, 0, 1010} {
+			r := got[i].records[0]
+			if want == 0 && r.Fault != wire.Timeout || want != 0 && (r.Fault != wire.Good || r.Values[0] != want) {
+				t.Errorf("tick %d: %+v, want %v", i, r, want)
+			}
+		}
+	})
+}

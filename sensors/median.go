@@ -11,9 +11,13 @@ type window struct {
 
 // median takes the values of a tick, and returns the median of the newest size ticks. A
 // failed tick has no values; if an even number is left, the oldest is left out. So the
-// first tick, and with a size of 3 the first after a failure, passes as it is: a median of
-// values from before an outage would hide the outage.
-func (w *window) median(size int, tick uint32, values [2]float32) [2]float32 {
+// first tick, and with a size of 3 the first after a failure, passes as it is. After as many
+// ticks without values as make a sensor lost, it is the first again: a median of values from
+// before an outage would hide the outage.
+func (w *window) median(size, lost int, tick uint32, values [2]float32) [2]float32 {
+	if tick-w.ticks[0] > uint32(lost) {
+		w.n = 0
+	}
 	copy(w.values[1:], w.values[:])
 	copy(w.ticks[1:], w.ticks[:])
 	w.values[0], w.ticks[0] = values, tick

@@ -22,15 +22,15 @@ type part struct {
 	firstSeq uint32
 	first    int // of its values among those of the chip
 	measures []Measurand
+	median   int // of how many ticks; 0: no median
 
 	// Used by the probe.
 	err       error     // of the measurement under way
 	same      [2]uint32 // the bits of the last good measurement
 	sameSince time.Time
-	median    int    // of how many ticks; 0: no median
-	window    window // for the median
 
 	// Guarded by the sampler's lock.
+	window window    // for the median
 	failed int       // ticks in a row
 	lostAt time.Time // when they last became too many
 
@@ -53,16 +53,12 @@ func parts(cfg *Config) []*part {
 // of returns the part's values among those of its chip.
 func (p *part) of(values []float32) []float32 { return values[p.first : p.first+len(p.measures)] }
 
-// outcome returns what was measured in a tick, or its median; or the failure that p.err
-// carries.
-func (p *part) outcome(tick uint32, values []float32) outcome {
+// outcome returns what was measured, or the failure that p.err carries.
+func (p *part) outcome(values []float32) outcome {
 	f := wire.FaultOf(p.err)
 	o := outcome{wire.Failed(f, 0).Values, f} // if good, NaNs that say that nothing is measured
 	if f == wire.Good {
 		copy(o.values[:], p.of(values))
-		if p.median > 0 {
-			o.values = p.window.median(p.median, tick, o.values)
-		}
 	}
 	return o
 }

@@ -77,7 +77,7 @@ func (p *probe) run(exchange func(j *job, measured bool) bool) {
 				part.err = err
 			}
 			part.note(part.err)
-			p.measuring.outcomes[i] = part.outcome(p.measuring.tick, p.values[:])
+			p.measuring.outcomes[i] = part.outcome(p.values[:])
 		}
 	}
 }

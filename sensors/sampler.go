@@ -369,13 +369,17 @@ func (s *Sampler) finish(sl *slot, j *job) {
 	b := sl.batch
 	b.pending--
 	stamp := sl.job.stamp // restamp may have moved it since the chip was asked
+	lost := lostAfter(sl.cfg.Interval)
 	for i, p := range sl.parts {
 		o := &j.outcomes[i]
+		if p.median > 0 && o.fault == wire.Good {
+			o.values = p.window.median(p.median, lost, j.tick, o.values)
+		}
 		b.records = append(b.records, wire.Record{
 			Sensor: p.id, Flags: b.flags, Fault: o.fault, Seq: p.firstSeq + sl.job.tick,
 			Reading: wire.Reading{Values: o.values, UnixMilli: stamp},
 		})
-		s.detect(p, lostAfter(sl.cfg.Interval), o.fault, stamp)
+		s.detect(p, lost, o.fault, stamp)
 	}
 }
 
