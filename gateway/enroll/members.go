@@ -24,7 +24,12 @@ import (
 const (
 	membersFile    = "members.json"
 	membersVersion = 1
-	maxMembers     = 64 << 20 // bytes of the file: 200,000 gateways
+	maxMembers     = 96 << 20 // bytes of the file: 200,000 gateways
+
+	// A gateway that has this many older certificates gets another one each olderPause at most:
+	// all are kept until they expire, and a device that loses the answers asks every hour.
+	maxOlder   = 32
+	olderPause = 24 * time.Hour
 
 	// CodeTime is how long a code is good.
 	CodeTime = time.Hour
@@ -34,13 +39,21 @@ const (
 
 // Member is a gateway of the fleet.
 type Member struct {
-	Name     string    `json:"name"` // unique in the fleet
-	Site     string    `json:"site"`
-	Key      string    `json:"key"`    // SHA-256 of its public key
-	Serial   string    `json:"serial"` // of its newest certificate
-	Enrolled time.Time `json:"enrolled"`
-	Expires  time.Time `json:"expires"` // of that certificate
-	Revoked  time.Time `json:"revoked,omitzero"`
+	Name     string        `json:"name"` // unique in the fleet
+	Site     string        `json:"site"`
+	Key      string        `json:"key"`    // SHA-256 of its public key
+	Serial   string        `json:"serial"` // of its newest certificate
+	Enrolled time.Time     `json:"enrolled"`
+	Expires  time.Time     `json:"expires"`         // of that certificate
+	Older    []certificate `json:"older,omitempty"` // those before it that have not expired, the oldest first
+	Revoked  time.Time     `json:"revoked,omitzero"`
+}
+
+// certificate is one that a gateway had before its newest.
+type certificate struct {
+	Serial  string    `json:"serial"`
+	Expires time.Time `json:"expires"`
+	Until   time.Time `json:"until"` // the next one was signed then
 }
 
 // invitation is a code, of which only the hash of its secret is stored.
@@ -165,10 +178,7 @@ func (m *Members) Revoke(authority *Authority, name string, now time.Time) error
 		if g == nil {
 			return fmt.Errorf("there is no gateway %q in the fleet; fix: gateway hub list shows who is", name)
 		}
-		if g.Revoked.IsZero() {
-			g.Revoked = stored(now)
-			f.revokeCertificate(g, now)
-		}
+		f.revoke(g, now)
 		return f.writeList(m.dir, authority, now)
 	})
 }
@@ -200,16 +210,14 @@ func (m *Members) enroll(authority *Authority, secret []byte, name, key string, 
 		case !g.Revoked.IsZero() && i.Gateway == "":
 			return &refusal{fmt.Sprintf("the gateway %s was revoked; fix: to let it in again, make the code with --gateway %s", name, name)}
 		case g.Key != key:
-			f.revokeCertificate(g, now) // that of the device it replaces
+			f.revoke(g, now) // the device it replaces
 			replaced = true
 		}
-		cert, err = sign(i.Site)
-		if err != nil {
+		if cert, err = g.certify(i.Site, now, sign); err != nil {
 			return err
 		}
 		i.Key, site = key, i.Site
 		g.Site, g.Key, g.Revoked = i.Site, key, time.Time{}
-		g.certified(cert)
 		if replaced {
 			return f.writeList(m.dir, authority, now)
 		}
@@ -228,12 +236,9 @@ func (m *Members) renew(name, key string, now time.Time, sign func(site string) 
 		case !g.Revoked.IsZero():
 			return &refusal{fmt.Sprintf("the gateway %s was revoked", name)}
 		}
-		if cert, err = sign(g.Site); err != nil {
-			return err
-		}
 		site = g.Site
-		g.certified(cert)
-		return nil
+		cert, err = g.certify(site, now, sign)
+		return err
 	})
 	return cert, site, err
 }
@@ -243,8 +248,22 @@ type refusal struct{ why string }
 
 func (r *refusal) Error() string { return r.why }
 
-func (g *Member) certified(cert *x509.Certificate) {
+// certify notes the certificate that sign makes for a gateway. Those before it are still
+// noted: a device that did not get the answer has one of them, and they must be revoked too.
+func (g *Member) certify(site string, now time.Time, sign func(site string) (*x509.Certificate, error)) (*x509.Certificate, error) {
+	g.Older = slices.DeleteFunc(g.Older, func(c certificate) bool { return now.After(c.Expires) })
+	if n := len(g.Older); n >= maxOlder && now.Sub(g.Older[n-1].Until).Abs() < olderPause {
+		return nil, &refusal{fmt.Sprintf("the gateway %s has %d certificates already, the newest since %s: it gets one a day; fix: see why it does not keep them (its state directory, its disk, its clock)", g.Name, n+1, g.Older[n-1].Until.Format(time.RFC3339))}
+	}
+	cert, err := sign(site)
+	if err != nil {
+		return nil, err
+	}
+	if g.Serial != "" && g.Revoked.IsZero() {
+		g.Older = append(g.Older, certificate{g.Serial, g.Expires, stored(now)})
+	}
 	g.Serial, g.Expires = cert.SerialNumber.Text(16), cert.NotAfter
+	return cert, nil
 }
 
 func (f *members) gateway(name string) *Member {
@@ -264,8 +283,16 @@ func (f *members) invitation(secret []byte) *invitation {
 	return nil
 }
 
-func (f *members) revokeCertificate(g *Member, now time.Time) {
-	f.Revoked = append(f.Revoked, revoked{g.Serial, stored(now), g.Expires})
+// revoke revokes all certificates of a gateway, unless that is done.
+func (f *members) revoke(g *Member, now time.Time) {
+	if !g.Revoked.IsZero() {
+		return
+	}
+	g.Revoked = stored(now)
+	for _, c := range append(g.Older, certificate{Serial: g.Serial, Expires: g.Expires}) {
+		f.Revoked = append(f.Revoked, revoked{c.Serial, g.Revoked, c.Expires})
+	}
+	g.Older = nil
 }
 
 // writeList writes the list of revoked certificates.
