@@ -227,6 +227,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/hub/serving", "wire", "commands and answers are the protocol's"},
 	{"gateway/hub", "gateway/fleet", "topics and payloads are the fleet's"},
 	{"gateway/hub", "gateway/hub/count", "it counts what comes and goes"},
+	{"gateway/hub", "gateway/hub/twin", "a copied card is told from a restart"},
 	{"gateway/hub/count", "gateway/fleet", "it counts by kind of message"},
 	{"gateway/hub/count", "wire", "an answer says whether a command was carried out"},
 	{"cmd/gateway/internal/metrics", "gateway/hub/count", "it shows what was counted"},

@@ -8,6 +8,7 @@ import (
 
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/hub/twin"
 	"sensorgateway/wire"
 )
 
@@ -20,7 +21,7 @@ type Remote struct {
 	site       string
 	hello      *fleet.Hello // nil: none has come. It is replaced, not changed
 	received   time.Time    // of hello
-	twins      twins
+	twins      twin.Finder
 	presence   Presence
 	connection uint64 // that presence is about
 	motors     []wire.MotorState
@@ -99,8 +100,8 @@ func (r *Remote) Overview() Overview {
 		Site: r.site, Name: r.name, Presence: r.presence, Alarms: raised(r.alarms), Stored: r.stored, Audit: r.audit,
 		Changed: max(r.changed, uint64(r.registry.started)),
 	}
-	if now := r.registry.o.Now(); !r.twins.found.IsZero() && now.Sub(r.twins.found) < twinTime {
-		o.Twin = twinText + ", seen on " + r.twins.found.UTC().Format(time.RFC3339)
+	if at, lately := r.twins.Found(r.registry.o.Now()); lately {
+		o.Twin = twinText + ", seen on " + at.UTC().Format(time.RFC3339)
 	}
 	if r.month == month {
 		o.Bytes = r.bytes

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/hub/twin"
 )
 
 // Two devices with one identity are distinguished from one that restarts again and again;
@@ -39,7 +40,7 @@ func TestTwins(t *testing.T) {
 	if all, _ := h.g.Changed(version, func(fleet.Gateway) bool { return true }); len(all) != 1 || all[0].Twin == "" {
 		t.Errorf("%+v", all)
 	}
-	h.ahead.Store(int64(twinTime))
+	h.ahead.Store(int64(twin.Time))
 	if said := r.Overview().Twin; said != "" {
 		t.Errorf("an hour later: %s", said)
 	}
