@@ -53,6 +53,7 @@ type testHub struct {
 
 	mu     sync.Mutex
 	stored []fleet.Blocks
+	refuse func(fleet.Blocks) error // nil: nothing; why blocks are not stored
 	gaps   []Gap
 }
 
@@ -75,6 +76,11 @@ func newHub(t testing.TB, dir string) *testHub {
 		Store: func(_ context.Context, _ string, b fleet.Blocks) error {
 			h.mu.Lock()
 			defer h.mu.Unlock()
+			if h.refuse != nil {
+				if err := h.refuse(b); err != nil {
+					return err
+				}
+			}
 			h.stored = append(h.stored, b)
 			return nil
 		},

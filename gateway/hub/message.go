@@ -10,6 +10,7 @@ import (
 	"github.com/eclipse/paho.golang/paho"
 
 	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/codec"
 	"sensorgateway/wire"
 )
 
@@ -62,19 +63,25 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 	if err == nil {
 		parts, err = in.read(t, m.Publish)
 	}
+	quiet := m.QoS == 0 // live messages are many
+	for _, blocks := range parts {
+		switch failed := in.store(ctx, t, blocks); {
+		case errors.Is(failed, codec.ErrBlock):
+			quiet = in.g.remote(t.Gateway).saidUnreadable()
+			err = fmt.Errorf("readings of %s, with the numbers %d to %d, cannot be read, and are not stored; fix: update its program, or, if it is none of yours, gateway hub revoke %[1]s: %[4]w", t.Name, blocks.First, blocks.Last, failed)
+		case failed != nil:
+			in.g.counts.Unstored.Add(1)
+			end(fmt.Errorf("readings of %s: %w", t.Name, failed))
+			return
+		}
+	}
 	if err != nil { // it would be refused again, and must not hold up the others: it is confirmed
 		in.g.counts.Refused.Add(1)
 		level := slog.LevelWarn
-		if m.QoS == 0 { // live messages are many
+		if quiet {
 			level = slog.LevelDebug
 		}
 		in.log.Log(ctx, level, "a message is not taken", "topic", m.Topic, "bytes", len(m.Payload), "err", err)
-	}
-	for _, blocks := range parts {
-		if err := in.store(ctx, t, blocks); err != nil {
-			end(fmt.Errorf("readings of %s: %w", t.Name, err))
-			return
-		}
 	}
 	if e := in.g.expecting(t.Name, correlationOf(m.Publish)); e != nil && t.Kind == fleet.Answer && parts != nil {
 		select {
@@ -90,7 +97,6 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 // store returns when blocks are durable.
 func (in *Intake) store(ctx context.Context, t fleet.Topic, blocks fleet.Blocks) error {
 	if err := in.g.o.Store(ctx, t.Name, blocks); err != nil {
-		in.g.counts.Unstored.Add(1)
 		return err
 	}
 	if blocks.Blocks != nil {

@@ -28,7 +28,8 @@ type RegistryOptions struct {
 	Members func() []fleet.Gateway
 	// Revoked are those that were revoked lately, and when, in Unix ms; nil: there are none.
 	Revoked func() map[fleet.Gateway]int64
-	// Store returns when the blocks are durable.
+	// Store returns when the blocks are durable. The error [codec.ErrBlock] says that they never
+	// can be: they are refused. After any other, they come again.
 	Store func(ctx context.Context, gateway string, blocks fleet.Blocks) error
 	// Missing returns what is missing of a gateway between what is stored.
 	Missing func(gateway string) ([]Gap, error)

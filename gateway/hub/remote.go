@@ -49,6 +49,7 @@ type Remote struct {
 
 	ends      map[string]end   // of what is stored, by sensor
 	unchecked bool             // it is to be found out whether readings are missing
+	unread    bool             // a warning said that readings of it cannot be read
 	asked     map[Gap]struct{} // gaps that were asked for
 
 	keysConnection uint64                       // the connection that keysTried is about
@@ -363,6 +364,14 @@ func (r *Remote) durable(u fleet.Blocks, asked bool) {
 			l.Stored(u)
 		}
 	})
+}
+
+// saidUnreadable returns whether a warning said before that readings of it cannot be read.
+func (r *Remote) saidUnreadable() (said bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	said, r.unread = r.unread, true
+	return said
 }
 
 // correct applies the calibration to a measured record, and returns its quantities.

@@ -2,7 +2,7 @@ package codec
 
 import (
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"math/bits"
 )
 
@@ -26,7 +26,7 @@ const (
 
 var follow = [...]uint{1: 0, 2: 2, 3: 3} // by bits 0–1: the shift
 
-var errColumn = errors.New("a column is damaged")
+var errColumn = fmt.Errorf("%w: a column", ErrBlock)
 
 func zigzag(v int64) uint64   { return uint64(v<<1) ^ uint64(v>>63) }
 func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }

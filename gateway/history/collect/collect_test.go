@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
@@ -248,7 +249,11 @@ func TestNotStored(t *testing.T) {
 	c, stop := running(t, dir)
 	damaged := slices.Concat(d.blocks("indoor", 0, 100)...)
 	damaged[len(damaged)/2] ^= 1
-	for name, blocks := range map[string][][]byte{"damaged": {damaged}, "cut off": {damaged[:20]}, "empty": {{}}} {
+	columns := slices.Concat(d.blocks("indoor", 0, 100)...) // of a faulty program: the checksum is right, the last column too short
+	columns = columns[:len(columns)-1]
+	binary.BigEndian.PutUint32(columns[8:], uint32(len(columns)))
+	binary.BigEndian.PutUint32(columns[4:], codec.Checksum(columns[8:]))
+	for name, blocks := range map[string][][]byte{"damaged": {damaged}, "cut off": {damaged[:20]}, "empty": {{}}, "columns": {columns}} {
 		if err := c.Append(context.Background(), "pi-1", blocks, nil); !errors.Is(err, codec.ErrBlock) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -184,7 +184,7 @@ func (l *log) load() error {
 	for i, raw := range blocks {
 		fresh, heads, err := fresh(there, [][]byte{raw})
 		if err != nil {
-			return fmt.Errorf("the intake: %w", err)
+			return fmt.Errorf("the intake: %v", err) // not %w: ErrBlock would be about the blocks that are appended
 		}
 		for k, cut := range fresh { // none, if a crash came after they were in a segment, before the intake was removed
 			p := l.pending[i]

@@ -1,0 +1,39 @@
+package hub
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/codec"
+)
+
+// TestUnreadableBlocks holds that blocks that can never be stored hold up nothing behind them:
+// they are refused, counted, and said once.
+func TestUnreadableBlocks(t *testing.T) {
+	broker, h := startBroker(t), newHub(t, t.TempDir())
+	var log bytes.Buffer
+	h.g.o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	h.refuse = func(b fleet.Blocks) error {
+		if b.First < 300 {
+			return fmt.Errorf("block 0: %w", codec.ErrBlock)
+		}
+		return nil
+	}
+	stop := h.run(broker)
+	d := h.startDevice(broker, "n1", nil)
+	for first := uint32(1); first <= 301; first += 100 {
+		d.send(fleet.Up, upOf(first-1, first, first+99))
+	}
+	h.await("what is behind them", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return len(h.stored) == 1 })
+	stop()
+	if c := h.g.Counts(); c.Refused != 3 || c.Unstored != 0 || c.Readings != 100 || h.g.Sites()[0].Connections != 1 {
+		t.Errorf("%+v, %+v", c, h.g.Sites())
+	}
+	if text := log.String(); strings.Count(text, "cannot be read") != 1 || !strings.Contains(text, "readings of pi-7, with the numbers 1 to 100, cannot be read, and are not stored; fix: ") || !strings.Contains(text, "gateway hub revoke pi-7") {
+		t.Errorf("it is said so:\n%s", text)
+	}
+}
