@@ -94,7 +94,7 @@ func Read(o Options) (*Found, error) {
 }
 
 func (r *recovery) read() error {
-	r.listAside() // a segment that is there is not missing
+	r.Aside, _ = aside(r.FS) // a segment that is there is not missing; an error is said at the end
 	if !r.ReadOnly {
 		if err := r.removeUnfinished(); err != nil {
 			return err
@@ -121,15 +121,11 @@ func (r *recovery) read() error {
 		r.replay()
 		r.checkJournal()
 	}
-	r.listAside()
-	return nil
-}
-
-func (r *recovery) listAside() {
 	var err error
 	if r.Aside, err = aside(r.FS); err != nil {
 		r.Log.Warn("the files that were set aside cannot be listed, and are not counted", "err", err)
 	}
+	return nil
 }
 
 // removeUnfinished removes files whose creation a crash interrupted.

@@ -29,11 +29,16 @@ import (
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/collect"
 	"sensorgateway/gateway/hub"
+	"sensorgateway/gateway/hub/aside"
 	"sensorgateway/wire"
 )
 
-// gatewaysDir has a directory for each gateway, in the hub's state directory.
-const gatewaysDir = "gateways"
+// gatewaysDir has a directory for each gateway, in the hub's state directory; asideDir likewise,
+// with what could not be stored there yet.
+const (
+	gatewaysDir = "gateways"
+	asideDir    = "aside"
+)
 
 // endTime is how long requests that are being answered have when the hub stops.
 const endTime = 3 * time.Second
@@ -148,8 +153,9 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(explain(o.dir(), err), l.Close())
 	}
+	kept := aside.New(aside.Options{Dir: filepath.Join(o.dir(), asideDir), Store: store(stored), Log: log})
 	registry, err := hub.NewRegistry(hub.RegistryOptions{
-		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Revoked: revoked(members), Store: store(stored),
+		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Revoked: revoked(members), Store: kept.Store,
 		Missing: missing(stored), Log: log,
 	})
 	if err != nil {
@@ -165,7 +171,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	defer context.AfterFunc(ctx, systemd.Stopping)()
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return w.answer(ctx, l, config, devices.Pages(), log) })
-	for _, run := range []func(context.Context) error{w.gateways.Run, w.wanted.Run, w.metrics.Run, w.auditor.Run, w.followTokens, stored.Run, registry.Run, watch, o.followKeys(registry, log)} {
+	for _, run := range []func(context.Context) error{w.gateways.Run, w.wanted.Run, w.metrics.Run, w.auditor.Run, w.followTokens, stored.Run, kept.Run, registry.Run, watch, o.followKeys(registry, log)} {
 		parts.Go(func() error { return run(ctx) })
 	}
 	for _, intake := range o.intakes(registry, authority) {

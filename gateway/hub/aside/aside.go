@@ -1,0 +1,207 @@
+// Package aside keeps readings of gateways whose logs cannot be used, until they can: the
+// failure of one gateway's log must not hold up the others, whose messages come behind its
+// own.
+//
+// It knows files with payloads as they come. It refuses to know how a log is written, and
+// where payloads come from.
+package aside
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sensorgateway/gateway/atomicfile"
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/codec"
+)
+
+const (
+	suffix = ".up" // of a file with a payload; before it is a number, the later the greater
+	// most is how many payloads of a gateway are kept: those of a week, one a minute. The
+	// oldest make room: the gateway itself has them no longer as a rule.
+	most     = 7 * 24 * 60
+	tryEvery = time.Minute // whether the log can be used again
+)
+
+// What a warning says of a gateway.
+const (
+	unusable = "unusable " // its log
+	full     = "full "     // the oldest that was kept is dropped
+)
+
+// Options are what an [Aside] is made of.
+type Options struct {
+	Dir string // has a directory for each gateway of which something is kept; made when needed
+	// Store stores blocks in the gateway's log, and returns when they are durable. The error
+	// [codec.ErrBlock] says that they never can be.
+	Store func(ctx context.Context, gateway string, blocks fleet.Blocks) error
+	Log   *slog.Logger
+}
+
+// Aside stores blocks, and keeps those that cannot be stored now.
+type Aside struct {
+	o      Options
+	number atomic.Int64 // of the last file
+	most   int          // payloads of a gateway
+
+	mu   sync.Mutex
+	said map[string]bool // what a warning said, and is so still
+}
+
+// New returns what keeps payloads in a directory. [Aside.Run] stores them.
+func New(o Options) *Aside {
+	a := &Aside{o: o, most: most, said: map[string]bool{}}
+	a.number.Store(time.Now().UnixNano())
+	return a
+}
+
+// Store returns when the blocks are durable, in the gateway's log or aside.
+func (a *Aside) Store(ctx context.Context, gateway string, blocks fleet.Blocks) error {
+	if a.isKept(gateway) { // Run tries whether the log can be used again
+		return a.keep(gateway, blocks)
+	}
+	err := a.o.Store(ctx, gateway, blocks)
+	if err == nil || errors.Is(err, codec.ErrBlock) || ctx.Err() != nil {
+		return err
+	}
+	if failed := a.keep(gateway, blocks); failed != nil { // such as when the disk is full
+		return fmt.Errorf("%w; nor can they be kept aside: %w", err, failed)
+	}
+	if a.first(unusable + gateway) {
+		a.o.Log.Warn("the log of a gateway cannot be used: its readings are kept aside until it can; fix: let the hub's user read and write the directory of the log",
+			"gateway", gateway, "aside", filepath.Join(a.o.Dir, gateway), "err", err)
+	}
+	return nil
+}
+
+// isKept returns whether what comes of a gateway goes aside.
+func (a *Aside) isKept(gateway string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.said[unusable+gateway]
+}
+
+// first returns whether a warning is to say what it has not said yet.
+func (a *Aside) first(what string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	said := a.said[what]
+	a.said[what] = true
+	return !said
+}
+
+// over notes that what warnings have said of a gateway is so no longer.
+func (a *Aside) over(gateway string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.said, unusable+gateway)
+	delete(a.said, full+gateway)
+}
+
+// keep makes blocks durable in a file of their own.
+func (a *Aside) keep(gateway string, b fleet.Blocks) error {
+	dir := filepath.Join(a.o.Dir, gateway)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	payload := slices.Concat(append([][]byte{fleet.AppendUpHeader(nil, b.Values), b.Heads}, b.Blocks...)...)
+	path := filepath.Join(dir, fmt.Sprintf("%020d%s", a.number.Add(1), suffix))
+	err := atomicfile.Write(path, 0o600, func(f *os.File) error { _, err := f.Write(payload); return err })
+	for _, parent := range []string{a.o.Dir, filepath.Dir(a.o.Dir)} { // a power cut must leave the directories there
+		err = errors.Join(err, atomicfile.OS{}.SyncDir(parent))
+	}
+	return err
+}
+
+// Run stores what is kept, as soon as the log of its gateway can be used, until ctx ends.
+func (a *Aside) Run(ctx context.Context) error {
+	tick := time.NewTicker(tryEvery)
+	defer tick.Stop()
+	for {
+		a.storeAll(ctx)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// storeAll stores what is kept of all gateways whose logs can be used.
+func (a *Aside) storeAll(ctx context.Context) {
+	gateways, err := os.ReadDir(a.o.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && a.first(unusable) {
+		a.o.Log.Warn("readings that are kept aside cannot be read", "dir", a.o.Dir, "err", err)
+	}
+	for _, g := range gateways {
+		if fleet.CheckName(g.Name()) != nil || ctx.Err() != nil {
+			continue
+		}
+		stored, err := a.storeKept(ctx, g.Name())
+		if err == nil && stored > 0 {
+			a.over(g.Name())
+			a.o.Log.Info("the log of a gateway can be used again: what was kept aside is stored", "gateway", g.Name(), "messages", stored)
+		}
+		if err != nil && ctx.Err() == nil && a.first(unusable+g.Name()) { // since the start of the hub
+			a.o.Log.Warn("the log of a gateway cannot be used: its readings stay aside", "gateway", g.Name(), "err", err)
+		}
+	}
+}
+
+// storeKept stores what is kept of a gateway, the oldest first, and returns how many messages that was.
+func (a *Aside) storeKept(ctx context.Context, gateway string) (stored int, err error) {
+	dir := filepath.Join(a.o.Dir, gateway)
+	files, err := os.ReadDir(dir) // sorted
+	if err != nil {
+		return 0, err
+	}
+	files = slices.DeleteFunc(files, func(f fs.DirEntry) bool { return !strings.HasSuffix(f.Name(), suffix) })
+	if len(files) > a.most && a.first(full+gateway) {
+		a.o.Log.Warn("more readings of a gateway are kept aside than there may be: the oldest are dropped", "gateway", gateway, "aside", dir, "messages", a.most)
+	}
+	for len(files) > a.most {
+		if err := os.Remove(filepath.Join(dir, files[0].Name())); err != nil {
+			return 0, err
+		}
+		files = files[1:]
+	}
+	for _, f := range files {
+		path := filepath.Join(dir, f.Name())
+		if err := a.storeFile(ctx, gateway, path); err != nil {
+			return stored, err
+		}
+		if err := os.Remove(path); err != nil {
+			return stored, err
+		}
+		stored++
+	}
+	return stored, nil
+}
+
+// storeFile stores what a file has, which is one part. What can never be stored is no error.
+func (a *Aside) storeFile(ctx context.Context, gateway, path string) error {
+	payload, err := atomicfile.Read(path)
+	if err != nil {
+		return err
+	}
+	parts, err := fleet.ParseUp(payload)
+	for _, blocks := range parts {
+		if err = a.o.Store(ctx, gateway, blocks); err != nil && !errors.Is(err, codec.ErrBlock) {
+			return err
+		}
+	}
+	if err != nil {
+		a.o.Log.Warn("readings that were kept aside cannot be read, and are lost unless their gateway still has them", "file", path, "err", err)
+	}
+	return nil
+}

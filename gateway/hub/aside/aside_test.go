@@ -1,0 +1,163 @@
+package aside
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"sensorgateway/gateway/fleet"
+	"sensorgateway/gateway/history/codec"
+	"sensorgateway/wire"
+)
+
+// logs are those of gateways, of which that of pi-7 can fail.
+type logs struct {
+	fails  error
+	stored map[string][]fleet.Blocks
+}
+
+func (l *logs) store(_ context.Context, gateway string, b fleet.Blocks) error {
+	if gateway == "pi-7" && l.fails != nil {
+		return l.fails
+	}
+	l.stored[gateway] = append(l.stored[gateway], b)
+	return nil
+}
+
+// payload returns the parts of a message with a minute of records, or the heads of it.
+func payload(t *testing.T, first uint32, heads bool) fleet.Blocks {
+	t.Helper()
+	var packer codec.Packer
+	var sum codec.Summary
+	var records []wire.Record
+	for n := first; n < first+600; n++ {
+		r := wire.Record{Seq: n, Reading: wire.Reading{Values: [2]float32{20, 50}, UnixMilli: int64(n) * 100}}
+		sum.Add(r)
+		records = append(records, r)
+	}
+	values := []fleet.Values{
+		{From: 0, Sensor: wire.SensorInfo{Median: 3, Values: wire.Quantities()[:2], Calibration: map[string]wire.Calibration{"temperature": {Scale: 1.5, Offset: -1}}}},
+		{From: first + 7, Sensor: wire.SensorInfo{Values: []wire.Quantity{{Name: "glow", Unit: "lm", Decimals: 2}}}},
+	}
+	origin := codec.Origin{Sensor: "indoor", Epoch: "e", Boot: "b"}
+	b := fleet.AppendUpHeader(nil, values)
+	if heads {
+		b = codec.AppendHeads(b, []codec.Head{{Origin: origin, Summary: sum}})
+	} else {
+		b = packer.AppendBlock(b, origin, first-1, sum, records)
+	}
+	parts, err := fleet.ParseUp(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parts[0]
+}
+
+// TestOneLogFails holds that what comes of a gateway whose log cannot be used is durable, also
+// over a restart, until its log has it, and that the others are stored meanwhile.
+func TestOneLogFails(t *testing.T) {
+	dir, ctx := filepath.Join(t.TempDir(), "aside"), t.Context()
+	l := &logs{fails: errors.New("permission denied"), stored: map[string][]fleet.Blocks{}}
+	var log bytes.Buffer
+	o := Options{Dir: dir, Store: l.store, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	a := New(o)
+	a.storeAll(ctx) // there is nothing, not even the directory
+	all := []fleet.Blocks{payload(t, 1, false), payload(t, 601, true), payload(t, 1201, false)}
+	for i, b := range all {
+		if err := a.Store(ctx, "pi-7", b); err != nil {
+			t.Fatalf("%d: %v", i, err)
+		}
+		if err := a.Store(ctx, "pi-8", b); err != nil || len(l.stored["pi-8"]) != i+1 {
+			t.Fatalf("of another, %d: %v, %d are stored", i, err, len(l.stored["pi-8"]))
+		}
+		a.storeAll(ctx)
+	}
+	if text := log.String(); strings.Count(text, "level=") != 1 || !strings.Contains(text, "fix: ") || !strings.Contains(text, "permission denied") || !strings.Contains(text, "gateway=pi-7") {
+		t.Errorf("it is said so:\n%s", text)
+	}
+	a = New(o)
+	a.storeAll(ctx)
+	if len(l.stored["pi-7"]) != 0 || len(files(t, dir)) != len(all) {
+		t.Errorf("%d are stored, and %v kept", len(l.stored["pi-7"]), files(t, dir))
+	}
+	l.fails = nil
+	log.Reset()
+	a.storeAll(ctx)
+	a.storeAll(ctx)
+	if !reflect.DeepEqual(l.stored["pi-7"], all) || len(files(t, dir)) != 0 {
+		t.Errorf("%+v are stored, and %v kept", l.stored["pi-7"], files(t, dir))
+	}
+	if text := log.String(); strings.Count(text, "level=") != 1 || !strings.Contains(text, "messages=3") {
+		t.Errorf("it is said so:\n%s", text)
+	}
+}
+
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestNotKept holds that what can never be stored is not kept, nothing while the hub ends, and
+// that nothing is confirmed that could not be kept either.
+func TestNotKept(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "aside")
+	l := &logs{stored: map[string][]fleet.Blocks{}}
+	a := New(Options{Dir: dir, Store: l.store, Log: slog.New(slog.DiscardHandler)})
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	broken := errors.New("a broken disk")
+	l.fails = fmt.Errorf("block 0: %w", codec.ErrBlock)
+	if err := a.Store(t.Context(), "pi-7", payload(t, 1, false)); !errors.Is(err, codec.ErrBlock) {
+		t.Errorf("unreadable blocks: %v", err)
+	}
+	l.fails = broken
+	if err := a.Store(ended, "pi-7", payload(t, 1, false)); !errors.Is(err, broken) {
+		t.Errorf("at the end: %v", err)
+	}
+	if left := files(t, dir); len(left) != 0 {
+		t.Errorf("%v are kept", left)
+	}
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Store(t.Context(), "pi-7", payload(t, 1, false)); !errors.Is(err, broken) || !strings.Contains(err.Error(), "nor can") {
+		t.Errorf("without a directory: %v", err)
+	}
+}
+
+// TestBounded holds that the oldest make room, and that a file that is damaged holds up nothing.
+func TestBounded(t *testing.T) {
+	dir, ctx := filepath.Join(t.TempDir(), "aside"), t.Context()
+	l := &logs{fails: errors.New("permission denied"), stored: map[string][]fleet.Blocks{}}
+	a := New(Options{Dir: dir, Store: l.store, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	a.most = 3
+	for i := range uint32(5) {
+		if err := a.Store(ctx, "pi-7", payload(t, 1+600*i, false)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.storeAll(ctx)
+	left := files(t, dir)
+	if len(left) != 3 {
+		t.Fatalf("%v are kept", left)
+	}
+	if err := os.WriteFile(left[1], []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.fails = nil
+	a.storeAll(ctx)
+	if got := l.stored["pi-7"]; len(got) != 2 || got[0].First != 1201 || got[1].First != 2401 || len(files(t, dir)) != 0 {
+		t.Errorf("%+v are stored, and %v kept", got, files(t, dir))
+	}
+}
