@@ -95,7 +95,8 @@ func (s *Store) write(ctx context.Context) {
 	}
 }
 
-// check reads the file if it has changed, or anyway, and ends what has expired.
+// check reads the file if it has changed, or anyway, and ends what has expired. What has
+// expired by a clock that was ahead, and is right now, begins anew.
 func (s *Store) check(anyway bool) {
 	if s.dir == "" {
 		return
@@ -126,9 +127,12 @@ func (s *Store) check(anyway bool) {
 		s.read(info, err)
 	}
 	now := time.Now()
-	for _, e := range s.entries {
-		if s.expired(e, now) {
+	for h, e := range s.entries {
+		switch {
+		case s.expired(e, now):
 			e.end(ErrExpired)
+		case e.Valid.Err() != nil: // not by a change: then it is an entry no longer
+			s.entries[h] = newEntry(e.Token, e.Login, e.id)
 		}
 	}
 }

@@ -86,3 +86,30 @@ func TestMadeAMomentAgo(t *testing.T) {
 		t.Errorf("%+v, %v", e, err)
 	}
 }
+
+// A clock that was ahead locks nobody out once it is set back: neither the holder of a
+// token that seemed to have expired, nor a browser that seemed unused for a month.
+func TestClockSetBack(t *testing.T) {
+	dir := t.TempDir()
+	var expires, cookie string
+	synctest.Test(t, func(t *testing.T) { // in 2000
+		expires = makeToken(t, dir, Token{Name: "guest", Role: Viewer, Expires: time.Now().Add(time.Hour)})
+		var err error
+		if cookie, _, err = open(t, dir).LogIn(makeToken(t, dir, Token{Name: "ayşe", Role: Operator}), ""); err != nil {
+			t.Fatal(err)
+		}
+	})
+	s := open(t, dir) // years later
+	for _, secret := range []string{expires, cookie} {
+		if e, err := s.Find(secret, ""); !errors.Is(err, ErrExpired) || !errors.Is(ended(e), ErrExpired) {
+			t.Errorf("years later: %v", err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) { // in 2000 again
+		for _, secret := range []string{expires, cookie} {
+			if e, err := s.Find(secret, ""); err != nil || ended(e) != nil {
+				t.Errorf("the clock is right again: %v, %v", err, ended(e))
+			}
+		}
+	})
+}

@@ -35,6 +35,12 @@ type Entry struct {
 	id    string // of the login, or of the token
 }
 
+func newEntry(t Token, l *Login, id string) *Entry {
+	e := &Entry{Token: t, Login: l, id: id}
+	e.Valid, e.end = context.WithCancelCause(context.Background())
+	return e
+}
+
 // Store is what is stored in a directory, in memory.
 type Store struct {
 	// Changed is called for each token that was made, changed, rotated or revoked, also
@@ -122,8 +128,9 @@ func (s *Store) Named(name, from string) (*Entry, error) {
 	}), from)
 }
 
-// find looks an entry up. One that is not there may have been made a moment ago, so it is
-// looked up again after a check of the file.
+// find looks an entry up. One that is not there may have been made a moment ago, and one
+// that has expired may be valid again because the clock was set: so it is looked up again
+// after a check.
 func (s *Store) find(in func() *Entry) *Entry {
 	look := func() *Entry {
 		s.mu.RLock()
@@ -131,7 +138,7 @@ func (s *Store) find(in func() *Entry) *Entry {
 		return in()
 	}
 	e := look()
-	if e == nil {
+	if e == nil || e.Valid.Err() != nil {
 		s.check(false)
 		e = look()
 	}
@@ -198,9 +205,7 @@ func (s *Store) replace(file *File) {
 			delete(before, h)
 			return
 		}
-		e := &Entry{Token: t, Login: l, id: id}
-		e.Valid, e.end = context.WithCancelCause(context.Background())
-		s.entries[h] = e
+		s.entries[h] = newEntry(t, l, id)
 	}
 	for _, t := range file.Tokens {
 		add(t.Hash, t, nil, t.ID)
