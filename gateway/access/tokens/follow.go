@@ -53,16 +53,21 @@ func (s *Store) Run(ctx context.Context, hangup <-chan os.Signal) error {
 		s.check(anyway)
 		next := checkEvery
 		if changed != nil {
-			next = s.untilExpiry()
+			next = s.untilCheck()
 		}
 		timer.Reset(next)
 	}
 }
 
-// untilExpiry returns how long it is to the next expiry, from checkEvery to watchedEvery.
-func (s *Store) untilExpiry() time.Duration {
+// untilCheck returns how long it is to the next check while the file is watched: to the
+// next expiry, from checkEvery to watchedEvery. A read that has failed is repeated soon,
+// since nothing may say when it would succeed.
+func (s *Store) untilCheck() time.Duration {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if s.failed {
+		return checkEvery
+	}
 	next, now := watchedEvery, time.Now()
 	for _, e := range s.entries {
 		if ends := s.ends(e); ends.After(now) {
@@ -95,8 +100,8 @@ func (s *Store) write(ctx context.Context) {
 	}
 }
 
-// check reads the file if it has changed, or anyway, and ends what has expired. What has
-// expired by a clock that was ahead, and is right now, begins anew.
+// check reads the file if it has changed or could not be read, or anyway, and ends what has
+// expired. What has expired by a clock that was ahead, and is right now, begins anew.
 func (s *Store) check(anyway bool) {
 	if s.dir == "" {
 		return
@@ -123,7 +128,7 @@ func (s *Store) check(anyway bool) {
 			}
 		}
 	}()
-	if anyway || !sameFile(info, s.seen) {
+	if anyway || s.failed || !sameFile(info, s.seen) {
 		s.read(info, err)
 	}
 	now := time.Now()

@@ -1,9 +1,13 @@
 package tokens
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,6 +113,56 @@ func TestClockSetBack(t *testing.T) {
 		for _, secret := range []string{expires, cookie} {
 			if e, err := s.Find(secret, ""); err != nil || ended(e) != nil {
 				t.Errorf("the clock is right again: %v, %v", err, ended(e))
+			}
+		}
+	})
+}
+
+// A read of the file that has failed is repeated until it succeeds, although nothing says
+// that the file has changed, and it is logged once.
+func TestReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, changed := t.TempDir(), make(chan struct{}, 1)
+		text := makeToken(t, dir, Token{Name: "ayşe", Role: Operator})
+		var log lockedBuffer
+		s := Open(dir, slog.New(slog.NewTextHandler(&log, nil)))
+		s.Watch = func(string) (<-chan struct{}, func()) { return changed, func() {} }
+		start(t, s, nil)
+		e, err := s.Find(text, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+
+		edit(t, dir, func(f *File) error { return f.Revoke("ayşe") })
+		file := filepath.Join(dir, fileName)
+		good, err := os.ReadFile(file)
+		info, err2 := os.Stat(file)
+		if err != nil || err2 != nil {
+			t.Fatal(err, err2)
+		}
+		// What it has while its time and its size stay is what a read returns.
+		reads := func(data []byte) {
+			t.Helper()
+			if err := errors.Join(os.WriteFile(file, data, 0o600), os.Chtimes(file, time.Time{}, info.ModTime())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reads(bytes.Repeat([]byte(" "), len(good)))
+		changed <- struct{}{}
+		wait(watchedEvery)
+		if ended(e) != nil {
+			t.Errorf("a read has failed: %v", ended(e))
+		}
+		reads(good)
+		wait(checkEvery)
+		if !errors.Is(ended(e), ErrRevoked) {
+			t.Errorf("it can be read again: %v", ended(e))
+		}
+		wait(watchedEvery)
+		for _, line := range []string{"cannot be read", "are read again"} {
+			if n := strings.Count(log.String(), line); n != 1 {
+				t.Errorf("%q is logged %d times: %s", line, n, log.String())
 			}
 		}
 	})

@@ -23,6 +23,12 @@ func open(t *testing.T, dir string) *Store {
 // run opens a store and follows its file, in a bubble of fake time.
 func run(t *testing.T, dir string, log *slog.Logger) (s *Store, hangup chan os.Signal) {
 	s, hangup = Open(dir, log), make(chan os.Signal, 1)
+	start(t, s, hangup)
+	return s, hangup
+}
+
+// start runs a store until the test ends.
+func start(t *testing.T, s *Store, hangup <-chan os.Signal) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx, hangup) }()
@@ -32,7 +38,6 @@ func run(t *testing.T, dir string, log *slog.Logger) (s *Store, hangup chan os.S
 			t.Error(err)
 		}
 	})
-	return s, hangup
 }
 
 // lockedBuffer is what a store logs meanwhile.
