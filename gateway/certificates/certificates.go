@@ -41,7 +41,13 @@ type Set struct {
 	holders           holders
 
 	mu                      sync.Mutex // held while files are read
-	pairTried, clientsTried fileStates // as of the last reading, successful or not
+	pairTried, clientsTried tried
+}
+
+// tried is the last reading of files that are followed.
+type tried struct {
+	of     fileStates
+	failed bool // it is repeated: the cause may have been another than the files
 }
 
 // Read reads a certificate, with its chain, and its key, both PEM, and a file
@@ -51,7 +57,7 @@ type Set struct {
 // clock may be wrong. Clients refuse it, and Watch warns.
 func Read(certFile, keyFile, clientsFile string, log *slog.Logger) (*Set, error) {
 	c := &Set{certFile: certFile, keyFile: keyFile, clientsFile: clientsFile, log: log}
-	c.pairTried, c.clientsTried = c.statPair(), c.statClients()
+	c.pairTried.of, c.clientsTried.of = c.statPair(), c.statClients()
 	pair, err := c.read()
 	if err != nil {
 		return nil, err
@@ -60,6 +66,7 @@ func Read(certFile, keyFile, clientsFile string, log *slog.Logger) (*Set, error)
 	if err != nil {
 		return nil, err
 	}
+	c.warnReadable()
 	c.current.Store(pair)
 	c.clients.Store(clients)
 	return c, nil
@@ -91,15 +98,16 @@ func (c *Set) Reload() error {
 
 // reloadPair reads the certificate and its key. c.mu is held.
 func (c *Set) reloadPair() error {
-	c.pairTried = c.statPair() // before reading: what changes meanwhile is a change
+	c.pairTried.of = c.statPair() // before reading: what changes meanwhile is a change
 	old := c.current.Load()
 	pair, err := c.read()
 	if err == nil {
 		err = c.checkDates(pair.Leaf)
 	}
-	if err != nil {
+	if c.pairTried.failed = err != nil; err != nil {
 		return fmt.Errorf("%w; until then the old one is used, which expires on %s", err, date(old.Leaf.NotAfter))
 	}
+	c.warnReadable()
 	c.current.Store(pair)
 	if !pair.Leaf.Equal(old.Leaf) {
 		c.log.Info("new certificate", "names", pair.Leaf.DNSNames, "addresses", pair.Leaf.IPAddresses, "expires", date(pair.Leaf.NotAfter))
@@ -118,7 +126,7 @@ func (c *Set) Watch(ctx context.Context) {
 		clients.Stop()
 	}
 	c.mu.Lock()
-	pair, authorities := c.pairTried, c.clientsTried
+	pair, authorities := c.pairTried.of, c.clientsTried.of
 	c.mu.Unlock()
 	reminded, remindedClients := c.remind(time.Time{}), c.remindClients(time.Time{})
 	for {
@@ -137,13 +145,15 @@ func (c *Set) Watch(ctx context.Context) {
 
 // follow reloads files that have changed since they were read, but not since they were
 // seen: those that are still being written, or of which only one is new, are not read yet.
-// It returns their present states.
-func (c *Set) follow(seen fileStates, tried *fileStates, stat func() fileStates, reload func() error) fileStates {
+// A reload that has failed is repeated, and what is wrong with the same files is logged
+// once. It returns their present states.
+func (c *Set) follow(seen fileStates, last *tried, stat func() fileStates, reload func() error) fileStates {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := stat()
-	if now.equal(seen) && !now.equal(*tried) {
-		if err := reload(); err != nil {
+	again := now.equal(last.of)
+	if now.equal(seen) && (last.failed || !again) {
+		if err := reload(); err != nil && !again {
 			c.log.Warn("the new certificate is not used", "err", err)
 		}
 	}

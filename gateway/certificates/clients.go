@@ -51,9 +51,12 @@ func (c *Set) readClients() (*authorities, error) {
 // reloadClients reads the authorities again, and ends clients' certificates that are no
 // longer valid by them. c.mu is held.
 func (c *Set) reloadClients() error {
-	c.clientsTried = c.statClients() // before reading: what changes meanwhile is a change
+	c.clientsTried.of = c.statClients() // before reading: what changes meanwhile is a change
 	clients, err := c.readClients()
-	if err != nil {
+	if err == nil && c.clientsTried.failed {
+		c.log.Info("the authorities of clients' certificates are read again", "file", c.clientsFile)
+	}
+	if c.clientsTried.failed = err != nil; err != nil {
 		return fmt.Errorf("%w; until then the old authorities are used", err)
 	}
 	c.clients.Store(clients)

@@ -41,7 +41,6 @@ func (c *Set) read() (*tls.Certificate, error) {
 	case !isForServers(pair.Leaf):
 		return nil, fmt.Errorf("certificate %s is not for servers; fix: have one made with the extended key usage serverAuth", c.certFile)
 	}
-	c.warnReadable()
 	return &pair, nil
 }
 

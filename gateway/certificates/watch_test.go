@@ -1,11 +1,13 @@
 package certificates
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -122,6 +124,15 @@ func TestWatch(t *testing.T) {
 			expect(t, c, l, "first.example") // who reloaded has heard
 		})
 	})
+	t.Run("too early", func(t *testing.T) {
+		watch(t, 90*day, func(f files, c *Set, l *logged) {
+			f.putPair(pair(t, "second.example", time.Hour, 90*day))
+			pass(time.Hour - time.Minute)
+			expect(t, c, l, "first.example", "fix: check the clock") // said once
+			pass(2 * time.Minute)
+			expect(t, c, l, "second.example", "new certificate")
+		})
+	})
 	t.Run("by a symbolic link", func(t *testing.T) {
 		if runtime.GOOS == "windows" {
 			t.Skip("needs a privilege")
@@ -206,6 +217,45 @@ func TestWatchClients(t *testing.T) {
 		pass(time.Hour)
 		if lines := l.take(); len(lines) != 1 || !strings.Contains(lines[0], "the old authorities are used") {
 			t.Errorf("%d lines: %q", len(lines), lines)
+		}
+	})
+}
+
+// TestClientsReadAgain holds that a failed read of the authorities is repeated until it
+// succeeds, although the file is the same as before, and is logged once.
+func TestClientsReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := newAuthority(t, "first"), newAuthority(t, "second")
+		f, c := withClients(t, first)
+		l := &logged{}
+		c.log = slog.New(slog.NewTextHandler(l, nil))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); c.Watch(ctx) }()
+		defer func() { cancel(); <-done }()
+		cert := first.client("ayşe")
+		_, removed, err := c.Client(handshake(t, c, &cert))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.take()
+
+		f.put(c.clientsFile, bytes.Repeat([]byte("x"), len(second.pem())))
+		info, err := os.Stat(c.clientsFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		if lines := l.take(); removed.Err() != nil || len(lines) != 1 || !strings.Contains(lines[0], "the old authorities are used") {
+			t.Errorf("a read has failed: %v, logged %q", context.Cause(removed), lines)
+		}
+		// With the time and the size of before, it is the same file of which a read now succeeds.
+		if err := errors.Join(os.WriteFile(c.clientsFile, second.pem(), 0o600), os.Chtimes(c.clientsFile, time.Time{}, info.ModTime())); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if lines := l.take(); removed.Err() == nil || len(lines) != 1 || !strings.Contains(lines[0], "are read again") {
+			t.Errorf("it can be read again: %v, logged %q", context.Cause(removed), lines)
 		}
 	})
 }
