@@ -42,6 +42,9 @@ func (id *Identity) Connect(client, path string) error {
 		}
 		c.byToken[id.Token]++
 	}
+	if id.entry != nil {
+		id.entry.Connect()
+	}
 	id.connection = &Connection{ID: client, Path: path, Since: time.Now(), Identity: id}
 	c.of[client] = id.connection
 	return nil
@@ -56,6 +59,9 @@ func (id *Identity) Disconnect() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.of, id.connection.ID)
+	if id.entry != nil {
+		id.entry.Disconnect()
+	}
 	if id.Token != "" {
 		if c.byToken[id.Token]--; c.byToken[id.Token] == 0 {
 			delete(c.byToken, id.Token)

@@ -1,10 +1,13 @@
 package access
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"sensorgateway/gateway/access/tokens"
 )
@@ -111,4 +114,65 @@ func TestDismiss(t *testing.T) {
 	if len(g.Connected()) != 1 || g.MostOfOneToken() != 1 {
 		t.Errorf("%d, %d are left", len(g.Connected()), g.MostOfOneToken())
 	}
+}
+
+// TestConnectedInUse holds that a browser that stays connected is in use, although it sends
+// no request: its login does not end. That of one that has left does.
+func TestConnectedInUse(t *testing.T) {
+	const day = 24 * time.Hour
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		text := addToken(t, dir, tokens.Token{Name: "ayşe", Role: tokens.Operator})
+		g := newGuard(t, dir, Options{})
+		watched := make(chan struct{})
+		g.Tokens.Watch = func(string) (<-chan struct{}, func()) { return watched, func() {} }
+		identify := func(cookie string) (*Identity, *Refusal) {
+			r := requestFrom("127.0.0.1", "/")
+			r.Header.Set("Cookie", "gw-"+g.Tokens.Gateway()+"="+cookie)
+			return g.Identify(r)
+		}
+		connect := func(client string) (*Identity, string) {
+			cookie, _, err := g.Tokens.LogIn(text, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			id, refusal := identify(cookie)
+			if refusal != nil {
+				t.Fatal(refusal.Err)
+			}
+			if err := id.Connect(client, "/"); err != nil {
+				t.Fatal(err)
+			}
+			return id, cookie
+		}
+		stays, cookie := connect("c1")
+		left, _ := connect("c2")
+		left.Disconnect()
+
+		time.Sleep(30*day - time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- g.Tokens.Run(ctx, nil) }()
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if stays.Ended() != "" || left.Ended() != "Token expired" {
+			t.Errorf("after a month: %q, of the one that has left %q", stays.Ended(), left.Ended())
+		}
+		stays.Disconnect()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if used := tokens.LastUsed(dir)[stays.Login]; time.Since(used.At) > 2*time.Hour || used.From != stays.From {
+			t.Errorf("its last use: %+v", used)
+		}
+		time.Sleep(28 * day)
+		if _, refusal := identify(cookie); refusal != nil {
+			t.Errorf("28 days after it has left: %v", refusal.Err)
+		}
+		time.Sleep(31 * day)
+		if _, refusal := identify(cookie); refusal == nil {
+			t.Error("it is good a month after its last use")
+		}
+	})
 }

@@ -179,6 +179,7 @@ func expired(e *tokens.Entry, err error) error {
 func identityOf(e *tokens.Entry, how string) *Identity {
 	id := &Identity{
 		Token: e.ID, Name: e.Name, How: how, Role: tokens.Admin, Chats: true, Sensors: e.Sensors, Motors: e.Motors, Gateways: e.Gateways, Valid: e.Valid,
+		entry: e,
 	}
 	if e.Login != nil {
 		id.Login = e.Login.ID

@@ -30,8 +30,9 @@ type Identity struct {
 	Valid       context.Context // ends when the identity is no longer valid; see Ended
 	Certificate context.Context // ends when the certificate by which it was identified is no longer valid; nil: there was none
 
-	connected  *connected  // which counts it; nil: it is not counted
-	connection *Connection // nil: it is not connected
+	entry      *tokens.Entry // which it is of; nil: of none
+	connected  *connected    // which counts it; nil: it is not counted
+	connection *Connection   // nil: it is not connected
 }
 
 // Scope is the names that an identity is limited to. An empty scope is no limit.

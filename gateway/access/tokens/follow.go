@@ -100,8 +100,9 @@ func (s *Store) write(ctx context.Context) {
 	}
 }
 
-// check reads the file if it has changed or could not be read, or anyway, and ends what has
-// expired. What has expired by a clock that was ahead, and is right now, begins anew.
+// check reads the file if it has changed or could not be read, or anyway, notes the use of
+// what has clients, and ends what has expired. What has expired by a clock that was ahead,
+// and is right now, begins anew.
 func (s *Store) check(anyway bool) {
 	if s.dir == "" {
 		return
@@ -133,6 +134,9 @@ func (s *Store) check(anyway bool) {
 	}
 	now := time.Now()
 	for h, e := range s.entries {
+		if e.connected.Load() > 0 {
+			s.used.keep(e.id)
+		}
 		switch {
 		case s.expired(e, now):
 			e.end(ErrExpired)

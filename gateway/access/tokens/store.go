@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,7 +34,16 @@ type Entry struct {
 	Valid context.Context // ends when the entry is no longer valid; its cause says why
 	end   context.CancelCauseFunc
 	id    string // of the login, or of the token
+
+	connected atomic.Int64 // clients
 }
+
+// Connect counts a client that stays connected with the entry: until Disconnect, the entry
+// is in use, although no request presents it.
+func (e *Entry) Connect() { e.connected.Add(1) }
+
+// Disconnect ends what Connect began.
+func (e *Entry) Disconnect() { e.connected.Add(-1) }
 
 func newEntry(t Token, l *Login, id string) *Entry {
 	e := &Entry{Token: t, Login: l, id: id}

@@ -88,6 +88,17 @@ func (u *used) note(id, from string) {
 	u.at[id], u.changed = Use{now(), from}, true
 }
 
+// keep notes that an entry is still in use where it was last. An hour's difference is
+// enough to be noted, since that is how often it is written; in both directions, since the
+// clock may be set.
+func (u *used) keep(id string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if last := u.at[id]; time.Since(last.At).Abs() >= usedEvery {
+		u.at[id], u.changed = Use{now(), last.From}, true
+	}
+}
+
 // retain forgets all entries but those that are known.
 func (u *used) retain(known map[string]bool) {
 	u.mu.Lock()
