@@ -5,12 +5,16 @@ import "time"
 // Flaky mode goes in cycles: each chip has every failure once a cycle, at
 // about the same moment in it. So the onsets of a failure are at most
 // flakyCycle+flakyJitter apart, and any ten seconds hold a whole one of those
-// that last up to 0.8 s, and more than half of a freeze, which a driver needs
+// that last up to 0.7 s, and more than half of a freeze, which a driver needs
 // a while to notice.
+//
+// With a cycle of 9 s, a chip that is read every 3 minutes would always be read at the same
+// moment of it.
 const (
-	flakyCycle  = 9 * time.Second
+	flakyCycle  = 9100 * time.Millisecond
 	flakyJitter = 200 * time.Millisecond // an onset is late by up to this
 	flakyPhase  = time.Second            // a chip's cycle begins later than the bus's by up to this
+	flakyDue    = time.Second            // a failure begins at a transaction within this after its onset, or not at all
 )
 
 // flakyFailures are what a chip has in a cycle, and when: apart, so that each
@@ -20,7 +24,7 @@ var flakyFailures = [...]struct {
 	onset time.Duration
 }{
 	{Failure{Kind: Vanish, For: 500 * time.Millisecond}, 0},
-	{Failure{Kind: Corrupt, Count: 3}, 1600 * time.Millisecond},
+	{Failure{Kind: Corrupt, For: time.Second, Count: 3}, 1600 * time.Millisecond},
 	{Failure{Kind: Freeze, For: 3 * time.Second}, 3200 * time.Millisecond},
 }
 
@@ -43,7 +47,8 @@ type flaky struct {
 }
 
 // due reports whether a failure of the chip at an address is due again. had is the number
-// of cycles in which the chip has had it; due returns what it is afterwards.
+// of cycles in which the chip has had it, or was not asked while it was due; due returns what
+// it is afterwards.
 func (f *flaky) due(now time.Time, who, failure uint64, onset time.Duration, had int64) (int64, bool) {
 	who = mix(f.seed, who)
 	since := now.Sub(f.start) - onset - time.Duration(unit(who)*float64(flakyPhase))
@@ -52,10 +57,11 @@ func (f *flaky) due(now time.Time, who, failure uint64, onset time.Duration, had
 	}
 	cycle := int64(since / flakyCycle)
 	late := time.Duration(unit(mix(mix(who, failure), uint64(cycle))) * float64(flakyJitter))
-	if since%flakyCycle < late {
-		cycle--
+	since -= time.Duration(cycle)*flakyCycle + late
+	if since < 0 || cycle < had {
+		return had, false
 	}
-	return max(had, cycle+1), cycle >= had
+	return cycle + 1, since < flakyDue
 }
 
 // give gives a chip the failures of its own that are due at the time now.

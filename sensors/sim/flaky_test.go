@@ -122,6 +122,59 @@ func TestFlakyStalls(t *testing.T) {
 	})
 }
 
+// However seldom a chip is read, most of its readings are good, and some are not.
+func TestFlakySeldomRead(t *testing.T) {
+	for _, interval := range []time.Duration{time.Second, 5 * time.Second, 9 * time.Second, 10 * time.Second, time.Minute, 3 * time.Minute, time.Hour} {
+		for _, chip := range append(readers, slow) {
+			if chip.model == slow.model && interval < 5*time.Second {
+				continue
+			}
+			synctest.Test(t, func(t *testing.T) {
+				b := newBus(t, 1)
+				if err := chip.init(b); err != nil {
+					t.Fatal(err)
+				}
+				b.SetFlaky()
+				const ticks = 600
+				good := 0
+				for n, start := 1, time.Now(); n <= ticks; n++ {
+					time.Sleep(time.Until(start.Add(time.Duration(n) * interval)))
+					if _, err := chip.read(b); err == nil {
+						good++
+					}
+				}
+				if good < ticks*62/100 || good == ticks {
+					t.Errorf("%s, read every %v: %d of %d are good", chip.model, interval, good, ticks)
+				}
+			})
+		}
+	}
+}
+
+// slow is an SCD4x: the answer that has a measurement comes every 5 s.
+var slow = reader{"scd4x", 0x62,
+	func(b *sim.Bus) error {
+		if err := b.Add("scd4x", 0x62, sim.Indoor); err != nil {
+			return err
+		}
+		return b.Tx(0x62, []byte{0x21, 0xB1}, nil)
+	},
+	func(b *sim.Bus) ([]byte, error) {
+		if err := b.Tx(0x62, []byte{0xEC, 0x05}, nil); err != nil {
+			return nil, err
+		}
+		r := make([]byte, 9)
+		if err := b.Tx(0x62, nil, r); err != nil {
+			return nil, err
+		}
+		for i := 0; i < len(r); i += 3 {
+			if crc(r[i:i+2]) != r[i+2] {
+				return nil, wire.Checksum
+			}
+		}
+		return r, nil
+	}}
+
 func TestFlakyComesFromTheSeed(t *testing.T) {
 	run := func(seed uint64) (ticks [600]wire.Fault) {
 		synctest.Test(t, func(t *testing.T) {
