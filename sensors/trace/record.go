@@ -2,6 +2,7 @@ package trace
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"syscall"
@@ -55,9 +56,9 @@ func (r *Recorder) begin() error {
 	if err == nil {
 		_, err = r.out.Write(r.header)
 	}
-	for i := range len(r.opened) {
-		if err == nil && r.opened[i] != nil {
-			_, err = r.out.Write(r.opened[i])
+	for _, chip := range slices.Sorted(maps.Keys(r.opened)) {
+		if err == nil {
+			_, err = r.out.Write(r.opened[chip])
 		}
 	}
 	return err

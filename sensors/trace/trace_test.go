@@ -281,6 +281,45 @@ func TestFileRotates(t *testing.T) {
 	}
 }
 
+// renewed is a trace in memory that is begun anew after its next line, if it is full.
+type renewed struct {
+	bytes.Buffer
+	full bool
+}
+
+func (r *renewed) Full() bool { return r.full }
+func (r *renewed) Begin() error {
+	r.Reset()
+	r.full = false
+	return nil
+}
+
+// A file that begins before each chip has been opened has how the others were.
+func TestNewFileHasTheOpenings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out renewed
+		r, err := NewRecorder(&out, three)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const last = 2
+		c := three.Chips[last]
+		chip, err := r.Chip(last, sensors.Chips()[c.Chip]).Open(emulated(t), c.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, full := range []bool{true, false} {
+			out.full = full
+			if err := chip.Sense(make([]float32, 2)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, r, err := Run(&out, sensors.Chips()); err != nil || r.Calls != 2 || r.Skipped > 0 || r.Different > 0 {
+			t.Errorf("%+v, %v; want the opening and one measurement", r, err)
+		}
+	})
+}
+
 // full is a disk without room.
 type full struct{ io.Writer }
 
