@@ -15,7 +15,8 @@ type softReset struct {
 }
 
 // softResets has the resets of those chips that are not reset whenever they are opened. An
-// MCP9808 and an AM2320 have none; an SCD4x is stopped when it is opened.
+// MCP9808 and an AM2320 have none. An SCD4x, which takes 5 s to its first measurement, would
+// not get there if it were reset at each opening; its driver starts it anew.
 func softResets() map[string]softReset {
 	const ms = time.Millisecond
 	bosch := softReset{[][]byte{{0xE0, 0xB6}}, 5 * ms}

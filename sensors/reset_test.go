@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -45,6 +46,37 @@ func TestResets(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { testReset(t, name, chip, fault) })
 			})
 		}
+	}
+}
+
+// An SCD4x that a program before has left measuring every 30 s is started anew: it gives as many
+// readings as any other.
+func TestSCD4xOfAnotherPace(t *testing.T) {
+	for _, interval := range []time.Duration{5 * time.Second, 20 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			b := sim.NewBus("bus 1", sim.NewEnvironment(1), 1)
+			if err := b.Add("scd4x", 0x62, sim.Indoor); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Tx(0x62, []byte{0x21, 0xAC}, nil); err != nil {
+				t.Fatal(err)
+			}
+			var faults []wire.Fault
+			s := sensors.NewSampler(sensors.Options{
+				Sensors: []sensors.Config{{Name: "air", Chip: sensors.Chips()["scd4x"], Bus: b, Address: 0x62, Interval: interval}},
+				Clock:   sensors.NewClock(sensors.ClockOptions{}),
+				Publish: func(records []wire.Record, _ int64) { faults = append(faults, records[0].Fault) },
+				Log:     slog.New(slog.DiscardHandler),
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 60*interval)
+			defer cancel()
+			if err := s.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if at := len(faults) / 2; slices.ContainsFunc(faults[at:], func(f wire.Fault) bool { return f != wire.Good }) {
+				t.Errorf("every %v: %v", interval, faults)
+			}
+		})
 	}
 }
 

@@ -17,11 +17,13 @@ import (
 // The commands: two bytes, high one first (section 3.5).
 const (
 	cmdStart = 0x21B1 // measures every 5 s
+	cmdStop  = 0x3F86
 	cmdReady = 0xE4B8 // may be asked at any time
 	cmdRead  = 0xEC05
 
 	notReady   = 0x07FF // in the answer to cmdReady these bits are all zero
 	answerTime = time.Millisecond
+	stopTime   = 500 * time.Millisecond // section 3.5.3: until then it takes no other command
 	period     = 5 * time.Second
 )
 
@@ -32,7 +34,9 @@ type Dev struct {
 	at   time.Time // when it was read; zero: not yet
 }
 
-// NewI2C finds the chip at addr (0x62) of b and has it measure, if it does not already.
+// NewI2C finds the chip at addr (0x62) of b and has it measure, if it does not already. One that
+// measures is not stopped, for it has something sooner; if it measures every 30 s only, Sense
+// starts it anew.
 func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
 	d, err := device.New(b, "scd4x", addr, 0x62)
 	if err != nil {
@@ -51,15 +55,19 @@ func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
 // carbon dioxide in ppm, as the chip measured them last: its period is 5 s by its own
 // clock, so that these may be up to 10 s old. It takes 2 ms, 10 at most, plus its
 // transfers; the bus is free meanwhile. An error carries [wire.WarmingUp] if it has
-// nothing so new, within 5 s of its start or after a reset: then construct it anew.
+// nothing so new, within 5 s of its start or after a reset: then construct it anew. If it had
+// something before, Sense has started it anew, which takes half a second.
 func (d *Dev) Sense(values []float32) error {
 	r, err := d.Ask(3, answerTime, cmdReady>>8, cmdReady&0xFF)
 	if err != nil {
 		return err
 	}
 	if device.Word(r)&notReady == 0 {
-		if d.at.IsZero() || time.Since(d.at) > 2*period {
+		switch {
+		case d.at.IsZero():
 			return d.Errorf(wire.WarmingUp, "has nothing measured yet")
+		case time.Since(d.at) > 2*period:
+			return d.restart()
 		}
 		copy(values, d.last[:])
 		return nil
@@ -73,6 +81,21 @@ func (d *Dev) Sense(values []float32) error {
 	d.last[2] = float32(device.Word(r))
 	copy(values, d.last[:])
 	return nil
+}
+
+// restart has a chip measure every 5 s that does not: another program has started it in
+// its mode of 30 s, or stopped it, or it was without power. While it measures it takes a start
+// only after a stop (section 3.4).
+func (d *Dev) restart() error {
+	d.at = time.Time{}
+	if err := d.Command(cmdStop); err != nil {
+		return err
+	}
+	d.Wait(stopTime)
+	if err := d.Command(cmdStart); err != nil {
+		return err
+	}
+	return d.Errorf(wire.WarmingUp, "has measured nothing for 10 s, and was started anew")
 }
 
 // Halt leaves the chip measuring: it takes half a second to stop it, and without it

@@ -1,6 +1,7 @@
 package scd4x
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,7 +42,8 @@ func TestNotReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := driver()
 		none := []i2ctest.IO{d.Sense[0], d.Read(bustest.Words(nil, 0x8000))}
-		b := bustest.New(append(append(append(append(d.Opening[:3:3], none...), d.Sense...), none...), none...)...)
+		restart := []i2ctest.IO{d.Write(0x3F, 0x86), d.Write(0x21, 0xB1)}
+		b := bustest.New(slices.Concat(d.Opening, none, d.Sense, none, none, restart, none)...)
 		b.Fail[2] = bustest.NoAck // it measures already
 		chip, err := NewI2C(b, d.Addr)
 		if err != nil {
@@ -54,6 +56,11 @@ func TestNotReady(t *testing.T) {
 				t.Fatal(values, err)
 			}
 			time.Sleep(5 * time.Second)
+		}
+		begin := time.Now()
+		bustest.CheckError(t, chip.Sense(values), wire.WarmingUp, "scd4x 0x62 on bus 1: has measured nothing for 10 s, and was started anew: warming_up")
+		if took := time.Since(begin); took != 501*time.Millisecond {
+			t.Errorf("it took %v; a chip takes no command within 500 ms of a stop", took)
 		}
 		bustest.CheckError(t, chip.Sense(values), wire.WarmingUp, "scd4x 0x62 on bus 1: has nothing measured yet: warming_up")
 		if err := b.Close(); err != nil {

@@ -7,18 +7,20 @@ import (
 )
 
 // Sensirion SCD40 and SCD41 (datasheet SCD4x, version 1.4, section 3.5): they measure
-// every 5 s, and take few commands meanwhile.
+// every 5 or every 30 s, and take few commands meanwhile.
 
 const (
-	scdStart  = 0x21B1
-	scdStop   = 0x3F86
-	scdReady  = 0xE4B8
-	scdRead   = 0xEC05
-	scdSerial = 0x3682
+	scdStart    = 0x21B1
+	scdLowPower = 0x21AC
+	scdStop     = 0x3F86
+	scdReady    = 0xE4B8
+	scdRead     = 0xEC05
+	scdSerial   = 0x3682
 
-	scdPeriod  = 5 * time.Second
-	scdStartUp = time.Second
-	scdStopped = 500 * time.Millisecond
+	scdPeriod         = 5 * time.Second
+	scdLowPowerPeriod = 30 * time.Second
+	scdStartUp        = time.Second
+	scdStopped        = 500 * time.Millisecond
 )
 
 // scd4x is an emulated chip.
@@ -26,6 +28,7 @@ type scd4x struct {
 	probe  *probe
 	serial uint32
 	awake  time.Time
+	period time.Duration
 	ready  time.Time // when the next measurement is; zero: it does not measure
 	fresh  bool      // the one before has not been read
 	air    Air
@@ -66,7 +69,9 @@ func (c *scd4x) write(now time.Time, b []byte) bool {
 	case measuring:
 		return false
 	case cmd == scdStart:
-		c.ready = now.Add(scdPeriod)
+		c.period, c.ready = scdPeriod, now.Add(scdPeriod)
+	case cmd == scdLowPower:
+		c.period, c.ready = scdLowPowerPeriod, now.Add(scdLowPowerPeriod)
 	case cmd == scdSerial:
 		c.out = checked(c.buf[:0], uint16(c.serial>>16), uint16(c.serial), 0xBEEF)
 	default:
@@ -89,8 +94,8 @@ func (c *scd4x) update(now time.Time) {
 	if c.ready.IsZero() || now.Before(c.ready) {
 		return
 	}
-	at := c.ready.Add(now.Sub(c.ready).Truncate(scdPeriod))
-	c.ready, c.fresh = at.Add(scdPeriod), true
+	at := c.ready.Add(now.Sub(c.ready).Truncate(c.period))
+	c.ready, c.fresh = at.Add(c.period), true
 	c.air = c.probe.sample(now, at, Air{Temperature: 0.03, Humidity: 0.1, CO2: 3})
 }
 
