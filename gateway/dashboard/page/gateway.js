@@ -146,12 +146,13 @@ export class Gateway extends Link {
    * @returns {Promise<Ack>}
    */
   async command(action, target, parameters = {}, timeout = ANSWER) {
+    const before = new Map(this.motors);
     /** @type {Ack} */
     const ack = await this.request("command", { action, target, ...parameters }, timeout);
     for (const state of ack.motors ?? (ack.state ? [ack.state] : [])) {
-      // A state message of what came after this command may have come before its answer.
+      // A newer state may have come before the answer.
       const known = this.motors.get(state.target);
-      if (!known || known.ts <= state.ts) this.#motor(state);
+      if (!known || known === before.get(state.target) || known.ts <= state.ts) this.#motor(state);
     }
     return ack;
   }

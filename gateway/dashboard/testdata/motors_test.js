@@ -128,6 +128,15 @@ for (const [what, [keeps, happens]] of Object.entries(between)) {
   });
 }
 
+inBrowser("a lease is kept alive though the gateway's clock was set back since the motor last changed", async (browser) => {
+  const gateway = new Gateway("ws://gateway/");
+  gateway.open();
+  browser.greet();
+  browser.say({ type: "state", payload: { target: "m", running: false, ts: 900 } });
+  await begin(browser, gateway)();
+  equal([gateway.holds("m"), gateway.motors.get("m")?.running], [true, true]);
+});
+
 inBrowser("a lease is kept alive over no loss of the connection, whenever the answer comes", async (browser) => {
   const gateway = new Gateway("ws://gateway/");
   gateway.open();
