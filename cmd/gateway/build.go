@@ -18,6 +18,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/auditor"
 	"sensorgateway/cmd/gateway/internal/chips"
 	"sensorgateway/cmd/gateway/internal/config"
+	"sensorgateway/cmd/gateway/internal/logging"
 	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/member"
 	"sensorgateway/cmd/gateway/internal/metrics"
@@ -51,6 +52,7 @@ const farewellTime = 3 * time.Second
 type running struct {
 	cfg      *config.Config
 	log      *slog.Logger
+	lines    *logging.Queue      // of log
 	simulate *machine.Simulation // nil: real chips and pins
 	player   *trace.Player       // nil: chips are not replayed
 	systemd  supervise.Systemd
@@ -286,7 +288,7 @@ func (g *running) serverOptions() gateway.Options {
 		},
 		Metrics:    func(id *access.Identity) any { return g.metrics.Payload(id.Sensors.Has) },
 		Exposition: func(w io.Writer, id *access.Identity) { g.metrics.Expose(w, id.Sensors.Has, id.Motors.Has) },
-		Crashed:    g.motors.Off, Warnings: func() []string { return warnings }, Uplink: g.uplink.State,
+		Crashed:    g.crashed, Warnings: func() []string { return warnings }, Uplink: g.uplink.State,
 	}
 	if g.certificates != nil {
 		o.TLS, o.HSTS = g.certificates.Config(), g.cfg.TLS.HSTS
@@ -325,7 +327,7 @@ func (g *running) newAuditor() *auditor.Auditor {
 // newMetrics returns what /metrics shows.
 func (g *running) newMetrics() *metrics.Collector {
 	source := metrics.Source{
-		Name: g.name(), Version: version, Sensors: g.sensors, Host: host.NewReader(host.Root("/"), g.cfg.State).Read, Seconds: g.seconds.C,
+		Name: g.name(), Version: version, LogLost: g.lines.Lost, Sensors: g.sensors, Host: host.NewReader(host.Root("/"), g.cfg.State).Read, Seconds: g.seconds.C,
 		Lateness: g.sampler.Lateness(), Missed: g.sampler.Missed, Repeats: g.buses.Repeats, Recoveries: g.buses.Recoveries, Resets: g.sampler.Resets,
 		Clients: g.server.Clients, Frames: g.server.Frames, Refused: g.refusals.Counts, Limits: g.limits, Accounts: g.server.Accounts,
 		Synced: g.clock.Synced, Steps: g.clock.Steps, Durable: g.storage.history.readingsDurable, DurableAge: g.storage.history.DurableAge, EStopStored: g.storage.latch.Stored, Stored: g.storage.history.Size,

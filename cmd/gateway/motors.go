@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/machine"
+	"sensorgateway/cmd/gateway/internal/supervise"
 	"sensorgateway/gateway"
 	"sensorgateway/gateway/motor"
 	"sensorgateway/wire"
@@ -61,16 +62,14 @@ func (g *running) command(_ context.Context, c gateway.Client, cmd wire.Command)
 	return g.motors.Command(motor.Client{ID: c.ID, Token: c.Identity.Token, Name: c.Name}, cmd)
 }
 
-// guard is the [guard] of all goroutines of the gateway: no motor runs on while the
-// process dies.
+// guard is the [guard] of all goroutines of the gateway.
 func (g *running) guard(run func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		defer func() {
-			if r := recover(); r != nil {
-				g.motors.Off()
-				panic(r)
-			}
-		}()
-		return run(ctx)
-	}
+	return supervise.Guard(run, g.crashed)
+}
+
+// crashed is called before the process dies of a panic: no motor runs on meanwhile, and what
+// was logged before is written.
+func (g *running) crashed() {
+	g.motors.Off()
+	g.lines.End()
 }

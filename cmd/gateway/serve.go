@@ -69,8 +69,9 @@ func serve(ctx context.Context, o serveOptions, getenv func(string) string, stdo
 	if err != nil {
 		return err
 	}
-	log := logging.New(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
-	g := &running{cfg: cfg, log: log, simulate: simulate, player: player, root: o.root, demonstration: o.insecure, systemd: supervise.Systemd{Log: log}, memory: state.MemoryDir(getenv)}
+	log, lines := logging.New(stderr, cfg.LogFormat, getenv, isTerminal(stderr))
+	defer lines.End()
+	g := &running{cfg: cfg, log: log, lines: lines, simulate: simulate, player: player, root: o.root, demonstration: o.insecure, systemd: supervise.Systemd{Log: log}, memory: state.MemoryDir(getenv)}
 	g.announce = func(s announce.Start) { s.Log(log, time.Since(begin)) }
 	if isTerminal(stdout) && cfg.LogFormat == "auto" {
 		g.announce = func(s announce.Start) { s.Print(stdout, time.Since(begin)) }

@@ -19,7 +19,7 @@ import (
 // newMetrics returns what /metrics shows of the hub.
 func (o *serveOptions) newMetrics(w *web, registry *hub.Registry, stored *collect.Collection) *metrics.Hub {
 	return metrics.NewHub(metrics.HubSource{
-		Version: o.env.Version, Host: host.NewReader(host.Root("/"), o.dir()).Read,
+		Version: o.env.Version, LogLost: o.logLost, Host: host.NewReader(host.Root("/"), o.dir()).Read,
 		Gateways: registry.All, Sites: registry.Sites, Counts: registry.Counts, Wanted: w.wanted.Counts, Stored: stored.Size,
 		Clients: w.gateways.Clients, Served: w.gateways.Served, Refused: w.refusals.Counts, Audit: w.auditor.Log,
 		Limits: func() []limit.Count {

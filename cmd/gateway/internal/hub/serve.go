@@ -54,7 +54,8 @@ type serveOptions struct {
 	brokers, sites, hosts   []string
 	cert, key               string // files of the certificate that browsers see
 	openMetrics             bool
-	urls                    []*url.URL // of the brokers
+	urls                    []*url.URL   // of the brokers
+	logLost                 func() int64 // log lines
 }
 
 func (o *serveOptions) flags(f *pflag.FlagSet) {
@@ -128,7 +129,9 @@ func (o *serveOptions) serve(ctx context.Context) error {
 		return console.UsageError{Err: err}
 	}
 	supervise.Endure()
-	log := logging.New(o.env.Stderr, o.logFormat, o.env.Getenv, o.env.Terminal)
+	log, lines := logging.New(o.env.Stderr, o.logFormat, o.env.Getenv, o.env.Terminal)
+	defer lines.End()
+	o.logLost = lines.Lost
 	authority, key, members, err := o.open(log)
 	if err != nil {
 		return explain(o.dir(), err)

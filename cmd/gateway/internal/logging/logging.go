@@ -1,6 +1,6 @@
 // Package logging writes the program's log lines: for terminals, for journald,
-// as key=value or JSON. It limits how often a message repeats itself, and refuses
-// to know what the lines are about.
+// as key=value or JSON. It limits how often a message repeats itself, lets nobody who
+// logs wait for whoever reads the lines, and refuses to know what they are about.
 package logging
 
 import (
@@ -28,11 +28,17 @@ func CheckFormat(format string) error {
 	return nil
 }
 
-// New returns the program's logger, which writes to w a line a record,
-// whatever the record holds, and limits how often it repeats itself (see
-// [limiter]). format is one of [Formats]; env looks up the environment;
-// isTerminal says whether w is one.
-func New(w io.Writer, format string, env func(string) string, isTerminal bool) *slog.Logger {
+// New returns the logger of a program that runs for years, and the queue for w through
+// which its lines go, which is to be ended when the program ends. format is one of
+// [Formats]; env looks up the environment; isTerminal says whether w is one.
+func New(w io.Writer, format string, env func(string) string, isTerminal bool) (*slog.Logger, *Queue) {
+	q := newQueue(w, newLogHandler(w, format, env, isTerminal))
+	return newLogger(q, format, env, isTerminal), q
+}
+
+// newLogger returns a logger that writes to w a line a record, whatever the record
+// holds, and limits how often it repeats itself (see [limiter]).
+func newLogger(w io.Writer, format string, env func(string) string, isTerminal bool) *slog.Logger {
 	return slog.New(limitRepeats(newLogHandler(w, format, env, isTerminal)))
 }
 

@@ -86,7 +86,7 @@ time=TIME level=INFO msg="nick\u202e" from="\u009b31m"
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var b bytes.Buffer
-			logSome(New(&b, test.format, test.env, test.terminal))
+			logSome(newLogger(&b, test.format, test.env, test.terminal))
 			got := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d`).ReplaceAllString(b.String(), "HH:MM:SS")
 			got = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+-]\d\d:\d\d)`).ReplaceAllString(got, "TIME")
 			if got != test.want {
@@ -121,7 +121,7 @@ func TestCheckLogFormat(t *testing.T) {
 // Lines of many goroutines must not mix.
 func TestLogConcurrently(t *testing.T) {
 	var b bytes.Buffer
-	log := New(&b, "journal", environment(), false)
+	log := newLogger(&b, "journal", environment(), false)
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
@@ -168,7 +168,7 @@ func (b *lineBuffer) take() []string {
 func TestLogLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b lineBuffer
-		log := New(&b, "journal", environment(), false)
+		log := newLogger(&b, "journal", environment(), false)
 		written := func() []string {
 			synctest.Wait()
 			return b.take()
@@ -221,7 +221,7 @@ func TestLogLimit(t *testing.T) {
 func TestLogLimitOfDifferentMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b lineBuffer
-		log := New(&b, "journal", environment(), false)
+		log := newLogger(&b, "journal", environment(), false)
 		for i := range 1000 {
 			log.Info(fmt.Sprintf("message %d", i))
 		}

@@ -17,6 +17,7 @@ import (
 // HubSource is where the numbers of a hub come from.
 type HubSource struct {
 	Version  string
+	LogLost  func() int64 // log lines
 	Host     func() host.Stats
 	Gateways func() []hub.Overview // of the fleet, at the hub's sites
 	Sites    func() []hub.Site
@@ -39,7 +40,7 @@ type Hub struct {
 // NewHub returns the metrics of a hub that has started just now.
 func NewHub(source HubSource) *Hub {
 	h := &Hub{source: source}
-	h.begun(source.Version, source.Host, nil)
+	h.begun(source.Version, source.Host, source.LogLost, nil)
 	return h
 }
 

@@ -44,7 +44,7 @@ func fixedHub() *Hub {
 	gateways[8].Alarms = []wire.Alarm{{Name: "hot", State: wire.AlarmRaised, Severity: wire.SeverityCritical}, {Name: "cold", State: wire.AlarmRaised, Severity: wire.SeverityInfo}}
 	gateways = append(gateways, hub.Overview{Site: "roof", Name: "secret", Presence: hub.Presence{State: hub.Never}})
 	return NewHub(HubSource{
-		Version: "1.2.3", Host: func() host.Stats { return host.Stats{Load1: new(0.42), ProcessMemory: new(uint64(11505664))} },
+		Version: "1.2.3", LogLost: func() int64 { return 4321 }, Host: func() host.Stats { return host.Stats{Load1: new(0.42), ProcessMemory: new(uint64(11505664))} },
 		Gateways: func() []hub.Overview { return append([]hub.Overview{}, gateways...) },
 		Sites: func() []hub.Site {
 			return []hub.Site{{Name: "lab", Connected: true, Connections: 3}, {Name: "roof", Connections: 1}}

@@ -25,6 +25,7 @@ import (
 type Source struct {
 	Name     string // of the gateway
 	Version  string
+	LogLost  func() int64      // log lines
 	Sensors  []wire.SensorInfo // by the sensor number of their records
 	Host     func() host.Stats
 	Seconds  func() <-chan time.Time // returns a channel with a value once a second; nil: the runtime's ticker
@@ -119,7 +120,7 @@ var stopReasons = [...]string{
 // New returns a collector that begins to count.
 func New(source Source) *Collector {
 	m := &Collector{source: source, motors: map[string]*motorMetrics{}}
-	m.begun(source.Version, source.Host, source.Seconds)
+	m.begun(source.Version, source.Host, source.LogLost, source.Seconds)
 	for _, info := range source.Sensors {
 		// The records of a tick come within a second, and one tick may be missed.
 		s := &sensorMetrics{info: info, fresh: 2*time.Duration(info.IntervalMS)*time.Millisecond + 2*time.Second}

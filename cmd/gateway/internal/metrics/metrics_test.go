@@ -27,7 +27,7 @@ import (
 // fixedSource is a gateway with two sensors on a machine of known numbers.
 func fixedSource() Source {
 	return Source{
-		Name: "north \"farm\"", Version: "1.2.3",
+		Name: "north \"farm\"", Version: "1.2.3", LogLost: func() int64 { return 4321 },
 		Sensors: []wire.SensorInfo{{Name: "outdoor", IntervalMS: 100}, {Name: "cellar-2", IntervalMS: 10_000}},
 		Host: func() host.Stats {
 			yes, no := &host.Condition{Now: true, Occurred: true}, &host.Condition{}

@@ -23,6 +23,7 @@ const (
 type process struct {
 	version string
 	host    func() host.Stats
+	logLost func() int64 // lines
 	begin   time.Time
 	machine atomic.Pointer[machine]
 	asked   atomic.Bool             // for the machine's numbers, since they were read
@@ -39,12 +40,12 @@ type machine struct {
 }
 
 // begun sets it up as the program begins. seconds may be nil: the runtime's ticker.
-func (p *process) begun(version string, read func() host.Stats, seconds func() <-chan time.Time) {
+func (p *process) begun(version string, read func() host.Stats, logLost func() int64, seconds func() <-chan time.Time) {
 	if seconds == nil {
 		seconds = func() <-chan time.Time { return time.Tick(time.Second) }
 	}
 	now := time.Now()
-	p.version, p.host, p.seconds, p.begin, p.start = version, read, seconds, now, now
+	p.version, p.host, p.logLost, p.seconds, p.begin, p.start = version, read, logLost, seconds, now, now
 	p.readHost()
 }
 
@@ -115,6 +116,7 @@ func (p *process) writeProgram(t *expositionText) {
 	t.family("gateway_build_info", "gauge", "The version that runs.")
 	t.sample("", label("version", p.version)+","+label("goversion", runtime.Version()), 1)
 	t.gauge("gateway_start_time_seconds", "When the gateway started, Unix time.", float64(p.started().UnixMilli())/1000)
+	t.counter("gateway_log_lost_total", "Log lines that were lost because whatever reads them took none for too long.", float64(p.logLost()))
 }
 
 // writeMachine writes what the program takes, and what the machine has.
