@@ -25,9 +25,8 @@ func (g *running) buildAccess() {
 	g.tokens = tokens.Open(g.cfg.State, g.log)
 	g.tokens.Changed, g.tokens.Watch = g.auditor.TokenChanged, statefile.Watch
 	host, _, _ := net.SplitHostPort(g.cfg.Listen) // it was checked
-	exposed := !address.IsLoopback(host)
 	g.access = access.NewGuard(access.Options{
-		Policy: g.cfg.Policy(g.simulate != nil && !g.demonstration), Tokens: g.tokens, Exposed: exposed, Open: g.cfg.OpenAccess, Metrics: g.cfg.OpenMetrics,
+		Policy: g.cfg.Policy(g.simulate != nil && !g.demonstration), Tokens: g.tokens, Exposed: !address.IsLoopback(host), Open: g.cfg.OpenAccess, Metrics: g.cfg.OpenMetrics,
 		Demonstration: g.simulate != nil && g.demonstration, Refused: g.refused, Logged: g.auditor.Logged, Log: g.log,
 		Client: g.certificates.Client, PerToken: g.cfg.Limits.ClientsPerToken,
 	})

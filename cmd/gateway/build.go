@@ -219,6 +219,7 @@ func (g *running) shutdownServer(ctx context.Context) error {
 // epochChanged is called when sequence numbers could not be continued.
 func (g *running) epochChanged(epoch string, next []uint32) {
 	g.storage.history.Begin(epoch, next)
+	g.auditor.SetEpoch(epoch, next)
 	g.server.SetEpoch(epoch)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -14,14 +15,16 @@ import (
 )
 
 // newSimulation returns a gateway on emulated hardware with 50 alarms, built and not
-// running.
-func newSimulation(t *testing.T) *running {
+// running. It listens on this machine only if o does not say where.
+func newSimulation(t *testing.T, o serveOptions) *running {
 	t.Helper()
+	o.listen = cmp.Or(o.listen, "127.0.0.1:0")
+	o.origin = func(flag string) string { return flag }
 	simulate, err := machine.ParseSimulation("steady")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := serveOptions{listen: "127.0.0.1:0", origin: func(flag string) string { return flag }}.configuration(simulate)
+	cfg, err := o.configuration(simulate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +52,7 @@ func newSimulation(t *testing.T) *running {
 
 // A number is reserved, and its record in the log, before anything can show it.
 func TestListenersInOrder(t *testing.T) {
-	g := newSimulation(t)
+	g := newSimulation(t, serveOptions{})
 	all := g.listeners()
 	if all[0] != g.storage.state || all[1] != g.storage.history {
 		t.Errorf("the state and the log are not before the others: %T", all)
@@ -61,7 +64,7 @@ func TestListenersInOrder(t *testing.T) {
 
 // All that listen together allocate nothing for a tick, while the log is written.
 func TestTickAllocatesNothing(t *testing.T) {
-	g := newSimulation(t)
+	g := newSimulation(t, serveOptions{})
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
 	go func() { stopped <- g.storage.run(ctx) }()

@@ -43,7 +43,7 @@ type Record struct {
 	// What the gateway knew at that moment.
 	Interlocks []wire.Interlock  `json:"interlocks,omitempty"`
 	Epoch      string            `json:"epoch,omitempty"`
-	Newest     map[string]uint32 `json:"newest,omitempty"` // the newest number of each sensor
+	Newest     map[string]uint32 `json:"newest,omitempty"` // the newest number of each sensor in that epoch
 }
 
 // maxLine is the largest line of a file, in bytes: 1,000 sensors and 100 interlocks

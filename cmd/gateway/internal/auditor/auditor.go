@@ -34,11 +34,17 @@ func Files(state string) (dir, key, anchor string) {
 type Auditor struct {
 	notify.Nop
 	Log    *audit.Log // nil: nothing is recorded
-	epoch  string
+	epoch  atomic.Pointer[epoch]
 	names  []string
 	newest []atomic.Int64 // number of each sensor's newest record, -1 before the first
 
 	changed map[string]change // the last of each motor; only MotorChanged uses it
+}
+
+// epoch is one of the sensors' numbers.
+type epoch struct {
+	name  string
+	first []uint32 // the numbers that come first in it, by sensor
 }
 
 // change is what a motor's change is known by: not its speed and its control.
@@ -49,17 +55,23 @@ type change struct {
 }
 
 // New returns an auditor of a gateway of this version, whose numbers are of this epoch.
-func New(log *audit.Log, version, epoch string, sensors []wire.SensorInfo) *Auditor {
-	a := &Auditor{Log: log, epoch: epoch, newest: make([]atomic.Int64, len(sensors)), changed: map[string]change{}}
+func New(log *audit.Log, version, epochName string, sensors []wire.SensorInfo) *Auditor {
+	a := &Auditor{Log: log, newest: make([]atomic.Int64, len(sensors)), changed: map[string]change{}}
+	first := make([]uint32, len(sensors))
 	for i, s := range sensors {
 		a.names = append(a.names, s.Name)
 		a.newest[i].Store(-1)
+		first[i] = s.NextSeq
 	}
+	a.SetEpoch(epochName, first)
 	if log != nil {
-		log.Note(audit.Record{Kind: audit.KindStart, What: fact("version", version), Result: "ok", Epoch: epoch})
+		log.Note(audit.Record{Kind: audit.KindStart, What: fact("version", version), Result: "ok", Epoch: epochName})
 	}
 	return a
 }
+
+// SetEpoch begins another epoch, with the numbers that come first in it, by sensor.
+func (a *Auditor) SetEpoch(name string, first []uint32) { a.epoch.Store(&epoch{name, first}) }
 
 // Run writes the records until the context ends.
 func (a *Auditor) Run(ctx context.Context) error {
@@ -241,9 +253,10 @@ func (a *Auditor) complete(r *audit.Record, motors []wire.MotorState) {
 	for _, m := range motors {
 		r.Interlocks = append(r.Interlocks, m.Interlocks...)
 	}
-	r.Epoch, r.Newest = a.epoch, make(map[string]uint32, len(a.names))
+	now := a.epoch.Load()
+	r.Epoch, r.Newest = now.name, make(map[string]uint32, len(a.names))
 	for i, name := range a.names {
-		if n := a.newest[i].Load(); n >= 0 {
+		if n := a.newest[i].Load(); n >= 0 && !wire.Before(uint32(n), now.first[i]) { // else it is of the epoch before
 			r.Newest[name] = uint32(n)
 		}
 	}

@@ -4,11 +4,39 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"testing"
 
 	"sensorgateway/gateway/audit"
 	"sensorgateway/wire"
 )
+
+// The newest numbers of a record are of its epoch: none of a sensor that has not been read
+// since it began.
+func TestNewestOfEpoch(t *testing.T) {
+	dir, key, anchor := Files(t.TempDir())
+	a := New(audit.New(audit.Options{Dir: dir, Key: key, Anchor: anchor, Log: slog.New(slog.DiscardHandler)}), "v1", "e1", []wire.SensorInfo{{Name: "indoor", NextSeq: math.MaxUint32}, {Name: "outdoor"}})
+	a.Tick([]wire.Record{{Sensor: 0, Seq: math.MaxUint32}, {Sensor: 1, Seq: 3}}, 0)
+	a.Event(wire.Event{Kind: wire.EventEStop})
+	a.SetEpoch("e2", []uint32{0, 4})
+	a.Event(wire.Event{Kind: wire.EventReset})
+	a.Tick([]wire.Record{{Sensor: 0, Seq: 0}}, 0)
+	a.Event(wire.Event{Kind: wire.EventEStop})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // what waits is written before the end
+	if err := a.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	records, err := audit.Read(dir, key, audit.Query{})
+	if err != nil || len(records) != 4 {
+		t.Fatalf("%+v, %v", records, err)
+	}
+	for i, want := range []string{"e1 map[]", "e1 map[indoor:4294967295 outdoor:3]", "e2 map[]", "e2 map[indoor:0]"} {
+		if got := fmt.Sprint(records[i].Epoch, " ", records[i].Newest); got != want {
+			t.Errorf("record %d: %s, want %s", i, got, want)
+		}
+	}
+}
 
 // A stop that nobody commanded is recorded in the chain of what was done, however much is
 // refused at the same time, with the sensors' newest numbers.
