@@ -188,7 +188,7 @@ func someTarget(c *Command) error {
 
 func someMotors(c *Command) error {
 	if slices.Contains(c.Targets, All) {
-		return Errorf(422, "target %q stands alone", All)
+		return Errorf(422, `target %q cannot be in an array: write "target":%[1]q`, All)
 	}
 	if c.Targets != nil {
 		return nil
@@ -198,7 +198,7 @@ func someMotors(c *Command) error {
 
 func oneMotor(c *Command) error {
 	if c.Target == All {
-		return Errorf(422, "target %q goes with stop, status and keepalive", All)
+		return Errorf(422, "target %q is only for stop, status and keepalive", All)
 	}
 	return someTarget(c)
 }

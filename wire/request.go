@@ -130,7 +130,7 @@ func ParseSubscription(r Request, resume bool) (s Subscription, err error) {
 			s.Since[name] = uint32(*n)
 		}
 		if _, ok := all["epoch"]; !ok {
-			return s, Errorf(422, "since goes with epoch")
+			return s, Errorf(422, "since needs epoch")
 		}
 	}
 	return s, nil
