@@ -83,7 +83,7 @@ func TestFailuresOfFurtherSensors(t *testing.T) {
 		{"temperature that cannot be", func(_ int, v []float32) error { v[0] = 86; return nil }, "[good implausible good]",
 			[3]string{"<nil>", "station 0x01 on bus 1: 86.00 °C, 50.3 % is outside its range: implausible", "<nil>"}},
 		{"stuck CO2", func(_ int, v []float32) error { v[3] = 612; return nil }, "[good good stuck]",
-			[3]string{"<nil>", "<nil>", "station 0x01 on bus 1: 612 ppm to the last bit for 2s: stuck"}},
+			[3]string{"<nil>", "<nil>", "station 0x01 on bus 1: 612 ppm unchanged to the last bit for 2s: stuck"}},
 		{"a chip that fails", func(int, []float32) error { return fmt.Errorf("station: %w", wire.Checksum) }, "[checksum checksum checksum]",
 			[3]string{"station: checksum", "station: checksum", "station: checksum"}},
 		{"a chip that is late", func(int, []float32) error { time.Sleep(time.Hour); return nil }, "[timeout timeout timeout]",

@@ -57,7 +57,7 @@ func TestBusHangs(t *testing.T) {
 			defer close(asked)
 			for id := range 3 {
 				err := s.Err(id)
-				if !errors.Is(err, wire.BusDown) || !strings.Contains(err.Error(), "hangs since") {
+				if !errors.Is(err, wire.BusDown) || !strings.Contains(err.Error(), "hanging since") {
 					t.Errorf("sensor %d: the cause is %v", id, err)
 				}
 			}
@@ -148,7 +148,7 @@ func TestStopWhileABusHangs(t *testing.T) {
 			if d := time.Since(stop); d > 500*time.Millisecond || since > time.Second && d > 100*time.Millisecond {
 				t.Errorf("it took %v to stop", d)
 			}
-			if err := b.Close(); err == nil || !strings.Contains(err.Error(), "hangs since") {
+			if err := b.Close(); err == nil || !strings.Contains(err.Error(), "hanging since") {
 				t.Errorf("the bus is closed with %v", err)
 			}
 			time.Sleep(2 * time.Hour) // what was left behind ends

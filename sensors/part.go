@@ -84,7 +84,7 @@ func (p *part) check(chip Sensor, values []float32, stuckAfter time.Duration) er
 	if same != p.same || p.sameSince.IsZero() {
 		p.same, p.sameSince = same, now
 	} else if d := now.Sub(p.sameSince); stuckAfter > 0 && d >= stuckAfter {
-		return fmt.Errorf("%v: %s to the last bit for %v: %w", chip, p.text(own), d.Truncate(time.Second), wire.Stuck)
+		return fmt.Errorf("%v: %s unchanged to the last bit for %v: %w", chip, p.text(own), d.Truncate(time.Second), wire.Stuck)
 	}
 	return nil
 }

@@ -227,7 +227,7 @@ func (s *Sampler) waitAtMost(d time.Duration) error {
 		case len(left) == 0: // only probes whose transactions hang remain: their bus is closed when these end
 			return nil
 		case !time.Now().Before(end):
-			return fmt.Errorf("%s has not returned from its measurement for %v: left behind", left[0].cfg.title(), d)
+			return fmt.Errorf("%s has not returned from its measurement for %v: given up", left[0].cfg.title(), d)
 		}
 	}
 }

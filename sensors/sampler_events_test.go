@@ -54,7 +54,7 @@ func TestOneQuantity(t *testing.T) {
 		{"well", func(n int) float32 { return 600 + float32(n) }, wire.Good, ""},
 		{"out of its range", func(int) float32 { return 399 }, wire.Implausible, "meter 0x01 on bus 1: 399 ppm is outside its range: implausible"},
 		{"not a number", func(int) float32 { return float32(math.NaN()) }, wire.Implausible, "meter 0x01 on bus 1: NaN ppm is outside its range: implausible"},
-		{"stuck", func(int) float32 { return 612 }, wire.Stuck, "meter 0x01 on bus 1: 612 ppm to the last bit for 1s: stuck"},
+		{"stuck", func(int) float32 { return 612 }, wire.Stuck, "meter 0x01 on bus 1: 612 ppm unchanged to the last bit for 1s: stuck"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -61,7 +61,7 @@ func TestHang(t *testing.T) {
 		if d := took(all.Wait); d != boundedLimit-waitLimit {
 			t.Errorf("it is answered after another %v", d)
 		}
-		if err := b.Hangs(0x45); !errors.Is(err, wire.BusDown) || err.Error() != "0x45 on bus 1: transaction: hangs since "+start.Format(time.DateTime)+", at chip 0x44" {
+		if err := b.Hangs(0x45); !errors.Is(err, wire.BusDown) || err.Error() != "0x45 on bus 1: transaction: a transaction with chip 0x44 has been hanging since "+start.Format(time.DateTime) {
 			t.Errorf("Hangs says %v", err)
 		}
 
@@ -72,7 +72,7 @@ func TestHang(t *testing.T) {
 			if d := took(func() { err = b.Tx(0x45, nil, r) }); d != 0 {
 				t.Fatalf("waited %v for a bus that hangs", d)
 			}
-			if want := "0x45 on bus 1: read: hangs since " + start.Format(time.DateTime) + ", at chip 0x44"; err.Error() != want {
+			if want := "0x45 on bus 1: read: a transaction with chip 0x44 has been hanging since " + start.Format(time.DateTime); err.Error() != want {
 				t.Fatalf("got %v, want %s", err, want)
 			}
 			wantFault(t, err, wire.BusDown)
@@ -103,7 +103,7 @@ func TestHang(t *testing.T) {
 		if len(f.opened) != 1 || f.closed.Load() != 0 {
 			t.Errorf("opened %d times, closed %d times", len(f.opened), f.closed.Load())
 		}
-		wantLog(t, &log, "level=WARN msg=\"I²C bus is down\" bus=\"bus 1\" cause=\"hangs since ", "level=INFO msg=\"I²C bus is back\" bus=\"bus 1\" after=1.3s")
+		wantLog(t, &log, "level=WARN msg=\"I²C bus is down\" bus=\"bus 1\" cause=\"a transaction with chip 0x44 has been hanging since ", "level=INFO msg=\"I²C bus is back\" bus=\"bus 1\" after=1.3s")
 	})
 }
 
@@ -272,7 +272,7 @@ func TestSilentBusIsReopened(t *testing.T) {
 		if got, want := recoveries(b), "reopen 2 1;"; got != want || b.Repeats() != 2 {
 			t.Errorf("%s, want %s; %d repeats", got, want, b.Repeats())
 		}
-		wantLog(t, log, "is down", "is opened anew, because nobody answered", "does not answer, also after it was opened anew", `is back" bus="bus 1" step=reopen`)
+		wantLog(t, log, "is down", "is opened anew, because nobody answered", "still does not answer after it was opened anew", `is back" bus="bus 1" step=reopen`)
 	})
 }
 
@@ -332,7 +332,7 @@ func TestSilentBusGetsEachStep(t *testing.T) {
 		}
 		wantLog(t, &log, "is down", "is opened anew, because nobody answered\" bus=\"bus 1\" step=reopen", "still does not answer",
 			"SCL is clocked, because nobody answered", "level=WARN msg=\"a step to recover the I²C bus failed\" bus=\"bus 1\" step=clocks err=\"SCL is low\"", "still does not answer\" bus=\"bus 1\" step=clocks",
-			"power is cut, because", "does not answer, also after every step", "is back\" bus=\"bus 1\" step=power")
+			"power is cut, because", "still does not answer after all recovery steps", "is back\" bus=\"bus 1\" step=power")
 	})
 }
 

@@ -38,7 +38,7 @@ type hangError struct {
 }
 
 func (e hangError) Error() string {
-	return fmt.Sprintf("hangs since %s, at %s", e.since.Format(time.DateTime), e.at.on(fmt.Sprintf("chip 0x%02x", e.at.addr)))
+	return fmt.Sprintf("a transaction with %s has been hanging since %s", e.at.on(fmt.Sprintf("chip 0x%02x", e.at.addr)), e.since.Format(time.DateTime))
 }
 
 // late returns why the bus hangs, nil if it does not, and whether that is to be logged.

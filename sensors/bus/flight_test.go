@@ -38,7 +38,7 @@ func TestHeldInATransaction(t *testing.T) {
 		if err := b.Tx(0x44, []byte{1}, nil); err != nil || b.Hangs(0x44) != nil {
 			t.Error(err, b.Hangs(0x44))
 		}
-		wantLog(t, log, `is down" bus="bus 1" cause="hangs since 2000-01-01 00:00:00, at chip 0x44"`, `is back" bus="bus 1" after=59.75s`)
+		wantLog(t, log, `is down" bus="bus 1" cause="a transaction with chip 0x44 has been hanging since 2000-01-01 00:00:00"`, `is back" bus="bus 1" after=59.75s`)
 	})
 }
 

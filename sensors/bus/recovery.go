@@ -102,9 +102,9 @@ func (r *recovery) inVain(log *slog.Logger) {
 	}
 	tried := "it was opened anew"
 	if len(r.steps) > 1 {
-		tried = "every step against that"
+		tried = "all recovery steps"
 	}
-	log.Warn("I²C bus does not answer, also after "+tried+": a chip holds SDA or SCL low",
+	log.Warn("I²C bus still does not answer after "+tried+": a chip holds SDA or SCL low",
 		"fix", "take the sensors' power away for a second; if that does not help, look for a short circuit or a chip without power")
 }
 

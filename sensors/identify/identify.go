@@ -38,7 +38,7 @@ func At(b i2c.Bus, addr uint16) (Answer, error) {
 	case p.bad != nil:
 		return Answer{}, p.bad
 	case p.acked:
-		return Answer{Seen: "it acknowledges, and is none of the chips that are known at this address"}, nil
+		return Answer{Seen: "it acknowledges, but is not one of the chips known at this address"}, nil
 	}
 	return Answer{}, p.noAck
 }

@@ -57,7 +57,7 @@ func TestAt(t *testing.T) {
 		{"HTU21D", 0x40, map[string]string{"fcc9/0": "", "/6": "32ffffb5ffff"}, "", Answer{Model: "HTU21D", Chip: "htu21d", Seen: "id 0x32"}},
 		{"SHT2x", 0x40, map[string]string{"e7/1": "02"}, "", Answer{Model: "SHT2x", Chip: "sht2x", Seen: "user register 0x02"}},
 		{"AHT20 that has measured", 0x38, map[string]string{"/7": "1c6d2c95d3c4" + "c8"}, "ac", Answer{Model: "AHT20", Chip: "aht20", Seen: "status 0x1c, with the right CRC"}},
-		{"PCF8574A", 0x38, map[string]string{"/7": "fdfdfdfdfdfdfd", "ac3300/0": ""}, "ac", Answer{Seen: "it acknowledges, and is none of the chips that are known at this address"}},
+		{"PCF8574A", 0x38, map[string]string{"/7": "fdfdfdfdfdfdfd", "ac3300/0": ""}, "ac", Answer{Seen: "it acknowledges, but is not one of the chips known at this address"}},
 		{"SHTC3", 0x70, map[string]string{"3517/0": "", "efc8/3": "088750" + "", "b098/0": ""}, "", Answer{Model: "SHTC3", Chip: "shtc3", Seen: "id 0x0887"}},
 		{"BMP280", 0x76, map[string]string{"/1": "80", "01/0": "", "d0/1": "58"}, "", Answer{Model: "BMP280", Chip: "bmp280", Seen: "id 0x58"}},
 		{"BME680", 0x77, map[string]string{"/1": "80", "01/0": "", "d0/1": "61"}, "", Answer{Model: "BME680 or BME688", Chip: "bme680", Seen: "id 0x61"}},
@@ -66,10 +66,10 @@ func TestAt(t *testing.T) {
 		{"TMP117", 0x48, map[string]string{"0f/2": "0117"}, "", Answer{Model: "TMP117", Chip: "tmp117", Seen: "id 0x0117"}},
 		{"SCD41", 0x62, map[string]string{"e4b8/3": "8006" + "00"}, "", Answer{Model: "SCD40 or SCD41", Chip: "scd4x", Seen: "data ready 8006, with the right CRC"}},
 		{"AM2320", 0x5C, map[string]string{"030004/0": "", "/8": "0304014f00e2aabb"}, "", Answer{Model: "AM2320", Chip: "am2320", Seen: "read 03 04 01 4f 00 e2 aa bb"}},
-		{"BH1750", 0x5C, map[string]string{"/1": "2a", "030004/0": ""}, "03", Answer{Seen: "it acknowledges, and is none of the chips that are known at this address"}},
-		{"a chip that takes no command 0x01", 0x77, map[string]string{"/1": "01"}, "", Answer{Seen: "it acknowledges, and is none of the chips that are known at this address"}},
+		{"BH1750", 0x5C, map[string]string{"/1": "2a", "030004/0": ""}, "03", Answer{Seen: "it acknowledges, but is not one of the chips known at this address"}},
+		{"a chip that takes no command 0x01", 0x77, map[string]string{"/1": "01"}, "", Answer{Seen: "it acknowledges, but is not one of the chips known at this address"}},
 		{"EEPROM", 0x50, map[string]string{"/1": "2a"}, "", Answer{Seen: "read 2a"}},
-		{"another chip", 0x76, map[string]string{"/1": "80", "01/0": "", "d0/1": "07", "00/1": "08"}, "", Answer{Seen: "it acknowledges, and is none of the chips that are known at this address"}},
+		{"another chip", 0x76, map[string]string{"/1": "80", "01/0": "", "d0/1": "07", "00/1": "08"}, "", Answer{Seen: "it acknowledges, but is not one of the chips known at this address"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -79,7 +79,7 @@ func (s *Source) Open() (*Dev, error) {
 	case <-s.free:
 		s.free <- struct{}{}
 	default:
-		return nil, s.errorf(wire.Timeout, "a reading of before has not ended: the kernel holds it")
+		return nil, s.errorf(wire.Timeout, "an earlier reading has not ended: the kernel holds it")
 	}
 	d := &Dev{Source: s, values: make([]float64, len(s.kind.Quantities)), asks: make(chan struct{}, 1), answers: make(chan error, 1)}
 	if err := d.locate(); err != nil {

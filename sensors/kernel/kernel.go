@@ -197,7 +197,7 @@ func (k Kind) why(tree fs.FS, missing error, all, named []Device) (why, fix stri
 	}
 	switch {
 	case len(named) > 0:
-		return "there is no such id, but " + list(named, Device.id), "write id: " + named[0].ID + ", or check the wiring"
+		return "no device has this id; there are: " + list(named, Device.id), "write id: " + named[0].ID + ", or check the wiring"
 	case missing != nil:
 		return fmt.Sprintf("the kernel has no %s devices, /%s is missing", k.Class, dirs[k.Class].path), overlay
 	case k.Class == W1:

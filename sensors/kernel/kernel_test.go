@@ -147,7 +147,7 @@ func TestFind(t *testing.T) {
 		{"one of two", func(m machine) { m.w1("28-0123456789ab", good); m.w1("28-00000000000f", good) }, ds18b20, "",
 			"ds18b20: there are 2: 28-00000000000f, 28-0123456789ab; fix: write id: 28-00000000000f, or another of them", wire.Other},
 		{"another id", func(m machine) { m.w1("28-0123456789ab", good) }, ds18b20, "28-00000000000f",
-			"ds18b20 28-00000000000f: there is no such id, but 28-0123456789ab; fix: write id: 28-0123456789ab, or check the wiring", wire.Absent},
+			"ds18b20 28-00000000000f: no device has this id; there are: 28-0123456789ab; fix: write id: 28-0123456789ab, or check the wiring", wire.Absent},
 		{"no 1-wire", func(machine) {}, ds18b20, "", "/sys/bus/w1/devices is missing; fix: write dtoverlay=w1-gpio into /boot/firmware/config.txt, and reboot", wire.Absent},
 		{"no bus", func(m machine) { m.write("sys/bus/w1/devices/readme", "") }, ds18b20, "",
 			"the kernel has no 1-wire bus; fix: write dtoverlay=w1-gpio into /boot/firmware/config.txt, and reboot", wire.Absent},

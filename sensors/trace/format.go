@@ -134,7 +134,7 @@ func (v *Values) UnmarshalText(text []byte) error {
 	for word := range strings.FieldsSeq(string(text)) {
 		bits, err := strconv.ParseUint(word, 16, 32)
 		if err != nil || len(word) != 8 || len(*v) == maxValues {
-			return fmt.Errorf("%q are no values: up to %d of 8 hexadecimal digits each", text, maxValues)
+			return fmt.Errorf("%q are not values: up to %d of 8 hexadecimal digits each", text, maxValues)
 		}
 		*v = append(*v, math.Float32frombits(uint32(bits)))
 	}
@@ -235,7 +235,7 @@ func strictly(line []byte, into any) error {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more behind it")
+		return errors.New("more data after the JSON value")
 	}
 	return nil
 }

@@ -173,7 +173,7 @@ func TestRecordsAHang(t *testing.T) {
 		}
 		for chip := range three.Chips {
 			last := slices.IndexFunc(calls, func(c Call) bool { return c.Chip == chip && c.At > 4_500_000 })
-			if last < 0 || wire.Fault(calls[last].Fault) != wire.BusDown || !strings.Contains(calls[last].Error, "hangs since") {
+			if last < 0 || wire.Fault(calls[last].Fault) != wire.BusDown || !strings.Contains(calls[last].Error, "hanging since") {
 				t.Errorf("chip %d: call %d of %d is not one that failed for the hang", chip, last, len(calls))
 			}
 		}
@@ -194,7 +194,7 @@ func TestRead(t *testing.T) {
 		head + `{"chip":1,"do":"open"}` + "\n":                          "line 2: there is no chip 1",
 		head + `{"chip":0,"do":"open","at":-1}` + "\n":                  "line 2: a negative time",
 		head + `{"chip":0,"do":"open","nope":1}` + "\n":                 `line 2: json: unknown field "nope"`,
-		head + `{"chip":0,"do":"open"} {}` + "\n":                       "line 2: more behind it",
+		head + `{"chip":0,"do":"open"} {}` + "\n":                       "line 2: more data after the JSON value",
 		head + `{"chip":0,"do":"open","err":"x"}` + "\n":                "line 2: an error without a fault",
 		head + `{"chip":0,"do":"sense","values":"4"}` + "\n":            "line 2: ",
 		head + `{"chip":0,"do":"open","x":[{"at":0,"took":-1}]}` + "\n": "line 2: a transfer with a negative time, or an error without a fault",

@@ -248,7 +248,7 @@ func TestKernelSensors(t *testing.T) {
 		if err == nil {
 			break
 		}
-		if attempt == 5 || !strings.Contains(p.Output(), "left behind") {
+		if attempt == 5 || !strings.Contains(p.Output(), ": given up") {
 			t.Fatalf("SIGTERM while a reading is held: %v", err)
 		}
 	}

@@ -232,7 +232,7 @@ func TestFix(t *testing.T) {
 		{"a BMP388", answers{0x76: chipWith(map[byte]byte{0x00: 0x50})}, bme, errors.New("chip id"),
 			"0x76 answers as a BMP388 (id 0x50 in register 0x00), for which the gateway has no driver"},
 		{"unknown", answers{0x76: chipWith(nil)}, bme, errors.New("chip id"),
-			"0x76 answers, but not as BME280 (it acknowledges, and is none of the chips that are known at this address): is that the chip?"},
+			"0x76 answers, but not as BME280 (it acknowledges, but is not one of the chips known at this address): is that the chip?"},
 		{"now and then", nil, config.Sensor{Chip: "sht3x", Bus: "1", Address: 0x45}, checksum,
 			"the chip answers now: a loose contact, a cable that is too long, or a bus that is too fast for it (dtparam=i2c_arm_baudrate=50000 in /boot/firmware/config.txt)"},
 		{"stuck", stuck, sht, failure(0x44, wire.Timeout, syscall.Errno(110)), bus.StuckFix},
