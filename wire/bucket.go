@@ -2,7 +2,7 @@ package wire
 
 // Bucket sums up a sensor's records of a span of time.
 type Bucket struct {
-	UnixMilli int64   // its begin, a multiple of the step
+	UnixMilli int64   // its beginning, a multiple of the step
 	Count     uint32  // good measurements
 	Failed    uint32  // failed ones
 	Fault     Fault   // cause of the last failed one, [Good] if there is none

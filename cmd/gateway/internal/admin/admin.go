@@ -265,7 +265,7 @@ func widens(id *access.Identity, t tokens.Token) error {
 	}{{"sensors", id.Sensors, t.Sensors}, {"motors", id.Motors, t.Motors}, {"gateways", id.Gateways, t.Gateways}} {
 		beyond := func(name string) bool { return !slices.Contains(scope.own, name) }
 		if len(scope.own) > 0 && (len(scope.given) == 0 || slices.ContainsFunc(scope.given, beyond)) {
-			return wire.Errorf(http.StatusForbidden, "the %s of %s are %s: nobody gives more than that; fix: an administrator without a scope can", scope.of, id.Label(), strings.Join(scope.own, ", "))
+			return wire.Errorf(http.StatusForbidden, "the %s of %s are %s: a token that it gives or renews cannot have more; fix: an administrator without a scope can do that", scope.of, id.Label(), strings.Join(scope.own, ", "))
 		}
 	}
 	return nil
@@ -369,7 +369,7 @@ func readBody(r *http.Request, into any) error {
 		return unprocessable("the body is no JSON of that form: %v", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return unprocessable("there is something behind the JSON")
+		return unprocessable("there is more text after the JSON")
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func (h *Records) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case !h.reads.TryLock():
 		w.Header().Set("Retry-After", "1")
-		access.WriteError(w, wire.Errorf(http.StatusServiceUnavailable, "another answer is being read"))
+		access.WriteError(w, wire.Errorf(http.StatusServiceUnavailable, "another request is reading the audit log: try again in a second"))
 		return
 	}
 	defer h.reads.Unlock()

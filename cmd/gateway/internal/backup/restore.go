@@ -121,7 +121,7 @@ func (r *reader) last() string {
 func (r *reader) head() error {
 	header, err := r.tar.Next()
 	if err != nil {
-		return damaged("its begin", err)
+		return damaged("its beginning", err)
 	}
 	if header.Name != headName {
 		return fmt.Errorf("%w: it begins with %q, and not as a backup of a gateway does", ErrDamaged, header.Name)

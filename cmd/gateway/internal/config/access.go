@@ -138,7 +138,7 @@ func (s *section) proxies() (proxies []access.Proxy) {
 		default:
 			at := slices.IndexFunc(known, func(k string) bool { return strings.EqualFold(k, proxy.Header) })
 			if at < 0 {
-				p.fault(n, "header", "%s is none that is understood (write %s)", phrase.Quote(proxy.Header), phrase.OneOf(known))
+				p.fault(n, "header", "%s is not a header that the gateway understands (write %s)", phrase.Quote(proxy.Header), phrase.OneOf(known))
 			} else {
 				proxy.Header = known[at]
 			}

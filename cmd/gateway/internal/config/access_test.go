@@ -124,7 +124,7 @@ gateway.yaml:22: origins[19]: "hello, world" is not an origin (write scheme://ho
 		`gateway.yaml:3: proxies[0]: no header (add the one that this proxy sets itself: header: X-Forwarded-For or Forwarded)
 gateway.yaml:4: proxies[1]: no from (add the address that the proxy connects from, such as from: 127.0.0.1)
 gateway.yaml:5: proxies[2].from: "localhost" is neither an address nor a range of them (write an address or a range, such as 127.0.0.1 or 10.0.0.0/8)
-gateway.yaml:5: proxies[2].header: "X-Real-IP" is none that is understood (write X-Forwarded-For or Forwarded)
+gateway.yaml:5: proxies[2].header: "X-Real-IP" is not a header that the gateway understands (write X-Forwarded-For or Forwarded)
 gateway.yaml:6: proxies[3].from: "10.0.0.1/8" is more than its first 8 bits (write 10.0.0.0/8)
 gateway.yaml:7: proxies[4].from: "0.0.0.0/0" would take anybody for a proxy (write an address or a range, such as 127.0.0.1 or 10.0.0.0/8)
 gateway.yaml:8: proxies[5].from: "::ffff:10.0.0.0/104" is a range of IPv4 addresses in IPv6 (write an address or a range, such as 127.0.0.1 or 10.0.0.0/8)

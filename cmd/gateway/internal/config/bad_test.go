@@ -57,7 +57,7 @@ gateway.yaml:2: uplink.name: "all" is no name: it stands for all gateways of a s
 		`gateway.yaml:2: uplink.brokers: the list is empty (name a broker, such as [mqtts://broker.example], or leave brokers out: then those of the membership are tried)`},
 	{"home assistant without a broker", oneSensor + "home_assistant: {password_file: /p}\n",
 		`gateway.yaml:2: home_assistant: no broker (add one, such as broker: mqtt://homeassistant.local)
-gateway.yaml:2: home_assistant.password_file: there is a password of nobody (add user:)`},
+gateway.yaml:2: home_assistant.password_file: password_file needs a user (add user:)`},
 	{"home assistant's password in the address", oneSensor + "motors: [{name: m, kind: on_off, pin: GPIO17}]\nhome_assistant: {broker: 'mqtt://u:secret@ha', max_run: 25h}\n",
 		`gateway.yaml:3: home_assistant.broker: a user or password in the address is seen by whoever reads the log (write user: and password_file:)
 gateway.yaml:3: home_assistant.max_run: "25h" is out of range (1s to 24h)`},

@@ -43,7 +43,7 @@ const brokerUser = "write user: and password_file:"
 func (s *section) credentials(user, passwordFile *string) {
 	s.text("user", user)
 	if n := s.fullPath("password_file", "/etc/gateway/mqtt.password", passwordFile); n != nil && *user == "" {
-		s.fault(n, "password_file", "there is a password of nobody (add user:)")
+		s.fault(n, "password_file", "password_file needs a user (add user:)")
 	}
 }
 

@@ -40,7 +40,7 @@ func Motor(env Env) *cobra.Command {
   estop         stops all motors and keeps them from starting until a reset
   reset         allows starts again after an estop or a fault
   control request MOTOR   so that nobody else starts, sets or resets it, until you press
-                Ctrl-C. Who has it is asked; when you are, write grant or deny.
+                Ctrl-C. Whoever has control is asked. If you are asked, write grant or deny.
   control grant|deny|release MOTOR   for who shows the same token
 
 A server that is no gateway may know no subprotocol, no leases and no states. Then a

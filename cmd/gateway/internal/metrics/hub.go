@@ -92,9 +92,9 @@ func (h *Hub) writeGateways(t *expositionText, all []hub.Overview) {
 		return
 	}
 	slices.Sort(lags)
-	t.gauge("gateway_hub_lag_median_seconds", "Age of the newest stored reading of gateways that are connected: half of them have one at most so old.", lags[(len(lags)-1)/2])
-	t.gauge("gateway_hub_lag_p99_seconds", "That of 99 in 100 gateways.", lags[(99*len(lags)+99)/100-1])
-	t.gauge("gateway_hub_lag_max_seconds", "That of the gateway that is most behind.", lags[len(lags)-1])
+	t.gauge("gateway_hub_lag_median_seconds", "Median age of the newest stored reading of connected gateways.", lags[(len(lags)-1)/2])
+	t.gauge("gateway_hub_lag_p99_seconds", "The 99th percentile of that age.", lags[(99*len(lags)+99)/100-1])
+	t.gauge("gateway_hub_lag_max_seconds", "The highest of these ages.", lags[len(lags)-1])
 }
 
 // ageOf returns the seconds since a time in Unix ms.

@@ -63,7 +63,7 @@ func writeAlarms(t *expositionText, all []wire.Alarm) {
 
 func writeAudit(t *expositionText, audit Audit) {
 	t.counter("gateway_audit_records_total", "Records written to the audit log.", float64(audit.Written()))
-	t.counter("gateway_audit_lost_total", "Records of the audit log that the disk took none of for too long.", float64(audit.Lost()))
+	t.counter("gateway_audit_lost_total", "Records of the audit log that were lost because the disk took none for too long.", float64(audit.Lost()))
 	t.gauge("gateway_audit_writable", "Whether the disk takes the records of the audit log.", oneIf(audit.Err() == nil))
 }
 

@@ -246,7 +246,7 @@ func writeHost(t *expositionText, s host.Stats) {
 			t.sample("", label("cause", c.cause), oneIf(c.Now))
 		}
 	}
-	t.family("gateway_host_throttled_occurred", "gauge", "What it was seen to complain of since the machine started.")
+	t.family("gateway_host_throttled_occurred", "gauge", "What the firmware has complained of since the machine started.")
 	for _, c := range conditions {
 		if c.Condition != nil {
 			t.sample("", label("cause", c.cause), oneIf(c.Occurred))

@@ -28,7 +28,7 @@ func Of(c *config.Config, tokens bool) (all []string) {
 	switch {
 	case c.Commands != access.AnybodyCommands:
 	case tokens:
-		all = append(all, "commands: unauthenticated counts no longer, since there are tokens; fix: remove the line")
+		all = append(all, "commands: unauthenticated has no effect any more, because there are tokens; fix: remove the line")
 	default:
 		all = append(all, "commands: unauthenticated lets whoever reaches the port drive the motors; fix: make a token, gateway token add NAME --role operator, or keep others from the port")
 	}

@@ -117,13 +117,13 @@ func (c *clients) command(ctx context.Context, from gateway.Client, cmd wire.Com
 	}
 	reply, err := wire.ParseRequest(answer)
 	if err != nil {
-		return nil, wire.Errorf(http.StatusBadGateway, "%s has sent what is no answer: %v", c.s.name, err)
+		return nil, wire.Errorf(http.StatusBadGateway, "%s has sent an answer that cannot be read: %v", c.s.name, err)
 	}
 	switch reply.Type {
 	case wire.TypeAck:
 		var ack wire.Ack
 		if err := json.Unmarshal(reply.Payload, &ack); err != nil {
-			return nil, wire.Errorf(http.StatusBadGateway, "%s has sent what is no answer: %v", c.s.name, err)
+			return nil, wire.Errorf(http.StatusBadGateway, "%s has sent an answer that cannot be read: %v", c.s.name, err)
 		}
 		ack.Warning = strings.Join(slices.DeleteFunc([]string{cmd.Warning, ack.Warning}, func(s string) bool { return s == "" }), "; ")
 		return ack, nil

@@ -237,7 +237,7 @@ func (g *Gateways) take(name string) (*served, *wire.Error) {
 		return nil, wire.Errorf(http.StatusServiceUnavailable, "restarting")
 	}
 	if s == nil && len(g.served) >= maxServed && !g.makeRoom() {
-		return nil, wire.Errorf(http.StatusServiceUnavailable, "%d gateways are looked at already", maxServed)
+		return nil, wire.Errorf(http.StatusServiceUnavailable, "the hub serves %d gateways already, and no more at a time", maxServed)
 	}
 	if s == nil {
 		g.number++
