@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,9 @@ const (
 	saveLater = time.Hour
 	// saveEnd is how long a stopping hub may take to store the latter.
 	saveEnd = 5 * time.Second
+	// saveFailures is after how many failures the rest waits for the next time: the disk is
+	// full or read-only, so writing the others would fail too.
+	saveFailures = 8
 )
 
 // known is the content of a gateway's file.
@@ -171,7 +175,7 @@ func (g *Registry) save(ctx context.Context) {
 }
 
 // saveChanged writes the files of gateways that have something to store soon or, with all,
-// of every gateway that has changed.
+// of every gateway that has changed. Of failures it says the first, and that there are no more.
 func (g *Registry) saveChanged(ctx context.Context, all bool) {
 	g.mu.Lock()
 	var list []*Remote
@@ -181,15 +185,26 @@ func (g *Registry) saveChanged(ctx context.Context, all bool) {
 		}
 	}
 	g.mu.Unlock()
+	var err error
+	failures := 0
 	for _, r := range list {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := r.write(); err != nil {
-			g.o.Log.Warn("what is known of a gateway is not stored; it is tried again", "gateway", r.name, "err", err)
-			return // the disk is full, or read-only: writing the others would fail too
+		if failed := r.write(); failed != nil {
+			err = cmp.Or(err, failed)
+			if failures++; failures == saveFailures {
+				break
+			}
 		}
 	}
+	switch {
+	case err != nil && !g.unsaved:
+		g.o.Log.Warn("what is known of the gateways is not stored; it is tried again until it is", "err", err)
+	case err == nil && g.unsaved:
+		g.o.Log.Info("what is known of the gateways is stored again")
+	}
+	g.unsaved = err != nil
 }
 
 // unsaved returns whether the gateway's file is to be written.

@@ -48,6 +48,7 @@ type Registry struct {
 	own        string                        // the fingerprint of its key
 	keys       atomic.Pointer[fleet.HubKeys] // nil: they are not known yet
 	unlikeWake chan struct{}                 // size 1: the keys of a gateway differ
+	unsaved    bool                          // something could not be stored; of the goroutine that saves
 	checks     chan *Remote                  // gateways to be checked for missing readings; one that finds no room is checked later
 
 	mu       sync.Mutex // while it is held, a remote's may be taken
