@@ -33,7 +33,7 @@ type Order struct {
 	// Nonce is that of the gateway's newest hello, "" in an order for all.
 	Nonce string `json:"nonce,omitempty"`
 	// Counter grows with each order of a kind that is signed with the hub's key. It
-	// need not begin at 0 nor grow by 1: a hub that begins with the time in µs stores none.
+	// need not begin at 0 nor grow by 1, and is to grow over restarts, whatever the clock says.
 	Counter uint64 `json:"counter"`
 	// An order has exactly one of these. Expires, Unix ms, is compared with the gateway's
 	// clock, and refused while that is not synchronised. UptimeMS is compared with the

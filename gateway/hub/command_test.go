@@ -101,6 +101,28 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// TestClockSetBack holds that a hub commands gateways that stay up also if its clock, which was
+// ahead, was set back before it started again.
+func TestClockSetBack(t *testing.T) {
+	broker, dir := startBroker(t), t.TempDir()
+	h := newHub(t, dir)
+	h.ahead.Store(int64(24 * time.Hour))
+	end := h.run(broker)
+	d := h.startDevice(broker, "n1", commanded)
+	d.here(1)
+	h.await("hello", func() bool { _, some := h.remote().Hello(); return some })
+	if answer, err := h.remote().Command(t.Context(), "ahmet", "c1", []byte(start)); err != nil || decode(t, answer).Type != wire.TypeAck {
+		t.Fatalf("%s, %v", answer, err)
+	}
+	end()
+	h.ahead.Store(0) // which is the device's clock too
+	again := newHub(t, dir)
+	again.run(broker)
+	if answer, err := again.remote().Command(t.Context(), "ahmet", "c1", []byte(start)); err != nil || decode(t, answer).Type != wire.TypeAck {
+		t.Errorf("after the clock was set back: %s, %v", answer, err)
+	}
+}
+
 // TestCommandBeforeHello holds that a restarted gateway is sent commands only when its hello has
 // come: it would refuse those that were made for its previous start.
 func TestCommandBeforeHello(t *testing.T) {

@@ -32,6 +32,8 @@ const (
 	// saveFailures is after how many failures the rest waits for the next time: the disk is
 	// full or read-only, so writing the others would fail too.
 	saveFailures = 8
+	// numbersFile has how far orders were numbered. It is no gateway's name.
+	numbersFile = "orders.number"
 )
 
 // known is the content of a gateway's file.
@@ -185,8 +187,7 @@ func (g *Registry) saveChanged(ctx context.Context, all bool) {
 		}
 	}
 	g.mu.Unlock()
-	var err error
-	failures := 0
+	err, failures := g.numbers.Reserve(), 0
 	for _, r := range list {
 		if ctx.Err() != nil {
 			return

@@ -196,7 +196,7 @@ func (g *Registry) expect(gateway string, readings bool) *expected {
 	e := &expected{gateway: gateway, readings: readings, answer: make(chan []byte, 1), stored: make(chan struct{}, 1)}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	e.number = g.next()
+	e.number = g.numbers.Next()
 	g.expected[e.number] = e
 	return e
 }
@@ -205,7 +205,7 @@ func (g *Registry) expect(gateway string, readings bool) *expected {
 func (g *Registry) renumber(e *expected) uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := g.next()
+	n := g.numbers.Next()
 	if e != nil {
 		delete(g.expected, e.number)
 		e.number = n
@@ -218,13 +218,6 @@ func (g *Registry) forget(e *expected) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.expected, e.number)
-}
-
-// next returns the next number of an order: the time in µs, and larger than the last one.
-// g.mu is held.
-func (g *Registry) next() uint64 {
-	g.number = max(g.number+1, uint64(g.o.Now().UnixMicro()))
-	return g.number
 }
 
 // correlation returns the correlation data of an order's answer.

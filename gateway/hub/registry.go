@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/hub/count"
+	"sensorgateway/gateway/hub/number"
 )
 
 // RegistryOptions are what a [Registry] is made of.
@@ -40,8 +42,9 @@ type RegistryOptions struct {
 // Registry is what a hub knows of the gateways whose messages its intakes take.
 type Registry struct {
 	o       RegistryOptions
-	started int64         // Unix µs; the first version, and the begin of clients' names
-	changes atomic.Uint64 // the version: started, plus 1 for each change of any gateway
+	started int64           // Unix µs; the first version, and the begin of clients' names
+	numbers *number.Numbers // of orders
+	changes atomic.Uint64   // the version: started, plus 1 for each change of any gateway
 	counts  count.Counter
 
 	wake       chan struct{}                 // size 1: somebody is to be attended to at once
@@ -56,7 +59,6 @@ type Registry struct {
 	unlike   map[*Remote]struct{} // whose keys differ from those of the fleet
 	intakes  map[string]*Intake   // by site
 	attended map[*Remote]struct{}
-	number   uint64 // of the last order
 	expected map[uint64]*expected
 }
 
@@ -80,6 +82,8 @@ func NewRegistry(o RegistryOptions) (*Registry, error) {
 		own: fleet.Fingerprint(o.Key.Public().(ed25519.PublicKey)), unlike: map[*Remote]struct{}{}, unlikeWake: make(chan struct{}, 1),
 	}
 	g.changes.Store(uint64(g.started))
+	g.numbers = number.Open(filepath.Join(o.Dir, numbersFile), o.Now(), o.Log)
+	g.saveChanged(context.Background(), false) // the numbers, before there are orders
 	return g, g.restore()
 }
 
