@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"regexp"
 	"time"
 )
 
@@ -20,6 +21,10 @@ const (
 	// maxSaid is how many different errors are remembered as reported.
 	maxSaid = 16
 )
+
+// port is this side's address in an error of package net, "read tcp [::1]:40001->[::1]:1883":
+// its port is another one for each connection.
+var port = regexp.MustCompile(`[^ ]+:[0-9]+->`)
 
 // Keep keeps a connection up until ctx ends: connect connects, to one broker after the
 // other by the number of the attempt, and returns when the connection has ended. The
@@ -40,7 +45,7 @@ func Keep(ctx context.Context, connect func(ctx context.Context, attempt int) er
 			pause, yield = minPause, minYield
 			clear(said)
 		}
-		if text := err.Error(); !said[text] {
+		if text := port.ReplaceAllString(err.Error(), ""); !said[text] {
 			if len(said) == maxSaid {
 				clear(said)
 			}

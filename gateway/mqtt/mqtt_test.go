@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -239,6 +240,26 @@ func TestKeep(t *testing.T) {
 		}
 		if rest := at[len(at)-1].Sub(at[52]); len(at) < 60 || len(at) > 100 || rest < time.Hour {
 			t.Errorf("%d connections, the last %s after the first that was taken over", len(at), rest)
+		}
+	})
+}
+
+// TestKeepPorts holds that an error that differs only in this side's port, which is another one
+// for each connection, is reported once.
+func TestKeepPorts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer cancel()
+		broker, told := &net.TCPAddr{IP: net.IPv6loopback, Port: 1883}, []string{}
+		Keep(ctx, func(_ context.Context, n int) error {
+			if n%2 == 0 {
+				return fmt.Errorf("lookup broker.example on 192.168.1.1:53: read udp 192.168.1.7:%d->192.168.1.1:53: i/o timeout", 40_000+n)
+			}
+			source := &net.TCPAddr{IP: net.IPv6loopback, Port: 40_000 + n}
+			return fmt.Errorf("the connection has ended: %w", &net.OpError{Op: "read", Net: "tcp", Source: source, Addr: broker, Err: syscall.ECONNRESET})
+		}, func(err error) { told = append(told, err.Error()) })
+		if len(told) != 2 || !strings.Contains(told[1], "[::1]:40001->[::1]:1883") {
+			t.Errorf("told %q", told)
 		}
 	})
 }
