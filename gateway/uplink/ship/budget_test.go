@@ -57,6 +57,32 @@ func TestBudget(t *testing.T) {
 	})
 }
 
+// A clock that was set back a little begins no month a second time; one that was wrong by more
+// than a month, though it seemed to be synchronised, keeps no bytes for a month that is far.
+func TestWrongMonth(t *testing.T) {
+	o, now := options(newFeed("indoor")), time.Time{}
+	o.Budget = 100e3
+	o.Clock = func() (time.Time, bool) { return now, true }
+	s := newShipper(t, o)
+	for i, step := range []struct {
+		now, month string
+		used       int64 // 10,000 bytes are used in each step
+	}{
+		{"2027-01-31T23:59:59Z", "2027-01", 10_000}, {"2027-02-01T00:00:01Z", "2027-02", 10_000}, {"2027-01-31T23:59:59Z", "2027-02", 20_000},
+		{"2027-01-31T23:59:59+03:00", "2027-02", 30_000}, {"2026-12-31T23:59:59Z", "2026-12", 10_000}, {"2027-12-31T00:00:00Z", "2027-12", 10_000},
+		{"2026-12-31T00:00:00Z", "2026-12", 10_000}, {"2026-12-31T00:00:00Z", "2026-12", 20_000}, {"2027-01-01T00:00:00Z", "2027-01", 10_000},
+	} {
+		var err error
+		if now, err = time.Parse(time.RFC3339, step.now); err != nil {
+			t.Fatal(err)
+		}
+		s.Used(10_000)
+		if st := s.Status(); st.Month != step.month || st.Used != step.used {
+			t.Errorf("step %d: %d bytes of %s, want %+v", i, st.Used, st.Month, step)
+		}
+	}
+}
+
 // When the month's bytes are nearly used, hubs get the heads of blocks, each once, until all
 // bytes are used; the cursor stays, and the blocks follow in the next month.
 func TestHeads(t *testing.T) {

@@ -132,16 +132,22 @@ func New(o Options) (*Shipper, error) {
 	return s, nil
 }
 
+const monthForm = "2006-01"
+
 // Used notes bytes on the wire, in both directions, of whatever is sent: they count for
 // the budget.
 func (s *Shipper) Used(bytes int) {
-	month := ""
-	if now, synced := s.o.Clock(); synced {
-		month = now.UTC().Format("2006-01")
+	month, next := "", ""
+	now, synced := s.o.Clock()
+	if synced {
+		now = now.UTC()
+		month, next = now.Format(monthForm), now.AddDate(0, 1, 1-now.Day()).Format(monthForm)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if month > s.state.Month { // a clock that was set back begins no month a second time
+	// A clock that was set back a little begins no month a second time. If the stored month is
+	// later than the next one, the clock was wrong when that began.
+	if month > s.state.Month || synced && s.state.Month > next {
 		if s.state.Month != "" {
 			s.state.Used = 0
 		}
