@@ -128,8 +128,21 @@ func (a *Authority) Pin() Pin { return pinOf(a.cert.Raw) }
 // PEM returns its certificate.
 func (a *Authority) PEM() []byte { return certPEM(a.cert.Raw) }
 
+// CheckClock returns why the clock of a hub must be wrong, nil if it may be right: what is
+// signed by a clock that is years behind has expired when it is signed.
+func (a *Authority) CheckClock(now time.Time) error {
+	if now.Before(a.cert.NotBefore) || now.After(a.cert.NotAfter) {
+		return &refusal{fmt.Sprintf("the clock of the hub says %s, and the authority of its fleet is valid from %s to %s; fix: set the clock there (sudo timedatectl set-ntp true), and repeat this",
+			now.UTC().Format(time.RFC3339), a.cert.NotBefore.Format(time.DateOnly), a.cert.NotAfter.Format(time.DateOnly))}
+	}
+	return nil
+}
+
 // gateway signs the certificate of a gateway of a site.
 func (a *Authority) gateway(name, site string, public any, now time.Time) (*x509.Certificate, error) {
+	if err := a.CheckClock(now); err != nil {
+		return nil, err
+	}
 	return a.sign(&x509.Certificate{
 		Subject:  pkix.Name{CommonName: name, OrganizationalUnit: []string{site}},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},

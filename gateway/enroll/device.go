@@ -188,6 +188,10 @@ func (d Device) trust(pin Pin, authority **x509.Certificate) *tls.Config {
 			_, err := c.PeerCertificates[0].Verify(x509.VerifyOptions{
 				Roots: roots, DNSName: HubName, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 			})
+			if invalid := (x509.CertificateInvalidError{}); errors.As(err, &invalid) && invalid.Reason == x509.Expired {
+				return fmt.Errorf("%w; the clock of the hub, which has signed its certificate at %s and does so again before it expires, or that of this device, which says %s, is wrong; fix: set it (sudo timedatectl set-ntp true)",
+					err, c.PeerCertificates[0].NotBefore.Format(time.RFC3339), d.now().UTC().Format(time.RFC3339))
+			}
 			if err == nil && authority != nil {
 				*authority = last
 			}

@@ -63,16 +63,12 @@ func NewHub(o HubOptions) *Hub { return &Hub{o} }
 // certificate of the authority and asked for theirs. The configuration others is for all
 // other clients; if it is nil, all are treated as devices.
 func (h *Hub) TLS(others *tls.Config) (*tls.Config, error) {
-	own, err := h.o.Authority.Server(HubName, []string{HubName}, time.Now())
+	devices, err := h.o.Authority.Listener(HubName, []string{HubName})
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	pool.AddCert(h.o.Authority.cert)
-	devices := &tls.Config{
-		Certificates: []tls.Certificate{*own}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: pool,
-		MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"},
-	}
+	devices.ClientAuth, devices.ClientCAs, devices.MinVersion = tls.VerifyClientCertIfGiven, x509.NewCertPool(), tls.VersionTLS13
+	devices.ClientCAs.AddCert(h.o.Authority.cert)
 	if others == nil {
 		return devices, nil
 	}

@@ -113,6 +113,9 @@ func (h *here) brokerCertificate() *cobra.Command {
 			if err != nil {
 				return explain(h.dir(), err)
 			}
+			if err := authority.CheckClock(time.Now()); err != nil {
+				return err
+			}
 			pair, err := authority.Server(hosts[0], hosts, time.Now())
 			if err != nil {
 				return err

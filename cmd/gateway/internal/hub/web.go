@@ -174,11 +174,8 @@ func (o *serveOptions) certificate(authority *enroll.Authority, log *slog.Logger
 		return set.Config(), func(ctx context.Context) error { set.Watch(ctx); return nil }, nil
 	}
 	names := append(append([]string{"localhost", "127.0.0.1", "::1"}, access.MachineNames()...), o.hosts...)
-	pair, err := authority.Server(o.machine, names, time.Now())
-	if err != nil {
-		return nil, nil, err
-	}
-	return &tls.Config{Certificates: []tls.Certificate{*pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, func(context.Context) error { return nil }, nil
+	config, err = authority.Listener(o.machine, names)
+	return config, func(context.Context) error { return nil }, err
 }
 
 // answer answers requests until ctx ends.

@@ -5,10 +5,15 @@ package hub
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/gateway/access/tokens"
@@ -75,4 +80,35 @@ func TestOtherPages(t *testing.T) {
 	if got := ask(http.MethodGet); got.StatusCode != http.StatusForbidden || got.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("without: %s %v", got.Status, got.Header)
 	}
+}
+
+// TestCertificateIsMadeAgain holds that browsers accept the hub's certificate after the hub has
+// run for longer than it is valid.
+func TestCertificateIsMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, err := enroll.InitAuthority(t.TempDir(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := serveOptions{here: &here{machine: "hub"}}
+		config, _, err := o.certificate(authority, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(authority.PEM())
+		time.Sleep(3 * 365 * 24 * time.Hour)
+		near, far := net.Pipe()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = tls.Server(far, config).Handshake() // a client that refuses it says why
+			_ = far.Close()
+		}()
+		if err := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: "localhost"}).Handshake(); err != nil {
+			t.Error(err)
+		}
+		_ = near.Close()
+		<-ended
+	})
 }
