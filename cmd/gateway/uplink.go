@@ -21,7 +21,7 @@ func (g *running) newUplink() (*uplink.Uplink, error) {
 	}
 	clock := func() (time.Time, bool) { return time.Now(), g.clock.Synced() }
 	s := ship.Options{Feed: g.storage.history, Budget: g.cfg.Uplink.Budget, Clock: clock, Log: g.log}
-	of := &member.Member{Config: *g.cfg.Uplink, State: g.cfg.State}
+	of := &member.Member{Config: *g.cfg.Uplink, State: g.cfg.State, Synced: g.clock.Synced}
 	if g.cfg.State != "" {
 		s.File, of.Log = filepath.Join(g.cfg.State, "uplink.json"), filepath.Join(g.cfg.State, logDir)
 	}

@@ -41,7 +41,7 @@ func (p *patient) checkUplink(ctx context.Context, r *doctor.Report) {
 		return
 	}
 	p.checkRunning(ctx, r)
-	m := &member.Member{Config: *p.Cfg.Uplink, State: p.Cfg.State, Log: filepath.Join(p.Cfg.State, "log")}
+	m := &member.Member{Config: *p.Cfg.Uplink, State: p.Cfg.State, Log: filepath.Join(p.Cfg.State, "log"), Synced: p.Synced}
 	broker.Check(ctx, r, broker.Options{Identity: m.Identity, Now: p.Now, Synced: p.Synced(), Alone: p.gateway == nil})
 }
 

@@ -37,6 +37,7 @@ type Member struct {
 	State  string // the gateway's state directory; "": there is none, and no membership
 	Log    string // the directory of the log of readings
 	Now    func() time.Time
+	Synced func() bool // whether the system clock is synchronised; nil: it is not known
 
 	once     sync.Once
 	sessions tls.ClientSessionCache // a session that is resumed costs half the bytes
@@ -154,26 +155,35 @@ func (m *Member) tls(c config.Uplink) (*tls.Config, error) {
 // latest returns the time by which certificates are checked. A machine without a battery
 // for its clock begins in 1970. By that time it would refuse all certificates, before it has
 // a connection by which it could learn the time. But the true time is later than when its
-// own certificate was made, the program was installed, and the log was last written.
+// own certificate was made and the program was installed. A clock before that is wrong, and
+// then the dates of the log count too. Beside a clock that may be right they do not: a file
+// that was written while the clock was ahead has a date in the future for as long as it is kept.
 func (m *Member) latest(after time.Time) time.Time {
 	now := time.Now()
 	if m.Now != nil {
 		now = m.Now()
 	}
-	later := func(t time.Time) {
-		if t.After(now) {
-			now = t
-		}
+	if m.Synced != nil && m.Synced() {
+		return now
 	}
-	later(after)
 	if program, err := os.Executable(); err == nil {
-		later(modified(program))
+		after = later(after, modified(program))
+	}
+	if !now.Before(after) {
+		return now
 	}
 	files, _ := filepath.Glob(filepath.Join(m.Log, "*")) // the pattern is good
 	for _, file := range files {
-		later(modified(file))
+		after = later(after, modified(file))
 	}
-	return now
+	return after
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func modified(file string) time.Time {

@@ -163,3 +163,23 @@ func TestClock(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Dates of the log that lie in the future, because the clock was ahead, do not count once it is
+// right: by them the broker's certificate has expired.
+func TestClockWasAhead(t *testing.T) {
+	now := time.Now()
+	m := &Member{Log: t.TempDir(), Now: func() time.Time { return now }}
+	write(t, m.Log, "sensors.json", "")
+	ahead := now.AddDate(3, 0, 0)
+	if err := os.Chtimes(filepath.Join(m.Log, "sensors.json"), ahead, ahead); err != nil {
+		t.Fatal(err)
+	}
+	if at := m.latest(now.Add(-time.Hour)); !at.Equal(now) {
+		t.Errorf("certificates are checked as of %s, and it is %s", at, now)
+	}
+	// Not even that of its own certificate, if the clock is synchronised.
+	m.Synced = func() bool { return true }
+	if at := m.latest(ahead); !at.Equal(now) {
+		t.Errorf("with a synchronised clock they are checked as of %s, and it is %s", at, now)
+	}
+}
