@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,7 +58,7 @@ func TestDebianPackage(t *testing.T) {
 		"usr/lib/systemd/system/gateway-hub.service":    hubUnitFile,
 		"usr/lib/systemd/system/gateway-rebind.service": rebindUnitFile,
 		"usr/lib/systemd/system/gateway-rebind.path":    projectRoot + "/systemd/gateway-rebind.path",
-		"etc/gateway/gateway.yaml":                      projectRoot + "/configs/gateway.yaml",
+		"usr/share/gateway/gateway.yaml":                projectRoot + "/configs/gateway.yaml",
 		"usr/lib/sysusers.d/gateway.conf":               projectRoot + "/systemd/debian/sysusers.conf",
 		"usr/lib/udev/rules.d/60-gateway.rules":         projectRoot + "/systemd/debian/udev.rules",
 	} {
@@ -67,8 +69,12 @@ func TestDebianPackage(t *testing.T) {
 	if out, err := exec.Command(filepath.Join(root, "usr/bin/gateway"), "--version").CombinedOutput(); err != nil || !strings.Contains(string(out), "v1.2.3") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if conffiles := mustRead(t, filepath.Join(root, "DEBIAN/conffiles")); conffiles != "/etc/gateway/gateway.yaml\n" {
-		t.Errorf("conffiles: %q", conffiles)
+	// dpkg asks about a conffile that its user and a new version changed, and
+	// unattended-upgrades then leaves that version out.
+	for _, name := range []string{"DEBIAN/conffiles", "etc"} {
+		if _, err := os.Lstat(filepath.Join(root, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is in the package: %v", name, err)
+		}
 	}
 	lintian, err := exec.LookPath("lintian")
 	if err != nil {
@@ -89,7 +95,8 @@ func TestDebianPackageOfNoSuchArchitecture(t *testing.T) {
 	}
 }
 
-// repackage returns a package with another version, and, if there is one, another program.
+// repackage returns a package with another version, whose example of a configuration
+// differs from those of other versions, and, if there is one, another program.
 func repackage(t *testing.T, deb, version, program string) string {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "root")
@@ -105,6 +112,7 @@ func repackage(t *testing.T, deb, version, program string) string {
 		}
 	}
 	edit("DEBIAN/control", "^Version: .*", "Version: "+version)
+	edit("usr/share/gateway/gateway.yaml", `\A`, "# Of version "+version+".\n")
 	if program != "" {
 		if err := os.WriteFile(filepath.Join(root, "usr/bin/gateway"), []byte("#!/bin/sh\n"+program+"\n"), 0o755); err != nil {
 			t.Fatal(err)
@@ -113,7 +121,7 @@ func repackage(t *testing.T, deb, version, program string) string {
 		edit("usr/lib/systemd/system/gateway.service", "^Description=.*", "Description=unit v"+major)
 		edit("usr/lib/systemd/system/gateway-hub.service", "^Description=.*", "Description=hub v"+major)
 	}
-	sums := exec.Command("sh", "-c", "find etc usr -type f -print0 | xargs -0 md5sum >DEBIAN/md5sums")
+	sums := exec.Command("sh", "-c", "find usr -type f -print0 | xargs -0 md5sum >DEBIAN/md5sums")
 	sums.Dir = root
 	file := filepath.Join(filepath.Dir(root), version+".deb")
 	for _, cmd := range []*exec.Cmd{sums, exec.Command("dpkg-deb", "--root-owner-group", "-Znone", "--build", root, file)} {
