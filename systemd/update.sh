@@ -36,9 +36,11 @@ bring_up() {
 			status=0
 		else
 			go_back "$version" "$service"
-			return 1
+			break
 		fi
 	done
+	# What fails from here on, such as a start with another configuration, is not the update.
+	rm -rf $update/previous
 	return $status
 }
 
