@@ -57,7 +57,7 @@ func (g *running) followTokens(ctx context.Context) error {
 }
 
 // warnings are what the configuration allows to everybody, or to nobody, and what to
-// do about it.
+// do about it: now, for the tokens may change. It waits for nothing.
 func (g *running) warnings() []string {
 	all := warnings.Of(g.cfg, g.tokens.Made())
 	if g.demonstration {

@@ -270,7 +270,7 @@ func (g *running) name() string { return cmp.Or(g.cfg.Name, machine.Name()) }
 
 // serverOptions is what the server is made of.
 func (g *running) serverOptions() gateway.Options {
-	room, warnings := chat.NewRoom(g.log), g.warnings()
+	room := chat.NewRoom(g.log)
 	o := gateway.Options{
 		Name: g.name(), Version: version, Epoch: g.storage.state.Epoch(), Simulated: g.simulate != nil, Sensors: g.sensors,
 		Primary:     slices.IndexFunc(g.sensors, func(s wire.SensorInfo) bool { return s.Primary }),
@@ -289,7 +289,7 @@ func (g *running) serverOptions() gateway.Options {
 		},
 		Metrics:    func(id *access.Identity) any { return g.metrics.Payload(id.Sensors.Has) },
 		Exposition: func(w io.Writer, id *access.Identity) { g.metrics.Expose(w, id.Sensors.Has, id.Motors.Has) },
-		Crashed:    g.crashed, Warnings: func() []string { return warnings }, Uplink: g.uplink.State,
+		Crashed:    g.crashed, Warnings: g.warnings, Uplink: g.uplink.State,
 	}
 	if g.certificates != nil {
 		o.TLS, o.HSTS = g.certificates.Config(), g.cfg.TLS.HSTS

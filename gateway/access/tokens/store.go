@@ -72,8 +72,7 @@ type Store struct {
 	file     *File
 	known    *File           // as Changed was last called with
 	expected []Change        // of an Edit, which check has not seen yet
-	made     bool            // a token was made once: the gateway is no longer open to everybody
-	none     context.Context // ends when made is set
+	none     context.Context // ends when a token is made: the gateway is no longer open to everybody then
 	set      context.CancelCauseFunc
 	entries  map[hash]*Entry
 	seen     fs.FileInfo // of the file when it was last read; nil: it was missing
@@ -95,12 +94,9 @@ func Open(dir string, log *slog.Logger) *Store {
 	return s
 }
 
-// Made returns whether a token was ever made, revoked or not.
-func (s *Store) Made() bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.made
-}
+// Made returns whether a token was ever made, revoked or not. It waits for no lock, which
+// may be held while the disk is read.
+func (s *Store) Made() bool { return s.none.Err() != nil }
 
 // NoneMade returns a context that ends when the first token is made.
 func (s *Store) NoneMade() context.Context { return s.none }
@@ -179,12 +175,12 @@ func (s *Store) read(info fs.FileInfo, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		file, info = &File{Gateway: s.file.Gateway}, nil
 	case err == nil:
-		s.setMade() // whatever is in it
+		s.set(ErrNeeded) // whatever is in it
 		file, err = Read(s.dir)
 	}
 	s.seen = info
 	if file == nil {
-		s.setMade() // in doubt
+		s.set(ErrNeeded) // in doubt
 		if !s.failed {
 			s.log.Error("the tokens cannot be read: those that are known stay as they are", "err", err)
 		}
@@ -196,12 +192,6 @@ func (s *Store) read(info fs.FileInfo, err error) {
 	}
 	s.failed, s.file = false, file
 	s.replace(file)
-}
-
-// setMade closes the gateway to those without a token. s.mu is held.
-func (s *Store) setMade() {
-	s.made = true
-	s.set(ErrNeeded)
 }
 
 // replace takes over the entries of a file. One that has changed in any way ends, so
