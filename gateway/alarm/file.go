@@ -116,7 +116,7 @@ func (a *Alarms) save(failed bool) (changed, fails bool) {
 	})
 	switch {
 	case err != nil && !failed:
-		a.opts.Log.Warn("the alarms cannot be stored: after a restart they may be as they were before (it is tried again until they are)", "file", path, "err", err)
+		a.opts.Log.Warn("the alarms cannot be stored: after a restart they may be as they were before (trying again)", "file", path, "err", err)
 	case err == nil && failed:
 		a.opts.Log.Info("the alarms are stored again", "file", path)
 	}

@@ -83,7 +83,7 @@ func (a *Alarms) post(e wire.Event) {
 	first := a.counts.Dropped%maxQueue == 1
 	a.mu.Unlock()
 	if full && first {
-		a.opts.Log.Warn("the webhook takes nothing, and too many alarms wait for it: the oldest are dropped", "waiting", maxQueue)
+		a.opts.Log.Warn("the webhook accepts nothing, and too many alarms wait for it: the oldest are dropped", "waiting", maxQueue)
 	}
 	signal(a.posts)
 }

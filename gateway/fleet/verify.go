@@ -57,7 +57,7 @@ func (v *Verifier) Verify(m Message) (o Order, warning string, err error) {
 		return Order{}, "", wire.Errorf(400, "%v", err)
 	}
 	if !v.signed(s) {
-		return Order{}, "", wire.Errorf(403, "no hub whose key this gateway has signed it; fix: add the hub's key to uplink.hub_keys, if it is one of yours")
+		return Order{}, "", wire.Errorf(403, "it is not signed with a key that this gateway knows; fix: add the hub's key to uplink.hub_keys, if it is one of yours")
 	}
 	if o, err = parseOrder(s.text); err != nil {
 		return Order{}, "", wire.Errorf(422, "%v", err)
@@ -113,7 +113,7 @@ func (v *Verifier) timely(o Order, key keyID, retained bool) error {
 	}
 	switch {
 	case retained:
-		return wire.Errorf(409, "the message is retained: nobody knows of when it is; fix: publish orders without retain, and remove this one")
+		return wire.Errorf(409, "the message is retained: it is not known how old it is; fix: publish orders without retain, and remove this one")
 	case !all && o.Nonce != v.Nonce:
 		return wire.Errorf(409, "it was made for another start of the gateway")
 	case (o.Expires == 0) == (o.UptimeMS == 0) || o.Expires < 0 || o.UptimeMS < 0:
@@ -121,7 +121,7 @@ func (v *Verifier) timely(o Order, key keyID, retained bool) error {
 	case o.UptimeMS != 0 && all:
 		return wire.Errorf(422, "gateways have no uptime in common: a question for all has expires")
 	case o.Expires != 0 && !now.Synced:
-		return wire.Errorf(408, "the gateway's clock is not synchronised, so nobody knows whether it is late; fix: give it uptime_ms instead of expires")
+		return wire.Errorf(408, "the gateway's clock is not synchronised, so it is not known whether it is late; fix: give it uptime_ms instead of expires")
 	case left <= 0:
 		return wire.Errorf(408, "it is late by %d ms", -left)
 	case left > MaxValid.Milliseconds():

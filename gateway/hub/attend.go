@@ -152,7 +152,7 @@ func (r *Remote) sendDue(ctx context.Context, due []fleet.Order) {
 	}
 	r.mu.Unlock()
 	if err != nil && !again && ctx.Err() == nil { // once: without a broker it fails for all gateways, again and again
-		r.registry.o.Log.Info("a gateway was not sent who watches and commands it; it is tried again", "gateway", r.name, "err", err)
+		r.registry.o.Log.Info("a watch or list of clients could not be sent to a gateway; it is tried again", "gateway", r.name, "err", err)
 	}
 }
 

@@ -28,6 +28,6 @@ func (r *Remote) auditHead(h fleet.AuditHead, again bool) {
 	}
 	r.mu.Unlock()
 	if wrong != "" {
-		r.registry.o.Log.Warn("a gateway's audit log is not what it was; fix: compare gateway audit verify on the device with its backups", "gateway", r.name, "what", wrong)
+		r.registry.o.Log.Warn("a gateway's audit log was changed or truncated; fix: compare gateway audit verify on the device with its backups", "gateway", r.name, "what", wrong)
 	}
 }

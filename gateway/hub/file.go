@@ -201,7 +201,7 @@ func (g *Registry) saveChanged(ctx context.Context, all bool) {
 	}
 	switch {
 	case err != nil && !g.unsaved:
-		g.o.Log.Warn("what is known of the gateways is not stored; it is tried again until it is", "err", err)
+		g.o.Log.Warn("what is known of the gateways is not stored; trying again", "err", err)
 	case err == nil && g.unsaved:
 		g.o.Log.Info("what is known of the gateways is stored again")
 	}

@@ -84,7 +84,7 @@ func (g *Registry) askMissing(ctx context.Context) {
 		case r := <-g.checks:
 			gaps, err := g.o.Missing(r.name)
 			if err != nil {
-				g.o.Log.Warn("whether readings are missing cannot be found out", "gateway", r.name, "err", err)
+				g.o.Log.Warn("cannot find out whether readings are missing", "gateway", r.name, "err", err)
 				continue
 			}
 			r.forgetFilled(gaps)

@@ -90,7 +90,7 @@ func (in *Intake) Run(ctx context.Context) error {
 		in.connected(err)
 		return err
 	}, func(err error) {
-		in.log.Warn("nothing comes from the broker; it is tried again", "broker", broker.Redacted(), "err", err)
+		in.log.Warn("no connection to the broker; trying again", "broker", broker.Redacted(), "err", err)
 	})
 	return nil
 }

@@ -132,14 +132,14 @@ func (r *Remote) sendKeys(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			log.Info("a gateway was not told of a hub's key; it is tried again", "err", err)
+			log.Info("a change of hubs' keys was not answered by a gateway; it is tried again", "err", err)
 			g.mu.Lock()
 			g.unlike[r] = struct{}{}
 			g.mu.Unlock()
 			again = true
 			return
 		case refused != nil:
-			log.Warn("a gateway does not change a hub's key", "err", refused)
+			log.Warn("a gateway refuses a change of hubs' keys", "err", refused)
 		default:
 			log.Info("a gateway has changed a hub's key")
 		}
@@ -180,7 +180,7 @@ func (r *Remote) checkHub() {
 	}
 	r.mu.Unlock()
 	if warn {
-		r.registry.o.Log.Warn("a gateway does not know this hub's key, and takes no order of it; fix: make the key known by another hub, gateway hub key add there, or enroll the gateway again: gateway hub code --gateway NAME", "gateway", r.name, "key", r.registry.own)
+		r.registry.o.Log.Warn("a gateway does not know this hub's key, and accepts no order from it; fix: make the key known by another hub, gateway hub key add there, or enroll the gateway again: gateway hub code --gateway NAME", "gateway", r.name, "key", r.registry.own)
 	}
 }
 

@@ -72,11 +72,11 @@ func (r *Remote) reachable() error {
 	defer r.mu.Unlock()
 	switch {
 	case r.hello == nil:
-		return wire.Errorf(503, "%s has not said anything to this hub yet: it is asked when it connects", r.name)
+		return wire.Errorf(503, "nothing has come from %s yet; this hub asks it when it connects", r.name)
 	case r.presence.State != Here:
 		return wire.Errorf(503, "%s cannot be reached: %s", r.name, r.presence.away())
 	case !r.knowsHub():
-		return wire.Errorf(503, "%s does not know the key of this hub, and takes no order of it; fix: make the key %s known by another hub: gateway hub key add", r.name, r.registry.own)
+		return wire.Errorf(503, "%s does not know the key of this hub, and accepts no order from it; fix: make the key %s known by another hub: gateway hub key add", r.name, r.registry.own)
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func (r *Remote) sendInTurn(ctx context.Context, o fleet.Order, e *expected, rea
 	case r.ordering <- struct{}{}:
 		defer func() { <-r.ordering }()
 	case <-ctx.Done():
-		return wire.Errorf(408, "%s was not sent it in time: other orders wait for the broker", r.name)
+		return wire.Errorf(408, "the order could not be sent to %s in time: other orders wait for the broker", r.name)
 	}
 	if err := r.greeted(ctx); err != nil {
 		return err
@@ -127,7 +127,7 @@ func (r *Remote) greeted(ctx context.Context) error {
 		select {
 		case <-heard:
 		case <-ctx.Done():
-			return wire.Errorf(408, "%s was not sent it in time: it has connected, and not said hello yet", r.name)
+			return wire.Errorf(408, "the order could not be sent to %s in time: it has connected, and its hello has not come yet", r.name)
 		}
 	}
 	return nil
@@ -168,11 +168,11 @@ func (r *Remote) send(ctx context.Context, o fleet.Order, number uint64) (err er
 	reason, err := g.publish(ctx, at, o.Kind, payload, number)
 	switch {
 	case err != nil:
-		return wire.Errorf(503, "%s was not sent it: %v", r.name, err)
+		return wire.Errorf(503, "the order could not be sent to %s: %v", r.name, err)
 	case reason == noSubscribers && presence.State == Away:
-		return wire.Errorf(503, "%s was not sent it: %s", r.name, presence.away())
+		return wire.Errorf(503, "the order could not be sent to %s: %s", r.name, presence.away())
 	case reason == noSubscribers:
-		return wire.Errorf(503, "%s was not sent it: nobody takes its orders at the broker", r.name)
+		return wire.Errorf(503, "the order could not be sent to %s: it has no subscription for orders at the broker", r.name)
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func fixOf(err error) string {
 	case errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
 		return "check the address, and that a firewall lets this port through"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "the broker ended the connection without a word: its log says why; it must speak MQTT 5, with TLS for mqtts:// and without it for mqtt://"
+		return "the broker ended the connection without a reason: its log says why; it must speak MQTT 5, with TLS for mqtts:// and without it for mqtt://"
 	}
 	return ""
 }

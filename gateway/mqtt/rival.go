@@ -55,7 +55,7 @@ func (r *Rival) Explain(broker string, err error, made bool, lasted time.Duratio
 type silentEnd struct{ err error }
 
 func (s silentEnd) Error() string {
-	return fmt.Sprintf("the broker closes one connection after the other without a word, as Mosquitto does then; its log says why: %v", s.err)
+	return fmt.Sprintf("the broker closes one connection after the other without a reason, as Mosquitto does then; its log says why: %v", s.err)
 }
 
 func (s silentEnd) Is(target error) bool { return target == Disconnected(TakenOver) }

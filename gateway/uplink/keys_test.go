@@ -83,7 +83,7 @@ func TestHubKeys(t *testing.T) {
 	}
 	add := `{"add":"` + other.Entry() + `"}`
 	send(otherKey, add, "")
-	refused(": no hub whose key")
+	refused(": it is not signed with a key")
 	order := h.order(fleet.Keys, add)
 	h.send(order)
 	if got := h.answered(); !strings.HasPrefix(got, `{"type":"ack","payload":{"add":`) || !strings.Contains(got, `"changed":true,"keys":["`+first.Fingerprint()+`","`+other.Fingerprint()+`"]`) {
@@ -128,9 +128,9 @@ func TestHubKeys(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	h.send(h.order(fleet.Cmd, body(wire.Start)))
-	refused(": no hub whose key")
+	refused(": it is not signed with a key")
 	send(hubKey, add, "")
-	refused(": no hub whose key")
+	refused(": it is not signed with a key")
 	send(otherKey, `{"remove":"`+other.Fingerprint()+`"}`, `"code":403`)
 	if text := string(list.text); text != other.Entry()+"\n" {
 		t.Errorf("the list is %q", text)

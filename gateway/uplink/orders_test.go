@@ -110,7 +110,7 @@ func TestRefusedOrders(t *testing.T) {
 	}
 	forged[len(forged)-3]++
 	h.publish(pi.Topic(fleet.Cmd), forged, false)
-	refused(": no hub whose key")
+	refused(": it is not signed with a key")
 
 	elsewhere := h.order(fleet.Cmd, body(wire.Start))
 	elsewhere.Gateway = "pi-8"

@@ -124,10 +124,10 @@ func New(o Options) (*Shipper, error) {
 		return s, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("up to where readings were sent: %w", err)
+		return nil, fmt.Errorf("how far readings were sent: %w", err)
 	}
 	if s.state, err = parseState(data); err != nil {
-		o.Log.Warn("it is not known up to where readings were sent: all that the log has goes up again", "file", o.File, "err", err)
+		o.Log.Warn("it is not known how far readings were sent: all that the log has goes up again", "file", o.File, "err", err)
 	}
 	return s, nil
 }
@@ -204,7 +204,7 @@ func (s *Shipper) Maintain(ctx context.Context) error {
 		late.Stop()
 		err := s.write()
 		if err != nil && !failed {
-			s.o.Log.Warn("up to where readings were sent is not stored: after a restart they go up again", "err", err)
+			s.o.Log.Warn("how far readings were sent is not stored: after a restart they go up again", "err", err)
 		}
 		failed = err != nil
 	}

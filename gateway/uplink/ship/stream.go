@@ -124,7 +124,7 @@ func (s *Shipper) begin(x *stream, b query.Block, prev uint32) uint32 {
 	}
 	if wire.Before(before, prev) {
 		s.lost += int64(prev - before)
-		s.o.Log.Warn("readings do not go up: they were evicted from the log before, or cannot be read", "sensor", b.Sensor, "first", before+1, "last", prev)
+		s.o.Log.Warn("readings cannot be sent: they were evicted from the log before, or cannot be read", "sensor", b.Sensor, "first", before+1, "last", prev)
 		if x.epoch != b.Epoch { // nothing of the epoch is under way, so the cursor may move: it is logged once
 			s.state.Sent.move(cursor{b.Sensor, b.Epoch, prev, b.From})
 		}
@@ -133,7 +133,7 @@ func (s *Shipper) begin(x *stream, b query.Block, prev uint32) uint32 {
 }
 
 func (s *Shipper) unusable(b query.Block, err error) []piece {
-	s.o.Log.Warn("a block of readings does not go up", "sensor", b.Sensor, "first", b.First, "last", b.Last, "err", err)
+	s.o.Log.Warn("a block of readings cannot be sent", "sensor", b.Sensor, "first", b.First, "last", b.Last, "err", err)
 	return nil
 }
 

@@ -133,7 +133,7 @@ func (s *served) lacksSince(sensor uint16, after uint32) string {
 
 func (s *served) want(minutes []collect.Gap, err error) string {
 	if err != nil {
-		s.g.o.Log.Warn("which readings are only summarised cannot be found out", "gateway", s.name, "err", err)
+		s.g.o.Log.Warn("cannot find out which readings are only summarised", "gateway", s.name, "err", err)
 		return ""
 	}
 	all := make([]hub.Gap, len(minutes))
