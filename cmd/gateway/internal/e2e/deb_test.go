@@ -95,6 +95,40 @@ func TestDebianPackageOfNoSuchArchitecture(t *testing.T) {
 	}
 }
 
+// apt takes the highest version, so each of these has to be above the one before: a release
+// above its candidates, commits above the tag they follow.
+func TestDebianVersions(t *testing.T) {
+	t.Parallel()
+	dpkg := findTool(t, "dpkg", "dpkg")
+	dir := copyProject(t, projectRoot)
+	if err := os.WriteFile(dir+"/scripts/build", []byte("#!/bin/sh\nmkdir -p dist\necho x >dist/gateway-$1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	before := ""
+	for _, tt := range []struct{ described, version string }{
+		{"8579e82", "0~8579e82"}, // a repository without tags
+		{"v1.2.0", "1.2.0"},
+		{"v1.2.0-5-gabc1234", "1.2.0+5+gabc1234"},
+		{"v1.3.0-alpha1", "1.3.0~alpha1"},
+		{"v1.3.0-beta.1", "1.3.0~beta.1"},
+		{"v1.3.0-rc1", "1.3.0~rc1"},
+		{"v1.3.0-rc1-12-gabc1234", "1.3.0~rc1+12+gabc1234"},
+		{"v1.3.0-rc1-12-gabc1234-dirty", "1.3.0~rc1+12+gabc1234+dirty"},
+		{"v1.3.0-rc2", "1.3.0~rc2"},
+		{"v1.3.0", "1.3.0"},
+		{"v1.3.0-1-gabc1234", "1.3.0+1+gabc1234"},
+	} {
+		out, err := runScript(t, dir, []string{"VERSION=" + tt.described, "SOURCE_DATE_EPOCH=1770000000"}, "scripts/deb", "amd64")
+		if err != nil || !strings.Contains(out, "dist/gateway_"+tt.version+"_amd64.deb ") {
+			t.Errorf("%s: %v\n%s\nwant version %s", tt.described, err, out, tt.version)
+		}
+		if before != "" && exec.Command(dpkg, "--compare-versions", before, "lt", tt.version).Run() != nil {
+			t.Errorf("%s is not below %s", before, tt.version)
+		}
+		before = tt.version
+	}
+}
+
 // repackage returns a package with another version, whose example of a configuration
 // differs from those of other versions, and, if there is one, another program.
 func repackage(t *testing.T, deb, version, program string) string {
