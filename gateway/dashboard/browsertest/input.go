@@ -77,14 +77,16 @@ func (p *Page) hit() bool {
 	return hits || err != nil
 }
 
-// Drag drags the mouse across an element, between two parts of its width.
-func (p *Page) Drag(selector string, from, to float64) {
+// Drag drags the mouse across an element, between two parts of its width, from the middle
+// of its height to end: beyond 1 it is released below the element.
+func (p *Page) Drag(selector string, from, to, end float64) {
 	p.t.Helper()
 	box := p.reveal(selector)
 	var way []point
 	const steps = 5
 	for i := range steps + 1 {
-		way = append(way, point{box.X + (from+(to-from)*float64(i)/steps)*box.Width, box.Y + box.Height/2})
+		part := float64(i) / steps
+		way = append(way, point{box.X + (from+(to-from)*part)*box.Width, box.Y + (0.5+(end-0.5)*part)*box.Height})
 	}
 	p.perform(input{mouse: way})
 }

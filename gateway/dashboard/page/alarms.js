@@ -1,6 +1,6 @@
 // @ts-check
-// The alarms: how many in the bar that stays, all of them in a list, who acknowledged
-// which, and what was cleared lately; with a sound and a notification for who wants them.
+// The alarms: their number in the bar, and a list of them, with those cleared lately;
+// with a sound and a notification if wanted.
 
 import { copy, find, get, item, keyed, mark, steadily, text } from "./dom.js";
 import { moment } from "./format.js";

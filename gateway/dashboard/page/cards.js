@@ -23,7 +23,7 @@ export class Card {
   /** @type {number | undefined} since when it is otherwise than `wrong` says */
   #turned;
   #near = true; // in sight, or about to be
-  // Each card has its own time for what is not drawn with every message: all at once they would be a long frame.
+  // Cards draw ages and words at different times: all at once would be a long frame.
   #phase = Math.random();
   #agedIn = NaN; // the turn in which ages were drawn
   #notedIn = NaN; // and that in which the last minute was

@@ -204,7 +204,7 @@ class Plot {
       ms: 1,
       padding: [TOP, 16, 0, GUTTER],
       legend: { show: false },
-      cursor: { y: false, sync: { key: sync.key, setSeries: false, filters: { sub: moves } }, drag: { x: true, y: false, setScale: false }, points: { size: 7 }, bind: { dblclick: () => () => on.live() } },
+      cursor: { y: false, sync: { key: sync.key, setSeries: false, filters: { sub: moves } }, drag: { x: true, y: false, setScale: false }, points: { size: 7 }, bind: { ...drags, dblclick: () => () => on.live() } },
       scales,
       axes: [
         { ...axis, space: 80, size: AXIS, gap: 4, splits: round, values: (/** @type {any} */ _, /** @type {number[]} */ splits, /** @type {any} */ __, /** @type {any} */ ___, /** @type {number} */ step) => splits.map((t) => label(t, step)) },
@@ -325,6 +325,17 @@ function ticks(span, count) {
  * @param {string} type of event
  */
 const moves = (type) => type !== "mousedown" && type !== "mouseup";
+
+/** A drag ends where the mouse is released, also outside of the chart, where uPlot would go on to the edge. @type {Record<string, (plot: any, _: any, handle: any) => (event: MouseEvent) => void>} */
+const drags = {
+  mouseleave: (plot, _, handle) => (event) => plot.cursor.drag._x || handle(event),
+  mouseup: (plot, _, handle) => (event) => {
+    const { left, width } = plot.over.getBoundingClientRect();
+    plot.setCursor({ left: Math.min(Math.max(event.clientX - left, 0), width), top: 1 });
+    handle(event);
+    if (!plot.over.matches(":hover")) plot.setCursor({ left: -10, top: -10 });
+  },
+};
 
 /** @param {HTMLElement} root */
 const size = (root) => ({ width: Math.max(root.clientWidth, 100), height: Math.max(root.clientHeight, 100) });

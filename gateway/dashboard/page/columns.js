@@ -1,8 +1,7 @@
 // @ts-check
 // What a chart shows of one sensor: a column about a pixel wide for each step of
-// time, from the gateway's buckets where they are older than what the page holds
-// raw. A line goes from one good column to the next only where nothing failed and
-// nothing is missing between them.
+// time, from the gateway's buckets if it is older than the page's own readings. A
+// line connects two good columns only if nothing failed or is missing between them.
 
 /** @typedef {import("./ring.js").Ring} Ring */
 /** @typedef {{min: number, mean: number, max: number}} Span */

@@ -1,7 +1,6 @@
 // @ts-check
-// What must work whatever else fails: the connection, STOP ALL, and a word on what
-// is wrong. All other parts of the page are fetched by themselves, so that one that
-// is blocked or throws takes no other with it.
+// What must always work: the connection, STOP ALL, and the display of errors. Each other
+// part of the page is fetched by itself, so that one that fails affects no other.
 
 import { get, item, text } from "./dom.js";
 import { Gateway } from "./gateway.js";
@@ -85,7 +84,7 @@ gateway.addEventListener("phase", ({ detail }) => {
   else if (failed) ask();
   else waiting ??= setTimeout(ask, SOON);
 });
-// What the configuration allows to everybody stays in view, and how the way to the fleet is.
+// The warnings about the configuration, and the state of the uplink, stay in view.
 gateway.addEventListener("hello", ({ detail }) => {
   const uplink = detail.uplink ? [words.uplink(detail.uplink.state)] : [];
   get("warnings").replaceChildren(...(detail.warnings ?? []).concat(uplink).map(item));
@@ -97,8 +96,7 @@ gateway.addEventListener("refused", ({ detail }) => {
   say(end ? words.ended(end) : words.closed(detail));
 });
 
-// A page that is left closes its connections: the browser may hold it in its cache
-// of pages, where nobody operates it.
+// A page that is left closes its connections: it may stay in the browser's cache.
 window.addEventListener("pagehide", () => {
   gateway.close();
   room?.close();

@@ -68,7 +68,7 @@ export { cause, decode, quantities } from "./readings.js";
 const PING_EVERY = 5_000;
 const ANSWER = 5_000; // ms for an answer
 const URGENT = 2_000; // ms for the answer to an e-stop, before another connection is tried
-/** ms without anything of a replay, while readings come, after which it is over: longer than a gateway waits for a slow disk. */
+/** ms without a replayed record after which a replay is over: longer than a gateway waits for a slow disk. */
 const PATIENCE = 60_000;
 const POLICY = 1008;
 

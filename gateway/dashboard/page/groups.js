@@ -83,7 +83,7 @@ export class Grid {
     this.arrange();
   }
 
-  /** Hides what does not have the words in its name or its group's, and puts what is wrong on top of many, unless somebody is about to hit one. */
+  /** Hides sensors whose name and group lack the words, and moves faulty ones up, unless somebody is about to click. */
   arrange() {
     const wanted = get("filter").value.trim().toLowerCase().split(/\s+/);
     const all = this.#sections.flatMap(({ cards }) => cards), moves = this.#many && !get("sensors").matches(":hover, :focus-within");

@@ -78,7 +78,7 @@ export async function stored(base, info, from, to) {
 }
 
 /**
- * When the oldest reading is from that the gateway keeps of these sensors, to ten minutes; Infinity if it keeps none.
+ * The time of the oldest stored reading of these sensors, to ten minutes; Infinity if there is none.
  * @param {URL} base @param {string[]} sensors @param {number} to Unix ms
  */
 export async function oldest(base, sensors, to) {
@@ -102,7 +102,7 @@ export async function oldest(base, sensors, to) {
 }
 
 /**
- * What a hub says is lacking of the readings that it has answered with: minutes of which it has the summaries alone. Undefined if nothing is.
+ * What is missing in a hub's answer: minutes of which it has summaries alone; undefined if nothing is.
  * @typedef {{minutes: number, asked: number, why: string}} Lack asked: of so many the gateway is asked for the readings now
  * @param {Response} answer @returns {Lack | undefined}
  */

@@ -5,7 +5,7 @@ import { get } from "./dom.js";
 
 export const kiosk = document.documentElement.hasAttribute("data-kiosk");
 
-/** Keeps the screen on, where a browser lets a page do so: over https, or on the machine itself. */
+/** Keeps the screen on, where browsers allow it: over https, or on the machine itself. */
 async function stayOn() {
   try {
     if (!document.hidden) await navigator.wakeLock?.request("screen"); // it ends when the page is hidden
@@ -14,7 +14,7 @@ async function stayOn() {
 
 const SIZES = { most: 150, least: 70 }; // % of the text
 
-/** Makes the text as large as lets all of the page be in sight: nobody scrolls on a wall. Where none does, it is as page.css has it. */
+/** The largest text with which all of the page is in sight, or that of page.css: nobody scrolls on a wall. */
 function fit() {
   const root = document.documentElement;
   for (let size = SIZES.most; size >= SIZES.least; size -= 5) {

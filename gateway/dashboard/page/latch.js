@@ -1,6 +1,6 @@
 // @ts-check
-// The emergency stop as everybody sees it, whoever pressed it, also after a reload: who
-// it was and when, and the reset, which asks once more. It shows latched faults too.
+// The emergency stop: who pressed it and when, and its reset, which asks once more.
+// Latched faults too.
 
 import { find, get, text } from "./dom.js";
 import { moment } from "./format.js";

@@ -204,7 +204,7 @@ export class Link extends EventTarget {
     if (!established && this.#token !== undefined) void this.#explain();
   }
 
-  /** Ends the tries if it is the token that is refused: a WebSocket does not say why a handshake failed, a plain request does. */
+  /** Ends the tries if the token is refused: a plain request says so, a failed WebSocket does not. */
   async #explain() {
     const address = new URL(/\/sensors\/[^/]+$/.test(this.#url.pathname) ? this.#url : new URL("api/v1/sensors", this.#url));
     address.protocol = address.protocol.replace(/^ws/, "http");

@@ -1,8 +1,7 @@
 // @ts-check
-// The machine that the gateway runs on: its processor, memory, network and temperature,
-// once a second, while somebody looks. While the panel is folded or the page hidden there
-// is no connection for it. A hub has the machine of a gateway that it shows asked for once a
-// minute: there the panel says how old that is.
+// The numbers of the gateway's machine, once a second. While the panel is folded or the
+// page hidden, there is no connection for them. A hub gets those of a gateway once a
+// minute; the panel says how old they are.
 
 import { find, get, text } from "./dom.js";
 import { age, fixed, inUnit, percent } from "./format.js";

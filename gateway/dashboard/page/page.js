@@ -110,7 +110,7 @@ async function remember({ time }) {
 /** @type {import("./gateway.js").Alarm[]} */
 let alarms = [];
 
-/** Has each card say which alarms its sensor has raised, but for what it says itself: that it is lost. */
+/** Shows on each card the alarms of its sensor, except that it is lost, which the card shows itself. */
 function alarmed() {
   for (const { sensor, alarm } of cards.values()) alarm(alarms.filter((each) => each.sensor === sensor.info.name && each.condition !== undefined && each.severity !== "info").map(({ name }) => name));
   schedule();
@@ -122,7 +122,7 @@ let quickest = Infinity, received = 0; // by how much performance.now() is ahead
 let corrected = false; // the gateway's clock was set, and its times may stand until it has caught up
 
 /**
- * When a live reading would have come if nothing had held it up, as a network that stalls
+ * When a live reading would have come without delay: a network that stalls
  * does, or a browser that has frozen the page and then hands over all at once.
  * @param {Reading} reading @param {number} now
  */
@@ -153,7 +153,7 @@ let asked = false, framed = false, refresh = false, anew = false;
 /** @type {Generator | undefined} */
 let drawing;
 
-/** Has what there is drawn from the next animation frame on, once, however often it is asked. */
+/** Draws from the next animation frame on, once, however often it is called. */
 function schedule() {
   asked = true;
   frame();

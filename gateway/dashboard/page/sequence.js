@@ -47,7 +47,7 @@ export class Sequence {
     return ((this.holes[0]?.from ?? this.#next) - 1) >>> 0;
   }
 
-  /** The last number before which none may come late; {@link since} where nobody sends late. */
+  /** No number up to this one may come late; {@link since} if nobody sends late. */
   get asked() {
     return this.#gone.reduce((first, { from, as }) => (this.#late && as === "missed" && ahead(from - 1, first) < 0 ? (from - 1) >>> 0 : first), this.since);
   }
@@ -90,7 +90,7 @@ export class Sequence {
     if (!this.#unknown) this.#next = this.#give(this.#next, ahead(from, this.#next));
   }
 
-  /** What was missed has been replayed: what has not come was never made, or a hub has not got it yet. */
+  /** The replay is over: what has not come was never made, or a hub has not got it yet. */
   settle() {
     this.#pass(this.#next, true);
     this.#end();

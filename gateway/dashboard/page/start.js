@@ -29,7 +29,7 @@
     return /** @type {string} */ (texts.querySelector(`.${of}`)?.textContent).replace(/\{(\w+)\}/g, (_, gap) => gaps[gap]);
   };
 
-  /** What the gateway, or one before it, says against this page; nothing if it says nothing. */
+  /** Why the gateway, or a proxy, refuses this page; nothing if it does not. */
   const refusal = async () => {
     const said = async (/** @type {Response} */ response) => {
       const [reason] = (await response.text()).trim().split("\n");
@@ -49,7 +49,7 @@
   const unexplained = () => missing.size > 0 ?
     words("incomplete", { host, files: [...missing].map((name) => `${name}.js`).join(", ") }) : words("blocked", { host });
 
-  /** Shows why, unless there is a connection meanwhile; reports whether the gateway refuses the page, or does not answer. */
+  /** Shows why, unless it is connected meanwhile; reports whether the gateway refuses the page or does not answer. */
   const explain = async () => {
     const trouble = /** @type {HTMLElement} */ (document.getElementById("trouble")), asked = trouble.dataset.asked = String(performance.now());
     const refused = await refusal(), text = words("why", { why: refused || unexplained() });

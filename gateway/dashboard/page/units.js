@@ -22,7 +22,7 @@ export function keep(key, is) {
   } catch { /* it forbids that: then it is chosen again */ }
 }
 
-/** What is to be seen: °C unless °F was chosen, for a browser's language is not where its sensors are. */
+/** °C unless °F was chosen: a browser's language does not tell where the sensors are. */
 export const wanted = { fahrenheit: kept("fahrenheit"), derived: kept("derived") };
 
 /** Changes it, for this page and, where it can be stored, for this browser. @param {keyof typeof wanted} what @param {boolean} is */

@@ -221,7 +221,7 @@ export class HistoryView {
     this.#show(from !== undefined && to !== undefined ? { from, to } : undefined);
   }
 
-  /** Has the address say what is shown, in a while; before the sensors are known, it still says which to show. */
+  /** Puts what is shown into the address, soon; until the sensors are known, the address says what to show. */
   #note() {
     clearTimeout(this.#settling);
     this.#settling = setTimeout(() => {
@@ -306,7 +306,7 @@ export class HistoryView {
     });
   }
 
-  /** Has a screen reader say what is under the cursor. Only when the cursor was moved: new readings would make it speak without end. */
+  /** Has a screen reader say what is under the cursor, only when it was moved: new readings come without end. */
   #speak() {
     this.#read();
     const { from, to } = this.view, slider = get("charts"), time = this.#cursor ?? to, part = Math.round(((time - from) / (to - from)) * 100);

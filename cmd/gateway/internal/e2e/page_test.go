@@ -140,7 +140,7 @@ func TestPageCharts(t *testing.T) {
 	page.Keys(kb.End)
 	page.Wait(`document.querySelector("#live").hidden`)
 
-	page.Drag("#temperature .u-over", 0.2, 0.95)
+	page.Drag("#temperature .u-over", 0.2, 0.95, 0.5)
 	page.Wait(`!document.querySelector("#live").hidden && document.querySelector("#ranges [aria-pressed=true]") === null`)
 	page.Click("#live")
 	page.Wait(`document.querySelector("#live").hidden && document.querySelector("#ranges [aria-pressed=true]").dataset.range === "60000"`)
