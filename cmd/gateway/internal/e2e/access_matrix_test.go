@@ -15,11 +15,11 @@ import (
 	"sensorgateway/wire"
 )
 
-// A credential is what somebody may present, and what is known of it here.
+// A credential is one that a client may present, and what the test knows of it.
 type credential struct {
 	name, token string
 	cookie      string // of a browser that logged in with it; the token itself where that failed
-	role        string // of one that is good
+	role        string // if it is valid
 	good        bool
 	blind       bool // may not see the sensor indoor
 }
@@ -100,7 +100,7 @@ func checkWays(t *testing.T, l route, ways []string, all []credential, step int)
 	return cells, wrong
 }
 
-// checkActions gives commands on each connection that the rules allow.
+// checkActions sends commands on each connection that the rules allow.
 func checkActions(t *testing.T, l route, all []credential, step int) (cells, wrong int) {
 	t.Helper()
 	connections := 0
@@ -160,7 +160,7 @@ func (c credential) operates() bool { return c.role != "viewer" }
 // A stepOf is a command and the answer's type by the rules.
 type stepOf struct{ command, want string }
 
-// stepsOf are the commands on one connection: who may connect may stop, an operator starts too.
+// stepsOf returns the commands for one connection: all clients may stop, an operator may start too.
 func stepsOf(c credential) []stepOf {
 	operates := "error"
 	if c.operates() {
@@ -178,7 +178,7 @@ func stepsOf(c credential) []stepOf {
 	}
 }
 
-// expected are the rules: the statuses that are right.
+// expected returns the right statuses, by the rules.
 func expected(way string, c credential, path, origin, base string) []int {
 	path, upgrade := strings.CutPrefix(path, "ws ")
 	foreign := origin != "" && origin != base
@@ -192,7 +192,7 @@ func expected(way string, c credential, path, origin, base string) []int {
 		return []int{200}
 	case way == "query":
 		return []int{400}
-	case foreign && unasked: // a browser sends it for whatever page
+	case foreign && unasked: // a browser sends it for any page
 		return []int{403}
 	case way == "nothing", way == "cookie beside a wrong bearer", !c.good:
 		return []int{401}
@@ -225,11 +225,11 @@ func present(l route, way string, c credential, path, origin string) (int, error
 		}
 		return answer.StatusCode, nil
 	}
-	_, err = io.Copy(io.Discard, answer.Body) // the connection is for the next cell
+	_, err = io.Copy(io.Discard, answer.Body) // so that the next cell can use the connection
 	return answer.StatusCode, err
 }
 
-// makeCredentials makes tokens of all kinds, and what is none.
+// makeCredentials makes tokens of all kinds, and invalid ones.
 func makeCredentials(t *testing.T, state string, l *route) (all []credential) {
 	t.Helper()
 	make := func(dir string, token tokens.Token) (text string) {
@@ -294,7 +294,7 @@ func await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// answered returns the status that the bearer of a token gets, of nobody's with "".
+// answered returns the status of a request with a token; "" is none.
 func answered(t *testing.T, l route, token string) int {
 	t.Helper()
 	way := "bearer"
@@ -308,7 +308,7 @@ func answered(t *testing.T, l route, token string) int {
 	return code
 }
 
-// awaitToken waits until a running gateway knows a token, and asks everybody for one.
+// awaitToken waits until a running gateway knows a token, and needs one of every client.
 func awaitToken(t *testing.T, l route, token string) {
 	t.Helper()
 	await(t, "the new token is known", func() bool {

@@ -25,7 +25,7 @@ type route struct {
 	cookie    string // the name of the gateway's, once somebody has logged in
 }
 
-// routeTo is the one that a gateway on this machine has announced.
+// routeTo returns the route to the address that a gateway on this machine has announced.
 func routeTo(p *gatewayProcess) route {
 	return routeAt(strings.TrimSuffix("http"+strings.TrimPrefix(p.URL, "ws"), "/"))
 }
@@ -42,7 +42,7 @@ func startOnLoopback(t *testing.T, state string) (*gatewayProcess, route) {
 // startWithTLS starts a gateway with a certificate of its own.
 func startWithTLS(t *testing.T, state string) (*gatewayProcess, route) { return startTLS(t, state, "") }
 
-// startTLS does so with more lines of tls: in its configuration.
+// startTLS does the same with more lines of tls: in the configuration.
 func startTLS(t *testing.T, state, more string) (*gatewayProcess, route) {
 	dir := t.TempDir()
 	trusted := makeCert(t, dir)
@@ -69,7 +69,7 @@ func startBehindNginx(t *testing.T, state string) (*gatewayProcess, route) {
 	return p, route{base: "https://greenhouse.example:" + port, transport: dialing(t, address, trusted)}
 }
 
-// dialing is a transport that connects to an address, whatever the host's name is.
+// dialing returns a transport that connects to an address, whatever the URL's host is.
 func dialing(t *testing.T, address string, trusted *x509.CertPool) *http.Transport {
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: trusted},
@@ -81,7 +81,7 @@ func dialing(t *testing.T, address string, trusted *x509.CertPool) *http.Transpo
 	return transport
 }
 
-// request presents a credential in a way, for a path; "ws " before it asks for an upgrade.
+// request sends a credential in one of the ways, for a path; "ws " before the path asks for an upgrade.
 func (l route) request(way string, c credential, path, origin string) (*http.Request, error) {
 	path, upgrade := strings.CutPrefix(path, "ws ")
 	r, err := http.NewRequest(http.MethodGet, l.base+path, nil)

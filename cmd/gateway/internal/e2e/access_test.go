@@ -190,8 +190,8 @@ func TestCommandsShowTheirToken(t *testing.T) {
 	}
 }
 
-// TestWrongTokens holds that a storm of wrong tokens from many addresses lets nobody
-// in, keeps nobody out, and costs few log lines.
+// TestWrongTokens: during a storm of wrong tokens from many addresses none is accepted,
+// right ones are still accepted, and there are few log lines.
 func TestWrongTokens(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -207,7 +207,7 @@ func TestWrongTokens(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := tokens.Edit(t.TempDir(), func(f *tokens.File) (err error) { // well-formed, of another gateway
+	if err := tokens.Edit(t.TempDir(), func(f *tokens.File) (err error) { // a well-formed token of another gateway
 		wrong, err = f.Add(tokens.Token{Name: "ahmet", Role: tokens.Operator})
 		return err
 	}); err != nil {
@@ -227,7 +227,7 @@ func TestWrongTokens(t *testing.T) {
 				r.Header.Set("Authorization", "Bearer "+wrong)
 				answer, err := transport.RoundTrip(r)
 				if err != nil {
-					continue // the gateway has only so many connections
+					continue // the gateway limits connections
 				}
 				_, _ = io.Copy(io.Discard, answer.Body)
 				answer.Body.Close()
@@ -256,7 +256,7 @@ func TestWrongTokens(t *testing.T) {
 	}
 }
 
-// A stream of metrics names the sensors that its client may see, and each client's its own.
+// A stream of metrics names only the sensors that its client may see.
 func TestMetricsOfAScope(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()

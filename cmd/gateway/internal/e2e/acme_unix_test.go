@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// What systemd/README.md gives an ACME client to run puts a renewed pair where the
-// gateway takes it over.
+// The hook for ACME clients in systemd/README.md puts a renewed pair where the gateway
+// reads it.
 func TestACMEHook(t *testing.T) {
 	t.Parallel()
 	readme := mustRead(t, filepath.Join(projectRoot, "systemd/README.md"))
@@ -27,7 +27,7 @@ func TestACMEHook(t *testing.T) {
 	config := writeFile(t, "gateway.yaml", fmt.Sprintf("tls: {cert: %[1]s/gateway.crt, key: %[1]s/gateway.key}\nsensors: [{name: indoor, chip: sht3x}]\n", dir))
 	p := startGateway(t, bin, "--simulate", "--config", config, "--listen", "127.0.0.1:0")
 
-	// The group is that of the package, and the gateway no service, here.
+	// Here the group does not exist, and the gateway does not run as a service.
 	hook := writeFile(t, "acme-hook", strings.NewReplacer("/etc/gateway", dir, " -g gateway", "").Replace(block[1]))
 	tools := t.TempDir()
 	if err := writeProgram(filepath.Join(tools, "systemctl"), fmt.Appendf(nil, "#!/bin/sh\n[ \"$*\" = 'reload gateway' ] && kill -HUP %d\n", p.cmd.Process.Pid), 0o755); err != nil {

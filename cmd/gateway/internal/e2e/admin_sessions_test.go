@@ -55,7 +55,7 @@ func TestSessionsOverHTTP(t *testing.T) {
 	await(t, "one client to be left", func() bool {
 		return len(boss.want(http.StatusOK, "GET", "/api/v1/sessions", "").Sessions) == 2
 	})
-	dialWith(t, p.URL, ahmet.Token).read("hello", nil) // its token is as good as it was
+	dialWith(t, p.URL, ahmet.Token).read("hello", nil) // its token is still valid
 
 	through, _, err := websocket.DefaultDialer.Dial(p.URL, http.Header{"Cookie": {cookie}, "Origin": {boss.base}})
 	if err != nil {
@@ -76,8 +76,8 @@ func TestSessionsOverHTTP(t *testing.T) {
 	})
 }
 
-// TestClientsPerToken holds that one token cannot take the places of the others, how that is
-// reported and where it is counted.
+// TestClientsPerToken: one token cannot use the places of the others; the refusal is
+// reported and counted.
 func TestClientsPerToken(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()

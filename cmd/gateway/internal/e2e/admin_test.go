@@ -21,7 +21,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// asked is what the API for administrators answers.
+// asked is an answer of the API for administrators.
 type asked struct {
 	Status   int
 	Payload  struct{ Message string } // of an error
@@ -48,7 +48,7 @@ type listedSession struct {
 	You                                                 bool
 }
 
-// administrator asks with a token, or with whatever else there is in header.
+// administrator sends a request with a token, or with the credentials in header.
 type administrator struct {
 	t    *testing.T
 	base string
@@ -208,7 +208,7 @@ func TestTokensOverHTTP(t *testing.T) {
 	}
 }
 
-// TestTokensOverHTTPRefused holds who may not, and what is no request for a token.
+// TestTokensOverHTTPRefused: clients that may not change tokens, and malformed requests.
 func TestTokensOverHTTPRefused(t *testing.T) {
 	t.Parallel()
 	_, _, token, boss := administered(t)
@@ -235,7 +235,7 @@ func TestTokensOverHTTPRefused(t *testing.T) {
 	with().want(http.StatusUnauthorized, "GET", "/api/v1/tokens", "")
 	with().want(http.StatusUnauthorized, "POST", "/api/v1/tokens", `{"name":"eve","role":"admin"}`)
 
-	// What browsers send unasked, from a page of another site.
+	// Credentials that browsers send by themselves, from a page of another site.
 	cookie := cookieOf(t, boss.base, token)
 	for _, a := range []administrator{with("Cookie", cookie), with("Cookie", cookie, "Origin", boss.base)} {
 		a.want(http.StatusOK, "GET", "/api/v1/tokens", "")
@@ -270,7 +270,7 @@ func TestTokensOverHTTPRefused(t *testing.T) {
 	boss.want(http.StatusNotFound, "GET", "/api/v1/tokens/"+viewer.ID+"/nothing", "")
 	boss.want(http.StatusNotFound, "DELETE", "/api/v1/sessions/c999", "")
 
-	// Nobody gives more than his own scope.
+	// An administrator cannot give more than the own scope.
 	s := with("Authorization", "Bearer "+scoped.Token)
 	s.want(http.StatusForbidden, "POST", "/api/v1/tokens", `{"name":"eve","role":"admin"}`)
 	s.want(http.StatusForbidden, "POST", "/api/v1/tokens/"+operator.ID+"/rotate", "")
@@ -281,8 +281,8 @@ func TestTokensOverHTTPRefused(t *testing.T) {
 	}
 }
 
-// TestTokensChangedOffline holds that what "gateway token" does is recorded, while the
-// gateway runs and while it does not, once, with what is known of it.
+// TestTokensChangedOffline: changes by "gateway token" are recorded once, both while the
+// gateway runs and while it does not.
 func TestTokensChangedOffline(t *testing.T) {
 	t.Parallel()
 	state, bin := t.TempDir(), buildGateway(t)
@@ -314,7 +314,7 @@ func TestTokensChangedOffline(t *testing.T) {
 	token("rotate", "ahmet")
 	want = append(want, "rotated ahmet operator [fan] false\n")
 	await(t, "what is done while it runs is recorded", func() bool { return slices.Equal(recorded(), want) })
-	await(t, "what was recorded is known as such", func() bool { // a death before that records it twice
+	await(t, "what was recorded is known as such", func() bool { // killed before that, it would record it twice
 		f, err := tokens.Read(state)
 		known, err2 := os.ReadFile(filepath.Join(state, "tokens-known.json"))
 		sum, err3 := f.Find("ahmet").Hash.MarshalText()

@@ -12,7 +12,7 @@ import (
 )
 
 // TestAlarmsFromTerminals: an alarm is listed, a viewer may not acknowledge it, an operator
-// does, and who watches is shown each change.
+// may, and gateway watch shows each change.
 func TestAlarmsFromTerminals(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()
@@ -105,7 +105,7 @@ alarms:
 		case <-late:
 			t.Fatal("the change is not watched")
 		}
-		if e.Kind == wire.EventAlarm && e.Alarm == "always" { // a busy machine has others
+		if e.Kind == wire.EventAlarm && e.Alarm == "always" { // others may occur on a busy machine
 			if e.State != wire.AlarmAcknowledged || e.By != "otto" || e.Sensor != "indoor" {
 				t.Errorf("watched: %+v", e)
 			}

@@ -22,14 +22,14 @@ import (
 	"sensorgateway/wire"
 )
 
-// posted is what a receiver of a webhook has taken.
+// posted is a message that the webhook's receiver has accepted.
 type posted struct {
 	ID      string
 	Gateway string
 	Payload wire.Event
 }
 
-// hookReceiver fails as often as it is asked to, and then takes what is posted.
+// hookReceiver fails as often as the test says, and then accepts what is posted.
 type hookReceiver struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -61,7 +61,7 @@ func newHookReceiver(t *testing.T, secret string, fails int) *hookReceiver {
 	return h
 }
 
-// of returns the states of an alarm that were taken, in their order.
+// of returns the accepted states of an alarm, in their order.
 func (h *hookReceiver) of(alarm string) (states []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -87,7 +87,7 @@ func alarmsOf(t *testing.T, p *gatewayProcess, token string) (all struct {
 	if err := json.NewDecoder(answer.Body).Decode(&all); err != nil || answer.StatusCode != http.StatusOK {
 		t.Fatalf("%s, %v", answer.Status, err)
 	}
-	busy := func(a wire.Alarm) bool { // a busy machine has these
+	busy := func(a wire.Alarm) bool { // these may occur on a busy machine
 		return strings.HasPrefix(a.Name, alarm.SensorLost+":") || a.Name == alarm.StorageFailed
 	}
 	all.Alarms, all.Recent = slices.DeleteFunc(all.Alarms, busy), slices.DeleteFunc(all.Recent, busy)
@@ -172,7 +172,7 @@ webhook: {url: "%s/alarms", secret_file: %q}
 	}
 	checkHeld(t, p, tokens["vera"], raised.Since, low)
 
-	// Acknowledged, by who may.
+	// Acknowledged, by an operator only.
 	for _, name := range []string{"vera", "blind"} {
 		if got := command(name, `{"action":"acknowledge","target":"cold"}`); got != "error" {
 			t.Errorf("%s acknowledges: %s", name, got)
@@ -223,7 +223,7 @@ webhook: {url: "%s/alarms", secret_file: %q}
 		}
 	}
 	if want := `gateway_alarm{name="sensor_lost:indoor",severity="warning"} `; !strings.Contains(string(text), want) {
-		t.Errorf("no metric %s", want) // that it is 0 is not for a busy machine to say
+		t.Errorf("no metric %s", want) // on a busy machine it may not be 0
 	}
 
 	// Posted once, although the receiver failed five times.
@@ -250,9 +250,9 @@ webhook: {url: "%s/alarms", secret_file: %q}
 	}
 }
 
-// checkHeld checks by the stored readings that the condition held for a second before
-// the alarm was raised, and had not for much longer at the reading before: on a busy
-// machine some may be missing.
+// checkHeld checks with the stored readings that the condition had held for a second when
+// the alarm was raised, but not yet for a second at the previous reading. (On a busy
+// machine some readings may be missing.)
 func checkHeld(t *testing.T, p *gatewayProcess, token string, since, low float64) {
 	t.Helper()
 	at := int64(since * 1000)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// aptClient is apt as of a machine that follows a repository, in directories of its own.
+// aptClient is apt as on a machine that follows a repository, with directories of its own.
 type aptClient struct {
 	t    *testing.T
 	args []string
@@ -118,8 +118,8 @@ func TestAptRepositoryOfTheProject(t *testing.T) {
 	}
 }
 
-// A repository is followed by apt, by the signature that is made with it and by no
-// other; a second suite has what was tried in the first.
+// apt follows a repository, and accepts only its signature. Packages from one suite are
+// published in a second one.
 func TestAptRepository(t *testing.T) {
 	t.Parallel()
 	findTool(t, "dpkg-scanpackages", "dpkg-dev")

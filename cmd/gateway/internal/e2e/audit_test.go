@@ -36,7 +36,7 @@ func auditVerify(t *testing.T, state string) (out string, err error) {
 	return string(b), err
 }
 
-// Who did what is there afterwards, also after a death of the process, and a change is
+// The audit log has who did what, also after the process was killed; a change of it is
 // found.
 func TestAudit(t *testing.T) {
 	t.Parallel()
@@ -45,7 +45,7 @@ func TestAudit(t *testing.T) {
 	acknowledged := 0
 	for range 3 {
 		p := startGateway(t, argv...)
-		readV2(t, p.URL, func(wire.Record) bool { return true }) // a record says what was measured before
+		readV2(t, p.URL, func(wire.Record) bool { return true }) // audit records name the newest reading
 		for i := range 10 {
 			o := newMotorClient(t, p.URL) // a client may send 20 messages a second
 			for _, action := range []string{fmt.Sprintf(`{"action":"start","target":"motor_1","run_ms":%d}`, 10_000+i), `{"action":"stop","target":"motor_1"}`} {

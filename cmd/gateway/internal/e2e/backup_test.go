@@ -43,9 +43,9 @@ func storedLines(t *testing.T, state string) []string {
 	return strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
 }
 
-// TestBackup: what a gateway has stored is restored elsewhere while it measures at 10 Hz,
-// is killed meanwhile, or has long ended; reading by reading, with its tokens, its audit
-// log and its latched e-stop, but under other numbers.
+// TestBackup: what a gateway has stored is restored elsewhere, from backups made while it
+// measures at 10 Hz, while it is killed, and after its end: reading by reading, with its
+// tokens, its audit log and its latched e-stop, but with other sequence numbers.
 func TestBackup(t *testing.T) {
 	t.Parallel()
 	state, dir := t.TempDir(), t.TempDir()
@@ -132,7 +132,7 @@ func TestBackup(t *testing.T) {
 		refusedCommand(t, "has a state already (", "restore", path, "--state", restored)
 	}
 
-	// What was there is replaced, if that is said; and not by what is damaged.
+	// An existing state is replaced with --force, but not by a damaged backup.
 	restored := filepath.Join(dir, "restored from ended")
 	data, err := os.ReadFile(ended)
 	if err != nil {
@@ -198,7 +198,7 @@ func TestBackupIsKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		timer := time.AfterFunc(time.Duration(i*7)*time.Millisecond, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Wait() // killed, or quicker
+		_ = cmd.Wait() // killed, or ended before
 		timer.Stop()
 		gatewayCommand(t, "restore", path, "--state", filepath.Join(t.TempDir(), fmt.Sprint(i)))
 	}

@@ -53,8 +53,8 @@ func minutesInLog(t *testing.T, state, sensor string, from time.Time, minutes in
 	return records
 }
 
-// useBytes has a gateway that does not run believe that it has used so many bytes of this
-// month.
+// useBytes makes a gateway, which does not run, believe that it has used so many bytes of
+// this month.
 func useBytes(t *testing.T, state string, bytes int) {
 	t.Helper()
 	file := filepath.Join(state, "uplink.json")
@@ -106,10 +106,10 @@ func (h *hubProcess) awaitReadings(token string, want []wire.Record) {
 	}
 }
 
-// TestNearlyUsedBudget holds that of a gateway that has nearly used its bytes of the month the
-// hub has the summary of each minute, and tells why; that the readings of those come that a
-// client asks for, and no others, as long as there are bytes for them, and is told if not; and
-// that all come when there are bytes again.
+// TestNearlyUsedBudget: when a gateway has nearly used its bytes of the month, the hub has
+// the summary of each minute, and says why. Only readings that a client asks for come, as
+// long as there are bytes for them; if not, the client is told. All readings come when
+// there are bytes again.
 func TestNearlyUsedBudget(t *testing.T) {
 	t.Parallel()
 	broker := mqtttest.Start(t, mqtttest.Options{})

@@ -13,8 +13,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// What is calibrated is corrected for whoever reads it, live and later; the log has what
-// was measured, and another calibration leaves what was made before it as it was.
+// Calibrated values are corrected for all readers, live and later. The log has the measured
+// values, and a new calibration does not change older readings.
 func TestCalibration(t *testing.T) {
 	t.Parallel()
 	bin, state := buildGateway(t), t.TempDir()

@@ -16,7 +16,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// unfit are the conversations that are not for the clients to copy, and why.
+// unfit are the conversations that the clients to copy cannot have, and why.
 var unfit = map[string]string{
 	"a replay is over after a minute in which nothing came of it":                                 "they do not count what is missing, so they need not know the end of a replay",
 	"a slow replay is not over while something comes of it":                                       "the same",
@@ -40,8 +40,8 @@ type conversationStep struct {
 	PassesMS int `json:"passes_ms"`
 }
 
-// The clients to copy that resume print in every conversation what the clients of
-// the project have of it.
+// In every conversation, the clients to copy that resume print the readings that the
+// project's own clients deliver.
 func TestClientsResume(t *testing.T) {
 	t.Parallel()
 	var file struct {
@@ -118,7 +118,7 @@ type scriptedGateway struct {
 }
 
 func (g *scriptedGateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	g.connections.Add(1) // the server waits for no connection that was upgraded
+	g.connections.Add(1) // the server does not wait for upgraded connections
 	defer g.connections.Done()
 	upgrader := websocket.Upgrader{Subprotocols: []string{wire.ReadingsV2}}
 	ws, err := upgrader.Upgrade(w, r, nil)

@@ -30,7 +30,7 @@ import (
 // clientDir has the clients that people copy.
 const clientDir = projectRoot + "/configs/clients"
 
-// A client to copy is read before it is used.
+// People read a client before they copy it, so it has to be short.
 func TestClientsAreShort(t *testing.T) {
 	files, err := filepath.Glob(clientDir + "/*")
 	if err != nil || len(files) < 6 {
@@ -96,8 +96,8 @@ type printed struct {
 	name  int
 }
 
-// readLines returns the lines of r, on a channel that is closed at their end. It
-// stops after 1,000 that nobody takes.
+// readLines returns the lines of r, on a channel that is closed at their end. It blocks
+// when 1,000 lines wait in the channel.
 func readLines(r io.Reader) <-chan string {
 	lines := make(chan string, 1000)
 	go func() {
@@ -140,7 +140,7 @@ func (p *printed) until(n int) {
 	p.within(patience, n)
 }
 
-// within is until for what takes longer than usual.
+// within is until with another limit of time.
 func (p *printed) within(limit time.Duration, n int) {
 	p.t.Helper()
 	late := time.After(limit)
@@ -188,7 +188,7 @@ func TestClientsMissNothing(t *testing.T) {
 	}
 }
 
-// Likewise over a line that dies without a word.
+// The same over a line that dies without closing connections.
 func TestClientsLeaveADeadLine(t *testing.T) {
 	t.Parallel()
 	long(t, fmt.Sprintf("each client hears nothing for %v", silence))
@@ -207,7 +207,7 @@ func TestClientsLeaveADeadLine(t *testing.T) {
 	}
 }
 
-// What was missed comes in a burst, of which a client's library may hand over a message in
+// Missed readings come in a burst, in which a client's library may deliver a message in
 // pieces: each reading is printed once, over one connection.
 func TestClientsTakeABurst(t *testing.T) {
 	t.Parallel()
@@ -253,9 +253,9 @@ func TestClientsTakeABurst(t *testing.T) {
 	}
 }
 
-// wantAllStored wants that a client gets each stored reading of indoor from its first to
-// its last one once: got returns the column of them that it has, more waits for another.
-// What was missed comes beside what is live, on a machine that is busy much later.
+// wantAllStored checks that a client gets each stored reading of indoor, from its first to
+// its last one, once: got returns a column of those it has, more waits for another reading.
+// Missed readings come beside live ones, on a busy machine much later.
 func wantAllStored(t *testing.T, address, column string, got func() []string, more func()) {
 	t.Helper()
 	for late := time.Now().Add(patience); ; more() {
@@ -349,7 +349,7 @@ func TestSketch(t *testing.T) {
 	if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(string(got)), "\n")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	// A gateway does what the sketch asks for.
+	// A real gateway carries out the sketch's command.
 	c := newMotorClient(t, startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0").URL)
 	if a := c.ask("command", `{"action":"start","target":"motor_1","run_ms":10000}`); a.Type != "ack" {
 		t.Errorf("the gateway answers %+v", a)

@@ -29,7 +29,7 @@ type cluster struct {
 func (c *cluster) script(action string, args ...string) {
 	c.t.Helper()
 	cmd := exec.Command(filepath.Join("..", "..", "..", "..", "scripts", "cluster"), append([]string{action, c.dir}, args...)...)
-	cmd.WaitDelay = time.Second // the nodes have its output
+	cmd.WaitDelay = time.Second // the nodes keep its output open
 	out, err := cmd.CombinedOutput()
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		c.t.Fatalf("scripts/cluster %s %q: %v: %s", action, args, err, out)
@@ -68,7 +68,7 @@ func (c *cluster) letIn(h *hubProcess) {
 	c.script("users", users)
 }
 
-// powerCut takes the power from all nodes, and gives it back.
+// powerCut cuts the power of all nodes, and starts them again.
 func (c *cluster) powerCut() {
 	c.t.Helper()
 	c.disk.shutDown()
@@ -77,7 +77,7 @@ func (c *cluster) powerCut() {
 	c.script("start")
 }
 
-// bound bounds what the brokers keep for a hub, as definitions.json does.
+// bound limits what the brokers keep for a hub, as definitions.json does.
 func (c *cluster) bound(bytes int64) {
 	c.t.Helper()
 	c.script("ctl", "--quiet", "set_policy", "--apply-to", "queues", "--priority", "1", "fleet", "^mqtt-subscription-.*qos1$",
@@ -122,7 +122,7 @@ func (m *member) start(t *testing.T) {
 	m.gatewayProcess = startGateway(t, m.h.program, "--simulate", "--config", m.file, "--listen", "127.0.0.1:0", "--state", m.state)
 }
 
-// uplink returns what a gateway says of its uplink.
+// uplink returns a gateway's report of its uplink.
 func (m *member) uplink(t *testing.T) (u wire.Uplink) {
 	t.Helper()
 	response, err := http.Get("http" + strings.TrimPrefix(m.URL, "ws") + "readyz")
@@ -139,7 +139,7 @@ func (m *member) uplink(t *testing.T) (u wire.Uplink) {
 	return *ready.Uplink
 }
 
-// awaitUplink waits until a gateway says of its uplink what is right.
+// awaitUplink waits until a gateway's report of its uplink is right.
 func (m *member) awaitUplink(t *testing.T, what string, right func(wire.Uplink) bool) {
 	t.Helper()
 	eventually(t, 2*patience, func() (string, bool) {
@@ -148,8 +148,8 @@ func (m *member) awaitUplink(t *testing.T, what string, right func(wire.Uplink) 
 	})
 }
 
-// awaitOne waits until one of the gateways says of its uplink what is right: another may
-// pause for a minute before it tries a broker again.
+// awaitOne waits until the report of one of the gateways is right: others may pause for a
+// minute before they try a broker again.
 func awaitOne(t *testing.T, members []*member, what string, right func(wire.Uplink) bool) {
 	t.Helper()
 	eventually(t, 3*patience, func() (string, bool) {
@@ -165,11 +165,10 @@ func awaitOne(t *testing.T, members []*member, what string, right func(wire.Upli
 	})
 }
 
-// TestCluster holds that nothing is lost between gateways and a hub: nodes of the brokers'
-// cluster are killed, then lose power all at once, a gateway is killed, and the hub is
-// away until the brokers have no room for it; in the end the hub's log has each record of
-// the gateways', once, and of one that had an hour to send over a slow line. A gateway that
-// is revoked is cut off.
+// TestCluster: nothing is lost between gateways and a hub. Nodes of the brokers' cluster are
+// killed, then all lose power at once; a gateway is killed; and the hub is away until the
+// brokers have no room. In the end the hub's log has each record of the gateways once, also
+// those of a gateway that had an hour to send over a slow line. A revoked gateway is cut off.
 func TestCluster(t *testing.T) {
 	if os.Getenv("GATEWAY_TEST_CLUSTER") == "" {
 		t.Skip("a cluster of RabbitMQ takes minutes; to run it: GATEWAY_TEST_CLUSTER=1 go test -run '^TestCluster$' ./cmd/gateway/internal/e2e")
@@ -202,7 +201,7 @@ func TestCluster(t *testing.T) {
 	c.bound(4 << 30)
 	h.start()
 
-	// What was not complete goes up when a gateway starts again.
+	// Incomplete blocks are sent when a gateway starts again.
 	want := map[string][]wire.Record{}
 	for _, m := range members {
 		if err := m.Stop(t); err != nil {
@@ -233,8 +232,8 @@ func TestCluster(t *testing.T) {
 	c.revoke(h, members[2])
 }
 
-// revoke revokes a gateway that is connected: the brokers end its connection and let it in
-// no more, and the hub stores nothing that it measures from then on.
+// revoke revokes a connected gateway: the brokers end its connection and refuse it from then
+// on, and the hub stores nothing that it measures later.
 func (c *cluster) revoke(h *hubProcess, m *member) {
 	t := c.t
 	t.Helper()
@@ -248,7 +247,7 @@ func (c *cluster) revoke(h *hubProcess, m *member) {
 	if most := max(revokedWithin, begin.Sub(told)); cut.Sub(begin) > most {
 		t.Errorf("that is more than %v", most)
 	}
-	// Started again it has something to send at once: what was not complete.
+	// When it is started again it has incomplete blocks to send at once.
 	if err := m.Stop(t); err != nil {
 		t.Fatal(err)
 	}
@@ -270,8 +269,8 @@ func (c *cluster) revoke(h *hubProcess, m *member) {
 	}
 }
 
-// awaitAll waits until a hub has as many records of a sensor as its gateway had until some
-// time, and what it shows of it is no older than that.
+// awaitAll waits until a hub has as many records of a sensor as its gateway had up to a
+// time, and shows a reading that is no older than that.
 func (h *hubProcess) awaitAll(t *testing.T, token, gateway, sensor string, records []wire.Record) {
 	t.Helper()
 	last := records[len(records)-1].UnixMilli
@@ -289,7 +288,7 @@ func (h *hubProcess) awaitAll(t *testing.T, token, gateway, sensor string, recor
 	})
 }
 
-// count returns how many records a hub has of the time of these, and its answer.
+// count returns how many records a hub has in the span of time of the given ones, and its answer.
 func (h *hubProcess) count(token, gateway, sensor string, records []wire.Record) (n int, body string) {
 	h.t.Helper()
 	const hour = 3_600_000 // ms

@@ -89,7 +89,7 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
-// Whatever is wrong, a command says what, and what helps, and does not succeed.
+// When something is wrong, a command says what, and the fix, and fails.
 func TestErrorsSayTheFix(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestControlFromTerminals: a terminal keeps control while another, with the same token,
-// commands; who has another token is told whom to ask, and gets it when that one ends.
+// TestControlFromTerminals: one terminal keeps control while another one, with the same token,
+// commands. A client with another token is told whom to ask, and gets control when the first ends.
 func TestControlFromTerminals(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()

@@ -137,7 +137,7 @@ func (p *party) control(action string) answer {
 	return p.ask("control", `{"action":"`+action+`","target":"motor_1","timeout_ms":10000,"allow_takeover":false}`)
 }
 
-// accepted fails the test if a message was refused, or somebody else has control then.
+// accepted fails the test if a message was refused, or somebody else has control afterwards.
 func (p *party) accepted(a answer, has string) {
 	p.t.Helper()
 	got := ""
@@ -167,7 +167,7 @@ func TestControl(t *testing.T) {
 	base := strings.TrimSuffix("http"+strings.TrimPrefix(p.URL, "ws"), "/")
 	awaitToken(t, routeAt(base), last)
 
-	// ben speaks readings.v1, as does who offers no subprotocol: it has asked for what comes.
+	// ben offers no subprotocol, which means readings.v1: it gets events because it has requested control.
 	anna, ben, watcher := joinParty(t, p.URL, tokens["anna"], wire.ReadingsV2), joinParty(t, p.URL, tokens["ben"], ""), joinParty(t, p.URL, tokens["viewer"], wire.ReadingsJSON)
 	stranger := joinParty(t, p.URL, tokens["carl"], wire.ReadingsJSON)
 	for _, c := range []*party{watcher, stranger} {
@@ -222,7 +222,7 @@ func TestControl(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 
-	// Nobody has control who is gone: cut off, or revoked.
+	// Clients that are cut off or revoked lose control.
 	anna.accepted(anna.control("request"), "ben")
 	hears("request motor_1 by anna at ben", anna, ben, watcher)
 	_ = ben.NetConn().Close()
@@ -255,8 +255,8 @@ func TestControl(t *testing.T) {
 	}
 }
 
-// TestControlOfWhoFallsSilent: who is asked and answers nothing any more, not even a
-// ping, loses control before the time is up.
+// TestControlOfWhoFallsSilent: a client that is asked for control and answers nothing, not
+// even a ping, loses control before the request's time is over.
 func TestControlOfWhoFallsSilent(t *testing.T) {
 	t.Parallel()
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0")

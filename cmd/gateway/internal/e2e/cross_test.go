@@ -17,8 +17,8 @@ import (
 )
 
 // The binary for a Pi of 64 bits, run by an emulated processor: the program starts, streams,
-// and ends as asked. An instruction that it lacks ends it with a signal here. That for the
-// others is tried in TestSmallBuild.
+// and ends as asked. An instruction that the processor lacks would end it with a signal. The
+// binary for the smallest machines is tried in TestSmallBuild.
 func TestForeignProcessorStreams(t *testing.T) {
 	t.Parallel()
 	long(t, "it builds the program for another processor and emulates that")
@@ -30,9 +30,9 @@ func TestForeignProcessorStreams(t *testing.T) {
 	}
 }
 
-// What scripts/build makes for the smallest machines is small: it inlines less, and has no
-// hub, which it says. It streams as the others do: 64-bit atomics that are not aligned, or an
-// instruction that ARMv6 lacks, end it with a signal here.
+// The binary for the smallest machines is small: it inlines less, and has no hub, which it
+// says. It streams as the others do: unaligned 64-bit atomics, or an instruction that ARMv6
+// lacks, would end it with a signal.
 func TestSmallBuild(t *testing.T) {
 	t.Parallel()
 	long(t, "it builds the program as for release, and emulates its processor")
@@ -64,8 +64,8 @@ func TestSmallBuild(t *testing.T) {
 	}
 }
 
-// checkPage gets each module of the page in a directory from a gateway, as browsers do and
-// as those who take nothing compressed.
+// checkPage gets each module of the page in a directory from a gateway, with compression as
+// browsers do, and without.
 func checkPage(t *testing.T, gateway, dir string) {
 	t.Helper()
 	modules, err := filepath.Glob(filepath.Join(dir, "*.js"))

@@ -31,9 +31,8 @@ func buildPackage(t *testing.T, version string) string {
 	return path
 }
 
-// The package has the same bytes whenever and wherever it is made, what it promises in
-// it, and nothing that Debian's own check minds. What it does when it is installed is
-// proven in the virtual machine.
+// The package is reproducible, contains what it should, and Debian's own check finds no
+// fault in it. Its installation is tested in the virtual machine.
 func TestDebianPackage(t *testing.T) {
 	t.Parallel()
 	long(t, "it builds the program and its package twice")
@@ -166,10 +165,10 @@ func repackage(t *testing.T, deb, version, program string) string {
 	return file
 }
 
-// An update whose program does not get ready, as the gateway or as a hub, is replaced by the
-// version before, with its units, and says so; dpkg knows of it as installed, and a fixed
-// version replaces it as any other. scripts/install does the same. That a real systemd
-// waits for the program is proven in the virtual machine.
+// When the program of an update does not get ready, as the gateway or as a hub, the previous
+// version is put back, with its units, which is reported. For dpkg the update is installed, and
+// a corrected version replaces it as usual. scripts/install does the same. That a real systemd
+// waits for the program is tested in the virtual machine.
 func TestUpdateGoesBack(t *testing.T) {
 	t.Parallel()
 	long(t, "it builds the program and installs its package with dpkg")

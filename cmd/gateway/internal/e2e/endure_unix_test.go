@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// TestReaderOfLogEnds holds that a gateway goes on, and ends in order, when whatever reads
-// its log lines has ended.
+// TestReaderOfLogEnds: a gateway goes on, and ends in order, when the process that reads its
+// log lines has ended.
 func TestReaderOfLogEnds(t *testing.T) {
 	t.Parallel()
 	r, w, err := os.Pipe()
@@ -57,8 +57,8 @@ func TestReaderOfLogEnds(t *testing.T) {
 	}
 }
 
-// TestReloadWhileItStops holds that a reload which comes when nothing is left to reload
-// does not cut the end of a gateway short.
+// TestReloadWhileItStops: a reload that comes while a gateway stops does not interrupt its
+// orderly end.
 func TestReloadWhileItStops(t *testing.T) {
 	t.Parallel()
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0", "--state", t.TempDir())

@@ -76,8 +76,8 @@ func (h *hubProcess) enroll(device, name, code string, more ...string) []string 
 	return append([]string{"enroll", h.url, "--state", device, "--name", name, "--code", code}, more...)
 }
 
-// TestEnrollment holds that a gateway becomes a member of a fleet with a code, and that
-// nobody does with one that is wrong, used, or of another fleet.
+// TestEnrollment: a gateway becomes a member of a fleet with a code, but not with one that is
+// wrong, used, or of another fleet.
 func TestEnrollment(t *testing.T) {
 	t.Parallel()
 	h := startHub(t, "--broker", "mqtts://broker.example")
@@ -112,8 +112,8 @@ func TestEnrollment(t *testing.T) {
 	}
 }
 
-// TestEnrollmentIsKilled holds that a device, and a hub, that are killed at any moment of
-// an enrolment complete it when it is repeated.
+// TestEnrollmentIsKilled: when the device or the hub is killed at any moment of an enrolment,
+// a repetition completes it.
 func TestEnrollmentIsKilled(t *testing.T) {
 	t.Parallel()
 	h := startHub(t)

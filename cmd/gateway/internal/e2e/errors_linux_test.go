@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// What cannot be written because the disk is full is an error with its fix, whatever
-// command it is of.
+// When a command cannot write because the disk is full, it reports an error with the fix.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -31,7 +30,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// Who may not read the state is told who may.
+// A user who may not read the state is told which user may.
 func TestStateOfAnother(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -73,7 +73,7 @@ func motorsOf(t testing.TB, p *gatewayProcess) []wire.MotorState {
 	return all.Motors
 }
 
-// What was acknowledged is not forgotten, however soon the process is killed.
+// An acknowledged e-stop survives, however soon the process is killed.
 func TestEStopThenSIGKILL(t *testing.T) {
 	t.Parallel()
 	bin := buildGateway(t)

@@ -18,8 +18,8 @@ import (
 	"sensorgateway/gateway/access/tokens"
 )
 
-// What was recorded here is replayed anywhere: as fast as it goes and compared, or
-// served at its speed.
+// A recording is replayed anywhere: as fast as possible and compared, or served at the
+// recorded speed.
 func TestRecordAndReplay(t *testing.T) {
 	t.Parallel()
 	bin, file := buildGateway(t), filepath.Join(t.TempDir(), "bus.trace")
@@ -110,15 +110,15 @@ func TestReadAsksTheRunningGateway(t *testing.T) {
 	if err := p.Stop(t); err != nil {
 		t.Fatal(err)
 	}
-	// Without one they use the bus, which is not there.
+	// When no gateway runs they use the bus, which does not exist here.
 	out, err = exec.Command(bin, "read", "--config", cfg).CombinedOutput()
 	if exitCode(err) != 1 || !strings.Contains(string(out), "FAIL: ") || strings.Contains(string(out), "the gateway that runs") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
-// A gateway that asks for a token is shown one, by each of the commands and from each
-// place; without a good one they say how to give it, and leave the bus alone.
+// Each of the commands sends a token, from each of its places, to a gateway that asks for one.
+// Without a valid token they say how to give one, and do not use the bus.
 func TestReadShowsAToken(t *testing.T) {
 	t.Parallel()
 	bin, address, state := buildGateway(t), freeAddress(t), t.TempDir()
@@ -175,8 +175,8 @@ func TestReadShowsAToken(t *testing.T) {
 	}
 }
 
-// TestReadShowsATokenToTheGatewayAlone holds that whoever else listens at its address
-// is shown none.
+// TestReadShowsATokenToTheGatewayAlone: another program that listens at the gateway's address
+// is sent no token.
 func TestReadShowsATokenToTheGatewayAlone(t *testing.T) {
 	t.Parallel()
 	bin, address, dir, other := buildGateway(t), freeAddress(t), t.TempDir(), t.TempDir()

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fileSystem is a file system of its own, in a file, from which the power can be taken.
+// fileSystem is a file system in a file, whose power can be cut.
 type fileSystem struct {
 	t       *testing.T
 	kind    string // as mount calls it
@@ -75,9 +75,9 @@ func (d *fileSystem) mount() error {
 	return nil
 }
 
-// restore mounts what the power cut left. It is a copy: the kernel would find the
-// file system that was shut down again, on the same loop device, as long as
-// another mount namespace of the machine has it.
+// restore mounts what the power cut left. It mounts a copy, because the kernel would find
+// the file system that was shut down on the same loop device, as long as another mount
+// namespace of the machine has it.
 func (d *fileSystem) restore() {
 	d.t.Helper()
 	d.unmount()
@@ -118,15 +118,15 @@ func (d *fileSystem) unmount() {
 	d.mounted = false
 }
 
-// cut takes the power from the disk and the program, which uses nothing else: what is
-// not on the disk now will never be.
+// cut cuts the power of the disk and the program, which uses nothing else: nothing is
+// written to the disk after it.
 func (d *fileSystem) cut(p *gatewayProcess) {
 	d.t.Helper()
 	if d.kind == "ext4" {
 		d.shutDown()
 	} else {
 		p.freeze(d.t)
-		d.copyImage() // the system has at most written some pages of its own accord
+		d.copyImage() // at most, the system wrote some pages by itself
 	}
 	p.cmd.Process.Kill()
 	<-p.exited
@@ -145,8 +145,8 @@ func (d *fileSystem) shutDown() {
 	}
 }
 
-// freeze stops the program, and waits until none of its threads is in a system call:
-// what it was syncing is synced.
+// freeze stops the program, and waits until none of its threads is in a system call, so
+// that a sync that has begun is complete.
 func (p *gatewayProcess) freeze(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(unix.SIGSTOP); err != nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestFleetScript holds that scripts/fleet, by which a fleet is measured, finds that each
-// hub and each dashboard has each reading once, and says what a gateway costs.
+// TestFleetScript: scripts/fleet, which measures a fleet, finds that each hub and each
+// dashboard has each reading once, and prints what a gateway costs.
 func TestFleetScript(t *testing.T) {
 	t.Parallel()
 	long(t, "it is a fleet of five gateways for a minute")

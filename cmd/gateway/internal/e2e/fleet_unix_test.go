@@ -16,7 +16,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// fleetKnown is what a hub's file says of a gateway.
+// fleetKnown is a hub's file about a gateway.
 type fleetKnown struct {
 	Hello struct {
 		Nonce   string
@@ -27,7 +27,7 @@ type fleetKnown struct {
 	Head     struct{ Seq int }
 }
 
-// known awaits that what a hub has stored of a gateway is as it should be.
+// known waits until a hub's file about a gateway is as it should be.
 func (h *hubProcess) known(gateway string, is func(fleetKnown) bool) (k fleetKnown) {
 	h.t.Helper()
 	eventually(h.t, 3*time.Minute, func() (string, bool) {
@@ -37,7 +37,7 @@ func (h *hubProcess) known(gateway string, is func(fleetKnown) bool) (k fleetKno
 	return k
 }
 
-// awaitStored awaits that readings from a time on are durable at the hub.
+// awaitStored waits until readings from a time on are durable at the hub.
 func (h *hubProcess) awaitStored(token string, from time.Time) {
 	h.t.Helper()
 	eventually(h.t, 5*time.Minute, func() (string, bool) {
@@ -47,9 +47,9 @@ func (h *hubProcess) awaitStored(token string, from time.Time) {
 	})
 }
 
-// TestFleet holds that a gateway which has enrolled and its hub come together, over a broker,
-// by themselves: the hub knows what it is and whether it is here, and has its readings record
-// for record, although both are killed on the way.
+// TestFleet: an enrolled gateway and its hub find each other over a broker without further
+// configuration. The hub knows the gateway's hello and whether it is connected, and has its
+// readings record for record, although both are killed meanwhile.
 func TestFleet(t *testing.T) {
 	t.Parallel()
 	long(t, "it takes some minutes, for readings go up by the minute")
@@ -103,8 +103,8 @@ func TestFleet(t *testing.T) {
 	}
 }
 
-// BenchmarkStopThroughHub is how long a client of a hub waits until a motor of a gateway is
-// stopped: the hub signs it, the broker passes it on, the gateway checks it and answers.
+// BenchmarkStopThroughHub measures how long a client of a hub waits until a motor of a gateway
+// is stopped: the hub signs the order, the broker passes it on, the gateway checks it and answers.
 func BenchmarkStopThroughHub(b *testing.B) {
 	m := startMosquitto(b, "allow_anonymous true", "set_tcp_nodelay true") // as configs/mosquitto.conf
 	h := startHub(b, "--broker", "mqtt://"+m.Address, "--site", "lab")

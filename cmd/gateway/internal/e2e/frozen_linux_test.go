@@ -28,7 +28,7 @@ func frozen(t *testing.T) (p *gatewayProcess, thaw func()) {
 		thawed = true
 	}
 	p = launchGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0", "--state", disk.dir)
-	t.Cleanup(thaw) // before the end of the program is waited for: a write that hangs holds that up
+	t.Cleanup(thaw) // runs before the wait for the program's end, which a hanging write would block
 	select {
 	case p.URL = <-p.announced:
 	case <-time.After(patience):
@@ -79,9 +79,9 @@ func TestStartOnAFrozenDisk(t *testing.T) {
 	}
 }
 
-// A disk that hangs since the start does not hold up the end. The process itself is there
-// until its last write returns; that is the kernel's. What a busy machine adds is not the
-// gateway's: the fastest of a few ends counts.
+// A disk that hangs since the start does not delay the gateway's end. (The kernel keeps the
+// process itself until its last write returns.) Other work of the machine may delay it, so
+// the fastest of a few ends counts.
 func TestEndOnAFrozenDisk(t *testing.T) {
 	t.Parallel()
 	fastest := patience

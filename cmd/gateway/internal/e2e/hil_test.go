@@ -41,7 +41,7 @@ func TestHIL(t *testing.T) {
 // machineHIL is the command that starts the virtual machine.
 type machineHIL string
 
-// virtualMachine skips the test where there is none, or nobody asked for it.
+// virtualMachine skips the test if there is no virtual machine, or nobody asked for it.
 func virtualMachine(t *testing.T) machineHIL {
 	t.Helper()
 	if testing.Short() || os.Getenv("GATEWAY_TEST_HIL") == "" {
@@ -86,8 +86,8 @@ func (hil machineHIL) run(t *testing.T, payload string, files map[string]string)
 	}
 }
 
-// buildMuxDriver puts the kernel's driver of multiplexers into the payload, which Debian's
-// kernel leaves out, if its source and headers are here: else its scenario is skipped.
+// buildMuxDriver puts the kernel's driver of multiplexers, which Debian's kernel lacks, into
+// the payload, if its source and headers are here; otherwise its scenario is skipped.
 func (hil machineHIL) buildMuxDriver(t *testing.T, payload string) {
 	t.Helper()
 	if out, err := exec.Command(string(hil), "prepare").CombinedOutput(); err != nil {

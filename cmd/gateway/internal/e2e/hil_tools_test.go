@@ -7,11 +7,10 @@ import (
 	"testing"
 )
 
-// TestHILTools tries what a person has before a machine without readings against the
-// faults that the virtual machine can make, and the Debian package: installed, upgraded
-// over a motor that runs, downgraded, upgraded to a version that does not start, removed,
-// purged. What is recorded there is
-// replayed here.
+// TestHILTools tries the commands for people at a machine that gives no readings, with the
+// faults that the virtual machine can make; and the Debian package: installed, upgraded
+// while a motor runs, downgraded, upgraded to a version that does not start, removed,
+// purged. A recording that is made there is replayed here.
 func TestHILTools(t *testing.T) {
 	hil := virtualMachine(t)
 	payload, updated := t.TempDir(), buildPackage(t, "v1.1.0")

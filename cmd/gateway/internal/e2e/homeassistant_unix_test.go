@@ -70,7 +70,7 @@ func (m *mosquitto) publish(topic, payload string, more ...string) {
 	}
 }
 
-// listener has what a client of the broker receives.
+// listener receives what a client of the broker subscribes to.
 type listener struct {
 	t       testing.TB
 	lines   <-chan string // TOPIC PAYLOAD
@@ -78,8 +78,8 @@ type listener struct {
 	seen    []string
 }
 
-// listen returns when the broker has what is subscribed to: it then sends what is retained
-// on the last topic.
+// listen returns when the broker has the subscriptions: it then has sent what is retained on
+// the last topic.
 func (m *mosquitto) listen(topics ...string) *listener {
 	m.t.Helper()
 	m.publish("tests/subscribed", "yes", "-r")
@@ -140,8 +140,8 @@ func (l *listener) until(suffix string, ok func(payload string) bool) string {
 	}
 }
 
-// all waits for messages with which each of the beginnings, TOPIC and PAYLOAD, has come,
-// in any order.
+// all waits until, for each of the beginnings of TOPIC PAYLOAD, a message has come, in any
+// order.
 func (l *listener) all(beginnings ...string) {
 	l.t.Helper()
 	for late := time.After(patience); len(beginnings) > 0; {
@@ -168,8 +168,8 @@ alarms:
 home_assistant: {broker: "mqtt://`+m.Address+`", user: gateway, password_file: `+password+more+"}\n")
 }
 
-// Home Assistant sees the device, its sensors and motors, and their states; it
-// commands nothing, for the configuration does not let it.
+// Home Assistant sees the device, its sensors and motors, and their states. It cannot
+// command, because the configuration does not allow it.
 func TestHomeAssistantSees(t *testing.T) {
 	t.Parallel()
 	m := startMosquitto(t)
@@ -208,7 +208,7 @@ func TestHomeAssistantSees(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 	l.until("/estop", has("ON"))
-	m.publish("homeassistant/status", "online") // it has begun, and knows nothing
+	m.publish("homeassistant/status", "online") // it has started, and knows nothing
 	l.until("/config", has("greenhouse"))
 	l.until("/motors/fan", has(`"state":"OFF"`))
 	if err := p.Stop(t); err != nil {
@@ -217,9 +217,9 @@ func TestHomeAssistantSees(t *testing.T) {
 	l.until("simulated/availability", has("offline"))
 }
 
-// Home Assistant commands, as an operator with a lease of its own; a retained command
-// is never obeyed, and what it started stops with it and with the broker. What is no
-// longer configured is removed.
+// Home Assistant commands, as an operator with a lease of its own. A retained command is
+// never carried out. Motors that it started stop when it, or the broker, is lost. What is
+// no longer configured is removed.
 func TestHomeAssistantCommands(t *testing.T) {
 	t.Parallel()
 	m := startMosquitto(t)
@@ -276,8 +276,8 @@ func TestHomeAssistantCommands(t *testing.T) {
 	state("pump", on)
 	m.publish("homeassistant/status", "offline")
 	state("fan", off, `"reason":"disconnect"`)
-	state("pump", off, `"reason":"lease"`) // it would be kept on
-	set("/motors/fan/set", "ON")           // of whom?
+	state("pump", off, `"reason":"lease"`) // although it has on_operator_loss: keep
+	set("/motors/fan/set", "ON")           // while Home Assistant is offline
 	m.publish("homeassistant/status", "online")
 	state("fan", off)
 	set("/motors/fan/set", "ON")
@@ -293,7 +293,7 @@ func TestHomeAssistantCommands(t *testing.T) {
 	}
 	m.Signal(syscall.SIGCONT)
 	m.Kill()
-	m.Start() // it has lost what was retained, and the listener
+	m.Start() // its retained messages and the listener's connection are lost
 	l = m.listen("homeassistant/#", "gateway/#")
 	state("fan", off)
 
@@ -312,7 +312,7 @@ func TestHomeAssistantCommands(t *testing.T) {
 	}
 }
 
-// base returns the begin of a gateway's topics.
+// base returns the beginning of a gateway's topics.
 func base(t *testing.T, discovery string) string {
 	t.Helper()
 	var d struct{ Dev struct{ IDs []string } }
@@ -332,7 +332,7 @@ func pumpState(l *listener) (last string) {
 	return last
 }
 
-// A wrong password is said with what to check, and the right one is taken without a
+// A wrong password is reported with what to check; the right one is used without a
 // restart.
 func TestHomeAssistantPassword(t *testing.T) {
 	t.Parallel()

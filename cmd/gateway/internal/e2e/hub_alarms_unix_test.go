@@ -14,7 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// TestHubHasTheAlarms holds that a hub lists the alarms of a gateway as that does itself:
+// TestHubHasTheAlarms: a hub lists the alarms of a gateway as the gateway itself does:
 // raised, acknowledged by a client of the hub, cleared, and after the hub was killed.
 func TestHubHasTheAlarms(t *testing.T) {
 	t.Parallel()

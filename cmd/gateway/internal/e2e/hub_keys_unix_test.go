@@ -13,7 +13,7 @@ import (
 	"sensorgateway/gateway/audit"
 )
 
-// second returns another hub of the fleet, which is given what hubs share.
+// second returns another hub of the fleet, with copies of the files that hubs share.
 func (h *hubProcess) second(name string, args ...string) *hubProcess {
 	h.t.Helper()
 	b := &hubProcess{t: h.t, program: h.program, state: h.t.TempDir(), more: append(args, "--name", name)}
@@ -26,8 +26,8 @@ func (h *hubProcess) second(name string, args ...string) *hubProcess {
 	return b
 }
 
-// keyOf returns the fingerprint of a hub's key, the line of it, and on how many gateways
-// it is, as a hub lists it.
+// keyOf returns the fingerprint of a hub's key, its line, and how many gateways have it, as
+// a hub lists them.
 func (h *hubProcess) keyOf(hub string) (fingerprint, line, on string) {
 	h.t.Helper()
 	for row := range strings.Lines(h.want("FINGERPRINT", "hub", "key", "list", "--state", h.state)) {
@@ -38,7 +38,7 @@ func (h *hubProcess) keyOf(hub string) (fingerprint, line, on string) {
 	return "", "", ""
 }
 
-// command has a client of the hub command a gateway, and returns the answer.
+// command sends a command as a client of the hub to a gateway, and returns the answer.
 func (h *hubProcess) command(token, gateway, payload string) string {
 	h.t.Helper()
 	c := h.dial("/gateways/"+gateway+"/", token)
@@ -57,9 +57,9 @@ func (h *hubProcess) command(token, gateway, payload string) string {
 	}
 }
 
-// TestHubKeysByOrder holds that a hub which a gateway knows makes another one known to it,
-// which commands then, and removes the first: also to a gateway that was not there, and
-// that was killed as soon as it had answered.
+// TestHubKeysByOrder: a hub that a gateway knows adds the key of another hub, which then
+// commands and removes the first one's key. This works also for a gateway that was away,
+// and for one that was killed as soon as it had answered.
 func TestHubKeysByOrder(t *testing.T) {
 	t.Parallel()
 	m := startMosquitto(t, "allow_anonymous true")
@@ -98,7 +98,7 @@ func TestHubKeysByOrder(t *testing.T) {
 	a.want(keyB, "hub", "key", "add", line, "--state", a.state)
 	p.await(t, "a hub's key was added")
 	a.await(t, "a gateway has changed a hub's key")
-	p.Kill(t) // it is durable, although nobody had time to write anything
+	p.Kill(t) // the change is durable, although there was no time for an orderly end
 	if !strings.Contains(known(), line) {
 		t.Fatalf("the keys are %q", known())
 	}
@@ -112,7 +112,7 @@ func TestHubKeysByOrder(t *testing.T) {
 		return "it is on " + on, on == "1"
 	})
 
-	// What was ordered while the gateway is away it is told when it comes.
+	// Changes made while the gateway is away are sent when it connects.
 	p.Kill(t)
 	b.want(keyA, "hub", "key", "remove", keyA, "--state", b.state)
 	b.want(keyA+" is still on pi-1\n", "hub", "key", "list", "--state", b.state)
@@ -138,9 +138,8 @@ func TestHubKeysByOrder(t *testing.T) {
 	}
 }
 
-// TestKeysOfADevice holds that a device which enrolls is given the hubs' keys as they are then,
-// while the hub runs; and none that is removed, although the hub that removed it was killed
-// before the list was without it.
+// TestKeysOfADevice: a device that enrolls while the hub runs gets the hubs' present keys, and
+// no removed one, also if the hub's command was killed before it had rewritten the list.
 func TestKeysOfADevice(t *testing.T) {
 	t.Parallel()
 	h := startHub(t)

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// TestHubKilledInBacklog holds that a hub which is killed five times, at moments of chance,
-// while an hour of readings comes in has all of them at last: record for record, and what
-// it exports is what the gateway exports, byte for byte.
+// TestHubKilledInBacklog: a hub is killed five times, at random moments, while it gets an hour
+// of readings. In the end it has all of them, record for record, and its export equals the
+// gateway's, byte for byte.
 func TestHubKilledInBacklog(t *testing.T) {
 	long(t, "it waits for an hour of readings over 64 kbit/s")
 	t.Parallel()

@@ -28,7 +28,7 @@ func (h *hubProcess) tls() *tls.Config {
 	return &tls.Config{RootCAs: roots}
 }
 
-// get returns what the hub answers the holder of a token.
+// get returns the hub's answer to a request with a token.
 func (h *hubProcess) get(path, token string) (int, string) {
 	h.t.Helper()
 	answer, body := h.request(path, token)
@@ -78,9 +78,9 @@ func (h *hubProcess) dial(path, token string) *websocket.Conn {
 	return c
 }
 
-// TestHubServes holds that a hub serves what a gateway has sent, to those whose token has
-// it in its scope, and after it was killed what was durable, which is what the gateway
-// need not send again.
+// TestHubServes: a hub serves what a gateway has sent, to clients whose token has the gateway
+// in its scope. After the hub was killed it serves what was durable, which the gateway need
+// not send again.
 func TestHubServes(t *testing.T) {
 	t.Parallel()
 	m := startMosquitto(t, "allow_anonymous true")
@@ -174,8 +174,8 @@ func TestHubServes(t *testing.T) {
 	}
 }
 
-// checkHubMetrics holds what a hub that has taken 2000 readings in says of itself and of
-// the gateway, to those who may see that.
+// checkHubMetrics checks the metrics of a hub that has stored 2000 readings, about itself and
+// about the gateway, for clients that may see them.
 func checkHubMetrics(h *hubProcess, root, anna, bert string) {
 	h.t.Helper()
 	body := h.awaitAnswer("/metrics", root, "\ngateway_hub_readings_total 2000\n")
@@ -198,8 +198,8 @@ func checkHubMetrics(h *hubProcess, root, anna, bert string) {
 	}
 }
 
-// TestHubWithOpenMetrics holds that whoever connects sees metrics, and nothing else, if
-// the hub runs so.
+// TestHubWithOpenMetrics: with --open-metrics, clients without a token see metrics and nothing
+// else.
 func TestHubWithOpenMetrics(t *testing.T) {
 	t.Parallel()
 	h := startHub(t, "--open-metrics")
@@ -221,9 +221,8 @@ func TestHubWithOpenMetrics(t *testing.T) {
 	}
 }
 
-// TestHubShowsAGateway holds that what a client of a hub sees of a running gateway is what
-// the gateway itself shows: readings by their numbers, motors, the machine, and that it is away after
-// it was killed.
+// TestHubShowsAGateway: a client of a hub sees of a running gateway what the gateway itself
+// shows (readings by their numbers, motors, the machine), and that it is away after it was killed.
 func TestHubShowsAGateway(t *testing.T) {
 	t.Parallel()
 	m := startMosquitto(t, "allow_anonymous true")

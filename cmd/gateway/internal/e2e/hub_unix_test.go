@@ -56,8 +56,8 @@ func newFleetDevice(t *testing.T, m *mosquitto, at fleet.Gateway, n int) *fleetD
 	return d
 }
 
-// send publishes the records from one to another, cut into blocks of a size, and wants
-// the broker to have a subscriber for them.
+// send publishes a range of records, cut into blocks of a size, and checks that the broker
+// has a subscriber for them.
 func (d *fleetDevice) send(from, to, size int) {
 	d.t.Helper()
 	var packer codec.Packer
@@ -89,7 +89,7 @@ func (h *hubProcess) stored(gateway, sensor string) (all []wire.Record) {
 	return recordsIn(h.t, filepath.Join(h.state, "gateways", gateway, "log"), sensor)
 }
 
-// recordsIn returns the records in a log of readings that nobody writes, none if it is not there.
+// recordsIn returns the records in a log to which nobody writes; none if it does not exist.
 func recordsIn(t testing.TB, dir, sensor string) (all []wire.Record) {
 	t.Helper()
 	r, err := history.OpenReader(dir, func(d history.Damage) { t.Errorf("%+v", d) })
@@ -111,10 +111,10 @@ func recordsIn(t testing.TB, dir, sensor string) (all []wire.Record) {
 	}
 }
 
-// TestHubStores holds that a hub's log has what a gateway has sent record for record,
-// each once: although the gateway repeats itself in other blocks, the hub is killed and is
-// away for a while, and others send what is not theirs. Of one that is revoked it stores
-// nothing more.
+// TestHubStores: a hub's log has what a gateway has sent, record for record and each once,
+// although the gateway repeats records in other blocks, the hub is killed and away for a
+// while, and others send what they may not. After a gateway is revoked, the hub stores
+// nothing more of it.
 func TestHubStores(t *testing.T) {
 	t.Parallel()
 	m := startMosquitto(t, "allow_anonymous true")
@@ -152,8 +152,8 @@ func TestHubStores(t *testing.T) {
 		t.Errorf("the hub has %d records, and they are not the %d of the gateway", len(got), len(want))
 	}
 
-	// A hub that runs knows within a second that a gateway is revoked, and stores nothing of it
-	// from then on, although the broker still passes it on.
+	// A running hub learns within a second that a gateway is revoked, and stores nothing of it
+	// from then on, although the broker still passes its messages on.
 	h.start()
 	h.await(t, "connected to the broker")
 	h.want("revoked", "hub", "revoke", "pi-1", "--state", h.state)
@@ -269,8 +269,8 @@ func TestMosquittoOfAFleet(t *testing.T) {
 	}
 }
 
-// TestHubIsReady holds that systemd, which then knows that an update succeeded, is told
-// when devices can enroll.
+// TestHubIsReady: the hub reports to systemd that it is ready, which completes an update, once
+// devices can enroll.
 func TestHubIsReady(t *testing.T) {
 	t.Parallel()
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "notify"), Net: "unixgram"})

@@ -23,7 +23,7 @@ type fakeSys struct {
 	pipes int
 }
 
-// What a DS18B20 says (Linux, drivers/w1/slaves/w1_therm.c), at 23.125 °C and else.
+// Answers of a DS18B20 (Linux, drivers/w1/slaves/w1_therm.c), at 23.125 °C and otherwise.
 const (
 	w1ID      = "28-0123456789ab"
 	w1Dir     = "sys/devices/w1_bus_master1/" + w1ID
@@ -118,8 +118,8 @@ func (m *fakeSys) broken(path string) {
 	m.put(path, func(path string) error { return os.Symlink("/proc/self/mem", path) })
 }
 
-// held makes a file that holds who reads it, as a driver does that waits for its chip.
-// The channel has it, to be written, when somebody reads.
+// held makes a file that blocks its reader, as a driver does that waits for its chip. When
+// somebody reads, the channel gets the file, to write the answer to it.
 func (m *fakeSys) held(path string) <-chan *os.File {
 	m.Helper()
 	m.pipes++
@@ -136,7 +136,7 @@ func (m *fakeSys) held(path string) <-chan *os.File {
 		}
 		reading <- f
 	})
-	m.Cleanup(func() { // where nobody has read, this does
+	m.Cleanup(func() { // if nobody has read it, this does
 		if f, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
 			defer f.Close()
 		}
@@ -182,8 +182,8 @@ sensors:
   - {name: outdoor, chip: iio, device: bme280, interval: 1s, also: [pressure]}
 `
 
-// The kernel's sensors are sensors as any other, and one whose reading takes its time
-// delays neither the others nor the stop.
+// The kernel's sensors are sensors like any others, and a slow reading of one delays neither
+// the others nor the stop.
 func TestKernelSensors(t *testing.T) {
 	t.Parallel()
 	m := newFakeSys(t)
@@ -232,7 +232,7 @@ func TestKernelSensors(t *testing.T) {
 	}
 	p.await(t, `msg="sensor measures" sensor=hall chip=hwmon place="hwmon sht3x" interval=100ms`)
 
-	// A machine with no time for it may leave the reading behind: once of several times it does not.
+	// A busy machine may give the reading up; in one of several attempts it does not.
 	for attempt := 1; ; attempt++ {
 		conversion = m.held(w1Slave)
 		if attempt > 1 {
@@ -254,7 +254,7 @@ func TestKernelSensors(t *testing.T) {
 	}
 }
 
-// What is no measurement is none, and has its cause, with what to do about it.
+// An answer that is no measurement becomes a failure with its cause, and with what to do.
 func TestKernelSensorsFail(t *testing.T) {
 	long(t, "it waits until each sensor is lost")
 	t.Parallel()
@@ -313,8 +313,8 @@ sensors:
 	}
 }
 
-// scan prints what to write; what it prints is a configuration. read and doctor say what
-// they find, and what to do about what they do not.
+// scan prints lines that are a valid configuration. read and doctor say what they find, and
+// what to do about sensors that they do not find.
 func TestKernelTools(t *testing.T) {
 	t.Parallel()
 	bin, m := buildGateway(t), newFakeSys(t)

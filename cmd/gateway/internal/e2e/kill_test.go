@@ -35,7 +35,7 @@ type survivor struct {
 	t        *testing.T
 	epoch    string
 	have     uint32 // each number up to this one came, or was reported lost
-	reported uint32 // a number up to this one that does not come is reported lost
+	reported uint32 // numbers up to this one that do not come are reported lost
 	any      bool
 	seen     map[uint32]wire.Reading
 	lost     int      // numbers that were reported lost
@@ -71,7 +71,7 @@ func (s *survivor) follow(url string, first func()) {
 	asked := !s.any // nothing to wait for
 	var live []uint32
 	defer func() {
-		// What came live counts once the past has met it.
+		// Live numbers count once the replay has reached them.
 		if len(live) > 0 && s.any && max(s.have, s.reported) == live[0]-1 {
 			for _, n := range live {
 				s.advance(n, "live")
@@ -166,7 +166,7 @@ func TestKilled(t *testing.T) {
 		process := launchGateway(t, program, "--simulate", "--config", config, "--listen", addr, "--state", state)
 		life := time.Duration(rnd.IntN(700)) * time.Millisecond
 		if n == kills {
-			life = 2 * time.Second // the last one brings all that is left
+			life = 2 * time.Second // the last run replays all that is left
 		}
 		killed := make(chan int, 1) // receives how many ticks were missed
 		kill := sync.OnceFunc(func() {
@@ -177,7 +177,7 @@ func TestKilled(t *testing.T) {
 			})
 		})
 		if n%2 == 0 && n != kills {
-			kill() // a life that begins here may end before the first reading
+			kill() // a run that is killed here may end before the first reading
 		}
 		first := sync.OnceFunc(func() {
 			back = append(back, time.Since(begin))

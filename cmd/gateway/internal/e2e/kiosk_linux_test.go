@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// systemd takes the unit for a screen.
+// systemd accepts the unit for a screen.
 func TestKioskUnit(t *testing.T) {
 	t.Parallel()
 	analyze := findTool(t, "systemd-analyze", "systemd")
@@ -25,8 +25,8 @@ func TestKioskUnit(t *testing.T) {
 	}
 }
 
-// The command of that unit shows the page, on a screen that only memory has, as a user
-// who is nobody special.
+// The command of that unit shows the page on a virtual screen, run by a user without
+// privileges.
 func TestKioskShows(t *testing.T) {
 	t.Parallel()
 	long(t, "it starts a desktop, and a browser on it")

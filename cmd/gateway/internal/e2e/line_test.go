@@ -12,13 +12,13 @@ import (
 // silence is how long clients to copy hear nothing before they connect again.
 const silence = 40 * time.Second
 
-// A line leads connections on to a gateway, until it dies: then those that it has are open,
+// A line forwards connections to a gateway, until it dies: then its connections stay open,
 // and nothing comes any more.
 type line struct {
 	address string
 
 	mu   sync.Mutex
-	dead chan struct{} // closed when the line of now dies
+	dead chan struct{} // closed when the present line dies
 }
 
 func startLine(t *testing.T, gateway string) *line {
@@ -45,7 +45,7 @@ func startLine(t *testing.T, gateway string) *line {
 	return l
 }
 
-// lead leads one connection on, until both sides have ended it, or ctx ends.
+// lead forwards one connection, until both sides have ended it, or ctx ends.
 func (l *line) lead(ctx context.Context, client *net.TCPConn, gateway string) {
 	defer client.Close()
 	l.mu.Lock()
@@ -82,7 +82,7 @@ func (l *line) lead(ctx context.Context, client *net.TCPConn, gateway string) {
 	}
 }
 
-// die leaves all connections of now open, for ever.
+// die leaves all present connections open, without traffic, for ever.
 func (l *line) die() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

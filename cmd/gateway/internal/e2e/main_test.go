@@ -30,8 +30,8 @@ const together = "8"
 // else to do.
 const patience = time.Minute
 
-// eventually asks until the answer is right: when another process has come so far, nothing
-// else says. Of an answer that stays wrong it says what it was.
+// eventually asks until the answer is right, because nothing else tells how far another
+// process is. If the answer stays wrong, it reports the last one.
 func eventually(t testing.TB, late time.Duration, ask func() (answer string, right bool)) {
 	t.Helper()
 	again, end := time.NewTicker(20*time.Millisecond), time.After(late)
@@ -49,7 +49,7 @@ func eventually(t testing.TB, late time.Duration, ask func() (answer string, rig
 	}
 }
 
-// moving is eventually for what takes as long as it takes: it waits while the answer changes.
+// moving is eventually without a limit on the whole time: it waits as long as the answer changes.
 func moving(t testing.TB, still time.Duration, ask func() (answer string, right bool)) {
 	t.Helper()
 	again, before, since := time.NewTicker(200*time.Millisecond), "", time.Now()
@@ -77,7 +77,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	// What killed gateways leave in memory goes with it.
+	// Files in memory that killed gateways leave behind are removed with it.
 	memory, err := os.MkdirTemp("", "gateway-test-memory-")
 	if err != nil {
 		panic(err)
@@ -146,9 +146,9 @@ func tenth(t testing.TB, full int, of string) int {
 	return n
 }
 
-// long skips a test that works much or waits long, and says so, unless
-// GATEWAY_TEST_LONG is set, as by scripts/test: so that what everybody runs before
-// each commit takes little time.
+// long skips a test that takes long, and says so, unless GATEWAY_TEST_LONG is set, as
+// by scripts/test. So the tests that everybody runs before each commit take little
+// time.
 func long(t testing.TB, why string) {
 	t.Helper()
 	if os.Getenv("GATEWAY_TEST_LONG") == "" {
@@ -167,9 +167,9 @@ func findTool(t testing.TB, name, pkg string) string {
 	return path
 }
 
-// unavailable skips a test whose means are missing and says why. Where
-// GATEWAY_TEST_ALL is set, as by scripts/test when it could install them, the
-// test fails instead: then nothing may go unproven.
+// unavailable skips a test whose tools are missing and says why. If GATEWAY_TEST_ALL
+// is set, as by scripts/test when it could install them, the test fails instead,
+// because then no test may be skipped.
 func unavailable(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("GATEWAY_TEST_ALL") != "" {

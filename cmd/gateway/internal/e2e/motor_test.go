@@ -20,14 +20,14 @@ import (
 	"sensorgateway/wire"
 )
 
-// motorClient is one that commands. It reads at all times, also while its test waits
-// for something else: one that does not answers no ping, and is closed.
+// motorClient is a client that commands. It always reads, also while its test waits for
+// something else, because a client that does not read answers no ping and is closed.
 type motorClient struct {
 	*websocket.Conn
 	t        testing.TB
 	id       int
 	received chan wsMessage
-	silent   atomic.Bool // answers no more pings, as a machine that fell silent
+	silent   atomic.Bool // it answers no more pings, like a machine that is cut off
 }
 
 type wsMessage struct {
@@ -48,7 +48,7 @@ func newMotorClient(t testing.TB, url string) *motorClient {
 
 // motorClientOf makes one of a connection.
 func motorClientOf(t testing.TB, c *websocket.Conn) *motorClient {
-	o := &motorClient{Conn: c, t: t, received: make(chan wsMessage, 1<<14)} // far more than a test lasts
+	o := &motorClient{Conn: c, t: t, received: make(chan wsMessage, 1<<14)} // far more than come during a test
 	answer := c.PingHandler()
 	c.SetPingHandler(func(data string) error {
 		if o.silent.Load() {
@@ -88,8 +88,8 @@ func (o *motorClient) ReadMessage() (kind int, data []byte, err error) {
 	}
 }
 
-// withoutInterlocks is the configuration of --simulate, without the condition that a
-// sensor measures: on a busy machine it may not, and the motor stops.
+// withoutInterlocks is the configuration of --simulate, without the condition on a sensor's
+// age: on a busy machine it may not hold, and the motor would stop.
 func withoutInterlocks(t testing.TB) string {
 	t.Helper()
 	return writeFile(t, "gateway.yaml", string(simulatedWithoutInterlocks(t)))
@@ -171,8 +171,8 @@ func (o *motorClient) state(reason string) answer {
 	return o.until(func(a answer) bool { return a.Type == "state" && a.Payload.Reason == reason }, nil)
 }
 
-// A start cools the emulated environment for all to see, and every way to lose an
-// operator stops the motor, against the real binary.
+// With the real binary, a start cools the emulated environment, which all clients see, and
+// every way to lose an operator stops the motor.
 func TestMotor(t *testing.T) {
 	t.Parallel()
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0")
@@ -255,7 +255,7 @@ func TestMotor(t *testing.T) {
 	watcher.state("shutdown")
 }
 
-// An operator whose machine falls silent is lost, and its motor stops.
+// An operator whose machine is cut off is lost, and its motor stops.
 func TestSilentOperator(t *testing.T) {
 	t.Parallel()
 	p := startGateway(t, buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", "127.0.0.1:0")

@@ -16,8 +16,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// TestClientCertificates holds that the gateway knows its clients by certificates that
-// "gateway cert" makes, by curl and over WebSocket, for as long as the token holds.
+// TestClientCertificates: the gateway identifies clients by certificates that "gateway cert"
+// makes, with curl and over WebSocket, as long as the token is valid.
 func TestClientCertificates(t *testing.T) {
 	t.Parallel()
 	curl := findTool(t, "curl", "curl")
@@ -102,7 +102,7 @@ func TestClientCertificates(t *testing.T) {
 	if got := driver.command(`{"action":"start","target":"fan"}`); got != "ack" {
 		t.Fatal(got)
 	}
-	// Another authority: who is connected is not any more, and the motor stops.
+	// Another authority: connected clients are closed, and the motor stops.
 	if err := os.WriteFile(in(ours, "clients.crt"), []byte(mustRead(t, in(foreign, "clients.crt"))), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestAccessMatrixOfCertificates(t *testing.T) {
 			pair = clientCert(ours, name)
 		}
 		holder := c
-		if c.name == "rotated" { // that has another text, and the same name
+		if c.name == "rotated" { // the token has another text, and the same name
 			holder.good, holder.role = true, "admin"
 		}
 		with := l

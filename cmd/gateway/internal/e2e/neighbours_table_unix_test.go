@@ -83,13 +83,13 @@ func TestNeighboursTable(t *testing.T) {
 	}
 }
 
-// wantTried wants that the version of a package that is installed, which the tests run, is
-// the one that is said to be tried, or a later one.
+// wantTried checks that the installed version of a package, which the tests run, is the one
+// in the table, or a later one.
 func wantTried(t *testing.T, pkg, version string) {
 	t.Helper()
 	out, err := exec.Command("dpkg-query", "--show", "--showformat=${source:Upstream-Version}", pkg).Output()
 	installed := string(out)
-	if err != nil || installed == "" { // the tests of it say that it is missing
+	if err != nil || installed == "" { // its tests report that it is missing
 		t.Logf("%s is not installed: %v", pkg, err)
 		return
 	}

@@ -46,8 +46,8 @@ type prometheus struct {
 	address string
 }
 
-// startPrometheus starts Debian's Prometheus with the file as it is, but for the
-// gateway's address, and for the line of the token if there is one.
+// startPrometheus starts Debian's Prometheus with the file, in which only the gateway's
+// address is changed, and the line of the token if there is one.
 func startPrometheus(t *testing.T, gateway, token string) prometheus {
 	t.Helper()
 	dir := t.TempDir()
@@ -107,8 +107,8 @@ func (p prometheus) await(query string) {
 	}
 }
 
-// Prometheus scrapes the gateway with the file as it is, and has an answer to each
-// query of the dashboard for Grafana, as to each expression of the alerts.
+// Prometheus scrapes the gateway with the unchanged file, and has an answer to each query of
+// the dashboard for Grafana and to each expression of the alerts.
 func TestPrometheusAndDashboard(t *testing.T) {
 	t.Parallel()
 	gw := startGateway(t, buildGateway(t), "--simulate=flaky", "--state", t.TempDir(), "--listen", "127.0.0.1:0")
@@ -142,7 +142,7 @@ func TestPrometheusAndDashboard(t *testing.T) {
 	values := strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*")
 	for _, panel := range dashboard.Panels {
 		for _, target := range panel.Targets {
-			// What is compared with 0 may be empty.
+			// A comparison with 0 may have an empty result.
 			wantSeries(panel.Title, values.Replace(strings.TrimSuffix(target.Expr, " > 0")))
 		}
 	}
@@ -155,7 +155,7 @@ func TestPrometheusAndDashboard(t *testing.T) {
 	}
 }
 
-// What is written for Telegraf is TOML, and its topics are those of the readings.
+// The file for Telegraf is valid TOML, and its topics are those of the readings.
 func TestTelegrafConfig(t *testing.T) {
 	t.Parallel()
 	out, err := exec.Command(debianPython(t), "-c", "import json, sys, tomllib; print(json.dumps(tomllib.load(open(sys.argv[1], 'rb'))))", configDir+"/telegraf.conf").CombinedOutput()
@@ -199,8 +199,8 @@ func nodeREDDir(t *testing.T) string {
 	return filepath.Join(cache, "gateway-test", "node-red-"+nodeRED)
 }
 
-// startNodeRED starts Node-RED with the flow as it is, but for the gateway's address,
-// and returns where it is and what it writes.
+// startNodeRED starts Node-RED with the flow, in which only the gateway's address is
+// changed, and returns Node-RED's address and output.
 func startNodeRED(t *testing.T, gateway string) (address string, lines <-chan string) {
 	t.Helper()
 	dir := nodeREDDir(t)

@@ -17,7 +17,7 @@ var sights = map[string]browsertest.Options{
 // stopAt is how far down the page the first motor's Stop is.
 const stopAt = `document.querySelector(".motor .stop").getBoundingClientRect().top + scrollY`
 
-// checkAccess computes whether the page is for everybody, as it is now.
+// checkAccess computes whether the page, in its present state, is accessible to everybody.
 func checkAccess(t *testing.T, page *browsertest.Page, when string) {
 	t.Helper()
 	for _, wrong := range browsertest.Eval[[]string](page, mustRead(t, "testdata/page/access.js")) {

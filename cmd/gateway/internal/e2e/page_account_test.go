@@ -33,8 +33,8 @@ func logInPage(t *testing.T, b *browsertest.Browser, address, token string, o br
 	return page
 }
 
-// checkCookie holds what the cookie of a login is like: no script reads it, no other
-// site's request carries it, and with TLS no other host has set it.
+// checkCookie checks the cookie of a login: scripts cannot read it, requests of other sites
+// do not have it, and with TLS no other host can have set it.
 func checkCookie(t *testing.T, page *browsertest.Page, secure bool) {
 	t.Helper()
 	cookies := page.Cookies()
@@ -55,8 +55,8 @@ const (
 	ended = `document.querySelector("#trouble").textContent.startsWith("Your session has ended: ") && document.querySelector("#enter a").checkVisibility()`
 )
 
-// Somebody logs in with a token or a link, sees who that is and what it may, and logs
-// out; whose token is revoked or expires is told so at once, and may log in again.
+// A user logs in with a token or a link, sees the name and the rights, and logs out. When
+// the token is revoked or expires the page says so at once, and the user may log in again.
 func TestPageAccount(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -92,10 +92,10 @@ func TestPageAccount(t *testing.T) {
 	viewer.Wait(ended)
 	viewer.Wait(`document.querySelector("#status-text").textContent === "not connected"`)
 	viewer.Wait(`document.querySelectorAll("main button:enabled.start, main .motor input:enabled").length === 0`)
-	viewer.Click("#retry") // what is said must not give way to "connecting"
+	viewer.Click("#retry") // "connecting" must not replace the message
 	viewer.Wait(`document.querySelector("#trouble").textContent.includes("401 Unauthorized: ") && document.querySelector("#enter a").checkVisibility()`)
 
-	second := openPage(t, b, p, browsertest.Options{}, "401 (Unauthorized)") // of the same browser: what it asks for just then is refused
+	second := openPage(t, b, p, browsertest.Options{}, "401 (Unauthorized)") // in the same browser: its next request is refused
 	page.Click("#log-out")
 	page.Wait(`document.querySelector("#token")`)
 	second.Wait(ended)
@@ -106,8 +106,8 @@ func TestPageAccount(t *testing.T) {
 	second.Wait(`document.querySelector("#token")`)
 }
 
-// mayNot holds that what a viewer may not do is disabled and says why, and that it can
-// stop.
+// mayNot checks that controls that a viewer may not use are disabled and say why, and that
+// a viewer can stop motors.
 func mayNot(t *testing.T, page *browsertest.Page) {
 	t.Helper()
 	page.Wait(`document.querySelector("#denied").textContent.includes("display is a viewer")`)
@@ -172,7 +172,7 @@ func TestPageSaysWhoCanRead(t *testing.T) {
 	}
 }
 
-// Who has not logged in is offered to where a token would give more, and is told when the
+// The page offers to log in where a token would give more rights, and says so when the
 // gateway begins to ask for one.
 func TestPageAnonymous(t *testing.T) {
 	t.Parallel()
@@ -201,7 +201,7 @@ func TestPageAnonymous(t *testing.T) {
 	page.Wait(live + ` && ` + who + ` === "not logged in"`)
 }
 
-// A link to a view that is opened before somebody has logged in leads there afterwards.
+// A link to a view that is opened before the login leads to that view after it.
 func TestPageLogInKeepsTheView(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -210,7 +210,7 @@ func TestPageLogInKeepsTheView(t *testing.T) {
 		p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0", "--state", state)
 		token := addToken(t, state, p, tokens.Token{Name: "ahmet", Role: tokens.Viewer})
 		const view = "?x=1#range=24h&sensors=outdoor"
-		// Messages that come late: the address must not follow a page that knows no sensors yet.
+		// Messages come late: the page must not change the address while it knows no sensors yet.
 		page := logInPage(t, b, pageOf(p)+view, token, browsertest.Options{Script: `
 		globalThis.WebSocket = class extends WebSocket {
 			set onmessage(receive) { super.onmessage = receive && ((event) => setTimeout(receive, 1000, event)); }

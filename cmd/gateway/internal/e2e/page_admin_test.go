@@ -40,9 +40,9 @@ const readQR = `(() => {
 	return rows.map((row) => row.join(""));
 })()`
 
-// An administrator makes a token on the page, hands it on as a text or a link, sees who
-// is here, ends sessions, and revokes tokens; whoever is cut off is told so. Nobody else
-// is shown any of it.
+// An administrator makes a token on the page, passes it on as a text or a link, sees who is
+// connected, ends sessions, and revokes tokens; users who are cut off are told so. Nobody
+// else is shown any of it.
 func TestPageAdmin(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -74,7 +74,7 @@ func TestPageAdmin(t *testing.T) {
 		t.Errorf("hidden, and still there: %q", left)
 	}
 
-	// Who gets the link is logged in, and shown neither the view nor other sensors.
+	// The link logs its user in, who is shown neither this view nor other sensors.
 	operator := browsertest.Start(t).Open(t, link, browsertest.Options{})
 	operator.Wait(`document.querySelector("button").textContent === "Log in as ayşe"`)
 	operator.Click("button")
@@ -84,7 +84,7 @@ func TestPageAdmin(t *testing.T) {
 	admin.Wait(entryOf("tokens", "ayşe") + `.textContent.includes("1 browser logged in, 1 client connected")`)
 	admin.Wait(entryOf("sessions", "ayşe") + `.textContent.includes("127.0.0.1")`)
 
-	// A question is asked first, and withdrawn when the focus leaves.
+	// The page asks for confirmation first, and withdraws that when the focus leaves.
 	admin.Wait(press("tokens", "ayşe", "Revoke"))
 	admin.Wait(entryOf("tokens", "ayşe") + `.querySelector(".sure")?.textContent.startsWith("Revoke now")`)
 	admin.Wait(press("tokens", "ayşe", "Revoke now"))

@@ -18,9 +18,9 @@ const callsNoted = `
 		constructor(title, { body, tag }) { notes.push(title + "|" + body.replace(/\(.*/, "") + "|" + tag); }
 	};`
 
-// Who has asked for it is called by sound and notification when an alarm is raised, once,
-// also after the page was loaded again; not for what is information only, nor for what was
-// raised before the page came.
+// When sound and notifications are switched on, they call once for each alarm that is
+// raised, also after the page was reloaded; not for those of severity info, nor for alarms
+// that were raised before the page was opened.
 func TestPageAlarmCalls(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)

@@ -16,9 +16,9 @@ func alarmEntry(name string) string {
 	return fmt.Sprintf(`[...document.querySelectorAll("#alarms .entry")].find((e) => e.querySelector("h3").textContent === %q)`, name)
 }
 
-// An alarm is seen on every page, wherever it is scrolled to, also by who comes later;
-// who may command acknowledges it, by name, and everybody sees who did. When it is
-// cleared it is so everywhere. Nothing below the header moves because of it.
+// An alarm is in sight on every page, wherever it is scrolled to, also on pages that are
+// opened later. Users who may command acknowledge it, and everybody sees who did. When it is
+// cleared, every page shows that. Nothing below the header moves because of it.
 func TestPageAlarms(t *testing.T) {
 	t.Parallel()
 	long(t, "it opens three pages and waits for alarms")

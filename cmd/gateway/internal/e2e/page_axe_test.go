@@ -7,8 +7,8 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// The page keeps axe's rules, all of them, in both sizes and colours: full of sensors and
-// motors, after an e-stop, in the administrator's view, and where one logs in.
+// The page keeps all of axe's rules, in both sizes and colour schemes: with many sensors and
+// motors, after an e-stop, in the administrator's view, and in the page to log in.
 func TestPageKeepsAxesRules(t *testing.T) {
 	t.Parallel()
 	long(t, "it checks all rules of axe-core on five views, four times")
@@ -26,7 +26,7 @@ func TestPageKeepsAxesRules(t *testing.T) {
 			page.Wait(`document.querySelector("#status")`)
 			page.Wait(live + ` && document.querySelectorAll(".sensor[data-state=live]").length > 10`)
 			page.Wait(`document.querySelector("#temperature canvas")`) // the charts have come, which are a part of their own
-			// Under a mouse it may move while the rest of the page comes.
+			// It may move under the mouse while the rest of the page loads.
 			page.Wait(`document.querySelector("#as-table").ariaPressed === "true" || document.querySelector("#as-table").click()`)
 			page.Wait(`document.querySelectorAll("#table tbody tr").length > 3`)
 			axe.Check(page, "live, with the table")
@@ -49,8 +49,8 @@ func TestPageKeepsAxesRules(t *testing.T) {
 	}
 }
 
-// The page keeps axe's rules too where its sensors stand in groups, all of them shown or
-// those of one.
+// The page keeps axe's rules also with groups of sensors, when all groups are shown and when
+// one is chosen.
 func TestPageOfGroupsKeepsAxesRules(t *testing.T) {
 	t.Parallel()
 	long(t, "it checks all rules of axe-core on two views, four times")

@@ -10,7 +10,7 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// What operators depend on, in each of the browsers.
+// The functions on which operators depend, in each of the browsers.
 
 // The page comes alive; a motor is started and stopped by a click; Escape twice is the
 // emergency stop, which another page shows and resets.
@@ -43,8 +43,8 @@ func TestPageMotorInBrowsers(t *testing.T) {
 	})
 }
 
-// widestGap is how many pixels are between two neighbours of the columns of a chart's
-// canvas that have any colour of their own, at most.
+// widestGap returns the largest distance, in pixels, between two neighbouring columns of a
+// chart's canvas that have any colour of their own.
 const widestGap = `((id) => {
 	const canvas = document.querySelector("#" + id + " canvas"), { width, height } = canvas;
 	const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
@@ -64,8 +64,8 @@ const widestGap = `((id) => {
 	return widest;
 })`
 
-// An outage while the page is open is a gap of its length in the charts, not a line: one
-// of 15 s with GATEWAY_TEST_LONG, else a shorter one.
+// An outage while the page is open is a gap of its length in the charts, not a line. It
+// lasts 15 s with GATEWAY_TEST_LONG, otherwise less.
 func TestPageOutageIsAGap(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -76,7 +76,7 @@ func TestPageOutageIsAGap(t *testing.T) {
 		page.Wait(received + ` > 60 && ` + coloured + `("temperature") > 100`)
 		p.Kill(t)
 		page.Wait(`document.querySelector("#status").dataset.phase === "waiting"`)
-		outage := 5 // seconds, for which the chart has so many pixels
+		outage := 5 // seconds, enough pixels in the chart
 		if os.Getenv("GATEWAY_TEST_LONG") != "" {
 			outage = 15
 		}
@@ -92,7 +92,7 @@ func TestPageOutageIsAGap(t *testing.T) {
 	})
 }
 
-// span is how many ms the charts show, as the address has it.
+// span returns how many ms the charts show, from the page's address.
 const span = `(Date.parse(new URLSearchParams(location.hash.slice(1)).get("to")) - Date.parse(new URLSearchParams(location.hash.slice(1)).get("from")))`
 
 // A drag across a chart zooms into it, and so does the wheel; the address that results
@@ -115,7 +115,7 @@ func TestPageZoomAndLink(t *testing.T) {
 		page.Wait(span + ` < 25_000`)
 		const begin = `Date.parse(new URLSearchParams(location.hash.slice(1)).get("from"))`
 		zoomed := browsertest.Eval[[2]float64](page, `[`+begin+`, `+span+`]`)
-		page.ShiftWheel("#temperature .u-over", -100) // moves, and stretches nothing
+		page.ShiftWheel("#temperature .u-over", -100) // moves, and does not zoom
 		page.Wait(fmt.Sprintf(`%s < %.0f && Math.abs(%s - %.0f) <= 1`, begin, zoomed[0]-500, span, zoomed[1]))
 		page.Click("#legend .trace:nth-child(2)")
 		page.Wait(`location.hash.includes("&sensors=indoor,greenhouse")`)
@@ -133,7 +133,7 @@ func TestPageZoomAndLink(t *testing.T) {
 	})
 }
 
-// On a telephone, two fingers stretch the time and one moves it.
+// On a telephone, two fingers zoom the time and one finger moves it.
 func TestPageTouch(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)

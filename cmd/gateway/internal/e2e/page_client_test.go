@@ -68,9 +68,9 @@ func TestPageOfOthers(t *testing.T) {
 	watcher.state("run_ms")
 }
 
-// A page of somebody else shows a token: from an origin that is allowed it imports the
-// client from the gateway, from any other it has one of its own. A token that is refused,
-// or no longer good, is told in words.
+// A page of somebody else sends a token. If its origin is allowed, it imports the client from
+// the gateway; otherwise it has a copy. If a token is refused, or no longer valid, the client
+// says so in words.
 func TestPageOfOthersWithAToken(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)

@@ -10,8 +10,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// Two operators at their pages pass control of a motor: everybody sees who has it, who is
-// asked has a time to answer in, and only who has it may start; whoever it is, may stop.
+// Two operators at their pages pass on control of a motor. Everybody sees who has it; the one
+// who is asked has a limited time to answer; only the one in control may start; all may stop.
 func TestPageControl(t *testing.T) {
 	t.Parallel()
 	long(t, "it opens the pages of three people")
@@ -60,7 +60,7 @@ func TestPageControl(t *testing.T) {
 	ahmet.Wait(whoHas + `.startsWith("mehmet has control since ") && document.querySelector(".motor .start").disabled`)
 	mehmet.Wait(room + `.endsWith("ahmet denied mehmet control; mehmet requests control from ahmet; mehmet has control now")`)
 
-	// Who has no rights sees it, and may not ask; a program passes it on all the same.
+	// A viewer sees who has control, and may not request it; a program passes it on all the same.
 	display := logInPage(t, browsertest.Start(t), pageOf(p), texts["display"], browsertest.Options{})
 	display.Wait(whoHas + `.startsWith("mehmet has control since ") && ` + ask + `.disabled`)
 	program := joinParty(t, p.URL, texts["ahmet"], wire.ReadingsV2)
@@ -68,7 +68,7 @@ func TestPageControl(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 	mehmet.Wait(asking + ` === "ahmet requests control of motor_1."`)
-	mehmet.Click(".control .ask") // release: who waits gets it
+	mehmet.Click(".control .ask") // release: the client that waits gets it
 	mehmet.Wait(whoHas + `.startsWith("ahmet has control since ")`)
 	program.Close()
 	mehmet.Wait(whoHas + ` === "" && !document.querySelector(".motor .start").disabled`)
@@ -79,7 +79,7 @@ func TestPageControl(t *testing.T) {
 	ahmet.Wait(whoHas + ` === "" && ` + ask + `.disabled`)
 }
 
-// Who has no name is known by its address, which a page learns with the acknowledgement.
+// A client without a name is known by its address, which its page learns from the acknowledgement.
 func TestPageControlWithoutName(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)

@@ -59,15 +59,15 @@ func resetEStop(page *browsertest.Page) {
 	page.Wait(`document.querySelector("#latched").hidden`)
 }
 
-// inSight reports whether an element is wholly on the screen, and is what a finger there
-// would hit.
+// inSight reports whether an element is wholly on the screen, and not covered, so that a
+// finger would hit it.
 const inSight = `((selector) => {
 	const element = document.querySelector(selector), { left, right, top, bottom } = element.getBoundingClientRect();
 	return element.checkVisibility() && left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight &&
 		element.contains(document.elementFromPoint((left + right) / 2, (top + bottom) / 2));
 })`
 
-// An emergency stop is everybody's: who pressed it and when stays in sight on every
+// An emergency stop is shown to everybody: who pressed it and when stays in sight on every
 // page, also after a reload, wherever it is scrolled to, until somebody resets it.
 func TestPageEStopForEverybody(t *testing.T) {
 	t.Parallel()
@@ -100,7 +100,7 @@ func TestPageEStopForEverybody(t *testing.T) {
 	one.Wait(`document.querySelector("#latched").hidden && document.querySelectorAll(".motor .start:enabled").length === 5`)
 }
 
-// Many interlocks are folded, behind a line that says what blocks.
+// Many interlocks are folded, behind a line that says which ones do not hold.
 func TestPageFoldsManyInterlocks(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)

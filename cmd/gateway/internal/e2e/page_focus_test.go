@@ -6,7 +6,7 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// hiddenFocus is what has the focus and is wholly covered, in words.
+// hiddenFocus describes the element that has the focus, if it is wholly covered.
 const hiddenFocus = `(() => {
 	const e = document.activeElement, { left, right, top, bottom } = e.getBoundingClientRect();
 	if (e === document.body) return "";
@@ -15,7 +15,7 @@ const hiddenFocus = `(() => {
 	return seen ? "" : (e.ariaLabel ?? e.id) + " " + e.textContent.trim().slice(0, 30);
 })()`
 
-// What has the focus can be seen, however far down it is and whatever stays on top.
+// The element with the focus can be seen, however far down it is and whatever stays on top.
 func TestPageFocusInSight(t *testing.T) {
 	t.Parallel()
 	long(t, "it moves the focus through two long pages")
@@ -30,7 +30,7 @@ func TestPageFocusInSight(t *testing.T) {
 				t.Errorf("%s: %s has the focus and is covered", name, covered)
 			}
 		}
-		// Upwards is where a header covers.
+		// Going upwards, the header could cover it.
 		wrong := browsertest.Eval[[]string](page, `[...document.querySelectorAll("a, button, input, summary, [tabindex='0']")].reverse().flatMap((element) => {
 			element.focus();
 			return [`+hiddenFocus+`].filter(Boolean);

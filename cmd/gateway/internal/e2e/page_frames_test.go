@@ -9,8 +9,8 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// changedCards counts, over 150 display frames, of how many cards the values changed in one
-// frame at most, and how often they did of a card in sight and of one out of sight.
+// changedCards counts, over 150 display frames, the highest number of cards whose values
+// changed in one frame, and how often those of a card in sight and of one out of sight did.
 const changedCards = `new Promise((then) => {
 	const cards = [...document.querySelectorAll(".sensor")], times = new Map(cards.map((card) => [card, 0])), inFrame = new Set();
 	const mean = (some) => some.reduce((sum, card) => sum + times.get(card), 0) / some.length;
@@ -32,8 +32,8 @@ const changedCards = `new Promise((then) => {
 	});
 })`
 
-// A frame draws some of many cards, the next one others; those that nobody sees are drawn
-// less often, but they are.
+// Each frame draws some of many cards, the next one others; cards out of sight are drawn
+// too, but less often.
 func TestPageSharesFrames(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -52,7 +52,7 @@ func TestPageSharesFrames(t *testing.T) {
 	}
 }
 
-// BenchmarkPageFrames is what the page's main thread does for a display frame, in the
+// BenchmarkPageFrames measures the work of the page's main thread for a display frame, in the
 // browser's own trace, with few sensors and with as many as most houses have, while their
 // cards are in sight and while the charts are: a frame of 60 a second has 16.7 ms.
 // Reported are the median and the 99th percentile, in ms, the same of the thread's
@@ -94,6 +94,6 @@ func BenchmarkPageFrames(b *testing.B) {
 				b.ReportMetric(float64(len(frames.Work))/frames.Over.Seconds(), "frames/s")
 			})
 		}
-		page.Close() // a trace is of all pages
+		page.Close() // a trace includes all pages
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// watchAges notes how old the temperature was that the first card showed as live, at most,
-// after each display frame; and how long after it was woken the page showed a new one. How
-// old one is, it knows by the least time that readings took to come.
+// watchAges records, after each display frame, the greatest age of a temperature that the
+// first card showed as live; and how long after it was woken the page showed a new one. Ages
+// are relative to the shortest time that readings took to come.
 const watchAges = `
 	globalThis.oldest = 0;
 	const times = new Map(); // of the newest reading that is shown so
@@ -44,14 +44,14 @@ const watchAges = `
 		});
 	});`
 
-// A page that the browser has frozen for a while never shows what it was sent meanwhile as
-// live, and is live again within 3 s, with all of it.
+// After the browser has frozen a page for a while, the page never shows readings of that
+// time as live, and is live again within 3 s, with all of them.
 func TestPageFrozen(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
 	b := browsertest.Start(t)
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
-	other := openPage(t, b, p, browsertest.Options{}) // sees how much comes meanwhile
+	other := openPage(t, b, p, browsertest.Options{}) // counts what comes meanwhile
 	page := openPage(t, b, p, browsertest.Options{Script: watchAges, Smooth: true}, "Back-Forward Cache")
 	page.Wait(`document.querySelectorAll(".sensor[data-state=live]").length === 3 && oldest > 0`)
 	before := browsertest.Eval[int](page, received)
@@ -71,8 +71,8 @@ func TestPageFrozen(t *testing.T) {
 	page.Wait(`/ 0 lost/.test(document.querySelector("#totals").textContent)`)
 }
 
-// What comes late, over a line that has stalled, is not shown as live however evenly it
-// comes: the page knows how quickly readings came before.
+// Readings that come late, after a line has stalled, are not shown as live, however evenly
+// they come: the page knows how quickly readings came before.
 func TestPageHeldUp(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)

@@ -8,8 +8,8 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// groupedConfig writes a configuration of many sensors in so many groups, of a gateway
-// that has a name.
+// groupedConfig writes a configuration with many sensors in so many groups, and a name for
+// the gateway.
 func groupedConfig(t *testing.T, sensors, groups int) (path string) {
 	t.Helper()
 	names := []string{"Alpha", "Bravo", "Charlie", "Delta", "Echo", "Foxtrot", "Golf", "Hotel"}
@@ -21,9 +21,9 @@ func groupedConfig(t *testing.T, sensors, groups int) (path string) {
 	return writeFile(t, "gateway.yaml", "name: North farm\n"+text)
 }
 
-// Sensors stand under their groups' names; who chooses one sees its sensors alone, in the
-// charts too, and an address that opens the same; in both sizes. Whose page it is stands in
-// its title and its heading.
+// Sensors stand under their groups' names. When a group is chosen, only its sensors are shown,
+// in the charts too, and the address opens the same view; in both sizes. The gateway's name is
+// in the page's title and heading.
 func TestPageGroups(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -67,15 +67,15 @@ func TestPageGroups(t *testing.T) {
 			page.Wait(cards + ` === 64`)
 			choose(page, "order", "name")
 			page.Wait(`location.hash.includes("order=name") && document.querySelectorAll("#sensors section").length === 1 && document.querySelector(".sensor h3").textContent === "attic_north"`)
-			browsertest.Eval[bool](page, `(location.hash = "#group=nowhere", true)`) // as of a link from before a change of the configuration
+			browsertest.Eval[bool](page, `(location.hash = "#group=nowhere", true)`) // like a link from before a change of the configuration
 			page.Wait(cards + ` === 64 && document.querySelector("#group").value === ""`)
 			page.Close()
 		})
 	}
 }
 
-// cutNotes shows cards of sensors whose names are the longest, in every trouble, with the
-// texts of the language; it returns what of them is cut off, other than what small cards
+// cutNotes shows cards of sensors with the longest names, in every kind of failure, with the
+// texts of the language. It returns texts that are cut off, except those that small cards
 // leave out.
 const cutNotes = `(async () => {
 	const [{ Card }, { Sensor }] = await Promise.all([import("./cards.js"), import("./sensor.js")]);
@@ -101,7 +101,7 @@ const cutNotes = `(async () => {
 	return cut;
 })()`
 
-// Nothing that matters is cut off in small cards, in each language and size.
+// No important text is cut off in small cards, in each language and size.
 func TestPageCardsFit(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)

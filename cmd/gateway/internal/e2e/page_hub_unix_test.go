@@ -34,9 +34,9 @@ func logIn(page *browsertest.Page, token string) {
 	page.Wait(`document.querySelector("#status")`)
 }
 
-// TestPagesOfAHub holds that one logs in wherever one comes to a hub, and comes back to
-// where one was; that one goes from the overview to a gateway and back; and that the page
-// of a gateway has the numbers of its machine there, with their age.
+// TestPagesOfAHub: users can log in on every page of a hub, and return to that page; they go
+// from the overview to a gateway and back; and the page of a gateway on a hub shows the
+// numbers of the gateway's machine, with their age.
 func TestPagesOfAHub(t *testing.T) {
 	t.Parallel()
 	long(t, "it logs in and out of a hub in two browsers")
@@ -70,7 +70,7 @@ func TestPagesOfAHub(t *testing.T) {
 		page.Wait(live)
 		at(address)
 		page.Click("#log-out")
-		logIn(page, own) // the page to do so is shown in its place
+		logIn(page, own) // the page to log in is shown in place of the gateway's
 		page.Wait(live + ` && ` + who + ` === ` + "`" + name + " · viewer`")
 		at(address)
 		h.want("", "token", "revoke", name, "--state", h.state)
@@ -85,7 +85,7 @@ func TestPagesOfAHub(t *testing.T) {
 		page.Wait(`document.querySelector("#token")`)
 		at(h.url + "/")
 		for _, failure := range page.Failures() {
-			// Firefox wants an icon of the page to log in, which has none, and may not have one.
+			// Firefox requests an icon for the page to log in, which has none, and is refused.
 			if !strings.Contains(failure, "401") && !strings.Contains(failure, "/favicon.ico") {
 				t.Errorf("must not happen: %s", failure)
 			}

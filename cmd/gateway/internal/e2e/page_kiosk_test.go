@@ -17,8 +17,8 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// On a wall, the page shows all that it knows, and nothing of it can be operated; pages
-// of origins that may connect may embed that, and no others.
+// In kiosk mode the page shows everything and has no controls. Only pages of origins that
+// may connect may embed it.
 func TestPageKiosk(t *testing.T) {
 	t.Parallel()
 	long(t, "it opens five pages, three of them with frames")
@@ -62,8 +62,8 @@ func TestPageKiosk(t *testing.T) {
 	}
 }
 
-// A page of another site embeds the view of a gateway that asks for a token, with a
-// ticket in the address: it sees what a viewer may, over a cut and a reload too.
+// A page of another site embeds the view of a gateway that asks for a token, with a ticket in
+// the address: the frame sees what a viewer may see, also after a lost connection and a reload.
 func TestPageKioskInAForeignFrame(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)

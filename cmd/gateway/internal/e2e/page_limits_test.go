@@ -9,9 +9,9 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// limitLines finds the lines of limits on a canvas, which are dashed across all of it, and the
-// mean height of the readings' line, both in its pixels from above. Left out are the columns at
-// the right, where the limits are written: part is how much of the time the others show.
+// limitLines finds the lines of limits on a canvas, which are dashed across its whole width, and
+// the mean height of the readings' line, both in pixels from the top. It leaves out the columns
+// at the right with the limits' texts: part is the share of the time in the other columns.
 const limitLines = `((id) => {
 	const canvas = document.querySelector("#" + id + " canvas"), { width, height } = canvas, ends = width - 120 * devicePixelRatio;
 	const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
@@ -44,7 +44,7 @@ const limitLines = `((id) => {
 func TestPageDrawsLimits(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
-	const apart = 0.25 // °C, so near that a chart of half a degree has two
+	const apart = 0.25 // °C, so small that a chart of half a degree has two
 	var config strings.Builder
 	config.WriteString("sensors:\n  - {name: indoor, bus: 1, chip: sht3x}\nalarms:\n")
 	for i := range 60 {

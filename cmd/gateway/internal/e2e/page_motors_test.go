@@ -11,7 +11,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// countSent counts what the page sends, by type and by what that is about.
+// countSent counts the messages that the page sends, by type and by action or topic.
 const countSent = `
 	globalThis.sent = {};
 	const { send } = WebSocket.prototype;
@@ -41,9 +41,9 @@ func indoorTemperature(t *testing.T, p *gatewayProcess) float32 {
 	}
 }
 
-// An operator is offered what the motor can do, and sees what keeps a motor from
-// starting before a start is refused: while the page is visible, without a command,
-// and without a line in the log.
+// An operator gets controls for what the motor can do, and sees what prevents a start before
+// one is refused: while the page is visible, without a command, and without a line in the
+// log.
 func TestPageInterlocks(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -119,7 +119,7 @@ motors:
 	page.Wait(relay(cool + " unknown while disconnected,indoor.age < 1m unknown while disconnected"))
 }
 
-// One page holds 32 motors, at less than half the rate that a client may send at.
+// One page keeps 32 motors running, with less than half of the messages that a client may send.
 func TestPageHoldsManyMotors(t *testing.T) {
 	t.Parallel()
 	long(t, "it starts 32 motors, one after the other")

@@ -20,10 +20,10 @@ const liveAt = `globalThis.liveAt = new Promise((then) => new MutationObserver((
 	if (document.querySelector("#status[data-phase=live]")) { observer.disconnect(); then(performance.now()); }
 }).observe(document, { subtree: true, attributeFilter: ["data-phase"] }))`
 
-// BenchmarkPageFirstPaint is how long a browser takes to show the page, beside a
-// page of one line of text, in turns: only what is above that is the page's own.
-// A new tab has a process to start; a warm one has shown the line before.
-// Reported are medians, in ms after the navigation began:
+// BenchmarkPageFirstPaint measures how long a browser takes to show the page, alternately
+// with a page of one line of text: only the difference is due to the page.
+// A new tab has to start a process; a warm one has shown the line before.
+// It reports medians, in ms after the navigation began:
 //
 //	go test -run xxx -bench FirstPaint -benchtime 20x ./cmd/gateway/internal/e2e
 func BenchmarkPageFirstPaint(b *testing.B) {

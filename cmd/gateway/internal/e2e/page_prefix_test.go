@@ -20,9 +20,9 @@ const hourAhead = `
 		static now() { return super.now() + hour; }
 	};`
 
-// Behind a proxy that takes a prefix away, of which the gateway knows nothing, the page
-// and the page to log in ask for nothing beside it: all that the page has works, also where
-// the browser's clock is another one.
+// Behind a proxy that removes a prefix, which the gateway does not know, the page and the
+// page to log in request nothing outside the prefix: everything on the page works, also when
+// the browser's clock is wrong.
 func TestPageUnderAPrefix(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)

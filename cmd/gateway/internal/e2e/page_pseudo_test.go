@@ -13,8 +13,8 @@ import (
 )
 
 // pseudoLanguage is a language file made of the English one: each text is longer by two
-// fifths, as in a language of long words, and between marks, so that one that no file
-// has is told apart.
+// fifths, as in a language with long words, and between marks, so that texts that are in no
+// language file can be found.
 const pseudoLanguage = `
 import { words as english } from "./en.js";
 const longer = (text) => /\p{L}{2}/u.test(text) ? "⟦" + text + " " + "ı".repeat(Math.ceil(text.length * 0.4)) + "⟧" : text;
@@ -27,8 +27,8 @@ export const page = new Proxy({}, {
 	getOwnPropertyDescriptor: (_, text) => ({ value: longer(text), configurable: true, enumerable: true }),
 });`
 
-// unmarked are the words in sight, between no marks, that are none of a name, a unit, or
-// what the gateway or somebody has said.
+// unmarked returns the visible words that are not between marks and are no names, units, or
+// texts of the gateway or of users.
 const unmarked = `(() => {
 	const said = "#name, .sensor h3, .motor h3, .model, .unit, .foot a, #who, #log, #room-last, #version, .condition, .names .name, .trace, #tokens, #sessions, #records, #alarms h3, #alarms-recent, #made, td:first-child, th[scope=row], #stop-hint, fieldset div label, .speed output";
 	const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
@@ -44,8 +44,8 @@ const unmarked = `(() => {
 	return found;
 })()`
 
-// misplaced are texts that do not fit their place, controls that cover each other or lie
-// beside the page, and a page that is wider than the screen.
+// misplaced returns texts that do not fit into their place, controls that overlap or lie
+// outside the page, and a page that is wider than the screen.
 const misplaced = `(() => {
 	const shown = (e) => e.checkVisibility({ visibilityProperty: true }) && !e.closest(".unseen, .uplot");
 	const say = (e) => (e.id || e.className || e.localName) + " " + JSON.stringify(e.textContent.trim().slice(0, 60));
@@ -71,8 +71,8 @@ const misplaced = `(() => {
 	return found;
 })()`
 
-// A language whose words are long has its place everywhere, and no text is left out of
-// the languages' files: in both sizes, with everything unfolded, and after an e-stop.
+// The texts of a language with long words fit everywhere, and every text is in the language
+// files: in both sizes, with everything unfolded, and after an e-stop.
 func TestPageInALongLanguage(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -102,7 +102,7 @@ func TestPageInALongLanguage(t *testing.T) {
 		page := logInPage(t, browsertest.Start(t), server.URL+"/", root, options)
 		check := func(when string) {
 			t.Helper()
-			// What is being drawn anew may be between two sizes.
+			// A chart that is being redrawn may be between two sizes.
 			page.Wait(`new Promise((then) => requestAnimationFrame(() => setTimeout(then, 0, true)))`)
 			for _, wrong := range append(browsertest.Eval[[]string](page, unmarked), browsertest.Eval[[]string](page, misplaced)...) {
 				t.Errorf("%s, %s: %s", name, when, wrong)

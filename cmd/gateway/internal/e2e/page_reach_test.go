@@ -26,8 +26,8 @@ func TestPagePartsInReach(t *testing.T) {
 	wide.Wait(`!document.querySelector("#parts").checkVisibility()`) // there they are beside each other
 }
 
-// Nobody scrolls on a wall: all that the page shows of many sensors, motors and alarms is
-// in sight there.
+// In kiosk mode nobody scrolls: all that the page shows of many sensors, motors and alarms is
+// in sight.
 func TestPageKioskInSight(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)

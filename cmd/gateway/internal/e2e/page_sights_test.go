@@ -41,8 +41,8 @@ func saveSight(t *testing.T, path string, content []byte) {
 	}
 }
 
-// TestPageSightsAccount takes pictures of who is logged in, over a connection that
-// others can read: of a viewer after an e-stop, and when its session has ended.
+// TestPageSightsAccount takes pictures of a user who is logged in over a connection that
+// others can read: a viewer after an e-stop, and when the session has ended.
 func TestPageSightsAccount(t *testing.T) {
 	t.Parallel()
 	dir, state := sightsDir(t), t.TempDir()
@@ -101,8 +101,8 @@ func TestPageSightsAdmin(t *testing.T) {
 	}
 }
 
-// TestPageSights takes the pictures that people look at before a change of the
-// page is done, and the README's, when GATEWAY_TEST_SIGHTS names a directory:
+// TestPageSights takes the pictures that people check after a change of the page, and the
+// README's picture, if GATEWAY_TEST_SIGHTS names a directory:
 //
 //	GATEWAY_TEST_SIGHTS=/tmp/sights go test -run TestPageSights ./cmd/gateway/internal/e2e
 func TestPageSights(t *testing.T) {

@@ -20,15 +20,15 @@ const (
 	card     = `document.querySelector(".motor")`
 )
 
-// againInABrowser is why most tests of the page run only with those that take long.
+// againInABrowser is the reason why most tests of the page run only with the long ones.
 const againInABrowser = "it opens the page in a browser, as TestPage and TestPageMotorInBrowsers do in any case"
 
-// openPage opens the page of a gateway and waits until it is live. At the end of
-// the test, nothing may have happened that must not: no word on the console, no
-// exception, no violation of the policy, no request to anybody else.
+// openPage opens the page of a gateway and waits until it is live. The test fails at its
+// end if anything forbidden happened: a message on the console, an exception, a
+// violation of the policy, a request to another host.
 //
-// A browser always writes there that a connection was refused: a test in which that
-// happens names it in expected.
+// Browsers always write refused connections to the console: a test in which they are
+// refused names that in expected.
 func openPage(t *testing.T, b *browsertest.Browser, p *gatewayProcess, o browsertest.Options, expected ...string) *browsertest.Page {
 	t.Helper()
 	return openAddress(t, b, pageOf(p), o, expected...)
@@ -39,7 +39,7 @@ func openPage(t *testing.T, b *browsertest.Browser, p *gatewayProcess, o browser
 func openAddress(t *testing.T, b *browsertest.Browser, address string, o browsertest.Options, expected ...string) *browsertest.Page {
 	t.Helper()
 	page := b.Open(t, address, o)
-	if slices.Contains(expected, refused) { // what was asked for when the gateway went
+	if slices.Contains(expected, refused) { // requests were under way when the gateway ended
 		expected = append(slices.Clone(expected), "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "ERR_CONTENT_LENGTH_MISMATCH", "ERR_INCOMPLETE_CHUNKED_ENCODING")
 	}
 	t.Cleanup(func() {
@@ -127,7 +127,7 @@ func TestPageCharts(t *testing.T) {
 		URL.createObjectURL = (blob) => { blob.text().then((text) => globalThis.exported = text); return createObjectURL(blob); };`})
 	page.Wait(coloured + `("temperature") > 100`)
 
-	// So fast that no frame is drawn in between, and to before the page was there.
+	// So fast that no frame is drawn in between, and back to before the page was opened.
 	browsertest.Eval[bool](page, `(() => {
 		const over = document.querySelector("#temperature .u-over"), { left, top, width } = over.getBoundingClientRect();
 		const mouse = (type, part, at = over) => at.dispatchEvent(new MouseEvent(type, { clientX: left + part * width, clientY: top + 9, movementX: 1, bubbles: true }));
@@ -176,8 +176,8 @@ func TestPageCharts(t *testing.T) {
 	}
 }
 
-// What an operator does with a motor: it runs when it is said to run, the room
-// gets cooler, and it stops in every way that it can be stopped.
+// An operator uses a motor: it runs when the page shows that it runs, the room gets cooler,
+// and it stops in every way in which it can be stopped.
 func TestPageMotor(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -233,10 +233,10 @@ func TestPageMotor(t *testing.T) {
 	page.Wait(card + `.querySelector(".why").textContent.includes("lease ended")`)
 }
 
-// tryNow presses a button that may go away by itself just then.
+// tryNow presses a button that may disappear by itself at that moment.
 const tryNow = `(document.querySelector("#retry").click(), true)`
 
-// A stop that finds nobody says so, loudly, and does not come later.
+// A stop that cannot be sent is reported loudly, and is not sent later.
 func TestPageStopWithoutAGateway(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -258,7 +258,7 @@ func TestPageStopWithoutAGateway(t *testing.T) {
 	if a := watcher.ask("command", `{"action":"start","target":"motor_1","lease_ms":5000}`); a.Type != "ack" {
 		t.Errorf("a stop came later: %+v", a)
 	}
-	// One that is pressed in time gets through as soon as there is somebody.
+	// If it is pressed shortly before the gateway is back, it is sent as soon as that answers.
 	p.Kill(t)
 	page.Wait(`document.querySelector("#status").dataset.phase === "waiting"`)
 	page.Click("#stop-all")
@@ -328,7 +328,7 @@ func TestPageRoom(t *testing.T) {
 	for _, page := range []*browsertest.Page{ann, bob} {
 		page.Wait(`[...document.querySelectorAll("#log .chat")].some((li) => / ann2 \(127\.0\.0\.1\) <b>hello<\/b>$/.test(li.textContent))`)
 	}
-	ann.Navigate(pageOf(p)) // who was inside is inside again, and sees what was said
+	ann.Navigate(pageOf(p)) // after a reload the user is in the room again, with the last lines
 	ann.Wait(`!document.querySelector("#say").hidden && / ann2 \(127\.0\.0\.1\) <b>hello<\/b>$/.test(document.querySelector("#log .chat").textContent)`)
 	ann.Wait(live)
 	bob.Click(".motor .start")
@@ -339,9 +339,9 @@ func TestPageRoom(t *testing.T) {
 }
 
 const (
-	// refused is what a browser writes of a gateway that is not there.
+	// refused is a browser's message when the gateway does not run.
 	refused = "ERR_CONNECTION_REFUSED"
-	// probed is what it writes of the answer when the page asks why it has no
+	// probed is its message about the answer when the page asks why it has no
 	// connection, as on a busy machine.
 	probed = "responded with a status of 405"
 )

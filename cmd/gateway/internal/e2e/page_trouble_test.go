@@ -44,15 +44,15 @@ func behind(t *testing.T, p *gatewayProcess, change func(*httputil.ProxyRequest)
 	return server.URL + "/"
 }
 
-// stops tells that STOP ALL does what it says.
+// stops checks that STOP ALL works.
 func stops(page *browsertest.Page) {
 	page.Wait(`document.querySelector("#stop-all").checkVisibility()`)
 	page.Click("#stop-all")
 	page.Wait(`document.querySelector("#stop-alert").dataset.state === "done"`)
 }
 
-// timeToTrouble measures how long a page that has come to life takes to say why it
-// is not connected, in ms.
+// timeToTrouble measures how long, in ms, a loaded page takes to say why it is not
+// connected.
 const timeToTrouble = `
 	let alive = 0;
 	new MutationObserver(() => {
@@ -79,7 +79,7 @@ func TestPageWithoutAConnection(t *testing.T) {
 			t.Errorf("the page is %s", status)
 		}
 	}
-	// As a proxy does that does not pass on by which name it was asked.
+	// Like a proxy that does not pass on the name that the browser used.
 	elsewhere := behind(t, p, func(r *httputil.ProxyRequest) { r.Out.Host = r.Out.URL.Host })
 	trouble(elsewhere, "", "refuses this page: 403 Forbidden: ")
 	noUpgrade := behind(t, p, func(r *httputil.ProxyRequest) { r.Out.Header.Del("Upgrade") })
@@ -87,7 +87,7 @@ func TestPageWithoutAConnection(t *testing.T) {
 	trouble(pageOf(p), timeToTrouble+`globalThis.WebSocket = class { close() {} }; globalThis.fetch = async () => { throw new TypeError("Failed to fetch"); };`, "no answer from")
 }
 
-// Whatever part of the page fails: what it was is said, and STOP ALL works.
+// Whichever part of the page fails: the page says which, and STOP ALL works.
 func TestPageInParts(t *testing.T) {
 	t.Parallel()
 	long(t, "it opens ten pages, each without another part")
@@ -134,8 +134,8 @@ func TestPageInParts(t *testing.T) {
 	}
 }
 
-// Scripts that do not arrive whole, as over a bad line or when a telephone changes
-// its network, are loaded again: without the core until it comes.
+// Scripts that do not arrive completely, as over a bad line or when a telephone changes its
+// network, are loaded again: if it is the core, until it is there.
 func TestPageThatArrivesInPart(t *testing.T) {
 	t.Parallel()
 	long(t, "it loads four pages two or three times each")
@@ -172,7 +172,7 @@ func TestPageThatArrivesInPart(t *testing.T) {
 	}
 }
 
-// Who may connect may stop, also where only others may start.
+// All clients that may connect may stop, also where only others may start.
 func TestPageThatMayNotStart(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)

@@ -9,9 +9,9 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// The readings of a gateway that sends nothing more, and does not close the
-// connection, are stale at first; then the page connects again. What was measured
-// before is not shown as live.
+// When a gateway sends nothing more, but does not close the connection, its readings are
+// shown as stale at first; then the page connects again. Older readings are not shown as
+// live.
 func TestPageSilence(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)

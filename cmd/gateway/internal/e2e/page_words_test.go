@@ -12,8 +12,8 @@ import (
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// A browser that prefers Turkish gets the page in Turkish: what it shows, what a screen
-// reader says, and how it is written in capitals.
+// A browser that prefers Turkish gets the page in Turkish: its texts, those for screen
+// readers, and the rules for capitals.
 func TestPageInTurkish(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -55,7 +55,7 @@ func checkTurkish(t *testing.T, b *browsertest.Browser) {
 	}
 }
 
-// The page to log in, which stands alone, is in Turkish too: all of it, with no text too many.
+// The page to log in, which has its own texts, is in Turkish too: each text is translated, and used.
 func TestPageLogInInTurkish(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -82,7 +82,7 @@ func TestPageLogInInTurkish(t *testing.T) {
 	}
 }
 
-// Who chooses °F has it in cards, charts and table, on the next visit too. What follows from temperature and humidity is shown to who wants it.
+// When °F is chosen, cards, charts and table have it, on the next visit too. Dew point and absolute humidity are shown if they are switched on.
 func TestPageUnits(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -114,7 +114,7 @@ func TestPageUnits(t *testing.T) {
 	units(forbidden, "°F")
 }
 
-// The machine's numbers come while the panel is open, and nothing for it while it is folded.
+// The machine's numbers are sent while the panel is open, and nothing for it while it is folded.
 func TestPageMachine(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)

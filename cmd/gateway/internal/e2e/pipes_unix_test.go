@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipes makes pipes that have files' names.
+// pipes makes named pipes in place of files.
 func pipes(t *testing.T, state string, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -42,8 +42,8 @@ func (p *gatewayProcess) wantEnd(t *testing.T, why string) {
 	}
 }
 
-// TestPipesOfAGateway holds that a start waits for nothing that has a file's name and is none,
-// nor a stop: the gateway says so and runs without it, or does not start.
+// TestPipesOfAGateway: neither a start nor a stop waits for a named pipe in place of a file:
+// the gateway says so and runs without the file, or does not start.
 func TestPipesOfAGateway(t *testing.T) {
 	t.Parallel()
 	program, secret := buildGateway(t), filepath.Join(t.TempDir(), "secret")
@@ -82,7 +82,7 @@ func TestPipesOfAGateway(t *testing.T) {
 	start(state).wantEnd(t, "/uplink.json is no file but a pipe")
 }
 
-// TestPipesOfAHub holds the same of a hub.
+// TestPipesOfAHub does the same with a hub.
 func TestPipesOfAHub(t *testing.T) {
 	t.Parallel()
 	h := startHub(t)

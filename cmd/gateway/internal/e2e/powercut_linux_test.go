@@ -16,8 +16,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// lostTime is how much of the newest the README says that a power cut costs at most. A
-// disk that is slower than that says itself how much it is now.
+// lostTime is the time of readings that a power cut loses at most, as the README says. With
+// a slower disk, the gateway itself reports how much it is.
 func lostTime(t *testing.T, wsURL string) time.Duration {
 	t.Helper()
 	const said = 1200 * time.Millisecond

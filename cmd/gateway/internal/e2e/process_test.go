@@ -23,8 +23,8 @@ type gatewayProcess struct {
 	URL string // ws(s)://HOST:PORT/, as the program announced it
 
 	cmd       *exec.Cmd
-	announced chan string   // the first announcement; more are dropped
-	exited    chan struct{} // closed when it has ended and all its output is in
+	announced chan string   // the first announcement; others are dropped
+	exited    chan struct{} // closed when it has ended and all its output was read
 	err       error         // of the end; valid once exited is closed
 
 	mu     sync.Mutex
@@ -34,8 +34,8 @@ type gatewayProcess struct {
 
 var announcedForm = regexp.MustCompile(`wss?://[^\s"/]+:[0-9]+/`)
 
-// startGateway starts argv and waits until it says where it listens. It is killed
-// at the end of the test if it still runs by then.
+// startGateway starts argv and waits until it announces its address. It is killed at
+// the end of the test if it still runs.
 func startGateway(t testing.TB, argv ...string) *gatewayProcess {
 	t.Helper()
 	p := launchGateway(t, argv...)
@@ -160,9 +160,9 @@ func (p *gatewayProcess) Kill(t testing.TB) {
 // reserved has the ports that freeAddress has given away.
 var reserved sync.Map
 
-// freeAddress is one that nobody listens at, for a program that comes back to it.
-// Its port is below those that systems choose themselves for connections and for
-// port 0, so nobody takes it while the program is not there.
+// freeAddress returns an address that is not in use, for a program that will listen there
+// again after a restart. Its port is below those that systems choose for connections and
+// for port 0, so no other program gets it while the program does not run.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	for range 100 {

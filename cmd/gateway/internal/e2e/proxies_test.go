@@ -24,8 +24,8 @@ import (
 // A proxyProgram is one of those that configs/ has a file for.
 type proxyProgram struct {
 	name, pkg, file string
-	// What in the file is different in a test, besides the address of the gateway and
-	// the paths of certificate and key; PORT and DIR are the test's own.
+	// What is replaced in the file for a test, besides the address of the gateway and the
+	// paths of certificate and key; PORT and DIR are the test's own.
 	change []string
 	argv   []string // FILE is its copy of the file
 }
@@ -75,8 +75,8 @@ func (x proxyProgram) text(t *testing.T) string {
 	return mustRead(t, filepath.Join(projectRoot, "configs", x.file))
 }
 
-// startFor runs the program with its file in configs/, but for addresses and paths,
-// before a gateway; dir has the certificate. It returns where it listens.
+// startFor runs the program in front of a gateway, with its file in configs/, in which
+// addresses and paths are replaced; dir has the certificate. It returns its address.
 func (x proxyProgram) startFor(t *testing.T, p *gatewayProcess, dir string) (address string) {
 	t.Helper()
 	text, address := x.text(t), freeAddress(t)
@@ -92,8 +92,8 @@ func (x proxyProgram) startFor(t *testing.T, p *gatewayProcess, dir string) (add
 	return address
 }
 
-// gatewayLines returns the lines of gateway.yaml that a file of configs/ names, but for
-// where to listen.
+// gatewayLines returns the lines of gateway.yaml that a file of configs/ names, without
+// listen:.
 func gatewayLines(t *testing.T, text string) (lines string) {
 	t.Helper()
 	_, rest, found := strings.Cut(text, "that belong to it:\n")
@@ -173,7 +173,7 @@ func TestBehindProxies(t *testing.T) {
 				resetEStop(page)
 				page.Wait(`document.querySelector("#stop-alert").textContent === ""`)
 
-				// Nobody is who he says: the address is the one that the proxy has seen.
+				// A client cannot claim another address: the proxy's header has the real one.
 				stranger := http.Header{"Origin": {"https://evil.example"}, "X-Forwarded-For": {"192.0.2.66"}, "X-Forwarded-Proto": {"http"}}
 				if _, answer, err = dialer.Dial("wss://"+host+path, stranger); err == nil || answer == nil || answer.StatusCode != http.StatusForbidden {
 					t.Errorf("%s: a page of another origin: %v, %+v", path, err, answer)
@@ -188,8 +188,8 @@ func TestBehindProxies(t *testing.T) {
 // namedLine is a line of gateway.yaml in the text of a refusal.
 var namedLine = regexp.MustCompile(`(?:hosts|origins): \[".*?"\]|proxies: \[\{.*?\}\]|url: "[^"]*"`)
 
-// nginx as people write it: the page works, or says which line is missing, which then
-// helps.
+// With typical nginx configurations the page works, or says which line is missing; with that
+// line it works.
 func TestNginxAsWritten(t *testing.T) {
 	t.Parallel()
 	long(t, "it opens a page behind nginx eleven times")
@@ -220,7 +220,7 @@ func TestNginxAsWritten(t *testing.T) {
 			for written := 0; ; written++ {
 				p := startGateway(t, buildGateway(t), "--simulate", "--config", writeFile(t, "gateway.yaml", config), "--listen", own)
 				page := b.Open(t, fmt.Sprintf("%s://greenhouse.example:%s%s", tt.scheme, port, tt.path), browsertest.Options{Script: timeToTrouble})
-				// What a client may not do is no refusal: it is connected.
+				// A client that may not command is connected, not refused.
 				page.Wait(`document.querySelector("#status")?.dataset.phase === "live" || !document.querySelector(".sensor") && /fix: /.test(document.body?.innerText)`)
 				if took := browsertest.Eval[float64](page, `globalThis.took ?? 0`); took > 5000 {
 					t.Errorf("it took %.0f ms to say why", took)

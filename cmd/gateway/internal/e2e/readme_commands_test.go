@@ -20,8 +20,8 @@ var outside = map[string]bool{
 	"apt": true, "git": true, "i2cdetect": true, "journalctl": true, "jq": true, "lego": true, "modprobe": true, "rabbitmqctl": true, "raspi-config": true, "reboot": true, "rm": true, "rsync": true, "systemctl": true,
 }
 
-// Each command in a README, in a block or in the text, is one that works: programs
-// and scripts exist, as do their flags, what is measured, and what is asked for.
+// Each command in a README, in a block or in the text, works: programs, scripts, their
+// flags, benchmarks and requested addresses exist.
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	c := commands{program: buildGateway(t), tests: map[string]string{}}
@@ -101,7 +101,7 @@ func (c commands) check(command string) error {
 	return fmt.Errorf("unknown command %s", words[0])
 }
 
-// gateway wants the subcommand and the flags in the help of the program.
+// gateway checks that the program's help has the subcommand and the flags.
 func (c commands) gateway(words []string) error {
 	help := []string{"--help"}
 	if len(words) > 0 && regexp.MustCompile(`^[a-z]`).MatchString(words[0]) {
@@ -132,7 +132,7 @@ func (c commands) golang(words []string) error {
 		}
 		return c.gateway(words[2:])
 	}
-	if words[0] == "build" { // in the root, the program's own name is that of a folder
+	if words[0] == "build" { // in the root, a folder has the program's name
 		if strings.Join(words[1:], " ") != "-o dist/ ./cmd/gateway" {
 			return fmt.Errorf("it does not build into dist/")
 		}
@@ -176,7 +176,7 @@ func (c commands) testsIn(dir string) (text string) {
 	return text
 }
 
-// curl asks the simulation for the same.
+// curl sends the same request to the simulation.
 func (c commands) curl(words []string) error {
 	var header, at string
 	for i, w := range words {
@@ -205,7 +205,7 @@ func (c commands) curl(words []string) error {
 	return nil
 }
 
-// script wants an executable script, and its options and targets in its text.
+// script checks that the script is executable and has the options and targets in its text.
 func script(name string, words []string) error {
 	info, err := os.Stat(filepath.Join(projectRoot, name))
 	if err != nil {

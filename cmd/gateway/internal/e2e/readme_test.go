@@ -95,7 +95,7 @@ func codeBlocks(file, text string) (blocks []codeBlock, prose string) {
 	return blocks, prose
 }
 
-// eachBlock runs check for each block of a language, and wants some.
+// eachBlock runs check for each block of a language, and fails if there is none.
 func eachBlock(t *testing.T, language string, check func(t *testing.T, b codeBlock)) {
 	t.Helper()
 	n := 0
@@ -168,7 +168,7 @@ func TestReadmeLinks(t *testing.T) {
 	}
 }
 
-// Each configuration in a README is one that the program takes.
+// The program accepts each configuration in a README.
 func TestReadmeConfigurations(t *testing.T) {
 	t.Parallel()
 	program, dir := buildGateway(t), t.TempDir()
@@ -186,7 +186,7 @@ var (
 	faultForm  = regexp.MustCompile(`(?m)^\| (` + "`[^|]+`" + `) \|`)
 )
 
-// Each text by which a README explains a fault is one that the program has.
+// Each text of a fault that a README explains is in the program.
 func TestReadmeFaults(t *testing.T) {
 	var program strings.Builder
 	for _, suffix := range []string{".go", ".js"} {

@@ -24,14 +24,14 @@ import (
 	"sensorgateway/wire"
 )
 
-// follower notes what comes to the Go client, and what is reported lost.
+// follower records what the Go client gets, and what is reported lost.
 type follower struct {
 	t     *testing.T
 	mu    sync.Mutex
 	came  map[string]map[uint32]bool
 	twice int
 	lost  map[string]uint32
-	ready int           // how often it was connected, and all that was missed had been replayed
+	ready int           // how often it was connected and had all missed readings
 	more  chan struct{} // 1: something happened
 }
 
@@ -72,8 +72,8 @@ func (f *follower) handle(e client.Event) {
 	}
 }
 
-// await waits until so much has come. (A client takes a minute to see the end of a
-// replay that does not meet what is live, as when a busy machine misses a tick.)
+// await waits until so much has come. (If the replay does not reach the first live reading,
+// because a busy machine missed a tick, a client takes a minute to see the replay's end.)
 func (f *follower) await(what string, enough func() bool) {
 	f.t.Helper()
 	late := time.After(3 * time.Minute)
@@ -92,9 +92,9 @@ func (f *follower) await(what string, enough func() bool) {
 	}
 }
 
-// A gateway is killed, stopped and killed again, with the Go client and a Python
-// client connected: both have all that the log has, each number once or reported
-// lost. The log is exported while the gateway writes it.
+// A gateway is killed, stopped and killed again, while the Go client and a Python client
+// are connected: both get all that the log has, each number once or reported lost. The
+// log is exported while the gateway writes it.
 func TestNothingIsMissedOverRestarts(t *testing.T) {
 	t.Parallel()
 	python := debianPython(t)
@@ -234,7 +234,7 @@ func parsedCSV(t *testing.T, text []byte) (lines [][]string) {
 	return lines[1:]
 }
 
-// exportIsTheAnswerOfHTTP asks both for the same readings of the log.
+// exportIsTheAnswerOfHTTP gets the same readings by export and by HTTP, and compares them.
 func exportIsTheAnswerOfHTTP(t *testing.T, url, binary, state string) {
 	t.Helper()
 	all := parsedCSV(t, gatewayExport(t, binary, state, "--sensor", "indoor"))

@@ -18,7 +18,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// TestRevokedMeanwhile holds that who is revoked is cut off within a second: from a
+// TestRevokedMeanwhile: a client whose token is revoked is cut off within a second: from a
 // stream at 50 Hz, from a replay, and from a download.
 func TestRevokedMeanwhile(t *testing.T) {
 	t.Parallel()
@@ -28,7 +28,7 @@ func TestRevokedMeanwhile(t *testing.T) {
 	r := routeTo(p)
 	situations := []struct {
 		name string
-		// begin begins with a token; it returns what waits for the end.
+		// begin starts with a token; it returns a function that waits for the end.
 		begin func(t *testing.T, r route, token string) (end func() error)
 	}{
 		{"a stream", revokedInStream}, {"a replay", revokedInReplay}, {"a download", revokedInDownload},
@@ -106,7 +106,7 @@ func revokedInReplay(t *testing.T, r route, token string) func() error {
 	return func() error { return untilRevoked(c) }
 }
 
-// readingsWith connects with buffers so small that what is missed does not fit in.
+// readingsWith connects with buffers so small that the missed readings do not fit in.
 func readingsWith(t *testing.T, r route, token string) *websocket.Conn {
 	d := websocket.Dialer{Subprotocols: []string{wire.ReadingsV2}, HandshakeTimeout: patience, NetDial: dialNarrow}
 	c, _, err := d.Dial("ws"+strings.TrimPrefix(r.base, "http")+"/", http.Header{"Authorization": {"Bearer " + token}})
@@ -144,7 +144,7 @@ func revokedInDownload(t *testing.T, r route, token string) func() error {
 	}
 	return func() error {
 		defer answer.Body.Close()
-		// Whoever reads at once has it all before the gateway knows.
+		// A client that reads at once would have everything before the gateway knows.
 		await(t, "the token is refused", func() bool { return answered(t, r, token) == http.StatusUnauthorized })
 		n, err := io.Copy(io.Discard, answer.Body)
 		if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) {

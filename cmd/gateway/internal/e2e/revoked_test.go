@@ -14,8 +14,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// TestRevoked holds that who is revoked while it drives a motor and reads is closed
-// within a second, that its motor stops, and that nobody else notices.
+// TestRevoked: a client whose token is revoked while it drives a motor and reads is closed
+// within a second, its motor stops, and other clients are not affected.
 func TestRevoked(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()
@@ -79,8 +79,8 @@ func TestRevoked(t *testing.T) {
 	}
 }
 
-// withinASecond holds that connections are ended within a second, as far as the
-// machine, which has much else to do, lets the gateway run.
+// withinASecond checks that connections are ended within a second, and allows for the time
+// in which a busy machine did not let the gateway run.
 func withinASecond(t *testing.T, took []time.Duration) {
 	t.Helper()
 	slices.Sort(took)

@@ -17,7 +17,7 @@ const behindMuxes = `sensors:
   - {name: cellar, chip: sht3x, mux: {address: 0x76, channel: 3}}
 `
 
-// What scan prints of chips behind multiplexers is a configuration of just these, whose
+// The lines that scan prints for chips behind multiplexers are a valid configuration, whose
 // sensors can be read.
 func TestScanBehindMultiplexers(t *testing.T) {
 	t.Parallel()
@@ -64,8 +64,8 @@ func TestScanBehindMultiplexers(t *testing.T) {
 	}
 }
 
-// A gateway that runs switches its multiplexers itself: its sensors are told, and nothing
-// is asked on the bus.
+// A running gateway switches its multiplexers itself: scan lists its sensors, and does not
+// use the bus.
 func TestScanLeavesAlone(t *testing.T) {
 	t.Parallel()
 	bin, address := buildGateway(t), freeAddress(t)

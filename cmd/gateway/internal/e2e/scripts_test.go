@@ -51,17 +51,17 @@ func copyFile(to, from string) error {
 	return writeProgram(to, b, info.Mode().Perm())
 }
 
-// writeProgram writes a file that will be run. No process starts meanwhile: it would have
-// the file open for writing until its own program runs, and Linux runs no such file
-// (execve(2), ETXTBSY).
+// writeProgram writes a file that will be run. It lets no process start meanwhile: a new
+// process would inherit the file, open for writing, until it calls execve, and Linux does
+// not run a file that is open for writing (execve(2), ETXTBSY).
 func writeProgram(file string, b []byte, mode os.FileMode) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	return os.WriteFile(file, b, mode)
 }
 
-// runScript runs one of the project's scripts from the directory dir and returns
-// what it said.
+// runScript runs one of the project's scripts in the directory dir and returns its
+// output.
 func runScript(t *testing.T, dir string, env []string, argv ...string) (string, error) {
 	t.Helper()
 	if _, err := exec.LookPath("bash"); err != nil {
@@ -81,7 +81,7 @@ func TestBuildIsReproducible(t *testing.T) {
 	second := copyProject(t, first)
 	var builds [2][]byte
 	for i, dir := range []string{first, second} {
-		// A stranger's settings must not show in the bytes.
+		// A user's own settings must not change the bytes.
 		env := [][]string{
 			{"VERSION=v1.2.3-test"},
 			{"VERSION=v1.2.3-test", "GOFLAGS=-race", "GOAMD64=v3", "CGO_ENABLED=1"},
@@ -228,7 +228,7 @@ func TestInstall(t *testing.T) {
 		t.Errorf("a second run does something:\n%s", out)
 	}
 
-	// An update leaves a configuration that somebody wrote, and shows the new reference.
+	// An update does not change an edited configuration, and puts the new example beside it.
 	write(binary, version2)
 	write(filepath.Join(stage, config), "mine")
 	out = install(binary)
@@ -238,7 +238,7 @@ func TestInstall(t *testing.T) {
 		t.Errorf("it does not say that it left the configuration:\n%s", out)
 	}
 
-	// Without it: what people made stays, until they want that gone too.
+	// Without --purge, configuration and readings stay.
 	write(filepath.Join(stage, journal), "readings")
 	out = install("--uninstall")
 	delete(want, program)
@@ -256,7 +256,7 @@ func TestInstall(t *testing.T) {
 	wantFiles(t, stage, nil)
 }
 
-// What it needs is looked for before anything is touched.
+// Missing programs are found before anything is changed.
 func TestInstallChecksFirst(t *testing.T) {
 	bin, stage := t.TempDir(), t.TempDir()
 	for _, name := range []string{"bash", "dirname", "mkdir", "install", "mv"} { // no cmp, no sync

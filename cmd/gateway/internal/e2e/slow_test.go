@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A sensor that is read once an hour has a reading from the start on: to see, and
-// for the motors that wait for it.
+// A sensor that is read once an hour has a reading from the start on, for clients and for
+// the motors that need it.
 func TestSlowSensorAtTheStart(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "gateway.yaml")

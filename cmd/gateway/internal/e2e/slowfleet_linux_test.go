@@ -23,11 +23,11 @@ const (
 	slowDelay = 300 * time.Millisecond
 )
 
-// slowMember is a gateway whose line was away for an hour, and is slow.
+// slowMember is a gateway that had no line for an hour, and now has a slow one.
 type slowMember struct {
 	*member
 	line *mqtttest.Line
-	past map[string][]wire.Record // of the hour, by GATEWAY/SENSOR
+	past map[string][]wire.Record // records of that hour, by GATEWAY/SENSOR
 	size int                      // of its blocks, bytes
 }
 
@@ -55,8 +55,8 @@ sensors: [{name: indoor, chip: sht3x, bus: 1}, {name: outdoor, chip: sht3x, bus:
 	return s
 }
 
-// drain starts the gateway, and ends it when the hub has the hour. Meanwhile what is live
-// comes to a client of the hub: it returns how old, at the 99th percentile.
+// drain starts the gateway, and ends it when the hub has the hour's records. Meanwhile a
+// client of the hub gets live readings: drain returns their age at the 99th percentile.
 func (s *slowMember) drain(t *testing.T, token string) time.Duration {
 	t.Helper()
 	s.start(t)
@@ -90,15 +90,15 @@ func (s *slowMember) drain(t *testing.T, token string) time.Duration {
 	p99 := live[len(live)*99/100]
 	t.Logf("%d bytes of an hour in %.1f s, with %d on the line in all, %.0f %% of it; %d live readings meanwhile, %v old at the median, %v at the 99th percentile; this machine was up to %v late",
 		s.size, took.Seconds(), sent, 100*float64(sent)/slowRate/took.Seconds(), len(live), live[len(live)/2].Round(time.Millisecond), p99.Round(time.Millisecond), s.line.Late().Round(time.Millisecond))
-	// What is live takes a part of the line, and a busy machine its time.
+	// Live readings take a part of the line, and a busy machine adds time.
 	if bound := patience + time.Duration(3*float64(s.size)/slowRate*float64(time.Second)); took > bound {
 		t.Errorf("it took %v, want %v at most", took, bound)
 	}
 	return p99
 }
 
-// agesOf reads until the connection is closed, and returns how old live readings were when
-// they came. Until the first one comes, what is stored comes as if it were live.
+// agesOf reads until the connection is closed, and returns the ages of live readings when
+// they came. Until the first live one comes, stored readings are sent as if they were live.
 func agesOf(c *websocket.Conn, since time.Time) (ages []time.Duration) {
 	for {
 		kind, b, err := c.ReadMessage()
@@ -120,9 +120,9 @@ func agesOf(c *websocket.Conn, since time.Time) (ages []time.Duration) {
 	}
 }
 
-// TestHourOverSlowLine holds that what a gateway could not send for an hour comes to the
-// hub over 64 kbit/s and a round trip of 600 ms, record for record, and that what is live
-// does not wait for it.
+// TestHourOverSlowLine: readings that a gateway could not send for an hour come to the hub
+// over 64 kbit/s and a round trip of 600 ms, record for record, and live readings do not
+// wait for them.
 func TestHourOverSlowLine(t *testing.T) {
 	long(t, "it waits for an hour of readings over 64 kbit/s")
 	t.Parallel()

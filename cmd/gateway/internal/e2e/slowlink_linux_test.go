@@ -29,10 +29,10 @@ import (
 // hosts numbers the hosts that linkedHosts has made.
 var hosts atomic.Int32
 
-// linkedHosts makes two hosts with a link between them that carries so much towards the
-// second. It returns the command that runs a program on the first host, the first
-// host's address, and a dialer from the second. No interface of the machine itself
-// changes: a browser ends all that it fetches when one does (ERR_NETWORK_CHANGED).
+// linkedHosts makes two hosts with a link between them, whose rate towards the second is
+// limited. It returns the command that runs a program on the first host, the first
+// host's address, and a dialer from the second. The machine's own interfaces do not
+// change, because browsers then abort all their requests (ERR_NETWORK_CHANGED).
 func linkedHosts(t *testing.T, rate string) (run []string, addr string, dial func(network, addr string) (net.Conn, error)) {
 	t.Helper()
 	for _, tool := range []string{"ip", "tc"} {
@@ -66,7 +66,7 @@ func linkedHosts(t *testing.T, rate string) (run []string, addr string, dial fun
 		"ip -n " + near + " link add far type veth peer name near netns " + far,
 		"ip -n " + near + " addr add 10.213.97.1/30 dev far", "ip -n " + near + " link set far up",
 		"ip -n " + far + " addr add 10.213.97.2/30 dev near", "ip -n " + far + " link set near up",
-		// A modem's queue: what does not fit through waits, for seconds.
+		// Like a modem's queue: packets beyond the rate wait, for seconds.
 		"tc -n " + near + " qdisc add dev far root tbf rate " + rate + " burst 1600 limit 32000",
 	} {
 		if err := call(line); err != nil {
@@ -79,7 +79,7 @@ func linkedHosts(t *testing.T, rate string) (run []string, addr string, dial fun
 	}
 	t.Cleanup(func() { there.Close() })
 	return []string{"ip", "netns", "exec", near}, "10.213.97.1", func(network, addr string) (net.Conn, error) {
-		runtime.LockOSThread() // not unlocked unless the thread is as it was
+		runtime.LockOSThread() // unlocked only if the thread's namespace was restored
 		here, err := os.Open("/proc/thread-self/ns/net")
 		if err != nil {
 			return nil, err
@@ -96,8 +96,8 @@ func linkedHosts(t *testing.T, rate string) (run []string, addr string, dial fun
 	}
 }
 
-// storePast writes so many readings of sensors, ten a second until now, into a
-// state directory, as a gateway would have.
+// storePast writes so many readings of sensors, ten a second until now, into a state
+// directory, like a gateway.
 func storePast(t *testing.T, n int, sensors ...string) (state string) {
 	t.Helper()
 	state = t.TempDir()
@@ -139,7 +139,7 @@ func storePast(t *testing.T, n int, sensors ...string) (state string) {
 	return state
 }
 
-// room is what an SHT3x measures in a room: steps of its converter, and its noise.
+// room returns the values of an SHT3x in a room, with the steps of its converter and noise.
 func room(random *rand.Rand) [2]float32 {
 	step := func(v, sigma, span float64) float64 {
 		return math.Round((v+sigma*random.NormFloat64())/span*65535) / 65535 * span
@@ -147,8 +147,8 @@ func room(random *rand.Rand) [2]float32 {
 	return [2]float32{float32(step(66, 0.04/3, 175) - 45), float32(step(40, 0.02, 100))}
 }
 
-// Readings of an hour were missed, and the line carries 64 kbit/s: all of them come,
-// each number once, and what is live is never old meanwhile.
+// A client missed readings of an hour, and the line carries 64 kbit/s: all of them come,
+// each number once, and live readings are never old meanwhile.
 func TestReplayOverASlowLink(t *testing.T) {
 	long(t, "it waits for a replay over 64 kbit/s")
 	t.Parallel()
@@ -165,7 +165,7 @@ func TestReplayOverASlowLink(t *testing.T) {
 	if err := c.WriteMessage(websocket.TextMessage, []byte(`{"type":"subscribe","payload":{"topic":"sensors","epoch":"e1","since":{"indoor":4294967295}}}`)); err != nil {
 		t.Fatal(err)
 	}
-	var ages, alone []time.Duration // of what came live with the past, and after it
+	var ages, alone []time.Duration // of live readings during the replay, and after it
 	var past, live []uint32
 	asked := false
 	begin := time.Now()
@@ -202,7 +202,7 @@ func TestReplayOverASlowLink(t *testing.T) {
 				past = append(past, r.Seq)
 			default:
 				live = append(live, r.Seq)
-				// The numbers just before the first live one may be of ticks that were not made.
+				// The numbers just before the first live one may belong to missed ticks.
 				if age := time.Since(time.UnixMilli(r.UnixMilli)); len(past) > 0 && past[len(past)-1]+20 > live[0] {
 					alone = append(alone, age)
 				} else {
@@ -222,8 +222,8 @@ func TestReplayOverASlowLink(t *testing.T) {
 			t.Fatalf("the past has %d in the place of %d", n, i)
 		}
 	}
-	// A tick that a busy machine did not make has a number, and no record. What was
-	// made since the start came as the past or live, or both.
+	// A tick that a busy machine missed has a number, but no record. Readings since the
+	// start came in the replay, or live, or both.
 	far := &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: func(_ context.Context, network, addr string) (net.Conn, error) { return dial(network, addr) }}}
 	notMade, err := askMetricWith(far, p.URL, "gateway_ticks_missed_total")
 	if err != nil {
@@ -239,7 +239,7 @@ func TestReplayOverASlowLink(t *testing.T) {
 	p99, noise := ages[len(ages)*99/100], alone[len(alone)*99/100]
 	t.Logf("%d readings of the past in %v; live p50 %v old, p99 %v, and %v without the past",
 		len(past), time.Since(begin).Round(time.Second), ages[len(ages)/2], p99, noise)
-	// Behind a full queue of the line it would be 4 s; what a busy machine adds is not the line's.
+	// Behind a full queue of the line it would be 4 s; a busy machine may add some.
 	if p99 > time.Second+noise {
 		t.Errorf("what is live is %v old", p99)
 	}

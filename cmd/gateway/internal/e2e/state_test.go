@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// savedState is what state.json in a state directory says: a line of JSON, and
-// one with its CRC-32C.
+// savedState is the content of state.json in a state directory: a line of JSON, and one
+// with its CRC-32C.
 type savedState struct {
 	Epoch   string            `json:"epoch"`
 	Next    map[string]uint32 `json:"next_seq"`

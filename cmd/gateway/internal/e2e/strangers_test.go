@@ -16,7 +16,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// A client library that is not ours: echo, stream, requests, too many of them, chat.
+// A client library of other authors: echo, stream, requests, too many requests, chat.
 func TestPythonClient(t *testing.T) {
 	t.Parallel()
 	python := debianPython(t)
@@ -71,7 +71,7 @@ func TestPythonClient(t *testing.T) {
 	want("a taken nick", got.Chat[1], "type:error")
 }
 
-// Libraries that nobody here wrote read the stream unchanged, each by a few lines.
+// Libraries of other authors read the unchanged stream, each with a few lines.
 func TestStrangersRead(t *testing.T) {
 	t.Parallel()
 	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
@@ -101,8 +101,8 @@ func TestStrangersRead(t *testing.T) {
 	}
 }
 
-// A restart under fifty clients closes each with 1012 and its own time to reconnect,
-// and all of them do.
+// A restart closes each of fifty clients with 1012 and its own time to reconnect, and all
+// of them reconnect.
 func TestRestartUnderFiftyClients(t *testing.T) {
 	t.Parallel()
 	python := debianPython(t)

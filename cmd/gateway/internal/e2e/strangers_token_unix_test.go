@@ -12,8 +12,8 @@ import (
 	"sensorgateway/gateway/access/tokens"
 )
 
-// Programs that are not ours show a token unchanged, each in its own way; without one
-// they get nothing.
+// Unchanged programs of other authors send a token, each in its own way; without one they
+// get nothing.
 func TestStrangersShowATokenInTheirWay(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()

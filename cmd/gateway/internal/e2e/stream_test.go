@@ -17,8 +17,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// debianPython returns a Python that has the websockets library: a client that
-// we did not write.
+// debianPython returns a Python that has the websockets library: a client by other
+// authors.
 func debianPython(t testing.TB) string {
 	t.Helper()
 	for _, name := range []string{"/usr/bin/python3", "python3"} {
@@ -30,7 +30,7 @@ func debianPython(t testing.TB) string {
 	return ""
 }
 
-// What the README shows as ten lines of Python, against the real binary.
+// The README's ten lines of Python, with the real binary.
 func TestPythonReadsTheStream(t *testing.T) {
 	t.Parallel()
 	python := debianPython(t)
@@ -94,7 +94,7 @@ asyncio.run(main(sys.argv[1]))
 		t.Errorf("hello %+v", got.Hello)
 	}
 	for i, tick := range got.V2 {
-		if len(tick) != 3 && i > 0 { // a busy machine may let one straggle, but never lose it
+		if len(tick) != 3 && i > 0 { // on a busy machine one may come later, but none is lost
 			t.Logf("message %d has %d records", i, len(tick))
 		}
 		for _, r := range tick {
@@ -120,7 +120,7 @@ func readV2(t testing.TB, url string, done func(wire.Record) bool) wire.Hello {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetReadDeadline(time.Now().Add(3 * patience)) // for all of them
+	_ = c.SetReadDeadline(time.Now().Add(3 * patience)) // for all records
 	var hello struct{ Payload wire.Hello }
 	if err := c.ReadJSON(&hello); err != nil {
 		t.Fatal(err)
@@ -142,8 +142,8 @@ func readV2(t testing.TB, url string, done func(wire.Record) bool) wire.Hello {
 	}
 }
 
-// Three causes show on every sensor, the primary one too: within 10 s, and some more
-// where a busy machine misses ticks.
+// Every sensor, also the primary one, shows three causes within 10 s; on a busy machine that
+// misses ticks it takes longer.
 func TestFlakySimulationShowsItsCauses(t *testing.T) {
 	t.Parallel()
 	p := startGateway(t, buildGateway(t), "--simulate=flaky", "--listen", "127.0.0.1:0")
@@ -210,7 +210,7 @@ func TestRestarts(t *testing.T) {
 		_ = p.cmd.Process.Signal(end)
 		<-p.exited
 	}
-	// A start that fails uses none.
+	// A start that fails uses no numbers.
 	before := readState(t, dir)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -269,7 +269,7 @@ func TestStopClosesClients(t *testing.T) {
 	}
 }
 
-// A chip and a bus that are not there cost their readings and nothing else.
+// When a chip or a bus does not exist, only their readings are missing.
 func TestMissingHardwareIsNoFailedStart(t *testing.T) {
 	t.Parallel()
 	config := writeFile(t, "gateway.yaml", "sensors:\n  - {name: cellar, chip: sht3x, bus: 250}\n")
@@ -291,7 +291,7 @@ func TestMissingHardwareIsNoFailedStart(t *testing.T) {
 	p.await(t, "/dev/i2c-250")
 }
 
-// The times of the ticks do not drift, and none is left out silently.
+// The times of the ticks do not drift, and no tick is left out silently.
 func TestTicksDoNotDrift(t *testing.T) {
 	t.Parallel()
 	seconds := tenth(t, 60, "seconds")

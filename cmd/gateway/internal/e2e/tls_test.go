@@ -18,8 +18,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// The way of the README: a certificate for a first try, the gateway with it, a
-// client that trusts it; then another certificate, by SIGHUP, and a broken one.
+// The steps of the README: a certificate for a first try, the gateway with it, a client that
+// trusts it. Then another certificate, loaded by SIGHUP, and a broken one.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	bin, dir := buildGateway(t), t.TempDir()
@@ -93,7 +93,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("gateway watch: %v", err)
 	}
 
-	// A close is answered, over TLS too.
+	// A close frame is answered, over TLS too.
 	for range 20 {
 		c, _, err := d.Dial(p.URL, nil)
 		if err != nil {

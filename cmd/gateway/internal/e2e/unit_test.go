@@ -12,10 +12,10 @@ import (
 
 const unitFile = projectRoot + "/systemd/gateway.service"
 
-// hubUnitFile is the hub's, on another machine most often.
+// hubUnitFile is the hub's unit; a hub usually runs on another machine.
 const hubUnitFile = projectRoot + "/systemd/gateway-hub.service"
 
-// rebindUnitFile is the helper's, which runs as root for a moment.
+// rebindUnitFile is the unit of the helper, which runs as root for a moment.
 const rebindUnitFile = projectRoot + "/systemd/gateway-rebind.service"
 
 // eachUnit runs a test for each unit.
@@ -28,8 +28,8 @@ func eachUnit(t *testing.T, test func(t *testing.T, file string)) {
 	}
 }
 
-// maxExposure is what systemd-analyze may say of the unit, from 0 (nothing can
-// be harmed) to 10; a service with no hardening has 9.2.
+// maxExposure limits the unit's exposure by systemd-analyze, from 0 (nothing can be
+// harmed) to 10; a service without hardening has 9.2.
 const maxExposure = 2.0
 
 // maxRootExposure is that of the helper, which writes to /sys as root.
@@ -43,7 +43,7 @@ func unitIsValid(t *testing.T, unitFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// verify wants the program to be where the unit says.
+	// systemd-analyze verify needs the program at the unit's path.
 	const installed = "/usr/bin/gateway"
 	if !strings.Contains(string(unit), "\nExecStart="+installed+" ") {
 		t.Fatalf("%s does not start %s", unitFile, installed)

@@ -15,9 +15,9 @@ import (
 	"sensorgateway/gateway/fleet"
 )
 
-// A gateway in a fleet, without certificates: it says that it is here and who it is, carries out
-// what a hub has signed, and stops what that has started when the line is lost; it stays
-// ready without one. Its broker says when it was killed.
+// A gateway in a fleet, without certificates: it publishes its presence and its hello, carries
+// out orders that a hub has signed, and stops motors that these started when the line is lost;
+// it stays ready without a line. The broker publishes its will when it was killed.
 func TestUplink(t *testing.T) {
 	t.Parallel()
 	key := ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", ed25519.SeedSize)))

@@ -1,6 +1,6 @@
 package hil
 
-// What the chips' raw numbers mean, from their datasheets, in floating point.
+// The conversion of the chips' raw numbers, from their datasheets, in floating point.
 
 // sht31 (Sensirion, SHT3x-DIS, section 4.13).
 func sht31(t, rh uint32) (celsius, percent float64) {

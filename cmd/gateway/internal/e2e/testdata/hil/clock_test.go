@@ -18,12 +18,12 @@ const (
 	in1970   = 1e8 - 1                // 27 hours, in Unix ms; a query takes later ones up to 2001 for seconds
 )
 
-// testClock: a Pi starts in 1970, for it has no clock that goes on without power,
-// and learns the time while the gateway runs.
+// testClock: a Pi starts in 1970, because its clock does not run without power, and
+// gets the time while the gateway runs.
 func testClock(t *testing.T) {
 	systemctl(t, "stop")
 	right := clockOffset(t)
-	// The kernel takes no time that is before its own start in 1970.
+	// The kernel does not accept times that would put its own start before 1970.
 	anHour := unix.NsecToTimespec(time.Hour.Nanoseconds())
 	if err := unix.ClockSettime(unix.CLOCK_REALTIME, &anHour); err != nil {
 		t.Fatalf("clock_settime: %v", err)
@@ -78,14 +78,14 @@ func testClock(t *testing.T) {
 	}
 	out := exported(t, "sht", from, to)
 	for i := range out {
-		out[i].Sensor = records[0].Sensor // it numbers them anew
+		out[i].Sensor = records[0].Sensor // an export has its own sensor numbers
 	}
 	if !slices.EqualFunc(out, records, same) {
 		t.Errorf("gateway export says\n%+v\nand the gateway itself\n%+v", out, records)
 	}
 }
 
-// wantCorrected wants records that came live to be kept at the times at which
+// wantCorrected checks that records that came live are stored with the times at which
 // they were really made.
 func wantCorrected(t *testing.T, records, live []wire.Record, step int64) {
 	t.Helper()
@@ -114,7 +114,7 @@ func wantCorrected(t *testing.T, records, live []wire.Record, step int64) {
 	}
 }
 
-// same compares records to the last bit, for a failed one is no number.
+// same compares records bit by bit, because a failed one has NaN values.
 func same(a, b wire.Record) bool { return bytes.Equal(a.Append(nil), b.Append(nil)) }
 
 // exported is what `gateway export` has of a sensor's readings.
@@ -128,7 +128,7 @@ func exported(t *testing.T, sensor string, from, to int64) []wire.Record {
 	return parse(t, out)
 }
 
-// clockOffset returns what makes Unix time of the time since the machine started.
+// clockOffset returns the difference of Unix time and the time since the machine's start.
 func clockOffset(t *testing.T) time.Duration {
 	t.Helper()
 	var boot, wall unix.Timespec
@@ -140,8 +140,8 @@ func clockOffset(t *testing.T) time.Duration {
 	return time.Duration(wall.Nano() - boot.Nano())
 }
 
-// synchronise sets the clock so that it has an offset, as systemd-timesyncd does:
-// in one step, after which it is right. It returns the step in milliseconds.
+// synchronise sets the clock so that it has an offset, as systemd-timesyncd does: in one
+// step, after which it counts as synchronised. It returns the step in milliseconds.
 func synchronise(t *testing.T, offset time.Duration) int64 {
 	t.Helper()
 	const maxError, status, setOffset = 0x4, 0x10, 0x100 // adjtimex(2), of which unix has no ADJ_ constants

@@ -10,8 +10,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// listen returns the events that come from now on; closed when the connection
-// has ended, and full, it ends.
+// listen returns a channel of the events from now on, which is closed when the connection
+// has ended. When the channel is full, the connection ends.
 func listen(t *testing.T) <-chan wire.Event {
 	t.Helper()
 	c := dial(t)

@@ -31,7 +31,7 @@ const (
 	pwmChannel = "/sys/class/pwm/pwmchip0/pwm0/"
 )
 
-// simulated returns the path of what the emulator has of a line.
+// simulated returns the path of the emulator's file for a line.
 func simulated(line int, file string) string {
 	return fmt.Sprintf("%s/sim_gpio%d/%s", os.Getenv("sim"), line, file)
 }
@@ -57,8 +57,8 @@ func level(t *testing.T, line int) string {
 	return read(t, simulated(line, "value"))
 }
 
-// levels returns what all outputs carry, as "relay=0 lamp=1 … pwm=0": of PWM it
-// is the time in a period for which it is on, in nanoseconds.
+// levels returns the levels of all outputs, as "relay=0 lamp=1 … pwm=0": for PWM it is the
+// on-time in a period, in nanoseconds.
 func levels(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
@@ -76,7 +76,7 @@ func levels(t *testing.T) string {
 	return b.String()
 }
 
-// off returns the levels at which all is off, but for those in on: "relay=1".
+// off returns the levels of all outputs when they are off, except those in on: "relay=1".
 func off(on ...string) string {
 	all := []string{}
 	for _, l := range lines {
@@ -94,7 +94,7 @@ func off(on ...string) string {
 	return strings.Join(all, " ")
 }
 
-// wantLevels wants everything off by now, but for on.
+// wantLevels checks that all outputs except those in on are off now.
 func wantLevels(t *testing.T, on ...string) {
 	t.Helper()
 	if got, want := levels(t), off(on...); got != want {
@@ -102,7 +102,7 @@ func wantLevels(t *testing.T, on ...string) {
 	}
 }
 
-// untilLevels waits until everything is off, but for on.
+// untilLevels waits until all outputs except those in on are off.
 func untilLevels(t *testing.T, on ...string) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -132,14 +132,14 @@ func untilPulses(t *testing.T, line int) {
 	}
 }
 
-// contact closes or opens that of the e-stop button, between the pin and ground.
+// contact closes or opens the contact of the e-stop button, between the pin and ground.
 func contact(t *testing.T, state string) {
 	t.Helper()
 	pull := map[string]string{"closed": "pull-down", "open": "pull-up"}[state]
 	write(t, simulated(estopLine, "pull"), pull)
 }
 
-// wantClaimed wants the outputs to be outputs in the gateway's hands.
+// wantClaimed checks that the gateway holds the lines as outputs.
 func wantClaimed(t *testing.T) {
 	t.Helper()
 	b, err := exec.Command("gpioinfo", os.Getenv("chip")).Output()

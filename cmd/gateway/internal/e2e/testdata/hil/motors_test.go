@@ -31,8 +31,8 @@ var motors = []struct {
 	{"fan", []string{"pwm=40000"}},
 }
 
-// testMotors: the levels of the lines, whatever happens to the gateway and to
-// operators. The lines keep their levels when nobody holds them, as on a Pi.
+// testMotors checks the levels of the lines after faults of the gateway and of operators.
+// As on a Pi, the lines keep their levels when nobody holds them.
 func testMotors(t *testing.T) {
 	t.Run("before the port answers", testOffFirst)
 	t.Run("run", testRun)
@@ -46,9 +46,9 @@ func testMotors(t *testing.T) {
 	t.Run("line held by another", testHeldLine)
 }
 
-// testOffFirst: what a dead process has left on is off before anybody can
-// connect; and no motor starts while the e-stop's contact is open, as it is now.
-// (To claim it pulls it up, and the emulator knows no contact that is stronger.)
+// testOffFirst: outputs that a dead process has left on are off before anybody can
+// connect; and no motor starts while the e-stop's contact is open, as it is now. (To claim
+// the line pulls it up, and the emulator has no contact that is stronger than a pull-up.)
 func testOffFirst(t *testing.T) {
 	systemctl(t, "stop")
 	gpioset(t, "17=1", "4=0", "23=1", "25=1", "27=1", "18=1")
@@ -81,7 +81,7 @@ func testOffFirst(t *testing.T) {
 	}
 }
 
-// gpioset drives lines and lets go of them.
+// gpioset drives lines and releases them.
 func gpioset(t *testing.T, levels ...string) {
 	t.Helper()
 	if b, err := exec.Command("gpioset", append([]string{os.Getenv("chip")}, levels...)...).CombinedOutput(); err != nil {
@@ -112,13 +112,13 @@ func testRun(t *testing.T) {
 	wantLevels(t)
 }
 
-// testReadBack: asked again and again, an output stays one.
+// testReadBack: after many requests for its state, an output is still an output.
 func testReadBack(t *testing.T) {
 	o := operate(t)
 	for _, m := range motors[:2] {
 		o.start(t, m.name)
 	}
-	tick := time.NewTicker(60 * time.Millisecond) // 20 a second are taken
+	tick := time.NewTicker(60 * time.Millisecond) // 20 messages a second are allowed
 	defer tick.Stop()
 	for range 50 {
 		<-tick.C
@@ -130,7 +130,7 @@ func testReadBack(t *testing.T) {
 	wantLevels(t)
 }
 
-// testOperatorLost: the operator's program is killed, or does nothing any more.
+// testOperatorLost: the operator's program is killed, or hangs.
 func testOperatorLost(t *testing.T) {
 	o := operate(t)
 	for _, tt := range []struct{ name, signal string }{{"killed", "KILL"}, {"hangs", "STOP"}} {
@@ -153,7 +153,7 @@ func testOperatorLost(t *testing.T) {
 	}
 }
 
-// testLease: it ends in time, though the operator is still there.
+// testLease: the lease ends in time, although the operator is still connected.
 func testLease(t *testing.T) {
 	const lease = time.Second
 	holder := operate(t)
@@ -192,8 +192,8 @@ func testEStop(t *testing.T) {
 	o.do(t, "stop", "relay")
 }
 
-// kill ends the gateway, and waits until all is off but on, before systemd starts
-// the next one.
+// kill kills the gateway, and waits until all outputs except on are off, before systemd
+// starts the next process.
 func kill(t *testing.T, on ...string) {
 	t.Helper()
 	signal(t, "KILL", property(t, "MainPID"))
@@ -209,7 +209,7 @@ func kill(t *testing.T, on ...string) {
 	t.Logf("off %v after SIGKILL", took.Round(time.Millisecond))
 }
 
-// sinceStart returns how long the machine runs, as systemd has it in timestamps.
+// sinceStart returns the time since the machine's start, as in systemd's timestamps.
 func sinceStart(t *testing.T) time.Duration {
 	t.Helper()
 	var ts unix.Timespec
@@ -219,8 +219,8 @@ func sinceStart(t *testing.T) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// testKilled: the gateway is killed and starts again, and nothing that ran before
-// runs again.
+// testKilled: the gateway is killed and starts again; no motor that ran before runs
+// again.
 func testKilled(t *testing.T) {
 	o := operate(t)
 	var all []string
@@ -234,7 +234,7 @@ func testKilled(t *testing.T) {
 	wantAllOff(t)
 }
 
-// wantAllOff wants the gateway to be back, with all motors off.
+// wantAllOff waits until the gateway is back, and checks that all motors are off.
 func wantAllOff(t *testing.T) {
 	t.Helper()
 	s := connect(t)
@@ -252,8 +252,8 @@ func wantAllOff(t *testing.T) {
 	operate(t).release(t)
 }
 
-// wantStopPost waits until the outputs were driven off after the end, with an
-// exit status.
+// wantStopPost waits until ExecStopPost has driven the outputs off after the end, and
+// checks its exit status.
 func wantStopPost(t *testing.T, status string) {
 	t.Helper()
 	retry(t, "ExecStopPost", func() error {
@@ -264,8 +264,8 @@ func wantStopPost(t *testing.T, status string) {
 	})
 }
 
-// testKilledUnconfigured: somebody edits the file, and then the gateway is
-// killed. What it had driven is off all the same.
+// testKilledUnconfigured: somebody edits the file, and then the gateway is killed. The
+// outputs that it had driven are off all the same.
 func testKilledUnconfigured(t *testing.T) {
 	o := operate(t)
 	o.start(t, "relay")
@@ -286,8 +286,8 @@ func testKilledUnconfigured(t *testing.T) {
 	wantAllOff(t)
 }
 
-// testStopped: nothing turns once the gateway was asked to end, and that is a
-// good end.
+// testStopped: no motor runs once the gateway was asked to end, and it ends with
+// success.
 func testStopped(t *testing.T) {
 	o := operate(t)
 	o.start(t, "relay")
@@ -298,8 +298,8 @@ func testStopped(t *testing.T) {
 	wantStopPost(t, "0")
 }
 
-// testHeldLine: another program has one of the lines. The others work, and are
-// safe; that one works once it is free.
+// testHeldLine: another program holds one of the lines. The other motors work, and are
+// safe; the motor of that line works once the line is free.
 func testHeldLine(t *testing.T) {
 	other := exec.Command("gpioset", "--mode=signal", os.Getenv("chip"), "17=1")
 	if err := other.Start(); err != nil {
@@ -330,7 +330,7 @@ func testHeldLine(t *testing.T) {
 	o = operate(t)
 	signal(t, "TERM", strconv.Itoa(other.Process.Pid))
 	other.Wait()
-	untilLevels(t) // nobody has to ask for that
+	untilLevels(t) // without any command
 	o.refused(t, 409, "e-stop input", "start", "relay")
 	o.release(t)
 	wantClaimed(t)
@@ -340,8 +340,8 @@ func testHeldLine(t *testing.T) {
 	wantLevels(t)
 }
 
-// testCertificate: systemctl reload shows new clients a new certificate, and
-// disturbs nobody.
+// testCertificate: after systemctl reload, new clients get a new certificate, and connected
+// clients are not disturbed.
 func testCertificate(t *testing.T) {
 	group, err := user.LookupGroup("gateway")
 	if err != nil {
@@ -384,7 +384,7 @@ func testCertificate(t *testing.T) {
 	pid := property(t, "MainPID")
 	makeCertificate()
 	systemctl(t, "reload")
-	untilLogged(t, "certificate reloaded") // which it does not say when it finds a new one by itself
+	untilLogged(t, "certificate reloaded") // not logged when it finds a new one by itself
 	if now, err := serial(); err != nil || now == first {
 		t.Errorf("after a reload: certificate %s, %v, want another than %s", now, err, first)
 	}

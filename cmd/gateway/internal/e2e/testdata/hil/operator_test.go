@@ -16,7 +16,7 @@ import (
 type operator struct {
 	ws      *websocket.Conn
 	asked   int
-	answers chan answer // closed when the connection has ended; full, it ends
+	answers chan answer // closed when the connection has ended; if it is full, the connection ends
 }
 
 // answer is an ack or an error.
@@ -99,7 +99,7 @@ func (o *operator) refused(t *testing.T, code int, reason, action, motor string)
 	}
 }
 
-// start starts a motor at full speed and wants it to say so.
+// start starts a motor at full speed and checks the answer.
 func (o *operator) start(t *testing.T, motor string, parameters ...string) {
 	t.Helper()
 	if s := o.do(t, "start", motor, parameters...); !s.Running || s.Target != motor {
@@ -107,7 +107,7 @@ func (o *operator) start(t *testing.T, motor string, parameters ...string) {
 	}
 }
 
-// wantStopped wants a motor to be off, and why.
+// wantStopped checks that a motor is off, and the reason.
 func (o *operator) wantStopped(t *testing.T, motor, reason string) {
 	t.Helper()
 	if s := o.do(t, "status", motor); s.Running || s.Speed != 0 || s.Reason != reason {
@@ -115,7 +115,7 @@ func (o *operator) wantStopped(t *testing.T, motor, reason string) {
 	}
 }
 
-// release closes the e-stop's contact and takes its latch back.
+// release closes the e-stop's contact and resets its latch.
 func (o *operator) release(t *testing.T) {
 	t.Helper()
 	contact(t, "closed")

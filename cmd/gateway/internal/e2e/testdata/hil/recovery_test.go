@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestRecovery lets chips and their bus hang: a chip's reset, opening the bus anew, and
-// the line that feeds the chips, which then lets go of SDA, each help where they can.
+// TestRecovery makes chips and their bus hang: the reset of a chip, opening the bus anew, and
+// cutting the chips' power, which releases SDA, each help where they can.
 func TestRecovery(t *testing.T) {
 	systemctl(t, "stop")
 	t.Cleanup(func() { systemctl(t, "start") })

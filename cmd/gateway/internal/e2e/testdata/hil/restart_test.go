@@ -32,7 +32,7 @@ func testNextNumber(t *testing.T) {
 		}
 	}
 	last := s.untilGood(t, "sht")
-	s.untilGood(t, "sht") // what is asked for again, if the machine is back before its next tick
+	s.untilGood(t, "sht") // this one is replayed if the gateway is back before the next tick
 	pid := property(t, "MainPID")
 	systemctl(t, "kill", "--signal=KILL")
 	s.ended(t)
@@ -42,12 +42,12 @@ func testNextNumber(t *testing.T) {
 		t.Fatalf("process %s is still there", now)
 	}
 	missed := resume(t, c, sensor, s.hello.Epoch, last.Seq)
-	// A tick that the machine is too late for takes a number, too.
+	// A missed tick uses a number, too.
 	if late := missedTicks(t); missed > late {
 		t.Errorf("%d numbers are missing, and %d ticks were missed", missed, late)
 	}
 
-	lines := untilLogged(t, "sht") // what it says of the numbers comes before
+	lines := untilLogged(t, "sht") // the lines about sequence numbers come before
 	for _, lost := range []string{"skipped", "new epoch", "unclean"} {
 		if strings.Contains(lines, lost) {
 			t.Errorf("the gateway logged %q:\n%s", lost, lines)
@@ -56,10 +56,10 @@ func testNextNumber(t *testing.T) {
 	wantOwned(t, filepath.Join(stateDir, "log"), "gateway")
 }
 
-// resume asks for what came after the last number of a sensor, wants the answer that
-// all of it is there, and reads until the past has met what is live, or until only
-// live readings come for seconds: a tick that was missed may be between the two. It
-// returns how many numbers did not come.
+// resume asks for the readings after the last number of a sensor, checks the answer that
+// all of them are there, and reads until the replay has reached the live readings, or until
+// only live readings come for seconds: a missed tick may be between the two. It returns
+// how many numbers did not come.
 func resume(t *testing.T, c *websocket.Conn, sensor uint16, epoch string, last uint32) (missing int) {
 	t.Helper()
 	if err := c.WriteJSON(wire.Envelope{Type: "subscribe", Payload: map[string]any{
@@ -69,8 +69,8 @@ func resume(t *testing.T, c *websocket.Conn, sensor uint16, epoch string, last u
 	if err := c.SetReadDeadline(time.Now().Add(limit)); err != nil {
 		t.Fatal(err)
 	}
-	past, live := last, uint32(0) // the newest of the past, the first that came live
-	const quiet = 20              // live readings, without one of the past
+	past, live := last, uint32(0) // the newest replayed number, the first live one
+	const quiet = 20              // live readings, without a replayed one
 	alone := 0                    // how many there were
 	for answered := false; live == 0 || past+1 != live && alone < quiet; {
 		kind, msg, err := c.ReadMessage()
@@ -115,8 +115,8 @@ func resume(t *testing.T, c *websocket.Conn, sensor uint16, epoch string, last u
 	return missing
 }
 
-// missedTicks returns how many ticks the gateway was too late for since it
-// started, of all sensors.
+// missedTicks returns how many ticks of all sensors the gateway has missed since it
+// started.
 func missedTicks(t *testing.T) int {
 	t.Helper()
 	_, metrics := get(t, "/metrics", "*/*")
@@ -131,7 +131,7 @@ func missedTicks(t *testing.T) int {
 	return n
 }
 
-// wantOwned wants a directory, and files in it that are all a user's.
+// wantOwned checks that a directory has files, and that a user owns all of them.
 func wantOwned(t *testing.T, dir, name string) {
 	t.Helper()
 	owner, err := user.Lookup(name)

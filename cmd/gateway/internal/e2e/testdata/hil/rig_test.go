@@ -1,7 +1,7 @@
 // Package hil runs inside the virtual machine, as root, beside the installed
 // gateway: it sets what the emulated chips measure and how they fail, reads the
-// GPIO lines, and is a client on the network. It knows nothing of the gateway but
-// the wire and the command line.
+// GPIO lines, and is a client on the network. It knows only the gateway's protocol and
+// command line.
 package hil
 
 import (
@@ -25,11 +25,11 @@ import (
 
 const (
 	address = "127.0.0.1:8765"
-	out     = "/hil/out/" // the folder that the host sees
+	out     = "/hil/out/" // the folder that is shared with the host
 	control = "/run/i2c-emu.sock"
 
-	// limit bounds every wait. The processor is emulated, and a chip that is
-	// away is tried with a growing pause.
+	// limit is the longest wait. The processor is emulated, and a missing chip is tried
+	// with a growing pause.
 	limit = 3 * time.Minute
 )
 
@@ -52,9 +52,9 @@ func retry(t *testing.T, what string, f func() error) {
 	}
 }
 
-// startBus puts a bus with the chips of gateway.yaml at /dev/i2c-1, and returns
-// what takes it away again. It has the major number of the kernel's own buses,
-// as the unit lets through no other.
+// startBus puts a bus with the chips of gateway.yaml at /dev/i2c-1, and returns a function
+// that removes it. The bus has the major number of the kernel's own buses, because the
+// unit allows no other.
 func startBus(t *testing.T) (remove func()) {
 	t.Helper()
 	const device = "/dev/i2c-1"
@@ -86,7 +86,7 @@ func startBus(t *testing.T) (remove func()) {
 		if _, err := os.Stat(control); err != nil {
 			return err
 		}
-		// As udev's rule does on a Pi.
+		// As the udev rule does on a Pi.
 		if err := os.Chown(device, 0, gid); err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func bus(t *testing.T, format string, args ...any) {
 	}
 }
 
-// property returns what systemd says of the gateway's unit.
+// property returns a property of the gateway's unit.
 func property(t *testing.T, name string) string {
 	t.Helper()
 	b, err := exec.Command("systemctl", "show", "--property", name, "--value", "gateway.service").Output()
@@ -114,9 +114,9 @@ func property(t *testing.T, name string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// untilLogged waits until journald has a line of the process that runs, with a
-// text in it, and returns all its lines. They reach journald some time after the
-// gateway wrote them.
+// untilLogged waits until journald has a line of the running process with a text in it,
+// and returns all its lines. They reach journald some time after the gateway wrote
+// them.
 func untilLogged(t *testing.T, text string) (lines string) {
 	t.Helper()
 	retry(t, "log line with "+text, func() error {
@@ -149,7 +149,7 @@ func get(t *testing.T, path, accept string) (status int, body []byte) {
 	return r.StatusCode, body
 }
 
-// wantHealthy asks the gateway whether it serves.
+// wantHealthy checks that the gateway is healthy.
 func wantHealthy(t *testing.T) {
 	t.Helper()
 	if status, body := get(t, "/healthz", "*/*"); status != http.StatusOK {
@@ -157,8 +157,8 @@ func wantHealthy(t *testing.T) {
 	}
 }
 
-// kept returns the readings of a sensor that the gateway has from a time to
-// another, in Unix milliseconds.
+// kept returns the stored readings of a sensor from one time to another, in Unix
+// milliseconds.
 func kept(t *testing.T, sensor string, from, to int64) []wire.Record {
 	t.Helper()
 	query := fmt.Sprintf("/api/v1/readings?sensor=%s&from=%d&to=%d", sensor, from, to)

@@ -153,9 +153,9 @@ func testUnplugged(t *testing.T, s *stream) {
 	}
 }
 
-// testBusNeverAnswers: the call into the kernel does not return, and even
-// SIGKILL would not end it. Everything else goes on, for longer than the
-// watchdog's patience, and the gateway still ends as asked.
+// testBusNeverAnswers: the call into the kernel does not return, and even SIGKILL would
+// not end it. Everything else goes on, for longer than the watchdog's time, and the
+// gateway still ends as asked.
 func testBusNeverAnswers(t *testing.T, s *stream) {
 	pid := property(t, "MainPID")
 	bus(t, "hang 600000 1000")
@@ -197,7 +197,7 @@ func testBusNeverAnswers(t *testing.T, s *stream) {
 	wantSuccess(t)
 }
 
-// wantSuccess wants the gateway to have ended as asked.
+// wantSuccess checks that the gateway has ended with success.
 func wantSuccess(t *testing.T) {
 	t.Helper()
 	if result, status := property(t, "Result"), property(t, "ExecMainStatus"); result != "success" || status != "0" {
@@ -205,7 +205,7 @@ func wantSuccess(t *testing.T) {
 	}
 }
 
-// wantServiceRestart wants the connection closed as on SIGTERM.
+// wantServiceRestart checks that the connection is closed as on SIGTERM.
 func wantServiceRestart(t *testing.T, s *stream) {
 	t.Helper()
 	err := s.ended(t)
@@ -230,8 +230,8 @@ func testRestart(t *testing.T) {
 	}
 }
 
-// testWatchdog: a process that no longer runs is replaced, and first the motors that
-// it left running are driven off.
+// testWatchdog: a process that hangs is replaced, and before that the motors that it left
+// running are driven off.
 func testWatchdog(t *testing.T) {
 	s := connect(t)
 	last := s.untilGood(t, "sht")
@@ -266,7 +266,7 @@ func systemctl(t *testing.T, verb string, options ...string) {
 // signal sends a process a signal.
 func signal(t *testing.T, name, pid string) {
 	t.Helper()
-	if pid == "0" { // what systemd says of none, and kill means ourselves by
+	if pid == "0" { // systemd's value for no process; to kill, it is the own process group
 		t.Fatalf("no process to send SIG%s to", name)
 	}
 	if b, err := exec.Command("kill", "-s", name, pid).CombinedOutput(); err != nil {

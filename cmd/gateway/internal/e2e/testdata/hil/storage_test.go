@@ -18,17 +18,17 @@ import (
 	"sensorgateway/wire"
 )
 
-// testStorage: the disk is read-only when the gateway starts, as a worn SD card
-// is, and is mended; then it is full, and is emptied. What is live goes on, and
-// nothing that came in between is lost.
+// testStorage: the disk is read-only when the gateway starts, like a worn SD card, and
+// becomes writable; then it is full, and is emptied. Live readings go on, and none of the
+// readings in between is lost.
 func testStorage(t *testing.T) {
 	systemctl(t, "stop")
 	owner, err := user.Lookup("gateway")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The disk is mounted elsewhere, too: what systemd gives the service is a
-	// mount of its own, which would stay read-only whatever becomes of the disk.
+	// The disk is mounted at a second place: the service has its own mount of the first,
+	// which would stay read-only when that is remounted.
 	disk := t.TempDir()
 	mount(t, "-t", "tmpfs", "-o", fmt.Sprintf("size=32m,mode=0750,uid=%s,gid=%s", owner.Uid, owner.Gid), "none", disk)
 	mount(t, "--bind", disk, stateDir)
@@ -42,7 +42,7 @@ func testStorage(t *testing.T) {
 	wantDurable(t, "")
 
 	ballast := fill(t, stateDir)
-	// That the disk does not keep up while it is filled may be noticed first.
+	// While the disk is filled, the gateway may report first that it does not keep up.
 	if e := untilEvent(t, events, "storage_failed"); !strings.Contains(e.Reason, "no space left") && !strings.Contains(e.Reason, "have waited for the disk") {
 		t.Errorf("the disk is full, and the event says %+v", e)
 	}
@@ -84,9 +84,9 @@ func mount(t *testing.T, args ...string) {
 	}
 }
 
-// fill leaves no room in a directory, not even what the log of readings has taken
-// already: it would not notice for an hour. So do file systems that write
-// anew what is written over. It returns the file that is in the way.
+// fill leaves no room in a directory, and also takes the space that the log of readings
+// has reserved: otherwise the log would not notice for an hour. (Copy-on-write file
+// systems behave in this way.) It returns the file that fills the disk.
 func fill(t *testing.T, dir string) string {
 	t.Helper()
 	journals, err := filepath.Glob(filepath.Join(dir, "log", "*.journal"))
@@ -122,8 +122,8 @@ func fill(t *testing.T, dir string) string {
 	return ballast
 }
 
-// wantDurable wants the gateway to be ready, and to say why readings are not kept
-// durably; "" if they are.
+// wantDurable checks that the gateway is ready, and its reason why readings are not
+// durable; "" if they are.
 func wantDurable(t *testing.T, reason string) {
 	t.Helper()
 	retry(t, fmt.Sprintf("of storage %q", reason), func() error { // another reason may have been noticed first

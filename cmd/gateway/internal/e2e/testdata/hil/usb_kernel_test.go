@@ -14,9 +14,9 @@ import (
 	"sensorgateway/sensors/sim"
 )
 
-// freezing is the bus of an adapter that fails each transfer, from when it is stuck until
-// its driver takes it anew. Its SHT31 has the limits of its alerts too, which the kernel's
-// driver reads first.
+// freezing is the bus of an adapter that, once stuck, fails each transfer until its driver is
+// bound again. Its SHT31 also has the registers of alert limits, which the kernel's driver
+// reads first.
 type freezing struct {
 	i2cBus
 	stuck  atomic.Bool
@@ -57,8 +57,8 @@ func plugFreezing(t *testing.T) (adapter *usbAdapter, b *freezing, number string
 	return adapter, b, strings.TrimPrefix(adapter.bus(), "i2c-")
 }
 
-// TestKernelDriver gives a chip to the kernel's own driver: scan and doctor say so, read
-// asks the kernel, and what doctor advises gives the chip back.
+// TestKernelDriver binds a chip to the kernel's own driver: scan and doctor say so, read
+// asks the kernel, and doctor's fix releases the chip.
 func TestKernelDriver(t *testing.T) {
 	_, _, number := plugFreezing(t)
 	if b, err := exec.Command("modprobe", "sht3x").CombinedOutput(); err != nil {
@@ -91,8 +91,8 @@ func TestKernelDriver(t *testing.T) {
 	write(t, "/sys/bus/i2c/devices/i2c-"+number+"/delete_device", "0x44")
 }
 
-// TestStuckAdapter has the helper unit rebind an adapter that is stuck: the gateway asks
-// for it, and reads on.
+// TestStuckAdapter: the gateway asks the helper unit to rebind a stuck adapter, and then goes
+// on reading.
 func TestStuckAdapter(t *testing.T) {
 	adapter, b, number := plugFreezing(t)
 	if err := os.MkdirAll("/run/gateway", 0o755); err != nil { // the service's, which is stopped

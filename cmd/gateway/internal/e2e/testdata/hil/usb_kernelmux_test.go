@@ -12,9 +12,9 @@ import (
 	"sensorgateway/sensors/sim"
 )
 
-// TestKernelMultiplexer gives a multiplexer to the kernel: each channel is a bus of its
-// own, which is found by its name whatever its number is. scan, doctor and the gateway read
-// the chips behind it, and all is let go of when the adapter is pulled.
+// TestKernelMultiplexer binds a multiplexer to the kernel's driver: each channel is a bus of
+// its own, which is found by its name whatever its number is. scan, doctor and the gateway
+// read the chips behind it, and all files are closed when the adapter is unplugged.
 func TestKernelMultiplexer(t *testing.T) {
 	if _, err := os.Stat("/hil/i2c-mux-pca954x.ko"); err != nil {
 		t.Skip("there is no driver of multiplexers for this kernel")

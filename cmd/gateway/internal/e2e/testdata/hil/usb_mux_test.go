@@ -23,9 +23,9 @@ func (b tca9546A) Tx(addr uint16, w, r []byte) error {
 	return b.Bus.Tx(addr, w, r)
 }
 
-// TestMultiplexers reads chips behind a multiplexer, which has a BME280's address, over a
-// bus of the kernel's: scan finds them, what it prints is a configuration, doctor and the
-// gateway read them, and the multiplexer is left as it was.
+// TestMultiplexers reads chips behind a multiplexer with a BME280's address, on a bus of the
+// kernel: scan finds them and prints a valid configuration, doctor and the gateway read
+// them, and the multiplexer is left as it was.
 func TestMultiplexers(t *testing.T) {
 	loadUSB(t)
 	systemctl(t, "stop")
@@ -112,8 +112,8 @@ func TestMultiplexers(t *testing.T) {
 	within(t, 10*time.Second, "it is pulled", func() bool { return !adapter.there() })
 }
 
-// run runs a command of the gateway, which must end with a status; any if that is -1. It
-// returns what the command says.
+// run runs a command of the gateway, which must end with a status; -1 allows any. It returns
+// the command's output.
 func run(t *testing.T, status int, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("/hil/gateway", args...)

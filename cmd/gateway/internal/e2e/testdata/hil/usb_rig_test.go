@@ -26,7 +26,7 @@ type usbAdapter struct {
 	port string   // as the kernel calls it, such as "1-1"
 }
 
-// i2cBus is what has the chips of an adapter.
+// i2cBus is the bus with the chips of an adapter.
 type i2cBus interface {
 	Tx(addr uint16, w, r []byte) error
 }
@@ -90,7 +90,7 @@ func plugUSBWith(t *testing.T, port int, chips i2cBus) *usbAdapter {
 // pull ends the connection, which is what the kernel sees when a plug is pulled.
 func (a *usbAdapter) pull() { _ = a.wire.Close() }
 
-// there reports whether the kernel knows the device.
+// there reports whether the kernel still has the device.
 func (a *usbAdapter) there() bool {
 	_, err := os.Stat(filepath.Join(usbDevices, a.port))
 	return err == nil
@@ -174,7 +174,7 @@ func (a *usbAdapter) control(chips i2cBus, setup [8]byte, data []byte, status *b
 		return copy(data, []byte{1, 0, 0xFF, 0x0E}), true
 	case setup[1] == getStatus:
 		return copy(data, []byte{*status}), true
-	case setup[1]&^3 != transfer: // such as the speed, when its driver takes it
+	case setup[1]&^3 != transfer: // such as the speed, when the driver is bound
 		if f, ok := chips.(*freezing); ok && setup[1] == setDelay {
 			f.stuck.Store(false)
 		}
@@ -194,7 +194,7 @@ func (a *usbAdapter) control(chips i2cBus, setup [8]byte, data []byte, status *b
 	return len(data), true
 }
 
-// within waits for something to be so, and fails if it takes longer than limit.
+// within waits for a condition, and fails if it takes longer than limit.
 func within(t *testing.T, limit time.Duration, what string, so func() bool) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -213,9 +213,8 @@ func within(t *testing.T, limit time.Duration, what string, so func() bool) time
 	return took
 }
 
-// startGateway starts a gateway of its own beside the installed one, with a
-// configuration, and returns what asks it over
-// HTTP: the answer, or "".
+// startGateway starts another gateway beside the installed one, with a configuration. It
+// returns a function that sends it an HTTP request and returns the answer, or "".
 func startGateway(t *testing.T, configuration string) (ask func(path string) string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "gateway.yaml")

@@ -7,13 +7,12 @@ import (
 	"time"
 )
 
-// slack is how much longer than on a machine something may take on this one, whose
-// processor is emulated.
+// slack is the additional time that is allowed here, because the processor is emulated.
 const slack = 2
 
-// TestUSBAdapter pulls a USB adapter while its chip is read: the kernel must be
-// done with it soon, for until then it sees no other USB device. Plugged in again,
-// under another number, its chip is read on.
+// TestUSBAdapter unplugs a USB adapter while its chip is read: the kernel must release it
+// soon, because until then it sees no other USB device. When the adapter is plugged in
+// again, under another number, its chip is read again.
 func TestUSBAdapter(t *testing.T) {
 	loadUSB(t)
 	systemctl(t, "stop") // the adapters may get the number of its bus
@@ -38,8 +37,8 @@ func TestUSBAdapter(t *testing.T) {
 			seen := within(t, slack*3*time.Second, "another USB device is seen", func() bool { return other.bus() != "" })
 
 			before = readings(ask("/metrics"))
-			// What is plugged in gets the lowest number that is free: the other has it if the
-			// kernel let go before it was seen, else a third one has.
+			// A new device gets the lowest free number: the other adapter gets it if the kernel
+			// released it before, otherwise a third one gets it.
 			third := plugUSB(t, 2)
 			within(t, 5*time.Second, "a third one is seen", func() bool { return third.bus() != "" })
 			again := plugUSB(t, 0)
