@@ -1,12 +1,12 @@
-# What go test -v writes, without what tests that passed wrote. The command that
-# repeats each test that failed goes to the file $REPEATS.
+# Filters the output of go test -v: leaves out the output of tests that passed. The
+# command that repeats each failed test is written to the file $REPEATS.
 #   how      the command, without -run and packages
 #   module   the module's path, which go test writes before each package's
 function repeat(pattern, package) {
 	sub("^" module "/?", "./", package)
 	print how " " (pattern == "" ? "" : "-run='^" pattern "$' ") package > ENVIRON["REPEATS"]
 }
-# unended prints what tests wrote that will not end.
+# unended prints the output of tests that were running when the program ended.
 function unended() {
 	for (test in said) { printf "%s", said[test]; delete said[test] }
 }
@@ -15,9 +15,9 @@ function unended() {
 	unended()
 	raw = 1
 }
-/^\t\tTest[^ ]+ \(/ && timeout { failed[++n] = $1 } # a test that ran when the time was over
+/^\t\tTest[^ ]+ \(/ && timeout { failed[++n] = $1 } # a test that was running at the timeout
 /^panic: test timed out/ { timeout = 1 }
-/^ *--- (PASS|FAIL|SKIP|BENCH): / && $3 in known { # others are of tests in a virtual machine
+/^ *--- (PASS|FAIL|SKIP|BENCH): / && $3 in known { # other lines come from tests in a virtual machine
 	test = $3
 	if ($2 == "FAIL:" && $0 ~ /^---/) failed[++n] = test
 	if ($2 != "PASS:") { printf "%s", said[test]; print }
@@ -25,7 +25,7 @@ function unended() {
 	next
 }
 /^FAIL[ \t]+[^ \t]/ {
-	unended() # the program ended before them
+	unended() # the program ended before these tests
 	print
 	if (n == 0) repeat("", $2)
 	for (i = 1; i <= n; i++) repeat(failed[i], $2)

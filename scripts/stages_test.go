@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package scripts has the tests of what lies in its folder.
+// Package scripts tests the scripts in its folder.
 package scripts
 
 import (
@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// writeScript writes a script that has the stages of body.
+// writeScript writes a script with the stages in body.
 func writeScript(t *testing.T, body string) string {
 	t.Helper()
 	if _, err := exec.LookPath("bash"); err != nil {
@@ -43,7 +43,7 @@ func runStages(t *testing.T, script string, stages ...string) (string, int) {
 	return string(out), 0
 }
 
-// wantInOrder wants the texts in out, one after another.
+// wantInOrder checks that out has the texts, one after another.
 func wantInOrder(t *testing.T, out string, texts ...string) {
 	t.Helper()
 	rest := out
@@ -91,8 +91,8 @@ func TestAFailedStageStopsNoOther(t *testing.T) {
 	}
 }
 
-// What a stage started ends with the script, in whatever process group or session
-// it is, and no file is left.
+// Processes that a stage started end with the script, in any process group or session,
+// and no file is left.
 func TestInterrupted(t *testing.T) {
 	marks := t.TempDir()
 	children := []string{filepath.Join(marks, "child"), filepath.Join(marks, "without an environment")}

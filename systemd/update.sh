@@ -1,11 +1,11 @@
-# An update that does not get ready is replaced by the version before. This is a part of
-# the package's scripts, where scripts/deb puts it, and of scripts/install.
+# When an update does not get ready, the previous version is put back. scripts/deb inserts
+# this file into the package's scripts; scripts/install sources it.
 
 update=/var/lib/gateway-update
-services='gateway.service gateway-hub.service' # of one program
+services='gateway.service gateway-hub.service' # both run the same program
 
-# keep FILE... keeps the files of the version that runs, for go_back. One that is not
-# there, because it is installed otherwise, is not kept.
+# keep FILE... keeps the files of the running version, for go_back. A file that does not
+# exist, because the version was installed in another way, is left out.
 keep() {
 	rm -rf $update/previous
 	[ -d /run/systemd/system ] || return 0
@@ -21,18 +21,18 @@ keep() {
 	done
 }
 
-# bring_up VERSION SERVICE... starts the services, or the new version of them, and fails
-# if one does not get ready. If another version ran before, that runs again then.
+# bring_up VERSION SERVICE... starts or restarts the services with the new version, and
+# fails if one does not get ready. If another version ran before, it is put back then.
 bring_up() {
 	version=$1 status=0
 	shift
 	for service; do
-		# It is back when the service is ready, or has failed: in the unit's TimeoutStartSec.
+		# This returns when the service is ready or has failed, within its TimeoutStartSec.
 		systemctl restart "$service" && continue
 		status=1
 		if [ ! -d $update/previous ]; then
 			echo "gateway: $service did not start; see: journalctl -u ${service%.service}, gateway check" >&2
-		elif systemctl restart "$service"; then # it had bad luck
+		elif systemctl restart "$service"; then # the second attempt succeeded
 			status=0
 		else
 			go_back "$version" "$service"
@@ -44,9 +44,9 @@ bring_up() {
 	return $status
 }
 
-# go_back VERSION SERVICE puts the files of the version before in place of those of
-# VERSION, of which SERVICE does not get ready, and starts what ran. The gateway has an
-# alarm for as long as $update/failed is there.
+# go_back VERSION SERVICE replaces the files of VERSION, whose SERVICE does not get ready,
+# by those of the previous version, and starts the services that ran. The gateway has an
+# alarm as long as $update/failed exists.
 go_back() {
 	why="version $1 did not get ready, twice ($(systemctl show --property=Result --value "$2")); journalctl -u ${2%.service} says why"
 	ran=$(cat $update/previous/services)
@@ -54,7 +54,7 @@ go_back() {
 	systemctl stop $ran || true
 	(cd $update/previous/files && find . -type f) | while read -r file; do
 		cmp -s "$update/previous/files/$file" "/$file" && continue
-		# A program that runs cannot be written to.
+		# A running program cannot be overwritten, only replaced.
 		cp --preserve "$update/previous/files/$file" "/$file.previous" && mv "/$file.previous" "/$file"
 	done
 	mkdir -p $update/failed

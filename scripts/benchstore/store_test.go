@@ -1,10 +1,10 @@
-// Package benchstore compares gateway/history with what else could have kept the
-// readings. It is a module of its own, so that the program depends on none of it.
+// Package benchstore compares gateway/history with other stores that could keep the
+// readings. It is a module of its own, so that the program does not depend on them.
 //
 //	BENCHSTORE=/mnt/sd go test -v -timeout 1h .
 //
-// The directory should be on a disk of its own: what is written to the disk is
-// counted where the kernel counts it.
+// The directory should be on a disk of its own: the kernel's counter of the whole disk
+// is read.
 package benchstore
 
 import (
@@ -41,11 +41,11 @@ const (
 type result struct {
 	name    string
 	written int64 // bytes, to the disk
-	kept    int64 // bytes of files, but for what is there from the start
+	kept    int64 // bytes of files, without those that exist from the start
 	worst   time.Duration
 }
 
-// wait is the worst commit, for who has to wait for it.
+// wait returns the longest commit, for stores in which readings wait for it.
 func (r result) wait() string {
 	if r.worst == 0 {
 		return "nobody waits"
@@ -81,7 +81,7 @@ func TestStores(t *testing.T) {
 	t.Log("\n" + table.String())
 }
 
-// written returns how many bytes the disk of a directory has been given.
+// written returns how many bytes were written to the disk of a directory.
 func written(t *testing.T, dir string) int64 {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -114,7 +114,7 @@ func size(t *testing.T, dir string) (n int64) {
 	return n
 }
 
-// source makes the same hour for all: codes of 16 bits, as an SHT3x has them.
+// source makes the same hour for all stores: 16-bit codes, as those of an SHT3x.
 type source struct {
 	rnd *rand.Rand
 	seq uint32
@@ -141,8 +141,8 @@ func (s *source) tick() []wire.Record {
 	return records
 }
 
-// logHour runs the log for an hour of a fake clock. Its journal, which is made
-// once and not each hour, counts neither way.
+// logHour runs the log for an hour of a fake clock. The creation of its journal, which
+// happens once and not each hour, is not counted.
 func logHour(t *testing.T, dir string, begun func()) (kept int64, worst time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		l, err := history.Open(history.Options{Dir: dir, Sensors: []string{"0", "1", "2", "3", "4", "5", "6", "7"}, MaxAge: math.MaxInt64})

@@ -18,24 +18,24 @@ import (
 	"sensorgateway/scripts/load/process"
 )
 
-// attackerAddress is the one that all attacks come from. It is another than the
-// operator's.
+// attackerAddress is the address from which all attacks come. The operator has
+// another one.
 const attackerAddress = "127.0.0.2"
 
-// head begins an attacker's request. A client that a proxy says to forward may not
-// command, whatever its address is.
+// head is the beginning of an attacker's request. A client that comes through a proxy
+// may not command, whatever its address is.
 const head = "%s HTTP/1.1\r\nHost: %s\r\nX-Forwarded-For: 192.0.2.66\r\n"
 
-// An attack is what many connections of one host do at a time, each again when it
-// was cut.
+// An attack is many connections of one host at the same time. Each is made again when
+// it has ended.
 type attack struct {
 	name    string
 	clients int
 	pause   time.Duration // before a connection is made again
-	request string        // its first line
+	request string        // the request line
 	header  string
 	body    string
-	listens bool // it reads what it is sent
+	listens bool // it reads the answer
 }
 
 // attacks are what one host can do without credentials.
@@ -53,9 +53,9 @@ var attacks = []attack{
 const handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
 	"Sec-WebSocket-Key: c3dhcm0gb2YgY2xpZW50cw==\r\n"
 
-// attackFrom attacks until ctx ends, and returns how many connections that took. It
-// does so in a process that leaves the gateway its processors, as another machine's
-// would.
+// attackFrom attacks until ctx ends, and returns how many connections it made. It
+// does so in a process of low priority, which leaves the gateway its processors as an
+// attacker on another machine would.
 func attackFrom(ctx context.Context, addr string) (tries int64, err error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -72,8 +72,8 @@ func attackFrom(ctx context.Context, addr string) (tries int64, err error) {
 	return strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
 }
 
-// attackAll is the other process: it attacks until ctx ends, and prints how many
-// connections that took.
+// attackAll is run in that process: it attacks until ctx ends, and prints how many
+// connections it made.
 func attackAll(ctx context.Context, addr string) error {
 	var tries atomic.Int64
 	var all sync.WaitGroup
@@ -90,7 +90,7 @@ func (a attack) run(ctx context.Context, addr string, tries *atomic.Int64) {
 	var all sync.WaitGroup
 	for i := range a.clients {
 		all.Go(func() {
-			// They come one after the other, in the time in which each comes again.
+			// The first connections are spread over the pause after which each is repeated.
 			if !pause(ctx, time.Duration(i)*a.pause/time.Duration(a.clients)) {
 				return
 			}
@@ -111,12 +111,12 @@ func (a attack) once(ctx context.Context, addr string) {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(attackerAddress)}, Timeout: 10 * time.Second}
 	c, err := d.DialContext(ctx, "tcp4", addr)
 	if err != nil {
-		return // that it is refused is the point
+		return // to be refused is the purpose of the attack
 	}
 	cut := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer cut()
 	defer c.Close()
-	_ = c.(*net.TCPConn).SetLinger(0) // thousands leave no ports behind that wait
+	_ = c.(*net.TCPConn).SetLinger(0) // so that thousands leave no ports in TIME_WAIT
 	if a.request != "" {
 		end := "\r\n"
 		if a.name == "incomplete requests" {

@@ -20,11 +20,11 @@ import (
 	"sensorgateway/wire"
 )
 
-// bare is as little as can bring ticks to clients: a timer, and for each client one
-// write(2) that does not wait, of a frame that is made once, without even the runtime's
-// account of system calls. It can do nothing else. Without clients it is an idle timer.
+// bare is the least that can send ticks to clients: a timer, and for each client one
+// non-blocking write(2) of a frame that is made once, by a raw system call of which the
+// runtime does not know. It does nothing else. Without clients it is an idle timer.
 type bare struct {
-	pause time.Duration // from the deadline of a tick to what is sent of it: a conversion
+	pause time.Duration // from the deadline of a tick to its sending, as for a conversion
 
 	mu      sync.Mutex
 	clients []*websocket.Conn // keeps the sockets open
@@ -52,12 +52,12 @@ func serveBare(ctx context.Context, pause time.Duration) error {
 	return err
 }
 
-// ServeHTTP makes a client of whoever connects.
+// ServeHTTP upgrades every connection to a client.
 func (b *bare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	upgrader := websocket.Upgrader{Subprotocols: []string{wire.ReadingsV1}}
 	c, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
-		return // the client says so
+		return // the client reports it
 	}
 	raw, err := c.NetConn().(syscall.Conn).SyscallConn()
 	if err != nil {
@@ -89,7 +89,7 @@ func (b *bare) run(ctx context.Context) error {
 	}
 }
 
-// send writes a frame to all clients. One that has left is left out from then on.
+// send writes a frame to all clients. It removes clients that have left.
 func (b *bare) send(frame []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// settle is how long clients read before they are measured, at least.
+	// settle is how long clients read, at least, before they are measured.
 	settle = time.Second
 	// patience is how much later than planned a tick may come.
 	patience = 10 * time.Second
@@ -67,8 +67,8 @@ type bench struct {
 	out     io.Writer
 }
 
-// run measures everything and prints it. A measurement that fails, because a tick
-// came late on a busy machine, does not stop the others; its error is returned.
+// run measures everything and prints it. If a measurement fails, for example because a
+// tick came late on a busy machine, the others still run; its error is returned.
 func (b *bench) run() error {
 	fmt.Fprintf(b.out, "%s. Gateway and clients on the same machine, over loopback, %v a row.\n", process.Describe(), b.window)
 	var errs []error

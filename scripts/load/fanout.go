@@ -42,8 +42,8 @@ func (b *bench) fanout() error {
 	return errors.Join(errs...)
 }
 
-// fan measures a row. The CPU time of a frame is what the gateway uses beyond
-// what it used without clients.
+// fan measures a row. The CPU time of a frame is the gateway's CPU time less that
+// without clients.
 func (b *bench) fan(g *gateway, k kind, clients int) error {
 	time.Sleep(settle)
 	alone, err := usageOf(g)

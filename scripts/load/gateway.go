@@ -21,7 +21,7 @@ type gateway struct {
 	addr string // of its listener
 }
 
-// limits are those of a gateway all of whose clients come from one address at once.
+// limits are for a gateway whose clients all come from one address at the same time.
 const limits = "limits: {connections: 20000, connections_per_address: 20000, clients: 20000, clients_per_address: 20000}\n"
 
 var announced = regexp.MustCompile(`ws://(127\.0\.0\.1:[0-9]+)/`)
@@ -37,7 +37,7 @@ func startGateway(ctx context.Context, program, dir, config string, flags ...str
 	return startServer(ctx, program, flags...)
 }
 
-// startServer runs a program that logs the address that it listens at, and waits for that.
+// startServer runs a program that logs its listening address, and waits for that line.
 func startServer(ctx context.Context, program string, flags ...string) (*gateway, error) {
 	cmd := exec.CommandContext(ctx, program, flags...)
 	cmd.Env = append(os.Environ(), "GOMEMLIMIT=96MiB") // as in the unit

@@ -4,8 +4,8 @@
 // emulated chips, connects thousands of clients over loopback, and prints what
 // they cost and how long they wait. scripts/bench runs it.
 //
-// It knows the program's flags and what it shows to everybody: the stream,
-// /metrics, and its entries in /proc. It refuses to know its inside.
+// It knows the program's flags and what everybody can see of it: the stream,
+// /metrics, and its entries in /proc. It refuses to know the program's internals.
 package main
 
 import (
@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// maxWindow is shorter than the time for which a gateway bears with clients that
-// never read.
+// maxWindow is shorter than the time after which a gateway closes clients that never
+// read.
 const maxWindow = 25 * time.Second
 
 func main() {

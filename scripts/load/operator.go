@@ -14,10 +14,10 @@ import (
 	"sensorgateway/scripts/load/swarm"
 )
 
-// operator is a client that was there before, and may command.
+// operator is a client that may command, and connected before the attack.
 type operator struct{ ws *websocket.Conn }
 
-// dialOperator connects, and has an answer to a stop.
+// dialOperator connects, and waits for the answer to a first stop.
 func dialOperator(ctx context.Context, addr string) (*operator, error) {
 	ws, _, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+addr+"/", nil)
 	if err != nil {

@@ -16,8 +16,8 @@ const (
 	restSettled  = 2 * settle
 	restTime     = 4 * time.Second // within which the gateway reads the machine's numbers once
 	besideRounds = 3
-	// A client is pinged 3, 6, 12 and 24 s after it came, and then about every 25 s: of a
-	// time of 25 s from the third ping on, one is a part, as of any later.
+	// A client is pinged 3, 6, 12 and 24 s after it connected, and then about every 25 s:
+	// so 25 s that begin after the third ping contain one ping, like any later 25 s.
 	besideSettled = 13 * time.Second
 	besideTime    = 25 * time.Second
 )
@@ -38,8 +38,8 @@ type cost struct {
 
 func (b *bench) startBare(string) (*gateway, error) { return b.startLoop() }
 
-// startConverting has a second moment in each tick, as the gateway has when its chip has
-// converted.
+// startConverting starts a loop that is woken twice in each tick, as the gateway is: at
+// the deadline, and when the chip has converted.
 func (b *bench) startConverting(string) (*gateway, error) { return b.startLoop("-pause", "7ms") }
 
 func (b *bench) startLoop(flags ...string) (*gateway, error) {
@@ -54,14 +54,14 @@ func (b *bench) startWithoutLog(dir string) (*gateway, error) {
 	return startGateway(b.ctx, b.program, dir, oneSensor.config+limits)
 }
 
-// startWithLog has the smallest log, whose journal is filled with zeros within 2 s. That
-// of an ordinary one takes 20 s, once in the life of a gateway, and is no rest.
+// startWithLog uses the smallest log, whose journal is filled with zeros within 2 s. With
+// the usual size that takes 20 s, once in a gateway's life, and would disturb the measurement.
 func (b *bench) startWithLog(dir string) (*gateway, error) {
 	return startGateway(b.ctx, b.program, dir, "history: {size: 16MiB}\n"+oneSensor.config+limits, "--state", filepath.Join(dir, "state"))
 }
 
 // rest measures what a tick costs when nothing else happens, with one sensor and one
-// client, beside what a timer costs that does nothing.
+// client, in comparison with an idle timer.
 func (b *bench) rest() error {
 	timer := &rival{name: "an idle Go ticker at 10 Hz", start: (*bench).startBare}
 	converting := &rival{name: "one that sleeps for 7 ms in each tick, as for a chip, and sends to one client", start: (*bench).startConverting, clients: 1}
@@ -78,8 +78,8 @@ func (b *bench) rest() error {
 	return nil
 }
 
-// beside measures what a tick costs with many clients, all included, beside the bare
-// loop of system calls.
+// beside measures the whole cost of a tick with many clients, in comparison with the
+// bare loop of system calls.
 func (b *bench) beside() error {
 	b.head("clients", "bare `write`, CPU a frame", "the gateway", "to bare, median of the rounds")
 	var errs []error
@@ -100,8 +100,8 @@ func (b *bench) beside() error {
 	return errors.Join(errs...)
 }
 
-// rounds lets rivals take turns, so that whatever else the machine does disturbs them
-// alike.
+// rounds measures the rivals in turn, so that other work of the machine disturbs all of
+// them equally.
 func (b *bench) rounds(n int, settled, d time.Duration, rivals ...*rival) error {
 	for round := range n {
 		for i := range rivals {
@@ -135,7 +135,7 @@ func (b *bench) measureRival(r *rival, settled, d time.Duration) (err error) {
 		defer s.Close()
 		watch = func(d time.Duration) error { _, err := b.watch(s, r.clients, d, oneSensor.interval); return err }
 	}
-	if err := watch(settled); err != nil { // what the start left to do; unread ticks would shorten the measurement
+	if err := watch(settled); err != nil { // the start's work ends; unread ticks would shorten the measurement
 		return err
 	}
 	before, err := g.Effort()

@@ -20,20 +20,20 @@ const (
 	mayTake     = 64 << 20 // bytes above rest
 	stopWithin  = 50 * time.Millisecond
 	enterWithin = 2 * time.Second
-	// mayBeBusy is the part of the processors that others may take: the times are those
-	// of a machine that is otherwise idle.
+	// mayBeBusy is the share of the processors that other programs may use: the limits of
+	// time are for a machine that is otherwise idle.
 	mayBeBusy = 0.1
 	soakTime  = 10 * time.Minute
 	shortSoak = 20 * time.Second
-	// recovers is how long the gateway has to give memory back.
+	// recovers is how long the gateway may take to return memory to the system.
 	recovers = 15 * time.Second
-	// loads is how long it has before the attack: it gives memory back that reading a
-	// day of readings took.
+	// loads is the time before the attack, in which the gateway returns the memory that
+	// it used to read a day of readings.
 	loads = 15 * time.Second
 )
 
 // soak attacks a gateway with all that one host can do without credentials, and
-// measures what that costs those who work with it.
+// measures how that affects other clients.
 func (b *bench) soak(d time.Duration) (err error) {
 	dir, err := os.MkdirTemp("", "soak")
 	if err != nil {
@@ -67,7 +67,7 @@ type soaked struct {
 	missed                          int
 	tries                           int64
 	attackErr                       error
-	busy                            float64 // part of the processors that others took before the attack
+	busy                            float64 // share of the processors that other programs used before the attack
 	alone, stops, entries, failures durations
 }
 
@@ -133,8 +133,8 @@ func stopsFor(ctx context.Context, o *operator, d time.Duration, each func()) (t
 	return took, nil
 }
 
-// enter lets a new operator come every two seconds, and returns how long each took
-// until a stop was acknowledged; and how long those had waited who did not get in.
+// enter connects a new operator every two seconds, and returns how long each took until
+// a stop was acknowledged, and how long those had waited that could not connect.
 func enter(ctx context.Context, addr string) (took, failed durations) {
 	for pause(ctx, enterWithin) {
 		begin := time.Now()
@@ -148,13 +148,13 @@ func enter(ctx context.Context, addr string) (took, failed durations) {
 			took = append(took, time.Since(begin))
 		}
 		if err == nil {
-			_ = o.ws.Close() // it has done what it came for
+			_ = o.ws.Close() // its stop was acknowledged
 		}
 	}
 	return took, failed
 }
 
-// print prints the figures and returns an error if they are not what they may be.
+// print prints the figures and returns an error if they exceed the limits.
 func (s soaked) print(b *bench, limited string) error {
 	names := ""
 	for _, a := range attacks {
@@ -187,7 +187,7 @@ func (s soaked) print(b *bench, limited string) error {
 type cgroup struct{ dir, said string }
 
 // limitMemory puts a process into a cgroup with the unit's limit, if this machine
-// lets it, and says whether it does.
+// allows that, and returns whether it did.
 func limitMemory(p process.ID) (c cgroup) {
 	for _, version := range []struct{ root, limit string }{
 		{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max"},
@@ -214,6 +214,6 @@ func limitMemory(p process.ID) (c cgroup) {
 // remove removes the cgroup of a process that has ended.
 func (c cgroup) remove() {
 	if c.dir != "" {
-		_ = os.Remove(c.dir) // it may still be ending: an empty one costs nothing
+		_ = os.Remove(c.dir) // the process may not have ended yet: an empty cgroup costs nothing
 	}
 }

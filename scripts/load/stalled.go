@@ -8,8 +8,8 @@ import (
 	"sensorgateway/scripts/load/swarm"
 )
 
-// stalled measures how much clients that read are delayed by as many that never
-// do: before these come, while they are there, and after they have left.
+// stalled measures how much clients that read are delayed by as many that never read:
+// before these connect, while they are connected, and after they have left.
 func (b *bench) stalled() error {
 	const clients = 500
 	k := fastSensor

@@ -1,6 +1,6 @@
-// Command pack compresses the files of the page for a build, so that they are compiled in
-// as they travel: pack DIR FOLDER... writes them into DIR, and DIR/overlay.json, by which
-// `go build -overlay` takes them in place of the folders' own. scripts/build runs it.
+// Command pack compresses the files of the page for a build, so that the program contains
+// them as they are sent: pack DIR FOLDER... writes them into DIR, with DIR/overlay.json, with
+// which `go build -overlay` uses them instead of the folders' own. scripts/build runs it.
 //
 // It refuses to know what the files are.
 package main
@@ -53,7 +53,7 @@ func run(dir string, folders []string) error {
 	return os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600)
 }
 
-// pack writes a file anew, compressed. Nothing of when and where it is done gets into it.
+// pack writes a compressed copy of a file. It does not depend on time and place.
 func pack(to, from string) error {
 	content, err := os.ReadFile(from)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"sensorgateway/gateway/enroll"
 )
 
-// broker is between gateways and hubs.
+// broker is the MQTT broker between gateways and hubs.
 type broker struct {
 	o       options
 	dir     string
@@ -43,8 +43,8 @@ func newBroker(o options) *broker {
 	return b
 }
 
-// start starts it with a certificate of the fleet's authority, as its files in configs
-// have it.
+// start starts it with its files in configs, and a certificate of the fleet's
+// authority.
 func (b *broker) start(ctx context.Context, authority *enroll.Authority, hub *hub) error {
 	for _, dir := range []string{b.dir, filepath.Join(b.dir, "hub"), filepath.Join(b.dir, "etc")} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
@@ -68,9 +68,9 @@ func (b *broker) start(ctx context.Context, authority *enroll.Authority, hub *hu
 	return b.startMosquitto(ctx, hub)
 }
 
-// letIn lets in who has enrolled.
+// letIn lets in the gateways that have enrolled.
 func (b *broker) letIn(ctx context.Context, hub *hub) error {
-	if b.o.mosquitto { // whoever has a certificate of the authority
+	if b.o.mosquitto { // it lets in every client with a certificate of the authority
 		return nil
 	}
 	var errs bytes.Buffer
@@ -90,7 +90,7 @@ func (b *broker) letIn(ctx context.Context, hub *hub) error {
 // cluster runs scripts/cluster.
 func (b *broker) cluster(ctx context.Context, action string, args ...string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(b.o.scripts, "cluster"), append([]string{action, b.dir}, args...)...)
-	cmd.WaitDelay = time.Second // the nodes have its output
+	cmd.WaitDelay = time.Second // the nodes keep its output open
 	out, err := cmd.CombinedOutput()
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return fmt.Errorf("scripts/cluster %s: %w: %s", action, err, out)
@@ -144,7 +144,7 @@ func (b *broker) startMosquitto(ctx context.Context, hub *hub) error {
 	})
 }
 
-// stop ends it; what it has in its files is needed no more.
+// stop kills it; its files are not needed any more.
 func (b *broker) stop() error {
 	switch {
 	case !b.started:

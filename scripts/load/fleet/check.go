@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	maxWrong = 20 // that are told of
-	// tries is how often it is checked what the hubs have: a hub that is stopped leaves to
-	// the broker what it has not stored yet.
+	maxWrong = 20 // errors that are reported
+	// tries is how often the hubs' logs are compared: when a hub is stopped, the broker keeps
+	// what the hub has not stored yet, and the hub gets it after the next start.
 	tries = 5
 )
 
-// restart stops measuring, and starts each gateway again: what was not a whole block then
-// is one, and goes up.
+// restart stops the measurements and starts each gateway again: this turns incomplete
+// blocks into complete ones, which are sent.
 func (m *measurement) restart(ctx context.Context) error {
 	for _, g := range m.gateways {
 		g.rest()
@@ -87,7 +87,7 @@ func (m *measurement) awaitStored(ctx context.Context) error {
 	return nil
 }
 
-// lastOf returns when the last record in a log was made.
+// lastOf returns the time of the last record in a log.
 func lastOf(dir string) (last int64, err error) {
 	for _, s := range sensors {
 		all, err := recordsIn(dir, s.Name)
@@ -101,7 +101,7 @@ func lastOf(dir string) (last int64, err error) {
 	return last, nil
 }
 
-// checkDashboards checks what they have, once what the line lost has come from the log.
+// checkDashboards checks what they got, once readings lost on the line came from the log.
 func (m *measurement) checkDashboards(ctx context.Context) error {
 	logs := map[*gateway][][]wire.Record{}
 	for _, d := range m.dashboards {
@@ -179,8 +179,8 @@ func (m *measurement) checkHubs(ctx context.Context) error {
 	}
 }
 
-// compare returns how many records the gateways have, and what is wrong with what the
-// hubs have of them.
+// compare returns how many records the gateways have, and in what the hubs' logs differ
+// from them.
 func (m *measurement) compare() (records int64, errs []error) {
 	for _, g := range m.gateways {
 		for _, s := range sensors {
@@ -214,8 +214,8 @@ func same(got, want []wire.Record) error {
 	return fmt.Errorf("the hub has %d records, the gateway %d; they are the same up to the %dth", len(got), len(want), n)
 }
 
-// recordsIn returns the records of a sensor in a log that is not written now; none if the
-// log is not there.
+// recordsIn returns the records of a sensor in a log to which nobody writes; none if the
+// log does not exist.
 func recordsIn(dir, sensor string) (all []wire.Record, err error) {
 	var damaged error
 	r, err := history.OpenReader(dir, func(d history.Damage) { damaged = fmt.Errorf("%s: %+v", dir, d) })

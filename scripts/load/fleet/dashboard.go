@@ -18,8 +18,8 @@ import (
 	"sensorgateway/wire"
 )
 
-// silence is how long a dashboard bears that nothing comes: longer than gateways are away
-// at the end.
+// silence is how long a dashboard waits for a message: longer than gateways are away at
+// the end.
 const silence = 5 * time.Minute
 
 // dashboard is a client of a hub, of one gateway.
@@ -28,7 +28,7 @@ type dashboard struct {
 	hub  *hub
 	conn *websocket.Conn
 	done chan struct{}
-	lags atomic.Pointer[lags] // of what is live is noted there; nil: nowhere
+	lags atomic.Pointer[lags] // collects those of live records; nil: nothing does
 
 	mu   sync.Mutex
 	live [][]wire.Record // by sensor, in the order in which they came
@@ -48,13 +48,13 @@ func (l *lags) add(ms int64) {
 	l.all = append(l.all, int32(ms))
 }
 
-// quantile returns how long at most a part of them took.
+// quantile returns the longest time of the given part of them.
 func quantile(all []int32, part float64) time.Duration {
 	return time.Duration(swarm.Percentile(all, part)) * time.Millisecond
 }
 
-// dial connects the dashboard of a number, from an address of its own, as that of another
-// person's machine.
+// dial connects the dashboard with a number, from an address of its own, as if each
+// person had a machine.
 func dial(number int, at *gateway, h *hub) (*dashboard, error) {
 	from := net.IPv4(127, 1, byte(number/250), byte(1+number%250))
 	dialer := websocket.Dialer{
@@ -115,7 +115,7 @@ func (d *dashboard) take(message []byte, now int64) error {
 	return nil
 }
 
-// close ends the dashboard, and returns why it had ended before.
+// close ends the dashboard, and returns the error if it had ended before.
 func (d *dashboard) close() error {
 	d.mu.Lock()
 	err := d.err
@@ -125,9 +125,9 @@ func (d *dashboard) close() error {
 	return err
 }
 
-// check returns what is wrong with what has come, where these are the records in the log
-// of its gateway: from the first that came on, each is there once, what is live in its
-// order, and so what is from the log.
+// check compares what has come with log, the records in the log of the gateway. From the
+// first record that came on, each must have come once; live records must be in order,
+// and so must those from the log.
 func (d *dashboard) check(sensor int, log []wire.Record) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

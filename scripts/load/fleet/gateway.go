@@ -32,9 +32,9 @@ const (
 	interval = 100 * time.Millisecond
 	logDir   = "log" // in a gateway's state directory, as the program has it
 
-	// pageSize and share say how large a log must be for its journal, of which three quarters
-	// are used, to have a page for each second: were it full sooner, blocks would be shorter
-	// than a minute.
+	// pageSize and share determine the log's size. Its journal, of which three quarters are
+	// used, must have a page for each second: if it were full sooner, blocks would be
+	// shorter than a minute.
 	pageSize = 4096
 	share    = 12
 )
@@ -56,21 +56,21 @@ type gateway struct {
 	chips  *chips
 
 	next   uint32 // the number of the next tick
-	missed int64  // ticks that were due before the one before was made
-	late   int64  // that the log had not written when it was asked to
+	missed int64  // ticks that were due before the previous one was made
+	late   int64  // ticks that the log had not written in time
 
 	log      *history.Log
 	uplink   *uplink.Uplink
 	shipper  *ship.Shipper
 	sessions tls.ClientSessionCache
 	end      context.CancelFunc
-	rest     func() // ends that it measures
+	rest     func() // ends its measurements
 	parts    sync.WaitGroup
 	events   *events
 	before   uplink.Stats // of earlier starts
 }
 
-// newGateway returns the gateway of a number, whose log has room for so long.
+// newGateway returns the gateway with a number, whose log has room for the time long.
 func newGateway(number int, dir string, long time.Duration, boot time.Time, e *events, log *slog.Logger) (*gateway, error) {
 	name := fmt.Sprintf("pi-%d", number)
 	g := &gateway{
@@ -80,7 +80,7 @@ func newGateway(number int, dir string, long time.Duration, boot time.Time, e *e
 	return g, os.Mkdir(g.dir, 0o700)
 }
 
-// identity is who it has become by its enrolment.
+// identity returns the identity that it got by its enrolment.
 func (g *gateway) identity() (*uplink.Identity, error) {
 	m, err := enroll.Device{Dir: g.dir}.Membership()
 	if err != nil {
@@ -157,7 +157,7 @@ func (g *gateway) stop() error {
 	return g.log.Close()
 }
 
-// messages is how many it has published.
+// messages returns how many messages it has published.
 func (g *gateway) messages() int64 {
 	s, _ := g.uplink.Stats()
 	return g.before.Messages + s.Messages
@@ -170,8 +170,8 @@ func (g *gateway) hello() wire.Hello {
 	}
 }
 
-// run measures at 10 Hz until ctx ends. A tick whose time is over when the one before is
-// done is left out, and takes a number: as on a gateway.
+// run measures at 10 Hz until ctx ends. If a tick's time is over when the previous one is
+// done, the tick is left out but uses a number, as on a gateway.
 func (g *gateway) run(ctx context.Context) {
 	begin, first := time.Now().Add(random.N(interval)), g.next
 	timer := time.NewTimer(time.Until(begin))
@@ -194,7 +194,7 @@ func (g *gateway) run(ctx context.Context) {
 	}
 }
 
-// chips are two SHT3x in an emulated environment: their resolution and their noise.
+// chips are two SHT3x in an emulated environment, with their resolution and noise.
 type chips struct {
 	air     *sim.Environment
 	noise   *random.Rand
@@ -212,9 +212,9 @@ const (
 	noiseHumidity    = 0.08 / 3 // %
 )
 
-// measure returns the records of a tick that was due then. They are good until the next. The
-// machine of a gateway of its own is not as busy as this one: one measurement in eight is a
-// millisecond late.
+// measure returns the records of the tick that was due at a time. They are valid until the
+// next call. A real gateway's machine is less busy than this one, so lateness is simulated:
+// one measurement in eight is a millisecond late.
 func (c *chips) measure(seq uint32, due time.Time) []wire.Record {
 	for i, place := range []sim.Place{sim.Indoor, sim.Outdoor} {
 		air := c.air.At(place, due)

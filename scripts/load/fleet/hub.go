@@ -36,16 +36,16 @@ type hub struct {
 	dir     string
 	program string
 	brokers []string
-	token   string // of who may see everything
+	token   string // a viewer's, for all gateways
 	roots   *x509.CertPool
 	client  *http.Client
 
 	*process.Program
-	started usage // when it was ready, before any gateway was there
+	started usage // when it was ready, before any gateway connected
 }
 
-// newHubs makes the state directories of a fleet's hubs, below dir: they have the same
-// authority, members, keys and tokens, and nothing else in common.
+// newHubs makes the state directories of a fleet's hubs, below dir. Only the authority,
+// members, keys and tokens are the same in all of them.
 func newHubs(dir, program string, brokers []string) (hubs []*hub, authority *enroll.Authority, err error) {
 	var keys []byte
 	for _, letter := range hubNames {
@@ -104,7 +104,7 @@ func newHubs(dir, program string, brokers []string) (hubs []*hub, authority *enr
 
 var hubReady = regexp.MustCompile(`the hub is ready.*(https://127\.0\.0\.1:[0-9]+)`)
 
-// start starts the hub, with the limits of its unit, and waits until it has the broker.
+// start starts the hub, with the limits of its unit, and waits until it has a broker.
 func (h *hub) start(ctx context.Context) error {
 	listen := "127.0.0.1:0"
 	cmd := exec.CommandContext(ctx, h.program, "hub", "--state", h.dir, "--name", h.name, "--listen", listen, "--site", site, "--log-format", "text")
@@ -127,7 +127,7 @@ func (h *hub) start(ctx context.Context) error {
 
 func (h *hub) tls() *tls.Config { return &tls.Config{RootCAs: h.roots, MinVersion: tls.VersionTLS12} }
 
-// overview is what a hub says of all gateways.
+// overview is the hub's answer about all gateways.
 type overview struct {
 	Time  int64
 	Sites []struct {
@@ -183,5 +183,5 @@ func (u usage) since(before usage) float64 {
 	return float64(u.cpu-before.cpu) / float64(u.at.Sub(before.at))
 }
 
-// log is where the hub stores what comes from a gateway.
+// log returns the directory in which the hub stores a gateway's readings.
 func (h *hub) log(gateway string) string { return filepath.Join(h.dir, "gateways", gateway, logDir) }

@@ -1,11 +1,11 @@
 //go:build linux
 
 // Command fleet measures a fleet: many gateways in this one process, two hubs, a broker,
-// and dashboards at the hubs. It holds that no reading is lost or doubled on the way, and
-// prints what that costs a gateway. scripts/fleet runs it.
+// and dashboards at the hubs. It checks that no reading is lost or doubled on the way, and
+// prints the cost for each gateway. scripts/fleet runs it.
 //
-// A gateway here is its log of readings, its uplink and its identity, which are the real
-// ones, and readings as an SHT3x would make them. The hubs are the built program.
+// A gateway here consists of the real log of readings, uplink and identity, and of
+// simulated readings as an SHT3x would make them. The hubs are the built program.
 package main
 
 import (
@@ -56,10 +56,10 @@ func main() {
 	}
 }
 
-// rest returns how long nobody looks before the dashboards come.
+// rest returns for how long nobody looks before the dashboards connect.
 func (o options) rest() time.Duration {
 	m := max(o.minutes/5, min(o.minutes, 1))
-	if m > 1 { // a gateway sends by the minute
+	if m > 1 { // a gateway sends once a minute
 		m = float64(int(m))
 	}
 	return minutes(m)

@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	maxGateways   = 10_000 // each has a connection and a file open
+	maxGateways   = 10_000 // each has a connection and an open file
 	maxDashboards = 2000
 
-	patience   = time.Minute     // for what takes a moment
-	shipTime   = 5 * time.Minute // for all that is in the logs to go up
+	patience   = time.Minute     // for steps that usually take a moment
+	shipTime   = 5 * time.Minute // for all that is in the logs to be sent
 	pace       = 20 * time.Millisecond
-	settleTime = 5 * time.Second  // until what has just begun is as it stays
-	lookEvery  = 15 * time.Second // at how old the hubs' logs are
+	settleTime = 5 * time.Second  // after a start, before measurements
+	lookEvery  = 15 * time.Second // how often the age of the hubs' logs is read
 )
 
 // measurement is the fleet, and what was found.
@@ -40,17 +40,17 @@ type measurement struct {
 	dashboards []*dashboard
 
 	begin          moment // nobody looks
-	rest           moment // the end of that
+	rest           moment // the end of the time in which nobody looks
 	watched, after moment // dashboards look
 	live           lags
-	stored         []int32 // ages of the newest durable readings of all gateways, again and again, ms
+	stored         []int32 // ages of the newest durable readings of all gateways, at each look, ms
 	late           int     // records that were not live
 	came           int
 	records        int64 // in the gateways' logs
 	wrong          []error
 }
 
-// moment is how all was at one.
+// moment is the state of all parts at one moment.
 type moment struct {
 	hubs        []usage
 	self        usage
@@ -86,7 +86,7 @@ func measure(ctx context.Context, o options, log *slog.Logger) (err error) {
 func (m *measurement) end() error {
 	var errs []error
 	for _, d := range m.dashboards {
-		_ = d.close() // of one that has ended the reason was told
+		_ = d.close() // if it had ended, the reason was reported
 	}
 	m.dashboards = nil
 	var parts sync.WaitGroup
@@ -137,7 +137,7 @@ func (m *measurement) enroll(ctx context.Context) error {
 		}
 		m.gateways = append(m.gateways, g)
 	}
-	err = h.Stop() // to start as one that has just begun
+	err = h.Stop() // it is measured from a fresh start
 	h.Program = nil
 	return errors.Join(err, m.broker.letIn(ctx, h))
 }
@@ -160,8 +160,8 @@ func (m *measurement) startHubs(ctx context.Context) error {
 	return nil
 }
 
-// startGateways starts all within a minute: blocks are of a minute, and those of a fleet do
-// not end together.
+// startGateways starts them spread over a minute: blocks have a minute, and in a real
+// fleet they do not all end together.
 func (m *measurement) startGateways(ctx context.Context) error {
 	every := min(time.Minute/time.Duration(m.o.gateways), 50*pace)
 	for _, g := range m.gateways {
@@ -179,7 +179,7 @@ func (m *measurement) startGateways(ctx context.Context) error {
 	if err := m.awaitConnected(ctx); err != nil {
 		return err
 	}
-	return wait(ctx, min(time.Minute, m.o.rest())) // the first blocks have gone up
+	return wait(ctx, min(time.Minute, m.o.rest())) // until the first blocks were sent
 }
 
 func (m *measurement) awaitConnected(ctx context.Context) error {
@@ -197,7 +197,7 @@ func (m *measurement) awaitConnected(ctx context.Context) error {
 	})
 }
 
-// now returns how all is.
+// now returns the present state of all parts.
 func (m *measurement) now() (n moment, err error) {
 	n.at, n.machine = time.Now(), process.Machine()
 	var errs []error
@@ -225,8 +225,8 @@ func (m *measurement) measureRest(ctx context.Context) (err error) {
 	return err
 }
 
-// startDashboards connects dashboards, in turn at one hub and the other, and spread over
-// the gateways.
+// startDashboards connects dashboards, alternately to the two hubs, and spread over the
+// gateways.
 func (m *measurement) startDashboards(ctx context.Context) error {
 	for n := range m.o.dashboards {
 		g := m.gateways[n*max(len(m.gateways)/m.o.dashboards, 1)%len(m.gateways)]
@@ -271,7 +271,7 @@ func (m *measurement) measureLoad(ctx context.Context) (err error) {
 	return err
 }
 
-// wait waits.
+// wait waits for the time d, or until ctx ends.
 func wait(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -281,7 +281,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// await checks until there is nothing wrong, or returns what is after so long.
+// await repeats check until it succeeds, or returns its error after the time long.
 func await(ctx context.Context, long time.Duration, check func() error) error {
 	for end := time.Now().Add(long); ; {
 		err := check()

@@ -69,10 +69,10 @@ func (m *measurement) report(out io.Writer) {
 	row("on the lines of gateways", "%.1f MB/s | %.1f MB/s", quiet/atRest*scale/1e6, busy/under*scale/1e6)
 }
 
-// maxSaid is how much of what gateways log is shown, in bytes.
+// maxSaid is how much of the gateways' log is shown, in bytes.
 const maxSaid = 16 << 10
 
-// sample passes the beginning on.
+// sample passes the beginning on to out, and drops the rest.
 type sample struct {
 	mu   sync.Mutex
 	out  io.Writer

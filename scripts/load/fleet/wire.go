@@ -9,18 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// header is what a segment has besides its data: 20 bytes of IPv4, 20 of TCP and 12 of
-// its timestamps.
+// header is the size of a segment's headers: 20 bytes of IPv4, 20 of TCP and 12 of its
+// timestamps.
 const header = 52
 
 // counted is what the kernel has counted of a connection.
 type counted struct {
-	bytes    uint64 // in both directions, those that were sent again too
+	bytes    uint64 // in both directions, with those that were sent again
 	segments uint64
 	mss      uint32
 }
 
-// connections returns those of this process to a port, by their own port.
+// connections returns the connections of this process to the ports, by their local port.
 func connections(ports map[int]bool) (map[int]counted, error) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -59,8 +59,8 @@ func portOf(a unix.Sockaddr) int {
 	return 0
 }
 
-// between returns the bytes of IP packets of the connections that were there before and
-// are there after, and how many these are.
+// between returns the bytes of IP packets, and the number, of the connections that are in
+// both before and after.
 func between(before, after map[int]counted) (bytes float64, n int) {
 	for port, b := range after {
 		if a, ok := before[port]; ok && b.bytes >= a.bytes && b.segments >= a.segments {

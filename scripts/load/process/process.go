@@ -80,7 +80,7 @@ func (p ID) Effort() (e Effort, err error) {
 // in units of clockTick.
 type Processors struct{ busy, idle float64 }
 
-// Machine returns that since the machine has started; zero if it cannot be read.
+// Machine returns these times since the machine has started; zero if they cannot be read.
 func Machine() (t Processors) {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -100,7 +100,7 @@ func Machine() (t Processors) {
 	return t
 }
 
-// Since returns the part of the time since before that was work.
+// Since returns the share of the time since before in which processors worked.
 func (t Processors) Since(before Processors) float64 {
 	busy, idle := t.busy-before.busy, t.idle-before.idle
 	return busy / max(busy+idle, 1)
@@ -116,7 +116,7 @@ func (p ID) RSS() (int, error) {
 	return kb << 10, err
 }
 
-// Number returns the whole number behind a name at the beginning of a line.
+// Number returns the integer after a name at the beginning of a line.
 func Number(text, name string) (int, error) {
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(line, name); ok {
@@ -126,7 +126,7 @@ func Number(text, name string) (int, error) {
 	return 0, fmt.Errorf("no %q", name)
 }
 
-// Describe describes what all this runs on.
+// Describe describes the machine.
 func Describe() string {
 	model := "unknown processor"
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {

@@ -21,7 +21,7 @@ const StopLimit = 20 * time.Second
 // Program is one that runs.
 type Program struct {
 	ID
-	Found  string // in the line of its log that says that it is ready
+	Found  string // the first group of ready, in the line that matched
 	cmd    *exec.Cmd
 	log    *output
 	exited chan struct{}
@@ -29,7 +29,7 @@ type Program struct {
 }
 
 // Start runs a command, made with a context, and waits until a line of its log matches
-// ready, whose first group is found. It ends with this program, however that ends.
+// ready. The command ends with this program, however that ends.
 func Start(cmd *exec.Cmd, ready *regexp.Regexp) (*Program, error) {
 	p := &Program{cmd: cmd, log: &output{ready: ready, found: make(chan string, 1)}, exited: make(chan struct{})}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -65,7 +65,7 @@ func (p *Program) Stop() error {
 	return nil
 }
 
-// Log returns the beginning of what a program has logged that has ended.
+// Log returns the beginning of the log of a program that has ended.
 func (p *Program) Log() string {
 	<-p.exited
 	return p.log.text.String()

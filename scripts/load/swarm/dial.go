@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long a client waits for the server to take it, in seconds.
+// patience is how long a client waits for the server to accept it, in seconds.
 const patience = 20
 
-// dial connects and upgrades one client. It returns the socket, non-blocking,
-// which is cut without ceremony when it is closed, so that thousands leave no
-// ports behind that wait; and what the server sent after its answer.
+// dial connects and upgrades one client. It returns the non-blocking socket, and what
+// the server sent after its answer. When the socket is closed, the connection is reset,
+// so that thousands of clients leave no ports in TIME_WAIT.
 func dial(o Options) (fd int, early []byte, err error) {
 	addr, err := netip.ParseAddrPort(o.Addr)
 	if err != nil {
@@ -42,7 +42,7 @@ func handshake(fd int, addr netip.AddrPort, o Options) (early []byte, err error)
 	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
-	if o.Stalled { // the kernel makes the least of it that it allows
+	if o.Stalled { // the kernel takes its minimum instead
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1); err != nil {
 			return nil, fmt.Errorf("socket: %w", err)
 		}
@@ -89,7 +89,7 @@ func burden(fd int) error {
 	return nil
 }
 
-// leave sends a close frame and reads until the server hangs up.
+// leave sends a close frame and reads until the server closes the connection.
 func leave(fd int, buf []byte) error {
 	if err := unix.SetNonblock(fd, false); err != nil {
 		return err
@@ -104,8 +104,8 @@ func leave(fd int, buf []byte) error {
 	}
 }
 
-// readWaiting reads from a blocking socket. (With a time limit the kernel does
-// not take up again what one of the runtime's signals interrupted.)
+// readWaiting reads from a blocking socket. (With a time limit the kernel does not
+// restart a read that one of the runtime's signals interrupted.)
 func readWaiting(fd int, buf []byte) (n int, err error) {
 	for {
 		if n, err = unix.Read(fd, buf); !errors.Is(err, unix.EINTR) {

@@ -16,8 +16,8 @@ const (
 	opPong   = 0xA
 )
 
-// frame returns the first frame in b, of a server, and its size; 0 if it is not
-// there wholly.
+// frame returns the first frame in b, sent by a server, and its size; 0 if it is
+// incomplete.
 func frame(b []byte) (op byte, payload []byte, size int) {
 	if len(b) < 2 {
 		return 0, nil, 0
@@ -38,7 +38,7 @@ func frame(b []byte) (op byte, payload []byte, size int) {
 	return b[0] & 0xF, b[head:size], size
 }
 
-// masked returns a frame of a client. Its mask, which it must have, is zero.
+// masked returns a frame of a client. A client's frame must have a mask; this one is 0.
 func masked(op byte, payload []byte) []byte {
 	head := []byte{0x80 | op, 0x80 | byte(len(payload))}
 	if len(payload) > 125 {
@@ -54,8 +54,8 @@ const (
 	conflated = 8 // flag of a record that stands for several
 )
 
-// stampOf returns the time that all n readings of a message have: a tick's
-// message, whole.
+// stampOf returns the time of all n readings of a message, which must be the whole
+// message of a tick.
 func stampOf(message []byte, n int) (int64, error) {
 	if n == 1 && len(message) == readingSize {
 		return int64(binary.BigEndian.Uint64(message[8:])), nil

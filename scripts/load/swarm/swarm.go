@@ -1,12 +1,12 @@
 //go:build linux
 
 // Package swarm is thousands of WebSocket clients for load tests. They share one
-// goroutine and one epoll instance, so that they cost the machine little beside
-// the server that is measured.
+// goroutine and one epoll instance, so that they use little of the machine in
+// comparison with the server that is measured.
 //
-// It knows as much of the protocol as it takes to prove that every client got
-// every tick. It refuses to know which server it talks to, and how the readings
-// come about.
+// It knows as much of the protocol as is needed to prove that every client got
+// every tick. It refuses to know which server it talks to, and how readings are
+// made.
 package swarm
 
 import (
@@ -25,8 +25,8 @@ const (
 	// readBuffer is what is read from a client at a time, in bytes.
 	readBuffer = 64 << 10
 	events     = 512 // taken from epoll at a time
-	// nap is how long the clients sleep when there is nothing to read. Were they
-	// woken by each frame, the kernel would charge that to the server.
+	// nap is how long the clients sleep when there is nothing to read. If each frame
+	// woke them, the kernel would count that as CPU time of the server.
 	nap = time.Millisecond
 )
 
@@ -36,7 +36,7 @@ type Options struct {
 	Protocol string // readings.v1 or readings.v2
 	Clients  int
 	Readings int  // in a tick; 1 with readings.v1
-	Stalled  bool // never read, although they ask for more than the kernel keeps for them
+	Stalled  bool // never read, and ask for more than the kernel buffers for them
 	// Age tells how long ago the time in a reading was. Nil: it is a number of
 	// [Monotonic].
 	Age func(stamp int64) time.Duration
@@ -47,19 +47,19 @@ type Swarm struct {
 	opts    Options
 	epoll   int
 	clients []client
-	ticks   Ticks // that no Read has returned
+	ticks   Ticks // not yet returned by Read
 	buf     []byte
 }
 
 // client is one connection.
 type client struct {
 	fd   int
-	rest []byte // of a frame that has not come wholly
+	rest []byte // the beginning of an incomplete frame
 	last int64  // the stamp of its newest tick
 }
 
-// Dial connects the clients. They are upgraded when it returns; whether the
-// server has subscribed them is for their first tick to tell.
+// Dial connects the clients. They are upgraded when it returns; only their first tick
+// shows that the server has subscribed them.
 func Dial(o Options) (*Swarm, error) {
 	if o.Age == nil {
 		o.Age = func(stamp int64) time.Duration { return time.Duration(Monotonic() - stamp) }
@@ -101,8 +101,8 @@ func (s *Swarm) connect(i int) (err error) {
 }
 
 // Read lets the clients read until n ticks have come to all of them, and returns
-// them with all before them, in order. It gives up after the given time, which is
-// no error, and returns all that came to any client: the ticks tell.
+// these and all earlier ones, in order. After the given time it returns, without an
+// error, the ticks that came to any client: each has how many clients got it.
 func (s *Swarm) Read(n int, within time.Duration) (Ticks, error) {
 	var ready [events]unix.EpollEvent
 	for end := time.Now().Add(within); s.ticks.complete(s.opts.Clients) < n && time.Now().Before(end); {
@@ -127,7 +127,7 @@ func (s *Swarm) Read(n int, within time.Duration) (Ticks, error) {
 	return seen, nil
 }
 
-// read takes what there is for a client, and what came along with its upgrade.
+// read reads what has arrived for a client, and what came together with its upgrade.
 func (s *Swarm) read(c *client) error {
 	n, err := unix.Read(c.fd, s.buf)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
@@ -178,10 +178,10 @@ func (s *Swarm) message(c *client, op byte, payload []byte) error {
 	case opClose:
 		return fmt.Errorf("closed by the server: %q", payload)
 	}
-	return nil // text greets, or tells what was not asked for
+	return nil // text: hello, or a message that nobody waits for
 }
 
-// Leave says goodbye, as RFC 6455 (section 7.1) has it, and closes.
+// Leave does the closing handshake (RFC 6455, section 7.1), and closes.
 func (s *Swarm) Leave() error {
 	defer s.Close()
 	for i, c := range s.clients {
@@ -196,7 +196,7 @@ func (s *Swarm) Leave() error {
 func (s *Swarm) Close() {
 	for i := range s.clients {
 		if fd := s.clients[i].fd; fd >= 0 {
-			_ = unix.Close(fd) // there is nothing left to lose
+			_ = unix.Close(fd) // nothing is written any more
 		}
 	}
 	s.clients = nil
@@ -211,7 +211,7 @@ func (s *Swarm) Close() {
 func Monotonic() int64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		panic(err) // Linux has it
+		panic(err) // Linux has this clock
 	}
 	return t.Nano()
 }

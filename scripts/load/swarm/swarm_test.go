@@ -12,7 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// serve upgrades clients and gives them to take, each on a goroutine of its own.
+// serve upgrades clients and calls take for each, on a goroutine of its own.
 func serve(t *testing.T, take func(*websocket.Conn)) (addr string) {
 	upgrader := websocket.Upgrader{Subprotocols: []string{"readings.v1"}}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -39,7 +39,7 @@ func dialTest(t *testing.T, addr string, clients int) *Swarm {
 	return s
 }
 
-// A tick that did not come to all is told; a ping is answered; goodbye is said.
+// A tick that did not come to all clients is reported; a ping is answered; Leave sends a close frame.
 func TestSwarm(t *testing.T) {
 	const clients = 3
 	conns, ponged, left := make(chan *websocket.Conn, clients), make(chan string, clients), make(chan error, clients)
@@ -107,7 +107,7 @@ func TestSwarmNotices(t *testing.T) {
 	} {
 		s := dialTest(t, serve(t, func(c *websocket.Conn) {
 			for _, payload := range tt.send {
-				_ = c.WriteMessage(tt.kind, payload) // what is wrong with it shows below
+				_ = c.WriteMessage(tt.kind, payload) // an error shows below
 			}
 		}), 1)
 		if _, err := s.Read(2, time.Minute); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -13,7 +13,7 @@ import (
 type Tick struct {
 	Stamp       int64         // the time in its readings
 	Clients     int           // that got it
-	First, Last time.Duration // from its time until the first and the last of them had read it
+	First, Last time.Duration // from its time until the first and the last client had read it
 }
 
 // Ticks is ticks in the order in which they came.
@@ -21,7 +21,7 @@ type Ticks []Tick
 
 // arrived notes that a client read a tick, age after it was made.
 func (t *Ticks) arrived(stamp int64, age time.Duration) {
-	for i := len(*t) - 1; i >= 0; i-- { // few are under way at a time
+	for i := len(*t) - 1; i >= 0; i-- { // few ticks are incomplete at a time
 		if k := &(*t)[i]; k.Stamp == stamp {
 			k.Clients++
 			k.Last = max(k.Last, age)
@@ -41,8 +41,8 @@ func (t Ticks) complete(n int) (whole int) {
 	return whole
 }
 
-// whole returns the length of t until the last tick that all of n clients have.
-// What follows is on its way.
+// whole returns the length of t up to the last tick that all of n clients have.
+// Clients still wait for those that follow.
 func (t Ticks) whole(n int) int {
 	for i := len(t); i > 0; i-- {
 		if t[i-1].Clients == n {
