@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"net"
 	"net/http"
 	"os"
@@ -61,7 +60,8 @@ func (b *bare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	raw, err := c.NetConn().(syscall.Conn).SyscallConn()
 	if err != nil {
-		log.Fatal(err) // it is no socket
+		_ = c.Close() // it is no socket
+		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

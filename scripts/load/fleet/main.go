@@ -37,7 +37,7 @@ func main() {
 	flag.StringVar(&o.scripts, "scripts", "scripts", "`directory` of the script cluster")
 	flag.IntVar(&o.gateways, "gateways", 100, "how many gateways")
 	flag.IntVar(&o.dashboards, "dashboards", 20, "how many dashboards, each at a gateway")
-	flag.Float64Var(&o.minutes, "minutes", 2, "how long they look; for a fifth of it, and one minute at least unless it is less, nobody has looked before")
+	flag.Float64Var(&o.minutes, "minutes", 2, "how many `minutes` they look; before that, nobody does for a fifth of the time, at least for one minute, or for as long if it is less")
 	flag.BoolVar(&o.mosquitto, "mosquitto", false, "one Mosquitto for a broker, not three nodes of RabbitMQ")
 	flag.StringVar(&o.dir, "dir", "", "`directory` for hubs and broker, which is theirs alone")
 	flag.StringVar(&o.logs, "logs", "", "`directory` for the gateways, which is theirs alone")

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
@@ -41,7 +42,8 @@ func (m *measurement) report(out io.Writer) {
 	busy, _ := between(m.watched.connections, m.after.connections)
 	row("messages that gateways publish, a second", "%.1f | %.1f", float64(m.rest.messages-m.begin.messages)/atRest, float64(m.after.messages-m.watched.messages)/under)
 	row("on the lines of gateways, by the kernel's counters, IP, both ways", "%.1f kB/s | %.1f kB/s", quiet/atRest/1e3, busy/under/1e3)
-	row("work of this machine; of it the gateways", "%.0f %%; %.0f %% | %.0f %%; %.0f %%", 100*m.rest.machine.Since(m.begin.machine), 50*m.rest.self.since(m.begin.self), 100*m.after.machine.Since(m.watched.machine), 50*m.after.self.since(m.watched.self))
+	cores := float64(runtime.NumCPU()) // of which a process's time is the sum
+	row("work of this machine; of it the gateways", "%.0f %%; %.0f %% | %.0f %%; %.0f %%", 100*m.rest.machine.Since(m.begin.machine), 100*m.rest.self.since(m.begin.self)/cores, 100*m.after.machine.Since(m.watched.machine), 100*m.after.self.since(m.watched.self)/cores)
 
 	fmt.Fprintln(out, "\n| | |\n|---|---|")
 	each := quiet / atRest / max(float64(kept), 1)
