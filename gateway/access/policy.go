@@ -81,7 +81,7 @@ func (p *Policy) MayCommand(r *http.Request) error {
 	case LocalCommands:
 		return p.checkLocal(r)
 	}
-	return errors.New("nobody may command motors yet, but anybody stop them; fix: make a token, gateway token add me --role operator, and send it; or write in the configuration commands: local for programs on this machine (an address is no identity: behind a proxy that adds no header everybody is local), or commands: unauthenticated for whoever reaches the port")
+	return errors.New("nobody may command motors yet; everybody may stop them; fix: make a token, gateway token add me --role operator, and send it; or write in the configuration commands: local for programs on this machine (an address is no identity: behind a proxy that adds no header everybody is local), or commands: unauthenticated for whoever reaches the port")
 }
 
 // checkLocal refuses a client that is not a program on this machine, as far as the

@@ -107,7 +107,7 @@ func (g *Guard) serveTickets(w http.ResponseWriter, r *http.Request) {
 	lower.How = byTicket
 	switch {
 	case !strings.HasPrefix(q.Path, "/") || strings.ContainsAny(q.Path, "?#"):
-		answer(w, http.StatusUnprocessableEntity, `path is that of an address, such as "/sensors/outdoor", without what is behind it`)
+		answer(w, http.StatusUnprocessableEntity, `path must be a path such as "/sensors/outdoor", without ? and #`)
 		return
 	case q.Role == "":
 	case !id.Role.AtLeast(q.Role) || !q.Role.AtLeast(tokens.Viewer):

@@ -100,12 +100,12 @@ func (c *Set) askClients(config *tls.Config) {
 func (c *Set) Client(state *tls.ConnectionState) (name string, valid context.Context, err error) {
 	shown := state.PeerCertificates
 	if len(shown) > maxChain {
-		return "", nil, fmt.Errorf("it comes with %d others; fix: send its chain alone", len(shown)-1)
+		return "", nil, fmt.Errorf("%d more certificates come with it; fix: send only its chain", len(shown)-1)
 	}
 	for valid == nil {
 		now := c.clients.Load()
 		if now.pool == nil { // nil would mean the system's authorities
-			return "", nil, errors.New("this gateway asks for none")
+			return "", nil, errors.New("this gateway asks for no client certificate")
 		}
 		until, err := verify(shown, now.pool)
 		if err != nil {

@@ -139,7 +139,7 @@ func TestClientCertificates(t *testing.T) {
 		"without the one above": {alone, "", "not of an authority in tls.clients"},
 		"of another's":          {foreign.client("ayşe"), "", "not of an authority in tls.clients (it was issued by \"CN=Our clients\")"},
 		"of nobody":             {(&authority{t: t}).client("ayşe"), "", "not of an authority in tls.clients"},
-		"with a long chain":     {long, "", "5 others"},
+		"with a long chain":     {long, "", "5 more"},
 		"for servers":           {ours.make(&x509.Certificate{Subject: pkix.Name{CommonName: "x"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}), "", "extended key usage clientAuth"},
 		"expired":               {ours.make(&x509.Certificate{Subject: pkix.Name{CommonName: "x"}, NotBefore: time.Now().Add(-2 * day), NotAfter: time.Now().Add(-day)}), "", "has expired on"},
 		"of tomorrow":           {ours.make(&x509.Certificate{Subject: pkix.Name{CommonName: "x"}, NotBefore: time.Now().Add(day), NotAfter: time.Now().Add(2 * day)}), "", "check the clocks"},

@@ -134,7 +134,7 @@ func (o *Options) check() (*url.URL, error) {
 	case u.User != nil:
 		return nil, fmt.Errorf("bad URL %q: a WebSocket URL takes no user and password; send an Authorization header", u.Redacted())
 	case len(o.Since) > 0 && o.Epoch == "":
-		return nil, errors.New("sequence numbers say nothing without their epoch")
+		return nil, errors.New("no Epoch for Since: sequence numbers are counted within an epoch")
 	case o.Epoch != "" && !numbered(o.Subprotocol):
 		return nil, fmt.Errorf("sequence numbers go with the subprotocols %s and %s", wire.ReadingsV2, wire.ReadingsJSON)
 	case u.Fragment != "": // RFC 6455, section 3

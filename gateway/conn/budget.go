@@ -92,10 +92,10 @@ func (b *Budget) admit(s *socket) bool {
 	b.mu.Lock()
 	switch {
 	case !exempt && b.limits.PerHost > 0 && b.hosts[host] >= b.limits.PerHost:
-		reason, why = ReasonHost, fmt.Sprintf("this address has %d connections that are no WebSocket; a new one ends the oldest of them (connections_per_address: under limits: in the configuration)", b.limits.PerHost)
+		reason, why = ReasonHost, fmt.Sprintf("this address has %d connections that are not upgraded to WebSocket; a new one closes the oldest of them (connections_per_address: under limits: in the configuration)", b.limits.PerHost)
 		evicted = b.evict(func(o *socket) bool { return o.seat.host == host })
 	case b.limits.Connections > 0 && b.order.Len() >= b.limits.Connections:
-		reason, why = ReasonConnections, fmt.Sprintf("there are %d connections that are no WebSocket; a new one ends the oldest of them (connections: under limits: in the configuration)", b.limits.Connections)
+		reason, why = ReasonConnections, fmt.Sprintf("there are %d connections that are not upgraded to WebSocket; a new one closes the oldest of them (connections: under limits: in the configuration)", b.limits.Connections)
 		evicted = b.evict(func(*socket) bool { return true })
 	}
 	admitted := reason == "" || evicted != nil

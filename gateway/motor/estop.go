@@ -14,7 +14,7 @@ const inputEvery = 20 * time.Millisecond
 const inputName = "e-stop input"
 
 // doubtName is the name in "by" of an e-stop by [Controller.DoubtEStop].
-const doubtName = "the start, until the disk says whether one was latched"
+const doubtName = "the start (it is not known yet whether the e-stop was latched before)"
 
 // SetEStopInput sets the normally closed e-stop input, before Run, which polls
 // it every 20 ms: open is pressed, and an input that cannot be read counts as

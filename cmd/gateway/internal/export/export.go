@@ -105,9 +105,9 @@ func Command(env console.Env, log Log) *cobra.Command {
 	f.StringVar(&o.to, "to", "", "`time` before which the last one was made (default: the newest)")
 	f.StringVar(&o.step, "step", "", "`duration` to sum up: count, least, mean and greatest of each 1m, 1h, 1d …")
 	f.StringVar(&o.format, "format", "csv", "csv, json or binary")
-	f.StringVar(&o.decimal, "decimal", ".", "`sign` before decimals in CSV; a comma has columns separated by semicolons, as spreadsheets of such places want it")
+	f.StringVar(&o.decimal, "decimal", ".", "`sign` before decimals in CSV; with a comma, columns are separated by semicolons")
 	f.StringVar(&o.times, "times", "utc", "of CSV: utc, or local, which is this machine's `zone`; the column unix_ms stays")
-	f.BoolVar(&o.measured, "measured", false, "values as the chips measured them, which nothing has corrected")
+	f.BoolVar(&o.measured, "measured", false, "uncorrected values, as the chips measured them")
 	f.StringVar(&o.output, "output", "", "`file` to write; it appears once it is whole (default: standard output)")
 	return cmd
 }

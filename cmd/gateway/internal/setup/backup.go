@@ -56,10 +56,10 @@ func Restore(env console.Env, here Installed) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
-		Short: "Make the gateway's state what a backup has",
-		Long: "Makes the state directory of a gateway on this machine what a backup has. The gateway must be stopped. Its sequence\n" +
-			"numbers begin another epoch, so that none is given twice: clients that count them begin anew, and the readings\n" +
-			"of before stay. Nothing is replaced before the whole file was found to be as it was made.",
+		Short: "Replace the gateway's state with that of a backup",
+		Long: "Replaces the state directory of a gateway on this machine with that of a backup. The gateway must be stopped.\n" +
+			"Its sequence numbers begin another epoch, so that none is given twice: clients that count them begin anew, and\n" +
+			"older readings stay. Nothing is replaced before the whole file was found to be as it was made.",
 		Example: "  sudo systemctl stop gateway\n  sudo gateway restore /mnt/usb/gateway.backup\n  sudo systemctl start gateway",
 		Args:    oneFile,
 		RunE: func(_ *cobra.Command, args []string) error {
