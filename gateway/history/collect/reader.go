@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/collect/buckets"
 	"sensorgateway/gateway/history/index"
 	"sensorgateway/gateway/history/query"
 	"sensorgateway/gateway/history/recovery"
@@ -283,7 +284,7 @@ func (r *Reader) Buckets(sensor uint16, from, to, step int64) (next func() ([]wi
 					return nil, err
 				}
 				moved = false
-				read = merged(r.l.source(v, &moved).Buckets(name, from, to, step), more)
+				read = buckets.Merged(r.l.source(v, &moved).Buckets(name, from, to, step), more)
 			}
 			batch, err := read()
 			if moved {
