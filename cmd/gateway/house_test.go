@@ -282,6 +282,7 @@ var arrows = []arrow{
 	{"gateway/history/collect", "gateway/atomicfile", "a segment exists as a whole or not at all"},
 	{"gateway/history/collect/spans", "gateway/history/codec", "it cuts blocks"},
 	{"gateway/history/collect/buckets", "gateway/history/codec", "it makes buckets of blocks' summaries"},
+	{"gateway/history/collect/frame", "gateway/history/codec", "its frames are of blocks"},
 	{"cmd/gateway/internal/hub", "gateway/enroll", "it lets gateways in, lists and revokes them"},
 	{"cmd/gateway/internal/hub", "gateway/fleet", "what a name in a fleet can be, and how a hub's key is written"},
 	{"cmd/gateway/internal/setup", "cmd/gateway/internal/chips", "the schema has the names of the chips"},

@@ -22,14 +22,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"sensorgateway/gateway/history/codec"
 	"sensorgateway/gateway/history/disk"
 	"sensorgateway/wire"
 )
 
 const (
 	sealEvery  = time.Hour   // how long blocks stay in the intake
-	sealAt     = 32 << 20    // bytes of it, at which they do not stay so long: a segment has 64 MiB at most
+	sealAt     = 32 << 20    // bytes of a file of it, at which they do not stay so long: a segment has 64 MiB at most
 	checkEvery = time.Minute // whether it is time
 	// LogDir is the directory of a gateway's log, in the gateway's own directory, which
 	// commands read like a state directory.
@@ -64,7 +63,7 @@ func Open(o Options) (*Collection, error) {
 	}
 	in := newIntake(o.directory(intakeDir), o.Log)
 	c := &Collection{o: o, intake: in, pause: mergePause, logs: map[string]*log{}}
-	err := in.read(func(gateway string, at place, _ codec.Block) {
+	err := in.read(func(gateway string, at place) {
 		l := c.log(gateway)
 		l.pending = append(l.pending, at)
 	})
@@ -152,8 +151,7 @@ func (c *Collection) maintain(ctx context.Context) {
 			for _, l := range c.all() {
 				l.rest(now)
 			}
-			size, since, some := c.intake.state()
-			due = due || some && (size >= sealAt || now.Sub(since) >= sealEvery)
+			due = due || c.intake.due(now)
 			if now.Sub(begun) < mergeAfter {
 				continue
 			}

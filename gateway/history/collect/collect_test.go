@@ -306,18 +306,6 @@ func TestEvict(t *testing.T) {
 	}
 }
 
-// FuzzFrame holds that whatever a crash has left is a frame or none.
-func FuzzFrame(f *testing.F) {
-	f.Add(newEntry("pi-1", [][]byte{[]byte("blocks")}).frame)
-	f.Add([]byte("sgwi"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		_, head, size := cutFrame(data)
-		if size < 0 || size > len(data) || head > size {
-			t.Errorf("%d, %d of %d", head, size, len(data))
-		}
-	})
-}
-
 // BenchmarkAppend measures how many blocks of a minute are durable in a second.
 func BenchmarkAppend(b *testing.B) {
 	random := rand.New(rand.NewPCG(1, 1))

@@ -1,9 +1,7 @@
 package collect
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,26 +13,16 @@ import (
 	"sync"
 	"time"
 
-	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/collect/frame"
 	"sensorgateway/gateway/history/disk"
 )
 
 // The intake is where blocks of all gateways are durable first: one file to which all
-// of them are appended, so that one sync serves many blocks. A frame in it is
-//
-//	offset  size
-//	0       4     magic "sgwi"
-//	4       4     CRC-32C of the rest of the frame
-//	8       4     length of the frame
-//	12            string: the gateway
-//	              blocks
+// of them are appended in frames, so that one sync serves many blocks.
 const (
-	intakeMagic  = 0x73677769 // "sgwi"
-	intakeHead   = 12
 	intakeSuffix = ".intake"
 	intakeDir    = "_intake" // is no name of a gateway
-	frameMax     = 1 << 20
-	groupBytes   = 8 << 20 // that are synced at once
+	groupBytes   = 8 << 20   // that are synced at once
 )
 
 // place is where a block is in the intake.
@@ -45,12 +33,54 @@ type place struct {
 	cut  *[]byte // what of it is used; nil: all
 }
 
+// read calls take for each block of each file, and begins another file after them. What
+// follows a frame that is not whole was never confirmed to anybody.
+func (in *intake) read(take func(gateway string, at place)) error {
+	numbers, _, err := in.files()
+	if err != nil {
+		return err
+	}
+	for _, n := range numbers {
+		in.number = n
+		if err := in.readFile(n, take); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *intake) readFile(n uint64, take func(string, place)) error {
+	f, err := in.dir.Open(intakeName(n), false)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	file := filepath.Join(in.dir.at, intakeName(n))
+	err = frame.Read(f, func(gateway string, at int64, size int) { take(gateway, place{file: n, at: at, size: int32(size)}) }, func(at, size int64, last bool) {
+		if last {
+			in.log.Info("the newest blocks that came before a crash were not complete: gateways send them again", "file", file, "bytes", size)
+			return
+		}
+		in.log.Warn("blocks of readings that were stored are damaged, and are lost unless their gateways still have them", "file", file, "at", at, "bytes", size)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return nil
+}
+
 // entry is what waits to be written.
 type entry struct {
 	frame []byte
 	head  int // bytes before the blocks
 	at    place
 	done  chan error // size 1
+}
+
+func newEntry(gateway string, blocks [][]byte) *entry {
+	e := &entry{done: make(chan error, 1)}
+	e.frame, e.head = frame.Format(gateway, blocks)
+	return e
 }
 
 // intake appends. One goroutine runs write.
@@ -68,11 +98,13 @@ type intake struct {
 	size   int64
 	since  time.Time // of the first frame in it
 	rotate bool      // the next frame begins another file
+	full   bool      // a file has sealAt bytes that may not be in segments
 	rooted bool      // a power cut leaves the directory there
+	sealAt int64     // bytes of a file, after which another begins
 }
 
 func newIntake(dir directory, log *slog.Logger) *intake {
-	return &intake{dir: dir, log: log, wake: make(chan struct{}, 1)}
+	return &intake{dir: dir, log: log, wake: make(chan struct{}, 1), sealAt: sealAt}
 }
 
 func intakeName(number uint64) string { return fmt.Sprintf("%016x%s", number, intakeSuffix) }
@@ -91,101 +123,6 @@ func (in *intake) files() (numbers []uint64, size int64, err error) {
 	}
 	slices.Sort(numbers)
 	return numbers, size, nil
-}
-
-// read calls take for each block of each file, and begins another file after them. What
-// follows a frame that is not whole was never confirmed to anybody.
-func (in *intake) read(take func(gateway string, at place, b codec.Block)) error {
-	numbers, _, err := in.files()
-	if err != nil {
-		return err
-	}
-	for _, n := range numbers {
-		in.number = n
-		if err := in.readFile(n, take); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (in *intake) readFile(n uint64, take func(string, place, codec.Block)) error {
-	data, err := in.dir.read(intakeName(n))
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(in.dir.at, intakeName(n))
-	for at := int64(0); at < int64(len(data)); {
-		gateway, head, size := cutFrame(data[at:])
-		if size == 0 {
-			next := at + nextFrame(data[at:])
-			if next == int64(len(data)) {
-				in.log.Info("the newest blocks that came before a crash were not complete: gateways send them again", "file", file, "bytes", next-at)
-				return nil
-			}
-			in.log.Warn("blocks of readings that were stored are damaged, and are lost unless their gateways still have them", "file", file, "at", at, "bytes", next-at)
-			at = next
-			continue
-		}
-		for from := at + int64(head); from < at+int64(size); {
-			b, length, err := codec.ParseBlock(data[from : at+int64(size)])
-			if err != nil {
-				return fmt.Errorf("%s: block at %d: %w", file, from, err)
-			}
-			take(gateway, place{file: n, at: from, size: int32(length)}, b)
-			from += int64(length)
-		}
-		at += int64(size)
-	}
-	return nil
-}
-
-// nextFrame returns how many bytes are before the first whole frame in data that does not
-// begin with one.
-func nextFrame(data []byte) int64 {
-	magic := binary.BigEndian.AppendUint32(nil, intakeMagic)
-	for at := 1; at < len(data); at++ {
-		next := bytes.Index(data[at:], magic)
-		if next < 0 {
-			break
-		}
-		at += next
-		if _, _, size := cutFrame(data[at:]); size > 0 {
-			return int64(at)
-		}
-	}
-	return int64(len(data))
-}
-
-// cutFrame returns whose frame data begins with, where its blocks begin and its size, 0
-// if it is not whole.
-func cutFrame(data []byte) (gateway string, head, size int) {
-	if len(data) < intakeHead || binary.BigEndian.Uint32(data) != intakeMagic {
-		return "", 0, 0
-	}
-	size = int(binary.BigEndian.Uint32(data[8:]))
-	if size < intakeHead || size > frameMax || size > len(data) || codec.Checksum(data[8:size]) != binary.BigEndian.Uint32(data[4:]) {
-		return "", 0, 0
-	}
-	gateway, rest, ok := codec.CutString(data[intakeHead:size])
-	if !ok {
-		return "", 0, 0
-	}
-	return gateway, size - len(rest), size
-}
-
-// newEntry returns the frame of blocks.
-func newEntry(gateway string, blocks [][]byte) *entry {
-	b := codec.AppendString(make([]byte, intakeHead, 256), gateway)
-	e := &entry{head: len(b), done: make(chan error, 1)}
-	for _, x := range blocks {
-		b = append(b, x...)
-	}
-	binary.BigEndian.PutUint32(b, intakeMagic)
-	binary.BigEndian.PutUint32(b[8:], uint32(len(b)))
-	binary.BigEndian.PutUint32(b[4:], codec.Checksum(b[8:]))
-	e.frame = b
-	return e
 }
 
 // add waits until the blocks are durable, and returns where they begin, or why they are
@@ -269,8 +206,10 @@ func (in *intake) write(group []*entry) error {
 		return fmt.Errorf("readings cannot be stored: %w", err)
 	}
 	in.mu.Lock()
-	in.size += int64(len(b))
-	in.mu.Unlock()
+	defer in.mu.Unlock()
+	if in.size += int64(len(b)); in.size >= in.sealAt {
+		in.rotate, in.full = true, true
+	}
 	return nil
 }
 
@@ -331,15 +270,15 @@ func (in *intake) closeFile() error {
 func (in *intake) finish() (last uint64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.rotate = true
+	in.rotate, in.full = true, false
 	return in.number
 }
 
-// state returns how large the growing file is, and since when it grows.
-func (in *intake) state() (size int64, since time.Time, some bool) {
+// due returns whether it is time to move the blocks.
+func (in *intake) due(now time.Time) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.size, in.since, in.file != nil && !in.rotate
+	return in.full || in.file != nil && !in.rotate && now.Sub(in.since) >= sealEvery
 }
 
 // remove removes the files up to a number.
@@ -356,8 +295,8 @@ func (in *intake) remove(last uint64) error {
 	return err
 }
 
-// load returns the blocks of places.
-func (in *intake) load(places []place) (blocks [][]byte, err error) {
+// load calls take for the block of each place.
+func (in *intake) load(places []place, take func(p place, raw []byte) error) error {
 	var f disk.File
 	defer func() {
 		if f != nil {
@@ -367,23 +306,28 @@ func (in *intake) load(places []place) (blocks [][]byte, err error) {
 	open := uint64(0)
 	for _, p := range places {
 		if p.cut != nil {
-			blocks = append(blocks, *p.cut)
+			if err := take(p, *p.cut); err != nil {
+				return err
+			}
 			continue
 		}
 		if f == nil || open != p.file {
 			if f != nil {
 				_ = f.Close()
 			}
+			var err error
 			if f, err = in.dir.Open(intakeName(p.file), false); err != nil {
-				return nil, err
+				return err
 			}
 			open = p.file
 		}
 		b := make([]byte, p.size)
 		if _, err := f.ReadAt(b, p.at); err != nil && !errors.Is(err, io.EOF) {
-			return nil, err
+			return err
 		}
-		blocks = append(blocks, b)
+		if err := take(p, b); err != nil {
+			return err
+		}
 	}
-	return blocks, nil
+	return nil
 }

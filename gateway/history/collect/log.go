@@ -176,24 +176,24 @@ func (l *log) load() error {
 			l.note(there, codec.Block{Origin: c.Origin, Prev: c.Prev, Summary: codec.Summary{First: c.First, Last: c.Last}})
 		}
 	}
-	blocks, err := l.c.intake.load(l.pending)
-	if err != nil {
-		return err
-	}
 	var rest []place
-	for i, raw := range blocks {
+	err = l.c.intake.load(l.pending, func(p place, raw []byte) error {
 		fresh, heads, err := fresh(there, [][]byte{raw})
 		if err != nil {
 			return fmt.Errorf("the intake: %v", err) // not %w: ErrBlock would be about the blocks that are appended
 		}
 		for k, cut := range fresh { // none, if a crash came after they were in a segment, before the intake was removed
-			p := l.pending[i]
+			p := p
 			if len(cut) < len(raw) { // the rest came twice: when it was not confirmed, it could not be cut off
 				p.cut = &cut
 			}
 			rest = append(rest, p)
 			l.note(there, heads[k])
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -41,16 +41,15 @@ func (l *log) indexed() (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	blocks, err := l.c.intake.load(l.pending)
+	err = l.c.intake.load(l.pending, func(_ place, raw []byte) error {
+		b, _, err := codec.ParseBlock(raw)
+		if err == nil {
+			found.Index.AddPacked(b.Origin, b.Prev, b.Summary, raw)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	for _, raw := range blocks {
-		b, _, err := codec.ParseBlock(raw)
-		if err != nil {
-			return nil, err
-		}
-		found.Index.AddPacked(b.Origin, b.Prev, b.Summary, raw)
 	}
 	found.Index.Sort()
 	v := &view{found.Index}

@@ -14,7 +14,7 @@ import (
 	"sensorgateway/wire"
 )
 
-// seal moves the blocks that are in files of the intake up to a number into a segment.
+// seal moves the blocks that are in files of the intake up to a number into segments.
 func (l *log) seal(last uint64) error {
 	l.order.Lock() // what is being written into one of these files is pending then
 	defer l.order.Unlock()
@@ -24,11 +24,32 @@ func (l *log) seal(last uint64) error {
 	if err := l.load(); err != nil { // which drops what is there twice
 		return err
 	}
-	n := 0
-	for n < len(l.pending) && l.pending[n].file <= last {
+	for n := l.fitting(last); n > 0; n = l.fitting(last) {
+		if err := l.sealFirst(n); err != nil {
+			return err
+		}
+	}
+	if err := l.forgetSummaries(); err != nil {
+		l.c.o.Log.Warn("summaries of readings that have come stay for now", "dir", l.dir.at, "err", err)
+	}
+	return l.evict()
+}
+
+// fitting returns how many of the pending blocks, in files up to a number, go into the next
+// segment, which is in memory while it is made.
+func (l *log) fitting(last uint64) (n int) {
+	size := int64(0)
+	for n < len(l.pending) && l.pending[n].file <= last && (n == 0 || size+int64(l.pending[n].size) <= l.c.intake.sealAt) {
+		size += int64(l.pending[n].size)
 		n++
 	}
-	blocks, err := l.c.intake.load(l.pending[:n])
+	return n
+}
+
+// sealFirst moves the first pending blocks into a segment.
+func (l *log) sealFirst(n int) error {
+	var blocks [][]byte
+	err := l.c.intake.load(l.pending[:n], func(_ place, raw []byte) error { blocks = append(blocks, raw); return nil })
 	if err != nil {
 		return err
 	}
@@ -37,25 +58,18 @@ func (l *log) seal(last uint64) error {
 		return fmt.Errorf("%s: %w", l.dir.at, err)
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.pending = slices.Clone(l.pending[n:])
-	if l.size += size; size > 0 {
-		l.next += 2  // the numbers between are for those that are merged
-		l.view = nil // which has these blocks in memory
-		l.due = true
-	}
-	l.mu.Unlock()
-	if err := l.forgetSummaries(); err != nil {
-		l.c.o.Log.Warn("summaries of readings that have come stay for now", "dir", l.dir.at, "err", err)
-	}
-	return l.evict()
+	l.size += size
+	l.next += 2  // the numbers between are for those that are merged
+	l.view = nil // which has these blocks in memory
+	l.due = true
+	return nil
 }
 
 // writeSegment writes blocks into the next segment, those of each sensor in a row, in the
 // order of their numbers, and returns how large it is.
 func (l *log) writeSegment(blocks [][]byte) (int64, error) {
-	if len(blocks) == 0 {
-		return 0, nil
-	}
 	var all []*located
 	var newest format.Moment
 	for _, raw := range blocks {
