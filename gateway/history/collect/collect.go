@@ -139,10 +139,15 @@ func (c *Collection) maintain(ctx context.Context) {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	begun := time.Now()
-	for due := true; ; { // what a crash has left is due at once, and what could not be moved
-		if due {
-			err := c.seal()
-			if due = err != nil; due {
+	last, due, failed := uint64(0), true, false
+	for { // what a crash has left is due at once
+		if due || failed { // what could not be moved is tried again; the rest stays until it is due
+			again := due && failed
+			if due {
+				last = c.intake.finish()
+			}
+			err := c.move(last, again)
+			if due, failed = false, err != nil; failed {
 				c.o.Log.Warn("readings stay in the intake: they cannot be moved to the gateways' logs; it is tried again", "err", err)
 			}
 		}
@@ -151,7 +156,7 @@ func (c *Collection) maintain(ctx context.Context) {
 			for _, l := range c.all() {
 				l.rest(now)
 			}
-			due = due || c.intake.due(now)
+			due = c.intake.due(now)
 			if now.Sub(begun) < mergeAfter {
 				continue
 			}
@@ -165,14 +170,20 @@ func (c *Collection) maintain(ctx context.Context) {
 }
 
 // seal moves the blocks that are in the intake now into the gateways' logs.
-func (c *Collection) seal() error {
-	last := c.intake.finish()
-	var err error
+func (c *Collection) seal() error { return c.move(c.intake.finish(), false) }
+
+// move moves the blocks that are in files of the intake up to a number into the gateways'
+// logs, and removes these files. A log that cannot be written keeps them; if again, which
+// is for one that could not be written for long, its blocks are repeated in the intake.
+func (c *Collection) move(last uint64, again bool) (err error) {
+	var failed []*log
 	for _, l := range c.all() {
-		err = errors.Join(err, l.seal(last))
+		if e := l.seal(last); e != nil {
+			failed, err = append(failed, l), errors.Join(err, e)
+		}
 	}
-	if err != nil {
+	if len(failed) > 0 && (!again || !c.repeat(failed, last)) {
 		return err // the files of the intake stay
 	}
-	return c.intake.remove(last)
+	return errors.Join(err, c.intake.remove(last))
 }

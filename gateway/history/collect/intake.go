@@ -143,6 +143,19 @@ func (in *intake) add(e *entry) (place, error) {
 	return e.at, err
 }
 
+// store makes blocks of a gateway durable, and returns where they are.
+func (in *intake) store(gateway string, blocks [][]byte) (places []place, err error) {
+	at, err := in.add(newEntry(gateway, blocks))
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range blocks {
+		places = append(places, place{file: at.file, at: at.at, size: int32(len(b))})
+		at.at += int64(len(b))
+	}
+	return places, nil
+}
+
 // run writes what is added until ctx ends.
 func (in *intake) run(ctx context.Context) error {
 	for {

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -84,15 +85,14 @@ func (l *log) append(blocks [][]byte, said []Values) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	at, err := l.c.intake.add(newEntry(l.gateway, fresh))
+	places, err := l.c.intake.store(l.gateway, fresh)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.pending = append(l.pending, places...)
 	for i, b := range fresh {
-		l.pending = append(l.pending, place{file: at.file, at: at.at, size: int32(len(b))})
-		at.at += int64(len(b))
 		l.note(l.there, heads[i])
 		l.see(heads[i], b)
 	}
@@ -180,7 +180,8 @@ func (l *log) load() error {
 	err = l.c.intake.load(l.pending, func(p place, raw []byte) error {
 		fresh, heads, err := fresh(there, [][]byte{raw})
 		if err != nil {
-			return fmt.Errorf("the intake: %v", err) // not %w: ErrBlock would be about the blocks that are appended
+			l.leaveOut(p)
+			return nil
 		}
 		for k, cut := range fresh { // none, if a crash came after they were in a segment, before the intake was removed
 			p := p
@@ -222,4 +223,32 @@ func (l *log) read(o recovery.Options) (*recovery.Found, error) {
 		return nil, fmt.Errorf("the log in %s cannot be read: %w", l.dir.at, err)
 	}
 	return found, nil
+}
+
+// blocks calls take for the first n of the pending blocks. If one was damaged since they were
+// loaded, it fails, and the next load leaves that out. l.order is held.
+func (l *log) blocks(n int, take func(b codec.Block, raw []byte) error) error {
+	return l.c.intake.load(l.pending[:n], func(p place, raw []byte) error {
+		b, _, err := codec.ParseBlock(raw)
+		if err != nil {
+			l.forget()
+			return fmt.Errorf("%s: block at %d: %w", filepath.Join(l.c.intake.dir.at, intakeName(p.file)), p.at, err)
+		}
+		return take(b, raw)
+	})
+}
+
+// forget has the log loaded anew when it is needed. l.order is held.
+func (l *log) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.loaded {
+		l.loaded, l.found = false, l.size
+	}
+}
+
+// leaveOut says that a block in the intake cannot be used any more.
+func (l *log) leaveOut(p place) {
+	l.c.o.Log.Warn("a block of readings that was stored is damaged, and is lost unless its gateway still has it",
+		"gateway", l.gateway, "file", filepath.Join(l.c.intake.dir.at, intakeName(p.file)), "at", p.at, "bytes", p.size)
 }

@@ -41,12 +41,9 @@ func (l *log) indexed() (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = l.c.intake.load(l.pending, func(_ place, raw []byte) error {
-		b, _, err := codec.ParseBlock(raw)
-		if err == nil {
-			found.Index.AddPacked(b.Origin, b.Prev, b.Summary, raw)
-		}
-		return err
+	err = l.blocks(len(l.pending), func(b codec.Block, raw []byte) error {
+		found.Index.AddPacked(b.Origin, b.Prev, b.Summary, raw)
+		return nil
 	})
 	if err != nil {
 		return nil, err

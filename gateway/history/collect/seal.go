@@ -18,14 +18,14 @@ import (
 func (l *log) seal(last uint64) error {
 	l.order.Lock() // what is being written into one of these files is pending then
 	defer l.order.Unlock()
-	if len(l.pending) == 0 {
+	if l.before(last) == 0 {
 		return nil
 	}
 	if err := l.load(); err != nil { // which drops what is there twice
 		return err
 	}
-	for n := l.fitting(last); n > 0; n = l.fitting(last) {
-		if err := l.sealFirst(n); err != nil {
+	for n := l.before(last); n > 0; n = l.before(last) {
+		if err := l.sealFirst(fitting(l.pending[:n], l.c.intake.sealAt)); err != nil {
 			return err
 		}
 	}
@@ -35,53 +35,49 @@ func (l *log) seal(last uint64) error {
 	return l.evict()
 }
 
-// fitting returns how many of the pending blocks, in files up to a number, go into the next
-// segment, which is in memory while it is made.
-func (l *log) fitting(last uint64) (n int) {
-	size := int64(0)
-	for n < len(l.pending) && l.pending[n].file <= last && (n == 0 || size+int64(l.pending[n].size) <= l.c.intake.sealAt) {
-		size += int64(l.pending[n].size)
+// before returns how many of the pending blocks are in files of the intake up to a number.
+func (l *log) before(last uint64) (n int) {
+	for n < len(l.pending) && l.pending[n].file <= last {
 		n++
 	}
 	return n
 }
 
-// sealFirst moves the first pending blocks into a segment.
+// fitting returns how many of some blocks have so many bytes at most, at least one.
+func fitting(places []place, most int64) (n int) {
+	size := int64(0)
+	for n < len(places) && (n == 0 || size+int64(places[n].size) <= most) {
+		size += int64(places[n].size)
+		n++
+	}
+	return n
+}
+
+// sealFirst moves the first n pending blocks into a segment, which is in memory while it is made:
+// those of each sensor in a row, in the order of their numbers.
 func (l *log) sealFirst(n int) error {
-	var blocks [][]byte
-	err := l.c.intake.load(l.pending[:n], func(_ place, raw []byte) error { blocks = append(blocks, raw); return nil })
+	var all []*located
+	var newest format.Moment
+	err := l.blocks(n, func(b codec.Block, raw []byte) error {
+		newest = format.Moment{Epoch: b.Origin.Epoch, Boot: b.Origin.Boot}
+		all = append(all, &located{PackedBlock: format.PackedBlock{Origin: b.Origin, Prev: b.Prev, Summary: b.Summary, Bytes: raw}})
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	size, err := l.writeSegment(blocks)
-	if err != nil {
+	file, _ := format.FormatSegment(inOrder(all), 0, newest)
+	if err := l.create(format.SegmentName(l.next), file); err != nil {
 		return fmt.Errorf("%s: %w", l.dir.at, err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pending = slices.Clone(l.pending[n:])
-	l.size += size
+	l.size += int64(len(file))
 	l.next += 2  // the numbers between are for those that are merged
 	l.view = nil // which has these blocks in memory
 	l.due = true
 	return nil
-}
-
-// writeSegment writes blocks into the next segment, those of each sensor in a row, in the
-// order of their numbers, and returns how large it is.
-func (l *log) writeSegment(blocks [][]byte) (int64, error) {
-	var all []*located
-	var newest format.Moment
-	for _, raw := range blocks {
-		b, _, err := codec.ParseBlock(raw)
-		if err != nil {
-			return 0, err
-		}
-		newest = format.Moment{Epoch: b.Origin.Epoch, Boot: b.Origin.Boot}
-		all = append(all, &located{PackedBlock: format.PackedBlock{Origin: b.Origin, Prev: b.Prev, Summary: b.Summary, Bytes: raw}})
-	}
-	file, _ := format.FormatSegment(inOrder(all), 0, newest)
-	return int64(len(file)), l.create(format.SegmentName(l.next), file)
 }
 
 // located is a block, and where its bytes are if not in memory.
