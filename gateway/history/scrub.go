@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"sensorgateway/gateway/history/index"
@@ -12,17 +13,19 @@ import (
 // the readings.
 const scrubRound = 24 * time.Hour
 
-// scrubber reads the chapters of all segments, again and again.
+// scrubber reads the chapters of all segments, again and again. The first round begins
+// anywhere: a machine that is off at night would else never come to the newest.
 type scrubber struct {
 	*Log
-	segment uint64 // of the chapter that was read last
-	chapter int    // its index in it; -1 before the first
+	begin   func(n int) int // with which of n segments; nil: it has begun, or begins with the oldest
+	segment uint64          // of the chapter that was read last
+	chapter int             // its index in it; -1 before the first
 }
 
 // runScrubber reads the chapters one by one until ctx ends. It has a goroutine of its
 // own, since a read from a bad card can take seconds.
 func (l *Log) runScrubber(ctx context.Context) {
-	s := scrubber{Log: l, chapter: -1}
+	s := scrubber{Log: l, begin: rand.IntN, chapter: -1}
 	for {
 		pause := time.NewTimer(s.pause())
 		select {
@@ -50,6 +53,9 @@ func (s *scrubber) pause() time.Duration {
 func (s *scrubber) next() *index.Chapter {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if n := len(s.index.Segments); s.begin != nil && n > 0 {
+		s.segment, s.begin = s.index.Segments[s.begin(n)].Number, nil
+	}
 	for range 2 {
 		for _, g := range s.index.Segments {
 			i := 0

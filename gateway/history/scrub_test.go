@@ -184,3 +184,47 @@ func TestScrubEnds(t *testing.T) {
 		t.Errorf("%d reads", reads)
 	}
 }
+
+// Each start begins to read elsewhere: a machine that is on for some hours a day reads all in
+// the end.
+func TestScrubBeginsAnywhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, m := disktest.New(), newMaker(len(rigSensors))
+		m.every = 60_000
+		o := Options{FS: d, Sensors: rigSensors, pages: 64}
+		l := open(t, o)
+		l.Begin("epoch", m.next)
+		stop := start(t, l)
+		synctest.Wait()
+		for range 6 * 60 {
+			l.Append(m.tick(), m.offset)
+			<-time.After(time.Minute)
+		}
+		stop()
+		first := map[string]bool{}
+		for range 40 {
+			l := open(t, o)
+			stop := start(t, l)
+			synctest.Wait()
+			read := ""
+			d.Mu.Lock()
+			d.Fail = func(_ int, what, name string) error {
+				if what == "read" && strings.HasSuffix(name, format.SegmentSuffix) && read == "" {
+					read = name
+				}
+				return nil
+			}
+			d.Mu.Unlock()
+			<-time.After(61 * time.Minute) // one chapter of both sensors at the least
+			synctest.Wait()
+			d.Mu.Lock()
+			d.Fail = nil
+			d.Mu.Unlock()
+			stop()
+			first[read] = true
+		}
+		if len(first) < 2 || first[""] {
+			t.Errorf("40 starts began with %v", first)
+		}
+	})
+}
