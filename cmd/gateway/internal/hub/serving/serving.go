@@ -253,7 +253,7 @@ func (g *Gateways) take(name string) (*served, *wire.Error) {
 func (g *Gateways) watch(s *served) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if s.unwatch == nil {
+	if s.unwatch == nil && g.served[s.name] == s { // it may have ended while it began
 		s.unwatch = s.remote.Listen(hub.Listener{Records: s.feed.live})
 	}
 }
