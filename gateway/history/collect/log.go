@@ -34,9 +34,10 @@ type log struct {
 	pending []place           // in the intake
 	next    uint64            // number of the next segment
 	rooted  bool              // the directory is there after a power cut
-	size    int64             // bytes of the segments
+	size    int64             // bytes of the segments, and of the files that are set aside
 	doubles []recovery.Double // segments whose records are in others
-	found   int64             // bytes of the segments when they were listed, if the log is not loaded
+	aside   []disk.Info       // files that are set aside
+	found   int64             // the size when the files were listed, if the log is not loaded
 	view    *view             // nil: nobody reads
 
 	due        bool      // there may be segments to merge
@@ -202,6 +203,10 @@ func (l *log) load() error {
 	for _, d := range found.Doubles {
 		l.size += d.Size
 	}
+	for _, f := range found.Aside {
+		l.size += f.Size
+	}
+	l.aside = found.Aside
 	l.doubles, l.doubled, l.due, l.view = found.Doubles, time.Time{}, true, nil
 	l.next, l.loaded = max(found.NextSegment, 1)+1, true
 	for _, d := range found.Damages {

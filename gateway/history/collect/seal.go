@@ -133,10 +133,14 @@ func (l *log) create(name string, data []byte) error {
 	return err
 }
 
-// evict removes the oldest segments while there are too many bytes, but for the newest.
+// evict removes files while there are too many bytes: first those that were set aside, then
+// the oldest segments, but for the newest.
 func (l *log) evict() error {
-	if l.c.o.MaxBytes == 0 || l.size <= l.c.o.MaxBytes {
+	if l.c.o.MaxBytes == 0 {
 		return nil
+	}
+	if err := l.removeAside(); err != nil || l.size <= l.c.o.MaxBytes {
+		return err
 	}
 	if err := l.removeDoubles(); err != nil {
 		return err
@@ -162,6 +166,21 @@ func (l *log) evict() error {
 		}
 		l.mu.Unlock()
 		files = files[1:]
+	}
+	return nil
+}
+
+// removeAside removes files that were set aside while there are too many bytes. l.order is held.
+func (l *log) removeAside() error {
+	for len(l.aside) > 0 && l.size > l.c.o.MaxBytes {
+		f := l.aside[0]
+		if err := l.dir.Remove(f.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		l.c.o.Log.Warn("a damaged file that was set aside is removed: readings need its space", "dir", l.dir.at, "file", f.Name)
+		l.mu.Lock()
+		l.size, l.aside = l.size-f.Size, l.aside[1:]
+		l.mu.Unlock()
 	}
 	return nil
 }

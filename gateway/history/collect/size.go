@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"sensorgateway/gateway/history/format"
+	"sensorgateway/gateway/history/recovery"
 )
 
 // Size returns how many bytes the readings of all gateways take on the disk. The first
@@ -33,11 +34,16 @@ func (c *Collection) list() {
 		if gateway == intakeDir {
 			continue
 		}
-		files, err := c.o.directory(logDir(gateway)).List("")
+		dir := c.o.directory(logDir(gateway))
+		files, err := dir.List("")
 		if err != nil {
 			continue // it has sent no readings yet
 		}
+		aside, _ := recovery.Aside(dir) // if they cannot be listed, its log says so when it is read
 		found := int64(0)
+		for _, f := range aside {
+			found += f.Size
+		}
 		for _, f := range files {
 			if strings.HasSuffix(f.Name, format.SegmentSuffix) {
 				found += f.Size

@@ -49,9 +49,9 @@ func SetAside(fs FS, name string) (to string, err error) {
 	return to, errors.Join(fs.SyncDir(DamagedDir), fs.SyncDir(""))
 }
 
-// aside returns the files that SetAside has moved, with the lowest numbers first, and
+// Aside returns the files that SetAside has moved, with the lowest numbers first, and
 // leaves out other files.
-func aside(fs FS) ([]disk.Info, error) {
+func Aside(fs FS) ([]disk.Info, error) {
 	files, err := disk.Retry(func() ([]disk.Info, error) { return fs.List(DamagedDir) })
 	var ours []disk.Info
 	for _, f := range files {

@@ -94,7 +94,7 @@ func Read(o Options) (*Found, error) {
 }
 
 func (r *recovery) read() error {
-	r.Aside, _ = aside(r.FS) // a segment that is there is not missing; an error is said at the end
+	r.Aside, _ = Aside(r.FS) // a segment that is there is not missing; an error is said at the end
 	if !r.ReadOnly {
 		if err := r.removeUnfinished(); err != nil {
 			return err
@@ -122,7 +122,7 @@ func (r *recovery) read() error {
 		r.checkJournal()
 	}
 	var err error
-	if r.Aside, err = aside(r.FS); err != nil {
+	if r.Aside, err = Aside(r.FS); err != nil {
 		r.Log.Warn("the files that were set aside cannot be listed, and are not counted", "err", err)
 	}
 	return nil
