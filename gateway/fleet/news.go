@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -40,6 +41,15 @@ type Hello struct {
 	// HubKeys are the fingerprints of the hubs' keys that the gateway knows; nil: it
 	// does not say, and takes no order of the kind [Keys].
 	HubKeys []string `json:"hub_keys,omitzero"`
+}
+
+// Behind returns by how much the gateway's clock was behind that of who received the hello, 0
+// if it is synchronised. The time that the hello was under way is part of it.
+func (h *Hello) Behind(received time.Time) time.Duration {
+	if h.ClockSynced {
+		return 0
+	}
+	return received.Sub(time.UnixMilli(h.Time))
 }
 
 // AuditHead is the end of the audit log. Whoever has it can find out later whether records

@@ -3,6 +3,7 @@ package hub
 import (
 	"cmp"
 	"strings"
+	"time"
 
 	"sensorgateway/wire"
 )
@@ -46,6 +47,7 @@ type Overview struct {
 	// Changed grows with each change of any gateway: whoever has an overview asks for those
 	// that changed after it.
 	Changed uint64
+	Behind  time.Duration // see [fleet.Hello.Behind]
 }
 
 // compare orders overviews by site and name.

@@ -110,7 +110,7 @@ func (r *Remote) Overview() Overview {
 	if r.hello == nil {
 		return o
 	}
-	o.Title, o.Version = r.hello.Name, r.hello.Version
+	o.Title, o.Version, o.Behind = r.hello.Name, r.hello.Version, r.hello.Behind(r.received)
 	if r.hello.Uplink != nil {
 		o.Uplink = r.hello.Uplink.State
 	}

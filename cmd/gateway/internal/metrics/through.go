@@ -62,7 +62,7 @@ type newest struct {
 func newestOf(o hub.Overview, now time.Time) map[string]newest {
 	all := map[string]newest{}
 	for _, n := range o.Readings {
-		age := ageOf(now, n.Record.UnixMilli)
+		age := ageOf(now, n.Record.UnixMilli+o.Behind.Milliseconds())
 		all[n.Sensor] = newest{n, n.Record.Fault == wire.Good && o.Presence.State == hub.Here && age <= throughFresh.Seconds(), age}
 	}
 	return all
