@@ -27,7 +27,7 @@ const (
 	maxMembers     = 96 << 20 // bytes of the file: 200,000 gateways
 
 	// A gateway that has this many older certificates gets another one each olderPause at most:
-	// all are kept until they expire, and a device that loses the answers asks every hour.
+	// all are kept for years, and a device that loses the answers asks every hour.
 	maxOlder   = 32
 	olderPause = 24 * time.Hour
 
@@ -45,7 +45,7 @@ type Member struct {
 	Serial   string        `json:"serial"` // of its newest certificate
 	Enrolled time.Time     `json:"enrolled"`
 	Expires  time.Time     `json:"expires"`         // of that certificate
-	Older    []certificate `json:"older,omitempty"` // those before it that have not expired, the oldest first
+	Older    []certificate `json:"older,omitempty"` // those before it that may be valid, the oldest first
 	Revoked  time.Time     `json:"revoked,omitzero"`
 }
 
@@ -71,7 +71,7 @@ type members struct {
 	Version     int          `json:"version"`
 	Invitations []invitation `json:"codes"`
 	Gateways    []Member     `json:"gateways"`
-	Revoked     []revoked    `json:"revoked"` // certificates that have not expired
+	Revoked     []revoked    `json:"revoked"` // certificates that may be valid
 	List        int64        `json:"list"`    // number of the list of those
 }
 
@@ -251,7 +251,7 @@ func (r *refusal) Error() string { return r.why }
 // certify notes the certificate that sign makes for a gateway. Those before it are still
 // noted: a device that did not get the answer has one of them, and they must be revoked too.
 func (g *Member) certify(site string, now time.Time, sign func(site string) (*x509.Certificate, error)) (*x509.Certificate, error) {
-	g.Older = slices.DeleteFunc(g.Older, func(c certificate) bool { return now.After(c.Expires) })
+	g.Older = slices.DeleteFunc(g.Older, func(c certificate) bool { return forgets(c.Expires, now) })
 	if n := len(g.Older); n >= maxOlder && now.Sub(g.Older[n-1].Until).Abs() < olderPause {
 		return nil, &refusal{fmt.Sprintf("the gateway %s has %d certificates already, the newest since %s: it gets one a day; fix: see why it does not keep them (its state directory, its disk, its clock)", g.Name, n+1, g.Older[n-1].Until.Format(time.RFC3339))}
 	}
@@ -295,6 +295,10 @@ func (f *members) revoke(g *Member, now time.Time) {
 	g.Older = nil
 }
 
+// forgets returns whether a certificate needs no entry any more. It has expired by then, also
+// if the clock of the hub is ahead by as much as a certificate lasts.
+func forgets(expires, now time.Time) bool { return now.After(expires.AddDate(gatewayYears, 0, 0)) }
+
 // writeList writes the list of revoked certificates.
 func (f *members) writeList(dir string, authority *Authority, now time.Time) error {
 	f.List++
@@ -321,7 +325,7 @@ func (m *Members) edit(now time.Time, change func(*members) error) error {
 	}
 	// For one more day, the answer to an expired code says that it has expired.
 	f.Invitations = slices.DeleteFunc(f.Invitations, func(i invitation) bool { return now.After(i.Expires.AddDate(0, 0, 1)) })
-	f.Revoked = slices.DeleteFunc(f.Revoked, func(r revoked) bool { return now.After(r.Expires) })
+	f.Revoked = slices.DeleteFunc(f.Revoked, func(r revoked) bool { return forgets(r.Expires, now) })
 	data, err := json.MarshalIndent(f, "", "\t")
 	if err != nil {
 		return err
