@@ -4,8 +4,8 @@
 update=/var/lib/gateway-update
 services='gateway.service gateway-hub.service' # both run the same program
 
-# keep FILE... keeps the files of the running version, for go_back. A file that does not
-# exist, because the version was installed in another way, is left out.
+# keep FILE... keeps the files of the running version, for go_back, and the names of those
+# that do not exist: a unit that scripts/install adds takes precedence over the package's.
 keep() {
 	rm -rf $update/previous
 	[ -d /run/systemd/system ] || return 0
@@ -17,7 +17,11 @@ keep() {
 	done
 	[ -d $update/previous ] || return 0
 	for file; do
-		if [ -f "$file" ]; then (cd / && cp --parents --preserve "${file#/}" $update/previous/files); fi
+		if [ -f "$file" ]; then
+			(cd / && cp --parents --preserve "${file#/}" $update/previous/files)
+		elif [ ! -e "$file" ] && [ ! -L "$file" ]; then # not a masked unit
+			echo "$file" >>$update/previous/missing
+		fi
 	done
 }
 
@@ -57,6 +61,9 @@ go_back() {
 		# A running program cannot be overwritten, only replaced.
 		cp --preserve "$update/previous/files/$file" "/$file.previous" && mv "/$file.previous" "/$file"
 	done
+	if [ -f $update/previous/missing ]; then
+		while read -r file; do rm -f "$file"; done <$update/previous/missing
+	fi
 	mkdir -p $update/failed
 	echo "$why" >$update/failed/why
 	systemctl daemon-reload
