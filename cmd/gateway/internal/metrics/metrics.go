@@ -113,7 +113,7 @@ func causeIndex(f wire.Fault) int { return min(int(f), len(causes)) - 1 }
 
 // stopReasons are the usual values of the label "reason".
 var stopReasons = [...]string{
-	wire.ReasonCommand, wire.ReasonLease, wire.ReasonRunMS, wire.ReasonMaxRun, wire.ReasonDisconnect,
+	wire.ReasonCommand, wire.ReasonLease, wire.ReasonRunMS, wire.ReasonMaxRun, wire.ReasonDisconnect, wire.ReasonRevoked,
 	wire.ReasonInterlock, wire.ReasonEStop, wire.ReasonFault, wire.ReasonShutdown,
 }
 
