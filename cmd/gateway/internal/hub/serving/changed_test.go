@@ -1,18 +1,15 @@
 package serving
 
 import (
-	"net/http"
 	"testing"
-	"time"
-
-	"github.com/gorilla/websocket"
 
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/collect"
 )
 
-// TestChangedMeanwhile holds that a gateway is not asked for live readings any more when it has
-// changed while it began to be served, and the client has left.
+// TestChangedMeanwhile holds that a client that came while a gateway began to be served, which
+// has changed meanwhile, gets the gateway as it is, and that what has ended does not ask for live
+// readings, which nobody would end.
 func TestChangedMeanwhile(t *testing.T) {
 	t.Parallel()
 	h := startHub(t)
@@ -24,40 +21,41 @@ func TestChangedMeanwhile(t *testing.T) {
 		}
 		return h.stored.Reader(gateway, epoch, sensors)
 	}
+	said := func(epoch string) { // by the gateway, and known here
+		h.hello(epoch, 1, sensors)
+		h.eventually(func() (string, bool) {
+			g, known := h.gateways.o.Gateway("pi-7")
+			if !known {
+				return "the gateway is not known", false
+			}
+			hello, _ := g.Hello()
+			return "the hello has not come", hello.Epoch == epoch
+		})
+	}
 	h.publish(fleet.Here, []byte("online 1"))
-	h.hello("e1", 1, sensors)
-	h.eventually(func() (string, bool) {
-		g, known := h.gateways.o.Gateway("pi-7")
-		if !known {
-			return "the gateway is not known", false
-		}
-		_, some := g.Hello()
-		return "there is no hello", some
-	})
-	left := make(chan struct{})
+	said("e1")
+	came := make(chan *client, 1)
 	go func() {
-		defer close(left)
-		c, _, err := (&websocket.Dialer{HandshakeTimeout: patience}).Dial("ws://"+h.address+"/gateways/pi-7/", http.Header{"Authorization": {"Bearer " + h.tokens["anna"]}})
-		if err != nil {
-			return // it came so late that it was refused
-		}
-		defer c.Close()
-		_ = c.SetReadDeadline(time.Now().Add(patience))
-		for err == nil {
-			_, _, err = c.ReadMessage()
-		}
+		defer close(came)
+		came <- h.dial("/gateways/pi-7/", "anna")
 	}()
 	<-begun
-	h.hello("e2", 1, sensors)
-	h.eventually(func() (string, bool) {
-		h.get("/gateways/pi-7/sensors/outdoor", "anna")
-		h.gateways.mu.Lock()
-		defer h.gateways.mu.Unlock()
-		return "the gateway is served as it was", h.gateways.served["pi-7"].hello.Epoch == "e2"
-	})
+	h.gateways.mu.Lock()
+	old := h.gateways.served["pi-7"]
+	h.gateways.mu.Unlock()
+	said("e2")
+	h.get("/gateways/pi-7/sensors/outdoor", "anna") // by which it is served anew
 	close(goOn)
-	<-left
-	if n := h.registry.Counts().Watched; n > 0 {
-		t.Errorf("%d gateways are watched, and nobody is there", n)
+	c := <-came
+	if c == nil {
+		return // it was told why
+	}
+	if c.hello.Epoch != "e2" {
+		t.Errorf("the client is greeted with %+v", c.hello)
+	}
+	h.gateways.mu.Lock()
+	defer h.gateways.mu.Unlock()
+	if old.unwatch != nil || h.gateways.served["pi-7"].unwatch == nil {
+		t.Error("live readings are asked for by what has ended, or not by what has not")
 	}
 }

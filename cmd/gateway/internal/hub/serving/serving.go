@@ -207,13 +207,26 @@ func (g *Gateways) refuse(w http.ResponseWriter, r *http.Request, err *wire.Erro
 	access.WriteError(w, err)
 }
 
-// enter returns the server of a gateway, which does not end before leave is called.
+// enter returns the server of a gateway, which does not end before leave is called, unless the
+// gateway changes.
 func (g *Gateways) enter(name string) (*served, *wire.Error) {
-	s, err := g.take(name)
-	if err == nil {
+	for {
+		s, err := g.take(name)
+		if err != nil {
+			return nil, err
+		}
 		s.once.Do(s.begin) // nobody else waits while its log is read
+		if g.serves(s) {
+			return s, nil
+		}
+		g.leave(s) // the gateway has changed meanwhile
 	}
-	return s, err
+}
+
+func (g *Gateways) serves(s *served) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.served[s.name] == s
 }
 
 // take is enter for a server that may not have begun.
@@ -253,7 +266,7 @@ func (g *Gateways) take(name string) (*served, *wire.Error) {
 func (g *Gateways) watch(s *served) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if s.unwatch == nil && g.served[s.name] == s { // it may have ended while it began
+	if s.unwatch == nil && g.served[s.name] == s { // it may have ended
 		s.unwatch = s.remote.Listen(hub.Listener{Records: s.feed.live})
 	}
 }
