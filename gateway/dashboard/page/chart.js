@@ -330,6 +330,7 @@ const moves = (type) => type !== "mousedown" && type !== "mouseup";
 const drags = {
   mouseleave: (plot, _, handle) => (event) => plot.cursor.drag._x || handle(event),
   mouseup: (plot, _, handle) => (event) => {
+    if (event.button) return;
     const { left, width } = plot.over.getBoundingClientRect();
     plot.setCursor({ left: Math.min(Math.max(event.clientX - left, 0), width), top: 1 });
     handle(event);

@@ -122,8 +122,8 @@ func (q *Queue) tell() {
 func (q *Queue) Lost() int64 { return q.lost.Load() }
 
 // End writes what waits, and ends the queue. If that takes longer than a second, the output
-// is closed: the program is about to end, and what else it writes there must not wait for a
-// reader either.
+// is closed: the program is about to end, and its last error must not wait for a reader
+// either. A panic still does: the runtime writes its trace by itself.
 func (q *Queue) End() {
 	q.mu.Lock()
 	q.ended = true

@@ -116,7 +116,7 @@ func (p *process) writeProgram(t *expositionText) {
 	t.family("gateway_build_info", "gauge", "The version that runs.")
 	t.sample("", label("version", p.version)+","+label("goversion", runtime.Version()), 1)
 	t.gauge("gateway_start_time_seconds", "When the gateway started, Unix time.", float64(p.started().UnixMilli())/1000)
-	t.counter("gateway_log_lost_total", "Log lines that were lost because whatever reads them took none for too long.", float64(p.logLost()))
+	t.counter("gateway_log_lost_total", "Log lines that were lost because whatever reads them took none for too long, or refused them.", float64(p.logLost()))
 }
 
 // writeMachine writes what the program takes, and what the machine has.
