@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +27,11 @@ func TestUnreadableBlocks(t *testing.T) {
 	stop := h.run(broker)
 	d := h.startDevice(broker, "n1", nil)
 	for first := uint32(1); first <= 301; first += 100 {
-		d.send(fleet.Up, upOf(first-1, first, first+99))
+		up := upOf(first-1, first, first+99)
+		if first < 300 {
+			up = slices.Concat(up, up) // as of two sensors
+		}
+		d.send(fleet.Up, up)
 	}
 	h.await("what is behind them", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return len(h.stored) == 1 })
 	stop()
