@@ -235,6 +235,7 @@ var arrows = []arrow{
 	{"gateway/hub/aside", "gateway/fleet", "what it keeps is payloads of the fleet"},
 	{"gateway/hub/aside", "gateway/atomicfile", "a payload is durable as a whole"},
 	{"gateway/hub/aside", "gateway/history/codec", "blocks that cannot be read are not kept"},
+	{"gateway/hub/aside", "gateway/history/collect", "nothing is kept when nothing of any gateway can be stored"},
 	{"gateway/hub/count", "gateway/fleet", "it counts by kind of message"},
 	{"gateway/hub/count", "wire", "an answer says whether a command was carried out"},
 	{"cmd/gateway/internal/metrics", "gateway/hub/count", "it shows what was counted"},

@@ -103,7 +103,8 @@ func (c *Collection) all() []*log {
 // Append stores blocks of a sensor's epoch, each record once, and what is said of their
 // values, and returns when both are durable. The gateway is the name of a directory.
 // [Collection.Run] must run, or have ended. What is begun before ctx ends is completed.
-// Blocks that can never be stored, because they cannot be read, are [codec.ErrBlock].
+// Blocks that can never be stored, because they cannot be read, are [codec.ErrBlock]; what would
+// befall those of any gateway is [ErrIntake].
 func (c *Collection) Append(ctx context.Context, gateway string, blocks [][]byte, said []Values) error {
 	l := c.log(gateway)
 	l.order.Lock()

@@ -269,8 +269,8 @@ func TestNotStored(t *testing.T) {
 	if err := errors.Join(os.RemoveAll(filepath.Join(dir, intakeDir)), os.WriteFile(filepath.Join(dir, intakeDir), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Append(context.Background(), "pi-1", d.blocks("indoor", 0, 100), nil); err == nil {
-		t.Error("it is confirmed without a file")
+	if err := c.Append(context.Background(), "pi-1", d.blocks("indoor", 0, 100), nil); !errors.Is(err, ErrIntake) {
+		t.Errorf("without a file: %v", err)
 	}
 	if err := os.Remove(filepath.Join(dir, intakeDir)); err != nil {
 		t.Fatal(err)

@@ -25,6 +25,9 @@ const (
 	groupBytes   = 8 << 20   // that are synced at once
 )
 
+// ErrIntake says that nothing can be stored, of whichever gateway.
+var ErrIntake = errors.New("the intake of all gateways")
+
 // place is where a block is in the intake.
 type place struct {
 	file uint64
@@ -147,7 +150,7 @@ func (in *intake) add(e *entry) (place, error) {
 func (in *intake) store(gateway string, blocks [][]byte) (places []place, err error) {
 	at, err := in.add(newEntry(gateway, blocks))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrIntake, err)
 	}
 	for _, b := range blocks {
 		places = append(places, place{file: at.file, at: at.at, size: int32(len(b))})

@@ -23,14 +23,15 @@ import (
 	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/collect"
 )
 
 const (
 	suffix = ".up" // of a file with a payload; before it is a number, the later the greater
-	// most is how many payloads of a gateway are kept: those of a week, one a minute. The
-	// oldest make room: the gateway itself has them no longer as a rule.
-	most     = 7 * 24 * 60
-	tryEvery = time.Minute // whether the log can be used again
+	// mostBytes is how large the files of a gateway are, all together, while its log cannot be
+	// used: the readings of two weeks of two sensors. The oldest make room.
+	mostBytes = 64 << 20
+	tryEvery  = time.Minute // whether the log can be used again
 )
 
 // What a warning says of a gateway.
@@ -43,7 +44,8 @@ const (
 type Options struct {
 	Dir string // has a directory for each gateway of which something is kept; made when needed
 	// Store stores blocks in the gateway's log, and returns when they are durable. The error
-	// [codec.ErrBlock] says that they never can be.
+	// [codec.ErrBlock] says that they never can be, [collect.ErrIntake] that those of no gateway
+	// can be now. Any other is of this log.
 	Store func(ctx context.Context, gateway string, blocks fleet.Blocks) error
 	Log   *slog.Logger
 }
@@ -52,7 +54,7 @@ type Options struct {
 type Aside struct {
 	o      Options
 	number atomic.Int64 // of the last file
-	most   int          // payloads of a gateway
+	most   int64        // bytes of a gateway
 
 	mu   sync.Mutex
 	said map[string]bool // what a warning said, and is so still
@@ -60,7 +62,7 @@ type Aside struct {
 
 // New returns what keeps payloads in a directory. [Aside.Run] stores them.
 func New(o Options) *Aside {
-	a := &Aside{o: o, most: most, said: map[string]bool{}}
+	a := &Aside{o: o, most: mostBytes, said: map[string]bool{}}
 	a.number.Store(time.Now().UnixNano())
 	return a
 }
@@ -71,7 +73,7 @@ func (a *Aside) Store(ctx context.Context, gateway string, blocks fleet.Blocks) 
 		return a.keep(gateway, blocks)
 	}
 	err := a.o.Store(ctx, gateway, blocks)
-	if err == nil || errors.Is(err, codec.ErrBlock) || ctx.Err() != nil {
+	if err == nil || errors.Is(err, codec.ErrBlock) || errors.Is(err, collect.ErrIntake) || ctx.Err() != nil {
 		return err
 	}
 	if failed := a.keep(gateway, blocks); failed != nil { // such as when the disk is full
@@ -150,33 +152,53 @@ func (a *Aside) storeAll(ctx context.Context) {
 		stored, err := a.storeKept(ctx, g.Name())
 		if err == nil && stored > 0 {
 			a.over(g.Name())
-			a.o.Log.Info("the log of a gateway can be used again: what was kept aside is stored", "gateway", g.Name(), "messages", stored)
+			a.o.Log.Info("the log of a gateway can be used again: what was kept aside is stored", "gateway", g.Name(), "parts", stored)
 		}
-		if err != nil && ctx.Err() == nil && a.first(unusable+g.Name()) { // since the start of the hub
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		err = errors.Join(err, a.makeRoom(g.Name()))
+		if !errors.Is(err, collect.ErrIntake) && a.first(unusable+g.Name()) { // since the start of the hub
 			a.o.Log.Warn("the log of a gateway cannot be used: its readings stay aside", "gateway", g.Name(), "err", err)
 		}
 	}
 }
 
-// storeKept stores what is kept of a gateway, the oldest first, and returns how many messages that was.
+// makeRoom removes the oldest of what is kept of a gateway, as far as that is more than there may be.
+func (a *Aside) makeRoom(gateway string) error {
+	files, err := a.kept(gateway)
+	size := int64(0)
+	for _, f := range slices.Backward(files) {
+		info, failed := f.Info()
+		if failed == nil {
+			size += info.Size()
+		}
+		if failed == nil && size > a.most {
+			failed = os.Remove(filepath.Join(a.o.Dir, gateway, f.Name()))
+		}
+		err = errors.Join(err, failed)
+	}
+	if size > a.most && a.first(full+gateway) {
+		a.o.Log.Warn("more readings of a gateway are kept aside than there may be: the oldest are dropped; fix: let the hub's user read and write the directory of its log",
+			"gateway", gateway, "aside", filepath.Join(a.o.Dir, gateway), "bytes", a.most)
+	}
+	return err
+}
+
+// kept returns the files with what is kept of a gateway, the oldest first.
+func (a *Aside) kept(gateway string) ([]fs.DirEntry, error) {
+	files, err := os.ReadDir(filepath.Join(a.o.Dir, gateway)) // sorted
+	return slices.DeleteFunc(files, func(f fs.DirEntry) bool { return !strings.HasSuffix(f.Name(), suffix) }), err
+}
+
+// storeKept stores what is kept of a gateway, the oldest first, and returns how many parts of messages that was.
 func (a *Aside) storeKept(ctx context.Context, gateway string) (stored int, err error) {
-	dir := filepath.Join(a.o.Dir, gateway)
-	files, err := os.ReadDir(dir) // sorted
+	files, err := a.kept(gateway)
 	if err != nil {
 		return 0, err
 	}
-	files = slices.DeleteFunc(files, func(f fs.DirEntry) bool { return !strings.HasSuffix(f.Name(), suffix) })
-	if len(files) > a.most && a.first(full+gateway) {
-		a.o.Log.Warn("more readings of a gateway are kept aside than there may be: the oldest are dropped", "gateway", gateway, "aside", dir, "messages", a.most)
-	}
-	for len(files) > a.most {
-		if err := os.Remove(filepath.Join(dir, files[0].Name())); err != nil {
-			return 0, err
-		}
-		files = files[1:]
-	}
 	for _, f := range files {
-		path := filepath.Join(dir, f.Name())
+		path := filepath.Join(a.o.Dir, gateway, f.Name())
 		if err := a.storeFile(ctx, gateway, path); err != nil {
 			return stored, err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/codec"
+	"sensorgateway/gateway/history/collect"
 	"sensorgateway/wire"
 )
 
@@ -94,7 +95,7 @@ func TestOneLogFails(t *testing.T) {
 	if !reflect.DeepEqual(l.stored["pi-7"], all) || len(files(t, dir)) != 0 {
 		t.Errorf("%+v are stored, and %v kept", l.stored["pi-7"], files(t, dir))
 	}
-	if text := log.String(); strings.Count(text, "level=") != 1 || !strings.Contains(text, "messages=3") {
+	if text := log.String(); strings.Count(text, "level=") != 1 || !strings.Contains(text, "parts=3") {
 		t.Errorf("it is said so:\n%s", text)
 	}
 }
@@ -125,6 +126,11 @@ func TestNotKept(t *testing.T) {
 	if err := a.Store(ended, "pi-7", payload(t, 1, false)); !errors.Is(err, broken) {
 		t.Errorf("at the end: %v", err)
 	}
+	l.fails = fmt.Errorf("%w: no space left on device", collect.ErrIntake)
+	if err := a.Store(t.Context(), "pi-7", payload(t, 1, false)); !errors.Is(err, l.fails) || a.isKept("pi-7") {
+		t.Errorf("what befalls all gateways: %v", err)
+	}
+	l.fails = broken
 	if left := files(t, dir); len(left) != 0 {
 		t.Errorf("%v are kept", left)
 	}
@@ -136,26 +142,36 @@ func TestNotKept(t *testing.T) {
 	}
 }
 
-// TestBounded holds that the oldest make room, and that a file that is damaged holds up nothing.
+// TestBounded holds that the oldest make room, by their bytes and only while the log cannot be
+// used, and that a file that is damaged holds up nothing.
 func TestBounded(t *testing.T) {
 	dir, ctx := filepath.Join(t.TempDir(), "aside"), t.Context()
 	l := &logs{fails: errors.New("permission denied"), stored: map[string][]fleet.Blocks{}}
-	a := New(Options{Dir: dir, Store: l.store, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
-	a.most = 3
+	var log bytes.Buffer
+	a := New(Options{Dir: dir, Store: l.store, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	for i := range uint32(5) {
 		if err := a.Store(ctx, "pi-7", payload(t, 1+600*i, false)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	a.most = 0
+	for _, path := range files(t, dir)[2:] {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.most += info.Size()
+	}
+	a.storeAll(ctx)
 	a.storeAll(ctx)
 	left := files(t, dir)
-	if len(left) != 3 {
-		t.Fatalf("%v are kept", left)
+	if len(left) != 3 || strings.Count(log.String(), "the oldest are dropped; fix: ") != 1 {
+		t.Fatalf("%v are kept, it is said so:\n%s", left, &log)
 	}
 	if err := os.WriteFile(left[1], []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l.fails = nil
+	l.fails, a.most = nil, 1
 	a.storeAll(ctx)
 	if got := l.stored["pi-7"]; len(got) != 2 || got[0].First != 1201 || got[1].First != 2401 || len(files(t, dir)) != 0 {
 		t.Errorf("%+v are stored, and %v kept", got, files(t, dir))
