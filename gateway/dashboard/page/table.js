@@ -26,7 +26,7 @@ export function total({ counts, failed, spans, count: n }, value) {
 
 /** The cells behind the sensor's name. @param {Row} row */
 function cells({ quantity, unit, columns, value }) {
-  const { good, failed, low, high, mean, last } = columns ? total(columns, value) : { good: 0, failed: 0, low: NaN, high: NaN, mean: NaN, last: NaN };
+  const { good, failed, low, high, mean, last } = columns?.spans[value] ? total(columns, value) : /* just chosen, not drawn yet */ { good: 0, failed: 0, low: NaN, high: NaN, mean: NaN, last: NaN };
   return [`${shownAs(quantity).name}${unit ? `, ${shownUnit(unit)}` : ""}`, ...[last, low, mean, high].map((n) => measured({ quantity, unit }, n)), count(good), count(failed)];
 }
 

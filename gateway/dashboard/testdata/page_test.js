@@ -362,8 +362,11 @@ test("a table says of each value what the charts show, and that there is nothing
   fillTable(body, [row, { ...row, quantity: "humidity", unit: "%", value: 1 }]);
   equal(shown(), [["indoor", "Temperature, °C", "22.00", "19.00", "20.33", "23.00", "12", "6"], ["indoor", "Humidity, %", "–", "–", "–", "–", "12", "6"]]);
   const first = body.rows[0];
-  fillTable(body, [{ ...row, name: "outdoor", columns: undefined }]);
+  const unknown = (/** @type {Partial<typeof row>} */ other) => fillTable(body, [{ ...row, name: "outdoor", ...other }]);
+  unknown({ columns: undefined });
   equal([shown(), body.rows[0] === first], [[["outdoor", "Temperature, °C", "–", "–", "–", "–", "0", "0"]], true]);
+  unknown({ quantity: "dew_point", value: 2 }); // chosen since the charts were drawn
+  equal(shown(), [["outdoor", "Dew point, °C", "–", "–", "–", "–", "0", "0"]]);
 });
 
 test("limits are those of interlocks on values, each once", () => {
