@@ -51,12 +51,13 @@ func (s *Sampler) close(now time.Duration) {
 	s.open = open
 }
 
-// send publishes those records of a message that are in.
+// send publishes those records of a message that are in. A stable sort is as quick for so few,
+// and a third of the code of the other.
 func (s *Sampler) send(b *batch) {
 	if len(b.records) == 0 {
 		return
 	}
-	slices.SortFunc(b.records, func(x, y wire.Record) int { return int(x.Sensor) - int(y.Sensor) })
+	slices.SortStableFunc(b.records, func(x, y wire.Record) int { return int(x.Sensor) - int(y.Sensor) })
 	s.publish(b.records, milliseconds(b.offset))
 	b.records = b.records[:0]
 }

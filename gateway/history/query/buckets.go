@@ -129,7 +129,7 @@ func (g *aggregator) aggregate(from, to int64) []wire.Bucket {
 	for at, s := range g.accumulators {
 		g.out = append(g.out, s.bucket(at))
 	}
-	slices.SortFunc(g.out, func(a, b wire.Bucket) int { return cmp.Compare(a.UnixMilli, b.UnixMilli) })
+	slices.SortStableFunc(g.out, func(a, b wire.Bucket) int { return cmp.Compare(a.UnixMilli, b.UnixMilli) })
 	return g.out
 }
 
