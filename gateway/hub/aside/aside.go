@@ -34,10 +34,11 @@ const (
 	tryEvery  = time.Minute // whether the log can be used again
 )
 
-// What a warning says of a gateway.
+// What a warning says of a gateway, or of a path.
 const (
 	unusable = "unusable " // its log
 	full     = "full "     // the oldest that was kept is dropped
+	stays    = "stays "    // what is kept at a path
 )
 
 // Options are what an [Aside] is made of.
@@ -141,81 +142,98 @@ func (a *Aside) Run(ctx context.Context) error {
 
 // storeAll stores what is kept of all gateways whose logs can be used.
 func (a *Aside) storeAll(ctx context.Context) {
-	gateways, err := os.ReadDir(a.o.Dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && a.first(unusable) {
-		a.o.Log.Warn("readings that are kept aside cannot be read", "dir", a.o.Dir, "err", err)
-	}
-	for _, g := range gateways {
-		if fleet.CheckName(g.Name()) != nil || ctx.Err() != nil {
-			continue
+	for _, gateway := range a.gateways() {
+		stored, err := a.storeKept(ctx, gateway)
+		if ctx.Err() != nil {
+			return
 		}
-		stored, err := a.storeKept(ctx, g.Name())
 		if err == nil && stored > 0 {
-			a.over(g.Name())
-			a.o.Log.Info("the log of a gateway can be used again: what was kept aside is stored", "gateway", g.Name(), "parts", stored)
+			a.over(gateway)
+			a.o.Log.Info("the log of a gateway can be used again: what was kept aside is stored", "gateway", gateway, "parts", stored)
 		}
-		if err == nil || ctx.Err() != nil {
+		if err == nil {
 			continue
 		}
-		err = errors.Join(err, a.makeRoom(g.Name()))
-		if !errors.Is(err, collect.ErrIntake) && a.first(unusable+g.Name()) { // since the start of the hub
-			a.o.Log.Warn("the log of a gateway cannot be used: its readings stay aside", "gateway", g.Name(), "err", err)
+		a.makeRoom(gateway)
+		if !errors.Is(err, collect.ErrIntake) && a.first(unusable+gateway) { // since the start of the hub
+			a.o.Log.Warn("the log of a gateway cannot be used: its readings stay aside", "gateway", gateway, "err", err)
 		}
 	}
 }
 
+// gateways returns those of which something is or was kept.
+func (a *Aside) gateways() (names []string) {
+	for _, d := range a.list(a.o.Dir) {
+		if fleet.CheckName(d.Name()) == nil {
+			names = append(names, d.Name())
+		}
+	}
+	return names
+}
+
+// kept returns the files with what is kept of a gateway, the oldest first.
+func (a *Aside) kept(gateway string) []fs.DirEntry {
+	return slices.DeleteFunc(a.list(filepath.Join(a.o.Dir, gateway)), func(f fs.DirEntry) bool { return !strings.HasSuffix(f.Name(), suffix) })
+}
+
+// list returns what is in a directory, sorted; nothing if it cannot be read.
+func (a *Aside) list(dir string) []fs.DirEntry {
+	all, err := os.ReadDir(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		a.left(dir, err)
+	}
+	return all
+}
+
+// left says, once, that what is kept at a path stays there because of an error, if there is one.
+// The rest goes on, for nothing of it is a failure of the gateway's log.
+func (a *Aside) left(path string, err error) {
+	if err != nil && a.first(stays+path) {
+		a.o.Log.Warn("readings that are kept aside cannot be read or removed, and stay there; fix: let the hub's user read and write them, or remove them", "path", path, "err", err)
+	}
+}
+
 // makeRoom removes the oldest of what is kept of a gateway, as far as that is more than there may be.
-func (a *Aside) makeRoom(gateway string) error {
-	files, err := a.kept(gateway)
+func (a *Aside) makeRoom(gateway string) {
 	size := int64(0)
-	for _, f := range slices.Backward(files) {
-		info, failed := f.Info()
-		if failed == nil {
+	for _, f := range slices.Backward(a.kept(gateway)) {
+		info, err := f.Info()
+		if err == nil {
 			size += info.Size()
 		}
-		if failed == nil && size > a.most {
-			failed = os.Remove(filepath.Join(a.o.Dir, gateway, f.Name()))
+		path := filepath.Join(a.o.Dir, gateway, f.Name())
+		if err == nil && size > a.most {
+			err = os.Remove(path)
 		}
-		err = errors.Join(err, failed)
+		a.left(path, err)
 	}
 	if size > a.most && a.first(full+gateway) {
 		a.o.Log.Warn("more readings of a gateway are kept aside than there may be: the oldest are dropped; fix: let the hub's user read and write the directory of its log",
 			"gateway", gateway, "aside", filepath.Join(a.o.Dir, gateway), "bytes", a.most)
 	}
-	return err
 }
 
-// kept returns the files with what is kept of a gateway, the oldest first.
-func (a *Aside) kept(gateway string) ([]fs.DirEntry, error) {
-	files, err := os.ReadDir(filepath.Join(a.o.Dir, gateway)) // sorted
-	return slices.DeleteFunc(files, func(f fs.DirEntry) bool { return !strings.HasSuffix(f.Name(), suffix) }), err
-}
-
-// storeKept stores what is kept of a gateway, the oldest first, and returns how many parts of messages that was.
+// storeKept stores what is kept of a gateway, the oldest first, and returns how many parts of
+// messages that was. An error is of the log.
 func (a *Aside) storeKept(ctx context.Context, gateway string) (stored int, err error) {
-	files, err := a.kept(gateway)
-	if err != nil {
-		return 0, err
-	}
-	for _, f := range files {
+	for _, f := range a.kept(gateway) {
 		path := filepath.Join(a.o.Dir, gateway, f.Name())
-		if err := a.storeFile(ctx, gateway, path); err != nil {
-			return stored, err
+		payload, err := atomicfile.Read(path)
+		if err == nil {
+			if err := a.storePayload(ctx, gateway, path, payload); err != nil {
+				return stored, err
+			}
+			err = os.Remove(path)
 		}
-		if err := os.Remove(path); err != nil {
-			return stored, err
+		if a.left(path, err); err == nil {
+			stored++
 		}
-		stored++
 	}
 	return stored, nil
 }
 
-// storeFile stores what a file has, which is one part. What can never be stored is no error.
-func (a *Aside) storeFile(ctx context.Context, gateway, path string) error {
-	payload, err := atomicfile.Read(path)
-	if err != nil {
-		return err
-	}
+// storePayload stores what a file has, which is one part. What can never be stored is no error.
+func (a *Aside) storePayload(ctx context.Context, gateway, path string, payload []byte) error {
 	parts, err := fleet.ParseUp(payload)
 	for _, blocks := range parts {
 		if err = a.o.Store(ctx, gateway, blocks); err != nil && !errors.Is(err, codec.ErrBlock) {

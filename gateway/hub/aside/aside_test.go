@@ -177,3 +177,36 @@ func TestBounded(t *testing.T) {
 		t.Errorf("%+v are stored, and %v kept", got, files(t, dir))
 	}
 }
+
+// TestUnreadableFile holds that a file that cannot be read is said once, and holds up nothing: the
+// others are stored, and what comes then as well. So does a directory.
+func TestUnreadableFile(t *testing.T) {
+	dir, ctx := filepath.Join(t.TempDir(), "aside"), t.Context()
+	l := &logs{fails: errors.New("permission denied"), stored: map[string][]fleet.Blocks{}}
+	var log bytes.Buffer
+	a := New(Options{Dir: dir, Store: l.store, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	for i := range uint32(3) {
+		if err := a.Store(ctx, "pi-7", payload(t, 1+600*i, false)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := files(t, dir)[0]
+	if err := errors.Join(os.Remove(first), os.Mkdir(first, 0o700), os.WriteFile(filepath.Join(dir, "pi-9"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	l.fails = nil
+	log.Reset()
+	a.storeAll(ctx)
+	a.storeAll(ctx)
+	for _, name := range []string{"pi-7", "pi-9"} {
+		if err := a.Store(ctx, name, payload(t, 1801, false)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := l.stored["pi-7"]; len(got) != 3 || got[0].First != 601 || got[2].First != 1801 || len(l.stored["pi-9"]) != 1 || len(files(t, dir)) != 1 {
+		t.Errorf("%+v are stored, and %v kept", l.stored, files(t, dir))
+	}
+	if text := log.String(); strings.Count(text, "level=WARN") != 2 || strings.Count(text, "path="+first) != 1 || strings.Count(text, "pi-9") != 2 || strings.Count(text, "level=INFO") != 1 {
+		t.Errorf("it is said so:\n%s", text)
+	}
+}
