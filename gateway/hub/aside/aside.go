@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,7 +65,15 @@ type Aside struct {
 // New returns what keeps payloads in a directory. [Aside.Run] stores them.
 func New(o Options) *Aside {
 	a := &Aside{o: o, most: mostBytes, said: map[string]bool{}}
-	a.number.Store(time.Now().UnixNano())
+	last := time.Now().UnixNano()
+	for _, gateway := range a.gateways() {
+		for _, f := range a.kept(gateway) { // with another clock
+			if n, err := strconv.ParseInt(strings.TrimSuffix(f.Name(), suffix), 10, 64); err == nil {
+				last = max(last, n)
+			}
+		}
+	}
+	a.number.Store(last)
 	return a
 }
 

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/codec"
@@ -208,5 +209,27 @@ func TestUnreadableFile(t *testing.T) {
 	}
 	if text := log.String(); strings.Count(text, "level=WARN") != 2 || strings.Count(text, "path="+first) != 1 || strings.Count(text, "pi-9") != 2 || strings.Count(text, "level=INFO") != 1 {
 		t.Errorf("it is said so:\n%s", text)
+	}
+}
+
+// TestClockSetBack holds that the order of what is kept is that in which it came, also if the hub
+// starts with an earlier clock.
+func TestClockSetBack(t *testing.T) {
+	dir, ctx := filepath.Join(t.TempDir(), "aside"), t.Context()
+	l := &logs{fails: errors.New("permission denied"), stored: map[string][]fleet.Blocks{}}
+	o := Options{Dir: dir, Store: l.store, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	for i := range uint32(2) {
+		a := New(o)
+		if i == 0 {
+			a.number.Add(int64(time.Hour))
+		}
+		if err := a.Store(ctx, "pi-7", payload(t, 1+600*i, false)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.fails = nil
+	New(o).storeAll(ctx)
+	if got := l.stored["pi-7"]; len(got) != 2 || got[0].First != 1 || got[1].First != 601 {
+		t.Errorf("they are stored so: %+v", got)
 	}
 }
