@@ -30,13 +30,15 @@ const (
 // Dev is a chip. One goroutine uses it.
 type Dev struct {
 	*device.Dev
-	last [3]float32
-	at   time.Time // when it was read; zero: not yet
+	last  [3]float32
+	at    time.Time // when the chip said that it has it; zero: not yet
+	ready time.Time // when it last said that it has one; zero: not yet
+	lost  error     // why that could not be read; nil: it is last
 }
 
 // NewI2C finds the chip at addr (0x62) of b and has it measure, if it does not already. One that
 // measures is not stopped, for it has something sooner; if it measures every 30 s only, Sense
-// starts it anew.
+// starts it anew, unless it is called so seldom that it finds something new each time.
 func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
 	d, err := device.New(b, "scd4x", addr, 0x62)
 	if err != nil {
@@ -53,29 +55,35 @@ func NewI2C(b i2c.Bus, addr uint16) (*Dev, error) {
 
 // Sense sets values to the temperature in °C, the relative humidity in % and the
 // carbon dioxide in ppm, as the chip measured them last: its period is 5 s by its own
-// clock, so that these may be up to 10 s old. It takes 2 ms, 10 at most, plus its
+// clock, so that these may be up to 10 s old; up to 30 s if another program left it measuring
+// every 30 s, and Sense is called no more often than that. It takes 2 ms, 10 at most, plus its
 // transfers; the bus is free meanwhile. An error carries [wire.WarmingUp] if it has
 // nothing so new, within 5 s of its start or after a reset: then construct it anew. If it had
-// something before, Sense has started it anew, which takes half a second.
+// something before, Sense has started it anew, which takes half a second. If what it has was
+// lost on the bus, the error is that of the transfer, until it has something new.
 func (d *Dev) Sense(values []float32) error {
 	r, err := d.Ask(3, answerTime, cmdReady>>8, cmdReady&0xFF)
 	if err != nil {
 		return err
 	}
+	now := time.Now()
 	if device.Word(r)&notReady == 0 {
 		switch {
-		case d.at.IsZero():
+		case d.ready.IsZero():
 			return d.Errorf(wire.WarmingUp, "has nothing measured yet")
-		case time.Since(d.at) > 2*period:
+		case now.Sub(d.ready) > 2*period:
 			return d.restart()
+		case now.Sub(d.at) > 2*period: // a measurement can be read once
+			return d.lost
 		}
 		copy(values, d.last[:])
 		return nil
 	}
-	if r, err = d.Ask(9, answerTime, cmdRead>>8, cmdRead&0xFF); err != nil {
-		return err
+	d.ready = now
+	if r, d.lost = d.Ask(9, answerTime, cmdRead>>8, cmdRead&0xFF); d.lost != nil {
+		return d.lost
 	}
-	d.at = time.Now()
+	d.at = now
 	d.last[0] = float32(-45 + 175*float64(device.Word(r[3:]))/65535) // section 3.6.2
 	d.last[1] = float32(100 * float64(device.Word(r[6:])) / 65535)
 	d.last[2] = float32(device.Word(r))
@@ -87,7 +95,7 @@ func (d *Dev) Sense(values []float32) error {
 // its mode of 30 s, or stopped it, or it was without power. While it measures it takes a start
 // only after a stop (section 3.4).
 func (d *Dev) restart() error {
-	d.at = time.Time{}
+	d.ready = time.Time{}
 	if err := d.Command(cmdStop); err != nil {
 		return err
 	}

@@ -68,3 +68,46 @@ func TestNotReady(t *testing.T) {
 		}
 	})
 }
+
+// A measurement that was lost on the bus is no reason to stop a chip that measures, nor are
+// values of before given for it for longer than any others.
+func TestReadFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := driver()
+		none := []i2ctest.IO{d.Sense[0], d.Read(bustest.Words(nil, 0x8000))}
+		bad := slices.Clone(d.Sense)
+		bad[3] = d.Read([]byte{0x01, 0xF4, 0x32, 0x66, 0x67, 0xA2, 0x5E, 0xB9, 0x3C})
+		restart := []i2ctest.IO{d.Write(0x3F, 0x86), d.Write(0x21, 0xB1)}
+		b := bustest.New(slices.Concat(d.Opening, bad, none, d.Sense, bad, none, bad, none, d.Sense, bad, none, restart)...)
+		chip, err := NewI2C(b, d.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const lost, restarted = "read: 01F4 came with CRC 32, not 33: checksum", "has measured nothing for 10 s, and was started anew: warming_up"
+		for i, step := range []struct {
+			after time.Duration
+			want  string // "": the values
+		}{
+			{0, lost}, {100 * time.Millisecond, lost}, // nothing was read yet
+			{5 * time.Second, ""},
+			{5 * time.Second, lost}, {100 * time.Millisecond, ""}, // what was read is not old
+			{20 * time.Second, lost}, {100 * time.Millisecond, lost},
+			{5 * time.Second, ""},
+			{20 * time.Second, lost}, {11 * time.Second, restarted},
+		} {
+			time.Sleep(step.after)
+			values := make([]float32, 3)
+			switch err := chip.Sense(values); {
+			case step.want == "":
+				if err != nil || values[2] != 500 {
+					t.Errorf("step %d: %v, %v", i, values, err)
+				}
+			case err == nil || err.Error() != "scd4x 0x62 on bus 1: "+step.want:
+				t.Errorf("step %d: %v", i, err)
+			}
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
