@@ -110,6 +110,11 @@ func (s *Store) check(anyway bool) {
 	s.checks.Lock()
 	defer s.checks.Unlock()
 	info, err := os.Stat(filepath.Join(s.dir, fileName))
+	var file *File
+	again := anyway || s.failed || !sameFile(info, s.seen)
+	if again { // before s.mu is held, for which all clients would wait
+		file, err = s.read(err)
+	}
 	s.mu.Lock()
 	defer func() {
 		var changes []Change
@@ -129,8 +134,8 @@ func (s *Store) check(anyway bool) {
 			}
 		}
 	}()
-	if anyway || s.failed || !sameFile(info, s.seen) {
-		s.read(info, err)
+	if again {
+		s.take(file, info, err)
 	}
 	now := time.Now()
 	for h, e := range s.entries {

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,4 +168,44 @@ func TestReadAgain(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Nobody waits for a disk that takes its time to say that it cannot be read. While the
+// last read has failed, an unknown secret causes none.
+func TestReadTakesTime(t *testing.T) {
+	dir := t.TempDir()
+	text := makeToken(t, dir, Token{Name: "ayşe", Role: Operator})
+	s := open(t, dir)
+	var reads atomic.Int32
+	s.load = func(string) (*File, error) {
+		failed := errors.New("input/output error")
+		n := reads.Add(1)
+		if n > 2 {
+			return nil, failed
+		}
+		found := make(chan error, 1)
+		go func() {
+			_, err := s.Find(text, "")
+			if n == 2 { // the first has failed
+				if _, unknown := s.Find(newText(), ""); !errors.Is(unknown, ErrRevoked) {
+					err = errors.Join(err, fmt.Errorf("an unknown secret: %w", unknown))
+				}
+			}
+			found <- err
+		}()
+		select {
+		case err := <-found:
+			if err != nil {
+				t.Errorf("read %d: %v", n, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("read %d: a client waits for it", n)
+		}
+		return nil, failed
+	}
+	s.check(true)
+	s.check(true)
+	if _, err := s.Find(newText(), ""); !errors.Is(err, ErrRevoked) || reads.Load() != 2 {
+		t.Errorf("%v, after %d reads", err, reads.Load())
+	}
 }

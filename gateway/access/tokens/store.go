@@ -63,12 +63,13 @@ type Store struct {
 
 	dir   string // "": nothing is stored, and nobody has a token
 	log   *slog.Logger
-	edits sync.Mutex // held by Edit: check has seen its changes before the next ones are made
+	load  func(dir string) (*File, error) // Read; tests have others
+	edits sync.Mutex                      // held by Edit: check has seen its changes before the next ones are made
 
-	checks  sync.Mutex    // held by check: Changed is called in the order of the changes
+	checks  sync.Mutex    // held by check, also while it reads: Changed is called in the order of the changes
 	unknown chan struct{} // 1: known has changed, and is to be written
 
-	mu       sync.RWMutex
+	mu       sync.RWMutex // not held while the disk is read
 	file     *File
 	known    *File           // as Changed was last called with
 	expected []Change        // of an Edit, which check has not seen yet
@@ -83,7 +84,7 @@ type Store struct {
 // Open reads the tokens in a state directory. If they cannot be read, nobody has a
 // token, but this does not make the gateway open to everybody.
 func Open(dir string, log *slog.Logger) *Store {
-	s := &Store{dir: dir, log: log, file: &File{}, entries: map[hash]*Entry{}, unknown: make(chan struct{}, 1)}
+	s := &Store{dir: dir, log: log, load: Read, file: &File{}, entries: map[hash]*Entry{}, unknown: make(chan struct{}, 1)}
 	s.none, s.set = context.WithCancelCause(context.Background())
 	if dir == "" {
 		return s
@@ -94,8 +95,7 @@ func Open(dir string, log *slog.Logger) *Store {
 	return s
 }
 
-// Made returns whether a token was ever made, revoked or not. It waits for no lock, which
-// may be held while the disk is read.
+// Made returns whether a token was ever made, revoked or not. It waits for no lock.
 func (s *Store) Made() bool { return s.none.Err() != nil }
 
 // NoneMade returns a context that ends when the first token is made.
@@ -136,17 +136,17 @@ func (s *Store) Named(name, from string) (*Entry, error) {
 
 // find looks an entry up. One that is not there may have been made a moment ago, and one
 // that has expired may be valid again because the clock was set: so it is looked up again
-// after a check.
+// after a check. While the file cannot be read, Run repeats that, and no client waits for it.
 func (s *Store) find(in func() *Entry) *Entry {
-	look := func() *Entry {
+	look := func() (e *Entry, failed bool) {
 		s.mu.RLock()
 		defer s.mu.RUnlock()
-		return in()
+		return in(), s.failed
 	}
-	e := look()
-	if e == nil || e.Valid.Err() != nil {
+	e, failed := look()
+	if !failed && (e == nil || e.Valid.Err() != nil) {
 		s.check(false)
-		e = look()
+		e, _ = look()
 	}
 	return e
 }
@@ -166,21 +166,25 @@ func (s *Store) use(e *Entry, from string) (*Entry, error) {
 	return e, nil
 }
 
-// read reads the file. If it cannot be read, the known tokens stay. If it is missing,
-// nobody has a token any more, and the gateway stays closed until it starts again.
-// s.mu is held.
-func (s *Store) read(info fs.FileInfo, err error) {
-	var file *File
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		file, info = &File{Gateway: s.file.Gateway}, nil
-	case err == nil:
-		s.set(ErrNeeded) // whatever is in it
-		file, err = Read(s.dir)
+// read reads the file, of which err is the error of Stat. If it is missing, nobody has a
+// token any more, and the gateway stays closed until it starts again. s.checks is held, and
+// s.mu is not: a disk may take seconds to say that it cannot be read.
+func (s *Store) read(err error) (*File, error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &File{Gateway: s.file.Gateway}, nil
 	}
+	s.set(ErrNeeded) // whatever is in it
+	if err != nil {
+		return nil, err
+	}
+	return s.load(s.dir)
+}
+
+// take takes over what was read. If the file could not be read, the known tokens stay.
+// s.checks and s.mu are held.
+func (s *Store) take(file *File, info fs.FileInfo, err error) {
 	s.seen = info
-	if file == nil {
-		s.set(ErrNeeded) // in doubt
+	if err != nil {
 		if !s.failed {
 			s.log.Error("the tokens cannot be read: those that are known stay as they are", "err", err)
 		}
