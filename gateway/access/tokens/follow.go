@@ -139,9 +139,6 @@ func (s *Store) check(anyway bool) {
 	}
 	now := time.Now()
 	for h, e := range s.entries {
-		if e.connected.Load() > 0 {
-			s.used.keep(e.id)
-		}
 		switch {
 		case s.expired(e, now):
 			e.end(ErrExpired)
@@ -151,8 +148,12 @@ func (s *Store) check(anyway bool) {
 	}
 }
 
-// expired returns whether an entry has expired.
+// expired returns whether an entry has expired. First it notes the use of one that has
+// clients: so a jump of the clock ends no login that is in use, whoever looks at it first.
 func (s *Store) expired(e *Entry, now time.Time) bool {
+	if e.connected.Load() > 0 {
+		s.used.keep(e.id)
+	}
 	ends := s.ends(e)
 	return !ends.IsZero() && !now.Before(ends)
 }

@@ -209,3 +209,30 @@ func TestReadTakesTime(t *testing.T) {
 		t.Errorf("%v, after %d reads", err, reads.Load())
 	}
 }
+
+// A jump of the clock does not log out a browser that is connected, also if it sends a
+// request before the next check.
+func TestClockSetAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		s := open(t, dir) // nothing checks it
+		cookie, _, err := s.LogIn(makeToken(t, dir, Token{Name: "ayşe", Role: Operator}), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := s.Find(cookie, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Connect()
+		time.Sleep(loginTime + time.Hour)
+		if _, err := s.Find(cookie, ""); err != nil {
+			t.Errorf("it is connected: %v", err)
+		}
+		e.Disconnect()
+		time.Sleep(loginTime + time.Hour)
+		if _, err := s.Find(cookie, ""); !errors.Is(err, ErrExpired) {
+			t.Errorf("a month after it has left: %v", err)
+		}
+	})
+}
