@@ -64,12 +64,12 @@ func (g *Registry) check(r *Remote) {
 	select {
 	case g.checks <- r:
 	default:
-		r.checkLater()
+		r.CheckLater()
 	}
 }
 
-// checkLater postpones the check until the next blocks come.
-func (r *Remote) checkLater() {
+// CheckLater has it found out what is missing when the next blocks come.
+func (r *Remote) CheckLater() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unchecked = true
@@ -84,7 +84,10 @@ func (g *Registry) askMissing(ctx context.Context) {
 		case r := <-g.checks:
 			gaps, err := g.o.Missing(r.name)
 			if err != nil {
-				g.o.Log.Warn("cannot find out whether readings are missing", "gateway", r.name, "err", err)
+				if !r.saidBefore(&r.unsure) {
+					g.o.Log.Warn("cannot find out whether readings are missing; trying again with the next ones", "gateway", r.name, "err", err)
+				}
+				r.CheckLater()
 				continue
 			}
 			r.forgetFilled(gaps)
@@ -118,10 +121,11 @@ func (r *Remote) firstTime(gap Gap) bool {
 	return true
 }
 
-// forgetFilled forgets the asked gaps that are no longer missing.
+// forgetFilled forgets the asked gaps that are no longer missing, now that that is known.
 func (r *Remote) forgetFilled(gaps []Gap) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.unsure = false
 	maps.DeleteFunc(r.asked, func(asked Gap, _ struct{}) bool { return !slices.Contains(gaps, asked) })
 }
 

@@ -55,6 +55,8 @@ type testHub struct {
 	stored []fleet.Blocks
 	refuse func(fleet.Blocks) error // nil: nothing; why blocks are not stored
 	gaps   []Gap
+	unsure error // why it cannot be found out which gaps there are
+	checks int   // how often somebody tried
 }
 
 func newHub(t testing.TB, dir string) *testHub {
@@ -87,7 +89,8 @@ func newHub(t testing.TB, dir string) *testHub {
 		Missing: func(string) ([]Gap, error) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
-			return h.gaps, nil
+			h.checks++
+			return h.gaps, h.unsure
 		},
 	})
 	if err != nil {

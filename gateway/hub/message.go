@@ -63,11 +63,11 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 	if err == nil {
 		parts, err = in.read(t, m.Publish)
 	}
-	unreadable := false
+	var unreadable *Remote // whose blocks can never be stored
 	for _, blocks := range parts {
 		switch failed := in.store(ctx, t, blocks); {
 		case errors.Is(failed, codec.ErrBlock):
-			unreadable = true
+			unreadable = in.g.remote(t.Gateway)
 			err = fmt.Errorf("readings of %s, with the numbers %d to %d, cannot be read, and are not stored; fix: update its program, or, if it is none of yours, gateway hub revoke %[1]s: %[4]w", t.Name, blocks.First, blocks.Last, failed)
 		case failed != nil:
 			in.g.counts.Unstored.Add(1)
@@ -78,7 +78,7 @@ func (in *Intake) take(ctx context.Context, m message, end context.CancelCauseFu
 	if err != nil { // it would be refused again, and must not hold up the others: it is confirmed
 		in.g.counts.Refused.Add(1)
 		level := slog.LevelWarn
-		if m.QoS == 0 || unreadable && in.g.remote(t.Gateway).saidUnreadable() { // live messages are many
+		if m.QoS == 0 || unreadable != nil && unreadable.saidBefore(&unreadable.unread) { // live messages are many
 			level = slog.LevelDebug
 		}
 		in.log.Log(ctx, level, "a message is not taken", "topic", m.Topic, "bytes", len(m.Payload), "err", err)

@@ -309,17 +309,13 @@ func (r *Remote) ask(ctx context.Context, q fleet.Question, last string) (payloa
 		return nil, err
 	}
 	for {
-		timer := time.NewTimer(fleet.AskExpiry)
 		select {
 		case answer := <-e.answer:
-			timer.Stop()
 			return fleet.ParseAnswer(answer, last)
 		case <-e.stored: // more may follow, over a slow line
-			timer.Stop()
-		case <-timer.C:
+		case <-time.After(fleet.AskExpiry):
 			return nil, wire.Errorf(408, "%s has not answered for %v", r.name, fleet.AskExpiry)
 		case <-ctx.Done():
-			timer.Stop()
 			return nil, context.Cause(ctx)
 		}
 	}

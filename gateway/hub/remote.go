@@ -50,6 +50,7 @@ type Remote struct {
 	ends      map[string]end   // of what is stored, by sensor
 	unchecked bool             // it is to be found out whether readings are missing
 	unread    bool             // a warning said that readings of it cannot be read
+	unsure    bool             // likewise, that it cannot be found out whether some are missing
 	asked     map[Gap]struct{} // gaps that were asked for
 
 	keysConnection uint64                       // the connection that keysTried is about
@@ -366,11 +367,11 @@ func (r *Remote) durable(u fleet.Blocks, asked bool) {
 	})
 }
 
-// saidUnreadable returns whether a warning said before that readings of it cannot be read.
-func (r *Remote) saidUnreadable() (said bool) {
+// saidBefore returns whether a warning, one of r's fields, was said before, and notes that it is.
+func (r *Remote) saidBefore(warning *bool) (said bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	said, r.unread = r.unread, true
+	said, *warning = *warning, true
 	return said
 }
 

@@ -2,11 +2,14 @@ package hub
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/history/codec"
@@ -41,4 +44,42 @@ func TestUnreadableBlocks(t *testing.T) {
 	if text := log.String(); strings.Count(text, "cannot be read") != 1 || !strings.Contains(text, "readings of pi-7, with the numbers 1 to 100, cannot be read, and are not stored; fix: ") || !strings.Contains(text, "gateway hub revoke pi-7") {
 		t.Errorf("it is said so:\n%s", text)
 	}
+}
+
+// TestMissingLater holds that it is found out what is missing as soon as the log can be read again,
+// and after somebody has said so; and that a warning says once that it cannot be.
+func TestMissingLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, t.TempDir())
+		var log bytes.Buffer
+		h.g.o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		ctx, cancel := context.WithCancel(t.Context())
+		go h.g.askMissing(ctx)
+		defer cancel()
+		r := h.g.remote(pi)
+		next := uint32(1)
+		for _, step := range []struct {
+			unsure         error
+			later          bool
+			checks, warned int
+		}{
+			{errors.New("permission denied"), false, 1, 1}, {errors.New("permission denied"), false, 2, 1},
+			{nil, false, 3, 1}, {nil, false, 3, 1}, {nil, true, 4, 1}, {errors.New("an old disk"), true, 5, 2}, {nil, false, 6, 2},
+		} {
+			h.unsure = step.unsure
+			if step.later {
+				r.CheckLater()
+			}
+			parts, err := fleet.ParseUp(upOf(next-1, next, next+99))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.durable(parts[0], false)
+			next += 100
+			synctest.Wait()
+			if n := strings.Count(log.String(), "cannot find out"); h.checks != step.checks || n != step.warned {
+				t.Errorf("%+v: it was tried %d times, and said %d times", step, h.checks, n)
+			}
+		}
+	})
 }
