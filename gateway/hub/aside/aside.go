@@ -49,7 +49,10 @@ type Options struct {
 	// [codec.ErrBlock] says that they never can be, [collect.ErrIntake] that those of no gateway
 	// can be now. Any other is of this log.
 	Store func(ctx context.Context, gateway string, blocks fleet.Blocks) error
-	Log   *slog.Logger
+	// Stored is called when all that was kept of a gateway is in its log, but for what was
+	// dropped or damaged: only now can be found out what is missing; nil: nobody wants to know.
+	Stored func(gateway string)
+	Log    *slog.Logger
 }
 
 // Aside stores blocks, and keeps those that cannot be stored now.
@@ -158,6 +161,9 @@ func (a *Aside) storeAll(ctx context.Context) {
 		}
 		if err == nil && stored > 0 {
 			a.over(gateway)
+			if a.o.Stored != nil {
+				a.o.Stored(gateway)
+			}
 			a.o.Log.Info("the log of a gateway can be used again: what was kept aside is stored", "gateway", gateway, "parts", stored)
 		}
 		if err == nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,8 @@ func TestOneLogFails(t *testing.T) {
 	dir, ctx := filepath.Join(t.TempDir(), "aside"), t.Context()
 	l := &logs{fails: errors.New("permission denied"), stored: map[string][]fleet.Blocks{}}
 	var log bytes.Buffer
-	o := Options{Dir: dir, Store: l.store, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	var told []string
+	o := Options{Dir: dir, Store: l.store, Stored: func(gateway string) { told = append(told, gateway) }, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	a := New(o)
 	a.storeAll(ctx) // there is nothing, not even the directory
 	all := []fleet.Blocks{payload(t, 1, false), payload(t, 601, true), payload(t, 1201, false)}
@@ -86,15 +88,15 @@ func TestOneLogFails(t *testing.T) {
 	}
 	a = New(o)
 	a.storeAll(ctx)
-	if len(l.stored["pi-7"]) != 0 || len(files(t, dir)) != len(all) {
-		t.Errorf("%d are stored, and %v kept", len(l.stored["pi-7"]), files(t, dir))
+	if len(l.stored["pi-7"]) != 0 || len(files(t, dir)) != len(all) || told != nil {
+		t.Errorf("%d are stored, and %v kept, told %v", len(l.stored["pi-7"]), files(t, dir), told)
 	}
 	l.fails = nil
 	log.Reset()
 	a.storeAll(ctx)
 	a.storeAll(ctx)
-	if !reflect.DeepEqual(l.stored["pi-7"], all) || len(files(t, dir)) != 0 {
-		t.Errorf("%+v are stored, and %v kept", l.stored["pi-7"], files(t, dir))
+	if !reflect.DeepEqual(l.stored["pi-7"], all) || len(files(t, dir)) != 0 || !slices.Equal(told, []string{"pi-7"}) {
+		t.Errorf("%+v are stored, and %v kept, told %v", l.stored["pi-7"], files(t, dir), told)
 	}
 	if text := log.String(); strings.Count(text, "level=") != 1 || !strings.Contains(text, "parts=3") {
 		t.Errorf("it is said so:\n%s", text)

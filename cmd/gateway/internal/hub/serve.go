@@ -156,8 +156,9 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(explain(o.dir(), err), l.Close())
 	}
-	kept := aside.New(aside.Options{Dir: filepath.Join(o.dir(), asideDir), Store: store(stored), Log: log})
-	registry, err := hub.NewRegistry(hub.RegistryOptions{
+	var registry *hub.Registry
+	kept := aside.New(aside.Options{Dir: filepath.Join(o.dir(), asideDir), Store: store(stored), Stored: func(gateway string) { checkLater(registry, gateway) }, Log: log})
+	registry, err = hub.NewRegistry(hub.RegistryOptions{
 		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Revoked: revoked(members), Store: kept.Store,
 		Missing: missing(stored), Log: log,
 	})
@@ -216,6 +217,14 @@ func missing(stored *collect.Collection) func(string) ([]hub.Gap, error) {
 			all = append(all, hub.Gap(g))
 		}
 		return all, err
+	}
+}
+
+// checkLater has it found out later what is missing of a gateway: its log has more, or less, than
+// what has come.
+func checkLater(registry *hub.Registry, gateway string) {
+	if r, known := registry.Get(gateway); known {
+		r.CheckLater()
 	}
 }
 
