@@ -7,22 +7,23 @@ services='gateway.service gateway-hub.service' # both run the same program
 # keep FILE... keeps the files of the running version, for go_back, and the names of those
 # that do not exist: a unit that scripts/install adds takes precedence over the package's.
 keep() {
-	rm -rf $update/previous
+	rm -rf $update/previous $update/incomplete
 	[ -d /run/systemd/system ] || return 0
 	for service in $services; do
 		if systemctl is-active --quiet $service; then
-			mkdir -p $update/previous/files
-			echo $service >>$update/previous/services
+			mkdir -p $update/incomplete/files
+			echo $service >>$update/incomplete/services
 		fi
 	done
-	[ -d $update/previous ] || return 0
+	[ -d $update/incomplete ] || return 0
 	for file; do
 		if [ -f "$file" ]; then
-			(cd / && cp --parents --preserve "${file#/}" $update/previous/files)
+			(cd / && cp --parents --preserve "${file#/}" $update/incomplete/files)
 		elif [ ! -e "$file" ] && [ ! -L "$file" ]; then # not a masked unit
-			echo "$file" >>$update/previous/missing
+			echo "$file" >>$update/incomplete/missing
 		fi
 	done
+	mv $update/incomplete $update/previous # a full disk leaves no half of it to go back to
 }
 
 # bring_up VERSION SERVICE... starts or restarts the services with the new version, and
