@@ -106,16 +106,23 @@ func TestDebianVersions(t *testing.T) {
 	before := ""
 	for _, tt := range []struct{ described, version string }{
 		{"8579e82", "0~8579e82"}, // a repository without tags
+		{"8579e82-dirty", "0~8579e82+dirty"},
+		{"unversioned", "0~unversioned"},
 		{"v1.2.0", "1.2.0"},
 		{"v1.2.0-5-gabc1234", "1.2.0+5+gabc1234"},
 		{"v1.3.0-alpha1", "1.3.0~alpha1"},
 		{"v1.3.0-beta.1", "1.3.0~beta.1"},
+		{"v1.3.0-pre1", "1.3.0~pre1"},
 		{"v1.3.0-rc1", "1.3.0~rc1"},
 		{"v1.3.0-rc1-12-gabc1234", "1.3.0~rc1+12+gabc1234"},
 		{"v1.3.0-rc1-12-gabc1234-dirty", "1.3.0~rc1+12+gabc1234+dirty"},
 		{"v1.3.0-rc2", "1.3.0~rc2"},
+		{"v1.3.0-RC3", "1.3.0~rc3"},
+		{"v1.3.0rc4", "1.3.0~rc4"},
 		{"v1.3.0", "1.3.0"},
 		{"v1.3.0-1-gabc1234", "1.3.0+1+gabc1234"},
+		{"2", "2"},
+		{"2024-05-01", "2024+05+01"},
 	} {
 		out, err := runScript(t, dir, []string{"VERSION=" + tt.described, "SOURCE_DATE_EPOCH=1770000000"}, "scripts/deb", "amd64")
 		if err != nil || !strings.Contains(out, "dist/gateway_"+tt.version+"_amd64.deb ") {
