@@ -119,14 +119,40 @@ func property(t *testing.T, name string) string {
 // them.
 func untilLogged(t *testing.T, text string) (lines string) {
 	t.Helper()
-	retry(t, "log line with "+text, func() error {
-		b, err := exec.Command("journalctl", "--output", "cat", "_SYSTEMD_INVOCATION_ID="+property(t, "InvocationID")).Output()
-		if lines = string(b); err == nil && !strings.Contains(lines, text) {
+	retry(t, "log line with "+text, func() (err error) {
+		if lines, err = logged(property(t, "InvocationID")); err == nil && !strings.Contains(lines, text) {
 			err = fmt.Errorf("there is only\n%s", lines)
 		}
 		return err
 	})
 	return lines
+}
+
+// logged returns the lines that journald has of an invocation of the unit.
+func logged(invocation string) (string, error) {
+	b, err := exec.Command("journalctl", "--output", "cat", "_SYSTEMD_INVOCATION_ID="+invocation).Output()
+	return string(b), err
+}
+
+// wantStopPost waits until ExecStopPost has driven the outputs off after the end of an
+// invocation, and checks its exit status. systemd forgets that with the next start, a second
+// later: then the error with which it ends with 1 stands for it.
+func wantStopPost(t *testing.T, invocation, status string) {
+	t.Helper()
+	retry(t, "ExecStopPost", func() error {
+		next := property(t, "InvocationID") != invocation
+		switch p := property(t, "ExecStopPost"); {
+		case strings.Contains(p, "code=exited ; status="+status+" "):
+			return nil
+		case !next || strings.Contains(p, "code=exited"):
+			return fmt.Errorf("%s, want status %s", p, status)
+		}
+		lines, err := logged(invocation)
+		if failed := strings.Contains(lines, "not all outputs could be driven off"); err == nil && failed != (status == "1") {
+			err = fmt.Errorf("want status %s, and it has logged\n%s", status, lines)
+		}
+		return err
+	})
 }
 
 // get asks the gateway over HTTP for an answer of a type.
