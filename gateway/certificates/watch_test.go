@@ -238,6 +238,7 @@ func TestClientsReadAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // what the start logs is there
 		l.take()
 
 		f.put(c.clientsFile, bytes.Repeat([]byte("x"), len(second.pem())))
