@@ -8,16 +8,24 @@ import (
 	"testing"
 )
 
-// However far the files behind the last whole record got until the power failed, the log goes on
-// behind that record, and verifies.
-func TestCutWhileAFileBegins(t *testing.T) {
-	p := newPlace(t)
-	const n = 1500
-	p.fill(t, n)
+// severalFiles returns a log of so many records that it has three files at least.
+func severalFiles(t *testing.T) (p place, paths []string, firsts []uint64) {
+	t.Helper()
+	p = newPlace(t)
+	p.fill(t, severalFilesHave)
 	paths, firsts, err := files(p.dir, Done)
 	if err != nil || len(paths) < 3 {
 		t.Fatalf("%d files, %v", len(paths), err)
 	}
+	return p, paths, firsts
+}
+
+const severalFilesHave = 1500 // records
+
+// However far the files behind the last whole record got until the power failed, the log goes on
+// behind that record, and verifies.
+func TestCutWhileAFileBegins(t *testing.T) {
+	p, paths, firsts := severalFiles(t)
 	read := func(path string) []byte {
 		content, err := os.ReadFile(path)
 		if err != nil {
@@ -75,13 +83,7 @@ func TestCutWhileAFileBegins(t *testing.T) {
 
 // A file that was emptied by somebody is one that the anchor has records of.
 func TestEmptiedFile(t *testing.T) {
-	p := newPlace(t)
-	const n = 1500
-	p.fill(t, n)
-	paths, firsts, err := files(p.dir, Done)
-	if err != nil || len(paths) < 3 {
-		t.Fatalf("%d files, %v", len(paths), err)
-	}
+	p, paths, firsts := severalFiles(t)
 	if err := os.Truncate(paths[len(paths)-1], 0); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +92,7 @@ func TestEmptiedFile(t *testing.T) {
 		t.Errorf("%+v, want record %d", done, firsts[len(firsts)-1])
 	}
 	records, err := Read(p.dir, p.key, Query{})
-	if i := slices.IndexFunc(records, func(r Record) bool { return r.Kind == KindMissing }); err != nil || i < 0 || records[i].N != n+1 {
+	if i := slices.IndexFunc(records, func(r Record) bool { return r.Kind == KindMissing }); err != nil || i < 0 || records[i].N != severalFilesHave+1 {
 		t.Errorf("%d records, the missing ones are reported at %d, %v", len(records), i, err)
 	}
 }

@@ -116,6 +116,20 @@ func TestScrub(t *testing.T) {
 	}
 }
 
+// sixHours returns a log that had a tick a minute for so long, and has ended.
+func sixHours(t *testing.T, o Options, m *maker) *Log {
+	l := open(t, o)
+	l.Begin("epoch", m.next)
+	stop := start(t, l)
+	synctest.Wait()
+	for range 6 * 60 {
+		l.Append(m.tick(), m.offset)
+		<-time.After(time.Minute)
+	}
+	stop()
+	return l
+}
+
 // Run reads all of it within a day, beside its work, and ends it.
 func TestScrubRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -123,15 +137,7 @@ func TestScrubRuns(t *testing.T) {
 		m.every = 60_000
 		var log strings.Builder
 		o := Options{FS: d, Sensors: rigSensors, Log: textLog(&log), pages: 64}
-		l := open(t, o)
-		l.Begin("epoch", m.next)
-		stop := start(t, l)
-		synctest.Wait()
-		for range 6 * 60 {
-			l.Append(m.tick(), m.offset)
-			<-time.After(time.Minute)
-		}
-		stop()
+		l := sixHours(t, o, m)
 		chapters, places := blocksOf(t, l, "indoor")
 		d.Names[chapters[1].Segment.Name].Now[places[1][0].At+50] ^= 1
 		var reports []Damage
@@ -140,7 +146,7 @@ func TestScrubRuns(t *testing.T) {
 		if from := l.Kept(0, ^uint32(0)); from != 0 || log.Len() > 0 {
 			t.Fatalf("kept from %d on; the log says %s", from, &log)
 		}
-		stop = start(t, l)
+		stop := start(t, l)
 		<-time.After(scrubRound)
 		if from, want := l.Kept(0, ^uint32(0)), places[1][0].Last+1; from != want {
 			t.Errorf("kept from %d on, want %d", from, want)
@@ -192,15 +198,7 @@ func TestScrubBeginsAnywhere(t *testing.T) {
 		d, m := disktest.New(), newMaker(len(rigSensors))
 		m.every = 60_000
 		o := Options{FS: d, Sensors: rigSensors, pages: 64}
-		l := open(t, o)
-		l.Begin("epoch", m.next)
-		stop := start(t, l)
-		synctest.Wait()
-		for range 6 * 60 {
-			l.Append(m.tick(), m.offset)
-			<-time.After(time.Minute)
-		}
-		stop()
+		sixHours(t, o, m)
 		first := map[string]bool{}
 		for range 40 {
 			l := open(t, o)

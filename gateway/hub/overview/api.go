@@ -50,11 +50,12 @@ type row struct {
 	Presence hub.Presence `json:"presence"`
 	Readings []reading    `json:"readings,omitempty"`
 	Alarms   []wire.Alarm `json:"alarms,omitempty"`
-	Stored   int64        `json:"stored,omitempty"` // the newest reading that is durable at the hub
-	Bytes    int64        `json:"bytes"`            // received in this month
-	Uplink   string       `json:"uplink,omitempty"` // how its way to the hub is, as it says
-	Audit    string       `json:"audit,omitempty"`  // what is wrong with its audit log
-	Twin     string       `json:"twin,omitempty"`   // that another device has its identity
+	Stored   int64        `json:"stored,omitempty"`    // the newest reading that is durable at the hub
+	BehindMS int64        `json:"behind_ms,omitempty"` // by which the gateway's clock is behind the hub's, if it is not synchronised
+	Bytes    int64        `json:"bytes"`               // received in this month
+	Uplink   string       `json:"uplink,omitempty"`    // how its way to the hub is, as it says
+	Audit    string       `json:"audit,omitempty"`     // what is wrong with its audit log
+	Twin     string       `json:"twin,omitempty"`      // that another device has its identity
 }
 
 type reading struct {
@@ -149,7 +150,7 @@ func matches(o hub.Overview, q string) bool {
 func rowOf(o hub.Overview) row {
 	r := row{
 		Site: o.Site, Name: o.Name, Title: o.Title, Version: o.Version, Presence: o.Presence, Alarms: o.Alarms,
-		Stored: o.Stored, Bytes: o.Bytes, Uplink: o.Uplink, Audit: o.Audit, Twin: o.Twin,
+		Stored: o.Stored, BehindMS: o.Behind.Milliseconds(), Bytes: o.Bytes, Uplink: o.Uplink, Audit: o.Audit, Twin: o.Twin,
 	}
 	for _, n := range o.Readings {
 		x := reading{Sensor: n.Sensor, Time: n.Record.UnixMilli, Values: []value{}}

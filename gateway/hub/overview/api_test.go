@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/hub"
@@ -52,6 +53,13 @@ func TestNoSites(t *testing.T) {
 	API(Options{Registry: newRegistry(t), Visible: everyone}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/gateways", nil))
 	if body := w.Body.String(); !strings.Contains(body, `"sites":[],"gateways":[]`) {
 		t.Error(body)
+	}
+}
+
+// Times of readings are by the gateway's clock: by how much that is behind goes with them.
+func TestBehind(t *testing.T) {
+	if row := rowOf(hub.Overview{Stored: 1_700_000_000_000, Behind: -2 * time.Hour}); row.Stored != 1_700_000_000_000 || row.BehindMS != -7_200_000 {
+		t.Errorf("%+v", row)
 	}
 }
 

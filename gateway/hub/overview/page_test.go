@@ -184,6 +184,12 @@ func TestPageChanges(t *testing.T) {
 	if cut := browsertest.Eval[[]string](page, `[...document.querySelector('a[href="gateways/pi-00003/"]').closest(".line").querySelectorAll(".version, .bytes")].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.textContent)`); len(cut) > 0 {
 		t.Errorf("cut off on a phone: %q", cut)
 	}
+	late := func(so bool) string {
+		return fmt.Sprintf(`(({ dataset, textContent }) => [dataset.late === "true", textContent.includes(" old)")].every((x) => x === %t))(document.querySelector('a[href="gateways/pi-00003/"]').closest(".line"))`, so)
+	}
+	page.Wait(late(true))
+	f.change("pi-00003", func(r *row) { r.BehindMS = 2_000_000 }) // it is the clock that is old
+	page.Wait(late(false))
 	f.change("pi-00000", func(r *row) { r.Presence = hub.Presence{State: hub.Away, Since: time.Now().UnixMilli()} })
 	page.Wait(state + ` === "away"`)
 	f.mu.Lock()

@@ -68,7 +68,7 @@ func constantsSchema(q wire.Quantity) *Schema {
 	}
 	point := &Schema{Description: "What was measured, -> and what was true.", Type: []string{"string"}, Pattern: calibration.PointForm}
 	return &Schema{Description: "What corrects it: measured * scale + offset, in " + q.Unit + ".", Type: []string{"object"}, Closed: new(bool), Properties: map[string]*Schema{
-		"offset": number("What is added, in the unit of the quantity."), "scale": number("The factor by which the measured value is multiplied before."),
+		"offset": number("What is added, in the unit of the quantity."), "scale": number("The factor by which the measured value is multiplied, before offset is added."),
 		"points": {Description: "Two points, low and high, instead of offset and scale.", Type: []string{"array"}, Items: point, MinItems: 2, MaxItems: 2},
 	}}
 }

@@ -75,7 +75,7 @@ func (h *Hub) writeGateways(t *expositionText, all []hub.Overview) {
 			alarms[a.Severity]++
 		}
 		if o.Presence.State == hub.Here && o.Stored > 0 {
-			lags = append(lags, ageOf(now, o.Stored))
+			lags = append(lags, ageOf(now, o, o.Stored))
 		}
 	}
 	t.family("gateway_hub_gateways", "gauge", "Gateways of the fleet, by whether they are connected to the broker.")
@@ -97,8 +97,10 @@ func (h *Hub) writeGateways(t *expositionText, all []hub.Overview) {
 	t.gauge("gateway_hub_lag_max_seconds", "The highest of these ages.", lags[len(lags)-1])
 }
 
-// ageOf returns the seconds since a time in Unix ms.
-func ageOf(now time.Time, at int64) float64 { return max(now.Sub(time.UnixMilli(at)).Seconds(), 0) }
+// ageOf returns the seconds since a time in Unix ms by a gateway's clock.
+func ageOf(now time.Time, o hub.Overview, at int64) float64 {
+	return max((now.Sub(time.UnixMilli(at)) - o.Behind).Seconds(), 0)
+}
 
 // sitesOf returns the sites of gateways, in order.
 func sitesOf(all []hub.Overview) (sites []string) {

@@ -211,22 +211,22 @@ func TestStaleMetricsThroughAHub(t *testing.T) {
 func TestUnsyncedClockThroughAHub(t *testing.T) {
 	const clock = `"time":946684800000,"clock_synced":true`
 	for _, tt := range []struct {
-		hello    string // at 946684800000
-		wait     time.Duration
-		up, ages string
+		hello         string // at 946684800000
+		wait          time.Duration
+		up, ages, lag string
 	}{
-		{clock, 200 * time.Second, "0", "202"},
-		{`"time":946684600000,"clock_synced":false`, 300 * time.Second, "1", "102"}, // 200 s behind
-		{`"time":946684600000,"clock_synced":false`, 400 * time.Second, "0", "202"},
-		{`"time":946688400000,"clock_synced":false`, 0, "0", "3602"}, // an hour ahead: the reading is of an hour before the hello
-		{`"time":946688400000,"clock_synced":true`, 0, "1", "2"},     // it is the hub's that is behind
+		{clock, 200 * time.Second, "0", "202", "260"},
+		{`"time":946684600000,"clock_synced":false`, 300 * time.Second, "1", "102", "160"}, // 200 s behind
+		{`"time":946684600000,"clock_synced":false`, 400 * time.Second, "0", "202", "260"},
+		{`"time":946688400000,"clock_synced":false`, 0, "0", "3602", "3660"}, // an hour ahead: the reading is of an hour before the hello
+		{`"time":946688400000,"clock_synced":true`, 0, "1", "2", "60"},       // it is the hub's that is behind
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRemote(t, clock, tt.hello)
 			time.Sleep(tt.wait)
 			values := parseMetrics(t, through(r, everything, everything))
-			if up, age := values[`gateway_sensor_up{sensor="indoor"}`], values[`gateway_hub_reading_age_seconds{sensor="indoor"}`]; up != tt.up || age != tt.ages {
-				t.Errorf("%s, after %v: up %s, age %s; want %s, %s", tt.hello, tt.wait, up, age, tt.up, tt.ages)
+			if up, age, lag := values[`gateway_sensor_up{sensor="indoor"}`], values[`gateway_hub_reading_age_seconds{sensor="indoor"}`], values["gateway_hub_lag_seconds"]; up != tt.up || age != tt.ages || lag != tt.lag {
+				t.Errorf("%s, after %v: up %s, age %s, lag %s; want %s, %s, %s", tt.hello, tt.wait, up, age, lag, tt.up, tt.ages, tt.lag)
 			}
 		})
 	}

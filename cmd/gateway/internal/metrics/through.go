@@ -31,7 +31,7 @@ func ExposeThrough(w io.Writer, g *hub.Remote, clients int, sensor, motor func(n
 		t.gauge("gateway_hub_connected_since_seconds", "Since when it is, or is not, Unix time.", wire.Seconds(o.Presence.Since))
 	}
 	if o.Stored > 0 {
-		t.gauge("gateway_hub_lag_seconds", "Age of the newest reading that is stored at the hub.", ageOf(now, o.Stored))
+		t.gauge("gateway_hub_lag_seconds", "Age of the newest reading that is stored at the hub.", ageOf(now, o, o.Stored))
 	}
 	t.gauge("gateway_hub_month_bytes", "Bytes of the gateway's messages in the calendar month (UTC).", float64(o.Bytes))
 	t.gauge("gateway_hub_ws_clients", "WebSocket clients of the gateway that are connected to the hub.", float64(clients))
@@ -62,7 +62,7 @@ type newest struct {
 func newestOf(o hub.Overview, now time.Time) map[string]newest {
 	all := map[string]newest{}
 	for _, n := range o.Readings {
-		age := ageOf(now, n.Record.UnixMilli+o.Behind.Milliseconds())
+		age := ageOf(now, o, n.Record.UnixMilli)
 		all[n.Sensor] = newest{n, n.Record.Fault == wire.Good && o.Presence.State == hub.Here && age <= throughFresh.Seconds(), age}
 	}
 	return all

@@ -11,7 +11,7 @@ import { spoken as ready, texts, words } from "./words.js";
 /** @typedef {{quantity: string, unit: string, value: number | null}} Value */
 /** @typedef {{sensor: string, time: number, fault?: string, values: Value[]}} Reading */
 /** @typedef {{name: string, state: string, severity: string}} Alarm */
-/** @typedef {{site: string, name: string, title?: string, version?: string, presence: {state: string, since?: number}, readings?: Reading[], alarms?: Alarm[], stored?: number, bytes: number, uplink?: string, audit?: string, twin?: string}} Row */
+/** @typedef {{site: string, name: string, title?: string, version?: string, presence: {state: string, since?: number}, readings?: Reading[], alarms?: Alarm[], stored?: number, behind_ms?: number, bytes: number, uplink?: string, audit?: string, twin?: string}} Row */
 /** @typedef {{name: string, connected: boolean, since: number, reason?: string}} Site */
 /** @typedef {{site: string, rows: Row[]}} Group */
 /** @typedef {{name: string, role: string}} You */
@@ -33,8 +33,10 @@ const severity = (/** @type {Row} */ { alarms = [], audit, twin }) => Math.max(a
 const inFleet = (/** @type {Row[]} */ all) => all.filter((r) => r.presence.state !== "revoked");
 const are = (/** @type {Row[]} */ all, /** @type {string} */ state) => all.filter((r) => r.presence.state === state).length;
 const sends = (/** @type {Row} */ { presence }) => presence.state === "here" || presence.state === "away";
-const lag = (/** @type {Row} */ { stored }) => (stored ? Math.max(0, now() - stored) : Infinity);
-const newest = (/** @type {Row} */ { readings = [] }) => Math.max(0, ...readings.map(({ time }) => time));
+/** How long ago that was by the gateway's clock. @param {Row} row @param {number} time */
+const ago = ({ behind_ms = 0 }, time) => Math.max(0, now() - time - behind_ms);
+const lag = (/** @type {Row} */ row) => (row.stored ? ago(row, row.stored) : Infinity);
+const newest = (/** @type {Row} */ row) => Math.min(...(row.readings ?? []).map(({ time }) => ago(row, time)));
 
 /** @type {Record<string, (a: Row, b: Row) => number>} */
 const orders = {
@@ -42,7 +44,7 @@ const orders = {
   alarms: (a, b) => severity(b) - severity(a) || (b.alarms?.length ?? 0) - (a.alarms?.length ?? 0),
   presence: (a, b) => Number(a.presence.state === "here") - Number(b.presence.state === "here") || (b.presence.since ?? 0) - (a.presence.since ?? 0),
   lag: (a, b) => (lag(b) === lag(a) ? 0 : lag(b) - lag(a)),
-  reading: (a, b) => newest(b) - newest(a),
+  reading: (a, b) => (newest(a) === newest(b) ? 0 : newest(a) - newest(b)),
   version: (a, b) => (a.version ?? "").localeCompare(b.version ?? "", undefined, { numeric: true }),
   bytes: (a, b) => b.bytes - a.bytes,
 };
@@ -54,10 +56,10 @@ function size(n) {
   return `${fixed(n, i && n < 100 ? 1 : 0)} ${said.units[i]}`;
 }
 
-/** @param {Reading} reading */
-function measured({ fault, values, time }) {
+/** @param {Reading} reading @param {Row} of */
+function measured({ fault, values, time }, of) {
   const what = fault ? words.cause(fault, { words: fault.replaceAll("_", " "), meaning: "" }).words : values.map((v) => inUnit(v, v.value ?? NaN)).join(", ");
-  const old = now() - time;
+  const old = ago(of, time);
   return old > OLD ? `${what} (${said.old(age(old, 0))})` : what;
 }
 
@@ -97,7 +99,7 @@ function fillRow(line, row) {
   text(find(line, ".name small"), title && title !== name ? title : "");
   const state = said.presence[presence.state] ?? presence.state;
   text(find(line, ".presence"), presence.since ? said.since(state, age(now() - presence.since, 0)) : state);
-  say(find(line, ".readings"), readings.length ? said.more(measured(readings[0]), readings.length - 1) : "–", readings.map((r) => `${r.sensor}: ${measured(r)}`));
+  say(find(line, ".readings"), readings.length ? said.more(measured(readings[0], row), readings.length - 1) : "–", readings.map((r) => `${r.sensor}: ${measured(r, row)}`));
   const wrong = [...(row.twin ? [[said.twin, row.twin]] : []), ...(row.audit ? [[said.audit, row.audit]] : []), ...alarms.map((a) => [a.name, a.name]), ...(row.uplink ? [[said.uplink, row.uplink]] : [])];
   say(find(line, ".alarms"), wrong.length ? said.more(wrong[0][0], wrong.length - 1) : "", wrong.map(([, all]) => all));
   mark(find(line, ".lag"), "label", said.lag); // where there is no head
