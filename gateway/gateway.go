@@ -30,6 +30,7 @@ import (
 
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/conn"
+	"sensorgateway/gateway/inbox"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
@@ -110,7 +111,8 @@ type Client struct {
 // A Handler carries out one command and returns the payload of its ack, or an
 // error (a [*wire.Error] has a code of its own). It is called by the goroutine
 // that reads from the client, unless it is [Options.Remote]. ctx ends with the server, not with the client: a
-// stop of an operator who hangs up is still a stop.
+// stop of an operator who hangs up is still a stop. If Remote, it also ends, for a command that
+// starts motors or permits that, when a stop comes: then the command must not be sent any more.
 type Handler func(ctx context.Context, c Client, cmd wire.Command) (result any, err error)
 
 // Motors are what commands move. A client is named by its ID.
@@ -140,6 +142,7 @@ type Server struct {
 	relay       relay
 	echoRules   *rules
 	relayRules  *rules
+	starts      inbox.Starts // that wait; of a server of a remote gateway
 	sessions    sync.WaitGroup
 	ctx         context.Context // of handlers
 	end         func()
@@ -172,7 +175,10 @@ func newServer(opts Options, checks <-chan time.Time, aSecond int) *Server {
 	}
 	s := &Server{opts: opts, echoRules: echoRules(), relayRules: relayRules(), share: limit.NewShare()}
 	s.clients.Most, s.clients.PerHost, s.clients.Reserved = opts.Limits.Clients, opts.Limits.ClientsPerAddress, opts.Limits.Reserved
-	s.budget = newBudget(opts)
+	s.budget = conn.NewBudget(conn.Limits{
+		Connections: opts.Limits.Connections, PerHost: opts.Limits.ConnectionsPerAddress, Exempt: opts.Proxy,
+		Queues: opts.Limits.Queues, Refused: opts.Refused,
+	})
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.broadcaster = newBroadcaster(s, aSecond)
 	s.http = &http.Server{

@@ -23,14 +23,6 @@ const (
 	ReasonQueries     = api.ReasonQueries
 )
 
-// newBudget returns what connections share.
-func newBudget(opts Options) *conn.Budget {
-	return conn.NewBudget(conn.Limits{
-		Connections: opts.Limits.Connections, PerHost: opts.Limits.ConnectionsPerAddress, Exempt: opts.Proxy,
-		Queues: opts.Limits.Queues, Refused: opts.Refused,
-	})
-}
-
 // Limits returns how much of each limit is used.
 func (s *Server) Limits() []limit.Count {
 	return append(s.budget.Counts(), limit.Count{Name: "clients", Current: int64(s.clients.Taken()), Maximum: int64(s.clients.Most)})

@@ -25,7 +25,7 @@ func (b *broadcaster) hello(id *access.Identity) wire.Hello {
 	hello := wire.Hello{
 		Server: "gateway", Name: b.s.opts.Name, You: id.You(), Version: b.s.opts.Version, Epoch: b.epoch, Time: time.Now().UnixMilli(),
 		Simulated: b.s.opts.Simulated, ClockSynced: b.s.opts.ClockSynced(),
-		Sensors: []wire.SensorInfo{}, Motors: b.s.motorsOf(id), Warnings: b.s.opts.Warnings(), Hub: b.s.opts.Hub,
+		Sensors: []wire.SensorInfo{}, Motors: id.InScope(b.s.opts.Motors.States()), Warnings: b.s.opts.Warnings(), Hub: b.s.opts.Hub,
 	}
 	if b.s.opts.Uplink != nil {
 		hello.Uplink = b.s.opts.Uplink()

@@ -13,20 +13,34 @@ import (
 	"sensorgateway/wire"
 )
 
+// lossNoted notes which clients were lost.
+type lossNoted struct {
+	noMotors
+	lost chan string
+}
+
+func (m lossNoted) Lost(client, _ string) { m.lost <- client }
+
 // While another machine has not answered a command, the client's stop comes through, and
-// what else it asks for; its commands are carried out in order, but none after it has left.
+// what else it asks for. Its commands are carried out in order, but no start that waited when
+// the stop came, and none after it has left. What was under way then is known to have lost
+// its client.
 func TestRemoteHandlers(t *testing.T) {
 	begun, answer := make(chan string, 30), make(chan struct{})
-	handle := func(_ context.Context, _ Client, cmd wire.Command) (any, error) {
+	handle := func(ctx context.Context, _ Client, cmd wire.Command) (any, error) {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		begun <- cmd.Action + cmd.ID
 		if !cmd.Stops() {
 			<-answer
 		}
 		return wire.Ack{Action: cmd.Action, Status: "ok"}, nil
 	}
+	motors := lossNoted{lost: make(chan string, 30)}
 	s := start(t, func(o *Options) {
-		o.Remote, o.Handlers = true, map[string]Handler{wire.Start: handle, wire.Stop: handle}
-		o.Access = access.Everybody{}
+		o.Remote, o.Handlers = true, map[string]Handler{wire.Start: handle, wire.Stop: handle, wire.Status: handle}
+		o.Access, o.Motors = access.Everybody{}, motors
 	})
 	c := s.dial("/", wire.ReadingsV1)
 	send := func(format string, args ...any) {
@@ -45,18 +59,26 @@ func TestRemoteHandlers(t *testing.T) {
 	const command = `{"type":"command","id":%d,"payload":{"action":%q,"target":"fan"}}`
 	send(command, 1, wire.Start)
 	send(command, 2, wire.Start)
+	send(command, 3, wire.Status)
 	send(`{"type":"ping","payload":{}}`)
-	send(command, 3, wire.Stop)
+	send(command, 4, wire.Stop)
 	text(`"type":"pong"`)
-	text(`"id":3`)
+	text(`"id":4`)
 	answer <- struct{}{}
 	text(`"id":1`)
-	if got := <-begun + " " + <-begun + " " + <-begun; !strings.Contains(got, "start1") || !strings.Contains(got, "stop3") || !strings.HasSuffix(got, "start2") {
+	text(`"id":2,"payload":{"code":409,"message":"a stop came`)
+	answer <- struct{}{}
+	text(`"id":3`)
+	if got := <-begun + " " + <-begun + " " + <-begun; !strings.Contains(got, "start1") || !strings.Contains(got, "stop4") || !strings.HasSuffix(got, "status3") {
 		t.Errorf("%s", got)
 	}
-	send(command, 4, wire.Start) // waits behind 2
+	send(command, 5, wire.Start) // not before the stop
+	send(command, 6, wire.Start) // waits behind it
 	send(`{"type":"ping","payload":{}}`)
 	text(`"type":"pong"`)
+	if got := <-begun; got != "start5" {
+		t.Errorf("%s, want start5", got)
+	}
 	_ = c.Close()
 	again, late := time.NewTicker(time.Millisecond), time.After(patience)
 	defer again.Stop()
@@ -67,6 +89,9 @@ func TestRemoteHandlers(t *testing.T) {
 			t.Fatal("the client has not left")
 		}
 	}
+	for len(motors.lost) > 0 {
+		<-motors.lost
+	}
 	close(answer)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -75,5 +100,8 @@ func TestRemoteHandlers(t *testing.T) {
 	}
 	if len(begun) > 0 {
 		t.Errorf("%s of a client that has left", <-begun)
+	}
+	if len(motors.lost) == 0 {
+		t.Error("what was carried out after the client had left keeps running")
 	}
 }

@@ -124,8 +124,12 @@ func (s *Server) routeStream(c *session, u *url.URL, sensor int) {
 		c.protocol = wire.ReadingsV1
 	}
 	one := sensor >= 0 || c.protocol == wire.ReadingsV1 || c.scope.Single()
+	var since []string
 	var err error
-	if t.since, t.past, err = sinceOf(u); err == nil && t.past && !one {
+	if since, t.past = u.Query()["since"]; t.past {
+		t.since, err = api.UnixMilli("since", since)
+	}
+	if err == nil && t.past && !one {
 		err = errors.New("since goes with one sensor: /sensors/NAME?since=UNIXMS")
 	}
 	if err == nil && c.protocol == wire.ReadingsV1 {
@@ -144,14 +148,4 @@ func (s *Server) routeStream(c *session, u *url.URL, sensor int) {
 		c.sensors = c.scope
 	}
 	c.endpoint, c.rules = t, streamRules
-}
-
-// sinceOf reads the time from which a client wants the past. ok is false if it
-// names none.
-func sinceOf(u *url.URL) (since int64, ok bool, err error) {
-	values, ok := u.Query()["since"]
-	if ok {
-		since, err = api.UnixMilli("since", values)
-	}
-	return since, ok, err
 }

@@ -7,11 +7,6 @@ import (
 	"sensorgateway/wire"
 )
 
-// motorsOf returns the motors that a client may see, as they are now.
-func (s *Server) motorsOf(id *access.Identity) []wire.MotorState {
-	return id.InScope(s.opts.Motors.States())
-}
-
 // scope is the set of sensors that a client may see.
 func (b *broadcaster) scope(id *access.Identity) (set sensorSet) {
 	for i, info := range b.s.opts.Sensors {

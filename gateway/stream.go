@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -38,10 +40,11 @@ func (t *stream) begin(c *session) {
 }
 
 func (t *stream) end(c *session) {
-	t.orders.End()
-	if c.commanded.Load() {
-		c.s.opts.Motors.Lost(c.ID, c.lossReason())
-	}
+	t.orders.End(func() { // an order that was under way may have been carried out after the first time
+		if c.commanded.Load() {
+			c.s.opts.Motors.Lost(c.ID, c.lossReason())
+		}
+	})
 }
 
 // message answers a request.
@@ -78,19 +81,23 @@ func (c *session) answer(id json.RawMessage, kind string, payload any, err error
 func (c *session) stop(message []byte) bool {
 	cmd, found := wire.ParseStop(message)
 	if found {
+		c.operates()
 		if c.s.opts.Remote { // no stop waits for another's answer
-			c.s.sessions.Go(func() { c.obey(cmd) })
+			if _, err := c.Identity.Within(cmd, c.s.opts.Motors.States); err == nil {
+				c.s.starts.Stop()
+			}
+			c.s.sessions.Go(func() { c.obey(c.s.ctx, cmd) })
 		} else {
-			c.obey(cmd)
+			c.obey(c.s.ctx, cmd)
 		}
 	}
 	return found
 }
 
 // obey carries a command out, and answers it.
-func (c *session) obey(cmd wire.Command) {
+func (c *session) obey(ctx context.Context, cmd wire.Command) {
 	_ = c.try(func() error { // which has logged it
-		result, err := c.carryOut(cmd)
+		result, err := c.carryOut(ctx, cmd)
 		c.answer(json.RawMessage(cmd.ID), wire.TypeAck, result, err)
 		return nil
 	})
@@ -114,15 +121,24 @@ func commands(parse func(payload []byte) (wire.Command, error)) func(*stream, *s
 		if r.Type == wire.TypeControl {
 			c.controls.Store(true)
 		}
+		c.operates()
 		if c.s.opts.Remote {
-			return "", nil, t.orders.Do(c.s.sessions.Go, func() { c.obey(cmd) })
+			ctx := c.s.starts.Context(c.s.ctx, cmd)
+			return "", nil, t.orders.Do(c.s.sessions.Go, func() { c.obey(ctx, cmd) })
 		}
-		result, err := c.carryOut(cmd)
+		result, err := c.carryOut(c.s.ctx, cmd)
 		return wire.TypeAck, result, err
 	}
 }
 
-func (c *session) carryOut(cmd wire.Command) (any, error) {
+// operates notes, before a command drives a motor, that the loss of this client has to be noticed.
+func (c *session) operates() {
+	if !c.commanded.Swap(true) {
+		c.s.broadcaster.operators.Add(1)
+	}
+}
+
+func (c *session) carryOut(ctx context.Context, cmd wire.Command) (any, error) {
 	handle, known := c.s.opts.Handlers[cmd.Action]
 	if !known {
 		return nil, wire.Errorf(http.StatusNotFound, "Unknown command")
@@ -132,10 +148,10 @@ func (c *session) carryOut(cmd wire.Command) (any, error) {
 		c.s.opts.Refused(access.ReasonScope, c.Name, err.Error())
 		return nil, err
 	}
-	if !c.commanded.Swap(true) { // before it drives: from now on its loss has to be noticed
-		c.s.broadcaster.operators.Add(1)
+	result, err := handle(ctx, c.Client, cmd)
+	if err != nil {
+		err = cmp.Or(inbox.Overtaken(ctx), err)
 	}
-	result, err := handle(c.s.ctx, c.Client, cmd)
 	if c.inbox.Closing() && !cmd.Stops() { // it may have been carried out after the loss
 		c.s.opts.Motors.Lost(c.ID, c.lossReason())
 	}
@@ -213,7 +229,7 @@ func (b *broadcaster) subscribe(c *session, t *stream, sub wire.Subscription, id
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if add.motors {
-		answer.Motors = b.s.motorsOf(c.Identity)
+		answer.Motors = c.Identity.InScope(b.s.opts.Motors.States())
 	}
 	if sub.Since != nil && c.protocol == wire.ReadingsV1 {
 		return wire.Errorf(http.StatusUnprocessableEntity, "since: %s has no numbers (connect to /sensors/NAME?since=UNIXMS, or use %s)", c.protocol, wire.ReadingsV2)

@@ -56,6 +56,10 @@ type Command struct {
 	AllowTakeover *bool  // a client that gets control by it loses it to a request that it does not answer
 
 	Warning string // of a stop: what is wrong with its message; see [ParseStop]
+
+	// Overtaken returns whether a stop came after this command, while it waited; nil: it has not
+	// waited. It is asked at the moment at which the command would be carried out.
+	Overtaken func() bool
 }
 
 // MotorState is the state of a motor: in hello, in acknowledgements, in state
@@ -153,16 +157,18 @@ type action struct {
 	control    bool // it is one of a control message
 	// It is not refused for parameters that it does not take: a stop must always be carried out.
 	stops bool
+	// It starts motors or permits that, so it is refused if a stop has overtaken it.
+	starts bool
 }
 
 var actions = map[string]action{
-	Start:     {parameters: []string{"target", "speed", "direction", "run_ms", "lease_ms"}, check: oneMotor},
-	Set:       {parameters: []string{"target", "speed", "direction", "run_ms", "lease_ms"}, check: someChange},
+	Start:     {parameters: []string{"target", "speed", "direction", "run_ms", "lease_ms"}, check: oneMotor, starts: true},
+	Set:       {parameters: []string{"target", "speed", "direction", "run_ms", "lease_ms"}, check: someChange, starts: true},
 	Stop:      {parameters: []string{"target"}, check: someTarget, stops: true},
 	Keepalive: {parameters: []string{"target", "lease_ms"}, check: someMotors, several: true},
 	Status:    {parameters: []string{"target"}, check: someTarget},
 	EStop:     {parameters: []string{"target"}, check: allMotors, stops: true},
-	Reset:     {parameters: []string{"target"}, check: allMotors},
+	Reset:     {parameters: []string{"target"}, check: allMotors, starts: true},
 
 	Acknowledge: {parameters: []string{"target"}, check: someTarget},
 
@@ -271,6 +277,15 @@ var parameters = map[string]func(*Command, json.RawMessage) error{
 // Stops returns whether the command is one that stops motors, which is never
 // refused to anybody who may connect.
 func (c Command) Stops() bool { return actions[c.Action].stops }
+
+// Starts returns whether the command starts motors or permits that. When a stop comes while it
+// waits, it is not carried out any more, but refused with [Overtaken].
+func (c Command) Starts() bool { return actions[c.Action].starts }
+
+// Overtaken is the error of a command that a stop has overtaken.
+func Overtaken() *Error {
+	return Errorf(409, "a stop came while this command waited, and ended it; fix: send it again if the motor shall run")
+}
 
 // Control returns whether it is a control message.
 func (c Command) Control() bool { return actions[c.Action].control }

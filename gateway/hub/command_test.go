@@ -146,6 +146,33 @@ func TestCommandBeforeHello(t *testing.T) {
 	<-said
 }
 
+// TestOvertakenByAStop holds that a command is not sent after a stop that came while it waited:
+// it is given up then or, if the stop comes at the last moment, the stop has the larger number, so
+// the gateway refuses the command.
+func TestOvertakenByAStop(t *testing.T) {
+	_, d, r := connected(t)
+	given, giveUp := context.WithCancelCause(t.Context())
+	r.ordering <- struct{}{} // another order is being sent
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.Command(given, "ahmet", "", []byte(start))
+		done <- err
+	}()
+	giveUp(wire.Overtaken())
+	<-r.ordering
+	if err := <-done; err == nil {
+		t.Error("it was carried out")
+	}
+	e, stop := r.registry.expect(r.name, false), (*expected)(nil)
+	o := fleet.Order{Kind: fleet.Cmd, By: "ahmet", Body: []byte(start)}
+	if err := r.sendInTurn(t.Context(), o, e, func() error { stop = r.registry.expect(r.name, false); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if o := d.next(fleet.Cmd); o.Counter != e.number || o.Counter >= stop.number {
+		t.Errorf("the order %d was sent, expected as %d; a stop that came meanwhile is %d", o.Counter, e.number, stop.number)
+	}
+}
+
 // TestCommandOutOfReach holds what is said when a gateway is away or does not answer, and that a
 // stop is sent all the same.
 func TestCommandOutOfReach(t *testing.T) {

@@ -167,7 +167,7 @@ func (r *Remote) changeKey(ctx context.Context, c fleet.KeyChange) (refused, err
 		_, refused = fleet.ParseAnswer(answer, wire.TypeAck)
 		return refused, nil
 	case <-ctx.Done():
-		return nil, r.unanswered(ctx)
+		return nil, r.unanswered()
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -41,19 +40,20 @@ func (r *Remote) Command(ctx context.Context, by, client string, body []byte) (a
 	if stops {
 		err = r.send(ctx, o, e.number)
 	} else {
-		err = r.sendInTurn(ctx, o, e, func() error { return r.stillConnected(client) })
+		err = r.sendInTurn(ctx, o, e, func() error { return r.stillConnected(ctx, client) })
 	}
 	if err != nil {
 		return nil, err
 	}
 	r.registry.attendTo(r) // the gateway needs lists of clients from now on
+	until, _ := ctx.Deadline()
 	select {
 	case answer = <-e.answer:
 		r.registry.counts.Answer(answer)
 		return answer, nil
-	case <-ctx.Done():
+	case <-time.After(time.Until(until)): // not when ctx is cancelled: the gateway has the order, and answers it
 		r.registry.counts.Silent.Add(1)
-		return nil, r.unanswered(ctx)
+		return nil, r.unanswered()
 	}
 }
 
@@ -81,11 +81,8 @@ func (r *Remote) reachable() error {
 	return nil
 }
 
-// unanswered returns the error of an order that was sent, and not answered before ctx ended.
-func (r *Remote) unanswered(ctx context.Context) error {
-	if errors.Is(context.Cause(ctx), context.Canceled) {
-		return wire.Errorf(408, "the client has not waited for the answer of %s", r.name)
-	}
+// unanswered returns the error of an order that was sent, and not answered in time.
+func (r *Remote) unanswered() error {
 	if err := r.reachable(); err != nil {
 		return err
 	}
@@ -105,12 +102,13 @@ func (r *Remote) sendInTurn(ctx context.Context, o fleet.Order, e *expected, rea
 	if err := r.greeted(ctx); err != nil {
 		return err
 	}
+	n := r.registry.renumber(e) // so a stop of which ready does not know has a larger number, and the gateway refuses this order after it
 	if ready != nil {
 		if err := ready(); err != nil {
 			return err
 		}
 	}
-	return r.send(ctx, o, r.registry.renumber(e))
+	return r.send(ctx, o, n)
 }
 
 // greeted waits for the hello of the newest connection: a gateway that has just started
@@ -273,12 +271,12 @@ func (r *Remote) connect(client string) error {
 	return nil
 }
 
-// stillConnected returns an error if the client was lost meanwhile.
-func (r *Remote) stillConnected(client string) error {
+// stillConnected returns an error if the client was lost meanwhile, or its command was given up.
+func (r *Remote) stillConnected(ctx context.Context, client string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, is := r.clients[client]; !is && client != "" {
-		return wire.Errorf(409, "the client is connected no longer")
+	if _, is := r.clients[client]; ctx.Err() != nil || !is && client != "" {
+		return wire.Errorf(409, "the client is connected no longer, or its command was given up")
 	}
 	return nil
 }

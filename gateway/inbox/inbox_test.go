@@ -94,7 +94,7 @@ func pair(t *testing.T, rules *Rules) (*Inbox, *websocket.Conn) {
 // is 429, not that of a failure.
 func TestOrdersAreBounded(t *testing.T) {
 	var o Orders
-	defer o.End()
+	defer o.End(func() {})
 	never := func(func()) {}
 	for n := range maxOrders {
 		if err := o.Do(never, func() {}); err != nil {

@@ -1,7 +1,10 @@
 package inbox
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"sensorgateway/wire"
@@ -16,6 +19,7 @@ const maxOrders = 20
 type Orders struct {
 	queue chan func() // nil: there were no orders yet
 	ended atomic.Bool
+	left  func()
 }
 
 // Do queues do for a goroutine that start starts. It is called when the orders before it
@@ -30,6 +34,7 @@ func (o *Orders) Do(start func(func()), do func()) error {
 					do()
 				}
 			}
+			o.left()
 		})
 	}
 	select {
@@ -40,9 +45,53 @@ func (o *Orders) Do(start func(func()), do func()) error {
 	}
 }
 
-// End is called when the client has left.
-func (o *Orders) End() {
-	if o.ended.Store(true); o.queue != nil {
+// End is called when the client has left. It calls left, which is called again when the order
+// that was under way has ended.
+func (o *Orders) End(left func()) {
+	o.ended.Store(true)
+	left()
+	if o.queue != nil {
+		o.left = left
 		close(o.queue)
 	}
+}
+
+// Starts are the commands of all clients that wait, and that start motors or permit that. A stop
+// overtakes what waits, so it ends them: what it has stopped must not be started by a command
+// that was given before.
+type Starts struct {
+	mu  sync.Mutex
+	ctx context.Context // of those that came after the last stop; nil: none did
+	end context.CancelCauseFunc
+}
+
+// Context returns the context of a command that comes now: parent, or one that the next stop ends.
+func (s *Starts) Context(parent context.Context, cmd wire.Command) context.Context {
+	if !cmd.Starts() {
+		return parent
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx == nil {
+		s.ctx, s.end = context.WithCancelCause(parent)
+	}
+	return s.ctx
+}
+
+// Stop ends the contexts of all commands that have come.
+func (s *Starts) Stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx != nil {
+		s.end(wire.Overtaken())
+		s.ctx = nil
+	}
+}
+
+// Overtaken returns the error of a command with the context ctx that a stop has ended, else nil.
+func Overtaken(ctx context.Context) error {
+	if err, is := errors.AsType[*wire.Error](context.Cause(ctx)); is {
+		return err
+	}
+	return nil
 }

@@ -14,18 +14,16 @@ import (
 type handler struct {
 	targets func(c *Controller, cl Client, cmd wire.Command) ([]*motor, error)
 	handle  func(c *Controller, targets []*motor, cl Client, cmd wire.Command, now time.Time) error
-	// It may change how a motor runs, so a repeat is not carried out again.
-	once bool
 }
 
 var handlers = map[string]handler{
-	wire.Start:     {targets: (*Controller).named, handle: (*Controller).move, once: true},
-	wire.Set:       {targets: (*Controller).named, handle: (*Controller).move, once: true},
+	wire.Start:     {targets: (*Controller).named, handle: (*Controller).move},
+	wire.Set:       {targets: (*Controller).named, handle: (*Controller).move},
 	wire.Keepalive: {targets: (*Controller).kept, handle: (*Controller).keepalive},
 	wire.Status:    {targets: (*Controller).named, handle: (*Controller).status},
 	wire.Stop:      {targets: (*Controller).named, handle: (*Controller).stop},
 	wire.EStop:     {targets: (*Controller).every, handle: (*Controller).stopAll},
-	wire.Reset:     {targets: (*Controller).every, handle: (*Controller).reset, once: true},
+	wire.Reset:     {targets: (*Controller).every, handle: (*Controller).reset},
 
 	wire.RequestControl: passing,
 	wire.GrantControl:   passing,
@@ -76,10 +74,16 @@ func (c *Controller) command(cl Client, cmd wire.Command, unsynced bool) (wire.A
 	if err != nil {
 		return wire.Ack{}, err
 	}
+	// A repeat of it would move a motor again.
+	once, overtaken := cmd.Starts(), cmd.Starts() && cmd.Overtaken != nil && cmd.Overtaken()
+	cmd.Overtaken = nil // it does not make a repeat another command
 	if cmd.Stops() {
 		c.repeats.forget(cl, cmd.Target)
 	} else {
-		late := expired(cmd, now, unsynced && action.once)
+		late := expired(cmd, now, unsynced && once)
+		if overtaken {
+			late = wire.Overtaken()
+		}
 		for _, m := range targets {
 			c.due(m, now)
 			if late == nil {
@@ -97,9 +101,9 @@ func (c *Controller) command(cl Client, cmd wire.Command, unsynced bool) (wire.A
 		err = action.handle(c, targets, cl, cmd, now)
 	}
 	switch {
-	case err != nil && action.once:
+	case err != nil && once:
 		delete(c.repeats[cl.ID], cmd.Target) // the same command is no repeat
-	case action.once:
+	case once:
 		c.repeats.add(cl, cmd, now)
 	}
 	if err != nil {

@@ -189,6 +189,34 @@ func TestWarning(t *testing.T) {
 	})
 }
 
+// TestOvertaken: what starts a motor, or permits that, is refused if a stop came while it waited; a
+// repeat is one whether or not the first waited.
+func TestOvertaken(t *testing.T) {
+	bubble(t, m1(nil), func(r *rig) {
+		do := func(action, target string, overtaken bool) (wire.Ack, error) {
+			return r.Command(client(anna), wire.Command{ID: "1", Action: action, Target: target, Overtaken: func() bool { return overtaken }})
+		}
+		for action, target := range map[string]string{wire.Start: "m1", wire.Set: "m1", wire.Reset: wire.All} {
+			if _, err := do(action, target, true); err == nil || *wire.AsError(err) != *wire.Overtaken() {
+				t.Errorf("%s: %v", action, err)
+			}
+		}
+		if r.States()[0].Running {
+			t.Error("it runs")
+		}
+		for _, repeat := range []bool{false, true} {
+			if ack, err := do(wire.Start, "m1", false); err != nil || ack.Repeat != repeat || !ack.State.Running {
+				t.Errorf("repeat %t: %+v, %v", repeat, ack, err)
+			}
+		}
+		for _, action := range []string{wire.Status, wire.Stop} {
+			if _, err := do(action, "m1", true); err != nil {
+				t.Errorf("%s: %v", action, err)
+			}
+		}
+	})
+}
+
 // TestChanges: the listener is notified of each change once, in order, with its time.
 func TestChanges(t *testing.T) {
 	bubble(t, m1(func(c *Config) { c.Ramp = 100 * ms }), func(r *rig) {

@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sensorgateway/gateway/fleet"
@@ -18,7 +19,8 @@ const (
 
 // operators are the clients of hubs who have commanded and are connected.
 type operators struct {
-	lost func(id string)
+	lost    func(id string)
+	stopped atomic.Int64 // stops that came
 
 	mu    sync.Mutex
 	byHub map[string]map[string]*operator // by hub and client

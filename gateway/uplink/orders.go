@@ -26,6 +26,7 @@ const (
 type task struct {
 	fleet.Order
 	correlation []byte
+	stops       int64 // how many stops had come before it
 }
 
 // received takes a message, on a goroutine of the client. It waits for no motor.
@@ -106,6 +107,7 @@ func (l *link) command(work task, warning string, now time.Time) {
 	}
 	stop, found := wire.ParseStop(work.Body)
 	if !found {
+		work.stops = l.operators.stopped.Load()
 		if err := l.operators.commands(work.Hub, work.Client, now); err != nil {
 			l.refused(work, err, now)
 			return
@@ -113,6 +115,7 @@ func (l *link) command(work task, warning string, now time.Time) {
 		l.enqueue(l.commands, work, now)
 		return
 	}
+	l.operators.stopped.Add(1)
 	stop.Warning = cmp.Or(stop.Warning, warning)
 	l.stops <- struct{}{} // if so many stops hang, all that the broker sends waits
 	l.parts.Go(func() {
@@ -166,6 +169,7 @@ func (l *link) carryOutOne(work task) (id json.RawMessage, result any, err error
 		return r.ID, nil, err
 	}
 	cmd.ID = string(r.ID)
+	cmd.Overtaken = func() bool { return l.operators.stopped.Load() != work.stops }
 	if !l.operators.connected(work.Hub, work.Client) { // lost while the command waited
 		return r.ID, nil, wire.Errorf(408, "the client of the hub is no longer connected")
 	}

@@ -26,6 +26,9 @@ func TestCommands(t *testing.T) {
 		if c.Action == wire.Reset {
 			return nil, wire.Errorf(409, "not now")
 		}
+		if c.Overtaken != nil && c.Overtaken() {
+			return nil, wire.Overtaken()
+		}
 		return wire.Ack{Action: c.Action, Target: c.Target, Status: "ok", Warning: c.Warning}, nil
 	}
 	h := r.newHub("hub-a")
@@ -57,6 +60,7 @@ func TestCommands(t *testing.T) {
 	h.send(h.order(fleet.Cmd, `{"type":"command","id":8,"payload":{"action":"set","target":"fan","speed":1}}`)) // it hangs
 	r.command("hub-a/c1 set")
 	<-started
+	h.send(h.order(fleet.Cmd, body(wire.Start))) // it waits
 	late := h.order(fleet.Cmd, body(wire.Stop))
 	late.Expires, late.Client = 1, "c2"
 	h.send(late)
@@ -66,6 +70,15 @@ func TestCommands(t *testing.T) {
 	}
 	close(release)
 	h.answered()
+	r.command("hub-a/c1 start")
+	if got := h.answered(); !strings.Contains(got, `"id":7,"payload":{"code":409,"message":"a stop came`) {
+		t.Errorf("a start that the stop has overtaken: %s", got)
+	}
+	h.send(h.order(fleet.Cmd, body(wire.Start)))
+	r.command("hub-a/c1 start")
+	if got := h.answered(); !strings.Contains(got, `"type":"ack"`) {
+		t.Errorf("a start after the stop: %s", got)
+	}
 }
 
 // An order that is late or a copy, of no hub, or for another gateway is refused and reported;
