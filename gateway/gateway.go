@@ -189,6 +189,7 @@ func newServer(opts Options, checks <-chan time.Time, aSecond int) *Server {
 		MaxHeaderBytes: 8 << 10,
 		ErrorLog:       slog.NewLogLogger(opts.Log.Handler(), slog.LevelDebug),
 		ConnState:      s.budget.State,
+		ConnContext:    conn.WithConn,
 		TLSConfig:      opts.TLS,
 		Protocols:      new(http.Protocols),
 	}

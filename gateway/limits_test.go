@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"sensorgateway/gateway/access"
+	"sensorgateway/wire"
 )
 
 // A body that is announced and does not come, or comes slowly, keeps nobody: the
@@ -63,6 +64,25 @@ func TestBodiesAreNotRead(t *testing.T) {
 			c.Close()
 		}
 	})
+}
+
+// Requests whose bodies do not come take no place from others: the oldest is closed.
+func TestBodiesOfLogins(t *testing.T) {
+	waiting := make(chan struct{}, 4)
+	s := start(t, func(o *Options) {
+		o.Limits.Connections = 4
+		o.Pages = map[string]http.Handler{"/login": http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			waiting <- struct{}{}
+			_, _ = io.Copy(io.Discard, r.Body)
+		})}
+	})
+	for range 4 {
+		if _, err := io.WriteString(s.raw(), "POST /login HTTP/1.1\r\nContent-Length: 100\r\nHost: "+s.addr+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		<-waiting
+	}
+	s.dial("/", wire.ReadingsV2).read(websocket.TextMessage)
 }
 
 // A client that fills all places of one address keeps out neither other addresses nor

@@ -11,6 +11,7 @@ import (
 
 	"sensorgateway/gateway/access"
 	"sensorgateway/gateway/api"
+	"sensorgateway/gateway/conn"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
 )
@@ -44,6 +45,7 @@ func (s *Server) routes() http.Handler {
 			api.DropBody(w, r)
 		} else {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // which a TCP connection has
+			conn.ReadsBody(r)
 		}
 		if r.TLS != nil && s.opts.HSTS {
 			w.Header().Set("Strict-Transport-Security", "max-age=2592000") // 30 days (RFC 6797)

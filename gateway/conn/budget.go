@@ -2,6 +2,7 @@ package conn
 
 import (
 	"container/list"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -180,7 +181,10 @@ func (b *Budget) leaving(s *socket) {
 
 // State notes when a request is read and when it is answered. It is the
 // [http.Server.ConnState] of the server that accepts from the budget's listeners.
-func (b *Budget) State(c net.Conn, state http.ConnState) {
+func (b *Budget) State(c net.Conn, state http.ConnState) { serve(c, state == http.StateActive) }
+
+// serve notes whether a request of a connection is being answered.
+func serve(c net.Conn, served bool) {
 	if secure, ok := c.(*tls.Conn); ok {
 		c = secure.NetConn()
 	}
@@ -188,11 +192,26 @@ func (b *Budget) State(c net.Conn, state http.ConnState) {
 	if !ok {
 		return
 	}
-	b.mu.Lock()
+	s.budget.mu.Lock()
 	if s.seat != nil {
-		s.seat.served = state == http.StateActive
+		s.seat.served = served
 	}
-	b.mu.Unlock()
+	s.budget.mu.Unlock()
+}
+
+type connKey struct{}
+
+// WithConn is the [http.Server.ConnContext] of a server whose requests are given to [ReadsBody].
+func WithConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// ReadsBody notes that the handler of a request waits for its body: meanwhile the connection
+// can be closed to make room, as while the header was incomplete.
+func ReadsBody(r *http.Request) {
+	if c, ok := r.Context().Value(connKey{}).(net.Conn); ok {
+		serve(c, false)
+	}
 }
 
 // queue counts n more bytes for a client that has held bytes queued already, and

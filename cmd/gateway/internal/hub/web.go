@@ -188,9 +188,15 @@ func (w *web) answer(ctx context.Context, l net.Listener, config *tls.Config, pa
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("OPTIONS /healthz", healthz) // haproxy asks so, if its check was given a path and no method
 	mux.Handle("GET /readyz", w.known(readyz(w.sites)))
+	handler := http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			conn.ReadsBody(r)
+		}
+		mux.ServeHTTP(out, r)
+	})
 	server := &http.Server{
-		Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), ConnState: w.budget.State,
+		Handler: handler, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), ConnState: w.budget.State, ConnContext: conn.WithConn,
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(tls.NewListener(w.budget.Listen(l), config)) }()
