@@ -60,10 +60,10 @@ func (c *Controller) command(cl Client, cmd wire.Command, unsynced bool) (wire.A
 	defer c.lock(cmd.Stops())()
 	now := time.Now()
 
-	switch c.phase {
-	case starting:
+	switch {
+	case c.phase == starting:
 		return wire.Ack{}, wire.Errorf(503, "not ready yet: all motors are off")
-	case ended:
+	case c.phase == ended && cmd.Action != wire.EStop: // which latches for the next start
 		return wire.Ack{}, wire.Errorf(503, "shutting down: all motors are off")
 	}
 	action, known := handlers[cmd.Action]

@@ -95,6 +95,26 @@ func TestEStopIsStored(t *testing.T) {
 	})
 }
 
+// An e-stop is stored also while the program shuts down: the next start begins with it.
+func TestEStopInShutdown(t *testing.T) {
+	latch := &fakeLatch{stored: true}
+	bubbleWith(t, m1(nil), func(c *Controller) { c.SetLatch(latch) }, func(r *rig) {
+		r.cancel()
+		if err := <-r.ended; err != nil {
+			t.Error(err)
+		}
+		r.ended <- nil // for the rig
+		ack, err := r.try(ben, "", "estop")
+		if err != nil || ack.Status != "ok" || ack.Kept != nil {
+			t.Errorf("%+v, %v", ack, err)
+		}
+		if want := "[true ben]"; fmt.Sprint(latch.set) != want {
+			t.Errorf("stored %v, want %v", latch.set, want)
+		}
+		r.refused(ben, "stop", 503, "shutting down: all motors are off")
+	})
+}
+
 func TestEStopInput(t *testing.T) {
 	var pressed atomic.Bool
 	var broken atomic.Pointer[error]
