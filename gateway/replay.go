@@ -76,21 +76,24 @@ func (l *lane) left() uint64 {
 }
 
 // run sends lane after lane, a batch of each in turn, until there is none left.
-func (r *replay) run() {
+func (r *replay) run() error {
 	defer close(r.done)
 	b := r.c.s.broadcaster
 	for more := true; more; {
 		select {
 		case b.replays <- struct{}{}:
 		case <-r.stop:
-			return
+			return nil
 		}
-		more = r.serve(time.Now().Add(b.replayTime))
-		<-b.replays
+		func() {
+			defer func() { <-b.replays }() // also if it panics
+			more = r.serve(time.Now().Add(b.replayTime))
+		}()
 		if more && r.late && !r.wait(lateLull) {
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 // serve sends what can be sent until the deadline, and returns whether there is more.

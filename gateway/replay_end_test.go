@@ -94,3 +94,26 @@ func TestResumeFromNowOn(t *testing.T) {
 		t.Errorf("after the answer: %v %v, want number %d", records, err, s.seq-1)
 	}
 }
+
+// broken is a history whose code panics.
+type broken struct{ *fakeHistory }
+
+func (broken) Since(uint16, uint32) func() ([]wire.Record, error) {
+	return func() ([]wire.Record, error) { panic("broken") }
+}
+
+// A panic in a replay closes its client only, which would ask for the same again and again.
+func TestPanicInAReplay(t *testing.T) {
+	log := broken{newFakeHistory()}
+	s := start(t, func(o *Options) { o.History = log })
+	s.kept(log.fakeHistory, 10)
+	for range maxReplays + 1 { // a turn that is not given up would be missing in the end
+		c := s.dial("/", wire.ReadingsV2)
+		c.read(websocket.TextMessage)
+		c.resume("sensors/indoor", "e1", map[string]uint32{"indoor": s.seq - 5})
+		if _, _, err := c.ReadMessage(); !websocket.IsCloseError(err, wire.CloseInternal) {
+			t.Fatalf("%v, want %d", err, wire.CloseInternal)
+		}
+		c.Close()
+	}
+}

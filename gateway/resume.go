@@ -107,7 +107,7 @@ func (b *broadcaster) replay(c *session, restarted sensorSet, lanes []*lane) {
 	default:
 		c.replay = &replay{c: c, stop: make(chan struct{}), done: make(chan struct{}), lanes: lanes}
 		c.replay.feed.feedKey = feedKey{c.protocol, ^sensorSet(0)}
-		go c.replay.run()
+		go c.try(c.replay.run) // what cannot be read must not end the program, again and again
 	}
 }
 
