@@ -1,6 +1,7 @@
 package pins
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -37,6 +38,9 @@ func levelNumber(level gpio.Level) float64 {
 // consumer is the label of a claimed line: gpioinfo shows it, and so does the
 // error of the next program that claims the line.
 const consumer = "gateway"
+
+// errHeld is why a line or a channel that has the label is not to be had.
+var errHeld = errors.New("held by another gateway, or named twice in the configuration; fix: systemctl status gateway")
 
 // LineState is what the kernel knows of a line.
 type LineState struct {

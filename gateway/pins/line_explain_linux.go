@@ -43,7 +43,7 @@ func (k *kernel) explainClaim(c chip, offset uint32, errno syscall.Errno) error 
 		holder = strconv.Quote(text(info.Consumer[:]))
 	}
 	if holder == strconv.Quote(consumer) {
-		return fmt.Errorf("%w: held by another gateway, or named twice in the configuration; fix: systemctl status gateway", errno)
+		return fmt.Errorf("%w: %w", errno, errHeld)
 	}
 	return fmt.Errorf("%w: held by %s; fix: stop that program, or use another line (gpioinfo lists them)", errno, holder)
 }

@@ -3,6 +3,7 @@ package pins
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -17,23 +18,15 @@ import (
 // (Documentation/driver-api/pwm.rst, "Using PWMs with the sysfs interface").
 type pwmTree struct {
 	root  string // of the machine
-	write func(path, value string) error
+	write func(f *os.File, value string) error
 }
 
-var sysPWM = pwmTree{"/", writeFile}
-
-// writeFile writes to a file that must exist.
-func writeFile(path, value string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(value)
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
+// sysPWM is this machine's. The kernel takes each write as a whole value, wherever in the
+// file it is.
+var sysPWM = pwmTree{"/", func(f *os.File, value string) error {
+	_, err := f.WriteAt([]byte(value), 0)
 	return err
-}
+}}
 
 const (
 	udevTakes = time.Second           // at most, from an export to its files' permissions
@@ -48,6 +41,10 @@ type hardPWM struct {
 	name     channelName
 	exported bool  // by us
 	period   int64 // ns
+
+	// The channel's files, by their names. They stay open: a process that has no descriptor
+	// left can drive the channel off all the same.
+	files map[string]*os.File
 }
 
 // open claims a channel and ends the pulses that a dead process has left there. It
@@ -57,9 +54,9 @@ func (t pwmTree) open(name string, hz int) (*hardPWM, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &hardPWM{tree: t, name: c, period: int64(time.Second) / int64(hz)}
-	if err := p.export(); err != nil {
-		return nil, errors.Join(fmt.Errorf("claim %v: %w", p, p.explain(err)), p.unexport())
+	p := &hardPWM{tree: t, name: c, period: int64(time.Second) / int64(hz), files: map[string]*os.File{}}
+	if err := p.claim(); err != nil {
+		return nil, errors.Join(fmt.Errorf("claim %v: %w", p, p.explain(err)), p.release())
 	}
 	err = p.off()
 	if err == nil {
@@ -68,7 +65,7 @@ func (t pwmTree) open(name string, hz int) (*hardPWM, error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, p.unexport())
+		return nil, errors.Join(err, p.release())
 	}
 	return p, nil
 }
@@ -108,9 +105,9 @@ func (p *hardPWM) Get() (float64, error) {
 	return float64(on) / float64(period), nil
 }
 
-// Close disables the channel, and unexports it if open had exported it.
+// Close disables the channel, releases it, and unexports it if open had exported it.
 func (p *hardPWM) Close() error {
-	return errors.Join(p.off(), p.unexport())
+	return errors.Join(p.off(), p.release())
 }
 
 // off ends the pulses, then disables the channel. It writes only what differs:
@@ -128,47 +125,65 @@ func (p *hardPWM) off() error {
 	return errors.Join(errs[:]...)
 }
 
-// export makes the channel's files appear, unless they are there, and waits
-// until they can be written: udev changes their group after they appeared.
-func (p *hardPWM) export() error {
-	chip := filepath.Dir(p.path(""))
-	if _, err := os.Stat(chip); err != nil {
+// claim makes the channel's files appear, unless they are there, opens and locks them.
+// It waits until they can be opened: udev changes their group after they appeared.
+func (p *hardPWM) claim() error {
+	if _, err := os.Stat(filepath.Dir(p.path(""))); err != nil {
 		return err
 	}
 	if _, err := os.Stat(p.path("")); err != nil {
-		if err := p.tree.write(filepath.Join(chip, "export"), strconv.Itoa(int(p.name.channel))); err != nil {
+		if err := p.tell("export"); err != nil {
 			return err
 		}
 		p.exported = true
 	}
 	for deadline := time.Now().Add(udevTakes); ; time.Sleep(udevPoll) {
-		err := p.writable()
-		if err == nil || !time.Now().Before(deadline) {
+		err := p.openFiles()
+		if err == nil {
+			return lock(p.files["duty_cycle"])
+		}
+		if !time.Now().Before(deadline) {
 			return err
 		}
 	}
 }
 
-func (p *hardPWM) writable() error {
+// openFiles opens those of the channel's files that are not open yet.
+func (p *hardPWM) openFiles() error {
 	for _, file := range []string{"duty_cycle", "enable", "period"} {
-		f, err := os.OpenFile(p.path(file), os.O_WRONLY, 0)
+		if p.files[file] != nil {
+			continue
+		}
+		f, err := os.OpenFile(p.path(file), os.O_RDWR, 0)
 		if err != nil {
 			return err
 		}
-		f.Close() // nothing was written
+		p.files[file] = f
 	}
 	return nil
 }
 
-func (p *hardPWM) unexport() error {
-	if !p.exported {
-		return nil
+// release unexports the channel, if claim had exported it, and closes its files, which
+// unlocks it: in this order nobody can claim a channel that then disappears.
+func (p *hardPWM) release() (err error) {
+	if p.exported {
+		if err = p.tell("unexport"); err != nil {
+			err = fmt.Errorf("%v: unexport: %w", p, err)
+		}
 	}
-	chip := filepath.Dir(p.path(""))
-	if err := p.tree.write(filepath.Join(chip, "unexport"), strconv.Itoa(int(p.name.channel))); err != nil {
-		return fmt.Errorf("%v: unexport: %w", p, err)
+	for _, f := range p.files {
+		_ = f.Close() // each write is complete
 	}
-	return nil
+	return err
+}
+
+// tell writes the channel's number to a file of its chip.
+func (p *hardPWM) tell(file string) error {
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(p.path("")), file), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.tree.write(f, strconv.Itoa(int(p.name.channel))), f.Close())
 }
 
 func (p *hardPWM) path(file string) string {
@@ -176,28 +191,31 @@ func (p *hardPWM) path(file string) string {
 }
 
 func (p *hardPWM) set(file string, value int64) error {
-	if err := p.tree.write(p.path(file), strconv.FormatInt(value, 10)); err != nil {
+	if err := p.tree.write(p.files[file], strconv.FormatInt(value, 10)); err != nil {
 		return fmt.Errorf("%v: set %s to %d: %w", p, file, value, err)
 	}
 	return nil
 }
 
 func (p *hardPWM) get(file string) (int64, error) {
-	b, err := os.ReadFile(p.path(file))
-	if err != nil {
+	var b [32]byte // more than a number has
+	n, err := p.files[file].ReadAt(b[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, fmt.Errorf("%v: read %s: %w", p, file, err)
 	}
-	value, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	value, err := strconv.ParseInt(strings.TrimSpace(string(b[:n])), 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("%v: %s is no number: %w", p, file, err)
 	}
 	return value, nil
 }
 
-// explain adds the cause and the fix to the error of an export.
+// explain adds the cause and the fix to the error of a claim.
 func (p *hardPWM) explain(err error) error {
 	fix := ""
 	switch {
+	case errors.Is(err, errHeld):
+		return err
 	case p.exported && errors.Is(err, fs.ErrPermission):
 		fix = "udev has not opened its files to the group gpio; fix: add yourself to that group, or a udev rule for the subsystem pwm"
 	case errors.Is(err, fs.ErrPermission):

@@ -66,7 +66,8 @@ func (f *fakeTree) exported(channel string, period, duty, enable int) {
 	}
 }
 
-func (f *fakeTree) write(path, value string) error {
+func (f *fakeTree) write(to *os.File, value string) error {
+	path := to.Name()
 	name, err := filepath.Rel(filepath.Join(f.root, "pwmchip0"), path)
 	if err != nil {
 		f.t.Fatal(err)
@@ -177,23 +178,44 @@ func TestHardPWMStateIsInTheFiles(t *testing.T) {
 	}{
 		{1000, 250, 1, 0.25}, {1000, 250, 0, 0}, {0, 0, 1, 0}, {400, 400, 1, 1},
 	} {
-		f.exported("0", tt.period, tt.duty, tt.enable)
+		for file, v := range map[string]int{"period": tt.period, "duty_cycle": tt.duty, "enable": tt.enable} {
+			f.put("pwmchip0/pwm0/"+file, strconv.Itoa(v))
+		}
 		if got, err := p.Get(); got != tt.want || err != nil {
 			t.Errorf("%+v: %v, %v", tt, got, err)
 		}
 	}
 	for _, file := range []string{"period", "duty_cycle", "enable"} {
-		f.exported("0", 1000, 250, 1)
+		was := strconv.Itoa(f.number("pwm0/" + file))
 		f.put("pwmchip0/pwm0/"+file, "much")
 		if _, err := p.Get(); err == nil || !strings.Contains(err.Error(), "pwmchip0/0: "+file) {
 			t.Errorf("%s is no number: %v", file, err)
 		}
-		if err := os.Remove(filepath.Join(f.root, "pwmchip0/pwm0", file)); err != nil {
+		f.put("pwmchip0/pwm0/"+file, was)
+	}
+	for _, file := range []string{"period", "duty_cycle", "enable"} {
+		if err := p.files[file].Close(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.Get(); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is missing: %v", file, err)
+		if _, err := p.Get(); !errors.Is(err, fs.ErrClosed) || !strings.Contains(err.Error(), "pwmchip0/0: read "+file) {
+			t.Errorf("%s cannot be read: %v", file, err)
 		}
+	}
+}
+
+// A process that has no descriptor left can still read a channel back, and drive it off.
+func TestHardPWMNeedsNoMoreDescriptors(t *testing.T) {
+	f := newFakeTree(t)
+	p, err := f.tree().open("pwmchip0/0", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.tree.root = t.TempDir() // whatever is opened from now on is not there
+	for _, duty := range []float64{0.5, 1, 0} {
+		set(t, p, duty)
+	}
+	if err := p.off(); err != nil || f.number("pwm0/duty_cycle") != 0 || f.number("pwm0/enable") != 0 {
+		t.Errorf("%v, wrote %v", err, f.writes)
 	}
 }
 
@@ -321,12 +343,17 @@ func TestNoChip(t *testing.T) {
 	}
 }
 
-func TestWriteFileMakesNone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "enable")
-	if err := writeFile(path, "1"); !errors.Is(err, fs.ErrNotExist) {
+// A file that the kernel does not have is not made.
+func TestHardPWMMakesNoFile(t *testing.T) {
+	root := t.TempDir()
+	chip := filepath.Join(root, pwmClass, "pwmchip0")
+	if err := os.MkdirAll(chip, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (pwmTree{root, sysPWM.write}).open("pwmchip0/0", 1000); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
-	if _, err := os.Stat(path); err == nil {
+	if _, err := os.Stat(filepath.Join(chip, "export")); err == nil {
 		t.Error("it was made")
 	}
 }
