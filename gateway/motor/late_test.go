@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,7 @@ type present struct {
 	mu     sync.Mutex
 	speed  float64
 	broken error
+	closed bool
 }
 
 func (s *present) Drive(speed float64) error {
@@ -35,7 +37,12 @@ func (s *present) State() (float64, error) {
 	return s.speed, s.broken
 }
 
-func (s *present) Close() error { return s.Drive(0) }
+func (s *present) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	return s.Drive(0)
+}
 
 func (s *present) now() float64 { speed, _ := s.State(); return speed }
 
@@ -125,6 +132,70 @@ func TestFaultOfPinsThatAppearEnds(t *testing.T) {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A motor whose chip goes away while it runs, and returns, is off as soon as the chip is back: its pins are
+// claimed again, because nothing of the old claim works any more. The fault stays until a reset.
+func TestPinsThatGoAwayAreClaimedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := &present{}, &present{}
+		var chip atomic.Pointer[present] // nil: it is away
+		chip.Store(first)
+		late := NewLateOutput(func() (Output, error) {
+			if out := chip.Load(); out != nil {
+				return out, nil
+			}
+			return nil, errors.New("no such chip")
+		})
+		c := New([]Config{{Name: "m1", Output: late}}, func(wire.MotorState) {}, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- c.Run(ctx) }()
+		<-c.Ready()
+		anna := Client{ID: "1", Name: "anna"}
+		command := func(action string) error {
+			_, err := c.Command(anna, wire.Command{Action: action, Target: "m1"})
+			return err
+		}
+		if err := command(wire.Start); err != nil || first.now() != 1 {
+			t.Fatalf("start: %v, speed %v", err, first.now())
+		}
+		fault := "m1: read back: " + syscall.ENODEV.Error()
+		is := func(when string, speed float64, fault string) {
+			t.Helper()
+			if s := c.States()[0]; s.Running || s.Speed != speed || !s.Latched || s.Fault != fault || s.Reason != wire.ReasonFault {
+				t.Errorf("%s: %+v, want speed %v, fault %s", when, s, speed, fault)
+			}
+		}
+		chip.Store(nil)
+		first.breaks(syscall.ENODEV)
+		time.Sleep(time.Minute)
+		is("away", 1, fault+"; it cannot be driven off")
+		if err := command(wire.Stop); err == nil || !first.closed {
+			t.Errorf("a stop without its chip: %v; what was claimed is closed: %v", err, first.closed)
+		}
+		if err := second.Drive(1); err != nil { // as it was left
+			t.Fatal(err)
+		}
+		chip.Store(second)
+		time.Sleep(time.Second)
+		is("back", 0, fault)
+		if second.now() != 0 {
+			t.Errorf("driven with %v", second.now())
+		}
+		for _, action := range []string{wire.Reset, wire.Start} {
+			if err := command(action); err != nil {
+				t.Errorf("%s: %v", action, err)
+			}
+		}
+		if second.now() != 1 {
+			t.Errorf("started again, it is driven with %v", second.now())
+		}
+		cancel()
+		if err := <-ended; err != nil || second.now() != 0 {
+			t.Errorf("%v, driven with %v at the end", err, second.now())
 		}
 	})
 }
