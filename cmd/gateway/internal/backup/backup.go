@@ -41,6 +41,7 @@ const (
 	auditDir   = "audit" // its lines of JSON, each sealed with the one before
 	anchorFile = "audit.anchor"
 	lockFile   = "lock"
+	latchFile  = "estop" // who has latched the e-stop
 	// lostAndFound is there if the directory is a file system of its own; only root can read it.
 	lostAndFound = "lost+found"
 	// numbersFile is in no backup: numbers that were used after it would be used again.
@@ -69,8 +70,9 @@ type sum struct {
 // Summary is what was copied.
 type Summary struct {
 	Head
-	Files int
-	Bytes int64
+	Files      int
+	Bytes      int64
+	EStopStays bool // the e-stop, which is latched, was not restored
 }
 
 // file is one to copy.

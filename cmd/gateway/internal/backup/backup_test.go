@@ -17,6 +17,9 @@ import (
 
 var head = Head{Gateway: "greenhouse", Version: "v1.2.3", Made: time.Unix(1712345678, 0).UTC()}
 
+// never is of state directories without a latched e-stop.
+func never(string) bool { return false }
+
 // fill makes files by their names.
 func fill(t testing.TB, dir string, files map[string]string) {
 	t.Helper()
@@ -78,7 +81,7 @@ func TestBackupAndRestore(t *testing.T) {
 	path, want := small(t)
 	dir := filepath.Join(t.TempDir(), "state")
 	fill(t, dir, map[string]string{"lock": "", "lost+found/x": "the file system's", "state.json": "old numbers", "tokens.json": "old", "gone": "old", "audit/done-9.jsonl": "old", "more": "a file", "log/old": "old"})
-	s, err := Restore(path, dir)
+	s, err := Restore(path, dir, never)
 	if err != nil || s.Head.Gateway != head.Gateway || !s.Made.Equal(head.Made) || s.Files != len(want) {
 		t.Fatalf("%+v, %v", s, err)
 	}
@@ -113,7 +116,7 @@ func TestRestoreLinked(t *testing.T) {
 			t.Skip(err) // it needs a privilege on Windows
 		}
 	}
-	if _, err := Restore(path, dir); err != nil {
+	if _, err := Restore(path, dir, never); err != nil {
 		t.Fatal(err)
 	}
 	same(t, "the disk", content(t, disk), map[string]string{"audit/done-1.jsonl": want["audit/done-1.jsonl"], "audit/photo.jpg": "theirs", "log/lost+found/x": "theirs"})
@@ -129,7 +132,7 @@ func TestRestoreLinked(t *testing.T) {
 	if err := os.Rename(disk, disk+".away"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Restore(path, dir); err == nil || !strings.Contains(err.Error(), "leads to no directory; fix: mount") {
+	if _, err := Restore(path, dir, never); err == nil || !strings.Contains(err.Error(), "leads to no directory; fix: mount") {
 		t.Errorf("the disk is away: %v", err)
 	}
 }
@@ -155,7 +158,7 @@ func TestDamaged(t *testing.T) {
 		_, err := Check(bad)
 		tries++
 		if restored := t.TempDir(); err == nil { // a bit that nothing depends on
-			if _, err := Restore(bad, restored); err != nil {
+			if _, err := Restore(bad, restored, never); err != nil {
 				t.Errorf("%s: %v", what, err)
 			}
 			same(t, what, content(t, restored), want)
@@ -167,7 +170,7 @@ func TestDamaged(t *testing.T) {
 		if tries%50 != 0 {
 			return
 		}
-		if _, err := Restore(bad, dir); !errors.Is(err, ErrDamaged) {
+		if _, err := Restore(bad, dir, never); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: restored: %v", what, err)
 		}
 	}
@@ -237,7 +240,7 @@ func TestForged(t *testing.T) {
 		if _, err := Check(path); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", what, err, tt.want)
 		}
-		if _, err := Restore(path, dir); err == nil {
+		if _, err := Restore(path, dir, never); err == nil {
 			t.Errorf("%s: restored", what)
 		}
 		same(t, what, content(t, dir), nil)

@@ -68,7 +68,10 @@ func (p place) end() error { return errors.Join(os.RemoveAll(p.stage), os.Remove
 // directory's lock, and has checked the file. Nothing is replaced until all of the backup
 // is on the disk; after a crash later than that, another restore completes it. If the log
 // of readings or the audit log is on another disk, it stays there.
-func Restore(path, dir string) (s Summary, err error) {
+//
+// latched returns whether an e-stop is latched in a state directory. One that is latched
+// now, and was not in the backup, stays: only a reset ends it.
+func Restore(path, dir string, latched func(dir string) bool) (s Summary, err error) {
 	linked, err := linkedPlaces(dir)
 	if err != nil {
 		return s, err
@@ -91,6 +94,9 @@ func Restore(path, dir string) (s Summary, err error) {
 		}
 		return put(filepath.Join(stage, filepath.FromSlash(name)), mode, content)
 	})
+	if err == nil && latched(dir) && !latched(state.stage) {
+		s.EStopStays, err = true, os.RemoveAll(filepath.Join(state.stage, latchFile))
+	}
 	for _, p := range places {
 		if err == nil {
 			err = own(p.stage, p.dir)
@@ -107,7 +113,10 @@ func Restore(path, dir string) (s Summary, err error) {
 			return s, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if err := state.exchange(func(name string) bool { return linked[name] == (place{}) }); err != nil {
+	err = state.exchange(func(name string) bool {
+		return linked[name] == (place{}) && !(s.EStopStays && name == latchFile)
+	})
+	if err != nil {
 		return s, err
 	}
 	return s, own(filepath.Join(dir, lockFile), dir) // a file that root made would lock the service out

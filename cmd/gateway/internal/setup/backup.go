@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,7 +60,8 @@ func Restore(env console.Env, here Installed) *cobra.Command {
 		Short: "Replace the gateway's state with that of a backup",
 		Long: "Replaces the state directory of a gateway on this machine with that of a backup. The gateway must be stopped.\n" +
 			"Its sequence numbers begin another epoch, so that none is given twice: clients that count them begin anew, and\n" +
-			"older readings stay. Nothing is replaced before the whole file was found to be as it was made.",
+			"older readings stay. An e-stop that is latched now stays latched. Nothing is replaced before the whole file\n" +
+			"was found to be as it was made.",
 		Example: "  sudo systemctl stop gateway\n  sudo gateway restore /mnt/usb/gateway.backup\n  sudo systemctl start gateway",
 		Args:    oneFile,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -99,13 +101,23 @@ func restore(env console.Env, path, dir string, force bool) error {
 	if len(there) > 0 && !force {
 		return fmt.Errorf("%s has a state already (%s); fix: name another directory with --state, or replace it with --force: make a backup of it first", dir, strings.Join(there, ", "))
 	}
-	s, err := backup.Restore(path, dir)
+	s, err := backup.Restore(path, dir, latched)
 	if err != nil {
 		return explainState(dir, err)
 	}
-	_, err = fmt.Fprintf(env.Stdout, "%s: %s of %s, as of %s\nThe next start begins another epoch. gateway audit verify says what the audit log proves.\n",
-		dir, size(s), s.Gateway, s.Made.Format(time.RFC3339))
+	estop := ""
+	if s.EStopStays {
+		estop = "The e-stop is latched, and was not in the backup: it stays latched until it is reset.\n"
+	}
+	_, err = fmt.Fprintf(env.Stdout, "%s: %s of %s, as of %s\n%sThe next start begins another epoch. gateway audit verify says what the audit log proves.\n",
+		dir, size(s), s.Gateway, s.Made.Format(time.RFC3339), estop)
 	return err
+}
+
+// latched returns whether the next start with a state directory finds the e-stop latched.
+func latched(dir string) bool {
+	by, _ := state.NewLatch(dir, nil, slog.New(slog.DiscardHandler)).Read()
+	return by != ""
 }
 
 func size(s backup.Summary) string {
