@@ -4,10 +4,30 @@
 update=/var/lib/gateway-update
 services='gateway.service gateway-hub.service' # both run the same program
 
+# broken_off returns whether an update did not come to its end: the version before it is
+# kept, and not all services that ran with that run the installed program by now.
+broken_off() {
+	[ -d $update/previous ] && [ -d /run/systemd/system ] || return 1
+	while read -r service; do
+		# One that does not get ready is never active, although its program runs.
+		systemctl is-active --quiet "$service" || return 0
+		cmp -s "/proc/$(systemctl show --property=MainPID --value "$service")/exe" /usr/bin/gateway || return 0
+	done <$update/previous/services
+	return 1
+}
+
+# ran SERVICE returns whether a service runs, or did before an update that was broken off.
+ran() {
+	systemctl is-active --quiet "$1" || grep -qsx "$1" $update/previous/services
+}
+
 # keep FILE... keeps the files of the running version, for go_back, and the names of those
 # that do not exist: a unit that scripts/install adds takes precedence over the package's.
+# After an update that was broken off it leaves what is kept: the version that worked.
 keep() {
-	rm -rf $update/previous $update/incomplete
+	rm -rf $update/incomplete
+	! broken_off || return 0
+	rm -rf $update/previous
 	[ -d /run/systemd/system ] || return 0
 	for service in $services; do
 		if systemctl is-active --quiet $service; then
