@@ -136,6 +136,7 @@ var arrows = []arrow{
 	{"cmd/gateway/internal/export", "gateway/history/values", "it tells what corrected the values"},
 	{"cmd/gateway/internal/export", "wire", "it writes records as the API does"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/calibration", "it shows values, and what was measured"},
+	{"cmd/gateway/internal/field", "cmd/gateway/internal/address", "where a gateway listens whose configuration is not valid"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/config", "what is configured is what it reads"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/console", "its commands have the same surroundings"},
 	{"cmd/gateway/internal/field", "cmd/gateway/internal/credential", "a running gateway may ask for a token"},

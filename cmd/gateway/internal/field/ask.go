@@ -2,6 +2,7 @@ package field
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -18,6 +19,7 @@ import (
 	"time"
 	"unicode"
 
+	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/calibration"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/credential"
@@ -40,27 +42,24 @@ type gateway struct {
 	refused string   // why it does not say what it reads; "" if it does
 }
 
+// What to do to see what a gateway reads, or to use its buses.
+const (
+	showToken = "give a good token with --token-file FILE, in " + credential.Variable + ", or in ~/.config/gateway/tokens (sudo gateway token add NAME makes one)"
+	stopIt    = "stop it, which has the bus: sudo systemctl stop gateway"
+	restartIt = "if the configuration was changed since it started: gateway check && sudo systemctl restart gateway; or " + stopIt
+)
+
 // findGateway returns the gateway that runs on this machine with the configuration,
 // nil if there is none. If it asks for a token, it is shown the one that findToken finds
 // for its address.
 func findGateway(ctx context.Context, cfg *config.Config, findToken func(*url.URL) (string, error)) *gateway {
-	host, port, err := net.SplitHostPort(cfg.Listen)
-	if err != nil {
-		return nil
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
-	}
-	g := &gateway{base: "http://" + net.JoinHostPort(host, port), cfg: cfg}
+	g := &gateway{base: baseOf(cfg), cfg: cfg}
 	g.client = http.Client{Timeout: askTime, Transport: &http.Transport{
 		// It is asked by its own machine, where the certificate need not name localhost.
 		// What matters is that a token is shown to nobody else.
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, VerifyConnection: g.verify},
 		DisableKeepAlives: true, // a connection from before there was a token was not verified
 	}}
-	if cfg.TLS != nil {
-		g.base = "https://" + net.JoinHostPort(host, port)
-	}
 	var answer struct{ Sensors []wire.SensorInfo }
 	status, err := g.get(ctx, "/api/v1/sensors", &answer)
 	if status == http.StatusUnauthorized {
@@ -88,6 +87,20 @@ func findGateway(ctx context.Context, cfg *config.Config, findToken func(*url.UR
 	return g
 }
 
+// baseOf returns the URL of the gateway that has a configuration. Without a valid one it is
+// that of a gateway which listens where it does by default.
+func baseOf(cfg *config.Config) string {
+	host, port, _ := net.SplitHostPort(cmp.Or(cfg.Listen, address.DefaultListen)) // it is checked
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	scheme := "http://"
+	if cfg.TLS != nil {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, port)
+}
+
 // findBeyond finds the configured sensors that the gateway reads and does not list,
 // because the token may not see them.
 func (g *gateway) findBeyond(ctx context.Context) {
@@ -106,6 +119,9 @@ func (g *gateway) findBeyond(ctx context.Context) {
 func (g *gateway) verify(state tls.ConnectionState) error {
 	if g.token == "" {
 		return nil
+	}
+	if g.cfg.TLS.Cert == "" {
+		return errors.New("the token is not shown: without a valid configuration it is not known which certificate the gateway has")
 	}
 	text, err := os.ReadFile(g.cfg.TLS.Cert)
 	if err != nil {
@@ -172,11 +188,40 @@ func (g *gateway) reads(t config.Sensor) (name string, ok bool) {
 		}
 	}
 	for _, c := range g.cfg.Sensors {
-		if c.Place() == t.Place() && c.Further == t.Further && g.has(c.Name) {
+		if placeOf(c) == placeOf(t) && c.Further == t.Further && g.has(c.Name) {
 			return c.Name, true
 		}
 	}
 	return "", false
+}
+
+// placeOf returns where a chip is, the same for all names of its bus.
+func placeOf(c config.Sensor) string {
+	c.Bus = numberOf(c.Bus)
+	return c.Place()
+}
+
+// reserves returns why a chip must not be asked although the gateway is not known to read it,
+// and what to do; why is "" if it may be asked. The gateway would not notice that somebody
+// else has connected another channel of a multiplexer, and read another chip.
+func (g *gateway) reserves(t config.Sensor) (why, fix string) {
+	if g == nil || t.Class != "" {
+		return "", ""
+	}
+	if g.refused != "" {
+		return g.refused + ", so it is not known what it reads", showToken + "; or " + stopIt
+	}
+	for _, s := range g.sensors {
+		if !slices.ContainsFunc(g.cfg.Sensors, func(c config.Sensor) bool { return c.Name == s.Name }) {
+			return fmt.Sprintf("the gateway that runs reads %s, which is not in the configuration, so it may be on this bus", phrase.Quote(s.Name)), restartIt
+		}
+	}
+	for place := range g.on(t.Bus) {
+		if t.Mux != (config.Mux{}) || place.Mux != (scan.Mux{}) {
+			return "the gateway that runs uses this bus, which has a multiplexer: one of the two would read another chip than it should", restartIt
+		}
+	}
+	return "", ""
 }
 
 // on returns the sensors that the gateway reads on a bus, by where their chips are.
@@ -201,13 +246,12 @@ func (g *gateway) has(name string) bool {
 // newest asks for the newest reading of a sensor.
 func (g *gateway) newest(ctx context.Context, name string) reading {
 	r := reading{Sensor: name, Gateway: g.base}
-	const stop = "stop it, which has the bus, to read the chip: sudo systemctl stop gateway"
 	switch {
 	case g.refused != "":
-		r.Error, r.Fix = g.refused, "give a good token with --token-file FILE, in "+credential.Variable+", or in ~/.config/gateway/tokens (sudo gateway token add NAME makes one); or "+stop
+		r.Error, r.Fix = g.refused, showToken+"; or "+stopIt
 		return r
 	case slices.Contains(g.beyond, name):
-		r.Error, r.Fix = name+" is not in the scope of the token", "show another token; or "+stop
+		r.Error, r.Fix = name+" is not in the scope of the token", "show another token; or "+stopIt
 		return r
 	}
 	var answer struct{ Payload wire.SensorMessage }

@@ -112,6 +112,7 @@ func (p *patient) checkChips(ctx context.Context, r *doctor.Report) {
 		}
 		kernel := driverOf(p.Root, t, p.emulated)
 		name, asked := p.gateway.reads(t)
+		why, remedy := p.gateway.reserves(t)
 		switch {
 		case kernel.name != "":
 			r.Add(t.Name, doctor.Fail, kernel.fix(), "%s: %s", where, kernel.why())
@@ -123,6 +124,8 @@ func (p *patient) checkChips(ctx context.Context, r *doctor.Report) {
 			p.checkAsked(ctx, r, name, where, fix)
 		case t.Class == "" && !p.emulated && !p.Exists("/dev/i2c-"+numberOf(t.Bus)):
 			r.Add(t.Name, doctor.Skip, "", "%s: the bus is not there", where)
+		case why != "":
+			r.Add(t.Name, doctor.Skip, remedy, "%s: %s", where, why)
 		default:
 			p.checkChip(ctx, r, t, where)
 		}

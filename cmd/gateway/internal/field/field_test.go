@@ -29,15 +29,19 @@ import (
 // run runs a command with a configuration of one sensor of each chip.
 func run(t *testing.T, args ...string) (stdout string, err error) {
 	t.Helper()
+	return runWith(t, &config.Config{Listen: "127.0.0.1:1", Sensors: []config.Sensor{
+		{Name: "indoor", Chip: "sht3x", Bus: "1", Address: 0x44},
+		{Name: "outdoor", Chip: "bme280", Bus: "1", Address: 0x76},
+		{Name: "greenhouse", Chip: "aht20", Bus: "2", Address: 0x38},
+	}}, args...)
+}
+
+// runWith runs a command with a configuration.
+func runWith(t *testing.T, cfg *config.Config, args ...string) (stdout string, err error) {
+	t.Helper()
 	var out bytes.Buffer
 	env := console.Env{Stdout: &out, Stderr: &out, Getenv: os.Getenv}
-	load := func(string, *machine.Simulation) (*config.Config, error) {
-		return &config.Config{Listen: "127.0.0.1:1", Sensors: []config.Sensor{
-			{Name: "indoor", Chip: "sht3x", Bus: "1", Address: 0x44},
-			{Name: "outdoor", Chip: "bme280", Bus: "1", Address: 0x76},
-			{Name: "greenhouse", Chip: "aht20", Bus: "2", Address: 0x38},
-		}}, nil
-	}
+	load := func(string, *machine.Simulation) (*config.Config, error) { return cfg, nil }
 	for _, cmd := range Commands(env, load) {
 		if cmd.Name() == args[0] {
 			cmd.SilenceErrors, cmd.SilenceUsage = true, true

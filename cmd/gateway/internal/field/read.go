@@ -117,6 +117,7 @@ func runRead(ctx context.Context, env console.Env, load Load, s *source, args []
 		var r reading
 		name, asked := running.reads(t)
 		driver := driverOf(s.root, t, simulate != nil)
+		why, fix := running.reserves(t)
 		switch {
 		case asked:
 			r = running.newest(ctx, name)
@@ -124,8 +125,9 @@ func runRead(ctx context.Context, env console.Env, load Load, s *source, args []
 				r.Chip, r.Place = t.Chip, t.Place()
 			}
 		case driver.name != "":
-			r = unread(t)
-			r.Error, r.Fix = driver.why(), driver.fix()
+			r = leftAlone(t, driver.why(), driver.fix())
+		case why != "":
+			r = leftAlone(t, why, fix)
 		default:
 			r = readOnce(chipOf(ctx, tree, t), buses.Bounded(t), t)
 			if r.failure != nil {
@@ -193,6 +195,13 @@ func unread(t config.Sensor) reading {
 	if t.Class != "" {
 		r.Address, r.Place = "", t.Place()
 	}
+	return r
+}
+
+// leftAlone returns the reading of a sensor whose chip is not asked.
+func leftAlone(t config.Sensor, why, fix string) reading {
+	r := unread(t)
+	r.Error, r.Fix = why, fix
 	return r
 }
 

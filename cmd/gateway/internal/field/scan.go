@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sensorgateway/cmd/gateway/internal/address"
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/console"
 	"sensorgateway/cmd/gateway/internal/field/scan"
@@ -49,7 +50,9 @@ func runScan(ctx context.Context, env console.Env, load Load, s *source, args []
 	}
 	var running *gateway
 	if simulate == nil {
-		running = s.running(ctx, cfg)
+		if running = s.running(ctx, cfg); running == nil && err != nil { // with tls: it listens elsewhere by default
+			running = s.running(ctx, &config.Config{Listen: address.DefaultListenTLS, TLS: &config.TLS{}})
+		}
 	}
 	results := s.whichBuses(cfg, simulate != nil, args, all)
 	buses, err := openScanned(results, cfg, simulate)
@@ -141,7 +144,8 @@ func (s *source) others(name string, emulated bool, running *gateway) scan.Other
 	if emulated {
 		return scan.Others{}
 	}
-	return scan.Others{Sensors: running.on(name), Driver: func(addr uint16) string {
+	why, fix := running.reserves(config.Sensor{Bus: name})
+	return scan.Others{Sensors: running.on(name), Reserved: why, Fix: fix, Driver: func(addr uint16) string {
 		driver, _, _ := bus.ClaimedIn(s.root, numberOf(name), addr)
 		return driver
 	}}

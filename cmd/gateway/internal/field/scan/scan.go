@@ -73,6 +73,9 @@ type Place struct {
 type Others struct {
 	Driver  func(addr uint16) string // the kernel's, of a chip on the bus itself; "" if none has it
 	Sensors map[Place]string         // of a gateway that runs, by where their chips are
+	// Reserved is why a gateway that runs must have the bus for itself, although it is not
+	// known to switch a multiplexer there, and Fix what to do; "": it need not.
+	Reserved, Fix string
 }
 
 // owner returns who has the chip at a place, as an answer.
@@ -109,10 +112,12 @@ func (r *Result) Ask(ctx context.Context, b i2c.Bus, others Others) {
 	begin := time.Now()
 	defer func() { r.TookMS = milliseconds(time.Since(begin)) }()
 	r.Found = []Answer{}
+	why, fix := others.Reserved, others.Fix
 	if mux := others.switching(); mux != 0 {
-		r.Found = others.all()
-		r.Error = fmt.Sprintf("the gateway that runs switches the multiplexer at 0x%02x: who answers now may be behind any channel", mux)
-		r.Fix = "stop it to scan this bus: sudo systemctl stop gateway"
+		why, fix = fmt.Sprintf("the gateway that runs switches the multiplexer at 0x%02x: who answers now may be behind any channel", mux), "stop it to scan this bus: sudo systemctl stop gateway"
+	}
+	if why != "" {
+		r.Found, r.Error, r.Fix = others.all(), why, fix
 		return
 	}
 	s := scanner{ctx: ctx, bus: patient{b}, others: others, result: r, own: map[uint16]bool{}}
