@@ -197,7 +197,7 @@ func TestChangedFileIsKept(t *testing.T) {
 // The log is bounded, and what was evicted is not called missing.
 func TestEvicted(t *testing.T) {
 	p := newPlace(t)
-	w := &writer{dir: p.dir, chain: Done, keep: 3, key: make([]byte, keySize), write: (*os.File).Write}
+	w := &writer{dir: p.dir, chain: Done, keep: 3, key: make([]byte, keySize), write: (*os.File).Write, fsync: (*os.File).Sync}
 	l := New(Options{Dir: p.dir, Key: p.key, Anchor: p.anchor, Log: slog.New(slog.DiscardHandler)})
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -339,7 +339,7 @@ func TestEvictedLater(t *testing.T) {
 	}
 	missing := filepath.Join(filepath.Dir(p.anchor), "missing")
 	l := New(Options{Dir: p.dir, Key: p.key, Anchor: filepath.Join(missing, "anchor"), Log: slog.New(slog.DiscardHandler)})
-	w := &writer{dir: p.dir, chain: Done, keep: 1, key: make([]byte, keySize), write: (*os.File).Write}
+	w := &writer{dir: p.dir, chain: Done, keep: 1, key: make([]byte, keySize), write: (*os.File).Write, fsync: (*os.File).Sync}
 	if _, _, err := w.resume(mark{}); err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func (l *Log) open() (*disk, error) {
 	}
 	d := &disk{key: key, logged: time.Now(), grown: true}
 	for _, c := range chains {
-		w := &writer{dir: l.opts.Dir, chain: c.name, keep: c.files, key: key, write: l.opts.write}
+		w := &writer{dir: l.opts.Dir, chain: c.name, keep: c.files, key: key, write: l.opts.write, fsync: l.opts.sync}
 		missing, bad, err := w.resume(marks[c.name])
 		if err != nil {
 			d.close()

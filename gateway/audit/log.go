@@ -24,6 +24,7 @@ type Options struct {
 	Guard func(run func(context.Context) error) func(context.Context) error
 
 	write func(*os.File, []byte) (int, error) // nil: (*os.File).Write
+	sync  func(*os.File) error                // nil: (*os.File).Sync
 }
 
 const (
@@ -45,8 +46,9 @@ type Log struct {
 	mu      sync.Mutex
 	counted map[string]*repeated
 
-	failure atomic.Pointer[string] // of the disk, "" for none
-	head    atomic.Pointer[mark]   // of what was carried out, as it is anchored
+	failure  atomic.Pointer[string] // of the disk, "" for none
+	unsynced atomic.Bool            // it is of a sync: records that are written do not end it
+	head     atomic.Pointer[mark]   // of what was carried out, as it is anchored
 }
 
 type entry struct {
@@ -64,6 +66,9 @@ func New(o Options) *Log {
 	}
 	if o.write == nil {
 		o.write = (*os.File).Write
+	}
+	if o.sync == nil {
+		o.sync = (*os.File).Sync
 	}
 	return &Log{opts: o, queue: make(chan entry, queueSize), counted: map[string]*repeated{}}
 }
@@ -130,7 +135,7 @@ func (l *Log) Head() (n uint64, code string) {
 	return 0, ""
 }
 
-// Err returns why nothing can be written at the moment, nil if nothing is wrong.
+// Err returns why records cannot be written or are not durable, nil if nothing is wrong.
 func (l *Log) Err() error {
 	if f := l.failure.Load(); f != nil && *f != "" {
 		return errors.New(*f)
@@ -213,7 +218,9 @@ func (l *Log) write(ctx context.Context, d *disk, e entry) {
 			l.late.Store(false)
 			l.total.Add(1)
 			close(e.written)
-			l.failed(nil)
+			if !l.unsynced.Load() {
+				l.failed(nil)
+			}
 			return
 		}
 		l.late.Store(true)
@@ -263,11 +270,15 @@ func (l *Log) syncOnce(d *disk, last bool) {
 	for _, w := range d.writers {
 		m, dirty, err := w.sync()
 		if err != nil {
-			l.opts.Log.Warn("the audit log is not durable", "err", err)
+			l.unsynced.Store(true)
+			l.failed(fmt.Errorf("the audit log is not durable: %w", err))
 			return
 		}
 		marks[w.chain] = m
 		d.anchorDue, d.grown = d.anchorDue || dirty, d.grown || dirty // also if the other chain fails now
+	}
+	if l.unsynced.Swap(false) {
+		l.failed(nil)
 	}
 	if d.grown {
 		d.grown = !l.evict(d, marks)

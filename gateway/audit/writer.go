@@ -1,10 +1,15 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+
+	"sensorgateway/gateway/atomicfile"
 )
 
 // writer appends to the files of one chain.
@@ -13,14 +18,14 @@ type writer struct {
 	keep       int // files
 	key        []byte
 	write      func(*os.File, []byte) (int, error)
+	fsync      func(*os.File) error
+	failed     []string // files that could not be synced, until they are replaced; the syncer's
 
-	last uint64 // number of the last record
-	code code
-	file *os.File // nil: the next record begins one
-	size int64
-
-	// What the syncer needs, while records are written.
-	mu      sync.Mutex
+	mu      sync.Mutex // held while a record is written, and while a file is replaced
+	last    uint64     // number of the last record
+	code    code
+	file    *os.File // nil: the next record begins one
+	size    int64
 	oldest  uint64
 	written mark
 	full    []*os.File // to sync and close
@@ -88,6 +93,8 @@ func (w *writer) reopen(path string, s scan) error {
 
 // append writes a record. After an error nothing of it is left in the file.
 func (w *writer) append(r Record) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	r.N, r.Chain = w.last+1, w.chain
 	text, err := r.encode()
 	if err != nil {
@@ -95,9 +102,7 @@ func (w *writer) append(r Record) error {
 	}
 	line, c := seal(w.key, w.code, text)
 	if w.file != nil && w.size+int64(len(line)) > fileSize {
-		w.mu.Lock()
 		w.full = append(w.full, w.file)
-		w.mu.Unlock()
 		w.file = nil
 	}
 	if w.file == nil {
@@ -109,9 +114,7 @@ func (w *writer) append(r Record) error {
 		return err
 	}
 	w.last, w.code = r.N, c
-	w.mu.Lock()
 	w.written, w.dirty = mark{w.oldest, w.last, c.String()}, true
-	w.mu.Unlock()
 	return nil
 }
 
@@ -149,14 +152,17 @@ func (w *writer) sync() (m mark, changed bool, err error) {
 	full := w.full
 	w.full, w.dirty = nil, false
 	w.mu.Unlock()
-	for _, f := range full {
-		if e := f.Sync(); e != nil {
-			err = e
-		}
+	for _, f := range full { // the oldest first: a power cut must not leave a gap
+		w.syncFile(f)
 		_ = f.Close()
 	}
-	if changed && err == nil {
+	if changed {
 		err = w.syncNewest(m.Newest)
+	}
+	for err == nil && len(w.failed) > 0 {
+		if err = w.replace(w.failed[0]); err == nil {
+			w.failed = w.failed[1:]
+		}
 	}
 	if err != nil {
 		w.mu.Lock()
@@ -166,24 +172,56 @@ func (w *writer) sync() (m mark, changed bool, err error) {
 	return m, changed, err
 }
 
-// syncNewest syncs by path: the file that is written to belongs to append.
+// syncNewest syncs the file of a record by path: the file that is written to belongs to
+// append. Files after it were begun meanwhile, and are synced next time.
 func (w *writer) syncNewest(newest uint64) error {
 	paths, firsts, err := files(w.dir, w.chain)
+	i := len(paths) - 1
+	for i >= 0 && firsts[i] > newest {
+		i--
+	}
+	if i < 0 {
+		return err
+	}
+	f, err := os.OpenFile(paths[i], os.O_WRONLY, 0) // Windows syncs no file that is only read
 	if err != nil {
 		return err
 	}
-	for i := len(paths) - 1; i >= 0; i-- {
-		f, err := os.Open(paths[i])
-		if err != nil {
-			return err
-		}
-		err = f.Sync()
-		_ = f.Close()
-		if err != nil || firsts[i] <= newest {
-			return err
-		}
+	w.syncFile(f)
+	return f.Close()
+}
+
+// syncFile syncs a file, or notes that it must be replaced: after a sync that failed, the
+// system may have dropped what it could not write, and the next sync says nothing of that.
+func (w *writer) syncFile(f *os.File) {
+	if w.fsync(f) != nil && !slices.Contains(w.failed, f.Name()) {
+		w.failed = append(w.failed, f.Name())
 	}
-	return nil
+}
+
+// replace replaces a file by a copy, which is durable. Records wait meanwhile.
+func (w *writer) replace(path string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) { // something else has removed it, as Verify will find
+		return nil
+	} else if err != nil {
+		return err
+	}
+	newest := w.file != nil && w.file.Name() == path
+	if newest {
+		_ = w.file.Close() // Windows replaces no open file
+		w.file = nil
+	}
+	err = atomicfile.Write(path, 0o600, func(f *os.File) error {
+		_, err := f.Write(content)
+		return err
+	})
+	if newest {
+		err = errors.Join(err, w.reopen(path, scan{whole: w.size}))
+	}
+	return err
 }
 
 // evictable returns the files beyond what is kept, and the first number that stays.
