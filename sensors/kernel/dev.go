@@ -203,17 +203,22 @@ func (d *Dev) failed(q wire.Quantity, err error) error {
 	return fmt.Errorf("%s: %s: %w", d.title, q.Name, err)
 }
 
-func (d *Dev) quantity(q wire.Quantity) (float64, error) {
+// quantity reads a quantity, in our unit.
+func (d *Dev) quantity(q wire.Quantity) (v float64, err error) {
 	switch d.kind.Class {
 	case W1:
 		return d.w1()
 	case Hwmon:
-		v, err := d.number(path.Join(d.device.Dir, hwmonChannels[q.Name]+"_input"))
-		return v / 1000, err
+		v, err = d.number(path.Join(d.device.Dir, hwmonChannels[q.Name]+"_input"))
+		v /= 1000
+	case IIO:
+		c := iioChannels[q.Name]
+		v, err = d.iio(path.Join(d.device.Dir, c.name))
+		if !inPercent(d.device.Name, q, v) {
+			v *= c.unit
+		}
 	}
-	c := iioChannels[q.Name]
-	v, err := d.iio(path.Join(d.device.Dir, c.name))
-	return v * c.unit, err
+	return v, err
 }
 
 // w1 reads a DS18B20. The file w1_slave is read first, because it says why a reading failed.

@@ -63,6 +63,12 @@ func TestSense(t *testing.T) {
 		{"IIO processed", func(m machine) {
 			m.iio("iio:device3", i2c+"1-0076", "bme280", "in_temp_input", "21510", "in_humidityrelative_input", "45012", "in_pressure_input", "101.325390625")
 		}, kernel.Kind{Class: kernel.IIO, Name: "bme280", Quantities: all, MaxRead: 1e9}, "[21.51 45.012 1013.2539]"},
+		{"IIO bme680", func(m machine) {
+			m.iio("iio:device3", i2c+"1-0077", "bme680", "in_temp_input", "21510", "in_humidityrelative_input", "43.215000000", "in_pressure_input", "101.325000000")
+		}, kernel.Kind{Class: kernel.IIO, Name: "bme680", Quantities: all, MaxRead: 1e9}, "[21.51 43.215 1013.25]"},
+		{"IIO bme680, in the unit of the documents", func(m machine) {
+			m.iio("iio:device3", i2c+"1-0077", "bme680", "in_temp_input", "21510", "in_humidityrelative_input", "43215", "in_pressure_input", "101.325000000")
+		}, kernel.Kind{Class: kernel.IIO, Name: "bme680", Quantities: all, MaxRead: 1e9}, "[21.51 43.215 1013.25]"},
 		{"IIO raw", func(m machine) { // as si7020: T = 175.72·r/65536 − 46.85, RH = 125·r/65536 − 6 of 14 and 12 bits
 			m.iio("iio:device1", i2c+"1-0040", "si7020", "in_temp_raw", "6300", "in_temp_offset", "-4368", "in_temp_scale", "10.725097",
 				"in_humidityrelative_raw", "1500", "in_humidityrelative_offset", "-192", "in_humidityrelative_scale", "30.517578125")

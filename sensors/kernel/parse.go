@@ -115,6 +115,13 @@ var iioChannels = map[string]channel{
 	wire.Pressure.Name:    {"in_pressure", 10},           // kPa
 }
 
+// inPercent returns whether an IIO device gives a humidity in percent, not in thousandths of one.
+// Linux's driver of the BME680 does (drivers/iio/chemical/bme680_core.c); should it change, no air is as
+// dry as 0.1 %.
+func inPercent(device string, q wire.Quantity, v float64) bool {
+	return device == "bme680" && q.Name == wire.Humidity.Name && v <= 100
+}
+
 // processed is a raw value of IIO with its offset and scale, in the unit of the channel.
 func processed(raw, offset, scale float64) float64 { return (raw + offset) * scale }
 
