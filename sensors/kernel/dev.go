@@ -218,6 +218,9 @@ func (d *Dev) quantity(q wire.Quantity) (v float64, err error) {
 			v *= c.unit
 		}
 	}
+	if q.Name == wire.Humidity.Name {
+		v = limited(v)
+	}
 	return v, err
 }
 

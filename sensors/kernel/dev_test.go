@@ -57,6 +57,15 @@ func TestSense(t *testing.T) {
 		{"hwmon", func(m machine) {
 			m.hwmon("hwmon2", i2c+"1-0044", "sht3x", "temp1_input", "-1503", "humidity1_input", "45012")
 		}, sht3x, "[-1.503 45.012]"},
+		{"in fog", func(m machine) {
+			m.hwmon("hwmon2", i2c+"1-0044", "sht3x", "temp1_input", "4200", "humidity1_input", "104300")
+		}, sht3x, "[4.2 100]"},
+		{"in dry air", func(m machine) {
+			m.hwmon("hwmon2", i2c+"1-0044", "sht3x", "temp1_input", "4200", "humidity1_input", "-1300")
+		}, sht3x, "[4.2 0]"},
+		{"no humidity of any air", func(m machine) {
+			m.hwmon("hwmon2", i2c+"1-0044", "sht3x", "temp1_input", "4200", "humidity1_input", "1043000")
+		}, sht3x, "[4.2 1043]"},
 		{"dht22", func(m machine) {
 			m.iio("iio:device0", soc+"dht11@4", "dht11@4", "in_temp_input", "-1500", "in_humidityrelative_input", "45100")
 		}, dht22, "[-1.5 45.1]"},

@@ -122,6 +122,15 @@ func inPercent(device string, q wire.Quantity, v float64) bool {
 	return device == "bme680" && q.Name == wire.Humidity.Name && v <= 100
 }
 
+// limited returns a humidity of 0 to 100 %. In fog and in very dry air, the formula of Sensirion's and some
+// other chips gives from −6 to 119 %, which most of Linux's drivers do not limit. What no formula gives stays.
+func limited(humidity float64) float64 {
+	if humidity < -7 || humidity > 120 {
+		return humidity
+	}
+	return min(max(humidity, 0), 100)
+}
+
 // processed is a raw value of IIO with its offset and scale, in the unit of the channel.
 func processed(raw, offset, scale float64) float64 { return (raw + offset) * scale }
 
