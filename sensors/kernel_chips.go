@@ -73,6 +73,9 @@ func ofDevice(name string, class kernel.Class, device string) Chip {
 	if d.humidity {
 		measures = append(measures, percent)
 	}
+	if device == "dht11" { // in steps of 1, or of 0.1 as a DHT22
+		measures = coarse(measures...)
+	}
 	var also []Measurand
 	if d.pressure {
 		also = append(also, pressure)

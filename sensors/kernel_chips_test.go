@@ -144,3 +144,16 @@ func TestKernelRepeats(t *testing.T) {
 		}
 	})
 }
+
+// The steps of a DHT11 and a DHT22 are wide, whichever way they are configured: values that stay the
+// same in a quiet room are not stuck.
+func TestCoarseKernelChips(t *testing.T) {
+	for name, want := range map[string]bool{"dht22": true, "iio dht11": true, "ds18b20": true, "hwmon cpu_thermal": true, "iio si7020": false, "hwmon sht3x": false} {
+		chip, _ := kernelChip(t, name)
+		for _, m := range chip.Measures {
+			if m.Coarse != want {
+				t.Errorf("%s: coarse %s: %v, want %v", name, m.Name, m.Coarse, want)
+			}
+		}
+	}
+}
