@@ -36,6 +36,8 @@ type Dev struct {
 	name  string
 	humid bool // it measures humidity
 	bytes int  // that its data have
+
+	config byte // of a BMP280: what its register has since it was set up
 }
 
 // The chips' ids, in regID.
@@ -89,6 +91,13 @@ func construct(d *Dev, b i2c.Bus) (*Dev, error) {
 	d.dev = dev
 	if err := d.checkTrimming(); err != nil {
 		return nil, err
+	}
+	if !d.humid {
+		var config [1]byte
+		if err := d.read(regConfig, config[:]); err != nil {
+			return nil, err
+		}
+		d.config = config[0]
 	}
 	return d, nil
 }
@@ -163,8 +172,8 @@ func (d *Dev) checkTrimming() error {
 //
 // An error carries [wire.Timeout] if the chip is still measuring,
 // [wire.Implausible] if the data are no data, or [wire.WarmingUp] if the chip
-// was reset behind our back and has lost its settings: then construct it anew,
-// for it will not measure everything before.
+// was reset or replaced behind our back and does not have its settings: then construct it
+// anew, for its values are missing or wrong before.
 func (d *Dev) Sense(values []float32) error {
 	var env physic.Env
 	if err := d.dev.Sense(&env); err != nil {
@@ -174,7 +183,7 @@ func (d *Dev) Sense(values []float32) error {
 	if blank(data) {
 		return fmt.Errorf("%s: read: all data are 0x%02x: %w", d.name, data[0], wire.Implausible)
 	}
-	if skipped(data) {
+	if !d.humid || skipped(data) {
 		if err := d.checkSettings(); err != nil {
 			return err
 		}
@@ -199,14 +208,20 @@ func skipped(data []byte) bool {
 }
 
 // checkSettings checks whether the chip still has its settings: a reset makes
-// them zero.
+// them zero, and so they are in another chip that was just connected, whose trimming
+// values are others. A BMP280 measures then as before, because ctrl_meas is written for
+// each measurement; only its config tells.
 func (d *Dev) checkSettings() error {
-	var ctrl [regCtrlMeas - regCtrlHum + 1]byte
-	if err := d.read(regCtrlHum, ctrl[:]); err != nil {
+	var ctrl [regConfig - regCtrlHum + 1]byte
+	b := ctrl[:]
+	if d.humid { // ctrl_hum tells
+		b = ctrl[:regConfig-regCtrlHum]
+	}
+	if err := d.read(regCtrlHum, b); err != nil {
 		return err
 	}
-	hum, meas := bmxx80.Oversampling(ctrl[0]&7), ctrl[len(ctrl)-1]
-	if d.humid && hum != oversampling || bmxx80.Oversampling(meas>>5) != oversampling || bmxx80.Oversampling(meas>>2&7) != oversampling {
+	hum, meas, config := bmxx80.Oversampling(ctrl[0]&7), ctrl[regCtrlMeas-regCtrlHum], ctrl[regConfig-regCtrlHum]
+	if d.humid && hum != oversampling || bmxx80.Oversampling(meas>>5) != oversampling || bmxx80.Oversampling(meas>>2&7) != oversampling || config != d.config {
 		return fmt.Errorf("%s: was reset, its settings are lost: %w", d.name, wire.WarmingUp)
 	}
 	return nil

@@ -17,6 +17,7 @@ const (
 	regCtrlHum  = 0xF2
 	regStatus   = 0xF3
 	regCtrlMeas = 0xF4
+	regConfig   = 0xF5
 	regData     = 0xF7 // 8 bytes: pressure, temperature, humidity
 )
 
