@@ -97,7 +97,7 @@ func (s *served) options() gateway.Options {
 		Name: cmp.Or(s.hello.Name, s.name), Version: s.hello.Version, Epoch: s.hello.Epoch, Simulated: s.hello.Simulated, Sensors: s.sensors,
 		Primary:     max(slices.IndexFunc(s.sensors, func(i wire.SensorInfo) bool { return i.Primary }), 0),
 		ClockSynced: func() bool { h, _ := s.remote.Hello(); return h.ClockSynced },
-		Alive:       s.alive, Warnings: s.warnings, Uplink: s.uplink, Late: true, Remote: true, Hub: s.g.o.Hub, Earlier: s.earlier,
+		Alive:       s.alive, Warnings: s.warnings, Uplink: s.uplink, Remote: true, Hub: s.g.o.Hub, Earlier: s.earlier,
 		Page: s.page(administrators), Pages: administrators.Pages(maps.Clone(s.g.o.Pages)), Access: identified{}, Refused: s.g.o.Refused,
 		Motors: &s.clients, Handlers: s.clients.handlers(), Limits: limit.Default(), Log: s.g.o.Log.With("gateway", s.name),
 		Endpoints: map[string]func(gateway.Sender, *http.Request, *access.Identity) gateway.Receiver{
@@ -109,7 +109,7 @@ func (s *served) options() gateway.Options {
 		},
 	}
 	if s.log != nil {
-		o.History, o.Lacks, o.LacksSince = s.log, s.lacks, s.lacksSince
+		o.History, o.Late, o.Lacks, o.LacksSince = s.log, true, s.lacks, s.lacksSince
 	}
 	if m := s.g.o.Metrics; m.Payload != nil {
 		o.Metrics = func(id *access.Identity) any { return m.Payload(s.remote, s.server.Clients(), s.machine.known(), id) }
