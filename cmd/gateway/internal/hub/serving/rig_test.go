@@ -320,32 +320,53 @@ func (h *testHub) dial(path, token string) *client {
 func (c *client) until(done func() bool) {
 	c.t.Helper()
 	for !done() {
-		kind, message, err := c.ReadMessage()
-		if err != nil {
+		if err := c.next(); err != nil {
 			c.t.Fatalf("%v; live %v, past %v, %s", err, c.live, c.past, c.texts)
 		}
-		if kind == websocket.TextMessage {
-			c.texts = append(c.texts, string(message))
+	}
+}
+
+// restarted reads until the client is closed, with 1012.
+func (c *client) restarted() {
+	c.t.Helper()
+	var err error
+	for err == nil {
+		err = c.next()
+	}
+	if !websocket.IsCloseError(err, wire.CloseServiceRestart) {
+		c.t.Fatalf("%v; live %v, past %v, %s", err, c.live, c.past, c.texts)
+	}
+}
+
+// next reads a message.
+func (c *client) next() error {
+	c.t.Helper()
+	kind, message, err := c.ReadMessage()
+	if err != nil {
+		return err
+	}
+	if kind == websocket.TextMessage {
+		c.texts = append(c.texts, string(message))
+		return nil
+	}
+	records, err := wire.ParseRecords(message)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, r := range records {
+		if r.Sensor != 1 {
 			continue
 		}
-		records, err := wire.ParseRecords(message)
-		if err != nil {
-			c.t.Fatal(err)
+		if r.Values[0] != float32(r.Seq%64)+1 {
+			c.wrong++
 		}
-		for _, r := range records {
-			if r.Sensor != 1 {
-				continue
-			}
-			if r.Values[0] != float32(r.Seq%64)+1 {
-				c.wrong++
-			}
-			if r.Flags&wire.Historical != 0 {
-				c.past = append(c.past, r.Seq)
-			} else {
-				c.live = append(c.live, r.Seq)
-			}
+		if r.Flags&wire.Historical != 0 {
+			c.past = append(c.past, r.Seq)
+		} else {
+			c.live = append(c.live, r.Seq)
 		}
 	}
+	return nil
 }
 
 func span(from, to uint32) (all []uint32) {

@@ -80,6 +80,20 @@ func (s *served) begin() {
 	s.feed.begin()
 }
 
+// retryLog ends a server that has begun without its log, if that can be read now: the next
+// server has it. It is called when blocks have come, which are in the log if it can be used.
+func (s *served) retryLog() {
+	if s.log != nil {
+		return
+	}
+	if _, err := s.g.o.Reader(s.name, s.hello.Epoch, nil); err != nil {
+		return // begin has warned
+	}
+	s.g.mu.Lock()
+	defer s.g.mu.Unlock()
+	s.g.end(s)
+}
+
 // is returns whether a hello agrees with what clients were told. States are not compared.
 func (s *served) is(h fleet.Hello) bool {
 	sameSensor := func(a, b wire.SensorInfo) bool {
@@ -276,6 +290,7 @@ func (f *feed) begin() {
 			case tick := <-f.queue:
 				f.publish(tick)
 			case <-f.wake:
+				f.s.retryLog()
 				for due := f.due.Swap(0); due != 0; due &= due - 1 {
 					f.catchUp(bits.TrailingZeros64(due))
 				}

@@ -95,14 +95,7 @@ func TestServed(t *testing.T) {
 	c.until(func() bool { return strings.Contains(strings.Join(c.texts, ""), `"code":503`) })
 
 	h.hello("e1", 2, sensors[:1])
-	for {
-		if _, _, err := late.ReadMessage(); err != nil {
-			if !websocket.IsCloseError(err, wire.CloseServiceRestart) {
-				t.Errorf("with other sensors: %v", err)
-			}
-			break
-		}
-	}
+	late.restarted()
 	again := h.dial("/gateways/pi-7", "anna")
 	if len(again.hello.Sensors) != 1 {
 		t.Errorf("%+v", again.hello.Sensors)
