@@ -257,9 +257,10 @@ type feed struct {
 	done  sync.WaitGroup
 
 	// Used by begin, and then by the goroutine only.
-	known []bool   // by sensor: whether there is a last number
-	last  []uint32 // that was published
-	tick  []wire.Record
+	known  []bool   // by sensor: whether there is a last number
+	last   []uint32 // that was published
+	newest []int64  // time in the clients' present streams, Unix ms; 0: none
+	tick   []wire.Record
 }
 
 const feedQueue = 256 // a few seconds of ticks
@@ -267,7 +268,7 @@ const feedQueue = 256 // a few seconds of ticks
 // of makes it the feed of a server.
 func (f *feed) of(s *served) {
 	n := len(s.sensors)
-	f.s, f.known, f.last = s, make([]bool, n), make([]uint32, n)
+	f.s, f.known, f.last, f.newest = s, make([]bool, n), make([]uint32, n), make([]int64, n)
 	f.queue, f.wake, f.quit = make(chan []wire.Record, feedQueue), make(chan struct{}, 1), make(chan struct{})
 }
 
@@ -335,7 +336,9 @@ func (f *feed) stored(u fleet.Blocks) {
 	}
 }
 
-// publish broadcasts the records of a tick whose numbers come after the last published.
+// publish broadcasts the records of a tick whose numbers come after the last published. If one
+// has an earlier time than the number before it, the gateway's clock was set back: the clients'
+// streams begin anew, as on the gateway, because times never run backwards within a stream.
 func (f *feed) publish(records []wire.Record) {
 	f.tick = f.tick[:0]
 	for _, r := range records {
@@ -343,6 +346,11 @@ func (f *feed) publish(records []wire.Record) {
 			continue
 		}
 		f.known[r.Sensor], f.last[r.Sensor] = true, r.Seq
+		if r.UnixMilli < f.newest[r.Sensor] {
+			f.s.server.RestartStreams()
+			clear(f.newest)
+		}
+		f.newest[r.Sensor] = r.UnixMilli
 		r.Flags &^= wire.Historical
 		f.tick = append(f.tick, r)
 	}
