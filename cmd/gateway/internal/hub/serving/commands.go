@@ -29,7 +29,7 @@ type clients struct {
 
 // commander is one of them.
 type commander struct {
-	running bool // it may have a motor running
+	running bool // if a motor runs, it may be this client's
 	rate    limit.Rate
 }
 
@@ -50,7 +50,8 @@ func (c *clients) States() []wire.MotorState {
 func (c *clients) Running(client string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.all[client] != nil && c.all[client].running
+	return c.all[client] != nil && c.all[client].running &&
+		slices.ContainsFunc(c.s.remote.Motors(), func(m wire.MotorState) bool { return m.Running })
 }
 
 // Lost notifies the gateway that the connection of a client has ended.

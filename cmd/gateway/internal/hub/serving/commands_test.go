@@ -191,7 +191,31 @@ func TestCommandsInASecond(t *testing.T) {
 	if limit.PerSecond >= fleet.MaxCommands || fleet.MaxUnanswered >= fleet.MaxWaiting {
 		t.Error("a hub lets as much through as a gateway takes")
 	}
-	if !c.Running("1") || c.Running("3") {
-		t.Error("who may have a motor running is not known")
+}
+
+// TestRunning holds that a client may have a motor running, so that its loss is noticed within two
+// seconds, only if it has commanded one to run, and only while one runs.
+func TestRunning(t *testing.T) {
+	t.Parallel()
+	h := startHub(t)
+	h.publish(fleet.Here, []byte("online 1"))
+	h.hello("e1", 1, sensors)
+	h.await("/gateways/pi-7/api/v1/motors", "anna", `"fan"`)
+	remote, _ := h.gateways.o.Gateway("pi-7")
+	c := &clients{s: &served{name: "pi-7", remote: remote}}
+	for _, action := range []string{wire.Start, wire.Set, wire.Keepalive, wire.Status} {
+		if err := c.take(action, action, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		c.answered()
+	}
+	for _, runs := range []bool{true, false, true} {
+		h.publish(fleet.News, wire.JSON(wire.Envelope{Type: wire.TypeState, Payload: wire.MotorState{Target: "fan", Running: runs, Direction: wire.Forward, Reason: wire.ReasonCommand, TS: 1}}))
+		h.eventually(func() (string, bool) { return "the motor's state has not come", remote.Motors()[0].Running == runs })
+		for client, commanded := range map[string]bool{wire.Start: true, wire.Set: true, wire.Keepalive: true, wire.Status: false, "other": false} {
+			if got := c.Running(client); got != (commanded && runs) {
+				t.Errorf("the fan runs: %v; the client of %s: %v", runs, client, got)
+			}
+		}
 	}
 }
