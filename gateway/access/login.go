@@ -122,6 +122,12 @@ func (g *Guard) logIn(w http.ResponseWriter, r *http.Request) {
 	cookie, name := "", ""
 	if err == nil && !q.Ask {
 		cookie, name, err = g.Tokens.LogIn(secret, from)
+		if err != nil && !errors.Is(err, tokens.ErrRevoked) && !errors.Is(err, tokens.ErrExpired) {
+			g.Log.Error("a login could not be stored", "name", name, "client", from, "err", err)
+			// Whoever asks may be a stranger, who is not told where the state is.
+			answer(w, http.StatusInternalServerError, "the login could not be stored; fix: do what the gateway's log says, then log in again")
+			return
+		}
 	}
 	switch {
 	case errors.Is(err, tokens.ErrExpired):
