@@ -12,9 +12,6 @@ import (
 	"sensorgateway/wire"
 )
 
-// alarmsFile is the file of the raised alarms in the state directory.
-const alarmsFile = "alarms.json"
-
 // newAlarms returns the configured alarms and the built-in ones.
 func (g *running) newAlarms() *alarm.Alarms {
 	o := alarm.Options{
@@ -22,7 +19,7 @@ func (g *running) newAlarms() *alarm.Alarms {
 	}
 	known := trouble.Checked{Motors: g.motors.States, Synced: g.clock.Synced}
 	if g.cfg.State != "" {
-		o.File = filepath.Join(g.cfg.State, alarmsFile)
+		o.File = filepath.Join(g.cfg.State, "alarms.json")
 		known.Storage, known.Durable, known.Update = &g.trouble, g.storage.history.Durable, trouble.FailedUpdate(g.cfg.State)
 	}
 	if g.certificates != nil {

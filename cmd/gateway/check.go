@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,11 +28,7 @@ func checkCommand(stdout io.Writer) *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			o := serveOptions{config: config.DefaultFile}
-			if len(args) > 0 {
-				o.config = args[0]
-			}
-			cfg, err := o.configuration(nil)
+			cfg, err := serveOptions{config: strings.Join(args, "")}.configuration(nil) // FILE, or the default one
 			if err != nil {
 				return err
 			}

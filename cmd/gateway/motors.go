@@ -30,10 +30,9 @@ func (g *running) buildMotors() {
 	g.motors = motor.New(configs, g.notify.MotorChanged, g.log)
 	g.motors.OnEStop(g.estopChanged)
 	g.motors.OnControl(g.notify.Event)
-	if g.cfg.EStopPin == "" {
-		return
+	if g.cfg.EStopPin != "" {
+		g.motors.SetEStopInput(machine.EStopInput(hw, g.cfg.EStopPin, g.log))
 	}
-	g.motors.SetEStopInput(machine.EStopInput(hw, g.cfg.EStopPin, g.log))
 }
 
 // estopChanged makes an event of an e-stop, or of its reset.

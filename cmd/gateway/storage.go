@@ -130,19 +130,14 @@ func (s *storage) run(ctx context.Context) error {
 // write writes until ctx ends, and then what is left. If opening fails, it returns at once.
 func (s *storage) write(ctx context.Context) error {
 	writers, ctx := errgroup.WithContext(ctx)
-	start := func(run func(context.Context) error, after <-chan struct{}) {
-		writers.Go(func() error {
-			select {
-			case <-after:
-			case <-ctx.Done():
-			}
-			return s.guard(run)(ctx)
-		})
-	}
-	now := make(chan struct{})
-	close(now)
-	start(s.history.Run, now) // at once: until the log is loaded, it reports that readings are not durable
-	start(s.latch.Run, s.claimed)
+	writers.Go(func() error { return s.guard(s.history.Run)(ctx) }) // at once: until the log is loaded, it reports that readings are not durable
+	writers.Go(func() error {
+		select {
+		case <-s.claimed:
+		case <-ctx.Done():
+		}
+		return s.guard(s.latch.Run)(ctx)
+	})
 	writers.Go(func() error {
 		<-s.opened
 		if s.openErr != nil {
