@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -18,7 +20,11 @@ func (g *running) buildCertificates() (err error) {
 		return nil
 	}
 	if g.certificates, err = certificates.Read(g.cfg.TLS.Cert, g.cfg.TLS.Key, g.cfg.TLS.Clients, g.log); err != nil {
-		return config.Error{{File: g.cfg.File, Line: g.cfg.TLS.Line, Text: "tls: " + err.Error()}}
+		wrong := config.Error{{File: g.cfg.File, Line: g.cfg.TLS.Line, Text: "tls: " + err.Error()}}
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+			return wrong
+		}
+		return errors.New(wrong.Error()) // somebody may be replacing the files one by one: systemd starts it again
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func checkCommand(stdout io.Writer) *cobra.Command {
 			}
 			g := running{cfg: cfg, log: slog.New(slog.DiscardHandler)}
 			if err := g.buildCertificates(); err != nil {
-				return err
+				return config.Error{{Text: err.Error()}} // also where a start is tried again
 			}
 			_, err = fmt.Fprintf(stdout, "%s is valid: sensors %d, motors %d, listens on %s\n", cfg.File, len(cfg.Sensors), len(cfg.Motors), cfg.Listen)
 			return err

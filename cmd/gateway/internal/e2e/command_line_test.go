@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,6 +86,32 @@ func TestExitStatus(t *testing.T) {
 			if !strings.Contains(string(out), s) {
 				t.Errorf("%v does not say %q:\n%s", tt.args, s, out)
 			}
+		}
+	}
+}
+
+// A pair of which only one file is new yet must not end the service for good: systemd starts
+// it again after every status but 78.
+func TestHalfReplacedPair(t *testing.T) {
+	t.Parallel()
+	bin, before, renewed := buildGateway(t), t.TempDir(), t.TempDir()
+	for _, dir := range []string{before, renewed} {
+		if out, err := exec.Command(bin, "cert", "--out", dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	config := writeFile(t, "tls.yaml", fmt.Sprintf("sensors:\n  - {name: a, chip: aht20}\ntls: {cert: %q, key: %q}\n",
+		filepath.ToSlash(filepath.Join(renewed, "gateway.crt")), filepath.ToSlash(filepath.Join(before, "gateway.key"))))
+	for _, tt := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"--simulate", "--config", config, "--listen", "127.0.0.1:0"}, 1},
+		{[]string{"check", config}, 78},
+	} {
+		out, err := exec.CommandContext(t.Context(), bin, tt.args...).CombinedOutput()
+		if code := exitCode(err); code != tt.code || !strings.Contains(string(out), "tls.yaml:3: tls: certificate ") || !strings.Contains(string(out), "; fix: ") {
+			t.Errorf("%v: exit %d, want %d\n%s", tt.args, code, tt.code, out)
 		}
 	}
 }
