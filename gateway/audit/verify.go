@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -144,38 +145,62 @@ type Query struct {
 	Limit int   // of the newest ones; 0: all
 }
 
-// Read returns records of both chains by time, of a gateway that may be running. It reads
-// each file up to the first line that was changed: [Verify] says where that is.
-func Read(dir, keyPath string, q Query) ([]Record, error) {
+// Read returns records of both chains, of a gateway that may be running: those of a chain
+// as they were written, whatever the clock said, and the two chains by time. It reads each
+// file up to the first line that was changed: [Verify] says where that is.
+func Read(dir, keyPath string, q Query) (records []Record, err error) {
 	key, err := readKey(keyPath, false)
 	if err != nil {
 		return nil, fmt.Errorf("the audit log's key: %w", err)
 	}
-	var records []Record
-	for _, c := range chains {
-		paths, _, err := files(dir, c.name)
-		if err != nil {
+	var left [2][]dated // of the chains, the newest first
+	for i, c := range chains {
+		if left[i], err = newest(dir, c.name, key, q); err != nil {
 			return nil, err
 		}
-		read := 0
-		for _, path := range slices.Backward(paths) {
-			_, err := readFile(path, c.name, key, func(r Record, _ code) {
-				if r.At >= q.Since {
-					records = append(records, r)
-					read++
-				}
-			})
-			if err != nil {
-				return nil, err
+	}
+	for len(left[0])+len(left[1]) > 0 && (q.Limit == 0 || len(records) < q.Limit) {
+		i := 0
+		if len(left[0]) == 0 || len(left[1]) > 0 && left[1][0].later(left[0][0]) {
+			i = 1
+		}
+		records, left[i] = append(records, left[i][0].Record), left[i][1:]
+	}
+	slices.Reverse(records)
+	return records, nil
+}
+
+// dated is a record and when it was made at the latest, Unix ms: while the clock is not
+// synchronised, At may be any time, and the next record of a synchronised clock came after it.
+type dated struct {
+	Record
+	by int64
+}
+
+func (d dated) later(x dated) bool {
+	return cmp.Or(cmp.Compare(d.by, x.by), cmp.Compare(d.At, x.At)) > 0
+}
+
+// newest returns the records of a chain that a query selects, the newest first.
+func newest(dir, chain string, key []byte, q Query) (selected []dated, err error) {
+	paths, _, err := files(dir, chain)
+	by := int64(math.MaxInt64)
+	for _, path := range slices.Backward(paths) {
+		var records []Record
+		if _, err := readFile(path, chain, key, func(r Record, _ code) { records = append(records, r) }); err != nil {
+			return nil, err
+		}
+		for _, r := range slices.Backward(records) {
+			if !r.Unsynced {
+				by = r.At
 			}
-			if q.Limit > 0 && read >= q.Limit {
-				break
+			if by >= q.Since {
+				selected = append(selected, dated{r, by})
 			}
 		}
+		if q.Limit > 0 && len(selected) >= q.Limit {
+			break
+		}
 	}
-	slices.SortStableFunc(records, func(a, b Record) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.N, b.N)) })
-	if q.Limit > 0 && len(records) > q.Limit {
-		records = records[len(records)-q.Limit:]
-	}
-	return records, nil
+	return selected, err
 }
