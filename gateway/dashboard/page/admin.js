@@ -44,7 +44,7 @@ export function openAdmin(gateway, base) {
   const fold = get("admin-fold"), form = get("new-token"), made = get("made");
   let may = false;
 
-  /** Asks the gateway. @param {string} path @param {string} [method] @param {object} [body] @returns {Promise<any>} */
+  /** @param {string} path @param {string} [method] @param {object} [body] @returns {Promise<any>} */
   async function ask(path, method = "GET", body) {
     const json = body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
     const answer = await fetch(new URL(`api/v1/${path}`, base), { method, cache: "no-store", ...json }), content = await answer.text();

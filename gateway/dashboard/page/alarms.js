@@ -114,7 +114,6 @@ export function showAlarms(gateway, base) {
     } catch { /* some browsers, those of telephones, take none from a page */ }
   }
 
-  /** Asks what is raised. */
   async function look() {
     try {
       if (!subscribed) await gateway.request("subscribe", { topic: "events" }); // from then on, each change is heard of

@@ -26,7 +26,7 @@ export function happened({ kind, what, result }) {
   return `${kind} ${JSON.stringify(what)}${failed}`;
 }
 
-/** A record as a line of a list. @param {Record} record */
+/** @param {Record} record */
 export function auditLine(record) {
   const item = document.createElement("li"), time = document.createElement("time"), who = document.createElement("b");
   const { at, name, from, count = 1 } = record;

@@ -10,7 +10,7 @@ export const locale = document.documentElement.dataset.language;
 /** @type {Intl.NumberFormat[]} by decimals: making one takes much longer than using it */
 const formats = [];
 
-/** A number with so many decimals. @param {number} n @param {number} digits */
+/** @param {number} n @param {number} digits */
 export function fixed(n, digits) {
   if (!Number.isFinite(n)) return "–";
   formats[digits] ??= new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false, signDisplay: /** @type {any} */ ("negative") });
@@ -40,10 +40,10 @@ export const measured = ({ quantity, unit }, value) => fixed(shownValue(unit, va
 /** The same with its unit, unless there is none. @param {{quantity: string, unit: string}} of @param {number} value */
 export const inUnit = (of, value) => (Number.isFinite(value) ? `${measured(of, value)} ${shownUnit(of.unit)}` : "–");
 
-/** A part of a whole in percent. @param {number} part 0…1 */
+/** @param {number} part 0…1 */
 export const percent = (part) => words.percent(fixed(part * 100, 0));
 
-/** A whole number with its thousands apart. @param {number} n */
+/** @param {number} n */
 export const count = (n) => n.toLocaleString(locale);
 
 /**

@@ -13,7 +13,7 @@ import { words } from "./words.js";
 const ASKED = 10_000; // ms after which a question that nobody answered is withdrawn
 
 /** Why nothing starts, in words; "" if nothing is latched. @param {MotorState[]} motors */
-export function latchedWords(motors) {
+function latchedWords(motors) {
   const latched = motors.filter((m) => m.latched), faults = latched.filter((m) => m.fault);
   const pressed = latched.find((m) => m.reason === "estop") ?? latched.find((m) => !m.fault);
   return [

@@ -48,6 +48,9 @@ gateway.addEventListener("resumed", ({ detail }) => {
 gateway.addEventListener("event", ({ detail }) => (corrected ||= detail.kind === "clock_corrected"));
 gateway.addEventListener("readings", ({ detail }) => receive(detail));
 
+/** What a card is made for. @param {Sensor} sensor */
+const kind = ({ info, ring }) => String([info.model, info.group, info.interval_ms, ring.names]);
+
 /** @param {Hello} hello */
 function greet(hello) {
   if (version && version !== hello.version) return location.reload(); // another version brings another page
@@ -60,14 +63,14 @@ function greet(hello) {
   newestAt = performance.now();
   const before = cards;
   cards = new Map(hello.sensors.map((info) => {
-    const known = before.get(info.name);
-    const fresh = new Sensor(info), same = known && ["model", "group", "interval_ms"].every((what) => known.sensor.info[/** @type {"model"} */ (what)] === info[/** @type {"model"} */ (what)]) && String(known.sensor.ring.names) === String(fresh.ring.names);
-    return [info.name, same ? known : new Card(fresh)];
+    const known = before.get(info.name), fresh = new Sensor(info);
+    return [info.name, known && kind(known.sensor) === kind(fresh) ? known : new Card(fresh)];
   }));
-  if (String([...cards.keys()]) !== String([...before.keys()]) || [...cards].some(([name, card]) => before.get(name) !== card)) {
-    grid.begin([...cards.values()]);
+  const all = [...cards.values()], shown = [...before.values()];
+  if (all.length !== shown.length || all.some((card, i) => card !== shown[i])) {
+    grid.begin(all);
     alarmed();
-    charts?.begin([...cards.values()].map(({ sensor }) => sensor));
+    charts?.begin(all.map(({ sensor }) => sensor));
   }
   limit(hello);
   get("empty").hidden = cards.size > 0;
@@ -159,7 +162,6 @@ function schedule() {
   frame();
 }
 
-/** Draws a part on the next animation frame. */
 function frame() {
   if (framed || document.hidden) return;
   framed = true;

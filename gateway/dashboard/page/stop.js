@@ -1,7 +1,6 @@
 // @ts-check
 // STOP ALL: an emergency stop, latched until it is reset, so that no script starts a
-// motor again a second later. It can always be pressed. Without a connection it tries
-// for ten seconds, then says that it did not get through; nothing is sent after that.
+// motor again a second later. It can always be pressed.
 
 import { get, mark, text } from "./dom.js";
 import { words } from "./words.js";

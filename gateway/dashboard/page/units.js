@@ -35,10 +35,10 @@ export function want(what, is) {
 /** The unit in which a value is shown. @param {string} unit of the value */
 export const shownUnit = (unit) => (unit === "°C" && wanted.fahrenheit ? "°F" : unit);
 
-/** A value in that unit. @param {string} unit of the value @param {number} value */
+/** @param {string} unit of the value @param {number} value */
 export const shownValue = (unit, value) => (unit === "°C" && wanted.fahrenheit ? value * 1.8 + 32 : value);
 
-/** A difference of values in that unit. @param {string} unit @param {number} difference */
+/** @param {string} unit @param {number} difference */
 export const shownDifference = (unit, difference) => (unit === "°C" && wanted.fahrenheit ? difference * 1.8 : difference);
 
 /** Limits on temperatures, which conditions of interlocks and alarms have in °C. */
