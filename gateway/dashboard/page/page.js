@@ -48,13 +48,18 @@ gateway.addEventListener("resumed", ({ detail }) => {
 gateway.addEventListener("event", ({ detail }) => (corrected ||= detail.kind === "clock_corrected"));
 gateway.addEventListener("readings", ({ detail }) => receive(detail));
 
+/** Another version brings another page, but not while something is said of STOP ALL, which may not be sent yet. */
+function renew() {
+  if (get("stop-alert").textContent) setTimeout(renew, REFRESH);
+  else location.reload();
+}
+
 /** What a card is made for. @param {Sensor} sensor */
 const kind = ({ info, ring }) => String([info.model, info.group, info.interval_ms, ring.names]);
 
 /** @param {Hello} hello */
 function greet(hello) {
-  if (version && version !== hello.version) return location.reload(); // another version brings another page
-  version = hello.version;
+  if ((version ??= hello.version) !== hello.version) renew();
   simulated = hello.simulated;
   unsynced = !hello.clock_synced;
   heard = undefined;

@@ -112,3 +112,23 @@ func TestPageFoldsManyInterlocks(t *testing.T) {
 	page.Click(".fold summary")
 	page.Wait(`document.querySelector(".interlocks").checkVisibility() && document.querySelectorAll(".interlocks li").length === 5`)
 }
+
+// STOP ALL that is pressed while the gateway is down for its upgrade is sent to the new
+// version; only then the page is replaced by that version's.
+func TestPageStopsBeforeAnUpgrade(t *testing.T) {
+	t.Parallel()
+	long(t, againInABrowser)
+	b := browsertest.Start(t)
+	args := []string{buildGateway(t), "--simulate", "--config", withoutInterlocks(t), "--listen", freeAddress(t), "--state", t.TempDir()}
+	p := startGateway(t, args...)
+	page := openPage(t, b, p, browsertest.Options{Script: `
+		globalThis.WebSocket = class extends WebSocket {
+			set onmessage(f) { super.onmessage = f && (({ data }) => f({ data: globalThis.upgraded && typeof data === "string" ? data.replace(/"version":"[^"]*"/, '"version":"later"') : data })); }
+		};`}, refused)
+	p.Kill(t)
+	page.Wait(`document.querySelector("#status").dataset.phase === "waiting"`)
+	page.Click("#stop-all")
+	page.Wait(`document.querySelector("#stop-alert").textContent.startsWith("No connection") && (globalThis.upgraded = true)`)
+	startGateway(t, args...)
+	page.Wait(`!globalThis.upgraded && ` + live + ` && !document.querySelector("#latched").hidden`) // another document
+}
