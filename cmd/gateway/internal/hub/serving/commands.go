@@ -29,6 +29,7 @@ type clients struct {
 
 // commander is one of them.
 type commander struct {
+	name    string
 	running bool // if a motor runs, it may be this client's
 	rate    limit.Rate
 }
@@ -54,12 +55,30 @@ func (c *clients) Running(client string) bool {
 		slices.ContainsFunc(c.s.remote.Motors(), func(m wire.MotorState) bool { return m.Running })
 }
 
-// Lost notifies the gateway that the connection of a client has ended.
-func (c *clients) Lost(client, _ string) {
+// Lost notifies the gateway that the connection of a client has ended. If that was because its
+// token was revoked, its motors are stopped, also those which the gateway lets run on when their
+// operator is lost: the gateway does not know the tokens of a hub.
+func (c *clients) Lost(client, reason string) {
 	c.mu.Lock()
+	by := c.all[client]
 	delete(c.all, client)
 	c.mu.Unlock()
 	c.s.remote.Lost(c.nameOf(client))
+	if by == nil || reason != wire.ReasonRevoked {
+		return
+	}
+	for _, m := range c.States() {
+		if m.Running && m.By == fleet.Printable(by.name) {
+			go c.stopRevoked(by.name, m.Target)
+		}
+	}
+}
+
+func (c *clients) stopRevoked(name, motor string) {
+	stop := c.envelope(wire.Command{Action: wire.Stop, Target: motor})
+	if _, err := c.s.remote.Command(context.Background(), name+" (revoked)", "", wire.JSON(stop)); err != nil {
+		c.s.g.o.Log.Error("a motor was not stopped when the token of its operator was revoked; fix: stop it", "gateway", c.s.name, "motor", motor, "operator", name, "err", err)
+	}
 }
 
 // handlers are those of all actions.
@@ -107,7 +126,7 @@ func (c *clients) own(target string) string {
 // command has the gateway carry a command out.
 func (c *clients) command(ctx context.Context, from gateway.Client, cmd wire.Command) (any, error) {
 	if !cmd.Stops() {
-		if err := c.take(from.ID, cmd.Action, time.Now()); err != nil {
+		if err := c.take(from, cmd.Action, time.Now()); err != nil {
 			return nil, err
 		}
 		defer c.answered()
@@ -140,7 +159,7 @@ func (c *clients) command(ctx context.Context, from gateway.Client, cmd wire.Com
 
 // take notes that a client commands something that is no stop, or returns why it may not
 // now: what is too much for the gateway is refused here, where it is known at once.
-func (c *clients) take(client, action string, now time.Time) error {
+func (c *clients) take(from gateway.Client, action string, now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.unanswered >= fleet.MaxUnanswered {
@@ -149,10 +168,10 @@ func (c *clients) take(client, action string, now time.Time) error {
 	if c.all == nil {
 		c.all = map[string]*commander{}
 	}
-	by := c.all[client]
+	by := c.all[from.ID]
 	if by == nil {
-		by = &commander{}
-		c.all[client] = by
+		by = &commander{name: from.Name}
+		c.all[from.ID] = by
 	}
 	if !by.rate.Take(now) {
 		return wire.Errorf(http.StatusTooManyRequests, "more than %d commands in a second", limit.PerSecond)

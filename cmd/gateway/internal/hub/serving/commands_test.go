@@ -12,6 +12,7 @@ import (
 
 	"github.com/eclipse/paho.golang/paho"
 
+	"sensorgateway/gateway"
 	"sensorgateway/gateway/fleet"
 	"sensorgateway/gateway/limit"
 	"sensorgateway/wire"
@@ -167,7 +168,7 @@ func TestCommandsInASecond(t *testing.T) {
 	c := &clients{s: &served{name: "pi-7"}}
 	now := time.Now()
 	take := func(client string, at time.Duration) int {
-		err := c.take(client, wire.Set, now.Add(at))
+		err := c.take(gateway.Client{ID: client}, wire.Set, now.Add(at))
 		if err != nil {
 			return wire.AsError(err).Code
 		}
@@ -204,7 +205,7 @@ func TestRunning(t *testing.T) {
 	remote, _ := h.gateways.o.Gateway("pi-7")
 	c := &clients{s: &served{name: "pi-7", remote: remote}}
 	for _, action := range []string{wire.Start, wire.Set, wire.Keepalive, wire.Status} {
-		if err := c.take(action, action, time.Now()); err != nil {
+		if err := c.take(gateway.Client{ID: action}, action, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		c.answered()
@@ -217,5 +218,42 @@ func TestRunning(t *testing.T) {
 				t.Errorf("the fan runs: %v; the client of %s: %v", runs, client, got)
 			}
 		}
+	}
+}
+
+// TestRevoked holds that what a client has running is stopped when its token is revoked, whatever
+// the gateway does when an operator is lost, but not what another client has started.
+func TestRevoked(t *testing.T) {
+	t.Parallel()
+	h := startHub(t)
+	came := make(chan string, 10)
+	h.obey(came, func(string, wire.Ack) wire.Envelope {
+		return wire.Envelope{Type: wire.TypeAck, Payload: wire.Ack{Action: wire.Stop, Target: "fan", Status: "ok"}}
+	})
+	h.publish(fleet.Here, []byte("online 1"))
+	h.hello("e1", 1, sensors)
+	h.await("/gateways/pi-7/api/v1/motors", "anna", `"fan"`)
+	remote, _ := h.gateways.o.Gateway("pi-7")
+	c := &clients{s: &served{name: "pi-7", remote: remote, g: h.gateways}}
+	for i, x := range []struct{ by, reason string }{{"ben", wire.ReasonRevoked}, {"anna", wire.ReasonDisconnect}, {"anna", wire.ReasonRevoked}} {
+		if err := c.take(gateway.Client{ID: "1", Name: "anna"}, wire.Start, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		c.answered()
+		state := wire.MotorState{Target: "fan", Running: true, By: x.by, Direction: wire.Forward, Reason: wire.ReasonCommand, TS: float64(i + 1)}
+		h.publish(fleet.News, wire.JSON(wire.Envelope{Type: wire.TypeState, Payload: state}))
+		h.eventually(func() (string, bool) { return "the motor's state has not come", remote.Motors()[0].TS == state.TS })
+		c.Lost("1", x.reason)
+	}
+	select {
+	case got := <-came:
+		if got != "anna (revoked) stop fan" {
+			t.Errorf("the gateway was sent %q", got)
+		}
+	case <-time.After(patience):
+		t.Error("it was not stopped")
+	}
+	if len(came) > 0 {
+		t.Errorf("it was sent %q too", <-came)
 	}
 }
