@@ -18,12 +18,7 @@ func (r *Remote) AlarmStates() (all, recent []wire.Alarm) {
 
 // raised returns the alarms that are raised, the newest first.
 func raised(all []wire.Alarm) []wire.Alarm {
-	list := []wire.Alarm{}
-	for _, a := range all {
-		if a.Raised() {
-			list = append(list, a)
-		}
-	}
+	list := slices.DeleteFunc(append([]wire.Alarm{}, all...), func(a wire.Alarm) bool { return !a.Raised() })
 	slices.SortStableFunc(list, func(a, b wire.Alarm) int { return cmp.Compare(b.Since, a.Since) })
 	return list
 }

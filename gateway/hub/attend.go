@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -75,7 +76,7 @@ func (g *Registry) toAttend() (all []*Remote) {
 func (r *Remote) wanted() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.watchers() > 0 || r.watched || len(r.clients) > 0 || r.clientsNow
+	return r.wantsRecords() || r.watched || len(r.clients) > 0 || r.clientsNow
 }
 
 // due returns the orders to send to the gateway now, which count as being sent until sendDue
@@ -92,7 +93,7 @@ func (r *Remote) due(now time.Time) (due []fleet.Order) {
 		due = append(due, fleet.Order{Kind: fleet.Cmd, Body: wire.JSON(wire.Envelope{Type: fleet.TypeClients, Payload: fleet.Connected{Clients: r.names()}})})
 	}
 	switch {
-	case r.watchers() > 0:
+	case r.wantsRecords():
 		r.unwatched = time.Time{}
 		if !now.Before(r.watchDue) {
 			r.watchDue, r.watched = now.Add(fleet.WatchRepeat), true
@@ -121,14 +122,9 @@ func (r *Remote) mayKeep(now time.Time) bool {
 	return false
 }
 
-// watchers returns how many listeners want records. r.mu is held.
-func (r *Remote) watchers() (n int) {
-	for _, l := range r.listeners {
-		if l.Records != nil {
-			n++
-		}
-	}
-	return n
+// wantsRecords returns whether a listener does. r.mu is held.
+func (r *Remote) wantsRecords() bool {
+	return slices.ContainsFunc(r.listeners, func(l *Listener) bool { return l.Records != nil })
 }
 
 func watch(hz float64) fleet.Order {

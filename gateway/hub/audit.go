@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"time"
 
 	"sensorgateway/gateway/fleet"
@@ -12,15 +13,12 @@ import (
 func (r *Remote) auditHead(h fleet.AuditHead, again bool) {
 	now := r.registry.o.Now()
 	r.mu.Lock()
-	last := r.head
-	if last != nil && h.Seq < last.Seq && again {
+	last := *cmp.Or(r.head, &h) // the first is compared with itself
+	if h.Seq < last.Seq && again {
 		r.mu.Unlock()
 		return
 	}
-	wrong := ""
-	if last != nil {
-		wrong = h.Wrong(*last)
-	}
+	wrong := h.Wrong(last)
 	r.head, r.dirty = &h, true
 	if wrong != "" {
 		r.audit = wrong + ", seen on " + now.UTC().Format(time.RFC3339)

@@ -109,9 +109,13 @@ func (g *Registry) restore() error {
 			continue
 		}
 		path := filepath.Join(g.o.Dir, e.Name(), file)
-		r, err := g.read(path, e.Name())
+		k, err := readKnown(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
+		}
+		r := newRemote(g, fleet.Gateway{Site: k.Site, Name: e.Name()})
+		if err == nil {
+			err = r.learn(k)
 		}
 		if err != nil {
 			g.o.Log.Warn("what was known of a gateway cannot be read: it is learned again from the gateway", "file", path, "err", err)
@@ -144,15 +148,6 @@ func readKnown(path string) (k known, err error) {
 	return k, fleet.CheckName(k.Site)
 }
 
-func (g *Registry) read(path, name string) (*Remote, error) {
-	k, err := readKnown(path)
-	if err != nil {
-		return nil, err
-	}
-	r := newRemote(g, fleet.Gateway{Site: k.Site, Name: name})
-	return r, r.learn(k)
-}
-
 // save stores what has changed until ctx ends, and then once more.
 func (g *Registry) save(ctx context.Context) {
 	soon := time.NewTicker(saveSoon)
@@ -182,9 +177,11 @@ func (g *Registry) saveChanged(ctx context.Context, all bool) {
 	g.mu.Lock()
 	var list []*Remote
 	for _, r := range g.remotes {
-		if r.unsaved(all) {
+		r.mu.Lock()
+		if r.dirty || all && r.saved != r.changed {
 			list = append(list, r)
 		}
+		r.mu.Unlock()
 	}
 	g.mu.Unlock()
 	err, failures := g.numbers.Reserve(), 0
@@ -206,13 +203,6 @@ func (g *Registry) saveChanged(ctx context.Context, all bool) {
 		g.o.Log.Info("what is known of the gateways is stored again")
 	}
 	g.unsaved = err != nil
-}
-
-// unsaved returns whether the gateway's file is to be written.
-func (r *Remote) unsaved(all bool) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.dirty || all && r.saved != r.changed
 }
 
 func (r *Remote) write() error {

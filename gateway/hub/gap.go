@@ -114,9 +114,6 @@ func (r *Remote) firstTime(gap Gap) bool {
 	if _, asked := r.asked[gap]; asked || len(r.asked) >= askedMost {
 		return false
 	}
-	if r.asked == nil {
-		r.asked = map[Gap]struct{}{}
-	}
 	r.asked[gap] = struct{}{}
 	return true
 }

@@ -27,7 +27,7 @@ func (g *Registry) SetKeys(k fleet.HubKeys) {
 	g.mu.Unlock()
 	for _, r := range all {
 		r.mu.Lock()
-		r.keysTried = nil
+		clear(r.keysTried)
 		r.mu.Unlock()
 		g.compareKeys(r)
 	}
@@ -88,7 +88,8 @@ func (r *Remote) keyChanges() []fleet.KeyChange {
 		return nil
 	}
 	if r.keysConnection != r.connection {
-		r.keysConnection, r.keysTried = r.connection, nil
+		r.keysConnection = r.connection
+		clear(r.keysTried)
 	}
 	return slices.DeleteFunc(keys.Changes(r.hello.HubKeys, r.registry.own), func(c fleet.KeyChange) bool {
 		_, tried := r.keysTried[c]
@@ -144,9 +145,6 @@ func (r *Remote) sendKeys(ctx context.Context) {
 			log.Info("a gateway has changed a hub's key")
 		}
 		r.mu.Lock()
-		if r.keysTried == nil {
-			r.keysTried = map[fleet.KeyChange]struct{}{}
-		}
 		r.keysTried[c] = struct{}{}
 		r.mu.Unlock()
 	}

@@ -36,9 +36,19 @@ func (r *Remote) Listen(l Listener) (stop func()) {
 	}
 }
 
-// listening returns the listeners to be notified.
-func (r *Remote) listening() []*Listener {
+// notify calls each listener.
+func (r *Remote) notify(call func(*Listener)) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.listeners
+	all := r.listeners
+	r.mu.Unlock()
+	for _, l := range all {
+		call(l)
+	}
+}
+
+// tell calls a listener's function, unless it is nil.
+func tell[T any](of func(T), what T) {
+	if of != nil {
+		of(what)
+	}
 }

@@ -260,9 +260,6 @@ func (r *Remote) connect(client string) error {
 	if _, is := r.clients[client]; !is && len(r.clients) >= fleet.MaxClients {
 		return wire.Errorf(503, "%d clients command %s at the same time: there is no room for another", len(r.clients), r.name)
 	}
-	if r.clients == nil {
-		r.clients = map[string]struct{}{}
-	}
 	if len(r.clients) == 0 {
 		r.clientsDue = now.Add(fleet.ClientsRepeat)
 	}

@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"cmp"
-	"strings"
 	"time"
 
 	"sensorgateway/wire"
@@ -48,9 +46,4 @@ type Overview struct {
 	// that changed after it.
 	Changed uint64
 	Behind  time.Duration // see [fleet.Hello.Behind]
-}
-
-// compare orders overviews by site and name.
-func compare(a, b Overview) int {
-	return cmp.Or(strings.Compare(a.Site, b.Site), strings.Compare(a.Name, b.Name))
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -147,7 +149,9 @@ func (g *Registry) Changed(since uint64, is func(fleet.Gateway) bool) (all []Ove
 			}
 		}
 	}
-	slices.SortFunc(all, compare)
+	slices.SortFunc(all, func(a, b Overview) int {
+		return cmp.Or(strings.Compare(a.Site, b.Site), strings.Compare(a.Name, b.Name))
+	})
 	return all, total
 }
 

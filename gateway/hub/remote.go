@@ -73,6 +73,7 @@ func newRemote(g *Registry, at fleet.Gateway) *Remote {
 	return &Remote{
 		registry: g, name: at.Name, site: at.Site, presence: Presence{State: Never},
 		newest: map[string]newest{}, ends: map[string]end{}, ordering: make(chan struct{}, 1), unchecked: true,
+		clients: map[string]struct{}{}, asked: map[Gap]struct{}{}, keysTried: map[fleet.KeyChange]struct{}{},
 	}
 }
 
@@ -163,10 +164,8 @@ func (r *Remote) here(p fleet.Presence) {
 	switch {
 	case p.Online && (r.presence.State != Here || r.connection != p.Connection):
 		next = Presence{Here, now}
-	case !p.Online && (r.connection == p.Connection || r.presence.State == Never):
-		if r.presence.State != Away {
-			next = Presence{Away, now}
-		}
+	case !p.Online && (r.presence.State == Here && r.connection == p.Connection || r.presence.State == Never):
+		next = Presence{Away, now}
 	default:
 		r.mu.Unlock()
 		return
@@ -183,18 +182,7 @@ func (r *Remote) here(p fleet.Presence) {
 		r.registry.attendTo(r)
 	}
 	if changed {
-		r.notify(func(l *Listener) {
-			if l.Presence != nil {
-				l.Presence(next)
-			}
-		})
-	}
-}
-
-// notify calls each listener.
-func (r *Remote) notify(call func(*Listener)) {
-	for _, l := range r.listening() {
-		call(l)
+		r.notify(func(l *Listener) { tell(l.Presence, next) })
 	}
 }
 
@@ -236,12 +224,10 @@ func (r *Remote) setHello(h *fleet.Hello) {
 	r.checkHub()
 	r.registry.compareKeys(r)
 	r.notify(func(l *Listener) {
-		if l.Hello != nil {
-			l.Hello(*h)
-		}
+		tell(l.Hello, *h)
 		for _, m := range motors {
-			if l.MotorChanged != nil && !slices.ContainsFunc(before, func(b wire.MotorState) bool { return reflect.DeepEqual(b, m) }) {
-				l.MotorChanged(m)
+			if !slices.ContainsFunc(before, func(b wire.MotorState) bool { return reflect.DeepEqual(b, m) }) {
+				tell(l.MotorChanged, m)
 			}
 		}
 	})
@@ -266,11 +252,7 @@ func (r *Remote) setMotor(m wire.MotorState) {
 		r.touch()
 	}
 	r.mu.Unlock()
-	r.notify(func(l *Listener) {
-		if l.MotorChanged != nil {
-			l.MotorChanged(m)
-		}
-	})
+	r.notify(func(l *Listener) { tell(l.MotorChanged, m) })
 }
 
 func (r *Remote) event(e wire.Event) {
@@ -280,11 +262,7 @@ func (r *Remote) event(e wire.Event) {
 		r.touch()
 		r.mu.Unlock()
 	}
-	r.notify(func(l *Listener) {
-		if l.Event != nil {
-			l.Event(e)
-		}
-	})
+	r.notify(func(l *Listener) { tell(l.Event, e) })
 }
 
 // live takes the records of a tick.
@@ -296,11 +274,11 @@ func (r *Remote) live(records []wire.Record) {
 	}
 	sensors := r.hello.Sensors
 	records = slices.DeleteFunc(records, func(x wire.Record) bool {
-		s, ok := sensorOf(sensors, x.Sensor)
-		if ok {
-			r.note(s.Name, newest{r.hello.Epoch, x, s.Quantities()})
+		i := slices.IndexFunc(sensors, func(s wire.SensorInfo) bool { return s.ID == x.Sensor })
+		if i >= 0 {
+			r.note(sensors[i].Name, newest{r.hello.Epoch, x, sensors[i].Quantities()})
 		}
-		return !ok
+		return i < 0
 	})
 	r.touch()
 	r.mu.Unlock()
@@ -309,14 +287,6 @@ func (r *Remote) live(records []wire.Record) {
 			l.Records(sensors, records)
 		}
 	})
-}
-
-func sensorOf(all []wire.SensorInfo, id uint16) (wire.SensorInfo, bool) {
-	i := slices.IndexFunc(all, func(s wire.SensorInfo) bool { return s.ID == id })
-	if i < 0 {
-		return wire.SensorInfo{}, false
-	}
-	return all[i], true
 }
 
 // note notes a record unless a newer one is known: by number within an epoch, by time between
@@ -360,11 +330,7 @@ func (r *Remote) durable(u fleet.Blocks, asked bool) {
 	if check {
 		r.registry.check(r)
 	}
-	r.notify(func(l *Listener) {
-		if l.Stored != nil {
-			l.Stored(u)
-		}
-	})
+	r.notify(func(l *Listener) { tell(l.Stored, u) })
 }
 
 // saidBefore returns whether a warning, one of r's fields, was said before, and notes that it is.

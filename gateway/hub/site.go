@@ -76,7 +76,7 @@ func (in *Intake) ask(ctx context.Context, fresh bool) {
 	payload, err := fleet.Sign(in.g.o.Key, o)
 	if err == nil {
 		sending, cancel := context.WithTimeout(ctx, fleet.CmdExpiry)
-		_, err = in.publish(sending, all, fleet.Ask, payload, number) // that nobody subscribes is no error
+		_, err = in.g.publish(sending, all, fleet.Ask, payload, number) // that nobody subscribes is no error
 		cancel()
 	}
 	in.g.counts.Order(fleet.Ask, err)
@@ -94,25 +94,21 @@ func (g *Registry) publish(ctx context.Context, at fleet.Gateway, k fleet.Kind, 
 	if in == nil {
 		return 0, errors.New("the site " + at.Site + " is not one of this hub's")
 	}
-	return in.publish(ctx, at, k, payload, number)
-}
-
-func (in *Intake) publish(ctx context.Context, at fleet.Gateway, k fleet.Kind, payload []byte, number uint64) (reason byte, err error) {
 	client := in.client.Load()
 	if client == nil {
-		return 0, errors.New("the hub has no connection to the broker of the site " + in.o.Site)
+		return 0, errors.New("the hub has no connection to the broker of the site " + at.Site)
 	}
 	expiry := uint32(k.Expiry().Seconds())
 	p := &paho.Publish{Topic: at.Topic(k), QoS: 1, Payload: payload, Properties: &paho.PublishProperties{
 		MessageExpiry: &expiry, CorrelationData: correlation(number),
 	}}
 	if at.Name != fleet.All { // each gateway answers on a topic of its own
-		p.Properties.ResponseTopic = at.AnswerTopic(in.g.o.Hub)
+		p.Properties.ResponseTopic = at.AnswerTopic(g.o.Hub)
 	}
 	ack, err := client.Publish(ctx, p)
 	switch {
 	case ack != nil && ack.ReasonCode >= 0x80:
-		return ack.ReasonCode, fmt.Errorf("the broker refused it: %s; fix: check what the broker lets %s do", mqtt.Reason(ack.ReasonCode), in.g.o.Hub)
+		return ack.ReasonCode, fmt.Errorf("the broker refused it: %s; fix: check what the broker lets %s do", mqtt.Reason(ack.ReasonCode), g.o.Hub)
 	case err != nil:
 		return 0, err
 	}
