@@ -23,6 +23,9 @@ const (
 	// settling is how long after a command the gateway's news may not show yet that its client
 	// keeps something running or has control.
 	settling = 10 * time.Second
+	// silence is after how long without a message a gateway that seems to be here is sent an order.
+	// A gateway at work sends its readings each minute, so this costs its line nothing.
+	silence = 15 * time.Minute
 )
 
 // attendTo makes the registry soon send the gateway the watches and lists of clients it needs.
@@ -40,14 +43,17 @@ func (g *Registry) attendTo(r *Remote) {
 func (g *Registry) attendAll(ctx context.Context) error {
 	var senders errgroup.Group
 	senders.SetLimit(attending)
-	tick := time.NewTicker(attendEvery)
+	tick, silent := time.NewTicker(attendEvery), time.NewTicker(silence)
 	defer tick.Stop()
+	defer silent.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return senders.Wait()
 		case <-tick.C:
 		case <-g.wake:
+		case <-silent.C:
+			g.attendSilent()
 		}
 		now := g.o.Now()
 		for _, r := range g.toAttend() {
@@ -55,6 +61,27 @@ func (g *Registry) attendAll(ctx context.Context) error {
 				senders.Go(func() error { r.sendDue(ctx, due); return nil })
 			}
 		}
+	}
+}
+
+// attendSilent has the end of a watch, which has no effect, sent to each gateway that seems to be
+// here and has sent nothing since the last call. If it is gone, the broker answers so. Otherwise
+// nobody would find out if the broker had lost the will, as in a power cut of both.
+func (g *Registry) attendSilent() {
+	connected := map[string]bool{}
+	for _, s := range g.Sites() {
+		connected[s.Name] = s.Connected
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range g.remotes {
+		r.mu.Lock()
+		if !r.heard && r.presence.State == Here && connected[r.site] {
+			r.watched = true
+			g.attended[r] = struct{}{}
+		}
+		r.heard = false
+		r.mu.Unlock()
 	}
 }
 
@@ -140,14 +167,14 @@ func (r *Remote) sendDue(ctx context.Context, due []fleet.Order) {
 		cancel()
 	}
 	r.mu.Lock()
-	again := !r.failed.IsZero()
+	said := !r.failed.IsZero() || r.presence.State != Here // one that is away is sent it when it is back
 	r.sending, r.failed = false, time.Time{}
 	if err != nil {
 		r.failed = r.registry.o.Now()
 		r.again()
 	}
 	r.mu.Unlock()
-	if err != nil && !again && ctx.Err() == nil { // once: without a broker it fails for all gateways, again and again
+	if err != nil && !said && ctx.Err() == nil { // once: without a broker it fails for all gateways, again and again
 		r.registry.o.Log.Info("a watch or list of clients could not be sent to a gateway; it is tried again", "gateway", r.name, "err", err)
 	}
 }

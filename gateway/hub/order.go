@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -74,7 +73,7 @@ func (r *Remote) reachable() error {
 	case r.hello == nil:
 		return wire.Errorf(503, "nothing has come from %s yet; this hub asks it when it connects", r.name)
 	case r.presence.State != Here:
-		return wire.Errorf(503, "%s cannot be reached: %s", r.name, r.presence.away())
+		return wire.Errorf(503, "%s cannot be reached: it is away since %s: it has no connection to the broker", r.name, time.UnixMilli(r.presence.Since).UTC().Format(time.RFC3339))
 	case !r.knowsHub():
 		return wire.Errorf(503, "%s does not know the key of this hub, and accepts no order from it; fix: make the key %s known by another hub: gateway hub key add", r.name, r.registry.own)
 	}
@@ -152,7 +151,7 @@ func (r *Remote) send(ctx context.Context, o fleet.Order, number uint64) (err er
 	g := r.registry
 	defer func() { g.counts.Order(o.Kind, err) }()
 	r.mu.Lock()
-	at, hello, received, presence := fleet.Gateway{Site: r.site, Name: r.name}, r.hello, r.received, r.presence
+	at, hello, received, connection := fleet.Gateway{Site: r.site, Name: r.name}, r.hello, r.received, r.connection
 	r.mu.Unlock()
 	o.Site, o.Gateway, o.Hub, o.Counter = at.Site, at.Name, g.o.Hub, number
 	if hello != nil {
@@ -167,17 +166,11 @@ func (r *Remote) send(ctx context.Context, o fleet.Order, number uint64) (err er
 	switch {
 	case err != nil:
 		return wire.Errorf(503, "the order could not be sent to %s: %v", r.name, err)
-	case reason == noSubscribers && presence.State == Away:
-		return wire.Errorf(503, "the order could not be sent to %s: %s", r.name, presence.away())
-	case reason == noSubscribers:
-		return wire.Errorf(503, "the order could not be sent to %s: it has no subscription for orders at the broker", r.name)
+	case reason == noSubscribers: // a gateway subscribes before it says that it is here: this connection is over
+		r.here(fleet.Presence{Connection: connection})
+		return wire.Errorf(503, "the order could not be sent to %s: it has no connection to the broker", r.name)
 	}
 	return nil
-}
-
-// away says since when a gateway is away.
-func (p Presence) away() string {
-	return fmt.Sprintf("it is away since %s: it has no connection to the broker", time.UnixMilli(p.Since).UTC().Format(time.RFC3339))
 }
 
 // expected is an order whose answer is expected.

@@ -30,6 +30,7 @@ type Remote struct {
 	newest     map[string]newest // by sensor
 	stored     int64
 	bytes      int64
+	heard      bool   // something has come since silent gateways were last looked for
 	month      string // of bytes, 2006-01
 	head       *fleet.AuditHead
 	audit      string
@@ -152,7 +153,7 @@ func (r *Remote) count(bytes int) {
 	if r.month != month {
 		r.month, r.bytes = month, 0
 	}
-	r.bytes += int64(bytes)
+	r.bytes, r.heard = r.bytes+int64(bytes), true
 }
 
 // here notes the gateway's presence. An offline of a connection that is not the newest is the
