@@ -27,6 +27,9 @@ func (g *running) newAlarms() *alarm.Alarms {
 	}
 	if w := g.cfg.Webhook; w != nil {
 		o.Webhook = &alarm.Webhook{URL: w.URL.String(), SecretFile: w.SecretFile, Gateway: g.name()}
+		if g.simulate != nil { // nobody shall go to the real device for its alarms
+			o.Webhook.Gateway += " (simulated)"
+		}
 	}
 	o.Checks = known.Checks()
 	return alarm.New(o)

@@ -235,7 +235,7 @@ webhook: {url: "%s/alarms", secret_file: %q}
 	defer hook.mu.Unlock()
 	ids := map[string]bool{}
 	for _, got := range hook.taken {
-		if ids[got.ID] || got.Gateway != "greenhouse 3" {
+		if ids[got.ID] || got.Gateway != "greenhouse 3 (simulated)" {
 			t.Errorf("twice, or of another gateway: %+v", got)
 		}
 		ids[got.ID] = true
