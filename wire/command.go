@@ -148,6 +148,18 @@ func AsError(err error) *Error {
 	return Errorf(500, "%v", err)
 }
 
+// Unsynced returns the answer to a command with an expires, with the remark that the
+// gateway's clock, by which that was judged, is not synchronised.
+func Unsynced(ack Ack, err error) (Ack, error) {
+	if err != nil {
+		refused := AsError(err)
+		refused.ClockSynced = new(bool)
+		return ack, refused
+	}
+	ack.ClockSynced = new(bool)
+	return ack, nil
+}
+
 // action is what a command can ask for: its parameters, and what is required of
 // them together.
 type action struct {

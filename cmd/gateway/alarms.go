@@ -15,7 +15,7 @@ import (
 // newAlarms returns the configured alarms and the built-in ones.
 func (g *running) newAlarms() *alarm.Alarms {
 	o := alarm.Options{
-		Rules: g.cfg.Alarms, Sensors: g.sensors, Notify: g.notify.Event, Claimed: g.storage.claimed, Seconds: g.seconds.C, Log: g.log, Guard: g.guard,
+		Rules: g.cfg.Alarms, Sensors: g.sensors, Notify: g.notify.Event, Claimed: g.storage.claimed, Synced: g.clock.Synced, Seconds: g.seconds.C, Log: g.log, Guard: g.guard,
 	}
 	known := trouble.Checked{Motors: g.motors.States, Synced: g.clock.Synced}
 	if g.cfg.State != "" {

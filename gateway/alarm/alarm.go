@@ -47,6 +47,9 @@ type Options struct {
 	File    string
 	Claimed <-chan struct{}
 	Webhook *Webhook // nil: there is none
+	// Synced returns whether the system clock is synchronised: while it is not, an expires of a
+	// command may be wrong; nil: it always is.
+	Synced func() bool
 
 	Seconds func() <-chan time.Time // returns what has a value once a second; nil: the runtime's ticker
 	Log     *slog.Logger

@@ -140,6 +140,41 @@ func TestAcknowledge(t *testing.T) {
 	})
 }
 
+// TestExpiresWithoutSyncedClock: while the clock is not synchronised, answers to
+// acknowledgements with expires say so.
+func TestExpiresWithoutSyncedClock(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		synced := false
+		r := newRig(t, Options{Synced: func() bool { return synced }}, "indoor.temperature > 35")
+		defer r.end()
+		r.reading(0, 36)
+		now := time.Now().UnixMilli()
+		past, future := now-5, now+1000
+		for _, tt := range []struct {
+			expires *int64
+			synced  bool
+			code    int
+			says    bool // that the clock is not synchronised
+		}{
+			{&past, false, 408, true},
+			{&past, true, 408, false},
+			{&future, false, 0, true},
+			{&future, true, 0, false},
+			{nil, false, 0, false},
+		} {
+			synced = tt.synced
+			ack, err := r.Acknowledge(Client{Name: "anna", May: everything}, wire.Command{Action: wire.Acknowledge, Target: "a", Expires: tt.expires})
+			code, said := 0, ack.ClockSynced
+			if refused, ok := errors.AsType[*wire.Error](err); ok {
+				code, said = refused.Code, refused.ClockSynced
+			}
+			if code != tt.code || (said != nil) != tt.says || said != nil && *said {
+				t.Errorf("%+v: %+v, %v", tt, ack, err)
+			}
+		}
+	})
+}
+
 // Built-in alarms: a sensor that is lost, and checks.
 func TestBuiltIn(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -26,6 +26,14 @@ type command struct {
 // Acknowledge carries out the command; its error is a [*wire.Error]. An alarm is
 // acknowledged once: whoever does it again is answered who was the first.
 func (a *Alarms) Acknowledge(cl Client, cmd wire.Command) (wire.Ack, error) {
+	ack, err := a.command(cl, cmd)
+	if cmd.Expires != nil && a.opts.Synced != nil && !a.opts.Synced() {
+		return wire.Unsynced(ack, err)
+	}
+	return ack, err
+}
+
+func (a *Alarms) command(cl Client, cmd wire.Command) (wire.Ack, error) {
 	now := time.Now()
 	if a.ended.Load() {
 		return wire.Ack{}, wire.Errorf(http.StatusServiceUnavailable, "shutting down")

@@ -44,16 +44,10 @@ func (c *Controller) Command(cl Client, cmd wire.Command) (wire.Ack, error) {
 	if (cmd.Action == wire.EStop || cmd.Action == wire.Reset) && err == nil && c.stored != nil && !c.stored.Kept() {
 		ack.Kept = new(bool)
 	}
-	if !unsynced {
-		return ack, err
+	if unsynced {
+		return wire.Unsynced(ack, err)
 	}
-	if err != nil {
-		refused := wire.AsError(err)
-		refused.ClockSynced = new(bool)
-		return ack, refused
-	}
-	ack.ClockSynced = new(bool)
-	return ack, nil
+	return ack, err
 }
 
 func (c *Controller) command(cl Client, cmd wire.Command, unsynced bool) (wire.Ack, error) {
