@@ -1,7 +1,11 @@
 package audit
 
 import (
+	"bytes"
+	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -120,4 +124,47 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("%+v", done)
 		}
 	})
+}
+
+// A file whose first line could not be written stays if the disk cannot remove it either: once
+// the disk works, it is begun anew. A file that has a record is not touched.
+func TestBeginsAnew(t *testing.T) {
+	whole := sealHeader(make([]byte, keySize), header{Chain: Done, First: 1}, code{})
+	for name, left := range map[string][]byte{"nothing": {}, "a part of the line": whole[:20], "the line": whole, "the line and a part of a record": append(whole[:len(whole):len(whole)], `{"n":1,`...)} {
+		p := newPlace(t)
+		if err := os.WriteFile(p.key, make([]byte, keySize), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(p.dir, fileName(Done, 1))
+		var fails atomic.Bool
+		_, d, add := p.opened(t, Options{write: func(f *os.File, b []byte) (int, error) {
+			if fails.Load() {
+				return 0, syscall.EIO
+			}
+			return f.Write(b)
+		}})
+		fails.Store(true)
+		if err := d.chain(Done).append(command(0)); !errors.Is(err, syscall.EIO) {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, left, 0o600); err != nil { // the disk could not cut it off either
+			t.Fatal(err)
+		}
+		fails.Store(false)
+		add(2)
+		if done, _ := p.verify(t); done.Bad != "" || done.Records != 2 {
+			t.Errorf("%s: %+v", name, done)
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		another := &writer{dir: p.dir, chain: Done, key: make([]byte, keySize), write: (*os.File).Write}
+		if err := another.append(command(0)); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%s: in the place of two records: %v", name, err)
+		}
+		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, content) {
+			t.Errorf("%s: a file with records was changed: %v", name, err)
+		}
+	}
 }

@@ -121,14 +121,19 @@ func (w *writer) append(r Record) error {
 func (w *writer) begin(first uint64) error {
 	path := filepath.Join(w.dir, fileName(w.chain, first))
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) { // perhaps of an earlier try, and without a record
+		s, readErr := readFile(path, w.chain, w.key, nil)
+		if readErr == nil && s.records == 0 && (s.bad == nil || s.torn) && os.Remove(path) == nil {
+			return w.begin(first)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	w.file, w.size = f, 0
 	if err := w.put(sealHeader(w.key, header{Chain: w.chain, First: first}, w.code)); err != nil {
 		_ = f.Close()
-		w.file = nil
-		_ = os.Remove(path) // else the next try fails, because the file exists
+		w.file = nil // the next try removes what is there
 		return err
 	}
 	return nil
