@@ -7,6 +7,21 @@ import (
 	"sensorgateway/gateway/fleet"
 )
 
+// ofDevice forgets the end of the audit log, and what was wrong with it, if they are of a device
+// that another one has replaced: that one begins a log of its own.
+func (r *Remote) ofDevice(device string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if device == "" || device == r.device {
+		return
+	}
+	if r.device != "" { // else its file is of an older program
+		r.head, r.audit = nil, ""
+		r.touch()
+	}
+	r.device, r.dirty = device, true
+}
+
 // auditHead compares the end of the gateway's audit log with the last one. Records are only
 // ever added: if the end is earlier, or has another hash, the log was changed. again: the
 // broker may have sent this message before, so an earlier end means nothing.

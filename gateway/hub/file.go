@@ -49,6 +49,7 @@ type known struct {
 	Bytes      int64                  `json:"bytes"`
 	Month      string                 `json:"month"`
 	Head       *fleet.AuditHead       `json:"head,omitempty"`
+	Device     string                 `json:"device,omitempty"` // that head and audit are of
 	Audit      string                 `json:"audit,omitempty"`
 }
 
@@ -65,7 +66,7 @@ func (r *Remote) known() (k known) {
 	defer r.mu.Unlock()
 	k = known{
 		Version: fileVersion, Site: r.site, Received: r.received.UnixMilli(), Presence: r.presence, Connection: r.connection,
-		Newest: map[string]knownRecord{}, Stored: r.stored, Bytes: r.bytes, Month: r.month, Head: r.head, Audit: r.audit,
+		Newest: map[string]knownRecord{}, Stored: r.stored, Bytes: r.bytes, Month: r.month, Head: r.head, Device: r.device, Audit: r.audit,
 	}
 	if r.hello != nil {
 		h := *r.hello
@@ -82,7 +83,7 @@ func (r *Remote) known() (k known) {
 // learn restores what is known of the gateway from its file.
 func (r *Remote) learn(k known) error {
 	r.site, r.presence, r.connection = k.Site, k.Presence, k.Connection
-	r.stored, r.bytes, r.month, r.head, r.audit = k.Stored, k.Bytes, k.Month, k.Head, k.Audit
+	r.stored, r.bytes, r.month, r.head, r.device, r.audit = k.Stored, k.Bytes, k.Month, k.Head, k.Device, k.Audit
 	if k.Hello != nil {
 		r.hello, r.received, r.motors = k.Hello, time.UnixMilli(k.Received), k.Hello.Motors
 		r.takeAlarms(k.Hello)

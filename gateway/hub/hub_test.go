@@ -137,6 +137,29 @@ func TestAuditHeads(t *testing.T) {
 	}
 }
 
+// The audit log of another device that gets the name of the gateway begins anew, also if the hub was
+// restarted meanwhile.
+func TestAuditOfAnotherDevice(t *testing.T) {
+	dir := t.TempDir()
+	for i, step := range []struct {
+		device string
+		seq    uint64
+		wrong  string
+	}{
+		{"", 9, ""}, {"a", 7, "8 to 9"}, {"a", 8, "8 to 9"}, // the hub was updated, and knows devices now
+		{"b", 1, ""}, {"b", 5, ""}, {"b", 4, "5 to 5"}, {"c", 2, ""}, {"", 3, ""}, {"c", 2, "3 to 3"},
+	} {
+		h := newHub(t, dir)
+		h.g.o.Device = func(string) string { return step.device }
+		r := h.g.remote(pi)
+		r.news(notice(t, wire.JSON(wire.Envelope{Type: fleet.TypeAudit, Payload: fleet.AuditHead{Seq: step.seq, Hash: "a"}})), false)
+		if o := r.Overview(); !strings.Contains(o.Audit, step.wrong) || (o.Audit == "") != (step.wrong == "") {
+			t.Errorf("step %d: %q, want %q", i, o.Audit, step.wrong)
+		}
+		h.g.saveChanged(t.Context(), false)
+	}
+}
+
 // TestKnownAfterRestart holds that a restarted hub knows what it knew before, and that a hub whose
 // file is damaged learns it again.
 func TestKnownAfterRestart(t *testing.T) {

@@ -32,6 +32,9 @@ type RegistryOptions struct {
 	Members func() []fleet.Gateway
 	// Revoked are those that were revoked lately, and when, in Unix ms; nil: there are none.
 	Revoked func() map[fleet.Gateway]int64
+	// Device tells the devices apart that have had the name of a gateway, one after the other; nil or
+	// "": it is not known which one has it.
+	Device func(gateway string) string
 	// Store returns when the blocks are durable. The error [codec.ErrBlock] says that they never
 	// can be: they are refused. After any other, they come again.
 	Store func(ctx context.Context, gateway string, blocks fleet.Blocks) error
@@ -68,6 +71,9 @@ type Registry struct {
 func NewRegistry(o RegistryOptions) (*Registry, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Device == nil {
+		o.Device = func(string) string { return "" }
 	}
 	if err := fleet.CheckName(o.Hub); err != nil {
 		return nil, fmt.Errorf("the hub's name: %w", err)

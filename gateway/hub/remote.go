@@ -33,6 +33,7 @@ type Remote struct {
 	heard      bool   // something has come since silent gateways were last looked for
 	month      string // of bytes, 2006-01
 	head       *fleet.AuditHead
+	device     string // that head and audit are of; "": it is not known
 	audit      string
 	changed    uint64
 	listeners  []*Listener // replaced, not changed
@@ -189,6 +190,7 @@ func (r *Remote) here(p fleet.Presence) {
 
 // news handles a message of news. again: the broker may have sent it before.
 func (r *Remote) news(n fleet.Notice, again bool) {
+	r.ofDevice(r.registry.o.Device(r.name))
 	switch {
 	case n.Hello != nil:
 		if !again {

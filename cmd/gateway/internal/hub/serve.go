@@ -159,7 +159,7 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	var registry *hub.Registry
 	kept := aside.New(aside.Options{Dir: filepath.Join(o.dir(), asideDir), Store: store(stored), Stored: func(gateway string) { checkLater(registry, gateway) }, Log: log})
 	registry, err = hub.NewRegistry(hub.RegistryOptions{
-		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Revoked: revoked(members), Store: kept.Store,
+		Hub: o.name, Key: key, Dir: filepath.Join(o.dir(), gatewaysDir), Check: known(members), Members: all(members), Revoked: revoked(members), Device: device(members), Store: kept.Store,
 		Missing: missing(stored), Log: log,
 	})
 	if err != nil {
@@ -287,6 +287,14 @@ func revoked(members *enroll.Members) func() map[fleet.Gateway]int64 {
 			}
 		}
 		return lately
+	}
+}
+
+// device returns the function that tells the devices with the name of a gateway apart: by their keys.
+func device(members *enroll.Members) func(string) string {
+	return func(gateway string) string {
+		m, _ := members.Get(gateway)
+		return m.Key
 	}
 }
 
