@@ -1,8 +1,6 @@
 // @ts-check
 // Zoom and pan of the charts by touch, pen and wheel. What a finger was put on stays
-// under it: one finger moves the time, two stretch it. A finger that moves up or down
-// scrolls the page, and so does a wheel, unless the charts have the focus or Ctrl is
-// pressed.
+// under it.
 
 /** @typedef {import("./chart.js").View} View */
 /** @typedef {{x: number, time: number}} Finger where it is, and the time that it was put on */

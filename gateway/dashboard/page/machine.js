@@ -1,7 +1,5 @@
 // @ts-check
-// The numbers of the gateway's machine, once a second. While the panel is folded or the
-// page hidden, there is no connection for them. A hub gets those of a gateway once a
-// minute; the panel says how old they are.
+// The numbers of the gateway's machine, while somebody looks at them.
 
 import { find, get, text } from "./dom.js";
 import { age, fixed, inUnit, percent } from "./format.js";

@@ -1,8 +1,6 @@
 // @ts-check
 // The motors: what they do, as the gateway acknowledged it (nothing is assumed
-// before), which interlocks block a start, who holds them and why they stopped. A
-// motor that this page starts runs under a lease, which is kept alive only while the
-// page is open and can be seen.
+// before), which interlocks block a start, who holds them and why they stopped.
 
 import { Control } from "./control.js";
 import { copy, find, get, mark, press, text } from "./dom.js";

@@ -67,9 +67,8 @@
   };
 
   /**
-   * Loads the page again once what is missing can be had: a telephone that changes its
-   * network loses all that is on the way, and a browser does not fetch a module that
-   * failed a second time. Without the core nothing works, so this goes on until it
+   * Loads the page again once what is missing can be had: a browser does not fetch a
+   * module that failed a second time. Without the core nothing works, so this goes on until it
    * comes. If it came, the page is loaded again once, and only if nobody uses it.
    */
   const loadAgain = async () => {
