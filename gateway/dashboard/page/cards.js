@@ -115,7 +115,7 @@ export class Card {
 /** The first value's last minute as the path of a line, with a gap where it failed. @param {Sensor} sensor */
 function spark({ ring, quantities, info }) {
   if (!ring.length) return "";
-  const step = Math.max(SPARK.step, info.interval_ms), end = ring.times[ring.at(ring.length - 1)];
+  const step = Math.max(SPARK.step, info.interval_ms), end = ring.newest;
   const [{ mean }] = new Columns(Math.floor(end / step) * step - (SPARK.points - 1) * step, step, SPARK.points, ring.values.length).fill(ring, undefined, info.interval_ms).lines();
   const known = mean.filter(Number.isFinite).map(Number);
   const low = Math.min(...known), high = Math.max(...known), span = Math.max(high - low, shownAs(quantities[0].quantity).least) || 1, middle = (low + high) / 2;

@@ -5,6 +5,7 @@
 
 /** Age up to which the page holds readings, in ms; older ones come from the gateway in buckets. */
 export const KEPT = 15 * 60_000;
+const BACK = 2_000; // ms; after a step back of less, times wait for the clock
 
 export class Ring {
   length = 0;
@@ -32,6 +33,11 @@ export class Ring {
     return this.length ? this.times[this.#start] : Infinity;
   }
 
+  /** Time of the newest, if there is one. */
+  get newest() {
+    return this.times[this.at(this.length - 1)];
+  }
+
   /** How many are older than time. @param {number} time */
   before(time) {
     let low = 0, high = this.length;
@@ -45,6 +51,7 @@ export class Ring {
 
   /** Adds a reading at its place in time; the oldest makes room. @param {Reading} r */
   add(r) {
+    if (!r.historical && r.time < this.newest - BACK) this.clear(); // the clock was set back
     if (this.length === this.capacity) {
       if (r.time < this.oldest) return;
       this.#start = this.at(1);

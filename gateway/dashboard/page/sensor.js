@@ -68,7 +68,7 @@ export class Sensor {
    * known, and the change of the first value a minute, NaN if unknown.
    */
   minute() {
-    const { ring } = this, [values] = ring.values, end = ring.length ? ring.times[ring.at(ring.length - 1)] : 0, begin = end - MINUTE;
+    const { ring } = this, [values] = ring.values, end = ring.newest, begin = end - MINUTE;
     const first = mean(), last = mean();
     let failed = 0;
     const from = ring.before(begin);

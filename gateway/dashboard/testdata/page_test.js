@@ -122,6 +122,20 @@ test("a ring keeps the newest, in order of time", () => {
   equal([ring.length, ring.oldest], [0, Infinity]);
 });
 
+test("a ring begins anew when the gateway's clock was set back", () => {
+  const ring = new Ring(5), times = () => Array.from({ length: ring.length }, (_, i) => ring.times[ring.at(i)]);
+  for (const time of [80_000, 90_000, 100_000, 110_000, 120_000, 118_500]) ring.add(reading({ time }));
+  equal([times(), ring.newest], [[90_000, 100_000, 110_000, 118_500, 120_000], 120_000], "set back so little that times wait");
+  ring.add(reading({ time: 95_000, historical: true }));
+  equal(times(), [95_000, 100_000, 110_000, 118_500, 120_000], "replayed");
+  for (const time of [60_000, 60_100]) ring.add(reading({ time }));
+  equal([times(), ring.newest], [[60_000, 60_100], 60_100]);
+  const sensor = new Sensor(info);
+  for (let i = 0; i < 10_000; i++) sensor.add(reading({ seq: i, time: 5e6 + i * 100 }), i); // as many as it holds, and more
+  for (let i = 0; i < 100; i++) sensor.add(reading({ seq: 1e4 + i, time: 2e6 + i * 100, fault: 3 }), i);
+  equal([sensor.minute().all, sensor.minute().failed], [100, 100]);
+});
+
 /** @param {any[]} readings */
 function ringOf(readings) {
   const ring = new Ring(100);
