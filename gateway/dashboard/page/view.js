@@ -255,7 +255,7 @@ export class HistoryView {
   /** @param {View | undefined} zoom undefined follows */
   #show(zoom) {
     if (zoom) {
-      const span = Math.min(Math.max(zoom.to - zoom.from, LEAST), MOST), middle = (zoom.from + zoom.to) / 2, to = Math.min(middle + span / 2, this.now());
+      const span = Math.min(Math.max(zoom.to - zoom.from, LEAST), MOST), middle = (zoom.from + zoom.to) / 2, to = Math.min(middle + span / 2, this.#sensors.length ? this.now() : Infinity); // before hello, now is the browser's
       zoom = { from: Math.floor(to - span), to: Math.ceil(to) };
     }
     this.#zoom = zoom;

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp/kb"
 
@@ -96,7 +97,7 @@ func TestPageOutageIsAGap(t *testing.T) {
 const span = `(Date.parse(new URLSearchParams(location.hash.slice(1)).get("to")) - Date.parse(new URLSearchParams(location.hash.slice(1)).get("from")))`
 
 // A drag across a chart zooms into it, and so does the wheel; the address that results
-// opens the same view.
+// opens the same view, also where the browser's clock is behind.
 func TestPageZoomAndLink(t *testing.T) {
 	t.Parallel()
 	long(t, againInABrowser)
@@ -119,7 +120,7 @@ func TestPageZoomAndLink(t *testing.T) {
 		page.Click("#legend .trace:nth-child(2)")
 		page.Wait(`location.hash.includes("&sensors=indoor,greenhouse")`)
 		shared := browsertest.Eval[string](page, `location.href`)
-		other := openAddress(t, b, shared, browsertest.Options{})
+		other := openAddress(t, b, shared, browsertest.Options{Script: clockAhead(-time.Hour)})
 		const view = `[document.querySelector("#cursor-time").textContent, ...[...document.querySelectorAll("#legend .trace")].map((e) => e.ariaPressed)].join()`
 		other.Wait(`document.querySelectorAll("#legend .trace").length === 3 && / to /.test(document.querySelector("#cursor-time").textContent)`)
 		page.Wait(`/ to /.test(document.querySelector("#cursor-time").textContent)`)

@@ -1,24 +1,27 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"sensorgateway/gateway/access/tokens"
 	"sensorgateway/gateway/dashboard/browsertest"
 )
 
-// hourAhead is a browser whose clock is wrong.
-const hourAhead = `
-	const hour = 3_600_000;
+// clockAhead is a script for a browser whose clock is wrong: it is ahead by so much.
+func clockAhead(by time.Duration) string {
+	return fmt.Sprintf(`
 	globalThis.Date = class extends Date {
 		constructor(...given) { given.length ? super(...given) : super(Date.now()); }
-		static now() { return super.now() + hour; }
-	};`
+		static now() { return super.now() + %d; }
+	};`, by.Milliseconds())
+}
 
 // Behind a proxy that removes a prefix, which the gateway does not know, the page and the
 // page to log in request nothing outside the prefix: everything on the page works, also when
@@ -46,7 +49,7 @@ func TestPageUnderAPrefix(t *testing.T) {
 	}))
 	defer server.Close()
 	address := server.URL + prefix
-	page := logInPage(t, browsertest.Start(t), address, root, browsertest.Options{Script: hourAhead})
+	page := logInPage(t, browsertest.Start(t), address, root, browsertest.Options{Script: clockAhead(time.Hour)})
 	page.Wait(coloured + `("temperature") > 100 && document.querySelectorAll(".sensor[data-state=live]").length === 3`)
 	page.Wait(`/^\d+ ms$|^[0-9.]+ s$/.test(document.querySelector(".sensor .age").textContent)`)
 	page.Wait(card + `.querySelector(".start:enabled")`)
