@@ -19,7 +19,6 @@ import { words } from "./words.js";
 const POLL = 5_000; // ms between two looks at tokens and sessions, while they are in view
 const ASKED = 5_000; // ms after which a question that nobody answered is withdrawn
 const RECORDS = 100; // of the audit log
-const DAY = 86_400_000; // ms
 const QUIET = 4; // modules of light border that a reader of QR codes needs (ISO/IEC 18004)
 
 /** @param {string[] | undefined} names @param {string} all */
@@ -197,7 +196,7 @@ export function openAdmin(gateway, base) {
     await attempt(async () => {
       const days = Number(get("token-days").value);
       show(await ask("tokens", "POST", {
-        name: get("token-name").value.trim(), role: get("token-role").value, expires: days ? Date.now() + days * DAY : undefined,
+        name: get("token-name").value.trim(), role: get("token-role").value, expires: days ? `${days}d` : undefined,
         sensors: chosen(get("token-sensors")), motors: chosen(get("token-motors")),
       }));
       form.reset();
