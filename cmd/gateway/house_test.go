@@ -47,6 +47,7 @@ var arrows = []arrow{
 	{"gateway/access", "wire", "it says who a client is, and why its identity ended, in the protocol's words"},
 	{"gateway/access/tokens", "gateway/statefile", "the file of tokens is changed by commands too"},
 	{"gateway/enroll", "gateway/statefile", "members, certificates and keys are changed by commands too"},
+	{"gateway/enroll", "gateway/atomicfile", "a new key takes the place of the old one for good"},
 	{"gateway/statefile", "gateway/atomicfile", "the files are replaced as a whole"},
 	{"gateway/audit", "wire", "a record has the interlocks of that moment"},
 	{"gateway/audit", "gateway/atomicfile", "the key and the anchor are replaced as a whole"},

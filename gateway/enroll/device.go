@@ -22,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"sensorgateway/gateway/atomicfile"
 	"sensorgateway/gateway/statefile"
 )
 
@@ -32,6 +33,9 @@ const (
 	AuthorityFile  = "fleet-ca.crt"
 	HubKeysFile    = "fleet-hubs.keys"
 	membershipFile = "fleet.json"
+	// nextKeyFile is the key of a new identity that is not complete. Its name is not KeyFile with
+	// atomicfile.TempSuffix: a file with that is removed when KeyFile is written, and not backed up.
+	nextKeyFile = "fleet-next.key"
 )
 
 // requestTime is how long a hub may take to answer.
@@ -52,7 +56,8 @@ func (d Device) now() time.Time {
 
 // Enroll makes the device a member of the fleet of a hub. Whenever it is interrupted, it
 // can be repeated with the same code: the key is made once, and a device that has the key
-// and the code gets a certificate again. With anew, the device gets a new identity.
+// and the code gets a certificate again. With anew, the device gets a new identity; until
+// the hub has given it a certificate, it has the old one.
 func (d Device) Enroll(ctx context.Context, hub *url.URL, code Code, name string, anew bool) (*Membership, error) {
 	unlock, err := statefile.Lock(d.Dir)
 	if err != nil {
@@ -62,7 +67,11 @@ func (d Device) Enroll(ctx context.Context, hub *url.URL, code Code, name string
 	if old, err := d.Membership(); err == nil && old.Name != name && !anew {
 		return nil, fmt.Errorf("this device is %s of the site %s already; fix: take that name, or give the device a new identity with --force", old.Name, old.Site)
 	}
-	key, err := d.key(anew)
+	file := KeyFile
+	if anew {
+		file = nextKeyFile
+	}
+	key, err := d.key(file)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +93,21 @@ func (d Device) Enroll(ctx context.Context, hub *url.URL, code Code, name string
 	if m.Name != name {
 		return nil, fmt.Errorf("the hub answered for another gateway: %q", m.Name)
 	}
-	return m, d.store(m, key, authority)
+	err = d.store(m, key, authority)
+	if err == nil && anew {
+		err = d.keepNextKey()
+	}
+	return m, err
+}
+
+// keepNextKey makes the next key that of the device. It is the last step of a new identity: as
+// long as the next key is there, the same command asks with it again, and the hub has given the
+// code to no other.
+func (d Device) keepNextKey() error {
+	if err := os.Rename(filepath.Join(d.Dir, nextKeyFile), filepath.Join(d.Dir, KeyFile)); err != nil {
+		return err
+	}
+	return atomicfile.OS{}.SyncDir(d.Dir)
 }
 
 // Membership returns what the hub answered last; [fs.ErrNotExist] before the device is
@@ -101,33 +124,28 @@ func (d Device) Membership() (*Membership, error) {
 	return m, nil
 }
 
-// key returns the device's key. A new one is stored before the hub is told of it.
-func (d Device) key(anew bool) (*ecdsa.PrivateKey, error) {
-	path := filepath.Join(d.Dir, KeyFile)
-	data, err := statefile.Read(d.Dir, KeyFile)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && anew {
+// key returns the key in a file of the device. A new one is stored before the hub is told of it.
+func (d Device) key(file string) (*ecdsa.PrivateKey, error) {
+	path := filepath.Join(d.Dir, file)
+	data, err := statefile.Read(d.Dir, file)
+	if errors.Is(err, fs.ErrNotExist) {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			return nil, fmt.Errorf("make a key: %w", err)
 		}
-		if anew { // the old membership does not belong to the new key
-			if err := os.Remove(filepath.Join(d.Dir, membershipFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, err
-			}
-		}
-		return key, writeKey(d.Dir, KeyFile, key)
+		return key, writeKey(d.Dir, file, key)
 	}
 	if err != nil {
 		return nil, err
 	}
 	block, _ := pem.Decode(data)
 	if block == nil {
-		return nil, fmt.Errorf("%s: no PEM; fix: make a new one with --force", path)
+		return nil, fmt.Errorf("%s: no PEM; fix: remove it, and repeat this, which makes another one", path)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if err != nil || !ok {
-		return nil, fmt.Errorf("%s is no key of this program; fix: make a new one with --force", path)
+		return nil, fmt.Errorf("%s is no key of this program; fix: remove it, and repeat this, which makes another one", path)
 	}
 	return key, nil
 }
