@@ -5,6 +5,7 @@
 package member
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/ed25519"
@@ -39,16 +40,17 @@ type Member struct {
 	Now    func() time.Time
 	Synced func() bool // whether the system clock is synchronised; nil: it is not known
 
-	once     sync.Once
+	keys    keys
+	hubKeys atomic.Pointer[string] // the file of the hubs' keys; nil: nobody has connected yet
+
+	mu       sync.Mutex
 	sessions tls.ClientSessionCache // a session that is resumed costs half the bytes
-	keys     keys
-	hubKeys  atomic.Pointer[string] // the file of the hubs' keys; nil: nobody has connected yet
+	shown    []byte                 // the certificate that was shown when they began
 }
 
 // Identity returns who the gateway is now. All files are read again each time: a
 // certificate is renewed, and a gateway enrolls, while the program runs.
 func (m *Member) Identity() (*uplink.Identity, error) {
-	m.once.Do(func() { m.sessions = tls.NewLRUClientSessionCache(8) })
 	c := m.Config
 	brokers := c.Brokers
 	membership, err := m.membership()
@@ -129,7 +131,8 @@ func parseBrokers(texts []string) (all []*url.URL, err error) {
 
 // tls returns how brokers are known, and what they know the gateway by.
 func (m *Member) tls(c config.Uplink) (*tls.Config, error) {
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: m.sessions}
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	var shown []byte
 	after := time.Time{}
 	if c.CA != "" {
 		pem, err := atomicfile.Read(c.CA)
@@ -146,10 +149,23 @@ func (m *Member) tls(c config.Uplink) (*tls.Config, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the gateway's certificate: %w; fix: enroll again, or correct uplink.cert and uplink.key", err)
 		}
-		t.Certificates, after = []tls.Certificate{pair}, pair.Leaf.NotBefore
+		t.Certificates, shown, after = []tls.Certificate{pair}, pair.Certificate[0], pair.Leaf.NotBefore
 	}
+	t.ClientSessionCache = m.sessionsOf(shown)
 	t.Time = func() time.Time { return m.latest(after) }
 	return t, nil
+}
+
+// sessionsOf returns the TLS sessions that whoever shows a certificate can resume. Those that
+// began with another certificate are forgotten: when one is resumed, none is shown, and the
+// broker still takes the gateway for who it was then.
+func (m *Member) sessionsOf(cert []byte) tls.ClientSessionCache {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sessions == nil || !bytes.Equal(m.shown, cert) {
+		m.sessions, m.shown = tls.NewLRUClientSessionCache(8), cert
+	}
+	return m.sessions
 }
 
 // latest returns the time by which certificates are checked. A machine without a battery

@@ -183,3 +183,72 @@ func TestClockWasAhead(t *testing.T) {
 		t.Errorf("with a synchronised clock they are checked as of %s, and it is %s", at, now)
 	}
 }
+
+// A gateway that gets a new identity while it runs is known by that at once: a TLS session that
+// began with its old certificate is not resumed. One that began with the same is.
+func TestSessions(t *testing.T) {
+	state, authority, root := enrolled(t, time.Now())
+	ca, err := os.ReadFile(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, state, enroll.AuthorityFile, string(ca))
+	pair := func(name string) *tls.Certificate {
+		t.Helper()
+		pair, err := authority.Server(name, []string{"localhost"}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pair
+	}
+	broker := &tls.Config{Certificates: []tls.Certificate{*pair("broker")}, ClientAuth: tls.RequireAnyClientCert}
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a pipe has no room for the ticket
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	m := &Member{State: state}
+	connect := func() tls.ConnectionState {
+		t.Helper()
+		id, err := m.Identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		near, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer near.Close()
+		far, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer far.Close()
+		seen := make(chan tls.ConnectionState, 1)
+		go func() {
+			c := tls.Server(far, broker)
+			_, _ = c.Write([]byte("x")) // behind the handshake, and the ticket for the next one
+			seen <- c.ConnectionState()
+		}()
+		config := id.TLS.Clone()
+		config.ServerName = "localhost"
+		if _, err := io.ReadFull(tls.Client(near, config), make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		return <-seen
+	}
+	for _, want := range []struct {
+		name    string
+		resumed bool
+	}{{"pi-7", false}, {"pi-7", true}, {"pi-8", false}, {"pi-8", true}} {
+		if want.name == "pi-8" && !want.resumed {
+			if err := enroll.WritePair(state, "fleet", pair("pi-8")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := connect()
+		if name := got.PeerCertificates[0].Subject.CommonName; name != want.name || got.DidResume != want.resumed {
+			t.Errorf("the broker sees %s, resumed %t; want %+v", name, got.DidResume, want)
+		}
+	}
+}
