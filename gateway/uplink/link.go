@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	"golang.org/x/sync/errgroup"
 
@@ -51,6 +52,7 @@ type link struct {
 	number  uint64
 	client  *paho.Client
 	end     context.CancelCauseFunc
+	bye     byte           // the reason of DISCONNECT: whether the broker is to publish the will
 	parts   sync.WaitGroup // stops that are carried out
 
 	commands  chan task
@@ -123,7 +125,7 @@ func (u *Uplink) connect(ctx context.Context, attempt int) error {
 		return where(fmt.Errorf("connect: %w", mqtt.Explain(err)))
 	}
 	err = l.serve(ctx, ack)
-	_ = l.client.Disconnect(&paho.Disconnect{}) // of one that failed, it fails too
+	_ = l.client.Disconnect(&paho.Disconnect{ReasonCode: l.bye}) // of one that failed, it fails too
 	<-l.client.Done()
 	l.parts.Wait()
 	if err != nil {
@@ -163,7 +165,8 @@ func (l *link) serve(ctx context.Context, ack *paho.Connack) error {
 	if err := l.subscribe(ctx); err != nil {
 		return err
 	}
-	if err := l.present(ctx, true); err != nil {
+	l.bye = packets.DisconnectDisconnectWithWillMessage // until the broker knows that it is offline
+	if _, err := l.present(ctx, true); err != nil {
 		return err
 	}
 	l.connected(l.gateway)
@@ -236,16 +239,17 @@ func (l *link) subscribe(ctx context.Context) error {
 }
 
 // present says that the gateway is here, or no longer is.
-func (l *link) present(ctx context.Context, online bool) error {
-	_, err := l.publish(ctx, l.gateway.Topic(fleet.Here), 0, &paho.Publish{QoS: 1, Payload: []byte(fleet.Presence{Online: online, Connection: l.number}.String())})
-	return err
+func (l *link) present(ctx context.Context, online bool) (reason byte, err error) {
+	return l.publish(ctx, l.gateway.Topic(fleet.Here), 0, &paho.Publish{QoS: 1, Payload: []byte(fleet.Presence{Online: online, Connection: l.number}.String())})
 }
 
 // farewell says that the gateway is offline, before the connection ends in order.
 func (l *link) farewell() {
 	ctx, cancel := context.WithTimeout(context.Background(), farewellTime)
 	defer cancel()
-	_ = l.present(ctx, false) // if this fails, the will says so later
+	if reason, err := l.present(ctx, false); err == nil && reason < 0x80 {
+		l.bye = packets.DisconnectNormalDisconnection // else the will says so later
+	}
 }
 
 // up sends a message of the shipper.

@@ -104,9 +104,10 @@ type rig struct {
 type hook struct {
 	broker.HookBase
 	reason atomic.Pointer[packets.Code] // of PUBACKs; nil: the broker's own
+	ended  chan bool                    // a connection of the gateway has ended; whether the broker keeps its will
 }
 
-func (h *hook) Provides(b byte) bool { return b == broker.OnPublish }
+func (h *hook) Provides(b byte) bool { return b == broker.OnPublish || b == broker.OnDisconnect }
 func (h *hook) OnPublish(_ *broker.Client, p packets.Packet) (packets.Packet, error) {
 	if code := h.reason.Load(); code != nil && strings.HasPrefix(p.TopicName, "gw/v1/lab/pi-7/") {
 		return p, *code
@@ -114,8 +115,14 @@ func (h *hook) OnPublish(_ *broker.Client, p packets.Packet) (packets.Packet, er
 	return p, nil
 }
 
+func (h *hook) OnDisconnect(c *broker.Client, _ error, _ bool) {
+	if c.ID == pi.Name {
+		h.ended <- atomic.LoadUint32(&c.Properties.Will.Flag) != 0
+	}
+}
+
 func newRig(t *testing.T) *rig {
-	r := &rig{T: t, readings: &readings{}, events: make(chan wire.Event, 100), commands: make(chan string, 1000), refusals: make(chan string, 1000), hook: &hook{}}
+	r := &rig{T: t, readings: &readings{}, events: make(chan wire.Event, 100), commands: make(chan string, 1000), refusals: make(chan string, 1000), hook: &hook{ended: make(chan bool, 100)}}
 	r.synced.Store(true)
 	r.startBroker("")
 	r.Uplink = r.newUplink()

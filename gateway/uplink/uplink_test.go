@@ -64,7 +64,11 @@ func TestConnection(t *testing.T) {
 	if p := h.next(fleet.Live, nil); len(p.Payload) != 24 || p.QoS != 0 || *p.Properties.MessageExpiry > 2 {
 		t.Errorf("live is %d bytes, QoS %d, %+v", len(p.Payload), p.QoS, p.Properties)
 	}
+	begin := time.Now()
 	stop()
+	if took := time.Since(begin); wait(t, r.hook.ended, "end of the connection") && took < farewellTime { // else its leave was not confirmed in time
+		t.Error("the broker keeps the will of a gateway that has taken leave")
+	}
 	if p := h.next(fleet.Here, nil); string(p.Payload) != (fleet.Presence{Connection: here.Connection}).String() {
 		t.Errorf("leave: %s", p.Payload)
 	}
@@ -183,7 +187,8 @@ func TestBrokerLost(t *testing.T) {
 	}
 }
 
-// The end of the gateway does not wait for a broker that confirms nothing any longer.
+// The end of the gateway does not wait for a broker that confirms nothing any longer. The will says
+// that it is offline then.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -198,6 +203,9 @@ func TestStop(t *testing.T) {
 	stop()
 	if took := time.Since(begin); took > packetTimeout/2 {
 		t.Errorf("it took %s", took)
+	}
+	if !wait(t, r.hook.ended, "end of the connection") {
+		t.Error("the broker says to nobody that the gateway is offline")
 	}
 }
 
