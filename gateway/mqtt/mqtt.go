@@ -6,6 +6,7 @@
 package mqtt
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -24,13 +25,17 @@ const (
 	// wordTime is how long to wait for the broker's reason after a packet could not be
 	// written: with TLS 1.3 it refuses a certificate when the client's handshake is over.
 	wordTime = time.Second
+
+	// readSize is how much of what has come is read at once, in bytes: paho reads a packet in three
+	// pieces.
+	readSize = 512
 )
 
 // Options are how a broker is connected to.
 type Options struct {
 	TLS          *tls.Config     // for mqtts; nil is Go's default
 	WriteTimeout time.Duration   // of a packet, to a broker that no longer reads
-	Count        func(bytes int) // is called with what was sent or received, TLS with it; nil: nobody counts
+	Count        func(bytes int) // is called with about what the line carries, both ways; nil: nobody counts
 }
 
 // Dial connects to a broker, mqtt://HOST[:PORT] or, with TLS, mqtts://HOST[:PORT]; the
@@ -62,6 +67,8 @@ func Dial(ctx context.Context, broker *url.URL, o Options) (net.Conn, error) {
 			return nil, fmt.Errorf("connect: %w", Explain(err))
 		}
 		c = secured
+	} else {
+		c = &buffered{c, bufio.NewReaderSize(c, readSize)}
 	}
 	return &conn{Conn: c, writeTimeout: o.WriteTimeout}, nil
 }
@@ -77,7 +84,27 @@ func Port(broker *url.URL) string {
 	return "1883"
 }
 
-// counted counts what goes over a connection.
+// buffered reads as much as has come, as TLS does.
+type buffered struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (b *buffered) Read(p []byte) (int, error) { return b.in.Read(p) }
+
+const (
+	// headers are those of a segment, in bytes: 20 of IPv4, 20 of TCP and 12 of its timestamps.
+	headers = 52
+	// segment is about how much of a connection one carries, in bytes.
+	segment = 1400
+)
+
+// carried returns about how many bytes the line carries for those that are written or read at
+// once. It is estimated, because only the kernel knows the segments: one, or several if there are
+// many bytes, each with headers, and for each one without data, which acknowledges it.
+func carried(bytes int) int { return bytes + 2*headers*((bytes+segment-1)/segment) }
+
+// counted counts about what the line carries for a connection.
 type counted struct {
 	net.Conn
 	count func(int)
@@ -85,13 +112,13 @@ type counted struct {
 
 func (c *counted) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.count(n)
+	c.count(carried(n))
 	return n, err
 }
 
 func (c *counted) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
-	c.count(n)
+	c.count(carried(n))
 	return n, err
 }
 
