@@ -178,6 +178,8 @@ func (t *Table) Learn(s wire.SensorInfo, epoch string, from uint32) {
 	case t.entries[next].says(e):
 		t.entries = slices.Clone(t.entries)
 		t.entries[next].From = from
+	case len(t.entries) >= learnMax: // the oldest make room, and this one is older than the next
+		return
 	default:
 		t.entries = slices.Insert(slices.Clone(t.entries), next, e)
 	}

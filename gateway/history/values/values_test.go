@@ -147,6 +147,9 @@ func TestLearn(t *testing.T) {
 	for i := range learnMax + 10 {
 		table.Learn([]wire.SensorInfo{offset, other}[i%2], "E", 1000+uint32(i))
 	}
+	for i := range 10 { // before all others
+		table.Learn([]wire.SensorInfo{offset, other}[i%2], "E", 900-uint32(i))
+	}
 	if len(table.entries) > learnMax {
 		t.Errorf("%d entries", len(table.entries))
 	}
