@@ -16,6 +16,17 @@ import (
 // stream is a sensor's epoch.
 type stream struct{ sensor, epoch string }
 
+// streamsMost is how many of them a gateway's log has at most: 64 sensors can begin a new epoch each
+// week for five years. Without a bound, a gateway that sends blocks of ever new ones takes all memory.
+const streamsMost = 1 << 14
+
+// refused is why blocks that can be read are never stored all the same. It is [codec.ErrBlock] too.
+type refused string
+
+func (r refused) Error() string { return string(r) }
+
+func (refused) Is(err error) bool { return err == codec.ErrBlock }
+
 // log is a gateway's log. While nobody reads it, it has in memory which numbers are
 // there, as spans, and where its newest blocks are in the intake.
 type log struct {
@@ -76,10 +87,10 @@ func (l *log) append(blocks [][]byte, said []Values) error {
 	}
 	if len(blocks) > 0 {
 		b, _, err := codec.ParseBlock(blocks[0])
-		if err != nil {
-			return err
+		if err == nil {
+			err = l.learn(b.Origin, said)
 		}
-		if err := l.learn(b.Origin, said); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -126,8 +137,12 @@ func fresh(have map[stream]*held, blocks [][]byte) (all [][]byte, heads []codec.
 	return all, heads, nil
 }
 
-// learn makes durable what is said of the values of a sensor's epoch, unless it is known.
+// learn makes durable what is said of the values of a sensor's epoch, unless it is known. It is an
+// error if there is no room for that epoch.
 func (l *log) learn(of codec.Origin, said []Values) error {
+	if n := len(l.there); n >= streamsMost && l.there[stream{of.Sensor, of.Epoch}] == nil {
+		return refused(fmt.Sprintf("%s has %d epochs of sensors, which is as many as there can be: does the gateway lose its state at each start? fix: give it a state directory that stays; then stop the hub, move this directory elsewhere, and start the hub", l.dir.at, n))
+	}
 	if len(said) == 0 {
 		return nil
 	}

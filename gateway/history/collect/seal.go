@@ -32,6 +32,9 @@ func (l *log) seal(last uint64) error {
 	if err := l.forgetSummaries(); err != nil {
 		l.c.o.Log.Warn("summaries of readings that have come stay for now", "dir", l.dir.at, "err", err)
 	}
+	if len(l.there) >= streamsMost {
+		defer l.forget() // those that were evicted meanwhile make room
+	}
 	return l.evict()
 }
 
