@@ -42,6 +42,9 @@ func (r *Remote) setAlarm(e wire.Event) {
 	}
 	i := slices.IndexFunc(r.alarms, func(x wire.Alarm) bool { return x.Name == e.Alarm })
 	if i < 0 { // the hello that lists it has not come yet
+		if len(r.alarms) >= listed {
+			return
+		}
 		i, r.alarms = len(r.alarms), append(r.alarms, wire.Alarm{Name: e.Alarm, State: wire.AlarmCleared})
 	}
 	known := r.alarms[i]

@@ -22,6 +22,8 @@ const (
 	// askedMost is how many gaps of a gateway are remembered as asked for. If so many stay
 	// because the gateway does not have their readings, it is asked for no other gap.
 	askedMost = 64
+	// listed is how many sensors, and how many alarms, are known of what a gateway sends: more than any has.
+	listed = 1024
 )
 
 // Gap is what is missing of a sensor's epoch: the numbers after Since up to Until.
@@ -43,7 +45,7 @@ type end struct {
 func (r *Remote) follow(u fleet.Blocks) (check bool) {
 	old, some := r.ends[u.Sensor]
 	beyond := func(seq uint32) bool { return !some || old.epoch != u.Epoch || wire.Before(old.last, seq) }
-	if beyond(u.Last) {
+	if beyond(u.Last) && (some || len(r.ends) < listed) {
 		now := end{u.Epoch, u.Last, old.good, old.failed}
 		for _, raw := range u.Blocks {
 			now.measure(raw, beyond)
