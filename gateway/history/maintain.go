@@ -49,7 +49,7 @@ type maintainer struct {
 	packer       codec.Packer
 
 	checkedAt  time.Time     // when the directory was last searched for missing files
-	retainedAt time.Time     // when retain was last called
+	retainedAt time.Time     // when retain was last called, at first when prepare was
 	credit     time.Duration // of recorded time that may be evicted by age
 	evicted    Eviction      // since it was last reported
 	segments   int           // of it
@@ -265,6 +265,9 @@ func (l *Log) journalPages(p *format.Page) int64 {
 // continues or creates a journal.
 func (l *Log) prepare(now time.Time) error {
 	k := &l.maintainer
+	if k.retainedAt.IsZero() { // the hour in which nothing more is evicted for a full disk begins there
+		k.retainedAt = now
+	}
 	if k.unread {
 		if err := l.mergeDirectory(); err != nil {
 			return err

@@ -27,9 +27,6 @@ func (l *Log) retain(now time.Time) {
 	k := &l.maintainer
 	l.makeRoom(0)
 	passed := now.Sub(k.retainedAt)
-	if k.retainedAt.IsZero() {
-		passed = 0
-	}
 	k.retainedAt = now
 	for {
 		l.mu.Lock()

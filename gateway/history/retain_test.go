@@ -178,6 +178,30 @@ func TestSomethingElseFillsTheDisk(t *testing.T) {
 	}
 }
 
+// The same at a start, at which what is in the journal needs a segment: a page of it is damaged.
+func TestSomethingElseFillsTheDiskAtAStart(t *testing.T) {
+	r, _ := retainRig(t)
+	for r.journal.Seq-r.journal.Through < 5 {
+		r.second()
+	}
+	journal := filesOf(r.disk, format.JournalSuffix)[0]
+	r.disk.Names[journal].Now[(newestPage(r.disk, journal)-1)%rigPages*4096+2000] ^= 1
+	limit(r.disk, 0)
+	before := len(r.index.Segments)
+	r = newRig(t, r.disk, r.made)
+	once := len(r.index.Segments)
+	if once < 2 || once >= before || r.durable() == nil {
+		t.Fatalf("%d segments of %d are left by the first try: %v", once, before, r.durable())
+	}
+	r.Begin("epoch", r.made.next)
+	for range 20 {
+		r.second()
+	}
+	if n := len(r.index.Segments); n != once {
+		t.Errorf("%d segments of %d are left: for an hour nothing more is evicted", n, once)
+	}
+}
+
 // The disk is full, and eight days pass, while the gateway runs or while it is off: what
 // is too old is evicted although no segment can be written, and what is made is stored
 // once there is room.
