@@ -103,7 +103,7 @@ func (g *running) build(ctx context.Context) (err error) {
 	if g.tree, err = machine.Tree(g.cfg, g.simulate, g.root); err != nil {
 		return err
 	}
-	if g.sockets, err = machine.Listen(g.cfg.Listen); err != nil {
+	if g.sockets, err = machine.ListenAhead(g.cfg.Listen, g.log); err != nil {
 		return err
 	}
 	g.clock = g.newClock()

@@ -16,6 +16,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -24,6 +25,7 @@ import (
 	"sensorgateway/cmd/gateway/internal/config"
 	"sensorgateway/cmd/gateway/internal/credential"
 	"sensorgateway/cmd/gateway/internal/field/scan"
+	"sensorgateway/cmd/gateway/internal/machine"
 	"sensorgateway/cmd/gateway/internal/phrase"
 	"sensorgateway/wire"
 )
@@ -40,6 +42,7 @@ type gateway struct {
 	sensors []wire.SensorInfo
 	beyond  []string // sensors that the token may not see
 	refused string   // why it does not say what it reads; "" if it does
+	remedy  string   // what to do about that
 }
 
 // What to do to see what a gateway reads, or to use its buses.
@@ -77,7 +80,10 @@ func findGateway(ctx context.Context, cfg *config.Config, findToken func(*url.UR
 	}
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		g.refused = err.Error()
+		g.refused, g.remedy = err.Error(), showToken
+		return g
+	case status == 0 && isAhead(cfg.Listen, err):
+		g.refused, g.remedy = "the gateway listens on "+cfg.Listen+", which is no address of this machine now", "see the addresses with: ip addr"
 		return g
 	case err != nil || len(answer.Sensors) == 0: // nobody listens, or not a gateway
 		return nil
@@ -99,6 +105,24 @@ func baseOf(cfg *config.Config) string {
 		scheme = "https://"
 	}
 	return scheme + net.JoinHostPort(host, port)
+}
+
+// isAhead reports whether a program listens on an address that this machine does not have, as
+// a gateway does before the network is there; failed is why it could not be asked.
+func isAhead(listen string, failed error) bool {
+	if errors.Is(failed, syscall.ECONNREFUSED) { // nobody listens there
+		return false
+	}
+	sockets, err := machine.Listen(listen)
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		sockets, err = machine.ListenAhead(listen, quiet)
+	} else {
+		err = nil // it can be asked, if that is a gateway
+	}
+	for _, l := range sockets {
+		_ = l.Close() // nobody was there yet
+	}
+	return errors.Is(err, syscall.EADDRINUSE)
 }
 
 // findBeyond finds the configured sensors that the gateway reads and does not list,
@@ -209,7 +233,7 @@ func (g *gateway) reserves(t config.Sensor) (why, fix string) {
 		return "", ""
 	}
 	if g.refused != "" {
-		return g.refused + ", so it is not known what it reads", showToken + "; or " + stopIt
+		return g.refused + ", so it is not known what it reads", g.remedy + "; or " + stopIt
 	}
 	for _, s := range g.sensors {
 		if !slices.ContainsFunc(g.cfg.Sensors, func(c config.Sensor) bool { return c.Name == s.Name }) {
@@ -248,7 +272,7 @@ func (g *gateway) newest(ctx context.Context, name string) reading {
 	r := reading{Sensor: name, Gateway: g.base}
 	switch {
 	case g.refused != "":
-		r.Error, r.Fix = g.refused, showToken+"; or "+stopIt
+		r.Error, r.Fix = g.refused, g.remedy+"; or "+stopIt
 		return r
 	case slices.Contains(g.beyond, name):
 		r.Error, r.Fix = name+" is not in the scope of the token", "show another token; or "+stopIt

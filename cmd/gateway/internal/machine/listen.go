@@ -1,8 +1,10 @@
 package machine
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"syscall"
@@ -43,6 +45,39 @@ func Listen(address string) ([]net.Listener, error) {
 		return []net.Listener{v4}, nil
 	}
 	return []net.Listener{v4, v6}, nil
+}
+
+// ListenAhead is [Listen] for a gateway that may start before the network is there, and shall
+// measure all the same: on Linux it also listens on an address that the machine does not have
+// yet, and warns of that.
+func ListenAhead(address string, log *slog.Logger) ([]net.Listener, error) {
+	sockets, err := Listen(address)
+	if !mayCome(err) {
+		return sockets, err
+	}
+	ahead := net.ListenConfig{Control: freeBind}
+	ahead.SetMultipathTCP(false) // kernels before 5.17 refuse the option with it
+	l, failed := ahead.Listen(context.Background(), "tcp", address)
+	switch {
+	case errors.Is(failed, errors.ErrUnsupported):
+		return nil, err
+	case failed != nil:
+		return nil, explainListen(failed)
+	}
+	log.Warn("this machine does not have the address to listen on yet: the gateway can be reached once it has",
+		"address", address, "fix", "if the address is wrong, correct listen: in the configuration; see the addresses with: ip addr")
+	return []net.Listener{l}, nil
+}
+
+// mayCome reports whether an address could not be listened on because the machine does not
+// have it, and may get it: from DHCP, say, or when a cable is plugged in.
+func mayCome(err error) bool {
+	tried, ok := errors.AsType[*net.OpError](err)
+	if !ok || !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return false
+	}
+	at, ok := tried.Addr.(*net.TCPAddr)
+	return ok && !at.IP.IsLoopback()
 }
 
 func explainListen(err error) error {

@@ -245,6 +245,7 @@ func TestDoctorFindsTheFault(t *testing.T) {
 			"fan", Fail, "alice may not write " + enable, "sudo usermod -aG gpio alice"},
 		{"PWM without files", pi4.and(export[1:], ""), nil, "fan", Fail, export + ": no such file", "journalctl -k"},
 		{"the port", pi4, func(p *Patient) { p.Cfg.Listen = "203.0.113.7:8765" }, "port", Fail, "no such address", "ip addr"},
+		{"a gateway ahead of the network", pi4, func(p *Patient) { p.Gateway, p.Cfg.Listen = "http://203.0.113.7:8765", "203.0.113.7:8765" }, "port", Fail, "no such address", "ip addr"},
 		{"no state", pi4, func(p *Patient) { p.Cfg.State = "/var/lib/nope" }, "state", Fail, "/var/lib/nope: ", "sudo install -d"},
 		{"read-only", pi4.and("proc/self/mounts", "/dev/root / ext4 ro,noatime 0 0\n"), nil, "state", Fail, "read-only", "replace it"},
 		{"a bad card", pi4.and("sys/fs/ext4/mmcblk0p2/errors_count", "3\n"), nil, "state", Warn, "3 errors of the file system on mmcblk0p2", "back up the card"},

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"sensorgateway/cmd/gateway/internal/machine"
@@ -22,7 +23,7 @@ func (p *Patient) checkListen(r *Report) {
 		return
 	}
 	switch sockets, err := machine.Listen(p.Cfg.Listen); {
-	case p.Gateway != "":
+	case p.Gateway != "" && !errors.Is(err, syscall.EADDRNOTAVAIL):
 		r.Add("port", Pass, "", "the gateway listens at %s", p.Cfg.Listen)
 		for _, s := range sockets {
 			_ = s.Close()
