@@ -20,9 +20,8 @@ const searchEvery = 10 * time.Second
 
 // damages are those that were found. Log.mu guards them.
 type damages struct {
-	readings int      // of all of them
-	last     string   // the reason of the last
-	report   []Damage // not reported yet
+	all    Damage   // the readings of all of them, and the reason of the last
+	report []Damage // not reported yet
 
 	found   *recovery.Found // at the start, until it is compared with the expected numbers
 	epoch   string          // of the expected numbers
@@ -34,11 +33,12 @@ const damagesMax = 64 // that wait to be reported
 
 // add adds damage to what was found for the same reason, and to what is reported.
 func (d *damages) add(x Damage) {
-	d.readings, d.last = d.readings+x.Readings, x.Reason
+	d.all.Reason = x.Reason
+	d.all.Lose(int64(x.Readings))
 	i := slices.IndexFunc(d.report, func(y Damage) bool { return y.Reason == x.Reason })
 	switch {
 	case i >= 0:
-		d.report[i].Readings += x.Readings
+		d.report[i].Lose(int64(x.Readings))
 	case len(d.report) < damagesMax:
 		d.report = append(d.report, x)
 	}
@@ -49,7 +49,7 @@ func (d *damages) add(x Damage) {
 func (l *Log) Lost() (reason string, readings int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.damages.last, l.damages.readings
+	return l.damages.all.Reason, l.damages.all.Readings
 }
 
 // damaged logs damage, if there is some, and notes it for Run to report.
@@ -96,9 +96,9 @@ func (l *Log) lostTail() (d Damage) {
 		t = found.Index.Streams[t.Name]
 		switch {
 		case t != nil && t.Any && t.Epoch == k.epoch && wire.Before(t.Prev+1, k.used[i]):
-			d.Readings += int(k.used[i] - t.Prev - 1)
+			d.Lose(int64(k.used[i] - t.Prev - 1))
 		case found.Index.Newest.Epoch == "": // there is no reading at all
-			d.Readings += int(k.used[i])
+			d.Lose(int64(k.used[i]))
 		}
 	}
 	switch n := len(found.Damages); {

@@ -96,7 +96,7 @@ func TestDamageAtTheStart(t *testing.T) {
 			l.Begin("epoch", m.next)
 			l.reportDamage()
 			if tt.want == "" {
-				if len(reports) > 0 || l.damages.last != "" || log.Len() > 0 {
+				if len(reports) > 0 || l.damages.all.Reason != "" || log.Len() > 0 {
 					t.Errorf("reported: %+v; the log says %s", reports, &log)
 				}
 				return

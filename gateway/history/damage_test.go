@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -105,6 +106,17 @@ func readDamaged(d *disktest.Disk, made [][]wire.Record) error {
 		return fmt.Errorf("%d records are lost", lost)
 	}
 	return nil
+}
+
+// More readings are lost than an int has numbers for on a machine of 32 bits (GOARCH=386).
+func TestManyReadingsAreLost(t *testing.T) {
+	l := open(t, Options{FS: disk.NewMemory(), Sensors: rigSensors})
+	used := []uint32{3e9, 3e9}
+	l.Expect("epoch", used, false)
+	l.Begin("epoch", used)
+	if reason, n := l.Lost(); reason == "" || n != min(6e9, math.MaxInt) {
+		t.Errorf("lost are %d: %s", n, reason)
+	}
 }
 
 func names(n int) (s []string) {

@@ -156,16 +156,17 @@ func (r *recovery) checkJournal() {
 
 // beforeJournals returns how many numbers of the newest epoch were before those in the
 // journals. Some of them may have been evicted.
-func (r *recovery) beforeJournals() (n int) {
+func (r *recovery) beforeJournals() int {
+	var before Damage
 	for _, t := range r.Index.Streams {
 		for _, b := range t.Blocks {
 			if b.Origin.Epoch == t.Epoch {
-				n += int(b.Prev + 1)
+				before.Lose(int64(b.Prev + 1))
 				break
 			}
 		}
 	}
-	return n
+	return before.Readings
 }
 
 // newestLost says which file had the readings that neither segments nor journals have.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,10 @@ type Damage struct {
 	Reason   string
 	Readings int // at least so many; 0: not known
 }
+
+// Lose counts more readings, as far as an int can: on a machine of 32 bits it has half of a
+// sensor's numbers.
+func (d *Damage) Lose(n int64) { d.Readings = int(min(int64(d.Readings)+n, math.MaxInt)) }
 
 // Options say what to read, and how.
 type Options struct {
