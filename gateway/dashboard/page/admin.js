@@ -122,7 +122,7 @@ export function openAdmin(gateway, base) {
     button(kind === "login" ? words.logOut : words.end, `${name || words.noToken}, ${from}`, kind === "login" ? words.logOutNow : words.endNow, () => ask(`sessions/${id}`, "DELETE")),
   ], (s) => [(s.name || words.noToken) + (s.you ? words.thisBrowser : ""), sessionFacts(s)]);
 
-  /** Looks at tokens and sessions, while they are in view. @param {boolean} [records] whether at the audit log too */
+  /** @param {boolean} [records] whether at the audit log too */
   async function look(records = false) {
     if (!may || !fold.open || document.hidden || gateway.phase !== "connected") return;
     await attempt(async () => {
@@ -135,7 +135,7 @@ export function openAdmin(gateway, base) {
     });
   }
 
-  /** Shows what is shown once. @param {Made} of */
+  /** @param {Made} of what is shown once */
   function show({ name, token = "", link, link_qr = [] }) {
     text(get("made-title"), token ? words.tokenOf(name) : words.linkFor(name));
     find(made, ".token").hidden = !token;

@@ -1,6 +1,5 @@
 // @ts-check
-// The alarms: their number in the bar, and a list of them, with those cleared lately;
-// with a sound and a notification if wanted.
+// The alarms, and how they call somebody.
 
 import { copy, find, get, item, keyed, mark, steadily, text } from "./dom.js";
 import { moment } from "./format.js";

@@ -1,6 +1,5 @@
 // @ts-check
-// Control of a motor: who has it and since when, a button that requests it or gives it
-// back, and, for who is asked for it, the answer and the time that is left.
+// Control of a motor: who has it, who requests it, and what who is asked answers.
 
 import { copy, find, text } from "./dom.js";
 import { moment, wait } from "./format.js";

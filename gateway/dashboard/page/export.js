@@ -16,9 +16,7 @@ const BEFORE = ["time", "unix_ms", "sensor", "seq"], BEHIND = ["fault"];
 /**
  * One table, of the columns that `gateway export` has: readings as the gateway
  * keeps them, or as the page does where it cannot be asked. Of a sensor whose ticks
- * are closer than the step, the means of each step; these have no number. Where the
- * gateway has no record, as while it was down, a row without values says so: who
- * draws the table has a gap there, not a line across.
+ * are closer than the step, the means of each step; these have no number.
  * @param {URL} base @param {Sensor[]} sensors @param {View} view @param {number} step ms @param {(lack: import("./history.js").Lack) => void} [lacks] is called if readings are lacking
  */
 export async function csv(base, sensors, { from, to }, step, lacks) {

@@ -83,5 +83,5 @@ export function moment(time, now = Date.now()) {
   return (today ? "" : `${new Date(time).toLocaleDateString(locale, { day: "numeric", month: "short", year: "numeric" })}, `) + clock(time);
 }
 
-/** A time of day. @param {number} time Unix ms */
+/** @param {number} time Unix ms */
 export const clock = (time) => new Date(time).toLocaleTimeString(locale, { hourCycle: "h23", hour: "2-digit", minute: "2-digit", second: "2-digit" });

@@ -117,7 +117,6 @@ export function lacking({ headers }) {
 }
 
 /**
- * Asks for stored readings.
  * @param {URL} base @param {{sensor: string, from: number, to: number, step?: number}} of @param {string} accept
  */
 export async function query(base, of, accept) {

@@ -105,7 +105,6 @@ export class Link extends EventTarget {
     this.#socket = socket;
   }
 
-  /** Disconnects. */
   close() {
     this.#drop();
     clearTimeout(this.#timer);
@@ -130,7 +129,6 @@ export class Link extends EventTarget {
     }, ms);
   }
 
-  /** Gives up a connection. */
   abandon() {
     if (this.phase === "connected") this.#lost(0, "");
   }

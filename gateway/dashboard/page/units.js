@@ -1,7 +1,6 @@
 // @ts-check
 // In which units the page shows values, and whether it shows those that follow from what
-// was measured. Everything else of the page has °C, as the gateway sends it, and so have
-// the files that it exports.
+// was measured. Everything else, and what it exports, has °C.
 
 /** @typedef {import("./readings.js").Quantity} Quantity */
 /** @typedef {{sensor: string, quantity: string, limit: number}} Limit of interlocks and alarms, which charts show as lines */

@@ -169,7 +169,6 @@ export class HistoryView {
     return this.#sensors.filter((s) => s.shown);
   }
 
-  /** Makes the charts anew, for the sensors that are shown. */
   #rebuild() {
     const shown = this.#shown, free = Array.from({ length: COLOURS }, (_, i) => i).filter((i) => !shown.some(({ colour }) => colour === i));
     for (const sensor of shown) sensor.colour ??= free.shift() ?? this.#sensors.indexOf(sensor) % COLOURS;
