@@ -146,12 +146,14 @@ export function showAlarms(gateway, base) {
   gateway.addEventListener("hello", ({ detail }) => greet(detail));
   if (gateway.hello) greet(gateway.hello);
 
+  document.addEventListener("click", () => {
+    if (sound.checked) (audio ??= new AudioContext()).resume(); // for which somebody has to touch each page anew
+  });
   remembered(sound, () => {
-    audio ??= new AudioContext(); // which somebody has to touch the page for
-    beep(audio);
+    beep(audio ??= new AudioContext());
     return true;
   });
-  find(get("alarms-section"), ".notify").hidden = !("Notification" in globalThis) || !isSecureContext;
+  find(get("alarms-section"), ".notify").hidden = !("Notification" in globalThis) || !isSecureContext || /** @type {any} */ (navigator).userAgentData?.mobile; // which has it, and throws
   remembered(notice, async () => (await Notification.requestPermission()) === "granted");
 }
 

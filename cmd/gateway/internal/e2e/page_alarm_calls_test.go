@@ -10,7 +10,9 @@ import (
 // callsNoted notes the tones and the notifications of a page, which nobody hears here.
 const callsNoted = `
 	globalThis.tones = 0;
+	globalThis.resumed = 0;
 	globalThis.notes = [];
+	AudioContext.prototype.resume = async () => void resumed++;
 	OscillatorNode.prototype.start = () => void tones++;
 	OscillatorNode.prototype.stop = () => {};
 	globalThis.Notification = class {
@@ -46,6 +48,8 @@ alarms:
 	page.Wait(`document.querySelector("#alarm-notify").checked && localStorage.getItem("alarm-notify") === "yes"`)
 	page.Navigate(pageOf(p))
 	page.Wait(live + ` && ` + alarmEntry("always") + `?.checkVisibility() && document.querySelector("#alarm-sound").checked && document.querySelector("#alarm-notify").checked`)
+	page.Click("#name")
+	page.Wait(`resumed > 0`) // or no browser would let it sound
 	fan := dialWith(t, p.URL, "")
 	if got := fan.command(`{"action":"start","target":"fan","speed":1}`); got != "ack" {
 		t.Fatalf("start: %s", got)
@@ -56,6 +60,8 @@ alarms:
 	if got, want := browsertest.Eval[string](page, `notes.join()`), fmt.Sprintf("cold: farm – Sensor gateway|indoor.temperature < %.2f |cold", celsius-2); got != want {
 		t.Errorf("notifications: %q, want %q", got, want)
 	}
+	phone := openPage(t, b, p, browsertest.Options{Script: `Object.defineProperty(Navigator.prototype, "userAgentData", { get: () => ({ mobile: true }) });`})
+	phone.Wait(`document.querySelector("#alarm-sound").checkVisibility() && !document.querySelector("#alarm-notify").checkVisibility()`)
 	if failures := page.Failures(); failures != nil {
 		t.Errorf("%q", failures)
 	}
