@@ -21,8 +21,10 @@ export function openRoom(gateway) {
   /** @type {Map<string, boolean>} whether each motor runs, as the last line about it said */
   let running = new Map();
   let silent = false; // who is here only reads along
+  /** @type {string[]} */
+  let told = [], again = []; // the last 100 lines of the chat, and those of them that a connection has yet to repeat
 
-  /** @param {string} kind @param {string} nick @param {string} said @param {{now?: boolean, from?: string}} [more] now is false if it was said before the page came */
+  /** @param {string} kind @param {string} nick @param {string} said @param {{now?: boolean, from?: string}} [more] now is false if it was said before it was connected */
   function line(kind, nick, said, { now = true, from } = {}) {
     const reading = log.scrollHeight - log.scrollTop - log.clientHeight > FAR;
     const item = document.createElement("p"), time = document.createElement("time"), who = document.createElement("b"), where = document.createElement("small"), what = document.createElement("span");
@@ -63,16 +65,15 @@ export function openRoom(gateway) {
 
   /** @param {string} nick */
   function enter(nick) {
-    // The last lines, which come before the answer to the join, are wanted once.
+    // Each connection repeats the last lines, before the answer to the join.
     const mine = (room = new Room(nick, new URL("chat?history=100&from=1", import.meta.url)));
-    let known = false;
     get("room-fold").open = true;
     text(get("join-error"), "");
     mine.addEventListener("phase", () => {
       if (mine !== room) return;
+      if (mine.phase === "connecting") again = [...told];
       const inside = mine.phase === "connected";
       if (inside) {
-        known = true;
         remember("inside", "yes");
         show(true);
       }
@@ -82,7 +83,10 @@ export function openRoom(gateway) {
     mine.addEventListener("message", ({ detail: { type, nick, text: said, from } }) => {
       const now = mine.phase === "connected";
       if (type === "chat") {
-        if (now || !known) line("chat", nick, said, { now, from });
+        const whole = `${nick} ${from} ${said}`, repeated = now ? -1 : again.indexOf(whole);
+        if (repeated >= 0) return void again.splice(repeated, 1);
+        told = [...told, whole].slice(-100);
+        line("chat", nick, said, { now, from });
       }
       else if (type === "join" || type === "leave") line("info", nick, type === "join" ? words.cameIn : words.leftRoom, { from });
       else if (type === "info" || mine.phase === "connected") line("info", "", said);
