@@ -28,7 +28,7 @@ func TestModules(t *testing.T) {
 	browsertest.Each(t, func(t *testing.T, browser *browsertest.Browser) {
 		page := browser.Open(t, server.URL+"/", browsertest.Options{})
 		results := browsertest.Eval[[]struct{ Name, Error string }](page, `(async () => {
-			await Promise.all(["page", "client", "connection", "motors", "admin", "alarms", "words", "units", "machine", "room"].map((name) => import("/testdata/" + name + "_test.js")));
+			await Promise.all(["page", "client", "connection", "motors", "admin", "alarms", "words", "units", "machine", "room", "gestures"].map((name) => import("/testdata/" + name + "_test.js")));
 			return (await import("/testdata/harness.js")).run();
 		})()`)
 		if len(results) < 10 {

@@ -35,6 +35,7 @@ export function gestures(root, on) {
 
   root.addEventListener("pointerdown", (event) => {
     const box = area(event);
+    if (event.isPrimary) fingers.clear(); // no other is down: what is left was on charts that are gone
     if (event.pointerType === "mouse" || !box || fingers.size > 1) return;
     if (!fingers.size) begun = event.clientX;
     tap = !fingers.size;

@@ -6,7 +6,6 @@ import { round, strip } from "/page/chart.js";
 import { Columns, stepOf } from "/page/columns.js";
 import { csv } from "/page/export.js";
 import { age, measured, trend, wait } from "/page/format.js";
-import { held } from "/page/gestures.js";
 import { DAY, History, HOUR, oldest } from "/page/history.js";
 import { limitsOf } from "/page/units.js";
 import { Ring } from "/page/ring.js";
@@ -95,14 +94,6 @@ test("ticks of days are local midnights, also across a change of the clocks", ()
   equal(hours("2027-03-26T09:00Z", "2027-03-30T09:00Z", 24), [0, 0, 0, 0]);
   equal(hours("2026-10-24T20:00Z", "2026-10-26T01:00Z", 6), [0, 6, 12, 18, 0]);
   equal(round(null, 0, Date.parse("2026-10-24T23:00Z"), Date.parse("2026-10-25T03:00Z"), 3600e3).length, 5, "the hour that there is twice");
-});
-
-test("what a finger was put on stays under it", () => {
-  const view = { from: 1000, to: 2000 }, area = { left: 10, width: 100 };
-  equal(held([{ x: 60, time: 1200 }], view, area), { from: 700, to: 1700 });
-  equal(held([{ x: 10, time: 1200 }, { x: 110, time: 1400 }], view, area), { from: 1200, to: 1400 });
-  equal(held([{ x: 110, time: 1400 }, { x: 60, time: 1200 }], view, area), { from: 1000, to: 1400 });
-  equal(held([{ x: 60, time: 1500 }, { x: 61, time: 1501 }], view, area), { from: 1000, to: 2000 }, "too near");
 });
 
 test("an address says the view, and is read as it was written", () => {
