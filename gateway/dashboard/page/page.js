@@ -143,6 +143,7 @@ function due({ time, unsynced }, now) {
 
 /** @param {Reading[]} readings of one message */
 function receive(readings) {
+  wake();
   const now = performance.now();
   for (const reading of readings) {
     const at = reading.historical ? now : due(reading, now);
@@ -181,8 +182,21 @@ function frame() {
   });
 }
 
+let ahead = Date.now() - performance.now();
+
+/** While a machine sleeps, performance.now() may stand still: what came is older by that. */
+function wake() {
+  const slept = Date.now() - performance.now() - ahead;
+  ahead += slept;
+  if (slept < 1000) return; // adjusted
+  newestAt -= slept;
+  heard &&= heard - slept;
+  for (const { sensor } of cards.values()) sensor.age(slept);
+}
+
 /** Draws everything, in parts of a frame each: all at once would be a long frame. */
 function* draw() {
+  wake();
   const ages = refresh, all = anew;
   refresh = anew = false;
   get("simulated").hidden = !simulated;

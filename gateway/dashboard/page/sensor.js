@@ -56,6 +56,12 @@ export class Sensor {
     else this.good = { at, reading };
   }
 
+  /** @param {number} ms by which what came is older */
+  age(ms) {
+    this.heard &&= this.heard - ms;
+    for (const each of [this.good, this.failed]) if (each) each.at -= ms;
+  }
+
   /** @param {number} now @param {boolean} connected @returns {State} */
   state(now, connected) {
     if (this.heard === undefined) return "waiting";

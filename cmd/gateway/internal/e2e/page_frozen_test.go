@@ -92,3 +92,25 @@ func TestPageHeldUp(t *testing.T) {
 	browsertest.Eval[int](page, `held = 0`)
 	page.Wait(`document.querySelectorAll(".sensor[data-state=live]").length === 3 && ` + live)
 }
+
+// While a telephone sleeps, performance.now stands still. A page that wakes and hears nothing
+// shows at once how old its values are.
+func TestPageAfterSleep(t *testing.T) {
+	t.Parallel()
+	long(t, againInABrowser)
+	p := startGateway(t, buildGateway(t), "--simulate", "--listen", "127.0.0.1:0")
+	page := openPage(t, browsertest.Start(t), p, browsertest.Options{Script: `
+		globalThis.slept = 0; // ms
+		globalThis.deaf = false;
+		globalThis.Date = class extends Date { static now() { return super.now() + slept; } };
+		globalThis.WebSocket = class extends WebSocket {
+			set onmessage(f) { super.onmessage = f && ((event) => { if (!deaf) f(event); }); }
+		};`})
+	const live3 = `document.querySelectorAll(".sensor[data-state=live]").length === 3`
+	page.Wait(live3)
+	browsertest.Eval[int](page, `(deaf = true, slept = 3_600_000)`)
+	page.Wait(`[...document.querySelectorAll(".sensor[data-state=stale] .note")].filter((note) => note.textContent.includes("nothing heard for 1 h")).length === 3`)
+	page.Wait(`document.querySelector(".sensor .age").textContent.startsWith("last good 1 h")`)
+	browsertest.Eval[bool](page, `deaf = false`)
+	page.Wait(live3 + ` && ` + live)
+}
