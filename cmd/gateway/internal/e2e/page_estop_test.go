@@ -124,11 +124,19 @@ func TestPageStopsBeforeAnUpgrade(t *testing.T) {
 	page := openPage(t, b, p, browsertest.Options{Script: `
 		globalThis.WebSocket = class extends WebSocket {
 			set onmessage(f) { super.onmessage = f && (({ data }) => f({ data: globalThis.upgraded && typeof data === "string" ? data.replace(/"version":"[^"]*"/, '"version":"later"') : data })); }
-		};`}, refused)
+			send(data) {
+				if (data.includes('"estop"')) sessionStorage.order = "sent";
+				super.send(data);
+			}
+		};
+		addEventListener("beforeunload", () => (sessionStorage.order += ", left"));`}, refused)
 	p.Kill(t)
 	page.Wait(`document.querySelector("#status").dataset.phase === "waiting"`)
 	page.Click("#stop-all")
 	page.Wait(`document.querySelector("#stop-alert").textContent.startsWith("No connection") && (globalThis.upgraded = true)`)
 	startGateway(t, args...)
 	page.Wait(`!globalThis.upgraded && ` + live + ` && !document.querySelector("#latched").hidden`) // another document
+	if got := browsertest.Eval[string](page, `sessionStorage.order`); got != "sent, left" {
+		t.Errorf("the e-stop and the page: %s", got)
+	}
 }
