@@ -84,6 +84,14 @@ func bosch280(w, r []byte) string {
 	switch {
 	case w[0] == 0xD0:
 		return fmt.Sprintf("chip id 0x%02x", r[0])
+	case w[0] == 0xF2 && len(r) >= 3:
+		text := fmt.Sprintf("ctrl_hum 0x%02x, ctrl_meas 0x%02x", r[0], r[2])
+		if len(r) > 3 { // of a BMP280
+			text += fmt.Sprintf(", config 0x%02x", r[3])
+		}
+		return text
+	case w[0] == 0xF5:
+		return fmt.Sprintf("config 0x%02x", r[0])
 	case w[0] == 0xF3:
 		return "status, " + bits(uint16(r[0]), []bit{{1 << 3, "measuring"}, {1 << 0, "copying its trimming values"}})
 	case w[0] == 0x88 && len(r) >= 6:
