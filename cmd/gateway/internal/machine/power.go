@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"periph.io/x/conn/v3/gpio"
@@ -49,6 +50,12 @@ func (p *power) cut() error {
 	time.Sleep(powerOff)
 	err = errors.Join(err, p.drive(gpio.Low))
 	time.Sleep(powerOn)
+	if errors.Is(err, syscall.ENODEV) { // what was claimed of a chip that went away stays without it
+		for _, l := range p.lines {
+			_ = l.Close() // the next feed claims all again
+		}
+		p.lines = nil
+	}
 	return err
 }
 

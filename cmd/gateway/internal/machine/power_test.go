@@ -3,6 +3,7 @@ package machine
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,6 +57,30 @@ func TestPowerOfABus(t *testing.T) {
 		}
 		if none := powerOf(cfg, "2", chip); len(none.names) != 0 {
 			t.Errorf("a bus without: %v", none.names)
+		}
+	})
+}
+
+// Lines of a chip that went away and is back are claimed again, so that they feed again.
+func TestPowerThatReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chip := pins.NewSim(nil)
+		p := powerOf(&config.Config{Sensors: []config.Sensor{{Name: "a", Bus: "1", Power: "GPIO11"}}}, "1", chip)
+		if err := p.feed(); err != nil {
+			t.Fatal(err)
+		}
+		chip.Break("GPIO11", syscall.ENODEV)
+		if err := p.cut(); !errors.Is(err, syscall.ENODEV) {
+			t.Errorf("without the chip: %v", err)
+		}
+		if err := p.feed(); !errors.Is(err, syscall.ENODEV) {
+			t.Errorf("without the chip: %v", err)
+		}
+		chip.Repair("GPIO11")
+		for _, step := range []func() error{p.feed, p.cut, p.feed} {
+			if err := step(); err != nil {
+				t.Errorf("it is back: %v", err)
+			}
 		}
 	})
 }
