@@ -112,7 +112,8 @@ type Client struct {
 // error (a [*wire.Error] has a code of its own). It is called by the goroutine
 // that reads from the client, unless it is [Options.Remote]. ctx ends with the server, not with the client: a
 // stop of an operator who hangs up is still a stop. If Remote, it also ends, for a command that
-// starts motors or permits that, when a stop comes: then the command must not be sent any more.
+// starts motors or permits that, when a stop comes: then a command that was not sent yet must not
+// be sent any more, and its error is the cause.
 type Handler func(ctx context.Context, c Client, cmd wire.Command) (result any, err error)
 
 // Motors are what commands move. A client is named by its ID.

@@ -29,7 +29,7 @@ func TestRemoteHandlers(t *testing.T) {
 	begun, answer := make(chan string, 30), make(chan struct{})
 	handle := func(ctx context.Context, _ Client, cmd wire.Command) (any, error) {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, context.Cause(ctx)
 		}
 		begun <- cmd.Action + cmd.ID
 		if !cmd.Stops() {
@@ -58,6 +58,9 @@ func TestRemoteHandlers(t *testing.T) {
 	}
 	const command = `{"type":"command","id":%d,"payload":{"action":%q,"target":"fan"}}`
 	send(command, 1, wire.Start)
+	if got := <-begun; got != "start1" { // the stop is not to come before it has begun
+		t.Errorf("%s, want start1", got)
+	}
 	send(command, 2, wire.Start)
 	send(command, 3, wire.Status)
 	send(`{"type":"ping","payload":{}}`)
@@ -69,7 +72,7 @@ func TestRemoteHandlers(t *testing.T) {
 	text(`"id":2,"payload":{"code":409,"message":"a stop came`)
 	answer <- struct{}{}
 	text(`"id":3`)
-	if got := <-begun + " " + <-begun + " " + <-begun; !strings.Contains(got, "start1") || !strings.Contains(got, "stop4") || !strings.HasSuffix(got, "status3") {
+	if got := <-begun + " " + <-begun; got != "stop4 status3" {
 		t.Errorf("%s", got)
 	}
 	send(command, 5, wire.Start) // not before the stop

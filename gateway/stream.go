@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -124,7 +123,11 @@ func commands(parse func(payload []byte) (wire.Command, error)) func(*stream, *s
 		c.operates()
 		if c.s.opts.Remote {
 			ctx := c.s.starts.Context(c.s.ctx, cmd)
-			return "", nil, t.orders.Do(c.s.sessions.Go, func() { c.obey(ctx, cmd) })
+			return "", nil, t.orders.Do(c.s.sessions.Go, func() {
+				if !c.inbox.Closing() {
+					c.obey(ctx, cmd)
+				}
+			})
 		}
 		result, err := c.carryOut(c.s.ctx, cmd)
 		return wire.TypeAck, result, err
@@ -149,9 +152,6 @@ func (c *session) carryOut(ctx context.Context, cmd wire.Command) (any, error) {
 		return nil, err
 	}
 	result, err := handle(ctx, c.Client, cmd)
-	if err != nil {
-		err = cmp.Or(inbox.Overtaken(ctx), err)
-	}
 	if c.inbox.Closing() && !cmd.Stops() { // it may have been carried out after the loss
 		c.s.opts.Motors.Lost(c.ID, c.lossReason())
 	}

@@ -37,6 +37,9 @@ func TestListedAreBounded(t *testing.T) {
 	}
 	alarm.State, alarm.Cleared = wire.AlarmCleared, 1_800_000_001
 	send("s0", 2)
+	if r.newest["s0"].record.Seq != 2 {
+		t.Errorf("the newest reading of a known sensor has the number %d, want 2", r.newest["s0"].record.Seq)
+	}
 	if good := r.Measured("s0").Good; good != 2 || r.alarms[0].State != wire.AlarmCleared {
 		t.Errorf("%d readings of a known sensor, want 2; a known alarm: %+v", good, r.alarms[0])
 	}

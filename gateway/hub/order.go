@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -56,8 +57,7 @@ func (r *Remote) Command(ctx context.Context, by, client string, body []byte) (a
 	}
 }
 
-// clientName returns the name of a client in orders. No other client ever has it, not even
-// after a restart of the hub.
+// clientName returns the name of a client in orders, which no other ever has, also after a restart of the hub.
 func (g *Registry) clientName(client string) string {
 	if client == "" {
 		return ""
@@ -96,7 +96,7 @@ func (r *Remote) sendInTurn(ctx context.Context, o fleet.Order, e *expected, rea
 	case r.ordering <- struct{}{}:
 		defer func() { <-r.ordering }()
 	case <-ctx.Done():
-		return wire.Errorf(408, "the order could not be sent to %s in time: other orders wait for the broker", r.name)
+		return r.unsent(ctx, "other orders wait for the broker")
 	}
 	if err := r.greeted(ctx); err != nil {
 		return err
@@ -108,6 +108,14 @@ func (r *Remote) sendInTurn(ctx context.Context, o fleet.Order, e *expected, rea
 		}
 	}
 	return r.send(ctx, o, n)
+}
+
+// unsent returns the error of an order that was given up: by a stop, or because it has waited for too long.
+func (r *Remote) unsent(ctx context.Context, why string) error {
+	if stopped, is := errors.AsType[*wire.Error](context.Cause(ctx)); is {
+		return stopped
+	}
+	return wire.Errorf(408, "the order could not be sent to %s in time: %s", r.name, why)
 }
 
 // greeted waits for the hello of the newest connection: a gateway that has just started
@@ -124,7 +132,7 @@ func (r *Remote) greeted(ctx context.Context) error {
 		select {
 		case <-heard:
 		case <-ctx.Done():
-			return wire.Errorf(408, "the order could not be sent to %s in time: it has connected, and its hello has not come yet", r.name)
+			return r.unsent(ctx, "it has connected, and its hello has not come yet")
 		}
 	}
 	return nil
@@ -137,8 +145,7 @@ func (r *Remote) greets() bool {
 	return r.hello != nil && r.hello.Connection == r.connection
 }
 
-// validOf returns how long an order is valid. A watch, which is repeated, is valid for less
-// than gateways accept, because their clocks may be behind.
+// validOf returns how long an order is valid: a watch, which is repeated, for less than is accepted, because clocks may be behind.
 func validOf(k fleet.Kind) time.Duration {
 	if k == fleet.Watch {
 		return fleet.WatchRepeat
@@ -151,7 +158,7 @@ func (r *Remote) send(ctx context.Context, o fleet.Order, number uint64) (err er
 	g := r.registry
 	defer func() { g.counts.Order(o.Kind, err) }()
 	r.mu.Lock()
-	at, hello, received, connection := fleet.Gateway{Site: r.site, Name: r.name}, r.hello, r.received, r.connection
+	at, hello, received, connection, heard := fleet.Gateway{Site: r.site, Name: r.name}, r.hello, r.received, r.connection, r.heard
 	r.mu.Unlock()
 	o.Site, o.Gateway, o.Hub, o.Counter = at.Site, at.Name, g.o.Hub, number
 	if hello != nil {
@@ -166,8 +173,10 @@ func (r *Remote) send(ctx context.Context, o fleet.Order, number uint64) (err er
 	switch {
 	case err != nil:
 		return wire.Errorf(503, "the order could not be sent to %s: %v", r.name, err)
-	case reason == noSubscribers: // a gateway subscribes before it says that it is here: this connection is over
-		r.here(fleet.Presence{Connection: connection})
+	case reason == noSubscribers:
+		if !heard { // a gateway that is here has subscribed, but a node of a cluster may not know of that yet
+			r.here(fleet.Presence{Connection: connection})
+		}
 		return wire.Errorf(503, "the order could not be sent to %s: it has no connection to the broker", r.name)
 	}
 	return nil
@@ -261,12 +270,15 @@ func (r *Remote) connect(client string) error {
 	return nil
 }
 
-// stillConnected returns an error if the client was lost meanwhile, or its command was given up.
+// stillConnected returns an error if the client was lost meanwhile, or its command given up.
 func (r *Remote) stillConnected(ctx context.Context, client string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, is := r.clients[client]; ctx.Err() != nil || !is && client != "" {
-		return wire.Errorf(409, "the client is connected no longer, or its command was given up")
+	if ctx.Err() != nil {
+		return r.unsent(ctx, "its turn came too late")
+	}
+	if _, is := r.clients[client]; !is && client != "" {
+		return wire.Errorf(409, "the client is connected no longer")
 	}
 	return nil
 }

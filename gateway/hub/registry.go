@@ -32,8 +32,7 @@ type RegistryOptions struct {
 	Members func() []fleet.Gateway
 	// Revoked are those that were revoked lately, and when, in Unix ms; nil: there are none.
 	Revoked func() map[fleet.Gateway]int64
-	// Device tells the devices apart that have had the name of a gateway, one after the other; nil or
-	// "": it is not known which one has it.
+	// Device tells apart the devices that have had a gateway's name; nil or "": it is not known which one has it.
 	Device func(gateway string) string
 	// Store returns when the blocks are durable. The error [codec.ErrBlock] says that they never
 	// can be: they are refused. After any other, they come again.

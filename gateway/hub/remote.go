@@ -322,7 +322,7 @@ func (r *Remote) durable(u fleet.Blocks, asked bool) {
 	}
 	r.mu.Lock()
 	r.stored = max(r.stored, min(block.Summary.To, now)) // a gateway's clock may have been wrong
-	if err == nil && len(records) > 0 && len(r.newest) < listed {
+	if _, some := r.newest[u.Sensor]; err == nil && len(records) > 0 && (some || len(r.newest) < listed) {
 		last := records[len(records)-1]
 		quantities := correct(&last, u.Values)
 		r.note(u.Sensor, newest{u.Epoch, last, quantities})

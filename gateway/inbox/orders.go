@@ -2,7 +2,6 @@ package inbox
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -65,7 +64,8 @@ type Starts struct {
 	end context.CancelCauseFunc
 }
 
-// Context returns the context of a command that comes now: parent, or one that the next stop ends.
+// Context returns the context of a command that comes now: parent, or one that the next stop ends,
+// with the cause [wire.Overtaken].
 func (s *Starts) Context(parent context.Context, cmd wire.Command) context.Context {
 	if !cmd.Starts() {
 		return parent
@@ -86,12 +86,4 @@ func (s *Starts) Stop() {
 		s.end(wire.Overtaken())
 		s.ctx = nil
 	}
-}
-
-// Overtaken returns the error of a command with the context ctx that a stop has ended, else nil.
-func Overtaken(ctx context.Context) error {
-	if err, is := errors.AsType[*wire.Error](context.Cause(ctx)); is {
-		return err
-	}
-	return nil
 }

@@ -140,7 +140,10 @@ func (p *hardPWM) claim() error {
 	for deadline := time.Now().Add(udevTakes); ; time.Sleep(udevPoll) {
 		err := p.openFiles()
 		if err == nil {
-			return lock(p.files["duty_cycle"])
+			if err = lock(p.files["duty_cycle"]); err != nil {
+				p.exported = false // it is another's now
+			}
+			return err
 		}
 		if !time.Now().Before(deadline) {
 			return err

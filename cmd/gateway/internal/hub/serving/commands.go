@@ -30,7 +30,9 @@ type clients struct {
 // commander is one of them.
 type commander struct {
 	name    string
-	running bool // if a motor runs, it may be this client's
+	started map[string]bool // the motors that it has started or set, with the gateway's name
+	revoked bool            // its token was, so its connection has ended
+	running bool            // if a motor runs, it may be this client's
 	rate    limit.Rate
 }
 
@@ -62,22 +64,37 @@ func (c *clients) Lost(client, reason string) {
 	c.mu.Lock()
 	by := c.all[client]
 	delete(c.all, client)
+	var started []string
+	if by != nil && reason == wire.ReasonRevoked {
+		by.revoked, started = true, slices.Collect(maps.Keys(by.started))
+	}
 	c.mu.Unlock()
 	c.s.remote.Lost(c.nameOf(client))
-	if by == nil || reason != wire.ReasonRevoked {
-		return
-	}
-	for _, m := range c.States() {
-		if m.Running && m.By == fleet.Printable(by.name) {
-			go c.stopRevoked(by.name, m.Target)
-		}
+	for _, motor := range started {
+		go c.stopRevoked(by.name, motor)
 	}
 }
 
+// started notes that a client has had a motor driven, and stops that if it was revoked meanwhile.
+func (c *clients) started(by *commander, motor string) {
+	c.mu.Lock()
+	by.started[motor] = true
+	revoked := by.revoked
+	c.mu.Unlock()
+	if revoked {
+		c.stopRevoked(by.name, motor)
+	}
+}
+
+// stopRevoked stops a motor, unless it is known that somebody else has it running.
 func (c *clients) stopRevoked(name, motor string) {
-	stop := c.envelope(wire.Command{Action: wire.Stop, Target: motor})
-	if _, err := c.s.remote.Command(context.Background(), name+" (revoked)", "", wire.JSON(stop)); err != nil {
-		c.s.g.o.Log.Error("a motor was not stopped when the token of its operator was revoked; fix: stop it", "gateway", c.s.name, "motor", motor, "operator", name, "err", err)
+	for _, m := range c.targets() {
+		if m.Target == motor && m.Running && m.By != fleet.Printable(name) {
+			return
+		}
+	}
+	if _, err := c.command(context.Background(), gateway.Client{Name: name + " (revoked)"}, wire.Command{Action: wire.Stop, Target: motor}); err != nil {
+		c.s.g.o.Log.Error("a motor was not stopped when the token of its operator was revoked; fix: stop it", "motor", motor, "operator", name, "err", err)
 	}
 }
 
@@ -126,10 +143,14 @@ func (c *clients) own(target string) string {
 // command has the gateway carry a command out.
 func (c *clients) command(ctx context.Context, from gateway.Client, cmd wire.Command) (any, error) {
 	if !cmd.Stops() {
-		if err := c.take(from, cmd.Action, time.Now()); err != nil {
+		by, err := c.take(from, cmd.Action, time.Now())
+		if err != nil {
 			return nil, err
 		}
 		defer c.answered()
+		if cmd.Action == wire.Start || cmd.Action == wire.Set { // also one whose answer does not come
+			defer c.started(by, cmd.Target)
+		}
 	}
 	answer, err := c.s.remote.Command(ctx, from.Name, c.nameOf(from.ID), wire.JSON(c.envelope(cmd)))
 	if err != nil {
@@ -159,26 +180,26 @@ func (c *clients) command(ctx context.Context, from gateway.Client, cmd wire.Com
 
 // take notes that a client commands something that is no stop, or returns why it may not
 // now: what is too much for the gateway is refused here, where it is known at once.
-func (c *clients) take(from gateway.Client, action string, now time.Time) error {
+func (c *clients) take(from gateway.Client, action string, now time.Time) (*commander, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.unanswered >= fleet.MaxUnanswered {
-		return wire.Errorf(http.StatusTooManyRequests, "%d commands wait for the answer of %s already; a stop does not wait", c.unanswered, c.s.name)
+		return nil, wire.Errorf(http.StatusTooManyRequests, "%d commands wait for the answer of %s already; a stop does not wait", c.unanswered, c.s.name)
 	}
 	if c.all == nil {
 		c.all = map[string]*commander{}
 	}
 	by := c.all[from.ID]
 	if by == nil {
-		by = &commander{name: from.Name}
+		by = &commander{name: from.Name, started: map[string]bool{}}
 		c.all[from.ID] = by
 	}
 	if !by.rate.Take(now) {
-		return wire.Errorf(http.StatusTooManyRequests, "more than %d commands in a second", limit.PerSecond)
+		return nil, wire.Errorf(http.StatusTooManyRequests, "more than %d commands in a second", limit.PerSecond)
 	}
 	c.unanswered++
 	by.running = by.running || action == wire.Start || action == wire.Set || action == wire.Keepalive
-	return nil
+	return by, nil
 }
 
 // answered notes that a command that was taken was answered, or will not be.

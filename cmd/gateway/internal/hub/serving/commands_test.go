@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,7 +169,7 @@ func TestCommandsInASecond(t *testing.T) {
 	c := &clients{s: &served{name: "pi-7"}}
 	now := time.Now()
 	take := func(client string, at time.Duration) int {
-		err := c.take(gateway.Client{ID: client}, wire.Set, now.Add(at))
+		_, err := c.take(gateway.Client{ID: client}, wire.Set, now.Add(at))
 		if err != nil {
 			return wire.AsError(err).Code
 		}
@@ -205,7 +206,7 @@ func TestRunning(t *testing.T) {
 	remote, _ := h.gateways.o.Gateway("pi-7")
 	c := &clients{s: &served{name: "pi-7", remote: remote}}
 	for _, action := range []string{wire.Start, wire.Set, wire.Keepalive, wire.Status} {
-		if err := c.take(gateway.Client{ID: action}, action, time.Now()); err != nil {
+		if _, err := c.take(gateway.Client{ID: action}, action, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		c.answered()
@@ -222,37 +223,60 @@ func TestRunning(t *testing.T) {
 }
 
 // TestRevoked holds that what a client has running is stopped when its token is revoked, whatever
-// the gateway does when an operator is lost, but not what another client has started.
+// the gateway does when an operator is lost, also what is under way then; but not what another
+// client has started. The motor's name begins with the gateway's.
 func TestRevoked(t *testing.T) {
 	t.Parallel()
 	h := startHub(t)
-	came := make(chan string, 10)
-	h.obey(came, func(string, wire.Ack) wire.Envelope {
-		return wire.Envelope{Type: wire.TypeAck, Payload: wire.Ack{Action: wire.Stop, Target: "fan", Status: "ok"}}
+	came, release := make(chan string, 10), make(chan struct{})
+	h.obey(came, func(_ string, cmd wire.Ack) wire.Envelope {
+		if cmd.Action == wire.Set {
+			<-release
+		}
+		return wire.Envelope{Type: wire.TypeAck, Payload: wire.Ack{Action: cmd.Action, Target: cmd.Target, Status: "ok"}}
 	})
 	h.publish(fleet.Here, []byte("online 1"))
-	h.hello("e1", 1, sensors)
+	hello := fleet.Hello{Hello: wire.Hello{Server: "gateway", Epoch: "e1", Sensors: sensors, Motors: []wire.MotorState{{Target: "fan"}, {Target: "pi-7fan"}}}, Nonce: "ne1", Connection: 1, Alarms: []wire.Alarm{}}
+	h.publish(fleet.News, wire.JSON(wire.Envelope{Type: wire.TypeHello, Payload: hello}))
 	h.await("/gateways/pi-7/api/v1/motors", "anna", `"fan"`)
 	remote, _ := h.gateways.o.Gateway("pi-7")
 	c := &clients{s: &served{name: "pi-7", remote: remote, g: h.gateways}}
-	for i, x := range []struct{ by, reason string }{{"ben", wire.ReasonRevoked}, {"anna", wire.ReasonDisconnect}, {"anna", wire.ReasonRevoked}} {
-		if err := c.take(gateway.Client{ID: "1", Name: "anna"}, wire.Start, time.Now()); err != nil {
-			t.Fatal(err)
+	anna := gateway.Client{ID: "1", Name: "anna"}
+	speed := 0.5
+	drive := func(action, motor string) {
+		if _, err := c.command(t.Context(), anna, wire.Command{Action: action, Target: "pi-7/" + motor, Speed: &speed}); err != nil {
+			t.Error(err)
 		}
-		c.answered()
-		state := wire.MotorState{Target: "fan", Running: true, By: x.by, Direction: wire.Forward, Reason: wire.ReasonCommand, TS: float64(i + 1)}
+	}
+	next := func(want string) {
+		t.Helper()
+		select {
+		case got := <-came:
+			if got != want {
+				t.Errorf("the gateway was sent %q, want %q", got, want)
+			}
+		case <-time.After(patience):
+			t.Errorf("the gateway was not sent %q", want)
+		}
+	}
+	for i, x := range []struct{ motor, by, reason string }{{"fan", "ben", wire.ReasonRevoked}, {"pi-7fan", "anna", wire.ReasonDisconnect}, {"pi-7fan", "anna", wire.ReasonRevoked}} {
+		drive(wire.Start, x.motor)
+		next("anna start " + x.motor)
+		state := wire.MotorState{Target: x.motor, Running: true, By: x.by, Direction: wire.Forward, Reason: wire.ReasonCommand, TS: float64(i + 1)}
 		h.publish(fleet.News, wire.JSON(wire.Envelope{Type: wire.TypeState, Payload: state}))
-		h.eventually(func() (string, bool) { return "the motor's state has not come", remote.Motors()[0].TS == state.TS })
-		c.Lost("1", x.reason)
+		h.eventually(func() (string, bool) {
+			return "the motor's state has not come", slices.ContainsFunc(remote.Motors(), func(m wire.MotorState) bool { return m.TS == state.TS })
+		})
+		c.Lost(anna.ID, x.reason)
 	}
-	select {
-	case got := <-came:
-		if got != "anna (revoked) stop fan" {
-			t.Errorf("the gateway was sent %q", got)
-		}
-	case <-time.After(patience):
-		t.Error("it was not stopped")
-	}
+	next("anna (revoked) stop pi-7fan")
+	done := make(chan struct{})
+	go func() { drive(wire.Set, "pi-7fan"); close(done) }()
+	next("anna set pi-7fan")
+	c.Lost(anna.ID, wire.ReasonRevoked)
+	close(release)
+	next("anna (revoked) stop pi-7fan")
+	<-done
 	if len(came) > 0 {
 		t.Errorf("it was sent %q too", <-came)
 	}
