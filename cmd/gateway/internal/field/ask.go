@@ -41,6 +41,7 @@ type gateway struct {
 	token   string // that it is shown; "" while it asks for none
 	sensors []wire.SensorInfo
 	beyond  []string // sensors that the token may not see
+	sim     bool     // it uses no bus of this machine
 	refused string   // why it does not say what it reads; "" if it does
 	remedy  string   // what to do about that
 }
@@ -63,11 +64,19 @@ func findGateway(ctx context.Context, cfg *config.Config, findToken func(*url.UR
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true, VerifyConnection: g.verify},
 		DisableKeepAlives: true, // a connection from before there was a token was not verified
 	}}
-	var answer struct{ Sensors []wire.SensorInfo }
+	var answer struct {
+		Simulated bool
+		Sensors   []wire.SensorInfo
+	}
 	status, err := g.get(ctx, "/api/v1/sensors", &answer)
 	if status == http.StatusUnauthorized {
 		u, _ := url.Parse(g.base) // it is ours
-		switch g.token, err = findToken(u); {
+		if cfg.Listen == "" {
+			err = errors.New("the token is not shown: without a valid configuration it is not known who listens there")
+		} else {
+			g.token, err = findToken(u)
+		}
+		switch {
 		case err != nil:
 		case g.token == "":
 			err = errors.New("the gateway asks for a token")
@@ -88,7 +97,7 @@ func findGateway(ctx context.Context, cfg *config.Config, findToken func(*url.UR
 	case err != nil || len(answer.Sensors) == 0: // nobody listens, or not a gateway
 		return nil
 	}
-	g.sensors = answer.Sensors
+	g.sensors, g.sim = answer.Sensors, answer.Simulated
 	g.findBeyond(ctx)
 	return g
 }
@@ -144,7 +153,7 @@ func (g *gateway) verify(state tls.ConnectionState) error {
 	if g.token == "" {
 		return nil
 	}
-	if g.cfg.TLS.Cert == "" {
+	if g.cfg.TLS == nil || g.cfg.TLS.Cert == "" {
 		return errors.New("the token is not shown: without a valid configuration it is not known which certificate the gateway has")
 	}
 	text, err := os.ReadFile(g.cfg.TLS.Cert)
@@ -229,7 +238,7 @@ func placeOf(c config.Sensor) string {
 // and what to do; why is "" if it may be asked. The gateway would not notice that somebody
 // else has connected another channel of a multiplexer, and read another chip.
 func (g *gateway) reserves(t config.Sensor) (why, fix string) {
-	if g == nil || t.Class != "" {
+	if g == nil || g.sim || t.Class != "" {
 		return "", ""
 	}
 	if g.refused != "" {

@@ -115,6 +115,21 @@ func TestDoctorLeavesTheBusOfAGateway(t *testing.T) {
 	}
 }
 
+// A gateway that simulates, as in a first try, has none of the machine's buses.
+func TestBusesBesideASimulation(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"simulated":true,"sensors":[{"name":"indoor"}]}`))
+	}))
+	defer server.Close()
+	g := (&source{getenv: os.Getenv}).running(t.Context(), &config.Config{Listen: server.Listener.Addr().String()})
+	if g == nil || len(g.sensors) != 1 {
+		t.Fatalf("%+v", g)
+	}
+	if why, fix := g.reserves(config.Sensor{Bus: "1"}); why != "" || fix != "" {
+		t.Errorf("%s; fix: %s", why, fix)
+	}
+}
+
 // Without a valid configuration a gateway is looked for where it listens by default.
 func TestBaseOf(t *testing.T) {
 	for want, cfg := range map[string]config.Config{
