@@ -153,7 +153,7 @@ export function showAlarms(gateway, base) {
     beep(audio ??= new AudioContext());
     return true;
   });
-  find(get("alarms-section"), ".notify").hidden = !("Notification" in globalThis) || !isSecureContext || /** @type {any} */ (navigator).userAgentData?.mobile; // which has it, and throws
+  find(get("alarms-section"), ".notify").hidden = !("Notification" in globalThis) || !isSecureContext || /Android/.test(navigator.userAgent); // which throws
   remembered(notice, async () => (await Notification.requestPermission()) === "granted");
 }
 

@@ -43,12 +43,15 @@ gateway.addEventListener("phase", schedule);
 gateway.addEventListener("refused", () => (refused = true));
 gateway.addEventListener("hello", ({ detail }) => greet(detail));
 gateway.addEventListener("resumed", ({ detail }) => {
-  if (detail.skipped) cards.forEach(({ sensor }) => sensor.ring.clear()); // what is older comes in buckets
+  if (detail.skipped) cards.forEach(({ sensor }) => sensor.ring.clear());
 });
-gateway.addEventListener("event", ({ detail }) => (corrected ||= detail.kind === "clock_corrected"));
+gateway.addEventListener("event", ({ detail }) => {
+  corrected ||= detail.kind === "clock_corrected";
+  if (detail.step_ms > 2e3) cards.forEach(({ sensor }) => sensor.ring.clear()); // what is older comes in buckets
+});
 gateway.addEventListener("readings", ({ detail }) => receive(detail));
 
-/** Another version brings another page, but not while something is said of STOP ALL, which may not be sent yet. */
+/** Not while something is said of STOP ALL, which may not be sent yet. */
 function renew() {
   if (get("stop-alert").textContent) setTimeout(renew, REFRESH);
   else location.reload();
@@ -59,6 +62,7 @@ const kind = ({ info, ring }) => String([info.model, info.group, info.interval_m
 
 /** @param {Hello} hello */
 function greet(hello) {
+  wake();
   if ((version ??= hello.version) !== hello.version) renew();
   simulated = hello.simulated;
   unsynced = !hello.clock_synced;

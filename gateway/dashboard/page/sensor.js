@@ -1,6 +1,5 @@
 // @ts-check
-// What is known of one sensor. Ages are measured with performance.now(), so that
-// neither the browser's clock nor the gateway's has to be right.
+// What is known of one sensor. Ages are by performance.now(): no clock has to be right.
 
 import { quantities } from "./readings.js";
 import { KEPT, Ring } from "./ring.js";

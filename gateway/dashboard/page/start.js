@@ -79,7 +79,7 @@
       const alive = !document.getElementById("lifeless");
       if (alive && (!first || navigator.userActivation?.hasBeenActive !== false)) return;
       const refused = !alive && (await explain());
-      if (!refused && (await available())) return location.reload();
+      if (!refused && (await available()) && !document.getElementById("stop-alert")?.textContent) return location.reload();
     }
   };
 

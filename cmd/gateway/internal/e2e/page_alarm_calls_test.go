@@ -60,7 +60,7 @@ alarms:
 	if got, want := browsertest.Eval[string](page, `notes.join()`), fmt.Sprintf("cold: farm – Sensor gateway|indoor.temperature < %.2f |cold", celsius-2); got != want {
 		t.Errorf("notifications: %q, want %q", got, want)
 	}
-	phone := openPage(t, b, p, browsertest.Options{Script: `Object.defineProperty(Navigator.prototype, "userAgentData", { get: () => ({ mobile: true }) });`})
+	phone := openPage(t, b, p, browsertest.Options{Script: `Object.defineProperty(Navigator.prototype, "userAgent", { get: () => "Mozilla/5.0 (Android 15; Mobile)" });`})
 	phone.Wait(`document.querySelector("#alarm-sound").checkVisibility() && !document.querySelector("#alarm-notify").checkVisibility()`)
 	if failures := page.Failures(); failures != nil {
 		t.Errorf("%q", failures)
