@@ -58,6 +58,9 @@ func (g *running) handlers() map[string]gateway.Handler {
 func (g *running) act() gateway.Handler { return g.auditor.Recorded(g.command, g.motors.States) }
 
 func (g *running) command(_ context.Context, c gateway.Client, cmd wire.Command) (any, error) {
+	if cmd.Stops() && g.uplink != nil && c.Identity.How != fromHub { // the uplink knows those of hubs
+		g.uplink.Stopped()
+	}
 	return g.motors.Command(motor.Client{ID: c.ID, Token: c.Identity.Token, Name: c.Name}, cmd)
 }
 

@@ -14,6 +14,9 @@ import (
 	"sensorgateway/wire"
 )
 
+// fromHub is how the clients of hubs are identified.
+const fromHub = "hub"
+
 // newUplink returns the way to the hubs of the gateway's fleet, nil if it is in none.
 func (g *running) newUplink() (*uplink.Uplink, error) {
 	if g.cfg.Uplink == nil {
@@ -35,7 +38,7 @@ func (g *running) newUplink() (*uplink.Uplink, error) {
 			if !known {
 				return nil, wire.Errorf(404, "Unknown command")
 			}
-			return carryOut(context.Background(), gateway.Client{ID: o.ID, Name: o.Name, Identity: &access.Identity{Name: o.Name, How: "hub", From: o.Hub}}, cmd)
+			return carryOut(context.Background(), gateway.Client{ID: o.ID, Name: o.Name, Identity: &access.Identity{Name: o.Name, How: fromHub, From: o.Hub}}, cmd)
 		},
 		Lost:    func(id string) { g.motors.Lost(id, wire.ReasonDisconnect) },
 		Refused: func(hub, why string) { g.refused("orders", hub, why) },

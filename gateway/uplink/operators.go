@@ -41,6 +41,9 @@ func newOperators(lost func(string)) *operators {
 // idOf returns the ID of a hub's client, which no client of another hub has.
 func idOf(hub, client string) string { return hub + "/" + client }
 
+// Stopped notes a stop that did not come from a hub. It overtakes the orders that wait, as hubs' stops do.
+func (u *Uplink) Stopped() { u.operators.stopped.Add(1) }
+
 // commands notes that a client commands, and returns why it may not now.
 func (o *operators) commands(hub, client string, now time.Time) error {
 	o.mu.Lock()

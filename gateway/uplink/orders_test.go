@@ -74,6 +74,26 @@ func TestCommands(t *testing.T) {
 	if got := h.answered(); !strings.Contains(got, `"id":7,"payload":{"code":409,"message":"a stop came`) {
 		t.Errorf("a start that the stop has overtaken: %s", got)
 	}
+	started, release = make(chan struct{}), make(chan struct{})
+	h.send(h.order(fleet.Cmd, `{"type":"command","id":9,"payload":{"action":"set","target":"fan","speed":1}}`)) // it hangs
+	r.command("hub-a/c1 set")
+	<-started
+	h.send(h.order(fleet.Cmd, body(wire.Start))) // it waits
+	h.send(h.order(fleet.Cmd, body(wire.Stop)))
+	r.command("hub-a/c1 stop")
+	h.answered()
+	h.send(h.order(fleet.Cmd, body(wire.Start))) // after that stop, but a stop on another way comes
+	h.send(h.order(fleet.Ask, `{"ask":"machine"}`))
+	h.answered() // orders come one after the other
+	r.Stopped()
+	close(release)
+	h.answered()
+	for range 2 {
+		r.command("hub-a/c1 start")
+		if got := h.answered(); !strings.Contains(got, `"code":409,"message":"a stop came`) {
+			t.Errorf("a start that a stop has overtaken: %s", got)
+		}
+	}
 	h.send(h.order(fleet.Cmd, body(wire.Start)))
 	r.command("hub-a/c1 start")
 	if got := h.answered(); !strings.Contains(got, `"type":"ack"`) {
