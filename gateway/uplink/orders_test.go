@@ -17,10 +17,10 @@ import (
 // if something other than its signature is wrong.
 func TestCommands(t *testing.T) {
 	r := newRig(t)
-	started, release := make(chan struct{}), make(chan struct{})
+	started, release := make(chan struct{}, 1), make(chan struct{})
 	r.answer = func(_ Operator, c wire.Command) (any, error) {
 		if c.Action == wire.Set {
-			close(started)
+			started <- struct{}{}
 			<-release
 		}
 		if c.Action == wire.Reset {
@@ -68,13 +68,12 @@ func TestCommands(t *testing.T) {
 	if got := h.answered(); !strings.Contains(got, `"action":"stop"`) || !strings.Contains(got, `"warning":"it is late`) {
 		t.Error(got)
 	}
-	close(release)
+	release <- struct{}{}
 	h.answered()
 	r.command("hub-a/c1 start")
 	if got := h.answered(); !strings.Contains(got, `"id":7,"payload":{"code":409,"message":"a stop came`) {
 		t.Errorf("a start that the stop has overtaken: %s", got)
 	}
-	started, release = make(chan struct{}), make(chan struct{})
 	h.send(h.order(fleet.Cmd, `{"type":"command","id":9,"payload":{"action":"set","target":"fan","speed":1}}`)) // it hangs
 	r.command("hub-a/c1 set")
 	<-started
@@ -86,7 +85,7 @@ func TestCommands(t *testing.T) {
 	h.send(h.order(fleet.Ask, `{"ask":"machine"}`))
 	h.answered() // orders come one after the other
 	r.Stopped()
-	close(release)
+	release <- struct{}{}
 	h.answered()
 	for range 2 {
 		r.command("hub-a/c1 start")
