@@ -59,7 +59,7 @@ type Command struct {
 
 	// Overtaken returns whether a stop came after this command, while it waited; nil: it has not
 	// waited. It is asked at the moment at which the command would be carried out.
-	Overtaken func() bool
+	Overtaken func() bool `json:"-"`
 }
 
 // MotorState is the state of a motor: in hello, in acknowledgements, in state

@@ -162,7 +162,7 @@ func (r *Remote) count(bytes int) {
 func (r *Remote) here(p fleet.Presence) {
 	now := r.registry.o.Now().UnixMilli()
 	r.mu.Lock()
-	next := r.presence
+	var next Presence
 	switch {
 	case p.Online && (r.presence.State != Here || r.connection != p.Connection):
 		next = Presence{Here, now}
