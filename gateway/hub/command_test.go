@@ -165,7 +165,9 @@ func TestOvertakenByAStop(t *testing.T) {
 	}
 	e, stop := r.registry.expect(r.name, false), (*expected)(nil)
 	o := fleet.Order{Kind: fleet.Cmd, By: "ahmet", Body: []byte(start)}
-	if err := r.sendInTurn(t.Context(), o, e, func() error { stop = r.registry.expect(r.name, false); return nil }); err != nil {
+	sending, cancel := context.WithTimeout(t.Context(), fleet.CmdExpiry)
+	defer cancel()
+	if err := r.sendInTurn(sending, o, e, func() error { stop = r.registry.expect(r.name, false); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if o := d.next(fleet.Cmd); o.Counter != e.number || o.Counter >= stop.number {

@@ -88,9 +88,8 @@ func (r *Remote) unanswered() error {
 	return wire.Errorf(408, "%s did not answer within %v: whether it has done this is not known; its state says so, or repeat it", r.name, fleet.CmdExpiry)
 }
 
-// sendInTurn sends an order after those that are being sent: a gateway refuses one whose
-// number is not larger than the one before. ready, if not nil, may refuse it when its turn
-// has come; e, if not nil, expects the answer.
+// sendInTurn sends an order after those that are being sent: a gateway refuses one whose number is not larger than
+// the one before. ready, if not nil, may refuse it when its turn has come; e, if not nil, expects the answer.
 func (r *Remote) sendInTurn(ctx context.Context, o fleet.Order, e *expected, ready func() error) error {
 	select {
 	case r.ordering <- struct{}{}:
@@ -107,6 +106,9 @@ func (r *Remote) sendInTurn(ctx context.Context, o fleet.Order, e *expected, rea
 			return err
 		}
 	}
+	until, _ := ctx.Deadline() // each has one; a stop no longer ends it, because it would not be known whether it was sent
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), until)
+	defer cancel()
 	return r.send(ctx, o, n)
 }
 
@@ -118,8 +120,7 @@ func (r *Remote) unsent(ctx context.Context, why string) error {
 	return wire.Errorf(408, "the order could not be sent to %s in time: %s", r.name, why)
 }
 
-// greeted waits for the hello of the newest connection: a gateway that has just started
-// refuses orders that were made for its previous start.
+// greeted waits for the hello of the newest connection: a gateway that has restarted refuses orders for its previous start.
 func (r *Remote) greeted(ctx context.Context) error {
 	heard := make(chan struct{}, 1)
 	defer r.Listen(Listener{Hello: func(fleet.Hello) {
