@@ -68,7 +68,7 @@ func (c *Controller) command(cl Client, cmd wire.Command, unsynced bool) (wire.A
 	if err != nil {
 		return wire.Ack{}, err
 	}
-	// A repeat of it would move a motor again.
+	// A command that starts motors is carried out once: its repeat is only answered.
 	once, overtaken := cmd.Starts(), cmd.Starts() && cmd.Overtaken != nil && cmd.Overtaken()
 	cmd.Overtaken = nil // it does not make a repeat another command
 	if cmd.Stops() {

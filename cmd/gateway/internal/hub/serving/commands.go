@@ -76,7 +76,11 @@ func (c *clients) Lost(client, reason string) {
 }
 
 // started notes that a client has had a motor driven, and stops that if it was revoked meanwhile.
+// A name that is no motor's is not noted: a client can send any number of them.
 func (c *clients) started(by *commander, motor string) {
+	if !slices.ContainsFunc(c.targets(), func(m wire.MotorState) bool { return m.Target == motor }) {
+		return
+	}
 	c.mu.Lock()
 	by.started[motor] = true
 	revoked := by.revoked

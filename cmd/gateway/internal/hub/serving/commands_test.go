@@ -280,4 +280,11 @@ func TestRevoked(t *testing.T) {
 	if len(came) > 0 {
 		t.Errorf("it was sent %q too", <-came)
 	}
+	by := &commander{name: "anna", started: map[string]bool{}}
+	for _, motor := range []string{"pi-7/fan", "pi-7/unknown", "fan"} {
+		c.started(by, motor)
+	}
+	if len(by.started) != 1 {
+		t.Errorf("noted %v, want the motor that there is only", by.started)
+	}
 }
